@@ -1,0 +1,305 @@
+/* chord.h: run GGUF language models. C17, freestanding, no allocation, no global state.
+ *
+ * The library computes; the host owns memory, files, threads and time. One rule throughout: ask what
+ * is needed, give it, call again. Every call returns a chord_status (chord_status.h): zero and
+ * positive values are results, negative ones errors whose culprit chord_last_error() names.
+ *
+ * A whole use (natively; examples/c/generate.c is this loop with error handling):
+ *
+ *   chord_model *m = chord_model_init(block, block_bytes);              // HEADER: metadata, tensor table
+ *   while ((st = chord_model_push(m, chord_model_position(m), p, n)) == CHORD_MORE) ...read on...
+ *   chord_plan(m, &config, &plan);                                      // PLAN: how much memory, which tensors
+ *   chord_model_begin(m, arena, plan.bytes);                            // DATA: tensors stream to their places
+ *   while (chord_model_push(m, offset, p, n) == CHORD_MORE) ...read on...
+ *   chord_session *s = chord_session_open(m, mem, chord_session_bytes(m));
+ *   n = chord_tokenize(m, text, n_text, CHORD_ADD_SPECIAL, ids, cap, scratch, scratch_bytes);
+ *   chord_session_push(s, ids, n);
+ *   for (;;) {
+ *     while ((st = chord_session_step(s, CHORD_NO_LIMIT)) == CHORD_NEED_MEMORY) chord_model_give(m, page, bytes);
+ *     token = chord_session_sample(s, &sampling);
+ *     if (token < 0 || chord_token_flags(m, token) & CHORD_TOKEN_EOG) break;
+ *     chord_detokenize(m, &token, 1, 0, text, cap);
+ *     chord_session_push(s, &token, 1);
+ *   }
+ *
+ * Sizes and file offsets are uint64_t or size_t here; in WebAssembly each crosses as a double (whole
+ * numbers below 2^53). The structs below hold only int32_t, float and double, begin with their version
+ * and size, and lie the same on wasm32, wasm64 and native.
+ *
+ * One caller a model at a time, but for chord_cancel() and the pool threads inside chord_thread_join(). */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_H
+#define CHORD_H
+#include <stddef.h>
+#include <stdint.h>
+#include "chord_status.h"
+
+#define CHORD_VERSION_MAJOR 0
+#define CHORD_VERSION_MINOR 1
+#define CHORD_VERSION_PATCH 0
+#define CHORD_ABI_VERSION 1                 /* of the structs below and of the exports */
+#define CHORD_NO_LIMIT UINT64_MAX
+#define CHORD_PAGE_TOKENS 32                /* tokens a KV page holds */
+#define CHORD_BLOCK_ALIGN 64                /* every block given to the library starts at a multiple of this */
+
+typedef struct chord_model chord_model;     /* a file being loaded, then the loaded model */
+typedef struct chord_session chord_session; /* one sequence of tokens with its KV cache */
+
+/* ---- structs that cross every boundary ------------------------------------------------------- */
+
+enum { CHORD_KV_F32 = 0, CHORD_KV_F16 = 1, CHORD_KV_Q8_0 = 8 }; /* ggml's type ids */
+
+typedef struct chord_config {
+    int32_t version, size;      /* CHORD_ABI_VERSION, sizeof(chord_config) */
+    int32_t n_ctx;              /* context length; 0 takes min(the model's, 4096) */
+    int32_t n_batch;            /* most tokens in a batch; 0 takes 256 */
+    int32_t n_logits;           /* most output rows in a batch; 0 takes what fits 4 MiB, at least 1 */
+    int32_t kv_type;            /* CHORD_KV_* */
+    int32_t n_threads;          /* threads that will walk the program, the caller's included; 0 takes 1 */
+    int32_t isa;                /* CHORD_ISA_*; 0 takes the best this build has */
+    int32_t external;           /* 1: place every weight `external` (a GPU host uploads them itself) */
+    int32_t reserved;
+} chord_config;
+
+enum { CHORD_ISA_BEST = 0, CHORD_ISA_SCALAR = 1, CHORD_ISA_VECTOR = 2, CHORD_ISA_RELAXED = 3 };
+
+typedef struct chord_plan_info {
+    int32_t version, size;
+    int32_t n_tensors, n_ops;
+    int32_t n_ctx, n_batch, n_logits, n_threads; /* as granted */
+    double bytes;               /* what chord_model_begin() wants: the sum of the four below */
+    double weight_bytes, vocabulary_bytes, activation_bytes, table_bytes;
+    double file_weight_bytes;   /* the resident tensors' bytes in the file */
+    double file_vocabulary_bytes; /* tokens, scores, types and merges in the file */
+    double page_bytes;          /* one KV page: CHORD_PAGE_TOKENS tokens of every layer */
+    double session_bytes;       /* what chord_session_open() wants */
+    double data_begin, data_end; /* file range that holds the tensors' bytes */
+    double madds_per_token;     /* multiply-adds of one token at position 0, output row included */
+} chord_plan_info;
+
+enum { CHORD_PLACE_RESIDENT = 0, CHORD_PLACE_EXTERNAL = 1, CHORD_PLACE_SKIPPED = 2 };
+
+typedef struct chord_tensor_info {
+    int32_t version, size;
+    int32_t type;               /* ggml's type id */
+    int32_t n_dims;
+    double ne[4];               /* elements a dimension, ne[0] is the row length */
+    double file_off, file_bytes; /* from the file's first byte */
+    int32_t placement;          /* CHORD_PLACE_* */
+    int32_t is_ready;           /* 1 once every byte has arrived */
+} chord_tensor_info;
+
+typedef struct chord_model_info {
+    int32_t version, size;
+    int32_t n_vocab, n_embd, n_layer, n_head, n_kv, head_dim, n_ff, n_ctx_train;
+    int32_t file_type;          /* general.file_type, -1 when absent */
+    int32_t bos, eos, unk, pad; /* token ids, -1 when absent */
+    int32_t add_bos, add_eos;
+    int32_t is_tied;            /* the output matrix is the embedding matrix */
+    int32_t gguf_version, n_kv_pairs, n_tensors;
+    int32_t reserved;
+    double n_params;            /* elements of all tensors */
+} chord_model_info;
+
+typedef struct chord_session_state {
+    int32_t version, size;
+    int32_t n_past;             /* tokens whose KV is in the cache */
+    int32_t n_tokens;           /* n_past and the tokens pushed after them */
+    int32_t n_rows;             /* output rows of the last finished batch, readable by chord_session_logits */
+    int32_t first_row;          /* position of the first of them */
+    int32_t n_pages;            /* KV pages this session refers to */
+    int32_t layer;              /* after NEED_WEIGHTS: which */
+    double wanted_bytes;        /* after NEED_MEMORY: how much */
+    double work_done;           /* multiply-adds since the session was opened, as planned */
+    double last_step_work;      /* of the last step: at most its budget, or one unit when that is larger */
+    double batch_work, batch_work_done; /* of the batch under way */
+} chord_session_state;
+
+typedef struct chord_sampling {
+    int32_t version, size;
+    int32_t top_k;              /* 0: off */
+    int32_t n_bias;             /* pairs at `bias` */
+    float temperature;          /* 0: argmax, lowest id on a tie */
+    float top_p, min_p, typical_p; /* 1, 0, 1: off; typical_p other than 1 isn't there yet */
+    float repetition_penalty, frequency_penalty, presence_penalty; /* 1, 0, 0: off; over the last 64 tokens */
+    float reserved;
+    double bias;                /* address of n_bias pairs (int32_t id, float added to its logit), or 0 */
+} chord_sampling;
+
+/* ---- library --------------------------------------------------------------------------------- */
+
+/* CHORD_ABI_VERSION of the library that was linked. */
+int32_t chord_abi_version(void);
+/* The best CHORD_ISA_* of this build on this machine. */
+int32_t chord_isa(void);
+/* The likely cause of a status, a static string; never NULL. */
+const char *chord_status_text(chord_status status);
+
+/* ---- load: HEADER, PLAN, DATA ---------------------------------------------------------------- */
+
+/* Make a model object at the start of `block`; the rest is the header's arena.
+ *
+ *   block  `bytes` of memory, CHORD_BLOCK_ALIGN aligned, at least 64 KiB; owned by the model from here on.
+ *
+ * Returns NULL when the block is too small or misaligned. There is nothing to free afterwards but the
+ * blocks themselves, once every session is closed and every pool thread has returned. */
+chord_model *chord_model_init(void *block, size_t bytes);
+
+/* How long the file is, when the host knows: lets a truncated file be refused before its data is read. */
+chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes);
+
+/* The file offset that chord_model_push() wants next; bytes before it needn't be kept. */
+uint64_t chord_model_position(const chord_model *m);
+/* After NEED_MEMORY in the HEADER phase: at least how many bytes to add at the arena's end. */
+size_t chord_model_wanted(const chord_model *m);
+
+/* Give memory. HEADER phase: `block` must start where the last one ended (the arena is extended in
+ * place). READY: the block becomes KV pages (plan_info.page_bytes each; a rest smaller than a page is
+ * unused). Errors: INVALID_ARGUMENT. */
+chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
+
+/* Push the file's bytes [off, off + n).
+ *
+ * HEADER phase: `off` must be chord_model_position(); any chunk size. MORE: position() says what is
+ * wanted next; NEED_MEMORY: some of the bytes may have been taken, give memory and push again from
+ * position(); DONE: metadata and tensor table are complete, the rest of the chunk wasn't taken.
+ * DATA phase: chunks in file order; bytes of no wanted tensor are ignored, so holes there may be left
+ * out. Repacks four rows at a time. MORE, or DONE when the last wanted tensor is complete.
+ * Errors: INVALID_GGUF, UNSUPPORTED_*: final for this model object. */
+chord_status chord_model_push(chord_model *m, uint64_t off, const void *bytes, size_t n);
+
+/* The file has ended. Error INVALID_GGUF naming what is missing unless everything has arrived. */
+chord_status chord_model_end(chord_model *m);
+
+/* After HEADER: choose architecture, bind every tensor, lay out memory. May be called again with
+ * another config until chord_model_begin(). Errors: UNSUPPORTED_*, INVALID_GGUF, INVALID_ARGUMENT. */
+chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out);
+
+/* Take `plan.bytes` of memory for weights, vocabulary and activations, build the vocabulary, open the
+ * DATA phase. DONE when no tensor is wanted (all external), else MORE. */
+chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
+
+/* Row `i` of the tensor table (after HEADER). `name` gets its name, cut to `cap` - 1 bytes and
+ * terminated; may be NULL. */
+chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name, size_t cap);
+
+/* Numbers about the model, after chord_plan(). */
+chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
+
+/* The value of metadata key `key` (`n_key` bytes) as text: strings as they are, numbers in decimal,
+ * arrays as "[type x count]". Writes at most `cap` bytes, unterminated, and returns the full length,
+ * or -1 when there is no such key or its value was skipped. With n_key = -1 - i: the i-th key's name. */
+int64_t chord_model_meta(const chord_model *m, const char *key, int32_t n_key, char *dst, size_t cap);
+
+/* One row of a matrix in file form: the exact inverse of the repacking. `dst` holds the row's bytes. */
+chord_status chord_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap);
+
+/* The program's op records (program/program.h) and their count; NULL before chord_plan(). */
+const void *chord_model_program(const chord_model *m, int32_t *n_ops);
+
+/* Which tensor, key, offset or value was at fault in the last error. Writes at most `cap` bytes,
+ * terminated; returns the length. */
+int32_t chord_last_error(const chord_model *m, char *dst, size_t cap);
+
+/* ---- threads ----------------------------------------------------------------------------------- */
+
+/* A pool thread's whole life: counts itself ready, then works whenever a step runs, until
+ * chord_model_stop(). `index` is 1 .. config.n_threads - 1, each used once. */
+chord_status chord_thread_join(chord_model *m, int32_t index);
+/* Pool threads that have joined and wait for work. All must have before the first step. */
+int32_t chord_threads_ready(const chord_model *m);
+/* Let every pool thread return from chord_thread_join(). */
+void chord_model_stop(chord_model *m);
+
+/* ---- text -------------------------------------------------------------------------------------- */
+
+enum { CHORD_ADD_SPECIAL = 1, CHORD_PARSE_SPECIAL = 2, CHORD_SKIP_SPECIAL = 4 };
+enum { CHORD_TOKEN_CONTROL = 1, CHORD_TOKEN_EOG = 2, CHORD_TOKEN_USER = 4, CHORD_TOKEN_BYTE = 8,
+       CHORD_TOKEN_UNKNOWN = 16, CHORD_TOKEN_UNUSED = 32 };
+
+/* Scratch memory that tokenising `n` bytes needs. */
+size_t chord_tokenize_bytes(const chord_model *m, size_t n);
+
+/* Text (UTF-8; invalid bytes are tokens too) to ids. `flags`: CHORD_ADD_SPECIAL, CHORD_PARSE_SPECIAL.
+ * Returns the number of ids, which may exceed `cap` (then only `cap` were written), or a negative
+ * status. The ids are llama.cpp's. */
+int32_t chord_tokenize(const chord_model *m, const char *text, size_t n, int32_t flags,
+                       int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);
+
+/* Ids to bytes; special tokens as their text, or left out with CHORD_SKIP_SPECIAL. Returns the full
+ * length, which may exceed `cap`, or a negative status (an id out of range). */
+int64_t chord_detokenize(const chord_model *m, const int32_t *ids, int32_t n, int32_t flags,
+                         char *dst, size_t cap);
+
+/* CHORD_TOKEN_* bits of an id, or a negative status. EOG is derived as llama.cpp derives it. */
+int32_t chord_token_flags(const chord_model *m, int32_t id);
+
+/* Streamed text: bytes of tokens in, whole characters out; what may become a stop string is held back.
+ *
+ *   block       at least chord_stream_bytes(n_stops) bytes
+ *   stops       the stop strings one after the other, each `int32_t length` then bytes; at most 64 kB
+ *
+ * chord_stream_push() appends a token's bytes and returns how many bytes of text are ready (>= 0),
+ * chord_stream_end() releases what is held (an unfinished character as U+FFFD); both leave them at
+ * *text until the next call. After a stop string was seen chord_stream_stopped() is 1, text ends
+ * before it and pushes add nothing. */
+typedef struct chord_stream chord_stream;
+size_t chord_stream_bytes(size_t n_stops);
+chord_stream *chord_stream_open(void *block, size_t bytes, const void *stops, size_t n_stops);
+int32_t chord_stream_push(chord_stream *t, const char *bytes, size_t n, const char **text);
+int32_t chord_stream_end(chord_stream *t, const char **text);
+int32_t chord_stream_stopped(const chord_stream *t);
+
+/* ---- sessions ---------------------------------------------------------------------------------- */
+
+/* Bytes one session object needs (its KV pages come from chord_model_give). */
+size_t chord_session_bytes(const chord_model *m);
+/* A new, empty session in `block`; NULL when the model isn't ready or the block is too small. */
+chord_session *chord_session_open(chord_model *m, void *block, size_t bytes);
+/* Give its pages back to the model. The block is the host's again. */
+void chord_session_close(chord_session *s);
+
+/* Append tokens to be evaluated. Errors: CONTEXT_FULL (nothing appended), INVALID_ARGUMENT (an id out
+ * of range, named). */
+chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n);
+
+/* Which rows the output op computes: only the last pushed token's (the default), or all of them in
+ * batches of at most n_logits tokens, each ending with DONE while tokens remain. */
+enum { CHORD_OUTPUT_LAST = 0, CHORD_OUTPUT_ALL = 1 };
+chord_status chord_session_outputs(chord_session *s, int32_t mode);
+
+/* Go on with the pending tokens for about `budget` multiply-adds.
+ *
+ *   budget  multiply-adds to spend; 0 takes one unit, CHORD_NO_LIMIT runs to the end.
+ *
+ * Continues at the session's cursor and may be called again at the same cursor after every result.
+ * Allocates nothing; one caller a model at a time; all threads of the pool join in. Results: DONE
+ * (the last finished batch has output rows to read; nothing was pending: also DONE), MORE (budget
+ * spent), NEED_MEMORY (state.wanted_bytes, then chord_model_give; nothing has changed yet),
+ * NEED_WEIGHTS, CANCELLED (the session stands at the end of its last finished batch, pending tokens
+ * are dropped), or an error that leaves the session as after a cancel. */
+chord_status chord_session_step(chord_session *s, uint64_t budget);
+
+/* Ask the running or the next step to stop at its next unit. May be called from any thread. */
+void chord_cancel(chord_session *s);
+
+/* Logits of output row `row` of the last finished batch: float[n_vocab], valid until the next step;
+ * NULL when there is no such row. */
+const float *chord_session_logits(const chord_session *s, int32_t row);
+
+/* Draw a token from the last output row (it isn't pushed). Order as llama.cpp: bias, penalties, top-k,
+ * top-p, min-p, temperature, draw. Returns the id or a negative status; INTERNAL names the position
+ * of a non-finite logit. The generator is the session's own (PCG32), see chord_session_seed(). */
+int32_t chord_session_sample(chord_session *s, const chord_sampling *p);
+void chord_session_seed(chord_session *s, uint64_t seed);
+
+/* Forget all tokens from position `n` on. */
+chord_status chord_session_truncate(chord_session *s, int32_t n);
+/* A second session with the same tokens: whole pages are shared, the last, partial one is copied.
+ * *out gets it. NEED_MEMORY: give a page, call again. */
+chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, chord_session **out);
+/* How many leading ids equal the session's own evaluated tokens. */
+int32_t chord_session_match(const chord_session *s, const int32_t *ids, int32_t n);
+chord_status chord_session_get_state(const chord_session *s, chord_session_state *out);
+
+#endif

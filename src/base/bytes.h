@@ -1,0 +1,49 @@
+/* bytes.h: numbers out of foreign bytes, and arithmetic that says when it overflows. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_BASE_BYTES_H
+#define CHORD_BASE_BYTES_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* GGUF is little-endian and unaligned; so are all our targets' loads through memcpy. */
+#define CHORD_LOAD_LE(type, name)                                                                   \
+    static inline type name(const void *p) { type v; __builtin_memcpy(&v, p, sizeof v); return v; }
+CHORD_LOAD_LE(uint16_t, chord_u16)
+CHORD_LOAD_LE(uint32_t, chord_u32)
+CHORD_LOAD_LE(uint64_t, chord_u64)
+CHORD_LOAD_LE(int32_t, chord_i32)
+CHORD_LOAD_LE(float, chord_f32)
+CHORD_LOAD_LE(double, chord_f64)
+#undef CHORD_LOAD_LE
+
+/* false on overflow; *out is then untouched. */
+static inline bool chord_add(uint64_t a, uint64_t b, uint64_t *out)
+{
+    uint64_t r;
+    if (__builtin_add_overflow(a, b, &r)) return false;
+    *out = r;
+    return true;
+}
+static inline bool chord_mul(uint64_t a, uint64_t b, uint64_t *out)
+{
+#if defined(__wasm__) /* __builtin_mul_overflow wants __multi3 there */
+    if (a && b > UINT64_MAX / a) return false;
+    *out = a * b;
+#else
+    uint64_t r;
+    if (__builtin_mul_overflow(a, b, &r)) return false;
+    *out = r;
+#endif
+    return true;
+}
+/* Up to a multiple of `align`, a power of two. */
+static inline bool chord_align(uint64_t n, uint64_t align, uint64_t *out)
+{
+    uint64_t r;
+    if (!chord_add(n, align - 1, &r)) return false;
+    *out = r & ~(align - 1);
+    return true;
+}
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status.h"
+#include "mem.h"
+
+static void put(chord_error *e, char c)
+{
+    if (e->length < CHORD_ERROR_BYTES - 1) e->text[e->length++] = c;
+}
+
+static void put_number(chord_error *e, uint64_t v, uint32_t base)
+{
+    char digits[20];
+    int n = 0;
+    do { digits[n++] = "0123456789abcdef"[v % base]; v /= base; } while (v);
+    while (n) put(e, digits[--n]);
+}
+
+static void put_quoted(chord_error *e, const char *s, size_t n)
+{
+    put(e, '\'');
+    for (size_t i = 0; i < n && i < 120; i++) put(e, (uint8_t)s[i] < 32 || s[i] == 127 ? '?' : s[i]);
+    if (n > 120)
+        for (int i = 0; i < 3; i++) put(e, '.');
+    put(e, '\'');
+}
+
+chord_status chord_fail(chord_error *error, chord_status status, const char *format, ...)
+{
+    if (!error) return status;
+    error->length = 0;
+    __builtin_va_list args;
+    __builtin_va_start(args, format);
+    for (const char *f = format; *f; f++) {
+        if (*f != '%') { put(error, *f); continue; }
+        switch (*++f) {
+        case 's': for (const char *s = __builtin_va_arg(args, const char *); *s; s++) put(error, *s); break;
+        case 'q': {
+            const char *s = __builtin_va_arg(args, const char *);
+            put_quoted(error, s, __builtin_va_arg(args, size_t));
+            break;
+        }
+        case 'd': {
+            int64_t v = __builtin_va_arg(args, int32_t);
+            if (v < 0) { put(error, '-'); v = -v; }
+            put_number(error, (uint64_t)v, 10);
+            break;
+        }
+        case 'u': put_number(error, __builtin_va_arg(args, uint64_t), 10); break;
+        case 'x': put_number(error, __builtin_va_arg(args, uint64_t), 16); break;
+        default: put(error, *f);
+        }
+    }
+    __builtin_va_end(args);
+    /* a cut must not leave half a character */
+    if (error->length == CHORD_ERROR_BYTES - 1)
+        while (error->length && ((uint8_t)error->text[error->length - 1] & 0xC0) == 0x80) error->length--;
+    error->text[error->length] = 0;
+    return status;
+}

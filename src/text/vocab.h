@@ -1,0 +1,65 @@
+/* vocab.h: a vocabulary as tables, text to ids and back. Receives plain arrays, never a GGUF.
+ *
+ * vocab.c    tables: texts (one byte block plus offsets), an open-addressing table text -> id,
+ *            types, scores, merges (left id, right id) -> (rank, id), special tokens, EOG set
+ * spm.c      SentencePiece with scores, as llama.cpp's llm_tokenizer_spm does it
+ * bpe.c      byte-level BPE over the pre-tokenizer's words
+ * pre.c      the pattern engine; pre_tables.c the patterns as data; unicode_tables.c generated classes
+ * stream.c   chord_stream of chord.h
+ *
+ * Nothing allocates: chord_vocab_bytes() says how much, chord_vocab_build() fills it; tokenising takes
+ * scratch. Every count and length here was checked by the caller to lie inside the arrays given. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_TEXT_VOCAB_H
+#define CHORD_TEXT_VOCAB_H
+#include "../base/status.h"
+#include <stdbool.h>
+
+enum { CHORD_VOCAB_SPM = 1, CHORD_VOCAB_BPE = 2 }; /* WordPiece, Unigram: later */
+
+/* ggml's token types */
+enum { CHORD_TYPE_NORMAL = 1, CHORD_TYPE_UNKNOWN = 2, CHORD_TYPE_CONTROL = 3, CHORD_TYPE_USER = 4,
+       CHORD_TYPE_UNUSED = 5, CHORD_TYPE_BYTE = 6 };
+
+typedef struct chord_vocab_source {
+    int32_t kind;                    /* CHORD_VOCAB_* */
+    const char *pre;                 /* tokenizer.ggml.pre, NULL when absent */
+    size_t n_pre;
+    int32_t n_tokens;                /* > 0, < 2^24 */
+    const uint8_t *texts;            /* n_tokens records in file form: u64 length (LE), bytes; unaligned */
+    uint64_t texts_bytes;
+    const uint8_t *scores;           /* n_tokens f32 (LE, unaligned) or NULL */
+    const uint8_t *types;            /* n_tokens i32 (LE, unaligned) or NULL */
+    const uint8_t *merges;           /* n_merges records u64 length, "left right"; or NULL */
+    int32_t n_merges;
+    uint64_t merges_bytes;
+    int32_t bos, eos, unk, sep, pad, eot, eom; /* ids out of the metadata, -1 when absent: vocab.c applies llama.cpp's defaults */
+    int32_t add_bos, add_eos, add_space_prefix, remove_extra_whitespaces; /* 0, 1, or -1 when absent */
+} chord_vocab_source;
+
+typedef struct chord_vocab chord_vocab;
+
+/* Memory for the built tables; false when a size overflows. At most 1.5 x the arrays' bytes in the file
+ * for real vocabularies (DESIGN allows 2.5 x with the raw header beside it). */
+bool chord_vocab_bytes(const chord_vocab_source *source, uint64_t *bytes);
+
+/* Build into `block` (16-byte aligned, chord_vocab_bytes() long). Errors: UNSUPPORTED_TOKENIZER naming
+ * the pre-tokenizer or kind, INVALID_GGUF naming the token or merge (an id out of range, a merge
+ * without a blank, a byte token that isn't <0xHH>, a special id >= n_tokens ...). */
+chord_status chord_vocab_build(chord_vocab **out, void *block, uint64_t bytes,
+                               const chord_vocab_source *source, chord_error *error);
+
+/* As in chord.h, with a vocabulary in place of a model. */
+size_t chord_vocab_scratch(const chord_vocab *v, size_t n);
+int32_t chord_vocab_tokenize(const chord_vocab *v, const char *text, size_t n, int32_t flags,
+                             int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);
+int64_t chord_vocab_detokenize(const chord_vocab *v, const int32_t *ids, int32_t n, int32_t flags,
+                               char *dst, size_t cap);
+int32_t chord_vocab_flags(const chord_vocab *v, int32_t id);
+
+typedef struct chord_vocab_specials {
+    int32_t n_tokens, bos, eos, unk, pad, add_bos, add_eos;
+} chord_vocab_specials;
+chord_vocab_specials chord_vocab_get_specials(const chord_vocab *v);
+
+#endif
