@@ -20,7 +20,7 @@
 #define CHORD_OP_LIST(X)                                                                            \
     X(EMBED, 1,    "out[t] = scale * row ids[t] of weight[0]")                                      \
     X(NORM, 2,     "out[t] = in[t] / sqrt(mean(in[t]^2) + eps) * weight[0]; GATHER: in[rows[t]]")   \
-    X(MATMUL, 3,   "out[i][t] (+)= weight[i] in[t] + bias[i], i < n_weights; ADD adds to out")      \
+    X(MATMUL, 3,   "out[i][t] (+)= weight[i][row[i]..] in[t] + bias[i][row[i]..]; ADD adds to out") \
     X(HEAD_NORM, 4, "NORM over each of n_head heads of head_dim in place, weight[0] [head_dim]")    \
     X(ROPE, 5,     "rotate the first n_rot elements of each of n_head heads of out[0] in place")    \
     X(KV_STORE, 6, "in[0] -> K, in[1] -> V of `layer`, n_kv heads of head_dim, at the tokens' positions") \
@@ -48,6 +48,7 @@ typedef struct chord_op {
     int32_t weight[3], bias[3];   /* indices into the plan's tensor table, or CHORD_NONE */
     int32_t in[2];                /* slots */
     int32_t out[3];
+    int32_t row[3];               /* MATMUL: first row taken of weight[i] (fused matrices), a multiple of 4 */
     int32_t n_in, n_out[3];       /* elements a row */
     int32_t n_head, n_kv, head_dim;
     int32_t rope;                 /* ROPE: index into the program's rope constants */

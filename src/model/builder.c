@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "builder.h"
+#include "../base/mem.h"
+#include "../quant/quant.h"
+
+#define NAME_CAP 300
+
+void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name, size_t n_name)
+{
+    if (b->status == CHORD_OK) b->status = chord_fail(b->error, status, "%s %q", what, name, n_name);
+}
+
+/* "<arch>.<suffix>" */
+static size_t key_name(const chord_builder *b, const char *suffix, char dst[NAME_CAP])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->n_arch && n < 128; i++) dst[n++] = b->arch[i];
+    dst[n++] = '.';
+    while (*suffix && n < NAME_CAP) dst[n++] = *suffix++;
+    return n;
+}
+
+/* The tensor name with "%d" replaced by the layer. */
+static size_t tensor_name(const char *format, int32_t layer, char dst[NAME_CAP])
+{
+    size_t n = 0;
+    for (const char *f = format; *f && n < NAME_CAP - 12; f++) {
+        if (f[0] != '%') { dst[n++] = *f; continue; }
+        f++;
+        char digits[10];
+        int k = 0;
+        do { digits[k++] = (char)('0' + layer % 10); layer /= 10; } while (layer);
+        while (k) dst[n++] = digits[--k];
+    }
+    return n;
+}
+
+static const chord_gguf_kv *find(chord_builder *b, const char *suffix, char *name, size_t *n_name)
+{
+    *n_name = key_name(b, suffix, name);
+    const chord_gguf_kv *kv = chord_gguf_find(b->gguf, name, *n_name);
+    return kv && kv->is_kept ? kv : NULL;
+}
+
+/* An integer of any width, or INT64_MIN for another type. */
+static int64_t integer_at(const void *p, int32_t type)
+{
+    const uint8_t *u = p;
+    switch (type) {
+    case CHORD_GGUF_U8: case CHORD_GGUF_BOOL: return u[0];
+    case CHORD_GGUF_I8: return (int8_t)u[0];
+    case CHORD_GGUF_U16: return chord_u16(p);
+    case CHORD_GGUF_I16: return (int16_t)chord_u16(p);
+    case CHORD_GGUF_U32: return chord_u32(p);
+    case CHORD_GGUF_I32: return chord_i32(p);
+    case CHORD_GGUF_U64: case CHORD_GGUF_I64: return (int64_t)chord_u64(p);
+    default: return INT64_MIN;
+    }
+}
+
+int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most)
+{
+    char name[NAME_CAP];
+    size_t n;
+    const chord_gguf_kv *kv = find(b, suffix, name, &n);
+    if (b->status != CHORD_OK) return least;
+    if (!kv) {
+        if (fallback == CHORD_REQUIRED) chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
+        return fallback == CHORD_REQUIRED ? least : fallback;
+    }
+    if (kv->is_array) { /* per-layer values: known here only when all are the same */
+        uint32_t const step = chord_gguf_type_bytes(kv->type);
+        const uint8_t *p = chord_gguf_at(b->gguf, kv->data);
+        for (uint64_t i = 1; step && i < kv->count; i++)
+            if (!chord_equal(p, p + i * step, step)) {
+                chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "values that differ from layer to layer:", name, n);
+                return least;
+            }
+    }
+    int64_t const v = kv->count ? integer_at(chord_gguf_at(b->gguf, kv->data), kv->type) : INT64_MIN;
+    if (v < least || v > most) {
+        if (b->status == CHORD_OK && v == INT64_MIN)
+            chord_build_fail(b, CHORD_INVALID_GGUF, "an integer is needed for the key", name, n);
+        else if (b->status == CHORD_OK)
+            b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the key %q is %s%u, outside %d to %d", name, n,
+                                   v < 0 ? "-" : "", (uint64_t)(v < 0 ? -v : v), least, most);
+        return least;
+    }
+    return (int32_t)v;
+}
+
+float chord_read_float(chord_builder *b, const char *suffix, float fallback)
+{
+    char name[NAME_CAP];
+    size_t n;
+    const chord_gguf_kv *kv = find(b, suffix, name, &n);
+    if (b->status != CHORD_OK) return 1;
+    if (!kv) {
+        if (fallback != fallback) chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
+        return fallback != fallback ? 1 : fallback;
+    }
+    const void *p = chord_gguf_at(b->gguf, kv->data);
+    double v;
+    if (kv->is_array) v = __builtin_nan("");
+    else if (kv->type == CHORD_GGUF_F32) v = chord_f32(p);
+    else if (kv->type == CHORD_GGUF_F64) v = chord_f64(p);
+    else {
+        int64_t const i = integer_at(p, kv->type);
+        v = i == INT64_MIN ? __builtin_nan("") : (double)i;
+    }
+    if (!(v > -3e38 && v < 3e38)) {
+        chord_build_fail(b, CHORD_INVALID_GGUF, "a finite number is needed for the key", name, n);
+        return 1;
+    }
+    return (float)v;
+}
+
+int chord_read_is(chord_builder *b, const char *suffix, const char *text)
+{
+    char name[NAME_CAP];
+    size_t n;
+    const chord_gguf_kv *kv = find(b, suffix, name, &n);
+    size_t const n_text = chord_strlen(text);
+    if (!kv || kv->type != CHORD_GGUF_STRING || kv->is_array) return n_text == 0;
+    return kv->data_bytes == n_text && chord_equal(chord_gguf_at(b->gguf, kv->data), text, n_text);
+}
+
+void chord_read_hparams(chord_builder *b)
+{
+    chord_hparams *h = b->hparams;
+    int32_t const most = 1 << 20; /* of a width; keeps every product of two in int64 and every float count in int32 */
+    const chord_gguf_kv *tokens = chord_gguf_find(b->gguf, "tokenizer.ggml.tokens", 21);
+    if (!tokens || !tokens->is_array || tokens->type != CHORD_GGUF_STRING || !tokens->count || tokens->count > CHORD_MAX_TOKENS)
+        chord_build_fail(b, CHORD_INVALID_GGUF, "no usable array of tokens under the key", "tokenizer.ggml.tokens", 21);
+    else h->n_vocab = (int32_t)tokens->count;
+    h->n_ctx_train = chord_read_int(b, "context_length", CHORD_REQUIRED, 1, INT32_MAX);
+    h->n_embd = chord_read_int(b, "embedding_length", CHORD_REQUIRED, 1, most);
+    h->n_layer = chord_read_int(b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
+    h->n_ff = chord_read_int(b, "feed_forward_length", CHORD_REQUIRED, 1, most);
+    h->n_head = chord_read_int(b, "attention.head_count", CHORD_REQUIRED, 1, CHORD_MAX_HEADS);
+    h->n_kv = chord_read_int(b, "attention.head_count_kv", h->n_head, 1, h->n_head);
+    h->head_dim = chord_read_int(b, "attention.key_length", h->n_embd / h->n_head, 1, 1024);
+    int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, 1, 1024);
+    if (b->status != CHORD_OK) return;
+    if (h->n_head % h->n_kv)
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "%d heads don't share %d KV heads evenly", h->n_head, h->n_kv);
+    else if (value_length != h->head_dim)
+        b->status = chord_fail(b->error, CHORD_UNSUPPORTED_ARCHITECTURE, "keys of %d and values of %d elements a head",
+                               h->head_dim, value_length);
+}
+
+static int32_t find_tensor(const chord_builder *b, const char *name, size_t n)
+{
+    for (int32_t i = 0; i < b->plan->n_tensors; i++) {
+        const chord_tensor *t = &b->plan->tensors[i];
+        if ((size_t)t->n_name == n && chord_equal(t->name, name, n)) return i;
+    }
+    return CHORD_NONE;
+}
+
+int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t n_cols, int64_t n_rows, int32_t flags)
+{
+    if (b->status != CHORD_OK) return CHORD_NONE;
+    char name[NAME_CAP];
+    size_t const n = tensor_name(format, layer, name);
+    int32_t const i = find_tensor(b, name, n);
+    if (i == CHORD_NONE) {
+        if (!(flags & CHORD_OPTIONAL)) chord_build_fail(b, CHORD_INVALID_GGUF, "the file lacks the tensor", name, n);
+        return CHORD_NONE;
+    }
+    chord_tensor *t = &b->plan->tensors[i];
+    if (t->ne[0] != n_cols || t->n_rows != (n_rows ? n_rows : 1)) {
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "tensor %q has the shape [%u, %u], the metadata asks for [%u, %u]",
+                               name, n, (uint64_t)t->ne[0], (uint64_t)t->n_rows, (uint64_t)n_cols,
+                               (uint64_t)(n_rows ? n_rows : 1));
+        return CHORD_NONE;
+    }
+    if (!n_rows) t->layout = CHORD_LAYOUT_VECTOR;
+    else if (!(flags & CHORD_LOOKUP)) t->layout = CHORD_LAYOUT_X4;
+    else if (t->layout != CHORD_LAYOUT_X4) t->layout = CHORD_LAYOUT_PLAIN;
+    t->placement = 0; /* resident; chord_plan() may turn all to external */
+    return i;
+}
+
+void chord_skip(chord_builder *b, const char *format, int32_t layer, const char *reason)
+{
+    (void)reason;
+    if (b->status != CHORD_OK) return;
+    char name[NAME_CAP];
+    int32_t const i = find_tensor(b, name, tensor_name(format, layer, name));
+    if (i != CHORD_NONE) b->plan->tensors[i].placement = 2; /* CHORD_PLACE_SKIPPED */
+}
+
+int32_t chord_slot_new(chord_builder *b, int32_t width, int32_t rows)
+{
+    chord_program *p = &b->plan->program;
+    if (p->n_slots == CHORD_MAX_SLOTS) {
+        chord_build_fail(b, CHORD_INTERNAL, "too many slots in", b->arch, b->n_arch);
+        return 0;
+    }
+    p->slots[p->n_slots] = (chord_slot){ .width = width, .rows = rows };
+    return p->n_slots++;
+}
+
+int32_t chord_rope_new(chord_builder *b, chord_rope rope)
+{
+    chord_program *p = &b->plan->program;
+    if (p->n_ropes == CHORD_MAX_ROPES) {
+        chord_build_fail(b, CHORD_INTERNAL, "too many rope tables in", b->arch, b->n_arch);
+        return 0;
+    }
+    p->ropes[p->n_ropes] = rope;
+    return p->n_ropes++;
+}
+
+chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer)
+{
+    chord_program *p = &b->plan->program;
+    if (p->n_ops == b->max_ops) {
+        chord_build_fail(b, CHORD_INTERNAL, "too many ops in", b->arch, b->n_arch);
+        p->n_ops--; /* keep a record to write to */
+    }
+    chord_op *op = &p->ops[p->n_ops++];
+    chord_zero(op, sizeof *op);
+    op->kind = kind;
+    op->layer = layer;
+    for (int i = 0; i < 3; i++) op->weight[i] = op->bias[i] = op->out[i] = CHORD_NONE;
+    op->in[0] = op->in[1] = op->rope = CHORD_NONE;
+    return op;
+}
+
+void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, int32_t weight)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_NORM, layer);
+    op->in[0] = in;
+    op->out[0] = out;
+    op->weight[0] = weight;
+    op->n_in = op->n_out[0] = b->hparams->n_embd;
+    op->eps = b->hparams->norm_eps;
+}
+
+chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n, const chord_matrix *m)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_MATMUL, layer);
+    op->in[0] = in;
+    op->n_in = n_in;
+    op->n_weights = n;
+    for (int32_t i = 0; i < n; i++) {
+        op->weight[i] = m[i].weight;
+        op->bias[i] = m[i].bias;
+        op->out[i] = m[i].out;
+        op->n_out[i] = m[i].n_out;
+    }
+    return op;
+}
+
+void chord_emit_output(chord_builder *b, int32_t x, int32_t last, int32_t logits)
+{
+    chord_hparams *h = b->hparams;
+    chord_emit_norm(b, CHORD_NONE, x, last, chord_bind(b, "output_norm.weight", 0, h->n_embd, 0, 0));
+    b->plan->program.ops[b->plan->program.n_ops - 1].flags = CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
+
+    int32_t weight = chord_bind(b, "output.weight", 0, h->n_embd, h->n_vocab, CHORD_OPTIONAL);
+    h->is_tied = weight == CHORD_NONE;
+    if (h->is_tied) weight = chord_bind(b, "token_embd.weight", 0, h->n_embd, h->n_vocab, 0);
+    int32_t const bias = chord_bind(b, "output.bias", 0, h->n_vocab, 0, CHORD_OPTIONAL);
+    chord_op *op = chord_emit_matmul(b, CHORD_NONE, last, h->n_embd, 1, &(chord_matrix){ weight, bias, logits, h->n_vocab });
+    op->flags = CHORD_FLAG_OUTPUT;
+}

@@ -1,0 +1,75 @@
+/* builder.h: what an architecture file works with: typed reads of hyper-parameters, binding of tensors
+ * by name, emission of op records. Every helper notes the first fault and the rest become no-ops that
+ * return harmless values, so an architecture reads top to bottom without a check on each line;
+ * chord_build() looks at the fault once at the end. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_MODEL_BUILDER_H
+#define CHORD_MODEL_BUILDER_H
+#include "../format/gguf.h"
+#include "../program/plan.h"
+
+/* The hyper-parameters that more than one room looks at. Sizes in elements. */
+typedef struct chord_hparams {
+    int32_t n_vocab, n_embd, n_layer, n_head, n_kv, head_dim, n_ff, n_ctx_train;
+    int32_t is_tied;
+    float norm_eps;
+} chord_hparams;
+
+typedef struct chord_builder {
+    const chord_gguf *gguf;
+    chord_plan *plan;
+    chord_hparams *hparams;
+    chord_error *error;
+    chord_status status;       /* OK, or the first fault */
+    const char *arch;          /* general.architecture */
+    size_t n_arch;
+    int32_t max_ops;           /* room at plan->program.ops */
+} chord_builder;
+
+typedef struct chord_arch {
+    const char *name;
+    void (*build)(chord_builder *b);
+} chord_arch;
+
+/* The architecture of that name, NULL when unknown (registry.c holds the list). */
+const chord_arch *chord_arch_find(const char *name, size_t n);
+
+/* ---- hyper-parameters: key "<arch>.<suffix>", of any integer or float type ------------------------ */
+enum { CHORD_REQUIRED = INT32_MIN }; /* as the default of chord_read_int: absence is a fault */
+int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most);
+/* fallback NaN: required. The value must be finite. */
+float chord_read_float(chord_builder *b, const char *suffix, float fallback);
+/* Does the string value equal `text`? An absent key equals "". */
+int chord_read_is(chord_builder *b, const char *suffix, const char *text);
+
+/* block_count, embedding_length, head counts and sizes, feed_forward_length, context_length and the
+ * number of tokens into b->hparams, each checked against limits.h. */
+void chord_read_hparams(chord_builder *b);
+
+/* ---- tensors -------------------------------------------------------------------------------------- */
+enum { CHORD_OPTIONAL = 1, CHORD_LOOKUP = 2 }; /* LOOKUP: rows are looked up, the matrix stays plain unless it is also multiplied */
+/* Index of tensor `name` ("%d" is the layer), which must have the shape [n_cols, n_rows]; n_rows 0: a
+ * vector of n_cols. CHORD_NONE when absent and optional. May be called again for a second use. */
+int32_t chord_bind(chord_builder *b, const char *name, int32_t layer, int64_t n_cols, int64_t n_rows, int32_t flags);
+/* Tensors of that name are in files but not used here; `reason` is for readers. */
+void chord_skip(chord_builder *b, const char *name, int32_t layer, const char *reason);
+
+/* ---- program -------------------------------------------------------------------------------------- */
+int32_t chord_slot_new(chord_builder *b, int32_t width, int32_t rows);
+int32_t chord_rope_new(chord_builder *b, chord_rope rope);
+/* Append a record with every index CHORD_NONE; the pointer holds until the next call. Never NULL. */
+chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer);
+
+/* The common ones, in terms of chord_emit. */
+void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, int32_t weight);
+/* One to three matrices of one input; ends at the first weight CHORD_NONE. */
+typedef struct chord_matrix { int32_t weight, bias, out, n_out; } chord_matrix;
+chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n, const chord_matrix *m);
+
+/* Final norm on the output rows, then output.weight, or the embedding matrix where that is absent. */
+void chord_emit_output(chord_builder *b, int32_t x, int32_t last, int32_t logits);
+
+/* A fault that names its cause; the first one is kept. */
+void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name, size_t n_name);
+
+#endif
