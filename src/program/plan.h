@@ -40,7 +40,7 @@ static inline uint64_t chord_kv_offset(const chord_kv_shape *kv, int32_t layer, 
     return (((uint64_t)layer * 2 + (uint64_t)is_v) * (uint64_t)kv->n_kv + (uint64_t)head) * kv->head_bytes;
 }
 
-typedef struct chord_plan {
+typedef struct chord_model_plan {
     chord_program program;
     chord_tensor *tensors;        /* in the order of the file's table */
     int32_t n_tensors;
@@ -59,6 +59,6 @@ typedef struct chord_plan {
     uint8_t *sample_scratch;      /* n_vocab x 8 bytes: candidates of the sampler */
     uint8_t *staging;             /* four rows of the widest tensor; overlaps the activations, owned by the load */
     uint64_t staging_bytes;
-} chord_plan;
+} chord_model_plan;
 
 #endif

@@ -1,0 +1,24 @@
+/* host.c: base/host.h in WebAssembly: Math by import, waiting by wasm's own atomics. A browser's main
+ * thread may not wait: no pool has more than one thread there, and then nobody waits. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../base/host.h"
+
+#define IMPORT(name) __attribute__((import_module("env"), import_name(#name)))
+IMPORT(sin) double math_sin(double x);
+IMPORT(cos) double math_cos(double x);
+IMPORT(exp) double math_exp(double x);
+IMPORT(log) double math_log(double x);
+IMPORT(pow) double math_pow(double x, double y);
+
+double chord_host_sin(double x) { return math_sin(x); }
+double chord_host_cos(double x) { return math_cos(x); }
+double chord_host_exp(double x) { return math_exp(x); }
+double chord_host_log(double x) { return math_log(x); }
+double chord_host_pow(double x, double y) { return math_pow(x, y); }
+
+void chord_host_wait(const int32_t *at, int32_t expected, int32_t timeout_ms)
+{
+    __builtin_wasm_memory_atomic_wait32((int *)(uintptr_t)at, expected, (int64_t)timeout_ms * 1000000);
+}
+void chord_host_wake(const int32_t *at) { __builtin_wasm_memory_atomic_notify((int *)(uintptr_t)at, 0xffffffffu); }
+void chord_host_pause(void) {}

@@ -1,0 +1,306 @@
+/* planner.c: order inside the one block: weights, vocabulary, then the activation area. The staging
+ * area of the load overlaps the activations: nothing runs before the last tensor is in place. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "planner.h"
+#include "../base/mem.h"
+#include "../quant/quant.h"
+
+#define OPS_PER_LAYER 24   /* room for the longest architecture's layer; llama emits 13 */
+#define LOGITS_BYTES (4u << 20)
+
+/* ---- tensor table --------------------------------------------------------------------------------- */
+
+static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor *in, const chord_gguf *g, chord_error *e)
+{
+    const char *name = chord_gguf_at(g, in->name);
+    size_t const n = (size_t)in->n_name;
+    chord_zero(t, sizeof *t);
+    t->name = name;
+    t->n_name = in->n_name;
+    t->type = in->type;
+    t->n_dims = in->n_dims;
+    t->placement = -1; /* neither bound nor skipped yet */
+    chord_copy(t->ne, in->ne, sizeof t->ne);
+
+    const chord_format *f = chord_format_of(in->type);
+    if (!f) {
+        const char *type = chord_type_name(in->type);
+        return chord_fail(e, CHORD_UNSUPPORTED_QUANTIZATION, "tensor %q has the type %s (%d)", name, n,
+                          type ? type : "unknown", in->type);
+    }
+    if (t->ne[0] % f->block_elems)
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: rows of %u elements aren't whole blocks of %s", name, n,
+                          (uint64_t)t->ne[0], f->name);
+    uint64_t rows = (uint64_t)t->ne[1], end;
+    if (!chord_mul(rows, (uint64_t)t->ne[2], &rows) || !chord_mul(rows, (uint64_t)t->ne[3], &rows) ||
+        rows > (uint64_t)CHORD_MAX_DIM || !chord_mul(rows, chord_row_bytes(f, t->ne[0]), &t->file_bytes) ||
+        !chord_add(g->data_begin, in->offset, &t->file_off) || !chord_add(t->file_off, t->file_bytes, &end) ||
+        end > CHORD_MAX_FILE)
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q is larger than any file", name, n);
+    if (end > g->file_bytes)
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q ends at offset %u, the file at %u", name, n, end, g->file_bytes);
+    t->n_rows = (int64_t)rows;
+    t->row_bytes = chord_row_bytes(f, t->ne[0]);
+    return CHORD_OK;
+}
+
+/* Heap sort of indices by file offset. */
+static void sift(int32_t *order, const chord_tensor *t, int32_t i, int32_t n)
+{
+    for (;;) {
+        int32_t big = i;
+        for (int32_t c = 2 * i + 1; c <= 2 * i + 2 && c < n; c++)
+            if (t[order[c]].file_off > t[order[big]].file_off) big = c;
+        if (big == i) return;
+        int32_t const swap = order[i];
+        order[i] = order[big];
+        order[big] = swap;
+        i = big;
+    }
+}
+
+static void sort_by_offset(int32_t *order, const chord_tensor *t, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) order[i] = i;
+    for (int32_t i = n / 2; i-- > 0;) sift(order, t, i, n);
+    for (int32_t end = n - 1; end > 0; end--) {
+        int32_t const swap = order[0];
+        order[0] = order[end];
+        order[end] = swap;
+        sift(order, t, 0, end);
+    }
+}
+
+chord_status chord_plan_tensors(chord_model_plan *plan, const chord_gguf *g, chord_arena *tables, chord_error *e)
+{
+    plan->n_tensors = (int32_t)g->n_tensors;
+    plan->tensors = chord_arena_take(tables, g->n_tensors * sizeof(chord_tensor), 16);
+    plan->file_order = chord_arena_take(tables, g->n_tensors * sizeof(int32_t), 16);
+    if (!plan->tensors || !plan->file_order) return CHORD_NEED_MEMORY;
+    if (!plan->n_tensors) return chord_fail(e, CHORD_INVALID_GGUF, "the file holds no tensors");
+    int32_t i = 0;
+    for (const chord_gguf_tensor *in = NULL; (in = chord_gguf_next_tensor(g, in));)
+        CHORD_TRY(tensor_from_header(&plan->tensors[i++], in, g, e));
+    sort_by_offset(plan->file_order, plan->tensors, plan->n_tensors);
+    for (i = 1; i < plan->n_tensors; i++) {
+        const chord_tensor *a = &plan->tensors[plan->file_order[i - 1]], *b = &plan->tensors[plan->file_order[i]];
+        if (a->file_off + a->file_bytes > b->file_off)
+            return chord_fail(e, CHORD_INVALID_GGUF, "tensors %q and %q overlap in the file", a->name, (size_t)a->n_name,
+                              b->name, (size_t)b->n_name);
+    }
+    return CHORD_OK;
+}
+
+/* ---- program -------------------------------------------------------------------------------------- */
+
+chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const chord_gguf *g, chord_arena *tables, chord_error *e)
+{
+    const chord_gguf_kv *kv = chord_gguf_find(g, "general.architecture", 20);
+    if (!kv || kv->type != CHORD_GGUF_STRING || kv->is_array || !kv->is_kept || !kv->data_bytes)
+        return chord_fail(e, CHORD_INVALID_GGUF, "the metadata lacks the key 'general.architecture'");
+    const char *name = chord_gguf_at(g, kv->data);
+    const chord_arch *arch = chord_arch_find(name, (size_t)kv->data_bytes);
+    if (!arch)
+        return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known", name, (size_t)kv->data_bytes);
+
+    /* the layer count bounds the ops; a model can't have more layers than tensors */
+    int32_t const max_ops = OPS_PER_LAYER * (plan->n_tensors < CHORD_MAX_LAYERS ? plan->n_tensors + 1 : CHORD_MAX_LAYERS);
+    plan->program = (chord_program){ .version = CHORD_PROGRAM_VERSION };
+    size_t const mark = tables->used;
+    plan->program.ops = chord_arena_take(tables, (uint64_t)max_ops * sizeof(chord_op), 16);
+    if (!plan->program.ops) return CHORD_NEED_MEMORY;
+
+    chord_builder b = { .gguf = g, .plan = plan, .hparams = h, .error = e, .status = CHORD_OK,
+                        .arch = name, .n_arch = (size_t)kv->data_bytes, .max_ops = max_ops };
+    arch->build(&b);
+    CHORD_TRY(b.status);
+    for (int32_t i = 0; i < plan->n_tensors; i++) {
+        const chord_tensor *t = &plan->tensors[i];
+        if (t->placement < 0)
+            return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q has no use in the architecture %q", t->name,
+                              (size_t)t->n_name, b.arch, b.n_arch);
+    }
+    tables->used = mark; /* give back what the ops didn't take */
+    (void)chord_arena_take(tables, (uint64_t)plan->program.n_ops * sizeof(chord_op), 16);
+    return CHORD_OK;
+}
+
+/* ---- config --------------------------------------------------------------------------------------- */
+
+static int32_t clamp(int32_t v, int32_t least, int32_t most) { return v < least ? least : v > most ? most : v; }
+
+chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, const chord_config *c, chord_error *e)
+{
+    if (c->version != CHORD_ABI_VERSION || c->size != (int32_t)sizeof *c)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "chord_config of version %d and %d bytes", c->version, c->size);
+    if (c->n_ctx < 0 || c->n_batch < 0 || c->n_logits < 0 || c->n_threads < 0 || c->n_threads > 64)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "n_ctx %d, n_batch %d, n_logits %d, n_threads %d", c->n_ctx,
+                          c->n_batch, c->n_logits, c->n_threads);
+    if (c->kv_type != CHORD_KV_F16 && c->kv_type != CHORD_KV_F32)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "KV type %d; f32 (0) and f16 (1) are known", c->kv_type);
+    plan->n_vocab = h->n_vocab;
+    plan->n_ctx = c->n_ctx ? c->n_ctx : clamp(h->n_ctx_train, 1, 4096);
+    if (plan->n_ctx > (1 << 24)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens", plan->n_ctx);
+    plan->n_batch = clamp(c->n_batch ? c->n_batch : 256, 1, clamp(plan->n_ctx, 1, 4096));
+    int32_t const fits = clamp((int32_t)(LOGITS_BYTES / 4 / (uint32_t)h->n_vocab), 1, plan->n_batch);
+    plan->n_logits = clamp(c->n_logits ? c->n_logits : fits, 1, plan->n_batch);
+    plan->n_threads = clamp(c->n_threads, 1, 64);
+
+    uint64_t head = (uint64_t)h->head_dim * CHORD_PAGE_TOKENS * (c->kv_type == CHORD_KV_F32 ? 4 : 2);
+    if (!chord_align(head, 16, &head)) return CHORD_INTERNAL;
+    plan->kv = (chord_kv_shape){ .type = c->kv_type, .n_layer = h->n_layer, .n_kv = h->n_kv, .head_dim = h->head_dim,
+                                 .head_bytes = head };
+    /* hparams are bounded (limits.h): 1024 layers x 2 x 1024 heads x 32 x 1024 x 4 stays far below 2^63 */
+    plan->kv.page_bytes = chord_kv_offset(&plan->kv, h->n_layer, 0, 0);
+    if (!chord_align(plan->kv.page_bytes, CHORD_BLOCK_ALIGN, &plan->kv.page_bytes)) return CHORD_INTERNAL;
+    return CHORD_OK;
+}
+
+/* ---- memory --------------------------------------------------------------------------------------- */
+
+/* conflict[s]: slots that hold a value at the same time as slot s. A slot is live from its write to its
+ * last read before the next full write. */
+static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_SLOTS])
+{
+    for (int32_t s = 0; s < p->n_slots; s++) conflict[s] = 0;
+    uint32_t live = 1u << p->logits_slot;
+    for (int32_t i = p->n_ops; i-- > 0;) {
+        const chord_op *op = &p->ops[i];
+        uint32_t reads = 0, writes = 0;
+        for (int k = 0; k < 2; k++)
+            if (op->in[k] != CHORD_NONE) reads |= 1u << op->in[k];
+        for (int k = 0; k < 3; k++)
+            if (op->out[k] != CHORD_NONE) writes |= 1u << op->out[k];
+        int const in_place = (op->flags & CHORD_FLAG_ADD) || op->kind == CHORD_OP_ROPE || op->kind == CHORD_OP_ADD ||
+                             op->kind == CHORD_OP_HEAD_NORM || op->kind == CHORD_OP_SOFTCAP;
+        uint32_t const here = live | reads | writes; /* outputs may not lie over inputs either */
+        for (int32_t s = 0; s < p->n_slots; s++)
+            if (here >> s & 1) conflict[s] |= here & ~(1u << s);
+        if (!in_place) live &= ~writes;
+        live |= reads | (in_place ? writes : 0);
+    }
+}
+
+static uint64_t slot_bytes(const chord_model_plan *plan, int32_t s)
+{
+    const chord_slot *slot = &plan->program.slots[s];
+    uint64_t const rows = (uint64_t)(slot->rows == CHORD_ROWS_OUTPUT ? plan->n_logits : plan->n_batch);
+    uint64_t const width = ((uint64_t)slot->width + 15) & ~15ull; /* rows start 64-byte aligned */
+    return rows * width * 4;
+}
+
+/* First place where slot s overlaps no slot it conflicts with; slots 0 .. s-1 are placed. */
+static uint64_t slot_place(const chord_model_plan *plan, int32_t s, uint32_t conflict, const uint64_t *place)
+{
+    uint64_t at = 0;
+    for (int moved = 1; moved;) {
+        moved = 0;
+        for (int32_t o = 0; o < s; o++) {
+            uint64_t const end = place[o] + slot_bytes(plan, o);
+            if ((conflict >> o & 1) && at < end && place[o] < at + slot_bytes(plan, s)) {
+                at = end;
+                moved = 1;
+            }
+        }
+    }
+    return at;
+}
+
+static chord_status place_slots(chord_model_plan *plan, chord_arena *memory)
+{
+    uint32_t conflict[CHORD_MAX_SLOTS];
+    uint64_t place[CHORD_MAX_SLOTS], total = 0;
+    slot_conflicts(&plan->program, conflict);
+    for (int32_t s = 0; s < plan->program.n_slots; s++) {
+        place[s] = slot_place(plan, s, conflict[s], place);
+        uint64_t const end = place[s] + slot_bytes(plan, s);
+        if (end > total) total = end;
+    }
+    uint8_t *base = chord_arena_take(memory, total, CHORD_BLOCK_ALIGN);
+    if (!base && memory->cap != SIZE_MAX) return CHORD_NEED_MEMORY;
+    for (int32_t s = 0; s < plan->program.n_slots; s++)
+        plan->slots[s] = (float *)((uintptr_t)base + (uintptr_t)place[s]);
+    return CHORD_OK;
+}
+
+static chord_status place_weights(chord_model_plan *plan, chord_arena *memory)
+{
+    for (int32_t k = 0; k < plan->n_tensors; k++) {
+        chord_tensor *t = &plan->tensors[plan->file_order[k]];
+        t->data = NULL;
+        t->bytes = 0;
+        if (t->placement != CHORD_PLACE_RESIDENT) continue;
+        uint64_t rows = (uint64_t)t->n_rows;
+        if (t->layout == CHORD_LAYOUT_X4) rows = (rows + 3) & ~3ull;
+        if (t->layout == CHORD_LAYOUT_VECTOR) t->bytes = (uint64_t)t->ne[0] * 4;
+        else if (!chord_mul(rows, t->row_bytes, &t->bytes)) return CHORD_NEED_MEMORY;
+        t->data = chord_arena_take(memory, t->bytes, CHORD_BLOCK_ALIGN);
+        if (!t->data && memory->cap != SIZE_MAX) return CHORD_NEED_MEMORY;
+    }
+    return CHORD_OK;
+}
+
+/* Buffers of the executor that aren't slots. */
+static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
+{
+    const chord_program *p = &plan->program;
+    int32_t widest = 0, heads = 0, angles = 0;
+    for (int32_t i = 0; i < p->n_ops; i++) {
+        const chord_op *op = &p->ops[i];
+        if (op->kind == CHORD_OP_MATMUL && op->n_in > widest) widest = op->n_in;
+        if (op->kind == CHORD_OP_ATTEND && op->n_head > heads) heads = op->n_head;
+    }
+    uint64_t const n_batch = (uint64_t)plan->n_batch;
+    int missing = 0;
+#define TAKE(field, count)                                                                          \
+    do {                                                                                            \
+        plan->field = chord_arena_take(memory, (count), CHORD_BLOCK_ALIGN);                         \
+        missing |= !plan->field;                                                                    \
+    } while (0)
+    plan->quantized_stride = (chord_q8_bytes(((int64_t)widest + 31) & ~31ll) + 63) & ~63ull;
+    TAKE(quantized, n_batch * plan->quantized_stride);
+    TAKE(attend_ml, n_batch * (uint64_t)heads * 8);
+    for (int32_t r = 0; r < p->n_ropes; r++) {
+        angles = p->ropes[r].n_rot;
+        TAKE(rope_freqs[r], (uint64_t)angles * 2);
+        TAKE(rope_cs[r], n_batch * (uint64_t)angles * 4);
+    }
+    /* a page of K and one of V of one head widened to f32, and a row in file form for lookups */
+    uint64_t const head = (uint64_t)plan->kv.head_dim * CHORD_PAGE_TOKENS * 4;
+    uint64_t row = 0;
+    for (int32_t i = 0; i < plan->n_tensors; i++)
+        if (plan->tensors[i].row_bytes > row) row = plan->tensors[i].row_bytes;
+    plan->thread_scratch_bytes = ((2 * head > row ? 2 * head : row) + 127) & ~63ull;
+    TAKE(thread_scratch, (uint64_t)plan->n_threads * plan->thread_scratch_bytes);
+    TAKE(sample_scratch, (uint64_t)plan->n_vocab * 8);
+#undef TAKE
+    return missing && memory->cap != SIZE_MAX ? CHORD_NEED_MEMORY : CHORD_OK;
+}
+
+chord_status chord_plan_memory(chord_model_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes, void **vocabulary,
+                               chord_memory_map *map)
+{
+    CHORD_TRY(place_weights(plan, memory));
+    map->weight_bytes = memory->used;
+    *vocabulary = chord_arena_take(memory, vocabulary_bytes, CHORD_BLOCK_ALIGN);
+    if (!*vocabulary && memory->cap != SIZE_MAX) return CHORD_NEED_MEMORY;
+    map->vocabulary_bytes = memory->used - map->weight_bytes;
+
+    size_t const mark = memory->used;
+    CHORD_TRY(place_slots(plan, memory));
+    CHORD_TRY(place_scratch(plan, memory));
+    size_t const end = memory->used;
+    uint64_t widest = 0;
+    for (int32_t i = 0; i < plan->n_tensors; i++) {
+        const chord_tensor *t = &plan->tensors[i];
+        if (t->placement == CHORD_PLACE_RESIDENT && t->row_bytes > widest) widest = t->row_bytes;
+    }
+    memory->used = mark;
+    plan->staging_bytes = 4 * widest;
+    plan->staging = chord_arena_take(memory, plan->staging_bytes, CHORD_BLOCK_ALIGN);
+    if (!plan->staging && memory->cap != SIZE_MAX) return CHORD_NEED_MEMORY;
+    if (memory->used < end) memory->used = end;
+    map->activation_bytes = memory->used - mark;
+    map->bytes = memory->used;
+    return CHORD_OK;
+}

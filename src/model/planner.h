@@ -1,0 +1,30 @@
+/* planner.h: header and hyper-parameters -> one plan: tensor table, program, memory map. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_MODEL_PLANNER_H
+#define CHORD_MODEL_PLANNER_H
+#include "../../include/chord.h"
+
+#include "builder.h"
+
+/* What the four parts of the memory map take; staging overlaps the activations. */
+typedef struct chord_memory_map {
+    uint64_t weight_bytes, vocabulary_bytes, activation_bytes, table_bytes, bytes;
+} chord_memory_map;
+
+/* Fill plan->tensors and plan->file_order from the header, taking them from `tables`. NEED_MEMORY when
+ * they don't fit. Errors: INVALID_GGUF (a tensor outside the file, overlapping another ...),
+ * UNSUPPORTED_QUANTIZATION, each naming the tensor. */
+chord_status chord_plan_tensors(chord_model_plan *plan, const chord_gguf *g, chord_arena *tables, chord_error *e);
+
+/* Run the architecture's builder; every tensor is then bound or skipped. The ops come from `tables`. */
+chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const chord_gguf *g, chord_arena *tables, chord_error *e);
+
+/* Take over the config (defaults, bounds) and derive the KV page's shape. */
+chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, const chord_config *config, chord_error *e);
+
+/* Lay everything out in `memory`; with base NULL and cap SIZE_MAX it only measures. *vocabulary gets
+ * the place of `vocabulary_bytes` bytes. NEED_MEMORY when it doesn't fit. */
+chord_status chord_plan_memory(chord_model_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes, void **vocabulary,
+                               chord_memory_map *map);
+
+#endif

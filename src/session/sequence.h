@@ -1,0 +1,98 @@
+/* sequence.h: one sequence of tokens: ids, positions, the KV page table, the batch under way. It knows
+ * no backend: next_batch() says what to compute, a backend computes it, accept_batch() moves on.
+ * The engine's chord_session is a sequence, a cursor and the model it belongs to.
+ *
+ * sequence.c  tokens and batches; pages.c  the pool of KV pages; sampler.c  logits -> token id
+ *
+ * Invariants: n_past <= n_tokens <= n_ctx; pages[0 .. n_pages) cover exactly the positions below
+ * n_past and, while a batch is under way, its own; a page that is written to has one reference. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_SESSION_SEQUENCE_H
+#define CHORD_SESSION_SEQUENCE_H
+#include "../../include/chord.h"
+
+#include "../base/status.h"
+#include "../program/batch.h"
+
+/* ---- pages ----------------------------------------------------------------------------------------
+ * A page is a header of CHORD_PAGE_HEADER bytes and the payload of program/plan.h (kv.page_bytes). The
+ * tables point at payloads. Pages are taken when tokens come and go back to the list when freed. */
+#define CHORD_PAGE_HEADER 64
+typedef struct chord_page_pool {
+    uint64_t payload_bytes;
+    uint8_t *free;                /* payload of the first free page; each header links the next */
+    int32_t n_pages, n_free;
+} chord_page_pool;
+
+/* Bytes of a whole page, header included: chord_plan_info.page_bytes, a multiple of CHORD_BLOCK_ALIGN. */
+uint64_t chord_page_bytes(const chord_page_pool *pool);
+/* Cut `block` (CHORD_BLOCK_ALIGN aligned) into free pages; a rest smaller than a page is unused. */
+void chord_page_give(chord_page_pool *pool, void *block, size_t bytes);
+/* A page with one reference, or NULL when the list is empty. Its payload isn't cleared. */
+uint8_t *chord_page_take(chord_page_pool *pool);
+void chord_page_share(uint8_t *payload);                 /* one more reference */
+void chord_page_drop(chord_page_pool *pool, uint8_t *payload); /* one less; the last frees it */
+int32_t chord_page_refs(const uint8_t *payload);
+
+/* ---- sequence --------------------------------------------------------------------------------------- */
+typedef struct chord_sequence {
+    chord_page_pool *pool;
+    int32_t n_ctx, n_batch, n_logits, n_vocab;
+    int32_t n_past, n_tokens;     /* evaluated; evaluated and pending */
+    int32_t outputs;              /* CHORD_OUTPUT_* */
+    int32_t n_pages;
+    int32_t has_batch;            /* a batch is under way: batch.* below is valid */
+    int32_t n_rows, first_row;    /* output rows of the last finished batch, position of the first */
+    uint64_t wanted;              /* after NEED_MEMORY */
+    uint64_t random[2];           /* PCG32: state, increment */
+    chord_batch batch;
+    int32_t *ids;                 /* [n_ctx] */
+    int32_t *rows;                /* [n_batch] */
+    uint8_t **pages;              /* [(n_ctx + 31) / 32] payloads */
+} chord_sequence;
+
+/* Memory for the three arrays, CHORD_BLOCK_ALIGN aligned. */
+uint64_t chord_sequence_bytes(int32_t n_ctx, int32_t n_batch);
+void chord_sequence_init(chord_sequence *q, void *arrays, chord_page_pool *pool, int32_t n_ctx, int32_t n_batch,
+                         int32_t n_logits, int32_t n_vocab);
+/* All pages go back; the sequence is empty afterwards. */
+void chord_sequence_clear(chord_sequence *q);
+
+/* CONTEXT_FULL or INVALID_ARGUMENT (an id outside the vocabulary, named; busy batches included): nothing
+ * was appended. */
+chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e);
+
+/* Make the next batch of pending tokens (q->batch), or keep the one under way. OK: run it; DONE: nothing
+ * is pending; NEED_MEMORY: q->wanted bytes of pages are missing, nothing has changed.
+ * OUTPUT_LAST: at most n_batch tokens, one output row in the batch that holds the last pending token and
+ * none in the others. OUTPUT_ALL: at most n_logits tokens, each an output row.
+ * A partly filled last page that is shared is copied before it is written to. */
+chord_status chord_sequence_next_batch(chord_sequence *q);
+/* The batch under way is in the KV cache: n_past moves on, its output rows can be read. */
+void chord_sequence_accept_batch(chord_sequence *q);
+/* The batch under way and all pending tokens are dropped; pages past n_past go back. */
+void chord_sequence_drop_batch(chord_sequence *q);
+
+/* Forget all tokens from position n on (a batch under way is dropped first). INVALID_ARGUMENT unless
+ * 0 <= n <= n_tokens. */
+chord_status chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e);
+/* `to` (initialised, empty, same limits) becomes a copy: whole pages shared, the last, partial one copied;
+ * pending tokens are copied too, a batch under way isn't. NEED_MEMORY (q->wanted): nothing has changed. */
+chord_status chord_sequence_fork(chord_sequence *q, chord_sequence *to);
+/* How many leading ids equal the evaluated tokens. */
+int32_t chord_sequence_match(const chord_sequence *q, const int32_t *ids, int32_t n);
+
+/* ---- sampler ---------------------------------------------------------------------------------------- */
+#define CHORD_PENALTY_WINDOW 64
+
+/* PCG32 (O'Neill 2014), its state in q->random. */
+void chord_sequence_seed(chord_sequence *q, uint64_t seed);
+
+/* Draw an id from logits[n_vocab] (unchanged): bias, penalties over the last 64 of q's tokens, top-k,
+ * top-p, min-p, temperature, draw; the order and the formulas of llama.cpp's sampler chain. scratch:
+ * n_vocab x 8 bytes. Returns the id, or INVALID_ARGUMENT / INTERNAL (a non-finite logit; the text names
+ * the position). temperature 0: argmax after bias and penalties, lowest id on a tie; draws nothing. */
+int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p, const int32_t *bias_ids,
+                              const float *bias, void *scratch, chord_error *e);
+
+#endif
