@@ -1,0 +1,131 @@
+/* exports.c: chord.h across the WebAssembly boundary. Only int32 and double cross (DESIGN, "The
+ * boundary"): addresses, sizes and file offsets as double, whole numbers below 2^53; ids, counts and
+ * status codes as int32. Each export is the C function of the same name without its `chord_`, in the
+ * same argument order; a budget below 0 is CHORD_NO_LIMIT. The host (ts/wasm) owns the memory from
+ * `__heap_base` on and sets `__stack_pointer` in each thread's instance. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../../include/chord.h"
+
+#define EXPORT(name) __attribute__((export_name(#name)))
+
+/* A double that isn't a whole number in range becomes 0, a NULL that every call refuses. */
+static uint64_t whole(double x) { return x >= 0 && x < 0x1p53 ? (uint64_t)x : 0; }
+static void *at(double x) { return (void *)(uintptr_t)whole(x); }
+static size_t size(double x) { return (size_t)whole(x); }
+static double address(const void *p) { return (double)(uintptr_t)p; }
+
+EXPORT(abi_version) int32_t export_abi_version(void) { return chord_abi_version(); }
+EXPORT(isa) int32_t export_isa(void) { return chord_isa(); }
+
+EXPORT(model_init) double export_model_init(double block, double bytes)
+{
+    return address(chord_model_init(at(block), size(bytes)));
+}
+EXPORT(model_set_file_bytes) int32_t export_set_file_bytes(double m, double bytes)
+{
+    return chord_model_set_file_bytes(at(m), whole(bytes));
+}
+EXPORT(model_position) double export_position(double m) { return (double)chord_model_position(at(m)); }
+EXPORT(model_wanted) double export_wanted(double m) { return (double)chord_model_wanted(at(m)); }
+EXPORT(model_give) int32_t export_give(double m, double block, double bytes)
+{
+    return chord_model_give(at(m), at(block), size(bytes));
+}
+EXPORT(model_push) int32_t export_push(double m, double off, double bytes, double n)
+{
+    return chord_model_push(at(m), whole(off), at(bytes), size(n));
+}
+EXPORT(model_end) int32_t export_end(double m) { return chord_model_end(at(m)); }
+EXPORT(plan) int32_t export_plan(double m, double config, double out) { return chord_plan(at(m), at(config), at(out)); }
+EXPORT(model_begin) int32_t export_begin(double m, double block, double bytes)
+{
+    return chord_model_begin(at(m), at(block), size(bytes));
+}
+EXPORT(model_tensor) int32_t export_tensor(double m, int32_t i, double out, double name, double cap)
+{
+    return chord_model_tensor(at(m), i, at(out), at(name), size(cap));
+}
+EXPORT(model_get_info) int32_t export_get_info(double m, double out) { return chord_model_get_info(at(m), at(out)); }
+EXPORT(model_meta) double export_meta(double m, double key, int32_t n_key, double dst, double cap)
+{
+    return (double)chord_model_meta(at(m), at(key), n_key, at(dst), size(cap));
+}
+EXPORT(row) int32_t export_row(double m, int32_t tensor, double row, double dst, double cap)
+{
+    return chord_row(at(m), tensor, (int64_t)whole(row), at(dst), size(cap));
+}
+/* The count of ops is plan_info.n_ops. */
+EXPORT(model_program) double export_program(double m)
+{
+    int32_t n;
+    return address(chord_model_program(at(m), &n));
+}
+EXPORT(last_error) int32_t export_last_error(double m, double dst, double cap)
+{
+    return chord_last_error(at(m), at(dst), size(cap));
+}
+
+EXPORT(thread_join) int32_t export_thread_join(double m, int32_t index) { return chord_thread_join(at(m), index); }
+EXPORT(threads_ready) int32_t export_threads_ready(double m) { return chord_threads_ready(at(m)); }
+EXPORT(model_stop) void export_stop(double m) { chord_model_stop(at(m)); }
+
+EXPORT(tokenize_bytes) double export_tokenize_bytes(double m, double n) { return (double)chord_tokenize_bytes(at(m), size(n)); }
+EXPORT(tokenize) int32_t export_tokenize(double m, double text, double n, int32_t flags, double ids, int32_t cap,
+                                         double scratch, double scratch_bytes)
+{
+    return chord_tokenize(at(m), at(text), size(n), flags, at(ids), cap, at(scratch), size(scratch_bytes));
+}
+EXPORT(detokenize) double export_detokenize(double m, double ids, int32_t n, int32_t flags, double dst, double cap)
+{
+    return (double)chord_detokenize(at(m), at(ids), n, flags, at(dst), size(cap));
+}
+EXPORT(token_flags) int32_t export_token_flags(double m, int32_t id) { return chord_token_flags(at(m), id); }
+
+EXPORT(stream_bytes) double export_stream_bytes(double n_stops) { return (double)chord_stream_bytes(size(n_stops)); }
+EXPORT(stream_open) double export_stream_open(double block, double bytes, double stops, double n_stops)
+{
+    return address(chord_stream_open(at(block), size(bytes), at(stops), size(n_stops)));
+}
+/* `text`: where the address of the text is written, as a double. */
+EXPORT(stream_push) int32_t export_stream_push(double t, double bytes, double n, double text)
+{
+    const char *out = 0;
+    int32_t const length = chord_stream_push(at(t), at(bytes), size(n), &out);
+    *(double *)at(text) = address(out);
+    return length;
+}
+EXPORT(stream_end) int32_t export_stream_end(double t, double text)
+{
+    const char *out = 0;
+    int32_t const length = chord_stream_end(at(t), &out);
+    *(double *)at(text) = address(out);
+    return length;
+}
+EXPORT(stream_stopped) int32_t export_stream_stopped(double t) { return chord_stream_stopped(at(t)); }
+
+EXPORT(session_bytes) double export_session_bytes(double m) { return (double)chord_session_bytes(at(m)); }
+EXPORT(session_open) double export_session_open(double m, double block, double bytes)
+{
+    return address(chord_session_open(at(m), at(block), size(bytes)));
+}
+EXPORT(session_close) void export_session_close(double s) { chord_session_close(at(s)); }
+EXPORT(session_push) int32_t export_session_push(double s, double ids, int32_t n) { return chord_session_push(at(s), at(ids), n); }
+EXPORT(session_outputs) int32_t export_session_outputs(double s, int32_t mode) { return chord_session_outputs(at(s), mode); }
+EXPORT(session_step) int32_t export_session_step(double s, double budget)
+{
+    return chord_session_step(at(s), budget < 0 ? CHORD_NO_LIMIT : whole(budget));
+}
+EXPORT(cancel) void export_cancel(double s) { chord_cancel(at(s)); }
+EXPORT(session_logits) double export_session_logits(double s, int32_t row) { return address(chord_session_logits(at(s), row)); }
+EXPORT(session_sample) int32_t export_session_sample(double s, double p) { return chord_session_sample(at(s), at(p)); }
+EXPORT(session_seed) void export_session_seed(double s, double seed) { chord_session_seed(at(s), whole(seed)); }
+EXPORT(session_truncate) int32_t export_session_truncate(double s, int32_t n) { return chord_session_truncate(at(s), n); }
+/* Returns the new session's address, or the negated positive result (NEED_MEMORY) / the error. */
+EXPORT(session_fork) double export_session_fork(double s, double block, double bytes)
+{
+    chord_session *out = 0;
+    chord_status const status = chord_session_fork(at(s), at(block), size(bytes), &out);
+    return status == CHORD_OK ? address(out) : status > 0 ? -status : status;
+}
+EXPORT(session_match) int32_t export_session_match(double s, double ids, int32_t n) { return chord_session_match(at(s), at(ids), n); }
+EXPORT(session_get_state) int32_t export_session_get_state(double s, double out) { return chord_session_get_state(at(s), at(out)); }
