@@ -1,0 +1,175 @@
+/* gen_abi.c: prints ts/abi/abi.gen.ts from the C headers (`make abi`; `make check` fails when the
+ * committed file differs). A host program: run it anywhere, the output is the same.
+ *
+ * Why the layouts hold on wasm32, wasm64 and native alike: every field is an int32_t, float or double
+ * (anything else finds no branch of TYPE_OF) and a struct's size is the sum of its fields' sizes, so
+ * there is no padding whose amount a target could choose. The same assert catches a field that stands
+ * in the header and is missing from the lists below. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../include/chord.h"
+#include "../src/program/program.h"
+#include <stdio.h>
+
+#define CONFIG(F, T)                                                                                \
+    F(T, version) F(T, size) F(T, n_ctx) F(T, n_batch) F(T, n_logits) F(T, kv_type) F(T, n_threads) \
+    F(T, isa) F(T, external) F(T, reserved)
+#define PLAN_INFO(F, T)                                                                             \
+    F(T, version) F(T, size) F(T, n_tensors) F(T, n_ops) F(T, n_ctx) F(T, n_batch) F(T, n_logits)   \
+    F(T, n_threads) F(T, bytes) F(T, weight_bytes) F(T, vocabulary_bytes) F(T, activation_bytes)    \
+    F(T, table_bytes) F(T, file_weight_bytes) F(T, file_vocabulary_bytes) F(T, page_bytes)          \
+    F(T, session_bytes) F(T, data_begin) F(T, data_end) F(T, madds_per_token)
+#define TENSOR_INFO(F, T)                                                                           \
+    F(T, version) F(T, size) F(T, type) F(T, n_dims) F(T, ne) F(T, file_off) F(T, file_bytes)       \
+    F(T, placement) F(T, is_ready)
+#define MODEL_INFO(F, T)                                                                            \
+    F(T, version) F(T, size) F(T, n_vocab) F(T, n_embd) F(T, n_layer) F(T, n_head) F(T, n_kv)       \
+    F(T, head_dim) F(T, n_ff) F(T, n_ctx_train) F(T, file_type) F(T, bos) F(T, eos) F(T, unk)       \
+    F(T, pad) F(T, add_bos) F(T, add_eos) F(T, is_tied) F(T, gguf_version) F(T, n_kv_pairs)         \
+    F(T, n_tensors) F(T, reserved) F(T, n_params)
+#define SESSION_STATE(F, T)                                                                         \
+    F(T, version) F(T, size) F(T, n_past) F(T, n_tokens) F(T, n_rows) F(T, first_row) F(T, n_pages) \
+    F(T, layer) F(T, wanted_bytes) F(T, work_done) F(T, last_step_work) F(T, batch_work)            \
+    F(T, batch_work_done)
+#define SAMPLING(F, T)                                                                              \
+    F(T, version) F(T, size) F(T, top_k) F(T, n_bias) F(T, temperature) F(T, top_p) F(T, min_p)     \
+    F(T, typical_p) F(T, repetition_penalty) F(T, frequency_penalty) F(T, presence_penalty)         \
+    F(T, reserved) F(T, bias)
+#define OP(F, T)                                                                                    \
+    F(T, kind) F(T, layer) F(T, flags) F(T, n_weights) F(T, weight) F(T, bias) F(T, in) F(T, out)   \
+    F(T, row) F(T, n_in) F(T, n_out) F(T, n_head) F(T, n_kv) F(T, head_dim) F(T, rope)              \
+    F(T, activation) F(T, window) F(T, eps) F(T, scale) F(T, softcap) F(T, reserved)
+
+#define STRUCTS(S)                                                                                  \
+    S(CONFIG, chord_config, "configLayout")                                                         \
+    S(PLAN_INFO, chord_plan_info, "planInfoLayout")                                                 \
+    S(TENSOR_INFO, chord_tensor_info, "tensorInfoLayout")                                           \
+    S(MODEL_INFO, chord_model_info, "modelInfoLayout")                                              \
+    S(SESSION_STATE, chord_session_state, "sessionStateLayout")                                     \
+    S(SAMPLING, chord_sampling, "samplingLayout")                                                   \
+    S(OP, chord_op, "opLayout")
+
+#define MEMBER(T, field) (((T *)0)->field)
+#define TYPE_OF(T, field)                                                                           \
+    _Generic(&MEMBER(T, field), int32_t *: "i32", float *: "f32", double *: "f64",                  \
+             int32_t (*)[2]: "i32", int32_t (*)[3]: "i32", double (*)[4]: "f64")
+#define COUNT_OF(T, field)                                                                          \
+    _Generic(&MEMBER(T, field), int32_t *: 1, float *: 1, double *: 1,                              \
+             int32_t (*)[2]: 2, int32_t (*)[3]: 3, double (*)[4]: 4)
+
+#define FIELD_BYTES(T, field) + sizeof MEMBER(T, field)
+#define ASSERT_NO_PADDING(LIST, T, name)                                                            \
+    _Static_assert(0 LIST(FIELD_BYTES, T) == sizeof(T), #T ": padding, or a field that isn't listed");
+STRUCTS(ASSERT_NO_PADDING)
+
+static void open_object(const char *name) { printf("\nexport const %s = {\n", name); }
+static void number(const char *name, int32_t value) { printf("  %s: %d,\n", name, (int)value); }
+static void close_object(const char *name, const char *type)
+{
+    printf("} as const;\nexport type %s = (typeof %s)[keyof typeof %s];\n", type, name, name);
+}
+
+static void print_statuses(void)
+{
+    printf("\n/** Results (zero and positive) and errors (negative) of every call. */");
+    open_object("Status");
+#define RESULT(name, value) number(#name, value);
+#define ERROR(name, value, code, text) number(#name, value);
+    CHORD_RESULT_LIST(RESULT)
+    CHORD_ERROR_LIST(ERROR)
+#undef RESULT
+#undef ERROR
+    close_object("Status", "Status");
+
+    printf("\n/** What an error status means in TypeScript: the `code` of ChordError, and a text with the likely cause. */");
+    open_object("statusErrors");
+#define ERROR(name, value, code, text) printf("  [%d]: { code: '%s', text: \"%s\" },\n", value, code, text);
+    CHORD_ERROR_LIST(ERROR)
+#undef ERROR
+    close_object("statusErrors", "StatusError");
+    printf("export type StatusErrorCode = StatusError['code'];\n");
+}
+
+#define ENTRY(prefix, name) number(#name, CHORD_##prefix##name);
+
+static void print_enums(void)
+{
+    printf("\n/** KV cache types, by ggml's type ids. */");
+    open_object("KvType");
+    ENTRY(KV_, F32) ENTRY(KV_, F16) ENTRY(KV_, Q8_0)
+    close_object("KvType", "KvType");
+
+    open_object("Isa");
+    ENTRY(ISA_, BEST) ENTRY(ISA_, SCALAR) ENTRY(ISA_, VECTOR) ENTRY(ISA_, RELAXED)
+    close_object("Isa", "Isa");
+
+    open_object("Place");
+    ENTRY(PLACE_, RESIDENT) ENTRY(PLACE_, EXTERNAL) ENTRY(PLACE_, SKIPPED)
+    close_object("Place", "Place");
+
+    printf("\n/** Flags of tokenise and detokenise. */");
+    open_object("TextFlag");
+    ENTRY(, ADD_SPECIAL) ENTRY(, PARSE_SPECIAL) ENTRY(, SKIP_SPECIAL)
+    close_object("TextFlag", "TextFlag");
+
+    printf("\n/** Bits of a token id. */");
+    open_object("TokenFlag");
+    ENTRY(TOKEN_, CONTROL) ENTRY(TOKEN_, EOG) ENTRY(TOKEN_, USER) ENTRY(TOKEN_, BYTE) ENTRY(TOKEN_, UNKNOWN)
+    ENTRY(TOKEN_, UNUSED)
+    close_object("TokenFlag", "TokenFlag");
+
+    printf("\n/** Which rows the output op computes. */");
+    open_object("Output");
+    ENTRY(OUTPUT_, LAST) ENTRY(OUTPUT_, ALL)
+    close_object("Output", "Output");
+
+    printf("\n/** Ops of a program, version %d. */", CHORD_PROGRAM_VERSION);
+    open_object("OpKind");
+#define OP_KIND(name, value, text) printf("  /** %s */\n", text); number(#name, value);
+    CHORD_OP_LIST(OP_KIND)
+#undef OP_KIND
+    close_object("OpKind", "OpKind");
+
+    open_object("OpFlag");
+    ENTRY(FLAG_, ADD) ENTRY(FLAG_, GATHER) ENTRY(FLAG_, OUTPUT)
+    close_object("OpFlag", "OpFlag");
+
+    open_object("Activation");
+    ENTRY(ACTIVATION_, SILU) ENTRY(ACTIVATION_, GELU)
+    close_object("Activation", "Activation");
+}
+
+static void print_structs(void)
+{
+    printf("\n/** A field of `count` numbers, `offset` bytes into its struct. */\n"
+           "export interface FieldLayout {\n"
+           "  readonly offset: number;\n  readonly type: 'i32' | 'f32' | 'f64';\n  readonly count: number;\n}\n"
+           "export interface StructLayout {\n"
+           "  readonly size: number;\n  readonly fields: { readonly [name: string]: FieldLayout };\n}\n"
+           "/** A struct's contents: a number a field, an array of numbers where `count` isn't 1. */\n"
+           "export type StructValue<L extends StructLayout> = {\n"
+           "  -readonly [K in keyof L['fields']]: L['fields'][K]['count'] extends 1 ? number : number[];\n};\n");
+#define FIELD(T, field)                                                                             \
+    printf("    %s: { offset: %d, type: '%s', count: %d },\n", #field, (int)offsetof(T, field), TYPE_OF(T, field), \
+           COUNT_OF(T, field));
+#define STRUCT(LIST, T, name)                                                                       \
+    printf("\n/** %s */\nexport const %s = {\n  size: %d,\n  fields: {\n", #T, name, (int)sizeof(T)); \
+    LIST(FIELD, T)                                                                                  \
+    printf("  },\n} as const satisfies StructLayout;\n");
+    STRUCTS(STRUCT)
+}
+
+int main(void)
+{
+    printf("// SPDX-License-Identifier: Apache-2.0\n"
+           "// Generated by tools/gen_abi.c (`make abi`) from include/chord.h and src/program/program.h: don't edit.\n");
+    printf("\n/** Of the structs below and of the module's exports. */\nexport const ABI_VERSION = %d;\n", CHORD_ABI_VERSION);
+    printf("export const VERSION = '%d.%d.%d';\n", CHORD_VERSION_MAJOR, CHORD_VERSION_MINOR, CHORD_VERSION_PATCH);
+    printf("export const PROGRAM_VERSION = %d;\n", CHORD_PROGRAM_VERSION);
+    printf("/** Tokens a KV page holds. */\nexport const PAGE_TOKENS = %d;\n", CHORD_PAGE_TOKENS);
+    printf("/** Every block given to the library starts at a multiple of this many bytes. */\nexport const BLOCK_ALIGN = %d;\n",
+           CHORD_BLOCK_ALIGN);
+    print_statuses();
+    print_enums();
+    print_structs();
+    return 0;
+}
