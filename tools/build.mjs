@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// build.mjs: ts/ and build/wasm/ -> dist/, the files of the npm package. `node tools/build.mjs [--no-types]`
+//
+// Entries stay separate files in one flat folder, because each is reached by a literal
+// new URL('./worker.js', import.meta.url): the only form that every bundler recognises. Shared code
+// goes to chunks beside them, so the same relative addresses hold there.
+import { build } from 'esbuild';
+import { spawnSync } from 'node:child_process';
+import { chmod, copyFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = path.join(root, 'dist');
+const entries = { index: 'ts/index.ts', worker: 'ts/worker/worker.ts', thread: 'ts/wasm/thread.ts', cli: 'ts/cli/main.ts' };
+const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm'];
+
+const missing = [];
+for (const file of [...Object.values(entries), ...modules.map((name) => `build/wasm/${name}`)])
+  if (!(await stat(path.join(root, file)).catch(() => null))) missing.push(file);
+if (missing.length > 0) {
+  console.error(`build.mjs: missing ${missing.join(', ')}`);
+  process.exit(1);
+}
+
+await rm(dist, { recursive: true, force: true });
+await mkdir(dist, { recursive: true });
+await build({
+  absWorkingDir: root,
+  entryPoints: entries,
+  outdir: dist,
+  bundle: true,
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+  format: 'esm',
+  platform: 'neutral',
+  target: 'es2022',
+  external: ['node:*', '@huggingface/jinja'],
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+for (const name of modules) await copyFile(path.join(root, 'build/wasm', name), path.join(dist, name));
+await chmod(path.join(dist, 'cli.js'), 0o755);
+
+if (!process.argv.includes('--no-types')) {
+  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
+  const { status } = spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+const files = await readdir(dist, { recursive: true });
+console.log(`dist: ${files.filter((name) => /\.(js|wasm)$/.test(name)).sort().join(' ')}`);
