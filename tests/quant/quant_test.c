@@ -1,0 +1,235 @@
+/* quant_test.c: decode against gguf's own dequantizer, repack as a bijection, refusals, the q8 quantiser. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../harness/test.h"
+#include "../../src/base/half.h"
+#include "../../src/quant/act.h"
+#include "goldens.h"
+#include <math.h>
+
+#define EACH_FORMAT(f) \
+    for (int32_t i_ = 0; i_ < 6; i_++) for (const chord_format *f = chord_format_at(i_); f; f = NULL)
+
+/* A random row that check() accepts: random bits, then a finite scale a block. */
+static uint8_t *random_row(const chord_format *f, int32_t n)
+{
+    size_t const bytes = (size_t)chord_row_bytes(f, n);
+    uint8_t *row = test_alloc(bytes + 1);
+    for (size_t i = 0; i < bytes; i++) row[i] = (uint8_t)test_random();
+    if (f->block_elems == 1) return row;
+    for (size_t b = 0; b < bytes; b += (size_t)f->block_bytes) {
+        row[b + 1] &= 0xbb; /* clears an exponent bit */
+        if (f->type == CHORD_Q4_1) row[b + 3] &= 0xbb;
+        if (f->type == CHORD_Q8_0)
+            for (int j = 2; j < 34; j++) row[b + (size_t)j] += row[b + (size_t)j] == 0x80;
+    }
+    return row;
+}
+
+TEST(decode_equals_gguf_bit_for_bit)
+{
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
+        const chord_format *f = chord_format_of(goldens[i].type);
+        float out[65] = { [64] = 12345 };
+        CHECK(f != NULL);
+        f->decode(out, goldens[i].bytes, goldens[i].n);
+        for (int k = 0; k < goldens[i].n; k++) CHECK_EQ(chord_f32_bits(out[k]), goldens[i].bits[k]);
+        CHECK(out[64] == 12345);
+    }
+}
+
+TEST(unpack_gives_back_every_bit_that_repack_was_given)
+{
+    EACH_FORMAT(f)
+        for (int32_t blocks = 1; blocks <= 5; blocks++) {
+            int32_t const n = blocks * f->block_elems;
+            size_t const row_bytes = (size_t)chord_row_bytes(f, n), group_bytes = (size_t)chord_x4_bytes(f, n);
+            const void *rows[4];
+            for (int r = 0; r < 4; r++) rows[r] = random_row(f, n);
+            uint8_t *group = test_alloc(group_bytes + 8), *back = test_alloc(row_bytes + 8);
+            memset(group, 0xa5, group_bytes + 8);
+            CHECK_EQ(group_bytes, 4 * row_bytes);
+            CHECK(f->repack(group, rows, n));
+            for (int k = 0; k < 8; k++) CHECK_EQ(group[group_bytes + (size_t)k], 0xa5);
+            for (int32_t r = 0; r < 4; r++) {
+                memset(back, 0x5a, row_bytes + 8);
+                f->unpack(back, group, r, n);
+                CHECK(!memcmp(back, rows[r], row_bytes));
+                CHECK_EQ(back[row_bytes], 0x5a);
+            }
+        }
+}
+
+TEST(missing_rows_become_rows_of_zeros)
+{
+    EACH_FORMAT(f)
+        for (int present = 0; present < 4; present++) {
+            int32_t const n = 2 * f->block_elems;
+            const void *rows[4] = { 0 };
+            for (int r = 0; r < present; r++) rows[r] = random_row(f, n);
+            uint8_t *group = test_alloc((size_t)chord_x4_bytes(f, n)), *back = test_alloc((size_t)chord_row_bytes(f, n));
+            memset(group, 0xa5, (size_t)chord_x4_bytes(f, n));
+            CHECK(f->repack(group, rows, n));
+            for (int32_t r = 0; r < 4; r++) {
+                f->unpack(back, group, r, n);
+                for (size_t k = 0; k < chord_row_bytes(f, n); k++)
+                    CHECK_EQ(back[k], rows[r] ? ((const uint8_t *)rows[r])[k] : 0);
+            }
+        }
+}
+
+/* The kernels rely on it: 32-bit lane r of each 16-byte code vector is row r. */
+TEST(a_group_holds_scales_then_codes_with_rows_as_lanes)
+{
+    uint8_t rows[4][34], group[136];
+    const void *at[4];
+    for (int r = 0; r < 4; r++) {
+        at[r] = rows[r];
+        for (int i = 0; i < 34; i++) rows[r][i] = (uint8_t)(32 * r + i - (i > 1 ? 2 : 0));
+        rows[r][0] = rows[r][1] = (uint8_t)r; /* scale */
+    }
+    CHECK(chord_format_of(CHORD_Q8_0)->repack(group, at, 32));
+    for (int r = 0; r < 4; r++) {
+        CHECK_EQ(group[2 * r], r);
+        for (int k = 0; k < 32; k++) CHECK_EQ(group[8 + 16 * (k / 4) + 4 * r + k % 4], 32 * r + k);
+    }
+}
+
+TEST(a_scale_that_is_not_finite_is_refused_in_any_block)
+{
+    static const struct { int32_t type, at; } fields[] = { { CHORD_Q4_0, 0 }, { CHORD_Q4_1, 0 }, { CHORD_Q4_1, 2 }, { CHORD_Q8_0, 0 } };
+    static const uint16_t bad[] = { 0x7c00, 0xfc00, 0x7c01, 0x7e00, 0xffff };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        for (size_t j = 0; j < sizeof bad / sizeof *bad; j++)
+            for (int32_t block = 0; block < 3; block++) {
+                const chord_format *f = chord_format_of(fields[i].type);
+                uint8_t *row = random_row(f, 96), *good = random_row(f, 96), group[4 * 102];
+                const void *rows[4] = { good, good, good, good };
+                CHECK(f->check(row, 96) && f->repack(group, rows, 96));
+                memcpy(row + block * f->block_bytes + fields[i].at, &bad[j], 2);
+                CHECK(!f->check(row, 96));
+                rows[j % 4] = row;
+                CHECK(!f->repack(group, rows, 96));
+            }
+}
+
+TEST(the_q8_0_code_of_minus_128_is_refused)
+{
+    const chord_format *f = chord_format_of(CHORD_Q8_0);
+    for (int k = 0; k < 64; k++) {
+        uint8_t *row = random_row(f, 64), group[4 * 68];
+        const void *rows[4] = { NULL, row, NULL, NULL };
+        CHECK(f->check(row, 64) && f->repack(group, rows, 64));
+        row[34 * (k / 32) + 2 + k % 32] = 0x80;
+        CHECK(!f->check(row, 64));
+        CHECK(!f->repack(group, rows, 64));
+    }
+}
+
+TEST(float_weights_keep_inf_and_nan)
+{
+    static const uint32_t values[] = { 0x7f800000, 0xff800000, 0x7fc00000, 0x7fc00000 };
+    static const uint16_t f16[] = { 0x7c00, 0xfc00, 0x7e00, 0x7e00 }, bf16[] = { 0x7f80, 0xff80, 0x7fc0, 0x7fc0 };
+    const void *const rows[3] = { values, f16, bf16 };
+    static const int32_t types[3] = { CHORD_F32, CHORD_F16, CHORD_BF16 };
+    for (int i = 0; i < 3; i++) {
+        const chord_format *f = chord_format_of(types[i]);
+        const void *four[4] = { rows[i], rows[i], rows[i], rows[i] };
+        uint8_t group[64];
+        float out[4];
+        CHECK(f->check(rows[i], 4) && f->repack(group, four, 4));
+        f->decode(out, rows[i], 4);
+        for (int k = 0; k < 4; k++) CHECK_EQ(chord_f32_bits(out[k]), values[k]);
+    }
+}
+
+TEST(formats_are_found_by_type_and_others_are_named)
+{
+    int n = 0;
+    EACH_FORMAT(f) {
+        n++;
+        CHECK(chord_format_of(f->type) == f);
+        CHECK(!strcmp(f->name, chord_type_name(f->type)));
+    }
+    CHECK_EQ(n, 6);
+    CHECK(!chord_format_of(12) && !strcmp(chord_type_name(12), "Q4_K"));
+    CHECK(!chord_format_of(4) && !strcmp(chord_type_name(4), "Q4_2"));
+    for (int32_t t = 0; t <= 42; t++) CHECK(chord_type_name(t) != NULL);
+    CHECK(!chord_type_name(43) && !chord_type_name(-1) && !chord_type_name(INT32_MAX));
+    CHECK(!chord_format_at(-1) && !chord_format_at(6) && !chord_format_of(-1));
+}
+
+/* ---- activations ---------------------------------------------------------------------------------- */
+
+static void quantize(const float *x, int8_t q[32], float *d, int32_t *s)
+{
+    uint8_t row[40];
+    chord_act_quantize_q8(row, x, 32);
+    memcpy(q, row, 32);
+    memcpy(d, chord_q8_d(row, 32), 4);
+    memcpy(s, chord_q8_s(row, 32), 4);
+}
+
+TEST(q8_rounds_half_away_from_zero_of_x_over_d)
+{
+    for (int round = 0; round < 20000; round++) {
+        float x[32], d, top = 0;
+        int8_t q[32];
+        int32_t s, sum = 0;
+        for (int i = 0; i < 32; i++) {
+            x[i] = round % 2 ? test_gauss() : (float)(int)(test_random() % 511 - 255) / 2; /* halves when x[0] is 127 */
+            if (i == 0 && round % 2 == 0) x[i] = 127;
+            if (fabsf(x[i]) > 127) x[i] = 0;
+            top = fmaxf(top, fabsf(x[i]));
+        }
+        quantize(x, q, &d, &s);
+        CHECK(d == top / 127);
+        for (int i = 0; i < 32; i++) {
+            CHECK_EQ(q[i], (int)roundf(x[i] / d));
+            sum += q[i];
+        }
+        CHECK_EQ(s, sum);
+    }
+}
+
+TEST(q8_of_zeros_tiny_and_non_finite_blocks_is_defined)
+{
+    float x[32] = { 0 }, d;
+    int8_t q[32];
+    int32_t s;
+    quantize(x, q, &d, &s);
+    CHECK(d == 0 && s == 0 && q[0] == 0);
+    x[3] = 0x1p-149f;                     /* / 127 is 0 */
+    quantize(x, q, &d, &s);
+    CHECK(d == 0 && s == 0 && q[3] == 0);
+    x[3] = -190 * 0x1p-149f;              /* d rounds to 2^-149: 190 steps of it don't fit */
+    quantize(x, q, &d, &s);
+    CHECK(d == 0x1p-149f && s == -127 && q[3] == -127);
+    x[3] = 0x1.fffffep127f;
+    quantize(x, q, &d, &s);
+    CHECK(q[3] == 127 && s == 127);
+    x[7] = -INFINITY;
+    quantize(x, q, &d, &s);
+    CHECK(isinf(d) && s == 0 && q[3] == 0 && q[7] == 0);
+    x[9] = NAN;
+    quantize(x, q, &d, &s);
+    CHECK(isnan(d) && s == 0 && q[3] == 0);
+}
+
+TEST(q8_rows_lie_as_codes_scales_sums)
+{
+    float x[96];
+    uint8_t row[96 + 24 + 1];
+    for (int i = 0; i < 96; i++) x[i] = (float)(i / 32 + 1);
+    row[120] = 0xa5;
+    CHECK_EQ(chord_q8_bytes(96), 120);
+    chord_act_quantize_q8(row, x, 96);
+    CHECK_EQ(row[120], 0xa5);
+    for (int b = 0; b < 3; b++) {
+        float d;
+        int32_t s;
+        memcpy(&d, row + 96 + 4 * b, 4);
+        memcpy(&s, row + 108 + 4 * b, 4);
+        CHECK(d == (float)(b + 1) / 127);
+        CHECK_EQ(s, 32 * 127);
+    }
+}
