@@ -58,8 +58,8 @@ void chord_sequence_init(chord_sequence *q, void *arrays, chord_page_pool *pool,
 /* All pages go back; the sequence is empty afterwards. */
 void chord_sequence_clear(chord_sequence *q);
 
-/* CONTEXT_FULL or INVALID_ARGUMENT (an id outside the vocabulary, named; busy batches included): nothing
- * was appended. */
+/* CONTEXT_FULL or INVALID_ARGUMENT (an id outside the vocabulary, named; a batch under way): nothing was
+ * appended. */
 chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e);
 
 /* Make the next batch of pending tokens (q->batch), or keep the one under way. OK: run it; DONE: nothing
@@ -73,11 +73,12 @@ void chord_sequence_accept_batch(chord_sequence *q);
 /* The batch under way and all pending tokens are dropped; pages past n_past go back. */
 void chord_sequence_drop_batch(chord_sequence *q);
 
-/* Forget all tokens from position n on (a batch under way is dropped first). INVALID_ARGUMENT unless
- * 0 <= n <= n_tokens. */
+/* Forget all tokens from position n on. A batch under way is undone first: its tokens below n are
+ * pending again. Output rows below n stay readable. INVALID_ARGUMENT unless 0 <= n <= n_tokens. */
 chord_status chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e);
 /* `to` (initialised, empty, same limits) becomes a copy: whole pages shared, the last, partial one copied;
- * pending tokens are copied too, a batch under way isn't. NEED_MEMORY (q->wanted): nothing has changed. */
+ * pending tokens and the generator are copied too, a batch under way and output rows aren't.
+ * NEED_MEMORY (q->wanted): nothing has changed. INVALID_ARGUMENT: `to` isn't as said. */
 chord_status chord_sequence_fork(chord_sequence *q, chord_sequence *to);
 /* How many leading ids equal the evaluated tokens. */
 int32_t chord_sequence_match(const chord_sequence *q, const int32_t *ids, int32_t n);
@@ -85,14 +86,24 @@ int32_t chord_sequence_match(const chord_sequence *q, const int32_t *ids, int32_
 /* ---- sampler ---------------------------------------------------------------------------------------- */
 #define CHORD_PENALTY_WINDOW 64
 
-/* PCG32 (O'Neill 2014), its state in q->random. */
+/* PCG32 (O'Neill 2014): state[1], the increment, is odd. Seeded, it is q->random. */
+uint32_t chord_random(uint64_t state[2]);
 void chord_sequence_seed(chord_sequence *q, uint64_t seed);
 
+/* A pair of chord_sampling.bias: `value`, finite or -inf, is added to the logit of `id`. */
+typedef struct chord_bias {
+    int32_t id;
+    float value;
+} chord_bias;
+
 /* Draw an id from logits[n_vocab] (unchanged): bias, penalties over the last 64 of q's tokens, top-k,
- * top-p, min-p, temperature, draw; the order and the formulas of llama.cpp's sampler chain. scratch:
- * n_vocab x 8 bytes. Returns the id, or INVALID_ARGUMENT / INTERNAL (a non-finite logit; the text names
- * the position). temperature 0: argmax after bias and penalties, lowest id on a tie; draws nothing. */
-int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p, const int32_t *bias_ids,
-                              const float *bias, void *scratch, chord_error *e);
+ * top-p, min-p, temperature, draw; the order and the formulas of llama.cpp's sampler chain. bias:
+ * p->n_bias pairs, or NULL with n_bias 0 (p->bias isn't followed). scratch: n_vocab x 8 bytes.
+ * A logit of -inf is an impossible token. Returns the id, or INVALID_ARGUMENT (the text names the field
+ * or the bias), or INTERNAL (NaN, +inf or no finite logit at all: the text names the position).
+ * temperature 0: argmax after bias and penalties, lowest id on a tie; draws nothing. Any other takes
+ * one number of the generator. */
+int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p, const chord_bias *bias,
+                              void *scratch, chord_error *e);
 
 #endif

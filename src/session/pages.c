@@ -1,0 +1,57 @@
+/* pages.c: the pool of KV pages: one free list, reference counts in the pages' own headers. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sequence.h"
+
+typedef struct chord_page_header {
+    uint8_t *next;                /* payload of the next free page; only while free */
+    int32_t refs;                 /* 0 while free */
+} chord_page_header;
+
+_Static_assert(sizeof(chord_page_header) <= CHORD_PAGE_HEADER, "the header's room");
+_Static_assert(CHORD_PAGE_HEADER % CHORD_BLOCK_ALIGN == 0, "payloads are aligned as blocks are");
+
+static chord_page_header *header(const uint8_t *payload)
+{
+    return (chord_page_header *)(uintptr_t)(payload - CHORD_PAGE_HEADER);
+}
+
+static void put(chord_page_pool *pool, uint8_t *payload)
+{
+    *header(payload) = (chord_page_header){ .next = pool->free };
+    pool->free = payload;
+    pool->n_free++;
+}
+
+uint64_t chord_page_bytes(const chord_page_pool *pool)
+{
+    return (CHORD_PAGE_HEADER + pool->payload_bytes + (CHORD_BLOCK_ALIGN - 1)) & ~(uint64_t)(CHORD_BLOCK_ALIGN - 1);
+}
+
+void chord_page_give(chord_page_pool *pool, void *block, size_t bytes)
+{
+    uint64_t const page = chord_page_bytes(pool);
+    uint64_t n = bytes / page;
+    if (n > (uint64_t)(INT32_MAX - pool->n_pages)) n = (uint64_t)(INT32_MAX - pool->n_pages);
+    /* from the end, so that pages are taken in the order of their addresses */
+    for (uint64_t i = n; i-- > 0;) put(pool, (uint8_t *)block + i * page + CHORD_PAGE_HEADER);
+    pool->n_pages += (int32_t)n;
+}
+
+uint8_t *chord_page_take(chord_page_pool *pool)
+{
+    uint8_t *const payload = pool->free;
+    if (!payload) return NULL;
+    pool->free = header(payload)->next;
+    pool->n_free--;
+    *header(payload) = (chord_page_header){ .refs = 1 };
+    return payload;
+}
+
+void chord_page_share(uint8_t *payload) { header(payload)->refs++; }
+
+void chord_page_drop(chord_page_pool *pool, uint8_t *payload)
+{
+    if (--header(payload)->refs == 0) put(pool, payload);
+}
+
+int32_t chord_page_refs(const uint8_t *payload) { return header(payload)->refs; }
