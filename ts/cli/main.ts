@@ -1,0 +1,125 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+// main.ts: the npm bin `wasm-chord`: info, tokenize, generate, logits over the package's public exports.
+// Results go to stdout, progress and figures to stderr; exit status 0, 1 for a failure, 2 for usage.
+import { loadModel, version, ChordError } from '../index.js';
+import type { LanguageModel } from '../index.js';
+import { help, parseCommand, UsageError } from './arguments.js';
+import type { Command } from './arguments.js';
+import { interruptible, print, ProgressBar, readStdin } from './terminal.js';
+
+const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+const printJson = (value: unknown) => print(JSON.stringify(value) + '\n');
+
+async function info(model: LanguageModel, command: Command): Promise<void> {
+  const { info } = model;
+  if (command.json) return printJson(info);
+  const rows: [string, unknown][] = [
+    ['name', info.name], ['architecture', info.architecture], ['quantization', info.quantization],
+    ['parameters', `${(info.parameters / 1e6).toFixed(1)} M`], ['vocabulary', info.vocabularySize],
+    ['context', info.contextLength], ['embedding', info.embeddingLength], ['blocks', info.blockCount],
+    ['memory', `${mebibytes(info.memory.total)} (weights ${mebibytes(info.memory.weights)}, KV cache up to ${mebibytes(info.memory.kv)})`],
+    ['runs on', `${info.backend}: ${info.backendReason}`], ['variant', info.variant], ['threads', info.threads],
+    ['chat template', info.chatTemplate ? 'yes' : 'none'],
+  ];
+  await print(rows.map(([label, value]) => `${label.padEnd(14)}${value ?? '-'}\n`).join(''));
+}
+
+async function tokenize(model: LanguageModel, command: Command, text: string): Promise<void> {
+  const ids = await model.tokenize(text, command);
+  if (command.json) return printJson({ ids });
+  for (const id of ids) await print(`${String(id).padStart(7)}  ${JSON.stringify(await model.detokenize([id]))}\n`);
+}
+
+async function generate(model: LanguageModel, command: Command, text: string, signal: AbortSignal): Promise<void> {
+  const run = model.generate(await promptOf(model, command, text), { ...command.sampling, signal });
+  const pieces: string[] = [];
+  const tokens: number[] = [];
+  try {
+    for await (const event of run) {
+      pieces.push(event.text);
+      if (event.token !== undefined) tokens.push(event.token);
+      if (!command.json) await print(event.text);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  const { stats } = run;
+  if (command.json) return printJson({ text: pieces.join(''), tokens, stats });
+  await print('\n');
+  if (command.quiet || !stats) return;
+  process.stderr.write(
+    `\n${stats.promptTokens} tokens read in ${stats.promptMs.toFixed(0)} ms, ${stats.tokens} written at ` +
+      `${stats.tokensPerSecond.toFixed(1)} tokens/s (${stats.finishReason})\n`,
+  );
+}
+
+/** What `generate` is given: ids as they are, text as the file says, or a user's turn in the chat template. */
+async function promptOf(model: LanguageModel, command: Command, text: string): Promise<string | number[]> {
+  if (command.ids) return command.ids;
+  if (!command.chat) return command.addSpecial && command.parseSpecial ? text : model.tokenize(text, command);
+  const messages = [
+    ...(command.system === null ? [] : [{ role: 'system' as const, content: command.system }]),
+    { role: 'user' as const, content: text },
+  ];
+  // The template writes the special tokens itself, as llama.cpp's server takes it.
+  return model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true });
+}
+
+async function logits(model: LanguageModel, command: Command, text: string): Promise<void> {
+  const ids = command.ids ?? (await model.tokenize(text, command));
+  const values = await model.logits(ids, { all: command.all });
+  const vocabulary = model.info.vocabularySize;
+  const rows = Array.from({ length: values.length / vocabulary }, (_, row) => values.subarray(row * vocabulary, (row + 1) * vocabulary));
+  if (command.json) return printJson({ ids, vocabulary, logits: rows.map((row) => Array.from(row)) });
+  for (const [index, row] of rows.entries()) {
+    if (command.all) await print(`after ${JSON.stringify(await model.detokenize([ids[index]!]))}\n`);
+    const largest = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b).slice(0, command.top);
+    for (const id of largest) {
+      await print(`${String(id).padStart(7)}  ${row[id]!.toFixed(4).padStart(9)}  ${JSON.stringify(await model.detokenize([id]))}\n`);
+    }
+  }
+}
+
+async function run(command: Command, signal: AbortSignal): Promise<void> {
+  const text = command.name === 'info' || command.ids ? '' : (command.text ?? (await readStdin()));
+  const bar = new ProgressBar(!command.quiet);
+  const { contextLength, threads, kvType } = command;
+  const model = await loadModel(command.model, {
+    ...(contextLength !== undefined && { contextLength }),
+    ...(threads !== undefined && { threads }),
+    ...(kvType !== undefined && { kvType }),
+    signal,
+    onProgress: (progress) => bar.update(progress),
+  }).finally(() => bar.clear());
+  try {
+    if (command.name === 'info') await info(model, command);
+    else if (command.name === 'tokenize') await tokenize(model, command, text);
+    else if (command.name === 'generate') await generate(model, command, text, signal);
+    else await logits(model, command, text);
+  } finally {
+    await model.dispose();
+  }
+}
+
+async function main(): Promise<void> {
+  // A reader that has seen enough (`| head`) isn't a failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  try {
+    const command = parseCommand(process.argv.slice(2));
+    if (command === 'help') return await print(help);
+    if (command === 'version') return await print(`${version()}\n`);
+    await interruptible((signal) => run(command, signal));
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`wasm-chord: ${error.message}\nTry 'wasm-chord --help'.\n`);
+      process.exitCode = 2;
+      return;
+    }
+    process.stderr.write(`wasm-chord: ${error instanceof ChordError ? `${error.code}: ${error.message}` : String(error)}\n`);
+    if (error instanceof ChordError && error.hint) process.stderr.write(`hint: ${error.hint}\n`);
+    process.exitCode = 1;
+  }
+}
+
+await main();
