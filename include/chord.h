@@ -67,8 +67,9 @@ typedef struct chord_plan_info {
     int32_t version, size;
     int32_t n_tensors, n_ops;
     int32_t n_ctx, n_batch, n_logits, n_threads; /* as granted */
-    double bytes;               /* what chord_model_begin() wants: the sum of the four below */
-    double weight_bytes, vocabulary_bytes, activation_bytes, table_bytes;
+    double bytes;               /* what chord_model_begin() wants: the sum of the next three */
+    double weight_bytes, vocabulary_bytes, activation_bytes;
+    double header_bytes;        /* used of the blocks given before: metadata, tensor table, program */
     double file_weight_bytes;   /* the resident tensors' bytes in the file */
     double file_vocabulary_bytes; /* tokens, scores, types and merges in the file */
     double page_bytes;          /* one KV page: CHORD_PAGE_TOKENS tokens of every layer */
@@ -150,10 +151,10 @@ chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes);
 
 /* The file offset that chord_model_push() wants next; bytes before it needn't be kept. */
 uint64_t chord_model_position(const chord_model *m);
-/* After NEED_MEMORY in the HEADER phase: at least how many bytes to add at the arena's end. */
+/* After NEED_MEMORY of chord_model_push() or chord_plan(): at least how many bytes to add at the arena's end. */
 size_t chord_model_wanted(const chord_model *m);
 
-/* Give memory. HEADER phase: `block` must start where the last one ended (the arena is extended in
+/* Give memory. Until chord_model_begin(): `block` must start where the last one ended (the arena is extended in
  * place). READY: the block becomes KV pages (plan_info.page_bytes each; a rest smaller than a page is
  * unused). Errors: INVALID_ARGUMENT. */
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
@@ -172,7 +173,8 @@ chord_status chord_model_push(chord_model *m, uint64_t off, const void *bytes, s
 chord_status chord_model_end(chord_model *m);
 
 /* After HEADER: choose architecture, bind every tensor, lay out memory. May be called again with
- * another config until chord_model_begin(). Errors: UNSUPPORTED_*, INVALID_GGUF, INVALID_ARGUMENT. */
+ * another config until chord_model_begin(). OK; NEED_MEMORY: extend the arena by chord_model_wanted()
+ * bytes (chord_model_give) and call again. Errors: UNSUPPORTED_*, INVALID_GGUF, INVALID_ARGUMENT. */
 chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out);
 
 /* Take `plan.bytes` of memory for weights, vocabulary and activations, build the vocabulary, open the

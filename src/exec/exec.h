@@ -19,13 +19,15 @@
 
 struct chord_run;
 
-/* Shared by the threads of one model; all zero at the start. Fields below `run` are atomics. */
+/* Shared by the threads of one model; all zero at the start but for n_threads. */
 typedef struct chord_pool {
     int32_t n_threads;            /* the leader included */
     struct chord_run *run;        /* of the step under way */
+    /* atomics: */
     int32_t n_ready;              /* pool threads inside chord_pool_join */
     int32_t generation;           /* +1 a step: the signal to start */
     int32_t arrived, phase;       /* the barrier */
+    int32_t sleepers;             /* threads in chord_host_wait: nobody is woken in vain */
     int32_t stop;                 /* 1: return from chord_pool_join */
     int32_t broken;               /* 1: a thread didn't come to a barrier in time; the pool is dead */
 } chord_pool;
@@ -33,8 +35,6 @@ typedef struct chord_pool {
 /* A pool thread's whole life; index 1 .. n_threads - 1. */
 chord_status chord_pool_join(chord_pool *p, int32_t index);
 void chord_pool_stop(chord_pool *p);
-/* Leave a barrier once all n_threads have come. false: the pool is broken. */
-bool chord_pool_barrier(chord_pool *p);
 
 /* One step. */
 typedef struct chord_run {
@@ -45,13 +45,22 @@ typedef struct chord_run {
     uint64_t budget;              /* multiply-adds; at least one unit runs */
     uint64_t work;                /* out: multiply-adds spent, as planned */
     int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice; read by the leader only */
-    int32_t cancelled;            /* what the leader saw, published at barriers */
+    int32_t cancelled[2];         /* what the leader saw before the last two barriers, by parity */
     int32_t layer;                /* after NEED_WEIGHTS */
     chord_pool *pool;
 } chord_run;
 
+/* Inside the room: wake the pool for a step; leave a barrier once all n_threads have come (false: the
+ * pool is broken, which only the leader, thread 0, finds out by waiting too long); the walk itself. */
+void chord_pool_start(chord_pool *p, chord_run *run);
+bool chord_pool_barrier(chord_pool *p, int32_t thread);
+chord_status chord_exec_walk(chord_run *run, int32_t thread, chord_cursor *stopped);
+
 /* DONE (the batch is complete), MORE, CANCELLED, NEED_WEIGHTS, INTERNAL (the pool is broken). Leader only. */
 chord_status chord_exec_run(chord_run *run, chord_error *e);
+
+/* Once every tensor is in place: the tables that derive from weights and constants. */
+void chord_exec_prepare(const chord_model_plan *plan);
 
 /* Multiply-adds of the whole batch, as planned. */
 uint64_t chord_exec_work(const chord_model_plan *plan, const chord_batch *batch);

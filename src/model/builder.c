@@ -175,6 +175,10 @@ int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t 
                                (uint64_t)(n_rows ? n_rows : 1));
         return CHORD_NONE;
     }
+    if (!n_rows && t->type != CHORD_F32 && t->type != CHORD_F16 && t->type != CHORD_BF16) {
+        chord_build_fail(b, CHORD_UNSUPPORTED_QUANTIZATION, "a vector in blocks:", name, n);
+        return CHORD_NONE;
+    }
     if (!n_rows) t->layout = CHORD_LAYOUT_VECTOR;
     else if (!(flags & CHORD_LOOKUP)) t->layout = CHORD_LAYOUT_X4;
     else if (t->layout != CHORD_LAYOUT_X4) t->layout = CHORD_LAYOUT_PLAIN;
@@ -210,6 +214,7 @@ int32_t chord_rope_new(chord_builder *b, chord_rope rope)
         return 0;
     }
     p->ropes[p->n_ropes] = rope;
+    chord_emit(b, CHORD_OP_ANGLES, CHORD_NONE)->rope = p->n_ropes;
     return p->n_ropes++;
 }
 

@@ -56,6 +56,7 @@ void chord_skip(chord_builder *b, const char *name, int32_t layer, const char *r
 
 /* ---- program -------------------------------------------------------------------------------------- */
 int32_t chord_slot_new(chord_builder *b, int32_t width, int32_t rows);
+/* Also emits the op that fills its table; before the layers. */
 int32_t chord_rope_new(chord_builder *b, chord_rope rope);
 /* Append a record with every index CHORD_NONE; the pointer holds until the next call. Never NULL. */
 chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer);

@@ -103,15 +103,16 @@ chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const 
     if (!arch)
         return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known", name, (size_t)kv->data_bytes);
 
-    /* the layer count bounds the ops; a model can't have more layers than tensors */
-    int32_t const max_ops = OPS_PER_LAYER * (plan->n_tensors < CHORD_MAX_LAYERS ? plan->n_tensors + 1 : CHORD_MAX_LAYERS);
+    chord_builder b = { .gguf = g, .plan = plan, .hparams = h, .error = e, .status = CHORD_OK,
+                        .arch = name, .n_arch = (size_t)kv->data_bytes };
+    int32_t const n_layer = chord_read_int(&b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
+    CHORD_TRY(b.status);
+    b.max_ops = OPS_PER_LAYER * (n_layer + 1);
     plan->program = (chord_program){ .version = CHORD_PROGRAM_VERSION };
     size_t const mark = tables->used;
-    plan->program.ops = chord_arena_take(tables, (uint64_t)max_ops * sizeof(chord_op), 16);
+    plan->program.ops = chord_arena_take(tables, (uint64_t)b.max_ops * sizeof(chord_op), 16);
     if (!plan->program.ops) return CHORD_NEED_MEMORY;
 
-    chord_builder b = { .gguf = g, .plan = plan, .hparams = h, .error = e, .status = CHORD_OK,
-                        .arch = name, .n_arch = (size_t)kv->data_bytes, .max_ops = max_ops };
     arch->build(&b);
     CHORD_TRY(b.status);
     for (int32_t i = 0; i < plan->n_tensors; i++) {
@@ -262,7 +263,7 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
     TAKE(attend_ml, n_batch * (uint64_t)heads * 8);
     for (int32_t r = 0; r < p->n_ropes; r++) {
         angles = p->ropes[r].n_rot;
-        TAKE(rope_freqs[r], (uint64_t)angles * 2);
+        TAKE(rope_freqs[r], (uint64_t)angles * 4);
         TAKE(rope_cs[r], n_batch * (uint64_t)angles * 4);
     }
     /* a page of K and one of V of one head widened to f32, and a row in file form for lookups */

@@ -6,9 +6,9 @@
 
 #include "builder.h"
 
-/* What the four parts of the memory map take; staging overlaps the activations. */
+/* What the parts of the memory map take; staging overlaps the activations. */
 typedef struct chord_memory_map {
-    uint64_t weight_bytes, vocabulary_bytes, activation_bytes, table_bytes, bytes;
+    uint64_t weight_bytes, vocabulary_bytes, activation_bytes, bytes;
 } chord_memory_map;
 
 /* Fill plan->tensors and plan->file_order from the header, taking them from `tables`. NEED_MEMORY when

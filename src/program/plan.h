@@ -49,7 +49,7 @@ typedef struct chord_model_plan {
     int32_t n_vocab;
     chord_kv_shape kv;
     float *slots[CHORD_MAX_SLOTS];
-    float *rope_freqs[CHORD_MAX_ROPES];   /* n_rot / 2 angles a position step */
+    double *rope_freqs[CHORD_MAX_ROPES];  /* n_rot / 2 angles a position step */
     float *rope_cs[CHORD_MAX_ROPES];      /* [n_batch][n_rot] cosine, sine pairs of the batch */
     uint8_t *quantized;           /* [n_batch] rows of chord_q8_bytes(widest matmul input) */
     uint64_t quantized_stride;

@@ -27,7 +27,7 @@
     X(ATTEND, 7,   "out[0][t] = softmax(scale * q K^T) V; q = in[0], n_head heads over n_kv")       \
     X(GLU, 8,      "out[0][t] = act(in[0][t]) * in[1][t]")                                          \
     X(ADD, 9,      "out[0][t] += in[0][t]")                                                         \
-    X(SOFTCAP, 10, "out[0][t] = softcap * tanh(out[0][t] / softcap)")                               \
+    X(ANGLES, 10,  "cosines and sines of the tokens' positions for the constants `rope`")           \
     X(ACQUIRE, 11, "the weights of `layer` must be resident from here")                             \
     X(RELEASE, 12, "the weights of `layer` may go")
 
@@ -51,7 +51,7 @@ typedef struct chord_op {
     int32_t row[3];               /* MATMUL: first row taken of weight[i] (fused matrices), a multiple of 4 */
     int32_t n_in, n_out[3];       /* elements a row */
     int32_t n_head, n_kv, head_dim;
-    int32_t rope;                 /* ROPE: index into the program's rope constants */
+    int32_t rope;                 /* ANGLES, ROPE: index into the program's rope constants */
     int32_t activation;           /* GLU: CHORD_ACTIVATION_* */
     int32_t window;               /* ATTEND: keys with position > query - window; 0: all before it */
     float eps, scale, softcap;    /* ATTEND: softcap 0 is none */

@@ -116,8 +116,8 @@ export const OpKind = {
   GLU: 8,
   /** out[0][t] += in[0][t] */
   ADD: 9,
-  /** out[0][t] = softcap * tanh(out[0][t] / softcap) */
-  SOFTCAP: 10,
+  /** cosines and sines of the tokens' positions for the constants `rope` */
+  ANGLES: 10,
   /** the weights of `layer` must be resident from here */
   ACQUIRE: 11,
   /** the weights of `layer` may go */
@@ -186,7 +186,7 @@ export const planInfoLayout = {
     weight_bytes: { offset: 40, type: 'f64', count: 1 },
     vocabulary_bytes: { offset: 48, type: 'f64', count: 1 },
     activation_bytes: { offset: 56, type: 'f64', count: 1 },
-    table_bytes: { offset: 64, type: 'f64', count: 1 },
+    header_bytes: { offset: 64, type: 'f64', count: 1 },
     file_weight_bytes: { offset: 72, type: 'f64', count: 1 },
     file_vocabulary_bytes: { offset: 80, type: 'f64', count: 1 },
     page_bytes: { offset: 88, type: 'f64', count: 1 },

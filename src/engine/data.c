@@ -1,0 +1,121 @@
+/* data.c: tensors stream to their places. Bytes are collected in the staging area until four rows of a
+ * matrix (one group) are there, then repacked. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine.h"
+#include "../base/half.h"
+#include "../base/mem.h"
+
+static chord_tensor *tensor_at(const chord_model *m) { return &m->plan.tensors[m->plan.file_order[m->at]]; }
+
+/* Move to the next resident tensor; DONE behind the last. */
+static chord_status seek(chord_model *m)
+{
+    while (m->at < m->plan.n_tensors && tensor_at(m)->placement != CHORD_PLACE_RESIDENT) m->at++;
+    m->filled = m->staged = 0;
+    if (m->at < m->plan.n_tensors) return CHORD_MORE;
+    chord_exec_prepare(&m->plan);
+    m->phase = PHASE_READY;
+    return CHORD_DONE;
+}
+
+chord_status chord_data_begin(chord_model *m)
+{
+    m->at = 0;
+    return seek(m);
+}
+
+uint64_t chord_data_position(const chord_model *m)
+{
+    return m->at < m->plan.n_tensors ? tensor_at(m)->file_off + m->filled : UINT64_MAX;
+}
+
+static chord_status bad_row(chord_model *m, const chord_tensor *t, int64_t row)
+{
+    return chord_fail(&m->error, CHORD_INVALID_GGUF,
+                      "tensor %q: row %u holds a block that no quantiser writes (an infinite scale, a NaN or a code out of range)",
+                      t->name, (size_t)t->n_name, (uint64_t)row);
+}
+
+/* Rows [first, first + n) are complete in the staging area. */
+static chord_status place_rows(chord_model *m, const chord_tensor *t, int64_t first, int32_t n)
+{
+    const chord_format *f = chord_format_of(t->type);
+    int32_t const n_cols = (int32_t)t->ne[0];
+    const uint8_t *staging = m->plan.staging;
+    if (t->layout == CHORD_LAYOUT_X4) {
+        const void *rows[4] = { NULL, NULL, NULL, NULL };
+        for (int32_t i = 0; i < n; i++) rows[i] = staging + (uint64_t)i * t->row_bytes;
+        if (!f->repack(t->data + (uint64_t)(first / 4) * chord_x4_bytes(f, n_cols), rows, n_cols)) return bad_row(m, t, first);
+        return CHORD_OK;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        const uint8_t *row = staging + (uint64_t)i * t->row_bytes;
+        if (!f->check(row, n_cols)) return bad_row(m, t, first + i);
+        if (t->layout == CHORD_LAYOUT_VECTOR) f->decode((float *)(void *)t->data, row, n_cols);
+        else chord_copy(t->data + (uint64_t)(first + i) * t->row_bytes, row, (size_t)t->row_bytes);
+    }
+    return CHORD_OK;
+}
+
+/* Take up to n bytes of the tensor under way; at most to the end of the four rows being staged. */
+static chord_status take(chord_model *m, const uint8_t *bytes, size_t n, size_t *taken)
+{
+    chord_tensor *t = tensor_at(m);
+    uint64_t const group = 4 * t->row_bytes, done = m->filled - m->staged;
+    uint64_t const want = (t->file_bytes - done < group ? t->file_bytes - done : group) - m->staged;
+    size_t const k = n < want ? n : (size_t)want;
+    chord_copy(m->plan.staging + m->staged, bytes, k);
+    m->staged += k;
+    m->filled += k;
+    *taken = k;
+    if (k < want) return CHORD_OK;
+    CHORD_TRY(place_rows(m, t, (int64_t)(done / t->row_bytes), (int32_t)(m->staged / t->row_bytes)));
+    m->staged = 0;
+    return CHORD_OK;
+}
+
+chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes, size_t n)
+{
+    uint64_t end;
+    if (!chord_add(off, n, &end)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "offset %u is too large", off);
+    for (;;) {
+        uint64_t const position = chord_data_position(m);
+        if (position >= end) return CHORD_MORE;
+        if (position < off)
+            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes at offset %u pushed, those at %u are still wanted", off, position);
+        size_t taken;
+        CHORD_TRY(take(m, bytes + (position - off), (size_t)(end - position), &taken));
+        if (m->filled < tensor_at(m)->file_bytes) continue;
+        tensor_at(m)->is_ready = 1;
+        m->at++;
+        if (seek(m) == CHORD_DONE) return CHORD_DONE;
+    }
+}
+
+/* A vector was widened to f32 on its way in; narrowing gives back the file's bits (a quiet NaN stays one). */
+static void narrow(void *dst, const float *x, int32_t n, int32_t type)
+{
+    uint16_t *h = dst;
+    for (int32_t i = 0; i < n; i++) {
+        uint32_t const bits = chord_f32_bits(x[i]);
+        if (type == CHORD_BF16) h[i] = (uint16_t)(bits >> 16);
+        else if ((bits & 0x7f800000) == 0x7f800000) h[i] = (uint16_t)((bits >> 16 & 0x8000) | 0x7c00 | (bits >> 13 & 0x3ff));
+        else h[i] = chord_f32_f16(x[i]);
+    }
+}
+
+chord_status chord_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap)
+{
+    if (!m || m->phase < PHASE_DATA || m->phase == PHASE_FAILED || !dst) return CHORD_INVALID_ARGUMENT;
+    if (tensor < 0 || tensor >= m->plan.n_tensors) return CHORD_INVALID_ARGUMENT;
+    const chord_tensor *t = &m->plan.tensors[tensor];
+    if (row < 0 || row >= t->n_rows || cap < t->row_bytes || !t->data || !t->is_ready) return CHORD_INVALID_ARGUMENT;
+    const chord_format *f = chord_format_of(t->type);
+    int32_t const n_cols = (int32_t)t->ne[0];
+    if (t->layout == CHORD_LAYOUT_X4)
+        f->unpack(dst, t->data + (uint64_t)(row / 4) * chord_x4_bytes(f, n_cols), (int32_t)(row % 4), n_cols);
+    else if (t->layout == CHORD_LAYOUT_PLAIN || t->type == CHORD_F32)
+        chord_copy(dst, t->data + (uint64_t)row * t->row_bytes, (size_t)t->row_bytes);
+    else narrow(dst, (const float *)(const void *)t->data, n_cols, t->type);
+    return CHORD_OK;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine.h"
+#include "../base/mem.h"
+#include "../model/vocabulary.h"
+
+#define GROW_LEAST (64u << 10)
+#define GROW_MOST (1u << 20)   /* a claimed length costs no more than this before its bytes arrive */
+
+int32_t chord_abi_version(void) { return CHORD_ABI_VERSION; }
+int32_t chord_isa(void) { return chord_ops_of(CHORD_ISA_BEST)->isa; }
+
+const char *chord_status_text(chord_status status)
+{
+#define CASE(name, value, code, text) case value: return text;
+    switch (status) { CHORD_ERROR_LIST(CASE) default: return "no error"; }
+#undef CASE
+}
+
+static chord_status failed(chord_model *m, chord_status status)
+{
+    if (status < 0) m->phase = PHASE_FAILED;
+    return status;
+}
+
+static chord_status wrong_phase(chord_model *m, const char *call)
+{
+    return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "%s in phase %d of the model", call, m->phase);
+}
+
+chord_model *chord_model_init(void *block, size_t bytes)
+{
+    if (!block || (uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < (64u << 10)) return NULL;
+    chord_model *m = block;
+    chord_zero(m, sizeof *m);
+    chord_arena log = { block, sizeof *m, bytes };
+    chord_gguf_init(&m->gguf, log);
+    return m;
+}
+
+chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes)
+{
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    if (m->phase > PHASE_PARSED || bytes > CHORD_MAX_FILE) return wrong_phase(m, "chord_model_set_file_bytes");
+    m->gguf.file_bytes = bytes;
+    return CHORD_OK;
+}
+
+uint64_t chord_model_position(const chord_model *m)
+{
+    if (!m) return 0;
+    return m->phase == PHASE_DATA ? chord_data_position(m) : m->gguf.position;
+}
+
+size_t chord_model_wanted(const chord_model *m) { return m ? (size_t)m->wanted : 0; }
+
+chord_status chord_model_give(chord_model *m, void *block, size_t bytes)
+{
+    if (!m || !block) return CHORD_INVALID_ARGUMENT;
+    if (m->phase == PHASE_READY) {
+        if ((uintptr_t)block % CHORD_BLOCK_ALIGN)
+            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a block of pages must be aligned to %d bytes", CHORD_BLOCK_ALIGN);
+        chord_page_give(&m->pages, block, bytes);
+        return CHORD_OK;
+    }
+    if (m->phase > PHASE_PLANNED) return wrong_phase(m, "chord_model_give");
+    chord_arena *a = &m->gguf.log;
+    if ((uint8_t *)block != a->base + a->cap)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block doesn't start where the header's memory ends");
+    a->cap += bytes;
+    m->wanted = 0;
+    return CHORD_OK;
+}
+
+static chord_status need_memory(chord_model *m, uint64_t bytes)
+{
+    uint64_t const least = bytes < GROW_LEAST ? GROW_LEAST : bytes > GROW_MOST ? GROW_MOST : bytes;
+    m->wanted = (least + GROW_LEAST - 1) / GROW_LEAST * GROW_LEAST;
+    return CHORD_NEED_MEMORY;
+}
+
+static chord_status push_header(chord_model *m, uint64_t off, const void *bytes, size_t n)
+{
+    chord_gguf *g = &m->gguf;
+    if (off != g->position)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes at offset %u pushed, those at %u are wanted", off, g->position);
+    size_t taken;
+    chord_status const status = chord_gguf_push(g, bytes, n, &taken, &m->error);
+    if (status == CHORD_NEED_MEMORY) return need_memory(m, g->left);
+    if (status != CHORD_OK) return failed(m, status);
+    m->phase = PHASE_PARSED;
+    m->log_end = g->log.used;
+    return CHORD_DONE;
+}
+
+chord_status chord_model_push(chord_model *m, uint64_t off, const void *bytes, size_t n)
+{
+    if (!m || (!bytes && n)) return CHORD_INVALID_ARGUMENT;
+    if (m->phase == PHASE_HEADER) return push_header(m, off, bytes, n);
+    if (m->phase == PHASE_DATA) return failed(m, chord_data_push(m, off, bytes, n));
+    if (m->phase == PHASE_READY) return CHORD_DONE;
+    return wrong_phase(m, "chord_model_push");
+}
+
+chord_status chord_model_end(chord_model *m)
+{
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    if (m->phase == PHASE_READY) return CHORD_OK;
+    if (m->phase == PHASE_HEADER)
+        return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF, "the file ends at byte %u, inside its header", m->gguf.position));
+    if (m->phase != PHASE_DATA) return wrong_phase(m, "chord_model_end");
+    const chord_tensor *t = &m->plan.tensors[m->plan.file_order[m->at]];
+    return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF, "the file ends inside tensor %q: %u of its %u bytes are there",
+                                t->name, (size_t)t->n_name, m->filled, t->file_bytes));
+}
+
+/* ---- plan ------------------------------------------------------------------------------------------- */
+
+static void config_defaults(chord_model *m, const chord_config *config)
+{
+    m->config = *config;
+    if (m->config.external)
+        for (int32_t i = 0; i < m->plan.n_tensors; i++)
+            if (m->plan.tensors[i].placement == CHORD_PLACE_RESIDENT) m->plan.tensors[i].placement = CHORD_PLACE_EXTERNAL;
+}
+
+static chord_status plan(chord_model *m, const chord_config *config)
+{
+    chord_arena *tables = &m->gguf.log;
+    tables->used = m->log_end;
+    chord_zero(&m->plan, sizeof m->plan);
+    CHORD_TRY(chord_plan_tensors(&m->plan, &m->gguf, tables, &m->error));
+    CHORD_TRY(chord_plan_program(&m->plan, &m->hparams, &m->gguf, tables, &m->error));
+    CHORD_TRY(chord_plan_config(&m->plan, &m->hparams, config, &m->error));
+    m->ops = chord_ops_of(config->isa);
+    if (!m->ops) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "isa %d isn't in this build", config->isa);
+    config_defaults(m, config);
+    CHORD_TRY(chord_vocabulary_read(&m->gguf, &m->vocab_source, &m->error));
+    if (!chord_vocab_bytes(&m->vocab_source, &m->vocab_bytes))
+        return chord_fail(&m->error, CHORD_INVALID_GGUF, "the vocabulary is larger than any memory");
+    chord_arena measure = { NULL, 0, SIZE_MAX };
+    return chord_plan_memory(&m->plan, &measure, m->vocab_bytes, &m->vocab_block, &m->map);
+}
+
+/* Multiply-adds of one token at position 0. */
+static uint64_t token_work(const chord_model *m)
+{
+    int32_t const zero = 0;
+    chord_batch const one = { .n_tokens = 1, .ids = &zero, .n_outputs = 1, .rows = &zero };
+    return chord_exec_work(&m->plan, &one);
+}
+
+static void fill_plan_info(const chord_model *m, chord_plan_info *out)
+{
+    const chord_model_plan *p = &m->plan;
+    uint64_t resident = 0, begin = UINT64_MAX, end = 0;
+    for (int32_t i = 0; i < p->n_tensors; i++) {
+        const chord_tensor *t = &p->tensors[i];
+        if (t->placement == CHORD_PLACE_RESIDENT) resident += t->file_bytes;
+        if (t->file_off < begin) begin = t->file_off;
+        if (t->file_off + t->file_bytes > end) end = t->file_off + t->file_bytes;
+    }
+    const chord_vocab_source *v = &m->vocab_source;
+    *out = (chord_plan_info){
+        .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
+        .n_tensors = p->n_tensors, .n_ops = p->program.n_ops,
+        .n_ctx = p->n_ctx, .n_batch = p->n_batch, .n_logits = p->n_logits, .n_threads = p->n_threads,
+        .bytes = (double)m->map.bytes, .weight_bytes = (double)m->map.weight_bytes,
+        .vocabulary_bytes = (double)m->map.vocabulary_bytes, .activation_bytes = (double)m->map.activation_bytes,
+        .header_bytes = (double)m->gguf.log.used, .file_weight_bytes = (double)resident,
+        .file_vocabulary_bytes = (double)v->texts_bytes + (double)v->merges_bytes +
+                                 (double)v->n_tokens * ((v->scores ? 4 : 0) + (v->types ? 4 : 0)),
+        .page_bytes = (double)(p->kv.page_bytes + CHORD_PAGE_HEADER), .session_bytes = (double)chord_session_bytes(m),
+        .data_begin = (double)begin, .data_end = (double)end, .madds_per_token = (double)token_work(m),
+    };
+}
+
+chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out)
+{
+    if (!m || !config || !out) return CHORD_INVALID_ARGUMENT;
+    if (m->phase != PHASE_PARSED && m->phase != PHASE_PLANNED) return wrong_phase(m, "chord_plan");
+    m->phase = PHASE_PARSED;
+    chord_status const status = plan(m, config);
+    if (status == CHORD_NEED_MEMORY) return need_memory(m, GROW_LEAST);
+    if (status == CHORD_INVALID_ARGUMENT) return status; /* another config may do */
+    CHORD_TRY(failed(m, status));
+    m->phase = PHASE_PLANNED;
+    fill_plan_info(m, out);
+    return CHORD_OK;
+}
+
+chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
+{
+    if (!m || !block) return CHORD_INVALID_ARGUMENT;
+    if (m->phase != PHASE_PLANNED) return wrong_phase(m, "chord_model_begin");
+    if ((uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < m->map.bytes)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a block of %u bytes aligned to %d is needed", m->map.bytes,
+                          CHORD_BLOCK_ALIGN);
+    chord_arena memory = { block, 0, bytes };
+    chord_memory_map map;
+    CHORD_TRY(chord_plan_memory(&m->plan, &memory, m->vocab_bytes, &m->vocab_block, &map));
+    CHORD_TRY(failed(m, chord_vocab_build(&m->vocab, m->vocab_block, m->vocab_bytes, &m->vocab_source, &m->error)));
+    m->pool.n_threads = m->plan.n_threads;
+    m->pages.payload_bytes = m->plan.kv.page_bytes;
+    m->phase = PHASE_DATA;
+    return failed(m, chord_data_begin(m));
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------- */
+
+chord_status chord_thread_join(chord_model *m, int32_t index)
+{
+    if (!m || m->phase < PHASE_DATA || m->phase == PHASE_FAILED || index < 1 || index >= m->pool.n_threads) return CHORD_INVALID_ARGUMENT;
+    return chord_pool_join(&m->pool, index);
+}
+int32_t chord_threads_ready(const chord_model *m) { return m ? __atomic_load_n(&m->pool.n_ready, __ATOMIC_SEQ_CST) : 0; }
+void chord_model_stop(chord_model *m)
+{
+    if (m) chord_pool_stop(&m->pool);
+}
+
+const chord_model_plan *chord_model_plan_of(const chord_model *m)
+{
+    return m && m->phase >= PHASE_PLANNED && m->phase != PHASE_FAILED ? &m->plan : NULL;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine.h"
+#include "../base/mem.h"
+
+/* The object and, behind it, the sequence's arrays. */
+static uint64_t object_bytes(void) { return (sizeof(chord_session) + CHORD_BLOCK_ALIGN - 1) & ~(uint64_t)(CHORD_BLOCK_ALIGN - 1); }
+
+size_t chord_session_bytes(const chord_model *m)
+{
+    if (!m || m->phase < PHASE_PARSED || m->phase == PHASE_FAILED || !m->plan.n_ctx) return 0;
+    return (size_t)(object_bytes() + chord_sequence_bytes(m->plan.n_ctx, m->plan.n_batch));
+}
+
+chord_session *chord_session_open(chord_model *m, void *block, size_t bytes)
+{
+    if (!m || m->phase != PHASE_READY || !block || (uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < chord_session_bytes(m)) return NULL;
+    chord_session *s = block;
+    chord_zero(s, sizeof *s);
+    s->model = m;
+    const chord_model_plan *p = &m->plan;
+    chord_sequence_init(&s->sequence, (uint8_t *)block + object_bytes(), &m->pages, p->n_ctx, p->n_batch, p->n_logits, p->n_vocab);
+    return s;
+}
+
+/* The batch under way is over or given up: another session may use the activations. */
+static void leave(chord_session *s)
+{
+    s->cursor = (chord_cursor){ 0, 0, 0 };
+    if (s->model->active == s) s->model->active = NULL;
+}
+
+void chord_session_close(chord_session *s)
+{
+    if (!s) return;
+    leave(s);
+    if (s->model->shown == s) s->model->shown = NULL;
+    chord_sequence_clear(&s->sequence);
+}
+
+chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)
+{
+    if (!s || n < 0 || (n && !ids)) return CHORD_INVALID_ARGUMENT;
+    return chord_sequence_push(&s->sequence, ids, n, &s->model->error);
+}
+
+chord_status chord_session_outputs(chord_session *s, int32_t mode)
+{
+    if (!s || (mode != CHORD_OUTPUT_LAST && mode != CHORD_OUTPUT_ALL)) return CHORD_INVALID_ARGUMENT;
+    if (s->sequence.has_batch) return chord_fail(&s->model->error, CHORD_BUSY, "a batch is under way");
+    s->sequence.outputs = mode;
+    return CHORD_OK;
+}
+
+static chord_status cancelled(chord_session *s)
+{
+    __atomic_store_n(&s->cancel, 0, __ATOMIC_RELAXED);
+    chord_sequence_drop_batch(&s->sequence);
+    leave(s);
+    return CHORD_CANCELLED;
+}
+
+static chord_status begin_batch(chord_session *s)
+{
+    chord_model *m = s->model;
+    if (s->sequence.has_batch) return CHORD_OK;
+    CHORD_TRY(chord_sequence_next_batch(&s->sequence));
+    m->active = s;
+    m->shown = NULL;
+    s->cursor = (chord_cursor){ 0, 0, 0 };
+    s->batch_work = chord_exec_work(&m->plan, &s->sequence.batch);
+    s->batch_work_done = 0;
+    return CHORD_OK;
+}
+
+/* Spend up to `budget` on the batch under way. */
+static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent)
+{
+    chord_model *m = s->model;
+    chord_run run = { .plan = &m->plan, .ops = m->ops, .batch = &s->sequence.batch, .cursor = s->cursor,
+                      .budget = budget, .cancel = &s->cancel, .pool = &m->pool };
+    chord_status const status = chord_exec_run(&run, &m->error);
+    s->cursor = run.cursor;
+    s->layer = run.layer;
+    s->work_done += run.work;
+    s->batch_work_done += run.work;
+    *spent = run.work;
+    return status;
+}
+
+chord_status chord_session_step(chord_session *s, uint64_t budget)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_model *m = s->model;
+    if (m->config.external) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the weights are external: there is nothing to step with");
+    if (m->active && m->active != s) return chord_fail(&m->error, CHORD_BUSY, "another session of this model has a batch under way");
+    s->last_step_work = 0;
+    if (__atomic_load_n(&s->cancel, __ATOMIC_RELAXED)) return cancelled(s);
+    for (;;) {
+        CHORD_TRY(begin_batch(s)); /* first: a refused page must leave no half-written position */
+        uint64_t spent;
+        chord_status const status = run_batch(s, budget - s->last_step_work, &spent);
+        s->last_step_work += spent;
+        if (status == CHORD_CANCELLED) return cancelled(s);
+        if (status < 0) {
+            cancelled(s);
+            return status;
+        }
+        if (status != CHORD_DONE) return status;
+        chord_sequence_accept_batch(&s->sequence);
+        leave(s);
+        if (s->sequence.n_rows) {
+            m->shown = s;
+            return CHORD_DONE;
+        }
+        if (s->last_step_work >= budget) return CHORD_MORE; /* more batches are pending */
+    }
+}
+
+void chord_cancel(chord_session *s)
+{
+    if (s) __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
+}
+
+const float *chord_session_logits(const chord_session *s, int32_t row)
+{
+    if (!s || s->model->shown != s || row < 0 || row >= s->sequence.n_rows) return NULL;
+    const chord_program *p = &s->model->plan.program;
+    return s->model->plan.slots[p->logits_slot] + (int64_t)row * p->slots[p->logits_slot].width;
+}
+
+int32_t chord_session_sample(chord_session *s, const chord_sampling *p)
+{
+    if (!s || !p) return CHORD_INVALID_ARGUMENT;
+    chord_model *m = s->model;
+    if (p->version != CHORD_ABI_VERSION || p->size != (int32_t)sizeof *p)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "chord_sampling of version %d and %d bytes", p->version, p->size);
+    const float *logits = chord_session_logits(s, s->sequence.n_rows - 1);
+    if (!logits) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "there are no logits to sample from: step first");
+    const chord_bias *bias = (const chord_bias *)(uintptr_t)(p->bias > 0 && p->bias < 0x1p53 ? (uint64_t)p->bias : 0);
+    return chord_sequence_sample(&s->sequence, logits, p, bias, m->plan.sample_scratch, &m->error);
+}
+
+void chord_session_seed(chord_session *s, uint64_t seed)
+{
+    if (s) chord_sequence_seed(&s->sequence, seed);
+}
+
+chord_status chord_session_truncate(chord_session *s, int32_t n)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    CHORD_TRY(chord_sequence_truncate(&s->sequence, n, &s->model->error));
+    leave(s);
+    return CHORD_OK;
+}
+
+chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, chord_session **out)
+{
+    if (!s || !out) return CHORD_INVALID_ARGUMENT;
+    chord_session *copy = chord_session_open(s->model, block, bytes);
+    if (!copy) return chord_fail(&s->model->error, CHORD_INVALID_ARGUMENT, "a block of %u bytes is needed", (uint64_t)chord_session_bytes(s->model));
+    CHORD_TRY(chord_sequence_fork(&s->sequence, &copy->sequence));
+    *out = copy;
+    return CHORD_OK;
+}
+
+int32_t chord_session_match(const chord_session *s, const int32_t *ids, int32_t n)
+{
+    return s && n > 0 && ids ? chord_sequence_match(&s->sequence, ids, n) : 0;
+}
+
+chord_status chord_session_get_state(const chord_session *s, chord_session_state *out)
+{
+    if (!s || !out) return CHORD_INVALID_ARGUMENT;
+    const chord_sequence *q = &s->sequence;
+    *out = (chord_session_state){
+        .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
+        .n_past = q->n_past, .n_tokens = q->n_tokens, .n_rows = q->n_rows, .first_row = q->first_row,
+        .n_pages = q->n_pages, .layer = s->layer, .wanted_bytes = (double)q->wanted, .work_done = (double)s->work_done,
+        .last_step_work = (double)s->last_step_work, .batch_work = (double)s->batch_work,
+        .batch_work_done = (double)s->batch_work_done,
+    };
+    return CHORD_OK;
+}
