@@ -1,0 +1,26 @@
+/* chord_cli.h: what chord.c parses and commands.c works with. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_CLI_H
+#define CHORD_CLI_H
+#include "../host/native/load.h"
+#include <stdarg.h>
+#include <unistd.h>
+
+typedef struct cli {
+    chord_loaded loaded;
+    chord_config config;
+    chord_sampling sampling;
+    const char *text, *ids;       /* --text or --prompt; --ids as given */
+    int32_t json, program, tensors, all, ignore_eos, no_special, no_parse;
+    int32_t max_tokens, seed;
+} cli;
+
+/* Each returns the exit status. */
+int cli_info(cli *c);
+int cli_tokenize(cli *c);
+int cli_generate(cli *c);
+int cli_logits(cli *c);
+/* A complaint and the usage on stderr; 2. */
+int cli_usage(const char *format, const char *a, ...);
+
+#endif

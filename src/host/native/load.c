@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "load.h"
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEADER_BYTES ((size_t)128 << 20) /* reserved, not touched: the header's arena must grow in place */
+#define PAGES_AT_ONCE 8
+
+chord_config chord_config_default(void)
+{
+    return (chord_config){ .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof(chord_config), .kv_type = CHORD_KV_F16 };
+}
+
+static chord_status fail(chord_loaded *l, chord_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(l->error, sizeof l->error, format, args);
+    va_end(args);
+    return status;
+}
+
+static chord_status fail_with_last(chord_loaded *l, chord_status status)
+{
+    char text[330];
+    if (!chord_last_error(l->model, text, sizeof text)) snprintf(text, sizeof text, "%s", chord_status_text(status));
+    return fail(l, status, "%s", text);
+}
+
+void *chord_load_block(chord_loaded *l, size_t bytes)
+{
+    if (l->n_blocks == 256) return NULL;
+    size_t const whole = (bytes + CHORD_BLOCK_ALIGN - 1) / CHORD_BLOCK_ALIGN * CHORD_BLOCK_ALIGN;
+    void *p = aligned_alloc(CHORD_BLOCK_ALIGN, whole ? whole : CHORD_BLOCK_ALIGN);
+    if (p) l->blocks[l->n_blocks++] = p;
+    return p;
+}
+
+static chord_status load_header(chord_loaded *l, FILE *f, uint8_t *buffer, size_t chunk)
+{
+    for (;;) {
+        size_t const n = fread(buffer, 1, chunk, f);
+        if (!n) return chord_model_end(l->model);
+        chord_status const status = chord_model_push(l->model, chord_model_position(l->model), buffer, n);
+        if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "the header takes more than %zu bytes", HEADER_BYTES);
+        if (status != CHORD_MORE) return status;
+    }
+}
+
+static chord_status load_data(chord_loaded *l, FILE *f, uint8_t *buffer, size_t chunk, chord_load_progress *progress)
+{
+    uint64_t at = (uint64_t)l->plan.data_begin;
+    if (fseeko(f, (off_t)at, SEEK_SET)) return fail(l, CHORD_INVALID_ARGUMENT, "the file can't be read at offset %llu", (unsigned long long)at);
+    for (size_t n; (n = fread(buffer, 1, chunk, f)) > 0; at += n) {
+        chord_status const status = chord_model_push(l->model, at, buffer, n);
+        if (progress) progress(at + n, (uint64_t)l->plan.data_end);
+        if (status != CHORD_MORE) return status;
+    }
+    return chord_model_end(l->model);
+}
+
+typedef struct joining { chord_model *model; int32_t index; } joining;
+
+static void *pool_thread(void *p)
+{
+    joining const j = *(joining *)p;
+    free(p);
+    chord_thread_join(j.model, j.index);
+    return NULL;
+}
+
+static chord_status start_pool(chord_loaded *l, int32_t n_threads)
+{
+    for (int32_t i = 1; i < n_threads; i++) {
+        joining *j = malloc(sizeof *j);
+        if (!j) return fail(l, CHORD_OUT_OF_MEMORY, "no memory for a thread");
+        *j = (joining){ l->model, i };
+        if (pthread_create(&l->threads[l->n_threads], NULL, pool_thread, j)) {
+            free(j);
+            return fail(l, CHORD_INTERNAL, "thread %d can't be started", i);
+        }
+        l->n_threads++;
+    }
+    while (chord_threads_ready(l->model) < l->n_threads) sched_yield();
+    return CHORD_OK;
+}
+
+static chord_status load(chord_loaded *l, FILE *f, uint8_t *buffer, size_t chunk, const chord_config *config, int only_header,
+                         chord_load_progress *progress)
+{
+    chord_status status = load_header(l, f, buffer, chunk);
+    if (status != CHORD_DONE) return status;
+    status = chord_plan(l->model, config, &l->plan);
+    if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "the header takes more than %zu bytes", HEADER_BYTES);
+    if (status != CHORD_OK || only_header) return status;
+    void *block = chord_load_block(l, (size_t)l->plan.bytes);
+    if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "%.0f bytes can't be had", l->plan.bytes);
+    status = chord_model_begin(l->model, block, (size_t)l->plan.bytes);
+    if (status == CHORD_MORE) status = load_data(l, f, buffer, chunk, progress);
+    if (status != CHORD_DONE) return status;
+    return start_pool(l, l->plan.n_threads);
+}
+
+chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk, int only_header,
+                             chord_load_progress *progress)
+{
+    memset(l, 0, sizeof *l);
+    if (!chunk) chunk = (size_t)4 << 20;
+    FILE *f = fopen(path, "rb");
+    if (!f) return fail(l, CHORD_INVALID_ARGUMENT, "%s can't be opened", path);
+    uint8_t *buffer = malloc(chunk);
+    void *header = chord_load_block(l, HEADER_BYTES);
+    chord_status status;
+    if (!buffer || !header || fseeko(f, 0, SEEK_END)) {
+        status = fail(l, CHORD_OUT_OF_MEMORY, "no memory for the header of %s", path);
+    } else {
+        l->model = chord_model_init(header, HEADER_BYTES);
+        chord_model_set_file_bytes(l->model, (uint64_t)ftello(f));
+        rewind(f);
+        status = load(l, f, buffer, chunk, config, only_header, progress);
+        if (status < 0 && !l->error[0]) fail_with_last(l, status);
+    }
+    free(buffer);
+    fclose(f);
+    return status;
+}
+
+chord_session *chord_load_session(chord_loaded *l)
+{
+    size_t const bytes = chord_session_bytes(l->model);
+    void *block = chord_load_block(l, bytes);
+    return block ? chord_session_open(l->model, block, bytes) : NULL;
+}
+
+chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget)
+{
+    for (;;) {
+        chord_status const status = chord_session_step(s, budget);
+        if (status == CHORD_NEED_MEMORY) {
+            chord_session_state state;
+            chord_session_get_state(s, &state);
+            size_t const bytes = (size_t)state.wanted_bytes + PAGES_AT_ONCE * (size_t)l->plan.page_bytes;
+            void *block = chord_load_block(l, bytes);
+            if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "%zu bytes of KV pages can't be had", bytes);
+            chord_model_give(l->model, block, bytes);
+        } else if (status != CHORD_MORE) {
+            return status < 0 ? fail_with_last(l, status) : status;
+        }
+    }
+}
+
+void chord_unload(chord_loaded *l)
+{
+    if (l->model && l->n_threads) {
+        chord_model_stop(l->model);
+        while (l->n_threads) pthread_join(l->threads[--l->n_threads], NULL);
+    }
+    while (l->n_blocks) free(l->blocks[--l->n_blocks]);
+    l->model = NULL;
+}
