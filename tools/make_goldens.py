@@ -1,0 +1,365 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What llama.cpp makes of the fixtures and of SmolLM2: tests/golden/*.txt and *.logits.
+
+  python3 tools/make_goldens.py fixtures [NAME ...]
+  python3 tools/make_goldens.py smollm2 [--model models/SmolLM2-135M-Instruct.Q4_1.gguf]
+  python3 tools/make_goldens.py dump MODEL ID [ID ...]     llama.cpp's activations, for debugging
+
+Needs PyPI `llama-cpp-python`, `gguf` and `numpy` (versions: tests/golden/README.md).
+
+*Exact* is llama.cpp on the same weights dequantised to F32, with an F32 KV cache and without flash
+attention: F32 throughout. *Native* is llama.cpp on the file as it is. What a runtime may differ from exact
+is derived from what native differs, in tolerances() and nowhere else; formats: tests/golden/README.md."""
+import argparse
+import ctypes
+import glob
+import os
+import tempfile
+
+import gguf
+import llama_cpp as L
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(HERE, '../tests/golden')
+SMOLLM2 = os.path.join(HERE, '../models/SmolLM2-135M-Instruct.Q4_1.gguf')
+
+NATIVE = {'kv16': dict(kv='f16'), 'kv16fa': dict(kv='f16', flash=True), 'kv32': dict(kv='f32')}
+PROMPT_TOKENS = (1, 31, 32, 33, 70)   # one; a page less one, a page, a page and one; two pages and a bit
+GREEDY_TOKENS = 40                    # from each of them over a page boundary
+
+PARAGRAPH = """The keeper of the lighthouse climbed the stairs every morning, and every morning the sea had moved the stones.
+def tide(n):
+    return n + 1 if n < 12 else tide(n - 12)   # twice a day
+Nobody in the town believed him; they said that stones don't walk. In 1984 he began to count them."""
+
+TEXTS = ['', ' ', '  ', 'Hello world', ' Hello  world ', 'a\nb\n\nc\t d', "I'll say it's 12345.67 o'clock", 'ends in blanks   ',
+         'naïve café 東京 мир', 'x\u0301\u200d👩\u200d🚀🏳️\u200d🌈', '<|im_start|>user\nhi<|im_end|>', '<s>a</s> <unk> <tool>b<|eot_id|><unused0>',
+         'tail <tool> tail', 'AAAAAAAA!!!!!!!!........', '\u2581under\u2581score', 'line\r\nline\r\n', '0 00 000 0000', 'if(x){return y;}//z']
+
+CHATML = '<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n'
+SMOLLM2_PROMPTS = [
+    CHATML % 'What is the capital of France?',
+    CHATML % 'Write a short story about a boat that is afraid of the sea.',
+    CHATML % 'Explain to a child why the sky is blue.',
+    CHATML % 'Write a Python function that returns the n-th Fibonacci number.',
+    CHATML % 'List five rules for a good night of sleep, each with its reason.',
+    'Once upon a time, in a small village by the sea, there lived an old fisherman who every morning',
+    'The three laws of thermodynamics can be summed up as follows. The first law says that',
+    'def quicksort(items):\n    """Sort a list."""\n    if len(items) <= 1:\n        return items\n',
+    PARAGRAPH + ' ' + PARAGRAPH.replace('keeper', 'owner').replace('sea', 'wind') + '\nThat year the owner of the lighthouse',
+    'Dear Sir or Madam,\n\nI am writing to complain about the umbrella which I bought in your shop on Monday. It',
+]
+STEPS, TOP, SAMPLE_EVERY, SAMPLE_STRIDE = 64, 32, 8, 96
+
+
+# ---- llama.cpp
+
+log_callback = L.llama_log_callback(lambda level, text, user: None)
+L.llama_log_set(log_callback, None)
+L.llama_backend_init()
+
+
+class Run:
+    """A model with one context of one sequence. Without repacked weights: their noise isn't the format's."""
+
+    def __init__(self, path, kv='f16', flash=False, n_ctx=256, threads=1, dump=None):
+        mp = L.llama_model_default_params()
+        mp.n_gpu_layers, mp.use_extra_bufts = 0, False
+        self.model = L.llama_model_load_from_file(os.fsencode(path), mp)
+        if not self.model:
+            raise SystemExit('llama.cpp refuses ' + path)
+        self.vocab = L.llama_model_get_vocab(self.model)
+        self.n_vocab = L.llama_vocab_n_tokens(self.vocab)
+        cp = L.llama_context_default_params()
+        cp.n_ctx = cp.n_batch = cp.n_ubatch = n_ctx
+        cp.n_threads = cp.n_threads_batch = threads
+        cp.flash_attn_type = 1 if flash else 0
+        cp.type_k = cp.type_v = {'f32': 0, 'f16': 1}[kv]
+        if dump:
+            cp.cb_eval = dump
+        self.context = L.llama_init_from_model(self.model, cp)
+        self.reset()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        L.llama_free(self.context)
+        L.llama_model_free(self.model)
+
+    def tokenize(self, text, flags):
+        """flags as in chord.h: 1 adds the special tokens, 2 parses special tokens written as text"""
+        data = text.encode()
+        ids = (L.llama_token * (len(data) + 16))()
+        n = L.llama_tokenize(self.vocab, data, len(data), ids, len(ids), bool(flags & 1), bool(flags & 2))
+        assert n >= 0
+        return list(ids[:n])
+
+    def text(self, ids):
+        buffer = ctypes.create_string_buffer(64 + 64 * len(ids))
+        n = L.llama_detokenize(self.vocab, (L.llama_token * len(ids))(*ids), len(ids), buffer, len(buffer), False, True)
+        return buffer.raw[:n].decode('utf-8', 'replace')
+
+    def end_tokens(self):
+        return [i for i in range(self.n_vocab) if L.llama_vocab_is_eog(self.vocab, i)]
+
+    def reset(self):
+        L.llama_memory_clear(L.llama_get_memory(self.context), True)
+        self.position = 0
+
+    def feed(self, ids, every=True):
+        """logits of every token, or of the last one: float32 [rows, n_vocab]"""
+        b = L.llama_batch_init(len(ids), 0, 1)
+        b.n_tokens = len(ids)
+        for i, token in enumerate(ids):
+            b.token[i], b.pos[i], b.n_seq_id[i], b.seq_id[i][0] = token, self.position + i, 1, 0
+            b.logits[i] = every or i == len(ids) - 1
+        assert L.llama_decode(self.context, b) == 0
+        L.llama_batch_free(b)
+        self.position += len(ids)
+        p = ctypes.cast(L.llama_get_logits(self.context), ctypes.POINTER(ctypes.c_float))
+        return np.ctypeslib.as_array(p, (len(ids) if every else 1, self.n_vocab)).copy()
+
+    def prefill(self, ids):
+        self.reset()
+        return self.feed(ids)
+
+    def one_by_one(self, ids):
+        self.reset()
+        return np.concatenate([self.feed([i]) for i in ids])
+
+    def greedy(self, ids, n):
+        """ids of the argmax, and how far each leads the second best"""
+        self.reset()
+        row, out, margins = self.feed(ids, every=False)[0], [], []
+        for _ in range(n):
+            best, second = np.sort(row)[[-1, -2]]
+            out.append(int(np.argmax(row)))
+            margins.append(float(best) - float(second))
+            row = self.feed(out[-1:])[0]
+        return out, margins
+
+
+def exact_file(path, directory):
+    """the same file with every tensor in F32"""
+    reader = gguf.GGUFReader(path)
+    out = os.path.join(directory, 'exact.gguf')
+    w = gguf.GGUFWriter(out, 'llama')
+    for key, field in reader.fields.items():
+        if key.startswith('GGUF.') or key == 'general.architecture':
+            continue
+        kind = field.types[0]
+        w.add_key_value(key, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
+    for t in reader.tensors:
+        w.add_tensor(t.name, np.ascontiguousarray(gguf.quants.dequantize(t.data, t.tensor_type), dtype=np.float32))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    return out
+
+
+# ---- noise and tolerances
+
+def noise(logits, exact):
+    logits, exact = logits.astype(np.float64), exact.astype(np.float64)
+    error, power = ((logits - exact) ** 2).sum(-1), (exact ** 2).sum(-1)
+    rows = np.arange(len(exact))
+    regret = exact.max(-1) - exact[rows, np.argmax(logits, -1)]
+    return dict(nmse=error.sum() / power.sum(), median=float(np.median(error / power)),
+                p90=float(np.quantile(error / power, 0.9)), regret=float(regret.max()),
+                differ=int((np.argmax(logits, -1) != np.argmax(exact, -1)).sum()))
+
+
+def tolerances(native, rms, is_trained):
+    """Three times llama.cpp's own deviation from exact. The floor 1e-5 lets an F32 file be run with an F16
+    KV cache. Regret (exact's best logit less exact's logit of the token chosen): five sigma of llama.cpp's
+    noise of one logit; a trained model's noise is mostly a common shift of all logits and moves the argmax
+    far less, so there three times the worst seen."""
+    worst = {k: max(n[k] for n in native.values()) for k in ('nmse', 'median', 'p90', 'regret')}
+    regret = max(5 * max(2e-6, worst['p90']) ** 0.5 * rms, 1.5 * worst['regret'])
+    return dict(nmse=max(1e-5, 3 * worst['nmse']), median=max(1e-5, 3 * worst['median']),
+                regret=max(0.1, 3 * worst['regret']) if is_trained else regret)
+
+
+class Text:
+    """lines of `key value ...`; floats with 9 digits are exact for float32"""
+
+    def __init__(self, first):
+        self.lines = ['# ' + first]
+
+    def put(self, key, *values):
+        self.lines.append(' '.join([key] + ['%.9g' % v if isinstance(v, float) else str(v) for v in values]))
+
+    def put_noise(self, label, n):
+        self.put('noise', label, *(float('%.3g' % n[k]) for k in ('nmse', 'median', 'p90', 'regret')), n['differ'])
+
+    def put_tolerances(self, t):
+        self.put('tolerance', *(float('%.3g' % t[k]) for k in ('nmse', 'median', 'regret')))
+
+    def write(self, path):
+        with open(path, 'w') as f:
+            f.write('\n'.join(self.lines) + '\n')
+
+
+def hex_text(text):
+    return text.encode().hex() or '-'
+
+
+# ---- fixtures
+
+def fixture_prompts(run):
+    """PROMPT_TOKENS long: text cut to length where the length is odd, random ids where it is even"""
+    random = np.random.Generator(np.random.PCG64(7))
+    text = run.tokenize(PARAGRAPH, 1)
+    for n in PROMPT_TOKENS:
+        yield text[:n] if n % 2 and n > 1 else [int(i) for i in random.integers(0, run.n_vocab, n)]
+
+
+def make_fixture(path, directory):
+    name = os.path.basename(path)[:-5]
+    prompts = []
+    with Run(exact_file(path, directory), kv='f32') as exact:
+        for ids in fixture_prompts(exact):
+            greedy, margins = exact.greedy(ids, GREEDY_TOKENS)
+            sequence = ids + greedy[:-1]
+            prompts.append((ids, greedy, margins, sequence, exact.prefill(sequence)))
+        reference = np.concatenate([p[4] for p in prompts])
+        itself = noise(np.concatenate([exact.one_by_one(p[3]) for p in prompts]), reference)
+        texts = [(t, flags, exact.tokenize(t, flags)) for t in TEXTS for flags in (0, 1, 2, 3)]
+        ends, n_vocab = exact.end_tokens(), exact.n_vocab
+    native = {}
+    for label, options in NATIVE.items():
+        with Run(path, **options) as run:
+            native[label] = noise(np.concatenate([run.prefill(p[3]) for p in prompts]), reference)
+    rms = float(np.sqrt((reference.astype(np.float64) ** 2).mean()))
+    tolerance = tolerances(native, rms, is_trained=False)
+
+    out, rows_out = Text("llama.cpp's answers for %s.gguf; format: README.md" % name), []
+    out.put('n_vocab', n_vocab)
+    out.put('rms', rms)
+    out.put_tolerances(tolerance)
+    out.put_noise('exact-one-by-one', itself)
+    for label in native:
+        out.put_noise(label, native[label])
+    out.put('end_tokens', *ends)
+    for ids, greedy, margins, sequence, logits in prompts:
+        n = len(ids)
+        rows = sorted({0, n // 2, n - 1, n + GREEDY_TOKENS // 2, n + GREEDY_TOKENS - 2})
+        out.put('prompt', n)
+        out.put('ids', *ids)
+        out.put('greedy', *greedy)
+        out.put('margins', *(float('%.4g' % m) for m in margins))
+        out.put('rows', *rows)
+        rows_out.append(logits[rows])
+    for text, flags, ids in texts:
+        out.put('text', flags, hex_text(text), *ids)
+    out.write(os.path.join(GOLDEN, name + '.txt'))
+    np.concatenate(rows_out).astype('<f4').tofile(os.path.join(GOLDEN, name + '.logits'))
+    n = native['kv16fa']
+    print('%-16s rms %.2f  exact %.1e  native nmse %.1e median %.1e regret %.3f differ %d/%d  tolerance %.1e %.1e %.3f  margins: %d of %d above' %
+          (name, rms, itself['nmse'], n['nmse'], n['median'], n['regret'], n['differ'], len(reference), tolerance['nmse'], tolerance['median'],
+           tolerance['regret'], sum(m > tolerance['regret'] for p in prompts for m in p[2]), GREEDY_TOKENS * len(prompts)), flush=True)
+
+
+# ---- SmolLM2
+
+def make_smollm2(path, directory):
+    """64 greedy tokens of exact's own for each prompt; exact's logits where they are predicted: the best 32
+    of each step, and every 96th logit of every 8th step for the NMSE."""
+    prompts = []
+    options = dict(n_ctx=512, threads=os.cpu_count())
+    with Run(exact_file(path, directory), kv='f32', **options) as exact:
+        for text in SMOLLM2_PROMPTS:
+            ids = exact.tokenize(text, 3)
+            greedy, margins = exact.greedy(ids, STEPS)
+            logits = exact.prefill(ids + greedy[:-1])[len(ids) - 1:]
+            prompts.append((text, ids, greedy, margins, logits))
+            print('%3d tokens %r' % (len(ids), exact.text(greedy)[:90]), flush=True)
+        itself = noise(np.concatenate([exact.one_by_one(p[1] + p[2][:-1])[len(p[1]) - 1:] for p in prompts]),
+                       np.concatenate([p[4] for p in prompts]))
+        ends, n_vocab = exact.end_tokens(), exact.n_vocab
+    reference = np.concatenate([p[4] for p in prompts])
+    native, same_text = {}, {}
+    for label, o in NATIVE.items():
+        with Run(path, **o, **options) as run:
+            for way, feed in (('prefill', run.prefill), ('one-by-one', run.one_by_one)):
+                native[label + '-' + way] = noise(
+                    np.concatenate([feed(p[1] + p[2][:-1])[len(p[1]) - 1:] for p in prompts]), reference)
+            same_text[label] = sum(run.greedy(p[1], STEPS)[0] == p[2] for p in prompts)
+    rms = float(np.sqrt((reference.astype(np.float64) ** 2).mean()))
+    tolerance = tolerances(native, rms, is_trained=True)
+
+    out, top, sample = Text("llama.cpp's answers for SmolLM2-135M-Instruct.Q4_1.gguf; format: README.md"), [], []
+    out.put('n_vocab', n_vocab)
+    out.put('rms', rms)
+    out.put_tolerances(tolerance)
+    out.put_noise('exact-one-by-one', itself)
+    for label in native:
+        out.put_noise(label, native[label])
+    out.put('sample', SAMPLE_EVERY, SAMPLE_STRIDE)
+    out.put('end_tokens', *ends)
+    for label in same_text:
+        out.put('same_text', label, same_text[label])
+    for text, ids, greedy, margins, logits in prompts:
+        out.put('prompt', len(ids))
+        out.put('prompt_text', hex_text(text))
+        out.put('ids', *ids)
+        out.put('greedy', *greedy)
+        out.put('margins', *(float('%.4g' % m) for m in margins))
+        best = np.argsort(-logits, -1, kind='stable')[:, :TOP]
+        top.append(np.stack([best.astype('<i4').view('<f4'), np.take_along_axis(logits, best, -1)], -1))
+        sample.append(logits[::SAMPLE_EVERY, ::SAMPLE_STRIDE])
+    out.write(os.path.join(GOLDEN, 'smollm2.txt'))
+    with open(os.path.join(GOLDEN, 'smollm2.logits'), 'wb') as f:
+        for part in top + sample:
+            f.write(np.ascontiguousarray(part, dtype='<f4').tobytes())
+    for label, n in native.items():
+        print('%-18s nmse %.2e median %.2e p90 %.2e regret %.3f differ %d/%d' %
+              (label, n['nmse'], n['median'], n['p90'], n['regret'], n['differ'], len(reference)))
+    print('exact one by one: nmse %.1e; texts equal to the end %s; tolerance %s' % (itself['nmse'], same_text, tolerance))
+
+
+# ---- activations
+
+def dump(path, ids):
+    """name, shape, first values and norm of every tensor that llama.cpp computes for these ids"""
+    lib = ctypes.CDLL(glob.glob(os.path.join(os.path.dirname(L.__file__), 'lib', 'libggml-base.so*'))[0])
+    lib.ggml_get_name.restype, lib.ggml_get_name.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
+    lib.ggml_nelements.restype, lib.ggml_nelements.argtypes = ctypes.c_int64, [ctypes.c_void_p]
+    lib.ggml_get_data.restype, lib.ggml_get_data.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    lib.ggml_is_contiguous.restype, lib.ggml_is_contiguous.argtypes = ctypes.c_bool, [ctypes.c_void_p]
+
+    def show(tensor, ask, user):
+        is_f32 = ctypes.cast(tensor, ctypes.POINTER(ctypes.c_int32))[0] == 0   # ggml_tensor starts with its type
+        if not ask and is_f32 and lib.ggml_is_contiguous(tensor):
+            n = lib.ggml_nelements(tensor)
+            x = np.ctypeslib.as_array(ctypes.cast(lib.ggml_get_data(tensor), ctypes.POINTER(ctypes.c_float)), (n,))
+            print('%-24s %8d  norm %-12.6g %s' % (lib.ggml_get_name(tensor).decode(), n, np.linalg.norm(x), x[:6]))
+        return True
+    callback = L.ggml_backend_sched_eval_callback(show)
+    with Run(path, kv='f32', dump=callback) as run:
+        run.feed(ids)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    ap.add_argument('command', choices=('fixtures', 'smollm2', 'dump'))
+    ap.add_argument('rest', nargs='*')
+    ap.add_argument('--model', default=SMOLLM2)
+    a = ap.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        if a.command == 'fixtures':
+            for path in sorted(glob.glob(os.path.join(GOLDEN, '*.gguf'))):
+                if not a.rest or os.path.basename(path)[:-5] in a.rest:
+                    make_fixture(path, directory)
+        elif a.command == 'smollm2':
+            make_smollm2(a.model, directory)
+        else:
+            dump(a.rest[0], [int(i) for i in a.rest[1:]])
+
+
+if __name__ == '__main__':
+    main()
