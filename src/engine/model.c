@@ -32,7 +32,8 @@ chord_model *chord_model_init(void *block, size_t bytes)
     if (!block || (uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < (64u << 10)) return NULL;
     chord_model *m = block;
     chord_zero(m, sizeof *m);
-    chord_arena log = { block, sizeof *m, bytes };
+    size_t const own = (sizeof *m + CHORD_BLOCK_ALIGN - 1) & ~(size_t)(CHORD_BLOCK_ALIGN - 1);
+    chord_arena const log = { (uint8_t *)block + own, 0, bytes - own };
     chord_gguf_init(&m->gguf, log);
     return m;
 }

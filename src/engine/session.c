@@ -125,7 +125,7 @@ const float *chord_session_logits(const chord_session *s, int32_t row)
 {
     if (!s || s->model->shown != s || row < 0 || row >= s->sequence.n_rows) return NULL;
     const chord_program *p = &s->model->plan.program;
-    return s->model->plan.slots[p->logits_slot] + (int64_t)row * p->slots[p->logits_slot].width;
+    return s->model->plan.slots[p->logits_slot] + row * chord_slot_stride(&p->slots[p->logits_slot]);
 }
 
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p)

@@ -12,7 +12,7 @@ static int32_t min32(int32_t a, int32_t b) { return a < b ? a : b; }
 
 static float *row_of(const chord_model_plan *plan, int32_t slot, int64_t row)
 {
-    return plan->slots[slot] + row * plan->program.slots[slot].width;
+    return plan->slots[slot] + row * chord_slot_stride(&plan->program.slots[slot]);
 }
 static uint8_t *scratch_of(const chord_model_plan *plan, int32_t thread)
 {
@@ -123,9 +123,9 @@ static void matmul_tile(const chord_run *run, const chord_op *op, const chord_ma
             .w = w->data + (uint64_t)(op->row[i] / 4) * group_bytes,
             .group_bytes = group_bytes,
             .x = f->act == CHORD_ACT_Q8 ? (const void *)plan->quantized : (const void *)plan->slots[op->in[0]],
-            .x_stride = f->act == CHORD_ACT_Q8 ? plan->quantized_stride : (uint64_t)plan->program.slots[op->in[0]].width * 4,
+            .x_stride = f->act == CHORD_ACT_Q8 ? plan->quantized_stride : (uint64_t)chord_slot_stride(&plan->program.slots[op->in[0]]) * 4,
             .y = plan->slots[op->out[i]],
-            .y_stride = (uint64_t)plan->program.slots[op->out[i]].width,
+            .y_stride = (uint64_t)chord_slot_stride(&plan->program.slots[op->out[i]]),
             .bias = bias ? bias + op->row[i] : NULL,
             .n_in = op->n_in,
             .n_out = op->n_out[i],

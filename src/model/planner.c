@@ -173,7 +173,7 @@ static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_S
         for (int k = 0; k < 3; k++)
             if (op->out[k] != CHORD_NONE) writes |= 1u << op->out[k];
         int const in_place = (op->flags & CHORD_FLAG_ADD) || op->kind == CHORD_OP_ROPE || op->kind == CHORD_OP_ADD ||
-                             op->kind == CHORD_OP_HEAD_NORM || op->kind == CHORD_OP_SOFTCAP;
+                             op->kind == CHORD_OP_HEAD_NORM;
         uint32_t const here = live | reads | writes; /* outputs may not lie over inputs either */
         for (int32_t s = 0; s < p->n_slots; s++)
             if (here >> s & 1) conflict[s] |= here & ~(1u << s);
@@ -186,8 +186,7 @@ static uint64_t slot_bytes(const chord_model_plan *plan, int32_t s)
 {
     const chord_slot *slot = &plan->program.slots[s];
     uint64_t const rows = (uint64_t)(slot->rows == CHORD_ROWS_OUTPUT ? plan->n_logits : plan->n_batch);
-    uint64_t const width = ((uint64_t)slot->width + 15) & ~15ull; /* rows start 64-byte aligned */
-    return rows * width * 4;
+    return rows * (uint64_t)chord_slot_stride(slot) * 4;
 }
 
 /* First place where slot s overlaps no slot it conflicts with; slots 0 .. s-1 are placed. */

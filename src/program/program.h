@@ -73,6 +73,9 @@ typedef struct chord_slot {
     int32_t rows;                 /* CHORD_ROWS_* */
 } chord_slot;
 
+/* Floats from one row of a slot to the next: rows start 64-byte aligned. */
+static inline int64_t chord_slot_stride(const chord_slot *s) { return ((int64_t)s->width + 15) & ~15ll; }
+
 typedef struct chord_program {
     int32_t version;
     int32_t n_ops, n_slots, n_ropes;
