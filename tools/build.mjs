@@ -6,12 +6,12 @@
 // goes to chunks beside them, so the same relative addresses hold there.
 import { build } from 'esbuild';
 import { spawnSync } from 'node:child_process';
-import { chmod, copyFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const dist = path.join(root, 'dist');
+const dist = path.join(root, 'build/dist'); // becomes dist/ when everything has succeeded
 const entries = { index: 'ts/index.ts', worker: 'ts/worker/worker.ts', thread: 'ts/wasm/thread.ts', cli: 'ts/cli/main.ts' };
 const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm'];
 
@@ -44,8 +44,11 @@ await chmod(path.join(dist, 'cli.js'), 0o755);
 
 if (!process.argv.includes('--no-types')) {
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-  const { status } = spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, [tsc, '-p', root, '--outDir', dist], { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }
-const files = await readdir(dist, { recursive: true });
+const target = path.join(root, 'dist');
+await rm(target, { recursive: true, force: true });
+await rename(dist, target);
+const files = await readdir(target, { recursive: true });
 console.log(`dist: ${files.filter((name) => /\.(js|wasm)$/.test(name)).sort().join(' ')}`);

@@ -24,6 +24,17 @@ static void put_quoted(chord_error *e, const char *s, size_t n)
     put(e, '\'');
 }
 
+/* What a cut may have left at the end. */
+static void drop_half_character(chord_error *e)
+{
+    int32_t begin = e->length;
+    while (begin && ((uint8_t)e->text[begin - 1] & 0xc0) == 0x80) begin--;
+    if (!begin) return;
+    uint8_t const lead = (uint8_t)e->text[begin - 1];
+    int32_t const bytes = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (e->length - (begin - 1) < bytes) e->length = begin - 1;
+}
+
 chord_status chord_fail(chord_error *error, chord_status status, const char *format, ...)
 {
     if (!error) return status;
@@ -51,9 +62,7 @@ chord_status chord_fail(chord_error *error, chord_status status, const char *for
         }
     }
     __builtin_va_end(args);
-    /* a cut must not leave half a character */
-    if (error->length == CHORD_ERROR_BYTES - 1)
-        while (error->length && ((uint8_t)error->text[error->length - 1] & 0xC0) == 0x80) error->length--;
+    drop_half_character(error);
     error->text[error->length] = 0;
     return status;
 }

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every task of the project; `make help` lists them. Needs make, python3 with pip, Node >= 20.
+# Sources are found by folder, so a new file needs no line here. Everything built lies in build/, dist/,
+# node_modules/, and what was fetched in .toolchain/ and models/: remove them and all is as cloned.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+ZIG ?= .toolchain/ziglang/zig
+MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
+FUZZ_SECONDS ?= 60
+ISOLATED ?= 1
+
+# zig's caches hold absolute paths and grow: keep them where `rm -rf build` reaches.
+export ZIG_LOCAL_CACHE_DIR := $(CURDIR)/build/zig-cache
+export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig-cache
+
+# ---- sources, by room ---------------------------------------------------------------------------------
+# Who may include whom (tools/check_rules.py checks it) is also who is linked into whose test.
+
+ROOMS := base format quant text program kernels model exec session engine
+NEEDS_base :=
+NEEDS_format := base
+NEEDS_quant := base
+NEEDS_text := base
+NEEDS_program := base
+NEEDS_kernels := base quant
+NEEDS_model := base format quant text program
+NEEDS_exec := base quant kernels program
+NEEDS_session := base text program
+NEEDS_engine := $(filter-out engine,$(ROOMS))
+
+room = $(wildcard src/$(1)/*.c)
+CORE := $(foreach r,$(ROOMS),$(call room,$(r)))
+HEADERS := $(wildcard include/*.h src/*/*.h src/*/*.def src/*/*/*.h)
+
+# ---- compilers ----------------------------------------------------------------------------------------
+# No fused a*b+c and no -march of this very machine anywhere: results must not depend on who compiled.
+
+STRICT := -std=c17 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -fno-math-errno -fno-strict-aliasing
+FREE := $(STRICT) -ffreestanding -nostdlib
+WASM_FLAGS := --target=wasm32-freestanding -O3 $(FREE) -fno-stack-protector
+WASM_CPU_simd := generic+simd128+atomics+bulk_memory
+WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
+# 65536 pages declared; the Memory given may have any smaller maximum. The stack lies first, so that an
+# overflow leaves the memory and traps instead of overwriting data; a pool thread brings its own.
+WASM_LINK := --no-entry --import-memory --shared-memory --max-memory=4294967296 -z stack-size=65536 --stack-first \
+  --export=__stack_pointer --export=__heap_base --gc-sections
+
+MACHINE := $(shell uname -m)
+ISA_native128 := $(if $(filter x86_64 amd64,$(MACHINE)),-msse4.1)
+ZIG_ISA_native128 := $(if $(filter x86_64 amd64,$(MACHINE)),-mcpu=baseline+sse4_1)
+NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT)
+
+# ---- what users run -----------------------------------------------------------------------------------
+
+.PHONY: help demo serve model wasm native package package-files check test test-real test-all bench checkkern \
+  fuzz mutants size abi toolchain clean setup-test FORCE
+
+help: ## list the tasks
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@echo "  test-<room>     one room's tests: $(ROOMS), or a folder of tests/"
+
+demo: $(MODEL) dist/index.js ## fetch compiler and model, build, and let the model answer in the terminal
+	@test -f examples/node/demo.mjs || { echo "make demo: examples/node/demo.mjs doesn't exist" >&2; exit 1; }
+	@node $(NODE_FLAGS) examples/node/demo.mjs $(MODEL) "What is the capital of France?"
+
+serve: dist/index.js ## serve the example pages (ISOLATED=0: without COOP/COEP headers)
+	@ISOLATED=$(ISOLATED) node tools/serve.mjs
+
+model: $(MODEL) ## fetch the default model
+wasm: build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm ## compile the WebAssembly modules
+native: build/native/libchord.a build/native/chord ## compile the native library and command line
+package-files: dist/index.js
+package: dist/index.js ## build the npm package into build/package/
+	@mkdir -p build/package && npm pack --silent --pack-destination build/package
+
+# ---- fetched ------------------------------------------------------------------------------------------
+
+# Absent files only: a zig of the user's own (ZIG=...) is never fetched over.
+.toolchain/ziglang/zig:
+	@$(PYTHON) tools/fetch.py toolchain
+toolchain: $(ZIG)
+
+$(MODEL): tools/fetch.py
+	@$(PYTHON) tools/fetch.py model && touch -c $@
+
+node_modules/.stamp: package.json package-lock.json
+	@echo "installing npm packages" >&2
+	@npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+# ---- wasm ---------------------------------------------------------------------------------------------
+
+WASM_SOURCES := $(CORE) $(wildcard src/host/wasm/*.c)
+
+define WASM_VARIANT
+build/wasm/$(1)/%.o: %.c Makefile | $(ZIG)
+	@mkdir -p $$(@D)
+	@$(ZIG) cc -c $(WASM_FLAGS) -mcpu=$(WASM_CPU_$(1)) -DCHORD_NO_SCALAR -MMD -MP $$< -o $$@
+build/wasm/wasm32-$(1).wasm: $(WASM_SOURCES:%.c=build/wasm/$(1)/%.o)
+	@$(ZIG) wasm-ld $(WASM_LINK) $$^ -o build/wasm/$(1)/linked.wasm
+	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all $$^ -o $$@.tmp && mv $$@.tmp $$@
+	@echo "$$@: $$$$(wc -c < $$@) bytes"
+endef
+$(foreach v,simd relaxed,$(eval $(call WASM_VARIANT,$(v))))
+
+# ---- native -------------------------------------------------------------------------------------------
+
+NATIVE_OBJECTS := $(patsubst %.c,build/native/%.o,$(CORE) $(wildcard src/host/native/*.c))
+CLI_OBJECTS := $(patsubst %.c,build/native/%.o,$(wildcard src/cli/*.c))
+
+build/native/%.o: %.c Makefile | $(ZIG)
+	@mkdir -p $(@D)
+	@$(ZIG) cc -c $(NATIVE_FLAGS) $(if $(findstring isa_native128,$<),$(ZIG_ISA_native128)) -MMD -MP $< -o $@
+build/native/libchord.a: $(NATIVE_OBJECTS)
+	@rm -f $@ && $(ZIG) ar rcs $@ $^
+build/native/chord: $(CLI_OBJECTS) build/native/libchord.a
+	@test -n "$(CLI_OBJECTS)" || { echo "make native: src/cli has no sources" >&2; exit 1; }
+	@$(ZIG) cc -mcpu=baseline $^ -lm -lpthread -o $@
+
+# ---- package ------------------------------------------------------------------------------------------
+
+TS := $(shell find ts -name '*.ts' 2>/dev/null)
+dist/index.js: $(TS) build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm tools/build.mjs tsconfig.json node_modules/.stamp
+	@node tools/build.mjs
+
+abi: build/gen_abi ## print ts/abi/abi.gen.ts anew from the C headers
+	@build/gen_abi > ts/abi/abi.gen.ts.tmp && mv ts/abi/abi.gen.ts.tmp ts/abi/abi.gen.ts
+build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
+	@mkdir -p build
+	@$(ZIG) cc -mcpu=baseline $(STRICT) $< -o $@
+
+# ---- tests --------------------------------------------------------------------------------------------
+# A folder of tests/ is a suite: its *_test.c become one sanitized binary, its *.test.mjs run under node:test.
+# A C test is linked with its room, what that room may include, and what TEST_NEEDS_<folder> adds.
+
+TEST_NEEDS_exec := format text model
+TEST_NEEDS_engine := host/native
+
+C_SUITES := $(sort $(foreach f,$(wildcard tests/*/*_test.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
+JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsubst %/,%,$(dir $(f))))))
+FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+
+ASAN_FLAGS := -O2 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all \
+  -std=c17 -Wall -Wextra $(if $(CI),-Werror) -ffp-contract=off -fno-math-errno -fno-strict-aliasing
+FUZZ_FLAGS := $(ASAN_FLAGS) -fsanitize=fuzzer-no-link
+# Nothing in the core allocates, and LeakSanitizer needs ptrace, which containers refuse.
+export ASAN_OPTIONS := detect_leaks=0
+export UBSAN_OPTIONS := print_stacktrace=1
+
+build/asan/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@tools/sancc asan $(ASAN_FLAGS) $(if $(findstring isa_native128,$<),$(ISA_native128)) -MMD -MP -c $< -o $@
+build/fuzz/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@tools/sancc fuzz $(FUZZ_FLAGS) $(if $(findstring isa_native128,$<),$(ISA_native128)) -MMD -MP -c $< -o $@
+
+# Archives, later rooms first: a test pulls in what it uses, so an unfinished room breaks its own tests only.
+LINK_ORDER := host/native engine session exec model kernels program text quant format base
+define ROOM_ARCHIVES
+build/asan/$(1).a: $(patsubst %.c,build/asan/%.o,$(call room,$(1)))
+	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
+build/fuzz/$(1).a: $(patsubst %.c,build/fuzz/%.o,$(call room,$(1)))
+	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach r,$(LINK_ORDER),$(eval $(call ROOM_ARCHIVES,$(r))))
+archives = $(foreach r,$(LINK_ORDER),$(if $(and $(filter $(r),$(2)),$(call room,$(r))),build/$(1)/$(r).a))
+
+define C_TEST
+build/test/$(1): $(patsubst %.c,build/asan/%.o,$(wildcard tests/$(1)/*_test.c) tests/harness/test_main.c) \
+  $(call archives,asan,$(1) $(if $(filter $(1),$(ROOMS)),$(NEEDS_$(1)),$(ROOMS) host/native) $(TEST_NEEDS_$(1)))
+	@mkdir -p $$(@D)
+	@tools/sancc asan -fsanitize=address,undefined $$^ -lm -lpthread -o $$@
+endef
+$(foreach s,$(C_SUITES),$(eval $(call C_TEST,$(s))))
+
+define FUZZER
+build/fuzz/$(1): build/fuzz/tests/fuzz/$(1)_fuzz.o $(call archives,fuzz,$(or $(FUZZ_NEEDS_$(1)),$(ROOMS)))
+	@tools/sancc fuzz -fsanitize=fuzzer,address,undefined $$^ -lm -o $$@
+endef
+FUZZ_NEEDS_gguf := format base
+FUZZ_NEEDS_tokenizer := text base
+$(foreach f,$(FUZZERS),$(eval $(call FUZZER,$(f))))
+
+.SECONDARY:
+suite-c-%: FORCE
+	@if tools/sancc asan >/dev/null; then $(MAKE) -s build/test/$* && build/test/$* $(FILTER); \
+	elif [ "$(CI)" = true ]; then exit 1; else echo "SKIP tests/$*: no sanitizing compiler"; echo "0 passed, 0 failed, 1 skipped"; fi
+suite-js-%: dist/index.js FORCE
+	@node $(NODE_FLAGS) --test --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/*.test.mjs)
+suite-fuzz: FORCE
+	@$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS)
+
+check-rules: FORCE
+	@$(PYTHON) tools/check_rules.py
+check-abi: build/gen_abi FORCE
+	@build/gen_abi | cmp - ts/abi/abi.gen.ts || { echo "ts/abi/abi.gen.ts is stale: make abi" >&2; exit 1; }
+check-types: node_modules/.stamp FORCE
+	@node node_modules/typescript/bin/tsc -p . --noEmit
+# The same bytes from a cold cache in another folder: no path, time or order leaks into the modules.
+check-reproducible: wasm FORCE
+	@$(PYTHON) tools/check_reproducible.py
+
+run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s check-$(c)") \
+  $(foreach s,$(2),"c/$(s)=$(MAKE) -s suite-c-$(s)") $(foreach s,$(3),"js/$(s)=$(MAKE) -s suite-js-$(s)") \
+  $(if $(4),"fuzz=$(MAKE) -s suite-fuzz")
+
+CHECKS := rules abi types
+QUICK := base format quant text program kernels model session
+REAL := real
+
+check: ## everyday check, under a minute: rules, generated files, types, the small rooms' tests
+	@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
+test: setup-test $(MODEL) ## everything but the big models; sum of all suites in the last line
+	@-$(MAKE) -s -k -j2 dist/index.js $(C_SUITES:%=build/test/%) $(FUZZERS:%=build/fuzz/%) >/dev/null 2>&1
+	@$(call run_suites,$(CHECKS) reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),fuzz)
+test-real: $(MODEL) ## tests over big real models (tests/real)
+	@test -n "$(filter $(REAL),$(JS_SUITES))" || { echo "make test-real: tests/real has no tests yet" >&2; exit 1; }
+	@$(call run_suites,,,$(REAL))
+test-all: test test-real ## test and test-real
+test-%: FORCE
+	@test -n "$(filter $*,$(C_SUITES) $(JS_SUITES))" || { echo "make test-$*: tests/$* has no tests" >&2; exit 1; }
+	@$(call run_suites,,$(filter $*,$(C_SUITES)),$(filter $*,$(JS_SUITES)))
+
+setup-test: node_modules/.stamp
+	@tools/setup_test.sh
+
+fuzz: ## fuzz every parser for FUZZ_SECONDS each (default 60)
+	@$(MAKE) -s suite-fuzz
+mutants: $(MODEL) ## break listed places one at a time and show which test catches each
+	@$(PYTHON) tools/mutants.py
+size: dist/index.js ## bytes of the modules, of the first load, and of each room
+	@$(PYTHON) tools/size.py
+
+# Tasks whose body is another room's: a plain failure where that doesn't exist yet.
+bench: dist/index.js ## benchmark (bench/run.mjs)
+	@test -f bench/run.mjs || { echo "make bench: bench/run.mjs doesn't exist" >&2; exit 1; }
+	@node $(NODE_FLAGS) bench/run.mjs
+
+-include $(shell find build/asan build/fuzz build/wasm build/native -name '*.d' 2>/dev/null)
+
+clean: ## remove what was built (not what was fetched)
+	rm -rf build dist

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// reporter.mjs: node:test reporter of the house: figures that tests print (diagnostics), failures in full,
+// one line a skip, and `N passed, N failed, N skipped` at the end. Suites (describe) aren't counted.
+export default async function* report(events) {
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  for await (const { type, data } of events) {
+    if (type === 'test:diagnostic' && data.nesting > 0) yield `  ${data.message}\n`;
+    if (type === 'test:stdout' || type === 'test:stderr') yield data.message;
+    if (type !== 'test:pass' && type !== 'test:fail') continue;
+    if (data.details.type === 'suite') continue;
+    if (data.skip !== undefined || data.todo !== undefined) {
+      counts.skipped += 1;
+      yield `SKIP ${data.name}: ${data.skip || data.todo || 'no reason given'}\n`;
+    } else if (type === 'test:pass') {
+      counts.passed += 1;
+    } else {
+      if (data.details.error?.failureType === 'subtestsFailed') continue; // its subtests were counted
+      counts.failed += 1;
+      const error = data.details.error?.cause ?? data.details.error;
+      yield `FAIL ${data.name} (${data.file ?? '?'}:${data.line ?? '?'})\n${error?.stack ?? error}\n`;
+    }
+  }
+  yield `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`;
+}
