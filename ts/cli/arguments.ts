@@ -42,6 +42,8 @@ const options = {
   kv: { type: 'string' },
   'no-special': { type: 'boolean' },
   'no-parse': { type: 'boolean' },
+  text: { type: 'string' },
+  prompt: { type: 'string' },
   ids: { type: 'string' },
   chat: { type: 'boolean' },
   system: { type: 'string' },
@@ -64,12 +66,12 @@ const common = ['help', 'json', 'quiet', 'ctx', 'threads', 'kv'];
 /** Which flags a command takes besides the common ones: a flag that would do nothing is an error. */
 const flags: { readonly [name in CommandName]: readonly string[] } = {
   info: [],
-  tokenize: ['no-special', 'no-parse'],
+  tokenize: ['text', 'no-special', 'no-parse'],
   generate: [
-    'no-special', 'no-parse', 'ids', 'chat', 'system', 'max-tokens', 'temperature', 'top-k', 'top-p', 'min-p',
+    'prompt', 'no-special', 'no-parse', 'ids', 'chat', 'system', 'max-tokens', 'temperature', 'top-k', 'top-p', 'min-p',
     'repetition-penalty', 'frequency-penalty', 'presence-penalty', 'seed', 'stop', 'ignore-eos',
   ],
-  logits: ['no-special', 'no-parse', 'ids', 'all', 'top'],
+  logits: ['text', 'no-special', 'no-parse', 'ids', 'all', 'top'],
 };
 
 export const help = `wasm-chord: run GGUF language models in WebAssembly
@@ -79,9 +81,10 @@ export const help = `wasm-chord: run GGUF language models in WebAssembly
   wasm-chord generate MODEL [PROMPT]        continue a prompt; Ctrl-C stops the answer
   wasm-chord logits   MODEL [TEXT]          the next token's logits
 
-MODEL is a path or a URL. Without TEXT or PROMPT (or with -) it is read from stdin.
+MODEL is a path or a URL. Without TEXT or PROMPT (or with -) it is read from stdin; --text TEXT and
+--prompt PROMPT say the same by name.
 
-for all       --json            one JSON value on stdout     -q, --quiet  no progress, no figures
+for all       --json            JSON, one value a line       -q, --quiet  no progress, no figures
               --ctx N           context length               --threads N
               --kv f16|f32      type of the KV cache         -h, --help   --version
 text          --no-special      add no BOS or EOS            --no-parse   special tokens are plain text
@@ -104,17 +107,19 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   if (values.help) return 'help';
   if (values.version) return 'version';
 
-  const [name, model, text, ...rest] = positionals;
+  const [name, model, ...words] = positionals;
   if (name === undefined) throw new UsageError('which command?');
   if (!isCommand(name)) throw new UsageError(`no command '${name}'`);
   if (model === undefined) throw new UsageError(`${name}: which model?`);
-  const taken = name === 'info' ? text : rest[0];
-  if (taken !== undefined) throw new UsageError(`${name}: one argument too many: '${taken}'`);
+  const named = values.text ?? values.prompt;
+  const excess = words[name === 'info' || named !== undefined ? 0 : 1];
+  if (excess !== undefined) throw new UsageError(`${name}: one argument too many: '${excess}'`);
   for (const flag of Object.keys(values)) {
     if (!common.includes(flag) && !flags[name].includes(flag)) throw new UsageError(`${name} takes no --${flag}`);
   }
+  const text = named ?? (words[0] === '-' ? undefined : words[0]);
   const ids = values.ids === undefined ? null : parseIds(values.ids);
-  if (ids !== null && text !== undefined) throw new UsageError(`${name}: text and --ids exclude each other`);
+  if (ids !== null && (named ?? words[0]) !== undefined) throw new UsageError(`${name}: text and --ids exclude each other`);
   if (values.chat && ids !== null) throw new UsageError('--chat and --ids exclude each other');
   if (values.system !== undefined && !values.chat) throw new UsageError('--system goes with --chat');
   if (values.kv !== undefined && values.kv !== 'f16' && values.kv !== 'f32') throw new UsageError('--kv: f16 or f32');
@@ -139,7 +144,7 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   const threads = whole('threads', values.threads);
   return {
     name, model, ids, sampling,
-    text: text === undefined || text === '-' ? null : text,
+    text: text ?? null,
     json: values.json ?? false,
     quiet: values.quiet ?? false,
     addSpecial: !values['no-special'],

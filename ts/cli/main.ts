@@ -33,19 +33,13 @@ async function tokenize(model: LanguageModel, command: Command, text: string): P
 
 async function generate(model: LanguageModel, command: Command, text: string, signal: AbortSignal): Promise<void> {
   const run = model.generate(await promptOf(model, command, text), { ...command.sampling, signal });
-  const pieces: string[] = [];
-  const tokens: number[] = [];
   try {
-    for await (const event of run) {
-      pieces.push(event.text);
-      if (event.token !== undefined) tokens.push(event.token);
-      if (!command.json) await print(event.text);
-    }
+    for await (const { text, token } of run) await (command.json ? printJson({ token, text }) : print(text));
   } catch (error) {
     if (!signal.aborted) throw error;
   }
   const { stats } = run;
-  if (command.json) return printJson({ text: pieces.join(''), tokens, stats });
+  if (command.json) return printJson({ stats });
   await print('\n');
   if (command.quiet || !stats) return;
   process.stderr.write(
@@ -71,9 +65,13 @@ async function logits(model: LanguageModel, command: Command, text: string): Pro
   const values = await model.logits(ids, { all: command.all });
   const vocabulary = model.info.vocabularySize;
   const rows = Array.from({ length: values.length / vocabulary }, (_, row) => values.subarray(row * vocabulary, (row + 1) * vocabulary));
-  if (command.json) return printJson({ ids, vocabulary, logits: rows.map((row) => Array.from(row)) });
   for (const [index, row] of rows.entries()) {
-    if (command.all) await print(`after ${JSON.stringify(await model.detokenize([ids[index]!]))}\n`);
+    const position = ids.length - rows.length + index;
+    if (command.json) {
+      await printJson({ position, logits: Array.from(row) });
+      continue;
+    }
+    await print(`position ${position}\n`);
     const largest = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b).slice(0, command.top);
     for (const id of largest) {
       await print(`${String(id).padStart(7)}  ${row[id]!.toFixed(4).padStart(9)}  ${JSON.stringify(await model.detokenize([id]))}\n`);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// level1.mjs: the checks of level 1: WasmModel and AsyncTokenStream, one thread, in this page.
+import { ChordError, WasmModel } from '../../dist/index.js';
+import { PROMPT, expect, expectEqual, expectTicks, longPrompt, pause, startTicking } from './checks.mjs';
+
+/** Greedy, so that two runs of one prompt give one text: max_tokens, temperature, top_p, top_k, repetition_penalty. */
+const greedy = (model, maxTokens) => model.set_config(maxTokens, 0, 1, 0, 1);
+
+export const checks = [
+  {
+    id: 'init_gpu_async',
+    title: 'init_gpu_async()',
+    what: 'Brings the model onto the GPU, or says why not and leaves the CPU path working.',
+    async run(model) {
+      const available = await WasmModel.probe_gpu();
+      expectEqual(WasmModel.is_gpu_available(), available, 'is_gpu_available() after probe_gpu()');
+      let outcome = 'the GPU is in use';
+      try {
+        await model.init_gpu_async();
+        model.init_gpu();
+      } catch (error) {
+        expect(ChordError.isInstance(error) && error.code === 'no-webgpu' && error.message !== '', `rejected with ${error}`);
+        outcome = `no-webgpu: ${error.message}`;
+      }
+      greedy(model, 4);
+      model.generate(PROMPT);
+      return `${outcome}. Adapter and device: ${available ? 'yes' : 'no'}.`;
+    },
+  },
+  {
+    id: 'generate_async',
+    title: 'generate_async()',
+    what: 'The pieces of the stream, put together, are the text that generate() gives.',
+    async run(model, show) {
+      greedy(model, 32);
+      const begin = performance.now();
+      const stream = model.generate_async(PROMPT);
+      let text = '';
+      for await (const piece of stream) show((text += piece));
+      const seconds = (performance.now() - begin) / 1000;
+      expectEqual(text, model.generate(PROMPT), 'the pieces');
+      return `${stream.token_count()} tokens, ${(stream.token_count() / seconds).toFixed(1)} tokens/s, prompt included.`;
+    },
+  },
+  {
+    id: 'iterator',
+    title: 'The iterator, step by step',
+    what: 'Nothing is computed before the first next(); each next() is one token; return() ends it.',
+    async run(model, show) {
+      greedy(model, 32);
+      const before = model.counters().stepsRun;
+      const stream = model.generate_async(PROMPT);
+      expectEqual(model.counters().stepsRun, before, 'steps before the first next()');
+      let text = '';
+      for (let count = 1; count <= 5; count++) {
+        const { value, done } = await stream.next();
+        expectEqual(done, false, `done at token ${count}`);
+        expectEqual(stream.token_count(), count, 'token_count()');
+        expectEqual(stream.is_complete(), false, 'is_complete()');
+        show((text += value));
+      }
+      await stream.return();
+      expectEqual(stream.is_complete(), true, 'is_complete() after return()');
+      expectEqual((await stream.next()).done, true, 'done after return()');
+      stream.free();
+      return '5 times next(), then return().';
+    },
+  },
+  {
+    id: 'for-await',
+    title: 'The for-await loop',
+    what: 'Runs to max_tokens, and the stream gives the model back at its end.',
+    async run(model, show) {
+      greedy(model, 24);
+      const stream = model.generate_async(PROMPT);
+      const times = [];
+      let text = '', last = performance.now();
+      for await (const piece of stream) {
+        show((text += piece));
+        const now = performance.now();
+        times.push(now - last);
+        last = now;
+      }
+      expect(stream.is_complete(), 'is_complete() is false after the loop');
+      expect(stream.token_count() <= 24, `${stream.token_count()} tokens`);
+      for await (const piece of model.generate_async(PROMPT)) { text = piece; break; }
+      const [first, ...rest] = times;
+      const sorted = rest.sort((a, b) => a - b);
+      return `First token after ${first.toFixed(0)} ms, then one in ${(sorted[sorted.length >> 1] ?? 0).toFixed(1)} ms (median).`;
+    },
+  },
+  {
+    id: 'abort',
+    title: 'Abort',
+    what: 'break, and return() while a long prompt is being read, stop the work; the next call works at once.',
+    async run(model, show) {
+      greedy(model, 16);
+      const expected = model.generate(PROMPT);
+
+      let count = 0;
+      for await (const piece of model.generate_async(PROMPT)) { show(piece); if (++count === 3) break; }
+      expectEqual(model.generate(PROMPT), expected, 'the text after break');
+
+      const stream = model.generate_async(longPrompt(model.get_model_info().contextLength));
+      const pending = stream.next();
+      await pause(30);
+      const wasReading = stream.token_count() === 0;
+      const before = model.counters().stepsRun;
+      const begin = performance.now();
+      await stream.return();
+      const milliseconds = performance.now() - begin;
+      await pending;
+      await pause(30);
+      const steps = model.counters().stepsRun - before;
+      expect(steps <= 1, `${steps} steps ran after return()`);
+      expectEqual(model.generate(PROMPT), expected, 'the text after return()');
+      show(expected);
+      return `return() inside ${wasReading ? 'the prompt' : 'the answer'} took ${milliseconds.toFixed(1)} ms, ${steps} steps after it.`;
+    },
+  },
+  {
+    id: 'timers',
+    title: 'Timers during generation',
+    what: 'The event loop turns between steps, so a setInterval of 10 ms keeps ticking in this page.',
+    async run(model, show) {
+      greedy(model, 48);
+      const before = model.counters().stepsRun;
+      const ticking = startTicking();
+      let text = '';
+      for await (const piece of model.generate_async(longPrompt(512) + PROMPT)) show((text += piece));
+      const result = ticking.stop();
+      const steps = model.counters().stepsRun - before;
+      expectTicks(result, steps);
+      return `${result.ticks} ticks in ${steps} steps and ${result.elapsed.toFixed(0)} ms: ` +
+        `${(result.elapsed / steps).toFixed(1)} ms a step, longest wait ${result.longest.toFixed(0)} ms.`;
+    },
+  },
+];

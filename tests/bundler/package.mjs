@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// package.mjs: the package as a stranger gets it: `npm pack`, unpacked into a project's node_modules,
+// without scripts and without a registry (its one dependency is copied from this checkout).
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+const execute = promisify(execFile);
+
+/** Runs `use(folder)` in a temporary project, a copy of `template`, that has the packed package installed. */
+export async function withProject(template, use) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-project-'));
+  try {
+    await cp(template, folder, { recursive: true });
+    await execute('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { cwd: root });
+    const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz'));
+    const home = path.join(folder, 'node_modules/wasm-chord');
+    await mkdir(home, { recursive: true });
+    await execute('tar', ['-xzf', path.join(folder, tarball), '--strip-components=1', '-C', home]);
+    await cp(path.join(root, 'node_modules/@huggingface/jinja'), path.join(folder, 'node_modules/@huggingface/jinja'), { recursive: true });
+    return await use(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs a tool of this checkout's node_modules in `folder`; resolves to { status, output }. */
+export async function runTool(tool, parameters, folder) {
+  try {
+    const { stdout, stderr } = await execute(process.execPath, [path.join(root, 'node_modules', tool), ...parameters], { cwd: folder });
+    return { status: 0, output: stdout + stderr };
+  } catch (error) {
+    return { status: error.code ?? 1, output: `${error.stdout ?? ''}${error.stderr ?? ''}${error.stdout ? '' : error}` };
+  }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// browser.mjs: what the tests in Chromium share: the browser, tools/serve.mjs in both settings, and skips.
+//
+// A missing browser or model is a skip that says so on a user's machine and a failure when CI=true.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+export const MODEL = 'models/SmolLM2-135M-Instruct.Q4_1.gguf';
+
+const chromiumPath = [
+  process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', '/Applications/Chromium.app/Contents/MacOS/Chromium',
+].find((file) => file && existsSync(file));
+
+/** Options of node:test's test(): skips where the browser, or one of `files`, is missing; throws when CI=true. */
+export function needs(...files) {
+  const missing = files.filter((file) => !existsSync(path.join(root, file)));
+  const reasons = [...(chromiumPath ? [] : ['no Chromium found (set CHROMIUM to its path)']), ...missing.map((file) => `${file} is missing (make model)`)];
+  if (reasons.length > 0 && process.env.CI === 'true') throw new Error(reasons.join('; '));
+  return { skip: reasons.length > 0 ? reasons.join('; ') : false, timeout: 300_000 };
+}
+
+/** Runs `use(browser)` with a fresh headless Chromium. */
+export async function withBrowser(use) {
+  const browser = await chromium.launch({
+    executablePath: chromiumPath,
+    args: ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+  try {
+    return await use(browser);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Runs `use(address)` with tools/serve.mjs on a free port, cross-origin isolated or not. */
+export async function withServer({ isolated, directory }, use) {
+  const server = spawn(process.execPath, [path.join(root, 'tools/serve.mjs'), ...(directory ? [directory] : [])], {
+    env: { ...process.env, ISOLATED: isolated ? '1' : '0', PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    const address = await new Promise((resolve, reject) => {
+      createInterface({ input: server.stdout }).on('line', (line) => {
+        const found = /http:\/\/[^\s/]+/.exec(line);
+        if (found) resolve(found[0]);
+      });
+      server.once('exit', (code) => reject(new Error(`tools/serve.mjs ended with ${code}`)));
+    });
+    return await use(address);
+  } finally {
+    server.kill();
+  }
+}
+
+/** A new page whose uncaught errors and console errors are collected in `page.faults`. */
+export async function openPage(browser, address) {
+  const page = await browser.newPage();
+  page.faults = [];
+  page.on('pageerror', (error) => page.faults.push(String(error)));
+  page.on('console', (message) => { if (message.type() === 'error') page.faults.push(message.text()); });
+  await page.goto(address);
+  return page;
+}
+
+/** With SCREENSHOTS=folder, keeps a picture of the whole page there. */
+export async function screenshot(page, name) {
+  const folder = process.env.SCREENSHOTS;
+  if (!folder) return;
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+}
