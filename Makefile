@@ -50,7 +50,7 @@ WASM_LINK := --no-entry --import-memory --shared-memory --max-memory=4294967296 
 MACHINE := $(shell uname -m)
 ISA_native128 := $(if $(filter x86_64 amd64,$(MACHINE)),-msse4.1)
 ZIG_ISA_native128 := $(if $(filter x86_64 amd64,$(MACHINE)),-mcpu=baseline+sse4_1)
-NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT)
+NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT) -D_POSIX_C_SOURCE=200809L
 
 # ---- what users run -----------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 # A folder of tests/ is a suite: its *_test.c become one sanitized binary, its *.test.mjs run under node:test.
 # A C test is linked with its room, what that room may include, and what TEST_NEEDS_<folder> adds.
 
-TEST_NEEDS_exec := format text model
+TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
 
 C_SUITES := $(sort $(foreach f,$(wildcard tests/*/*_test.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
@@ -143,7 +143,7 @@ JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsub
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 
 ASAN_FLAGS := -O2 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all \
-  -std=c17 -Wall -Wextra $(if $(CI),-Werror) -ffp-contract=off -fno-math-errno -fno-strict-aliasing
+  -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra $(if $(CI),-Werror) -ffp-contract=off -fno-math-errno -fno-strict-aliasing
 FUZZ_FLAGS := $(ASAN_FLAGS) -fsanitize=fuzzer-no-link
 # Nothing in the core allocates, and LeakSanitizer needs ptrace, which containers refuse.
 export ASAN_OPTIONS := detect_leaks=0
@@ -171,7 +171,7 @@ define C_TEST
 build/test/$(1): $(patsubst %.c,build/asan/%.o,$(wildcard tests/$(1)/*_test.c) tests/harness/test_main.c) \
   $(call archives,asan,$(1) $(if $(filter $(1),$(ROOMS)),$(NEEDS_$(1)),$(ROOMS) host/native) $(TEST_NEEDS_$(1)))
 	@mkdir -p $$(@D)
-	@tools/sancc asan -fsanitize=address,undefined $$^ -lm -lpthread -o $$@
+	@tools/sancc asan -fsanitize=address,undefined $$^ $$(filter %/native.a,$$^) -lm -lpthread -o $$@ # needs and is needed
 endef
 $(foreach s,$(C_SUITES),$(eval $(call C_TEST,$(s))))
 

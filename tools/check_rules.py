@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the house that a script can check; prints each breach as file:line and exits 1.
+
+  includes   which room may include or import which (the tables below; ARCHITECTURE.md has the picture)
+  freestanding  no libc header and no libc call in src/, host/native and cli excepted
+  globals    no mutable file-scope data in src/: no .data or .bss segment in build/wasm's object files
+  paths      no path of somebody's machine and no registry address in any file of the repository
+  licence    an SPDX line in every source file
+
+`--self-test` writes a small tree that breaks every rule once and fails unless each breach is found.
+"""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# room -> rooms it may include besides itself; include/ is open to all.
+ENGINE = {"base", "format", "quant", "text", "program", "kernels", "model", "exec", "session"}
+C_RULES = {
+    "base": set(),
+    "format": {"base"}, "quant": {"base"}, "text": {"base"}, "program": {"base"},
+    "kernels": {"base", "quant"},
+    "model": {"base", "format", "quant", "text", "program"},
+    "exec": {"base", "quant", "kernels", "program"},
+    "session": {"base", "text", "program"},
+    "engine": ENGINE,
+    "host": {"engine", "base"}, "cli": {"engine", "base", "host", "program"},  # program: the records that `info --program` prints
+}
+DETECT = {"wasm/detect", "webgpu/detect"}
+SHARED = {"abi", "engine", "errors", "wasm", "webgpu", "load", "chat"}
+TS_RULES = {
+    "abi": set(), "errors": set(), "wasm/detect": set(), "webgpu/detect": set(),
+    "engine": {"abi", "errors"},
+    "wasm": {"abi", "engine", "errors"} | DETECT, "webgpu": {"abi", "engine", "errors"} | DETECT,
+    "load": {"errors"}, "chat": {"errors"},
+    "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,
+    "client": {"worker/protocol", "load", "chat", "errors"} | DETECT,
+    "cli": {"index"},
+}
+HOSTED = ("src/host/native/", "src/cli/")
+FREE_HEADERS = {"stddef.h", "stdint.h", "stdbool.h", "float.h", "limits.h", "stdarg.h", "stdatomic.h"}
+VECTOR_HEADERS = {"wasm_simd128.h", "arm_neon.h", "smmintrin.h", "emmintrin.h", "tmmintrin.h", "immintrin.h"}  # base/simd*.h only
+LIBC_CALL = re.compile(
+    r"(?<![\w.>])(mem(?:cpy|move|set|cmp|chr)|str(?:n?len|n?cpy|n?cat|n?cmp|chr|rchr|str|to[a-z]+)|[vsn]*printf|f?puts|putchar|"
+    r"malloc|calloc|realloc|free|alloca|abort|exit|assert|qsort|bsearch|setjmp|longjmp|fopen|fread|fwrite|getenv|time|clock|rand|"
+    r"(?:sin|cos|tan|exp|exp2|log|log2|log10|pow|sqrt|fabs|floor|ceil|round|trunc|fmod|tanh|erf|fmin|fmax|ldexp|lrint|nearbyint)[fl]?)\s*\(")
+MACHINE_PATH = re.compile(r"(?<![\w.:/$}-])/(?:home|root|Users|work|private/var)/[\w.-]+")
+REGISTRY = re.compile(r"https?://(?:registry\.|files\.pythonhosted|pypi\.)|\"resolved\":")
+
+
+def strip_c(text: str) -> str:
+    """Comments and literals blanked out, lines kept."""
+    def blank(m: re.Match) -> str:
+        return re.sub(r"[^\n]", " ", m.group())
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
+
+
+def numbered(pattern: str, text: str):
+    for m in re.finditer(pattern, text, flags=re.M):
+        yield text.count("\n", 0, m.start()) + 1, m.group(1)
+
+
+def check_c(root: Path, file: Path, found: list[str]) -> None:
+    name = file.relative_to(root).as_posix()
+    text = file.read_text()
+    room = name.split("/")[1] if name.startswith("src/") else None
+    hosted = name.startswith(HOSTED)
+    for line, target in numbered(r'^\s*#\s*include\s*"([^"]+)"', text):
+        to = (file.parent / target).resolve()
+        if not to.exists() and (root / "include" / target).exists():  # found by -I include
+            continue
+        if not to.is_relative_to(root.resolve()):
+            found.append(f"{name}:{line}: includes {target}, outside the repository")
+            continue
+        inside = to.relative_to(root.resolve()).as_posix()
+        if room and not inside.startswith("include/"):
+            other = inside.split("/")[1] if inside.startswith("src/") else inside
+            if other != room and other not in C_RULES.get(room, set()):
+                found.append(f"{name}:{line}: {room} may not include {inside}")
+        elif name.startswith(("include/", "examples/")) and not inside.startswith("include/"):
+            found.append(f"{name}:{line}: a user of the library includes {inside}")
+    if not room or hosted:
+        return
+    for line, header in numbered(r"^\s*#\s*include\s*<([^>]+)>", text):
+        if header not in FREE_HEADERS and not (header in VECTOR_HEADERS and name.startswith("src/base/simd")):
+            found.append(f"{name}:{line}: <{header}> in the freestanding core")
+    code = strip_c(text)
+    code = re.sub(r"__builtin_(\w+)", lambda m: "_" * len(m.group()), code)
+    for m in LIBC_CALL.finditer(code):
+        line = code.count("\n", 0, m.start()) + 1
+        found.append(f"{name}:{line}: calls {m.group(1)}() of libc")
+
+
+def ts_room(inside: str) -> str:
+    """ts/wasm/memory.ts -> wasm; the files that have rules of their own -> themselves."""
+    stem = re.sub(r"\.(ts|js|mjs)$", "", inside)
+    if stem in DETECT or stem == "worker/protocol" or "/" not in stem:
+        return stem
+    return stem.split("/")[0]
+
+
+def check_ts(root: Path, file: Path, found: list[str]) -> None:
+    name = file.relative_to(root).as_posix()
+    text = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m.group()), file.read_text(), flags=re.S)
+    text = re.sub(r"^\s*//.*$", "", text, flags=re.M)
+    imports = r"""^\s*(?:import|export)\b[^;'"]*?\bfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]"""
+    for m in re.finditer(imports, text, flags=re.M):
+        target = m.group(1) or m.group(2) or m.group(3)
+        line = text.count("\n", 0, m.start(m.lastindex)) + 1
+        if name.startswith("examples/"):
+            own = target.startswith("./") or (file.parent / target).resolve().is_relative_to((root / "/".join(name.split("/")[:2])).resolve())
+            if not (target.startswith(("wasm-chord", "node:")) or own or re.fullmatch(r"(\.\./)+dist/[\w-]+\.js", target)):
+                found.append(f"{name}:{line}: an example imports {target}, not the public package")
+            continue
+        if not target.startswith("."):
+            if not target.startswith("node:") and not (target == "@huggingface/jinja" and name.startswith("ts/chat/")):
+                found.append(f"{name}:{line}: imports the package {target}")
+            continue
+        room = ts_room(name[3:])
+        if room == "index":
+            continue
+        other = ts_room((file.parent / target).resolve().relative_to((root / "ts").resolve()).as_posix())
+        same = other == room or other.split("/")[0] == room or (room.split("/")[0] == other and room != "worker/protocol" and room not in DETECT)
+        if not same and other not in TS_RULES.get(room, set()):
+            found.append(f"{name}:{line}: {room} may not import {other}")
+
+
+def leb(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+
+
+def segment_names(data: bytes) -> list[str]:
+    """Names of the data segments of a relocatable wasm object (tool-conventions, Linking.md)."""
+    at, names = 8, []
+    while at < len(data):
+        section, at = data[at], at + 1
+        size, at = leb(data, at)
+        end = at + size
+        if section == 0:
+            n, begin = leb(data, at)
+            if data[begin:begin + n] == b"linking":
+                _, p = leb(data, begin + n)
+                while p < end:
+                    kind, p = data[p], p + 1
+                    length, p = leb(data, p)
+                    stop = p + length
+                    if kind == 5:  # WASM_SEGMENT_INFO
+                        count, p = leb(data, p)
+                        for _ in range(count):
+                            n, p = leb(data, p)
+                            names.append(data[p:p + n].decode())
+                            _, p = leb(data, p + n)
+                            _, p = leb(data, p)
+                    p = stop
+        at = end
+    return names
+
+
+def check_globals(root: Path, found: list[str]) -> int:
+    n = 0
+    for file in sorted((root / "build/wasm").glob("*/src/**/*.o")):
+        n += 1
+        for segment in segment_names(file.read_bytes()):
+            if segment.startswith((".data", ".bss", ".tdata", ".tbss")) and not segment.startswith(".data.rel.ro"):
+                found.append(f"{file.relative_to(root)}: mutable data {segment}")
+    return n
+
+
+def check_text(root: Path, file: Path, found: list[str]) -> None:
+    name = file.relative_to(root).as_posix()
+    try:
+        text = file.read_text()
+    except UnicodeDecodeError:
+        return
+    if name == "tools/check_rules.py":
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if m := MACHINE_PATH.search(line):
+            found.append(f"{name}:{number}: a machine's path {m.group()}")
+        if REGISTRY.search(line):
+            found.append(f"{name}:{number}: a registry address")
+    if re.fullmatch(r"(src|include|ts|tools|examples|bench|tests)/.*\.(c|h|def|ts|mjs|js|py|sh)", name) and "SPDX-License-Identifier: Apache-2.0" not in text \
+            and not name.startswith("tests/golden/"):
+        found.append(f"{name}:1: no SPDX line")
+
+
+def files_of(root: Path) -> list[Path]:
+    listed = subprocess.run(["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True)
+    if listed.returncode == 0:
+        names = [Path(root, name) for name in listed.stdout.decode().split("\0") if name]
+    else:
+        names = [p for p in root.rglob("*") if not any(part in (".git", "node_modules", "build", "dist") or part.startswith(".toolchain") for part in p.relative_to(root).parts)]
+    return sorted(p for p in names if p.is_file())
+
+
+def check(root: Path) -> tuple[list[str], int, int]:
+    found: list[str] = []
+    files = files_of(root)
+    for file in files:
+        name = file.relative_to(root).as_posix()
+        if name.endswith((".c", ".h", ".def")) and name.startswith(("src/", "include/", "examples/")):
+            check_c(root, file, found)
+        if (name.startswith("ts/") and name.endswith(".ts")) or (name.startswith("examples/") and name.endswith((".mjs", ".js"))):
+            check_ts(root, file, found)
+        check_text(root, file, found)
+    return found, len(files), check_globals(root, found)
+
+
+def self_test() -> int:
+    spdx = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+    home = "/" + "home/somebody"
+    breaches = {  # file: (content, what the report must hold)
+        "src/text/a.c": (spdx + '#include "../format/gguf.h"\n', "text may not include src/format/gguf.h"),
+        "src/kernels/b.c": (spdx + '#include "../model/x.h"\n', "kernels may not include src/model/x.h"),
+        "src/base/c.c": (spdx + "#include <string.h>\n", "<string.h> in the freestanding core"),
+        "src/exec/d.c": (spdx + "void f(void *p) { memset(p, 0, 4); }\n", "calls memset() of libc"),
+        "src/model/e.c": (spdx + "float f(float x) { return expf(x); }\n", "calls expf() of libc"),
+        "src/host/wasm/f.c": (spdx + '#include "../../quant/quant.h"\n', "host may not include src/quant/quant.h"),
+        "src/quant/g.c": ("int x;\n", "no SPDX line"),
+        "src/quant/simd.c": (spdx + "#include <smmintrin.h>\n", "<smmintrin.h> in the freestanding core"),
+        "examples/c/h.c": (spdx + '#include "../../src/base/mem.h"\n', "a user of the library includes src/base/mem.h"),
+        "ts/chat/a.ts": (spdx + "import { x } from '../load/source.js';\n", "chat may not import load"),
+        "ts/wasm/b.ts": (spdx + "import {\n  x,\n} from '../webgpu/device.js';\n", "wasm may not import webgpu"),
+        "ts/wasm/detect.ts": (spdx + "import { x } from './memory.js';\n", "wasm/detect may not import wasm"),
+        "ts/client/c.ts": (spdx + "const x = await import('../worker/worker.js');\n", "client may not import worker"),
+        "ts/client/d.ts": (spdx + "export type { X } from '../wasm/memory.js';\n", "client may not import wasm"),
+        "ts/errors.ts": (spdx + "import './abi/abi.gen.js';\n", "errors may not import abi"),
+        "ts/cli/e.ts": (spdx + "import { x } from '../load/source.js';\n", "cli may not import load"),
+        "ts/load/f.ts": (spdx + "import x from 'left-pad';\n", "imports the package left-pad"),
+        "examples/page/g.mjs": (spdx + "import x from '../../ts/index.js';\n", "not the public package"),
+        "docs/h.md": (f"see {home}/project\n", "a machine's path"),
+        "lock.json": ('"resolved": "x"\n', "a registry address"),
+    }
+    clean = {
+        "src/text/ok.c": spdx + '#include "../base/mem.h"\n#include "../../include/chord.h"\n/* memcpy( */ static const char *const s = "printf(";\n'
+                         "void f(void *p) { __builtin_memset(p, 0, 4); chord_free(p); }\n",
+        "ts/wasm/ok.ts": spdx + "import { Status } from '../abi/abi.gen.js';\nimport { y } from './detect.js';\n// import z from '../load/z.js';\n",
+        "ts/client/ok.ts": spdx + "import type { Request } from '../worker/protocol.js';\nimport { y } from '../wasm/detect.js';\n",
+        "examples/page/ok.mjs": spdx + "import { loadModel } from 'wasm-chord';\nimport { x } from './g.mjs';\n",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name, content in [*((n, c) for n, (c, _) in breaches.items()), *clean.items()]:
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        found, _, _ = check(root)
+    failed = [f"not found: {name}: {want}" for name, (_, want) in breaches.items() if not any(name in f and want in f for f in found)]
+    failed += [f"false alarm: {f}" for f in found if any(f.startswith(name + ":") for name in clean)]
+    data = b"\0asm\1\0\0\0" + bytes([0, 9 + 2 + 8, 7]) + b"linking" + bytes([2, 5, 8, 1, 4]) + b".bss" + bytes([0, 0])
+    if segment_names(data) != [".bss"]:
+        failed.append(f"segment names are {segment_names(data)}")
+    for line in failed:
+        print(line)
+    print(f"check_rules self-test: {len(breaches)} breaches, {len(clean)} clean files, {len(failed)} wrong")
+    return 1 if failed else 0
+
+
+def main() -> int:
+    if sys.argv[1:] == ["--self-test"]:
+        return self_test()
+    found, n_files, n_objects = check(ROOT)
+    for line in found:
+        print(line)
+    print(f"rules: {n_files} files and {n_objects} objects, {len(found)} breaches")
+    return 1 if found else 0
+
+
+sys.exit(main())

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// serve.mjs: a static server for the example pages and the tests: `node tools/serve.mjs [folder]`.
+//
+// ISOLATED=0 leaves out the COOP/COEP headers that give a page shared memory; PORT (default 8080; 0 takes
+// a free one). Range requests are answered, because headers of models are read with them. Only GET and HEAD,
+// only files inside the folder, only this machine. As a module: startServer({ root, isolated, port }).
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+
+const types = {
+  '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8', '.json': 'application/json', '.txt': 'text/plain; charset=utf-8',
+  '.md': 'text/plain; charset=utf-8', '.ts': 'text/plain; charset=utf-8', '.svg': 'image/svg+xml', '.png': 'image/png',
+  '.wasm': 'application/wasm', '.gguf': 'application/octet-stream',
+};
+const isolation = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+/** [first, last] of a single `bytes=` range within `size` bytes, null without one, 'bad' when it can't be served. */
+function rangeOf(header, size) {
+  if (header === undefined) return null;
+  const found = /^bytes=(\d*)-(\d*)$/.exec(header);
+  if (!found || (found[1] === '' && found[2] === '')) return null; // several ranges or another unit: the whole file is a right answer
+  const [first, last] = found[1] === '' ? [Math.max(0, size - Number(found[2])), size - 1]
+    : [Number(found[1]), found[2] === '' ? size - 1 : Math.min(Number(found[2]), size - 1)];
+  return first <= last && first < size ? [first, last] : 'bad';
+}
+
+/** The file behind a URL: inside `root`, a folder as its index.html; null when there is none. */
+async function find(root, url) {
+  let relative;
+  try {
+    relative = decodeURIComponent(new URL(url, 'http://localhost').pathname);
+  } catch {
+    return null;
+  }
+  let file = path.join(root, relative);
+  if (file !== root && !file.startsWith(root.endsWith(path.sep) ? root : root + path.sep)) return null;
+  if (relative.split('/').some((part) => part.startsWith('.'))) return null;
+  let info = await stat(file).catch(() => null);
+  if (info?.isDirectory()) {
+    if (!relative.endsWith('/')) return { redirect: `${relative}/` };
+    file = path.join(file, 'index.html');
+    info = await stat(file).catch(() => null);
+  }
+  return info?.isFile() ? { file, size: info.size } : null;
+}
+
+async function answer(root, headers, request, response) {
+  const end = (status, extra = {}) => response.writeHead(status, { ...headers, 'content-type': 'text/plain', ...extra }).end(`${status}\n`);
+  if (request.method !== 'GET' && request.method !== 'HEAD') return end(405, { allow: 'GET, HEAD' });
+  const found = await find(root, request.url);
+  if (!found) return end(404);
+  if (found.redirect) return end(301, { location: encodeURI(found.redirect) });
+  const range = rangeOf(request.headers.range, found.size);
+  if (range === 'bad') return end(416, { 'content-range': `bytes */${found.size}` });
+  const [first, last] = range ?? [0, found.size - 1];
+  response.writeHead(range ? 206 : 200, {
+    ...headers,
+    'content-type': types[path.extname(found.file)] ?? 'application/octet-stream',
+    'content-length': last - first + 1,
+    'accept-ranges': 'bytes',
+    'cache-control': 'no-cache',
+    ...(range ? { 'content-range': `bytes ${first}-${last}/${found.size}` } : {}),
+  });
+  if (request.method === 'HEAD' || found.size === 0) return response.end();
+  const stream = createReadStream(found.file, { start: first, end: last });
+  stream.on('error', () => response.destroy());
+  response.on('close', () => stream.destroy()); // the reader left
+  stream.pipe(response);
+}
+
+/** Serves `root`; resolves to { address, close() } once it listens. */
+export async function startServer({ root, isolated = true, port = 0 }) {
+  const folder = path.resolve(root);
+  const headers = isolated ? isolation : {};
+  const server = createServer((request, response) => void answer(folder, headers, request, response).catch(() => response.destroy()));
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
+  return {
+    address: `http://localhost:${server.address().port}`,
+    close: () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); }),
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const root = process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url));
+  const isolated = process.env.ISOLATED !== '0';
+  const { address } = await startServer({ root, isolated, port: Number(process.env.PORT ?? 8080) });
+  console.log(`${address}/  (${isolated ? 'cross-origin isolated' : 'not isolated: one thread'})`);
+  const examples = await readdir(path.join(root, 'examples'), { withFileTypes: true }).catch(() => []);
+  for (const entry of examples)
+    if (entry.isDirectory() && (await stat(path.join(root, 'examples', entry.name, 'index.html')).catch(() => null))) console.log(`  ${address}/examples/${entry.name}/`);
+}
