@@ -1,5 +1,5 @@
 /* generate.c: continue a prompt, over include/chord.h alone.
- *   make native && cc -Iinclude examples/c/generate.c src/host/native/host.c build/native/libchord.a -lm -o generate
+ *   make native && cc -Iinclude examples/c/generate.c build/native/libchord.a -lm -lpthread -o generate
  *   ./generate model.gguf "The capital of France is" 32
  * The library computes; files, memory and threads are ours. Apache-2.0. */
 #include "chord.h"

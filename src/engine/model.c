@@ -4,6 +4,7 @@
 #include "../model/vocabulary.h"
 
 #define GROW_LEAST (64u << 10)
+#define PATIENCE_MS 20000      /* a slice's share takes milliseconds; a machine may be busy */
 #define GROW_MOST (1u << 20)   /* a claimed length costs no more than this before its bytes arrive */
 
 int32_t chord_abi_version(void) { return CHORD_ABI_VERSION; }
@@ -201,6 +202,7 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
     CHORD_TRY(chord_plan_memory(&m->plan, &memory, m->vocab_bytes, &m->vocab_block, &map));
     CHORD_TRY(failed(m, chord_vocab_build(&m->vocab, m->vocab_block, m->vocab_bytes, &m->vocab_source, &m->error)));
     m->pool.n_threads = m->plan.n_threads;
+    m->pool.patience_ms = PATIENCE_MS;
     m->pages.payload_bytes = m->plan.kv.page_bytes;
     m->phase = PHASE_DATA;
     return failed(m, chord_data_begin(m));

@@ -19,9 +19,10 @@
 
 struct chord_run;
 
-/* Shared by the threads of one model; all zero at the start but for n_threads. */
+/* Shared by the threads of one model; all zero at the start but for the first two. */
 typedef struct chord_pool {
     int32_t n_threads;            /* the leader included */
+    int32_t patience_ms;          /* how long the leader waits at a barrier before it calls a thread dead */
     struct chord_run *run;        /* of the step under way */
     /* atomics: */
     int32_t n_ready;              /* pool threads inside chord_pool_join */

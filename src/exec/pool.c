@@ -7,7 +7,6 @@
 
 #define SPINS 2000            /* about 10 us: longer than most ops of a small model's decode step */
 #define SLICE_MS 200
-#define PATIENCE_MS 20000     /* a thread that doesn't come in this time is dead: one unit takes milliseconds */
 
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
@@ -24,7 +23,7 @@ static bool await_change(chord_pool *p, const int32_t *at, int32_t old, bool is_
     ADD(&p->sleepers, 1);
     bool changed = LOAD(at) != old;
     for (int32_t waited = 0; !changed && !LOAD(&p->broken); waited += SLICE_MS) {
-        if (is_leader && waited >= PATIENCE_MS) STORE(&p->broken, 1);
+        if (is_leader && waited >= p->patience_ms) STORE(&p->broken, 1);
         else chord_host_wait(at, old, SLICE_MS);
         changed = LOAD(at) != old;
     }

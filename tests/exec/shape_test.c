@@ -1,0 +1,69 @@
+/* How ops are cut: nothing is left out, nothing is done twice, no unit is too large. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../src/exec/shape.h"
+#include "../harness/test.h"
+
+static chord_tensor tensors[3];
+static chord_model_plan plan = { .tensors = tensors, .n_tensors = 3 };
+
+static chord_op product(int32_t n_in, int32_t a, int32_t b)
+{
+    tensors[0].type = CHORD_Q4_1;
+    tensors[1].type = CHORD_F32;
+    return (chord_op){ .kind = CHORD_OP_MATMUL, .n_weights = 2, .weight = { 0, 1, -1 }, .n_in = n_in, .n_out = { a, b, 0 } };
+}
+
+TEST(stages_follow_each_other_and_cover_all_units)
+{
+    chord_op const ops[] = { product(64, 100, 7), { .kind = CHORD_OP_ATTEND, .n_head = 9, .n_kv = 3, .head_dim = 64 },
+                             { .kind = CHORD_OP_GLU, .n_out = { 1536, 0, 0 } } };
+    for (int32_t i = 0; i < 3; i++)
+        for (int32_t n = 1; n < 200; n += 33) {
+            chord_batch const batch = { .n_tokens = n, .first_pos = 700, .n_outputs = 1 };
+            int64_t const units = chord_op_units(&plan, &ops[i], &batch);
+            int64_t at = 0;
+            while (at < units) {
+                chord_stage const s = chord_op_stage(&plan, &ops[i], &batch, at);
+                CHECK_EQ(s.first, at);
+                CHECK(s.end > at && s.unit_work >= 1);
+                CHECK_EQ(chord_op_stage(&plan, &ops[i], &batch, s.end - 1).first, s.first);
+                at = s.end;
+            }
+            CHECK_EQ(at, units);
+        }
+}
+
+TEST(a_product_quantises_its_rows_first_and_only_where_a_matrix_wants_it)
+{
+    chord_batch const batch = { .n_tokens = 70, .n_outputs = 1 };
+    chord_op op = product(64, 100, 7); /* 7 + 1 blocks of 16 rows, 2 tiles of 64 tokens */
+    CHECK_EQ(chord_op_units(&plan, &op, &batch), 70 + 2 * 8);
+    tensors[0].type = CHORD_F16;
+    CHECK_EQ(chord_op_units(&plan, &op, &batch), 2 * 8);
+    op.flags = CHORD_FLAG_OUTPUT;
+    CHECK_EQ(chord_op_units(&plan, &op, &batch), 8);
+}
+
+TEST(no_unit_is_larger_than_50_million_multiply_adds)
+{
+    chord_batch const batch = { .n_tokens = 256, .first_pos = 100000, .n_outputs = 256 };
+    for (int32_t n_in = 32; n_in <= 1 << 20; n_in *= 2) {
+        chord_op const op = product(n_in, 64, 64);
+        int64_t const last = chord_op_units(&plan, &op, &batch) - 1;
+        CHECK(chord_op_stage(&plan, &op, &batch, last).unit_work <= 50000000);
+    }
+    chord_op const attend = { .kind = CHORD_OP_ATTEND, .n_head = 64, .n_kv = 1, .head_dim = 1024 };
+    CHECK(chord_op_stage(&plan, &attend, &batch, 0).unit_work <= 50000000);
+}
+
+TEST(attention_goes_through_the_pages_in_stages)
+{
+    chord_op const op = { .kind = CHORD_OP_ATTEND, .n_head = 9, .n_kv = 3, .head_dim = 64 };
+    chord_batch const batch = { .n_tokens = 1, .first_pos = 32 * 16 };
+    chord_attend_shape const s = chord_shape_attend(&op, &batch);
+    CHECK_EQ(s.n_pages, 17);
+    CHECK_EQ(s.n_chunks, 2);
+    CHECK_EQ(s.n_columns, 3);
+    CHECK_EQ(chord_op_stage(&plan, &op, &batch, 0).end, 3);
+    CHECK_EQ(chord_op_stage(&plan, &op, &batch, 3).unit_work, 3 * 32 * 2 * 64); /* the one page left */
+}
