@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// browser.mjs: what the tests in Chromium share: the browser, tools/serve.mjs in both settings, and skips.
+// browser.mjs: what the tests in Chromium share: the browser, the project's server in both settings, and skips.
 //
 // A missing browser or model is a skip that says so on a user's machine and a failure when CI=true.
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
+import { startServer } from '../../tools/serve.mjs';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const MODEL = 'models/SmolLM2-135M-Instruct.Q4_1.gguf';
@@ -39,23 +38,13 @@ export async function withBrowser(use) {
   }
 }
 
-/** Runs `use(address)` with tools/serve.mjs on a free port, cross-origin isolated or not. */
-export async function withServer({ isolated, directory }, use) {
-  const server = spawn(process.execPath, [path.join(root, 'tools/serve.mjs'), ...(directory ? [directory] : [])], {
-    env: { ...process.env, ISOLATED: isolated ? '1' : '0', PORT: '0' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+/** Runs `use(address)` with the project's server on a free port, cross-origin isolated or not. */
+export async function withServer({ isolated, directory = root }, use) {
+  const server = await startServer({ root: directory, isolated });
   try {
-    const address = await new Promise((resolve, reject) => {
-      createInterface({ input: server.stdout }).on('line', (line) => {
-        const found = /http:\/\/[^\s/]+/.exec(line);
-        if (found) resolve(found[0]);
-      });
-      server.once('exit', (code) => reject(new Error(`tools/serve.mjs ended with ${code}`)));
-    });
-    return await use(address);
+    return await use(server.address);
   } finally {
-    server.kill();
+    await server.close();
   }
 }
 

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli.test.mjs: the npm bin as a process: what it prints where, its exit status, Ctrl-C, a closed pipe.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { loadModel, version } from '../../dist/index.js';
+
+const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
+const TEXT = 'Hello world';
+
+/** Runs the command line to its end; `onOutput(child)` is called at the first piece of stdout. */
+function run(parameters, { stdin = '', onOutput } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [...process.execArgv.filter((flag) => flag.startsWith('--experimental')), bin, ...parameters]);
+    let stdout = '', stderr = '';
+    child.stdout.on('data', (data) => {
+      if (stdout === '') onOutput?.(child);
+      stdout += data;
+    });
+    child.stderr.on('data', (data) => { stderr += data; });
+    child.stdin.on('error', () => {}).end(stdin);
+    child.on('close', (status, signal) => resolve({ status, signal, stdout, stderr }));
+  });
+}
+
+const lines = (text) => text.trimEnd().split('\n').map((line) => JSON.parse(line));
+
+async function withModel(use) {
+  const model = await loadModel(MODEL);
+  try {
+    return await use(model);
+  } finally {
+    await model.dispose();
+  }
+}
+
+test('--help and --version answer on stdout with status 0', async () => {
+  for (const parameters of [['--help'], ['-h'], ['generate', '--help']]) {
+    const { status, stdout, stderr } = await run(parameters);
+    assert.equal(status, 0);
+    assert.equal(stderr, '');
+    for (const word of ['info', 'tokenize', 'generate', 'logits', '--json', 'exit status']) assert.ok(stdout.includes(word), word);
+  }
+  assert.equal((await run(['--version'])).stdout, `${version()}\n`);
+});
+
+test('wrong usage is status 2, names what is wrong on stderr and prints nothing on stdout', async () => {
+  const cases = [
+    [[], 'which command'], [['sing'], "'sing'"], [['info'], 'which model'], [['info', MODEL, 'x'], "'x'"],
+    [['generate', MODEL, 'a', 'b'], "'b'"], [['generate', MODEL, TEXT, '--tempreature', '0'], '--tempreature'],
+    [['generate', MODEL, TEXT, '--temperature', 'hot'], "'hot'"], [['generate', MODEL, TEXT, '--max-tokens', '1.5'], "'1.5'"],
+    [['generate', MODEL, TEXT, '--max-tokens'], '--max-tokens'], [['generate', MODEL, TEXT, '--ids', '1,2'], '--ids'],
+    [['tokenize', MODEL, TEXT, '--temperature', '0'], '--temperature'], [['logits', MODEL, '--ids', '1,x'], "'x'"],
+    [['generate', MODEL, TEXT, '--system', 'x'], '--chat'], [['info', MODEL, '--kv', 'q1'], '--kv'],
+  ];
+  const answers = await Promise.all(cases.map(([parameters]) => run(parameters)));
+  for (const [index, { status, stdout, stderr }] of answers.entries()) {
+    const [parameters, word] = cases[index];
+    assert.equal(status, 2, parameters.join(' '));
+    assert.ok(stderr.includes(word), `${parameters.join(' ')}: ${stderr}`);
+    assert.equal(stdout, '');
+  }
+});
+
+test('a failure is status 1 with its code on stderr', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-cli-'));
+  try {
+    const damaged = path.join(folder, 'damaged.gguf');
+    await writeFile(damaged, 'no model at all, but long enough to look at');
+    for (const [file, code] of [[damaged, 'invalid-gguf'], [path.join(folder, 'missing.gguf'), 'io']]) {
+      const { status, stdout, stderr } = await run(['info', file]);
+      assert.equal(status, 1);
+      assert.equal(stdout, '');
+      assert.match(stderr, new RegExp(`^wasm-chord: ${code}: .*${path.basename(file).replace('.', '\\.')}|^wasm-chord: ${code}: `));
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('info prints facts, and with --json the info object itself', () =>
+  withModel(async (model) => {
+    const { status, stdout, stderr } = await run(['info', MODEL]);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /^architecture +llama$/m);
+    assert.equal(stderr, '', 'no progress where stderr is no terminal');
+    const [info] = lines((await run(['info', MODEL, '--json', '--threads', '1'])).stdout);
+    assert.equal(info.architecture, model.info.architecture);
+    assert.equal(info.parameters, model.info.parameters);
+    assert.equal(info.threads, 1);
+  }));
+
+test('tokenize prints ids with their texts, from an argument, by name or from stdin', () =>
+  withModel(async (model) => {
+    const ids = await model.tokenize(TEXT);
+    for (const [parameters, stdin] of [[[TEXT], ''], [['--text', TEXT], ''], [[], TEXT], [['-'], TEXT]])
+      assert.deepEqual(lines((await run(['tokenize', MODEL, ...parameters, '--json'], { stdin })).stdout), [{ ids }]);
+    const { stdout } = await run(['tokenize', MODEL, TEXT]);
+    assert.deepEqual(stdout.trimEnd().split('\n').map((line) => Number(line.trim().split(/\s/)[0])), ids);
+    const special = '<|im_start|>';
+    for (const parseSpecial of [true, false]) {
+      const flags = parseSpecial ? [] : ['--no-parse'];
+      assert.deepEqual(lines((await run(['tokenize', MODEL, special, '--json', ...flags])).stdout)[0].ids, await model.tokenize(special, { parseSpecial }));
+    }
+  }));
+
+test('generate streams the text to stdout and its figures to stderr', () =>
+  withModel(async (model) => {
+    const text = await model.generate(TEXT, { maxTokens: 12, temperature: 0 }).text();
+    const flags = ['--max-tokens', '12', '--temperature', '0'];
+    const plain = await run(['generate', MODEL, TEXT, ...flags]);
+    assert.equal(plain.status, 0, plain.stderr);
+    assert.equal(plain.stdout, `${text}\n`);
+    assert.match(plain.stderr, /12 written at [\d.]+ tokens\/s \(length\)/);
+    assert.equal((await run(['generate', MODEL, TEXT, ...flags, '--quiet'])).stderr, '');
+
+    const events = lines((await run(['generate', MODEL, TEXT, ...flags, '--json'])).stdout);
+    const { stats } = events.pop();
+    assert.equal(events.map((event) => event.text).join(''), text);
+    assert.equal(stats.tokens, 12);
+    assert.equal(stats.finishReason, 'length');
+
+    const ids = (await model.tokenize(TEXT)).join(',');
+    assert.equal((await run(['generate', MODEL, '--ids', ids, ...flags])).stdout, `${text}\n`);
+    const seeded = () => run(['generate', MODEL, TEXT, '--max-tokens', '12', '--seed', '7', '--temperature', '2', '-q']);
+    const [first, second] = await Promise.all([seeded(), seeded()]);
+    assert.equal(first.stdout, second.stdout);
+  }));
+
+test('logits prints the largest, and with --json a row a line', () =>
+  withModel(async (model) => {
+    const ids = await model.tokenize(TEXT);
+    const row = Array.from(await model.logits(ids));
+    const events = lines((await run(['logits', MODEL, TEXT, '--json'])).stdout);
+    assert.equal(events.length, 1);
+    assert.equal(events[0].position, ids.length - 1);
+    assert.deepEqual(events[0].logits, row);
+    assert.equal(lines((await run(['logits', MODEL, TEXT, '--json', '--all'])).stdout).length, ids.length);
+    const { stdout } = await run(['logits', MODEL, TEXT, '--top', '3']);
+    assert.equal(stdout.trimEnd().split('\n').length, 4);
+    assert.equal(Number(stdout.split('\n')[1].trim().split(/\s/)[0]), row.indexOf(Math.max(...row)));
+  }));
+
+test('Ctrl-C stops the answer, the figures say so, and the process dies of the signal', async () => {
+  const { signal, status, stdout, stderr } = await run(
+    ['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000', '--json'],
+    { onOutput: (child) => child.kill('SIGINT') });
+  assert.equal(status, null);
+  assert.equal(signal, 'SIGINT');
+  assert.equal(stderr, '');
+  const { stats } = lines(stdout).pop();
+  assert.equal(stats.finishReason, 'abort');
+});
+
+test('a reader that closes the pipe ends the command quietly', async () => {
+  const { status, stderr } = await run(['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000'], { onOutput: (child) => child.stdout.destroy() });
+  assert.equal(status, 0);
+  assert.equal(stderr, '');
+});

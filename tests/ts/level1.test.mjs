@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+// level1.test.mjs: WasmModel and AsyncTokenStream in Node, over a fixture (fast, whole contract). The model
+// that people use is in level1-smollm2.test.mjs.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { AsyncTokenStream, ChordError, WasmModel, loadModel, version } from '../../dist/index.js';
+import init from '../../dist/index.js';
+
+const bytes = new Uint8Array(await readFile(new URL('../golden/q4_1-smollm.gguf', import.meta.url)));
+const PROMPT = 'The keeper of the lighthouse climbed';
+const LONG = 'word by word '.repeat(12);
+
+test('before init the constructor throws invalid-argument with the way out', () => {
+  assert.throws(() => new WasmModel(bytes), (error) => error instanceof ChordError && error.code === 'invalid-argument' && /init\(\)/.test(error.hint));
+});
+
+test('init again is a no-op, and a failed init can be tried again', async () => {
+  await assert.rejects(init({ wasmUrl: new URL('nothing.wasm', import.meta.url) }), (error) => ChordError.isInstance(error) && /nothing\.wasm/.test(error.message));
+  await Promise.all([init(), init()]);
+  await init({ wasmUrl: 'http://localhost:1/never-fetched.wasm' });
+  assert.equal(version(), JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version);
+});
+
+/** A model with greedy sampling and `maxTokens`, freed after `use`. */
+async function withModel(maxTokens, use) {
+  await init();
+  const model = new WasmModel(bytes);
+  try {
+    model.set_config(maxTokens, 0, 1, 0, 1);
+    return await use(model);
+  } finally {
+    model.free();
+  }
+}
+
+const collect = async (stream) => {
+  const pieces = [];
+  for await (const piece of stream) pieces.push(piece);
+  return pieces;
+};
+
+test('bytes that are no model, or no bytes, are typed errors and the next load works', async () => {
+  await init();
+  for (const wrong of [undefined, 'model.gguf', [1, 2], {}]) assert.throws(() => new WasmModel(wrong), { code: 'invalid-argument' });
+  for (const damaged of [new Uint8Array(0), new TextEncoder().encode('<!doctype html>'), new Uint8Array(4096), bytes.subarray(0, 1000), bytes.subarray(0, bytes.length - 1)])
+    assert.throws(() => new WasmModel(damaged), { code: 'invalid-gguf' });
+  await withModel(4, (model) => assert.equal(typeof model.generate(PROMPT), 'string'));
+});
+
+test('the bytes given are neither changed nor detached', () =>
+  withModel(4, (model) => {
+    model.generate(PROMPT);
+    assert.equal(bytes.length > 0 && bytes[0], 0x47);
+  }));
+
+test('level 1 says what level 2 says, which is judged against llama.cpp', () =>
+  withModel(16, async (model) => {
+    const other = await loadModel(bytes);
+    try {
+      for (const prompt of [PROMPT, LONG, '', '<|im_start|>user\nhi<|im_end|>\n'])
+        assert.equal(model.generate(prompt), await other.generate(prompt, { maxTokens: 16, temperature: 0 }).text());
+      const { threads: _, backendReason: __, memory: ___, ...facts } = model.get_model_info();
+      for (const [name, value] of Object.entries(facts)) assert.deepEqual(value, other.info[name], name);
+    } finally {
+      await other.dispose();
+    }
+  }));
+
+test('set_config names the value that is out of range and changes nothing then', () =>
+  withModel(4, (model) => {
+    const before = model.generate(PROMPT);
+    const good = [4, 0, 1, 0, 1];
+    const names = ['max_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty'];
+    const wrong = [[-1, 1.5, NaN, Infinity, '3', undefined], [-0.1, NaN, Infinity, null], [-0.1, 1.1, NaN], [-1, 0.5, NaN], [0, -1, NaN, Infinity]];
+    for (const [index, values] of wrong.entries()) {
+      for (const value of values) {
+        const config = [...good];
+        config[index] = value;
+        assert.throws(() => model.set_config(...config), (error) => error.code === 'invalid-argument' && error.message.includes(names[index]), `${names[index]} ${value}`);
+      }
+    }
+    assert.equal(model.generate(PROMPT), before);
+  }));
+
+test('generate gives the continuation without the prompt, at most max_tokens long', () =>
+  withModel(6, (model) => {
+    const text = model.generate(PROMPT);
+    assert.equal(model.generate(PROMPT), text);
+    assert.ok(!text.startsWith(PROMPT));
+    model.set_config(12, 0, 1, 0, 1);
+    assert.ok(model.generate(PROMPT).startsWith(text.replace(/\ufffd+$/, '')));
+  }));
+
+test('generate_stream gives the pieces of its own text; false stops it, a throw reaches the caller', () =>
+  withModel(16, (model) => {
+    const whole = model.generate(PROMPT);
+    const pieces = [];
+    assert.equal(model.generate_stream(PROMPT, (piece) => { pieces.push(piece); }), whole);
+    assert.equal(pieces.join(''), whole);
+    assert.ok(pieces.length >= 16 && pieces.length <= 17);
+
+    let calls = 0;
+    const stopped = model.generate_stream(PROMPT, () => ++calls < 3);
+    assert.equal(calls, 3);
+    assert.equal(stopped, pieces.slice(0, 3).join(''));
+
+    const mine = new Error('mine');
+    assert.throws(() => model.generate_stream(PROMPT, () => { throw mine; }), (error) => error === mine);
+    assert.equal(model.generate(PROMPT), whole);
+    assert.throws(() => model.generate_stream(PROMPT, 'not a function'), { code: 'invalid-argument' });
+    // Only false stops: no other falsy value does.
+    for (const value of [undefined, null, 0, '']) assert.equal(model.generate_stream(PROMPT, () => value), whole);
+  }));
+
+test('the pieces of a stream, put together, equal generate()', () =>
+  withModel(24, async (model) => {
+    const whole = model.generate(PROMPT);
+    const stream = model.generate_async(PROMPT);
+    assert.ok(stream instanceof AsyncTokenStream);
+    const pieces = await collect(stream);
+    assert.equal(pieces.join(''), whole);
+    assert.equal(stream.token_count(), 24);
+    assert.ok(stream.is_complete());
+    for (const prompt of ['', ' ', 'x', LONG, 'é', '👩‍🚀', '\0']) {
+      const text = model.generate(prompt);
+      assert.equal((await collect(model.generate_async(prompt))).join(''), text, JSON.stringify(prompt));
+    }
+  }));
+
+test('a piece never splits a character, whatever bytes the tokens are', () =>
+  withModel(64, async (model) => {
+    // High temperature over a cut-down vocabulary: byte tokens in any order, most of them no valid UTF-8.
+    model.set_config(64, 5, 1, 0, 1);
+    let held = 0, replaced = 0;
+    for (let run = 0; run < 40; run++) {
+      const pieces = [];
+      const text = model.generate_stream(PROMPT, (piece) => { pieces.push(piece); });
+      assert.equal(pieces.join(''), text);
+      for (const piece of pieces) {
+        assert.ok(piece.isWellFormed?.() ?? !/[\ud800-\udfff]/u.test(piece));
+        held += piece === '' ? 1 : 0;
+        replaced += piece.includes('\ufffd') ? 1 : 0;
+      }
+    }
+    assert.ok(held > 0 && replaced > 0, 'no piece was held back or replaced: the test saw nothing');
+  }));
+
+test('nothing is computed before the first next(), and one next() is one token', () =>
+  withModel(5, async (model) => {
+    const before = model.counters();
+    const stream = model.generate_async(PROMPT);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(model.counters(), before);
+    assert.equal(stream.is_complete(), false);
+    for (let count = 1; count <= 5; count++) {
+      const { value, done } = await stream.next();
+      assert.equal(typeof value, 'string');
+      assert.equal(done, false);
+      assert.equal(stream.token_count(), count);
+    }
+    assert.deepEqual(await stream.next(), { value: '', done: true });
+    assert.deepEqual(await stream.next(), { value: '', done: true });
+    assert.ok(stream.is_complete());
+    assert.equal(stream.token_count(), 5);
+  }));
+
+test('next() calls that are pending together are served in order', () =>
+  withModel(8, async (model) => {
+    const expected = await collect(model.generate_async(PROMPT));
+    const stream = model.generate_async(PROMPT);
+    const order = [];
+    const results = await Promise.all(Array.from({ length: 12 }, (_, index) => stream.next().then((result) => { order.push(index); return result; })));
+    assert.deepEqual(order, Array.from({ length: 12 }, (_, index) => index));
+    assert.deepEqual(results.filter(({ done }) => !done).map(({ value }) => value), expected);
+    assert.ok(results.slice(expected.length).every(({ done }) => done));
+  }));
+
+test('a second generation while one is unfinished throws busy; a stream takes the model at its first next()', () =>
+  withModel(8, async (model) => {
+    const whole = model.generate(PROMPT);
+    const first = model.generate_async(PROMPT);
+    const second = model.generate_async(PROMPT);
+    assert.equal(model.generate(PROMPT), whole, 'a stream that never ran holds nothing');
+
+    await first.next();
+    for (const call of [() => model.generate(PROMPT), () => model.generate_stream(PROMPT, () => {})]) assert.throws(call, { code: 'busy' });
+    await assert.rejects(second.next(), { code: 'busy' });
+    await first.return();
+    assert.equal((await collect(second)).join(''), whole, 'a stream that was refused may start later');
+    model.generate_stream(PROMPT, () => {
+      assert.throws(() => model.generate(PROMPT), { code: 'busy' });
+      return false;
+    });
+    assert.equal(model.generate(PROMPT), whole);
+  }));
+
+for (const [how, leave] of Object.entries({
+  'return()': (stream) => stream.return(),
+  'throw()': (stream) => assert.rejects(stream.throw(new Error('mine')), { message: 'mine' }),
+  'free()': (stream) => stream.free(),
+})) {
+  test(`${how} gives the model back: before the start, between tokens, inside the first next(), at the end`, () =>
+    withModel(8, async (model) => {
+      const whole = model.generate(PROMPT);
+      for (const when of ['before', 'between', 'inside', 'after']) {
+        const stream = model.generate_async(when === 'inside' ? LONG : PROMPT);
+        if (when === 'between') await stream.next();
+        if (when === 'after') await collect(stream);
+        const pending = when === 'inside' ? stream.next() : null;
+        await leave(stream);
+        if (pending) assert.deepEqual(await pending, { value: '', done: true });
+        assert.ok(stream.is_complete(), when);
+        assert.equal((await stream.next()).done, true, when);
+        assert.equal(model.generate(PROMPT), whole, when);
+        await leave(stream);
+      }
+    }));
+}
+
+test('break and a throw in the loop stop the work: nothing runs on', () =>
+  withModel(32, async (model) => {
+    const whole = model.generate(PROMPT);
+    const stream = model.generate_async(PROMPT);
+    for await (const piece of stream) { assert.equal(typeof piece, 'string'); break; }
+    const { stepsRun } = model.counters();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(model.counters().stepsRun, stepsRun);
+    await assert.rejects(async () => { for await (const _ of model.generate_async(PROMPT)) throw new Error('mine'); }, { message: 'mine' });
+    assert.equal(model.generate(PROMPT), whole);
+  }));
+
+test('the event loop turns between steps, also inside the first next()', () =>
+  withModel(4, async (model) => {
+    let turns = 0, isRunning = true;
+    const turn = () => { turns++; if (isRunning) setImmediate(turn); };
+    setImmediate(turn);
+    const before = model.counters().stepsRun;
+    const stream = model.generate_async(LONG);
+    await stream.next();
+    const turnsInFirst = turns, stepsInFirst = model.counters().stepsRun - before;
+    await collect(stream);
+    isRunning = false;
+    assert.ok(stepsInFirst >= 1 && turnsInFirst >= stepsInFirst, `${turnsInFirst} turns in ${stepsInFirst} steps`);
+    const steps = model.counters().stepsRun - before;
+    assert.ok(turns >= steps, `${turns} turns in ${steps} steps`);
+  }));
+
+test('a prompt that leaves no room for one token is context-full, and one that just fits ends at the context', () =>
+  withModel(100000, async (model) => {
+    const { contextLength } = model.get_model_info();
+    const text = 'word '.repeat(contextLength);
+    assert.throws(() => model.generate(text), { code: 'context-full' });
+    await assert.rejects(model.generate_async(text).next(), { code: 'context-full' });
+    const stream = model.generate_async(PROMPT);
+    const pieces = await collect(stream);
+    assert.equal(pieces.join(''), model.generate(PROMPT));
+    assert.ok(stream.token_count() < contextLength);
+  }));
+
+test('a prompt that is no string is invalid-argument, at once', () =>
+  withModel(4, (model) => {
+    for (const wrong of [undefined, null, 7, ['a']]) {
+      assert.throws(() => model.generate(wrong), { code: 'invalid-argument' });
+      assert.throws(() => model.generate_async(wrong), { code: 'invalid-argument' });
+    }
+  }));
+
+test('free ends everything: later calls and open streams are disposed, again is a no-op', async () => {
+  await init();
+  const model = new WasmModel(bytes);
+  model.set_config(8, 0, 1, 0, 1);
+  const running = model.generate_async(PROMPT);
+  await running.next();
+  const waiting = running.next();
+  model.free();
+  model.free();
+  await assert.rejects(waiting, { code: 'disposed' });
+  assert.equal((await running.next()).done, true);
+  for (const call of [() => model.generate(PROMPT), () => model.generate_async(PROMPT), () => model.get_model_info(), () => model.set_config(1, 0, 1, 0, 1), () => model.init_gpu()])
+    assert.throws(call, { code: 'disposed' });
+  const other = new WasmModel(bytes);
+  assert.throws(() => other.generate_stream(PROMPT, () => { other.free(); }), { code: 'disposed' });
+});
+
+test('[Symbol.dispose] is there where the symbol is, and only there', async () => {
+  await init();
+  const model = new WasmModel(bytes);
+  if (Symbol.dispose) {
+    model[Symbol.dispose]();
+    assert.throws(() => model.generate(PROMPT), { code: 'disposed' });
+  } else {
+    assert.equal(Object.getOwnPropertyNames(WasmModel.prototype).includes('undefined'), false);
+  }
+  model.free();
+});
+
+test('the GPU methods tell the truth: no-webgpu with a reason, and the CPU path goes on', () =>
+  withModel(4, async (model) => {
+    const before = model.generate(PROMPT);
+    assert.throws(() => model.init_gpu(), (error) => error.code === 'no-webgpu' && /init_gpu_async/.test(error.hint));
+    await assert.rejects(model.init_gpu_async(), (error) => ChordError.isInstance(error) && error.code === 'no-webgpu' && error.message.length > 10);
+    assert.throws(() => model.init_gpu(), { code: 'no-webgpu' });
+    assert.equal(await WasmModel.probe_gpu(), false);
+    assert.equal(WasmModel.is_gpu_available(), false);
+    assert.equal(model.generate(PROMPT), before);
+  }));
+
+test('the probe is true only for a device that was really got', async () => {
+  const hadNavigator = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  const withGpu = async (gpu) => {
+    Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
+    return [await WasmModel.probe_gpu(), WasmModel.is_gpu_available()];
+  };
+  try {
+    assert.deepEqual(await withGpu(undefined), [false, false]);
+    assert.deepEqual(await withGpu({ requestAdapter: async () => null }), [false, false]);
+    assert.deepEqual(await withGpu({ requestAdapter: async () => { throw new Error('blocked'); } }), [false, false]);
+    assert.deepEqual(await withGpu({ requestAdapter: async () => ({ requestDevice: async () => { throw new Error('lost'); } }) }), [false, false]);
+    let destroyed = 0;
+    assert.deepEqual(await withGpu({ requestAdapter: async () => ({ requestDevice: async () => ({ destroy: () => { destroyed++; } }) }) }), [true, true]);
+    assert.equal(destroyed, 1);
+  } finally {
+    if (hadNavigator) Object.defineProperty(globalThis, 'navigator', hadNavigator);
+    else delete globalThis.navigator;
+  }
+});
+
+test('get_model_info is plain data about the model and how it runs', () =>
+  withModel(4, (model) => {
+    const info = model.get_model_info();
+    assert.deepEqual(JSON.parse(JSON.stringify(info)), info);
+    assert.equal(info.architecture, 'llama');
+    assert.equal(info.threads, 1);
+    assert.equal(info.backend, 'cpu');
+    assert.match(info.variant, /^wasm32-(simd|relaxed)$/);
+    assert.ok(info.memory.total >= info.memory.weights && info.parameters > 0 && info.vocabularySize > 0);
+  }));
+
+test('two models live side by side', async () => {
+  await withModel(8, async (one) => {
+    await withModel(8, async (two) => {
+      const whole = one.generate(PROMPT);
+      const [a, b] = [one.generate_async(PROMPT), two.generate_async(PROMPT)];
+      let textA = '', textB = '';
+      for (let count = 0; count < 10; count++) {
+        textA += (await a.next()).value;
+        textB += (await b.next()).value;
+      }
+      assert.equal(textA, whole);
+      assert.equal(textB, whole);
+    });
+  });
+});
