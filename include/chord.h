@@ -215,7 +215,7 @@ void chord_model_stop(chord_model *m);
 
 /* ---- text -------------------------------------------------------------------------------------- */
 
-enum { CHORD_ADD_SPECIAL = 1, CHORD_PARSE_SPECIAL = 2, CHORD_SKIP_SPECIAL = 4 };
+enum { CHORD_ADD_SPECIAL = 1, CHORD_PARSE_SPECIAL = 2, CHORD_SKIP_SPECIAL = 4, CHORD_WHOLE_TEXT = 8 };
 enum { CHORD_TOKEN_CONTROL = 1, CHORD_TOKEN_EOG = 2, CHORD_TOKEN_USER = 4, CHORD_TOKEN_BYTE = 8,
        CHORD_TOKEN_UNKNOWN = 16, CHORD_TOKEN_UNUSED = 32 };
 
@@ -228,8 +228,10 @@ size_t chord_tokenize_bytes(const chord_model *m, size_t n);
 int32_t chord_tokenize(const chord_model *m, const char *text, size_t n, int32_t flags,
                        int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);
 
-/* Ids to bytes; special tokens as their text, or left out with CHORD_SKIP_SPECIAL. Returns the full
- * length, which may exceed `cap`, or a negative status (an id out of range). */
+/* Ids to bytes; special tokens as their text, or left out with CHORD_SKIP_SPECIAL. With CHORD_WHOLE_TEXT
+ * the ids are a text from its beginning and the blank that tokenising put before it is taken off again
+ * (a generation's pieces keep theirs). Returns the full length, which may exceed `cap`, or a negative
+ * status (an id out of range). */
 int64_t chord_detokenize(const chord_model *m, const int32_t *ids, int32_t n, int32_t flags,
                          char *dst, size_t cap);
 
@@ -238,13 +240,18 @@ int32_t chord_token_flags(const chord_model *m, int32_t id);
 
 /* Streamed text: bytes of tokens in, whole characters out; what may become a stop string is held back.
  *
- *   block       at least chord_stream_bytes(n_stops) bytes
- *   stops       the stop strings one after the other, each `int32_t length` then bytes; at most 64 kB
+ *   block       at least chord_stream_bytes(n_stops) bytes, 8-byte aligned
+ *   stops       the stop strings one after the other, each `int32_t length` then bytes (UTF-8, not
+ *               empty); n_stops bytes in all, at most 64 kB; copied
  *
- * chord_stream_push() appends a token's bytes and returns how many bytes of text are ready (>= 0),
- * chord_stream_end() releases what is held (an unfinished character as U+FFFD); both leave them at
- * *text until the next call. After a stop string was seen chord_stream_stopped() is 1, text ends
- * before it and pushes add nothing. */
+ * chord_stream_open() returns NULL when the block is too small or the stops aren't that.
+ * chord_stream_push() appends a token's bytes (at most CHORD_STREAM_PUSH at a time, else
+ * INVALID_ARGUMENT) and returns how many bytes of text are ready (>= 0), chord_stream_end() releases
+ * what is held (an unfinished character as U+FFFD); both leave them at *text until the next call.
+ * Invalid bytes become U+FFFD where TextDecoder puts it. The stop string that is complete first counts
+ * (the longest of those that end together): then chord_stream_stopped() is 1, text ends before it and
+ * pushes add nothing. */
+#define CHORD_STREAM_PUSH 4096
 typedef struct chord_stream chord_stream;
 size_t chord_stream_bytes(size_t n_stops);
 chord_stream *chord_stream_open(void *block, size_t bytes, const void *stops, size_t n_stops);

@@ -1,11 +1,15 @@
 /* vocab.h: a vocabulary as tables, text to ids and back. Receives plain arrays, never a GGUF.
  *
- * vocab.c    tables: texts (one byte block plus offsets), an open-addressing table text -> id,
- *            types, scores, merges (left id, right id) -> (rank, id), special tokens, EOG set
- * spm.c      SentencePiece with scores, as llama.cpp's llm_tokenizer_spm does it
- * bpe.c      byte-level BPE over the pre-tokenizer's words
- * pre.c      the pattern engine; pre_tables.c the patterns as data; unicode_tables.c generated classes
- * stream.c   chord_stream of chord.h
+ * vocab.c     tables: texts (one byte block plus offsets), an open-addressing table text -> id,
+ *             types, scores, merges (left id, right id) -> (rank, id)
+ * special.c   defaults of special ids, the EOG set, and finding special tokens in text
+ * tokenize.c  text -> ids: special tokens, then each stretch between them through spm.c or bpe.c
+ * spm.c       SentencePiece with scores, as llama.cpp's llm_tokenizer_spm does it
+ * bpe.c       byte-level BPE over the pre-tokenizer's words
+ * merge.h     the list of symbols and the heap of pairs that both merge with
+ * pre.c       the pattern engine; pre_tables.c the patterns as data; unicode_tables.c generated classes
+ * decode.c    ids -> bytes
+ * stream.c    chord_stream of chord.h
  *
  * Nothing allocates: chord_vocab_bytes() says how much, chord_vocab_build() fills it; tokenising takes
  * scratch. Every count and length here was checked by the caller to lie inside the arrays given. */
@@ -13,6 +17,7 @@
 #ifndef CHORD_TEXT_VOCAB_H
 #define CHORD_TEXT_VOCAB_H
 #include "../base/status.h"
+#include "../../include/chord.h" /* CHORD_ADD_SPECIAL ..., CHORD_TOKEN_* */
 #include <stdbool.h>
 
 enum { CHORD_VOCAB_SPM = 1, CHORD_VOCAB_BPE = 2 }; /* WordPiece, Unigram: later */
@@ -34,7 +39,9 @@ typedef struct chord_vocab_source {
     int32_t n_merges;
     uint64_t merges_bytes;
     int32_t bos, eos, unk, sep, pad, eot, eom; /* ids out of the metadata, -1 when absent: vocab.c applies llama.cpp's defaults */
+    int32_t fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep; /* likewise: the last three end a generation */
     int32_t add_bos, add_eos, add_space_prefix, remove_extra_whitespaces; /* 0, 1, or -1 when absent */
+    int32_t strip_after_special;     /* 1: white space after a special token belongs to it (Phi-3, by its name) */
 } chord_vocab_source;
 
 typedef struct chord_vocab chord_vocab;

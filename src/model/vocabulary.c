@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vocabulary.h"
+#include "../base/mem.h"
+
+#define KEY(name) "tokenizer.ggml." name
+
+typedef struct reader {
+    const chord_gguf *g;
+    chord_error *e;
+} reader;
+
+static const chord_gguf_kv *find(const reader *r, const char *key) { return chord_gguf_find(r->g, key, chord_strlen(key)); }
+
+static chord_status wrong_type(const reader *r, const char *key, const chord_gguf_kv *kv, const char *wanted)
+{
+    return chord_fail(r->e, CHORD_INVALID_GGUF, "%s is %s%s, wanted %s", key, kv->is_array ? "an array of " : "",
+                      chord_gguf_type_name(kv->type), wanted);
+}
+
+/* A string's bytes; *text stays NULL when the key is absent. */
+static chord_status read_string(const reader *r, const char *key, const char **text, size_t *n)
+{
+    const chord_gguf_kv *kv = find(r, key);
+    *text = NULL;
+    *n = 0;
+    if (!kv) return CHORD_OK;
+    if (kv->is_array || kv->type != CHORD_GGUF_STRING) return wrong_type(r, key, kv, "a string");
+    if (!kv->is_kept) return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u bytes, which is no name", key, kv->data_bytes);
+    *text = chord_gguf_at(r->g, kv->data);
+    *n = (size_t)kv->data_bytes;
+    return CHORD_OK;
+}
+
+/* An id, -1 when the key is absent or the id outside the vocabulary. Converters write u32. */
+static chord_status read_id(const reader *r, const char *key, int32_t n_tokens, int32_t *id)
+{
+    const chord_gguf_kv *kv = find(r, key);
+    *id = -1;
+    if (!kv) return CHORD_OK;
+    if (kv->is_array || (kv->type != CHORD_GGUF_U32 && kv->type != CHORD_GGUF_I32)) return wrong_type(r, key, kv, "a u32");
+    uint32_t const value = chord_u32(chord_gguf_at(r->g, kv->data));
+    if (value < (uint32_t)n_tokens) *id = (int32_t)value;
+    return CHORD_OK;
+}
+
+/* 0, 1, or -1 when absent. */
+static chord_status read_bool(const reader *r, const char *key, int32_t *value)
+{
+    const chord_gguf_kv *kv = find(r, key);
+    *value = -1;
+    if (!kv) return CHORD_OK;
+    if (kv->is_array || kv->type != CHORD_GGUF_BOOL) return wrong_type(r, key, kv, "a bool");
+    *value = *(const uint8_t *)chord_gguf_at(r->g, kv->data) != 0;
+    return CHORD_OK;
+}
+
+/* An array of strings: at least one, each wholly inside. NULL when absent. */
+static chord_status read_texts(const reader *r, const char *key, const uint8_t **texts, uint64_t *bytes, int32_t *n)
+{
+    const chord_gguf_kv *kv = find(r, key);
+    *texts = NULL;
+    *bytes = 0;
+    *n = 0;
+    if (!kv) return CHORD_OK;
+    if (!kv->is_array || kv->type != CHORD_GGUF_STRING) return wrong_type(r, key, kv, "an array of strings");
+    if (kv->count > CHORD_MAX_TOKENS)
+        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u entries; at most %u are accepted", key, kv->count, (uint64_t)CHORD_MAX_TOKENS);
+    if (!kv->is_kept) return chord_fail(r->e, CHORD_INTERNAL, "%s wasn't kept", key);
+    const uint8_t *p = chord_gguf_at(r->g, kv->data);
+    uint64_t left = kv->data_bytes;
+    for (uint64_t i = 0; i < kv->count; i++) {
+        uint64_t const length = left < 8 ? UINT64_MAX : chord_u64(p);
+        if (left < 8 || length > left - 8) return chord_fail(r->e, CHORD_INVALID_GGUF, "%s: entry %u is cut off", key, i);
+        p += 8 + length;
+        left -= 8 + length;
+    }
+    *texts = chord_gguf_at(r->g, kv->data);
+    *bytes = kv->data_bytes;
+    *n = (int32_t)kv->count;
+    return CHORD_OK;
+}
+
+/* One 4-byte number a token, or NULL when absent. */
+static chord_status read_numbers(const reader *r, const char *key, int32_t type, int32_t n_tokens, const uint8_t **numbers)
+{
+    const chord_gguf_kv *kv = find(r, key);
+    *numbers = NULL;
+    if (!kv) return CHORD_OK;
+    if (!kv->is_array || kv->type != type) return wrong_type(r, key, kv, type == CHORD_GGUF_F32 ? "an array of f32" : "an array of i32");
+    if (kv->count != (uint64_t)n_tokens)
+        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u entries for %d tokens", key, kv->count, n_tokens);
+    if (!kv->is_kept || kv->data_bytes / 4 < kv->count) return chord_fail(r->e, CHORD_INTERNAL, "%s wasn't kept", key);
+    *numbers = chord_gguf_at(r->g, kv->data);
+    return CHORD_OK;
+}
+
+static chord_status read_kind(const reader *r, int32_t *kind)
+{
+    const char *model;
+    size_t n;
+    CHORD_TRY(read_string(r, KEY("model"), &model, &n));
+    if (!model) return chord_fail(r->e, CHORD_INVALID_GGUF, "%s is missing", KEY("model"));
+    if (n == 5 && chord_equal(model, "llama", 5)) *kind = CHORD_VOCAB_SPM;
+    else if (n == 4 && chord_equal(model, "gpt2", 4)) *kind = CHORD_VOCAB_BPE;
+    else return chord_fail(r->e, CHORD_UNSUPPORTED_TOKENIZER, "unknown tokenizer %q (%s)", model, n, KEY("model"));
+    return CHORD_OK;
+}
+
+static chord_status read_special(const reader *r, chord_vocab_source *s)
+{
+    const struct { const char *key; int32_t *id; } ids[] = {
+        { KEY("bos_token_id"), &s->bos }, { KEY("eos_token_id"), &s->eos }, { KEY("unknown_token_id"), &s->unk },
+        { KEY("seperator_token_id"), &s->sep }, { KEY("padding_token_id"), &s->pad }, { KEY("eot_token_id"), &s->eot },
+        { KEY("eom_token_id"), &s->eom }, { KEY("fim_pre_token_id"), &s->fim_pre }, { KEY("fim_suf_token_id"), &s->fim_suf },
+        { KEY("fim_mid_token_id"), &s->fim_mid }, { KEY("fim_pad_token_id"), &s->fim_pad },
+        { KEY("fim_rep_token_id"), &s->fim_rep }, { KEY("fim_sep_token_id"), &s->fim_sep },
+    };
+    const struct { const char *key; int32_t *id; } older[] = {
+        { KEY("prefix_token_id"), &s->fim_pre }, { KEY("suffix_token_id"), &s->fim_suf }, { KEY("middle_token_id"), &s->fim_mid },
+    };
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) CHORD_TRY(read_id(r, ids[i].key, s->n_tokens, ids[i].id));
+    for (size_t i = 0; i < sizeof older / sizeof *older; i++) {
+        int32_t id;
+        CHORD_TRY(read_id(r, older[i].key, s->n_tokens, &id));
+        if (id >= 0) *older[i].id = id;
+    }
+    CHORD_TRY(read_bool(r, KEY("add_bos_token"), &s->add_bos));
+    CHORD_TRY(read_bool(r, KEY("add_eos_token"), &s->add_eos));
+    CHORD_TRY(read_bool(r, KEY("add_space_prefix"), &s->add_space_prefix));
+    return read_bool(r, KEY("remove_extra_whitespaces"), &s->remove_extra_whitespaces);
+}
+
+/* llama.cpp knows Phi-3's rule by the model's name alone. */
+static chord_status read_strip(const reader *r, int32_t *strip)
+{
+    const char *name;
+    size_t n;
+    *strip = 0;
+    const chord_gguf_kv *kv = find(r, "general.name");
+    if (!kv || !kv->is_kept) return CHORD_OK;
+    CHORD_TRY(read_string(r, "general.name", &name, &n));
+    for (size_t i = 0; i + 4 <= n; i++) {
+        size_t const at = i + (i + 5 <= n && name[i + 3] == '-' ? 4 : 3);
+        *strip |= (name[i] | 32) == 'p' && (name[i + 1] | 32) == 'h' && (name[i + 2] | 32) == 'i' && name[at] == '3';
+    }
+    return CHORD_OK;
+}
+
+chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *s, chord_error *e)
+{
+    reader const r = { g, e };
+    *s = (chord_vocab_source){ 0 };
+    CHORD_TRY(read_kind(&r, &s->kind));
+    CHORD_TRY(read_string(&r, KEY("pre"), &s->pre, &s->n_pre));
+    CHORD_TRY(read_texts(&r, KEY("tokens"), &s->texts, &s->texts_bytes, &s->n_tokens));
+    if (!s->n_tokens) return chord_fail(e, CHORD_INVALID_GGUF, "%s is missing or empty", KEY("tokens"));
+    CHORD_TRY(read_numbers(&r, KEY("scores"), CHORD_GGUF_F32, s->n_tokens, &s->scores));
+    CHORD_TRY(read_numbers(&r, KEY("token_type"), CHORD_GGUF_I32, s->n_tokens, &s->types));
+    CHORD_TRY(read_texts(&r, KEY("merges"), &s->merges, &s->merges_bytes, &s->n_merges));
+    if (!s->merges && s->kind == CHORD_VOCAB_BPE) return chord_fail(e, CHORD_INVALID_GGUF, "%s is missing", KEY("merges"));
+    CHORD_TRY(read_special(&r, s));
+    return read_strip(&r, &s->strip_after_special);
+}
+
+uint64_t chord_vocabulary_file_bytes(const chord_vocab_source *s)
+{
+    uint64_t const numbers = (uint64_t)s->n_tokens * 4;
+    return s->texts_bytes + s->merges_bytes + (s->scores ? numbers : 0) + (s->types ? numbers : 0);
+}

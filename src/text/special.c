@@ -1,0 +1,288 @@
+/* special.c: which tokens are special, which end a generation, and where they stand in a text.
+ *
+ * The ids' defaults and the lists of texts are llama.cpp's (its vocabulary loader): the end of a
+ * generation is told by the token's text, whatever the file calls it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tables.h"
+
+static const char *const end_texts[] = {
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
+    "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>",
+    "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+    "[e~[", NULL,
+};
+/* Fill-in-the-middle tokens: of each kind the first text that is there, unless the file gives an id.
+ * Padding, repository and file separator end a generation. */
+static const char *const fim_texts[6][9] = {
+    { "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "begin\xEF\xBD\x9C>", "<PRE>",
+      "\xE2\x96\x81<PRE>", "<|code_prefix|>", "<|prefix|>" },
+    { "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81hole\xEF\xBD\x9C>", "<SUF>",
+      "\xE2\x96\x81<SUF>", "<|code_suffix|>", "<|suffix|>" },
+    { "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "end\xEF\xBD\x9C>", "<MID>",
+      "\xE2\x96\x81<MID>", "<|code_middle|>", "<|middle|>" },
+    { "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]" },
+    { "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>" },
+    { "<|file_sep|>" },
+};
+enum { FIM_PAD = 3, N_FIM = 6 };
+/* Rendered always, for gpt-oss. */
+static const char *const shown_texts[] = { "<|channel|>", "<|message|>", "<|start|>", "<|constrain|>", NULL };
+
+/* Those above that may become special without a type that says so. */
+enum { MAX_BY_TEXT = sizeof end_texts / sizeof *end_texts + N_FIM + sizeof shown_texts / sizeof *shown_texts };
+
+static int32_t find(const chord_vocab *v, const char *text) { return vocab_find(v, text, chord_strlen(text)); }
+
+uint64_t special_bound(const chord_vocab_source *s)
+{
+    uint64_t n = MAX_BY_TEXT;
+    for (int32_t i = 0; s->types && i < s->n_tokens; i++) {
+        int32_t const type = chord_i32(s->types + (size_t)i * 4);
+        n += type == CHORD_TYPE_UNKNOWN || type == CHORD_TYPE_CONTROL || type == CHORD_TYPE_USER;
+    }
+    return n;
+}
+
+/* ---- ids, EOG ---------------------------------------------------------------------------------- */
+
+static bool has_unused(const uint8_t *text, uint32_t n)
+{
+    for (uint32_t i = 0; i + 6 <= n && text[i]; i++)
+        if (chord_equal(text + i, "unused", 6)) return true;
+    return false;
+}
+
+static void end_generation(chord_vocab *v, int32_t id)
+{
+    if (id >= 0) v->attrs[id] |= ATTR_EOG;
+}
+
+static void find_fim(chord_vocab *v, const chord_vocab_source *s)
+{
+    int32_t const given[N_FIM] = { s->fim_pre, s->fim_suf, s->fim_mid, s->fim_pad, s->fim_rep, s->fim_sep };
+    for (int32_t kind = 0; kind < N_FIM; kind++) {
+        int32_t id = given[kind];
+        for (int32_t i = 0; id < 0 && i < 9 && fim_texts[kind][i]; i++) {
+            id = find(v, fim_texts[kind][i]);
+            if (id >= 0) v->attrs[id] |= ATTR_CONTROL;
+        }
+        if (kind >= FIM_PAD) end_generation(v, id);
+    }
+}
+
+/* Two families have a text of the list in another meaning. */
+static bool ends(const chord_vocab *v, const char *text)
+{
+    int32_t const id = find(v, text);
+    return id >= 0 && (v->attrs[id] & ATTR_EOG);
+}
+static void correct_ends(chord_vocab *v)
+{
+    bool const has_call = ends(v, "<|call|>") || ends(v, "<|calls|>");
+    if (has_call && (ends(v, "<|return|>") || ends(v, "<|flush|>")) && ends(v, "<|end|>"))
+        v->attrs[find(v, "<|end|>")] = ATTR_USER;
+    if ((ends(v, "<|tool_response>") || ends(v, "<|plamo:eos|>")) && ends(v, "</s>"))
+        v->attrs[find(v, "</s>")] = ATTR_NORMAL;
+}
+
+static void find_ends(chord_vocab *v, const chord_vocab_source *s)
+{
+    find_fim(v, s);
+    for (int32_t id = 0; id < v->n_tokens; id++)
+        if ((v->attrs[id] & ATTR_CONTROL) && has_unused(token_text(v, id), token_bytes(v, id))) v->attrs[id] |= ATTR_UNUSED;
+    for (int32_t i = 0; end_texts[i]; i++) {
+        int32_t const id = find(v, end_texts[i]);
+        end_generation(v, id);
+        if (id >= 0) v->attrs[id] |= ATTR_CONTROL;
+    }
+    for (int32_t i = 0; shown_texts[i]; i++) {
+        int32_t const id = find(v, shown_texts[i]);
+        if (id >= 0) v->attrs[id] = (uint8_t)(ATTR_USER | (v->attrs[id] & ATTR_EOG));
+    }
+    end_generation(v, v->eos);
+    end_generation(v, s->eot);
+    end_generation(v, s->eom);
+    correct_ends(v);
+}
+
+/* Phi-3's special tokens swallow the white space after them, but for three. */
+static void set_strip_after(chord_vocab *v)
+{
+    static const char *const keep[] = { "<unk>", "<s>", "<|endoftext|>" };
+    int32_t const end = find(v, "</s>");
+    for (int32_t i = 0; i < v->n_specials; i++) v->attrs[v->specials[i]] |= ATTR_STRIP_AFTER;
+    if (end >= 0) v->attrs[end] |= ATTR_STRIP_AFTER;
+    for (int32_t i = 0; i < 3; i++) {
+        int32_t const id = find(v, keep[i]);
+        if (id >= 0) v->attrs[id] &= (uint8_t)~ATTR_STRIP_AFTER;
+    }
+}
+
+static chord_status set_ids(chord_vocab *v, const chord_vocab_source *s, chord_error *error)
+{
+    const struct { const char *name; int32_t id; } given[] = {
+        { "bos", s->bos }, { "eos", s->eos }, { "unknown", s->unk }, { "seperator", s->sep }, { "padding", s->pad }, /* GGUF's spelling */
+        { "eot", s->eot }, { "eom", s->eom }, { "fim_pre", s->fim_pre }, { "fim_suf", s->fim_suf }, { "fim_mid", s->fim_mid },
+        { "fim_pad", s->fim_pad }, { "fim_rep", s->fim_rep }, { "fim_sep", s->fim_sep },
+    };
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        if (given[i].id < -1 || given[i].id >= v->n_tokens)
+            return chord_fail(error, CHORD_INVALID_GGUF, "tokenizer.ggml.%s_token_id is %d, the vocabulary has %d tokens",
+                              given[i].name, given[i].id, v->n_tokens);
+    bool const is_spm = v->kind == CHORD_VOCAB_SPM;
+    int32_t const bos = is_spm ? 1 : v->pre->no_bos ? -1 : 11, eos = is_spm ? 2 : 11, unk = is_spm ? 0 : -1;
+    v->bos = s->bos >= 0 ? s->bos : bos < v->n_tokens ? bos : -1;
+    v->eos = s->eos >= 0 ? s->eos : eos < v->n_tokens ? eos : -1;
+    v->unk = s->unk >= 0 ? s->unk : unk;
+    v->pad = s->pad;
+    v->add_bos = s->add_bos >= 0 ? s->add_bos : is_spm || v->pre->add_bos;
+    v->add_eos = s->add_eos > 0;
+    v->add_space_prefix = s->add_space_prefix >= 0 ? s->add_space_prefix : is_spm;
+    return CHORD_OK;
+}
+
+/* ---- the sorted lists -------------------------------------------------------------------------- */
+
+/* -1, 0, 1 as in a dictionary. */
+static int compare_texts(const chord_vocab *v, int32_t a, int32_t b)
+{
+    const uint8_t *p = token_text(v, a), *q = token_text(v, b);
+    uint32_t const n_p = token_bytes(v, a), n_q = token_bytes(v, b);
+    for (uint32_t i = 0; i < n_p && i < n_q; i++)
+        if (p[i] != q[i]) return p[i] < q[i] ? -1 : 1;
+    return n_p < n_q ? -1 : n_p > n_q;
+}
+static bool by_length(const chord_vocab *v, int32_t a, int32_t b)
+{
+    uint32_t const n_a = token_bytes(v, a), n_b = token_bytes(v, b);
+    return n_a > n_b || (n_a == n_b && a < b);
+}
+static bool by_text(const chord_vocab *v, int32_t a, int32_t b) { return compare_texts(v, v->specials[a], v->specials[b]) < 0; }
+
+static void sift(const chord_vocab *v, int32_t *list, int32_t at, int32_t n, bool (*before)(const chord_vocab *, int32_t, int32_t))
+{
+    int32_t const item = list[at];
+    for (int32_t child; (child = at * 2 + 1) < n; at = child) {
+        if (child + 1 < n && before(v, list[child], list[child + 1])) child++;
+        if (!before(v, item, list[child])) break;
+        list[at] = list[child];
+    }
+    list[at] = item;
+}
+/* Heapsort: n log n whatever the file. */
+static void sort(const chord_vocab *v, int32_t *list, int32_t n, bool (*before)(const chord_vocab *, int32_t, int32_t))
+{
+    for (int32_t i = n / 2; i-- > 0;) sift(v, list, i, n, before);
+    for (int32_t i = n; i-- > 1;) {
+        int32_t const last = list[i];
+        list[i] = list[0];
+        list[0] = last;
+        sift(v, list, 0, i, before);
+    }
+}
+
+chord_status special_build(chord_vocab *v, const chord_vocab_source *s, chord_error *error)
+{
+    CHORD_TRY(set_ids(v, s, error));
+    find_ends(v, s);
+    v->n_specials = v->n_user = 0;
+    for (int32_t id = 0; id < v->n_tokens; id++)
+        if (v->attrs[id] & ATTR_SPECIAL) {
+            v->specials[v->n_specials++] = id;
+            v->n_user += !(v->attrs[id] & ATTR_HIDDEN);
+        }
+    if (s->strip_after_special) set_strip_after(v);
+    sort(v, v->specials, v->n_specials, by_length);
+    chord_zero(v->special_starts, sizeof v->special_starts);
+    for (int32_t i = 0; i < v->n_specials; i++) {
+        uint8_t const first = *token_text(v, v->specials[i]);
+        v->special_starts[first >> 5] |= 1u << (first & 31);
+        v->specials_by_text[i] = i;
+    }
+    sort(v, v->specials_by_text, v->n_specials, by_text);
+    return CHORD_OK;
+}
+
+/* ---- special tokens in text -------------------------------------------------------------------- */
+
+typedef struct search { const chord_vocab *v; const uint8_t *text; uint32_t n; bool parse; } search;
+
+/* The first in specials_by_text[low, high), which agree in `depth` bytes, whose next byte is >= `byte`. */
+static int32_t lower_bound(const chord_vocab *v, int32_t low, int32_t high, uint32_t depth, uint32_t byte)
+{
+    while (low < high) {
+        int32_t const middle = low + (high - low) / 2;
+        if (token_text(v, v->specials[v->specials_by_text[middle]])[depth] < byte) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+/* The longest special token at `at` that is shorter than `limit`, as index into specials; -1: none. */
+static int32_t longest_at(const search *s, uint32_t at, uint32_t limit)
+{
+    const chord_vocab *v = s->v;
+    int32_t low = 0, high = v->n_specials, best = -1;
+    for (uint32_t depth = 0; depth < limit; depth++) {
+        if (low < high) { /* the text that ends here, if any, is the first */
+            int32_t const first = v->specials_by_text[low], id = v->specials[first];
+            if (token_bytes(v, id) == depth) {
+                if (s->parse || !(v->attrs[id] & ATTR_HIDDEN)) best = first;
+                low++;
+            }
+        }
+        if (low >= high || at + depth == s->n) break;
+        uint32_t const byte = s->text[at + depth];
+        low = lower_bound(v, low, high, depth, byte);
+        high = lower_bound(v, low, high, depth, byte + 1);
+    }
+    return best;
+}
+
+static void sift_key(uint64_t *heap, uint32_t at, uint32_t n)
+{
+    uint64_t const key = heap[at];
+    for (uint32_t child; (child = at * 2 + 1) < n; at = child) {
+        if (child + 1 < n && heap[child + 1] < heap[child]) child++;
+        if (heap[child] >= key) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = key;
+}
+
+static bool is_space(uint8_t c) { return c == ' ' || (c >= 9 && c <= 13); }
+
+/* llama.cpp goes through the special tokens, longest first, and takes each wherever the text is still
+ * free, from left to right. Here each position waits in a heap with the longest token that begins
+ * there, as (index in `specials`, position): popped, it is taken, or, when the end is no longer free,
+ * waits again with its next shorter one. What was taken before is never shorter, so that looking at the
+ * two ends is enough. */
+void special_mark(const chord_vocab *v, const uint8_t *text, uint32_t n, bool parse, uint32_t *marks, uint64_t *heap)
+{
+    search const s = { v, text, n, parse };
+    uint32_t n_heap = 0;
+    chord_zero(marks, (size_t)n * sizeof *marks);
+    if (!(parse ? v->n_specials : v->n_user)) return;
+    for (uint32_t at = 0; at < n; at++) {
+        if (!(v->special_starts[text[at] >> 5] >> (text[at] & 31) & 1)) continue;
+        int32_t const index = longest_at(&s, at, UINT32_MAX);
+        if (index >= 0) heap[n_heap++] = (uint64_t)index << 32 | at;
+    }
+    for (uint32_t i = n_heap / 2; i-- > 0;) sift_key(heap, i, n_heap);
+    while (n_heap) {
+        int32_t const id = v->specials[heap[0] >> 32];
+        uint32_t const at = (uint32_t)heap[0], size = token_bytes(v, id);
+        int32_t index = -1;
+        if (!marks[at] && !marks[at + size - 1]) {
+            marks[at] = (uint32_t)id + 1;
+            for (uint32_t i = 1; i < size; i++) marks[at + i] = MARK_COVERED;
+            if (v->attrs[id] & ATTR_STRIP_AFTER)
+                for (uint32_t i = at + size; i < n && !marks[i] && is_space(text[i]); i++) marks[i] = MARK_COVERED;
+        } else if (!marks[at]) {
+            index = longest_at(&s, at, size);
+        }
+        if (index >= 0) heap[0] = (uint64_t)index << 32 | at;
+        else heap[0] = heap[--n_heap];
+        if (n_heap) sift_key(heap, 0, n_heap);
+    }
+}
