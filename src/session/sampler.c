@@ -87,7 +87,7 @@ static int32_t gather(const chord_sequence *q, const float *logits, const chord_
                       candidate *c, chord_error *e)
 {
     float const infinity = __builtin_inff();
-    int32_t const position = (q->n_rows ? q->first_row + q->n_rows : q->n_past) - 1;
+    int32_t const position = q->n_past - 1; /* of the last output row */
     int32_t n_possible = 0, n = 0;
     for (int32_t id = 0; id < q->n_vocab; id++) {
         c[id] = (candidate){ logits[id], id };
@@ -109,25 +109,38 @@ static int32_t gather(const chord_sequence *q, const float *logits, const chord_
 
 static bool is_before(candidate a, candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
 
-/* A heap that lies backwards: its element i is last[-i], so that what is popped from the root fills the
- * array from its front, in descending order. */
-static void sift(candidate *last, int64_t n, int64_t i)
+static void swap(candidate *a, candidate *b)
 {
-    candidate const x = last[-i];
-    for (int64_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && is_before(last[-child - 1], last[-child])) child++;
-        if (!is_before(last[-child], x)) break;
-        last[-i] = last[-child];
-    }
-    last[-i] = x;
+    candidate const x = *a;
+    *a = *b;
+    *b = x;
 }
 
-static void pop(candidate *last, int64_t n)
+/* A heap whose root is the last of its n in order. */
+static void sift(candidate *c, int64_t n, int64_t i)
 {
-    candidate const root = *last;
-    *last = last[1 - n];
-    sift(last, n - 1, 0);
-    last[1 - n] = root;
+    candidate const x = c[i];
+    for (int64_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && is_before(c[child], c[child + 1])) child++;
+        if (!is_before(x, c[child])) break;
+        c[i] = c[child];
+    }
+    c[i] = x;
+}
+
+/* The k best to the front, in order: of all that pass by, a heap keeps k, and is then sorted. */
+static void sort_best(candidate *c, int32_t n, int32_t k)
+{
+    for (int32_t i = k / 2; i-- > 0;) sift(c, k, i);
+    for (int32_t i = k; i < n; i++)
+        if (is_before(c[i], c[0])) {
+            swap(&c[i], &c[0]);
+            sift(c, k, 0);
+        }
+    for (int32_t i = k - 1; i > 0; i--) {
+        swap(&c[i], &c[0]);
+        sift(c, i, 0);
+    }
 }
 
 static double weight(candidate c, float best, double temperature)
@@ -138,20 +151,21 @@ static double weight(candidate c, float best, double temperature)
 /* top-k, then the fewest best candidates whose probability together is at least top_p. */
 static int32_t keep_top(candidate *c, int32_t n, const chord_sampling *p, float best)
 {
-    int32_t const is_k = p->top_k > 0 && p->top_k < n;
-    if (!is_k && p->top_p >= 1) return n;
-    candidate *const last = c + n - 1;
-    int32_t const n_all = n;
     int32_t n_sorted = 0;
-    for (int64_t i = n / 2; i-- > 0;) sift(last, n, i);
-    if (is_k)
-        for (n = p->top_k; n_sorted < n; n_sorted++) pop(last, n_all - n_sorted);
+    if (p->top_k > 0 && p->top_k < n) {
+        sort_best(c, n, p->top_k);
+        n = n_sorted = p->top_k;
+    }
     if (p->top_p >= 1) return n;
 
     double total = 0, sum = 0;
     for (int32_t i = 0; i < n; i++) total += weight(c[i], best, 1);
     for (int32_t i = 0; i < n; i++) {
-        if (i == n_sorted) pop(last, n_all - n_sorted++);
+        if (i == n_sorted) { /* mostly the first few hundred are enough; what is sorted stays where it is */
+            n_sorted = i < n / 16 ? i * 16 : n;
+            if (n_sorted < 256) n_sorted = n < 256 ? n : 256;
+            sort_best(c, n, n_sorted);
+        }
         sum += weight(c[i], best, 1);
         if (sum >= (double)p->top_p * total) return i + 1;
     }

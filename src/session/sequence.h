@@ -102,7 +102,8 @@ typedef struct chord_bias {
  * A logit of -inf is an impossible token. Returns the id, or INVALID_ARGUMENT (the text names the field
  * or the bias), or INTERNAL (NaN, +inf or no finite logit at all: the text names the position).
  * temperature 0: argmax after bias and penalties, lowest id on a tie; draws nothing. Any other takes
- * one number of the generator. */
+ * one number of the generator, divided by 2^32, and walks the candidates' running sum to it: descending,
+ * or by id when neither a top-k that cuts nor a top-p below 1 has sorted them. */
 int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p, const chord_bias *bias,
                               void *scratch, chord_error *e);
 

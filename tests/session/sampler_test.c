@@ -317,8 +317,6 @@ TEST(non_finite_logits_are_internal_and_name_the_position)
                 logits[at] = bad[i];
                 p.temperature = (float)temperature;
                 q.n_past = q.n_tokens = 18;
-                q.first_row = 17;
-                q.n_rows = 1;
                 CHECK_EQ(sample(logits, &p, NULL), CHORD_INTERNAL);
                 CHECK_TEXT(error.text, "at position 17");
                 char name[] = "token 0 ";
