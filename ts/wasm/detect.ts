@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What runs here: by trying, never by the engine's name. Imports nothing; every room may use it.
+
+/** Node (or a runtime that has its modules): files and worker_threads are there. */
+export const isNode: boolean =
+  typeof process === 'object' && typeof process.versions === 'object' && typeof process.versions.node === 'string' &&
+  !('type' in process && (process as { type?: unknown }).type === 'renderer');
+
+/** A module of Node's own, out of the sight of bundlers, which would fail on `node:` in a page's bundle. */
+export function importNode(name: 'fs/promises' | 'os' | 'worker_threads' | 'path' | 'url'): Promise<unknown> {
+  const specifier = `node:${name}`;
+  return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
+}
+
+/** A function () -> () whose body is `code`, after the sections in `before`. */
+function validates(code: readonly number[], before: readonly number[] = []): boolean {
+  const body = [0, ...code, 0x0b];
+  const module = [
+    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, // magic, version
+    1, 4, 1, 0x60, 0, 0, // type () -> ()
+    3, 2, 1, 0, // one function
+    ...before,
+    10, body.length + 2, 1, body.length, ...body,
+  ];
+  return typeof WebAssembly === 'object' && WebAssembly.validate(new Uint8Array(module));
+}
+
+const splat = [0x41, 0, 0xfd, 0x0f]; // i32.const 0; i8x16.splat
+export const hasSimd = (): boolean => validates([...splat, 0x1a]);
+/** i32x4.relaxed_dot_i8x16_i7x16_add_s over three splats. */
+export const hasRelaxedSimd = (): boolean => validates([...splat, ...splat, ...splat, 0xfd, 0x93, 2, 0x1a]);
+/** A memory with 64-bit addresses (flag 4), one page at least. */
+export const hasMemory64 = (): boolean => validates([], [5, 3, 1, 4, 1]);
+
+/** The modules that the package carries. */
+export type Variant = 'wasm32-simd' | 'wasm32-relaxed';
+
+/** The fastest module that this engine validates, and why it is that one. */
+export function chooseVariant(): { variant: Variant; reason: string } {
+  if (hasRelaxedSimd()) return { variant: 'wasm32-relaxed', reason: 'relaxed SIMD is there' };
+  return { variant: 'wasm32-simd', reason: 'this engine has no relaxed SIMD' };
+}
+
+/**
+ * Whether a shared memory really passes through postMessage: pages without COOP/COEP refuse it, and so
+ * does WebKitGTK although it says that it is isolated.
+ */
+export function canPostSharedMemory(): boolean {
+  let ports: MessageChannel | undefined;
+  try {
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    ports = new MessageChannel();
+    ports.port1.postMessage(memory);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    ports?.port1.close();
+    ports?.port2.close();
+  }
+}
+
+/** Threads that this machine runs at once. */
+export async function hardwareThreads(): Promise<number> {
+  if (isNode) {
+    const os = (await importNode('os')) as typeof import('node:os');
+    return os.availableParallelism?.() ?? os.cpus().length;
+  }
+  return navigator.hardwareConcurrency || 1;
+}
+
+/**
+ * One turn of the event loop: timers and messages get in between. MessageChannel because setTimeout is
+ * clamped to 4 ms and throttled in hidden tabs; setImmediate in Node because a port keeps the process alive.
+ */
+export const nextTurn: () => Promise<void> = makeNextTurn();
+
+function makeNextTurn(): () => Promise<void> {
+  if (typeof setImmediate === 'function' && isNode) return () => new Promise((resolve) => void setImmediate(resolve));
+  let channel: MessageChannel | undefined;
+  const waiting: (() => void)[] = [];
+  return () =>
+    new Promise((resolve) => {
+      if (channel === undefined) {
+        channel = new MessageChannel();
+        channel.port1.onmessage = () => waiting.shift()?.();
+      }
+      waiting.push(resolve);
+      channel.port2.postMessage(0);
+    });
+}

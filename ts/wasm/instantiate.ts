@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a module's address to an instance: compile once, instantiate per thread, and the shape of the exports.
+import { ABI_VERSION } from '../abi/abi.gen.js';
+import { ChordError } from '../errors.js';
+import { chooseVariant, importNode, isNode } from './detect.js';
+import type { Variant } from './detect.js';
+
+/** Exports of the module: the functions of chord.h, int32 and double only (src/host/wasm/exports.c). */
+export interface Exports {
+  readonly __heap_base: WebAssembly.Global;
+  readonly __stack_pointer: WebAssembly.Global;
+  abi_version(): number;
+  isa(): number;
+  model_init(block: number, bytes: number): number;
+  model_set_file_bytes(m: number, bytes: number): number;
+  model_position(m: number): number;
+  model_wanted(m: number): number;
+  model_give(m: number, block: number, bytes: number): number;
+  model_push(m: number, off: number, bytes: number, n: number): number;
+  model_end(m: number): number;
+  plan(m: number, config: number, out: number): number;
+  model_begin(m: number, block: number, bytes: number): number;
+  model_tensor(m: number, i: number, out: number, name: number, cap: number): number;
+  model_get_info(m: number, out: number): number;
+  model_meta(m: number, key: number, nKey: number, dst: number, cap: number): number;
+  row(m: number, tensor: number, row: number, dst: number, cap: number): number;
+  model_program(m: number): number;
+  last_error(m: number, dst: number, cap: number): number;
+  thread_join(m: number, index: number): number;
+  threads_ready(m: number): number;
+  model_stop(m: number): void;
+  tokenize_bytes(m: number, n: number): number;
+  tokenize(m: number, text: number, n: number, flags: number, ids: number, cap: number, scratch: number, bytes: number): number;
+  detokenize(m: number, ids: number, n: number, flags: number, dst: number, cap: number): number;
+  token_flags(m: number, id: number): number;
+  stream_bytes(nStops: number): number;
+  stream_open(block: number, bytes: number, stops: number, nStops: number): number;
+  stream_push(t: number, bytes: number, n: number, text: number): number;
+  stream_end(t: number, text: number): number;
+  stream_stopped(t: number): number;
+  session_bytes(m: number): number;
+  session_open(m: number, block: number, bytes: number): number;
+  session_close(s: number): void;
+  session_push(s: number, ids: number, n: number): number;
+  session_outputs(s: number, mode: number): number;
+  session_step(s: number, budget: number): number;
+  cancel(s: number): void;
+  session_logits(s: number, row: number): number;
+  session_sample(s: number, sampling: number): number;
+  session_seed(s: number, seed: number): void;
+  session_truncate(s: number, n: number): number;
+  session_fork(s: number, block: number, bytes: number): number;
+  session_match(s: number, ids: number, n: number): number;
+  session_get_state(s: number, out: number): number;
+}
+
+export interface CompiledModule {
+  readonly module: WebAssembly.Module;
+  readonly variant: Variant | 'custom';
+  readonly reason: string;
+}
+
+/** Where the package's own module of this variant lies. Literal, so that every bundler carries the file along. */
+function moduleUrl(variant: Variant): URL {
+  return variant === 'wasm32-relaxed'
+    ? new URL('./wasm32-relaxed.wasm', import.meta.url)
+    : new URL('./wasm32-simd.wasm', import.meta.url);
+}
+
+/**
+ * Compile the best variant for this engine, or the module at `wasmUrl`.
+ * Throws `io` or `http` naming the URL, `internal` when the bytes aren't a module.
+ */
+export async function compileModule(options: { wasmUrl?: string | URL | undefined; signal?: AbortSignal | undefined } = {}): Promise<CompiledModule> {
+  const { variant, reason } = chooseVariant();
+  if (options.wasmUrl === undefined) return { module: await compileFrom(moduleUrl(variant), options.signal), variant, reason };
+  const module = await compileFrom(new URL(options.wasmUrl, globalThis.location?.href ?? import.meta.url), options.signal);
+  return { module, variant: 'custom', reason: 'the caller named the module' };
+}
+
+async function compileFrom(url: URL, signal: AbortSignal | undefined): Promise<WebAssembly.Module> {
+  const bytes = isNode && url.protocol === 'file:' ? await readFile(url, signal) : await fetchBytes(url, signal);
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (cause) {
+    throw new ChordError('internal', `no WebAssembly module at ${url.href}: ${(cause as Error).message}`, {
+      cause,
+      hint: 'the wasm files must lie beside the package\'s JavaScript and be served as they are',
+    });
+  }
+}
+
+async function readFile(url: URL, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer>> {
+  const fs = (await importNode('fs/promises')) as typeof import('node:fs/promises');
+  try {
+    return new Uint8Array(await fs.readFile(url, { signal }));
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ChordError('io', `can't read ${url.href}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** The whole body, then compile: streaming compilation refuses servers that don't know application/wasm. */
+async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<ArrayBuffer> {
+  let response: Response;
+  try {
+    response = await fetch(url, signal === undefined ? {} : { signal });
+    if (response.ok) return await response.arrayBuffer();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ChordError('io', `can't fetch ${url.href}: ${(cause as Error).message}`, { cause });
+  }
+  throw new ChordError('http', `${response.status} ${response.statusText} for ${url.href}`, {
+    hint: 'the wasm files must lie beside the package\'s JavaScript',
+  });
+}
+
+/**
+ * An instance over `memory`. A trap in any export is told to `onTrap` and leaves as `internal`: no input
+ * may cause one, so it is a fault of ours and the memory can't be trusted any more.
+ */
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, onTrap: (cause: unknown) => ChordError): Exports {
+  const { sin, cos, exp, log, pow } = Math;
+  const instance = new WebAssembly.Instance(module, { env: { memory, sin, cos, exp, log, pow } });
+  const guarded: { [name: string]: unknown } = {};
+  for (const [name, item] of Object.entries(instance.exports)) {
+    guarded[name] = typeof item === 'function' ? guard(item as (...values: number[]) => number, onTrap) : item;
+  }
+  const exports = guarded as unknown as Exports;
+  const version = exports.abi_version?.();
+  if (version !== ABI_VERSION) {
+    throw new ChordError('internal', `the WebAssembly module has ABI version ${version}, this package wants ${ABI_VERSION}`, {
+      hint: 'the .wasm file and the JavaScript come from different versions of the package',
+    });
+  }
+  return exports;
+}
+
+function guard(call: (...values: number[]) => number, onTrap: (cause: unknown) => ChordError) {
+  return (...values: number[]): number => {
+    try {
+      return call(...values);
+    } catch (cause) {
+      throw onTrap(cause);
+    }
+  };
+}

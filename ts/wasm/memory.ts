@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// The memory of one model, laid out by us from `__heap_base` on: blocks handed to the C core, and the
+// only two ways for bytes across the border, copyIn and copyOut. No view of it ever leaves this file's
+// users: browsers refuse views of shared memory in TextDecoder, Blob and crypto, and growth replaces them.
+import { BLOCK_ALIGN } from '../abi/abi.gen.js';
+import type { StructLayout, StructValue } from '../abi/abi.gen.js';
+import { ChordError } from '../errors.js';
+
+/** Bytes of a wasm page. */
+const PAGE = 65536;
+/** Maximums to try, in pages, 4 GiB first: a 32-bit or crowded process may not reserve so much. */
+const LADDER = [65536, 32768, 16384, 8192, 4096];
+
+/** A shared memory with the largest maximum that this process grants. */
+export function makeMemory(): WebAssembly.Memory {
+  let cause: unknown;
+  for (const maximum of LADDER) {
+    try {
+      return new WebAssembly.Memory({ initial: 16, maximum, shared: true });
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw new ChordError('out-of-memory', 'no WebAssembly memory could be made, not even one of 256 MiB', {
+    cause,
+    hint: 'dispose of models that are no longer used, or close other tabs',
+  });
+}
+
+const up = (bytes: number): number => Math.ceil(bytes / BLOCK_ALIGN) * BLOCK_ALIGN;
+
+/** Blocks of a model's memory: a bump pointer and a first-fit list of what was freed. */
+export class Heap {
+  readonly memory: WebAssembly.Memory;
+  #top: number;
+  #free: { address: number; bytes: number }[] = []; // by address; neighbours are merged
+
+  constructor(memory: WebAssembly.Memory, base: number) {
+    this.memory = memory;
+    this.#top = up(base);
+  }
+
+  /** Where the next fresh block starts; an arena that ends here can be extended in place. */
+  get top(): number {
+    return this.#top;
+  }
+
+  /** The memory's size in bytes: what the model really holds. */
+  get size(): number {
+    return this.memory.buffer.byteLength;
+  }
+
+  /** A block of at least `bytes`, BLOCK_ALIGN aligned, its contents undefined. Throws `out-of-memory`. */
+  alloc(bytes: number): number {
+    const wanted = up(Math.max(1, bytes));
+    const i = this.#free.findIndex((hole) => hole.bytes >= wanted);
+    if (i < 0) return this.allocTop(wanted);
+    const hole = this.#free[i]!;
+    if (hole.bytes === wanted) this.#free.splice(i, 1);
+    else this.#free[i] = { address: hole.address + wanted, bytes: hole.bytes - wanted };
+    return hole.address;
+  }
+
+  /** The same at the top of the heap, where it extends the block before it. */
+  allocTop(bytes: number): number {
+    const address = this.#top;
+    const end = address + up(bytes);
+    const missing = end - this.size;
+    if (missing > 0) {
+      try {
+        this.memory.grow(Math.ceil(missing / PAGE));
+      } catch (cause) {
+        throw new ChordError('out-of-memory', `${end} bytes of WebAssembly memory were refused; ${this.size} are in use`, {
+          cause,
+          hint: 'a smaller model or quantization, a shorter contextLength, or fewer models at a time need less',
+        });
+      }
+    }
+    this.#top = end;
+    return address;
+  }
+
+  /** Give a block back. `bytes` as asked for. */
+  free(address: number, bytes: number): void {
+    const block = { address, bytes: up(Math.max(1, bytes)) };
+    let i = this.#free.findIndex((hole) => hole.address > address);
+    if (i < 0) i = this.#free.length;
+    this.#free.splice(i, 0, block);
+    for (const k of [i, i - 1]) {
+      const [a, b] = [this.#free[k], this.#free[k + 1]];
+      if (a === undefined || b === undefined || a.address + a.bytes !== b.address) continue;
+      this.#free.splice(k, 2, { address: a.address, bytes: a.bytes + b.bytes });
+    }
+    const last = this.#free.at(-1);
+    if (last !== undefined && last.address + last.bytes === this.#top) {
+      this.#top = last.address;
+      this.#free.pop();
+    }
+  }
+
+  copyIn(address: number, bytes: Uint8Array): void {
+    new Uint8Array(this.memory.buffer, address, bytes.byteLength).set(bytes);
+  }
+
+  copyInIds(address: number, ids: ArrayLike<number>): void {
+    new Int32Array(this.memory.buffer, address, ids.length).set(ids);
+  }
+
+  copyOut(address: number, bytes: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(new Uint8Array(this.memory.buffer, address, bytes)); // the outer copy isn't shared
+  }
+
+  copyOutIds(address: number, count: number): Int32Array<ArrayBuffer> {
+    return new Int32Array(new Int32Array(this.memory.buffer, address, count));
+  }
+
+  copyOutFloats(address: number, count: number): Float32Array<ArrayBuffer> {
+    return new Float32Array(new Float32Array(this.memory.buffer, address, count));
+  }
+
+  readDouble(address: number): number {
+    return new DataView(this.memory.buffer).getFloat64(address, true);
+  }
+
+  readStruct<L extends StructLayout>(address: number, layout: L): StructValue<L> {
+    const view = new DataView(this.memory.buffer, address, layout.size);
+    const value: { [name: string]: number | number[] } = {};
+    for (const [name, field] of Object.entries(layout.fields)) {
+      const width = field.type === 'f64' ? 8 : 4;
+      const at = (i: number): number => {
+        const offset = field.offset + i * width;
+        if (field.type === 'i32') return view.getInt32(offset, true);
+        return field.type === 'f32' ? view.getFloat32(offset, true) : view.getFloat64(offset, true);
+      };
+      value[name] = field.count === 1 ? at(0) : Array.from({ length: field.count }, (_, i) => at(i));
+    }
+    return value as StructValue<L>;
+  }
+
+  /** Writes the named fields, zero for the rest. */
+  writeStruct<L extends StructLayout>(address: number, layout: L, value: { [K in keyof L['fields']]?: number }): void {
+    const view = new DataView(this.memory.buffer, address, layout.size);
+    for (const [name, field] of Object.entries(layout.fields)) {
+      const number = (value as { [name: string]: number | undefined })[name] ?? 0;
+      if (field.type === 'i32') view.setInt32(field.offset, number, true);
+      else if (field.type === 'f32') view.setFloat32(field.offset, number, true);
+      else view.setFloat64(field.offset, number, true);
+    }
+  }
+}
