@@ -137,6 +137,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 
 TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
+TEST_WITH_engine := $(wildcard tests/reference/*.c)
 
 C_SUITES := $(sort $(foreach f,$(wildcard tests/*/*_test.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
 JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsubst %/,%,$(dir $(f))))))
@@ -168,12 +169,15 @@ $(foreach r,$(LINK_ORDER),$(eval $(call ROOM_ARCHIVES,$(r))))
 archives = $(foreach r,$(LINK_ORDER),$(if $(and $(filter $(r),$(2)),$(call room,$(r))),build/$(1)/$(r).a))
 
 define C_TEST
-build/test/$(1): $(patsubst %.c,build/asan/%.o,$(wildcard tests/$(1)/*_test.c) tests/harness/test_main.c) \
+build/test/$(1): $(patsubst %.c,build/asan/%.o,$(wildcard tests/$(1)/*_test.c) $(TEST_WITH_$(1)) tests/harness/test_main.c) \
   $(call archives,asan,$(1) $(if $(filter $(1),$(ROOMS)),$(NEEDS_$(1)),$(ROOMS) host/native) $(TEST_NEEDS_$(1)))
 	@mkdir -p $$(@D)
 	@tools/sancc asan -fsanitize=address,undefined $$^ $$(filter %/native.a,$$^) -lm -lpthread -o $$@ # needs and is needed
 endef
 $(foreach s,$(C_SUITES),$(eval $(call C_TEST,$(s))))
+
+build/asan/chord: $(patsubst %.c,build/asan/%.o,$(wildcard src/cli/*.c)) $(call archives,asan,$(ROOMS) host/native)
+	@tools/sancc asan -fsanitize=address,undefined $^ build/asan/host/native.a -lm -lpthread -o $@
 
 define FUZZER
 build/fuzz/$(1): build/fuzz/tests/fuzz/$(1)_fuzz.o $(call archives,fuzz,$(or $(FUZZ_NEEDS_$(1)),$(ROOMS)))
@@ -193,7 +197,8 @@ suite-fuzz: FORCE
 	@$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS)
 
 check-rules: FORCE
-	@$(PYTHON) tools/check_rules.py
+	@$(PYTHON) tools/check_rules.py --self-test && $(PYTHON) tools/check_rules.py
+check-wasm: wasm FORCE
 check-abi: build/gen_abi FORCE
 	@build/gen_abi | cmp - ts/abi/abi.gen.ts || { echo "ts/abi/abi.gen.ts is stale: make abi" >&2; exit 1; }
 check-types: node_modules/.stamp FORCE
@@ -206,7 +211,7 @@ run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s che
   $(foreach s,$(2),"c/$(s)=$(MAKE) -s suite-c-$(s)") $(foreach s,$(3),"js/$(s)=$(MAKE) -s suite-js-$(s)") \
   $(if $(4),"fuzz=$(MAKE) -s suite-fuzz")
 
-CHECKS := rules abi types
+CHECKS := wasm rules abi types
 QUICK := base format quant text program kernels model session
 REAL := real
 

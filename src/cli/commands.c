@@ -12,11 +12,12 @@ static int fail(const char *text)
     return 1;
 }
 
-static int fail_with_last(cli *c)
+static int fail_with_last(cli *c, chord_status status)
 {
     char text[330];
     chord_last_error(c->loaded.model, text, sizeof text);
-    return fail(text[0] ? text : c->loaded.error);
+    fprintf(stderr, "chord: %s: %s\n", chord_status_code(status), text[0] ? text : chord_status_text(status));
+    return 1;
 }
 
 static void print_json_string(const char *s, size_t n)
@@ -86,7 +87,7 @@ int cli_info(cli *c)
 {
     chord_model_info info;
     const chord_plan_info *p = &c->loaded.plan;
-    if (chord_model_get_info(c->loaded.model, &info) != CHORD_OK) return fail_with_last(c);
+    if (chord_model_get_info(c->loaded.model, &info) != CHORD_OK) return fail_with_last(c, CHORD_INTERNAL);
     if (c->program) { print_program(c); return 0; }
     if (c->tensors) { print_tensors(c); return 0; }
     printf(c->json ? "{\"metadata\":{" : "metadata\n");
@@ -141,7 +142,7 @@ static int32_t *prompt_ids(cli *c, int32_t *n)
     free(scratch);
     if (*n >= 0 && *n <= cap) return ids;
     free(ids);
-    fail_with_last(c);
+    fail_with_last(c, *n < 0 ? *n : CHORD_INTERNAL);
     return NULL;
 }
 
@@ -222,7 +223,7 @@ int cli_generate(cli *c)
         status = chord_session_push(s, &token, 1);
     }
     if (status == CHORD_CONTEXT_FULL && tokens) status = CHORD_DONE; /* the context is full: an end like any other */
-    if (status < 0) return fail_with_last(c);
+    if (status < 0) return fail_with_last(c, status);
     print_piece(c, stream, -1);
     double const end = seconds();
     fprintf(stderr, "\n%d prompt tokens in %.2f s (%.1f/s), %d tokens in %.2f s (%.1f/s)\n", n, first - begin,
@@ -275,5 +276,5 @@ int cli_logits(cli *c)
         for (int32_t row = 0; row < state.n_rows; row++) print_row(c, chord_session_logits(s, row), info.n_vocab, state.first_row + row);
         shown = state.n_past;
     }
-    return status < 0 ? fail_with_last(c) : 0;
+    return status < 0 ? fail_with_last(c, status) : 0;
 }

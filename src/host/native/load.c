@@ -24,11 +24,18 @@ static chord_status fail(chord_loaded *l, chord_status status, const char *forma
     return status;
 }
 
+const char *chord_status_code(chord_status status)
+{
+#define CASE(name, value, code, text) case value: return code;
+    switch (status) { CHORD_ERROR_LIST(CASE) default: return "ok"; }
+#undef CASE
+}
+
 static chord_status fail_with_last(chord_loaded *l, chord_status status)
 {
     char text[330];
     if (!chord_last_error(l->model, text, sizeof text)) snprintf(text, sizeof text, "%s", chord_status_text(status));
-    return fail(l, status, "%s", text);
+    return fail(l, status, "%s: %s", chord_status_code(status), text);
 }
 
 void *chord_load_block(chord_loaded *l, size_t bytes)
@@ -46,7 +53,7 @@ static chord_status load_header(chord_loaded *l, FILE *f, uint8_t *buffer, size_
         size_t const n = fread(buffer, 1, chunk, f);
         if (!n) return chord_model_end(l->model);
         chord_status const status = chord_model_push(l->model, chord_model_position(l->model), buffer, n);
-        if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "the header takes more than %zu bytes", HEADER_BYTES);
+        if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
         if (status != CHORD_MORE) return status;
     }
 }
@@ -77,7 +84,7 @@ static chord_status start_pool(chord_loaded *l, int32_t n_threads)
 {
     for (int32_t i = 1; i < n_threads; i++) {
         joining *j = malloc(sizeof *j);
-        if (!j) return fail(l, CHORD_OUT_OF_MEMORY, "no memory for a thread");
+        if (!j) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: no memory for a thread");
         *j = (joining){ l->model, i };
         if (pthread_create(&l->threads[l->n_threads], NULL, pool_thread, j)) {
             free(j);
@@ -95,10 +102,10 @@ static chord_status load(chord_loaded *l, FILE *f, uint8_t *buffer, size_t chunk
     chord_status status = load_header(l, f, buffer, chunk);
     if (status != CHORD_DONE) return status;
     status = chord_plan(l->model, config, &l->plan);
-    if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "the header takes more than %zu bytes", HEADER_BYTES);
+    if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
     if (status != CHORD_OK || only_header) return status;
     void *block = chord_load_block(l, (size_t)l->plan.bytes);
-    if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "%.0f bytes can't be had", l->plan.bytes);
+    if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: %.0f bytes can't be had", l->plan.bytes);
     status = chord_model_begin(l->model, block, (size_t)l->plan.bytes);
     if (status == CHORD_MORE) status = load_data(l, f, buffer, chunk, progress);
     if (status != CHORD_DONE) return status;
@@ -145,7 +152,7 @@ chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget)
             chord_session_get_state(s, &state);
             size_t const bytes = (size_t)state.wanted_bytes + PAGES_AT_ONCE * (size_t)l->plan.page_bytes;
             void *block = chord_load_block(l, bytes);
-            if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "%zu bytes of KV pages can't be had", bytes);
+            if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: %zu bytes of KV pages can't be had", bytes);
             chord_model_give(l->model, block, bytes);
         } else if (status != CHORD_MORE) {
             return status < 0 ? fail_with_last(l, status) : status;

@@ -17,6 +17,9 @@ typedef struct chord_loaded {
     char error[400];              /* what went wrong, with its code */
 } chord_loaded;
 
+/* "invalid-gguf" and the like: the `code` of ChordError. */
+const char *chord_status_code(chord_status status);
+
 /* chord_config with version and size set, everything else default, KV f16. */
 chord_config chord_config_default(void);
 
