@@ -13,12 +13,13 @@ static int32_t rope_constants(chord_builder *b)
 {
     const chord_hparams *h = b->hparams;
     int32_t const n_rot = chord_read_int(b, "rope.dimension_count", h->head_dim, 2, h->head_dim) & ~1;
+    /* as llama.cpp: linear unless said otherwise, files of 2023 have the older key, 0 is none */
     float factor = 1;
-    if (chord_read_is(b, "rope.scaling.type", "linear")) {
-        float const scale = chord_read_float(b, "rope.scaling.factor", 1);
-        if (!(scale > 0)) chord_build_fail(b, CHORD_INVALID_GGUF, "not positive:", "llama.rope.scaling.factor", 25);
-        factor = 1 / scale;
-    } else if (!chord_read_is(b, "rope.scaling.type", "") && !chord_read_is(b, "rope.scaling.type", "none")) {
+    if (chord_read_is(b, "rope.scaling.type", "") || chord_read_is(b, "rope.scaling.type", "linear")) {
+        float const scale = chord_read_float(b, "rope.scaling.factor", chord_read_float(b, "rope.scale_linear", 0));
+        if (!(scale >= 0)) chord_build_fail(b, CHORD_INVALID_GGUF, "negative:", "llama.rope.scaling.factor", 25);
+        if (scale > 0) factor = 1 / scale;
+    } else if (!chord_read_is(b, "rope.scaling.type", "none")) {
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "a rope scaling other than linear:", "llama.rope.scaling.type", 23);
     }
     return chord_rope_new(b, (chord_rope){
@@ -37,12 +38,21 @@ static void emit_rope(chord_builder *b, int32_t layer, int32_t rope, int32_t slo
     op->head_dim = b->hparams->head_dim;
 }
 
-static void attention(chord_builder *b, int32_t layer, const llama_slots *s, int32_t rope)
+/* One fused matrix [q; k; v], or three. */
+static void queries_keys_values(chord_builder *b, int32_t layer, const llama_slots *s)
 {
     const chord_hparams *h = b->hparams;
     int32_t const n_q = h->n_head * h->head_dim, n_k = h->n_kv * h->head_dim;
-
-    chord_emit_norm(b, layer, s->x, s->h, chord_bind(b, "blk.%d.attn_norm.weight", layer, h->n_embd, 0, 0));
+    int32_t const fused = chord_bind(b, "blk.%d.attn_qkv.weight", layer, h->n_embd, n_q + 2 * n_k, CHORD_OPTIONAL);
+    if (fused != CHORD_NONE) {
+        if (n_q % 4 || n_k % 4) chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "heads whose rows aren't a multiple of 4 in", "attn_qkv", 8);
+        int32_t const bias = chord_bind(b, "blk.%d.attn_qkv.bias", layer, n_q + 2 * n_k, 0, CHORD_OPTIONAL);
+        chord_op *op = chord_emit_matmul(b, layer, s->h, h->n_embd, 3, (chord_matrix[]){
+            { fused, bias, s->q, n_q }, { fused, bias, s->k, n_k }, { fused, bias, s->v, n_k } });
+        op->row[1] = n_q;
+        op->row[2] = n_q + n_k;
+        return;
+    }
     chord_emit_matmul(b, layer, s->h, h->n_embd, 3, (chord_matrix[]){
         { chord_bind(b, "blk.%d.attn_q.weight", layer, h->n_embd, n_q, 0),
           chord_bind(b, "blk.%d.attn_q.bias", layer, n_q, 0, CHORD_OPTIONAL), s->q, n_q },
@@ -50,6 +60,15 @@ static void attention(chord_builder *b, int32_t layer, const llama_slots *s, int
           chord_bind(b, "blk.%d.attn_k.bias", layer, n_k, 0, CHORD_OPTIONAL), s->k, n_k },
         { chord_bind(b, "blk.%d.attn_v.weight", layer, h->n_embd, n_k, 0),
           chord_bind(b, "blk.%d.attn_v.bias", layer, n_k, 0, CHORD_OPTIONAL), s->v, n_k } });
+}
+
+static void attention(chord_builder *b, int32_t layer, const llama_slots *s, int32_t rope)
+{
+    const chord_hparams *h = b->hparams;
+    int32_t const n_q = h->n_head * h->head_dim;
+
+    chord_emit_norm(b, layer, s->x, s->h, chord_bind(b, "blk.%d.attn_norm.weight", layer, h->n_embd, 0, 0));
+    queries_keys_values(b, layer, s);
     emit_rope(b, layer, rope, s->q, h->n_head);
     emit_rope(b, layer, rope, s->k, h->n_kv);
 
