@@ -193,8 +193,9 @@ suite-c-%: FORCE
 	elif [ "$(CI)" = true ]; then exit 1; else echo "SKIP tests/$*: no sanitizing compiler"; echo "0 passed, 0 failed, 1 skipped"; fi
 suite-js-%: dist/index.js FORCE
 	@node $(NODE_FLAGS) --test --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/*.test.mjs)
-suite-fuzz: FORCE
-	@$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS)
+PROTOCOL := $(if $(wildcard tests/fuzz/protocol_fuzz.mjs),protocol)
+suite-fuzz: $(if $(PROTOCOL),dist/index.js) FORCE
+	@$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS) $(PROTOCOL)
 
 check-rules: FORCE
 	@$(PYTHON) tools/check_rules.py --self-test && $(PYTHON) tools/check_rules.py

@@ -34,6 +34,9 @@ void test_skip(const char *reason) __attribute__((noreturn));
 uint8_t *test_read_file(const char *path, size_t *bytes);
 /* Memory of the running test, 64-byte aligned, freed after it. */
 void *test_alloc(size_t bytes);
+/* Free early, inside a long loop, what was allocated since test_mark(). */
+int test_mark(void);
+void test_release(int mark);
 /* A repeatable generator: every test starts from the same state. */
 uint64_t test_random(void);
 float test_gauss(void);

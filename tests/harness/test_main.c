@@ -33,6 +33,9 @@ void *test_alloc(size_t bytes)
     return owned[n_owned++] = p;
 }
 
+int test_mark(void) { return n_owned; }
+void test_release(int mark) { while (n_owned > mark) free(owned[--n_owned]); }
+
 uint8_t *test_read_file(const char *path, size_t *bytes)
 {
     FILE *f = fopen(path, "rb");
@@ -78,7 +81,7 @@ int main(int argc, char **argv)
         if (result == 0) { t->run(); n_passed++; }
         else if (result == 1) { printf("FAIL %s\n", t->name); n_failed++; }
         else { printf("SKIP %s: %s\n", t->name, skipped); n_skipped++; }
-        while (n_owned) free(owned[--n_owned]);
+        test_release(0);
     }
     printf("%d passed, %d failed, %d skipped\n", n_passed, n_failed, n_skipped);
     return n_failed != 0;

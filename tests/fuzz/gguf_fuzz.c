@@ -1,0 +1,93 @@
+/* gguf_fuzz.c: any bytes as a GGUF header. The first two bytes of the input choose chunk sizes and memory
+ * portions, the rest is the file; the reading must end the same as one in a single chunk with memory at
+ * hand: the same status, error text, position and records. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../src/format/gguf.h"
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+typedef struct reading {
+    chord_gguf g;
+    chord_error error;
+    chord_status status;
+} reading;
+
+static void check(int holds) { if (!holds) abort(); }
+
+static uint32_t next(uint32_t *state) { return *state = *state * 1664525u + 1013904223u, *state >> 16; }
+
+/* A seed of 0 reads in one chunk with all the memory there can be need of. */
+static void read_all(reading *r, const uint8_t *bytes, size_t n, uint8_t *log, size_t room, uint32_t seed)
+{
+    memset(r, 0, sizeof *r);
+    chord_gguf_init(&r->g, (chord_arena){ log, 0, seed ? 8 : room });
+    r->g.file_bytes = n;
+    r->status = CHORD_MORE;
+    for (size_t done = 0; r->status == CHORD_MORE && done < n;) {
+        size_t const left = n - done, chunk = seed ? 1 + next(&seed) % (next(&seed) % 4 ? 16 : 4096) : left;
+        size_t const end = done + (chunk < left ? chunk : left);
+        do {
+            size_t taken = 0;
+            r->status = chord_gguf_push(&r->g, bytes + done, end - done, &taken, &r->error);
+            check(taken <= end - done);
+            done += taken;
+            check(r->status != CHORD_MORE || done == end);
+            if (r->status == CHORD_NEED_MEMORY) {
+                check(r->g.log.cap < room); /* never more than a record per 24 bytes of the file */
+                r->g.log.cap += 1 + (seed ? next(&seed) % 256 : 0);
+                if (r->g.log.cap > room) r->g.log.cap = room;
+            }
+        } while (r->status == CHORD_NEED_MEMORY);
+        check(r->g.position == done);
+    }
+}
+
+static void same_text(const reading *a, uint64_t at_a, const reading *b, uint64_t at_b, uint64_t n)
+{
+    check(at_a + n <= a->g.log.used && at_b + n <= b->g.log.used);
+    check(!memcmp(a->g.log.base + at_a, b->g.log.base + at_b, n));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    if (n < 2) return 0;
+    uint32_t const seed = 2 + 2u * data[0] + 512u * data[1];
+    data += 2;
+    n -= 2;
+    size_t const room = 5 * n + 1024; /* the widest record, 80 bytes, for the least that brings one: 8 + 4 + 8 ... */
+    uint8_t *logs = aligned_alloc(64, 2 * ((room + 63) / 64 * 64));
+    static reading a, b;
+    read_all(&a, data, n, logs, room, 0);
+    read_all(&b, data, n, logs + (room + 63) / 64 * 64, room, seed);
+
+    check(a.status == b.status && a.g.position == b.g.position);
+    check(a.status >= 0 || (a.error.length == b.error.length && !memcmp(a.error.text, b.error.text, (size_t)a.error.length)));
+    if (a.status < 0) check(a.status == CHORD_INVALID_GGUF && a.error.length > 0);
+    if (a.status == CHORD_OK) {
+        check(a.g.n_kv == b.g.n_kv && a.g.n_tensors == b.g.n_tensors && a.g.data_begin == b.g.data_begin);
+        uint64_t n_kv = 0, n_tensors = 0;
+        const chord_gguf_kv *k = NULL, *l = NULL;
+        while ((k = chord_gguf_next_kv(&a.g, k))) {
+            l = chord_gguf_next_kv(&b.g, l);
+            check(l && k->n_key == l->n_key && k->type == l->type && k->count == l->count && k->is_array == l->is_array &&
+                  k->is_kept == l->is_kept && k->data_bytes == l->data_bytes && k->hash == l->hash);
+            same_text(&a, k->key, &b, l->key, (uint64_t)k->n_key);
+            if (k->is_kept) same_text(&a, k->data, &b, l->data, k->data_bytes);
+            check(chord_gguf_find(&a.g, chord_gguf_at(&a.g, k->key), (size_t)k->n_key) == k);
+            n_kv++;
+        }
+        const chord_gguf_tensor *t = NULL, *u = NULL;
+        while ((t = chord_gguf_next_tensor(&a.g, t))) {
+            u = chord_gguf_next_tensor(&b.g, u);
+            check(u && t->n_name == u->n_name && t->type == u->type && t->n_dims == u->n_dims && t->offset == u->offset &&
+                  !memcmp(t->ne, u->ne, sizeof t->ne));
+            same_text(&a, t->name, &b, u->name, (uint64_t)t->n_name);
+            n_tensors++;
+        }
+        check(n_kv == a.g.n_kv && n_tensors == a.g.n_tensors);
+    }
+    free(logs);
+    return 0;
+}

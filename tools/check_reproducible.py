@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Build the wasm modules again, in another folder with cold caches, and compare them byte by byte with
+build/wasm: no path, time or order of compilation may leak into what we ship."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = ["build/wasm/wasm32-simd.wasm", "build/wasm/wasm32-relaxed.wasm"]
+
+with tempfile.TemporaryDirectory() as folder:
+    copy = Path(folder) / "another" / "place"
+    copy.mkdir(parents=True)
+    for name in ("src", "include"):
+        shutil.copytree(ROOT / name, copy / name)
+    shutil.copy(ROOT / "Makefile", copy)
+    zig = os.environ.get("ZIG") or ROOT / ".toolchain/ziglang/zig"
+    made = subprocess.run(["make", "-s", "-j2", f"ZIG={zig}", *MODULES], cwd=copy, stdout=subprocess.DEVNULL)
+    if made.returncode:
+        sys.exit("check_reproducible: the second build failed")
+    differing = [m for m in MODULES if (ROOT / m).read_bytes() != (copy / m).read_bytes()]
+    for module in differing:
+        print(f"{module} differs from a build in another folder")
+    print(f"reproducible: {len(MODULES) - len(differing)} of {len(MODULES)} modules are the same bytes")
+    sys.exit(1 if differing else 0)

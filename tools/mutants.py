@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Break listed places one at a time and show which test catches each: mutants.py [WORD ...]
+
+tools/mutants.txt lists them, blocks apart by blank lines:
+
+    ## swapped nibble                   what is broken; with WORDs only titles that hold one are run
+    src/quant/q4_0.c                    the file
+    c/quant c/exec:prefill              suites to ask, in this order, until one fails; `:word` runs only
+    -    text that stands there once    the tests whose name holds it
+    +    text put in its place
+
+Everything happens in a copy, build/mutants/tree, whose suites must pass unbroken first. A mutation that no
+suite catches, that doesn't compile, or whose text isn't found exactly once is a failure.
+"""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TREE = ROOT / "build/mutants/tree"
+
+
+@dataclass
+class Mutation:
+    title: str
+    file: str = ""
+    suites: list[str] = field(default_factory=list)
+    old: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+
+
+def read_list() -> list[Mutation]:
+    mutations: list[Mutation] = []
+    for line in (ROOT / "tools/mutants.txt").read_text().splitlines():
+        if line.startswith("## "):
+            mutations.append(Mutation(line[3:].strip()))
+        elif not mutations or not line.strip() or line.startswith("# "):
+            continue
+        elif line.startswith("-"):
+            mutations[-1].old.append(line[1:])
+        elif line.startswith("+"):
+            mutations[-1].new.append(line[1:])
+        elif not mutations[-1].file:
+            mutations[-1].file = line.strip()
+        else:
+            mutations[-1].suites += line.split()
+    return mutations
+
+
+def copy_tree() -> None:
+    """Sources as they stand; fetched things as links; the copy's own build folder stays for the next run."""
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True, check=True)
+    names = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    TREE.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        source, target = ROOT / name, TREE / name
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+            shutil.copymode(source, target)
+    for folder in ("src", "tests", "ts"):
+        for old in (TREE / folder).rglob("*"):
+            if old.is_file() and not (ROOT / old.relative_to(TREE)).exists():
+                old.unlink()
+    for name in (".toolchain", "models", "node_modules"):
+        if (ROOT / name).exists() and not (TREE / name).exists():
+            (TREE / name).symlink_to(ROOT / name)
+
+
+def run_suite(suite: str) -> tuple[bool, str]:
+    """(does it pass, the first failing test or what happened instead)"""
+    name, _, word = suite.partition(":")
+    kind, folder = name.split("/", 1)
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")} | {"FILTER": word}
+    if kind == "c":
+        built = subprocess.run(["make", "-s", f"build/test/{folder}"], cwd=TREE, env=environment, capture_output=True, text=True)
+        if built.returncode:
+            return False, "DOESN'T BUILD\n" + (built.stdout + built.stderr)[-1500:]
+    try:
+        run = subprocess.run(["make", "-s", f"suite-{kind}-{folder}"], cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             text=True, errors="replace", timeout=600)
+    except subprocess.TimeoutExpired:
+        return False, "it hangs"
+    if run.returncode == 0:
+        tally = re.search(r"^(\d+) passed", run.stdout, flags=re.M)
+        return True, f"{tally.group(1) if tally else 0} passed"
+    failed = re.search(r"^FAIL (.+)$", run.stdout, flags=re.M)
+    fault = re.search(r"(AddressSanitizer: [\w-]+|runtime error: .{0,60})", run.stdout)
+    return False, failed.group(1) if failed else fault.group(1) if fault else "it dies"
+
+
+def main() -> int:
+    mutations = [m for m in read_list() if not sys.argv[1:] or any(word in m.title for word in sys.argv[1:])]
+    copy_tree()
+    for suite in dict.fromkeys(s for m in mutations for s in m.suites):
+        passes, text = run_suite(suite)
+        if not passes or text.startswith("0 "):
+            print(f"FAIL unbroken, {suite}: {text}\n0 passed, 1 failed, 0 skipped")
+            return 1
+    n_failed = 0
+    for m in mutations:
+        begin = time.monotonic()
+        target = TREE / m.file
+        text = target.read_text() if target.is_file() else ""
+        old, new = "\n".join(m.old), "\n".join(m.new)
+        catcher = None
+        if not m.old or text.count(old) != 1:
+            verdict = f"FAIL the text stands {text.count(old) if m.old else 0} times in {m.file}, want once"
+        else:
+            target.write_text(text.replace(old, new))
+            for suite in m.suites:
+                passes, what = run_suite(suite)
+                if not passes:
+                    catcher = None if what.startswith("DOESN'T BUILD") else f"{suite.partition(':')[0]}: {what}"
+                    break
+            target.write_text(text)
+            verdict = catcher or ("FAIL " + what if m.suites and not passes else "FAIL it survives")
+        n_failed += catcher is None
+        print(f"{m.title:44} {verdict}  ({time.monotonic() - begin:.0f} s)", flush=True)
+    print(f"{len(mutations) - n_failed} passed, {n_failed} failed, 0 skipped")
+    return 1 if n_failed or not mutations else 0
+
+
+sys.exit(main())
