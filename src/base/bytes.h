@@ -25,17 +25,15 @@ static inline bool chord_add(uint64_t a, uint64_t b, uint64_t *out)
     *out = r;
     return true;
 }
+/* By halves: wasm has no 128-bit product, and clang makes a call of __builtin_mul_overflow and of a
+ * comparison with UINT64_MAX / a alike. */
 static inline bool chord_mul(uint64_t a, uint64_t b, uint64_t *out)
 {
-#if defined(__wasm__) /* __builtin_mul_overflow wants __multi3 there */
-    if (a && b > UINT64_MAX / a) return false;
-    *out = a * b;
-#else
-    uint64_t r;
-    if (__builtin_mul_overflow(a, b, &r)) return false;
-    *out = r;
-#endif
-    return true;
+    uint64_t const ah = a >> 32, al = a & 0xffffffff, bh = b >> 32, bl = b & 0xffffffff;
+    if (ah && bh) return false;
+    uint64_t const cross = ah * bl + al * bh; /* one of the two is 0 */
+    if (cross >> 32) return false;
+    return chord_add(cross << 32, al * bl, out);
 }
 /* Up to a multiple of `align`, a power of two. */
 static inline bool chord_align(uint64_t n, uint64_t align, uint64_t *out)
