@@ -1,0 +1,202 @@
+/* fixtures_test.c: the fixtures of tests/golden against llama.cpp, and against the float64 interpreter. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine_test.h"
+#include <math.h>
+
+static const char *const isa_names[] = { "best", "scalar", "vector", "relaxed" };
+
+static int32_t fixtures(const char *names[GOLDEN_FILES])
+{
+    int32_t const n = golden_fixtures(names);
+    CHECK(n >= 14);
+    return n;
+}
+
+/* ---- llama.cpp ---------------------------------------------------------------------------------------- */
+
+static void compare_logits(const golden *g, int32_t isa, int32_t kv_type)
+{
+    chord_loaded *l = load_fixture(g->name, isa, kv_type, 1, 128);
+    golden_score score = { 0 };
+    size_t const n_vocab = (size_t)g->n_vocab;
+    CHECK_EQ(chord_model_plan_of(l->model)->n_vocab, g->n_vocab);
+    for (int32_t i = 0; i < g->n_prompts; i++) {
+        const golden_prompt *p = &g->prompts[i];
+        const float *logits = all_logits(l, p->sequence, p->n_sequence);
+        for (int32_t r = 0; r < p->n_rows; r++)
+            golden_add(&score, logits + (size_t)p->rows[r] * n_vocab, p->logits + (size_t)r * n_vocab, g->n_vocab);
+    }
+    double const nmse = golden_nmse(&score), median = golden_median(&score);
+    if (!(nmse <= g->nmse && median <= g->median && score.worst_regret <= g->regret))
+        test_fail(__FILE__, __LINE__, "%s, %s, KV %d: NMSE %.2e (tolerance %.1e), median %.2e (%.1e), regret %.3f (%.3f)", g->name,
+                  isa_names[isa], kv_type, nmse, g->nmse, median, g->median, score.worst_regret, g->regret);
+    chord_unload(l);
+}
+
+static void compare_all_logits(int32_t isa)
+{
+    const char *names[GOLDEN_FILES];
+    int32_t const n = fixtures(names);
+    for (int32_t i = 0; i < n; i++) {
+        const golden *g = golden_read(names[i]);
+        compare_logits(g, isa, CHORD_KV_F16);
+        compare_logits(g, isa, CHORD_KV_F32);
+    }
+}
+
+TEST(logits_of_every_fixture_are_llama_cpp_s_in_scalar_bodies) { compare_all_logits(CHORD_ISA_SCALAR); }
+TEST(logits_of_every_fixture_are_llama_cpp_s_in_vector_bodies) { compare_all_logits(CHORD_ISA_VECTOR); }
+
+/* Free-running: the same tokens as exact's, up to the first whose lead over the second is within the noise. */
+static void compare_greedy(const golden *g, int32_t isa)
+{
+    chord_loaded *l = load_fixture(g->name, isa, CHORD_KV_F16, 1, 128);
+    chord_sampling const greedy = { .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof greedy, .top_p = 1, .typical_p = 1,
+                                    .repetition_penalty = 1 };
+    for (int32_t i = 0; i < g->n_prompts; i++) {
+        const golden_prompt *p = &g->prompts[i];
+        chord_session *s = open_session(l);
+        evaluate(l, s, p->ids, p->n, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
+        for (int32_t k = 0; k < p->n_greedy; k++) {
+            int32_t const token = chord_session_sample(s, &greedy);
+            if (token != p->greedy[k]) {
+                if (p->margins[k] <= g->regret) break;
+                test_fail(__FILE__, __LINE__, "%s, %s, prompt of %d: token %d is %d, want %d, which leads by %.3f (noise %.3f)", g->name,
+                          isa_names[isa], p->n, k, token, p->greedy[k], p->margins[k], g->regret);
+            }
+            if (k + 1 < p->n_greedy) evaluate(l, s, &token, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
+        }
+        chord_session_close(s);
+    }
+    chord_unload(l);
+}
+
+TEST(greedy_tokens_of_every_fixture_are_llama_cpp_s_while_their_lead_allows)
+{
+    const char *names[GOLDEN_FILES];
+    int32_t const n = fixtures(names);
+    for (int32_t i = 0; i < n; i++) {
+        const golden *g = golden_read(names[i]);
+        compare_greedy(g, CHORD_ISA_SCALAR);
+        compare_greedy(g, CHORD_ISA_VECTOR);
+    }
+}
+
+TEST(texts_have_llama_cpp_s_tokens_and_ends_in_every_fixture)
+{
+    const char *names[GOLDEN_FILES];
+    int32_t const n = fixtures(names);
+    for (int32_t i = 0; i < n; i++) {
+        const golden *g = golden_read(names[i]);
+        chord_loaded *l = load_fixture(g->name, CHORD_ISA_BEST, CHORD_KV_F16, 1, 1);
+        for (int32_t k = 0; k < g->n_texts; k++) {
+            const golden_text *t = &g->texts[k];
+            int32_t ids[512];
+            size_t const bytes = chord_tokenize_bytes(l->model, t->n_text);
+            void *scratch = malloc(bytes);
+            int32_t const got = chord_tokenize(l->model, t->text, t->n_text, t->flags, ids, 512, scratch, bytes);
+            free(scratch);
+            int32_t at = 0;
+            while (at < got && at < t->n_ids && ids[at] == t->ids[at]) at++;
+            if (got != t->n_ids || at != got)
+                test_fail(__FILE__, __LINE__, "%s, flags %d, \"%s\": %d tokens, want %d; the first that differs is %d", g->name,
+                          t->flags, t->text, got, t->n_ids, at);
+        }
+        for (int32_t id = 0, k = 0; id < g->n_vocab; id++) {
+            int const is_end = k < g->n_ends && g->ends[k] == id;
+            k += is_end;
+            if (is_end != ((chord_token_flags(l->model, id) & CHORD_TOKEN_EOG) != 0))
+                test_fail(__FILE__, __LINE__, "%s: token %d ends a generation: want %d", g->name, id, is_end);
+        }
+        chord_unload(l);
+    }
+}
+
+/* ---- the interpreter ---------------------------------------------------------------------------------- */
+
+static double *interpret(chord_loaded *l, const golden_prompt *p, int flags)
+{
+    double *logits = test_alloc((size_t)p->n_rows * (size_t)chord_model_plan_of(l->model)->n_vocab * sizeof *logits);
+    CHECK(reference_logits(l->model, p->sequence, p->n_sequence, p->rows, p->n_rows, flags, logits));
+    return logits;
+}
+
+/* Exact's own noise is 5e-13 (F32 sums) and its angles are F32 products, which add up to 2e-11 in a row. */
+TEST(interpreter_agrees_with_exact_llama_cpp_within_1e_10)
+{
+    const char *names[GOLDEN_FILES];
+    int32_t const n = fixtures(names);
+    for (int32_t i = 0; i < n; i++) {
+        const golden *g = golden_read(names[i]);
+        chord_loaded *l = load_fixture(g->name, CHORD_ISA_BEST, CHORD_KV_F32, 1, 1);
+        for (int32_t k = 0; k < g->n_prompts; k++) {
+            const golden_prompt *p = &g->prompts[k];
+            const double *logits = interpret(l, p, 0);
+            double error = 0, power = 0;
+            for (int32_t j = 0; j < p->n_rows * g->n_vocab; j++) {
+                double const exact = (double)p->logits[j], d = logits[j] - exact;
+                error += d * d;
+                power += exact * exact;
+            }
+            if (!(error <= 1e-10 * power))
+                test_fail(__FILE__, __LINE__, "%s, prompt of %d: NMSE %.2e", g->name, p->n, error / power);
+        }
+        chord_unload(l);
+    }
+}
+
+/* What float32 may add: a sum of n terms in sequence has a relative variance of at most n roundings of
+ * eps = 2^-24 each, and the terms of all sums that a logit goes through add up. */
+static double float_noise(const chord_model_plan *plan, int32_t n_tokens)
+{
+    double terms = 0;
+    for (int32_t i = 0; i < plan->program.n_ops; i++) {
+        const chord_op *op = &plan->program.ops[i];
+        if (op->kind == CHORD_OP_MATMUL) terms += op->n_in;
+        if (op->kind == CHORD_OP_NORM || op->kind == CHORD_OP_HEAD_NORM) terms += op->n_out[0];
+        if (op->kind == CHORD_OP_ATTEND) terms += op->head_dim + n_tokens;
+    }
+    return terms * 0x1p-48;
+}
+
+/* With matrices in floats and KV in F32 nothing but float sums differ. Otherwise the interpreter rounds to
+ * the same f16 or q8 values but for ties that float noise decides; their errors are at most those of the
+ * rounding itself, a third of the tolerance (tests/golden: three times llama.cpp's). */
+static void compare_with_interpreter(const golden *g, int32_t isa, int32_t kv_type)
+{
+    chord_loaded *l = load_fixture(g->name, isa, kv_type, 1, 128);
+    const chord_model_plan *plan = chord_model_plan_of(l->model);
+    int is_float = kv_type == CHORD_KV_F32;
+    for (int32_t i = 0; i < plan->n_tensors; i++) is_float &= chord_format_of(plan->tensors[i].type)->act == CHORD_ACT_F32;
+    int const flags = REFERENCE_ACT_Q8 | (kv_type == CHORD_KV_F16 ? REFERENCE_KV_F16 : 0);
+    for (int32_t k = 0; k < g->n_prompts; k += 2) {
+        const golden_prompt *p = &g->prompts[k];
+        const double *want = interpret(l, p, flags);
+        const float *got = all_logits(l, p->sequence, p->n_sequence);
+        double error = 0, power = 0;
+        for (int32_t r = 0; r < p->n_rows; r++)
+            for (int32_t j = 0; j < g->n_vocab; j++) {
+                double const w = want[r * g->n_vocab + j], d = (double)got[p->rows[r] * g->n_vocab + j] - w;
+                error += d * d;
+                power += w * w;
+            }
+        double const bound = is_float ? float_noise(plan, p->n_sequence) : g->nmse / 3;
+        if (!(error <= bound * power))
+            test_fail(__FILE__, __LINE__, "%s, %s, KV %d, prompt of %d: NMSE %.2e, bound %.1e", g->name, isa_names[isa], kv_type, p->n,
+                      error / power, bound);
+    }
+    chord_unload(l);
+}
+
+TEST(executor_agrees_with_interpreter_as_closely_as_its_floats_allow)
+{
+    const char *names[GOLDEN_FILES];
+    int32_t const n = fixtures(names);
+    for (int32_t i = 0; i < n; i++) {
+        const golden *g = golden_read(names[i]);
+        for (int32_t isa = CHORD_ISA_SCALAR; isa <= CHORD_ISA_VECTOR; isa++) {
+            compare_with_interpreter(g, isa, CHORD_KV_F32);
+            compare_with_interpreter(g, isa, CHORD_KV_F16);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+/* golden.h: reads tests/golden (its README.md says what the lines mean). All memory belongs to the running
+ * test; a file that can't be read or doesn't parse fails it. Paths are relative to the repository's root. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_TESTS_GOLDEN_H
+#define CHORD_TESTS_GOLDEN_H
+#include <stddef.h>
+#include <stdint.h>
+
+enum { GOLDEN_PROMPTS = 16, GOLDEN_TEXTS = 128, GOLDEN_FILES = 64 };
+
+typedef struct golden_prompt {
+    const char *text;             /* SmolLM2 only */
+    size_t n_text;
+    int32_t n, n_greedy, n_rows;
+    int32_t *ids, *greedy, *rows;
+    double *margins;
+    int32_t n_sequence, *sequence; /* ids, then greedy without its last */
+    const float *logits;          /* fixtures: [n_rows][n_vocab] */
+} golden_prompt;
+
+typedef struct golden_text {
+    int32_t flags, n_ids, *ids;
+    const char *text;
+    size_t n_text;
+} golden_text;
+
+typedef struct golden {
+    const char *name;
+    int32_t n_vocab, n_prompts, n_texts, n_ends, *ends;
+    double nmse, median, regret;  /* tolerances */
+    int32_t native_prefill, native_steps; /* SmolLM2: steps whose argmax llama.cpp's kv16fa run chooses differently */
+    int32_t every, stride;        /* SmolLM2: of the sample */
+    golden_prompt prompts[GOLDEN_PROMPTS];
+    golden_text texts[GOLDEN_TEXTS];
+    const uint8_t *logits;        /* the whole NAME.logits */
+    size_t n_logits;
+    uint8_t *memory;              /* the rest of the block that all of this lies in */
+} golden;
+
+/* Names of the fixtures (tests/golden/NAME.gguf), sorted; returns how many. */
+int32_t golden_fixtures(const char *names[GOLDEN_FILES]);
+/* tests/golden/<name><suffix>, a static buffer. */
+const char *golden_path(const char *name, const char *suffix);
+golden *golden_read(const char *name);
+
+/* Distance of rows of logits from exact's. */
+typedef struct golden_score {
+    int32_t n_rows, n_differ;     /* n_differ: rows whose argmax differs */
+    double error, power, worst_regret;
+    double rows[512];             /* NMSE of each */
+} golden_score;
+void golden_add(golden_score *s, const float *logits, const float *exact, int32_t n_vocab);
+double golden_nmse(const golden_score *s);
+double golden_median(golden_score *s); /* sorts the rows */
+int32_t golden_argmax(const float *x, int32_t n);
+
+#endif
