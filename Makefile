@@ -135,6 +135,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 # A folder of tests/ is a suite: its *_test.c become one sanitized binary, its *.test.mjs run under node:test.
 # A C test is linked with its room, what that room may include, and what TEST_NEEDS_<folder> adds.
 
+TEST_NEEDS_session := host/native
 TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
 TEST_WITH_engine := $(wildcard tests/reference/*.c)
