@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // async-token-stream.ts: the promised iterator of level 1.
-import { nextTurn } from '../wasm/detect.js';
+import { nextTurn } from '../platform.js';
 import type { Generation } from './generation.js';
 
 /** What WasmModel gives a stream: take the model (throws `busy`, `disposed`), and give it back. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // generation.ts: one continuation of a prompt, step by step. generate() runs it in a loop, a stream between
 // turns of the event loop: the same steps, the same text.
-import type { WasmEngine, WasmSession } from '../wasm/engine.js';
-import type { TextStream } from '../wasm/session.js';
+import type { WasmEngine } from '../wasm/engine.js';
+import type { TextStream, WasmSession } from '../wasm/session.js';
 import { ChordError } from '../errors.js';
-import type { Pace } from './pace.js';
+import type { Pace } from '../wasm/pace.js';
 
 /** What set_config sets. */
 export interface GenerationConfig {
@@ -95,11 +95,10 @@ export class Generation {
   step(): string | undefined {
     const { engine, session, pace, counters } = this.#at;
     if (this.#isFinished) return undefined;
-    let result = '';
-    pace.run(this.#pending, (budget) => {
-      result = session.step(budget);
-      return session.state().last_step_work;
-    });
+    const kind = this.#pending === 1 ? 'single' : 'many';
+    const begin = performance.now();
+    const result = session.step(pace.budget(kind));
+    pace.measured(kind, session.state().last_step_work, performance.now() - begin);
     counters.stepsRun += 1;
     if (result === 'more') return undefined;
     if (result !== 'done') throw new ChordError('internal', `a step ended as ${result}`);

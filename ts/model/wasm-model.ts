@@ -7,11 +7,11 @@ import { ChordError } from '../errors.js';
 import { WasmEngine } from '../wasm/engine.js';
 import { compileModule } from '../wasm/instantiate.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
+import { Pace } from '../wasm/pace.js';
 import { AsyncTokenStream } from './async-token-stream.js';
 import { Generation } from './generation.js';
 import type { GenerationConfig, ModelCounters, Workplace } from './generation.js';
 import { isGpuAvailable, probeGpu } from './gpu.js';
-import { Pace } from './pace.js';
 
 export interface InitOptions {
   /** Where the wasm module lies, when not beside the package's JavaScript. */
@@ -41,6 +41,9 @@ async function compile({ wasmUrl, module }: InitOptions): Promise<void> {
   compiled = module ? { module, variant: 'custom', reason: 'the caller gave the module' } : await compileModule({ wasmUrl });
 }
 
+/** Chromium lets a timer in at every second turn, so a step must stay under 20 ms: aim at half. */
+const STEP_MS = 10;
+
 /** max_tokens 256, temperature 0.8, top_p 0.95, top_k 40, repetition_penalty 1 (off). */
 const defaults: GenerationConfig = { maxTokens: 256, temperature: 0.8, topP: 0.95, topK: 40, repetitionPenalty: 1 };
 
@@ -66,7 +69,7 @@ export class WasmModel {
     this.#compiled = compiled;
     const engine = WasmEngine.load(compiled.module, ggufBytes);
     const counters = { stepsRun: 0, tokensPrefilled: 0, tokensDecoded: 0 };
-    this.#place = { engine, session: engine.openSession(), pace: new Pace(), counters };
+    this.#place = { engine, session: engine.openSession(), pace: new Pace(STEP_MS), counters };
   }
 
   /**
