@@ -119,6 +119,9 @@ build/native/chord: $(CLI_OBJECTS) build/native/libchord.a
 	@test -n "$(CLI_OBJECTS)" || { echo "make native: src/cli has no sources" >&2; exit 1; }
 	@$(ZIG) cc -mcpu=baseline $^ -lm -lpthread -o $@
 
+build/native/generate: examples/c/generate.c include/chord.h build/native/libchord.a
+	@$(ZIG) cc $(NATIVE_FLAGS) -Iinclude $< build/native/libchord.a -lm -lpthread -o $@
+
 # ---- package ------------------------------------------------------------------------------------------
 
 TS := $(shell find ts -name '*.ts' 2>/dev/null)

@@ -1,7 +1,8 @@
 /* generate.c: continue a prompt, over include/chord.h alone.
  *   make native && cc -Iinclude examples/c/generate.c build/native/libchord.a -lm -lpthread -o generate
  *   ./generate model.gguf "The capital of France is" 32
- * The library computes; files, memory and threads are ours. Apache-2.0. */
+ * The library computes; files, memory and threads are ours. */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "chord.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -136,6 +136,7 @@ int32_t chord_session_sample(chord_session *s, const chord_sampling *p)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "chord_sampling of version %d and %d bytes", p->version, p->size);
     const float *logits = chord_session_logits(s, s->sequence.n_rows - 1);
     if (!logits) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "there are no logits to sample from: step first");
+    if (p->bias > 0 && p->bias < 0x1p53 && (uint64_t)p->bias % sizeof(float)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bias isn't aligned to 4 bytes");
     const chord_bias *bias = (const chord_bias *)(uintptr_t)(p->bias > 0 && p->bias < 0x1p53 ? (uint64_t)p->bias : 0);
     return chord_sequence_sample(&s->sequence, logits, p, bias, m->plan.sample_scratch, &m->error);
 }

@@ -255,8 +255,38 @@ chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t
         op->bias[i] = m[i].bias;
         op->out[i] = m[i].out;
         op->n_out[i] = m[i].n_out;
+        op->row[i] = m[i].row;
     }
     return op;
+}
+
+static void emit_fused_qkv(chord_builder *b, int32_t layer, int32_t in, int32_t fused, const int32_t slots[3], const int32_t n_out[3])
+{
+    const chord_hparams *h = b->hparams;
+    int32_t const bias = chord_bind(b, "blk.%d.attn_qkv.bias", layer, n_out[0] + n_out[1] + n_out[2], 0, CHORD_OPTIONAL);
+    if (n_out[0] % 4 || n_out[1] % 4) /* rows are interleaved by four: a part must begin with a group */
+        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "a fused matrix whose parts aren't multiples of 4 rows:", "attn_qkv.weight", 15);
+    chord_emit_matmul(b, layer, in, h->n_embd, 3, (chord_matrix[]){
+        { fused, bias, slots[0], n_out[0], 0 }, { fused, bias, slots[1], n_out[1], n_out[0] },
+        { fused, bias, slots[2], n_out[2], n_out[0] + n_out[1] } });
+}
+
+void chord_emit_qkv(chord_builder *b, int32_t layer, int32_t in, int32_t q, int32_t k, int32_t v)
+{
+    const chord_hparams *h = b->hparams;
+    int32_t const n_q = h->n_head * h->head_dim, n_k = h->n_kv * h->head_dim;
+    int32_t const fused = chord_bind(b, "blk.%d.attn_qkv.weight", layer, h->n_embd, (int64_t)n_q + 2 * (int64_t)n_k, CHORD_OPTIONAL);
+    if (fused != CHORD_NONE) {
+        emit_fused_qkv(b, layer, in, fused, (int32_t[]){ q, k, v }, (int32_t[]){ n_q, n_k, n_k });
+        return;
+    }
+    chord_emit_matmul(b, layer, in, h->n_embd, 3, (chord_matrix[]){
+        { chord_bind(b, "blk.%d.attn_q.weight", layer, h->n_embd, n_q, 0),
+          chord_bind(b, "blk.%d.attn_q.bias", layer, n_q, 0, CHORD_OPTIONAL), q, n_q, 0 },
+        { chord_bind(b, "blk.%d.attn_k.weight", layer, h->n_embd, n_k, 0),
+          chord_bind(b, "blk.%d.attn_k.bias", layer, n_k, 0, CHORD_OPTIONAL), k, n_k, 0 },
+        { chord_bind(b, "blk.%d.attn_v.weight", layer, h->n_embd, n_k, 0),
+          chord_bind(b, "blk.%d.attn_v.bias", layer, n_k, 0, CHORD_OPTIONAL), v, n_k, 0 } });
 }
 
 void chord_emit_output(chord_builder *b, int32_t x, int32_t last, int32_t logits)
@@ -269,6 +299,6 @@ void chord_emit_output(chord_builder *b, int32_t x, int32_t last, int32_t logits
     h->is_tied = weight == CHORD_NONE;
     if (h->is_tied) weight = chord_bind(b, "token_embd.weight", 0, h->n_embd, h->n_vocab, 0);
     int32_t const bias = chord_bind(b, "output.bias", 0, h->n_vocab, 0, CHORD_OPTIONAL);
-    chord_op *op = chord_emit_matmul(b, CHORD_NONE, last, h->n_embd, 1, &(chord_matrix){ weight, bias, logits, h->n_vocab });
+    chord_op *op = chord_emit_matmul(b, CHORD_NONE, last, h->n_embd, 1, &(chord_matrix){ weight, bias, logits, h->n_vocab, 0 });
     op->flags = CHORD_FLAG_OUTPUT;
 }

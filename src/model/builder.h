@@ -64,8 +64,12 @@ chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer);
 /* The common ones, in terms of chord_emit. */
 void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, int32_t weight);
 /* One to three matrices of one input; ends at the first weight CHORD_NONE. */
-typedef struct chord_matrix { int32_t weight, bias, out, n_out; } chord_matrix;
+typedef struct chord_matrix { int32_t weight, bias, out, n_out, row; } chord_matrix; /* row: first one taken of a fused matrix */
 chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n, const chord_matrix *m);
+
+/* Queries, keys and values of a layer from `in` (n_embd wide): attn_q, attn_k, attn_v with optional biases,
+ * or one fused attn_qkv, which any architecture may carry (its rows: queries, keys, values). */
+void chord_emit_qkv(chord_builder *b, int32_t layer, int32_t in, int32_t q, int32_t k, int32_t v);
 
 /* Final norm on the output rows, then output.weight, or the embedding matrix where that is absent. */
 void chord_emit_output(chord_builder *b, int32_t x, int32_t last, int32_t logits);

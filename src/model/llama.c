@@ -38,37 +38,13 @@ static void emit_rope(chord_builder *b, int32_t layer, int32_t rope, int32_t slo
     op->head_dim = b->hparams->head_dim;
 }
 
-/* One fused matrix [q; k; v], or three. */
-static void queries_keys_values(chord_builder *b, int32_t layer, const llama_slots *s)
-{
-    const chord_hparams *h = b->hparams;
-    int32_t const n_q = h->n_head * h->head_dim, n_k = h->n_kv * h->head_dim;
-    int32_t const fused = chord_bind(b, "blk.%d.attn_qkv.weight", layer, h->n_embd, n_q + 2 * n_k, CHORD_OPTIONAL);
-    if (fused != CHORD_NONE) {
-        if (n_q % 4 || n_k % 4) chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "heads whose rows aren't a multiple of 4 in", "attn_qkv", 8);
-        int32_t const bias = chord_bind(b, "blk.%d.attn_qkv.bias", layer, n_q + 2 * n_k, 0, CHORD_OPTIONAL);
-        chord_op *op = chord_emit_matmul(b, layer, s->h, h->n_embd, 3, (chord_matrix[]){
-            { fused, bias, s->q, n_q }, { fused, bias, s->k, n_k }, { fused, bias, s->v, n_k } });
-        op->row[1] = n_q;
-        op->row[2] = n_q + n_k;
-        return;
-    }
-    chord_emit_matmul(b, layer, s->h, h->n_embd, 3, (chord_matrix[]){
-        { chord_bind(b, "blk.%d.attn_q.weight", layer, h->n_embd, n_q, 0),
-          chord_bind(b, "blk.%d.attn_q.bias", layer, n_q, 0, CHORD_OPTIONAL), s->q, n_q },
-        { chord_bind(b, "blk.%d.attn_k.weight", layer, h->n_embd, n_k, 0),
-          chord_bind(b, "blk.%d.attn_k.bias", layer, n_k, 0, CHORD_OPTIONAL), s->k, n_k },
-        { chord_bind(b, "blk.%d.attn_v.weight", layer, h->n_embd, n_k, 0),
-          chord_bind(b, "blk.%d.attn_v.bias", layer, n_k, 0, CHORD_OPTIONAL), s->v, n_k } });
-}
-
 static void attention(chord_builder *b, int32_t layer, const llama_slots *s, int32_t rope)
 {
     const chord_hparams *h = b->hparams;
     int32_t const n_q = h->n_head * h->head_dim;
 
     chord_emit_norm(b, layer, s->x, s->h, chord_bind(b, "blk.%d.attn_norm.weight", layer, h->n_embd, 0, 0));
-    queries_keys_values(b, layer, s);
+    chord_emit_qkv(b, layer, s->h, s->q, s->k, s->v);
     emit_rope(b, layer, rope, s->q, h->n_head);
     emit_rope(b, layer, rope, s->k, h->n_kv);
 
@@ -88,7 +64,7 @@ static void attention(chord_builder *b, int32_t layer, const llama_slots *s, int
 
     chord_op *out = chord_emit_matmul(b, layer, s->attn, n_q, 1, &(chord_matrix){
         chord_bind(b, "blk.%d.attn_output.weight", layer, n_q, h->n_embd, 0),
-        chord_bind(b, "blk.%d.attn_output.bias", layer, h->n_embd, 0, CHORD_OPTIONAL), s->x, h->n_embd });
+        chord_bind(b, "blk.%d.attn_output.bias", layer, h->n_embd, 0, CHORD_OPTIONAL), s->x, h->n_embd, 0 });
     out->flags |= CHORD_FLAG_ADD;
 }
 
@@ -98,9 +74,9 @@ static void feed_forward(chord_builder *b, int32_t layer, const llama_slots *s)
     chord_emit_norm(b, layer, s->x, s->h, chord_bind(b, "blk.%d.ffn_norm.weight", layer, h->n_embd, 0, 0));
     chord_emit_matmul(b, layer, s->h, h->n_embd, 2, (chord_matrix[]){
         { chord_bind(b, "blk.%d.ffn_gate.weight", layer, h->n_embd, h->n_ff, 0),
-          chord_bind(b, "blk.%d.ffn_gate.bias", layer, h->n_ff, 0, CHORD_OPTIONAL), s->gate, h->n_ff },
+          chord_bind(b, "blk.%d.ffn_gate.bias", layer, h->n_ff, 0, CHORD_OPTIONAL), s->gate, h->n_ff, 0 },
         { chord_bind(b, "blk.%d.ffn_up.weight", layer, h->n_embd, h->n_ff, 0),
-          chord_bind(b, "blk.%d.ffn_up.bias", layer, h->n_ff, 0, CHORD_OPTIONAL), s->up, h->n_ff } });
+          chord_bind(b, "blk.%d.ffn_up.bias", layer, h->n_ff, 0, CHORD_OPTIONAL), s->up, h->n_ff, 0 } });
 
     chord_op *glu = chord_emit(b, CHORD_OP_GLU, layer);
     glu->in[0] = s->gate;
@@ -111,7 +87,7 @@ static void feed_forward(chord_builder *b, int32_t layer, const llama_slots *s)
 
     chord_op *down = chord_emit_matmul(b, layer, s->gate, h->n_ff, 1, &(chord_matrix){
         chord_bind(b, "blk.%d.ffn_down.weight", layer, h->n_ff, h->n_embd, 0),
-        chord_bind(b, "blk.%d.ffn_down.bias", layer, h->n_embd, 0, CHORD_OPTIONAL), s->x, h->n_embd });
+        chord_bind(b, "blk.%d.ffn_down.bias", layer, h->n_embd, 0, CHORD_OPTIONAL), s->x, h->n_embd, 0 });
     down->flags |= CHORD_FLAG_ADD;
 }
 

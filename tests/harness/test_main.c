@@ -73,8 +73,8 @@ static int wanted(const test_case *t, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    int n_passed = 0, n_failed = 0, n_skipped = 0;
-    for (test_case *t = first; t; t = t->next) {
+    static int n_passed, n_failed, n_skipped; /* static: they outlive the longjmp */
+    for (test_case *volatile t = first; t; t = t->next) {
         if (!wanted(t, argc, argv)) continue;
         random_state = 1;
         int const result = setjmp(leave);

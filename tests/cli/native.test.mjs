@@ -1,0 +1,93 @@
+// The native `chord` and examples/c/generate.c, as a user runs them, over a fixture whose answers are llama.cpp's.
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import test from 'node:test';
+
+const root = new URL('../../', import.meta.url).pathname;
+const fixture = `${root}tests/golden/f16-d64.gguf`;
+const lines = readFileSync(fixture.replace('.gguf', '.txt'), 'utf8').split('\n').map((line) => line.split(' '));
+
+/** The ids and greedy tokens of the prompt of n tokens. */
+function prompt(n) {
+  const at = lines.findIndex(([key, value]) => key === 'prompt' && Number(value) === n);
+  const row = (key) => lines.slice(at).find((line) => line[0] === key).slice(1).map(Number);
+  return { ids: row('ids'), greedy: row('greedy'), margins: row('margins') };
+}
+const tolerance = Number(lines.find(([key]) => key === 'tolerance')[3]);
+
+function run(program, ...args) {
+  const { status, stdout, stderr } = spawnSync(`${root}build/native/${program}`, args, { encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+test('info prints metadata and the model; --json parses; --program lists the ops', () => {
+  const text = run('chord', 'info', fixture);
+  assert.equal(text.status, 0, text.stderr);
+  assert.match(text.stdout, /general\.architecture +llama/);
+  const info = JSON.parse(run('chord', 'info', fixture, '--json').stdout);
+  assert.equal(info.metadata['general.architecture'], 'llama');
+  assert.equal(info.n_vocab, Number(lines.find(([key]) => key === 'n_vocab')[1]));
+  const program = run('chord', 'info', fixture, '--program').stdout;
+  assert.match(program, /EMBED .*token_embd\.weight/);
+  assert.match(program, /ATTEND +layer 0/);
+});
+
+test('tokenize gives the ids of llama.cpp', () => {
+  const texts = lines.filter(([key, flags, hex]) => key === 'text' && flags === '1' && hex !== '-');
+  assert.ok(texts.length > 0);
+  for (const [, , hex, ...ids] of texts) {
+    const text = Buffer.from(hex, 'hex').toString('utf8');
+    if (text.includes('\0')) continue; // no such thing as an argument
+    const { ids: got } = JSON.parse(run('chord', 'tokenize', fixture, '--text', text, '--no-parse', '--json').stdout);
+    assert.deepEqual(got, ids.map(Number), JSON.stringify(text));
+  }
+});
+
+test('generate continues greedily as llama.cpp does while the margin is above the noise', () => {
+  let compared = 0;
+  for (const n of [1, 31, 33, 70]) {
+    const { ids, greedy, margins } = prompt(n);
+    const noisy = margins.findIndex((margin) => margin <= tolerance);
+    const sure = noisy < 0 ? greedy.length : noisy;
+    compared += sure;
+    for (const threads of ['1', '2']) {
+      const result = run('chord', 'generate', fixture, '--ids', ids.join(','), '--temperature', '0', '--ignore-eos',
+        '--max-tokens', String(greedy.length), '--threads', threads, '--json');
+      assert.equal(result.status, 0, result.stderr);
+      const got = result.stdout.trim().split('\n').map((line) => JSON.parse(line).token).filter((token) => token >= 0);
+      assert.deepEqual(got.slice(0, sure), greedy.slice(0, sure));
+      assert.match(result.stderr, new RegExp(`${n} prompt tokens in`));
+    }
+  }
+  assert.ok(compared >= 20, `only ${compared} tokens had a margin above the noise`);
+});
+
+test('logits of every position: one row of the vocabulary a token', () => {
+  const { ids } = prompt(31);
+  const result = run('chord', 'logits', fixture, '--ids', ids.join(','), '--all', '--json');
+  const rows = result.stdout.trim().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual(rows.map((row) => row.position), ids.map((_, i) => i));
+  assert.ok(rows.every((row) => row.logits.length === JSON.parse(run('chord', 'info', fixture, '--json').stdout).n_vocab));
+});
+
+test('a failure exits with 1 and names code and culprit, wrong usage with 2', () => {
+  const cut = `${root}build/native/cut.gguf`;
+  writeFileSync(cut, readFileSync(fixture).subarray(0, 5000));
+  const failed = run('chord', 'info', cut);
+  assert.equal(failed.status, 1);
+  assert.match(failed.stderr, /invalid-gguf: .* the file ends at 5000/);
+  assert.equal(run('chord', 'info', `${root}build/native/no-such-file`).status, 1);
+  for (const args of [[], ['sing', fixture], ['info', fixture, '--loud'], ['generate', fixture, '--prompt', 'a', '--top-k', 'many'], ['tokenize', fixture]])
+    assert.equal(run('chord', ...args).status, 2, args.join(' '));
+});
+
+test('examples/c/generate.c, built as its head says, continues a prompt', () => {
+  const text = 'The capital of France is';
+  const a = run('generate', fixture, text, '8');
+  assert.equal(a.status, 0, a.stderr);
+  const b = run('chord', 'generate', fixture, '--prompt', text, '--max-tokens', '8', '--temperature', '0');
+  assert.equal(a.stdout.trimEnd(), b.stdout.trimEnd());
+  assert.equal(run('generate', fixture).status, 2);
+});
