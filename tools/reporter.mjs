@@ -4,7 +4,7 @@
 export default async function* report(events) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for await (const { type, data } of events) {
-    if (type === 'test:diagnostic' && data.nesting > 0) yield `  ${data.message}\n`;
+    if (type === 'test:diagnostic' && data.file) yield `  ${data.message}\n`;
     if (type === 'test:stdout' || type === 'test:stderr') yield data.message;
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     if (data.details.type === 'suite') continue;
