@@ -44,6 +44,7 @@ WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
 # 65536 pages declared; the Memory given may have any smaller maximum. The stack lies first, so that an
 # overflow leaves the memory and traps instead of overwriting data; a pool thread brings its own.
+# No wasm-opt after it: -O3 takes 2 % off the bytes (62.2 for 63.4 kB gzipped, binaryen 132).
 WASM_LINK := --no-entry --import-memory --shared-memory --max-memory=4294967296 -z stack-size=65536 --stack-first \
   --export=__stack_pointer --export=__heap_base --gc-sections
 
@@ -99,8 +100,7 @@ build/wasm/$(1)/%.o: %.c Makefile | $(ZIG)
 	@mkdir -p $$(@D)
 	@$(ZIG) cc -c $(WASM_FLAGS) -mcpu=$(WASM_CPU_$(1)) -DCHORD_NO_SCALAR -MMD -MP $$< -o $$@
 build/wasm/wasm32-$(1).wasm: $(WASM_SOURCES:%.c=build/wasm/$(1)/%.o)
-	@$(ZIG) wasm-ld $(WASM_LINK) $$^ -o build/wasm/$(1)/linked.wasm
-	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all $$^ -o $$@.tmp && mv $$@.tmp $$@
+	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all --Map=build/wasm/$(1)/map $$^ -o $$@.tmp && mv $$@.tmp $$@
 	@echo "$$@: $$$$(wc -c < $$@) bytes"
 endef
 $(foreach v,simd relaxed,$(eval $(call WASM_VARIANT,$(v))))
@@ -198,6 +198,7 @@ suite-c-%: FORCE
 suite-js-%: dist/index.js FORCE
 	@node $(NODE_FLAGS) --test --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/*.test.mjs)
 PROTOCOL := $(if $(wildcard tests/fuzz/protocol_fuzz.mjs),protocol)
+suite-js-cli: native build/native/generate
 suite-fuzz: $(if $(PROTOCOL),dist/index.js) FORCE
 	@$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS) $(PROTOCOL)
 

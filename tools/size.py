@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a page loads and what each room costs: bytes of dist/ raw and gzipped, and of the modules by room,
+file (--files) and function (--functions N), out of the linker's map. `--json` prints the same as JSON.
+
+The first load of level 1 is index.js with the chunks it imports at once, and one module; level 2 adds
+worker.js (and thread.js when there is more than one thread). Fails above the budget."""
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DIST = ROOT / "dist"
+# Gzipped bytes of the first load. DESIGN: "a few hundred kB, not megabytes".
+BUDGET = {"wasm32-relaxed.wasm": 150_000, "wasm32-simd.wasm": 150_000, "JavaScript, level 1": 40_000, "JavaScript, level 2": 80_000}
+
+
+def static_imports(name: str, seen: set[str]) -> set[str]:
+    """`name` and the files of dist/ that it imports before it runs."""
+    if name not in seen:
+        seen.add(name)
+        text = (DIST / name).read_text()
+        for found in re.findall(r"""^\s*(?:import|export)\b[^;'"]*?['"]\./([\w.-]+\.js)['"]""", text, flags=re.M):
+            static_imports(found, seen)
+    return seen
+
+
+def weigh(names) -> tuple[int, int]:
+    parts = [(DIST / name).read_bytes() for name in sorted(names)]
+    return sum(map(len, parts)), sum(len(gzip.compress(part, 9, mtime=0)) for part in parts)
+
+
+def costs(variant: str) -> Counter:
+    """(room, file, symbol) -> bytes in the linked module."""
+    result: Counter = Counter()
+    for line in (ROOT / f"build/wasm/{variant}/map").read_text().splitlines():
+        m = re.match(r"\s*\S+\s+[0-9a-f]+\s+([0-9a-f]+)\s+build/wasm/\w+/src/([\w/.-]+)\.o:\((.+)\)$", line)
+        if m:
+            file = m.group(2)
+            room = "/".join(file.split("/")[:2]) if file.startswith("host/") else file.split("/")[0]
+            result[room, file + ".c", m.group(3)] += int(m.group(1), 16)
+    return result
+
+
+def table(counter: Counter, n: int | None = None) -> None:
+    total = sum(counter.values())
+    for name, size in counter.most_common(n):
+        print(f"  {name:44}{size:9,}  {100 * size / total:5.1f} %")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", action="store_true")
+    parser.add_argument("--functions", type=int, default=0, metavar="N")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    one, two = static_imports("index.js", set()), static_imports("worker.js", set())
+    thread = static_imports("thread.js", set())
+    loads = {name.name: weigh([name.name]) for name in sorted(DIST.glob("*.wasm"))}
+    loads["JavaScript, level 1"] = weigh(one)
+    loads["JavaScript, level 2"] = weigh(one | two | thread)
+    if arguments.json:
+        rooms = {v: dict(summed(costs(v), 0)) for v in ("simd", "relaxed")}
+        print(json.dumps({"loads": {k: {"bytes": a, "gzipped": b} for k, (a, b) in loads.items()}, "rooms": rooms}, indent=1))
+    else:
+        print(f"{'first load':46}{'bytes':>9}{'gzipped':>9}{'budget':>9}")
+        for name, (raw, packed) in loads.items():
+            print(f"  {name:44}{raw:9,}{packed:9,}{BUDGET[name]:9,}")
+        for variant in ("simd", "relaxed"):
+            print(f"\nwasm32-{variant} by room")
+            table(summed(costs(variant), 0))
+            if arguments.files:
+                table(summed(costs(variant), 1))
+            if arguments.functions:
+                table(summed(costs(variant), 2), arguments.functions)
+    over = [name for name, (_, packed) in loads.items() if packed > BUDGET[name]]
+    for name in over:
+        print(f"over budget: {name}", file=sys.stderr)
+    return 1 if over else 0
+
+
+def summed(counter: Counter, i: int) -> Counter:
+    result: Counter = Counter()
+    for key, size in counter.items():
+        result[key[i]] += size
+    return result
+
+
+sys.exit(main())
