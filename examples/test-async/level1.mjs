@@ -36,7 +36,7 @@ export const checks = [
       const begin = performance.now();
       const stream = model.generate_async(PROMPT);
       let text = '';
-      for await (const piece of stream) show((text += piece));
+      for await (const piece of stream) show(PROMPT + (text += piece));
       const seconds = (performance.now() - begin) / 1000;
       expectEqual(text, model.generate(PROMPT), 'the pieces');
       return `${stream.token_count()} tokens, ${(stream.token_count() / seconds).toFixed(1)} tokens/s, prompt included.`;
@@ -57,7 +57,7 @@ export const checks = [
         expectEqual(done, false, `done at token ${count}`);
         expectEqual(stream.token_count(), count, 'token_count()');
         expectEqual(stream.is_complete(), false, 'is_complete()');
-        show((text += value));
+        show(PROMPT + (text += value));
       }
       await stream.return();
       expectEqual(stream.is_complete(), true, 'is_complete() after return()');
@@ -76,7 +76,7 @@ export const checks = [
       const times = [];
       let text = '', last = performance.now();
       for await (const piece of stream) {
-        show((text += piece));
+        show(PROMPT + (text += piece));
         const now = performance.now();
         times.push(now - last);
         last = now;
@@ -98,7 +98,7 @@ export const checks = [
       const expected = model.generate(PROMPT);
 
       let count = 0;
-      for await (const piece of model.generate_async(PROMPT)) { show(piece); if (++count === 3) break; }
+      for await (const piece of model.generate_async(PROMPT)) { show(PROMPT + piece); if (++count === 3) break; }
       expectEqual(model.generate(PROMPT), expected, 'the text after break');
 
       const stream = model.generate_async(longPrompt(model.get_model_info().contextLength));
@@ -114,7 +114,7 @@ export const checks = [
       const steps = model.counters().stepsRun - before;
       expect(steps <= 1, `${steps} steps ran after return()`);
       expectEqual(model.generate(PROMPT), expected, 'the text after return()');
-      show(expected);
+      show(PROMPT + expected);
       return `return() inside ${wasReading ? 'the prompt' : 'the answer'} took ${milliseconds.toFixed(1)} ms, ${steps} steps after it.`;
     },
   },
@@ -127,7 +127,7 @@ export const checks = [
       const before = model.counters().stepsRun;
       const ticking = startTicking();
       let text = '';
-      for await (const piece of model.generate_async(longPrompt(512) + PROMPT)) show((text += piece));
+      for await (const piece of model.generate_async(longPrompt(512) + PROMPT)) show(PROMPT + (text += piece));
       const result = ticking.stop();
       const steps = model.counters().stepsRun - before;
       expectTicks(result, steps);

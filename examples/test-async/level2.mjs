@@ -25,7 +25,7 @@ export const checks = [
     async run(model, show) {
       const run = model.generate(PROMPT, { ...greedy, maxTokens: 32 });
       let text = '';
-      for await (const event of run) show((text += event.text));
+      for await (const event of run) show(PROMPT + (text += event.text));
       expectEqual(text, await model.generate(PROMPT, { ...greedy, maxTokens: 32 }).text(), 'the events');
       const { tokens, tokensPerSecond, ttftMs, finishReason } = run.stats;
       return `${tokens} tokens at ${tokensPerSecond.toFixed(1)} tokens/s, the first after ${ttftMs.toFixed(0)} ms (${finishReason}).`;
@@ -45,7 +45,7 @@ export const checks = [
         const { value, done } = await iterator.next();
         expect(!done, `done at token ${count}`);
         expectEqual(typeof value.token, 'number', 'token');
-        show((text += value.text));
+        show(PROMPT + (text += value.text));
       }
       await iterator.return();
       expectEqual((await iterator.next()).done, true, 'done after return()');
@@ -59,7 +59,7 @@ export const checks = [
     async run(model, show) {
       const run = model.generate(PROMPT, { ...greedy, maxTokens: 24, ignoreEos: true });
       let text = '', count = 0;
-      for await (const event of run) { show((text += event.text)); count++; }
+      for await (const event of run) { show(PROMPT + (text += event.text)); count++; }
       expectEqual(run.stats.tokens, 24, 'tokens');
       expectEqual(run.stats.finishReason, 'length', 'finishReason');
       return `${count} events, ${run.stats.decodeMs.toFixed(0)} ms for ${run.stats.tokens} tokens.`;
@@ -74,7 +74,7 @@ export const checks = [
       const expected = await answer();
 
       let count = 0;
-      for await (const event of model.generate(PROMPT, greedy)) { show(event.text); if (++count === 3) break; }
+      for await (const event of model.generate(PROMPT, greedy)) { show(PROMPT + event.text); if (++count === 3) break; }
       expectEqual(await answer(), expected, 'the text after break');
 
       const controller = new AbortController();
@@ -90,7 +90,7 @@ export const checks = [
       await pause(50);
       expectEqual((await model.counters()).stepsRun, before, 'steps 50 ms after the abort');
       expectEqual(await answer(), expected, 'the text after the abort');
-      show(expected);
+      show(PROMPT + expected);
       return outcome === 'done' ? 'The prompt was read before the abort came.' : `The abort took ${milliseconds.toFixed(1)} ms; nothing ran after it.`;
     },
   },
@@ -102,7 +102,7 @@ export const checks = [
       const before = (await model.counters()).stepsRun;
       const ticking = startTicking();
       let text = '';
-      for await (const event of model.generate(longPrompt(512) + PROMPT, { ...greedy, maxTokens: 48 })) show((text += event.text));
+      for await (const event of model.generate(longPrompt(512) + PROMPT, { ...greedy, maxTokens: 48 })) show(PROMPT + (text += event.text));
       const result = ticking.stop();
       const steps = (await model.counters()).stepsRun - before;
       expectTicks(result, steps);
