@@ -1,17 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What runs here: by trying, never by the engine's name. Imports nothing; every room may use it.
 
-/** Node (or a runtime that has its modules): files and worker_threads are there. */
-export const isNode: boolean =
-  typeof process === 'object' && typeof process.versions === 'object' && typeof process.versions.node === 'string' &&
-  !('type' in process && (process as { type?: unknown }).type === 'renderer');
-
-/** A module of Node's own, out of the sight of bundlers, which would fail on `node:` in a page's bundle. */
-export function importNode(name: 'fs/promises' | 'os' | 'worker_threads' | 'path' | 'url'): Promise<unknown> {
-  const specifier = `node:${name}`;
-  return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
-}
-
 /** A function () -> () whose body is `code`, after the sections in `before`. */
 function validates(code: readonly number[], before: readonly number[] = []): boolean {
   const body = [0, ...code, 0x0b];
@@ -58,34 +47,4 @@ export function canPostSharedMemory(): boolean {
     ports?.port1.close();
     ports?.port2.close();
   }
-}
-
-/** Threads that this machine runs at once. */
-export async function hardwareThreads(): Promise<number> {
-  if (isNode) {
-    const os = (await importNode('os')) as typeof import('node:os');
-    return os.availableParallelism?.() ?? os.cpus().length;
-  }
-  return navigator.hardwareConcurrency || 1;
-}
-
-/**
- * One turn of the event loop: timers and messages get in between. MessageChannel because setTimeout is
- * clamped to 4 ms and throttled in hidden tabs; setImmediate in Node because a port keeps the process alive.
- */
-export const nextTurn: () => Promise<void> = makeNextTurn();
-
-function makeNextTurn(): () => Promise<void> {
-  if (typeof setImmediate === 'function' && isNode) return () => new Promise((resolve) => void setImmediate(resolve));
-  let channel: MessageChannel | undefined;
-  const waiting: (() => void)[] = [];
-  return () =>
-    new Promise((resolve) => {
-      if (channel === undefined) {
-        channel = new MessageChannel();
-        channel.port1.onmessage = () => waiting.shift()?.();
-      }
-      waiting.push(resolve);
-      channel.port2.postMessage(0);
-    });
 }

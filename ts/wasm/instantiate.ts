@@ -2,7 +2,8 @@
 // From a module's address to an instance: compile once, instantiate per thread, and the shape of the exports.
 import { ABI_VERSION } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
-import { chooseVariant, importNode, isNode } from './detect.js';
+import { importNode, isNode } from '../platform.js';
+import { chooseVariant } from './detect.js';
 import type { Variant } from './detect.js';
 
 /** Exports of the module: the functions of chord.h, int32 and double only (src/host/wasm/exports.c). */

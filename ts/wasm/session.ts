@@ -184,9 +184,9 @@ export class TextStream {
     throw new ChordError('invalid-argument', 'the stop strings are refused: none may be empty, 64 kB are the most');
   }
 
-  /** The text that is decided once `token` has come; may be ''. */
+  /** The text that is decided once `token` has come; may be ''. Control tokens have none. */
   push(token: number): string {
-    const piece = this.#engine.detokenizeBytes([token]);
+    const piece = this.#engine.detokenizeBytes([token], { skipSpecial: true });
     const { heap } = this.#engine;
     const block = heap.alloc(piece.byteLength);
     try {

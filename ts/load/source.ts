@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a caller may pass as a model, sorted by who reads it: the engine worker itself (a URL, a file's
+// path, a Blob in browsers), or the caller's thread, which posts slices (bytes, streams, responses).
+import { ChordError } from '../errors.js';
+import { importNode, isNode } from '../platform.js';
+
+/** Anything a GGUF can come from. Bytes are read in slices, never detached and never cloned whole. */
+export type ModelSource =
+  | string
+  | URL
+  | Blob
+  | FileSystemFileHandle
+  | ArrayBufferLike
+  | ArrayBufferView
+  | Response
+  | ReadableStream<Uint8Array>;
+
+/** A source that crosses to the worker; `pushed` is read by the client and comes in slices. */
+export type RemoteSource =
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
+  | { readonly kind: 'pushed'; readonly name: string; readonly totalBytes: number | undefined; readonly phase: 'download' | 'read' };
+
+/** Bytes in order, read as they are asked for. */
+export interface ByteStream {
+  /** For messages and progress: URL, path or file name, or what kind of thing it is. */
+  readonly name: string;
+  readonly phase: 'download' | 'read';
+  /** The file's length where it can be trusted. */
+  readonly totalBytes: number | undefined;
+  /** The next bytes, valid until the next call; undefined at the end. Throws `io`, `http`. */
+  read(): Promise<Uint8Array | undefined>;
+  /** Let go of the source; a read that is under way may be dropped. Safe twice. */
+  close(): Promise<void>;
+}
+
+/** A source as given: readable by the worker, or as a local stream that the client pushes. */
+export type SortedSource = { readonly remote: RemoteSource } | { readonly local: ByteStream };
+
+/** Slices of bytes and Blobs: large enough to hide a message's cost, small beside any model. */
+const SLICE = 1 << 20;
+
+const isRemoteAddress = (text: string): boolean => /^(https?|blob|data):/i.test(text);
+
+/**
+ * Sort a source. Opens nothing but what is open already (a Response, a stream).
+ * Throws `invalid-argument` for what is no source, `http` and `invalid-gguf` for a Response that is an answer of another kind.
+ */
+export async function sortSource(source: ModelSource): Promise<SortedSource> {
+  if (typeof source === 'string' || source instanceof URL) return { remote: await sortAddress(String(source)) };
+  if (typeof Blob === 'function' && source instanceof Blob) return sortBlob(source);
+  if (isFileHandle(source)) return sortBlob(await source.getFile());
+  if (typeof Response === 'function' && source instanceof Response) return { local: responseStream(source, source.url || 'the response') };
+  if (typeof ReadableStream === 'function' && source instanceof ReadableStream) return { local: readableStream(source, 'the stream', 'read', undefined) };
+  const bytes = toBytes(source);
+  if (bytes !== undefined) return { local: bytesStream(bytes) };
+  throw new ChordError('invalid-argument', `the model source is ${describe(source)}`, {
+    hint: Array.isArray(source)
+      ? 'a model in several files is not in this version'
+      : 'pass a URL, a path, a Blob or File, bytes, a Response or a ReadableStream',
+  });
+}
+
+async function sortAddress(address: string): Promise<RemoteSource> {
+  if (address === '') throw new ChordError('invalid-argument', 'the model source is an empty string');
+  if (/^hf:/i.test(address)) {
+    throw new ChordError('invalid-argument', `the source ${address} is not in this version`, {
+      hint: 'pass the file\'s own URL: https://huggingface.co/owner/repo/resolve/main/file.gguf',
+    });
+  }
+  if (isRemoteAddress(address)) return { kind: 'url', url: new URL(address).href };
+  if (!isNode) return { kind: 'url', url: new URL(address, globalThis.location?.href).href };
+  if (!/^file:/i.test(address)) return { kind: 'path', path: address };
+  const { fileURLToPath } = (await importNode('url')) as typeof import('node:url');
+  try {
+    return { kind: 'path', path: fileURLToPath(address) };
+  } catch (cause) {
+    throw new ChordError('invalid-argument', `${address}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Node's file-backed Blobs can't be posted; a page's can, and then the worker reads them. */
+function sortBlob(blob: Blob): SortedSource {
+  const name = (blob as { name?: unknown }).name;
+  const label = typeof name === 'string' && name !== '' ? name : 'the Blob';
+  return isNode ? { local: blobStream(blob, label) } : { remote: { kind: 'blob', blob, name: label } };
+}
+
+function isFileHandle(source: unknown): source is FileSystemFileHandle {
+  return typeof source === 'object' && source !== null && typeof (source as { getFile?: unknown }).getFile === 'function';
+}
+
+function toBytes(source: unknown): Uint8Array | undefined {
+  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  const isBuffer = source instanceof ArrayBuffer || (typeof SharedArrayBuffer === 'function' && source instanceof SharedArrayBuffer);
+  if (!isBuffer) return undefined;
+  if ((source as { detached?: boolean }).detached === true) throw new ChordError('invalid-argument', 'the model\'s ArrayBuffer is detached');
+  return new Uint8Array(source);
+}
+
+function describe(value: unknown): string {
+  if (value === null || typeof value !== 'object') return value === undefined ? 'undefined' : `a ${typeof value}`;
+  return `an object of class ${value.constructor?.name ?? 'Object'}`;
+}
+
+/** Opens what `sortSource` left to the reader's side. `pushed` is the protocol's own. */
+export function openRemote(source: Exclude<RemoteSource, { kind: 'pushed' }>, signal: AbortSignal): Promise<ByteStream> {
+  switch (source.kind) {
+    case 'url': return openUrl(source.url, signal);
+    case 'path': return openPath(source.path);
+    case 'blob': return Promise.resolve(blobStream(source.blob, source.name));
+  }
+}
+
+async function openUrl(url: string, signal: AbortSignal): Promise<ByteStream> {
+  try {
+    return responseStream(await fetch(url, { signal }), url);
+  } catch (cause) {
+    if (ChordError.isInstance(cause)) throw cause;
+    signal.throwIfAborted();
+    throw new ChordError('io', `can't fetch ${url}: ${reasonOf(cause)}`, {
+      cause,
+      hint: isNode ? 'is the address right, and the network there?' : 'is the address right, and does its server allow requests from this page (CORS)?',
+    });
+  }
+}
+
+/** fetch says little ("fetch failed"); its cause knows more. */
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
+  const inner = cause?.message || cause?.code;
+  return inner ? `${message}: ${inner}` : String(message ?? error);
+}
+
+/** Checks the answer before its body is read. */
+function responseStream(response: Response, name: string): ByteStream {
+  const refuse = (error: ChordError): never => {
+    void response.body?.cancel().catch(() => {});
+    throw error;
+  };
+  if (!response.ok) {
+    refuse(new ChordError('http', `${response.status} ${response.statusText} for ${name}`.replace('  ', ' '), {
+      hint: response.status === 401 || response.status === 403 ? 'the server wants credentials for this file' : undefined,
+    }));
+  }
+  const type = response.headers.get('content-type') ?? '';
+  if (/^text\/html\b/i.test(type)) refuse(htmlError(name));
+  if (response.bodyUsed) throw new ChordError('invalid-argument', `the body of ${name} was already read`);
+  if (response.body === null) throw new ChordError('invalid-gguf', `${name} has no body`);
+  return readableStream(response.body, name, 'download', bodyBytes(response));
+}
+
+export function htmlError(name: string): ChordError {
+  return new ChordError('invalid-gguf', `${name} is a web page, not a GGUF file`, {
+    hint: 'take the address of the file itself; on Hugging Face /resolve/ instead of /blob/',
+  });
+}
+
+/**
+ * Content-Length of a body as it will be read. Not with a content encoding, and not across origins in a
+ * page, where that header is hidden: the length could be that of the compressed body.
+ */
+function bodyBytes(response: Response): number | undefined {
+  const length = response.headers.get('content-length');
+  const encoding = response.headers.get('content-encoding');
+  const isPlain = encoding === null || encoding === 'identity';
+  if (length === null || !isPlain || (!isNode && response.type === 'cors')) return undefined;
+  const bytes = Number(length);
+  return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
+}
+
+function readableStream(body: ReadableStream<Uint8Array>, name: string, phase: 'download' | 'read', totalBytes: number | undefined): ByteStream {
+  if (body.locked) throw new ChordError('invalid-argument', `${name} is locked by another reader`);
+  const reader = body.getReader();
+  let loaded = 0;
+  return {
+    name, phase, totalBytes,
+    async read() {
+      for (;;) {
+        const { done, value } = await reader.read().catch((cause: unknown) => {
+          throw new ChordError('io', `${name} broke off after ${loaded} bytes: ${reasonOf(cause)}`, { cause });
+        });
+        if (done) return undefined;
+        const bytes = toBytes(value);
+        if (bytes === undefined) throw new ChordError('invalid-argument', `${name} gave ${describe(value)} instead of bytes`);
+        loaded += bytes.byteLength;
+        if (bytes.byteLength > 0) return bytes;
+      }
+    },
+    async close() {
+      await reader.cancel().catch(() => {});
+    },
+  };
+}
+
+function blobStream(blob: Blob, name: string): ByteStream {
+  let at = 0;
+  return {
+    name, phase: 'read', totalBytes: blob.size,
+    async read() {
+      if (at >= blob.size) return undefined;
+      try {
+        const bytes = new Uint8Array(await blob.slice(at, at + SLICE).arrayBuffer());
+        if (bytes.byteLength === 0) throw new Error('no bytes came');
+        at += bytes.byteLength;
+        return bytes;
+      } catch (cause) {
+        throw new ChordError('io', `can't read ${name} at byte ${at}: ${reasonOf(cause)}`, { cause, hint: 'was the file changed or removed after it was chosen?' });
+      }
+    },
+    async close() {},
+  };
+}
+
+/** The caller's own bytes: views of them, no copy. */
+function bytesStream(bytes: Uint8Array): ByteStream {
+  let at = 0;
+  return {
+    name: 'the given bytes', phase: 'read', totalBytes: bytes.byteLength,
+    async read() {
+      const slice = bytes.subarray(at, at + SLICE);
+      at += slice.byteLength;
+      return slice.byteLength > 0 ? slice : undefined;
+    },
+    async close() {},
+  };
+}
+
+/** A file in Node; every read goes into the same buffer. */
+async function openPath(path: string): Promise<ByteStream> {
+  const fs = (await importNode('fs/promises')) as typeof import('node:fs/promises');
+  const fail = (cause: unknown): never => {
+    throw new ChordError('io', `can't read ${path}: ${reasonOf(cause)}`, { cause });
+  };
+  const file = await fs.open(path).catch(fail);
+  const { size } = await file.stat().catch(fail);
+  const buffer = new Uint8Array(SLICE);
+  let isClosed = false;
+  return {
+    name: path, phase: 'read', totalBytes: size,
+    async read() {
+      const { bytesRead } = await file.read(buffer, 0, SLICE, null).catch(fail);
+      return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
+    },
+    async close() {
+      if (!isClosed) await file.close();
+      isClosed = true;
+    },
+  };
+}

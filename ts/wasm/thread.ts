@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pool thread of the engine worker: its own instance and stack over the model's memory. It answers 'up'
+// once it runs, takes one start message, and then lives inside chord_thread_join() until the model stops.
+import { ChordError, toErrorRecord } from '../errors.js';
+import { parentPeer } from '../platform.js';
+import { instantiate } from './instantiate.js';
+
+/** What a thread is started with; the stack grows down from `stackTop`. */
+export interface ThreadStart {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly model: number;
+  readonly index: number;
+  readonly stackTop: number;
+}
+
+const parent = await parentPeer();
+parent.listen((message) => {
+  const { module, memory, model, index, stackTop } = message as ThreadStart;
+  try {
+    const exports = instantiate(module, memory, (cause) => new ChordError('internal', `thread ${index} stopped: ${(cause as Error).message}`, { cause }));
+    exports.__stack_pointer.value = stackTop;
+    const status = exports.thread_join(model, index);
+    parent.post({ ended: status });
+  } catch (error) {
+    parent.post({ error: toErrorRecord(error) });
+  }
+  void parent.end();
+});
+parent.post('up');
