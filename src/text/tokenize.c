@@ -48,7 +48,7 @@ int32_t chord_vocab_tokenize(const chord_vocab *v, const char *text, size_t n, i
     chord_ids out = { ids, 0, cap };
     uintptr_t const skip = -(uintptr_t)scratch & 15; /* the caller's block may begin anywhere */
     if (skip > scratch_bytes) return CHORD_OUT_OF_MEMORY;
-    chord_arena arena = { (uint8_t *)scratch + skip, 0, scratch_bytes - skip };
+    chord_arena arena = { (uint8_t *)((uintptr_t)scratch + skip), 0, scratch_bytes - skip };
 
     if ((flags & CHORD_ADD_SPECIAL) && v->add_bos && v->bos >= 0) ids_put(&out, v->bos);
     if (n) {
