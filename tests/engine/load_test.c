@@ -1,0 +1,385 @@
+/* load_test.c: the three phases of loading with any chunks, cut anywhere, and with damaged files. What is
+ * wrong inside the header alone is tested in tests/format; here a whole fixture is changed in one place. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine_test.h"
+
+typedef struct file { uint8_t *p; size_t n; } file;
+
+static file read_fixture(const char *name)
+{
+    file f;
+    f.p = test_read_file(golden_path(name, ".gguf"), &f.n);
+    CHECK(f.p != NULL);
+    return f;
+}
+
+/* ---- a host that gives as little as it can ------------------------------------------------------------ */
+
+typedef struct host {
+    chord_model *model;
+    uint8_t *header, *arena;      /* malloc'd, so that the sanitizer sees their ends */
+    size_t given;
+    chord_status status;
+    char error[330];
+} host;
+
+enum { HEADER_MOST = 4 << 20 };
+
+static void done(host *h)
+{
+    chord_last_error(h->model, h->error, sizeof h->error);
+    free(h->header);
+    free(h->arena);
+    h->header = h->arena = NULL;
+    h->model = NULL;
+}
+
+static chord_status push(host *h, uint64_t off, const uint8_t *p, size_t n)
+{
+    uint8_t *exact = malloc(n ? n : 1); /* no byte around the chunk */
+    memcpy(exact, p, n);
+    chord_status const status = chord_model_push(h->model, off, exact, n);
+    free(exact);
+    return status;
+}
+
+static chord_status give_header(host *h)
+{
+    size_t const wanted = chord_model_wanted(h->model);
+    if (h->given + wanted > HEADER_MOST) return CHORD_OUT_OF_MEMORY;
+    CHECK_EQ(chord_model_give(h->model, h->header + h->given, wanted), CHORD_OK);
+    h->given += wanted;
+    return CHORD_OK;
+}
+
+static chord_status load_header(host *h, file f, size_t (*chunk)(void))
+{
+    for (uint64_t at; (at = chord_model_position(h->model)) < f.n;) {
+        size_t const left = f.n - (size_t)at, want = chunk(), n = want < left ? want : left;
+        chord_status status = push(h, at, f.p + at, n);
+        if (status == CHORD_NEED_MEMORY) status = give_header(h) == CHORD_OK ? CHORD_MORE : CHORD_OUT_OF_MEMORY;
+        if (status != CHORD_MORE) return status;
+    }
+    return chord_model_end(h->model);
+}
+
+static chord_status load_data(host *h, file f, size_t (*chunk)(void), const chord_plan_info *plan)
+{
+    h->arena = aligned_alloc(CHORD_BLOCK_ALIGN, ((size_t)plan->bytes + 63) / 64 * 64);
+    chord_status status = chord_model_begin(h->model, h->arena, (size_t)plan->bytes);
+    for (uint64_t at = (uint64_t)plan->data_begin; status == CHORD_MORE && at < f.n;) {
+        size_t const left = f.n - (size_t)at, want = chunk(), n = want < left ? want : left;
+        status = push(h, at, f.p + at, n);
+        at += n;
+    }
+    return status == CHORD_MORE ? chord_model_end(h->model) : status;
+}
+
+/* DONE, or the error. `said`: the length the host claims to know, 0 for none. */
+static host load(file f, size_t (*chunk)(void), uint64_t said)
+{
+    host h = { .given = 64 << 10 };
+    h.header = aligned_alloc(CHORD_BLOCK_ALIGN, HEADER_MOST);
+    h.model = chord_model_init(h.header, h.given);
+    CHECK(h.model != NULL);
+    if (said) CHECK_EQ(chord_model_set_file_bytes(h.model, said), CHORD_OK);
+    h.status = load_header(&h, f, chunk);
+    chord_config const config = chord_config_default();
+    chord_plan_info plan;
+    while (h.status == CHORD_DONE) {
+        chord_status const planned = chord_plan(h.model, &config, &plan);
+        if (planned == CHORD_OK) { h.status = load_data(&h, f, chunk, &plan); break; }
+        if (planned == CHORD_NEED_MEMORY) CHECK_EQ(give_header(&h), CHORD_OK);
+        else h.status = planned;
+    }
+    return h;
+}
+
+static size_t all_at_once(void) { return SIZE_MAX; }
+static size_t one_byte(void) { return 1; }
+static size_t seven(void) { return 7; }
+static size_t a_page(void) { return 4096; }
+static size_t random_chunk(void) { return 1 + test_random() % (1u << (test_random() % 17)); }
+
+TEST(a_model_is_the_same_in_any_chunks)
+{
+    static size_t (*const chunks[])(void) = { one_byte, seven, a_page, random_chunk };
+    static const char *const names[] = { "mixed", "f16-d128-spm" };
+    for (int32_t i = 0; i < 2; i++) {
+        file const f = read_fixture(names[i]);
+        for (int32_t c = 0; c < 4; c++) {
+            host h = load(f, chunks[c], 0);
+            CHECK_EQ(h.status, CHORD_DONE);
+            const chord_model_plan *plan = chord_model_plan_of(h.model);
+            for (int32_t k = 0; k < plan->n_tensors; k++) {
+                const chord_tensor *t = &plan->tensors[k];
+                uint8_t *row = test_alloc((size_t)t->row_bytes);
+                for (int64_t r = 0; r < t->n_rows; r += t->n_rows > 9 ? t->n_rows / 9 : 1) {
+                    CHECK_EQ(chord_row(h.model, k, r, row, (size_t)t->row_bytes), CHORD_OK);
+                    CHECK(!memcmp(row, f.p + t->file_off + (uint64_t)r * t->row_bytes, (size_t)t->row_bytes));
+                }
+            }
+            done(&h);
+        }
+    }
+}
+
+TEST(every_row_comes_back_as_it_was_in_the_file)
+{
+    const char *names[GOLDEN_FILES];
+    int32_t const n = golden_fixtures(names);
+    for (int32_t i = 0; i < n; i++) {
+        file const f = read_fixture(names[i]);
+        host h = load(f, all_at_once, f.n);
+        CHECK_EQ(h.status, CHORD_DONE);
+        const chord_model_plan *plan = chord_model_plan_of(h.model);
+        uint8_t *row = test_alloc(1 << 16);
+        for (int32_t k = 0; k < plan->n_tensors; k++)
+            for (int64_t r = 0; r < plan->tensors[k].n_rows; r++) {
+                const chord_tensor *t = &plan->tensors[k];
+                CHECK_EQ(chord_row(h.model, k, r, row, (size_t)t->row_bytes), CHORD_OK);
+                CHECK(!memcmp(row, f.p + t->file_off + (uint64_t)r * t->row_bytes, (size_t)t->row_bytes));
+            }
+        CHECK_EQ(chord_row(h.model, 0, plan->tensors[0].n_rows, row, 1 << 16), CHORD_INVALID_ARGUMENT);
+        CHECK_EQ(chord_row(h.model, plan->n_tensors, 0, row, 1 << 16), CHORD_INVALID_ARGUMENT);
+        CHECK_EQ(chord_row(h.model, 0, 0, row, (size_t)plan->tensors[0].row_bytes - 1), CHORD_INVALID_ARGUMENT);
+        done(&h);
+    }
+}
+
+/* ---- cut off ------------------------------------------------------------------------------------------ */
+
+/* One load, byte by byte; before each byte the file is said to end. Only the object's own fields change by
+ * that, so a copy of them undoes it. */
+TEST(a_file_cut_at_any_byte_is_an_error_that_says_so)
+{
+    file const f = read_fixture("f16-fused");
+    host h = { .header = aligned_alloc(CHORD_BLOCK_ALIGN, HEADER_MOST) };
+    h.model = chord_model_init(h.header, HEADER_MOST);
+    chord_config const config = chord_config_default();
+    chord_plan_info plan;
+    chord_status status = CHORD_MORE;
+    for (size_t at = 0; at < f.n; at++) {
+        CHECK_EQ(status, CHORD_MORE);
+        struct chord_model const saved = *h.model;
+        CHECK_EQ(chord_model_end(h.model), CHORD_INVALID_GGUF);
+        chord_last_error(h.model, h.error, sizeof h.error);
+        CHECK_TEXT(h.error, h.arena ? "the file ends inside tensor '" : "inside its header");
+        *h.model = saved;
+        status = chord_model_push(h.model, at, f.p + at, 1);
+        if (status == CHORD_DONE && !h.arena) {
+            CHECK_EQ(chord_plan(h.model, &config, &plan), CHORD_OK);
+            h.arena = aligned_alloc(CHORD_BLOCK_ALIGN, ((size_t)plan.bytes + 63) / 64 * 64);
+            status = chord_model_begin(h.model, h.arena, (size_t)plan.bytes);
+        }
+        if (status == CHORD_DONE) CHECK(at + 32 >= f.n); /* nothing but padding after the last tensor */
+        if (status == CHORD_DONE) break;
+    }
+    CHECK_EQ(status, CHORD_DONE);
+    done(&h);
+}
+
+TEST(a_file_cut_anywhere_never_loads_in_whole_chunks_either)
+{
+    file const f = read_fixture("f32-odd-tied");
+    size_t const end = f.n - f.n % 4; /* the last tensor's bytes reach to the last whole float */
+    for (int32_t i = 0; i < 300; i++) {
+        size_t const n = i < 100 ? (size_t)test_random() % 8000 : (size_t)test_random() % (end - 32);
+        for (int32_t known = 0; known < 2; known++) {
+            host h = load((file){ f.p, n }, i % 2 ? all_at_once : random_chunk, known && n ? n : 0);
+            CHECK_EQ(h.status, CHORD_INVALID_GGUF);
+            CHECK_EQ(chord_model_push(h.model, 0, f.p, f.n), CHORD_INVALID_ARGUMENT); /* final for this object */
+            CHECK(chord_session_open(h.model, h.header, 1 << 20) == NULL);
+            done(&h);
+        }
+    }
+}
+
+TEST(what_is_no_model_is_refused)
+{
+    static const char *const texts[] = { "", "G", "GGUF", "GGUF\3\0\0\0", "Hello, this is a text.\n", "<!DOCTYPE html><html><head><title>404</title>",
+                                         "GGML\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        host h = load((file){ (uint8_t *)(uintptr_t)texts[i], i == 3 ? 8 : strlen(texts[i]) }, all_at_once, 0);
+        CHECK_EQ(h.status, CHORD_INVALID_GGUF);
+        done(&h);
+    }
+    uint8_t *p = test_alloc(100);
+    memset(p, 0, 100);
+    host h = load((file){ p, 100 }, all_at_once, 0);
+    CHECK_EQ(h.status, CHORD_INVALID_GGUF);
+    done(&h);
+    memcpy(p, "GGUF\3\0\0\0", 8);
+    p[15] = 0x80; /* 2^63 tensors */
+    h = load((file){ p, 100 }, all_at_once, 0);
+    CHECK_EQ(h.status, CHORD_INVALID_GGUF);
+    done(&h);
+    p[15] = 0;
+    p[23] = 0x80; /* 2^63 keys */
+    h = load((file){ p, 100 }, all_at_once, 0);
+    CHECK_EQ(h.status, CHORD_INVALID_GGUF);
+    done(&h);
+    p[23] = 0; /* neither keys nor tensors */
+    h = load((file){ p, 100 }, all_at_once, 0);
+    CHECK_EQ(h.status, CHORD_INVALID_GGUF);
+    done(&h);
+}
+
+/* ---- changed in one place ------------------------------------------------------------------------------ */
+
+/* Offset behind the length-prefixed name (of a key: its type; of a tensor: its dimensions); 0: none. */
+static size_t behind(file f, const char *name)
+{
+    uint64_t const n = strlen(name);
+    uint8_t head[300];
+    memcpy(head, &n, 8);
+    memcpy(head + 8, name, (size_t)n);
+    for (size_t at = 0; at + 8 + n <= f.n; at++)
+        if (f.p[at] == head[0] && !memcmp(f.p + at, head, 8 + (size_t)n)) return at + 8 + (size_t)n;
+    return 0;
+}
+
+/* Where to write, counted from behind the key's or the tensor's name. */
+enum { TYPE = 0, VALUE = 4, TEXT_LENGTH = 4, TEXT = 12, ELEMENT_TYPE = 4, COUNT = 8, ELEMENTS = 16, NAME_END = -1,
+       N_DIMS = 0, NE0 = 4, NE1 = 12, TENSOR_TYPE = 20, OFFSET = 24, /* of a matrix */
+       DATA = 1000 };             /* DATA + i: byte i of the tensor */
+
+static const struct damage {
+    const char *name;             /* key or tensor */
+    int32_t at, bytes;
+    uint64_t value;
+    chord_status want;
+    const char *text;             /* that the error contains; the culprit */
+} damages[] = {
+    { "general.architecture", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "general.architecture" },
+    { "general.architecture", TEXT, 1, 'x', CHORD_UNSUPPORTED_ARCHITECTURE, "'xlama'" },
+    { "general.architecture", TYPE, 4, 4, CHORD_INVALID_GGUF, "" },
+    { "llama.block_count", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "llama.block_count" },
+    { "llama.block_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.block_count" },
+    { "llama.block_count", VALUE, 4, 1, CHORD_INVALID_GGUF, "blk.1." },
+    { "llama.block_count", VALUE, 4, 3, CHORD_INVALID_GGUF, "blk.2.attn_norm.weight" },
+    { "llama.block_count", VALUE, 4, 0x7fffffff, CHORD_INVALID_GGUF, "llama.block_count" },
+    { "llama.block_count", VALUE, 4, 0xffffffff, CHORD_INVALID_GGUF, "llama.block_count" },
+    { "llama.block_count", TYPE, 4, 6, CHORD_INVALID_GGUF, "llama.block_count" },
+    { "llama.embedding_length", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.embedding_length" },
+    { "llama.embedding_length", VALUE, 4, 64, CHORD_INVALID_GGUF, "token_embd.weight" },
+    { "llama.embedding_length", VALUE, 4, 0xfffffff0, CHORD_INVALID_GGUF, "llama.embedding_length" },
+    { "llama.feed_forward_length", VALUE, 4, 96, CHORD_INVALID_GGUF, "blk.0.ffn" },
+    { "llama.attention.head_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.attention.head_count" },
+    { "llama.attention.head_count", VALUE, 4, 3, CHORD_INVALID_GGUF, "" },
+    { "llama.attention.head_count_kv", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.attention.head_count_kv" },
+    { "llama.attention.head_count_kv", VALUE, 4, 2, CHORD_INVALID_GGUF, "blk.0.attn_k.weight" },
+    { "llama.attention.head_count_kv", VALUE, 4, 5, CHORD_INVALID_GGUF, "llama.attention.head_count_kv" },
+    { "llama.attention.key_length", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.attention.key_length" },
+    { "llama.attention.key_length", VALUE, 4, 64, CHORD_UNSUPPORTED_ARCHITECTURE, "64" },
+    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0x7fc00000, CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
+    { "llama.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
+    { "llama.context_length", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.context_length" },
+    { "llama.rope.freq_base", VALUE, 4, 0x7f800000, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
+    { "tokenizer.ggml.model", TEXT, 1, 'x', CHORD_UNSUPPORTED_TOKENIZER, "'xpt2'" },
+    { "tokenizer.ggml.model", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "tokenizer.ggml.model" },
+    { "tokenizer.ggml.pre", TEXT, 1, 'x', CHORD_UNSUPPORTED_TOKENIZER, "'xlama-bpe'" },
+    { "tokenizer.ggml.tokens", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "tokenizer.ggml.tokens" },
+    { "tokenizer.ggml.tokens", ELEMENTS, 8, 1ull << 63, CHORD_INVALID_GGUF, "" },
+    { "tokenizer.ggml.tokens", COUNT, 8, 1ull << 62, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens" },
+    { "tokenizer.ggml.merges", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "tokenizer.ggml.merges" },
+    { "tokenizer.ggml.merges", ELEMENTS + 10, 1, 'x', CHORD_INVALID_GGUF, "merge 0" }, /* its blank */
+    { "tokenizer.ggml.token_type", NAME_END, 1, 'x', CHORD_DONE, "" }, /* all are normal then */
+    { "tokenizer.ggml.token_type", ELEMENT_TYPE, 4, 6, CHORD_INVALID_GGUF, "tokenizer.ggml.token_type" },
+    { "tokenizer.ggml.eos_token_id", VALUE, 4, 0x7fffffff, CHORD_DONE, "" }, /* ignored, as llama.cpp does */
+    { "token_embd.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "token_embd.weight" },
+    { "blk.1.ffn_down.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.1.ffn_down.weight" },
+    { "blk.1.ffn_down.bias", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.1.ffn_down.biax" }, /* no use for it */
+    { "blk.1.ffn_up.weight", N_DIMS, 4, 0, CHORD_INVALID_GGUF, "" },
+    { "blk.1.ffn_up.weight", N_DIMS, 4, 5, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", NE0, 8, 0, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", NE0, 8, 95, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", NE0, 8, 1ull << 63, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", NE1, 8, 1ull << 62, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", NE1, 8, 161, CHORD_INVALID_GGUF, "" },
+    { "blk.1.ffn_up.weight", TENSOR_TYPE, 4, 99, CHORD_UNSUPPORTED_QUANTIZATION, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", TENSOR_TYPE, 4, 12, CHORD_UNSUPPORTED_QUANTIZATION, "Q4_K" },
+    { "blk.1.ffn_up.weight", TENSOR_TYPE, 4, 0, CHORD_INVALID_GGUF, "overlap" },
+    { "blk.1.ffn_up.weight", OFFSET, 8, 1, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", OFFSET, 8, 0, CHORD_INVALID_GGUF, "overlap" },
+    { "blk.1.ffn_up.weight", OFFSET, 8, 1ull << 40, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", OFFSET, 8, ~31ull, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
+    { "blk.1.ffn_up.weight", DATA, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },        /* infinite scale */
+    { "blk.1.ffn_up.weight", DATA + 34, 2, 0xfe00, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },   /* NaN */
+    { "output.weight", DATA + 3 * 34 + 5, 1, 0x80, CHORD_INVALID_GGUF, "output.weight" },         /* a code of -128 */
+    { "token_embd.weight", DATA, 2, 0xfc00, CHORD_INVALID_GGUF, "token_embd.weight" },            /* in a matrix that stays plain */
+};
+
+static void apply(file f, const struct damage *d, uint64_t data_begin)
+{
+    size_t at = behind(f, d->name);
+    if (!at) test_fail(__FILE__, __LINE__, "no %s in the fixture", d->name);
+    if (d->at >= DATA) at = (size_t)(data_begin + *(uint64_t *)memcpy(&(uint64_t){ 0 }, f.p + at + OFFSET, 8)) + (size_t)(d->at - DATA);
+    else at = (size_t)((int64_t)at + d->at);
+    memcpy(f.p + at, &d->value, (size_t)d->bytes);
+}
+
+TEST(a_file_damaged_in_one_place_is_refused_and_the_culprit_named)
+{
+    file const good = read_fixture("q8_0-d128");
+    host h = load(good, all_at_once, good.n);
+    CHECK_EQ(h.status, CHORD_DONE);
+    const chord_model_plan *plan = chord_model_plan_of(h.model);
+    uint64_t data_begin = UINT64_MAX;
+    for (int32_t i = 0; i < plan->n_tensors; i++)
+        if (plan->tensors[i].file_off < data_begin) data_begin = plan->tensors[i].file_off;
+    done(&h);
+
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        const struct damage *d = &damages[i];
+        for (int32_t way = 0; way < 3; way++) {
+            file const f = { malloc(good.n), good.n };
+            memcpy(f.p, good.p, good.n);
+            apply(f, d, data_begin);
+            h = load(f, way == 1 ? random_chunk : all_at_once, way == 2 ? 0 : f.n);
+            done(&h);
+            free(f.p);
+            if (h.status != d->want || (d->want < 0 && !strstr(h.error, d->text)))
+                test_fail(__FILE__, __LINE__, "%s, at %d: status %d, want %d; \"%s\", want '%s' in it", d->name, d->at, h.status,
+                          d->want, h.error, d->text);
+        }
+    }
+    h = load(good, all_at_once, good.n);
+    CHECK_EQ(h.status, CHORD_DONE);
+    done(&h);
+}
+
+TEST(a_file_damaged_anywhere_loads_or_is_refused)
+{
+    file const good = read_fixture("q4_0-d80-freqs");
+    int32_t loaded = 0;
+    for (int32_t i = 0; i < 600; i++) {
+        file const f = { malloc(good.n), good.n };
+        memcpy(f.p, good.p, good.n);
+        size_t const within = i % 3 ? 9000 : good.n;
+        for (uint64_t k = 1 + test_random() % 3; k; k--) {
+            size_t const at = test_random() % within;
+            f.p[at] = (uint8_t)(test_random() % 3 ? test_random() : f.p[at] ^ 1u << (test_random() % 8));
+        }
+        host h = load(f, random_chunk, i % 2 ? f.n : 0);
+        CHECK(h.status == CHORD_DONE || h.status < 0);
+        loaded += h.status == CHORD_DONE;
+        done(&h);
+        CHECK(h.status == CHORD_DONE || h.error[0]);
+        free(f.p);
+    }
+    CHECK(loaded > 100 && loaded < 500);
+}
+
+TEST(gguf_version_2_loads_as_the_same_model)
+{
+    file const f = read_fixture("f16-fused");
+    CHECK_EQ(f.p[4], 3);
+    f.p[4] = 2;
+    host h = load(f, all_at_once, f.n);
+    CHECK_EQ(h.status, CHORD_DONE);
+    chord_model_info info;
+    CHECK_EQ(chord_model_get_info(h.model, &info), CHORD_OK);
+    CHECK(info.gguf_version == 2 && info.n_vocab == 300 && info.is_tied && info.n_layer == 2 && info.n_head == 5 && info.n_kv == 1);
+    done(&h);
+}
