@@ -3,6 +3,7 @@
 #include "golden.h"
 #include "../harness/test.h"
 #include <dirent.h>
+#include <math.h>
 
 static char *copy_text(const char *s)
 {
@@ -189,4 +190,27 @@ double golden_median(golden_score *s)
 {
     qsort(s->rows, (size_t)s->n_rows, sizeof *s->rows, by_size);
     return s->rows[s->n_rows / 2];
+}
+
+/* ---- SmolLM2 ------------------------------------------------------------------------------------------ */
+
+double golden_step_regret(const golden *g, int32_t i, int32_t step, int32_t token)
+{
+    const uint8_t *pairs = g->logits + (size_t)(i * GOLDEN_STEPS + step) * GOLDEN_BEST * 8;
+    for (int32_t k = 0; k < GOLDEN_BEST; k++) {
+        int32_t id;
+        float best, logit;
+        memcpy(&id, pairs + 8 * k, 4);
+        memcpy(&best, pairs + 4, 4);
+        memcpy(&logit, pairs + 8 * k + 4, 4);
+        if (id == token) return (double)best - (double)logit;
+    }
+    return INFINITY;
+}
+
+const float *golden_sample(const golden *g, int32_t i, int32_t step, int32_t *n)
+{
+    *n = (g->n_vocab + g->stride - 1) / g->stride;
+    const float *samples = (const float *)(const void *)(g->logits + (size_t)g->n_prompts * GOLDEN_STEPS * GOLDEN_BEST * 8);
+    return samples + (size_t)((i * GOLDEN_STEPS + step) / g->every) * (size_t)*n;
 }

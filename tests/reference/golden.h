@@ -54,4 +54,10 @@ double golden_nmse(const golden_score *s);
 double golden_median(golden_score *s); /* sorts the rows */
 int32_t golden_argmax(const float *x, int32_t n);
 
+/* SmolLM2: regret of `token` at step `step` of prompt `i`, INFINITY when it isn't among exact's best; and
+ * exact's logits golden.stride apart of a step that is a multiple of golden.every. */
+enum { GOLDEN_STEPS = 64, GOLDEN_BEST = 32 };
+double golden_step_regret(const golden *g, int32_t i, int32_t step, int32_t token);
+const float *golden_sample(const golden *g, int32_t i, int32_t step, int32_t *n);
+
 #endif
