@@ -1,0 +1,229 @@
+/* vocabulary_test.c: the tokenizer keys of a header, and llama.cpp's ids for whole vocabularies. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../src/model/vocabulary.h"
+#include "../format/gguf_writer.h"
+#include <dirent.h>
+
+/* ---- the keys ---------------------------------------------------------------------------------- */
+
+typedef void (*value_writer)(writer *w, const char *key);
+static void as_llama(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, "llama"); }
+static void as_gpt2(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, "gpt2"); }
+static void as_word(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, "unigram"); }
+static void as_one(writer *w, const char *key) { put_u32_kv(w, key, 1); }
+static void as_u8(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_U8); put_bytes(w, "\1", 1); }
+static void as_minus_one(writer *w, const char *key) { put_u32_kv(w, key, UINT32_MAX); }
+static void as_three(writer *w, const char *key) { put_u32_kv(w, key, 3); }
+static void as_yes(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_BOOL); put_bytes(w, "\1", 1); }
+static void as_no(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_BOOL); put_bytes(w, "\0", 1); }
+static void as_numbers(writer *w, const char *key, int type, uint64_t n)
+{
+    static const uint32_t ones[4] = { 1, 1, 1, 1 };
+    put_array_head(w, key, type, n);
+    put_bytes(w, ones, n * chord_gguf_type_bytes(type));
+}
+static void as_3_floats(writer *w, const char *key) { as_numbers(w, key, CHORD_GGUF_F32, 3); }
+static void as_2_floats(writer *w, const char *key) { as_numbers(w, key, CHORD_GGUF_F32, 2); }
+static void as_3_ints(writer *w, const char *key) { as_numbers(w, key, CHORD_GGUF_I32, 3); }
+static void as_4_ints(writer *w, const char *key) { as_numbers(w, key, CHORD_GGUF_I32, 4); }
+static void as_3_bytes(writer *w, const char *key) { as_numbers(w, key, CHORD_GGUF_U8, 3); }
+static void as_no_texts(writer *w, const char *key) { put_array_head(w, key, CHORD_GGUF_STRING, 0); }
+static void as_3_texts(writer *w, const char *key)
+{
+    put_array_head(w, key, CHORD_GGUF_STRING, 3);
+    put_text(w, "<unk>");
+    put_text(w, "");
+    put_text(w, "a b");
+}
+
+typedef struct outcome { chord_vocab_source s; chord_error error; chord_status status; } outcome;
+
+/* A small good vocabulary, but `key` written by `value` (added when it's a new one; left out when NULL). */
+static outcome *read_with(const char *key, value_writer value)
+{
+    const struct { const char *key; value_writer value; } good[] = {
+        { "tokenizer.ggml.model", as_llama }, { "tokenizer.ggml.tokens", as_3_texts }, { "tokenizer.ggml.scores", as_3_floats },
+        { "tokenizer.ggml.token_type", as_3_ints }, { "tokenizer.ggml.bos_token_id", as_one }, { "tokenizer.ggml.add_bos_token", as_yes },
+    };
+    size_t const n = sizeof good / sizeof *good;
+    size_t found = n;
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(good[i].key, key)) found = i;
+    writer *w = begin_file(3, 0, found == n ? n + (value != NULL) : n - (value == NULL));
+    for (size_t i = 0; i < n; i++)
+        if (i != found) good[i].value(w, good[i].key);
+    if (value) value(w, key);
+    reading *r = read_file(w);
+    CHECK_EQ(r->status, CHORD_OK);
+    outcome *o = test_alloc(sizeof *o);
+    o->error.text[0] = 0;
+    o->status = chord_vocabulary_read(&r->g, &o->s, &o->error);
+    return o;
+}
+
+TEST(the_reader_hands_on_arrays_ids_and_flags)
+{
+    outcome *o = read_with("general.name", as_llama);
+    CHECK_EQ(o->status, CHORD_OK);
+    CHECK(o->s.kind == CHORD_VOCAB_SPM && o->s.n_tokens == 3 && o->s.texts_bytes == 3 * 8 + 5 + 3 && o->s.n_merges == 0 && !o->s.merges);
+    CHECK(o->s.bos == 1 && o->s.eos == -1 && o->s.add_bos == 1 && o->s.add_eos == -1 && !o->s.pre && !o->s.strip_after_special);
+    CHECK(chord_i32(o->s.types + 8) == 1 && o->s.scores);
+    CHECK_EQ(chord_vocabulary_file_bytes(&o->s), 3 * 8 + 8 + 3 * 4 + 3 * 4);
+    o = read_with("tokenizer.ggml.add_bos_token", as_no);
+    CHECK_EQ(o->s.add_bos, 0);
+    o = read_with("tokenizer.ggml.pre", as_word);
+    CHECK(o->s.n_pre == 7 && !memcmp(o->s.pre, "unigram", 7));
+    o = read_with("tokenizer.ggml.suffix_token_id", as_one); /* the older name of fim_suf */
+    CHECK_EQ(o->s.fim_suf, 1);
+}
+
+TEST(the_reader_names_a_key_that_is_missing_or_wrong)
+{
+    static const struct { const char *key; value_writer value; chord_status status; const char *says; } cases[] = {
+        { "tokenizer.ggml.model", NULL, CHORD_INVALID_GGUF, "tokenizer.ggml.model is missing" },
+        { "tokenizer.ggml.model", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.model is u32, wanted a string" },
+        { "tokenizer.ggml.model", as_word, CHORD_UNSUPPORTED_TOKENIZER, "unknown tokenizer 'unigram'" },
+        { "tokenizer.ggml.model", as_gpt2, CHORD_INVALID_GGUF, "tokenizer.ggml.merges is missing" },
+        { "tokenizer.ggml.pre", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.pre is u32" },
+        { "tokenizer.ggml.tokens", NULL, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens is missing or empty" },
+        { "tokenizer.ggml.tokens", as_no_texts, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens is missing or empty" },
+        { "tokenizer.ggml.tokens", as_3_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens is an array of i32" },
+        { "tokenizer.ggml.tokens", as_llama, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens is string" },
+        { "tokenizer.ggml.scores", as_2_floats, CHORD_INVALID_GGUF, "tokenizer.ggml.scores has 2 entries for 3 tokens" },
+        { "tokenizer.ggml.scores", as_3_bytes, CHORD_INVALID_GGUF, "tokenizer.ggml.scores is an array of u8" },
+        { "tokenizer.ggml.scores", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.scores is u32" },
+        { "tokenizer.ggml.token_type", as_4_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.token_type has 4 entries" },
+        { "tokenizer.ggml.token_type", as_3_floats, CHORD_INVALID_GGUF, "tokenizer.ggml.token_type is an array of f32" },
+        { "tokenizer.ggml.merges", as_3_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.merges is an array of i32" },
+        { "tokenizer.ggml.bos_token_id", as_llama, CHORD_INVALID_GGUF, "tokenizer.ggml.bos_token_id is string" },
+        { "tokenizer.ggml.eot_token_id", as_u8, CHORD_INVALID_GGUF, "tokenizer.ggml.eot_token_id is u8" },
+        { "tokenizer.ggml.add_eos_token", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.add_eos_token is u32, wanted a bool" },
+        { "tokenizer.ggml.add_space_prefix", as_3_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.add_space_prefix is an array of i32" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        outcome *o = read_with(cases[i].key, cases[i].value);
+        CHECK_TEXT(o->error.text, cases[i].says);
+        CHECK_EQ(o->status, cases[i].status);
+    }
+}
+
+TEST(an_id_outside_the_vocabulary_counts_as_absent)
+{
+    CHECK_EQ(read_with("tokenizer.ggml.bos_token_id", as_minus_one)->s.bos, -1);
+    CHECK_EQ(read_with("tokenizer.ggml.padding_token_id", as_three)->s.pad, -1);
+}
+
+static const char *model_name;
+static void as_name(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, model_name); }
+
+TEST(phi3_is_known_by_its_name)
+{
+    static const struct { const char *name; int32_t strip; } cases[] = {
+        { "Phi-3 mini", 1 }, { "my PHI3.5", 1 }, { "phi3", 1 }, { "phi-3", 1 }, { "phi", 0 }, { "phi-", 0 }, { "Phi-2", 0 }, { "phi--3", 0 }, { "", 0 }, { "delphi 3", 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        model_name = cases[i].name;
+        CHECK_EQ(read_with("general.name", as_name)->s.strip_after_special, cases[i].strip);
+    }
+}
+
+/* ---- goldens: lines `text FLAGS HEX ids ...` and `end_tokens ids ...` of tests/golden ------------ */
+
+static chord_vocab *load(const char *path)
+{
+    size_t n;
+    uint8_t *bytes = test_read_file(path, &n);
+    if (!bytes) return NULL;
+    size_t const part = n < 8u << 20 ? n : 8u << 20; /* a whole vocabulary of 49,152 tokens takes 2 MB */
+    reading *r = read_header(bytes, part, part, part + 65536, 65536, UINT64_MAX);
+    CHECK_EQ(r->status, CHORD_OK);
+    chord_vocab_source source;
+    uint64_t size;
+    chord_vocab *v;
+    chord_status status = chord_vocabulary_read(&r->g, &source, &r->error);
+    if (!status) CHECK(chord_vocab_bytes(&source, &size));
+    if (!status) status = chord_vocab_build(&v, test_alloc(size), size, &source, &r->error);
+    if (status) test_fail(__FILE__, __LINE__, "%s: %s", path, r->error.text);
+    if (source.n_tokens > 10000) CHECK(size <= chord_vocabulary_file_bytes(&source) * 3 / 2);
+    return v;
+}
+
+static size_t from_hex(const char *hex, uint8_t *bytes)
+{
+    size_t n = 0;
+    for (unsigned byte; *hex != '-' && sscanf(hex + 2 * n, "%2x", &byte) == 1; n++) bytes[n] = (uint8_t)byte;
+    return n;
+}
+
+/* One golden text: the ids, and that ids that cover every byte say the text again. */
+static void check_text(const chord_vocab *v, const char *path, int32_t flags, const char *hex, const char *ids)
+{
+    static uint8_t text[65536];
+    static char again[65536 * 3];
+    static int32_t got[65536];
+    size_t const n = from_hex(hex, text);
+    size_t const scratch_bytes = chord_vocab_scratch(v, n);
+    void *scratch = malloc(scratch_bytes + 1);
+    int32_t const count = chord_vocab_tokenize(v, (const char *)text, n, flags, got, 65536, scratch, scratch_bytes);
+    free(scratch);
+    int32_t i = 0, used = 0;
+    for (int32_t id; sscanf(ids, "%d%n", &id, &used) == 1; ids += used, i++)
+        if (i >= count || id != got[i]) test_fail(__FILE__, __LINE__, "%s: text %d %s: id %d is %d, want %d", path, flags, hex, i, i < count ? got[i] : -1, id);
+    if (i != count) test_fail(__FILE__, __LINE__, "%s: text %d %s: %d ids, want %d", path, flags, hex, count, i);
+    int64_t const n_again = chord_vocab_detokenize(v, got, count, CHORD_WHOLE_TEXT, again, sizeof again);
+    bool const is_changed = (flags & CHORD_ADD_SPECIAL) || strstr(path, "tests/golden/smollm2_tokens") == NULL; /* cut-down ones lack bytes */
+    if (!is_changed && (n_again != (int64_t)n || memcmp(again, text, n)))
+        test_fail(__FILE__, __LINE__, "%s: text %d %s comes back as '%.*s'", path, flags, hex, (int)n_again, again);
+}
+
+static int32_t check_goldens(const chord_vocab *v, const char *path)
+{
+    static char line[1 << 20];
+    int32_t n_texts = 0, n_ends = 0, used;
+    FILE *f = fopen(path, "r");
+    CHECK(f);
+    while (fgets(line, sizeof line, f)) {
+        char hex[65536];
+        int32_t flags;
+        if (sscanf(line, "text %d %65535s%n", &flags, hex, &used) == 2) {
+            check_text(v, path, flags, hex, line + used);
+            n_texts++;
+        } else if (!strncmp(line, "end_tokens", 10)) {
+            const char *p = line + 10;
+            for (int32_t id; sscanf(p, "%d%n", &id, &used) == 1; p += used, n_ends++) CHECK(chord_vocab_flags(v, id) & CHORD_TOKEN_EOG);
+            for (int32_t id = 0; chord_vocab_flags(v, id) >= 0; id++) n_ends -= (chord_vocab_flags(v, id) & CHORD_TOKEN_EOG) != 0;
+            CHECK_EQ(n_ends, 0);
+        }
+    }
+    fclose(f);
+    return n_texts;
+}
+
+TEST(smollm2_tokenizes_every_golden_text_as_llama_cpp_does)
+{
+    chord_vocab *v = load("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    if (!v) SKIP("no default model here: run `make model`");
+    CHECK_EQ(check_goldens(v, "tests/golden/smollm2_tokens.txt"), 400);
+}
+
+TEST(fixtures_tokenize_their_golden_texts_as_llama_cpp_does)
+{
+    DIR *folder = opendir("tests/golden");
+    CHECK(folder);
+    int32_t n_files = 0, n_texts = 0;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        char path[512];
+        size_t const n = strlen(entry->d_name);
+        if (n < 6 || strcmp(entry->d_name + n - 5, ".gguf")) continue;
+        snprintf(path, sizeof path, "tests/golden/%s", entry->d_name);
+        int const mark = test_mark();
+        chord_vocab *v = load(path);
+        CHECK(v);
+        snprintf(path, sizeof path, "tests/golden/%.*s.txt", (int)n - 5, entry->d_name);
+        n_texts += check_goldens(v, path);
+        n_files++;
+        test_release(mark);
+    }
+    closedir(folder);
+    CHECK(n_files >= 10 && n_texts >= 10 * n_files);
+}
