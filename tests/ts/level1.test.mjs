@@ -8,7 +8,9 @@ import { AsyncTokenStream, ChordError, WasmModel, loadModel, version } from '../
 import init from '../../dist/index.js';
 
 const bytes = new Uint8Array(await readFile(new URL('../golden/q4_1-smollm.gguf', import.meta.url)));
-const PROMPT = 'The keeper of the lighthouse climbed';
+// Greedy, the fixture's next 40 tokens lead by 0.15 logits and any that ends the text by 4.5: no test here
+// hangs on the noise of a variant.
+const PROMPT = 'The walk of';
 const LONG = 'word by word '.repeat(12);
 
 test('before init the constructor throws invalid-argument with the way out', () => {
@@ -72,7 +74,7 @@ test('set_config names the value that is out of range and changes nothing then',
     const before = model.generate(PROMPT);
     const good = [4, 0, 1, 0, 1];
     const names = ['max_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty'];
-    const wrong = [[-1, 1.5, NaN, Infinity, '3', undefined], [-0.1, NaN, Infinity, null], [-0.1, 1.1, NaN], [-1, 0.5, NaN], [0, -1, NaN, Infinity]];
+    const wrong = [[0, -1, 1.5, NaN, Infinity, '3', undefined], [-0.1, NaN, Infinity, null], [-0.1, 1.1, NaN], [-1, 0.5, NaN], [0, -1, NaN, Infinity]];
     for (const [index, values] of wrong.entries()) {
       for (const value of values) {
         const config = [...good];
@@ -329,7 +331,7 @@ test('the probe is true only for a device that was really got', async () => {
 test('get_model_info is plain data about the model and how it runs', () =>
   withModel(4, (model) => {
     const info = model.get_model_info();
-    assert.deepEqual(JSON.parse(JSON.stringify(info)), info);
+    assert.deepEqual(structuredClone(info), info);
     assert.equal(info.architecture, 'llama');
     assert.equal(info.threads, 1);
     assert.equal(info.backend, 'cpu');

@@ -15,19 +15,12 @@ export interface GenerationConfig {
   readonly repetitionPenalty: number;
 }
 
-/** Cheap and always on; the tests use these and not clocks. */
-export interface ModelCounters {
-  stepsRun: number;
-  tokensPrefilled: number;
-  tokensDecoded: number;
-}
-
 /** What a generation works with; one at a time has it. */
 export interface Workplace {
   readonly engine: WasmEngine;
   readonly session: WasmSession;
   readonly pace: Pace;
-  readonly counters: ModelCounters;
+  readonly counters: { stepsRun: number; tokensPrefilled: number; tokensDecoded: number };
 }
 
 /** Ids of a prompt: special tokens as the file says, but no second BOS where the text brings its own. */
@@ -76,7 +69,6 @@ export class Generation {
     this.#pending = ids.length - kept;
     this.#length = ids.length;
     this.#text = engine.openStream();
-    if (this.#maxTokens === 0) this.end();
   }
 
   /** Tokens so far. */
