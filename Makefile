@@ -162,14 +162,15 @@ build/fuzz/%.o: %.c Makefile
 	@tools/sancc fuzz $(FUZZ_FLAGS) $(if $(findstring isa_native128,$<),$(ISA_native128)) -MMD -MP -c $< -o $@
 
 # Archives, later rooms first: a test pulls in what it uses, so an unfinished room breaks its own tests only.
-LINK_ORDER := host/native engine session exec model kernels program text quant format base
+# host/native stands twice: its loader uses the engine, and exec uses its waits.
+LINK_ORDER := host/native engine session exec model kernels program text quant format base host/native
 define ROOM_ARCHIVES
 build/asan/$(1).a: $(patsubst %.c,build/asan/%.o,$(call room,$(1)))
 	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
 build/fuzz/$(1).a: $(patsubst %.c,build/fuzz/%.o,$(call room,$(1)))
 	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
 endef
-$(foreach r,$(LINK_ORDER),$(eval $(call ROOM_ARCHIVES,$(r))))
+$(foreach r,$(sort $(LINK_ORDER)),$(eval $(call ROOM_ARCHIVES,$(r))))
 archives = $(foreach r,$(LINK_ORDER),$(if $(and $(filter $(r),$(2)),$(call room,$(r))),build/$(1)/$(r).a))
 
 define C_TEST
@@ -185,10 +186,11 @@ build/asan/chord: $(patsubst %.c,build/asan/%.o,$(wildcard src/cli/*.c)) $(call 
 
 define FUZZER
 build/fuzz/$(1): build/fuzz/tests/fuzz/$(1)_fuzz.o $(call archives,fuzz,$(or $(FUZZ_NEEDS_$(1)),$(ROOMS)))
-	@tools/sancc fuzz -fsanitize=fuzzer,address,undefined $$^ -lm -o $$@
+	@tools/sancc fuzz -fsanitize=fuzzer,address,undefined $$+ -lm -lpthread -o $$@
 endef
 FUZZ_NEEDS_gguf := format base
 FUZZ_NEEDS_tokenizer := text base
+FUZZ_NEEDS_engine := $(ROOMS) host/native
 $(foreach f,$(FUZZERS),$(eval $(call FUZZER,$(f))))
 
 .SECONDARY:

@@ -1,0 +1,185 @@
+/* engine_fuzz.c: a whole use of chord.h over any bytes: header, plan, data, a few tokens, text both ways.
+ *
+ *   input   4 bytes of knobs (below), then the file; its last 24 bytes are also the text to tokenise
+ *
+ * No call may fault whatever the file says; errors carry a text, and loading is never refused with INTERNAL.
+ * Memory is given exactly as asked for, so that a byte too far is AddressSanitizer's to find. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../include/chord.h"
+#include <sanitizer/asan_interface.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+enum { HEADER_ROOM = 4 << 20, PLAN_ROOM = 16 << 20, MOST_BLOCKS = 64 };
+
+static void *blocks[MOST_BLOCKS];
+static int n_blocks;
+
+static void check(int holds) { if (!holds) abort(); }
+
+static void *take(double bytes)
+{
+    if (n_blocks == MOST_BLOCKS) return NULL;
+    return blocks[n_blocks++] = aligned_alloc(64, ((size_t)bytes + 63) / 64 * 64 + 64);
+}
+
+static void check_error(const chord_model *m, chord_status status)
+{
+    char text[512];
+    check(chord_last_error(m, text, sizeof text) == (int32_t)strlen(text));
+    check(status >= 0 || text[0]);
+    check(chord_status_text(status)[0]);
+}
+
+/* Push until the phase is over; small chunks of a size out of the knobs. */
+static chord_status push(chord_model *m, uint8_t *header, size_t *given, const uint8_t *file, size_t n, size_t chunk)
+{
+    for (;;) {
+        uint64_t const at = chord_model_position(m);
+        if (at >= n) return chord_model_end(m);
+        size_t const left = n - (size_t)at;
+        chord_status const status = chord_model_push(m, at, file + at, chunk < left ? chunk : left);
+        if (status == CHORD_NEED_MEMORY) {
+            size_t const more = chord_model_wanted(m);
+            check(more > 0);
+            if (*given + more > HEADER_ROOM) return CHORD_OUT_OF_MEMORY;
+            __asan_unpoison_memory_region(header + *given, more);
+            check(chord_model_give(m, header + *given, more) == CHORD_OK);
+            *given += more;
+        } else if (status != CHORD_MORE) {
+            return status;
+        } else {
+            check(chord_model_position(m) > at); /* MORE without progress would loop for ever */
+        }
+    }
+}
+
+static chord_status step(chord_model *m, chord_session *s, double page_bytes, uint64_t budget)
+{
+    for (int i = 0; i < 3000; i++) {
+        chord_status const status = chord_session_step(s, budget);
+        if (status == CHORD_NEED_MEMORY) {
+            void *page = take(page_bytes);
+            if (!page) return status;
+            check(chord_model_give(m, page, ((size_t)page_bytes + 63) / 64 * 64) == CHORD_OK);
+        } else if (status != CHORD_MORE) {
+            return status;
+        }
+    }
+    return CHORD_MORE; /* a long program in units of one row: enough seen */
+}
+
+static void talk(chord_model *m, const chord_plan_info *plan, const uint8_t *knobs, const char *text, size_t n_text)
+{
+    size_t const scratch_bytes = chord_tokenize_bytes(m, n_text);
+    int32_t ids[64];
+    char back[256];
+    for (int32_t flags = 0; flags < 4; flags++) {
+        int32_t const n_ids = chord_tokenize(m, text, n_text, flags, ids, 64, take((double)scratch_bytes), scratch_bytes);
+        check_error(m, n_ids);
+        if (n_ids > 0) chord_detokenize(m, ids, n_ids < 64 ? n_ids : 64, flags & 1 ? CHORD_SKIP_SPECIAL : 0, back, sizeof back);
+    }
+    chord_session *s = chord_session_open(m, take((double)chord_session_bytes(m)), chord_session_bytes(m));
+    check(s != NULL);
+    chord_session_outputs(s, knobs[2] >> 7);
+    int32_t const first[] = { 0, 1, 5, 261, 2 };
+    chord_status status = chord_session_push(s, first, 1 + knobs[0] % 5);
+    check_error(m, status);
+    uint64_t const budget = knobs[1] & 1 ? CHORD_NO_LIMIT : (uint64_t)knobs[1] * 500;
+    for (int i = 0; i < 3 && status >= 0; i++) {
+        if (knobs[2] & 64) chord_cancel(s);
+        status = step(m, s, plan->page_bytes, budget);
+        if (status != CHORD_DONE) break;
+        chord_sampling const sampling = { .version = CHORD_ABI_VERSION, .size = sizeof sampling, .top_k = knobs[3] % 50,
+            .temperature = (float)(knobs[3] % 3), .top_p = 0.9f, .min_p = 0.05f, .typical_p = 1, .repetition_penalty = 1.1f };
+        int32_t const token = chord_session_sample(s, &sampling);
+        check_error(m, token);
+        if (token < 0) break;
+        check(chord_token_flags(m, token) >= 0);
+        status = chord_session_push(s, &token, 1);
+    }
+    chord_session_state state;
+    check(chord_session_get_state(s, &state) == CHORD_OK && state.n_past <= state.n_tokens && state.n_tokens <= plan->n_ctx);
+    chord_session *fork = NULL;
+    void *block = take((double)chord_session_bytes(m));
+    if (block && chord_session_fork(s, block, chord_session_bytes(m), &fork) == CHORD_OK) chord_session_close(fork);
+    chord_session_truncate(s, knobs[1] % 4);
+    chord_session_close(s);
+}
+
+static void look_around(chord_model *m)
+{
+    char text[300];
+    chord_model_info info;
+    if (chord_model_get_info(m, &info) != CHORD_OK) return; /* a model that failed tells nothing */
+    for (int32_t i = 0; i < info.n_kv_pairs && i < 100; i++) {
+        int64_t const n = chord_model_meta(m, NULL, -1 - i, text, sizeof text);
+        if (n >= 0 && n <= (int64_t)sizeof text) {
+            char key[300];
+            memcpy(key, text, (size_t)n);
+            chord_model_meta(m, key, (int32_t)n, text, sizeof text);
+        }
+    }
+    for (int32_t i = 0; i < info.n_tensors && i < 50; i++) {
+        chord_tensor_info t;
+        check(chord_model_tensor(m, i, &t, text, 20) == CHORD_OK);
+        chord_row(m, i, 0, text, sizeof text);
+        chord_row(m, i, (int64_t)t.ne[1] - 1, text, sizeof text);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    static uint8_t *header;
+    if (n < 4) return 0;
+    if (!header) header = aligned_alloc(64, HEADER_ROOM);
+    uint8_t const knobs[4] = { data[0], data[1], data[2], data[3] };
+    data += 4;
+    n -= 4;
+    size_t given = 64 << 10;
+    __asan_unpoison_memory_region(header, given);
+    __asan_poison_memory_region(header + given, HEADER_ROOM - given);
+    chord_model *m = chord_model_init(header, given);
+    check(m != NULL);
+    if (knobs[2] & 1) check(chord_model_set_file_bytes(m, n) == CHORD_OK);
+
+    size_t const chunk = knobs[3] & 1 ? n + 1 : 1 + knobs[3] * 16u;
+    chord_status status = push(m, header, &given, data, n, chunk);
+    check_error(m, status);
+    check(status != CHORD_INTERNAL);
+    chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .n_ctx = 64, .n_batch = 1 + knobs[0] / 5 % 8,
+        .kv_type = knobs[2] & 2 ? CHORD_KV_F32 : CHORD_KV_F16, .n_threads = 1, .external = knobs[2] >> 2 & 1,
+        .isa = knobs[2] & 8 ? CHORD_ISA_SCALAR : CHORD_ISA_BEST };
+    chord_plan_info plan;
+    if (status == CHORD_DONE) {
+        while ((status = chord_plan(m, &config, &plan)) == CHORD_NEED_MEMORY) {
+            size_t const more = chord_model_wanted(m);
+            check(more > 0);
+            if (given + more > HEADER_ROOM) break;
+            __asan_unpoison_memory_region(header + given, more);
+            check(chord_model_give(m, header + given, more) == CHORD_OK);
+            given += more;
+        }
+        check_error(m, status);
+        check(status != CHORD_INTERNAL);
+        if (status == CHORD_OK) look_around(m);
+        void *arena = status == CHORD_OK && plan.bytes <= PLAN_ROOM ? take(plan.bytes) : NULL;
+        if (arena) {
+            status = chord_model_begin(m, arena, ((size_t)plan.bytes + 63) / 64 * 64);
+            check(status != CHORD_INTERNAL);
+            if (status == CHORD_MORE) status = push(m, header, &given, data, n, chunk);
+            check_error(m, status);
+            check(status != CHORD_INTERNAL);
+            look_around(m);
+            size_t const n_text = n < 24 ? n : 24;
+            if (status == CHORD_DONE && !config.external) talk(m, &plan, knobs, (const char *)data + n - n_text, n_text);
+        }
+    }
+    chord_model_push(m, 0, data, n);
+    chord_model_end(m);
+    chord_plan(m, &config, &plan);
+    while (n_blocks) free(blocks[--n_blocks]);
+    return 0;
+}

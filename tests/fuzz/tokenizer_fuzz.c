@@ -1,0 +1,240 @@
+/* tokenizer_fuzz.c: any bytes as text, as a vocabulary, as ids and as a stream.
+ *
+ * The first byte chooses: 0 text with a small SentencePiece vocabulary, 1 text with a small BPE one, 2 the
+ * input is a vocabulary itself (then a text), 3 a stream with stop strings. What must hold besides not
+ * crashing: scratch of the size asked for is enough, a smaller room for ids changes nothing but the ids
+ * written, every id is of the vocabulary, BPE's ids of valid text say it again, a stream cut anywhere says
+ * what a stream in one piece does. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../src/text/tables.h"
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void check(int holds) { if (!holds) abort(); }
+
+/* ---- small vocabularies ------------------------------------------------------------------------ */
+
+static uint8_t texts[1 << 14], merges[1 << 12], types[4 * 512], scores[4 * 512];
+static chord_vocab_source base;
+
+static void put(uint8_t *block, uint64_t *used, const char *text)
+{
+    uint64_t const n = strlen(text);
+    memcpy(block + *used, &n, 8);
+    memcpy(block + *used + 8, text, n);
+    *used += 8 + n;
+}
+static void token(const char *text, int32_t type)
+{
+    float const score = (float)(base.n_tokens % 37) - 20;
+    memcpy(types + base.n_tokens * 4, &type, 4);
+    memcpy(scores + base.n_tokens++ * 4, &score, 4);
+    put(texts, &base.texts_bytes, text);
+}
+static void merge(const char *text, const char *merged)
+{
+    token(merged, CHORD_TYPE_NORMAL);
+    put(merges, &base.merges_bytes, text);
+    base.n_merges++;
+}
+
+static chord_vocab *built(const chord_vocab_source *s)
+{
+    uint64_t bytes;
+    chord_vocab *v = NULL;
+    chord_error error = { 0 };
+    if (!chord_vocab_bytes(s, &bytes) || bytes > 1 << 24) return NULL;
+    void *block = aligned_alloc(16, (bytes + 15) / 16 * 16);
+    chord_status const status = chord_vocab_build(&v, block, bytes, s, &error);
+    check(status == CHORD_OK ? v == block : error.length > 0 && (status == CHORD_INVALID_GGUF || status == CHORD_UNSUPPORTED_TOKENIZER));
+    if (status) free(block);
+    return status ? NULL : v;
+}
+
+static void begin(int32_t kind)
+{
+    base = (chord_vocab_source){ .kind = kind, .texts = texts, .types = types, .scores = scores, .merges = merges, .bos = -1, .eos = -1,
+        .unk = -1, .sep = -1, .pad = -1, .eot = -1, .eom = -1, .fim_pre = -1, .fim_suf = -1, .fim_mid = -1, .fim_pad = -1, .fim_rep = -1,
+        .fim_sep = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1, .remove_extra_whitespaces = -1 };
+}
+
+static chord_vocab *small_vocabulary(int is_bpe)
+{
+    static const char *const words[] = { "ab", "bc", "abc", "\xE2\x96\x81" "a", "\xE2\x96\x81", "\xE2\x96\x81\xE2\x96\x81", "aa", "aaaa", "a", "b", "c", "\xC3\xA9", "s" };
+    begin(is_bpe ? CHORD_VOCAB_BPE : CHORD_VOCAB_SPM);
+    base.strip_after_special = !is_bpe;
+    for (int b = 0; b < 256; b++) {
+        char text[8] = { 0 };
+        if (is_bpe) chord_utf8_encode(byte_to_letter((uint8_t)b), (uint8_t *)text);
+        else memcpy(text, (char[]){ '<', '0', 'x', "0123456789ABCDEF"[b >> 4], "0123456789ABCDEF"[b & 15], '>' }, 6);
+        token(text, is_bpe ? CHORD_TYPE_NORMAL : CHORD_TYPE_BYTE);
+    }
+    token("<s>", CHORD_TYPE_CONTROL);
+    token("<|x|>", CHORD_TYPE_CONTROL);
+    token("<|", CHORD_TYPE_USER);
+    token("\n\n", CHORD_TYPE_USER);
+    token("\n\n\n", CHORD_TYPE_USER);
+    token("x|><", CHORD_TYPE_USER);
+    base.bos = 256;
+    if (is_bpe) {
+        base.pre = "llama-bpe";
+        base.n_pre = 9;
+        merge("a a", "aa");
+        merge("aa aa", "aaaa");
+        merge("\xC4\xA0 a", "\xC4\xA0" "a");
+        merge("\xC4\xA0 \xC4\xA0", "\xC4\xA0\xC4\xA0");
+        merge("\xC3\xAF \xC2\xBF", "\xC3\xAF\xC2\xBF"); /* of U+FFFD */
+        merge("b c", "bc");
+    } else {
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) token(words[i], CHORD_TYPE_NORMAL);
+    }
+    return built(&base);
+}
+
+/* ---- text -------------------------------------------------------------------------------------- */
+
+static int is_utf8(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t code_point;
+        uint8_t bytes[4];
+        uint32_t const size = chord_utf8_decode(p + i, p + n, &code_point);
+        if (size != chord_utf8_encode(code_point, bytes) || memcmp(p + i, bytes, size)) return 0;
+        i += size;
+    }
+    return 1;
+}
+
+static void check_text(const chord_vocab *v, const uint8_t *text, size_t n, int says_again)
+{
+    for (int32_t flags = 0; flags < 4; flags++) {
+        size_t const scratch_bytes = chord_vocab_scratch(v, n);
+        void *scratch = malloc(scratch_bytes);
+        int32_t *ids = malloc((3 * n + 8) * 4), *fewer = malloc((n / 2 + 1) * 4);
+        int32_t const count = chord_vocab_tokenize(v, (const char *)text, n, flags, ids, (int32_t)(3 * n + 8), scratch, scratch_bytes);
+        check(count >= 0 && (size_t)count <= 3 * n + 8);
+        check(chord_vocab_tokenize(v, (const char *)text, n, flags, fewer, (int32_t)(n / 2), scratch, scratch_bytes) == count);
+        check(!memcmp(ids, fewer, (size_t)(count < (int32_t)(n / 2) ? count : (int32_t)(n / 2)) * 4));
+        for (int32_t i = 0; i < count; i++) check(chord_vocab_flags(v, ids[i]) >= 0);
+        int64_t const bytes = chord_vocab_detokenize(v, ids, count, 0, NULL, 0);
+        char *again = malloc((size_t)bytes + 1);
+        check(bytes >= 0 && chord_vocab_detokenize(v, ids, count, 0, again, (size_t)bytes) == bytes);
+        if (says_again && flags == 0 && is_utf8(text, n)) check(bytes == (int64_t)n && !memcmp(again, text, n));
+        free(again);
+        free(fewer);
+        free(ids);
+        free(scratch);
+    }
+}
+
+/* ---- a vocabulary out of the input -------------------------------------------------------------- */
+
+/* Header: kind, pre-tokenizer, token count, merge count, sizes of the two blocks; records as they come,
+ * but every other time with lengths made plausible, so that most of them are read. */
+static void check_vocabulary(const uint8_t *p, size_t n)
+{
+    if (n < 16) return;
+    static const char *const pres[] = { "smollm", "gpt-2", "llama-bpe", "qwen2", "glm4", "no such" };
+    uint8_t *copy = malloc(n);
+    memcpy(copy, p, n);
+    begin(p[0] % 3);
+    base.pre = p[1] % 7 == 6 ? NULL : pres[p[1] % 7];
+    base.n_pre = base.pre ? strlen(base.pre) : 0;
+    base.n_tokens = p[2] % 64;
+    base.n_merges = p[3] % 32;
+    base.bos = (int8_t)p[4];
+    base.eot = (int8_t)p[5];
+    base.add_bos = (int8_t)p[6] % 2;
+    base.strip_after_special = p[7] & 1;
+    size_t const numbers = (size_t)base.n_tokens * 4, blocks = n - 16;
+    if (blocks < numbers * 2) { free(copy); return; }
+    base.types = p[8] & 1 ? copy + 16 : NULL;
+    base.scores = p[8] & 2 ? copy + 16 + numbers : NULL;
+    uint8_t *records = copy + 16 + numbers * 2;
+    size_t const left = blocks - numbers * 2;
+    if (p[9] & 1)
+        for (size_t at = 0; at + 8 <= left; at += 8 + records[at]) {
+            records[at] %= 9;
+            memset(records + at + 1, 0, 7);
+        }
+    if (p[10] & 1)
+        for (size_t i = 0; i < numbers; i += 4) memset(copy + 16 + i + 1, 0, 3); /* types that mean something */
+    base.texts = records;
+    base.texts_bytes = left / 2 * (p[11] % 3);
+    if (base.texts_bytes > left) base.texts_bytes = left;
+    base.merges = records + base.texts_bytes;
+    base.merges_bytes = left - base.texts_bytes;
+    chord_vocab *v = built(&base);
+    if (v) check_text(v, p, n < 512 ? n : 512, 0);
+    free(v);
+    free(copy);
+}
+
+/* ---- streams ----------------------------------------------------------------------------------- */
+
+static size_t stream_all(const uint8_t *stops, size_t n_stops, const uint8_t *p, size_t n, size_t step, char *out, int *is_stopped)
+{
+    size_t const bytes = chord_stream_bytes(n_stops);
+    void *block = aligned_alloc(16, (bytes + 15) / 16 * 16);
+    chord_stream *t = chord_stream_open(block, bytes, stops, n_stops);
+    size_t done = 0;
+    const char *text;
+    if (t) {
+        for (size_t at = 0; at < n; at += step) {
+            int32_t const ready = chord_stream_push(t, (const char *)p + at, at + step > n ? n - at : step, &text);
+            check(ready >= 0);
+            memcpy(out + done, text, (size_t)ready);
+            done += (size_t)ready;
+        }
+        int32_t const ready = chord_stream_end(t, &text);
+        memcpy(out + done, text, (size_t)ready);
+        done += (size_t)ready;
+        *is_stopped = chord_stream_stopped(t);
+        check(is_utf8((const uint8_t *)out, done));
+    }
+    free(block);
+    return done;
+}
+
+static void check_stream(const uint8_t *p, size_t n)
+{
+    if (n < 4) return;
+    size_t n_stops = p[0], stop_bytes = 0;
+    uint8_t stops[2048];
+    p++;
+    n--;
+    n_stops %= 8;
+    for (size_t i = 0; i < n_stops && n > 8; i++) { /* short stop strings of the input's own bytes */
+        int32_t const length = 1 + p[0] % 4;
+        memcpy(stops + stop_bytes, &length, 4);
+        memcpy(stops + stop_bytes + 4, p + 1, (size_t)length);
+        stop_bytes += 4 + (size_t)length;
+        p += 1 + length;
+        n -= 1 + (size_t)length;
+    }
+    if (n > 4096) n = 4096;
+    char *once = malloc(3 * n + 16), *cut = malloc(3 * n + 16);
+    int is_stopped_once = 0, is_stopped_cut = 0;
+    size_t const n_once = stream_all(stops, stop_bytes, p, n, n ? n : 1, once, &is_stopped_once);
+    size_t const n_cut = stream_all(stops, stop_bytes, p, n, 1 + p[0] % 5, cut, &is_stopped_cut);
+    check(n_once == n_cut && !memcmp(once, cut, n_once) && is_stopped_once == is_stopped_cut);
+    free(once);
+    free(cut);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    static chord_vocab *spm, *bpe;
+    if (!spm) { spm = small_vocabulary(0); bpe = small_vocabulary(1); }
+    check(spm && bpe);
+    if (n < 1) return 0;
+    switch (data[0] % 4) {
+    case 0: check_text(spm, data + 1, n - 1, 0); break;
+    case 1: check_text(bpe, data + 1, n - 1, 1); break;
+    case 2: check_vocabulary(data + 1, n - 1); break;
+    default: check_stream(data + 1, n - 1);
+    }
+    return 0;
+}

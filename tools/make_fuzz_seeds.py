@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Write the seeds of tests/fuzz: small GGUF headers (corpus/gguf) and whole models of one layer
+(corpus/engine), with random weights and vocabularies of 262 tokens. Standard library only; same output
+every time. Inputs that once found a bug lie beside them under names of their own and aren't touched."""
+import random
+import struct
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parent.parent / "tests/fuzz/corpus"
+U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
+WIDTH = {U8: 1, I8: 1, U16: 2, I16: 2, U32: 4, I32: 4, F32: 4, BOOL: 1, U64: 8, I64: 8, F64: 8}
+
+
+def text(s: "bytes | str") -> bytes:
+    s = s.encode() if isinstance(s, str) else s
+    return struct.pack("<Q", len(s)) + s
+
+
+def key(name: str, kind: int, value: bytes) -> bytes:
+    return text(name) + struct.pack("<I", kind) + value
+
+
+def array(name: str, kind: int, count: int, value: bytes) -> bytes:
+    return key(name, ARRAY, struct.pack("<IQ", kind, count) + value)
+
+
+def u32(name: str, value: int) -> bytes:
+    return key(name, U32, struct.pack("<I", value))
+
+
+def tensor(name: str, ne: "list[int]", kind: int, offset: int) -> bytes:
+    return text(name) + struct.pack(f"<I{len(ne)}QIQ", len(ne), *ne, kind, offset)
+
+
+def gguf(n_tensors: int, n_keys: int, body: bytes, version: int = 3) -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", version, n_tensors, n_keys) + body
+
+
+def headers() -> "dict[str, bytes]":
+    keys = key("general.architecture", STRING, text("llama")) + u32("general.alignment", 32)
+    keys += array("tokenizer.ggml.tokens", STRING, 3, text("a") + text("bc") + text(""))
+    keys += array("tokenizer.ggml.scores", F32, 3, bytes(12)) + array("tokenizer.ggml.token_type", I32, 3, b"\1\0\0\0" * 3)
+    table = tensor("token_embd.weight", [32, 3], 0, 0) + tensor("blk.0.attn_norm.weight", [32], 1, 384)
+    return {
+        "small": gguf(2, 5, keys + table), "small_v2": gguf(2, 5, keys + table, 2), "empty": gguf(0, 0, b""),
+        "every_type": gguf(0, len(WIDTH), b"".join(key(f"k{t}", t, b"\1" * n) for t, n in WIDTH.items())),
+        "counts": gguf(1 << 63, 1 << 63, b""), "nested": gguf(0, 1, array("n", ARRAY, 1 << 62, b"")),
+        "long_string": gguf(0, 1, key("s", STRING, struct.pack("<Q", 2**64 - 1))), "twice": gguf(0, 2, u32("a", 1) * 2),
+        "four_dims": gguf(1, 0, tensor("x", [2**42 + 1, 2**18, 1, 1], 2, 0)), "alignment": gguf(0, 1, u32("general.alignment", 0)),
+        "html": b"<!DOCTYPE html><html>", "zeros": bytes(64),
+    }
+
+
+def weights(kind: int, n: int, r: random.Random) -> bytes:
+    """n elements near zero in file form, kind by ggml's id."""
+    half = lambda x: struct.pack("<e", x)
+    codes = lambda k: bytes(r.randrange(256) for _ in range(k))
+    if kind == 0:
+        return struct.pack(f"<{n}f", *(r.gauss(0, 0.1) for _ in range(n)))
+    if kind == 1:
+        return b"".join(half(r.gauss(0, 0.1)) for _ in range(n))
+    if kind == 30:
+        return b"".join(struct.pack("<f", r.gauss(0, 0.1))[2:] for _ in range(n))
+    if kind == 2:
+        return b"".join(half(0.02) + codes(16) for _ in range(n // 32))
+    if kind == 3:
+        return b"".join(half(0.02) + half(-0.15) + codes(16) for _ in range(n // 32))
+    return b"".join(half(0.001) + bytes(c % 255 + 129 & 255 for c in codes(32)) for _ in range(n // 32))  # Q8_0 without -128
+
+
+def gpt2_alphabet() -> "list[str]":
+    plain = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or 174 <= b]
+    other = [b for b in range(256) if b not in plain]
+    return [chr(b if b in plain else 256 + other.index(b)) for b in range(256)]
+
+
+def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, seed: int) -> bytes:
+    r = random.Random(seed)
+    keys = [key("general.architecture", STRING, text("llama")), u32("llama.context_length", 64), u32("llama.embedding_length", 32),
+            u32("llama.block_count", 1), u32("llama.feed_forward_length", 32), u32("llama.attention.head_count", n_head),
+            u32("llama.attention.head_count_kv", n_kv), key("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
+            u32("llama.rope.dimension_count", 32 // n_head), u32("tokenizer.ggml.bos_token_id", 1), u32("tokenizer.ggml.eos_token_id", 2)]
+    if kind == "spm":
+        tokens = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), "\u2581", "a", "\u2581a"]
+        kinds = [2, 3, 3] + [6] * 256 + [1] * 3
+        keys += [key("tokenizer.ggml.model", STRING, text("llama")),
+                 array("tokenizer.ggml.scores", F32, len(tokens), struct.pack(f"<{len(tokens)}f", *(-float(i) for i in range(len(tokens)))))]
+    else:
+        letters = gpt2_alphabet()
+        tokens = ["<unk>", "<|im_start|>", "<|im_end|>", *letters, "ab", "\u0120a", "abab"]
+        kinds = [3, 3, 3] + [1] * 256 + [1] * 3
+        keys += [key("tokenizer.ggml.model", STRING, text("gpt2")), key("tokenizer.ggml.pre", STRING, text("smollm")),
+                 array("tokenizer.ggml.merges", STRING, 3, text("a b") + text("\u0120 a") + text("ab ab"))]
+    keys += [array("tokenizer.ggml.tokens", STRING, len(tokens), b"".join(map(text, tokens))),
+             array("tokenizer.ggml.token_type", I32, len(tokens), struct.pack(f"<{len(kinds)}i", *kinds))]
+    n_k = 32 // n_head * n_kv
+    shapes = [("token_embd.weight", [32, len(tokens)]), ("blk.0.attn_norm.weight", [32]), ("blk.0.attn_q.weight", [32, 32]),
+              ("blk.0.attn_k.weight", [32, n_k]), ("blk.0.attn_v.weight", [32, n_k]), ("blk.0.attn_output.weight", [32, 32]),
+              ("blk.0.ffn_norm.weight", [32]), ("blk.0.ffn_gate.weight", [32, 32]), ("blk.0.ffn_up.weight", [32, 32]),
+              ("blk.0.ffn_down.weight", [32, 32]), ("output_norm.weight", [32])]
+    if not tied:
+        shapes.append(("output.weight", [32, len(tokens)]))
+    table, data = b"", b""
+    for i, (name, ne) in enumerate(shapes):
+        kind_id = 0 if len(ne) == 1 else types[i % len(types)]
+        table += tensor(name, ne, kind_id, len(data))
+        data += weights(kind_id, ne[0] * (ne[1] if len(ne) > 1 else 1), r)
+        data += bytes(-len(data) % 32)
+    head = gguf(len(shapes), len(keys), b"".join(keys) + table)
+    return head + bytes(-len(head) % 32) + data
+
+
+def main() -> None:
+    for name, content in headers().items():
+        write("gguf", name, b"\7\0" + content)  # two bytes that choose the chunks
+    # the engine's knobs: see tests/fuzz/engine_fuzz.c
+    write("engine", "spm_q4_0", b"\1\2\0\3" + model("spm", [8, 2], True, 1, 1, 1))
+    write("engine", "bpe_q4_1_q8_0", b"\5\0\1\1" + model("bpe", [3, 8, 1], True, 2, 1, 2))
+    write("engine", "bpe_f16_untied", b"\3\7\2\0" + model("bpe", [2, 0, 1, 30], False, 2, 2, 3))
+
+
+def write(target: str, name: str, content: bytes) -> None:
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+
+
+main()
