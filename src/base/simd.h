@@ -1,0 +1,264 @@
+/* simd.h: the vector layer. vf is four floats, vi 128 bits of integers; the kernels' bodies are written
+ * once over these operations and compiled once an isa:
+ *
+ *   wasm relaxed   -mrelaxed-simd            wasm SIMD128   -msimd128
+ *   SSE4.1         x86 with -msse4.1         NEON           aarch64
+ *   plain C        CHORD_SIMD_PLAIN: loops over four lanes, for sanitizers and any other machine
+ *
+ * Everything is exact or one IEEE operation a lane, but for
+ *   vf_madd        a * b + c: one rounding or two, as the isa has it, but always the same on one engine
+ *   vi_dot8, vi_dot8_16, vi_trunc   defined only on the operands that their comments allow
+ * Addresses need no alignment. CHORD_SIMD_I8 says that the isa has 8-bit dot products. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_BASE_SIMD_H
+#define CHORD_BASE_SIMD_H
+#include <stdint.h>
+
+#define CHORD_INLINE static inline __attribute__((always_inline))
+
+#if defined(CHORD_SIMD_PLAIN)
+#include "simd_plain.h"
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+
+typedef v128_t vf, vi;
+
+CHORD_INLINE vf vf_load(const void *p) { return wasm_v128_load(p); }
+CHORD_INLINE void vf_store(void *p, vf v) { wasm_v128_store(p, v); }
+CHORD_INLINE vf vf_all(float x) { return wasm_f32x4_splat(x); }
+CHORD_INLINE vf vf_all_at(const void *p) { return wasm_v128_load32_splat(p); }
+CHORD_INLINE vf vf_add(vf a, vf b) { return wasm_f32x4_add(a, b); }
+CHORD_INLINE vf vf_sub(vf a, vf b) { return wasm_f32x4_sub(a, b); }
+CHORD_INLINE vf vf_mul(vf a, vf b) { return wasm_f32x4_mul(a, b); }
+CHORD_INLINE vf vf_div(vf a, vf b) { return wasm_f32x4_div(a, b); }
+CHORD_INLINE vf vf_sqrt(vf a) { return wasm_f32x4_sqrt(a); }
+CHORD_INLINE vf vf_max(vf a, vf b) { return wasm_f32x4_pmax(a, b); }
+CHORD_INLINE vi vf_less(vf a, vf b) { return wasm_f32x4_lt(a, b); }
+CHORD_INLINE vf vf_of(vi a) { return wasm_f32x4_convert_i32x4(a); }
+CHORD_INLINE vi vf_bits(vf a) { return a; }
+CHORD_INLINE vf vi_as_f(vi a) { return a; }
+CHORD_INLINE float vf_first(vf a) { return wasm_f32x4_extract_lane(a, 0); }
+CHORD_INLINE int32_t vi_first(vi a) { return wasm_i32x4_extract_lane(a, 0); }
+#define vf_shuffle(a, b, i, j, k, l) wasm_i32x4_shuffle(a, b, i, j, 4 + (k), 4 + (l))
+
+CHORD_INLINE vi vi_load(const void *p) { return wasm_v128_load(p); }
+CHORD_INLINE void vi_store(void *p, vi v) { wasm_v128_store(p, v); }
+CHORD_INLINE void vi_store8(void *p, vi v) { wasm_v128_store64_lane(p, v, 0); }
+CHORD_INLINE vi vi_all(int32_t x) { return wasm_i32x4_splat(x); }
+CHORD_INLINE vi vi_all_at(const void *p) { return wasm_v128_load32_splat(p); }
+CHORD_INLINE vi vi_load_u16(const void *p) { return wasm_u32x4_load16x4(p); }
+CHORD_INLINE vi vi_load_s16(const void *p) { return wasm_i32x4_load16x4(p); }
+CHORD_INLINE vi vi_and(vi a, vi b) { return wasm_v128_and(a, b); }
+CHORD_INLINE vi vi_or(vi a, vi b) { return wasm_v128_or(a, b); }
+CHORD_INLINE vi vi_xor(vi a, vi b) { return wasm_v128_xor(a, b); }
+CHORD_INLINE vi vi_pick(vi mask, vi a, vi b) { return wasm_v128_bitselect(a, b, mask); }
+CHORD_INLINE vi vi_add(vi a, vi b) { return wasm_i32x4_add(a, b); }
+CHORD_INLINE vi vi_sub(vi a, vi b) { return wasm_i32x4_sub(a, b); }
+CHORD_INLINE vi vi_max(vi a, vi b) { return wasm_i32x4_max(a, b); }
+CHORD_INLINE vi vi_min(vi a, vi b) { return wasm_i32x4_min(a, b); }
+CHORD_INLINE vi vi_less(vi a, vi b) { return wasm_i32x4_lt(a, b); }
+#define vi_shl(a, n) wasm_i32x4_shl(a, n)
+#define vi_shr(a, n) wasm_u32x4_shr(a, n)
+#define vi_sar(a, n) wasm_i32x4_shr(a, n)
+#define vi_shr16(a, n) wasm_u16x8_shr(a, n)
+CHORD_INLINE vi vi_add16(vi a, vi b) { return wasm_i16x8_add(a, b); }
+CHORD_INLINE vi vi_pairs16(vi a) { return wasm_i32x4_extadd_pairwise_i16x8(a); }
+CHORD_INLINE vi vi_dot16(vi a, vi b) { return wasm_i32x4_dot_i16x8(a, b); }
+CHORD_INLINE vi vi_sub8(vi a, vi b) { return wasm_i8x16_sub(a, b); }
+CHORD_INLINE vi vi_abs8(vi a) { return wasm_i8x16_abs(a); }
+CHORD_INLINE vi vi_negative8(vi a) { return wasm_i8x16_lt(a, wasm_i8x16_const_splat(0)); }
+CHORD_INLINE vi vi_low8_s(vi a) { return wasm_i16x8_extend_low_i8x16(a); }
+CHORD_INLINE vi vi_high8_s(vi a) { return wasm_i16x8_extend_high_i8x16(a); }
+CHORD_INLINE vi vi_narrow16(vi a, vi b) { return wasm_u16x8_narrow_i32x4(a, b); }
+CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
+{
+    return wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(c, d));
+}
+#if defined(__wasm_relaxed_simd__)
+#define CHORD_SIMD_I8
+CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return wasm_f32x4_relaxed_madd(a, b, c); }
+CHORD_INLINE vi vi_trunc(vf a) { return wasm_i32x4_relaxed_trunc_f32x4(a); }
+CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, b, sum); }
+CHORD_INLINE vi vi_dot8_16(vi a, vi b) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b); }
+#else
+CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
+CHORD_INLINE vi vi_trunc(vf a) { return wasm_i32x4_trunc_sat_f32x4(a); }
+#endif
+
+#elif defined(__SSE4_1__)
+#include <smmintrin.h>
+#define CHORD_SIMD_I8
+
+typedef __m128 vf;
+typedef __m128i vi;
+
+CHORD_INLINE vf vf_load(const void *p) { return _mm_loadu_ps(p); }
+CHORD_INLINE void vf_store(void *p, vf v) { _mm_storeu_ps(p, v); }
+CHORD_INLINE vf vf_all(float x) { return _mm_set1_ps(x); }
+CHORD_INLINE vi vi_all(int32_t x) { return _mm_set1_epi32(x); }
+CHORD_INLINE vi vi_all_at(const void *p) { int32_t x; __builtin_memcpy(&x, p, 4); return _mm_set1_epi32(x); }
+CHORD_INLINE vf vf_all_at(const void *p) { return _mm_castsi128_ps(vi_all_at(p)); }
+CHORD_INLINE vf vf_add(vf a, vf b) { return _mm_add_ps(a, b); }
+CHORD_INLINE vf vf_sub(vf a, vf b) { return _mm_sub_ps(a, b); }
+CHORD_INLINE vf vf_mul(vf a, vf b) { return _mm_mul_ps(a, b); }
+CHORD_INLINE vf vf_div(vf a, vf b) { return _mm_div_ps(a, b); }
+CHORD_INLINE vf vf_sqrt(vf a) { return _mm_sqrt_ps(a); }
+CHORD_INLINE vf vf_max(vf a, vf b) { return _mm_max_ps(b, a); } /* the second operand when one is NaN */
+CHORD_INLINE vi vf_less(vf a, vf b) { return _mm_castps_si128(_mm_cmplt_ps(a, b)); }
+CHORD_INLINE vf vf_of(vi a) { return _mm_cvtepi32_ps(a); }
+CHORD_INLINE vi vf_bits(vf a) { return _mm_castps_si128(a); }
+CHORD_INLINE vf vi_as_f(vi a) { return _mm_castsi128_ps(a); }
+CHORD_INLINE float vf_first(vf a) { return _mm_cvtss_f32(a); }
+CHORD_INLINE int32_t vi_first(vi a) { return _mm_cvtsi128_si32(a); }
+#define vf_shuffle(a, b, i, j, k, l) _mm_shuffle_ps(a, b, _MM_SHUFFLE(l, k, j, i))
+CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+
+CHORD_INLINE vi vi_load(const void *p) { return _mm_loadu_si128(p); }
+CHORD_INLINE void vi_store(void *p, vi v) { _mm_storeu_si128(p, v); }
+CHORD_INLINE void vi_store8(void *p, vi v) { _mm_storel_epi64(p, v); }
+CHORD_INLINE vi vi_load_u16(const void *p) { return _mm_cvtepu16_epi32(_mm_loadl_epi64(p)); }
+CHORD_INLINE vi vi_load_s16(const void *p) { return _mm_cvtepi16_epi32(_mm_loadl_epi64(p)); }
+CHORD_INLINE vi vi_and(vi a, vi b) { return _mm_and_si128(a, b); }
+CHORD_INLINE vi vi_or(vi a, vi b) { return _mm_or_si128(a, b); }
+CHORD_INLINE vi vi_xor(vi a, vi b) { return _mm_xor_si128(a, b); }
+CHORD_INLINE vi vi_pick(vi mask, vi a, vi b) { return _mm_blendv_epi8(b, a, mask); }
+CHORD_INLINE vi vi_add(vi a, vi b) { return _mm_add_epi32(a, b); }
+CHORD_INLINE vi vi_sub(vi a, vi b) { return _mm_sub_epi32(a, b); }
+CHORD_INLINE vi vi_max(vi a, vi b) { return _mm_max_epi32(a, b); }
+CHORD_INLINE vi vi_min(vi a, vi b) { return _mm_min_epi32(a, b); }
+CHORD_INLINE vi vi_less(vi a, vi b) { return _mm_cmplt_epi32(a, b); }
+#define vi_shl(a, n) _mm_slli_epi32(a, n)
+#define vi_shr(a, n) _mm_srli_epi32(a, n)
+#define vi_sar(a, n) _mm_srai_epi32(a, n)
+#define vi_shr16(a, n) _mm_srli_epi16(a, n)
+CHORD_INLINE vi vi_add16(vi a, vi b) { return _mm_add_epi16(a, b); }
+CHORD_INLINE vi vi_pairs16(vi a) { return _mm_madd_epi16(a, _mm_set1_epi16(1)); }
+CHORD_INLINE vi vi_sub8(vi a, vi b) { return _mm_sub_epi8(a, b); }
+CHORD_INLINE vi vi_abs8(vi a) { return _mm_abs_epi8(a); }
+CHORD_INLINE vi vi_negative8(vi a) { return _mm_cmplt_epi8(a, _mm_setzero_si128()); }
+CHORD_INLINE vi vi_narrow16(vi a, vi b) { return _mm_packus_epi32(a, b); }
+CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
+{
+    return _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
+}
+CHORD_INLINE vi vi_trunc(vf a) { return _mm_cvttps_epi32(a); }
+CHORD_INLINE vi vi_dot8_16(vi a, vi b) { return _mm_maddubs_epi16(b, a); }
+CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum) { return _mm_add_epi32(sum, vi_pairs16(vi_dot8_16(a, b))); }
+
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#define CHORD_SIMD_I8
+
+typedef float32x4_t vf;
+typedef int32x4_t vi;
+
+CHORD_INLINE vi vi_load(const void *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+CHORD_INLINE void vi_store(void *p, vi v) { vst1q_u8(p, vreinterpretq_u8_s32(v)); }
+CHORD_INLINE void vi_store8(void *p, vi v) { vst1_u8(p, vget_low_u8(vreinterpretq_u8_s32(v))); }
+CHORD_INLINE vf vi_as_f(vi a) { return vreinterpretq_f32_s32(a); }
+CHORD_INLINE vi vf_bits(vf a) { return vreinterpretq_s32_f32(a); }
+CHORD_INLINE vf vf_load(const void *p) { return vi_as_f(vi_load(p)); }
+CHORD_INLINE void vf_store(void *p, vf v) { vi_store(p, vf_bits(v)); }
+CHORD_INLINE vf vf_all(float x) { return vdupq_n_f32(x); }
+CHORD_INLINE vi vi_all(int32_t x) { return vdupq_n_s32(x); }
+CHORD_INLINE vi vi_all_at(const void *p) { int32_t x; __builtin_memcpy(&x, p, 4); return vdupq_n_s32(x); }
+CHORD_INLINE vf vf_all_at(const void *p) { return vi_as_f(vi_all_at(p)); }
+CHORD_INLINE vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
+CHORD_INLINE vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
+CHORD_INLINE vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
+CHORD_INLINE vf vf_div(vf a, vf b) { return vdivq_f32(a, b); }
+CHORD_INLINE vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
+CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+CHORD_INLINE vi vf_less(vf a, vf b) { return vreinterpretq_s32_u32(vcltq_f32(a, b)); }
+CHORD_INLINE vf vf_max(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), b, a); }
+CHORD_INLINE vf vf_of(vi a) { return vcvtq_f32_s32(a); }
+CHORD_INLINE float vf_first(vf a) { return vgetq_lane_f32(a, 0); }
+CHORD_INLINE int32_t vi_first(vi a) { return vgetq_lane_s32(a, 0); }
+#define vf_shuffle(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, 4 + (k), 4 + (l))
+
+CHORD_INLINE vi vi_load_u16(const void *p) { uint16x4_t v; __builtin_memcpy(&v, p, 8); return vreinterpretq_s32_u32(vmovl_u16(v)); }
+CHORD_INLINE vi vi_load_s16(const void *p) { int16x4_t v; __builtin_memcpy(&v, p, 8); return vmovl_s16(v); }
+CHORD_INLINE vi vi_and(vi a, vi b) { return vandq_s32(a, b); }
+CHORD_INLINE vi vi_or(vi a, vi b) { return vorrq_s32(a, b); }
+CHORD_INLINE vi vi_xor(vi a, vi b) { return veorq_s32(a, b); }
+CHORD_INLINE vi vi_pick(vi mask, vi a, vi b) { return vbslq_s32(vreinterpretq_u32_s32(mask), a, b); }
+CHORD_INLINE vi vi_add(vi a, vi b) { return vaddq_s32(a, b); }
+CHORD_INLINE vi vi_sub(vi a, vi b) { return vsubq_s32(a, b); }
+CHORD_INLINE vi vi_max(vi a, vi b) { return vmaxq_s32(a, b); }
+CHORD_INLINE vi vi_min(vi a, vi b) { return vminq_s32(a, b); }
+CHORD_INLINE vi vi_less(vi a, vi b) { return vreinterpretq_s32_u32(vcltq_s32(a, b)); }
+#define vi_shl(a, n) vshlq_n_s32(a, n)
+#define vi_shr(a, n) vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), n))
+#define vi_sar(a, n) vshrq_n_s32(a, n)
+#define vi_shr16(a, n) vreinterpretq_s32_u16(vshrq_n_u16(vreinterpretq_u16_s32(a), n))
+CHORD_INLINE vi vi_add16(vi a, vi b) { return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+CHORD_INLINE vi vi_pairs16(vi a) { return vpaddlq_s16(vreinterpretq_s16_s32(a)); }
+CHORD_INLINE vi vi_sub8(vi a, vi b) { return vreinterpretq_s32_s8(vsubq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))); }
+CHORD_INLINE vi vi_abs8(vi a) { return vreinterpretq_s32_s8(vabsq_s8(vreinterpretq_s8_s32(a))); }
+CHORD_INLINE vi vi_negative8(vi a) { return vreinterpretq_s32_s8(vshrq_n_s8(vreinterpretq_s8_s32(a), 7)); }
+CHORD_INLINE vi vi_narrow16(vi a, vi b) { return vreinterpretq_s32_u16(vcombine_u16(vqmovun_s32(a), vqmovun_s32(b))); }
+CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
+{
+    int16x8_t const ab = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), cd = vcombine_s16(vqmovn_s32(c), vqmovn_s32(d));
+    return vreinterpretq_s32_s8(vcombine_s8(vqmovn_s16(ab), vqmovn_s16(cd)));
+}
+CHORD_INLINE vi vi_trunc(vf a) { return vcvtq_s32_f32(a); }
+CHORD_INLINE vi vi_dot8_16(vi a, vi b)
+{
+    int8x16_t const x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
+    return vreinterpretq_s32_s16(vpaddq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(y)), vmull_high_s8(x, y)));
+}
+CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
+{
+#if defined(__ARM_FEATURE_DOTPROD)
+    return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
+#else
+    return vpadalq_s16(sum, vreinterpretq_s16_s32(vi_dot8_16(a, b)));
+#endif
+}
+#else
+#error "no 128-bit vectors here: define CHORD_SIMD_PLAIN"
+#endif
+
+/* What the primitives above are:
+ *   vf_max(a, b)         a < b ? b : a, so a NaN in b is passed over
+ *   vf_shuffle(a, b, i, j, k, l)  a[i] a[j] b[k] b[l]
+ *   vi_load_u16/_s16     four 16-bit values -> 32 bits
+ *   vi_pick(m, a, b)     a where m is all ones, b where it is zero
+ *   vi_pairs16(a)        32-bit sums of neighbouring 16-bit lanes
+ *   vi_dot16(a, b)       the same of the products of 16-bit lanes
+ *   vi_trunc(a)          towards zero; |a| < 2^31
+ *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed a and b, b 0..127
+ *   vi_dot8(a, b, sum)   sum + 32-bit sums of four
+ *   vi_narrow8, _narrow16   with saturation; callers' values fit */
+
+/* Lane sums in a fixed order: (0 + 2) + (1 + 3), of one vector or of four at once. */
+CHORD_INLINE float vf_sum(vf a)
+{
+    a = vf_add(a, vf_shuffle(a, a, 2, 3, 0, 1));
+    return vf_first(vf_add(a, vf_shuffle(a, a, 1, 0, 3, 2)));
+}
+CHORD_INLINE vf vf_sum_each(vf a, vf b, vf c, vf d)
+{
+    vf const ab = vf_add(vf_shuffle(a, b, 0, 1, 0, 1), vf_shuffle(a, b, 2, 3, 2, 3)); /* a02 a13 b02 b13 */
+    vf const cd = vf_add(vf_shuffle(c, d, 0, 1, 0, 1), vf_shuffle(c, d, 2, 3, 2, 3));
+    return vf_add(vf_shuffle(ab, cd, 0, 2, 0, 2), vf_shuffle(ab, cd, 1, 3, 1, 3));
+}
+
+/* Four f16 -> f32, exact for every finite value: the sign, smeared by the widening, is cut back to one
+ * bit, and 2^112 re-biases the exponent and normalises subnormals. */
+CHORD_INLINE vf vf_load_f16_finite(const void *p)
+{
+    vi const bits = vi_and(vi_shl(vi_load_s16(p), 13), vi_all((int32_t)0x8fffe000));
+    return vf_mul(vi_as_f(bits), vf_all(0x1p112f));
+}
+/* The same, inf and NaN kept: there the product is 65536 or more, and its exponent is filled up. */
+CHORD_INLINE vf vf_load_f16(const void *p)
+{
+    vi const bits = vf_bits(vf_load_f16_finite(p));
+    vi const top = vf_less(vf_all(65535.0f), vi_as_f(vi_and(bits, vi_all(0x7fffffff))));
+    return vi_as_f(vi_or(bits, vi_and(top, vi_all(0x7f800000))));
+}
+CHORD_INLINE vf vf_load_bf16(const void *p) { return vi_as_f(vi_shl(vi_load_u16(p), 16)); }
+
+#endif

@@ -1,0 +1,204 @@
+/* body_elements.h: everything row by row but matmul and attention. Included by each isa_*.c with BODY(name)
+ * set. The last n % 4 elements go through the same vector operations by way of a padded copy, so that an
+ * element's value doesn't depend on where a row was cut. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../base/half.h"
+#include "../quant/act.h"
+#include "vexp.h"
+
+/* The first n (0..3) floats at p, zeros behind. */
+CHORD_INLINE vf load_part(const float *p, int32_t n)
+{
+    float part[4] = { 0, 0, 0, 0 };
+    for (int32_t i = 0; i < n; i++) part[i] = p[i];
+    return vf_load(part);
+}
+CHORD_INLINE void store_part(float *p, vf v, int32_t n)
+{
+    float part[4];
+    vf_store(part, v);
+    for (int32_t i = 0; i < n; i++) p[i] = part[i];
+}
+
+/* ---- q8 activations: the operations of chord_act_quantize_q8 --------------------------------------- */
+
+CHORD_INLINE vi quantize_four(vf x, vf d)
+{
+    vi const bits = vf_bits(x), sign = vi_sar(bits, 31);
+    vf const t = vi_as_f(vi_and(vf_bits(vf_div(x, d)), vi_all(0x7fffffff)));
+    vi const v = vi_min(vi_trunc(vf_add(t, vf_all(0x1.fffffep-2f))), vi_all(127));
+    return vi_sub(vi_xor(v, sign), sign);
+}
+
+void BODY(chord_quantize_q8)(void *dst, const float *x, int32_t n)
+{
+    uint8_t *q = dst, *d_at = q + (size_t)n, *s_at = d_at + (size_t)n / 8;
+    for (int32_t b = 0; b < n / 32; b++, x += 32, q += 32, d_at += 4, s_at += 4) {
+        vi top = vi_all(0);
+        for (int i = 0; i < 32; i += 4) top = vi_max(top, vi_and(vi_load(x + i), vi_all(0x7fffffff)));
+        uint32_t lanes[4], bits = 0;
+        vi_store(lanes, top);
+        for (int i = 0; i < 4; i++) bits = lanes[i] > bits ? lanes[i] : bits;
+        float const d = chord_bits_f32(bits) / 127.0f;
+        __builtin_memcpy(d_at, &d, 4);
+        vi sum = vi_all(0);
+        if (d > 0 && bits < 0x7f800000) {
+            vf const dv = vf_all(d);
+            for (int i = 0; i < 32; i += 16) {
+                vi const v0 = quantize_four(vf_load(x + i), dv), v1 = quantize_four(vf_load(x + i + 4), dv);
+                vi const v2 = quantize_four(vf_load(x + i + 8), dv), v3 = quantize_four(vf_load(x + i + 12), dv);
+                vi_store(q + i, vi_narrow8(v0, v1, v2, v3));
+                sum = vi_add(sum, vi_add(vi_add(v0, v1), vi_add(v2, v3)));
+            }
+        } else {
+            vi_store(q, sum);
+            vi_store(q + 16, sum);
+        }
+        int32_t parts[4];
+        vi_store(parts, sum);
+        int32_t const s = parts[0] + parts[1] + parts[2] + parts[3];
+        __builtin_memcpy(s_at, &s, 4);
+    }
+}
+
+/* ---- norm ----------------------------------------------------------------------------------------- */
+
+void BODY(chord_rms_norm)(float *y, const float *x, const float *w, int32_t n, float eps)
+{
+    vf s0 = vf_all(0), s1 = s0, s2 = s0, s3 = s0;
+    int32_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        vf const x0 = vf_load(x + i), x1 = vf_load(x + i + 4), x2 = vf_load(x + i + 8), x3 = vf_load(x + i + 12);
+        s0 = vf_madd(x0, x0, s0);
+        s1 = vf_madd(x1, x1, s1);
+        s2 = vf_madd(x2, x2, s2);
+        s3 = vf_madd(x3, x3, s3);
+    }
+    for (; i < n; i += 4) {
+        vf const v = i + 4 <= n ? vf_load(x + i) : load_part(x + i, n - i);
+        s0 = vf_madd(v, v, s0);
+    }
+    float const sum = vf_sum(vf_add(vf_add(s0, s1), vf_add(s2, s3)));
+    vf const scale = vf_div(vf_all(1.0f), vf_sqrt(vf_all(sum / (float)(n > 0 ? n : 1) + eps)));
+    for (i = 0; i + 4 <= n; i += 4) {
+        vf const v = vf_mul(vf_load(x + i), scale);
+        vf_store(y + i, w ? vf_mul(v, vf_load(w + i)) : v);
+    }
+    if (i < n) {
+        vf const v = vf_mul(load_part(x + i, n - i), scale);
+        store_part(y + i, w ? vf_mul(v, load_part(w + i, n - i)) : v, n - i);
+    }
+}
+
+/* ---- gated activations: x / (1 + e^-z) * up -------------------------------------------------------- */
+
+enum { SILU, GELU };
+
+CHORD_INLINE vf glu_four(int kind, vf x, vf up)
+{
+    vf z = vf_sub(vf_all(0), x);
+    if (kind == GELU) { /* -2 sqrt(2/pi) x (1 + 0.044715 x^2) */
+        vf const cubic = vf_madd(vf_mul(x, x), vf_all(0.044715f), vf_all(1.0f));
+        z = vf_mul(vf_mul(x, vf_all(-1.5957691216f)), cubic);
+    }
+    return vf_mul(vf_div(x, vf_add(vf_all(1.0f), vf_exp(z))), up);
+}
+
+CHORD_INLINE void glu(int kind, float *y, const float *gate, const float *up, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) vf_store(y + i, glu_four(kind, vf_load(gate + i), vf_load(up + i)));
+    if (i < n) store_part(y + i, glu_four(kind, load_part(gate + i, n - i), load_part(up + i, n - i)), n - i);
+}
+
+void BODY(chord_silu_glu)(float *y, const float *gate, const float *up, int32_t n) { glu(SILU, y, gate, up, n); }
+void BODY(chord_gelu_glu)(float *y, const float *gate, const float *up, int32_t n) { glu(GELU, y, gate, up, n); }
+
+/* ---- rope ----------------------------------------------------------------------------------------- */
+
+/* Products and sums apart, never fused: equal to the scalar body bit by bit, also in the last pairs. */
+#define ROTATE(x, y, c, s, to_x, to_y)                                                              \
+    vf const to_x = vf_sub(vf_mul(x, c), vf_mul(y, s)), to_y = vf_add(vf_mul(x, s), vf_mul(y, c));
+
+CHORD_INLINE void rotate_one(float *a, float *b, const float *cs)
+{
+    float const x = *a, y = *b;
+    *a = x * cs[0] - y * cs[1];
+    *b = x * cs[1] + y * cs[0];
+}
+
+void BODY(chord_rope_norm)(float *x, const float *cs, int32_t n_pairs)
+{
+    int32_t i = 0;
+    for (; i + 4 <= n_pairs; i += 4) {
+        float *const p = x + 2 * i;
+        vf const a = vf_load(p), b = vf_load(p + 4), t0 = vf_load(cs + 2 * i), t1 = vf_load(cs + 2 * i + 4);
+        vf const re = vf_shuffle(a, b, 0, 2, 0, 2), im = vf_shuffle(a, b, 1, 3, 1, 3);
+        vf const c = vf_shuffle(t0, t1, 0, 2, 0, 2), s = vf_shuffle(t0, t1, 1, 3, 1, 3);
+        ROTATE(re, im, c, s, u, v)
+        vf const low = vf_shuffle(u, v, 0, 1, 0, 1), high = vf_shuffle(u, v, 2, 3, 2, 3);
+        vf_store(p, vf_shuffle(low, low, 0, 2, 1, 3));
+        vf_store(p + 4, vf_shuffle(high, high, 0, 2, 1, 3));
+    }
+    for (; i < n_pairs; i++) rotate_one(x + 2 * i, x + 2 * i + 1, cs + 2 * i);
+}
+
+void BODY(chord_rope_neox)(float *x, const float *cs, int32_t n_pairs)
+{
+    int32_t i = 0;
+    for (; i + 4 <= n_pairs; i += 4) {
+        vf const t0 = vf_load(cs + 2 * i), t1 = vf_load(cs + 2 * i + 4);
+        vf const c = vf_shuffle(t0, t1, 0, 2, 0, 2), s = vf_shuffle(t0, t1, 1, 3, 1, 3);
+        vf const a = vf_load(x + i), b = vf_load(x + i + n_pairs);
+        ROTATE(a, b, c, s, u, v)
+        vf_store(x + i, u);
+        vf_store(x + i + n_pairs, v);
+    }
+    for (; i < n_pairs; i++) rotate_one(x + i, x + i + n_pairs, cs + 2 * i);
+}
+
+/* ---- add, scale, f16 ------------------------------------------------------------------------------ */
+
+void BODY(chord_add)(float *y, const float *x, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) vf_store(y + i, vf_add(vf_load(y + i), vf_load(x + i)));
+    for (; i < n; i++) y[i] += x[i];
+}
+
+void BODY(chord_scale)(float *y, const float *x, float scale, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) vf_store(y + i, vf_mul(vf_load(x + i), vf_all(scale)));
+    for (; i < n; i++) y[i] = x[i] * scale;
+}
+
+/* chord_f32_f16 in four lanes: each case computed, the right one picked. */
+CHORD_INLINE vi f16_of(vf x)
+{
+    vi const u = vf_bits(x), a = vi_and(u, vi_all(0x7fffffff));
+    vi const odd = vi_and(vi_shr(a, 13), vi_all(1));
+    vi const normal = vi_shr(vi_sub(vi_add(vi_add(a, vi_all(0xfff)), odd), vi_all(0x38000000)), 13);
+    vi const small = vi_sub(vf_bits(vf_add(vi_as_f(a), vf_all(0.5f))), vi_all(0x3f000000));
+    vi h = vi_pick(vi_less(a, vi_all(0x38800000)), small, normal);
+    h = vi_pick(vi_less(vi_all(0x477fefff), a), vi_all(0x7bff), h);
+    h = vi_pick(vi_less(vi_all(0x7f800000), a), vi_all(0x7e00), h);
+    return vi_or(h, vi_and(vi_shr(u, 16), vi_all(0x8000)));
+}
+
+void BODY(chord_f16_store)(uint16_t *dst, const float *x, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        vi const h = f16_of(vf_load(x + i));
+        vi_store8(dst + i, vi_narrow16(h, h));
+    }
+    for (; i < n; i++) dst[i] = chord_f32_f16(x[i]);
+}
+
+void BODY(chord_f16_load)(float *dst, const uint16_t *x, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) vf_store(dst + i, vf_load_f16(x + i));
+    for (; i < n; i++) dst[i] = chord_f16_f32(x[i]);
+}

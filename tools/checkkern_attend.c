@@ -1,0 +1,167 @@
+/* checkkern_attend.c: attention over one to three pages, masked slots full of NaN.
+ *
+ * The bound. With d the larger of the two bodies' errors of one score,
+ *   d <= |scale| (D + 2) eps * sum|q||k|   (+ 5 eps cap for the soft cap's tanh, + eps |score| for its argument)
+ * the scalar and the vector p = e^(score - m) differ by 2 d from the score, 2 d from m, 4 + 1 roundings of
+ * exp; every later page multiplies by another e^(m - m'), and 32 sums a page add a rounding each and body. So
+ * |acc - acc'| <= A (4 d + (8 + 80 pages) eps), A = sum of p |v| over the pages; the same for l with |v| = 1.
+ * kernels.def's c = 2 multiplies half of it. Slots far below m may vanish in one body (e^-87.33): tiny. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "checkkern.h"
+#include "../src/kernels/real.h"
+
+enum { MAX_Q = 6, MAX_DIM = 128 };
+
+typedef struct state {
+    float *acc[MAX_Q], *ml[MAX_Q];
+} state;
+
+static void new_state(state *s, int32_t n_q, int32_t head_dim)
+{
+    for (int32_t i = 0; i < n_q; i++) {
+        s->acc[i] = region((uint64_t)head_dim * 4, 4);
+        s->ml[i] = region(8, 4);
+        chord_zero(s->acc[i], (size_t)head_dim * 4);
+        s->ml[i][0] = -0x1.fffffep127f;
+        s->ml[i][1] = 0;
+    }
+}
+
+/* In double, for the bound: the sums of magnitudes of one query, carried from page to page. */
+typedef struct magnitudes {
+    double top, l, acc[MAX_DIM], score_error;
+} magnitudes;
+
+static void add_page(magnitudes *m, const chord_attend *a, int32_t i)
+{
+    double score[32], top = m->top;
+    for (int32_t j = a->lo[i]; j < a->hi[i]; j++) {
+        double sum = 0, size = 0;
+        for (int32_t d = 0; d < a->head_dim; d++) {
+            double const product = (double)a->q[i][d] * (double)a->k[j * a->head_dim + d];
+            sum += product;
+            size += magnitude(product);
+        }
+        double error = magnitude((double)a->scale) * (a->head_dim + 2) * 0x1p-24 * size;
+        score[j] = sum * (double)a->scale;
+        if (a->cap > 0) {
+            error += 0x1p-24 * (5 * (double)a->cap + magnitude(score[j]));
+            score[j] = (double)a->cap * chord_real_tanh(score[j] / (double)a->cap);
+        }
+        if (error > m->score_error) m->score_error = error;
+        if (score[j] > top) top = score[j];
+    }
+    double const keep = chord_real_exp(m->top - top);
+    m->top = top;
+    m->l *= keep;
+    for (int32_t d = 0; d < a->head_dim; d++) m->acc[d] *= keep;
+    for (int32_t j = a->lo[i]; j < a->hi[i]; j++) {
+        double const p = chord_real_exp(score[j] - top);
+        m->l += p;
+        for (int32_t d = 0; d < a->head_dim; d++) m->acc[d] += p * magnitude((double)a->v[j * a->head_dim + d]);
+    }
+}
+
+enum { CAUSAL, FULL, WINDOW, UNTOUCHED, N_MASKS };
+
+static void make_mask(int32_t mask, int32_t n_q, int32_t page, int32_t n_pages, int32_t *lo, int32_t *hi)
+{
+    for (int32_t i = 0; i < n_q; i++) {
+        lo[i] = 0, hi[i] = 32;
+        if (mask == CAUSAL && page == n_pages - 1) hi[i] = 1 + (random_below(4) + i / 2 * 5) % 32;
+        if (mask == WINDOW) lo[i] = random_below(32), hi[i] = lo[i] + 1 + random_below(32 - lo[i]);
+        if (mask == UNTOUCHED && i % 2) lo[i] = random_below(32), hi[i] = random_below(lo[i] + 1);
+    }
+}
+
+/* Rows that no query may see hold NaN, zeros or numbers: the answer must not depend on it. */
+static void fill_masked(float *kv, int32_t head_dim, int32_t n_q, const int32_t *lo, const int32_t *hi, float with)
+{
+    for (int32_t j = 0; j < 32; j++) {
+        bool seen = false;
+        for (int32_t i = 0; i < n_q; i++) seen = seen || (j >= lo[i] && j < hi[i]);
+        for (int32_t d = 0; d < head_dim && !seen; d++) kv[j * head_dim + d] = with;
+    }
+}
+
+static void check_one(const chord_ops *ops, const chord_ops *scalar, int32_t head_dim, int32_t n_q, int32_t n_pages, int32_t mask, int32_t kind)
+{
+    static magnitudes m[MAX_Q];
+    state got, want, alone;
+    const float *q[MAX_Q];
+    int32_t lo[MAX_Q], hi[MAX_Q];
+    for (int32_t i = 0; i < n_q; i++) {
+        float *p = region((uint64_t)head_dim * 4, 4);
+        for (int32_t d = 0; d < head_dim; d++) p[d] = random_gauss() * (kind == 1 ? 30.0f : 1.0f); /* 1: p reaches 0 */
+        q[i] = p;
+        m[i] = (magnitudes){ .top = -3e38 };
+    }
+    new_state(&got, n_q, head_dim);
+    new_state(&want, n_q, head_dim);
+    new_state(&alone, n_q, head_dim);
+    float *k = region((uint64_t)head_dim * 128, 0), *v = region((uint64_t)head_dim * 128, 0);
+    for (int32_t page = 0; page < n_pages; page++) {
+        for (int32_t d = 0; d < 32 * head_dim; d++) k[d] = random_gauss(), v[d] = random_gauss();
+        make_mask(mask, n_q, page, n_pages, lo, hi);
+        chord_attend a = { k, v, q, want.acc, want.ml, lo, hi, kind == 2 ? 1.0f : 0.125f, kind == 2 ? 5.0f : 0, n_q, head_dim };
+        fill_masked(k, head_dim, n_q, lo, hi, 0);
+        fill_masked(v, head_dim, n_q, lo, hi, 0);
+        scalar->attend(&a);
+        for (int32_t i = 0; i < n_q; i++)
+            if (lo[i] < hi[i]) add_page(&m[i], &a, i);
+        fill_masked(k, head_dim, n_q, lo, hi, chord_bits_f32(0x7fc00000));
+        fill_masked(v, head_dim, n_q, lo, hi, chord_bits_f32(0x7f800000));
+        a.acc = got.acc;
+        a.ml = got.ml;
+        ops->attend(&a);
+        for (int32_t i = n_q - 1; i >= 0; i--) { /* one by one, and with other garbage */
+            for (int32_t j = 0; j < 32; j++)
+                for (int32_t d = 0; d < head_dim; d++)
+                    if (mask == FULL || n_q > 1) break;
+                    else if (j < lo[i] || j >= hi[i]) k[j * head_dim + d] = v[j * head_dim + d] = 1e30f;
+            chord_attend one = { k, v, q + i, alone.acc + i, alone.ml + i, lo + i, hi + i, a.scale, a.cap, 1, head_dim };
+            ops->attend(&one);
+        }
+    }
+    for (int32_t i = 0; i < n_q; i++) {
+        double const relative = 2 * m[i].score_error * 0x1p24 + 4 + 40 * n_pages; /* in eps; c = 2 doubles it */
+        same_bytes(got.acc[i], alone.acc[i], (uint64_t)head_dim * 4, "acc of a query alone and in company");
+        same_bytes(got.ml[i], alone.ml[i], 8, "m, l of a query alone and in company");
+        near(got.ml[i][0], want.ml[i][0], m[i].score_error * 0x1p24, 0x1p-148, i);
+        near(got.ml[i][1], want.ml[i][1], relative * m[i].l, 0x1p-118, i);
+        for (int32_t d = 0; d < head_dim; d++) near(got.acc[i][d], want.acc[i][d], relative * m[i].acc[d], 0x1p-110, d);
+        if (mask == UNTOUCHED && i % 2) {
+            same(got.ml[i][0], -0x1.fffffep127f, 0);
+            for (int32_t d = 0; d < head_dim; d++) same(got.acc[i][d], 0, d);
+        }
+    }
+    canaries_live();
+}
+
+void check_attend(const chord_ops *ops, const chord_ops *scalar)
+{
+    static const int32_t dims[] = { 1, 3, 4, 6, 16, 20, 64, 80, 128 };
+    for (size_t h = 0; h < sizeof dims / sizeof *dims; h++)
+        for (int32_t mask = 0; mask < N_MASKS; mask++)
+            for (int32_t kind = 0; kind < 3; kind++)
+                for (int32_t n_q = 0; n_q <= MAX_Q; n_q += 1 + n_q / 3) {
+                    int32_t const n_pages = 1 + (n_q + mask) % 3;
+                    next_case("head_dim %d, %d queries, %d pages, mask %d, data %d", dims[h], n_q, n_pages, mask, kind);
+                    check_one(ops, scalar, dims[h], n_q, n_pages, mask, kind);
+                }
+    /* A NaN in a seen row of K or of V, or in q, must not be lost. */
+    for (int32_t where = 0; where < 3; where++) {
+        next_case("a NaN in %s", where == 0 ? "k" : where == 1 ? "v" : "q");
+        state s;
+        new_state(&s, 1, 8);
+        float k[256], v[256], q[8];
+        for (int i = 0; i < 256; i++) k[i] = random_gauss(), v[i] = random_gauss();
+        for (int i = 0; i < 8; i++) q[i] = random_gauss();
+        *(where == 0 ? &k[8 * 7 + 3] : where == 1 ? &v[8 * 7 + 3] : &q[3]) = chord_bits_f32(0x7fc00000);
+        const float *qs[1] = { q };
+        int32_t const lo = 0, hi = 9;
+        chord_attend const a = { k, v, qs, s.acc, s.ml, &lo, &hi, 0.3f, 0, 1, 8 };
+        ops->attend(&a);
+        if (s.acc[0][3] == s.acc[0][3]) fail("acc[3] is %e", (double)s.acc[0][3]);
+    }
+}

@@ -1,0 +1,264 @@
+/* checkkern_matmul.c: each matmul over shapes round the tiles, in data that is sane, random, extreme and
+ * integral; against the scalar body within the bound, and against itself bit for bit for any split. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "checkkern.h"
+#include "../src/base/bytes.h"
+#include "../src/quant/act.h"
+
+enum { SANE, BITS, ZERO_SCALE, LARGEST, SUBNORMAL, INTEGERS, N_KINDS };
+
+static uint16_t random_scale(int32_t kind)
+{
+    uint16_t const r = (uint16_t)random64(), sign = r & 0x8000;
+    switch (kind) {
+    case SANE: return chord_f32_f16(0.01f * random_gauss());
+    case BITS: return (r & 0x7c00) == 0x7c00 ? (uint16_t)(r & 0xbbff) : r;
+    case ZERO_SCALE: return random_below(3) ? sign : chord_f32_f16(random_gauss());
+    case LARGEST: return sign | 0x7bff;
+    case SUBNORMAL: return r & 0x83ff;
+    default: return 0x3c00; /* 1 */
+    }
+}
+
+void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t kind)
+{
+    for (int r = 0; r < 4; r++) {
+        uint8_t *p = rows[r];
+        if (f->block_elems == 1) {
+            for (int32_t i = 0; i < n; i++) {
+                float w = kind == INTEGERS ? (float)(random_below(31) - 15) : kind == ZERO_SCALE && random_below(2) ? 0 : random_gauss();
+                if (kind == SUBNORMAL) w *= f->type == CHORD_F16 ? 0x1p-20f : 0x1p-130f;
+                if (kind == LARGEST) w = w < 0 ? -60000 : 60000;
+                if (f->type == CHORD_F16 && kind == BITS) w = chord_f16_f32(random_scale(BITS));
+                if (f->type == CHORD_F32) chord_copy(p + 4 * i, &w, 4);
+                uint16_t const h = f->type == CHORD_F16 ? chord_f32_f16(w) : (uint16_t)(chord_f32_bits(w) >> 16);
+                if (f->type != CHORD_F32) chord_copy(p + 2 * i, &h, 2);
+            }
+            continue;
+        }
+        for (int32_t b = 0; b < n / 32; b++) {
+            int const head = f->type == CHORD_Q4_1 ? 4 : 2;
+            uint16_t d = random_scale(kind);
+            chord_copy(p, &d, 2);
+            if (head == 4) {
+                d = kind == INTEGERS ? chord_f32_f16((float)(random_below(15) - 7)) : random_scale(kind);
+                chord_copy(p + 2, &d, 2);
+            }
+            for (int i = head; i < f->block_bytes; i++) {
+                uint8_t q = (uint8_t)random64();
+                if (kind == LARGEST) q = f->type == CHORD_Q8_0 ? (q & 1 ? 0x7f : 0x81) : q & 1 ? 0xff : q & 2 ? 0xf0 : 0;
+                p[i] = f->type == CHORD_Q8_0 && q == 0x80 ? 0x81 : q;
+            }
+            p += f->block_bytes;
+        }
+    }
+}
+
+typedef struct problem {
+    const chord_format *f;
+    chord_matmul m;
+    int32_t n_t, kind;
+    float *old;       /* y before the call */
+    uint64_t y_floats;
+} problem;
+
+static void make_weights(problem *p)
+{
+    int32_t const n = p->m.n_in;
+    uint8_t *w = region((uint64_t)((p->m.n_out + 3) / 4) * p->m.group_bytes, 8);
+    void *rows[4];
+    for (int r = 0; r < 4; r++) rows[r] = region(chord_row_bytes(p->f, n), 0);
+    p->m.w = w;
+    for (int32_t g = 0; g * 4 < p->m.n_out; g++, w += p->m.group_bytes) {
+        random_rows(p->f, rows, n, p->kind);
+        const void *given[4];
+        for (int r = 0; r < 4; r++) given[r] = g * 4 + r < p->m.n_out ? rows[r] : NULL;
+        if (!p->f->repack(w, given, n)) fail("repack refused the test's own rows");
+    }
+}
+
+static void make_activations(problem *p)
+{
+    int32_t const n = p->m.n_in;
+    bool const q8 = p->f->act == CHORD_ACT_Q8;
+    uint64_t const bytes = q8 ? chord_q8_bytes(n) : (uint64_t)n * 4;
+    p->m.x_stride = (bytes + 15) / 16 * 16 + 16;
+    uint8_t *x = region(p->m.x_stride * (uint64_t)p->n_t, 0);
+    float *row = region((uint64_t)n * 4, 0);
+    p->m.x = x;
+    for (int32_t t = 0; t < p->n_t; t++, x += p->m.x_stride) {
+        for (int32_t k = 0; k < n; k++) {
+            row[k] = random_gauss();
+            if (p->kind == LARGEST) row[k] = row[k] < 0 ? -1e9f : 1e9f; /* every code 127 */
+            if (p->kind == ZERO_SCALE && (k / 32 + t) % 3 == 0) row[k] = 0;
+            if (p->kind == SUBNORMAL) row[k] *= 1e-6f;
+            if (p->kind == INTEGERS) row[k] = k % 32 == 0 && q8 ? 127 : (float)(random_below(15) - 7); /* d = 1 */
+        }
+        if (q8) chord_ops_of(CHORD_ISA_SCALAR)->quantize_q8(x, row, n);
+        else chord_copy(x, row, (size_t)bytes);
+    }
+}
+
+static void make_problem(problem *p, int32_t type, int32_t n_in, int32_t n_out, int32_t n_t, int32_t kind, bool bias, bool add)
+{
+    *p = (problem){ .f = chord_format_of(type), .n_t = n_t, .kind = kind };
+    p->m = (chord_matmul){ .n_in = n_in, .n_out = n_out, .add = add };
+    p->m.group_bytes = chord_x4_bytes(p->f, n_in);
+    p->m.y_stride = (uint64_t)n_out + 3;
+    p->y_floats = p->m.y_stride * (uint64_t)n_t;
+    make_weights(p);
+    make_activations(p);
+    float *y = region(p->y_floats * 4, 4), *b = region((uint64_t)n_out * 4, 4);
+    p->old = region(p->y_floats * 4, 0);
+    for (uint64_t i = 0; i < p->y_floats; i++) p->old[i] = kind == INTEGERS ? (float)random_below(100) : random_gauss();
+    for (int32_t i = 0; i < n_out; i++) b[i] = kind == INTEGERS ? (float)random_below(100) : random_gauss();
+    p->m.y = y;
+    if (bias) p->m.bias = b;
+}
+
+/* The magnitudes of the terms that y[t][r] adds, in double, and the integer sums for the smallest terms. */
+static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
+{
+    const chord_matmul *m = &p->m;
+    int32_t const n = m->n_in;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)(r / 4) * m->group_bytes, *x = (const uint8_t *)m->x + (uint64_t)t * m->x_stride;
+    double sum = 0;
+    *tiny = 0x1p-148 * (n + 4);
+    if (m->bias) sum += magnitude((double)m->bias[r]);
+    if (m->add) sum += magnitude((double)p->old[(uint64_t)t * m->y_stride + (uint64_t)r]);
+    if (p->f->act == CHORD_ACT_F32) {
+        for (int32_t k = 0; k < n; k++) {
+            float wk;
+            if (p->f->type == CHORD_F32) wk = chord_f32(w + 16 * k + 4 * (r % 4));
+            else p->f->decode(&wk, w + 8 * k + 2 * (r % 4), 1);
+            sum += magnitude((double)wk * (double)chord_f32(x + 4 * k));
+        }
+        return sum;
+    }
+    bool const q8 = p->f->type == CHORD_Q8_0, has_m = p->f->type == CHORD_Q4_1;
+    for (int32_t b = 0; b < n / 32; b++, w += 4 * p->f->block_bytes) {
+        const uint8_t *codes = w + (has_m ? 16 : 8);
+        const int8_t *q = (const int8_t *)x + 32 * b;
+        int32_t i = 0, s = 0;
+        for (int32_t k = 0; k < 32; k++) {
+            int32_t const lane = q8 ? 16 * (k / 4) + 4 * (r % 4) + k % 4 : 16 * (k % 16 / 4) + 4 * (r % 4) + k % 4;
+            i += (q8 ? (int8_t)codes[lane] : k < 16 ? codes[lane] & 15 : codes[lane] >> 4) * q[k];
+            s += q[k];
+        }
+        if (p->f->type == CHORD_Q4_0) i -= 8 * s;
+        double const d = magnitude((double)chord_f16_f32(chord_u16(w + 2 * (r % 4)))), dx = (double)chord_f32(chord_q8_d(x, n) + 4 * b);
+        double const offset = has_m ? magnitude((double)chord_f16_f32(chord_u16(w + 8 + 2 * (r % 4))) * s) : 0;
+        sum += dx * (d * magnitude((double)i) + offset);
+        *tiny += 0x1p-148 * (magnitude((double)i) + 4); /* d_w d_x may be subnormal before it meets i */
+    }
+    return sum;
+}
+
+static void restore(problem *p) { chord_copy(p->m.y, p->old, (size_t)p->y_floats * 4); }
+
+static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *want)
+{
+    float *expected = region(p->y_floats * 4, 0), *whole = region(p->y_floats * 4, 0);
+    restore(p);
+    want(&p->m, 0, p->m.n_out, 0, p->n_t);
+    chord_copy(expected, p->m.y, (size_t)p->y_floats * 4);
+    restore(p);
+    got(&p->m, 0, p->m.n_out, 0, p->n_t);
+    chord_copy(whole, p->m.y, (size_t)p->y_floats * 4);
+    canaries_live();
+
+    bool const exact = p->kind == INTEGERS || !madd_is_fused(); /* unfused, a body is the scalar sequence of operations */
+    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : p->m.n_in / 32 + (p->f->type == CHORD_Q4_1 ? 6 : 5);
+    for (int32_t t = 0; t < p->n_t; t++)
+        for (int32_t r = 0; r < (int32_t)p->m.y_stride; r++) {
+            uint64_t const at = (uint64_t)t * p->m.y_stride + (uint64_t)r;
+            double tiny;
+            if (r >= p->m.n_out) same(whole[at], p->old[at], (int32_t)at); /* between the rows nothing is written */
+            else if (exact) same(whole[at], expected[at], (int32_t)at);
+            else {
+                double const s = term_sum(p, t, r, &tiny);
+                near(whole[at], expected[at], n_ops * s, tiny, (int32_t)at);
+            }
+        }
+
+    for (int i = 0; i < 8; i++) { /* any cut: rows at multiples of 4, tokens anywhere */
+        int32_t const r = random_below(p->m.n_out / 4 + 1) * 4, t = random_below(p->n_t + 1);
+        restore(p);
+        got(&p->m, 0, r, 0, t);
+        got(&p->m, r, p->m.n_out, t, p->n_t);
+        got(&p->m, r, p->m.n_out, 0, t);
+        got(&p->m, 0, r, t, p->n_t);
+        same_bytes(p->m.y, whole, p->y_floats * 4, "split");
+    }
+    restore(p);
+    for (int32_t t = 0; t < p->n_t; t++)
+        for (int32_t r = 0; r < p->m.n_out; r += 4) got(&p->m, r, r + 4 < p->m.n_out ? r + 4 : p->m.n_out, t, t + 1);
+    same_bytes(p->m.y, whole, p->y_floats * 4, "group by group, token by token");
+    restore(p);
+    got(&p->m, 0, 0, 0, p->n_t);
+    got(&p->m, 0, p->m.n_out, p->n_t, p->n_t);
+    same_bytes(p->m.y, p->old, p->y_floats * 4, "an empty range");
+    canaries_live();
+}
+
+/* A NaN or inf in the activations, or in float weights, must reach y. */
+static void check_non_finite(int32_t type, chord_matmul_fn *got)
+{
+    for (int32_t n_t = 1; n_t <= 9; n_t += 4) {
+        problem p;
+        next_case("a NaN in token %d of %d", n_t / 2, n_t);
+        make_problem(&p, type, 64, 5, n_t, SANE, false, false);
+        uint8_t *x = (uint8_t *)(uintptr_t)p.m.x + p.m.x_stride * (uint64_t)(n_t / 2);
+        float row[64] = { [40] = chord_bits_f32(0x7fc00000) };
+        if (p.f->act == CHORD_ACT_Q8) chord_act_quantize_q8(x, row, 64);
+        else chord_copy(x, row, sizeof row);
+        got(&p.m, 0, 5, 0, n_t);
+        for (int32_t t = 0; t < n_t; t++)
+            for (int32_t r = 0; r < 5; r++) {
+                float const y = p.m.y[(uint64_t)t * p.m.y_stride + (uint64_t)r];
+                if ((y != y) != (t == n_t / 2)) fail("y[%d][%d] is %e", t, r, (double)y);
+            }
+    }
+    if (chord_format_of(type)->act != CHORD_ACT_F32) return;
+    static const uint32_t values[3] = { 0x7f800000, 0xff800000, 0x7fc00000 };
+    for (int i = 0; i < 3; i++) {
+        problem p;
+        next_case("weight %x", values[i]);
+        make_problem(&p, type, 8, 4, 1, ZERO_SCALE, false, false);
+        uint8_t *w = (uint8_t *)(uintptr_t)p.m.w;
+        uint16_t const half = type == CHORD_F16 ? (uint16_t)(values[i] == 0x7fc00000 ? 0x7e00 : 0x7c00 | (values[i] >> 16 & 0x8000)) : (uint16_t)(values[i] >> 16);
+        if (type == CHORD_F32) chord_copy(w + 16 * 5 + 4 * 2, &values[i], 4); /* row 2, k 5 */
+        else chord_copy(w + 8 * 5 + 2 * 2, &half, 2);
+        float *x = (float *)(uintptr_t)p.m.x;
+        for (int k = 0; k < 8; k++) x[k] = 1;
+        got(&p.m, 0, 4, 0, 1);
+        same(p.m.y[2], chord_bits_f32(values[i]), 2);
+        if (!is_finite((double)p.m.y[1])) fail("a neighbouring row is %e", (double)p.m.y[1]);
+    }
+}
+
+void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
+{
+    static const int32_t outs[] = { 1, 3, 4, 5, 8, 12, 16, 17, 20, 35 }, tokens[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17 };
+    static const int32_t quant_ins[] = { 0, 32, 64, 96, 288, 1024 }, float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 };
+    chord_matmul_fn *const got = chord_ops_matmul(ops, type), *const want = chord_ops_matmul(scalar, type);
+    bool const q8 = chord_format_of(type)->act == CHORD_ACT_Q8;
+    const int32_t *ins = q8 ? quant_ins : float_ins;
+    int const n_ins = q8 ? 6 : 8;
+    problem p;
+    for (int32_t kind = 0; kind < N_KINDS; kind++)
+        for (int i = 0; i < n_ins; i++)
+            for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) {
+                int32_t const t = tokens[((size_t)kind + 5 * (size_t)i + o) % (sizeof tokens / sizeof *tokens)];
+                int const flags = (int)((o + (size_t)i) % 4);
+                next_case("%d x %d, %d tokens, data %d%s%s", outs[o], ins[i], t, kind, flags & 1 ? ", bias" : "", flags & 2 ? ", add" : "");
+                make_problem(&p, type, ins[i], outs[o], t, kind, flags & 1, flags & 2);
+                check_problem(&p, got, want);
+            }
+    for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
+        next_case("21 x 160, %d tokens", tokens[t]);
+        make_problem(&p, type, 160, 21, tokens[t], SANE, true, true);
+        check_problem(&p, got, want);
+    }
+    check_non_finite(type, got);
+}
