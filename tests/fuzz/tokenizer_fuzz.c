@@ -62,7 +62,7 @@ static void begin(int32_t kind)
 
 static chord_vocab *small_vocabulary(int is_bpe)
 {
-    static const char *const words[] = { "ab", "bc", "abc", "\xE2\x96\x81" "a", "\xE2\x96\x81", "\xE2\x96\x81\xE2\x96\x81", "aa", "aaaa", "a", "b", "c", "\xC3\xA9", "s" };
+    static const char *const words[] = { "ab", "bc", "abc", ("\xE2\x96\x81" "a"), "\xE2\x96\x81", "\xE2\x96\x81\xE2\x96\x81", "aa", "aaaa", "a", "b", "c", "\xC3\xA9", "s" };
     begin(is_bpe ? CHORD_VOCAB_BPE : CHORD_VOCAB_SPM);
     base.strip_after_special = !is_bpe;
     for (int b = 0; b < 256; b++) {
@@ -162,8 +162,7 @@ static void check_vocabulary(const uint8_t *p, size_t n)
     if (p[10] & 1)
         for (size_t i = 0; i < numbers; i += 4) memset(copy + 16 + i + 1, 0, 3); /* types that mean something */
     base.texts = records;
-    base.texts_bytes = left / 2 * (p[11] % 3);
-    if (base.texts_bytes > left) base.texts_bytes = left;
+    base.texts_bytes = p[11] % 3 == 2 ? left : left / 2 * (p[11] % 3);
     base.merges = records + base.texts_bytes;
     base.merges_bytes = left - base.texts_bytes;
     chord_vocab *v = built(&base);
