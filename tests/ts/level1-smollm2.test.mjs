@@ -55,6 +55,20 @@ test('timers tick while it generates: at least one tick for four steps, prompt a
   assert.ok(ticks >= steps / 4, `${ticks} ticks in ${steps} steps`);
 });
 
+test('next() calls that are pending together are served in order, though a token takes several steps', needsModel, async () => {
+  const model = await smollm2(6);
+  const expected = [];
+  for await (const piece of model.generate_async(QUESTION)) expected.push(piece);
+  const stream = model.generate_async('x' + QUESTION); // another first token: the whole prompt is read anew
+  for await (const _ of stream) continue;
+  const again = model.generate_async(QUESTION);
+  const order = [];
+  const results = await Promise.all([0, 1, 2, 3].map((index) => again.next().then((result) => { order.push(index); return result.value; })));
+  await again.return();
+  assert.deepEqual(order, [0, 1, 2, 3]);
+  assert.deepEqual(results, expected.slice(0, 4));
+});
+
 for (const [how, leave] of Object.entries({ 'return()': (stream) => stream.return(), 'free()': (stream) => stream.free() })) {
   test(`${how} in the middle of a long prompt stops the work before its next step; the next call is right`, needsModel, async (t) => {
     const model = await smollm2(16);

@@ -11,6 +11,7 @@ const bytes = new Uint8Array(await readFile(new URL('../golden/q4_1-smollm.gguf'
 // Greedy, the fixture's next 40 tokens lead by 0.15 logits and any that ends the text by 4.5: no test here
 // hangs on the noise of a variant.
 const PROMPT = 'The walk of';
+const ENDING = 'believed climbed'; // five tokens, then one that ends the text; leads of 0.98 and more
 const LONG = 'word by word '.repeat(12);
 
 test('before init the constructor throws invalid-argument with the way out', () => {
@@ -25,9 +26,9 @@ test('init again is a no-op, and a failed init can be tried again', async () => 
 });
 
 /** A model with greedy sampling and `maxTokens`, freed after `use`. */
-async function withModel(maxTokens, use) {
+async function withModel(maxTokens, use, file = bytes) {
   await init();
-  const model = new WasmModel(bytes);
+  const model = new WasmModel(file);
   try {
     model.set_config(maxTokens, 0, 1, 0, 1);
     return await use(model);
@@ -67,6 +68,79 @@ test('level 1 says what level 2 says, which is judged against llama.cpp', () =>
     } finally {
       await other.dispose();
     }
+  }));
+
+test('a cut at any token flushes what is held, as level 2 does', () =>
+  withModel(1, async (model) => {
+    const other = await loadModel(bytes);
+    try {
+      let cut = 0;
+      for (let maxTokens = 1; maxTokens <= 40; maxTokens++) {
+        model.set_config(maxTokens, 0, 1, 0, 1);
+        const text = model.generate(PROMPT);
+        assert.equal(text, await other.generate(PROMPT, { maxTokens, temperature: 0 }).text());
+        cut += text.endsWith('\ufffd') ? 1 : 0;
+      }
+      assert.ok(cut > 0, 'no text was cut inside a character: the test saw nothing');
+    } finally {
+      await other.dispose();
+    }
+  }));
+
+test('a BOS that the text already begins with is not added twice', async () => {
+  const spm = new Uint8Array(await readFile(new URL('../golden/q4_0-spm.gguf', import.meta.url)));
+  await withModel(8, async (model) => {
+    const other = await loadModel(spm);
+    try {
+      const added = await other.tokenize('Hello'), written = await other.tokenize('<s>Hello', { addSpecial: false });
+      assert.equal(added[0], written[0], 'the fixture adds a BOS, written <s>');
+      for (const [prompt, ids] of [['Hello', added], ['<s>Hello', written]])
+        assert.equal(model.generate(prompt), await other.generate(ids, { maxTokens: 8, temperature: 0 }).text(), prompt);
+    } finally {
+      await other.dispose();
+    }
+  }, spm);
+});
+
+test('a token that ends the text ends it, and is no part of it', () =>
+  withModel(100, async (model) => {
+    const stream = model.generate_async(ENDING);
+    const pieces = await collect(stream);
+    assert.equal(stream.token_count(), 5);
+    assert.equal(pieces.join(''), model.generate(ENDING));
+    assert.doesNotMatch(pieces.join(''), /<\|/);
+  }));
+
+test('temperature, top_k, top_p and repetition_penalty reach the sampler', () =>
+  withModel(24, (model) => {
+    const texts = (...config) => {
+      model.set_config(24, ...config);
+      return new Set(Array.from({ length: 8 }, () => model.generate(PROMPT)));
+    };
+    const [greedy] = texts(0, 1, 0, 1);
+    assert.ok(texts(5, 1, 0, 1).size === 8, 'eight hot runs are eight texts');
+    assert.deepEqual([...texts(5, 1, 1, 1)], [greedy], 'top_k 1 is greedy');
+    assert.deepEqual([...texts(5, 0, 0, 1)], [greedy], 'top_p 0 is greedy');
+    model.set_config(100, 0, 1, 0, 1);
+    const plain = model.generate('1');
+    model.set_config(100, 0, 1, 0, 1000);
+    assert.notEqual(model.generate('1'), plain, 'a huge penalty forbids repetitions');
+  }));
+
+test('generations and streams leave no memory behind', () =>
+  withModel(1, async (model) => {
+    const round = async () => {
+      model.generate(PROMPT);
+      const stream = model.generate_async(PROMPT);
+      await stream.next();
+      await stream.return();
+      model.generate_async(PROMPT).free();
+    };
+    await round();
+    const { wasmBytes, kvPages } = model.counters();
+    for (let count = 0; count < 1500; count++) await round(); // a stream's block is over 64 bytes: a leak needs a new page
+    assert.equal(model.counters().wasmBytes, wasmBytes);
+    assert.equal(model.counters().kvPages, kvPages);
   }));
 
 test('set_config names the value that is out of range and changes nothing then', () =>
@@ -188,6 +262,9 @@ test('a second generation while one is unfinished throws busy; a stream takes th
     await first.next();
     for (const call of [() => model.generate(PROMPT), () => model.generate_stream(PROMPT, () => {})]) assert.throws(call, { code: 'busy' });
     await assert.rejects(second.next(), { code: 'busy' });
+    await model.generate_async(PROMPT).return();
+    model.generate_async(PROMPT).free();
+    assert.throws(() => model.generate(PROMPT), { code: 'busy' }, 'a stream that never ran gives nothing back');
     await first.return();
     assert.equal((await collect(second)).join(''), whole, 'a stream that was refused may start later');
     model.generate_stream(PROMPT, () => {
@@ -248,16 +325,20 @@ test('the event loop turns between steps, also inside the first next()', () =>
     assert.ok(turns >= steps, `${turns} turns in ${steps} steps`);
   }));
 
-test('a prompt that leaves no room for one token is context-full, and one that just fits ends at the context', () =>
-  withModel(100000, async (model) => {
+test('a prompt that leaves no room for one token is context-full; one that leaves some is continued up to there', () =>
+  withModel(1000, async (model) => {
     const { contextLength } = model.get_model_info();
-    const text = 'word '.repeat(contextLength);
-    assert.throws(() => model.generate(text), { code: 'context-full' });
-    await assert.rejects(model.generate_async(text).next(), { code: 'context-full' });
-    const stream = model.generate_async(PROMPT);
-    const pieces = await collect(stream);
-    assert.equal(pieces.join(''), model.generate(PROMPT));
-    assert.ok(stream.token_count() < contextLength);
+    const digits = (count) => '1'.repeat(count); // the pre-tokenizer takes digits one by one
+    for (const count of [contextLength, contextLength + 1, 4 * contextLength]) {
+      assert.throws(() => model.generate(digits(count)), (error) => error.code === 'context-full' && error.message.includes(count));
+      await assert.rejects(model.generate_async(digits(count)).next(), { code: 'context-full' });
+    }
+    for (const room of [1, 2, 5]) {
+      const stream = model.generate_async(digits(contextLength - room));
+      await collect(stream);
+      assert.equal(stream.token_count(), room);
+    }
+    assert.equal(typeof model.generate(PROMPT), 'string');
   }));
 
 test('a prompt that is no string is invalid-argument, at once', () =>

@@ -23,17 +23,6 @@ export interface Workplace {
   readonly counters: { stepsRun: number; tokensPrefilled: number; tokensDecoded: number };
 }
 
-/** Ids of a prompt: special tokens as the file says, but no second BOS where the text brings its own. */
-function promptIds(engine: WasmEngine, prompt: string): Int32Array {
-  const ids = engine.tokenize(prompt);
-  const { bos, add_bos } = engine.modelInfo();
-  if (ids.length === 0) {
-    if (bos >= 0) return Int32Array.of(bos);
-    throw new ChordError('invalid-argument', 'the prompt is empty, and the model has no token that begins a text');
-  }
-  return add_bos !== 0 && ids[0] === bos && ids[1] === bos ? ids.subarray(1) : ids;
-}
-
 export class Generation {
   readonly #at: Workplace;
   readonly #text: TextStream;
@@ -52,7 +41,7 @@ export class Generation {
    */
   constructor(workplace: Workplace, prompt: string, config: GenerationConfig) {
     const { engine, session } = workplace;
-    const ids = promptIds(engine, prompt);
+    const ids = engine.tokenizePrompt(prompt);
     this.#at = workplace;
     this.#maxTokens = config.maxTokens;
     this.#contextLength = engine.planInfo.n_ctx;
