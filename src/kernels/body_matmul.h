@@ -54,39 +54,53 @@ typedef struct dot_sum {
     vi a, b;
 } dot_sum;
 
-/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. Codes of Q8_0 go into the seven-bit
- * operand as magnitudes; their signs move to the activations. */
+/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. Codes of Q8_0 go into the seven-bit operand as
+ * magnitudes and their signs move to the activations: (x ^ s) - s with s = -1 where w < 0. A wide tile leaves the
+ * "- s" out and takes sum |w| s off the block's dot instead, once for all its tokens. */
 typedef struct dot_weights {
-    vi a, b; /* b: DOT16's rows 2, 3 or Q8_0's signs */
+    vi a, b; /* b: DOT16's rows 2, 3 or the signs of Q8_0 */
 } dot_weights;
 
-CHORD_INLINE dot_weights dot_prepare(int how, int type, vi codes)
+enum { WIDE = 4 }; /* tokens from which that pays */
+
+CHORD_INLINE dot_weights dot_prepare(int type, vi codes)
 {
 #ifndef CHORD_SIMD_I8
-    (void)how, (void)type;
+    (void)type;
     return (dot_weights){ vi_low8_s(codes), vi_high8_s(codes) };
 #else
-    (void)how;
     if (type != CHORD_Q8_0) return (dot_weights){ codes, codes };
     return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
 #endif
 }
 
-CHORD_INLINE dot_sum dot_step(int how, int type, dot_sum s, dot_weights w, const uint8_t *x)
+CHORD_INLINE dot_sum dot_step(int how, int type, int T, dot_sum s, dot_weights w, const uint8_t *x)
 {
     vi v = vi_all_at(x);
 #ifndef CHORD_SIMD_I8
-    (void)how, (void)type;
+    (void)how, (void)type, (void)T;
     v = vi_low8_s(v);
     s.a = vi_add(s.a, vi_dot16(w.a, v));
     s.b = vi_add(s.b, vi_dot16(w.b, v));
 #else
-    if (type == CHORD_Q8_0) v = vi_sub8(vi_xor(v, w.b), w.b);
+    if (type == CHORD_Q8_0) v = vi_xor(v, w.b);
+    if (type == CHORD_Q8_0 && T < WIDE) v = vi_sub8(v, w.b);
     if (how == DOT8) s.a = vi_dot8(v, w.a, s.a);
     else if (type == CHORD_Q8_0) s.a = vi_add(s.a, vi_pairs16(vi_dot8_16(v, w.a)));
     else s.a = vi_add16(s.a, vi_dot8_16(v, w.a));
 #endif
     return s;
+}
+
+/* s + sum |w| s of four more k; its 16-bit sums stay within 8 * 2 * 127. */
+CHORD_INLINE vi dot_signs(int how, vi s, dot_weights w)
+{
+#ifndef CHORD_SIMD_I8
+    (void)how, (void)w;
+    return s;
+#else
+    return how == DOT8 ? vi_dot8(w.b, w.a, s) : vi_add16(s, vi_dot8_16(w.b, w.a));
+#endif
 }
 
 CHORD_INLINE vi dot_rows(int how, int type, dot_sum s)
@@ -98,38 +112,49 @@ CHORD_INLINE vi dot_rows(int how, int type, dot_sum s)
     return how == DOT8_16 && type != CHORD_Q8_0 ? vi_pairs16(s.a) : s.a;
 }
 
+/* The v-th four k of a block's codes, 0..7. */
+CHORD_INLINE vi block_codes(int type, const uint8_t *codes, uint32_t v)
+{
+    if (type == CHORD_Q8_0) return vi_load(codes + 16 * v);
+    if (v < 4) return vi_and(vi_load(codes + 16 * v), vi_all(0x0f0f0f0f));
+    return vi_and(vi_shr16(vi_load(codes + 16 * (v - 4)), 4), vi_all(0x0f0f0f0f));
+}
+
 CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
 {
     uint32_t const head = type == CHORD_Q4_1 ? 16 : 8, block = head + (type == CHORD_Q8_0 ? 128 : 64);
+    bool const has_signs = type == CHORD_Q8_0 && how != DOT16 && T >= WIDE;
     UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     const uint8_t *d = a.x + a.n, *total = d + a.n / 8; /* of the first token */
     for (uint32_t b = 0; b < a.n / 32; b++, a.w += block, a.x += 32, d += 4, total += 4) {
         dot_sum s[8];
+        vi signs[4];
         UNROLL for (int i = 0; i < G * T; i++) s[i] = (dot_sum){ vi_all(0), vi_all(0) };
-        UNROLL for (uint32_t v = 0; v < 8; v++) { /* v-th four k */
+        UNROLL for (int g = 0; g < G; g++) signs[g] = vi_all(0);
+        UNROLL for (uint32_t v = 0; v < 8; v++) {
             dot_weights w[4];
             UNROLL for (int g = 0; g < G; g++) {
-                const uint8_t *codes = a.w + (uint64_t)g * a.group_bytes + head;
-                if (type == CHORD_Q8_0) w[g] = dot_prepare(how, type, vi_load(codes + 16 * v));
-                else if (v < 4) w[g] = dot_prepare(how, type, vi_and(vi_load(codes + 16 * v), vi_all(0x0f0f0f0f)));
-                else w[g] = dot_prepare(how, type, vi_and(vi_shr16(vi_load(codes + 16 * (v - 4)), 4), vi_all(0x0f0f0f0f)));
+                w[g] = dot_prepare(type, block_codes(type, a.w + (uint64_t)g * a.group_bytes + head, v));
+                if (has_signs) signs[g] = dot_signs(how, signs[g], w[g]);
             }
             UNROLL for (int t = 0; t < T; t++)
                 UNROLL for (int g = 0; g < G; g++)
-                    s[g * T + t] = dot_step(how, type, s[g * T + t], w[g], a.x + (uint64_t)t * a.x_stride + 4 * v);
+                    s[g * T + t] = dot_step(how, type, T, s[g * T + t], w[g], a.x + (uint64_t)t * a.x_stride + 4 * v);
         }
         UNROLL for (int g = 0; g < G; g++) {
             const uint8_t *scales = a.w + (uint64_t)g * a.group_bytes;
             vf const dw = vf_load_f16_finite(scales);
+            vi const offset = how == DOT8_16 ? vi_pairs16(signs[g]) : signs[g];
             UNROLL for (int t = 0; t < T; t++) {
                 vf const dx = vf_all_at(d + (uint64_t)t * a.x_stride);
-                vi const i = dot_rows(how, type, s[g * T + t]);
+                vi i = dot_rows(how, type, s[g * T + t]);
+                if (has_signs) i = vi_sub(i, offset);
                 vf *const to = &sum[g * T + t];
                 if (type == CHORD_Q8_0) *to = vf_madd(vf_mul(dw, dx), vf_of(i), *to);
                 else {
-                    vi const offset = vi_all_at(total + (uint64_t)t * a.x_stride); /* of q - 8, or of m */
-                    if (type == CHORD_Q4_0) *to = vf_madd(vf_mul(dw, dx), vf_of(vi_sub(i, vi_shl(offset, 3))), *to);
-                    else *to = vf_madd(dx, vf_madd(dw, vf_of(i), vf_mul(vf_load_f16_finite(scales + 8), vf_of(offset))), *to);
+                    vi const x_sum = vi_all_at(total + (uint64_t)t * a.x_stride); /* for the offset of q, or for m */
+                    if (type == CHORD_Q4_0) *to = vf_madd(vf_mul(dw, dx), vf_of(vi_sub(i, vi_shl(x_sum, 3))), *to);
+                    else *to = vf_madd(dx, vf_madd(dw, vf_of(i), vf_mul(vf_load_f16_finite(scales + 8), vf_of(x_sum))), *to);
                 }
             }
         }
@@ -176,14 +201,16 @@ CHORD_INLINE void matmul_groups(int type, int how, int G, int T, const chord_mat
     for (; G > 1 && g < g1; g++) matmul_tile(type, how, 1, T, m, g, t);
 }
 
+/* Tiles as measured (docs/SPEED.md): floats have one long chain an element, so eight chains; the widened dots of
+ * DOT16 take two accumulators an element. */
 CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)
 {
     int32_t const g0 = r0 / 4, g1 = r1 / 4 + (r1 % 4 != 0);
     int32_t t = t0;
-    if (how != DOT16)
+    if (how == DOT8 || how == DOT8_16)
         for (; t + 8 <= t1; t += 8) matmul_groups(type, how, 1, 8, m, g0, g1, t);
-    for (; t + 4 <= t1; t += 4) matmul_groups(type, how, 1, 4, m, g0, g1, t);
-    for (; t + 2 <= t1; t += 2) matmul_groups(type, how, 1, 2, m, g0, g1, t);
+    for (; t + 4 <= t1; t += 4) matmul_groups(type, how, how < 0 ? 2 : 1, 4, m, g0, g1, t);
+    for (; t + 2 <= t1; t += 2) matmul_groups(type, how, how < 0 ? 4 : 1, 2, m, g0, g1, t);
     for (; t < t1; t++) matmul_groups(type, how, how < 0 ? 4 : how == DOT16 ? 1 : 2, 1, m, g0, g1, t);
 }
 
