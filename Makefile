@@ -55,12 +55,12 @@ NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT) -D_POSIX_C_SOURCE=200809L
 
 # ---- what users run -----------------------------------------------------------------------------------
 
-.PHONY: help demo serve model wasm native package package-files check test test-real test-all bench checkkern \
+.PHONY: help demo serve model wasm native package package-files check test test-real test-all bench \
   fuzz mutants size abi toolchain clean setup-test FORCE
 
 help: ## list the tasks
-	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
-	@echo "  test-<room>     one room's tests: $(ROOMS), or a folder of tests/"
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
+	@echo "  test-<room>       one room's tests: $(ROOMS), or a folder of tests/"
 
 demo: $(MODEL) dist/index.js ## fetch compiler and model, build, and let the model answer in the terminal
 	@test -f examples/node/demo.mjs || { echo "make demo: examples/node/demo.mjs doesn't exist" >&2; exit 1; }
@@ -217,7 +217,7 @@ check-reproducible: wasm FORCE
 
 run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s check-$(c)") \
   $(foreach s,$(2),"c/$(s)=$(MAKE) -s suite-c-$(s)") $(foreach s,$(3),"js/$(s)=$(MAKE) -s suite-js-$(s)") \
-  $(if $(4),"fuzz=$(MAKE) -s suite-fuzz")
+  $(foreach k,$(4),"kernels/$(k)=$(MAKE) -s checkkern-$(k)") $(if $(5),"fuzz=$(MAKE) -s suite-fuzz")
 
 CHECKS := wasm rules abi types
 QUICK := base format quant text program kernels model session
@@ -227,7 +227,7 @@ check: ## everyday check, under a minute: rules, generated files, types, the sma
 	@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
 test: setup-test $(MODEL) ## everything but the big models; sum of all suites in the last line
 	@-$(MAKE) -s -k -j2 dist/index.js $(C_SUITES:%=build/test/%) $(FUZZERS:%=build/fuzz/%) >/dev/null 2>&1
-	@$(call run_suites,$(CHECKS) reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),fuzz)
+	@$(call run_suites,$(CHECKS) reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),native node chromium,fuzz)
 test-real: $(MODEL) ## tests over big real models (tests/real)
 	@test -n "$(filter $(REAL),$(JS_SUITES))" || { echo "make test-real: tests/real has no tests yet" >&2; exit 1; }
 	@$(call run_suites,,,$(REAL))
@@ -245,6 +245,11 @@ mutants: $(MODEL) ## break listed places one at a time and show which test catch
 	@$(PYTHON) tools/mutants.py
 size: dist/index.js ## bytes of the modules, of the first load, and of each room
 	@$(PYTHON) tools/size.py
+
+checkkern: ## check every kernel against its scalar body: natively, in Node, in Chromium
+checkkern-bench: ## time every kernel natively and in Node
+CC_NATIVE := tools/sancc asan
+include tools/checkkern.mk
 
 # Tasks whose body is another room's: a plain failure where that doesn't exist yet.
 bench: dist/index.js ## benchmark (bench/run.mjs)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run suites one after the other and add them up: run_tests.py NAME=COMMAND ...
 
-A suite prints what it has to say and `N passed, N failed, N skipped` as its last line; one that ends
-otherwise (a crash, a build error, no such line) counts as one failure, and so does one that runs over
+A suite prints what it has to say and `N passed, N failed, N skipped` as its last line (one that has parts
+prints a line for each, and all count); one that ends otherwise (a crash, a build error, no such line) counts as one failure, and so does one that runs over
 --limit seconds. With `NAME:=COMMAND` the command is a plain check: exit status 0 counts as one passed.
 Output passes through as it comes. The very last line is the sum; the exit status is 0 without failures.
 """
@@ -21,8 +21,8 @@ import time
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped\s*$")
 
 
-def run(command: str, limit: float) -> tuple[int | None, str]:
-    """(exit status or None when it was stopped, last line of output), with the output passed through."""
+def run(command: str, limit: float) -> tuple[int | None, tuple[int, int, int] | None]:
+    """(exit status or None when it was stopped, its counts or None when it ended without), output passed through."""
     process = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                errors="replace", start_new_session=True)
     stopped = threading.Event()
@@ -33,20 +33,23 @@ def run(command: str, limit: float) -> tuple[int | None, str]:
 
     timer = threading.Timer(limit, stop)
     timer.start()
-    last = ""
+    counts, ended = [0, 0, 0], False
     try:
         for line in process.stdout:
             sys.stdout.write(line)
             sys.stdout.flush()
             if line.strip() and not line.startswith("make"):  # make comments on a failed recipe
-                last = line
+                summary = SUMMARY.match(line)
+                ended = summary is not None
+                if summary:
+                    counts = [a + int(b) for a, b in zip(counts, summary.groups())]
         status = process.wait()
     except KeyboardInterrupt:
         stop()
         raise
     finally:
         timer.cancel()
-    return (None if stopped.is_set() else status), last
+    return (None if stopped.is_set() else status), (tuple(counts) if ended else None)
 
 
 def main() -> int:
@@ -61,21 +64,18 @@ def main() -> int:
         name = name.rstrip(":")
         print(f"== {name}", flush=True)
         begin = time.monotonic()
-        status, last = run(command, arguments.limit)
-        summary = SUMMARY.match(last)
+        status, counts = run(command, arguments.limit)
         if status is None:
             print(f"FAIL {name}: stopped after {arguments.limit:.0f} s")
             counts = (0, 1, 0)
         elif is_check:
             counts = (1, 0, 0) if status == 0 else (0, 1, 0)
-        elif not summary:
+        elif counts is None:
             print(f"FAIL {name}: ended without a summary, exit status {status}")
             counts = (0, 1, 0)
-        else:
-            counts = tuple(map(int, summary.groups()))
-            if status != 0 and counts[1] == 0:
-                print(f"FAIL {name}: exit status {status} after its summary")
-                counts = (counts[0], 1, counts[2])
+        elif status != 0 and counts[1] == 0:
+            print(f"FAIL {name}: exit status {status} after its summary")
+            counts = (counts[0], 1, counts[2])
         rows.append((name, counts, time.monotonic() - begin))
     width = max(len(name) for name, _, _ in rows)
     print("==")
