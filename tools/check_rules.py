@@ -33,6 +33,7 @@ C_RULES = {
     "host": {"engine", "base"}, "cli": {"engine", "base", "host", "program"},  # program: the records that `info --program` prints
 }
 DETECT = {"wasm/detect", "webgpu/detect"}
+# The client reaches worker/host by import() alone: `worker: false` runs it in the caller's thread.
 # platform.ts, what Node and browsers do differently, is a leaf like errors.ts.
 SHARED = {"abi", "engine", "errors", "platform", "wasm", "webgpu", "load", "chat"}
 TS_RULES = {
@@ -41,7 +42,8 @@ TS_RULES = {
     "wasm": {"abi", "engine", "errors", "platform"} | DETECT, "webgpu": {"abi", "engine", "errors", "platform"} | DETECT,
     "load": {"errors", "platform"}, "chat": {"errors"},
     "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,
-    "client": {"worker/protocol", "load", "chat", "errors", "platform"} | DETECT,
+    "worker/host": SHARED | DETECT | {"worker/protocol"},
+    "client": {"worker/protocol", "worker/host", "load", "chat", "errors", "platform"} | DETECT,
     "cli": {"index"},
 }
 HOSTED = ("src/host/native/", "src/cli/")
@@ -102,7 +104,7 @@ def check_c(root: Path, file: Path, found: list[str]) -> None:
 def ts_room(inside: str) -> str:
     """ts/wasm/memory.ts -> wasm; the files that have rules of their own -> themselves."""
     stem = re.sub(r"\.(ts|js|mjs)$", "", inside)
-    if stem in DETECT or stem == "worker/protocol" or "/" not in stem:
+    if stem in DETECT or stem in ("worker/protocol", "worker/host") or "/" not in stem:
         return stem
     return stem.split("/")[0]
 

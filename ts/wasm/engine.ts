@@ -223,6 +223,18 @@ export class WasmEngine implements Backend<WasmSession> {
     return encode(first) as Int32Array<ArrayBuffer>;
   }
 
+  /**
+   * Ids of a prompt: special tokens as the file says, but no second BOS where the text brings its own. An
+   * empty text is a BOS where the model has one. Throws `invalid-argument` when nothing is left.
+   */
+  tokenizePrompt(text: string): Int32Array<ArrayBuffer> {
+    const ids = this.tokenize(text);
+    const { bos, add_bos } = this.modelInfo();
+    if (ids.length === 0 && bos >= 0) return Int32Array.of(bos);
+    if (ids.length === 0) throw new ChordError('invalid-argument', 'the prompt is empty, and the model has no token that begins a text');
+    return add_bos !== 0 && ids[0] === bos && ids[1] === bos ? ids.slice(1) : ids;
+  }
+
   /** The bytes that ids stand for; a character may be cut at either end. */
   detokenizeBytes(ids: ArrayLike<number>, options: { skipSpecial?: boolean | undefined } = {}): Uint8Array<ArrayBuffer> {
     const list = toIds(ids);

@@ -14,17 +14,18 @@ export interface ThreadStart {
   readonly stackTop: number;
 }
 
-const parent = await parentPeer();
-parent.listen((message) => {
-  const { module, memory, model, index, stackTop } = message as ThreadStart;
-  try {
-    const exports = instantiate(module, memory, (cause) => new ChordError('internal', `thread ${index} stopped: ${(cause as Error).message}`, { cause }));
-    exports.__stack_pointer.value = stackTop;
-    const status = exports.thread_join(model, index);
-    parent.post({ ended: status });
-  } catch (error) {
-    parent.post({ error: toErrorRecord(error) });
-  }
-  void parent.end();
+// No top-level await: bundlers may make a classic script of this file.
+void parentPeer().then((parent) => {
+  parent.listen((message) => {
+    const { module, memory, model, index, stackTop } = message as ThreadStart;
+    try {
+      const exports = instantiate(module, memory, (cause) => new ChordError('internal', `thread ${index} stopped: ${(cause as Error).message}`, { cause }));
+      exports.__stack_pointer.value = stackTop;
+      parent.post({ ended: exports.thread_join(model, index) });
+    } catch (error) {
+      parent.post({ error: toErrorRecord(error) });
+    }
+    void parent.end();
+  });
+  parent.post('up');
 });
-parent.post('up');

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chat templates out of the GGUF, run by the template engine that is imported when one is first used.
+import { ChordError } from '../errors.js';
+
+/** A message as templates know them; more fields (tool calls ...) reach the template as they are. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: unknown;
+  readonly [field: string]: unknown;
+}
+
+export interface ChatTemplateOptions {
+  /** End with the beginning of the assistant's turn; default true. */
+  addGenerationPrompt?: boolean | undefined;
+  /** Function descriptions (JSON schema) for templates that know tools. */
+  tools?: readonly unknown[] | undefined;
+}
+
+export interface ChatTemplateSource {
+  readonly template: string | undefined;
+  readonly bosToken: string;
+  readonly eosToken: string;
+}
+
+type Template = { render(variables: Record<string, unknown>): string };
+const compiled = new Map<string, Template>();
+
+async function compile(text: string): Promise<Template> {
+  const known = compiled.get(text);
+  if (known !== undefined) return known;
+  const { Template } = await import('@huggingface/jinja');
+  const template = new Template(text) as unknown as Template;
+  compiled.set(text, template);
+  return template;
+}
+
+/** Throws `invalid-argument`: no template, a template that can't be parsed, or one that refuses the messages. */
+export async function renderChatTemplate(
+  { template, bosToken, eosToken }: ChatTemplateSource,
+  messages: readonly ChatMessage[],
+  options: ChatTemplateOptions = {},
+): Promise<string> {
+  if (template === undefined || template === '') {
+    throw new ChordError('invalid-argument', 'the model has no chat template (tokenizer.chat_template)', {
+      hint: 'it may be a base model: give generate() plain text, or build the prompt with format_chat()',
+    });
+  }
+  if (!Array.isArray(messages)) throw new ChordError('invalid-argument', 'messages is not an array');
+  try {
+    return (await compile(template)).render({
+      messages, add_generation_prompt: options.addGenerationPrompt ?? true, bos_token: bosToken, eos_token: eosToken,
+      ...(options.tools === undefined ? {} : { tools: options.tools }),
+    });
+  } catch (cause) {
+    throw new ChordError('invalid-argument', `the chat template: ${(cause as Error).message}`, { cause });
+  }
+}

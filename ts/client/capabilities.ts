@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import { hardwareThreads } from '../platform.js';
+import { canPostSharedMemory, chooseVariant, hasMemory64, hasRelaxedSimd, hasSimd } from '../wasm/detect.js';
+
+export interface Capabilities {
+  readonly simd: boolean;
+  readonly relaxedSimd: boolean;
+  /** Threads that a model can have here: 1 where shared memory can't be posted to a worker. */
+  readonly threads: number;
+  readonly memory64: boolean;
+  /** The WebGPU adapter, or null. This version has no GPU backend: models run on the CPU either way. */
+  readonly webgpu: { readonly adapter: string; readonly f16: boolean; readonly subgroups: boolean; readonly limits: Readonly<Record<string, number>> } | null;
+  readonly crossOriginIsolated: boolean;
+  /** Whether files can be kept in the origin's private file system. */
+  readonly opfs: boolean;
+  /** The WebAssembly module that would run. */
+  readonly variant: string;
+}
+
+/** What this engine and machine can do; each found by trying it. Never rejects. */
+export async function capabilities(): Promise<Capabilities> {
+  return {
+    simd: hasSimd(),
+    relaxedSimd: hasRelaxedSimd(),
+    threads: canPostSharedMemory() ? await hardwareThreads() : 1,
+    memory64: hasMemory64(),
+    webgpu: await findAdapter().catch(() => null),
+    crossOriginIsolated: globalThis.crossOriginIsolated === true,
+    opfs: await hasOpfs(),
+    variant: chooseVariant().variant,
+  };
+}
+
+/** As much of WebGPU as is asked here; its types aren't in every project. */
+interface Adapter {
+  readonly info?: { readonly vendor?: string; readonly architecture?: string; readonly description?: string };
+  readonly features: { has(name: string): boolean };
+  readonly limits: object;
+}
+
+async function findAdapter(): Promise<Capabilities['webgpu']> {
+  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } } | undefined)?.gpu;
+  const adapter = await gpu?.requestAdapter();
+  if (adapter === undefined || adapter === null) return null;
+  const { vendor, architecture, description } = adapter.info ?? {};
+  const limits: Record<string, number> = {};
+  for (const name of ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupStorageSize']) {
+    const limit = (adapter.limits as Record<string, unknown>)[name];
+    if (typeof limit === 'number') limits[name] = limit;
+  }
+  return {
+    adapter: [description, vendor, architecture].filter((part) => part).join(' ') || 'unnamed',
+    f16: adapter.features.has('shader-f16'), subgroups: adapter.features.has('subgroups'), limits,
+  };
+}
+
+async function hasOpfs(): Promise<boolean> {
+  try {
+    return (await globalThis.navigator.storage.getDirectory()) !== undefined;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client's end of the protocol: call numbers, pending answers, and when a Node process has to stay
+// alive: while somebody awaits something of ours, and no longer.
+import { ChordError, isErrorRecord } from '../errors.js';
+import { startWorker } from '../platform.js';
+import type { Peer } from '../platform.js';
+import type { Reply, Request, Results } from '../worker/protocol.js';
+
+type WithoutCall<R> = R extends unknown ? Omit<R, 'call'> : never;
+export type Message = WithoutCall<Request>;
+
+/** What a call hears before its end. */
+export interface CallEvents {
+  onEvent?(reply: Exclude<Reply, { type: 'result' | 'failed' }>): void;
+}
+
+/** A call under way. */
+export interface OpenCall<T> {
+  readonly id: number;
+  /** Settles once, when the worker has ended the call. Never an unhandled rejection by itself. */
+  readonly ended: Promise<T>;
+  post(message: Message, transfer?: Transferable[]): void;
+}
+
+/** A promise that may be dropped: nobody who doesn't await it gets an unhandled rejection. */
+export function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+interface Pending {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: unknown) => void;
+  readonly events: CallEvents;
+}
+
+export class Connection {
+  readonly #peer: Peer;
+  readonly #pending = new Map<number, Pending>();
+  #next = 0;
+  #holds = 0;
+  #closed: ChordError | undefined;
+
+  constructor(peer: Peer) {
+    this.#peer = peer;
+    peer.listen(
+      (message) => this.#receive(message as Reply),
+      (cause) => this.#close(new ChordError('internal', `the engine worker died: ${cause.message}`, { cause, hint: 'load the model again' })),
+    );
+    peer.hold(false);
+  }
+
+  /** An engine worker of its own, or (`inWorker` false) a host in this thread. */
+  static async start(inWorker: boolean): Promise<Connection> {
+    if (!inWorker) return new Connection(await localPeer());
+    return new Connection(await startWorker('worker.js', () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })));
+  }
+
+  /** Opens a call; the answer comes through `ended`. */
+  open<Op extends keyof Results>(message: Extract<Message, { op: Op }>, events: CallEvents = {}): OpenCall<Results[Op]> {
+    const id = this.#next++;
+    const ended = new Promise<Results[Op]>((resolve, reject) => {
+      if (this.#closed !== undefined) return reject(this.#closed);
+      this.#pending.set(id, { resolve: resolve as (value: never) => void, reject, events });
+      this.#peer.post({ ...message, call: id });
+    });
+    quiet(ended);
+    const post = (more: Message, transfer?: Transferable[]): void => {
+      if (this.#closed === undefined && this.#pending.has(id)) this.#peer.post({ ...more, call: id }, transfer);
+    };
+    return { id, ended, post };
+  }
+
+  /** A call with nothing between question and answer. */
+  request<Op extends keyof Results>(message: Extract<Message, { op: Op }>): Promise<Results[Op]> {
+    return this.held(this.open<Op>(message).ended);
+  }
+
+  /** Keeps a Node process alive while `promise` is pending. */
+  held<T>(promise: Promise<T>): Promise<T> {
+    if (this.#holds++ === 0) this.#peer.hold(true);
+    return quiet(promise.finally(() => {
+      if (--this.#holds === 0) this.#peer.hold(false);
+    }));
+  }
+
+  /** Ends the worker at once; pending and later calls fail with `error`. */
+  async end(error: ChordError): Promise<void> {
+    this.#close(error);
+    await this.#peer.end();
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  #close(error: ChordError): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = error;
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+
+  #receive(reply: Reply): void {
+    const pending = this.#pending.get(reply.call);
+    if (pending === undefined) return; // of a call that was given up
+    switch (reply.type) {
+      case 'result':
+        this.#pending.delete(reply.call);
+        return pending.resolve(reply.value as never);
+      case 'failed':
+        this.#pending.delete(reply.call);
+        return pending.reject(isErrorRecord(reply.error) ? ChordError.from(reply.error) : new ChordError('internal', 'the worker failed without saying why'));
+      default:
+        return pending.events.onEvent?.(reply);
+    }
+  }
+}
+
+/** A host in the caller's thread behind the same interface; messages still come in a later turn. */
+async function localPeer(): Promise<Peer> {
+  const { EngineHost } = await import('../worker/host.js');
+  let receive: (message: unknown) => void = () => {};
+  const host = new EngineHost((reply) => queueMicrotask(() => receive(reply)), { stepMs: 10, mayThread: false });
+  return {
+    post: (message) => queueMicrotask(() => host.handle(message)),
+    listen: (onMessage) => void (receive = onMessage),
+    hold() {},
+    end() {
+      const call = Number.MAX_SAFE_INTEGER;
+      return new Promise((resolve) => {
+        receive = (message) => ((message as Reply).call === call ? resolve() : undefined);
+        host.handle({ op: 'dispose', call });
+      });
+    },
+  };
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ChordError } from '../errors.js';
+import type { GenerateOptionsRecord, GenerationStats, Ids, TokenEvent } from '../worker/protocol.js';
+import { quiet } from './connection.js';
+import type { Connection, OpenCall } from './connection.js';
+
+interface Waiting {
+  readonly resolve: (result: IteratorResult<TokenEvent, void>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * One continuation of a prompt: iterate it for one event a token, or await `text()`. One consumer.
+ *
+ * Nothing is queued or computed before the first `next()` or `text()`. The worker runs at most a few
+ * tokens ahead of the reader; a reader that pauses pauses it, and calls that compute wait behind it.
+ * `break`, `return()` and an abort stop the work before its next token, also while the prompt is read, and
+ * resolve when the worker has stopped: the next call works at once.
+ */
+export class Generation implements AsyncIterableIterator<TokenEvent, void> {
+  readonly #connection: Connection;
+  readonly #request: { readonly prompt: string | Ids; readonly options: GenerateOptionsRecord };
+  readonly #signal: AbortSignal | undefined;
+  readonly #events: TokenEvent[] = [];
+  readonly #waiting: Waiting[] = [];
+  #call: OpenCall<Omit<GenerationStats, 'ttftMs'>> | undefined;
+  #finished: Promise<void> | undefined;
+  #begin = 0;
+  #ttftMs = 0;
+  /** Ended for the reader: by the worker, by return(), or by an abort. */
+  #isOver = false;
+  #isLeft = false;
+  #failure: { readonly error: unknown } | undefined;
+  #stats: GenerationStats | undefined;
+  #text: Promise<string> | undefined;
+
+  /** Made by `model.generate`. */
+  constructor(connection: Connection, prompt: string | Ids, options: GenerateOptionsRecord, signal: AbortSignal | undefined) {
+    this.#connection = connection;
+    this.#request = { prompt, options };
+    this.#signal = signal;
+  }
+
+  /** Figures of the run; undefined until it has ended. */
+  get stats(): GenerationStats | undefined {
+    return this.#stats;
+  }
+
+  /**
+   * The next event.
+   *
+   * @throws {ChordError} `context-full` when the prompt leaves no room for one token, `invalid-argument`,
+   *   `disposed`, `out-of-memory`, `internal`.
+   * @throws The signal's `reason` when it aborts.
+   */
+  next(): Promise<IteratorResult<TokenEvent, void>> {
+    if (this.#signal?.aborted === true && !this.#isOver) this.#abort();
+    this.#start();
+    const result = new Promise<IteratorResult<TokenEvent, void>>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    this.#deliver();
+    return this.#connection.held(result);
+  }
+
+  /** Stops the run; resolves when the worker has. Pending `next()` calls end. */
+  return(): Promise<IteratorResult<TokenEvent, void>> {
+    return this.#leave().then(() => ({ value: undefined, done: true }));
+  }
+
+  /** Stops the run, then throws `error`. */
+  throw(error?: unknown): Promise<IteratorResult<TokenEvent, void>> {
+    return quiet(this.#leave().then(() => Promise.reject(error)));
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The text from here to the end. */
+  text(): Promise<string> {
+    return (this.#text ??= quiet(this.#collect()));
+  }
+
+  async #collect(): Promise<string> {
+    let text = '';
+    for await (const event of this) text += event.text;
+    return text;
+  }
+
+  /** The events as a stream; cancelling it stops the run. */
+  toReadableStream(): ReadableStream<TokenEvent> {
+    return new ReadableStream<TokenEvent>(
+      {
+        pull: async (controller) => {
+          const { done, value } = await this.next();
+          if (done === true) controller.close();
+          else controller.enqueue(value);
+        },
+        cancel: async () => void (await this.return()),
+      },
+      { highWaterMark: 0 }, // nothing is asked for before somebody reads
+    );
+  }
+
+  #start(): void {
+    if (this.#call !== undefined || this.#isOver) return;
+    this.#begin = performance.now();
+    const { prompt, options } = this.#request;
+    const call = this.#connection.open<'generate'>({ op: 'generate', prompt, options }, {
+      onEvent: (reply) => {
+        if (reply.type !== 'token') return;
+        if (this.#ttftMs === 0) this.#ttftMs = performance.now() - this.#begin;
+        this.#events.push(reply.event);
+        this.#deliver();
+      },
+    });
+    this.#call = call;
+    const onAbort = (): void => this.#abort();
+    this.#signal?.addEventListener('abort', onAbort, { once: true });
+    this.#finished = call.ended
+      .then(
+        (stats) => void (this.#stats = { ...stats, ttftMs: this.#ttftMs }),
+        (error: unknown) => {
+          if (!this.#isLeft) this.#failure ??= { error };
+        },
+      )
+      .then(() => {
+        this.#signal?.removeEventListener('abort', onAbort);
+        this.#stats ??= noStats;
+        this.#isOver = true;
+        this.#deliver();
+      });
+  }
+
+  /** Gives waiting readers what is there, in order. */
+  #deliver(): void {
+    for (;;) {
+      const reader = this.#waiting[0];
+      if (reader === undefined) return;
+      const event = this.#isLeft ? undefined : this.#events.shift();
+      if (event === undefined && !this.#isOver) return;
+      this.#waiting.shift();
+      if (event !== undefined) {
+        this.#call?.post({ op: 'taken', count: 1 });
+        reader.resolve({ value: event, done: false });
+      } else if (this.#failure !== undefined) {
+        const { error } = this.#failure;
+        this.#failure = undefined; // told once
+        reader.reject(error);
+      } else {
+        reader.resolve({ value: undefined, done: true });
+      }
+    }
+  }
+
+  #abort(): void {
+    if (this.#isOver || this.#isLeft) return;
+    this.#failure = { error: this.#signal?.reason };
+    void this.#leave();
+  }
+
+  async #leave(): Promise<void> {
+    if (!this.#isLeft && !this.#isOver) {
+      this.#isLeft = true;
+      this.#events.length = 0;
+      if (this.#call === undefined) {
+        this.#isOver = true;
+        this.#stats = noStats;
+      } else {
+        this.#call.post({ op: 'cancel' });
+      }
+    }
+    this.#isLeft = true;
+    this.#events.length = 0;
+    if (this.#finished !== undefined) await this.#connection.held(this.#finished);
+    this.#deliver();
+  }
+}
+
+/** Of a run that never began. */
+const noStats: GenerationStats = {
+  promptTokens: 0, cachedTokens: 0, tokens: 0, promptMs: 0, decodeMs: 0, ttftMs: 0, tokensPerSecond: 0, finishReason: 'abort',
+};
+
+/** Ids from anything list-like, as plain numbers; what isn't a list is refused by name. */
+export function toIdList(name: string, ids: ArrayLike<number>): number[] | Int32Array {
+  if (typeof ids !== 'object' || ids === null || !Number.isSafeInteger(ids.length)) throw new ChordError('invalid-argument', `${name} is neither a string nor a list of token ids`);
+  return ids instanceof Int32Array ? ids.slice() : Array.from(ids);
+}

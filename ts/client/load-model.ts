@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ChordError } from '../errors.js';
+import { BufferMeter } from '../load/meter.js';
+import { sortSource } from '../load/source.js';
+import type { ByteStream, ModelSource, RemoteSource } from '../load/source.js';
+import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
+import type { Loaded } from '../worker/protocol.js';
+import { Connection, quiet } from './connection.js';
+import type { OpenCall } from './connection.js';
+import { LanguageModel } from './model.js';
+import { checkLoadOptions } from './options.js';
+import type { LoadModelOptions } from './options.js';
+
+/**
+ * Loads a GGUF model into an engine worker of its own.
+ *
+ * @param source A URL, a path (Node), a Blob or File, a FileSystemFileHandle, bytes, a Response or a
+ *   ReadableStream. Bytes are read in slices: they stay the caller's and are never cloned whole.
+ * @throws {ChordError} `http` and `io` for what can't be read, `invalid-gguf` for what is no model or cut
+ *   off, `unsupported-*` naming what this version doesn't know, `out-of-memory`, `invalid-argument`,
+ *   `no-webgpu`. Everything is released, the next load works.
+ * @throws The signal's `reason` when it aborts.
+ */
+export function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<LanguageModel> {
+  return quiet(load(source, options));
+}
+
+async function load(source: ModelSource, options: LoadModelOptions): Promise<LanguageModel> {
+  const record = checkLoadOptions(options);
+  const { backend = 'auto', signal, onProgress } = options;
+  signal?.throwIfAborted();
+  if (backend === 'webgpu') {
+    throw new ChordError('no-webgpu', 'this version has no WebGPU backend', { hint: 'backend: \'auto\' takes the CPU' });
+  }
+  const sorted = await sortSource(source);
+  const stream = 'local' in sorted ? sorted.local : undefined;
+  const remote: RemoteSource = 'remote' in sorted ? sorted.remote : pushedSource(sorted.local);
+  const meter = new BufferMeter();
+  let connection: Connection | undefined;
+  let fail: (error: unknown) => void = () => {};
+  const failed = quiet(new Promise<never>((_, reject) => (fail = reject)));
+  const onAbort = (): void => fail(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    signal?.throwIfAborted();
+    connection = await Connection.start(options.worker ?? true);
+    const pump = new Pump(stream, meter);
+    const call = connection.open<'load'>({ op: 'load', source: remote, options: record }, {
+      onEvent(reply) {
+        if (reply.type === 'taken') pump.taken(reply.bytes);
+        if (reply.type !== 'progress' || onProgress === undefined) return;
+        try {
+          onProgress(reply.progress);
+        } catch (error) {
+          fail(error);
+        }
+      },
+    });
+    pump.run(call).catch(fail);
+    const loaded = await connection.held(Promise.race([call.ended, failed]));
+    const reason = backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
+    return new LanguageModel(connection, loaded, meter, reason);
+  } catch (error) {
+    await connection?.end(new ChordError('aborted', 'the load was given up'));
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    await stream?.close();
+  }
+}
+
+function pushedSource({ name, totalBytes, phase }: ByteStream): RemoteSource {
+  return { kind: 'pushed', name, totalBytes, phase };
+}
+
+/** Posts a local stream in slices, never more than CHUNKS of them under way. */
+class Pump {
+  readonly #stream: ByteStream | undefined;
+  readonly #meter: BufferMeter;
+  #underWay = 0;
+  #isOver = false;
+  #wake: () => void = () => {};
+
+  constructor(stream: ByteStream | undefined, meter: BufferMeter) {
+    this.#stream = stream;
+    this.#meter = meter;
+  }
+
+  /** The worker is done with a chunk. */
+  taken(bytes: number): void {
+    this.#underWay -= 1;
+    this.#meter.release(bytes);
+    this.#wake();
+  }
+
+  /** Ends when the stream or the load has; throws what the stream throws. */
+  async run(call: OpenCall<Loaded>): Promise<void> {
+    if (this.#stream === undefined) return;
+    const stop = (): void => {
+      this.#isOver = true;
+      this.#wake();
+    };
+    call.ended.then(stop, stop);
+    while (!this.#isOver) {
+      const chunk = await this.#stream.read();
+      if (chunk === undefined) break;
+      this.#meter.hold(chunk.byteLength);
+      for (let at = 0; at < chunk.byteLength && !this.#isOver; at += CHUNK_BYTES) await this.#post(call, chunk.slice(at, at + CHUNK_BYTES));
+      this.#meter.release(chunk.byteLength);
+    }
+    call.post({ op: 'end' });
+  }
+
+  async #post(call: OpenCall<Loaded>, bytes: Uint8Array): Promise<void> {
+    this.#meter.hold(bytes.byteLength);
+    while (this.#underWay >= CHUNKS && !this.#isOver) await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.#underWay += 1;
+    call.post({ op: 'chunk', bytes }, bytes.buffer instanceof ArrayBuffer ? [bytes.buffer] : []);
+  }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+/// <reference lib="esnext.disposable" preserve="true" />
+import { renderChatTemplate } from '../chat/template.js';
+import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
+import { ChordError } from '../errors.js';
+import type { BufferMeter } from '../load/meter.js';
+import { asBoolean } from '../worker/protocol.js';
+import type { LanguageModelInfo, Loaded, ModelCounters } from '../worker/protocol.js';
+import { quiet } from './connection.js';
+import type { Connection, OpenCall } from './connection.js';
+import { Generation, toIdList } from './generation.js';
+import { checkGenerateOptions, checkNames, checkSignal } from './options.js';
+import type { GenerateOptions } from './options.js';
+
+export interface TokenizeCallOptions {
+  /** Add BOS and EOS as the file says; default true. */
+  addSpecial?: boolean | undefined;
+  /** Take special tokens written in the text as such; default true. */
+  parseSpecial?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+export interface DetokenizeCallOptions {
+  /** Leave special tokens out instead of writing their text; default false. */
+  skipSpecial?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+export interface LogitsCallOptions {
+  /** A row for every id instead of the last one's; default false. */
+  all?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * A loaded model; its engine lives in a worker. Made by `loadModel`.
+ *
+ * Calls that compute (`generate`, `logits`) queue in order, one at a time; text calls and `counters` are
+ * answered between two steps. After `dispose()` every call rejects with `disposed`.
+ */
+export class LanguageModel {
+  /** What the model is and how it runs here. */
+  readonly info: LanguageModelInfo;
+  readonly #connection: Connection;
+  readonly #loaded: Loaded;
+  readonly #meter: BufferMeter;
+  #disposed: Promise<void> | undefined;
+  /** As `dispose()`; there where the runtime knows `Symbol.asyncDispose`. */
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
+  /** Made by `loadModel`. */
+  constructor(connection: Connection, loaded: Loaded, meter: BufferMeter, backendReason: string) {
+    this.#connection = connection;
+    this.#loaded = loaded;
+    this.#meter = meter;
+    this.info = { ...loaded.info, backendReason: `${backendReason}${loaded.info.backendReason}` };
+  }
+
+  /** Text, or UTF-8 bytes, to token ids as llama.cpp makes them. */
+  tokenize(text: string | Uint8Array, options: TokenizeCallOptions = {}): Promise<number[]> {
+    return quiet(this.#tokenize(text, options));
+  }
+
+  async #tokenize(text: string | Uint8Array, options: TokenizeCallOptions): Promise<number[]> {
+    checkNames('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
+    if (typeof text !== 'string' && !(text instanceof Uint8Array)) throw new ChordError('invalid-argument', 'the text is neither a string nor a Uint8Array');
+    const ids = await this.#run(options.signal, () => this.#connection.open<'tokenize'>({
+      op: 'tokenize', text: typeof text === 'string' ? text : new Uint8Array(text),
+      addSpecial: asBoolean('addSpecial', options.addSpecial ?? true), parseSpecial: asBoolean('parseSpecial', options.parseSpecial ?? true),
+    }));
+    return Array.from(ids);
+  }
+
+  /** Token ids to text; bytes that aren't UTF-8 become U+FFFD. Throws `invalid-argument` for an id that doesn't exist. */
+  detokenize(ids: ArrayLike<number>, options: DetokenizeCallOptions = {}): Promise<string> {
+    return quiet(this.#detokenize(ids, options));
+  }
+
+  async #detokenize(ids: ArrayLike<number>, options: DetokenizeCallOptions): Promise<string> {
+    checkNames('detokenize', options, ['skipSpecial', 'signal']);
+    const list = toIdList('ids', ids);
+    const skipSpecial = asBoolean('skipSpecial', options.skipSpecial ?? false);
+    return this.#run(options.signal, () => this.#connection.open<'detokenize'>({ op: 'detokenize', ids: list, skipSpecial }));
+  }
+
+  /**
+   * The numbers behind the next token: `[vocabularySize]` after the last id, or one row an id with
+   * `all`, row after row in one array.
+   *
+   * Throws `context-full` when the ids don't fit the context, `invalid-argument` for none or unknown ones.
+   */
+  logits(ids: ArrayLike<number>, options: LogitsCallOptions = {}): Promise<Float32Array> {
+    return quiet(this.#logits(ids, options));
+  }
+
+  async #logits(ids: ArrayLike<number>, options: LogitsCallOptions): Promise<Float32Array> {
+    checkNames('logits', options, ['all', 'signal']);
+    const list = toIdList('ids', ids);
+    const all = asBoolean('all', options.all ?? false);
+    const width = this.info.vocabularySize;
+    let out: Float32Array | undefined; // made with the first rows: ids that don't fit fail before
+    await this.#run(options.signal, () => {
+      const call: OpenCall<null> = this.#connection.open<'logits'>({ op: 'logits', ids: list, all }, {
+        onEvent: (reply) => {
+          if (reply.type !== 'rows') return;
+          out ??= new Float32Array((all ? list.length : 1) * width);
+          out.set(reply.values, reply.firstRow * width);
+          call.post({ op: 'taken', count: 1 });
+        },
+      });
+      return call;
+    });
+    if (out === undefined) throw new ChordError('internal', 'no logits came');
+    return out;
+  }
+
+  /**
+   * Starts a continuation of `prompt`: iterate the result for one event a token, or await its `text()`.
+   * A text gets special tokens as the file says (a BOS is never doubled) and may contain special tokens;
+   * ids are taken as they are. The KV of the longest common prefix with the call before is kept.
+   *
+   * Nothing is queued before the first `next()` or `text()`; see Generation.
+   *
+   * @throws {ChordError} `invalid-argument` naming an option that is unknown, out of range or not in this version.
+   */
+  generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Generation {
+    const record = checkGenerateOptions(options);
+    const text = typeof prompt === 'string' ? prompt : toIdList('the prompt', prompt);
+    return new Generation(this.#connection, text, record, options.signal);
+  }
+
+  /**
+   * The messages as one prompt, by the template in the model's file.
+   * Throws `invalid-argument` when there is none, or when it refuses the messages.
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): Promise<string> {
+    return quiet(this.#applyChatTemplate(messages, options));
+  }
+
+  async #applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions): Promise<string> {
+    if (this.#disposed !== undefined) throw disposed();
+    checkNames('applyChatTemplate', options, ['addGenerationPrompt', 'tools']);
+    const { info, bosToken, eosToken } = this.#loaded;
+    return renderChatTemplate({ template: info.chatTemplate, bosToken, eosToken }, messages, options);
+  }
+
+  /** What was done so far, counted and not timed. */
+  counters(): Promise<ModelCounters> {
+    return quiet(this.#counters());
+  }
+
+  async #counters(): Promise<ModelCounters> {
+    const counters = await this.#connection.request<'counters'>({ op: 'counters' });
+    return { ...counters, bufferBytesPeak: counters.bufferBytesPeak + this.#meter.peak };
+  }
+
+  /** Stops what runs, ends the worker and its threads, and lets go of all memory. Again is a no-op. */
+  dispose(): Promise<void> {
+    return (this.#disposed ??= quiet(this.#dispose()));
+  }
+
+  async #dispose(): Promise<void> {
+    try {
+      await this.#connection.request<'dispose'>({ op: 'dispose' });
+    } catch {
+      // The worker is dead already: what's left is to say so.
+    }
+    await this.#connection.end(disposed());
+  }
+
+  /** A call that its signal can stop: rejects with the signal's reason once the worker has let go. */
+  async #run<T>(signal: AbortSignal | undefined, open: () => OpenCall<T>): Promise<T> {
+    checkSignal(signal);
+    signal?.throwIfAborted();
+    const call = open();
+    const onAbort = (): void => call.post({ op: 'cancel' });
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await this.#connection.held(call.ended);
+    } catch (error) {
+      if (ChordError.isInstance(error) && error.code === 'aborted') signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+}
+
+if (typeof Symbol.asyncDispose === 'symbol') {
+  Object.defineProperty(LanguageModel.prototype, Symbol.asyncDispose, { value(this: LanguageModel) { return this.dispose(); } });
+}
+
+const disposed = (): ChordError => new ChordError('disposed', 'the model was disposed of');

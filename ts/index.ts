@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// wasm-chord: everything that the package exports. Level 2 (loadModel) runs the engine in a worker with
+// its threads; level 1 (init, WasmModel) in the caller's thread, synchronous where it waits for nothing.
+import { VERSION } from './abi/abi.gen.js';
+
+/** The package's version. */
+export function version(): string {
+  return VERSION;
+}
+
+// Level 2
+export { loadModel } from './client/load-model.js';
+export { LanguageModel } from './client/model.js';
+export { Generation } from './client/generation.js';
+export { capabilities } from './client/capabilities.js';
+export { ChordError } from './errors.js';
+export type { ChordErrorCode } from './errors.js';
+export type { Capabilities } from './client/capabilities.js';
+export type { DetokenizeCallOptions, LogitsCallOptions, TokenizeCallOptions } from './client/model.js';
+export type { GenerateOptions, LoadModelOptions } from './client/options.js';
+export type { ChatMessage, ChatTemplateOptions } from './chat/template.js';
+export type { LoadProgress } from './load/progress.js';
+export type { ModelSource } from './load/source.js';
+export type { GenerationStats, LanguageModelInfo, ModelCounters, TokenEvent } from './worker/protocol.js';
+
+// Level 1
+export { default, WasmModel } from './model/wasm-model.js';
+export { AsyncTokenStream } from './model/async-token-stream.js';
+export { format_chat } from './chat/format-chat.js';
+export type { ChatFormat } from './chat/format-chat.js';
+export type { InitOptions, WasmModelCounters } from './model/wasm-model.js';

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WINDOW } from './protocol.js';
+import type { Reply, Request } from './protocol.js';
+
+/** One call under way in the host: how it is stopped, and how far it may run ahead of its reader. */
+export class Call<R extends Request = Request> {
+  readonly request: R;
+  readonly post: (reply: Reply, transfer?: Transferable[]) => void;
+  readonly #abort = new AbortController();
+  #sent = 0;
+  #taken = 0;
+  #wake: () => void = () => {};
+
+  constructor(request: R, post: (reply: Reply, transfer?: Transferable[]) => void) {
+    this.request = request;
+    this.post = post;
+    this.signal.addEventListener('abort', () => this.#wake());
+  }
+
+  get id(): number {
+    return this.request.call;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Events that the reader has taken. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  cancel(): void {
+    this.#abort.abort();
+  }
+
+  /** Posts an event and waits while the reader is `window` events behind, or until the call is cancelled. */
+  async send(reply: Reply, transfer: Transferable[] = [], window = WINDOW): Promise<void> {
+    this.post(reply, transfer);
+    this.#sent += 1;
+    while (this.#sent - this.#taken >= window && !this.signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+
+  /** The reader took `count` events. */
+  take(count: number): void {
+    this.#taken = Math.min(this.#taken + count, this.#sent);
+    this.#wake();
+  }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine worker's desk: takes requests, answers each once, runs what computes one at a time and in
+// order. Text and counters are answered between two steps of a run, so a reader inside its loop may call
+// them without waiting for itself. Nothing that comes in may crash or hang it.
+import { ChordError, toErrorRecord } from '../errors.js';
+import { BufferMeter } from '../load/meter.js';
+import { openRemote } from '../load/source.js';
+import type { ByteStream } from '../load/source.js';
+import { describe } from '../wasm/describe.js';
+import { Pace } from '../wasm/pace.js';
+import { Call } from './call.js';
+import { loadEngine } from './load.js';
+import { callOf, parseRequest } from './protocol.js';
+import type { ModelCounters, Reply, Request, Results } from './protocol.js';
+import { PushedStream } from './pushed.js';
+import { Cancelled, Runner } from './runner.js';
+import type { LoadedEngine } from './runner.js';
+
+type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;
+
+export interface HostOptions {
+  /** How long a step should take: 20 ms in the engine worker, 10 in a page. */
+  readonly stepMs: number;
+  /** Whether this thread may start a pool and sleep. */
+  readonly mayThread: boolean;
+}
+
+export class EngineHost {
+  readonly #post: (reply: Reply, transfer?: Transferable[]) => void;
+  readonly #options: HostOptions;
+  readonly #calls = new Map<number, Call>();
+  readonly #queue: { call: Call; run: () => Promise<Results[keyof Results]> }[] = [];
+  readonly #meter = new BufferMeter();
+  readonly #idle: (() => void)[] = [];
+  #isRunning = false;
+  #isLoading = false;
+  #isDisposed = false;
+  #bytesRead = 0;
+  #pushed: { stream: PushedStream; call: number } | undefined;
+  #loaded: LoadedEngine | undefined;
+  #runner: Runner | undefined;
+
+  constructor(post: (reply: Reply, transfer?: Transferable[]) => void, options: HostOptions) {
+    this.#post = post;
+    this.#options = options;
+  }
+
+  /** Any message; never throws. */
+  handle(message: unknown): void {
+    let request: Request;
+    try {
+      request = parseRequest(message);
+    } catch (error) {
+      this.#post({ type: 'failed', call: callOf(message) ?? -1, error: toErrorRecord(error) });
+      return;
+    }
+    switch (request.op) {
+      case 'chunk': return void (this.#pushed?.call === request.call && this.#pushed.stream.push(request.bytes));
+      case 'end': return void (this.#pushed?.call === request.call && this.#pushed.stream.end());
+      case 'fail': return void (this.#pushed?.call === request.call && this.#pushed.stream.fail(request.error));
+      case 'taken': return this.#calls.get(request.call)?.take(request.count);
+      case 'cancel': return this.#calls.get(request.call)?.cancel();
+      default: return this.#open(request);
+    }
+  }
+
+  #open(request: Requested<'load' | 'tokenize' | 'detokenize' | 'logits' | 'generate' | 'counters' | 'dispose'>): void {
+    if (this.#calls.has(request.call)) {
+      this.#post({ type: 'failed', call: request.call, error: toErrorRecord(new ChordError('invalid-argument', `call ${request.call} is under way already`)) });
+      return;
+    }
+    const call = new Call<Request>(request, this.#post);
+    this.#calls.set(call.id, call);
+    if (request.op === 'logits' || request.op === 'generate') this.#enqueue(call);
+    else void this.#answer(call, () => this.#serve(call));
+  }
+
+  async #serve(call: Call): Promise<Results[keyof Results]> {
+    const { request } = call;
+    switch (request.op) {
+      case 'load': return this.#load(call as Call<Requested<'load'>>, request);
+      case 'tokenize': return this.#work().engine.tokenize(request.text, request);
+      case 'detokenize': return this.#work().engine.detokenize(request.ids, request);
+      case 'counters': return this.#counters();
+      case 'dispose': return this.#dispose(call);
+      case 'logits': return this.#work().logits(call as Call<Requested<'logits'>>);
+      case 'generate': return this.#work().generate(call as Call<Requested<'generate'>>);
+      default: throw new ChordError('internal', `${request.op} is no call`);
+    }
+  }
+
+  /** Runs a call to its one answer. */
+  async #answer(call: Call, run: () => Promise<Results[keyof Results]>): Promise<void> {
+    let reply: Reply;
+    try {
+      const value = await run();
+      if (this.#isDisposed && call.request.op !== 'dispose') throw new Cancelled();
+      reply = { type: 'result', call: call.id, value };
+    } catch (error) {
+      // Stopped from outside: what a stopped call threw on its way says less than that.
+      const isStopped = error instanceof Cancelled || (call.signal.aborted && !(ChordError.isInstance(error) && error.code === 'internal'));
+      const stopped = this.#isDisposed ? new ChordError('disposed', 'the model was disposed of') : new ChordError('aborted', 'the call was cancelled');
+      reply = { type: 'failed', call: call.id, error: toErrorRecord(isStopped ? stopped : error) };
+    }
+    this.#calls.delete(call.id);
+    this.#post(reply);
+  }
+
+  // ---- the queue --------------------------------------------------------------------------------------
+
+  #enqueue(call: Call): void {
+    this.#queue.push({ call, run: () => this.#serve(call) });
+    call.signal.addEventListener('abort', () => {
+      const at = this.#queue.findIndex((entry) => entry.call === call);
+      if (at < 0) return; // it runs, or has run
+      this.#queue.splice(at, 1);
+      void this.#answer(call, () => Promise.reject(new Cancelled()));
+    });
+    void this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) await this.#answer(next.call, next.run);
+    this.#isRunning = false;
+    this.#onIdle();
+  }
+
+  /** Wakes those who wait until nothing runs. */
+  #onIdle(): void {
+    for (const wake of this.#idle.splice(0)) wake();
+  }
+
+  #work(): Runner {
+    if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
+    if (this.#runner === undefined) throw new ChordError('invalid-argument', 'no model is loaded');
+    return this.#runner;
+  }
+
+  // ---- load and dispose -------------------------------------------------------------------------------
+
+  async #load(call: Call<Requested<'load'>>, request: Requested<'load'>): Promise<Results['load']> {
+    if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
+    if (this.#isLoading || this.#loaded !== undefined) throw new ChordError('busy', 'a model is loaded already');
+    this.#isLoading = true;
+    try {
+      const { source } = request;
+      const loaded = await loadEngine({
+        options: request.options,
+        signal: call.signal,
+        meter: source.kind === 'pushed' ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
+        mayThread: this.#options.mayThread,
+        name: source.kind === 'url' ? source.url : source.kind === 'path' ? source.path : source.name,
+        open: () => (source.kind === 'pushed' ? this.#openPushed(call, source) : openRemote(source, call.signal)),
+        onBytes: (bytes) => (this.#bytesRead += bytes),
+        onProgress: (progress) => this.#post({ type: 'progress', call: call.id, progress }),
+      });
+      this.#loaded = loaded;
+      this.#runner = new Runner(loaded, new Pace(this.#options.stepMs));
+      return describeLoaded(loaded);
+    } finally {
+      this.#isLoading = false;
+      this.#pushed = undefined;
+      this.#onIdle();
+    }
+  }
+
+  async #openPushed(call: Call, source: Extract<Requested<'load'>['source'], { kind: 'pushed' }>): Promise<ByteStream> {
+    const stream = new PushedStream(source, (bytes) => this.#post({ type: 'taken', call: call.id, bytes }));
+    call.signal.addEventListener('abort', () => stream.stop(call.signal.reason));
+    if (call.signal.aborted) stream.stop(call.signal.reason);
+    this.#pushed = { stream, call: call.id };
+    return stream;
+  }
+
+  #counters(): ModelCounters {
+    const runner = this.#work();
+    return {
+      ...runner.counters, bytesRead: this.#bytesRead, bytesUploaded: 0, kvPages: runner.kvPages,
+      wasmBytes: runner.engine.heap.size, bufferBytesPeak: this.#meter.peak, gpuDispatches: 0, gpuBytes: 0,
+    };
+  }
+
+  /** Cancels everything, waits until it has stopped, then lets go of memory and threads. */
+  async #dispose(own: Call): Promise<null> {
+    this.#isDisposed = true;
+    const others = [...this.#calls.values()].filter((call) => call !== own && call.request.op !== 'dispose');
+    for (const call of others) call.cancel();
+    while (this.#isRunning || this.#isLoading) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#loaded?.engine.free();
+    await this.#loaded?.pool?.stop();
+    this.#loaded = undefined;
+    this.#runner = undefined;
+    return null;
+  }
+}
+
+function describeLoaded(loaded: LoadedEngine): Results['load'] {
+  const { engine, compiled, why } = loaded;
+  const { bos, eos } = engine.modelInfo();
+  const text = (id: number): string => (id < 0 ? '' : engine.detokenize([id]));
+  return { info: describe(engine, compiled, why), bosToken: text(bos), eosToken: text(eos) };
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the client and the engine worker say to each other. Every call has a number of the client's choice
+// and ends with exactly one `result` or `failed`; `parseRequest` trusts nothing that comes in.
+//
+//   client                              worker
+//   load, tokenize, detokenize,    ->   progress* ... result | failed
+//   logits, generate, counters,
+//   dispose
+//   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
+//     of a pushed source)
+//   taken* (the reader took n      <-   token*, rows* (a small window runs ahead)
+//     events, or a block of rows)
+//   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
+import type { KvTypeName, Sampling } from '../engine.js';
+import { ChordError, isErrorRecord } from '../errors.js';
+import type { ErrorRecord } from '../errors.js';
+import type { LoadProgress } from '../load/progress.js';
+import type { RemoteSource } from '../load/source.js';
+import type { LanguageModelInfo } from '../wasm/describe.js';
+
+export type { LanguageModelInfo };
+
+/** Cheap and always on; tests use these and not clocks. */
+export interface ModelCounters {
+  /** Steps of the executor, each of about 20 ms (10 in a page). */
+  readonly stepsRun: number;
+  /** Steps whose planned work was more than their budget: none, unless a single unit is larger. */
+  readonly stepsOverBudget: number;
+  /** Tokens evaluated of prompts (what the KV cache already held isn't), and tokens sampled. */
+  readonly tokensPrefilled: number;
+  readonly tokensDecoded: number;
+  /** Bytes taken from the source. */
+  readonly bytesRead: number;
+  readonly bytesUploaded: number;
+  /** KV pages in use. */
+  readonly kvPages: number;
+  /** Size of the model's WebAssembly memory. */
+  readonly wasmBytes: number;
+  /** Most bytes that loader and protocol held in buffers at one time. */
+  readonly bufferBytesPeak: number;
+  readonly gpuDispatches: number;
+  readonly gpuBytes: number;
+}
+
+/** One event a token. */
+export interface TokenEvent {
+  /** Whole characters; '' while one, or a possible stop string, is held back. What is held at the end comes with the last event. */
+  readonly text: string;
+  readonly token: number;
+  /** Natural logarithm of the token's probability before sampling options, with `logprobs: true`. */
+  readonly logprob?: number;
+}
+
+export interface GenerationStats {
+  readonly promptTokens: number;
+  /** Of these, taken from the KV cache of the call before. */
+  readonly cachedTokens: number;
+  readonly tokens: number;
+  /** Time computed for the prompt, and for the tokens after the first. */
+  readonly promptMs: number;
+  readonly decodeMs: number;
+  /** From the first `next()` to the first event, waiting in the queue included. */
+  readonly ttftMs: number;
+  /** Tokens after the first, over decodeMs; 0 when there is none. */
+  readonly tokensPerSecond: number;
+  readonly finishReason: 'stop' | 'length' | 'abort';
+}
+
+export interface LoadOptions {
+  readonly contextLength: number | undefined;
+  readonly kvType: KvTypeName | undefined;
+  /** Undefined: as many as the machine has. */
+  readonly threads: number | undefined;
+}
+
+export interface GenerateOptionsRecord {
+  readonly maxTokens: number;
+  readonly ignoreEos: boolean;
+  readonly sampling: Sampling;
+  readonly seed: number | undefined;
+  readonly stop: readonly string[];
+  readonly logprobs: boolean;
+}
+
+/** What a `load` answers. The token strings are for the chat template. */
+export interface Loaded {
+  readonly info: LanguageModelInfo;
+  readonly bosToken: string;
+  readonly eosToken: string;
+}
+
+export type Ids = readonly number[] | Int32Array;
+export type Request =
+  | { readonly op: 'load'; readonly call: number; readonly source: RemoteSource; readonly options: LoadOptions }
+  | { readonly op: 'chunk'; readonly call: number; readonly bytes: Uint8Array }
+  | { readonly op: 'end'; readonly call: number }
+  | { readonly op: 'fail'; readonly call: number; readonly error: ErrorRecord }
+  | { readonly op: 'tokenize'; readonly call: number; readonly text: string | Uint8Array; readonly addSpecial: boolean; readonly parseSpecial: boolean }
+  | { readonly op: 'detokenize'; readonly call: number; readonly ids: Ids; readonly skipSpecial: boolean }
+  | { readonly op: 'logits'; readonly call: number; readonly ids: Ids; readonly all: boolean }
+  | { readonly op: 'generate'; readonly call: number; readonly prompt: string | Ids; readonly options: GenerateOptionsRecord }
+  | { readonly op: 'taken'; readonly call: number; readonly count: number }
+  | { readonly op: 'cancel'; readonly call: number }
+  | { readonly op: 'counters'; readonly call: number }
+  | { readonly op: 'dispose'; readonly call: number };
+export type Op = Request['op'];
+
+/** What each op answers with `result`. */
+export interface Results {
+  load: Loaded;
+  tokenize: Int32Array;
+  detokenize: string;
+  logits: null;
+  generate: Omit<GenerationStats, 'ttftMs'>;
+  counters: ModelCounters;
+  dispose: null;
+}
+
+export type Reply =
+  | { readonly type: 'result'; readonly call: number; readonly value: Results[keyof Results] }
+  | { readonly type: 'failed'; readonly call: number; readonly error: ErrorRecord }
+  | { readonly type: 'progress'; readonly call: number; readonly progress: LoadProgress }
+  | { readonly type: 'taken'; readonly call: number; readonly bytes: number }
+  | { readonly type: 'token'; readonly call: number; readonly event: TokenEvent }
+  | { readonly type: 'rows'; readonly call: number; readonly firstRow: number; readonly values: Float32Array };
+
+/** Events that the worker runs ahead of the reader: enough to hide a message's way, few to throw away. */
+export const WINDOW = 6;
+/** Chunks of a pushed source that may be under way. */
+export const CHUNKS = 3;
+/** Largest chunk of a pushed source. */
+export const CHUNK_BYTES = 1 << 20;
+
+// ---- parsing ------------------------------------------------------------------------------------------
+
+type Fields = { readonly [name: string]: unknown };
+
+function wrong(name: string, value: unknown, wanted: string): never {
+  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : typeof value === 'object' ? Object.prototype.toString.call(value) : String(value);
+  throw new ChordError('invalid-argument', `${name} is ${shown}, not ${wanted}`);
+}
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+
+export function asNumber(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number' || !(value >= least && value <= most)) wrong(name, value, `a number of ${least} to ${most}`);
+  return value;
+}
+
+export function asWhole(name: string, value: unknown, least: number, most: number): number {
+  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) wrong(name, value, `a whole number of ${least} to ${most}`);
+  return value as number;
+}
+
+export function asBoolean(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') wrong(name, value, 'true or false');
+  return value;
+}
+
+export function asString(name: string, value: unknown): string {
+  if (typeof value !== 'string') wrong(name, value, 'a string');
+  return value;
+}
+
+const asOptional = <T>(value: unknown, as: (value: unknown) => T): T | undefined => (value === undefined ? undefined : as(value));
+
+function asIds(name: string, value: unknown): Ids {
+  if (!Array.isArray(value) && !(value instanceof Int32Array)) wrong(name, value, 'a list of token ids');
+  return value as Ids; // each id is checked where they cross into wasm
+}
+
+function asObject(name: string, value: unknown): Fields {
+  if (!isObject(value)) wrong(name, value, 'an object');
+  return value;
+}
+
+function parseSource(value: unknown): RemoteSource {
+  const source = asObject('source', value);
+  switch (source['kind']) {
+    case 'url': return { kind: 'url', url: asString('source.url', source['url']) };
+    case 'path': return { kind: 'path', path: asString('source.path', source['path']) };
+    case 'blob':
+      if (!(source['blob'] instanceof Blob)) wrong('source.blob', source['blob'], 'a Blob');
+      return { kind: 'blob', blob: source['blob'], name: asString('source.name', source['name']) };
+    case 'pushed':
+      return {
+        kind: 'pushed', name: asString('source.name', source['name']),
+        totalBytes: asOptional(source['totalBytes'], (bytes) => asWhole('source.totalBytes', bytes, 0, Number.MAX_SAFE_INTEGER)),
+        phase: source['phase'] === 'download' ? 'download' : 'read',
+      };
+    default: return wrong('source.kind', source['kind'], 'a kind of source');
+  }
+}
+
+function parseLoadOptions(value: unknown): LoadOptions {
+  const options = asObject('options', value);
+  const kvType = options['kvType'];
+  if (kvType !== undefined && kvType !== 'f16' && kvType !== 'f32' && kvType !== 'q8_0') wrong('kvType', kvType, "'f16', 'q8_0' or 'f32'");
+  return {
+    contextLength: asOptional(options['contextLength'], (n) => asWhole('contextLength', n, 1, 2 ** 31 - 1)),
+    kvType,
+    threads: asOptional(options['threads'], (n) => asWhole('threads', n, 1, 256)),
+  };
+}
+
+export function parseSampling(value: unknown): Sampling {
+  const sampling = asObject('sampling', value);
+  const float = (name: string, least: number, most: number): number => asNumber(name, sampling[name], least, most);
+  const bias = asOptional(sampling['bias'], (list) => {
+    if (!Array.isArray(list)) wrong('bias', list, 'a list of pairs');
+    return list.map((pair: unknown): [number, number] => {
+      if (!Array.isArray(pair)) wrong('bias', pair, 'a pair of token id and number');
+      return [asWhole('bias id', pair[0], 0, 2 ** 31 - 1), asNumber('bias', pair[1], -3e38, 3e38)];
+    });
+  });
+  return {
+    temperature: float('temperature', 0, 1e6), topK: asWhole('topK', sampling['topK'], 0, 2 ** 31 - 1),
+    topP: float('topP', 0, 1), minP: float('minP', 0, 1), repetitionPenalty: float('repetitionPenalty', 1e-6, 1e6),
+    frequencyPenalty: float('frequencyPenalty', -1e6, 1e6), presencePenalty: float('presencePenalty', -1e6, 1e6), bias,
+  };
+}
+
+function parseGenerateOptions(value: unknown): GenerateOptionsRecord {
+  const options = asObject('options', value);
+  const stop = options['stop'];
+  if (!Array.isArray(stop)) wrong('stop', stop, 'a list of strings');
+  return {
+    maxTokens: asWhole('maxTokens', options['maxTokens'], 1, 2 ** 31 - 1),
+    ignoreEos: asBoolean('ignoreEos', options['ignoreEos']),
+    sampling: parseSampling(options['sampling']),
+    seed: asOptional(options['seed'], (seed) => asWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)),
+    stop: stop.map((text: unknown) => asString('stop', text)),
+    logprobs: asBoolean('logprobs', options['logprobs']),
+  };
+}
+
+/** The call's number, where a message has one; errors need it for their answer. */
+export function callOf(message: unknown): number | undefined {
+  const call = isObject(message) ? message['call'] : undefined;
+  return Number.isSafeInteger(call) ? (call as number) : undefined;
+}
+
+/** A request out of anything. Throws `invalid-argument` naming the field at fault. */
+export function parseRequest(message: unknown): Request {
+  const fields = asObject('the message', message);
+  const call = asWhole('call', fields['call'], 0, Number.MAX_SAFE_INTEGER);
+  const op = fields['op'] as Op;
+  switch (op) {
+    case 'load': return { op, call, source: parseSource(fields['source']), options: parseLoadOptions(fields['options']) };
+    case 'chunk':
+      if (!(fields['bytes'] instanceof Uint8Array)) wrong('bytes', fields['bytes'], 'a Uint8Array');
+      return { op, call, bytes: fields['bytes'] };
+    case 'fail':
+      if (!isErrorRecord(fields['error'])) wrong('error', fields['error'], 'an error record');
+      return { op, call, error: fields['error'] };
+    case 'tokenize': {
+      const text = fields['text'];
+      if (typeof text !== 'string' && !(text instanceof Uint8Array)) wrong('text', text, 'a string or a Uint8Array');
+      return { op, call, text, addSpecial: asBoolean('addSpecial', fields['addSpecial']), parseSpecial: asBoolean('parseSpecial', fields['parseSpecial']) };
+    }
+    case 'detokenize': return { op, call, ids: asIds('ids', fields['ids']), skipSpecial: asBoolean('skipSpecial', fields['skipSpecial']) };
+    case 'logits': return { op, call, ids: asIds('ids', fields['ids']), all: asBoolean('all', fields['all']) };
+    case 'generate': {
+      const prompt = fields['prompt'];
+      return { op, call, prompt: typeof prompt === 'string' ? prompt : asIds('prompt', prompt), options: parseGenerateOptions(fields['options']) };
+    }
+    case 'taken': return { op, call, count: asWhole('count', fields['count'], 0, 2 ** 31 - 1) };
+    case 'end':
+    case 'cancel':
+    case 'counters':
+    case 'dispose': return { op, call };
+    default: {
+      const unknown: never = op;
+      return wrong('op', unknown, 'an operation');
+    }
+  }
+}

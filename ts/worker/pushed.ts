@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ChordError } from '../errors.js';
+import type { ErrorRecord } from '../errors.js';
+import type { ByteStream } from '../load/source.js';
+import { CHUNKS, CHUNK_BYTES } from './protocol.js';
+
+/** A source that the client reads and posts in chunks; reading one acknowledges the one before. */
+export class PushedStream implements ByteStream {
+  readonly name: string;
+  readonly phase: 'download' | 'read';
+  readonly totalBytes: number | undefined;
+  readonly #acknowledge: (bytes: number) => void;
+  readonly #chunks: Uint8Array[] = [];
+  #reading = 0;
+  #isAtEnd = false;
+  #failure: unknown;
+  #wake: () => void = () => {};
+
+  constructor(source: { name: string; phase: 'download' | 'read'; totalBytes: number | undefined }, acknowledge: (bytes: number) => void) {
+    this.name = source.name;
+    this.phase = source.phase;
+    this.totalBytes = source.totalBytes;
+    this.#acknowledge = acknowledge;
+  }
+
+  /** A chunk has come. More than the window's worth, or a larger one, breaks the protocol. */
+  push(bytes: Uint8Array): void {
+    const underWay = this.#chunks.length + (this.#reading > 0 ? 1 : 0);
+    if (underWay >= CHUNKS || bytes.byteLength > CHUNK_BYTES) this.#failure ??= new ChordError('invalid-argument', 'more bytes were pushed than asked for');
+    else if (this.#isAtEnd) this.#failure ??= new ChordError('invalid-argument', 'bytes were pushed after the end');
+    else if (bytes.byteLength > 0) this.#chunks.push(bytes);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#isAtEnd = true;
+    this.#wake();
+  }
+
+  fail(error: ErrorRecord): void {
+    this.#failure ??= ChordError.from(error);
+    this.#wake();
+  }
+
+  /** The load was aborted: a pending read ends. */
+  stop(reason: unknown): void {
+    this.#failure ??= reason;
+    this.#wake();
+  }
+
+  async read(): Promise<Uint8Array | undefined> {
+    if (this.#reading > 0) this.#acknowledge(this.#reading);
+    this.#reading = 0;
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      const chunk = this.#chunks.shift();
+      if (chunk !== undefined) this.#reading = chunk.byteLength;
+      if (chunk !== undefined || this.#isAtEnd) return chunk;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#chunks.length = 0;
+  }
+}
