@@ -19,7 +19,12 @@ const model = await loadModel(file, { onProgress: bar });
 const { name, variant, threads, backend, backendReason } = model.info;
 console.log(`${name}: ${variant} with ${threads} ${threads === 1 ? 'thread' : 'threads'} on the ${backend} (${backendReason})\n`);
 
-const prompt = await model.applyChatTemplate([{ role: 'user', content: question }]);
+// A system turn of our own: without one SmolLM2's template puts in another, after which the two best first tokens
+// lie 0.08 apart, less than the noise of 4-bit weights, and llama.cpp too may answer in French nonsense.
+const prompt = await model.applyChatTemplate([
+  { role: 'system', content: 'You are a helpful assistant.' },
+  { role: 'user', content: question },
+]);
 console.log(`> ${question}`);
 const run = model.generate(prompt, { temperature: 0 });
 for await (const { text } of run) process.stdout.write(text);
