@@ -61,18 +61,38 @@ int32_t chord_rope_new(chord_builder *b, chord_rope rope);
 /* Append a record with every index CHORD_NONE; the pointer holds until the next call. Never NULL. */
 chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer);
 
-/* The common ones, in terms of chord_emit. */
-void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, int32_t weight);
+/* ---- blocks: what most transformers are made of, in terms of chord_emit (blocks.c) ------------------- */
+
+/* x is the residual stream, h a normed copy of it; gate is also the feed-forward's product. */
+typedef struct chord_slots { int32_t x, h, q, k, v, attn, gate, up, last, logits; } chord_slots;
+chord_slots chord_slots_new(chord_builder *b);
+
+/* Rope constants of the whole model under the usual keys: rope.dimension_count, rope.freq_base, rope.scaling.*
+ * (linear is all that is known) and the tensor rope_freqs.weight. */
+int32_t chord_rope_read(chord_builder *b, int32_t style);
+
+/* Tokens into x, times `scale`. */
+void chord_emit_embed(chord_builder *b, int32_t x, float scale);
+/* RMS norm over n_embd; `weight` is the tensor's name. out may be in. */
+void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, const char *weight);
 /* One to three matrices of one input; ends at the first weight CHORD_NONE. */
 typedef struct chord_matrix { int32_t weight, bias, out, n_out, row; } chord_matrix; /* row: first one taken of a fused matrix */
 chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n, const chord_matrix *m);
-
-/* Queries, keys and values of a layer from `in` (n_embd wide): attn_q, attn_k, attn_v with optional biases,
- * or one fused attn_qkv, which any architecture may carry (its rows: queries, keys, values). */
-void chord_emit_qkv(chord_builder *b, int32_t layer, int32_t in, int32_t q, int32_t k, int32_t v);
-
+/* <stem>.weight, <stem>.bias where the file has one: in -> out, added to out with CHORD_FLAG_ADD. */
+void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t n_in, int32_t out, int32_t n_out, int32_t flags);
+/* h -> q, k, v: attn_q, attn_k, attn_v with optional biases, or one fused attn_qkv, which any
+ * architecture may carry (its rows: queries, keys, values). */
+void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s);
+/* RMS norm of each head of a slot (QK norm, arXiv 2010.04245). */
+void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t n_head, const char *weight);
+/* Rotate q and k, store k and v, attend: q, k, v -> attn. window 0: all keys before the query. */
+void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, int32_t rope, int32_t window, float scale);
+/* h -> gate: act(ffn_gate h) * (ffn_up h). */
+void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
+/* out += in, n_embd wide */
+void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out);
 /* Final norm on the output rows, then output.weight, or the embedding matrix where that is absent. */
-void chord_emit_output(chord_builder *b, int32_t x, int32_t last, int32_t logits);
+void chord_emit_output(chord_builder *b, const chord_slots *s);
 
 /* A fault that names its cause; the first one is kept. */
 void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name, size_t n_name);
