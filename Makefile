@@ -211,6 +211,11 @@ check-abi: build/gen_abi FORCE
 	@build/gen_abi | cmp - ts/abi/abi.gen.ts || { echo "ts/abi/abi.gen.ts is stale: make abi" >&2; exit 1; }
 check-types: node_modules/.stamp FORCE
 	@node node_modules/typescript/bin/tsc -p . --noEmit
+check-package: dist/index.js FORCE
+	@node_modules/.bin/publint --strict >build/publint.log 2>&1 || { cat build/publint.log >&2; exit 1; }
+	@node_modules/.bin/attw --pack . --profile esm-only >build/attw.log 2>&1 || { cat build/attw.log >&2; exit 1; }
+check-size: dist/index.js FORCE
+	@$(PYTHON) tools/size.py
 # The same bytes from a cold cache in another folder: no path, time or order leaks into the modules.
 check-reproducible: wasm FORCE
 	@$(PYTHON) tools/check_reproducible.py
@@ -227,7 +232,7 @@ check: ## everyday check, under a minute: rules, generated files, types, the sma
 	@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
 test: setup-test $(MODEL) ## everything but the big models; sum of all suites in the last line
 	@-$(MAKE) -s -k -j2 dist/index.js $(C_SUITES:%=build/test/%) $(FUZZERS:%=build/fuzz/%) >/dev/null 2>&1
-	@$(call run_suites,$(CHECKS) reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),native node chromium,fuzz)
+	@$(call run_suites,$(CHECKS) package size reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),native node chromium,fuzz)
 test-real: $(MODEL) ## tests over big real models (tests/real)
 	@test -n "$(filter $(REAL),$(JS_SUITES))" || { echo "make test-real: tests/real has no tests yet" >&2; exit 1; }
 	@$(call run_suites,,,$(REAL))
