@@ -4,7 +4,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { needs, openPage, withBrowser, withServer } from './browser.mjs';
-import { nmse, readGolden } from './golden.mjs';
+import { nmse, readGolden } from '../reference/golden.mjs';
 
 const FIXTURES = ['q4_1-smollm', 'q4_0-spm', 'q8_0-d128', 'f16-d64', 'bf16-d80-freqs', 'mixed'];
 

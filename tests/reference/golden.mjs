@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// golden.mjs: reads tests/golden (its README.md says what the lines mean), and scores logits against it.
+import { readFile } from 'node:fs/promises';
+
+const STEPS = 64, BEST = 32; // of SmolLM2
+
+const fromHex = (hex) => Buffer.from(hex === '-' ? '' : hex, 'hex').toString('utf8');
+
+/** The fixtures' logits are `prompt.logits`, a row each; SmolLM2's are `best` and `sample` of a prompt's steps. */
+export async function readGolden(name) {
+  const at = (suffix) => new URL(`../golden/${name}${suffix}`, import.meta.url);
+  const golden = { tolerance: null, vocabulary: 0, noise: {}, ends: [], prompts: [], texts: [] };
+  for (const line of (await readFile(at('.txt'), 'utf8')).split('\n')) {
+    const [key, ...values] = line.split(' ');
+    const numbers = values.map(Number);
+    const prompt = golden.prompts.at(-1);
+    if (key === 'n_vocab') golden.vocabulary = numbers[0];
+    else if (key === 'tolerance') golden.tolerance = { nmse: numbers[0], median: numbers[1], regret: numbers[2] };
+    else if (key === 'noise') golden.noise[values[0]] = { nmse: numbers[1], median: numbers[2], p90: numbers[3], regret: numbers[4], differ: numbers[5] };
+    else if (key === 'sample') golden.sample = { every: numbers[0], stride: numbers[1] };
+    else if (key === 'end_tokens') golden.ends = numbers;
+    else if (key === 'prompt') golden.prompts.push({});
+    else if (key === 'prompt_text') prompt.text = fromHex(values[0]);
+    else if (['ids', 'greedy', 'margins', 'rows'].includes(key)) prompt[key] = numbers;
+    else if (key === 'text') golden.texts.push({ flags: numbers[0], text: fromHex(values[1]), ids: numbers.slice(2) });
+  }
+  for (const prompt of golden.prompts) prompt.sequence = [...prompt.ids, ...prompt.greedy.slice(0, -1)];
+  const bytes = await readFile(at('.logits'));
+  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  if (golden.sample) placeSteps(golden, buffer);
+  else placeRows(golden, new Float32Array(buffer));
+  return golden;
+}
+
+function placeRows(golden, logits) {
+  let row = 0;
+  for (const prompt of golden.prompts) prompt.logits = prompt.rows.map(() => logits.subarray(row * golden.vocabulary, ++row * golden.vocabulary));
+}
+
+function placeSteps(golden, buffer) {
+  const ids = new Int32Array(buffer), logits = new Float32Array(buffer);
+  const { every, stride } = golden.sample;
+  const n = Math.ceil(golden.vocabulary / stride);
+  let pair = 0, sample = golden.prompts.length * STEPS * BEST * 2;
+  for (const prompt of golden.prompts) {
+    prompt.best = Array.from({ length: STEPS }, () => new Map(Array.from({ length: BEST }, () => [ids[pair], logits[(pair += 2) - 1]])));
+  }
+  for (const prompt of golden.prompts) prompt.sample = Array.from({ length: STEPS / every }, () => logits.subarray(sample, (sample += n)));
+}
+
+/** Exact's best logit of a step less its logit of `token`; Infinity when that isn't among the best. */
+export function stepRegret(prompt, step, token) {
+  const best = prompt.best[step];
+  return best.has(token) ? best.values().next().value - best.get(token) : Infinity;
+}
+
+export function argmax(row) {
+  let best = 0;
+  for (let i = 1; i < row.length; i++) if (row[i] > row[best]) best = i;
+  return best;
+}
+
+/** sum((a - b)^2) / sum(b^2) over pairs of rows. */
+export function nmse(pairs) {
+  let error = 0, power = 0;
+  for (const [ours, exact] of pairs) {
+    for (let i = 0; i < exact.length; i++) {
+      error += (ours[i] - exact[i]) ** 2;
+      power += exact[i] ** 2;
+    }
+  }
+  return error / power;
+}
+
+/** What is judged of pairs [ours, exact]: NMSE of all, median of the rows', largest regret of our best token. */
+export function score(pairs) {
+  const rows = pairs.map((pair) => nmse([pair])).sort((a, b) => a - b);
+  const regret = Math.max(...pairs.map(([ours, exact]) => exact[argmax(exact)] - exact[argmax(ours)]));
+  return { nmse: nmse(pairs), median: rows[rows.length >> 1], regret };
+}
