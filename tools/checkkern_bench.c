@@ -25,7 +25,7 @@ static double fastest_ns(work_fn *f, work *w)
 {
     double best = 1e30, begin = checkkern_now();
     int32_t times = 1;
-    do f(w); while (checkkern_now() - begin < 60); /* tier up */
+    do f(w); while (checkkern_now() - begin < 150); /* tier up */
     for (;;) { /* about 3 ms a measurement */
         double const t = checkkern_now();
         for (int32_t i = 0; i < times; i++) f(w);

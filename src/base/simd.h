@@ -8,7 +8,7 @@
  * Everything is exact or one IEEE operation a lane, but for
  *   vf_madd        a * b + c: one rounding or two, as the isa has it, but always the same on one engine
  *   vi_dot8, vi_dot8_16, vi_trunc   defined only on the operands that their comments allow
- * Addresses need no alignment. CHORD_SIMD_I8 says that the isa has 8-bit dot products. */
+ * Addresses need no alignment. CHORD_SIMD_I8 says that the isa has the two 8-bit dot products. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_BASE_SIMD_H
 #define CHORD_BASE_SIMD_H
@@ -62,13 +62,7 @@ CHORD_INLINE vi vi_less(vi a, vi b) { return wasm_i32x4_lt(a, b); }
 #define vi_sar(a, n) wasm_i32x4_shr(a, n)
 #define vi_shr16(a, n) wasm_u16x8_shr(a, n)
 CHORD_INLINE vi vi_add16(vi a, vi b) { return wasm_i16x8_add(a, b); }
-CHORD_INLINE vi vi_pairs16(vi a)
-{
-#if defined(__wasm_relaxed_simd__)
-    __asm__("" : "+r"(a)); /* else clang 22 joins vi_dot8_16, this and an addition to the very vi_dot8 that was avoided */
-#endif
-    return wasm_i32x4_extadd_pairwise_i16x8(a);
-}
+CHORD_INLINE vi vi_pairs16(vi a) { return wasm_i32x4_extadd_pairwise_i16x8(a); }
 CHORD_INLINE vi vi_dot16(vi a, vi b) { return wasm_i32x4_dot_i16x8(a, b); }
 CHORD_INLINE vi vi_sub8(vi a, vi b) { return wasm_i8x16_sub(a, b); }
 CHORD_INLINE vi vi_abs8(vi a) { return wasm_i8x16_abs(a); }
@@ -139,6 +133,9 @@ CHORD_INLINE vi vi_less(vi a, vi b) { return _mm_cmplt_epi32(a, b); }
 #define vi_shr16(a, n) _mm_srli_epi16(a, n)
 CHORD_INLINE vi vi_add16(vi a, vi b) { return _mm_add_epi16(a, b); }
 CHORD_INLINE vi vi_pairs16(vi a) { return _mm_madd_epi16(a, _mm_set1_epi16(1)); }
+CHORD_INLINE vi vi_dot16(vi a, vi b) { return _mm_madd_epi16(a, b); }
+CHORD_INLINE vi vi_low8_s(vi a) { return _mm_cvtepi8_epi16(a); }
+CHORD_INLINE vi vi_high8_s(vi a) { return _mm_cvtepi8_epi16(_mm_srli_si128(a, 8)); }
 CHORD_INLINE vi vi_sub8(vi a, vi b) { return _mm_sub_epi8(a, b); }
 CHORD_INLINE vi vi_abs8(vi a) { return _mm_abs_epi8(a); }
 CHORD_INLINE vi vi_negative8(vi a) { return _mm_cmplt_epi8(a, _mm_setzero_si128()); }
@@ -199,6 +196,13 @@ CHORD_INLINE vi vi_less(vi a, vi b) { return vreinterpretq_s32_u32(vcltq_s32(a, 
 #define vi_shr16(a, n) vreinterpretq_s32_u16(vshrq_n_u16(vreinterpretq_u16_s32(a), n))
 CHORD_INLINE vi vi_add16(vi a, vi b) { return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
 CHORD_INLINE vi vi_pairs16(vi a) { return vpaddlq_s16(vreinterpretq_s16_s32(a)); }
+CHORD_INLINE vi vi_dot16(vi a, vi b)
+{
+    int16x8_t const x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
+    return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
+}
+CHORD_INLINE vi vi_low8_s(vi a) { return vreinterpretq_s32_s16(vmovl_s8(vget_low_s8(vreinterpretq_s8_s32(a)))); }
+CHORD_INLINE vi vi_high8_s(vi a) { return vreinterpretq_s32_s16(vmovl_high_s8(vreinterpretq_s8_s32(a))); }
 CHORD_INLINE vi vi_sub8(vi a, vi b) { return vreinterpretq_s32_s8(vsubq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))); }
 CHORD_INLINE vi vi_abs8(vi a) { return vreinterpretq_s32_s8(vabsq_s8(vreinterpretq_s8_s32(a))); }
 CHORD_INLINE vi vi_negative8(vi a) { return vreinterpretq_s32_s8(vshrq_n_s8(vreinterpretq_s8_s32(a), 7)); }
@@ -233,6 +237,7 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
  *   vi_pick(m, a, b)     a where m is all ones, b where it is zero
  *   vi_pairs16(a)        32-bit sums of neighbouring 16-bit lanes
  *   vi_dot16(a, b)       the same of the products of 16-bit lanes
+ *   vi_low8_s, vi_high8_s   eight signed bytes -> 16 bits
  *   vi_trunc(a)          towards zero; |a| < 2^31
  *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed a and b, b 0..127
  *   vi_dot8(a, b, sum)   sum + 32-bit sums of four

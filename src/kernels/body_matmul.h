@@ -11,14 +11,25 @@
 
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define ROLL _Pragma("clang loop unroll(disable)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#define ROLL _Pragma("GCC unroll 1")
+#endif
+
+/* Make a value opaque at this point of the program. clang for wasm otherwise schedules a tile token by token,
+ * with all weights of the block live and spilled, and rewrites pointers into base + index, so that each load
+ * wants an addition; V8 orders and addresses as clang left it. (Q4_1, 4 tokens, Node 24: 31 -> 42 GMAC/s; clang 19
+ * crashes on it.) */
+#if defined(__wasm__) && __clang_major__ >= 20
+#define PIN(value) __asm__ volatile("" : "+r"(value))
+#else
+#define PIN(value) ((void)0)
 #endif
 
 typedef struct tile {
-    const uint8_t *w, *x;      /* the first group, the first token's row */
-    uint64_t group_bytes, x_stride;
-    uint32_t n;                /* columns */
+    const uint8_t *w[8], *x[8]; /* of each group, of each token */
+    uint32_t n;                 /* columns */
 } tile;
 
 /* ---- f32, f16, bf16 ------------------------------------------------------------------------------- */
@@ -31,11 +42,15 @@ CHORD_INLINE vf load_weights(int type, const uint8_t *p)
 CHORD_INLINE void tile_float(int type, int G, int T, tile a, vf *sum)
 {
     UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
-    for (uint32_t k = 0; k < a.n; k++, a.w += type == CHORD_F32 ? 16 : 8, a.x += 4) {
+    for (uint32_t k = 0; k < a.n; k++) {
         vf w[4];
-        UNROLL for (int g = 0; g < G; g++) w[g] = load_weights(type, a.w + (uint64_t)g * a.group_bytes);
+        UNROLL for (int g = 0; g < G; g++) {
+            w[g] = load_weights(type, a.w[g]);
+            a.w[g] += type == CHORD_F32 ? 16 : 8;
+        }
         UNROLL for (int t = 0; t < T; t++) {
-            vf const x = vf_all_at(a.x + (uint64_t)t * a.x_stride);
+            vf const x = vf_all_at(a.x[t]);
+            a.x[t] += 4;
             UNROLL for (int g = 0; g < G; g++) sum[g * T + t] = vf_madd(w[g], x, sum[g * T + t]);
         }
     }
@@ -44,115 +59,123 @@ CHORD_INLINE void tile_float(int type, int G, int T, tile a, vf *sum)
 /* ---- q4_0, q4_1, q8_0 times q8: an exact integer dot a block, then floats -------------------------- */
 
 /* How a block's integer dot is taken; all three are exact.
- *   DOT8     vi_dot8 into 32 bits
- *   DOT8_16  vi_dot8_16: x86 without VNNI emulates vi_dot8 through it, so take it bare and widen once a
- *            block: eight steps of nibbles sum to at most 8 * 2 * 15 * 127 = 30480
- *   DOT16    for isas without 8-bit dots: both sides widened to 16 bits, rows 0, 1 in a and rows 2, 3 in b */
+ *   DOT8     vi_dot8 into 32 bits: one instruction on ARM and on x86 with VNNI
+ *   DOT8_16  nibbles by vi_dot8_16, summed in 16 bits and widened once a block (eight steps give at most
+ *            8 * 2 * 15 * 127 = 30480): x86 without VNNI makes vi_dot8 out of five instructions, this out of two
+ *   DOT16    both sides widened to 16 bits, rows 0, 1 in a and rows 2, 3 in b: without 8-bit dots; and bytes of
+ *            x86 without VNNI, where it beats three more instructions a step for the signs (22 -> 26 GMAC/s) */
 enum { DOT8, DOT8_16, DOT16 };
 
 typedef struct dot_sum {
-    vi a, b;
+    vi a, b; /* b: DOT16 only */
 } dot_sum;
 
-/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. Codes of Q8_0 go into the seven-bit operand as
- * magnitudes and their signs move to the activations: (x ^ s) - s with s = -1 where w < 0. A wide tile leaves the
- * "- s" out and takes sum |w| s off the block's dot instead, once for all its tokens. */
+/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. DOT8 takes the codes of Q8_0 as magnitudes in its
+ * seven-bit operand and moves their signs to the activations: (x ^ s) - s with s = -1 where w < 0. A wide tile
+ * leaves the "- s" out and takes sum |w| s off the block's dot instead, once for all its tokens. */
 typedef struct dot_weights {
-    vi a, b; /* b: DOT16's rows 2, 3 or the signs of Q8_0 */
+    vi a, b; /* b: rows 2, 3 of DOT16 or the signs of Q8_0 */
 } dot_weights;
 
 enum { WIDE = 4 }; /* tokens from which that pays */
 
-CHORD_INLINE dot_weights dot_prepare(int type, vi codes)
+CHORD_INLINE dot_weights dot_prepare(int how, int type, vi codes)
 {
-#ifndef CHORD_SIMD_I8
-    (void)type;
-    return (dot_weights){ vi_low8_s(codes), vi_high8_s(codes) };
-#else
-    if (type != CHORD_Q8_0) return (dot_weights){ codes, codes };
-    return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
-#endif
+    if (how == DOT16) return (dot_weights){ vi_low8_s(codes), vi_high8_s(codes) };
+    if (type == CHORD_Q8_0) return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
+    return (dot_weights){ codes, codes };
 }
 
+#ifdef CHORD_SIMD_I8
 CHORD_INLINE dot_sum dot_step(int how, int type, int T, dot_sum s, dot_weights w, const uint8_t *x)
 {
     vi v = vi_all_at(x);
-#ifndef CHORD_SIMD_I8
-    (void)how, (void)type, (void)T;
-    v = vi_low8_s(v);
-    s.a = vi_add(s.a, vi_dot16(w.a, v));
-    s.b = vi_add(s.b, vi_dot16(w.b, v));
-#else
-    if (type == CHORD_Q8_0) v = vi_xor(v, w.b);
-    if (type == CHORD_Q8_0 && T < WIDE) v = vi_sub8(v, w.b);
-    if (how == DOT8) s.a = vi_dot8(v, w.a, s.a);
-    else if (type == CHORD_Q8_0) s.a = vi_add(s.a, vi_pairs16(vi_dot8_16(v, w.a)));
-    else s.a = vi_add16(s.a, vi_dot8_16(v, w.a));
-#endif
-    return s;
-}
-
-/* s + sum |w| s of four more k; its 16-bit sums stay within 8 * 2 * 127. */
-CHORD_INLINE vi dot_signs(int how, vi s, dot_weights w)
-{
-#ifndef CHORD_SIMD_I8
-    (void)how, (void)w;
-    return s;
-#else
-    return how == DOT8 ? vi_dot8(w.b, w.a, s) : vi_add16(s, vi_dot8_16(w.b, w.a));
-#endif
-}
-
-CHORD_INLINE vi dot_rows(int how, int type, dot_sum s)
-{
-    if (how == DOT16) {
-        vf const a = vi_as_f(s.a), b = vi_as_f(s.b);
-        return vi_add(vf_bits(vf_shuffle(a, b, 0, 2, 0, 2)), vf_bits(vf_shuffle(a, b, 1, 3, 1, 3)));
+    if (how == DOT8_16) return (dot_sum){ vi_add16(s.a, vi_dot8_16(v, w.a)), s.b };
+    if (how == DOT8) {
+        if (type == CHORD_Q8_0) v = vi_xor(v, w.b);
+        if (type == CHORD_Q8_0 && T < WIDE) v = vi_sub8(v, w.b);
+        return (dot_sum){ vi_dot8(v, w.a, s.a), s.b };
     }
-    return how == DOT8_16 && type != CHORD_Q8_0 ? vi_pairs16(s.a) : s.a;
+    v = vi_low8_s(v);
+    return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
+}
+CHORD_INLINE vi dot_signs(vi s, dot_weights w) { return vi_dot8(w.b, w.a, s); }
+#else
+CHORD_INLINE dot_sum dot_step(int how, int type, int T, dot_sum s, dot_weights w, const uint8_t *x)
+{
+    (void)how, (void)type, (void)T;
+    vi const v = vi_low8_s(vi_all_at(x));
+    return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
+}
+CHORD_INLINE vi dot_signs(vi s, dot_weights w) { (void)w; return s; }
+#endif
+
+CHORD_INLINE vi dot_rows(int how, dot_sum s)
+{
+    if (how == DOT8) return s.a;
+    if (how == DOT8_16) return vi_pairs16(s.a);
+    vf const a = vi_as_f(s.a), b = vi_as_f(s.b);
+    return vi_add(vf_bits(vf_shuffle(a, b, 0, 2, 0, 2)), vf_bits(vf_shuffle(a, b, 1, 3, 1, 3)));
 }
 
-/* The v-th four k of a block's codes, 0..7. */
-CHORD_INLINE vi block_codes(int type, const uint8_t *codes, uint32_t v)
-{
-    if (type == CHORD_Q8_0) return vi_load(codes + 16 * v);
-    if (v < 4) return vi_and(vi_load(codes + 16 * v), vi_all(0x0f0f0f0f));
-    return vi_and(vi_shr16(vi_load(codes + 16 * (v - 4)), 4), vi_all(0x0f0f0f0f));
-}
+/* A quarter of a block: 4 rows x 8 k as two vectors. Nibbles: k 4v .. and 16 + 4v ..; bytes: k 8v .. and 8v + 4 .. */
+typedef struct quarter {
+    uint32_t codes_step, x_second, x_step; /* bytes to the next quarter's codes; of the second vector's activations; to the next */
+} quarter;
+static const quarter nibbles = { 16, 16, 4 }, bytes8 = { 32, 4, 8 };
 
 CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
 {
-    uint32_t const head = type == CHORD_Q4_1 ? 16 : 8, block = head + (type == CHORD_Q8_0 ? 128 : 64);
-    bool const has_signs = type == CHORD_Q8_0 && how != DOT16 && T >= WIDE;
+    quarter const step = type == CHORD_Q8_0 ? bytes8 : nibbles;
+    uint32_t const head = type == CHORD_Q4_1 ? 16 : 8, block = head + 4 * step.codes_step;
+    bool const has_signs = type == CHORD_Q8_0 && how == DOT8 && T >= WIDE;
+    uint32_t d_off = a.n - 32; /* from x[t] after a block to that block's scale */
     UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
-    const uint8_t *d = a.x + a.n, *total = d + a.n / 8; /* of the first token */
-    for (uint32_t b = 0; b < a.n / 32; b++, a.w += block, a.x += 32, d += 4, total += 4) {
+    for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
         dot_sum s[8];
         vi signs[4];
         UNROLL for (int i = 0; i < G * T; i++) s[i] = (dot_sum){ vi_all(0), vi_all(0) };
-        UNROLL for (int g = 0; g < G; g++) signs[g] = vi_all(0);
-        UNROLL for (uint32_t v = 0; v < 8; v++) {
-            dot_weights w[4];
+        UNROLL for (int g = 0; g < G; g++) signs[g] = vi_all(0), a.w[g] += head;
+        ROLL for (int v = 0; v < 4; v++) {
+            dot_weights w[4][2];
             UNROLL for (int g = 0; g < G; g++) {
-                w[g] = dot_prepare(type, block_codes(type, a.w + (uint64_t)g * a.group_bytes + head, v));
-                if (has_signs) signs[g] = dot_signs(how, signs[g], w[g]);
+                PIN(a.w[g]);
+                vi const codes = vi_load(a.w[g]), mask = vi_all(0x0f0f0f0f);
+                if (type == CHORD_Q8_0) {
+                    w[g][0] = dot_prepare(how, type, codes);
+                    w[g][1] = dot_prepare(how, type, vi_load(a.w[g] + 16));
+                } else {
+                    w[g][0] = dot_prepare(how, type, vi_and(codes, mask));
+                    w[g][1] = dot_prepare(how, type, vi_and(vi_shr16(codes, 4), mask));
+                }
+                a.w[g] += step.codes_step;
+                if (has_signs) signs[g] = dot_signs(dot_signs(signs[g], w[g][0]), w[g][1]);
             }
-            UNROLL for (int t = 0; t < T; t++)
-                UNROLL for (int g = 0; g < G; g++)
-                    s[g * T + t] = dot_step(how, type, T, s[g * T + t], w[g], a.x + (uint64_t)t * a.x_stride + 4 * v);
-        }
-        UNROLL for (int g = 0; g < G; g++) {
-            const uint8_t *scales = a.w + (uint64_t)g * a.group_bytes;
-            vf const dw = vf_load_f16_finite(scales);
-            vi const offset = how == DOT8_16 ? vi_pairs16(signs[g]) : signs[g];
             UNROLL for (int t = 0; t < T; t++) {
-                vf const dx = vf_all_at(d + (uint64_t)t * a.x_stride);
-                vi i = dot_rows(how, type, s[g * T + t]);
-                if (has_signs) i = vi_sub(i, offset);
+                PIN(a.x[t]);
+                UNROLL for (int g = 0; g < G; g++) {
+                    dot_sum *const to = &s[g * T + t];
+                    *to = dot_step(how, type, T, *to, w[g][0], a.x[t]);
+                    *to = dot_step(how, type, T, *to, w[g][1], a.x[t] + step.x_second);
+                    PIN(to->a);
+                    if (how == DOT16) PIN(to->b);
+                }
+                a.x[t] += step.x_step;
+            }
+        }
+        UNROLL for (int t = 0; t < T; t++) a.x[t] += 32 - 4 * step.x_step;
+        UNROLL for (int g = 0; g < G; g++) {
+            const uint8_t *scales = a.w[g] - block;
+            vf const dw = vf_load_f16_finite(scales);
+            UNROLL for (int t = 0; t < T; t++) {
+                const uint8_t *d = a.x[t] + d_off;
+                vf const dx = vf_all_at(d);
+                vi i = dot_rows(how, s[g * T + t]);
+                if (has_signs) i = vi_sub(i, signs[g]);
                 vf *const to = &sum[g * T + t];
                 if (type == CHORD_Q8_0) *to = vf_madd(vf_mul(dw, dx), vf_of(i), *to);
                 else {
-                    vi const x_sum = vi_all_at(total + (uint64_t)t * a.x_stride); /* for the offset of q, or for m */
+                    vi const x_sum = vi_all_at(d + a.n / 8); /* for the offset of q, or for m */
                     if (type == CHORD_Q4_0) *to = vf_madd(vf_mul(dw, dx), vf_of(vi_sub(i, vi_shl(x_sum, 3))), *to);
                     else *to = vf_madd(dx, vf_madd(dw, vf_of(i), vf_mul(vf_load_f16_finite(scales + 8), vf_of(x_sum))), *to);
                 }
@@ -184,8 +207,9 @@ CHORD_INLINE void matmul_finish(const chord_matmul *m, vf sum, int32_t t, int32_
 /* Groups g .. g + G - 1 of tokens t .. t + T - 1. */
 CHORD_INLINE void matmul_tile(int type, int how, int G, int T, const chord_matmul *m, int32_t g, int32_t t)
 {
-    tile const a = { (const uint8_t *)m->w + (uint64_t)g * m->group_bytes, (const uint8_t *)m->x + (uint64_t)t * m->x_stride,
-                     m->group_bytes, m->x_stride, (uint32_t)m->n_in };
+    tile a = { .n = (uint32_t)m->n_in };
+    UNROLL for (int i = 0; i < G; i++) a.w[i] = (const uint8_t *)m->w + (size_t)((uint64_t)(g + i) * m->group_bytes);
+    UNROLL for (int i = 0; i < T; i++) a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(t + i) * m->x_stride);
     vf sum[8];
     if (how < 0) tile_float(type, G, T, a, sum);
     else tile_quant(type, how, G, T, a, sum);
@@ -201,17 +225,14 @@ CHORD_INLINE void matmul_groups(int type, int how, int G, int T, const chord_mat
     for (; G > 1 && g < g1; g++) matmul_tile(type, how, 1, T, m, g, t);
 }
 
-/* Tiles as measured (docs/SPEED.md): floats have one long chain an element, so eight chains; the widened dots of
- * DOT16 take two accumulators an element. */
 CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)
 {
     int32_t const g0 = r0 / 4, g1 = r1 / 4 + (r1 % 4 != 0);
+    int const G = how == DOT16 ? 1 : 2;
     int32_t t = t0;
-    if (how == DOT8 || how == DOT8_16)
-        for (; t + 8 <= t1; t += 8) matmul_groups(type, how, 1, 8, m, g0, g1, t);
-    for (; t + 4 <= t1; t += 4) matmul_groups(type, how, how < 0 ? 2 : 1, 4, m, g0, g1, t);
-    for (; t + 2 <= t1; t += 2) matmul_groups(type, how, how < 0 ? 4 : 1, 2, m, g0, g1, t);
-    for (; t < t1; t++) matmul_groups(type, how, how < 0 ? 4 : how == DOT16 ? 1 : 2, 1, m, g0, g1, t);
+    for (; t + 4 <= t1; t += 4) matmul_groups(type, how, G, 4, m, g0, g1, t);
+    for (; t + 2 <= t1; t += 2) matmul_groups(type, how, how < 0 ? 4 : G, 2, m, g0, g1, t);
+    for (; t < t1; t++) matmul_groups(type, how, how < 0 ? 4 : G, 1, m, g0, g1, t);
 }
 
 #define MATMUL_FLOAT(name, type)                                                                    \
@@ -223,36 +244,41 @@ MATMUL_FLOAT(chord_matmul_f32_f32, CHORD_F32)
 MATMUL_FLOAT(chord_matmul_f16_f32, CHORD_F16)
 MATMUL_FLOAT(chord_matmul_bf16_f32, CHORD_BF16)
 
-#if defined(CHORD_HAS_RELAXED)
-/* What does this engine make of 127 * 255, four times, which the operand rule forbids us to rely on? 129540 (VNNI)
- * or, with 255 read as -1, -508 (ARM): one instruction, DOT8. Else pairs saturate at 32767 (x86 without VNNI) and
- * DOT8_16 is faster; the V8 of Node 20 falls here too, whose i32x4 form may add its product twice. Asked anew
- * each call (one dot): no state, no start-up step, and the result is the same either way. */
-CHORD_INLINE int dot_kind(void)
+/* Which way for a weight type on this engine. */
+#if defined(CHORD_DOT_KIND)                      /* checkkern: DOT8 where the engine would choose otherwise */
+CHORD_INLINE int dot_kind(int type) { (void)type; return CHORD_DOT_KIND; }
+#elif defined(CHORD_HAS_RELAXED)
+/* What does the engine make of 127 * 255, four times, which the operand rule forbids us to rely on? 129540 (VNNI) or,
+ * with 255 read as -1, -508 (ARM). Else pairs saturate at 32767 (x86 without VNNI); the V8 of Node 20 falls here too,
+ * whose baseline compiler adds the product twice. Asked anew each call (one dot): no state, no start-up step, and
+ * the result is the same either way. */
+CHORD_INLINE int dot_kind(int type)
 {
     int32_t const dot = vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));
-    return dot == 130540 || dot == 492 ? DOT8 : DOT8_16;
+    return dot == 130540 || dot == 492 ? DOT8 : type == CHORD_Q8_0 ? DOT16 : DOT8_16;
 }
-#define MATMUL_QUANT(name, type)                                                                    \
+#elif !defined(CHORD_SIMD_I8)
+CHORD_INLINE int dot_kind(int type) { (void)type; return DOT16; }
+#elif defined(__SSE4_1__) && !defined(CHORD_SIMD_PLAIN)
+CHORD_INLINE int dot_kind(int type) { return type == CHORD_Q8_0 ? DOT16 : DOT8_16; }
+#else
+CHORD_INLINE int dot_kind(int type) { (void)type; return DOT8; }
+#endif
+
+#ifdef CHORD_SIMD_I8
+#define IF_I8(call) call
+#else
+#define IF_I8(call) ((void)0)
+#endif
+#define MATMUL_QUANT(name, type, narrow)                                                            \
     void BODY(name)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)          \
     {                                                                                               \
-        if (dot_kind() == DOT8_16) matmul_tiles(type, DOT8_16, m, r0, r1, t0, t1);                  \
-        else matmul_tiles(type, DOT8, m, r0, r1, t0, t1);                                           \
+        int const how = dot_kind(type);                                                             \
+        if (how == DOT8) IF_I8(matmul_tiles(type, DOT8, m, r0, r1, t0, t1));                        \
+        else if (how == DOT8_16) IF_I8(narrow);                                                     \
+        else matmul_tiles(type, DOT16, m, r0, r1, t0, t1);                                          \
     }
-#else
-#if !defined(CHORD_SIMD_I8)
-#define DOT_KIND DOT16
-#elif defined(__ARM_FEATURE_DOTPROD)
-#define DOT_KIND DOT8
-#else
-#define DOT_KIND DOT8_16
-#endif
-#define MATMUL_QUANT(name, type)                                                                    \
-    void BODY(name)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)          \
-    {                                                                                               \
-        matmul_tiles(type, DOT_KIND, m, r0, r1, t0, t1);                                            \
-    }
-#endif
-MATMUL_QUANT(chord_matmul_q4_0_q8, CHORD_Q4_0)
-MATMUL_QUANT(chord_matmul_q4_1_q8, CHORD_Q4_1)
-MATMUL_QUANT(chord_matmul_q8_0_q8, CHORD_Q8_0)
+#define NARROW(type) matmul_tiles(type, DOT8_16, m, r0, r1, t0, t1)
+MATMUL_QUANT(chord_matmul_q4_0_q8, CHORD_Q4_0, NARROW(CHORD_Q4_0))
+MATMUL_QUANT(chord_matmul_q4_1_q8, CHORD_Q4_1, NARROW(CHORD_Q4_1))
+MATMUL_QUANT(chord_matmul_q8_0_q8, CHORD_Q8_0, (void)0)
