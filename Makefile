@@ -147,42 +147,45 @@ C_SUITES := $(sort $(foreach f,$(wildcard tests/*/*_test.c),$(notdir $(patsubst 
 JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsubst %/,%,$(dir $(f))))))
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 
-ASAN_FLAGS := -O2 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all \
-  -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra $(if $(CI),-Werror) -ffp-contract=off -fno-math-errno -fno-strict-aliasing
-FUZZ_FLAGS := $(ASAN_FLAGS) -fsanitize=fuzzer-no-link
+# build/asan and build/tsan hold what the tests are linked from, build/fuzz adds libFuzzer's counters.
+SANITIZED := -O2 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra \
+  $(if $(CI),-Werror) -ffp-contract=off -fno-math-errno -fno-strict-aliasing
+SANITIZE_asan := -fsanitize=address,undefined,float-cast-overflow
+SANITIZE_tsan := -fsanitize=thread
+SANITIZE_fuzz := $(SANITIZE_asan) -fsanitize=fuzzer-no-link
 # Nothing in the core allocates, and LeakSanitizer needs ptrace, which containers refuse.
 export ASAN_OPTIONS := detect_leaks=0
 export UBSAN_OPTIONS := print_stacktrace=1
 
-build/asan/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	@tools/sancc asan $(ASAN_FLAGS) $(if $(findstring isa_native128,$<),$(ISA_native128)) -MMD -MP -c $< -o $@
-build/fuzz/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	@tools/sancc fuzz $(FUZZ_FLAGS) $(if $(findstring isa_native128,$<),$(ISA_native128)) -MMD -MP -c $< -o $@
-
 # Archives, later rooms first: a test pulls in what it uses, so an unfinished room breaks its own tests only.
 # host/native stands twice: its loader uses the engine, and exec uses its waits.
 LINK_ORDER := host/native engine session exec model kernels program text quant format base host/native
-define ROOM_ARCHIVES
-build/asan/$(1).a: $(patsubst %.c,build/asan/%.o,$(call room,$(1)))
-	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
-build/fuzz/$(1).a: $(patsubst %.c,build/fuzz/%.o,$(call room,$(1)))
+define ROOM_ARCHIVE
+build/$(1)/$(2).a: $(patsubst %.c,build/$(1)/%.o,$(call room,$(2)))
 	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
 endef
-$(foreach r,$(sort $(LINK_ORDER)),$(eval $(call ROOM_ARCHIVES,$(r))))
+define SANITIZER
+build/$(1)/%.o: %.c Makefile
+	@mkdir -p $$(@D)
+	@tools/sancc $(1) $(SANITIZED) $(SANITIZE_$(1)) $$(if $$(findstring isa_native128,$$<),$(ISA_native128)) -MMD -MP -c $$< -o $$@
+endef
+$(foreach m,asan tsan fuzz,$(eval $(call SANITIZER,$(m)))$(foreach r,$(sort $(LINK_ORDER)),$(eval $(call ROOM_ARCHIVE,$(m),$(r)))))
 archives = $(foreach r,$(LINK_ORDER),$(if $(and $(filter $(r),$(2)),$(call room,$(r))),build/$(1)/$(r).a))
 
+test_parts = $(patsubst %.c,build/$(1)/%.o,$(wildcard tests/$(2)/*_test.c) $(TEST_WITH_$(2)) tests/harness/test_main.c) \
+  $(call archives,$(1),$(2) $(if $(filter $(2),$(ROOMS)),$(NEEDS_$(2)),$(ROOMS) host/native) $(TEST_NEEDS_$(2)))
 define C_TEST
-build/test/$(1): $(patsubst %.c,build/asan/%.o,$(wildcard tests/$(1)/*_test.c) $(TEST_WITH_$(1)) tests/harness/test_main.c) \
-  $(call archives,asan,$(1) $(if $(filter $(1),$(ROOMS)),$(NEEDS_$(1)),$(ROOMS) host/native) $(TEST_NEEDS_$(1)))
+build/test/$(1): $(call test_parts,asan,$(1))
 	@mkdir -p $$(@D)
-	@tools/sancc asan -fsanitize=address,undefined $$^ $$(filter %/native.a,$$^) -lm -lpthread -o $$@ # needs and is needed
+	@tools/sancc asan $(SANITIZE_asan) $$^ $$(filter %/native.a,$$^) -lm -lpthread -o $$@ # needs and is needed
+build/test/tsan-$(1): $(call test_parts,tsan,$(1))
+	@mkdir -p $$(@D)
+	@tools/sancc tsan $(SANITIZE_tsan) $$^ $$(filter %/native.a,$$^) -lm -lpthread -o $$@
 endef
 $(foreach s,$(C_SUITES),$(eval $(call C_TEST,$(s))))
 
 build/asan/chord: $(patsubst %.c,build/asan/%.o,$(wildcard src/cli/*.c)) $(call archives,asan,$(ROOMS) host/native)
-	@tools/sancc asan -fsanitize=address,undefined $^ build/asan/host/native.a -lm -lpthread -o $@
+	@tools/sancc asan $(SANITIZE_asan) $^ build/asan/host/native.a -lm -lpthread -o $@
 
 define FUZZER
 build/fuzz/$(1): build/fuzz/tests/fuzz/$(1)_fuzz.o $(call archives,fuzz,$(or $(FUZZ_NEEDS_$(1)),$(ROOMS)))
@@ -197,6 +200,10 @@ $(foreach f,$(FUZZERS),$(eval $(call FUZZER,$(f))))
 suite-c-%: FORCE
 	@if tools/sancc asan >/dev/null; then $(MAKE) -s build/test/$* && build/test/$* $(FILTER); \
 	elif [ "$(CI)" = true ]; then exit 1; else echo "SKIP tests/$*: no sanitizing compiler"; echo "0 passed, 0 failed, 1 skipped"; fi
+# Races are looked for where threads meet: the pool alone, and steps of two and three threads.
+suite-tsan: FORCE
+	@if tools/sancc tsan >/dev/null; then $(MAKE) -s build/test/tsan-exec build/test/tsan-engine && build/test/tsan-exec && build/test/tsan-engine thread; \
+	else echo "SKIP tsan: ThreadSanitizer doesn't run here"; echo "0 passed, 0 failed, 1 skipped"; fi
 suite-js-%: dist/index.js FORCE
 	@node $(NODE_FLAGS) --test --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/*.test.mjs)
 PROTOCOL := $(if $(wildcard tests/fuzz/protocol_fuzz.mjs),protocol)
@@ -222,7 +229,7 @@ check-reproducible: wasm FORCE
 
 run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s check-$(c)") \
   $(foreach s,$(2),"c/$(s)=$(MAKE) -s suite-c-$(s)") $(foreach s,$(3),"js/$(s)=$(MAKE) -s suite-js-$(s)") \
-  $(foreach k,$(4),"kernels/$(k)=$(MAKE) -s checkkern-$(k)") $(if $(5),"fuzz=$(MAKE) -s suite-fuzz")
+  $(foreach k,$(4),"kernels/$(k)=$(MAKE) -s checkkern-$(k)") $(if $(5),"tsan=$(MAKE) -s suite-tsan" "fuzz=$(MAKE) -s suite-fuzz")
 
 CHECKS := wasm rules abi types
 QUICK := base format quant text program kernels model session
@@ -261,7 +268,7 @@ bench: dist/index.js ## benchmark (bench/run.mjs)
 	@test -f bench/run.mjs || { echo "make bench: bench/run.mjs doesn't exist" >&2; exit 1; }
 	@node $(NODE_FLAGS) bench/run.mjs
 
--include $(shell find build/asan build/fuzz build/wasm build/native -name '*.d' 2>/dev/null)
+-include $(shell find build/asan build/tsan build/fuzz build/wasm build/native -name '*.d' 2>/dev/null)
 
 clean: ## remove what was built (not what was fetched)
 	rm -rf build dist
