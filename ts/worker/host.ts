@@ -5,7 +5,7 @@
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
 import { openRemote } from '../load/source.js';
-import type { ByteStream } from '../load/source.js';
+import type { RemoteSource } from '../load/source.js';
 import { describe } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
 import { Call } from './call.js';
@@ -144,15 +144,16 @@ export class EngineHost {
     if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
     if (this.#isLoading || this.#loaded !== undefined) throw new ChordError('busy', 'a model is loaded already');
     this.#isLoading = true;
+    const { source } = request;
+    const pushed = source.kind === 'pushed' ? this.#openPushed(call, source) : undefined; // now: chunks are on their way
     try {
-      const { source } = request;
       const loaded = await loadEngine({
         options: request.options,
         signal: call.signal,
-        meter: source.kind === 'pushed' ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
+        meter: pushed ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
         mayThread: this.#options.mayThread,
         name: source.kind === 'url' ? source.url : source.kind === 'path' ? source.path : source.name,
-        open: () => (source.kind === 'pushed' ? this.#openPushed(call, source) : openRemote(source, call.signal)),
+        open: async () => pushed ?? openRemote(source as Exclude<typeof source, { kind: 'pushed' }>, call.signal),
         onBytes: (bytes) => (this.#bytesRead += bytes),
         onProgress: (progress) => this.#post({ type: 'progress', call: call.id, progress }),
       });
@@ -166,10 +167,9 @@ export class EngineHost {
     }
   }
 
-  async #openPushed(call: Call, source: Extract<Requested<'load'>['source'], { kind: 'pushed' }>): Promise<ByteStream> {
+  #openPushed(call: Call, source: Extract<RemoteSource, { kind: 'pushed' }>): PushedStream {
     const stream = new PushedStream(source, (bytes) => this.#post({ type: 'taken', call: call.id, bytes }));
     call.signal.addEventListener('abort', () => stream.stop(call.signal.reason));
-    if (call.signal.aborted) stream.stop(call.signal.reason);
     this.#pushed = { stream, call: call.id };
     return stream;
   }
