@@ -2,9 +2,10 @@
 //
 //   node tools/checkkern.mjs [--browser] [--dir=build/checkkern] [slot] [isa] [seed] [--bench] [--all] [--json]
 //
-// Runs checkkern-simd128.wasm and, where the engine has relaxed SIMD, checkkern-relaxed.wasm (Node 20 wants
-// --experimental-wasm-relaxed-simd and gets it by a restart). A missing browser or playwright-core is a loud
-// skip, and a failure when CI=true.
+// Runs simd128.wasm and, where the engine has relaxed SIMD, relaxed.wasm (Node 20 wants
+// --experimental-wasm-relaxed-simd and gets it by a restart) and relaxed-dot8.wasm, whose matmuls take the way of
+// ARM and of x86 with VNNI whatever the machine. A missing browser or playwright-core is a loud skip, and a failure
+// when CI=true.
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, readFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
@@ -55,7 +56,8 @@ async function openChromium() {
 
 const print = (text) => process.stdout.write(text);
 const line = words.join(' ');
-const load = (variant) => readFileSync(`${directory}/checkkern-${variant}.wasm`);
+const load = (variant) => readFileSync(`${directory}/${variant}.wasm`);
+const variants = (hasRelaxed) => !hasRelaxed ? ['simd128'] : words.includes('--bench') ? ['simd128', 'relaxed'] : ['simd128', 'relaxed', 'relaxed-dot8'];
 let failed = 0;
 
 if (inBrowser) {
@@ -63,7 +65,7 @@ if (inBrowser) {
   if (!isJson) print(`Chromium ${browser.version()}, ${os.cpus()[0]?.model}\n`);
   await page.exposeFunction('checkkernPrint', print);
   const hasRelaxed = await page.evaluate((probe) => WebAssembly.validate(new Uint8Array(probe)), relaxedProbe);
-  for (const variant of hasRelaxed ? ['simd128', 'relaxed'] : ['simd128']) {
+  for (const variant of variants(hasRelaxed)) {
     // the page waits for nothing while it computes, so its lines come at the end
     failed |= await page.evaluate(async ([source, base64, words]) => {
       const run = (0, eval)(`(${source})`);
@@ -84,7 +86,7 @@ if (inBrowser) {
     if (again.status !== 9) process.exit(again.status ?? 1); // 9: the engine doesn't know the flag
   }
   if (!isJson) print(`Node ${process.version} (V8 ${process.versions.v8}), ${os.cpus()[0]?.model}\n`);
-  for (const variant of hasRelaxed ? ['simd128', 'relaxed'] : ['simd128']) failed |= await runModule(load(variant), line, print);
+  for (const variant of variants(hasRelaxed)) failed |= await runModule(load(variant), line, print);
   if (!hasRelaxed) print('skip relaxed: this engine has no relaxed SIMD\n');
 }
 process.exit(failed ? 1 : 0);

@@ -1,64 +1,54 @@
 # checkkern.mk: builds and runs checkkern natively (vector and plain C bodies under ASan and UBSan), in Node and
-# in Chromium. Included by the Makefile; or alone: make -f tools/checkkern.mk checkkern
+# in Chromium. Included by the Makefile; it also works alone: make -f tools/checkkern.mk checkkern
 # SPDX-License-Identifier: Apache-2.0
 BUILD ?= build
 CC_NATIVE ?= cc
-ifeq ($(wildcard .toolchain/ziglang/zig),)
-WASM_CC ?= clang-19 --target=wasm32-unknown-unknown -ffreestanding -nostdlib -msimd128 -matomics -mbulk-memory
-WASM_RELAXED ?= -mrelaxed-simd
-WASM_LD ?= wasm-ld-19
-else
-WASM_CC ?= .toolchain/ziglang/zig cc --target=wasm32-freestanding -mcpu=generic+simd128+atomics+bulk_memory
-WASM_RELAXED ?= -Xclang -target-feature -Xclang +relaxed-simd
-WASM_LD ?= .toolchain/ziglang/zig wasm-ld
-endif
+ZIG ?= .toolchain/ziglang/zig
+WASM_CPU_simd ?= generic+simd128+atomics+bulk_memory
+WASM_CPU_relaxed ?= generic+simd128+relaxed_simd+atomics+bulk_memory
 
 CHECKKERN_C := $(wildcard src/kernels/*.c src/quant/*.c) tools/checkkern.c tools/checkkern_rows.c tools/checkkern_matmul.c \
                tools/checkkern_attend.c tools/checkkern_bench.c
-CHECKKERN_DEPS := $(CHECKKERN_C) $(wildcard src/kernels/*.h src/kernels/*.def src/quant/*.h src/quant/*.def src/base/*.h include/*.h) \
-                  tools/checkkern.h tools/checkkern_native.c tools/checkkern.mk
-CHECKKERN_FLAGS := -std=c17 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno
+CHECKKERN_DEPS := $(wildcard src/kernels/*.h src/kernels/*.def src/quant/*.h src/quant/*.def src/base/*.h include/*.h) \
+                  tools/checkkern.h tools/checkkern.mk
+CHECKKERN_NATIVE := $(CHECKKERN_C) tools/checkkern_native.c
+CHECKKERN_FLAGS := -std=c17 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -fno-math-errno -fno-strict-aliasing
 CHECKKERN_SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
-CHECKKERN_SSE := $(if $(filter x86_64 i686,$(shell uname -m)),-msse4.1)
+CHECKKERN_SSE := $(if $(filter x86_64 amd64,$(shell uname -m)),-msse4.1)
 
-$(BUILD)/checkkern/native: $(CHECKKERN_DEPS)
+$(BUILD)/checkkern/native: $(CHECKKERN_NATIVE) $(CHECKKERN_DEPS)
 	@mkdir -p $(@D)
-	$(CC_NATIVE) $(CHECKKERN_FLAGS) -g1 -O1 $(CHECKKERN_SSE) $(CHECKKERN_SANITIZE) $(CHECKKERN_C) tools/checkkern_native.c -o $@
-$(BUILD)/checkkern/plain: $(CHECKKERN_DEPS)
+	@$(CC_NATIVE) $(CHECKKERN_FLAGS) -g1 -O1 $(CHECKKERN_SSE) $(CHECKKERN_SANITIZE) $(CHECKKERN_NATIVE) -o $@
+$(BUILD)/checkkern/plain: $(CHECKKERN_NATIVE) $(CHECKKERN_DEPS)
 	@mkdir -p $(@D)
-	$(CC_NATIVE) $(CHECKKERN_FLAGS) -g1 -O1 -DCHORD_SIMD_PLAIN $(CHECKKERN_SANITIZE) $(CHECKKERN_C) tools/checkkern_native.c -o $@
-$(BUILD)/checkkern/bench: $(CHECKKERN_DEPS)
+	@$(CC_NATIVE) $(CHECKKERN_FLAGS) -g1 -O1 -DCHORD_SIMD_PLAIN $(CHECKKERN_SANITIZE) $(CHECKKERN_NATIVE) -o $@
+$(BUILD)/checkkern/bench: $(CHECKKERN_NATIVE) $(CHECKKERN_DEPS) | $(ZIG)
 	@mkdir -p $(@D)
-	$(CC_NATIVE) $(CHECKKERN_FLAGS) -O3 $(CHECKKERN_SSE) $(CHECKKERN_C) tools/checkkern_native.c -o $@
+	@$(ZIG) cc -mcpu=baseline+sse4_1 $(CHECKKERN_FLAGS) -O3 $(CHECKKERN_NATIVE) -o $@
 
-CHECKKERN_OBJECTS = $(addprefix $(BUILD)/checkkern/$(1)/,$(notdir $(CHECKKERN_C:.c=.o)))
+# $(1) module, $(2) its -mcpu, $(3) more flags
 define CHECKKERN_WASM
-$(BUILD)/checkkern/$(1)/%.o: src/kernels/%.c $(CHECKKERN_DEPS)
+$(BUILD)/checkkern/$(1)/%.o: %.c $(CHECKKERN_DEPS) | $(ZIG)
 	@mkdir -p $$(@D)
-	$(WASM_CC) $(2) $(CHECKKERN_FLAGS) -O3 -c $$< -o $$@
-$(BUILD)/checkkern/$(1)/%.o: src/quant/%.c $(CHECKKERN_DEPS)
-	@mkdir -p $$(@D)
-	$(WASM_CC) $(2) $(CHECKKERN_FLAGS) -O3 -c $$< -o $$@
-$(BUILD)/checkkern/$(1)/%.o: tools/%.c $(CHECKKERN_DEPS)
-	@mkdir -p $$(@D)
-	$(WASM_CC) $(2) $(CHECKKERN_FLAGS) -O3 -c $$< -o $$@
-$(BUILD)/checkkern-$(1).stamp: $(call CHECKKERN_OBJECTS,$(1))
-	$(WASM_LD) --no-entry --export=checkkern_run --export=checkkern_arguments --allow-undefined -z stack-size=1048576 \
-	  --strip-debug -o $(BUILD)/checkkern/checkkern-$(1).wasm $$^
-	@touch $$@
+	@$(ZIG) cc -c --target=wasm32-freestanding -mcpu=$(2) $(3) $(CHECKKERN_FLAGS) -ffreestanding -O3 $$< -o $$@
+$(BUILD)/checkkern/$(1).wasm: $(CHECKKERN_C:%.c=$(BUILD)/checkkern/$(1)/%.o)
+	@$(ZIG) wasm-ld --no-entry --export=checkkern_run --export=checkkern_arguments --allow-undefined \
+	  -z stack-size=1048576 --strip-debug -o $$@ $$^
 endef
-$(eval $(call CHECKKERN_WASM,simd128,))
-$(eval $(call CHECKKERN_WASM,relaxed,$(WASM_RELAXED)))
+$(eval $(call CHECKKERN_WASM,simd128,$(WASM_CPU_simd),))
+$(eval $(call CHECKKERN_WASM,relaxed,$(WASM_CPU_relaxed),))
+$(eval $(call CHECKKERN_WASM,relaxed-dot8,$(WASM_CPU_relaxed),-DCHORD_DOT_KIND=DOT8))
+CHECKKERN_MODULES := $(BUILD)/checkkern/simd128.wasm $(BUILD)/checkkern/relaxed.wasm $(BUILD)/checkkern/relaxed-dot8.wasm
 
 .PHONY: checkkern checkkern-native checkkern-node checkkern-chromium checkkern-bench
 checkkern: checkkern-native checkkern-node checkkern-chromium
 checkkern-native: $(BUILD)/checkkern/native $(BUILD)/checkkern/plain
-	$(BUILD)/checkkern/native
-	$(BUILD)/checkkern/plain
-checkkern-node: $(BUILD)/checkkern-simd128.stamp $(BUILD)/checkkern-relaxed.stamp
-	node tools/checkkern.mjs --dir=$(BUILD)/checkkern
-checkkern-chromium: $(BUILD)/checkkern-simd128.stamp $(BUILD)/checkkern-relaxed.stamp
-	node tools/checkkern.mjs --browser --dir=$(BUILD)/checkkern
-checkkern-bench: $(BUILD)/checkkern/bench $(BUILD)/checkkern-simd128.stamp $(BUILD)/checkkern-relaxed.stamp
-	$(BUILD)/checkkern/bench --bench
-	node tools/checkkern.mjs --bench --dir=$(BUILD)/checkkern
+	@$(BUILD)/checkkern/native
+	@$(BUILD)/checkkern/plain
+checkkern-node: $(CHECKKERN_MODULES)
+	@node tools/checkkern.mjs --dir=$(BUILD)/checkkern
+checkkern-chromium: $(CHECKKERN_MODULES)
+	@node tools/checkkern.mjs --browser --dir=$(BUILD)/checkkern
+checkkern-bench: $(BUILD)/checkkern/bench $(CHECKKERN_MODULES)
+	@$(BUILD)/checkkern/bench --bench
+	@node tools/checkkern.mjs --bench --dir=$(BUILD)/checkkern
