@@ -16,8 +16,8 @@ const bar = ({ phase, loaded, total, progress }) => {
 };
 
 const model = await loadModel(file, { onProgress: bar });
-const { name, variant, threads, backend, backendReason } = model.info;
-console.log(`${name}: ${variant} with ${threads} ${threads === 1 ? 'thread' : 'threads'} on the ${backend} (${backendReason})\n`);
+const { name, variant, threads, backendReason } = model.info;
+console.log(`${name} in ${variant} with ${threads} ${threads === 1 ? 'thread' : 'threads'} (${backendReason})\n`);
 
 // A system turn of our own: without one SmolLM2's template puts in another, after which the two best first tokens
 // lie 0.08 apart, less than the noise of 4-bit weights, and llama.cpp too may answer in French nonsense.
