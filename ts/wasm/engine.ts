@@ -52,6 +52,7 @@ export class WasmEngine implements Backend<WasmSession> {
   #model = 0;
   #stacks = 0;
   #plan: PlanInfo | undefined;
+  #info: ModelInfo | undefined;
   #pageBytesGiven = 0;
 
   /** Makes the memory and an instance of `module`; nothing is loaded yet. Throws `out-of-memory`. */
@@ -154,9 +155,10 @@ export class WasmEngine implements Backend<WasmSession> {
 
   /** Numbers about the model, after `plan`. */
   modelInfo(): ModelInfo {
+    if (this.#info !== undefined) return this.#info;
     this.heap.writeStruct(this.#scratch, modelInfoLayout, { version: ABI_VERSION, size: modelInfoLayout.size });
     this.check(this.exports.model_get_info(this.#model, this.#scratch));
-    return this.heap.readStruct(this.#scratch, modelInfoLayout);
+    return (this.#info = this.heap.readStruct(this.#scratch, modelInfoLayout));
   }
 
   /** Row `index` of the tensor table, after the header. */
@@ -237,7 +239,7 @@ export class WasmEngine implements Backend<WasmSession> {
 
   /** The bytes that ids stand for; a character may be cut at either end. */
   detokenizeBytes(ids: ArrayLike<number>, options: { skipSpecial?: boolean | undefined } = {}): Uint8Array<ArrayBuffer> {
-    const list = toIds(ids);
+    const list = this.#knownIds(ids);
     const flags = options.skipSpecial === true ? TextFlag.SKIP_SPECIAL : 0;
     return this.#withBlock(list.byteLength, (block) => {
       this.heap.copyInIds(block, list);
@@ -256,9 +258,18 @@ export class WasmEngine implements Backend<WasmSession> {
     return decoder.decode(this.detokenizeBytes(ids, options));
   }
 
+  /** The library's text calls leave no message: an id that doesn't exist is named here. */
+  #knownIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
+    const list = toIds(ids);
+    const { n_vocab } = this.modelInfo();
+    const bad = list.findIndex((id) => id < 0 || id >= n_vocab);
+    if (bad >= 0) throw new ChordError('invalid-argument', `ids[${bad}] is ${list[bad]}, the vocabulary has ${n_vocab}`);
+    return list;
+  }
+
   /** Bits of an id: `TokenFlag` of abi.gen.ts. */
   tokenFlags(id: number): number {
-    return this.check(this.exports.token_flags(this.#model, id));
+    return this.check(this.exports.token_flags(this.#model, this.#knownIds([id])[0]!));
   }
 
   /** Whether the model ends its turn with this id. */

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+// level2-generate.test.mjs: Generation over a small fixture: one event a token, how a run ends, the queue,
+// leaving and aborting, options by name. What takes real time is in level2-smollm2.test.mjs.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { ChordError, loadModel } from '../../dist/index.js';
+import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
+
+const LONG = 'The quick brown fox jumps over the lazy dog. '.repeat(5); // some 140 tokens of the fixture's 256
+const modes = [{ threads: 1 }, { threads: 2 }, { worker: false }];
+
+test('the events are the text, one a token, the same in a worker with 1 and 2 threads and without a worker', async () => {
+  const texts = [];
+  for (const options of modes) {
+    await withModel(FIXTURE, options, async (model) => {
+      assert.equal(model.info.threads, options.threads ?? 1, model.info.backendReason);
+      const run = model.generate(LONG, { ...GREEDY, maxTokens: 40 });
+      const events = [];
+      for await (const event of run) events.push(event);
+      assert.equal(events.length, 40);
+      const { stats } = run;
+      assert.equal(stats.tokens, 40);
+      assert.equal(stats.finishReason, 'length');
+      assert.equal(stats.promptTokens, (await model.tokenize(LONG)).length);
+      assert.ok(stats.ttftMs > 0 && stats.promptMs > 0 && stats.decodeMs > 0 && stats.tokensPerSecond > 0);
+      const text = events.map((event) => event.text).join('');
+      assert.equal(text, await model.detokenize(events.map((event) => event.token), { skipSpecial: true }));
+      assert.equal(await model.generate(LONG, { ...GREEDY, maxTokens: 40 }).text(), text);
+      texts.push(text);
+    });
+  }
+  assert.equal(texts[1], texts[0]);
+  assert.equal(texts[2], texts[0]);
+});
+
+test('nothing is computed before the first next()', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const run = model.generate('Hello', GREEDY);
+    await model.tokenize('a turn of the worker');
+    assert.equal((await model.counters()).stepsRun, 0);
+    await run.next();
+    assert.ok((await model.counters()).stepsRun > 0);
+    await run.return();
+  }));
+
+test('break, return and throw leave the model usable, and the worker stops within its window', async () => {
+  for (const options of modes) {
+    await withModel(FIXTURE, options, async (model) => {
+      const expected = await model.generate('Hello', GREEDY).text();
+      const endless = { ...GREEDY, maxTokens: 200 };
+      const leave = {
+        async break() { for await (const _ of model.generate('Hello', endless)) break; },
+        async throw() {
+          await assert.rejects(async () => { for await (const _ of model.generate('Hello', endless)) throw new Error('mine'); }, /mine/);
+        },
+        async return() {
+          const run = model.generate('Hello', endless);
+          await run.next();
+          assert.deepEqual(await run.return(), { value: undefined, done: true });
+          assert.deepEqual(await run.next(), { value: undefined, done: true });
+          assert.equal(run.stats.finishReason, 'abort');
+          assert.equal(run.stats.tokens, 1);
+        },
+        async 'return while next is pending'() {
+          const run = model.generate(LONG, endless);
+          const pending = run.next();
+          await run.return();
+          assert.ok('done' in (await pending));
+        },
+        async 'cancelled stream'() {
+          const reader = model.generate('Hello', endless).toReadableStream().getReader();
+          assert.equal(typeof (await reader.read()).value.token, 'number');
+          await reader.cancel();
+        },
+      };
+      for (const [how, way] of Object.entries(leave)) {
+        const before = (await model.counters()).tokensDecoded;
+        await way();
+        const after = (await model.counters()).tokensDecoded;
+        assert.ok(after - before <= 8, `${how}: ${after - before} tokens were sampled for one that was read`);
+        assert.equal(await model.generate('Hello', GREEDY).text(), expected, how);
+      }
+    });
+  }
+});
+
+test('an abort makes the loop throw the signal\'s reason, and the next call works', async () => {
+  for (const options of modes) {
+    await withModel(FIXTURE, options, async (model) => {
+      const expected = await model.generate('Hello', GREEDY).text();
+      const reason = new Error('enough');
+      const controller = new AbortController();
+      let seen = 0;
+      await assert.rejects(async () => {
+        for await (const _ of model.generate('Hello', { ...GREEDY, maxTokens: 200, signal: controller.signal })) if (++seen === 3) controller.abort(reason);
+      }, (error) => error === reason);
+      assert.equal(seen, 3);
+      assert.equal(await model.generate('Hello', GREEDY).text(), expected);
+
+      const aborted = model.generate('Hello', { ...GREEDY, signal: AbortSignal.abort() });
+      await assert.rejects(aborted.next(), { name: 'AbortError' });
+      assert.deepEqual(await aborted.next(), { value: undefined, done: true });
+      await assert.rejects(model.generate('Hello', { ...GREEDY, signal: AbortSignal.abort(reason) }).text(), (error) => error === reason);
+
+      const late = new AbortController();
+      const run = model.generate('Hello', { ...GREEDY, signal: late.signal });
+      await run.next();
+      late.abort(reason); // nobody is waiting: the next one is told
+      await assert.rejects(run.next(), (error) => error === reason);
+      assert.equal(await model.generate('Hello', GREEDY).text(), expected);
+    });
+  }
+});
+
+test('calls run in the order of their first next(), and a signal takes one out of the queue', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const order = [];
+    const run = (name, options = {}) => {
+      const text = model.generate(LONG, { ...GREEDY, ...options }).text();
+      return text.then(() => order.push(name), (error) => order.push(`${name}: ${error}`));
+    };
+    const controller = new AbortController();
+    const made = model.generate(LONG, GREEDY); // made first, begun last
+    const all = [run('a'), run('b', { signal: controller.signal }), run('c')];
+    all.push(model.logits([1, 2, 3]).then(() => order.push('d')), made.text().then(() => order.push('e')));
+    controller.abort('out');
+    await Promise.all(all);
+    assert.deepEqual(order.filter((name) => name !== 'b: out'), ['a', 'c', 'd', 'e']);
+    assert.ok(order.indexOf('b: out') < order.indexOf('c'), String(order));
+  }));
+
+test('a reader that pauses pauses the worker; text calls and counters are answered meanwhile', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const run = model.generate('Hello', { ...GREEDY, maxTokens: 100 });
+    let count = 0;
+    for await (const { token } of run) {
+      count += 1;
+      if (count > 3) continue;
+      assert.equal(typeof (await model.detokenize([token])), 'string');
+      const { tokensDecoded } = await model.counters();
+      assert.ok(tokensDecoded <= count + 6, `${tokensDecoded} sampled, ${count} read`);
+    }
+    assert.equal(count, 100);
+  }));
+
+test('the KV cache of the common prefix is kept, and the text is the same as without it', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const first = model.generate(LONG, GREEDY);
+    await first.text();
+    assert.equal(first.stats.cachedTokens, 0);
+    const again = model.generate(`${LONG}and more`, GREEDY);
+    const text = await again.text();
+    assert.ok(again.stats.cachedTokens > first.stats.promptTokens - 4, JSON.stringify(again.stats));
+    const same = model.generate(`${LONG}and more`, GREEDY);
+    assert.equal(await same.text(), text);
+    assert.equal(same.stats.cachedTokens, same.stats.promptTokens - 1, 'the last token is always evaluated');
+    await withModel(FIXTURE, {}, async (fresh) => assert.equal(await fresh.generate(`${LONG}and more`, GREEDY).text(), text));
+  }));
+
+test('a stop string ends the text before it, however tokens cut it', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const whole = await model.generate('Hello', { ...GREEDY, maxTokens: 60 }).text();
+    for (const [from, to] of [[3, 4], [5, 9], [10, 17]]) {
+      const stop = whole.slice(from, to);
+      const run = model.generate('Hello', { ...GREEDY, maxTokens: 60, stop: ['never in there', stop] });
+      assert.equal(await run.text(), whole.slice(0, whole.indexOf(stop)));
+      assert.equal(run.stats.finishReason, 'stop');
+    }
+    const none = model.generate('Hello', { ...GREEDY, maxTokens: 60, stop: `${whole.at(-1)}never` });
+    assert.equal(await none.text(), whole, 'what was held back comes at the end');
+    assert.equal(none.stats.finishReason, 'length');
+  }));
+
+test('an end-of-generation token ends the run with stop and no event of its own', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const [end] = await model.tokenize('<|im_end|>', { addSpecial: false });
+    const ended = model.generate('Hello', { ...GREEDY, ignoreEos: false, logitBias: { [end]: 1000 } });
+    assert.equal(await ended.text(), '');
+    assert.equal(ended.stats.finishReason, 'stop');
+    assert.equal(ended.stats.tokens, 0);
+    const ignored = model.generate('Hello', { ...GREEDY, maxTokens: 3, logitBias: new Map([[end, 1000]]) });
+    const tokens = [];
+    for await (const { token, text } of ignored) tokens.push([token, text]);
+    assert.deepEqual(tokens, [[end, ''], [end, ''], [end, '']]);
+  }));
+
+test('the context\'s end is length; a prompt that leaves no room for one token is context-full', () =>
+  withModel(FIXTURE, { contextLength: 64 }, async (model) => {
+    assert.equal(model.info.contextLength, 64);
+    const ids = Array.from({ length: 60 }, (_, i) => 3 + i);
+    const run = model.generate(ids, { ...GREEDY, maxTokens: 50 });
+    await run.text();
+    assert.equal(run.stats.tokens, 4);
+    assert.equal(run.stats.finishReason, 'length');
+    const last = model.generate([...ids, 5, 6, 7], GREEDY);
+    await last.text();
+    assert.equal(last.stats.tokens, 1);
+    await refused(model.generate([...ids, 5, 6, 7, 8], GREEDY).text(), 'context-full', '64');
+    await refused(model.logits(Array(65).fill(3)), 'context-full', '65');
+    assert.equal((await model.logits(Array(64).fill(3))).length, model.info.vocabularySize);
+    await model.generate(ids, GREEDY).text();
+  }));
+
+test('the same seed gives the same text, another seed another', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const text = (seed) => model.generate('Hello', { maxTokens: 40, temperature: 1.5, topK: 0, topP: 1, minP: 0, ignoreEos: true, seed }).text();
+    const one = await text(1);
+    assert.equal(await text(1), one);
+    assert.notEqual(await text(2), one);
+    assert.notEqual(await text(undefined), await text(undefined));
+  }));
+
+test('logprob is the logarithm of the softmax of the raw logits', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const ids = await model.tokenize('Hello');
+    const { value } = await model.generate(ids, { ...GREEDY, maxTokens: 1, logprobs: true, logitBias: { 5: 1000 } }).next();
+    assert.equal(value.token, 5);
+    const logits = await model.logits(ids);
+    const most = Math.max(...logits);
+    const sum = logits.reduce((total, logit) => total + Math.exp(logit - most), 0);
+    assert.ok(Math.abs(value.logprob - (logits[5] - most - Math.log(sum))) < 1e-9);
+    const { value: plain } = await model.generate(ids, { ...GREEDY, maxTokens: 1 }).next();
+    assert.ok(!('logprob' in plain));
+  }));
+
+test('logits of all ids are the rows that each prefix gives, bitwise, with 1 and 2 threads', async () => {
+  let rows;
+  for (const options of modes) {
+    await withModel(FIXTURE, options, async (model) => {
+      const ids = (await model.tokenize(LONG)).slice(0, 70);
+      const width = model.info.vocabularySize;
+      const all = await model.logits(ids, { all: true });
+      assert.equal(all.length, ids.length * width);
+      for (const n of [1, 31, 32, 33, 70]) assert.deepEqual(await model.logits(ids.slice(0, n)), all.slice((n - 1) * width, n * width), `${n} ids`);
+      rows ??= all;
+      assert.deepEqual(all, rows);
+      const controller = new AbortController();
+      const aborted = model.logits(Array(250).fill(7), { all: true, signal: controller.signal });
+      controller.abort('no');
+      await assert.rejects(aborted, (error) => error === 'no');
+      assert.deepEqual(await model.logits(ids), all.slice(69 * width));
+    });
+  }
+});
+
+test('options are refused by name: unknown, out of range, not in this version', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const refusals = [
+      [{ tempreature: 0 }, 'tempreature'], [{ temperature: -1 }, 'temperature'], [{ temperature: NaN }, 'temperature'], [{ temperature: '0' }, 'temperature'],
+      [{ topK: 1.5 }, 'topK'], [{ topK: -1 }, 'topK'], [{ topP: 2 }, 'topP'], [{ minP: -0.1 }, 'minP'], [{ maxTokens: 0 }, 'maxTokens'],
+      [{ maxTokens: Infinity }, 'maxTokens'], [{ typicalP: 0.5 }, 'typicalP'], [{ grammar: 'root ::= "a"' }, 'grammar'], [{ jsonSchema: {} }, 'jsonSchema'],
+      [{ regex: 'a' }, 'regex'], [{ seed: -1 }, 'seed'], [{ seed: 0.5 }, 'seed'], [{ stop: '' }, 'stop'], [{ stop: [1] }, 'stop'],
+      [{ logitBias: { x: 1 } }, 'logitBias'], [{ logitBias: { 1: NaN } }, 'logitBias'], [{ logitBias: 3 }, 'logitBias'], [{ ignoreEos: 1 }, 'ignoreEos'],
+      [{ logprobs: 5 }, 'logprobs'], [{ repetitionPenalty: 0 }, 'repetitionPenalty'], [{ signal: {} }, 'signal'],
+    ];
+    for (const [options, name] of refusals) {
+      assert.throws(() => model.generate('Hello', options), (error) => error instanceof ChordError && error.code === 'invalid-argument' && error.message.includes(name), name);
+    }
+    assert.throws(() => model.generate(42), { code: 'invalid-argument' });
+    assert.equal(typeof (await model.generate('Hello', { maxTokens: 2, typicalP: 1, topK: undefined, grammar: undefined }).text()), 'string');
+    await refused(model.generate('Hello', { ...GREEDY, logitBias: { 99999: 1 } }).text(), 'invalid-argument', '99999');
+    await refused(model.generate([], GREEDY).text(), 'invalid-argument');
+    await refused(model.generate([1, 99999], GREEDY).text(), 'invalid-argument', '99999');
+    await refused(model.generate([1, 2.5], GREEDY).text(), 'invalid-argument', '2.5');
+    await refused(model.tokenize(5), 'invalid-argument');
+    await refused(model.tokenize('a', { addSpecials: true }), 'invalid-argument', 'addSpecials');
+    await refused(model.detokenize([-1]), 'invalid-argument', '-1');
+    await refused(model.logits('abc'), 'invalid-argument');
+    await refused(model.logits([]), 'invalid-argument');
+    assert.equal((await model.generate('Hello', GREEDY).text()).length > 0, true);
+  }));
+
+test('tokenize takes UTF-8 bytes, invalid ones too, and leaves them alone', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const text = '\ufeffHello, wörld \u{1f600}';
+    const bytes = new TextEncoder().encode(text);
+    assert.deepEqual(await model.tokenize(bytes), await model.tokenize(text));
+    assert.deepEqual(bytes, new TextEncoder().encode(text));
+    assert.equal(await model.detokenize(await model.tokenize(text)), text);
+    const invalid = Uint8Array.of(0x48, 0xff, 0xc3, 0x28);
+    assert.equal(await model.detokenize(await model.tokenize(invalid)), 'H\ufffd\ufffd(');
+    assert.deepEqual(await model.tokenize('<|im_end|>', { parseSpecial: false, addSpecial: false }).then((ids) => ids.length > 1), true);
+  }));
+
+test('dispose ends what runs and what waits; every later call says disposed', async () => {
+  for (const options of modes) {
+    const model = await loadModel(FIXTURE, options);
+    const running = model.generate('Hello', { ...GREEDY, maxTokens: 200 });
+    await running.next();
+    const waiting = model.generate('Hello', GREEDY).text();
+    const disposed = model.dispose();
+    assert.equal(model.dispose(), disposed);
+    await disposed;
+    await refused(waiting, 'disposed');
+    await refused((async () => { for await (const _ of running); })(), 'disposed');
+    for (const call of [
+      () => model.tokenize('a'), () => model.detokenize([1]), () => model.logits([1]), () => model.counters(),
+      () => model.generate('a').text(), () => model.applyChatTemplate([]),
+    ]) await refused(call(), 'disposed');
+  }
+});
+
+test('using disposes where the runtime knows Symbol.asyncDispose', { skip: Symbol.asyncDispose ? false : 'this runtime has no Symbol.asyncDispose' }, async () => {
+  const model = await loadModel(FIXTURE);
+  await model[Symbol.asyncDispose]();
+  await refused(model.tokenize('a'), 'disposed');
+});
+
+test('the chat template of the file is rendered; a model without one says so', async () => {
+  await withModel(FIXTURE, {}, async (model) => {
+    if (model.info.chatTemplate !== undefined) return;
+    const error = await refused(model.applyChatTemplate([{ role: 'user', content: 'Hi' }]), 'invalid-argument', 'chat template');
+    assert.ok(error.hint);
+  });
+});
