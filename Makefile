@@ -56,7 +56,7 @@ NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT) -D_POSIX_C_SOURCE=200809L
 # ---- what users run -----------------------------------------------------------------------------------
 
 .PHONY: help demo serve model wasm native package package-files check test test-real test-all bench \
-  fuzz mutants size abi toolchain clean setup-test FORCE
+  fuzz mutants size status abi toolchain clean setup-test FORCE
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -78,9 +78,9 @@ package: dist/index.js ## build the npm package into build/package/
 
 # ---- fetched ------------------------------------------------------------------------------------------
 
-# Absent files only: a zig of the user's own (ZIG=...) is never fetched over.
-.toolchain/ziglang/zig:
-	@$(PYTHON) tools/fetch.py toolchain
+# ZIG=/path/to/zig takes a compiler of the user's own.
+.toolchain/ziglang/zig: tools/fetch.py
+	@$(PYTHON) tools/fetch.py toolchain && touch -c $@
 toolchain: $(ZIG)
 
 $(MODEL): tools/fetch.py
@@ -251,6 +251,8 @@ test-%: FORCE
 setup-test: node_modules/.stamp
 	@tools/setup_test.sh
 
+status: ## write README's status table from the results of the last test run
+	@node tools/status.mjs
 fuzz: ## fuzz every parser for FUZZ_SECONDS each (default 60)
 	@$(MAKE) -s suite-fuzz
 mutants: $(MODEL) ## break listed places one at a time and show which test catches each

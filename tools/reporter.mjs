@@ -1,17 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // reporter.mjs: node:test reporter of the house: figures that tests print (diagnostics), failures in full,
 // one line a skip, and `N passed, N failed, N skipped` at the end. Suites (describe) aren't counted.
+// Each file's results are also left in build/results/, for `make status`.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+const root = new URL('..', import.meta.url).pathname;
+
+function keep(results) {
+  mkdirSync(`${root}build/results`, { recursive: true });
+  for (const [file, tests] of Object.entries(results)) {
+    const name = path.relative(root, file).replaceAll('/', '-').replace(/\.test\.mjs$/, '.json');
+    writeFileSync(`${root}build/results/${name}`, JSON.stringify(tests, null, 1));
+  }
+}
+
 export default async function* report(events) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
+  const results = {};
   for await (const { type, data } of events) {
     if (type === 'test:diagnostic' && data.file) yield `  ${data.message}\n`;
     if (type === 'test:stdout' || type === 'test:stderr') yield data.message;
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     if (data.details.type === 'suite') continue;
-    if (data.skip !== undefined || data.todo !== undefined) {
+    const result = data.skip !== undefined || data.todo !== undefined ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
+    if (data.file) (results[data.file] ??= []).push({ name: data.name, result });
+    if (result === 'skipped') {
       counts.skipped += 1;
       yield `SKIP ${data.name}: ${data.skip || data.todo || 'no reason given'}\n`;
-    } else if (type === 'test:pass') {
+    } else if (result === 'passed') {
       counts.passed += 1;
     } else {
       if (data.details.error?.failureType === 'subtestsFailed') continue; // its subtests were counted
@@ -20,5 +37,6 @@ export default async function* report(events) {
       yield `FAIL ${data.name} (${data.file ?? '?'}:${data.line ?? '?'})\n${error?.stack ?? error}\n`;
     }
   }
+  keep(results);
   yield `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`;
 }
