@@ -26,8 +26,14 @@ export interface LanguageModelInfo {
   readonly threads: number;
   /** Which WebAssembly module runs. */
   readonly variant: string;
-  /** Bytes: weights in place, the KV cache when the context is full, and all of it with vocabulary and activations. */
-  readonly memory: { readonly weights: number; readonly kv: number; readonly total: number };
+  /** Bytes: weights in place, vocabulary, activations, the KV cache when the context is full, and all of it with tables. */
+  readonly memory: {
+    readonly weights: number;
+    readonly vocabulary: number;
+    readonly activations: number;
+    readonly kv: number;
+    readonly total: number;
+  };
   /** `tokenizer.chat_template` of the file. */
   readonly chatTemplate: string | undefined;
 }
@@ -64,7 +70,10 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why?: str
     backendReason: `${why === undefined ? '' : `${why}; `}${compiled.variant}: ${compiled.reason}`,
     threads: plan.n_threads,
     variant: compiled.variant,
-    memory: { weights: plan.weight_bytes, kv, total: plan.bytes + plan.header_bytes + kv },
+    memory: {
+      weights: plan.weight_bytes, vocabulary: plan.vocabulary_bytes, activations: plan.activation_bytes, kv,
+      total: plan.bytes + plan.header_bytes + kv,
+    },
     chatTemplate: engine.meta('tokenizer.chat_template'),
   };
 }
