@@ -85,16 +85,16 @@ def run_suite(suite: str) -> tuple[bool, str]:
         if built.returncode:
             return False, "DOESN'T BUILD\n" + (built.stdout + built.stderr)[-1500:]
     try:
-        target = f"checkkern-{folder}" if kind == "kernels" else f"suite-{kind}-{folder}"
-        run = subprocess.run(["make", "-s", target], cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             text=True, errors="replace", timeout=600)
+        command = {"kernels": f"make -s build/checkkern/{folder} && build/checkkern/{folder}", "tsan": "make -s suite-tsan"}
+        run = subprocess.run(command.get(kind, f"make -s suite-{kind}-{folder}"), cwd=TREE, env=environment, shell=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=900)
     except subprocess.TimeoutExpired:
         return False, "it hangs"
     if run.returncode == 0:
         tally = re.search(r"^(\d+) passed", run.stdout, flags=re.M)
         return True, f"{tally.group(1) if tally else 0} passed"
     failed = re.search(r"^FAIL (.+)$", run.stdout, flags=re.M)
-    fault = re.search(r"(AddressSanitizer: [\w-]+|runtime error: .{0,60})", run.stdout)
+    fault = re.search(r"(AddressSanitizer: [\w-]+|ThreadSanitizer: [\w ]+|runtime error: .{0,60})", run.stdout)
     return False, failed.group(1) if failed else fault.group(1) if fault else "it dies"
 
 
