@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // reporter.mjs: node:test reporter of the house: figures that tests print (diagnostics), failures in full,
-// one line a skip, and `N passed, N failed, N skipped` at the end. Suites (describe) aren't counted.
+// one line a skip, and `N passed, N failed, N skipped` at the end. Suites (describe) aren't counted, unless
+// a hook of theirs fails; a file that ends without having run a test counts as a failure.
 // Each file's results are also left in build/results/, for `make status`.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -22,8 +23,10 @@ export default async function* report(events) {
     if (type === 'test:diagnostic' && data.file) yield `  ${data.message}\n`;
     if (type === 'test:stdout' || type === 'test:stderr') yield data.message;
     if (type !== 'test:pass' && type !== 'test:fail') continue;
-    if (data.details.type === 'suite') continue;
-    const result = data.skip !== undefined || data.todo !== undefined ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
+    const failure = data.details.error?.failureType;
+    if (data.details.type === 'suite' && failure !== 'hookFailed') continue;
+    const isFile = data.nesting === 0 && path.resolve(data.name) === data.file; // reported only when it ran no test
+    const result = isFile ? 'failed' : data.skip !== undefined || data.todo !== undefined ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
     if (data.file) (results[data.file] ??= []).push({ name: data.name, result });
     if (result === 'skipped') {
       counts.skipped += 1;
@@ -31,9 +34,9 @@ export default async function* report(events) {
     } else if (result === 'passed') {
       counts.passed += 1;
     } else {
-      if (data.details.error?.failureType === 'subtestsFailed') continue; // its subtests were counted
+      if (failure === 'subtestsFailed') continue; // its subtests were counted
       counts.failed += 1;
-      const error = data.details.error?.cause ?? data.details.error;
+      const error = data.details.error?.cause ?? data.details.error ?? 'the file ended without a test';
       yield `FAIL ${data.name} (${data.file ?? '?'}:${data.line ?? '?'})\n${error?.stack ?? error}\n`;
     }
   }
