@@ -2,7 +2,7 @@
 // The client's end of the protocol: call numbers, pending answers, and when a Node process has to stay
 // alive: while somebody awaits something of ours, and no longer.
 import { ChordError, isErrorRecord } from '../errors.js';
-import { startWorker } from '../platform.js';
+import { nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
 import type { Reply, Request, Results } from '../worker/protocol.js';
 
@@ -117,13 +117,13 @@ export class Connection {
   }
 }
 
-/** A host in the caller's thread behind the same interface; messages still come in a later turn. */
+/** A host in the caller's thread behind the same interface; messages come in a later turn of the loop, as from a worker. */
 async function localPeer(): Promise<Peer> {
   const { EngineHost } = await import('../worker/host.js');
   let receive: (message: unknown) => void = () => {};
-  const host = new EngineHost((reply) => queueMicrotask(() => receive(reply)), { stepMs: 10, mayThread: false });
+  const host = new EngineHost((reply) => void nextTurn().then(() => receive(reply)), { stepMs: 10, mayThread: false });
   return {
-    post: (message) => queueMicrotask(() => host.handle(message)),
+    post: (message) => void nextTurn().then(() => host.handle(message)),
     listen: (onMessage) => void (receive = onMessage),
     hold() {},
     end() {
