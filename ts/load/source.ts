@@ -92,11 +92,13 @@ function isFileHandle(source: unknown): source is FileSystemFileHandle {
 }
 
 function toBytes(source: unknown): Uint8Array | undefined {
-  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
   const isBuffer = source instanceof ArrayBuffer || (typeof SharedArrayBuffer === 'function' && source instanceof SharedArrayBuffer);
-  if (!isBuffer) return undefined;
-  if ((source as { detached?: boolean }).detached === true) throw new ChordError('invalid-argument', 'the model\'s ArrayBuffer is detached');
-  return new Uint8Array(source);
+  try {
+    if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+    return isBuffer ? new Uint8Array(source) : undefined;
+  } catch (cause) {
+    throw new ChordError('invalid-argument', 'the ArrayBuffer given as a model is detached', { cause, hint: 'it was transferred to somebody else before' });
+  }
 }
 
 function describe(value: unknown): string {
