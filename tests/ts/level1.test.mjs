@@ -127,14 +127,20 @@ test('temperature, top_k, top_p and repetition_penalty reach the sampler', () =>
     assert.notEqual(model.generate('1'), plain, 'a huge penalty forbids repetitions');
   }));
 
-test('generations and streams leave no memory behind', () =>
-  withModel(1, async (model) => {
+test('generations and streams leave no memory behind, finished or left', () =>
+  withModel(2, async (model) => {
     const round = async () => {
       model.generate(PROMPT);
       const stream = model.generate_async(PROMPT);
       await stream.next();
       await stream.return();
       model.generate_async(PROMPT).free();
+      const left = model.generate_async(PROMPT);
+      const pending = left.next();
+      await null;
+      await null; // the stream waits for its turn now
+      left.free();
+      assert.deepEqual(await pending, { value: '', done: true });
     };
     await round();
     const { wasmBytes, kvPages } = model.counters();
