@@ -9,24 +9,6 @@
 #include "../base/simd.h"
 #include "../quant/act.h"
 
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#define ROLL _Pragma("clang loop unroll(disable)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#define ROLL _Pragma("GCC unroll 1")
-#endif
-
-/* Make a value opaque at this point of the program. clang for wasm otherwise schedules a tile token by token,
- * with all weights of the block live and spilled, and rewrites pointers into base + index, so that each load
- * wants an addition; V8 orders and addresses as clang left it. (Q4_1, 4 tokens, Node 24: 31 -> 42 GMAC/s; clang 19
- * crashes on it.) */
-#if defined(__wasm__) && __clang_major__ >= 20
-#define PIN(value) __asm__ volatile("" : "+r"(value))
-#else
-#define PIN(value) ((void)0)
-#endif
-
 typedef struct tile {
     const uint8_t *w[8], *x[8]; /* of each group, of each token */
     uint32_t n;                 /* columns */
@@ -41,17 +23,17 @@ CHORD_INLINE vf load_weights(int type, const uint8_t *p)
 
 CHORD_INLINE void tile_float(int type, int G, int T, tile a, vf *sum)
 {
-    UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
+    CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t k = 0; k < a.n; k++) {
         vf w[4];
-        UNROLL for (int g = 0; g < G; g++) {
+        CHORD_UNROLL for (int g = 0; g < G; g++) {
             w[g] = load_weights(type, a.w[g]);
             a.w[g] += type == CHORD_F32 ? 16 : 8;
         }
-        UNROLL for (int t = 0; t < T; t++) {
+        CHORD_UNROLL for (int t = 0; t < T; t++) {
             vf const x = vf_all_at(a.x[t]);
             a.x[t] += 4;
-            UNROLL for (int g = 0; g < G; g++) sum[g * T + t] = vf_madd(w[g], x, sum[g * T + t]);
+            CHORD_UNROLL for (int g = 0; g < G; g++) sum[g * T + t] = vf_madd(w[g], x, sum[g * T + t]);
         }
     }
 }
@@ -130,16 +112,16 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
     uint32_t const head = type == CHORD_Q4_1 ? 16 : 8, block = head + 4 * step.codes_step;
     bool const has_signs = type == CHORD_Q8_0 && how == DOT8 && T >= WIDE;
     uint32_t d_off = a.n - 32; /* from x[t] after a block to that block's scale */
-    UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
+    CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
         dot_sum s[8];
         vi signs[4];
-        UNROLL for (int i = 0; i < G * T; i++) s[i] = (dot_sum){ vi_all(0), vi_all(0) };
-        UNROLL for (int g = 0; g < G; g++) signs[g] = vi_all(0), a.w[g] += head;
-        ROLL for (int v = 0; v < 4; v++) {
+        CHORD_UNROLL for (int i = 0; i < G * T; i++) s[i] = (dot_sum){ vi_all(0), vi_all(0) };
+        CHORD_UNROLL for (int g = 0; g < G; g++) signs[g] = vi_all(0), a.w[g] += head;
+        CHORD_ROLL for (int v = 0; v < 4; v++) {
             dot_weights w[4][2];
-            UNROLL for (int g = 0; g < G; g++) {
-                PIN(a.w[g]);
+            CHORD_UNROLL for (int g = 0; g < G; g++) {
+                CHORD_PIN(a.w[g]);
                 vi const codes = vi_load(a.w[g]), mask = vi_all(0x0f0f0f0f);
                 if (type == CHORD_Q8_0) {
                     w[g][0] = dot_prepare(how, type, codes);
@@ -151,23 +133,23 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
                 a.w[g] += step.codes_step;
                 if (has_signs) signs[g] = dot_signs(dot_signs(signs[g], w[g][0]), w[g][1]);
             }
-            UNROLL for (int t = 0; t < T; t++) {
-                PIN(a.x[t]);
-                UNROLL for (int g = 0; g < G; g++) {
+            CHORD_UNROLL for (int t = 0; t < T; t++) {
+                CHORD_PIN(a.x[t]);
+                CHORD_UNROLL for (int g = 0; g < G; g++) {
                     dot_sum *const to = &s[g * T + t];
                     *to = dot_step(how, type, T, *to, w[g][0], a.x[t]);
                     *to = dot_step(how, type, T, *to, w[g][1], a.x[t] + step.x_second);
-                    PIN(to->a);
-                    if (how == DOT16) PIN(to->b);
+                    CHORD_PIN(to->a);
+                    if (how == DOT16) CHORD_PIN(to->b);
                 }
                 a.x[t] += step.x_step;
             }
         }
-        UNROLL for (int t = 0; t < T; t++) a.x[t] += 32 - 4 * step.x_step;
-        UNROLL for (int g = 0; g < G; g++) {
+        CHORD_UNROLL for (int t = 0; t < T; t++) a.x[t] += 32 - 4 * step.x_step;
+        CHORD_UNROLL for (int g = 0; g < G; g++) {
             const uint8_t *scales = a.w[g] - block;
             vf const dw = vf_load_f16_finite(scales);
-            UNROLL for (int t = 0; t < T; t++) {
+            CHORD_UNROLL for (int t = 0; t < T; t++) {
                 const uint8_t *d = a.x[t] + d_off;
                 vf const dx = vf_all_at(d);
                 vi i = dot_rows(how, s[g * T + t]);
@@ -208,13 +190,13 @@ CHORD_INLINE void matmul_finish(const chord_matmul *m, vf sum, int32_t t, int32_
 CHORD_INLINE void matmul_tile(int type, int how, int G, int T, const chord_matmul *m, int32_t g, int32_t t)
 {
     tile a = { .n = (uint32_t)m->n_in };
-    UNROLL for (int i = 0; i < G; i++) a.w[i] = (const uint8_t *)m->w + (size_t)((uint64_t)(g + i) * m->group_bytes);
-    UNROLL for (int i = 0; i < T; i++) a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(t + i) * m->x_stride);
+    CHORD_UNROLL for (int i = 0; i < G; i++) a.w[i] = (const uint8_t *)m->w + (size_t)((uint64_t)(g + i) * m->group_bytes);
+    CHORD_UNROLL for (int i = 0; i < T; i++) a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(t + i) * m->x_stride);
     vf sum[8];
     if (how < 0) tile_float(type, G, T, a, sum);
     else tile_quant(type, how, G, T, a, sum);
-    UNROLL for (int i = 0; i < G; i++)
-        UNROLL for (int j = 0; j < T; j++) matmul_finish(m, sum[i * T + j], t + j, 4 * (g + i));
+    CHORD_UNROLL for (int i = 0; i < G; i++)
+        CHORD_UNROLL for (int j = 0; j < T; j++) matmul_finish(m, sum[i * T + j], t + j, 4 * (g + i));
 }
 
 /* Groups [g0, g1), G at a time and then singly. */

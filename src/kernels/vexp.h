@@ -9,20 +9,28 @@
  * x = n ln 2 + r: adding 1.5 * 2^23 rounds x / ln 2 to an integer that stays in the low bits, ready to be
  * shifted into an exponent. ln 2 is split so that n times its upper part (13 bits) is exact. Then
  * e^r = 1 + r + r^2 q(r); q of degree 4 fitted for the least relative error over |r| <= ln 2 / 2 (0.07 * 2^-24). */
+enum { EXP_LOG2E, EXP_SHIFT, EXP_LN2_HIGH, EXP_LN2_LOW, EXP_Q4, EXP_Q3, EXP_Q2, EXP_Q1, EXP_Q0, EXP_ONE, EXP_LEAST, EXP_MOST, EXP_INF };
+static const float exp_constants[] = { /* loaded, not known: see CHORD_PIN */
+    1.44269504f, 0x1.8p23f, -0x1.62ep-1f, -0x1.0bfbe8p-15f,
+    0x1.6a2256p-10f, 0x1.123b02p-7f, 0x1.5558f8p-5f, 0x1.55549p-3f, 0x1.fffffcp-2f, 1.0f, -87.33f, 88.37f, __builtin_inff(),
+};
+
 CHORD_INLINE vf vf_exp(vf x)
 {
-    vf const shift = vf_all(0x1.8p23f);
-    vf const t = vf_madd(x, vf_all(1.44269504f), shift), n = vf_sub(t, shift);
-    vf const r = vf_madd(n, vf_all(-0x1.0bfbe8p-15f), vf_madd(n, vf_all(-0x1.62ep-1f), x));
-    vf q = vf_madd(r, vf_all(0x1.6a2256p-10f), vf_all(0x1.123b02p-7f));
-    q = vf_madd(r, q, vf_all(0x1.5558f8p-5f));
-    q = vf_madd(r, q, vf_all(0x1.55549p-3f));
-    q = vf_madd(r, q, vf_all(0x1.fffffcp-2f));
-    vf const p = vf_add(vf_all(1.0f), vf_madd(vf_mul(r, r), q, r));
-    vi const power = vi_shl(vi_add(vf_bits(t), vi_all(127)), 23);
+    const float *c = exp_constants;
+    CHORD_PIN(c);
+    vf const shift = vf_all_at(c + EXP_SHIFT), one = vf_all_at(c + EXP_ONE);
+    vf const t = vf_madd(x, vf_all_at(c + EXP_LOG2E), shift), n = vf_sub(t, shift);
+    vf const r = vf_madd(n, vf_all_at(c + EXP_LN2_LOW), vf_madd(n, vf_all_at(c + EXP_LN2_HIGH), x));
+    vf q = vf_madd(r, vf_all_at(c + EXP_Q4), vf_all_at(c + EXP_Q3));
+    q = vf_madd(r, q, vf_all_at(c + EXP_Q2));
+    q = vf_madd(r, q, vf_all_at(c + EXP_Q1));
+    q = vf_madd(r, q, vf_all_at(c + EXP_Q0));
+    vf const p = vf_add(one, vf_madd(vf_mul(r, r), q, r));
+    vi const power = vi_add(vi_shl(vf_bits(t), 23), vf_bits(one)); /* t's low bits hold n */
     vi y = vf_bits(vf_mul(p, vi_as_f(power)));
-    y = vi_pick(vf_less(x, vf_all(-87.33f)), vi_all(0), y);
-    return vi_as_f(vi_pick(vf_less(vf_all(88.37f), x), vi_all(0x7f800000), y));
+    y = vi_pick(vf_less(x, vf_all_at(c + EXP_LEAST)), vi_all(0), y);
+    return vi_as_f(vi_pick(vf_less(vf_all_at(c + EXP_MOST), x), vf_bits(vf_all_at(c + EXP_INF)), y));
 }
 
 /* Absolute error within 4 * 2^-24. */
