@@ -60,7 +60,7 @@ NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT) -D_POSIX_C_SOURCE=200809L
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
-	@echo "  test-<room>       one room's tests: $(ROOMS), or a folder of tests/"
+	@echo "  test-<room>       one room's tests: $(ROOMS), or a folder of tests/ (FILTER=word: some of its tests)"
 
 demo: $(MODEL) dist/index.js ## fetch compiler and model, build, and let the model answer in the terminal
 	@test -f examples/node/demo.mjs || { echo "make demo: examples/node/demo.mjs doesn't exist" >&2; exit 1; }
@@ -205,7 +205,7 @@ suite-tsan: FORCE
 	@if tools/sancc tsan >/dev/null; then $(MAKE) -s build/test/tsan-exec build/test/tsan-engine && build/test/tsan-exec && build/test/tsan-engine thread; \
 	else echo "SKIP tsan: ThreadSanitizer doesn't run here"; echo "0 passed, 0 failed, 1 skipped"; fi
 suite-js-%: dist/index.js FORCE
-	@node $(NODE_FLAGS) --test --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/*.test.mjs)
+	@node $(NODE_FLAGS) --test --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 PROTOCOL := $(if $(wildcard tests/fuzz/protocol_fuzz.mjs),protocol)
 suite-js-cli: native build/native/generate
 suite-fuzz: $(if $(PROTOCOL),dist/index.js) FORCE

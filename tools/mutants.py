@@ -125,7 +125,7 @@ def main() -> int:
             target.write_text(text)
             verdict = catcher or ("FAIL " + what if m.suites and not passes else "FAIL it survives")
         n_failed += catcher is None
-        print(f"{m.title:44} {verdict}  ({time.monotonic() - begin:.0f} s)", flush=True)
+        print(f"{m.title:54} {verdict}  ({time.monotonic() - begin:.0f} s)", flush=True)
     print(f"{len(mutations) - n_failed} passed, {n_failed} failed, 0 skipped")
     return 1 if n_failed or not mutations else 0
 
