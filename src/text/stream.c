@@ -182,7 +182,7 @@ int32_t chord_stream_push(chord_stream *t, const char *bytes, size_t n, const ch
 {
     if (n > CHORD_STREAM_PUSH) return CHORD_INVALID_ARGUMENT;
     drop_ready(t);
-    for (size_t i = 0; i < n && !t->is_stopped; i++) take_byte(t, (uint8_t)bytes[i]);
+    for (size_t i = 0; i < n; i++) take_byte(t, (uint8_t)bytes[i]);
     return give(t, t->n_text - t->n_held, text);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tables.h"
 
-/* Hash tables are 3/4 full. With a sound hash the longest run of full slots is then about a hundred
- * for 2^22 entries; a file made to have longer ones is refused, so building stays linear. */
-enum { MAX_PROBES = 4096 };
+/* Hash tables are 3/4 full. The longest run of full slots is then about ln n / (3/4 - 1 - ln 3/4), 403 for
+ * 2^22 entries; a file made to have much longer ones is refused, so building stays linear. */
+enum { MAX_PROBES = 1024 };
 static bool slot_count(uint64_t n, uint64_t *slots) { return chord_mul(n, 4, slots) && (*slots = *slots / 3 + 2) < UINT32_MAX; }
 
 /* A cursor over records `u64 length, bytes`; false at a record that isn't wholly there. */
@@ -229,7 +229,7 @@ static bool is_one_letter(const uint8_t *text, size_t n)
 }
 
 /* Merges work on ids, so their parts and their result have to be tokens. A part that is neither a token
- * nor a single letter never comes up: that merge is dropped. Of a merge given twice the first counts. */
+ * nor a single letter never comes up: that merge is dropped. Of a merge given twice the first is found. */
 static chord_status build_merge(chord_vocab *v, int32_t rank, const uint8_t *text, size_t n, chord_error *error)
 {
     size_t blank = 1;
@@ -242,7 +242,7 @@ static chord_status build_merge(chord_vocab *v, int32_t rank, const uint8_t *tex
     bool const is_reachable = (rule.left >= 0 || is_one_letter(text, blank)) && (rule.right >= 0 || is_one_letter(right, n_right));
     if (is_reachable && (rule.left < 0 || rule.right < 0 || rule.id < 0))
         return chord_fail(error, CHORD_INVALID_GGUF, "merge %d: %q needs a token that the vocabulary doesn't have", rank, (const char *)text, n);
-    if (!is_reachable || vocab_find_merge(v, rule.left, rule.right) >= 0) {
+    if (!is_reachable) {
         v->merges[rank].left = -1;
         return CHORD_OK;
     }

@@ -67,6 +67,7 @@ TEST(bpe_reads_invalid_bytes_as_replacement_characters)
     CHECK_EQ(tokenize(t, 0, "a\xFF", 2, ids, 16), 4);
     CHECK(ids[0] == 'a' && ids[1] == 0xEF && ids[2] == 0xBF && ids[3] == 0xBD);
     CHECK_EQ(tokenize(t, 0, "\xF4\x90\x80\x80", 4, ids, 16), 12); /* past U+10FFFF: four times */
+    CHECK_EQ(tokenize(t, 0, "\xF8\x80\x80\x80", 4, ids, 16), 12); /* no such first byte */
     CHECK_EQ(tokenize(t, 0, "\xC1\x81", 2, ids, 16), 1);          /* overlong A */
     CHECK_EQ(ids[0], 'A');
     CHECK_EQ(tokenize(t, 0, "\xED\xA0\x80", 3, ids, 16), 3); /* a surrogate stays */

@@ -74,9 +74,13 @@ TEST(bpe_pieces_are_the_bytes_behind_the_letters)
 TEST(detokenizing_writes_no_more_than_there_is_room_and_refuses_strange_ids)
 {
     tiny *t = sample();
-    char text[5] = "~~~~";
+    char text[8] = "~~~~~~~";
     CHECK_EQ(chord_vocab_detokenize(t->v, (int32_t[]){ 259, 259 }, 2, CHORD_WHOLE_TEXT, text, 3), 11);
-    CHECK_SAYS(text, "Hel~");
+    CHECK_SAYS(text, "Hel~~~~");
+    CHECK_EQ(chord_vocab_detokenize(t->v, (int32_t[]){ 1, 1 }, 2, 0, text, 4), 6); /* the second piece is cut */
+    CHECK_SAYS(text, "<s><~~~");
+    CHECK_EQ(chord_vocab_detokenize(t->v, (int32_t[]){ 0 }, 1, 0, text, 3), 5); /* and so is the first */
+    CHECK_SAYS(text, "<un<~~~");
     CHECK_EQ(chord_vocab_detokenize(t->v, (int32_t[]){ 259, 264 }, 2, 0, text, 3), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(chord_vocab_detokenize(t->v, (int32_t[]){ -1 }, 1, 0, text, 3), CHORD_INVALID_ARGUMENT);
 }

@@ -34,6 +34,7 @@ TEST(gpt2_cuts_contractions_in_lower_case_only)
 TEST(llama3_and_qwen2_cut_contractions_in_either_case)
 {
     CHECK_SAYS(cut("llama-bpe", "IT'S We'Ve they'Ll"), "IT|'S| We|'Ve| they|'Ll");
+    CHECK_SAYS(cut("llama-bpe", "IT'Sure x'Rex"), "IT|'S|ure| x|'Re|x");
     CHECK_SAYS(cut("qwen2", "IT'S x'Re"), "IT|'S| x|'Re");
     CHECK_SAYS(cut("llama-bpe", "x'\xC5\xBF"), "x|'\xC5\xBF"); /* long s folds to s in Unicode, not here */
 }

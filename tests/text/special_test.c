@@ -80,7 +80,7 @@ TEST(finding_special_tokens_with_a_heap_equals_going_through_them_one_by_one)
         char texts[40][8] = { { 0 } };
         for (int i = 0; i < 40; i++) {
             int const n = 2 + (int)(test_random() % 5);
-            for (int k = 0; k < n; k++) texts[i][k] = (char)("ab\n "[test_random() % (k ? 4 : 2)]);
+            for (int k = 0; k < n; k++) texts[i][k] = (char)("ab\n "[test_random() % 4]);
             int is_new = 1;
             for (int k = 0; k < i; k++) is_new &= strcmp(texts[k], texts[i]) != 0;
             if (is_new) put_token(t, texts[i], test_random() % 2 ? CHORD_TYPE_USER : CHORD_TYPE_CONTROL, 0);
@@ -192,12 +192,26 @@ TEST(defaults_of_ids_are_the_kinds)
     s = chord_vocab_get_specials(t->v);
     CHECK(s.bos == 11 && s.eos == 11 && s.unk == -1 && s.add_bos == 0);
     CHECK(chord_vocab_flags(t->v, 11) == CHORD_TOKEN_EOG);
+    t = tiny_bpe("glm4");
+    build(t);
+    CHECK(chord_vocab_get_specials(t->v).bos == -1);
     t = tiny_new(CHORD_VOCAB_SPM);
     put_token(t, "a", CHORD_TYPE_NORMAL, 0);
     build(t);
     s = chord_vocab_get_specials(t->v);
     CHECK(s.bos == -1 && s.eos == -1 && s.unk == 0); /* 1 and 2 aren't there */
     CHECK_SAYS(show(t, CHORD_ADD_SPECIAL, ""), "");
+}
+
+TEST(the_old_end_is_a_word_beside_a_tool_response)
+{
+    for (int k = 0; k < 2; k++) {
+        tiny *t = tiny_spm();
+        put_token(t, k ? "<|tool_response>" : "<|tool_request>", CHORD_TYPE_CONTROL, 0);
+        t->s.eos = put_token(t, "<eos>", CHORD_TYPE_CONTROL, 0);
+        build(t);
+        CHECK_EQ(flags_of(t, "</s>"), k ? 0 : CHORD_TOKEN_CONTROL | CHORD_TOKEN_EOG);
+    }
 }
 
 TEST(the_end_of_an_analysis_does_not_end_harmony)

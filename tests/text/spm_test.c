@@ -29,6 +29,12 @@ TEST(spm_merges_the_leftmost_of_equal_scores)
     build(t);
     CHECK_SAYS(show(t, 0, "aaa"), "aa|a");
     CHECK_SAYS(show(t, 0, "aaaaa"), "aa|aa|a");
+    t = tiny_spm();
+    t->s.add_space_prefix = 0;
+    put_token(t, "ab", CHORD_TYPE_NORMAL, -0.0f);
+    put_token(t, "bc", CHORD_TYPE_NORMAL, 0.0f);
+    build(t);
+    CHECK_SAYS(show(t, 0, "abc"), "ab|<0x63>"); /* both zeros are equal */
 }
 
 TEST(spm_reaches_a_token_only_through_tokens)
@@ -84,7 +90,10 @@ TEST(spm_falls_back_to_bytes_then_to_single_letters_then_to_unknown)
     put_token(t, "<unk>", CHORD_TYPE_UNKNOWN, 0);
     put_token(t, "a", CHORD_TYPE_NORMAL, 0);
     build(t);
+    put_token(t, "\xC3", CHORD_TYPE_NORMAL, 0);
+    build(t);
     CHECK_SAYS(show(t, 0, "aza"), "a|<unk>|a");
+    CHECK_SAYS(show(t, 0, "a\xC3\xA9"), "a|\xC3|<unk>");
 }
 
 TEST(spm_takes_invalid_bytes_as_characters_as_long_as_their_first_byte_says)
@@ -95,6 +104,10 @@ TEST(spm_takes_invalid_bytes_as_characters_as_long_as_their_first_byte_says)
     CHECK_SAYS(show(t, 0, "\xFF" "a"), "<0xFF>|<0x61>");              /* 0xFF swallows the a */
     CHECK_SAYS(show(t, 0, "\xC3 a"), "<0xC3>|<0xE2>|<0x96>|<0x81>|a"); /* and 0xC3 a byte of the escaped blank */
     CHECK_SAYS(show(t, 0, "a\xE2\x96"), "a|<0xE2>|<0x96>");
+    char text[400]; /* the most characters a byte there can be: what was asked for as scratch is enough */
+    for (int i = 0; i < 400; i++) text[i] = "\xC3 "[i % 2];
+    int32_t ids[800];
+    CHECK_EQ(tokenize(t, 0, text, 400, ids, 800), 800);
 }
 
 /* All pairs are looked at for each merge: slow, and nothing to get wrong. */

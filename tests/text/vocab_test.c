@@ -128,6 +128,52 @@ TEST(building_in_too_small_a_block_is_refused)
     CHECK_EQ(chord_vocab_build(&t->v, block, bytes, &t->s, &t->error), CHORD_OK);
 }
 
+static uint32_t fnv(uint32_t hash, const uint8_t *p, int n)
+{
+    for (int i = 0; i < n; i++) hash = (hash ^ p[i]) * 0x01000193u;
+    return hash;
+}
+
+/* Eleven places with two choices of equal hash each: 2,048 texts that all fall on one slot. */
+TEST(a_vocabulary_made_to_collide_is_refused)
+{
+    enum { PLACES = 11, SIZE = 4, N = 1 << PLACES, TABLE = 1 << 18 };
+    uint8_t choice[PLACES][2][SIZE];
+    uint32_t hash = 0x811c9dc5u, *seen = test_alloc(TABLE * 4);
+    for (int place = 0; place < PLACES; place++) {
+        memset(seen, 0, TABLE * 4);
+        for (uint32_t i = 1;; i++) {
+            uint8_t block[SIZE], other[SIZE];
+            memcpy(block, &i, SIZE);
+            uint32_t const h = fnv(hash, block, SIZE), at = h % TABLE;
+            memcpy(other, &seen[at], SIZE);
+            if (seen[at] && fnv(hash, other, SIZE) == h) {
+                memcpy(choice[place][0], block, SIZE);
+                memcpy(choice[place][1], other, SIZE);
+                hash = h;
+                break;
+            }
+            seen[at] = i;
+        }
+    }
+    tiny *t = tiny_spm();
+    t->s.types = t->s.scores = NULL;
+    uint8_t *texts = test_alloc((size_t)N * (8 + PLACES * SIZE)), *to = texts;
+    for (uint32_t i = 0; i < N; i++) {
+        uint64_t const length = PLACES * SIZE;
+        memcpy(to, &length, 8);
+        to += 8;
+        for (int place = 0; place < PLACES; place++, to += SIZE) memcpy(to, choice[place][i >> place & 1], SIZE);
+    }
+    t->s.texts = texts;
+    t->s.texts_bytes = (uint64_t)(to - texts);
+    t->s.n_tokens = 1000;
+    build(t); /* slow to search, still right */
+    CHECK_EQ(vocab_find(t->v, texts + 8, PLACES * SIZE), 0);
+    t->s.n_tokens = N;
+    CHECK_TEXT(refused(t, CHORD_INVALID_GGUF), "made to collide");
+}
+
 TEST(counts_that_overflow_have_no_size)
 {
     tiny *t = tiny_spm();
