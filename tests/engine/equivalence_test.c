@@ -176,7 +176,7 @@ TEST(forks_share_pages_and_go_their_own_ways)
     for (int32_t i = 0; i < N_SOME; i++)
         for (int32_t at = 30; at <= 65; at += 5) { /* in the first page, at its end, in the second, at its end, after */
             int32_t const cut = at % 10 ? at == 35 ? 32 : at == 65 ? 64 : at : at;
-            subject t = make(some[i], CHORD_ISA_VECTOR, CHORD_KV_F16, 1, 128, 70);
+            subject t = make(some[i], CHORD_ISA_VECTOR, CHORD_KV_F16, 1, 128, 80);
             chord_session *s = open_session(t.l), *copy = NULL;
             evaluate(t.l, s, t.p->sequence, cut, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
             size_t const bytes = chord_session_bytes(t.l->model);
@@ -195,6 +195,16 @@ TEST(forks_share_pages_and_go_their_own_ways)
             out = t.got;
             evaluate(t.l, s, t.p->sequence + cut, 70 - cut, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
             same_rows(&t, cut, 70 - cut, "the original's tokens after a fork at", cut);
+
+            /* a fork cut back into a page that it shares must not write into it */
+            chord_session *late = NULL;
+            block = chord_load_block(t.l, bytes);
+            CHECK_EQ(chord_session_fork(s, block, bytes, &late), CHORD_OK);
+            CHECK_EQ(chord_session_truncate(late, cut / 2), CHORD_OK);
+            evaluate(t.l, late, other + 20, 40, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
+            out = t.got;
+            evaluate(t.l, s, t.p->sequence + 70, 10, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
+            same_rows(&t, 70, 10, "the original after a cut fork wrote, forked at", cut);
 
             chord_session_close(s);
             CHECK_EQ(chord_session_truncate(copy, cut), CHORD_OK);
