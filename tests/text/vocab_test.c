@@ -137,17 +137,19 @@ static uint32_t fnv(uint32_t hash, const uint8_t *p, int n)
 /* Eleven places with two choices of equal hash each: 2,048 texts that all fall on one slot. */
 TEST(a_vocabulary_made_to_collide_is_refused)
 {
-    enum { PLACES = 11, SIZE = 4, N = 1 << PLACES, TABLE = 1 << 18 };
+    enum { PLACES = 11, SIZE = 8, N = 1 << PLACES, TABLE = 1 << 18 };
     uint8_t choice[PLACES][2][SIZE];
-    uint32_t hash = 0x811c9dc5u, *seen = test_alloc(TABLE * 4);
+    uint32_t hash = 0x811c9dc5u;
+    uint64_t *seen = test_alloc(TABLE * 8);
     for (int place = 0; place < PLACES; place++) {
-        memset(seen, 0, TABLE * 4);
-        for (uint32_t i = 1;; i++) {
+        memset(seen, 0, TABLE * 8);
+        for (;;) {
+            uint64_t const i = test_random() | 1;
             uint8_t block[SIZE], other[SIZE];
             memcpy(block, &i, SIZE);
             uint32_t const h = fnv(hash, block, SIZE), at = h % TABLE;
             memcpy(other, &seen[at], SIZE);
-            if (seen[at] && fnv(hash, other, SIZE) == h) {
+            if (seen[at] && seen[at] != i && fnv(hash, other, SIZE) == h) {
                 memcpy(choice[place][0], block, SIZE);
                 memcpy(choice[place][1], other, SIZE);
                 hash = h;
