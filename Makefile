@@ -236,6 +236,7 @@ QUICK := base format quant text program kernels model session
 REAL := real
 
 check: ## everyday check, under a minute: rules, generated files, types, the small rooms' tests
+	@-$(MAKE) -s -k -j2 wasm $(patsubst %,build/test/%,$(filter $(QUICK),$(C_SUITES))) >/dev/null 2>&1
 	@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
 test: setup-test $(MODEL) ## everything but the big models; sum of all suites in the last line
 	@-$(MAKE) -s -k -j2 dist/index.js $(C_SUITES:%=build/test/%) $(FUZZERS:%=build/fuzz/%) >/dev/null 2>&1
