@@ -13,10 +13,10 @@ const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
 const TEXT = 'Hello world';
 
-/** Runs the command line to its end; `onOutput(child)` is called at the first piece of stdout. */
+/** Runs the command line to its end, or for a minute; `onOutput(child)` is called at the first piece of stdout. */
 function run(parameters, { stdin = '', onOutput } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [...process.execArgv.filter((flag) => flag.startsWith('--experimental')), bin, ...parameters]);
+    const child = spawn(process.execPath, [...process.execArgv.filter((flag) => flag.startsWith('--experimental')), bin, ...parameters], { timeout: 60_000 });
     let stdout = '', stderr = '';
     child.stdout.on('data', (data) => {
       if (stdout === '') onOutput?.(child);

@@ -20,8 +20,8 @@ export interface Command {
   contextLength?: number;
   threads?: number;
   kvType?: 'f16' | 'f32';
-  addSpecial: boolean;
-  parseSpecial: boolean;
+  /** How text becomes ids. */
+  special: { addSpecial: boolean; parseSpecial: boolean };
   /** Put the text into the model's own chat template as the user's turn. */
   chat: boolean;
   system: string | null;
@@ -147,8 +147,7 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
     text: text ?? null,
     json: values.json ?? false,
     quiet: values.quiet ?? false,
-    addSpecial: !values['no-special'],
-    parseSpecial: !values['no-parse'],
+    special: { addSpecial: !values['no-special'], parseSpecial: !values['no-parse'] },
     chat: values.chat ?? false,
     system: values.system ?? null,
     all: values.all ?? false,

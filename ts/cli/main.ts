@@ -26,7 +26,7 @@ async function info(model: LanguageModel, command: Command): Promise<void> {
 }
 
 async function tokenize(model: LanguageModel, command: Command, text: string): Promise<void> {
-  const ids = await model.tokenize(text, { addSpecial: command.addSpecial, parseSpecial: command.parseSpecial });
+  const ids = await model.tokenize(text, command.special);
   if (command.json) return printJson({ ids });
   for (const id of ids) await print(`${String(id).padStart(7)}  ${JSON.stringify(await model.detokenize([id]))}\n`);
 }
@@ -51,7 +51,10 @@ async function generate(model: LanguageModel, command: Command, text: string, si
 /** What `generate` is given: ids as they are, text as the file says, or a user's turn in the chat template. */
 async function promptOf(model: LanguageModel, command: Command, text: string): Promise<string | number[]> {
   if (command.ids) return command.ids;
-  if (!command.chat) return command.addSpecial && command.parseSpecial ? text : model.tokenize(text, { addSpecial: command.addSpecial, parseSpecial: command.parseSpecial });
+  if (!command.chat) {
+    const { addSpecial, parseSpecial } = command.special;
+    return addSpecial && parseSpecial ? text : model.tokenize(text, command.special);
+  }
   const messages = [
     ...(command.system === null ? [] : [{ role: 'system' as const, content: command.system }]),
     { role: 'user' as const, content: text },
@@ -61,7 +64,7 @@ async function promptOf(model: LanguageModel, command: Command, text: string): P
 }
 
 async function logits(model: LanguageModel, command: Command, text: string): Promise<void> {
-  const ids = command.ids ?? (await model.tokenize(text, { addSpecial: command.addSpecial, parseSpecial: command.parseSpecial }));
+  const ids = command.ids ?? (await model.tokenize(text, command.special));
   const values = await model.logits(ids, { all: command.all });
   const vocabulary = model.info.vocabularySize;
   const rows = Array.from({ length: values.length / vocabulary }, (_, row) => values.subarray(row * vocabulary, (row + 1) * vocabulary));
