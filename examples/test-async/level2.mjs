@@ -15,7 +15,7 @@ export const checks = [
       const { backend, backendReason, variant, threads } = model.info;
       expect(backend === 'cpu' || (backend === 'webgpu' && webgpu), `backend ${backend} without a device`);
       expect(backendReason, 'backendReason is empty');
-      return `${backend} (${backendReason}), ${variant}, threads: ${threads}. WebGPU adapter: ${webgpu ? 'yes' : 'no'}.`;
+      return `${backend}, ${variant}, threads: ${threads} (${backendReason}). WebGPU adapter: ${webgpu ? 'yes' : 'no'}.`;
     },
   },
   {

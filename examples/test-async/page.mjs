@@ -31,7 +31,7 @@ document.documentElement.dataset.ready = 'true';
 async function showEnvironment() {
   const found = (results.environment = await capabilities());
   const facts = {
-    SIMD: found.simd, 'relaxed SIMD': found.relaxedSimd, threads: found.threads, 'cross-origin isolated': found.crossOriginIsolated,
+    SIMD: found.simd, 'relaxed SIMD': found.relaxedSimd, [`threads: ${found.threads}`]: found.threads > 1, 'cross-origin isolated': found.crossOriginIsolated,
     WebGPU: Boolean(found.webgpu), OPFS: found.opfs,
   };
   for (const [name, has] of Object.entries(facts)) {
@@ -107,11 +107,11 @@ function showInfo(info) {
   const facts = {
     Name: info.name, Architecture: info.architecture, Quantization: info.quantization, Parameters: `${(info.parameters / 1e6).toFixed(1)} M`,
     Context: info.contextLength, Vocabulary: info.vocabularySize, Memory: `${(info.memory.total / 1e6).toFixed(0)} MB`,
-    Variant: info.variant, Threads: info.threads, 'Runs on': `${info.backend}: ${info.backendReason}`,
+    Backend: info.backend, Variant: info.variant, Threads: info.threads, 'Why so': info.backendReason,
   };
   $('info').replaceChildren(...Object.entries(facts).map(([name, value]) => {
     const group = document.createElement('div');
-    if (name === 'Runs on') group.className = 'wide';
+    if (name === 'Why so') group.className = 'wide';
     for (const [tag, text] of [['dt', name], ['dd', value]]) group.append(Object.assign(document.createElement(tag), { textContent: text ?? '-' }));
     return group;
   }));
