@@ -108,7 +108,7 @@ static void print_enums(void)
 
     printf("\n/** Flags of tokenise and detokenise. */");
     open_object("TextFlag");
-    ENTRY(, ADD_SPECIAL) ENTRY(, PARSE_SPECIAL) ENTRY(, SKIP_SPECIAL)
+    ENTRY(, ADD_SPECIAL) ENTRY(, PARSE_SPECIAL) ENTRY(, SKIP_SPECIAL) ENTRY(, WHOLE_TEXT)
     close_object("TextFlag", "TextFlag");
 
     printf("\n/** Bits of a token id. */");
@@ -165,6 +165,7 @@ int main(void)
     printf("\n/** Of the structs below and of the module's exports. */\nexport const ABI_VERSION = %d;\n", CHORD_ABI_VERSION);
     printf("export const VERSION = '%d.%d.%d';\n", CHORD_VERSION_MAJOR, CHORD_VERSION_MINOR, CHORD_VERSION_PATCH);
     printf("export const PROGRAM_VERSION = %d;\n", CHORD_PROGRAM_VERSION);
+    printf("/** Bytes that a text stream takes at a time, at most. */\nexport const STREAM_PUSH = %d;\n", CHORD_STREAM_PUSH);
     printf("/** Tokens a KV page holds. */\nexport const PAGE_TOKENS = %d;\n", CHORD_PAGE_TOKENS);
     printf("/** Every block given to the library starts at a multiple of this many bytes. */\nexport const BLOCK_ALIGN = %d;\n",
            CHORD_BLOCK_ALIGN);

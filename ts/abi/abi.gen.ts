@@ -5,6 +5,8 @@
 export const ABI_VERSION = 1;
 export const VERSION = '0.1.0';
 export const PROGRAM_VERSION = 1;
+/** Bytes that a text stream takes at a time, at most. */
+export const STREAM_PUSH = 4096;
 /** Tokens a KV page holds. */
 export const PAGE_TOKENS = 32;
 /** Every block given to the library starts at a multiple of this many bytes. */
@@ -75,6 +77,7 @@ export const TextFlag = {
   ADD_SPECIAL: 1,
   PARSE_SPECIAL: 2,
   SKIP_SPECIAL: 4,
+  WHOLE_TEXT: 8,
 } as const;
 export type TextFlag = (typeof TextFlag)[keyof typeof TextFlag];
 

@@ -25,10 +25,16 @@ async function info(model: LanguageModel, command: Command): Promise<void> {
   await print(rows.map(([label, value]) => `${label.padEnd(14)}${value ?? '-'}\n`).join(''));
 }
 
+/** The text of one token. Said twice and the first taken off: at a text's start a leading blank is dropped. */
+async function pieceOf(model: LanguageModel, id: number): Promise<string> {
+  const [once, twice] = await Promise.all([model.detokenize([id]), model.detokenize([id, id])]);
+  return twice.slice(once.length);
+}
+
 async function tokenize(model: LanguageModel, command: Command, text: string): Promise<void> {
   const ids = await model.tokenize(text, command.special);
   if (command.json) return printJson({ ids });
-  for (const id of ids) await print(`${String(id).padStart(7)}  ${JSON.stringify(await model.detokenize([id]))}\n`);
+  for (const id of ids) await print(`${String(id).padStart(7)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
 }
 
 async function generate(model: LanguageModel, command: Command, text: string, signal: AbortSignal): Promise<void> {
@@ -77,7 +83,7 @@ async function logits(model: LanguageModel, command: Command, text: string): Pro
     await print(`position ${position}\n`);
     const largest = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b).slice(0, command.top);
     for (const id of largest) {
-      await print(`${String(id).padStart(7)}  ${row[id]!.toFixed(4).padStart(9)}  ${JSON.stringify(await model.detokenize([id]))}\n`);
+      await print(`${String(id).padStart(7)}  ${row[id]!.toFixed(4).padStart(9)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
     }
   }
 }

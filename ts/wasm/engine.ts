@@ -237,10 +237,11 @@ export class WasmEngine implements Backend<WasmSession> {
     return add_bos !== 0 && ids[0] === bos && ids[1] === bos ? ids.slice(1) : ids;
   }
 
-  /** The bytes that ids stand for; a character may be cut at either end. */
-  detokenizeBytes(ids: ArrayLike<number>, options: { skipSpecial?: boolean | undefined } = {}): Uint8Array<ArrayBuffer> {
+  /** The bytes that ids stand for; a character may be cut at either end. `wholeText` takes off the blank that
+   * SentencePiece puts before a text, so that it isn't for the pieces of a stream. */
+  detokenizeBytes(ids: ArrayLike<number>, options: { skipSpecial?: boolean | undefined; wholeText?: boolean } = {}): Uint8Array<ArrayBuffer> {
     const list = this.#knownIds(ids);
-    const flags = options.skipSpecial === true ? TextFlag.SKIP_SPECIAL : 0;
+    const flags = (options.skipSpecial === true ? TextFlag.SKIP_SPECIAL : 0) | (options.wholeText === true ? TextFlag.WHOLE_TEXT : 0);
     return this.#withBlock(list.byteLength, (block) => {
       this.heap.copyInIds(block, list);
       const bytes = this.exports.detokenize(this.#model, block, list.length, flags, this.#staging, STAGING);
@@ -255,7 +256,7 @@ export class WasmEngine implements Backend<WasmSession> {
 
   /** The text that ids stand for; bytes that aren't UTF-8 become U+FFFD. */
   detokenize(ids: ArrayLike<number>, options: { skipSpecial?: boolean | undefined } = {}): string {
-    return decoder.decode(this.detokenizeBytes(ids, options));
+    return decoder.decode(this.detokenizeBytes(ids, { ...options, wholeText: true }));
   }
 
   /** The library's text calls leave no message: an id that doesn't exist is named here. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A session (one sequence with its KV cache) and a text stream of a model in wasm memory.
-import { ABI_VERSION, Output, Status, samplingLayout, sessionStateLayout } from '../abi/abi.gen.js';
+import { ABI_VERSION, Output, STREAM_PUSH, Status, samplingLayout, sessionStateLayout } from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
 import type { Sampling, StepResult } from '../engine.js';
 import { ChordError } from '../errors.js';
@@ -187,13 +187,19 @@ export class TextStream {
   /** The text that is decided once `token` has come; may be ''. Control tokens have none. */
   push(token: number): string {
     const piece = this.#engine.detokenizeBytes([token], { skipSpecial: true });
+    let text = this.#append(piece.subarray(0, STREAM_PUSH));
+    for (let at = STREAM_PUSH; at < piece.byteLength; at += STREAM_PUSH) text += this.#append(piece.subarray(at, at + STREAM_PUSH));
+    return text;
+  }
+
+  #append(bytes: Uint8Array<ArrayBuffer>): string {
     const { heap } = this.#engine;
-    const block = heap.alloc(piece.byteLength);
+    const block = heap.alloc(bytes.byteLength);
     try {
-      heap.copyIn(block, piece);
-      return this.#text(this.#engine.exports.stream_push(this.#at, block, piece.byteLength, this.#textAt));
+      heap.copyIn(block, bytes);
+      return this.#text(this.#engine.exports.stream_push(this.#at, block, bytes.byteLength, this.#textAt));
     } finally {
-      heap.free(block, piece.byteLength);
+      heap.free(block, bytes.byteLength);
     }
   }
 
