@@ -12,6 +12,7 @@ export function version(): string {
 export { loadModel } from './client/load-model.js';
 export { LanguageModel } from './client/model.js';
 export { Generation } from './client/generation.js';
+export { ChatCompletions, ChatCompletionStream } from './chat/completions.js';
 export { capabilities } from './client/capabilities.js';
 export { ChordError } from './errors.js';
 export type { ChordErrorCode } from './errors.js';
@@ -19,6 +20,10 @@ export type { Capabilities } from './client/capabilities.js';
 export type { DetokenizeCallOptions, LogitsCallOptions, TokenizeCallOptions } from './client/model.js';
 export type { GenerateOptions, LoadModelOptions } from './client/options.js';
 export type { ChatMessage, ChatTemplateOptions } from './chat/template.js';
+export type {
+  ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParams, ChatCompletionLogprobs, ChatCompletionMessage,
+  ChatCompletionMessageParam, ChatCompletionTokenLogprob, ChatFinishReason, ChatRequestOptions, ChatTextPart, CompletionUsage,
+} from './chat/shapes.js';
 export type { LoadProgress } from './load/progress.js';
 export type { ModelSource } from './load/source.js';
 export type { GenerationStats, LanguageModelInfo, ModelCounters, TokenEvent } from './worker/protocol.js';

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// <reference lib="esnext.disposable" preserve="true" />
+import { ChatCompletions } from '../chat/completions.js';
 import { renderChatTemplate } from '../chat/template.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
 import { asBoolean } from '../worker/protocol.js';
-import type { LanguageModelInfo, Loaded, ModelCounters } from '../worker/protocol.js';
+import type { GenerationStats, LanguageModelInfo, Loaded, ModelCounters } from '../worker/protocol.js';
 import { quiet } from './connection.js';
 import type { Connection, OpenCall } from './connection.js';
 import { Generation, toIdList } from './generation.js';
@@ -39,6 +40,8 @@ export interface LogitsCallOptions {
 export class LanguageModel {
   /** What the model is and how it runs here. */
   readonly info: LanguageModelInfo;
+  /** OpenAI's chat completions: `model.chat.completions.create({ messages })`. */
+  readonly chat: { readonly completions: ChatCompletions<GenerationStats> };
   readonly #connection: Connection;
   readonly #loaded: Loaded;
   readonly #meter: BufferMeter;
@@ -52,6 +55,28 @@ export class LanguageModel {
     this.#loaded = loaded;
     this.#meter = meter;
     this.info = { ...loaded.info, backendReason: `${backendReason}${loaded.info.backendReason}` };
+    this.chat = { completions: this.#completions() };
+  }
+
+  #completions(): ChatCompletions<GenerationStats> {
+    const { name, architecture, variant, chatTemplate, contextLength } = this.info;
+    let before: Promise<{ ids: number[]; length: number }> | undefined;
+    const textBefore = async (): Promise<{ ids: number[]; length: number }> => {
+      const ids = await this.tokenize('a', { addSpecial: false });
+      return { ids, length: (await this.detokenize(ids)).length };
+    };
+    return new ChatCompletions<GenerationStats>({
+      name: name || architecture,
+      fingerprint: variant,
+      template: chatTemplate,
+      // The template writes the special tokens itself, as llama.cpp's server takes it.
+      encode: async (messages, signal) => this.tokenize(await this.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true, signal }),
+      generate: (ids, { maxTokens, ...sampling }, signal) => this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
+      tokenText: async (id) => {
+        const { ids, length } = await (before ??= textBefore()); // alone, a token would lose SentencePiece's blank
+        return (await this.detokenize([...ids, id])).slice(length);
+      },
+    });
   }
 
   /** Text, or UTF-8 bytes, to token ids as llama.cpp makes them. */

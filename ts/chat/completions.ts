@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// chat.completions: OpenAI's shapes over one loaded model. What a request may hold is request.ts's, the
+// shapes are shapes.ts's; here a run becomes a completion, or a stream of chunks.
+import { ChordError } from '../errors.js';
+import { parseChatRequest } from './request.js';
+import type { ChatRequest, ChatSampling } from './request.js';
+import type {
+  ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParams, ChatCompletionLogprobs, ChatCompletionTokenLogprob,
+  ChatFinishReason, ChatRequestOptions, CompletionUsage,
+} from './shapes.js';
+import type { ChatMessage } from './template.js';
+
+interface Event {
+  readonly text: string;
+  readonly token: number;
+  readonly logprob?: number;
+}
+interface Stats {
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly tokens: number;
+  readonly finishReason: string;
+}
+/** A `Generation`, as far as it is used here. */
+interface Run<S extends Stats> extends AsyncIterable<Event> {
+  readonly stats: S | undefined;
+}
+
+/** What a chat needs of its model. */
+export interface ChatEngine<S extends Stats> {
+  readonly name: string;
+  /** With the same one and the same seed, answers are the same. */
+  readonly fingerprint: string;
+  readonly template: string | undefined;
+  /** Messages to the prompt's token ids. */
+  encode(messages: readonly ChatMessage[], signal: AbortSignal): Promise<number[]>;
+  /** A run that begins when it is first read. */
+  generate(ids: number[], sampling: ChatSampling, signal: AbortSignal): Run<S>;
+  /** The text of a token inside a text. */
+  tokenText(id: number): Promise<string>;
+}
+
+type Streaming = ChatCompletionCreateParams & { readonly stream: true };
+type Whole = ChatCompletionCreateParams & { readonly stream?: false | null | undefined };
+
+export class ChatCompletions<S extends Stats> {
+  readonly #engine: ChatEngine<S>;
+
+  /** Made with the model, as `model.chat.completions`. */
+  constructor(engine: ChatEngine<S>) {
+    this.#engine = engine;
+  }
+
+  /**
+   * The answer to `messages` by the template in the model's file: whole, or with `stream: true` in chunks.
+   * The KV of the longest common prefix with the call before is kept, so a next turn reads only what is new.
+   *
+   * Nothing is computed for a stream before it is first read. The call queues with the model's others.
+   *
+   * @throws {ChordError} `invalid-argument` naming a field that is unknown, out of range or not in this version, or
+   *   when the file has no template; `context-full` when the messages leave no room for one token.
+   * @throws The reason of `signal`, in the body or in `options`, when it aborts.
+   */
+  create(body: Streaming, options?: ChatRequestOptions): Promise<ChatCompletionStream<S>>;
+  create(body: Whole, options?: ChatRequestOptions): Promise<ChatCompletion>;
+  create(body: ChatCompletionCreateParams, options?: ChatRequestOptions): Promise<ChatCompletion | ChatCompletionStream<S>>;
+  create(body: ChatCompletionCreateParams, options: ChatRequestOptions = {}): Promise<ChatCompletion | ChatCompletionStream<S>> {
+    const result = this.#create(body, options);
+    result.catch(() => {}); // who drops it gets no unhandled rejection
+    return result;
+  }
+
+  async #create(body: ChatCompletionCreateParams, options: ChatRequestOptions): Promise<ChatCompletion | ChatCompletionStream<S>> {
+    const request = parseChatRequest(body, options);
+    const answer = new Answer(this.#engine, request);
+    await answer.begin();
+    return request.stream ? new ChatCompletionStream(answer) : answer.whole();
+  }
+}
+
+/** One request on its way: its run, the controller that all its signals lead to, and the fields of all its shapes. */
+class Answer<S extends Stats> {
+  readonly controller = new AbortController();
+  readonly #engine: ChatEngine<S>;
+  readonly #request: ChatRequest;
+  readonly #id = `chatcmpl-${Array.from({ length: 3 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, '0')).join('')}`;
+  readonly #created = Math.floor(Date.now() / 1000);
+  #run: Run<S> | undefined;
+
+  constructor(engine: ChatEngine<S>, request: ChatRequest) {
+    this.#engine = engine;
+    this.#request = request;
+  }
+
+  get stats(): S | undefined {
+    return this.#run?.stats;
+  }
+
+  async begin(): Promise<void> {
+    const knowsDeveloper = this.#engine.template?.includes('developer') === true;
+    const messages = this.#request.messages.map((message) => (message.role === 'developer' && !knowsDeveloper ? { ...message, role: 'system' } : message));
+    const unlink = this.#link();
+    try {
+      const ids = await this.#engine.encode(messages, this.controller.signal);
+      this.#run = this.#engine.generate(ids, this.#request.sampling, this.controller.signal);
+    } finally {
+      unlink();
+    }
+  }
+
+  async whole(): Promise<ChatCompletion> {
+    let content = '';
+    const logprobs: ChatCompletionTokenLogprob[] = [];
+    for await (const event of this.events()) {
+      content += event.text;
+      if (event.logprob !== undefined) logprobs.push(await this.#tokenLogprob(event.token, event.logprob));
+    }
+    return {
+      ...this.#head('chat.completion'),
+      choices: [{
+        index: 0, message: { role: 'assistant', content, refusal: null },
+        logprobs: this.#request.sampling.logprobs ? { content: logprobs, refusal: null } : null, finish_reason: this.#finishReason(),
+      }],
+      usage: this.#usage(),
+    };
+  }
+
+  /** A first chunk with the role, one or none a token, one with the finish reason, and the usage if asked for. */
+  async *chunks(): AsyncGenerator<ChatCompletionChunk, void> {
+    const { includeUsage, sampling } = this.#request;
+    const chunk = (
+      delta: ChatCompletionChunk['choices'][0]['delta'], finish_reason: ChatFinishReason | null = null, logprobs: ChatCompletionLogprobs | null = null,
+    ): ChatCompletionChunk => ({
+      ...this.#head('chat.completion.chunk'), choices: [{ index: 0, delta, logprobs, finish_reason }], ...(includeUsage ? { usage: null } : {}),
+    });
+    let isFirst = true;
+    for await (const { text, token, logprob } of this.events()) {
+      if (isFirst) yield chunk({ role: 'assistant', content: '', refusal: null });
+      isFirst = false;
+      if (text === '' && logprob === undefined) continue;
+      yield chunk({ content: text }, null, sampling.logprobs && logprob !== undefined ? { content: [await this.#tokenLogprob(token, logprob)], refusal: null } : null);
+    }
+    if (this.controller.signal.aborted) return;
+    if (isFirst) yield chunk({ role: 'assistant', content: '', refusal: null });
+    yield chunk({}, this.#finishReason());
+    if (includeUsage) yield { ...this.#head('chat.completion.chunk'), choices: [], usage: this.#usage() };
+  }
+
+  /** The run's events. A signal of the caller's throws its reason; `controller.abort()` ends them, as in openai-node. */
+  async *events(): AsyncGenerator<Event, void> {
+    const unlink = this.#link();
+    try {
+      if (!this.controller.signal.aborted) yield* this.#run!;
+    } catch (error) {
+      if (!this.controller.signal.aborted || this.#request.signals.some((signal) => signal.aborted)) throw error;
+    } finally {
+      unlink();
+    }
+  }
+
+  /** Aborts with the caller's signals until the returned function is called. Throws when one has aborted. */
+  #link(): () => void {
+    const { signals } = this.#request;
+    for (const signal of signals) signal.throwIfAborted();
+    const listeners = signals.map((signal) => {
+      const onAbort = (): void => this.controller.abort(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      return () => signal.removeEventListener('abort', onAbort);
+    });
+    return () => listeners.forEach((remove) => remove());
+  }
+
+  #head<O extends string>(object: O): { id: string; object: O; created: number; model: string; system_fingerprint: string } {
+    return { id: this.#id, object, created: this.#created, model: this.#engine.name, system_fingerprint: this.#engine.fingerprint };
+  }
+
+  #finishReason(): ChatFinishReason {
+    return this.stats?.finishReason === 'stop' ? 'stop' : 'length';
+  }
+
+  #usage(): CompletionUsage {
+    const { promptTokens = 0, cachedTokens = 0, tokens = 0 } = this.stats ?? {};
+    return {
+      prompt_tokens: promptTokens, completion_tokens: tokens, total_tokens: promptTokens + tokens,
+      prompt_tokens_details: { cached_tokens: cachedTokens },
+    };
+  }
+
+  async #tokenLogprob(id: number, logprob: number): Promise<ChatCompletionTokenLogprob> {
+    const token = await this.#engine.tokenText(id);
+    const bytes = token.includes('\ufffd') ? null : Array.from(new TextEncoder().encode(token));
+    return { token, bytes, logprob, top_logprobs: [] };
+  }
+}
+
+/**
+ * A completion in chunks: iterate it once. `break`, an error in the loop and `controller.abort()` stop the work
+ * before its next token, also while the prompt is read; the model stays usable.
+ */
+export class ChatCompletionStream<S extends Stats = Stats> implements AsyncIterable<ChatCompletionChunk> {
+  readonly #answer: Answer<S>;
+  #isConsumed = false;
+
+  /** Made by `chat.completions.create`. */
+  constructor(answer: Answer<S>) {
+    this.#answer = answer;
+  }
+
+  /** `controller.abort()` ends the stream without an error. */
+  get controller(): AbortController {
+    return this.#answer.controller;
+  }
+
+  /** Figures of the run, speeds included; undefined until it has ended. */
+  get stats(): S | undefined {
+    return this.#answer.stats;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<ChatCompletionChunk, void> {
+    if (this.#isConsumed) throw new ChordError('invalid-argument', 'the stream was read already', { hint: 'collect its chunks the first time' });
+    this.#isConsumed = true;
+    const chunks = this.#answer.chunks();
+    return {
+      next: () => chunks.next(),
+      // Abort first: a generator's return() waits until its pending next() has been answered.
+      return: () => {
+        this.controller.abort();
+        return chunks.return();
+      },
+    };
+  }
+
+  /** The chunks as lines of JSON in UTF-8, as openai-node writes and reads them; cancelling stops the work. */
+  toReadableStream(): ReadableStream<Uint8Array> {
+    const encoder = new TextEncoder();
+    let chunks: AsyncIterator<ChatCompletionChunk, void> | undefined;
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          chunks ??= this[Symbol.asyncIterator]();
+          const { done, value } = await chunks.next();
+          if (done === true) controller.close();
+          else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
+        },
+        cancel: async () => {
+          chunks ??= this[Symbol.asyncIterator]();
+          await chunks.return?.();
+        },
+      },
+      { highWaterMark: 0 }, // nothing is asked for before somebody reads
+    );
+  }
+}

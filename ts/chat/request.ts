@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// A chat request out of anything: every field is taken, or refused by its name; none is ignored.
+import { ChordError } from '../errors.js';
+import type { ChatMessage } from './template.js';
+
+/** What `generate` takes of it. */
+export interface ChatSampling {
+  maxTokens: number | undefined;
+  temperature: number | undefined;
+  topP: number | undefined;
+  topK: number | undefined;
+  minP: number | undefined;
+  repetitionPenalty: number | undefined;
+  frequencyPenalty: number | undefined;
+  presencePenalty: number | undefined;
+  seed: number | undefined;
+  stop: string[] | undefined;
+  logitBias: Record<number, number> | undefined;
+  logprobs: boolean;
+}
+
+export interface ChatRequest {
+  readonly messages: readonly ChatMessage[];
+  readonly sampling: ChatSampling;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly signals: readonly AbortSignal[];
+}
+
+type Fields = { readonly [name: string]: unknown };
+
+const taken = [
+  'messages', 'model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'frequency_penalty',
+  'presence_penalty', 'stop', 'seed', 'logit_bias', 'logprobs', 'top_logprobs', 'extra_body', 'signal',
+];
+const extras = ['top_k', 'min_p', 'repetition_penalty'];
+const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
+
+/** Fields of OpenAI's that this version doesn't do, with the values that ask for nothing. */
+const notTaken: { readonly [name: string]: (value: unknown) => boolean } = {
+  n: (value) => value === 1,
+  tools: isEmpty, functions: isEmpty,
+  tool_choice: (value) => value === 'none', function_call: (value) => value === 'none', parallel_tool_calls: () => false,
+  response_format: (value) => isObject(value) && value['type'] === 'text',
+  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
+  store: (value) => value === false,
+  audio: () => false, prediction: () => false, reasoning_effort: () => false, verbosity: () => false, web_search_options: () => false,
+  service_tier: () => false, metadata: () => false, user: () => false, safety_identifier: () => false, prompt_cache_key: () => false,
+  prompt_cache_retention: () => false,
+};
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function refuse(message: string, hint?: string): never {
+  throw new ChordError('invalid-argument', message, { hint });
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
+  return typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value);
+}
+
+const notInThisVersion = (name: string): never => refuse(`${name} is not in this version`, 'leave it out');
+
+/** Throws `invalid-argument` naming the field. Null and undefined fields count as absent, as in OpenAI's types. */
+export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
+  if (!isObject(body)) refuse('chat.completions.create takes an object');
+  for (const [name, value] of Object.entries(body)) {
+    if (value === undefined || value === null || taken.includes(name)) continue;
+    const asksForNothing = Object.hasOwn(notTaken, name) ? notTaken[name] : undefined;
+    if (asksForNothing?.(value) === true) continue;
+    if (asksForNothing !== undefined) notInThisVersion(name);
+    else if (extras.includes(name)) refuse(`chat.completions.create has no field '${name}'`, `write extra_body: { ${name}: ${show(value)} }`);
+    else refuse(`chat.completions.create has no field '${name}'`, `it takes ${taken.join(', ')}`);
+  }
+  if (body['model'] !== undefined && body['model'] !== null && typeof body['model'] !== 'string') refuse(`model is ${show(body['model'])}, not a string`);
+  const stream = boolean(body, 'stream') ?? false;
+  const extra = object(body, 'extra_body', extras);
+  const max = ['max_tokens', 'max_completion_tokens'].map((name) => whole(body, name, 1, 2 ** 31 - 1));
+  if (max[0] !== undefined && max[1] !== undefined) refuse('max_tokens and max_completion_tokens are two names for one thing', 'leave max_tokens out');
+  const streamOptions = object(body, 'stream_options', ['include_usage']);
+  if (streamOptions !== undefined && !stream) refuse('stream_options goes with stream: true', 'without stream the answer has its usage');
+  return {
+    messages: parseMessages(body['messages']),
+    stream,
+    includeUsage: boolean(streamOptions ?? {}, 'include_usage') ?? false,
+    signals: [body['signal'], object({ options }, 'options', ['signal'])?.['signal']].flatMap(parseSignal),
+    sampling: {
+      maxTokens: max[0] ?? max[1],
+      temperature: number(body, 'temperature', 0, 1e6),
+      topP: number(body, 'top_p', 0, 1),
+      frequencyPenalty: number(body, 'frequency_penalty', -1e6, 1e6),
+      presencePenalty: number(body, 'presence_penalty', -1e6, 1e6),
+      seed: whole(body, 'seed', 0, Number.MAX_SAFE_INTEGER),
+      stop: parseStop(body['stop']),
+      logitBias: parseBias(body['logit_bias']),
+      logprobs: parseLogprobs(body),
+      topK: whole(extra ?? {}, 'top_k', 0, 2 ** 31 - 1, 'extra_body.'),
+      minP: number(extra ?? {}, 'min_p', 0, 1, 'extra_body.'),
+      repetitionPenalty: number(extra ?? {}, 'repetition_penalty', 1e-6, 1e6, 'extra_body.'),
+    },
+  };
+}
+
+function parseMessages(value: unknown): ChatMessage[] {
+  if (!Array.isArray(value)) refuse(`messages is ${show(value)}, not an array`);
+  if (value.length === 0) refuse('messages is empty');
+  return value.map((message: unknown, index) => {
+    const at = `messages[${index}]`;
+    if (!isObject(message)) refuse(`${at} is ${show(message)}, not an object`);
+    const role = message['role'];
+    if (role === 'tool' || role === 'function') notInThisVersion(`${at}.role '${role}'`);
+    if (role !== 'system' && role !== 'developer' && role !== 'user' && role !== 'assistant') {
+      refuse(`${at}.role is ${show(role)}, not 'system', 'developer', 'user' or 'assistant'`);
+    }
+    const name = message['name'] ?? undefined;
+    if (name !== undefined && typeof name !== 'string') refuse(`${at}.name is ${show(name)}, not a string`);
+    for (const [field, content] of Object.entries(message)) {
+      // An answer's message comes back with these, empty.
+      if (['role', 'content', 'name'].includes(field) || content === undefined || content === null || isEmpty(content)) continue;
+      if (['refusal', 'audio', 'tool_calls', 'function_call', 'tool_call_id', 'annotations'].includes(field)) notInThisVersion(`${at}.${field}`);
+      refuse(`${at} has no field '${field}'`);
+    }
+    return { role, content: parseContent(`${at}.content`, message['content']), ...(name === undefined ? {} : { name }) };
+  });
+}
+
+function parseContent(at: string, content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) refuse(`${at} is ${show(content)}, neither a string nor an array of parts`);
+  const texts = content.map((part: unknown, index) => {
+    if (!isObject(part)) refuse(`${at}[${index}] is ${show(part)}, not an object`);
+    if (part['type'] !== 'text') refuse(`${at}[${index}].type is ${show(part['type'])}; this version takes 'text'`);
+    if (typeof part['text'] !== 'string') refuse(`${at}[${index}].text is ${show(part['text'])}, not a string`);
+    return part['text'];
+  });
+  return texts.join('\n');
+}
+
+function parseSignal(value: unknown): AbortSignal[] {
+  if (value === undefined || value === null) return [];
+  return value instanceof AbortSignal ? [value] : refuse('signal is not an AbortSignal');
+}
+
+function parseStop(value: unknown): string[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  return list.map((text) => {
+    if (typeof text !== 'string') refuse(`stop is ${show(text)}, not a string or an array of strings`);
+    return text === '' ? refuse('a stop text is empty') : text;
+  });
+}
+
+function parseBias(value: unknown): Record<number, number> | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!isObject(value)) refuse(`logit_bias is ${show(value)}, not an object from token ids to numbers`);
+  const bias: Record<number, number> = {};
+  for (const [id, amount] of Object.entries(value)) {
+    if (!/^\d{1,9}$/.test(id)) refuse(`logit_bias: '${id}' is not a token id`);
+    if (typeof amount !== 'number' || !Number.isFinite(amount)) refuse(`logit_bias[${id}] is ${show(amount)}, not a number`);
+    bias[Number(id)] = amount;
+  }
+  return bias;
+}
+
+function parseLogprobs(body: Fields): boolean {
+  const logprobs = boolean(body, 'logprobs') ?? false;
+  const top = whole(body, 'top_logprobs', 0, 20);
+  if (top !== undefined && !logprobs) refuse('top_logprobs goes with logprobs: true');
+  if (top !== undefined && top > 0) refuse('top_logprobs is not in this version', 'leave it out: logprobs gives the chosen tokens\'');
+  return logprobs;
+}
+
+function boolean(fields: Fields, name: string): boolean | undefined {
+  const value = fields[name] ?? undefined;
+  return value === undefined || typeof value === 'boolean' ? value : refuse(`${name} is ${show(value)}, not true or false`);
+}
+
+function number(fields: Fields, name: string, least: number, most: number, where = ''): number | undefined {
+  const value = fields[name] ?? undefined;
+  if (value === undefined || (typeof value === 'number' && value >= least && value <= most)) return value;
+  return refuse(`${where}${name} is ${show(value)}, not a number of ${least} to ${most}`);
+}
+
+function whole(fields: Fields, name: string, least: number, most: number, where = ''): number | undefined {
+  const value = number(fields, name, least, most, where);
+  return value === undefined || Number.isSafeInteger(value) ? value : refuse(`${where}${name} is ${show(value)}, not a whole number`);
+}
+
+function object(fields: Fields, name: string, known: readonly string[]): Fields | undefined {
+  const value = fields[name] ?? undefined;
+  if (value === undefined) return undefined;
+  if (!isObject(value)) refuse(`${name} is ${show(value)}, not an object`);
+  for (const [field, content] of Object.entries(value)) {
+    if (content !== undefined && content !== null && !known.includes(field)) refuse(`${name} has no field '${field}' in this version`, `it takes ${known.join(', ')}`);
+  }
+  return value;
+}
