@@ -239,7 +239,8 @@ check: ## everyday check, under a minute: rules, generated files, types, the sma
 	@-$(MAKE) -s -k -j2 wasm $(patsubst %,build/test/%,$(filter $(QUICK),$(C_SUITES))) >/dev/null 2>&1
 	@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
 test: setup-test $(MODEL) ## everything but the big models; sum of all suites in the last line
-	@-$(MAKE) -s -k -j2 dist/index.js $(C_SUITES:%=build/test/%) $(FUZZERS:%=build/fuzz/%) >/dev/null 2>&1
+	@-$(MAKE) -s -k -j2 dist/index.js native $(C_SUITES:%=build/test/%) build/test/tsan-exec build/test/tsan-engine \
+	  $(FUZZERS:%=build/fuzz/%) build/checkkern/native build/checkkern/plain >/dev/null 2>&1
 	@$(call run_suites,$(CHECKS) package size reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),native node chromium,fuzz)
 test-real: $(MODEL) ## tests over big real models (tests/real)
 	@test -n "$(filter $(REAL),$(JS_SUITES))" || { echo "make test-real: tests/real has no tests yet" >&2; exit 1; }
