@@ -47,7 +47,7 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     const pump = new Pump(stream, meter);
     const call = connection.open<'load'>({ op: 'load', source: remote, options: record }, {
       onEvent(reply) {
-        if (reply.type === 'taken') pump.taken(reply.bytes);
+        if (reply.type === 'taken') pump.taken(reply.buffer);
         if (reply.type !== 'progress' || onProgress === undefined) return;
         try {
           onProgress(reply.progress);
@@ -73,10 +73,14 @@ function pushedSource({ name, totalBytes, phase }: ByteStream): RemoteSource {
   return { kind: 'pushed', name, totalBytes, phase };
 }
 
-/** Posts a local stream in slices, never more than CHUNKS of them under way. */
+/**
+ * Posts a local stream in slices, never more than CHUNKS of them under way. Their buffers come back with
+ * the acknowledgement and are used again: no garbage piles up on either side.
+ */
 class Pump {
   readonly #stream: ByteStream | undefined;
   readonly #meter: BufferMeter;
+  #spare: ArrayBufferLike[] = [];
   #underWay = 0;
   #isOver = false;
   #wake: () => void = () => {};
@@ -87,9 +91,9 @@ class Pump {
   }
 
   /** The worker is done with a chunk. */
-  taken(bytes: number): void {
+  taken(buffer: ArrayBufferLike): void {
     this.#underWay -= 1;
-    this.#meter.release(bytes);
+    this.#spare.push(buffer);
     this.#wake();
   }
 
@@ -98,6 +102,7 @@ class Pump {
     if (this.#stream === undefined) return;
     const stop = (): void => {
       this.#isOver = true;
+      this.#spare = [];
       this.#wake();
     };
     call.ended.then(stop, stop);
@@ -105,16 +110,24 @@ class Pump {
       const chunk = await this.#stream.read();
       if (chunk === undefined) break;
       this.#meter.hold(chunk.byteLength);
-      for (let at = 0; at < chunk.byteLength && !this.#isOver; at += CHUNK_BYTES) await this.#post(call, chunk.slice(at, at + CHUNK_BYTES));
+      for (let at = 0; at < chunk.byteLength && !this.#isOver; at += CHUNK_BYTES) await this.#post(call, chunk.subarray(at, at + CHUNK_BYTES));
       this.#meter.release(chunk.byteLength);
     }
     call.post({ op: 'end' });
   }
 
-  async #post(call: OpenCall<Loaded>, bytes: Uint8Array): Promise<void> {
-    this.#meter.hold(bytes.byteLength);
+  async #post(call: OpenCall<Loaded>, slice: Uint8Array): Promise<void> {
     while (this.#underWay >= CHUNKS && !this.#isOver) await new Promise<void>((resolve) => (this.#wake = resolve));
+    if (this.#isOver) return;
     this.#underWay += 1;
-    call.post({ op: 'chunk', bytes }, bytes.buffer instanceof ArrayBuffer ? [bytes.buffer] : []);
+    const buffer = this.#spare.pop() ?? this.#fresh();
+    const bytes = new Uint8Array(buffer, 0, slice.byteLength);
+    bytes.set(slice);
+    call.post({ op: 'chunk', bytes }, buffer instanceof ArrayBuffer ? [buffer] : []);
+  }
+
+  #fresh(): ArrayBuffer {
+    this.#meter.hold(CHUNK_BYTES);
+    return new ArrayBuffer(CHUNK_BYTES);
   }
 }

@@ -168,7 +168,8 @@ export class EngineHost {
   }
 
   #openPushed(call: Call, source: Extract<RemoteSource, { kind: 'pushed' }>): PushedStream {
-    const stream = new PushedStream(source, (bytes) => this.#post({ type: 'taken', call: call.id, bytes }));
+    const stream = new PushedStream(source, ({ byteLength, buffer }) =>
+      this.#post({ type: 'taken', call: call.id, bytes: byteLength, buffer }, buffer instanceof ArrayBuffer ? [buffer] : []));
     call.signal.addEventListener('abort', () => stream.stop(call.signal.reason));
     this.#pushed = { stream, call: call.id };
     return stream;

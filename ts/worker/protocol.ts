@@ -120,7 +120,7 @@ export type Reply =
   | { readonly type: 'result'; readonly call: number; readonly value: Results[keyof Results] }
   | { readonly type: 'failed'; readonly call: number; readonly error: ErrorRecord }
   | { readonly type: 'progress'; readonly call: number; readonly progress: LoadProgress }
-  | { readonly type: 'taken'; readonly call: number; readonly bytes: number }
+  | { readonly type: 'taken'; readonly call: number; readonly bytes: number; readonly buffer: ArrayBufferLike } // the chunk's, back for the next one
   | { readonly type: 'token'; readonly call: number; readonly event: TokenEvent }
   | { readonly type: 'rows'; readonly call: number; readonly firstRow: number; readonly values: Float32Array };
 

@@ -9,14 +9,14 @@ export class PushedStream implements ByteStream {
   readonly name: string;
   readonly phase: 'download' | 'read';
   readonly totalBytes: number | undefined;
-  readonly #acknowledge: (bytes: number) => void;
+  readonly #acknowledge: (chunk: Uint8Array) => void;
   readonly #chunks: Uint8Array[] = [];
-  #reading = 0;
+  #reading: Uint8Array | undefined;
   #isAtEnd = false;
   #failure: unknown;
   #wake: () => void = () => {};
 
-  constructor(source: { name: string; phase: 'download' | 'read'; totalBytes: number | undefined }, acknowledge: (bytes: number) => void) {
+  constructor(source: { name: string; phase: 'download' | 'read'; totalBytes: number | undefined }, acknowledge: (chunk: Uint8Array) => void) {
     this.name = source.name;
     this.phase = source.phase;
     this.totalBytes = source.totalBytes;
@@ -25,7 +25,7 @@ export class PushedStream implements ByteStream {
 
   /** A chunk has come. More than the window's worth, or a larger one, breaks the protocol. */
   push(bytes: Uint8Array): void {
-    const underWay = this.#chunks.length + (this.#reading > 0 ? 1 : 0);
+    const underWay = this.#chunks.length + (this.#reading === undefined ? 0 : 1);
     if (underWay >= CHUNKS || bytes.byteLength > CHUNK_BYTES) this.#failure ??= new ChordError('invalid-argument', 'more bytes were pushed than asked for');
     else if (this.#isAtEnd) this.#failure ??= new ChordError('invalid-argument', 'bytes were pushed after the end');
     else if (bytes.byteLength > 0) this.#chunks.push(bytes);
@@ -49,12 +49,11 @@ export class PushedStream implements ByteStream {
   }
 
   async read(): Promise<Uint8Array | undefined> {
-    if (this.#reading > 0) this.#acknowledge(this.#reading);
-    this.#reading = 0;
+    if (this.#reading !== undefined) this.#acknowledge(this.#reading);
+    this.#reading = undefined;
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) this.#reading = chunk.byteLength;
+      const chunk = (this.#reading = this.#chunks.shift());
       if (chunk !== undefined || this.#isAtEnd) return chunk;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
