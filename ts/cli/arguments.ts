@@ -5,7 +5,7 @@ import type { GenerateOptions } from '../index.js';
 
 export class UsageError extends Error {}
 
-const commands = ['info', 'tokenize', 'generate', 'logits'] as const;
+const commands = ['info', 'tokenize', 'generate', 'chat', 'logits'] as const;
 export type CommandName = (typeof commands)[number];
 
 export interface Command {
@@ -62,15 +62,16 @@ const options = {
   'ignore-eos': { type: 'boolean' },
 } as const;
 
+const samplingFlags = [
+  'max-tokens', 'temperature', 'top-k', 'top-p', 'min-p', 'repetition-penalty', 'frequency-penalty', 'presence-penalty', 'seed', 'stop',
+];
 const common = ['help', 'json', 'quiet', 'ctx', 'threads', 'kv'];
 /** Which flags a command takes besides the common ones: a flag that would do nothing is an error. */
 const flags: { readonly [name in CommandName]: readonly string[] } = {
   info: [],
   tokenize: ['text', 'no-special', 'no-parse'],
-  generate: [
-    'prompt', 'no-special', 'no-parse', 'ids', 'chat', 'system', 'max-tokens', 'temperature', 'top-k', 'top-p', 'min-p',
-    'repetition-penalty', 'frequency-penalty', 'presence-penalty', 'seed', 'stop', 'ignore-eos',
-  ],
+  generate: ['prompt', 'no-special', 'no-parse', 'ids', 'chat', 'system', 'ignore-eos', ...samplingFlags],
+  chat: ['system', ...samplingFlags],
   logits: ['text', 'no-special', 'no-parse', 'ids', 'all', 'top'],
 };
 
@@ -79,6 +80,7 @@ export const help = `wasm-chord: run GGUF language models in WebAssembly
   wasm-chord info     MODEL                 what the file holds and how it runs here
   wasm-chord tokenize MODEL [TEXT]          text to token ids
   wasm-chord generate MODEL [PROMPT]        continue a prompt; Ctrl-C stops the answer
+  wasm-chord chat     MODEL                 a conversation, typed or piped; Ctrl-C stops the answer
   wasm-chord logits   MODEL [TEXT]          the next token's logits
 
 MODEL is a path or a URL. Without TEXT or PROMPT (or with -) it is read from stdin; --text TEXT and
@@ -90,12 +92,12 @@ for all       --json            JSON, one value a line       -q, --quiet  no pro
 text          --no-special      add no BOS or EOS            --no-parse   special tokens are plain text
               --ids 1,2,3       ids instead of text (generate, logits)
 generate      --chat            put the prompt into the model's chat template
-              --system TEXT     with --chat: the system turn
-              --max-tokens N    (256)                        --stop TEXT  may be repeated
+              --ignore-eos      go on past the end of the text
+generate,     --system TEXT     the system turn (generate: with --chat)
+chat          --max-tokens N    (256; chat: no limit)        --stop TEXT  may be repeated
               --temperature T   (0.8; 0 is greedy)           --seed N
               --top-k N (40)    --top-p P (0.95)             --min-p P (0.05)
               --repetition-penalty X   --frequency-penalty X   --presence-penalty X
-              --ignore-eos      go on past the end of the text
 logits        --top N           the N largest (10)           --all        a row for every token
 
 exit status   0 done, 1 failed, 2 wrong usage
@@ -112,7 +114,7 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   if (!isCommand(name)) throw new UsageError(`no command '${name}'`);
   if (model === undefined) throw new UsageError(`${name}: which model?`);
   const named = values.text ?? values.prompt;
-  const excess = words[name === 'info' || named !== undefined ? 0 : 1];
+  const excess = words[name === 'info' || name === 'chat' || named !== undefined ? 0 : 1];
   if (excess !== undefined) throw new UsageError(`${name}: one argument too many: '${excess}'`);
   for (const flag of Object.keys(values)) {
     if (!common.includes(flag) && !flags[name].includes(flag)) throw new UsageError(`${name} takes no --${flag}`);
@@ -121,7 +123,7 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   const ids = values.ids === undefined ? null : parseIds(values.ids);
   if (ids !== null && (named ?? words[0]) !== undefined) throw new UsageError(`${name}: text and --ids exclude each other`);
   if (values.chat && ids !== null) throw new UsageError('--chat and --ids exclude each other');
-  if (values.system !== undefined && !values.chat) throw new UsageError('--system goes with --chat');
+  if (values.system !== undefined && name !== 'chat' && !values.chat) throw new UsageError('--system goes with --chat');
   if (values.kv !== undefined && values.kv !== 'f16' && values.kv !== 'f32') throw new UsageError('--kv: f16 or f32');
 
   const sampling: GenerateOptions = {};

@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
-// main.ts: the npm bin `wasm-chord`: info, tokenize, generate, logits over the package's public exports.
+// main.ts: the npm bin `wasm-chord`: info, tokenize, generate, chat, logits over the package's public exports.
 // Results go to stdout, progress and figures to stderr; exit status 0, 1 for a failure, 2 for usage.
 import { loadModel, version, ChordError } from '../index.js';
 import type { LanguageModel } from '../index.js';
 import { help, parseCommand, UsageError } from './arguments.js';
 import type { Command } from './arguments.js';
+import { chat } from './chat.js';
 import { interruptible, print, ProgressBar, readStdin } from './terminal.js';
 
 const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
@@ -88,17 +89,21 @@ async function logits(model: LanguageModel, command: Command, text: string): Pro
   }
 }
 
-async function run(command: Command, signal: AbortSignal): Promise<void> {
-  const text = command.name === 'info' || command.ids ? '' : (command.text ?? (await readStdin()));
+async function load(command: Command, signal: AbortSignal): Promise<LanguageModel> {
   const bar = new ProgressBar(!command.quiet);
   const { contextLength, threads, kvType } = command;
-  const model = await loadModel(command.model, {
+  return loadModel(command.model, {
     ...(contextLength !== undefined && { contextLength }),
     ...(threads !== undefined && { threads }),
     ...(kvType !== undefined && { kvType }),
     signal,
     onProgress: (progress) => bar.update(progress),
   }).finally(() => bar.clear());
+}
+
+async function run(command: Command, signal: AbortSignal): Promise<void> {
+  const text = command.name === 'info' || command.ids ? '' : (command.text ?? (await readStdin()));
+  const model = await load(command, signal);
   try {
     if (command.name === 'info') await info(model, command);
     else if (command.name === 'tokenize') await tokenize(model, command, text);
@@ -109,6 +114,15 @@ async function run(command: Command, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** A conversation has its own Ctrl-C: only what comes before it is interrupted as a whole. */
+async function converse(command: Command): Promise<void> {
+  let model: LanguageModel | undefined;
+  await interruptible(async (signal) => void (model = await load(command, signal)));
+  if (model === undefined) return;
+  const isInterrupted = await chat(model, command).finally(() => model?.dispose());
+  if (isInterrupted) process.kill(process.pid, 'SIGINT');
+}
+
 async function main(): Promise<void> {
   // A reader that has seen enough (`| head`) isn't a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
@@ -116,7 +130,8 @@ async function main(): Promise<void> {
     const command = parseCommand(process.argv.slice(2));
     if (command === 'help') return await print(help);
     if (command === 'version') return await print(`${version()}\n`);
-    await interruptible((signal) => run(command, signal));
+    if (command.name === 'chat') await converse(command);
+    else await interruptible((signal) => run(command, signal));
   } catch (error) {
     if (error instanceof UsageError) {
       process.stderr.write(`wasm-chord: ${error.message}\nTry 'wasm-chord --help'.\n`);

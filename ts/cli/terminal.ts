@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // terminal.ts: what the command line shows besides its results; all of it goes to stderr.
+import { createInterface } from 'node:readline';
+import type { Interface } from 'node:readline';
 import type { LoadProgress } from '../index.js';
 
 const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
@@ -46,6 +48,66 @@ export async function interruptible(work: (signal: AbortSignal) => Promise<void>
     process.off('SIGINT', onInterrupt);
   }
   if (controller.signal.aborted) process.kill(process.pid, 'SIGINT');
+}
+
+/**
+ * The lines of a conversation, typed after a prompt or piped, and its Ctrl-C: once it stops what runs,
+ * a second time or between two runs it ends the lines.
+ */
+export class Lines {
+  readonly isTerminal = process.stdin.isTTY === true;
+  /** Whether Ctrl-C ended the lines. */
+  isInterrupted = false;
+  readonly #reader: Interface;
+  readonly #lines: string[] = [];
+  readonly #onInterrupt = (): void => this.#interrupt();
+  #isClosed = false;
+  #wake: () => void = () => {};
+  #running: AbortController | undefined;
+
+  constructor(prompt: string) {
+    // On a terminal readline has the keyboard to itself, so Ctrl-C comes through it and not as a signal.
+    this.#reader = createInterface({ input: process.stdin, output: this.isTerminal ? process.stderr : undefined, prompt });
+    this.#reader.on('line', (line) => {
+      this.#lines.push(line);
+      this.#wake();
+    });
+    this.#reader.on('close', () => {
+      this.#isClosed = true;
+      this.#wake();
+    });
+    this.#reader.on('SIGINT', this.#onInterrupt);
+    process.on('SIGINT', this.#onInterrupt);
+  }
+
+  /** The next line; undefined at the end. */
+  async next(): Promise<string | undefined> {
+    if (this.isTerminal && this.#lines.length === 0 && !this.#isClosed) this.#reader.prompt();
+    while (this.#lines.length === 0 && !this.#isClosed) await new Promise<void>((resolve) => (this.#wake = resolve));
+    return this.isInterrupted ? undefined : this.#lines.shift();
+  }
+
+  /** Runs `work` with a signal that Ctrl-C aborts. */
+  async interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#running = new AbortController();
+    try {
+      return await work(this.#running.signal);
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  close(): void {
+    process.off('SIGINT', this.#onInterrupt);
+    this.#reader.close();
+  }
+
+  #interrupt(): void {
+    if (this.#running !== undefined && !this.#running.signal.aborted) return this.#running.abort();
+    this.isInterrupted = true;
+    this.close();
+    if (this.#running !== undefined) process.kill(process.pid, 'SIGINT'); // it doesn't stop: end without it
+  }
 }
 
 /** All of stdin as text. */

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// chat.ts: the command `chat`: a conversation line by line, typed or piped. Answers go to stdout.
+import { ChordError } from '../index.js';
+import type { ChatCompletionCreateParams, ChatCompletionMessageParam, GenerationStats, LanguageModel } from '../index.js';
+import type { Command } from './arguments.js';
+import { Lines, print } from './terminal.js';
+
+const commands = `/reset   begin anew (the system turn stays)
+/exit    end, as Ctrl-D; Ctrl-C stops an answer, and ends at the prompt
+/help    this
+`;
+
+/** Until the input or the user ends it. Resolves to whether Ctrl-C did. */
+export async function chat(model: LanguageModel, command: Command): Promise<boolean> {
+  if (!model.info.chatTemplate) await model.applyChatTemplate([]); // throws what is wrong, before the first question
+  const lines = new Lines('> ');
+  const system: ChatCompletionMessageParam[] = command.system === null ? [] : [{ role: 'system', content: command.system }];
+  let messages = [...system];
+  if (lines.isTerminal && !command.quiet) process.stderr.write(`${model.info.name || model.info.architecture}: ${model.info.backendReason}\n${commands}\n`);
+  try {
+    for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
+      const text = line.trim();
+      if (text === '') continue;
+      if (text === '/exit') break;
+      if (text === '/reset') {
+        messages = [...system];
+        continue;
+      }
+      if (/^\/[a-z]+$/.test(text)) {
+        process.stderr.write(commands);
+        continue;
+      }
+      const question: ChatCompletionMessageParam = { role: 'user', content: line };
+      try {
+        const content = await lines.interruptible((signal) => answer(model, command, [...messages, question], signal));
+        if (content !== '') messages.push(question, { role: 'assistant', content }); // else it was stopped before its first word: as if not asked
+      } catch (error) {
+        if (!lines.isTerminal || !ChordError.isInstance(error)) throw error;
+        process.stderr.write(`${error.code}: ${error.message}\n${error.code === 'context-full' ? '/reset begins anew\n' : ''}\n`);
+      }
+    }
+  } finally {
+    lines.close();
+  }
+  return lines.isInterrupted;
+}
+
+/** Prints the answer and its figures; resolves to its text, as far as it came. */
+async function answer(model: LanguageModel, command: Command, messages: ChatCompletionMessageParam[], signal: AbortSignal): Promise<string> {
+  const stream = await model.chat.completions.create({ ...requestOf(command), messages, stream: true }, { signal });
+  let text = '';
+  try {
+    for await (const { choices } of stream) {
+      const piece = choices[0]?.delta.content ?? '';
+      text += piece;
+      if (!command.json) await print(piece);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  const stats = stream.stats;
+  if (command.json) await print(`${JSON.stringify({ text, stats })}\n`);
+  else await print('\n');
+  if (!command.json && !command.quiet && stats) process.stderr.write(figures(stats));
+  return text;
+}
+
+const figures = ({ promptTokens, cachedTokens, promptMs, tokens, tokensPerSecond, finishReason }: GenerationStats): string =>
+  `\n${promptTokens} tokens of prompt, ${cachedTokens} kept and ${promptTokens - cachedTokens} read in ${promptMs.toFixed(0)} ms; ` +
+  `${tokens} written at ${tokensPerSecond.toFixed(1)} tokens/s (${finishReason})\n\n`;
+
+function requestOf({ sampling }: Command): Omit<ChatCompletionCreateParams, 'messages' | 'stream'> {
+  const { maxTokens, temperature, topP, frequencyPenalty, presencePenalty, seed, stop, topK, minP, repetitionPenalty } = sampling;
+  return {
+    max_tokens: maxTokens, temperature, top_p: topP, frequency_penalty: frequencyPenalty, presence_penalty: presencePenalty, seed, stop,
+    extra_body: { top_k: topK, min_p: minP, repetition_penalty: repetitionPenalty },
+  };
+}
