@@ -51,8 +51,7 @@ export class EngineHost {
     try {
       request = parseRequest(message);
     } catch (error) {
-      this.#post({ type: 'failed', call: callOf(message) ?? -1, error: toErrorRecord(error) });
-      return;
+      return this.#refuse(callOf(message), error);
     }
     switch (request.op) {
       case 'chunk': return void (this.#pushed?.call === request.call && this.#pushed.stream.push(request.bytes));
@@ -65,14 +64,17 @@ export class EngineHost {
   }
 
   #open(request: Requested<'load' | 'tokenize' | 'detokenize' | 'logits' | 'generate' | 'counters' | 'dispose'>): void {
-    if (this.#calls.has(request.call)) {
-      this.#post({ type: 'failed', call: request.call, error: toErrorRecord(new ChordError('invalid-argument', `call ${request.call} is under way already`)) });
-      return;
-    }
+    if (this.#calls.has(request.call)) return this.#refuse(undefined, new ChordError('invalid-argument', `call ${request.call} is under way already`));
     const call = new Call<Request>(request, this.#post);
     this.#calls.set(call.id, call);
     if (request.op === 'logits' || request.op === 'generate') this.#enqueue(call);
     else void this.#answer(call, () => this.#serve(call));
+  }
+
+  /** A message that can't be understood. Number -1 where the call it names is owed an answer of its own. */
+  #refuse(call: number | undefined, error: unknown): void {
+    const isOwn = call !== undefined && !this.#calls.has(call);
+    this.#post({ type: 'failed', call: isOwn ? call : -1, error: toErrorRecord(error) });
   }
 
   async #serve(call: Call): Promise<Results[keyof Results]> {

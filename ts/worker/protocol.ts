@@ -234,10 +234,14 @@ function parseGenerateOptions(value: unknown): GenerateOptionsRecord {
   };
 }
 
-/** The call's number, where a message has one; errors need it for their answer. */
+/** What belongs to a call that is under way, and has no answer of its own. */
+const controls: ReadonlySet<unknown> = new Set<Op>(['chunk', 'end', 'fail', 'taken', 'cancel']);
+
+/** The number of the call that a message opens, where it opens one: a refusal answers it. */
 export function callOf(message: unknown): number | undefined {
-  const call = isObject(message) ? message['call'] : undefined;
-  return Number.isSafeInteger(call) ? (call as number) : undefined;
+  if (!isObject(message) || controls.has(message['op'])) return undefined;
+  const call = message['call'];
+  return Number.isSafeInteger(call) && (call as number) >= 0 ? (call as number) : undefined;
 }
 
 /** A request out of anything. Throws `invalid-argument` naming the field at fault. */
