@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// machine.mjs: what machine this is, and how busy it is.
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+// What decides how fast a dot of bytes is; V8 uses the VNNI forms where they are.
+const TOLD = ['avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'asimddp', 'i8mm'];
+
+/** { cpu, cores, flags, vnni, memoryBytes, system, node, load }; flags and vnni null where the system doesn't tell. */
+export function machineFacts() {
+  let cpu = os.cpus()[0]?.model?.trim(), flags = null;
+  try {
+    const info = readFileSync('/proc/cpuinfo', 'utf8');
+    const all = new Set(/^(?:flags|Features)\s*:\s*(.*)$/m.exec(info)?.[1].split(' '));
+    flags = TOLD.filter((flag) => all.has(flag));
+    cpu ||= /^model name\s*:\s*(.*)$/m.exec(info)?.[1];
+  } catch { /* not Linux */ }
+  return {
+    cpu: cpu || os.arch(),
+    cores: os.availableParallelism?.() ?? os.cpus().length,
+    flags,
+    vnni: flags && process.arch === 'x64' ? flags.some((flag) => flag.endsWith('vnni')) : null,
+    memoryBytes: os.totalmem(),
+    system: `${os.type()} ${os.release()} ${os.arch()}`,
+    node: process.version,
+    load: os.loadavg(),
+  };
+}
+
+const times = () => os.cpus().reduce((sum, { times }) => {
+  const total = Object.values(times).reduce((a, b) => a + b, 0);
+  return { busy: sum.busy + total - times.idle, total: sum.total + total };
+}, { busy: 0, total: 0 });
+
+/** Cores that somebody used during the next `ms`. The load average would still show what ended a minute ago. */
+export async function busyCores(ms) {
+  const before = times();
+  await sleep(ms);
+  const after = times();
+  return ((after.busy - before.busy) / Math.max(1, after.total - before.total)) * os.cpus().length;
+}
+
+/** At most this much of one core may be at work for others before a measurement. */
+export const QUIET = 0.25;
+
+/** Waits until the machine is quiet for `ms`, at most `limitMs`; gives the cores that are busy now. */
+export async function waitForQuiet({ ms, limitMs, onWait }) {
+  const end = performance.now() + limitMs;
+  for (let told = false; ; told = true) {
+    const busy = await busyCores(ms);
+    if (busy <= QUIET || performance.now() > end) return busy;
+    if (!told) onWait?.(busy);
+  }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// peers.mjs: the other engines, at pinned versions, in build/bench/: fetched when the benchmark first runs, no
+// dependency of the package. Their install scripts don't run.
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const folder = path.join(here, '../build/bench');
+const NATIVE = '3.22.1';
+const PINNED = { wllama: { '@wllama/wllama': '3.8.1' }, native: { 'node-llama-cpp': NATIVE, [`@node-llama-cpp/${platform()}`]: NATIVE } };
+
+/** node-llama-cpp's name for this machine's CPU build. All its optional packages together are gigabytes for GPUs. */
+function platform() {
+  if (process.platform === 'darwin') return process.arch === 'arm64' ? 'mac-arm64-metal' : 'mac-x64';
+  return `${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
+}
+
+async function installed(name, version) {
+  const file = path.join(folder, 'node_modules', name, 'package.json');
+  return existsSync(file) && JSON.parse(await readFile(file, 'utf8')).version === version;
+}
+
+async function install(packages) {
+  const wanted = Object.entries(packages);
+  if ((await Promise.all(wanted.map(([name, version]) => installed(name, version)))).every(Boolean)) return;
+  await mkdir(folder, { recursive: true });
+  const manifest = path.join(folder, 'package.json');
+  if (!existsSync(manifest)) await writeFile(manifest, '{ "private": true }\n');
+  const names = wanted.map(([name, version]) => `${name}@${version}`);
+  console.error(`installing ${names.join(' ')} into build/bench`);
+  await promisify(execFile)('npm', ['install', '--ignore-scripts', '--omit=optional', '--save-exact', '--no-audit', '--no-fund', '--prefix', folder, ...names], { cwd: folder });
+}
+
+/** Makes wllama ready; gives its version. */
+export async function prepareWllama() {
+  await install(PINNED.wllama);
+  return PINNED.wllama['@wllama/wllama'];
+}
+
+/** { name, measure(plan) } of native llama.cpp: node-llama-cpp, or llama-cpp-python ($PYTHON) where that can't be had. */
+export async function prepareNative() {
+  try {
+    await install(PINNED.native);
+    return { name: `node-llama-cpp ${NATIVE}`, measure: (plan) => inProcess(process.execPath, ['native.mjs'], plan) };
+  } catch (error) {
+    const python = process.env.PYTHON ?? 'python3';
+    const version = await promisify(execFile)(python, [path.join(here, 'native.py'), '--version']).catch(() => null);
+    if (version === null) throw new Error(`neither node-llama-cpp (${npmReason(error)}) nor llama_cpp in ${python} ($PYTHON) is to be had`);
+    return { name: `llama-cpp-python ${version.stdout.trim()}`, measure: (plan) => inProcess(python, ['native.py'], plan) };
+  }
+}
+
+/** Of npm's several lines the first that says something. */
+const npmReason = (error) => /^npm error (?!code )(.*\S)/m.exec(error.stderr ?? '')?.[1] ?? lastLine(error.message);
+const lastLine = (text) => text.trim().split('\n').at(-1);
+
+/** Runs a measuring program of this folder: the plan goes in as JSON, its last line comes back as JSON. */
+async function inProcess(program, [script], plan) {
+  const child = spawn(program, [path.join(here, script)], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => { output[name] += text; });
+  child.stdin.on('error', () => {}); // it died before it read: its status tells
+  child.stdin.end(JSON.stringify(plan));
+  const status = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
+  if (status !== 0) throw new Error(`${script} ended with ${status}: ${lastLine(output.stderr)}`);
+  return JSON.parse(lastLine(output.stdout));
+}
