@@ -67,7 +67,8 @@ interface NodeWorker {
 export async function startWorker(file: 'worker.js' | 'thread.js', makeWeb: () => Worker): Promise<Peer> {
   if (!isNode) return webPeer(makeWeb());
   const { Worker: NodeWorkerClass } = (await importNode('worker_threads')) as typeof import('node:worker_threads');
-  return nodePeer(new NodeWorkerClass(new URL(file, import.meta.url)) as unknown as NodeWorker);
+  // No flags of the process: the worker needs none (V8's hold for all), and --input-type refuses files.
+  return nodePeer(new NodeWorkerClass(new URL(file, import.meta.url), { execArgv: [] }) as unknown as NodeWorker);
 }
 
 /** The creator, seen from inside a worker. */

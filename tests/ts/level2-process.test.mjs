@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// level2-process.test.mjs: what a Node process sees of level 2: it exits by itself, dropped promises make no
+// noise, a dead thread or worker is an error and not a hang. Each case is a process of its own.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { FIXTURE, refused } from './level2.mjs';
+import { capabilities, loadModel } from '../../dist/index.js';
+
+const index = new URL('../../dist/index.js', import.meta.url).href;
+/** A process that hangs is ended by force, and seen by its signal. */
+const LIMIT_MS = 60_000;
+
+/** Runs a module's text with loadModel at hand; its exit code, or the signal that ended it, and what it printed. */
+function run(code, flags = []) {
+  const text = `import { loadModel, ChordError } from ${JSON.stringify(index)}; const FIXTURE = ${JSON.stringify(FIXTURE)};\n${code}`;
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', text], { timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+    child.on('close', (status, signal) => resolve({ end: signal ?? status, output }));
+  });
+}
+
+const cases = {
+  'after dispose': `const model = await loadModel(FIXTURE); await model.generate('a', { maxTokens: 2 }).text(); await model.dispose(); console.log('done');`,
+  'with an idle model, threads and all': `const model = await loadModel(FIXTURE, { threads: 2 }); await model.generate('a', { maxTokens: 2 }).text(); console.log('done');`,
+  'with an idle model in this thread': `const model = await loadModel(FIXTURE, { worker: false }); await model.generate('a', { maxTokens: 2 }).text(); console.log('done');`,
+  'with a run that nobody reads any more': `const model = await loadModel(FIXTURE); const run = model.generate('a', { maxTokens: 200, ignoreEos: true }); await run.next(); console.log('done');`,
+  'after a failed load': `try { await loadModel('/nothing.gguf'); } catch (error) { console.log(error.code === 'io' ? 'done' : error); }`,
+  'after an aborted load': `const load = loadModel(FIXTURE, { signal: AbortSignal.timeout(1) }); try { await load; } catch {} console.log('done');`,
+};
+for (const [name, code] of Object.entries(cases)) {
+  test(`the process exits by itself ${name}`, async () => {
+    const { end, output } = await run(code);
+    assert.equal(output.trim(), 'done');
+    assert.equal(end, 0);
+  });
+}
+
+test('a process stays alive while it awaits something of ours', async () => {
+  const { end, output } = await run(`
+    const model = await loadModel(FIXTURE);
+    const texts = await Promise.all([1, 2, 3].map((seed) => model.generate('a', { maxTokens: 50, seed, ignoreEos: true }).text()));
+    console.log(texts.length);`);
+  assert.equal(output.trim(), '3');
+  assert.equal(end, 0);
+});
+
+test('promises that nobody awaits make no unhandled rejection', async () => {
+  const { end, output } = await run(`
+    process.on('unhandledRejection', (error) => { console.log('unhandled', error); process.exitCode = 3; });
+    loadModel('/nothing.gguf'); loadModel(5); loadModel(FIXTURE, { signal: AbortSignal.abort() });
+    for (const options of [{}, { worker: false }]) {
+      const model = await loadModel(FIXTURE, options);
+      const controller = new AbortController();
+      model.tokenize(5); model.detokenize([-1]); model.logits([]); model.logits([1], { signal: AbortSignal.abort() });
+      model.generate([]).text(); model.generate([]).next(); model.generate('a', { signal: AbortSignal.abort() }).next();
+      const run = model.generate('a', { maxTokens: 200, ignoreEos: true, signal: controller.signal });
+      await run.next(); run.next(); run.next(); controller.abort(); run.return(); run.throw(new Error('x'));
+      model.applyChatTemplate(5); model.generate('a').toReadableStream();
+      const late = model.generate('a', { maxTokens: 100, ignoreEos: true });
+      late.next();
+      model.dispose(); late.next(); model.counters(); model.tokenize('a');
+      await model.dispose();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    console.log('done');`);
+  assert.equal(output.trim(), 'done');
+  assert.equal(end, 0);
+});
+
+test('a worker that dies ends every call with internal, and the next load works', async () => {
+  // From inside: what a crash of the worker looks like to its client.
+  const { end, output } = await run(`
+    import { Worker } from 'node:worker_threads';
+    const workers = [];
+    const emit = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (...values) { workers.push(this); return emit.apply(this, values); };
+    const model = await loadModel(FIXTURE, { threads: 1 });
+    const run = model.generate('a', { maxTokens: 200, ignoreEos: true });
+    await run.next();
+    const waiting = model.logits([1]);
+    await workers.at(-1).terminate();
+    const codes = [];
+    for (const call of [(async () => { for await (const _ of run); })(), waiting, model.tokenize('a'), model.counters()])
+      codes.push(await call.then(() => 'no error', (error) => error instanceof ChordError ? error.code : String(error)));
+    await model.dispose();
+    const again = await loadModel(FIXTURE);
+    await again.generate('a', { maxTokens: 1 }).text();
+    console.log(codes.join(' '));`);
+  assert.equal(output.trim(), 'internal internal internal internal');
+  assert.equal(end, 0);
+});
+
+test('capabilities tell what is found by trying', async (t) => {
+  const found = await capabilities();
+  t.diagnostic(JSON.stringify(found));
+  assert.equal(found.simd, true);
+  assert.ok(found.threads >= 1);
+  assert.equal(found.webgpu, null);
+  assert.equal(found.opfs, false);
+  assert.equal(found.variant, found.relaxedSimd ? 'wasm32-relaxed' : 'wasm32-simd');
+});
+
+test('two models at once don\'t know of each other', async () => {
+  const [one, two] = await Promise.all([loadModel(FIXTURE), loadModel(FIXTURE, { worker: false })]);
+  const options = { temperature: 0, maxTokens: 20, ignoreEos: true };
+  const [a, b] = await Promise.all([one.generate('Hello', options).text(), two.generate('Hello', options).text()]);
+  assert.equal(a, b);
+  await one.dispose();
+  await refused(one.tokenize('a'), 'disposed');
+  assert.equal(await two.generate('Hello', options).text(), a);
+  await two.dispose();
+});
