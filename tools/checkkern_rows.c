@@ -21,6 +21,14 @@ static void fill(float *x, int32_t n, int32_t kind)
     }
 }
 
+/* Halves, which round away from zero, and the floats just below them, which don't. */
+static float tie(void)
+{
+    float const x = (float)random_below(255) / 2;
+    uint32_t const below = x > 0 ? (uint32_t)random_below(2) : 0;
+    return chord_bits_f32((chord_f32_bits(x) - below) | (random_below(2) ? 0x80000000u : 0));
+}
+
 /* Rows are floats: misaligned by 4 where the contract allows. */
 static float *floats(int32_t n, uint64_t offset) { return region((uint64_t)n * 4, offset); }
 
@@ -35,7 +43,7 @@ void check_quantize(const chord_ops *ops, const chord_ops *scalar)
             uint8_t *got = region(chord_q8_bytes(n), 0), *want = region(chord_q8_bytes(n), 0);
             fill(x, n, kind < 5 ? kind : 0);
             for (int32_t i = 0; i < n; i++) {
-                if (kind == 5) x[i] = i % 32 ? (float)(random_below(509) - 254) / 2 : 127; /* d = 1: halves are ties */
+                if (kind == 5) x[i] = i % 32 ? tie() : 127; /* d = 1 */
                 if (kind == 6) x[i] *= 0x1p-146f;                                          /* d subnormal or 0 */
                 if (kind == 7 && random_below(40) == 0) x[i] = chord_bits_f32(random_below(2) ? 0x7f800000 : 0xff800000);
                 if (kind == 8 && random_below(40) == 0) x[i] = chord_bits_f32(0x7fc00000);
