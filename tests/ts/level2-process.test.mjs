@@ -4,6 +4,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import { FIXTURE, refused } from './level2.mjs';
 import { capabilities, loadModel } from '../../dist/index.js';
 
@@ -91,6 +93,31 @@ test('a worker that dies ends every call with internal, and the next load works'
     console.log(codes.join(' '));`);
   assert.equal(output.trim(), 'internal internal internal internal');
   assert.equal(end, 0);
+});
+
+test('a pool thread that dies ends the calls that compute with internal; text goes on, dispose works', { skip: availableParallelism() < 2 ? 'this machine runs one thread' : false }, async () => {
+  const worker = new Worker(new URL('./thread-killer.mjs', import.meta.url));
+  await new Promise((resolve) => worker.once('message', resolve)); // up
+  const ask = (message) => new Promise((resolve) => {
+    const listen = (reply) => {
+      if (message === 'kill' ? reply.type !== 'killed' : reply.call !== message.call || !['result', 'failed'].includes(reply.type)) return;
+      worker.off('message', listen);
+      resolve(reply);
+    };
+    worker.on('message', listen);
+    worker.postMessage(message);
+  });
+  const loaded = await ask({ op: 'load', call: 0, source: { kind: 'path', path: FIXTURE }, options: { threads: 2 } });
+  assert.equal(loaded.value.info.threads, 2);
+  assert.equal((await ask({ op: 'logits', call: 1, ids: [1, 2], all: false })).type, 'result');
+  await ask('kill');
+  const failed = await ask({ op: 'logits', call: 2, ids: [1, 2, 3], all: false });
+  assert.equal(failed.type, 'failed');
+  assert.equal(failed.error.code, 'internal');
+  assert.match(failed.error.message, /thread/);
+  assert.equal((await ask({ op: 'tokenize', call: 3, text: 'a', addSpecial: true, parseSpecial: true })).type, 'result');
+  assert.equal((await ask({ op: 'dispose', call: 4 })).type, 'result');
+  await worker.terminate();
 });
 
 test('capabilities tell what is found by trying', async (t) => {
