@@ -9,7 +9,8 @@ const greedy = (model, maxTokens) => model.set_config(maxTokens, 0, 1, 0, 1);
 export const checks = [
   {
     id: 'init_gpu_async',
-    title: 'init_gpu_async()',
+    title: 'GPU',
+    button: 'Test init_gpu_async',
     what: 'Brings the model onto the GPU, or says why not and leaves the CPU path working.',
     async run(model) {
       const available = await WasmModel.probe_gpu();
@@ -29,7 +30,8 @@ export const checks = [
   },
   {
     id: 'generate_async',
-    title: 'generate_async()',
+    title: 'Stream',
+    button: 'Test generate_async',
     what: 'The pieces of the stream, put together, are the text that generate() gives.',
     async run(model, show) {
       greedy(model, 32);
@@ -44,7 +46,8 @@ export const checks = [
   },
   {
     id: 'iterator',
-    title: 'The iterator, step by step',
+    title: 'Iterator',
+    button: 'Test next() step by step',
     what: 'Nothing is computed before the first next(); each next() is one token; return() ends it.',
     async run(model, show) {
       greedy(model, 32);
@@ -68,7 +71,8 @@ export const checks = [
   },
   {
     id: 'for-await',
-    title: 'The for-await loop',
+    title: 'Loop',
+    button: 'Test for await',
     what: 'Runs to max_tokens, and the stream gives the model back at its end.',
     async run(model, show) {
       greedy(model, 24);
@@ -92,6 +96,7 @@ export const checks = [
   {
     id: 'abort',
     title: 'Abort',
+    button: 'Test abort',
     what: 'break, and return() while a long prompt is being read, stop the work; the next call works at once.',
     async run(model, show) {
       greedy(model, 16);
@@ -120,7 +125,8 @@ export const checks = [
   },
   {
     id: 'timers',
-    title: 'Timers during generation',
+    title: 'Timers',
+    button: 'Test timers during generation',
     what: 'The event loop turns between steps, so a setInterval of 10 ms keeps ticking in this page.',
     async run(model, show) {
       greedy(model, 48);

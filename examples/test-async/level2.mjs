@@ -9,6 +9,7 @@ export const checks = [
   {
     id: 'init_gpu_async',
     title: 'Backend',
+    button: 'Test the backend',
     what: 'model.info says what runs and why; capabilities() says what this browser offers.',
     async run(model) {
       const { webgpu } = await capabilities();
@@ -20,7 +21,8 @@ export const checks = [
   },
   {
     id: 'generate_async',
-    title: 'generate()',
+    title: 'Stream',
+    button: 'Test generate',
     what: 'The events of a run, put together, are the text that text() gives.',
     async run(model, show) {
       const run = model.generate(PROMPT, { ...greedy, maxTokens: 32 });
@@ -33,7 +35,8 @@ export const checks = [
   },
   {
     id: 'iterator',
-    title: 'The iterator, step by step',
+    title: 'Iterator',
+    button: 'Test next() step by step',
     what: 'Nothing is computed before the first next(); each next() is one token; return() ends it.',
     async run(model, show) {
       const before = (await model.counters()).stepsRun;
@@ -54,7 +57,8 @@ export const checks = [
   },
   {
     id: 'for-await',
-    title: 'The for-await loop',
+    title: 'Loop',
+    button: 'Test for await',
     what: 'Runs to maxTokens and says how it ended.',
     async run(model, show) {
       const run = model.generate(PROMPT, { ...greedy, maxTokens: 24, ignoreEos: true });
@@ -68,6 +72,7 @@ export const checks = [
   {
     id: 'abort',
     title: 'Abort',
+    button: 'Test abort',
     what: 'break, and a signal while a long prompt is being read, stop the work; the next call works at once.',
     async run(model, show) {
       const answer = () => model.generate(PROMPT, { ...greedy, maxTokens: 16 }).text();
@@ -96,7 +101,8 @@ export const checks = [
   },
   {
     id: 'timers',
-    title: 'Timers during generation',
+    title: 'Timers',
+    button: 'Test timers during generation',
     what: 'The engine is in a worker: a setInterval of 10 ms ticks in this page as if nothing ran.',
     async run(model, show) {
       const before = (await model.counters()).stepsRun;

@@ -127,7 +127,7 @@ function drawChecks() {
     item.id = `check-${check.id}`;
     item.querySelector('h3').textContent = check.title;
     item.querySelector('.what').textContent = check.what;
-    item.querySelector('button').setAttribute('aria-label', `Run: ${check.title}`);
+    item.querySelector('button').textContent = check.button;
     item.querySelector('button').addEventListener('click', () => void runOne(check));
     return item;
   }));
