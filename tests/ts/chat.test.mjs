@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+// chat.test.mjs: chat.completions.create over a small fixture with a template: OpenAI's shapes whole and in
+// chunks, the prompt's ids, options, what is refused, leaving and aborting, the KV kept between turns.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { CHATML, withTemplate } from './chat.mjs';
+import { SMOLLM2, needsModel, refused, withModel } from './level2.mjs';
+
+const fixture = await withTemplate(CHATML);
+/** Its greedy answer to `asked` ends by itself. */
+const ending = await withTemplate(CHATML, new URL('../golden/f32-linear-spm.gguf', import.meta.url));
+const asked = [{ role: 'user', content: 'Hi there' }];
+const greedy = { messages: asked, temperature: 0, max_tokens: 12 };
+const withChat = (use, source = fixture, options = { threads: 1 }) => withModel(source, options, (model) => use(model, (body, more) => model.chat.completions.create(body, more)));
+
+async function collect(stream) {
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return chunks;
+}
+const textOf = (chunks) => chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
+
+/** What generate makes of the template's text, tokenised as llama.cpp does. */
+async function expected(model, messages, options) {
+  const ids = await model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true });
+  const run = model.generate(ids, options);
+  const events = [];
+  for await (const event of run) events.push(event);
+  return { ids, events, text: events.map(({ text }) => text).join(''), stats: run.stats };
+}
+
+test('a completion has exactly OpenAI\'s fields, and the text that generate makes of the template', () =>
+  withChat(async (model, create) => {
+    const before = Math.floor(Date.now() / 1000);
+    const answer = await create({ ...greedy, model: 'any' });
+    const { ids, text } = await expected(model, asked, { temperature: 0, maxTokens: 12 });
+    assert.match(answer.id, /^chatcmpl-[0-9a-z]{24}$/);
+    assert.ok(Number.isSafeInteger(answer.created) && answer.created >= before && answer.created <= Date.now() / 1000);
+    assert.deepEqual(answer, {
+      id: answer.id, object: 'chat.completion', created: answer.created, model: model.info.name, system_fingerprint: model.info.variant,
+      choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, logprobs: null, finish_reason: 'length' }],
+      usage: { prompt_tokens: ids.length, completion_tokens: 12, total_tokens: ids.length + 12, prompt_tokens_details: { cached_tokens: 0 } },
+    });
+    assert.notEqual((await create(greedy)).id, answer.id);
+  }));
+
+test('a stream is the same in chunks: the role, the text, the finish reason, and the usage when asked for', () =>
+  withChat(async (model, create) => {
+    const { text } = await expected(model, asked, { temperature: 0, maxTokens: 12 });
+    for (const include_usage of [false, true]) {
+      const stream = await create({ ...greedy, stream: true, stream_options: { include_usage } });
+      assert.ok(stream.controller instanceof AbortController);
+      const chunks = await collect(stream);
+      const { id, created } = chunks[0];
+      const head = { id, object: 'chat.completion.chunk', created, model: model.info.name, system_fingerprint: model.info.variant };
+      const of = (delta, finish_reason = null) => ({ ...head, choices: [{ index: 0, delta, logprobs: null, finish_reason }], ...(include_usage ? { usage: null } : {}) });
+      assert.deepEqual(chunks[0], of({ role: 'assistant', content: '', refusal: null }));
+      if (include_usage) {
+        const { promptTokens, cachedTokens, tokens } = stream.stats;
+        assert.deepEqual(chunks.pop(), {
+          ...head, choices: [],
+          usage: { prompt_tokens: promptTokens, completion_tokens: tokens, total_tokens: promptTokens + tokens, prompt_tokens_details: { cached_tokens: cachedTokens } },
+        });
+        assert.equal(tokens, 12);
+      }
+      assert.deepEqual(chunks.at(-1), of({}, 'length'));
+      for (const chunk of chunks.slice(1, -1)) assert.deepEqual(chunk, of({ content: chunk.choices[0].delta.content }));
+      assert.equal(textOf(chunks), text);
+      assert.ok(chunks.length > 5);
+    }
+  }));
+
+test('the finish reason is stop at the model\'s own end and at a stop text, length at max_tokens and at a full context', () =>
+  withChat(async (_, create) => {
+    const own = await create({ ...greedy, max_tokens: 100 });
+    assert.equal(own.choices[0].finish_reason, 'stop');
+    const { content } = own.choices[0].message;
+    assert.ok(own.usage.completion_tokens > 2 && own.usage.completion_tokens < 100);
+    assert.equal((await create({ ...greedy, max_completion_tokens: 2, max_tokens: null })).choices[0].finish_reason, 'length');
+    for (const stop of [content[3], [content[3]], ['never in it', content[3]]]) {
+      const { choices: [choice] } = await create({ ...greedy, max_tokens: 100, stop });
+      assert.equal(choice.finish_reason, 'stop');
+      assert.equal(choice.message.content, content.slice(0, content.indexOf(content[3])));
+      const chunks = await collect(await create({ ...greedy, max_tokens: 100, stop, stream: true }));
+      assert.equal(textOf(chunks), choice.message.content);
+      assert.equal(chunks.at(-1).choices[0].finish_reason, 'stop');
+    }
+    const full = await create({ messages: asked, temperature: 0, logit_bias: { 2: -1000, 442: -1000 } }); // without its ends of a turn
+    assert.equal(full.choices[0].finish_reason, 'length');
+    assert.equal(full.usage.total_tokens, 256);
+    await refused(create({ messages: [{ role: 'user', content: 'many words '.repeat(100) }] }), 'context-full');
+    const late = await create({ messages: [{ role: 'user', content: 'many words '.repeat(100) }], stream: true });
+    await refused(collect(late), 'context-full');
+  }, ending));
+
+test('sampling fields reach the sampler: what generate makes of the same options', () =>
+  withChat(async (model, create) => {
+    const cases = [
+      [{ seed: 7, temperature: 1.5 }, { seed: 7, temperature: 1.5 }],
+      [{ seed: 7, temperature: 1.5, top_p: 0.5 }, { seed: 7, temperature: 1.5, topP: 0.5 }],
+      [{ seed: 7, temperature: 3, extra_body: { top_k: 3, min_p: 0 } }, { seed: 7, temperature: 3, topK: 3, minP: 0 }],
+      [{ seed: 7, temperature: 2, extra_body: { min_p: 0.3 } }, { seed: 7, temperature: 2, minP: 0.3 }],
+      [{ temperature: 0, extra_body: { repetition_penalty: 3 } }, { temperature: 0, repetitionPenalty: 3 }],
+      [{ temperature: 0, frequency_penalty: -1 }, { temperature: 0, frequencyPenalty: -1 }],
+      [{ temperature: 0, presence_penalty: -2 }, { temperature: 0, presencePenalty: -2 }],
+      [{ temperature: 0, logit_bias: { 97: 100 } }, { temperature: 0, logitBias: { 97: 100 } }],
+      [{ seed: 8 }, { seed: 8 }],
+    ];
+    const texts = new Set();
+    for (const [body, options] of cases) {
+      const answer = await create({ messages: asked, max_tokens: 40, ...body });
+      const { content } = answer.choices[0].message;
+      assert.equal(content, (await expected(model, asked, { maxTokens: 40, ...options })).text, JSON.stringify(body));
+      texts.add(content);
+    }
+    assert.equal(texts.size, cases.length, 'an option that changes nothing is no check');
+  }));
+
+test('logprobs are the chosen tokens\', a whole text\'s and a chunk\'s the same', async () => {
+  for (const source of [fixture, ending]) {
+    await withChat(async (model, create) => {
+      const { events, ids } = await expected(model, asked, { temperature: 0, maxTokens: 7, logprobs: true });
+      const answer = await create({ ...greedy, max_tokens: 7, logprobs: true });
+      const { content, refusal } = answer.choices[0].logprobs;
+      assert.equal(refusal, null);
+      assert.deepEqual(content.map(({ logprob }) => logprob), events.map(({ logprob }) => logprob));
+      const rest = (await model.detokenize(ids)).length;
+      for (const [index, entry] of content.entries()) {
+        const { token, bytes, top_logprobs } = entry;
+        assert.equal(await model.detokenize([...ids, events[index].token]).then((text) => text.slice(rest)), token);
+        assert.deepEqual(bytes, token.includes('\ufffd') ? null : [...Buffer.from(token)]);
+        assert.deepEqual(top_logprobs, []);
+      }
+      const chunks = await collect(await create({ ...greedy, max_tokens: 7, logprobs: true, stream: true, top_logprobs: 0 }));
+      assert.deepEqual(chunks.flatMap(({ choices }) => choices[0].logprobs?.content ?? []), content);
+    }, source);
+  }
+});
+
+test('messages: parts of text are one text, developer is system, an answer\'s message can be given back', () =>
+  withChat(async (model, create) => {
+    const ids = async (messages) => (await model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false })).length;
+    const promptTokens = async (messages) => (await create({ messages, max_tokens: 1 })).usage.prompt_tokens;
+    const parts = [{ role: 'developer', content: [{ type: 'text', text: 'Be' }, { type: 'text', text: 'brief.' }] }, ...asked];
+    const plain = [{ role: 'system', content: 'Be\nbrief.' }, ...asked];
+    assert.equal(await promptTokens(parts), await ids(plain));
+    await model.chat.completions.create({ messages: plain, max_tokens: 1 });
+    assert.equal((await create({ messages: parts, max_tokens: 1 })).usage.prompt_tokens_details.cached_tokens, (await ids(plain)) - 1, 'other ids');
+    const answer = await create(greedy);
+    await create({ messages: [...asked, answer.choices[0].message, ...asked], max_tokens: 1 });
+    await create({ messages: [...asked, { ...answer.choices[0].message, annotations: [], tool_calls: null }, ...asked], max_tokens: 1 });
+  }));
+
+test('the KV of the turn before is kept: cached tokens are the longest common prefix', async () => {
+  await withChat(async (model, create) => {
+    const first = await create(greedy);
+    const { ids, events } = await expected(model, asked, { temperature: 0, maxTokens: 12 });
+    const next = [...asked, first.choices[0].message, { role: 'user', content: 'And then?' }];
+    const known = [...ids, ...events.slice(0, -1).map(({ token }) => token)]; // the last one was never evaluated
+    const nextIds = await model.tokenize(await model.applyChatTemplate(next), { addSpecial: false });
+    const common = nextIds.findIndex((id, index) => id !== known[index]);
+    const before = (await model.counters()).tokensPrefilled;
+    const stream = await create({ ...greedy, messages: next, stream: true, stream_options: { include_usage: true } });
+    const chunks = await collect(stream);
+    assert.ok(common >= ids.length, `${common} of ${ids.length}`);
+    assert.equal(stream.stats.cachedTokens, common);
+    assert.equal(chunks.at(-1).usage.prompt_tokens_details.cached_tokens, common);
+    assert.equal((await model.counters()).tokensPrefilled - before, nextIds.length - common);
+  });
+});
+
+test('a second turn over SmolLM2 reads only what is new', needsModel, () =>
+  withChat(async (model, create) => {
+    const messages = [{ role: 'user', content: 'Name a colour.' }];
+    const first = await create({ messages, temperature: 0, max_tokens: 12 });
+    messages.push(first.choices[0].message, { role: 'user', content: 'Another one.' });
+    const second = await create({ messages, temperature: 0, max_tokens: 4 });
+    const kept = second.usage.prompt_tokens_details.cached_tokens;
+    assert.ok(kept >= first.usage.total_tokens - 1, `${kept} of ${first.usage.total_tokens} tokens kept`);
+    const alone = await model.chat.completions.create({ messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1 });
+    assert.ok(alone.usage.prompt_tokens_details.cached_tokens < first.usage.prompt_tokens);
+    assert.equal((await create({ messages, temperature: 0, max_tokens: 4 })).choices[0].message.content, second.choices[0].message.content);
+  }, SMOLLM2));
+
+test('break, throw, controller.abort() and a cancelled reader stop the work; the model stays usable', async () => {
+  for (const options of [{ threads: 1 }, { worker: false }]) {
+    await withChat(async (model, create) => {
+      const whole = (await create(greedy)).choices[0].message.content;
+      const endless = { messages: asked, temperature: 0, stream: true, max_tokens: 200 };
+      const ways = {
+        async break() { for await (const _ of await create(endless)) break; },
+        async throw() { await assert.rejects(async () => { for await (const _ of await create(endless)) throw new Error('mine'); }, /mine/); },
+        async 'controller.abort()'() {
+          const stream = await create(endless);
+          let count = 0;
+          for await (const _ of stream) if (++count === 3) stream.controller.abort();
+          assert.equal(count, 3, 'ends quietly, as openai-node does');
+          assert.equal(stream.stats.finishReason, 'abort');
+        },
+        async 'abort before it is read'() {
+          const stream = await create(endless);
+          stream.controller.abort();
+          assert.deepEqual(await collect(stream), []);
+        },
+        async 'a cancelled reader'() {
+          const reader = (await create(endless)).toReadableStream().getReader();
+          await reader.read();
+          await reader.cancel();
+        },
+        async 'a reader cancelled while it waits'() {
+          const reader = (await create(endless)).toReadableStream().getReader();
+          const pending = reader.read();
+          await reader.cancel();
+          await pending;
+        },
+        async 'never read'() { await create(endless); },
+      };
+      for (const [how, way] of Object.entries(ways)) {
+        const before = (await model.counters()).tokensDecoded;
+        await way();
+        const after = (await model.counters()).tokensDecoded;
+        assert.ok(after - before <= 10, `${how}: ${after - before} tokens were sampled`);
+        assert.equal((await create(greedy)).choices[0].message.content, whole, how);
+      }
+    }, fixture, options);
+  }
+});
+
+test('a signal, in the body or in the options, throws its reason wherever the call is', () =>
+  withChat(async (model, create) => {
+    const whole = (await create(greedy)).choices[0].message.content;
+    for (const place of [(signal) => [{ signal }], (signal) => [{}, { signal }]]) {
+      const call = (signal, more) => {
+        const [body, options] = place(signal);
+        return create({ ...greedy, max_tokens: 200, ...more, ...body }, options);
+      };
+      const reason = new Error('enough');
+      await assert.rejects(call(AbortSignal.abort(reason)), reason);
+
+      const queued = new AbortController();
+      const [, second] = [call(undefined), call(queued.signal)];
+      queued.abort(reason);
+      await assert.rejects(second, reason);
+
+      const during = new AbortController();
+      const stream = await call(during.signal, { stream: true });
+      let count = 0;
+      await assert.rejects(async () => { for await (const _ of stream) if (++count === 3) during.abort(reason); }, reason);
+      assert.equal(count, 3);
+
+      const between = new AbortController();
+      const unread = await call(between.signal, { stream: true });
+      between.abort(reason);
+      await assert.rejects(collect(unread), reason);
+      assert.equal((await create(greedy)).choices[0].message.content, whole);
+    }
+  }));
+
+test('a stream is read once, and toReadableStream gives its chunks as lines of JSON', () =>
+  withChat(async (_, create) => {
+    const stream = await create({ ...greedy, stream: true });
+    const chunks = await collect(stream);
+    assert.throws(() => stream[Symbol.asyncIterator](), { code: 'invalid-argument' });
+    let text = '';
+    for await (const bytes of (await create({ ...greedy, stream: true })).toReadableStream()) text += Buffer.from(bytes).toString('utf8');
+    assert.ok(text.endsWith('\n'));
+    const lines = text.trimEnd().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual(lines.map(({ choices }) => choices), chunks.map(({ choices }) => choices));
+  }));
+
+test('what is unknown, out of range or not in this version is refused by its name', () =>
+  withChat(async (model, create) => {
+    const tool = { type: 'function', function: { name: 'f', parameters: {} } };
+    const notIn = {
+      n: 2, tools: [tool], tool_choice: 'required', functions: [{}], function_call: 'auto', parallel_tool_calls: true,
+      response_format: { type: 'json_object' }, modalities: ['text', 'audio'], audio: {}, prediction: {}, reasoning_effort: 'low', store: true,
+      metadata: {}, user: 'me', service_tier: 'flex', web_search_options: {}, verbosity: 'low',
+    };
+    for (const [name, value] of Object.entries(notIn)) await refused(create({ ...greedy, [name]: value }), 'invalid-argument', name, 'not in this version');
+    await refused(create({ ...greedy, logprobs: true, top_logprobs: 3 }), 'invalid-argument', 'top_logprobs', 'not in this version');
+    const wrong = {
+      temperature: -1, top_p: 2, max_tokens: 0, max_completion_tokens: 1.5, frequency_penalty: 'a', presence_penalty: NaN, seed: -1, stop: [1],
+      logit_bias: { x: 1 }, logprobs: 1, stream: 'yes', stream_options: { include_usage: true }, model: 3, tempreature: 0, top_k: 4, signal: {},
+      messages: 'Hi',
+    };
+    for (const [name, value] of Object.entries(wrong)) await refused(create({ ...greedy, max_tokens: undefined, [name]: value }), 'invalid-argument', name);
+    await refused(create({ ...greedy, max_completion_tokens: 3 }), 'invalid-argument', 'max_tokens', 'max_completion_tokens');
+    await refused(create({ ...greedy, top_logprobs: 0 }), 'invalid-argument', 'top_logprobs');
+    await refused(create({ ...greedy, stop: '' }), 'invalid-argument', 'stop');
+    await refused(create({ ...greedy, extra_body: { top_q: 1 } }), 'invalid-argument', 'top_q');
+    await refused(create({ ...greedy, extra_body: { top_k: -1 } }), 'invalid-argument', 'extra_body.top_k');
+    await refused(create({ ...greedy, stream: true, stream_options: { chunks: 1 } }), 'invalid-argument', 'chunks');
+    await refused(create({ ...greedy, logit_bias: { 100000: 1 } }), 'invalid-argument', '100000');
+    await refused(create(greedy, { timeout: 1 }), 'invalid-argument', 'timeout');
+    await refused(create(greedy, { signal: 1 }), 'invalid-argument', 'signal');
+    await refused(create(), 'invalid-argument');
+    const messages = {
+      'is empty': [], '[0] is': ['Hi'], '[0].role': [{ role: 'robot', content: '' }], "role 'tool'": [{ role: 'tool', content: '' }],
+      '[0].content is': [{ role: 'user' }], '[0].content[0].type': [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }],
+      '[1].tool_calls': [...asked, { role: 'assistant', content: '', tool_calls: [tool] }], "'text'": [{ role: 'user', content: 'x', text: 'y' }],
+      '[0].name': [{ role: 'user', content: 'x', name: 1 }],
+    };
+    for (const [what, list] of Object.entries(messages)) await refused(create({ ...greedy, messages: list }), 'invalid-argument', 'messages', what);
+    const asksForNothing = { n: 1, tools: [], tool_choice: 'none', response_format: { type: 'text' }, modalities: ['text'], store: false, stop: null, audio: null };
+    assert.equal((await create({ ...greedy, ...asksForNothing })).usage.completion_tokens, 12);
+  }));
+
+test('after dispose a completion is refused', async () => {
+  let create;
+  await withModel(fixture, {}, (model) => void (create = (body) => model.chat.completions.create(body)));
+  await refused(create(greedy), 'disposed');
+});
