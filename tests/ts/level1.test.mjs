@@ -4,6 +4,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { runInNewContext } from 'node:vm';
 import { AsyncTokenStream, ChordError, WasmModel, loadModel, version } from '../../dist/index.js';
 import init from '../../dist/index.js';
 
@@ -49,6 +50,12 @@ test('bytes that are no model, or no bytes, are typed errors and the next load w
   for (const damaged of [new Uint8Array(0), new TextEncoder().encode('<!doctype html>'), new Uint8Array(4096), bytes.subarray(0, 1000), bytes.subarray(0, bytes.length - 1)])
     assert.throws(() => new WasmModel(damaged), { code: 'invalid-gguf' });
   await withModel(4, (model) => assert.equal(typeof model.generate(PROMPT), 'string'));
+});
+
+test('bytes of another realm are bytes', async () => {
+  await init();
+  new WasmModel(runInNewContext('Uint8Array.from(bytes)', { bytes })).free();
+  new WasmModel(Buffer.from(bytes)).free();
 });
 
 test('the bytes given are neither changed nor detached', () =>

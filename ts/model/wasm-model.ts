@@ -79,7 +79,8 @@ export class WasmModel {
     if (compiled === undefined) {
       throw new ChordError('invalid-argument', 'WasmModel: the WebAssembly module is not compiled yet', { hint: 'await init() first' });
     }
-    if (!(ggufBytes instanceof Uint8Array)) throw new ChordError('invalid-argument', 'WasmModel: ggufBytes must be a Uint8Array');
+    // By its tag: bytes of another realm (an iframe, a test runner's sandbox) are no instance of this one's class.
+    if (Object.prototype.toString.call(ggufBytes) !== '[object Uint8Array]') throw new ChordError('invalid-argument', 'WasmModel: ggufBytes must be a Uint8Array');
     this.#compiled = compiled;
     const engine = WasmEngine.load(compiled.module, ggufBytes);
     const counters = { stepsRun: 0, tokensPrefilled: 0, tokensDecoded: 0 };
@@ -88,7 +89,8 @@ export class WasmModel {
 
   /**
    * How the next generations draw their tokens. temperature 0 takes the likeliest; top_k 0, top_p 1 and
-   * repetition_penalty 1 are off.
+   * repetition_penalty 1 are off. Nothing else restricts the draw: level 2's min-p is off here. Each
+   * generation has a seed of its own.
    *
    * @throws {ChordError} `invalid-argument` naming the value out of range; nothing has changed then.
    */
