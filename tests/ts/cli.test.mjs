@@ -44,7 +44,7 @@ test('--help and --version answer on stdout with status 0', async () => {
     const { status, stdout, stderr } = await run(parameters);
     assert.equal(status, 0);
     assert.equal(stderr, '');
-    for (const word of ['info', 'tokenize', 'generate', 'logits', '--json', 'exit status']) assert.ok(stdout.includes(word), word);
+    for (const word of ['info', 'tokenize', 'generate', 'chat', 'logits', '--json', 'exit status']) assert.ok(stdout.includes(word), word);
   }
   assert.equal((await run(['--version'])).stdout, `${version()}\n`);
 });

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli-chat.test.mjs: `wasm-chord chat` as a process with piped input: turns, commands, Ctrl-C, exit status.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadModel } from '../../dist/index.js';
+import { CHATML, withTemplate } from './chat.mjs';
+import { FIXTURE } from './level2.mjs';
+
+const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const flags = ['--temperature', '0', '--max-tokens', '6', '--threads', '1'];
+
+/** A conversation with the fixture; `live(child)` is called at every piece of stdout, and then closes stdin itself. */
+function chat(parameters, input, live) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [bin, 'chat', ...parameters], { stdio: 'pipe' });
+    let stdout = '', stderr = '';
+    child.stdout.on('data', (data) => {
+      stdout += data;
+      live?.(child);
+    });
+    child.stderr.on('data', (data) => { stderr += data; });
+    child.stdin.on('error', () => {});
+    if (live) child.stdin.write(input);
+    else child.stdin.end(input);
+    const late = setTimeout(() => child.kill('SIGKILL'), 60_000);
+    child.on('close', (status, signal) => {
+      clearTimeout(late);
+      resolve({ status, signal, stdout, stderr });
+    });
+  });
+}
+
+async function withFile(use) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-chat-'));
+  try {
+    const file = path.join(folder, 'chat.gguf');
+    await writeFile(file, await withTemplate(CHATML));
+    return await use(file);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The answers that the turns of `texts` get, one after the other. */
+async function answers(file, system, texts) {
+  const model = await loadModel(file, { threads: 1 });
+  const messages = system === undefined ? [] : [{ role: 'system', content: system }];
+  const found = [];
+  for (const text of texts) {
+    messages.push({ role: 'user', content: text });
+    const { choices } = await model.chat.completions.create({ messages, temperature: 0, max_tokens: 6 });
+    found.push(choices[0].message.content);
+    messages.push(choices[0].message);
+  }
+  await model.dispose();
+  return found;
+}
+
+const lines = (text) => text.trimEnd().split('\n').map((line) => JSON.parse(line));
+
+test('each line is a turn of one conversation: answers on stdout, figures on stderr, the KV kept', () =>
+  withFile(async (file) => {
+    const expected = await answers(file, 'Be brief.', ['Hi there', 'And then?']);
+    const plain = await chat([file, ...flags, '--system', 'Be brief.'], 'Hi there\n\nAnd then?\n');
+    assert.equal(plain.status, 0, plain.stderr);
+    assert.equal(plain.stdout, expected.map((text) => `${text}\n`).join(''));
+    assert.match(plain.stderr, /\d+ tokens of prompt, [1-9]\d* kept and \d+ read in \d+ ms; 6 written at [\d.]+ tokens\/s \(length\)/);
+    const quiet = await chat([file, ...flags, '--quiet'], 'Hi there'); // no line end
+    assert.deepEqual([quiet.status, quiet.stderr], [0, '']);
+    assert.equal(quiet.stdout, `${(await answers(file, undefined, ['Hi there']))[0]}\n`);
+    const json = lines((await chat([file, ...flags, '--system', 'Be brief.', '--json'], 'Hi there\nAnd then?\n')).stdout);
+    assert.deepEqual(json.map(({ text }) => text), expected);
+    assert.equal(json[0].stats.cachedTokens, 0);
+    assert.ok(json[1].stats.cachedTokens >= json[0].stats.promptTokens);
+    assert.equal(json[1].stats.finishReason, 'length');
+  }));
+
+test('/reset begins anew but for the system turn, /exit ends, an unknown command is no question', () =>
+  withFile(async (file) => {
+    const { status, stdout, stderr } = await chat([file, ...flags, '--json'], 'Hi there\n/reset\n/what\nHi there\n/exit\nHi there\n');
+    assert.equal(status, 0, stderr);
+    const [first, second, ...more] = lines(stdout);
+    assert.equal(more.length, 0);
+    assert.equal(second.text, first.text);
+    assert.equal(second.stats.promptTokens, first.stats.promptTokens);
+    assert.match(stderr, /\/reset .*\n\/exit /);
+    assert.equal((await chat([file, ...flags], '')).status, 0);
+  }));
+
+test('Ctrl-C stops the answer and not the program; between answers it ends it', () =>
+  withFile(async (file) => {
+    const endless = [file, '--temperature', '0', '--ctx', '100000', '--max-tokens', '3000', '--threads', '1'];
+    let isStopped = false;
+    const goesOn = await chat(endless, 'Hi there\n', (child) => {
+      if (isStopped) return;
+      isStopped = true;
+      child.kill('SIGINT');
+      child.stdin.end('/reset\nHello\n/exit\n');
+    });
+    assert.equal(goesOn.status, 0, goesOn.stderr);
+    assert.match(goesOn.stderr, /\(abort\)[^]*\((stop|length)\)/);
+
+    let pieces = 0;
+    const ends = await chat([file, ...flags], 'Hi there\n', (child) => {
+      if (pieces++ === 0) setTimeout(() => child.kill('SIGINT'), 1000); // it waits for a line
+    });
+    assert.deepEqual([ends.status, ends.signal], [null, 'SIGINT']);
+    assert.ok(ends.stdout.endsWith('\n'));
+  }));
+
+test('what a conversation cannot begin or go on with is status 1 and says why', () =>
+  withFile(async (file) => {
+    const bare = await chat([FIXTURE], 'Hi there\n');
+    assert.equal(bare.status, 1);
+    assert.match(bare.stderr, /invalid-argument: the model has no chat template[^]*hint: /);
+    const full = await chat([file, ...flags, '--ctx', '40'], `${'many words '.repeat(40)}\n`);
+    assert.equal(full.status, 1);
+    assert.match(full.stderr, /context-full/);
+    for (const more of [['x'], ['--ignore-eos'], ['--prompt', 'x'], ['--chat']]) assert.equal((await chat([file, ...more], '')).status, 2, more.join(' '));
+  }));
