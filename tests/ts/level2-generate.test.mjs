@@ -84,6 +84,18 @@ test('break, return and throw leave the model usable, and the worker stops withi
   }
 });
 
+test('leaving cuts the KV cache back to the last token that was read', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const ids = Array.from({ length: 31 }, (_, i) => 3 + i); // with one token more a page is full
+    const run = model.generate(ids, { ...GREEDY, maxTokens: 200 });
+    await run.next();
+    let counters = await model.counters();
+    while (counters.tokensDecoded < 5) counters = await model.counters(); // it ran ahead, into a second page
+    assert.equal(counters.kvPages, 2);
+    await run.return();
+    assert.equal((await model.counters()).kvPages, 1);
+  }));
+
 test('an abort makes the loop throw the signal\'s reason, and the next call works', async () => {
   for (const options of modes) {
     await withModel(FIXTURE, options, async (model) => {
@@ -127,6 +139,16 @@ test('calls run in the order of their first next(), and a signal takes one out o
     await Promise.all(all);
     assert.deepEqual(order.filter((name) => name !== 'b: out'), ['a', 'c', 'd', 'e']);
     assert.ok(order.indexOf('b: out') < order.indexOf('c'), String(order));
+
+    const holder = model.generate('Hello', { ...GREEDY, maxTokens: 200 });
+    await holder.next(); // its reader pauses: it keeps the turn
+    const out = new AbortController();
+    const queued = model.generate('Hello', { ...GREEDY, signal: out.signal });
+    const pending = queued.next();
+    out.abort('out');
+    await assert.rejects(pending, (error) => error === 'out');
+    assert.equal(queued.stats.finishReason, 'abort');
+    await holder.return();
   }));
 
 test('a reader that pauses pauses the worker; text calls and counters are answered meanwhile', () =>
@@ -234,6 +256,7 @@ test('logits of all ids are the rows that each prefix gives, bitwise, with 1 and
       for (const n of [1, 31, 32, 33, 70]) assert.deepEqual(await model.logits(ids.slice(0, n)), all.slice((n - 1) * width, n * width), `${n} ids`);
       rows ??= all;
       assert.deepEqual(all, rows);
+      assert.deepEqual(await model.logits(ids, { all: true }), rows, 'again, with the prefix in the cache');
       const controller = new AbortController();
       const aborted = model.logits(Array(250).fill(7), { all: true, signal: controller.signal });
       controller.abort('no');

@@ -53,7 +53,14 @@ export class Connection {
   /** An engine worker of its own, or (`inWorker` false) a host in this thread. */
   static async start(inWorker: boolean): Promise<Connection> {
     if (!inWorker) return new Connection(await localPeer());
-    return new Connection(await startWorker('worker.js', () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })));
+    try {
+      return new Connection(await startWorker('worker.js', () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })));
+    } catch (cause) {
+      throw new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, {
+        cause,
+        hint: 'a worker must come from the page\'s own origin and be allowed by its content security policy; worker: false does without',
+      });
+    }
   }
 
   /** Opens a call; the answer comes through `ended`. */

@@ -121,19 +121,17 @@ export class LanguageModel {
     const list = toIdList('ids', ids);
     const all = asBoolean('all', options.all ?? false);
     const width = this.info.vocabularySize;
-    let out: Float32Array | undefined; // made with the first rows: ids that don't fit fail before
+    const out = list.length > this.info.contextLength ? new Float32Array() : makeRows(all ? list.length : 1, width); // too many: refused below
     await this.#run(options.signal, () => {
       const call: OpenCall<null> = this.#connection.open<'logits'>({ op: 'logits', ids: list, all }, {
         onEvent: (reply) => {
           if (reply.type !== 'rows') return;
-          out ??= new Float32Array((all ? list.length : 1) * width);
           out.set(reply.values, reply.firstRow * width);
           call.post({ op: 'taken', count: 1 });
         },
       });
       return call;
     });
-    if (out === undefined) throw new ChordError('internal', 'no logits came');
     return out;
   }
 
@@ -211,6 +209,14 @@ export class LanguageModel {
 
 if (typeof Symbol.asyncDispose === 'symbol') {
   Object.defineProperty(LanguageModel.prototype, Symbol.asyncDispose, { value(this: LanguageModel) { return this.dispose(); } });
+}
+
+function makeRows(rows: number, width: number): Float32Array {
+  try {
+    return new Float32Array(rows * width);
+  } catch (cause) {
+    throw new ChordError('out-of-memory', `${rows} rows of ${width} logits don't fit into this thread's memory`, { cause, hint: 'ask for fewer ids at a time' });
+  }
 }
 
 const disposed = (): ChordError => new ChordError('disposed', 'the model was disposed of');
