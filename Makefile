@@ -205,7 +205,7 @@ suite-tsan: FORCE
 	@if tools/sancc tsan >/dev/null; then $(MAKE) -s build/test/tsan-exec build/test/tsan-engine && build/test/tsan-exec && build/test/tsan-engine thread; \
 	else echo "SKIP tsan: ThreadSanitizer doesn't run here"; echo "0 passed, 0 failed, 1 skipped"; fi
 suite-js-%: dist/index.js FORCE
-	@node $(NODE_FLAGS) --test --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
+	@node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 PROTOCOL := $(if $(wildcard tests/fuzz/protocol_fuzz.mjs),protocol)
 suite-js-cli: native build/native/generate
 suite-fuzz: $(if $(PROTOCOL),dist/index.js) FORCE
