@@ -135,14 +135,14 @@ async function ask(text) {
     });
     if (isStopping) stream.controller.abort();
     for await (const { choices } of stream) if (choices[0]?.delta.content) answer.add(choices[0].delta.content);
-    answer.end(stream.stats);
-    conversation.push(question, { role: 'assistant', content: answer.text });
-    if (conversation === chat.messages) Object.assign(chat, { stats: stream.stats, error: null });
-    if (answer.text === '' && stream.stats.finishReason === 'abort') { // stopped before its first word: as if not asked
-      conversation.splice(-2);
+    if (answer.text === '' && stream.controller.signal.aborted) { // stopped before its first word: as if not asked
       mine.remove();
       answer.item.remove();
       askAgain(question.content);
+    } else {
+      answer.end(stream.stats);
+      conversation.push(question, { role: 'assistant', content: answer.text });
+      if (conversation === chat.messages) Object.assign(chat, { stats: stream.stats, error: null });
     }
   } catch (error) {
     if (model === null) return; // another model is being loaded
