@@ -65,10 +65,12 @@ static void madds(work *w)
 {
     vf s[CHAINS], b = vf_all_at(w->b);
     for (int c = 0; c < CHAINS; c++) s[c] = float_sink[c];
-    for (int32_t i = 0; i < 4096; i++) {
-        vf const a = vf_all_at(w->a + i % 256); /* else the product leaves the loop */
-        for (int c = 0; c < CHAINS; c++) s[c] = vf_madd(a, b, s[c]);
-        b = vf_sub(vf_all(0), b);
+    CHORD_ROLL for (int32_t i = 0; i < 4096; i++) {
+        vf const a = vf_all_at(w->a + (uint32_t)i % 256); /* else the product leaves the loop; both signs: no overflow */
+        CHORD_UNROLL for (int c = 0; c < CHAINS; c++) {
+            s[c] = vf_madd(a, b, s[c]);
+            CHORD_PIN(s[c]);
+        }
     }
     for (int c = 0; c < CHAINS; c++) float_sink[c] = s[c];
 }
