@@ -231,6 +231,8 @@ const char *dot_flavour(void)
 #define CHECK_SCALE(slot) check_scale(ops, scalar)
 #define CHECK_STORE(slot) check_store(ops, scalar)
 #define CHECK_LOAD(slot) check_load(ops, scalar)
+#define CHECK_KV_Q8_STORE(slot) check_kv_q8_store(ops, scalar)
+#define CHECK_KV_Q8_LOAD(slot) check_kv_q8_load(ops, scalar)
 #define CHECK_ATTEND(slot) check_attend(ops, scalar)
 
 static bool equal_text(const char *a, const char *b)

@@ -74,6 +74,8 @@ void check_rope(chord_rope_fn *got, chord_rope_fn *want);
 void check_add(const chord_ops *ops, const chord_ops *scalar);
 void check_scale(const chord_ops *ops, const chord_ops *scalar);
 void check_store(const chord_ops *ops, const chord_ops *scalar);
+void check_kv_q8_store(const chord_ops *ops, const chord_ops *scalar);
+void check_kv_q8_load(const chord_ops *ops, const chord_ops *scalar);
 void check_load(const chord_ops *ops, const chord_ops *scalar);
 void check_attend(const chord_ops *ops, const chord_ops *scalar);
 

@@ -1,6 +1,7 @@
 /* checkkern_rows.c: the slots that work row by row, over sizes round the vector width and up. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
+#include "../src/quant/act.h"
 
 static const int32_t sizes[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 100, 576, 1001 };
 #define EACH_SIZE(n) for (size_t i_ = 0; i_ < sizeof sizes / sizeof *sizes; i_++) for (int32_t n = sizes[i_], once_ = 1; once_; once_ = 0)
@@ -58,6 +59,40 @@ void check_quantize(const chord_ops *ops, const chord_ops *scalar)
                 __builtin_memcpy(&e, want + n + 4 * b, 4);
                 same(d, e, b);
             }
+            canaries_live();
+        }
+}
+
+void check_kv_q8_store(const chord_ops *ops, const chord_ops *scalar)
+{
+    for (int32_t kind = 0; kind < 7; kind++)
+        for (int32_t n = 0; n <= 256; n += 32) {
+            next_case("n %d, data %d", n, kind);
+            float *x = floats(n, 4);
+            uint8_t *got = region(chord_kv_q8_bytes(n), 2), *want = region(chord_kv_q8_bytes(n), 0);
+            fill(x, n, kind < 5 ? kind : 0);
+            for (int32_t i = 0; i < n; i++) {
+                if (kind == 5) x[i] = i % 32 ? tie() : 127; /* d = 1 */
+                if (kind == 6 && random_below(40) == 0) x[i] = chord_bits_f32(random_below(2) ? 0x7f800000 : 0x7fc00000);
+            }
+            ops->kv_q8_store(got, x, n);
+            scalar->kv_q8_store(want, x, n);
+            same_bytes(got, want, chord_kv_q8_bytes(n), "row");
+            canaries_live();
+        }
+}
+
+void check_kv_q8_load(const chord_ops *ops, const chord_ops *scalar)
+{
+    for (int32_t n = 0; n <= 256; n += 32)
+        for (int32_t round = 0; round < 8; round++) {
+            next_case("n %d, round %d", n, round);
+            uint8_t *row = region(chord_kv_q8_bytes(n), 2);
+            for (uint64_t i = 0; i < chord_kv_q8_bytes(n); i++) row[i] = (uint8_t)random64(); /* any codes, any scales */
+            float *got = floats(n, 4), *want = floats(n, 0);
+            ops->kv_q8_load(got, row, n);
+            scalar->kv_q8_load(want, row, n);
+            for (int32_t i = 0; i < n; i++) same(got[i], want[i], i);
             canaries_live();
         }
 }

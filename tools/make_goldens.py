@@ -25,6 +25,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, '../tests/golden')
 SMOLLM2 = os.path.join(HERE, '../models/SmolLM2-135M-Instruct.Q4_1.gguf')
 
+# A KV cache of q8_0 wants flash attention there and heads of a multiple of 32 elements; its tolerance is its own.
+KV8 = dict(kv='q8_0', flash=True)
 NATIVE = {'kv16': dict(kv='f16'), 'kv16fa': dict(kv='f16', flash=True), 'kv32': dict(kv='f32')}
 PROMPT_TOKENS = (1, 31, 32, 33, 70)   # one; a page less one, a page, a page and one; two pages and a bit
 GREEDY_TOKENS = 40                    # from each of them over a page boundary
@@ -76,7 +78,7 @@ class Run:
         cp.n_ctx = cp.n_batch = cp.n_ubatch = n_ctx
         cp.n_threads = cp.n_threads_batch = threads
         cp.flash_attn_type = 1 if flash else 0
-        cp.type_k = cp.type_v = {'f32': 0, 'f16': 1}[kv]
+        cp.type_k = cp.type_v = {'f32': 0, 'f16': 1, 'q8_0': 8}[kv]
         if dump:
             cp.cb_eval = dump
         self.context = L.llama_init_from_model(self.model, cp)
@@ -101,6 +103,11 @@ class Run:
         buffer = ctypes.create_string_buffer(64 + 64 * len(ids))
         n = L.llama_detokenize(self.vocab, (L.llama_token * len(ids))(*ids), len(ids), buffer, len(buffer), False, True)
         return buffer.raw[:n].decode('utf-8', 'replace')
+
+    def head_dim(self):
+        name = lambda key: L.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer)) >= 0 and int(buffer.value)
+        buffer = ctypes.create_string_buffer(64)
+        return name('llama.attention.key_length') or L.llama_model_n_embd(self.model) // L.llama_model_n_head(self.model)
 
     def end_tokens(self):
         return [i for i in range(self.n_vocab) if L.llama_vocab_is_eog(self.vocab, i)]
@@ -196,8 +203,8 @@ class Text:
     def put_noise(self, label, n):
         self.put('noise', label, *(float('%.3g' % n[k]) for k in ('nmse', 'median', 'p90', 'regret')), n['differ'])
 
-    def put_tolerances(self, t):
-        self.put('tolerance', *(float('%.3g' % t[k]) for k in ('nmse', 'median', 'regret')))
+    def put_tolerances(self, t, key='tolerance'):
+        self.put(key, *(float('%.3g' % t[k]) for k in ('nmse', 'median', 'regret')))
 
     def write(self, path):
         with open(path, 'w') as f:
@@ -234,6 +241,12 @@ def make_fixture(path, directory):
     for label, options in NATIVE.items():
         with Run(path, **options) as run:
             native[label] = noise(np.concatenate([run.prefill(p[3]) for p in prompts]), reference)
+    with Run(path, kv='f32') as run:
+        head_dim = run.head_dim()
+    kv8 = None
+    if head_dim % 32 == 0:
+        with Run(path, **KV8) as run:
+            kv8 = noise(np.concatenate([run.prefill(p[3]) for p in prompts]), reference)
     rms = float(np.sqrt((reference.astype(np.float64) ** 2).mean()))
     tolerance = tolerances(native, rms, is_trained=False)
 
@@ -244,6 +257,9 @@ def make_fixture(path, directory):
     out.put_noise('exact-one-by-one', itself)
     for label in native:
         out.put_noise(label, native[label])
+    if kv8:
+        out.put_noise('kv8fa', kv8)
+        out.put_tolerances(tolerances({'kv8fa': kv8}, rms, is_trained=False), 'tolerance_kv8')
     out.put('end_tokens', *ends)
     for ids, greedy, margins, sequence, logits in prompts:
         n = len(ids)

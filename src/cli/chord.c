@@ -17,7 +17,7 @@ static const char usage[] =
     "  --json                  one JSON object (generate: one a line and token)\n"
     "  --threads N             threads that compute (1)\n"
     "  --ctx N                 context length (the model's, at most 4096)\n"
-    "  --kv f16|f32            type of the KV cache (f16)\n"
+    "  --kv f16|q8_0|f32       type of the KV cache (f16)\n"
     "  --isa scalar|vector     kernels (the best there is)\n"
     "  --max-tokens N          (256)   --temperature X (0.8)  --top-k N (40)  --top-p X (0.95)  --min-p X (0.05)\n"
     "  --repetition-penalty X  (1)     --seed N (0)           --ignore-eos\n"
@@ -45,8 +45,8 @@ static int text_arguments(cli *c, int argc, char **argv)
         else if (real) *real = strtof(value, &end);
         else if (!strcmp(name, "--text") || !strcmp(name, "--prompt")) c->text = value;
         else if (!strcmp(name, "--ids")) c->ids = value;
-        else if (!strcmp(name, "--kv") && (!strcmp(value, "f16") || !strcmp(value, "f32")))
-            c->config.kv_type = !strcmp(value, "f32") ? CHORD_KV_F32 : CHORD_KV_F16;
+        else if (!strcmp(name, "--kv") && (!strcmp(value, "f16") || !strcmp(value, "f32") || !strcmp(value, "q8_0")))
+            c->config.kv_type = value[0] == 'q' ? CHORD_KV_Q8_0 : value[1] == '3' ? CHORD_KV_F32 : CHORD_KV_F16;
         else if (!strcmp(name, "--isa") && (!strcmp(value, "scalar") || !strcmp(value, "vector")))
             c->config.isa = !strcmp(value, "scalar") ? CHORD_ISA_SCALAR : CHORD_ISA_VECTOR;
         else return cli_usage("%s %s isn't known", name, value);

@@ -82,13 +82,14 @@ static void kv_store(const chord_run *run, const chord_op *op, int64_t row)
     const chord_kv_shape *kv = &run->plan->kv;
     int64_t const at = run->batch->first_pos + row;
     uint8_t *page = run->batch->pages[at / CHORD_PAGE_TOKENS];
-    int64_t const first = at % CHORD_PAGE_TOKENS * kv->head_dim; /* element of the token's row in a head */
+    uint64_t const row_at = (uint64_t)(at % CHORD_PAGE_TOKENS) * kv->row_bytes; /* of the token in a head */
     for (int32_t part = 0; part < 2; part++)
         for (int32_t h = 0; h < op->n_kv; h++) {
             const float *x = row_of(run->plan, op->in[part], row) + (int64_t)h * op->head_dim;
-            void *dst = page + chord_kv_offset(kv, op->layer, part, h);
-            if (kv->type == CHORD_KV_F32) chord_copy((float *)dst + first, x, (size_t)op->head_dim * 4);
-            else run->ops->f16_store((uint16_t *)dst + first, x, op->head_dim);
+            void *dst = page + chord_kv_offset(kv, op->layer, part, h) + row_at;
+            if (kv->type == CHORD_KV_F32) chord_copy(dst, x, (size_t)op->head_dim * 4);
+            else if (kv->type == CHORD_KV_F16) run->ops->f16_store(dst, x, op->head_dim);
+            else run->ops->kv_q8_store(dst, x, op->head_dim);
         }
 }
 
@@ -175,6 +176,17 @@ static void attend_gather(const chord_run *run, const chord_op *op, const chord_
     }
 }
 
+/* The first n rows of a head's page as floats: in place, or widened into `wide`. */
+static const float *widen(const chord_run *run, const chord_op *op, const uint8_t *rows, int32_t n, float *wide)
+{
+    const chord_kv_shape *kv = &run->plan->kv;
+    if (kv->type == CHORD_KV_F32) return (const float *)(const void *)rows;
+    if (kv->type == CHORD_KV_F16) run->ops->f16_load(wide, (const uint16_t *)(const void *)rows, n * op->head_dim);
+    else
+        for (int32_t i = 0; i < n; i++) run->ops->kv_q8_load(wide + i * op->head_dim, rows + (uint64_t)i * kv->row_bytes, op->head_dim);
+    return wide;
+}
+
 /* One page of the column; the slots each query sees are those of positions (position - window, position]. */
 static void attend_page(const chord_run *run, const chord_op *op, attend_column *c, int32_t page, int32_t thread)
 {
@@ -189,15 +201,9 @@ static void attend_page(const chord_run *run, const chord_op *op, attend_column 
     }
     if (!most) return; /* seen by nobody */
     const uint8_t *data = run->batch->pages[page];
-    const void *k = data + chord_kv_offset(kv, op->layer, 0, c->head), *v = data + chord_kv_offset(kv, op->layer, 1, c->head);
-    if (kv->type != CHORD_KV_F32) {
-        float *wide = (float *)(void *)scratch_of(run->plan, thread);
-        float *wide_v = wide + CHORD_PAGE_TOKENS * op->head_dim;
-        run->ops->f16_load(wide, k, most * op->head_dim);
-        run->ops->f16_load(wide_v, v, most * op->head_dim);
-        k = wide;
-        v = wide_v;
-    }
+    float *wide = (float *)(void *)scratch_of(run->plan, thread);
+    const float *k = widen(run, op, data + chord_kv_offset(kv, op->layer, 0, c->head), most, wide);
+    const float *v = widen(run, op, data + chord_kv_offset(kv, op->layer, 1, c->head), most, wide + CHORD_PAGE_TOKENS * op->head_dim);
     run->ops->attend(&(chord_attend){ .k = k, .v = v, .q = c->q, .acc = c->acc, .ml = c->ml, .lo = c->lo, .hi = c->hi,
                                       .scale = op->scale, .cap = op->softcap, .n_q = c->n, .head_dim = op->head_dim });
 }

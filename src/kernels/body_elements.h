@@ -30,34 +30,76 @@ CHORD_INLINE vi quantize_four(vf x, vf d)
     return vi_sub(vi_xor(v, sign), sign);
 }
 
+/* Four vectors to 16 codes; their sum is added to *sum. */
+CHORD_INLINE void quantize_sixteen(uint8_t *q, const float *x, vf d, vi *sum)
+{
+    vi const v0 = quantize_four(vf_load(x), d), v1 = quantize_four(vf_load(x + 4), d);
+    vi const v2 = quantize_four(vf_load(x + 8), d), v3 = quantize_four(vf_load(x + 12), d);
+    vi_store(q, vi_narrow8(v0, v1, v2, v3));
+    *sum = vi_add(*sum, vi_add(vi_add(v0, v1), vi_add(v2, v3)));
+}
+
+/* 32 codes, the sum of them in four parts; the scale. */
+CHORD_INLINE float quantize_block(uint8_t *q, const float *x, vi *sum)
+{
+    vi top = vi_all(0);
+    for (int i = 0; i < 32; i += 4) top = vi_max(top, vi_and(vi_load(x + i), vi_all(0x7fffffff)));
+    uint32_t lanes[4], bits = 0;
+    vi_store(lanes, top);
+    for (int i = 0; i < 4; i++) bits = lanes[i] > bits ? lanes[i] : bits;
+    float const d = chord_bits_f32(bits) / 127.0f;
+    *sum = vi_all(0);
+    if (d > 0 && bits < 0x7f800000) {
+        vf const dv = vf_all(d);
+        quantize_sixteen(q, x, dv, sum);
+        quantize_sixteen(q + 16, x + 16, dv, sum);
+    } else {
+        vi_store(q, *sum);
+        vi_store(q + 16, *sum);
+    }
+    return d;
+}
+
 void BODY(chord_quantize_q8)(void *dst, const float *x, int32_t n)
 {
     uint8_t *q = dst, *d_at = q + (size_t)n, *s_at = d_at + (size_t)n / 8;
     for (int32_t b = 0; b < n / 32; b++, x += 32, q += 32, d_at += 4, s_at += 4) {
-        vi top = vi_all(0);
-        for (int i = 0; i < 32; i += 4) top = vi_max(top, vi_and(vi_load(x + i), vi_all(0x7fffffff)));
-        uint32_t lanes[4], bits = 0;
-        vi_store(lanes, top);
-        for (int i = 0; i < 4; i++) bits = lanes[i] > bits ? lanes[i] : bits;
-        float const d = chord_bits_f32(bits) / 127.0f;
+        vi sum;
+        float const d = quantize_block(q, x, &sum);
         __builtin_memcpy(d_at, &d, 4);
-        vi sum = vi_all(0);
-        if (d > 0 && bits < 0x7f800000) {
-            vf const dv = vf_all(d);
-            for (int i = 0; i < 32; i += 16) {
-                vi const v0 = quantize_four(vf_load(x + i), dv), v1 = quantize_four(vf_load(x + i + 4), dv);
-                vi const v2 = quantize_four(vf_load(x + i + 8), dv), v3 = quantize_four(vf_load(x + i + 12), dv);
-                vi_store(q + i, vi_narrow8(v0, v1, v2, v3));
-                sum = vi_add(sum, vi_add(vi_add(v0, v1), vi_add(v2, v3)));
-            }
-        } else {
-            vi_store(q, sum);
-            vi_store(q + 16, sum);
-        }
         int32_t parts[4];
         vi_store(parts, sum);
         int32_t const s = parts[0] + parts[1] + parts[2] + parts[3];
         __builtin_memcpy(s_at, &s, 4);
+    }
+}
+
+/* ---- KV rows in q8_0: the operations of chord_act_kv_q8_store and _load ---------------------------- */
+
+void BODY(chord_kv_q8_store)(void *dst, const float *x, int32_t n)
+{
+    uint8_t *q = dst, *d_at = q + (size_t)n;
+    for (int32_t b = 0; b < n / 32; b++, x += 32, q += 32, d_at += 2) {
+        vi sum;
+        uint16_t const d = chord_kv_q8_scale(quantize_block(q, x, &sum));
+        __builtin_memcpy(d_at, &d, 2);
+    }
+}
+
+void BODY(chord_kv_q8_load)(float *dst, const void *row, int32_t n)
+{
+    const uint8_t *q = row, *d_at = q + (size_t)n;
+    for (int32_t b = 0; b < n / 32; b++, d_at += 2) {
+        uint16_t h;
+        __builtin_memcpy(&h, d_at, 2);
+        vf const d = vf_all(chord_f16_f32(h));
+        for (int i = 0; i < 32; i += 16, q += 16, dst += 16) {
+            vi const codes = vi_load(q);
+            int16_t wide[16];
+            vi_store(wide, vi_low8_s(codes));
+            vi_store(wide + 8, vi_high8_s(codes));
+            for (int k = 0; k < 16; k += 4) vf_store(dst + k, vf_mul(d, vf_of(vi_load_s16(wide + k))));
+        }
     }
 }
 

@@ -160,6 +160,9 @@ void chord_scale__scalar(float *y, const float *x, float scale, int32_t n)
     for (int32_t i = 0; i < n; i++) y[i] = x[i] * scale;
 }
 
+void chord_kv_q8_store__scalar(void *dst, const float *x, int32_t n) { chord_act_kv_q8_store(dst, x, n); }
+void chord_kv_q8_load__scalar(float *dst, const void *x, int32_t n) { chord_act_kv_q8_load(dst, x, n); }
+
 void chord_f16_store__scalar(uint16_t *dst, const float *x, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) dst[i] = chord_f32_f16(x[i]);

@@ -42,6 +42,9 @@ typedef void chord_scale_fn(float *y, const float *x, float scale, int32_t n);
 /* KV rows: f32 <-> storage; f32 -> f16 rounds to even and saturates at 65504 */
 typedef void chord_f16_store_fn(uint16_t *dst, const float *x, int32_t n);
 typedef void chord_f16_load_fn(float *dst, const uint16_t *x, int32_t n);
+/* one KV row in q8_0 (quant/act.h, chord_kv_q8_bytes), n a multiple of 32 */
+typedef void chord_kv_q8_store_fn(void *dst, const float *x, int32_t n);
+typedef void chord_kv_q8_load_fn(float *dst, const void *x, int32_t n);
 
 /* Attention of n_q queries that share one KV head over one KV page, online softmax:
  *   score[j] = scale * dot(q, k[j])  (then cap * tanh(score / cap) when cap > 0), j ascending 0..31
@@ -72,6 +75,8 @@ typedef struct chord_ops {
     chord_scale_fn *scale;
     chord_f16_store_fn *f16_store;
     chord_f16_load_fn *f16_load;
+    chord_kv_q8_store_fn *kv_q8_store;
+    chord_kv_q8_load_fn *kv_q8_load;
     chord_attend_fn *attend;
 } chord_ops;
 

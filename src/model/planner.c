@@ -137,8 +137,10 @@ chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, c
     if (c->n_ctx < 0 || c->n_batch < 0 || c->n_logits < 0 || c->n_threads < 0 || c->n_threads > 64)
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "n_ctx %d, n_batch %d, n_logits %d, n_threads %d", c->n_ctx,
                           c->n_batch, c->n_logits, c->n_threads);
-    if (c->kv_type != CHORD_KV_F16 && c->kv_type != CHORD_KV_F32)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "KV type %d; f32 (0) and f16 (1) are known", c->kv_type);
+    if (c->kv_type != CHORD_KV_F16 && c->kv_type != CHORD_KV_F32 && c->kv_type != CHORD_KV_Q8_0)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "KV type %d; f32 (0), f16 (1) and q8_0 (8) are known", c->kv_type);
+    if (c->kv_type == CHORD_KV_Q8_0 && h->head_dim % 32)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a KV cache of q8_0 needs heads of a multiple of 32 elements, these have %d: use f16", h->head_dim);
     plan->n_vocab = h->n_vocab;
     plan->n_ctx = c->n_ctx ? c->n_ctx : clamp(h->n_ctx_train, 1, 4096);
     if (plan->n_ctx > (1 << 24)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens", plan->n_ctx);
@@ -147,10 +149,11 @@ chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, c
     plan->n_logits = clamp(c->n_logits ? c->n_logits : fits, 1, plan->n_batch);
     plan->n_threads = clamp(c->n_threads, 1, 64);
 
-    uint64_t head = (uint64_t)h->head_dim * CHORD_PAGE_TOKENS * (c->kv_type == CHORD_KV_F32 ? 4 : 2);
+    uint64_t const dim = (uint64_t)h->head_dim, row = c->kv_type == CHORD_KV_F32 ? 4 * dim : c->kv_type == CHORD_KV_F16 ? 2 * dim : dim + dim / 32 * 2;
+    uint64_t head = row * CHORD_PAGE_TOKENS;
     if (!chord_align(head, 16, &head)) return CHORD_INTERNAL;
     plan->kv = (chord_kv_shape){ .type = c->kv_type, .n_layer = h->n_layer, .n_kv = h->n_kv, .head_dim = h->head_dim,
-                                 .head_bytes = head };
+                                 .row_bytes = row, .head_bytes = head };
     /* hparams are bounded (limits.h): 1024 layers x 2 x 1024 heads x 32 x 1024 x 4 stays far below 2^63 */
     plan->kv.page_bytes = chord_kv_offset(&plan->kv, h->n_layer, 0, 0);
     if (!chord_align(plan->kv.page_bytes, CHORD_BLOCK_ALIGN, &plan->kv.page_bytes)) return CHORD_INTERNAL;

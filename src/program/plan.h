@@ -31,7 +31,8 @@ typedef struct chord_tensor {
 typedef struct chord_kv_shape {
     int32_t type;                 /* CHORD_KV_* */
     int32_t n_layer, n_kv, head_dim;
-    uint64_t head_bytes;          /* CHORD_PAGE_TOKENS rows of one head */
+    uint64_t row_bytes;           /* one token of one head */
+    uint64_t head_bytes;          /* CHORD_PAGE_TOKENS rows of one head, a multiple of 16 */
     uint64_t page_bytes;
 } chord_kv_shape;
 

@@ -1,31 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "act.h"
+#include "../base/bytes.h"
 #include "../base/half.h"
 #include "../base/mem.h"
+
+/* 32 codes and their sum; the scale, inf or NaN where an element is. */
+static float quantize_block(uint8_t *q, const float *x, int32_t *sum)
+{
+    uint32_t top = 0; /* of the magnitudes' bits: orders finite < inf < NaN */
+    for (int i = 0; i < 32; i++) {
+        uint32_t const a = chord_f32_bits(x[i]) & 0x7fffffff;
+        if (a > top) top = a;
+    }
+    float const d = chord_bits_f32(top) / 127.0f;
+    *sum = 0;
+    for (int i = 0; i < 32; i++) {
+        int32_t v = 0;
+        if (d > 0 && top < 0x7f800000) {
+            float const t = chord_bits_f32(chord_f32_bits(x[i] / d) & 0x7fffffff);
+            v = (int32_t)(t + 0x1.fffffep-2f); /* the float below 0.5: + 0.5 would round 0.49999997 up */
+            if (v > 127) v = 127;
+            if (x[i] < 0) v = -v;
+        }
+        q[i] = (uint8_t)v;
+        *sum += v;
+    }
+    return d;
+}
 
 void chord_act_quantize_q8(void *dst, const float *x, int32_t n)
 {
     uint8_t *const q = dst;
     for (int32_t b = 0; b < n / 32; b++, x += 32) {
-        uint32_t top = 0; /* of the magnitudes' bits: orders finite < inf < NaN */
-        for (int i = 0; i < 32; i++) {
-            uint32_t const a = chord_f32_bits(x[i]) & 0x7fffffff;
-            if (a > top) top = a;
-        }
-        float const d = chord_bits_f32(top) / 127.0f;
-        int32_t sum = 0;
-        for (int i = 0; i < 32; i++) {
-            int32_t v = 0;
-            if (d > 0 && top < 0x7f800000) {
-                float const t = chord_bits_f32(chord_f32_bits(x[i] / d) & 0x7fffffff);
-                v = (int32_t)(t + 0x1.fffffep-2f); /* the float below 0.5: + 0.5 would round 0.49999997 up */
-                if (v > 127) v = 127;
-                if (x[i] < 0) v = -v;
-            }
-            q[32 * b + i] = (uint8_t)v;
-            sum += v;
-        }
+        int32_t sum;
+        float const d = quantize_block(q + 32 * (size_t)b, x, &sum);
         chord_copy(q + (size_t)n + 4 * (size_t)b, &d, 4);
         chord_copy(q + (size_t)n + 4 * (size_t)(n / 32 + b), &sum, 4);
+    }
+}
+
+void chord_act_kv_q8_store(void *dst, const float *x, int32_t n)
+{
+    uint8_t *const q = dst;
+    for (int32_t b = 0; b < n / 32; b++) {
+        int32_t sum;
+        uint16_t const d = chord_kv_q8_scale(quantize_block(q + 32 * (size_t)b, x + 32 * (size_t)b, &sum));
+        chord_copy(q + (size_t)n + 2 * (size_t)b, &d, 2);
+    }
+}
+
+void chord_act_kv_q8_load(float *dst, const void *row, int32_t n)
+{
+    const uint8_t *const q = row;
+    for (int32_t i = 0; i < n; i++) {
+        float const d = chord_f16_f32(chord_u16(q + (size_t)n + 2 * (size_t)(i / 32)));
+        dst[i] = d * (float)(int8_t)q[i];
     }
 }

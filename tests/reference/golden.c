@@ -105,6 +105,7 @@ static void read_line(golden *g, const char *key, char *p)
     golden_prompt *prompt = g->n_prompts ? &g->prompts[g->n_prompts - 1] : NULL;
     if (!strcmp(key, "n_vocab")) g->n_vocab = (int32_t)strtol(p, NULL, 10);
     else if (!strcmp(key, "tolerance")) sscanf(p, "%lf %lf %lf", &g->nmse, &g->median, &g->regret);
+    else if (!strcmp(key, "tolerance_kv8")) sscanf(p, "%lf %lf %lf", &g->kv8_nmse, &g->kv8_median, &g->kv8_regret);
     else if (!strcmp(key, "noise")) read_noise(g, p);
     else if (!strcmp(key, "sample")) sscanf(p, "%d %d", &g->every, &g->stride);
     else if (!strcmp(key, "end_tokens")) g->n_ends = read_ids(g, p, &g->ends);

@@ -28,6 +28,7 @@ typedef struct golden {
     const char *name;
     int32_t n_vocab, n_prompts, n_texts, n_ends, *ends;
     double nmse, median, regret;  /* tolerances */
+    double kv8_nmse, kv8_median, kv8_regret; /* with a KV cache of q8_0; 0: llama.cpp has none for this head size */
     int32_t native_prefill, native_steps; /* SmolLM2: steps whose argmax llama.cpp's kv16fa run chooses differently */
     int32_t every, stride;        /* SmolLM2: of the sample */
     golden_prompt prompts[GOLDEN_PROMPTS];

@@ -19,7 +19,7 @@ export interface Command {
   quiet: boolean;
   contextLength?: number;
   threads?: number;
-  kvType?: 'f16' | 'f32';
+  kvType?: 'f16' | 'q8_0' | 'f32';
   /** How text becomes ids. */
   special: { addSpecial: boolean; parseSpecial: boolean };
   /** Put the text into the model's own chat template as the user's turn. */
@@ -88,7 +88,7 @@ MODEL is a path or a URL. Without TEXT or PROMPT (or with -) it is read from std
 
 for all       --json            JSON, one value a line       -q, --quiet  no progress, no figures
               --ctx N           context length               --threads N
-              --kv f16|f32      type of the KV cache         -h, --help   --version
+              --kv f16|q8_0|f32 type of the KV cache         -h, --help   --version
 text          --no-special      add no BOS or EOS            --no-parse   special tokens are plain text
               --ids 1,2,3       ids instead of text (generate, logits)
 generate      --chat            put the prompt into the model's chat template
@@ -124,7 +124,7 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   if (ids !== null && (named ?? words[0]) !== undefined) throw new UsageError(`${name}: text and --ids exclude each other`);
   if (values.chat && ids !== null) throw new UsageError('--chat and --ids exclude each other');
   if (values.system !== undefined && name !== 'chat' && !values.chat) throw new UsageError('--system goes with --chat');
-  if (values.kv !== undefined && values.kv !== 'f16' && values.kv !== 'f32') throw new UsageError('--kv: f16 or f32');
+  if (values.kv !== undefined && !['f16', 'q8_0', 'f32'].includes(values.kv)) throw new UsageError('--kv: f16, q8_0 or f32');
 
   const sampling: GenerateOptions = {};
   const put = <K extends keyof GenerateOptions>(key: K, value: GenerateOptions[K] | undefined) => {
@@ -156,7 +156,7 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
     top: whole('top', values.top) ?? 10,
     ...(contextLength !== undefined && { contextLength }),
     ...(threads !== undefined && { threads }),
-    ...(values.kv !== undefined && { kvType: values.kv as 'f16' | 'f32' }),
+    ...(values.kv !== undefined && { kvType: values.kv as 'f16' | 'q8_0' | 'f32' }),
   };
 }
 
