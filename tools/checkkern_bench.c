@@ -206,7 +206,10 @@ void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, 
     }
     static const struct { const char *slot; int32_t type; } matmuls[] = {
         { "matmul_f32", CHORD_F32 }, { "matmul_f16", CHORD_F16 }, { "matmul_bf16", CHORD_BF16 },
-        { "matmul_q4_0", CHORD_Q4_0 }, { "matmul_q4_1", CHORD_Q4_1 }, { "matmul_q8_0", CHORD_Q8_0 } };
+        { "matmul_q4_0", CHORD_Q4_0 }, { "matmul_q4_1", CHORD_Q4_1 }, { "matmul_q8_0", CHORD_Q8_0 },
+        { "matmul_q5_0", CHORD_Q5_0 }, { "matmul_q5_1", CHORD_Q5_1 }, { "matmul_q2_k", CHORD_Q2_K }, { "matmul_q3_k", CHORD_Q3_K },
+        { "matmul_q4_k", CHORD_Q4_K }, { "matmul_q5_k", CHORD_Q5_K }, { "matmul_q6_k", CHORD_Q6_K }, { "matmul_iq4_nl", CHORD_IQ4_NL },
+        { "matmul_iq4_xs", CHORD_IQ4_XS } };
     for (size_t i = 0; i < sizeof matmuls / sizeof *matmuls; i++)
         if (is(only, matmuls[i].slot))
             bench_matmul(ops, scalar, matmuls[i].slot, matmuls[i].type, chord_format_of(matmuls[i].type)->act == CHORD_ACT_Q8 ? dot : madd, json);

@@ -20,6 +20,15 @@ static uint16_t random_scale(int32_t kind)
     }
 }
 
+/* The f16 scales of a block; m: those that multiply sums of activations alone. */
+static const struct { int32_t type, at; bool is_m; } fields[] = {
+    { CHORD_Q4_0, 0, false }, { CHORD_Q4_1, 0, false }, { CHORD_Q4_1, 2, true }, { CHORD_Q8_0, 0, false },
+    { CHORD_Q5_0, 0, false }, { CHORD_Q5_1, 0, false }, { CHORD_Q5_1, 2, true }, { CHORD_Q2_K, 80, false },
+    { CHORD_Q2_K, 82, true }, { CHORD_Q3_K, 108, false }, { CHORD_Q4_K, 0, false }, { CHORD_Q4_K, 2, true },
+    { CHORD_Q5_K, 0, false }, { CHORD_Q5_K, 2, true }, { CHORD_Q6_K, 208, false }, { CHORD_IQ4_NL, 0, false },
+    { CHORD_IQ4_XS, 0, false } };
+#define N_FIELDS (sizeof fields / sizeof *fields)
+
 void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t kind)
 {
     for (int r = 0; r < 4; r++) {
@@ -36,20 +45,19 @@ void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t 
             }
             continue;
         }
-        for (int32_t b = 0; b < n / 32; b++) {
-            int const head = f->type == CHORD_Q4_1 ? 4 : 2;
-            uint16_t d = random_scale(kind);
-            chord_copy(p, &d, 2);
-            if (head == 4) {
-                d = kind == INTEGERS ? chord_f32_f16((float)(random_below(15) - 7)) : random_scale(kind);
-                chord_copy(p + 2, &d, 2);
-            }
-            for (int i = head; i < f->block_bytes; i++) {
+        for (int32_t b = 0; b < n / f->block_elems; b++, p += f->block_bytes) {
+            for (int i = 0; i < f->block_bytes; i++) {
+                static const uint8_t extreme[8] = { 0xff, 0, 0xf0, 0x0f, 0xff, 0, 0x80, 0x7f };
                 uint8_t q = (uint8_t)random64();
-                if (kind == LARGEST) q = f->type == CHORD_Q8_0 ? (q & 1 ? 0x7f : 0x81) : q & 1 ? 0xff : q & 2 ? 0xf0 : 0;
+                if (kind == LARGEST) q = f->type == CHORD_Q8_0 ? (q & 1 ? 0x7f : 0x81) : extreme[q % 8];
                 p[i] = f->type == CHORD_Q8_0 && q == 0x80 ? 0x81 : q;
             }
-            p += f->block_bytes;
+            for (size_t i = 0; i < N_FIELDS; i++)
+                if (fields[i].type == f->type) {
+                    bool const integral_m = fields[i].is_m && kind == INTEGERS;
+                    uint16_t const d = integral_m ? chord_f32_f16((float)(random_below(15) - 7)) : random_scale(kind);
+                    chord_copy(p + fields[i].at, &d, 2);
+                }
         }
     }
 }
@@ -135,23 +143,38 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
         }
         return sum;
     }
-    bool const q8 = p->f->type == CHORD_Q8_0, has_m = p->f->type == CHORD_Q4_1;
-    for (int32_t b = 0; b < n / 32; b++, w += 4 * p->f->block_bytes) {
-        const uint8_t *codes = w + (has_m ? 16 : 8);
-        const int8_t *q = (const int8_t *)x + 32 * b;
-        int32_t i = 0, s = 0;
-        for (int32_t k = 0; k < 32; k++) {
-            int32_t const lane = q8 ? 16 * (k / 4) + 4 * (r % 4) + k % 4 : 16 * (k % 16 / 4) + 4 * (r % 4) + k % 4;
-            i += (q8 ? (int8_t)codes[lane] : k < 16 ? codes[lane] & 15 : codes[lane] >> 4) * q[k];
-            s += q[k];
-        }
-        if (p->f->type == CHORD_Q4_0) i -= 8 * s;
-        double const d = magnitude((double)chord_f16_f32(chord_u16(w + 2 * (r % 4)))), dx = (double)chord_f32(chord_q8_d(x, n) + 4 * b);
-        double const offset = has_m ? magnitude((double)chord_f16_f32(chord_u16(w + 8 + 2 * (r % 4))) * s) : 0;
-        sum += dx * (d * magnitude((double)i) + offset);
-        *tiny += 0x1p-148 * (magnitude((double)i) + 4); /* d_w d_x may be subnormal before it meets i */
+    /* d i and m s apart: what decode makes of the row without its m, and without its d. Both are exact in f32. */
+    static uint8_t row[2][8192];
+    static float part[2][2048];
+    double d = 0; /* the least of the row but 0: i <= |d i| / d, which tells how much a subnormal d_w d_x matters */
+    for (int m_only = 0; m_only < 2; m_only++) {
+        p->f->unpack(row[m_only], w, r % 4, n);
+        for (int32_t b = 0; b < n / p->f->block_elems; b++)
+            for (size_t i = 0; i < N_FIELDS; i++) {
+                uint8_t *at = row[m_only] + b * p->f->block_bytes + fields[i].at;
+                if (fields[i].type != p->f->type) continue;
+                double const value = magnitude((double)chord_f16_f32(chord_u16(at)));
+                if (!fields[i].is_m && value > 0 && !(d > 0 && d < value)) d = value;
+                if (fields[i].is_m != m_only) chord_zero(at, 2);
+            }
+        p->f->decode(part[m_only], row[m_only], n);
+    }
+    for (int32_t b = 0; b < n / 32; b++) {
+        double terms[2] = { 0, 0 }, dx = (double)chord_f32(chord_q8_d(x, n) + 4 * b);
+        for (int32_t k = 32 * b; k < 32 * b + 32; k++)
+            for (int i = 0; i < 2; i++) terms[i] += (double)part[i][k] * (int8_t)x[k];
+        sum += dx * (magnitude(terms[0]) + magnitude(terms[1]));
+        *tiny += 0x1p-148 * ((d > 0 ? magnitude(terms[0]) / d : 0) + 4); /* d_w d_x may be subnormal before it meets i */
     }
     return sum;
+}
+
+/* Sums take d i + m s or d i alone. */
+static bool has_m(const chord_format *f)
+{
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if (fields[i].type == f->type && fields[i].is_m) return true;
+    return false;
 }
 
 static void restore(problem *p) { chord_copy(p->m.y, p->old, (size_t)p->y_floats * 4); }
@@ -168,7 +191,7 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
     canaries_live();
 
     bool const exact = p->kind == INTEGERS || !madd_is_fused(); /* unfused, a body is the scalar sequence of operations */
-    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : p->m.n_in / 32 + (p->f->type == CHORD_Q4_1 ? 6 : 5);
+    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : p->m.n_in / 32 + (has_m(p->f) ? 6 : 5);
     for (int32_t t = 0; t < p->n_t; t++)
         for (int32_t r = 0; r < (int32_t)p->m.y_stride; r++) {
             uint64_t const at = (uint64_t)t * p->m.y_stride + (uint64_t)r;
@@ -207,11 +230,12 @@ static void check_non_finite(int32_t type, chord_matmul_fn *got)
     for (int32_t n_t = 1; n_t <= 9; n_t += 4) {
         problem p;
         next_case("a NaN in token %d of %d", n_t / 2, n_t);
-        make_problem(&p, type, 64, 5, n_t, SANE, false, false);
+        int32_t const n = chord_format_of(type)->block_elems == 256 ? 256 : 64;
+        make_problem(&p, type, n, 5, n_t, SANE, false, false);
         uint8_t *x = (uint8_t *)(uintptr_t)p.m.x + p.m.x_stride * (uint64_t)(n_t / 2);
-        float row[64] = { [40] = chord_bits_f32(0x7fc00000) };
-        if (p.f->act == CHORD_ACT_Q8) chord_act_quantize_q8(x, row, 64);
-        else chord_copy(x, row, sizeof row);
+        float row[256] = { [40] = chord_bits_f32(0x7fc00000) };
+        if (p.f->act == CHORD_ACT_Q8) chord_act_quantize_q8(x, row, n);
+        else chord_copy(x, row, (size_t)n * 4);
         got(&p.m, 0, 5, 0, n_t);
         for (int32_t t = 0; t < n_t; t++)
             for (int32_t r = 0; r < 5; r++) {
@@ -240,11 +264,11 @@ static void check_non_finite(int32_t type, chord_matmul_fn *got)
 void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
 {
     static const int32_t outs[] = { 1, 3, 4, 5, 8, 12, 16, 17, 20, 35 }, tokens[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17 };
-    static const int32_t quant_ins[] = { 0, 32, 64, 96, 288, 1024 }, float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 };
+    static const int32_t quant_ins[] = { 0, 32, 64, 96, 288, 1024 }, k_ins[] = { 0, 256, 512, 1280 }, float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 };
     chord_matmul_fn *const got = chord_ops_matmul(ops, type), *const want = chord_ops_matmul(scalar, type);
-    bool const q8 = chord_format_of(type)->act == CHORD_ACT_Q8;
-    const int32_t *ins = q8 ? quant_ins : float_ins;
-    int const n_ins = q8 ? 6 : 8;
+    bool const q8 = chord_format_of(type)->act == CHORD_ACT_Q8, is_k = chord_format_of(type)->block_elems == 256;
+    const int32_t *ins = is_k ? k_ins : q8 ? quant_ins : float_ins;
+    int const n_ins = is_k ? 4 : q8 ? 6 : 8;
     problem p;
     for (int32_t kind = 0; kind < N_KINDS; kind++)
         for (int i = 0; i < n_ins; i++)
@@ -256,8 +280,9 @@ void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
                 check_problem(&p, got, want);
             }
     for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
-        next_case("21 x 160, %d tokens", tokens[t]);
-        make_problem(&p, type, 160, 21, tokens[t], SANE, true, true);
+        int32_t const n = is_k ? 512 : 160;
+        next_case("21 x %d, %d tokens", n, tokens[t]);
+        make_problem(&p, type, n, 21, tokens[t], SANE, true, true);
         check_problem(&p, got, want);
     }
     check_non_finite(type, got);

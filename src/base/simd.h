@@ -86,6 +86,12 @@ CHORD_INLINE vi vi_abs8(vi a) { return wasm_i8x16_abs(a); }
 CHORD_INLINE vi vi_negative8(vi a) { return wasm_i8x16_lt(a, wasm_i8x16_const_splat(0)); }
 CHORD_INLINE vi vi_low8_s(vi a) { return wasm_i16x8_extend_low_i8x16(a); }
 CHORD_INLINE vi vi_high8_s(vi a) { return wasm_i16x8_extend_high_i8x16(a); }
+CHORD_INLINE vi vi_load_s8(const void *p) { return wasm_i16x8_load8x8(p); }
+CHORD_INLINE vi vi_load_u8(const void *p) { return wasm_u16x8_load8x8(p); }
+CHORD_INLINE vi vi_mul(vi a, vi b) { return wasm_i32x4_mul(a, b); }
+CHORD_INLINE vi vi_mul16(vi a, vi b) { return wasm_i16x8_mul(a, b); }
+CHORD_INLINE vi vi_even16(vi a) { return wasm_i16x8_shuffle(a, a, 0, 0, 2, 2, 4, 4, 6, 6); }
+CHORD_INLINE vi vi_odd16(vi a) { return wasm_i16x8_shuffle(a, a, 1, 1, 3, 3, 5, 5, 7, 7); }
 CHORD_INLINE vi vi_narrow16(vi a, vi b) { return wasm_u16x8_narrow_i32x4(a, b); }
 CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
@@ -97,7 +103,9 @@ CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return wasm_f32x4_relaxed_madd(a, b,
 CHORD_INLINE vi vi_trunc(vf a) { return wasm_i32x4_relaxed_trunc_f32x4(a); }
 CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, b, sum); }
 CHORD_INLINE vi vi_dot8_16(vi a, vi b) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b); }
+CHORD_INLINE vi vi_lookup(vi table, vi index) { return wasm_i8x16_relaxed_swizzle(table, index); }
 #else
+CHORD_INLINE vi vi_lookup(vi table, vi index) { return wasm_i8x16_swizzle(table, index); }
 CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
 CHORD_INLINE vi vi_trunc(vf a) { return wasm_i32x4_trunc_sat_f32x4(a); }
 #endif
@@ -156,6 +164,13 @@ CHORD_INLINE vi vi_high8_s(vi a) { return _mm_cvtepi8_epi16(_mm_srli_si128(a, 8)
 CHORD_INLINE vi vi_sub8(vi a, vi b) { return _mm_sub_epi8(a, b); }
 CHORD_INLINE vi vi_abs8(vi a) { return _mm_abs_epi8(a); }
 CHORD_INLINE vi vi_negative8(vi a) { return _mm_cmplt_epi8(a, _mm_setzero_si128()); }
+CHORD_INLINE vi vi_load_s8(const void *p) { return _mm_cvtepi8_epi16(_mm_loadl_epi64(p)); }
+CHORD_INLINE vi vi_load_u8(const void *p) { return _mm_cvtepu8_epi16(_mm_loadl_epi64(p)); }
+CHORD_INLINE vi vi_mul(vi a, vi b) { return _mm_mullo_epi32(a, b); }
+CHORD_INLINE vi vi_mul16(vi a, vi b) { return _mm_mullo_epi16(a, b); }
+CHORD_INLINE vi vi_even16(vi a) { return _mm_shufflehi_epi16(_mm_shufflelo_epi16(a, 0xa0), 0xa0); }
+CHORD_INLINE vi vi_odd16(vi a) { return _mm_shufflehi_epi16(_mm_shufflelo_epi16(a, 0xf5), 0xf5); }
+CHORD_INLINE vi vi_lookup(vi table, vi index) { return _mm_shuffle_epi8(table, index); }
 CHORD_INLINE vi vi_narrow16(vi a, vi b) { return _mm_packus_epi32(a, b); }
 CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
@@ -223,6 +238,16 @@ CHORD_INLINE vi vi_high8_s(vi a) { return vreinterpretq_s32_s16(vmovl_high_s8(vr
 CHORD_INLINE vi vi_sub8(vi a, vi b) { return vreinterpretq_s32_s8(vsubq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))); }
 CHORD_INLINE vi vi_abs8(vi a) { return vreinterpretq_s32_s8(vabsq_s8(vreinterpretq_s8_s32(a))); }
 CHORD_INLINE vi vi_negative8(vi a) { return vreinterpretq_s32_s8(vshrq_n_s8(vreinterpretq_s8_s32(a), 7)); }
+CHORD_INLINE vi vi_load_s8(const void *p) { return vreinterpretq_s32_s16(vmovl_s8(vld1_s8(p))); }
+CHORD_INLINE vi vi_load_u8(const void *p) { return vreinterpretq_s32_u16(vmovl_u8(vld1_u8(p))); }
+CHORD_INLINE vi vi_mul(vi a, vi b) { return vmulq_s32(a, b); }
+CHORD_INLINE vi vi_mul16(vi a, vi b) { return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+CHORD_INLINE vi vi_even16(vi a) { return vreinterpretq_s32_s16(vtrn1q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(a))); }
+CHORD_INLINE vi vi_odd16(vi a) { return vreinterpretq_s32_s16(vtrn2q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(a))); }
+CHORD_INLINE vi vi_lookup(vi table, vi index)
+{
+    return vreinterpretq_s32_u8(vqtbl1q_u8(vreinterpretq_u8_s32(table), vreinterpretq_u8_s32(index)));
+}
 CHORD_INLINE vi vi_narrow16(vi a, vi b) { return vreinterpretq_s32_u16(vcombine_u16(vqmovun_s32(a), vqmovun_s32(b))); }
 CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
@@ -251,6 +276,10 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
  *   vf_max(a, b)         a < b ? b : a, so a NaN in b is passed over
  *   vf_shuffle(a, b, i, j, k, l)  a[i] a[j] b[k] b[l]
  *   vi_load_u16/_s16     four 16-bit values -> 32 bits
+ *   vi_load_s8/_u8       eight bytes -> 16 bits
+ *   vi_mul, vi_mul16     the low half of each product
+ *   vi_even16, vi_odd16  16-bit lanes 0 0 2 2 4 4 6 6, or 1 1 3 3 5 5 7 7
+ *   vi_lookup(t, i)      byte i of t for each byte i, 0..15
  *   vi_pick(m, a, b)     a where m is all ones, b where it is zero
  *   vi_pairs16(a)        32-bit sums of neighbouring 16-bit lanes
  *   vi_dot16(a, b)       the same of the products of 16-bit lanes

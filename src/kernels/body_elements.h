@@ -22,6 +22,18 @@ CHORD_INLINE void store_part(float *p, vf v, int32_t n)
 
 /* ---- q8 activations: the operations of chord_act_quantize_q8 --------------------------------------- */
 
+/* The sums of both halves of a block of codes, as two int16. */
+CHORD_INLINE void store_half_sums(uint8_t *dst, const uint8_t *q)
+{
+    for (int h = 0; h < 2; h++) {
+        vi const codes = vi_load(q + 16 * h);
+        int32_t part[4];
+        vi_store(part, vi_pairs16(vi_add16(vi_low8_s(codes), vi_high8_s(codes))));
+        int16_t const sum = (int16_t)(part[0] + part[1] + part[2] + part[3]);
+        __builtin_memcpy(dst + 2 * h, &sum, 2);
+    }
+}
+
 CHORD_INLINE vi quantize_four(vf x, vf d)
 {
     vi const bits = vf_bits(x), sign = vi_sar(bits, 31);
@@ -71,6 +83,7 @@ void BODY(chord_quantize_q8)(void *dst, const float *x, int32_t n)
         vi_store(parts, sum);
         int32_t const s = parts[0] + parts[1] + parts[2] + parts[3];
         __builtin_memcpy(s_at, &s, 4);
+        store_half_sums(s_at + (size_t)n / 8, q);
     }
 }
 

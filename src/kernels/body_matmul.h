@@ -166,6 +166,8 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
     }
 }
 
+#include "body_parts.h"
+
 /* ---- rows x tokens -> tiles ----------------------------------------------------------------------- */
 
 /* Sums of one group and token -> y[0..rows), rows 1..4. */
@@ -194,7 +196,8 @@ CHORD_INLINE void matmul_tile(int type, int how, int G, int T, const chord_matmu
     CHORD_UNROLL for (int i = 0; i < T; i++) a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(t + i) * m->x_stride);
     vf sum[8];
     if (how < 0) tile_float(type, G, T, a, sum);
-    else tile_quant(type, how, G, T, a, sum);
+    else if (type == CHORD_Q4_0 || type == CHORD_Q4_1 || type == CHORD_Q8_0) tile_quant(type, how, G, T, a, sum);
+    else tile_parts(type, how, G, T, a, sum);
     CHORD_UNROLL for (int i = 0; i < G; i++)
         CHORD_UNROLL for (int j = 0; j < T; j++) matmul_finish(m, sum[i * T + j], t + j, 4 * (g + i));
 }
@@ -210,9 +213,9 @@ CHORD_INLINE void matmul_groups(int type, int how, int G, int T, const chord_mat
 CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)
 {
     int32_t const g0 = r0 / 4, g1 = r1 / 4 + (r1 % 4 != 0);
-    int const G = how == DOT16 ? 1 : 2;
+    int const G = how == DOT16 ? 1 : 2, G4 = has_pairs(type) ? 1 : G;
     int32_t t = t0;
-    for (; t + 4 <= t1; t += 4) matmul_groups(type, how, G, 4, m, g0, g1, t);
+    for (; t + 4 <= t1; t += 4) matmul_groups(type, how, G4, 4, m, g0, g1, t);
     for (; t + 2 <= t1; t += 2) matmul_groups(type, how, how < 0 ? 4 : G, 2, m, g0, g1, t);
     for (; t < t1; t++) matmul_groups(type, how, how < 0 ? 4 : G, 1, m, g0, g1, t);
 }
@@ -237,12 +240,12 @@ CHORD_INLINE int dot_kind(int type) { (void)type; return CHORD_DOT_KIND; }
 CHORD_INLINE int dot_kind(int type)
 {
     int32_t const dot = vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));
-    return dot == 130540 || dot == 492 ? DOT8 : type == CHORD_Q8_0 ? DOT16 : DOT8_16;
+    return dot == 130540 || dot == 492 ? DOT8 : type == CHORD_Q8_0 || has_table(type) ? DOT16 : DOT8_16;
 }
 #elif !defined(CHORD_SIMD_I8)
 CHORD_INLINE int dot_kind(int type) { (void)type; return DOT16; }
 #elif defined(__SSE4_1__) && !defined(CHORD_SIMD_PLAIN)
-CHORD_INLINE int dot_kind(int type) { return type == CHORD_Q8_0 ? DOT16 : DOT8_16; }
+CHORD_INLINE int dot_kind(int type) { return type == CHORD_Q8_0 || has_table(type) ? DOT16 : DOT8_16; }
 #else
 CHORD_INLINE int dot_kind(int type) { (void)type; return DOT8; }
 #endif
@@ -264,3 +267,12 @@ CHORD_INLINE int dot_kind(int type) { (void)type; return DOT8; }
 MATMUL_QUANT(chord_matmul_q4_0_q8, CHORD_Q4_0, NARROW(CHORD_Q4_0))
 MATMUL_QUANT(chord_matmul_q4_1_q8, CHORD_Q4_1, NARROW(CHORD_Q4_1))
 MATMUL_QUANT(chord_matmul_q8_0_q8, CHORD_Q8_0, (void)0)
+MATMUL_QUANT(chord_matmul_q5_0_q8, CHORD_Q5_0, NARROW(CHORD_Q5_0))
+MATMUL_QUANT(chord_matmul_q5_1_q8, CHORD_Q5_1, NARROW(CHORD_Q5_1))
+MATMUL_QUANT(chord_matmul_q2_k_q8, CHORD_Q2_K, NARROW(CHORD_Q2_K))
+MATMUL_QUANT(chord_matmul_q3_k_q8, CHORD_Q3_K, NARROW(CHORD_Q3_K))
+MATMUL_QUANT(chord_matmul_q4_k_q8, CHORD_Q4_K, NARROW(CHORD_Q4_K))
+MATMUL_QUANT(chord_matmul_q5_k_q8, CHORD_Q5_K, NARROW(CHORD_Q5_K))
+MATMUL_QUANT(chord_matmul_q6_k_q8, CHORD_Q6_K, NARROW(CHORD_Q6_K))
+MATMUL_QUANT(chord_matmul_iq4_nl_q8, CHORD_IQ4_NL, (void)0)
+MATMUL_QUANT(chord_matmul_iq4_xs_q8, CHORD_IQ4_XS, (void)0)

@@ -96,6 +96,132 @@ static float dot_q8_0(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
     return sum;
 }
 
+/* Element e of a part of the other types, where x4.h says. */
+static int32_t nibble_at(const uint8_t *p, int32_t r, int32_t e) { return p[e % 16 / 4 * 16 + 4 * r + e % 4] >> e / 16 * 4 & 15; }
+static int32_t pair_at(const uint8_t *p, int32_t r, int32_t e) { return p[e / 16 * 16 + 4 * r + e % 4] >> e % 16 / 4 * 2 & 3; }
+static int32_t bit_at(const uint8_t *p, int32_t r, int32_t e) { return p[4 * r + e % 4] >> e / 4 & 1; }
+
+static int32_t q5_at(const uint8_t *p, int32_t r, int32_t e) { return nibble_at(p + 16, r, e) | bit_at(p, r, e) << 4; }
+static int32_t q3_at(const uint8_t *p, int32_t r, int32_t e) { return pair_at(p + 16, r, e) | bit_at(p, r, e) << 2; }
+static int32_t q6_at(const uint8_t *p, int32_t r, int32_t e) { return nibble_at(p + 32, r, e) | pair_at(p, r, e) << 4; }
+static int32_t iq4_at(const uint8_t *p, int32_t r, int32_t e) { return chord_iq4_values[nibble_at(p, r, e)]; }
+
+typedef int32_t code_fn(const uint8_t *part, int32_t r, int32_t e);
+
+static inline int32_t dot_half(code_fn *code, const uint8_t *part, int32_t r, const uint8_t *x, int32_t b, int32_t half)
+{
+    int32_t sum = 0;
+    for (int32_t e = 16 * half; e < 16 * half + 16; e++) sum += code(part, r, e) * (int8_t)x[32 * b + e];
+    return sum;
+}
+static inline int32_t dot_part(code_fn *code, const uint8_t *part, int32_t r, const uint8_t *x, int32_t b)
+{
+    return dot_half(code, part, r, x, b, 0) + dot_half(code, part, r, x, b, 1);
+}
+static int32_t act_half(const uint8_t *x, int32_t n, int32_t b, int32_t half)
+{
+    return (int16_t)chord_u16(chord_q8_h(x, n) + 4 * b + 2 * half);
+}
+
+static float dot_q5_0(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++, w += 88) {
+        int32_t const i = dot_part(q5_at, w + 8, r, x, b) - 16 * act_sum(x, n, b);
+        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)i;
+    }
+    return sum;
+}
+
+static float dot_q5_1(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++, w += 96) {
+        int32_t const i = dot_part(q5_at, w + 16, r, x, b);
+        sum += act_d(x, n, b) * (scale_at(w, r) * (float)i + scale_at(w + 8, r) * (float)act_sum(x, n, b));
+    }
+    return sum;
+}
+
+static float dot_iq4_nl(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++, w += 72)
+        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)dot_part(iq4_at, w + 8, r, x, b);
+    return sum;
+}
+
+static float dot_iq4_xs(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 544) {
+        int32_t const low = (int32_t)(chord_u32(w + 16 + 4 * r) >> b % 8 * 4 & 15), high = chord_u16(w + 8 + 2 * r) >> b % 8 * 2 & 3;
+        float const d = scale_at(w, r) * (float)((low | high << 4) - 32);
+        sum += (d * act_d(x, n, b)) * (float)dot_part(iq4_at, w + 32 + b % 8 * 64, r, x, b);
+    }
+    return sum;
+}
+
+/* Q4_K, Q5_K: the twelve bytes of row r, d and m before them. */
+static float dot_offsets(code_fn *code, int32_t part, const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 64 + 8 * part) {
+        uint8_t s[12];
+        for (int32_t i = 0; i < 12; i++) s[i] = w[16 + i / 4 * 16 + 4 * r + i % 4];
+        float const d = scale_at(w, r) * (float)chord_k_scale(s, b % 8), m = scale_at(w + 8, r) * (float)chord_k_offset(s, b % 8);
+        int32_t const i = dot_part(code, w + 64 + b % 8 * part, r, x, b);
+        sum += act_d(x, n, b) * (d * (float)i - m * (float)act_sum(x, n, b));
+    }
+    return sum;
+}
+static float dot_q4_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n) { return dot_offsets(nibble_at, 64, w, r, x, n); }
+static float dot_q5_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n) { return dot_offsets(q5_at, 80, w, r, x, n); }
+
+static float dot_q2_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 336) {
+        const uint8_t *part = w + 16 + b % 8 * 40;
+        int32_t i = 0, s = 0;
+        for (int32_t half = 0; half < 2; half++) {
+            i += (part[2 * r + half] & 15) * dot_half(pair_at, part + 8, r, x, b, half);
+            s += (part[2 * r + half] >> 4) * act_half(x, n, b, half);
+        }
+        sum += act_d(x, n, b) * (scale_at(w, r) * (float)i - scale_at(w + 8, r) * (float)s);
+    }
+    return sum;
+}
+
+static float dot_q3_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 440) {
+        int32_t i = 0;
+        for (int32_t half = 0; half < 2; half++) {
+            int32_t const at = b % 8 * 2 + half; /* the scale among sixteen */
+            int32_t const low = w[8 + at / 8 * 16 + 4 * r + at / 2 % 4] >> at % 2 * 4 & 15;
+            int32_t const high = w[40 + 4 * r + at / 4] >> at % 4 * 2 & 3;
+            i += ((low | high << 4) - 32) * (dot_half(q3_at, w + 56 + b % 8 * 48, r, x, b, half) - 4 * act_half(x, n, b, half));
+        }
+        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)i;
+    }
+    return sum;
+}
+
+static float dot_q6_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 840) {
+        const uint8_t *part = w + 8 + b % 8 * 104;
+        int32_t i = 0;
+        for (int32_t half = 0; half < 2; half++)
+            i += (int8_t)part[2 * r + half] * (dot_half(q6_at, part + 8, r, x, b, half) - 32 * act_half(x, n, b, half));
+        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)i;
+    }
+    return sum;
+}
+
 #define MATMUL(name, dot)                                                                           \
     void name(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) { matmul(m, r0, r1, t0, t1, dot); }
 MATMUL(chord_matmul_f32_f32__scalar, dot_f32)
@@ -104,6 +230,15 @@ MATMUL(chord_matmul_bf16_f32__scalar, dot_bf16)
 MATMUL(chord_matmul_q4_0_q8__scalar, dot_q4_0)
 MATMUL(chord_matmul_q4_1_q8__scalar, dot_q4_1)
 MATMUL(chord_matmul_q8_0_q8__scalar, dot_q8_0)
+MATMUL(chord_matmul_q5_0_q8__scalar, dot_q5_0)
+MATMUL(chord_matmul_q5_1_q8__scalar, dot_q5_1)
+MATMUL(chord_matmul_q2_k_q8__scalar, dot_q2_k)
+MATMUL(chord_matmul_q3_k_q8__scalar, dot_q3_k)
+MATMUL(chord_matmul_q4_k_q8__scalar, dot_q4_k)
+MATMUL(chord_matmul_q5_k_q8__scalar, dot_q5_k)
+MATMUL(chord_matmul_q6_k_q8__scalar, dot_q6_k)
+MATMUL(chord_matmul_iq4_nl_q8__scalar, dot_iq4_nl)
+MATMUL(chord_matmul_iq4_xs_q8__scalar, dot_iq4_xs)
 
 /* ---- elements ------------------------------------------------------------------------------------- */
 

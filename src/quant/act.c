@@ -36,6 +36,9 @@ void chord_act_quantize_q8(void *dst, const float *x, int32_t n)
         float const d = quantize_block(q + 32 * (size_t)b, x, &sum);
         chord_copy(q + (size_t)n + 4 * (size_t)b, &d, 4);
         chord_copy(q + (size_t)n + 4 * (size_t)(n / 32 + b), &sum, 4);
+        int16_t half[2] = { 0, 0 };
+        for (int i = 0; i < 32; i++) half[i / 16] = (int16_t)(half[i / 16] + (int8_t)q[32 * b + i]);
+        chord_copy(q + (size_t)n + 4 * (size_t)(n / 32 * 2 + b), half, 4);
     }
 }
 

@@ -5,9 +5,10 @@
 #include "../base/half.h"
 #include "quant.h"
 
-/* Where the scales and the block sums of a row of n activations begin. */
+/* Where the scales, the block sums and the half sums of a row of n activations begin. */
 static inline const uint8_t *chord_q8_d(const void *row, int32_t n) { return (const uint8_t *)row + (size_t)n; }
 static inline const uint8_t *chord_q8_s(const void *row, int32_t n) { return chord_q8_d(row, n) + (size_t)n / 32 * 4; }
+static inline const uint8_t *chord_q8_h(const void *row, int32_t n) { return chord_q8_s(row, n) + (size_t)n / 32 * 4; }
 
 /* A block with a non-finite element has q = 0 and d inf or NaN: every product with it is NaN, so a fault
  * upstream reaches the logits. A block so small that max|x| / 127 is 0 in f32 becomes 0; where d is

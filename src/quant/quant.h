@@ -14,7 +14,9 @@
 #include <stdbool.h>
 
 /* ggml's type ids */
-enum { CHORD_F32 = 0, CHORD_F16 = 1, CHORD_Q4_0 = 2, CHORD_Q4_1 = 3, CHORD_Q8_0 = 8, CHORD_BF16 = 30 };
+enum { CHORD_F32 = 0, CHORD_F16 = 1, CHORD_Q4_0 = 2, CHORD_Q4_1 = 3, CHORD_Q5_0 = 6, CHORD_Q5_1 = 7, CHORD_Q8_0 = 8,
+       CHORD_Q2_K = 10, CHORD_Q3_K = 11, CHORD_Q4_K = 12, CHORD_Q5_K = 13, CHORD_Q6_K = 14, CHORD_IQ4_NL = 20, CHORD_IQ4_XS = 23,
+       CHORD_BF16 = 30 };
 
 /* How the kernels want the activations that a weight type is multiplied with. */
 enum { CHORD_ACT_F32 = 0, CHORD_ACT_Q8 = 1 };
@@ -50,9 +52,23 @@ static inline uint64_t chord_row_bytes(const chord_format *f, int64_t n_cols)
 /* Bytes of one x4 group. */
 static inline uint64_t chord_x4_bytes(const chord_format *f, int64_t n_cols) { return 4 * chord_row_bytes(f, n_cols); }
 
+/* What the nibbles of IQ4_NL and IQ4_XS stand for. */
+extern const int8_t chord_iq4_values[16];
+
+/* Scale and offset i (0..7) of the twelve bytes in Q4_K and Q5_K (q4_k.c). */
+static inline int32_t chord_k_scale(const uint8_t s[12], int i)
+{
+    return i < 4 ? s[i] & 63 : (s[i + 4] & 15) | s[i - 4] >> 6 << 4;
+}
+static inline int32_t chord_k_offset(const uint8_t s[12], int i)
+{
+    return i < 4 ? s[i + 4] & 63 : s[i + 4] >> 4 | s[i] >> 6 << 4;
+}
+
 /* Activations as q8: blocks of 32 along a row, each with its own f32 scale.
  *   q[n] int8 (-127..127, round half away from zero of x/d) | d[n/32] float | s[n/32] int32, the sum of the block's q
+ *   | h[n/32] two int16, the sums of its halves, for types that scale 16 elements
  * d = max|x| / 127, 0 for an all-zero block. n is a multiple of 32; a row starts 16-byte aligned. */
-static inline uint64_t chord_q8_bytes(int64_t n) { return (uint64_t)n + (uint64_t)(n / 32) * 8; }
+static inline uint64_t chord_q8_bytes(int64_t n) { return (uint64_t)n + (uint64_t)(n / 32) * 12; }
 
 #endif

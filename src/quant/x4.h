@@ -13,8 +13,28 @@
  *     Q4_0        1       4     4 rows x 4 k in the low nibbles, the same rows x 4 k, 16 further on, in the high ones
  *     Q4_1        2       4     the same
  *
+ *     IQ4_NL      1       4     Q4_0's
+ *     IQ4_XS      2      33     one of four rows' scales_l, then Q4_0's, eight times
+ *
  * So a vector's 32-bit lanes are rows, four scales are eight bytes, no byte is added and the inverse is
- * the same walk. Nothing is aligned: Q8_0's block is 136 bytes, its vectors begin at odd multiples of 8. */
+ * the same walk. Nothing is aligned: Q8_0's block is 136 bytes, its vectors begin at odd multiples of 8.
+ *
+ * The other types first change each row's block by itself (`order`), so that 32 elements lie together in a *part*
+ * and its planes of bits fall to the bytes that they belong to by a shift and a mask. After that, with e the element
+ * within the part, a part's pieces are
+ *
+ *     nibbles     four; byte b of piece v: e = 4 v + b in the low half, 16 + 4 v + b in the high one: Q4_0's order
+ *     pairs       two; bits 2 v, 2 v + 1 of byte b of piece i: e = 16 i + 4 v + b
+ *     bits        one; bit u of byte b: e = 4 u + b
+ *
+ *               head                          a part, and how many
+ *     Q5_0      d                             bits, nibbles                    1
+ *     Q5_1      d, m                          bits, nibbles                    1
+ *     Q2_K      d, dmin                       a field of scales, pairs         8
+ *     Q3_K      d, three pieces of scales     bits, pairs                      8
+ *     Q4_K      d, dmin, three of scales      nibbles                          8
+ *     Q5_K      d, dmin, three of scales      bits, nibbles                    8
+ *     Q6_K      d                             a field of scales, pairs, nibbles  8 */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_QUANT_X4_H
 #define CHORD_QUANT_X4_H
@@ -23,43 +43,137 @@
 #include "../base/mem.h"
 #include "quant.h"
 
-static inline void chord_x4_pack(uint8_t *group, const void *const rows[4], int32_t n_blocks, int fields, int pieces)
+/* A block's cells: a head of fields and pieces, then parts of them. */
+typedef struct chord_x4_shape {
+    int fields, pieces, parts, part_fields, part_pieces;
+} chord_x4_shape;
+enum { CHORD_X4_MOST = 256 }; /* bytes of the largest block that has an order */
+
+/* One run of cells of row r; `back` goes from the group to the row. */
+static inline void chord_x4_run(uint8_t **group, uint8_t **row, size_t r, int n, size_t size, bool back)
 {
-    size_t const block = (size_t)(2 * fields + 4 * pieces);
-    for (size_t r = 0; r < 4; r++) {
-        uint8_t *dst = group;
+    for (int i = 0; i < n; i++, *group += 4 * size, *row += size)
+        if (back) chord_copy(*row, *group + size * r, size);
+        else chord_copy(*group + size * r, *row, size);
+}
+
+static inline void chord_x4_block(uint8_t *group, uint8_t *row, size_t r, chord_x4_shape s, bool back)
+{
+    chord_x4_run(&group, &row, r, s.fields, 2, back);
+    chord_x4_run(&group, &row, r, s.pieces, 4, back);
+    for (int i = 0; i < s.parts; i++) {
+        chord_x4_run(&group, &row, r, s.part_fields, 2, back);
+        chord_x4_run(&group, &row, r, s.part_pieces, 4, back);
+    }
+}
+
+/* From a block of the file to one in a group's order, and back: either side may be used up. */
+typedef void chord_x4_order(uint8_t *x4, uint8_t *file, bool back);
+
+static inline void chord_x4_pack(uint8_t *group, const void *const rows[4], int32_t n_blocks, size_t block, chord_x4_shape s,
+                                 chord_x4_order *order)
+{
+    for (size_t r = 0; r < 4; r++)
         for (int32_t b = 0; b < n_blocks; b++) {
-            const uint8_t *src = rows[r] ? (const uint8_t *)rows[r] + (size_t)b * block : NULL;
-            for (int i = 0; i < fields; i++, dst += 8)
-                if (src) { chord_copy(dst + 2 * r, src, 2); src += 2; } else chord_zero(dst + 2 * r, 2);
-            for (int i = 0; i < pieces; i++, dst += 16)
-                if (src) { chord_copy(dst + 4 * r, src, 4); src += 4; } else chord_zero(dst + 4 * r, 4);
+            uint8_t file[CHORD_X4_MOST] = { 0 }, x4[CHORD_X4_MOST];
+            if (rows[r]) chord_copy(file, (const uint8_t *)rows[r] + (size_t)b * block, block);
+            if (order) order(x4, file, false);
+            chord_x4_block(group + (size_t)b * 4 * block, order ? x4 : file, r, s, false);
+        }
+}
+
+static inline void chord_x4_unpack(uint8_t *row, const uint8_t *group, int32_t r, int32_t n_blocks, size_t block, chord_x4_shape s,
+                                   chord_x4_order *order)
+{
+    for (int32_t b = 0; b < n_blocks; b++, row += block) {
+        uint8_t x4[CHORD_X4_MOST];
+        chord_x4_block((uint8_t *)(uintptr_t)group + (size_t)b * 4 * block, order ? x4 : row, (size_t)r, s, true);
+        if (order) order(x4, row, true);
+    }
+}
+
+/* ---- planes of bits: each of these is its own inverse, but for the last pair ------------------------ */
+
+static inline void chord_put_u32(uint8_t *p, uint32_t v) { chord_copy(p, &v, 4); }
+
+/* 32 bytes whose low nibbles are 32 elements and whose high ones 32 others -> nibbles of these, nibbles of those. */
+static inline void chord_x4_nibbles(uint8_t p[32])
+{
+    for (int j = 0; j < 16; j++) {
+        uint8_t const a = p[j], b = p[j + 16];
+        p[j] = (uint8_t)((a & 15) | b << 4);
+        p[j + 16] = (uint8_t)(a >> 4 | (b & 0xf0));
+    }
+}
+
+/* 32 bytes, bits 2 s and 2 s + 1 of byte e belong to element e of run s = 0..3 -> the first piece of pairs of each
+ * run, then the second of each. */
+static inline void chord_x4_pairs(uint8_t p[32])
+{
+    for (int i = 0; i < 2; i++, p += 16) {
+        uint32_t w[4];
+        for (int v = 0; v < 4; v++) w[v] = chord_u32(p + 4 * v);
+        for (int s = 0; s < 4; s++) {
+            uint32_t run = 0;
+            for (int v = 0; v < 4; v++) run |= (w[v] >> 2 * s & 0x03030303) << 2 * v;
+            chord_put_u32(p + 4 * s, run);
         }
     }
 }
 
-static inline void chord_x4_unpack(uint8_t *row, const uint8_t *group, int32_t r, int32_t n_blocks, int fields, int pieces)
+/* 32 bytes, bit s of byte e belongs to element e of run s = 0..7 -> the bits of each run. */
+static inline void chord_x4_bits(uint8_t p[32])
 {
-    for (int32_t b = 0; b < n_blocks; b++) {
-        for (int i = 0; i < fields; i++, group += 8, row += 2) chord_copy(row, group + 2 * r, 2);
-        for (int i = 0; i < pieces; i++, group += 16, row += 4) chord_copy(row, group + 4 * r, 4);
+    uint32_t w[8];
+    for (int u = 0; u < 8; u++) w[u] = chord_u32(p + 4 * u);
+    for (int s = 0; s < 8; s++) {
+        uint32_t run = 0;
+        for (int u = 0; u < 8; u++) run |= (w[u] >> s & 0x01010101) << u;
+        chord_put_u32(p + 4 * s, run);
     }
+}
+
+/* Four bytes, bit e belongs to element e -> bits, and back. The products move bit b of a nibble to bit 8 b, and bit
+ * 8 b to bit 24 + b, without a carry. */
+static inline void chord_x4_spread(uint8_t p[4])
+{
+    uint32_t const flat = chord_u32(p);
+    uint32_t spread = 0;
+    for (int u = 0; u < 8; u++) spread |= ((flat >> 4 * u & 15) * 0x00204081 & 0x01010101) << u;
+    chord_put_u32(p, spread);
+}
+static inline void chord_x4_gather(uint8_t p[4])
+{
+    uint32_t const spread = chord_u32(p);
+    uint32_t flat = 0;
+    for (int u = 0; u < 8; u++) flat |= ((spread >> u & 0x01010101) * 0x01020408 >> 24 & 15) << 4 * u;
+    chord_put_u32(p, flat);
+}
+
+/* n bytes from one side of an order to the other. */
+static inline void chord_x4_move(uint8_t *x4, uint8_t *file, size_t n, bool back)
+{
+    if (back) chord_copy(file, x4, n);
+    else chord_copy(x4, file, n);
 }
 
 static inline bool chord_f16_finite(const uint8_t *p) { return (chord_u16(p) & 0x7c00) != 0x7c00; }
 
 /* repack and unpack of a format; its check runs first on every row that is there */
-#define CHORD_X4_FORMAT(block_elems, fields, pieces)                                          \
+#define CHORD_X4_FORMAT_OF(block_elems, block_bytes, shape, order)                                  \
     static bool repack(void *group, const void *const rows[4], int32_t n_cols)                      \
     {                                                                                               \
         for (int r = 0; r < 4; r++)                                                                 \
             if (rows[r] && !check(rows[r], n_cols)) return false;                                   \
-        chord_x4_pack(group, rows, n_cols / (block_elems), fields, pieces);                         \
+        chord_x4_pack(group, rows, n_cols / (block_elems), block_bytes, shape, order);              \
         return true;                                                                                \
     }                                                                                               \
     static void unpack(void *row, const void *group, int32_t i, int32_t n_cols)                     \
     {                                                                                               \
-        chord_x4_unpack(row, group, i, n_cols / (block_elems), fields, pieces);                     \
+        chord_x4_unpack(row, group, i, n_cols / (block_elems), block_bytes, shape, order);          \
     }
+/* without an order, fields then pieces */
+#define CHORD_X4_FORMAT(block_elems, fields, pieces)                                                \
+    CHORD_X4_FORMAT_OF(block_elems, 2 * (fields) + 4 * (pieces), ((chord_x4_shape){ fields, pieces, 0, 0, 0 }), NULL)
 
 #endif

@@ -5,9 +5,18 @@
 #include "../../src/quant/act.h"
 #include "goldens.h"
 #include <math.h>
+#include <stdio.h>
 
+enum { N_FORMATS = 15 };
 #define EACH_FORMAT(f) \
-    for (int32_t i_ = 0; i_ < 6; i_++) for (const chord_format *f = chord_format_at(i_); f; f = NULL)
+    for (int32_t i_ = 0; i_ < N_FORMATS; i_++) for (const chord_format *f = chord_format_at(i_); f; f = NULL)
+
+/* The f16 scales of a block. */
+static const struct { int32_t type, at; } fields[] = {
+    { CHORD_Q4_0, 0 }, { CHORD_Q4_1, 0 }, { CHORD_Q4_1, 2 }, { CHORD_Q8_0, 0 }, { CHORD_Q5_0, 0 }, { CHORD_Q5_1, 0 }, { CHORD_Q5_1, 2 },
+    { CHORD_Q2_K, 80 }, { CHORD_Q2_K, 82 }, { CHORD_Q3_K, 108 }, { CHORD_Q4_K, 0 }, { CHORD_Q4_K, 2 }, { CHORD_Q5_K, 0 },
+    { CHORD_Q5_K, 2 }, { CHORD_Q6_K, 208 }, { CHORD_IQ4_NL, 0 }, { CHORD_IQ4_XS, 0 } };
+enum { N_FIELDS = sizeof fields / sizeof *fields };
 
 /* A random row that check() accepts: random bits, then a finite scale a block. */
 static uint8_t *random_row(const chord_format *f, int32_t n)
@@ -17,8 +26,8 @@ static uint8_t *random_row(const chord_format *f, int32_t n)
     for (size_t i = 0; i < bytes; i++) row[i] = (uint8_t)test_random();
     if (f->block_elems == 1) return row;
     for (size_t b = 0; b < bytes; b += (size_t)f->block_bytes) {
-        row[b + 1] &= 0xbb; /* clears an exponent bit */
-        if (f->type == CHORD_Q4_1) row[b + 3] &= 0xbb;
+        for (int i = 0; i < N_FIELDS; i++)
+            if (fields[i].type == f->type) row[b + (size_t)fields[i].at + 1] &= 0xbb; /* clears an exponent bit */
         if (f->type == CHORD_Q8_0)
             for (int j = 2; j < 34; j++) row[b + (size_t)j] += row[b + (size_t)j] == 0x80;
     }
@@ -35,6 +44,30 @@ TEST(decode_equals_gguf_bit_for_bit)
         for (int k = 0; k < goldens[i].n; k++) CHECK_EQ(chord_f32_bits(out[k]), goldens[i].bits[k]);
         CHECK(out[64] == 12345);
     }
+}
+
+/* tests/golden/quant.bin: type, blocks and bytes of each format, then a row, then its elements (tests/golden/README.md). */
+TEST(decode_of_the_types_in_blocks_equals_gguf_bit_for_bit)
+{
+    FILE *file = fopen("tests/golden/quant.bin", "rb");
+    CHECK(file != NULL);
+    int32_t head[3], seen = 0;
+    while (file && fread(head, 4, 3, file) == 3) {
+        const chord_format *f = chord_format_of(head[0]);
+        CHECK(f && head[2] == head[1] * f->block_bytes);
+        int32_t const n = head[1] * f->block_elems;
+        uint8_t *row = test_alloc((size_t)head[2]);
+        float *want = test_alloc((size_t)n * 4), *got = test_alloc((size_t)n * 4 + 4);
+        CHECK_EQ(fread(row, 1, (size_t)head[2], file), head[2]);
+        CHECK_EQ(fread(want, 4, (size_t)n, file), n);
+        got[n] = 12345;
+        f->decode(got, row, n);
+        for (int32_t k = 0; k < n; k++) CHECK_EQ(chord_f32_bits(got[k]), chord_f32_bits(want[k]));
+        CHECK(got[n] == 12345);
+        seen++;
+    }
+    CHECK_EQ(seen, 9);
+    if (file) fclose(file);
 }
 
 TEST(unpack_gives_back_every_bit_that_repack_was_given)
@@ -96,19 +129,19 @@ TEST(a_group_holds_scales_then_codes_with_rows_as_lanes)
 
 TEST(a_scale_that_is_not_finite_is_refused_in_any_block)
 {
-    static const struct { int32_t type, at; } fields[] = { { CHORD_Q4_0, 0 }, { CHORD_Q4_1, 0 }, { CHORD_Q4_1, 2 }, { CHORD_Q8_0, 0 } };
     static const uint16_t bad[] = { 0x7c00, 0xfc00, 0x7c01, 0x7e00, 0xffff };
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    for (int i = 0; i < N_FIELDS; i++)
         for (size_t j = 0; j < sizeof bad / sizeof *bad; j++)
             for (int32_t block = 0; block < 3; block++) {
                 const chord_format *f = chord_format_of(fields[i].type);
-                uint8_t *row = random_row(f, 96), *good = random_row(f, 96), group[4 * 102];
+                int32_t const n = 3 * f->block_elems;
+                uint8_t *row = random_row(f, n), *good = random_row(f, n), *group = test_alloc((size_t)chord_x4_bytes(f, n));
                 const void *rows[4] = { good, good, good, good };
-                CHECK(f->check(row, 96) && f->repack(group, rows, 96));
+                CHECK(f->check(row, n) && f->repack(group, rows, n));
                 memcpy(row + block * f->block_bytes + fields[i].at, &bad[j], 2);
-                CHECK(!f->check(row, 96));
+                CHECK(!f->check(row, n));
                 rows[j % 4] = row;
-                CHECK(!f->repack(group, rows, 96));
+                CHECK(!f->repack(group, rows, n));
             }
 }
 
@@ -150,19 +183,19 @@ TEST(formats_are_found_by_type_and_others_are_named)
         CHECK(chord_format_of(f->type) == f);
         CHECK(!strcmp(f->name, chord_type_name(f->type)));
     }
-    CHECK_EQ(n, 6);
-    CHECK(!chord_format_of(12) && !strcmp(chord_type_name(12), "Q4_K"));
+    CHECK_EQ(n, N_FORMATS);
+    CHECK(!chord_format_of(16) && !strcmp(chord_type_name(16), "IQ2_XXS"));
     CHECK(!chord_format_of(4) && !strcmp(chord_type_name(4), "Q4_2"));
     for (int32_t t = 0; t <= 42; t++) CHECK(chord_type_name(t) != NULL);
     CHECK(!chord_type_name(43) && !chord_type_name(-1) && !chord_type_name(INT32_MAX));
-    CHECK(!chord_format_at(-1) && !chord_format_at(6) && !chord_format_of(-1));
+    CHECK(!chord_format_at(-1) && !chord_format_at(N_FORMATS) && !chord_format_of(-1));
 }
 
 /* ---- activations ---------------------------------------------------------------------------------- */
 
 static void quantize(const float *x, int8_t q[32], float *d, int32_t *s)
 {
-    uint8_t row[40];
+    uint8_t row[44];
     chord_act_quantize_q8(row, x, 32);
     memcpy(q, row, 32);
     memcpy(d, chord_q8_d(row, 32), 4);
@@ -215,21 +248,25 @@ TEST(q8_of_zeros_tiny_and_non_finite_blocks_is_defined)
     CHECK(isnan(d) && s == 0 && q[3] == 0);
 }
 
-TEST(q8_rows_lie_as_codes_scales_sums)
+TEST(q8_rows_lie_as_codes_scales_sums_half_sums)
 {
     float x[96];
-    uint8_t row[96 + 24 + 1];
-    for (int i = 0; i < 96; i++) x[i] = (float)(i / 32 + 1);
-    row[120] = 0xa5;
-    CHECK_EQ(chord_q8_bytes(96), 120);
+    uint8_t row[96 + 36 + 1];
+    for (int i = 0; i < 96; i++) x[i] = (float)(i / 32 + 1) * (i % 32 < 16 ? 1 : -0.5f);
+    row[132] = 0xa5;
+    CHECK_EQ(chord_q8_bytes(96), 132);
     chord_act_quantize_q8(row, x, 96);
-    CHECK_EQ(row[120], 0xa5);
+    CHECK_EQ(row[132], 0xa5);
     for (int b = 0; b < 3; b++) {
         float d;
         int32_t s;
+        int16_t h[2];
         memcpy(&d, row + 96 + 4 * b, 4);
         memcpy(&s, row + 108 + 4 * b, 4);
+        memcpy(h, row + 120 + 4 * b, 4);
         CHECK(d == (float)(b + 1) / 127);
-        CHECK_EQ(s, 32 * 127);
+        CHECK_EQ(h[0], 16 * 127);
+        CHECK_EQ(h[1], -16 * 64);
+        CHECK_EQ(s, h[0] + h[1]);
     }
 }

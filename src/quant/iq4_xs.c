@@ -1,0 +1,38 @@
+/* iq4_xs.c
+ *
+ *   block of 256:  | d f16 | h u16 | l 4 bytes | q 128 bytes |    136 bytes
+ *   scale i of elements 32 i .. 32 i + 31: the low four bits are nibble i of l, the high two bits 2 i, 2 i + 1 of h
+ *   byte j of 16 bytes of q holds element j of their 32 in its low nibble, element j + 16 in its high nibble
+ *   w = (d * (scale - 32)) * chord_iq4_values[q], scale 0..63
+ *
+ * A non-finite d is refused (see q4_0.c). */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "x4.h"
+
+enum { BYTES = 136 };
+
+static void decode(float *dst, const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
+        for (int i = 0; i < 8; i++, dst += 32) {
+            int const scale = (int)((chord_u32(p + 4) >> 4 * i & 15) | (uint32_t)(chord_u16(p + 2) >> 2 * i & 3) << 4);
+            float const d = chord_f16_f32(chord_u16(p)) * (float)(scale - 32);
+            for (int j = 0; j < 16; j++) {
+                dst[j] = d * (float)chord_iq4_values[p[8 + 16 * i + j] & 15];
+                dst[j + 16] = d * (float)chord_iq4_values[p[8 + 16 * i + j] >> 4];
+            }
+        }
+}
+
+static bool check(const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
+        if (!chord_f16_finite(p)) return false;
+    return true;
+}
+
+CHORD_X4_FORMAT(256, 2, 33)
+
+const chord_format chord_format_iq4_xs = { CHORD_IQ4_XS, "IQ4_XS", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };

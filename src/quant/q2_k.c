@@ -1,0 +1,48 @@
+/* q2_k.c
+ *
+ *   block of 256:  | s 16 bytes | q 64 bytes | d f16 | m f16 |    84 bytes
+ *   byte i of s: the scale of elements 16 i .. 16 i + 15 in its low nibble, their offset in its high nibble
+ *   bits 2 j, 2 j + 1 of byte l of 32 bytes of q: element 32 j + l of their 128
+ *   w = (d * scale) * q - m * offset, q 0..3, scale and offset 0..15
+ *
+ * A non-finite d or m is refused (see q4_0.c). */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "x4.h"
+
+enum { BYTES = 84 };
+
+static void decode(float *dst, const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
+        for (int i = 0; i < 256; i++) {
+            float const d = chord_f16_f32(chord_u16(p + 80)), m = chord_f16_f32(chord_u16(p + 82));
+            int const q = p[16 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3, s = p[i / 16];
+            *dst++ = d * (float)(s & 15) * (float)q - m * (float)(s >> 4);
+        }
+}
+
+static void order(uint8_t *x4, uint8_t *file, bool back)
+{
+    for (int i = 0; i < 2 && !back; i++) chord_x4_pairs(file + 16 + 32 * i);
+    chord_x4_move(x4, file + 80, 4, back);
+    for (int i = 0; i < 8; i++) {
+        uint8_t *part = x4 + 4 + 10 * i, *q = file + 16 + i / 4 * 32 + i % 4 * 4;
+        chord_x4_move(part, file + 2 * i, 2, back);
+        chord_x4_move(part + 2, q, 4, back);
+        chord_x4_move(part + 6, q + 16, 4, back);
+    }
+    for (int i = 0; i < 2 && back; i++) chord_x4_pairs(file + 16 + 32 * i);
+}
+
+static bool check(const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
+        if (!chord_f16_finite(p + 80) || !chord_f16_finite(p + 82)) return false;
+    return true;
+}
+
+CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 2, 0, 8, 1, 2 }), order)
+
+const chord_format chord_format_q2_k = { CHORD_Q2_K, "Q2_K", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };

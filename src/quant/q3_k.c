@@ -1,0 +1,77 @@
+/* q3_k.c
+ *
+ *   block of 256:  | h 32 bytes | q 64 bytes | s 12 bytes | d f16 |    110 bytes
+ *   bits 2 j, 2 j + 1 of byte l of 32 bytes of q: the low bits of element 32 j + l of their 128
+ *   bit j of byte l of h: the third bit of element 32 j + l
+ *   scale i of elements 16 i .. 16 i + 15: the low four bits in s[i % 8], its low nibble for i < 8; the high two
+ *   at bit i / 4 * 2 of s[8 + i % 4]
+ *   w = (d * (scale - 32)) * (q - 4), q 0..7, scale 0..63
+ *
+ * In a group byte j of the first eight of scales is the low bits of scale 2 j and of scale 2 j + 1, nibble j of the
+ * other four bytes the high two bits of both.
+ * A non-finite d is refused (see q4_0.c). */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "x4.h"
+
+enum { BYTES = 110 };
+
+static void scales_of(uint8_t scale[16], const uint8_t s[12])
+{
+    for (int i = 0; i < 16; i++)
+        scale[i] = (uint8_t)((s[i % 8] >> i / 8 * 4 & 15) | (s[8 + i % 4] >> i / 4 * 2 & 3) << 4);
+}
+
+static void decode(float *dst, const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES) {
+        float const d = chord_f16_f32(chord_u16(p + 108));
+        uint8_t scale[16];
+        scales_of(scale, p + 96);
+        for (int i = 0; i < 256; i++) {
+            int const q = (p[32 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3) | (p[i % 32] >> i / 32 & 1) << 2;
+            *dst++ = d * (float)(scale[i / 16] - 32) * (float)(q - 4);
+        }
+    }
+}
+
+static void order_scales(uint8_t *x4, uint8_t *file, bool back)
+{
+    uint8_t scale[16], *to = back ? file : x4;
+    if (!back) scales_of(scale, file);
+    else
+        for (int i = 0; i < 16; i++)
+            scale[i] = (uint8_t)((x4[i / 2] >> i % 2 * 4 & 15) | (x4[8 + i / 4] >> i % 4 * 2 & 3) << 4);
+    chord_zero(to, 12);
+    for (int i = 0; i < 16; i++) {
+        int const low = scale[i] & 15, high = scale[i] >> 4;
+        to[back ? i % 8 : i / 2] |= (uint8_t)(low << (back ? i / 8 * 4 : i % 2 * 4));
+        to[8 + (back ? i % 4 : i / 4)] |= (uint8_t)(high << (back ? i / 4 * 2 : i % 4 * 2));
+    }
+}
+
+static void order(uint8_t *x4, uint8_t *file, bool back)
+{
+    if (!back) chord_x4_bits(file), chord_x4_pairs(file + 32), chord_x4_pairs(file + 64);
+    chord_x4_move(x4, file + 108, 2, back);
+    order_scales(x4 + 2, file + 96, back);
+    for (int i = 0; i < 8; i++) {
+        uint8_t *part = x4 + 14 + 12 * i, *q = file + 32 + i / 4 * 32 + i % 4 * 4;
+        chord_x4_move(part, file + 4 * i, 4, back);
+        chord_x4_move(part + 4, q, 4, back);
+        chord_x4_move(part + 8, q + 16, 4, back);
+    }
+    if (back) chord_x4_bits(file), chord_x4_pairs(file + 32), chord_x4_pairs(file + 64);
+}
+
+static bool check(const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
+        if (!chord_f16_finite(p + 108)) return false;
+    return true;
+}
+
+CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 1, 3, 8, 0, 3 }), order)
+
+const chord_format chord_format_q3_k = { CHORD_Q3_K, "Q3_K", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };

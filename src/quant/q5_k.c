@@ -1,0 +1,52 @@
+/* q5_k.c
+ *
+ *   block of 256:  | d f16 | m f16 | s 12 bytes | h 32 bytes | q 128 bytes |    176 bytes
+ *   s as in q4_k.c
+ *   byte l of 32 bytes of q: the low bits of element l of their 64 in its low nibble, of 32 + l in its high nibble
+ *   bit j of byte l of h: the fifth bit of element 32 j + l
+ *   w = (d * scale) * q - m * offset, q 0..31, scale and offset 0..63
+ *
+ * A non-finite d or m is refused (see q4_0.c). */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "x4.h"
+
+enum { BYTES = 176 };
+
+static void decode(float *dst, const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
+        for (int i = 0; i < 8; i++) {
+            float const d = chord_f16_f32(chord_u16(p)) * (float)chord_k_scale(p + 4, i);
+            float const m = chord_f16_f32(chord_u16(p + 2)) * (float)chord_k_offset(p + 4, i);
+            for (int l = 0; l < 32; l++) {
+                int const q = (p[48 + i / 2 * 32 + l] >> i % 2 * 4 & 15) | (p[16 + l] >> i & 1) << 4;
+                *dst++ = d * (float)q - m;
+            }
+        }
+}
+
+static void order(uint8_t *x4, uint8_t *file, bool back)
+{
+    for (int i = 0; i < 4 && !back; i++) chord_x4_nibbles(file + 48 + 32 * i);
+    if (!back) chord_x4_bits(file + 16);
+    chord_x4_move(x4, file, 16, back);
+    for (int i = 0; i < 8; i++) {
+        chord_x4_move(x4 + 16 + 20 * i, file + 16 + 4 * i, 4, back);
+        chord_x4_move(x4 + 20 + 20 * i, file + 48 + 16 * i, 16, back);
+    }
+    if (back) chord_x4_bits(file + 16);
+    for (int i = 0; i < 4 && back; i++) chord_x4_nibbles(file + 48 + 32 * i);
+}
+
+static bool check(const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
+        if (!chord_f16_finite(p) || !chord_f16_finite(p + 2)) return false;
+    return true;
+}
+
+CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 2, 43, 0, 0, 0 }), order)
+
+const chord_format chord_format_q5_k = { CHORD_Q5_K, "Q5_K", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
