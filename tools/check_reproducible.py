@@ -17,7 +17,9 @@ with tempfile.TemporaryDirectory() as folder:
     copy.mkdir(parents=True)
     for name in ("src", "include"):
         shutil.copytree(ROOT / name, copy / name)
-    shutil.copy(ROOT / "Makefile", copy)
+    (copy / "tools").mkdir()
+    for name in ("Makefile", "tools/checkkern.mk"):
+        shutil.copy(ROOT / name, copy / name)
     zig = os.environ.get("ZIG") or ROOT / ".toolchain/ziglang/zig"
     made = subprocess.run(["make", "-s", "-j2", f"ZIG={zig}", *MODULES], cwd=copy, stdout=subprocess.DEVNULL)
     if made.returncode:
