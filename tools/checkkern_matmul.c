@@ -20,15 +20,6 @@ static uint16_t random_scale(int32_t kind)
     }
 }
 
-/* The f16 scales of a block; m: those that multiply sums of activations alone. */
-static const struct { int32_t type, at; bool is_m; } fields[] = {
-    { CHORD_Q4_0, 0, false }, { CHORD_Q4_1, 0, false }, { CHORD_Q4_1, 2, true }, { CHORD_Q8_0, 0, false },
-    { CHORD_Q5_0, 0, false }, { CHORD_Q5_1, 0, false }, { CHORD_Q5_1, 2, true }, { CHORD_Q2_K, 80, false },
-    { CHORD_Q2_K, 82, true }, { CHORD_Q3_K, 108, false }, { CHORD_Q4_K, 0, false }, { CHORD_Q4_K, 2, true },
-    { CHORD_Q5_K, 0, false }, { CHORD_Q5_K, 2, true }, { CHORD_Q6_K, 208, false }, { CHORD_IQ4_NL, 0, false },
-    { CHORD_IQ4_XS, 0, false } };
-#define N_FIELDS (sizeof fields / sizeof *fields)
-
 void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t kind)
 {
     for (int r = 0; r < 4; r++) {
@@ -52,12 +43,11 @@ void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t 
                 if (kind == LARGEST) q = f->type == CHORD_Q8_0 ? (q & 1 ? 0x7f : 0x81) : extreme[q % 8];
                 p[i] = f->type == CHORD_Q8_0 && q == 0x80 ? 0x81 : q;
             }
-            for (size_t i = 0; i < N_FIELDS; i++)
-                if (fields[i].type == f->type) {
-                    bool const integral_m = fields[i].is_m && kind == INTEGERS;
-                    uint16_t const d = integral_m ? chord_f32_f16((float)(random_below(15) - 7)) : random_scale(kind);
-                    chord_copy(p + fields[i].at, &d, 2);
-                }
+            uint16_t d = random_scale(kind);
+            chord_copy(p + f->d_at, &d, 2);
+            if (f->m_at < 0) continue;
+            d = kind == INTEGERS ? chord_f32_f16((float)(random_below(15) - 7)) : random_scale(kind);
+            chord_copy(p + f->m_at, &d, 2);
         }
     }
 }
@@ -149,14 +139,13 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
     double d = 0; /* the least of the row but 0: i <= |d i| / d, which tells how much a subnormal d_w d_x matters */
     for (int m_only = 0; m_only < 2; m_only++) {
         p->f->unpack(row[m_only], w, r % 4, n);
-        for (int32_t b = 0; b < n / p->f->block_elems; b++)
-            for (size_t i = 0; i < N_FIELDS; i++) {
-                uint8_t *at = row[m_only] + b * p->f->block_bytes + fields[i].at;
-                if (fields[i].type != p->f->type) continue;
-                double const value = magnitude((double)chord_f16_f32(chord_u16(at)));
-                if (!fields[i].is_m && value > 0 && !(d > 0 && d < value)) d = value;
-                if (fields[i].is_m != m_only) chord_zero(at, 2);
-            }
+        for (int32_t b = 0; b < n / p->f->block_elems; b++) {
+            uint8_t *block = row[m_only] + b * p->f->block_bytes;
+            double const value = magnitude((double)chord_f16_f32(chord_u16(block + p->f->d_at)));
+            if (value > 0 && !(d > 0 && d < value)) d = value;
+            if (m_only) chord_zero(block + p->f->d_at, 2);
+            else if (p->f->m_at >= 0) chord_zero(block + p->f->m_at, 2);
+        }
         p->f->decode(part[m_only], row[m_only], n);
     }
     for (int32_t b = 0; b < n / 32; b++) {
@@ -167,14 +156,6 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
         *tiny += 0x1p-148 * ((d > 0 ? magnitude(terms[0]) / d : 0) + 4); /* d_w d_x may be subnormal before it meets i */
     }
     return sum;
-}
-
-/* Sums take d i + m s or d i alone. */
-static bool has_m(const chord_format *f)
-{
-    for (size_t i = 0; i < N_FIELDS; i++)
-        if (fields[i].type == f->type && fields[i].is_m) return true;
-    return false;
 }
 
 static void restore(problem *p) { chord_copy(p->m.y, p->old, (size_t)p->y_floats * 4); }
@@ -191,7 +172,7 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
     canaries_live();
 
     bool const exact = p->kind == INTEGERS || !madd_is_fused(); /* unfused, a body is the scalar sequence of operations */
-    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : p->m.n_in / 32 + (has_m(p->f) ? 6 : 5);
+    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : p->m.n_in / 32 + (p->f->m_at >= 0 ? 6 : 5);
     for (int32_t t = 0; t < p->n_t; t++)
         for (int32_t r = 0; r < (int32_t)p->m.y_stride; r++) {
             uint64_t const at = (uint64_t)t * p->m.y_stride + (uint64_t)r;

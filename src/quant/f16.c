@@ -19,4 +19,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT(1, 1, 0)
 
-const chord_format chord_format_f16 = { CHORD_F16, "F16", 1, 2, CHORD_ACT_F32, decode, repack, unpack, check };
+const chord_format chord_format_f16 = { CHORD_F16, "F16", 1, 2, CHORD_ACT_F32, -1, -1, decode, repack, unpack, check };

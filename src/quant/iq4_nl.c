@@ -34,4 +34,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT(32, 1, 4)
 
-const chord_format chord_format_iq4_nl = { CHORD_IQ4_NL, "IQ4_NL", 32, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_iq4_nl = { CHORD_IQ4_NL, "IQ4_NL", 32, BYTES, CHORD_ACT_Q8, 0, -1, decode, repack, unpack, check };

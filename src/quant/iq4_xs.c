@@ -35,4 +35,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT(256, 2, 33)
 
-const chord_format chord_format_iq4_xs = { CHORD_IQ4_XS, "IQ4_XS", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_iq4_xs = { CHORD_IQ4_XS, "IQ4_XS", 256, BYTES, CHORD_ACT_Q8, 0, -1, decode, repack, unpack, check };

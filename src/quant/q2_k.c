@@ -45,4 +45,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 2, 0, 8, 1, 2 }), order)
 
-const chord_format chord_format_q2_k = { CHORD_Q2_K, "Q2_K", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_q2_k = { CHORD_Q2_K, "Q2_K", 256, BYTES, CHORD_ACT_Q8, 80, 82, decode, repack, unpack, check };

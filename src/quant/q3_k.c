@@ -74,4 +74,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 1, 3, 8, 0, 3 }), order)
 
-const chord_format chord_format_q3_k = { CHORD_Q3_K, "Q3_K", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_q3_k = { CHORD_Q3_K, "Q3_K", 256, BYTES, CHORD_ACT_Q8, 108, -1, decode, repack, unpack, check };

@@ -32,4 +32,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT(32, 2, 4)
 
-const chord_format chord_format_q4_1 = { CHORD_Q4_1, "Q4_1", 32, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_q4_1 = { CHORD_Q4_1, "Q4_1", 32, BYTES, CHORD_ACT_Q8, 0, 2, decode, repack, unpack, check };

@@ -41,4 +41,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 2, 35, 0, 0, 0 }), order)
 
-const chord_format chord_format_q4_k = { CHORD_Q4_K, "Q4_K", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_q4_k = { CHORD_Q4_K, "Q4_K", 256, BYTES, CHORD_ACT_Q8, 0, 2, decode, repack, unpack, check };

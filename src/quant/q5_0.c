@@ -41,4 +41,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT_OF(32, BYTES, ((chord_x4_shape){ 1, 5, 0, 0, 0 }), order)
 
-const chord_format chord_format_q5_0 = { CHORD_Q5_0, "Q5_0", 32, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_q5_0 = { CHORD_Q5_0, "Q5_0", 32, BYTES, CHORD_ACT_Q8, 0, -1, decode, repack, unpack, check };

@@ -40,4 +40,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT_OF(32, BYTES, ((chord_x4_shape){ 2, 5, 0, 0, 0 }), order)
 
-const chord_format chord_format_q5_1 = { CHORD_Q5_1, "Q5_1", 32, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_q5_1 = { CHORD_Q5_1, "Q5_1", 32, BYTES, CHORD_ACT_Q8, 0, 2, decode, repack, unpack, check };

@@ -54,4 +54,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 1, 0, 8, 1, 6 }), order)
 
-const chord_format chord_format_q6_k = { CHORD_Q6_K, "Q6_K", 256, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_q6_k = { CHORD_Q6_K, "Q6_K", 256, BYTES, CHORD_ACT_Q8, 208, -1, decode, repack, unpack, check };

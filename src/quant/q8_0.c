@@ -32,4 +32,4 @@ static bool check(const void *row, int32_t n_cols)
 
 CHORD_X4_FORMAT(32, 1, 8)
 
-const chord_format chord_format_q8_0 = { CHORD_Q8_0, "Q8_0", 32, BYTES, CHORD_ACT_Q8, decode, repack, unpack, check };
+const chord_format chord_format_q8_0 = { CHORD_Q8_0, "Q8_0", 32, BYTES, CHORD_ACT_Q8, 0, -1, decode, repack, unpack, check };

@@ -26,6 +26,7 @@ typedef struct chord_format {
     const char *name;          /* "Q4_0" */
     int32_t block_elems, block_bytes;
     int32_t act;               /* CHORD_ACT_* */
+    int32_t d_at, m_at;        /* bytes in a block of its f16 factor and of its f16 offset; -1: has none */
     /* file form -> float, n_cols elements: the specification of the format */
     void (*decode)(float *dst, const void *row, int32_t n_cols);
     /* rows[i] = row i in file form, NULL for a padding row -> one group. false when a block can't be

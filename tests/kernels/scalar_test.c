@@ -8,7 +8,7 @@
 #include "../../src/quant/act.h"
 #include <math.h>
 
-enum { N_IN = 96, N_OUT = 7, N_T = 3 };
+enum { N_IN = 512, N_OUT = 7, N_T = 3 };
 #define EPS 0x1p-24
 
 static const chord_ops *scalar(void) { return chord_ops_of(CHORD_ISA_SCALAR); }
@@ -20,10 +20,19 @@ static void random_row(const chord_format *f, uint8_t *row)
         float const w = test_gauss();
         uint16_t const half = chord_f32_f16(w * 0.05f), other = chord_f32_f16(test_gauss() * 0.3f), brain = (uint16_t)(chord_f32_bits(w) >> 16);
         if (f->type == CHORD_F32) memcpy(row, &w, 4);
-        else memcpy(row, f->type == CHORD_BF16 ? &brain : &half, 2);
-        if (f->type == CHORD_Q4_1) memcpy(row + 2, &other, 2);
+        else memcpy(row + (f->d_at > 0 ? f->d_at : 0), f->type == CHORD_BF16 ? &brain : &half, 2);
+        if (f->m_at >= 0) memcpy(row + f->m_at, &other, 2);
         for (int j = 2; j < f->block_bytes && f->type == CHORD_Q8_0; j++) row[j] += row[j] == 0x80;
     }
+}
+
+/* What a row's offsets alone add to each element: it is decoded without its factors. */
+static void offsets_of(const chord_format *f, const uint8_t *row, float *out)
+{
+    uint8_t *copy = test_alloc((size_t)chord_row_bytes(f, N_IN));
+    memcpy(copy, row, (size_t)chord_row_bytes(f, N_IN));
+    for (int32_t b = 0; b < N_IN / f->block_elems; b++) memset(copy + b * f->block_bytes + f->d_at, 0, 2);
+    f->decode(out, copy, N_IN);
 }
 
 /* x as the matmul sees it: q8 gives back q * d. */
@@ -40,12 +49,13 @@ static void seen(const chord_format *f, const uint8_t *x, double *out)
 static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
 {
     uint8_t *rows[8] = { 0 }, *w = test_alloc((size_t)(2 * chord_x4_bytes(f, N_IN))), *x[N_T];
-    float decoded[N_OUT][N_IN], bias[N_OUT], y[N_T][N_OUT + 1], old[N_T][N_OUT];
-    uint64_t const stride = 1024;
+    float decoded[N_OUT][N_IN], offsets[N_OUT][N_IN], bias[N_OUT], y[N_T][N_OUT + 1], old[N_T][N_OUT];
+    uint64_t const stride = 2048;
     uint8_t *xs = test_alloc(stride * N_T);
     for (int r = 0; r < N_OUT; r++) {
         random_row(f, rows[r] = test_alloc((size_t)chord_row_bytes(f, N_IN)));
         f->decode(decoded[r], rows[r], N_IN);
+        if (f->m_at >= 0) offsets_of(f, rows[r], offsets[r]);
         bias[r] = test_gauss();
     }
     for (int g = 0; g < 2; g++)
@@ -69,13 +79,10 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
             for (int k = 0; k < N_IN; k++) {
                 sum += (double)decoded[r][k] * in[k];
                 size += fabs((double)decoded[r][k] * in[k]);
-                if (f->type == CHORD_Q4_1) { /* decode rounds once more, and d q and m may cancel: count them apart */
-                    uint16_t h;
-                    memcpy(&h, rows[r] + k / 32 * 20 + 2, 2);
-                    offset += 3 * fabs((double)chord_f16_f32(h) * in[k]);
-                }
+                /* decode rounds once more, and d q and m may cancel: count them apart */
+                if (f->m_at >= 0) offset += 3 * fabs((double)offsets[r][k] * in[k]);
             }
-            /* N_IN products and sums at most, bias, old y (one rounding each for Q4_1's decode) */
+            /* N_IN products and sums at most, bias, old y (one rounding each for the decode of those with an m) */
             double const bound = (N_IN + 6) * EPS * (size + offset + fabs((double)bias[r]) + fabs((double)old[t][r]));
             CHECK_NEAR((double)y[t][r], sum + (double)bias[r] + (double)old[t][r], bound);
         }
@@ -88,6 +95,15 @@ TEST(scalar_matmul_bf16_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_d
 TEST(scalar_matmul_q4_0_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q4_0)); }
 TEST(scalar_matmul_q4_1_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q4_1)); }
 TEST(scalar_matmul_q8_0_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q8_0)); }
+TEST(scalar_matmul_q5_0_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q5_0)); }
+TEST(scalar_matmul_q5_1_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q5_1)); }
+TEST(scalar_matmul_q2_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q2_K)); }
+TEST(scalar_matmul_q3_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q3_K)); }
+TEST(scalar_matmul_q4_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q4_K)); }
+TEST(scalar_matmul_q5_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q5_K)); }
+TEST(scalar_matmul_q6_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q6_K)); }
+TEST(scalar_matmul_iq4_nl_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_IQ4_NL)); }
+TEST(scalar_matmul_iq4_xs_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_IQ4_XS)); }
 
 TEST(scalar_norm_divides_by_the_root_of_the_mean_square)
 {
