@@ -214,6 +214,8 @@ suite-fuzz: $(if $(PROTOCOL),dist/index.js) FORCE
 check-rules: FORCE
 	@$(PYTHON) tools/check_rules.py --self-test && $(PYTHON) tools/check_rules.py
 check-wasm: wasm FORCE
+check-mutants: FORCE
+	@$(PYTHON) tools/mutants.py --texts
 check-abi: build/gen_abi FORCE
 	@build/gen_abi | cmp - ts/abi/abi.gen.ts || { echo "ts/abi/abi.gen.ts is stale: make abi" >&2; exit 1; }
 check-types: node_modules/.stamp FORCE
@@ -231,7 +233,7 @@ run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s che
   $(foreach s,$(2),"c/$(s)=$(MAKE) -s suite-c-$(s)") $(foreach s,$(3),"js/$(s)=$(MAKE) -s suite-js-$(s)") \
   $(foreach k,$(4),"kernels/$(k)=$(MAKE) -s checkkern-$(k)") $(if $(5),"tsan=$(MAKE) -s suite-tsan" "fuzz=$(MAKE) -s suite-fuzz")
 
-CHECKS := wasm rules abi types
+CHECKS := wasm rules abi types mutants
 QUICK := base format quant text program kernels model session
 REAL := real
 

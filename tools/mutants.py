@@ -11,7 +11,8 @@ tools/mutants.txt lists them, blocks apart by blank lines:
     +    text put in its place
 
 Everything happens in a copy, build/mutants/tree, whose suites must pass unbroken first. A mutation that no
-suite catches, that doesn't compile, or whose text isn't found exactly once is a failure.
+suite catches, that doesn't compile, or whose text isn't found exactly once is a failure. `--texts` checks
+only that each text still stands once.
 """
 from __future__ import annotations
 
@@ -98,7 +99,16 @@ def run_suite(suite: str) -> tuple[bool, str]:
     return False, failed.group(1) if failed else fault.group(1) if fault else "it dies"
 
 
+def check_texts() -> int:
+    wrong = [(m, n) for m in read_list() if (n := (ROOT / m.file).read_text().count("\n".join(m.old)) if (ROOT / m.file).is_file() else 0) != 1]
+    for m, n in wrong:
+        print(f"mutants.txt, {m.title}: its text stands {n} times in {m.file}, want once")
+    return 1 if wrong else 0
+
+
 def main() -> int:
+    if sys.argv[1:] == ["--texts"]:
+        return check_texts()
     mutations = [m for m in read_list() if not sys.argv[1:] or any(word in m.title for word in sys.argv[1:])]
     copy_tree()
     for suite in dict.fromkeys(s for m in mutations for s in m.suites):
