@@ -11,6 +11,8 @@ const fixture = await withTemplate(CHATML);
 const ending = await withTemplate(CHATML, new URL('../golden/f32-linear-spm.gguf', import.meta.url));
 const asked = [{ role: 'user', content: 'Hi there' }];
 const greedy = { messages: asked, temperature: 0, max_tokens: 12 };
+/** SentencePiece with a blank before every text, which a token alone would lose. */
+const blanks = await withTemplate(CHATML, new URL('../golden/q4_0-spm.gguf', import.meta.url));
 const withChat = (use, source = fixture, options = { threads: 1 }) => withModel(source, options, (model) => use(model, (body, more) => model.chat.completions.create(body, more)));
 
 async function collect(stream) {
@@ -85,13 +87,17 @@ test('the finish reason is stop at the model\'s own end and at a stop text, leng
       assert.equal(textOf(chunks), choice.message.content);
       assert.equal(chunks.at(-1).choices[0].finish_reason, 'stop');
     }
-    const full = await create({ messages: asked, temperature: 0, logit_bias: { 2: -1000, 442: -1000 } }); // without its ends of a turn
-    assert.equal(full.choices[0].finish_reason, 'length');
-    assert.equal(full.usage.total_tokens, 256);
     await refused(create({ messages: [{ role: 'user', content: 'many words '.repeat(100) }] }), 'context-full');
     const late = await create({ messages: [{ role: 'user', content: 'many words '.repeat(100) }], stream: true });
     await refused(collect(late), 'context-full');
   }, ending));
+
+test('without max_tokens an answer goes on until the context is full', () =>
+  withChat(async (_, create) => {
+    const full = await create({ messages: asked, temperature: 0, logit_bias: { 2: -1000, 442: -1000 } }); // without its ends of a turn
+    assert.equal(full.choices[0].finish_reason, 'length');
+    assert.equal(full.usage.total_tokens, 400);
+  }, ending, { contextLength: 400, threads: 1 }));
 
 test('sampling fields reach the sampler: what generate makes of the same options', () =>
   withChat(async (model, create) => {
@@ -117,7 +123,8 @@ test('sampling fields reach the sampler: what generate makes of the same options
   }));
 
 test('logprobs are the chosen tokens\', a whole text\'s and a chunk\'s the same', async () => {
-  for (const source of [fixture, ending]) {
+  let blank = 0;
+  for (const source of [fixture, ending, blanks]) {
     await withChat(async (model, create) => {
       const { events, ids } = await expected(model, asked, { temperature: 0, maxTokens: 7, logprobs: true });
       const answer = await create({ ...greedy, max_tokens: 7, logprobs: true });
@@ -130,11 +137,13 @@ test('logprobs are the chosen tokens\', a whole text\'s and a chunk\'s the same'
         assert.equal(await model.detokenize([...ids, events[index].token]).then((text) => text.slice(rest)), token);
         assert.deepEqual(bytes, token.includes('\ufffd') ? null : [...Buffer.from(token)]);
         assert.deepEqual(top_logprobs, []);
+        if (token.startsWith(' ') && source === blanks) blank += 1;
       }
       const chunks = await collect(await create({ ...greedy, max_tokens: 7, logprobs: true, stream: true, top_logprobs: 0 }));
       assert.deepEqual(chunks.flatMap(({ choices }) => choices[0].logprobs?.content ?? []), content);
     }, source);
   }
+  assert.ok(blank > 0, 'no token began with a blank');
 });
 
 test('messages: parts of text are one text, developer is system, an answer\'s message can be given back', () =>
@@ -225,6 +234,22 @@ test('break, throw, controller.abort() and a cancelled reader stop the work; the
     }, fixture, options);
   }
 });
+
+test('a reader that cancels while the prompt is read stops that', needsModel, () =>
+  withChat(async (model, create) => {
+    const content = 'The keeper climbed the stairs every morning. '.repeat(100);
+    const length = (await model.tokenize(content)).length;
+    const stream = await create({ messages: [{ role: 'user', content }], stream: true });
+    const before = (await model.counters()).stepsRun;
+    const reader = stream.toReadableStream().getReader();
+    const pending = reader.read();
+    while ((await model.counters()).stepsRun < before + 2);
+    await reader.cancel();
+    assert.equal((await pending).done, true);
+    const { tokensPrefilled, tokensDecoded } = await model.counters();
+    assert.equal(tokensDecoded, 0);
+    assert.ok(tokensPrefilled < length, `${tokensPrefilled} of ${length} tokens were read`);
+  }, SMOLLM2));
 
 test('a signal, in the body or in the options, throws its reason wherever the call is', () =>
   withChat(async (model, create) => {
