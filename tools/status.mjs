@@ -22,6 +22,7 @@ const features = [
   ['fixtures: llama.cpp\'s ids and logits', ['e2e-level2', 'llama.cpp'], ['e2e-level2', 'llama.cpp'], ['ts-fixtures', 'llama.cpp']],
   ['SmolLM2 as good as llama.cpp', null, null, ['ts-smollm2', 'as good tokens']],
   ['`loadModel`, streaming, abort (level 2)', ['e2e-page', ': isolated, level 2'], ['e2e-page', ': not isolated, level 2'], ['ts-generation', '']],
+  ['`chat.completions`, the chat page', ['e2e-chat', ': isolated'], ['e2e-chat', ': not isolated'], ['ts-chat', '']],
   ['`WasmModel`, `AsyncTokenStream` (level 1)', ['e2e-page', ': isolated, level 1'], ['e2e-page', ': not isolated, level 1'], ['ts-level1', '']],
   ['URL, File, Blob, bytes, stream as source', ['e2e-level2', 'sources of every kind'], null, ['ts-sources', '']],
   ['malformed files are typed errors', ['e2e-page', 'says what is wrong'], null, ['ts-bad-input', '']],
