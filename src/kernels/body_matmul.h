@@ -188,26 +188,26 @@ CHORD_INLINE void matmul_finish(const chord_matmul *m, vf sum, int32_t t, int32_
     }
 }
 
-/* Groups g .. g + G - 1 of tokens t .. t + T - 1. */
-CHORD_INLINE void matmul_tile(int type, int how, int G, int T, const chord_matmul *m, int32_t g, int32_t t)
+/* Groups g .. g + G - 1 of tokens t .. t + T - 1. Where fewer are left before g1, the last is computed again and
+ * its copies dropped: a body of its own for the rest would double the module. */
+CHORD_INLINE void matmul_tile(int type, int how, int G, int T, const chord_matmul *m, int32_t g, int32_t g1, int32_t t)
 {
     tile a = { .n = (uint32_t)m->n_in };
-    CHORD_UNROLL for (int i = 0; i < G; i++) a.w[i] = (const uint8_t *)m->w + (size_t)((uint64_t)(g + i) * m->group_bytes);
+    CHORD_UNROLL for (int i = 0; i < G; i++)
+        a.w[i] = (const uint8_t *)m->w + (size_t)((uint64_t)(g + i < g1 ? g + i : g1 - 1) * m->group_bytes);
     CHORD_UNROLL for (int i = 0; i < T; i++) a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(t + i) * m->x_stride);
     vf sum[8];
     if (how < 0) tile_float(type, G, T, a, sum);
     else if (type == CHORD_Q4_0 || type == CHORD_Q4_1 || type == CHORD_Q8_0) tile_quant(type, how, G, T, a, sum);
     else tile_parts(type, how, G, T, a, sum);
     CHORD_UNROLL for (int i = 0; i < G; i++)
-        CHORD_UNROLL for (int j = 0; j < T; j++) matmul_finish(m, sum[i * T + j], t + j, 4 * (g + i));
+        if (g + i < g1)
+            CHORD_UNROLL for (int j = 0; j < T; j++) matmul_finish(m, sum[i * T + j], t + j, 4 * (g + i));
 }
 
-/* Groups [g0, g1), G at a time and then singly. */
 CHORD_INLINE void matmul_groups(int type, int how, int G, int T, const chord_matmul *m, int32_t g0, int32_t g1, int32_t t)
 {
-    int32_t g = g0;
-    for (; g + G <= g1; g += G) matmul_tile(type, how, G, T, m, g, t);
-    for (; G > 1 && g < g1; g++) matmul_tile(type, how, 1, T, m, g, t);
+    for (int32_t g = g0; g < g1; g += G) matmul_tile(type, how, G, T, m, g, g1, t);
 }
 
 CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)
