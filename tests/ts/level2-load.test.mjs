@@ -14,6 +14,7 @@ import { loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
 const bytes = new Uint8Array(await readFile(FIXTURE));
+const zipped = gzipSync(bytes);
 let expected, folder, server, address;
 let openConnections = 0;
 /** Waits without a limit: a test that hangs is named by the runner. */
@@ -28,7 +29,7 @@ function countOpen(response) {
 const answers = {
   '/model.gguf': (response) => response.writeHead(200, { 'content-length': bytes.length }).end(bytes),
   '/chunked.gguf': (response) => response.writeHead(200).end(bytes), // no content-length
-  '/zipped.gguf': (response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(bytes)),
+  '/zipped.gguf': (response) => response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped),
   '/page.gguf': (response) => response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<p>not here'),
   '/untyped.gguf': (response) => response.writeHead(200).end('\n<html><body>log in first</body></html>'),
   '/truncated.gguf': (response) => response.writeHead(200, { 'content-length': bytes.length >> 1 }).end(bytes.subarray(0, bytes.length >> 1)),
@@ -38,6 +39,10 @@ const answers = {
   },
   '/slow.gguf': (response) => {
     response.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(0, 100000));
+    countOpen(response);
+  },
+  '/bad.gguf': (response) => {
+    response.writeHead(200).write(new Uint8Array(5000)); // and never the rest
     countOpen(response);
   },
   '/silent.gguf': (response) => countOpen(response),
@@ -227,6 +232,8 @@ test('what the network answers is http, io or invalid-gguf, and names the URL', 
     await refused(loadModel('http://127.0.0.1:1/model.gguf', options), 'io', 'http://127.0.0.1:1/model.gguf');
     await refused(loadModel(path.join(folder, 'nothing.gguf'), options), 'io', 'nothing.gguf');
     await refused(loadModel(folder, options), 'io', folder);
+    await refused(loadModel(`${address}/bad.gguf`, options), 'invalid-gguf', `${address}/bad.gguf`);
+    await until(() => openConnections === 0);
     const broken = new ReadableStream({ pull(controller) { controller.error(new Error('unplugged')); } });
     await refused(loadModel(broken, options), 'io', 'unplugged');
     await stillWorks(options);
