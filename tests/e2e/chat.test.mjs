@@ -181,6 +181,7 @@ test('on a phone nothing is wider than the screen, in light and in dark', needs(
     const dark = await fits('load');
     await page.setInputFiles('#file', file);
     await reached(page, 'ready');
+    await page.evaluate(() => { document.getElementById('model-name').textContent = 'A model with a name that is much too long for a phone'; });
     await settings(page, { temperature: '0', 'max-tokens': '30' });
     await ask(page, 'a-very-long-word-without-any-blank-in-it'.repeat(2));
     await page.waitForFunction(() => window.chat.messages.length === 2 && window.chat.state === 'ready');
