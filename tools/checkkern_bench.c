@@ -26,10 +26,16 @@ static double fastest_ns(work_fn *f, work *w)
     double best = 1e30, begin = checkkern_now();
     int32_t times = 1;
     do f(w); while (checkkern_now() - begin < 150); /* tier up */
-    for (;;) { /* about 3 ms a measurement */
-        double const t = checkkern_now();
-        for (int32_t i = 0; i < times; i++) f(w);
-        if (checkkern_now() - t >= 3 || times > 1 << 24) break;
+    for (;;) { /* 3 ms a measurement: the least of three, else a moment without the processor passes for work, and in
+                * Chromium (a clock of 0.1 ms) the rest would be measured in single ticks */
+        double least = 1e30;
+        for (int round = 0; round < 3; round++) {
+            double const t = checkkern_now();
+            for (int32_t i = 0; i < times; i++) f(w);
+            double const ms = checkkern_now() - t;
+            if (ms < least) least = ms;
+        }
+        if (least >= 3 || times > 1 << 24) break;
         times *= 2;
     }
     for (int round = 0; round < 40; round++) {

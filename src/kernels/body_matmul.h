@@ -42,18 +42,20 @@ CHORD_INLINE void tile_float(int type, int G, int T, tile a, vf *sum)
 
 /* How a block's integer dot is taken; all three are exact.
  *   DOT8     vi_dot8 into 32 bits: one instruction on ARM and on x86 with VNNI
- *   DOT8_16  nibbles by vi_dot8_16, summed in 16 bits and widened once a block (eight steps give at most
- *            8 * 2 * 15 * 127 = 30480): x86 without VNNI makes vi_dot8 out of five instructions, this out of two
- *   DOT16    both sides widened to 16 bits, rows 0, 1 in a and rows 2, 3 in b: without 8-bit dots; and bytes of
- *            x86 without VNNI, where it beats three more instructions a step for the signs (22 -> 26 GMAC/s) */
+ *   DOT8_16  vi_dot8_16, where x86 without VNNI makes vi_dot8 out of five instructions: nibbles summed in 16 bits
+ *            and widened once a block (eight steps give at most 8 * 2 * 15 * 127 = 30480), bytes widened each step
+ *   DOT16    both sides widened to 16 bits, rows 0, 1 in a and rows 2, 3 in b: without 8-bit dots; and Q8_0 for
+ *            fewer than WIDE tokens where bytes would be DOT8_16: engines disagree there (1 token: Node 24 18
+ *            against 11 GMAC/s, Chromium 156 15 against 21), and 15 is 16 GB/s of weights already. From WIDE on
+ *            DOT8_16 takes them (Chromium 18 -> 27; Node 24 26 -> 24, Node 20 24 -> 19). */
 enum { DOT8, DOT8_16, DOT16 };
 
 typedef struct dot_sum {
     vi a, b; /* b: DOT16 only */
 } dot_sum;
 
-/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. DOT8 takes the codes of Q8_0 as magnitudes in its
- * seven-bit operand and moves their signs to the activations: (x ^ s) - s with s = -1 where w < 0. A wide tile
+/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. The 8-bit dots take the codes of Q8_0 as magnitudes in
+ * their seven-bit operand and move their signs to the activations: (x ^ s) - s with s = -1 where w < 0. A wide tile
  * leaves the "- s" out and takes sum |w| s off the block's dot instead, once for all its tokens. */
 typedef struct dot_weights {
     vi a, b; /* b: rows 2, 3 of DOT16 or the signs of Q8_0 */
@@ -69,19 +71,30 @@ CHORD_INLINE dot_weights dot_prepare(int how, int type, vi codes)
 }
 
 #ifdef CHORD_SIMD_I8
+CHORD_INLINE vi dot_pairs(vi a, vi b)
+{
+    vi pairs = vi_dot8_16(a, b);
+    CHORD_PIN(pairs); /* else clang 22 joins it with the additions into the very vi_dot8 that was avoided */
+    return vi_pairs16(pairs);
+}
+
 CHORD_INLINE dot_sum dot_step(int how, int type, int T, dot_sum s, dot_weights w, const uint8_t *x)
 {
     vi v = vi_all_at(x);
-    if (how == DOT8_16) return (dot_sum){ vi_add16(s.a, vi_dot8_16(v, w.a)), s.b };
-    if (how == DOT8) {
-        if (type == CHORD_Q8_0) v = vi_xor(v, w.b);
-        if (type == CHORD_Q8_0 && T < WIDE) v = vi_sub8(v, w.b);
-        return (dot_sum){ vi_dot8(v, w.a, s.a), s.b };
+    if (how != DOT16 && type == CHORD_Q8_0) {
+        v = vi_xor(v, w.b);
+        if (T < WIDE) v = vi_sub8(v, w.b);
+        if (how == DOT8_16) return (dot_sum){ vi_add(s.a, dot_pairs(v, w.a)), s.b };
     }
+    if (how == DOT8_16) return (dot_sum){ vi_add16(s.a, vi_dot8_16(v, w.a)), s.b };
+    if (how == DOT8) return (dot_sum){ vi_dot8(v, w.a, s.a), s.b };
     v = vi_low8_s(v);
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
 }
-CHORD_INLINE vi dot_signs(vi s, dot_weights w) { return vi_dot8(w.b, w.a, s); }
+CHORD_INLINE vi dot_signs(int how, vi s, dot_weights w)
+{
+    return how == DOT8 ? vi_dot8(w.b, w.a, s) : vi_add(s, dot_pairs(w.b, w.a));
+}
 #else
 CHORD_INLINE dot_sum dot_step(int how, int type, int T, dot_sum s, dot_weights w, const uint8_t *x)
 {
@@ -89,12 +102,12 @@ CHORD_INLINE dot_sum dot_step(int how, int type, int T, dot_sum s, dot_weights w
     vi const v = vi_low8_s(vi_all_at(x));
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
 }
-CHORD_INLINE vi dot_signs(vi s, dot_weights w) { (void)w; return s; }
+CHORD_INLINE vi dot_signs(int how, vi s, dot_weights w) { (void)how, (void)w; return s; }
 #endif
 
-CHORD_INLINE vi dot_rows(int how, dot_sum s)
+CHORD_INLINE vi dot_rows(int how, int type, dot_sum s)
 {
-    if (how == DOT8) return s.a;
+    if (how == DOT8 || (how == DOT8_16 && type == CHORD_Q8_0)) return s.a;
     if (how == DOT8_16) return vi_pairs16(s.a);
     vf const a = vi_as_f(s.a), b = vi_as_f(s.b);
     return vi_add(vf_bits(vf_shuffle(a, b, 0, 2, 0, 2)), vf_bits(vf_shuffle(a, b, 1, 3, 1, 3)));
@@ -110,7 +123,7 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
 {
     quarter const step = type == CHORD_Q8_0 ? bytes8 : nibbles;
     uint32_t const head = type == CHORD_Q4_1 ? 16 : 8, block = head + 4 * step.codes_step;
-    bool const has_signs = type == CHORD_Q8_0 && how == DOT8 && T >= WIDE;
+    bool const has_signs = type == CHORD_Q8_0 && how != DOT16 && T >= WIDE;
     uint32_t d_off = a.n - 32; /* from x[t] after a block to that block's scale */
     CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
@@ -131,7 +144,7 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
                     w[g][1] = dot_prepare(how, type, vi_and(vi_shr16(codes, 4), mask));
                 }
                 a.w[g] += step.codes_step;
-                if (has_signs) signs[g] = dot_signs(dot_signs(signs[g], w[g][0]), w[g][1]);
+                if (has_signs) signs[g] = dot_signs(how, dot_signs(how, signs[g], w[g][0]), w[g][1]);
             }
             CHORD_UNROLL for (int t = 0; t < T; t++) {
                 CHORD_PIN(a.x[t]);
@@ -152,7 +165,7 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
             CHORD_UNROLL for (int t = 0; t < T; t++) {
                 const uint8_t *d = a.x[t] + d_off;
                 vf const dx = vf_all_at(d);
-                vi i = dot_rows(how, s[g * T + t]);
+                vi i = dot_rows(how, type, s[g * T + t]);
                 if (has_signs) i = vi_sub(i, signs[g]);
                 vf *const to = &sum[g * T + t];
                 if (type == CHORD_Q8_0) *to = vf_madd(vf_mul(dw, dx), vf_of(i), *to);
@@ -216,6 +229,10 @@ CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t
     int const G = how == DOT16 ? 1 : 2, G4 = has_pairs(type) ? 1 : G;
     int32_t t = t0;
     for (; t + 4 <= t1; t += 4) matmul_groups(type, how, G4, 4, m, g0, g1, t);
+    if (type == CHORD_Q8_0 && how == DOT8_16) { /* see DOT16 above */
+        for (; t + 2 <= t1; t += 2) matmul_groups(type, DOT16, 1, 2, m, g0, g1, t);
+        for (; t < t1; t++) matmul_groups(type, DOT16, 1, 1, m, g0, g1, t);
+    }
     for (; t + 2 <= t1; t += 2) matmul_groups(type, how, how < 0 ? 4 : G, 2, m, g0, g1, t);
     for (; t < t1; t++) matmul_groups(type, how, how < 0 ? 4 : G, 1, m, g0, g1, t);
 }
@@ -240,12 +257,12 @@ CHORD_INLINE int dot_kind(int type) { (void)type; return CHORD_DOT_KIND; }
 CHORD_INLINE int dot_kind(int type)
 {
     int32_t const dot = vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));
-    return dot == 130540 || dot == 492 ? DOT8 : type == CHORD_Q8_0 || has_table(type) ? DOT16 : DOT8_16;
+    return dot == 130540 || dot == 492 ? DOT8 : has_table(type) ? DOT16 : DOT8_16;
 }
 #elif !defined(CHORD_SIMD_I8)
 CHORD_INLINE int dot_kind(int type) { (void)type; return DOT16; }
 #elif defined(__SSE4_1__) && !defined(CHORD_SIMD_PLAIN)
-CHORD_INLINE int dot_kind(int type) { return type == CHORD_Q8_0 || has_table(type) ? DOT16 : DOT8_16; }
+CHORD_INLINE int dot_kind(int type) { return has_table(type) ? DOT16 : DOT8_16; }
 #else
 CHORD_INLINE int dot_kind(int type) { (void)type; return DOT8; }
 #endif
@@ -266,7 +283,7 @@ CHORD_INLINE int dot_kind(int type) { (void)type; return DOT8; }
 #define NARROW(type) matmul_tiles(type, DOT8_16, m, r0, r1, t0, t1)
 MATMUL_QUANT(chord_matmul_q4_0_q8, CHORD_Q4_0, NARROW(CHORD_Q4_0))
 MATMUL_QUANT(chord_matmul_q4_1_q8, CHORD_Q4_1, NARROW(CHORD_Q4_1))
-MATMUL_QUANT(chord_matmul_q8_0_q8, CHORD_Q8_0, (void)0)
+MATMUL_QUANT(chord_matmul_q8_0_q8, CHORD_Q8_0, NARROW(CHORD_Q8_0))
 MATMUL_QUANT(chord_matmul_q5_0_q8, CHORD_Q5_0, NARROW(CHORD_Q5_0))
 MATMUL_QUANT(chord_matmul_q5_1_q8, CHORD_Q5_1, NARROW(CHORD_Q5_1))
 MATMUL_QUANT(chord_matmul_q2_k_q8, CHORD_Q2_K, NARROW(CHORD_Q2_K))

@@ -178,7 +178,7 @@ CHORD_INLINE dot_weights part_prepare(int how, int type, vi code, vi scale)
 /* Sums of a part's halves -> 32 bits, scaled where each half has a scale. */
 CHORD_INLINE vi part_fold(int how, int type, dot_sum s0, dot_sum s1, vi pair, vi even, vi odd)
 {
-    if (how == DOT16 || !has_pairs(type)) return dot_rows(how, s0);
+    if (how == DOT16 || !has_pairs(type)) return dot_rows(how, type, s0);
     if (how == DOT8_16) return vi_add(vi_dot16(s0.a, even), vi_dot16(s1.a, odd));
     return vi_add(vi_mul(s0.a, vi_sar(vi_shl(pair, 16), 16)), vi_mul(s1.a, vi_sar(pair, 16)));
 }
@@ -225,7 +225,7 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
                 if (has_nibbles(type)) a->w[g] += 16;
                 w[g][0] = part_prepare(how, type, code[0], even[g]);
                 w[g][1] = part_prepare(how, type, code[1], odd[g]);
-                if (has_signs) signs[g] = dot_signs(dot_signs(signs[g], w[g][0]), w[g][1]);
+                if (has_signs) signs[g] = dot_signs(how, dot_signs(how, signs[g], w[g][0]), w[g][1]);
             }
             CHORD_UNROLL for (int t = 0; t < T; t++) {
                 CHORD_PIN(a->x[t]);
