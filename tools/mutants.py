@@ -16,6 +16,7 @@ only that each text still stands once.
 """
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -60,7 +61,6 @@ def copy_tree() -> None:
     """Sources as they stand; fetched things as links; the copy's own build folder stays for the next run."""
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True, check=True)
     names = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
-    TREE.mkdir(parents=True, exist_ok=True)
     for name in names:
         source, target = ROOT / name, TREE / name
         if not target.exists() or target.read_bytes() != source.read_bytes():
@@ -110,6 +110,13 @@ def main() -> int:
     if sys.argv[1:] == ["--texts"]:
         return check_texts()
     mutations = [m for m in read_list() if not sys.argv[1:] or any(word in m.title for word in sys.argv[1:])]
+    TREE.mkdir(parents=True, exist_ok=True)
+    lock = open(TREE.parent / "lock", "w")  # held until the process ends: two runs would break each other's copy
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        print("another run is under way in build/mutants")
+        return 1
     copy_tree()
     for suite in dict.fromkeys(s for m in mutations for s in m.suites):
         passes, text = run_suite(suite)
