@@ -3,7 +3,8 @@
 //
 // Entries stay separate files in one flat folder, because each is reached by a literal
 // new URL('./worker.js', import.meta.url): the only form that every bundler recognises. Shared code
-// goes to chunks beside them, so the same relative addresses hold there.
+// goes to chunks beside them, so the same relative addresses hold there. The template engine is such a chunk,
+// loaded when a template is first used: a page without a bundler or an import map couldn't find a package.
 import { build } from 'esbuild';
 import { spawnSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -35,12 +36,13 @@ await build({
   format: 'esm',
   platform: 'neutral',
   target: 'es2022',
-  external: ['node:*', '@huggingface/jinja'],
+  external: ['node:*'],
   legalComments: 'none',
   logLevel: 'warning',
 });
 for (const name of modules) await copyFile(path.join(root, 'build/wasm', name), path.join(dist, name));
 await chmod(path.join(dist, 'cli.js'), 0o755);
+await copyFile(path.join(root, 'node_modules/@huggingface/jinja/LICENSE'), path.join(dist, 'LICENSE-huggingface-jinja.txt'));
 
 if (!process.argv.includes('--no-types')) {
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc');

@@ -21,12 +21,12 @@ const columns = [`Chromium ${version}`, `Chromium ${version}, no headers`, `Node
 const features = [
   ['fixtures: llama.cpp\'s ids and logits', ['e2e-level2', 'llama.cpp'], ['e2e-level2', 'llama.cpp'], ['ts-fixtures', 'llama.cpp']],
   ['SmolLM2 as good as llama.cpp', null, null, ['ts-smollm2', 'as good tokens']],
-  ['`loadModel`, streaming, abort (level 2)', ['e2e-page', ': isolated, level 2'], ['e2e-page', ': not isolated, level 2'], ['ts-generation', '']],
+  ['`loadModel`, streaming, abort (level 2)', ['e2e-page', ': isolated, level 2'], ['e2e-page', ': not isolated, level 2'], ['ts-level2-generate', '']],
   ['`chat.completions`, the chat page', ['e2e-chat', ': isolated'], ['e2e-chat', ': not isolated'], ['ts-chat', '']],
   ['`WasmModel`, `AsyncTokenStream` (level 1)', ['e2e-page', ': isolated, level 1'], ['e2e-page', ': not isolated, level 1'], ['ts-level1', '']],
-  ['URL, File, Blob, bytes, stream as source', ['e2e-level2', 'sources of every kind'], null, ['ts-sources', '']],
-  ['malformed files are typed errors', ['e2e-page', 'says what is wrong'], null, ['ts-bad-input', '']],
-  ['memory within the bound', ['e2e-memory', ''], null, ['ts-memory', '']],
+  ['URL, File, Blob, bytes, stream as source', ['e2e-level2', 'sources of every kind'], null, ['ts-level2-load', 'source']],
+  ['malformed files are typed errors', ['e2e-page', 'says what is wrong'], null, ['ts-level2-load', 'next load works']],
+  ['memory within the bound', ['e2e-memory', ''], null, ['ts-level2-memory', '']],
   ['behind a bundler (Vite)', ['bundler-vite', ''], null, null],
 ];
 

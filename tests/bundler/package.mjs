@@ -21,7 +21,6 @@ export async function withProject(template, use) {
     const home = path.join(folder, 'node_modules/wasm-chord');
     await mkdir(home, { recursive: true });
     await execute('tar', ['-xzf', path.join(folder, tarball), '--strip-components=1', '-C', home]);
-    await cp(path.join(root, 'node_modules/@huggingface/jinja'), path.join(folder, 'node_modules/@huggingface/jinja'), { recursive: true });
     return await use(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
