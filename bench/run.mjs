@@ -11,7 +11,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { MODEL, openPage, root, withBrowser, withServer } from '../tests/e2e/browser.mjs';
-import { machineFacts, waitForQuiet } from './machine.mjs';
+import { machineFacts, QUIET, waitForQuiet } from './machine.mjs';
 import { prepareNative, prepareWllama } from './peers.mjs';
 import { summarize, table } from './report.mjs';
 
@@ -116,19 +116,19 @@ async function main({ file, engines, isKept, settings }) {
     }
     const { size } = await stat(file);
     const record = { date: new Date().toISOString(), machine, model: { file: path.basename(file), bytes: size, ...facts }, settings: { ...settings, contextLength: CONTEXT }, engines, versions, missing };
-    Object.assign(record, { summary: summarize({ ...record, runs }), runs });
+    Object.assign(record, { isQuiet: runs.every((run) => run.busy <= QUIET), summary: summarize({ ...record, runs }), runs });
     console.log(table(record));
     if (isKept) await keep(record, file);
   }));
   return runs.some((run) => run.error) ? 1 : 0;
 }
 
-/** bench/results/<date>-<cpu>.json; with the model's name for another than the default one. */
+/** bench/results/<date>-<cpu>.json, with the model's name for another than the default one; a disturbed run never takes a quiet one's place. */
 async function keep(record, file) {
   const slug = (text) => text.toLowerCase().replace(/\([^)]*\)/g, '').replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
   const model = path.basename(file) === path.basename(MODEL) ? '' : `-${slug(path.basename(file, '.gguf'))}`;
   const folder = path.join(root, 'bench/results');
-  const target = path.join(folder, `${record.date.slice(0, 10)}-${slug(record.machine.cpu)}${model}.json`);
+  const target = path.join(folder, `${record.date.slice(0, 10)}-${slug(record.machine.cpu)}${model}${record.isQuiet ? '' : '-not-quiet'}.json`);
   await mkdir(folder, { recursive: true });
   await writeFile(target, `${JSON.stringify(record, null, 1)}\n`);
   console.log(`kept in ${path.relative(root, target)}`);
