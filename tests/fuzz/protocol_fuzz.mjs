@@ -162,7 +162,8 @@ async function round(seed) {
     if (random.chance(0.1)) await new Promise((resolve) => setImmediate(resolve));
   }
   // Readers that never read would wait for ever: let go of all that is open, pushed loads included.
-  for (const call of [...open]) post({ op: 'cancel', call });
+  // Of a number sent twice the first answer takes it off `open`, so it is `sends` that tells who may still wait.
+  for (const [call, left] of sends) if (left > 0) post({ op: 'cancel', call });
   await answered();
   const last = async (message) => {
     if (problem !== null) return;
