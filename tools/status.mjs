@@ -4,14 +4,14 @@
 //   make status            after make test; between the two markers of README.md
 //
 // A cell is `yes` when every test it names ran and passed, `no` when one failed, `not run` when one is missing or was
-// skipped, and `-` where this version has no such thing there.
+// skipped, and `-` where no test asks.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const root = new URL('..', import.meta.url).pathname;
 const folder = `${root}build/results/`;
 const tests = (existsSync(folder) ? readdirSync(folder) : []).flatMap((file) =>
-  JSON.parse(readFileSync(folder + file, 'utf8')).map((test) => ({ ...test, file: file.replace('.json', '') })));
+  JSON.parse(readFileSync(folder + file, 'utf8')).map((test) => ({ ...test, file: file.replace('tests-', '').replace('.json', '') })));
 
 const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => existsSync(file));
 const version = chromium ? execFileSync(chromium, ['--version'], { encoding: 'utf8' }).match(/\d+/)[0] : '?';
