@@ -184,6 +184,31 @@ void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out)
     op->n_in = op->n_out[0] = b->hparams->n_embd;
 }
 
+static void emit_layer(chord_builder *b, int32_t layer, const chord_slots *s, int32_t rope, int32_t flags)
+{
+    const chord_hparams *h = b->hparams;
+    float const scale = 1 / __builtin_sqrtf((float)h->head_dim);
+    chord_emit(b, CHORD_OP_ACQUIRE, layer);
+    chord_emit_norm(b, layer, s->x, s->h, "blk.%d.attn_norm.weight");
+    chord_emit_qkv(b, layer, s);
+    if (flags & CHORD_QK_NORM) {
+        chord_emit_head_norm(b, layer, s->q, h->n_head, "blk.%d.attn_q_norm.weight");
+        chord_emit_head_norm(b, layer, s->k, h->n_kv, "blk.%d.attn_k_norm.weight");
+    }
+    chord_emit_attention(b, layer, s, rope, 0, scale);
+    chord_emit_linear(b, layer, "blk.%d.attn_output", s->attn, h->n_head * h->head_dim, s->x, h->n_embd, CHORD_FLAG_ADD);
+
+    chord_emit_norm(b, layer, s->x, s->h, "blk.%d.ffn_norm.weight");
+    chord_emit_glu(b, layer, s, CHORD_ACTIVATION_SILU);
+    chord_emit_linear(b, layer, "blk.%d.ffn_down", s->gate, h->n_ff, s->x, h->n_embd, CHORD_FLAG_ADD);
+    chord_emit(b, CHORD_OP_RELEASE, layer);
+}
+
+void chord_emit_layers(chord_builder *b, const chord_slots *s, int32_t rope, int32_t flags)
+{
+    for (int32_t layer = 0; layer < b->hparams->n_layer && b->status == CHORD_OK; layer++) emit_layer(b, layer, s, rope, flags);
+}
+
 void chord_emit_output(chord_builder *b, const chord_slots *s)
 {
     chord_hparams *h = b->hparams;

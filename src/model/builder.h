@@ -91,6 +91,10 @@ void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s,
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
 /* out += in, n_embd wide */
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out);
+/* The layers of a llama-like model, ACQUIRE and RELEASE included: norm, attention over all keys before the
+ * query, norm, SwiGLU, each half added to x. */
+enum { CHORD_QK_NORM = 1 };   /* queries and keys have a norm over each head */
+void chord_emit_layers(chord_builder *b, const chord_slots *s, int32_t rope, int32_t flags);
 /* Final norm on the output rows, then output.weight, or the embedding matrix where that is absent. */
 void chord_emit_output(chord_builder *b, const chord_slots *s);
 
