@@ -180,9 +180,17 @@ async function round(seed) {
   return found;
 }
 
+/** Seeds that have found something: 539932960 a stop list with a hole, which `map` leaves unchecked. */
+const KNOWN = [539932960];
+function* seeds() {
+  if (values.seed === undefined) yield* KNOWN;
+  for (let seed = firstSeed; Date.now() < end; seed++) yield seed;
+}
+
 const end = Date.now() + seconds * 1000;
 let passed = 0, failed = 0;
-for (let seed = firstSeed; Date.now() < end && failed === 0; seed++) {
+for (const seed of seeds()) {
+  if (failed > 0) break;
   const found = await round(seed);
   if (found === null) passed += 1;
   else {

@@ -312,6 +312,7 @@ test('what is unknown, out of range or not in this version is refused by its nam
     await refused(create({ ...greedy, max_completion_tokens: 3 }), 'invalid-argument', 'max_tokens', 'max_completion_tokens');
     await refused(create({ ...greedy, top_logprobs: 0 }), 'invalid-argument', 'top_logprobs');
     await refused(create({ ...greedy, stop: '' }), 'invalid-argument', 'stop');
+    await refused(create({ ...greedy, stop: [, 'a'] }), 'invalid-argument', 'stop');
     await refused(create({ ...greedy, extra_body: { top_q: 1 } }), 'invalid-argument', 'top_q');
     await refused(create({ ...greedy, extra_body: { top_k: -1 } }), 'invalid-argument', 'extra_body.top_k');
     await refused(create({ ...greedy, stream: true, stream_options: { chunks: 1 } }), 'invalid-argument', 'chunks');
@@ -320,7 +321,7 @@ test('what is unknown, out of range or not in this version is refused by its nam
     await refused(create(greedy, { signal: 1 }), 'invalid-argument', 'signal');
     await refused(create(), 'invalid-argument');
     const messages = {
-      'is empty': [], '[0] is': ['Hi'], '[0].role': [{ role: 'robot', content: '' }], "role 'tool'": [{ role: 'tool', content: '' }],
+      'is empty': [], '[0] is': ['Hi'], '[0] is undefined': [, ...asked], '[0].role': [{ role: 'robot', content: '' }], "role 'tool'": [{ role: 'tool', content: '' }],
       '[0].content is': [{ role: 'user' }], '[0].content[0].type': [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }],
       '[1].tool_calls': [...asked, { role: 'assistant', content: '', tool_calls: [tool] }], "'text'": [{ role: 'user', content: 'x', text: 'y' }],
       '[0].name': [{ role: 'user', content: 'x', name: 1 }],

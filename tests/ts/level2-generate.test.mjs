@@ -272,7 +272,7 @@ test('options are refused by name: unknown, out of range, not in this version', 
       [{ tempreature: 0 }, 'tempreature'], [{ temperature: -1 }, 'temperature'], [{ temperature: NaN }, 'temperature'], [{ temperature: '0' }, 'temperature'],
       [{ topK: 1.5 }, 'topK'], [{ topK: -1 }, 'topK'], [{ topP: 2 }, 'topP'], [{ minP: -0.1 }, 'minP'], [{ maxTokens: 0 }, 'maxTokens'],
       [{ maxTokens: Infinity }, 'maxTokens'], [{ typicalP: 0.5 }, 'typicalP'], [{ grammar: 'root ::= "a"' }, 'grammar'], [{ jsonSchema: {} }, 'jsonSchema'],
-      [{ regex: 'a' }, 'regex'], [{ seed: -1 }, 'seed'], [{ seed: 0.5 }, 'seed'], [{ stop: '' }, 'stop'], [{ stop: [1] }, 'stop'],
+      [{ regex: 'a' }, 'regex'], [{ seed: -1 }, 'seed'], [{ seed: 0.5 }, 'seed'], [{ stop: '' }, 'stop'], [{ stop: [1] }, 'stop'], [{ stop: [, 'a'] }, 'stop'],
       [{ logitBias: { x: 1 } }, 'logitBias'], [{ logitBias: { 1: NaN } }, 'logitBias'], [{ logitBias: 3 }, 'logitBias'], [{ ignoreEos: 1 }, 'ignoreEos'],
       [{ logprobs: 5 }, 'logprobs'], [{ repetitionPenalty: 0 }, 'repetitionPenalty'], [{ signal: {} }, 'signal'],
     ];

@@ -105,7 +105,7 @@ export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
 function parseMessages(value: unknown): ChatMessage[] {
   if (!Array.isArray(value)) refuse(`messages is ${show(value)}, not an array`);
   if (value.length === 0) refuse('messages is empty');
-  return value.map((message: unknown, index) => {
+  return Array.from(value, (message: unknown, index) => {
     const at = `messages[${index}]`;
     if (!isObject(message)) refuse(`${at} is ${show(message)}, not an object`);
     const role = message['role'];
@@ -128,7 +128,7 @@ function parseMessages(value: unknown): ChatMessage[] {
 function parseContent(at: string, content: unknown): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) refuse(`${at} is ${show(content)}, neither a string nor an array of parts`);
-  const texts = content.map((part: unknown, index) => {
+  const texts = Array.from(content, (part: unknown, index) => {
     if (!isObject(part)) refuse(`${at}[${index}] is ${show(part)}, not an object`);
     if (part['type'] !== 'text') refuse(`${at}[${index}].type is ${show(part['type'])}; this version takes 'text'`);
     if (typeof part['text'] !== 'string') refuse(`${at}[${index}].text is ${show(part['text'])}, not a string`);
@@ -145,7 +145,7 @@ function parseSignal(value: unknown): AbortSignal[] {
 function parseStop(value: unknown): string[] | undefined {
   if (value === undefined || value === null) return undefined;
   const list: unknown[] = Array.isArray(value) ? value : [value];
-  return list.map((text) => {
+  return Array.from(list, (text) => {
     if (typeof text !== 'string') refuse(`stop is ${show(text)}, not a string or an array of strings`);
     return text === '' ? refuse('a stop text is empty') : text;
   });

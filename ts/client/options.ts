@@ -129,7 +129,7 @@ export function checkGenerateOptions(options: GenerateOptions): GenerateOptionsR
 function stopList(stop: GenerateOptions['stop']): string[] {
   if (stop === undefined) return [];
   const list: readonly unknown[] = typeof stop === 'string' ? [stop] : Array.isArray(stop) ? stop : [asString('stop', stop)];
-  return list.map((text) => {
+  return Array.from(list, (text) => {
     if (asString('stop', text) === '') throw new ChordError('invalid-argument', 'a stop string is empty');
     return text as string;
   });

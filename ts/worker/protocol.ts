@@ -208,7 +208,7 @@ export function parseSampling(value: unknown): Sampling {
   const float = (name: string, least: number, most: number): number => asNumber(name, sampling[name], least, most);
   const bias = asOptional(sampling['bias'], (list) => {
     if (!Array.isArray(list)) wrong('bias', list, 'a list of pairs');
-    return list.map((pair: unknown): [number, number] => {
+    return Array.from(list, (pair: unknown): [number, number] => {
       if (!Array.isArray(pair)) wrong('bias', pair, 'a pair of token id and number');
       return [asWhole('bias id', pair[0], 0, 2 ** 31 - 1), asNumber('bias', pair[1], -3e38, 3e38)];
     });
@@ -229,7 +229,7 @@ function parseGenerateOptions(value: unknown): GenerateOptionsRecord {
     ignoreEos: asBoolean('ignoreEos', options['ignoreEos']),
     sampling: parseSampling(options['sampling']),
     seed: asOptional(options['seed'], (seed) => asWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)),
-    stop: stop.map((text: unknown) => asString('stop', text)),
+    stop: Array.from(stop, (text: unknown) => asString('stop', text)),
     logprobs: asBoolean('logprobs', options['logprobs']),
   };
 }
