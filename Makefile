@@ -8,6 +8,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 ZIG ?= .toolchain/ziglang/zig
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
+MODELS := smollm2 gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b
 FUZZ_SECONDS ?= 60
 ISOLATED ?= 1
 
@@ -55,7 +56,7 @@ NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT) -D_POSIX_C_SOURCE=200809L
 
 # ---- what users run -----------------------------------------------------------------------------------
 
-.PHONY: help demo serve model wasm native package package-files check test test-real test-all bench \
+.PHONY: help demo serve model models wasm native package package-files check test test-real test-all bench \
   fuzz mutants size status abi toolchain clean setup-test FORCE
 
 help: ## list the tasks
@@ -70,6 +71,8 @@ serve: dist/index.js ## serve the example pages (ISOLATED=0: without COOP/COEP h
 	@ISOLATED=$(ISOLATED) node tools/serve.mjs
 
 model: $(MODEL) ## fetch the default model
+models: ## fetch the other real models too (1.9 GB), which `make test-real` runs
+	@$(PYTHON) tools/fetch.py model $(MODELS)
 wasm: build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm ## compile the WebAssembly modules
 native: build/native/libchord.a build/native/chord ## compile the native library and command line
 package-files: dist/index.js

