@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What llama.cpp makes of the fixtures and of SmolLM2: tests/golden/*.txt and *.logits.
+"""What llama.cpp makes of the fixtures and of real models: tests/golden/*.txt and *.logits.
 
   python3 tools/make_goldens.py fixtures [NAME ...]
-  python3 tools/make_goldens.py smollm2 [--model models/SmolLM2-135M-Instruct.Q4_1.gguf]
+  python3 tools/make_goldens.py smollm2 | gemma3-270m | qwen2.5-coder-0.5b | qwen2.5-coder-1.5b
   python3 tools/make_goldens.py dump MODEL ID [ID ...]     llama.cpp's activations, for debugging
 
-Needs PyPI `llama-cpp-python`, `gguf` and `numpy` (versions: tests/golden/README.md).
+The real models lie in models/ (tools/fetch.py); exact's copy of one takes 4 bytes a weight of the temporary
+folder and of memory. Needs PyPI `llama-cpp-python`, `gguf` and `numpy` (versions: tests/golden/README.md).
 
 *Exact* is llama.cpp on the same weights dequantised to F32, with an F32 KV cache and without flash
 attention: F32 throughout. *Native* is llama.cpp on the file as it is. What a runtime may differ from exact
@@ -23,7 +24,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, '../tests/golden')
-SMOLLM2 = os.path.join(HERE, '../models/SmolLM2-135M-Instruct.Q4_1.gguf')
+MODELS = os.path.join(HERE, '../models')
 
 # A KV cache of q8_0 wants flash attention there and heads of a multiple of 32 elements; its tolerance is its own.
 KV8 = dict(kv='q8_0', flash=True)
@@ -53,7 +54,26 @@ SMOLLM2_PROMPTS = [
     PARAGRAPH + ' ' + PARAGRAPH.replace('keeper', 'owner').replace('sea', 'wind') + '\nThat year the owner of the lighthouse',
     'Dear Sir or Madam,\n\nI am writing to complain about the umbrella which I bought in your shop on Monday. It',
 ]
-STEPS, TOP, SAMPLE_EVERY, SAMPLE_STRIDE = 64, 32, 8, 96
+DAYS = ' '.join('On day %d the sea moved %d stones and the keeper wrote it down.' % (i, i * 7 % 11 + 1) for i in range(1, 36))
+QWEN = '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n' + CHATML
+QWEN_PROMPTS = [
+    QWEN % 'Write a Python function that returns the n-th Fibonacci number.',
+    'class Stack {\n  #items = [];\n\n  push(item) {\n',
+    PARAGRAPH + '\nThat year the owner of the lighthouse',
+    '# 将列表反转\ndef reverse(items):\n    """Возвращает список наоборот."""\n',
+    QWEN % 'What does `SELECT COUNT(*) FROM stones WHERE moved = 1` return? Answer in German.',
+    '#include <stdio.h>\n\nint main(void)\n{\n    for (int i = 0; i < 10; i++)',
+]
+TOP, SAMPLE_EVERY = 32, 8
+# prompts, greedy tokens of each, distance of the logits kept for the NMSE, context
+REAL = {
+    'smollm2': dict(file='SmolLM2-135M-Instruct.Q4_1.gguf', prompts=SMOLLM2_PROMPTS, steps=64, stride=96),
+    'gemma3-270m': dict(file='gemma-3-270m.Q4_K_M.gguf', steps=32, stride=512, n_ctx=1024, prompts=[
+        'The capital of France is', PARAGRAPH + ' Every morning', SMOLLM2_PROMPTS[6], 'Es war einmal ein Fischer, der', '日本の首都は',
+        DAYS + ' On day 36']),  # the last is longer than the window of 512 tokens
+    'qwen2.5-coder-0.5b': dict(file='Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf', prompts=QWEN_PROMPTS, steps=32, stride=512),
+    'qwen2.5-coder-1.5b': dict(file='Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf', prompts=QWEN_PROMPTS[:4], steps=24, stride=512),
+}
 
 
 # ---- llama.cpp
@@ -153,7 +173,7 @@ def exact_file(path, directory):
     """the same file with every tensor in F32"""
     reader = gguf.GGUFReader(path)
     out = os.path.join(directory, 'exact.gguf')
-    w = gguf.GGUFWriter(out, 'llama')
+    w = gguf.GGUFWriter(out, reader.fields['general.architecture'].contents())
     for key, field in reader.fields.items():
         if key.startswith('GGUF.') or key == 'general.architecture':
             continue
@@ -280,18 +300,18 @@ def make_fixture(path, directory):
            tolerance['regret'], sum(m > tolerance['regret'] for p in prompts for m in p[2]), GREEDY_TOKENS * len(prompts)), flush=True)
 
 
-# ---- SmolLM2
+# ---- real models
 
-def make_smollm2(path, directory):
-    """64 greedy tokens of exact's own for each prompt; exact's logits where they are predicted: the best 32
-    of each step, and every 96th logit of every 8th step for the NMSE."""
-    prompts = []
-    options = dict(n_ctx=512, threads=os.cpu_count())
+def make_real(name, directory, file, prompts, steps, stride, n_ctx=512):
+    """Greedy tokens of exact's own for each prompt; exact's logits where they are predicted: the best 32 of
+    each step, and every `stride`th logit of every 8th step for the NMSE."""
+    path, texts, prompts = os.path.join(MODELS, file), prompts, []
+    options = dict(n_ctx=n_ctx, threads=os.cpu_count())
     with Run(exact_file(path, directory), kv='f32', **options) as exact:
-        for text in SMOLLM2_PROMPTS:
+        for text in texts:
             ids = exact.tokenize(text, 3)
-            greedy, margins = exact.greedy(ids, STEPS)
-            logits = exact.prefill(ids + greedy[:-1])[len(ids) - 1:]
+            greedy, margins = exact.greedy(ids, steps)
+            logits = exact.prefill(ids + greedy[:-1])[len(ids) - 1:].copy()
             prompts.append((text, ids, greedy, margins, logits))
             print('%3d tokens %r' % (len(ids), exact.text(greedy)[:90]), flush=True)
         itself = noise(np.concatenate([exact.one_by_one(p[1] + p[2][:-1])[len(p[1]) - 1:] for p in prompts]),
@@ -304,18 +324,18 @@ def make_smollm2(path, directory):
             for way, feed in (('prefill', run.prefill), ('one-by-one', run.one_by_one)):
                 native[label + '-' + way] = noise(
                     np.concatenate([feed(p[1] + p[2][:-1])[len(p[1]) - 1:] for p in prompts]), reference)
-            same_text[label] = sum(run.greedy(p[1], STEPS)[0] == p[2] for p in prompts)
+            same_text[label] = sum(run.greedy(p[1], steps)[0] == p[2] for p in prompts)
     rms = float(np.sqrt((reference.astype(np.float64) ** 2).mean()))
     tolerance = tolerances(native, rms, is_trained=True)
 
-    out, top, sample = Text("llama.cpp's answers for SmolLM2-135M-Instruct.Q4_1.gguf; format: README.md"), [], []
+    out, top, sample = Text("llama.cpp's answers for %s; format: README.md" % file), [], []
     out.put('n_vocab', n_vocab)
     out.put('rms', rms)
     out.put_tolerances(tolerance)
     out.put_noise('exact-one-by-one', itself)
     for label in native:
         out.put_noise(label, native[label])
-    out.put('sample', SAMPLE_EVERY, SAMPLE_STRIDE)
+    out.put('sample', SAMPLE_EVERY, stride)
     out.put('end_tokens', *ends)
     for label in same_text:
         out.put('same_text', label, same_text[label])
@@ -327,9 +347,9 @@ def make_smollm2(path, directory):
         out.put('margins', *(float('%.4g' % m) for m in margins))
         best = np.argsort(-logits, -1, kind='stable')[:, :TOP]
         top.append(np.stack([best.astype('<i4').view('<f4'), np.take_along_axis(logits, best, -1)], -1))
-        sample.append(logits[::SAMPLE_EVERY, ::SAMPLE_STRIDE])
-    out.write(os.path.join(GOLDEN, 'smollm2.txt'))
-    with open(os.path.join(GOLDEN, 'smollm2.logits'), 'wb') as f:
+        sample.append(logits[::SAMPLE_EVERY, ::stride])
+    out.write(os.path.join(GOLDEN, name + '.txt'))
+    with open(os.path.join(GOLDEN, name + '.logits'), 'wb') as f:
         for part in top + sample:
             f.write(np.ascontiguousarray(part, dtype='<f4').tobytes())
     for label, n in native.items():
@@ -362,17 +382,16 @@ def dump(path, ids):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    ap.add_argument('command', choices=('fixtures', 'smollm2', 'dump'))
+    ap.add_argument('command', choices=('fixtures', 'dump', *REAL))
     ap.add_argument('rest', nargs='*')
-    ap.add_argument('--model', default=SMOLLM2)
     a = ap.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         if a.command == 'fixtures':
             for path in sorted(glob.glob(os.path.join(GOLDEN, '*.gguf'))):
                 if not a.rest or os.path.basename(path)[:-5] in a.rest:
                     make_fixture(path, directory)
-        elif a.command == 'smollm2':
-            make_smollm2(a.model, directory)
+        elif a.command in REAL:
+            make_real(a.command, directory, **REAL[a.command])
         else:
             dump(a.rest[0], [int(i) for i in a.rest[1:]])
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""llama.cpp's ids of some 360 texts: tests/golden/smollm2_tokens.txt.
+"""llama.cpp's ids of some hundred texts: tests/golden/*_tokens.txt.
 
-  python3 tools/make_token_goldens.py [models/SmolLM2-135M-Instruct.Q4_1.gguf] > tests/golden/smollm2_tokens.txt
+  python3 tools/make_token_goldens.py smollm2 > tests/golden/smollm2_tokens.txt     (or gemma3-270m, qwen2.5-coder)
 
 Needs PyPI `llama-cpp-python`. The texts are written or drawn here, always the same; format:
 tests/golden/README.md."""
@@ -12,8 +12,7 @@ import sys
 
 import llama_cpp as L
 
-MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../models/SmolLM2-135M-Instruct.Q4_1.gguf')
-EACH = 40
+MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../models')
 ADD, PARSE = 1, 2
 
 
@@ -46,8 +45,12 @@ EMOJI = ['😀', '👩\u200d🚀', '👨\u200d👩\u200d👧\u200d👦', '🏳�
 BLANKS = [' ', '  ', '   ', '\t', '\t\t', '\n', '\n\n', '\r\n', '\r', '\u00a0', '\u2003', '\u3000', '\u2028', '\x85', '\x0b', '\x0c', ' \n', '\n ', ' ' * 7, ' ' * 16, ' ' * 40, '\n' * 9]
 CONTRACTED = ["I'm", "you're", "it's", "we've", "they'll", "he'd", "can't", "I'M", "YOU'RE", "IT'S", "WE'VE", "THEY'LL", "HE'D", "CAN'T", "o'clock", "'tis", "rock'n'roll",
               "'s", "'S", "''s", "'ll'll", "x'sy", "don’t", "it’s", "y'all'd've", "'re ", " 'm", "l'été", "d'accord", "5'10\"", "the dogs' bowls", "'t'd'l", "'ſ"]
-SPECIAL = ['<|im_start|>', '<|im_end|>', '<|endoftext|>', '<repo_name>', '<reponame>', '<file_sep>', '<filename>', '<gh_stars>', '<issue_start>', '<issue_comment>',
+SMOLLM2 = ['<|im_start|>', '<|im_end|>', '<|endoftext|>', '<repo_name>', '<reponame>', '<file_sep>', '<filename>', '<gh_stars>', '<issue_start>', '<issue_comment>',
            '<issue_closed>', '<jupyter_start>', '<jupyter_text>', '<jupyter_code>', '<jupyter_output>', '<jupyter_script>', '<empty_output>']
+GEMMA3 = ['<bos>', '<eos>', '<pad>', '<unk>', '<mask>', '<start_of_turn>', '<end_of_turn>', '<unused0>', '<unused42>', '[multimodal]', '<start_of_image>', '<table>', '</td>',
+          '<h1>', '</code>', '\n\n\n', '\t\t', '▁▁▁', '<0x0A>']
+QWEN2 = ['<|im_start|>', '<|im_end|>', '<|endoftext|>', '<|object_ref_start|>', '<|box_end|>', '<|vision_pad|>', '<|fim_prefix|>', '<|fim_middle|>', '<|fim_suffix|>', '<|fim_pad|>',
+         '<|repo_name|>', '<|file_sep|>', '<tool_call>', '</tool_call>']
 AROUND = ['', ' ', '\n', 'user', 'assistant\n', 'Hello', ' text ', '<|', '|>', '<|im_', 'start|>', '<|IM_START|>', '<', '>', '<s>', '</s>', '42', 'é', '\r\n', '  ', '<|im_start', 'im_end|>']
 
 
@@ -75,14 +78,21 @@ KINDS = [
     ('white-space', blanks, [0]),
     ('digits', digits, [0]),
     ('contractions', lambda r: joined(r, CONTRACTED, 7, ('', ' ', ' ', '. ', '\n')), [0]),
-    ('special', lambda r: ''.join(r.choice(AROUND) + r.choice(SPECIAL) + r.choice(AROUND) for _ in range(r.randint(1, 4))), [0, PARSE, ADD | PARSE]),
+    ('special', lambda r: ''.join(r.choice(AROUND) + r.choice(special) + r.choice(AROUND) for _ in range(r.randint(1, 4))), [0, PARSE, ADD | PARSE]),
 ]
+# the model whose vocabulary it is, texts of each kind, special tokens
+VOCABULARIES = {
+    'smollm2': ('SmolLM2-135M-Instruct.Q4_1.gguf', 40, SMOLLM2),
+    'gemma3-270m': ('gemma-3-270m.Q4_K_M.gguf', 15, GEMMA3),
+    'qwen2.5-coder': ('Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf', 15, QWEN2),
+}
+file, each, special = VOCABULARIES[sys.argv[1]]
 
 
 def texts(make, r):
-    """EACH different ones"""
+    """`each` different ones"""
     seen = []
-    while len(seen) < EACH:
+    while len(seen) < each:
         text = make(r)
         if text not in seen:
             seen.append(text)
@@ -97,10 +107,10 @@ def main():
     L.llama_backend_init()
     parameters = L.llama_model_default_params()
     parameters.vocab_only = True
-    model = L.llama_model_load_from_file((sys.argv[1] if len(sys.argv) > 1 else MODEL).encode(), parameters)
+    model = L.llama_model_load_from_file(os.path.join(MODELS, file).encode(), parameters)
     vocab = L.llama_model_get_vocab(model)
     n_vocab = L.llama_vocab_n_tokens(vocab)
-    print('# llama.cpp\'s ids for SmolLM2-135M-Instruct.Q4_1.gguf; made by tools/make_token_goldens.py, format: README.md')
+    print(f'# llama.cpp\'s ids for {file}; made by tools/make_token_goldens.py, format: README.md')
     print('n_vocab', n_vocab)
     print('end_tokens', *(i for i in range(n_vocab) if L.llama_vocab_is_eog(vocab, i)))
     for kind, make, flags in KINDS:

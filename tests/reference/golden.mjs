@@ -2,15 +2,15 @@
 // golden.mjs: reads tests/golden (its README.md says what the lines mean), and scores logits against it.
 import { readFile } from 'node:fs/promises';
 
-const STEPS = 64, BEST = 32; // of SmolLM2
+const BEST = 32; // of a real model's step
 
+const at = (name, suffix) => new URL(`../golden/${name}${suffix}`, import.meta.url);
 const fromHex = (hex) => Buffer.from(hex === '-' ? '' : hex, 'hex').toString('utf8');
 
-/** The fixtures' logits are `prompt.logits`, a row each; SmolLM2's are `best` and `sample` of a prompt's steps. */
+/** The fixtures' logits are `prompt.logits`, a row each; a real model's are `best` and `sample` of a prompt's steps. */
 export async function readGolden(name) {
-  const at = (suffix) => new URL(`../golden/${name}${suffix}`, import.meta.url);
   const golden = { tolerance: null, vocabulary: 0, noise: {}, ends: [], prompts: [], texts: [] };
-  for (const line of (await readFile(at('.txt'), 'utf8')).split('\n')) {
+  for (const line of (await readFile(at(name, '.txt'), 'utf8')).split('\n')) {
     const [key, ...values] = line.split(' ');
     const numbers = values.map(Number);
     const prompt = golden.prompts.at(-1);
@@ -24,12 +24,16 @@ export async function readGolden(name) {
     else if (['ids', 'greedy', 'margins', 'rows'].includes(key)) prompt[key] = numbers;
     else if (key === 'text') golden.texts.push({ flags: numbers[0], text: fromHex(values[1]), ids: numbers.slice(2) });
   }
+  if (golden.prompts.length > 0) await readLogits(name, golden);
+  return golden;
+}
+
+async function readLogits(name, golden) {
   for (const prompt of golden.prompts) prompt.sequence = [...prompt.ids, ...prompt.greedy.slice(0, -1)];
-  const bytes = await readFile(at('.logits'));
+  const bytes = await readFile(at(name, '.logits'));
   const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
   if (golden.sample) placeSteps(golden, buffer);
   else placeRows(golden, new Float32Array(buffer));
-  return golden;
 }
 
 function placeRows(golden, logits) {
@@ -41,11 +45,12 @@ function placeSteps(golden, buffer) {
   const ids = new Int32Array(buffer), logits = new Float32Array(buffer);
   const { every, stride } = golden.sample;
   const n = Math.ceil(golden.vocabulary / stride);
-  let pair = 0, sample = golden.prompts.length * STEPS * BEST * 2;
+  const steps = golden.prompts[0].greedy.length;
+  let pair = 0, sample = golden.prompts.length * steps * BEST * 2;
   for (const prompt of golden.prompts) {
-    prompt.best = Array.from({ length: STEPS }, () => new Map(Array.from({ length: BEST }, () => [ids[pair], logits[(pair += 2) - 1]])));
+    prompt.best = Array.from({ length: steps }, () => new Map(Array.from({ length: BEST }, () => [ids[pair], logits[(pair += 2) - 1]])));
   }
-  for (const prompt of golden.prompts) prompt.sample = Array.from({ length: STEPS / every }, () => logits.subarray(sample, (sample += n)));
+  for (const prompt of golden.prompts) prompt.sample = Array.from({ length: steps / every }, () => logits.subarray(sample, (sample += n)));
 }
 
 /** Exact's best logit of a step less its logit of `token`; Infinity when that isn't among the best. */

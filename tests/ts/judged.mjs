@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // judged.mjs: runs the package in a Node with other flags, for the tests beside it: a flag is the only way to
 // choose the variant, which the package itself chooses by what the engine has.
-//   node [flags] judged.mjs fixtures|smollm2 '{"threads":2,...}'     prints one line of JSON
+//   node [flags] judged.mjs fixtures|NAME '{"threads":2,...}'     prints one line of JSON; NAME: of a real model
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { argmax, nmse, readGolden, score, stepRegret } from '../reference/golden.mjs';
+import { fileOf } from '../reference/real.mjs';
 
 const GOLDEN = new URL('../golden/', import.meta.url);
-const MODEL = new URL('../../models/SmolLM2-135M-Instruct.Q4_1.gguf', import.meta.url);
 
 // Node 20's baseline compiler has a wrong relaxed dot product, which the package sees and declines.
 const RELAXED = ['--experimental-wasm-relaxed-simd', '--no-liftoff'];
@@ -59,12 +59,13 @@ async function fixture(loadModel, name, options) {
   return { variant, threads, wrongTexts, greedy, ...score(pairs), hash: hash.digest('hex') };
 }
 
-/** Steps of ten prompts: how many argmax differ, the largest regret, the first step where text would part. */
-async function smollm2(loadModel, { prompts: count, ...options }) {
-  const golden = await readGolden('smollm2');
-  const model = await loadModel(MODEL, { contextLength: 320, ...options });
+/** Steps of a real model's prompts: how many argmax differ, the largest regret, the first step where text would part. */
+async function real(loadModel, name, options) {
+  const golden = await readGolden(name);
+  const { prompts } = golden;
+  const contextLength = Math.max(...prompts.map(({ sequence }) => sequence.length)) + 1;
+  const model = await loadModel(fileOf(name), { contextLength, ...options });
   const found = { variant: model.info.variant, threads: model.info.threads, wrongPrompts: [], ways: {}, texts: [] };
-  const prompts = golden.prompts.slice(0, count);
   for (const { text, ids } of prompts) {
     const ours = await model.tokenize(text, { addSpecial: true, parseSpecial: true });
     if (ours.join() !== ids.join()) found.wrongPrompts.push(text);
@@ -102,7 +103,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { loadModel } = await import('../../dist/index.js');
   const options = JSON.parse(process.argv[3]);
   const result = {};
-  if (process.argv[2] === 'smollm2') Object.assign(result, await smollm2(loadModel, options));
-  else for (const name of await fixtureNames()) result[name] = await fixture(loadModel, name, options);
+  if (process.argv[2] === 'fixtures') for (const name of await fixtureNames()) result[name] = await fixture(loadModel, name, options);
+  else Object.assign(result, await real(loadModel, process.argv[2], options));
   console.log(JSON.stringify(result)); // Infinity becomes null, which no bound allows
 }
