@@ -18,7 +18,9 @@ export async function assertAsGoodAsLlamaCpp(t, name, variant) {
     t.diagnostic(`${name}, ${variant}, ${way}: ${differ} of ${prompts.length * steps} steps differ (llama.cpp natively ${native}), regret at most ` +
       `${regret?.toFixed(3)} (tolerance ${tolerance.regret}), NMSE ${nmse.toExponential(1)} (${tolerance.nmse}), ${equal} of ${prompts.length} texts equal to the end`);
     assert.ok(regret !== null && regret <= tolerance.regret, `${way}: regret ${regret} over ${tolerance.regret}`);
-    assert.ok(differ <= 2 * native, `${way}: ${differ} steps differ, twice llama.cpp's are ${2 * native}`);
+    // Where few steps differ, chance decides which: never fewer than the worst of llama.cpp's own six runs.
+    const limit = Math.max(2 * native, ...Object.values(noise).map((run) => run.differ));
+    assert.ok(differ <= limit, `${way}: ${differ} steps differ, more than ${limit}`);
     assert.ok(nmse <= tolerance.nmse, `${way}: NMSE ${nmse} over ${tolerance.nmse}`);
     for (const [i, step] of parted.entries())
       assert.ok(step === steps || prompts[i].margins[step] <= tolerance.regret, `${way}, prompt ${i}: parts at step ${step}, whose token leads by ${prompts[i].margins[step]}`);
