@@ -230,7 +230,7 @@ CHORD_INLINE void matmul_tile(int type, int how, int G, int T, const chord_matmu
 CHORD_INLINE int32_t matmul_tokens(int type, int how, int G, int T, const chord_matmul *m, int32_t g0, int32_t g1, int32_t t0, int32_t t1)
 {
     int32_t const step = (g1 - g0 + G - 1) / G, end = g0 + step;
-    uint64_t const fit = MATMUL_L1 / (m->group_bytes * (uint64_t)G);
+    uint64_t const fit = MATMUL_L1 / (m->group_bytes * (uint64_t)G + 1); /* no columns: no bytes */
     int32_t const chunk = t1 - t0 < 2 * T ? step : fit < 1 ? 1 : fit < (uint64_t)step ? (int32_t)fit : step;
     for (int32_t first = g0; first < end; first += chunk) {
         int32_t const last = end - first < chunk ? end : first + chunk;
