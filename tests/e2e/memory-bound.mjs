@@ -44,7 +44,7 @@ async function sizesOf(file) {
 /** [bytes that the model may hold, the terms as a line of text]. KV pages are taken as f16. */
 export async function memoryBound(file, info, counters) {
   const { weights, vocabulary, numbers } = await sizesOf(file);
-  const of = (key) => numbers[`llama.${key}`];
+  const of = (key) => numbers[`${info.architecture}.${key}`];
   const head = of('attention.key_length') ?? of('embedding_length') / of('attention.head_count');
   const page = of('block_count') * 2 * of('attention.head_count_kv') * head * PAGE_TOKENS * 2;
   const kv = counters.kvPages * page;

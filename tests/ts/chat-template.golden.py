@@ -4,15 +4,19 @@
 
     pip install jinja2==3.1.6 gguf==0.19.0
     python tests/ts/chat-template.golden.py models/SmolLM2-135M-Instruct.Q4_1.gguf > tests/ts/chat-template.golden.json
+    python tests/ts/chat-template.golden.py --own models/Qwen2.5-*.gguf > tests/real/chat-template.golden.json
+
+The first has SmolLM2's own template beside TEMPLATES, the second the own ones of these files, which know tools.
 """
 import json
+import os
 import sys
 
 from gguf import GGUFReader
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-BOS, EOS = "<|im_start|>", "<|im_end|>"  # of the fixture that the test puts the templates into
+BOS, EOS = "<|im_start|>", "<|im_end|>"  # of SmolLM2 and of the fixture that the test puts the templates into
 
 TEMPLATES = {
     "a default system turn, loop.first": (
@@ -50,6 +54,18 @@ CONVERSATIONS = [
     [{"role": "user", "content": "{% raw %}\\n $1 {{ bos_token }} <|im_end|>"}, {"role": "assistant", "content": " a  b\n\n\nc "}],
 ]
 
+TOOLS = [{"type": "function", "function": {"name": "count_stones", "description": "Counts the \"stones\" on a beach: <b>é</b>.", "parameters": {
+    "type": "object", "properties": {"beach": {"type": "string"}, "least": {"type": "integer", "minimum": 0}, "wet": {"type": "boolean", "default": False}},
+    "required": ["beach"]}}}, {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}}]
+CALLS = [
+    {"role": "system", "content": "Use the tools."}, {"role": "user", "content": "How many stones?"},
+    {"role": "assistant", "content": "", "tool_calls": [
+        {"type": "function", "function": {"name": "count_stones", "arguments": {"beach": "Étretat", "least": 3, "wet": True, "not": None, "part": 0.5, "of": [1, "a"]}}},
+        {"name": "tide", "arguments": {}}]},
+    {"role": "tool", "content": "{\"n\": 12}"}, {"role": "tool", "content": "low"},
+    {"role": "assistant", "content": "Twelve."}, {"role": "user", "content": "Thanks."},
+]
+
 
 def environment() -> ImmutableSandboxedEnvironment:
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
@@ -62,10 +78,10 @@ def environment() -> ImmutableSandboxedEnvironment:
     return env
 
 
-def render(template: str, messages: list, add_generation_prompt: bool) -> dict:
+def render(template: str, messages: list, add_generation_prompt: bool, **more) -> dict:
     try:
         text = environment().from_string(template).render(
-            messages=messages, bos_token=BOS, eos_token=EOS, add_generation_prompt=add_generation_prompt)
+            messages=messages, bos_token=BOS, eos_token=EOS, add_generation_prompt=add_generation_prompt, **more)
     except TemplateError as error:
         return {"error": str(error)}
     return {"text": text}
@@ -76,8 +92,19 @@ def cases(template: str) -> list:
             for messages in CONVERSATIONS for add in (True, False)]
 
 
-smollm2 = GGUFReader(sys.argv[1]).fields["tokenizer.chat_template"].contents()
-print(json.dumps({
-    "templates": [{"name": name, "template": template, "cases": cases(template)} for name, template in TEMPLATES.items()],
-    "smollm2": cases(smollm2),
-}, ensure_ascii=False, indent=1))
+def own(path: str) -> str:
+    return GGUFReader(path).fields["tokenizer.chat_template"].contents()
+
+
+def with_tools(template: str) -> list:
+    return [{"messages": messages, "tools": tools, "addGenerationPrompt": True, **render(template, messages, True, **({"tools": tools} if tools else {}))}
+            for messages, tools in ((CONVERSATIONS[0], TOOLS), (CONVERSATIONS[2], TOOLS[:1]), (CALLS, TOOLS), (CALLS, None))]
+
+
+if sys.argv[1] == "--own":
+    # BOS and EOS are SmolLM2's: the Qwens' templates use neither.
+    golden = {os.path.basename(path): cases(own(path)) + with_tools(own(path)) for path in sys.argv[2:]}
+else:
+    golden = {"templates": [{"name": name, "template": template, "cases": cases(template)} for name, template in TEMPLATES.items()],
+              "smollm2": cases(own(sys.argv[1]))}
+print(json.dumps(golden, ensure_ascii=False, indent=1))
