@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Small `llama` models of random weights for the tests: tests/golden/*.gguf, the same bytes each time.
+"""Small models of random weights for the tests, of every architecture: tests/golden/*.gguf, the same bytes each time.
 
   python3 tools/make_fixtures.py [--model models/SmolLM2-135M-Instruct.Q4_1.gguf] [--out tests/golden] [NAME ...]
 
-Needs PyPI `gguf` and `numpy` (versions: tests/golden/README.md). The byte-BPE vocabularies are the first
-tokens of the SmolLM2 file's own, the SPM ones are trained here on a paragraph of text.
+Needs PyPI `gguf`, `numpy` and, for the types that gguf can't write (Q2_K and later), `llama-cpp-python`, whose ggml
+quantises (versions: tests/golden/README.md). The byte-BPE vocabularies are the first tokens of the SmolLM2
+file's own, the SPM ones are trained here on a paragraph of text.
 
 A weight depends on the fixture's name and the tensor's name alone. Scales keep a random network honest:
-matrices of std gain / sqrt(n_in) keep activations near 1; 2.5 on q makes attention prefer some tokens, so
-that a wrong angle or mask shows; logits get a standard deviation near 4, so that the best token leads by
-more than rounding. With tied embeddings the final norm has random signs, or the last token itself would
+matrices of std gain / sqrt(n_in) keep activations near 1; 2.5 on q (where heads are normed, 1.6 on both
+norms) makes attention prefer some tokens, so that a wrong angle or mask shows; logits get a standard
+deviation near 4, so that the best token leads by more than rounding. With tied embeddings the final norm has random signs, or the last token itself would
 always win."""
 import argparse
+import ctypes
+import glob
 import hashlib
+import importlib.util
 import math
 import os
 
@@ -24,8 +28,9 @@ from gguf import GGMLQuantizationType as Type, TokenType
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOGIT_STD = 4.0
 
-# n_vocab counts as asked for below; head_dim only where it isn't n_embd / n_head; types: the default and
-# exceptions by the end of a tensor's name
+# arch where it isn't llama; n_vocab counts as asked for below; head_dim only where it isn't n_embd / n_head;
+# types: the default and exceptions by the end of a tensor's name. Blocks of 256 want such row lengths: the
+# rows of other matrices are shorter, as in real files of those types.
 FIXTURES = [
     dict(name='f32-mha', types='F32', n_embd=48, n_layer=2, n_head=3, n_kv=3, n_ff=80, vocab='bpe', pre='smollm', n_vocab=301),
     dict(name='f32-odd-tied', types='F32', n_embd=60, n_layer=2, n_head=3, n_kv=1, n_ff=100, vocab='bpe', pre='gpt-2', n_vocab=302,
@@ -53,6 +58,19 @@ FIXTURES = [
     dict(name='mixed', types=dict(default='Q4_1', token_embd='Q8_0', output='F16', attn_q='Q4_0', attn_k='F16', attn_v='Q8_0',
                                   attn_output='BF16', ffn_down='F32'),
          n_embd=96, n_layer=2, n_head=2, n_kv=1, n_ff=96, vocab='bpe', pre='smollm', n_vocab=307, head_dim=64),
+    dict(name='qwen2-q4_k', arch='qwen2', types=dict(default='Q4_K', output='Q6_K', attn_v='Q6_K', ffn_down='Q5_K'),
+         n_embd=256, n_layer=1, n_head=8, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=308, bias='qkv', base=1e6, eps=1e-6),
+    dict(name='qwen2-q5-tied', arch='qwen2', types=dict(default='Q5_0', token_embd='Q5_1', attn_v='Q5_1', ffn_down='Q5_1'),
+         n_embd=128, n_layer=2, n_head=2, n_kv=1, n_ff=96, vocab='bpe', pre='qwen2', n_vocab=309, bias='qkv', base=1e6, eps=1e-6, tied=True),
+    dict(name='qwen3-f32', arch='qwen3', types='F32', n_embd=48, n_layer=2, n_head=3, n_kv=1, n_ff=64, vocab='bpe', pre='qwen2', n_vocab=310,
+         head_dim=32, base=1e6, eps=1e-6),
+    dict(name='qwen3-q3_k-tied', arch='qwen3', types=dict(default='Q3_K', token_embd='Q6_K', attn_q='Q2_K', attn_v='IQ4_XS', attn_output='IQ4_NL',
+                                                          ffn_up='Q2_K', ffn_down='IQ4_XS'),
+         n_embd=256, n_layer=1, n_head=2, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=311, head_dim=64, base=1e6, eps=1e-6, tied=True),
+    dict(name='gemma3-f32', arch='gemma3', types='F32', n_embd=40, n_layer=7, n_head=2, n_kv=1, n_ff=48, vocab='gemma', n_vocab=455,
+         head_dim=32, base=1e6, eps=1e-6, tied=True, linear=8.0, window=24),
+    dict(name='gemma3-iq4_nl', arch='gemma3', types=dict(default='IQ4_NL', token_embd='Q8_0', attn_v='Q5_1', ffn_down='Q5_0'),
+         n_embd=64, n_layer=7, n_head=4, n_kv=2, n_ff=96, vocab='gemma', n_vocab=452, head_dim=32, base=1e6, eps=1e-6, tied=True, window=16),
 ]
 
 TEXT = """The old lighthouse keeper had counted the ships for thirty years, and in all that time none had come closer than the reef.
@@ -76,15 +94,13 @@ def bpe_vocabulary(model, n):
     return tokens, types, None, merges
 
 
-def spm_vocabulary(n):
-    """Specials, 256 bytes, characters, then pieces by pair merging over TEXT; a piece's score is minus its
-    rank, so that the best-scored pair is merged first, as sentencepiece's own BPE models have it."""
-    tokens = ['<unk>', '<s>', '</s>'] + ['<0x%02X>' % b for b in range(256)]
-    types = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL] + [TokenType.BYTE] * 256
+def trained_pieces(n):
+    """n pieces by pair merging over TEXT, then its characters; with scores: minus the rank, so that the
+    best-scored pair is merged first, as sentencepiece's own BPE models have it"""
     words = [list('\u2581' + w) for w in TEXT.split()]
     pieces = []
     characters = sorted({c for w in words for c in w} | set('éß中,."\n'))
-    while len(tokens) + len(pieces) + len(characters) < n - 2:
+    while len(pieces) + len(characters) < n:
         pairs = {}
         for w in words:
             for pair in zip(w, w[1:]):
@@ -97,14 +113,37 @@ def spm_vocabulary(n):
                 if (w[i], w[i + 1]) == best:
                     w[i:i + 2] = [w[i] + w[i + 1]]
                 i += 1
-    scores = [0.0] * len(tokens) + [-float(i) for i in range(len(pieces) + len(characters))]
-    tokens += pieces + characters + ['<tool>', '<|eot_id|>']
-    types += [TokenType.NORMAL] * (len(pieces) + len(characters)) + [TokenType.USER_DEFINED, TokenType.CONTROL]
-    return tokens, types, scores + [0.0, 0.0], None
+    return pieces + characters, [-float(i) for i in range(n)]
+
+
+def spm_vocabulary(n):
+    """Specials, 256 bytes, pieces, two added tokens."""
+    tokens = ['<unk>', '<s>', '</s>'] + ['<0x%02X>' % b for b in range(256)]
+    types = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL] + [TokenType.BYTE] * 256
+    pieces, scores = trained_pieces(n - len(tokens) - 2)
+    types += [TokenType.NORMAL] * len(pieces) + [TokenType.USER_DEFINED, TokenType.CONTROL]
+    return tokens + pieces + ['<tool>', '<|eot_id|>'], types, [0.0] * len(tokens) + scores + [0.0, 0.0], None
+
+
+def gemma_vocabulary(n):
+    """In Gemma's order: specials, among them <unk> as a control token; runs of newlines and of blanks (plain
+    ones) and tags as user-defined tokens; bytes; pieces without a line feed among the characters."""
+    control, mine = ['<pad>', '<eos>', '<bos>', '<unk>', '<mask>', '<start_of_turn>', '<end_of_turn>'], ['[multimodal]']
+    mine += ['\n' * i for i in range(1, 5)] + [' ' * i for i in range(2, 6)] + ['<table>', '</td>']
+    tokens = control + mine + ['<0x%02X>' % b for b in range(256)]
+    types = [TokenType.CONTROL] * len(control) + [TokenType.USER_DEFINED] * len(mine) + [TokenType.BYTE] * 256
+    scores = [-1000.0] * (len(control) + len(mine)) + [0.0] * 256
+    pieces, ranks = trained_pieces(n - len(tokens))
+    keep = [i for i in range(len(pieces)) if pieces[i] != '\n']
+    tokens += [pieces[i] for i in keep] + ['<unused0>']
+    return tokens, types + [TokenType.NORMAL] * len(keep) + [TokenType.CONTROL], scores + [ranks[i] for i in keep] + [-1000.0], None
 
 
 def write_vocabulary(w, f, model):
-    tokens, types, scores, merges = bpe_vocabulary(model, f['n_vocab']) if f['vocab'] == 'bpe' else spm_vocabulary(f['n_vocab'])
+    if f['vocab'] == 'bpe':
+        tokens, types, scores, merges = bpe_vocabulary(model, f['n_vocab'])
+    else:
+        tokens, types, scores, merges = (gemma_vocabulary if f['vocab'] == 'gemma' else spm_vocabulary)(f['n_vocab'])
     assert len(tokens) == len(types) == f['n_vocab'] and len(set(tokens)) == len(tokens), f['name']
     w.add_tokenizer_model('gpt2' if f['vocab'] == 'bpe' else 'llama')
     w.add_tokenizer_pre(f.get('pre', 'default'))
@@ -114,6 +153,15 @@ def write_vocabulary(w, f, model):
         w.add_token_scores(scores)
     if merges is not None:
         w.add_token_merges(merges)
+    if f['vocab'] == 'gemma':
+        w.add_bos_token_id(2)
+        w.add_eos_token_id(1)
+        w.add_unk_token_id(3)
+        w.add_pad_token_id(0)
+        w.add_add_bos_token(True)
+        w.add_add_eos_token(False)
+        w.add_add_space_prefix(False)
+        return
     w.add_bos_token_id(1)
     w.add_eos_token_id(2)
     w.add_unk_token_id(0)
@@ -125,10 +173,11 @@ def write_vocabulary(w, f, model):
 
 # ---- tensors: (name, shape with the row length last, kind, gain)
 
-def llama_tensors(f):
+def tensors(f):
     e, ff, head_dim = f['n_embd'], f['n_ff'], f['head_dim']
     q, kv = f['n_head'] * head_dim, f['n_kv'] * head_dim
-    tied, bias = f.get('tied'), f.get('bias')
+    tied, bias, arch = f.get('tied'), f.get('bias'), f['arch']
+    normed = arch in ('qwen3', 'gemma3')
     c = LOGIT_STD / math.sqrt(e)
     yield 'token_embd.weight', (f['n_vocab'], e), 'std', c if tied else 1.0
     for i in range(f['n_layer']):
@@ -139,9 +188,14 @@ def llama_tensors(f):
             yield p + 'attn_%s.weight' % n, (rows, e), 'matrix', gain
             if bias:
                 yield p + 'attn_%s.bias' % n, (rows,), 'std', 0.1
+        for n in 'qk' if normed else '':
+            yield p + 'attn_%s_norm.weight' % n, (head_dim,), 'norm', 1.6
         yield p + 'attn_output.weight', (e, q), 'matrix', 1
         if bias == 'all':
             yield p + 'attn_output.bias', (e,), 'std', 0.1
+        if arch == 'gemma3':
+            yield p + 'post_attention_norm.weight', (e,), 'norm', 1
+            yield p + 'post_ffw_norm.weight', (e,), 'norm', 1
         yield p + 'ffn_norm.weight', (e,), 'norm', 1
         for n, rows, cols, gain in (('gate', ff, e, 1.5), ('up', ff, e, 1), ('down', e, ff, 1.5)):
             yield p + 'ffn_%s.weight' % n, (rows, cols), 'matrix', gain
@@ -172,7 +226,7 @@ def values(f, name, shape, kind, gain):
         return x * np.float32(gain / math.sqrt(shape[1]))
     if kind == 'std':
         return x * np.float32(gain)
-    x = 1 + np.float32(0.1) * x
+    x = np.float32(gain) * (1 + np.float32(0.1) * x)
     return x * random.choice(np.array([-1, 1], np.float32), size=shape) if kind == 'signed norm' else x
 
 
@@ -184,9 +238,24 @@ def type_of(f, name, shape):
     return Type[f['types'].get(name.split('.')[-2], f['types']['default'])]
 
 
+def quantize(x, kind):
+    """by gguf, or by ggml without an importance matrix where gguf can't"""
+    try:
+        return gguf.quants.quantize(x, kind)
+    except NotImplementedError:
+        folder = os.path.dirname(importlib.util.find_spec('llama_cpp').origin)
+        ggml = ctypes.CDLL(glob.glob(os.path.join(folder, 'lib', 'libggml-base.*'))[0])
+        ggml.ggml_quantize_chunk.restype = ctypes.c_size_t
+        ggml.ggml_quantize_chunk.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
+        x = np.ascontiguousarray(x)
+        out = np.zeros(gguf.quant_shape_to_byte_shape(x.shape, kind), np.uint8)
+        assert ggml.ggml_quantize_chunk(int(kind), x.ctypes.data, out.ctypes.data, 0, *x.shape, None) == out.size
+        return out
+
+
 def write_fixture(f, model, path):
-    f = dict(dict(base=10000.0, eps=1e-5, head_dim=f['n_embd'] // f['n_head']), **f)
-    w = gguf.GGUFWriter(path, 'llama')
+    f = dict(dict(arch='llama', base=10000.0, eps=1e-5, head_dim=f['n_embd'] // f['n_head']), **f)
+    w = gguf.GGUFWriter(path, f['arch'])
     w.add_name(f['name'])
     w.add_context_length(256)
     w.add_embedding_length(f['n_embd'])
@@ -196,8 +265,11 @@ def write_fixture(f, model, path):
     w.add_head_count_kv(f['n_kv'])
     w.add_layer_norm_rms_eps(f['eps'])
     w.add_rope_freq_base(f['base'])
-    w.add_rope_dimension_count(f['head_dim'])
-    w.add_vocab_size(f['n_vocab'])
+    if f['arch'] == 'llama': # the others' files have neither
+        w.add_rope_dimension_count(f['head_dim'])
+        w.add_vocab_size(f['n_vocab'])
+    if 'window' in f:
+        w.add_sliding_window(f['window'])
     if f['head_dim'] * f['n_head'] != f['n_embd']:
         w.add_key_length(f['head_dim'])
         w.add_value_length(f['head_dim'])
@@ -207,9 +279,9 @@ def write_fixture(f, model, path):
     if 'old_linear' in f: # as files of 2023 have it: no type, an older key
         w.add_float32('llama.rope.scale_linear', f['old_linear'])
     write_vocabulary(w, f, model)
-    for name, shape, kind, gain in llama_tensors(f):
+    for name, shape, kind, gain in tensors(f):
         kind_of_type = type_of(f, name, shape)
-        data = gguf.quants.quantize(values(f, name, shape, kind, gain), kind_of_type)
+        data = quantize(values(f, name, shape, kind, gain), kind_of_type)
         w.add_tensor(name, data, raw_dtype=kind_of_type)
     w.write_header_to_file()
     w.write_kv_data_to_file()

@@ -40,6 +40,8 @@ Nobody in the town believed him; they said that stones don't walk. In 1984 he be
 TEXTS = ['', ' ', '  ', 'Hello world', ' Hello  world ', 'a\nb\n\nc\t d', "I'll say it's 12345.67 o'clock", 'ends in blanks   ',
          'naïve café 東京 мир', 'x\u0301\u200d👩\u200d🚀🏳️\u200d🌈', '<|im_start|>user\nhi<|im_end|>', '<s>a</s> <unk> <tool>b<|eot_id|><unused0>',
          'tail <tool> tail', 'AAAAAAAA!!!!!!!!........', '\u2581under\u2581score', 'line\r\nline\r\n', '0 00 000 0000', 'if(x){return y;}//z']
+GEMMA_TEXTS = ['<bos><start_of_turn>user\nthe sea<end_of_turn>\n<start_of_turn>model\n', '\n\n\n\n\n\n  \n      x', '<table> <td></td>[multimodal]<unused0>',
+               ' \u2581 the  \u2581\u2581sea', 'the \n tower   was']
 
 CHATML = '<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n'
 SMOLLM2_PROMPTS = [
@@ -125,9 +127,10 @@ class Run:
         return buffer.raw[:n].decode('utf-8', 'replace')
 
     def head_dim(self):
-        name = lambda key: L.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer)) >= 0 and int(buffer.value)
+        value = lambda key: L.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer)) >= 0 and buffer.value.decode()
         buffer = ctypes.create_string_buffer(64)
-        return name('llama.attention.key_length') or L.llama_model_n_embd(self.model) // L.llama_model_n_head(self.model)
+        length = value(value('general.architecture') + '.attention.key_length')
+        return int(length) if length else L.llama_model_n_embd(self.model) // L.llama_model_n_head(self.model)
 
     def end_tokens(self):
         return [i for i in range(self.n_vocab) if L.llama_vocab_is_eog(self.vocab, i)]
@@ -255,7 +258,8 @@ def make_fixture(path, directory):
             prompts.append((ids, greedy, margins, sequence, exact.prefill(sequence)))
         reference = np.concatenate([p[4] for p in prompts])
         itself = noise(np.concatenate([exact.one_by_one(p[3]) for p in prompts]), reference)
-        texts = [(t, flags, exact.tokenize(t, flags)) for t in TEXTS for flags in (0, 1, 2, 3)]
+        all_texts = TEXTS + (GEMMA_TEXTS if name.startswith('gemma') else [])
+        texts = [(t, flags, exact.tokenize(t, flags)) for t in all_texts for flags in (0, 1, 2, 3)]
         ends, n_vocab = exact.end_tokens(), exact.n_vocab
     native = {}
     for label, options in NATIVE.items():

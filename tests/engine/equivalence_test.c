@@ -5,8 +5,8 @@
 #include "engine_test.h"
 
 /* One fixture of each way through the kernels: float and q8 activations, head sizes on and off the vector
- * width, one and several queries a KV head, tied and not. */
-static const char *const some[] = { "f32-odd-tied", "bf16-d80-freqs", "q4_1-smollm", "mixed" };
+ * width, one and several queries a KV head, tied and not, layers that see a window of 16 tokens. */
+static const char *const some[] = { "f32-odd-tied", "bf16-d80-freqs", "q4_1-smollm", "mixed", "gemma3-iq4_nl" };
 enum { N_SOME = sizeof some / sizeof *some };
 
 static const golden_prompt *prompt_of_70(const golden *g)

@@ -8,7 +8,7 @@ static const char *const isa_names[] = { "best", "scalar", "vector", "relaxed" }
 static int32_t fixtures(const char *names[GOLDEN_FILES])
 {
     int32_t const n = golden_fixtures(names);
-    CHECK(n >= 14);
+    CHECK(n >= 20);
     return n;
 }
 
@@ -126,24 +126,35 @@ static double *interpret(chord_loaded *l, const golden_prompt *p, int flags)
     return logits;
 }
 
-/* Exact's own noise is 5e-13 (F32 sums) and its angles are F32 products, which add up to 2e-11 in a row. */
-TEST(interpreter_agrees_with_exact_llama_cpp_within_1e_10)
+static int has_gelu(const chord_program *p)
+{
+    for (int32_t i = 0; i < p->n_ops; i++)
+        if (p->ops[i].kind == CHORD_OP_GLU && p->ops[i].activation == CHORD_ACTIVATION_GELU) return 1;
+    return 0;
+}
+
+/* Exact's own noise is 5e-13 (F32 sums) and its angles are F32 products, which add up to 2e-11 in a row.
+ * Its GELU rounds to f16 even there: by itself 4e-8, hence REFERENCE_GELU_F16. What is left is ties: sums that
+ * differ by 5e-7 fall on different sides of one f16 in a thousand (2^-11 apart), so most rows of seven layers
+ * have one, which is worth up to 2e-9 (exact against itself, one by one: 3e-10 over all rows). */
+TEST(interpreter_agrees_with_exact_llama_cpp_within_1e_10_and_5e_9_with_gelu)
 {
     const char *names[GOLDEN_FILES];
     int32_t const n = fixtures(names);
     for (int32_t i = 0; i < n; i++) {
         const golden *g = golden_read(names[i]);
         chord_loaded *l = load_fixture(g->name, CHORD_ISA_BEST, CHORD_KV_F32, 1, 1);
+        double const bound = has_gelu(&chord_model_plan_of(l->model)->program) ? 5e-9 : 1e-10;
         for (int32_t k = 0; k < g->n_prompts; k++) {
             const golden_prompt *p = &g->prompts[k];
-            const double *logits = interpret(l, p, 0);
+            const double *logits = interpret(l, p, REFERENCE_GELU_F16);
             double error = 0, power = 0;
             for (int32_t j = 0; j < p->n_rows * g->n_vocab; j++) {
                 double const exact = (double)p->logits[j], d = logits[j] - exact;
                 error += d * d;
                 power += exact * exact;
             }
-            if (!(error <= 1e-10 * power))
+            if (!(error <= bound * power))
                 test_fail(__FILE__, __LINE__, "%s, prompt of %d: NMSE %.2e", g->name, p->n, error / power);
         }
         chord_unload(l);

@@ -142,6 +142,8 @@ static void rope(const interpreter *t, const chord_op *op)
     free(freqs);
 }
 
+static double to_f16(double x) { return (double)chord_f16_f32(chord_f32_f16((float)x)); }
+
 static void kv_store(const interpreter *t, const chord_op *op)
 {
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
@@ -149,7 +151,7 @@ static void kv_store(const interpreter *t, const chord_op *op)
             const double *x = row_of(t, op->in[part], r);
             double *y = kv_of(t, op->layer, part, r);
             for (int32_t i = 0; i < op->n_kv * op->head_dim; i++)
-                y[i] = t->flags & REFERENCE_KV_F16 ? (double)chord_f16_f32(chord_f32_f16((float)x[i])) : x[i];
+                y[i] = t->flags & REFERENCE_KV_F16 ? to_f16(x[i]) : x[i];
         }
 }
 
@@ -182,6 +184,14 @@ static void attend(const interpreter *t, const chord_op *op)
     free(p);
 }
 
+static double gelu(const interpreter *t, double x)
+{
+    int const is_table = (t->flags & REFERENCE_GELU_F16) && fabs(x) < 10;
+    if (is_table) x = to_f16(x);
+    double const y = 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
+    return is_table ? to_f16(y) : y;
+}
+
 static void glu(const interpreter *t, const chord_op *op)
 {
     for (int32_t r = 0; r < rows_of(t, op); r++) {
@@ -189,8 +199,7 @@ static void glu(const interpreter *t, const chord_op *op)
         double *out = row_of(t, op->out[0], r);
         for (int32_t i = 0; i < op->n_out[0]; i++) {
             double const x = gate[i];
-            double const silu = x / (1 + exp(-x)), gelu = 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
-            out[i] = (op->activation == CHORD_ACTIVATION_SILU ? silu : gelu) * up[i];
+            out[i] = (op->activation == CHORD_ACTIVATION_SILU ? x / (1 + exp(-x)) : gelu(t, x)) * up[i];
         }
     }
 }

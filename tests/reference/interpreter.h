@@ -11,7 +11,8 @@
 /* By default nothing is rounded: what the program means. The flags round where our executor rounds (not
  * only less exactly, but to the same values but for ties), so that all else can be compared closely. */
 enum { REFERENCE_KV_F16 = 1,      /* K and V go through f16 */
-       REFERENCE_ACT_Q8 = 2 };    /* inputs of matrices whose format asks for it go through q8 blocks */
+       REFERENCE_ACT_Q8 = 2,      /* inputs of matrices whose format asks for it go through q8 blocks */
+       REFERENCE_GELU_F16 = 4 };  /* where llama.cpp's executor rounds: GELU out of a table of f16 by f16 */
 
 /* Logits of rows[0 .. n_rows), ascending positions of the sequence ids[0 .. n), into logits[n_rows][n_vocab].
  * The model is loaded. Returns 0 for an op record it doesn't know. */
