@@ -244,13 +244,15 @@ enum { TYPE = 0, VALUE = 4, TEXT_LENGTH = 4, TEXT = 12, ELEMENT_TYPE = 4, COUNT 
        N_DIMS = 0, NE0 = 4, NE1 = 12, TENSOR_TYPE = 20, OFFSET = 24, /* of a matrix */
        DATA = 1000 };             /* DATA + i: byte i of the tensor */
 
-static const struct damage {
+typedef struct damage {
     const char *name;             /* key or tensor */
     int32_t at, bytes;
     uint64_t value;
     chord_status want;
     const char *text;             /* that the error contains; the culprit */
-} damages[] = {
+} damage;
+
+static const damage of_llama[] = { /* q8_0-d128 */
     { "general.architecture", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "general.architecture" },
     { "general.architecture", TEXT, 1, 'x', CHORD_UNSUPPORTED_ARCHITECTURE, "'xlama'" },
     { "general.architecture", TYPE, 4, 4, CHORD_INVALID_GGUF, "" },
@@ -310,7 +312,56 @@ static const struct damage {
     { "token_embd.weight", DATA, 2, 0xfc00, CHORD_INVALID_GGUF, "token_embd.weight" },            /* in a matrix that stays plain */
 };
 
-static void apply(file f, const struct damage *d, uint64_t data_begin)
+static const damage of_qwen2[] = { /* qwen2-q4_k */
+    { "qwen2.attention.head_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "qwen2.attention.head_count" },
+    { "qwen2.attention.head_count_kv", VALUE, 4, 3, CHORD_INVALID_GGUF, "8 heads don't share 3 KV heads" },
+    { "qwen2.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "qwen2.attention.layer_norm_rms_epsilon" },
+    { "blk.0.attn_k.bias", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_k.biax" },
+    { "blk.0.attn_k.bias", NE0, 8, 16, CHORD_INVALID_GGUF, "blk.0.attn_k.bias" },
+    { "blk.0.attn_q.weight", DATA, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },              /* Q4_K: scale */
+    { "blk.0.attn_q.weight", DATA + 144 + 2, 2, 0xfe00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },    /* its minimum */
+    { "blk.0.ffn_down.weight", DATA + 176, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.0.ffn_down.weight" },    /* Q5_K: scale */
+    { "blk.0.ffn_down.weight", DATA + 2, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.ffn_down.weight" },      /* its minimum */
+    { "blk.0.attn_v.weight", DATA + 208, 2, 0x7c01, CHORD_INVALID_GGUF, "blk.0.attn_v.weight" },        /* Q6_K */
+    { "blk.0.ffn_up.weight", NE0, 8, 288, CHORD_INVALID_GGUF, "blk.0.ffn_up.weight" },                  /* no whole blocks of 256 */
+};
+
+static const damage of_qwen2_q5[] = {
+    { "blk.1.attn_q.weight", DATA + 22, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.1.attn_q.weight" },         /* Q5_0 */
+    { "blk.1.attn_v.weight", DATA, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.1.attn_v.weight" },              /* Q5_1: scale */
+    { "blk.1.attn_v.weight", DATA + 2, 2, 0x7e00, CHORD_INVALID_GGUF, "blk.1.attn_v.weight" },          /* its minimum */
+};
+
+static const damage of_qwen3[] = { /* qwen3-q3_k-tied */
+    { "qwen3.attention.head_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "qwen3.attention.head_count" },
+    { "qwen3.attention.head_count_kv", VALUE, 4, 0, CHORD_INVALID_GGUF, "qwen3.attention.head_count_kv" },
+    { "qwen3.attention.key_length", VALUE, 4, 128, CHORD_UNSUPPORTED_ARCHITECTURE, "keys of 128 and values of 64" },
+    { "blk.0.attn_q_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_q_norm.weight" },
+    { "blk.0.attn_q_norm.weight", NE0, 8, 32, CHORD_INVALID_GGUF, "blk.0.attn_q_norm.weight" },
+    { "blk.0.attn_k_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_k_norm.weight" },
+    { "blk.0.attn_k.weight", DATA + 108, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_k.weight" },        /* Q3_K */
+    { "blk.0.attn_q.weight", DATA + 80, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },         /* Q2_K: scale */
+    { "blk.0.attn_q.weight", DATA + 82, 2, 0x7e00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },         /* its minimum */
+    { "blk.0.attn_v.weight", DATA + 136, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.0.attn_v.weight" },        /* IQ4_XS */
+};
+
+static const damage of_gemma3[] = { /* gemma3-iq4_nl */
+    { "gemma3.attention.sliding_window", VALUE, 4, 0, CHORD_DONE, "" }, /* no window, as in llama.cpp */
+    { "gemma3.attention.sliding_window", VALUE, 4, 0xffffffff, CHORD_INVALID_GGUF, "gemma3.attention.sliding_window" },
+    { "gemma3.attention.sliding_window", TYPE, 4, 6, CHORD_INVALID_GGUF, "gemma3.attention.sliding_window" },
+    { "gemma3.rope.freq_base", VALUE, 4, 0x7fc00000, CHORD_INVALID_GGUF, "gemma3.rope.freq_base" },
+    { "gemma3.attention.head_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "gemma3.attention.head_count" },
+    { "gemma3.attention.head_count_kv", VALUE, 4, 0, CHORD_INVALID_GGUF, "gemma3.attention.head_count_kv" },
+    { "gemma3.block_count", VALUE, 4, 6, CHORD_INVALID_GGUF, "blk.6." },
+    { "blk.6.post_attention_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.6.post_attention_norm.weight" },
+    { "blk.0.post_ffw_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.post_ffw_norm.weight" },
+    { "blk.0.post_ffw_norm.weight", NE0, 8, 32, CHORD_INVALID_GGUF, "blk.0.post_ffw_norm.weight" },
+    { "blk.3.attn_k_norm.weight", NE0, 8, 16, CHORD_INVALID_GGUF, "blk.3.attn_k_norm.weight" },
+    { "blk.3.attn_q_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.3.attn_q_norm.weight" },
+    { "blk.2.ffn_up.weight", DATA + 18, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.2.ffn_up.weight" },         /* IQ4_NL */
+};
+
+static void apply(file f, const damage *d, uint64_t data_begin)
 {
     size_t at = behind(f, d->name);
     if (!at) test_fail(__FILE__, __LINE__, "no %s in the fixture", d->name);
@@ -319,9 +370,9 @@ static void apply(file f, const struct damage *d, uint64_t data_begin)
     memcpy(f.p + at, &d->value, (size_t)d->bytes);
 }
 
-TEST(a_file_damaged_in_one_place_is_refused_and_the_culprit_named)
+static void damage_one_by_one(const char *name, const damage *damages, size_t n)
 {
-    file const good = read_fixture("q8_0-d128");
+    file const good = read_fixture(name);
     host h = load(good, all_at_once, good.n);
     CHECK_EQ(h.status, CHORD_DONE);
     const chord_model_plan *plan = chord_model_plan_of(h.model);
@@ -330,8 +381,8 @@ TEST(a_file_damaged_in_one_place_is_refused_and_the_culprit_named)
         if (plan->tensors[i].file_off < data_begin) data_begin = plan->tensors[i].file_off;
     done(&h);
 
-    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
-        const struct damage *d = &damages[i];
+    for (size_t i = 0; i < n; i++) {
+        const damage *d = &damages[i];
         for (int32_t way = 0; way < 3; way++) {
             file const f = { malloc(good.n), good.n };
             memcpy(f.p, good.p, good.n);
@@ -340,13 +391,23 @@ TEST(a_file_damaged_in_one_place_is_refused_and_the_culprit_named)
             done(&h);
             free(f.p);
             if (h.status != d->want || (d->want < 0 && !strstr(h.error, d->text)))
-                test_fail(__FILE__, __LINE__, "%s, at %d: status %d, want %d; \"%s\", want '%s' in it", d->name, d->at, h.status,
+                test_fail(__FILE__, __LINE__, "%s, %s, at %d: status %d, want %d; \"%s\", want '%s' in it", name, d->name, d->at, h.status,
                           d->want, h.error, d->text);
         }
     }
     h = load(good, all_at_once, good.n);
     CHECK_EQ(h.status, CHORD_DONE);
     done(&h);
+}
+
+#define DAMAGE(name, list) damage_one_by_one(name, list, sizeof list / sizeof *list)
+TEST(a_file_damaged_in_one_place_is_refused_and_the_culprit_named) { DAMAGE("q8_0-d128", of_llama); }
+TEST(so_is_a_file_of_another_family_or_in_larger_blocks)
+{
+    DAMAGE("qwen2-q4_k", of_qwen2);
+    DAMAGE("qwen2-q5-tied", of_qwen2_q5);
+    DAMAGE("qwen3-q3_k-tied", of_qwen3);
+    DAMAGE("gemma3-iq4_nl", of_gemma3);
 }
 
 TEST(a_file_damaged_anywhere_loads_or_is_refused)
