@@ -66,6 +66,18 @@ def weights(kind: int, n: int, r: random.Random) -> bytes:
         return b"".join(half(0.02) + codes(16) for _ in range(n // 32))
     if kind == 3:
         return b"".join(half(0.02) + half(-0.15) + codes(16) for _ in range(n // 32))
+    if kind in (6, 20):  # Q5_0, IQ4_NL
+        return b"".join(half(0.01) + codes(20 if kind == 6 else 16) for _ in range(n // 32))
+    if kind == 7:
+        return b"".join(half(0.01) + half(-0.15) + codes(20) for _ in range(n // 32))
+    if kind in (10, 12, 13):  # Q2_K, Q4_K, Q5_K: one scale, one minimum
+        head = half(0.001) + half(0.001)
+        blocks = n // 256
+        return b"".join(codes(80) + head if kind == 10 else head + codes(140 if kind == 12 else 172) for _ in range(blocks))
+    if kind in (11, 14):  # Q3_K, Q6_K
+        return b"".join(codes(108 if kind == 11 else 208) + half(0.0005) for _ in range(n // 256))
+    if kind == 23:  # IQ4_XS
+        return b"".join(half(0.0005) + codes(134) for _ in range(n // 256))
     return b"".join(half(0.001) + bytes(c % 255 + 129 & 255 for c in codes(32)) for _ in range(n // 32))  # Q8_0 without -128
 
 
@@ -75,12 +87,18 @@ def gpt2_alphabet() -> "list[str]":
     return [chr(b if b in plain else 256 + other.index(b)) for b in range(256)]
 
 
-def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, seed: int) -> bytes:
+def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, seed: int, arch: str = "llama", e: int = 32) -> bytes:
+    """e wide; the heads make that up but for qwen3's, which have 16 elements"""
     r = random.Random(seed)
-    keys = [key("general.architecture", STRING, text("llama")), u32("llama.context_length", 64), u32("llama.embedding_length", 32),
-            u32("llama.block_count", 1), u32("llama.feed_forward_length", 32), u32("llama.attention.head_count", n_head),
-            u32("llama.attention.head_count_kv", n_kv), key("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
-            u32("llama.rope.dimension_count", 32 // n_head), u32("tokenizer.ggml.bos_token_id", 1), u32("tokenizer.ggml.eos_token_id", 2)]
+    head_dim, ff = 16 if arch == "qwen3" else e // n_head, 32
+    keys = [key("general.architecture", STRING, text(arch)), u32(arch + ".context_length", 64), u32(arch + ".embedding_length", e),
+            u32(arch + ".block_count", 1), u32(arch + ".feed_forward_length", ff), u32(arch + ".attention.head_count", n_head),
+            u32(arch + ".attention.head_count_kv", n_kv), key(arch + ".attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
+            u32(arch + ".rope.dimension_count", head_dim), u32("tokenizer.ggml.bos_token_id", 1), u32("tokenizer.ggml.eos_token_id", 2)]
+    if arch == "qwen3":
+        keys += [u32("qwen3.attention.key_length", head_dim), u32("qwen3.attention.value_length", head_dim)]
+    if arch == "gemma3":
+        keys += [u32("gemma3.attention.sliding_window", 2), key("tokenizer.ggml.add_space_prefix", BOOL, b"\0")]
     if kind == "spm":
         tokens = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), "\u2581", "a", "\u2581a"]
         kinds = [2, 3, 3] + [6] * 256 + [1] * 3
@@ -94,16 +112,24 @@ def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, see
                  array("tokenizer.ggml.merges", STRING, 3, text("a b") + text("\u0120 a") + text("ab ab"))]
     keys += [array("tokenizer.ggml.tokens", STRING, len(tokens), b"".join(map(text, tokens))),
              array("tokenizer.ggml.token_type", I32, len(tokens), struct.pack(f"<{len(kinds)}i", *kinds))]
-    n_k = 32 // n_head * n_kv
-    shapes = [("token_embd.weight", [32, len(tokens)]), ("blk.0.attn_norm.weight", [32]), ("blk.0.attn_q.weight", [32, 32]),
-              ("blk.0.attn_k.weight", [32, n_k]), ("blk.0.attn_v.weight", [32, n_k]), ("blk.0.attn_output.weight", [32, 32]),
-              ("blk.0.ffn_norm.weight", [32]), ("blk.0.ffn_gate.weight", [32, 32]), ("blk.0.ffn_up.weight", [32, 32]),
-              ("blk.0.ffn_down.weight", [32, 32]), ("output_norm.weight", [32])]
+    n_q, n_k = head_dim * n_head, head_dim * n_kv
+    shapes = [("token_embd.weight", [e, len(tokens)]), ("blk.0.attn_norm.weight", [e]), ("blk.0.attn_q.weight", [e, n_q]),
+              ("blk.0.attn_k.weight", [e, n_k]), ("blk.0.attn_v.weight", [e, n_k]), ("blk.0.attn_output.weight", [n_q, e]),
+              ("blk.0.ffn_norm.weight", [e]), ("blk.0.ffn_gate.weight", [e, ff]), ("blk.0.ffn_up.weight", [e, ff]),
+              ("blk.0.ffn_down.weight", [ff, e]), ("output_norm.weight", [e])]
     if not tied:
-        shapes.append(("output.weight", [32, len(tokens)]))
+        shapes.append(("output.weight", [e, len(tokens)]))
+    if arch == "qwen2":
+        shapes += [("blk.0.attn_q.bias", [n_q]), ("blk.0.attn_k.bias", [n_k]), ("blk.0.attn_v.bias", [n_k])]
+    if arch in ("qwen3", "gemma3"):
+        shapes += [("blk.0.attn_q_norm.weight", [head_dim]), ("blk.0.attn_k_norm.weight", [head_dim])]
+    if arch == "gemma3":
+        shapes += [("blk.0.post_attention_norm.weight", [e]), ("blk.0.post_ffw_norm.weight", [e])]
     table, data = b"", b""
     for i, (name, ne) in enumerate(shapes):
         kind_id = 0 if len(ne) == 1 else types[i % len(types)]
+        if kind_id in (10, 11, 12, 13, 14, 23) and ne[0] % 256:
+            kind_id = 20
         table += tensor(name, ne, kind_id, len(data))
         data += weights(kind_id, ne[0] * (ne[1] if len(ne) > 1 else 1), r)
         data += bytes(-len(data) % 32)
@@ -118,6 +144,11 @@ def main() -> None:
     write("engine", "spm_q4_0", b"\1\2\0\3" + model("spm", [8, 2], True, 1, 1, 1))
     write("engine", "bpe_q4_1_q8_0", b"\5\0\1\1" + model("bpe", [3, 8, 1], True, 2, 1, 2))
     write("engine", "bpe_f16_untied", b"\3\7\2\0" + model("bpe", [2, 0, 1, 30], False, 2, 2, 3))
+    write("engine", "qwen2_q5", b"\12\1\0\1" + model("bpe", [6, 7], True, 2, 1, 4, "qwen2"))
+    write("engine", "qwen3_iq4_nl", b"\16\1\2\5" + model("bpe", [20, 6], False, 4, 2, 5, "qwen3"))
+    write("engine", "qwen3_k", b"\16\1\2\1" + model("bpe", [10, 0, 11, 12, 13, 20, 0, 14, 23, 6], True, 2, 1, 8, "qwen3", 256))
+    write("engine", "gemma3_f16", b"\4\1\10\1" + model("spm", [1, 30, 0], True, 2, 1, 6, "gemma3"))
+    write("engine", "gemma3_iq4_nl", b"\4\0\0\7" + model("spm", [20, 7, 8], True, 2, 1, 7, "gemma3"))
 
 
 def write(target: str, name: str, content: bytes) -> None:
