@@ -1,6 +1,5 @@
-/* exec.c: the walk. Every thread keeps its own copy of cursor and spent budget and computes the same
- * slices; only the cancel flag needs telling. A slice of one unit is the leader's, and between two such
- * slices nobody waits: the next barrier orders them all. */
+/* exec.c: the walk, the leader's alone. Slices with enough work are shared with the pool, the others he does himself:
+ * a decode step of a layer shares five times (qkv, attention, output, gate and up, down). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec.h"
 #include "../base/host.h"
@@ -17,92 +16,59 @@ static bool layer_is_ready(const chord_model_plan *plan, int32_t at)
     return true;
 }
 
-typedef struct walker {
-    chord_run *run;
-    int32_t thread, n_threads;
-    int32_t n_barriers;
-    bool is_open;                 /* a slice of several units has been worked on since the last barrier */
-    bool is_alone;                /* only the leader has worked since the last barrier */
-} walker;
+/* Below so many multiply-adds (some 2 us) it isn't worth a claim. */
+#define LEAST_WORK 40000
 
-/* false: stop (cancelled, or the pool is broken). */
-static bool meet(walker *w)
+static bool run_slice(chord_run *run, const chord_op *op, int64_t first, int64_t n, uint64_t unit_work)
 {
-    chord_run *run = w->run;
-    int32_t *const seen = &run->cancelled[w->n_barriers++ & 1];
-    if (w->thread == 0) *seen = __atomic_load_n(run->cancel, __ATOMIC_RELAXED) != 0;
-    w->is_open = w->is_alone = false;
-    return chord_pool_barrier(run->pool, w->thread) && !*seen;
-}
-
-static bool run_slice(walker *w, const chord_op *op, int64_t first, int64_t n)
-{
-    bool const is_single = n == 1;
-    bool const is_fenced = w->n_threads == 1 || (!w->is_open && (is_single || !w->is_alone));
-    if ((w->n_threads == 1 || !is_fenced) && !meet(w)) return false;
-    int64_t const a = n * w->thread / w->n_threads, b = n * (w->thread + 1) / w->n_threads;
-    if (is_single) {
-        if (w->thread == 0) chord_op_run(w->run, op, first, first + 1, 0);
-    } else if (a < b) {
-        chord_op_run(w->run, op, first + a, first + b, w->thread);
-    }
-    if (is_single) w->is_alone = true;
-    else w->is_open = true;
+    chord_pool *pool = run->pool;
+    int64_t const least = unit_work < LEAST_WORK ? (int64_t)(LEAST_WORK / unit_work) : 1;
+    if (pool->n_threads > 1 && n > least) return chord_pool_share(pool, run, op, first, (int32_t)n, (int32_t)least);
+    chord_op_run(run, op, first, first + n, 0);
     return true;
 }
 
-chord_status chord_exec_walk(chord_run *run, int32_t thread, chord_cursor *stopped)
+/* From run->cursor on, which moves along. */
+static chord_status walk(chord_run *run)
 {
     const chord_program *p = &run->plan->program;
-    walker w = { .run = run, .thread = thread, .n_threads = run->pool->n_threads };
-    chord_cursor at = run->cursor;
-    uint64_t const budget = run->budget;
-    uint64_t spent = 0;
-    int32_t layer = -1;
-    chord_status status = CHORD_DONE;
-    while (at.op < p->n_ops) {
-        const chord_op *op = &p->ops[at.op];
-        if (op->kind == CHORD_OP_ACQUIRE && !layer_is_ready(run->plan, at.op)) {
-            status = CHORD_NEED_WEIGHTS;
-            layer = op->layer;
-            break;
+    chord_cursor *at = &run->cursor;
+    while (at->op < p->n_ops) {
+        const chord_op *op = &p->ops[at->op];
+        if (op->kind == CHORD_OP_ACQUIRE && !layer_is_ready(run->plan, at->op)) {
+            run->layer = op->layer;
+            return CHORD_NEED_WEIGHTS;
         }
-        if (at.unit >= chord_op_units(run->plan, op, run->batch)) {
-            at.op++;
-            at.unit = 0;
+        if (at->unit >= chord_op_units(run->plan, op, run->batch)) {
+            at->op++;
+            at->unit = 0;
             continue;
         }
-        chord_stage const stage = chord_op_stage(run->plan, op, run->batch, at.unit);
-        uint64_t room = spent < budget ? (budget - spent) / stage.unit_work : 0;
-        if (!room && spent) { status = CHORD_MORE; break; }
+        chord_stage const stage = chord_op_stage(run->plan, op, run->batch, at->unit);
+        uint64_t room = run->work < run->budget ? (run->budget - run->work) / stage.unit_work : 0;
+        if (!room && run->work) return CHORD_MORE;
         if (!room) room = 1;
-        int64_t n = stage.end - at.unit;
+        if (room > INT32_MAX) room = INT32_MAX;
+        int64_t n = stage.end - at->unit;
         if ((uint64_t)n > room) n = (int64_t)room;
-        if (!run_slice(&w, op, at.unit, n)) { status = CHORD_CANCELLED; break; }
-        spent += (uint64_t)n * stage.unit_work;
-        at.unit += n;
+        if (__atomic_load_n(run->cancel, __ATOMIC_RELAXED)) return CHORD_CANCELLED;
+        if (!run_slice(run, op, at->unit, n, stage.unit_work)) return CHORD_INTERNAL;
+        run->work += (uint64_t)n * stage.unit_work;
+        at->unit += n;
     }
-    /* the leader may leave, and `run` with it, only when everyone has done his last unit */
-    bool const together = chord_pool_barrier(run->pool, thread);
-    if (thread == 0) {
-        run->work = spent;
-        run->layer = layer;
-        *stopped = at;
-    }
-    return together ? status : CHORD_INTERNAL;
+    return CHORD_DONE;
 }
 
 chord_status chord_exec_run(chord_run *run, chord_error *e)
 {
     chord_pool *pool = run->pool;
-    run->cancelled[0] = run->cancelled[1] = 0;
     run->work = 0;
-    if (__atomic_load_n(&pool->broken, __ATOMIC_SEQ_CST))
-        return chord_fail(e, CHORD_INTERNAL, "the thread pool is broken");
-    if (__atomic_load_n(&pool->n_ready, __ATOMIC_SEQ_CST) + 1 < pool->n_threads)
-        return chord_fail(e, CHORD_INTERNAL, "%d of %d pool threads have joined", pool->n_ready, pool->n_threads - 1);
-    chord_pool_start(pool, run);
-    chord_status const status = chord_exec_walk(run, 0, &run->cursor);
+    run->layer = -1;
+    if (pool->broken) return chord_fail(e, CHORD_INTERNAL, "the thread pool is broken");
+    int32_t const n_ready = __atomic_load_n(&pool->n_ready, __ATOMIC_SEQ_CST);
+    if (n_ready + 1 < pool->n_threads)
+        return chord_fail(e, CHORD_INTERNAL, "%d of %d pool threads have joined", n_ready, pool->n_threads - 1);
+    chord_status const status = walk(run);
     if (status == CHORD_INTERNAL) return chord_fail(e, status, "a thread of the pool didn't answer");
     return status;
 }

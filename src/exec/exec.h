@@ -1,10 +1,11 @@
-/* exec.h: the CPU executor. SPMD: all threads of a pool walk the program together; each op is a run of
- * *units* in one or more *stages*; a stage's units may run in any order and on any thread, a barrier
- * stands between stages.
+/* exec.h: the CPU executor. The caller's thread, the leader, walks the program; each op is a run of *units* in one
+ * or more *stages*, and a stage's units may run in any order and on any thread. The leader offers the units of a
+ * slice, all threads claim some until none are left, and he goes on when the last is done. A helper that sleeps or
+ * has lost its core claims nothing and delays nobody.
  *
- *   pool.c    threads: ready, run, stop; the barrier (spin, then sleep)
+ *   pool.c    threads: join, claim, stop; the leader's offer and wait (spin, then sleep)
  *   shape.c   op x batch -> stages, units and their planned multiply-adds
- *   exec.c    the walk: cursor, budget, cancel, the split of a slice among the threads
+ *   exec.c    the walk: cursor, budget, cancel, what is worth sharing
  *   ops.c     what a range of units of each op computes
  *
  * Bitwise rule: units are cut so that no output element depends on the cut; a slice of a stage may end
@@ -22,15 +23,22 @@ struct chord_run;
 /* Shared by the threads of one model; all zero at the start but for the first two. */
 typedef struct chord_pool {
     int32_t n_threads;            /* the leader included */
-    int32_t patience_ms;          /* how long the leader waits at a barrier before it calls a thread dead */
-    struct chord_run *run;        /* of the step under way */
+    int32_t patience_ms;          /* how long the leader waits for claimed units before he calls their thread dead */
+    /* the offer, the leader's to write while `left` is 0: */
+    const struct chord_run *run;
+    const chord_op *op;
+    int64_t end;                  /* behind its last unit; those on offer are end - left .. end - 1 */
+    int32_t done_here;            /* units the leader has done himself */
+    int32_t broken;               /* 1: a thread died within a claim; the pool is dead */
     /* atomics: */
-    int32_t n_ready;              /* pool threads inside chord_pool_join */
-    int32_t generation;           /* +1 a step: the signal to start */
-    int32_t arrived, phase;       /* the barrier */
-    int32_t sleepers;             /* threads in chord_host_wait: nobody is woken in vain */
+    int32_t left;                 /* units nobody has claimed */
+    int32_t least;                /* a claim's least size */
+    int32_t done;                 /* units the helpers have done */
+    int32_t leader_sleeps;        /* 1: who finishes wakes him at `done` */
+    int32_t sleepers;             /* helpers that wait at `calls`: nobody is woken in vain */
+    int32_t calls;                /* +1 wakes them */
+    int32_t n_ready;              /* threads inside chord_pool_join */
     int32_t stop;                 /* 1: return from chord_pool_join */
-    int32_t broken;               /* 1: a thread didn't come to a barrier in time; the pool is dead */
 } chord_pool;
 
 /* A pool thread's whole life; index 1 .. n_threads - 1. */
@@ -45,17 +53,14 @@ typedef struct chord_run {
     chord_cursor cursor;          /* in: where to go on; out: where it stopped */
     uint64_t budget;              /* multiply-adds; at least one unit runs */
     uint64_t work;                /* out: multiply-adds spent, as planned */
-    int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice; read by the leader only */
-    int32_t cancelled[2];         /* what the leader saw before the last two barriers, by parity */
-    int32_t layer;                /* after NEED_WEIGHTS */
+    int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice */
+    int32_t layer;                /* out: after NEED_WEIGHTS */
     chord_pool *pool;
 } chord_run;
 
-/* Inside the room: wake the pool for a step; leave a barrier once all n_threads have come (false: the
- * pool is broken, which only the leader, thread 0, finds out by waiting too long); the walk itself. */
-void chord_pool_start(chord_pool *p, chord_run *run);
-bool chord_pool_barrier(chord_pool *p, int32_t thread);
-chord_status chord_exec_walk(chord_run *run, int32_t thread, chord_cursor *stopped);
+/* Inside the room: n units from `first` on, all of one stage, by whoever comes; returns when all are done, or false when a
+ * thread that claimed some doesn't finish: the pool is broken then. */
+bool chord_pool_share(chord_pool *p, const chord_run *run, const chord_op *op, int64_t first, int32_t n, int32_t least);
 
 /* DONE (the batch is complete), MORE, CANCELLED, NEED_WEIGHTS, INTERNAL (the pool is broken). Leader only. */
 chord_status chord_exec_run(chord_run *run, chord_error *e);

@@ -1,66 +1,91 @@
-/* pool.c: a thread spins for some microseconds, then sleeps. Ordering is seq_cst throughout: a sleeper
- * counts itself before it looks at `phase` a last time, a releaser changes `phase` before it looks at
- * the count, so one of them always sees the other. */
+/* pool.c: threads that help, if they come. Ordering is seq_cst throughout: a sleeper counts itself before it
+ * looks for work a last time, a leader offers work before it looks at the count, so one sees the other. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec.h"
 #include "../base/host.h"
 
-#define SPINS 2000            /* about 10 us: longer than most ops of a small model's decode step */
+/* A helper looks so long for work before it sleeps (about 20 us, longer than the leader's own ops between two offers of
+ * a small model's decode step), and the leader for the last helper: a core that others want is soon given up. */
+#define SPINS 4000
 #define SLICE_MS 200
 
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 #define ADD(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
 
-/* Until *at differs from `old`, or the pool breaks. The leader breaks it when its patience ends; the
- * others wait as long as it takes: their leader may be stopped in a debugger. */
-static bool await_change(chord_pool *p, const int32_t *at, int32_t old, bool is_leader)
+/* Claims and runs some of what is on offer; false: there was nothing. A claim takes the 2 n_threads-th part of what is
+ * left, at least `least` units: threads that come late or are slow find less to do, and all end at about the same time.
+ * What was claimed is safe to read: the leader changes nothing of an offer before its last unit is done. */
+static bool work_some(chord_pool *p, int32_t thread)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (LOAD(at) != old) return true;
-        chord_host_pause();
+    int32_t left = LOAD(&p->left), take;
+    do {
+        if (left <= 0) return false;
+        take = left / (2 * p->n_threads);
+        int32_t const least = LOAD(&p->least);
+        if (take < least) take = least;
+        if (take > left) take = left;
+    } while (!__atomic_compare_exchange_n(&p->left, &left, left - take, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    int64_t const first = p->end - left;
+    chord_op_run(p->run, p->op, first, first + take, thread);
+    if (thread == 0) p->done_here += take;
+    else {
+        ADD(&p->done, take);
+        if (LOAD(&p->leader_sleeps)) chord_host_wake(&p->done);
     }
-    ADD(&p->sleepers, 1);
-    bool changed = LOAD(at) != old;
-    for (int32_t waited = 0; !changed && !LOAD(&p->broken); waited += SLICE_MS) {
-        if (is_leader && waited >= p->patience_ms) STORE(&p->broken, 1);
-        else chord_host_wait(at, old, SLICE_MS);
-        changed = LOAD(at) != old;
-    }
-    ADD(&p->sleepers, -1);
-    return changed;
-}
-
-static void signal_change(chord_pool *p, int32_t *at)
-{
-    ADD(at, 1);
-    if (LOAD(&p->sleepers)) chord_host_wake(at);
-}
-
-bool chord_pool_barrier(chord_pool *p, int32_t thread)
-{
-    if (p->n_threads < 2) return true;
-    if (LOAD(&p->broken)) return false;
-    int32_t const phase = LOAD(&p->phase);
-    if (ADD(&p->arrived, 1) < p->n_threads) return await_change(p, &p->phase, phase, thread == 0);
-    STORE(&p->arrived, 0);
-    signal_change(p, &p->phase);
     return true;
 }
 
-void chord_pool_start(chord_pool *p, chord_run *run)
+/* Until the helpers have done `units`. The leader calls the pool broken when its patience ends. */
+static bool await_helpers(chord_pool *p, int32_t units)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (LOAD(&p->done) == units) return true;
+        chord_host_pause();
+    }
+    STORE(&p->leader_sleeps, 1);
+    int32_t done = LOAD(&p->done);
+    for (int32_t waited = 0; done != units && waited < p->patience_ms; waited += SLICE_MS) {
+        chord_host_wait(&p->done, done, SLICE_MS);
+        done = LOAD(&p->done);
+    }
+    STORE(&p->leader_sleeps, 0);
+    if (done != units) STORE(&p->broken, 1);
+    return done == units;
+}
+
+bool chord_pool_share(chord_pool *p, const chord_run *run, const chord_op *op, int64_t first, int32_t n, int32_t least)
 {
     p->run = run;
-    if (p->n_threads > 1) signal_change(p, &p->generation);
+    p->op = op;
+    p->end = first + n;
+    p->done_here = 0;
+    STORE(&p->done, 0);
+    STORE(&p->least, least);
+    STORE(&p->left, n);
+    if (LOAD(&p->sleepers)) {
+        ADD(&p->calls, 1);
+        chord_host_wake(&p->calls);
+    }
+    while (work_some(p, 0)) {}
+    return await_helpers(p, n - p->done_here);
 }
 
 chord_status chord_pool_join(chord_pool *p, int32_t index)
 {
-    int32_t generation = LOAD(&p->generation);
     ADD(&p->n_ready, 1);
-    while (await_change(p, &p->generation, generation, false) && !LOAD(&p->stop)) {
-        generation = LOAD(&p->generation);
-        chord_exec_walk(p->run, index, NULL);
+    for (int32_t idle = 0; !LOAD(&p->stop);) {
+        if (work_some(p, index)) idle = 0;
+        else if (idle < SPINS) {
+            idle++;
+            chord_host_pause();
+        } else {
+            int32_t const calls = LOAD(&p->calls);
+            ADD(&p->sleepers, 1);
+            if (LOAD(&p->left) <= 0 && !LOAD(&p->stop)) chord_host_wait(&p->calls, calls, SLICE_MS);
+            ADD(&p->sleepers, -1);
+            idle = 0;
+        }
     }
     ADD(&p->n_ready, -1);
     return CHORD_DONE;
@@ -69,5 +94,6 @@ chord_status chord_pool_join(chord_pool *p, int32_t index)
 void chord_pool_stop(chord_pool *p)
 {
     STORE(&p->stop, 1);
-    signal_change(p, &p->generation);
+    ADD(&p->calls, 1);
+    chord_host_wake(&p->calls);
 }

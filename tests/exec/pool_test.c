@@ -1,78 +1,147 @@
-/* The pool alone: barriers, a step's start, stop, and a thread that never comes. */
+/* The pool alone: offers, claims, stop, and a thread that never finishes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/exec/exec.h"
 #include "../harness/test.h"
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
-enum { THREADS = 4, ROUNDS = 3000 };
+enum { THREADS = 4, ROWS = 96 };
 
-typedef struct meeting { chord_pool *pool; int32_t index; int32_t *counts; int32_t wrong; } meeting;
+/* Rows of one float: a unit of the op adds what its row of slot 1 holds to its row of slot 0. */
+static float rows[2][ROWS * 16];
+static chord_model_plan const plan = { .program.slots = { { 1, 0 }, { 1, 0 } }, .slots = { rows[0], rows[1] } };
+static chord_op const op = { .kind = CHORD_OP_ADD, .out = { 0 }, .in = { 1 }, .n_out = { 1 } };
+static int32_t naps, helpers_rows; /* microseconds a row takes; rows not done by the leader */
+static pthread_t leader;
 
-static void *meet_often(void *p)
+static void add(float *y, const float *x, int32_t n)
 {
-    meeting *m = p;
-    for (int32_t round = 1; round <= ROUNDS; round++) {
-        m->counts[m->index] = round;
-        chord_pool_barrier(m->pool, m->index);
-        for (int32_t i = 0; i < THREADS; i++) m->wrong += m->counts[i] != round;
-        chord_pool_barrier(m->pool, m->index);
-    }
-    return NULL;
+    for (int32_t i = 0; i < n; i++) y[i] += x[i];
+    if (!pthread_equal(pthread_self(), leader)) __atomic_add_fetch(&helpers_rows, 1, __ATOMIC_RELAXED);
+    if (naps) nanosleep(&(struct timespec){ .tv_nsec = naps * 1000l }, NULL);
 }
+static chord_ops const ops = { .add = add };
 
-TEST(barrier_lets_nobody_pass_before_all_have_come)
-{
-    chord_pool pool = { .n_threads = THREADS, .patience_ms = 60000 };
-    int32_t counts[THREADS] = { 0 };
-    pthread_t threads[THREADS];
-    meeting m[THREADS];
-    for (int32_t i = 0; i < THREADS; i++) m[i] = (meeting){ &pool, i, counts, 0 };
-    for (int32_t i = 1; i < THREADS; i++) pthread_create(&threads[i], NULL, meet_often, &m[i]);
-    meet_often(&m[0]);
-    for (int32_t i = 1; i < THREADS; i++) pthread_join(threads[i], NULL);
-    for (int32_t i = 0; i < THREADS; i++) CHECK_EQ(m[i].wrong, 0);
-    CHECK_EQ(pool.sleepers, 0);
-}
-
-/* A program of nothing: a step is then the start signal and the last barrier. */
-static chord_model_plan const nothing;
+typedef struct helper { chord_pool *pool; int32_t index; pthread_t thread; } helper;
 
 static void *join(void *p)
 {
-    chord_pool_join(p, 1);
+    helper *h = p;
+    chord_pool_join(h->pool, h->index);
     return NULL;
 }
 
+static void start(chord_pool *pool, helper *helpers)
+{
+    leader = pthread_self();
+    helpers_rows = 0;
+    for (int32_t i = 0; i < 2 * ROWS * 16; i++) rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
+    for (int32_t i = 1; i < pool->n_threads; i++) {
+        helpers[i] = (helper){ .pool = pool, .index = i };
+        pthread_create(&helpers[i].thread, NULL, join, &helpers[i]);
+    }
+    while (__atomic_load_n(&pool->n_ready, __ATOMIC_SEQ_CST) + 1 < pool->n_threads) sched_yield();
+}
+
+static void stop(chord_pool *pool, helper *helpers)
+{
+    chord_pool_stop(pool);
+    for (int32_t i = 1; i < pool->n_threads; i++) pthread_join(helpers[i].thread, NULL);
+    CHECK_EQ(pool->n_ready, 0);
+    CHECK_EQ(pool->sleepers, 0);
+}
+
+static int32_t rows_other_than(float value)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < ROWS; i++) n += rows[0][i * 16] < value || rows[0][i * 16] > value;
+    return n;
+}
+
+TEST(every_unit_is_done_once_and_before_the_offer_ends)
+{
+    chord_pool pool = { .n_threads = THREADS, .patience_ms = 10000 };
+    helper helpers[THREADS];
+    start(&pool, helpers);
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    int32_t wrong = 0;
+    for (int32_t round = 1; round <= 3000; round++) {
+        int32_t const cut = round % ROWS; /* two offers of changing size, the second without pause after the first */
+        CHECK(!cut || chord_pool_share(&pool, &run, &op, 0, cut, 1 + round % 7));
+        CHECK(chord_pool_share(&pool, &run, &op, cut, ROWS - cut, 1 + round % 5));
+        wrong += rows_other_than((float)round);
+    }
+    CHECK_EQ(wrong, 0);
+    stop(&pool, helpers);
+}
+
+TEST(helpers_that_have_fallen_asleep_come_when_there_is_work)
+{
+    chord_pool pool = { .n_threads = THREADS, .patience_ms = 10000 };
+    helper helpers[THREADS];
+    start(&pool, helpers);
+    while (__atomic_load_n(&pool.sleepers, __ATOMIC_SEQ_CST) < THREADS - 1) sched_yield();
+    naps = 1000;
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, 1));
+    naps = 0;
+    CHECK_EQ(rows_other_than(1), 0);
+    CHECK(helpers_rows >= ROWS / 4); /* three of four threads, and whoever sleeps there gives up his core */
+    stop(&pool, helpers);
+}
+
+/* One step of one op through the walk. */
 static chord_status step(chord_pool *pool, chord_error *e)
 {
     static int32_t cancel;
-    chord_batch const batch = { 0 };
-    chord_run run = { .plan = &nothing, .batch = &batch, .budget = 1, .cancel = &cancel, .pool = pool };
+    chord_op one = op;
+    chord_model_plan const of_one = { .program = { .n_ops = 1, .ops = &one, .slots = { { 1, 0 }, { 1, 0 } } }, .slots = { rows[0], rows[1] } };
+    chord_batch const batch = { .n_tokens = ROWS };
+    one.n_out[0] = 16000; /* by the plan: enough work to share */
+    chord_ops const naught = { .add = add };
+    chord_run run = { .plan = &of_one, .ops = &naught, .batch = &batch, .budget = 1ull << 40, .cancel = &cancel, .pool = pool };
     return chord_exec_run(&run, e);
 }
 
-TEST(pool_threads_come_to_every_step_and_leave_at_stop)
+TEST(a_step_wants_all_threads_of_the_plan_to_have_joined)
 {
-    chord_pool pool = { .n_threads = 2, .patience_ms = 60000 };
+    chord_pool pool = { .n_threads = 2, .patience_ms = 10000 };
     chord_error e;
-    pthread_t thread;
     CHECK_EQ(step(&pool, &e), CHORD_INTERNAL);
     CHECK_TEXT(e.text, "0 of 1 pool threads have joined");
-    pthread_create(&thread, NULL, join, &pool);
-    while (__atomic_load_n(&pool.n_ready, __ATOMIC_SEQ_CST) < 1) sched_yield();
-    for (int32_t i = 0; i < 2000; i++) CHECK_EQ(step(&pool, &e), CHORD_DONE);
-    chord_pool_stop(&pool);
-    pthread_join(thread, NULL);
-    CHECK_EQ(pool.n_ready, 0);
 }
 
-TEST(a_thread_that_never_comes_ends_the_step_with_internal_and_stays_an_error)
+TEST(a_thread_that_is_ready_but_never_comes_delays_nothing)
 {
-    chord_pool pool = { .n_threads = 2, .patience_ms = 300, .n_ready = 1 }; /* counted as ready, then dead */
+    chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 }; /* counted as ready, then without a core */
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    for (int32_t i = 0; i < 2 * ROWS * 16; i++) rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
+    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, 1));
+    CHECK_EQ(rows_other_than(1), 0);
+}
+
+/* A thread that claims units and dies with them. */
+static void *claim_and_die(void *p)
+{
+    chord_pool *pool = p;
+    int32_t left;
+    do left = __atomic_load_n(&pool->left, __ATOMIC_SEQ_CST);
+    while (left <= 0 || !__atomic_compare_exchange_n(&pool->left, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    return NULL;
+}
+
+TEST(a_thread_that_dies_with_its_units_ends_the_offer_and_breaks_the_pool)
+{
+    chord_pool pool = { .n_threads = 2, .patience_ms = 300, .n_ready = 1 };
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    pthread_t thread;
     chord_error e;
-    CHECK_EQ(step(&pool, &e), CHORD_INTERNAL);
-    CHECK_TEXT(e.text, "didn't answer");
+    pthread_create(&thread, NULL, claim_and_die, &pool);
+    naps = 1000;
+    CHECK(!chord_pool_share(&pool, &run, &op, 0, ROWS, 1));
+    naps = 0;
+    pthread_join(thread, NULL);
     CHECK_EQ(step(&pool, &e), CHORD_INTERNAL);
     CHECK_TEXT(e.text, "broken");
 }
