@@ -1,9 +1,11 @@
-/* sampler.c: logits -> token id. Candidates are (logit, id) pairs in the scratch; bias and penalties
- * act on all of them, then each truncation leaves a prefix. Order: logit descending, then id ascending,
- * so nothing depends on how a sort treats ties. Softmax sums are double, one order on every machine. */
+/* sampler.c: logits -> token id. Bias and penalties act on a copy of the logits, where there are any; what top-k leaves
+ * are candidates, (logit, id) pairs in the scratch, and each further truncation leaves a prefix of them. Order: logit
+ * descending, then id ascending, so nothing depends on how a sort treats ties. Softmax sums are double, one order on
+ * every machine. A large vocabulary is passed over once or twice, in eight lanes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sequence.h"
 #include "../base/host.h"
+#include "../base/mem.h"
 #include <float.h>
 #include <stdbool.h>
 
@@ -60,12 +62,49 @@ static chord_status check(const chord_sequence *q, const chord_sampling *p, cons
     return CHORD_OK;
 }
 
-/* ---- candidates ----------------------------------------------------------------------------------- */
+/* ---- logits ----------------------------------------------------------------------------------------- */
 
-/* c[id] for the distinct tokens of the window, each at its last occurrence. */
-static void penalise(const chord_sequence *q, const chord_sampling *p, candidate *c)
+enum { LANES = 8 };
+
+/* The largest of x[0..n); *is_finite: none is NaN or +inf. */
+static float largest_of(const float *x, int32_t n, bool *is_finite)
 {
-    if (p->repetition_penalty == 1 && p->frequency_penalty == 0 && p->presence_penalty == 0) return;
+    float const infinity = __builtin_inff();
+    float top[LANES];
+    int32_t wrong[LANES] = { 0 }, i = 0;
+    for (int32_t l = 0; l < LANES; l++) top[l] = -infinity;
+    for (; n - i >= LANES; i += LANES)
+        for (int32_t l = 0; l < LANES; l++) {
+            top[l] = x[i + l] > top[l] ? x[i + l] : top[l];
+            wrong[l] |= !(x[i + l] < infinity);
+        }
+    for (; i < n; i++) {
+        top[0] = x[i] > top[0] ? x[i] : top[0];
+        wrong[0] |= !(x[i] < infinity);
+    }
+    for (int32_t l = 1; l < LANES; l++) {
+        if (top[l] > top[0]) top[0] = top[l];
+        wrong[0] |= wrong[l];
+    }
+    *is_finite = !wrong[0];
+    return top[0];
+}
+
+static int32_t first_not_finite(const float *x)
+{
+    int32_t i = 0;
+    while (x[i] < __builtin_inff()) i++;
+    return i;
+}
+
+static bool is_penalising(const chord_sampling *p)
+{
+    return p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0;
+}
+
+/* x[id] for the distinct tokens of the window, each at its last occurrence. */
+static void penalise(const chord_sequence *q, const chord_sampling *p, float *x)
+{
     int32_t const n = q->n_tokens < CHORD_PENALTY_WINDOW ? q->n_tokens : CHORD_PENALTY_WINDOW;
     const int32_t *const ids = q->ids + (q->n_tokens - n);
     for (int32_t i = 0; i < n; i++) {
@@ -76,36 +115,37 @@ static void penalise(const chord_sequence *q, const chord_sampling *p, candidate
             if (j > i) is_last = 0;
         }
         if (!is_last) continue;
-        float *const logit = &c[ids[i]].logit;
+        float *const logit = &x[ids[i]];
         *logit = *logit > 0 ? *logit / p->repetition_penalty : *logit * p->repetition_penalty;
         *logit -= (float)count * p->frequency_penalty + p->presence_penalty;
     }
 }
 
-/* All possible candidates with bias and penalties applied, by id; their number or an error. */
-static int32_t gather(const chord_sequence *q, const float *logits, const chord_sampling *p, const chord_bias *bias,
-                      candidate *c, chord_error *e)
+/* The logits with bias and penalties applied: finite or -inf, *top the largest. `copy`, used where there are any, is the
+ * second half of the scratch: candidates are written from its begin, at most eight bytes for each logit already read. */
+static chord_status adjust(const chord_sequence *q, const float **logits, const chord_sampling *p, const chord_bias *bias,
+                           float *copy, float *top, chord_error *e)
 {
-    float const infinity = __builtin_inff();
     int32_t const position = q->n_past - 1; /* of the last output row */
-    int32_t n_possible = 0, n = 0;
-    for (int32_t id = 0; id < q->n_vocab; id++) {
-        c[id] = (candidate){ logits[id], id };
-        if (!(logits[id] < infinity))
-            return chord_fail(e, CHORD_INTERNAL, "the logit of token %d at position %d isn't finite", id, position);
-        n_possible += logits[id] > -infinity;
-    }
-    if (!n_possible) return chord_fail(e, CHORD_INTERNAL, "no token has a finite logit at position %d", position);
+    bool is_finite;
+    *top = largest_of(*logits, q->n_vocab, &is_finite);
+    if (!is_finite)
+        return chord_fail(e, CHORD_INTERNAL, "the logit of token %d at position %d isn't finite", first_not_finite(*logits), position);
+    if (!(*top > -__builtin_inff())) return chord_fail(e, CHORD_INTERNAL, "no token has a finite logit at position %d", position);
+    if (!p->n_bias && !is_penalising(p)) return CHORD_OK;
 
-    for (int32_t i = 0; i < p->n_bias; i++) c[bias[i].id].logit += bias[i].value;
-    penalise(q, p, c);
-    for (int32_t id = 0; id < q->n_vocab; id++) {
-        if (!(c[id].logit < infinity))
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties leave token %d without a finite logit", id);
-        if (c[id].logit > -infinity) c[n++] = c[id];
-    }
-    return n ? n : chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties forbid every token");
+    chord_copy(copy, *logits, (size_t)q->n_vocab * 4);
+    *logits = copy;
+    for (int32_t i = 0; i < p->n_bias; i++) copy[bias[i].id] += bias[i].value;
+    if (is_penalising(p)) penalise(q, p, copy);
+    *top = largest_of(copy, q->n_vocab, &is_finite);
+    if (!is_finite)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties leave token %d without a finite logit", first_not_finite(copy));
+    if (!(*top > -__builtin_inff())) return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties forbid every token");
+    return CHORD_OK;
 }
+
+/* ---- candidates ----------------------------------------------------------------------------------- */
 
 static bool is_before(candidate a, candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
 
@@ -148,16 +188,41 @@ static double weight(candidate c, float best, double temperature)
     return chord_host_exp(((double)c.logit - (double)best) / temperature);
 }
 
-/* top-k, then the fewest best candidates whose probability together is at least top_p. */
-static int32_t keep_top(candidate *c, int32_t n, const chord_sampling *p, float best)
+/* All that have a logit above -inf, by id. */
+static int32_t gather(const float *x, int32_t n_vocab, candidate *c)
 {
-    int32_t n_sorted = 0;
-    if (p->top_k > 0 && p->top_k < n) {
-        sort_best(c, n, p->top_k);
-        n = n_sorted = p->top_k;
-    }
-    if (p->top_p >= 1) return n;
+    int32_t n = 0;
+    for (int32_t id = 0; id < n_vocab; id++)
+        if (x[id] > -__builtin_inff()) c[n++] = (candidate){ x[id], id };
+    return n;
+}
 
+/* The k best, in order; fewer where fewer are above -inf. Ids ascend, so only a larger logit displaces one. */
+static int32_t gather_best(const float *x, int32_t n_vocab, int32_t k, candidate *c)
+{
+    int32_t n = 0, id = 0;
+    for (; id < n_vocab && n < k; id++)
+        if (x[id] > -__builtin_inff()) c[n++] = (candidate){ x[id], id };
+    for (int32_t i = n / 2; i-- > 0;) sift(c, n, i);
+    for (; id < n_vocab; id++) {
+        if (n_vocab - id >= LANES) { /* mostly none of eight comes near */
+            int32_t some = 0;
+            for (int32_t l = 0; l < LANES; l++) some |= x[id + l] > c[0].logit;
+            if (!some) { id += LANES - 1; continue; }
+        }
+        if (x[id] > c[0].logit) {
+            c[0] = (candidate){ x[id], id };
+            sift(c, n, 0);
+        }
+    }
+    sort_best(c, n, n);
+    return n;
+}
+
+/* The fewest best candidates whose probability together is at least top_p; the first n_sorted are in order already. */
+static int32_t keep_top_p(candidate *c, int32_t n, int32_t n_sorted, float top_p, float best)
+{
+    if (top_p >= 1) return n;
     double total = 0, sum = 0;
     for (int32_t i = 0; i < n; i++) total += weight(c[i], best, 1);
     for (int32_t i = 0; i < n; i++) {
@@ -167,7 +232,7 @@ static int32_t keep_top(candidate *c, int32_t n, const chord_sampling *p, float 
             sort_best(c, n, n_sorted);
         }
         sum += weight(c[i], best, 1);
-        if (sum >= (double)p->top_p * total) return i + 1;
+        if (sum >= (double)top_p * total) return i + 1;
     }
     return n;
 }
@@ -201,16 +266,18 @@ int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chor
                               void *scratch, chord_error *e)
 {
     CHORD_TRY(check(q, p, bias, e));
+    float top;
     candidate *const c = scratch;
-    int32_t n = gather(q, logits, p, bias, c, e);
-    if (n < 0) return n;
-    int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
-        if (c[i].logit > c[best].logit) best = i;
-    if (p->temperature == 0) return c[best].id;
-
-    float const top = c[best].logit;
-    n = keep_top(c, n, p, top);
+    CHORD_TRY(adjust(q, &logits, p, bias, (float *)scratch + q->n_vocab, &top, e)); /* see copy */
+    if (p->temperature == 0) {
+        int32_t best = 0;
+        while (logits[best] < top) best++;
+        return best;
+    }
+    int32_t n, n_sorted = 0;
+    if (p->top_k > 0 && p->top_k < q->n_vocab) n = n_sorted = gather_best(logits, q->n_vocab, p->top_k, c);
+    else n = gather(logits, q->n_vocab, c);
+    n = keep_top_p(c, n, n_sorted, p->top_p, top);
     n = keep_min_p(c, n, p->min_p, top);
     return draw(q, c, n, top, p->temperature);
 }

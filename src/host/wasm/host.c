@@ -21,4 +21,8 @@ void chord_host_wait(const int32_t *at, int32_t expected, int32_t timeout_ms)
     __builtin_wasm_memory_atomic_wait32((int *)(uintptr_t)at, expected, (int64_t)timeout_ms * 1000000);
 }
 void chord_host_wake(const int32_t *at) { __builtin_wasm_memory_atomic_notify((int *)(uintptr_t)at, 0xffffffffu); }
-void chord_host_pause(void) {}
+/* Some nanoseconds: wasm has no pause. */
+void chord_host_pause(void)
+{
+    for (int i = 0; i < 4; i++) __asm__ volatile("");
+}
