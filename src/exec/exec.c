@@ -29,7 +29,7 @@ static bool run_slice(chord_run *run, const chord_op *op, int64_t first, int64_t
 }
 
 /* From run->cursor on, which moves along. */
-static chord_status walk(chord_run *run)
+static chord_status walk(chord_run *run, chord_error *e)
 {
     const chord_program *p = &run->plan->program;
     chord_cursor *at = &run->cursor;
@@ -52,7 +52,8 @@ static chord_status walk(chord_run *run)
         int64_t n = stage.end - at->unit;
         if ((uint64_t)n > room) n = (int64_t)room;
         if (__atomic_load_n(run->cancel, __ATOMIC_RELAXED)) return CHORD_CANCELLED;
-        if (!run_slice(run, op, at->unit, n, stage.unit_work)) return CHORD_INTERNAL;
+        if (!run_slice(run, op, at->unit, n, stage.unit_work)) return chord_fail(e, CHORD_INTERNAL, "a thread of the pool didn't answer");
+        if (*run->not_finite) return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", op->layer);
         run->work += (uint64_t)n * stage.unit_work;
         at->unit += n;
     }
@@ -62,15 +63,15 @@ static chord_status walk(chord_run *run)
 chord_status chord_exec_run(chord_run *run, chord_error *e)
 {
     chord_pool *pool = run->pool;
+    int32_t not_finite = 0;
+    run->not_finite = &not_finite;
     run->work = 0;
     run->layer = -1;
     if (pool->broken) return chord_fail(e, CHORD_INTERNAL, "the thread pool is broken");
     int32_t const n_ready = __atomic_load_n(&pool->n_ready, __ATOMIC_SEQ_CST);
     if (n_ready + 1 < pool->n_threads)
         return chord_fail(e, CHORD_INTERNAL, "%d of %d pool threads have joined", n_ready, pool->n_threads - 1);
-    chord_status const status = walk(run);
-    if (status == CHORD_INTERNAL) return chord_fail(e, status, "a thread of the pool didn't answer");
-    return status;
+    return walk(run, e);
 }
 
 void chord_exec_prepare(const chord_model_plan *plan)

@@ -54,6 +54,7 @@ typedef struct chord_run {
     uint64_t budget;              /* multiply-adds; at least one unit runs */
     uint64_t work;                /* out: multiply-adds spent, as planned */
     int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice */
+    int32_t *not_finite;          /* atomic: set to 1 by KV_STORE when a key or value isn't finite */
     int32_t layer;                /* out: after NEED_WEIGHTS */
     chord_pool *pool;
 } chord_run;

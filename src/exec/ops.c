@@ -77,6 +77,14 @@ static void rope(const chord_run *run, const chord_op *op, int64_t row)
     for (int32_t h = 0; h < op->n_head; h++) turn(x + (int64_t)h * op->head_dim, cs, r->n_rot / 2);
 }
 
+static bool are_finite(const float *x, int32_t n)
+{
+    uint32_t wrong = 0;
+    for (int32_t i = 0; i < n; i++) wrong |= (chord_f32_bits(x[i]) & 0x7f800000) == 0x7f800000;
+    return !wrong;
+}
+
+/* What isn't finite would spread to every later token, or hide in a saturating type: the walk stops instead. */
 static void kv_store(const chord_run *run, const chord_op *op, int64_t row)
 {
     const chord_kv_shape *kv = &run->plan->kv;
@@ -87,6 +95,7 @@ static void kv_store(const chord_run *run, const chord_op *op, int64_t row)
         for (int32_t h = 0; h < op->n_kv; h++) {
             const float *x = row_of(run->plan, op->in[part], row) + (int64_t)h * op->head_dim;
             void *dst = page + chord_kv_offset(kv, op->layer, part, h) + row_at;
+            if (!are_finite(x, op->head_dim)) __atomic_store_n(run->not_finite, 1, __ATOMIC_RELAXED);
             if (kv->type == CHORD_KV_F32) chord_copy(dst, x, (size_t)op->head_dim * 4);
             else if (kv->type == CHORD_KV_F16) run->ops->f16_store(dst, x, op->head_dim);
             else run->ops->kv_q8_store(dst, x, op->head_dim);

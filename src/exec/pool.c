@@ -7,7 +7,7 @@
 /* A helper looks so often for work before it sleeps (about 50 us: much longer than the leader's own ops between two offers
  * of a small model's decode step, shorter than a wake-up), and the leader for the last helper: a core that others want is
  * soon given up. With 5 us helpers fell asleep in every layer: 181 tokens/s of SmolLM2 with two threads instead of 209. */
-#define SPINS 16000
+#define SPINS 4000
 #define SLICE_MS 200
 
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)

@@ -254,6 +254,6 @@ void BODY(chord_f16_store)(uint16_t *dst, const float *x, int32_t n)
 void BODY(chord_f16_load)(float *dst, const uint16_t *x, int32_t n)
 {
     int32_t i = 0;
-    for (; i + 4 <= n; i += 4) vf_store(dst + i, vf_load_f16(x + i));
+    for (; i + 4 <= n; i += 4) vf_store(dst + i, vf_load_f16_finite(x + i));
     for (; i < n; i++) dst[i] = chord_f16_f32(x[i]);
 }

@@ -39,7 +39,7 @@ typedef void chord_rope_fn(float *x, const float *cs, int32_t n_pairs);
 /* y += x, or y = x * scale for scale_fn */
 typedef void chord_add_fn(float *y, const float *x, int32_t n);
 typedef void chord_scale_fn(float *y, const float *x, float scale, int32_t n);
-/* KV rows: f32 <-> storage; f32 -> f16 rounds to even and saturates at 65504 */
+/* KV rows: f32 <-> storage; f32 -> f16 rounds to even and saturates at 65504; f16 -> f32 of finite values only */
 typedef void chord_f16_store_fn(uint16_t *dst, const float *x, int32_t n);
 typedef void chord_f16_load_fn(float *dst, const uint16_t *x, int32_t n);
 /* one KV row in q8_0 (quant/act.h, chord_kv_q8_bytes), n a multiple of 32 */

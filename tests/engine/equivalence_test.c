@@ -268,6 +268,29 @@ TEST(after_a_cancel_at_any_of_200_cursors_the_next_call_is_right)
 }
 
 /* Another thread cancels while a step runs: it ends as cancelled or, if the flag came too late, is done. */
+TEST(a_key_or_value_that_is_not_finite_ends_the_step_and_names_the_layer)
+{
+    int32_t const kinds[] = { CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0 };
+    for (int32_t i = 0; i < 3; i++) {
+        chord_loaded *l = load_fixture("qwen3-f32", CHORD_ISA_VECTOR, kinds[i], 2, 16);
+        const chord_model_plan *plan = chord_model_plan_of(l->model);
+        for (int32_t t = 0; t < plan->n_tensors; t++) /* a value of layer 1 that overflows */
+            if (!strncmp(plan->tensors[t].name, "blk.1.attn_v.weight", 19)) memcpy(plan->tensors[t].data, &(float){ __builtin_inff() }, 4);
+        chord_session *s = open_session(l);
+        int32_t const ids[] = { 5, 6, 7 };
+        CHECK_EQ(chord_session_push(s, ids, 3), CHORD_OK);
+        CHECK_EQ(chord_load_run(l, s, CHORD_NO_LIMIT), CHORD_INVALID_GGUF);
+        char text[200];
+        chord_last_error(l->model, text, sizeof text);
+        CHECK_TEXT(text, "layer 1: a key or value isn't a finite number");
+        chord_session_state state;
+        CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
+        CHECK_EQ(state.n_tokens, 0);
+        chord_session_close(s);
+        chord_unload(l);
+    }
+}
+
 typedef struct canceller { chord_session *s; int32_t microseconds, *stop; } canceller;
 
 static void *cancel_later(void *p)

@@ -24,5 +24,5 @@ void chord_host_wake(const int32_t *at) { __builtin_wasm_memory_atomic_notify((i
 /* Some nanoseconds: wasm has no pause. */
 void chord_host_pause(void)
 {
-    for (int i = 0; i < 4; i++) __asm__ volatile("");
+    for (int i = 0; i < 16; i++) __asm__ volatile("");
 }
