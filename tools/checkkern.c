@@ -234,6 +234,7 @@ const char *dot_flavour(void)
 #define CHECK_KV_Q8_STORE(slot) check_kv_q8_store(ops, scalar)
 #define CHECK_KV_Q8_LOAD(slot) check_kv_q8_load(ops, scalar)
 #define CHECK_ATTEND(slot) check_attend(ops, scalar)
+#define CHECK_JOIN(slot) check_attend_join(ops, scalar)
 
 static bool equal_text(const char *a, const char *b)
 {

@@ -78,6 +78,7 @@ void check_kv_q8_store(const chord_ops *ops, const chord_ops *scalar);
 void check_kv_q8_load(const chord_ops *ops, const chord_ops *scalar);
 void check_load(const chord_ops *ops, const chord_ops *scalar);
 void check_attend(const chord_ops *ops, const chord_ops *scalar);
+void check_attend_join(const chord_ops *ops, const chord_ops *scalar);
 
 /* One row of activations in a format's form; q8 through the scalar quantiser. */
 void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *slot, bool json);

@@ -165,3 +165,37 @@ void check_attend(const chord_ops *ops, const chord_ops *scalar)
         if (s.acc[0][3] == s.acc[0][3]) fail("acc[3] is %e", (double)s.acc[0][3]);
     }
 }
+
+void check_attend_join(const chord_ops *ops, const chord_ops *scalar)
+{
+    float const least = -0x1.fffffep127f; /* of a part that saw nothing */
+    float const tops[][2] = { { 0.5f, 0.5f }, { 3.25f, -2.5f }, { -2.5f, 3.25f }, { 80.0f, -80.0f }, { least, 1.0f }, { 1.0f, least }, { least, least } };
+    static const int32_t dims[] = { 0, 1, 3, 4, 6, 64, 80, 128 };
+    for (size_t h = 0; h < sizeof dims / sizeof *dims; h++)
+        for (size_t k = 0; k < sizeof tops / sizeof *tops; k++) {
+            int32_t const n = dims[h];
+            next_case("head_dim %d, m %f and %f", n, (double)tops[k][0], (double)tops[k][1]);
+            state got, want, part;
+            new_state(&got, 1, n);
+            new_state(&want, 1, n);
+            new_state(&part, 1, n);
+            for (int32_t d = 0; d < n; d++) {
+                if (tops[k][0] > least) got.acc[0][d] = want.acc[0][d] = random_gauss();
+                if (tops[k][1] > least) part.acc[0][d] = random_gauss();
+            }
+            got.ml[0][0] = want.ml[0][0] = tops[k][0], part.ml[0][0] = tops[k][1];
+            if (tops[k][0] > least) got.ml[0][1] = want.ml[0][1] = 7.5f;
+            if (tops[k][1] > least) part.ml[0][1] = 20.25f;
+            double const top = tops[k][0] > tops[k][1] ? (double)tops[k][0] : (double)tops[k][1];
+            double const keep = chord_real_exp((double)tops[k][0] - top), take = chord_real_exp((double)tops[k][1] - top);
+            double const l = (double)got.ml[0][1] * keep + (double)part.ml[0][1] * take;
+            double size[MAX_DIM];
+            for (int32_t d = 0; d < n; d++) size[d] = magnitude((double)got.acc[0][d]) * keep + magnitude((double)part.acc[0][d]) * take;
+            scalar->attend_join(want.acc[0], want.ml[0], part.acc[0], part.ml[0], n);
+            ops->attend_join(got.acc[0], got.ml[0], part.acc[0], part.ml[0], n);
+            same(got.ml[0][0], (float)top, 0);
+            near(got.ml[0][1], want.ml[0][1], 6 * l, 0x1p-118, 0);
+            for (int32_t d = 0; d < n; d++) near(got.acc[0][d], want.acc[0][d], 6 * size[d], 0x1p-118, d);
+            canaries_live();
+        }
+}

@@ -217,21 +217,74 @@ static void attend_page(const chord_run *run, const chord_op *op, attend_column 
                                       .scale = op->scale, .cap = op->softcap, .n_q = c->n, .head_dim = op->head_dim });
 }
 
+/* A chunk of pages, begun anew, into the column's acc and ml. */
+static void attend_chunk(const chord_run *run, const chord_op *op, const chord_attend_shape *s, attend_column *c, int32_t chunk, int32_t thread)
+{
+    for (int32_t i = 0; i < c->n; i++) {
+        chord_zero(c->acc[i], (size_t)op->head_dim * 4);
+        c->ml[i][0] = -FLT_MAX;
+        c->ml[i][1] = 0;
+    }
+    int32_t const p0 = chunk * CHORD_CHUNK_PAGES, p1 = min32(p0 + CHORD_CHUNK_PAGES, s->n_pages);
+    for (int32_t page = p0; page < p1; page++) attend_page(run, op, c, page, thread);
+}
+
+/* The first chunk is the result so far; each later one is joined to it. */
+static void attend_run(const chord_run *run, const chord_op *op, const chord_attend_shape *s, int64_t unit, int32_t thread)
+{
+    int32_t const first = (int32_t)(unit / s->n_columns) * (CHORD_UNIT_PAGES / CHORD_CHUNK_PAGES);
+    int32_t const n_chunks = (s->n_pages + CHORD_CHUNK_PAGES - 1) / CHORD_CHUNK_PAGES;
+    int32_t const last = min32(first + CHORD_UNIT_PAGES / CHORD_CHUNK_PAGES, n_chunks);
+    attend_column sums, part;
+    attend_gather(run, op, s, unit % s->n_columns, &sums);
+    part = sums;
+    float *room = (float *)(void *)scratch_of(run->plan, thread) + 2 * CHORD_PAGE_TOKENS * op->head_dim; /* behind the widened pages */
+    for (int32_t i = 0; i < part.n; i++) {
+        part.acc[i] = room + i * op->head_dim;
+        part.ml[i] = room + CHORD_UNIT_QUERIES * op->head_dim + 2 * i;
+    }
+    for (int32_t chunk = first; chunk < last; chunk++) {
+        attend_chunk(run, op, s, chunk ? &part : &sums, chunk, thread);
+        for (int32_t i = 0; chunk && i < part.n; i++) run->ops->attend_join(sums.acc[i], sums.ml[i], part.acc[i], part.ml[i], op->head_dim);
+    }
+    for (int32_t i = 0; last == n_chunks && i < sums.n; i++) run->ops->scale(sums.acc[i], sums.acc[i], 1 / sums.ml[i][1], op->head_dim);
+}
+
+/* The same of one token, its chunks side by side in plan->attend_parts. */
+static void attend_token(const chord_run *run, const chord_op *op, const chord_attend_shape *s, int64_t unit, int32_t thread)
+{
+    const chord_model_plan *plan = run->plan;
+    chord_attend_span const span = chord_shape_span(op, s, unit);
+    bool const is_join = unit >= span.joins;
+    int32_t const head = (int32_t)((unit - (is_join ? span.joins : span.first)) % op->n_kv);
+    attend_column sums, part;
+    attend_gather(run, op, s, head, &sums);
+    part = sums;
+    float *const all_ml = plan->attend_parts + (int64_t)plan->n_attend_parts * op->n_head * op->head_dim;
+    int32_t const mine = is_join ? 0 : (int32_t)((unit - span.first) / op->n_kv);
+    for (int32_t k = mine; k < (is_join ? span.n_chunks : mine + 1); k++) {
+        for (int32_t i = 0; i < part.n; i++) {
+            int64_t const at = (int64_t)k * op->n_head + head * s->group + i;
+            part.acc[i] = plan->attend_parts + at * op->head_dim;
+            part.ml[i] = all_ml + 2 * at;
+        }
+        if (!is_join) attend_chunk(run, op, s, &part, span.chunk + k, thread);
+        for (int32_t i = 0; is_join && i < part.n; i++) {
+            if (span.chunk + k) run->ops->attend_join(sums.acc[i], sums.ml[i], part.acc[i], part.ml[i], op->head_dim);
+            else {
+                chord_copy(sums.acc[i], part.acc[i], (size_t)op->head_dim * 4);
+                chord_copy(sums.ml[i], part.ml[i], 8);
+            }
+        }
+    }
+    if (!is_join || span.chunk + span.n_chunks < s->n_chunks) return;
+    for (int32_t i = 0; i < sums.n; i++) run->ops->scale(sums.acc[i], sums.acc[i], 1 / sums.ml[i][1], op->head_dim);
+}
+
 static void attend(const chord_run *run, const chord_op *op, int64_t unit, int32_t thread)
 {
     chord_attend_shape const s = chord_shape_attend(op, run->batch);
-    int32_t const chunk = (int32_t)(unit / s.n_columns);
-    int32_t const p0 = chunk * CHORD_UNIT_PAGES, p1 = min32(p0 + CHORD_UNIT_PAGES, s.n_pages);
-    attend_column c;
-    attend_gather(run, op, &s, unit % s.n_columns, &c);
-    for (int32_t i = 0; chunk == 0 && i < c.n; i++) {
-        chord_zero(c.acc[i], (size_t)op->head_dim * 4);
-        c.ml[i][0] = -FLT_MAX;
-        c.ml[i][1] = 0;
-    }
-    for (int32_t page = p0; page < p1; page++) attend_page(run, op, &c, page, thread);
-    for (int32_t i = 0; p1 == s.n_pages && i < c.n; i++)
-        run->ops->scale(c.acc[i], c.acc[i], 1 / c.ml[i][1], op->head_dim);
+    (s.n_chunks ? attend_token : attend_run)(run, op, &s, unit, thread);
 }
 
 void chord_op_run(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)

@@ -1,6 +1,7 @@
 /* shape.c: how an op is cut into units for a batch. Row ops: a unit is a token's row. Products: 16 rows
  * of a matrix x up to 64 tokens, rows innermost so that a run of units is one kernel call. Attention: up
- * to 32 queries of one KV head x up to 16 pages; a stage is one run of pages, so pages always ascend. */
+ * to 32 queries of one KV head x up to 16 pages; a stage is one run of pages, so chunks always ascend. Of a
+ * single token, whose few columns would leave threads idle: one KV head x a chunk of pages, then a stage that joins them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec.h"
 #include "shape.h"
@@ -34,8 +35,19 @@ chord_attend_shape chord_shape_attend(const chord_op *op, const chord_batch *bat
     s.n_queries = (int64_t)s.group * batch->n_tokens;
     s.n_columns = ceil_div(s.n_queries, CHORD_UNIT_QUERIES) * op->n_kv;
     s.n_pages = (int32_t)ceil_div((int64_t)batch->first_pos + batch->n_tokens, CHORD_PAGE_TOKENS);
-    s.n_chunks = (int32_t)ceil_div(s.n_pages, CHORD_UNIT_PAGES);
+    s.n_runs = (int32_t)ceil_div(s.n_pages, CHORD_UNIT_PAGES);
+    if (batch->n_tokens > 1 || s.group > CHORD_UNIT_QUERIES) return s;
+    s.n_chunks = (int32_t)ceil_div(s.n_pages, CHORD_CHUNK_PAGES);
+    s.n_spans = (int32_t)ceil_div(s.n_chunks, CHORD_ATTEND_PARTS);
     return s;
+}
+
+chord_attend_span chord_shape_span(const chord_op *op, const chord_attend_shape *s, int64_t unit)
+{
+    int64_t const of_span = (CHORD_ATTEND_PARTS + 1) * (int64_t)op->n_kv, span = unit / of_span;
+    int32_t const chunk = (int32_t)span * CHORD_ATTEND_PARTS, n_chunks = min32(CHORD_ATTEND_PARTS, s->n_chunks - chunk);
+    int64_t const joins = span * of_span + (int64_t)n_chunks * op->n_kv;
+    return (chord_attend_span){ span * of_span, joins, joins + op->n_kv, chunk, n_chunks };
 }
 
 int64_t chord_op_units(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch)
@@ -49,7 +61,7 @@ int64_t chord_op_units(const chord_model_plan *plan, const chord_op *op, const c
     }
     case CHORD_OP_ATTEND: {
         chord_attend_shape const s = chord_shape_attend(op, batch);
-        return s.n_columns * s.n_chunks;
+        return s.n_chunks ? (int64_t)op->n_kv * (s.n_chunks + s.n_spans) : s.n_columns * s.n_runs;
     }
     default: return chord_op_rows(op, batch);
     }
@@ -79,10 +91,16 @@ chord_stage chord_op_stage(const chord_model_plan *plan, const chord_op *op, con
     }
     if (op->kind == CHORD_OP_ATTEND) {
         chord_attend_shape const s = chord_shape_attend(op, batch);
-        int64_t const chunk = unit / s.n_columns;
+        if (s.n_chunks) {
+            chord_attend_span const span = chord_shape_span(op, &s, unit);
+            int64_t const pages = min32(CHORD_CHUNK_PAGES, s.n_pages), work = s.group * 2ll * op->head_dim;
+            if (unit >= span.joins) return (chord_stage){ span.joins, span.end, (uint64_t)(work * span.n_chunks) };
+            return (chord_stage){ span.first, span.joins, (uint64_t)(work * pages * CHORD_PAGE_TOKENS) };
+        }
+        int64_t const run = unit / s.n_columns;
         int64_t const queries = s.n_queries < CHORD_UNIT_QUERIES ? s.n_queries : CHORD_UNIT_QUERIES;
-        int64_t const pages = min32(CHORD_UNIT_PAGES, s.n_pages - (int32_t)chunk * CHORD_UNIT_PAGES);
-        return (chord_stage){ chunk * s.n_columns, (chunk + 1) * s.n_columns,
+        int64_t const pages = min32(CHORD_UNIT_PAGES, s.n_pages - (int32_t)run * CHORD_UNIT_PAGES);
+        return (chord_stage){ run * s.n_columns, (run + 1) * s.n_columns,
                               (uint64_t)(queries * pages * CHORD_PAGE_TOKENS * 2 * op->head_dim) };
     }
     return (chord_stage){ 0, units, (uint64_t)row_elements(plan, op) };

@@ -23,11 +23,19 @@ typedef struct chord_attend_shape {
     int32_t group;             /* heads that share a KV head */
     int64_t n_queries;         /* of one KV head */
     int64_t n_columns;         /* n_kv x runs of CHORD_UNIT_QUERIES queries; column = run * n_kv + KV head */
-    int32_t n_pages, n_chunks;
+    int32_t n_pages;
+    int32_t n_runs;            /* stages: runs of CHORD_UNIT_PAGES pages, a unit a column */
+    int32_t n_chunks, n_spans; /* of a single token: its units are KV head x chunk, then the joining a KV head; span by span */
 } chord_attend_shape;
 
 int32_t chord_op_rows(const chord_op *op, const chord_batch *batch);
 chord_matmul_shape chord_shape_matmul(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch);
+/* Of the span that holds `unit`. */
+typedef struct chord_attend_span {
+    int64_t first, joins, end; /* units: those of chunks, then those that join */
+    int32_t chunk, n_chunks;   /* the first and how many */
+} chord_attend_span;
+chord_attend_span chord_shape_span(const chord_op *op, const chord_attend_shape *s, int64_t unit);
 chord_attend_shape chord_shape_attend(const chord_op *op, const chord_batch *batch);
 
 #endif

@@ -153,3 +153,15 @@ void BODY(chord_attend)(const chord_attend *a)
         }
     }
 }
+
+void BODY(chord_attend_join)(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t head_dim)
+{
+    float const top = ml[0] > ml_2[0] ? ml[0] : ml_2[0];
+    vf const keep = vf_exp(vf_all(ml[0] - top)), take = vf_exp(vf_all(ml_2[0] - top));
+    float const keep_1 = vf_first(keep), take_1 = vf_first(take);
+    ml[0] = top;
+    ml[1] = ml[1] * keep_1 + ml_2[1] * take_1;
+    int32_t d = 0;
+    for (; d + 4 <= head_dim; d += 4) vf_store(acc + d, vf_madd(vf_load(acc_2 + d), take, vf_mul(vf_load(acc + d), keep)));
+    for (; d < head_dim; d++) acc[d] = acc[d] * keep_1 + acc_2[d] * take_1;
+}

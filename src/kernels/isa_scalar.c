@@ -339,6 +339,15 @@ void chord_attend__scalar(const chord_attend *a)
         if (a->lo[i] < a->hi[i]) attend_one(a, a->q[i], a->acc[i], a->ml[i], a->lo[i], a->hi[i]);
 }
 
+void chord_attend_join__scalar(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t head_dim)
+{
+    float const top = ml[0] > ml_2[0] ? ml[0] : ml_2[0];
+    float const keep = (float)chord_real_exp((double)(ml[0] - top)), take = (float)chord_real_exp((double)(ml_2[0] - top));
+    ml[0] = top;
+    ml[1] = ml[1] * keep + ml_2[1] * take;
+    for (int32_t d = 0; d < head_dim; d++) acc[d] = acc[d] * keep + acc_2[d] * take;
+}
+
 const chord_ops chord_ops_scalar = { CHORD_ISA_SCALAR, "scalar",
 #define KERNEL CHORD_KERNEL_OF_ISA
 #include "kernels.def"

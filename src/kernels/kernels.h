@@ -62,6 +62,9 @@ typedef struct chord_attend {
     int32_t n_q, head_dim;
 } chord_attend;
 typedef void chord_attend_fn(const chord_attend *a);
+/* Two parts of one query's attention, each begun anew, become one, the first of them:
+ *   m' = max(m, m_2); l = l e^(m - m') + l_2 e^(m_2 - m'); acc likewise. A part that saw nothing adds exact zeros. */
+typedef void chord_attend_join_fn(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t head_dim);
 
 typedef struct chord_ops {
     int32_t isa;            /* CHORD_ISA_* */
@@ -79,6 +82,7 @@ typedef struct chord_ops {
     chord_kv_q8_store_fn *kv_q8_store;
     chord_kv_q8_load_fn *kv_q8_load;
     chord_attend_fn *attend;
+    chord_attend_join_fn *attend_join;
 } chord_ops;
 
 /* The table of an isa, NULL when this build lacks it. CHORD_ISA_BEST: the best there is. */

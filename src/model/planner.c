@@ -263,17 +263,21 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
     plan->quantized_stride = (chord_q8_bytes(((int64_t)widest + 31) & ~31ll) + 63) & ~63ull;
     TAKE(quantized, n_batch * plan->quantized_stride);
     TAKE(attend_ml, n_batch * (uint64_t)heads * 8);
+    int32_t const of_chunk = CHORD_CHUNK_PAGES * CHORD_PAGE_TOKENS, chunks = plan->n_ctx / of_chunk + (plan->n_ctx % of_chunk != 0);
+    plan->n_attend_parts = chunks < CHORD_ATTEND_PARTS ? chunks : CHORD_ATTEND_PARTS;
+    TAKE(attend_parts, (uint64_t)plan->n_attend_parts * (uint64_t)heads * ((uint64_t)plan->kv.head_dim + 2) * 4);
     for (int32_t r = 0; r < p->n_ropes; r++) {
         angles = p->ropes[r].n_rot;
         TAKE(rope_freqs[r], (uint64_t)angles * 4);
         TAKE(rope_cs[r], n_batch * (uint64_t)angles * 4);
     }
-    /* a page of K and one of V of one head widened to f32, and a row in file form for lookups */
+    /* a page of K and one of V of one head widened to f32, and as much again for the queries' sums over a chunk with
+     * their m, l (exec/ops.c); or a row in file form for lookups */
     uint64_t const head = (uint64_t)plan->kv.head_dim * CHORD_PAGE_TOKENS * 4;
     uint64_t row = 0;
     for (int32_t i = 0; i < plan->n_tensors; i++)
         if (plan->tensors[i].row_bytes > row) row = plan->tensors[i].row_bytes;
-    plan->thread_scratch_bytes = ((2 * head > row ? 2 * head : row) + 127) & ~63ull;
+    plan->thread_scratch_bytes = ((3 * head + 256 > row ? 3 * head + 256 : row) + 127) & ~63ull;
     TAKE(thread_scratch, (uint64_t)plan->n_threads * plan->thread_scratch_bytes);
     TAKE(sample_scratch, (uint64_t)plan->n_vocab * 8);
 #undef TAKE

@@ -41,6 +41,10 @@ static inline uint64_t chord_kv_offset(const chord_kv_shape *kv, int32_t layer, 
     return (((uint64_t)layer * 2 + (uint64_t)is_v) * (uint64_t)kv->n_kv + (uint64_t)head) * kv->head_bytes;
 }
 
+/* Attention begins anew in each chunk of pages and joins what the chunks before it gave. Of a single token so many
+ * chunks are computed side by side before they are joined. */
+enum { CHORD_CHUNK_PAGES = 2, CHORD_ATTEND_PARTS = 64 };
+
 typedef struct chord_model_plan {
     chord_program program;
     chord_tensor *tensors;        /* in the order of the file's table */
@@ -55,7 +59,9 @@ typedef struct chord_model_plan {
     uint8_t *quantized;           /* [n_batch] rows of chord_q8_bytes(widest matmul input) */
     uint64_t quantized_stride;
     float *attend_ml;             /* [n_batch][n_head] pairs m, l */
-    uint8_t *thread_scratch;      /* [n_threads][thread_scratch_bytes] */
+    float *attend_parts;          /* of one token, [CHORD_ATTEND_PARTS at most][n_head][head_dim], and behind them pairs m, l likewise */
+    int32_t n_attend_parts;
+    uint8_t *thread_scratch;      /* [n_threads][thread_scratch_bytes]: see place_scratch() in planner.c */
     uint64_t thread_scratch_bytes;
     uint8_t *sample_scratch;      /* n_vocab x 8 bytes: candidates of the sampler */
     uint8_t *staging;             /* four rows of the widest tensor; overlaps the activations, owned by the load */

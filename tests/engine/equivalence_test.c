@@ -98,6 +98,27 @@ TEST(decode_over_page_boundaries_equals_prefill)
     }
 }
 
+/* Of a single token, attention cuts 4,096 positions into parts at a time, and joins those of the next span to them. */
+TEST(a_token_after_more_than_4096_others_is_the_same_alone_and_in_a_prefill)
+{
+    enum { N = 4164 };
+    chord_loaded *l = test_alloc(sizeof *l);
+    chord_config config = chord_config_default();
+    config.n_ctx = N;
+    config.n_threads = 2;
+    if (chord_load_file(l, golden_path("f32-mha", ".gguf"), &config, 0, 0, NULL) < 0) test_fail(__FILE__, __LINE__, "%s", l->error);
+    size_t const bytes = (size_t)chord_model_plan_of(l->model)->n_vocab * sizeof(float);
+    float *want = test_alloc(2 * bytes), *end = want;
+    int32_t ids[N];
+    for (int32_t i = 0; i < N; i++) ids[i] = (int32_t)(test_random() % 290);
+    chord_session *s = open_session(l);
+    evaluate(l, s, ids, N - 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &end);
+    CHECK_EQ(chord_session_truncate(s, N - 3), CHORD_OK);
+    for (int32_t k = N - 3; k < N - 1; k++) end = want + bytes / sizeof *want, evaluate(l, s, ids + k, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &end);
+    CHECK(!memcmp(want, want + bytes / sizeof *want, bytes));
+    chord_unload(l);
+}
+
 /* All rows of 70 tokens in steps of the budgets that next() gives. Returns the number of steps. */
 static int64_t run_in_steps(subject *t, uint64_t (*next)(void), const char *what)
 {

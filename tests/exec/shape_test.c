@@ -59,11 +59,26 @@ TEST(no_unit_is_larger_than_50_million_multiply_adds)
 TEST(attention_goes_through_the_pages_in_stages)
 {
     chord_op const op = { .kind = CHORD_OP_ATTEND, .n_head = 9, .n_kv = 3, .head_dim = 64 };
-    chord_batch const batch = { .n_tokens = 1, .first_pos = 32 * 16 };
+    chord_batch const batch = { .n_tokens = 20, .first_pos = 32 * 16 };
     chord_attend_shape const s = chord_shape_attend(&op, &batch);
     CHECK_EQ(s.n_pages, 17);
-    CHECK_EQ(s.n_chunks, 2);
-    CHECK_EQ(s.n_columns, 3);
-    CHECK_EQ(chord_op_stage(&plan, &op, &batch, 0).end, 3);
-    CHECK_EQ(chord_op_stage(&plan, &op, &batch, 3).unit_work, 3 * 32 * 2 * 64); /* the one page left */
+    CHECK_EQ(s.n_runs, 2);
+    CHECK_EQ(s.n_columns, 6); /* 60 queries of each of three KV heads */
+    CHECK_EQ(chord_op_units(&plan, &op, &batch), 12);
+    CHECK_EQ(chord_op_stage(&plan, &op, &batch, 0).end, 6);
+    CHECK_EQ(chord_op_stage(&plan, &op, &batch, 6).unit_work, 32 * 32 * 2 * 64); /* the one page left */
+}
+
+TEST(attention_of_one_token_goes_by_chunks_that_are_joined_in_order)
+{
+    chord_op const op = { .kind = CHORD_OP_ATTEND, .n_head = 9, .n_kv = 3, .head_dim = 64 };
+    chord_batch const batch = { .n_tokens = 1, .first_pos = 64 * 70 }; /* 71 chunks: a span of 64 and one of 7 */
+    chord_attend_shape const s = chord_shape_attend(&op, &batch);
+    CHECK_EQ(s.n_chunks, 71);
+    CHECK_EQ(chord_op_units(&plan, &op, &batch), 3 * (64 + 1 + 7 + 1));
+    int64_t const ends[] = { 3 * 64, 3 * 65, 3 * (65 + 7), 3 * (65 + 8) };
+    int64_t at = 0;
+    for (int32_t i = 0; i < 4; at = ends[i++]) CHECK_EQ(chord_op_stage(&plan, &op, &batch, at).end, ends[i]);
+    chord_op const many = { .kind = CHORD_OP_ATTEND, .n_head = 66, .n_kv = 2, .head_dim = 64 }; /* 33 heads to a KV head */
+    CHECK_EQ(chord_op_units(&plan, &many, &batch), 2 * 2 * 9);
 }
