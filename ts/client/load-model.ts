@@ -106,6 +106,7 @@ class Pump {
       this.#wake();
     };
     call.ended.then(stop, stop);
+    this.#meter.hold(this.#stream.aheadBytes ?? 0);
     while (!this.#isOver) {
       const chunk = await this.#stream.read();
       if (chunk === undefined) break;
@@ -113,6 +114,7 @@ class Pump {
       for (let at = 0; at < chunk.byteLength && !this.#isOver; at += CHUNK_BYTES) await this.#post(call, chunk.subarray(at, at + CHUNK_BYTES));
       this.#meter.release(chunk.byteLength);
     }
+    this.#meter.release(this.#stream.aheadBytes ?? 0);
     call.post({ op: 'end' });
   }
 

@@ -36,9 +36,11 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   const progress = new ProgressReporter(job.name, job.onProgress);
   const compiled = await compileModule({ signal: job.signal });
   const stream = await job.open();
+  const aheadBytes = stream.aheadBytes ?? 0;
   let engine: WasmEngine | undefined;
   let pool: ThreadPool | undefined;
   try {
+    job.meter.hold(aheadBytes);
     job.signal.throwIfAborted();
     engine = new WasmEngine(compiled.module);
     progress.total = stream.totalBytes;
@@ -60,6 +62,7 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
     await pool?.stop();
     throw named(error, job.name);
   } finally {
+    job.meter.release(aheadBytes);
     await stream.close();
   }
 }
