@@ -199,6 +199,10 @@ chord_status chord_row(const chord_model *m, int32_t tensor, int64_t row, void *
 /* The program's op records (program/program.h) and their count; NULL before chord_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
 
+/* Where the time of a step goes: from now on each step adds to ms[i] the milliseconds that op i of the program kept the
+ * caller's thread, its wait for the pool included. `ms` holds plan_info.n_ops doubles and stays the caller's; NULL ends it. */
+chord_status chord_profile(chord_model *m, double *ms);
+
 /* Which tensor, key, offset or value was at fault in the last error. Writes at most `cap` bytes,
  * terminated; returns the length. */
 int32_t chord_last_error(const chord_model *m, char *dst, size_t cap);

@@ -26,7 +26,7 @@ export type {
 } from './chat/shapes.js';
 export type { LoadProgress } from './load/progress.js';
 export type { ModelSource } from './load/source.js';
-export type { GenerationStats, LanguageModelInfo, ModelCounters, TokenEvent } from './worker/protocol.js';
+export type { GenerationStats, LanguageModelInfo, ModelCounters, ProfileEntry, TokenEvent } from './worker/protocol.js';
 
 // Level 1
 export { default, WasmModel } from './model/wasm-model.js';

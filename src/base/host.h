@@ -13,6 +13,9 @@ double chord_host_exp(double x);
 double chord_host_log(double x);
 double chord_host_pow(double x, double y);
 
+/* Milliseconds since some moment; for the profile alone. */
+double chord_host_now(void);
+
 /* Sleep while *at == expected, until woken or for about `timeout_ms`; may return early. */
 void chord_host_wait(const int32_t *at, int32_t expected, int32_t timeout_ms);
 /* Wake every thread that sleeps on `at`. */

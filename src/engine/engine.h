@@ -47,6 +47,7 @@ struct chord_model {
 
     chord_pool pool;
     chord_page_pool pages;
+    double *profile;              /* the caller's, see chord_profile() */
     chord_session *active;        /* has a batch under way */
     chord_session *shown;         /* whose output rows the logits slot holds */
 };

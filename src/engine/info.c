@@ -54,6 +54,13 @@ const void *chord_model_program(const chord_model *m, int32_t *n_ops)
     return p ? p->program.ops : NULL;
 }
 
+chord_status chord_profile(chord_model *m, double *ms)
+{
+    if (!m || ((uintptr_t)ms & 7)) return CHORD_INVALID_ARGUMENT;
+    m->profile = ms;
+    return CHORD_OK;
+}
+
 int32_t chord_last_error(const chord_model *m, char *dst, size_t cap)
 {
     if (!m || !dst || !cap) return 0;

@@ -77,7 +77,7 @@ static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent
 {
     chord_model *m = s->model;
     chord_run run = { .plan = &m->plan, .ops = m->ops, .batch = &s->sequence.batch, .cursor = s->cursor,
-                      .budget = budget, .cancel = &s->cancel, .pool = &m->pool };
+                      .budget = budget, .cancel = &s->cancel, .pool = &m->pool, .profile = m->profile };
     chord_status const status = chord_exec_run(&run, &m->error);
     s->cursor = run.cursor;
     s->layer = run.layer;

@@ -52,8 +52,10 @@ static chord_status walk(chord_run *run, chord_error *e)
         int64_t n = stage.end - at->unit;
         if ((uint64_t)n > room) n = (int64_t)room;
         if (__atomic_load_n(run->cancel, __ATOMIC_RELAXED)) return CHORD_CANCELLED;
+        double const begin = run->profile ? chord_host_now() : 0;
         if (!run_slice(run, op, at->unit, n, stage.unit_work)) return chord_fail(e, CHORD_INTERNAL, "a thread of the pool didn't answer");
         if (*run->not_finite) return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", op->layer);
+        if (run->profile) run->profile[at->op] += chord_host_now() - begin;
         run->work += (uint64_t)n * stage.unit_work;
         at->unit += n;
     }

@@ -56,6 +56,7 @@ typedef struct chord_run {
     int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice */
     int32_t *not_finite;          /* atomic: set to 1 by KV_STORE when a key or value isn't finite */
     int32_t layer;                /* out: after NEED_WEIGHTS */
+    double *profile;              /* NULL, or milliseconds by op to add to */
     chord_pool *pool;
 } chord_run;
 

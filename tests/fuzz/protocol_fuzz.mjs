@@ -62,7 +62,7 @@ function makeOptions(random) {
 function makeMessage(random, round) {
   const call = random.chance(0.9) ? round.next++ : random.below(round.next + 1);
   const known = () => random.below(round.next + 2);
-  const op = random.pick(['load', 'chunk', 'end', 'fail', 'tokenize', 'tokenize', 'detokenize', 'logits', 'generate', 'generate', 'taken', 'taken', 'taken', 'cancel', 'cancel', 'counters', 'dispose']);
+  const op = random.pick(['load', 'chunk', 'end', 'fail', 'tokenize', 'tokenize', 'detokenize', 'logits', 'generate', 'generate', 'taken', 'taken', 'taken', 'cancel', 'cancel', 'counters', 'profile', 'dispose']);
   switch (op) {
     case 'load': return { op, call, source: makeSource(random), options: { contextLength: random.pick([undefined, 1, 32, 256, 2 ** 31 - 1]), kvType: random.pick([undefined, 'f16', 'f32', 'q8_0']), threads: random.pick([1, 1, 2, undefined, 256]) } };
     case 'chunk': return { op, call: random.pick([round.pushed, known()]), bytes: random.pick([new Uint8Array(), model.slice(0, 1 << 19), model.slice(random.below(model.length)), new Uint8Array(2 << 20)]) };

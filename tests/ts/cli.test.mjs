@@ -132,6 +132,15 @@ test('generate streams the text to stdout and its figures to stderr', () =>
     assert.equal(first.stdout, second.stdout);
   }));
 
+test('generate --profile prints the time of each op, and with --json its entries', async () => {
+  const table = await run(['generate', MODEL, TEXT, '--max-tokens', '5', '--ignore-eos', '--profile']);
+  assert.equal(table.status, 0);
+  assert.match(table.stderr, /^op +ops +ms +ms\/token +share$/m);
+  assert.match(table.stderr, /^MATMUL ffn_gate\+ffn_up +2 +\d+\.\d +\d+\.\d{3} +\d+\.\d %$/m);
+  const json = await run(['generate', MODEL, TEXT, '--max-tokens', '5', '--ignore-eos', '--profile', '--json']);
+  assert.ok(lines(json.stdout).at(-1).profile.some(({ op, count, ms }) => op === 'MATMUL ffn_down' && count === 2 && ms > 0));
+});
+
 test('logits prints the largest, and with --json a row a line', () =>
   withModel(async (model) => {
     const ids = await model.tokenize(TEXT);

@@ -293,6 +293,20 @@ test('options are refused by name: unknown, out of range, not in this version', 
     assert.equal((await model.generate('Hello', GREEDY).text()).length > 0, true);
   }));
 
+test('profile tells the time of each op since the last call, products by their weights', () =>
+  withModel(FIXTURE, { threads: 2 }, async (model) => {
+    assert.deepEqual(await model.profile(), []);
+    await model.generate('Hello', GREEDY).text();
+    const entries = await model.profile();
+    const names = entries.map(({ op }) => op);
+    for (const name of ['EMBED', 'NORM', 'ATTEND', 'MATMUL attn_q+attn_k+attn_v', 'MATMUL ffn_gate+ffn_up', 'MATMUL ffn_down', 'MATMUL token_embd']) assert.ok(names.includes(name), `${name} in ${names}`);
+    assert.equal(entries.find(({ op }) => op === 'MATMUL ffn_down').count, model.info.blockCount);
+    assert.deepEqual(entries, entries.toSorted?.((a, b) => b.ms - a.ms) ?? entries);
+    assert.ok(entries.every(({ ms }) => ms > 0 && Number.isFinite(ms)));
+    assert.deepEqual(await model.profile(), []); // nothing was run since
+    await refused(model.generate([], GREEDY).text(), 'invalid-argument');
+  }));
+
 test('tokenize takes UTF-8 bytes, invalid ones too, and leaves them alone', () =>
   withModel(FIXTURE, {}, async (model) => {
     const text = '\ufeffHello, wörld \u{1f600}';

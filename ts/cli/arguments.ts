@@ -29,6 +29,8 @@ export interface Command {
   all: boolean;
   /** logits: how many of the largest to print. */
   top: number;
+  /** generate: print where the time went. */
+  profile: boolean;
   sampling: GenerateOptions;
 }
 
@@ -60,6 +62,7 @@ const options = {
   seed: { type: 'string' },
   stop: { type: 'string', multiple: true },
   'ignore-eos': { type: 'boolean' },
+  profile: { type: 'boolean' },
 } as const;
 
 const samplingFlags = [
@@ -70,7 +73,7 @@ const common = ['help', 'json', 'quiet', 'ctx', 'threads', 'kv'];
 const flags: { readonly [name in CommandName]: readonly string[] } = {
   info: [],
   tokenize: ['text', 'no-special', 'no-parse'],
-  generate: ['prompt', 'no-special', 'no-parse', 'ids', 'chat', 'system', 'ignore-eos', ...samplingFlags],
+  generate: ['prompt', 'no-special', 'no-parse', 'ids', 'chat', 'system', 'ignore-eos', 'profile', ...samplingFlags],
   chat: ['system', ...samplingFlags],
   logits: ['text', 'no-special', 'no-parse', 'ids', 'all', 'top'],
 };
@@ -93,6 +96,7 @@ text          --no-special      add no BOS or EOS            --no-parse   specia
               --ids 1,2,3       ids instead of text (generate, logits)
 generate      --chat            put the prompt into the model's chat template
               --ignore-eos      go on past the end of the text
+              --profile         where the time went, by op
 generate,     --system TEXT     the system turn (generate: with --chat)
 chat          --max-tokens N    (256; chat: no limit)        --stop TEXT  may be repeated
               --temperature T   (0.8; 0 is greedy)           --seed N
@@ -154,6 +158,7 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
     system: values.system ?? null,
     all: values.all ?? false,
     top: whole('top', values.top) ?? 10,
+    profile: values.profile ?? false,
     ...(contextLength !== undefined && { contextLength }),
     ...(threads !== undefined && { threads }),
     ...(values.kv !== undefined && { kvType: values.kv as 'f16' | 'q8_0' | 'f32' }),

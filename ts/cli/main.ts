@@ -3,7 +3,7 @@
 // main.ts: the npm bin `wasm-chord`: info, tokenize, generate, chat, logits over the package's public exports.
 // Results go to stdout, progress and figures to stderr; exit status 0, 1 for a failure, 2 for usage.
 import { loadModel, version, ChordError } from '../index.js';
-import type { LanguageModel } from '../index.js';
+import type { LanguageModel, ProfileEntry } from '../index.js';
 import { help, parseCommand, UsageError } from './arguments.js';
 import type { Command } from './arguments.js';
 import { chat } from './chat.js';
@@ -39,20 +39,33 @@ async function tokenize(model: LanguageModel, command: Command, text: string): P
 }
 
 async function generate(model: LanguageModel, command: Command, text: string, signal: AbortSignal): Promise<void> {
-  const run = model.generate(await promptOf(model, command, text), { ...command.sampling, signal });
+  const prompt = await promptOf(model, command, text);
+  if (command.profile) await model.profile();
+  const run = model.generate(prompt, { ...command.sampling, signal });
   try {
     for await (const { text, token } of run) await (command.json ? printJson({ token, text }) : print(text));
   } catch (error) {
     if (!signal.aborted) throw error;
   }
   const { stats } = run;
-  if (command.json) return printJson({ stats });
+  const profile = command.profile ? await model.profile() : undefined;
+  if (command.json) return printJson({ stats, ...(profile && { profile }) });
   await print('\n');
   if (command.quiet || !stats) return;
   process.stderr.write(
     `\n${stats.promptTokens} tokens read in ${stats.promptMs.toFixed(0)} ms, ${stats.tokens} written at ` +
       `${stats.tokensPerSecond.toFixed(1)} tokens/s (${stats.finishReason})\n`,
   );
+  if (profile) printProfile(profile, stats.promptTokens - stats.cachedTokens + stats.tokens);
+}
+
+/** Of the whole run, prompt and all. */
+function printProfile(entries: readonly ProfileEntry[], tokens: number): void {
+  const total = entries.reduce((sum, { ms }) => sum + ms, 0);
+  process.stderr.write(`\n${'op'.padEnd(34)}${'ops'.padStart(5)}${'ms'.padStart(10)}${'ms/token'.padStart(10)}${'share'.padStart(8)}\n`);
+  for (const { op, count, ms } of entries) {
+    process.stderr.write(`${op.padEnd(34)}${String(count).padStart(5)}${ms.toFixed(1).padStart(10)}${(ms / tokens).toFixed(3).padStart(10)}${`${((100 * ms) / total).toFixed(1)} %`.padStart(8)}\n`);
+  }
 }
 
 /** What `generate` is given: ids as they are, text as the file says, or a user's turn in the chat template. */

@@ -6,7 +6,7 @@ import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
 import { asBoolean } from '../worker/protocol.js';
-import type { GenerationStats, LanguageModelInfo, Loaded, ModelCounters } from '../worker/protocol.js';
+import type { GenerationStats, LanguageModelInfo, Loaded, ModelCounters, ProfileEntry } from '../worker/protocol.js';
 import { quiet } from './connection.js';
 import type { Connection, OpenCall } from './connection.js';
 import { Generation, toIdList } from './generation.js';
@@ -173,6 +173,14 @@ export class LanguageModel {
   async #counters(): Promise<ModelCounters> {
     const counters = await this.#connection.request<'counters'>({ op: 'counters' });
     return { ...counters, bufferBytesPeak: counters.bufferBytesPeak + this.#meter.peak };
+  }
+
+  /**
+   * Where the time of steps goes, by op, longest first: what came since the last call. The first call begins to
+   * measure, at a fraction of a percent, and gives [].
+   */
+  profile(): Promise<ProfileEntry[]> {
+    return quiet(this.#connection.request<'profile'>({ op: 'profile' }));
   }
 
   /** Stops what runs, ends the worker and its threads, and lets go of all memory. Again is a no-op. */

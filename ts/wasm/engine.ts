@@ -6,7 +6,7 @@
 // Memory, from __heap_base on: scratch, staging, then the header's arena growing at the top until the
 // header is complete, then the plan's block, pool stacks, sessions and KV pages.
 import {
-  ABI_VERSION, Isa, KvType, Status, TextFlag, TokenFlag, configLayout, modelInfoLayout, planInfoLayout, statusErrors,
+  ABI_VERSION, Isa, KvType, OpKind, Status, TextFlag, TokenFlag, configLayout, modelInfoLayout, opLayout, planInfoLayout, statusErrors,
   tensorInfoLayout,
 } from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
@@ -19,6 +19,15 @@ import { Heap, makeMemory } from './memory.js';
 import { TextStream, WasmSession } from './session.js';
 
 export type PlanInfo = StructValue<typeof planInfoLayout>;
+/** What an op, summed over the layers, has kept the caller's thread. */
+export interface ProfileEntry {
+  /** The op's name, and the weights of a product: `MATMUL ffn_gate+ffn_up`. */
+  readonly op: string;
+  /** Ops of that name in the program. */
+  readonly count: number;
+  readonly ms: number;
+}
+
 export type ModelInfo = StructValue<typeof modelInfoLayout>;
 export type TensorInfo = StructValue<typeof tensorInfoLayout> & { readonly name: string };
 
@@ -54,6 +63,7 @@ export class WasmEngine implements Backend<WasmSession> {
   #plan: PlanInfo | undefined;
   #info: ModelInfo | undefined;
   #pageBytesGiven = 0;
+  #profileAt = 0;
 
   /** Makes the memory and an instance of `module`; nothing is loaded yet. Throws `out-of-memory`. */
   constructor(module: WebAssembly.Module) {
@@ -200,6 +210,33 @@ export class WasmEngine implements Backend<WasmSession> {
   /** KV pages handed to the model so far, in bytes. */
   get kvBytes(): number {
     return this.#pageBytesGiven;
+  }
+
+  /** Milliseconds by op since the last call, longest first; the first call begins to measure, and gives []. */
+  profile(): ProfileEntry[] {
+    const { n_ops } = this.planInfo;
+    const program = this.exports.model_program(this.#model);
+    if (this.#profileAt === 0) {
+      this.#profileAt = this.heap.alloc(n_ops * 8);
+      this.heap.copyIn(this.#profileAt, new Uint8Array(n_ops * 8));
+      this.check(this.exports.profile(this.#model, this.#profileAt));
+      return [];
+    }
+    const entries = new Map<string, { count: number; ms: number }>();
+    for (let i = 0; i < n_ops; i++) {
+      const name = this.#opName(this.heap.readStruct(program + i * opLayout.size, opLayout));
+      const { count, ms } = entries.get(name) ?? { count: 0, ms: 0 };
+      entries.set(name, { count: count + 1, ms: ms + this.heap.readDouble(this.#profileAt + 8 * i) });
+    }
+    this.heap.copyIn(this.#profileAt, new Uint8Array(n_ops * 8));
+    return [...entries].map(([op, entry]) => ({ op, ...entry })).filter(({ ms }) => ms > 0).sort((a, b) => b.ms - a.ms);
+  }
+
+  #opName(op: StructValue<typeof opLayout>): string {
+    const [kind] = Object.entries(OpKind).find(([, number]) => number === op.kind) ?? ['?'];
+    if (op.kind !== OpKind.MATMUL) return kind;
+    const weights = Array.from(op.weight).filter((index) => index >= 0).map((index) => this.tensor(index).name.replace(/^blk\.\d+\./, '').replace(/\.weight$/, ''));
+    return `${kind} ${weights.join('+')}`;
   }
 
   // ---- text -----------------------------------------------------------------------------------------

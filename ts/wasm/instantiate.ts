@@ -26,6 +26,7 @@ export interface Exports {
   model_meta(m: number, key: number, nKey: number, dst: number, cap: number): number;
   row(m: number, tensor: number, row: number, dst: number, cap: number): number;
   model_program(m: number): number;
+  profile(m: number, ms: number): number;
   last_error(m: number, dst: number, cap: number): number;
   thread_join(m: number, index: number): number;
   threads_ready(m: number): number;
@@ -122,7 +123,8 @@ async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<Ar
  */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, onTrap: (cause: unknown) => ChordError): Exports {
   const { sin, cos, exp, log, pow } = Math;
-  const instance = new WebAssembly.Instance(module, { env: { memory, sin, cos, exp, log, pow } });
+  const now = (): number => performance.now();
+  const instance = new WebAssembly.Instance(module, { env: { memory, sin, cos, exp, log, pow, now } });
   const guarded: { [name: string]: unknown } = {};
   for (const [name, item] of Object.entries(instance.exports)) {
     guarded[name] = typeof item === 'function' ? guard(item as (...values: number[]) => number, onTrap) : item;

@@ -63,7 +63,7 @@ export class EngineHost {
     }
   }
 
-  #open(request: Requested<'load' | 'tokenize' | 'detokenize' | 'logits' | 'generate' | 'counters' | 'dispose'>): void {
+  #open(request: Requested<'load' | 'tokenize' | 'detokenize' | 'logits' | 'generate' | 'counters' | 'profile' | 'dispose'>): void {
     if (this.#calls.has(request.call)) return this.#refuse(undefined, new ChordError('invalid-argument', `call ${request.call} is under way already`));
     const call = new Call<Request>(request, this.#post);
     this.#calls.set(call.id, call);
@@ -84,6 +84,7 @@ export class EngineHost {
       case 'tokenize': return this.#work().engine.tokenize(request.text, request);
       case 'detokenize': return this.#work().engine.detokenize(request.ids, request);
       case 'counters': return this.#counters();
+      case 'profile': return this.#work().engine.profile();
       case 'dispose': return this.#dispose(call);
       case 'logits': return this.#work().logits(call as Call<Requested<'logits'>>);
       case 'generate': return this.#work().generate(call as Call<Requested<'generate'>>);

@@ -5,7 +5,7 @@
 //   client                              worker
 //   load, tokenize, detokenize,    ->   progress* ... result | failed
 //   logits, generate, counters,
-//   dispose
+//   profile, dispose
 //   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
 //     of a pushed source)
 //   taken* (the reader took n      <-   token*, rows* (a small window runs ahead)
@@ -17,8 +17,9 @@ import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { RemoteSource } from '../load/source.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
+import type { ProfileEntry } from '../wasm/engine.js';
 
-export type { LanguageModelInfo };
+export type { LanguageModelInfo, ProfileEntry };
 
 /** Cheap and always on; tests use these and not clocks. */
 export interface ModelCounters {
@@ -102,6 +103,7 @@ export type Request =
   | { readonly op: 'taken'; readonly call: number; readonly count: number }
   | { readonly op: 'cancel'; readonly call: number }
   | { readonly op: 'counters'; readonly call: number }
+  | { readonly op: 'profile'; readonly call: number }
   | { readonly op: 'dispose'; readonly call: number };
 export type Op = Request['op'];
 
@@ -113,6 +115,7 @@ export interface Results {
   logits: null;
   generate: Omit<GenerationStats, 'ttftMs'>;
   counters: ModelCounters;
+  profile: ProfileEntry[];
   dispose: null;
 }
 
@@ -272,6 +275,7 @@ export function parseRequest(message: unknown): Request {
     case 'end':
     case 'cancel':
     case 'counters':
+    case 'profile':
     case 'dispose': return { op, call };
     default: {
       const unknown: never = op;

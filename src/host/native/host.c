@@ -12,6 +12,12 @@
 #include <unistd.h>
 #endif
 
+double chord_host_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
 double chord_host_sin(double x) { return sin(x); }
 double chord_host_cos(double x) { return cos(x); }
 double chord_host_exp(double x) { return exp(x); }

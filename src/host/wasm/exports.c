@@ -60,6 +60,7 @@ EXPORT(model_program) double export_program(double m)
     int32_t n;
     return address(chord_model_program(at(m), &n));
 }
+EXPORT(profile) int32_t export_profile(double m, double ms) { return chord_profile(at(m), at(ms)); }
 EXPORT(last_error) int32_t export_last_error(double m, double dst, double cap)
 {
     return chord_last_error(at(m), at(dst), size(cap));

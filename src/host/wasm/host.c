@@ -10,6 +10,9 @@ IMPORT(exp) double math_exp(double x);
 IMPORT(log) double math_log(double x);
 IMPORT(pow) double math_pow(double x, double y);
 
+IMPORT(now) double performance_now(void);
+
+double chord_host_now(void) { return performance_now(); }
 double chord_host_sin(double x) { return math_sin(x); }
 double chord_host_cos(double x) { return math_cos(x); }
 double chord_host_exp(double x) { return math_exp(x); }
