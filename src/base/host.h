@@ -13,7 +13,7 @@ double chord_host_exp(double x);
 double chord_host_log(double x);
 double chord_host_pow(double x, double y);
 
-/* Milliseconds since some moment; for the profile alone. */
+/* Milliseconds since some moment: for the profile, and to notice a thread that has lost its core. No result depends on it. */
 double chord_host_now(void);
 
 /* Sleep while *at == expected, until woken or for about `timeout_ms`; may return early. */

@@ -29,6 +29,7 @@ typedef struct chord_pool {
     const chord_op *op;
     int64_t end;                  /* behind its last unit; those on offer are end - left .. end - 1 */
     int32_t done_here;            /* units the leader has done himself */
+    double alone_until;           /* by chord_host_now(): until then nothing is offered; 0: no such moment */
     int32_t broken;               /* 1: a thread died within a claim; the pool is dead */
     /* atomics: */
     int32_t left;                 /* units nobody has claimed */

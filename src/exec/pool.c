@@ -9,6 +9,9 @@
  * soon given up. With 5 us helpers fell asleep in every layer: 181 tokens/s of SmolLM2 with two threads instead of 209. */
 #define SPINS 4000
 #define SLICE_MS 200
+/* A helper that keeps the leader waiting so long has lost its core to somebody else: for a while the leader does all himself. */
+#define LOST_MS 0.5
+#define ALONE_MS 50.0
 
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
@@ -45,6 +48,7 @@ static bool await_helpers(chord_pool *p, int32_t units)
         if (LOAD(&p->done) == units) return true;
         chord_host_pause();
     }
+    double const begin = chord_host_now();
     STORE(&p->leader_sleeps, 1);
     int32_t done = LOAD(&p->done);
     for (int32_t waited = 0; done != units && waited < p->patience_ms; waited += SLICE_MS) {
@@ -52,12 +56,21 @@ static bool await_helpers(chord_pool *p, int32_t units)
         done = LOAD(&p->done);
     }
     STORE(&p->leader_sleeps, 0);
+    double const end = chord_host_now();
+    if (end - begin > LOST_MS) p->alone_until = end + ALONE_MS;
     if (done != units) STORE(&p->broken, 1);
     return done == units;
 }
 
 bool chord_pool_share(chord_pool *p, const chord_run *run, const chord_op *op, int64_t first, int32_t n, int32_t least)
 {
+    if (p->alone_until > 0) {
+        if (chord_host_now() < p->alone_until) {
+            chord_op_run(run, op, first, first + n, 0);
+            return true;
+        }
+        p->alone_until = 0;
+    }
     p->run = run;
     p->op = op;
     p->end = first + n;

@@ -12,14 +12,16 @@ enum { THREADS = 4, ROWS = 96 };
 static float rows[2][ROWS * 16];
 static chord_model_plan const plan = { .program.slots = { { 1, 0 }, { 1, 0 } }, .slots = { rows[0], rows[1] } };
 static chord_op const op = { .kind = CHORD_OP_ADD, .out = { 0 }, .in = { 1 }, .n_out = { 1 } };
-static int32_t naps, helpers_rows; /* microseconds a row takes; rows not done by the leader */
+static int32_t naps, helpers_naps, helpers_rows; /* microseconds a row takes, and more of a helper; rows not done by the leader */
 static pthread_t leader;
 
 static void add(float *y, const float *x, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) y[i] += x[i];
-    if (!pthread_equal(pthread_self(), leader)) __atomic_add_fetch(&helpers_rows, 1, __ATOMIC_RELAXED);
-    if (naps) nanosleep(&(struct timespec){ .tv_nsec = naps * 1000l }, NULL);
+    bool const is_helper = !pthread_equal(pthread_self(), leader);
+    if (is_helper) __atomic_add_fetch(&helpers_rows, 1, __ATOMIC_RELAXED);
+    int32_t const nap = naps + (is_helper ? helpers_naps : 0);
+    if (nap) nanosleep(&(struct timespec){ .tv_nsec = nap * 1000l }, NULL);
 }
 static chord_ops const ops = { .add = add };
 
@@ -88,6 +90,28 @@ TEST(helpers_that_have_fallen_asleep_come_when_there_is_work)
     naps = 0;
     CHECK_EQ(rows_other_than(1), 0);
     CHECK(helpers_rows >= ROWS / 4); /* three of four threads, and whoever sleeps there gives up his core */
+    stop(&pool, helpers);
+}
+
+TEST(a_helper_that_keeps_the_leader_waiting_is_left_alone_for_a_while)
+{
+    chord_pool pool = { .n_threads = 2, .patience_ms = 10000 };
+    helper helpers[2];
+    start(&pool, helpers);
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    naps = 1000, helpers_naps = 20000; /* both claim; the helper's rows end long after the leader's */
+    CHECK(chord_pool_share(&pool, &run, &op, 0, 8, 1));
+    int32_t const before = helpers_rows;
+    CHECK(before > 0);
+    naps = 200, helpers_naps = 0; /* time enough for a helper to claim some */
+    CHECK(chord_pool_share(&pool, &run, &op, 8, ROWS - 8, 1));
+    CHECK_EQ(helpers_rows, before);
+    CHECK_EQ(rows_other_than(1), 0);
+    nanosleep(&(struct timespec){ .tv_nsec = 80 * 1000000l }, NULL);
+    naps = 1000;
+    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, 1));
+    naps = 0;
+    CHECK(helpers_rows > before); /* and then it may help again */
     stop(&pool, helpers);
 }
 
