@@ -273,9 +273,9 @@ CC_NATIVE := tools/sancc asan
 include tools/checkkern.mk
 
 # Tasks whose body is another room's: a plain failure where that doesn't exist yet.
-bench: dist/index.js ## benchmark (bench/run.mjs)
+bench: dist/index.js ## benchmark beside wllama and native llama.cpp (ARGS="--help")
 	@test -f bench/run.mjs || { echo "make bench: bench/run.mjs doesn't exist" >&2; exit 1; }
-	@node $(NODE_FLAGS) bench/run.mjs
+	@node $(NODE_FLAGS) bench/run.mjs $(ARGS)
 
 -include $(shell find build/asan build/tsan build/fuzz build/wasm build/native -name '*.d' 2>/dev/null)
 

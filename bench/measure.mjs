@@ -1,17 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // measure.mjs: one measurement of one engine, by one clock and one definition for all of them; runs in the page
-// and in the native engine's process.
+// and in the processes of native llama.cpp and of Node.
 //
-// An engine is { load(source, { threads, contextLength }), forget?(prompt), generate(prompt, maxTokens), close(),
-// version, threads }. generate() yields how many tokens there are so far, once at each arrival, and returns
-// { promptTokens, cachedTokens, promptMs, text }, promptMs by the engine's own clock. forget() makes it drop what it
-// keeps between calls and isn't timed.
+// An engine is { load(source, { threads, contextLength }), forget?(prompt), generate(prompt, maxTokens, signal?),
+// memory?(), close(), version, threads, canAbort }. generate() yields how many tokens there are so far, once at each
+// arrival, and returns { promptTokens, cachedTokens, promptMs, text }, promptMs by the engine's own clock. forget()
+// makes it drop what it keeps between calls and isn't timed. memory() gives bytes at their highest.
 //
 // A prompt is { text, count }: the engine tokenises it, BOS included where the file wants one, and must find `count`
 // tokens, take none of them from a cache, and give exactly maxTokens: anything else is an error and no figure.
 
-async function run(engine, prompt, maxTokens) {
+/** The longest time between two turns of this thread's event loop, from now until the returned function is called. */
+export function watchGaps() {
+  let last = performance.now(), longest = 0, timer;
+  const tick = () => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    timer = setTimeout(tick, 0); // browsers make 4 ms of it: no gap is told that is shorter
+  };
+  timer = setTimeout(tick, 0);
+  return () => {
+    clearTimeout(timer);
+    return Math.max(longest, performance.now() - last);
+  };
+}
+
+async function generation(engine, { prompt, tokens: maxTokens, gap }) {
   await engine.forget?.(prompt.text);
+  const stop = gap ? watchGaps() : undefined;
   const begin = performance.now();
   let first, firstCount = 0, last, tokens = 0;
   const events = engine.generate(prompt.text, maxTokens);
@@ -21,38 +38,55 @@ async function run(engine, prompt, maxTokens) {
     tokens = event.value;
     if (first === undefined && tokens > 0) [first, firstCount] = [last, tokens];
   }
+  const gapMs = stop?.();
   const { promptTokens, cachedTokens, promptMs, text } = event.value;
   const expect = (what, found, wanted) => { if (found !== wanted) throw new Error(`${what}: ${found}, not ${wanted}`); };
   expect('tokens of the prompt', promptTokens, prompt.count);
   expect('tokens out of a cache', cachedTokens, 0);
   expect('tokens generated', tokens, maxTokens);
-  return { firstMs: first - begin, promptMs, tokens: tokens - firstCount, decodeMs: last - first, text };
+  return { count: promptTokens, firstMs: first - begin, promptMs, tokens: tokens - firstCount, decodeMs: last - first, ...(gap ? { gapMs } : {}), text };
+}
+
+/** Aborts `abortMs` after the call: { abortMs } from abort() to the rejection, { late: true } when the prefill was over before. */
+async function abortion(engine, { prompt, tokens, abortMs }) {
+  await engine.forget?.(prompt.text);
+  const controller = new AbortController();
+  let aborted;
+  const timer = setTimeout(() => {
+    aborted = performance.now();
+    controller.abort();
+  }, abortMs);
+  try {
+    const events = engine.generate(prompt.text, tokens, controller.signal);
+    while (!(await events.next()).done);
+  } catch (error) {
+    if (aborted === undefined) throw error;
+    return { abortMs: performance.now() - aborted };
+  } finally {
+    clearTimeout(timer);
+  }
+  // It ended with its token: before the abort, or deaf to it.
+  return aborted === undefined ? { late: true } : { abortMs: performance.now() - aborted, deaf: true };
 }
 
 /**
- * Loads, runs `warmUp` untimed (compilers of a browser tier up, memory is touched), then times the prefill of one
- * prompt and the decoding after another one.
+ * Loads, runs `warmUp` untimed (compilers of a browser tier up, memory is touched), then each of `steps`.
  *
- * Gives milliseconds of the load, tokens/s from the call to the first token (`prefill`; `prefillOwn` by the engine's
- * own clock) and tokens/s from the first token to the last (`decode`).
+ * Gives { loadMs, steps: { name: { count, firstMs, promptMs, tokens, decodeMs, gapMs?, text } | { abortMs } },
+ * memoryBytes, threads, version }: firstMs from the call to the first token, decodeMs from the first to the last,
+ * `tokens` those after the first; memoryBytes before a step that aborts.
  */
-export async function measure(engine, source, { threads, contextLength, warmUp, prefill, decode }) {
+export async function measure(engine, source, { threads, contextLength, warmUp, steps }) {
   const begin = performance.now();
   await engine.load(source, { threads, contextLength });
   const loadMs = performance.now() - begin;
   try {
-    await run(engine, warmUp.prompt, warmUp.tokens);
-    const read = await run(engine, prefill.prompt, 1);
-    const written = await run(engine, decode.prompt, decode.tokens);
-    return {
-      loadMs,
-      prefill: (prefill.prompt.count / read.firstMs) * 1000,
-      prefillOwn: (prefill.prompt.count / read.promptMs) * 1000,
-      decode: (written.tokens / written.decodeMs) * 1000,
-      text: written.text,
-      threads: engine.threads,
-      version: engine.version,
-    };
+    await generation(engine, warmUp);
+    const found = {};
+    for (const step of steps) if (!step.abortMs) found[step.name] = await generation(engine, step);
+    const memoryBytes = await engine.memory?.();
+    for (const step of steps) if (step.abortMs && engine.canAbort) found[step.name] = await abortion(engine, step);
+    return { loadMs, steps: found, memoryBytes, threads: engine.threads, version: engine.version };
   } finally {
     await engine.close();
   }

@@ -8,6 +8,7 @@ const { getLlama, LlamaLogLevel } = await import(new URL('../build/bench/node_mo
 
 let llama, model, context, sequence;
 const engine = {
+  canAbort: false, // evaluate() takes no signal
   async load(file, { threads, contextLength }) {
     model = await llama.loadModel({ modelPath: file, gpuLayers: 0 });
     context = await model.createContext({ contextSize: contextLength, batchSize: contextLength, threads, sequences: 1 });
@@ -30,6 +31,7 @@ const engine = {
     }
     return { promptTokens: ids.length, cachedTokens, promptMs, text: model.detokenize(out) };
   },
+  memory: () => process.resourceUsage().maxRSS * 1024, // the whole process: the mapped file and Node itself included
   close: () => context.dispose(),
 };
 

@@ -5,6 +5,7 @@
 """
 import ctypes
 import json
+import resource
 import sys
 import time
 
@@ -64,12 +65,18 @@ def main() -> None:
         return data.decode(errors="replace")
 
     run(plan["warmUp"]["prompt"], plan["warmUp"]["tokens"])
-    read, _, _ = run(plan["prefill"]["prompt"], 1)
-    _, written, ids = run(plan["decode"]["prompt"], plan["decode"]["tokens"])
-    rate = plan["prefill"]["prompt"]["count"] / read
+    steps = {}
+    for step in plan["steps"]:
+        if "abortMs" in step:
+            continue  # as node-llama-cpp: a decode that runs can't be stopped from here
+        read, written, ids = run(step["prompt"], step["tokens"])
+        steps[step["name"]] = {
+            "count": step["prompt"]["count"], "firstMs": read * 1000, "promptMs": read * 1000,
+            "tokens": len(ids) - 1, "decodeMs": written * 1000, "text": text_of(ids),
+        }
     print(json.dumps({
-        "loadMs": load_ms, "prefill": rate, "prefillOwn": rate, "decode": (len(ids) - 1) / written,
-        "text": text_of(ids), "threads": plan["threads"], "version": "llama.cpp of that release",
+        "loadMs": load_ms, "steps": steps, "memoryBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "threads": plan["threads"], "version": "llama.cpp of that release",
     }))
 
 

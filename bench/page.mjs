@@ -1,53 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// page.mjs: the engines that run in a page, as measure.mjs wants them, and the page's own form.
-// run.mjs opens the page anew for each measurement, picks the file, and calls window.bench.
+// page.mjs: the engines that run in a page, as measure.mjs wants them; form.mjs is the page's own form.
+// run.mjs opens the page anew for each measurement, picks the file, and calls globalThis.bench.
+import { ceilings } from './ceilings.mjs';
 import { measure } from './measure.mjs';
+import { ours } from './ours.mjs';
 import { makePrompt } from './prompts.mjs';
+import './form.mjs';
 
-/** Our package as its users have it. */
-async function ours() {
-  const { loadModel, version } = await import('../dist/index.js');
-  let model;
-  return {
-    async load(source, { threads, contextLength }) {
-      model = await loadModel(source, { threads, contextLength });
-      this.threads = model.info.threads;
-      this.version = `${version()}, ${model.info.variant}`;
-      this.info = model.info;
-      this.tokenize = (text) => model.tokenize(text);
-    },
-    async forget(prompt) {
-      const [first] = await model.tokenize(prompt);
-      await model.generate([first === 5 ? 6 : 5], { maxTokens: 1 }).text(); // the KV cache now holds another beginning
-    },
-    async *generate(prompt, maxTokens) {
-      const run = model.generate(prompt, { maxTokens, temperature: 0, ignoreEos: true });
-      let tokens = 0, text = '';
-      for await (const event of run) {
-        text += event.text;
-        yield ++tokens;
-      }
-      const { promptTokens, cachedTokens, promptMs } = run.stats;
-      return { promptTokens, cachedTokens, promptMs, text };
-    },
-    close: () => model.dispose(),
-  };
-}
+const DIST = new URL('../dist/', import.meta.url);
 
-/** wllama: one module for any number of threads; no GPU layers, one slot, as its documentation says for the CPU. */
+/**
+ * wllama: one module for any number of threads; no GPU layers, one slot, as its documentation says for the CPU.
+ * Its memory is made in its worker, whose source goes through a Blob: there a line is put before it that tells the size.
+ */
 async function wllama() {
   const folder = new URL('../build/bench/node_modules/@wllama/wllama/esm/', import.meta.url);
   const { Wllama, LoggerWithoutDebug } = await import(new URL('index.js', folder).href);
+  const channel = new BroadcastChannel('bench-memory');
+  const tell = `{ const Memory = WebAssembly.Memory, made = [], channel = new BroadcastChannel('bench-memory');
+    WebAssembly.Memory = function (options) { const memory = new Memory(options); made.push(memory); return memory; };
+    channel.onmessage = ({ data }) => { if (data === 'ask' && made.length) channel.postMessage(Math.max(...made.map((memory) => memory.buffer.byteLength))); }; }\n`;
+  const Plain = globalThis.Blob;
+  globalThis.Blob = class extends Plain {
+    constructor(parts = [], options = {}) {
+      super(options.type === 'text/javascript' ? [tell, ...parts] : parts, options);
+    }
+  };
   const engine = new Wllama({ default: new URL('wasm/wllama.wasm', folder).href }, { suppressNativeLog: true, logger: LoggerWithoutDebug });
   return {
+    canAbort: true,
     async load(source, { threads, contextLength }) {
       await engine.loadModel([source], { n_ctx: contextLength, n_threads: threads, n_gpu_layers: 0, n_parallel: 1 });
+      globalThis.Blob = Plain;
       this.threads = engine.getNumThreads();
       this.version = `llama.cpp ${Wllama.getLibllamaVersion()}`;
     },
-    async *generate(prompt, maxTokens) {
+    async *generate(prompt, maxTokens, abortSignal) {
       const chunks = await engine.createCompletion({
-        prompt, max_tokens: maxTokens, temperature: 0, top_k: 1, cache_prompt: false, timings_per_token: true, ignore_eos: true, stream: true,
+        prompt, max_tokens: maxTokens, temperature: 0, top_k: 1, cache_prompt: false, timings_per_token: true, ignore_eos: true, stream: true, abortSignal,
       });
       let timings, text = '', given = 0;
       for await (const chunk of chunks) {
@@ -57,50 +47,42 @@ async function wllama() {
       }
       return { promptTokens: timings.prompt_n + timings.cache_n, cachedTokens: timings.cache_n, promptMs: timings.prompt_ms, text };
     },
+    memory: () => new Promise((resolve) => { // undefined where it doesn't answer: no figure
+      const timer = setTimeout(resolve, 2000);
+      channel.onmessage = ({ data }) => {
+        clearTimeout(timer);
+        resolve(data);
+      };
+      channel.postMessage('ask');
+    }),
     close: () => engine.exit(),
   };
 }
 
-const engines = { ours, wllama };
+const engines = {
+  ours: () => ours(DIST),
+  simd: () => ours(new URL('../build/bench/dist-simd/', import.meta.url)), // the package with its simd module under both names
+  wllama,
+};
 const file = document.querySelector('#file');
 
 /** One measurement with the file that was picked. */
-globalThis.bench = async ({ engine, ...plan }) => measure(await engines[engine](), file.files[0], plan);
+globalThis.bench = async ({ engine: name, ...plan }) => {
+  const engine = await engines[name]();
+  const found = await measure(engine, file.files[0], plan);
+  return { ...found, variant: name === 'simd' ? 'wasm32-simd' : engine.variant };
+};
+
+globalThis.ceilings = ceilings;
 
 /** Facts about the picked file and prompts by our tokenizer: [[number, count], ...] -> [{ text, count }]. */
 globalThis.prepare = async (wanted) => {
-  const engine = await ours();
+  const engine = await ours(DIST);
   await engine.load(file.files[0], { threads: 1, contextLength: 256 });
   const prompts = [];
   for (const [number, count] of wanted) prompts.push(await makePrompt(engine.tokenize, number, count));
-  const { architecture, quantization, parameters } = engine.info;
+  const { chatTemplate, memory, contextLength, ...info } = engine.info;
   await engine.close();
-  return { facts: { architecture, quantization, parameters }, prompts };
+  return { facts: { ...info, weightBytes: memory.weights, kvBytesPerToken: memory.kv / contextLength }, prompts };
 };
-
-// For people: our package alone, with one thread and with all.
-const output = document.querySelector('output');
-document.querySelector('button').addEventListener('click', async ({ target }) => {
-  target.disabled = true;
-  try {
-    output.textContent = 'preparing';
-    const most = globalThis.crossOriginIsolated ? Math.min(8, navigator.hardwareConcurrency) : 1;
-    const lines = [];
-    for (const threads of new Set([1, most])) {
-      for (let number = 0; number < 3; number++) {
-        const { prompts: [warm, long, short] } = await globalThis.prepare([[90, 32], [number, 128], [50 + number, 16]]);
-        const found = await globalThis.bench({
-          engine: 'ours', threads, contextLength: 1024,
-          warmUp: { prompt: warm, tokens: 8 }, prefill: { prompt: long }, decode: { prompt: short, tokens: 64 },
-        });
-        lines.push(`${found.threads} thread(s), ${found.version}: load ${(found.loadMs / 1000).toFixed(2)} s, prefill 128 ${found.prefill.toFixed(1)}, decode 64 ${found.decode.toFixed(1)} tokens/s`);
-        output.textContent = lines.join('\n');
-      }
-    }
-  } catch (error) {
-    output.textContent += `\n${error.message}`;
-  } finally {
-    target.disabled = false;
-  }
-});
 document.documentElement.dataset.ready = 'true';

@@ -3,7 +3,7 @@
 // dependency of the package. Their install scripts don't run.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,13 @@ import { promisify } from 'node:util';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const folder = path.join(here, '../build/bench');
 const NATIVE = '3.22.1';
-const PINNED = { wllama: { '@wllama/wllama': '3.8.1' }, native: { 'node-llama-cpp': NATIVE, [`@node-llama-cpp/${platform()}`]: NATIVE } };
+const NODE = '24.21.0'; // the package node@24 only fetches this one, by the install script that isn't run
+const NODE_PACKAGE = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
+const PINNED = {
+  node: { [NODE_PACKAGE]: NODE },
+  wllama: { '@wllama/wllama': '3.8.1' },
+  native: { 'node-llama-cpp': NATIVE, [`@node-llama-cpp/${platform()}`]: NATIVE },
+};
 
 /** node-llama-cpp's name for this machine's CPU build. All its optional packages together are gigabytes for GPUs. */
 function platform() {
@@ -34,6 +40,22 @@ async function install(packages) {
   const names = wanted.map(([name, version]) => `${name}@${version}`);
   console.error(`installing ${names.join(' ')} into build/bench`);
   await promisify(execFile)('npm', ['install', '--ignore-scripts', '--omit=optional', '--save-exact', '--no-audit', '--no-fund', '--prefix', folder, ...names], { cwd: folder });
+}
+
+/** Our package with the simd module under the name of the relaxed one as well: what an engine without relaxed SIMD runs. */
+export async function prepareSimd() {
+  const target = path.join(folder, 'dist-simd');
+  await rm(target, { recursive: true, force: true });
+  await cp(path.join(here, '../dist'), target, { recursive: true });
+  await cp(path.join(target, 'wasm32-simd.wasm'), path.join(target, 'wasm32-relaxed.wasm'));
+}
+
+/** { name, measure(plan) } of our package in Node 24, the first whose relaxed SIMD needs no flag. */
+export async function prepareNode() {
+  await install(PINNED.node);
+  const program = path.join(folder, 'node_modules', NODE_PACKAGE, process.platform === 'win32' ? 'bin/node.exe' : 'bin/node');
+  const dist = new URL('../dist/', import.meta.url).href;
+  return { name: `Node ${NODE}`, measure: (plan) => inProcess(program, ['ours.mjs'], { dist, ...plan }) };
 }
 
 /** Makes wllama ready; gives its version. */

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// report.mjs: from single measurements to medians, ratios, a table for people and JSON.
+// report.mjs: from single measurements to medians, ratios, shares of what the machine can do, a table for people and JSON.
 import { QUIET } from './machine.mjs';
+import { parts, SHORT } from './plan.mjs';
+
+export const TITLES = { ours: 'Chromium, relaxed', simd: 'Chromium, simd', node: 'Node, relaxed', wllama: 'wllama', native: 'native llama.cpp' };
+const OURS = ['ours', 'simd', 'node'];
+const PEERS = ['wllama', 'native'];
+const MARKS = { wllama: 'x W', native: 'x N' };
 
 /** { median, min, max, values } of numbers in the order they were taken. */
 export function spread(values) {
@@ -10,52 +16,126 @@ export function spread(values) {
   return { median, min: sorted[0], max: sorted.at(-1), values };
 }
 
-// Of loads less is better. Native llama.cpp maps the file instead of reading it: no ratio.
-const ROWS = ({ prefill, decode }) => [
-  { name: 'loadSeconds', title: 'load from a Blob, s', of: (run) => run.loadMs / 1000, ratio: (a, b) => b / a, against: ['wllama'] },
-  { name: 'prefill', title: `prefill ${prefill}, tokens/s`, of: (run) => run.prefill, ratio: (a, b) => a / b, against: ['wllama', 'native'] },
-  { name: 'decode', title: `decode ${decode}, tokens/s`, of: (run) => run.decode, ratio: (a, b) => a / b, against: ['wllama', 'native'] },
-];
+const rate = (tokens, ms) => (tokens / ms) * 1000;
 
-/** One record a row and thread count: spreads by engine, and how many times as fast as the others ours is. */
-export function summarize({ settings, engines, runs }) {
-  return ROWS(settings).flatMap((row) => settings.threads.map((threads) => {
-    const found = {};
+/** How to read `measure` from a run: { title, of, isLess, against }; isLess where less is better, `against` the peers it has a ratio to. */
+function rowOf(measure, { decode }) {
+  const [kind, n] = parts(measure);
+  switch (kind) {
+    case 'load': return { title: 'load from a Blob, s', of: (run) => run.loadMs / 1000, isLess: true, against: ['wllama'] }; // llama.cpp maps the file
+    case 'ttft': return { title: `first token after ${SHORT}, ms`, of: (run) => run.steps.d0?.firstMs, isLess: true, against: PEERS };
+    case 'prefill': return { title: `prefill ${n}, tokens/s`, of: ({ steps: { [`d${n}`]: step } }) => step && rate(step.count, step.firstMs), isLess: false, against: PEERS };
+    case 'decode': return { title: `decode ${decode} at ${n}, tokens/s`, of: ({ steps: { [`d${n}`]: step } }) => step && rate(step.tokens, step.decodeMs), isLess: false, against: PEERS };
+    case 'memory': return { title: 'peak memory, MB', of: (run) => run.memoryBytes / 1e6, isLess: true, against: ['wllama'] }; // native: of the whole process
+    case 'abort': return { title: 'abort of a prefill, ms', of: (run) => run.steps.abort?.abortMs, isLess: true, against: ['wllama'] };
+    case 'gap': return { title: 'longest gap, ms', of: (run) => run.steps.gap?.gapMs, isLess: true, against: [] };
+    default: throw new Error(`no measure is called ${measure}`);
+  }
+}
+
+/** Medians of the ceilings by thread count: { 1: { readGBs, i16, relaxed?, ... } }, each a spread. */
+export function summarizeCeilings(found) {
+  const by = {};
+  for (const { threads, readGBs, dot } of found) {
+    const at = (by[threads] ??= {});
+    for (const [name, value] of Object.entries({ readGBs, ...dot })) (at[name] ??= []).push(value);
+  }
+  for (const at of Object.values(by)) for (const name of Object.keys(at)) at[name] = spread(at[name]);
+  return by;
+}
+
+/** The share of a ceiling that `median` is; undefined where there is none for that measure and engine. */
+function shareOf(measure, engine, median, { work, kvBytesPerToken }, limits, { decode }) {
+  const [kind, n] = parts(measure);
+  if (!work || !limits) return undefined;
+  if (kind === 'decode') return (median * (work.bytesPerToken + kvBytesPerToken * ((n || SHORT) + decode / 2))) / (limits.readGBs.median * 1e9);
+  const dot = limits[engine === 'simd' ? 'i16' : 'relaxed'];
+  if (kind === 'prefill' && dot && OURS.includes(engine)) return (median * work.maddsPerPromptToken) / (dot.median * 1e9);
+  return undefined;
+}
+
+/**
+ * One record a measure and thread count: { measure, title, threads, engines: spreads, ratios: how many times as good each of
+ * ours is as each peer, shares: of the ceiling of the same run }.
+ */
+export function summarize({ settings, engines, runs, model, ceilings = [] }) {
+  const limits = summarizeCeilings(ceilings);
+  return settings.measures.flatMap((measure) => settings.threads.map((threads) => {
+    const { title, of, isLess, against } = rowOf(measure, settings);
+    const found = {}, ratios = {}, shares = {};
     for (const engine of engines) {
-      const good = runs.filter((run) => run.engine === engine && run.wanted === threads && !run.error);
-      if (good.length > 0) found[engine] = spread(good.map(row.of));
+      const values = runs.filter((run) => run.engine === engine && run.wanted === threads && !run.error).map(of).filter(Number.isFinite);
+      if (values.length > 0) found[engine] = spread(values);
     }
-    const ratios = {};
-    for (const other of row.against) if (found.ours && found[other]) ratios[other] = row.ratio(found.ours.median, found[other].median);
-    return { measure: row.name, title: row.title, threads, engines: found, ratios };
+    for (const engine of OURS) {
+      for (const peer of against) {
+        if (!found[engine] || !found[peer]) continue;
+        const ratio = found[engine].median / found[peer].median;
+        (ratios[engine] ??= {})[peer] = isLess ? 1 / ratio : ratio;
+      }
+    }
+    for (const engine of Object.keys(found)) {
+      const share = shareOf(measure, engine, found[engine].median, model, limits[threads], settings);
+      if (share !== undefined) shares[engine] = share;
+    }
+    return { measure, title, threads, engines: found, ratios, shares };
   }));
 }
 
 const figure = (value) => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
-const TITLES = { ours: 'wasm-chord', wllama: 'wllama', native: 'native' };
+const cell = ({ median, min, max }) => `${figure(median)} (${figure(min)}..${figure(max)})`;
+
+/** Rows of texts as lines, each column as wide as its widest. */
+function align(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) => row.map((text, column) => text.padEnd(widths[column])).join('  ').trimEnd());
+}
+
+/** A block a measure, a line an engine, a group of columns a thread count. */
+function body({ settings: { threads, measures }, engines, missing, summary }) {
+  const shown = Object.keys(TITLES).filter((engine) => engines.includes(engine) || missing[engine]);
+  const peers = PEERS.filter((peer) => shown.includes(peer) && OURS.some((engine) => shown.includes(engine)));
+  const rows = [['', ...threads.flatMap((n) => [`${n} thread${n > 1 ? 's' : ''}`, ...peers.map((peer) => MARKS[peer]), 'limit'])]];
+  for (const measure of measures) {
+    const at = threads.map((n) => summary.find((row) => row.measure === measure && row.threads === n));
+    rows.push([at[0].title, ...Array(rows[0].length - 1).fill('')]);
+    for (const engine of shown) {
+      if (!at.some((row) => row.engines[engine]) && !missing[engine]) continue;
+      rows.push([`  ${TITLES[engine]}`, ...at.flatMap(({ engines: found, ratios, shares }) => [
+        found[engine] ? cell(found[engine]) : 'missing',
+        ...peers.map((peer) => (ratios[engine]?.[peer] ? figure(ratios[engine][peer]) : '')),
+        shares[engine] ? `${Math.round(shares[engine] * 100)} %` : '',
+      ])]);
+    }
+  }
+  return align(rows);
+}
+
+const limitLines = (ceilings) => Object.entries(summarizeCeilings(ceilings)).map(([threads, { readGBs, relaxed32, relaxed16, i16 }]) => [
+  `Ceilings, ${threads} thread${threads > 1 ? 's' : ''} in Chromium: memory read ${cell(readGBs)} GB/s`,
+  ...(relaxed32 ? [`relaxed dot into 32 bits ${cell(relaxed32)}`, `into 16 bits ${cell(relaxed16)}`] : []), ...(i16 ? [`i16 dot ${cell(i16)} GMAC/s`] : []),
+].join(', '));
 
 /** What the record says, in lines of text. */
 export function table(record) {
-  const { machine, model, settings, engines, versions, missing, runs } = record;
-  const cell = (found) => (found ? `${figure(found.median)} (${figure(found.min)}..${figure(found.max)})` : 'missing');
-  const columns = ['ours', 'wllama', 'native'].filter((engine) => engines.includes(engine) || missing[engine]);
-  const others = columns.filter((engine) => engine !== 'ours' && columns.includes('ours'));
-  const rows = [['', 'threads', ...columns.map((engine) => TITLES[engine]), ...others.map((engine) => `x ${TITLES[engine]}`)]];
-  for (const { title, threads, engines: found, ratios } of record.summary) {
-    rows.push([title, String(threads), ...columns.map((engine) => cell(found[engine])), ...others.map((engine) => (ratios[engine] ? figure(ratios[engine]) : '-'))]);
-  }
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const lines = rows.map((row) => row.map((text, column) => text.padEnd(widths[column])).join('  ').trimEnd());
-
+  const { machine, model, settings, engines, versions, missing, runs, ceilings = [] } = record;
   const disturbed = runs.filter((run) => run.busy > QUIET);
   const errors = new Set(runs.filter((run) => run.error).map((run) => `${TITLES[run.engine]}, ${run.wanted} thread(s): ${run.error}`));
+  const late = runs.filter((run) => run.steps?.abort?.late), deaf = runs.filter((run) => run.steps?.abort?.deaf);
+  const names = (list) => [...new Set(list.map((run) => TITLES[run.engine]))].join(', ');
   return [
-    `${model.file}, ${(model.bytes / 1e6).toFixed(1)} MB, ${model.architecture}, ${model.quantization}; ${settings.repeat} repetition(s), median (min..max)`,
+    `${model.file}, ${(model.bytes / 1e6).toFixed(1)} MB, ${model.architecture}, ${model.quantization}; ${settings.repeat} repetition(s), median (min..max); context ${settings.contextLength}`,
     `${machine.cpu}, ${machine.cores} cores, VNNI ${machine.vnni === null ? 'unknown' : machine.vnni ? 'yes' : 'no'}; load average at start ${machine.load.map((n) => n.toFixed(2)).join(' ')}`,
     ...Object.entries(versions).map(([engine, version]) => `${TITLES[engine]}: ${version}`),
     ...Object.entries(missing).map(([engine, reason]) => `${TITLES[engine]} is missing: ${reason}`),
-    '', ...lines, '',
-    ...(engines.includes('native') ? ['Native llama.cpp maps the file into memory, so its load has no ratio.'] : []),
+    ...(settings.leftOut?.length ? [`Left out, the model's context is ${model.trainedContextLength}: ${settings.leftOut.join(', ')}`] : []),
+    '', ...body(record), '',
+    ...limitLines(ceilings),
+    'x W, x N: times as good as wllama, as native llama.cpp, of the same threads.',
+    ...(ceilings.length ? ['limit: decode, bytes of weights and KV a token over the memory read; prefill, matmuls over the dot of that variant, the faster one', '  (attention isn\'t counted).'] : []),
+    ...(engines.includes('native') ? ['Native llama.cpp maps the file and its memory is that of the whole process: no ratios of load and memory.'] : []),
+    ...(late.length ? [`The prefill was over before the abort: ${names(late)}.`] : []),
+    ...(deaf.length ? [`Told of the abort, finished all the same: ${names(deaf)}.`] : []),
     ...[...errors].map((error) => `FAILED ${error}`),
     disturbed.length === 0 ? 'The machine was quiet before every measurement.'
       : `NOT QUIET: before ${disturbed.length} of ${runs.length} measurements others used up to ${Math.max(...runs.map((run) => run.busy)).toFixed(1)} cores; don't quote these figures.`,

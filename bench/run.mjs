@@ -1,45 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
-// run.mjs: `make bench`: our package and wllama in one Chromium, native llama.cpp beside them, on one file.
+// run.mjs: `make bench`: our package in Chromium (both variants) and in Node, wllama in the same Chromium, native llama.cpp
+// beside them, on one file.
 //
-// Each measurement has a fresh page (or process) of its own and nothing else runs meanwhile; engines and thread
-// counts take turns within a repetition, beginning with another one each time, so that a machine that slows down
-// slows all of them. What is measured and how: measure.mjs. The notebook: docs/SPEED.md.
+// Each measurement has a fresh page (or process) of its own and nothing else runs meanwhile; engines, thread counts and
+// the ceilings take turns within a repetition, beginning with another one each time, so that a machine that slows down
+// slows all of them. What is measured and how: measure.mjs, plan.mjs. The notebook: docs/SPEED.md.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { MODEL, openPage, root, withBrowser, withServer } from '../tests/e2e/browser.mjs';
+import { work } from './file.mjs';
 import { machineFacts, QUIET, waitForQuiet } from './machine.mjs';
-import { prepareNative, prepareWllama } from './peers.mjs';
+import { prepareNative, prepareNode, prepareSimd, prepareWllama } from './peers.mjs';
+import { aborts, DEFAULT, estimate, fitting, MEASURES, stepsOf, WARM_UP } from './plan.mjs';
 import { summarize, table } from './report.mjs';
+
+const ALL = ['ours', 'simd', 'node', 'wllama', 'native'];
 
 const usage = `node bench/run.mjs [options]
   --model FILE      a GGUF file (default ${MODEL})
   --repeat N        repetitions (default 5)
   --threads 1,2     thread counts
-  --only LIST       of ours,wllama,native
-  --quick           one repetition of prefill 32 and decode 16: does it work at all?
-A whole run (no --only, no --quick) is kept in bench/results/.`;
-
-const ALL = ['ours', 'wllama', 'native'];
-const CONTEXT = 1024;
+  --only LIST       of ${ALL.join(',')}
+  --measure LIST    of ${MEASURES.join(',')},
+                    or all (default: all but prefill128, prefill2048, decode2048, and wllama's abort,
+                    which comes when the whole prompt is read)
+  --decode N        tokens to decode (default 64)
+  --out FILE        where the JSON goes
+  --quick           one repetition of one thread count, 8 tokens, no depth: does it work at all?
+A whole run (no --only, --measure, --decode, --quick) is kept in bench/results/.`;
 
 function options() {
   const { values } = parseArgs({
     options: {
-      model: { type: 'string', default: path.join(root, MODEL) }, repeat: { type: 'string', default: '5' }, threads: { type: 'string', default: '1,2' },
-      only: { type: 'string' }, quick: { type: 'boolean', default: false },
+      model: { type: 'string', default: path.join(root, MODEL) }, repeat: { type: 'string', default: '5' }, threads: { type: 'string' },
+      only: { type: 'string' }, measure: { type: 'string' }, decode: { type: 'string' }, out: { type: 'string' }, quick: { type: 'boolean', default: false },
     },
   });
-  const threads = values.threads.split(',').map(Number), only = values.only?.split(',') ?? ALL;
-  const repeat = values.quick ? 1 : Number(values.repeat);
-  if (!threads.every((n) => Number.isInteger(n) && n > 0) || !(Number.isInteger(repeat) && repeat > 0 && repeat <= 40)) throw new Error(usage);
-  if (!only.every((name) => ALL.includes(name))) throw new Error(usage);
+  const { quick } = values;
+  const threads = (values.threads ?? (quick ? '2' : '1,2')).split(',').map(Number), only = values.only?.split(',') ?? ALL;
+  const wanted = values.measure === 'all' ? MEASURES : values.measure?.split(',') ?? (quick ? DEFAULT.filter((name) => !name.endsWith('512')) : DEFAULT);
+  const repeat = quick ? 1 : Number(values.repeat), decode = Number(values.decode ?? (quick ? 8 : 64));
+  const isCount = (n, most) => Number.isInteger(n) && n > 0 && n <= most;
+  if (!threads.every((n) => isCount(n, 64)) || !isCount(repeat, 40) || !isCount(decode, 1024)) throw new Error(usage);
+  if (!only.every((name) => ALL.includes(name)) || !wanted.every((name) => MEASURES.includes(name))) throw new Error(usage);
   if (!existsSync(values.model)) throw new Error(`${values.model} is missing${values.model.endsWith(MODEL) ? ' (make model)' : ''}`);
-  const file = path.resolve(values.model);
-  return { file, engines: ALL.filter((name) => only.includes(name)), isKept: !values.quick && !values.only, settings: { repeat, threads, prefill: values.quick ? 32 : 128, decode: values.quick ? 16 : 64 } };
+  return {
+    file: path.resolve(values.model), engines: ALL.filter((name) => only.includes(name)), out: values.out, isQuick: quick, isAsked: values.measure !== undefined,
+    isKept: !quick && !values.only && !values.measure && !values.decode,
+    settings: { repeat, threads, measures: MEASURES.filter((name) => wanted.includes(name)), decode },
+  };
 }
 
 /** Our commit, with `+` when the checkout differs from it; '' outside a checkout. */
@@ -52,10 +65,10 @@ function commit() {
   }
 }
 
-async function main({ file, engines, isKept, settings }) {
-  const missing = {};
-  const prepared = {};
-  const prepare = { ours: () => null, wllama: prepareWllama, native: prepareNative };
+/** Makes each of `engines` ready: { prepared, missing }; who is missing is taken out of the list. */
+async function prepareAll(engines) {
+  const missing = {}, prepared = {};
+  const prepare = { ours: () => null, simd: prepareSimd, node: prepareNode, wllama: prepareWllama, native: prepareNative };
   for (const name of [...engines]) {
     try {
       prepared[name] = await prepare[name]();
@@ -64,12 +77,38 @@ async function main({ file, engines, isKept, settings }) {
       engines.splice(engines.indexOf(name), 1);
     }
   }
-
   if (engines.length === 0) throw new Error(Object.values(missing).join('\n'));
+  return { prepared, missing };
+}
 
+/** What the file's first 32 MB say of its tensors: their table comes after the vocabulary. */
+async function headOf(file) {
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(32 << 20), 0, 32 << 20, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A line about a run, for whoever watches. */
+function told({ loadMs, steps, memoryBytes }) {
+  const longest = Object.values(steps).findLast((step) => step.decodeMs !== undefined && step.gapMs === undefined);
+  return [
+    `load ${(loadMs / 1000).toFixed(2)} s`,
+    ...(longest ? [`prefill ${longest.count}: ${((longest.count / longest.firstMs) * 1000).toFixed(1)}`] : []),
+    ...(longest?.tokens ? [`decode: ${((longest.tokens / longest.decodeMs) * 1000).toFixed(1)} tokens/s`] : []),
+    ...(memoryBytes ? [`${(memoryBytes / 1e6).toFixed(0)} MB`] : []),
+    ...(steps.abort?.abortMs ? [`abort ${steps.abort.abortMs.toFixed(0)} ms`] : []),
+  ].join(', ');
+}
+
+async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) {
+  const { prepared, missing } = await prepareAll(engines);
   await waitForQuiet({ ms: 2000, limitMs: isKept ? 300_000 : 0, onWait: (busy) => console.error(`waiting for a quiet machine (${busy.toFixed(1)} cores are busy), at most five minutes`) });
-  const machine = machineFacts();
-  const runs = [], versions = {};
+  const machine = machineFacts(), { size } = await stat(file);
+  const runs = [], ceilings = [], versions = {};
 
   await withServer({ isolated: true }, (address) => withBrowser(async (browser) => {
     const withPage = async (use, argument) => {
@@ -83,42 +122,61 @@ async function main({ file, engines, isKept, settings }) {
       }
     };
 
-    // Numbers of prompts: 0.. for prefills, 40.. for decodings, 80 for the warm-up.
-    const wanted = [[80, 32], ...Array.from({ length: settings.repeat }, (_, r) => [[r, settings.prefill], [40 + r, 16]]).flat()];
-    const { facts, prompts: [warm, ...prompts] } = await withPage((list) => globalThis.prepare(list), wanted);
+    const { facts } = await withPage((list) => globalThis.prepare(list), []);
+    Object.assign(settings, fitting(settings.measures, settings.decode, facts.trainedContextLength));
+    const { steps, contextLength } = stepsOf(settings.measures, settings.decode);
+    settings.contextLength = contextLength;
+    const minutes = (seconds) => `${Math.max(1, Math.round(seconds / 60))} minute(s)`;
+    console.error(`about ${minutes(estimate({ ...settings, engines, steps, ceilings: true, isAsked }, size))} if this machine is like that of docs/SPEED.md`);
 
-    const turns = settings.threads.flatMap((threads) => engines.map((engine) => ({ engine, threads })));
+    // A prompt's number is its first word: others for each step of a page, and for each of ten repetitions.
+    const wanted = [[90, WARM_UP.count], ...Array.from({ length: settings.repeat }, (_, r) => steps.map(({ count }, i) => [(r * 8 + i) % 80, count])).flat()];
+    const { prompts: [warm, ...prompts] } = await withPage((list) => globalThis.prepare(list), wanted);
+
+    const turns = settings.threads.flatMap((threads) => [...engines, 'ceilings'].map((engine) => ({ engine, threads })));
+    const begin = performance.now();
     for (let repetition = 0; repetition < settings.repeat; repetition++) {
       for (let turn = 0; turn < turns.length; turn++) {
         const { engine, threads } = turns[(turn + repetition) % turns.length];
-        const plan = {
-          threads, contextLength: CONTEXT,
-          warmUp: { prompt: warm, tokens: 8 }, prefill: { prompt: prompts[2 * repetition] }, decode: { prompt: prompts[2 * repetition + 1], tokens: settings.decode },
-        };
-        const run = { engine, wanted: threads, repetition, busy: await waitForQuiet({ ms: 500, limitMs: isKept ? 5000 : 0 }) };
+        const busy = await waitForQuiet({ ms: 500, limitMs: isKept ? 5000 : 0 });
+        const label = `${repetition + 1}/${settings.repeat} ${engine}, ${threads} thread(s)`;
+        if (engine === 'ceilings') {
+          const found = await withPage((n) => globalThis.ceilings(n), threads);
+          ceilings.push({ ...found, repetition, busy });
+          console.error(`${label}: read ${found.readGBs.toFixed(1)} GB/s, ${Object.entries(found.dot).map(([name, rate]) => `${name} dot ${rate.toFixed(1)}`).join(', ')}`);
+          continue;
+        }
+        const own = steps.map((step, i) => ({ ...step, prompt: prompts[repetition * steps.length + i] })).filter((step) => !step.abortMs || aborts(engine, repetition, isAsked));
+        const plan = { threads, contextLength, warmUp: { ...WARM_UP, prompt: warm }, steps: own };
+        const run = { engine, wanted: threads, repetition, busy };
         try {
-          Object.assign(run, engine === 'native' ? await prepared.native.measure({ file, ...plan }) : await withPage((all) => globalThis.bench(all), { engine, ...plan }));
+          const inPage = (all) => globalThis.bench(all);
+          Object.assign(run, prepared[engine]?.measure ? await prepared[engine].measure({ file, ...plan }) : await withPage(inPage, { engine, ...plan }));
           if (run.threads !== threads) throw new Error(`it ran with ${run.threads} thread(s)`);
-          console.error(`${repetition + 1}/${settings.repeat} ${engine}, ${threads} thread(s): load ${(run.loadMs / 1000).toFixed(2)} s, prefill ${run.prefill.toFixed(1)}, decode ${run.decode.toFixed(1)} tokens/s`);
+          console.error(`${label}: ${told(run)}`);
         } catch (error) {
           run.error = error.message.split('\n')[0];
-          console.error(`${repetition + 1}/${settings.repeat} ${engine}, ${threads} thread(s): ${run.error}`);
+          console.error(`${label}: ${run.error}`);
         }
         runs.push(run);
       }
+      if (repetition === 0 && settings.repeat > 1) console.error(`about ${minutes(((performance.now() - begin) / 1000) * (settings.repeat - 1))} to go`);
     }
 
     const chromium = `Chromium ${browser.version()}`;
-    const said = (engine) => runs.find((run) => run.engine === engine && run.version)?.version ?? 'no version';
+    const home = (engine) => prepared[engine]?.name ?? chromium;
     for (const engine of engines) {
-      versions[engine] = engine === 'ours' ? `${said('ours').replace(',', `${commit()},`)}, ${chromium}`
-        : engine === 'wllama' ? `${prepared.wllama}, ${said('wllama')}, ${chromium}` : `${said('native')}, ${prepared.native.name}`;
+      const { version = 'no version', variant } = runs.find((run) => run.engine === engine && run.version) ?? {};
+      versions[engine] = variant ? `wasm-chord ${version}${commit()}, ${variant}, ${home(engine)}`
+        : engine === 'wllama' ? `${prepared.wllama}, ${version}, ${chromium}` : `${version}, ${home(engine)}`;
     }
-    const { size } = await stat(file);
-    const record = { date: new Date().toISOString(), machine, model: { file: path.basename(file), bytes: size, ...facts }, settings: { ...settings, contextLength: CONTEXT }, engines, versions, missing };
-    Object.assign(record, { isQuiet: runs.every((run) => run.busy <= QUIET), summary: summarize({ ...record, runs }), runs });
+    const model = { file: path.basename(file), bytes: size, ...facts, work: work(await headOf(file), facts) };
+    const record = { date: new Date().toISOString(), machine, model, settings, engines, versions, missing };
+    Object.assign(record, { isQuiet: runs.every((run) => run.busy <= QUIET), summary: summarize({ ...record, runs, ceilings }), ceilings, runs });
     console.log(table(record));
-    if (isKept) await keep(record, file);
+    if (isKept && !out) await keep(record, file);
+    if (out) await writeFile(out, `${JSON.stringify(record, null, 1)}\n`);
+    if (isQuick) console.log('A quick run: it works or it doesn\'t; its figures say nothing.');
   }));
   return runs.some((run) => run.error) ? 1 : 0;
 }

@@ -2,20 +2,23 @@
 // bench.test.mjs: the benchmark's arithmetic and its refusals, with an engine of our own making and no clock asserted.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { measure } from '../../bench/measure.mjs';
+import { tensorIn, work } from '../../bench/file.mjs';
+import { measure, watchGaps } from '../../bench/measure.mjs';
+import { aborts, DEFAULT, estimate, fitting, MEASURES, stepOf, stepsOf } from '../../bench/plan.mjs';
 import { makePrompt } from '../../bench/prompts.mjs';
-import { spread, summarize, table } from '../../bench/report.mjs';
+import { spread, summarize, summarizeCeilings, table } from '../../bench/report.mjs';
 
 /** An engine that answers at once; `wrong` overrides what it says of a run. */
 function engineOf(wrong = {}) {
   const seen = { closed: 0, forgot: 0 };
   return {
-    seen, threads: 1, version: 'x',
+    seen, threads: 1, version: 'x', canAbort: true, memory: async () => 1e6,
     load: async () => {},
     forget: () => void (seen.forgot += 1),
-    async *generate(prompt, maxTokens) {
+    async *generate(prompt, maxTokens, signal) {
       for (let n = 1; n <= (wrong.tokens ?? maxTokens); n++) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await new Promise((resolve) => setTimeout(resolve, signal ? 30 : 1));
+        if (!wrong.isDeaf) signal?.throwIfAborted();
         yield n;
       }
       return { promptTokens: prompt.split(' ').length, cachedTokens: 0, promptMs: 1, text: '', ...wrong };
@@ -24,14 +27,35 @@ function engineOf(wrong = {}) {
   };
 }
 const prompt = (count) => ({ text: Array(count).fill('a').join(' '), count });
-const plan = { threads: 1, contextLength: 64, warmUp: { prompt: prompt(2), tokens: 2 }, prefill: { prompt: prompt(8) }, decode: { prompt: prompt(3), tokens: 4 } };
+const plan = {
+  threads: 1, contextLength: 64, warmUp: { prompt: prompt(2), tokens: 2 },
+  steps: [{ name: 'd8', prompt: prompt(8), tokens: 4 }, { name: 'gap', prompt: prompt(3), tokens: 2, gap: true }, { name: 'abort', prompt: prompt(9), tokens: 1, abortMs: 1 }],
+};
 
-test('a measurement gives rates, forgets before each run and closes the engine', async () => {
+test('a measurement gives times and counts, forgets before each step and closes the engine', async () => {
   const engine = engineOf();
-  const found = await measure(engine, null, plan);
-  for (const name of ['loadMs', 'prefill', 'prefillOwn', 'decode']) assert.ok(Number.isFinite(found[name]) && found[name] >= 0, name);
-  assert.equal(found.prefillOwn, 8000);
-  assert.deepEqual(engine.seen, { closed: 1, forgot: 3 });
+  const { loadMs, memoryBytes, steps } = await measure(engine, null, plan);
+  assert.ok(loadMs >= 0 && memoryBytes === 1e6);
+  assert.deepEqual([steps.d8.count, steps.d8.tokens, steps.d8.promptMs, steps.d8.gapMs], [8, 3, 1, undefined]);
+  for (const ms of [steps.d8.firstMs, steps.d8.decodeMs, steps.gap.gapMs, steps.abort.abortMs]) assert.ok(ms > 0);
+  assert.deepEqual(Object.keys(steps.abort), ['abortMs']);
+  assert.deepEqual(engine.seen, { closed: 1, forgot: 4 });
+});
+
+test('an abort that came too late, or that the engine ignored, is told; an engine that has none isn\'t asked', async () => {
+  const late = { ...plan, steps: [{ name: 'abort', prompt: prompt(9), tokens: 1, abortMs: 10_000 }] };
+  assert.deepEqual((await measure(engineOf(), null, late)).steps.abort, { late: true });
+  assert.equal((await measure(engineOf({ isDeaf: true }), null, plan)).steps.abort.deaf, true);
+  assert.equal((await measure({ ...engineOf(), canAbort: false }, null, plan)).steps.abort, undefined);
+});
+
+test('a gap is as long as this thread was kept', async () => {
+  const stop = watchGaps();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const end = performance.now() + 40;
+  while (performance.now() < end);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(stop() >= 40);
 });
 
 test('an engine that took tokens from a cache, counts another prompt or stops early gives an error and no figure', async () => {
@@ -56,28 +80,85 @@ test('prompts have exactly the tokens asked for, begin differently, and are the 
   await assert.rejects(makePrompt(async () => ['one'], 0, 2), /no text of 2 tokens/);
 });
 
-test('medians, spread and ratios', () => {
-  assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3, values: [3, 1, 2] });
-  assert.equal(spread([4, 1, 2, 3]).median, 2.5);
+test('measures share steps, the abort comes last, and the context holds the longest of them', () => {
+  for (const name of MEASURES) if (!['load', 'memory'].includes(name)) assert.equal(stepsOf([name], 64).steps[0].name, stepOf(name));
+  const { steps, contextLength } = stepsOf(['prefill512', 'decode512', 'prefill128', 'abort', 'ttft'], 64);
+  assert.deepEqual(steps.map(({ name, count, tokens }) => [name, count, tokens]), [['d0', 16, 1], ['d128', 128, 1], ['d512', 512, 64], ['abort', 2000, 1]]);
+  assert.equal(contextLength, 2304);
+  assert.deepEqual(fitting(MEASURES, 64, 2048).leftOut, ['prefill2048', 'decode2048', 'abort']);
+  assert.deepEqual(fitting(DEFAULT, 64, 8192).leftOut, []);
 });
 
-test('a table has ratios to both peers, names what failed and what is missing, and says when the machine was busy', () => {
-  const settings = { repeat: 1, threads: [1], prefill: 128, decode: 64 };
+test('the default run takes about ten minutes, and wllama aborts only when asked to', () => {
+  const engines = ['ours', 'simd', 'node', 'wllama', 'native'];
+  const seconds = estimate({ engines, threads: [1, 2], repeat: 5, ceilings: true, isAsked: false, ...stepsOf(DEFAULT, 64) }, 98e6);
+  assert.ok(seconds > 300 && seconds < 690, `${seconds} s`);
+  assert.deepEqual(['ours', 'wllama'].map((engine) => [aborts(engine, 1, true), aborts(engine, 0, true), aborts(engine, 0, false)]), [[true, true, true], [false, true, false]]);
+});
+
+/** A tensor's entry as in a GGUF header. */
+function entry(name, dims, type) {
+  const bytes = Buffer.alloc(8 + name.length + 4 + dims.length * 8 + 12);
+  bytes.writeBigUInt64LE(BigInt(name.length));
+  bytes.write(name, 8);
+  bytes.writeUInt32LE(dims.length, 8 + name.length);
+  dims.forEach((n, i) => bytes.writeBigUInt64LE(BigInt(n), 12 + name.length + i * 8));
+  bytes.writeUInt32LE(type, 12 + name.length + dims.length * 8);
+  return bytes;
+}
+
+test('a token reads all weights but an embedding matrix that isn\'t the output as well', () => {
+  const embedding = entry('token_embd.weight', [64, 100], 8), output = entry('output.weight', [64, 100], 1), words = Buffer.from('\x0d\0\0\0\0\0\0\0output.weight\xff\xff\xff\xff', 'latin1');
+  const facts = { parameters: 20_000, weightBytes: 50_000 };
+  assert.deepEqual(tensorIn(Buffer.concat([words, output]), 'output.weight'), { elements: 6400, bytes: 12800 });
+  assert.deepEqual(work(Buffer.concat([words, embedding]), facts), { bytesPerToken: 50_000, maddsPerPromptToken: 13_600 });
+  assert.deepEqual(work(Buffer.concat([embedding, output]), facts), { bytesPerToken: 43_200, maddsPerPromptToken: 7200 });
+  assert.equal(work(words, facts), null);
+});
+
+test('medians and spread, of ceilings by thread count', () => {
+  assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3, values: [3, 1, 2] });
+  assert.equal(spread([4, 1, 2, 3]).median, 2.5);
+  const found = summarizeCeilings([{ threads: 1, readGBs: 10, dot: { relaxed: 30 } }, { threads: 2, readGBs: 20, dot: {} }, { threads: 1, readGBs: 12, dot: { relaxed: 34 } }]);
+  assert.deepEqual([found[1].readGBs.median, found[1].relaxed.median, found[2].readGBs.median, found[2].relaxed], [11, 32, 20, undefined]);
+});
+
+test('a table has ratios to both peers and shares of the ceilings, names what failed or is missing, and says when the machine was busy', () => {
+  const settings = { repeat: 1, threads: [1], measures: ['load', 'prefill512', 'decode512', 'abort'], decode: 64, contextLength: 2304, leftOut: ['decode2048'] };
+  const run = (engine, loadMs, prefill, decode, abort = {}) => ({
+    engine, wanted: 1, busy: 0.1, loadMs, steps: { d512: { count: 512, firstMs: 512e3 / prefill, tokens: 63, decodeMs: 63e3 / decode }, abort },
+  });
   const runs = [
-    { engine: 'ours', wanted: 1, busy: 0.1, loadMs: 500, prefill: 120, decode: 60 },
-    { engine: 'wllama', wanted: 1, busy: 0.1, loadMs: 2000, prefill: 12, decode: 10 },
+    run('ours', 500, 120, 60, { abortMs: 5 }), run('simd', 600, 60, 30, { late: true }), run('wllama', 2000, 12, 10, { abortMs: 50, deaf: true }),
     { engine: 'native', wanted: 1, busy: 0.1, error: 'out of luck' },
   ];
   const record = {
-    machine: { cpu: 'C', cores: 2, vnni: false, load: [0, 0, 0] }, model: { file: 'm.gguf', bytes: 1e6, architecture: 'llama', quantization: 'Q4_1' },
-    settings, engines: ['ours', 'wllama', 'native'], versions: { ours: '1' }, missing: {}, runs,
+    machine: { cpu: 'C', cores: 2, vnni: false, load: [0, 0, 0] },
+    model: { file: 'm.gguf', bytes: 1e6, architecture: 'llama', quantization: 'Q4_1', trainedContextLength: 2048, kvBytesPerToken: 1e4, work: { bytesPerToken: 1e8, maddsPerPromptToken: 1e8 } },
+    settings, engines: ['ours', 'simd', 'wllama', 'native'], versions: { ours: '1' }, missing: {}, runs,
+    ceilings: [{ threads: 1, readGBs: 12, dot: { relaxed: 24, relaxed16: 24, relaxed32: 20, i16: 10 } }],
   };
   record.summary = summarize(record);
-  assert.deepEqual(record.summary.map((row) => row.ratios), [{ wllama: 4 }, { wllama: 10 }, { wllama: 6 }]);
-  assert.match(table(record), /prefill 128, tokens\/s +1 +120 \(120\.\.120\) +12\.0 \(12\.0\.\.12\.0\) +missing +10\.0 +-/);
-  assert.match(table(record), /FAILED native, 1 thread\(s\): out of luck/);
-  assert.match(table(record), /quiet before every measurement/);
+  const near = (found, wanted) => Object.entries(wanted).forEach(([engine, value]) => assert.ok(Math.abs(found[engine] - value) < 1e-6, `${engine}: ${found[engine]}`));
+  const [load, prefill, decode, abort] = record.summary;
+  near(load.ratios.ours, { wllama: 4 });
+  near(prefill.ratios.ours, { wllama: 10 });
+  near(prefill.ratios.simd, { wllama: 5 });
+  near(decode.ratios.ours, { wllama: 6 });
+  near(abort.ratios.ours, { wllama: 10 });
+  assert.equal(prefill.ratios.ours.native, undefined);
+  near(prefill.shares, { ours: 0.5, simd: 0.6 });
+  assert.deepEqual(Object.keys(prefill.shares), ['ours', 'simd']); // the dots of wasm are no limit of a peer
+  near(decode.shares, { ours: (60 * (1e8 + 544e4)) / 12e9, wllama: (10 * (1e8 + 544e4)) / 12e9 });
+  const text = table(record);
+  assert.match(text, /prefill 512, tokens\/s\n +Chromium, relaxed +120 \(120\.\.120\) +10\.0 +50 %\n +Chromium, simd +60\.0 \(60\.0\.\.60\.0\) +5\.00 +60 %\n +wllama +12\.0/);
+  assert.match(text, /FAILED native llama\.cpp, 1 thread\(s\): out of luck/);
+  assert.match(text, /Left out, the model's context is 2048: decode2048/);
+  assert.match(text, /over before the abort: Chromium, simd\.\nTold of the abort, finished all the same: wllama\./);
+  assert.match(text, /1 thread in Chromium: memory read 12\.0 .*relaxed dot into 32 bits 20\.0 .*into 16 bits 24\.0 .*i16 dot 10\.0/);
+  assert.match(text, /quiet before every measurement/);
   runs[1].busy = 1.5;
-  assert.match(table({ ...record, missing: { native: 'no such thing' } }), /NOT QUIET: before 1 of 3 measurements others used up to 1\.5 cores[^]*/);
-  assert.match(table({ ...record, missing: { native: 'no such thing' } }), /native is missing: no such thing/);
+  const busy = table({ ...record, missing: { native: 'no such thing' } });
+  assert.match(busy, /NOT QUIET: before 1 of 4 measurements others used up to 1\.5 cores/);
+  assert.match(busy, /native llama\.cpp is missing: no such thing/);
 });

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// file.mjs: what the ceilings need to know of a GGUF file beyond model.info: which of its weights a token reads.
+
+// Bytes and elements of a block, by ggml_type.
+const BLOCKS = {
+  0: [4, 1], 1: [2, 1], 30: [2, 1], 2: [18, 32], 3: [20, 32], 6: [22, 32], 7: [24, 32], 8: [34, 32], 10: [84, 256], 11: [110, 256],
+  12: [144, 256], 13: [176, 256], 14: [210, 256], 20: [18, 32], 23: [136, 256],
+};
+
+/** { elements, bytes } of the tensor `name` in the first bytes of a file; null when there is none. */
+export function tensorIn(head, name) {
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  const key = new Uint8Array(8 + name.length); // a string as GGUF writes it, length first
+  new DataView(key.buffer).setUint32(0, name.length, true);
+  key.set(new TextEncoder().encode(name), 8);
+  const text = Buffer.from(key);
+  for (let at = head.indexOf(text); at >= 0; at = head.indexOf(text, at + 1)) {
+    let next = at + text.length;
+    const dims = next + 4 <= head.length ? view.getUint32(next, true) : 0;
+    if (dims < 1 || dims > 4 || next + 8 + dims * 8 > head.length) continue; // the same words in a text
+    next += 4;
+    let elements = 1;
+    for (let i = 0; i < dims; i++, next += 8) elements *= Number(view.getBigUint64(next, true));
+    const block = BLOCKS[view.getUint32(next, true)];
+    if (block) return { elements, bytes: (elements / block[1]) * block[0] };
+  }
+  return null;
+}
+
+/**
+ * { bytesPerToken, maddsPerPromptToken }: weights that decoding a token reads, and multiply-adds of the matmuls of a token
+ * of a prompt, whose logits nobody wants. The embedding matrix is read when it is the output's as well.
+ */
+export function work(head, { parameters, weightBytes }) {
+  const embedding = tensorIn(head, 'token_embd.weight'), output = tensorIn(head, 'output.weight');
+  if (!embedding) return null;
+  return {
+    bytesPerToken: weightBytes - (output ? embedding.bytes : 0),
+    maddsPerPromptToken: parameters - embedding.elements - (output?.elements ?? 0),
+  };
+}

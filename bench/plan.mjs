@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// plan.mjs: what can be measured, by which steps, in which context, and about how long that takes.
+//
+// A step is one generation: { name, count, tokens, gap?, abortMs? }: a prompt of `count` tokens and `tokens` new ones.
+// The prefill of 512 tokens and the decoding at depth 512 are one step.
+
+export const SHORT = 16; // the prompt of ttft and of decoding at depth 0
+const ABORT = { name: 'abort', count: 2000, tokens: 1, abortMs: 300 };
+const GAP = { name: 'gap', count: 32, tokens: 16, gap: true };
+export const WARM_UP = { count: 32, tokens: 8 };
+
+/** Every measure, in the order of the table. Names with a number: prefill of so many tokens, decoding at such a depth. */
+export const MEASURES = ['load', 'ttft', 'prefill128', 'prefill512', 'prefill2048', 'decode0', 'decode512', 'decode2048', 'memory', 'abort', 'gap'];
+/** What fits into ten minutes with SmolLM2: wllama reads 15 tokens a second with one thread. */
+export const DEFAULT = ['load', 'ttft', 'prefill512', 'decode0', 'decode512', 'memory', 'abort', 'gap'];
+
+/** `prefill512` -> ['prefill', 512], `load` -> ['load', undefined]. */
+export function parts(measure) {
+  const [, kind, number] = /^([a-z]+)(\d*)$/.exec(measure);
+  return [kind, number === '' ? undefined : Number(number)];
+}
+
+/** The step that `measure` is read from, undefined for what the load alone tells. */
+export function stepOf(measure) {
+  const [kind, number] = parts(measure);
+  if (kind === 'ttft' || number === 0) return 'd0';
+  return { prefill: `d${number}`, decode: `d${number}`, abort: 'abort', gap: 'gap' }[kind];
+}
+
+/** The steps of `measures`, decoding `decode` tokens each, and the context that holds the longest. */
+export function stepsOf(measures, decode) {
+  const steps = [];
+  for (const depth of [0, 128, 512, 2048]) {
+    if (!measures.some((measure) => stepOf(measure) === `d${depth}`)) continue;
+    steps.push({ name: `d${depth}`, count: depth || SHORT, tokens: measures.includes(`decode${depth}`) ? decode : 1 });
+  }
+  if (measures.includes('gap')) steps.push(GAP);
+  if (measures.includes('abort')) steps.push(ABORT); // last: what comes after it would find the cache of a prompt given up
+  return { steps, contextLength: contextOf(steps) };
+}
+
+const contextOf = (steps) => Math.ceil(Math.max(512, ...steps.map(({ count, tokens }) => count + tokens + 64)) / 256) * 256;
+
+/** Which of `measures` a model of that trained context can do, and which are left out. */
+export function fitting(measures, decode, trained) {
+  const fits = (measure) => stepsOf([measure], decode).contextLength <= trained;
+  return { measures: measures.filter(fits), leftOut: measures.filter((measure) => !fits(measure)) };
+}
+
+// Tokens/s with one thread of a 98 MB file on the machine of docs/SPEED.md, for the estimate alone: prefill, decode, and
+// seconds of a page or process with its load. Two threads do 1.8 times that, more aren't counted on.
+const RATES = { ours: [340, 120, 2], simd: [200, 80, 2], node: [340, 120, 1], wllama: [15.6, 12, 3], native: [190, 75, 1] };
+
+/** Whether this run aborts a prefill. wllama's ends after the whole prompt, two minutes with one thread: once, and only if asked for. */
+export const aborts = (engine, repetition, isAsked) => engine !== 'wllama' || (isAsked && repetition === 0);
+
+/** Seconds that a run takes, roughly. */
+export function estimate({ engines, threads, repeat, steps, ceilings, isAsked }, fileBytes) {
+  const size = Math.max(0.3, fileBytes / 98e6);
+  let seconds = 10 + (ceilings ? repeat * threads.length * 3 : 0);
+  for (const engine of engines) {
+    const [prefill, decode, start] = RATES[engine];
+    for (const n of threads) {
+      const factor = size / (n === 1 ? 1 : 1.8);
+      const of = ({ count, tokens, abortMs }) => (count / prefill + tokens / decode) * factor * (abortMs === undefined ? 1 : 0);
+      const once = start + 0.5 + [WARM_UP, ...steps].reduce((sum, step) => sum + of(step), 0);
+      seconds += repeat * once;
+      for (const { count, abortMs } of steps) {
+        if (!abortMs || engine === 'native') continue;
+        for (let r = 0; r < repeat; r++) if (aborts(engine, r, isAsked)) seconds += engine === 'wllama' ? (count / prefill) * factor : 0.5;
+      }
+    }
+  }
+  return seconds;
+}
