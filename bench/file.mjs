@@ -13,9 +13,9 @@ export function tensorIn(head, name) {
   const key = new Uint8Array(8 + name.length); // a string as GGUF writes it, length first
   new DataView(key.buffer).setUint32(0, name.length, true);
   key.set(new TextEncoder().encode(name), 8);
-  const text = Buffer.from(key);
-  for (let at = head.indexOf(text); at >= 0; at = head.indexOf(text, at + 1)) {
-    let next = at + text.length;
+  for (let at = head.indexOf(key[0]); at >= 0; at = head.indexOf(key[0], at + 1)) {
+    if (!key.every((byte, i) => head[at + i] === byte)) continue;
+    let next = at + key.length;
     const dims = next + 4 <= head.length ? view.getUint32(next, true) : 0;
     if (dims < 1 || dims > 4 || next + 8 + dims * 8 > head.length) continue; // the same words in a text
     next += 4;

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { QUIET } from './plan.mjs';
 
 // What decides how fast a dot of bytes is; V8 uses the VNNI forms where they are.
 const TOLD = ['avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'asimddp', 'i8mm'];
@@ -41,9 +42,6 @@ export async function busyCores(ms) {
   const after = times();
   return ((after.busy - before.busy) / Math.max(1, after.total - before.total)) * os.cpus().length;
 }
-
-/** At most this much of one core may be at work for others before a measurement. */
-export const QUIET = 0.25;
 
 /** Waits until the machine is quiet for `ms`, at most `limitMs`; gives the cores that are busy now. */
 export async function waitForQuiet({ ms, limitMs, onWait }) {

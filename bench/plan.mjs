@@ -4,6 +4,9 @@
 // A step is one generation: { name, count, tokens, gap?, abortMs? }: a prompt of `count` tokens and `tokens` new ones.
 // The prefill of 512 tokens and the decoding at depth 512 are one step.
 
+/** At most this much of one core may be at work for others before a measurement. */
+export const QUIET = 0.25;
+
 export const SHORT = 16; // the prompt of ttft and of decoding at depth 0
 const ABORT = { name: 'abort', count: 2000, tokens: 1, abortMs: 300 };
 const GAP = { name: 'gap', count: 32, tokens: 16, gap: true };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // report.mjs: from single measurements to medians, ratios, shares of what the machine can do, a table for people and JSON.
-import { QUIET } from './machine.mjs';
-import { parts, SHORT } from './plan.mjs';
+import { parts, QUIET, SHORT } from './plan.mjs';
 
 export const TITLES = { ours: 'Chromium, relaxed', simd: 'Chromium, simd', node: 'Node, relaxed', wllama: 'wllama', native: 'native llama.cpp' };
 const OURS = ['ours', 'simd', 'node'];
@@ -92,16 +91,17 @@ function align(rows) {
 }
 
 /** A block a measure, a line an engine, a group of columns a thread count. */
-function body({ settings: { threads, measures }, engines, missing, summary }) {
+export function body({ settings: { threads, measures }, engines, missing, summary, titles = TITLES }) {
   const shown = Object.keys(TITLES).filter((engine) => engines.includes(engine) || missing[engine]);
   const peers = PEERS.filter((peer) => shown.includes(peer) && OURS.some((engine) => shown.includes(engine)));
   const rows = [['', ...threads.flatMap((n) => [`${n} thread${n > 1 ? 's' : ''}`, ...peers.map((peer) => MARKS[peer]), 'limit'])]];
   for (const measure of measures) {
     const at = threads.map((n) => summary.find((row) => row.measure === measure && row.threads === n));
+    if (!shown.some((engine) => at.some((row) => row.engines[engine]) || missing[engine])) continue;
     rows.push([at[0].title, ...Array(rows[0].length - 1).fill('')]);
     for (const engine of shown) {
       if (!at.some((row) => row.engines[engine]) && !missing[engine]) continue;
-      rows.push([`  ${TITLES[engine]}`, ...at.flatMap(({ engines: found, ratios, shares }) => [
+      rows.push([`  ${titles[engine]}`, ...at.flatMap(({ engines: found, ratios, shares }) => [
         found[engine] ? cell(found[engine]) : 'missing',
         ...peers.map((peer) => (ratios[engine]?.[peer] ? figure(ratios[engine][peer]) : '')),
         shares[engine] ? `${Math.round(shares[engine] * 100)} %` : '',
@@ -111,10 +111,11 @@ function body({ settings: { threads, measures }, engines, missing, summary }) {
   return align(rows);
 }
 
-const limitLines = (ceilings) => Object.entries(summarizeCeilings(ceilings)).map(([threads, { readGBs, relaxed32, relaxed16, i16 }]) => [
-  `Ceilings, ${threads} thread${threads > 1 ? 's' : ''} in Chromium: memory read ${cell(readGBs)} GB/s`,
-  ...(relaxed32 ? [`relaxed dot into 32 bits ${cell(relaxed32)}`, `into 16 bits ${cell(relaxed16)}`] : []), ...(i16 ? [`i16 dot ${cell(i16)} GMAC/s`] : []),
-].join(', '));
+/** Two lines of ceilings a thread count. */
+export const limitLines = (ceilings) => Object.entries(summarizeCeilings(ceilings)).flatMap(([threads, { readGBs, relaxed32, relaxed16, i16 }]) => [
+  `Ceilings, ${threads} thread${threads > 1 ? 's' : ''} in the browser: memory read ${cell(readGBs)} GB/s,`,
+  `  GMAC/s of dots: ${[...(relaxed32 ? [`relaxed into 32 bits ${cell(relaxed32)}, into 16 bits ${cell(relaxed16)}`] : []), `i16 ${cell(i16)}`].join(', ')}`,
+]);
 
 /** What the record says, in lines of text. */
 export function table(record) {

@@ -13,9 +13,9 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { MODEL, openPage, root, withBrowser, withServer } from '../tests/e2e/browser.mjs';
 import { work } from './file.mjs';
-import { machineFacts, QUIET, waitForQuiet } from './machine.mjs';
+import { machineFacts, waitForQuiet } from './machine.mjs';
 import { prepareNative, prepareNode, prepareSimd, prepareWllama } from './peers.mjs';
-import { aborts, DEFAULT, estimate, fitting, MEASURES, stepsOf, WARM_UP } from './plan.mjs';
+import { aborts, DEFAULT, estimate, fitting, MEASURES, QUIET, stepsOf, WARM_UP } from './plan.mjs';
 import { summarize, table } from './report.mjs';
 
 const ALL = ['ours', 'simd', 'node', 'wllama', 'native'];

@@ -155,7 +155,7 @@ test('a table has ratios to both peers and shares of the ceilings, names what fa
   assert.match(text, /FAILED native llama\.cpp, 1 thread\(s\): out of luck/);
   assert.match(text, /Left out, the model's context is 2048: decode2048/);
   assert.match(text, /over before the abort: Chromium, simd\.\nTold of the abort, finished all the same: wllama\./);
-  assert.match(text, /1 thread in Chromium: memory read 12\.0 .*relaxed dot into 32 bits 20\.0 .*into 16 bits 24\.0 .*i16 dot 10\.0/);
+  assert.match(text, /1 thread in the browser: memory read 12\.0 .*\n.*relaxed into 32 bits 20\.0 .*into 16 bits 24\.0 .*i16 10\.0/);
   assert.match(text, /quiet before every measurement/);
   runs[1].busy = 1.5;
   const busy = table({ ...record, missing: { native: 'no such thing' } });
