@@ -26,7 +26,7 @@ export interface PlanOptions {
   /** Most tokens in a batch; default 256. */
   readonly batchTokens?: number | undefined;
   readonly kvType?: KvTypeName | undefined;
-  /** Threads that walk the program, the caller's included; default 1. */
+  /** Threads that compute, the caller's included; default 1. */
   readonly threads?: number | undefined;
 }
 export type KvTypeName = 'f16' | 'q8_0' | 'f32';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pool of the engine worker: sub-workers that walk the program together with it. All have joined
+// The pool of the engine worker: sub-workers that help it with the large slices of a step. All have joined
 // before the first step, because a worker neither starts nor gets messages in Chromium while its creator
 // is busy. While idle they sleep in the wasm memory and don't keep a Node process alive.
 import { ChordError } from '../errors.js';
