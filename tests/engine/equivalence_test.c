@@ -288,7 +288,6 @@ TEST(after_a_cancel_at_any_of_200_cursors_the_next_call_is_right)
     }
 }
 
-/* Another thread cancels while a step runs: it ends as cancelled or, if the flag came too late, is done. */
 TEST(a_key_or_value_that_is_not_finite_ends_the_step_and_names_the_layer)
 {
     int32_t const kinds[] = { CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0 };
@@ -312,6 +311,7 @@ TEST(a_key_or_value_that_is_not_finite_ends_the_step_and_names_the_layer)
     }
 }
 
+/* Another thread cancels while a step runs: it ends as cancelled or, if the flag came too late, is done. */
 typedef struct canceller { chord_session *s; int32_t microseconds, *stop; } canceller;
 
 static void *cancel_later(void *p)
