@@ -61,7 +61,7 @@ NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT) -D_POSIX_C_SOURCE=200809L
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
-	@echo "  test-<room>       one room's tests: $(ROOMS), or a folder of tests/ (FILTER=word: some of its tests)"
+	@echo "  test-<room>       one room's tests: $(filter $(C_SUITES),$(ROOMS)), or a folder of tests/ (FILTER=word: some of its tests)"
 
 demo: $(MODEL) dist/index.js ## fetch compiler and model, build, and let the model answer in the terminal
 	@test -f examples/node/demo.mjs || { echo "make demo: examples/node/demo.mjs doesn't exist" >&2; exit 1; }
