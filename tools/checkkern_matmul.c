@@ -205,6 +205,39 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
     canaries_live();
 }
 
+/* Two rows of x a token: bit for bit what a call for the first rows and one that adds the second ones give. */
+static void check_two_terms(problem *p, chord_matmul_fn *f)
+{
+    float *one_by_one = region(p->y_floats * 4, 0);
+    int32_t const n_y = p->n_t / 2;
+    restore(p);
+    for (int32_t t = 0; t < n_y; t++) {
+        chord_matmul m = p->m;
+        m.y += (uint64_t)t * m.y_stride;
+        m.x = (const uint8_t *)p->m.x + 2 * (uint64_t)t * m.x_stride;
+        f(&m, 0, m.n_out, 0, 1);
+        m.bias = NULL;
+        m.add = 1;
+        m.x = (const uint8_t *)m.x + m.x_stride;
+        f(&m, 0, m.n_out, 0, 1);
+    }
+    chord_copy(one_by_one, p->m.y, (size_t)p->y_floats * 4);
+    p->m.two_terms = 1;
+    restore(p);
+    f(&p->m, 0, p->m.n_out, 0, 2 * n_y);
+    same_bytes(p->m.y, one_by_one, p->y_floats * 4, "two terms");
+    for (int i = 0; i < 4; i++) {
+        int32_t const r = random_below(p->m.n_out / 4 + 1) * 4, t = 2 * random_below(n_y + 1);
+        restore(p);
+        f(&p->m, 0, r, 0, 2 * n_y);
+        f(&p->m, r, p->m.n_out, 0, t);
+        f(&p->m, r, p->m.n_out, t, 2 * n_y);
+        same_bytes(p->m.y, one_by_one, p->y_floats * 4, "two terms, split");
+    }
+    p->m.two_terms = 0;
+    canaries_live();
+}
+
 /* A NaN or inf in the activations, or in float weights, must reach y. */
 static void check_non_finite(int32_t type, chord_matmul_fn *got)
 {
@@ -259,6 +292,8 @@ void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
                 next_case("%d x %d, %d tokens, data %d%s%s", outs[o], ins[i], t, kind, flags & 1 ? ", bias" : "", flags & 2 ? ", add" : "");
                 make_problem(&p, type, ins[i], outs[o], t, kind, flags & 1, flags & 2);
                 check_problem(&p, got, want);
+                check_two_terms(&p, got);
+                if (got != want && kind == SANE) check_two_terms(&p, want);
             }
     for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
         int32_t const n = is_k ? 512 : 160;

@@ -44,11 +44,22 @@ CHORD_INLINE void tile_float(int type, int G, int T, tile a, vf *sum)
  *   DOT8     vi_dot8 into 32 bits: one instruction on ARM and on x86 with VNNI
  *   DOT8_16  vi_dot8_16, where x86 without VNNI makes vi_dot8 out of five instructions: nibbles summed in 16 bits
  *            and widened once a block (eight steps give at most 8 * 2 * 15 * 127 = 30480), bytes widened each step
- *   DOT16    both sides widened to 16 bits, rows 0, 1 in a and rows 2, 3 in b: without 8-bit dots; and Q8_0 for
- *            fewer than WIDE tokens where bytes would be DOT8_16: engines disagree there (1 token: Node 24 18
- *            against 11 GMAC/s, Chromium 156 15 against 21), and 15 is 16 GB/s of weights already. From WIDE on
- *            DOT8_16 takes them (Chromium 18 -> 27; Node 24 26 -> 24, Node 20 24 -> 19). */
+ *   DOT16    both sides widened to 16 bits, rows 0, 1 in a and rows 2, 3 in b: without 8-bit dots */
 enum { DOT8, DOT8_16, DOT16 };
+
+/* The way of a tile; all but `ones` known to the compiler. */
+typedef struct dot_way {
+    int how, type; /* Q8_0: signed bytes, else codes of at most seven bits */
+    bool is_wide;  /* many tokens: see dot_weights */
+    vi ones;       /* 16-bit: adds pairs in one instruction, where an engine builds the constant of vi_pairs16 anew each time */
+} dot_way;
+
+CHORD_INLINE dot_way dot_way_of(int how, int type, int T)
+{
+    dot_way way = { how, type, how != DOT16 && type == CHORD_Q8_0 && T > 1, vi_all(0x00010001) };
+    if (how == DOT8_16) CHORD_PIN(way.ones);
+    return way;
+}
 
 typedef struct dot_sum {
     vi a, b; /* b: DOT16 only */
@@ -61,54 +72,52 @@ typedef struct dot_weights {
     vi a, b; /* b: rows 2, 3 of DOT16 or the signs of Q8_0 */
 } dot_weights;
 
-enum { WIDE = 4 }; /* tokens from which that pays */
-
-CHORD_INLINE dot_weights dot_prepare(int how, int type, vi codes)
+CHORD_INLINE dot_weights dot_prepare(dot_way way, vi codes)
 {
-    if (how == DOT16) return (dot_weights){ vi_low8_s(codes), vi_high8_s(codes) };
-    if (type == CHORD_Q8_0) return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
+    if (way.how == DOT16) return (dot_weights){ vi_low8_s(codes), vi_high8_s(codes) };
+    if (way.type == CHORD_Q8_0) return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
     return (dot_weights){ codes, codes };
 }
 
 #ifdef CHORD_SIMD_I8
-CHORD_INLINE vi dot_pairs(vi a, vi b)
+CHORD_INLINE vi dot_pairs(dot_way way, vi a, vi b)
 {
     vi pairs = vi_dot8_16(a, b);
     CHORD_PIN(pairs); /* else clang 22 joins it with the additions into the very vi_dot8 that was avoided */
-    return vi_pairs16(pairs);
+    return vi_dot16(pairs, way.ones);
 }
 
-CHORD_INLINE dot_sum dot_step(int how, int type, int T, dot_sum s, dot_weights w, const uint8_t *x)
+CHORD_INLINE dot_sum dot_step(dot_way way, dot_sum s, dot_weights w, const uint8_t *x)
 {
     vi v = vi_all_at(x);
-    if (how != DOT16 && type == CHORD_Q8_0) {
+    if (way.how != DOT16 && way.type == CHORD_Q8_0) {
         v = vi_xor(v, w.b);
-        if (T < WIDE) v = vi_sub8(v, w.b);
-        if (how == DOT8_16) return (dot_sum){ vi_add(s.a, dot_pairs(v, w.a)), s.b };
+        if (!way.is_wide) v = vi_sub8(v, w.b);
+        if (way.how == DOT8_16) return (dot_sum){ vi_add(s.a, dot_pairs(way, v, w.a)), s.b };
     }
-    if (how == DOT8_16) return (dot_sum){ vi_add16(s.a, vi_dot8_16(v, w.a)), s.b };
-    if (how == DOT8) return (dot_sum){ vi_dot8(v, w.a, s.a), s.b };
+    if (way.how == DOT8_16) return (dot_sum){ vi_add16(s.a, vi_dot8_16(v, w.a)), s.b };
+    if (way.how == DOT8) return (dot_sum){ vi_dot8(v, w.a, s.a), s.b };
     v = vi_low8_s(v);
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
 }
-CHORD_INLINE vi dot_signs(int how, vi s, dot_weights w)
+CHORD_INLINE vi dot_signs(dot_way way, vi s, dot_weights w)
 {
-    return how == DOT8 ? vi_dot8(w.b, w.a, s) : vi_add(s, dot_pairs(w.b, w.a));
+    return way.how == DOT8 ? vi_dot8(w.b, w.a, s) : vi_add(s, dot_pairs(way, w.b, w.a));
 }
 #else
-CHORD_INLINE dot_sum dot_step(int how, int type, int T, dot_sum s, dot_weights w, const uint8_t *x)
+CHORD_INLINE dot_sum dot_step(dot_way way, dot_sum s, dot_weights w, const uint8_t *x)
 {
-    (void)how, (void)type, (void)T;
+    (void)way;
     vi const v = vi_low8_s(vi_all_at(x));
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
 }
-CHORD_INLINE vi dot_signs(int how, vi s, dot_weights w) { (void)how, (void)w; return s; }
+CHORD_INLINE vi dot_signs(dot_way way, vi s, dot_weights w) { (void)way, (void)w; return s; }
 #endif
 
-CHORD_INLINE vi dot_rows(int how, int type, dot_sum s)
+CHORD_INLINE vi dot_rows(dot_way way, dot_sum s)
 {
-    if (how == DOT8 || (how == DOT8_16 && type == CHORD_Q8_0)) return s.a;
-    if (how == DOT8_16) return vi_pairs16(s.a);
+    if (way.how == DOT8 || (way.how == DOT8_16 && way.type == CHORD_Q8_0)) return s.a;
+    if (way.how == DOT8_16) return vi_pairs16(s.a);
     vf const a = vi_as_f(s.a), b = vi_as_f(s.b);
     return vi_add(vf_bits(vf_shuffle(a, b, 0, 2, 0, 2)), vf_bits(vf_shuffle(a, b, 1, 3, 1, 3)));
 }
@@ -123,7 +132,7 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
 {
     quarter const step = type == CHORD_Q8_0 ? bytes8 : nibbles;
     uint32_t const head = type == CHORD_Q4_1 ? 16 : 8, block = head + 4 * step.codes_step;
-    bool const has_signs = type == CHORD_Q8_0 && how != DOT16 && T >= WIDE;
+    dot_way const way = dot_way_of(how, type, T);
     uint32_t d_off = a.n - 32; /* from x[t] after a block to that block's scale */
     CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
@@ -137,21 +146,21 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
                 CHORD_PIN(a.w[g]);
                 vi const codes = vi_load(a.w[g]), mask = vi_all(0x0f0f0f0f);
                 if (type == CHORD_Q8_0) {
-                    w[g][0] = dot_prepare(how, type, codes);
-                    w[g][1] = dot_prepare(how, type, vi_load(a.w[g] + 16));
+                    w[g][0] = dot_prepare(way, codes);
+                    w[g][1] = dot_prepare(way, vi_load(a.w[g] + 16));
                 } else {
-                    w[g][0] = dot_prepare(how, type, vi_and(codes, mask));
-                    w[g][1] = dot_prepare(how, type, vi_and(vi_shr16(codes, 4), mask));
+                    w[g][0] = dot_prepare(way, vi_and(codes, mask));
+                    w[g][1] = dot_prepare(way, vi_and(vi_shr16(codes, 4), mask));
                 }
                 a.w[g] += step.codes_step;
-                if (has_signs) signs[g] = dot_signs(how, dot_signs(how, signs[g], w[g][0]), w[g][1]);
+                if (way.is_wide) signs[g] = dot_signs(way, dot_signs(way, signs[g], w[g][0]), w[g][1]);
             }
             CHORD_UNROLL for (int t = 0; t < T; t++) {
                 CHORD_PIN(a.x[t]);
                 CHORD_UNROLL for (int g = 0; g < G; g++) {
                     dot_sum *const to = &s[g * T + t];
-                    *to = dot_step(how, type, T, *to, w[g][0], a.x[t]);
-                    *to = dot_step(how, type, T, *to, w[g][1], a.x[t] + step.x_second);
+                    *to = dot_step(way, *to, w[g][0], a.x[t]);
+                    *to = dot_step(way, *to, w[g][1], a.x[t] + step.x_second);
                     CHORD_PIN(to->a);
                     if (how == DOT16) CHORD_PIN(to->b);
                 }
@@ -165,8 +174,8 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
             CHORD_UNROLL for (int t = 0; t < T; t++) {
                 const uint8_t *d = a.x[t] + d_off;
                 vf const dx = vf_all_at(d);
-                vi i = dot_rows(how, type, s[g * T + t]);
-                if (has_signs) i = vi_sub(i, signs[g]);
+                vi i = dot_rows(way, s[g * T + t]);
+                if (way.is_wide) i = vi_sub(i, signs[g]);
                 vf *const to = &sum[g * T + t];
                 if (type == CHORD_Q8_0) *to = vf_madd(vf_mul(dw, dx), vf_of(i), *to);
                 else {
@@ -185,21 +194,38 @@ enum { MATMUL_L1 = 16 << 10 }; /* bytes of weights: half of the smallest L1 cach
 
 /* ---- rows x tokens -> tiles ----------------------------------------------------------------------- */
 
-/* Sums of one group and token -> y[0..rows), rows 1..4. */
-CHORD_INLINE void matmul_finish(const chord_matmul *m, vf sum, int32_t t, int32_t row)
+/* The last group's rows, where they are fewer than four. */
+CHORD_INLINE void matmul_rest(vf sum, float *y, const float *bias, bool add, int32_t rows)
 {
-    float *y = m->y + (uint64_t)t * m->y_stride + row;
-    if (row + 4 <= m->n_out) {
-        if (m->bias) sum = vf_add(sum, vf_load(m->bias + row));
-        if (m->add) sum = vf_add(sum, vf_load(y));
-        vf_store(y, sum);
-        return;
-    }
     float last[4];
     vf_store(last, sum);
-    for (int32_t r = 0; row + r < m->n_out; r++) {
-        if (m->bias) last[r] += m->bias[row + r];
-        y[r] = m->add ? last[r] + y[r] : last[r];
+    for (int32_t r = 0; r < rows; r++) {
+        if (bias) last[r] += bias[r];
+        y[r] = add ? last[r] + y[r] : last[r];
+    }
+}
+
+/* A tile's sums -> y; see matmul_tile. Called, for inlined into every tile it were an eighth of the module. */
+static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const vf *sum, int32_t n_tokens, int32_t t, int32_t g, int32_t step, int32_t g1)
+{
+    bool const two = m->two_terms, add = m->add;
+    uint64_t const stride = m->y_stride;
+    float *const y0 = m->y + (uint64_t)(two ? t / 2 : t) * stride;
+    for (; g < g1; g += step) {
+        int32_t const rows = m->n_out - 4 * g;
+        const float *const bias = m->bias ? m->bias + 4 * g : NULL;
+        float *y = y0 + 4 * g;
+        for (int32_t j = 0; j < n_tokens; j++) {
+            bool const is_second = two && j % 2, adds = add || is_second;
+            vf v = *sum++;
+            if (rows < 4) matmul_rest(v, y, is_second ? NULL : bias, adds, rows);
+            else {
+                if (bias && !is_second) v = vf_add(v, vf_load(bias));
+                if (adds) v = vf_add(v, vf_load(y));
+                vf_store(y, v);
+            }
+            if (!two || is_second) y += stride;
+        }
     }
 }
 
@@ -217,9 +243,8 @@ CHORD_INLINE void matmul_tile(int type, int how, int G, int T, const chord_matmu
     if (how < 0) tile_float(type, G, T, a, sum);
     else if (type == CHORD_Q4_0 || type == CHORD_Q4_1 || type == CHORD_Q8_0) tile_quant(type, how, G, T, a, sum);
     else tile_parts(type, how, G, T, a, sum);
-    CHORD_UNROLL for (int i = 0; i < G; i++)
-        if (g + i * step < g1)
-            CHORD_UNROLL for (int j = 0; j < T; j++) matmul_finish(m, sum[i * T + j], t + j, 4 * (g + i * step));
+    int32_t const end = g + G * step;
+    matmul_write(m, sum, T, t, g, step, end < g1 ? end : g1);
 }
 
 /* Tokens t0 .. t1 - 1, T at a time; returns where fewer than T are left.
@@ -245,10 +270,6 @@ CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t
     int32_t const g0 = r0 / 4, g1 = r1 / 4 + (r1 % 4 != 0);
     int const G = how == DOT16 ? 1 : 2, G4 = has_pairs(type) ? 1 : G;
     int32_t t = matmul_tokens(type, how, G4, 4, m, g0, g1, t0, t1);
-    if (type == CHORD_Q8_0 && how == DOT8_16) { /* see DOT16 above */
-        t = matmul_tokens(type, DOT16, 1, 2, m, g0, g1, t, t1);
-        t = matmul_tokens(type, DOT16, 1, 1, m, g0, g1, t, t1);
-    }
     t = matmul_tokens(type, how, how < 0 ? 4 : G, 2, m, g0, g1, t, t1);
     matmul_tokens(type, how, how < 0 ? 4 : G, 1, m, g0, g1, t, t1);
 }
@@ -262,50 +283,45 @@ MATMUL_FLOAT(chord_matmul_f32_f32, CHORD_F32)
 MATMUL_FLOAT(chord_matmul_f16_f32, CHORD_F16)
 MATMUL_FLOAT(chord_matmul_bf16_f32, CHORD_BF16)
 
-/* Which way for a weight type on this engine. */
-#if defined(CHORD_DOT_KIND)                      /* checkkern: DOT8 where the engine would choose otherwise */
-CHORD_INLINE int dot_kind(int type) { (void)type; return CHORD_DOT_KIND; }
+/* Which way on this engine. */
+#if !defined(CHORD_SIMD_I8)
+CHORD_INLINE int dot_kind(void) { return DOT16; }
+#elif defined(CHORD_DOT_KIND)                    /* checkkern: DOT8 where the engine would choose otherwise */
+CHORD_INLINE int dot_kind(void) { return CHORD_DOT_KIND; }
 #elif defined(CHORD_HAS_RELAXED)
 /* What does the engine make of 127 * 255, four times, which the operand rule forbids us to rely on? 129540 (VNNI) or,
  * with 255 read as -1, -508 (ARM). Else pairs saturate at 32767 (x86 without VNNI); the V8 of Node 20 falls here too,
  * whose baseline compiler adds the product twice. Asked anew each call (one dot): no state, no start-up step, and
  * the result is the same either way. */
-CHORD_INLINE int dot_kind(int type)
+CHORD_INLINE int dot_kind(void)
 {
     int32_t const dot = vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));
-    return dot == 130540 || dot == 492 ? DOT8 : has_table(type) ? DOT16 : DOT8_16;
+    return dot == 130540 || dot == 492 ? DOT8 : DOT8_16;
 }
-#elif !defined(CHORD_SIMD_I8)
-CHORD_INLINE int dot_kind(int type) { (void)type; return DOT16; }
 #elif defined(__SSE4_1__) && !defined(CHORD_SIMD_PLAIN)
-CHORD_INLINE int dot_kind(int type) { return has_table(type) ? DOT16 : DOT8_16; }
+CHORD_INLINE int dot_kind(void) { return DOT8_16; }
 #else
-CHORD_INLINE int dot_kind(int type) { (void)type; return DOT8; }
+CHORD_INLINE int dot_kind(void) { return DOT8; }
 #endif
 
 #ifdef CHORD_SIMD_I8
-#define IF_I8(call) call
+#define MATMUL_ALL(type)                                                                            \
+    if (dot_kind() == DOT8) matmul_tiles(type, DOT8, m, r0, r1, t0, t1);                            \
+    else matmul_tiles(type, DOT8_16, m, r0, r1, t0, t1)
 #else
-#define IF_I8(call) ((void)0)
+#define MATMUL_ALL(type) matmul_tiles(type, DOT16, m, r0, r1, t0, t1)
 #endif
-#define MATMUL_QUANT(name, type, narrow)                                                            \
-    void BODY(name)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)          \
-    {                                                                                               \
-        int const how = dot_kind(type);                                                             \
-        if (how == DOT8) IF_I8(matmul_tiles(type, DOT8, m, r0, r1, t0, t1));                        \
-        else if (how == DOT8_16) IF_I8(narrow);                                                     \
-        else matmul_tiles(type, DOT16, m, r0, r1, t0, t1);                                          \
-    }
-#define NARROW(type) matmul_tiles(type, DOT8_16, m, r0, r1, t0, t1)
-MATMUL_QUANT(chord_matmul_q4_0_q8, CHORD_Q4_0, NARROW(CHORD_Q4_0))
-MATMUL_QUANT(chord_matmul_q4_1_q8, CHORD_Q4_1, NARROW(CHORD_Q4_1))
-MATMUL_QUANT(chord_matmul_q8_0_q8, CHORD_Q8_0, NARROW(CHORD_Q8_0))
-MATMUL_QUANT(chord_matmul_q5_0_q8, CHORD_Q5_0, NARROW(CHORD_Q5_0))
-MATMUL_QUANT(chord_matmul_q5_1_q8, CHORD_Q5_1, NARROW(CHORD_Q5_1))
-MATMUL_QUANT(chord_matmul_q2_k_q8, CHORD_Q2_K, NARROW(CHORD_Q2_K))
-MATMUL_QUANT(chord_matmul_q3_k_q8, CHORD_Q3_K, NARROW(CHORD_Q3_K))
-MATMUL_QUANT(chord_matmul_q4_k_q8, CHORD_Q4_K, NARROW(CHORD_Q4_K))
-MATMUL_QUANT(chord_matmul_q5_k_q8, CHORD_Q5_K, NARROW(CHORD_Q5_K))
-MATMUL_QUANT(chord_matmul_q6_k_q8, CHORD_Q6_K, NARROW(CHORD_Q6_K))
-MATMUL_QUANT(chord_matmul_iq4_nl_q8, CHORD_IQ4_NL, (void)0)
-MATMUL_QUANT(chord_matmul_iq4_xs_q8, CHORD_IQ4_XS, (void)0)
+#define MATMUL_QUANT(name, type)                                                                    \
+    void BODY(name)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) { MATMUL_ALL(type); }
+MATMUL_QUANT(chord_matmul_q4_0_q8, CHORD_Q4_0)
+MATMUL_QUANT(chord_matmul_q4_1_q8, CHORD_Q4_1)
+MATMUL_QUANT(chord_matmul_q8_0_q8, CHORD_Q8_0)
+MATMUL_QUANT(chord_matmul_q5_0_q8, CHORD_Q5_0)
+MATMUL_QUANT(chord_matmul_q5_1_q8, CHORD_Q5_1)
+MATMUL_QUANT(chord_matmul_q2_k_q8, CHORD_Q2_K)
+MATMUL_QUANT(chord_matmul_q3_k_q8, CHORD_Q3_K)
+MATMUL_QUANT(chord_matmul_q4_k_q8, CHORD_Q4_K)
+MATMUL_QUANT(chord_matmul_q5_k_q8, CHORD_Q5_K)
+MATMUL_QUANT(chord_matmul_q6_k_q8, CHORD_Q6_K)
+MATMUL_QUANT(chord_matmul_iq4_nl_q8, CHORD_IQ4_NL)
+MATMUL_QUANT(chord_matmul_iq4_xs_q8, CHORD_IQ4_XS)

@@ -164,10 +164,10 @@ CHORD_INLINE void part_codes(int type, const uint8_t *nibbles_at, part_masks m, 
 /* ---- of a tile ------------------------------------------------------------------------------------- */
 
 /* Weights for dot_step; DOT16 takes the scale of their half in. */
-CHORD_INLINE dot_weights part_prepare(int how, int type, vi code, vi scale)
+CHORD_INLINE dot_weights part_prepare(dot_way way, int type, vi code, vi scale)
 {
-    dot_weights w = dot_prepare(how, has_table(type) ? CHORD_Q8_0 : type, code);
-    if (how == DOT16 && has_pairs(type)) {
+    dot_weights w = dot_prepare(way, code);
+    if (way.how == DOT16 && has_pairs(type)) {
         vf const s = vi_as_f(scale);
         w.a = vi_mul16(w.a, vf_bits(vf_shuffle(s, s, 0, 0, 1, 1)));
         w.b = vi_mul16(w.b, vf_bits(vf_shuffle(s, s, 2, 2, 3, 3)));
@@ -176,10 +176,10 @@ CHORD_INLINE dot_weights part_prepare(int how, int type, vi code, vi scale)
 }
 
 /* Sums of a part's halves -> 32 bits, scaled where each half has a scale. */
-CHORD_INLINE vi part_fold(int how, int type, dot_sum s0, dot_sum s1, vi pair, vi even, vi odd)
+CHORD_INLINE vi part_fold(dot_way way, int type, dot_sum s0, dot_sum s1, vi pair, vi even, vi odd)
 {
-    if (how == DOT16 || !has_pairs(type)) return dot_rows(how, type, s0);
-    if (how == DOT8_16) return vi_add(vi_dot16(s0.a, even), vi_dot16(s1.a, odd));
+    if (way.how == DOT16 || !has_pairs(type)) return dot_rows(way, s0);
+    if (way.how == DOT8_16) return vi_add(vi_dot16(s0.a, even), vi_dot16(s1.a, odd));
     return vi_add(vi_mul(s0.a, vi_sar(vi_shl(pair, 16), 16)), vi_mul(s1.a, vi_sar(pair, 16)));
 }
 
@@ -200,8 +200,9 @@ CHORD_INLINE void part_finish(int type, const part_scales *w, vi i, const uint8_
 /* One part of G groups x T tokens; a.w and a.x move on by it. d_off: from x[t] behind the part to its d. */
 CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scales *scales, part_masks masks, uint32_t d_off, vf *sum)
 {
-    bool const has_halves = has_pairs(type) && how != DOT16, has_signs = has_table(type) && how == DOT8 && T >= WIDE;
-    int const dot_type = has_table(type) ? CHORD_Q8_0 : type, folds = n_folds(how, type);
+    bool const has_halves = has_pairs(type) && how != DOT16;
+    int const folds = n_folds(how, type);
+    dot_way const way = dot_way_of(how, has_table(type) ? CHORD_Q8_0 : type, T);
     part_planes planes[2];
     part_scales s[2];
     vi total[8], even[2], odd[2], signs[2];
@@ -223,16 +224,16 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
                 CHORD_PIN(a->w[g]);
                 part_codes(type, a->w[g], masks, &planes[g], code);
                 if (has_nibbles(type)) a->w[g] += 16;
-                w[g][0] = part_prepare(how, type, code[0], even[g]);
-                w[g][1] = part_prepare(how, type, code[1], odd[g]);
-                if (has_signs) signs[g] = dot_signs(how, dot_signs(how, signs[g], w[g][0]), w[g][1]);
+                w[g][0] = part_prepare(way, type, code[0], even[g]);
+                w[g][1] = part_prepare(way, type, code[1], odd[g]);
+                if (way.is_wide) signs[g] = dot_signs(way, dot_signs(way, signs[g], w[g][0]), w[g][1]);
             }
             CHORD_UNROLL for (int t = 0; t < T; t++) {
                 CHORD_PIN(a->x[t]);
                 CHORD_UNROLL for (int g = 0; g < G; g++) {
                     dot_sum *const to0 = &s0[g * T + t], *const to1 = has_halves ? &s1[g * T + t] : to0;
-                    *to0 = dot_step(how, dot_type, T, *to0, w[g][0], a->x[t]);
-                    *to1 = dot_step(how, dot_type, T, *to1, w[g][1], a->x[t] + 16);
+                    *to0 = dot_step(way, *to0, w[g][0], a->x[t]);
+                    *to1 = dot_step(way, *to1, w[g][1], a->x[t] + 16);
                     CHORD_PIN(to0->a);
                     if (has_halves) CHORD_PIN(to1->a);
                     if (how == DOT16) CHORD_PIN(to0->b);
@@ -241,7 +242,7 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
             }
         }
         CHORD_UNROLL for (int i = 0; i < G * T; i++) {
-            vi const f = part_fold(how, type, s0[i], s1[i], s[i / T].pair, even[i / T], odd[i / T]);
+            vi const f = part_fold(way, type, s0[i], s1[i], s[i / T].pair, even[i / T], odd[i / T]);
             total[i] = fold ? vi_add(total[i], f) : f;
         }
     }
@@ -249,7 +250,7 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
     CHORD_UNROLL for (int g = 0; g < G; g++)
         CHORD_UNROLL for (int t = 0; t < T; t++) {
             vi i = total[g * T + t];
-            if (has_signs) i = vi_sub(i, signs[g]);
+            if (way.is_wide) i = vi_sub(i, signs[g]);
             part_finish(type, &s[g], i, a->x[t] + d_off, a->n, &sum[g * T + t]);
         }
 }

@@ -20,10 +20,11 @@ static inline void matmul(const chord_matmul *m, int32_t r0, int32_t r1, int32_t
         for (int32_t r = r0; r < r1; r++) {
             const uint8_t *w = (const uint8_t *)m->w + (uint64_t)(r / 4) * m->group_bytes;
             const uint8_t *x = (const uint8_t *)m->x + (uint64_t)t * m->x_stride;
-            float *y = m->y + (uint64_t)t * m->y_stride + r;
+            bool const is_second = m->two_terms && t % 2;
+            float *y = m->y + (uint64_t)(m->two_terms ? t / 2 : t) * m->y_stride + r;
             float sum = dot(w, r % 4, x, m->n_in);
-            if (m->bias) sum += m->bias[r];
-            if (m->add) sum += *y;
+            if (m->bias && !is_second) sum += m->bias[r];
+            if (m->add || is_second) sum += *y;
             *y = sum;
         }
 }
