@@ -130,7 +130,7 @@ static void print_enums(void)
     close_object("OpKind", "OpKind");
 
     open_object("OpFlag");
-    ENTRY(FLAG_, ADD) ENTRY(FLAG_, GATHER) ENTRY(FLAG_, OUTPUT)
+    ENTRY(FLAG_, ADD) ENTRY(FLAG_, GATHER) ENTRY(FLAG_, OUTPUT) ENTRY(FLAG_, FINE)
     close_object("OpFlag", "OpFlag");
 
     open_object("Activation");

@@ -110,10 +110,22 @@ static void glu(const chord_run *run, const chord_op *op, int64_t row)
 
 /* ---- products ----------------------------------------------------------------------------------------- */
 
-static void quantize(const chord_run *run, const chord_op *op, int64_t row)
+/* The input's row in q8; of a FINE product in two terms, the second what rounding took from the first: 16 bits in all. */
+static void quantize(const chord_run *run, const chord_op *op, int64_t row, int32_t thread)
 {
-    run->ops->quantize_q8(run->plan->quantized + (uint64_t)row * run->plan->quantized_stride,
-                          row_of(run->plan, op->in[0], row), op->n_in);
+    uint64_t const stride = chord_q8_stride(op->n_in);
+    const float *x = row_of(run->plan, op->in[0], row);
+    if (!(op->flags & CHORD_FLAG_FINE)) {
+        run->ops->quantize_q8(run->plan->quantized + (uint64_t)row * stride, x, op->n_in);
+        return;
+    }
+    uint8_t *const first = run->plan->quantized + 2 * (uint64_t)row * stride;
+    run->ops->quantize_q8(first, x, op->n_in);
+    const int8_t *q = (const int8_t *)first;
+    const float *d = (const float *)(const void *)(first + op->n_in);
+    float *rest = (float *)(void *)scratch_of(run->plan, thread);
+    for (int32_t i = 0; i < op->n_in; i++) rest[i] = x[i] - d[i / 32] * (float)q[i];
+    run->ops->quantize_q8(first + stride, rest, op->n_in);
 }
 
 /* Blocks [b0, b1) of one token tile; each matrix's part of them is one kernel call. */
@@ -129,28 +141,31 @@ static void matmul_tile(const chord_run *run, const chord_op *op, const chord_ma
         const chord_format *f = chord_format_of(w->type);
         uint64_t const group_bytes = chord_x4_bytes(f, op->n_in);
         const float *bias = vector_of(plan, op->bias[i]);
+        bool const is_q8 = f->act == CHORD_ACT_Q8;
+        int32_t const terms = is_q8 ? s->terms : 1;
         chord_matmul const m = {
             .w = w->data + (uint64_t)(op->row[i] / 4) * group_bytes,
             .group_bytes = group_bytes,
-            .x = f->act == CHORD_ACT_Q8 ? (const void *)plan->quantized : (const void *)plan->slots[op->in[0]],
-            .x_stride = f->act == CHORD_ACT_Q8 ? plan->quantized_stride : (uint64_t)chord_slot_stride(&plan->program.slots[op->in[0]]) * 4,
+            .x = is_q8 ? (const void *)plan->quantized : (const void *)plan->slots[op->in[0]],
+            .x_stride = is_q8 ? chord_q8_stride(op->n_in) : (uint64_t)chord_slot_stride(&plan->program.slots[op->in[0]]) * 4,
             .y = plan->slots[op->out[i]],
             .y_stride = (uint64_t)chord_slot_stride(&plan->program.slots[op->out[i]]),
             .bias = bias ? bias + op->row[i] : NULL,
             .n_in = op->n_in,
             .n_out = op->n_out[i],
             .add = (op->flags & CHORD_FLAG_ADD) != 0,
+            .two_terms = terms == 2,
         };
-        chord_ops_matmul(run->ops, w->type)(&m, a * CHORD_UNIT_ROWS, min32(b * CHORD_UNIT_ROWS, op->n_out[i]), t0, t1);
+        chord_ops_matmul(run->ops, w->type)(&m, a * CHORD_UNIT_ROWS, min32(b * CHORD_UNIT_ROWS, op->n_out[i]), t0 * terms, t1 * terms);
     }
 }
 
-static void matmul(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1)
+static void matmul(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)
 {
     chord_matmul_shape const s = chord_shape_matmul(run->plan, op, run->batch);
     int64_t const quantized = s.quantize ? s.n_rows : 0;
     if (u0 < quantized) {
-        for (int64_t row = u0; row < u1; row++) quantize(run, op, row);
+        for (int64_t row = u0; row < u1; row++) quantize(run, op, row, thread);
         return;
     }
     for (int64_t u = u0 - quantized; u < u1 - quantized;) {
@@ -290,7 +305,7 @@ static void attend(const chord_run *run, const chord_op *op, int64_t unit, int32
 void chord_op_run(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)
 {
     if (op->kind == CHORD_OP_MATMUL) {
-        matmul(run, op, u0, u1);
+        matmul(run, op, u0, u1, thread);
         return;
     }
     for (int64_t u = u0; u < u1; u++)

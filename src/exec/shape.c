@@ -17,15 +17,17 @@ int32_t chord_op_rows(const chord_op *op, const chord_batch *batch)
 chord_matmul_shape chord_shape_matmul(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch)
 {
     chord_matmul_shape s = { .n_rows = chord_op_rows(op, batch) };
-    /* at most about 50 M multiply-adds a unit, also for very wide rows */
-    int64_t const unit = 50000000 / ((int64_t)CHORD_UNIT_ROWS * op->n_in);
-    s.tile = unit < 1 ? 1 : unit < CHORD_UNIT_TOKENS ? (int32_t)unit : CHORD_UNIT_TOKENS;
-    s.n_tiles = (int32_t)ceil_div(s.n_rows, s.tile);
+    s.terms = 1;
     for (int32_t i = 0; i < op->n_weights; i++) {
         s.n_blocks[i] = (int32_t)ceil_div(op->n_out[i], CHORD_UNIT_ROWS);
         s.all_blocks += s.n_blocks[i];
         if (chord_format_of(plan->tensors[op->weight[i]].type)->act == CHORD_ACT_Q8) s.quantize = 1;
     }
+    if (s.quantize && op->flags & CHORD_FLAG_FINE) s.terms = 2;
+    /* at most about 50 M multiply-adds a unit, also for very wide rows */
+    int64_t const unit = 50000000 / ((int64_t)CHORD_UNIT_ROWS * op->n_in * s.terms);
+    s.tile = unit < 1 ? 1 : unit < CHORD_UNIT_TOKENS ? (int32_t)unit : CHORD_UNIT_TOKENS;
+    s.n_tiles = (int32_t)ceil_div(s.n_rows, s.tile);
     return s;
 }
 
@@ -85,8 +87,8 @@ chord_stage chord_op_stage(const chord_model_plan *plan, const chord_op *op, con
     if (op->kind == CHORD_OP_MATMUL) {
         chord_matmul_shape const s = chord_shape_matmul(plan, op, batch);
         int64_t const quantized = s.quantize ? s.n_rows : 0;
-        if (unit < quantized) return (chord_stage){ 0, quantized, (uint64_t)op->n_in };
-        int64_t const tokens = min32(s.tile, s.n_rows);
+        if (unit < quantized) return (chord_stage){ 0, quantized, (uint64_t)op->n_in * (uint64_t)s.terms };
+        int64_t const tokens = (int64_t)min32(s.tile, s.n_rows) * s.terms;
         return (chord_stage){ quantized, units, (uint64_t)(CHORD_UNIT_ROWS * tokens * op->n_in) };
     }
     if (op->kind == CHORD_OP_ATTEND) {

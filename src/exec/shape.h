@@ -16,6 +16,7 @@ typedef struct chord_matmul_shape {
     int32_t tile, n_tiles;     /* tokens a unit */
     int32_t n_blocks[3], all_blocks; /* blocks of CHORD_UNIT_ROWS rows of each matrix */
     int32_t quantize;          /* 1: a first stage quantises the n_rows inputs */
+    int32_t terms;             /* of each quantised input: 2 where the product is FINE */
 } chord_matmul_shape;
 
 /* The queries of one KV head: token-major, query = token * group + head within the group. */

@@ -247,21 +247,26 @@ static chord_status place_weights(chord_model_plan *plan, chord_arena *memory)
 static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
 {
     const chord_program *p = &plan->program;
-    int32_t widest = 0, heads = 0, angles = 0;
+    uint64_t const n_batch = (uint64_t)plan->n_batch;
+    int32_t heads = 0, angles = 0, fine = 0;
+    uint64_t quantized = 0;
     for (int32_t i = 0; i < p->n_ops; i++) {
         const chord_op *op = &p->ops[i];
-        if (op->kind == CHORD_OP_MATMUL && op->n_in > widest) widest = op->n_in;
+        if (op->kind == CHORD_OP_MATMUL) {
+            uint64_t const rows = op->flags & CHORD_FLAG_OUTPUT ? (uint64_t)plan->n_logits : n_batch;
+            uint64_t const bytes = (op->flags & CHORD_FLAG_FINE ? 2 * rows : rows) * chord_q8_stride(op->n_in);
+            if (bytes > quantized) quantized = bytes;
+            if (op->flags & CHORD_FLAG_FINE && op->n_in > fine) fine = op->n_in;
+        }
         if (op->kind == CHORD_OP_ATTEND && op->n_head > heads) heads = op->n_head;
     }
-    uint64_t const n_batch = (uint64_t)plan->n_batch;
     int missing = 0;
 #define TAKE(field, count)                                                                          \
     do {                                                                                            \
         plan->field = chord_arena_take(memory, (count), CHORD_BLOCK_ALIGN);                         \
         missing |= !plan->field;                                                                    \
     } while (0)
-    plan->quantized_stride = (chord_q8_bytes(((int64_t)widest + 31) & ~31ll) + 63) & ~63ull;
-    TAKE(quantized, n_batch * plan->quantized_stride);
+    TAKE(quantized, quantized);
     TAKE(attend_ml, n_batch * (uint64_t)heads * 8);
     int32_t const of_chunk = CHORD_CHUNK_PAGES * CHORD_PAGE_TOKENS, chunks = plan->n_ctx / of_chunk + (plan->n_ctx % of_chunk != 0);
     plan->n_attend_parts = chunks < CHORD_ATTEND_PARTS ? chunks : CHORD_ATTEND_PARTS;
@@ -272,9 +277,9 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
         TAKE(rope_cs[r], n_batch * (uint64_t)angles * 4);
     }
     /* a page of K and one of V of one head widened to f32, and as much again for the queries' sums over a chunk with
-     * their m, l (exec/ops.c); or a row in file form for lookups */
+     * their m, l (exec/ops.c); or a row in file form for lookups; or what a FINE matmul's first term leaves */
     uint64_t const head = (uint64_t)plan->kv.head_dim * CHORD_PAGE_TOKENS * 4;
-    uint64_t row = 0;
+    uint64_t row = (uint64_t)fine * 4;
     for (int32_t i = 0; i < plan->n_tensors; i++)
         if (plan->tensors[i].row_bytes > row) row = plan->tensors[i].row_bytes;
     plan->thread_scratch_bytes = ((3 * head + 256 > row ? 3 * head + 256 : row) + 127) & ~63ull;

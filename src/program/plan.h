@@ -56,8 +56,7 @@ typedef struct chord_model_plan {
     float *slots[CHORD_MAX_SLOTS];
     double *rope_freqs[CHORD_MAX_ROPES];  /* n_rot / 2 angles a position step */
     float *rope_cs[CHORD_MAX_ROPES];      /* [n_batch][n_rot] cosine, sine pairs of the batch */
-    uint8_t *quantized;           /* [n_batch] rows of chord_q8_bytes(widest matmul input) */
-    uint64_t quantized_stride;
+    uint8_t *quantized;           /* of one matmul's inputs: rows of chord_q8_stride(n_in) bytes, two a row where it is FINE */
     float *attend_ml;             /* [n_batch][n_head] pairs m, l */
     float *attend_parts;          /* of one token, [CHORD_ATTEND_PARTS at most][n_head][head_dim], and behind them pairs m, l likewise */
     int32_t n_attend_parts;

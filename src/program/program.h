@@ -35,7 +35,8 @@
 enum { CHORD_OP_LIST(CHORD_OP_ENUM) };
 #undef CHORD_OP_ENUM
 
-enum { CHORD_FLAG_ADD = 1, CHORD_FLAG_GATHER = 2, CHORD_FLAG_OUTPUT = 4 }; /* OUTPUT: t runs over the output rows */
+enum { CHORD_FLAG_ADD = 1, CHORD_FLAG_GATHER = 2, CHORD_FLAG_OUTPUT = 4, CHORD_FLAG_FINE = 8 };
+/* OUTPUT: t runs over the output rows. FINE: a MATMUL whose activations, where they are quantised at all, want 16 bits */
 enum { CHORD_ACTIVATION_SILU = 1, CHORD_ACTIVATION_GELU = 2 };
 enum { CHORD_ROPE_NORM = 0, CHORD_ROPE_NEOX = 1 };
 enum { CHORD_ROWS_BATCH = 0, CHORD_ROWS_OUTPUT = 1 };

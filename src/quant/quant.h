@@ -71,5 +71,7 @@ static inline int32_t chord_k_offset(const uint8_t s[12], int i)
  *   | h[n/32] two int16, the sums of its halves, for types that scale 16 elements
  * d = max|x| / 127, 0 for an all-zero block. n is a multiple of 32; a row starts 16-byte aligned. */
 static inline uint64_t chord_q8_bytes(int64_t n) { return (uint64_t)n + (uint64_t)(n / 32) * 12; }
+/* From a row to the next. */
+static inline uint64_t chord_q8_stride(int64_t n) { return (chord_q8_bytes(n) + 63) & ~63ull; }
 
 #endif

@@ -51,6 +51,9 @@ TEST(no_unit_is_larger_than_50_million_multiply_adds)
         chord_op const op = product(n_in, 64, 64);
         int64_t const last = chord_op_units(&plan, &op, &batch) - 1;
         CHECK(chord_op_stage(&plan, &op, &batch, last).unit_work <= 50000000);
+        chord_op fine = op;
+        fine.flags = CHORD_FLAG_FINE;
+        CHECK(chord_op_stage(&plan, &fine, &batch, chord_op_units(&plan, &fine, &batch) - 1).unit_work <= 50000000);
     }
     chord_op const attend = { .kind = CHORD_OP_ATTEND, .n_head = 64, .n_kv = 1, .head_dim = 1024 };
     CHECK(chord_op_stage(&plan, &attend, &batch, 0).unit_work <= 50000000);

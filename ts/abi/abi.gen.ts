@@ -132,6 +132,7 @@ export const OpFlag = {
   ADD: 1,
   GATHER: 2,
   OUTPUT: 4,
+  FINE: 8,
 } as const;
 export type OpFlag = (typeof OpFlag)[keyof typeof OpFlag];
 

@@ -1,0 +1,66 @@
+/* Ops run alone, against double arithmetic. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../include/chord.h"
+#include "../../src/exec/exec.h"
+#include "../../src/quant/quant.h"
+#include "../harness/test.h"
+
+enum { N_IN = 128, N_OUT = 20, N_ROWS = 3 };
+
+/* The largest error of a product with Q8_0 weights, as a part of the sum of the terms' magnitudes. */
+static double product_error(int32_t flags)
+{
+    static float x[N_ROWS * N_IN], y[N_ROWS * 32];
+    static _Alignas(64) uint8_t plain[4][N_IN / 32 * 34], weights[5 * 4 * N_IN / 32 * 34], quantized[2 * N_ROWS * 256], scratch[N_IN * 4];
+    static float w[N_OUT][N_IN];
+    const chord_format *f = chord_format_of(CHORD_Q8_0);
+    uint32_t seed = 1;
+    for (int32_t g = 0; g < N_OUT / 4; g++) {
+        const void *rows[4];
+        for (int r = 0; r < 4; r++) {
+            for (int32_t b = 0; b < N_IN / 32; b++) {
+                uint8_t *block = plain[r] + 34 * b;
+                block[0] = 0, block[1] = 0x20; /* 2^-7 */
+                for (int i = 0; i < 32; i++) seed = seed * 1664525 + 1013904223, block[2 + i] = (uint8_t)((seed >> 24) % 255 - 127);
+            }
+            f->decode(w[4 * g + r], plain[r], N_IN);
+            rows[r] = plain[r];
+        }
+        CHECK(f->repack(weights + (uint64_t)g * chord_x4_bytes(f, N_IN), rows, N_IN));
+    }
+    for (int32_t i = 0; i < N_ROWS * N_IN; i++) seed = seed * 1664525 + 1013904223, x[i] = (float)(seed >> 8) / 0x1p24f - 0.4f;
+
+    chord_tensor tensor = { .type = CHORD_Q8_0, .data = weights };
+    chord_model_plan plan = { .tensors = &tensor, .n_tensors = 1, .quantized = quantized, .thread_scratch = scratch, .thread_scratch_bytes = sizeof scratch };
+    plan.slots[0] = x, plan.slots[1] = y;
+    plan.program.slots[0].width = N_IN, plan.program.slots[1].width = N_OUT;
+    chord_batch const batch = { .n_tokens = N_ROWS, .n_outputs = N_ROWS };
+    chord_op const op = { .kind = CHORD_OP_MATMUL, .flags = flags, .n_weights = 1, .weight = { 0, -1, -1 }, .bias = { -1, -1, -1 },
+                          .out = { 1, -1, -1 }, .n_in = N_IN, .n_out = { N_OUT, 0, 0 } };
+    chord_run const run = { .plan = &plan, .batch = &batch, .ops = chord_ops_of(CHORD_ISA_BEST) };
+    chord_op_run(&run, &op, 0, N_ROWS, 0);
+    chord_op_run(&run, &op, N_ROWS, chord_op_units(&plan, &op, &batch), 0);
+
+    double worst = 0;
+    for (int32_t t = 0; t < N_ROWS; t++)
+        for (int32_t r = 0; r < N_OUT; r++) {
+            double sum = 0, size = 0;
+            for (int32_t k = 0; k < N_IN; k++) {
+                double const term = (double)w[r][k] * (double)x[t * N_IN + k];
+                sum += term;
+                size += term < 0 ? -term : term;
+            }
+            double const off = ((double)y[t * 32 + r] - sum) / size, error = off < 0 ? -off : off;
+            if (error > worst) worst = error;
+        }
+    return worst;
+}
+
+/* A code of 127 is half a step wrong, the second term's 1 / 254 of that; x within 0.6 makes a step at most 0.6 / 127, an
+ * average |x| of 0.27 the rest: 1 / 254 * 0.6 / 0.27 at worst, if all errors had the sign of their weight. */
+TEST(a_fine_product_knows_its_activations_to_16_bits)
+{
+    double const coarse = product_error(0), fine = product_error(CHORD_FLAG_FINE);
+    CHECK(coarse < 0.01 && coarse > 0.0001);
+    CHECK(fine < 0.01 / 254);
+}
