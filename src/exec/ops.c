@@ -5,6 +5,7 @@
 #include "../base/half.h"
 #include "../base/host.h"
 #include "../base/mem.h"
+#include "../quant/act.h"
 #include "shape.h"
 #include <float.h>
 
@@ -111,7 +112,7 @@ static void glu(const chord_run *run, const chord_op *op, int64_t row)
 /* ---- products ----------------------------------------------------------------------------------------- */
 
 /* The input's row in q8; of a FINE product in two terms, the second what rounding took from the first: 16 bits in all. */
-static void quantize(const chord_run *run, const chord_op *op, int64_t row, int32_t thread)
+static void quantize(const chord_run *run, const chord_op *op, int64_t row)
 {
     uint64_t const stride = chord_q8_stride(op->n_in);
     const float *x = row_of(run->plan, op->in[0], row);
@@ -121,11 +122,7 @@ static void quantize(const chord_run *run, const chord_op *op, int64_t row, int3
     }
     uint8_t *const first = run->plan->quantized + 2 * (uint64_t)row * stride;
     run->ops->quantize_q8(first, x, op->n_in);
-    const int8_t *q = (const int8_t *)first;
-    const float *d = (const float *)(const void *)(first + op->n_in);
-    float *rest = (float *)(void *)scratch_of(run->plan, thread);
-    for (int32_t i = 0; i < op->n_in; i++) rest[i] = x[i] - d[i / 32] * (float)q[i];
-    run->ops->quantize_q8(first + stride, rest, op->n_in);
+    chord_act_quantize_rest(first + stride, first, x, op->n_in);
 }
 
 /* Blocks [b0, b1) of one token tile; each matrix's part of them is one kernel call. */
@@ -160,12 +157,12 @@ static void matmul_tile(const chord_run *run, const chord_op *op, const chord_ma
     }
 }
 
-static void matmul(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)
+static void matmul(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1)
 {
     chord_matmul_shape const s = chord_shape_matmul(run->plan, op, run->batch);
     int64_t const quantized = s.quantize ? s.n_rows : 0;
     if (u0 < quantized) {
-        for (int64_t row = u0; row < u1; row++) quantize(run, op, row, thread);
+        for (int64_t row = u0; row < u1; row++) quantize(run, op, row);
         return;
     }
     for (int64_t u = u0 - quantized; u < u1 - quantized;) {
@@ -305,7 +302,7 @@ static void attend(const chord_run *run, const chord_op *op, int64_t unit, int32
 void chord_op_run(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)
 {
     if (op->kind == CHORD_OP_MATMUL) {
-        matmul(run, op, u0, u1, thread);
+        matmul(run, op, u0, u1);
         return;
     }
     for (int64_t u = u0; u < u1; u++)

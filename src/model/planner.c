@@ -248,7 +248,7 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
 {
     const chord_program *p = &plan->program;
     uint64_t const n_batch = (uint64_t)plan->n_batch;
-    int32_t heads = 0, angles = 0, fine = 0;
+    int32_t heads = 0, angles = 0;
     uint64_t quantized = 0;
     for (int32_t i = 0; i < p->n_ops; i++) {
         const chord_op *op = &p->ops[i];
@@ -256,7 +256,6 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
             uint64_t const rows = op->flags & CHORD_FLAG_OUTPUT ? (uint64_t)plan->n_logits : n_batch;
             uint64_t const bytes = (op->flags & CHORD_FLAG_FINE ? 2 * rows : rows) * chord_q8_stride(op->n_in);
             if (bytes > quantized) quantized = bytes;
-            if (op->flags & CHORD_FLAG_FINE && op->n_in > fine) fine = op->n_in;
         }
         if (op->kind == CHORD_OP_ATTEND && op->n_head > heads) heads = op->n_head;
     }
@@ -277,9 +276,9 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
         TAKE(rope_cs[r], n_batch * (uint64_t)angles * 4);
     }
     /* a page of K and one of V of one head widened to f32, and as much again for the queries' sums over a chunk with
-     * their m, l (exec/ops.c); or a row in file form for lookups; or what a FINE matmul's first term leaves */
+     * their m, l (exec/ops.c); or a row in file form for lookups */
     uint64_t const head = (uint64_t)plan->kv.head_dim * CHORD_PAGE_TOKENS * 4;
-    uint64_t row = (uint64_t)fine * 4;
+    uint64_t row = 0;
     for (int32_t i = 0; i < plan->n_tensors; i++)
         if (plan->tensors[i].row_bytes > row) row = plan->tensors[i].row_bytes;
     plan->thread_scratch_bytes = ((3 * head + 256 > row ? 3 * head + 256 : row) + 127) & ~63ull;

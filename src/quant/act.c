@@ -4,8 +4,8 @@
 #include "../base/half.h"
 #include "../base/mem.h"
 
-/* 32 codes and their sum; the scale, inf or NaN where an element is. */
-static float quantize_block(uint8_t *q, const float *x, int32_t *sum)
+/* 32 codes; the scale, inf or NaN where an element is. */
+static float quantize_block(uint8_t *q, const float *x)
 {
     uint32_t top = 0; /* of the magnitudes' bits: orders finite < inf < NaN */
     for (int i = 0; i < 32; i++) {
@@ -13,7 +13,6 @@ static float quantize_block(uint8_t *q, const float *x, int32_t *sum)
         if (a > top) top = a;
     }
     float const d = chord_bits_f32(top) / 127.0f;
-    *sum = 0;
     for (int i = 0; i < 32; i++) {
         int32_t v = 0;
         if (d > 0 && top < 0x7f800000) {
@@ -23,22 +22,39 @@ static float quantize_block(uint8_t *q, const float *x, int32_t *sum)
             if (x[i] < 0) v = -v;
         }
         q[i] = (uint8_t)v;
-        *sum += v;
     }
     return d;
+}
+
+/* Scale and sums of block b, whose codes are there. */
+static void finish_block(uint8_t *q, int32_t n, int32_t b, float d)
+{
+    int16_t half[2] = { 0, 0 };
+    for (int i = 0; i < 32; i++) half[i / 16] = (int16_t)(half[i / 16] + (int8_t)q[32 * b + i]);
+    int32_t const sum = half[0] + half[1];
+    chord_copy(q + (size_t)n + 4 * (size_t)b, &d, 4);
+    chord_copy(q + (size_t)n + 4 * (size_t)(n / 32 + b), &sum, 4);
+    chord_copy(q + (size_t)n + 4 * (size_t)(n / 32 * 2 + b), half, 4);
 }
 
 void chord_act_quantize_q8(void *dst, const float *x, int32_t n)
 {
     uint8_t *const q = dst;
-    for (int32_t b = 0; b < n / 32; b++, x += 32) {
-        int32_t sum;
-        float const d = quantize_block(q + 32 * (size_t)b, x, &sum);
-        chord_copy(q + (size_t)n + 4 * (size_t)b, &d, 4);
-        chord_copy(q + (size_t)n + 4 * (size_t)(n / 32 + b), &sum, 4);
-        int16_t half[2] = { 0, 0 };
-        for (int i = 0; i < 32; i++) half[i / 16] = (int16_t)(half[i / 16] + (int8_t)q[32 * b + i]);
-        chord_copy(q + (size_t)n + 4 * (size_t)(n / 32 * 2 + b), half, 4);
+    for (int32_t b = 0; b < n / 32; b++) finish_block(q, n, b, quantize_block(q + 32 * (size_t)b, x + 32 * (size_t)b));
+}
+
+void chord_act_quantize_rest(void *dst, const void *first, const float *x, int32_t n)
+{
+    uint8_t *const q = dst;
+    for (int32_t b = 0; b < n / 32; b++) {
+        float const d = chord_f32(chord_q8_d(first, n) + 4 * (size_t)b), step = d / 254.0f;
+        bool const is_small = step > 0 && step < 3e38f; /* else all 0, and step carries inf or NaN on */
+        for (int32_t i = 32 * b; i < 32 * b + 32; i++) {
+            float const t = is_small ? (x[i] - d * (float)((const int8_t *)first)[i]) / step : 0;
+            int32_t const v = (int32_t)(t + (t < 0 ? -0.5f : 0.5f));
+            q[i] = (uint8_t)(v > 127 ? 127 : v < -127 ? -127 : v);
+        }
+        finish_block(q, n, b, step);
     }
 }
 
@@ -46,8 +62,7 @@ void chord_act_kv_q8_store(void *dst, const float *x, int32_t n)
 {
     uint8_t *const q = dst;
     for (int32_t b = 0; b < n / 32; b++) {
-        int32_t sum;
-        uint16_t const d = chord_kv_q8_scale(quantize_block(q + 32 * (size_t)b, x + 32 * (size_t)b, &sum));
+        uint16_t const d = chord_kv_q8_scale(quantize_block(q + 32 * (size_t)b, x + 32 * (size_t)b));
         chord_copy(q + (size_t)n + 2 * (size_t)b, &d, 2);
     }
 }

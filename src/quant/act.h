@@ -15,6 +15,9 @@ static inline const uint8_t *chord_q8_h(const void *row, int32_t n) { return cho
  * subnormal, x / d may pass 127 and is clamped. */
 void chord_act_quantize_q8(void *dst, const float *x, int32_t n);
 
+/* What rounding to `first` took from x, as a second row whose scales are 1 / 254 of the first's: together 254 q + rest, 16 bits. */
+void chord_act_quantize_rest(void *dst, const void *first, const float *x, int32_t n);
+
 /* A row of the KV cache in q8_0: n codes, then n / 32 f16 scales; 34 bytes for 32 elements. The codes are
  * those of chord_act_quantize_q8; the scale is rounded to f16 and saturates at 65504. n is a multiple of
  * 32. A block with a non-finite element gets a NaN for its scale: the fault reaches the logits. */

@@ -245,6 +245,45 @@ TEST(q8_of_zeros_tiny_and_non_finite_blocks_is_defined)
     CHECK(isnan(d) && s == 0 && q[3] == 0);
 }
 
+TEST(q8_and_its_rest_are_one_code_of_16_bits)
+{
+    for (int round = 0; round < 2000; round++) {
+        float x[32];
+        _Alignas(4) uint8_t row[44], rest[44];
+        float const size = test_gauss();
+        for (int i = 0; i < 32; i++) x[i] = size * test_gauss();
+        chord_act_quantize_q8(row, x, 32);
+        chord_act_quantize_rest(rest, row, x, 32);
+        float d, step;
+        int32_t s, sum = 0;
+        memcpy(&d, chord_q8_d(row, 32), 4);
+        memcpy(&step, chord_q8_d(rest, 32), 4);
+        memcpy(&s, chord_q8_s(rest, 32), 4);
+        CHECK(step == d / 254);
+        for (int i = 0; i < 32; i++) {
+            int32_t const code = 254 * (int8_t)row[i] + (int8_t)rest[i];
+            sum += (int8_t)rest[i];
+            CHECK(fabs((double)code * (double)step - (double)x[i]) <= (double)step * 0.5 + (double)d * 127 * 0x1p-22); /* roundings of 127 d */
+        }
+        CHECK_EQ(s, sum);
+    }
+}
+
+TEST(the_rest_of_zeros_is_zero_and_of_what_is_not_finite_not_finite)
+{
+    float x[32] = { 0 }, step;
+    _Alignas(4) uint8_t row[44], rest[44];
+    float const given[] = { 0, 0x1p-149f, 0x1p-140f, INFINITY, NAN };
+    for (int i = 0; i < 5; i++) {
+        x[5] = given[i];
+        chord_act_quantize_q8(row, x, 32);
+        chord_act_quantize_rest(rest, row, x, 32);
+        memcpy(&step, chord_q8_d(rest, 32), 4);
+        CHECK(i < 3 ? step == 0 : isinf(given[i]) ? isinf(step) : isnan(step));
+        for (int k = 0; k < 32; k++) CHECK_EQ(rest[k], 0);
+    }
+}
+
 TEST(q8_rows_lie_as_codes_scales_sums_half_sums)
 {
     float x[96];
