@@ -4,7 +4,7 @@ import { work } from './file.mjs';
 import { fitting, stepsOf, WARM_UP } from './plan.mjs';
 import { body, limitLines, summarize } from './report.mjs';
 
-const MEASURES = ['load', 'ttft', 'prefill128', 'prefill512', 'decode0', 'decode512', 'memory', 'abort', 'gap'];
+const MEASURES = ['load', 'start', 'ttft', 'prefill128', 'prefill512', 'decode0', 'decode512', 'memory', 'abort', 'gap'];
 const REPEAT = 3, DECODE = 64;
 
 /** Measures `file` with what page.mjs offers; `say` hears what it is at. Gives the record, as run.mjs keeps one. */

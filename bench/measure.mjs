@@ -5,7 +5,8 @@
 // An engine is { load(source, { threads, contextLength }), forget?(prompt), generate(prompt, maxTokens, signal?),
 // memory?(), close(), version, threads, canAbort }. generate() yields how many tokens there are so far, once at each
 // arrival, and returns { promptTokens, cachedTokens, promptMs, text }, promptMs by the engine's own clock. forget()
-// makes it drop what it keeps between calls and isn't timed. memory() gives bytes at their highest.
+// makes it drop what it keeps between calls and isn't timed. memory() gives bytes at their highest. load() may come again
+// after close().
 //
 // A prompt is { text, count }: the engine tokenises it, BOS included where the file wants one, and must find `count`
 // tokens, take none of them from a cache, and give exactly maxTokens: anything else is an error and no figure.
@@ -26,10 +27,11 @@ export function watchGaps() {
   };
 }
 
-async function generation(engine, { prompt, tokens: maxTokens, gap }) {
-  await engine.forget?.(prompt.text);
+/** One generation, timed from here, or from `since` of a model that has just been loaded and has nothing to forget. */
+async function generation(engine, { prompt, tokens: maxTokens, gap }, since) {
+  if (since === undefined) await engine.forget?.(prompt.text);
   const stop = gap ? watchGaps() : undefined;
-  const begin = performance.now();
+  const begin = since ?? performance.now();
   let first, firstCount = 0, last, tokens = 0;
   const events = engine.generate(prompt.text, maxTokens);
   let event = await events.next();
@@ -69,25 +71,41 @@ async function abortion(engine, { prompt, tokens, abortMs }) {
   return aborted === undefined ? { late: true } : { abortMs: performance.now() - aborted, deaf: true };
 }
 
-/**
- * Loads, runs `warmUp` untimed (compilers of a browser tier up, memory is touched), then each of `steps`.
- *
- * Gives { loadMs, steps: { name: { count, firstMs, promptMs, tokens, decodeMs, gapMs?, text } | { abortMs } },
- * memoryBytes, threads, version }: firstMs from the call to the first token, decodeMs from the first to the last,
- * `tokens` those after the first; memoryBytes before a step that aborts.
- */
-export async function measure(engine, source, { threads, contextLength, warmUp, steps }) {
+/** Loads the model that was closed before, then generates: { startMs, text }, from the call of load() to the first token. */
+async function start(engine, source, options, step) {
   const begin = performance.now();
-  await engine.load(source, { threads, contextLength });
-  const loadMs = performance.now() - begin;
+  await engine.load(source, options);
   try {
-    await generation(engine, warmUp);
-    const found = {};
-    for (const step of steps) if (!step.abortMs) found[step.name] = await generation(engine, step);
-    const memoryBytes = await engine.memory?.();
-    for (const step of steps) if (step.abortMs && engine.canAbort) found[step.name] = await abortion(engine, step);
-    return { loadMs, steps: found, memoryBytes, threads: engine.threads, version: engine.version };
+    const { firstMs, text } = await generation(engine, step, begin);
+    return { startMs: firstMs, text };
   } finally {
     await engine.close();
   }
+}
+
+/**
+ * Loads, runs `warmUp` untimed (compilers of a browser tier up, memory is touched), then each of `steps`.
+ *
+ * Gives { loadMs, steps: { name: { count, firstMs, promptMs, tokens, decodeMs, gapMs?, text } | { abortMs } | { startMs, text } },
+ * memoryBytes, threads, version }: firstMs from the call to the first token, decodeMs from the first to the last,
+ * `tokens` those after the first; memoryBytes before a step that aborts. A step that loads comes after all others, warm:
+ * this page or process has loaded the file before, and let it go.
+ */
+export async function measure(engine, source, { threads, contextLength, warmUp, steps }) {
+  const options = { threads, contextLength };
+  const begin = performance.now();
+  await engine.load(source, options);
+  const loadMs = performance.now() - begin;
+  const found = {};
+  let memoryBytes;
+  try {
+    await generation(engine, warmUp);
+    for (const step of steps) if (!step.abortMs && !step.load) found[step.name] = await generation(engine, step);
+    memoryBytes = await engine.memory?.();
+    for (const step of steps) if (step.abortMs && engine.canAbort) found[step.name] = await abortion(engine, step);
+  } finally {
+    await engine.close();
+  }
+  for (const step of steps) if (step.load) found[step.name] = await start(engine, source, options, step);
+  return { loadMs, steps: found, memoryBytes, threads: engine.threads, version: engine.version };
 }

@@ -32,7 +32,7 @@ const engine = {
     return { promptTokens: ids.length, cachedTokens, promptMs, text: model.detokenize(out) };
   },
   memory: () => process.resourceUsage().maxRSS * 1024, // the whole process: the mapped file and Node itself included
-  close: () => context.dispose(),
+  close: () => model.dispose(), // its context as well
 };
 
 const { file, ...plan } = JSON.parse(readFileSync(0, 'utf8'));

@@ -21,19 +21,20 @@ def main() -> None:
     l.llama_log_set(quiet, ctypes.c_void_p(0))
     l.llama_backend_init()
 
-    begin = time.perf_counter()
-    options = l.llama_model_default_params()
-    options.n_gpu_layers = 0
-    model = l.llama_model_load_from_file(plan["file"].encode(), options)
-    if not model:
-        raise SystemExit("llama.cpp doesn't load the file")
-    options = l.llama_context_default_params()
-    options.n_ctx = options.n_batch = plan["contextLength"]
-    options.n_threads = options.n_threads_batch = plan["threads"]
-    context = l.llama_init_from_model(model, options)
-    load_ms = (time.perf_counter() - begin) * 1000
+    def load():
+        options = l.llama_model_default_params()
+        options.n_gpu_layers = 0
+        model = l.llama_model_load_from_file(plan["file"].encode(), options)
+        if not model:
+            raise SystemExit("llama.cpp doesn't load the file")
+        options = l.llama_context_default_params()
+        options.n_ctx = options.n_batch = plan["contextLength"]
+        options.n_threads = options.n_threads_batch = plan["threads"]
+        return model, l.llama_init_from_model(model, options), l.llama_model_get_vocab(model)
 
-    vocabulary = l.llama_model_get_vocab(model)
+    begin = time.perf_counter()
+    model, context, vocabulary = load()
+    load_ms = (time.perf_counter() - begin) * 1000
     greedy = l.llama_sampler_init_greedy()
 
     def decode(ids: list[int]) -> int:
@@ -67,15 +68,25 @@ def main() -> None:
     run(plan["warmUp"]["prompt"], plan["warmUp"]["tokens"])
     steps = {}
     for step in plan["steps"]:
-        if "abortMs" in step:
+        if "abortMs" in step or "load" in step:
             continue  # as node-llama-cpp: a decode that runs can't be stopped from here
         read, written, ids = run(step["prompt"], step["tokens"])
         steps[step["name"]] = {
             "count": step["prompt"]["count"], "firstMs": read * 1000, "promptMs": read * 1000,
             "tokens": len(ids) - 1, "decodeMs": written * 1000, "text": text_of(ids),
         }
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    for step in plan["steps"]:
+        if "load" not in step:
+            continue
+        l.llama_free(context)
+        l.llama_model_free(model)
+        begin = time.perf_counter()
+        model, context, vocabulary = load()
+        ids = run(step["prompt"], 1)[2]
+        steps[step["name"]] = {"startMs": (time.perf_counter() - begin) * 1000, "text": text_of(ids)}
     print(json.dumps({
-        "loadMs": load_ms, "steps": steps, "memoryBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "loadMs": load_ms, "steps": steps, "memoryBytes": memory,
         "threads": plan["threads"], "version": "llama.cpp of that release",
     }))
 

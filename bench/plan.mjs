@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // plan.mjs: what can be measured, by which steps, in which context, and about how long that takes.
 //
-// A step is one generation: { name, count, tokens, gap?, abortMs? }: a prompt of `count` tokens and `tokens` new ones.
-// The prefill of 512 tokens and the decoding at depth 512 are one step.
+// A step is one generation: { name, count, tokens, gap?, abortMs?, load? }: a prompt of `count` tokens and `tokens` new ones.
+// The prefill of 512 tokens and the decoding at depth 512 are one step; one with `load` loads the model for itself.
 
 /** At most this much of one core may be at work for others before a measurement. */
 export const QUIET = 0.25;
@@ -10,12 +10,13 @@ export const QUIET = 0.25;
 export const SHORT = 16; // the prompt of ttft and of decoding at depth 0
 const ABORT = { name: 'abort', count: 2000, tokens: 1, abortMs: 300 };
 const GAP = { name: 'gap', count: 32, tokens: 16, gap: true };
+const START = { name: 'start', count: SHORT, tokens: 1, load: true };
 export const WARM_UP = { count: 32, tokens: 8 };
 
 /** Every measure, in the order of the table. Names with a number: prefill of so many tokens, decoding at such a depth. */
-export const MEASURES = ['load', 'ttft', 'prefill128', 'prefill512', 'prefill2048', 'decode0', 'decode512', 'decode2048', 'memory', 'abort', 'gap'];
-/** What fits into ten minutes with SmolLM2: wllama reads 15 tokens a second with one thread. */
-export const DEFAULT = ['load', 'ttft', 'prefill512', 'decode0', 'decode512', 'memory', 'abort', 'gap'];
+export const MEASURES = ['load', 'start', 'ttft', 'prefill128', 'prefill512', 'prefill2048', 'decode0', 'decode512', 'decode2048', 'memory', 'abort', 'gap'];
+/** What fits into twelve minutes with SmolLM2: wllama reads 15 tokens a second with one thread. */
+export const DEFAULT = ['load', 'start', 'ttft', 'prefill512', 'decode0', 'decode512', 'memory', 'abort', 'gap'];
 
 /** `prefill512` -> ['prefill', 512], `load` -> ['load', undefined]. */
 export function parts(measure) {
@@ -27,7 +28,7 @@ export function parts(measure) {
 export function stepOf(measure) {
   const [kind, number] = parts(measure);
   if (kind === 'ttft' || number === 0) return 'd0';
-  return { prefill: `d${number}`, decode: `d${number}`, abort: 'abort', gap: 'gap' }[kind];
+  return { prefill: `d${number}`, decode: `d${number}`, abort: 'abort', gap: 'gap', start: 'start' }[kind];
 }
 
 /** The steps of `measures`, decoding `decode` tokens each, and the context that holds the longest. */
@@ -39,6 +40,7 @@ export function stepsOf(measures, decode) {
   }
   if (measures.includes('gap')) steps.push(GAP);
   if (measures.includes('abort')) steps.push(ABORT); // last: what comes after it would find the cache of a prompt given up
+  if (measures.includes('start')) steps.push(START); // but for this one, which finds nothing
   return { steps, contextLength: contextOf(steps) };
 }
 
@@ -51,7 +53,7 @@ export function fitting(measures, decode, trained) {
 }
 
 // Tokens/s with one thread of a 98 MB file on the machine of docs/SPEED.md, for the estimate alone: prefill, decode, and
-// seconds of a page or process with its load. Two threads do 1.8 times that, more aren't counted on.
+// seconds of a page or process with its load, about half of them the load. Two threads do 1.8 times that, more aren't counted on.
 const RATES = { ours: [340, 120, 2], simd: [200, 80, 2], node: [340, 120, 1], wllama: [15.6, 12, 3], native: [190, 75, 1] };
 
 /** Whether this run aborts a prefill. wllama's ends after the whole prompt, two minutes with one thread: once, and only if asked for. */
@@ -65,7 +67,7 @@ export function estimate({ engines, threads, repeat, steps, ceilings, isAsked },
     const [prefill, decode, start] = RATES[engine];
     for (const n of threads) {
       const factor = size / (n === 1 ? 1 : 1.8);
-      const of = ({ count, tokens, abortMs }) => (count / prefill + tokens / decode) * factor * (abortMs === undefined ? 1 : 0);
+      const of = ({ count, tokens, abortMs, load }) => (load ? start / 2 : 0) + (count / prefill + tokens / decode) * factor * (abortMs === undefined ? 1 : 0);
       const once = start + 0.5 + [WARM_UP, ...steps].reduce((sum, step) => sum + of(step), 0);
       seconds += repeat * once;
       for (const { count, abortMs } of steps) {

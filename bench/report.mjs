@@ -22,6 +22,7 @@ function rowOf(measure, { decode }) {
   const [kind, n] = parts(measure);
   switch (kind) {
     case 'load': return { title: 'load from a Blob, s', of: (run) => run.loadMs / 1000, isLess: true, against: ['wllama'] }; // llama.cpp maps the file
+    case 'start': return { title: `load to first token after ${SHORT}, warm, s`, of: (run) => run.steps.start?.startMs / 1000, isLess: true, against: PEERS };
     case 'ttft': return { title: `first token after ${SHORT}, ms`, of: (run) => run.steps.d0?.firstMs, isLess: true, against: PEERS };
     case 'prefill': return { title: `prefill ${n}, tokens/s`, of: ({ steps: { [`d${n}`]: step } }) => step && rate(step.count, step.firstMs), isLess: false, against: PEERS };
     case 'decode': return { title: `decode ${decode} at ${n}, tokens/s`, of: ({ steps: { [`d${n}`]: step } }) => step && rate(step.tokens, step.decodeMs), isLess: false, against: PEERS };

@@ -100,6 +100,7 @@ function told({ loadMs, steps, memoryBytes }) {
     ...(longest ? [`prefill ${longest.count}: ${((longest.count / longest.firstMs) * 1000).toFixed(1)}`] : []),
     ...(longest?.tokens ? [`decode: ${((longest.tokens / longest.decodeMs) * 1000).toFixed(1)} tokens/s`] : []),
     ...(memoryBytes ? [`${(memoryBytes / 1e6).toFixed(0)} MB`] : []),
+    ...(steps.start ? [`start ${(steps.start.startMs / 1000).toFixed(2)} s`] : []),
     ...(steps.abort?.abortMs ? [`abort ${steps.abort.abortMs.toFixed(0)} ms`] : []),
   ].join(', ');
 }
