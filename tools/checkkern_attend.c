@@ -38,7 +38,7 @@ static void add_page(magnitudes *m, const chord_attend *a, int32_t i)
     for (int32_t j = a->lo[i]; j < a->hi[i]; j++) {
         double sum = 0, size = 0;
         for (int32_t d = 0; d < a->head_dim; d++) {
-            double const product = (double)a->q[i][d] * (double)a->k[j * a->head_dim + d];
+            double const product = (double)a->q[i][d] * (double)((const float *)a->k)[j * a->head_dim + d];
             sum += product;
             size += magnitude(product);
         }
@@ -58,7 +58,7 @@ static void add_page(magnitudes *m, const chord_attend *a, int32_t i)
     for (int32_t j = a->lo[i]; j < a->hi[i]; j++) {
         double const p = chord_real_exp(score[j] - top);
         m->l += p;
-        for (int32_t d = 0; d < a->head_dim; d++) m->acc[d] += p * magnitude((double)a->v[j * a->head_dim + d]);
+        for (int32_t d = 0; d < a->head_dim; d++) m->acc[d] += p * magnitude((double)((const float *)a->v)[j * a->head_dim + d]);
     }
 }
 
@@ -87,7 +87,7 @@ static void fill_masked(float *kv, int32_t head_dim, int32_t n_q, const int32_t 
 static void check_one(const chord_ops *ops, const chord_ops *scalar, int32_t head_dim, int32_t n_q, int32_t n_pages, int32_t mask, int32_t kind)
 {
     static magnitudes m[MAX_Q];
-    state got, want, alone;
+    state got, want, alone, half; /* half: over rows of f16 */
     const float *q[MAX_Q];
     int32_t lo[MAX_Q], hi[MAX_Q];
     for (int32_t i = 0; i < n_q; i++) {
@@ -99,11 +99,13 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, int32_t hea
     new_state(&got, n_q, head_dim);
     new_state(&want, n_q, head_dim);
     new_state(&alone, n_q, head_dim);
+    new_state(&half, n_q, head_dim);
     float *k = region((uint64_t)head_dim * 128, 0), *v = region((uint64_t)head_dim * 128, 0);
+    uint16_t *k16 = region((uint64_t)head_dim * 64, 0), *v16 = region((uint64_t)head_dim * 64, 0);
     for (int32_t page = 0; page < n_pages; page++) {
-        for (int32_t d = 0; d < 32 * head_dim; d++) k[d] = random_gauss(), v[d] = random_gauss();
+        for (int32_t d = 0; d < 32 * head_dim; d++) k[d] = chord_f16_f32(chord_f32_f16(random_gauss())), v[d] = chord_f16_f32(chord_f32_f16(random_gauss()));
         make_mask(mask, n_q, page, n_pages, lo, hi);
-        chord_attend a = { k, v, q, want.acc, want.ml, lo, hi, kind == 2 ? 1.0f : 0.125f, kind == 2 ? 5.0f : 0, n_q, head_dim };
+        chord_attend a = { k, v, q, want.acc, want.ml, lo, hi, kind == 2 ? 1.0f : 0.125f, kind == 2 ? 5.0f : 0, n_q, head_dim, 0 };
         fill_masked(k, head_dim, n_q, lo, hi, 0);
         fill_masked(v, head_dim, n_q, lo, hi, 0);
         scalar->attend(&a);
@@ -114,12 +116,14 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, int32_t hea
         a.acc = got.acc;
         a.ml = got.ml;
         ops->attend(&a);
+        for (int32_t d = 0; d < 32 * head_dim; d++) k16[d] = chord_f32_f16(k[d]), v16[d] = k[d] == k[d] ? chord_f32_f16(v[d]) : 0x7e00;
+        ops->attend(&(chord_attend){ k16, v16, q, half.acc, half.ml, lo, hi, a.scale, a.cap, n_q, head_dim, 1 });
         for (int32_t i = n_q - 1; i >= 0; i--) { /* one by one, and with other garbage */
             for (int32_t j = 0; j < 32; j++)
                 for (int32_t d = 0; d < head_dim; d++)
                     if (mask == FULL || n_q > 1) break;
                     else if (j < lo[i] || j >= hi[i]) k[j * head_dim + d] = v[j * head_dim + d] = 1e30f;
-            chord_attend one = { k, v, q + i, alone.acc + i, alone.ml + i, lo + i, hi + i, a.scale, a.cap, 1, head_dim };
+            chord_attend one = { k, v, q + i, alone.acc + i, alone.ml + i, lo + i, hi + i, a.scale, a.cap, 1, head_dim, 0 };
             ops->attend(&one);
         }
     }
@@ -127,6 +131,8 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, int32_t hea
         double const relative = 2 * m[i].score_error * 0x1p24 + 4 + 40 * n_pages; /* in eps; c = 2 doubles it */
         same_bytes(got.acc[i], alone.acc[i], (uint64_t)head_dim * 4, "acc of a query alone and in company");
         same_bytes(got.ml[i], alone.ml[i], 8, "m, l of a query alone and in company");
+        same_bytes(got.acc[i], half.acc[i], (uint64_t)head_dim * 4, "acc over floats and over f16");
+        same_bytes(got.ml[i], half.ml[i], 8, "m, l over floats and over f16");
         near(got.ml[i][0], want.ml[i][0], m[i].score_error * 0x1p24, 0x1p-148, i);
         near(got.ml[i][1], want.ml[i][1], relative * m[i].l, 0x1p-118, i);
         for (int32_t d = 0; d < head_dim; d++) near(got.acc[i][d], want.acc[i][d], relative * m[i].acc[d], 0x1p-110, d);
@@ -160,7 +166,7 @@ void check_attend(const chord_ops *ops, const chord_ops *scalar)
         *(where == 0 ? &k[8 * 7 + 3] : where == 1 ? &v[8 * 7 + 3] : &q[3]) = chord_bits_f32(0x7fc00000);
         const float *qs[1] = { q };
         int32_t const lo = 0, hi = 9;
-        chord_attend const a = { k, v, qs, s.acc, s.ml, &lo, &hi, 0.3f, 0, 1, 8 };
+        chord_attend const a = { k, v, qs, s.acc, s.ml, &lo, &hi, 0.3f, 0, 1, 8, 0 };
         ops->attend(&a);
         if (s.acc[0][3] == s.acc[0][3]) fail("acc[3] is %e", (double)s.acc[0][3]);
     }

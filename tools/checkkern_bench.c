@@ -204,11 +204,17 @@ void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, 
             for (int d = 0; d < 64; d++) x[d] = random_gauss(), acc[i][d] = 0;
             q[i] = x;
         }
-        w.attend = (chord_attend){ k, v, q, acc, ml, lo, hi, 0.125f, 0, 3, 64 };
+        w.attend = (chord_attend){ k, v, q, acc, ml, lo, hi, 0.125f, 0, 3, 64, 0 };
         w.ops = scalar;
         double const scalar_ns = fastest_ns(run_attend, &w);
         w.ops = ops;
         row("attend", ops->name, "3 queries x 32 x 64", json, fastest_ns(run_attend, &w), scalar_ns, 3 * 32 * 64 * 2, 2 * 32 * 64 * 4, madd);
+        uint16_t *k16 = region(32 * 64 * 2, 0), *v16 = region(32 * 64 * 2, 0);
+        for (int32_t i = 0; i < 32 * 64; i++) k16[i] = chord_f32_f16(k[i]), v16[i] = chord_f32_f16(v[i]);
+        w.attend.k = k16;
+        w.attend.v = v16;
+        w.attend.is_f16 = 1;
+        row("attend", ops->name, "3 queries x 32 x 64 f16", json, fastest_ns(run_attend, &w), 0, 3 * 32 * 64 * 2, 2 * 32 * 64 * 2, madd);
     }
     static const struct { const char *slot; int32_t type; } matmuls[] = {
         { "matmul_f32", CHORD_F32 }, { "matmul_f16", CHORD_F16 }, { "matmul_bf16", CHORD_BF16 },

@@ -197,14 +197,16 @@ static void attend_gather(const chord_run *run, const chord_op *op, const chord_
     }
 }
 
+#define FEW_QUERIES 8 /* up to here f16 is widened on the way, twice at most */
+
 /* The first n rows of a head's page as floats: in place, or widened into `wide`. */
-static const float *widen(const chord_run *run, const chord_op *op, const uint8_t *rows, int32_t n, float *wide)
+static const float *widen(const chord_run *run, const chord_op *op, const void *rows, int32_t n, float *wide)
 {
     const chord_kv_shape *kv = &run->plan->kv;
-    if (kv->type == CHORD_KV_F32) return (const float *)(const void *)rows;
-    if (kv->type == CHORD_KV_F16) run->ops->f16_load(wide, (const uint16_t *)(const void *)rows, n * op->head_dim);
+    if (kv->type == CHORD_KV_F32) return rows;
+    if (kv->type == CHORD_KV_F16) run->ops->f16_load(wide, rows, n * op->head_dim);
     else
-        for (int32_t i = 0; i < n; i++) run->ops->kv_q8_load(wide + i * op->head_dim, rows + (uint64_t)i * kv->row_bytes, op->head_dim);
+        for (int32_t i = 0; i < n; i++) run->ops->kv_q8_load(wide + i * op->head_dim, (const uint8_t *)rows + (uint64_t)i * kv->row_bytes, op->head_dim);
     return wide;
 }
 
@@ -222,11 +224,15 @@ static void attend_page(const chord_run *run, const chord_op *op, attend_column 
     }
     if (!most) return; /* seen by nobody */
     const uint8_t *data = run->batch->pages[page];
-    float *wide = (float *)(void *)scratch_of(run->plan, thread);
-    const float *k = widen(run, op, data + chord_kv_offset(kv, op->layer, 0, c->head), most, wide);
-    const float *v = widen(run, op, data + chord_kv_offset(kv, op->layer, 1, c->head), most, wide + CHORD_PAGE_TOKENS * op->head_dim);
+    const void *k = data + chord_kv_offset(kv, op->layer, 0, c->head), *v = data + chord_kv_offset(kv, op->layer, 1, c->head);
+    bool const is_f16 = kv->type == CHORD_KV_F16 && c->n <= FEW_QUERIES;
+    if (!is_f16) {
+        float *wide = (float *)(void *)scratch_of(run->plan, thread);
+        k = widen(run, op, k, most, wide);
+        v = widen(run, op, v, most, wide + CHORD_PAGE_TOKENS * op->head_dim);
+    }
     run->ops->attend(&(chord_attend){ .k = k, .v = v, .q = c->q, .acc = c->acc, .ml = c->ml, .lo = c->lo, .hi = c->hi,
-                                      .scale = op->scale, .cap = op->softcap, .n_q = c->n, .head_dim = op->head_dim });
+                                      .scale = op->scale, .cap = op->softcap, .n_q = c->n, .head_dim = op->head_dim, .is_f16 = is_f16 });
 }
 
 /* A chunk of pages, begun anew, into the column's acc and ml. */

@@ -1,51 +1,91 @@
 /* body_attend.h: attention over one KV page of 32. Included by each isa_*.c with BODY(name) set.
  *
- * Neighbouring queries with the same unmasked slots (the heads of one token, or any heads over a full
- * page) go two at a time, so that a load of K or V serves both. A query's operations are the same alone or
- * in a pair: scores in four lanes over d, then lane sums; slots ascending in the sum over V. */
+ * Neighbouring queries with the same unmasked slots (the heads of one token, or any heads over a full page) go
+ * together, so that a load of K or V serves them all: two over rows of floats, up to four over rows of f16, whose widening
+ * costs more than a multiplication. A query's operations are the same alone and in company, and the same over f16 as
+ * over the floats they stand for: scores in four lanes over d, then lane sums; slots ascending in the sum over V. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vexp.h"
 
-/* Scores of slots j .. j + 3 for N queries: s[query][slot] over C vectors of d; what k and q point to moves on.
- * (C = 2: with 4, Node 20 spills; loads stand in the order of their use for the same reason.) */
-CHORD_INLINE void attend_dots(int N, int C, const float *k[4], const float *q[2], vf s[2][4])
+/* What a row is made of; all but mask and factor known to the compiler. */
+typedef struct attend_rows {
+    bool is_f16;
+    vi mask;   /* of vf_load_f16_finite: pinned, or an engine builds them anew for each four elements */
+    vf factor;
+} attend_rows;
+
+CHORD_INLINE attend_rows attend_rows_of(bool is_f16)
 {
-    vf qv[2][2];
-    CHORD_UNROLL for (int i = 0; i < N; i++) {
-        CHORD_PIN(q[i]);
-        CHORD_UNROLL for (int c = 0; c < C; c++) qv[i][c] = vf_load(q[i] + 4 * c);
-        q[i] += 4 * C;
+    attend_rows rows = { is_f16, vi_all((int32_t)0x8fffe000), vf_all(0x1p112f) };
+    if (is_f16) {
+        CHORD_PIN(rows.mask);
+        CHORD_PIN(rows.factor);
     }
-    CHORD_UNROLL for (int l = 0; l < 4; l++) {
-        CHORD_PIN(k[l]);
-        CHORD_UNROLL for (int c = 0; c < C; c++) {
-            vf const kv = vf_load(k[l] + 4 * c);
+    return rows;
+}
+CHORD_INLINE size_t attend_bytes(attend_rows rows) { return rows.is_f16 ? 2 : 4; }
+CHORD_INLINE vf attend_load(attend_rows rows, const uint8_t *p)
+{
+    if (!rows.is_f16) return vf_load(p);
+    return vf_mul(vi_as_f(vi_and(vi_shl(vi_load_s16(p), 13), rows.mask)), rows.factor);
+}
+static inline float attend_element(attend_rows rows, const uint8_t *p)
+{
+    float x;
+    uint16_t h;
+    if (rows.is_f16) __builtin_memcpy(&h, p, 2), x = chord_f16_f32(h);
+    else __builtin_memcpy(&x, p, 4);
+    return x;
+}
+
+/* R rows' scores for N queries, s[query][row], over C vectors of d; what k and q point to moves on. Of f16 with four queries
+ * that is eight sums, four queries' elements, two constants and the row's: all the registers x64 has. */
+CHORD_INLINE void attend_dots(attend_rows rows, int N, int R, int C, const uint8_t *k[4], const float *q[4], vf s[4][4])
+{
+    vf qv[4];
+    CHORD_UNROLL for (int i = 0; i < N; i++) CHORD_PIN(q[i]);
+    CHORD_UNROLL for (int l = 0; l < R; l++) CHORD_PIN(k[l]);
+    CHORD_UNROLL for (int c = 0; c < C; c++) {
+        CHORD_UNROLL for (int i = 0; i < N; i++) qv[i] = vf_load(q[i] + 4 * c);
+        CHORD_UNROLL for (int l = 0; l < R; l++) {
+            vf const kv = attend_load(rows, k[l] + 4 * (size_t)c * attend_bytes(rows));
             CHORD_UNROLL for (int i = 0; i < N; i++) {
-                s[i][l] = vf_madd(kv, qv[i][c], s[i][l]);
+                s[i][l] = vf_madd(kv, qv[i], s[i][l]);
                 CHORD_PIN(s[i][l]);
             }
         }
-        k[l] += 4 * C;
     }
+    CHORD_UNROLL for (int i = 0; i < N; i++) q[i] += 4 * C;
+    CHORD_UNROLL for (int l = 0; l < R; l++) k[l] += 4 * (size_t)C * attend_bytes(rows);
 }
 
-/* d of head_dim / 4 * 4 in lanes, the rest one by one. */
-CHORD_INLINE void attend_scores(int N, const chord_attend *a, const float *const *queries, int32_t j, vf *score)
+/* Of slots j .. j + 3; d of head_dim / 4 * 4 in lanes, the rest one by one. */
+CHORD_INLINE void attend_scores(attend_rows rows, int N, const chord_attend *a, const float *const *queries, int32_t j, vf *score)
 {
     int32_t const n = a->head_dim;
-    const float *first = a->k + (size_t)j * (size_t)n, *k[4] = { first, first + n, first + 2 * n, first + 3 * n }, *q[2];
-    vf s[2][4];
-    CHORD_UNROLL for (int i = 0; i < N; i++) {
-        q[i] = queries[i];
-        CHORD_UNROLL for (int l = 0; l < 4; l++) s[i][l] = vf_all(0);
-    }
+    int const R = N > 2 ? 2 : 4;
+    size_t const row_bytes = (size_t)n * attend_bytes(rows);
+    const uint8_t *first = (const uint8_t *)a->k + (size_t)j * row_bytes;
+    vf s[4][4], part[4][4];
+    float rest[4];
     int32_t d = n;
-    CHORD_ROLL for (; d >= 8; d -= 8) attend_dots(N, 2, k, q, s);
-    CHORD_ROLL for (; d >= 4; d -= 4) attend_dots(N, 1, k, q, s);
+    for (int r = 0; r < 4; r += R) {
+        const uint8_t *k[4];
+        const float *q[4];
+        CHORD_UNROLL for (int i = 0; i < N; i++) q[i] = queries[i];
+        CHORD_UNROLL for (int l = 0; l < R; l++) k[l] = first + (size_t)(r + l) * row_bytes;
+        CHORD_UNROLL for (int i = 0; i < N; i++)
+            CHORD_UNROLL for (int l = 0; l < R; l++) part[i][l] = vf_all(0);
+        d = n;
+        CHORD_ROLL for (; d >= 8; d -= 8) attend_dots(rows, N, R, 2, k, q, part);
+        CHORD_ROLL for (; d >= 4; d -= 4) attend_dots(rows, N, R, 1, k, q, part);
+        CHORD_UNROLL for (int i = 0; i < N; i++)
+            CHORD_UNROLL for (int l = 0; l < R; l++) s[i][r + l] = part[i][l];
+    }
     CHORD_UNROLL for (int i = 0; i < N; i++) score[i] = vf_sum_each(s[i][0], s[i][1], s[i][2], s[i][3]);
-    CHORD_ROLL for (int32_t e = 0; e < d; e++) {
-        float const ke[4] = { k[0][e], k[1][e], k[2][e], k[3][e] };
-        CHORD_UNROLL for (int i = 0; i < N; i++) score[i] = vf_madd(vf_load(ke), vf_all(q[i][e]), score[i]);
+    CHORD_ROLL for (; d > 0; d--) {
+        CHORD_ROLL for (int l = 0; l < 4; l++) rest[l] = attend_element(rows, first + (size_t)l * row_bytes + (size_t)(n - d) * attend_bytes(rows));
+        CHORD_UNROLL for (int i = 0; i < N; i++) score[i] = vf_madd(vf_load(rest), vf_all(queries[i][n - d]), score[i]);
     }
 }
 
@@ -57,53 +97,53 @@ CHORD_INLINE vi attend_mask(int32_t j, int32_t lo, int32_t hi)
     return vi_and(vi_less(slot, vi_all(hi)), vi_less(vi_all(lo - 1), slot));
 }
 
-/* s[query][..] += p[slot] v[slot][..] for D vectors of J slots, n floats apart */
-CHORD_INLINE void attend_slots(int N, int D, int J, const float *p, const float *v, size_t n, vf s[2][4])
+/* s[query][..] += p[slot] v[slot][..] for D vectors of J slots, row_bytes apart */
+CHORD_INLINE void attend_slots(attend_rows rows, int N, int D, int J, const float *p, const uint8_t *v, size_t row_bytes, vf s[4][4])
 {
-    vf pj[2][2];
-    const float *row[2] = { v, v + n };
+    const uint8_t *row[2] = { v, v + row_bytes };
     CHORD_PIN(p);
+    CHORD_UNROLL for (int j = 0; j < J; j++) CHORD_PIN(row[j]);
     CHORD_UNROLL for (int j = 0; j < J; j++) {
-        CHORD_PIN(row[j]);
-        CHORD_UNROLL for (int i = 0; i < N; i++) pj[i][j] = vf_all_at(p + 32 * i + j);
-    }
-    CHORD_UNROLL for (int c = 0; c < D; c++)
-        CHORD_UNROLL for (int j = 0; j < J; j++) {
-            vf const vc = vf_load(row[j] + 4 * c);
+        vf pj[4];
+        CHORD_UNROLL for (int i = 0; i < N; i++) pj[i] = vf_all_at(p + 32 * i + j);
+        CHORD_UNROLL for (int c = 0; c < D; c++) {
+            vf const vc = attend_load(rows, row[j] + 4 * (size_t)c * attend_bytes(rows));
             CHORD_UNROLL for (int i = 0; i < N; i++) {
-                s[i][c] = vf_madd(pj[i][j], vc, s[i][c]);
+                s[i][c] = vf_madd(pj[i], vc, s[i][c]);
                 CHORD_PIN(s[i][c]);
             }
         }
+    }
 }
 
 /* acc[d .. d + 4 D) = acc * keep + sum over slots lo .. hi - 1 of p[j] v[j] */
-CHORD_INLINE void attend_values(int N, int D, const chord_attend *a, float *const *acc, int32_t d, const float *p,
+CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_attend *a, float *const *acc, int32_t d, const float *p,
                                 const float *keep, int32_t lo, int32_t hi)
 {
-    vf s[2][4];
+    vf s[4][4];
     CHORD_UNROLL for (int i = 0; i < N; i++)
         CHORD_UNROLL for (int c = 0; c < D; c++) s[i][c] = vf_mul(vf_load(acc[i] + d + 4 * c), vf_all(keep[i]));
-    size_t const n = (size_t)a->head_dim;
-    const float *v = a->v + (size_t)lo * n + d;
+    size_t const row_bytes = (size_t)a->head_dim * attend_bytes(rows);
+    const uint8_t *v = (const uint8_t *)a->v + (size_t)lo * row_bytes + (size_t)d * attend_bytes(rows);
     int32_t left = hi - lo;
     p += lo;
-    CHORD_ROLL for (; left >= 2; left -= 2, p += 2, v += 2 * n) attend_slots(N, D, 2, p, v, n, s);
-    if (left) attend_slots(N, D, 1, p, v, 0, s);
+    CHORD_ROLL for (; left >= 2; left -= 2, p += 2, v += 2 * row_bytes) attend_slots(rows, N, D, 2, p, v, row_bytes, s);
+    if (left) attend_slots(rows, N, D, 1, p, v, 0, s);
     CHORD_UNROLL for (int i = 0; i < N; i++)
         CHORD_UNROLL for (int c = 0; c < D; c++) vf_store(acc[i] + d + 4 * c, s[i][c]);
 }
 
-CHORD_INLINE void attend_queries(int N, const chord_attend *a, int32_t first, int32_t lo, int32_t hi)
+CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int32_t first, int32_t lo, int32_t hi)
 {
+    attend_rows const rows = attend_rows_of(is_f16);
     const float *const *q = a->q + first;
     float *const *acc = a->acc + first, *const *ml = a->ml + first;
-    float p[2][32], keep[2];
-    vf top[2];
+    float p[4][32], keep[4];
+    vf top[4];
     CHORD_UNROLL for (int i = 0; i < N; i++) top[i] = vf_all(ml[i][0]);
     for (int32_t j = lo / 4 * 4; j < hi; j += 4) {
-        vf s[2];
-        attend_scores(N, a, q, j, s);
+        vf s[4];
+        attend_scores(rows, N, a, q, j, s);
         vi const mask = attend_mask(j, lo, hi);
         CHORD_UNROLL for (int i = 0; i < N; i++) {
             s[i] = vf_mul(s[i], vf_all(a->scale));
@@ -128,29 +168,32 @@ CHORD_INLINE void attend_queries(int N, const chord_attend *a, int32_t first, in
         ml[i][0] = vf_first(t);
         ml[i][1] = ml[i][1] * keep[i] + vf_sum(sum);
     }
+    int const D = N > 2 ? 2 : 4;
     int32_t d = 0;
-    for (; d + 16 <= a->head_dim; d += 16) attend_values(N, 4, a, acc, d, &p[0][0], keep, lo, hi);
-    for (; d + 4 <= a->head_dim; d += 4) attend_values(N, 1, a, acc, d, &p[0][0], keep, lo, hi);
+    for (; d + 4 * D <= a->head_dim; d += 4 * D) attend_values(rows, N, D, a, acc, d, &p[0][0], keep, lo, hi);
+    for (; d + 4 <= a->head_dim; d += 4) attend_values(rows, N, 1, a, acc, d, &p[0][0], keep, lo, hi);
     for (; d < a->head_dim; d++)
         for (int i = 0; i < N; i++) {
             float sum = acc[i][d] * keep[i];
-            for (int32_t j = lo; j < hi; j++) sum += p[i][j] * a->v[(int64_t)j * a->head_dim + d];
+            for (int32_t j = lo; j < hi; j++) sum += p[i][j] * attend_element(rows, (const uint8_t *)a->v + ((size_t)j * (size_t)a->head_dim + (size_t)d) * attend_bytes(rows));
             acc[i][d] = sum;
         }
 }
 
 void BODY(chord_attend)(const chord_attend *a)
 {
-    for (int32_t i = 0; i < a->n_q;) {
+    int32_t const most = a->is_f16 ? 4 : 2;
+    for (int32_t i = 0, n; i < a->n_q; i += n) {
         int32_t const lo = a->lo[i], hi = a->hi[i];
-        if (lo >= hi) { i++; continue; }
-        if (i + 1 < a->n_q && a->lo[i + 1] == lo && a->hi[i + 1] == hi) {
-            attend_queries(2, a, i, lo, hi);
-            i += 2;
-        } else {
-            attend_queries(1, a, i, lo, hi);
-            i++;
-        }
+        for (n = 1; n < most && i + n < a->n_q && a->lo[i + n] == lo && a->hi[i + n] == hi;) n++;
+        if (lo >= hi) continue;
+        if (!a->is_f16) {
+            if (n == 2) attend_queries(false, 2, a, i, lo, hi);
+            else attend_queries(false, 1, a, i, lo, hi);
+        } else if (n == 4) attend_queries(true, 4, a, i, lo, hi);
+        else if (n == 3) attend_queries(true, 3, a, i, lo, hi);
+        else if (n == 2) attend_queries(true, 2, a, i, lo, hi);
+        else attend_queries(true, 1, a, i, lo, hi);
     }
 }
 

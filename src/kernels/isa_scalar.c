@@ -311,13 +311,18 @@ void chord_f16_load__scalar(float *dst, const uint16_t *x, int32_t n)
 
 /* ---- attention ------------------------------------------------------------------------------------ */
 
+static float kv_at(const chord_attend *a, const void *rows, int32_t j, int32_t d)
+{
+    int64_t const at = (int64_t)j * a->head_dim + d;
+    return a->is_f16 ? chord_f16_f32(((const uint16_t *)rows)[at]) : ((const float *)rows)[at];
+}
+
 static void attend_one(const chord_attend *a, const float *q, float *acc, float *ml, int32_t lo, int32_t hi)
 {
     float score[32], top = ml[0];
     for (int32_t j = lo; j < hi; j++) {
-        const float *k = a->k + (int64_t)j * a->head_dim;
         float dot = 0;
-        for (int32_t d = 0; d < a->head_dim; d++) dot += q[d] * k[d];
+        for (int32_t d = 0; d < a->head_dim; d++) dot += q[d] * kv_at(a, a->k, j, d);
         score[j] = dot * a->scale;
         if (a->cap > 0) score[j] = a->cap * (float)chord_real_tanh((double)(score[j] / a->cap));
         if (score[j] > top) top = score[j];
@@ -327,10 +332,9 @@ static void attend_one(const chord_attend *a, const float *q, float *acc, float 
     ml[1] *= keep;
     for (int32_t d = 0; d < a->head_dim; d++) acc[d] *= keep;
     for (int32_t j = lo; j < hi; j++) {
-        const float *v = a->v + (int64_t)j * a->head_dim;
         float const p = (float)chord_real_exp((double)(score[j] - top));
         ml[1] += p;
-        for (int32_t d = 0; d < a->head_dim; d++) acc[d] += p * v[d];
+        for (int32_t d = 0; d < a->head_dim; d++) acc[d] += p * kv_at(a, a->v, j, d);
     }
 }
 

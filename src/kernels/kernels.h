@@ -51,16 +51,17 @@ typedef void chord_kv_q8_load_fn(float *dst, const void *x, int32_t n);
  *   score[j] = scale * dot(q, k[j])  (then cap * tanh(score / cap) when cap > 0), j ascending 0..31
  *   entries with j outside [lo[i], hi[i]) are masked: they add exact zeros; lo >= hi leaves query i untouched
  *   m' = max(m, max score); l = l * e^(m - m') + sum p; acc = acc * e^(m - m') + sum p[j] v[j]
- * k and v hold 32 rows of head_dim floats (a page already widened to f32; rows past the written ones
- * may hold anything finite or not: masked rows are never multiplied in). */
+ * k and v hold 32 rows of head_dim floats or finite f16 (rows past the written ones may hold anything finite or
+ * not: masked rows are never multiplied in). A body of f16 serves few queries best: it widens for each four of them. */
 typedef struct chord_attend {
-    const float *k, *v;     /* [32][head_dim], 16-byte aligned */
+    const void *k, *v;      /* [32][head_dim], 16-byte aligned */
     const float *const *q;  /* n_q pointers to head_dim floats */
     float *const *acc;      /* n_q pointers to head_dim floats */
     float *const *ml;       /* n_q pointers to the pair m, l; start with m = -FLT_MAX, l = 0, acc = 0 */
     const int32_t *lo, *hi; /* n_q each: unmasked slots of this page */
     float scale, cap;
     int32_t n_q, head_dim;
+    int32_t is_f16;         /* 1: k and v are f16, else floats */
 } chord_attend;
 typedef void chord_attend_fn(const chord_attend *a);
 /* Two parts of one query's attention, each begun anew, become one, the first of them:
