@@ -101,3 +101,22 @@ test('sources of every kind give one model: URL, File, Blob, bytes, Response, Re
       });
       for (const [name, text] of Object.entries(texts)) assert.equal(text, texts.url, name);
     })));
+
+test('the module compiles while the file is on its way', needs(), () =>
+  withServer({ isolated: true }, (address) =>
+    withBrowser(async (browser) => {
+      const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
+      let asked;
+      const fileAsked = new Promise((resolve) => { asked = resolve; });
+      await page.context().route('**/*.gguf', async (route) => { asked(); await route.continue(); });
+      await page.context().route('**/*.wasm', async (route) => { await fileAsked; await route.continue(); }); // never, were the file asked for later
+      const { name } = await page.evaluate(async () => {
+        const { loadModel } = await import('/dist/index.js');
+        const model = await loadModel('/tests/golden/q4_1-smollm.gguf');
+        const { architecture } = model.info;
+        await model.dispose();
+        return { name: architecture };
+      });
+      assert.equal(name, 'llama');
+      assert.deepEqual(page.faults, []);
+    })));

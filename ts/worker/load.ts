@@ -10,6 +10,7 @@ import { hardwareThreads, nextTurn } from '../platform.js';
 import { canPostSharedMemory } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
 import { compileModule } from '../wasm/instantiate.js';
+import type { CompiledModule } from '../wasm/instantiate.js';
 import { ThreadPool } from '../wasm/threads.js';
 import type { LoadOptions } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
@@ -34,8 +35,7 @@ export interface LoadJob {
 /** The caller frees engine and pool. Throws the source's, the file's or the memory's error, or when aborted. */
 export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   const progress = new ProgressReporter(job.name, job.onProgress);
-  const compiled = await compileModule({ signal: job.signal });
-  const stream = await job.open();
+  const [compiled, stream] = await compileAndOpen(job);
   const aheadBytes = stream.aheadBytes ?? 0;
   let engine: WasmEngine | undefined;
   let pool: ThreadPool | undefined;
@@ -64,6 +64,18 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   } finally {
     job.meter.release(aheadBytes);
     await stream.close();
+  }
+}
+
+/** Both at once: a first load waits for the slower of the two. An error of the compile comes first, and nothing stays open behind it. */
+async function compileAndOpen(job: LoadJob): Promise<[CompiledModule, ByteStream]> {
+  const opening = job.open();
+  opening.catch(() => undefined); // told below, where it is awaited
+  try {
+    return [await compileModule({ signal: job.signal }), await opening];
+  } catch (error) {
+    void opening.then((stream) => stream.close()).catch(() => undefined);
+    throw error;
   }
 }
 
