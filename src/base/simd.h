@@ -309,12 +309,14 @@ CHORD_INLINE vf vf_sum_each(vf a, vf b, vf c, vf d)
 }
 
 /* Four f16 -> f32, exact for every finite value: the sign, smeared by the widening, is cut back to one
- * bit, and 2^112 re-biases the exponent and normalises subnormals. */
-CHORD_INLINE vf vf_load_f16_finite(const void *p)
+ * bit, and 2^112 re-biases the exponent and normalises subnormals. The first form is for loops that keep both constants. */
+#define F16_MASK ((int32_t)0x8fffe000)
+#define F16_FACTOR 0x1p112f
+CHORD_INLINE vf vf_load_f16_by(const void *p, vi mask, vf factor)
 {
-    vi const bits = vi_and(vi_shl(vi_load_s16(p), 13), vi_all((int32_t)0x8fffe000));
-    return vf_mul(vi_as_f(bits), vf_all(0x1p112f));
+    return vf_mul(vi_as_f(vi_and(vi_shl(vi_load_s16(p), 13), mask)), factor);
 }
+CHORD_INLINE vf vf_load_f16_finite(const void *p) { return vf_load_f16_by(p, vi_all(F16_MASK), vf_all(F16_FACTOR)); }
 /* The same, inf and NaN kept: there the product is 65536 or more, and its exponent is filled up. */
 CHORD_INLINE vf vf_load_f16(const void *p)
 {

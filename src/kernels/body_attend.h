@@ -10,13 +10,13 @@
 /* What a row is made of; all but mask and factor known to the compiler. */
 typedef struct attend_rows {
     bool is_f16;
-    vi mask;   /* of vf_load_f16_finite: pinned, or an engine builds them anew for each four elements */
+    vi mask;   /* of vf_load_f16_by: pinned, or an engine builds them anew for each four elements */
     vf factor;
 } attend_rows;
 
 CHORD_INLINE attend_rows attend_rows_of(bool is_f16)
 {
-    attend_rows rows = { is_f16, vi_all((int32_t)0x8fffe000), vf_all(0x1p112f) };
+    attend_rows rows = { is_f16, vi_all(F16_MASK), vf_all(F16_FACTOR) };
     if (is_f16) {
         CHORD_PIN(rows.mask);
         CHORD_PIN(rows.factor);
@@ -26,8 +26,7 @@ CHORD_INLINE attend_rows attend_rows_of(bool is_f16)
 CHORD_INLINE size_t attend_bytes(attend_rows rows) { return rows.is_f16 ? 2 : 4; }
 CHORD_INLINE vf attend_load(attend_rows rows, const uint8_t *p)
 {
-    if (!rows.is_f16) return vf_load(p);
-    return vf_mul(vi_as_f(vi_and(vi_shl(vi_load_s16(p), 13), rows.mask)), rows.factor);
+    return rows.is_f16 ? vf_load_f16_by(p, rows.mask, rows.factor) : vf_load(p);
 }
 static inline float attend_element(attend_rows rows, const uint8_t *p)
 {

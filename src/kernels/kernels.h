@@ -25,7 +25,7 @@ typedef struct chord_matmul {
     int32_t add;
     int32_t two_terms;      /* 1: a token is two rows of x, of q8 and its rest (quant/act.h), whose products are added; t0 and t1 count the rows and are even */
 } chord_matmul;
-/* r0 is a multiple of 4; r1 a multiple of 4 or n_out. Writes exactly y[t0..t1)[r0..r1). */
+/* r0 is a multiple of 4; r1 a multiple of 4 or n_out. Writes exactly y[t0..t1)[r0..r1) (of two terms y[t0 / 2..t1 / 2)). */
 typedef void chord_matmul_fn(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1);
 
 /* y = x / sqrt(mean(x^2) + eps) * w, one row of n; w NULL: without weights. y may be x. */
