@@ -4,10 +4,13 @@
 #include "exec.h"
 #include "../base/host.h"
 
-/* A helper looks so often for work before it sleeps (about 50 us: much longer than the leader's own ops between two offers
- * of a small model's decode step, shorter than a wake-up), and the leader for the last helper: a core that others want is
- * soon given up. With 5 us helpers fell asleep in every layer: 181 tokens/s of SmolLM2 with two threads instead of 209. */
-#define SPINS 4000
+/* Whoever waits looks for so long before it sleeps: much longer than the leader's own ops between two offers of a small
+ * model's decode step, or than one helper ends before another, as long as a wake-up takes; a core that others want is soon given
+ * up. Counted looks won't do: 4,000 are 50 us on one machine and 2 us on another, where the leader slept after a fifth of the
+ * products, 30 us each. The clock is a call out of wasm, and coarse in some browsers: hence LOOKS between, and MOST_LOOKS. */
+#define SPIN_MS 0.05
+#define LOOKS 128
+#define MOST_LOOKS 1000000
 #define SLICE_MS 200
 /* A helper that keeps the leader waiting so long has lost its core to somebody else: for a while the leader does all himself. */
 #define LOST_MS 0.5
@@ -16,6 +19,20 @@
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 #define ADD(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
+
+typedef struct spin {
+    int32_t looks;
+    double until;                 /* by chord_host_now(); begins at the first LOOKS */
+} spin;
+
+static bool look_again(spin *s)
+{
+    chord_host_pause();
+    if (++s->looks % LOOKS) return true;
+    double const now = chord_host_now();
+    if (s->looks == LOOKS) s->until = now + SPIN_MS;
+    return now < s->until && s->looks < MOST_LOOKS;
+}
 
 /* Claims and runs some of what is on offer; false: there was nothing. A claim takes the n_threads-th part of what is
  * left, at least `least` units (guided self-scheduling, Polychronopoulos and Kuck 1987): threads that come late or are slow
@@ -44,10 +61,9 @@ static bool work_some(chord_pool *p, int32_t thread)
 /* Until the helpers have done `units`. The leader calls the pool broken when its patience ends. */
 static bool await_helpers(chord_pool *p, int32_t units)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (LOAD(&p->done) == units) return true;
-        chord_host_pause();
-    }
+    spin s = { 0 };
+    do if (LOAD(&p->done) == units) return true;
+    while (look_again(&s));
     double const begin = chord_host_now();
     STORE(&p->leader_sleeps, 1);
     int32_t done = LOAD(&p->done);
@@ -89,17 +105,14 @@ bool chord_pool_share(chord_pool *p, const chord_run *run, const chord_op *op, i
 chord_status chord_pool_join(chord_pool *p, int32_t index)
 {
     ADD(&p->n_ready, 1);
-    for (int32_t idle = 0; !LOAD(&p->stop);) {
-        if (work_some(p, index)) idle = 0;
-        else if (idle < SPINS) {
-            idle++;
-            chord_host_pause();
-        } else {
+    for (spin s = { 0 }; !LOAD(&p->stop);) {
+        if (work_some(p, index)) s = (spin){ 0 };
+        else if (!look_again(&s)) {
             int32_t const calls = LOAD(&p->calls);
             ADD(&p->sleepers, 1);
             if (LOAD(&p->left) <= 0 && !LOAD(&p->stop)) chord_host_wait(&p->calls, calls, SLICE_MS);
             ADD(&p->sleepers, -1);
-            idle = 0;
+            s = (spin){ 0 };
         }
     }
     ADD(&p->n_ready, -1);
