@@ -40,7 +40,9 @@ HEADERS := $(wildcard include/*.h src/*/*.h src/*/*.def src/*/*/*.h)
 
 STRICT := -std=c17 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -fno-math-errno -fno-strict-aliasing
 FREE := $(STRICT) -ffreestanding -nostdlib
-WASM_FLAGS := --target=wasm32-freestanding -O3 $(FREE) -fno-stack-protector
+WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
+# Rooms that run once a model, not once a token, are built for size: 4 kB gzipped less of a first load.
+WASM_SMALL := src/model/% src/format/% src/engine/% src/host/%
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
 # 65536 pages declared; the Memory given may have any smaller maximum. The stack lies first, so that an
@@ -101,7 +103,7 @@ WASM_SOURCES := $(CORE) $(wildcard src/host/wasm/*.c)
 define WASM_VARIANT
 build/wasm/$(1)/%.o: %.c Makefile | $(ZIG)
 	@mkdir -p $$(@D)
-	@$(ZIG) cc -c $(WASM_FLAGS) -mcpu=$(WASM_CPU_$(1)) -DCHORD_NO_SCALAR -MMD -MP $$< -o $$@
+	@$(ZIG) cc -c $(WASM_FLAGS) $$(if $$(filter $(WASM_SMALL),$$<),-Os,-O3) -mcpu=$(WASM_CPU_$(1)) -DCHORD_NO_SCALAR -MMD -MP $$< -o $$@
 build/wasm/wasm32-$(1).wasm: $(WASM_SOURCES:%.c=build/wasm/$(1)/%.o)
 	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all --Map=build/wasm/$(1)/map $$^ -o $$@.tmp && mv $$@.tmp $$@
 	@echo "$$@: $$$$(wc -c < $$@) bytes"
@@ -156,6 +158,7 @@ SANITIZED := -O2 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -std=c17 
 SANITIZE_asan := -fsanitize=address,undefined,float-cast-overflow
 SANITIZE_tsan := -fsanitize=thread
 SANITIZE_fuzz := $(SANITIZE_asan) -fsanitize=fuzzer-no-link
+SANITIZE_LESS_fuzz := -fno-sanitize=undefined # of the kernels: clang 14 takes a minute over them otherwise, and build/asan has them
 # Nothing in the core allocates, and LeakSanitizer needs ptrace, which containers refuse.
 export ASAN_OPTIONS := detect_leaks=0
 export UBSAN_OPTIONS := print_stacktrace=1
@@ -170,7 +173,7 @@ endef
 define SANITIZER
 build/$(1)/%.o: %.c Makefile
 	@mkdir -p $$(@D)
-	@tools/sancc $(1) $(SANITIZED) $(SANITIZE_$(1)) $$(if $$(findstring isa_native128,$$<),$(ISA_native128)) -MMD -MP -c $$< -o $$@
+	@tools/sancc $(1) $(SANITIZED) $(SANITIZE_$(1)) $$(if $$(findstring isa_native128,$$<),$(ISA_native128) $(SANITIZE_LESS_$(1))) -MMD -MP -c $$< -o $$@
 endef
 $(foreach m,asan tsan fuzz,$(eval $(call SANITIZER,$(m)))$(foreach r,$(sort $(LINK_ORDER)),$(eval $(call ROOM_ARCHIVE,$(m),$(r)))))
 archives = $(foreach r,$(LINK_ORDER),$(if $(and $(filter $(r),$(2)),$(call room,$(r))),build/$(1)/$(r).a))
@@ -208,6 +211,7 @@ suite-tsan: FORCE
 	@if tools/sancc tsan >/dev/null; then $(MAKE) -s build/test/tsan-exec build/test/tsan-engine && build/test/tsan-exec && build/test/tsan-engine thread; \
 	else echo "SKIP tsan: ThreadSanitizer doesn't run here"; echo "0 passed, 0 failed, 1 skipped"; fi
 suite-js-%: dist/index.js FORCE
+	@test -n "$(wildcard tests/$*/$(FILTER)*test.mjs)" || { echo "no tests/$*/$(FILTER)*test.mjs" >&2; exit 1; }
 	@node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 PROTOCOL := $(if $(wildcard tests/fuzz/protocol_fuzz.mjs),protocol)
 suite-js-cli: native build/native/generate

@@ -107,7 +107,15 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 #define CHORD_SIMD_I8
 CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return wasm_f32x4_relaxed_madd(a, b, c); }
 CHORD_INLINE vi vi_trunc(vf a) { return wasm_i32x4_relaxed_trunc_f32x4(a); }
+#ifdef CHORD_DOT_KIND /* checkkern: what ARM makes of it, on any machine */
+CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
+{
+    vi const low = vi_pairs16(wasm_i16x8_extmul_low_i8x16(a, b)), high = vi_pairs16(wasm_i16x8_extmul_high_i8x16(a, b));
+    return vi_add(sum, vi_add(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), wasm_i32x4_shuffle(low, high, 1, 3, 5, 7)));
+}
+#else
 CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, b, sum); }
+#endif
 CHORD_INLINE vi vi_dot8_16(vi a, vi b) { return wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b); }
 CHORD_INLINE vi vi_lookup(vi table, vi index) { return wasm_i8x16_relaxed_swizzle(table, index); }
 #else

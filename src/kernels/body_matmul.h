@@ -47,17 +47,25 @@ CHORD_INLINE void tile_float(int type, int G, int T, tile a, vf *sum)
  *   DOT16    both sides widened to 16 bits, rows 0, 1 in a and rows 2, 3 in b: without 8-bit dots */
 enum { DOT8, DOT8_16, DOT16 };
 
-/* The way of a tile; all but `ones` known to the compiler. */
+/* The way of a tile; all but `ones` and `flip` known to the compiler. */
 typedef struct dot_way {
     int how, type; /* Q8_0: signed bytes, else codes of at most seven bits */
     bool is_wide;  /* many tokens: see dot_weights */
     vi ones;       /* 16-bit: adds pairs in one instruction, where an engine builds the constant of vi_pairs16 anew each time */
+    vi flip;       /* DOT8 of Q8_0: 128 in each byte, or 0; see dot_weights */
 } dot_way;
 
 CHORD_INLINE dot_way dot_way_of(int how, int type, int T)
 {
-    dot_way way = { how, type, how != DOT16 && type == CHORD_Q8_0 && T > 1, vi_all(0x00010001) };
+    dot_way way = { how, type, how == DOT8_16 && type == CHORD_Q8_0 && T > 1, vi_all(0x00010001), vi_all(0) };
     if (how == DOT8_16) CHORD_PIN(way.ones);
+#ifdef CHORD_SIMD_I8
+    if (how == DOT8 && type == CHORD_Q8_0) {
+        vi const dot = vi_dot8(vi_all(0x01010101), vi_all(-1), vi_all(0)); /* 4 * 255 or 4 * -1 */
+        way.flip = vi_and(vi_less(vi_all(0), dot), vi_all((int32_t)0x80808080));
+        CHORD_PIN(way.flip);
+    }
+#endif
     return way;
 }
 
@@ -65,9 +73,11 @@ typedef struct dot_sum {
     vi a, b; /* b: DOT16 only */
 } dot_sum;
 
-/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. The 8-bit dots take the codes of Q8_0 as magnitudes in
- * their seven-bit operand and move their signs to the activations: (x ^ s) - s with s = -1 where w < 0. A wide tile
- * leaves the "- s" out and takes sum |w| s off the block's dot instead, once for all its tokens. */
+/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. Q8_0's are signed, and the 8-bit dots want one operand of seven bits.
+ * DOT8 is taken only where the engine was seen to read all eight, as signed (ARM) or as unsigned (VNNI): then w + 128 is what it gets,
+ * which is w with its top bit flipped, and 128 sum x comes off (dot_begin). DOT8_16 takes magnitudes, and moves the signs to the
+ * activations: (x ^ s) - s with s = -1 where w < 0. A wide tile leaves the "- s" out and takes sum |w| s off the block's dot
+ * instead, once for all its tokens. */
 typedef struct dot_weights {
     vi a, b; /* b: rows 2, 3 of DOT16 or the signs of Q8_0 */
 } dot_weights;
@@ -75,8 +85,17 @@ typedef struct dot_weights {
 CHORD_INLINE dot_weights dot_prepare(dot_way way, vi codes)
 {
     if (way.how == DOT16) return (dot_weights){ vi_low8_s(codes), vi_high8_s(codes) };
-    if (way.type == CHORD_Q8_0) return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
-    return (dot_weights){ codes, codes };
+    if (way.type != CHORD_Q8_0) return (dot_weights){ codes, codes };
+    if (way.how == DOT8) return (dot_weights){ vi_xor(codes, way.flip), codes };
+    return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
+}
+
+/* What a block's dot begins with; `sum`: of its activations. */
+CHORD_INLINE dot_sum dot_begin(dot_way way, const uint8_t *sum)
+{
+    if (way.how != DOT8 || way.type != CHORD_Q8_0) return (dot_sum){ vi_all(0), vi_all(0) };
+    vi const s = vi_and(vi_shl(vi_all_at(sum), 7), vi_sar(way.flip, 31));
+    return (dot_sum){ vi_sub(vi_all(0), s), vi_all(0) };
 }
 
 #ifdef CHORD_SIMD_I8
@@ -87,32 +106,50 @@ CHORD_INLINE vi dot_pairs(dot_way way, vi a, vi b)
     return vi_dot16(pairs, way.ones);
 }
 
-CHORD_INLINE dot_sum dot_step(dot_way way, dot_sum s, dot_weights w, const uint8_t *x)
+CHORD_INLINE vi dot_load(dot_way way, const uint8_t *x)
 {
-    vi v = vi_all_at(x);
-    if (way.how != DOT16 && way.type == CHORD_Q8_0) {
+    vi const v = vi_all_at(x);
+    return way.how == DOT16 ? vi_low8_s(v) : v;
+}
+
+CHORD_INLINE dot_sum dot_add(dot_way way, dot_sum s, dot_weights w, vi v)
+{
+    if (way.how == DOT8_16 && way.type == CHORD_Q8_0) {
         v = vi_xor(v, w.b);
         if (!way.is_wide) v = vi_sub8(v, w.b);
-        if (way.how == DOT8_16) return (dot_sum){ vi_add(s.a, dot_pairs(way, v, w.a)), s.b };
+        return (dot_sum){ vi_add(s.a, dot_pairs(way, v, w.a)), s.b };
     }
     if (way.how == DOT8_16) return (dot_sum){ vi_add16(s.a, vi_dot8_16(v, w.a)), s.b };
     if (way.how == DOT8) return (dot_sum){ vi_dot8(v, w.a, s.a), s.b };
-    v = vi_low8_s(v);
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
 }
 CHORD_INLINE vi dot_signs(dot_way way, vi s, dot_weights w)
 {
-    return way.how == DOT8 ? vi_dot8(w.b, w.a, s) : vi_add(s, dot_pairs(way, w.b, w.a));
+    return vi_add(s, dot_pairs(way, w.b, w.a));
 }
 #else
-CHORD_INLINE dot_sum dot_step(dot_way way, dot_sum s, dot_weights w, const uint8_t *x)
+CHORD_INLINE vi dot_load(dot_way way, const uint8_t *x) { (void)way; return vi_low8_s(vi_all_at(x)); }
+CHORD_INLINE dot_sum dot_add(dot_way way, dot_sum s, dot_weights w, vi v)
 {
     (void)way;
-    vi const v = vi_low8_s(vi_all_at(x));
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
 }
 CHORD_INLINE vi dot_signs(dot_way way, vi s, dot_weights w) { (void)way, (void)w; return s; }
 #endif
+
+/* One token's step for G groups: weights w[g][0] times x, into s0[g * stride], then w[g][1] times x_1, into s1. Each vector of
+ * activations is loaded once: left to clang each group would load it anew, for CHORD_PIN counts as a write to memory. */
+CHORD_INLINE void dot_step(dot_way way, int G, int stride, dot_sum *s0, dot_sum *s1, dot_weights w[][2], const uint8_t *x, const uint8_t *x_1)
+{
+    vi const v = dot_load(way, x), v_1 = dot_load(way, x_1);
+    CHORD_UNROLL for (int g = 0; g < G; g++) {
+        s0[g * stride] = dot_add(way, s0[g * stride], w[g][0], v);
+        s1[g * stride] = dot_add(way, s1[g * stride], w[g][1], v_1);
+        CHORD_PIN(s0[g * stride].a);
+        if (s0 != s1) CHORD_PIN(s1[g * stride].a);
+        if (way.how == DOT16) CHORD_PIN(s0[g * stride].b);
+    }
+}
 
 CHORD_INLINE vi dot_rows(dot_way way, dot_sum s)
 {
@@ -128,49 +165,63 @@ typedef struct quarter {
 } quarter;
 static const quarter nibbles = { 16, 16, 4 }, bytes8 = { 32, 4, 8 };
 
+/* Of a block's four steps, those that stand side by side, their loads at constant offsets. Two tokens come in twos only at a
+ * prompt's end, and of Q8_0 in FINE products; a loop of one step there keeps the module small. */
+CHORD_INLINE int steps_at_once(int T, int type) { return T == 2 && type != CHORD_Q8_0 ? 1 : 4; }
+
 CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
 {
     quarter const step = type == CHORD_Q8_0 ? bytes8 : nibbles;
     uint32_t const head = type == CHORD_Q4_1 ? 16 : 8, block = head + 4 * step.codes_step;
     dot_way const way = dot_way_of(how, type, T);
+    int const at_once = steps_at_once(T, type);
     uint32_t d_off = a.n - 32; /* from x[t] after a block to that block's scale */
+    vi mask = vi_all(0x0f0f0f0f), f16_mask = vi_all(F16_MASK);
+    vf f16_factor = vf_all(F16_FACTOR);
+    if (T < 4) {
+        CHORD_PIN(mask);
+        CHORD_PIN(f16_mask);
+        CHORD_PIN(f16_factor);
+    }
     CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
         dot_sum s[8];
         vi signs[4];
-        CHORD_UNROLL for (int i = 0; i < G * T; i++) s[i] = (dot_sum){ vi_all(0), vi_all(0) };
+        CHORD_UNROLL for (int t = 0; t < T; t++) {
+            dot_sum const begin = dot_begin(way, a.x[t] + 32 + d_off + a.n / 8);
+            CHORD_UNROLL for (int g = 0; g < G; g++) s[g * T + t] = begin;
+        }
         CHORD_UNROLL for (int g = 0; g < G; g++) signs[g] = vi_all(0), a.w[g] += head;
-        CHORD_ROLL for (int v = 0; v < 4; v++) {
-            dot_weights w[4][2];
-            CHORD_UNROLL for (int g = 0; g < G; g++) {
-                CHORD_PIN(a.w[g]);
-                vi const codes = vi_load(a.w[g]), mask = vi_all(0x0f0f0f0f);
-                if (type == CHORD_Q8_0) {
-                    w[g][0] = dot_prepare(way, codes);
-                    w[g][1] = dot_prepare(way, vi_load(a.w[g] + 16));
-                } else {
-                    w[g][0] = dot_prepare(way, vi_and(codes, mask));
-                    w[g][1] = dot_prepare(way, vi_and(vi_shr16(codes, 4), mask));
-                }
-                a.w[g] += step.codes_step;
-                if (way.is_wide) signs[g] = dot_signs(way, dot_signs(way, signs[g], w[g][0]), w[g][1]);
-            }
-            CHORD_UNROLL for (int t = 0; t < T; t++) {
-                CHORD_PIN(a.x[t]);
+        CHORD_ROLL for (int left = 4; left > 0; left -= at_once) {
+            CHORD_UNROLL for (int g = 0; g < G; g++) CHORD_PIN(a.w[g]);
+            CHORD_UNROLL for (int t = 0; t < T; t++) CHORD_PIN(a.x[t]);
+            CHORD_UNROLL for (int v = 0; v < 4; v++) {
+                if (v == at_once) break;
+                dot_weights w[4][2];
                 CHORD_UNROLL for (int g = 0; g < G; g++) {
-                    dot_sum *const to = &s[g * T + t];
-                    *to = dot_step(way, *to, w[g][0], a.x[t]);
-                    *to = dot_step(way, *to, w[g][1], a.x[t] + step.x_second);
-                    CHORD_PIN(to->a);
-                    if (how == DOT16) CHORD_PIN(to->b);
+                    const uint8_t *const codes_at = a.w[g] + (uint32_t)v * step.codes_step;
+                    vi const codes = vi_load(codes_at);
+                    if (type == CHORD_Q8_0) {
+                        w[g][0] = dot_prepare(way, codes);
+                        w[g][1] = dot_prepare(way, vi_load(codes_at + 16));
+                    } else {
+                        w[g][0] = dot_prepare(way, vi_and(codes, mask));
+                        w[g][1] = dot_prepare(way, vi_and(vi_shr16(codes, 4), mask));
+                    }
+                    if (way.is_wide) signs[g] = dot_signs(way, dot_signs(way, signs[g], w[g][0]), w[g][1]);
                 }
-                a.x[t] += step.x_step;
+                CHORD_UNROLL for (int t = 0; t < T; t++) {
+                    const uint8_t *const x = a.x[t] + (uint32_t)v * step.x_step;
+                    dot_step(way, G, T, s + t, s + t, w, x, x + step.x_second);
+                }
             }
+            CHORD_UNROLL for (int g = 0; g < G; g++) a.w[g] += (uint32_t)at_once * step.codes_step;
+            CHORD_UNROLL for (int t = 0; t < T; t++) a.x[t] += (uint32_t)at_once * step.x_step;
         }
         CHORD_UNROLL for (int t = 0; t < T; t++) a.x[t] += 32 - 4 * step.x_step;
         CHORD_UNROLL for (int g = 0; g < G; g++) {
             const uint8_t *scales = a.w[g] - block;
-            vf const dw = vf_load_f16_finite(scales);
+            vf const dw = vf_load_f16_by(scales, f16_mask, f16_factor);
             CHORD_UNROLL for (int t = 0; t < T; t++) {
                 const uint8_t *d = a.x[t] + d_off;
                 vf const dx = vf_all_at(d);
@@ -181,7 +232,7 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
                 else {
                     vi const x_sum = vi_all_at(d + a.n / 8); /* for the offset of q, or for m */
                     if (type == CHORD_Q4_0) *to = vf_madd(vf_mul(dw, dx), vf_of(vi_sub(i, vi_shl(x_sum, 3))), *to);
-                    else *to = vf_madd(dx, vf_madd(dw, vf_of(i), vf_mul(vf_load_f16_finite(scales + 8), vf_of(x_sum))), *to);
+                    else *to = vf_madd(dx, vf_madd(dw, vf_of(i), vf_mul(vf_load_f16_by(scales + 8, f16_mask, f16_factor), vf_of(x_sum))), *to);
                 }
             }
         }

@@ -116,12 +116,12 @@ typedef struct part_masks {
     vi nibble, high, table; /* high: of what bits or pairs add to a code */
 } part_masks;
 
-CHORD_INLINE part_masks part_masks_of(int type)
+CHORD_INLINE part_masks part_masks_of(int type, int T)
 {
     part_masks m;
     m.nibble = vi_all(has_nibbles(type) ? 0x0f0f0f0f : 0x03030303);
     m.high = vi_all(type == CHORD_Q6_K ? 0x30303030 : type == CHORD_Q3_K ? 0x04040404 : 0x10101010);
-    CHORD_PIN(m.nibble);
+    if (T < 4) CHORD_PIN(m.nibble);
     if (has_bits(type) || type == CHORD_Q6_K) CHORD_PIN(m.high);
     m.table = m.nibble;
     if (has_table(type)) m.table = vi_load(chord_iq4_values);
@@ -201,7 +201,7 @@ CHORD_INLINE void part_finish(int type, const part_scales *w, vi i, const uint8_
 CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scales *scales, part_masks masks, uint32_t d_off, vf *sum)
 {
     bool const has_halves = has_pairs(type) && how != DOT16;
-    int const folds = n_folds(how, type);
+    int const folds = n_folds(how, type), at_once = steps_at_once(T, type) < 4 / folds ? steps_at_once(T, type) : 4 / folds;
     dot_way const way = dot_way_of(how, has_table(type) ? CHORD_Q8_0 : type, T);
     part_planes planes[2];
     part_scales s[2];
@@ -216,30 +216,30 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
     }
     CHORD_UNROLL for (int fold = 0; fold < folds; fold++) {
         dot_sum s0[8], s1[8];
-        CHORD_UNROLL for (int i = 0; i < G * T; i++) s0[i] = s1[i] = (dot_sum){ vi_all(0), vi_all(0) };
-        CHORD_ROLL for (int v = 0; v < 4 / folds; v++) {
-            dot_weights w[2][2];
-            CHORD_UNROLL for (int g = 0; g < G; g++) {
-                vi code[2];
-                CHORD_PIN(a->w[g]);
-                part_codes(type, a->w[g], masks, &planes[g], code);
-                if (has_nibbles(type)) a->w[g] += 16;
-                w[g][0] = part_prepare(way, type, code[0], even[g]);
-                w[g][1] = part_prepare(way, type, code[1], odd[g]);
-                if (way.is_wide) signs[g] = dot_signs(way, dot_signs(way, signs[g], w[g][0]), w[g][1]);
-            }
-            CHORD_UNROLL for (int t = 0; t < T; t++) {
-                CHORD_PIN(a->x[t]);
+        CHORD_UNROLL for (int t = 0; t < T; t++) {
+            dot_sum const begin = dot_begin(way, a->x[t] + 32 + d_off + a->n / 8);
+            CHORD_UNROLL for (int g = 0; g < G; g++) s0[g * T + t] = begin, s1[g * T + t] = (dot_sum){ vi_all(0), vi_all(0) };
+        }
+        CHORD_ROLL for (int left = 4 / folds; left > 0; left -= at_once) {
+            CHORD_UNROLL for (int g = 0; g < G; g++) CHORD_PIN(a->w[g]);
+            CHORD_UNROLL for (int t = 0; t < T; t++) CHORD_PIN(a->x[t]);
+            CHORD_UNROLL for (int v = 0; v < 4; v++) {
+                if (v == at_once) break;
+                dot_weights w[2][2];
                 CHORD_UNROLL for (int g = 0; g < G; g++) {
-                    dot_sum *const to0 = &s0[g * T + t], *const to1 = has_halves ? &s1[g * T + t] : to0;
-                    *to0 = dot_step(way, *to0, w[g][0], a->x[t]);
-                    *to1 = dot_step(way, *to1, w[g][1], a->x[t] + 16);
-                    CHORD_PIN(to0->a);
-                    if (has_halves) CHORD_PIN(to1->a);
-                    if (how == DOT16) CHORD_PIN(to0->b);
+                    vi code[2];
+                    part_codes(type, a->w[g] + 16 * v, masks, &planes[g], code);
+                    w[g][0] = part_prepare(way, type, code[0], even[g]);
+                    w[g][1] = part_prepare(way, type, code[1], odd[g]);
+                    if (way.is_wide) signs[g] = dot_signs(way, dot_signs(way, signs[g], w[g][0]), w[g][1]);
                 }
-                a->x[t] += 4;
+                CHORD_UNROLL for (int t = 0; t < T; t++) {
+                    const uint8_t *const x = a->x[t] + 4 * v;
+                    dot_step(way, G, T, s0 + t, has_halves ? s1 + t : s0 + t, w, x, x + 16);
+                }
             }
+            CHORD_UNROLL for (int g = 0; g < G; g++) a->w[g] += has_nibbles(type) ? 16 * at_once : 0;
+            CHORD_UNROLL for (int t = 0; t < T; t++) a->x[t] += 4 * at_once;
         }
         CHORD_UNROLL for (int i = 0; i < G * T; i++) {
             vi const f = part_fold(way, type, s0[i], s1[i], s[i / T].pair, even[i / T], odd[i / T]);
@@ -257,7 +257,7 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
 
 CHORD_INLINE void tile_parts(int type, int how, int G, int T, tile a, vf *sum)
 {
-    part_masks const masks = part_masks_of(type);
+    part_masks const masks = part_masks_of(type, T);
     uint32_t d_off = a.n - 32;
     CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += is_k(type) ? 256 : 32) {
