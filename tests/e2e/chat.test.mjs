@@ -12,6 +12,14 @@ const PAGE = '/examples/chat/';
 const state = (page) => page.evaluate(() => JSON.parse(JSON.stringify(window.chat)));
 const reached = (page, wanted) => page.waitForFunction((wanted) => window.chat.state === wanted, wanted, { timeout: 120_000 });
 
+/** From now on `window.seen` gets the length of the newest answer whenever the page changes while it is answering: an answer of eight
+ * tokens is there within 30 ms, before a driver outside the page could look at it. */
+const watch = (page) => page.evaluate(() => {
+  window.seen = [];
+  const look = () => window.chat.state === 'answering' && window.seen.push([...document.querySelectorAll('.assistant .text')].at(-1)?.textContent.length ?? 0);
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+});
+
 /** Runs `use(page, file)` with the page open and a small model of random weights, which talks until it is stopped, as a file. */
 const withChat = (isolated, use) =>
   withServer({ isolated }, (address) =>
@@ -50,13 +58,15 @@ for (const isolated of [true, false]) {
       assert.equal(await page.evaluate(() => document.activeElement.id), 'question');
       await screenshot(page, `chat-ready-${isolated}`);
 
-      await settings(page, { temperature: '0', 'max-tokens': '24', system: 'You answer in one sentence.' });
-      await ask(page, 'What is the capital of France?');
-      await reached(page, 'answering');
-      await page.waitForFunction(() => document.querySelector('.assistant .text')?.textContent.length > 3); // while it streams
-      assert.equal((await state(page)).state, 'answering');
+      await settings(page, { temperature: '0', 'max-tokens': '64', system: 'You write poems.' });
+      await watch(page);
+      await ask(page, 'Write a poem about the Seine.');
+      await page.waitForFunction(() => window.seen.length > 0);
       await reached(page, 'ready');
       const first = await state(page);
+      const lengths = new Set(await page.evaluate(() => window.seen.filter((length) => length > 3)));
+      lengths.delete(first.messages[1].content.length);
+      assert.ok(lengths.size >= 2, `it streams: of ${first.messages[1].content.length} characters ${[...lengths]} were seen before the end`);
       assert.equal(first.messages.length, 2);
       assert.equal(first.messages[1].role, 'assistant');
       assert.equal(first.error, null);
@@ -83,7 +93,7 @@ for (const isolated of [true, false]) {
       assert.deepEqual((await state(page)).messages, []);
       assert.equal(await page.locator('#messages li').count(), 0);
       await settings(page, { system: '', 'max-tokens': '4' });
-      await ask(page, 'What is the capital of France?');
+      await ask(page, 'Write a poem about the Seine.');
       // four tokens may be over before anyone looks: not by way of 'answering'
       await page.waitForFunction(() => window.chat.state === 'ready' && window.chat.messages.length === 2);
       assert.ok((await state(page)).stats.promptTokens !== first.stats.promptTokens, 'the system prompt is still there');

@@ -60,7 +60,7 @@ TEST(a_stream_replaces_invalid_bytes_where_a_text_decoder_does)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
             char want[64] = "", got[64] = "";
-            for (const char *p = cases[i].text; *p; p++) strncat(want, *p == '?' ? "\xEF\xBF\xBD" : p, *p == '?' ? 3 : 1);
+            for (const char *p = cases[i].text; *p; p++) strcat(want, *p == '?' ? "\xEF\xBF\xBD" : (char[]){ *p, 0 });
             chord_stream *t = open_stream(NULL);
             for (const char *p = cases[i].bytes; one_by_one && *p; p++) strcat(got, push(t, (char[]){ *p, 0 }));
             if (!one_by_one) strcat(got, push(t, cases[i].bytes));
