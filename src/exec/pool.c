@@ -14,7 +14,7 @@
 #define SLICE_MS 200
 /* A helper that keeps the leader waiting so long has lost its core to somebody else: for a while the leader does all himself. */
 #define LOST_MS 0.5
-#define ALONE_MS 50.0
+#define ALONE_MS 100.0
 
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
