@@ -41,7 +41,7 @@ HEADERS := $(wildcard include/*.h src/*/*.h src/*/*.def src/*/*/*.h)
 STRICT := -std=c17 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -fno-math-errno -fno-strict-aliasing
 FREE := $(STRICT) -ffreestanding -nostdlib
 WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
-# Rooms that run once a model, not once a token, are built for size: 4 kB gzipped less of a first load.
+# Rooms that run once a model, or a few lines once a step, are built for size: 4 kB gzipped less of a first load.
 WASM_SMALL := src/model/% src/format/% src/engine/% src/host/%
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory

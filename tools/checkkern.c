@@ -315,7 +315,7 @@ int32_t checkkern_run(char *arguments)
     const chord_ops *scalar = chord_ops_of(CHORD_ISA_SCALAR);
     if (!scalar) { say("checkkern: built without the scalar bodies\n"); return 2; }
 #ifdef CHORD_DOT_KIND
-    const char *way = ", matmul forced to the way of ARM and VNNI";
+    const char *way = ", matmul forced to the way of ARM";
 #else
     const char *way = "";
 #endif

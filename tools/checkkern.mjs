@@ -4,7 +4,7 @@
 //
 // Runs simd128.wasm and, where the engine has relaxed SIMD, relaxed.wasm (Node 20 wants
 // --experimental-wasm-relaxed-simd and gets it by a restart) and relaxed-dot8.wasm, whose matmuls take the way of
-// ARM and of x86 with VNNI whatever the machine. A missing browser or playwright-core is a loud skip, and a failure
+// ARM whatever the machine, with its dot spelled out; that of VNNI is taken, and checked, where the machine has it. A missing browser or playwright-core is a loud skip, and a failure
 // when CI=true.
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, readFileSync } from 'node:fs';

@@ -12,7 +12,8 @@
 #define LOOKS 128
 #define MOST_LOOKS 1000000
 #define SLICE_MS 200
-/* A helper that keeps the leader waiting so long has lost its core to somebody else: for a while the leader does all himself. */
+/* A helper that keeps the leader waiting so long has lost its core to somebody else: for a while the leader does all himself.
+ * Each try after it costs a time slice of the other's, 3 to 4 ms. */
 #define LOST_MS 0.5
 #define ALONE_MS 100.0
 
