@@ -235,6 +235,20 @@ static void attend_page(const chord_run *run, const chord_op *op, attend_column 
                                       .scale = op->scale, .cap = op->softcap, .n_q = c->n, .head_dim = op->head_dim, .is_f16 = is_f16 });
 }
 
+/* One byte of each line of a chunk's keys and values, all streams at once, into the cache: a kernel's own loads wait for memory one
+ * after another, since a head's part of a page is too short for prefetchers and wasm can't ask. */
+static void touch_chunk(const chord_run *run, const chord_op *op, int32_t head, int32_t p0, int32_t p1, int32_t thread)
+{
+    const chord_kv_shape *kv = &run->plan->kv;
+    const volatile uint8_t *at[CHORD_CHUNK_PAGES][2];
+    for (int32_t i = 0; i < CHORD_CHUNK_PAGES; i++)
+        for (int32_t part = 0; part < 2; part++) at[i][part] = run->batch->pages[min32(p0 + i, p1 - 1)] + chord_kv_offset(kv, op->layer, part, head);
+    uint32_t sum = 0;
+    for (uint64_t b = 0; b < CHORD_PAGE_TOKENS * (uint64_t)kv->row_bytes; b += 64)
+        for (int32_t i = 0; i < CHORD_CHUNK_PAGES; i++) sum += (uint32_t)at[i][0][b] + at[i][1][b];
+    chord_copy(scratch_of(run->plan, thread), &sum, sizeof sum); /* so that no engine drops the loads */
+}
+
 /* A chunk of pages, begun anew, into the column's acc and ml. */
 static void attend_chunk(const chord_run *run, const chord_op *op, const chord_attend_shape *s, attend_column *c, int32_t chunk, int32_t thread)
 {
@@ -244,6 +258,7 @@ static void attend_chunk(const chord_run *run, const chord_op *op, const chord_a
         c->ml[i][1] = 0;
     }
     int32_t const p0 = chunk * CHORD_CHUNK_PAGES, p1 = min32(p0 + CHORD_CHUNK_PAGES, s->n_pages);
+    if (c->n <= FEW_QUERIES) touch_chunk(run, op, c->head, p0, p1, thread);
     for (int32_t page = p0; page < p1; page++) attend_page(run, op, c, page, thread);
 }
 
