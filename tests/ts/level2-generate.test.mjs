@@ -3,6 +3,8 @@
 // leaving and aborting, options by name. What takes real time is in level2-smollm2.test.mjs.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { ChordError, loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
@@ -95,6 +97,52 @@ test('leaving cuts the KV cache back to the last token that was read', () =>
     await run.return();
     assert.equal((await model.counters()).kvPages, 1);
   }));
+
+test('what was read before leaving counts, to the token, though tokens come together', async () => {
+  for (const options of modes) {
+    await withModel(FIXTURE, options, async (model) => {
+      const ids = Array.from({ length: 20 }, (_, i) => 3 + i);
+      const run = model.generate(ids, { ...GREEDY, maxTokens: 200 });
+      const read = [];
+      for await (const { token } of run) if (read.push(token) === 9) break;
+      assert.equal(run.stats.tokens, 9);
+      const again = model.generate([...ids, ...read, 5], GREEDY);
+      await again.text();
+      assert.equal(again.stats.cachedTokens, 20 + 9);
+    });
+  }
+});
+
+test('the first token comes alone; then what a moment brings comes together, no more than the window ahead', async () => {
+  const worker = new Worker(new URL('../../dist/worker.js', import.meta.url));
+  try {
+    const sizes = [];
+    const sum = () => sizes.reduce((a, b) => a + b, 0);
+    let onReply = () => {};
+    worker.on('message', (reply) => {
+      if (reply.type === 'tokens') sizes.push(reply.events.length);
+      onReply(reply);
+    });
+    const ended = () => new Promise((resolve) => (onReply = (reply) => reply.type === 'result' && resolve()));
+    worker.postMessage({ op: 'load', call: 0, source: { kind: 'path', path: FIXTURE }, options: {} });
+    await ended();
+    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0 };
+    worker.postMessage({ op: 'generate', call: 1, prompt: 'Hello', options: { maxTokens: 200, ignoreEos: true, stop: [], logprobs: false, sampling } });
+    while (sum() < 6) await nextTurn();
+    await sleep(50); // ample for what mustn't come
+    assert.equal(sum(), 6, `${sizes} came, and nothing was taken`);
+    const end = ended();
+    const take = (count) => worker.postMessage({ op: 'taken', call: 1, count });
+    worker.on('message', (reply) => reply.type === 'tokens' && take(reply.events.length));
+    take(6);
+    await end;
+    assert.equal(sum(), 200);
+    assert.equal(sizes[0], 1);
+    assert.ok(sizes.length < 200, 'each token came in a message of its own'); // one takes some 50 us
+  } finally {
+    await worker.terminate();
+  }
+});
 
 test('an abort makes the loop throw the signal\'s reason, and the next call works', async () => {
   for (const options of modes) {

@@ -23,6 +23,8 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   readonly #signal: AbortSignal | undefined;
   readonly #events: TokenEvent[] = [];
   readonly #waiting: Waiting[] = [];
+  /** Events given to the reader of which the worker wasn't told. */
+  #untold = 0;
   #call: OpenCall<Omit<GenerationStats, 'ttftMs'>> | undefined;
   #finished: Promise<void> | undefined;
   #begin = 0;
@@ -107,9 +109,9 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     const { prompt, options } = this.#request;
     const call = this.#connection.open<'generate'>({ op: 'generate', prompt, options }, {
       onEvent: (reply) => {
-        if (reply.type !== 'token') return;
+        if (reply.type !== 'tokens') return;
         if (this.#ttftMs === 0) this.#ttftMs = performance.now() - this.#begin;
-        this.#events.push(reply.event);
+        this.#events.push(...reply.events);
         this.#deliver();
       },
     });
@@ -140,7 +142,8 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
       if (event === undefined && !this.#isOver) return;
       this.#waiting.shift();
       if (event !== undefined) {
-        this.#call?.post({ op: 'taken', count: 1 });
+        this.#untold += 1;
+        if (this.#events.length === 0) this.#tell(); // once a message
         reader.resolve({ value: event, done: false });
       } else if (this.#failure !== undefined) {
         const { error } = this.#failure;
@@ -150,6 +153,11 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
         reader.resolve({ value: undefined, done: true });
       }
     }
+  }
+
+  #tell(): void {
+    if (this.#untold > 0) this.#call?.post({ op: 'taken', count: this.#untold });
+    this.#untold = 0;
   }
 
   #abort(): void {
@@ -166,6 +174,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
         this.#isOver = true;
         this.#stats = noStats;
       } else {
+        this.#tell(); // what was read counts as text
         this.#call.post({ op: 'cancel' });
       }
     }

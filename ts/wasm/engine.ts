@@ -32,7 +32,7 @@ export type ModelInfo = StructValue<typeof modelInfoLayout>;
 export type TensorInfo = StructValue<typeof tensorInfoLayout> & { readonly name: string };
 
 /** Structs, names and messages. */
-const SCRATCH = 4096;
+export const SCRATCH = 4096;
 /** File bytes on their way in: large enough to hide the call, small beside any model. */
 const STAGING = 1 << 20;
 /** The header's arena grows by at least this much, so that a big vocabulary asks a few dozen times. */
@@ -305,14 +305,9 @@ export class WasmEngine implements Backend<WasmSession> {
     return list;
   }
 
-  /** Bits of an id: `TokenFlag` of abi.gen.ts. */
-  tokenFlags(id: number): number {
-    return this.check(this.exports.token_flags(this.#model, this.#knownIds([id])[0]!));
-  }
-
-  /** Whether the model ends its turn with this id. */
+  /** Whether the model ends its turn with this id, which `sample` gave. */
   isEndOfGeneration(id: number): boolean {
-    return (this.tokenFlags(id) & TokenFlag.EOG) !== 0;
+    return (this.check(this.exports.token_flags(this.#model, id)) & TokenFlag.EOG) !== 0;
   }
 
   /** Whole characters out of tokens; what may become one of `stops` is held back. */

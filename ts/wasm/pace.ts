@@ -8,18 +8,18 @@ const FIRST = 10e6;
 const KEEP = 0.7;
 
 export class Pace {
-  readonly #targetMs: number;
+  readonly targetMs: number;
   readonly #seen = { single: { work: 0, ms: 0 }, many: { work: 0, ms: 0 } };
 
   /** @param targetMs How long a step should take: 10 in a page, 20 in the engine worker. */
   constructor(targetMs: number) {
-    this.#targetMs = targetMs;
+    this.targetMs = targetMs;
   }
 
   /** Multiply-adds for the next step. */
   budget(kind: 'single' | 'many'): number {
     const { work, ms } = this.#seen[kind];
-    return ms > 0 ? Math.max(1e5, Math.floor((work / ms) * this.#targetMs)) : FIRST;
+    return ms > 0 ? Math.max(1e5, Math.floor((work / ms) * this.targetMs)) : FIRST;
   }
 
   /** What a step did. Sums that fade weigh a long step more than a short one, whose time is noise. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A session (one sequence with its KV cache) and a text stream of a model in wasm memory.
-import { ABI_VERSION, Output, STREAM_PUSH, Status, samplingLayout, sessionStateLayout } from '../abi/abi.gen.js';
+import { ABI_VERSION, Output, STREAM_PUSH, Status, TextFlag, samplingLayout, sessionStateLayout } from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
 import type { Sampling, StepResult } from '../engine.js';
 import { ChordError } from '../errors.js';
-import { toIds } from './engine.js';
+import { SCRATCH, toIds } from './engine.js';
 import type { WasmEngine } from './engine.js';
 
 export type SessionState = StructValue<typeof sessionStateLayout>;
@@ -147,7 +147,11 @@ export class WasmSession {
   }
 
   #withIds<T>(ids: Int32Array, use: (block: number) => T): T {
-    const { heap } = this.#engine;
+    const { heap, scratch } = this.#engine;
+    if (ids.byteLength <= SCRATCH) {
+      heap.copyInIds(scratch, ids);
+      return use(scratch);
+    }
     const block = heap.alloc(ids.byteLength);
     try {
       heap.copyInIds(block, ids);
@@ -166,17 +170,19 @@ export class TextStream {
   readonly #engine: WasmEngine;
   readonly #block: number;
   readonly #bytes: number;
-  readonly #textAt: number; // where the library writes the text's address
+  readonly #textAt: number; // where the library writes the text's address; a token on its way in
+  readonly #pieceAt: number; // STREAM_PUSH bytes
   #address: number;
 
   constructor(engine: WasmEngine, stops: readonly string[]) {
     this.#engine = engine;
     const list = packStops(stops);
     const streamBytes = Math.ceil(engine.exports.stream_bytes(list.byteLength) / 64) * 64;
-    this.#bytes = streamBytes + 64 + list.byteLength;
+    this.#bytes = streamBytes + 64 + STREAM_PUSH + list.byteLength;
     this.#block = engine.heap.alloc(this.#bytes);
     this.#textAt = this.#block + streamBytes;
-    const stopsAt = this.#textAt + 64;
+    this.#pieceAt = this.#textAt + 64;
+    const stopsAt = this.#pieceAt + STREAM_PUSH;
     engine.heap.copyIn(stopsAt, list);
     this.#address = engine.exports.stream_open(this.#block, streamBytes, stopsAt, list.byteLength);
     if (this.#address !== 0) return;
@@ -186,6 +192,10 @@ export class TextStream {
 
   /** The text that is decided once `token` has come; may be ''. Control tokens have none. */
   push(token: number): string {
+    const { exports, heap, model } = this.#engine;
+    heap.copyInIds(this.#textAt, [token]);
+    const length = exports.detokenize(model, this.#textAt, 1, TextFlag.SKIP_SPECIAL, this.#pieceAt, STREAM_PUSH);
+    if (length >= 0 && length <= STREAM_PUSH) return this.#text(exports.stream_push(this.#at, this.#pieceAt, length, this.#textAt));
     const piece = this.#engine.detokenizeBytes([token], { skipSpecial: true });
     let text = this.#append(piece.subarray(0, STREAM_PUSH));
     for (let at = STREAM_PUSH; at < piece.byteLength; at += STREAM_PUSH) text += this.#append(piece.subarray(at, at + STREAM_PUSH));

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { WINDOW } from './protocol.js';
 import type { Reply, Request } from './protocol.js';
 
 /** One call under way in the host: how it is stopped, and how far it may run ahead of its reader. */
@@ -34,11 +33,16 @@ export class Call<R extends Request = Request> {
     this.#abort.abort();
   }
 
-  /** Posts an event and waits while the reader is `window` events behind, or until the call is cancelled. */
-  async send(reply: Reply, transfer: Transferable[] = [], window = WINDOW): Promise<void> {
+  /** Events that were sent and not taken. */
+  get outstanding(): number {
+    return this.#sent - this.#taken;
+  }
+
+  /** Posts `count` events in one message and waits while the reader is `window` events behind, or until the call is cancelled. */
+  async send(reply: Reply, count: number, window: number, transfer: Transferable[] = []): Promise<void> {
     this.post(reply, transfer);
-    this.#sent += 1;
-    while (this.#sent - this.#taken >= window && !this.signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.#sent += count;
+    while (this.outstanding >= window && !this.signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 
   /** The reader took `count` events. */

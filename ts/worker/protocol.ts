@@ -8,7 +8,7 @@
 //   profile, dispose
 //   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
 //     of a pushed source)
-//   taken* (the reader took n      <-   token*, rows* (a small window runs ahead)
+//   taken* (the reader took n      <-   tokens*, rows* (a small window runs ahead)
 //     events, or a block of rows)
 //   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
 import type { KvTypeName, Sampling } from '../engine.js';
@@ -124,7 +124,7 @@ export type Reply =
   | { readonly type: 'failed'; readonly call: number; readonly error: ErrorRecord }
   | { readonly type: 'progress'; readonly call: number; readonly progress: LoadProgress }
   | { readonly type: 'taken'; readonly call: number; readonly bytes: number; readonly buffer: ArrayBufferLike } // the chunk's, back for the next one
-  | { readonly type: 'token'; readonly call: number; readonly event: TokenEvent }
+  | { readonly type: 'tokens'; readonly call: number; readonly events: readonly TokenEvent[] }
   | { readonly type: 'rows'; readonly call: number; readonly firstRow: number; readonly values: Float32Array };
 
 /** Events that the worker runs ahead of the reader: enough to hide a message's way, few to throw away. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loaded model at work: the step loop with its budget, generation and logits over one session. Between
-// steps the event loop turns, so a posted cancel always arrives, shared memory or not.
+// steps (of quick tokens: between a few) the event loop turns, so a posted cancel always arrives, shared memory or not.
 import { ChordError } from '../errors.js';
 import { nextTurn } from '../platform.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
@@ -9,7 +9,8 @@ import type { Pace } from '../wasm/pace.js';
 import type { WasmSession } from '../wasm/session.js';
 import type { ThreadPool } from '../wasm/threads.js';
 import type { Call } from './call.js';
-import type { GenerationStats, Ids, Request, Results } from './protocol.js';
+import { WINDOW } from './protocol.js';
+import type { GenerationStats, Ids, Request, Results, TokenEvent } from './protocol.js';
 
 export interface LoadedEngine {
   readonly engine: WasmEngine;
@@ -24,6 +25,10 @@ type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;
 /** Bytes of logits in a block on its way to the client; two may be under way. */
 const ROWS_BYTES = 1 << 20;
 
+/** Tokens that take less together go to the reader together, and between them the event loop doesn't turn: both cost 0.1 ms, and
+ * wake the page's thread, which may be a helper's core. Within a frame of a screen; a cancel waits no longer for it than for a step. */
+const GATHER_MS = 12;
+
 /** Ends a run at its next turn; the host turns it into the call's answer. */
 export class Cancelled extends Error {}
 
@@ -33,12 +38,14 @@ export class Runner {
   readonly #session: WasmSession;
   readonly #pool: ThreadPool | undefined;
   readonly #pace: Pace;
+  readonly #gatherMs: number;
   readonly #vocabulary: number;
 
   constructor(loaded: LoadedEngine, pace: Pace) {
     this.engine = loaded.engine;
     this.#pool = loaded.pool;
     this.#pace = pace;
+    this.#gatherMs = Math.min(GATHER_MS, pace.targetMs);
     this.#session = loaded.engine.openSession();
     this.#vocabulary = loaded.engine.modelInfo().n_vocab;
   }
@@ -47,7 +54,7 @@ export class Runner {
     return this.#session.state().n_pages;
   }
 
-  /** A whole continuation. Posts an event a token; ends within one step of a cancel. */
+  /** A whole continuation. Posts the first event at once, then what GATHER_MS bring; ends within one step, or that time, of a cancel. */
   async generate(call: Call<Requested<'generate'>>): Promise<Results['generate']> {
     const { prompt, options } = call.request;
     const ids = typeof prompt === 'string' ? this.engine.tokenizePrompt(prompt) : prompt;
@@ -80,6 +87,9 @@ export class Runner {
     const room = this.engine.planInfo.n_ctx - run.promptTokens;
     const most = Math.min(options.maxTokens, room);
     run.promptMs = await this.#finishBatches(call.signal, true);
+    let events: TokenEvent[] = [];
+    let stepMs = 0;
+    let turned = performance.now();
     for (;;) {
       const begin = performance.now();
       const token = this.#session.sample();
@@ -92,10 +102,18 @@ export class Runner {
       if (isLast && !isEnd) text += stream.end();
       if (!isLast) this.#session.push([token]);
       let ms = performance.now() - begin;
-      if (!isEnd || text !== '') await call.send({ type: 'token', call: call.id, event: { text, token, ...logprob } });
-      if (call.signal.aborted) throw new Cancelled();
+      if (!isEnd || text !== '') events.push({ text, token, ...logprob });
+      const isDue = performance.now() - turned + stepMs > this.#gatherMs || call.outstanding + events.length >= WINDOW;
+      if (isLast || isDue || run.tokens === 1) {
+        if (events.length > 0) await call.send({ type: 'tokens', call: call.id, events }, events.length, WINDOW);
+        if (!isLast) await nextTurn();
+        if (call.signal.aborted) throw new Cancelled();
+        events = [];
+        turned = performance.now();
+      }
       if (isLast) return isEnd || stream.isStopped ? 'stop' : 'length';
-      ms += await this.#finishBatches(call.signal, false);
+      stepMs = await this.#finishBatches(call.signal, false);
+      ms += stepMs;
       run.decodeMs += ms;
     }
   }
@@ -125,7 +143,7 @@ export class Runner {
       const rows = Math.min(block, count - row);
       const values = new Float32Array(rows * this.#vocabulary);
       for (let i = 0; i < rows; i++) values.set(this.#session.logits(row + i), i * this.#vocabulary);
-      await call.send({ type: 'rows', call: call.id, firstRow: firstRow + row, values }, [values.buffer], 2);
+      await call.send({ type: 'rows', call: call.id, firstRow: firstRow + row, values }, 1, 2, [values.buffer]);
       if (call.signal.aborted) throw new Cancelled();
     }
   }
@@ -149,7 +167,7 @@ export class Runner {
     return kept;
   }
 
-  /** Steps until output rows can be read; returns the time computed. The loop turns after each step. */
+  /** Steps until output rows can be read; returns the time computed. The loop turns after each step, but for the last of a token. */
   async #finishBatches(signal: AbortSignal, isPrompt: boolean): Promise<number> {
     let ms = 0;
     for (;;) {
@@ -157,6 +175,7 @@ export class Runner {
       const begin = performance.now();
       const isDone = this.#step(isPrompt);
       ms += performance.now() - begin;
+      if (isDone && !isPrompt) return ms;
       await nextTurn();
       if (isDone && !signal.aborted) return ms;
     }
@@ -164,8 +183,8 @@ export class Runner {
 
   #step(isPrompt: boolean): boolean {
     if (this.#pool?.fault !== undefined) throw this.#pool.fault;
-    const before = this.#session.state();
-    const kind = before.n_tokens - before.n_past === 1 ? 'single' : 'many';
+    const before = isPrompt ? this.#session.state() : undefined;
+    const kind = before === undefined || before.n_tokens - before.n_past === 1 ? 'single' : 'many';
     const budget = this.#pace.budget(kind);
     const begin = performance.now();
     try {
@@ -174,7 +193,7 @@ export class Runner {
       this.#pace.measured(kind, after.last_step_work, performance.now() - begin);
       this.counters.stepsRun += 1;
       if (after.last_step_work > budget) this.counters.stepsOverBudget += 1;
-      if (isPrompt) this.counters.tokensPrefilled += after.n_past - before.n_past;
+      if (before !== undefined) this.counters.tokensPrefilled += after.n_past - before.n_past;
       return result === 'done';
     } catch (error) {
       if (this.engine.isUsable) this.#forget(Number.MAX_SAFE_INTEGER); // the model stays usable
