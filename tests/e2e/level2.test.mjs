@@ -3,7 +3,10 @@
 // within the tolerance; and bitwise equal with 1 and 2 threads, isolated and not, in one piece and token by token.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { needs, openPage, withBrowser, withServer } from './browser.mjs';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { needs, openPage, root, withBrowser, withServer } from './browser.mjs';
 import { nmse, readGolden } from '../reference/golden.mjs';
 
 const FIXTURES = ['q4_1-smollm', 'q4_0-spm', 'q8_0-d128', 'f16-d64', 'bf16-d80-freqs', 'mixed'];
@@ -120,3 +123,36 @@ test('the module compiles while the file is on its way', needs(), () =>
       assert.equal(name, 'llama');
       assert.deepEqual(page.faults, []);
     })));
+
+test('a picked file loads; one that is gone by then is io, named, with a hint', needs(), async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'picked-'));
+  const file = path.join(folder, 'model.gguf');
+  try {
+    await copyFile(path.join(root, 'tests/golden/q4_1-smollm.gguf'), file);
+    await withServer({ isolated: true }, (address) =>
+      withBrowser(async (browser) => {
+        const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
+        await page.evaluate(() => document.body.append(Object.assign(document.createElement('input'), { type: 'file' })));
+        await page.setInputFiles('input', file);
+        const load = () => page.evaluate(async () => {
+          const { loadModel } = await import('/dist/index.js');
+          try {
+            const model = await loadModel(document.querySelector('input').files[0]);
+            const { bytesRead } = await model.counters();
+            await model.dispose();
+            return { bytesRead };
+          } catch ({ code, message, hint }) {
+            return { code, message, hint };
+          }
+        });
+        assert.ok((await load()).bytesRead > 0);
+        await rm(file);
+        const { code, message, hint } = await load();
+        assert.equal(code, 'io');
+        assert.match(message, /model\.gguf broke off after 0 bytes/);
+        assert.match(hint, /removed after it was chosen/);
+      }));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
