@@ -49,48 +49,16 @@ typedef struct chord_x4_shape {
 } chord_x4_shape;
 enum { CHORD_X4_MOST = 256 }; /* bytes of the largest block that has an order */
 
-/* One run of cells of row r; `back` goes from the group to the row. */
-static inline void chord_x4_run(uint8_t **group, uint8_t **row, size_t r, int n, size_t size, bool back)
-{
-    for (int i = 0; i < n; i++, *group += 4 * size, *row += size)
-        if (back) chord_copy(*row, *group + size * r, size);
-        else chord_copy(*group + size * r, *row, size);
-}
-
-static inline void chord_x4_block(uint8_t *group, uint8_t *row, size_t r, chord_x4_shape s, bool back)
-{
-    chord_x4_run(&group, &row, r, s.fields, 2, back);
-    chord_x4_run(&group, &row, r, s.pieces, 4, back);
-    for (int i = 0; i < s.parts; i++) {
-        chord_x4_run(&group, &row, r, s.part_fields, 2, back);
-        chord_x4_run(&group, &row, r, s.part_pieces, 4, back);
-    }
-}
-
 /* From a block of the file to one in a group's order, and back: either side may be used up. */
 typedef void chord_x4_order(uint8_t *x4, uint8_t *file, bool back);
 
-static inline void chord_x4_pack(uint8_t *group, const void *const rows[4], int32_t n_blocks, size_t block, chord_x4_shape s,
-                                 chord_x4_order *order)
-{
-    for (size_t r = 0; r < 4; r++)
-        for (int32_t b = 0; b < n_blocks; b++) {
-            uint8_t file[CHORD_X4_MOST] = { 0 }, x4[CHORD_X4_MOST];
-            if (rows[r]) chord_copy(file, (const uint8_t *)rows[r] + (size_t)b * block, block);
-            if (order) order(x4, file, false);
-            chord_x4_block(group + (size_t)b * 4 * block, order ? x4 : file, r, s, false);
-        }
-}
+/* The same of one block of each row that is there (not NULL): the file's stay as they are. */
+typedef void chord_x4_order_rows(uint8_t x4[4][CHORD_X4_MOST], const uint8_t *const file[4]);
 
-static inline void chord_x4_unpack(uint8_t *row, const uint8_t *group, int32_t r, int32_t n_blocks, size_t block, chord_x4_shape s,
-                                   chord_x4_order *order)
-{
-    for (int32_t b = 0; b < n_blocks; b++, row += block) {
-        uint8_t x4[CHORD_X4_MOST];
-        chord_x4_block((uint8_t *)(uintptr_t)group + (size_t)b * 4 * block, order ? x4 : row, (size_t)r, s, true);
-        if (order) order(x4, row, true);
-    }
-}
+/* Four rows into a group; NULL is a row of zeros. `block` <= CHORD_X4_MOST bytes; `order` may be NULL, here and below. */
+void chord_x4_pack(void *group, const void *const rows[4], int32_t n_blocks, size_t block, chord_x4_shape s, chord_x4_order_rows *order);
+/* Row r of a group. */
+void chord_x4_unpack(void *row, const void *group, int32_t r, int32_t n_blocks, size_t block, chord_x4_shape s, chord_x4_order *order);
 
 /* ---- planes of bits: each of these is its own inverse, but for the last pair ------------------------ */
 
@@ -160,20 +128,31 @@ static inline void chord_x4_move(uint8_t *x4, uint8_t *file, size_t n, bool back
 static inline bool chord_f16_finite(const uint8_t *p) { return (chord_u16(p) & 0x7c00) != 0x7c00; }
 
 /* repack and unpack of a format; its check runs first on every row that is there */
-#define CHORD_X4_FORMAT_OF(block_elems, block_bytes, shape, order)                                  \
+#define CHORD_X4_REPACK(block_elems, block_bytes, shape, order, order_rows)                           \
     static bool repack(void *group, const void *const rows[4], int32_t n_cols)                      \
     {                                                                                               \
         for (int r = 0; r < 4; r++)                                                                 \
             if (rows[r] && !check(rows[r], n_cols)) return false;                                   \
-        chord_x4_pack(group, rows, n_cols / (block_elems), block_bytes, shape, order);              \
+        chord_x4_pack(group, rows, n_cols / (block_elems), block_bytes, shape, order_rows);         \
         return true;                                                                                \
     }                                                                                               \
     static void unpack(void *row, const void *group, int32_t i, int32_t n_cols)                     \
     {                                                                                               \
         chord_x4_unpack(row, group, i, n_cols / (block_elems), block_bytes, shape, order);          \
     }
+#define CHORD_X4_FORMAT_OF(block_elems, block_bytes, shape, order)                                  \
+    static void order_rows(uint8_t x4[4][CHORD_X4_MOST], const uint8_t *const file[4])              \
+    {                                                                                               \
+        for (int r = 0; r < 4; r++) {                                                               \
+            uint8_t copy[block_bytes];                                                              \
+            if (!file[r]) continue;                                                                 \
+            chord_copy(copy, file[r], block_bytes);                                                 \
+            order(x4[r], copy, false);                                                              \
+        }                                                                                           \
+    }                                                                                               \
+    CHORD_X4_REPACK(block_elems, block_bytes, shape, order, order_rows)
 /* without an order, fields then pieces */
 #define CHORD_X4_FORMAT(block_elems, fields, pieces)                                                \
-    CHORD_X4_FORMAT_OF(block_elems, 2 * (fields) + 4 * (pieces), ((chord_x4_shape){ fields, pieces, 0, 0, 0 }), NULL)
+    CHORD_X4_REPACK(block_elems, 2 * (fields) + 4 * (pieces), ((chord_x4_shape){ fields, pieces, 0, 0, 0 }), NULL, NULL)
 
 #endif
