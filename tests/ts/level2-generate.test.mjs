@@ -3,6 +3,7 @@
 // leaving and aborting, options by name. What takes real time is in level2-smollm2.test.mjs.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { ChordError, loadModel } from '../../dist/index.js';
@@ -109,6 +110,31 @@ test('what was read before leaving counts, to the token, though tokens come toge
       const again = model.generate([...ids, ...read, 5], GREEDY);
       await again.text();
       assert.equal(again.stats.cachedTokens, 20 + 9);
+    });
+  }
+});
+
+/** A fixture whose embedding of `token` isn't a number: evaluating it fails, sampling it doesn't. */
+async function withBadEmbedding(token) {
+  const bytes = await readFile(new URL('../golden/f32-mha.gguf', import.meta.url)); // untied, 48 columns
+  // A record of the tensor table: name, how many dimensions, these, type, offset.
+  const behind = (name, at) => at + name.length + 4 + 8 * bytes.readUInt32LE(at + name.length) + 4 + 8;
+  const table = behind('.weight', bytes.lastIndexOf('.weight'));
+  const embedding = behind('token_embd.weight', bytes.indexOf('token_embd.weight'));
+  const data = Math.ceil(table / 32) * 32 + Number(bytes.readBigUInt64LE(embedding - 8));
+  bytes.fill(0xff, data + token * 48 * 4, data + (token + 1) * 48 * 4);
+  return new Uint8Array(bytes);
+}
+
+test('an error in the midst of a run comes after every token that was written before it', async () => {
+  const bytes = await withBadEmbedding(13);
+  for (const options of modes) {
+    await withModel(bytes, options, async (model) => {
+      const run = model.generate([3, 4], { ...GREEDY, maxTokens: 50, logitBias: { 10: 4e8, 11: 3e8, 12: 2e8, 13: 1e8 }, repetitionPenalty: 1e6 });
+      const read = [];
+      await refused((async () => { for await (const { token } of run) read.push(token); })(), 'invalid-gguf', 'layer 0');
+      assert.deepEqual(read, [10, 11, 12, 13]);
+      assert.equal((await model.logits([3, 4])).length, model.info.vocabularySize);
     });
   }
 });

@@ -90,31 +90,36 @@ export class Runner {
     let events: TokenEvent[] = [];
     let stepMs = 0;
     let turned = performance.now();
-    for (;;) {
-      const begin = performance.now();
-      const token = this.#session.sample();
-      this.counters.tokensDecoded += 1;
-      const logprob = options.logprobs ? { logprob: logProbability(this.#session.logits(), token) } : {};
-      const isEnd = !options.ignoreEos && this.engine.isEndOfGeneration(token);
-      let text = isEnd ? stream.end() : stream.push(token);
-      if (!isEnd) run.tokens += 1;
-      const isLast = isEnd || stream.isStopped || run.tokens >= most;
-      if (isLast && !isEnd) text += stream.end();
-      if (!isLast) this.#session.push([token]);
-      let ms = performance.now() - begin;
-      if (!isEnd || text !== '') events.push({ text, token, ...logprob });
-      const isDue = performance.now() - turned + stepMs > this.#gatherMs || call.outstanding + events.length >= WINDOW;
-      if (isLast || isDue || run.tokens === 1) {
-        if (events.length > 0) await call.send({ type: 'tokens', call: call.id, events }, events.length, WINDOW);
-        if (!isLast) await nextTurn();
-        if (call.signal.aborted) throw new Cancelled();
-        events = [];
-        turned = performance.now();
+    try {
+      for (;;) {
+        const begin = performance.now();
+        const token = this.#session.sample();
+        this.counters.tokensDecoded += 1;
+        const logprob = options.logprobs ? { logprob: logProbability(this.#session.logits(), token) } : {};
+        const isEnd = !options.ignoreEos && this.engine.isEndOfGeneration(token);
+        let text = isEnd ? stream.end() : stream.push(token);
+        if (!isEnd) run.tokens += 1;
+        const isLast = isEnd || stream.isStopped || run.tokens >= most;
+        if (isLast && !isEnd) text += stream.end();
+        if (!isLast) this.#session.push([token]);
+        let ms = performance.now() - begin;
+        if (!isEnd || text !== '') events.push({ text, token, ...logprob });
+        const isDue = performance.now() - turned + stepMs > this.#gatherMs || call.outstanding + events.length >= WINDOW;
+        if (isLast || isDue || run.tokens === 1) {
+          if (events.length > 0) await call.send({ type: 'tokens', call: call.id, events }, events.length, WINDOW);
+          if (!isLast) await nextTurn();
+          if (call.signal.aborted) throw new Cancelled();
+          events = [];
+          turned = performance.now();
+        }
+        if (isLast) return isEnd || stream.isStopped ? 'stop' : 'length';
+        stepMs = await this.#finishBatches(call.signal, false);
+        ms += stepMs;
+        run.decodeMs += ms;
       }
-      if (isLast) return isEnd || stream.isStopped ? 'stop' : 'length';
-      stepMs = await this.#finishBatches(call.signal, false);
-      ms += stepMs;
-      run.decodeMs += ms;
+    } catch (error) {
+      if (!(error instanceof Cancelled) && events.length > 0) call.post({ type: 'tokens', call: call.id, events }); // they were written
+      throw error;
     }
   }
 
