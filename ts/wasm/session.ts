@@ -193,9 +193,10 @@ export class TextStream {
   /** The text that is decided once `token` has come; may be ''. Control tokens have none. */
   push(token: number): string {
     const { exports, heap, model } = this.#engine;
+    const stream = this.#at;
     heap.copyInIds(this.#textAt, [token]);
     const length = exports.detokenize(model, this.#textAt, 1, TextFlag.SKIP_SPECIAL, this.#pieceAt, STREAM_PUSH);
-    if (length >= 0 && length <= STREAM_PUSH) return this.#text(exports.stream_push(this.#at, this.#pieceAt, length, this.#textAt));
+    if (length >= 0 && length <= STREAM_PUSH) return this.#text(exports.stream_push(stream, this.#pieceAt, length, this.#textAt));
     const piece = this.#engine.detokenizeBytes([token], { skipSpecial: true });
     let text = this.#append(piece.subarray(0, STREAM_PUSH));
     for (let at = STREAM_PUSH; at < piece.byteLength; at += STREAM_PUSH) text += this.#append(piece.subarray(at, at + STREAM_PUSH));
