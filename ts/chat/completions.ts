@@ -195,7 +195,7 @@ class Answer<S extends Stats> {
 
 /**
  * A completion in chunks: iterate it once. `break`, an error in the loop and `controller.abort()` stop the work
- * before its next token, also while the prompt is read; the model stays usable.
+ * at its next step, also while the prompt is read; the model stays usable.
  */
 export class ChatCompletionStream<S extends Stats = Stats> implements AsyncIterable<ChatCompletionChunk> {
   readonly #answer: Answer<S>;

@@ -54,7 +54,7 @@ export interface ChatCompletionCreateParams {
 }
 
 export interface ChatRequestOptions {
-  /** Takes the call out of the queue, or stops it before its next token; it then throws the signal's reason. */
+  /** Takes the call out of the queue, or stops it at its next step; it then throws the signal's reason. */
   readonly signal?: AbortSignal | null | undefined;
 }
 

@@ -13,8 +13,8 @@ interface Waiting {
  * One continuation of a prompt: iterate it for one event a token, or await `text()`. One consumer.
  *
  * Nothing is queued or computed before the first `next()` or `text()`. The worker runs at most a few
- * tokens ahead of the reader; a reader that pauses pauses it, and calls that compute wait behind it.
- * `break`, `return()` and an abort stop the work before its next token, also while the prompt is read, and
+ * tokens ahead of the reader and sends together what 12 ms bring; a reader that pauses pauses it, and calls that compute wait behind it.
+ * `break`, `return()` and an abort stop the work at its next step (of some 20 ms), also while the prompt is read, and
  * resolve when the worker has stopped: the next call works at once.
  */
 export class Generation implements AsyncIterableIterator<TokenEvent, void> {

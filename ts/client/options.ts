@@ -52,7 +52,7 @@ export interface GenerateOptions {
   logitBias?: Readonly<Record<number, number>> | ReadonlyMap<number, number> | undefined;
   /** Give each event its `logprob`; default false. */
   logprobs?: boolean | undefined;
-  /** Takes the call out of the queue, or stops it before its next token; the loop then throws the signal's reason. */
+  /** Takes the call out of the queue, or stops it at its next step; the loop then throws the signal's reason. */
   signal?: AbortSignal | undefined;
   /** Not in this version. */
   grammar?: undefined;
