@@ -127,6 +127,7 @@ static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const ch
     }
     w.m.w = weights;
     w.m.x = x;
+    w.m.panel = region(chord_panel_bytes(N_IN), 0);
     w.m.y = region(N_TOKENS * N_OUT * 4, 0);
     static const struct { int32_t n_t; const char *shape; } shapes[] = {
         { 1, "576x1536 x 1" }, { 2, "576x1536 x 2" }, { 4, "576x1536 x 4" }, { 8, "576x1536 x 8" }, { 64, "576x1536 x 64" } };

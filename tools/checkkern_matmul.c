@@ -111,6 +111,7 @@ static void make_problem(problem *p, int32_t type, int32_t n_in, int32_t n_out, 
     for (uint64_t i = 0; i < p->y_floats; i++) p->old[i] = kind == INTEGERS ? (float)random_below(100) : random_gauss();
     for (int32_t i = 0; i < n_out; i++) b[i] = kind == INTEGERS ? (float)random_below(100) : random_gauss();
     p->m.y = y;
+    p->m.panel = region(chord_panel_bytes(n_in), 0);
     if (bias) p->m.bias = b;
 }
 

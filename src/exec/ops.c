@@ -126,7 +126,7 @@ static void quantize(const chord_run *run, const chord_op *op, int64_t row)
 }
 
 /* Blocks [b0, b1) of one token tile; each matrix's part of them is one kernel call. */
-static void matmul_tile(const chord_run *run, const chord_op *op, const chord_matmul_shape *s, int32_t tile, int32_t b0, int32_t b1)
+static void matmul_tile(const chord_run *run, const chord_op *op, const chord_matmul_shape *s, int32_t tile, int32_t b0, int32_t b1, int32_t thread)
 {
     const chord_model_plan *plan = run->plan;
     int32_t const t0 = tile * s->tile, t1 = min32(t0 + s->tile, s->n_rows);
@@ -152,12 +152,13 @@ static void matmul_tile(const chord_run *run, const chord_op *op, const chord_ma
             .n_out = op->n_out[i],
             .add = (op->flags & CHORD_FLAG_ADD) != 0,
             .two_terms = terms == 2,
+            .panel = scratch_of(plan, thread),
         };
         chord_ops_matmul(run->ops, w->type)(&m, a * CHORD_UNIT_ROWS, min32(b * CHORD_UNIT_ROWS, op->n_out[i]), t0 * terms, t1 * terms);
     }
 }
 
-static void matmul(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1)
+static void matmul(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)
 {
     chord_matmul_shape const s = chord_shape_matmul(run->plan, op, run->batch);
     int64_t const quantized = s.quantize ? s.n_rows : 0;
@@ -168,7 +169,7 @@ static void matmul(const chord_run *run, const chord_op *op, int64_t u0, int64_t
     for (int64_t u = u0 - quantized; u < u1 - quantized;) {
         int64_t const tile = u / s.all_blocks, end = (tile + 1) * s.all_blocks;
         int64_t const stop = end < u1 - quantized ? end : u1 - quantized;
-        matmul_tile(run, op, &s, (int32_t)tile, (int32_t)(u % s.all_blocks), (int32_t)(u % s.all_blocks + (stop - u)));
+        matmul_tile(run, op, &s, (int32_t)tile, (int32_t)(u % s.all_blocks), (int32_t)(u % s.all_blocks + (stop - u)), thread);
         u = stop;
     }
 }
@@ -323,7 +324,7 @@ static void attend(const chord_run *run, const chord_op *op, int64_t unit, int32
 void chord_op_run(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)
 {
     if (op->kind == CHORD_OP_MATMUL) {
-        matmul(run, op, u0, u1);
+        matmul(run, op, u0, u1, thread);
         return;
     }
     for (int64_t u = u0; u < u1; u++)

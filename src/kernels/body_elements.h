@@ -22,18 +22,6 @@ CHORD_INLINE void store_part(float *p, vf v, int32_t n)
 
 /* ---- q8 activations: the operations of chord_act_quantize_q8 --------------------------------------- */
 
-/* The sums of both halves of a block of codes, as two int16. */
-CHORD_INLINE void store_half_sums(uint8_t *dst, const uint8_t *q)
-{
-    for (int h = 0; h < 2; h++) {
-        vi const codes = vi_load(q + 16 * h);
-        int32_t part[4];
-        vi_store(part, vi_pairs16(vi_add16(vi_low8_s(codes), vi_high8_s(codes))));
-        int16_t const sum = (int16_t)(part[0] + part[1] + part[2] + part[3]);
-        __builtin_memcpy(dst + 2 * h, &sum, 2);
-    }
-}
-
 CHORD_INLINE vi quantize_four(vf x, vf d)
 {
     vi const bits = vf_bits(x), sign = vi_sar(bits, 31);
@@ -42,32 +30,33 @@ CHORD_INLINE vi quantize_four(vf x, vf d)
     return vi_sub(vi_xor(v, sign), sign);
 }
 
-/* Four vectors to 16 codes; their sum is added to *sum. */
-CHORD_INLINE void quantize_sixteen(uint8_t *q, const float *x, vf d, vi *sum)
+/* Four vectors to 16 codes; returns their sum in four parts. */
+CHORD_INLINE vi quantize_sixteen(uint8_t *q, const float *x, vf d)
 {
     vi const v0 = quantize_four(vf_load(x), d), v1 = quantize_four(vf_load(x + 4), d);
     vi const v2 = quantize_four(vf_load(x + 8), d), v3 = quantize_four(vf_load(x + 12), d);
     vi_store(q, vi_narrow8(v0, v1, v2, v3));
-    *sum = vi_add(*sum, vi_add(vi_add(v0, v1), vi_add(v2, v3)));
+    return vi_add(vi_add(v0, v1), vi_add(v2, v3));
 }
 
-/* 32 codes, the sum of them in four parts; the scale. */
-CHORD_INLINE float quantize_block(uint8_t *q, const float *x, vi *sum)
+CHORD_INLINE vi vi_swap(vi a, bool far) { return far ? vf_bits(vf_shuffle(vi_as_f(a), vi_as_f(a), 2, 3, 0, 1)) : vf_bits(vf_shuffle(vi_as_f(a), vi_as_f(a), 1, 0, 3, 2)); }
+
+/* 32 codes; the sums of both halves, in four parts each; the scale. */
+CHORD_INLINE float quantize_block(uint8_t *q, const float *x, vi half[2])
 {
     vi top = vi_all(0);
-    for (int i = 0; i < 32; i += 4) top = vi_max(top, vi_and(vi_load(x + i), vi_all(0x7fffffff)));
-    uint32_t lanes[4], bits = 0;
-    vi_store(lanes, top);
-    for (int i = 0; i < 4; i++) bits = lanes[i] > bits ? lanes[i] : bits;
+    CHORD_UNROLL for (int i = 0; i < 32; i += 4) top = vi_max(top, vi_and(vi_load(x + i), vi_all(0x7fffffff)));
+    top = vi_max(top, vi_swap(top, true));
+    uint32_t const bits = (uint32_t)vi_first(vi_max(top, vi_swap(top, false)));
     float const d = chord_bits_f32(bits) / 127.0f;
-    *sum = vi_all(0);
+    half[0] = half[1] = vi_all(0);
     if (d > 0 && bits < 0x7f800000) {
         vf const dv = vf_all(d);
-        quantize_sixteen(q, x, dv, sum);
-        quantize_sixteen(q + 16, x + 16, dv, sum);
+        half[0] = quantize_sixteen(q, x, dv);
+        half[1] = quantize_sixteen(q + 16, x + 16, dv);
     } else {
-        vi_store(q, *sum);
-        vi_store(q + 16, *sum);
+        vi_store(q, half[0]);
+        vi_store(q + 16, half[0]);
     }
     return d;
 }
@@ -76,14 +65,16 @@ void BODY(chord_quantize_q8)(void *dst, const float *x, int32_t n)
 {
     uint8_t *q = dst, *d_at = q + (size_t)n, *s_at = d_at + (size_t)n / 8;
     for (int32_t b = 0; b < n / 32; b++, x += 32, q += 32, d_at += 4, s_at += 4) {
-        vi sum;
-        float const d = quantize_block(q, x, &sum);
+        vi half[2];
+        float const d = quantize_block(q, x, half);
         __builtin_memcpy(d_at, &d, 4);
-        int32_t parts[4];
-        vi_store(parts, sum);
-        int32_t const s = parts[0] + parts[1] + parts[2] + parts[3];
+        vf const h0 = vi_as_f(half[0]), h1 = vi_as_f(half[1]);
+        vi sums = vi_add(vf_bits(vf_shuffle(h0, h1, 0, 1, 0, 1)), vf_bits(vf_shuffle(h0, h1, 2, 3, 2, 3)));
+        sums = vi_add(sums, vi_swap(sums, false)); /* of the first half twice, of the second twice */
+        int32_t const first = vi_first(sums), second = vi_first(vi_swap(sums, true)), s = first + second;
+        uint32_t const both = ((uint32_t)first & 0xffff) | (uint32_t)second << 16;
         __builtin_memcpy(s_at, &s, 4);
-        store_half_sums(s_at + (size_t)n / 8, q);
+        __builtin_memcpy(s_at + (size_t)n / 8, &both, 4);
     }
 }
 
@@ -93,8 +84,8 @@ void BODY(chord_kv_q8_store)(void *dst, const float *x, int32_t n)
 {
     uint8_t *q = dst, *d_at = q + (size_t)n;
     for (int32_t b = 0; b < n / 32; b++, x += 32, q += 32, d_at += 2) {
-        vi sum;
-        uint16_t const d = chord_kv_q8_scale(quantize_block(q, x, &sum));
+        vi half[2];
+        uint16_t const d = chord_kv_q8_scale(quantize_block(q, x, half));
         __builtin_memcpy(d_at, &d, 2);
     }
 }

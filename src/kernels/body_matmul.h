@@ -2,9 +2,8 @@
  *
  * A tile is G groups (of four rows) x T tokens; lanes are rows, so nothing is summed across lanes and
  * one vector multiplication scales four rows. Decode (one token) takes several groups, so that a load
- * of activations serves more rows; prefill takes fewer x 4 tokens, so that a load (and unpacking) of
- * weights serves more tokens; 2 and 1 take the rest. Each output element goes through the same
- * operations in every tile: one accumulator, k ascending. */
+ * of activations serves more rows; of four tokens on, quantised weights go through panels (body_panel.h).
+ * Each output element goes through the same operations in every tile: one accumulator, k ascending. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../base/simd.h"
 #include "../quant/act.h"
@@ -50,14 +49,13 @@ enum { DOT8, DOT8_16, DOT16 };
 /* The way of a tile; all but `ones` and `flip` known to the compiler. */
 typedef struct dot_way {
     int how, type; /* Q8_0: signed bytes, else codes of at most seven bits */
-    bool is_wide;  /* many tokens: see dot_weights */
     vi ones;       /* 16-bit: adds pairs in one instruction, where an engine builds the constant of vi_pairs16 anew each time */
     vi flip;       /* DOT8 of Q8_0: 128 in each byte, or 0; see dot_weights */
 } dot_way;
 
-CHORD_INLINE dot_way dot_way_of(int how, int type, int T)
+CHORD_INLINE dot_way dot_way_of(int how, int type)
 {
-    dot_way way = { how, type, how == DOT8_16 && type == CHORD_Q8_0 && T > 1, vi_all(0x00010001), vi_all(0) };
+    dot_way way = { how, type, vi_all(0x00010001), vi_all(0) };
     if (how == DOT8_16) CHORD_PIN(way.ones);
 #ifdef CHORD_SIMD_I8
     if (how == DOT8 && type == CHORD_Q8_0) {
@@ -76,8 +74,7 @@ typedef struct dot_sum {
 /* Weights 4 rows x 4 k, prepared once for all tokens of a tile. Q8_0's are signed, and the 8-bit dots want one operand of seven bits.
  * DOT8 is taken only where the engine was seen to read all eight, as signed (ARM) or as unsigned (VNNI): then w + 128 is what it gets,
  * which is w with its top bit flipped, and 128 sum x comes off (dot_begin). DOT8_16 takes magnitudes, and moves the signs to the
- * activations: (x ^ s) - s with s = -1 where w < 0. A wide tile leaves the "- s" out and takes sum |w| s off the block's dot
- * instead, once for all its tokens. */
+ * activations: (x ^ s) - s with s = -1 where w < 0. */
 typedef struct dot_weights {
     vi a, b; /* b: rows 2, 3 of DOT16 or the signs of Q8_0 */
 } dot_weights;
@@ -115,17 +112,12 @@ CHORD_INLINE vi dot_load(dot_way way, const uint8_t *x)
 CHORD_INLINE dot_sum dot_add(dot_way way, dot_sum s, dot_weights w, vi v)
 {
     if (way.how == DOT8_16 && way.type == CHORD_Q8_0) {
-        v = vi_xor(v, w.b);
-        if (!way.is_wide) v = vi_sub8(v, w.b);
+        v = vi_sub8(vi_xor(v, w.b), w.b);
         return (dot_sum){ vi_add(s.a, dot_pairs(way, v, w.a)), s.b };
     }
     if (way.how == DOT8_16) return (dot_sum){ vi_add16(s.a, vi_dot8_16(v, w.a)), s.b };
     if (way.how == DOT8) return (dot_sum){ vi_dot8(v, w.a, s.a), s.b };
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
-}
-CHORD_INLINE vi dot_signs(dot_way way, vi s, dot_weights w)
-{
-    return vi_add(s, dot_pairs(way, w.b, w.a));
 }
 #else
 CHORD_INLINE vi dot_load(dot_way way, const uint8_t *x) { (void)way; return vi_low8_s(vi_all_at(x)); }
@@ -134,7 +126,6 @@ CHORD_INLINE dot_sum dot_add(dot_way way, dot_sum s, dot_weights w, vi v)
     (void)way;
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
 }
-CHORD_INLINE vi dot_signs(dot_way way, vi s, dot_weights w) { (void)way, (void)w; return s; }
 #endif
 
 /* One token's step for G groups: weights w[g][0] times x, into s0[g * stride], then w[g][1] times x_1, into s1. Each vector of
@@ -173,25 +164,22 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
 {
     quarter const step = type == CHORD_Q8_0 ? bytes8 : nibbles;
     uint32_t const head = type == CHORD_Q4_1 ? 16 : 8, block = head + 4 * step.codes_step;
-    dot_way const way = dot_way_of(how, type, T);
+    dot_way const way = dot_way_of(how, type);
     int const at_once = steps_at_once(T, type);
     uint32_t d_off = a.n - 32; /* from x[t] after a block to that block's scale */
     vi mask = vi_all(0x0f0f0f0f), f16_mask = vi_all(F16_MASK);
     vf f16_factor = vf_all(F16_FACTOR);
-    if (T < 4) {
-        CHORD_PIN(mask);
-        CHORD_PIN(f16_mask);
-        CHORD_PIN(f16_factor);
-    }
+    CHORD_PIN(mask);
+    CHORD_PIN(f16_mask);
+    CHORD_PIN(f16_factor);
     CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
-        dot_sum s[8];
-        vi signs[4];
+        dot_sum s[4];
         CHORD_UNROLL for (int t = 0; t < T; t++) {
             dot_sum const begin = dot_begin(way, a.x[t] + 32 + d_off + a.n / 8);
             CHORD_UNROLL for (int g = 0; g < G; g++) s[g * T + t] = begin;
         }
-        CHORD_UNROLL for (int g = 0; g < G; g++) signs[g] = vi_all(0), a.w[g] += head;
+        CHORD_UNROLL for (int g = 0; g < G; g++) a.w[g] += head;
         CHORD_ROLL for (int left = 4; left > 0; left -= at_once) {
             CHORD_UNROLL for (int g = 0; g < G; g++) CHORD_PIN(a.w[g]);
             CHORD_UNROLL for (int t = 0; t < T; t++) CHORD_PIN(a.x[t]);
@@ -208,7 +196,6 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
                         w[g][0] = dot_prepare(way, vi_and(codes, mask));
                         w[g][1] = dot_prepare(way, vi_and(vi_shr16(codes, 4), mask));
                     }
-                    if (way.is_wide) signs[g] = dot_signs(way, dot_signs(way, signs[g], w[g][0]), w[g][1]);
                 }
                 CHORD_UNROLL for (int t = 0; t < T; t++) {
                     const uint8_t *const x = a.x[t] + (uint32_t)v * step.x_step;
@@ -225,8 +212,7 @@ CHORD_INLINE void tile_quant(int type, int how, int G, int T, tile a, vf *sum)
             CHORD_UNROLL for (int t = 0; t < T; t++) {
                 const uint8_t *d = a.x[t] + d_off;
                 vf const dx = vf_all_at(d);
-                vi i = dot_rows(way, s[g * T + t]);
-                if (way.is_wide) i = vi_sub(i, signs[g]);
+                vi const i = dot_rows(way, s[g * T + t]);
                 vf *const to = &sum[g * T + t];
                 if (type == CHORD_Q8_0) *to = vf_madd(vf_mul(dw, dx), vf_of(i), *to);
                 else {
@@ -268,7 +254,7 @@ CHORD_INLINE void tile_fine(int G, tile a, vf *sum)
         vf const dx = vf_all_at(a.x[1] + d_off);
         CHORD_UNROLL for (int g = 0; g < G; g++) {
             vf const dw = vf_load_f16_finite(a.w[g] - 136);
-            sum[g] = vf_madd(vf_mul(dw, dx), vf_of(dot_rows(dot_way_of(DOT16, CHORD_Q8_0, 1), s[g])), sum[g]);
+            sum[g] = vf_madd(vf_mul(dw, dx), vf_of(dot_rows(dot_way_of(DOT16, CHORD_Q8_0), s[g])), sum[g]);
         }
     }
 }
@@ -291,15 +277,25 @@ CHORD_INLINE void matmul_rest(vf sum, float *y, const float *bias, bool add, int
 }
 
 /* A tile's sums -> y; see matmul_tile. Called, for inlined into every tile it were an eighth of the module. */
-static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const vf *sum, int32_t n_tokens, int32_t t, int32_t g, int32_t step, int32_t g1)
+static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const vf *sums, int32_t T, int32_t n_tokens, int32_t t, int32_t g, int32_t step, int32_t g1)
 {
     bool const two = m->two_terms, add = m->add;
     uint64_t const stride = m->y_stride;
     float *const y0 = m->y + (uint64_t)(two ? t / 2 : t) * stride;
-    for (; g < g1; g += step) {
+    for (; g < g1; g += step, sums += T) {
+        const vf *sum = sums;
         int32_t const rows = m->n_out - 4 * g;
         const float *const bias = m->bias ? m->bias + 4 * g : NULL;
         float *y = y0 + 4 * g;
+        if (rows >= 4 && !two) {
+            vf const b = bias ? vf_load(bias) : vf_all(0);
+            CHORD_ROLL for (int32_t j = 0; j < n_tokens; j++, y += stride) {
+                vf v = sum[j];
+                if (bias) v = vf_add(v, b);
+                vf_store(y, add ? vf_add(v, vf_load(y)) : v);
+            }
+            continue;
+        }
         for (int32_t j = 0; j < n_tokens; j++) {
             bool const is_second = two && j % 2, adds = add || is_second;
             vf v = *sum++;
@@ -314,7 +310,10 @@ static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const 
     }
 }
 
+enum { PANEL_LEAST = 4 }; /* tokens that are worth a panel */
 enum { FINE = -2 }; /* a way of matmul_tile, beside -1 for floats and those of dot_kind() */
+
+#include "body_panel.h"
 
 /* Groups g, g + step .. of tokens t .. t + T - 1; those from g1 on don't exist: the last is computed again in their
  * place and dropped, for a body of its own would double the module. */
@@ -332,7 +331,7 @@ CHORD_INLINE void matmul_tile(int type, int how, int G, int T, const chord_matmu
     else if (type == CHORD_Q4_0 || type == CHORD_Q4_1 || type == CHORD_Q8_0) tile_quant(type, how, G, T, a, sum);
     else tile_parts(type, how, G, T, a, sum);
     int32_t const end = g + G * step;
-    matmul_write(m, sum, how == FINE ? 1 : T, t, g, step, end < g1 ? end : g1);
+    matmul_write(m, sum, how == FINE ? 1 : T, how == FINE ? 1 : T, t, g, step, end < g1 ? end : g1);
 }
 
 /* Tokens t0 .. t1 - 1, T at a time; returns where fewer than T are left.
@@ -353,23 +352,26 @@ CHORD_INLINE int32_t matmul_tokens(int type, int how, int G, int T, const chord_
     return t0 + (t1 - t0) / T * T;
 }
 
-CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)
+CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1, panel_unpack_fn *unpack)
 {
     int32_t const g0 = r0 / 4, g1 = r1 / 4 + (r1 % 4 != 0);
-    int const G = how == DOT16 ? 1 : 2, G1 = how == DOT16 ? 2 : G, G4 = has_pairs(type) ? 1 : G;
     if (type == CHORD_Q8_0 && how > DOT8 && m->two_terms) {
         matmul_tokens(type, FINE, 4, 2, m, g0, g1, t0, t1);
         return;
     }
-    int32_t t = matmul_tokens(type, how, G4, 4, m, g0, g1, t0, t1);
-    t = matmul_tokens(type, how, how < 0 ? 4 : G1, 2, m, g0, g1, t, t1);
-    matmul_tokens(type, how, how < 0 ? 4 : G1, 1, m, g0, g1, t, t1);
+    if (how >= 0 && t1 - t0 >= PANEL_LEAST) {
+        panel_matmul(type, how, m, g0, g1, t0, t1, unpack);
+        return;
+    }
+    int32_t t = how < 0 ? matmul_tokens(type, how, 2, 4, m, g0, g1, t0, t1) : t0;
+    t = matmul_tokens(type, how, how < 0 ? 4 : how == DOT16 ? 1 : 2, 2, m, g0, g1, t, t1);
+    matmul_tokens(type, how, how < 0 ? 4 : 2, 1, m, g0, g1, t, t1);
 }
 
 #define MATMUL_FLOAT(name, type)                                                                    \
     void BODY(name)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)          \
     {                                                                                               \
-        matmul_tiles(type, -1, m, r0, r1, t0, t1);                                                  \
+        matmul_tiles(type, -1, m, r0, r1, t0, t1, NULL);                                            \
     }
 MATMUL_FLOAT(chord_matmul_f32_f32, CHORD_F32)
 MATMUL_FLOAT(chord_matmul_f16_f32, CHORD_F16)
@@ -397,14 +399,19 @@ CHORD_INLINE int dot_kind(void) { return DOT8; }
 #endif
 
 #ifdef CHORD_SIMD_I8
-#define MATMUL_ALL(type)                                                                            \
-    if (dot_kind() == DOT8) matmul_tiles(type, DOT8, m, r0, r1, t0, t1);                            \
-    else matmul_tiles(type, DOT8_16, m, r0, r1, t0, t1)
+#define MATMUL_ALL(name, type)                                                                      \
+    if (dot_kind() == DOT8) matmul_tiles(type, DOT8, m, r0, r1, t0, t1, name##_unpack);             \
+    else matmul_tiles(type, DOT8_16, m, r0, r1, t0, t1, name##_unpack)
+#define UNPACK_ALL(type)                                                                            \
+    if (!is_signed(type) || dot_kind() == DOT8) panel_unpack_as(DOT8, type, w, to, n);              \
+    else panel_unpack_as(DOT8_16, type, w, to, n)
 #else
-#define MATMUL_ALL(type) matmul_tiles(type, DOT16, m, r0, r1, t0, t1)
+#define MATMUL_ALL(name, type) matmul_tiles(type, DOT16, m, r0, r1, t0, t1, name##_unpack)
+#define UNPACK_ALL(type) panel_unpack_as(DOT16, type, w, to, n)
 #endif
 #define MATMUL_QUANT(name, type)                                                                    \
-    void BODY(name)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) { MATMUL_ALL(type); }
+    static void name##_unpack(const uint8_t *w, uint8_t *to, uint32_t n) { UNPACK_ALL(type); }      \
+    void BODY(name)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) { MATMUL_ALL(name, type); }
 MATMUL_QUANT(chord_matmul_q4_0_q8, CHORD_Q4_0)
 MATMUL_QUANT(chord_matmul_q4_1_q8, CHORD_Q4_1)
 MATMUL_QUANT(chord_matmul_q8_0_q8, CHORD_Q8_0)

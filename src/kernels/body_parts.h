@@ -10,7 +10,7 @@ CHORD_INLINE bool has_bits(int t) { return t == CHORD_Q5_0 || t == CHORD_Q5_1 ||
 CHORD_INLINE bool has_pairs(int t) { return t == CHORD_Q2_K || t == CHORD_Q3_K || t == CHORD_Q6_K; } /* and a scale each half */
 CHORD_INLINE bool has_nibbles(int t) { return t != CHORD_Q2_K && t != CHORD_Q3_K; }
 CHORD_INLINE bool has_table(int t) { return t == CHORD_IQ4_NL || t == CHORD_IQ4_XS; }
-CHORD_INLINE bool has_offset(int t) { return t == CHORD_Q5_1 || t == CHORD_Q2_K || t == CHORD_Q4_K || t == CHORD_Q5_K; }
+CHORD_INLINE bool has_offset(int t) { return t == CHORD_Q4_1 || t == CHORD_Q5_1 || t == CHORD_Q2_K || t == CHORD_Q4_K || t == CHORD_Q5_K; }
 CHORD_INLINE bool has_field(int t) { return t == CHORD_Q2_K || t == CHORD_Q6_K; } /* of scales in each part */
 CHORD_INLINE bool is_k(int t) { return has_pairs(t) || t == CHORD_Q4_K || t == CHORD_Q5_K || t == CHORD_IQ4_XS; }
 
@@ -37,7 +37,7 @@ CHORD_INLINE const uint8_t *part_head(int type, const uint8_t *w, part_scales *s
     w += 8;
     if (has_offset(type)) {
         s->m = vf_load_f16_finite(w);
-        if (type != CHORD_Q5_1) s->m = vf_sub(vf_all(0), s->m);
+        if (is_k(type)) s->m = vf_sub(vf_all(0), s->m);
         w += 8;
     }
     if (type == CHORD_IQ4_XS) {
@@ -116,12 +116,12 @@ typedef struct part_masks {
     vi nibble, high, table; /* high: of what bits or pairs add to a code */
 } part_masks;
 
-CHORD_INLINE part_masks part_masks_of(int type, int T)
+CHORD_INLINE part_masks part_masks_of(int type)
 {
     part_masks m;
     m.nibble = vi_all(has_nibbles(type) ? 0x0f0f0f0f : 0x03030303);
     m.high = vi_all(type == CHORD_Q6_K ? 0x30303030 : type == CHORD_Q3_K ? 0x04040404 : 0x10101010);
-    if (T < 4) CHORD_PIN(m.nibble);
+    CHORD_PIN(m.nibble);
     if (has_bits(type) || type == CHORD_Q6_K) CHORD_PIN(m.high);
     m.table = m.nibble;
     if (has_table(type)) m.table = vi_load(chord_iq4_values);
@@ -202,20 +202,19 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
 {
     bool const has_halves = has_pairs(type) && how != DOT16;
     int const folds = n_folds(how, type), at_once = steps_at_once(T, type) < 4 / folds ? steps_at_once(T, type) : 4 / folds;
-    dot_way const way = dot_way_of(how, has_table(type) ? CHORD_Q8_0 : type, T);
+    dot_way const way = dot_way_of(how, has_table(type) ? CHORD_Q8_0 : type);
     part_planes planes[2];
     part_scales s[2];
-    vi total[8], even[2], odd[2], signs[2];
+    vi total[4], even[2], odd[2];
     CHORD_UNROLL for (int g = 0; g < G; g++) {
         CHORD_PIN(a->w[g]);
         s[g] = part_next(type, a->w[g], &scales[g]);
         if (has_pairs(type) && how != DOT8) even[g] = vi_even16(s[g].pair), odd[g] = vi_odd16(s[g].pair);
         else even[g] = odd[g] = vi_all(0);
         a->w[g] = part_planes_load(type, a->w[g], &planes[g]);
-        signs[g] = vi_all(0);
     }
     CHORD_UNROLL for (int fold = 0; fold < folds; fold++) {
-        dot_sum s0[8], s1[8];
+        dot_sum s0[4], s1[4];
         CHORD_UNROLL for (int t = 0; t < T; t++) {
             dot_sum const begin = dot_begin(way, a->x[t] + 32 + d_off + a->n / 8);
             CHORD_UNROLL for (int g = 0; g < G; g++) s0[g * T + t] = begin, s1[g * T + t] = (dot_sum){ vi_all(0), vi_all(0) };
@@ -231,7 +230,6 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
                     part_codes(type, a->w[g] + 16 * v, masks, &planes[g], code);
                     w[g][0] = part_prepare(way, type, code[0], even[g]);
                     w[g][1] = part_prepare(way, type, code[1], odd[g]);
-                    if (way.is_wide) signs[g] = dot_signs(way, dot_signs(way, signs[g], w[g][0]), w[g][1]);
                 }
                 CHORD_UNROLL for (int t = 0; t < T; t++) {
                     const uint8_t *const x = a->x[t] + 4 * v;
@@ -249,15 +247,13 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
     CHORD_UNROLL for (int t = 0; t < T; t++) a->x[t] += 16;
     CHORD_UNROLL for (int g = 0; g < G; g++)
         CHORD_UNROLL for (int t = 0; t < T; t++) {
-            vi i = total[g * T + t];
-            if (way.is_wide) i = vi_sub(i, signs[g]);
-            part_finish(type, &s[g], i, a->x[t] + d_off, a->n, &sum[g * T + t]);
+            part_finish(type, &s[g], total[g * T + t], a->x[t] + d_off, a->n, &sum[g * T + t]);
         }
 }
 
 CHORD_INLINE void tile_parts(int type, int how, int G, int T, tile a, vf *sum)
 {
-    part_masks const masks = part_masks_of(type, T);
+    part_masks const masks = part_masks_of(type);
     uint32_t d_off = a.n - 32;
     CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += is_k(type) ? 256 : 32) {

@@ -24,6 +24,7 @@ typedef struct chord_matmul {
     int32_t n_in, n_out;
     int32_t add;
     int32_t two_terms;      /* 1: a token is two rows of x, of q8 and its rest (quant/act.h), whose products are added; t0 and t1 count the rows and are even */
+    void *panel;            /* chord_panel_bytes(n_in) for this call alone, 16-byte aligned; floats need none */
 } chord_matmul;
 /* r0 is a multiple of 4; r1 a multiple of 4 or n_out. Writes exactly y[t0..t1)[r0..r1) (of two terms y[t0 / 2..t1 / 2)). */
 typedef void chord_matmul_fn(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1);

@@ -249,13 +249,14 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
     const chord_program *p = &plan->program;
     uint64_t const n_batch = (uint64_t)plan->n_batch;
     int32_t heads = 0, angles = 0;
-    uint64_t quantized = 0;
+    uint64_t quantized = 0, scratch = 0; /* the most that a thread's is taken for */
     for (int32_t i = 0; i < p->n_ops; i++) {
         const chord_op *op = &p->ops[i];
         if (op->kind == CHORD_OP_MATMUL) {
             uint64_t const rows = op->flags & CHORD_FLAG_OUTPUT ? (uint64_t)plan->n_logits : n_batch;
             uint64_t const bytes = (op->flags & CHORD_FLAG_FINE ? 2 * rows : rows) * chord_q8_stride(op->n_in);
             if (bytes > quantized) quantized = bytes;
+            if (chord_panel_bytes(op->n_in) > scratch) scratch = chord_panel_bytes(op->n_in);
         }
         if (op->kind == CHORD_OP_ATTEND && op->n_head > heads) heads = op->n_head;
     }
@@ -276,12 +277,12 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
         TAKE(rope_cs[r], n_batch * (uint64_t)angles * 4);
     }
     /* a page of K and one of V of one head widened to f32, and as much again for the queries' sums over a chunk with
-     * their m, l (exec/ops.c); or a row in file form for lookups */
+     * their m, l (exec/ops.c); or a row in file form for lookups; or a product's panel */
     uint64_t const head = (uint64_t)plan->kv.head_dim * CHORD_PAGE_TOKENS * 4;
-    uint64_t row = 0;
+    if (3 * head + 256 > scratch) scratch = 3 * head + 256;
     for (int32_t i = 0; i < plan->n_tensors; i++)
-        if (plan->tensors[i].row_bytes > row) row = plan->tensors[i].row_bytes;
-    plan->thread_scratch_bytes = ((3 * head + 256 > row ? 3 * head + 256 : row) + 127) & ~63ull;
+        if (plan->tensors[i].row_bytes > scratch) scratch = plan->tensors[i].row_bytes;
+    plan->thread_scratch_bytes = (scratch + 127) & ~63ull;
     TAKE(thread_scratch, (uint64_t)plan->n_threads * plan->thread_scratch_bytes);
     TAKE(sample_scratch, (uint64_t)plan->n_vocab * 8);
 #undef TAKE

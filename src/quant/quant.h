@@ -74,4 +74,7 @@ static inline uint64_t chord_q8_bytes(int64_t n) { return (uint64_t)n + (uint64_
 /* From a row to the next. */
 static inline uint64_t chord_q8_stride(int64_t n) { return (chord_q8_bytes(n) + 63) & ~63ull; }
 
+/* Room in which a product takes two groups apart (kernels/body_panel.h): at most 19 vectors of each for 32 columns. */
+static inline uint64_t chord_panel_bytes(int64_t n) { return (uint64_t)n * 19; }
+
 #endif

@@ -11,7 +11,7 @@ enum { N_IN = 128, N_OUT = 20, N_ROWS = 3 };
 static double product_error(int32_t flags)
 {
     static float x[N_ROWS * N_IN], y[N_ROWS * 32];
-    static _Alignas(64) uint8_t plain[4][N_IN / 32 * 34], weights[5 * 4 * N_IN / 32 * 34], quantized[2 * N_ROWS * 256], scratch[N_IN * 4];
+    static _Alignas(64) uint8_t plain[4][N_IN / 32 * 34], weights[5 * 4 * N_IN / 32 * 34], quantized[2 * N_ROWS * 256], scratch[N_IN * 19]; /* chord_panel_bytes */
     static float w[N_OUT][N_IN];
     const chord_format *f = chord_format_of(CHORD_Q8_0);
     uint32_t seed = 1;

@@ -69,7 +69,7 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
         for (int r = 0; r < N_OUT; r++) y[t][r] = old[t][r] = test_gauss();
         y[t][N_OUT] = 5;
     }
-    chord_matmul const m = { w, chord_x4_bytes(f, N_IN), xs, stride, &y[0][0], N_OUT + 1, bias, N_IN, N_OUT, 1, 0 };
+    chord_matmul const m = { w, chord_x4_bytes(f, N_IN), xs, stride, &y[0][0], N_OUT + 1, bias, N_IN, N_OUT, 1, 0, NULL };
     chord_ops_matmul(scalar(), f->type)(&m, 0, N_OUT, 0, N_T);
     for (int t = 0; t < N_T; t++) {
         double in[N_IN];

@@ -1,0 +1,298 @@
+/* body_panel.h: matmul of quantised weights over four tokens or more. Included by body_matmul.h, whose rules it follows.
+ *
+ * Two groups at a time are taken apart into a panel, in which all types look alike, and every few tokens go over that: what a type's
+ * bits and scales cost is paid once for all tokens (seven of ten instructions of a Q5_0 tile were not dots), and the tiles know
+ * kinds of panels instead of types. Of each 32 columns a panel holds, as vectors of which those of both groups take turns,
+ *
+ *     BYTES    8 of codes, 4 rows x 4 k, k ascending                                  | d | m
+ *     HALVES   the same, where 16 columns have a scale of their own                   | d | m | by_half | pair
+ *     WORDS    16 of 16-bit codes, their scales and offsets taken in: for each 4 k
+ *              one of rows 0 and 1 and one of rows 2 and 3                            | d | m | by_half
+ *
+ *     d, m     floats of four rows, m only where the type has offsets
+ *     pair     both halves' scales, 16 bits each
+ *     by_half  16-bit factors of the half sums of x: Q2_K's offsets, or scale x centre of the codes
+ *
+ * WORDS is for engines without 8-bit dots, and for signed bytes where those are DOT8_16. The integers of 32 columns are those of the
+ * decode tiles and exact; the float operations on them are the same, in the same order. */
+/* SPDX-License-Identifier: Apache-2.0 */
+
+enum { PANEL_BYTES, PANEL_HALVES, PANEL_WORDS };
+enum { PANEL_GROUPS = 2, PANEL_TOKENS = 4 };
+
+/* How a type goes through its panel; all known to the compiler. */
+typedef struct panel_kind {
+    int kind, how;
+    int m;      /* 0: no offsets; 1: one for 32 columns; 2: one each half, in by_half */
+    int folds;  /* how often the sums of 32 columns are widened or scaled */
+} panel_kind;
+
+typedef struct panel_tile {
+    const uint8_t *w, *x[PANEL_TOKENS];
+    uint32_t n;      /* columns */
+    int32_t centre;  /* BYTES without m: the code that stands for 0 */
+} panel_tile;
+typedef void panel_tile_fn(const panel_tile *p, vf *sum);
+typedef void panel_unpack_fn(const uint8_t *w, uint8_t *to, uint32_t n);
+
+CHORD_INLINE int panel_tokens(int kind) { return kind == PANEL_WORDS ? 2 : 4; }
+CHORD_INLINE uint32_t panel_vectors(panel_kind k) /* of one group, a part */
+{
+    return (k.kind == PANEL_WORDS ? 16 : 8) + 1 + (k.m != 0) + (k.kind == PANEL_HALVES ? 2 : k.m == 2);
+}
+
+/* ---- a group into its panel -------------------------------------------------------------------------- */
+
+CHORD_INLINE bool is_signed(int type) { return type == CHORD_Q8_0 || has_table(type); }
+
+/* The code that stands for 0. */
+CHORD_INLINE int32_t centre_of(int t)
+{
+    return t == CHORD_Q4_0 ? 8 : t == CHORD_Q5_0 ? 16 : t == CHORD_Q6_K ? 32 : t == CHORD_Q3_K ? 4 : 0;
+}
+
+/* 4 rows x 4 k. flip: see dot_weights; scale: 16-bit, of these columns' half; second: from rows 0, 1 to rows 2, 3. */
+CHORD_INLINE void panel_put(int type, int kind, uint8_t *to, uint32_t second, vi codes, vi flip, vi centre, vi scale)
+{
+    if (kind != PANEL_WORDS) {
+        vi_store(to, is_signed(type) ? vi_xor(codes, flip) : codes);
+        return;
+    }
+    if (centre_of(type)) codes = vi_sub8(codes, centre);
+    vi a = vi_low8_s(codes), b = vi_high8_s(codes);
+    if (has_pairs(type)) {
+        vf const s = vi_as_f(scale);
+        a = vi_mul16(a, vf_bits(vf_shuffle(s, s, 0, 0, 1, 1)));
+        b = vi_mul16(b, vf_bits(vf_shuffle(s, s, 2, 2, 3, 3)));
+    }
+    vi_store(to, a);
+    vi_store(to + second, b);
+}
+
+/* One group; `to`: its first vector. */
+CHORD_INLINE void panel_unpack(int type, panel_kind k, vi flip, const uint8_t *w, uint8_t *to, uint32_t n)
+{
+    uint32_t const vector = 16 * PANEL_GROUPS, code = k.kind == PANEL_WORDS ? 2 * vector : vector;
+    part_masks const masks = part_masks_of(type);
+    vi const centre = vi_all(0x01010101 * centre_of(type));
+    const uint8_t *words = w;
+    part_scales scales;
+    for (uint32_t b = 0; b < n; b += 32) {
+        part_planes planes;
+        if (!is_k(type) || b % 256 == 0) {
+            words = w + (has_offset(type) ? 16 : 8);
+            w = part_head(type, w, &scales);
+        }
+        if (is_k(type) && b % 128 == 0) part_words(type, words, (int32_t)(b / 32 % 8), &scales);
+        part_scales const s = part_next(type, w, &scales);
+        vi const even = has_pairs(type) ? vi_even16(s.pair) : vi_all(0x00010001), odd = has_pairs(type) ? vi_odd16(s.pair) : even;
+        w = part_planes_load(type, w, &planes);
+        CHORD_ROLL for (int v = 0; v < 4; v++) {
+            vi codes[2];
+            if (type == CHORD_Q8_0) {
+                codes[0] = vi_load(w), codes[1] = vi_load(w + 64);
+                w += 16;
+            } else {
+                part_codes(type, w, masks, &planes, codes);
+                w += has_nibbles(type) ? 16 : 0;
+            }
+            panel_put(type, k.kind, to, vector, codes[0], flip, centre, even);
+            panel_put(type, k.kind, to + 4 * code, vector, codes[1], flip, centre, odd);
+            to += code;
+        }
+        if (type == CHORD_Q8_0) w += 64;
+        to += 4 * code;
+        vf_store(to, s.d);
+        to += vector;
+        if (k.m) {
+            vf_store(to, s.m);
+            to += vector;
+        }
+        if (k.kind == PANEL_HALVES || k.m == 2) {
+            vi_store(to, k.m ? s.offsets : vi_mul16(s.pair, vi_all(0x00010001 * centre_of(type))));
+            to += vector;
+        }
+        if (k.kind == PANEL_HALVES) {
+            vi_store(to, s.pair);
+            to += vector;
+        }
+    }
+}
+
+/* ---- tiles -------------------------------------------------------------------------------------------- */
+
+/* What a fold multiplies with. */
+CHORD_INLINE vi panel_scale(panel_kind k, dot_way way, const uint8_t *pair, int half)
+{
+    if (k.kind != PANEL_HALVES) return way.ones;
+    vi const v = vi_load(pair);
+    if (k.how == DOT8_16) return half ? vi_odd16(v) : vi_even16(v);
+    return half ? vi_sar(v, 16) : vi_sar(vi_shl(v, 16), 16);
+}
+/* Exact 32-bit sums of rows; of HALVES those of one half, times its scale. */
+CHORD_INLINE vi panel_fold(panel_kind k, dot_way way, dot_sum s, vi scale)
+{
+    if (k.kind == PANEL_WORDS) return dot_rows(way, s);
+    if (k.how == DOT8_16) return vi_dot16(s.a, scale);
+    return k.kind == PANEL_BYTES ? s.a : vi_mul(s.a, scale);
+}
+
+/* sums: PANEL_GROUPS x T of them, which stay in memory: the integers of two groups x four tokens take the registers. */
+CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
+{
+    enum { G = PANEL_GROUPS };
+    bool const is_words = k.kind == PANEL_WORDS, has_halves = k.kind == PANEL_HALVES || k.m == 2;
+    uint32_t const vector = 16 * G, code = is_words ? 2 * vector : vector, n = p->n;
+    int const steps = 8 / k.folds;
+    const uint8_t *w = p->w, *x[PANEL_TOKENS];
+    dot_way way = { k.how, CHORD_Q4_1, vi_all(0x00010001), vi_all(0) };
+    vi const less = vi_all(-p->centre);
+    vi folded[G * PANEL_TOKENS], *total = folded; /* in memory too */
+    if (k.how == DOT8_16 && k.kind == PANEL_BYTES) CHORD_PIN(way.ones);
+    CHORD_UNROLL for (int t = 0; t < T; t++) x[t] = p->x[t];
+    CHORD_UNROLL for (int i = 0; i < G * T; i++) sums[i] = vf_all(0);
+    uint32_t d_off = n;
+    for (uint32_t b = 0; b < n; b += 32, d_off -= 28) {
+        const uint8_t *const scales = w + 8 * code, *const by_half_at = scales + vector * (k.m ? 2 : 1), *const pairs = by_half_at + vector;
+        dot_sum s[G * PANEL_TOKENS];
+        vi scale[G];
+        CHORD_PIN(w);
+        CHORD_PIN(total);
+        CHORD_UNROLL for (int t = 0; t < T; t++) {
+            CHORD_PIN(x[t]);
+            bool const now = k.how == DOT8 && k.kind == PANEL_BYTES && !k.m;
+            vi const begin = now ? vi_mul(vi_all_at(x[t] + d_off + n / 8), less) : vi_all(0);
+            CHORD_UNROLL for (int g = 0; g < G; g++) s[g * T + t] = (dot_sum){ begin, vi_all(0) };
+        }
+        CHORD_UNROLL for (int v = 0; v < 8; v++) {
+            dot_weights c[G];
+            CHORD_UNROLL for (int g = 0; g < G; g++) {
+                c[g].a = vi_load(w + (uint32_t)v * code + 16 * g);
+                c[g].b = is_words ? vi_load(w + (uint32_t)v * code + vector + 16 * g) : c[g].a;
+            }
+            CHORD_UNROLL for (int t = 0; t < T; t++) {
+                vi const xv = dot_load(way, x[t] + 4 * v);
+                CHORD_UNROLL for (int g = 0; g < G; g++) {
+                    s[g * T + t] = dot_add(way, s[g * T + t], c[g], xv);
+                    CHORD_PIN(s[g * T + t].a);
+                    if (is_words) CHORD_PIN(s[g * T + t].b);
+                }
+            }
+            if (v == 7 || (v + 1) % steps) continue;
+            CHORD_UNROLL for (int g = 0; g < G; g++) scale[g] = panel_scale(k, way, pairs + 16 * g, v / 4);
+            CHORD_UNROLL for (int i = 0; i < G * T; i++) {
+                vi const f = panel_fold(k, way, s[i], scale[i / T]);
+                vi_store(&total[i], v + 1 == steps ? f : vi_add(f, vi_load(&total[i])));
+                s[i].a = vi_all(0);
+            }
+        }
+        vf d[G], m[G];
+        CHORD_UNROLL for (int g = 0; g < G; g++) {
+            scale[g] = panel_scale(k, way, pairs + 16 * g, 1);
+            d[g] = vf_load(scales + 16 * g);
+            m[g] = k.m ? vf_load(scales + vector + 16 * g) : vf_all(0);
+        }
+        CHORD_UNROLL for (int t = 0; t < T; t++) {
+            const uint8_t *const xd = x[t] + d_off;
+            vf const dx = vf_all_at(xd);
+            vi x_sum = k.m == 1 || (k.how == DOT8_16 && !k.m) ? vi_all_at(xd + n / 8) : vi_all(0);
+            if (k.m == 1) CHORD_PIN(x_sum); /* else clang splats its conversion, group by group */
+            CHORD_UNROLL for (int g = 0; g < G; g++) {
+                int const j = g * T + t;
+                vi i = panel_fold(k, way, s[j], scale[g]);
+                if (k.folds > 1) i = vi_add(i, vi_load(&total[j]));
+                vi const by_half = has_halves ? vi_dot16(vi_all_at(xd + n / 4), vi_load(by_half_at + 16 * g)) : vi_all(0);
+                if (k.m) sums[j] = vf_madd(dx, vf_madd(d[g], vf_of(i), vf_mul(m[g], vf_of(k.m == 2 ? by_half : x_sum))), sums[j]);
+                else {
+                    if (k.kind == PANEL_HALVES) i = vi_sub(i, by_half);
+                    else if (k.how == DOT8_16) i = vi_add(i, vi_mul(x_sum, less));
+                    sums[j] = vf_madd(vf_mul(d[g], dx), vf_of(i), sums[j]);
+                }
+            }
+        }
+        w += vector * panel_vectors(k);
+        CHORD_UNROLL for (int t = 0; t < T; t++) x[t] += 32;
+    }
+}
+
+/* ---- groups x tokens -> panels x tiles ----------------------------------------------------------------- */
+
+typedef struct panel_way {
+    panel_unpack_fn *unpack;
+    panel_tile_fn *tile;
+    int32_t tokens, centre;
+} panel_way;
+
+static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_way way, int32_t g0, int32_t g1, int32_t t0, int32_t t1)
+{
+    panel_tile p = { .w = m->panel, .n = (uint32_t)m->n_in, .centre = way.centre };
+    for (int32_t g = g0; g < g1; g += PANEL_GROUPS) {
+        for (int32_t i = 0; i < PANEL_GROUPS; i++) {
+            int32_t const group = g + i < g1 ? g + i : g1 - 1; /* computed again and dropped, here and below */
+            way.unpack((const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes), (uint8_t *)m->panel + 16 * i, p.n);
+        }
+        for (int32_t t = t0; t < t1; t += way.tokens) {
+            vf sum[PANEL_GROUPS * PANEL_TOKENS];
+            for (int32_t i = 0; i < way.tokens; i++) {
+                int32_t const token = t + i < t1 ? t + i : t1 - 1;
+                p.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)token * m->x_stride);
+            }
+            way.tile(&p, sum);
+            matmul_write(m, sum, way.tokens, t1 - t < way.tokens ? t1 - t : way.tokens, t, g, 1, g + PANEL_GROUPS < g1 ? g + PANEL_GROUPS : g1);
+        }
+    }
+}
+
+#define PANEL_TILE(name, kind, how, m, folds)                                                       \
+    static __attribute__((noinline)) void name(const panel_tile *p, vf *sum)                        \
+    {                                                                                               \
+        panel_run((panel_kind){ kind, how, m, folds }, panel_tokens(kind), p, sum);                 \
+    }
+PANEL_TILE(panel_words, PANEL_WORDS, DOT16, 0, 1)
+#ifdef CHORD_SIMD_I8
+PANEL_TILE(panel_bytes, PANEL_BYTES, DOT8, 0, 1)
+PANEL_TILE(panel_bytes_m, PANEL_BYTES, DOT8, 1, 1)
+PANEL_TILE(panel_halves, PANEL_HALVES, DOT8, 0, 2)
+PANEL_TILE(panel_halves_m, PANEL_HALVES, DOT8, 2, 2)
+PANEL_TILE(panel_bytes_16, PANEL_BYTES, DOT8_16, 0, 2)
+PANEL_TILE(panel_bytes_16_m, PANEL_BYTES, DOT8_16, 1, 1)
+PANEL_TILE(panel_bytes_16_m2, PANEL_BYTES, DOT8_16, 1, 2)
+PANEL_TILE(panel_halves_16, PANEL_HALVES, DOT8_16, 0, 4)
+PANEL_TILE(panel_halves_16_m, PANEL_HALVES, DOT8_16, 2, 2)
+#else
+PANEL_TILE(panel_words_m, PANEL_WORDS, DOT16, 1, 1)
+PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
+#endif
+
+CHORD_INLINE panel_kind panel_of(int how, int type) /* folds aside */
+{
+    int const kind = how == DOT16 || (how == DOT8_16 && is_signed(type)) ? PANEL_WORDS : has_pairs(type) ? PANEL_HALVES : PANEL_BYTES;
+    return (panel_kind){ kind, how, !has_offset(type) ? 0 : type == CHORD_Q2_K ? 2 : 1, 1 };
+}
+
+CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, int type)
+{
+#ifdef CHORD_SIMD_I8
+    if (k.kind == PANEL_WORDS) return panel_words;
+    if (k.how == DOT8 && k.kind == PANEL_HALVES) return k.m ? panel_halves_m : panel_halves;
+    if (k.how == DOT8) return k.m ? panel_bytes_m : panel_bytes;
+    if (k.kind == PANEL_HALVES) return k.m ? panel_halves_16_m : panel_halves_16;
+    return !k.m ? panel_bytes_16 : has_bits(type) ? panel_bytes_16_m2 : panel_bytes_16_m;
+#else
+    (void)type;
+    return k.m == 0 ? panel_words : k.m == 1 ? panel_words_m : panel_words_m2;
+#endif
+}
+
+CHORD_INLINE void panel_unpack_as(int how, int type, const uint8_t *w, uint8_t *to, uint32_t n)
+{
+    panel_unpack(type, panel_of(how, type), dot_way_of(how, is_signed(type) ? CHORD_Q8_0 : type).flip, w, to, n);
+}
+
+CHORD_INLINE void panel_matmul(int type, int how, const chord_matmul *m, int32_t g0, int32_t g1, int32_t t0, int32_t t1, panel_unpack_fn *unpack)
+{
+    panel_kind const k = panel_of(how, type);
+    int32_t const centre = is_signed(type) ? vi_first(dot_way_of(how, CHORD_Q8_0).flip) & 128 : centre_of(type);
+    panel_way const way = { unpack, panel_tile_of(k, type), panel_tokens(k.kind), centre };
+    panel_walk(m, way, g0, g1, t0, t1);
+}
