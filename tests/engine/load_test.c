@@ -147,22 +147,6 @@ TEST(every_row_comes_back_as_it_was_in_the_file)
     }
 }
 
-TEST(a_thread_has_room_for_every_product_s_panel)
-{
-    const char *names[GOLDEN_FILES];
-    int32_t const n = golden_fixtures(names);
-    for (int32_t i = 0; i < n; i++) {
-        host h = load(read_fixture(names[i]), all_at_once, (size_t)-1);
-        CHECK_EQ(h.status, CHORD_DONE);
-        const chord_model_plan *plan = chord_model_plan_of(h.model);
-        for (int32_t k = 0; k < plan->program.n_ops; k++) {
-            const chord_op *op = &plan->program.ops[k];
-            if (op->kind == CHORD_OP_MATMUL) CHECK(plan->thread_scratch_bytes >= chord_panel_bytes(op->n_in));
-        }
-        done(&h);
-    }
-}
-
 /* ---- cut off ------------------------------------------------------------------------------------------ */
 
 /* One load, byte by byte; before each byte the file is said to end. Only the object's own fields change by
