@@ -1,10 +1,12 @@
 /* shape.c: how an op is cut into units for a batch. Row ops: a unit is a token's row. Products: 16 rows
- * of a matrix x up to 64 tokens, rows innermost so that a run of units is one kernel call. Attention: up
+ * of a matrix x up to 256 tokens, rows innermost so that a run of units is one kernel call. Attention: up
  * to 32 queries of one KV head x up to 16 pages; a stage is one run of pages, so chunks always ascend. Of a
  * single token, whose few columns would leave threads idle: one KV head x a chunk of pages, then a stage that joins them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec.h"
 #include "shape.h"
+
+enum { UNITS_A_THREAD = 8 }; /* so that nobody waits for the last one longer than a ninth of the time */
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int32_t min32(int32_t a, int32_t b) { return a < b ? a : b; }
@@ -27,6 +29,7 @@ chord_matmul_shape chord_shape_matmul(const chord_model_plan *plan, const chord_
     /* at most about 50 M multiply-adds a unit, also for very wide rows */
     int64_t const unit = 50000000 / ((int64_t)CHORD_UNIT_ROWS * op->n_in * s.terms);
     s.tile = unit < 1 ? 1 : unit < CHORD_UNIT_TOKENS ? (int32_t)unit : CHORD_UNIT_TOKENS;
+    while (s.tile > CHORD_LEAST_TOKENS && s.all_blocks * ceil_div(s.n_rows, s.tile) < UNITS_A_THREAD * plan->n_threads) s.tile /= 2;
     s.n_tiles = (int32_t)ceil_div(s.n_rows, s.tile);
     return s;
 }

@@ -7,7 +7,8 @@
 #include "exec.h"
 
 #define CHORD_UNIT_ROWS 16     /* small enough for 16 threads to share 576 rows */
-#define CHORD_UNIT_TOKENS 64   /* a tile's activations stay in the second-level cache */
+#define CHORD_UNIT_TOKENS 256  /* a panel is taken apart, and weights read, once for as many */
+#define CHORD_LEAST_TOKENS 64  /* so small do units of products become for the balance of threads */
 #define CHORD_UNIT_QUERIES 32  /* widening a page to f32 costs a few percent then */
 #define CHORD_UNIT_PAGES 16
 
