@@ -30,6 +30,7 @@ chord_matmul_shape chord_shape_matmul(const chord_model_plan *plan, const chord_
     int64_t const unit = 50000000 / ((int64_t)CHORD_UNIT_ROWS * op->n_in * s.terms);
     s.tile = unit < 1 ? 1 : unit < CHORD_UNIT_TOKENS ? (int32_t)unit : CHORD_UNIT_TOKENS;
     while (s.tile > CHORD_LEAST_TOKENS && s.all_blocks * ceil_div(s.n_rows, s.tile) < UNITS_A_THREAD * plan->n_threads) s.tile /= 2;
+    if (s.tile > 4) s.tile -= s.tile % 4; /* kernels take four at a time */
     s.n_tiles = (int32_t)ceil_div(s.n_rows, s.tile);
     return s;
 }

@@ -35,13 +35,25 @@ TEST(stages_follow_each_other_and_cover_all_units)
 
 TEST(a_product_quantises_its_rows_first_and_only_where_a_matrix_wants_it)
 {
-    chord_batch const batch = { .n_tokens = 70, .n_outputs = 1 };
-    chord_op op = product(64, 100, 7); /* 7 + 1 blocks of 16 rows, 2 tiles of 64 tokens */
-    CHECK_EQ(chord_op_units(&plan, &op, &batch), 70 + 2 * 8);
+    chord_batch const batch = { .n_tokens = 270, .n_outputs = 1 };
+    chord_op op = product(64, 100, 7); /* 7 + 1 blocks of 16 rows, 2 tiles of at most 256 tokens */
+    CHECK_EQ(chord_op_units(&plan, &op, &batch), 270 + 2 * 8);
     tensors[0].type = CHORD_F16;
     CHECK_EQ(chord_op_units(&plan, &op, &batch), 2 * 8);
     op.flags = CHORD_FLAG_OUTPUT;
     CHECK_EQ(chord_op_units(&plan, &op, &batch), 8);
+}
+
+TEST(a_product_is_cut_finer_where_threads_would_wait)
+{
+    chord_batch const batch = { .n_tokens = 300 };
+    chord_op const op = product(64, 1600, 7); /* 101 blocks */
+    for (int32_t n = 1; n <= 64; n *= 2) {
+        chord_model_plan of_n = plan;
+        of_n.n_threads = n;
+        int64_t const tiles = (chord_op_units(&of_n, &op, &batch) - 300) / 101;
+        CHECK_EQ(tiles, n <= 16 ? 2 : n <= 32 ? 3 : 5); /* of 256, 128 and 64 tokens, which is the least */
+    }
 }
 
 TEST(no_unit_is_larger_than_50_million_multiply_adds)
