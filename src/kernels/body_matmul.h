@@ -360,8 +360,9 @@ CHORD_INLINE void matmul_tiles(int type, int how, const chord_matmul *m, int32_t
         return;
     }
     if (how >= 0 && t1 - t0 >= PANEL_LEAST) {
-        panel_matmul(type, how, m, g0, g1, t0, t1, unpack);
-        return;
+        int32_t const over = panel_of(how, type).kind == PANEL_WORDS ? 0 : (t1 - t0) % 4, rest = over > 2 ? 0 : over; /* three are as fast as four */
+        panel_matmul(type, how, m, g0, g1, t0, t1 - rest, unpack);
+        t0 = t1 - rest;
     }
     int32_t t = how < 0 ? matmul_tokens(type, how, 2, 4, m, g0, g1, t0, t1) : t0;
     t = matmul_tokens(type, how, how < 0 ? 4 : how == DOT16 ? 1 : 2, 2, m, g0, g1, t, t1);

@@ -87,21 +87,17 @@ CHORD_INLINE void panel_unpack(int type, panel_kind k, vi flip, const uint8_t *w
         part_scales const s = part_next(type, w, &scales);
         vi const even = has_pairs(type) ? vi_even16(s.pair) : vi_all(0x00010001), odd = has_pairs(type) ? vi_odd16(s.pair) : even;
         w = part_planes_load(type, w, &planes);
-        CHORD_ROLL for (int v = 0; v < 4; v++) {
+        CHORD_PIN(w);
+        CHORD_PIN(to);
+        CHORD_UNROLL for (int v = 0; v < 4; v++) {
             vi codes[2];
-            if (type == CHORD_Q8_0) {
-                codes[0] = vi_load(w), codes[1] = vi_load(w + 64);
-                w += 16;
-            } else {
-                part_codes(type, w, masks, &planes, codes);
-                w += has_nibbles(type) ? 16 : 0;
-            }
-            panel_put(type, k.kind, to, vector, codes[0], flip, centre, even);
-            panel_put(type, k.kind, to + 4 * code, vector, codes[1], flip, centre, odd);
-            to += code;
+            if (type == CHORD_Q8_0) codes[0] = vi_load(w + 16 * v), codes[1] = vi_load(w + 16 * v + 64);
+            else part_codes(type, w + (has_nibbles(type) ? 16 * v : 0), masks, &planes, codes);
+            panel_put(type, k.kind, to + (uint32_t)v * code, vector, codes[0], flip, centre, even);
+            panel_put(type, k.kind, to + (uint32_t)(v + 4) * code, vector, codes[1], flip, centre, odd);
         }
-        if (type == CHORD_Q8_0) w += 64;
-        to += 4 * code;
+        w += type == CHORD_Q8_0 ? 128 : has_nibbles(type) ? 64 : 0;
+        to += 8 * code;
         vf_store(to, s.d);
         to += vector;
         if (k.m) {
