@@ -71,6 +71,7 @@ enum { FIRST_TRIAL = 8, LEAST_TRIAL = 32, MOST_TRIAL = 2000, TRIALS = 200 };
 static void note_cost(chord_pool *p, int32_t way, bool is_trial, double cost)
 {
     double *const at = &p->cost[way];
+    if (*at > 0 && cost > 1.5 * *at) cost = 1.5 * *at; /* one step that was interrupted says nothing, several do */
     *at = *at > 0 ? *at + (cost - *at) / (is_trial ? 2 : 4) : cost;
     if (is_trial) p->steps = 0;
     if (!(p->cost[0] > 0 && p->cost[1] > 0)) return;

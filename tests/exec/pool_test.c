@@ -161,7 +161,7 @@ TEST(tokens_are_done_alone_where_helpers_are_found_to_cost_time)
     pool.alone = 0, pool.cost[0] = 1; /* ms a multiply-add */
     claims_of_a_token(&pool);
     CHECK_EQ(claims_of_a_token(&pool), 1);
-    pool.steps = pool.trial - 1, pool.cost[1] = 1; /* and now the others are gone */
+    pool.steps = pool.trial - 1, pool.cost[1] = 2; /* and now the others are gone */
     CHECK(claims_of_a_token(&pool) > 1);
     CHECK(claims_of_a_token(&pool) > 1);
 }
