@@ -64,19 +64,26 @@ static chord_status walk(chord_run *run, chord_error *e)
 
 /* Whether helpers help is measured, token by token: where others want the cores, the system may put two threads on one, and each
  * steals from the other what it spins (seen for as long as two rivals held a core: 0.57 of one thread). One step in so many goes the
- * other way; the more it loses, the fewer: all trials together cost a two-hundredth. */
+ * other way: while together, the fewer the more it loses, a two-hundredth of all time; while alone at first soon, for a system that
+ * has just woken the helpers needs some steps to spread them, then half as often each time. */
 enum { FIRST_TRIAL = 8, LEAST_TRIAL = 32, MOST_TRIAL = 2000, TRIALS = 200 };
 #define BETTER 0.95           /* alone is preferred when it takes so little of the time together */
+#define LEAST_MS 1.0          /* a shorter step says nothing: there are browsers whose clock goes by milliseconds */
 
 static void note_cost(chord_pool *p, int32_t way, bool is_trial, double cost)
 {
     double *const at = &p->cost[way];
-    if (*at > 0 && cost > 1.5 * *at) cost = 1.5 * *at; /* one step that was interrupted says nothing, several do */
-    *at = *at > 0 ? *at + (cost - *at) / (is_trial ? 2 : 4) : cost;
+    if (*at <= 0) *at = cost;
+    else if (cost < *at) *at += (cost - *at) / (is_trial ? 1 : 2); /* nothing makes a step faster than it can be */
+    else *at += ((cost < 1.5 * *at ? cost : 1.5 * *at) - *at) / 4; /* one that was interrupted says nothing, several do */
     if (is_trial) p->steps = 0;
     if (!(p->cost[0] > 0 && p->cost[1] > 0)) return;
-    p->alone = p->cost[1] < (p->alone ? 1 : BETTER) * p->cost[0];
-    double const trial = TRIALS * (p->cost[!p->alone] / p->cost[p->alone] - 1);
+    int32_t const was = p->alone;
+    p->alone = p->cost[1] < (was ? 1 : BETTER) * p->cost[0];
+    if (p->alone && !was) p->steps = 0, p->trial = FIRST_TRIAL;
+    else if (p->alone && is_trial) p->trial = p->trial < MOST_TRIAL ? 2 * p->trial : MOST_TRIAL;
+    if (p->alone) return;
+    double const trial = TRIALS * (p->cost[1] / p->cost[0] - 1);
     p->trial = trial > MOST_TRIAL ? MOST_TRIAL : trial > LEAST_TRIAL ? (int32_t)trial : LEAST_TRIAL;
 }
 
@@ -95,12 +102,13 @@ chord_status chord_exec_run(chord_run *run, chord_error *e)
     if (pool->n_threads < 2 || run->batch->n_tokens > 1) return walk(run, e);
 
     bool const is_whole = !run->cursor.op && !run->cursor.unit;
-    bool const is_trial = is_whole && ++pool->steps >= (pool->trial ? pool->trial : FIRST_TRIAL);
+    bool const is_trial = is_whole && ++pool->steps >= (pool->trial ? pool->trial : FIRST_TRIAL) && pool->cost[0] > 0;
     run->alone = pool->alone ^ is_trial;
     double const begin = chord_host_now();
     chord_status const status = walk(run, e);
+    double const ms = chord_host_now() - begin;
     bool const as_meant = run->alone || pool->alone_until <= 0; /* else some of it was alone after all */
-    if (status == CHORD_DONE && is_whole && as_meant && run->work) note_cost(pool, run->alone, is_trial, (chord_host_now() - begin) / (double)run->work);
+    if (status == CHORD_DONE && is_whole && as_meant && run->work && ms >= LEAST_MS) note_cost(pool, run->alone, is_trial, ms / (double)run->work);
     return status;
 }
 

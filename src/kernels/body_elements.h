@@ -39,15 +39,16 @@ CHORD_INLINE vi quantize_sixteen(uint8_t *q, const float *x, vf d)
     return vi_add(vi_add(v0, v1), vi_add(v2, v3));
 }
 
-CHORD_INLINE vi vi_swap(vi a, bool far) { return far ? vf_bits(vf_shuffle(vi_as_f(a), vi_as_f(a), 2, 3, 0, 1)) : vf_bits(vf_shuffle(vi_as_f(a), vi_as_f(a), 1, 0, 3, 2)); }
+CHORD_INLINE vi swap_pairs(vi a) { return vf_bits(vf_shuffle(vi_as_f(a), vi_as_f(a), 2, 3, 0, 1)); }
+CHORD_INLINE vi swap_lanes(vi a) { return vf_bits(vf_shuffle(vi_as_f(a), vi_as_f(a), 1, 0, 3, 2)); }
 
 /* 32 codes; the sums of both halves, in four parts each; the scale. */
 CHORD_INLINE float quantize_block(uint8_t *q, const float *x, vi half[2])
 {
     vi top = vi_all(0);
     CHORD_UNROLL for (int i = 0; i < 32; i += 4) top = vi_max(top, vi_and(vi_load(x + i), vi_all(0x7fffffff)));
-    top = vi_max(top, vi_swap(top, true));
-    uint32_t const bits = (uint32_t)vi_first(vi_max(top, vi_swap(top, false)));
+    top = vi_max(top, swap_pairs(top));
+    uint32_t const bits = (uint32_t)vi_first(vi_max(top, swap_lanes(top)));
     float const d = chord_bits_f32(bits) / 127.0f;
     half[0] = half[1] = vi_all(0);
     if (d > 0 && bits < 0x7f800000) {
@@ -70,8 +71,8 @@ void BODY(chord_quantize_q8)(void *dst, const float *x, int32_t n)
         __builtin_memcpy(d_at, &d, 4);
         vf const h0 = vi_as_f(half[0]), h1 = vi_as_f(half[1]);
         vi sums = vi_add(vf_bits(vf_shuffle(h0, h1, 0, 1, 0, 1)), vf_bits(vf_shuffle(h0, h1, 2, 3, 2, 3)));
-        sums = vi_add(sums, vi_swap(sums, false)); /* of the first half twice, of the second twice */
-        int32_t const first = vi_first(sums), second = vi_first(vi_swap(sums, true)), s = first + second;
+        sums = vi_add(sums, swap_lanes(sums)); /* of the first half twice, of the second twice */
+        int32_t const first = vi_first(sums), second = vi_first(swap_pairs(sums)), s = first + second;
         uint32_t const both = ((uint32_t)first & 0xffff) | (uint32_t)second << 16;
         __builtin_memcpy(s_at, &s, 4);
         __builtin_memcpy(s_at + (size_t)n / 8, &both, 4);

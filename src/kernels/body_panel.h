@@ -1,8 +1,8 @@
 /* body_panel.h: matmul of quantised weights over four tokens or more. Included by body_matmul.h, whose rules it follows.
  *
  * Two groups at a time are taken apart into a panel, in which all types look alike, and every few tokens go over that: what a type's
- * bits and scales cost is paid once for all tokens (seven of ten instructions of a Q5_0 tile were not dots), and the tiles know
- * kinds of panels instead of types. Of each 32 columns a panel holds, as vectors of which those of both groups take turns,
+ * bits and scales cost is paid once for all tokens, and the tiles know kinds of panels instead of types. Of each 32 columns a panel
+ * holds, as vectors of which those of both groups take turns,
  *
  *     BYTES    8 of codes, 4 rows x 4 k, k ascending                                  | d | m
  *     HALVES   the same, where 16 columns have a scale of their own                   | d | m | by_half | pair

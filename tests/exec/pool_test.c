@@ -128,10 +128,11 @@ static chord_status step(chord_pool *pool, chord_error *e)
     return chord_exec_run(&run, e);
 }
 
-static int32_t kernel_calls;
+static int32_t kernel_calls, row_ns;
 static void count_calls(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)
 {
-    (void)m, (void)r0, (void)r1, (void)t0, (void)t1;
+    (void)m, (void)t0, (void)t1;
+    nanosleep(&(struct timespec){ .tv_nsec = (long)(r1 - r0) * row_ns }, NULL);
     __atomic_add_fetch(&kernel_calls, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -155,14 +156,20 @@ static int32_t claims_of_a_token(chord_pool *pool)
 TEST(tokens_are_done_alone_where_helpers_are_found_to_cost_time)
 {
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 }; /* who never comes, and so is never late */
-    for (int32_t i = 1; i < 8; i++) CHECK(claims_of_a_token(&pool) > 1);
-    CHECK_EQ(claims_of_a_token(&pool), 1); /* a first trial */
-    CHECK(pool.cost[0] > 0 && pool.cost[1] > 0);
-    pool.alone = 0, pool.cost[0] = 1; /* ms a multiply-add */
-    claims_of_a_token(&pool);
-    CHECK_EQ(claims_of_a_token(&pool), 1);
-    pool.steps = pool.trial - 1, pool.cost[1] = 2; /* and now the others are gone */
+    for (int32_t i = 0; i < 20; i++) CHECK(claims_of_a_token(&pool) > 1); /* too short to be timed by every clock */
+    row_ns = 1000; /* 1.6 ms a token */
     CHECK(claims_of_a_token(&pool) > 1);
+    CHECK_EQ(claims_of_a_token(&pool), 1); /* a first trial, long due */
+    CHECK(pool.cost[0] > 0 && pool.cost[1] > 0);
+    pool.alone = 0, pool.cost[0] = pool.cost[1] * 3;
+    pool.cost[1] /= 2;
+    claims_of_a_token(&pool); /* together, which brings their mean down, not to that */
+    CHECK_EQ(claims_of_a_token(&pool), 1);
+    for (int32_t i = 0; i < 6; i++) CHECK_EQ(claims_of_a_token(&pool), 1);
+    CHECK(claims_of_a_token(&pool) > 1);   /* are the others still there? Found as dear as before: */
+    for (int32_t i = 0; i < 3; i++) CHECK_EQ(claims_of_a_token(&pool), 1);
+    pool.cost[1] *= 100;                   /* alone has become worse */
+    CHECK_EQ(claims_of_a_token(&pool), 1);
     CHECK(claims_of_a_token(&pool) > 1);
 }
 
