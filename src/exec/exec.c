@@ -23,7 +23,7 @@ static bool run_slice(chord_run *run, const chord_op *op, int64_t first, int64_t
 {
     chord_pool *pool = run->pool;
     int64_t const least = unit_work < LEAST_WORK ? (int64_t)(LEAST_WORK / unit_work) : 1;
-    if (pool->n_threads > 1 && !run->alone && n > least) return chord_pool_share(pool, run, op, first, (int32_t)n, (int32_t)least);
+    if (pool->n_threads > 1 && n > least) return chord_pool_share(pool, run, op, first, (int32_t)n, (int32_t)least);
     chord_op_run(run, op, first, first + n, 0);
     return true;
 }
@@ -62,31 +62,6 @@ static chord_status walk(chord_run *run, chord_error *e)
     return CHORD_DONE;
 }
 
-/* Whether helpers help is measured, token by token: where others want the cores, the system may put two threads on one, and each
- * steals from the other what it spins (seen for as long as two rivals held a core: 0.57 of one thread). One step in so many goes the
- * other way: while together, the fewer the more it loses, a two-hundredth of all time; while alone at first soon, for a system that
- * has just woken the helpers needs some steps to spread them, then half as often each time. */
-enum { FIRST_TRIAL = 8, LEAST_TRIAL = 32, MOST_TRIAL = 2000, TRIALS = 200 };
-#define BETTER 0.95           /* alone is preferred when it takes so little of the time together */
-#define LEAST_MS 1.0          /* a shorter step says nothing: there are browsers whose clock goes by milliseconds */
-
-static void note_cost(chord_pool *p, int32_t way, bool is_trial, double cost)
-{
-    double *const at = &p->cost[way];
-    if (*at <= 0) *at = cost;
-    else if (cost < *at) *at += (cost - *at) / (is_trial ? 1 : 2); /* nothing makes a step faster than it can be */
-    else *at += ((cost < 1.5 * *at ? cost : 1.5 * *at) - *at) / 4; /* one that was interrupted says nothing, several do */
-    if (is_trial) p->steps = 0;
-    if (!(p->cost[0] > 0 && p->cost[1] > 0)) return;
-    int32_t const was = p->alone;
-    p->alone = p->cost[1] < (was ? 1 : BETTER) * p->cost[0];
-    if (p->alone && !was) p->steps = 0, p->trial = FIRST_TRIAL;
-    else if (p->alone && is_trial) p->trial = p->trial < MOST_TRIAL ? 2 * p->trial : MOST_TRIAL;
-    if (p->alone) return;
-    double const trial = TRIALS * (p->cost[1] / p->cost[0] - 1);
-    p->trial = trial > MOST_TRIAL ? MOST_TRIAL : trial > LEAST_TRIAL ? (int32_t)trial : LEAST_TRIAL;
-}
-
 chord_status chord_exec_run(chord_run *run, chord_error *e)
 {
     chord_pool *pool = run->pool;
@@ -94,22 +69,11 @@ chord_status chord_exec_run(chord_run *run, chord_error *e)
     run->not_finite = &not_finite;
     run->work = 0;
     run->layer = -1;
-    run->alone = 0;
     if (pool->broken) return chord_fail(e, CHORD_INTERNAL, "the thread pool is broken");
     int32_t const n_ready = __atomic_load_n(&pool->n_ready, __ATOMIC_SEQ_CST);
     if (n_ready + 1 < pool->n_threads)
         return chord_fail(e, CHORD_INTERNAL, "%d of %d pool threads have joined", n_ready, pool->n_threads - 1);
-    if (pool->n_threads < 2 || run->batch->n_tokens > 1) return walk(run, e);
-
-    bool const is_whole = !run->cursor.op && !run->cursor.unit;
-    bool const is_trial = is_whole && ++pool->steps >= (pool->trial ? pool->trial : FIRST_TRIAL) && pool->cost[0] > 0;
-    run->alone = pool->alone ^ is_trial;
-    double const begin = chord_host_now();
-    chord_status const status = walk(run, e);
-    double const ms = chord_host_now() - begin;
-    bool const as_meant = run->alone || pool->alone_until <= 0; /* else some of it was alone after all */
-    if (status == CHORD_DONE && is_whole && as_meant && run->work && ms >= LEAST_MS) note_cost(pool, run->alone, is_trial, ms / (double)run->work);
-    return status;
+    return walk(run, e);
 }
 
 void chord_exec_prepare(const chord_model_plan *plan)

@@ -30,10 +30,6 @@ typedef struct chord_pool {
     int64_t end;                  /* behind its last unit; those on offer are end - left .. end - 1 */
     int32_t done_here;            /* units the leader has done himself */
     double alone_until;           /* by chord_host_now(): until then nothing is offered; 0: no such moment */
-    /* whether tokens are better done alone (exec.c): */
-    double cost[2];               /* ms a multiply-add, together and alone, of late; 0: not tried */
-    int32_t alone;                /* 1: alone is better */
-    int32_t steps, trial;         /* since the other way was tried; when it will be again, 0: not yet known */
     int32_t broken;               /* 1: a thread died within a claim; the pool is dead */
     /* atomics: */
     int32_t left;                 /* units nobody has claimed */
@@ -61,7 +57,6 @@ typedef struct chord_run {
     int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice */
     int32_t *not_finite;          /* atomic: set to 1 by KV_STORE when a key or value isn't finite */
     int32_t layer;                /* out: after NEED_WEIGHTS */
-    int32_t alone;                /* inside: 1: nothing is offered to the pool */
     double *profile;              /* NULL, or milliseconds by op to add to */
     chord_pool *pool;
 } chord_run;

@@ -128,51 +128,6 @@ static chord_status step(chord_pool *pool, chord_error *e)
     return chord_exec_run(&run, e);
 }
 
-static int32_t kernel_calls, row_ns;
-static void count_calls(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1)
-{
-    (void)m, (void)t0, (void)t1;
-    nanosleep(&(struct timespec){ .tv_nsec = (long)(r1 - r0) * row_ns }, NULL);
-    __atomic_add_fetch(&kernel_calls, 1, __ATOMIC_SEQ_CST);
-}
-
-/* How many claims a token's product becomes: 1 when nobody is asked to help. */
-static int32_t claims_of_a_token(chord_pool *pool)
-{
-    static int32_t cancel;
-    chord_tensor w = { .type = CHORD_F32 };
-    chord_op product = { .kind = CHORD_OP_MATMUL, .n_weights = 1, .weight = { 0, -1, -1 }, .bias = { -1, -1, -1 }, .out = { 1, -1, -1 },
-                         .n_in = 10000, .n_out = { 1600, 0, 0 } };
-    chord_model_plan const of_one = { .program = { .n_ops = 1, .ops = &product, .slots = { { 10000, 0 }, { 1600, 0 } } }, .slots = { rows[0], rows[1] },
-                                      .tensors = &w, .n_tensors = 1, .n_threads = pool->n_threads };
-    chord_batch const batch = { .n_tokens = 1 };
-    chord_ops const counting = { .matmul_f32 = count_calls };
-    chord_run run = { .plan = &of_one, .ops = &counting, .batch = &batch, .budget = 1ull << 40, .cancel = &cancel, .pool = pool };
-    chord_error e;
-    kernel_calls = 0;
-    return chord_exec_run(&run, &e) == CHORD_DONE ? kernel_calls : 0;
-}
-
-TEST(tokens_are_done_alone_where_helpers_are_found_to_cost_time)
-{
-    chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 }; /* who never comes, and so is never late */
-    for (int32_t i = 0; i < 20; i++) CHECK(claims_of_a_token(&pool) > 1); /* too short to be timed by every clock */
-    row_ns = 1000; /* 1.6 ms a token */
-    CHECK(claims_of_a_token(&pool) > 1);
-    CHECK_EQ(claims_of_a_token(&pool), 1); /* a first trial, long due */
-    CHECK(pool.cost[0] > 0 && pool.cost[1] > 0);
-    pool.alone = 0, pool.cost[0] = pool.cost[1] * 3;
-    pool.cost[1] /= 2;
-    claims_of_a_token(&pool); /* together, which brings their mean down, not to that */
-    CHECK_EQ(claims_of_a_token(&pool), 1);
-    for (int32_t i = 0; i < 6; i++) CHECK_EQ(claims_of_a_token(&pool), 1);
-    CHECK(claims_of_a_token(&pool) > 1);   /* are the others still there? Found as dear as before: */
-    for (int32_t i = 0; i < 3; i++) CHECK_EQ(claims_of_a_token(&pool), 1);
-    pool.cost[1] *= 100;                   /* alone has become worse */
-    CHECK_EQ(claims_of_a_token(&pool), 1);
-    CHECK(claims_of_a_token(&pool) > 1);
-}
-
 TEST(a_step_wants_all_threads_of_the_plan_to_have_joined)
 {
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000 };
