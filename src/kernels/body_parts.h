@@ -246,9 +246,7 @@ CHORD_INLINE void tile_part(int type, int how, int G, int T, tile *a, part_scale
     }
     CHORD_UNROLL for (int t = 0; t < T; t++) a->x[t] += 16;
     CHORD_UNROLL for (int g = 0; g < G; g++)
-        CHORD_UNROLL for (int t = 0; t < T; t++) {
-            part_finish(type, &s[g], total[g * T + t], a->x[t] + d_off, a->n, &sum[g * T + t]);
-        }
+        CHORD_UNROLL for (int t = 0; t < T; t++) part_finish(type, &s[g], total[g * T + t], a->x[t] + d_off, a->n, &sum[g * T + t]);
 }
 
 CHORD_INLINE void tile_parts(int type, int how, int G, int T, tile a, vf *sum)

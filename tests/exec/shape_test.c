@@ -63,6 +63,8 @@ TEST(no_unit_is_larger_than_50_million_multiply_adds)
         chord_op const op = product(n_in, 64, 64);
         int64_t const last = chord_op_units(&plan, &op, &batch) - 1;
         CHECK(chord_op_stage(&plan, &op, &batch, last).unit_work <= 50000000);
+        int32_t const tile = chord_shape_matmul(&plan, &op, &batch).tile;
+        CHECK(tile <= 4 || tile % 4 == 0); /* kernels take four tokens at a time */
         chord_op fine = op;
         fine.flags = CHORD_FLAG_FINE;
         CHECK(chord_op_stage(&plan, &fine, &batch, chord_op_units(&plan, &fine, &batch) - 1).unit_work <= 50000000);
