@@ -16,18 +16,6 @@ static bool layer_is_ready(const chord_model_plan *plan, int32_t at)
     return true;
 }
 
-/* Below so many multiply-adds (some 2 us at 40 GMAC/s) it isn't worth a claim. */
-#define LEAST_WORK 80000
-
-static bool run_slice(chord_run *run, const chord_op *op, int64_t first, int64_t n, uint64_t unit_work)
-{
-    chord_pool *pool = run->pool;
-    int64_t const least = unit_work < LEAST_WORK ? (int64_t)(LEAST_WORK / unit_work) : 1;
-    if (pool->n_threads > 1 && n > least) return chord_pool_share(pool, run, op, first, (int32_t)n, (int32_t)least);
-    chord_op_run(run, op, first, first + n, 0);
-    return true;
-}
-
 /* From run->cursor on, which moves along. */
 static chord_status walk(chord_run *run, chord_error *e)
 {
@@ -53,7 +41,7 @@ static chord_status walk(chord_run *run, chord_error *e)
         if ((uint64_t)n > room) n = (int64_t)room;
         if (__atomic_load_n(run->cancel, __ATOMIC_RELAXED)) return CHORD_CANCELLED;
         double const begin = run->profile ? chord_host_now() : 0;
-        if (!run_slice(run, op, at->unit, n, stage.unit_work)) return chord_fail(e, CHORD_INTERNAL, "a thread of the pool didn't answer");
+        if (!chord_pool_share(run->pool, run, op, at->unit, (int32_t)n, stage.unit_work)) return chord_fail(e, CHORD_INTERNAL, "a thread of the pool didn't answer");
         if (*run->not_finite) return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", op->layer);
         if (run->profile) run->profile[at->op] += chord_host_now() - begin;
         run->work += (uint64_t)n * stage.unit_work;
@@ -73,7 +61,10 @@ chord_status chord_exec_run(chord_run *run, chord_error *e)
     int32_t const n_ready = __atomic_load_n(&pool->n_ready, __ATOMIC_SEQ_CST);
     if (n_ready + 1 < pool->n_threads)
         return chord_fail(e, CHORD_INTERNAL, "%d of %d pool threads have joined", n_ready, pool->n_threads - 1);
-    return walk(run, e);
+    chord_pool_begin(pool);
+    chord_status const status = walk(run, e);
+    chord_pool_end(pool);
+    return status;
 }
 
 void chord_exec_prepare(const chord_model_plan *plan)

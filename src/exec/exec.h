@@ -20,6 +20,13 @@
 
 struct chord_run;
 
+/* The leader's: what sharing brought of late, and what it cost. */
+typedef struct chord_account {
+    double here, there;           /* multiply-adds of what was on offer: his own, the helpers' */
+    double lost;                  /* ms he slept for claimed units, and took for waking */
+    double spent, since;          /* ms between begin and end: up to `since` (by chord_host_now()), and that moment */
+} chord_account;
+
 /* Shared by the threads of one model; all zero at the start but for the first two. */
 typedef struct chord_pool {
     int32_t n_threads;            /* the leader included */
@@ -29,7 +36,9 @@ typedef struct chord_pool {
     const chord_op *op;
     int64_t end;                  /* behind its last unit; those on offer are end - left .. end - 1 */
     int32_t done_here;            /* units the leader has done himself */
+    chord_account account;        /* do helpers help? */
     double alone_until;           /* by chord_host_now(): until then nothing is offered; 0: no such moment */
+    double alone_ms;              /* how long that lasts or lasted; 0: the account has been good since */
     int32_t broken;               /* 1: a thread died within a claim; the pool is dead */
     /* atomics: */
     int32_t left;                 /* units nobody has claimed */
@@ -61,9 +70,14 @@ typedef struct chord_run {
     chord_pool *pool;
 } chord_run;
 
-/* Inside the room: n units from `first` on, all of one stage, by whoever comes; returns when all are done, or false when a
- * thread that claimed some doesn't finish: the pool is broken then. */
-bool chord_pool_share(chord_pool *p, const chord_run *run, const chord_op *op, int64_t first, int32_t n, int32_t least);
+/* Inside the room, the leader's. Share: n units of unit_work multiply-adds each from `first` on, all of one stage, by whoever comes;
+ * returns when all are done, or false when a thread that claimed some doesn't finish: the pool is broken then. Between begin and end
+ * his time counts. Charge: `lost` ms have just passed in vain; now and then it judges, and he is alone for a while. */
+bool chord_pool_share(chord_pool *p, const chord_run *run, const chord_op *op, int64_t first, int32_t n, uint64_t unit_work);
+void chord_pool_begin(chord_pool *p);
+void chord_pool_end(chord_pool *p);
+void chord_pool_charge(chord_pool *p, double lost, double now);
+bool chord_pool_is_alone(chord_pool *p);
 
 /* DONE (the batch is complete), MORE, CANCELLED, NEED_WEIGHTS, INTERNAL (the pool is broken). Leader only. */
 chord_status chord_exec_run(chord_run *run, chord_error *e);

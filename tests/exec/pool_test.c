@@ -1,12 +1,13 @@
 /* The pool alone: offers, claims, stop, and a thread that never finishes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/exec/exec.h"
+#include "../../src/base/host.h"
 #include "../harness/test.h"
 #include <pthread.h>
 #include <sched.h>
 #include <time.h>
 
-enum { THREADS = 4, ROWS = 96 };
+enum { THREADS = 4, ROWS = 96, WORK = 100000 /* multiply-adds of a row, by the plan: a claim may be one row */ };
 
 /* Rows of one float: a unit of the op adds what its row of slot 1 holds to its row of slot 0. */
 static float rows[2][ROWS * 16];
@@ -68,10 +69,10 @@ TEST(every_unit_is_done_once_and_before_the_offer_ends)
     start(&pool, helpers);
     chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
     int32_t wrong = 0;
-    for (int32_t round = 1; round <= 800; round++) {
+    for (int32_t round = 1; round <= 800; round++, pool.alone_until = 0) {
         int32_t const cut = round % ROWS; /* two offers of changing size, the second without pause after the first */
-        CHECK(!cut || chord_pool_share(&pool, &run, &op, 0, cut, 1 + round % 7));
-        CHECK(chord_pool_share(&pool, &run, &op, cut, ROWS - cut, 1 + round % 5));
+        CHECK(!cut || chord_pool_share(&pool, &run, &op, 0, cut, (uint64_t)(20000 + round % 7 * 20000)));
+        CHECK(chord_pool_share(&pool, &run, &op, cut, ROWS - cut, (uint64_t)(10000 + round % 5 * 20000)));
         wrong += rows_other_than((float)round);
     }
     CHECK_EQ(wrong, 0);
@@ -86,11 +87,66 @@ TEST(helpers_that_have_fallen_asleep_come_when_there_is_work)
     while (__atomic_load_n(&pool.sleepers, __ATOMIC_SEQ_CST) < THREADS - 1) sched_yield();
     naps = 1000;
     chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
-    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, 1));
+    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, WORK));
     naps = 0;
     CHECK_EQ(rows_other_than(1), 0);
     CHECK(helpers_rows >= ROWS / 4); /* three of four threads, and whoever sleeps there gives up his core */
     stop(&pool, helpers);
+}
+
+/* What of an account over `spent` ms: `there` for each multiply-add of the leader's, and `lost` ms. */
+static chord_pool after(double spent, double there, double lost)
+{
+    chord_pool p = { .n_threads = 2, .account = { .here = 1e9, .there = 1e9 * there, .since = 1000 } };
+    chord_pool_charge(&p, lost, 1000 + spent);
+    return p;
+}
+
+TEST(a_leader_goes_on_alone_where_waiting_costs_more_than_half_of_what_helpers_do)
+{
+    CHECK(after(30, 1, 11).alone_until > 1030); /* 11 ms for what he does in 19 */
+    CHECK(after(30, 1, 9).alone_until <= 0);
+    CHECK(after(30, 0.3, 4).alone_until > 1030);
+    CHECK(after(30, 3, 15).alone_until <= 0); /* three helpers */
+    CHECK(after(30, 0, 0.1).alone_until > 1030);
+    CHECK(after(19, 1, 18).alone_until <= 0); /* too little to judge */
+}
+
+TEST(a_leader_is_alone_for_longer_each_time_until_sharing_has_been_good_for_a_while)
+{
+    chord_pool p = after(30, 1, 20);
+    CHECK_NEAR(p.alone_until, 1030 + 25, 1e-9);
+    for (int32_t i = 0; i < 8; i++) {
+        double const ms = p.alone_ms;
+        p.account = (chord_account){ .here = 1, .there = 1, .since = 2000 };
+        chord_pool_charge(&p, 20, 2030);
+        CHECK_NEAR(p.alone_ms, ms < 500 ? 2 * ms : 1000, 1e-9);
+        CHECK_NEAR(p.alone_until, 2030 + p.alone_ms, 1e-9);
+    }
+    p.account = (chord_account){ .here = 8, .there = 6, .since = 3000 };
+    chord_pool_charge(&p, 1, 3090);
+    CHECK_NEAR(p.alone_ms, 1000, 1e-9);
+    chord_pool_charge(&p, 1, 3110);
+    CHECK_NEAR(p.alone_ms, 0, 1e-9);
+    CHECK_NEAR(p.account.spent, 55, 1e-9); /* and half of it is forgotten */
+    CHECK_NEAR(p.account.since, 3110, 1e-9);
+    CHECK_NEAR(p.account.lost, 1, 1e-9);
+    CHECK_NEAR(p.account.here, 4, 1e-9);
+    CHECK_NEAR(p.account.there, 3, 1e-9);
+}
+
+TEST(time_between_two_steps_is_nobodys)
+{
+    chord_pool p = { .n_threads = 2, .account = { .here = 1, .there = 1 } };
+    chord_pool_begin(&p);
+    double const begun = p.account.since;
+    chord_pool_end(&p);
+    CHECK(p.account.spent >= 0 && p.account.spent < 1000);
+    p.account.spent = 30;
+    p.account.since = begun - 50000; /* long ago, as after a pause: counted, it would hide what comes */
+    chord_pool_begin(&p);
+    chord_pool_charge(&p, 20, chord_host_now());
+    CHECK(p.alone_until > 0);
 }
 
 TEST(a_helper_that_keeps_the_leader_waiting_is_left_alone_for_a_while)
@@ -99,19 +155,24 @@ TEST(a_helper_that_keeps_the_leader_waiting_is_left_alone_for_a_while)
     helper helpers[2];
     start(&pool, helpers);
     chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    chord_pool_begin(&pool);
     naps = 1000, helpers_naps = 20000; /* both claim; the helper's rows end long after the leader's */
-    CHECK(chord_pool_share(&pool, &run, &op, 0, 8, 1));
+    CHECK(chord_pool_share(&pool, &run, &op, 0, 8, WORK));
     int32_t const before = helpers_rows;
     CHECK(before > 0);
+    CHECK(pool.alone_until > 0);
+    pool.alone_until += 1e9; /* however slow this machine is */
     naps = 200, helpers_naps = 0; /* time enough for a helper to claim some */
-    CHECK(chord_pool_share(&pool, &run, &op, 8, ROWS - 8, 1));
+    CHECK(chord_pool_share(&pool, &run, &op, 8, ROWS - 8, WORK));
     CHECK_EQ(helpers_rows, before);
     CHECK_EQ(rows_other_than(1), 0);
-    nanosleep(&(struct timespec){ .tv_nsec = 80 * 1000000l }, NULL);
+    pool.alone_until = 1e-9;
+    pool.account.here = 1e18;
     naps = 1000;
-    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, 1));
+    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, WORK));
     naps = 0;
-    CHECK(helpers_rows > before); /* and then it may help again */
+    CHECK(helpers_rows > before); /* and then it may help again, with a new account */
+    CHECK(pool.account.here + pool.account.there <= WORK * ROWS);
     stop(&pool, helpers);
 }
 
@@ -141,7 +202,7 @@ TEST(a_thread_that_is_ready_but_never_comes_delays_nothing)
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 }; /* counted as ready, then without a core */
     chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
     for (int32_t i = 0; i < 2 * ROWS * 16; i++) rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
-    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, 1));
+    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, WORK));
     CHECK_EQ(rows_other_than(1), 0);
 }
 
@@ -163,7 +224,7 @@ TEST(a_thread_that_dies_with_its_units_ends_the_offer_and_breaks_the_pool)
     chord_error e;
     pthread_create(&thread, NULL, claim_and_die, &pool);
     naps = 1000;
-    CHECK(!chord_pool_share(&pool, &run, &op, 0, ROWS, 1));
+    CHECK(!chord_pool_share(&pool, &run, &op, 0, ROWS, WORK));
     naps = 0;
     pthread_join(thread, NULL);
     CHECK_EQ(step(&pool, &e), CHORD_INTERNAL);
