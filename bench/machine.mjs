@@ -43,6 +43,24 @@ export async function busyCores(ms) {
   return ((after.busy - before.busy) / Math.max(1, after.total - before.total)) * os.cpus().length;
 }
 
+/** In the kernel's ticks, all processors together (proc(5), /proc/stat): wanted by somebody, and of it given to other guests by the host of this virtual machine. */
+export function wantedTicks(stat) {
+  const [user, nice, system, , , irq, softirq, stolen = 0] = stat.split('\n', 1)[0].trim().split(/\s+/).slice(1).map(Number);
+  return { wanted: user + nice + system + irq + softirq + stolen, stolen };
+}
+
+/** Begins to watch; the function it gives says which part of the wanted time the host has given to others since, null where the system doesn't tell. */
+export function watchStolen() {
+  const read = () => {
+    try { return wantedTicks(readFileSync('/proc/stat', 'utf8')); } catch { return null; }
+  };
+  const before = read();
+  return () => {
+    const after = before && read();
+    return after && (after.stolen - before.stolen) / Math.max(1, after.wanted - before.wanted);
+  };
+}
+
 /** Waits until the machine is quiet for `ms`, at most `limitMs`; gives the cores that are busy now. */
 export async function waitForQuiet({ ms, limitMs, onWait }) {
   const end = performance.now() + limitMs;

@@ -6,6 +6,8 @@
 
 /** At most this much of one core may be at work for others before a measurement. */
 export const QUIET = 0.25;
+/** Nor is one whose host gave so much of the wanted time to other guests. */
+export const STOLEN = 0.1;
 
 export const SHORT = 16; // the prompt of ttft and of decoding at depth 0
 const ABORT = { name: 'abort', count: 2000, tokens: 1, abortMs: 300 };

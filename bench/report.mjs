@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // report.mjs: from single measurements to medians, ratios, shares of what the machine can do, a table for people and JSON.
-import { parts, QUIET, SHORT } from './plan.mjs';
+import { parts, QUIET, SHORT, STOLEN } from './plan.mjs';
 
 export const TITLES = { ours: 'Chromium, relaxed', simd: 'Chromium, simd', node: 'Node, relaxed', wllama: 'wllama', native: 'native llama.cpp' };
 const OURS = ['ours', 'simd', 'node'];
@@ -118,10 +118,23 @@ export const limitLines = (ceilings) => Object.entries(summarizeCeilings(ceiling
   `  GMAC/s of dots: ${[...(relaxed32 ? [`relaxed into 32 bits ${cell(relaxed32)}, into 16 bits ${cell(relaxed16)}`] : []), `i16 ${cell(i16)}`].join(', ')}`,
 ]);
 
+const percent = (part) => `${(part * 100).toFixed(1)} %`;
+
+/** What others took, before the measurements and during them. */
+function disturbance(runs) {
+  const busy = runs.filter((run) => run.busy > QUIET), robbed = runs.filter((run) => run.stolen > STOLEN);
+  const stolen = runs.map((run) => run.stolen).filter((part) => typeof part === 'number').sort((a, b) => a - b);
+  return [
+    ...(stolen.length ? [`Of the processor time that was wanted the machine's host gave ${percent(stolen[stolen.length >> 1])} (${percent(stolen[0])}..${percent(stolen.at(-1))}) to other guests.`] : []),
+    ...(busy.length ? [`NOT QUIET: before ${busy.length} of ${runs.length} measurements others used up to ${Math.max(...runs.map((run) => run.busy)).toFixed(1)} cores; don't quote these figures.`] : []),
+    ...(robbed.length ? [`NOT QUIET: during ${robbed.length} of ${runs.length} measurements the host gave away more than ${STOLEN * 100} %; don't quote these figures.`] : []),
+    ...(busy.length || robbed.length ? [] : ['The machine was quiet before every measurement.']),
+  ];
+}
+
 /** What the record says, in lines of text. */
 export function table(record) {
   const { machine, model, settings, engines, versions, missing, runs, ceilings = [] } = record;
-  const disturbed = runs.filter((run) => run.busy > QUIET);
   const errors = new Set(runs.filter((run) => run.error).map((run) => `${TITLES[run.engine]}, ${run.wanted} thread(s): ${run.error}`));
   const late = runs.filter((run) => run.steps?.abort?.late), deaf = runs.filter((run) => run.steps?.abort?.deaf);
   const names = (list) => [...new Set(list.map((run) => TITLES[run.engine]))].join(', ');
@@ -139,7 +152,6 @@ export function table(record) {
     ...(late.length ? [`The prefill was over before the abort: ${names(late)}.`] : []),
     ...(deaf.length ? [`Told of the abort, finished all the same: ${names(deaf)}.`] : []),
     ...[...errors].map((error) => `FAILED ${error}`),
-    disturbed.length === 0 ? 'The machine was quiet before every measurement.'
-      : `NOT QUIET: before ${disturbed.length} of ${runs.length} measurements others used up to ${Math.max(...runs.map((run) => run.busy)).toFixed(1)} cores; don't quote these figures.`,
+    ...disturbance(runs),
   ].join('\n');
 }

@@ -13,9 +13,9 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { MODEL, openPage, root, withBrowser, withServer } from '../tests/e2e/browser.mjs';
 import { work } from './file.mjs';
-import { machineFacts, waitForQuiet } from './machine.mjs';
+import { machineFacts, waitForQuiet, watchStolen } from './machine.mjs';
 import { prepareNative, prepareNode, prepareSimd, prepareWllama } from './peers.mjs';
-import { aborts, DEFAULT, estimate, fitting, MEASURES, QUIET, stepsOf, WARM_UP } from './plan.mjs';
+import { aborts, DEFAULT, estimate, fitting, MEASURES, QUIET, STOLEN, stepsOf, WARM_UP } from './plan.mjs';
 import { summarize, table } from './report.mjs';
 
 const ALL = ['ours', 'simd', 'node', 'wllama', 'native'];
@@ -142,14 +142,14 @@ async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) 
         const busy = await waitForQuiet({ ms: 500, limitMs: isKept ? 5000 : 0 });
         const label = `${repetition + 1}/${settings.repeat} ${engine}, ${threads} thread(s)`;
         if (engine === 'ceilings') {
-          const found = await withPage((n) => globalThis.ceilings(n), threads);
-          ceilings.push({ ...found, repetition, busy });
+          const stolen = watchStolen(), found = await withPage((n) => globalThis.ceilings(n), threads);
+          ceilings.push({ ...found, repetition, busy, stolen: stolen() });
           console.error(`${label}: read ${found.readGBs.toFixed(1)} GB/s, ${Object.entries(found.dot).map(([name, rate]) => `${name} dot ${rate.toFixed(1)}`).join(', ')}`);
           continue;
         }
         const own = steps.map((step, i) => ({ ...step, prompt: prompts[repetition * steps.length + i] })).filter((step) => !step.abortMs || aborts(engine, repetition, isAsked));
         const plan = { threads, contextLength, warmUp: { ...WARM_UP, prompt: warm }, steps: own };
-        const run = { engine, wanted: threads, repetition, busy };
+        const run = { engine, wanted: threads, repetition, busy }, stolen = watchStolen();
         try {
           const inPage = (all) => globalThis.bench(all);
           Object.assign(run, prepared[engine]?.measure ? await prepared[engine].measure({ file, ...plan }) : await withPage(inPage, { engine, ...plan }));
@@ -159,6 +159,7 @@ async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) 
           run.error = error.message.split('\n')[0];
           console.error(`${label}: ${run.error}`);
         }
+        run.stolen = stolen();
         runs.push(run);
       }
       if (repetition === 0 && settings.repeat > 1) console.error(`about ${minutes(((performance.now() - begin) / 1000) * (settings.repeat - 1))} to go`);
@@ -173,7 +174,7 @@ async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) 
     }
     const model = { file: path.basename(file), bytes: size, ...facts, work: work(await headOf(file), facts) };
     const record = { date: new Date().toISOString(), machine, model, settings, engines, versions, missing };
-    Object.assign(record, { isQuiet: runs.every((run) => run.busy <= QUIET), summary: summarize({ ...record, runs, ceilings }), ceilings, runs });
+    Object.assign(record, { isQuiet: runs.every((run) => run.busy <= QUIET && !(run.stolen > STOLEN)), summary: summarize({ ...record, runs, ceilings }), ceilings, runs });
     console.log(table(record));
     if (isKept && !out) await keep(record, file);
     if (out) await writeFile(out, `${JSON.stringify(record, null, 1)}\n`);

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { tensorIn, work } from '../../bench/file.mjs';
 import { measure, watchGaps } from '../../bench/measure.mjs';
 import { aborts, DEFAULT, estimate, fitting, MEASURES, stepOf, stepsOf } from '../../bench/plan.mjs';
+import { wantedTicks } from '../../bench/machine.mjs';
 import { makePrompt } from '../../bench/prompts.mjs';
 import { spread, summarize, summarizeCeilings, table } from '../../bench/report.mjs';
 
@@ -179,4 +180,16 @@ test('a table has ratios to both peers and shares of the ceilings, names what fa
   const busy = table({ ...record, missing: { native: 'no such thing' } });
   assert.match(busy, /NOT QUIET: before 1 of 4 measurements others used up to 1\.5 cores/);
   assert.match(busy, /native llama\.cpp is missing: no such thing/);
+  assert.doesNotMatch(busy, /host/, 'where the system says nothing of it');
+
+  Object.assign(runs[1], { busy: 0.1 });
+  runs.forEach((each, i) => (each.stolen = [0.01, 0.02, 0.03, null][i]));
+  assert.match(table(record), /host gave 2\.0 % \(1\.0 %\.\.3\.0 %\) to other guests\.\nThe machine was quiet/);
+  runs[2].stolen = 0.2;
+  assert.match(table(record), /NOT QUIET: during 1 of 4 measurements the host gave away more than 10 %/);
+});
+
+test('time that the host gives to other guests is wanted time, idle and waiting time is not', () => {
+  // user nice system idle iowait irq softirq steal guest guest_nice; guests are counted in user already
+  assert.deepEqual(wantedTicks('cpu  100 20 30 4000 500 6 7 80 9 1\ncpu0 50 1 1 1 1 1 1 1 1 1\n'), { wanted: 243, stolen: 80 });
 });
