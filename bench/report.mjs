@@ -124,8 +124,10 @@ const percent = (part) => `${(part * 100).toFixed(1)} %`;
 function disturbance(runs) {
   const busy = runs.filter((run) => run.busy > QUIET), robbed = runs.filter((run) => run.stolen > STOLEN);
   const stolen = runs.map((run) => run.stolen).filter((part) => typeof part === 'number').sort((a, b) => a - b);
+  const again = runs.filter((run) => run.again).length;
   return [
     ...(stolen.length ? [`Of the processor time that was wanted the machine's host gave ${percent(stolen[stolen.length >> 1])} (${percent(stolen[0])}..${percent(stolen.at(-1))}) to other guests.`] : []),
+    ...(again ? [`${again} of ${runs.length} measurements were taken again because it gave away more than ${STOLEN * 100} %.`] : []),
     ...(busy.length ? [`NOT QUIET: before ${busy.length} of ${runs.length} measurements others used up to ${Math.max(...runs.map((run) => run.busy)).toFixed(1)} cores; don't quote these figures.`] : []),
     ...(robbed.length ? [`NOT QUIET: during ${robbed.length} of ${runs.length} measurements the host gave away more than ${STOLEN * 100} %; don't quote these figures.`] : []),
     ...(busy.length || robbed.length ? [] : ['The machine was quiet before every measurement.']),

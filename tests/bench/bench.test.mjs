@@ -185,6 +185,8 @@ test('a table has ratios to both peers and shares of the ceilings, names what fa
   Object.assign(runs[1], { busy: 0.1 });
   runs.forEach((each, i) => (each.stolen = [0.01, 0.02, 0.03, null][i]));
   assert.match(table(record), /host gave 2\.0 % \(1\.0 %\.\.3\.0 %\) to other guests\.\nThe machine was quiet/);
+  runs[2].again = 1;
+  assert.match(table(record), /other guests\.\n1 of 4 measurements were taken again because it gave away more than 10 %\.\nThe machine was quiet/);
   runs[2].stolen = 0.2;
   assert.match(table(record), /NOT QUIET: during 1 of 4 measurements the host gave away more than 10 %/);
 });
