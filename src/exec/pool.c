@@ -18,7 +18,7 @@
  * else's time slice, 3 to 4 ms; one that is woken on the leader's own core does its claim before he goes on. Both is time lost. What
  * helpers did is time saved: as long as the leader takes for as many multiply-adds, times WORTH, for alone he would have the memory
  * to himself (two threads read 1.2 to 1.6 times what one does). Measured, ms lost of 20 and the helper's part of the leader's work:
- * 0.2 to 0.6 and 0.7 to 1 where nobody else wants a core, 6 to 13 and 0.3 to 1 beside one or two busy processes on a core. */
+ * 0.1 to 1 and 0.7 to 1 where nobody else wants a core, 4 to 14 and 0.3 to 1 beside one or two busy processes on a core. */
 #define WORTH 0.5
 #define JUDGED_MS 20.0        /* over less nothing is judged: any machine takes a core away now and then */
 #define FORGET_MS 100.0       /* then what was before counts half */
