@@ -78,7 +78,7 @@ void chord_pool_charge(chord_pool *p, double lost, double now)
     chord_account *a = &p->account;
     a->lost += lost;
     double const spent = a->spent + now - a->since;
-    if (spent < JUDGED_MS) return;
+    if (spent < JUDGED_MS || p->alone_until > 0) return; /* judged once: an offer may wait after it woke */
     if (a->lost * a->here > WORTH * (spent - a->lost) * a->there) {
         p->alone_ms = p->alone_ms > 0 ? 2 * p->alone_ms : LEAST_ALONE_MS;
         if (p->alone_ms > MOST_ALONE_MS) p->alone_ms = MOST_ALONE_MS;

@@ -117,12 +117,15 @@ TEST(a_leader_is_alone_for_longer_each_time_until_sharing_has_been_good_for_a_wh
     chord_pool p = after(30, 1, 20);
     CHECK_NEAR(p.alone_until, 1030 + 25, 1e-9);
     for (int32_t i = 0; i < 8; i++) {
+        chord_pool_charge(&p, 1, p.alone_until - 1); /* the offer that was judged still ends */
         double const ms = p.alone_ms;
+        p.alone_until = 0;
         p.account = (chord_account){ .here = 1, .there = 1, .since = 2000 };
         chord_pool_charge(&p, 20, 2030);
         CHECK_NEAR(p.alone_ms, ms < 500 ? 2 * ms : 1000, 1e-9);
         CHECK_NEAR(p.alone_until, 2030 + p.alone_ms, 1e-9);
     }
+    p.alone_until = 0;
     p.account = (chord_account){ .here = 8, .there = 6, .since = 3000 };
     chord_pool_charge(&p, 1, 3090);
     CHECK_NEAR(p.alone_ms, 1000, 1e-9);
