@@ -57,8 +57,9 @@ export class ChordError extends Error {
     return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true;
   }
 
+  // `this`, not the class by its name: a bundler renames a class that names itself, and the error then prints as `_ChordError`.
   static from(record: ErrorRecord): ChordError {
-    return new ChordError(record.code, record.message, { hint: record.hint });
+    return new this(record.code, record.message, { hint: record.hint });
   }
 }
 

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// level1-errors.test.mjs: the error class and the exports' names, as the built package has them.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { inspect } from 'node:util';
+import * as exported from '../../dist/index.js';
+
+const { ChordError } = exported;
+
+test('an error prints under the name ChordError, with its code and hint', () => {
+  const error = new ChordError('io', 'it broke', { hint: 'mend it' });
+  assert.equal(ChordError.name, 'ChordError');
+  assert.equal(error.constructor.name, 'ChordError');
+  assert.equal(error.name, 'ChordError');
+  assert.equal(String(error), 'ChordError: it broke');
+  assert.match(inspect(error), /^ChordError: it broke\n[^]*code: 'io',\s+hint: 'mend it'/);
+  assert.doesNotMatch(inspect(error), /_ChordError/);
+  assert.doesNotMatch(error.stack, /_ChordError/);
+});
+
+test('a class or function of the package has the name that it is exported by', () => {
+  for (const [name, value] of Object.entries(exported)) {
+    if (typeof value === 'function' && name !== 'default') assert.equal(value.name, name);
+  }
+});
