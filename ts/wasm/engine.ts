@@ -53,7 +53,7 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 export class WasmEngine implements Backend<WasmSession> {
   readonly name = 'cpu';
   readonly module: WebAssembly.Module;
-  readonly heap: Heap;
+  #heap: Heap | undefined;
   #exports: Exports | undefined;
   #fault: ChordError | undefined;
   readonly #scratch: number;
@@ -70,7 +70,7 @@ export class WasmEngine implements Backend<WasmSession> {
     this.module = module;
     const memory = makeMemory();
     this.#exports = instantiate(module, memory, (cause) => this.#onTrap(cause));
-    this.heap = new Heap(memory, this.#exports.__heap_base.value as number);
+    this.#heap = new Heap(memory, this.#exports.__heap_base.value as number);
     this.#scratch = this.heap.alloc(SCRATCH);
     this.#staging = this.heap.alloc(STAGING);
     this.#model = this.#exports.model_init(this.heap.allocTop(ARENA), ARENA);
@@ -350,10 +350,11 @@ export class WasmEngine implements Backend<WasmSession> {
     if (this.#model !== 0) this.#exports?.model_stop(this.#model);
   }
 
-  /** Drop the instance and the memory; both go when nobody else holds them. */
+  /** Drops the instance and the memory, though this object may be held for long; only a pool thread still has them. */
   free(): void {
     if (this.isUsable) this.stopThreads();
     this.#exports = undefined;
+    this.#heap = undefined;
   }
 
   // ---- for session.ts and the stream ------------------------------------------------------------------
@@ -366,10 +367,16 @@ export class WasmEngine implements Backend<WasmSession> {
     return this.#scratch;
   }
 
+  /** The model's memory. Throws `disposed`. */
+  get heap(): Heap {
+    if (this.#heap === undefined) throw disposed();
+    return this.#heap;
+  }
+
   /** The instance's exports. Throws `disposed`, or the fault that poisoned the instance. */
   get exports(): Exports {
     if (this.#fault !== undefined) throw this.#fault;
-    if (this.#exports === undefined) throw new ChordError('disposed', 'the model was disposed of');
+    if (this.#exports === undefined) throw disposed();
     return this.#exports;
   }
 
@@ -420,6 +427,8 @@ export class WasmEngine implements Backend<WasmSession> {
     }
   }
 }
+
+const disposed = (): ChordError => new ChordError('disposed', 'the model was disposed of');
 
 /** Ids as the boundary takes them. Throws `invalid-argument` naming the first that isn't a whole int32. */
 export function toIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
