@@ -109,7 +109,8 @@ chord_stage chord_op_stage(const chord_model_plan *plan, const chord_op *op, con
         return (chord_stage){ run * s.n_columns, (run + 1) * s.n_columns,
                               (uint64_t)(queries * pages * CHORD_PAGE_TOKENS * 2 * op->head_dim) };
     }
-    return (chord_stage){ 0, units, (uint64_t)row_elements(plan, op) };
+    int64_t const work = row_elements(plan, op);
+    return (chord_stage){ 0, units, work > 0 ? (uint64_t)work : 1 }; /* the walk divides by it */
 }
 
 uint64_t chord_exec_work(const chord_model_plan *plan, const chord_batch *batch)

@@ -4,6 +4,8 @@
 #include "../quant/quant.h"
 
 #define NAME_CAP 300
+#define LEAST_HEAD 2     /* RoPE turns pairs */
+#define MOST_HEAD 1024
 
 void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name, size_t n_name)
 {
@@ -64,10 +66,11 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
     size_t n;
     const chord_gguf_kv *kv = find(b, suffix, name, &n);
     if (b->status != CHORD_OK) return least;
-    if (!kv) {
-        if (fallback == CHORD_REQUIRED) chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
-        return fallback == CHORD_REQUIRED ? least : fallback;
-    }
+    if (!kv && fallback == CHORD_REQUIRED) chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
+    else if (!kv && (fallback < least || fallback > most))
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the metadata lacks the key %q, and its default, %d, is outside %d to %d",
+                               name, n, fallback, least, most);
+    if (!kv) return b->status == CHORD_OK ? fallback : least;
     if (kv->is_array) { /* per-layer values: known here only when all are the same */
         uint32_t const step = chord_gguf_type_bytes(kv->type);
         const uint8_t *p = chord_gguf_at(b->gguf, kv->data);
@@ -139,8 +142,8 @@ void chord_read_hparams(chord_builder *b)
     h->n_ff = chord_read_int(b, "feed_forward_length", CHORD_REQUIRED, 1, most);
     h->n_head = chord_read_int(b, "attention.head_count", CHORD_REQUIRED, 1, CHORD_MAX_HEADS);
     h->n_kv = chord_read_int(b, "attention.head_count_kv", h->n_head, 1, h->n_head);
-    h->head_dim = chord_read_int(b, "attention.key_length", h->n_embd / h->n_head, 1, 1024);
-    int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, 1, 1024);
+    h->head_dim = chord_read_int(b, "attention.key_length", h->n_embd / h->n_head, LEAST_HEAD, MOST_HEAD);
+    int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, LEAST_HEAD, MOST_HEAD);
     if (b->status != CHORD_OK) return;
     if (h->n_head % h->n_kv)
         b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "%d heads don't share %d KV heads evenly", h->n_head, h->n_kv);

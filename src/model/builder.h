@@ -36,8 +36,9 @@ const chord_arch *chord_arch_find(const char *name, size_t n);
 
 /* ---- hyper-parameters: key "<arch>.<suffix>", of any integer or float type ------------------------ */
 enum { CHORD_REQUIRED = INT32_MIN }; /* as the default of chord_read_int: absence is a fault */
+/* A fallback may be derived from other keys of the file: it is checked against the range as a value is. */
 int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most);
-/* fallback NaN: required. The value must be finite. */
+/* fallback NaN: required. The value, or the fallback, must be finite. */
 float chord_read_float(chord_builder *b, const char *suffix, float fallback);
 /* Does the string value equal `text`? An absent key equals "". */
 int chord_read_is(chord_builder *b, const char *suffix, const char *text);

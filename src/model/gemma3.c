@@ -20,6 +20,7 @@ static gemma3 read(chord_builder *b)
         .style = CHORD_ROPE_NEOX, .n_rot = b->plan->program.ropes[g.rope_all].n_rot, .freqs = CHORD_NONE,
         .base = chord_read_float(b, "rope.freq_base_swa", 10000), .factor = 1, .magnitude = 1 });
     int32_t const per_head = h->n_layer == LAYERS_27B ? h->n_embd / h->n_head : h->head_dim;
+    if (per_head < 1) chord_build_fail(b, CHORD_INVALID_GGUF, "more heads than elements under the key", "gemma3.attention.head_count", 27);
     g.scale = 1 / __builtin_sqrtf((float)per_head);
     if (chord_read_float(b, "final_logit_softcapping", 0) > 0)
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "capped logits:", "gemma3.final_logit_softcapping", 30);

@@ -410,6 +410,34 @@ TEST(so_is_a_file_of_another_family_or_in_larger_blocks)
     DAMAGE("gemma3-iq4_nl", of_gemma3);
 }
 
+/* The fixture with all of these changes: loaded, or refused. */
+static host load_changed(const char *name, const damage *changes, size_t n)
+{
+    file const good = read_fixture(name), f = { test_alloc(good.n), good.n };
+    memcpy(f.p, good.p, good.n);
+    for (size_t i = 0; i < n; i++) apply(f, &changes[i], 0);
+    return load(f, all_at_once, f.n);
+}
+#define LOAD_CHANGED(name, list) load_changed(name, list, sizeof list / sizeof *list)
+
+/* n_embd / n_head and the head size are defaults that the file's other keys give. */
+TEST(a_head_size_of_1_or_0_is_refused_by_key_when_it_is_derived)
+{
+    static const damage one[] = { /* f32-mha: 48 elements wide, heads that aren't grouped */
+        { "llama.attention.head_count", VALUE, 4, 48, 0, "" }, { "llama.attention.head_count_kv", VALUE, 4, 48, 0, "" },
+        { "llama.rope.dimension_count", NAME_END, 1, 'x', 0, "" } };
+    host h = LOAD_CHANGED("f32-mha", one);
+    done(&h);
+    CHECK_EQ(h.status, CHORD_INVALID_GGUF);
+    CHECK_TEXT(h.error, "'llama.attention.key_length', and its default, 1, is outside 2 to 1024");
+
+    static const damage naught[] = { { "llama.attention.head_count", VALUE, 4, 96, 0, "" }, { "llama.attention.head_count_kv", VALUE, 4, 96, 0, "" } };
+    h = LOAD_CHANGED("f32-mha", naught);
+    done(&h);
+    CHECK_EQ(h.status, CHORD_INVALID_GGUF);
+    CHECK_TEXT(h.error, "'llama.attention.key_length', and its default, 0, is outside");
+}
+
 TEST(a_file_damaged_anywhere_loads_or_is_refused)
 {
     file const good = read_fixture("q4_0-d80-freqs");

@@ -99,3 +99,10 @@ TEST(attention_of_one_token_goes_by_chunks_that_are_joined_in_order)
     chord_op const many = { .kind = CHORD_OP_ATTEND, .n_head = 66, .n_kv = 2, .head_dim = 64 }; /* 33 heads to a KV head */
     CHECK_EQ(chord_op_units(&plan, &many, &batch), 2 * 2 * 9);
 }
+
+TEST(a_unit_is_planned_as_work_also_where_it_touches_nothing)
+{
+    chord_op const op = { .kind = CHORD_OP_ANGLES, .rope = 0 }; /* of no pairs */
+    chord_batch const batch = { .n_tokens = 3 };
+    CHECK_EQ(chord_op_stage(&plan, &op, &batch, 0).unit_work, 1);
+}
