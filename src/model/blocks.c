@@ -17,15 +17,24 @@ chord_slots chord_slots_new(chord_builder *b)
     return s;
 }
 
+#define LEAST_SCALING 0x1p-10 /* real files: 1 to 64. Positions below 2^24 then turn by less than 2^34, exact to 2^-19 in a double */
+
+static float scaling_factor(chord_builder *b, const char *suffix, float fallback)
+{
+    chord_range range = { 0, 3e38, "0 or a number of at least 1/1024" };
+    float const factor = chord_read_float(b, suffix, fallback, range);
+    range.least = LEAST_SCALING;
+    return factor > 0 ? chord_read_float(b, suffix, fallback, range) : factor;
+}
+
 /* As llama.cpp: linear unless said otherwise, files of 2023 have the older key, a factor of 0 is none. */
 static float linear_scaling(chord_builder *b)
 {
     if (chord_read_is(b, "rope.scaling.type", "none")) return 1;
     if (!chord_read_is(b, "rope.scaling.type", "") && !chord_read_is(b, "rope.scaling.type", "linear"))
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "a rope scaling other than linear under the key", "rope.scaling.type", 17);
-    float const scale = chord_read_float(b, "rope.scaling.factor", chord_read_float(b, "rope.scale_linear", 0));
-    if (!(scale >= 0)) chord_build_fail(b, CHORD_INVALID_GGUF, "a negative number under the key", "rope.scaling.factor", 19);
-    return scale > 0 ? 1 / scale : 1;
+    float const factor = scaling_factor(b, "rope.scaling.factor", scaling_factor(b, "rope.scale_linear", 0));
+    return factor > 0 ? 1 / factor : 1;
 }
 
 int32_t chord_rope_read(chord_builder *b, int32_t style)
@@ -34,7 +43,7 @@ int32_t chord_rope_read(chord_builder *b, int32_t style)
     int32_t const n_rot = chord_read_int(b, "rope.dimension_count", head_dim, 2, head_dim) & ~1;
     return chord_rope_new(b, (chord_rope){
         .style = style, .n_rot = n_rot, .magnitude = 1, .factor = linear_scaling(b),
-        .base = chord_read_float(b, "rope.freq_base", 10000),
+        .base = chord_read_float(b, "rope.freq_base", 10000, CHORD_ROPE_BASE),
         .freqs = chord_bind(b, "rope_freqs.weight", 0, n_rot / 2, 0, CHORD_OPTIONAL),
     });
 }

@@ -92,30 +92,27 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
     return (int32_t)v;
 }
 
-float chord_read_float(chord_builder *b, const char *suffix, float fallback)
+/* A number of any type, or NaN. */
+static double number_at(const void *p, int32_t type)
+{
+    if (type == CHORD_GGUF_F32) return (double)chord_f32(p);
+    if (type == CHORD_GGUF_F64) return chord_f64(p);
+    int64_t const i = integer_at(p, type);
+    return i == INT64_MIN ? __builtin_nan("") : (double)i;
+}
+
+float chord_read_float(chord_builder *b, const char *suffix, float fallback, chord_range range)
 {
     char name[NAME_CAP];
     size_t n;
     const chord_gguf_kv *kv = find(b, suffix, name, &n);
     if (b->status != CHORD_OK) return 1;
-    if (!kv) {
-        if (fallback != fallback) chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
-        return fallback != fallback ? 1 : fallback;
-    }
-    const void *p = chord_gguf_at(b->gguf, kv->data);
-    double v;
-    if (kv->is_array) v = __builtin_nan("");
-    else if (kv->type == CHORD_GGUF_F32) v = chord_f32(p);
-    else if (kv->type == CHORD_GGUF_F64) v = chord_f64(p);
-    else {
-        int64_t const i = integer_at(p, kv->type);
-        v = i == INT64_MIN ? __builtin_nan("") : (double)i;
-    }
-    if (!(v > -3e38 && v < 3e38)) {
-        chord_build_fail(b, CHORD_INVALID_GGUF, "a finite number is needed for the key", name, n);
-        return 1;
-    }
-    return (float)v;
+    double v = (double)fallback;
+    if (kv) v = kv->is_array ? __builtin_nan("") : number_at(chord_gguf_at(b->gguf, kv->data), kv->type);
+    if (v >= range.least && v <= range.most) return (float)v;
+    if (!kv && v != v) chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
+    else b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "%s is needed for the key %q", range.text, name, n);
+    return 1;
 }
 
 int chord_read_is(chord_builder *b, const char *suffix, const char *text)

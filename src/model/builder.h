@@ -38,8 +38,15 @@ const chord_arch *chord_arch_find(const char *name, size_t n);
 enum { CHORD_REQUIRED = INT32_MIN }; /* as the default of chord_read_int: absence is a fault */
 /* A fallback may be derived from other keys of the file: it is checked against the range as a value is. */
 int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most);
-/* fallback NaN: required. The value, or the fallback, must be finite. */
-float chord_read_float(chord_builder *b, const char *suffix, float fallback);
+/* What a number may be; `text` is what an error says is needed. No range holds an infinity or a NaN. */
+typedef struct chord_range { double least, most; const char *text; } chord_range;
+#define CHORD_FINITE ((chord_range){ -3e38, 3e38, "a finite number" })
+/* A norm's: without it a row of zeros has no norm (0 / 0). The least normal float: no device takes it for 0. */
+#define CHORD_EPSILON ((chord_range){ 0x1p-126, 3e38, "a number above 0" })
+/* RoPE's: below 1 the turns grow from pair to pair, up to 1 / base a position, and lose their meaning. */
+#define CHORD_ROPE_BASE ((chord_range){ 1, 3e38, "a number of at least 1" })
+/* fallback NaN: required. It is checked against the range as a value is. */
+float chord_read_float(chord_builder *b, const char *suffix, float fallback, chord_range range);
 /* Does the string value equal `text`? An absent key equals "". */
 int chord_read_is(chord_builder *b, const char *suffix, const char *text);
 

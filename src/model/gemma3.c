@@ -18,11 +18,11 @@ static gemma3 read(chord_builder *b)
     g.period = chord_read_int(b, "attention.sliding_window_pattern", 6, 1, CHORD_MAX_LAYERS);
     g.rope_window = chord_rope_new(b, (chord_rope){
         .style = CHORD_ROPE_NEOX, .n_rot = b->plan->program.ropes[g.rope_all].n_rot, .freqs = CHORD_NONE,
-        .base = chord_read_float(b, "rope.freq_base_swa", 10000), .factor = 1, .magnitude = 1 });
+        .base = chord_read_float(b, "rope.freq_base_swa", 10000, CHORD_ROPE_BASE), .factor = 1, .magnitude = 1 });
     int32_t const per_head = h->n_layer == LAYERS_27B ? h->n_embd / h->n_head : h->head_dim;
     if (per_head < 1) chord_build_fail(b, CHORD_INVALID_GGUF, "more heads than elements under the key", "gemma3.attention.head_count", 27);
     g.scale = 1 / __builtin_sqrtf((float)per_head);
-    if (chord_read_float(b, "final_logit_softcapping", 0) > 0)
+    if (chord_read_float(b, "final_logit_softcapping", 0, CHORD_FINITE) > 0)
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "capped logits:", "gemma3.final_logit_softcapping", 30);
     return g;
 }
@@ -38,7 +38,7 @@ void chord_build_gemma3(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
     chord_read_hparams(b);
-    h->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""));
+    h->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""), CHORD_EPSILON);
     gemma3 const g = read(b);
     chord_slots const s = g.s;
 

@@ -11,7 +11,7 @@ void chord_build_llama(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
     chord_read_hparams(b);
-    h->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""));
+    h->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""), CHORD_EPSILON);
     if (chord_read_int(b, "expert_count", 0, 0, 65536))
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "a mixture of experts:", "llama.expert_count", 18);
 

@@ -7,7 +7,7 @@ void chord_build_qwen2(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
     chord_read_hparams(b);
-    h->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""));
+    h->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""), CHORD_EPSILON);
 
     chord_slots const s = chord_slots_new(b);
     int32_t const rope = chord_rope_read(b, CHORD_ROPE_NEOX);

@@ -276,8 +276,14 @@ static const damage of_llama[] = { /* q8_0-d128 */
     { "llama.attention.key_length", VALUE, 4, 64, CHORD_UNSUPPORTED_ARCHITECTURE, "64" },
     { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0x7fc00000, CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
     { "llama.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
+    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF, "a number above 0 is needed for the key 'llama.attention.layer_norm_rms_epsilon'" },
+    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0xb727c5ac /* -1e-5 */, CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
+    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0x007fffff /* subnormal */, CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
     { "llama.context_length", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.context_length" },
     { "llama.rope.freq_base", VALUE, 4, 0x7f800000, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
+    { "llama.rope.freq_base", VALUE, 4, 0, CHORD_INVALID_GGUF, "a number of at least 1 is needed for the key 'llama.rope.freq_base'" },
+    { "llama.rope.freq_base", VALUE, 4, 0xc61c4000 /* -10000 */, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
+    { "llama.rope.freq_base", VALUE, 4, 0x006ce3ee /* 1e-38 */, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
     { "tokenizer.ggml.model", TEXT, 1, 'x', CHORD_UNSUPPORTED_TOKENIZER, "'xpt2'" },
     { "tokenizer.ggml.model", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "tokenizer.ggml.model" },
     { "tokenizer.ggml.pre", TEXT, 1, 'x', CHORD_UNSUPPORTED_TOKENIZER, "'xlama-bpe'" },
@@ -361,6 +367,13 @@ static const damage of_gemma3[] = { /* gemma3-iq4_nl */
     { "blk.2.ffn_up.weight", DATA + 18, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.2.ffn_up.weight" },         /* IQ4_NL */
 };
 
+static const damage of_gemma3_linear[] = { /* gemma3-f32 */
+    { "gemma3.rope.scaling.factor", VALUE, 4, 0, CHORD_DONE, "" }, /* none, as in llama.cpp */
+    { "gemma3.rope.scaling.factor", VALUE, 4, 0x0da24260 /* 1e-30 */, CHORD_INVALID_GGUF, "0 or a number of at least 1/1024 is needed for the key 'gemma3.rope.scaling.factor'" },
+    { "gemma3.rope.scaling.factor", VALUE, 4, 0xc0000000 /* -2 */, CHORD_INVALID_GGUF, "'gemma3.rope.scaling.factor'" },
+    { "gemma3.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF, "gemma3.attention.layer_norm_rms_epsilon" },
+};
+
 static void apply(file f, const damage *d, uint64_t data_begin)
 {
     size_t at = behind(f, d->name);
@@ -408,6 +421,7 @@ TEST(so_is_a_file_of_another_family_or_in_larger_blocks)
     DAMAGE("qwen2-q5-tied", of_qwen2_q5);
     DAMAGE("qwen3-q3_k-tied", of_qwen3);
     DAMAGE("gemma3-iq4_nl", of_gemma3);
+    DAMAGE("gemma3-f32", of_gemma3_linear);
 }
 
 /* The fixture with all of these changes: loaded, or refused. */

@@ -117,6 +117,21 @@ TEST(scalar_norm_divides_by_the_root_of_the_mean_square)
     }
 }
 
+/* Without an epsilon a row of zeros has no norm: 0 / sqrt(0) is NaN, in IEEE arithmetic, in the float64 interpreter and in
+ * llama.cpp (ggml's scale is 1 / sqrtf(mean + eps)). So a file's epsilon must be above 0 (model/builder.h). */
+TEST(a_row_of_zeros_needs_an_epsilon_in_every_body)
+{
+    float x[7] = { 0 }, y[7];
+    for (int32_t isa = CHORD_ISA_SCALAR; isa <= CHORD_ISA_RELAXED; isa++) {
+        const chord_ops *ops = chord_ops_of(isa);
+        if (!ops) continue;
+        ops->rms_norm(y, x, NULL, 7, 0);
+        for (int i = 0; i < 7; i++) CHECK(isnan(y[i]));
+        ops->rms_norm(y, x, NULL, 7, 0x1p-126f); /* the least that is accepted */
+        for (int i = 0; i < 7; i++) CHECK_NEAR((double)y[i], 0, 0);
+    }
+}
+
 TEST(scalar_gates_are_silu_and_tanh_gelu)
 {
     for (int i = -4000; i <= 4000; i++) {

@@ -43,3 +43,34 @@ TEST(a_default_outside_the_range_is_a_fault_that_names_the_key)
         CHECK_TEXT(x->error.text, fallback ? "'a.size', and its default, 9, is outside 1 to 8" : "'a.size', and its default, 0, is outside 1 to 8");
     }
 }
+
+static float read_one(float value, float fallback, chord_range range, int is_there, chord_status want)
+{
+    writer *w = begin_file(3, 0, 1);
+    put_key(w, is_there ? "a.number" : "a.other", CHORD_GGUF_F32);
+    put_bytes(w, &value, 4);
+    built *x = over(w);
+    float const v = chord_read_float(&x->b, "number", fallback, range);
+    CHECK_EQ(x->b.status, want);
+    if (want != CHORD_OK) CHECK_TEXT(x->error.text, "'a.number'");
+    return v;
+}
+
+TEST(an_epsilon_or_a_rope_base_is_held_against_its_range_also_as_a_default)
+{
+    float const none = __builtin_nanf(""), infinite = __builtin_inff();
+    CHECK_NEAR((double)read_one(1e-5f, none, CHORD_EPSILON, 1, CHORD_OK), 1e-5, 1e-11);
+    CHECK_NEAR((double)read_one(0, 1e-6f, CHORD_EPSILON, 0, CHORD_OK), 1e-6, 1e-12);
+    static const float bad[] = { 0, -0.0f, -1e-5f, 1e-40f };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        read_one(bad[i], none, CHORD_EPSILON, 1, CHORD_INVALID_GGUF);
+        read_one(1, bad[i], CHORD_EPSILON, 0, CHORD_INVALID_GGUF);
+        read_one(bad[i], 10000, CHORD_ROPE_BASE, 1, CHORD_INVALID_GGUF);
+    }
+    read_one(1, none, CHORD_EPSILON, 0, CHORD_INVALID_GGUF); /* required, and absent */
+    for (int32_t is_there = 0; is_there < 2; is_there++) {
+        read_one(infinite, infinite, CHORD_FINITE, is_there, CHORD_INVALID_GGUF);
+        read_one(none, none, CHORD_FINITE, is_there, CHORD_INVALID_GGUF);
+        CHECK_NEAR((double)read_one(-2, -2, CHORD_FINITE, is_there, CHORD_OK), -2, 0);
+    }
+}
