@@ -35,7 +35,7 @@ chord_model *chord_model_init(void *block, size_t bytes)
     chord_zero(m, sizeof *m);
     size_t const own = (sizeof *m + CHORD_BLOCK_ALIGN - 1) & ~(size_t)(CHORD_BLOCK_ALIGN - 1);
     chord_arena const log = { (uint8_t *)block + own, 0, bytes - own };
-    chord_gguf_init(&m->gguf, log);
+    chord_gguf_init(&m->gguf, log, chord_vocabulary_keys);
     return m;
 }
 

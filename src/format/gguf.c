@@ -39,9 +39,10 @@ static void expect(chord_gguf *g, int32_t state, int32_t sink, uint64_t bytes)
     if (sink == SINK_CARRY) g->carried = 0;
 }
 
-void chord_gguf_init(chord_gguf *g, chord_arena log)
+void chord_gguf_init(chord_gguf *g, chord_arena log, const char *const *wanted)
 {
     chord_zero(g, sizeof *g);
+    g->wanted = wanted;
     g->log = log;
     g->log.used = 8; /* offset 0 means "none" */
     g->file_bytes = UINT64_MAX;
@@ -61,13 +62,11 @@ static chord_status claim(chord_gguf *g, uint64_t bytes, const char *what, chord
                       g->position, bytes, g->file_bytes);
 }
 
-/* Arrays that the vocabulary reader asks for, and strings of any length that users need. */
-static int is_wanted(const char *key, size_t n)
+static int is_wanted(const chord_gguf *g, const chord_gguf_kv *kv)
 {
-    static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
-                                        "tokenizer.ggml.merges", "tokenizer.chat_template" };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (chord_strlen(keys[i]) == n && chord_equal(keys[i], key, n)) return 1;
+    const char *key = key_of(g, kv);
+    for (const char *const *wanted = g->wanted; wanted && *wanted; wanted++)
+        if (chord_strlen(*wanted) == (size_t)kv->n_key && chord_equal(*wanted, key, (size_t)kv->n_key)) return 1;
     return 0;
 }
 
@@ -186,7 +185,7 @@ static chord_status string_length(chord_gguf *g, chord_error *e)
     chord_gguf_kv *kv = last_kv(g);
     uint64_t const n = chord_u64(g->carry);
     CHORD_TRY(claim(g, n, "a string", e));
-    kv->is_kept = n <= CHORD_KEEP_STRING || is_wanted(key_of(g, kv), (size_t)kv->n_key);
+    kv->is_kept = n <= CHORD_KEEP_STRING || is_wanted(g, kv);
     kv->data = g->log.used;
     kv->data_bytes = n;
     expect(g, STATE_STRING, kv->is_kept ? SINK_LOG : SINK_SKIP, n);
@@ -212,7 +211,7 @@ static chord_status array_head(chord_gguf *g, chord_error *e)
     kv->type = (int32_t)type;
     kv->count = count;
     kv->data = g->log.used;
-    kv->is_kept = is_wanted(name, n_name) || (type != CHORD_GGUF_STRING && bytes <= CHORD_KEEP_ARRAY);
+    kv->is_kept = is_wanted(g, kv) || (type != CHORD_GGUF_STRING && bytes <= CHORD_KEEP_ARRAY);
     if (type == CHORD_GGUF_STRING) {
         g->elements_left = count;
         if (!count) return end_value(g, e);

@@ -2,7 +2,7 @@
  *
  * The header's kept bytes are appended to one log (the arena the host grows): for each key-value pair
  * a chord_gguf_kv record, the key, the value; for each tensor a chord_gguf_tensor record and its name.
- * Values nobody asks for (long arrays, long strings) are skipped; their record stays. A hostile count
+ * Long arrays and long strings are skipped unless the caller wants their key; their record stays. A hostile count
  * costs nothing until its bytes have really arrived. Format: the GGUF specification in ggml's docs. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_FORMAT_GGUF_H
@@ -37,6 +37,7 @@ typedef struct chord_gguf_tensor {
 
 typedef struct chord_gguf {
     chord_arena log;
+    const char *const *wanted; /* keys whose values are kept whatever their size; NULL ends the list */
     uint64_t position;     /* file offset of the next byte wanted */
     uint64_t file_bytes;   /* UINT64_MAX when unknown */
     uint64_t n_tensors, n_kv, tensors_left, kv_left;
@@ -52,8 +53,10 @@ typedef struct chord_gguf {
     uint8_t carry[44];    /* the widest atom: four dimensions, type, offset */
 } chord_gguf;
 
-/* `log` is the arena to append to; its first byte isn't used by records (offset 0 means none). */
-void chord_gguf_init(chord_gguf *g, chord_arena log);
+/* `log` is the arena to append to; its first byte isn't used by records (offset 0 means none).
+ * `wanted` lists the keys whose values are kept whatever their size, NULL at the end; NULL for none. The
+ * list belongs to the caller and has to outlive the header. */
+void chord_gguf_init(chord_gguf *g, chord_arena log, const char *const *wanted);
 
 /* Take bytes at g->position. *taken gets how many were consumed. OK: header complete; MORE: all taken;
  * NEED_MEMORY: extend g->log.cap and push the rest. Errors: INVALID_GGUF. */

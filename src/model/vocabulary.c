@@ -4,6 +4,10 @@
 
 #define KEY(name) "tokenizer.ggml." name
 
+const char *const chord_vocabulary_keys[] = {
+    KEY("tokens"), KEY("scores"), KEY("token_type"), KEY("merges"), "tokenizer.chat_template", NULL,
+};
+
 typedef struct reader {
     const chord_gguf *g;
     chord_error *e;

@@ -11,6 +11,10 @@
  * Errors: INVALID_GGUF naming the key, UNSUPPORTED_TOKENIZER naming the model. */
 chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *out, chord_error *e);
 
+/* The keys whose values the header must keep whatever their size, NULL at the end: for chord_gguf_init.
+ * tokenizer.chat_template is among them; the text room doesn't read it, users do. */
+extern const char *const chord_vocabulary_keys[];
+
 /* Bytes of tokens, scores, types and merges in the file. */
 uint64_t chord_vocabulary_file_bytes(const chord_vocab_source *source);
 

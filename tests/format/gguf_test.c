@@ -158,3 +158,27 @@ TEST(gguf_finds_keys_by_their_whole_name)
     CHECK(!chord_gguf_find(&r->g, "general.alignmenT", 17));
     CHECK(chord_gguf_find(&r->g, "", 0)); /* the sample has an empty key */
 }
+
+TEST(gguf_keeps_texts_of_the_wanted_keys_and_of_no_other)
+{
+    static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.token", "tokenizer.ggml.tokens2", "other.texts" };
+    for (int i = 0; i < 4; i++) {
+        writer *w = begin_file(3, 0, 1);
+        put_array_head(w, keys[i], CHORD_GGUF_STRING, 1);
+        put_text(w, "word");
+        reading *r = read_file(w);
+        CHECK_EQ(r->status, CHORD_OK);
+        const chord_gguf_kv *kv = chord_gguf_find(&r->g, keys[i], strlen(keys[i]));
+        CHECK(kv);
+        CHECK_EQ(kv->is_kept, i == 0);
+    }
+    writer *w = begin_file(3, 0, 1);
+    put_array_head(w, "tokenizer.ggml.tokens", CHORD_GGUF_STRING, 1);
+    put_text(w, "word");
+    chord_gguf g;
+    chord_error error = { 0 };
+    size_t taken;
+    chord_gguf_init(&g, (chord_arena){ test_alloc(4096), 0, 4096 }, NULL);
+    CHECK_EQ(chord_gguf_push(&g, w->bytes, w->n, &taken, &error), CHORD_OK);
+    CHECK_EQ(chord_gguf_find(&g, "tokenizer.ggml.tokens", 21)->is_kept, 0); /* a caller that wants nothing */
+}

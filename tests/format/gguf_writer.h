@@ -54,13 +54,16 @@ typedef struct reading {
     int n_refused; /* how often NEED_MEMORY was answered */
 } reading;
 
+static const char *const test_wanted[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
+                                           "tokenizer.ggml.merges", "tokenizer.chat_template", NULL };
+
 /* Read `n` bytes in chunks of `chunk`; the log begins with `first` bytes and grows by `step` when asked. */
 static inline reading *read_header(const uint8_t *bytes, size_t n, size_t chunk, size_t first, size_t step, uint64_t file_bytes)
 {
     reading *r = test_alloc(sizeof *r);
     size_t const room = 4 * n + 65536; /* a record is at most 80 bytes for at least 24 of the file */
     memset(r, 0, sizeof *r);
-    chord_gguf_init(&r->g, (chord_arena){ test_alloc(room), 0, first });
+    chord_gguf_init(&r->g, (chord_arena){ test_alloc(room), 0, first }, test_wanted);
     r->g.file_bytes = file_bytes;
     r->status = CHORD_MORE;
     for (size_t done = 0; r->status == CHORD_MORE && done < n;) {

@@ -18,11 +18,14 @@ static void check(int holds) { if (!holds) abort(); }
 
 static uint32_t next(uint32_t *state) { return *state = *state * 1664525u + 1013904223u, *state >> 16; }
 
+static const char *const wanted[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
+                                      "tokenizer.ggml.merges", "tokenizer.chat_template", NULL };
+
 /* A seed of 0 reads in one chunk with all the memory there can be need of. */
 static void read_all(reading *r, const uint8_t *bytes, size_t n, uint8_t *log, size_t room, uint32_t seed)
 {
     memset(r, 0, sizeof *r);
-    chord_gguf_init(&r->g, (chord_arena){ log, 0, seed ? 8 : room });
+    chord_gguf_init(&r->g, (chord_arena){ log, 0, seed ? 8 : room }, wanted);
     r->g.file_bytes = n;
     r->status = CHORD_MORE;
     for (size_t done = 0; r->status == CHORD_MORE && done < n;) {
