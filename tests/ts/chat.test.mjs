@@ -297,9 +297,9 @@ test('what is unknown, out of range or not in this version is refused by its nam
   withChat(async (model, create) => {
     const tool = { type: 'function', function: { name: 'f', parameters: {} } };
     const notIn = {
-      n: 2, tools: [tool], tool_choice: 'required', functions: [{}], function_call: 'auto', parallel_tool_calls: true,
-      response_format: { type: 'json_object' }, modalities: ['text', 'audio'], audio: {}, prediction: {}, reasoning_effort: 'low', store: true,
-      metadata: {}, user: 'me', service_tier: 'flex', web_search_options: {}, verbosity: 'low',
+      n: 2, tools: [tool], tool_choice: 'required', functions: [{}], function_call: 'auto',
+      response_format: { type: 'json_object' }, modalities: ['text', 'audio'], audio: {}, prediction: {}, reasoning_effort: 'low',
+      web_search_options: {}, verbosity: 'low',
     };
     for (const [name, value] of Object.entries(notIn)) await refused(create({ ...greedy, [name]: value }), 'invalid-argument', name, 'not in this version');
     await refused(create({ ...greedy, logprobs: true, top_logprobs: 3 }), 'invalid-argument', 'top_logprobs', 'not in this version');
@@ -329,6 +329,19 @@ test('what is unknown, out of range or not in this version is refused by its nam
     for (const [what, list] of Object.entries(messages)) await refused(create({ ...greedy, messages: list }), 'invalid-argument', 'messages', what);
     const asksForNothing = { n: 1, tools: [], tool_choice: 'none', response_format: { type: 'text' }, modalities: ['text'], store: false, stop: null, audio: null };
     assert.equal((await create({ ...greedy, ...asksForNothing })).usage.completion_tokens, 12);
+  }));
+
+test('fields for OpenAI\'s own service, which cannot change an answer here, are taken', () =>
+  withChat(async (_, create) => {
+    const plain = await create(greedy);
+    const service = {
+      user: 'me', safety_identifier: 'x', metadata: { run: '7' }, store: true, service_tier: 'flex', prompt_cache_key: 'k',
+      prompt_cache_retention: '24h', parallel_tool_calls: true,
+    };
+    for (const more of [service, ...Object.entries(service).map(([name, value]) => ({ [name]: value })), { store: false, parallel_tool_calls: false, user: null }]) {
+      const answer = await create({ ...greedy, ...more });
+      assert.deepEqual(answer.choices, plain.choices, Object.keys(more).join(', '));
+    }
   }));
 
 test('after dispose a completion is refused', async () => {

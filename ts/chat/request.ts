@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A chat request out of anything: every field is taken, or refused by its name; none is ignored.
+// A chat request out of anything: every field is taken, or refused by its name. None is ignored but those
+// that are for OpenAI's service alone.
 import { ChordError } from '../errors.js';
 import type { ChatMessage } from './template.js';
 
@@ -33,6 +34,10 @@ const taken = [
   'messages', 'model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'frequency_penalty',
   'presence_penalty', 'stop', 'seed', 'logit_bias', 'logprobs', 'top_logprobs', 'extra_body', 'signal',
 ];
+/** Of these OpenAI's service takes note for itself: none can change an answer here, so any value will do. */
+const forTheService = [
+  'user', 'safety_identifier', 'metadata', 'store', 'service_tier', 'prompt_cache_key', 'prompt_cache_retention', 'parallel_tool_calls',
+];
 const extras = ['top_k', 'min_p', 'repetition_penalty'];
 const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
 
@@ -40,13 +45,10 @@ const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.lengt
 const notTaken: { readonly [name: string]: (value: unknown) => boolean } = {
   n: (value) => value === 1,
   tools: isEmpty, functions: isEmpty,
-  tool_choice: (value) => value === 'none', function_call: (value) => value === 'none', parallel_tool_calls: () => false,
+  tool_choice: (value) => value === 'none', function_call: (value) => value === 'none',
   response_format: (value) => isObject(value) && value['type'] === 'text',
   modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
-  store: (value) => value === false,
   audio: () => false, prediction: () => false, reasoning_effort: () => false, verbosity: () => false, web_search_options: () => false,
-  service_tier: () => false, metadata: () => false, user: () => false, safety_identifier: () => false, prompt_cache_key: () => false,
-  prompt_cache_retention: () => false,
 };
 
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -66,7 +68,7 @@ const notInThisVersion = (name: string): never => refuse(`${name} is not in this
 export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
   if (!isObject(body)) refuse('chat.completions.create takes an object');
   for (const [name, value] of Object.entries(body)) {
-    if (value === undefined || value === null || taken.includes(name)) continue;
+    if (value === undefined || value === null || taken.includes(name) || forTheService.includes(name)) continue;
     const asksForNothing = Object.hasOwn(notTaken, name) ? notTaken[name] : undefined;
     if (asksForNothing?.(value) === true) continue;
     if (asksForNothing !== undefined) notInThisVersion(name);

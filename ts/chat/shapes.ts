@@ -42,6 +42,16 @@ export interface ChatCompletionCreateParams {
   /** The chosen tokens' log-probabilities. `top_logprobs` isn't in this version, but for 0. */
   readonly logprobs?: boolean | null | undefined;
   readonly top_logprobs?: number | null | undefined;
+  /** For OpenAI's service. They can't change an answer here: any value is taken, and nothing is done with it. */
+  readonly user?: string | null | undefined;
+  readonly safety_identifier?: string | null | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | null | undefined;
+  readonly store?: boolean | null | undefined;
+  readonly service_tier?: string | null | undefined;
+  readonly prompt_cache_key?: string | null | undefined;
+  readonly prompt_cache_retention?: string | null | undefined;
+  /** The same: without `tools` there are no calls. */
+  readonly parallel_tool_calls?: boolean | null | undefined;
   readonly n?: 1 | null | undefined;
   readonly response_format?: { readonly type: 'text' } | null | undefined;
   /** What OpenAI's API doesn't have. */
