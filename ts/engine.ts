@@ -45,7 +45,7 @@ export interface Sampling {
   readonly repetitionPenalty: number;
   readonly frequencyPenalty: number;
   readonly presencePenalty: number;
-  /** Added to the logits of these ids first. */
+  /** Added to the logits of these ids first; -Infinity forbids one. */
   readonly bias?: readonly (readonly [id: number, bias: number])[] | undefined;
 }
 

@@ -267,6 +267,28 @@ test('a stop string ends the text before it, however tokens cut it', () =>
     assert.equal(none.stats.finishReason, 'length');
   }));
 
+test('a bias of -Infinity forbids a token; when every token is forbidden the run says so, and the model goes on', async () => {
+  for (const options of modes) {
+    await withModel(FIXTURE, options, async (model) => {
+      const { vocabularySize } = model.info;
+      const all = Array.from({ length: vocabularySize }, (_, id) => [id, -Infinity]);
+      for (const temperature of [0, 1])
+        for (const logitBias of [new Map(all), Object.fromEntries(all)])
+          await refused(model.generate('Hello', { ...GREEDY, temperature, logitBias }).text(), 'invalid-argument', 'forbid every token');
+      const but = all.filter(([id]) => id !== 70);
+      for (const temperature of [0, 1]) {
+        const tokens = [];
+        for await (const { token } of model.generate('Hello', { ...GREEDY, temperature, maxTokens: 5, logitBias: new Map(but) })) tokens.push(token);
+        assert.deepEqual(tokens, Array(5).fill(70));
+      }
+      const { value: { token: first } } = await model.generate('Hello', { ...GREEDY, maxTokens: 1 }).next();
+      const others = [];
+      for await (const { token } of model.generate('Hello', { ...GREEDY, logitBias: { [first]: -Infinity } })) others.push(token);
+      assert.ok(!others.includes(first));
+    });
+  }
+});
+
 test('an end-of-generation token ends the run with stop and no event of its own', () =>
   withModel(FIXTURE, {}, async (model) => {
     const [end] = await model.tokenize('<|im_end|>', { addSpecial: false });

@@ -48,7 +48,7 @@ export interface GenerateOptions {
   seed?: number | undefined;
   /** The text ends before the first of these. */
   stop?: string | readonly string[] | undefined;
-  /** Added to the logits of token ids before everything else. */
+  /** Added to the logits of token ids before everything else; -Infinity forbids a token. */
   logitBias?: Readonly<Record<number, number>> | ReadonlyMap<number, number> | undefined;
   /** Give each event its `logprob`; default false. */
   logprobs?: boolean | undefined;
@@ -141,7 +141,6 @@ function biasPairs(bias: GenerateOptions['logitBias']): [number, number][] | und
   const entries: Iterable<readonly [unknown, unknown]> = bias instanceof Map ? bias.entries() : Object.entries(bias);
   return [...entries].map(([id, value]) => [
     asWhole('a token id of logitBias', typeof id === 'string' && id.trim() !== '' ? Number(id) : id, 0, 2 ** 31 - 1),
-    // "never" as -Infinity: far below any logit, and finite as the sampler wants it
-    value === -Infinity ? -1e30 : asNumber(`logitBias[${String(id)}]`, value, -3e38, 3e38),
+    value === -Infinity ? value : asNumber(`logitBias[${String(id)}]`, value, -3e38, 3e38),
   ]);
 }

@@ -213,7 +213,7 @@ export function parseSampling(value: unknown): Sampling {
     if (!Array.isArray(list)) wrong('bias', list, 'a list of pairs');
     return Array.from(list, (pair: unknown): [number, number] => {
       if (!Array.isArray(pair)) wrong('bias', pair, 'a pair of token id and number');
-      return [asWhole('bias id', pair[0], 0, 2 ** 31 - 1), asNumber('bias', pair[1], -3e38, 3e38)];
+      return [asWhole('bias id', pair[0], 0, 2 ** 31 - 1), pair[1] === -Infinity ? pair[1] : asNumber('bias', pair[1], -3e38, 3e38)];
     });
   });
   return {
