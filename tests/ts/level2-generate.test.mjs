@@ -289,6 +289,52 @@ test('a bias of -Infinity forbids a token; when every token is forbidden the run
   }
 });
 
+test('a run is read once: a second loop, and text() after a loop, say so', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const isRead = (error) => error instanceof ChordError && error.code === 'invalid-argument' && /was read already/.test(error.message) && error.hint !== undefined;
+    const loop = async (run) => {
+      let text = '';
+      for await (const event of run) text += event.text;
+      return text;
+    };
+    const whole = await model.generate('Hello', GREEDY).text();
+
+    const looped = model.generate('Hello', GREEDY);
+    assert.equal(await loop(looped), whole);
+    await assert.rejects(loop(looped), isRead);
+    await assert.rejects(looped.text(), isRead);
+
+    const left = model.generate('Hello', GREEDY);
+    for await (const _ of left) break;
+    await assert.rejects(left.text(), isRead);
+
+    const asked = model.generate('Hello', GREEDY);
+    assert.equal(await asked.text(), whole);
+    assert.equal(await asked.text(), whole, 'the same answer again');
+    await assert.rejects(loop(asked), isRead);
+
+    const stepped = model.generate('Hello', GREEDY);
+    const { value } = await stepped.next();
+    assert.equal(value.text + (await stepped.text()), whole, 'after some steps text() is the rest');
+
+    const ended = model.generate('Hello', GREEDY);
+    while (!(await ended.next()).done);
+    await assert.rejects(ended.text(), isRead);
+    assert.deepEqual(await ended.next(), { value: undefined, done: true });
+
+    const iterator = model.generate('Hello', GREEDY)[Symbol.asyncIterator]();
+    const { value: head } = await iterator.next();
+    assert.equal(head.text + (await loop(iterator)), whole, 'an iterator in hand is iterable, as every iterator');
+
+    const streamed = model.generate('Hello', GREEDY);
+    let text = '';
+    for await (const event of streamed.toReadableStream()) text += event.text;
+    assert.equal(text, whole);
+    await assert.rejects(streamed.text(), isRead);
+    await assert.rejects(streamed.toReadableStream().getReader().read(), isRead);
+    assert.equal(await model.generate('Hello', GREEDY).text(), whole);
+  }));
+
 test('an end-of-generation token ends the run with stop and no event of its own', () =>
   withModel(FIXTURE, {}, async (model) => {
     const [end] = await model.tokenize('<|im_end|>', { addSpecial: false });

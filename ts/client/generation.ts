@@ -10,7 +10,8 @@ interface Waiting {
 }
 
 /**
- * One continuation of a prompt: iterate it for one event a token, or await `text()`. One consumer.
+ * One continuation of a prompt: iterate it for one event a token, or await `text()`. It is read once: a second
+ * loop, or `text()` after a loop, throws `invalid-argument`. `next()` by hand may come before either.
  *
  * Nothing is queued or computed before the first `next()` or `text()`. The worker runs at most a few
  * tokens ahead of the reader and sends together what 12 ms bring; a reader that pauses pauses it, and calls that compute wait behind it.
@@ -35,6 +36,8 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   #failure: { readonly error: unknown } | undefined;
   #stats: GenerationStats | undefined;
   #text: Promise<string> | undefined;
+  /** A loop, a stream or `text()` has the events, or `next()` was told that they ended. */
+  #isRead = false;
 
   /** Made by `model.generate`. */
   constructor(connection: Connection, prompt: string | Ids, options: GenerateOptionsRecord, signal: AbortSignal | undefined) {
@@ -73,11 +76,22 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     return quiet(this.#leave().then(() => Promise.reject(error)));
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
+  /** Throws `invalid-argument` when the run was read already. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<TokenEvent, void> {
+    if (this.#isRead) {
+      throw new ChordError('invalid-argument', 'the run was read already', { hint: 'keep its events the first time, or call generate again' });
+    }
+    this.#isRead = true;
+    const iterator: Required<AsyncIterableIterator<TokenEvent, void>> = {
+      next: () => this.next(),
+      return: () => this.return(),
+      throw: (error) => this.throw(error),
+      [Symbol.asyncIterator]: () => iterator,
+    };
+    return iterator;
   }
 
-  /** The text from here to the end. */
+  /** The text from here to the end; the same again when asked again. Rejects with `invalid-argument` after a loop. */
   text(): Promise<string> {
     return (this.#text ??= quiet(this.#collect()));
   }
@@ -90,10 +104,12 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
 
   /** The events as a stream; cancelling it stops the run. */
   toReadableStream(): ReadableStream<TokenEvent> {
+    let events: AsyncIterator<TokenEvent, void> | undefined;
     return new ReadableStream<TokenEvent>(
       {
         pull: async (controller) => {
-          const { done, value } = await this.next();
+          events ??= this[Symbol.asyncIterator]();
+          const { done, value } = await events.next();
           if (done === true) controller.close();
           else controller.enqueue(value);
         },
@@ -148,8 +164,10 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
       } else if (this.#failure !== undefined) {
         const { error } = this.#failure;
         this.#failure = undefined; // told once
+        this.#isRead = true;
         reader.reject(error);
       } else {
+        this.#isRead = true;
         reader.resolve({ value: undefined, done: true });
       }
     }
