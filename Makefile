@@ -7,6 +7,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 ZIG ?= .toolchain/ziglang/zig
+CLANG_FORMAT ?= .toolchain/clang_format/data/bin/clang-format
 MODEL := models/SmolLM2-135M-Instruct.Q4_1.gguf
 MODELS := smollm2 gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b
 FUZZ_SECONDS ?= 60
@@ -59,7 +60,7 @@ NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT) -D_POSIX_C_SOURCE=200809L
 # ---- what users run -----------------------------------------------------------------------------------
 
 .PHONY: help demo serve model models wasm native package package-files check test test-real test-all bench \
-  fuzz mutants size status abi toolchain clean setup-test FORCE
+  fuzz format mutants size status abi toolchain clean setup-test FORCE
 
 help: ## list the tasks
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
@@ -82,9 +83,11 @@ package: dist/index.js ## build the npm package into build/package/
 
 # ---- fetched ------------------------------------------------------------------------------------------
 
-# ZIG=/path/to/zig takes a compiler of the user's own.
+# ZIG=/path/to/zig and CLANG_FORMAT=/path/to/clang-format take programs of the user's own.
 .toolchain/ziglang/zig: tools/fetch.py
 	@$(PYTHON) tools/fetch.py toolchain && touch -c $@
+.toolchain/clang_format/data/bin/clang-format: tools/fetch.py
+	@$(PYTHON) tools/fetch.py clang-format && touch -c $@
 toolchain: $(ZIG)
 
 $(MODEL): tools/fetch.py
@@ -218,6 +221,17 @@ suite-fuzz: dist/index.js FORCE
 check-rules: FORCE
 	@$(PYTHON) tools/check_rules.py --self-test && $(PYTHON) tools/check_rules.py
 check-wasm: wasm FORCE
+# Prettier reads .prettierrc.json and .prettierignore, clang-format .clang-format and .clang-format-ignore.
+FORMAT_C = $(shell find include src examples tests tools -name '*.[ch]')
+FORMAT_JS = 'ts/**/*.ts' '{bench,examples,tests,tools}/**/*.{mjs,js}'
+PRETTIER := node node_modules/prettier/bin/prettier.cjs --log-level warn
+format: $(CLANG_FORMAT) node_modules/.stamp ## lay out C by clang-format and TypeScript by prettier
+	@$(CLANG_FORMAT) -i $(FORMAT_C)
+	@$(PRETTIER) --write $(FORMAT_JS)
+# Not one of CHECKS yet: the sources aren't laid out by it so far.
+check-format: $(CLANG_FORMAT) node_modules/.stamp FORCE
+	@$(CLANG_FORMAT) --dry-run -Werror $(FORMAT_C)
+	@$(PRETTIER) --check $(FORMAT_JS)
 check-mutants: FORCE
 	@$(PYTHON) tools/mutants.py --texts
 check-abi: build/gen_abi FORCE

