@@ -50,9 +50,18 @@ const isRemoteAddress = (text: string): boolean => /^(https?|blob|data):/i.test(
  * Throws `invalid-argument` for what is no source, `http` and `invalid-gguf` for a Response that is an answer of another kind.
  */
 export async function sortSource(source: ModelSource): Promise<SortedSource> {
+  try {
+    return await sort(source);
+  } catch (cause) {
+    if (ChordError.isInstance(cause)) throw cause;
+    throw new ChordError('invalid-argument', `the model source can't be used: ${reasonOf(cause)}`, { cause }); // a getter of its threw
+  }
+}
+
+async function sort(source: ModelSource): Promise<SortedSource> {
   if (typeof source === 'string' || source instanceof URL) return { remote: await sortAddress(String(source)) };
   if (typeof Blob === 'function' && source instanceof Blob) return sortBlob(source);
-  if (isFileHandle(source)) return sortBlob(await source.getFile());
+  if (isFileHandle(source)) return sortBlob(await fileOf(source));
   if (typeof Response === 'function' && source instanceof Response) return { local: responseStream(source, source.url || 'the response') };
   if (typeof ReadableStream === 'function' && source instanceof ReadableStream) return { local: readableStream(source, 'the stream', 'read', undefined) };
   const bytes = toBytes(source);
@@ -71,14 +80,22 @@ async function sortAddress(address: string): Promise<RemoteSource> {
       hint: 'pass the file\'s own URL: https://huggingface.co/owner/repo/resolve/main/file.gguf',
     });
   }
-  if (isRemoteAddress(address)) return { kind: 'url', url: new URL(address).href };
-  if (!isNode) return { kind: 'url', url: new URL(address, globalThis.location?.href).href };
+  if (isRemoteAddress(address)) return { kind: 'url', url: toUrl(address) };
+  if (!isNode) return { kind: 'url', url: toUrl(address, globalThis.location?.href) };
   if (!/^file:/i.test(address)) return { kind: 'path', path: address };
   const { fileURLToPath } = (await importNode('url')) as typeof import('node:url');
   try {
     return { kind: 'path', path: fileURLToPath(address) };
   } catch (cause) {
     throw new ChordError('invalid-argument', `${address}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function toUrl(address: string, base?: string): string {
+  try {
+    return new URL(address, base).href;
+  } catch (cause) {
+    throw new ChordError('invalid-argument', `the model source ${address} is no URL`, { cause });
   }
 }
 
@@ -93,6 +110,17 @@ function isFileHandle(source: unknown): source is FileSystemFileHandle {
   return typeof source === 'object' && source !== null && typeof (source as { getFile?: unknown }).getFile === 'function';
 }
 
+async function fileOf(handle: FileSystemFileHandle): Promise<Blob> {
+  let file: unknown;
+  try {
+    file = await handle.getFile();
+  } catch (cause) {
+    throw new ChordError('io', `can't read the file of the handle: ${reasonOf(cause)}`, { cause, hint: CHANGED });
+  }
+  if (typeof Blob === 'function' && file instanceof Blob) return file;
+  throw new ChordError('invalid-argument', `getFile() of the model source gave ${describe(file)} instead of a File`);
+}
+
 function toBytes(source: unknown): Uint8Array | undefined {
   const isBuffer = source instanceof ArrayBuffer || (typeof SharedArrayBuffer === 'function' && source instanceof SharedArrayBuffer);
   try {
@@ -105,7 +133,11 @@ function toBytes(source: unknown): Uint8Array | undefined {
 
 function describe(value: unknown): string {
   if (value === null || typeof value !== 'object') return value === undefined ? 'undefined' : `a ${typeof value}`;
-  return `an object of class ${value.constructor?.name ?? 'Object'}`;
+  try {
+    return `an object of class ${value.constructor?.name ?? 'Object'}`;
+  } catch {
+    return 'an object'; // its constructor can't be read
+  }
 }
 
 /** Hint of a file that was chosen and can't be read. */
@@ -136,11 +168,15 @@ async function openUrl(url: string, signal: AbortSignal): Promise<ByteStream> {
   }
 }
 
-/** fetch says little ("fetch failed"); its cause knows more. */
+/** fetch says little ("fetch failed"); its cause knows more. What a source of the caller's fails with may be anything, or nothing. */
 function reasonOf(error: unknown): string {
-  const { message, cause } = error as { message?: string; cause?: { message?: string; code?: string } };
-  const inner = cause?.message || cause?.code;
-  return inner ? `${message}: ${inner}` : String(message ?? error);
+  try {
+    const { message, cause } = (error ?? {}) as { message?: string; cause?: { message?: string; code?: string } };
+    const inner = cause?.message || cause?.code;
+    return inner ? `${message}: ${inner}` : String(message ?? error ?? 'no reason was given');
+  } catch {
+    return 'a reason that can\'t be read';
+  }
 }
 
 /** Checks the answer before its body is read. */

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// level2-sources.test.mjs: sources that misbehave: errors without a reason, addresses that are none, streams whose
+// cancel() never settles. Each load rejects with a ChordError, at once, and the next load works.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { loadModel } from '../../dist/index.js';
+import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
+
+const bytes = new Uint8Array(await readFile(FIXTURE));
+/** The load's outcome, or a failed test after ten seconds: a load that hangs must not hang the suite. */
+const within = (promise) => {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new assert.AssertionError({ message: 'the load hangs' })), 10_000); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+};
+const ways = [{}, { worker: false }];
+
+test('a source that fails with no reason, or with what is no Error, is io', async () => {
+  for (const options of ways) {
+    for (const reason of [undefined, null, 5, 'unplugged', Symbol('why'), Object.create(null), { message: Symbol('why') }]) {
+      const stream = new ReadableStream({ pull(controller) { controller.error(reason); } });
+      await refused(within(loadModel(stream, options)), 'io', 'the stream broke off after 0 bytes');
+    }
+  }
+});
+
+test('an address that is no URL is invalid-argument and named', async () => {
+  for (const address of ['http://', 'https://[', 'http://a b/', 'HTTP://:80', 'file://host/model.gguf', 'file:///a%2Fb'])
+    await refused(within(loadModel(address)), 'invalid-argument', address);
+  for (const address of ['a\0b', 'file:///%00']) await refused(within(loadModel(address)), 'io');
+});
+
+test('a file handle that gives no file is invalid-argument, one that fails is io', async () => {
+  const gone = new DOMException('it was removed', 'NotFoundError');
+  for (const options of ways) {
+    for (const given of [undefined, null, 5, 'text', {}, bytes]) await refused(within(loadModel({ getFile: async () => given }, options)), 'invalid-argument', 'getFile()');
+    const error = await refused(within(loadModel({ getFile: () => Promise.reject(gone) }, options)), 'io', 'it was removed');
+    assert.equal(error.cause, gone);
+    await refused(within(loadModel({ getFile: () => Promise.reject(undefined) }, options)), 'io');
+    await refused(within(loadModel({ getFile() { throw gone; } }, options)), 'io', 'it was removed');
+  }
+});
+
+test('an object whose fields can\'t be read is invalid-argument', async () => {
+  const thrower = () => { throw new TypeError('mine'); };
+  const sources = [
+    { get getFile() { return thrower(); } }, { get constructor() { return thrower(); } }, { constructor: { name: Symbol('x') } },
+    new Proxy({}, { get: thrower, getPrototypeOf: thrower }), Object.create(null), Object.create(Response.prototype), Object.create(ReadableStream.prototype),
+    Object.create(Blob.prototype), Object.create(URL.prototype), Object.create(Uint8Array.prototype),
+  ];
+  for (const [i, source] of sources.entries()) await refused(within(loadModel(source)), 'invalid-argument').catch((error) => assert.fail(`source ${i}: ${error.message}`));
+  const chunk = Object.defineProperty({}, 'constructor', { get: thrower });
+  await refused(within(loadModel(new ReadableStream({ pull(controller) { controller.enqueue(chunk); } }))), 'invalid-argument', 'instead of bytes');
+});
+
+test('a stream whose cancel() never settles keeps nobody waiting: the error goes out at once', async () => {
+  const reason = new Error('enough');
+  for (const options of ways) {
+    const hanging = (pull) => new ReadableStream({ pull, cancel: () => new Promise(() => {}) }, { highWaterMark: 0 });
+    await refused(within(loadModel(hanging((controller) => controller.enqueue(new Uint8Array(5000))), options)), 'invalid-gguf');
+    const controller = new AbortController();
+    const silent = loadModel(hanging(() => new Promise(() => {})), { ...options, signal: controller.signal });
+    setTimeout(() => controller.abort(reason), 50);
+    await assert.rejects(within(silent), (error) => error === reason);
+    // bytes behind the last tensor: the stream isn't at its end when the load is
+    let at = 0;
+    const whole = hanging((controller) => controller.enqueue(bytes.slice(at, (at += 100_000)).length > 0 ? bytes.slice(at - 100_000, at) : new Uint8Array(1000)));
+    const model = await within(loadModel(whole, options));
+    assert.notEqual(await model.generate('Hello', GREEDY).text(), '');
+    await model.dispose();
+  }
+  await withModel(FIXTURE, {}, (model) => model.generate('Hello', GREEDY).text());
+});
