@@ -65,7 +65,7 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     throw error;
   } finally {
     signal?.removeEventListener('abort', onAbort);
-    await stream?.close();
+    stream?.close().catch(() => {}); // not awaited: a stream's cancel() is the caller's, and may never settle
   }
 }
 
