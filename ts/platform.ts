@@ -8,7 +8,7 @@ export const isNode: boolean =
   (process as { type?: unknown }).type !== 'renderer';
 
 /** A module of Node's own, out of the sight of bundlers, which would fail on `node:` in a page's bundle. */
-export function importNode(name: 'fs/promises' | 'os' | 'worker_threads' | 'path' | 'url'): Promise<unknown> {
+export function importNode(name: 'buffer' | 'fs' | 'fs/promises' | 'net' | 'os' | 'worker_threads' | 'path' | 'url'): Promise<unknown> {
   const specifier = `node:${name}`;
   return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
 }

@@ -109,7 +109,6 @@ test('every kind of source gives the same model, in a worker and without', async
   };
   for (const options of [{}, { worker: false }]) {
     for (const [kind, open] of Object.entries(sources)) {
-      if (kind === 'a blob URL' && options.worker !== false) continue; // Node's blob URLs belong to their thread
       const text = await withModel(await open(), options, (model) => model.generate('Hello', GREEDY).text());
       assert.equal(text, expected, kind);
     }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // level2-sources.test.mjs: sources that misbehave: errors without a reason, addresses that are none, streams whose
-// cancel() never settles. Each load rejects with a ChordError, at once, and the next load works.
+// cancel() never settles, pipes, files that vanish. Each load rejects with a ChordError, at once, and the next load works.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
@@ -71,4 +75,80 @@ test('a stream whose cancel() never settles keeps nobody waiting: the error goes
     await model.dispose();
   }
   await withModel(FIXTURE, {}, (model) => model.generate('Hello', GREEDY).text());
+});
+
+const isWindows = process.platform === 'win32' && 'there is no mkfifo here';
+const descriptors = () => readdirSync('/proc/self/fd').length;
+const noProc = process.platform !== 'linux' && 'there is no /proc here';
+
+/** Runs `use(file)` with a fresh FIFO. */
+async function withPipe(use) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'chord-pipe-'));
+  try {
+    const file = path.join(folder, 'pipe');
+    execFileSync('mkfifo', [file]);
+    await use(file);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test('a pipe gives the model, its length is unknown; one that closes early is invalid-gguf', { skip: isWindows }, () =>
+  withPipe(async (pipe) => {
+    const write = (command) => spawn('sh', ['-c', `sleep 0.1; ${command} > "$1"`, 'sh', pipe, FIXTURE], { stdio: 'inherit' });
+    const expected = await withModel(FIXTURE, {}, (model) => model.generate('Hello', GREEDY).text());
+    for (const options of ways) {
+      const totals = new Set();
+      write('cat "$2"');
+      const onProgress = ({ loaded, total }) => loaded === 0 && totals.add(total);
+      const text = await withModel(pipe, { ...options, onProgress }, (model) => model.generate('Hello', GREEDY).text());
+      assert.equal(text, expected);
+      assert.deepEqual([...totals], [undefined]);
+      write('head -c 5000 "$2"');
+      await refused(within(loadModel(pipe, options)), 'invalid-gguf', pipe, '5000');
+    }
+  }));
+
+test('a load from a pipe that nobody writes to can be aborted', { skip: isWindows }, () =>
+  withPipe(async (pipe) => {
+    const reason = new Error('enough');
+    for (const options of ways) {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(reason), 100);
+      await assert.rejects(within(loadModel(pipe, { ...options, signal: controller.signal })), (error) => error === reason);
+    }
+  }));
+
+test('what is no regular file has no length: a device ends where it ends', { skip: noProc }, async () => {
+  for (const options of ways) {
+    await refused(within(loadModel('/dev/null', options)), 'invalid-gguf', 'byte 0');
+    await refused(within(loadModel('/dev/zero', options)), 'invalid-gguf', '/dev/zero');
+  }
+});
+
+test('a file whose stat fails leaves no descriptor behind', { skip: noProc }, async () => {
+  const file = await open(FIXTURE);
+  const methods = Object.getPrototypeOf(file);
+  await file.close();
+  const { stat } = methods;
+  const before = descriptors();
+  methods.stat = () => Promise.reject(new Error('no stat today'));
+  try {
+    for (let i = 0; i < 5; i++) await refused(within(loadModel(FIXTURE, { worker: false })), 'io', 'no stat today', FIXTURE);
+  } finally {
+    methods.stat = stat;
+  }
+  assert.equal(descriptors(), before);
+});
+
+test('a blob URL is its Blob in Node too; one of another thread, or revoked, is refused with a way out', async () => {
+  const url = URL.createObjectURL(new Blob([bytes]));
+  for (const options of ways) assert.notEqual(await withModel(url, options, (model) => model.generate('Hello', GREEDY).text()), '');
+  URL.revokeObjectURL(url);
+  for (const address of [url, 'blob:', 'blob:nodedata:00000000', 'blob:https://a.example/1']) {
+    for (const options of ways) {
+      const { hint } = await refused(within(loadModel(address, options)), 'invalid-argument', address);
+      assert.match(hint, /the Blob itself/);
+    }
+  }
 });

@@ -59,7 +59,10 @@ export async function sortSource(source: ModelSource): Promise<SortedSource> {
 }
 
 async function sort(source: ModelSource): Promise<SortedSource> {
-  if (typeof source === 'string' || source instanceof URL) return { remote: await sortAddress(String(source)) };
+  if (typeof source === 'string' || source instanceof URL) {
+    const address = String(source);
+    return isNode && /^blob:/i.test(address) ? sortBlob(await blobAt(address)) : { remote: await sortAddress(address) };
+  }
   if (typeof Blob === 'function' && source instanceof Blob) return sortBlob(source);
   if (isFileHandle(source)) return sortBlob(await fileOf(source));
   if (typeof Response === 'function' && source instanceof Response) return { local: responseStream(source, source.url || 'the response') };
@@ -89,6 +92,14 @@ async function sortAddress(address: string): Promise<RemoteSource> {
   } catch (cause) {
     throw new ChordError('invalid-argument', `${address}: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Node keeps blob URLs a thread, so the engine worker can't fetch one. */
+async function blobAt(address: string): Promise<Blob> {
+  const { resolveObjectURL } = (await importNode('buffer')) as typeof import('node:buffer');
+  const blob = resolveObjectURL(address);
+  if (blob !== undefined) return blob as unknown as Blob;
+  throw new ChordError('invalid-argument', `${address} is no blob URL of this thread, or was revoked`, { hint: 'pass the Blob itself' });
 }
 
 function toUrl(address: string, base?: string): string {
@@ -150,7 +161,7 @@ const CHANGED = 'was the file changed or removed after it was chosen?';
 export function openRemote(source: Exclude<RemoteSource, { kind: 'pushed' }>, signal: AbortSignal): Promise<ByteStream> {
   switch (source.kind) {
     case 'url': return openUrl(source.url, signal);
-    case 'path': return openPath(source.path);
+    case 'path': return openPath(source.path, signal);
     case 'blob': return Promise.resolve(readableStream(source.blob.stream(), source.name, 'read', source.blob.size, CHANGED));
   }
 }
@@ -286,18 +297,23 @@ function bytesStream(bytes: Uint8Array): ByteStream {
   };
 }
 
-/** A file in Node; every read goes into the same buffer. */
-async function openPath(path: string): Promise<ByteStream> {
+/** A path in Node. The length of what isn't a regular file is unknown. Files of /proc say 0 and hold more. */
+async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> {
   const fs = (await importNode('fs/promises')) as typeof import('node:fs/promises');
   const fail = (cause: unknown): never => {
     throw new ChordError('io', `can't read ${path}: ${reasonOf(cause)}`, { cause });
   };
+  const kind = await fs.stat(path).catch(fail);
+  if (kind.isFIFO()) return openPipe(path, signal).catch(fail);
   const file = await fs.open(path).catch(fail);
-  const { size } = await file.stat().catch(fail);
-  const buffer = new Uint8Array(SLICE);
+  const stat = await file.stat().catch(async (cause: unknown) => {
+    await file.close();
+    return fail(cause);
+  });
+  const buffer = new Uint8Array(SLICE); // every read goes into it
   let isClosed = false;
   return {
-    name: path, phase: 'read', totalBytes: size,
+    name: path, phase: 'read', totalBytes: stat.isFile() && stat.size > 0 ? stat.size : undefined,
     async read() {
       const { bytesRead } = await file.read(buffer, 0, SLICE, null).catch(fail);
       return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
@@ -305,6 +321,36 @@ async function openPath(path: string): Promise<ByteStream> {
     async close() {
       if (!isClosed) await file.close();
       isClosed = true;
+    },
+  };
+}
+
+/**
+ * A pipe in Node. Reads of a file run in libuv's few threads and can't be stopped: one that waits for a writer would block
+ * a thread, and the end of the process. A socket over the descriptor waits in the event loop.
+ */
+async function openPipe(path: string, signal: AbortSignal): Promise<ByteStream> {
+  const fs = (await importNode('fs')) as typeof import('node:fs');
+  const net = (await importNode('net')) as typeof import('node:net');
+  const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK); // without the flag it waits for a writer
+  const socket = new net.Socket({ fd, readable: true, writable: false });
+  const stop = (): void => void socket.destroy();
+  socket.on('error', () => {}); // the reader is told
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  const chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>;
+  return {
+    name: path, phase: 'read', totalBytes: undefined,
+    async read() {
+      try {
+        return (await chunks.next()).value;
+      } catch (cause) {
+        throw new ChordError('io', `can't read ${path}: ${reasonOf(cause)}`, { cause });
+      }
+    },
+    async close() {
+      signal.removeEventListener('abort', stop);
+      stop();
     },
   };
 }
