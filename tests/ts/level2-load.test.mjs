@@ -14,6 +14,8 @@ import { loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
 const bytes = new Uint8Array(await readFile(FIXTURE));
+const longer = new Uint8Array(bytes.length + 130_000);
+longer.set(bytes);
 const zipped = gzipSync(bytes);
 let expected, folder, server, address;
 let openConnections = 0;
@@ -29,6 +31,11 @@ function countOpen(response) {
 const answers = {
   '/model.gguf': (response) => response.writeHead(200, { 'content-length': bytes.length }).end(bytes),
   '/chunked.gguf': (response) => response.writeHead(200).end(bytes), // no content-length
+  '/longer.gguf': (response) => { // no content-length, and bytes behind the last tensor
+    const send = (at) => at < longer.length && !response.destroyed && response.write(longer.subarray(at, at + 50_000), () => setTimeout(send, 1, at + 50_000));
+    response.writeHead(200);
+    send(0);
+  },
   '/zipped.gguf': (response) => response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped),
   '/page.gguf': (response) => response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<p>not here'),
   '/untyped.gguf': (response) => response.writeHead(200).end('\n<html><body>log in first</body></html>'),
@@ -137,6 +144,29 @@ test('progress names the phases in order, counts every byte and never falls', as
     assert.equal(last.loaded, bytes.length);
     if (knowsTotal) assert.equal(last.total, bytes.length);
     if (typeof source === 'string') assert.equal(last.file, source);
+  }
+});
+
+test('progress never reports more than the total; a total, once known, never falls or goes', async () => {
+  const sources = {
+    'a URL without length': () => `${address}/chunked.gguf`,
+    'a URL without length, with bytes behind the last tensor': () => `${address}/longer.gguf`,
+    'a URL with content encoding': () => `${address}/zipped.gguf`,
+    'a stream in large pieces': () => streamOf(longer, longer.length),
+    'a stream in pieces': () => streamOf(longer, 10_000),
+    'bytes': () => longer,
+  };
+  for (const [kind, open] of Object.entries(sources)) {
+    const reports = [];
+    await withModel(open(), { onProgress: (progress) => reports.push(progress) }, () => {});
+    for (const [i, { phase, loaded, total, progress }] of reports.entries()) {
+      const where = `${kind}: ${JSON.stringify(reports[i])} after ${JSON.stringify(reports[i - 1])}`;
+      assert.ok(total === undefined ? progress === 0 : loaded <= total, where);
+      if (total !== undefined && phase !== 'ready') assert.ok(progress <= loaded / total, where);
+      if (i > 0 && reports[i - 1].total !== undefined) assert.ok(total >= reports[i - 1].total, where);
+    }
+    assert.ok(reports.at(-1).total >= bytes.length, kind);
+    assert.equal(reports.at(-1).progress, 1);
   }
 });
 

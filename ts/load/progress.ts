@@ -5,10 +5,14 @@ export interface LoadProgress {
   readonly phase: 'compile' | 'download' | 'read' | 'upload' | 'ready';
   /** Name of what is read: URL, path, file name. */
   readonly file: string;
-  /** Bytes of the file so far, and in all where that is known. */
+  /** Bytes of the file so far. Bytes behind the last tensor aren't read, so a load may be ready with less than `total`. */
   readonly loaded: number;
+  /**
+   * Bytes in all, never less than `loaded`: the source's length. Where the source doesn't say (no Content-Length, a stream)
+   * undefined until the header is read, then the end of the last tensor; it grows where more than that arrives.
+   */
   readonly total: number | undefined;
-  /** Of the whole load, 0 to 1; stays behind while `total` is unknown. */
+  /** Of the whole load, 0 to 1; 0 while `total` is unknown. */
   readonly progress: number;
 }
 
@@ -38,12 +42,18 @@ export class ProgressReporter {
   /** `bytes` more have arrived. */
   add(bytes: number): void {
     this.#loaded += bytes;
+    this.#grow();
     if (this.total !== undefined && this.total > 0) this.#progress = Math.max(this.#progress, Math.min(1, this.#loaded / this.total));
     const step = Math.max((this.total ?? 0) / 100, 64 << 10);
     if (this.#loaded - this.#reported >= step || this.#loaded === this.total) this.#send();
   }
 
+  #grow(): void {
+    if (this.total !== undefined && this.total < this.#loaded) this.total = this.#loaded;
+  }
+
   #send(): void {
+    this.#grow(); // the total may have become known since the last bytes
     this.#reported = this.#loaded;
     this.#report({ phase: this.#phase, file: this.#file, loaded: this.#loaded, total: this.total, progress: this.#progress });
   }
