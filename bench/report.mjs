@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// report.mjs: from single measurements to medians, ratios, shares of what the machine can do, a table for people and JSON.
+// report.mjs: from single measurements to medians, ratios, shares of what the machine can do, and a table for people.
 import { parts, QUIET, SHORT, STOLEN } from './plan.mjs';
 
 export const TITLES = { ours: 'Chromium, relaxed', simd: 'Chromium, simd', node: 'Node, relaxed', wllama: 'wllama', native: 'native llama.cpp' };

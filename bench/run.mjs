@@ -7,7 +7,7 @@
 // slows all of them. What is measured and how: measure.mjs, plan.mjs. The notebook: docs/SPEED.md.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, open, stat, writeFile } from 'node:fs/promises';
+import { open, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -17,6 +17,7 @@ import { machineFacts, waitForQuiet, watchStolen } from './machine.mjs';
 import { prepareNative, prepareNode, prepareSimd, prepareWllama } from './peers.mjs';
 import { aborts, DEFAULT, estimate, fitting, MEASURES, QUIET, STOLEN, stepsOf, WARM_UP } from './plan.mjs';
 import { summarize, table } from './report.mjs';
+import { keep } from './results.mjs';
 
 /** How often a disturbed measurement is taken again. */
 const MOST_AGAIN = 2;
@@ -31,9 +32,9 @@ const usage = `node bench/run.mjs [options]
                     or all (default: all but prefill128, prefill2048, decode2048, and wllama's abort,
                     which comes when the whole prompt is read)
   --decode N        tokens to decode (default 64)
-  --out FILE        where the JSON goes
+  --out FILE        every single measurement as JSON, too
   --quick           one repetition of one thread count, 8 tokens, no depth: does it work at all?
-A whole run (no --only, --measure, --decode, --quick) is kept in bench/results/.`;
+A whole run (no --only, --measure, --decode, --quick) on a quiet machine is kept: rows of bench/results/<machine>.csv.`;
 
 function options() {
   const { values } = parseArgs({
@@ -186,22 +187,14 @@ async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) 
     const record = { date: new Date().toISOString(), machine, model, settings, engines, versions, missing };
     Object.assign(record, { isQuiet: runs.every((run) => run.busy <= QUIET && !(run.stolen > STOLEN)), summary: summarize({ ...record, runs, ceilings }), ceilings, runs });
     console.log(table(record));
-    if (isKept && !out) await keep(record, file);
+    if (isKept) {
+      const kept = await keep(path.join(root, 'bench/results'), record);
+      console.log(kept ? `kept in ${path.relative(root, kept)}` : 'not kept: the machine was not quiet');
+    }
     if (out) await writeFile(out, `${JSON.stringify(record, null, 1)}\n`);
     if (isQuick) console.log('A quick run: it works or it doesn\'t; its figures say nothing.');
   }));
   return runs.some((run) => run.error) ? 1 : 0;
-}
-
-/** bench/results/<date>-<cpu>.json, with the model's name for another than the default one; a disturbed run never takes a quiet one's place. */
-async function keep(record, file) {
-  const slug = (text) => text.toLowerCase().replace(/\([^)]*\)/g, '').replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
-  const model = path.basename(file) === path.basename(MODEL) ? '' : `-${slug(path.basename(file, '.gguf'))}`;
-  const folder = path.join(root, 'bench/results');
-  const target = path.join(folder, `${record.date.slice(0, 10)}-${slug(record.machine.cpu)}${model}${record.isQuiet ? '' : '-not-quiet'}.json`);
-  await mkdir(folder, { recursive: true });
-  await writeFile(target, `${JSON.stringify(record, null, 1)}\n`);
-  console.log(`kept in ${path.relative(root, target)}`);
 }
 
 try {

@@ -2,12 +2,16 @@
 // bench.test.mjs: the benchmark's arithmetic and its refusals, with an engine of our own making and no clock asserted.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { tensorIn, work } from '../../bench/file.mjs';
 import { measure, watchGaps } from '../../bench/measure.mjs';
 import { aborts, DEFAULT, estimate, fitting, MEASURES, stepOf, stepsOf } from '../../bench/plan.mjs';
 import { wantedTicks } from '../../bench/machine.mjs';
 import { makePrompt } from '../../bench/prompts.mjs';
 import { spread, summarize, summarizeCeilings, table } from '../../bench/report.mjs';
+import { COLUMNS, fileOf, keep, linesOf, rowsOf } from '../../bench/results.mjs';
 
 /** An engine that answers at once; `wrong` overrides what it says of a run. */
 function engineOf(wrong = {}) {
@@ -194,4 +198,65 @@ test('a table has ratios to both peers and shares of the ceilings, names what fa
 test('time that the host gives to other guests is wanted time, idle and waiting time is not', () => {
   // user nice system idle iowait irq softirq steal guest guest_nice; guests are counted in user already
   assert.deepEqual(wantedTicks('cpu  100 20 30 4000 500 6 7 80 9 1\ncpu0 50 1 1 1 1 1 1 1 1 1\n'), { wanted: 243, stolen: 80 });
+});
+
+/** A run's record with the least that its rows are made of. */
+const finished = {
+  date: '2026-11-28T02:57:03.338Z',
+  isQuiet: true,
+  machine: { cpu: 'AMD EPYC (shared)', flags: ['avx2', 'avx512f', 'avx_vnni'] },
+  model: { file: 'm, "best".gguf' },
+  versions: {
+    ours: 'wasm-chord 0.1.0 779db78+, wasm32-relaxed, Chromium 156.0.1',
+    wllama: '3.13.0, llama.cpp b1, Chromium 156.0.1',
+    native: 'llama.cpp v0.5.0, node-llama-cpp 3.22.1',
+  },
+  summary: [
+    {
+      title: 'prefill 512, tokens/s',
+      threads: 2,
+      engines: { ours: spread([1234.56, 0.5, 2000]), wllama: spread([10]), native: spread([20]) },
+    },
+  ],
+  ceilings: [{ threads: 2, readGBs: 12, dot: { i16: 10, relaxed: 24 } }],
+};
+
+test('a finished run is rows of figures with date, commit and versions, the limits of the machine beside them', () => {
+  const run = ['2026-11-28T02:57Z', '779db78+', 'm, "best".gguf'];
+  assert.deepEqual(rowsOf(finished), [
+    [...run, 'Chromium 156.0.1 wasm32-relaxed', '2', 'prefill 512, tokens/s', '1235', '0.5', '2000'],
+    [...run, 'wllama 3.13.0', '2', 'prefill 512, tokens/s', '10', '10', '10'],
+    [...run, 'node-llama-cpp 3.22.1', '2', 'prefill 512, tokens/s', '20', '20', '20'],
+    [...run, 'ceiling', '2', 'memory read, GB/s', '12', '12', '12'],
+    [...run, 'ceiling', '2', 'dot of 16 bits, GMAC/s', '10', '10', '10'],
+  ]);
+  assert.equal(rowsOf(finished).every((row) => row.length === COLUMNS.length), true);
+  assert.equal(linesOf([['a', 'b,c', 'd"e']]), 'a,"b,c","d""e"\n');
+});
+
+test('each machine has a file of its own; a later run is added to it, a disturbed one leaves no row', async () => {
+  assert.equal(fileOf(finished.machine), 'amd-epyc-avx-vnni.csv');
+  assert.equal(fileOf({ cpu: 'Apple M9', flags: null }), 'apple-m9.csv');
+  const folder = await mkdtemp(path.join(tmpdir(), 'bench-'));
+  try {
+    assert.equal(await keep(folder, { ...finished, isQuiet: false }), undefined);
+    assert.deepEqual(await readdir(folder), []);
+    for (let run = 0; run < 2; run++) await keep(folder, finished);
+    const lines = (await readFile(path.join(folder, 'amd-epyc-avx-vnni.csv'), 'utf8')).split('\n');
+    assert.equal(lines.length, 1 + 2 * 5 + 1);
+    assert.equal(lines[0], COLUMNS.join(','));
+    assert.equal(lines[1], lines[6]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('every file in bench/results has the columns that a run writes', async () => {
+  const folder = new URL('../../bench/results/', import.meta.url);
+  const row = /^2\d{3}-\d\d-\d\dT\d\d:\d\dZ,[0-9a-f]{7}\+?,[^,]+,[^,]+,\d+,"[^"]+",[\d.]+,[\d.]+,[\d.]+$/;
+  for (const name of await readdir(folder)) {
+    const [head, ...lines] = (await readFile(new URL(name, folder), 'utf8')).trimEnd().split('\n');
+    assert.equal(head, COLUMNS.join(','), name);
+    for (const line of lines) assert.match(line, row, name);
+  }
 });
