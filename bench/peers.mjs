@@ -16,7 +16,7 @@ const NODE = '24.21.0'; // the package node@24 only fetches this one, by the ins
 const NODE_PACKAGE = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
 const PINNED = {
   node: { [NODE_PACKAGE]: NODE },
-  wllama: { '@wllama/wllama': '3.8.1' },
+  wllama: { '@wllama/wllama': '3.13.0' },
   native: { 'node-llama-cpp': NATIVE, [`@node-llama-cpp/${platform()}`]: NATIVE },
 };
 
