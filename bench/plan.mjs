@@ -54,8 +54,8 @@ export function fitting(measures, decode, trained) {
   return { measures: measures.filter(fits), leftOut: measures.filter((measure) => !fits(measure)) };
 }
 
-// Tokens/s with one thread of a 98 MB file on the machine of docs/SPEED.md, for the estimate alone: prefill, decode, and
-// seconds of a page or process with its load, about half of them the load. Two threads do 1.8 times that, more aren't counted on.
+// For the estimate alone, measured with one thread and a 98 MB file on the EPYC of docs/speed/2026-11-24.md: tokens/s of
+// prefill and of decode; seconds of a page or process with its load, about half of them the load. Two threads count as 1.8.
 const RATES = { ours: [340, 120, 2], simd: [200, 80, 2], node: [340, 120, 1], wllama: [15.6, 12, 3], native: [190, 75, 1] };
 
 /** Whether this run aborts a prefill. wllama's ends after the whole prompt, two minutes with one thread: once, and only if asked for. */

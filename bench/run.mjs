@@ -4,7 +4,7 @@
 //
 // Each measurement has a fresh page (or process) of its own and nothing else runs meanwhile; engines, thread counts and
 // the ceilings take turns within a repetition, beginning with another one each time, so that a machine that slows down
-// slows all of them. What is measured and how: measure.mjs, plan.mjs. The notebook: docs/SPEED.md.
+// slows all of them. What is measured and how: README.md. What it taught: docs/SPEED.md.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { open, stat, writeFile } from 'node:fs/promises';
@@ -131,7 +131,7 @@ async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) 
     const { steps, contextLength } = stepsOf(settings.measures, settings.decode);
     settings.contextLength = contextLength;
     const minutes = (seconds) => `${Math.max(1, Math.round(seconds / 60))} minute(s)`;
-    console.error(`about ${minutes(estimate({ ...settings, engines, steps, ceilings: true, isAsked }, size))} if this machine is like that of docs/SPEED.md`);
+    console.error(`about ${minutes(estimate({ ...settings, engines, steps, ceilings: true, isAsked }, size))} if this machine is like the EPYC of 2026-11-24`);
 
     // A prompt's number is its first word: others for each step of a page, and for each of ten repetitions.
     const wanted = [[90, WARM_UP.count], ...Array.from({ length: settings.repeat }, (_, r) => steps.map(({ count }, i) => [(r * 8 + i) % 80, count])).flat()];
