@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
-# Gzipped bytes of the first load. DESIGN: "a few hundred kB, not megabytes".
+# Gzipped bytes of the first load. docs/DESIGN.md: "a few hundred kB, not megabytes".
 BUDGET = {"wasm32-relaxed.wasm": 150_000, "wasm32-simd.wasm": 150_000, "JavaScript, level 1": 40_000, "JavaScript, level 2": 80_000}
 
 

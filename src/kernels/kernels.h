@@ -5,7 +5,7 @@
  * CHORD_ISA set); the scalar bodies are plain loops over quant's decode: the specification.
  * Kernels never see a model, a session or a thread: a caller hands rows [r0, r1) of tokens [t0, t1).
  *
- * Bitwise rule (DESIGN section 5): each output element is the same sequence of float operations
+ * Bitwise rule (docs/DESIGN.md, section 5): each output element is the same sequence of float operations
  * whatever tile, batch, split or thread computes it: k ascending in blocks, KV ascending in pages. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_KERNELS_KERNELS_H

@@ -47,7 +47,7 @@ typedef struct chord_vocab_source {
 typedef struct chord_vocab chord_vocab;
 
 /* Memory for the built tables; false when a size overflows. At most 1.5 x the arrays' bytes in the file
- * for real vocabularies (DESIGN allows 2.5 x with the raw header beside it). */
+ * for real vocabularies (docs/DESIGN.md, "Memory, one definition", allows 2.5 x with the header beside it). */
 bool chord_vocab_bytes(const chord_vocab_source *source, uint64_t *bytes);
 
 /* Build into `block` (16-byte aligned, chord_vocab_bytes() long). Errors: UNSUPPORTED_TOKENIZER naming

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// memory-bound.mjs: what DESIGN allows a model to hold, out of the file itself and the model's own plan:
+// memory-bound.mjs: what docs/DESIGN.md allows a model to hold, out of the file itself and the model's own plan:
 //   1.05 x (weights as in the file + KV pages in use) + vocabulary (at most 2.5 x its bytes in the file)
 //   + activations as planned + 8 MiB
 import { open } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// memory.test.mjs: memory in Chromium keeps DESIGN's definition at load and in use, for each way the bytes
-// come: a URL, a picked file, bytes in the page. The counters are the engine's own; so is the wasm memory's size.
+// memory.test.mjs: memory in Chromium keeps to docs/DESIGN.md's definition at load and in use, for each way
+// the bytes come: a URL, a picked file, bytes in the page. The counters are the engine's own; so is the wasm memory's size.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /* equivalence_test.c: the same bits however the work is cut: splits of a prompt, budgets, threads, batches,
- * forks, cuts, cancels. Each output element is one sequence of float operations (DESIGN section 5), so every
- * comparison here is of bytes. */
+ * forks, cuts, cancels. Each output element is one sequence of float operations (docs/DESIGN.md, section 5),
+ * so every comparison here is of bytes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_test.h"
 

@@ -1,4 +1,4 @@
-/* exports.c: chord.h across the WebAssembly boundary. Only int32 and double cross (DESIGN, "The
+/* exports.c: chord.h across the WebAssembly boundary. Only int32 and double cross (docs/DESIGN.md, "The
  * boundary"): addresses, sizes and file offsets as double, whole numbers below 2^53; ids, counts and
  * status codes as int32. Each export is the C function of the same name without its `chord_`, in the
  * same argument order; a budget below 0 is CHORD_NO_LIMIT. The host (ts/wasm) owns the memory from
