@@ -36,7 +36,7 @@ static void embed(const chord_run *run, const chord_op *op, int64_t row, int32_t
     const void *source = t->data + (uint64_t)id * t->row_bytes;
     if (t->layout == CHORD_LAYOUT_X4) {
         void *plain = scratch_of(run->plan, thread);
-        f->unpack(plain, t->data + (uint64_t)(id / 4) * chord_x4_bytes(f, n), (int32_t)(id % 4), n);
+        chord_format_unpack(f, plain, t->data + (uint64_t)(id / 4) * chord_x4_bytes(f, n), (int32_t)(id % 4), n);
         source = plain;
     }
     f->decode(out, source, n);

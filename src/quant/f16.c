@@ -5,18 +5,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x4.h"
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_f16(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t i = 0; i < n_cols; i++) dst[i] = chord_f16_f32(chord_u16(p + 2 * (size_t)i));
 }
-
-static bool check(const void *row, int32_t n_cols)
-{
-    (void)row, (void)n_cols;
-    return true;
-}
-
-CHORD_X4_FORMAT(1, 1, 0)
-
-const chord_format chord_format_f16 = { CHORD_F16, "F16", 1, 2, CHORD_ACT_F32, -1, -1, decode, repack, unpack, check };

@@ -12,7 +12,7 @@ enum { BYTES = 18 };
 
 const int8_t chord_iq4_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_iq4_nl(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 32; b++, p += BYTES, dst += 32) {
@@ -23,15 +23,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
         }
     }
 }
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 32; b++, p += BYTES)
-        if (!chord_f16_finite(p)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT(32, 1, 4)
-
-const chord_format chord_format_iq4_nl = { CHORD_IQ4_NL, "IQ4_NL", 32, BYTES, CHORD_ACT_Q8, 0, -1, decode, repack, unpack, check };

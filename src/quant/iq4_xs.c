@@ -11,7 +11,7 @@
 
 enum { BYTES = 136 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_iq4_xs(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
@@ -24,15 +24,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
             }
         }
 }
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
-        if (!chord_f16_finite(p)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT(256, 2, 33)
-
-const chord_format chord_format_iq4_xs = { CHORD_IQ4_XS, "IQ4_XS", 256, BYTES, CHORD_ACT_Q8, 0, -1, decode, repack, unpack, check };

@@ -11,7 +11,7 @@
 
 enum { BYTES = 84 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_q2_k(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
@@ -21,28 +21,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
             *dst++ = d * (float)(s & 15) * (float)q - m * (float)(s >> 4);
         }
 }
-
-static void order(uint8_t *x4, uint8_t *file, bool back)
-{
-    for (int i = 0; i < 2 && !back; i++) chord_x4_pairs(file + 16 + 32 * i);
-    chord_x4_move(x4, file + 80, 4, back);
-    for (int i = 0; i < 8; i++) {
-        uint8_t *part = x4 + 4 + 10 * i, *q = file + 16 + i / 4 * 32 + i % 4 * 4;
-        chord_x4_move(part, file + 2 * i, 2, back);
-        chord_x4_move(part + 2, q, 4, back);
-        chord_x4_move(part + 6, q + 16, 4, back);
-    }
-    for (int i = 0; i < 2 && back; i++) chord_x4_pairs(file + 16 + 32 * i);
-}
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
-        if (!chord_f16_finite(p + 80) || !chord_f16_finite(p + 82)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 2, 0, 8, 1, 2 }), order)
-
-const chord_format chord_format_q2_k = { CHORD_Q2_K, "Q2_K", 256, BYTES, CHORD_ACT_Q8, 80, 82, decode, repack, unpack, check };

@@ -21,7 +21,7 @@ static void scales_of(uint8_t scale[16], const uint8_t s[12])
         scale[i] = (uint8_t)((s[i % 8] >> i / 8 * 4 & 15) | (s[8 + i % 4] >> i / 4 * 2 & 3) << 4);
 }
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_q3_k(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES) {
@@ -35,43 +35,17 @@ static void decode(float *dst, const void *row, int32_t n_cols)
     }
 }
 
-static void order_scales(uint8_t *x4, uint8_t *file, bool back)
+void chord_q3_scales_mix(uint8_t s[12], bool back)
 {
-    uint8_t scale[16], *to = back ? file : x4;
-    if (!back) scales_of(scale, file);
+    uint8_t scale[16];
+    if (!back) scales_of(scale, s);
     else
         for (int i = 0; i < 16; i++)
-            scale[i] = (uint8_t)((x4[i / 2] >> i % 2 * 4 & 15) | (x4[8 + i / 4] >> i % 4 * 2 & 3) << 4);
-    chord_zero(to, 12);
+            scale[i] = (uint8_t)((s[i / 2] >> i % 2 * 4 & 15) | (s[8 + i / 4] >> i % 4 * 2 & 3) << 4);
+    chord_zero(s, 12);
     for (int i = 0; i < 16; i++) {
         int const low = scale[i] & 15, high = scale[i] >> 4;
-        to[back ? i % 8 : i / 2] |= (uint8_t)(low << (back ? i / 8 * 4 : i % 2 * 4));
-        to[8 + (back ? i % 4 : i / 4)] |= (uint8_t)(high << (back ? i / 4 * 2 : i % 4 * 2));
+        s[back ? i % 8 : i / 2] |= (uint8_t)(low << (back ? i / 8 * 4 : i % 2 * 4));
+        s[8 + (back ? i % 4 : i / 4)] |= (uint8_t)(high << (back ? i / 4 * 2 : i % 4 * 2));
     }
 }
-
-static void order(uint8_t *x4, uint8_t *file, bool back)
-{
-    if (!back) chord_x4_bits(file), chord_x4_pairs(file + 32), chord_x4_pairs(file + 64);
-    chord_x4_move(x4, file + 108, 2, back);
-    order_scales(x4 + 2, file + 96, back);
-    for (int i = 0; i < 8; i++) {
-        uint8_t *part = x4 + 14 + 12 * i, *q = file + 32 + i / 4 * 32 + i % 4 * 4;
-        chord_x4_move(part, file + 4 * i, 4, back);
-        chord_x4_move(part + 4, q, 4, back);
-        chord_x4_move(part + 8, q + 16, 4, back);
-    }
-    if (back) chord_x4_bits(file), chord_x4_pairs(file + 32), chord_x4_pairs(file + 64);
-}
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
-        if (!chord_f16_finite(p + 108)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 1, 3, 8, 0, 3 }), order)
-
-const chord_format chord_format_q3_k = { CHORD_Q3_K, "Q3_K", 256, BYTES, CHORD_ACT_Q8, 108, -1, decode, repack, unpack, check };

@@ -10,7 +10,7 @@
 
 enum { BYTES = 18 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_q4_0(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 32; b++, p += BYTES, dst += 32) {
@@ -21,15 +21,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
         }
     }
 }
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 32; b++, p += BYTES)
-        if (!chord_f16_finite(p)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT(32, 1, 4)
-
-const chord_format chord_format_q4_0 = { CHORD_Q4_0, "Q4_0", 32, BYTES, CHORD_ACT_Q8, 0, -1, decode, repack, unpack, check };

@@ -13,7 +13,7 @@
 
 enum { BYTES = 144 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_q4_k(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
@@ -23,22 +23,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
             for (int l = 0; l < 32; l++) *dst++ = d * (float)(p[16 + i / 2 * 32 + l] >> i % 2 * 4 & 15) - m;
         }
 }
-
-static void order(uint8_t *x4, uint8_t *file, bool back)
-{
-    for (int i = 0; i < 4 && !back; i++) chord_x4_nibbles(file + 16 + 32 * i);
-    chord_x4_move(x4, file, BYTES, back);
-    for (int i = 0; i < 4 && back; i++) chord_x4_nibbles(file + 16 + 32 * i);
-}
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
-        if (!chord_f16_finite(p) || !chord_f16_finite(p + 2)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 2, 35, 0, 0, 0 }), order)
-
-const chord_format chord_format_q4_k = { CHORD_Q4_K, "Q4_K", 256, BYTES, CHORD_ACT_Q8, 0, 2, decode, repack, unpack, check };

@@ -11,7 +11,7 @@
 
 enum { BYTES = 22 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_q5_0(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 32; b++, p += BYTES, dst += 32) {
@@ -23,22 +23,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
         }
     }
 }
-
-static void order(uint8_t *x4, uint8_t *file, bool back)
-{
-    if (!back) chord_x4_spread(file + 2);
-    chord_x4_move(x4, file, BYTES, back);
-    if (back) chord_x4_gather(file + 2);
-}
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 32; b++, p += BYTES)
-        if (!chord_f16_finite(p)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT_OF(32, BYTES, ((chord_x4_shape){ 1, 5, 0, 0, 0 }), order)
-
-const chord_format chord_format_q5_0 = { CHORD_Q5_0, "Q5_0", 32, BYTES, CHORD_ACT_Q8, 0, -1, decode, repack, unpack, check };

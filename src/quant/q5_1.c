@@ -10,7 +10,7 @@
 
 enum { BYTES = 24 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_q5_1(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 32; b++, p += BYTES, dst += 32) {
@@ -22,22 +22,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
         }
     }
 }
-
-static void order(uint8_t *x4, uint8_t *file, bool back)
-{
-    if (!back) chord_x4_spread(file + 4);
-    chord_x4_move(x4, file, BYTES, back);
-    if (back) chord_x4_gather(file + 4);
-}
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 32; b++, p += BYTES)
-        if (!chord_f16_finite(p) || !chord_f16_finite(p + 2)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT_OF(32, BYTES, ((chord_x4_shape){ 2, 5, 0, 0, 0 }), order)
-
-const chord_format chord_format_q5_1 = { CHORD_Q5_1, "Q5_1", 32, BYTES, CHORD_ACT_Q8, 0, 2, decode, repack, unpack, check };

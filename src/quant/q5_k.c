@@ -12,7 +12,7 @@
 
 enum { BYTES = 176 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_q5_k(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
@@ -25,28 +25,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
             }
         }
 }
-
-static void order(uint8_t *x4, uint8_t *file, bool back)
-{
-    for (int i = 0; i < 4 && !back; i++) chord_x4_nibbles(file + 48 + 32 * i);
-    if (!back) chord_x4_bits(file + 16);
-    chord_x4_move(x4, file, 16, back);
-    for (int i = 0; i < 8; i++) {
-        chord_x4_move(x4 + 16 + 20 * i, file + 16 + 4 * i, 4, back);
-        chord_x4_move(x4 + 20 + 20 * i, file + 48 + 16 * i, 16, back);
-    }
-    if (back) chord_x4_bits(file + 16);
-    for (int i = 0; i < 4 && back; i++) chord_x4_nibbles(file + 48 + 32 * i);
-}
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
-        if (!chord_f16_finite(p) || !chord_f16_finite(p + 2)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 2, 43, 0, 0, 0 }), order)
-
-const chord_format chord_format_q5_k = { CHORD_Q5_K, "Q5_K", 256, BYTES, CHORD_ACT_Q8, 0, 2, decode, repack, unpack, check };

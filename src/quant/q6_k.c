@@ -11,7 +11,7 @@
 
 enum { BYTES = 210 };
 
-static void decode(float *dst, const void *row, int32_t n_cols)
+void chord_decode_q6_k(float *dst, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES) {
@@ -23,35 +23,3 @@ static void decode(float *dst, const void *row, int32_t n_cols)
         }
     }
 }
-
-static void planes(uint8_t *file)
-{
-    for (int i = 0; i < 4; i++) chord_x4_nibbles(file + 32 * i);
-    for (int i = 0; i < 2; i++) chord_x4_pairs(file + 128 + 32 * i);
-}
-
-static void order(uint8_t *x4, uint8_t *file, bool back)
-{
-    if (!back) planes(file);
-    chord_x4_move(x4, file + 208, 2, back);
-    for (int i = 0; i < 8; i++) {
-        uint8_t *part = x4 + 2 + 26 * i, *h = file + 128 + i / 4 * 32 + i % 4 * 4;
-        chord_x4_move(part, file + 192 + 2 * i, 2, back);
-        chord_x4_move(part + 2, h, 4, back);
-        chord_x4_move(part + 6, h + 16, 4, back);
-        chord_x4_move(part + 10, file + i / 4 * 64 + i % 2 * 32 + i % 4 / 2 * 16, 16, back);
-    }
-    if (back) planes(file);
-}
-
-static bool check(const void *row, int32_t n_cols)
-{
-    const uint8_t *p = row;
-    for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
-        if (!chord_f16_finite(p + 208)) return false;
-    return true;
-}
-
-CHORD_X4_FORMAT_OF(256, BYTES, ((chord_x4_shape){ 1, 0, 8, 1, 6 }), order)
-
-const chord_format chord_format_q6_k = { CHORD_Q6_K, "Q6_K", 256, BYTES, CHORD_ACT_Q8, 208, -1, decode, repack, unpack, check };

@@ -1,4 +1,5 @@
-/* x4.c: rows into a group and back, one walk for every format: inlined into each format it was no faster and 3 kB gzipped more. */
+/* x4.c: checks rows, moves them into a group and back: one walk for every format, over its record. Inlined into each format
+ * the walk was no faster and 3 kB gzipped more. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #if !defined(__wasm__) && !defined(CHORD_SIMD_PLAIN)
 #define CHORD_SIMD_PLAIN /* native builds of this room are for any machine */
@@ -6,79 +7,205 @@
 #include "../base/simd.h"
 #include "x4.h"
 
-/* Cells of `size` bytes, all four rows' in turn, so that rows are read as streams; from byte `at` of a row, which is byte
- * 4 * at of the group, to the one that is returned. */
-static inline size_t weave_run(uint8_t *group, const uint8_t *const row[4], size_t at, int n, size_t size)
+/* ---- mixing: each of these is its own inverse, but for spread ----------------------------------------- */
+
+static inline void put_u32(uint8_t *p, uint32_t v) { chord_copy(p, &v, 4); }
+
+/* 32 bytes whose low nibbles are 32 elements and whose high ones 32 others -> nibbles of these, nibbles of those. */
+static inline void mix_nibbles(uint8_t p[32])
+{
+    for (int j = 0; j < 16; j++) {
+        uint8_t const a = p[j], b = p[j + 16];
+        p[j] = (uint8_t)((a & 15) | b << 4);
+        p[j + 16] = (uint8_t)(a >> 4 | (b & 0xf0));
+    }
+}
+
+/* 32 bytes, bits 2 s and 2 s + 1 of byte e belong to element e of run s = 0..3 -> the first piece of pairs of each
+ * run, then the second of each. */
+static inline void mix_pairs(uint8_t p[32])
+{
+    for (int i = 0; i < 2; i++, p += 16) {
+        uint32_t w[4];
+        for (int v = 0; v < 4; v++) w[v] = chord_u32(p + 4 * v);
+        for (int s = 0; s < 4; s++) {
+            uint32_t run = 0;
+            for (int v = 0; v < 4; v++) run |= (w[v] >> 2 * s & 0x03030303) << 2 * v;
+            put_u32(p + 4 * s, run);
+        }
+    }
+}
+
+/* 32 bytes, bit s of byte e belongs to element e of run s = 0..7 -> the bits of each run. */
+static inline void mix_bits(uint8_t p[32])
+{
+    uint32_t w[8];
+    for (int u = 0; u < 8; u++) w[u] = chord_u32(p + 4 * u);
+    for (int s = 0; s < 8; s++) {
+        uint32_t run = 0;
+        for (int u = 0; u < 8; u++) run |= (w[u] >> s & 0x01010101) << u;
+        put_u32(p + 4 * s, run);
+    }
+}
+
+/* Four bytes, bit e belongs to element e -> bits, and back. The products move bit b of a nibble to bit 8 b, and bit
+ * 8 b to bit 24 + b, without a carry. */
+static inline void mix_spread(uint8_t p[4], bool back)
+{
+    uint32_t const from = chord_u32(p);
+    uint32_t to = 0;
+    if (back)
+        for (int u = 0; u < 8; u++) to |= ((from >> u & 0x01010101) * 0x01020408 >> 24 & 15) << 4 * u;
+    else
+        for (int u = 0; u < 8; u++) to |= ((from >> 4 * u & 15) * 0x00204081 & 0x01010101) << u;
+    put_u32(p, to);
+}
+
+static void mix(const chord_format *f, uint8_t *block, bool back)
+{
+    for (const chord_mix *m = f->mix; m < f->mix + 3 && m->kind; m++) {
+        uint8_t *p = block + m->at;
+        for (int i = 0; i < m->n; i++) {
+            switch (m->kind) {
+            case CHORD_MIX_NIBBLES: mix_nibbles(p); p += 32; break;
+            case CHORD_MIX_PAIRS: mix_pairs(p); p += 32; break;
+            case CHORD_MIX_BITS: mix_bits(p); p += 32; break;
+            case CHORD_MIX_SPREAD: mix_spread(p, back); p += 4; break;
+            default: chord_q3_scales_mix(p, back); p += 12;
+            }
+        }
+    }
+}
+
+/* ---- the order ---------------------------------------------------------------------------------------- */
+
+/* Bytes of the (mixed) file that come next in a row's order: one after another, in cells of `cell` bytes. */
+typedef struct stretch {
+    size_t at, bytes, cell;
+} stretch;
+enum { MOST_STRETCHES = 3 + 8 * 4 };
+typedef struct order {
+    int32_t n_stretches, n_blocks;
+    size_t block; /* bytes */
+    stretch stretches[MOST_STRETCHES];
+} order;
+
+static void order_add(order *o, size_t at, size_t bytes)
+{
+    stretch *const last = &o->stretches[o->n_stretches - 1];
+    size_t const cell = bytes < 4 ? bytes : 4;
+    if (o->n_stretches && last->cell == cell && last->at + last->bytes == at) last->bytes += bytes;
+    else o->stretches[o->n_stretches++] = (stretch){ at, bytes, cell };
+}
+
+/* Of n_cols columns. Where all rows are there, floats are one block. */
+static void order_of(order *o, const chord_format *f, int32_t n_cols, bool are_all)
+{
+    o->n_stretches = 0;
+    o->n_blocks = n_cols / f->block_elems;
+    o->block = (size_t)f->block_bytes;
+    if (f->block_elems == 1) {
+        if (are_all) o->block *= (size_t)n_cols, o->n_blocks = n_cols > 0;
+        o->stretches[o->n_stretches++] = (stretch){ 0, o->block, (size_t)f->block_bytes };
+        return;
+    }
+    for (int i = 0; i < 3 && f->head[i].bytes; i++) order_add(o, f->head[i].at, f->head[i].bytes);
+    for (int part = 0; part < f->block_elems / 32; part++)
+        for (int i = 0; i < 4 && f->part[i].bytes; i++) {
+            const chord_part_stretch *const s = &f->part[i];
+            order_add(o, (size_t)s->at + (part & 1 ? s->by[0] : 0u) + (part & 2 ? s->by[1] : 0u) + (part & 4 ? s->by[2] : 0u), s->bytes);
+        }
+}
+
+/* One stretch of four rows, which are read as streams; returns where the group goes on. */
+static inline uint8_t *weave(uint8_t *to, const uint8_t *const row[4], stretch s)
 {
     const uint8_t *const a = row[0], *const b = row[1], *const c = row[2], *const d = row[3];
-    size_t const end = at + (size_t)n * size;
-    for (; size == 4 && end - at >= 16; at += 16) { /* four pieces: a matrix transposed */
-        vf const p = vf_load(a + at), q = vf_load(b + at), r = vf_load(c + at), s = vf_load(d + at);
-        vf const pq = vf_shuffle(p, q, 0, 1, 0, 1), rs = vf_shuffle(r, s, 0, 1, 0, 1);
-        vf const pq2 = vf_shuffle(p, q, 2, 3, 2, 3), rs2 = vf_shuffle(r, s, 2, 3, 2, 3);
-        uint8_t *const to = group + 4 * at;
-        vf_store(to, vf_shuffle(pq, rs, 0, 2, 0, 2));
-        vf_store(to + 16, vf_shuffle(pq, rs, 1, 3, 1, 3));
-        vf_store(to + 32, vf_shuffle(pq2, rs2, 0, 2, 0, 2));
-        vf_store(to + 48, vf_shuffle(pq2, rs2, 1, 3, 1, 3));
+    size_t at = s.at, end = s.at + s.bytes;
+    for (; s.cell == 4 && end - at >= 16; at += 16, to += 64) { /* four pieces: a matrix transposed */
+        vf const p = vf_load(a + at), q = vf_load(b + at), r = vf_load(c + at), t = vf_load(d + at);
+        vf const pq = vf_shuffle(p, q, 0, 1, 0, 1), rt = vf_shuffle(r, t, 0, 1, 0, 1);
+        vf const pq2 = vf_shuffle(p, q, 2, 3, 2, 3), rt2 = vf_shuffle(r, t, 2, 3, 2, 3);
+        vf_store(to, vf_shuffle(pq, rt, 0, 2, 0, 2));
+        vf_store(to + 16, vf_shuffle(pq, rt, 1, 3, 1, 3));
+        vf_store(to + 32, vf_shuffle(pq2, rt2, 0, 2, 0, 2));
+        vf_store(to + 48, vf_shuffle(pq2, rt2, 1, 3, 1, 3));
     }
-    for (; at < end; at += size) {
-        uint8_t *const to = group + 4 * at;
-        chord_copy(to, a + at, size);
-        chord_copy(to + size, b + at, size);
-        chord_copy(to + 2 * size, c + at, size);
-        chord_copy(to + 3 * size, d + at, size);
+#define CELLS(size)                                                                                 \
+    for (; at < end; at += size, to += 4 * size) {                                                  \
+        chord_copy(to, a + at, size);                                                               \
+        chord_copy(to + size, b + at, size);                                                        \
+        chord_copy(to + 2 * size, c + at, size);                                                    \
+        chord_copy(to + 3 * size, d + at, size);                                                    \
     }
-    return at;
+    if (s.cell == 4) CELLS(4)
+    else if (s.cell == 2) CELLS(2)
+    else CELLS(1)
+    return to;
 }
 
-static inline void weave(uint8_t *group, const uint8_t *const row[4], chord_x4_shape s)
+bool chord_format_repack(const chord_format *f, void *group, const void *const rows[4], int32_t n_cols)
 {
-    size_t at = weave_run(group, row, 0, s.fields, 2);
-    at = weave_run(group, row, at, s.pieces, 4);
-    for (int i = 0; i < s.parts; i++) {
-        at = weave_run(group, row, at, s.part_fields, 2);
-        at = weave_run(group, row, at, s.part_pieces, 4);
-    }
-}
-
-void chord_x4_pack(void *group, const void *const rows[4], int32_t n_blocks, size_t block, chord_x4_shape s, chord_x4_order_rows *order)
-{
-    uint8_t x4[4][CHORD_X4_MOST];
+    uint8_t mixed[4][CHORD_X4_MOST], *to = group;
     const uint8_t *file[4], *from[4];
+    bool const is_mixed = f->mix[0].kind != CHORD_MIX_NONE;
+    order o;
+    order_of(&o, f, n_cols, rows[0] && rows[1] && rows[2] && rows[3]);
     for (int r = 0; r < 4; r++) {
+        if (rows[r] && !chord_format_check(f, rows[r], n_cols)) return false;
         file[r] = rows[r];
-        from[r] = rows[r] && !order ? rows[r] : x4[r];
-        if (!rows[r]) chord_zero(x4[r], CHORD_X4_MOST); /* in any order */
+        from[r] = rows[r] && !is_mixed ? file[r] : mixed[r];
+        if (!rows[r]) chord_zero(mixed[r], CHORD_X4_MOST);
     }
-    uint8_t *to = group;
-    for (int32_t b = 0; b < n_blocks; b++, to += 4 * block) {
-        if (order) order(x4, file);
-        weave(to, from, s);
-        for (int r = 0; r < 4; r++) {
-            if (rows[r]) file[r] += block;
-            if (rows[r] && !order) from[r] += block;
-        }
+    for (int32_t b = 0; b < o.n_blocks; b++) {
+        for (int r = 0; r < 4; r++)
+            if (rows[r] && is_mixed) {
+                chord_copy(mixed[r], file[r], o.block);
+                mix(f, mixed[r], false);
+                file[r] += o.block;
+            }
+        for (int i = 0; i < o.n_stretches; i++) to = weave(to, from, o.stretches[i]);
+        for (int r = 0; r < 4; r++)
+            if (rows[r] && !is_mixed) from[r] += o.block;
     }
+    return true;
 }
 
-static void unweave_run(const uint8_t **group, uint8_t **row, size_t r, int n, size_t size)
+void chord_format_unpack(const chord_format *f, void *row, const void *group, int32_t i, int32_t n_cols)
 {
-    for (int i = 0; i < n; i++, *group += 4 * size, *row += size) chord_copy(*row, *group + size * r, size);
-}
-
-void chord_x4_unpack(void *row, const void *group, int32_t r, int32_t n_blocks, size_t block, chord_x4_shape s, chord_x4_order *order)
-{
-    uint8_t x4[CHORD_X4_MOST], *file = row;
+    uint8_t mixed[CHORD_X4_MOST], *file = row;
     const uint8_t *from = group;
-    for (int32_t b = 0; b < n_blocks; b++, file += block) {
-        uint8_t *to = order ? x4 : file;
-        unweave_run(&from, &to, (size_t)r, s.fields, 2);
-        unweave_run(&from, &to, (size_t)r, s.pieces, 4);
-        for (int i = 0; i < s.parts; i++) {
-            unweave_run(&from, &to, (size_t)r, s.part_fields, 2);
-            unweave_run(&from, &to, (size_t)r, s.part_pieces, 4);
-        }
-        if (order) order(x4, file, true);
+    bool const is_mixed = f->mix[0].kind != CHORD_MIX_NONE;
+    order o;
+    order_of(&o, f, n_cols, true);
+    for (int32_t b = 0; b < o.n_blocks; b++, file += o.block) {
+        uint8_t *const to = is_mixed ? mixed : file;
+        for (const stretch *s = o.stretches; s < o.stretches + o.n_stretches; s++)
+            for (size_t at = s->at; at < s->at + s->bytes; at += s->cell, from += 4 * s->cell) {
+                if (s->cell == 4) chord_copy(to + at, from + 4 * i, 4);
+                else if (s->cell == 2) chord_copy(to + at, from + 2 * i, 2);
+                else to[at] = from[i];
+            }
+        if (!is_mixed) continue;
+        mix(f, mixed, true);
+        chord_copy(file, mixed, o.block);
     }
+}
+
+/* ---- what is refused ---------------------------------------------------------------------------------- */
+
+static bool is_finite_f16(const uint8_t *p) { return (chord_u16(p) & 0x7c00) != 0x7c00; }
+
+bool chord_format_check(const chord_format *f, const void *row, int32_t n_cols)
+{
+    const uint8_t *p = row;
+    if (f->d_at < 0) return true;
+    for (int32_t b = 0; b < n_cols / f->block_elems; b++, p += f->block_bytes) {
+        if (!is_finite_f16(p + f->d_at) || (f->m_at >= 0 && !is_finite_f16(p + f->m_at))) return false;
+        if (f->low != 8) continue;
+        int wrong = 0; /* no way out of the loop: it becomes one of vectors */
+        for (int j = 0; j < 32; j++) wrong |= p[f->part[0].at + j] == 0x80;
+        if (wrong) return false;
+    }
+    return true;
 }

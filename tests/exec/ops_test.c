@@ -26,7 +26,7 @@ static double product_error(int32_t flags)
             f->decode(w[4 * g + r], plain[r], N_IN);
             rows[r] = plain[r];
         }
-        CHECK(f->repack(weights + (uint64_t)g * chord_x4_bytes(f, N_IN), rows, N_IN));
+        CHECK(chord_format_repack(f, weights + (uint64_t)g * chord_x4_bytes(f, N_IN), rows, N_IN));
     }
     for (int32_t i = 0; i < N_ROWS * N_IN; i++) seed = seed * 1664525 + 1013904223, x[i] = (float)(seed >> 8) / 0x1p24f - 0.4f;
 

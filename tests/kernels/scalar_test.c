@@ -19,10 +19,10 @@ static void random_row(const chord_format *f, uint8_t *row)
     for (int32_t b = 0; b < N_IN / f->block_elems; b++, row += f->block_bytes) {
         float const w = test_gauss();
         uint16_t const half = chord_f32_f16(w * 0.05f), other = chord_f32_f16(test_gauss() * 0.3f), brain = (uint16_t)(chord_f32_bits(w) >> 16);
-        if (f->type == CHORD_F32) memcpy(row, &w, 4);
-        else memcpy(row + (f->d_at > 0 ? f->d_at : 0), f->type == CHORD_BF16 ? &brain : &half, 2);
+        if (f->tile == CHORD_TILE_F32) memcpy(row, &w, 4);
+        else memcpy(row + (f->d_at > 0 ? f->d_at : 0), f->tile == CHORD_TILE_BF16 ? &brain : &half, 2);
         if (f->m_at >= 0) memcpy(row + f->m_at, &other, 2);
-        for (int j = 2; j < f->block_bytes && f->type == CHORD_Q8_0; j++) row[j] += row[j] == 0x80;
+        for (int j = 2; j < f->block_bytes && f->low == 8; j++) row[j] += row[j] == 0x80;
     }
 }
 
@@ -59,7 +59,7 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
         bias[r] = test_gauss();
     }
     for (int g = 0; g < 2; g++)
-        CHECK(f->repack(w + (uint64_t)g * chord_x4_bytes(f, N_IN), (const void *const *)(rows + 4 * g), N_IN));
+        CHECK(chord_format_repack(f, w + (uint64_t)g * chord_x4_bytes(f, N_IN), (const void *const *)(rows + 4 * g), N_IN));
     for (int t = 0; t < N_T; t++) {
         float in[N_IN];
         x[t] = xs + (uint64_t)t * stride;
@@ -89,21 +89,8 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
         CHECK(y[t][N_OUT] == 5);
     }
 }
-TEST(scalar_matmul_f32_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_F32)); }
-TEST(scalar_matmul_f16_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_F16)); }
-TEST(scalar_matmul_bf16_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_BF16)); }
-TEST(scalar_matmul_q4_0_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q4_0)); }
-TEST(scalar_matmul_q4_1_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q4_1)); }
-TEST(scalar_matmul_q8_0_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q8_0)); }
-TEST(scalar_matmul_q5_0_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q5_0)); }
-TEST(scalar_matmul_q5_1_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q5_1)); }
-TEST(scalar_matmul_q2_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q2_K)); }
-TEST(scalar_matmul_q3_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q3_K)); }
-TEST(scalar_matmul_q4_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q4_K)); }
-TEST(scalar_matmul_q5_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q5_K)); }
-TEST(scalar_matmul_q6_k_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_Q6_K)); }
-TEST(scalar_matmul_iq4_nl_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_IQ4_NL)); }
-TEST(scalar_matmul_iq4_xs_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(CHORD_IQ4_XS)); }
+#define FORMAT(id, NAME, file, ...) TEST(scalar_matmul_##file##_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(id)); }
+#include "../../src/quant/formats.def"
 
 TEST(scalar_norm_divides_by_the_root_of_the_mean_square)
 {
