@@ -89,16 +89,23 @@ static void madds(work *w)
 
 /* ---- rows of the table ------------------------------------------------------------------------------ */
 
-static void row(const char *slot, const char *isa, const char *shape, bool json, double ns, double scalar_ns, double macs, double bytes, double ceiling)
+/* Which row of which table, and beside what its figures stand. */
+typedef struct row_of {
+    const char *slot, *isa, *shape;
+    double scalar_ns, ceiling; /* 0: none */
+    bool json;
+} row_of;
+
+static void row(row_of r, double ns, double macs, double bytes)
 {
-    if (json)
+    if (r.json)
         say("{\"slot\":\"%s\",\"isa\":\"%s\",\"shape\":\"%s\",\"ns\":%f,\"gmacs\":%f,\"gbs\":%f,\"vs_scalar\":%f,\"of_ceiling\":%f}\n",
-            slot, isa, shape, ns, macs / ns, bytes / ns, scalar_ns / ns, ceiling > 0 ? macs / ns / ceiling : 0.0);
+            r.slot, r.isa, r.shape, ns, macs / ns, bytes / ns, r.scalar_ns / ns, r.ceiling > 0 ? macs / ns / r.ceiling : 0.0);
     else {
-        say("%s %s %s: %f ns", slot, isa, shape, ns);
+        say("%s %s %s: %f ns", r.slot, r.isa, r.shape, ns);
         if (macs > 0) say(", %f GMAC/s", macs / ns);
-        say(", %f GB/s, %f x scalar", bytes / ns, scalar_ns / ns);
-        if (ceiling > 0) say(", %f of the ceiling", macs / ns / ceiling);
+        say(", %f GB/s, %f x scalar", bytes / ns, r.scalar_ns / ns);
+        if (r.ceiling > 0) say(", %f of the ceiling", macs / ns / r.ceiling);
         say("\n");
     }
 }
@@ -118,7 +125,7 @@ static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const ch
     for (int r = 0; r < 4; r++) rows[r] = region(chord_row_bytes(f, N_IN), 0);
     for (int32_t g = 0; g < N_OUT / 4; g++) {
         random_rows(f, rows, N_IN, 0);
-        f->repack(weights + (uint64_t)g * w.m.group_bytes, (const void *const *)rows, N_IN);
+        chord_format_repack(f, weights + (uint64_t)g * w.m.group_bytes, (const void *const *)rows, N_IN);
     }
     for (int32_t t = 0; t < N_TOKENS; t++) {
         for (int32_t k = 0; k < N_IN; k++) act[k] = random_gauss();
@@ -140,7 +147,7 @@ static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const ch
             w.matmul = chord_ops_matmul(scalar, type);
             scalar_ns = fastest_ns(run_matmul, &w);
         }
-        row(slot, ops->name, shapes[i].shape, json, ns, scalar_ns, (double)N_IN * N_OUT * w.n_t, (double)(N_OUT / 4 * w.m.group_bytes), ceiling);
+        row((row_of){ slot, ops->name, shapes[i].shape, scalar_ns, ceiling, json }, ns, (double)N_IN * N_OUT * w.n_t, (double)(N_OUT / 4 * w.m.group_bytes));
     }
 }
 
@@ -191,7 +198,7 @@ void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, 
         w.ops = scalar;
         double const scalar_ns = fastest_ns(row_slots[i].run, &w);
         w.ops = ops;
-        row(row_slots[i].slot, ops->name, "1024", json, fastest_ns(row_slots[i].run, &w), scalar_ns, 0, row_slots[i].bytes * 1024.0, 0);
+        row((row_of){ row_slots[i].slot, ops->name, "1024", scalar_ns, 0, json }, fastest_ns(row_slots[i].run, &w), 0, row_slots[i].bytes * 1024.0);
     }
     if (is(only, "attend")) {
         next_case("bench");
@@ -209,21 +216,16 @@ void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, 
         w.ops = scalar;
         double const scalar_ns = fastest_ns(run_attend, &w);
         w.ops = ops;
-        row("attend", ops->name, "3 queries x 32 x 64", json, fastest_ns(run_attend, &w), scalar_ns, 3 * 32 * 64 * 2, 2 * 32 * 64 * 4, madd);
+        row((row_of){ "attend", ops->name, "3 queries x 32 x 64", scalar_ns, madd, json }, fastest_ns(run_attend, &w), 3 * 32 * 64 * 2, 2 * 32 * 64 * 4);
         uint16_t *k16 = region(32 * 64 * 2, 0), *v16 = region(32 * 64 * 2, 0);
         for (int32_t i = 0; i < 32 * 64; i++) k16[i] = chord_f32_f16(k[i]), v16[i] = chord_f32_f16(v[i]);
         w.attend.k = k16;
         w.attend.v = v16;
         w.attend.is_f16 = 1;
-        row("attend", ops->name, "3 queries x 32 x 64 f16", json, fastest_ns(run_attend, &w), 0, 3 * 32 * 64 * 2, 2 * 32 * 64 * 2, madd);
+        row((row_of){ "attend", ops->name, "3 queries x 32 x 64 f16", 0, madd, json }, fastest_ns(run_attend, &w), 3 * 32 * 64 * 2, 2 * 32 * 64 * 2);
     }
-    static const struct { const char *slot; int32_t type; } matmuls[] = {
-        { "matmul_f32", CHORD_F32 }, { "matmul_f16", CHORD_F16 }, { "matmul_bf16", CHORD_BF16 },
-        { "matmul_q4_0", CHORD_Q4_0 }, { "matmul_q4_1", CHORD_Q4_1 }, { "matmul_q8_0", CHORD_Q8_0 },
-        { "matmul_q5_0", CHORD_Q5_0 }, { "matmul_q5_1", CHORD_Q5_1 }, { "matmul_q2_k", CHORD_Q2_K }, { "matmul_q3_k", CHORD_Q3_K },
-        { "matmul_q4_k", CHORD_Q4_K }, { "matmul_q5_k", CHORD_Q5_K }, { "matmul_q6_k", CHORD_Q6_K }, { "matmul_iq4_nl", CHORD_IQ4_NL },
-        { "matmul_iq4_xs", CHORD_IQ4_XS } };
-    for (size_t i = 0; i < sizeof matmuls / sizeof *matmuls; i++)
-        if (is(only, matmuls[i].slot))
-            bench_matmul(ops, scalar, matmuls[i].slot, matmuls[i].type, chord_format_of(matmuls[i].type)->act == CHORD_ACT_Q8 ? dot : madd, json);
+#define FORMAT(id, NAME, file, ...)                                                                 \
+    if (is(only, "matmul_" #file))                                                                  \
+        bench_matmul(ops, scalar, "matmul_" #file, id, chord_format_of(id)->act == CHORD_ACT_Q8 ? dot : madd, json);
+#include "../src/quant/formats.def"
 }

@@ -27,12 +27,12 @@ void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t 
         if (f->block_elems == 1) {
             for (int32_t i = 0; i < n; i++) {
                 float w = kind == INTEGERS ? (float)(random_below(31) - 15) : kind == ZERO_SCALE && random_below(2) ? 0 : random_gauss();
-                if (kind == SUBNORMAL) w *= f->type == CHORD_F16 ? 0x1p-20f : 0x1p-130f;
+                if (kind == SUBNORMAL) w *= f->tile == CHORD_TILE_F16 ? 0x1p-20f : 0x1p-130f;
                 if (kind == LARGEST) w = w < 0 ? -60000 : 60000;
-                if (f->type == CHORD_F16 && kind == BITS) w = chord_f16_f32(random_scale(BITS));
-                if (f->type == CHORD_F32) chord_copy(p + 4 * i, &w, 4);
-                uint16_t const h = f->type == CHORD_F16 ? chord_f32_f16(w) : (uint16_t)(chord_f32_bits(w) >> 16);
-                if (f->type != CHORD_F32) chord_copy(p + 2 * i, &h, 2);
+                if (f->tile == CHORD_TILE_F16 && kind == BITS) w = chord_f16_f32(random_scale(BITS));
+                if (f->tile == CHORD_TILE_F32) chord_copy(p + 4 * i, &w, 4);
+                uint16_t const h = f->tile == CHORD_TILE_F16 ? chord_f32_f16(w) : (uint16_t)(chord_f32_bits(w) >> 16);
+                if (f->tile != CHORD_TILE_F32) chord_copy(p + 2 * i, &h, 2);
             }
             continue;
         }
@@ -40,8 +40,8 @@ void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t 
             for (int i = 0; i < f->block_bytes; i++) {
                 static const uint8_t extreme[8] = { 0xff, 0, 0xf0, 0x0f, 0xff, 0, 0x80, 0x7f };
                 uint8_t q = (uint8_t)random64();
-                if (kind == LARGEST) q = f->type == CHORD_Q8_0 ? (q & 1 ? 0x7f : 0x81) : extreme[q % 8];
-                p[i] = f->type == CHORD_Q8_0 && q == 0x80 ? 0x81 : q;
+                if (kind == LARGEST) q = f->low == 8 ? (q & 1 ? 0x7f : 0x81) : extreme[q % 8];
+                p[i] = f->low == 8 && q == 0x80 ? 0x81 : q;
             }
             uint16_t d = random_scale(kind);
             chord_copy(p + f->d_at, &d, 2);
@@ -71,7 +71,7 @@ static void make_weights(problem *p)
         random_rows(p->f, rows, n, p->kind);
         const void *given[4];
         for (int r = 0; r < 4; r++) given[r] = g * 4 + r < p->m.n_out ? rows[r] : NULL;
-        if (!p->f->repack(w, given, n)) fail("repack refused the test's own rows");
+        if (!chord_format_repack(p->f, w, given, n)) fail("repack refused the test's own rows");
     }
 }
 
@@ -97,10 +97,16 @@ static void make_activations(problem *p)
     }
 }
 
-static void make_problem(problem *p, int32_t type, int32_t n_in, int32_t n_out, int32_t n_t, int32_t kind, bool bias, bool add)
+typedef struct shape {
+    int32_t n_in, n_out, n_t, kind;
+    bool bias, add;
+} shape;
+
+static void make_problem(problem *p, const chord_format *f, shape s)
 {
-    *p = (problem){ .f = chord_format_of(type), .n_t = n_t, .kind = kind };
-    p->m = (chord_matmul){ .n_in = n_in, .n_out = n_out, .add = add };
+    int32_t const n_in = s.n_in, n_out = s.n_out, n_t = s.n_t, kind = s.kind;
+    *p = (problem){ .f = f, .n_t = n_t, .kind = kind };
+    p->m = (chord_matmul){ .n_in = n_in, .n_out = n_out, .add = s.add };
     p->m.group_bytes = chord_x4_bytes(p->f, n_in);
     p->m.y_stride = (uint64_t)n_out + 3;
     p->y_floats = p->m.y_stride * (uint64_t)n_t;
@@ -112,7 +118,7 @@ static void make_problem(problem *p, int32_t type, int32_t n_in, int32_t n_out, 
     for (int32_t i = 0; i < n_out; i++) b[i] = kind == INTEGERS ? (float)random_below(100) : random_gauss();
     p->m.y = y;
     p->m.panel = region(chord_panel_bytes(n_in), 0);
-    if (bias) p->m.bias = b;
+    if (s.bias) p->m.bias = b;
 }
 
 /* The magnitudes of the terms that y[t][r] adds, in double, and the integer sums for the smallest terms. */
@@ -128,8 +134,7 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
     if (p->f->act == CHORD_ACT_F32) {
         for (int32_t k = 0; k < n; k++) {
             float wk;
-            if (p->f->type == CHORD_F32) wk = chord_f32(w + 16 * k + 4 * (r % 4));
-            else p->f->decode(&wk, w + 8 * k + 2 * (r % 4), 1);
+            p->f->decode(&wk, w + p->f->block_bytes * (4 * k + r % 4), 1);
             sum += magnitude((double)wk * (double)chord_f32(x + 4 * k));
         }
         return sum;
@@ -139,7 +144,7 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
     static float part[2][2048];
     double d = 0; /* the least of the row but 0: i <= |d i| / d, which tells how much a subnormal d_w d_x matters */
     for (int m_only = 0; m_only < 2; m_only++) {
-        p->f->unpack(row[m_only], w, r % 4, n);
+        chord_format_unpack(p->f, row[m_only], w, r % 4, n);
         for (int32_t b = 0; b < n / p->f->block_elems; b++) {
             uint8_t *block = row[m_only] + b * p->f->block_bytes;
             double const value = magnitude((double)chord_f16_f32(chord_u16(block + p->f->d_at)));
@@ -256,16 +261,16 @@ static void check_two_terms(problem *p, chord_matmul_fn *got, chord_matmul_fn *w
 }
 
 /* A NaN or inf in the activations, or in float weights, must reach y. */
-static void check_non_finite(int32_t type, chord_matmul_fn *got)
+static void check_non_finite(const chord_format *f, chord_matmul_fn *got)
 {
     for (int32_t n_t = 1; n_t <= 9; n_t += 4) {
         problem p;
         next_case("a NaN in token %d of %d", n_t / 2, n_t);
-        int32_t const n = chord_format_of(type)->block_elems == 256 ? 256 : 64;
-        make_problem(&p, type, n, 5, n_t, SANE, false, false);
+        int32_t const n = f->block_elems > 64 ? f->block_elems : 64;
+        make_problem(&p, f, (shape){ n, 5, n_t, SANE, false, false });
         uint8_t *x = (uint8_t *)(uintptr_t)p.m.x + p.m.x_stride * (uint64_t)(n_t / 2);
         float row[256] = { [40] = chord_bits_f32(0x7fc00000) };
-        if (p.f->act == CHORD_ACT_Q8) chord_act_quantize_q8(x, row, n);
+        if (f->act == CHORD_ACT_Q8) chord_act_quantize_q8(x, row, n);
         else chord_copy(x, row, (size_t)n * 4);
         got(&p.m, 0, 5, 0, n_t);
         for (int32_t t = 0; t < n_t; t++)
@@ -274,16 +279,16 @@ static void check_non_finite(int32_t type, chord_matmul_fn *got)
                 if ((y != y) != (t == n_t / 2)) fail("y[%d][%d] is %e", t, r, (double)y);
             }
     }
-    if (chord_format_of(type)->act != CHORD_ACT_F32) return;
+    if (f->act != CHORD_ACT_F32) return;
     static const uint32_t values[3] = { 0x7f800000, 0xff800000, 0x7fc00000 };
     for (int i = 0; i < 3; i++) {
         problem p;
         next_case("weight %x", values[i]);
-        make_problem(&p, type, 8, 4, 1, ZERO_SCALE, false, false);
-        uint8_t *w = (uint8_t *)(uintptr_t)p.m.w;
-        uint16_t const half = type == CHORD_F16 ? (uint16_t)(values[i] == 0x7fc00000 ? 0x7e00 : 0x7c00 | (values[i] >> 16 & 0x8000)) : (uint16_t)(values[i] >> 16);
-        if (type == CHORD_F32) chord_copy(w + 16 * 5 + 4 * 2, &values[i], 4); /* row 2, k 5 */
-        else chord_copy(w + 8 * 5 + 2 * 2, &half, 2);
+        make_problem(&p, f, (shape){ 8, 4, 1, ZERO_SCALE, false, false });
+        uint8_t *w = (uint8_t *)(uintptr_t)p.m.w + f->block_bytes * (4 * 5 + 2); /* row 2, k 5 */
+        uint16_t const half = f->tile == CHORD_TILE_F16 ? (uint16_t)(values[i] == 0x7fc00000 ? 0x7e00 : 0x7c00 | (values[i] >> 16 & 0x8000)) : (uint16_t)(values[i] >> 16);
+        if (f->tile == CHORD_TILE_F32) chord_copy(w, &values[i], 4);
+        else chord_copy(w, &half, 2);
         float *x = (float *)(uintptr_t)p.m.x;
         for (int k = 0; k < 8; k++) x[k] = 1;
         got(&p.m, 0, 4, 0, 1);
@@ -295,27 +300,27 @@ static void check_non_finite(int32_t type, chord_matmul_fn *got)
 void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
 {
     static const int32_t outs[] = { 1, 3, 4, 5, 8, 12, 16, 17, 20, 35 }, tokens[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17 };
-    static const int32_t quant_ins[] = { 0, 32, 64, 96, 288, 1024 }, k_ins[] = { 0, 256, 512, 1280 }, float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 };
+    static const int32_t float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 }, blocks[] = { 0, 1, 2, 5, 3, 9, 32 }; /* the last three of small ones */
     chord_matmul_fn *const got = chord_ops_matmul(ops, type), *const want = chord_ops_matmul(scalar, type);
-    bool const q8 = chord_format_of(type)->act == CHORD_ACT_Q8, is_k = chord_format_of(type)->block_elems == 256;
-    const int32_t *ins = is_k ? k_ins : q8 ? quant_ins : float_ins;
-    int const n_ins = is_k ? 4 : q8 ? 6 : 8;
+    const chord_format *const f = chord_format_of(type);
+    bool const q8 = f->act == CHORD_ACT_Q8;
+    int const n_ins = !q8 ? 8 : f->block_elems > 32 ? 4 : 7;
     problem p;
     for (int32_t kind = 0; kind < N_KINDS; kind++)
         for (int i = 0; i < n_ins; i++)
             for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) {
-                int32_t const t = tokens[((size_t)kind + 5 * (size_t)i + o) % (sizeof tokens / sizeof *tokens)];
+                int32_t const t = tokens[((size_t)kind + 5 * (size_t)i + o) % (sizeof tokens / sizeof *tokens)], n_in = q8 ? blocks[i] * f->block_elems : float_ins[i];
                 int const flags = (int)((o + (size_t)i) % 4);
-                next_case("%d x %d, %d tokens, data %d%s%s", outs[o], ins[i], t, kind, flags & 1 ? ", bias" : "", flags & 2 ? ", add" : "");
-                make_problem(&p, type, ins[i], outs[o], t, kind, flags & 1, flags & 2);
+                next_case("%d x %d, %d tokens, data %d%s%s", outs[o], n_in, t, kind, flags & 1 ? ", bias" : "", flags & 2 ? ", add" : "");
+                make_problem(&p, f, (shape){ n_in, outs[o], t, kind, flags & 1, flags & 2 });
                 check_problem(&p, got, want);
                 if (q8) check_two_terms(&p, got, want);
             }
     for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
-        int32_t const n = is_k ? 512 : 160;
+        int32_t const n = f->block_elems > 32 ? 2 * f->block_elems : 160;
         next_case("21 x %d, %d tokens", n, tokens[t]);
-        make_problem(&p, type, n, 21, tokens[t], SANE, true, true);
+        make_problem(&p, f, (shape){ n, 21, tokens[t], SANE, true, true });
         check_problem(&p, got, want);
     }
-    check_non_finite(type, got);
+    check_non_finite(f, got);
 }

@@ -1,4 +1,4 @@
-/* body_panel.h: matmul of quantised weights over four tokens or more. Included by body_matmul.h, whose rules it follows.
+/* body_panel.h: matmul of quantised weights over four tokens or more, and of formats without a tile of their own over any.
  *
  * Two groups at a time are taken apart into a panel, in which all types look alike, and every few tokens go over that: what a type's
  * bits and scales cost is paid once for all tokens, and the tiles know kinds of panels instead of types. Of each 32 columns a panel
@@ -11,11 +11,15 @@
  *
  *     d, m     floats of four rows, m only where the type has offsets
  *     pair     both halves' scales, 16 bits each
- *     by_half  16-bit factors of the half sums of x: Q2_K's offsets, or scale x centre of the codes
+ *     by_half  16-bit factors of the half sums of x: the offsets of U4, or scale x centre of the codes
  *
  * WORDS is for engines without 8-bit dots, and for signed bytes where those are DOT8_16. The integers of 32 columns are those of the
  * decode tiles and exact; the float operations on them are the same, in the same order. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_KERNELS_BODY_PANEL_H
+#define CHORD_KERNELS_BODY_PANEL_H
+#include "body_parts.h"
+#include "body_write.h"
 
 enum { PANEL_BYTES, PANEL_HALVES, PANEL_WORDS };
 enum { PANEL_GROUPS = 2, PANEL_TOKENS = 4 };
@@ -43,60 +47,60 @@ CHORD_INLINE uint32_t panel_vectors(panel_kind k) /* of one group, a part */
 
 /* ---- a group into its panel -------------------------------------------------------------------------- */
 
-CHORD_INLINE bool is_signed(int type) { return type == CHORD_Q8_0 || has_table(type); }
+/* How the codes of one group are put into its panel. */
+typedef struct panel_put_way {
+    const chord_format *f;
+    int kind;
+    uint32_t second; /* of WORDS: bytes from the vector of rows 0, 1 to that of rows 2, 3 */
+    vi flip, centre; /* flip: see dot_weights; the code that stands for 0, in each byte */
+} panel_put_way;
 
-/* The code that stands for 0. */
-CHORD_INLINE int32_t centre_of(int t)
+/* 4 rows x 4 k; scale: 16-bit, of these columns' half. */
+CHORD_INLINE void panel_put(panel_put_way p, uint8_t *to, vi codes, vi scale)
 {
-    return t == CHORD_Q4_0 ? 8 : t == CHORD_Q5_0 ? 16 : t == CHORD_Q6_K ? 32 : t == CHORD_Q3_K ? 4 : 0;
-}
-
-/* 4 rows x 4 k. flip: see dot_weights; scale: 16-bit, of these columns' half; second: from rows 0, 1 to rows 2, 3. */
-CHORD_INLINE void panel_put(int type, int kind, uint8_t *to, uint32_t second, vi codes, vi flip, vi centre, vi scale)
-{
-    if (kind != PANEL_WORDS) {
-        vi_store(to, is_signed(type) ? vi_xor(codes, flip) : codes);
+    if (p.kind != PANEL_WORDS) {
+        vi_store(to, is_signed(p.f) ? vi_xor(codes, p.flip) : codes);
         return;
     }
-    if (centre_of(type)) codes = vi_sub8(codes, centre);
+    if (p.f->centre) codes = vi_sub8(codes, p.centre);
     vi a = vi_low8_s(codes), b = vi_high8_s(codes);
-    if (has_pairs(type)) {
+    if (has_halves(p.f)) {
         vf const s = vi_as_f(scale);
         a = vi_mul16(a, vf_bits(vf_shuffle(s, s, 0, 0, 1, 1)));
         b = vi_mul16(b, vf_bits(vf_shuffle(s, s, 2, 2, 3, 3)));
     }
     vi_store(to, a);
-    vi_store(to + second, b);
+    vi_store(to + p.second, b);
 }
 
 /* One group; `to`: its first vector. */
-CHORD_INLINE void panel_unpack(int type, panel_kind k, vi flip, const uint8_t *w, uint8_t *to, uint32_t n)
+CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_t *w, uint8_t *to, uint32_t n)
 {
-    uint32_t const vector = 16 * PANEL_GROUPS, code = k.kind == PANEL_WORDS ? 2 * vector : vector;
-    part_masks const masks = part_masks_of(type);
-    vi const centre = vi_all(0x01010101 * centre_of(type));
+    uint32_t const vector = 16 * PANEL_GROUPS, code = k.kind == PANEL_WORDS ? 2 * vector : vector, block = (uint32_t)f->block_elems;
+    panel_put_way const put = { f, k.kind, vector, dot_way_of(k.how, is_signed(f)).flip, vi_all(0x01010101 * f->centre) };
+    part_masks const masks = part_masks_of(f);
     const uint8_t *words = w;
     part_scales scales;
     for (uint32_t b = 0; b < n; b += 32) {
         part_planes planes;
-        if (!is_k(type) || b % 256 == 0) {
-            words = w + (has_offset(type) ? 16 : 8);
-            w = part_head(type, w, &scales);
+        if (n_parts(f) == 1 || b % block == 0) {
+            words = w + (has_offset(f) ? 16 : 8);
+            w = part_head(f, w, &scales);
         }
-        if (is_k(type) && b % 128 == 0) part_words(type, words, (int32_t)(b / 32 % 8), &scales);
-        part_scales const s = part_next(type, w, &scales);
-        vi const even = has_pairs(type) ? vi_even16(s.pair) : vi_all(0x00010001), odd = has_pairs(type) ? vi_odd16(s.pair) : even;
-        w = part_planes_load(type, w, &planes);
+        if (has_words(f) && b % 128 == 0) part_words(f, words, (int32_t)(b / 32 % 8), &scales);
+        part_scales const s = part_next(f, w, &scales);
+        vi const even = has_halves(f) ? vi_even16(s.pair) : vi_all(0x00010001), odd = has_halves(f) ? vi_odd16(s.pair) : even;
+        w = part_planes_load(f, w, &planes);
         CHORD_PIN(w);
         CHORD_PIN(to);
         CHORD_UNROLL for (int v = 0; v < 4; v++) {
             vi codes[2];
-            if (type == CHORD_Q8_0) codes[0] = vi_load(w + 16 * v), codes[1] = vi_load(w + 16 * v + 64);
-            else part_codes(type, w + (has_nibbles(type) ? 16 * v : 0), masks, &planes, codes);
-            panel_put(type, k.kind, to + (uint32_t)v * code, vector, codes[0], flip, centre, even);
-            panel_put(type, k.kind, to + (uint32_t)(v + 4) * code, vector, codes[1], flip, centre, odd);
+            if (f->low == 8) codes[0] = vi_load(w + 16 * v), codes[1] = vi_load(w + 16 * v + 64);
+            else part_codes(f, w + (has_nibbles(f) ? 16 * v : 0), masks, &planes, codes);
+            panel_put(put, to + (uint32_t)v * code, codes[0], even);
+            panel_put(put, to + (uint32_t)(v + 4) * code, codes[1], odd);
         }
-        w += type == CHORD_Q8_0 ? 128 : has_nibbles(type) ? 64 : 0;
+        w += f->low == 8 ? 128 : has_nibbles(f) ? 64 : 0;
         to += 8 * code;
         vf_store(to, s.d);
         to += vector;
@@ -105,7 +109,7 @@ CHORD_INLINE void panel_unpack(int type, panel_kind k, vi flip, const uint8_t *w
             to += vector;
         }
         if (k.kind == PANEL_HALVES || k.m == 2) {
-            vi_store(to, k.m ? s.offsets : vi_mul16(s.pair, vi_all(0x00010001 * centre_of(type))));
+            vi_store(to, k.m ? s.offsets : vi_mul16(s.pair, vi_all(0x00010001 * f->centre)));
             to += vector;
         }
         if (k.kind == PANEL_HALVES) {
@@ -141,7 +145,7 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
     uint32_t const vector = 16 * G, code = is_words ? 2 * vector : vector, n = p->n;
     int const steps = 8 / k.folds;
     const uint8_t *w = p->w, *x[PANEL_TOKENS];
-    dot_way way = { k.how, CHORD_Q4_1, vi_all(0x00010001), vi_all(0) };
+    dot_way way = { k.how, false, vi_all(0x00010001), vi_all(0) };
     vi const less = vi_all(-p->centre);
     vi folded[G * PANEL_TOKENS], *total = folded; /* in memory too */
     if (k.how == DOT8_16 && k.kind == PANEL_BYTES) CHORD_PIN(way.ones);
@@ -227,6 +231,7 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
             int32_t const group = g + i < g1 ? g + i : g1 - 1; /* computed again and dropped, here and below */
             way.unpack((const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes), (uint8_t *)m->panel + 16 * i, p.n);
         }
+        matmul_place place = { .g = g, .step = 1, .g1 = g1 };
         for (int32_t t = t0; t < t1; t += way.tokens) {
             vf sum[PANEL_GROUPS * PANEL_TOKENS];
             for (int32_t i = 0; i < way.tokens; i++) {
@@ -234,7 +239,8 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
                 p.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)token * m->x_stride);
             }
             way.tile(&p, sum);
-            matmul_write(m, sum, way.tokens, t1 - t < way.tokens ? t1 - t : way.tokens, t, g, 1, g + PANEL_GROUPS < g1 ? g + PANEL_GROUPS : g1);
+            place.t = t;
+            matmul_write(m, sum, &place, PANEL_GROUPS, way.tokens, t1 - t < way.tokens ? t1 - t : way.tokens);
         }
     }
 }
@@ -260,35 +266,32 @@ PANEL_TILE(panel_words_m, PANEL_WORDS, DOT16, 1, 1)
 PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
 #endif
 
-CHORD_INLINE panel_kind panel_of(int how, int type) /* folds aside */
+CHORD_INLINE panel_kind panel_of(int how, const chord_format *f) /* folds aside */
 {
-    int const kind = how == DOT16 || (how == DOT8_16 && is_signed(type)) ? PANEL_WORDS : has_pairs(type) ? PANEL_HALVES : PANEL_BYTES;
-    return (panel_kind){ kind, how, !has_offset(type) ? 0 : type == CHORD_Q2_K ? 2 : 1, 1 };
+    int const kind = how == DOT16 || (how == DOT8_16 && is_signed(f)) ? PANEL_WORDS : has_halves(f) ? PANEL_HALVES : PANEL_BYTES;
+    return (panel_kind){ kind, how, !has_offset(f) ? 0 : f->scales == CHORD_SCALES_U4 ? 2 : 1, 1 };
 }
 
-CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, int type)
+CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
 {
 #ifdef CHORD_SIMD_I8
     if (k.kind == PANEL_WORDS) return panel_words;
     if (k.how == DOT8 && k.kind == PANEL_HALVES) return k.m ? panel_halves_m : panel_halves;
     if (k.how == DOT8) return k.m ? panel_bytes_m : panel_bytes;
     if (k.kind == PANEL_HALVES) return k.m ? panel_halves_16_m : panel_halves_16;
-    return !k.m ? panel_bytes_16 : has_bits(type) ? panel_bytes_16_m2 : panel_bytes_16_m;
+    return !k.m ? panel_bytes_16 : n_folds(DOT8_16, f) > 1 ? panel_bytes_16_m2 : panel_bytes_16_m;
 #else
-    (void)type;
+    (void)f;
     return k.m == 0 ? panel_words : k.m == 1 ? panel_words_m : panel_words_m2;
 #endif
 }
 
-CHORD_INLINE void panel_unpack_as(int how, int type, const uint8_t *w, uint8_t *to, uint32_t n)
+CHORD_INLINE void panel_matmul(int how, const chord_format *f, const chord_matmul *m, matmul_range r, panel_unpack_fn *unpack)
 {
-    panel_unpack(type, panel_of(how, type), dot_way_of(how, is_signed(type) ? CHORD_Q8_0 : type).flip, w, to, n);
+    panel_kind const k = panel_of(how, f);
+    int32_t const centre = is_signed(f) ? vi_first(dot_way_of(how, true).flip) & 128 : f->centre;
+    panel_way const way = { unpack, panel_tile_of(k, f), panel_tokens(k.kind), centre };
+    panel_walk(m, way, r.g0, r.g1, r.t0, r.t1);
 }
 
-CHORD_INLINE void panel_matmul(int type, int how, const chord_matmul *m, int32_t g0, int32_t g1, int32_t t0, int32_t t1, panel_unpack_fn *unpack)
-{
-    panel_kind const k = panel_of(how, type);
-    int32_t const centre = is_signed(type) ? vi_first(dot_way_of(how, CHORD_Q8_0).flip) & 128 : centre_of(type);
-    panel_way const way = { unpack, panel_tile_of(k, type), panel_tokens(k.kind), centre };
-    panel_walk(m, way, g0, g1, t0, t1);
-}
+#endif

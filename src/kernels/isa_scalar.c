@@ -29,217 +29,101 @@ static inline void matmul(const chord_matmul *m, int32_t r0, int32_t r1, int32_t
         }
 }
 
-static float dot_f32(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t k = 0; k < n; k++) sum += chord_f32(w + 16 * (int64_t)k + 4 * r) * chord_f32(x + 4 * (int64_t)k);
-    return sum;
-}
-
-static float dot_f16(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t k = 0; k < n; k++) sum += chord_f16_f32(chord_u16(w + 8 * (int64_t)k + 2 * r)) * chord_f32(x + 4 * (int64_t)k);
-    return sum;
-}
-
-static float dot_bf16(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t k = 0; k < n; k++) sum += chord_bf16_f32(chord_u16(w + 8 * (int64_t)k + 2 * r)) * chord_f32(x + 4 * (int64_t)k);
-    return sum;
-}
-
-/* What the formats of 32 elements share: scales of the weights' row r (8 bytes each for four rows),
- * scale and sum of the activations' block b. */
-static float scale_at(const uint8_t *w, int32_t r) { return chord_f16_f32(chord_u16(w + 2 * r)); }
-static float act_d(const uint8_t *x, int32_t n, int32_t b) { return chord_f32(chord_q8_d(x, n) + 4 * b); }
-static int32_t act_sum(const uint8_t *x, int32_t n, int32_t b) { return chord_i32(chord_q8_s(x, n) + 4 * b); }
-
-static int32_t dot_nibbles(const uint8_t *codes, int32_t r, const int8_t *x)
-{
-    int32_t sum = 0;
-    for (int32_t j = 0; j < 16; j++) {
-        uint8_t const q = codes[16 * (j / 4) + 4 * r + j % 4];
-        sum += (q & 15) * x[j] + (q >> 4) * x[j + 16];
-    }
-    return sum;
-}
-
-static float dot_q4_0(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += 72) {
-        int32_t const i = dot_nibbles(w + 8, r, (const int8_t *)x + 32 * b) - 8 * act_sum(x, n, b);
-        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)i;
-    }
-    return sum;
-}
-
-static float dot_q4_1(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += 80) {
-        int32_t const i = dot_nibbles(w + 16, r, (const int8_t *)x + 32 * b);
-        sum += act_d(x, n, b) * (scale_at(w, r) * (float)i + scale_at(w + 8, r) * (float)act_sum(x, n, b));
-    }
-    return sum;
-}
-
-static float dot_q8_0(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += 136) {
-        int32_t i = 0;
-        for (int32_t j = 0; j < 32; j++) i += (int8_t)w[8 + 16 * (j / 4) + 4 * r + j % 4] * (int8_t)x[32 * b + j];
-        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)i;
-    }
-    return sum;
-}
-
-/* Element e of a part of the other types, where x4.h says. */
-static int32_t nibble_at(const uint8_t *p, int32_t r, int32_t e) { return p[e % 16 / 4 * 16 + 4 * r + e % 4] >> e / 16 * 4 & 15; }
-static int32_t pair_at(const uint8_t *p, int32_t r, int32_t e) { return p[e / 16 * 16 + 4 * r + e % 4] >> e % 16 / 4 * 2 & 3; }
-static int32_t bit_at(const uint8_t *p, int32_t r, int32_t e) { return p[4 * r + e % 4] >> e / 4 & 1; }
-
-static int32_t q5_at(const uint8_t *p, int32_t r, int32_t e) { return nibble_at(p + 16, r, e) | bit_at(p, r, e) << 4; }
-static int32_t q3_at(const uint8_t *p, int32_t r, int32_t e) { return pair_at(p + 16, r, e) | bit_at(p, r, e) << 2; }
-static int32_t q6_at(const uint8_t *p, int32_t r, int32_t e) { return nibble_at(p + 32, r, e) | pair_at(p, r, e) << 4; }
-static int32_t iq4_at(const uint8_t *p, int32_t r, int32_t e) { return chord_iq4_values[nibble_at(p, r, e)]; }
-
-typedef int32_t code_fn(const uint8_t *part, int32_t r, int32_t e);
-
-static inline int32_t dot_half(code_fn *code, const uint8_t *part, int32_t r, const uint8_t *x, int32_t b, int32_t half)
-{
-    int32_t sum = 0;
-    for (int32_t e = 16 * half; e < 16 * half + 16; e++) sum += code(part, r, e) * (int8_t)x[32 * b + e];
-    return sum;
-}
-static inline int32_t dot_part(code_fn *code, const uint8_t *part, int32_t r, const uint8_t *x, int32_t b)
-{
-    return dot_half(code, part, r, x, b, 0) + dot_half(code, part, r, x, b, 1);
-}
+/* The format's record says what a group holds (quant/x4.h). */
 static int32_t act_half(const uint8_t *x, int32_t n, int32_t b, int32_t half)
 {
     return (int16_t)chord_u16(chord_q8_h(x, n) + 4 * b + 2 * half);
 }
+static float act_d(const uint8_t *x, int32_t n, int32_t b) { return chord_f32(chord_q8_d(x, n) + 4 * b); }
 
-static float dot_q5_0(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+/* A field (four rows side by side, each of 16 bits) and byte i of a row in pieces. */
+static float f16_at(const uint8_t *field, int32_t r) { return chord_f16_f32(chord_u16(field + 2 * r)); }
+static uint8_t byte_at(const uint8_t *pieces, int32_t r, int32_t i) { return pieces[i / 4 * 16 + 4 * r + i % 4]; }
+
+/* Element e of a plane. */
+static int32_t nibble_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e % 16) >> e / 16 * 4 & 15; }
+static int32_t pair_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e / 16 * 4 + e % 4) >> e % 16 / 4 * 2 & 3; }
+static int32_t bit_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e % 4) >> e / 4 & 1; }
+
+/* What element e of a part stands for, but for d; `planes`: behind its field of scales. */
+static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int32_t r, int32_t e)
 {
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += 88) {
-        int32_t const i = dot_part(q5_at, w + 8, r, x, b) - 16 * act_sum(x, n, b);
-        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)i;
+    const uint8_t *const pairs = planes + (f->high == 1 ? 16 : 0), *const low = pairs + (f->high == 2 ? 32 : 0);
+    int32_t const high = f->high == 1 ? bit_at(planes, r, e) : f->high == 2 ? pair_at(pairs, r, e) : 0;
+    if (f->low == 8) return (int8_t)byte_at(low, r, e);
+    int32_t const code = (f->low == 4 ? nibble_at(low, r, e) : f->low == 2 ? pair_at(low, r, e) : 0) | high << f->high_at;
+    return f->is_table ? chord_iq4_values[code] : code - f->centre;
+}
+
+/* Part `part` of a block, row r: its factors of d and of m, and of both halves where they have their own. */
+typedef struct scales {
+    float d, m;
+    int32_t half[2], offset[2];
+} scales;
+
+static inline scales scales_of(const chord_format *f, const uint8_t *block, const uint8_t *at, int32_t part, int32_t r)
+{
+    const uint8_t *const head = block + (f->m_at >= 0 ? 16 : 8);
+    scales s = { f16_at(block, r), f->m_at >= 0 ? f16_at(block + 8, r) : 0, { 1, 1 }, { 1, 1 } };
+    if (f->scales == CHORD_SCALES_K) {
+        uint8_t words[12];
+        for (int32_t i = 0; i < 12; i++) words[i] = byte_at(head, r, i);
+        s.d *= (float)chord_k_scale(words, part);
+        s.m *= (float)chord_k_offset(words, part);
     }
-    return sum;
-}
-
-static float dot_q5_1(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += 96) {
-        int32_t const i = dot_part(q5_at, w + 16, r, x, b);
-        sum += act_d(x, n, b) * (scale_at(w, r) * (float)i + scale_at(w + 8, r) * (float)act_sum(x, n, b));
+    if (f->scales == CHORD_SCALES_XS) {
+        int32_t const low = (int32_t)(chord_u32(head + 8 + 4 * r) >> part * 4 & 15), high = chord_u16(head + 2 * r) >> part * 2 & 3;
+        s.d *= (float)((low | high << 4) - 32);
     }
-    return sum;
-}
-
-static float dot_iq4_nl(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += 72)
-        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)dot_part(iq4_at, w + 8, r, x, b);
-    return sum;
-}
-
-static float dot_iq4_xs(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 544) {
-        int32_t const low = (int32_t)(chord_u32(w + 16 + 4 * r) >> b % 8 * 4 & 15), high = chord_u16(w + 8 + 2 * r) >> b % 8 * 2 & 3;
-        float const d = scale_at(w, r) * (float)((low | high << 4) - 32);
-        sum += (d * act_d(x, n, b)) * (float)dot_part(iq4_at, w + 32 + b % 8 * 64, r, x, b);
+    for (int32_t h = 0; h < 2; h++) {
+        int32_t const i = 2 * part + h; /* the scale among sixteen */
+        if (f->scales == CHORD_SCALES_Q3) s.half[h] = ((byte_at(head, r, i / 2) >> i % 2 * 4 & 15) | (byte_at(head + 32, r, i / 4) >> i % 4 * 2 & 3) << 4) - 32;
+        if (f->scales == CHORD_SCALES_S8) s.half[h] = (int8_t)at[2 * r + h];
+        if (f->scales == CHORD_SCALES_U4) s.half[h] = at[2 * r + h] & 15, s.offset[h] = at[2 * r + h] >> 4;
     }
-    return sum;
+    return s;
 }
 
-/* Q4_K, Q5_K: the twelve bytes of row r, d and m before them. */
-static float dot_offsets(code_fn *code, int32_t part, const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+static inline float dot_blocks(const chord_format *f, const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
 {
+    int32_t const parts = f->block_elems / 32, field = f->scales >= CHORD_SCALES_S8 ? 8 : 0;
+    int32_t const part_bytes = field + 16 * (f->low + f->high), head_bytes = 4 * f->block_bytes - parts * part_bytes;
     float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 64 + 8 * part) {
-        uint8_t s[12];
-        for (int32_t i = 0; i < 12; i++) s[i] = w[16 + i / 4 * 16 + 4 * r + i % 4];
-        float const d = scale_at(w, r) * (float)chord_k_scale(s, b % 8), m = scale_at(w + 8, r) * (float)chord_k_offset(s, b % 8);
-        int32_t const i = dot_part(code, w + 64 + b % 8 * part, r, x, b);
-        sum += act_d(x, n, b) * (d * (float)i - m * (float)act_sum(x, n, b));
-    }
-    return sum;
-}
-static float dot_q4_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n) { return dot_offsets(nibble_at, 64, w, r, x, n); }
-static float dot_q5_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n) { return dot_offsets(q5_at, 80, w, r, x, n); }
-
-static float dot_q2_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 336) {
-        const uint8_t *part = w + 16 + b % 8 * 40;
-        int32_t i = 0, s = 0;
-        for (int32_t half = 0; half < 2; half++) {
-            i += (part[2 * r + half] & 15) * dot_half(pair_at, part + 8, r, x, b, half);
-            s += (part[2 * r + half] >> 4) * act_half(x, n, b, half);
+    for (int32_t b = 0; b < n / 32; b++) {
+        const uint8_t *const block = w + (int64_t)(b / parts) * 4 * f->block_bytes, *const at = block + head_bytes + b % parts * part_bytes;
+        scales const s = scales_of(f, block, at, b % parts, r);
+        int32_t i = 0, offset = 0;
+        for (int32_t h = 0; h < 2; h++) {
+            int32_t dot = 0;
+            for (int32_t e = 16 * h; e < 16 * h + 16; e++) dot += code_at(f, at + field, r, e) * (int8_t)x[32 * b + e];
+            i += s.half[h] * dot;
+            offset += s.offset[h] * act_half(x, n, b, h);
         }
-        sum += act_d(x, n, b) * (scale_at(w, r) * (float)i - scale_at(w + 8, r) * (float)s);
+        if (f->m_at < 0) sum += (s.d * act_d(x, n, b)) * (float)i;
+        else sum += act_d(x, n, b) * (s.d * (float)i + (f->scales == CHORD_SCALES_BLOCK ? s.m : -s.m) * (float)offset);
     }
     return sum;
 }
 
-static float dot_q3_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+static inline float dot_floats(const chord_format *f, const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
 {
     float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 440) {
-        int32_t i = 0;
-        for (int32_t half = 0; half < 2; half++) {
-            int32_t const at = b % 8 * 2 + half; /* the scale among sixteen */
-            int32_t const low = w[8 + at / 8 * 16 + 4 * r + at / 2 % 4] >> at % 2 * 4 & 15;
-            int32_t const high = w[40 + 4 * r + at / 4] >> at % 4 * 2 & 3;
-            i += ((low | high << 4) - 32) * (dot_half(q3_at, w + 56 + b % 8 * 48, r, x, b, half) - 4 * act_half(x, n, b, half));
-        }
-        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)i;
+    for (int32_t k = 0; k < n; k++) {
+        const uint8_t *const at = w + (int64_t)f->block_bytes * (4 * (int64_t)k + r);
+        float const weight = f->tile == CHORD_TILE_F32 ? chord_f32(at) : f->tile == CHORD_TILE_F16 ? chord_f16_f32(chord_u16(at)) : chord_bf16_f32(chord_u16(at));
+        sum += weight * chord_f32(x + 4 * (int64_t)k);
     }
     return sum;
 }
 
-static float dot_q6_k(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
-{
-    float sum = 0;
-    for (int32_t b = 0; b < n / 32; b++, w += b % 8 ? 0 : 840) {
-        const uint8_t *part = w + 8 + b % 8 * 104;
-        int32_t i = 0;
-        for (int32_t half = 0; half < 2; half++)
-            i += (int8_t)part[2 * r + half] * (dot_half(q6_at, part + 8, r, x, b, half) - 32 * act_half(x, n, b, half));
-        sum += (scale_at(w, r) * act_d(x, n, b)) * (float)i;
-    }
-    return sum;
-}
-
-#define MATMUL(name, dot)                                                                           \
-    void name(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) { matmul(m, r0, r1, t0, t1, dot); }
-MATMUL(chord_matmul_f32_f32__scalar, dot_f32)
-MATMUL(chord_matmul_f16_f32__scalar, dot_f16)
-MATMUL(chord_matmul_bf16_f32__scalar, dot_bf16)
-MATMUL(chord_matmul_q4_0_q8__scalar, dot_q4_0)
-MATMUL(chord_matmul_q4_1_q8__scalar, dot_q4_1)
-MATMUL(chord_matmul_q8_0_q8__scalar, dot_q8_0)
-MATMUL(chord_matmul_q5_0_q8__scalar, dot_q5_0)
-MATMUL(chord_matmul_q5_1_q8__scalar, dot_q5_1)
-MATMUL(chord_matmul_q2_k_q8__scalar, dot_q2_k)
-MATMUL(chord_matmul_q3_k_q8__scalar, dot_q3_k)
-MATMUL(chord_matmul_q4_k_q8__scalar, dot_q4_k)
-MATMUL(chord_matmul_q5_k_q8__scalar, dot_q5_k)
-MATMUL(chord_matmul_q6_k_q8__scalar, dot_q6_k)
-MATMUL(chord_matmul_iq4_nl_q8__scalar, dot_iq4_nl)
-MATMUL(chord_matmul_iq4_xs_q8__scalar, dot_iq4_xs)
+#define FORMAT(id, NAME, file, ...)                                                                 \
+    static const chord_format format_##file = { .type = id, .name = #NAME, __VA_ARGS__ };           \
+    static float dot_##file(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)               \
+    {                                                                                               \
+        return format_##file.act == CHORD_ACT_F32 ? dot_floats(&format_##file, w, r, x, n) : dot_blocks(&format_##file, w, r, x, n); \
+    }                                                                                               \
+    void chord_matmul_##file##__scalar(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) { matmul(m, r0, r1, t0, t1, dot_##file); }
+#include "../quant/formats.def"
 
 /* ---- elements ------------------------------------------------------------------------------------- */
 

@@ -72,8 +72,7 @@ typedef void chord_attend_join_fn(float *acc, float *ml, const float *acc_2, con
 typedef struct chord_ops {
     int32_t isa;            /* CHORD_ISA_* */
     const char *name;       /* "scalar", "simd128", "relaxed", "native128" */
-    chord_matmul_fn *matmul_f32, *matmul_f16, *matmul_bf16, *matmul_q4_0, *matmul_q4_1, *matmul_q8_0;
-    chord_matmul_fn *matmul_q5_0, *matmul_q5_1, *matmul_q2_k, *matmul_q3_k, *matmul_q4_k, *matmul_q5_k, *matmul_q6_k, *matmul_iq4_nl, *matmul_iq4_xs;
+    chord_matmul_fn *matmul[CHORD_N_FORMATS]; /* by place in quant/formats.def */
     chord_quantize_q8_fn *quantize_q8;
     chord_rms_norm_fn *rms_norm;
     chord_glu_fn *silu_glu, *gelu_glu;

@@ -1,0 +1,64 @@
+/* body_write.h: from a tile's sums to y. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_KERNELS_BODY_WRITE_H
+#define CHORD_KERNELS_BODY_WRITE_H
+#include "../base/simd.h"
+#include "kernels.h"
+
+/* Groups [g0, g1) times tokens [t0, t1). */
+typedef struct matmul_range {
+    int32_t g0, g1, t0, t1;
+} matmul_range;
+
+/* Where a tile's sums go: to its first token t on, and to groups g, g + step .. before g1. */
+typedef struct matmul_place {
+    int32_t t, g, step, g1;
+} matmul_place;
+
+/* The last group's rows, where they are fewer than four. */
+CHORD_INLINE void matmul_rest(vf sum, float *y, const float *bias, bool add, int32_t rows)
+{
+    float last[4];
+    vf_store(last, sum);
+    for (int32_t r = 0; r < rows; r++) {
+        if (bias) last[r] += bias[r];
+        y[r] = add ? last[r] + y[r] : last[r];
+    }
+}
+
+/* The sums of a tile, T of each of G groups, of which the first n_tokens count -> y. Called, for inlined into every tile
+ * it were an eighth of the module. */
+static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const vf *sums, const matmul_place *p, int32_t G, int32_t T, int32_t n_tokens)
+{
+    bool const two = m->two_terms, add = m->add;
+    uint64_t const stride = m->y_stride;
+    float *const y0 = m->y + (uint64_t)(two ? p->t / 2 : p->t) * stride;
+    for (int32_t g = p->g; G > 0 && g < p->g1; G--, g += p->step, sums += T) {
+        const vf *sum = sums;
+        int32_t const rows = m->n_out - 4 * g;
+        const float *const bias = m->bias ? m->bias + 4 * g : NULL;
+        float *y = y0 + 4 * g;
+        if (rows >= 4 && !two) {
+            vf const b = bias ? vf_load(bias) : vf_all(0);
+            CHORD_ROLL for (int32_t j = 0; j < n_tokens; j++, y += stride) {
+                vf v = sum[j];
+                if (bias) v = vf_add(v, b);
+                vf_store(y, add ? vf_add(v, vf_load(y)) : v);
+            }
+            continue;
+        }
+        for (int32_t j = 0; j < n_tokens; j++) {
+            bool const is_second = two && j % 2, adds = add || is_second;
+            vf v = *sum++;
+            if (rows < 4) matmul_rest(v, y, is_second ? NULL : bias, adds, rows);
+            else {
+                if (bias && !is_second) v = vf_add(v, vf_load(bias));
+                if (adds) v = vf_add(v, vf_load(y));
+                vf_store(y, v);
+            }
+            if (!two || is_second) y += stride;
+        }
+    }
+}
+
+#endif
