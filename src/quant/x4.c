@@ -117,12 +117,19 @@ static void order_of(order *o, const chord_format *f, int32_t n_cols, bool are_a
         }
 }
 
+/* n >= 16 bytes; a call of memory.copy would cost as much as the rest of a small block. */
+static inline void copy_block(uint8_t *to, const uint8_t *from, size_t n)
+{
+    for (size_t at = 0; at + 16 < n; at += 16) vf_store(to + at, vf_load(from + at));
+    vf_store(to + n - 16, vf_load(from + n - 16));
+}
+
 /* One stretch of four rows, which are read as streams; returns where the group goes on. */
-static inline uint8_t *weave(uint8_t *to, const uint8_t *const row[4], stretch s)
+static inline uint8_t *weave(uint8_t *to, const uint8_t *const row[4], const stretch *s)
 {
     const uint8_t *const a = row[0], *const b = row[1], *const c = row[2], *const d = row[3];
-    size_t at = s.at, end = s.at + s.bytes;
-    for (; s.cell == 4 && end - at >= 16; at += 16, to += 64) { /* four pieces: a matrix transposed */
+    size_t at = s->at, end = s->at + s->bytes;
+    for (; s->cell == 4 && end - at >= 16; at += 16, to += 64) { /* four pieces: a matrix transposed */
         vf const p = vf_load(a + at), q = vf_load(b + at), r = vf_load(c + at), t = vf_load(d + at);
         vf const pq = vf_shuffle(p, q, 0, 1, 0, 1), rt = vf_shuffle(r, t, 0, 1, 0, 1);
         vf const pq2 = vf_shuffle(p, q, 2, 3, 2, 3), rt2 = vf_shuffle(r, t, 2, 3, 2, 3);
@@ -138,8 +145,8 @@ static inline uint8_t *weave(uint8_t *to, const uint8_t *const row[4], stretch s
         chord_copy(to + 2 * size, c + at, size);                                                    \
         chord_copy(to + 3 * size, d + at, size);                                                    \
     }
-    if (s.cell == 4) CELLS(4)
-    else if (s.cell == 2) CELLS(2)
+    if (s->cell == 4) CELLS(4)
+    else if (s->cell == 2) CELLS(2)
     else CELLS(1)
     return to;
 }
@@ -160,11 +167,11 @@ bool chord_format_repack(const chord_format *f, void *group, const void *const r
     for (int32_t b = 0; b < o.n_blocks; b++) {
         for (int r = 0; r < 4; r++)
             if (rows[r] && is_mixed) {
-                chord_copy(mixed[r], file[r], o.block);
+                copy_block(mixed[r], file[r], o.block);
                 mix(f, mixed[r], false);
                 file[r] += o.block;
             }
-        for (int i = 0; i < o.n_stretches; i++) to = weave(to, from, o.stretches[i]);
+        for (int i = 0; i < o.n_stretches; i++) to = weave(to, from, &o.stretches[i]);
         for (int r = 0; r < 4; r++)
             if (rows[r] && !is_mixed) from[r] += o.block;
     }
@@ -188,7 +195,7 @@ void chord_format_unpack(const chord_format *f, void *row, const void *group, in
             }
         if (!is_mixed) continue;
         mix(f, mixed, true);
-        chord_copy(file, mixed, o.block);
+        copy_block(file, mixed, o.block);
     }
 }
 
