@@ -38,16 +38,18 @@ C_RULES = {
 }
 DETECT = {"wasm/detect", "webgpu/detect"}
 # The client reaches worker/host by import() alone: `worker: false` runs it in the caller's thread.
-# platform.ts, what Node and browsers do differently, is a leaf like errors.ts.
-SHARED = {"abi", "engine", "errors", "platform", "wasm", "webgpu", "load", "chat"}
+# platform.ts, what Node and browsers do differently, is a leaf like errors.ts. check.ts, values out of a caller's hands, and
+# options.ts, the numbers that a caller may set, are open to every room that takes them.
+VALUES = {"errors", "check", "options"}
+SHARED = VALUES | {"abi", "engine", "platform", "wasm", "webgpu", "load", "chat"}
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": set(),
-    "engine": {"abi", "errors"},
-    "wasm": {"abi", "engine", "errors", "platform"} | DETECT, "webgpu": {"abi", "engine", "errors", "platform"} | DETECT,
-    "load": {"errors", "platform"}, "chat": {"errors"},
+    "engine": {"abi", "errors"}, "check": {"errors"}, "options": {"check"},
+    "wasm": VALUES | {"abi", "engine", "platform"} | DETECT, "webgpu": VALUES | {"abi", "engine", "platform"} | DETECT,
+    "load": {"errors", "check", "platform"}, "chat": VALUES,
     "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,
     "worker/host": SHARED | DETECT | {"worker/protocol"},
-    "client": {"worker/protocol", "worker/host", "load", "chat", "errors", "platform"} | DETECT,
+    "client": VALUES | {"worker/protocol", "worker/host", "load", "chat", "platform"} | DETECT,
     "cli": {"index"},
 }
 OFF = {"width", "pronouns"}  # until the sources are laid out by `make format` and the language pass is done

@@ -54,7 +54,11 @@ export class ChordError extends Error {
 
   /** Like `instanceof`, but true also for an error of another copy of this package. */
   static isInstance(value: unknown): value is ChordError {
-    return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true;
+    try {
+      return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true;
+    } catch {
+      return false; // a proxy that refuses
+    }
   }
 
   // `this`, not the class by its name: a bundler renames a class that names itself, and the error then prints as `_ChordError`.
@@ -63,10 +67,33 @@ export class ChordError extends Error {
   }
 }
 
+/** A value as a message shows it: short, and safe from what the value's own methods do. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
+  if (typeof value === 'bigint') return `${value}n`.slice(0, 40);
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value).slice(0, 40);
+  try {
+    return Object.prototype.toString.call(value).slice(0, 40);
+  } catch {
+    return 'an object';
+  }
+}
+
+/** What a thrown value says; safe in the same way. */
+export function messageOf(cause: unknown): string {
+  try {
+    if (cause instanceof Error) return String(cause.message || cause.name);
+  } catch {
+    return 'an error that cannot be read';
+  }
+  return typeof cause === 'string' ? cause : show(cause);
+}
+
 /** Any thrown value as a record; what isn't ours is `code`, with its own message. */
 export function toErrorRecord(error: unknown, code: ChordErrorCode = 'internal'): ErrorRecord {
   if (ChordError.isInstance(error)) return { code: error.code, message: error.message, hint: error.hint };
-  return { code, message: error instanceof Error ? error.message || error.name : String(error) };
+  return { code, message: messageOf(error) };
 }
 
 /** Whether a value from the other side of a worker is a record that `ChordError.from` may take. */

@@ -4,7 +4,8 @@
 // The forms stand in the one table below, each with its source. Every form ends with the generation
 // prompt (the model's answer follows at once) and begins without the BOS token: the tokenizer adds it.
 // For a template out of a GGUF file, with several turns or tools, use level 2's applyChatTemplate.
-import { ChordError } from '../errors.js';
+import { refuse } from '../check.js';
+import { show } from '../errors.js';
 
 export type ChatFormat = 'chatml' | 'llama2' | 'llama3' | 'gemma' | 'alpaca';
 
@@ -62,13 +63,11 @@ const forms: { readonly [name in ChatFormat]: Form } = {
  * @throws {ChordError} `invalid-argument` for a form that isn't in the table or a text that isn't a string.
  */
 export function format_chat(system: string | null | undefined, user: string, format: ChatFormat): string {
-  if (!Object.hasOwn(forms, format)) {
-    throw new ChordError('invalid-argument', `format_chat: no form '${String(format)}'`, {
-      hint: `known forms: ${Object.keys(forms).join(', ')}`,
-    });
+  if (typeof format !== 'string' || !Object.hasOwn(forms, format)) {
+    refuse(`format_chat: no form '${typeof format === 'string' ? format : show(format)}'`, `known forms: ${Object.keys(forms).join(', ')}`);
   }
-  if (typeof user !== 'string') throw new ChordError('invalid-argument', 'format_chat: user must be a string');
-  if (typeof (system ?? '') !== 'string') throw new ChordError('invalid-argument', 'format_chat: system must be a string');
+  if (typeof user !== 'string') refuse('format_chat: user must be a string');
+  if (typeof (system ?? '') !== 'string') refuse('format_chat: system must be a string');
   const form = forms[format];
   const tidy = (text: string) => (form.trims ? text.trim() : text);
   const lead = tidy(system ?? '');

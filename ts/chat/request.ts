@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A chat request out of anything: every field is taken, or refused by its name. None is ignored but those
 // that are for OpenAI's service alone.
-import { ChordError } from '../errors.js';
+import { asSignal, asWhole, isObject as isAnyObject, reading, refuse } from '../check.js';
+import type { Fields } from '../check.js';
+import { show } from '../errors.js';
+import { asOption, numbers } from '../options.js';
+import type { NumberName } from '../options.js';
 import type { ChatMessage } from './template.js';
 
 /** What `generate` takes of it. */
@@ -28,8 +32,6 @@ export interface ChatRequest {
   readonly signals: readonly AbortSignal[];
 }
 
-type Fields = { readonly [name: string]: unknown };
-
 const taken = [
   'messages', 'model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'frequency_penalty',
   'presence_penalty', 'stop', 'seed', 'logit_bias', 'logprobs', 'top_logprobs', 'extra_body', 'signal',
@@ -51,26 +53,27 @@ const notTaken: { readonly [name: string]: (value: unknown) => boolean } = {
   audio: () => false, prediction: () => false, reasoning_effort: () => false, verbosity: () => false, web_search_options: () => false,
 };
 
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Fields => isAnyObject(value) && !Array.isArray(value);
 
-function refuse(message: string, hint?: string): never {
-  throw new ChordError('invalid-argument', message, { hint });
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
-  return typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) : String(value);
+/** The own fields of an object of the caller's, read once. */
+function fieldsOf(at: string, value: unknown): Fields {
+  const names = reading(at, () => (isObject(value) ? Object.keys(value) : undefined));
+  if (names === undefined) return refuse(`${at} is ${show(value)}, not an object`);
+  return Object.fromEntries(names.map((name) => [name, reading(`${at}.${name}`, () => (value as Fields)[name])]));
 }
 
 const notInThisVersion = (name: string): never => refuse(`${name} is not in this version`, 'leave it out');
 
 /** Throws `invalid-argument` naming the field. Null and undefined fields count as absent, as in OpenAI's types. */
 export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
-  if (!isObject(body)) refuse('chat.completions.create takes an object');
+  return reading('the request', () => parse(fieldsOf('the body of chat.completions.create', body), options));
+}
+
+function parse(body: Fields, options: unknown): ChatRequest {
   for (const [name, value] of Object.entries(body)) {
     if (value === undefined || value === null || taken.includes(name) || forTheService.includes(name)) continue;
     const asksForNothing = Object.hasOwn(notTaken, name) ? notTaken[name] : undefined;
-    if (asksForNothing?.(value) === true) continue;
+    if (asksForNothing !== undefined && reading(name, () => asksForNothing(value))) continue;
     if (asksForNothing !== undefined) notInThisVersion(name);
     else if (extras.includes(name)) refuse(`chat.completions.create has no field '${name}'`, `write extra_body: { ${name}: ${show(value)} }`);
     else refuse(`chat.completions.create has no field '${name}'`, `it takes ${taken.join(', ')}`);
@@ -78,28 +81,28 @@ export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
   if (body['model'] !== undefined && body['model'] !== null && typeof body['model'] !== 'string') refuse(`model is ${show(body['model'])}, not a string`);
   const stream = boolean(body, 'stream') ?? false;
   const extra = object(body, 'extra_body', extras);
-  const max = ['max_tokens', 'max_completion_tokens'].map((name) => whole(body, name, 1, 2 ** 31 - 1));
+  const max = [number(body, 'maxTokens'), number(body, 'maxTokens', 'max_completion_tokens')];
   if (max[0] !== undefined && max[1] !== undefined) refuse('max_tokens and max_completion_tokens are two names for one thing', 'leave max_tokens out');
   const streamOptions = object(body, 'stream_options', ['include_usage']);
   if (streamOptions !== undefined && !stream) refuse('stream_options goes with stream: true', 'without stream the answer has its usage');
   return {
-    messages: parseMessages(body['messages']),
+    messages: reading('messages', () => parseMessages(body['messages'])),
     stream,
     includeUsage: boolean(streamOptions ?? {}, 'include_usage') ?? false,
-    signals: [body['signal'], object({ options }, 'options', ['signal'])?.['signal']].flatMap(parseSignal),
+    signals: [body['signal'], object({ options }, 'options', ['signal'])?.['signal']].flatMap((signal) => asSignal('signal', signal ?? undefined) ?? []),
     sampling: {
       maxTokens: max[0] ?? max[1],
-      temperature: number(body, 'temperature', 0, 1e6),
-      topP: number(body, 'top_p', 0, 1),
-      frequencyPenalty: number(body, 'frequency_penalty', -1e6, 1e6),
-      presencePenalty: number(body, 'presence_penalty', -1e6, 1e6),
-      seed: whole(body, 'seed', 0, Number.MAX_SAFE_INTEGER),
-      stop: parseStop(body['stop']),
-      logitBias: parseBias(body['logit_bias']),
+      temperature: number(body, 'temperature'),
+      topP: number(body, 'topP'),
+      frequencyPenalty: number(body, 'frequencyPenalty'),
+      presencePenalty: number(body, 'presencePenalty'),
+      seed: number(body, 'seed'),
+      stop: reading('stop', () => parseStop(body['stop'])),
+      logitBias: reading('logit_bias', () => parseBias(body['logit_bias'])),
       logprobs: parseLogprobs(body),
-      topK: whole(extra ?? {}, 'top_k', 0, 2 ** 31 - 1, 'extra_body.'),
-      minP: number(extra ?? {}, 'min_p', 0, 1, 'extra_body.'),
-      repetitionPenalty: number(extra ?? {}, 'repetition_penalty', 1e-6, 1e6, 'extra_body.'),
+      topK: number(extra ?? {}, 'topK', numbers.topK.c, 'extra_body.'),
+      minP: number(extra ?? {}, 'minP', numbers.minP.c, 'extra_body.'),
+      repetitionPenalty: number(extra ?? {}, 'repetitionPenalty', numbers.repetitionPenalty.c, 'extra_body.'),
     },
   };
 }
@@ -107,9 +110,9 @@ export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
 function parseMessages(value: unknown): ChatMessage[] {
   if (!Array.isArray(value)) refuse(`messages is ${show(value)}, not an array`);
   if (value.length === 0) refuse('messages is empty');
-  return Array.from(value, (message: unknown, index) => {
+  return Array.from(value, (given: unknown, index) => {
     const at = `messages[${index}]`;
-    if (!isObject(message)) refuse(`${at} is ${show(message)}, not an object`);
+    const message = fieldsOf(at, given);
     const role = message['role'];
     if (role === 'tool' || role === 'function') notInThisVersion(`${at}.role '${role}'`);
     if (role !== 'system' && role !== 'developer' && role !== 'user' && role !== 'assistant') {
@@ -119,29 +122,24 @@ function parseMessages(value: unknown): ChatMessage[] {
     if (name !== undefined && typeof name !== 'string') refuse(`${at}.name is ${show(name)}, not a string`);
     for (const [field, content] of Object.entries(message)) {
       // An answer's message comes back with these, empty.
-      if (['role', 'content', 'name'].includes(field) || content === undefined || content === null || isEmpty(content)) continue;
+      if (['role', 'content', 'name'].includes(field) || content === undefined || content === null || reading(`${at}.${field}`, () => isEmpty(content))) continue;
       if (['refusal', 'audio', 'tool_calls', 'function_call', 'tool_call_id', 'annotations'].includes(field)) notInThisVersion(`${at}.${field}`);
       refuse(`${at} has no field '${field}'`);
     }
-    return { role, content: parseContent(`${at}.content`, message['content']), ...(name === undefined ? {} : { name }) };
+    return { role, content: reading(`${at}.content`, () => parseContent(`${at}.content`, message['content'])), ...(name === undefined ? {} : { name }) };
   });
 }
 
 function parseContent(at: string, content: unknown): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) refuse(`${at} is ${show(content)}, neither a string nor an array of parts`);
-  const texts = Array.from(content, (part: unknown, index) => {
-    if (!isObject(part)) refuse(`${at}[${index}] is ${show(part)}, not an object`);
+  const texts = Array.from(content, (given: unknown, index) => {
+    const part = fieldsOf(`${at}[${index}]`, given);
     if (part['type'] !== 'text') refuse(`${at}[${index}].type is ${show(part['type'])}; this version takes 'text'`);
     if (typeof part['text'] !== 'string') refuse(`${at}[${index}].text is ${show(part['text'])}, not a string`);
     return part['text'];
   });
   return texts.join('\n');
-}
-
-function parseSignal(value: unknown): AbortSignal[] {
-  if (value === undefined || value === null) return [];
-  return value instanceof AbortSignal ? [value] : refuse('signal is not an AbortSignal');
 }
 
 function parseStop(value: unknown): string[] | undefined {
@@ -167,7 +165,7 @@ function parseBias(value: unknown): Record<number, number> | undefined {
 
 function parseLogprobs(body: Fields): boolean {
   const logprobs = boolean(body, 'logprobs') ?? false;
-  const top = whole(body, 'top_logprobs', 0, 20);
+  const top = body['top_logprobs'] === undefined || body['top_logprobs'] === null ? undefined : asWhole('top_logprobs', body['top_logprobs'], 0, 20);
   if (top !== undefined && !logprobs) refuse('top_logprobs goes with logprobs: true');
   if (top !== undefined && top > 0) refuse('top_logprobs is not in this version', 'leave it out: logprobs gives the chosen tokens\'');
   return logprobs;
@@ -178,21 +176,15 @@ function boolean(fields: Fields, name: string): boolean | undefined {
   return value === undefined || typeof value === 'boolean' ? value : refuse(`${name} is ${show(value)}, not true or false`);
 }
 
-function number(fields: Fields, name: string, least: number, most: number, where = ''): number | undefined {
-  const value = fields[name] ?? undefined;
-  if (value === undefined || (typeof value === 'number' && value >= least && value <= most)) return value;
-  return refuse(`${where}${name} is ${show(value)}, not a number of ${least} to ${most}`);
-}
-
-function whole(fields: Fields, name: string, least: number, most: number, where = ''): number | undefined {
-  const value = number(fields, name, least, most, where);
-  return value === undefined || Number.isSafeInteger(value) ? value : refuse(`${where}${name} is ${show(value)}, not a whole number`);
+/** The number `name`, which OpenAI calls `field`. */
+function number(fields: Fields, name: NumberName, field: string = numbers[name].c, where = ''): number | undefined {
+  const value = fields[field] ?? undefined;
+  return value === undefined ? undefined : asOption(name, value, `${where}${field}`);
 }
 
 function object(fields: Fields, name: string, known: readonly string[]): Fields | undefined {
-  const value = fields[name] ?? undefined;
-  if (value === undefined) return undefined;
-  if (!isObject(value)) refuse(`${name} is ${show(value)}, not an object`);
+  if (fields[name] === undefined || fields[name] === null) return undefined;
+  const value = fieldsOf(name, fields[name]);
   for (const [field, content] of Object.entries(value)) {
     if (content !== undefined && content !== null && !known.includes(field)) refuse(`${name} has no field '${field}' in this version`, `it takes ${known.join(', ')}`);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chat templates out of the GGUF, run by the template engine that is imported when one is first used.
-import { ChordError } from '../errors.js';
+import { reading, refuse } from '../check.js';
+import { ChordError, messageOf } from '../errors.js';
 
 /** A message as templates know them; more fields (tool calls ...) reach the template as they are. */
 export interface ChatMessage {
@@ -45,13 +46,13 @@ export async function renderChatTemplate(
       hint: 'it may be a base model: give generate() plain text, or build the prompt with format_chat()',
     });
   }
-  if (!Array.isArray(messages)) throw new ChordError('invalid-argument', 'messages is not an array');
+  if (!reading('messages', () => Array.isArray(messages))) refuse('messages is not an array');
   try {
     return (await compile(template)).render({
       messages, add_generation_prompt: options.addGenerationPrompt ?? true, bos_token: bosToken, eos_token: eosToken,
       ...(options.tools === undefined ? {} : { tools: options.tools }),
     });
   } catch (cause) {
-    throw new ChordError('invalid-argument', `the chat template: ${(cause as Error).message}`, { cause });
+    throw new ChordError('invalid-argument', `the chat template: ${messageOf(cause)}`, { cause });
   }
 }

@@ -207,9 +207,3 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
 const noStats: GenerationStats = {
   promptTokens: 0, cachedTokens: 0, tokens: 0, promptMs: 0, decodeMs: 0, ttftMs: 0, tokensPerSecond: 0, finishReason: 'abort',
 };
-
-/** Ids from anything list-like, as plain numbers; what isn't a list is refused by name. */
-export function toIdList(name: string, ids: ArrayLike<number>): number[] | Int32Array {
-  if (typeof ids !== 'object' || ids === null || !Number.isSafeInteger(ids.length)) throw new ChordError('invalid-argument', `${name} is neither a string nor a list of token ids`);
-  return ids instanceof Int32Array ? ids.slice() : Array.from(ids);
-}

@@ -26,8 +26,7 @@ export function loadModel(source: ModelSource, options: LoadModelOptions = {}): 
 }
 
 async function load(source: ModelSource, options: LoadModelOptions): Promise<LanguageModel> {
-  const record = checkLoadOptions(options);
-  const { backend = 'auto', signal, onProgress } = options;
+  const { record, backend, worker, signal, onProgress } = checkLoadOptions(options);
   signal?.throwIfAborted();
   if (backend === 'webgpu') {
     throw new ChordError('no-webgpu', 'this version has no WebGPU backend', { hint: 'backend: \'auto\' takes the CPU' });
@@ -43,7 +42,7 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
     signal?.throwIfAborted();
-    connection = await Connection.start(options.worker ?? true);
+    connection = await Connection.start(worker);
     const pump = new Pump(stream, meter);
     const call = connection.open<'load'>({ op: 'load', source: remote, options: record }, {
       onEvent(reply) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /// <reference lib="esnext.disposable" preserve="true" />
+import { asBoolean, asBytes, asIdList, asOptions, asSignal } from '../check.js';
 import { ChatCompletions } from '../chat/completions.js';
 import { renderChatTemplate } from '../chat/template.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
-import { asBoolean } from '../worker/protocol.js';
 import type { GenerationStats, LanguageModelInfo, Loaded, ModelCounters, ProfileEntry } from '../worker/protocol.js';
 import { quiet } from './connection.js';
 import type { Connection, OpenCall } from './connection.js';
-import { Generation, toIdList } from './generation.js';
-import { checkGenerateOptions, checkNames, checkSignal } from './options.js';
+import { Generation } from './generation.js';
+import { checkGenerateOptions } from './options.js';
 import type { GenerateOptions } from './options.js';
 
 export interface TokenizeCallOptions {
@@ -85,12 +85,10 @@ export class LanguageModel {
   }
 
   async #tokenize(text: string | Uint8Array, options: TokenizeCallOptions): Promise<number[]> {
-    checkNames('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
-    if (typeof text !== 'string' && !(text instanceof Uint8Array)) throw new ChordError('invalid-argument', 'the text is neither a string nor a Uint8Array');
-    const ids = await this.#run(options.signal, () => this.#connection.open<'tokenize'>({
-      op: 'tokenize', text: typeof text === 'string' ? text : new Uint8Array(text),
-      addSpecial: asBoolean('addSpecial', options.addSpecial ?? true), parseSpecial: asBoolean('parseSpecial', options.parseSpecial ?? true),
-    }));
+    const given = asOptions('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
+    const own = typeof text === 'string' ? text : asBytes('the text', text).slice();
+    const addSpecial = asBoolean('addSpecial', given['addSpecial'] ?? true), parseSpecial = asBoolean('parseSpecial', given['parseSpecial'] ?? true);
+    const ids = await this.#run(given['signal'], () => this.#connection.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial }));
     return Array.from(ids);
   }
 
@@ -100,10 +98,10 @@ export class LanguageModel {
   }
 
   async #detokenize(ids: ArrayLike<number>, options: DetokenizeCallOptions): Promise<string> {
-    checkNames('detokenize', options, ['skipSpecial', 'signal']);
-    const list = toIdList('ids', ids);
-    const skipSpecial = asBoolean('skipSpecial', options.skipSpecial ?? false);
-    return this.#run(options.signal, () => this.#connection.open<'detokenize'>({ op: 'detokenize', ids: list, skipSpecial }));
+    const given = asOptions('detokenize', options, ['skipSpecial', 'signal']);
+    const list = asIdList('ids', ids);
+    const skipSpecial = asBoolean('skipSpecial', given['skipSpecial'] ?? false);
+    return this.#run(given['signal'], () => this.#connection.open<'detokenize'>({ op: 'detokenize', ids: list, skipSpecial }));
   }
 
   /**
@@ -117,12 +115,12 @@ export class LanguageModel {
   }
 
   async #logits(ids: ArrayLike<number>, options: LogitsCallOptions): Promise<Float32Array> {
-    checkNames('logits', options, ['all', 'signal']);
-    const list = toIdList('ids', ids);
-    const all = asBoolean('all', options.all ?? false);
+    const given = asOptions('logits', options, ['all', 'signal']);
+    const list = asIdList('ids', ids);
+    const all = asBoolean('all', given['all'] ?? false);
     const width = this.info.vocabularySize;
     const out = list.length > this.info.contextLength ? new Float32Array() : makeRows(all ? list.length : 1, width); // too many: refused below
-    await this.#run(options.signal, () => {
+    await this.#run(given['signal'], () => {
       const call: OpenCall<null> = this.#connection.open<'logits'>({ op: 'logits', ids: list, all }, {
         onEvent: (reply) => {
           if (reply.type !== 'rows') return;
@@ -145,9 +143,8 @@ export class LanguageModel {
    * @throws {ChordError} `invalid-argument` naming an option that is unknown, out of range or not in this version.
    */
   generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Generation {
-    const record = checkGenerateOptions(options);
-    const text = typeof prompt === 'string' ? prompt : toIdList('the prompt', prompt);
-    return new Generation(this.#connection, text, record, options.signal);
+    const { record, signal } = checkGenerateOptions(options);
+    return new Generation(this.#connection, typeof prompt === 'string' ? prompt : asIdList('the prompt', prompt), record, signal);
   }
 
   /**
@@ -160,9 +157,9 @@ export class LanguageModel {
 
   async #applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions): Promise<string> {
     if (this.#disposed !== undefined) throw disposed();
-    checkNames('applyChatTemplate', options, ['addGenerationPrompt', 'tools']);
+    const given: ChatTemplateOptions = asOptions('applyChatTemplate', options, ['addGenerationPrompt', 'tools']);
     const { info, bosToken, eosToken } = this.#loaded;
-    return renderChatTemplate({ template: info.chatTemplate, bosToken, eosToken }, messages, options);
+    return renderChatTemplate({ template: info.chatTemplate, bosToken, eosToken }, messages, given);
   }
 
   /** What was done so far, counted and not timed. */
@@ -198,8 +195,8 @@ export class LanguageModel {
   }
 
   /** A call that its signal can stop: rejects with the signal's reason once the worker has let go. */
-  async #run<T>(signal: AbortSignal | undefined, open: () => OpenCall<T>): Promise<T> {
-    checkSignal(signal);
+  async #run<T>(given: unknown, open: () => OpenCall<T>): Promise<T> {
+    const signal = asSignal('signal', given);
     signal?.throwIfAborted();
     const call = open();
     const onAbort = (): void => call.post({ op: 'cancel' });

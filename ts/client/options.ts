@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Options as callers give them, checked by name: what is unknown, out of range or not in this version is
 // an error and never ignored.
-import { ChordError } from '../errors.js';
+import { asBoolean, asOneOf, asOptional, asOptions, asSignal, asString, isObject, reading, refuse } from '../check.js';
+import type { Fields } from '../check.js';
 import type { LoadProgress } from '../load/progress.js';
-import { asBoolean, asNumber, asString, asWhole } from '../worker/protocol.js';
+import { asBias, asOption, kvTypes, numbers, samplingOf } from '../options.js';
 import type { GenerateOptionsRecord, LoadOptions } from '../worker/protocol.js';
 
 export interface LoadModelOptions {
@@ -60,87 +61,68 @@ export interface GenerateOptions {
   regex?: undefined;
 }
 
-const notInThisVersion = (name: string, hint?: string): never => {
-  throw new ChordError('invalid-argument', `${name} is not in this version`, { hint: hint ?? 'leave it out' });
-};
-
-/** Refuses names that aren't `known`; undefined values count as absent. */
-export function checkNames(what: string, options: object, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw new ChordError('invalid-argument', `${what} must be an object`);
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined && !known.includes(name)) {
-      throw new ChordError('invalid-argument', `${what} has no option '${name}'`, { hint: `it takes ${known.join(', ')}` });
-    }
-  }
+/** A load's options: what the worker is told, and what is the client's own. */
+export interface CheckedLoad {
+  readonly record: LoadOptions;
+  readonly backend: 'auto' | 'cpu' | 'webgpu';
+  readonly worker: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((progress: LoadProgress) => void) | undefined;
 }
 
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new ChordError('invalid-argument', 'signal is not an AbortSignal');
-}
-
-export function checkLoadOptions(options: LoadModelOptions): LoadOptions {
-  checkNames('loadModel', options, ['backend', 'threads', 'contextLength', 'kvType', 'cache', 'worker', 'signal', 'onProgress']);
-  const { backend, cache, kvType, worker, onProgress } = options;
-  const isOneOf = (name: string, value: unknown, known: readonly string[]): void => {
-    if (value !== undefined && !known.includes(value as string)) throw new ChordError('invalid-argument', `${name} is ${String(value)}, not one of ${known.join(', ')}`);
-  };
-  isOneOf('backend', backend, ['auto', 'cpu', 'webgpu']);
-  isOneOf('kvType', kvType, ['f16', 'q8_0', 'f32']);
+export function checkLoadOptions(options: unknown): CheckedLoad {
+  const given = asOptions('loadModel', options, ['backend', 'threads', 'contextLength', 'kvType', 'cache', 'worker', 'signal', 'onProgress']);
+  const { cache, onProgress } = given;
   if (cache !== undefined && cache !== 'auto' && cache !== 'none') notInThisVersion('a cache of one\'s own', 'leave it out; downloads aren\'t kept');
-  if (worker !== undefined) asBoolean('worker', worker);
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw new ChordError('invalid-argument', 'onProgress is not a function');
-  checkSignal(options.signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function') refuse('onProgress is not a function');
   return {
-    contextLength: options.contextLength === undefined ? undefined : asWhole('contextLength', options.contextLength, 1, 2 ** 31 - 1),
-    kvType,
-    threads: options.threads === undefined ? undefined : asWhole('threads', options.threads, 1, 256),
+    backend: asOneOf('backend', given['backend'] ?? 'auto', ['auto', 'cpu', 'webgpu'] as const),
+    worker: asBoolean('worker', given['worker'] ?? true),
+    signal: asSignal('signal', given['signal']),
+    onProgress: onProgress as CheckedLoad['onProgress'],
+    record: {
+      contextLength: asOptional(given['contextLength'], (n) => asOption('contextLength', n)),
+      kvType: asOptional(given['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
+      threads: asOptional(given['threads'], (n) => asOption('threads', n)),
+    },
   };
 }
 
-export function checkGenerateOptions(options: GenerateOptions): GenerateOptionsRecord {
-  checkNames('generate', options, [
+export function checkGenerateOptions(options: unknown): { record: GenerateOptionsRecord; signal: AbortSignal | undefined } {
+  const given = asOptions('generate', options, [
     'maxTokens', 'ignoreEos', 'temperature', 'topK', 'topP', 'minP', 'typicalP', 'repetitionPenalty', 'frequencyPenalty',
     'presencePenalty', 'seed', 'stop', 'logitBias', 'logprobs', 'grammar', 'jsonSchema', 'regex', 'signal',
   ]);
-  for (const name of ['grammar', 'jsonSchema', 'regex'] as const) if (options[name] !== undefined) notInThisVersion(name);
-  if (options.typicalP !== undefined && options.typicalP !== 1) notInThisVersion('typicalP');
-  checkSignal(options.signal);
-  const float = (name: 'temperature' | 'topP' | 'minP' | 'frequencyPenalty' | 'presencePenalty', least: number, most: number, otherwise: number): number =>
-    asNumber(name, options[name] ?? otherwise, least, most);
-  return {
-    maxTokens: asWhole('maxTokens', options.maxTokens ?? 256, 1, 2 ** 31 - 1),
-    ignoreEos: asBoolean('ignoreEos', options.ignoreEos ?? false),
+  for (const name of ['grammar', 'jsonSchema', 'regex']) if (given[name] !== undefined) notInThisVersion(name);
+  if (given['typicalP'] !== undefined && given['typicalP'] !== numbers.typicalP.off) notInThisVersion('typicalP');
+  const signal = asSignal('signal', given['signal']);
+  return { signal, record: {
+    maxTokens: asOption('maxTokens', given['maxTokens'] ?? numbers.maxTokens.otherwise),
+    ignoreEos: asBoolean('ignoreEos', given['ignoreEos'] ?? false),
     sampling: {
-      temperature: float('temperature', 0, 1e6, 0.8),
-      topK: asWhole('topK', options.topK ?? 40, 0, 2 ** 31 - 1),
-      topP: float('topP', 0, 1, 0.95),
-      minP: float('minP', 0, 1, 0.05),
-      repetitionPenalty: asNumber('repetitionPenalty', options.repetitionPenalty ?? 1, 1e-6, 1e6),
-      frequencyPenalty: float('frequencyPenalty', -1e6, 1e6, 0),
-      presencePenalty: float('presencePenalty', -1e6, 1e6, 0),
-      bias: biasPairs(options.logitBias),
+      ...samplingOf((name) => asOption(name, given[name] ?? numbers[name].otherwise)),
+      bias: asOptional(given['logitBias'], (bias) => reading('logitBias', () => biasPairs(bias))),
     },
-    seed: options.seed === undefined ? undefined : asWhole('seed', options.seed, 0, Number.MAX_SAFE_INTEGER),
-    stop: stopList(options.stop),
-    logprobs: asBoolean('logprobs', options.logprobs ?? false),
-  };
+    seed: asOptional(given['seed'], (seed) => asOption('seed', seed)),
+    stop: asOptional(given['stop'], (stop) => reading('stop', () => stopList(stop))) ?? [],
+    logprobs: asBoolean('logprobs', given['logprobs'] ?? false),
+  } };
 }
 
-function stopList(stop: GenerateOptions['stop']): string[] {
-  if (stop === undefined) return [];
-  const list: readonly unknown[] = typeof stop === 'string' ? [stop] : Array.isArray(stop) ? stop : [asString('stop', stop)];
+function notInThisVersion(name: string, hint = 'leave it out'): never {
+  return refuse(`${name} is not in this version`, hint);
+}
+
+function stopList(stop: unknown): string[] {
+  const list: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
   return Array.from(list, (text) => {
-    if (asString('stop', text) === '') throw new ChordError('invalid-argument', 'a stop string is empty');
+    if (asString('stop', text) === '') refuse('a stop string is empty');
     return text as string;
   });
 }
 
-function biasPairs(bias: GenerateOptions['logitBias']): [number, number][] | undefined {
-  if (bias === undefined) return undefined;
-  if (typeof bias !== 'object' || bias === null) throw new ChordError('invalid-argument', 'logitBias is not an object from token ids to numbers');
-  const entries: Iterable<readonly [unknown, unknown]> = bias instanceof Map ? bias.entries() : Object.entries(bias);
-  return [...entries].map(([id, value]) => [
-    asWhole('a token id of logitBias', typeof id === 'string' && id.trim() !== '' ? Number(id) : id, 0, 2 ** 31 - 1),
-    value === -Infinity ? value : asNumber(`logitBias[${String(id)}]`, value, -3e38, 3e38),
-  ]);
+function biasPairs(bias: unknown): [number, number][] {
+  if (!isObject(bias)) refuse('logitBias is not an object from token ids to numbers');
+  const entries: Iterable<readonly [unknown, unknown]> = bias instanceof Map ? bias.entries() : Object.entries(bias as Fields);
+  return Array.from(entries, ([id, value]) => asBias('logitBias', typeof id === 'string' && id.trim() !== '' ? Number(id) : id, value));
 }

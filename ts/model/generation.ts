@@ -4,6 +4,7 @@
 import type { WasmEngine } from '../wasm/engine.js';
 import type { TextStream, WasmSession } from '../wasm/session.js';
 import { ChordError } from '../errors.js';
+import { numbers } from '../options.js';
 import type { Pace } from '../wasm/pace.js';
 
 /** What set_config sets. */
@@ -52,7 +53,9 @@ export class Generation {
     }
     const kept = Math.min(session.match(ids), ids.length - 1);
     session.truncate(kept);
-    session.setSampling({ ...config, minP: 0, frequencyPenalty: 0, presencePenalty: 0 });
+    session.setSampling({
+      ...config, minP: numbers.minP.off, frequencyPenalty: numbers.frequencyPenalty.off, presencePenalty: numbers.presencePenalty.off,
+    });
     session.seed(Math.floor(Math.random() * Number.MAX_SAFE_INTEGER));
     session.push(ids.subarray(kept));
     this.#pending = ids.length - kept;

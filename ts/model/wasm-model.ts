@@ -3,7 +3,9 @@
 // Everything that waits for nothing is synchronous, so a large model's load or generate() blocks the page:
 // generate_async() doesn't, and level 2 (loadModel) moves all of it into a worker.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { ChordError } from '../errors.js';
+import { asBytes, asOptions, reading, refuse, wrong } from '../check.js';
+import { ChordError, show } from '../errors.js';
+import { asOption, numbers } from '../options.js';
 import { describe } from '../wasm/describe.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import { WasmEngine } from '../wasm/engine.js';
@@ -38,9 +40,26 @@ export default function init(options: InitOptions = {}): Promise<void> {
   return (compiling ??= compile(options).finally(() => { compiling = undefined; }));
 }
 
-async function compile({ wasmUrl, module }: InitOptions): Promise<void> {
+async function compile(options: InitOptions): Promise<void> {
+  const { wasmUrl, module } = asOptions('init', options, ['wasmUrl', 'module']);
   void probeGpu();
-  compiled = module ? { module, variant: 'custom', reason: 'the caller gave the module' } : await compileModule({ wasmUrl });
+  if (module !== undefined) compiled = { module: asModule(module), variant: 'custom', reason: 'the caller gave the module' };
+  else compiled = await compileModule({ wasmUrl: wasmUrl === undefined ? undefined : reading('wasmUrl', () => resolveUrl(wasmUrl)) });
+}
+
+/** What only a compiled module answers, of this realm or another. */
+function asModule(module: unknown): WebAssembly.Module {
+  try {
+    WebAssembly.Module.exports(module as WebAssembly.Module);
+  } catch {
+    refuse(`init: module is ${show(module)}, not a WebAssembly.Module`);
+  }
+  return module as WebAssembly.Module;
+}
+
+function resolveUrl(url: unknown): URL {
+  if (typeof url !== 'string' && !(url instanceof URL)) wrong('wasmUrl', url, 'a string or a URL');
+  return new URL(url, globalThis.location?.href ?? import.meta.url);
 }
 
 /** Cheap and always on; tests use these and not clocks. Those of level 2 that mean something here. */
@@ -58,8 +77,11 @@ export interface WasmModelCounters {
 /** Chromium lets a timer in at every second turn, so a step must stay under 20 ms: aim at half. */
 const STEP_MS = 10;
 
-/** max_tokens 256, temperature 0.8, top_p 0.95, top_k 40, repetition_penalty 1 (off). */
-const defaults: GenerationConfig = { maxTokens: 256, temperature: 0.8, topP: 0.95, topK: 40, repetitionPenalty: 1 };
+/** Level 2's. */
+const defaults: GenerationConfig = {
+  maxTokens: numbers.maxTokens.otherwise, temperature: numbers.temperature.otherwise, topP: numbers.topP.otherwise,
+  topK: numbers.topK.otherwise, repetitionPenalty: numbers.repetitionPenalty.otherwise,
+};
 
 export class WasmModel {
   readonly #compiled: CompiledModule;
@@ -79,10 +101,8 @@ export class WasmModel {
     if (compiled === undefined) {
       throw new ChordError('invalid-argument', 'WasmModel: the WebAssembly module is not compiled yet', { hint: 'await init() first' });
     }
-    // By its tag: bytes of another realm (an iframe, a test runner's sandbox) are no instance of this one's class.
-    if (Object.prototype.toString.call(ggufBytes) !== '[object Uint8Array]') throw new ChordError('invalid-argument', 'WasmModel: ggufBytes must be a Uint8Array');
     this.#compiled = compiled;
-    const engine = WasmEngine.load(compiled.module, ggufBytes);
+    const engine = WasmEngine.load(compiled.module, asBytes('WasmModel: ggufBytes', ggufBytes));
     const counters = { stepsRun: 0, tokensPrefilled: 0, tokensDecoded: 0 };
     this.#place = { engine, session: engine.openSession(), pace: new Pace(STEP_MS), counters };
   }
@@ -96,12 +116,11 @@ export class WasmModel {
    */
   set_config(max_tokens: number, temperature: number, top_p: number, top_k: number, repetition_penalty: number): void {
     this.#open();
-    need('max_tokens', max_tokens, 'a whole number, 1 or more', isInt32(max_tokens) && max_tokens >= 1);
-    need('temperature', temperature, 'from 0 to 1e6', temperature >= 0 && temperature <= 1e6);
-    need('top_p', top_p, 'from 0 to 1', top_p >= 0 && top_p <= 1);
-    need('top_k', top_k, 'a whole number, 0 or more', isInt32(top_k) && top_k >= 0);
-    need('repetition_penalty', repetition_penalty, 'from 1e-6 to 1e6', repetition_penalty >= 1e-6 && repetition_penalty <= 1e6);
-    this.#config = { maxTokens: max_tokens, temperature, topP: top_p, topK: top_k, repetitionPenalty: repetition_penalty };
+    const read = (name: keyof GenerationConfig, value: unknown): number => asOption(name, value, `set_config: ${numbers[name].c}`);
+    this.#config = {
+      maxTokens: read('maxTokens', max_tokens), temperature: read('temperature', temperature), topP: read('topP', top_p),
+      topK: read('topK', top_k), repetitionPenalty: read('repetitionPenalty', repetition_penalty),
+    };
   }
 
   /**
@@ -119,7 +138,7 @@ export class WasmModel {
    */
   generate_stream(prompt: string, callback: (piece: string) => boolean | void): string {
     needPrompt(prompt);
-    if (typeof callback !== 'function') throw new ChordError('invalid-argument', 'generate_stream: callback must be a function');
+    if (typeof callback !== 'function') refuse('generate_stream: callback must be a function');
     this.#take();
     let generation: Generation | undefined;
     try {
@@ -221,12 +240,6 @@ if (typeof Symbol.dispose === 'symbol') {
   });
 }
 
-const isInt32 = (value: number): boolean => (value | 0) === value;
-
-function need(name: string, value: unknown, range: string, isFine: boolean): void {
-  if (typeof value !== 'number' || !isFine) throw new ChordError('invalid-argument', `set_config: ${name} is ${String(value)}, not ${range}`);
-}
-
 function needPrompt(prompt: unknown): void {
-  if (typeof prompt !== 'string') throw new ChordError('invalid-argument', 'the prompt must be a string');
+  if (typeof prompt !== 'string') wrong('the prompt', prompt, 'a string');
 }

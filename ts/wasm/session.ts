@@ -4,6 +4,7 @@ import { ABI_VERSION, Output, STREAM_PUSH, Status, TextFlag, samplingLayout, ses
 import type { StructValue } from '../abi/abi.gen.js';
 import type { Sampling, StepResult } from '../engine.js';
 import { ChordError } from '../errors.js';
+import { numbers, samplingNames } from '../options.js';
 import { SCRATCH, toIds } from './engine.js';
 import type { WasmEngine } from './engine.js';
 
@@ -76,12 +77,12 @@ export class WasmSession {
     const block = heap.alloc(bytes);
     this.#dropSampling();
     [this.#sampling, this.#samplingBytes] = [block, bytes];
-    heap.writeStruct(block, samplingLayout, {
-      version: ABI_VERSION, size: samplingLayout.size, temperature: sampling.temperature, top_k: sampling.topK,
-      top_p: sampling.topP, min_p: sampling.minP, typical_p: 1, repetition_penalty: sampling.repetitionPenalty,
-      frequency_penalty: sampling.frequencyPenalty, presence_penalty: sampling.presencePenalty,
+    const fields: { -readonly [name in keyof typeof samplingLayout.fields]?: number } = {
+      version: ABI_VERSION, size: samplingLayout.size, typical_p: numbers.typicalP.off,
       n_bias: bias.length, bias: bias.length === 0 ? 0 : block + samplingLayout.size,
-    });
+    };
+    for (const name of samplingNames) fields[numbers[name].c] = sampling[name];
+    heap.writeStruct(block, samplingLayout, fields);
     const pairs = new DataView(new ArrayBuffer(bias.length * 8));
     bias.forEach(([id, value], i) => {
       pairs.setInt32(i * 8, id, true);

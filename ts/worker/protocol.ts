@@ -11,11 +11,14 @@
 //   taken* (the reader took n      <-   tokens*, rows* (a small window runs ahead)
 //     events, or a block of rows)
 //   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
+import { asBoolean, asOneOf, asOptional, asString, asWhole, isObject, wrong } from '../check.js';
+import type { Fields } from '../check.js';
 import type { KvTypeName, Sampling } from '../engine.js';
-import { ChordError, isErrorRecord } from '../errors.js';
+import { isErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { RemoteSource } from '../load/source.js';
+import { asBias, asOption, kvTypes, samplingOf } from '../options.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import type { ProfileEntry } from '../wasm/engine.js';
 
@@ -136,37 +139,6 @@ export const CHUNK_BYTES = 1 << 20;
 
 // ---- parsing ------------------------------------------------------------------------------------------
 
-type Fields = { readonly [name: string]: unknown };
-
-function wrong(name: string, value: unknown, wanted: string): never {
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : typeof value === 'object' ? Object.prototype.toString.call(value) : String(value);
-  throw new ChordError('invalid-argument', `${name} is ${shown}, not ${wanted}`);
-}
-
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
-
-export function asNumber(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number' || !(value >= least && value <= most)) wrong(name, value, `a number of ${least} to ${most}`);
-  return value;
-}
-
-export function asWhole(name: string, value: unknown, least: number, most: number): number {
-  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) wrong(name, value, `a whole number of ${least} to ${most}`);
-  return value as number;
-}
-
-export function asBoolean(name: string, value: unknown): boolean {
-  if (typeof value !== 'boolean') wrong(name, value, 'true or false');
-  return value;
-}
-
-export function asString(name: string, value: unknown): string {
-  if (typeof value !== 'string') wrong(name, value, 'a string');
-  return value;
-}
-
-const asOptional = <T>(value: unknown, as: (value: unknown) => T): T | undefined => (value === undefined ? undefined : as(value));
-
 function asIds(name: string, value: unknown): Ids {
   if (!Array.isArray(value) && !(value instanceof Int32Array)) wrong(name, value, 'a list of token ids');
   return value as Ids; // each id is checked where they cross into wasm
@@ -197,30 +169,23 @@ function parseSource(value: unknown): RemoteSource {
 
 function parseLoadOptions(value: unknown): LoadOptions {
   const options = asObject('options', value);
-  const kvType = options['kvType'];
-  if (kvType !== undefined && kvType !== 'f16' && kvType !== 'f32' && kvType !== 'q8_0') wrong('kvType', kvType, "'f16', 'q8_0' or 'f32'");
   return {
-    contextLength: asOptional(options['contextLength'], (n) => asWhole('contextLength', n, 1, 2 ** 31 - 1)),
-    kvType,
-    threads: asOptional(options['threads'], (n) => asWhole('threads', n, 1, 256)),
+    contextLength: asOptional(options['contextLength'], (n) => asOption('contextLength', n)),
+    kvType: asOptional(options['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
+    threads: asOptional(options['threads'], (n) => asOption('threads', n)),
   };
 }
 
 export function parseSampling(value: unknown): Sampling {
   const sampling = asObject('sampling', value);
-  const float = (name: string, least: number, most: number): number => asNumber(name, sampling[name], least, most);
   const bias = asOptional(sampling['bias'], (list) => {
     if (!Array.isArray(list)) wrong('bias', list, 'a list of pairs');
     return Array.from(list, (pair: unknown): [number, number] => {
       if (!Array.isArray(pair)) wrong('bias', pair, 'a pair of token id and number');
-      return [asWhole('bias id', pair[0], 0, 2 ** 31 - 1), pair[1] === -Infinity ? pair[1] : asNumber('bias', pair[1], -3e38, 3e38)];
+      return asBias('bias', pair[0], pair[1]);
     });
   });
-  return {
-    temperature: float('temperature', 0, 1e6), topK: asWhole('topK', sampling['topK'], 0, 2 ** 31 - 1),
-    topP: float('topP', 0, 1), minP: float('minP', 0, 1), repetitionPenalty: float('repetitionPenalty', 1e-6, 1e6),
-    frequencyPenalty: float('frequencyPenalty', -1e6, 1e6), presencePenalty: float('presencePenalty', -1e6, 1e6), bias,
-  };
+  return { ...samplingOf((name) => asOption(name, sampling[name])), bias };
 }
 
 function parseGenerateOptions(value: unknown): GenerateOptionsRecord {
@@ -228,10 +193,10 @@ function parseGenerateOptions(value: unknown): GenerateOptionsRecord {
   const stop = options['stop'];
   if (!Array.isArray(stop)) wrong('stop', stop, 'a list of strings');
   return {
-    maxTokens: asWhole('maxTokens', options['maxTokens'], 1, 2 ** 31 - 1),
+    maxTokens: asOption('maxTokens', options['maxTokens']),
     ignoreEos: asBoolean('ignoreEos', options['ignoreEos']),
     sampling: parseSampling(options['sampling']),
-    seed: asOptional(options['seed'], (seed) => asWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)),
+    seed: asOptional(options['seed'], (seed) => asOption('seed', seed)),
     stop: Array.from(stop, (text: unknown) => asString('stop', text)),
     logprobs: asBoolean('logprobs', options['logprobs']),
   };

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// level2-options.test.mjs: the ranges of the numbers that a caller may set are the same at every door.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { Worker } from 'node:worker_threads';
+import init, { WasmModel } from '../../dist/index.js';
+import { FIXTURE, withModel } from './level2.mjs';
+
+const MOST = 2 ** 31 - 1;
+/** Level 2's name, chat's, set_config's position, a value below and one above, and the range as messages say it. */
+const ranges = [
+  ['maxTokens', 'max_tokens', 0, 0, MOST + 1, `a whole number of 1 to ${MOST}`],
+  ['temperature', 'temperature', 1, -1e-9, 1000001, 'a number of 0 to 1000000'],
+  ['topP', 'top_p', 2, -1e-9, 1.0000001, 'a number of 0 to 1'],
+  ['topK', 'top_k', 3, -1, MOST + 1, `a whole number of 0 to ${MOST}`],
+  ['repetitionPenalty', 'repetition_penalty', 4, 9e-7, 1000001, 'a number of 0.000001 to 1000000'],
+  ['minP', 'min_p', undefined, -1e-9, 1.0000001, 'a number of 0 to 1'],
+  ['frequencyPenalty', 'frequency_penalty', undefined, -1000001, 1000001, 'a number of -1000000 to 1000000'],
+  ['presencePenalty', 'presence_penalty', undefined, -1000001, 1000001, 'a number of -1000000 to 1000000'],
+  ['seed', 'seed', undefined, -1, 2 ** 53, `a whole number of 0 to ${2 ** 53 - 1}`],
+];
+const extras = ['top_k', 'min_p', 'repetition_penalty'];
+const right = { maxTokens: 4, temperature: 0, topP: 1, topK: 0, repetitionPenalty: 1, minP: 0, frequencyPenalty: 0, presencePenalty: 0 };
+
+test('level 1, level 2, chat and the worker refuse the same values in the same words', async () => {
+  await init();
+  const level1 = new WasmModel(new Uint8Array(await readFile(FIXTURE)));
+  const worker = new Worker(new URL('../../dist/worker.js', import.meta.url));
+  const ask = (options) => new Promise((resolve) => {
+    worker.once('message', (reply) => resolve(reply.error?.message ?? reply.type));
+    const { maxTokens, seed, ...sampling } = { ...right, ...options };
+    worker.postMessage({ op: 'generate', call: 0, prompt: 'Hi', options: { maxTokens, seed, ignoreEos: false, stop: [], logprobs: false, sampling } });
+  });
+  const says = async (call) => (async () => call())().then(() => 'taken', (error) => error.message);
+  try {
+    await withModel(FIXTURE, { threads: 1 }, async (model) => {
+      for (const [name, snake, position, below, above, range] of ranges) {
+        for (const value of [below, above]) {
+          const wanted = `is ${value}, not ${range}`;
+          assert.equal(await says(() => model.generate('Hi', { [name]: value })), `${name} ${wanted}`);
+          assert.equal(await ask({ [name]: value }), `${name} ${wanted}`);
+          const [body, label] = extras.includes(snake) ? [{ extra_body: { [snake]: value } }, `extra_body.${snake}`] : [{ [snake]: value }, snake];
+          assert.equal(await says(() => model.chat.completions.create({ messages: [{ role: 'user', content: 'Hi' }], ...body })), `${label} ${wanted}`);
+          if (position === undefined) continue;
+          const config = [4, 0, 1, 0, 1];
+          config[position] = value;
+          assert.equal(await says(() => level1.set_config(...config)), `set_config: ${snake} ${wanted}`);
+        }
+      }
+    });
+    assert.equal(await ask({}), 'no model is loaded', 'the right values pass');
+  } finally {
+    level1.free();
+    await worker.terminate();
+  }
+});

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Values out of a caller's hands, or out of a message. Each is checked, and what is wrong is an
+// `invalid-argument` that names it: no getter, proxy or false length of a caller's comes back as a TypeError or
+// RangeError. Objects are read once, so that a value can't change between its check and its use.
+import { ChordError, messageOf, show } from './errors.js';
+
+export type Fields = { readonly [name: string]: unknown };
+
+export function refuse(message: string, hint?: string): never {
+  throw new ChordError('invalid-argument', message, { hint });
+}
+
+export function wrong(name: string, value: unknown, wanted: string): never {
+  return refuse(`${name} is ${show(value)}, not ${wanted}`);
+}
+
+/** Runs `read` over something of a caller's: what its getters and traps throw becomes an error that names it. */
+export function reading<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (ChordError.isInstance(cause)) throw cause;
+    throw new ChordError('invalid-argument', `${name} can't be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+export const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+
+/** The fields of an options object: the `known` ones, inherited too, read once. Refuses any other unless it is undefined. */
+export function asOptions(what: string, value: unknown, known: readonly string[]): Fields {
+  if (!isObject(value)) refuse(`${what} must be an object`);
+  for (const name of reading(what, () => Object.keys(value))) {
+    if (known.includes(name) || reading(name, () => value[name]) === undefined) continue;
+    refuse(`${what} has no option '${name}'`, `it takes ${known.join(', ')}`);
+  }
+  return Object.fromEntries(known.map((name) => [name, reading(name, () => value[name])]));
+}
+
+export function asNumber(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number' || !(value >= least && value <= most)) wrong(name, value, `a number of ${least} to ${most}`);
+  return value;
+}
+
+export function asWhole(name: string, value: unknown, least: number, most: number): number {
+  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+    wrong(name, value, `a whole number of ${least} to ${most}`);
+  }
+  return value as number;
+}
+
+export function asBoolean(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') wrong(name, value, 'true or false');
+  return value;
+}
+
+export function asString(name: string, value: unknown): string {
+  if (typeof value !== 'string') wrong(name, value, 'a string');
+  return value;
+}
+
+export function asOneOf<T extends string>(name: string, value: unknown, known: readonly T[]): T {
+  if (!known.includes(value as T)) wrong(name, value, `one of ${known.join(', ')}`);
+  return value as T;
+}
+
+export const asOptional = <T>(value: unknown, as: (value: unknown) => T): T | undefined => (value === undefined ? undefined : as(value));
+
+/** A signal that works: an object made from AbortSignal's prototype is none. */
+export function asSignal(name: string, value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined;
+  try {
+    if (value instanceof AbortSignal && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function') return value;
+  } catch {
+    // A getter that only real signals answer.
+  }
+  return refuse(`${name} is not an AbortSignal`);
+}
+
+/** More can't be ids of a text: a list that says so lies, and V8 ends the process over an array of some more. */
+const MOST_IDS = 2 ** 26;
+
+/** Ids from anything list-like, as plain numbers: whether each is an id of the model is found where they are used. */
+export function asIdList(name: string, value: unknown): number[] | Int32Array {
+  return reading(name, () => {
+    if (!isObject(value)) refuse(`${name} is neither a string nor a list of token ids`);
+    if (value instanceof Int32Array) return new Int32Array(value);
+    const length = value['length'];
+    if (!Number.isSafeInteger(length) || (length as number) < 0) refuse(`${name} is neither a string nor a list of token ids`);
+    if ((length as number) > MOST_IDS) refuse(`${name}: ${String(length)} ids are more than ${MOST_IDS}`);
+    const ids: number[] = [];
+    for (let i = 0; i < (length as number); i++) {
+      const id = value[i];
+      if (typeof id !== 'number') wrong(`${name}[${i}]`, id, 'a token id');
+      ids.push(id);
+    }
+    return ids;
+  });
+}
+
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+const inner = (name: string | symbol): ((this: unknown) => unknown) => Object.getOwnPropertyDescriptor(typedArray, name)!.get!;
+const tagOf = inner(Symbol.toStringTag), bufferOf = inner('buffer'), offsetOf = inner('byteOffset'), lengthOf = inner('byteLength');
+
+/**
+ * The bytes of a Uint8Array, of another realm too (an iframe, a test runner's sandbox), as a view of this one's
+ * class. Asked past the object's own properties, which may say anything.
+ */
+export function asBytes(name: string, value: unknown): Uint8Array {
+  if (tagOf.call(value) !== 'Uint8Array') wrong(name, value, 'a Uint8Array');
+  return reading(name, () => new Uint8Array(bufferOf.call(value) as ArrayBuffer, offsetOf.call(value) as number, lengthOf.call(value) as number));
+}

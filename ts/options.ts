@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The numbers that a caller may set, each once. Level 1, level 2, chat and the worker's protocol check against
+// this table, take defaults from it, and find here what an option is called elsewhere.
+import { asNumber, asWhole } from './check.js';
+
+interface NumberOption {
+  readonly least: number;
+  readonly most: number;
+  readonly isWhole: boolean;
+  /** Taken when the caller gives none; undefined where the model, the machine or chance decides. */
+  readonly otherwise: number | undefined;
+  /** The value at which it does nothing; undefined: it always does something. */
+  readonly off: number | undefined;
+  /** Its name in chord.h's structs, which is also level 1's and OpenAI's where they have it. */
+  readonly c: string;
+}
+
+const INT32 = 2 ** 31 - 1;
+
+export const numbers = {
+  maxTokens: { least: 1, most: INT32, isWhole: true, otherwise: 256, off: undefined, c: 'max_tokens' },
+  temperature: { least: 0, most: 1e6, isWhole: false, otherwise: 0.8, off: undefined, c: 'temperature' },
+  topK: { least: 0, most: INT32, isWhole: true, otherwise: 40, off: 0, c: 'top_k' },
+  topP: { least: 0, most: 1, isWhole: false, otherwise: 0.95, off: 1, c: 'top_p' },
+  minP: { least: 0, most: 1, isWhole: false, otherwise: 0.05, off: 0, c: 'min_p' },
+  /** Not in this version: nothing but off is taken. */
+  typicalP: { least: 0, most: 1, isWhole: false, otherwise: 1, off: 1, c: 'typical_p' },
+  repetitionPenalty: { least: 1e-6, most: 1e6, isWhole: false, otherwise: 1, off: 1, c: 'repetition_penalty' },
+  frequencyPenalty: { least: -1e6, most: 1e6, isWhole: false, otherwise: 0, off: 0, c: 'frequency_penalty' },
+  presencePenalty: { least: -1e6, most: 1e6, isWhole: false, otherwise: 0, off: 0, c: 'presence_penalty' },
+  seed: { least: 0, most: Number.MAX_SAFE_INTEGER, isWhole: true, otherwise: undefined, off: undefined, c: 'seed' },
+  contextLength: { least: 1, most: INT32, isWhole: true, otherwise: undefined, off: undefined, c: 'n_ctx' },
+  threads: { least: 1, most: 256, isWhole: true, otherwise: undefined, off: undefined, c: 'n_threads' },
+} as const satisfies { readonly [name: string]: NumberOption };
+
+export type NumberName = keyof typeof numbers;
+
+/** The numbers of a `Sampling`. */
+export const samplingNames = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty', 'presencePenalty'] as const;
+export type SamplingName = (typeof samplingNames)[number];
+
+export const kvTypes = ['f16', 'q8_0', 'f32'] as const;
+
+/** `value` within the range of option `name`. Throws `invalid-argument` naming `label` and the range. */
+export function asOption(name: NumberName, value: unknown, label: string = name): number {
+  const { least, most, isWhole } = numbers[name];
+  return isWhole ? asWhole(label, value, least, most) : asNumber(label, value, least, most);
+}
+
+/** A Sampling's numbers, each as `read` gives it. */
+export function samplingOf(read: (name: SamplingName) => number): { [name in SamplingName]: number } {
+  return Object.fromEntries(samplingNames.map((name) => [name, read(name)])) as { [name in SamplingName]: number };
+}
+
+/** An id of `logitBias` and what is added to its logit; -Infinity forbids it. `label`: what messages call it. */
+export function asBias(label: string, id: unknown, value: unknown): [id: number, value: number] {
+  return [asWhole(`a token id of ${label}`, id, 0, INT32), value === -Infinity ? value : asNumber(`${label}[${String(id)}]`, value, -3e38, 3e38)];
+}
