@@ -2,6 +2,7 @@
 // level1-errors.test.mjs: the error class and the exports' names, as the built package has them.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { inspect } from 'node:util';
 import * as exported from '../../dist/index.js';
 
@@ -22,4 +23,14 @@ test('a class or function of the package has the name that it is exported by', (
   for (const [name, value] of Object.entries(exported)) {
     if (typeof value === 'function' && name !== 'default') assert.equal(value.name, name);
   }
+});
+
+test('a module that is not the package\'s is an error of ours, though it links to nothing', () => {
+  const program = `
+    import init, { WasmModel } from '${new URL('../../dist/index.js', import.meta.url)}';
+    const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 2, 7, 1, 1, 120, 1, 121, 0, 0]); // imports a function x.y
+    await init({ module: new WebAssembly.Module(bytes) });
+    try { new WasmModel(new Uint8Array(8)); } catch (error) { console.log(error.name, error.code, error.hint !== undefined, error.message); }`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  assert.match(stdout, /^ChordError internal true /, stderr);
 });

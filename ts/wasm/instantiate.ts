@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a module's address to an instance: compile once, instantiate per thread, and the shape of the exports.
 import { ABI_VERSION } from '../abi/abi.gen.js';
-import { ChordError } from '../errors.js';
+import { ChordError, messageOf } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
 import { chooseVariant } from './detect.js';
 import type { Variant } from './detect.js';
@@ -124,7 +124,7 @@ async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<Ar
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, onTrap: (cause: unknown) => ChordError): Exports {
   const { sin, cos, exp, log, pow } = Math;
   const now = (): number => performance.now();
-  const instance = new WebAssembly.Instance(module, { env: { memory, sin, cos, exp, log, pow, now } });
+  const instance = link(module, { env: { memory, sin, cos, exp, log, pow, now } });
   const guarded: { [name: string]: unknown } = {};
   for (const [name, item] of Object.entries(instance.exports)) {
     guarded[name] = typeof item === 'function' ? guard(item as (...values: number[]) => number, onTrap) : item;
@@ -137,6 +137,17 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
     });
   }
   return exports;
+}
+
+function link(module: WebAssembly.Module, imports: WebAssembly.Imports): WebAssembly.Instance {
+  try {
+    return new WebAssembly.Instance(module, imports);
+  } catch (cause) {
+    throw new ChordError('internal', `the WebAssembly module can't be instantiated: ${messageOf(cause)}`, {
+      cause,
+      hint: 'it must be the .wasm file of this version of the package',
+    });
+  }
 }
 
 function guard(call: (...values: number[]) => number, onTrap: (cause: unknown) => ChordError) {
