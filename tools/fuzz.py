@@ -4,8 +4,8 @@
 
 TARGET is tests/fuzz/TARGET_fuzz.c (libFuzzer with address and undefined-behaviour sanitizers; seeds in
 tests/fuzz/corpus/TARGET, what it finds in build/fuzz/corpus/TARGET, crashes in build/fuzz/crashes) or
-`protocol` (tests/fuzz/protocol_fuzz.mjs: seeded messages to the level-2 worker, in Node). A seed that
-crashes fails like a find. Ends with `N passed, N failed, N skipped`.
+tests/fuzz/TARGET_fuzz.mjs, in Node: `protocol` (seeded messages to the level-2 worker), `api` (seeded calls of the
+package with arguments of any kind). A seed that crashes fails like a find. Ends with `N passed, N failed, N skipped`.
 """
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def capture(command: list[str], limit: float) -> tuple[int, str]:
 def fuzz(target: str, seconds: int) -> tuple[str, str]:
     """(passed | failed | skipped, what to print)"""
     begin = time.monotonic()
-    if target == "protocol":
-        script = ROOT / "tests/fuzz/protocol_fuzz.mjs"
+    script = ROOT / f"tests/fuzz/{target}_fuzz.mjs"
+    if script.exists():
         status, output = capture(["node", str(script), "--seconds", str(seconds)], seconds + 120)
         last = (output.strip().splitlines() or [""])[-1]
-        return ("passed", f"ok   protocol: {last}") if status == 0 else ("failed", f"FAIL protocol ({status})\n{output[-4000:]}")
+        return ("passed", f"ok   {target}: {last}") if status == 0 else ("failed", f"FAIL {target} ({status})\n{output[-4000:]}")
     if subprocess.run([ROOT / "tools/sancc", "fuzz"], cwd=ROOT, capture_output=True).returncode:
         return ("failed" if CI else "skipped", f"{'FAIL' if CI else 'SKIP'} {target}: no compiler with libFuzzer")
     with BUILDING:

@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { generator } from './seeded.mjs';
 
 const { values } = parseArgs({ options: { seconds: { type: 'string' }, seed: { type: 'string' } } });
 const seconds = Number(values.seconds ?? process.env.FUZZ_SECONDS ?? 10);
@@ -20,20 +21,6 @@ const CODES = new Set(['invalid-argument', 'invalid-gguf', 'unsupported-architec
 const CONTROLS = new Set(['chunk', 'end', 'fail', 'taken', 'cancel']);
 /** A round takes well under a second; a machine may be busy. */
 const ROUND_MS = 30_000;
-
-/** mulberry32: the round's whole randomness. */
-function generator(seed) {
-  let state = seed >>> 0;
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const below = (n) => Math.floor(next() * n);
-  const pick = (list) => list[below(list.length)];
-  return { next, below, pick, chance: (p) => next() < p };
-}
 
 const ODD = [undefined, null, 0, -1, 1, 0.5, NaN, Infinity, -Infinity, 2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 31), '', 'x', '\u0000', '\ud800', true, false, [], {}, [[]],
   new Uint8Array(3), new Int32Array(2), new ArrayBuffer(4), new Map(), new Date(0), /x/, 10n, 'load', 'wasm32', Array(100).fill(1e9)];

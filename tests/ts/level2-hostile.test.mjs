@@ -74,7 +74,7 @@ test('chat: bodies, messages and templates that throw when read are refused', as
     ]) await refuses(() => create(body), name, Object.keys(body).join());
     for (const body of [trapped, throwing('messages'), null, undefined, Symbol('s')]) await refuses(() => model.chat.completions.create(body), '', 'a body');
     for (const options of [trapped, throwing('signal'), { signal: falseSignal }, null]) if (options !== null) await refuses(() => create({}, options), '', 'options');
-    for (const list of [trapped, revoked.proxy, null, 'Hi']) await refuses(() => model.applyChatTemplate(list), 'messages', 'applyChatTemplate');
+    for (const list of [trapped, revoked.proxy, null, 'Hi', ['Hi'], [, messages[0]], Array(2 ** 32 - 1)]) await refuses(() => model.applyChatTemplate(list), 'messages', 'applyChatTemplate');
     await refuses(() => model.applyChatTemplate([throwing('role')]), 'template', 'a message that throws');
     await refuses(() => model.applyChatTemplate([{ get role() { throw null; } }]), 'template', 'a message that throws null');
     await refuses(() => model.applyChatTemplate(messages, throwing('tools')), 'tools', 'tools');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chat templates out of the GGUF, run by the template engine that is imported when one is first used.
-import { reading, refuse } from '../check.js';
+import { isObject, reading, refuse, wrong } from '../check.js';
 import { ChordError, messageOf } from '../errors.js';
 
 /** A message as templates know them; more fields (tool calls ...) reach the template as they are. */
@@ -35,6 +35,11 @@ async function compile(text: string): Promise<Template> {
   return template;
 }
 
+function checkMessages(messages: unknown): void {
+  if (!Array.isArray(messages)) refuse('messages is not an array');
+  for (let i = 0; i < messages.length; i++) if (!isObject(messages[i])) wrong(`messages[${i}]`, messages[i], 'an object');
+}
+
 /** Throws `invalid-argument`: no template, a template that can't be parsed, or one that refuses the messages. */
 export async function renderChatTemplate(
   { template, bosToken, eosToken }: ChatTemplateSource,
@@ -46,7 +51,7 @@ export async function renderChatTemplate(
       hint: 'it may be a base model: give generate() plain text, or build the prompt with format_chat()',
     });
   }
-  if (!reading('messages', () => Array.isArray(messages))) refuse('messages is not an array');
+  reading('messages', () => checkMessages(messages));
   try {
     return (await compile(template)).render({
       messages, add_generation_prompt: options.addGenerationPrompt ?? true, bos_token: bosToken, eos_token: eosToken,
