@@ -3,7 +3,7 @@
 import { ChordError } from '../index.js';
 import type { ChatCompletionCreateParams, ChatCompletionMessageParam, GenerationStats, LanguageModel } from '../index.js';
 import type { Command } from './arguments.js';
-import { Lines, print } from './terminal.js';
+import { Lines, onOneLine, print, printText } from './terminal.js';
 
 const commands = `/reset   begin anew (the system turn stays)
 /exit    end, as Ctrl-D; Ctrl-C stops an answer, and ends at the prompt
@@ -16,7 +16,7 @@ export async function chat(model: LanguageModel, command: Command): Promise<bool
   const lines = new Lines('> ');
   const system: ChatCompletionMessageParam[] = command.system === null ? [] : [{ role: 'system', content: command.system }];
   let messages = [...system];
-  if (lines.isTerminal && !command.quiet) process.stderr.write(`${model.info.name || model.info.architecture}: ${model.info.backendReason}\n${commands}\n`);
+  if (lines.isTerminal && !command.quiet) process.stderr.write(`${onOneLine(`${model.info.name || model.info.architecture}: ${model.info.backendReason}`)}\n${commands}\n`);
   try {
     for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
       const text = line.trim();
@@ -36,7 +36,7 @@ export async function chat(model: LanguageModel, command: Command): Promise<bool
         if (content !== '') messages.push(question, { role: 'assistant', content }); // else it was stopped before its first word: as if not asked
       } catch (error) {
         if (!lines.isTerminal || !ChordError.isInstance(error)) throw error;
-        process.stderr.write(`${error.code}: ${error.message}\n${error.code === 'context-full' ? '/reset begins anew\n' : ''}\n`);
+        process.stderr.write(`${onOneLine(`${error.code}: ${error.message}`)}\n${error.code === 'context-full' ? '/reset begins anew\n' : ''}\n`);
       }
     }
   } finally {
@@ -53,13 +53,13 @@ async function answer(model: LanguageModel, command: Command, messages: ChatComp
     for await (const { choices } of stream) {
       const piece = choices[0]?.delta.content ?? '';
       text += piece;
-      if (!command.json) await print(piece);
+      if (!command.json) await printText(piece);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
   const stats = stream.stats;
-  if (command.json) await print(`${JSON.stringify({ text, stats })}\n`);
+  if (command.json) await printText(`${JSON.stringify({ text, stats })}\n`);
   else await print('\n');
   if (!command.json && !command.quiet && stats) process.stderr.write(figures(stats));
   return text;

@@ -7,10 +7,10 @@ import type { LanguageModel, ProfileEntry } from '../index.js';
 import { help, parseCommand, UsageError } from './arguments.js';
 import type { Command } from './arguments.js';
 import { chat } from './chat.js';
-import { interruptible, print, ProgressBar, readStdin } from './terminal.js';
+import { interruptible, onOneLine, print, printText, ProgressBar, readStdin } from './terminal.js';
 
 const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-const printJson = (value: unknown) => print(JSON.stringify(value) + '\n');
+const printJson = (value: unknown) => printText(JSON.stringify(value) + '\n');
 
 async function info(model: LanguageModel, command: Command): Promise<void> {
   const { info } = model;
@@ -23,7 +23,7 @@ async function info(model: LanguageModel, command: Command): Promise<void> {
     ['runs on', `${info.backend}: ${info.backendReason}`], ['variant', info.variant], ['threads', info.threads],
     ['chat template', info.chatTemplate ? 'yes' : 'none'],
   ];
-  await print(rows.map(([label, value]) => `${label.padEnd(14)}${value ?? '-'}\n`).join(''));
+  await print(rows.map(([label, value]) => `${label.padEnd(14)}${onOneLine(String(value ?? '-'))}\n`).join(''));
 }
 
 /** The text of one token. Said twice and the first taken off: at a text's start a leading blank is dropped. */
@@ -35,7 +35,7 @@ async function pieceOf(model: LanguageModel, id: number): Promise<string> {
 async function tokenize(model: LanguageModel, command: Command, text: string): Promise<void> {
   const ids = await model.tokenize(text, command.special);
   if (command.json) return printJson({ ids });
-  for (const id of ids) await print(`${String(id).padStart(7)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
+  for (const id of ids) await printText(`${String(id).padStart(7)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
 }
 
 async function generate(model: LanguageModel, command: Command, text: string, signal: AbortSignal): Promise<void> {
@@ -43,7 +43,7 @@ async function generate(model: LanguageModel, command: Command, text: string, si
   if (command.profile) await model.profile();
   const run = model.generate(prompt, { ...command.sampling, signal });
   try {
-    for await (const { text, token } of run) await (command.json ? printJson({ token, text }) : print(text));
+    for await (const { text, token } of run) await (command.json ? printJson({ token, text }) : printText(text));
   } catch (error) {
     if (!signal.aborted) throw error;
   }
@@ -64,7 +64,7 @@ function printProfile(entries: readonly ProfileEntry[], tokens: number): void {
   const total = entries.reduce((sum, { ms }) => sum + ms, 0);
   process.stderr.write(`\n${'op'.padEnd(34)}${'ops'.padStart(5)}${'ms'.padStart(10)}${'ms/token'.padStart(10)}${'share'.padStart(8)}\n`);
   for (const { op, count, ms } of entries) {
-    process.stderr.write(`${op.padEnd(34)}${String(count).padStart(5)}${ms.toFixed(1).padStart(10)}${(ms / tokens).toFixed(3).padStart(10)}${`${((100 * ms) / total).toFixed(1)} %`.padStart(8)}\n`);
+    process.stderr.write(`${onOneLine(op).padEnd(34)}${String(count).padStart(5)}${ms.toFixed(1).padStart(10)}${(ms / tokens).toFixed(3).padStart(10)}${`${((100 * ms) / total).toFixed(1)} %`.padStart(8)}\n`);
   }
 }
 
@@ -97,7 +97,7 @@ async function logits(model: LanguageModel, command: Command, text: string): Pro
     await print(`position ${position}\n`);
     const largest = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b).slice(0, command.top);
     for (const id of largest) {
-      await print(`${String(id).padStart(7)}  ${row[id]!.toFixed(4).padStart(9)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
+      await printText(`${String(id).padStart(7)}  ${row[id]!.toFixed(4).padStart(9)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
     }
   }
 }
@@ -147,12 +147,12 @@ async function main(): Promise<void> {
     else await interruptible((signal) => run(command, signal));
   } catch (error) {
     if (error instanceof UsageError) {
-      process.stderr.write(`wasm-chord: ${error.message}\nTry 'wasm-chord --help'.\n`);
+      process.stderr.write(`wasm-chord: ${onOneLine(error.message)}\nTry 'wasm-chord --help'.\n`);
       process.exitCode = 2;
       return;
     }
-    process.stderr.write(`wasm-chord: ${error instanceof ChordError ? `${error.code}: ${error.message}` : String(error)}\n`);
-    if (error instanceof ChordError && error.hint) process.stderr.write(`hint: ${error.hint}\n`);
+    process.stderr.write(`wasm-chord: ${onOneLine(error instanceof ChordError ? `${error.code}: ${error.message}` : String(error))}\n`);
+    if (error instanceof ChordError && error.hint) process.stderr.write(`hint: ${onOneLine(error.hint)}\n`);
     process.exitCode = 1;
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// terminal.ts: what the command line shows besides its results; all of it goes to stderr.
+// terminal.ts: how the command line prints: results to stdout, all that it shows besides to stderr. A model's file
+// may hold anything: no escape sequence of its reaches a terminal, and no line of its looks like one of ours.
 import { createInterface } from 'node:readline';
 import type { Interface } from 'node:readline';
 import type { LoadProgress } from '../index.js';
@@ -115,6 +116,20 @@ export async function readStdin(): Promise<string> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
   return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Control characters but line feed and tab, marks that turn the direction of text, line and paragraph separators. */
+const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const escaped = (sign: string): string => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`; // as JSON has it
+
+/** A name or a message on one line, its controls shown, wherever it is printed. */
+export function onOneLine(text: string): string {
+  return text.replace(CONTROLS, escaped).replace(/[\t\n]/g, escaped);
+}
+
+/** Writes text out of a file or a model to stdout: as it is, but on a terminal with its controls shown. */
+export function printText(text: string): Promise<void> {
+  return print(process.stdout.isTTY === true ? text.replace(CONTROLS, escaped) : text);
 }
 
 /** Writes to stdout and waits while its buffer is full, so that a slow reader slows the model down. */
