@@ -152,6 +152,7 @@ TEST_WITH_engine := $(wildcard tests/reference/*.c)
 C_SUITES := $(sort $(foreach f,$(wildcard tests/*/*_test.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
 JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsubst %/,%,$(dir $(f))))))
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+JS_FUZZERS := $(patsubst tests/fuzz/%_fuzz.mjs,%,$(wildcard tests/fuzz/*_fuzz.mjs))
 
 # build/asan and build/tsan hold what the tests are linked from, build/fuzz adds libFuzzer's counters.
 SANITIZED := -O2 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra \
@@ -216,7 +217,7 @@ suite-js-%: dist/index.js FORCE
 	@node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 suite-js-cli: native build/native/generate
 suite-fuzz: dist/index.js FORCE
-	@$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS) protocol
+	@$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS) $(JS_FUZZERS)
 
 check-rules: FORCE
 	@$(PYTHON) tools/check_rules.py --self-test && $(PYTHON) tools/check_rules.py
@@ -274,7 +275,7 @@ setup-test: node_modules/.stamp
 
 status: ## write README's status table from the results of the last test run
 	@node tools/status.mjs
-fuzz: ## fuzz every parser for FUZZ_SECONDS each (default 60)
+fuzz: ## fuzz every parser, the worker's protocol and the API for FUZZ_SECONDS each (default 60)
 	@$(MAKE) -s suite-fuzz
 mutants: $(MODEL) ## break listed places one at a time and show which test catches each
 	@$(PYTHON) tools/mutants.py
