@@ -110,15 +110,20 @@ static bool await_helpers(chord_pool *p, int32_t units)
     do if (LOAD(&p->done) == units) return true;
     while (look_again(&s));
     double const begin = chord_host_now();
+    double now = begin, waited = 0;
     STORE(&p->leader_sleeps, 1);
     int32_t done = LOAD(&p->done);
-    for (int32_t waited = 0; done != units && waited < p->patience_ms; waited += SLICE_MS) {
+    while (done != units && waited < (double)p->patience_ms) {
         chord_host_wait(&p->done, done, SLICE_MS);
         done = LOAD(&p->done);
+        double const then = now;
+        now = chord_host_now();
+        /* A wait may return early, at once where the host has nothing to sleep on: the clock says how long it was. One
+         * wait counts for a slice at most: a machine that was suspended in it has kept the helpers from work as well. */
+        waited += now - then < SLICE_MS ? now - then : SLICE_MS;
     }
     STORE(&p->leader_sleeps, 0);
-    double const end = chord_host_now();
-    chord_pool_charge(p, end - begin, end);
+    chord_pool_charge(p, now - begin, now);
     if (done != units) STORE(&p->broken, 1);
     return done == units;
 }
