@@ -269,7 +269,8 @@ int32_t chord_stream_stopped(const chord_stream *t);
 size_t chord_session_bytes(const chord_model *m);
 /* A new, empty session in `block`; NULL when the model isn't ready or the block is too small. */
 chord_session *chord_session_open(chord_model *m, void *block, size_t bytes);
-/* Give its pages back to the model. The block is the host's again. */
+/* Give its pages back to the model. The block is the host's again; after a step that ended INTERNAL because a pool
+ * thread didn't answer, once the threads have returned: a slow one may still be at work on the session's batch. */
 void chord_session_close(chord_session *s);
 
 /* Append tokens to be evaluated. Errors: CONTEXT_FULL (nothing appended), INVALID_ARGUMENT (an id out

@@ -53,8 +53,8 @@ static chord_status walk(chord_run *run, chord_error *e)
 chord_status chord_exec_run(chord_run *run, chord_error *e)
 {
     chord_pool *pool = run->pool;
-    int32_t not_finite = 0;
-    run->not_finite = &not_finite;
+    pool->not_finite = 0;
+    run->not_finite = &pool->not_finite;
     run->work = 0;
     run->layer = -1;
     if (pool->broken) return chord_fail(e, CHORD_INTERNAL, "the thread pool is broken");

@@ -27,12 +27,27 @@ typedef struct chord_account {
     double spent, since;          /* ms between begin and end: up to `since` (by chord_host_now()), and that moment */
 } chord_account;
 
+/* One step. */
+typedef struct chord_run {
+    const chord_model_plan *plan;
+    const chord_ops *ops;
+    const chord_batch *batch;
+    chord_cursor cursor;          /* in: where to go on; out: where it stopped */
+    uint64_t budget;              /* multiply-adds; at least one unit runs */
+    uint64_t work;                /* out: multiply-adds spent, as planned */
+    int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice */
+    int32_t *not_finite;          /* atomic: set to 1 by KV_STORE when a key or value isn't finite */
+    int32_t layer;                /* out: after NEED_WEIGHTS */
+    double *profile;              /* NULL, or milliseconds by op to add to */
+    struct chord_pool *pool;
+} chord_run;
+
 /* Shared by the threads of one model; all zero at the start but for the first two. */
 typedef struct chord_pool {
     int32_t n_threads;            /* the leader included */
     int32_t patience_ms;          /* how long the leader waits for claimed units before he calls their thread dead */
     /* the offer, the leader's to write while `left` is 0: */
-    const struct chord_run *run;
+    chord_run run;                /* a copy: a helper may be at work after its leader's step has ended (`broken`) */
     const chord_op *op;
     int64_t end;                  /* behind its last unit; those on offer are end - left .. end - 1 */
     int32_t done_here;            /* units the leader has done himself */
@@ -47,6 +62,7 @@ typedef struct chord_pool {
     int32_t leader_sleeps;        /* 1: who finishes wakes him at `done` */
     int32_t sleepers;             /* helpers that wait at `calls`: nobody is woken in vain */
     int32_t calls;                /* +1 wakes them */
+    int32_t not_finite;           /* what the run's not_finite points at */
     int32_t n_ready;              /* threads inside chord_pool_join */
     int32_t stop;                 /* 1: return from chord_pool_join */
 } chord_pool;
@@ -54,21 +70,6 @@ typedef struct chord_pool {
 /* A pool thread's whole life; index 1 .. n_threads - 1. */
 chord_status chord_pool_join(chord_pool *p, int32_t index);
 void chord_pool_stop(chord_pool *p);
-
-/* One step. */
-typedef struct chord_run {
-    const chord_model_plan *plan;
-    const chord_ops *ops;
-    const chord_batch *batch;
-    chord_cursor cursor;          /* in: where to go on; out: where it stopped */
-    uint64_t budget;              /* multiply-adds; at least one unit runs */
-    uint64_t work;                /* out: multiply-adds spent, as planned */
-    int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice */
-    int32_t *not_finite;          /* atomic: set to 1 by KV_STORE when a key or value isn't finite */
-    int32_t layer;                /* out: after NEED_WEIGHTS */
-    double *profile;              /* NULL, or milliseconds by op to add to */
-    chord_pool *pool;
-} chord_run;
 
 /* Inside the room, the leader's. Share: n units of unit_work multiply-adds each from `first` on, all of one stage, by whoever comes;
  * returns when all are done, or false when a thread that claimed some doesn't finish: the pool is broken then. Between begin and end

@@ -41,16 +41,18 @@ void chord_pool_stop(chord_pool *p);
 #undef chord_host_wait
 
 static int32_t helper_is_at_work;
+static const chord_model_plan *seen; /* the run's, by a helper that ends its unit */
 static int32_t clock_leap;        /* ms that the clock leaps ahead while a helper is at work */
 
 void chord_op_run(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)
 {
-    (void)run, (void)op, (void)u0, (void)u1;
+    (void)op, (void)u0, (void)u1;
     if (thread) {
         __atomic_store_n(&helper_is_at_work, 1, __ATOMIC_SEQ_CST);
         nanosleep(&(struct timespec){ .tv_nsec = 100000000l }, NULL);
         __atomic_add_fetch(&clock_ahead, clock_leap, __ATOMIC_SEQ_CST);
         nanosleep(&(struct timespec){ .tv_nsec = 100000000l }, NULL);
+        __atomic_store_n(&seen, run->plan, __ATOMIC_SEQ_CST);
     } else {
         while (!__atomic_load_n(&helper_is_at_work, __ATOMIC_SEQ_CST)) sched_yield();
     }
@@ -63,26 +65,33 @@ static void *join(void *pool)
 }
 
 /* An offer of two units, of which a helper does one in 200 ms. */
-static bool share(int32_t leap)
+static bool share(int32_t leap, int32_t patience_ms)
 {
-    chord_pool pool = { .n_threads = 2, .patience_ms = 10000 };
+    static const chord_model_plan plan;
+    chord_pool pool = { .n_threads = 2, .patience_ms = patience_ms };
     pthread_t helper;
     helper_is_at_work = n_waits = 0;
     clock_leap = leap;
+    seen = NULL;
+    chord_run run = { .plan = &plan };
     pthread_create(&helper, NULL, join, &pool);
-    bool const is_whole = chord_pool_share(&pool, NULL, NULL, 0, 2, 1000000);
+    bool const is_whole = chord_pool_share(&pool, &run, NULL, 0, 2, 1000000);
+    memset(&run, 0xff, sizeof run); /* a step's run ends with the step */
     chord_pool_stop(&pool);
     pthread_join(helper, NULL);
+    CHECK(seen == &plan);
     return is_whole;
 }
 
 TEST(waits_that_return_at_once_count_for_the_time_that_they_took)
 {
-    CHECK(share(0));
+    CHECK(share(0, 10000));
     CHECK(n_waits > 10000 / 200); /* more than the patience has slices */
 }
 
-TEST(a_machine_that_was_suspended_in_a_wait_does_not_break_the_pool) { CHECK(share(3600000)); }
+TEST(a_machine_that_was_suspended_in_a_wait_does_not_break_the_pool) { CHECK(share(3600000, 10000)); }
+
+TEST(a_helper_that_is_slower_than_the_patience_ends_its_unit_after_the_step_has_ended) { CHECK(!share(0, 50)); }
 
 static void *claim_and_die(void *p)
 {
@@ -101,7 +110,7 @@ TEST(a_dead_helper_still_ends_the_offer_after_the_patience)
     helper_is_at_work = 0;
     pthread_create(&thread, NULL, claim_and_die, &pool);
     double const begin = chord_host_now();
-    CHECK(!chord_pool_share(&pool, NULL, NULL, 0, 2, 1000000));
+    CHECK(!chord_pool_share(&pool, &(chord_run){ 0 }, NULL, 0, 2, 1000000));
     CHECK(chord_host_now() - begin >= 300);
     CHECK_EQ(pool.broken, 1);
     pthread_join(thread, NULL);
