@@ -203,7 +203,8 @@ const void *chord_model_program(const chord_model *m, int32_t *n_ops);
  * caller's thread, its wait for the pool included. `ms` holds plan_info.n_ops doubles and stays the caller's; NULL ends it. */
 chord_status chord_profile(chord_model *m, double *ms);
 
-/* Which tensor, key, offset or value was at fault in the last error. Writes at most `cap` bytes,
+/* Which tensor, key, offset or value was at fault when the last call failed; "" when it didn't. Each call on the model or
+ * on a session of it that can fail begins by forgetting the text of an earlier one. Writes at most `cap` bytes,
  * terminated; returns the length. */
 int32_t chord_last_error(const chord_model *m, char *dst, size_t cap);
 

@@ -106,10 +106,18 @@ static void narrow(void *dst, const float *x, int32_t n, int32_t type)
 
 chord_status chord_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap)
 {
-    if (!m || m->phase < PHASE_DATA || m->phase == PHASE_FAILED || !dst) return CHORD_INVALID_ARGUMENT;
-    if (tensor < 0 || tensor >= m->plan.n_tensors) return CHORD_INVALID_ARGUMENT;
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(m);
+    if (m->phase < PHASE_DATA || m->phase == PHASE_FAILED) return chord_wrong_phase(m, "chord_row");
+    if (tensor < 0 || tensor >= m->plan.n_tensors)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %d of %d", tensor, m->plan.n_tensors);
     const chord_tensor *t = &m->plan.tensors[tensor];
-    if (row < 0 || row >= t->n_rows || cap < t->row_bytes || !t->data || !t->is_ready) return CHORD_INVALID_ARGUMENT;
+    size_t const n = (size_t)t->n_name;
+    if (row < 0 || row >= t->n_rows)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %q has %u rows", t->name, n, (uint64_t)t->n_rows);
+    if (!dst || cap < t->row_bytes)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a row of tensor %q takes %u bytes", t->name, n, t->row_bytes);
+    if (!t->data || !t->is_ready) return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %q isn't in memory", t->name, n);
     const chord_format *f = chord_format_of(t->type);
     int32_t const n_cols = (int32_t)t->ne[0];
     if (t->layout == CHORD_LAYOUT_X4)

@@ -61,6 +61,17 @@ struct chord_session {
     uint64_t work_done, last_step_work, batch_work, batch_work_done;
 };
 
+/* First in each call that may fail: forgets what an earlier call said. const means what the model is, not its last error. */
+static inline chord_error *chord_error_begin(const chord_model *m)
+{
+    chord_error *const e = (chord_error *)(uintptr_t)&m->error;
+    e->length = 0;
+    e->text[0] = 0;
+    return e;
+}
+/* An INVALID_ARGUMENT for a call in a phase where it has no meaning. */
+chord_status chord_wrong_phase(const chord_model *m, const char *call);
+
 /* For tests that look inside: the plan of a model after chord_plan(). */
 const chord_model_plan *chord_model_plan_of(const chord_model *m);
 

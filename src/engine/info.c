@@ -3,11 +3,16 @@
 #include "../base/bytes.h"
 #include "../base/mem.h"
 
+static bool is_planned(const chord_model *m) { return m->phase >= PHASE_PLANNED && m->phase != PHASE_FAILED; }
 static bool is_parsed(const chord_model *m) { return m && m->phase >= PHASE_PARSED && m->phase != PHASE_FAILED; }
 
 chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name, size_t cap)
 {
-    if (!m || m->phase < PHASE_PLANNED || m->phase == PHASE_FAILED || !out || i < 0 || i >= m->plan.n_tensors) return CHORD_INVALID_ARGUMENT;
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(m);
+    if (!is_planned(m)) return chord_wrong_phase(m, "chord_model_tensor");
+    if (!out || i < 0 || i >= m->plan.n_tensors)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, out ? "tensor %d of %d" : "out is NULL", i, m->plan.n_tensors);
     const chord_tensor *t = &m->plan.tensors[i];
     *out = (chord_tensor_info){ .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out, .type = t->type, .n_dims = t->n_dims,
                                 .file_off = (double)t->file_off, .file_bytes = (double)t->file_bytes,
@@ -29,7 +34,10 @@ static int32_t file_type(const chord_model *m)
 
 chord_status chord_model_get_info(const chord_model *m, chord_model_info *out)
 {
-    if (!m || m->phase < PHASE_PLANNED || m->phase == PHASE_FAILED || !out) return CHORD_INVALID_ARGUMENT;
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(m);
+    if (!is_planned(m)) return chord_wrong_phase(m, "chord_model_get_info");
+    if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
     const chord_hparams *h = &m->hparams;
     const chord_vocab_source *v = &m->vocab_source;
     chord_vocab_specials s = { .bos = v->bos, .eos = v->eos, .unk = v->unk, .pad = v->pad, .add_bos = v->add_bos, .add_eos = v->add_eos };
@@ -56,7 +64,9 @@ const void *chord_model_program(const chord_model *m, int32_t *n_ops)
 
 chord_status chord_profile(chord_model *m, double *ms)
 {
-    if (!m || ((uintptr_t)ms & 7)) return CHORD_INVALID_ARGUMENT;
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(m);
+    if ((uintptr_t)ms & 7) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "ms isn't aligned to 8 bytes");
     m->profile = ms;
     return CHORD_OK;
 }

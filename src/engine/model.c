@@ -23,9 +23,14 @@ static chord_status failed(chord_model *m, chord_status status)
     return status;
 }
 
-static chord_status wrong_phase(chord_model *m, const char *call)
+chord_status chord_wrong_phase(const chord_model *m, const char *call)
 {
-    return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "%s in phase %d of the model", call, m->phase);
+    return chord_fail(chord_error_begin(m), CHORD_INVALID_ARGUMENT, "%s in phase %d of the model", call, m->phase);
+}
+
+static chord_status missing(chord_model *m, const char *what)
+{
+    return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "%s is NULL", what);
 }
 
 chord_model *chord_model_init(void *block, size_t bytes)
@@ -42,7 +47,9 @@ chord_model *chord_model_init(void *block, size_t bytes)
 chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
-    if (m->phase > PHASE_PARSED || bytes > CHORD_MAX_FILE) return wrong_phase(m, "chord_model_set_file_bytes");
+    chord_error_begin(m);
+    if (m->phase > PHASE_PARSED) return chord_wrong_phase(m, "chord_model_set_file_bytes");
+    if (bytes > CHORD_MAX_FILE) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a file of %u bytes", bytes);
     m->gguf.file_bytes = bytes;
     return CHORD_OK;
 }
@@ -57,14 +64,16 @@ size_t chord_model_wanted(const chord_model *m) { return m ? (size_t)m->wanted :
 
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes)
 {
-    if (!m || !block) return CHORD_INVALID_ARGUMENT;
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(m);
+    if (!block) return missing(m, "block");
     if (m->phase == PHASE_READY) {
         if ((uintptr_t)block % CHORD_BLOCK_ALIGN)
             return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a block of pages must be aligned to %d bytes", CHORD_BLOCK_ALIGN);
         chord_page_give(&m->pages, block, bytes);
         return CHORD_OK;
     }
-    if (m->phase > PHASE_PLANNED) return wrong_phase(m, "chord_model_give");
+    if (m->phase > PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_give");
     chord_arena *a = &m->gguf.log;
     if ((uint8_t *)block != a->base + a->cap)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block doesn't start where the header's memory ends");
@@ -96,20 +105,23 @@ static chord_status push_header(chord_model *m, uint64_t off, const void *bytes,
 
 chord_status chord_model_push(chord_model *m, uint64_t off, const void *bytes, size_t n)
 {
-    if (!m || (!bytes && n)) return CHORD_INVALID_ARGUMENT;
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(m);
+    if (!bytes && n) return missing(m, "bytes");
     if (m->phase == PHASE_HEADER) return push_header(m, off, bytes, n);
     if (m->phase == PHASE_DATA) return failed(m, chord_data_push(m, off, bytes, n));
     if (m->phase == PHASE_READY) return CHORD_DONE;
-    return wrong_phase(m, "chord_model_push");
+    return chord_wrong_phase(m, "chord_model_push");
 }
 
 chord_status chord_model_end(chord_model *m)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(m);
     if (m->phase == PHASE_READY) return CHORD_OK;
     if (m->phase == PHASE_HEADER)
         return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF, "the file ends at byte %u, inside its header", m->gguf.position));
-    if (m->phase != PHASE_DATA) return wrong_phase(m, "chord_model_end");
+    if (m->phase != PHASE_DATA) return chord_wrong_phase(m, "chord_model_end");
     const chord_tensor *t = &m->plan.tensors[m->plan.file_order[m->at]];
     return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF, "the file ends inside tensor %q: %u of its %u bytes are there",
                                 t->name, (size_t)t->n_name, m->filled, t->file_bytes));
@@ -178,8 +190,10 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
 
 chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out)
 {
-    if (!m || !config || !out) return CHORD_INVALID_ARGUMENT;
-    if (m->phase != PHASE_PARSED && m->phase != PHASE_PLANNED) return wrong_phase(m, "chord_plan");
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(m);
+    if (!config || !out) return missing(m, config ? "out" : "config");
+    if (m->phase != PHASE_PARSED && m->phase != PHASE_PLANNED) return chord_wrong_phase(m, "chord_plan");
     m->phase = PHASE_PARSED;
     chord_status const status = plan(m, config);
     if (status == CHORD_NEED_MEMORY) return need_memory(m, GROW_LEAST);
@@ -192,8 +206,10 @@ chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_i
 
 chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
 {
-    if (!m || !block) return CHORD_INVALID_ARGUMENT;
-    if (m->phase != PHASE_PLANNED) return wrong_phase(m, "chord_model_begin");
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(m);
+    if (!block) return missing(m, "block");
+    if (m->phase != PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_begin");
     if ((uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < m->map.bytes)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a block of %u bytes aligned to %d is needed", m->map.bytes,
                           CHORD_BLOCK_ALIGN);

@@ -13,7 +13,16 @@ size_t chord_session_bytes(const chord_model *m)
 
 chord_session *chord_session_open(chord_model *m, void *block, size_t bytes)
 {
-    if (!m || m->phase != PHASE_READY || !block || (uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < chord_session_bytes(m)) return NULL;
+    if (!m) return NULL;
+    chord_error *e = chord_error_begin(m);
+    if (m->phase != PHASE_READY) {
+        (void)chord_wrong_phase(m, "chord_session_open");
+        return NULL;
+    }
+    if (!block || (uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < chord_session_bytes(m)) {
+        (void)chord_fail(e, CHORD_INVALID_ARGUMENT, "a block of %u bytes aligned to %d is needed", (uint64_t)chord_session_bytes(m), CHORD_BLOCK_ALIGN);
+        return NULL;
+    }
     chord_session *s = block;
     chord_zero(s, sizeof *s);
     s->model = m;
@@ -39,13 +48,17 @@ void chord_session_close(chord_session *s)
 
 chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)
 {
-    if (!s || n < 0 || (n && !ids)) return CHORD_INVALID_ARGUMENT;
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(s->model);
+    if (n < 0 || (n && !ids)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "%d ids%s", n, ids ? "" : " at NULL");
     return chord_sequence_push(&s->sequence, ids, n, &s->model->error);
 }
 
 chord_status chord_session_outputs(chord_session *s, int32_t mode)
 {
-    if (!s || (mode != CHORD_OUTPUT_LAST && mode != CHORD_OUTPUT_ALL)) return CHORD_INVALID_ARGUMENT;
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(s->model);
+    if (mode != CHORD_OUTPUT_LAST && mode != CHORD_OUTPUT_ALL) return chord_fail(e, CHORD_INVALID_ARGUMENT, "outputs of mode %d", mode);
     if (s->sequence.has_batch) return chord_fail(&s->model->error, CHORD_BUSY, "a batch is under way");
     s->sequence.outputs = mode;
     return CHORD_OK;
@@ -91,6 +104,7 @@ chord_status chord_session_step(chord_session *s, uint64_t budget)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_model *m = s->model;
+    chord_error_begin(m);
     if (m->config.external) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the weights are external: there is nothing to step with");
     if (m->active && m->active != s) return chord_fail(&m->error, CHORD_BUSY, "another session of this model has a batch under way");
     s->last_step_work = 0;
@@ -130,8 +144,10 @@ const float *chord_session_logits(const chord_session *s, int32_t row)
 
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p)
 {
-    if (!s || !p) return CHORD_INVALID_ARGUMENT;
+    if (!s) return CHORD_INVALID_ARGUMENT;
     chord_model *m = s->model;
+    chord_error_begin(m);
+    if (!p) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "no sampling");
     if (p->version != CHORD_ABI_VERSION || p->size != (int32_t)sizeof *p)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "chord_sampling of version %d and %d bytes", p->version, p->size);
     const float *logits = chord_session_logits(s, s->sequence.n_rows - 1);
@@ -149,6 +165,7 @@ void chord_session_seed(chord_session *s, uint64_t seed)
 chord_status chord_session_truncate(chord_session *s, int32_t n)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(s->model);
     CHORD_TRY(chord_sequence_truncate(&s->sequence, n, &s->model->error));
     leave(s);
     return CHORD_OK;
@@ -156,9 +173,10 @@ chord_status chord_session_truncate(chord_session *s, int32_t n)
 
 chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, chord_session **out)
 {
-    if (!s || !out) return CHORD_INVALID_ARGUMENT;
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    if (!out) return chord_fail(chord_error_begin(s->model), CHORD_INVALID_ARGUMENT, "out is NULL");
     chord_session *copy = chord_session_open(s->model, block, bytes);
-    if (!copy) return chord_fail(&s->model->error, CHORD_INVALID_ARGUMENT, "a block of %u bytes is needed", (uint64_t)chord_session_bytes(s->model));
+    if (!copy) return CHORD_INVALID_ARGUMENT;
     CHORD_TRY(chord_sequence_fork(&s->sequence, &copy->sequence));
     *out = copy;
     return CHORD_OK;
@@ -171,7 +189,8 @@ int32_t chord_session_match(const chord_session *s, const int32_t *ids, int32_t 
 
 chord_status chord_session_get_state(const chord_session *s, chord_session_state *out)
 {
-    if (!s || !out) return CHORD_INVALID_ARGUMENT;
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    if (!out) return chord_fail(chord_error_begin(s->model), CHORD_INVALID_ARGUMENT, "out is NULL");
     const chord_sequence *q = &s->sequence;
     *out = (chord_session_state){
         .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
