@@ -142,6 +142,7 @@ static chord_status plan(chord_model *m, const chord_config *config)
     chord_arena *tables = &m->gguf.log;
     tables->used = m->log_end;
     chord_zero(&m->plan, sizeof m->plan);
+    CHORD_TRY(chord_plan_shard(&m->gguf, &m->error));
     CHORD_TRY(chord_plan_tensors(&m->plan, &m->gguf, tables, &m->error));
     CHORD_TRY(chord_plan_program(&m->plan, &m->hparams, &m->gguf, tables, &m->error));
     CHORD_TRY(chord_plan_config(&m->plan, &m->hparams, config, &m->error));

@@ -60,6 +60,13 @@ static int64_t integer_at(const void *p, int32_t type)
     }
 }
 
+int64_t chord_read_whole(const chord_gguf *g, const char *key, int64_t fallback)
+{
+    const chord_gguf_kv *kv = chord_gguf_find(g, key, chord_strlen(key));
+    int64_t const v = kv && kv->is_kept && !kv->is_array ? integer_at(chord_gguf_at(g, kv->data), kv->type) : INT64_MIN;
+    return v == INT64_MIN ? fallback : v;
+}
+
 int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most)
 {
     char name[NAME_CAP];

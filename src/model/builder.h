@@ -47,6 +47,8 @@ typedef struct chord_range { double least, most; const char *text; } chord_range
 #define CHORD_ROPE_BASE ((chord_range){ 1, 3e38, "a number of at least 1" })
 /* fallback NaN: required. It is checked against the range as a value is. */
 float chord_read_float(chord_builder *b, const char *suffix, float fallback, chord_range range);
+/* The whole number under any key, or `fallback` where the key is absent or holds something else. */
+int64_t chord_read_whole(const chord_gguf *g, const char *key, int64_t fallback);
 /* Does the string value equal `text`? An absent key equals "". */
 int chord_read_is(chord_builder *b, const char *suffix, const char *text);
 

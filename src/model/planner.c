@@ -8,6 +8,17 @@
 #define OPS_PER_LAYER 24   /* room for the longest architecture's layer; llama emits 13 */
 #define LOGITS_BYTES (4u << 20)
 
+/* ---- shards: llama.cpp's keys --------------------------------------------------------------------- */
+
+chord_status chord_plan_shard(const chord_gguf *g, chord_error *e)
+{
+    int64_t const count = chord_read_whole(g, "split.count", 1), no = chord_read_whole(g, "split.no", 0);
+    if (count <= 1) return CHORD_OK;
+    return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                      "shard %u of %u of a model: the file is sound, but all of them are needed; join them first (llama-gguf-split --merge)",
+                      (uint64_t)no + 1, (uint64_t)count);
+}
+
 /* ---- tensor table --------------------------------------------------------------------------------- */
 
 static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor *in, const chord_gguf *g, chord_error *e)

@@ -11,6 +11,9 @@ typedef struct chord_memory_map {
     uint64_t weight_bytes, vocabulary_bytes, activation_bytes, bytes;
 } chord_memory_map;
 
+/* OK, or INVALID_ARGUMENT for one file of a model that lies in several: its tensors are in the others. */
+chord_status chord_plan_shard(const chord_gguf *g, chord_error *e);
+
 /* Fill plan->tensors and plan->file_order from the header, taking them from `tables`. NEED_MEMORY when
  * they don't fit. Errors: INVALID_GGUF (a tensor outside the file, overlapping another ...),
  * UNSUPPORTED_QUANTIZATION, each naming the tensor. */

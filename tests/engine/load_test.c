@@ -2,6 +2,7 @@
  * wrong inside the header alone is tested in tests/format; here a whole fixture is changed in one place. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_test.h"
+#include "../format/gguf_writer.h"
 
 typedef struct file { uint8_t *p; size_t n; } file;
 
@@ -433,6 +434,46 @@ static host load_changed(const char *name, const damage *changes, size_t n)
     return load(f, all_at_once, f.n);
 }
 #define LOAD_CHANGED(name, list) load_changed(name, list, sizeof list / sizeof *list)
+
+/* The fixture as one of `count` shards, by the keys that llama.cpp's splitter writes; 96 bytes more, so that the data
+ * stays aligned. */
+static file as_shard(const char *name, uint16_t no, uint16_t count)
+{
+    file const good = read_fixture(name), f = { test_alloc(good.n + 96), good.n + 96 };
+    writer w = { .n = 0 };
+    put_key(&w, "split.no", CHORD_GGUF_U16);
+    put_bytes(&w, &no, 2);
+    put_key(&w, "split.count", CHORD_GGUF_U16);
+    put_bytes(&w, &count, 2);
+    put_key(&w, "split.tensors.count", CHORD_GGUF_I32);
+    put32(&w, 21);
+    put_key(&w, "x", CHORD_GGUF_U8);
+    put_bytes(&w, "", 1);
+    CHECK_EQ(w.n, 96);
+    memcpy(f.p, good.p, 24);
+    f.p[16] += 4; /* keys */
+    memcpy(f.p + 24, w.bytes, 96);
+    memcpy(f.p + 120, good.p + 24, good.n - 24);
+    return f;
+}
+
+TEST(a_shard_is_neither_damaged_nor_loaded)
+{
+    file f = as_shard("f32-mha", 1, 3);
+    host h = load(f, all_at_once, f.n);
+    done(&h);
+    CHECK_EQ(h.status, CHORD_INVALID_ARGUMENT);
+    CHECK_TEXT(h.error, "shard 2 of 3");
+    CHECK_TEXT(h.error, "the file is sound");
+    f.p[behind(f, "llama.block_count") + VALUE] = 77; /* what is missing here is in the other shards */
+    h = load(f, all_at_once, f.n);
+    done(&h);
+    CHECK_EQ(h.status, CHORD_INVALID_ARGUMENT);
+    f = as_shard("f32-mha", 0, 1); /* one file, whole */
+    h = load(f, all_at_once, f.n);
+    done(&h);
+    CHECK_EQ(h.status, CHORD_DONE);
+}
 
 /* n_embd / n_head and the head size are defaults that the file's other keys give. */
 TEST(a_head_size_of_1_or_0_is_refused_by_key_when_it_is_derived)
