@@ -57,7 +57,7 @@ typedef struct chord_config {
     int32_t kv_type;            /* CHORD_KV_* */
     int32_t n_threads;          /* threads that will walk the program, the caller's included; 0 takes 1 */
     int32_t isa;                /* CHORD_ISA_*; 0 takes the best this build has */
-    int32_t external;           /* 1: place every weight `external` (a GPU host uploads them itself) */
+    int32_t external;           /* 1: place every matrix `external` (a GPU host uploads them itself); vectors stay in the plan */
     int32_t reserved;
 } chord_config;
 
@@ -178,7 +178,7 @@ chord_status chord_model_end(chord_model *m);
 chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out);
 
 /* Take `plan.bytes` of memory for weights, vocabulary and activations, build the vocabulary, open the
- * DATA phase. DONE when no tensor is wanted (all external), else MORE. */
+ * DATA phase. DONE when no tensor is wanted, else MORE. */
 chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
 
 /* Row `i` of the tensor table (after HEADER). `name` gets its name, cut to `cap` - 1 bytes and

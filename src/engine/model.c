@@ -129,12 +129,14 @@ chord_status chord_model_end(chord_model *m)
 
 /* ---- plan ------------------------------------------------------------------------------------------- */
 
-static void config_defaults(chord_model *m, const chord_config *config)
+/* External: the matrices are the host's to place; vectors (norms, biases, rope factors) are needed here as well. */
+static void take_config(chord_model *m, const chord_config *config)
 {
     m->config = *config;
-    if (m->config.external)
-        for (int32_t i = 0; i < m->plan.n_tensors; i++)
-            if (m->plan.tensors[i].placement == CHORD_PLACE_RESIDENT) m->plan.tensors[i].placement = CHORD_PLACE_EXTERNAL;
+    for (int32_t i = 0; config->external && i < m->plan.n_tensors; i++) {
+        chord_tensor *t = &m->plan.tensors[i];
+        if (t->placement == CHORD_PLACE_RESIDENT && t->layout != CHORD_LAYOUT_VECTOR) t->placement = CHORD_PLACE_EXTERNAL;
+    }
 }
 
 static chord_status plan(chord_model *m, const chord_config *config)
@@ -148,7 +150,7 @@ static chord_status plan(chord_model *m, const chord_config *config)
     CHORD_TRY(chord_plan_config(&m->plan, &m->hparams, config, &m->error));
     m->ops = chord_ops_of(config->isa);
     if (!m->ops) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "isa %d isn't in this build", config->isa);
-    config_defaults(m, config);
+    take_config(m, config);
     CHORD_TRY(chord_vocabulary_read(&m->gguf, &m->vocab_source, &m->error));
     if (!chord_vocab_bytes(&m->vocab_source, &m->vocab_bytes))
         return chord_fail(&m->error, CHORD_INVALID_GGUF, "the vocabulary is larger than any memory");

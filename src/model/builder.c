@@ -189,7 +189,7 @@ int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t 
     if (!n_rows) t->layout = CHORD_LAYOUT_VECTOR;
     else if (!(flags & CHORD_LOOKUP)) t->layout = CHORD_LAYOUT_X4;
     else if (t->layout != CHORD_LAYOUT_X4) t->layout = CHORD_LAYOUT_PLAIN;
-    t->placement = 0; /* resident; chord_plan() may turn all to external */
+    t->placement = 0; /* resident; chord_plan() may turn matrices to external */
     return i;
 }
 

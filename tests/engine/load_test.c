@@ -148,6 +148,39 @@ TEST(every_row_comes_back_as_it_was_in_the_file)
     }
 }
 
+/* Rope factors, norms and biases are used by every executor's tables and small kernels. */
+TEST(external_placement_leaves_vectors_in_the_plan)
+{
+    static const char *const names[] = { "q4_0-d80-freqs", "qwen2-q4_k" };
+    for (int32_t i = 0; i < 2; i++) {
+        file const f = read_fixture(names[i]);
+        host own = load(f, all_at_once, f.n), h = { .given = HEADER_MOST };
+        h.header = aligned_alloc(CHORD_BLOCK_ALIGN, HEADER_MOST);
+        h.model = chord_model_init(h.header, h.given);
+        CHECK_EQ(load_header(&h, f, all_at_once), CHORD_DONE);
+        chord_config config = chord_config_default();
+        config.external = 1;
+        chord_plan_info plan;
+        CHECK_EQ(chord_plan(h.model, &config, &plan), CHORD_OK);
+        CHECK_EQ(load_data(&h, f, random_chunk, &plan), CHORD_DONE);
+        const chord_model_plan *p = chord_model_plan_of(h.model), *q = chord_model_plan_of(own.model);
+        int32_t vectors = 0;
+        for (int32_t k = 0; k < p->n_tensors; k++) {
+            const chord_tensor *t = &p->tensors[k];
+            bool const is_vector = t->layout == CHORD_LAYOUT_VECTOR;
+            vectors += is_vector;
+            CHECK_EQ(t->placement, is_vector ? CHORD_PLACE_RESIDENT : CHORD_PLACE_EXTERNAL);
+            CHECK_EQ(t->is_ready, is_vector);
+            if (is_vector) CHECK(!memcmp(t->data, q->tensors[k].data, (size_t)t->bytes));
+        }
+        CHECK(vectors > 4 && plan.bytes < own.model->map.bytes);
+        for (int32_t r = 0; r < p->program.n_ropes; r++)
+            CHECK(!memcmp(p->rope_freqs[r], q->rope_freqs[r], (size_t)p->program.ropes[r].n_rot / 2 * sizeof(double)));
+        done(&own);
+        done(&h);
+    }
+}
+
 /* ---- cut off ------------------------------------------------------------------------------------------ */
 
 /* One load, byte by byte; before each byte the file is said to end. Only the object's own fields change by
