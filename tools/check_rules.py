@@ -7,7 +7,8 @@
   globals    no mutable file-scope data in src/: no .data or .bss segment in build/wasm's object files
   paths      no path of somebody's machine and no registry address in any file of the repository
   licence    an SPDX line in every source file
-  width      lines of sources have at most 110 columns; a string or a regular expression that can't be broken may be longer
+  width      lines of sources have at most 110 columns, comments in C 109 (see .clang-format); a string or a regular
+             expression that can't be broken may be longer
   pronouns   no thread is a person in a comment or a document: "he", "his", "him"
 
 A rule of OFF is counted, by room, and not enforced so far; `--all` lists its breaches too.
@@ -212,10 +213,10 @@ def blank(text: str) -> str:
     return re.sub(r"[^\n]", " ", text)
 
 
-def is_wide(line: str, code: str) -> bool:
+def is_wide(line: str, code: str, width: int) -> bool:
     """`code` is the line without its comment. A line that is short without its longest literal isn't wide."""
     literals = [m.group() for m in re.finditer(LITERAL.pattern + r"|`[^`]*$|(?<=[(=:,] )/(?:\\.|[^/\\])+/", code)]
-    return len(line) - max([len(text) - 2 for text in literals] + [0]) > WIDTH
+    return len(line) - max([len(text) - 2 for text in literals] + [0]) > width
 
 
 def check_prose(root: Path, file: Path, found: list[str]) -> None:
@@ -227,8 +228,9 @@ def check_prose(root: Path, file: Path, found: list[str]) -> None:
     text = file.read_text()
     comments, code = split_comments(name, text) if is_source else (text, "")
     for number, (line, bare) in enumerate(zip(text.splitlines(), code.splitlines()), 1):
-        if is_wide(line, bare):
-            found.append(f"{name}:{number}: width: {len(line)} columns, at most {WIDTH}")
+        width = WIDTH - (name.endswith((".c", ".h")) and line != bare)
+        if is_wide(line, bare, width):
+            found.append(f"{name}:{number}: width: {len(line)} columns, at most {width}")
     for number, line in enumerate(comments.splitlines(), 1):
         if m := PERSON.search(line):
             found.append(f"{name}:{number}: pronouns: a thread is \"it\", not \"{m.group()}\"")
@@ -299,6 +301,7 @@ def self_test() -> int:
         "examples/page/g.mjs": (spdx + "import x from '../../ts/index.js';\n", "not the public package"),
         "docs/h.md": (f"see {home}/project\n", "a machine's path"),
         "tests/exec/i.c": (spdx + f"/* {'x ' * 54}x*/\n", "width: 114 columns"),
+        "tests/exec/k.c": (spdx + f"/* {'x' * 104} */\n", "width: 110 columns, at most 109"),
         "ts/chat/l.ts": (spdx + f"// it's {'x ' * 54}isn't\n", "width: 121 columns"),
         "tests/exec/j.c": (spdx + "/* The leader waits, and then he\n * goes on. */\n", '2: pronouns: a thread is "it", not "he"'),
         "tools/k.py": ("# SPDX-License-Identifier: Apache-2.0\n# his turn\n", "pronouns"),
@@ -310,7 +313,8 @@ def self_test() -> int:
                          "void f(void *p) { __builtin_memset(p, 0, 4); chord_free(p); }\n",
         "ts/wasm/ok.ts": spdx + "import { Status } from '../abi/abi.gen.js';\nimport { y } from './detect.js';\n// import z from '../load/z.js';\n",
         "ts/client/ok.ts": spdx + "import type { Request } from '../worker/protocol.js';\nimport { y } from '../wasm/detect.js';\n",
-        "tests/exec/ok.c": spdx + f'const char *he = "{"his " * 40}"; /* the theme */\n/* {"x" * (WIDTH - 6)} */\n',
+        "tests/exec/ok.c": spdx + f'const char *he = "{"his " * 40}"; /* the theme */\n/* {"x" * (WIDTH - 7)} */\n',
+        "tests/exec/ok2.c": spdx + f"int {'x' * 105};\n/* {'x' * 103} */\n",
         "ts/chat/ok.ts": spdx + f"const text = `{'he ' * 60}`;\nconst form = /{'x' * 120}/;\n// it's here\n",
         "docs/speed/2026-01-01.md": "his day\n",
         "examples/page/ok.mjs": spdx + "import { loadModel } from 'wasm-chord';\nimport { x } from './g.mjs';\n",
