@@ -2,7 +2,7 @@
 // The client's end of the protocol: call numbers, pending answers, and when a Node process has to stay
 // alive: while somebody awaits something of ours, and no longer.
 import { ChordError, isErrorRecord } from '../errors.js';
-import { nextTurn, startWorker } from '../platform.js';
+import { isNode, nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
 import type { Reply, Request, Results } from '../worker/protocol.js';
 
@@ -27,6 +27,9 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
+
+/** How long a worker's own workers have to close before it is ended, in a browser. */
+const CLOSING_MS = 200;
 
 interface Pending {
   readonly resolve: (value: never) => void;
@@ -91,10 +94,14 @@ export class Connection {
     }));
   }
 
-  /** Ends the worker at once; pending and later calls fail with `error`. */
+  /**
+   * Ends the worker, which must have let go (`dispose`); pending and later calls fail with `error`. In a browser the end comes later,
+   * and nobody waits for it: where a worker was ended within a millisecond of its own workers, Chromium left them all running.
+   */
   async end(error: ChordError): Promise<void> {
     this.#close(error);
-    await this.#peer.end();
+    if (isNode) await this.#peer.end();
+    else setTimeout(() => void this.#peer.end(), CLOSING_MS);
   }
 
   get isClosed(): boolean {

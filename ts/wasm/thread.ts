@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pool thread of the engine worker: its own instance and stack over the model's memory. It answers 'up'
-// once it runs, takes one start message, and then lives inside chord_thread_join() until the model stops.
+// once it runs, takes one start message, lives inside chord_thread_join() until the model stops, and closes itself.
 import { ChordError, toErrorRecord } from '../errors.js';
 import { parentPeer } from '../platform.js';
 import { instantiate } from './instantiate.js';
@@ -17,6 +17,7 @@ export interface ThreadStart {
 // No top-level await: bundlers may make a classic script of this file.
 void parentPeer().then((parent) => {
   parent.listen((message) => {
+    if (message === 'end') return void parent.end();
     const { module, memory, model, index, stackTop } = message as ThreadStart;
     try {
       const exports = instantiate(module, memory, (cause) => new ChordError('internal', `thread ${index} stopped: ${(cause as Error).message}`, { cause }));

@@ -9,21 +9,31 @@ import type { WasmEngine } from './engine.js';
 
 /** A browser may take its time to start workers on a busy machine; then one thread does. */
 const START_MS = 10_000;
+/** How long a thread may take to close itself once its model has stopped; a stuck one is terminated. */
+const CLOSE_MS = 1000;
 
 export class ThreadPool {
   readonly #peers: Peer[] = [];
+  /** Those that are closing themselves, or are dead. */
+  readonly #gone = new Set<Peer>();
   #ups = 0;
   #onChange: () => void = () => {};
   #isStopping = false;
   /** Why the pool is useless: a thread couldn't start, or died. */
   fault: ChordError | undefined;
 
-  /** Starts `count` workers and waits until each runs. Throws `internal` when one can't. */
+  /** Starts `count` workers and waits until each runs. Throws `internal` when one can't, and ends the others. */
   static async start(count: number): Promise<ThreadPool> {
     const pool = new ThreadPool();
-    await Promise.all(Array.from({ length: count }, () => pool.#add()));
-    await pool.#until(() => pool.#ups === count, 'started');
-    return pool;
+    try {
+      for (const added of await Promise.allSettled(Array.from({ length: count }, () => pool.#add()))) if (added.status === 'rejected') throw added.reason;
+      if (!(await pool.#until(() => pool.#ups === count, START_MS))) throw new ChordError('internal', `the pool threads were not started within ${START_MS / 1000} s`);
+      if (pool.fault !== undefined) throw pool.fault;
+      return pool;
+    } catch (error) {
+      await pool.stop();
+      throw error;
+    }
   }
 
   async #add(): Promise<void> {
@@ -32,17 +42,17 @@ export class ThreadPool {
     peer.listen(
       (message) => {
         if (message === 'up') this.#ups += 1;
-        else if (!this.#isStopping) this.#fail(new Error(JSON.stringify(message)));
+        else this.#lost(peer, new Error(JSON.stringify(message))); // it has left the model, and closes
         this.#onChange();
       },
-      (cause) => this.#fail(cause),
+      (cause) => this.#lost(peer, cause),
     );
     peer.hold(false);
   }
 
-  #fail(cause: Error): void {
-    if (this.#isStopping) return;
-    this.fault ??= new ChordError('internal', `a pool thread died: ${cause.message}`, { cause, hint: 'load the model again, perhaps with threads: 1' });
+  #lost(peer: Peer, cause: Error): void {
+    this.#gone.add(peer);
+    if (!this.#isStopping) this.fault ??= new ChordError('internal', `a pool thread died: ${cause.message}`, { cause, hint: 'load the model again, perhaps with threads: 1' });
     this.#onChange();
   }
 
@@ -57,27 +67,27 @@ export class ThreadPool {
     }
   }
 
-  /** Ends all threads, which must have been let go by engine.stopThreads(); a stuck one is terminated. */
+  /**
+   * Waits until all threads, which engine.stopThreads() must have let go, close themselves. Only a stuck one is terminated: Chromium
+   * leaves workers running, and their memory, where they and their creator are terminated at the same time.
+   */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all(this.#peers.splice(0).map((peer) => peer.end()));
+    for (const peer of this.#peers) peer.post('end'); // heard by those that never joined
+    await this.#until(() => this.#gone.size === this.#peers.length, CLOSE_MS);
+    await Promise.all(this.#peers.filter((peer) => !this.#gone.has(peer)).map((peer) => peer.end()));
   }
 
-  async #until(isTrue: () => boolean, what: string): Promise<void> {
-    const timeout = new ChordError('internal', `the pool threads were not ${what} within ${START_MS / 1000} s`);
+  /** Whether `isTrue` within `ms`; a fault ends the wait too. */
+  async #until(isTrue: () => boolean, ms: number): Promise<boolean> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        timer = setTimeout(() => reject(timeout), START_MS);
-        this.#onChange = () => (this.fault !== undefined ? reject(this.fault) : isTrue() ? resolve() : undefined);
-        this.#onChange();
-      });
-    } catch (error) {
-      await this.stop();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      this.#onChange = () => {};
-    }
+    const isDone = await new Promise<boolean>((resolve) => {
+      timer = setTimeout(resolve, ms, false);
+      this.#onChange = () => void ((isTrue() || (this.fault !== undefined && !this.#isStopping)) && resolve(true));
+      this.#onChange();
+    });
+    clearTimeout(timer);
+    this.#onChange = () => {};
+    return isDone;
   }
 }

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// lifecycle.test.mjs: how workers begin and end in Chromium: none is left after dispose() and aborted loads, and one
+// that can't be fetched says why.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { needs, openPage, withBrowser, withServer } from './browser.mjs';
+
+const FIXTURE = '/tests/golden/q4_1-smollm.gguf';
+const ROUNDS = 60;
+
+/** The workers in `browser`, nested ones too. */
+async function counting(browser) {
+  const session = await browser.newBrowserCDPSession();
+  return async () => {
+    const { targetInfos } = await session.send('Target.getTargets', { filter: [{}] });
+    return targetInfos.filter(({ type }) => type === 'worker').map(({ url }) => url.replace(/.*\//, '')).sort();
+  };
+}
+
+/** The workers that are left once their number hasn't changed for five seconds, or at once where there is none. */
+async function settled(count) {
+  let left = await count();
+  for (let quiet = 0; left.length > 0 && quiet < 20; quiet++) {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    const now = await count();
+    if (now.length !== left.length) quiet = 0;
+    left = now;
+  }
+  return left;
+}
+
+test(`no worker is left after ${ROUNDS} times dispose(), nor after ${ROUNDS} aborted loads, of two threads each`, needs(), (t) =>
+  withServer({ isolated: true }, (address) =>
+    withBrowser(async (browser) => {
+      const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
+      const count = await counting(browser);
+      await page.evaluate(async (url) => {
+        const { loadModel } = await import('/dist/index.js');
+        window.model = await loadModel(url, { threads: 2 });
+      }, FIXTURE);
+      assert.deepEqual(await count(), ['thread.js', 'worker.js'], 'the count sees nested workers');
+      await page.evaluate(() => window.model.dispose());
+
+      const disposed = await page.evaluate(async ({ url, rounds }) => {
+        const { loadModel } = await import('/dist/index.js');
+        let longest = 0;
+        for (let i = 0; i < rounds; i++) {
+          const model = await loadModel(url, { threads: 2 });
+          const begin = performance.now();
+          await model.dispose();
+          longest = Math.max(longest, performance.now() - begin);
+        }
+        return longest;
+      }, { url: FIXTURE, rounds: ROUNDS });
+      t.diagnostic(`the longest dispose() took ${disposed.toFixed(0)} ms`);
+      assert.deepEqual(await settled(count), [], 'after dispose()');
+
+      const aborted = await page.evaluate(async ({ url, rounds }) => {
+        const { loadModel } = await import('/dist/index.js');
+        let aborted = 0;
+        for (let i = 0; i < rounds; i++) {
+          const controller = new AbortController();
+          const onProgress = ({ phase, loaded }) => void ((i % 3 === 0 ? phase === 'ready' : i % 3 === 1 && loaded > 0) && controller.abort());
+          if (i % 3 === 2) setTimeout(() => controller.abort(), i);
+          try {
+            await (await loadModel(url, { threads: 2, signal: controller.signal, onProgress })).dispose();
+          } catch {
+            aborted += 1;
+          }
+        }
+        return aborted;
+      }, { url: FIXTURE, rounds: ROUNDS });
+      assert.ok(aborted >= ROUNDS / 2, `only ${aborted} loads were aborted`);
+      assert.deepEqual(await settled(count), [], 'after aborted loads');
+      assert.deepEqual(page.faults, []);
+    })));
