@@ -28,8 +28,25 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
+/** How long a worker that was told to let go may take before it is ended by force: on a busy machine it may not have started yet. */
+const LET_GO_MS = 30_000;
+/** How long an error of a load waits for that. */
+const GIVE_UP_MS = 2000;
 /** How long a worker's own workers have to close before it is ended, in a browser. */
 const CLOSING_MS = 200;
+
+/** Settles with `promise`, or after `ms`. Never rejects, and keeps no process alive. */
+function atMost(ms: number, promise: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer: { unref?(): void } | number = setTimeout(resolve, ms);
+    if (typeof timer === 'object') timer.unref?.();
+    const done = (): void => {
+      clearTimeout(timer as number);
+      resolve();
+    };
+    promise.then(done, done);
+  });
+}
 
 interface Pending {
   readonly resolve: (value: never) => void;
@@ -104,14 +121,32 @@ export class Connection {
     else setTimeout(() => void this.#peer.end(), CLOSING_MS);
   }
 
+  /**
+   * Fails what is pending, has the worker stop and let go, and ends it then: ended amid a read, or amid its own start, it would
+   * leak descriptors (Node). Resolves when it has let go, or after GIVE_UP_MS; a slow one is ended in the background.
+   */
+  async giveUp(error: ChordError): Promise<void> {
+    const isAlive = this.#closed === undefined;
+    this.#close(error);
+    const ending = (isAlive ? atMost(LET_GO_MS, this.#letGo()) : Promise.resolve()).then(() => this.end(error));
+    await this.held(atMost(GIVE_UP_MS, ending));
+  }
+
+  #letGo(): Promise<void> {
+    const call = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(call, { resolve: () => resolve(), reject, events: {} });
+      this.#peer.post({ op: 'dispose', call });
+    });
+  }
+
   get isClosed(): boolean {
     return this.#closed !== undefined;
   }
 
   #close(error: ChordError): void {
-    if (this.#closed !== undefined) return;
-    this.#closed = error;
-    for (const { reject } of this.#pending.values()) reject(error);
+    this.#closed ??= error;
+    for (const { reject } of this.#pending.values()) reject(this.#closed);
     this.#pending.clear();
   }
 

@@ -60,7 +60,7 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     const reason = backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
     return new LanguageModel(connection, loaded, meter, reason);
   } catch (error) {
-    await connection?.end(new ChordError('aborted', 'the load was given up'));
+    await connection?.giveUp(new ChordError('aborted', 'the load was given up'));
     throw error;
   } finally {
     signal?.removeEventListener('abort', onAbort);

@@ -156,7 +156,7 @@ export class EngineHost {
         meter: pushed ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
         mayThread: this.#options.mayThread,
         name: source.kind === 'url' ? source.url : source.kind === 'path' ? source.path : source.name,
-        open: async () => pushed ?? openRemote(source as Exclude<typeof source, { kind: 'pushed' }>, call.signal),
+        open: async (signal) => pushed ?? openRemote(source as Exclude<typeof source, { kind: 'pushed' }>, signal),
         onBytes: (bytes) => (this.#bytesRead += bytes),
         onProgress: (progress) => this.#post({ type: 'progress', call: call.id, progress }),
       });

@@ -27,7 +27,7 @@ export interface LoadJob {
   /** Whether a pool is possible at all: in the engine worker, not in the caller's own thread. */
   readonly mayThread: boolean;
   readonly name: string;
-  open(): Promise<ByteStream>;
+  open(signal: AbortSignal): Promise<ByteStream>;
   onBytes(bytes: number): void;
   onProgress(progress: LoadProgress): void;
 }
@@ -69,12 +69,17 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
 
 /** Both at once: a first load waits for the slower of the two. An error of the compile comes first, and nothing stays open behind it. */
 async function compileAndOpen(job: LoadJob): Promise<[CompiledModule, ByteStream]> {
-  const opening = job.open();
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort(job.signal.reason);
+  job.signal.addEventListener('abort', onAbort);
+  if (job.signal.aborted) onAbort();
+  const opening = job.open(stop.signal);
   opening.catch(() => undefined); // told below, where it is awaited
   try {
     return [await compileModule({ signal: job.signal }), await opening];
   } catch (error) {
-    void opening.then((stream) => stream.close()).catch(() => undefined);
+    stop.abort(error);
+    await opening.then((stream) => stream.close()).catch(() => undefined); // the worker may be ended as soon as it has answered
     throw error;
   }
 }
