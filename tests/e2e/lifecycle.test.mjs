@@ -74,3 +74,34 @@ test(`no worker is left after ${ROUNDS} times dispose(), nor after ${ROUNDS} abo
       assert.deepEqual(await settled(count), [], 'after aborted loads');
       assert.deepEqual(page.faults, []);
     })));
+
+test('a worker that can\'t be fetched: the hint is origin, bundler and policy, not to load again', needs(), () =>
+  withServer({ isolated: true }, (address) =>
+    withBrowser(async (browser) => {
+      const ways = {
+        'it is missing': (context) => context.route('**/worker.js', (route) => route.fulfill({ status: 404, body: 'not here' })),
+        'a web page comes instead': (context) => context.route('**/worker.js', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><p>app' })),
+        'a policy forbids workers': (context) => context.route('**/blank.html', async (route) => {
+          const response = await route.fetch();
+          await route.fulfill({ response, headers: { ...response.headers(), 'content-security-policy': "worker-src 'none'" } });
+        }),
+      };
+      for (const [way, set] of Object.entries(ways)) {
+        const context = await browser.newContext();
+        await set(context);
+        const page = await context.newPage();
+        await page.goto(`${address}/tests/e2e/blank.html`);
+        const { code, message, hint, works } = await page.evaluate(async (url) => {
+          const { loadModel } = await import('/dist/index.js');
+          const error = await loadModel(url).then(() => ({ message: 'it loaded' }), ({ code, message, hint }) => ({ code, message, hint }));
+          const model = await loadModel(url, { worker: false });
+          await model.dispose();
+          return { ...error, works: true };
+        }, FIXTURE);
+        assert.equal(code, 'internal', way);
+        assert.match(message, /the engine worker can't be started/, way);
+        assert.match(hint, /worker\.js must be served .* own origin.*bundler.*worker-src.*worker: false/, way);
+        assert.ok(works);
+        await context.close();
+      }
+    })));

@@ -44,3 +44,20 @@ test('aborted loads of a path leave no descriptor, while others keep the file sy
     isOver = true;
   }
 });
+
+test('a worker that isn\'t there: the hint is where it must lie, not to load again', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'chord-dist-'));
+  try {
+    cpSync(path.join(root, 'dist'), folder, { recursive: true });
+    rmSync(path.join(folder, 'worker.js'));
+    const { loadModel: load } = await import(path.join(folder, 'index.js'));
+    const error = await load(FIXTURE).then(() => assert.fail('it loaded'), (reason) => reason);
+    assert.equal(error.code, 'internal');
+    assert.match(error.message, /the engine worker can't be started: .*worker\.js/);
+    assert.match(error.hint, /worker\.js must lie beside.*bundler.*worker: false/);
+    const model = await load(FIXTURE, { worker: false });
+    await model.dispose();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -60,12 +60,13 @@ export class Connection {
   #next = 0;
   #holds = 0;
   #closed: ChordError | undefined;
+  #hasSpoken = false;
 
   constructor(peer: Peer) {
     this.#peer = peer;
     peer.listen(
       (message) => this.#receive(message as Reply),
-      (cause) => this.#close(new ChordError('internal', `the engine worker died: ${cause.message}`, { cause, hint: 'load the model again' })),
+      (cause) => this.#close(this.#hasSpoken ? died(cause) : cantStart(cause)), // it speaks as soon as it has a load
     );
     peer.hold(false);
   }
@@ -76,10 +77,7 @@ export class Connection {
     try {
       return new Connection(await startWorker('worker.js', () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })));
     } catch (cause) {
-      throw new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, {
-        cause,
-        hint: 'a worker must come from the page\'s own origin and be allowed by its content security policy; worker: false does without',
-      });
+      throw cantStart(cause);
     }
   }
 
@@ -151,6 +149,7 @@ export class Connection {
   }
 
   #receive(reply: Reply): void {
+    this.#hasSpoken = true;
     const pending = this.#pending.get(reply.call);
     if (pending === undefined) return; // of a call that was given up
     switch (reply.type) {
@@ -164,6 +163,16 @@ export class Connection {
         return pending.events.onEvent?.(reply);
     }
   }
+}
+
+const died = (cause: Error): ChordError => new ChordError('internal', `the engine worker died: ${cause.message}`, { cause, hint: 'load the model again' });
+
+/** Browsers don't say why a worker can't be fetched: 404, a web page in its place, another origin, a policy. */
+function cantStart(cause: unknown): ChordError {
+  const where = isNode
+    ? 'worker.js must lie beside the package\'s JavaScript: does a bundler carry it along?'
+    : 'worker.js must be served as JavaScript from the page\'s own origin, be carried along by a bundler, and be allowed by the content security policy (worker-src)';
+  return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, { cause, hint: `${where}; worker: false does without` });
 }
 
 /** A host in the caller's thread behind the same interface; messages come in a later turn of the loop, as from a worker. */
