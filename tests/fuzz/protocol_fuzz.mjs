@@ -18,7 +18,7 @@ const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.ur
 const model = new Uint8Array(await readFile(MODEL));
 const CODES = new Set(['invalid-argument', 'invalid-gguf', 'unsupported-architecture', 'unsupported-quantization', 'unsupported-tokenizer',
   'out-of-memory', 'context-full', 'io', 'http', 'aborted', 'busy', 'disposed']);
-const CONTROLS = new Set(['chunk', 'end', 'fail', 'taken', 'cancel']);
+const CONTROLS = new Set(['chunk', 'end', 'fail', 'taken', 'pong', 'cancel']);
 /** A round takes well under a second; a machine may be busy. */
 const ROUND_MS = 30_000;
 
@@ -49,7 +49,7 @@ function makeOptions(random) {
 function makeMessage(random, round) {
   const call = random.chance(0.9) ? round.next++ : random.below(round.next + 1);
   const known = () => random.below(round.next + 2);
-  const op = random.pick(['load', 'chunk', 'end', 'fail', 'tokenize', 'tokenize', 'detokenize', 'logits', 'generate', 'generate', 'taken', 'taken', 'taken', 'cancel', 'cancel', 'counters', 'profile', 'dispose']);
+  const op = random.pick(['load', 'chunk', 'end', 'fail', 'tokenize', 'tokenize', 'detokenize', 'logits', 'generate', 'generate', 'taken', 'taken', 'taken', 'pong', 'cancel', 'cancel', 'counters', 'profile', 'dispose']);
   switch (op) {
     case 'load': return { op, call, source: makeSource(random), options: { contextLength: random.pick([undefined, 1, 32, 256, 2 ** 31 - 1]), kvType: random.pick([undefined, 'f16', 'f32', 'q8_0']), threads: random.pick([1, 1, 2, undefined, 256]) } };
     case 'chunk': return { op, call: random.pick([round.pushed, known()]), bytes: random.pick([new Uint8Array(), model.slice(0, 1 << 19), model.slice(random.below(model.length)), new Uint8Array(2 << 20)]) };
@@ -61,7 +61,7 @@ function makeMessage(random, round) {
     case 'generate': return { op, call, prompt: random.chance(0.5) ? makeIds(random) : String(makeText(random)), options: makeOptions(random) };
     case 'taken': return { op, call: known(), count: random.pick([0, 1, 1, 5, 2 ** 31 - 1]) };
     case 'dispose': return random.chance(0.03) ? { op, call } : { op: 'counters', call };
-    default: return { op, call: op === 'cancel' ? known() : call };
+    default: return { op, call: op === 'cancel' || op === 'pong' ? known() : call };
   }
 }
 

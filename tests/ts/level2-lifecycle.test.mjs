@@ -61,3 +61,56 @@ test('a worker that isn\'t there: the hint is where it must lie, not to load aga
     rmSync(folder, { recursive: true });
   }
 });
+
+/** What became of `promise` within 20 s. */
+const within = (promise) => {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new assert.AssertionError({ message: 'it waits for ever' })), 20_000); });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+};
+
+test('a call inside the loop over a run is refused as busy and says why; the loop goes on', async () => {
+  for (const options of [{}, { worker: false }]) {
+    await withModel(FIXTURE, options, async (model) => {
+      const whole = await model.generate('Hello', { ...GREEDY, maxTokens: 40 }).text();
+      const calls = {
+        logits: () => model.logits([1, 2, 3]),
+        generate: () => model.generate('Bye', GREEDY).text(),
+        two: () => Promise.all([model.logits([1]), model.logits([2])]),
+      };
+      for (const [name, call] of Object.entries(calls)) {
+        let text = '', tokens = 0;
+        for await (const event of model.generate('Hello', { ...GREEDY, maxTokens: 40 })) {
+          text += event.text;
+          tokens += 1;
+          if (tokens !== 2) continue;
+          assert.ok((await model.tokenize('text calls are answered')).length > 0);
+          const error = await refused(within(call()), 'busy', name === 'generate' ? 'generate waits for a generate' : 'logits waits for a generate');
+          assert.match(error.hint, /inside the loop/);
+        }
+        assert.equal(text, whole, name);
+      }
+    });
+  }
+});
+
+test('a slow reader, and a thread that is blocked for seconds, get nobody refused', async () => {
+  await withModel(FIXTURE, {}, async (model) => {
+    const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    const slow = model.generate('Hello', { ...GREEDY, maxTokens: 12 });
+    const first = await slow.next();
+    assert.equal(first.done, false);
+    const behind = model.logits([1, 2, 3]);
+    for await (const _ of slow) await pause(600);
+    assert.ok((await within(behind)).length > 0);
+
+    const run = model.generate('Hello', { ...GREEDY, maxTokens: 40 });
+    await run.next();
+    const waiting = model.logits([1, 2, 3]);
+    await pause(50); // it is paused at its window now
+    const rest = run.text();
+    for (const begin = performance.now(); performance.now() - begin < 3000; ) continue;
+    await within(rest);
+    assert.ok((await within(waiting)).length > 0);
+  });
+});

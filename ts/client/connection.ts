@@ -159,6 +159,9 @@ export class Connection {
       case 'failed':
         this.#pending.delete(reply.call);
         return pending.reject(isErrorRecord(reply.error) ? ChordError.from(reply.error) : new ChordError('internal', 'the worker failed without saying why'));
+      case 'ping':
+        pending.events.onEvent?.(reply);
+        return this.#peer.post({ op: 'pong', call: reply.call });
       default:
         return pending.events.onEvent?.(reply);
     }

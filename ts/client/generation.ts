@@ -125,6 +125,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     const { prompt, options } = this.#request;
     const call = this.#connection.open<'generate'>({ op: 'generate', prompt, options }, {
       onEvent: (reply) => {
+        if (reply.type === 'ping') this.#tell();
         if (reply.type !== 'tokens') return;
         if (this.#ttftMs === 0) this.#ttftMs = performance.now() - this.#begin;
         this.#events.push(...reply.events);

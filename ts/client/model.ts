@@ -35,7 +35,8 @@ export interface LogitsCallOptions {
  * A loaded model; its engine lives in a worker. Made by `loadModel`.
  *
  * Calls that compute (`generate`, `logits`) queue in order, one at a time; text calls and `counters` are
- * answered between two steps. After `dispose()` every call rejects with `disposed`.
+ * answered between two steps. Inside the loop over a run such a call would wait for ever: where a run's reader reads nothing
+ * for two seconds, the call that waits behind it rejects with `busy`. After `dispose()` every call rejects with `disposed`.
  */
 export class LanguageModel {
   /** What the model is and how it runs here. */

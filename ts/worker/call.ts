@@ -6,6 +6,10 @@ export class Call<R extends Request = Request> {
   readonly request: R;
   readonly post: (reply: Reply, transfer?: Transferable[]) => void;
   readonly #abort = new AbortController();
+  /** Since when the call waits for its reader; undefined while it doesn't. */
+  pausedAt: number | undefined;
+  /** Told when that begins. */
+  onPause: () => void = () => {};
   #sent = 0;
   #taken = 0;
   #wake: () => void = () => {};
@@ -42,7 +46,12 @@ export class Call<R extends Request = Request> {
   async send(reply: Reply, count: number, window: number, transfer: Transferable[] = []): Promise<void> {
     this.post(reply, transfer);
     this.#sent += count;
-    while (this.outstanding >= window && !this.signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while (this.outstanding >= window && !this.signal.aborted) {
+      this.pausedAt = performance.now();
+      this.onPause();
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+      this.pausedAt = undefined;
+    }
   }
 
   /** The reader took `count` events. */

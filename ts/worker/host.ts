@@ -18,6 +18,9 @@ import type { LoadedEngine } from './runner.js';
 
 type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;
 
+/** How long a call waits behind a run whose reader reads nothing, before it is refused. */
+const BUSY_MS = 2000;
+
 export interface HostOptions {
   /** How long a step should take: 20 ms in the engine worker, 10 in a page. */
   readonly stepMs: number;
@@ -29,10 +32,11 @@ export class EngineHost {
   readonly #post: (reply: Reply, transfer?: Transferable[]) => void;
   readonly #options: HostOptions;
   readonly #calls = new Map<number, Call>();
-  readonly #queue: { call: Call; run: () => Promise<Results[keyof Results]> }[] = [];
+  readonly #queue: { call: Call; since: number; run: () => Promise<Results[keyof Results]> }[] = [];
   readonly #meter = new BufferMeter();
   readonly #idle: (() => void)[] = [];
-  #isRunning = false;
+  #running: Call | undefined;
+  #patience: ReturnType<typeof setTimeout> | undefined;
   #isLoading = false;
   #isDisposed = false;
   #bytesRead = 0;
@@ -58,6 +62,7 @@ export class EngineHost {
       case 'end': return void (this.#pushed?.call === request.call && this.#pushed.stream.end());
       case 'fail': return void (this.#pushed?.call === request.call && this.#pushed.stream.fail(request.error));
       case 'taken': return this.#calls.get(request.call)?.take(request.count);
+      case 'pong': return this.#watch(request.call);
       case 'cancel': return this.#calls.get(request.call)?.cancel();
       default: return this.#open(request);
     }
@@ -112,22 +117,47 @@ export class EngineHost {
   // ---- the queue --------------------------------------------------------------------------------------
 
   #enqueue(call: Call): void {
-    this.#queue.push({ call, run: () => this.#serve(call) });
+    this.#queue.push({ call, since: performance.now(), run: () => this.#serve(call) });
+    call.onPause = () => this.#watch();
     call.signal.addEventListener('abort', () => {
       const at = this.#queue.findIndex((entry) => entry.call === call);
       if (at < 0) return; // it runs, or has run
       this.#queue.splice(at, 1);
       void this.#answer(call, () => Promise.reject(new Cancelled()));
     });
+    this.#watch();
     void this.#drain();
   }
 
   async #drain(): Promise<void> {
-    if (this.#isRunning) return;
-    this.#isRunning = true;
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) await this.#answer(next.call, next.run);
-    this.#isRunning = false;
+    if (this.#running !== undefined) return;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      this.#running = next.call;
+      await this.#answer(next.call, next.run);
+    }
+    this.#running = undefined;
+    this.#watch(); // there is nothing to wait for
     this.#onIdle();
+  }
+
+  /**
+   * A call inside the loop over a run would wait for ever: it for the run, the run for its reader, the reader for it. So the first of
+   * those that wait is refused when the run's reader has read nothing for BUSY_MS. A client whose thread was blocked meanwhile is
+   * asked first: `ponged` is the running call of which it says that all it read was told.
+   */
+  #watch(ponged?: number): void {
+    clearTimeout(this.#patience);
+    const running = this.#running;
+    const [waiting] = this.#queue;
+    if (running?.pausedAt === undefined || waiting === undefined) return;
+    const left = Math.max(running.pausedAt, waiting.since) + BUSY_MS - performance.now();
+    if (left > 0 || ponged !== running.id) {
+      this.#patience = setTimeout(() => this.#post({ type: 'ping', call: running.id }), Math.max(left, 0));
+      return;
+    }
+    this.#queue.shift();
+    void this.#answer(waiting.call, () => Promise.reject(busy(waiting.call.request.op, running.request.op)));
+    this.#watch();
   }
 
   /** Wakes those who wait until nothing runs. */
@@ -191,13 +221,19 @@ export class EngineHost {
     this.#isDisposed = true;
     const others = [...this.#calls.values()].filter((call) => call !== own && call.request.op !== 'dispose');
     for (const call of others) call.cancel();
-    while (this.#isRunning || this.#isLoading) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    while (this.#running !== undefined || this.#isLoading) await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#loaded?.engine.free();
     await this.#loaded?.pool?.stop();
     this.#loaded = undefined;
     this.#runner = undefined;
     return null;
   }
+}
+
+function busy(waiting: string, running: string): ChordError {
+  return new ChordError('busy', `${waiting} waits for a ${running} whose reader has read nothing for ${BUSY_MS / 1000} s`, {
+    hint: 'inside the loop over a run, calls that compute wait for that run: read it to its end, or leave the loop, before the next one',
+  });
 }
 
 function describeLoaded(loaded: LoadedEngine): Results['load'] {

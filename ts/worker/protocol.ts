@@ -10,6 +10,7 @@
 //     of a pushed source)
 //   taken* (the reader took n      <-   tokens*, rows* (a small window runs ahead)
 //     events, or a block of rows)
+//   pong (the client turns)        <-   ping (before a call is refused for a reader's sake)
 //   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
 import { asBoolean, asOneOf, asOptional, asString, asWhole, isObject, wrong } from '../check.js';
 import type { Fields } from '../check.js';
@@ -104,6 +105,7 @@ export type Request =
   | { readonly op: 'logits'; readonly call: number; readonly ids: Ids; readonly all: boolean }
   | { readonly op: 'generate'; readonly call: number; readonly prompt: string | Ids; readonly options: GenerateOptionsRecord }
   | { readonly op: 'taken'; readonly call: number; readonly count: number }
+  | { readonly op: 'pong'; readonly call: number }
   | { readonly op: 'cancel'; readonly call: number }
   | { readonly op: 'counters'; readonly call: number }
   | { readonly op: 'profile'; readonly call: number }
@@ -127,6 +129,7 @@ export type Reply =
   | { readonly type: 'failed'; readonly call: number; readonly error: ErrorRecord }
   | { readonly type: 'progress'; readonly call: number; readonly progress: LoadProgress }
   | { readonly type: 'taken'; readonly call: number; readonly bytes: number; readonly buffer: ArrayBufferLike } // the chunk's, back for the next one
+  | { readonly type: 'ping'; readonly call: number }
   | { readonly type: 'tokens'; readonly call: number; readonly events: readonly TokenEvent[] }
   | { readonly type: 'rows'; readonly call: number; readonly firstRow: number; readonly values: Float32Array };
 
@@ -203,7 +206,7 @@ function parseGenerateOptions(value: unknown): GenerateOptionsRecord {
 }
 
 /** What belongs to a call that is under way, and has no answer of its own. */
-const controls: ReadonlySet<unknown> = new Set<Op>(['chunk', 'end', 'fail', 'taken', 'cancel']);
+const controls: ReadonlySet<unknown> = new Set<Op>(['chunk', 'end', 'fail', 'taken', 'pong', 'cancel']);
 
 /** The number of the call that a message opens, where it opens one: a refusal answers it. */
 export function callOf(message: unknown): number | undefined {
@@ -238,6 +241,7 @@ export function parseRequest(message: unknown): Request {
     }
     case 'taken': return { op, call, count: asWhole('count', fields['count'], 0, 2 ** 31 - 1) };
     case 'end':
+    case 'pong':
     case 'cancel':
     case 'counters':
     case 'profile':
