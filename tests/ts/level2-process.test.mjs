@@ -95,6 +95,31 @@ test('a worker that dies ends every call with internal, and the next load works'
   assert.equal(end, 0);
 });
 
+test('where one pool thread can\'t be started the others end, and the model runs on one', async () => {
+  const worker = new Worker(new URL('./pool-breaker.mjs', import.meta.url));
+  const reply = (isIt) => new Promise((resolve) => {
+    const listen = (message) => {
+      if (!isIt(message)) return;
+      worker.off('message', listen);
+      resolve(message);
+    };
+    worker.on('message', listen);
+  });
+  await reply(({ type }) => type === 'up');
+  worker.postMessage({ op: 'load', call: 0, source: { kind: 'path', path: FIXTURE }, options: { threads: 4 } });
+  const { value } = await reply(({ type }) => type === 'result' || type === 'failed');
+  assert.equal(value.info.threads, 1);
+  assert.match(value.info.backendReason, /no more threads today/);
+  let found;
+  for (let i = 0; i < 100 && found?.alive !== 0; i++) {
+    if (i > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+    worker.postMessage('threads');
+    found = await reply(({ type }) => type === 'threads');
+  }
+  await worker.terminate();
+  assert.deepEqual(found, { type: 'threads', made: 3, alive: 0 });
+});
+
 test('a pool thread that dies ends the calls that compute with internal; text goes on, dispose works', { skip: availableParallelism() < 2 ? 'this machine runs one thread' : false }, async () => {
   const worker = new Worker(new URL('./thread-killer.mjs', import.meta.url));
   await new Promise((resolve) => worker.once('message', resolve)); // up

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// pool-breaker.mjs: the package's engine worker on a machine that says it has four cores, where the second pool thread can't
+// be started. 'threads' posts { type: 'threads', made, alive }: pool threads that were started, and that run.
+import { createRequire, syncBuiltinESMExports } from 'node:module';
+
+const require = createRequire(import.meta.url);
+const threads = require('node:worker_threads');
+require('node:os').availableParallelism = () => 4;
+let made = 0, alive = 0;
+threads.Worker = class extends threads.Worker {
+  constructor(...values) {
+    made += 1;
+    if (made === 2) throw new Error('no more threads today');
+    super(...values);
+    alive += 1;
+    this.on('exit', () => { alive -= 1; });
+  }
+};
+syncBuiltinESMExports();
+const { parentPort } = threads;
+await import('../../dist/worker.js');
+while (parentPort.listenerCount('message') === 0) await new Promise((resolve) => setImmediate(resolve)); // the host listens first
+parentPort.on('message', (message) => message === 'threads' && parentPort.postMessage({ type: 'threads', made, alive }));
+parentPort.postMessage({ type: 'up' });
