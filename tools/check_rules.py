@@ -42,10 +42,11 @@ DETECT = {"wasm/detect", "webgpu/detect"}
 # platform.ts, what Node and browsers do differently, is a leaf like errors.ts. check.ts, values out of a caller's hands, and
 # options.ts, the numbers that a caller may set, are open to every room that takes them.
 VALUES = {"errors", "check", "options"}
-SHARED = VALUES | {"abi", "engine", "platform", "wasm", "webgpu", "load", "chat"}
+SHARED = VALUES | {"abi", "engine", "continuation", "platform", "wasm", "webgpu", "load", "chat"}
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": set(),
     "engine": {"abi", "errors"}, "check": {"errors"}, "options": {"check"},
+    "continuation": {"engine", "errors", "wasm"},
     "wasm": VALUES | {"abi", "engine", "platform"} | DETECT, "webgpu": VALUES | {"abi", "engine", "platform"} | DETECT,
     "load": {"errors", "check", "platform"}, "chat": VALUES,
     "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// generation.ts: one continuation of a prompt, step by step. generate() runs it in a loop, a stream between
-// turns of the event loop: the same steps, the same text.
-import type { WasmEngine } from '../wasm/engine.js';
-import type { TextStream, WasmSession } from '../wasm/session.js';
-import { ChordError } from '../errors.js';
+// generation.ts: level 1's continuation, step by step. generate() runs it in a loop, a stream between turns of the
+// event loop: the same steps, the same text.
+import { Continuation } from '../continuation.js';
+import type { Work } from '../continuation.js';
 import { numbers } from '../options.js';
-import type { Pace } from '../wasm/pace.js';
 
 /** What set_config sets. */
 export interface GenerationConfig {
@@ -18,20 +16,15 @@ export interface GenerationConfig {
 
 /** What a generation works with; one at a time has it. */
 export interface Workplace {
-  readonly engine: WasmEngine;
-  readonly session: WasmSession;
-  readonly pace: Pace;
-  readonly counters: { stepsRun: number; tokensPrefilled: number; tokensDecoded: number };
+  readonly work: Work;
+  /** Of prompts that were read to their end, and evaluated after the first. */
+  readonly counters: { tokensPrefilled: number; tokensDecoded: number };
 }
 
 export class Generation {
   readonly #at: Workplace;
-  readonly #text: TextStream;
-  readonly #maxTokens: number;
-  readonly #contextLength: number;
-  #pending: number;
-  #length: number;
-  #tokens = 0;
+  readonly #continuation: Continuation;
+  #taken = 0;
   #isFinished = false;
 
   /**
@@ -41,31 +34,17 @@ export class Generation {
    * Throws `context-full` when the prompt leaves no room for one token, `invalid-argument` for an empty one.
    */
   constructor(workplace: Workplace, prompt: string, config: GenerationConfig) {
-    const { engine, session } = workplace;
-    const ids = engine.tokenizePrompt(prompt);
+    const { work } = workplace;
     this.#at = workplace;
-    this.#maxTokens = config.maxTokens;
-    this.#contextLength = engine.planInfo.n_ctx;
-    if (ids.length >= this.#contextLength) {
-      throw new ChordError('context-full', `the prompt has ${ids.length} tokens, the context ${this.#contextLength}`, {
-        hint: 'shorten the prompt; level 2 (loadModel) takes a contextLength',
-      });
-    }
-    const kept = Math.min(session.match(ids), ids.length - 1);
-    session.truncate(kept);
-    session.setSampling({
-      ...config, minP: numbers.minP.off, frequencyPenalty: numbers.frequencyPenalty.off, presencePenalty: numbers.presencePenalty.off,
+    this.#continuation = new Continuation(work, work.engine.tokenizePrompt(prompt), {
+      maxTokens: config.maxTokens, ignoreEos: false, seed: undefined, stop: [], logprobs: false,
+      sampling: { ...config, minP: numbers.minP.off, frequencyPenalty: numbers.frequencyPenalty.off, presencePenalty: numbers.presencePenalty.off },
     });
-    session.seed(Math.floor(Math.random() * Number.MAX_SAFE_INTEGER));
-    session.push(ids.subarray(kept));
-    this.#pending = ids.length - kept;
-    this.#length = ids.length;
-    this.#text = engine.openStream();
   }
 
   /** Tokens so far. */
   get tokenCount(): number {
-    return this.#tokens;
+    return this.#continuation.tokens;
   }
 
   get isFinished(): boolean {
@@ -77,38 +56,19 @@ export class Generation {
    * there is more to do for it. The last piece, with `isFinished`, may be text that was held back and no token.
    */
   step(): string | undefined {
-    const { engine, session, pace, counters } = this.#at;
-    if (this.#isFinished) return undefined;
-    const kind = this.#pending === 1 ? 'single' : 'many';
-    const begin = performance.now();
-    const result = session.step(pace.budget(kind));
-    pace.measured(kind, session.state().last_step_work, performance.now() - begin);
-    counters.stepsRun += 1;
-    if (result === 'more') return undefined;
-    if (result !== 'done') throw new ChordError('internal', `a step ended as ${result}`);
-    if (this.#tokens === 0) counters.tokensPrefilled += this.#pending;
-    else counters.tokensDecoded += 1;
-
-    const token = session.sample();
-    if (engine.isEndOfGeneration(token)) return this.#finish('');
-    const piece = this.#text.push(token);
-    this.#tokens += 1;
-    this.#length += 1;
-    if (this.#tokens === this.#maxTokens || this.#length >= this.#contextLength) return this.#finish(piece);
-    session.push([token]);
-    this.#pending = 1;
-    return piece;
+    if (this.#isFinished || !this.#continuation.step()) return undefined;
+    const { promptTokens, cachedTokens } = this.#continuation;
+    if (this.#taken === 0) this.#at.counters.tokensPrefilled += promptTokens - cachedTokens;
+    else this.#at.counters.tokensDecoded += 1;
+    this.#taken += 1;
+    const { text } = this.#continuation.take();
+    if (this.#continuation.finishReason !== undefined) this.end();
+    return text;
   }
 
   /** Stop here; again is a no-op. What was evaluated stays in the session for the next call. */
   end(): void {
     this.#isFinished = true;
-    this.#text.close();
-  }
-
-  #finish(piece: string): string {
-    const last = piece + this.#text.end();
-    this.end();
-    return last;
+    this.#continuation.close();
   }
 }

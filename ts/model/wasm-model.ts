@@ -4,6 +4,7 @@
 // generate_async() doesn't, and level 2 (loadModel) moves all of it into a worker.
 /// <reference lib="esnext.disposable" preserve="true" />
 import { asBytes, asOptions, reading, refuse, wrong } from '../check.js';
+import { Work } from '../continuation.js';
 import { ChordError, show } from '../errors.js';
 import { asOption, numbers } from '../options.js';
 import { describe } from '../wasm/describe.js';
@@ -103,8 +104,7 @@ export class WasmModel {
     }
     this.#compiled = compiled;
     const engine = WasmEngine.load(compiled.module, asBytes('WasmModel: ggufBytes', ggufBytes));
-    const counters = { stepsRun: 0, tokensPrefilled: 0, tokensDecoded: 0 };
-    this.#place = { engine, session: engine.openSession(), pace: new Pace(STEP_MS), counters };
+    this.#place = { work: new Work(engine, new Pace(STEP_MS)), counters: { tokensPrefilled: 0, tokensDecoded: 0 } };
   }
 
   /**
@@ -198,20 +198,21 @@ export class WasmModel {
 
   /** The same facts as level 2's `info`, as plain data. */
   get_model_info(): LanguageModelInfo {
-    return describe(this.#open().engine, this.#compiled, "level 1 runs in the caller's thread");
+    return describe(this.#open().work.engine, this.#compiled, "level 1 runs in the caller's thread");
   }
 
   /** Steps and tokens computed since the load. */
   counters(): WasmModelCounters {
-    const { engine, session, counters } = this.#open();
-    return { ...counters, kvPages: session.state().n_pages, wasmBytes: engine.heap.size };
+    const { work, counters } = this.#open();
+    const { stepsRun } = work.counters;
+    return { stepsRun, ...counters, kvPages: work.session.state().n_pages, wasmBytes: work.engine.heap.size };
   }
 
   /** Gives the memory back; every later call, and a stream under way, ends with `disposed`. Again is a no-op. */
   free(): void {
     if (this.#isFreed) return;
     this.#isFreed = true;
-    this.#place.engine.free();
+    this.#place.work.engine.free();
   }
 
   #open(): Workplace {
