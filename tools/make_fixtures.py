@@ -4,7 +4,7 @@
 
   python3 tools/make_fixtures.py [--model models/SmolLM2-135M-Instruct.Q4_1.gguf] [--out tests/golden] [NAME ...]
 
-Needs PyPI `gguf`, `numpy` and, for the types that gguf can't write (Q2_K and later), `llama-cpp-python`, whose ggml
+Needs PyPI `gguf`, `numpy` and, for the types that gguf can't write (Q2_K and later, Q1_0, Q2_0), `llama-cpp-python`, whose ggml
 quantises (versions: tests/golden/README.md). The byte-BPE vocabularies are the first tokens of the SmolLM2
 file's own, the SPM ones are trained here on a paragraph of text.
 
@@ -14,16 +14,15 @@ norms) makes attention prefer some tokens, so that a wrong angle or mask shows; 
 deviation near 4, so that the best token leads by more than rounding. With tied embeddings the final norm has random signs, or the last token itself would
 always win."""
 import argparse
-import ctypes
-import glob
 import hashlib
-import importlib.util
 import math
 import os
 
 import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type, TokenType
+
+from ggml_types import quantize
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOGIT_STD = 4.0
@@ -67,6 +66,8 @@ FIXTURES = [
     dict(name='qwen3-q3_k-tied', arch='qwen3', types=dict(default='Q3_K', token_embd='Q6_K', attn_q='Q2_K', attn_v='IQ4_XS', attn_output='IQ4_NL',
                                                           ffn_up='Q2_K', ffn_down='IQ4_XS'),
          n_embd=256, n_layer=1, n_head=2, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=311, head_dim=64, base=1e6, eps=1e-6, tied=True),
+    dict(name='qwen3-q1_0-tied', arch='qwen3', types=dict(default='Q1_0', attn_v='Q2_0', attn_output='Q2_0', ffn_up='Q2_0'),
+         n_embd=128, n_layer=2, n_head=2, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=312, head_dim=64, base=1e6, eps=1e-6, tied=True),
     dict(name='gemma3-f32', arch='gemma3', types='F32', n_embd=40, n_layer=7, n_head=2, n_kv=1, n_ff=48, vocab='gemma', n_vocab=455,
          head_dim=32, base=1e6, eps=1e-6, tied=True, linear=8.0, window=24),
     dict(name='gemma3-iq4_nl', arch='gemma3', types=dict(default='IQ4_NL', token_embd='Q8_0', attn_v='Q5_1', ffn_down='Q5_0'),
@@ -236,21 +237,6 @@ def type_of(f, name, shape):
     if isinstance(f['types'], str):
         return Type[f['types']]
     return Type[f['types'].get(name.split('.')[-2], f['types']['default'])]
-
-
-def quantize(x, kind):
-    """by gguf, or by ggml without an importance matrix where gguf can't"""
-    try:
-        return gguf.quants.quantize(x, kind)
-    except NotImplementedError:
-        folder = os.path.dirname(importlib.util.find_spec('llama_cpp').origin)
-        ggml = ctypes.CDLL(glob.glob(os.path.join(folder, 'lib', 'libggml-base.*'))[0])
-        ggml.ggml_quantize_chunk.restype = ctypes.c_size_t
-        ggml.ggml_quantize_chunk.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
-        x = np.ascontiguousarray(x)
-        out = np.zeros(gguf.quant_shape_to_byte_shape(x.shape, kind), np.uint8)
-        assert ggml.ggml_quantize_chunk(int(kind), x.ctypes.data, out.ctypes.data, 0, *x.shape, None) == out.size
-        return out
 
 
 def write_fixture(f, model, path):

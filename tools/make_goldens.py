@@ -22,6 +22,8 @@ import gguf
 import llama_cpp as L
 import numpy as np
 
+from ggml_types import dequantize
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, '../tests/golden')
 MODELS = os.path.join(HERE, '../models')
@@ -183,7 +185,7 @@ def exact_file(path, directory):
         kind = field.types[0]
         w.add_key_value(key, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
     for t in reader.tensors:
-        w.add_tensor(t.name, np.ascontiguousarray(gguf.quants.dequantize(t.data, t.tensor_type), dtype=np.float32))
+        w.add_tensor(t.name, np.ascontiguousarray(dequantize(t.data, t.tensor_type), dtype=np.float32))
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()

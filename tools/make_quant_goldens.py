@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/golden/quant.bin: random blocks of each type in blocks that tests/quant/goldens.h lacks, and what
-gguf's own dequantizer makes of them. Format: tests/golden/README.md. Needs gguf and numpy (made with gguf 0.19.0)."""
+gguf's own dequantizer makes of them, or ggml's where gguf has none. Format: tests/golden/README.md, and its versions of
+gguf, numpy and llama-cpp-python."""
 import os
 
 import gguf
 import numpy as np
 
+from ggml_types import dequantize
+
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tests', 'golden', 'quant.bin')
 # where the f16 scales of a block lie: made finite
 SCALES = {'Q5_0': [0], 'Q5_1': [0, 2], 'Q2_K': [80, 82], 'Q3_K': [108], 'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208],
-          'IQ4_NL': [0], 'IQ4_XS': [0]}
+          'IQ4_NL': [0], 'IQ4_XS': [0], 'Q1_0': [0], 'Q2_0': [0]}
 
 
 def main():
@@ -23,7 +26,7 @@ def main():
             blocks = random.integers(0, 256, (n, size), dtype=np.uint8)
             for at in scales:
                 blocks[:, at + 1] &= 0xbb
-            values = gguf.quants.dequantize(blocks.reshape(-1), kind).astype('<f4')
+            values = dequantize(blocks.reshape(-1), kind).astype('<f4')
             assert values.size == n * elems and np.isfinite(values).all()
             out.write(np.array([int(kind), n, n * size], '<i4').tobytes() + blocks.tobytes() + values.tobytes())
 

@@ -195,6 +195,10 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
         matmul_tokens((tile_kind){ f, FINE, 4, 2 }, m, r);
         return;
     }
+    if (f->tile == CHORD_TILE_PANEL) {
+        panel_matmul(how, f, m, r, unpack);
+        return;
+    }
     if (how >= 0 && n_tokens >= PANEL_LEAST) {
         int32_t const over = panel_of(how, f).kind == PANEL_WORDS ? 0 : n_tokens % 4, rest = over > 2 ? 0 : over; /* three are as fast as four */
         r.t1 = t1 - rest;

@@ -219,7 +219,7 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
 
 typedef struct panel_way {
     panel_unpack_fn *unpack;
-    panel_tile_fn *tile;
+    panel_tile_fn *tile, *one; /* of `tokens` tokens; of one, or NULL */
     int32_t tokens, centre;
 } panel_way;
 
@@ -232,24 +232,28 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
             way.unpack((const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes), (uint8_t *)m->panel + 16 * i, p.n);
         }
         matmul_place place = { .g = g, .step = 1, .g1 = g1 };
-        for (int32_t t = t0; t < t1; t += way.tokens) {
+        for (int32_t t = t0, n; t < t1; t += n) {
+            bool const is_one = way.one && t1 - t <= way.tokens / 2;
+            n = is_one ? 1 : way.tokens;
             vf sum[PANEL_GROUPS * PANEL_TOKENS];
-            for (int32_t i = 0; i < way.tokens; i++) {
+            for (int32_t i = 0; i < n; i++) {
                 int32_t const token = t + i < t1 ? t + i : t1 - 1;
                 p.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)token * m->x_stride);
             }
-            way.tile(&p, sum);
+            (is_one ? way.one : way.tile)(&p, sum);
             place.t = t;
-            matmul_write(m, sum, &place, PANEL_GROUPS, way.tokens, t1 - t < way.tokens ? t1 - t : way.tokens);
+            matmul_write(m, sum, &place, PANEL_GROUPS, n, t1 - t < n ? t1 - t : n);
         }
     }
 }
 
-#define PANEL_TILE(name, kind, how, m, folds)                                                       \
+#define PANEL_TILE_OF(name, kind, how, m, folds, tokens)                                            \
     static __attribute__((noinline)) void name(const panel_tile *p, vf *sum)                        \
     {                                                                                               \
-        panel_run((panel_kind){ kind, how, m, folds }, panel_tokens(kind), p, sum);                 \
+        panel_run((panel_kind){ kind, how, m, folds }, tokens, p, sum);                             \
     }
+#define PANEL_TILE(name, kind, how, m, folds) PANEL_TILE_OF(name, kind, how, m, folds, panel_tokens(kind))
+#define PANEL_ONE(name, kind, how, m, folds) PANEL_TILE_OF(name, kind, how, m, folds, 1)
 PANEL_TILE(panel_words, PANEL_WORDS, DOT16, 0, 1)
 #ifdef CHORD_SIMD_I8
 PANEL_TILE(panel_bytes, PANEL_BYTES, DOT8, 0, 1)
@@ -261,7 +265,10 @@ PANEL_TILE(panel_bytes_16_m, PANEL_BYTES, DOT8_16, 1, 1)
 PANEL_TILE(panel_bytes_16_m2, PANEL_BYTES, DOT8_16, 1, 2)
 PANEL_TILE(panel_halves_16, PANEL_HALVES, DOT8_16, 0, 4)
 PANEL_TILE(panel_halves_16_m, PANEL_HALVES, DOT8_16, 2, 2)
+PANEL_ONE(panel_bytes_one, PANEL_BYTES, DOT8, 0, 1)
+PANEL_ONE(panel_bytes_16_one, PANEL_BYTES, DOT8_16, 0, 2)
 #else
+PANEL_ONE(panel_words_one, PANEL_WORDS, DOT16, 0, 1)
 PANEL_TILE(panel_words_m, PANEL_WORDS, DOT16, 1, 1)
 PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
 #endif
@@ -286,11 +293,23 @@ CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
 #endif
 }
 
+/* The tile of one token, for formats without tiles of their own; those of other kinds are written when a format wants
+ * them. Until then its tokens go through the tile of several, most of which is dropped. */
+CHORD_INLINE panel_tile_fn *panel_one_of(panel_kind k, const chord_format *f)
+{
+    if (f->tile != CHORD_TILE_PANEL || k.m || k.kind == PANEL_HALVES) return NULL;
+#ifdef CHORD_SIMD_I8
+    return k.kind == PANEL_WORDS ? NULL : k.how == DOT8 ? panel_bytes_one : panel_bytes_16_one;
+#else
+    return panel_words_one;
+#endif
+}
+
 CHORD_INLINE void panel_matmul(int how, const chord_format *f, const chord_matmul *m, matmul_range r, panel_unpack_fn *unpack)
 {
     panel_kind const k = panel_of(how, f);
     int32_t const centre = is_signed(f) ? vi_first(dot_way_of(how, true).flip) & 128 : f->centre;
-    panel_way const way = { unpack, panel_tile_of(k, f), panel_tokens(k.kind), centre };
+    panel_way const way = { unpack, panel_tile_of(k, f), panel_one_of(k, f), panel_tokens(k.kind), centre };
     panel_walk(m, way, r.g0, r.g1, r.t0, r.t1);
 }
 

@@ -48,7 +48,7 @@ static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const 
             continue;
         }
         for (int32_t j = 0; j < n_tokens; j++) {
-            bool const is_second = two && j % 2, adds = add || is_second;
+            bool const is_second = two && (p->t + j) % 2, adds = add || is_second;
             vf v = *sum++;
             if (rows < 4) matmul_rest(v, y, is_second ? NULL : bias, adds, rows);
             else {

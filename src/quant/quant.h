@@ -50,8 +50,10 @@ enum { CHORD_SCALES_BLOCK, CHORD_SCALES_K, CHORD_SCALES_XS, CHORD_SCALES_Q3, CHO
 /* What is done to bytes of a block before it is cut into cells, so that 32 elements lie together (x4.h):
  *   NIBBLES, PAIRS, BITS  32 bytes, whose nibbles, pairs of bits or bits belong to two, four or eight parts
  *   SPREAD                4 bytes: bit e of 32, element e's, goes to bit e / 4 of byte e % 4
+ *   TURN                  4 bytes: pair of bits i of byte j, element 4 j + i's, goes to pair j of byte i
  *   Q3_SCALES             the 12 bytes of Q3_K (q3_k.c) */
-enum { CHORD_MIX_NONE, CHORD_MIX_NIBBLES, CHORD_MIX_PAIRS, CHORD_MIX_BITS, CHORD_MIX_SPREAD, CHORD_MIX_Q3_SCALES };
+enum { CHORD_MIX_NONE, CHORD_MIX_NIBBLES, CHORD_MIX_PAIRS, CHORD_MIX_BITS, CHORD_MIX_SPREAD, CHORD_MIX_TURN,
+       CHORD_MIX_Q3_SCALES };
 /* `n` times, from byte `at` of the block on. */
 typedef struct chord_mix {
     uint8_t kind, at, n;

@@ -61,6 +61,15 @@ static inline void mix_spread(uint8_t p[4], bool back)
     put_u32(p, to);
 }
 
+/* Four bytes, pair of bits i of byte j <-> pair j of byte i: a matrix transposed, first within its quarters. */
+static inline void mix_turn(uint8_t p[4])
+{
+    uint32_t w = chord_u32(p), swap = (w ^ w >> 6) & 0x00cc00cc;
+    w ^= swap ^ swap << 6;
+    swap = (w ^ w >> 12) & 0x0000f0f0;
+    put_u32(p, w ^ swap ^ swap << 12);
+}
+
 static void mix(const chord_format *f, uint8_t *block, bool back)
 {
     for (const chord_mix *m = f->mix; m < f->mix + 3 && m->kind; m++) {
@@ -71,6 +80,7 @@ static void mix(const chord_format *f, uint8_t *block, bool back)
             case CHORD_MIX_PAIRS: mix_pairs(p); p += 32; break;
             case CHORD_MIX_BITS: mix_bits(p); p += 32; break;
             case CHORD_MIX_SPREAD: mix_spread(p, back); p += 4; break;
+            case CHORD_MIX_TURN: mix_turn(p); p += 4; break;
             default: chord_q3_scales_mix(p, back); p += 12;
             }
         }

@@ -22,6 +22,8 @@
  *               head                          a part, and how many
  *     F32                                     one piece, an element         one an element
  *     F16 BF16                                one field, an element         one an element
+ *     Q1_0      d                             bits                          4
+ *     Q2_0      d                             pairs                         2
  *     Q8_0      d                             bytes                         1
  *     Q4_0      d                             nibbles                       1
  *     Q4_1      d, m                          nibbles                       1

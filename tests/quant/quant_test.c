@@ -43,7 +43,8 @@ TEST(decode_of_the_types_in_blocks_equals_gguf_bit_for_bit)
 {
     FILE *file = fopen("tests/golden/quant.bin", "rb");
     CHECK(file != NULL);
-    int32_t head[3], seen = 0;
+    int32_t head[3];
+    bool seen[CHORD_N_FORMATS] = { false };
     while (file && fread(head, 4, 3, file) == 3) {
         const chord_format *f = chord_format_of(head[0]);
         CHECK(f && head[2] == head[1] * f->block_bytes);
@@ -56,9 +57,11 @@ TEST(decode_of_the_types_in_blocks_equals_gguf_bit_for_bit)
         f->decode(got, row, n);
         for (int32_t k = 0; k < n; k++) CHECK_EQ(chord_f32_bits(got[k]), chord_f32_bits(want[k]));
         CHECK(got[n] == 12345);
-        seen++;
+        seen[chord_format_place(head[0])] = true;
     }
-    CHECK_EQ(seen, 9);
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) seen[chord_format_place(goldens[i].type)] = true;
+    EACH_FORMAT(f)
+        if (!seen[chord_format_place(f->type)]) test_fail(__FILE__, __LINE__, "no golden judges the decode of %s", f->name);
     if (file) fclose(file);
 }
 
@@ -160,7 +163,8 @@ TEST(the_stretches_of_a_record_are_the_block)
 TEST(a_scale_that_is_not_finite_is_refused_in_any_block)
 {
     static const uint16_t bad[] = { 0x7c00, 0xfc00, 0x7c01, 0x7e00, 0xffff };
-    int n_fields = 0;
+    int n_fields = 0, want = 0;
+    EACH_FORMAT(f) want += (f->d_at >= 0) + (f->m_at >= 0);
     EACH_FORMAT(f)
         for (int field = 0; field < 2; field++)
             for (size_t j = 0; j < sizeof bad / sizeof *bad; j++)
@@ -176,7 +180,7 @@ TEST(a_scale_that_is_not_finite_is_refused_in_any_block)
                     rows[j % 4] = row;
                     CHECK(!chord_format_repack(f, group, rows, n));
                 }
-    CHECK_EQ(n_fields, 17);
+    CHECK_EQ(n_fields, want);
 }
 
 TEST(the_q8_0_code_of_minus_128_is_refused)

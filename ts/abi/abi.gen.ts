@@ -159,6 +159,8 @@ export const tensorTypes: { readonly [type: number]: string } = {
   20: 'IQ4_NL',
   23: 'IQ4_XS',
   30: 'BF16',
+  41: 'Q1_0',
+  42: 'Q2_0',
 };
 
 /** A field of `count` numbers, `offset` bytes into its struct. */
