@@ -17,7 +17,7 @@ typedef struct chord_error {
 } chord_error;
 
 /* Write the error's text and return `status`, so that a check reads `return chord_fail(...)`.
- * The format knows %s (const char *), %q (const char *, size_t: quoted, control bytes as '?'),
+ * The format knows %s (const char *), %q (const char *, size_t: quoted, controls, line ends and bidi marks as '?'),
  * %d (int32_t), %u (uint64_t), %x (uint64_t) and %%. `error` may be NULL. */
 chord_status chord_fail(chord_error *error, chord_status status, const char *format, ...);
 

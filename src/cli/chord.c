@@ -61,9 +61,10 @@ int cli_usage(const char *format, const char *a, ...)
     va_start(rest, a);
     const char *b = va_arg(rest, const char *);
     va_end(rest);
-    fputs("chord: ", stderr);
-    fprintf(stderr, format, a, b);
-    fprintf(stderr, "\n%s", usage);
+    char text[400];
+    snprintf(text, sizeof text, format, a, b);
+    cli_complain(text);
+    fputs(usage, stderr);
     return 2;
 }
 
@@ -90,7 +91,9 @@ int main(int argc, char **argv)
         chord_status const status = chord_load_file(&c.loaded, argv[2], &c.config, 0, commands[i].only_header,
                                                     isatty(2) ? show_progress : NULL);
         if (status < 0) {
-            fprintf(stderr, "chord: %s: %s\n", argv[2], c.loaded.error);
+            char text[1000];
+            snprintf(text, sizeof text, "%.500s: %s", argv[2], c.loaded.error);
+            cli_complain(text);
             result = 1;
         } else {
             result = commands[i].run(&c);

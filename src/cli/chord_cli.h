@@ -4,6 +4,8 @@
 #define CHORD_CLI_H
 #include "../host/native/load.h"
 #include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 typedef struct cli {
@@ -20,6 +22,12 @@ int cli_info(cli *c);
 int cli_tokenize(cli *c);
 int cli_generate(cli *c);
 int cli_logits(cli *c);
+/* Foreign text in a form that no terminal obeys: on one line (names, errors), with its line ends and tabs, or as the
+ * inside of a JSON string. */
+enum { CLI_LINE, CLI_TEXT, CLI_JSON };
+void cli_show(FILE *out, const char *text, size_t n, int32_t form);
+/* "chord: " and the text on one line of stderr. */
+void cli_complain(const char *text);
 /* A complaint and the usage on stderr; 2. */
 int cli_usage(const char *format, const char *a, ...);
 

@@ -6,29 +6,26 @@
 #include <string.h>
 #include <time.h>
 
+#define MOST_SHOWN 100 /* bytes of a metadata value */
+
 static int fail(const char *text)
 {
-    fprintf(stderr, "chord: %s\n", text);
+    cli_complain(text);
     return 1;
 }
 
 static int fail_with_last(cli *c, chord_status status)
 {
-    char text[330];
-    chord_last_error(c->loaded.model, text, sizeof text);
-    fprintf(stderr, "chord: %s: %s\n", chord_status_code(status), text[0] ? text : chord_status_text(status));
-    return 1;
+    char last[330], text[400];
+    chord_last_error(c->loaded.model, last, sizeof last);
+    snprintf(text, sizeof text, "%s: %s", chord_status_code(status), last[0] ? last : chord_status_text(status));
+    return fail(text);
 }
 
 static void print_json_string(const char *s, size_t n)
 {
     putchar('"');
-    for (size_t i = 0; i < n; i++) {
-        unsigned char const b = (unsigned char)s[i];
-        if (b == '"' || b == '\\') printf("\\%c", b);
-        else if (b < 32) printf("\\u%04x", b);
-        else putchar(b);
-    }
+    cli_show(stdout, s, n, CLI_JSON);
     putchar('"');
 }
 
@@ -67,8 +64,10 @@ static void print_program(cli *c)
         for (int k = 0; k < 3; k++) {
             chord_tensor_info t;
             char name[256];
-            if (op->weight[k] >= 0 && chord_model_tensor(c->loaded.model, op->weight[k], &t, name, sizeof name) == CHORD_OK)
-                printf(" %s", name);
+            if (op->weight[k] >= 0 && chord_model_tensor(c->loaded.model, op->weight[k], &t, name, sizeof name) == CHORD_OK) {
+                putchar(' ');
+                cli_show(stdout, name, strlen(name), CLI_LINE);
+            }
         }
         printf("%s%s%s\n", op->flags & CHORD_FLAG_ADD ? " add" : "", op->flags & CHORD_FLAG_GATHER ? " gather" : "",
                op->flags & CHORD_FLAG_OUTPUT ? " output rows" : "");
@@ -79,8 +78,23 @@ static void print_tensors(cli *c)
 {
     chord_tensor_info t;
     char name[256];
-    for (int32_t i = 0; chord_model_tensor(c->loaded.model, i, &t, name, sizeof name) == CHORD_OK; i++)
-        printf("%4d  type %-3d %8.0f x %-8.0f %12.0f bytes  %s\n", i, t.type, t.ne[0], t.ne[1] * t.ne[2] * t.ne[3], t.file_bytes, name);
+    for (int32_t i = 0; chord_model_tensor(c->loaded.model, i, &t, name, sizeof name) == CHORD_OK; i++) {
+        printf("%4d  type %-3d %8.0f x %-8.0f %12.0f bytes  ", i, t.type, t.ne[0], t.ne[1] * t.ne[2] * t.ne[3], t.file_bytes);
+        cli_show(stdout, name, strlen(name), CLI_LINE);
+        putchar('\n');
+    }
+}
+
+/* A key and the beginning of its value, in columns where the key has no more than 42 characters. */
+static void print_entry(const char *key, size_t n_key, const char *value, size_t n)
+{
+    size_t shown = n < MOST_SHOWN ? n : MOST_SHOWN;
+    while (shown < n && shown && ((unsigned char)value[shown] & 0xc0) == 0x80) shown--; /* a character is shown whole */
+    printf("  ");
+    cli_show(stdout, key, n_key, CLI_LINE);
+    printf("%*s ", n_key < 42 ? 42 - (int)n_key : 0, "");
+    if (value) cli_show(stdout, value, shown, CLI_LINE);
+    puts(!value ? "(long, not kept)" : shown < n ? " ..." : "");
 }
 
 int cli_info(cli *c)
@@ -101,7 +115,7 @@ int cli_info(cli *c)
             putchar(':');
             if (value) print_json_string(value, n); else printf("null");
         } else {
-            printf("  %-42s %.100s%s\n", key, value ? value : "(long, not kept)", value && n > 100 ? " ..." : "");
+            print_entry(key, n_key, value, n);
         }
         free(value);
         free(key);
@@ -191,7 +205,8 @@ static void print_piece(cli *c, chord_stream *stream, int32_t token)
         print_json_string(text, (size_t)(ready > 0 ? ready : 0));
         printf("}\n");
     } else if (ready > 0) {
-        fwrite(text, 1, (size_t)ready, stdout);
+        if (isatty(1)) cli_show(stdout, text, (size_t)ready, CLI_TEXT);
+        else fwrite(text, 1, (size_t)ready, stdout);
     }
     fflush(stdout);
 }

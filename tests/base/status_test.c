@@ -35,6 +35,17 @@ TEST(a_quoted_name_out_of_a_file_is_cut_and_cleaned)
     CHECK_TEXT(e.text, "n...'");
 }
 
+TEST(a_quoted_name_holds_nothing_that_a_terminal_obeys)
+{
+    chord_error e;
+    static const char name[] = "a\x1b[2J\xc2\x9b\xd8\x9c\xe2\x80\x8f\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6z\r\n"; /* ESC, CSI, ALM, RLM, LS, RLO, LRI */
+    chord_fail(&e, CHORD_INVALID_GGUF, "%q", name, sizeof name - 1);
+    CHECK(!memcmp(e.text, "'a?[2J\?\?\?\?\?\?z\?\?'", 17));
+    static const char kept[] = "\xc3\xa4\xe2\x82\xac\xe2\x80\x93\xd8\xa7\xf0\x9f\x98\x80"; /* letters, a dash, a face */
+    chord_fail(&e, CHORD_INVALID_GGUF, "%q", kept, sizeof kept - 1);
+    CHECK(!memcmp(e.text + 1, kept, sizeof kept - 1));
+}
+
 TEST(a_text_too_long_is_cut_between_characters)
 {
     chord_error e;

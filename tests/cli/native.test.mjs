@@ -83,6 +83,34 @@ test('a failure exits with 1 and names code and culprit, wrong usage with 2', ()
     assert.equal(run('chord', ...args).status, 2, args.join(' '));
 });
 
+test('what a file says reaches the terminal on one line and without controls', () => {
+  const hostile = `${root}build/native/hostile.gguf`;
+  const bytes = readFileSync(fixture);
+  const replace = (text, by) => {
+    assert.equal(Buffer.byteLength(by), text.length);
+    Buffer.from(by).copy(bytes, bytes.indexOf(text));
+  };
+  replace('f16-d64', '\x1b[2J\nx\r'); // general.name
+  replace('llama.rope.dimension_count', 'llama\u202e\u0085\n.rope.dimension'); // a key that nobody asks for
+  writeFileSync(hostile, bytes);
+  // eslint-disable-next-line no-control-regex
+  const obeyed = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
+  for (const options of [[], ['--json'], ['--tensors'], ['--program']]) {
+    const { status, stdout } = run('chord', 'info', hostile, ...options);
+    assert.equal(status, 0);
+    assert.doesNotMatch(stdout, obeyed);
+  }
+  assert.match(run('chord', 'info', hostile).stdout, /general\.name +\\x1b\[2J\\x0ax\\x0d\n/);
+  assert.equal(JSON.parse(run('chord', 'info', hostile, '--json').stdout).metadata['general.name'], '\x1b[2J\nx\r');
+  replace('blk.1.ffn_up', 'blk\x1b[2J\n_up_');
+  writeFileSync(hostile, bytes);
+  const failed = run('chord', 'info', hostile);
+  assert.equal(failed.status, 1);
+  assert.match(failed.stderr, /^chord: .*invalid-gguf: .*\n$/);
+  assert.doesNotMatch(failed.stderr, obeyed);
+  assert.doesNotMatch(run('chord', 'info', `${root}build/no\x1b[2J\nfile`).stderr, obeyed);
+});
+
 test('examples/c/generate.c, built as its head says, continues a prompt', () => {
   const text = 'The capital of France is';
   const a = run('generate', fixture, text, '8');
