@@ -83,6 +83,22 @@ test('a failure exits with 1 and names code and culprit, wrong usage with 2', ()
     assert.equal(run('chord', ...args).status, 2, args.join(' '));
 });
 
+test('a model may come through a pipe or a FIFO, whose length nobody knows', () => {
+  const { ids } = prompt(1);
+  const wanted = run('chord', 'logits', fixture, '--ids', ids.join(',')).stdout;
+  assert.match(wanted, /position 0/);
+  const shell = (script) => spawnSync('sh', ['-c', script], { cwd: root, encoding: 'utf8' });
+  const piped = shell(`cat ${fixture} | build/native/chord logits /dev/stdin --ids ${ids.join(',')}`);
+  assert.equal(piped.stderr, '');
+  assert.equal(piped.stdout, wanted);
+  const fifo = `${root}build/native/fifo`;
+  const named = shell(`rm -f ${fifo} && mkfifo ${fifo} && { cat ${fixture} > ${fifo} & build/native/chord info ${fifo}; }; rm -f ${fifo}`);
+  assert.match(named.stdout, /general\.architecture +llama/, named.stderr);
+  const cut = shell(`head -c 200000 ${fixture} | build/native/chord logits /dev/stdin --ids 1`);
+  assert.match(cut.stderr, /invalid-gguf: the file ends inside tensor/);
+  assert.match(run('chord', 'info', root).stderr, /can't be read at offset 0/); // a folder
+});
+
 test('what a file says reaches the terminal on one line and without controls', () => {
   const hostile = `${root}build/native/hostile.gguf`;
   const bytes = readFileSync(fixture);

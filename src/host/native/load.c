@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include "load.h"
+#include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define HEADER_BYTES ((size_t)128 << 20) /* reserved, not touched: the header's arena must grow in place */
 #define PAGES_AT_ONCE 8
@@ -47,27 +49,46 @@ void *chord_load_block(chord_loaded *l, size_t bytes)
     return p;
 }
 
-static chord_status load_header(chord_loaded *l, FILE *f, uint8_t *buffer, size_t chunk)
+/* The file as a stream, so that it may be a pipe: the chunk under way are its n bytes from `at` on. */
+typedef struct source {
+    FILE *f;
+    uint8_t *chunk;
+    size_t cap, n;
+    uint64_t at;
+} source;
+
+static int next_chunk(source *s)
 {
-    for (;;) {
-        size_t const n = fread(buffer, 1, chunk, f);
-        if (!n) return chord_model_end(l->model);
-        chord_status const status = chord_model_push(l->model, chord_model_position(l->model), buffer, n);
+    s->at += s->n;
+    s->n = fread(s->chunk, 1, s->cap, s->f);
+    return s->n > 0;
+}
+
+static chord_status ended(chord_loaded *l, const source *s)
+{
+    if (!ferror(s->f)) return chord_model_end(l->model);
+    return fail(l, CHORD_INVALID_ARGUMENT, "the file can't be read at offset %llu: %s", (unsigned long long)s->at, strerror(errno));
+}
+
+static chord_status load_header(chord_loaded *l, source *s)
+{
+    while (next_chunk(s)) {
+        chord_status const status = chord_model_push(l->model, s->at, s->chunk, s->n);
         if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
         if (status != CHORD_MORE) return status;
     }
+    return ended(l, s);
 }
 
-static chord_status load_data(chord_loaded *l, FILE *f, uint8_t *buffer, size_t chunk, chord_load_progress *progress)
+/* From the chunk on that the header ended in. */
+static chord_status load_data(chord_loaded *l, source *s, chord_load_progress *progress)
 {
-    uint64_t at = (uint64_t)l->plan.data_begin;
-    if (fseeko(f, (off_t)at, SEEK_SET)) return fail(l, CHORD_INVALID_ARGUMENT, "the file can't be read at offset %llu", (unsigned long long)at);
-    for (size_t n; (n = fread(buffer, 1, chunk, f)) > 0; at += n) {
-        chord_status const status = chord_model_push(l->model, at, buffer, n);
-        if (progress) progress(at + n, (uint64_t)l->plan.data_end);
+    do {
+        chord_status const status = chord_model_push(l->model, s->at, s->chunk, s->n);
+        if (progress) progress(s->at + s->n, (uint64_t)l->plan.data_end);
         if (status != CHORD_MORE) return status;
-    }
-    return chord_model_end(l->model);
+    } while (next_chunk(s));
+    return ended(l, s);
 }
 
 typedef struct joining { chord_model *model; int32_t index; } joining;
@@ -96,10 +117,9 @@ static chord_status start_pool(chord_loaded *l, int32_t n_threads)
     return CHORD_OK;
 }
 
-static chord_status load(chord_loaded *l, FILE *f, uint8_t *buffer, size_t chunk, const chord_config *config, int only_header,
-                         chord_load_progress *progress)
+static chord_status load(chord_loaded *l, source *s, const chord_config *config, int only_header, chord_load_progress *progress)
 {
-    chord_status status = load_header(l, f, buffer, chunk);
+    chord_status status = load_header(l, s);
     if (status != CHORD_DONE) return status;
     status = chord_plan(l->model, config, &l->plan);
     if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
@@ -107,7 +127,7 @@ static chord_status load(chord_loaded *l, FILE *f, uint8_t *buffer, size_t chunk
     void *block = chord_load_block(l, (size_t)l->plan.bytes);
     if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: %.0f bytes can't be had", l->plan.bytes);
     status = chord_model_begin(l->model, block, (size_t)l->plan.bytes);
-    if (status == CHORD_MORE) status = load_data(l, f, buffer, chunk, progress);
+    if (status == CHORD_MORE) status = load_data(l, s, progress);
     if (status != CHORD_DONE) return status;
     return start_pool(l, l->plan.n_threads);
 }
@@ -117,22 +137,23 @@ chord_status chord_load_file(chord_loaded *l, const char *path, const chord_conf
 {
     memset(l, 0, sizeof *l);
     if (!chunk) chunk = (size_t)4 << 20;
-    FILE *f = fopen(path, "rb");
-    if (!f) return fail(l, CHORD_INVALID_ARGUMENT, "%s can't be opened", path);
-    uint8_t *buffer = malloc(chunk);
+    source s = { .f = fopen(path, "rb"), .cap = chunk };
+    if (!s.f) return fail(l, CHORD_INVALID_ARGUMENT, "%s can't be opened: %s", path, strerror(errno));
+    s.chunk = malloc(chunk);
     void *header = chord_load_block(l, HEADER_BYTES);
     chord_status status;
-    if (!buffer || !header || fseeko(f, 0, SEEK_END)) {
+    if (!s.chunk || !header) {
         status = fail(l, CHORD_OUT_OF_MEMORY, "no memory for the header of %s", path);
     } else {
         l->model = chord_model_init(header, HEADER_BYTES);
-        chord_model_set_file_bytes(l->model, (uint64_t)ftello(f));
-        rewind(f);
-        status = load(l, f, buffer, chunk, config, only_header, progress);
+        struct stat about;
+        if (!fstat(fileno(s.f), &about) && S_ISREG(about.st_mode)) /* a pipe's length isn't known */
+            chord_model_set_file_bytes(l->model, (uint64_t)about.st_size);
+        status = load(l, &s, config, only_header, progress);
         if (status < 0 && !l->error[0]) fail_with_last(l, status);
     }
-    free(buffer);
-    fclose(f);
+    free(s.chunk);
+    fclose(s.f);
     return status;
 }
 
