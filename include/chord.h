@@ -178,7 +178,8 @@ chord_status chord_model_end(chord_model *m);
 chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out);
 
 /* Take `plan.bytes` of memory for weights, vocabulary and activations, build the vocabulary, open the
- * DATA phase. DONE when no tensor is wanted, else MORE. */
+ * DATA phase. DONE when no tensor is wanted, else MORE. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY (the block
+ * is too small; more than the address space has can be asked for where that is 32 bits: compare before casting). */
 chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
 
 /* Row `i` of the tensor table (after HEADER). `name` gets its name, cut to `cap` - 1 bytes and

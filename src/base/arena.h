@@ -4,19 +4,22 @@
 #define CHORD_BASE_ARENA_H
 #include "bytes.h"
 
+/* In 64 bits also where an address has 32, so that a plan larger than the address space is measured as it is. */
 typedef struct chord_arena {
     uint8_t *base;
-    size_t used, cap;
+    uint64_t used, cap;
 } chord_arena;
 
-/* `bytes` at a multiple of `align` (a power of two), or NULL when they don't fit. With base NULL and
- * cap SIZE_MAX it only counts, so that one function both measures and lays out; the result is then
- * not to be followed. */
+/* As `cap`, with base NULL: only count. */
+#define CHORD_MEASURE UINT64_MAX
+
+/* `bytes` at a multiple of `align` (a power of two), or NULL when they don't fit. One that only counts lets one function
+ * both measure and lay out; the result is then not to be followed, and may be NULL. */
 static inline void *chord_arena_take(chord_arena *a, uint64_t bytes, uint64_t align)
 {
     uint64_t begin, end;
     if (!chord_align(a->used, align, &begin) || !chord_add(begin, bytes, &end) || end > a->cap) return NULL;
-    a->used = (size_t)end;
+    a->used = end;
     return (void *)((uintptr_t)a->base + (uintptr_t)begin);
 }
 

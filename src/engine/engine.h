@@ -29,7 +29,7 @@ struct chord_model {
     chord_gguf gguf;
     uint64_t wanted;              /* after NEED_MEMORY */
 
-    size_t log_end;               /* of the header's log; tables follow */
+    uint64_t log_end;             /* of the header's log; tables follow */
     chord_config config;
     chord_hparams hparams;
     chord_model_plan plan;

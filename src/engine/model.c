@@ -154,7 +154,7 @@ static chord_status plan(chord_model *m, const chord_config *config)
     CHORD_TRY(chord_vocabulary_read(&m->gguf, &m->vocab_source, &m->error));
     if (!chord_vocab_bytes(&m->vocab_source, &m->vocab_bytes))
         return chord_fail(&m->error, CHORD_INVALID_GGUF, "the vocabulary is larger than any memory");
-    chord_arena measure = { NULL, 0, SIZE_MAX };
+    chord_arena measure = { NULL, 0, CHORD_MEASURE };
     return chord_plan_memory(&m->plan, &measure, m->vocab_bytes, &m->vocab_block, &m->map);
 }
 
@@ -213,9 +213,10 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
     chord_error_begin(m);
     if (!block) return missing(m, "block");
     if (m->phase != PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_begin");
-    if ((uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < m->map.bytes)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a block of %u bytes aligned to %d is needed", m->map.bytes,
-                          CHORD_BLOCK_ALIGN);
+    if ((uintptr_t)block % CHORD_BLOCK_ALIGN)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block isn't aligned to %d bytes", CHORD_BLOCK_ALIGN);
+    if (bytes < m->map.bytes)
+        return chord_fail(&m->error, CHORD_OUT_OF_MEMORY, "the model needs %u bytes, %u were given", m->map.bytes, (uint64_t)bytes);
     chord_arena memory = { block, 0, bytes };
     chord_memory_map map;
     CHORD_TRY(chord_plan_memory(&m->plan, &memory, m->vocab_bytes, &m->vocab_block, &map));

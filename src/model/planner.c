@@ -120,7 +120,7 @@ chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const 
     CHORD_TRY(b.status);
     b.max_ops = OPS_PER_LAYER * (n_layer + 1);
     plan->program = (chord_program){ .version = CHORD_PROGRAM_VERSION };
-    size_t const mark = tables->used;
+    uint64_t const mark = tables->used;
     plan->program.ops = chord_arena_take(tables, (uint64_t)b.max_ops * sizeof(chord_op), 16);
     if (!plan->program.ops) return CHORD_NEED_MEMORY;
 
@@ -231,7 +231,7 @@ static chord_status place_slots(chord_model_plan *plan, chord_arena *memory)
         if (end > total) total = end;
     }
     uint8_t *base = chord_arena_take(memory, total, CHORD_BLOCK_ALIGN);
-    if (!base && memory->cap != SIZE_MAX) return CHORD_NEED_MEMORY;
+    if (!base && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
     for (int32_t s = 0; s < plan->program.n_slots; s++)
         plan->slots[s] = (float *)((uintptr_t)base + (uintptr_t)place[s]);
     return CHORD_OK;
@@ -249,7 +249,7 @@ static chord_status place_weights(chord_model_plan *plan, chord_arena *memory)
         if (t->layout == CHORD_LAYOUT_VECTOR) t->bytes = (uint64_t)t->ne[0] * 4;
         else if (!chord_mul(rows, t->row_bytes, &t->bytes)) return CHORD_NEED_MEMORY;
         t->data = chord_arena_take(memory, t->bytes, CHORD_BLOCK_ALIGN);
-        if (!t->data && memory->cap != SIZE_MAX) return CHORD_NEED_MEMORY;
+        if (!t->data && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
     }
     return CHORD_OK;
 }
@@ -297,7 +297,7 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
     TAKE(thread_scratch, (uint64_t)plan->n_threads * plan->thread_scratch_bytes);
     TAKE(sample_scratch, (uint64_t)plan->n_vocab * 8);
 #undef TAKE
-    return missing && memory->cap != SIZE_MAX ? CHORD_NEED_MEMORY : CHORD_OK;
+    return missing && memory->cap != CHORD_MEASURE ? CHORD_NEED_MEMORY : CHORD_OK;
 }
 
 chord_status chord_plan_memory(chord_model_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes, void **vocabulary,
@@ -306,13 +306,13 @@ chord_status chord_plan_memory(chord_model_plan *plan, chord_arena *memory, uint
     CHORD_TRY(place_weights(plan, memory));
     map->weight_bytes = memory->used;
     *vocabulary = chord_arena_take(memory, vocabulary_bytes, CHORD_BLOCK_ALIGN);
-    if (!*vocabulary && memory->cap != SIZE_MAX) return CHORD_NEED_MEMORY;
+    if (!*vocabulary && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
     map->vocabulary_bytes = memory->used - map->weight_bytes;
 
-    size_t const mark = memory->used;
+    uint64_t const mark = memory->used;
     CHORD_TRY(place_slots(plan, memory));
     CHORD_TRY(place_scratch(plan, memory));
-    size_t const end = memory->used;
+    uint64_t const end = memory->used;
     uint64_t widest = 0;
     for (int32_t i = 0; i < plan->n_tensors; i++) {
         const chord_tensor *t = &plan->tensors[i];
@@ -321,7 +321,7 @@ chord_status chord_plan_memory(chord_model_plan *plan, chord_arena *memory, uint
     memory->used = mark;
     plan->staging_bytes = 4 * widest;
     plan->staging = chord_arena_take(memory, plan->staging_bytes, CHORD_BLOCK_ALIGN);
-    if (!plan->staging && memory->cap != SIZE_MAX) return CHORD_NEED_MEMORY;
+    if (!plan->staging && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
     if (memory->used < end) memory->used = end;
     map->activation_bytes = memory->used - mark;
     map->bytes = memory->used;

@@ -25,7 +25,7 @@ chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const 
 /* Take over the config (defaults, bounds) and derive the KV page's shape. */
 chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, const chord_config *config, chord_error *e);
 
-/* Lay everything out in `memory`; with base NULL and cap SIZE_MAX it only measures. *vocabulary gets
+/* Lay everything out in `memory`; with base NULL and cap CHORD_MEASURE it only measures. *vocabulary gets
  * the place of `vocabulary_bytes` bytes. NEED_MEMORY when it doesn't fit. */
 chord_status chord_plan_memory(chord_model_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes, void **vocabulary,
                                chord_memory_map *map);

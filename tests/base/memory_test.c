@@ -64,12 +64,20 @@ TEST(arena_hands_out_aligned_blocks_until_it_is_full)
 
 TEST(arena_without_memory_only_counts)
 {
-    chord_arena a = { NULL, 0, SIZE_MAX };
+    chord_arena a = { NULL, 0, CHORD_MEASURE };
     chord_arena_take(&a, 100, 1);
     chord_arena_take(&a, 1000, 64);
     CHECK_EQ(a.used, 1128);
-    CHECK(chord_arena_take(&a, SIZE_MAX - 1000, 1) == NULL);
+    CHECK(chord_arena_take(&a, UINT64_MAX - 1000, 1) == NULL);
     CHECK_EQ(a.used, 1128);
+}
+
+TEST(an_arena_that_counts_passes_4_gib_whatever_an_address_has)
+{
+    _Static_assert(sizeof((chord_arena){ 0 }.used) == 8 && sizeof((chord_arena){ 0 }.cap) == 8, "sizes are measured in 64 bits");
+    chord_arena a = { NULL, 0, CHORD_MEASURE };
+    for (int i = 0; i < 5; i++) chord_arena_take(&a, 3ull << 30, 64);
+    CHECK_EQ(a.used, 15ull << 30);
 }
 
 TEST(copies_of_nothing_touch_nothing)

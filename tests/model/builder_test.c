@@ -1,6 +1,8 @@
 /* builder_test.c: hyper-parameters as an architecture reads them: present, absent, derived, out of range. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "../../src/model/builder.h"
+#include "../../src/model/planner.h"
+#include "../../include/chord.h"
+#include "../../src/quant/quant.h"
 #include "../format/gguf_writer.h"
 
 /* A builder over a header that holds these keys of the architecture "a". */
@@ -73,4 +75,56 @@ TEST(an_epsilon_or_a_rope_base_is_held_against_its_range_also_as_a_default)
         read_one(none, none, CHORD_FINITE, is_there, CHORD_INVALID_GGUF);
         CHECK_NEAR((double)read_one(-2, -2, CHORD_FINITE, is_there, CHORD_OK), -2, 0);
     }
+}
+
+/* One layer of llama, every matrix 65536 x 65536 in f16: 7 of 8 GiB, and two of 3 tokens. */
+static chord_model_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
+{
+    enum { WIDTH = 1 << 16 };
+    static const char *const wide[] = { "blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_output.weight",
+                                        "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.0.ffn_down.weight" };
+    static const char *const vectors[] = { "blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight" };
+    writer *w = begin_file(3, 11, 8);
+    put_key(w, "general.architecture", CHORD_GGUF_STRING);
+    put_text(w, "llama");
+    put_u32_kv(w, "llama.context_length", 32);
+    put_u32_kv(w, "llama.embedding_length", WIDTH);
+    put_u32_kv(w, "llama.block_count", 1);
+    put_u32_kv(w, "llama.feed_forward_length", WIDTH);
+    put_u32_kv(w, "llama.attention.head_count", 64);
+    put_key(w, "llama.attention.layer_norm_rms_epsilon", CHORD_GGUF_F32);
+    put_bytes(w, &(float){ 1e-5f }, 4);
+    put_array_head(w, "tokenizer.ggml.tokens", CHORD_GGUF_STRING, 3);
+    for (int i = 0; i < 3; i++) put_text(w, "a");
+    uint64_t at = 0, ne[2] = { WIDTH, WIDTH };
+    for (int i = 0; i < 7; i++, at += 8ull << 30) put_tensor(w, wide[i], 2, ne, CHORD_F16, at);
+    ne[1] = 3;
+    put_tensor(w, "token_embd.weight", 2, ne, CHORD_F16, at);
+    for (int i = 0; i < 3; i++) put_tensor(w, vectors[i], 1, ne, CHORD_F32, at + (uint64_t)(i + 1) * 4 * WIDTH * 4);
+
+    reading *r = read_file(w);
+    chord_model_plan *plan = test_alloc(sizeof *plan);
+    memset(plan, 0, sizeof *plan);
+    chord_arena tables = { test_alloc(1 << 20), 0, 1 << 20 };
+    chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16, .n_threads = 1 };
+    CHECK_EQ(chord_plan_tensors(plan, &r->g, &tables, e), CHORD_OK);
+    CHECK_EQ(chord_plan_program(plan, h, &r->g, &tables, e), CHORD_OK);
+    CHECK_EQ(chord_plan_config(plan, h, &config, e), CHORD_OK);
+    return plan;
+}
+
+TEST(a_plan_larger_than_32_bits_is_measured_as_it_is)
+{
+    chord_hparams h = { 0 };
+    chord_error e = { 0 };
+    chord_model_plan *plan = plan_of_57_gib(&h, &e);
+    chord_arena measure = { NULL, 0, CHORD_MEASURE };
+    void *vocabulary;
+    chord_memory_map map;
+    CHECK_EQ(chord_plan_memory(plan, &measure, 1000, &vocabulary, &map), CHORD_OK);
+    /* the tied matrix of 3 rows lies in a group of four */
+    CHECK_EQ(map.weight_bytes, (7ull << 33) + 4 * 2 * 65536 + 3 * 4 * 65536);
+    CHECK(map.bytes > map.weight_bytes && map.bytes == map.weight_bytes + map.vocabulary_bytes + map.activation_bytes);
+    chord_arena small = { NULL, 0, UINT32_MAX };
+    CHECK_EQ(chord_plan_memory(plan, &small, 1000, &vocabulary, &map), CHORD_NEED_MEMORY);
 }

@@ -68,9 +68,9 @@ export class WasmEngine implements Backend<WasmSession> {
   /** Makes the memory and an instance of `module`; nothing is loaded yet. Throws `out-of-memory`. */
   constructor(module: WebAssembly.Module) {
     this.module = module;
-    const memory = makeMemory();
+    const { memory, maximum } = makeMemory();
     this.#exports = instantiate(module, memory, (cause) => this.#onTrap(cause));
-    this.#heap = new Heap(memory, this.#exports.__heap_base.value as number);
+    this.#heap = new Heap(memory, this.#exports.__heap_base.value as number, maximum);
     this.#scratch = this.heap.alloc(SCRATCH);
     this.#staging = this.heap.alloc(STAGING);
     this.#model = this.#exports.model_init(this.heap.allocTop(ARENA), ARENA);
@@ -135,7 +135,10 @@ export class WasmEngine implements Backend<WasmSession> {
     this.check(this.exports.model_end(this.#model));
   }
 
-  /** After the header: bind every tensor and lay out memory. Again with other options until `begin`. */
+  /**
+   * After the header: bind every tensor and lay out memory. Again with other options until `begin`.
+   * Throws `out-of-memory` where the plan can't fit this memory, before any of the data is read.
+   */
   plan(options: PlanOptions = {}): PlanInfo {
     const kv = { f16: KvType.F16, f32: KvType.F32, q8_0: KvType.Q8_0 }[options.kvType ?? 'f16'];
     const out = this.#scratch + 1024;
@@ -145,7 +148,11 @@ export class WasmEngine implements Backend<WasmSession> {
     });
     this.heap.writeStruct(out, planInfoLayout, { version: ABI_VERSION, size: planInfoLayout.size });
     while (this.check(this.exports.plan(this.#model, this.#scratch, out)) === Status.NEED_MEMORY) this.#growArena();
-    return (this.#plan = this.heap.readStruct(out, planInfoLayout));
+    const plan = this.heap.readStruct(out, planInfoLayout);
+    if (plan.bytes > this.heap.room) {
+      throw new ChordError('out-of-memory', `the model needs ${plan.bytes} bytes of memory, ${this.heap.room} are available`, { hint: hints['out-of-memory'] });
+    }
+    return (this.#plan = plan);
   }
 
   /** Take the plan's memory and build the vocabulary. True when no tensor is wanted. */
@@ -296,7 +303,7 @@ export class WasmEngine implements Backend<WasmSession> {
     return decoder.decode(this.detokenizeBytes(ids, { ...options, wholeText: true }));
   }
 
-  /** The library's text calls leave no message: an id that doesn't exist is named here. */
+  /** An id that doesn't exist is named here, before a block is taken for the ids. */
   #knownIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
     const list = toIds(ids);
     const { n_vocab } = this.modelInfo();

@@ -11,12 +11,12 @@ const PAGE = 65536;
 /** Maximums to try, in pages, 4 GiB first: a 32-bit or crowded process may not reserve so much. */
 const LADDER = [65536, 32768, 16384, 8192, 4096];
 
-/** A shared memory with the largest maximum that this process grants. */
-export function makeMemory(): WebAssembly.Memory {
+/** A shared memory with the largest maximum, in bytes, that this process grants. */
+export function makeMemory(): { memory: WebAssembly.Memory; maximum: number } {
   let cause: unknown;
   for (const maximum of LADDER) {
     try {
-      return new WebAssembly.Memory({ initial: 16, maximum, shared: true });
+      return { memory: new WebAssembly.Memory({ initial: 16, maximum, shared: true }), maximum: maximum * PAGE };
     } catch (error) {
       cause = error;
     }
@@ -32,17 +32,24 @@ const up = (bytes: number): number => Math.ceil(bytes / BLOCK_ALIGN) * BLOCK_ALI
 /** Blocks of a model's memory: a bump pointer and a first-fit list of what was freed. */
 export class Heap {
   readonly memory: WebAssembly.Memory;
+  readonly #maximum: number;
   #top: number;
   #free: { address: number; bytes: number }[] = []; // by address; neighbours are merged
 
-  constructor(memory: WebAssembly.Memory, base: number) {
+  constructor(memory: WebAssembly.Memory, base: number, maximum: number) {
     this.memory = memory;
+    this.#maximum = maximum;
     this.#top = up(base);
   }
 
   /** Where the next fresh block starts; an arena that ends here can be extended in place. */
   get top(): number {
     return this.#top;
+  }
+
+  /** Bytes that the heap may still grow by, if the machine has them. */
+  get room(): number {
+    return this.#maximum - this.#top;
   }
 
   /** The memory's size in bytes: what the model really holds. */

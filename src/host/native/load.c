@@ -124,8 +124,8 @@ static chord_status load(chord_loaded *l, source *s, const chord_config *config,
     status = chord_plan(l->model, config, &l->plan);
     if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
     if (status != CHORD_OK || only_header) return status;
-    void *block = chord_load_block(l, (size_t)l->plan.bytes);
-    if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: %.0f bytes can't be had", l->plan.bytes);
+    void *block = l->plan.bytes < (double)(SIZE_MAX / 2) ? chord_load_block(l, (size_t)l->plan.bytes) : NULL;
+    if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the model needs %.0f bytes, which can't be had", l->plan.bytes);
     status = chord_model_begin(l->model, block, (size_t)l->plan.bytes);
     if (status == CHORD_MORE) status = load_data(l, s, progress);
     if (status != CHORD_DONE) return status;
