@@ -7,10 +7,10 @@
  * A whole use (natively; examples/c/generate.c is this loop with error handling):
  *
  *   chord_model *m = chord_model_init(block, block_bytes);              // HEADER: metadata, tensor table
- *   while ((st = chord_model_push(m, chord_model_position(m), p, n)) == CHORD_MORE) ...read on...
+ *   while ((st = chord_model_push(m, 0, chord_model_position(m), p, n)) == CHORD_MORE) ...read on...
  *   chord_plan(m, &config, &plan);                                      // PLAN: how much memory, which tensors
  *   chord_model_begin(m, arena, plan.bytes);                            // DATA: tensors stream to their places
- *   while (chord_model_push(m, offset, p, n) == CHORD_MORE) ...read on...
+ *   while (chord_model_push(m, 0, offset, p, n) == CHORD_MORE) ...read on...
  *   chord_session *s = chord_session_open(m, mem, chord_session_bytes(m));
  *   n = chord_tokenize(m, text, n_text, CHORD_ADD_SPECIAL, ids, cap, scratch, scratch_bytes);
  *   chord_session_push(s, ids, n);
@@ -85,9 +85,11 @@ typedef struct chord_tensor_info {
     int32_t type;               /* ggml's type id */
     int32_t n_dims;
     double ne[4];               /* elements a dimension, ne[0] is the row length */
-    double file_off, file_bytes; /* from the file's first byte */
+    double file_off, file_bytes; /* from its file's first byte */
     int32_t placement;          /* CHORD_PLACE_* */
     int32_t is_ready;           /* 1 once every byte has arrived */
+    int32_t file;               /* which file of the model holds it, as in chord_model_push(): 0 today */
+    int32_t reserved;
 } chord_tensor_info;
 
 typedef struct chord_model_info {
@@ -159,15 +161,17 @@ size_t chord_model_wanted(const chord_model *m);
  * unused). Errors: INVALID_ARGUMENT. */
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
 
-/* Push the file's bytes [off, off + n).
+/* Push the bytes [off, off + n) of file `file`. A model is one file today, 0; every push names its file, so that shards,
+ * adapters and projectors can be files of one model.
  *
  * HEADER phase: `off` must be chord_model_position(); any chunk size. MORE: position() says what is
  * wanted next; NEED_MEMORY: some of the bytes may have been taken, give memory and push again from
  * position(); DONE: metadata and tensor table are complete, the rest of the chunk wasn't taken.
  * DATA phase: chunks in file order; bytes of no wanted tensor are ignored, so holes there may be left
  * out. Repacks four rows at a time. MORE, or DONE when the last wanted tensor is complete.
- * Errors: INVALID_GGUF, UNSUPPORTED_*: final for this model object. */
-chord_status chord_model_push(chord_model *m, uint64_t off, const void *bytes, size_t n);
+ * Errors: INVALID_ARGUMENT (a file that the model hasn't, named; in HEADER also another offset than the wanted one): nothing
+ * was taken. INVALID_GGUF, UNSUPPORTED_*, and in DATA an offset that leaves wanted bytes out: final for this model object. */
+chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const void *bytes, size_t n);
 
 /* The file has ended. Error INVALID_GGUF naming what is missing unless everything has arrived. */
 chord_status chord_model_end(chord_model *m);

@@ -20,7 +20,7 @@
     F(T, session_bytes) F(T, data_begin) F(T, data_end) F(T, madds_per_token)
 #define TENSOR_INFO(F, T)                                                                           \
     F(T, version) F(T, size) F(T, type) F(T, n_dims) F(T, ne) F(T, file_off) F(T, file_bytes)       \
-    F(T, placement) F(T, is_ready)
+    F(T, placement) F(T, is_ready) F(T, file) F(T, reserved)
 #define MODEL_INFO(F, T)                                                                            \
     F(T, version) F(T, size) F(T, n_vocab) F(T, n_embd) F(T, n_layer) F(T, n_head) F(T, n_kv)       \
     F(T, head_dim) F(T, n_ff) F(T, n_ctx_train) F(T, file_type) F(T, bos) F(T, eos) F(T, unk)       \

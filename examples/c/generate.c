@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     chord_model *m = chord_model_init(block(header), header);
     chord_status st = CHORD_MORE;
     uint64_t at = 0;
-    for (size_t n; st == CHORD_MORE && (n = fread(bytes, 1, sizeof bytes, f)); at += n) st = chord_model_push(m, at, bytes, n);
+    for (size_t n; st == CHORD_MORE && (n = fread(bytes, 1, sizeof bytes, f)); at += n) st = chord_model_push(m, 0, at, bytes, n);
     if (st != CHORD_DONE) fail(m, argv[1], st < 0 ? st : chord_model_end(m));
 
     chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16 };
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     if (plan.bytes > (double)(SIZE_MAX / 2)) fail(m, "more memory than can be addressed", CHORD_OUT_OF_MEMORY);
     st = chord_model_begin(m, block((size_t)plan.bytes), (size_t)plan.bytes);
     fseek(f, (long)(at = (uint64_t)plan.data_begin), SEEK_SET);
-    for (size_t n; st == CHORD_MORE && (n = fread(bytes, 1, sizeof bytes, f)); at += n) st = chord_model_push(m, at, bytes, n);
+    for (size_t n; st == CHORD_MORE && (n = fread(bytes, 1, sizeof bytes, f)); at += n) st = chord_model_push(m, 0, at, bytes, n);
     if (st != CHORD_DONE) fail(m, argv[1], st < 0 ? st : chord_model_end(m));
 
     static int32_t ids[4096];

@@ -16,7 +16,7 @@ chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_in
     const chord_tensor *t = &m->plan.tensors[i];
     *out = (chord_tensor_info){ .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out, .type = t->type, .n_dims = t->n_dims,
                                 .file_off = (double)t->file_off, .file_bytes = (double)t->file_bytes,
-                                .placement = t->placement, .is_ready = t->is_ready };
+                                .placement = t->placement, .is_ready = t->is_ready, .file = t->file };
     for (int d = 0; d < 4; d++) out->ne[d] = (double)t->ne[d];
     if (!name || !cap) return CHORD_OK;
     size_t const n = (size_t)t->n_name < cap - 1 ? (size_t)t->n_name : cap - 1;

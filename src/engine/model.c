@@ -103,11 +103,12 @@ static chord_status push_header(chord_model *m, uint64_t off, const void *bytes,
     return CHORD_DONE;
 }
 
-chord_status chord_model_push(chord_model *m, uint64_t off, const void *bytes, size_t n)
+chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const void *bytes, size_t n)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (!bytes && n) return missing(m, "bytes");
+    if (file != 0) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes of file %d pushed, the model has file 0 alone", file);
     if (m->phase == PHASE_HEADER) return push_header(m, off, bytes, n);
     if (m->phase == PHASE_DATA) return failed(m, chord_data_push(m, off, bytes, n));
     if (m->phase == PHASE_READY) return CHORD_DONE;

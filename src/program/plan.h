@@ -21,7 +21,8 @@ typedef struct chord_tensor {
     int32_t is_ready;
     int64_t ne[4];                /* ne[0]: elements a row */
     int64_t n_rows;               /* ne[1] * ne[2] * ne[3] */
-    uint64_t file_off, file_bytes; /* from the file's first byte */
+    int32_t file;                 /* which file of the model; 0 today */
+    uint64_t file_off, file_bytes; /* from its first byte */
     uint64_t row_bytes;           /* in file form */
     uint64_t bytes;               /* in memory, padding rows included */
     uint8_t *data;                /* NULL until chord_model_begin() or when not resident */

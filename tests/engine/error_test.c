@@ -55,8 +55,10 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
     FAILS(chord_model_set_file_bytes(m, 1), "chord_model_set_file_bytes");
     FAILS(chord_model_give(m, NULL, 1), "block");
     FAILS(chord_model_give(m, block + 1, 1), "aligned");
-    FAILS(chord_model_push(m, 0, NULL, 1), "bytes");
-    WORKS(chord_model_push(m, 0, block, 1));
+    FAILS(chord_model_push(m, 0, 0, NULL, 1), "bytes");
+    FAILS(chord_model_push(m, 1, 0, block, 1), "file 1");
+    FAILS(chord_model_push(m, -1, 0, block, 1), "file -1");
+    WORKS(chord_model_push(m, 0, 0, block, 1));
     WORKS(chord_model_end(m));
     FAILS(chord_plan(m, &config, &plan), "chord_plan");
     FAILS(chord_plan(m, NULL, &plan), "config");
@@ -65,6 +67,7 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
     FAILS(chord_model_tensor(m, -1, &tensor, NULL, 0), "tensor -1 of 21");
     FAILS(chord_model_tensor(m, 0, NULL, NULL, 0), "out");
     WORKS(chord_model_tensor(m, 0, &tensor, NULL, 0));
+    CHECK_EQ(tensor.file, 0);
     FAILS(chord_model_get_info(m, NULL), "out");
     WORKS(chord_model_get_info(m, &info));
     FAILS(chord_row(m, 21, 0, block, sizeof block), "tensor 21 of 21");

@@ -39,7 +39,7 @@ static chord_status push(host *h, uint64_t off, const uint8_t *p, size_t n)
 {
     uint8_t *exact = malloc(n ? n : 1); /* no byte around the chunk */
     memcpy(exact, p, n);
-    chord_status const status = chord_model_push(h->model, off, exact, n);
+    chord_status const status = chord_model_push(h->model, 0, off, exact, n);
     free(exact);
     return status;
 }
@@ -200,7 +200,7 @@ TEST(a_file_cut_at_any_byte_is_an_error_that_says_so)
         chord_last_error(h.model, h.error, sizeof h.error);
         CHECK_TEXT(h.error, h.arena ? "the file ends inside tensor '" : "inside its header");
         *h.model = saved;
-        status = chord_model_push(h.model, at, f.p + at, 1);
+        status = chord_model_push(h.model, 0, at, f.p + at, 1);
         if (status == CHORD_DONE && !h.arena) {
             CHECK_EQ(chord_plan(h.model, &config, &plan), CHORD_OK);
             h.arena = aligned_alloc(CHORD_BLOCK_ALIGN, ((size_t)plan.bytes + 63) / 64 * 64);
@@ -222,7 +222,7 @@ TEST(a_file_cut_anywhere_never_loads_in_whole_chunks_either)
         for (int32_t known = 0; known < 2; known++) {
             host h = load((file){ f.p, n }, i % 2 ? all_at_once : random_chunk, known && n ? n : 0);
             CHECK_EQ(h.status, CHORD_INVALID_GGUF);
-            CHECK_EQ(chord_model_push(h.model, 0, f.p, f.n), CHORD_INVALID_ARGUMENT); /* final for this object */
+            CHECK_EQ(chord_model_push(h.model, 0, 0, f.p, f.n), CHORD_INVALID_ARGUMENT); /* final for this object */
             CHECK(chord_session_open(h.model, h.header, 1 << 20) == NULL);
             done(&h);
         }

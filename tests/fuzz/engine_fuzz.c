@@ -40,7 +40,7 @@ static chord_status push(chord_model *m, uint8_t *header, size_t *given, const u
         uint64_t const at = chord_model_position(m);
         if (at >= n) return chord_model_end(m);
         size_t const left = n - (size_t)at;
-        chord_status const status = chord_model_push(m, at, file + at, chunk < left ? chunk : left);
+        chord_status const status = chord_model_push(m, 0, at, file + at, chunk < left ? chunk : left);
         if (status == CHORD_NEED_MEMORY) {
             size_t const more = chord_model_wanted(m);
             check(more > 0);
@@ -177,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             if (status == CHORD_DONE && !config.external) talk(m, &plan, knobs, (const char *)data + n - n_text, n_text);
         }
     }
-    chord_model_push(m, 0, data, n);
+    chord_model_push(m, 0, 0, data, n);
     chord_model_end(m);
     chord_plan(m, &config, &plan);
     while (n_blocks) free(blocks[--n_blocks]);

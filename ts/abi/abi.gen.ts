@@ -224,7 +224,7 @@ export const planInfoLayout = {
 
 /** chord_tensor_info */
 export const tensorInfoLayout = {
-  size: 72,
+  size: 80,
   fields: {
     version: { offset: 0, type: 'i32', count: 1 },
     size: { offset: 4, type: 'i32', count: 1 },
@@ -235,6 +235,8 @@ export const tensorInfoLayout = {
     file_bytes: { offset: 56, type: 'f64', count: 1 },
     placement: { offset: 64, type: 'i32', count: 1 },
     is_ready: { offset: 68, type: 'i32', count: 1 },
+    file: { offset: 72, type: 'i32', count: 1 },
+    reserved: { offset: 76, type: 'i32', count: 1 },
   },
 } as const satisfies StructLayout;
 

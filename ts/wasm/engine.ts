@@ -118,7 +118,7 @@ export class WasmEngine implements Backend<WasmSession> {
       const rest = bytes.subarray(position - offset, position - offset + STAGING);
       if (rest.byteLength === 0) return false;
       this.heap.copyIn(this.#staging, rest);
-      status = this.exports.model_push(this.#model, position, this.#staging, rest.byteLength);
+      status = this.exports.model_push(this.#model, 0, position, this.#staging, rest.byteLength);
       if (status === Status.NEED_MEMORY) this.#growArena();
       else if (this.check(status) === Status.DONE) return true;
       else if (this.position <= position) return false; // nothing of this chunk is wanted

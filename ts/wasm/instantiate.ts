@@ -17,7 +17,7 @@ export interface Exports {
   model_position(m: number): number;
   model_wanted(m: number): number;
   model_give(m: number, block: number, bytes: number): number;
-  model_push(m: number, off: number, bytes: number, n: number): number;
+  model_push(m: number, file: number, off: number, bytes: number, n: number): number;
   model_end(m: number): number;
   plan(m: number, config: number, out: number): number;
   model_begin(m: number, block: number, bytes: number): number;

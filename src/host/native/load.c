@@ -73,7 +73,7 @@ static chord_status ended(chord_loaded *l, const source *s)
 static chord_status load_header(chord_loaded *l, source *s)
 {
     while (next_chunk(s)) {
-        chord_status const status = chord_model_push(l->model, s->at, s->chunk, s->n);
+        chord_status const status = chord_model_push(l->model, 0, s->at, s->chunk, s->n);
         if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
         if (status != CHORD_MORE) return status;
     }
@@ -84,7 +84,7 @@ static chord_status load_header(chord_loaded *l, source *s)
 static chord_status load_data(chord_loaded *l, source *s, chord_load_progress *progress)
 {
     do {
-        chord_status const status = chord_model_push(l->model, s->at, s->chunk, s->n);
+        chord_status const status = chord_model_push(l->model, 0, s->at, s->chunk, s->n);
         if (progress) progress(s->at + s->n, (uint64_t)l->plan.data_end);
         if (status != CHORD_MORE) return status;
     } while (next_chunk(s));

@@ -31,9 +31,9 @@ EXPORT(model_give) int32_t export_give(double m, double block, double bytes)
 {
     return chord_model_give(at(m), at(block), size(bytes));
 }
-EXPORT(model_push) int32_t export_push(double m, double off, double bytes, double n)
+EXPORT(model_push) int32_t export_push(double m, int32_t file, double off, double bytes, double n)
 {
-    return chord_model_push(at(m), whole(off), at(bytes), size(n));
+    return chord_model_push(at(m), file, whole(off), at(bytes), size(n));
 }
 EXPORT(model_end) int32_t export_end(double m) { return chord_model_end(at(m)); }
 EXPORT(plan) int32_t export_plan(double m, double config, double out) { return chord_plan(at(m), at(config), at(out)); }
