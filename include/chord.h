@@ -238,6 +238,32 @@ size_t chord_tokenize_bytes(const chord_model *m, size_t n);
 int32_t chord_tokenize(const chord_model *m, const char *text, size_t n, int32_t flags,
                        int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);
 
+/* The same in slices, for texts that may be long: the ids are the same however they are cut.
+ *
+ *   t = chord_tokenizer_open(m, text, n, flags, block, chord_tokenizer_bytes());
+ *   while ((status = chord_tokenizer_step(t, 20000, ids, cap, &n_ids)) != CHORD_DONE) {
+ *     ... take n_ids ids; on CHORD_NEED_MEMORY: chord_tokenizer_give(t, block, chord_tokenizer_wanted(t)) ...
+ *   }
+ *
+ * chord_tokenizer_open() returns NULL for a text of 2^29 bytes or more, or a block that is too small; the
+ * block (any alignment) and the text stay in place until the last step. chord_tokenizer_step() takes about
+ * `budget` small steps, some 50 ns each: a special token or a character looked at, a pair tried. It writes *n_ids ids, at
+ * most `cap` (at least CHORD_TOKENIZER_ROOM). Results: DONE (that was all), MORE, NEED_MEMORY (nothing is
+ * lost), INVALID_ARGUMENT. Most texts never need more memory than the block: a step does only for a piece
+ * of some 1,500 bytes in which any two neighbours might merge, about 20 bytes a character of that piece.
+ * chord_tokenizer_give() takes a block of at least chord_tokenizer_wanted() bytes in place of the one given
+ * before, which is the caller's again. chord_tokenizer_least() is how many ids there will be at least, as
+ * far as is known: a text that can't fit can be refused before it is read. */
+#define CHORD_TOKENIZER_ROOM 16
+typedef struct chord_tokenizer chord_tokenizer;
+size_t chord_tokenizer_bytes(void);
+chord_tokenizer *chord_tokenizer_open(const chord_model *m, const char *text, size_t n, int32_t flags,
+                                      void *block, size_t bytes);
+chord_status chord_tokenizer_step(chord_tokenizer *t, uint64_t budget, int32_t *ids, int32_t cap, int32_t *n_ids);
+size_t chord_tokenizer_wanted(const chord_tokenizer *t);
+chord_status chord_tokenizer_give(chord_tokenizer *t, void *scratch, size_t bytes);
+uint64_t chord_tokenizer_least(const chord_tokenizer *t);
+
 /* Ids to bytes; special tokens as their text, or left out with CHORD_SKIP_SPECIAL. With CHORD_WHOLE_TEXT
  * the ids are a text from its beginning and the blank that tokenising put before it is taken off again
  * (a generation's pieces keep theirs). Returns the full length, which may exceed `cap`, or a negative

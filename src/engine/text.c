@@ -26,6 +26,12 @@ int32_t chord_tokenize(const chord_model *m, const char *text, size_t n, int32_t
     return n_ids;
 }
 
+chord_tokenizer *chord_tokenizer_open(const chord_model *m, const char *text, size_t n, int32_t flags, void *block, size_t bytes)
+{
+    const chord_vocab *v = vocab_of(m);
+    return v ? chord_vocab_open_tokenizer(v, text, n, flags, block, bytes) : NULL;
+}
+
 int64_t chord_detokenize(const chord_model *m, const int32_t *ids, int32_t n, int32_t flags, char *dst, size_t cap)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;

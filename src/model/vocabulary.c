@@ -104,9 +104,8 @@ static chord_status read_kind(const reader *r, int32_t *kind)
     size_t n;
     CHORD_TRY(read_string(r, KEY("model"), &model, &n));
     if (!model) return chord_fail(r->e, CHORD_INVALID_GGUF, "%s is missing", KEY("model"));
-    if (n == 5 && chord_equal(model, "llama", 5)) *kind = CHORD_VOCAB_SPM;
-    else if (n == 4 && chord_equal(model, "gpt2", 4)) *kind = CHORD_VOCAB_BPE;
-    else return chord_fail(r->e, CHORD_UNSUPPORTED_TOKENIZER, "unknown tokenizer %q (%s)", model, n, KEY("model"));
+    *kind = chord_vocab_kind_named(model, n);
+    if (!*kind) return chord_fail(r->e, CHORD_UNSUPPORTED_TOKENIZER, "unknown tokenizer %q (%s)", model, n, KEY("model"));
     return CHORD_OK;
 }
 
@@ -161,7 +160,7 @@ chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *s, c
     CHORD_TRY(read_numbers(&r, KEY("scores"), CHORD_GGUF_F32, s->n_tokens, &s->scores));
     CHORD_TRY(read_numbers(&r, KEY("token_type"), CHORD_GGUF_I32, s->n_tokens, &s->types));
     CHORD_TRY(read_texts(&r, KEY("merges"), &s->merges, &s->merges_bytes, &s->n_merges));
-    if (!s->merges && s->kind == CHORD_VOCAB_BPE) return chord_fail(e, CHORD_INVALID_GGUF, "%s is missing", KEY("merges"));
+    CHORD_TRY(chord_vocab_check(s, e));
     CHORD_TRY(read_special(&r, s));
     return read_strip(&r, &s->strip_after_special);
 }

@@ -2,14 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tables.h"
 
-typedef struct bytes_out {
-    char *dst;
-    size_t cap;
-    uint64_t n;
-    bool strip; /* drop the next byte if it is a blank */
-} bytes_out;
-
-static void put(bytes_out *o, const void *bytes, size_t n)
+void bytes_put(chord_bytes_out *o, const void *bytes, size_t n)
 {
     const char *p = bytes;
     if (o->strip && n) {
@@ -20,43 +13,21 @@ static void put(bytes_out *o, const void *bytes, size_t n)
     o->n += n;
 }
 
-/* U+2581 back to blanks. */
-static void put_unescaped(bytes_out *o, const uint8_t *text, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        bool const is_blank = i + 3 <= n && chord_equal(text + i, "\xE2\x96\x81", 3);
-        put(o, is_blank ? (const uint8_t *)" " : text + i, 1);
-        if (is_blank) i += 2;
-    }
-}
-
-/* GPT-2's letters back to bytes; a character that isn't one of them stays. */
-static void put_letters(bytes_out *o, const uint8_t *text, uint32_t n)
-{
-    for (uint32_t i = 0, size; i < n; i += size) {
-        uint32_t code_point;
-        size = chord_utf8_decode(text + i, text + n, &code_point);
-        int32_t const byte = letter_to_byte(code_point);
-        uint8_t const b = (uint8_t)byte;
-        put(o, byte < 0 ? text + i : &b, byte < 0 ? size : 1);
-    }
-}
-
 static uint8_t hex(uint8_t c) { return (uint8_t)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10); }
 
-static void put_token(bytes_out *o, const chord_vocab *v, int32_t id)
+static void put_token(chord_bytes_out *o, const chord_vocab *v, int32_t id)
 {
     const uint8_t *text = token_text(v, id);
     uint32_t const n = token_bytes(v, id);
-    if (v->attrs[id] & ATTR_SPECIAL) put(o, text, n);
-    else if (v->attrs[id] & ATTR_NORMAL) (v->kind == CHORD_VOCAB_SPM ? put_unescaped : put_letters)(o, text, n);
-    else if (v->attrs[id] & ATTR_BYTE) put(o, &(uint8_t){ (uint8_t)(hex(text[3]) << 4 | hex(text[4])) }, 1); /* <0xHH>, checked when built */
+    if (v->attrs[id] & ATTR_SPECIAL) bytes_put(o, text, n);
+    else if (v->attrs[id] & ATTR_NORMAL) v->kind->put_text(o, text, n);
+    else if (v->attrs[id] & ATTR_BYTE) bytes_put(o, &(uint8_t){ (uint8_t)(hex(text[3]) << 4 | hex(text[4])) }, 1); /* <0xHH>, checked when built */
     /* unused and undefined tokens have no text */
 }
 
 int64_t chord_vocab_detokenize(const chord_vocab *v, const int32_t *ids, int32_t n, int32_t flags, char *dst, size_t cap)
 {
-    bytes_out o = { dst, cap, 0, (flags & CHORD_WHOLE_TEXT) && v->add_space_prefix };
+    chord_bytes_out o = { dst, cap, 0, (flags & CHORD_WHOLE_TEXT) && v->add_space_prefix };
     for (int32_t i = 0; i < n; i++) {
         int32_t const id = ids[i];
         if (id < 0 || id >= v->n_tokens) return CHORD_INVALID_ARGUMENT;

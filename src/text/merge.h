@@ -3,7 +3,11 @@
  * A symbol is named by its first element. Its size stands at its first and its last element, so both
  * neighbours are found without links:   size  3 . 3 1 2 2 ...
  * Pairs wait in a binary heap of left symbols, smallest key first, then the leftmost; slot[i] is the
- * place of symbol i in the heap + 1. Everything is O(n log n) whatever the text. */
+ * place of symbol i in the heap + 1. Everything is O(n log n) whatever the text.
+ *
+ * Usage: merge_take, merge_add for each element in order, merge_set for each pair; then merge_pop,
+ * merge_join and merge_set for the pairs that changed, until merge_pop gives m->n. The caller may stop
+ * between any two calls and go on later. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TEXT_MERGE_H
 #define CHORD_TEXT_MERGE_H
@@ -18,13 +22,20 @@ typedef struct chord_merge {
     uint32_t n, n_heap;
 } chord_merge;
 
-static inline bool merge_init(chord_merge *m, uint32_t n, chord_arena *scratch)
+/* Room for n elements; false: the arena is too small. */
+static inline bool merge_take(chord_merge *m, uint32_t n, chord_arena *scratch)
 {
     uint32_t *p = chord_arena_take(scratch, (uint64_t)n * MERGE_BYTES, 4);
     if (!p) return false;
     *m = (chord_merge){ p, p + n, p + (size_t)n * 2, p + (size_t)n * 3, n, 0 };
-    for (uint32_t i = 0; i < n; i++) { m->size[i] = 1; m->slot[i] = 0; }
     return true;
+}
+
+/* Element i is a symbol of its own, in no pair. */
+static inline void merge_add(chord_merge *m, uint32_t i)
+{
+    m->size[i] = 1;
+    m->slot[i] = 0;
 }
 
 /* The right neighbour, m->n when there is none; the left one of a symbol that isn't the first. */

@@ -51,30 +51,43 @@ static size_t match_any(const chord_pre_stage *stage, const uint8_t *text, size_
     return NO_MATCH;
 }
 
-static size_t next_word(const chord_pre_stage *stage, const uint8_t *text, size_t begin, size_t end)
-{
-    size_t const to = match_any(stage, text, begin, end);
-    if (to != NO_MATCH) return to;
-    uint32_t code_point;
-    do begin += chord_utf8_decode(text + begin, text + end, &code_point);
-    while (begin < end && match_any(stage, text, begin, end) == NO_MATCH);
-    return begin;
-}
+/* ---- words ------------------------------------------------------------------------------------- */
 
-static bool split(const chord_pre *pre, int32_t stage, const uint8_t *text, size_t begin, size_t end,
-                  bool (*emit)(void *, size_t, size_t), void *context)
+/* The end of the word at level->at, 0 when the budget is spent before it is found. What no alternative
+ * matches stays together up to the next match: level->probe is how far that was looked for. */
+static size_t next_end(const chord_pre_stage *stage, chord_pre_level *level, const uint8_t *text, int64_t *left)
 {
-    if (stage == pre->n_stages) return emit(context, begin, end);
-    while (begin < end) {
-        size_t const to = next_word(&pre->stages[stage], text, begin, end);
-        if (!split(pre, stage + 1, text, begin, to, emit, context)) return false;
-        begin = to;
+    for (;;) {
+        size_t const to = level->probe < level->end ? match_any(stage, text, level->probe, level->end) : level->end;
+        *left -= 1 + (int64_t)((to == NO_MATCH ? 0 : to - level->probe) >> 4);
+        if (to != NO_MATCH) return level->probe == level->at ? to : level->probe;
+        uint32_t code_point;
+        level->probe += chord_utf8_decode(text + level->probe, text + level->end, &code_point);
+        if (*left <= 0) return 0;
     }
-    return true;
 }
 
-bool chord_pre_split(const chord_pre *pre, const uint8_t *text, size_t begin, size_t end,
-                     bool (*emit)(void *context, size_t begin, size_t end), void *context)
+void chord_pre_begin(chord_pre_walk *w, size_t begin, size_t end)
 {
-    return split(pre, 0, text, begin, end, emit, context);
+    w->depth = 0;
+    w->levels[0] = (chord_pre_level){ (uint32_t)begin, (uint32_t)begin, (uint32_t)end };
+}
+
+int32_t chord_pre_next(chord_pre_walk *w, const chord_pre *pre, const uint8_t *text, size_t *begin, size_t *end, int64_t *left)
+{
+    while (w->depth >= 0) {
+        chord_pre_level *level = &w->levels[w->depth];
+        if (level->at == level->end) {
+            w->depth--;
+            continue;
+        }
+        if (*left <= 0) return CHORD_PRE_MORE;
+        size_t const to = next_end(&pre->stages[w->depth], level, text, left);
+        if (!to) return CHORD_PRE_MORE;
+        *begin = level->at;
+        *end = level->at = level->probe = (uint32_t)to;
+        if (w->depth + 1 == pre->n_stages) return CHORD_PRE_WORD;
+        w->levels[++w->depth] = (chord_pre_level){ (uint32_t)*begin, (uint32_t)*begin, (uint32_t)*end };
+    }
+    return CHORD_PRE_OVER;
 }

@@ -37,10 +37,22 @@ typedef struct chord_pre {
 /* The pre-tokenizer of that name, NULL when unknown. */
 const chord_pre *chord_pre_find(const char *name, size_t n);
 
-/* Cut [begin, end) of `text` and call emit(context, begin, end) for each word in order until it returns
- * false; the words follow each other without gaps. Returns false when emit did. */
-bool chord_pre_split(const chord_pre *pre, const uint8_t *text, size_t begin, size_t end,
-                     bool (*emit)(void *context, size_t begin, size_t end), void *context);
+/* A walk over the words of a text. It may stop anywhere and go on later. */
+enum { CHORD_PRE_STAGES = 6 };
+typedef struct chord_pre_level { uint32_t at, probe, end; } chord_pre_level;
+typedef struct chord_pre_walk {
+    int32_t depth;
+    chord_pre_level levels[CHORD_PRE_STAGES]; /* the piece that each stage is cutting */
+} chord_pre_walk;
+
+void chord_pre_begin(chord_pre_walk *w, size_t begin, size_t end);
+
+/* The next word [*begin, *end); words follow each other without gaps. Takes about what was looked at off
+ * *left, the steps that may still be taken: CHORD_PRE_MORE when there are none. A word's own match is not
+ * interrupted: it is linear in the word for the patterns that are here. */
+enum { CHORD_PRE_OVER, CHORD_PRE_WORD, CHORD_PRE_MORE };
+int32_t chord_pre_next(chord_pre_walk *w, const chord_pre *pre, const uint8_t *text, size_t *begin, size_t *end,
+                       int64_t *left);
 
 extern const chord_pre chord_pre_table[];
 extern int32_t const chord_n_pre_table;

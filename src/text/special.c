@@ -129,15 +129,14 @@ static chord_status set_ids(chord_vocab *v, const chord_vocab_source *s, chord_e
         if (given[i].id < -1 || given[i].id >= v->n_tokens)
             return chord_fail(error, CHORD_INVALID_GGUF, "tokenizer.ggml.%s_token_id is %d, the vocabulary has %d tokens",
                               given[i].name, given[i].id, v->n_tokens);
-    bool const is_spm = v->kind == CHORD_VOCAB_SPM;
-    int32_t const bos = is_spm ? 1 : v->pre->no_bos ? -1 : 11, eos = is_spm ? 2 : 11, unk = is_spm ? 0 : -1;
-    v->bos = s->bos >= 0 ? s->bos : bos < v->n_tokens ? bos : -1;
-    v->eos = s->eos >= 0 ? s->eos : eos < v->n_tokens ? eos : -1;
-    v->unk = s->unk >= 0 ? s->unk : unk;
+    v->kind->set_defaults(v);
+    if (s->bos >= 0 || v->bos >= v->n_tokens) v->bos = s->bos;
+    if (s->eos >= 0 || v->eos >= v->n_tokens) v->eos = s->eos;
+    if (s->unk >= 0) v->unk = s->unk;
     v->pad = s->pad;
-    v->add_bos = s->add_bos >= 0 ? s->add_bos : is_spm || v->pre->add_bos;
+    if (s->add_bos >= 0) v->add_bos = s->add_bos;
+    if (s->add_space_prefix >= 0) v->add_space_prefix = s->add_space_prefix;
     v->add_eos = s->add_eos > 0;
-    v->add_space_prefix = s->add_space_prefix >= 0 ? s->add_space_prefix : is_spm;
     return CHORD_OK;
 }
 
@@ -191,7 +190,8 @@ chord_status special_build(chord_vocab *v, const chord_vocab_source *s, chord_er
             v->specials[v->n_specials++] = id;
             v->n_user += !(v->attrs[id] & ATTR_HIDDEN);
         }
-    if (s->strip_after_special) set_strip_after(v);
+    v->strips_after_special = s->strip_after_special;
+    if (v->strips_after_special) set_strip_after(v);
     sort(v, v->specials, v->n_specials, by_length);
     chord_zero(v->special_starts, sizeof v->special_starts);
     for (int32_t i = 0; i < v->n_specials; i++) {
@@ -253,36 +253,127 @@ static void sift_key(uint64_t *heap, uint32_t at, uint32_t n)
 static bool is_space(uint8_t c) { return c == ' ' || (c >= 9 && c <= 13); }
 
 /* llama.cpp goes through the special tokens, longest first, and takes each wherever the text is still
- * free, from left to right. Here each position waits in a heap with the longest token that begins
- * there, as (index in `specials`, position): popped, it is taken, or, when the end is no longer free,
- * waits again with its next shorter one. What was taken before is never shorter, so that looking at the
- * two ends is enough. */
-void special_mark(const chord_vocab *v, const uint8_t *text, uint32_t n, bool parse, uint32_t *marks, uint64_t *heap)
+ * free, from left to right. A token that may be taken only competes with those it overlaps, and with the
+ * white space that it may swallow: so the text falls into clusters, which end where no possible token
+ * reaches across, and each is marked alone.
+ *
+ * In a cluster each position waits in a heap with the longest token that begins there, as (index in
+ * `specials`, position): popped, it is taken, or, when the end is no longer free, waits again with its
+ * next shorter one. What was taken before is never shorter, so that looking at the two ends is enough. */
+enum { SPAN, TAKE, LIST, ORDER, POP };
+
+static search search_of(const chord_tokenizer *t) { return (search){ t->v, t->text, t->n, t->flags & CHORD_PARSE_SPECIAL }; }
+
+static bool may_begin(const chord_tokenizer *t, uint32_t at)
 {
-    search const s = { v, text, n, parse };
-    uint32_t n_heap = 0;
-    chord_zero(marks, (size_t)n * sizeof *marks);
-    if (!(parse ? v->n_specials : v->n_user)) return;
-    for (uint32_t at = 0; at < n; at++) {
-        if (!(v->special_starts[text[at] >> 5] >> (text[at] & 31) & 1)) continue;
-        int32_t const index = longest_at(&s, at, UINT32_MAX);
-        if (index >= 0) heap[n_heap++] = (uint64_t)index << 32 | at;
+    return t->v->special_starts[t->text[at] >> 5] >> (t->text[at] & 31) & 1;
+}
+
+/* The end of the longest special token at `at`, and of what it may swallow; `at` when there is none. */
+static uint32_t reach_of(const chord_tokenizer *t, uint32_t at)
+{
+    search const s = search_of(t);
+    int32_t const index = may_begin(t, at) ? longest_at(&s, at, UINT32_MAX) : -1;
+    return index < 0 ? at : at + token_bytes(t->v, t->v->specials[index]);
+}
+
+static void extend(chord_tokenizer *t, uint32_t end)
+{
+    special_cluster *c = &t->special;
+    if (end <= c->end) return;
+    c->end = end;
+    while (t->v->strips_after_special && c->end < t->n && is_space(t->text[c->end])) c->end++;
+}
+
+bool special_begins(chord_tokenizer *t, uint32_t at)
+{
+    if (!(t->flags & CHORD_PARSE_SPECIAL ? t->v->n_specials : t->v->n_user)) return false;
+    uint32_t const end = reach_of(t, at);
+    if (end == at) return false;
+    t->special = (special_cluster){ SPAN, at, at, at + 1, 0 };
+    t->scratch.used = 0; /* the marks before these are done with */
+    extend(t, end);
+    return true;
+}
+
+static bool span(chord_tokenizer *t, special_cluster *c)
+{
+    for (; c->i < c->end; c->i++) {
+        if (!tokenizer_spend(t)) return false;
+        extend(t, reach_of(t, c->i));
     }
-    for (uint32_t i = n_heap / 2; i-- > 0;) sift_key(heap, i, n_heap);
-    while (n_heap) {
-        int32_t const id = v->specials[heap[0] >> 32];
-        uint32_t const at = (uint32_t)heap[0], size = token_bytes(v, id);
+    return true;
+}
+
+/* Marks, 4 bytes a position, and the heap behind them, 8; the marks stay. */
+static uint64_t heap_off(const special_cluster *c) { return ((uint64_t)(c->end - c->begin) * 4 + 7) & ~7ull; }
+static uint64_t *heap_of(const chord_tokenizer *t) { return (uint64_t *)(t->scratch.base + heap_off(&t->special)); }
+
+static bool take(chord_tokenizer *t, special_cluster *c)
+{
+    chord_arena scratch;
+    if (!tokenizer_scratch(t, heap_off(c) + (uint64_t)(c->end - c->begin) * 8, &scratch)) return false;
+    t->scratch.used = (size_t)heap_off(c);
+    c->i = c->begin;
+    return true;
+}
+
+static bool list(chord_tokenizer *t, special_cluster *c)
+{
+    uint32_t *marks = (uint32_t *)t->scratch.base;
+    search const s = search_of(t);
+    for (; c->i < c->end; c->i++) {
+        if (!tokenizer_spend(t)) return false;
+        int32_t const index = may_begin(t, c->i) ? longest_at(&s, c->i, UINT32_MAX) : -1;
+        marks[c->i - c->begin] = 0;
+        if (index >= 0) heap_of(t)[c->n_heap++] = (uint64_t)index << 32 | c->i;
+    }
+    c->i = c->n_heap / 2;
+    return true;
+}
+
+static bool order(chord_tokenizer *t, special_cluster *c)
+{
+    for (; c->i > 0; c->i--) {
+        if (!tokenizer_spend(t)) return false;
+        sift_key(heap_of(t), c->i - 1, c->n_heap);
+    }
+    return true;
+}
+
+static void mark(const chord_tokenizer *t, uint32_t *marks, uint32_t at, int32_t id)
+{
+    const special_cluster *c = &t->special;
+    uint32_t i = at + 1;
+    marks[at - c->begin] = (uint32_t)id + 1;
+    for (; i < at + token_bytes(t->v, id); i++) marks[i - c->begin] = MARK_COVERED;
+    if (!(t->v->attrs[id] & ATTR_STRIP_AFTER)) return;
+    for (; i < c->end && !marks[i - c->begin] && is_space(t->text[i]); i++) marks[i - c->begin] = MARK_COVERED;
+}
+
+static bool pop(chord_tokenizer *t, special_cluster *c)
+{
+    uint32_t *marks = (uint32_t *)t->scratch.base;
+    uint64_t *heap = heap_of(t);
+    search const s = search_of(t);
+    while (c->n_heap) {
+        if (!tokenizer_spend(t)) return false;
+        int32_t const id = t->v->specials[heap[0] >> 32];
+        uint32_t const at = (uint32_t)heap[0], size = token_bytes(t->v, id);
+        bool const is_free = !marks[at - c->begin];
         int32_t index = -1;
-        if (!marks[at] && !marks[at + size - 1]) {
-            marks[at] = (uint32_t)id + 1;
-            for (uint32_t i = 1; i < size; i++) marks[at + i] = MARK_COVERED;
-            if (v->attrs[id] & ATTR_STRIP_AFTER)
-                for (uint32_t i = at + size; i < n && !marks[i] && is_space(text[i]); i++) marks[i] = MARK_COVERED;
-        } else if (!marks[at]) {
-            index = longest_at(&s, at, size);
-        }
-        if (index >= 0) heap[0] = (uint64_t)index << 32 | at;
-        else heap[0] = heap[--n_heap];
-        if (n_heap) sift_key(heap, 0, n_heap);
+        if (is_free && !marks[at + size - 1 - c->begin]) mark(t, marks, at, id);
+        else if (is_free) index = longest_at(&s, at, size);
+        heap[0] = index >= 0 ? (uint64_t)index << 32 | at : heap[--c->n_heap];
+        if (c->n_heap) sift_key(heap, 0, c->n_heap);
     }
+    return true;
+}
+
+int32_t special_mark(chord_tokenizer *t)
+{
+    static bool (*const phases[])(chord_tokenizer *, special_cluster *) = { span, take, list, order, pop };
+    for (special_cluster *c = &t->special; c->phase <= POP; c->phase++)
+        if (!phases[c->phase](t, c)) return c->phase == TAKE ? TOKENIZER_NEEDS_MEMORY : TOKENIZER_MORE;
+    return TOKENIZER_DONE;
 }

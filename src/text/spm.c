@@ -1,87 +1,266 @@
 /* spm.c: SentencePiece with scores. Blanks become U+2581; characters are symbols; of all neighbours
  * whose joined text is a token the pair with the highest score merges, the leftmost of equals; what is
  * no token in the end goes out byte by byte. A character is as long as its first byte says, valid or
- * not, as in llama.cpp. */
+ * not, as in llama.cpp.
+ *
+ * llama.cpp merges over a whole stretch. Here the stretch is cut where no merge can cross: a merge joins
+ * two symbols into a token, so two characters can only come together if some token has them side by
+ * side. `joints` knows which bytes stand side by side in tokens; where the last byte of a character and
+ * the first of the next one don't, what lies on either side of them merges as if it were alone. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "merge.h"
 #include "tables.h"
 
+static const char SPACE[] = "\xE2\x96\x81";
+enum { SPACE_BYTE = ' ' }; /* stands for U+2581 in joints: the escaped text has no blank */
+
+/* ---- the tables -------------------------------------------------------------------------------- */
+
+static chord_status check(const chord_vocab_source *s, chord_error *error)
+{
+    (void)s;
+    (void)error;
+    return CHORD_OK;
+}
+
+static bool lay_out(chord_vocab *v, const chord_vocab_source *s, chord_arena *a)
+{
+    VOCAB_TAKE(v, order, s->n_tokens, 4, 4, a);
+    VOCAB_TAKE(v, joints, 256 * 256 / 32, 4, 4, a);
+    return true;
+}
+
+/* Floats as integers that order the other way round; both zeros are the same, NaN is somewhere. */
+static uint32_t order_of_score(float score)
+{
+    uint32_t bits;
+    __builtin_memcpy(&bits, &score, 4);
+    if (score == 0) bits = 0;
+    uint32_t const key = bits & 0x80000000u ? bits : ~bits & 0x7FFFFFFFu;
+    return key == MERGE_NONE ? key - 1 : key;
+}
+
+static bool is_space(const uint8_t *p, size_t n) { return n >= 3 && chord_equal(p, SPACE, 3); }
+static void join(chord_vocab *v, uint32_t left, uint32_t right) { v->joints[left * 8 + right / 32] |= 1u << right % 32; }
+static bool is_joint(const chord_vocab *v, uint32_t left, uint32_t right)
+{
+    return v->joints[left * 8 + right / 32] >> right % 32 & 1;
+}
+
+/* Every pair of bytes of a token, and the same where U+2581 is one letter: an invalid text may begin a
+ * character inside that letter, so both have to be there. */
+static void add_joints(chord_vocab *v, const uint8_t *p, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        bool const is_after = i >= 3 && is_space(p + i - 3, 3), is_before = is_space(p + i, n - i);
+        join(v, p[i - 1], p[i]);
+        if (is_after) join(v, SPACE_BYTE, p[i]);
+        if (is_before) join(v, p[i - 1], SPACE_BYTE);
+        if (is_after && is_before) join(v, SPACE_BYTE, SPACE_BYTE);
+    }
+}
+
+static int32_t byte_token(const chord_vocab *v, uint8_t b)
+{
+    uint8_t const text[6] = { '<', '0', 'x', (uint8_t)"0123456789ABCDEF"[b >> 4], (uint8_t)"0123456789ABCDEF"[b & 15], '>' };
+    int32_t const id = vocab_find(v, text, 6);
+    return id >= 0 ? id : vocab_find(v, &b, 1);
+}
+
+static chord_status build(chord_vocab *v, const chord_vocab_source *s, chord_error *error)
+{
+    (void)error;
+    chord_zero(v->joints, 256 * 256 / 8);
+    for (int32_t id = 0; id < v->n_tokens; id++) {
+        v->order[id] = order_of_score(s->scores ? chord_f32(s->scores + (size_t)id * 4) : 0);
+        add_joints(v, token_text(v, id), token_bytes(v, id));
+    }
+    for (int32_t b = 0; b < 256; b++) v->byte_ids[b] = byte_token(v, (uint8_t)b);
+    return CHORD_OK;
+}
+
+static void set_defaults(chord_vocab *v)
+{
+    v->bos = 1;
+    v->eos = 2;
+    v->unk = 0;
+    v->add_bos = v->add_space_prefix = true;
+}
+
+/* ---- text to ids ------------------------------------------------------------------------------- */
+
+/* A place in the escaped text: byte `sub` of what text[i - has_prefix] becomes. */
+typedef struct place { uint32_t i, sub; } place;
+
 typedef struct line {
-    const chord_vocab *v;
-    const uint8_t *text; /* blanks escaped */
-    uint32_t *begins;    /* m.n + 1 offsets of the characters */
+    uint32_t n;           /* bytes of the stretch, its prefix included */
+    bool has_prefix;
+    int32_t phase;
+    place begin, end;     /* the part between two cuts; while it is looked for, `end` moves */
+    uint32_t last;        /* SCAN: the last byte of the character before `end` */
+    uint32_t i, n_bytes;  /* characters done, bytes they have */
+    uint32_t count;       /* characters of the part */
+    uint32_t part_bytes;
+    uint8_t *escaped;
+    uint32_t *begins;     /* count + 1 offsets of the characters */
     chord_merge m;
 } line;
+_Static_assert(sizeof(line) <= TOKENIZER_STATE * 8, "a kind's state");
+
+enum { SCAN, TAKE, FILL, PAIR, MERGE, PUT };
 
 static uint32_t character_bytes(uint8_t first) { return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4; }
 
+static uint64_t part_scratch(uint64_t bytes, uint64_t characters) { return bytes + (MERGE_BYTES + 4) * characters + 16; }
 /* A blank takes 3 bytes; it begins 1 character, or 2 when a stray first byte swallows one of its bytes. */
-uint64_t spm_scratch(uint64_t n) { return 3 * (n + 1) + (MERGE_BYTES + 4) * (n + n / 2 + 3) + 16; }
-
-static uint32_t escape(const uint8_t *text, uint32_t n, bool prefix, uint8_t *dst)
+static uint64_t most_scratch(const chord_vocab *v, uint64_t n)
 {
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < n + prefix; i++) {
-        uint8_t const c = prefix && i == 0 ? ' ' : text[i - prefix];
-        if (c != ' ') { dst[at++] = c; continue; }
-        chord_copy(dst + at, "\xE2\x96\x81", 3);
-        at += 3;
-    }
-    return at;
+    (void)v;
+    return part_scratch(3 * (n + 1), n + n / 2 + 3);
 }
 
-static uint32_t count_characters(const uint8_t *text, uint32_t bytes)
+/* The character at a place, as escaped bytes, and the place behind it; the last one may be cut. */
+static uint32_t next_character(const chord_tokenizer *t, const line *l, place *at, uint8_t *bytes)
 {
     uint32_t n = 0;
-    for (uint32_t at = 0; at < bytes; n++) at += character_bytes(text[at]);
+    for (uint32_t wanted = 1; n < wanted && at->i < l->n;) {
+        uint8_t const c = l->has_prefix && at->i == 0 ? ' ' : t->text[t->at + at->i - l->has_prefix];
+        bytes[n] = c == ' ' ? (uint8_t)SPACE[at->sub] : c;
+        if (n++ == 0) wanted = character_bytes(bytes[0]);
+        if (c == ' ' && at->sub < 2) at->sub++;
+        else *at = (place){ at->i + 1, 0 };
+    }
     return n;
 }
 
-static int32_t token_at(const line *l, uint32_t from, uint32_t to)
+/* Go on to the next cut. */
+static bool scan(chord_tokenizer *t, line *l)
 {
-    return vocab_find(l->v, l->text + l->begins[from], l->begins[to] - l->begins[from]);
-}
-
-static void set_pair(line *l, uint32_t left)
-{
-    uint32_t const right = merge_next(&l->m, left);
-    int32_t const id = right < l->m.n ? token_at(l, left, merge_next(&l->m, right)) : -1;
-    merge_set(&l->m, left, id < 0 ? MERGE_NONE : l->v->order[id]);
-}
-
-static void put_bytes(const line *l, uint32_t from, uint32_t to, chord_ids *out)
-{
-    for (uint32_t i = l->begins[from]; i < l->begins[to]; i++) {
-        int32_t const id = l->v->byte_ids[l->text[i]];
-        if (id >= 0 || l->v->unk >= 0) ids_put(out, id >= 0 ? id : l->v->unk);
-    }
-}
-
-bool spm_tokenize(const chord_vocab *v, const uint8_t *text, uint32_t n, bool prefix, chord_ids *out, chord_arena scratch)
-{
-    uint64_t n_escaped = (uint64_t)n + (prefix ? 3 : 0);
-    for (uint32_t i = 0; i < n; i++) n_escaped += text[i] == ' ' ? 2 : 0;
-    uint8_t *escaped = chord_arena_take(&scratch, n_escaped, 4);
-    if (!escaped) return false;
-    uint32_t const bytes = escape(text, n, prefix, escaped);
-
-    line l = { .v = v, .text = escaped };
-    uint32_t const count = count_characters(escaped, bytes);
-    l.begins = chord_arena_take(&scratch, ((uint64_t)count + 1) * 4, 4);
-    if (!l.begins || !merge_init(&l.m, count, &scratch)) return false;
-    for (uint32_t i = 0, at = 0; i < count; i++, at += character_bytes(escaped[at])) l.begins[i] = at;
-    l.begins[count] = bytes; /* the last character may be cut */
-
-    for (uint32_t i = 0; i < count; i++) set_pair(&l, i);
-    for (uint32_t i; (i = merge_pop(&l.m)) < count;) {
-        merge_join(&l.m, i);
-        set_pair(&l, i);
-        if (i) set_pair(&l, merge_previous(&l.m, i));
-    }
-    for (uint32_t i = 0; i < count; i = merge_next(&l.m, i)) {
-        int32_t const id = token_at(&l, i, merge_next(&l.m, i));
-        if (id >= 0) ids_put(out, id);
-        else put_bytes(&l, i, merge_next(&l.m, i), out);
+    while (l->end.i < l->n) {
+        if (!tokenizer_spend(t)) return false;
+        uint8_t bytes[4];
+        place next = l->end;
+        uint32_t const n = next_character(t, l, &next, bytes);
+        bool const is_blank = n == 3 && is_space(bytes, 3);
+        if (l->count && !is_joint(t->v, l->last, is_blank ? SPACE_BYTE : bytes[0])) break;
+        l->last = is_blank ? SPACE_BYTE : bytes[n - 1];
+        l->end = next;
+        l->count++;
+        l->part_bytes += n;
     }
     return true;
 }
+
+static bool take(chord_tokenizer *t, line *l)
+{
+    chord_arena scratch;
+    if (!tokenizer_scratch(t, part_scratch((uint64_t)l->part_bytes, l->count), &scratch)) return false;
+    l->escaped = chord_arena_take(&scratch, l->part_bytes, 4);
+    l->begins = chord_arena_take(&scratch, ((uint64_t)l->count + 1) * 4, 4);
+    return merge_take(&l->m, l->count, &scratch);
+}
+
+static bool fill(chord_tokenizer *t, line *l)
+{
+    for (; l->i < l->count; l->i++) {
+        if (!tokenizer_spend(t)) return false;
+        uint8_t bytes[4];
+        uint32_t const n = next_character(t, l, &l->begin, bytes);
+        l->begins[l->i] = l->n_bytes;
+        chord_copy(l->escaped + l->n_bytes, bytes, n);
+        l->n_bytes += n;
+        merge_add(&l->m, l->i);
+    }
+    l->begins[l->count] = l->n_bytes;
+    return true;
+}
+
+static int32_t token_at(const chord_vocab *v, const line *l, uint32_t from, uint32_t to)
+{
+    return vocab_find(v, l->escaped + l->begins[from], l->begins[to] - l->begins[from]);
+}
+
+static void set_pair(const chord_vocab *v, line *l, uint32_t left)
+{
+    uint32_t const right = merge_next(&l->m, left);
+    int32_t const id = right < l->m.n ? token_at(v, l, left, merge_next(&l->m, right)) : -1;
+    merge_set(&l->m, left, id < 0 ? MERGE_NONE : v->order[id]);
+}
+
+static bool pair(chord_tokenizer *t, line *l)
+{
+    for (; l->i < l->count; l->i++) {
+        if (!tokenizer_spend(t)) return false;
+        set_pair(t->v, l, l->i);
+    }
+    return true;
+}
+
+static bool merge(chord_tokenizer *t, line *l)
+{
+    for (;;) {
+        if (!tokenizer_spend(t)) return false;
+        uint32_t const i = merge_pop(&l->m);
+        if (i == l->m.n) return true;
+        merge_join(&l->m, i);
+        set_pair(t->v, l, i);
+        if (i) set_pair(t->v, l, merge_previous(&l->m, i));
+    }
+}
+
+static void put_bytes(chord_tokenizer *t, const line *l, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = l->begins[from]; i < l->begins[to]; i++) {
+        int32_t const id = t->v->byte_ids[l->escaped[i]];
+        if (id >= 0 || t->v->unk >= 0) ids_put(&t->out, id >= 0 ? id : t->v->unk);
+    }
+}
+
+/* What merged is a token; what didn't is one character of at most four bytes. */
+static bool put(chord_tokenizer *t, line *l)
+{
+    for (; l->i < l->count; l->i = merge_next(&l->m, l->i)) {
+        if (!tokenizer_spend(t) || !ids_have_room(&t->out)) return false;
+        uint32_t const next = merge_next(&l->m, l->i);
+        int32_t const id = token_at(t->v, l, l->i, next);
+        if (id >= 0) ids_put(&t->out, id);
+        else put_bytes(t, l, l->i, next);
+    }
+    return true;
+}
+
+static void begin(chord_tokenizer *t)
+{
+    bool const has_prefix = t->v->add_space_prefix && t->is_after_special;
+    line *l = (line *)t->state;
+    *l = (line){ .n = t->to - t->at + has_prefix, .has_prefix = has_prefix };
+}
+
+static int32_t step(chord_tokenizer *t)
+{
+    static bool (*const phases[])(chord_tokenizer *, line *) = { scan, take, fill, pair, merge, put };
+    line *l = (line *)t->state;
+    for (;;) {
+        if (l->phase == SCAN && l->begin.i == l->n) return TOKENIZER_DONE;
+        if (!phases[l->phase](t, l)) return l->phase == TAKE ? TOKENIZER_NEEDS_MEMORY : TOKENIZER_MORE;
+        l->i = 0;
+        if (l->phase++ < PUT) continue;
+        *l = (line){ .n = l->n, .has_prefix = l->has_prefix, .begin = l->end, .end = l->end };
+    }
+}
+
+/* ---- ids to text ------------------------------------------------------------------------------- */
+
+/* U+2581 back to blanks. */
+static void put_text(chord_bytes_out *o, const uint8_t *text, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        bool const is_blank = is_space(text + i, n - i);
+        bytes_put(o, is_blank ? (const uint8_t *)" " : text + i, 1);
+        if (is_blank) i += 2;
+    }
+}
+
+const chord_text_kind chord_text_spm = {
+    CHORD_VOCAB_SPM, "llama", check, lay_out, build, set_defaults, most_scratch, begin, step, put_text,
+};

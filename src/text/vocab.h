@@ -3,13 +3,16 @@
  * vocab.c     tables: texts (one byte block plus offsets), an open-addressing table text -> id,
  *             types, scores, merges (left id, right id) -> (rank, id)
  * special.c   defaults of special ids, the EOG set, and finding special tokens in text
- * tokenize.c  text -> ids: special tokens, then each stretch between them through spm.c or bpe.c
- * spm.c       SentencePiece with scores, as llama.cpp's llm_tokenizer_spm does it
- * bpe.c       byte-level BPE over the pre-tokenizer's words
+ * tokenizer.c text -> ids, in slices: special tokens, then each stretch between them through its kind
+ * spm.c       a kind: SentencePiece with scores, as llama.cpp's llm_tokenizer_spm does it
+ * bpe.c       a kind: byte-level BPE over the pre-tokenizer's words
  * merge.h     the list of symbols and the heap of pairs that both merge with
  * pre.c       the pattern engine; pre_tables.c the patterns as data; unicode_tables.c generated classes
  * decode.c    ids -> bytes
  * stream.c    chord_stream of chord.h
+ *
+ * A kind of tokenizer is a table of functions (chord_text_kind in tables.h): one file, and a line in
+ * vocab.c, the only place that asks which kind it is.
  *
  * Nothing allocates: chord_vocab_bytes() says how much, chord_vocab_build() fills it; tokenising takes
  * scratch. Every count and length here was checked by the caller to lie inside the arrays given. */
@@ -45,6 +48,13 @@ typedef struct chord_vocab_source {
 } chord_vocab_source;
 
 typedef struct chord_vocab chord_vocab;
+typedef struct chord_text_kind chord_text_kind; /* tables.h: the functions of a kind of tokenizer */
+
+/* The CHORD_VOCAB_* of a value of tokenizer.ggml.model, 0 when it is none of ours. */
+int32_t chord_vocab_kind_named(const char *model, size_t n);
+
+/* Whether the source has what its kind needs: INVALID_GGUF or UNSUPPORTED_TOKENIZER naming the key. */
+chord_status chord_vocab_check(const chord_vocab_source *source, chord_error *error);
 
 /* Memory for the built tables; false when a size overflows. At most 1.5 x the arrays' bytes in the file
  * for real vocabularies (docs/DESIGN.md, "Memory, one definition", allows 2.5 x with the header beside it). */
@@ -56,7 +66,9 @@ bool chord_vocab_bytes(const chord_vocab_source *source, uint64_t *bytes);
 chord_status chord_vocab_build(chord_vocab **out, void *block, uint64_t bytes,
                                const chord_vocab_source *source, chord_error *error);
 
-/* As in chord.h, with a vocabulary in place of a model. */
+/* As in chord.h, with a vocabulary in place of a model. The rest of chord_tokenizer_* is in chord.h. */
+chord_tokenizer *chord_vocab_open_tokenizer(const chord_vocab *v, const char *text, size_t n, int32_t flags,
+                                            void *block, size_t bytes);
 size_t chord_vocab_scratch(const chord_vocab *v, size_t n);
 int32_t chord_vocab_tokenize(const chord_vocab *v, const char *text, size_t n, int32_t flags,
                              int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);

@@ -3,7 +3,7 @@
  * The first byte chooses: 0 text with a small SentencePiece vocabulary, 1 text with a small BPE one, 2 the
  * input is a vocabulary itself (then a text), 3 a stream with stop strings. What must hold besides not
  * crashing: scratch of the size asked for is enough, a smaller room for ids changes nothing but the ids
- * written, every id is of the vocabulary, BPE's ids of valid text say it again, a stream cut anywhere says
+ * written, slices give the ids of one go, every id is of the vocabulary, BPE's ids of valid text say it again, a stream cut anywhere says
  * what a stream in one piece does. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/text/tables.h"
@@ -107,6 +107,33 @@ static int is_utf8(const uint8_t *p, size_t n)
     return 1;
 }
 
+/* The same ids in slices, memory given when it is asked for. */
+static void check_slices(const chord_vocab *v, const uint8_t *text, size_t n, int32_t flags, const int32_t *ids, int32_t count)
+{
+    uint64_t const budget = n ? text[0] % 61 : 1;
+    int32_t const cap = CHORD_TOKENIZER_ROOM + (n ? text[n - 1] % 50 : 0);
+    size_t const bytes = chord_tokenizer_bytes();
+    void *block = malloc(bytes), *scratch = NULL;
+    int32_t *got = malloc((size_t)cap * 4), at = 0, n_got = 0;
+    chord_tokenizer *t = chord_vocab_open_tokenizer(v, (const char *)text, n, flags, block, bytes);
+    check(t && chord_tokenizer_least(t) <= (uint64_t)count);
+    for (chord_status status = CHORD_MORE; status != CHORD_DONE; at += n_got) {
+        status = chord_tokenizer_step(t, budget, got, cap, &n_got);
+        check(status >= 0 && n_got >= 0 && n_got <= cap && at + n_got <= count && !memcmp(got, ids + at, (size_t)n_got * 4));
+        if (status != CHORD_NEED_MEMORY) continue;
+        size_t const wanted = chord_tokenizer_wanted(t);
+        check(wanted <= chord_vocab_scratch(v, n));
+        void *larger = malloc(wanted);
+        check(chord_tokenizer_give(t, larger, wanted) == CHORD_OK);
+        free(scratch);
+        scratch = larger;
+    }
+    check(at == count);
+    free(got);
+    free(scratch);
+    free(block);
+}
+
 static void check_text(const chord_vocab *v, const uint8_t *text, size_t n, int says_again)
 {
     for (int32_t flags = 0; flags < 4; flags++) {
@@ -117,6 +144,7 @@ static void check_text(const chord_vocab *v, const uint8_t *text, size_t n, int 
         check(count >= 0 && (size_t)count <= 3 * n + 8);
         check(chord_vocab_tokenize(v, (const char *)text, n, flags, fewer, (int32_t)(n / 2), scratch, scratch_bytes) == count);
         check(!memcmp(ids, fewer, (size_t)(count < (int32_t)(n / 2) ? count : (int32_t)(n / 2)) * 4));
+        check_slices(v, text, n, flags, ids, count);
         for (int32_t i = 0; i < count; i++) check(chord_vocab_flags(v, ids[i]) >= 0);
         int64_t const bytes = chord_vocab_detokenize(v, ids, count, 0, NULL, 0);
         char *again = malloc((size_t)bytes + 1);

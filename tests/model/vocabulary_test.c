@@ -155,6 +155,28 @@ static size_t from_hex(const char *hex, uint8_t *bytes)
     return n;
 }
 
+/* The same ids in slices of `budget` small steps. */
+static void check_slices(const chord_vocab *v, int32_t flags, const uint8_t *text, size_t n, uint64_t budget, const int32_t *ids, int32_t count)
+{
+    int32_t got[CHORD_TOKENIZER_ROOM * 4], n_got, at = 0;
+    size_t const bytes = chord_tokenizer_bytes();
+    void *block = malloc(bytes), *scratch = NULL;
+    chord_tokenizer *t = chord_vocab_open_tokenizer(v, (const char *)text, n, flags, block, bytes);
+    CHECK(t && chord_tokenizer_least(t) <= (uint64_t)count);
+    for (chord_status status = CHORD_MORE; status != CHORD_DONE; at += n_got) {
+        status = chord_tokenizer_step(t, budget, got, CHORD_TOKENIZER_ROOM * 4, &n_got);
+        CHECK(status >= 0 && at + n_got <= count && !memcmp(got, ids + at, (size_t)n_got * 4));
+        if (status != CHORD_NEED_MEMORY) continue;
+        void *larger = malloc(chord_tokenizer_wanted(t));
+        CHECK_EQ(chord_tokenizer_give(t, larger, chord_tokenizer_wanted(t)), CHORD_OK);
+        free(scratch);
+        scratch = larger;
+    }
+    CHECK_EQ(at, count);
+    free(scratch);
+    free(block);
+}
+
 /* One golden text: the ids, and that ids that cover every byte say the text again. */
 static void check_text(const chord_vocab *v, const char *path, int32_t flags, const char *hex, const char *ids)
 {
@@ -166,6 +188,8 @@ static void check_text(const chord_vocab *v, const char *path, int32_t flags, co
     void *scratch = malloc(scratch_bytes + 1);
     int32_t const count = chord_vocab_tokenize(v, (const char *)text, n, flags, got, 65536, scratch, scratch_bytes);
     free(scratch);
+    check_slices(v, flags, text, n, 1, got, count);
+    check_slices(v, flags, text, n, 50, got, count);
     int32_t i = 0, used = 0;
     for (int32_t id; sscanf(ids, "%d%n", &id, &used) == 1; ids += used, i++)
         if (i >= count || id != got[i]) test_fail(__FILE__, __LINE__, "%s: text %d %s: id %d is %d, want %d", path, flags, hex, i, i < count ? got[i] : -1, id);

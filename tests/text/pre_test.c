@@ -3,19 +3,20 @@
 #include "tiny.h"
 
 static char cut_text[4096];
-static bool add_word(void *context, size_t begin, size_t end)
-{
-    strncat(cut_text, *cut_text ? "|" : "", 2);
-    strncat(cut_text, (const char *)context + begin, end - begin);
-    return true;
-}
 /* The words of a text, joined with |. */
 static const char *cut(const char *pre, const char *text)
 {
     const chord_pre *p = chord_pre_find(pre, strlen(pre));
     CHECK(p);
     *cut_text = 0;
-    chord_pre_split(p, (const uint8_t *)text, 0, strlen(text), add_word, (void *)(uintptr_t)text);
+    chord_pre_walk walk;
+    size_t begin, end;
+    int64_t left = INT64_MAX;
+    chord_pre_begin(&walk, 0, strlen(text));
+    while (chord_pre_next(&walk, p, (const uint8_t *)text, &begin, &end, &left) == CHORD_PRE_WORD) {
+        strncat(cut_text, *cut_text ? "|" : "", 2);
+        strncat(cut_text, text + begin, end - begin);
+    }
     return cut_text;
 }
 
@@ -92,14 +93,6 @@ TEST(a_piece_ends_where_its_stage_ended_it)
     CHECK_SAYS(cut("gpt-2", "a  1"), "a| | 1");
 }
 
-static bool follows(void *context, size_t begin, size_t end)
-{
-    size_t *at = context;
-    CHECK(begin == *at && end > begin);
-    *at = end;
-    return true;
-}
-
 TEST(words_cover_any_bytes_without_gaps)
 {
     for (int round = 0; round < 2000; round++) {
@@ -107,8 +100,15 @@ TEST(words_cover_any_bytes_without_gaps)
         size_t const n = 1 + test_random() % 64;
         for (size_t i = 0; i < n; i++) text[i] = (uint8_t)(test_random() % 3 ? " \n\ra1'\xC3\xA9s."[test_random() % 10] : (char)test_random());
         for (int32_t p = 0; p < chord_n_pre_table; p++) {
-            size_t at = 0;
-            CHECK(chord_pre_split(&chord_pre_table[p], text, 0, n, follows, &at));
+            size_t at = 0, begin, end;
+            int64_t left = 1;
+            chord_pre_walk walk;
+            chord_pre_begin(&walk, 0, n);
+            for (int32_t found; (found = chord_pre_next(&walk, &chord_pre_table[p], text, &begin, &end, &left)) != CHORD_PRE_OVER; left = 1) {
+                if (found == CHORD_PRE_MORE) continue;
+                CHECK(begin == at && end > begin);
+                at = end;
+            }
             CHECK_EQ(at, n);
         }
     }

@@ -32,6 +32,12 @@ export interface Exports {
   threads_ready(m: number): number;
   model_stop(m: number): void;
   tokenize_bytes(m: number, n: number): number;
+  tokenizer_bytes(): number;
+  tokenizer_open(m: number, text: number, n: number, flags: number, block: number, bytes: number): number;
+  tokenizer_step(t: number, budget: number, ids: number, cap: number, n: number): number;
+  tokenizer_wanted(t: number): number;
+  tokenizer_give(t: number, block: number, bytes: number): number;
+  tokenizer_least(t: number): number;
   tokenize(m: number, text: number, n: number, flags: number, ids: number, cap: number, scratch: number, bytes: number): number;
   detokenize(m: number, ids: number, n: number, flags: number, dst: number, cap: number): number;
   token_flags(m: number, id: number): number;

@@ -76,6 +76,22 @@ EXPORT(tokenize) int32_t export_tokenize(double m, double text, double n, int32_
 {
     return chord_tokenize(at(m), at(text), size(n), flags, at(ids), cap, at(scratch), size(scratch_bytes));
 }
+EXPORT(tokenizer_bytes) double export_tokenizer_bytes(void) { return (double)chord_tokenizer_bytes(); }
+EXPORT(tokenizer_open) double export_tokenizer_open(double m, double text, double n, int32_t flags, double block, double bytes)
+{
+    return address(chord_tokenizer_open(at(m), at(text), size(n), flags, at(block), size(bytes)));
+}
+EXPORT(tokenizer_step) int32_t export_tokenizer_step(double t, double budget, double ids, int32_t cap, double n)
+{
+    return chord_tokenizer_step(at(t), whole(budget), at(ids), cap, at(n));
+}
+EXPORT(tokenizer_wanted) double export_tokenizer_wanted(double t) { return (double)chord_tokenizer_wanted(at(t)); }
+EXPORT(tokenizer_give) int32_t export_tokenizer_give(double t, double block, double bytes)
+{
+    return chord_tokenizer_give(at(t), at(block), size(bytes));
+}
+EXPORT(tokenizer_least) double export_tokenizer_least(double t) { return (double)chord_tokenizer_least(at(t)); }
+
 EXPORT(detokenize) double export_detokenize(double m, double ids, int32_t n, int32_t flags, double dst, double cap)
 {
     return (double)chord_detokenize(at(m), at(ids), n, flags, at(dst), size(cap));
