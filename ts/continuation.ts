@@ -35,9 +35,7 @@ export class Work {
     const contextLength = this.engine.planInfo.n_ctx;
     if (ids.length === 0) throw new ChordError('invalid-argument', 'there are no tokens to evaluate');
     if (ids.length + spare > contextLength) {
-      throw new ChordError('context-full', `${ids.length} tokens${spare > 0 ? ' and one more' : ''} don't fit the context length of ${contextLength}`, {
-        hint: 'shorten the prompt, or load the model (loadModel) with a larger contextLength',
-      });
+      throw contextFull(`${ids.length} tokens${spare > 0 ? ' and one more' : ''}`, contextLength);
     }
     const kept = outputs === 'all' ? 0 : Math.min(this.session.match(ids), ids.length - 1);
     this.session.truncate(kept);
@@ -71,6 +69,13 @@ export class Work {
   forget(count: number): void {
     this.session.truncate(Math.min(count, this.session.state().n_past));
   }
+}
+
+/** What is said of tokens that don't fit: how many, in words. */
+export function contextFull(tokens: string, contextLength: number): ChordError {
+  return new ChordError('context-full', `${tokens} don't fit the context length of ${contextLength}`, {
+    hint: 'shorten the prompt, or load the model (loadModel) with a larger contextLength',
+  });
 }
 
 export interface ContinuationOptions {

@@ -71,7 +71,7 @@ export class LanguageModel {
       fingerprint: variant,
       template: chatTemplate,
       // The template writes the special tokens itself, as llama.cpp's server takes it.
-      encode: async (messages, signal) => this.tokenize(await this.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true, signal }),
+      encode: async (messages, signal) => this.#tokenize(await this.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true, signal }, contextLength),
       generate: (ids, { maxTokens, ...sampling }, signal) => this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
       tokenText: async (id) => {
         const { ids, length } = await (before ??= textBefore()); // alone, a token would lose SentencePiece's blank
@@ -85,11 +85,11 @@ export class LanguageModel {
     return quiet(this.#tokenize(text, options));
   }
 
-  async #tokenize(text: string | Uint8Array, options: TokenizeCallOptions): Promise<number[]> {
+  async #tokenize(text: string | Uint8Array, options: TokenizeCallOptions, most?: number): Promise<number[]> {
     const given = asOptions('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
     const own = typeof text === 'string' ? text : asBytes('the text', text).slice();
     const addSpecial = asBoolean('addSpecial', given['addSpecial'] ?? true), parseSpecial = asBoolean('parseSpecial', given['parseSpecial'] ?? true);
-    const ids = await this.#run(given['signal'], () => this.#connection.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial }));
+    const ids = await this.#run(given['signal'], () => this.#connection.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial, most }));
     return Array.from(ids);
   }
 

@@ -17,6 +17,7 @@ import { instantiate } from './instantiate.js';
 import type { Exports } from './instantiate.js';
 import { Heap, makeMemory } from './memory.js';
 import { TextStream, WasmSession } from './session.js';
+import { Tokenizing } from './tokenizing.js';
 
 export type PlanInfo = StructValue<typeof planInfoLayout>;
 /** What an op, summed over the layers, has kept the caller's thread. */
@@ -250,31 +251,25 @@ export class WasmEngine implements Backend<WasmSession> {
 
   /** Text, or UTF-8 bytes, to ids. Invalid bytes are tokens too. */
   tokenize(text: string | Uint8Array, options: TokenizeOptions = {}): Int32Array<ArrayBuffer> {
-    const bytes = typeof text === 'string' ? encoder.encode(text) : text;
-    const flags = (options.addSpecial === false ? 0 : TextFlag.ADD_SPECIAL) | (options.parseSpecial === false ? 0 : TextFlag.PARSE_SPECIAL);
-    const scratchBytes = this.exports.tokenize_bytes(this.#model, bytes.byteLength);
-    const encode = (cap: number): Int32Array<ArrayBuffer> | number => {
-      const idBytes = cap * 4;
-      const textAt = (block: number): number => block + Math.ceil(idBytes / 64) * 64;
-      const scratchAt = (block: number): number => textAt(block) + Math.ceil((bytes.byteLength + 1) / 64) * 64;
-      return this.#withBlock(scratchAt(0) + scratchBytes, (block) => {
-        this.heap.copyIn(textAt(block), bytes);
-        const n = this.exports.tokenize(this.#model, textAt(block), bytes.byteLength, flags, block, cap, scratchAt(block), scratchBytes);
-        this.check(n);
-        return n <= cap ? this.heap.copyOutIds(block, n) : n;
-      });
-    };
-    const first = encode(bytes.byteLength + 16); // hardly ever more ids than bytes and specials
-    if (typeof first !== 'number') return first;
-    return encode(first) as Int32Array<ArrayBuffer>;
+    const work = this.openTokenizing(text, options);
+    try {
+      while (!work.step());
+      return work.ids();
+    } finally {
+      work.close();
+    }
+  }
+
+  /** The same in slices. */
+  openTokenizing(text: string | Uint8Array, options: TokenizeOptions = {}): Tokenizing {
+    return new Tokenizing(this, text, options);
   }
 
   /**
-   * Ids of a prompt: special tokens as the file says, but no second BOS where the text brings its own. An
+   * A prompt's ids out of its text's: special tokens as the file says, but no second BOS where the text brings its own. An
    * empty text is a BOS where the model has one. Throws `invalid-argument` when nothing is left.
    */
-  tokenizePrompt(text: string): Int32Array<ArrayBuffer> {
-    const ids = this.tokenize(text);
+  promptIds(ids: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
     const { bos, add_bos } = this.modelInfo();
     if (ids.length === 0 && bos >= 0) return Int32Array.of(bos);
     if (ids.length === 0) throw new ChordError('invalid-argument', 'the prompt is empty, and the model has no token that begins a text');

@@ -86,7 +86,7 @@ export class EngineHost {
     const { request } = call;
     switch (request.op) {
       case 'load': return this.#load(call as Call<Requested<'load'>>, request);
-      case 'tokenize': return this.#work().engine.tokenize(request.text, request);
+      case 'tokenize': return this.#work().tokenize(call as Call<Requested<'tokenize'>>);
       case 'detokenize': return this.#work().engine.detokenize(request.ids, request);
       case 'counters': return this.#counters();
       case 'profile': return this.#work().engine.profile();

@@ -100,7 +100,7 @@ export type Request =
   | { readonly op: 'chunk'; readonly call: number; readonly bytes: Uint8Array }
   | { readonly op: 'end'; readonly call: number }
   | { readonly op: 'fail'; readonly call: number; readonly error: ErrorRecord }
-  | { readonly op: 'tokenize'; readonly call: number; readonly text: string | Uint8Array; readonly addSpecial: boolean; readonly parseSpecial: boolean }
+  | { readonly op: 'tokenize'; readonly call: number; readonly text: string | Uint8Array; readonly addSpecial: boolean; readonly parseSpecial: boolean; readonly most?: number | undefined }
   | { readonly op: 'detokenize'; readonly call: number; readonly ids: Ids; readonly skipSpecial: boolean }
   | { readonly op: 'logits'; readonly call: number; readonly ids: Ids; readonly all: boolean }
   | { readonly op: 'generate'; readonly call: number; readonly prompt: string | Ids; readonly options: GenerateOptionsRecord }
@@ -231,7 +231,10 @@ export function parseRequest(message: unknown): Request {
     case 'tokenize': {
       const text = fields['text'];
       if (typeof text !== 'string' && !(text instanceof Uint8Array)) wrong('text', text, 'a string or a Uint8Array');
-      return { op, call, text, addSpecial: asBoolean('addSpecial', fields['addSpecial']), parseSpecial: asBoolean('parseSpecial', fields['parseSpecial']) };
+      return {
+        op, call, text, addSpecial: asBoolean('addSpecial', fields['addSpecial']), parseSpecial: asBoolean('parseSpecial', fields['parseSpecial']),
+        most: asOptional(fields['most'], (most) => asWhole('most', most, 0, Number.MAX_SAFE_INTEGER)),
+      };
     }
     case 'detokenize': return { op, call, ids: asIds('ids', fields['ids']), skipSpecial: asBoolean('skipSpecial', fields['skipSpecial']) };
     case 'logits': return { op, call, ids: asIds('ids', fields['ids']), all: asBoolean('all', fields['all']) };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loaded model at work: generation and logits over one session, and when what they give is posted. Between
 // steps (of quick tokens: between a few) the event loop turns, so a posted cancel always arrives, shared memory or not.
-import { Continuation, Work } from '../continuation.js';
+import { Continuation, Work, contextFull } from '../continuation.js';
+import type { TokenizeOptions } from '../engine.js';
 import { nextTurn } from '../platform.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { WasmEngine } from '../wasm/engine.js';
@@ -55,10 +56,45 @@ export class Runner {
     return this.#work.session.state().n_pages;
   }
 
+  /** Ids of a text. The loop turns between slices; `most` refuses a text as soon as it is sure to have more. */
+  async tokenize(call: Call<Requested<'tokenize'>>): Promise<Results['tokenize']> {
+    const { text, most } = call.request;
+    return this.#tokenize(text, call.request, call.signal, most ?? Infinity);
+  }
+
+  async #tokenize(
+    text: string | Uint8Array, options: TokenizeOptions, signal: AbortSignal, most: number,
+  ): Promise<Int32Array<ArrayBuffer>> {
+    const work = this.engine.openTokenizing(text, options);
+    try {
+      for (;;) {
+        if (signal.aborted) throw new Cancelled();
+        if (work.least > most) throw contextFull(`more than ${most} tokens`, this.engine.planInfo.n_ctx);
+        if (work.step()) return work.ids();
+        await nextTurn();
+      }
+    } finally {
+      work.close();
+    }
+  }
+
+  /** The ids of a prompt; one of its first two may go. Undefined when the call was cancelled meanwhile. */
+  async #promptIds(prompt: string, signal: AbortSignal): Promise<Int32Array<ArrayBuffer> | undefined> {
+    try {
+      return this.engine.promptIds(await this.#tokenize(prompt, {}, signal, this.engine.planInfo.n_ctx));
+    } catch (error) {
+      if (error instanceof Cancelled) return undefined;
+      throw error;
+    }
+  }
+
   /** A whole continuation. Posts the first event at once, then what GATHER_MS bring; ends within one step, or that time, of a cancel. */
   async generate(call: Call<Requested<'generate'>>): Promise<Results['generate']> {
     const { prompt, options } = call.request;
-    const ids = typeof prompt === 'string' ? this.engine.tokenizePrompt(prompt) : prompt;
+    const ids = typeof prompt === 'string' ? await this.#promptIds(prompt, call.signal) : prompt;
+    if (ids === undefined) {
+      return { promptTokens: 0, cachedTokens: 0, tokens: 0, promptMs: 0, decodeMs: 0, tokensPerSecond: 0, finishReason: 'abort' };
+    }
     const continuation = new Continuation(this.#work, ids, options);
     const { promptTokens, cachedTokens } = continuation;
     const time = { promptMs: 0, decodeMs: 0 };

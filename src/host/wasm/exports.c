@@ -70,12 +70,6 @@ EXPORT(thread_join) int32_t export_thread_join(double m, int32_t index) { return
 EXPORT(threads_ready) int32_t export_threads_ready(double m) { return chord_threads_ready(at(m)); }
 EXPORT(model_stop) void export_stop(double m) { chord_model_stop(at(m)); }
 
-EXPORT(tokenize_bytes) double export_tokenize_bytes(double m, double n) { return (double)chord_tokenize_bytes(at(m), size(n)); }
-EXPORT(tokenize) int32_t export_tokenize(double m, double text, double n, int32_t flags, double ids, int32_t cap,
-                                         double scratch, double scratch_bytes)
-{
-    return chord_tokenize(at(m), at(text), size(n), flags, at(ids), cap, at(scratch), size(scratch_bytes));
-}
 EXPORT(tokenizer_bytes) double export_tokenizer_bytes(void) { return (double)chord_tokenizer_bytes(); }
 EXPORT(tokenizer_open) double export_tokenizer_open(double m, double text, double n, int32_t flags, double block, double bytes)
 {
