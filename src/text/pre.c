@@ -12,43 +12,142 @@ const chord_pre *chord_pre_find(const char *name, size_t n)
     return NULL;
 }
 
-/* Bytes of the code point at `at` when the atom takes it, else 0. */
-static uint32_t takes(const chord_pre_atom *a, const uint8_t *text, size_t at, size_t end)
+/* ---- one match --------------------------------------------------------------------------------- */
+
+typedef struct matcher {
+    const chord_pre_node *nodes;
+    const chord_pre_class *classes;
+    const uint8_t *text;
+    size_t end;
+    uint32_t known, known_bits; /* the code point asked for last: alternatives ask for the same one */
+} matcher;
+
+static bool is_in(const chord_pre_set *set, uint32_t code_point)
 {
-    if (at == end) return 0;
-    if (a->kind == CHORD_PRE_LITERAL) return text[at] == (uint8_t)a->letter;
-    if (a->kind == CHORD_PRE_FOLDED) return (text[at] | 32) == (uint8_t)a->letter && text[at] < 128;
-    uint32_t code_point;
-    uint32_t const n = chord_utf8_decode(text + at, text + end, &code_point), bits = chord_unicode_class(code_point);
-    return (bits & a->any) && !(bits & a->none) ? n : 0;
+    for (int32_t i = 0; set && i < set->n; i++)
+        if (code_point >= set->ranges[i].first && code_point <= set->ranges[i].last) return true;
+    return false;
 }
 
-/* Where a match of atoms `i`.. that begins at `at` ends. Recursion is as deep as the pattern is long;
- * the text is walked in loops. */
-static size_t match(const chord_pre_atom *atoms, int32_t i, const uint8_t *text, size_t at, size_t end)
+static bool belongs(matcher *m, const chord_pre_class *class, uint32_t code_point)
 {
-    if (i == CHORD_PRE_ATOMS || atoms[i].kind == CHORD_PRE_END) return at;
-    const chord_pre_atom *a = &atoms[i];
-    if (a->kind == CHORD_PRE_NOT_BEFORE) return takes(a, text, at, end) ? NO_MATCH : match(atoms, i + 1, text, at, end);
+    if (code_point != m->known) {
+        m->known = code_point;
+        m->known_bits = chord_unicode_bits(code_point);
+    }
+    uint32_t const bits = m->known_bits;
+    return ((bits & class->any) || is_in(class->also, code_point)) && !(bits & class->none) && !is_in(class->but, code_point);
+}
 
+/* Bytes of the code point at `at` when the node takes it, else 0. */
+static uint32_t takes(matcher *m, const chord_pre_node *node, size_t at)
+{
+    if (at == m->end) return 0;
+    if (node->kind == CHORD_PRE_LETTER) return m->text[at] == node->arg;
+    if (node->kind == CHORD_PRE_FOLDED) return (m->text[at] | 32) == node->arg && m->text[at] < 128;
+    uint32_t code_point;
+    uint32_t const n = chord_utf8_decode(m->text + at, m->text + m->end, &code_point);
+    return belongs(m, &m->classes[node->arg], code_point) ? n : 0;
+}
+
+/* The next OR, CLOSE or END of the group that node i is in. */
+static int32_t end_of_alternative(const chord_pre_node *nodes, int32_t i)
+{
+    for (int32_t depth = 0;; i++) {
+        int32_t const kind = nodes[i].kind;
+        if (kind == CHORD_PRE_END || (!depth && (kind == CHORD_PRE_OR || kind == CHORD_PRE_CLOSE))) return i;
+        if (kind == CHORD_PRE_CLOSE) depth--;
+        if (kind == CHORD_PRE_GROUP || kind == CHORD_PRE_AHEAD || kind == CHORD_PRE_NOT_AHEAD) depth++;
+    }
+}
+
+/* The node behind the CLOSE of the group that node i is in. */
+static int32_t behind_group(const chord_pre_node *nodes, int32_t i)
+{
+    do i = end_of_alternative(nodes, i) + 1;
+    while (nodes[i - 1].kind == CHORD_PRE_OR);
+    return i;
+}
+
+static size_t match(matcher *m, int32_t i, size_t at, int32_t n_open);
+
+/* The first alternative from node i on that matches. */
+static size_t match_any(matcher *m, int32_t i, size_t at, int32_t n_open)
+{
+    for (;; i++) {
+        size_t const to = match(m, i, at, n_open);
+        if (to != NO_MATCH) return to;
+        i = end_of_alternative(m->nodes, i);
+        if (m->nodes[i].kind != CHORD_PRE_OR) return NO_MATCH;
+    }
+}
+
+/* A repeated group, each round as it comes. */
+static size_t match_rounds(matcher *m, int32_t i, size_t at)
+{
+    const chord_pre_node *node = &m->nodes[i];
+    uint32_t count = 0;
+    for (size_t to; (count < node->max || node->max == CHORD_PRE_MANY) && (to = match_any(m, i + 1, at, 0)) != NO_MATCH && to > at; count++) at = to;
+    return count < node->min ? NO_MATCH : at;
+}
+
+/* Node i as often as it matches, then what follows; back one by one. */
+static size_t match_run(matcher *m, int32_t i, size_t at, int32_t n_open)
+{
+    const chord_pre_node *node = &m->nodes[i];
     size_t const begin = at;
     size_t count = 0;
-    for (uint32_t n; (count < a->max || a->max == CHORD_PRE_MANY) && (n = takes(a, text, at, end)) != 0; count++) at += n;
+    for (uint32_t n; (count < node->max || node->max == CHORD_PRE_MANY) && (n = takes(m, node, at)) != 0; count++) at += n;
     for (;; count--) {
-        if (count < a->min) return NO_MATCH;
-        size_t const rest = match(atoms, i + 1, text, at, end);
+        if (count < node->min) return NO_MATCH;
+        size_t const rest = match(m, i + 1, at, n_open);
         if (rest != NO_MATCH || count == 0) return rest;
-        at -= chord_utf8_back(text + begin, text + at);
+        at -= chord_utf8_back(m->text + begin, m->text + at);
     }
 }
 
-static size_t match_any(const chord_pre_stage *stage, const uint8_t *text, size_t at, size_t end)
+/* Where a match of nodes i.. that begins at `at` ends: at the end of the alternative, when it is in none of
+ * the `n_open` groups that the match goes on behind. Recursion is as deep as the pattern is long; the text
+ * is walked in loops. */
+static size_t match(matcher *m, int32_t i, size_t at, int32_t n_open)
 {
-    for (int32_t i = 0; i < stage->n; i++) {
-        size_t const to = match(stage->alternatives[i], 0, text, at, end);
-        if (to != NO_MATCH && to > at) return to;
+    for (;;) {
+        const chord_pre_node *node = &m->nodes[i];
+        switch (node->kind) {
+        case CHORD_PRE_END: return at;
+        case CHORD_PRE_OR:
+        case CHORD_PRE_CLOSE:
+            if (!n_open--) return at;
+            i = behind_group(m->nodes, node->kind == CHORD_PRE_OR ? i + 1 : i);
+            break;
+        case CHORD_PRE_AHEAD:
+        case CHORD_PRE_NOT_AHEAD:
+            if ((match_any(m, i + 1, at, 0) != NO_MATCH) != (node->kind == CHORD_PRE_AHEAD)) return NO_MATCH;
+            i = behind_group(m->nodes, i + 1);
+            break;
+        case CHORD_PRE_GROUP:
+            if (node->max == 1) {
+                size_t const to = match_any(m, i + 1, at, n_open + 1);
+                if (to != NO_MATCH || node->min) return to;
+            } else if ((at = match_rounds(m, i, at)) == NO_MATCH) {
+                return NO_MATCH;
+            }
+            i = behind_group(m->nodes, i + 1);
+            break;
+        default: return match_run(m, i, at, n_open);
+        }
     }
-    return NO_MATCH;
+}
+
+static size_t match_at(const chord_pre_stage *stage, const uint8_t *text, size_t at, size_t end)
+{
+    matcher m = { stage->nodes, stage->classes, text, end, UINT32_MAX, 0 };
+    for (int32_t i = 0;; i++) { /* an alternative that matches nothing gives no word */
+        size_t const to = match(&m, i, at, 0);
+        if (to != NO_MATCH && to > at) return to;
+        i = end_of_alternative(m.nodes, i);
+        if (m.nodes[i].kind == CHORD_PRE_END) return NO_MATCH;
+    }
 }
 
 /* ---- words ------------------------------------------------------------------------------------- */
@@ -58,7 +157,7 @@ static size_t match_any(const chord_pre_stage *stage, const uint8_t *text, size_
 static size_t next_end(const chord_pre_stage *stage, chord_pre_level *level, const uint8_t *text, int64_t *left)
 {
     for (;;) {
-        size_t const to = level->probe < level->end ? match_any(stage, text, level->probe, level->end) : level->end;
+        size_t const to = level->probe < level->end ? match_at(stage, text, level->probe, level->end) : level->end;
         *left -= 1 + (int64_t)((to == NO_MATCH ? 0 : to - level->probe) >> 4);
         if (to != NO_MATCH) return level->probe == level->at ? to : level->probe;
         uint32_t code_point;

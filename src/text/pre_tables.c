@@ -2,64 +2,56 @@
  * Which name of tokenizer.ggml.pre means which pattern is what llama.cpp's vocabulary reader says;
  * names it maps by guessing ("default", none at all) are left out on purpose. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pre.h"
+#include "pre_words.h"
 
-#define LETTER CHORD_CLASS_L
-#define NUMBER CHORD_CLASS_N
-#define MARK CHORD_CLASS_M
-#define WHITE CHORD_CLASS_WHITE
-#define NEWLINE CHORD_CLASS_NEWLINE
-#define ANY CHORD_CLASS_ANY
+static const chord_pre_range blank[] = { { ' ', ' ' } }, newline[] = { { '\n', '\n' }, { '\r', '\r' } };
+static const chord_pre_set blank_set = CHORD_PRE_SET(blank), newline_set = CHORD_PRE_SET(newline);
 
-#define SOME(any, none) { CHORD_PRE_CLASS, 0, 1, CHORD_PRE_MANY, any, none }
-#define RUN(any, none) { CHORD_PRE_CLASS, 0, 0, CHORD_PRE_MANY, any, none }
-#define MAYBE(any, none) { CHORD_PRE_CLASS, 0, 0, 1, any, none }
-#define UP_TO(n, any) { CHORD_PRE_CLASS, 0, 1, n, any, 0 }
-#define NOT_BEFORE(any, none) { CHORD_PRE_NOT_BEFORE, 0, 0, 0, any, none }
-#define EXACTLY(c) { CHORD_PRE_LITERAL, c, 1, 1, 0, 0 }
-#define EITHER_CASE(c) { CHORD_PRE_FOLDED, c, 1, 1, 0, 0 }
-#define BLANK MAYBE(CHORD_CLASS_BLANK, 0)
-
-#define CONTRACTIONS(letter)                                                                        \
-    { EXACTLY('\''), letter('s') }, { EXACTLY('\''), letter('t') },                                 \
-    { EXACTLY('\''), letter('r'), letter('e') }, { EXACTLY('\''), letter('v'), letter('e') },       \
-    { EXACTLY('\''), letter('m') }, { EXACTLY('\''), letter('l'), letter('l') },                    \
-    { EXACTLY('\''), letter('d') }
-
-typedef chord_pre_atom alternative[CHORD_PRE_ATOMS];
+enum { LETTER, NUMBER, WHITE, NOT_WHITE, BLANK, NEWLINE, SIGN, BEFORE_LETTER, LETTER_OR_MARK, SIGN_NOT_MARK };
+static const chord_pre_class classes[] = {
+    [LETTER] = { .any = CHORD_IN_L },
+    [NUMBER] = { .any = CHORD_IN_N },
+    [WHITE] = { .any = CHORD_IN_WHITE },
+    [NOT_WHITE] = { .any = CHORD_IN_ANY, .none = CHORD_IN_WHITE },
+    [BLANK] = { .also = &blank_set },
+    [NEWLINE] = { .also = &newline_set },
+    [SIGN] = { .any = CHORD_IN_ANY, .none = CHORD_IN_WHITE | CHORD_IN_L | CHORD_IN_N },              /* [^\s\p{L}\p{N}] */
+    [BEFORE_LETTER] = { .any = CHORD_IN_ANY, .none = CHORD_IN_L | CHORD_IN_N, .but = &newline_set }, /* [^\r\n\p{L}\p{N}] */
+    [LETTER_OR_MARK] = { .any = CHORD_IN_L | CHORD_IN_M },
+    [SIGN_NOT_MARK] = { .any = CHORD_IN_ANY, .none = CHORD_IN_WHITE | CHORD_IN_L | CHORD_IN_N | CHORD_IN_M },
+};
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-static const alternative gpt2[] = {
-    CONTRACTIONS(EXACTLY),
-    { BLANK, SOME(LETTER, 0) },
-    { BLANK, SOME(NUMBER, 0) },
-    { BLANK, SOME(ANY, WHITE | LETTER | NUMBER) },
-    { SOME(WHITE, 0), NOT_BEFORE(ANY, WHITE) },
-    { SOME(WHITE, 0) },
+static const chord_pre_node gpt2[] = {
+    CONTRACTIONS(IS), OR,
+    MAYBE(BLANK), SOME(LETTER), OR,
+    MAYBE(BLANK), SOME(NUMBER), OR,
+    MAYBE(BLANK), SOME(SIGN), OR,
+    SOME(WHITE), NOT_AHEAD, ONE(NOT_WHITE), CLOSE, OR,
+    SOME(WHITE), END,
 };
 /* \p{N} */
-static const alternative one_digit[] = { { UP_TO(1, NUMBER) } };
+static const chord_pre_node one_digit[] = { ONE(NUMBER), END };
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
  * where (?i:) folds ASCII only, as in llama.cpp; the second with \p{N} alone */
-#define LLAMA3(digits, letters)                                                                     \
-    CONTRACTIONS(EITHER_CASE),                                                                      \
-    { MAYBE(ANY, NEWLINE | LETTER | NUMBER), SOME(letters, 0) },                                    \
-    { UP_TO(digits, NUMBER) },                                                                      \
-    { BLANK, SOME(ANY, WHITE | NUMBER | (letters)), RUN(NEWLINE, 0) },                              \
-    { RUN(WHITE, 0), SOME(NEWLINE, 0) },                                                            \
-    { SOME(WHITE, 0), NOT_BEFORE(ANY, WHITE) },                                                     \
-    { SOME(WHITE, 0) }
-static const alternative llama3[] = { LLAMA3(3, LETTER) };
-static const alternative qwen2[] = { LLAMA3(1, LETTER) };
+#define LLAMA3(digits, letter, sign)                                                                \
+    CONTRACTIONS(FOLDED), OR,                                                                       \
+    MAYBE(BEFORE_LETTER), SOME(letter), OR,                                                         \
+    TIMES(NUMBER, 1, digits), OR,                                                                   \
+    MAYBE(BLANK), SOME(sign), RUN(NEWLINE), OR,                                                     \
+    RUN(WHITE), SOME(NEWLINE), OR,                                                                  \
+    SOME(WHITE), NOT_AHEAD, ONE(NOT_WHITE), CLOSE, OR,                                              \
+    SOME(WHITE), END
+static const chord_pre_node llama3[] = { LLAMA3(3, LETTER, SIGN) };
+static const chord_pre_node qwen2[] = { LLAMA3(1, LETTER, SIGN) };
 /* the same with [\p{L}\p{M}] for \p{L} in words and in what isn't punctuation */
-static const alternative qwen35[] = { LLAMA3(1, LETTER | MARK) };
+static const chord_pre_node qwen35[] = { LLAMA3(1, LETTER_OR_MARK, SIGN_NOT_MARK) };
 
-#define STAGE(a) { (int32_t)(sizeof (a) / sizeof *(a)), a }
-static const chord_pre_stage of_gpt2[] = { STAGE(gpt2) };
-static const chord_pre_stage of_smollm[] = { STAGE(one_digit), STAGE(gpt2) };
-static const chord_pre_stage of_llama3[] = { STAGE(llama3) };
-static const chord_pre_stage of_qwen2[] = { STAGE(qwen2) };
-static const chord_pre_stage of_qwen35[] = { STAGE(qwen35) };
+static const chord_pre_stage of_gpt2[] = { { gpt2, classes } };
+static const chord_pre_stage of_smollm[] = { { one_digit, classes }, { gpt2, classes } };
+static const chord_pre_stage of_llama3[] = { { llama3, classes } };
+static const chord_pre_stage of_qwen2[] = { { qwen2, classes } };
+static const chord_pre_stage of_qwen35[] = { { qwen35, classes } };
 
 #define PRE(name, pattern, ...) { name, pattern, (int32_t)(sizeof pattern / sizeof *pattern), __VA_ARGS__ }
 #define PLAIN false, false, false

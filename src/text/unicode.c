@@ -1,32 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unicode.h"
+#include <stdbool.h>
 
-static uint32_t ascii_class(uint32_t c)
+static uint32_t category_of(uint32_t code_point)
 {
-    if ((c | 32) - 'a' < 26u) return CHORD_CLASS_L;
-    if (c - '0' < 10u) return CHORD_CLASS_N;
-    if (c == ' ') return CHORD_CLASS_WHITE | CHORD_CLASS_BLANK;
-    if (c == '\r' || c == '\n') return CHORD_CLASS_WHITE | CHORD_CLASS_NEWLINE;
-    if (c - 9 < 5u) return CHORD_CLASS_WHITE;
-    if (c < 32 || c == 127) return CHORD_CLASS_OTHER;
-    switch (c) {
-    case '$': case '+': case '<': case '=': case '>': case '^': case '`': case '|': case '~': return CHORD_CLASS_S;
-    default: return CHORD_CLASS_P;
+    if (code_point < 128) return chord_unicode_ascii[code_point];
+    if (code_point > 0x10FFFF) return CHORD_CN;
+    int32_t low = 0, high = chord_n_unicode_index; /* the last entry that begins at or before it */
+    while (high - low > 1) {
+        int32_t const middle = (low + high) / 2;
+        if ((chord_unicode_index[middle] & 0x1FFFFF) <= code_point) low = middle;
+        else high = middle;
+    }
+    uint32_t first = chord_unicode_index[low] & 0x1FFFFF;
+    const uint8_t *p = chord_unicode_runs + low * CHORD_UNICODE_STRIDE + (chord_unicode_index[low] >> 21);
+    for (;;) {
+        uint32_t const category = *p & 31;
+        uint32_t n = 1 + (*p >> 5);
+        if (*p++ >> 5 == 7) {
+            uint32_t shift = 0;
+            do n += (uint32_t)(*p & 127) << shift, shift += 7;
+            while (*p++ & 128);
+        }
+        if (code_point - first < n) return category < CHORD_N_CATEGORIES ? category : (code_point - first) & 1 ? CHORD_LL : CHORD_LU;
+        first += n;
     }
 }
 
-uint32_t chord_unicode_class(uint32_t code_point)
+uint32_t chord_unicode_bits(uint32_t code_point)
 {
-    if (code_point < 128) return ascii_class(code_point);
-    if (code_point > 0x10FFFF) return CHORD_CLASS_OTHER;
-    int32_t low = 0, high = chord_n_unicode_ranges; /* the last range that begins at or before it */
-    while (high - low > 1) {
-        int32_t const middle = (low + high) / 2;
-        if ((chord_unicode_ranges[middle] & 0x1FFFFF) <= code_point) low = middle;
-        else high = middle;
-    }
-    uint32_t const bits = chord_unicode_ranges[low] >> 21;
-    return bits ? bits : CHORD_CLASS_OTHER;
+    uint32_t const bits = CHORD_IN(category_of(code_point));
+    bool const is_white = (bits & CHORD_IN_Z) || code_point - 9 < 5 || code_point == 0x85;
+    return is_white ? bits | CHORD_IN_WHITE : bits;
 }
 
 uint32_t chord_utf8_decode(const uint8_t *p, const uint8_t *end, uint32_t *code_point)

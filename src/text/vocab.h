@@ -7,7 +7,8 @@
  * spm.c       a kind: SentencePiece with scores, as llama.cpp's llm_tokenizer_spm does it
  * bpe.c       a kind: byte-level BPE over the pre-tokenizer's words
  * merge.h     the list of symbols and the heap of pairs that both merge with
- * pre.c       the pattern engine; pre_tables.c the patterns as data; unicode_tables.c generated classes
+ * pre.c       the pattern engine; pre_words.h what patterns are written with, pre_tables.c the patterns
+ * unicode.c   UTF-8 and general categories; unicode_tables.c, generated, has them in 4.5 kB
  * decode.c    ids -> bytes
  * stream.c    chord_stream of chord.h
  *
