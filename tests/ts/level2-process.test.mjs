@@ -40,6 +40,14 @@ for (const [name, code] of Object.entries(cases)) {
   });
 }
 
+// Without pipes to its parent: they keep the child's event loop alive, and hid that it had nothing to wait for.
+test('a process stays alive until a model that was disposed of amid a long text has ended', async () => {
+  const text = `import { loadModel } from ${JSON.stringify(index)}; const model = await loadModel(${JSON.stringify(FIXTURE)});
+    const ids = model.tokenize('the fox '.repeat(100_000)).catch(() => {}); await model.dispose(); await ids; process.exitCode = 5;`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', text], { stdio: 'ignore', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+  assert.equal(await new Promise((resolve) => child.on('close', (status, signal) => resolve(signal ?? status))), 5);
+});
+
 test('a process stays alive while it awaits something of ours', async () => {
   const { end, output } = await run(`
     const model = await loadModel(FIXTURE);

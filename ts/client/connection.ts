@@ -115,7 +115,7 @@ export class Connection {
    */
   async end(error: ChordError): Promise<void> {
     this.#close(error);
-    if (isNode) await this.#peer.end();
+    if (isNode) await this.held(this.#peer.end()); // the calls that end now let go of the worker, which is on its way out
     else setTimeout(() => void this.#peer.end(), CLOSING_MS);
   }
 
