@@ -43,7 +43,10 @@ STRICT := -std=c17 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -fno-math-
 FREE := $(STRICT) -ffreestanding -nostdlib
 WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
 # Rooms that run once a model, or a few lines once a step, are built for size: 4 kB gzipped less of a first load.
-WASM_SMALL := src/model/% src/format/% src/engine/% src/host/% src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c
+# The executor's and a session's own code is a few lines a step too: what takes time is the kernels and the sampler.
+WASM_SMALL := src/model/% src/format/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
+  src/session/sequence.c src/session/pages.c \
+  src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
 # 65536 pages declared; the Memory given may have any smaller maximum. The stack lies first, so that an

@@ -339,8 +339,10 @@ const float *chord_session_logits(const chord_session *s, int32_t row);
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p);
 void chord_session_seed(chord_session *s, uint64_t seed);
 
-/* Forget all tokens from position `n` on. */
-chord_status chord_session_truncate(chord_session *s, int32_t n);
+/* Forget the tokens from position `n` on, or from the nearest earlier position that every cache can stand at: where a
+ * state was kept, where a window's pages are still there, or 0. Returns that position (push the tokens between it and
+ * `n` again), or INVALID_ARGUMENT unless 0 <= n <= n_tokens. A batch under way is undone: its tokens are pending again. */
+int32_t chord_session_truncate(chord_session *s, int32_t n);
 /* A second session with the same tokens: whole pages are shared, the last, partial one is copied.
  * *out gets it. NEED_MEMORY: give a page, call again. */
 chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, chord_session **out);

@@ -37,12 +37,12 @@ static void add_page(magnitudes *m, const chord_attend *a, int32_t i)
     double score[32], top = m->top;
     for (int32_t j = a->lo[i]; j < a->hi[i]; j++) {
         double sum = 0, size = 0;
-        for (int32_t d = 0; d < a->head_dim; d++) {
-            double const product = (double)a->q[i][d] * (double)((const float *)a->k)[j * a->head_dim + d];
+        for (int32_t d = 0; d < a->k_dim; d++) {
+            double const product = (double)a->q[i][d] * (double)((const float *)a->k)[j * a->k_dim + d];
             sum += product;
             size += magnitude(product);
         }
-        double error = magnitude((double)a->scale) * (a->head_dim + 2) * 0x1p-24 * size;
+        double error = magnitude((double)a->scale) * (a->k_dim + 2) * 0x1p-24 * size;
         score[j] = sum * (double)a->scale;
         if (a->cap > 0) {
             error += 0x1p-24 * (5 * (double)a->cap + magnitude(score[j]));
@@ -54,11 +54,11 @@ static void add_page(magnitudes *m, const chord_attend *a, int32_t i)
     double const keep = chord_real_exp(m->top - top);
     m->top = top;
     m->l *= keep;
-    for (int32_t d = 0; d < a->head_dim; d++) m->acc[d] *= keep;
+    for (int32_t d = 0; d < a->v_dim; d++) m->acc[d] *= keep;
     for (int32_t j = a->lo[i]; j < a->hi[i]; j++) {
         double const p = chord_real_exp(score[j] - top);
         m->l += p;
-        for (int32_t d = 0; d < a->head_dim; d++) m->acc[d] += p * magnitude((double)((const float *)a->v)[j * a->head_dim + d]);
+        for (int32_t d = 0; d < a->v_dim; d++) m->acc[d] += p * magnitude((double)((const float *)a->v)[j * a->v_stride + d]);
     }
 }
 
@@ -75,70 +75,83 @@ static void make_mask(int32_t mask, int32_t n_q, int32_t page, int32_t n_pages, 
 }
 
 /* Rows that no query may see hold NaN, zeros or numbers: the answer must not depend on it. */
-static void fill_masked(float *kv, int32_t head_dim, int32_t n_q, const int32_t *lo, const int32_t *hi, float with)
+static void fill_masked(float *kv, int32_t stride, int32_t n_q, const int32_t *lo, const int32_t *hi, float with)
 {
     for (int32_t j = 0; j < 32; j++) {
         bool seen = false;
         for (int32_t i = 0; i < n_q; i++) seen = seen || (j >= lo[i] && j < hi[i]);
-        for (int32_t d = 0; d < head_dim && !seen; d++) kv[j * head_dim + d] = with;
+        for (int32_t d = 0; d < stride && !seen; d++) kv[j * stride + d] = with;
     }
 }
 
-static void check_one(const chord_ops *ops, const chord_ops *scalar, int32_t head_dim, int32_t n_q, int32_t n_pages, int32_t mask, int32_t kind)
+typedef struct shape {
+    int32_t k_dim, v_dim, v_stride;
+} shape;
+
+static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, int32_t n_q, int32_t n_pages, int32_t mask, int32_t kind)
 {
     static magnitudes m[MAX_Q];
     state got, want, alone, half; /* half: over rows of f16 */
     const float *q[MAX_Q];
     int32_t lo[MAX_Q], hi[MAX_Q];
     for (int32_t i = 0; i < n_q; i++) {
-        float *p = region((uint64_t)head_dim * 4, 4);
-        for (int32_t d = 0; d < head_dim; d++) p[d] = random_gauss() * (kind == 1 ? 30.0f : 1.0f); /* 1: p reaches 0 */
+        float *p = region((uint64_t)h.k_dim * 4, 4);
+        for (int32_t d = 0; d < h.k_dim; d++) p[d] = random_gauss() * (kind == 1 ? 30.0f : 1.0f); /* 1: p reaches 0 */
         q[i] = p;
         m[i] = (magnitudes){ .top = -3e38 };
     }
-    new_state(&got, n_q, head_dim);
-    new_state(&want, n_q, head_dim);
-    new_state(&alone, n_q, head_dim);
-    new_state(&half, n_q, head_dim);
-    float *k = region((uint64_t)head_dim * 128, 0), *v = region((uint64_t)head_dim * 128, 0);
-    uint16_t *k16 = region((uint64_t)head_dim * 64, 0), *v16 = region((uint64_t)head_dim * 64, 0);
+    new_state(&got, n_q, h.v_dim);
+    new_state(&want, n_q, h.v_dim);
+    new_state(&alone, n_q, h.v_dim);
+    new_state(&half, n_q, h.v_dim);
+    int32_t const n_k = 32 * h.k_dim, n_v = 32 * h.v_stride;
+    float *k = region((uint64_t)n_k * 4, 0), *v = region((uint64_t)n_v * 4, 0);
+    uint16_t *k16 = region((uint64_t)n_k * 2, 0), *v16 = region((uint64_t)n_v * 2, 0);
     for (int32_t page = 0; page < n_pages; page++) {
-        for (int32_t d = 0; d < 32 * head_dim; d++) k[d] = chord_f16_f32(chord_f32_f16(random_gauss())), v[d] = chord_f16_f32(chord_f32_f16(random_gauss()));
+        for (int32_t d = 0; d < n_k; d++) k[d] = chord_f16_f32(chord_f32_f16(random_gauss()));
+        for (int32_t d = 0; d < n_v; d++) v[d] = chord_f16_f32(chord_f32_f16(random_gauss()));
         make_mask(mask, n_q, page, n_pages, lo, hi);
-        chord_attend a = { k, v, q, want.acc, want.ml, lo, hi, kind == 2 ? 1.0f : 0.125f, kind == 2 ? 5.0f : 0, n_q, head_dim, 0 };
-        fill_masked(k, head_dim, n_q, lo, hi, 0);
-        fill_masked(v, head_dim, n_q, lo, hi, 0);
+        chord_attend a = { .k = k, .v = v, .q = q, .acc = want.acc, .ml = want.ml, .lo = lo, .hi = hi, .n_q = n_q,
+                           .scale = kind == 2 ? 1.0f : 0.125f, .cap = kind == 2 ? 5.0f : 0,
+                           .k_dim = h.k_dim, .v_dim = h.v_dim, .v_stride = h.v_stride };
+        fill_masked(k, h.k_dim, n_q, lo, hi, 0);
+        fill_masked(v, h.v_stride, n_q, lo, hi, 0);
         scalar->attend(&a);
         for (int32_t i = 0; i < n_q; i++)
             if (lo[i] < hi[i]) add_page(&m[i], &a, i);
-        fill_masked(k, head_dim, n_q, lo, hi, chord_bits_f32(0x7fc00000));
-        fill_masked(v, head_dim, n_q, lo, hi, chord_bits_f32(0x7f800000));
+        fill_masked(k, h.k_dim, n_q, lo, hi, chord_bits_f32(0x7fc00000));
+        fill_masked(v, h.v_stride, n_q, lo, hi, chord_bits_f32(0x7f800000));
         a.acc = got.acc;
         a.ml = got.ml;
         ops->attend(&a);
-        for (int32_t d = 0; d < 32 * head_dim; d++) k16[d] = chord_f32_f16(k[d]), v16[d] = k[d] == k[d] ? chord_f32_f16(v[d]) : 0x7e00;
-        ops->attend(&(chord_attend){ k16, v16, q, half.acc, half.ml, lo, hi, a.scale, a.cap, n_q, head_dim, 1 });
+        for (int32_t d = 0; d < n_k; d++) k16[d] = chord_f32_f16(k[d]);
+        for (int32_t d = 0; d < n_v; d++) v16[d] = v[d] - v[d] == 0 ? chord_f32_f16(v[d]) : 0x7e00;
+        chord_attend over_f16 = a;
+        over_f16.k = k16, over_f16.v = v16, over_f16.is_f16 = 1;
+        over_f16.acc = half.acc, over_f16.ml = half.ml;
+        ops->attend(&over_f16);
         for (int32_t i = n_q - 1; i >= 0; i--) { /* one by one, and with other garbage */
-            for (int32_t j = 0; j < 32; j++)
-                for (int32_t d = 0; d < head_dim; d++)
-                    if (mask == FULL || n_q > 1) break;
-                    else if (j < lo[i] || j >= hi[i]) k[j * head_dim + d] = v[j * head_dim + d] = 1e30f;
-            chord_attend one = { k, v, q + i, alone.acc + i, alone.ml + i, lo + i, hi + i, a.scale, a.cap, 1, head_dim, 0 };
+            if (n_q == 1 && mask != FULL) {
+                fill_masked(k, h.k_dim, n_q, lo, hi, 1e30f);
+                fill_masked(v, h.v_stride, n_q, lo, hi, 1e30f);
+            }
+            chord_attend one = a;
+            one.q = q + i, one.acc = alone.acc + i, one.ml = alone.ml + i, one.lo = lo + i, one.hi = hi + i, one.n_q = 1;
             ops->attend(&one);
         }
     }
     for (int32_t i = 0; i < n_q; i++) {
         double const relative = 2 * m[i].score_error * 0x1p24 + 4 + 40 * n_pages; /* in eps; c = 2 doubles it */
-        same_bytes(got.acc[i], alone.acc[i], (uint64_t)head_dim * 4, "acc of a query alone and in company");
+        same_bytes(got.acc[i], alone.acc[i], (uint64_t)h.v_dim * 4, "acc of a query alone and in company");
         same_bytes(got.ml[i], alone.ml[i], 8, "m, l of a query alone and in company");
-        same_bytes(got.acc[i], half.acc[i], (uint64_t)head_dim * 4, "acc over floats and over f16");
+        same_bytes(got.acc[i], half.acc[i], (uint64_t)h.v_dim * 4, "acc over floats and over f16");
         same_bytes(got.ml[i], half.ml[i], 8, "m, l over floats and over f16");
         near(got.ml[i][0], want.ml[i][0], m[i].score_error * 0x1p24, 0x1p-148, i);
         near(got.ml[i][1], want.ml[i][1], relative * m[i].l, 0x1p-118, i);
-        for (int32_t d = 0; d < head_dim; d++) near(got.acc[i][d], want.acc[i][d], relative * m[i].acc[d], 0x1p-110, d);
+        for (int32_t d = 0; d < h.v_dim; d++) near(got.acc[i][d], want.acc[i][d], relative * m[i].acc[d], 0x1p-110, d);
         if (mask == UNTOUCHED && i % 2) {
             same(got.ml[i][0], -0x1.fffffep127f, 0);
-            for (int32_t d = 0; d < head_dim; d++) same(got.acc[i][d], 0, d);
+            for (int32_t d = 0; d < h.v_dim; d++) same(got.acc[i][d], 0, d);
         }
     }
     canaries_live();
@@ -146,14 +159,18 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, int32_t hea
 
 void check_attend(const chord_ops *ops, const chord_ops *scalar)
 {
-    static const int32_t dims[] = { 1, 3, 4, 6, 16, 20, 64, 80, 128 };
-    for (size_t h = 0; h < sizeof dims / sizeof *dims; h++)
+    /* the last: values that are the first part of the keys */
+    static const shape shapes[] = { { 1, 1, 1 },    { 3, 3, 3 },    { 4, 4, 4 },       { 6, 6, 6 },   { 16, 16, 16 },
+                                    { 20, 20, 20 }, { 64, 64, 64 }, { 80, 80, 80 },    { 128, 128, 128 },
+                                    { 20, 6, 6 },   { 6, 80, 80 },  { 72, 64, 72 } };
+    for (size_t h = 0; h < sizeof shapes / sizeof *shapes; h++)
         for (int32_t mask = 0; mask < N_MASKS; mask++)
             for (int32_t kind = 0; kind < 3; kind++)
                 for (int32_t n_q = 0; n_q <= MAX_Q; n_q += 1 + n_q / 3) {
                     int32_t const n_pages = 1 + (n_q + mask) % 3;
-                    next_case("head_dim %d, %d queries, %d pages, mask %d, data %d", dims[h], n_q, n_pages, mask, kind);
-                    check_one(ops, scalar, dims[h], n_q, n_pages, mask, kind);
+                    next_case("keys of %d, values of %d in %d, %d queries, %d pages, mask %d, data %d", shapes[h].k_dim, shapes[h].v_dim,
+                              shapes[h].v_stride, n_q, n_pages, mask, kind);
+                    check_one(ops, scalar, shapes[h], n_q, n_pages, mask, kind);
                 }
     /* A NaN in a seen row of K or of V, or in q, must not be lost. */
     for (int32_t where = 0; where < 3; where++) {
@@ -166,7 +183,7 @@ void check_attend(const chord_ops *ops, const chord_ops *scalar)
         *(where == 0 ? &k[8 * 7 + 3] : where == 1 ? &v[8 * 7 + 3] : &q[3]) = chord_bits_f32(0x7fc00000);
         const float *qs[1] = { q };
         int32_t const lo = 0, hi = 9;
-        chord_attend const a = { k, v, qs, s.acc, s.ml, &lo, &hi, 0.3f, 0, 1, 8, 0 };
+        chord_attend const a = { k, v, qs, s.acc, s.ml, &lo, &hi, 0.3f, 0, 1, 8, 8, 8, 0 };
         ops->attend(&a);
         if (s.acc[0][3] == s.acc[0][3]) fail("acc[3] is %e", (double)s.acc[0][3]);
     }

@@ -121,6 +121,91 @@ void check_norm(const chord_ops *ops, const chord_ops *scalar)
     for (int i = 0; i < 8; i++) same(y[i], x[5], i);
 }
 
+/* The two bodies' means differ by (n / 16 + 8) eps mean |x|, which counts times scale |w| in each element and once more
+ * through the variance; the rest of an element is as in the RMS norm; the bias adds one rounding. */
+void check_layer_norm(const chord_ops *ops, const chord_ops *scalar)
+{
+    EACH_SIZE(n)
+        for (int32_t kind = 0; kind < 16; kind++) {
+            next_case("n %d, data %d", n, kind);
+            float *x = floats(n, 4), *y = kind & 4 ? x : floats(n, 4), *w = floats(n, 8), *bias = floats(n, 4), *want = floats(n, 0);
+            fill(x, n, kind & 8 ? 4 : 0);
+            fill(w, n, 0);
+            fill(bias, n, 0);
+            double sum = 0, mean = 0, squares = 0;
+            for (int32_t i = 0; i < n; i++) sum += magnitude((double)x[i]), mean += (double)x[i] / n;
+            for (int32_t i = 0; i < n; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+            double root = 1;
+            for (int i = 0; i < 60; i++) root = (root + (squares / (n > 0 ? n : 1) + 1e-5) / root) / 2; /* Newton's square root */
+            chord_layer_norm a = { .y = want, .x = x, .w = kind & 1 ? w : NULL, .bias = kind & 2 ? bias : NULL, .n = n, .eps = 1e-5f };
+            scalar->layer_norm(&a);
+            a.y = y;
+            ops->layer_norm(&a);
+            for (int32_t i = 0; i < n; i++) {
+                double const of_w = kind & 1 ? magnitude((double)w[i]) : 1, of_bias = kind & 2 ? magnitude((double)bias[i]) : 0;
+                double const moved = 2 * ((double)n / 16 + 8) * sum / n / root * of_w;
+                double const scaled = ((double)n / 32 + 14) * (magnitude((double)want[i]) + of_bias);
+                near(y[i], want[i], moved + scaled + 2 * magnitude((double)want[i]), 0x1p-140, i);
+            }
+            canaries_live();
+        }
+    next_case("a constant row, NaN");
+    float x[8] = { 3, 3, 3, 3, 3, 3, 3, 3 }, y[8];
+    chord_layer_norm const a = { .y = y, .x = x, .n = 8, .eps = 1e-5f };
+    ops->layer_norm(&a);
+    for (int i = 0; i < 8; i++) same(y[i], 0, i);
+    x[5] = chord_bits_f32(0x7fc00000);
+    float const squares = ops->layer_norm(&a);
+    if (squares == squares) fail("the sum is %e", (double)squares);
+}
+
+/* ---- activations ------------------------------------------------------------------------------------ */
+
+void check_activate(chord_activate_fn *got_fn, chord_activate_fn *want_fn, bool is_gelu)
+{
+    EACH_SIZE(n)
+        for (int32_t kind = 0; kind < 6; kind++) {
+            next_case("n %d, data %d", n, kind);
+            float *y = floats(n, 4), *want = floats(n, 0), *z = floats(n, 0);
+            fill(y, n, kind < 5 ? kind : 0);
+            if (kind == 5) for (int32_t i = 0; i < n; i++) y[i] = -120 + 240 * (float)i / (float)n; /* over both ends of exp */
+            chord_copy(want, y, (size_t)n * 4);
+            for (int32_t i = 0; i < n; i++) {
+                double const x = (double)y[i], m = magnitude(is_gelu ? 1.6 * x * (1 + 0.044715 * x * x) : x);
+                z[i] = m < 200 ? (float)m : 200;
+            }
+            want_fn(want, n);
+            got_fn(y, n);
+            for (int32_t i = 0; i < n; i++)
+                near(y[i], want[i], magnitude((double)want[i]) * (1 + (double)z[i] / 2), judge.c > 0 ? 0x1p-118 : 0, i);
+            canaries_live();
+        }
+    next_case("NaN and inf");
+    static const uint32_t bits[] = { 0x7fc00000, 0x7f800000, 0xff800000, 0x7f7fffff, 0xff7fffff };
+    for (int i = 0; i < 5; i++) {
+        float got = chord_bits_f32(bits[i]), want = got;
+        got_fn(&got, 1);
+        want_fn(&want, 1);
+        same(got, want, i);
+    }
+}
+
+void check_softcap(const chord_ops *ops, const chord_ops *scalar)
+{
+    EACH_SIZE(n)
+        for (int32_t kind = 0; kind < 5; kind++) {
+            next_case("n %d, data %d", n, kind);
+            float const cap = kind & 1 ? 30.0f : 0.5f;
+            float *y = floats(n, 4), *want = floats(n, 0);
+            fill(y, n, kind);
+            chord_copy(want, y, (size_t)n * 4);
+            scalar->softcap(want, cap, n);
+            ops->softcap(y, cap, n);
+            for (int32_t i = 0; i < n; i++) near(y[i], want[i], (double)cap, 0, i);
+            canaries_live();
+        }
+}
+
 /* ---- gated activations ---------------------------------------------------------------------------- */
 
 void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)

@@ -34,10 +34,9 @@
     F(T, version) F(T, size) F(T, top_k) F(T, n_bias) F(T, temperature) F(T, top_p) F(T, min_p)     \
     F(T, typical_p) F(T, repetition_penalty) F(T, frequency_penalty) F(T, presence_penalty)         \
     F(T, reserved) F(T, bias)
-#define OP(F, T)                                                                                    \
-    F(T, kind) F(T, layer) F(T, flags) F(T, n_weights) F(T, weight) F(T, bias) F(T, in) F(T, out)   \
-    F(T, row) F(T, n_in) F(T, n_out) F(T, n_head) F(T, n_kv) F(T, head_dim) F(T, rope)              \
-    F(T, activation) F(T, window) F(T, eps) F(T, scale) F(T, softcap) F(T, reserved)
+#define OP_HEAD(F, T)                                                                               \
+    F(T, kind) F(T, layer) F(T, flags) F(T, cache) F(T, in) F(T, out) F(T, weight) F(T, words)
+#define CACHE_SPEC(F, T) F(T, kind) F(T, window) F(T, n_kv) F(T, k_dim) F(T, v_dim) F(T, n_state)
 
 #define STRUCTS(S)                                                                                  \
     S(CONFIG, chord_config, "configLayout")                                                         \
@@ -46,15 +45,18 @@
     S(MODEL_INFO, chord_model_info, "modelInfoLayout")                                              \
     S(SESSION_STATE, chord_session_state, "sessionStateLayout")                                     \
     S(SAMPLING, chord_sampling, "samplingLayout")                                                   \
-    S(OP, chord_op, "opLayout")
+    S(OP_HEAD, chord_op, "opLayout")                                                                \
+    S(CACHE_SPEC, chord_cache_spec, "cacheLayout")
 
 #define MEMBER(T, field) (((T *)0)->field)
 #define TYPE_OF(T, field)                                                                           \
     _Generic(&MEMBER(T, field), int32_t *: "i32", float *: "f32", double *: "f64",                  \
-             int32_t (*)[2]: "i32", int32_t (*)[3]: "i32", double (*)[4]: "f64")
+             int32_t (*)[3]: "i32", int32_t (*)[6]: "i32",                                  \
+             int32_t (*)[16]: "i32", double (*)[4]: "f64")
 #define COUNT_OF(T, field)                                                                          \
     _Generic(&MEMBER(T, field), int32_t *: 1, float *: 1, double *: 1,                              \
-             int32_t (*)[2]: 2, int32_t (*)[3]: 3, double (*)[4]: 4)
+             int32_t (*)[3]: 3, int32_t (*)[6]: 6, int32_t (*)[16]: 16,                     \
+             double (*)[4]: 4)
 
 #define FIELD_BYTES(T, field) + sizeof MEMBER(T, field)
 #define ASSERT_NO_PADDING(LIST, T, name)                                                            \
@@ -124,9 +126,11 @@ static void print_enums(void)
 
     printf("\n/** Ops of a program, version %d. */", CHORD_PROGRAM_VERSION);
     open_object("OpKind");
-#define OP_KIND(name, value, text) printf("  /** %s */\n", text); number(#name, value);
-    CHORD_OP_LIST(OP_KIND)
-#undef OP_KIND
+#define INT(f)
+#define INTS(f, n)
+#define FLOAT(f)
+#define OP(NAME, name, value, traits, fields, text) printf("  /** %s */\n", text); number(#NAME, value);
+#include "../src/program/ops.def"
     close_object("OpKind", "OpKind");
 
     open_object("OpFlag");
@@ -134,8 +138,13 @@ static void print_enums(void)
     close_object("OpFlag", "OpFlag");
 
     open_object("Activation");
-    ENTRY(ACTIVATION_, SILU) ENTRY(ACTIVATION_, GELU)
+    ENTRY(ACTIVATION_, SILU) ENTRY(ACTIVATION_, GELU) ENTRY(ACTIVATION_, RELU)
     close_object("Activation", "Activation");
+
+    printf("\n/** Kinds of caches. */");
+    open_object("CacheKind");
+    ENTRY(CACHE_, PAGED) ENTRY(CACHE_, WINDOW) ENTRY(CACHE_, STATE)
+    close_object("CacheKind", "CacheKind");
 
     printf("\n/** Names of the tensor types that this build reads, by ggml's ids. */\n"
            "export const tensorTypes: { readonly [type: number]: string } = {\n");
@@ -162,6 +171,25 @@ static void print_structs(void)
     LIST(FIELD, T)                                                                                  \
     printf("  },\n} as const satisfies StructLayout;\n");
     STRUCTS(STRUCT)
+
+    /* `words` of chord_op, by the op's kind */
+    printf("\n/** The part of an op record that is the op's own, by the op's name; it lies at `words`. */\n"
+           "export const opPartLayouts = {\n");
+#define PART(f, type, count)                                                                        \
+    printf("      %s: { offset: %d, type: '%s', count: %d },\n", #f, (int)((const char *)&part->f - (const char *)&op), type, count);
+#define INT(f) PART(f, "i32", 1)
+#define INTS(f, n) PART(f, "i32", n)
+#define FLOAT(f) PART(f, "f32", 1)
+#define OP(NAME, name, value, traits, parts, text)                                                  \
+    {                                                                                               \
+        _Static_assert(sizeof(chord_op_##name) <= sizeof(((chord_op *)0)->words), #name ": larger than a record's part"); \
+        static chord_op op;                                                                         \
+        const chord_op_##name *part = &op.name;                                                     \
+        printf("  %s: {\n    size: %d,\n    fields: {\n", #NAME, (int)sizeof op);                  \
+        parts printf("    },\n  },\n");                                                             \
+    }
+#include "../src/program/ops.def"
+    printf("} as const satisfies { readonly [name: string]: StructLayout };\n");
 }
 
 int main(void)

@@ -46,9 +46,21 @@ static char *meta(cli *c, const char *key, int32_t n_key, size_t *n)
 
 static const char *op_name(int32_t kind)
 {
-#define NAME(name, number, text) case number: return #name;
-    switch (kind) { CHORD_OP_LIST(NAME) default: return "?"; }
-#undef NAME
+    const chord_op_kind *known = chord_op_kind_of(kind);
+    return known ? known->name : "?";
+}
+
+/* The fields of the op's own part. */
+static void print_part(const chord_op *op)
+{
+    switch (op->kind) {
+#define INT(f) printf(" " #f " %d", part->f);
+#define INTS(f, n) for (int k = 0; k < n; k++) if (part->f[k]) printf(" " #f "[%d] %d", k, part->f[k]);
+#define FLOAT(f) printf(" " #f " %g", (double)part->f);
+#define OP(NAME, name, number, traits, fields, text) case number: { const chord_op_##name *part = &op->name; fields break; }
+#include "../program/ops.def"
+    default: break;
+    }
 }
 
 static void print_program(cli *c)
@@ -59,9 +71,11 @@ static void print_program(cli *c)
         const chord_op *op = &ops[i];
         printf("%4d  %-9s", i, op_name(op->kind));
         if (op->layer >= 0) printf(" layer %-3d", op->layer);
-        for (int k = 0; k < 2; k++) if (op->in[k] >= 0) printf(" in s%d", op->in[k]);
-        for (int k = 0; k < 3; k++) if (op->out[k] >= 0) printf(" out s%d[%d]", op->out[k], op->n_out[k]);
-        for (int k = 0; k < 3; k++) {
+        if (op->cache >= 0) printf(" cache %d", op->cache);
+        for (int k = 0; k < 3; k++) if (op->in[k] >= 0) printf(" in s%d", op->in[k]);
+        for (int k = 0; k < 3; k++) if (op->out[k] >= 0) printf(" out s%d", op->out[k]);
+        print_part(op);
+        for (int k = 0; k < CHORD_OP_WEIGHTS; k++) {
             chord_tensor_info t;
             char name[256];
             if (op->weight[k] >= 0 && chord_model_tensor(c->loaded.model, op->weight[k], &t, name, sizeof name) == CHORD_OK) {

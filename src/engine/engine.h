@@ -31,6 +31,7 @@ struct chord_model {
 
     uint64_t log_end;             /* of the header's log; tables follow */
     chord_config config;
+    const chord_arch *archs;      /* chord_archs, or a test's own */
     chord_hparams hparams;
     chord_model_plan plan;
     chord_memory_map map;
@@ -46,7 +47,7 @@ struct chord_model {
     uint64_t staged;              /* of these in the staging area, not yet in place */
 
     chord_pool pool;
-    chord_page_pool pages;
+    chord_page_pool pools[CHORD_MAX_CLASSES]; /* of the plan's classes */
     double *profile;              /* the caller's, see chord_profile() */
     chord_session *active;        /* has a batch under way */
     chord_session *shown;         /* whose output rows the logits slot holds */

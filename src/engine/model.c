@@ -40,6 +40,7 @@ chord_model *chord_model_init(void *block, size_t bytes)
     chord_zero(m, sizeof *m);
     size_t const own = (sizeof *m + CHORD_BLOCK_ALIGN - 1) & ~(size_t)(CHORD_BLOCK_ALIGN - 1);
     chord_arena const log = { (uint8_t *)block + own, 0, bytes - own };
+    m->archs = chord_archs;
     chord_gguf_init(&m->gguf, log, chord_vocabulary_keys);
     return m;
 }
@@ -62,6 +63,14 @@ uint64_t chord_model_position(const chord_model *m)
 
 size_t chord_model_wanted(const chord_model *m) { return m ? (size_t)m->wanted : 0; }
 
+/* The class whose pages grow with the sequence: what a host gives beyond what was asked for becomes these. */
+static int32_t growing_class(const chord_model_plan *p)
+{
+    for (int32_t c = 0; c < p->n_classes; c++)
+        if (p->classes[c].kind == CHORD_CACHE_PAGED) return c;
+    return 0;
+}
+
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
@@ -70,7 +79,7 @@ chord_status chord_model_give(chord_model *m, void *block, size_t bytes)
     if (m->phase == PHASE_READY) {
         if ((uintptr_t)block % CHORD_BLOCK_ALIGN)
             return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a block of pages must be aligned to %d bytes", CHORD_BLOCK_ALIGN);
-        chord_page_give(&m->pages, block, bytes);
+        chord_pages_give(m->pools, m->plan.n_classes, growing_class(&m->plan), block, bytes);
         return CHORD_OK;
     }
     if (m->phase > PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_give");
@@ -147,23 +156,34 @@ static chord_status plan(chord_model *m, const chord_config *config)
     chord_zero(&m->plan, sizeof m->plan);
     CHORD_TRY(chord_plan_shard(&m->gguf, &m->error));
     CHORD_TRY(chord_plan_tensors(&m->plan, &m->gguf, tables, &m->error));
-    CHORD_TRY(chord_plan_program(&m->plan, &m->hparams, &m->gguf, tables, &m->error));
-    CHORD_TRY(chord_plan_config(&m->plan, &m->hparams, config, &m->error));
+    CHORD_TRY(chord_plan_program(&m->plan, m->archs, &m->hparams, &m->gguf, tables, &m->error));
+    CHORD_TRY(chord_plan_config(&m->plan, &m->hparams, config, tables, &m->error));
     m->ops = chord_ops_of(config->isa);
     if (!m->ops) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "isa %d isn't in this build", config->isa);
     take_config(m, config);
     CHORD_TRY(chord_vocabulary_read(&m->gguf, &m->vocab_source, &m->error));
     if (!chord_vocab_bytes(&m->vocab_source, &m->vocab_bytes))
         return chord_fail(&m->error, CHORD_INVALID_GGUF, "the vocabulary is larger than any memory");
+    chord_exec_measure(&m->plan);
     chord_arena measure = { NULL, 0, CHORD_MEASURE };
     return chord_plan_memory(&m->plan, &measure, m->vocab_bytes, &m->vocab_block, &m->map);
+}
+
+/* A page of each class that has pages. */
+static uint64_t page_bytes(const chord_model_plan *p)
+{
+    uint64_t bytes = 0;
+    for (int32_t c = 0; c < p->n_classes; c++)
+        if (p->classes[c].kind != CHORD_CACHE_STATE) bytes += p->classes[c].page_bytes + CHORD_PAGE_HEADER;
+    return bytes;
 }
 
 /* Multiply-adds of one token at position 0. */
 static uint64_t token_work(const chord_model *m)
 {
     int32_t const zero = 0;
-    chord_batch const one = { .n_tokens = 1, .ids = &zero, .n_outputs = 1, .rows = &zero };
+    chord_batch_run const run = { .n_tokens = 1 };
+    chord_batch const one = { .n_tokens = 1, .n_runs = 1, .runs = &run, .ids = &zero, .n_outputs = 1, .rows = &zero };
     return chord_exec_work(&m->plan, &one);
 }
 
@@ -187,7 +207,7 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
         .header_bytes = (double)m->gguf.log.used, .file_weight_bytes = (double)resident,
         .file_vocabulary_bytes = (double)v->texts_bytes + (double)v->merges_bytes +
                                  (double)v->n_tokens * ((v->scores ? 4 : 0) + (v->types ? 4 : 0)),
-        .page_bytes = (double)(p->kv.page_bytes + CHORD_PAGE_HEADER), .session_bytes = (double)chord_session_bytes(m),
+        .page_bytes = (double)page_bytes(p), .session_bytes = (double)chord_session_bytes(m),
         .data_begin = (double)begin, .data_end = (double)end, .madds_per_token = (double)token_work(m),
     };
 }
@@ -224,7 +244,7 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
     CHORD_TRY(failed(m, chord_vocab_build(&m->vocab, m->vocab_block, m->vocab_bytes, &m->vocab_source, &m->error)));
     m->pool.n_threads = m->plan.n_threads;
     m->pool.patience_ms = PATIENCE_MS;
-    m->pages.payload_bytes = m->plan.kv.page_bytes;
+    for (int32_t c = 0; c < m->plan.n_classes; c++) m->pools[c].payload_bytes = m->plan.classes[c].page_bytes;
     m->phase = PHASE_DATA;
     return failed(m, chord_data_begin(m));
 }

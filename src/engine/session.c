@@ -2,13 +2,24 @@
 #include "engine.h"
 #include "../base/mem.h"
 
+#define N_CHECKPOINTS 2 /* of states: the last prompt's end and a periodic one */
+
 /* The object and, behind it, the sequence's arrays. */
 static uint64_t object_bytes(void) { return (sizeof(chord_session) + CHORD_BLOCK_ALIGN - 1) & ~(uint64_t)(CHORD_BLOCK_ALIGN - 1); }
+
+static chord_sequence_config sequence_config(const chord_model *m)
+{
+    const chord_model_plan *p = &m->plan;
+    return (chord_sequence_config){ .n_ctx = p->n_ctx, .n_batch = p->n_batch, .n_logits = p->n_logits, .n_vocab = p->n_vocab,
+                                    .n_axes = 1, .n_checkpoints = N_CHECKPOINTS, .n_classes = p->n_classes,
+                                    .classes = p->classes, .pools = (chord_page_pool *)(uintptr_t)m->pools };
+}
 
 size_t chord_session_bytes(const chord_model *m)
 {
     if (!m || m->phase < PHASE_PARSED || m->phase == PHASE_FAILED || !m->plan.n_ctx) return 0;
-    return (size_t)(object_bytes() + chord_sequence_bytes(m->plan.n_ctx, m->plan.n_batch));
+    chord_sequence_config const config = sequence_config(m);
+    return (size_t)(object_bytes() + chord_sequence_bytes(&config));
 }
 
 chord_session *chord_session_open(chord_model *m, void *block, size_t bytes)
@@ -26,8 +37,8 @@ chord_session *chord_session_open(chord_model *m, void *block, size_t bytes)
     chord_session *s = block;
     chord_zero(s, sizeof *s);
     s->model = m;
-    const chord_model_plan *p = &m->plan;
-    chord_sequence_init(&s->sequence, (uint8_t *)block + object_bytes(), &m->pages, p->n_ctx, p->n_batch, p->n_logits, p->n_vocab);
+    chord_sequence_config const config = sequence_config(m);
+    chord_sequence_init(&s->sequence, (uint8_t *)block + object_bytes(), &config);
     return s;
 }
 
@@ -139,7 +150,7 @@ const float *chord_session_logits(const chord_session *s, int32_t row)
 {
     if (!s || s->model->shown != s || row < 0 || row >= s->sequence.n_rows) return NULL;
     const chord_program *p = &s->model->plan.program;
-    return s->model->plan.slots[p->logits_slot] + row * chord_slot_stride(&p->slots[p->logits_slot]);
+    return s->model->plan.slots[p->output_slot] + row * chord_slot_stride(&p->slots[p->output_slot]);
 }
 
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p)
@@ -162,13 +173,13 @@ void chord_session_seed(chord_session *s, uint64_t seed)
     if (s) chord_sequence_seed(&s->sequence, seed);
 }
 
-chord_status chord_session_truncate(chord_session *s, int32_t n)
+int32_t chord_session_truncate(chord_session *s, int32_t n)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(s->model);
-    CHORD_TRY(chord_sequence_truncate(&s->sequence, n, &s->model->error));
-    leave(s);
-    return CHORD_OK;
+    int32_t const stand = chord_sequence_truncate(&s->sequence, n, &s->model->error);
+    if (stand >= 0) leave(s);
+    return stand;
 }
 
 chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, chord_session **out)
@@ -195,7 +206,7 @@ chord_status chord_session_get_state(const chord_session *s, chord_session_state
     *out = (chord_session_state){
         .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
         .n_past = q->n_past, .n_tokens = q->n_tokens, .n_rows = q->n_rows, .first_row = q->first_row,
-        .n_pages = q->n_pages, .layer = s->layer, .wanted_bytes = (double)q->wanted, .work_done = (double)s->work_done,
+        .n_pages = chord_sequence_pages(q), .layer = s->layer, .wanted_bytes = (double)q->wanted, .work_done = (double)s->work_done,
         .last_step_work = (double)s->last_step_work, .batch_work = (double)s->batch_work,
         .batch_work_done = (double)s->batch_work_done,
     };

@@ -1,7 +1,7 @@
 /* exec.c: the walk, the leader's alone. Slices with enough work are shared with the pool, the others he does himself:
  * a decode step of a layer shares five times (qkv, attention, output, gate and up, down). */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "exec.h"
+#include "op.h"
 #include "../base/host.h"
 
 /* Are the weights of the layer that begins at this ACQUIRE all in place? */
@@ -9,43 +9,62 @@ static bool layer_is_ready(const chord_model_plan *plan, int32_t at)
 {
     const chord_program *p = &plan->program;
     for (int32_t i = at; i < p->n_ops && p->ops[i].kind != CHORD_OP_RELEASE; i++)
-        for (int32_t k = 0; k < 3; k++) {
+        for (int32_t k = 0; k < CHORD_OP_WEIGHTS; k++) {
             int32_t const w = p->ops[i].weight[k];
             if (w >= 0 && !(plan->tensors[w].data && plan->tensors[w].is_ready)) return false;
         }
     return true;
 }
 
+void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
+{
+    chord_op_cpu_of(run->op->kind)->run(run, u0, u1, thread);
+}
+
+/* The error of what an op found in its values. */
+static chord_status faulty(const chord_run *run, chord_error *e)
+{
+    const char *where = run->op->layer < 0 ? "behind the layers" : "in layer";
+    int32_t const layer = run->op->layer < 0 ? 0 : run->op->layer;
+    if (*run->fault == CHORD_FAULT_KV) return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", run->op->layer);
+    if (run->op->layer < 0) return chord_fail(e, CHORD_INTERNAL, "%s: the sum of a norm isn't a finite number", where);
+    return chord_fail(e, CHORD_INTERNAL, "%s %d: the sum of a norm isn't a finite number", where, layer);
+}
+
+/* The part of the op from the cursor on that the budget allows; MORE: none. */
+static chord_status run_slice(chord_run *run, chord_error *e)
+{
+    chord_cursor *at = &run->cursor;
+    chord_stage const stage = chord_op_stage(run->op, &run->cut, at->unit);
+    uint64_t room = run->work < run->budget ? (run->budget - run->work) / stage.unit_work : 0;
+    if (!room && run->work) return CHORD_MORE;
+    if (!room) room = 1;
+    if (room > INT32_MAX) room = INT32_MAX;
+    int64_t n = stage.end - at->unit;
+    if ((uint64_t)n > room) n = (int64_t)room;
+    if (__atomic_load_n(run->cancel, __ATOMIC_RELAXED)) return CHORD_CANCELLED;
+    double const begin = run->profile ? chord_host_now() : 0;
+    if (!chord_pool_share(run->pool, run, at->unit, (int32_t)n, stage.unit_work))
+        return chord_fail(e, CHORD_INTERNAL, "a thread of the pool didn't answer");
+    if (*run->fault) return faulty(run, e);
+    if (run->profile) run->profile[at->op] += chord_host_now() - begin;
+    run->work += (uint64_t)n * stage.unit_work;
+    at->unit += n;
+    return CHORD_OK;
+}
+
 /* From run->cursor on, which moves along. */
 static chord_status walk(chord_run *run, chord_error *e)
 {
     const chord_program *p = &run->plan->program;
-    chord_cursor *at = &run->cursor;
-    while (at->op < p->n_ops) {
-        const chord_op *op = &p->ops[at->op];
-        if (op->kind == CHORD_OP_ACQUIRE && !layer_is_ready(run->plan, at->op)) {
-            run->layer = op->layer;
+    for (chord_cursor *at = &run->cursor; at->op < p->n_ops; at->op++, at->unit = 0) {
+        run->op = &p->ops[at->op];
+        if (run->op->kind == CHORD_OP_ACQUIRE && !layer_is_ready(run->plan, at->op)) {
+            run->layer = run->op->layer;
             return CHORD_NEED_WEIGHTS;
         }
-        if (at->unit >= chord_op_units(run->plan, op, run->batch)) {
-            at->op++;
-            at->unit = 0;
-            continue;
-        }
-        chord_stage const stage = chord_op_stage(run->plan, op, run->batch, at->unit);
-        uint64_t room = run->work < run->budget ? (run->budget - run->work) / stage.unit_work : 0;
-        if (!room && run->work) return CHORD_MORE;
-        if (!room) room = 1;
-        if (room > INT32_MAX) room = INT32_MAX;
-        int64_t n = stage.end - at->unit;
-        if ((uint64_t)n > room) n = (int64_t)room;
-        if (__atomic_load_n(run->cancel, __ATOMIC_RELAXED)) return CHORD_CANCELLED;
-        double const begin = run->profile ? chord_host_now() : 0;
-        if (!chord_pool_share(run->pool, run, op, at->unit, (int32_t)n, stage.unit_work)) return chord_fail(e, CHORD_INTERNAL, "a thread of the pool didn't answer");
-        if (*run->not_finite) return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", op->layer);
-        if (run->profile) run->profile[at->op] += chord_host_now() - begin;
-        run->work += (uint64_t)n * stage.unit_work;
-        at->unit += n;
+        run->cut = chord_op_cut(run->plan, run->op, run->batch);
+        while (at->unit < run->cut.n_units) CHORD_TRY(run_slice(run, e));
     }
     return CHORD_DONE;
 }
@@ -53,8 +72,8 @@ static chord_status walk(chord_run *run, chord_error *e)
 chord_status chord_exec_run(chord_run *run, chord_error *e)
 {
     chord_pool *pool = run->pool;
-    pool->not_finite = 0;
-    run->not_finite = &pool->not_finite;
+    pool->fault = CHORD_FAULT_NONE;
+    run->fault = &pool->fault;
     run->work = 0;
     run->layer = -1;
     if (pool->broken) return chord_fail(e, CHORD_INTERNAL, "the thread pool is broken");
@@ -65,6 +84,21 @@ chord_status chord_exec_run(chord_run *run, chord_error *e)
     chord_status const status = walk(run, e);
     chord_pool_end(pool);
     return status;
+}
+
+uint64_t chord_exec_work(const chord_model_plan *plan, const chord_batch *batch)
+{
+    uint64_t work = 0;
+    for (int32_t i = 0; i < plan->program.n_ops; i++) {
+        const chord_op *op = &plan->program.ops[i];
+        chord_cut const cut = chord_op_cut(plan, op, batch);
+        for (int64_t u = 0; u < cut.n_units;) {
+            chord_stage const s = chord_op_stage(op, &cut, u);
+            work += (uint64_t)(s.end - s.first) * s.unit_work;
+            u = s.end;
+        }
+    }
+    return work;
 }
 
 void chord_exec_prepare(const chord_model_plan *plan)

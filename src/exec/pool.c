@@ -58,7 +58,7 @@ static bool work_some(chord_pool *p, int32_t thread)
         if (take > left) take = left;
     } while (!__atomic_compare_exchange_n(&p->left, &left, left - take, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     int64_t const first = p->end - left;
-    chord_op_run(&p->run, p->op, first, first + take, thread);
+    chord_op_run(&p->run, first, first + take, thread);
     if (thread == 0) p->done_here += take;
     else {
         ADD(&p->done, take);
@@ -128,15 +128,14 @@ static bool await_helpers(chord_pool *p, int32_t units)
     return done == units;
 }
 
-bool chord_pool_share(chord_pool *p, const chord_run *run, const chord_op *op, int64_t first, int32_t n, uint64_t unit_work)
+bool chord_pool_share(chord_pool *p, const chord_run *run, int64_t first, int32_t n, uint64_t unit_work)
 {
     int32_t const least = unit_work < LEAST_WORK ? (int32_t)(LEAST_WORK / unit_work) : 1;
     if (n <= least || chord_pool_is_alone(p)) {
-        chord_op_run(run, op, first, first + n, 0);
+        chord_op_run(run, first, first + n, 0);
         return true;
     }
     p->run = *run;
-    p->op = op;
     p->end = first + n;
     p->done_here = 0;
     STORE(&p->done, 0);

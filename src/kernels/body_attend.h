@@ -58,10 +58,10 @@ CHORD_INLINE void attend_dots(attend_rows rows, int N, int R, int C, const uint8
     CHORD_UNROLL for (int l = 0; l < R; l++) k[l] += 4 * (size_t)C * attend_bytes(rows);
 }
 
-/* Of slots j .. j + 3; d of head_dim / 4 * 4 in lanes, the rest one by one. */
+/* Of slots j .. j + 3; d of k_dim / 4 * 4 in lanes, the rest one by one. */
 CHORD_INLINE void attend_scores(attend_rows rows, int N, const chord_attend *a, const float *const *queries, int32_t j, vf *score)
 {
-    int32_t const n = a->head_dim;
+    int32_t const n = a->k_dim;
     int const R = N > 2 ? 2 : 4;
     size_t const row_bytes = (size_t)n * attend_bytes(rows);
     const uint8_t *first = (const uint8_t *)a->k + (size_t)j * row_bytes;
@@ -122,7 +122,7 @@ CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_atte
     vf s[4][4];
     CHORD_UNROLL for (int i = 0; i < N; i++)
         CHORD_UNROLL for (int c = 0; c < D; c++) s[i][c] = vf_mul(vf_load(acc[i] + d + 4 * c), vf_all(keep[i]));
-    size_t const row_bytes = (size_t)a->head_dim * attend_bytes(rows);
+    size_t const row_bytes = (size_t)a->v_stride * attend_bytes(rows);
     const uint8_t *v = (const uint8_t *)a->v + (size_t)lo * row_bytes + (size_t)d * attend_bytes(rows);
     int32_t left = hi - lo;
     p += lo;
@@ -130,6 +130,12 @@ CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_atte
     if (left) attend_slots(rows, N, D, 1, p, v, 0, s);
     CHORD_UNROLL for (int i = 0; i < N; i++)
         CHORD_UNROLL for (int c = 0; c < D; c++) vf_store(acc[i] + d + 4 * c, s[i][c]);
+}
+
+/* cap * tanh(score / cap) of n vectors. Out of line: few models cap, and each of the six bodies below would hold it. */
+__attribute__((noinline)) static void attend_cap(vf *s, int32_t n, float cap)
+{
+    CHORD_ROLL for (int32_t i = 0; i < n; i++) s[i] = vf_mul(vf_tanh(vf_div(s[i], vf_all(cap))), vf_all(cap));
 }
 
 CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int32_t first, int32_t lo, int32_t hi)
@@ -144,16 +150,23 @@ CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int3
         vf s[4];
         attend_scores(rows, N, a, q, j, s);
         vi const mask = attend_mask(j, lo, hi);
+        CHORD_UNROLL for (int i = 0; i < N; i++) s[i] = vf_mul(s[i], vf_all(a->scale));
+        if (a->cap > 0) {
+            vf capped[4]; /* of its own, so that s stays in registers where nothing is capped */
+            CHORD_UNROLL for (int i = 0; i < N; i++) capped[i] = s[i];
+            attend_cap(capped, N, a->cap);
+            CHORD_UNROLL for (int i = 0; i < N; i++) s[i] = capped[i];
+        }
         CHORD_UNROLL for (int i = 0; i < N; i++) {
-            s[i] = vf_mul(s[i], vf_all(a->scale));
-            if (a->cap > 0) s[i] = vf_mul(vf_tanh(vf_div(s[i], vf_all(a->cap))), vf_all(a->cap));
             s[i] = vi_as_f(vi_pick(mask, vf_bits(s[i]), vf_bits(vf_all(-0x1.fffffep127f))));
             vf_store(&p[i][j], s[i]);
             top[i] = vf_max(top[i], s[i]);
         }
     }
-    CHORD_UNROLL for (int i = 0; i < N; i++) {
-        vf t = vf_max(top[i], vf_shuffle(top[i], top[i], 2, 3, 0, 1));
+    vf tops[4];
+    CHORD_UNROLL for (int i = 0; i < N; i++) tops[i] = top[i];
+    CHORD_ROLL for (int i = 0; i < N; i++) { /* not unrolled: an exp is 200 bytes */
+        vf t = vf_max(tops[i], vf_shuffle(tops[i], tops[i], 2, 3, 0, 1));
         t = vf_max(t, vf_shuffle(t, t, 1, 0, 3, 2));
         t = vf_all(vf_first(t));
         vf sum = vf_all(0);
@@ -169,12 +182,12 @@ CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int3
     }
     int const D = N > 2 ? 2 : 4;
     int32_t d = 0;
-    for (; d + 4 * D <= a->head_dim; d += 4 * D) attend_values(rows, N, D, a, acc, d, &p[0][0], keep, lo, hi);
-    for (; d + 4 <= a->head_dim; d += 4) attend_values(rows, N, 1, a, acc, d, &p[0][0], keep, lo, hi);
-    for (; d < a->head_dim; d++)
+    for (; d + 4 * D <= a->v_dim; d += 4 * D) attend_values(rows, N, D, a, acc, d, &p[0][0], keep, lo, hi);
+    for (; d + 4 <= a->v_dim; d += 4) attend_values(rows, N, 1, a, acc, d, &p[0][0], keep, lo, hi);
+    for (; d < a->v_dim; d++)
         for (int i = 0; i < N; i++) {
             float sum = acc[i][d] * keep[i];
-            for (int32_t j = lo; j < hi; j++) sum += p[i][j] * attend_element(rows, (const uint8_t *)a->v + ((size_t)j * (size_t)a->head_dim + (size_t)d) * attend_bytes(rows));
+            for (int32_t j = lo; j < hi; j++) sum += p[i][j] * attend_element(rows, (const uint8_t *)a->v + ((size_t)j * (size_t)a->v_stride + (size_t)d) * attend_bytes(rows));
             acc[i][d] = sum;
         }
 }
@@ -196,7 +209,7 @@ void BODY(chord_attend)(const chord_attend *a)
     }
 }
 
-void BODY(chord_attend_join)(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t head_dim)
+void BODY(chord_attend_join)(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t v_dim)
 {
     float const top = ml[0] > ml_2[0] ? ml[0] : ml_2[0];
     vf const keep = vf_exp(vf_all(ml[0] - top)), take = vf_exp(vf_all(ml_2[0] - top));
@@ -204,6 +217,6 @@ void BODY(chord_attend_join)(float *acc, float *ml, const float *acc_2, const fl
     ml[0] = top;
     ml[1] = ml[1] * keep_1 + ml_2[1] * take_1;
     int32_t d = 0;
-    for (; d + 4 <= head_dim; d += 4) vf_store(acc + d, vf_madd(vf_load(acc_2 + d), take, vf_mul(vf_load(acc + d), keep)));
-    for (; d < head_dim; d++) acc[d] = acc[d] * keep_1 + acc_2[d] * take_1;
+    for (; d + 4 <= v_dim; d += 4) vf_store(acc + d, vf_madd(vf_load(acc_2 + d), take, vf_mul(vf_load(acc + d), keep)));
+    for (; d < v_dim; d++) acc[d] = acc[d] * keep_1 + acc_2[d] * take_1;
 }

@@ -110,7 +110,7 @@ void BODY(chord_kv_q8_load)(float *dst, const void *row, int32_t n)
 
 /* ---- norm ----------------------------------------------------------------------------------------- */
 
-void BODY(chord_rms_norm)(float *y, const float *x, const float *w, int32_t n, float eps)
+float BODY(chord_rms_norm)(float *y, const float *x, const float *w, int32_t n, float eps)
 {
     vf s0 = vf_all(0), s1 = s0, s2 = s0, s3 = s0;
     int32_t i = 0;
@@ -135,6 +135,34 @@ void BODY(chord_rms_norm)(float *y, const float *x, const float *w, int32_t n, f
         vf const v = vf_mul(load_part(x + i, n - i), scale);
         store_part(y + i, w ? vf_mul(v, load_part(w + i, n - i)) : v, n - i);
     }
+    return sum;
+}
+
+float BODY(chord_layer_norm)(const chord_layer_norm *a)
+{
+    int32_t const n = a->n, count = n > 0 ? n : 1;
+    const float *x = a->x, *w = a->w, *bias = a->bias;
+    vf sum = vf_all(0), square = sum;
+    int32_t i = 0;
+    CHORD_ROLL for (; i + 4 <= n; i += 4) sum = vf_add(sum, vf_load(x + i));
+    float rest = 0;
+    CHORD_ROLL for (; i < n; i++) rest += x[i];
+    float const mean = (vf_sum(sum) + rest) / (float)count;
+    CHORD_ROLL for (i = 0; i + 4 <= n; i += 4) {
+        vf const v = vf_sub(vf_load(x + i), vf_all(mean));
+        square = vf_madd(v, v, square);
+    }
+    rest = 0;
+    CHORD_ROLL for (; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
+    float const squares = vf_sum(square) + rest, scale = 1.0f / __builtin_sqrtf(squares / (float)count + a->eps);
+    CHORD_ROLL for (i = 0; i + 4 <= n; i += 4) {
+        vf v = vf_mul(vf_sub(vf_load(x + i), vf_all(mean)), vf_all(scale));
+        if (w) v = vf_mul(v, vf_load(w + i));
+        if (bias) v = vf_add(v, vf_load(bias + i));
+        vf_store(a->y + i, v);
+    }
+    CHORD_ROLL for (; i < n; i++) a->y[i] = (x[i] - mean) * scale * (w ? w[i] : 1) + (bias ? bias[i] : 0);
+    return squares;
 }
 
 /* ---- gated activations: x / (1 + e^-z) * up -------------------------------------------------------- */
@@ -153,13 +181,45 @@ CHORD_INLINE vf glu_four(int kind, vf x, vf up)
 
 CHORD_INLINE void glu(int kind, float *y, const float *gate, const float *up, int32_t n)
 {
-    int32_t i = 0;
-    for (; i + 4 <= n; i += 4) vf_store(y + i, glu_four(kind, vf_load(gate + i), vf_load(up + i)));
-    if (i < n) store_part(y + i, glu_four(kind, load_part(gate + i, n - i), load_part(up + i, n - i)), n - i);
+    CHORD_ROLL for (int32_t i = 0; i < n; i += 4) { /* one loop for whole and padded vectors: an exp is 200 bytes */
+        int32_t const left = n - i;
+        bool const is_part = left < 4;
+        vf const g = is_part ? load_part(gate + i, left) : vf_load(gate + i), u = is_part ? load_part(up + i, left) : vf_load(up + i);
+        vf const v = glu_four(kind, g, u);
+        if (is_part) store_part(y + i, v, left);
+        else vf_store(y + i, v);
+    }
 }
 
 void BODY(chord_silu_glu)(float *y, const float *gate, const float *up, int32_t n) { glu(SILU, y, gate, up, n); }
 void BODY(chord_gelu_glu)(float *y, const float *gate, const float *up, int32_t n) { glu(GELU, y, gate, up, n); }
+
+/* ---- activations alone, soft-cap --------------------------------------------------------------------- */
+
+enum { RELU = GELU + 1, SOFTCAP };
+
+CHORD_INLINE vf activate_four(int kind, vf x, vf cap)
+{
+    if (kind == RELU) return vf_max(x, vf_all(0));
+    if (kind == SOFTCAP) return vf_mul(vf_tanh(vf_div(x, cap)), cap);
+    return glu_four(kind, x, vf_all(1.0f));
+}
+
+/* One loop for whole and padded vectors: an activation's code is long, a branch is nothing beside it. */
+CHORD_INLINE void activate(int kind, float *y, float cap, int32_t n)
+{
+    CHORD_ROLL for (int32_t i = 0; i < n; i += 4) {
+        int32_t const left = n - i;
+        vf const v = activate_four(kind, left < 4 ? load_part(y + i, left) : vf_load(y + i), vf_all(cap));
+        if (left < 4) store_part(y + i, v, left);
+        else vf_store(y + i, v);
+    }
+}
+
+void BODY(chord_silu)(float *y, int32_t n) { activate(SILU, y, 1, n); }
+void BODY(chord_gelu)(float *y, int32_t n) { activate(GELU, y, 1, n); }
+void BODY(chord_relu)(float *y, int32_t n) { activate(RELU, y, 1, n); }
+void BODY(chord_softcap)(float *y, float cap, int32_t n) { activate(SOFTCAP, y, cap, n); }
 
 /* ---- rope ----------------------------------------------------------------------------------------- */
 

@@ -129,12 +129,28 @@ static inline float dot_floats(const chord_format *f, const uint8_t *w, int32_t 
 
 void chord_quantize_q8__scalar(void *dst, const float *x, int32_t n) { chord_act_quantize_q8(dst, x, n); }
 
-void chord_rms_norm__scalar(float *y, const float *x, const float *w, int32_t n, float eps)
+float chord_rms_norm__scalar(float *y, const float *x, const float *w, int32_t n, float eps)
 {
     double sum = 0;
     for (int32_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
     float const scale = 1.0f / __builtin_sqrtf((float)(sum / (n > 0 ? n : 1)) + eps);
     for (int32_t i = 0; i < n; i++) y[i] = w ? x[i] * scale * w[i] : x[i] * scale;
+    return (float)sum;
+}
+
+float chord_layer_norm__scalar(const chord_layer_norm *a)
+{
+    int32_t const count = a->n > 0 ? a->n : 1;
+    double sum = 0, squares = 0;
+    for (int32_t i = 0; i < a->n; i++) sum += (double)a->x[i];
+    double const mean = sum / count;
+    for (int32_t i = 0; i < a->n; i++) squares += ((double)a->x[i] - mean) * ((double)a->x[i] - mean);
+    float const scale = 1.0f / __builtin_sqrtf((float)(squares / count) + a->eps);
+    for (int32_t i = 0; i < a->n; i++) {
+        float const y = (float)((double)a->x[i] - mean) * scale;
+        a->y[i] = (a->w ? y * a->w[i] : y) + (a->bias ? a->bias[i] : 0);
+    }
+    return (float)squares;
 }
 
 static float over_one_plus_exp(double x, double z) { return (float)(x / (1 + chord_real_exp(-z))); }
@@ -151,6 +167,29 @@ void chord_gelu_glu__scalar(float *y, const float *gate, const float *up, int32_
         double const x = (double)gate[i];
         y[i] = over_one_plus_exp(x, 1.5957691216057308 * x * (1 + 0.044715 * x * x)) * up[i];
     }
+}
+
+void chord_silu__scalar(float *y, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) y[i] = over_one_plus_exp((double)y[i], (double)y[i]);
+}
+
+void chord_gelu__scalar(float *y, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) {
+        double const x = (double)y[i];
+        y[i] = over_one_plus_exp(x, 1.5957691216057308 * x * (1 + 0.044715 * x * x));
+    }
+}
+
+void chord_relu__scalar(float *y, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) y[i] = y[i] > 0 || y[i] != y[i] ? y[i] : 0;
+}
+
+void chord_softcap__scalar(float *y, float cap, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) y[i] = cap * (float)chord_real_tanh((double)(y[i] / cap));
 }
 
 static void rotate(float *a, float *b, float c, float s)
@@ -195,9 +234,9 @@ void chord_f16_load__scalar(float *dst, const uint16_t *x, int32_t n)
 
 /* ---- attention ------------------------------------------------------------------------------------ */
 
-static float kv_at(const chord_attend *a, const void *rows, int32_t j, int32_t d)
+static float kv_at(const chord_attend *a, const void *rows, int32_t stride, int32_t j, int32_t d)
 {
-    int64_t const at = (int64_t)j * a->head_dim + d;
+    int64_t const at = (int64_t)j * stride + d;
     return a->is_f16 ? chord_f16_f32(((const uint16_t *)rows)[at]) : ((const float *)rows)[at];
 }
 
@@ -206,7 +245,7 @@ static void attend_one(const chord_attend *a, const float *q, float *acc, float 
     float score[32], top = ml[0];
     for (int32_t j = lo; j < hi; j++) {
         float dot = 0;
-        for (int32_t d = 0; d < a->head_dim; d++) dot += q[d] * kv_at(a, a->k, j, d);
+        for (int32_t d = 0; d < a->k_dim; d++) dot += q[d] * kv_at(a, a->k, a->k_dim, j, d);
         score[j] = dot * a->scale;
         if (a->cap > 0) score[j] = a->cap * (float)chord_real_tanh((double)(score[j] / a->cap));
         if (score[j] > top) top = score[j];
@@ -214,11 +253,11 @@ static void attend_one(const chord_attend *a, const float *q, float *acc, float 
     float const keep = (float)chord_real_exp((double)(ml[0] - top));
     ml[0] = top;
     ml[1] *= keep;
-    for (int32_t d = 0; d < a->head_dim; d++) acc[d] *= keep;
+    for (int32_t d = 0; d < a->v_dim; d++) acc[d] *= keep;
     for (int32_t j = lo; j < hi; j++) {
         float const p = (float)chord_real_exp((double)(score[j] - top));
         ml[1] += p;
-        for (int32_t d = 0; d < a->head_dim; d++) acc[d] += p * kv_at(a, a->v, j, d);
+        for (int32_t d = 0; d < a->v_dim; d++) acc[d] += p * kv_at(a, a->v, a->v_stride, j, d);
     }
 }
 
@@ -228,13 +267,13 @@ void chord_attend__scalar(const chord_attend *a)
         if (a->lo[i] < a->hi[i]) attend_one(a, a->q[i], a->acc[i], a->ml[i], a->lo[i], a->hi[i]);
 }
 
-void chord_attend_join__scalar(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t head_dim)
+void chord_attend_join__scalar(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t v_dim)
 {
     float const top = ml[0] > ml_2[0] ? ml[0] : ml_2[0];
     float const keep = (float)chord_real_exp((double)(ml[0] - top)), take = (float)chord_real_exp((double)(ml_2[0] - top));
     ml[0] = top;
     ml[1] = ml[1] * keep + ml_2[1] * take;
-    for (int32_t d = 0; d < head_dim; d++) acc[d] = acc[d] * keep + acc_2[d] * take;
+    for (int32_t d = 0; d < v_dim; d++) acc[d] = acc[d] * keep + acc_2[d] * take;
 }
 
 const chord_ops chord_ops_scalar = { CHORD_ISA_SCALAR, "scalar",

@@ -13,7 +13,7 @@ chord_slots chord_slots_new(chord_builder *b)
         .last = chord_slot_new(b, h->n_embd, CHORD_ROWS_OUTPUT),
         .logits = chord_slot_new(b, h->n_vocab, CHORD_ROWS_OUTPUT),
     };
-    b->plan->program.logits_slot = s.logits;
+    b->plan->program.output_slot = s.logits;
     return s;
 }
 
@@ -55,8 +55,7 @@ void chord_emit_embed(chord_builder *b, int32_t x, float scale)
     chord_op *op = chord_emit(b, CHORD_OP_EMBED, CHORD_NONE);
     op->weight[0] = weight;
     op->out[0] = x;
-    op->n_out[0] = h->n_embd;
-    op->scale = scale;
+    op->embed = (chord_op_embed){ .width = h->n_embd, .scale = scale };
 }
 
 void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, const char *weight)
@@ -66,22 +65,20 @@ void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, c
     op->in[0] = in;
     op->out[0] = out;
     op->weight[0] = tensor;
-    op->n_in = op->n_out[0] = b->hparams->n_embd;
-    op->eps = b->hparams->norm_eps;
+    op->norm = (chord_op_norm){ .width = b->hparams->n_embd, .eps = b->hparams->norm_eps };
 }
 
 chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n, const chord_matrix *m)
 {
     chord_op *op = chord_emit(b, CHORD_OP_MATMUL, layer);
     op->in[0] = in;
-    op->n_in = n_in;
-    op->n_weights = n;
+    op->matmul = (chord_op_matmul){ .n_in = n_in, .n_weights = n };
     for (int32_t i = 0; i < n; i++) {
         op->weight[i] = m[i].weight;
-        op->bias[i] = m[i].bias;
+        op->weight[3 + i] = m[i].bias;
         op->out[i] = m[i].out;
-        op->n_out[i] = m[i].n_out;
-        op->row[i] = m[i].row;
+        op->matmul.n_out[i] = m[i].n_out;
+        op->matmul.row[i] = m[i].row;
     }
     return op;
 }
@@ -135,40 +132,43 @@ void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t
     chord_op *op = chord_emit(b, CHORD_OP_HEAD_NORM, layer);
     op->weight[0] = tensor;
     op->out[0] = slot;
-    op->n_head = n_head;
-    op->head_dim = b->hparams->head_dim;
-    op->eps = b->hparams->norm_eps;
+    op->head_norm = (chord_op_head_norm){ .n_head = n_head, .head_dim = b->hparams->head_dim, .eps = b->hparams->norm_eps };
 }
 
-static void emit_rope(chord_builder *b, int32_t layer, int32_t rope, int32_t slot, int32_t n_head)
+static void emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, int32_t slot, int32_t n_head)
 {
     chord_op *op = chord_emit(b, CHORD_OP_ROPE, layer);
-    op->rope = rope;
+    op->in[0] = b->plan->program.ropes[a->rope].slot;
     op->out[0] = slot;
-    op->n_head = n_head;
-    op->head_dim = b->hparams->head_dim;
+    op->rope = (chord_op_rope){ .rope = a->rope, .n_head = n_head, .head_dim = a->head_dim };
 }
 
-void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, int32_t rope, int32_t window, float scale)
+chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t window, float scale)
 {
     const chord_hparams *h = b->hparams;
-    emit_rope(b, layer, rope, s->q, h->n_head);
-    emit_rope(b, layer, rope, s->k, h->n_kv);
+    chord_cache_spec const spec = { .kind = window ? CHORD_CACHE_WINDOW : CHORD_CACHE_PAGED, .window = window,
+                                    .n_kv = h->n_kv, .k_dim = h->head_dim, .v_dim = h->head_dim };
+    return (chord_attention){ .rope = rope, .cache = chord_cache_new(b, spec), .n_head = h->n_head, .n_kv = h->n_kv,
+                              .head_dim = h->head_dim, .scale = scale };
+}
 
-    chord_op *store = chord_emit(b, CHORD_OP_KV_STORE, layer);
-    store->in[0] = s->k;
-    store->in[1] = s->v;
-    store->n_kv = h->n_kv;
-    store->head_dim = h->head_dim;
-
+void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
+{
+    emit_rope(b, layer, a, s->q, a->n_head);
+    if (!a->is_shared) {
+        emit_rope(b, layer, a, s->k, a->n_kv);
+        chord_op *store = chord_emit(b, CHORD_OP_KV_STORE, layer);
+        store->cache = a->cache;
+        store->in[0] = s->k;
+        store->in[1] = s->v;
+        store->kv_store = (chord_op_kv_store){ .n_kv = a->n_kv, .k_dim = a->head_dim, .v_dim = a->head_dim };
+    }
     chord_op *attend = chord_emit(b, CHORD_OP_ATTEND, layer);
+    attend->cache = a->cache;
     attend->in[0] = s->q;
     attend->out[0] = s->attn;
-    attend->n_head = h->n_head;
-    attend->n_kv = h->n_kv;
-    attend->head_dim = h->head_dim;
-    attend->window = window;
-    attend->scale = scale;
+    attend->attend = (chord_op_attend){ .n_head = a->n_head, .n_kv = a->n_kv, .k_dim = a->head_dim, .v_dim = a->head_dim,
+                                        .scale = a->scale, .softcap = a->softcap };
 }
 
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
@@ -181,8 +181,7 @@ void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32
     glu->in[0] = s->gate;
     glu->in[1] = s->up;
     glu->out[0] = s->gate;
-    glu->n_in = glu->n_out[0] = h->n_ff;
-    glu->activation = activation;
+    glu->glu = (chord_op_glu){ .width = h->n_ff, .activation = activation };
 }
 
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out)
@@ -190,7 +189,7 @@ void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out)
     chord_op *op = chord_emit(b, CHORD_OP_ADD, layer);
     op->in[0] = in;
     op->out[0] = out;
-    op->n_in = op->n_out[0] = b->hparams->n_embd;
+    op->add.width = b->hparams->n_embd;
 }
 
 static void emit_layer(chord_builder *b, int32_t layer, const chord_slots *s, int32_t rope, int32_t flags)
@@ -204,7 +203,8 @@ static void emit_layer(chord_builder *b, int32_t layer, const chord_slots *s, in
         chord_emit_head_norm(b, layer, s->q, h->n_head, "blk.%d.attn_q_norm.weight");
         chord_emit_head_norm(b, layer, s->k, h->n_kv, "blk.%d.attn_k_norm.weight");
     }
-    chord_emit_attention(b, layer, s, rope, 0, scale);
+    chord_attention const attention = chord_attention_new(b, rope, 0, scale);
+    chord_emit_attention(b, layer, s, &attention);
     chord_emit_linear(b, layer, "blk.%d.attn_output", s->attn, h->n_head * h->head_dim, s->x, h->n_embd, CHORD_FLAG_ADD);
 
     chord_emit_norm(b, layer, s->x, s->h, "blk.%d.ffn_norm.weight");

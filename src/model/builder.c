@@ -220,9 +220,23 @@ int32_t chord_rope_new(chord_builder *b, chord_rope rope)
         chord_build_fail(b, CHORD_INTERNAL, "too many rope tables in", b->arch, b->n_arch);
         return 0;
     }
+    rope.slot = chord_slot_new(b, rope.n_rot, CHORD_ROWS_BATCH);
     p->ropes[p->n_ropes] = rope;
-    chord_emit(b, CHORD_OP_ANGLES, CHORD_NONE)->rope = p->n_ropes;
+    chord_op *op = chord_emit(b, CHORD_OP_ANGLES, CHORD_NONE);
+    op->out[0] = rope.slot;
+    op->angles.rope = p->n_ropes;
     return p->n_ropes++;
+}
+
+int32_t chord_cache_new(chord_builder *b, chord_cache_spec spec)
+{
+    chord_program *p = &b->plan->program;
+    if (p->n_caches == b->max_caches) {
+        chord_build_fail(b, CHORD_INTERNAL, "too many caches in", b->arch, b->n_arch);
+        return 0;
+    }
+    p->caches[p->n_caches] = spec;
+    return p->n_caches++;
 }
 
 chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer)
@@ -236,7 +250,8 @@ chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer)
     chord_zero(op, sizeof *op);
     op->kind = kind;
     op->layer = layer;
-    for (int i = 0; i < 3; i++) op->weight[i] = op->bias[i] = op->out[i] = CHORD_NONE;
-    op->in[0] = op->in[1] = op->rope = CHORD_NONE;
+    op->cache = CHORD_NONE;
+    for (int i = 0; i < 3; i++) op->in[i] = op->out[i] = CHORD_NONE;
+    for (int i = 0; i < CHORD_OP_WEIGHTS; i++) op->weight[i] = CHORD_NONE;
     return op;
 }

@@ -23,7 +23,7 @@ typedef struct chord_builder {
     chord_status status;       /* OK, or the first fault */
     const char *arch;          /* general.architecture */
     size_t n_arch;
-    int32_t max_ops;           /* room at plan->program.ops */
+    int32_t max_ops, max_caches; /* room at plan->program.ops and .caches */
 } chord_builder;
 
 typedef struct chord_arch {
@@ -31,8 +31,10 @@ typedef struct chord_arch {
     void (*build)(chord_builder *b);
 } chord_arch;
 
-/* The architecture of that name, NULL when unknown (registry.c holds the list). */
-const chord_arch *chord_arch_find(const char *name, size_t n);
+/* The architectures of this build (archs.def); the last one has no name. */
+extern const chord_arch chord_archs[];
+/* The architecture of that name in such a list, NULL when it isn't there. */
+const chord_arch *chord_arch_find(const chord_arch *archs, const char *name, size_t n);
 
 /* ---- hyper-parameters: key "<arch>.<suffix>", of any integer or float type ------------------------ */
 enum { CHORD_REQUIRED = INT32_MIN }; /* as the default of chord_read_int: absence is a fault */
@@ -68,6 +70,8 @@ void chord_skip(chord_builder *b, const char *name, int32_t layer, const char *r
 int32_t chord_slot_new(chord_builder *b, int32_t width, int32_t rows);
 /* Also emits the op that fills its table; before the layers. */
 int32_t chord_rope_new(chord_builder *b, chord_rope rope);
+/* Declare a cache; the ops that use it name the index. */
+int32_t chord_cache_new(chord_builder *b, chord_cache_spec spec);
 /* Append a record with every index CHORD_NONE; the pointer holds until the next call. Never NULL. */
 chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer);
 
@@ -95,8 +99,16 @@ void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_
 void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s);
 /* RMS norm of each head of a slot (QK norm, arXiv 2010.04245). */
 void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t n_head, const char *weight);
-/* Rotate q and k, store k and v, attend: q, k, v -> attn. window 0: all keys before the query. */
-void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, int32_t rope, int32_t window, float scale);
+/* Rotate q and k, store k and v, attend: q, k, v -> attn. */
+typedef struct chord_attention {
+    int32_t rope, cache;       /* indices */
+    int32_t is_shared;         /* 1: another layer stored the keys and values; k and v aren't looked at */
+    int32_t n_head, n_kv, head_dim;
+    float scale, softcap;      /* softcap 0: none */
+} chord_attention;
+/* The model's heads over a cache of its own: all keys before the query, or a window of them (0: none). */
+chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t window, float scale);
+void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a);
 /* h -> gate: act(ffn_gate h) * (ffn_up h). */
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
 /* out += in, n_embd wide */

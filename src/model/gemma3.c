@@ -50,7 +50,8 @@ void chord_build_gemma3(chord_builder *b)
         chord_emit_qkv(b, layer, &s);
         chord_emit_head_norm(b, layer, s.q, h->n_head, "blk.%d.attn_q_norm.weight");
         chord_emit_head_norm(b, layer, s.k, h->n_kv, "blk.%d.attn_k_norm.weight");
-        chord_emit_attention(b, layer, &s, is_local ? g.rope_window : g.rope_all, is_local ? g.window : 0, g.scale);
+        chord_attention const attention = chord_attention_new(b, is_local ? g.rope_window : g.rope_all, is_local ? g.window : 0, g.scale);
+        chord_emit_attention(b, layer, &s, &attention);
         chord_emit_linear(b, layer, "blk.%d.attn_output", s.attn, h->n_head * h->head_dim, s.h, h->n_embd, 0);
         add_normed(b, layer, &g, "blk.%d.post_attention_norm.weight");
 

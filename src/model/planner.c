@@ -6,6 +6,7 @@
 #include "../quant/quant.h"
 
 #define OPS_PER_LAYER 24   /* room for the longest architecture's layer; llama emits 13 */
+#define CACHES_PER_LAYER 2 /* keys and values, and a state */
 #define LOGITS_BYTES (4u << 20)
 
 /* ---- shards: llama.cpp's keys --------------------------------------------------------------------- */
@@ -104,13 +105,14 @@ chord_status chord_plan_tensors(chord_model_plan *plan, const chord_gguf *g, cho
 
 /* ---- program -------------------------------------------------------------------------------------- */
 
-chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const chord_gguf *g, chord_arena *tables, chord_error *e)
+chord_status chord_plan_program(chord_model_plan *plan, const chord_arch *archs, chord_hparams *h, const chord_gguf *g, chord_arena *tables,
+                                chord_error *e)
 {
     const chord_gguf_kv *kv = chord_gguf_find(g, "general.architecture", 20);
     if (!kv || kv->type != CHORD_GGUF_STRING || kv->is_array || !kv->is_kept || !kv->data_bytes)
         return chord_fail(e, CHORD_INVALID_GGUF, "the metadata lacks the key 'general.architecture'");
     const char *name = chord_gguf_at(g, kv->data);
-    const chord_arch *arch = chord_arch_find(name, (size_t)kv->data_bytes);
+    const chord_arch *arch = chord_arch_find(archs, name, (size_t)kv->data_bytes);
     if (!arch)
         return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known", name, (size_t)kv->data_bytes);
 
@@ -119,7 +121,10 @@ chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const 
     int32_t const n_layer = chord_read_int(&b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
     CHORD_TRY(b.status);
     b.max_ops = OPS_PER_LAYER * (n_layer + 1);
+    b.max_caches = CACHES_PER_LAYER * n_layer;
     plan->program = (chord_program){ .version = CHORD_PROGRAM_VERSION };
+    plan->program.caches = chord_arena_take(tables, (uint64_t)b.max_caches * sizeof(chord_cache_spec), 16);
+    if (!plan->program.caches) return CHORD_NEED_MEMORY;
     uint64_t const mark = tables->used;
     plan->program.ops = chord_arena_take(tables, (uint64_t)b.max_ops * sizeof(chord_op), 16);
     if (!plan->program.ops) return CHORD_NEED_MEMORY;
@@ -141,7 +146,70 @@ chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const 
 
 static int32_t clamp(int32_t v, int32_t least, int32_t most) { return v < least ? least : v > most ? most : v; }
 
-chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, const chord_config *c, chord_error *e)
+static uint64_t cache_row(int32_t type, int32_t width)
+{
+    uint64_t const n = (uint64_t)width;
+    return type == CHORD_KV_F32 ? 4 * n : type == CHORD_KV_F16 ? 2 * n : n + n / 32 * 2;
+}
+
+/* The class of a cache, new where there is none like it; CHORD_NONE when there is no room for one. */
+static int32_t class_of(chord_model_plan *plan, const chord_cache_spec *spec)
+{
+    int32_t const window = spec->kind == CHORD_CACHE_WINDOW ? spec->window : 0;
+    for (int32_t i = 0; i < plan->n_classes; i++)
+        if (plan->classes[i].kind == spec->kind && plan->classes[i].window == window) return i;
+    if (plan->n_classes == CHORD_MAX_CLASSES) return CHORD_NONE;
+    plan->classes[plan->n_classes] = (chord_cache_class){ .kind = spec->kind, .window = window };
+    return plan->n_classes++;
+}
+
+/* Give the cache its place behind those of its class. Widths and counts are bounded (limits.h): 2048 caches x 1024
+ * heads x 32 x 2048 x 4 bytes stay far below 2^63. */
+static chord_status place_cache(chord_model_plan *plan, chord_cache *c)
+{
+    const chord_cache_spec *s = &c->spec;
+    chord_cache_class *k = &plan->classes[c->cls];
+    c->k_off = c->v_off = k->page_bytes;
+    if (s->kind == CHORD_CACHE_STATE) {
+        uint64_t const bytes = (uint64_t)s->n_state * 4;
+        return chord_align(k->page_bytes + bytes, 16, &k->page_bytes) ? CHORD_OK : CHORD_INTERNAL;
+    }
+    c->k_row = cache_row(c->type, s->k_dim);
+    c->v_row = s->v_dim ? cache_row(c->type, s->v_dim) : c->k_row;
+    if (!chord_align(c->k_row * CHORD_PAGE_TOKENS, 16, &c->k_head) || !chord_align(c->v_row * CHORD_PAGE_TOKENS, 16, &c->v_head)) return CHORD_INTERNAL;
+    k->page_bytes += (uint64_t)s->n_kv * c->k_head;
+    if (!s->v_dim) return CHORD_OK;
+    c->v_off = k->page_bytes;
+    k->page_bytes += (uint64_t)s->n_kv * c->v_head;
+    return CHORD_OK;
+}
+
+static chord_status plan_caches(chord_model_plan *plan, int32_t kv_type, chord_arena *tables, chord_error *e)
+{
+    int32_t const n = plan->program.n_caches;
+    plan->caches = chord_arena_take(tables, (uint64_t)n * sizeof(chord_cache), 16);
+    if (!plan->caches) return CHORD_NEED_MEMORY;
+    plan->n_classes = 0;
+    for (int32_t i = 0; i < n; i++) {
+        chord_cache *c = &plan->caches[i];
+        *c = (chord_cache){ .spec = plan->program.caches[i], .type = kv_type };
+        const chord_cache_spec *s = &c->spec;
+        bool const is_state = s->kind == CHORD_CACHE_STATE;
+        if (is_state) c->type = CHORD_KV_F32;
+        if (kv_type == CHORD_KV_Q8_0 && !is_state && (s->k_dim % 32 || s->v_dim % 32))
+            return chord_fail(e, CHORD_INVALID_ARGUMENT, "a KV cache of q8_0 needs heads of a multiple of 32 elements, these have %d: use f16",
+                              s->k_dim % 32 ? s->k_dim : s->v_dim);
+        c->cls = class_of(plan, s);
+        if (c->cls == CHORD_NONE) return chord_fail(e, CHORD_INTERNAL, "more than %d kinds of caches", CHORD_MAX_CLASSES);
+        CHORD_TRY(place_cache(plan, c));
+    }
+    for (int32_t i = 0; i < plan->n_classes; i++)
+        if (!chord_align(plan->classes[i].page_bytes, CHORD_BLOCK_ALIGN, &plan->classes[i].page_bytes)) return CHORD_INTERNAL;
+    return CHORD_OK;
+}
+
+chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, const chord_config *c, chord_arena *tables,
+                               chord_error *e)
 {
     if (c->version != CHORD_ABI_VERSION || c->size != (int32_t)sizeof *c)
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "chord_config of version %d and %d bytes", c->version, c->size);
@@ -150,8 +218,6 @@ chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, c
                           c->n_batch, c->n_logits, c->n_threads);
     if (c->kv_type != CHORD_KV_F16 && c->kv_type != CHORD_KV_F32 && c->kv_type != CHORD_KV_Q8_0)
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "KV type %d; f32 (0), f16 (1) and q8_0 (8) are known", c->kv_type);
-    if (c->kv_type == CHORD_KV_Q8_0 && h->head_dim % 32)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a KV cache of q8_0 needs heads of a multiple of 32 elements, these have %d: use f16", h->head_dim);
     plan->n_vocab = h->n_vocab;
     plan->n_ctx = c->n_ctx ? c->n_ctx : clamp(h->n_ctx_train, 1, 4096);
     if (plan->n_ctx > (1 << 24)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens", plan->n_ctx);
@@ -160,15 +226,7 @@ chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, c
     plan->n_logits = clamp(c->n_logits ? c->n_logits : fits, 1, plan->n_batch);
     plan->n_threads = clamp(c->n_threads, 1, 64);
 
-    uint64_t const dim = (uint64_t)h->head_dim, row = c->kv_type == CHORD_KV_F32 ? 4 * dim : c->kv_type == CHORD_KV_F16 ? 2 * dim : dim + dim / 32 * 2;
-    uint64_t head = row * CHORD_PAGE_TOKENS;
-    if (!chord_align(head, 16, &head)) return CHORD_INTERNAL;
-    plan->kv = (chord_kv_shape){ .type = c->kv_type, .n_layer = h->n_layer, .n_kv = h->n_kv, .head_dim = h->head_dim,
-                                 .row_bytes = row, .head_bytes = head };
-    /* hparams are bounded (limits.h): 1024 layers x 2 x 1024 heads x 32 x 1024 x 4 stays far below 2^63 */
-    plan->kv.page_bytes = chord_kv_offset(&plan->kv, h->n_layer, 0, 0);
-    if (!chord_align(plan->kv.page_bytes, CHORD_BLOCK_ALIGN, &plan->kv.page_bytes)) return CHORD_INTERNAL;
-    return CHORD_OK;
+    return plan_caches(plan, c->kv_type, tables, e);
 }
 
 /* ---- memory --------------------------------------------------------------------------------------- */
@@ -178,16 +236,15 @@ chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, c
 static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_SLOTS])
 {
     for (int32_t s = 0; s < p->n_slots; s++) conflict[s] = 0;
-    uint32_t live = 1u << p->logits_slot;
+    uint32_t live = 1u << p->output_slot;
     for (int32_t i = p->n_ops; i-- > 0;) {
         const chord_op *op = &p->ops[i];
         uint32_t reads = 0, writes = 0;
-        for (int k = 0; k < 2; k++)
+        for (int k = 0; k < 3; k++)
             if (op->in[k] != CHORD_NONE) reads |= 1u << op->in[k];
         for (int k = 0; k < 3; k++)
             if (op->out[k] != CHORD_NONE) writes |= 1u << op->out[k];
-        int const in_place = (op->flags & CHORD_FLAG_ADD) || op->kind == CHORD_OP_ROPE || op->kind == CHORD_OP_ADD ||
-                             op->kind == CHORD_OP_HEAD_NORM;
+        int const in_place = chord_op_is_in_place(op);
         uint32_t const here = live | reads | writes; /* outputs may not lie over inputs either */
         for (int32_t s = 0; s < p->n_slots; s++)
             if (here >> s & 1) conflict[s] |= here & ~(1u << s);
@@ -254,46 +311,18 @@ static chord_status place_weights(chord_model_plan *plan, chord_arena *memory)
     return CHORD_OK;
 }
 
-/* Buffers of the executor that aren't slots. */
+/* Constants, the executor's work memory and the sampler's: what isn't a slot. */
 static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
 {
     const chord_program *p = &plan->program;
-    uint64_t const n_batch = (uint64_t)plan->n_batch;
-    int32_t heads = 0, angles = 0;
-    uint64_t quantized = 0, scratch = 0; /* the most that a thread's is taken for */
-    for (int32_t i = 0; i < p->n_ops; i++) {
-        const chord_op *op = &p->ops[i];
-        if (op->kind == CHORD_OP_MATMUL) {
-            uint64_t const rows = op->flags & CHORD_FLAG_OUTPUT ? (uint64_t)plan->n_logits : n_batch;
-            uint64_t const bytes = (op->flags & CHORD_FLAG_FINE ? 2 * rows : rows) * chord_q8_stride(op->n_in);
-            if (bytes > quantized) quantized = bytes;
-            if (chord_panel_bytes(op->n_in) > scratch) scratch = chord_panel_bytes(op->n_in);
-        }
-        if (op->kind == CHORD_OP_ATTEND && op->n_head > heads) heads = op->n_head;
-    }
     int missing = 0;
 #define TAKE(field, count)                                                                          \
     do {                                                                                            \
         plan->field = chord_arena_take(memory, (count), CHORD_BLOCK_ALIGN);                         \
         missing |= !plan->field;                                                                    \
     } while (0)
-    TAKE(quantized, quantized);
-    TAKE(attend_ml, n_batch * (uint64_t)heads * 8);
-    int32_t const of_chunk = CHORD_CHUNK_PAGES * CHORD_PAGE_TOKENS, chunks = plan->n_ctx / of_chunk + (plan->n_ctx % of_chunk != 0);
-    plan->n_attend_parts = chunks < CHORD_ATTEND_PARTS ? chunks : CHORD_ATTEND_PARTS;
-    TAKE(attend_parts, (uint64_t)plan->n_attend_parts * (uint64_t)heads * ((uint64_t)plan->kv.head_dim + 2) * 4);
-    for (int32_t r = 0; r < p->n_ropes; r++) {
-        angles = p->ropes[r].n_rot;
-        TAKE(rope_freqs[r], (uint64_t)angles * 4);
-        TAKE(rope_cs[r], n_batch * (uint64_t)angles * 4);
-    }
-    /* a page of K and one of V of one head widened to f32, and as much again for the queries' sums over a chunk with
-     * their m, l (exec/ops.c); or a row in file form for lookups; or a product's panel */
-    uint64_t const head = (uint64_t)plan->kv.head_dim * CHORD_PAGE_TOKENS * 4;
-    if (3 * head + 256 > scratch) scratch = 3 * head + 256;
-    for (int32_t i = 0; i < plan->n_tensors; i++)
-        if (plan->tensors[i].row_bytes > scratch) scratch = plan->tensors[i].row_bytes;
-    plan->thread_scratch_bytes = (scratch + 127) & ~63ull;
+    TAKE(work, plan->work_bytes);
+    for (int32_t r = 0; r < p->n_ropes; r++) TAKE(rope_freqs[r], (uint64_t)p->ropes[r].n_rot * 4);
     TAKE(thread_scratch, (uint64_t)plan->n_threads * plan->thread_scratch_bytes);
     TAKE(sample_scratch, (uint64_t)plan->n_vocab * 8);
 #undef TAKE

@@ -19,11 +19,14 @@ chord_status chord_plan_shard(const chord_gguf *g, chord_error *e);
  * UNSUPPORTED_QUANTIZATION, each naming the tensor. */
 chord_status chord_plan_tensors(chord_model_plan *plan, const chord_gguf *g, chord_arena *tables, chord_error *e);
 
-/* Run the architecture's builder; every tensor is then bound or skipped. The ops come from `tables`. */
-chord_status chord_plan_program(chord_model_plan *plan, chord_hparams *h, const chord_gguf *g, chord_arena *tables, chord_error *e);
+/* Run the builder of the file's architecture, one of `archs`; every tensor is then bound or skipped. Ops and caches
+ * come from `tables`. */
+chord_status chord_plan_program(chord_model_plan *plan, const chord_arch *archs, chord_hparams *h, const chord_gguf *g, chord_arena *tables,
+                                chord_error *e);
 
-/* Take over the config (defaults, bounds) and derive the KV page's shape. */
-chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, const chord_config *config, chord_error *e);
+/* Take over the config (defaults, bounds) and lay out the caches, whose table comes from `tables`. */
+chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, const chord_config *config, chord_arena *tables,
+                               chord_error *e);
 
 /* Lay everything out in `memory`; with base NULL and cap CHORD_MEASURE it only measures. *vocabulary gets
  * the place of `vocabulary_bytes` bytes. NEED_MEMORY when it doesn't fit. */

@@ -6,15 +6,16 @@
 #include "archs.def"
 #undef ARCH
 
-static const chord_arch archs[] = {
+const chord_arch chord_archs[] = {
 #define ARCH(name, build) { name, build },
 #include "archs.def"
 #undef ARCH
+    { NULL, NULL },
 };
 
-const chord_arch *chord_arch_find(const char *name, size_t n)
+const chord_arch *chord_arch_find(const chord_arch *archs, const char *name, size_t n)
 {
-    for (size_t i = 0; i < sizeof archs / sizeof *archs; i++)
-        if (chord_strlen(archs[i].name) == n && chord_equal(archs[i].name, name, n)) return &archs[i];
+    for (; archs->name; archs++)
+        if (chord_strlen(archs->name) == n && chord_equal(archs->name, name, n)) return archs;
     return NULL;
 }

@@ -1,19 +1,40 @@
-/* batch.h: what a session hands to a backend: some tokens at consecutive positions, the page table
- * that holds their sequence, and the rows whose logits are wanted. Pages of [0, first_pos + n_tokens)
- * exist before a backend sees the batch; a backend writes the KV rows of its own positions only. */
+/* batch.h: what a session hands to an executor: runs of tokens, and the rows that give output.
+ *
+ * A *run* is consecutive positions of one sequence; its rows follow each other in the batch. Pages of
+ * [first_pos, first_pos + n_tokens) exist before an executor sees the batch, and so do those that a query of the batch
+ * looks back to. An executor writes the rows of its own positions only, and the state that is to be. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_PROGRAM_BATCH_H
 #define CHORD_PROGRAM_BATCH_H
-#include <stdint.h>
+#include "plan.h"
+
+typedef struct chord_batch_run {
+    int32_t first_row, n_tokens;
+    int32_t first_pos;            /* position of the run's first token */
+    /* A class of pages: pages[class][p / CHORD_PAGE_TOKENS] holds position p, NULL where the page has died.
+     * A class of states: pages[class][0] is the state before the run, pages[class][1] is written: the state after it. */
+    uint8_t *const *pages[CHORD_MAX_CLASSES];
+} chord_batch_run;
 
 typedef struct chord_batch {
-    int32_t n_tokens;
-    int32_t first_pos;            /* position of ids[0] */
-    const int32_t *ids;           /* n_tokens */
+    int32_t n_tokens;             /* rows of all runs */
+    int32_t n_runs;
+    const chord_batch_run *runs;
+    const int32_t *ids;           /* n_tokens; -1 where the row is an embedding */
+    const float *const *embeddings; /* NULL, or n_tokens pointers to n_embd floats, NULL where the row is an id */
+    int32_t n_axes;               /* positions a token: 1, or 3 for multi-axis RoPE */
+    const int32_t *positions;     /* [n_tokens][n_axes], for ANGLES alone; NULL: a token's place in its sequence */
     int32_t n_outputs;
-    const int32_t *rows;          /* n_outputs indices into ids, ascending */
-    uint8_t *const *pages;        /* pages[p / CHORD_PAGE_TOKENS] holds position p */
+    const int32_t *rows;          /* n_outputs rows, ascending */
 } chord_batch;
+
+/* The run that holds `row`. */
+static inline const chord_batch_run *chord_batch_run_of(const chord_batch *b, int64_t row)
+{
+    int32_t i = 0;
+    while (i + 1 < b->n_runs && row >= b->runs[i + 1].first_row) i++;
+    return &b->runs[i];
+}
 
 /* Where the executor stands inside the batch. */
 typedef struct chord_cursor {

@@ -28,23 +28,23 @@ typedef struct chord_tensor {
     uint8_t *data;                /* NULL until chord_model_begin() or when not resident */
 } chord_tensor;
 
-/* One KV page: [layer][K, V][kv head][token][head_dim], 16-byte aligned parts. */
-typedef struct chord_kv_shape {
-    int32_t type;                 /* CHORD_KV_* */
-    int32_t n_layer, n_kv, head_dim;
-    uint64_t row_bytes;           /* one token of one head */
-    uint64_t head_bytes;          /* CHORD_PAGE_TOKENS rows of one head, a multiple of 16 */
-    uint64_t page_bytes;
-} chord_kv_shape;
+/* A cache of the program with its place. Caches of one kind and window form a *class*: they share pages, each with
+ * CHORD_PAGE_TOKENS tokens of every cache of the class: [cache][K, V][head][token][width], parts 16-byte aligned.
+ * A class of states has one block of floats for all its caches. */
+#define CHORD_MAX_CLASSES 8
+typedef struct chord_cache {
+    chord_cache_spec spec;
+    int32_t type;                 /* CHORD_KV_*; a STATE is floats always */
+    int32_t cls;                  /* index into the plan's classes */
+    uint64_t k_row, v_row;        /* bytes of one token of one head */
+    uint64_t k_head, v_head;      /* bytes of CHORD_PAGE_TOKENS rows of one head, a multiple of 16 */
+    uint64_t k_off, v_off;        /* from the page's or block's first byte; v_off is k_off where values lie in keys */
+} chord_cache;
 
-static inline uint64_t chord_kv_offset(const chord_kv_shape *kv, int32_t layer, int32_t is_v, int32_t head)
-{
-    return (((uint64_t)layer * 2 + (uint64_t)is_v) * (uint64_t)kv->n_kv + (uint64_t)head) * kv->head_bytes;
-}
-
-/* Attention begins anew in each chunk of pages and joins what the chunks before it gave. Of a single token so many
- * chunks are computed side by side before they are joined. */
-enum { CHORD_CHUNK_PAGES = 2, CHORD_ATTEND_PARTS = 64 };
+typedef struct chord_cache_class {
+    int32_t kind, window;         /* CHORD_CACHE_* */
+    uint64_t page_bytes;          /* of a page, or of the state; a multiple of CHORD_BLOCK_ALIGN */
+} chord_cache_class;
 
 typedef struct chord_model_plan {
     chord_program program;
@@ -53,15 +53,15 @@ typedef struct chord_model_plan {
     int32_t *file_order;          /* tensor indices by ascending file offset */
     int32_t n_ctx, n_batch, n_logits, n_threads;
     int32_t n_vocab;
-    chord_kv_shape kv;
+    chord_cache *caches;          /* program.n_caches */
+    int32_t n_classes;
+    chord_cache_class classes[CHORD_MAX_CLASSES];
     float *slots[CHORD_MAX_SLOTS];
     double *rope_freqs[CHORD_MAX_ROPES];  /* n_rot / 2 angles a position step */
-    float *rope_cs[CHORD_MAX_ROPES];      /* [n_batch][n_rot] cosine, sine pairs of the batch */
-    uint8_t *quantized;           /* of one matmul's inputs: rows of chord_q8_stride(n_in) bytes, two a row where it is FINE */
-    float *attend_ml;             /* [n_batch][n_head] pairs m, l */
-    float *attend_parts;          /* of one token, [CHORD_ATTEND_PARTS at most][n_head][head_dim], and behind them pairs m, l likewise */
-    int32_t n_attend_parts;
-    uint8_t *thread_scratch;      /* [n_threads][thread_scratch_bytes]: see place_scratch() in planner.c */
+    /* The CPU executor's, measured by chord_exec_measure(): */
+    uint8_t *work;                /* what an op leaves from one of its stages to the next */
+    uint64_t work_bytes;
+    uint8_t *thread_scratch;      /* [n_threads][thread_scratch_bytes] */
     uint64_t thread_scratch_bytes;
     uint8_t *sample_scratch;      /* n_vocab x 8 bytes: candidates of the sampler */
     uint8_t *staging;             /* four rows of the widest tensor; overlaps the activations, owned by the load */

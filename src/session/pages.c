@@ -37,6 +37,20 @@ void chord_page_give(chord_page_pool *pool, void *block, size_t bytes)
     pool->n_pages += (int32_t)n;
 }
 
+void chord_pages_give(chord_page_pool *pools, int32_t n, int32_t most, void *block, size_t bytes)
+{
+    uint8_t *at = block;
+    for (int32_t c = 0; c < n; c++) {
+        uint64_t const page = chord_page_bytes(&pools[c]), fit = bytes / page;
+        uint64_t const pages = fit < (uint64_t)pools[c].n_wanted ? fit : (uint64_t)pools[c].n_wanted;
+        chord_page_give(&pools[c], at, (size_t)(pages * page));
+        pools[c].n_wanted -= (int32_t)pages;
+        at += pages * page;
+        bytes -= (size_t)(pages * page);
+    }
+    if (n) chord_page_give(&pools[most], at, bytes);
+}
+
 uint8_t *chord_page_take(chord_page_pool *pool)
 {
     uint8_t *const payload = pool->free;

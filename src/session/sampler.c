@@ -51,9 +51,9 @@ static chord_status check(const chord_sequence *q, const chord_sampling *p, cons
     WANT(is_within(p->presence_penalty, -FLT_MAX, FLT_MAX), "presence_penalty isn't finite");
     WANT(p->n_bias >= 0 && (bias || !p->n_bias), "n_bias is negative, or its pairs have no address");
     for (int32_t i = 0; i < p->n_bias; i++) {
-        if (bias[i].id < 0 || bias[i].id >= q->n_vocab)
+        if (bias[i].id < 0 || bias[i].id >= q->config.n_vocab)
             return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias %d is for token %d, the vocabulary has %d", i, bias[i].id,
-                              q->n_vocab);
+                              q->config.n_vocab);
         if (!(bias[i].value <= FLT_MAX))
             return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias %d, for token %d, isn't a finite number or -inf", i,
                               bias[i].id);
@@ -114,7 +114,7 @@ static void penalise(const chord_sequence *q, const chord_sampling *p, float *x)
             count++;
             if (j > i) is_last = 0;
         }
-        if (!is_last) continue;
+        if (!is_last || ids[i] < 0) continue; /* -1: an embedding, no token to penalise */
         float *const logit = &x[ids[i]];
         *logit = *logit > 0 ? *logit / p->repetition_penalty : *logit * p->repetition_penalty;
         *logit -= (float)count * p->frequency_penalty + p->presence_penalty;
@@ -128,17 +128,17 @@ static chord_status adjust(const chord_sequence *q, const float **logits, const 
 {
     int32_t const position = q->n_past - 1; /* of the last output row */
     bool is_finite;
-    *top = largest_of(*logits, q->n_vocab, &is_finite);
+    *top = largest_of(*logits, q->config.n_vocab, &is_finite);
     if (!is_finite)
         return chord_fail(e, CHORD_INTERNAL, "the logit of token %d at position %d isn't finite", first_not_finite(*logits), position);
     if (!(*top > -__builtin_inff())) return chord_fail(e, CHORD_INTERNAL, "no token has a finite logit at position %d", position);
     if (!p->n_bias && !is_penalising(p)) return CHORD_OK;
 
-    chord_copy(copy, *logits, (size_t)q->n_vocab * 4);
+    chord_copy(copy, *logits, (size_t)q->config.n_vocab * 4);
     *logits = copy;
     for (int32_t i = 0; i < p->n_bias; i++) copy[bias[i].id] += bias[i].value;
     if (is_penalising(p)) penalise(q, p, copy);
-    *top = largest_of(copy, q->n_vocab, &is_finite);
+    *top = largest_of(copy, q->config.n_vocab, &is_finite);
     if (!is_finite)
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties leave token %d without a finite logit", first_not_finite(copy));
     if (!(*top > -__builtin_inff())) return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties forbid every token");
@@ -268,15 +268,15 @@ int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chor
     CHORD_TRY(check(q, p, bias, e));
     float top;
     candidate *const c = scratch;
-    CHORD_TRY(adjust(q, &logits, p, bias, (float *)scratch + q->n_vocab, &top, e)); /* see copy */
+    CHORD_TRY(adjust(q, &logits, p, bias, (float *)scratch + q->config.n_vocab, &top, e)); /* see copy */
     if (p->temperature == 0) {
         int32_t best = 0;
         while (logits[best] < top) best++;
         return best;
     }
     int32_t n, n_sorted = 0;
-    if (p->top_k > 0 && p->top_k < q->n_vocab) n = n_sorted = gather_best(logits, q->n_vocab, p->top_k, c);
-    else n = gather(logits, q->n_vocab, c);
+    if (p->top_k > 0 && p->top_k < q->config.n_vocab) n = n_sorted = gather_best(logits, q->config.n_vocab, p->top_k, c);
+    else n = gather(logits, q->config.n_vocab, c);
     n = keep_top_p(c, n, n_sorted, p->top_p, top);
     n = keep_min_p(c, n, p->min_p, top);
     return draw(q, c, n, top, p->temperature);

@@ -1,94 +1,135 @@
-/* sequence.c: tokens in, batches out; which pages a sequence holds. Everything that can fail is checked
- * before the first change, so that a refused call leaves the sequence as it was. */
+/* sequence.c: tokens in, batches out. Everything that can fail is checked before the first change, so that a refused
+ * call leaves the sequence as it was. Which pages a sequence holds: caches.c. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sequence.h"
+#include "caches.h"
 #include "../base/arena.h"
 #include "../base/mem.h"
 
-static int32_t pages_for(int32_t n_tokens) { return n_tokens / CHORD_PAGE_TOKENS + (n_tokens % CHORD_PAGE_TOKENS != 0); }
-
 static void place_arrays(chord_sequence *q, chord_arena *a)
 {
-    q->ids = chord_arena_take(a, (uint64_t)q->n_ctx * sizeof *q->ids, CHORD_BLOCK_ALIGN);
-    q->rows = chord_arena_take(a, (uint64_t)q->n_batch * sizeof *q->rows, CHORD_BLOCK_ALIGN);
-    q->pages = chord_arena_take(a, (uint64_t)pages_for(q->n_ctx) * sizeof *q->pages, CHORD_BLOCK_ALIGN);
+    const chord_sequence_config *c = &q->config;
+    q->ids = chord_arena_take(a, (uint64_t)c->n_ctx * sizeof *q->ids, CHORD_BLOCK_ALIGN);
+    q->positions = chord_arena_take(a, (uint64_t)c->n_ctx * (uint64_t)c->n_axes * sizeof *q->positions, CHORD_BLOCK_ALIGN);
+    q->rows = chord_arena_take(a, (uint64_t)c->n_batch * sizeof *q->rows, CHORD_BLOCK_ALIGN);
+    q->batch_embeddings = chord_arena_take(a, (uint64_t)c->n_batch * sizeof *q->batch_embeddings, CHORD_BLOCK_ALIGN);
+    for (int32_t i = 0; i < c->n_classes; i++) {
+        uint64_t const n = c->classes[i].kind == CHORD_CACHE_STATE ? 2 : (uint64_t)chord_pages_for(c->n_ctx);
+        q->classes[i].pages = chord_arena_take(a, n * sizeof(uint8_t *), CHORD_BLOCK_ALIGN);
+    }
 }
 
-uint64_t chord_sequence_bytes(int32_t n_ctx, int32_t n_batch)
+uint64_t chord_sequence_bytes(const chord_sequence_config *config)
 {
-    chord_sequence q = { .n_ctx = n_ctx, .n_batch = n_batch };
-    chord_arena a = { .cap = SIZE_MAX };
+    chord_sequence q = { .config = *config };
+    chord_arena a = { .cap = CHORD_MEASURE };
     place_arrays(&q, &a);
     return a.used;
 }
 
-void chord_sequence_init(chord_sequence *q, void *arrays, chord_page_pool *pool, int32_t n_ctx, int32_t n_batch,
-                         int32_t n_logits, int32_t n_vocab)
+void chord_sequence_init(chord_sequence *q, void *arrays, const chord_sequence_config *config)
 {
-    *q = (chord_sequence){ .pool = pool, .n_ctx = n_ctx, .n_batch = n_batch, .n_logits = n_logits, .n_vocab = n_vocab,
-                           .outputs = CHORD_OUTPUT_LAST };
-    chord_arena a = { .base = arrays, .cap = SIZE_MAX };
+    chord_zero(q, sizeof *q);
+    q->config = *config;
+    q->outputs = CHORD_OUTPUT_LAST;
+    chord_arena a = { .base = arrays, .cap = CHORD_MEASURE };
     place_arrays(q, &a);
     chord_sequence_seed(q, 0);
 }
 
-/* Give back the pages after the first `keep`. */
-static void drop_pages(chord_sequence *q, int32_t keep)
-{
-    while (q->n_pages > keep) chord_page_drop(q->pool, q->pages[--q->n_pages]);
-}
-
-/* The batch is forgotten, its tokens are pending again. */
-static void undo_batch(chord_sequence *q)
-{
-    q->has_batch = 0;
-    drop_pages(q, pages_for(q->n_past));
-}
-
-/* NEED_MEMORY unless the pool has `n` free pages. */
-static chord_status want_pages(chord_sequence *q, int32_t n)
-{
-    if (n <= q->pool->n_free) return CHORD_OK;
-    q->wanted = (uint64_t)(n - q->pool->n_free) * chord_page_bytes(q->pool);
-    return CHORD_NEED_MEMORY;
-}
-
-static uint8_t *copy_page(chord_page_pool *pool, const uint8_t *payload)
-{
-    uint8_t *const copy = chord_page_take(pool);
-    chord_copy(copy, payload, (size_t)pool->payload_bytes);
-    return copy;
-}
-
 void chord_sequence_clear(chord_sequence *q)
 {
-    drop_pages(q, 0);
+    chord_caches_clear(q);
     q->has_batch = q->n_past = q->n_tokens = q->n_rows = q->first_row = 0;
+    q->embeddings = NULL;
+    q->has_positions = q->next_position = 0;
+}
+
+/* ---- push --------------------------------------------------------------------------------------------- */
+
+static chord_status may_push(const chord_sequence *q, const void *what, int32_t n, chord_error *e)
+{
+    if (n < 0 || (n && !what)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "%d tokens to push at no address", n);
+    if (q->has_batch) return chord_fail(e, CHORD_INVALID_ARGUMENT, "tokens pushed while a batch is under way");
+    if (n > q->config.n_ctx - q->n_tokens)
+        return chord_fail(e, CHORD_CONTEXT_FULL, "%d tokens after the first %d exceed the context length %d", n,
+                          q->n_tokens, q->config.n_ctx);
+    return CHORD_OK;
+}
+
+static void place_token(chord_sequence *q, int32_t id)
+{
+    int32_t const axes = q->config.n_axes;
+    q->ids[q->n_tokens] = id;
+    for (int32_t a = 0; a < axes; a++) q->positions[(int64_t)q->n_tokens * axes + a] = q->next_position;
+    q->next_position++;
+    q->n_tokens++;
 }
 
 chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e)
 {
-    if (n < 0 || (n && !ids)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "%d tokens to push at no address", n);
-    if (q->has_batch) return chord_fail(e, CHORD_INVALID_ARGUMENT, "tokens pushed while a batch is under way");
-    if (n > q->n_ctx - q->n_tokens)
-        return chord_fail(e, CHORD_CONTEXT_FULL, "%d tokens after the first %d exceed the context length %d", n,
-                          q->n_tokens, q->n_ctx);
+    CHORD_TRY(may_push(q, ids, n, e));
     for (int32_t i = 0; i < n; i++)
-        if (ids[i] < 0 || ids[i] >= q->n_vocab)
+        if (ids[i] < 0 || ids[i] >= q->config.n_vocab)
             return chord_fail(e, CHORD_INVALID_ARGUMENT, "token %d of the %d pushed is %d, the vocabulary has %d", i, n,
-                              ids[i], q->n_vocab);
-    chord_copy(q->ids + q->n_tokens, ids, (size_t)n * sizeof *ids);
-    q->n_tokens += n;
+                              ids[i], q->config.n_vocab);
+    for (int32_t i = 0; i < n; i++) place_token(q, ids[i]);
     return CHORD_OK;
 }
+
+chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embeddings *in, chord_error *e)
+{
+    CHORD_TRY(may_push(q, in->rows, in->n, e));
+    if (q->embeddings && q->n_past < q->end_embedding) return chord_fail(e, CHORD_BUSY, "embeddings pushed before are still pending");
+    int32_t const axes = q->config.n_axes;
+    int32_t most = q->next_position + in->n - 1;
+    for (int64_t i = 0; in->positions && i < (int64_t)in->n * axes; i++) {
+        if (in->positions[i] < 0 || in->positions[i] > (1 << 28))
+            return chord_fail(e, CHORD_INVALID_ARGUMENT, "position %d of an embedding", in->positions[i]);
+        most = i && in->positions[i] < most ? most : in->positions[i];
+    }
+    q->embeddings = in->rows;
+    q->embedding_width = in->width;
+    q->first_embedding = q->n_tokens;
+    for (int32_t i = 0; i < in->n; i++) place_token(q, -1);
+    q->end_embedding = q->n_tokens;
+    if (!in->positions || !in->n) return CHORD_OK;
+    q->has_positions = 1;
+    q->next_position = most + 1;
+    chord_copy(q->positions + (int64_t)q->first_embedding * axes, in->positions, (size_t)in->n * (size_t)axes * sizeof *in->positions);
+    return CHORD_OK;
+}
+
+/* ---- batches ------------------------------------------------------------------------------------------ */
 
 /* Tokens of the next batch, or 0. */
 static int32_t batch_size(const chord_sequence *q)
 {
     int32_t n = q->n_tokens - q->n_past;
-    if (n > q->n_batch) n = q->n_batch;
-    if (q->outputs == CHORD_OUTPUT_ALL && n > q->n_logits) n = q->n_logits;
+    if (n > q->config.n_batch) n = q->config.n_batch;
+    if (q->outputs == CHORD_OUTPUT_ALL && n > q->config.n_logits) n = q->config.n_logits;
     return n;
+}
+
+static int32_t list_outputs(chord_sequence *q, int32_t n)
+{
+    int32_t n_outputs = 0;
+    if (q->outputs == CHORD_OUTPUT_ALL)
+        while (n_outputs < n) { q->rows[n_outputs] = n_outputs; n_outputs++; }
+    else if (q->n_past + n == q->n_tokens)
+        q->rows[n_outputs++] = n - 1;
+    return n_outputs;
+}
+
+/* The batch's rows that are embeddings; NULL where none is. */
+static const float *const *list_embeddings(chord_sequence *q, int32_t n)
+{
+    if (!q->embeddings || q->n_past + n <= q->first_embedding || q->n_past >= q->end_embedding) return NULL;
+    for (int32_t i = 0; i < n; i++) {
+        int32_t const at = q->n_past + i;
+        bool const is_id = at < q->first_embedding || at >= q->end_embedding;
+        q->batch_embeddings[i] = is_id ? NULL : q->embeddings + (int64_t)(at - q->first_embedding) * q->embedding_width;
+    }
+    return q->batch_embeddings;
 }
 
 chord_status chord_sequence_next_batch(chord_sequence *q)
@@ -96,26 +137,14 @@ chord_status chord_sequence_next_batch(chord_sequence *q)
     if (q->has_batch) return CHORD_OK;
     int32_t const n = batch_size(q);
     if (n <= 0) return CHORD_DONE;
-
-    int32_t const partial = q->n_past / CHORD_PAGE_TOKENS; /* the page that position n_past falls into */
-    int32_t const is_shared = partial < q->n_pages && chord_page_refs(q->pages[partial]) > 1;
-    int32_t const n_pages = pages_for(q->n_past + n);
-    CHORD_TRY(want_pages(q, n_pages - q->n_pages + is_shared));
-
-    if (is_shared) {
-        uint8_t *const copy = copy_page(q->pool, q->pages[partial]);
-        chord_page_drop(q->pool, q->pages[partial]);
-        q->pages[partial] = copy;
-    }
-    while (q->n_pages < n_pages) q->pages[q->n_pages++] = chord_page_take(q->pool);
-
-    int32_t n_outputs = 0;
-    if (q->outputs == CHORD_OUTPUT_ALL)
-        while (n_outputs < n) { q->rows[n_outputs] = n_outputs; n_outputs++; }
-    else if (q->n_past + n == q->n_tokens)
-        q->rows[n_outputs++] = n - 1;
-    q->batch = (chord_batch){ .n_tokens = n, .first_pos = q->n_past, .ids = q->ids + q->n_past, .n_outputs = n_outputs,
-                              .rows = q->rows, .pages = q->pages };
+    CHORD_TRY(chord_caches_extend(q, n));
+    q->run = (chord_batch_run){ .n_tokens = n, .first_pos = q->n_past };
+    for (int32_t i = 0; i < q->config.n_classes; i++) q->run.pages[i] = q->classes[i].pages;
+    int32_t const axes = q->config.n_axes;
+    q->batch = (chord_batch){ .n_tokens = n, .n_runs = 1, .runs = &q->run, .ids = q->ids + q->n_past,
+                              .embeddings = list_embeddings(q, n), .n_axes = axes,
+                              .positions = q->has_positions ? q->positions + (int64_t)q->n_past * axes : NULL,
+                              .n_outputs = list_outputs(q, n), .rows = q->rows };
     q->has_batch = 1;
     q->n_rows = q->first_row = 0; /* their memory is about to be overwritten */
     return CHORD_OK;
@@ -126,45 +155,70 @@ void chord_sequence_accept_batch(chord_sequence *q)
     if (!q->has_batch) return;
     q->n_rows = q->batch.n_outputs;
     q->first_row = q->n_rows ? q->n_past + q->rows[0] : 0;
+    int32_t const before = q->n_past;
     q->n_past += q->batch.n_tokens;
     q->has_batch = 0;
+    if (q->embeddings && q->n_past >= q->end_embedding) q->embeddings = NULL;
+    chord_caches_accept(q, before);
+}
+
+/* The batch is forgotten, its tokens are pending again. */
+static void undo_batch(chord_sequence *q)
+{
+    q->has_batch = 0;
+    chord_caches_undo(q);
+}
+
+/* Tokens from n on are forgotten; the next one stands behind the largest position that is left. */
+static void keep_tokens(chord_sequence *q, int32_t n)
+{
+    if (q->n_tokens == n) return;
+    q->n_tokens = n;
+    if (q->embeddings && q->first_embedding >= n) q->embeddings = NULL;
+    if (q->embeddings && q->end_embedding > n) q->end_embedding = n;
+    q->next_position = n;
+    if (!q->has_positions) return;
+    int32_t most = -1;
+    for (int64_t i = 0; i < (int64_t)n * q->config.n_axes; i++)
+        if (q->positions[i] > most) most = q->positions[i];
+    q->next_position = most + 1;
+    if (!n) q->has_positions = 0;
 }
 
 void chord_sequence_drop_batch(chord_sequence *q)
 {
     undo_batch(q);
-    q->n_tokens = q->n_past;
+    keep_tokens(q, q->n_past);
 }
 
-chord_status chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
+int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
 {
     if (n < 0 || n > q->n_tokens)
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "truncation at %d of a sequence of %d tokens", n, q->n_tokens);
     undo_batch(q);
-    q->n_tokens = n;
-    if (q->n_past > n) q->n_past = n;
-    drop_pages(q, pages_for(q->n_past));
+    int32_t const stand = n < q->n_past ? chord_caches_stand(q, n) : n;
+    keep_tokens(q, stand);
+    if (q->n_past > stand) {
+        q->n_past = stand;
+        chord_caches_cut(q);
+    }
     if (q->n_rows > q->n_past - q->first_row) q->n_rows = q->n_past > q->first_row ? q->n_past - q->first_row : 0;
-    return CHORD_OK;
+    return stand;
 }
 
 chord_status chord_sequence_fork(chord_sequence *q, chord_sequence *to)
 {
-    if (to == q || to->n_tokens || to->n_pages || to->pool != q->pool || to->n_ctx < q->n_tokens) return CHORD_INVALID_ARGUMENT;
-    int32_t const n_whole = q->n_past / CHORD_PAGE_TOKENS;
-    int32_t const n_pages = pages_for(q->n_past);
-    CHORD_TRY(want_pages(q, n_pages - n_whole));
-
-    for (int32_t i = 0; i < n_whole; i++) {
-        chord_page_share(q->pages[i]);
-        to->pages[i] = q->pages[i];
-    }
-    if (n_pages > n_whole) to->pages[n_whole] = copy_page(q->pool, q->pages[n_whole]);
-    to->n_pages = n_pages;
+    if (to == q || to->n_tokens || chord_sequence_pages(to) || to->config.pools != q->config.pools || to->config.n_ctx < q->n_tokens)
+        return CHORD_INVALID_ARGUMENT;
+    CHORD_TRY(chord_caches_fork(q, to));
     chord_copy(to->ids, q->ids, (size_t)q->n_tokens * sizeof *q->ids);
+    chord_copy(to->positions, q->positions, (size_t)q->n_tokens * (size_t)q->config.n_axes * sizeof *q->positions);
     to->n_past = q->n_past;
     to->n_tokens = q->n_tokens;
     to->outputs = q->outputs;
+    to->embeddings = q->embeddings;
+    to->first_embedding = q->first_embedding, to->end_embedding = q->end_embedding, to->embedding_width = q->embedding_width;
+    to->has_positions = q->has_positions, to->next_position = q->next_position;
     to->random[0] = q->random[0];
     to->random[1] = q->random[1];
     return CHORD_OK;
@@ -173,6 +227,6 @@ chord_status chord_sequence_fork(chord_sequence *q, chord_sequence *to)
 int32_t chord_sequence_match(const chord_sequence *q, const int32_t *ids, int32_t n)
 {
     int32_t i = 0;
-    while (i < n && i < q->n_past && ids[i] == q->ids[i]) i++;
+    while (i < n && i < q->n_past && ids[i] == q->ids[i] && ids[i] >= 0) i++;
     return i;
 }

@@ -44,6 +44,23 @@ static inline chord_session *open_session(chord_loaded *l)
     return s;
 }
 
+/* A fork, with the pages that it asks for. */
+static inline chord_session *fork_session(chord_loaded *l, chord_session *s)
+{
+    size_t const bytes = chord_session_bytes(l->model);
+    void *block = chord_load_block(l, bytes);
+    chord_session *copy = NULL;
+    chord_status status;
+    while ((status = chord_session_fork(s, block, bytes, &copy)) == CHORD_NEED_MEMORY) {
+        chord_session_state state;
+        CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
+        CHECK(state.wanted_bytes > 0);
+        CHECK_EQ(chord_model_give(l->model, chord_load_block(l, (size_t)state.wanted_bytes), (size_t)state.wanted_bytes), CHORD_OK);
+    }
+    CHECK_EQ(status, CHORD_OK);
+    return copy;
+}
+
 /* Logits of all rows of a sequence, evaluated in one go. */
 static inline float *all_logits(chord_loaded *l, const int32_t *ids, int32_t n)
 {

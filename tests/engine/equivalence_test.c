@@ -113,7 +113,7 @@ TEST(a_token_after_more_than_4096_others_is_the_same_alone_and_in_a_prefill)
     for (int32_t i = 0; i < N; i++) ids[i] = (int32_t)(test_random() % 290);
     chord_session *s = open_session(l);
     evaluate(l, s, ids, N - 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &end);
-    CHECK_EQ(chord_session_truncate(s, N - 3), CHORD_OK);
+    CHECK_EQ(chord_session_truncate(s, N - 3), N - 3);
     for (int32_t k = N - 3; k < N - 1; k++) end = want + bytes / sizeof *want, evaluate(l, s, ids + k, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &end);
     CHECK(!memcmp(want, want + bytes / sizeof *want, bytes));
     chord_unload(l);
@@ -198,11 +198,9 @@ TEST(forks_share_pages_and_go_their_own_ways)
         for (int32_t at = 30; at <= 65; at += 5) { /* in the first page, at its end, in the second, at its end, after */
             int32_t const cut = at % 10 ? at == 35 ? 32 : at == 65 ? 64 : at : at;
             subject t = make(some[i], CHORD_ISA_VECTOR, CHORD_KV_F16, 1, 128, 80);
-            chord_session *s = open_session(t.l), *copy = NULL;
+            chord_session *s = open_session(t.l);
             evaluate(t.l, s, t.p->sequence, cut, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
-            size_t const bytes = chord_session_bytes(t.l->model);
-            void *block = chord_load_block(t.l, bytes);
-            CHECK_EQ(chord_session_fork(s, block, bytes, &copy), CHORD_OK);
+            chord_session *copy = fork_session(t.l, s);
             CHECK_EQ(chord_session_match(copy, t.p->sequence, 70), cut);
 
             /* the copy takes other tokens, then the original goes on: neither may see the other's */
@@ -218,17 +216,15 @@ TEST(forks_share_pages_and_go_their_own_ways)
             same_rows(&t, cut, 70 - cut, "the original's tokens after a fork at", cut);
 
             /* a fork cut back into a page that it shares must not write into it */
-            chord_session *late = NULL;
-            block = chord_load_block(t.l, bytes);
-            CHECK_EQ(chord_session_fork(s, block, bytes, &late), CHORD_OK);
-            CHECK_EQ(chord_session_truncate(late, cut / 2), CHORD_OK);
+            chord_session *late = fork_session(t.l, s);
+            CHECK_EQ(chord_session_truncate(late, cut / 2), cut / 2);
             evaluate(t.l, late, other + 20, 40, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
             out = t.got;
             evaluate(t.l, s, t.p->sequence + 70, 10, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
             same_rows(&t, 70, 10, "the original after a cut fork wrote, forked at", cut);
 
             chord_session_close(s);
-            CHECK_EQ(chord_session_truncate(copy, cut), CHORD_OK);
+            CHECK_EQ(chord_session_truncate(copy, cut), cut);
             out = t.got;
             evaluate(t.l, copy, t.p->sequence + cut, 70 - cut, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
             same_rows(&t, cut, 70 - cut, "the fork with the original's tokens, the original closed, after", cut);
@@ -244,14 +240,14 @@ TEST(truncated_session_goes_on_as_if_it_had_never_been_longer)
     for (int32_t k = 0; k < 70; k++) other[k] = (int32_t)(test_random() % (uint64_t)t.n_vocab);
     for (int32_t cut = 0; cut < 70; cut++) {
         chord_session_state state;
-        CHECK_EQ(chord_session_truncate(s, cut), CHORD_OK);
+        CHECK_EQ(chord_session_truncate(s, cut), cut);
         CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
         CHECK_EQ(state.n_tokens, cut);
         CHECK_EQ(state.n_pages, (cut + 31) / 32);
         float *out = t.got;
         evaluate(t.l, s, t.p->sequence + cut, 70 - cut, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
         same_rows(&t, cut, 70 - cut, "after a cut to", cut);
-        CHECK_EQ(chord_session_truncate(s, cut + 1), CHORD_OK); /* dirty what the next round must not see */
+        CHECK_EQ(chord_session_truncate(s, cut + 1), cut + 1); /* dirty what the next round must not see */
         evaluate(t.l, s, other, 69 - cut, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
     }
     CHECK_EQ(chord_session_truncate(s, 71), CHORD_INVALID_ARGUMENT);
@@ -270,7 +266,7 @@ TEST(after_a_cancel_at_any_of_200_cursors_the_next_call_is_right)
         uint64_t const all_work = (uint64_t)state.work_done;
         int32_t ends[3] = { 0 };
         for (int32_t k = 0; k < 100;) {
-            CHECK_EQ(chord_session_truncate(s, 0), CHORD_OK);
+            CHECK_EQ(chord_session_truncate(s, 0), 0);
             CHECK_EQ(chord_session_push(s, t.p->sequence, 70), CHORD_OK);
             chord_status const status = chord_session_step(s, test_random() % all_work);
             CHECK(status == CHORD_MORE);
@@ -329,7 +325,7 @@ TEST(a_cancel_from_another_thread_ends_the_step_and_the_next_call_is_right)
     evaluate(t.l, s, t.p->sequence, 70, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
     int32_t n_inside = 0; /* cancels seen between units, not before the first */
     for (int32_t k = 0; k < 60; k++) {
-        CHECK_EQ(chord_session_truncate(s, 0), CHORD_OK);
+        CHECK_EQ(chord_session_truncate(s, 0), 0);
         CHECK_EQ(chord_session_push(s, t.p->sequence, 70), CHORD_OK);
         int32_t stop = 0;
         canceller c = { s, k * 20, &stop };
@@ -346,7 +342,7 @@ TEST(a_cancel_from_another_thread_ends_the_step_and_the_next_call_is_right)
         CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
         CHECK_EQ(state.n_past, state.n_tokens);
         float *out = t.got;
-        if (state.n_past == 70) CHECK_EQ(chord_session_truncate(s, state.n_past = 69), CHORD_OK);
+        if (state.n_past == 70) CHECK_EQ(chord_session_truncate(s, state.n_past = 69), 69);
         evaluate(t.l, s, t.p->sequence + state.n_past, 70 - state.n_past, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out);
         same_rows(&t, 69, 1, "cancelled by another thread, round", k);
     }

@@ -129,7 +129,7 @@ static double *interpret(chord_loaded *l, const golden_prompt *p, int flags)
 static int has_gelu(const chord_program *p)
 {
     for (int32_t i = 0; i < p->n_ops; i++)
-        if (p->ops[i].kind == CHORD_OP_GLU && p->ops[i].activation == CHORD_ACTIVATION_GELU) return 1;
+        if (p->ops[i].kind == CHORD_OP_GLU && p->ops[i].glu.activation == CHORD_ACTIVATION_GELU) return 1;
     return 0;
 }
 
@@ -168,9 +168,10 @@ static double float_noise(const chord_model_plan *plan, int32_t n_tokens)
     double terms = 0;
     for (int32_t i = 0; i < plan->program.n_ops; i++) {
         const chord_op *op = &plan->program.ops[i];
-        if (op->kind == CHORD_OP_MATMUL) terms += op->n_in;
-        if (op->kind == CHORD_OP_NORM || op->kind == CHORD_OP_HEAD_NORM) terms += op->n_out[0];
-        if (op->kind == CHORD_OP_ATTEND) terms += op->head_dim + n_tokens;
+        if (op->kind == CHORD_OP_MATMUL) terms += op->matmul.n_in;
+        if (op->kind == CHORD_OP_NORM) terms += op->norm.width;
+        if (op->kind == CHORD_OP_HEAD_NORM) terms += op->head_norm.head_dim;
+        if (op->kind == CHORD_OP_ATTEND) terms += op->attend.k_dim + n_tokens;
     }
     return terms * 0x1p-48;
 }

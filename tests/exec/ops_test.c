@@ -1,7 +1,7 @@
 /* Ops run alone, against double arithmetic. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../include/chord.h"
-#include "../../src/exec/exec.h"
+#include "../../src/exec/op.h"
 #include "../../src/quant/quant.h"
 #include "../harness/test.h"
 
@@ -31,15 +31,15 @@ static double product_error(int32_t flags)
     for (int32_t i = 0; i < N_ROWS * N_IN; i++) seed = seed * 1664525 + 1013904223, x[i] = (float)(seed >> 8) / 0x1p24f - 0.4f;
 
     chord_tensor tensor = { .type = CHORD_Q8_0, .data = weights };
-    chord_model_plan plan = { .tensors = &tensor, .n_tensors = 1, .quantized = quantized, .thread_scratch = scratch, .thread_scratch_bytes = sizeof scratch };
+    chord_model_plan plan = { .tensors = &tensor, .n_tensors = 1, .work = quantized, .thread_scratch = scratch, .thread_scratch_bytes = sizeof scratch };
     plan.slots[0] = x, plan.slots[1] = y;
     plan.program.slots[0].width = N_IN, plan.program.slots[1].width = N_OUT;
     chord_batch const batch = { .n_tokens = N_ROWS, .n_outputs = N_ROWS };
-    chord_op const op = { .kind = CHORD_OP_MATMUL, .flags = flags, .n_weights = 1, .weight = { 0, -1, -1 }, .bias = { -1, -1, -1 },
-                          .out = { 1, -1, -1 }, .n_in = N_IN, .n_out = { N_OUT, 0, 0 } };
-    chord_run const run = { .plan = &plan, .batch = &batch, .ops = chord_ops_of(CHORD_ISA_BEST) };
-    chord_op_run(&run, &op, 0, N_ROWS, 0);
-    chord_op_run(&run, &op, N_ROWS, chord_op_units(&plan, &op, &batch), 0);
+    chord_op const op = { .kind = CHORD_OP_MATMUL, .flags = flags, .weight = { 0, -1, -1, -1, -1, -1 }, .out = { 1, -1, -1 },
+                          .matmul = { .n_weights = 1, .n_in = N_IN, .n_out = { N_OUT, 0, 0 } } };
+    chord_run const run = { .plan = &plan, .batch = &batch, .ops = chord_ops_of(CHORD_ISA_BEST), .op = &op, .cut = chord_op_cut(&plan, &op, &batch) };
+    chord_op_run(&run, 0, N_ROWS, 0);
+    chord_op_run(&run, N_ROWS, run.cut.n_units, 0);
 
     double worst = 0;
     for (int32_t t = 0; t < N_ROWS; t++)

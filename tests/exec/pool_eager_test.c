@@ -28,12 +28,12 @@ static void eager_wait(const int32_t *at, int32_t expected, int32_t timeout_ms)
 #define chord_pool_share eager_pool_share
 #define chord_pool_join eager_pool_join
 #define chord_pool_stop eager_pool_stop
-void chord_op_run(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread);
+void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread);
 void chord_pool_charge(chord_pool *p, double lost, double now);
 bool chord_pool_is_alone(chord_pool *p);
 void chord_pool_begin(chord_pool *p);
 void chord_pool_end(chord_pool *p);
-bool chord_pool_share(chord_pool *p, const chord_run *run, const chord_op *op, int64_t first, int32_t n, uint64_t unit_work);
+bool chord_pool_share(chord_pool *p, const chord_run *run, int64_t first, int32_t n, uint64_t unit_work);
 chord_status chord_pool_join(chord_pool *p, int32_t index);
 void chord_pool_stop(chord_pool *p);
 #include "../../src/exec/pool.c"
@@ -44,9 +44,9 @@ static int32_t helper_is_at_work;
 static const chord_model_plan *seen; /* the run's, by a helper that ends its unit */
 static int32_t clock_leap;        /* ms that the clock leaps ahead while a helper is at work */
 
-void chord_op_run(const chord_run *run, const chord_op *op, int64_t u0, int64_t u1, int32_t thread)
+void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
 {
-    (void)op, (void)u0, (void)u1;
+    (void)u0, (void)u1;
     if (thread) {
         __atomic_store_n(&helper_is_at_work, 1, __ATOMIC_SEQ_CST);
         nanosleep(&(struct timespec){ .tv_nsec = 100000000l }, NULL);
@@ -75,7 +75,7 @@ static bool share(int32_t leap, int32_t patience_ms)
     seen = NULL;
     chord_run run = { .plan = &plan };
     pthread_create(&helper, NULL, join, &pool);
-    bool const is_whole = chord_pool_share(&pool, &run, NULL, 0, 2, 1000000);
+    bool const is_whole = chord_pool_share(&pool, &run, 0, 2, 1000000);
     memset(&run, 0xff, sizeof run); /* a step's run ends with the step */
     chord_pool_stop(&pool);
     pthread_join(helper, NULL);

@@ -12,7 +12,7 @@ enum { THREADS = 4, ROWS = 96, WORK = 100000 /* multiply-adds of a row, by the p
 /* Rows of one float: a unit of the op adds what its row of slot 1 holds to its row of slot 0. */
 static float rows[2][ROWS * 16];
 static chord_model_plan const plan = { .program.slots = { { 1, 0 }, { 1, 0 } }, .slots = { rows[0], rows[1] } };
-static chord_op const op = { .kind = CHORD_OP_ADD, .out = { 0 }, .in = { 1 }, .n_out = { 1 } };
+static chord_op const op = { .kind = CHORD_OP_ADD, .out = { 0 }, .in = { 1 }, .add = { .width = 1 } };
 static int32_t naps, helpers_naps, helpers_rows; /* microseconds a row takes, and more of a helper; rows not done by the leader */
 static pthread_t leader;
 
@@ -67,12 +67,12 @@ TEST(every_unit_is_done_once_and_before_the_offer_ends)
     chord_pool pool = { .n_threads = THREADS, .patience_ms = 10000 };
     helper helpers[THREADS];
     start(&pool, helpers);
-    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
     int32_t wrong = 0;
     for (int32_t round = 1; round <= 800; round++, pool.alone_until = 0) {
         int32_t const cut = round % ROWS; /* two offers of changing size, the second without pause after the first */
-        CHECK(!cut || chord_pool_share(&pool, &run, &op, 0, cut, (uint64_t)(20000 + round % 7 * 20000)));
-        CHECK(chord_pool_share(&pool, &run, &op, cut, ROWS - cut, (uint64_t)(10000 + round % 5 * 20000)));
+        CHECK(!cut || chord_pool_share(&pool, &run, 0, cut, (uint64_t)(20000 + round % 7 * 20000)));
+        CHECK(chord_pool_share(&pool, &run, cut, ROWS - cut, (uint64_t)(10000 + round % 5 * 20000)));
         wrong += rows_other_than((float)round);
     }
     CHECK_EQ(wrong, 0);
@@ -86,8 +86,8 @@ TEST(helpers_that_have_fallen_asleep_come_when_there_is_work)
     start(&pool, helpers);
     while (__atomic_load_n(&pool.sleepers, __ATOMIC_SEQ_CST) < THREADS - 1) sched_yield();
     naps = 1000;
-    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
-    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, WORK));
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
+    CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     naps = 0;
     CHECK_EQ(rows_other_than(1), 0);
     CHECK(helpers_rows >= ROWS / 4); /* three of four threads, and whoever sleeps there gives up his core */
@@ -157,22 +157,22 @@ TEST(a_helper_that_keeps_the_leader_waiting_is_left_alone_for_a_while)
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000 };
     helper helpers[2];
     start(&pool, helpers);
-    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
     chord_pool_begin(&pool);
     naps = 1000, helpers_naps = 20000; /* both claim; the helper's rows end long after the leader's */
-    CHECK(chord_pool_share(&pool, &run, &op, 0, 8, WORK));
+    CHECK(chord_pool_share(&pool, &run, 0, 8, WORK));
     int32_t const before = helpers_rows;
     CHECK(before > 0);
     CHECK(pool.alone_until > 0);
     pool.alone_until += 1e9; /* however slow this machine is */
     naps = 200, helpers_naps = 0; /* time enough for a helper to claim some */
-    CHECK(chord_pool_share(&pool, &run, &op, 8, ROWS - 8, WORK));
+    CHECK(chord_pool_share(&pool, &run, 8, ROWS - 8, WORK));
     CHECK_EQ(helpers_rows, before);
     CHECK_EQ(rows_other_than(1), 0);
     pool.alone_until = 1e-9;
     pool.account.here = 1e18;
     naps = 1000;
-    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, WORK));
+    CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     naps = 0;
     CHECK(helpers_rows > before); /* and then it may help again, with a new account */
     CHECK(pool.account.here + pool.account.there <= WORK * ROWS);
@@ -185,8 +185,9 @@ static chord_status step(chord_pool *pool, chord_error *e)
     static int32_t cancel;
     chord_op one = op;
     chord_model_plan const of_one = { .program = { .n_ops = 1, .ops = &one, .slots = { { 1, 0 }, { 1, 0 } } }, .slots = { rows[0], rows[1] } };
-    chord_batch const batch = { .n_tokens = ROWS };
-    one.n_out[0] = 16000; /* by the plan: enough work to share */
+    chord_batch_run const all = { .n_tokens = ROWS };
+    chord_batch const batch = { .n_tokens = ROWS, .n_runs = 1, .runs = &all };
+    one.add.width = 16000; /* by the plan: enough work to share */
     chord_ops const naught = { .add = add };
     chord_run run = { .plan = &of_one, .ops = &naught, .batch = &batch, .budget = 1ull << 40, .cancel = &cancel, .pool = pool };
     return chord_exec_run(&run, e);
@@ -203,9 +204,9 @@ TEST(a_step_wants_all_threads_of_the_plan_to_have_joined)
 TEST(a_thread_that_is_ready_but_never_comes_delays_nothing)
 {
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 }; /* counted as ready, then without a core */
-    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
     for (int32_t i = 0; i < 2 * ROWS * 16; i++) rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
-    CHECK(chord_pool_share(&pool, &run, &op, 0, ROWS, WORK));
+    CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     CHECK_EQ(rows_other_than(1), 0);
 }
 
@@ -222,12 +223,12 @@ static void *claim_and_die(void *p)
 TEST(a_thread_that_dies_with_its_units_ends_the_offer_and_breaks_the_pool)
 {
     chord_pool pool = { .n_threads = 2, .patience_ms = 300, .n_ready = 1 };
-    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool };
+    chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
     pthread_t thread;
     chord_error e;
     pthread_create(&thread, NULL, claim_and_die, &pool);
     naps = 1000;
-    CHECK(!chord_pool_share(&pool, &run, &op, 0, ROWS, WORK));
+    CHECK(!chord_pool_share(&pool, &run, 0, ROWS, WORK));
     naps = 0;
     pthread_join(thread, NULL);
     CHECK_EQ(step(&pool, &e), CHORD_INTERNAL);

@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_CACHES = 2048 };
+
 typedef struct interpreter {
     const chord_model *model;
     const chord_model_plan *plan;
     const chord_batch *batch;
     int flags;
     double *slots[CHORD_MAX_SLOTS];
-    double *kv;                   /* [layer][K, V][position][n_kv * head_dim] */
+    double *caches[MAX_CACHES][2]; /* of keys and of values: [position][n_kv * width] */
 } interpreter;
 
 static int32_t rows_of(const interpreter *t, const chord_op *op)
@@ -23,10 +25,12 @@ static double *row_of(const interpreter *t, int32_t slot, int32_t row)
 {
     return t->slots[slot] + (size_t)row * (size_t)t->plan->program.slots[slot].width;
 }
-static double *kv_of(const interpreter *t, int32_t layer, int32_t is_v, int32_t position)
+/* Keys or values of a position. Values that lie in keys are the keys. */
+static double *kv_of(const interpreter *t, int32_t cache, int32_t is_v, int32_t position)
 {
-    size_t const width = (size_t)t->plan->kv.n_kv * (size_t)t->plan->kv.head_dim;
-    return t->kv + (((size_t)layer * 2 + (size_t)is_v) * (size_t)t->batch->n_tokens + (size_t)position) * width;
+    const chord_cache_spec *s = &t->plan->caches[cache].spec;
+    int const of_values = is_v && s->v_dim;
+    return t->caches[cache][of_values] + (size_t)position * (size_t)s->n_kv * (size_t)(of_values ? s->v_dim : s->k_dim);
 }
 
 /* Row `row` of a tensor as numbers; malloc'd. */
@@ -44,9 +48,12 @@ static float *weight_row(const interpreter *t, int32_t tensor, int64_t row)
 static void embed(const interpreter *t, const chord_op *op)
 {
     for (int32_t r = 0; r < t->batch->n_tokens; r++) {
-        float *w = weight_row(t, op->weight[0], t->batch->ids[r]);
         double *out = row_of(t, op->out[0], r);
-        for (int32_t i = 0; i < op->n_out[0]; i++) out[i] = (double)op->scale * (double)w[i];
+        const float *embedding = t->batch->embeddings ? t->batch->embeddings[r] : NULL;
+        for (int32_t i = 0; embedding && i < op->embed.width; i++) out[i] = (double)embedding[i];
+        if (embedding) continue;
+        float *w = weight_row(t, op->weight[0], t->batch->ids[r]);
+        for (int32_t i = 0; i < op->embed.width; i++) out[i] = (double)op->embed.scale * (double)w[i];
         free(w);
     }
 }
@@ -64,7 +71,7 @@ static void norm(const interpreter *t, const chord_op *op)
     float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
     for (int32_t r = 0; r < rows_of(t, op); r++) {
         int32_t const from = op->flags & CHORD_FLAG_GATHER ? t->batch->rows[r] : r;
-        norm_row(row_of(t, op->out[0], r), row_of(t, op->in[0], from), w, op->n_out[0], (double)op->eps);
+        norm_row(row_of(t, op->out[0], r), row_of(t, op->in[0], from), w, op->norm.width, (double)op->norm.eps);
     }
     free(w);
 }
@@ -73,11 +80,28 @@ static void head_norm(const interpreter *t, const chord_op *op)
 {
     float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
     for (int32_t r = 0; r < rows_of(t, op); r++)
-        for (int32_t h = 0; h < op->n_head; h++) {
-            double *x = row_of(t, op->out[0], r) + h * op->head_dim;
-            norm_row(x, x, w, op->head_dim, (double)op->eps);
+        for (int32_t h = 0; h < op->head_norm.n_head; h++) {
+            double *x = row_of(t, op->out[0], r) + h * op->head_norm.head_dim;
+            norm_row(x, x, w, op->head_norm.head_dim, (double)op->head_norm.eps);
         }
     free(w);
+}
+
+static void layer_norm(const interpreter *t, const chord_op *op)
+{
+    float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
+    float *bias = op->weight[1] == CHORD_NONE ? NULL : weight_row(t, op->weight[1], 0);
+    int32_t const n = op->layer_norm.width;
+    for (int32_t r = 0; r < rows_of(t, op); r++) {
+        const double *x = row_of(t, op->in[0], op->flags & CHORD_FLAG_GATHER ? t->batch->rows[r] : r);
+        double *y = row_of(t, op->out[0], r), mean = 0, variance = 0;
+        for (int32_t i = 0; i < n; i++) mean += x[i] / n;
+        for (int32_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean) / n;
+        double const scale = 1 / sqrt(variance + (double)op->layer_norm.eps);
+        for (int32_t i = 0; i < n; i++) y[i] = (x[i] - mean) * scale * (w ? (double)w[i] : 1) + (bias ? (double)bias[i] : 0);
+    }
+    free(w);
+    free(bias);
 }
 
 /* What the executor multiplies with instead of x. */
@@ -98,19 +122,19 @@ static void through_q8(double *x, int32_t n)
 
 static void matmul(const interpreter *t, const chord_op *op)
 {
-    int32_t const n_rows = rows_of(t, op), n = op->n_in;
+    int32_t const n_rows = rows_of(t, op), n = op->matmul.n_in;
     double *x = malloc((size_t)n_rows * (size_t)n * sizeof *x);
-    for (int32_t k = 0; k < op->n_weights; k++) {
+    for (int32_t k = 0; k < op->matmul.n_weights; k++) {
         int const is_q8 = (t->flags & REFERENCE_ACT_Q8) && chord_format_of(t->plan->tensors[op->weight[k]].type)->act == CHORD_ACT_Q8;
         for (int32_t r = 0; r < n_rows; r++) {
             memcpy(x + (size_t)r * (size_t)n, row_of(t, op->in[0], r), (size_t)n * sizeof *x);
             if (is_q8) through_q8(x + (size_t)r * (size_t)n, n);
         }
-        float *bias = op->bias[k] == CHORD_NONE ? NULL : weight_row(t, op->bias[k], 0);
-        for (int32_t o = 0; o < op->n_out[k]; o++) {
-            float *w = weight_row(t, op->weight[k], op->row[k] + o);
+        float *bias = op->weight[3 + k] == CHORD_NONE ? NULL : weight_row(t, op->weight[3 + k], 0);
+        for (int32_t o = 0; o < op->matmul.n_out[k]; o++) {
+            float *w = weight_row(t, op->weight[k], op->matmul.row[k] + o);
             for (int32_t r = 0; r < n_rows; r++) {
-                double sum = bias ? (double)bias[op->row[k] + o] : 0;
+                double sum = bias ? (double)bias[op->matmul.row[k] + o] : 0;
                 for (int32_t i = 0; i < n; i++) sum += (double)w[i] * x[(size_t)r * (size_t)n + (size_t)i];
                 double *out = row_of(t, op->out[k], r) + o;
                 *out = op->flags & CHORD_FLAG_ADD ? *out + sum : sum;
@@ -122,24 +146,38 @@ static void matmul(const interpreter *t, const chord_op *op)
     free(x);
 }
 
+/* Pairs of cosine and sine, as the op's text says; the executors' table in double. */
+static void angles(const interpreter *t, const chord_op *op)
+{
+    const chord_rope *c = &t->plan->program.ropes[op->angles.rope];
+    float *freqs = c->freqs == CHORD_NONE ? NULL : weight_row(t, c->freqs, 0);
+    for (int32_t r = 0; r < t->batch->n_tokens; r++)
+        for (int32_t i = 0; i < c->n_rot / 2; i++) {
+            int32_t const axis = i < c->sections[0] || !c->sections[1] ? 0 : i < c->sections[0] + c->sections[1] || !c->sections[2] ? 1 : 2;
+            int32_t const position = t->batch->positions ? t->batch->positions[r * t->batch->n_axes + (t->batch->n_axes == 3 ? axis : 0)] : r;
+            double const angle = position * (double)c->factor * pow((double)c->base, -2.0 * i / c->n_rot) / (freqs ? (double)freqs[i] : 1);
+            double *pair = row_of(t, op->out[0], r) + 2 * i;
+            pair[0] = (double)c->magnitude * cos(angle);
+            pair[1] = (double)c->magnitude * sin(angle);
+        }
+    free(freqs);
+}
+
 static void rope(const interpreter *t, const chord_op *op)
 {
-    const chord_rope *c = &t->plan->program.ropes[op->rope];
-    float *freqs = c->freqs == CHORD_NONE ? NULL : weight_row(t, c->freqs, 0);
+    const chord_rope *c = &t->plan->program.ropes[op->rope.rope];
     int32_t const half = c->n_rot / 2;
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
         for (int32_t i = 0; i < half; i++) {
-            double const angle = r * (double)c->factor * pow((double)c->base, -2.0 * i / c->n_rot) / (freqs ? (double)freqs[i] : 1);
-            double const cosine = (double)c->magnitude * cos(angle), sine = (double)c->magnitude * sin(angle);
-            for (int32_t h = 0; h < op->n_head; h++) {
-                double *x = row_of(t, op->out[0], r) + h * op->head_dim;
+            const double *pair = row_of(t, op->in[0], r) + 2 * i;
+            for (int32_t h = 0; h < op->rope.n_head; h++) {
+                double *x = row_of(t, op->out[0], r) + h * op->rope.head_dim + op->rope.first;
                 double *a = c->style == CHORD_ROPE_NORM ? x + 2 * i : x + i, *b = c->style == CHORD_ROPE_NORM ? a + 1 : a + half;
                 double const x0 = *a, x1 = *b;
-                *a = x0 * cosine - x1 * sine;
-                *b = x0 * sine + x1 * cosine;
+                *a = x0 * pair[0] - x1 * pair[1];
+                *b = x0 * pair[1] + x1 * pair[0];
             }
         }
-    free(freqs);
 }
 
 static double to_f16(double x) { return (double)chord_f16_f32(chord_f32_f16((float)x)); }
@@ -147,38 +185,50 @@ static double to_f16(double x) { return (double)chord_f16_f32(chord_f32_f16((flo
 static void kv_store(const interpreter *t, const chord_op *op)
 {
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
-        for (int32_t part = 0; part < 2; part++) {
+        for (int32_t part = 0; part < (op->kv_store.v_dim ? 2 : 1); part++) {
             const double *x = row_of(t, op->in[part], r);
-            double *y = kv_of(t, op->layer, part, r);
-            for (int32_t i = 0; i < op->n_kv * op->head_dim; i++)
+            double *y = kv_of(t, op->cache, part, r);
+            for (int32_t i = 0; i < op->kv_store.n_kv * (part ? op->kv_store.v_dim : op->kv_store.k_dim); i++)
                 y[i] = t->flags & REFERENCE_KV_F16 ? to_f16(x[i]) : x[i];
         }
 }
 
+/* Query row r, head h: the weights p[begin .. r] of what it sees; returns begin. */
+static int32_t attend_weights(const interpreter *t, const chord_op *op, int32_t r, int32_t h, double *p)
+{
+    const chord_op_attend *a = &op->attend;
+    const chord_cache_spec *cache = &t->plan->caches[op->cache].spec;
+    const double *q = row_of(t, op->in[0], r) + h * a->k_dim;
+    int32_t const of_kv = h / (a->n_head / a->n_kv);
+    int32_t const window = cache->kind == CHORD_CACHE_WINDOW ? cache->window : 0, begin = window && r >= window ? r - window + 1 : 0;
+    double most = -INFINITY, sum = 0;
+    for (int32_t j = begin; j <= r; j++) {
+        const double *k = kv_of(t, op->cache, 0, j) + of_kv * a->k_dim;
+        double score = 0;
+        for (int32_t i = 0; i < a->k_dim; i++) score += q[i] * k[i];
+        score *= (double)a->scale;
+        if (a->softcap > 0) score = (double)a->softcap * tanh(score / (double)a->softcap);
+        p[j] = score;
+        most = fmax(most, score);
+    }
+    for (int32_t j = begin; j <= r; j++) sum += p[j] = exp(p[j] - most);
+    for (int32_t j = begin; j <= r; j++) p[j] /= sum;
+    return begin;
+}
+
 static void attend(const interpreter *t, const chord_op *op)
 {
+    const chord_op_attend *a = &op->attend;
+    int32_t const v_stride = t->plan->caches[op->cache].spec.v_dim ? a->v_dim : a->k_dim;
     double *p = malloc((size_t)t->batch->n_tokens * sizeof *p);
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
-        for (int32_t h = 0; h < op->n_head; h++) {
-            const double *q = row_of(t, op->in[0], r) + h * op->head_dim;
-            double *out = row_of(t, op->out[0], r) + h * op->head_dim;
-            int32_t const of_kv = h / (op->n_head / op->n_kv) * op->head_dim;
-            int32_t const begin = op->window && r >= op->window ? r - op->window + 1 : 0;
-            double most = -INFINITY, sum = 0;
+        for (int32_t h = 0; h < a->n_head; h++) {
+            double *out = row_of(t, op->out[0], r) + h * a->v_dim;
+            int32_t const begin = attend_weights(t, op, r, h, p);
+            for (int32_t i = 0; i < a->v_dim; i++) out[i] = 0;
             for (int32_t j = begin; j <= r; j++) {
-                const double *k = kv_of(t, op->layer, 0, j) + of_kv;
-                double score = 0;
-                for (int32_t i = 0; i < op->head_dim; i++) score += q[i] * k[i];
-                score *= (double)op->scale;
-                if (op->softcap > 0) score = (double)op->softcap * tanh(score / (double)op->softcap);
-                p[j] = score;
-                most = fmax(most, score);
-            }
-            for (int32_t j = begin; j <= r; j++) sum += p[j] = exp(p[j] - most);
-            for (int32_t i = 0; i < op->head_dim; i++) out[i] = 0;
-            for (int32_t j = begin; j <= r; j++) {
-                const double *v = kv_of(t, op->layer, 1, j) + of_kv;
-                for (int32_t i = 0; i < op->head_dim; i++) out[i] += p[j] / sum * v[i];
+                const double *v = kv_of(t, op->cache, 1, j) + h / (a->n_head / a->n_kv) * v_stride;
+                for (int32_t i = 0; i < a->v_dim; i++) out[i] += p[j] * v[i];
             }
         }
     free(p);
@@ -192,58 +242,110 @@ static double gelu(const interpreter *t, double x)
     return is_table ? to_f16(y) : y;
 }
 
+static double activation(const interpreter *t, int32_t kind, double x)
+{
+    if (kind == CHORD_ACTIVATION_RELU) return x > 0 ? x : 0;
+    return kind == CHORD_ACTIVATION_SILU ? x / (1 + exp(-x)) : gelu(t, x);
+}
+
 static void glu(const interpreter *t, const chord_op *op)
 {
     for (int32_t r = 0; r < rows_of(t, op); r++) {
         const double *gate = row_of(t, op->in[0], r), *up = row_of(t, op->in[1], r);
         double *out = row_of(t, op->out[0], r);
-        for (int32_t i = 0; i < op->n_out[0]; i++) {
-            double const x = gate[i];
-            out[i] = (op->activation == CHORD_ACTIVATION_SILU ? x / (1 + exp(-x)) : gelu(t, x)) * up[i];
-        }
+        for (int32_t i = 0; i < op->glu.width; i++) out[i] = activation(t, op->glu.activation, gate[i]) * up[i];
     }
+}
+
+static void activate(const interpreter *t, const chord_op *op)
+{
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < op->activate.width; i++) {
+            double *y = row_of(t, op->out[0], r) + i;
+            *y = activation(t, op->activate.activation, *y);
+        }
+}
+
+static void softcap(const interpreter *t, const chord_op *op)
+{
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < op->softcap.width; i++) {
+            double *y = row_of(t, op->out[0], r) + i;
+            *y = (double)op->softcap.cap * tanh(*y / (double)op->softcap.cap);
+        }
 }
 
 static void add(const interpreter *t, const chord_op *op)
 {
     for (int32_t r = 0; r < rows_of(t, op); r++)
-        for (int32_t i = 0; i < op->n_out[0]; i++) row_of(t, op->out[0], r)[i] += row_of(t, op->in[0], r)[i];
+        for (int32_t i = 0; i < op->add.width; i++) row_of(t, op->out[0], r)[i] += row_of(t, op->in[0], r)[i];
 }
+
+/* The sequence begins with the batch: before it are zeros. */
+static void short_conv(const interpreter *t, const chord_op *op)
+{
+    int32_t const width = op->short_conv.width, kernel = op->short_conv.kernel;
+    for (int32_t c = 0; c < width; c++) {
+        float *w = weight_row(t, op->weight[0], c);
+        for (int32_t r = 0; r < t->batch->n_tokens; r++) {
+            double sum = 0;
+            for (int32_t j = 0; j < kernel; j++)
+                if (r - kernel + 1 + j >= 0) sum += (double)w[j] * row_of(t, op->in[0], r - kernel + 1 + j)[c];
+            row_of(t, op->out[0], r)[c] = sum;
+        }
+        free(w);
+    }
+}
+
+static void acquire(const interpreter *t, const chord_op *op) { (void)t, (void)op; }
+static void release(const interpreter *t, const chord_op *op) { (void)t, (void)op; }
 
 static int run_op(const interpreter *t, const chord_op *op)
 {
     switch (op->kind) {
-    case CHORD_OP_EMBED: embed(t, op); return 1;
-    case CHORD_OP_NORM: norm(t, op); return 1;
-    case CHORD_OP_MATMUL: matmul(t, op); return 1;
-    case CHORD_OP_HEAD_NORM: head_norm(t, op); return 1;
-    case CHORD_OP_ROPE: rope(t, op); return 1;
-    case CHORD_OP_KV_STORE: kv_store(t, op); return 1;
-    case CHORD_OP_ATTEND: attend(t, op); return 1;
-    case CHORD_OP_GLU: glu(t, op); return 1;
-    case CHORD_OP_ADD: add(t, op); return 1;
-    case CHORD_OP_ANGLES:         /* a table for the executors; ROPE above takes the angles themselves */
-    case CHORD_OP_ACQUIRE:
-    case CHORD_OP_RELEASE: return 1;
+#define INT(f)
+#define INTS(f, n)
+#define FLOAT(f)
+#define OP(NAME, name, number, traits, fields, text) case number: name(t, op); return 1;
+#include "../../src/program/ops.def"
     default: return 0;
     }
+}
+
+/* One run of a sequence from its beginning. */
+static int run_program(interpreter *t, double *outputs)
+{
+    const chord_program *p = &t->plan->program;
+    int32_t const n = t->batch->n_tokens;
+    if (p->n_caches > MAX_CACHES) return 0;
+    for (int32_t i = 0; i < p->n_caches; i++) {
+        const chord_cache_spec *s = &p->caches[i];
+        t->caches[i][0] = calloc((size_t)n * (size_t)s->n_kv * (size_t)s->k_dim + 1, sizeof(double));
+        t->caches[i][1] = calloc((size_t)n * (size_t)s->n_kv * (size_t)s->v_dim + 1, sizeof(double));
+    }
+    for (int32_t s = 0; s < p->n_slots; s++)
+        t->slots[s] = calloc((size_t)(p->slots[s].rows == CHORD_ROWS_OUTPUT ? t->batch->n_outputs : n) * (size_t)p->slots[s].width, sizeof(double));
+    int known = 1;
+    for (int32_t i = 0; i < p->n_ops && known; i++) known = run_op(t, &p->ops[i]);
+    size_t const width = (size_t)p->slots[p->output_slot].width;
+    if (known) memcpy(outputs, t->slots[p->output_slot], (size_t)t->batch->n_outputs * width * sizeof *outputs);
+    for (int32_t s = 0; s < p->n_slots; s++) free(t->slots[s]);
+    for (int32_t i = 0; i < p->n_caches; i++) free(t->caches[i][0]), free(t->caches[i][1]);
+    return known;
 }
 
 int reference_logits(const chord_model *m, const int32_t *ids, int32_t n, const int32_t *rows, int32_t n_rows,
                      int flags, double *logits)
 {
-    const chord_model_plan *plan = chord_model_plan_of(m);
-    const chord_program *p = &plan->program;
     chord_batch const batch = { .n_tokens = n, .ids = ids, .n_outputs = n_rows, .rows = rows };
-    interpreter t = { .model = m, .plan = plan, .batch = &batch, .flags = flags };
-    size_t const kv_row = (size_t)plan->kv.n_kv * (size_t)plan->kv.head_dim;
-    t.kv = calloc((size_t)plan->kv.n_layer * 2 * (size_t)n * kv_row, sizeof *t.kv);
-    for (int32_t s = 0; s < p->n_slots; s++)
-        t.slots[s] = calloc((size_t)(p->slots[s].rows == CHORD_ROWS_OUTPUT ? n_rows : n) * (size_t)p->slots[s].width, sizeof(double));
-    int known = 1;
-    for (int32_t i = 0; i < p->n_ops && known; i++) known = run_op(&t, &p->ops[i]);
-    if (known) memcpy(logits, t.slots[p->logits_slot], (size_t)n_rows * (size_t)plan->n_vocab * sizeof *logits);
-    for (int32_t s = 0; s < p->n_slots; s++) free(t.slots[s]);
-    free(t.kv);
-    return known;
+    static interpreter t; /* large; the tests run one at a time */
+    t = (interpreter){ .model = m, .plan = chord_model_plan_of(m), .batch = &batch, .flags = flags };
+    return run_program(&t, logits);
+}
+
+int reference_outputs(const chord_model *m, const chord_batch *batch, int flags, double *outputs)
+{
+    static interpreter t;
+    t = (interpreter){ .model = m, .plan = chord_model_plan_of(m), .batch = batch, .flags = flags };
+    return run_program(&t, outputs);
 }

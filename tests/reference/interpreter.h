@@ -18,5 +18,7 @@ enum { REFERENCE_KV_F16 = 1,      /* K and V go through f16 */
  * The model is loaded. Returns 0 for an op record it doesn't know. */
 int reference_logits(const chord_model *m, const int32_t *ids, int32_t n, const int32_t *rows, int32_t n_rows,
                      int flags, double *logits);
+/* The same for any batch of one run that begins at position 0: embeddings, positions, any output width. */
+int reference_outputs(const chord_model *m, const chord_batch *batch, int flags, double *outputs);
 
 #endif

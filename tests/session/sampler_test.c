@@ -11,22 +11,25 @@ enum { N_CTX = 256, MAX_VOCAB = 50000 };
 static chord_error error;
 static chord_page_pool pool;
 static chord_sequence q;
-static _Alignas(CHORD_BLOCK_ALIGN) uint8_t arrays[N_CTX * 8], scratch[MAX_VOCAB * 8 + 64];
+static _Alignas(CHORD_BLOCK_ALIGN) uint8_t arrays[N_CTX * 16], scratch[MAX_VOCAB * 8 + 64];
 
 static chord_sampling const plain = { .temperature = 1, .top_p = 1, .typical_p = 1, .repetition_penalty = 1 };
 
 /* q with n_vocab ids; the scratch ends at a canary. */
 static void begin(int n_vocab)
 {
-    CHECK(chord_sequence_bytes(N_CTX, 8) <= sizeof arrays);
-    chord_sequence_init(&q, arrays, &pool, N_CTX, 8, 1, n_vocab);
+    static const chord_cache_class paged = { .kind = CHORD_CACHE_PAGED };
+    chord_sequence_config const config = { .n_ctx = N_CTX, .n_batch = 8, .n_logits = 1, .n_vocab = n_vocab, .n_axes = 1,
+                                           .n_classes = 1, .classes = &paged, .pools = &pool };
+    CHECK(chord_sequence_bytes(&config) <= sizeof arrays);
+    chord_sequence_init(&q, arrays, &config);
     memset(scratch + (size_t)n_vocab * 8, 0xee, 64);
 }
 
 static int32_t sample(const float *logits, const chord_sampling *p, const chord_bias *bias)
 {
     int32_t const id = chord_sequence_sample(&q, logits, p, bias, scratch, &error);
-    for (int i = 0; i < 64; i++) CHECK_EQ(scratch[(size_t)q.n_vocab * 8 + (size_t)i], 0xee);
+    for (int i = 0; i < 64; i++) CHECK_EQ(scratch[(size_t)q.config.n_vocab * 8 + (size_t)i], 0xee);
     return id;
 }
 
@@ -388,7 +391,7 @@ static int by_logit(const void *a, const void *b)
 /* What may be drawn, in the order of the draw; -1: a truncation falls within rounding of a candidate. */
 static int naive(const float *logits, const chord_sampling *p, const chord_bias *bias, pick *c)
 {
-    int n = q.n_vocab, count[256] = { 0 };
+    int n = q.config.n_vocab, count[256] = { 0 };
     for (int i = 0; i < n; i++) c[i] = (pick){ logits[i], 0, i };
     for (int i = 0; i < p->n_bias; i++) c[bias[i].id].logit += bias[i].value;
     for (int i = q.n_tokens - 1; i >= 0 && i >= q.n_tokens - 64; i--) count[q.ids[i]]++;

@@ -18,7 +18,10 @@ static chord_page_pool new_pool(int n_pages)
 
 static void init(chord_sequence *q, chord_page_pool *pool, int n_ctx, int n_batch, int n_logits)
 {
-    chord_sequence_init(q, test_alloc((size_t)chord_sequence_bytes(n_ctx, n_batch)), pool, n_ctx, n_batch, n_logits, N_VOCAB);
+    static const chord_cache_class paged = { .kind = CHORD_CACHE_PAGED };
+    chord_sequence_config const config = { .n_ctx = n_ctx, .n_batch = n_batch, .n_logits = n_logits, .n_vocab = N_VOCAB,
+                                           .n_axes = 1, .n_classes = 1, .classes = &paged, .pools = pool };
+    chord_sequence_init(q, test_alloc((size_t)chord_sequence_bytes(&config)), &config);
 }
 
 static int32_t random_id(void) { return (int32_t)(test_random() % N_VOCAB); }
@@ -37,7 +40,7 @@ static uint64_t hash(const int32_t *ids, int n)
 
 static uint64_t *row(const chord_sequence *q, int position)
 {
-    return (uint64_t *)(void *)q->pages[position / CHORD_PAGE_TOKENS] + position % CHORD_PAGE_TOKENS;
+    return (uint64_t *)(void *)q->classes[0].pages[position / CHORD_PAGE_TOKENS] + position % CHORD_PAGE_TOKENS;
 }
 
 static void check_rows(const chord_sequence *q)
@@ -49,10 +52,10 @@ static void check_rows(const chord_sequence *q)
 static void compute(chord_sequence *q, int finished)
 {
     const chord_batch *const b = &q->batch;
-    CHECK(b->n_tokens > 0 && b->first_pos == q->n_past && b->ids == q->ids + q->n_past);
+    CHECK(b->n_tokens > 0 && b->runs[0].first_pos == q->n_past && b->ids == q->ids + q->n_past);
     for (int i = 0; i < b->n_tokens; i++) {
-        int const at = b->first_pos + i;
-        CHECK_EQ(chord_page_refs(b->pages[at / CHORD_PAGE_TOKENS]), 1);
+        int const at = b->runs[0].first_pos + i;
+        CHECK_EQ(chord_page_refs(b->runs[0].pages[0][at / CHORD_PAGE_TOKENS]), 1);
         *row(q, at) = finished ? hash(q->ids, at + 1) : 0xdead;
     }
 }
@@ -77,10 +80,10 @@ TEST(output_last_cuts_at_n_batch_and_asks_for_the_last_row_only)
     int const want[][3] = { { 0, 16, 0 }, { 16, 16, 0 }, { 32, 5, 1 } };
     for (int i = 0; i < 3; i++) {
         CHECK_EQ(chord_sequence_next_batch(&q), CHORD_OK);
-        CHECK_EQ(q.batch.first_pos, want[i][0]);
+        CHECK_EQ(q.batch.runs[0].first_pos, want[i][0]);
         CHECK_EQ(q.batch.n_tokens, want[i][1]);
         CHECK_EQ(q.batch.n_outputs, want[i][2]);
-        CHECK_EQ(q.n_pages, (want[i][0] + want[i][1] + 31) / 32);
+        CHECK_EQ(q.classes[0].n_pages, (want[i][0] + want[i][1] + 31) / 32);
         chord_sequence_accept_batch(&q);
         CHECK_EQ(q.n_past, want[i][0] + want[i][1]);
         CHECK_EQ(q.n_rows, want[i][2]);
@@ -200,8 +203,9 @@ TEST(need_memory_changes_nothing_and_the_bytes_it_wants_are_enough)
     init(&q, &pool, 200, 128, 1);
     push_random(&q, 100);
     chord_sequence before = q;
-    chord_page_pool const pool_before = pool;
+    chord_page_pool pool_before = pool;
     CHECK_EQ(chord_sequence_next_batch(&q), CHORD_NEED_MEMORY);
+    pool_before.n_wanted = 3;
     CHECK_EQ(q.wanted, 3 * chord_page_bytes(&pool));
     before.wanted = q.wanted;
     CHECK(!memcmp(&before, &q, sizeof q) && !memcmp(&pool_before, &pool, sizeof pool));
@@ -217,7 +221,7 @@ TEST(decode_takes_a_page_every_32_tokens)
     chord_sequence q;
     init(&q, &pool, 96, 16, 1);
     for (int i = 0; i < 96; i++) {
-        CHECK_EQ(q.n_pages, (i + 31) / 32);
+        CHECK_EQ(q.classes[0].n_pages, (i + 31) / 32);
         push_random(&q, 1);
         evaluate(&q);
         CHECK_EQ(q.first_row, i);
@@ -235,12 +239,12 @@ TEST(a_dropped_batch_leaves_the_last_finished_one_and_no_pending_tokens)
     compute(&q, 1);
     chord_sequence_accept_batch(&q);
     CHECK_EQ(chord_sequence_next_batch(&q), CHORD_OK);
-    CHECK_EQ(q.n_pages, 3);
+    CHECK_EQ(q.classes[0].n_pages, 3);
     compute(&q, 0);
     chord_sequence_drop_batch(&q);
     CHECK_EQ(q.n_tokens, 40);
     CHECK_EQ(q.n_past, 40);
-    CHECK_EQ(q.n_pages, 2);
+    CHECK_EQ(q.classes[0].n_pages, 2);
     CHECK_EQ(pool.n_free, 2);
     check_rows(&q);
     CHECK_EQ(chord_sequence_next_batch(&q), CHORD_DONE);
@@ -258,12 +262,12 @@ TEST(truncate_gives_pages_back_and_keeps_the_rest)
     evaluate(&q);
     int const cuts[] = { 100, 97, 96, 65, 64, 63, 33, 32, 31, 1, 0 };
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        CHECK_EQ(chord_sequence_truncate(&q, cuts[i], &error), CHORD_OK);
+        CHECK_EQ(chord_sequence_truncate(&q, cuts[i], &error), cuts[i]);
         CHECK_EQ(q.n_past, cuts[i]);
         CHECK_EQ(q.n_tokens, cuts[i]);
-        CHECK_EQ(q.n_pages, (cuts[i] + 31) / 32);
+        CHECK_EQ(q.classes[0].n_pages, (cuts[i] + 31) / 32);
         CHECK_EQ(q.n_rows, cuts[i]);
-        CHECK_EQ(pool.n_free, 4 - q.n_pages);
+        CHECK_EQ(pool.n_free, 4 - q.classes[0].n_pages);
         check_rows(&q);
     }
 }
@@ -290,11 +294,11 @@ TEST(truncate_undoes_a_batch_and_leaves_tokens_below_n_pending)
     compute(&q, 1);
     chord_sequence_accept_batch(&q);
     CHECK_EQ(chord_sequence_next_batch(&q), CHORD_OK);
-    CHECK_EQ(chord_sequence_truncate(&q, 70, &error), CHORD_OK);
+    CHECK_EQ(chord_sequence_truncate(&q, 70, &error), 70);
     CHECK(!q.has_batch);
     CHECK_EQ(q.n_past, 40);
     CHECK_EQ(q.n_tokens, 70);
-    CHECK_EQ(q.n_pages, 2);
+    CHECK_EQ(q.classes[0].n_pages, 2);
     evaluate(&q);
     CHECK_EQ(q.n_past, 70);
     CHECK_EQ(q.first_row, 69);
@@ -309,9 +313,9 @@ TEST(output_rows_below_the_cut_stay_readable)
     push_random(&q, 24);
     evaluate(&q);
     CHECK_EQ(q.first_row, 16);
-    CHECK_EQ(chord_sequence_truncate(&q, 19, &error), CHORD_OK);
+    CHECK_EQ(chord_sequence_truncate(&q, 19, &error), 19);
     CHECK_EQ(q.n_rows, 3);
-    CHECK_EQ(chord_sequence_truncate(&q, 10, &error), CHORD_OK);
+    CHECK_EQ(chord_sequence_truncate(&q, 10, &error), 10);
     CHECK_EQ(q.n_rows, 0);
 }
 
@@ -326,10 +330,10 @@ TEST(fork_shares_whole_pages_and_copies_the_partial_one)
     evaluate(&q);
     push_random(&q, 3);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
-    CHECK(fork.pages[0] == q.pages[0] && fork.pages[1] == q.pages[1] && fork.pages[2] != q.pages[2]);
-    CHECK_EQ(chord_page_refs(q.pages[1]), 2);
-    CHECK_EQ(chord_page_refs(q.pages[2]), 1);
-    CHECK_EQ(chord_page_refs(fork.pages[2]), 1);
+    CHECK(fork.classes[0].pages[0] == q.classes[0].pages[0] && fork.classes[0].pages[1] == q.classes[0].pages[1] && fork.classes[0].pages[2] != q.classes[0].pages[2]);
+    CHECK_EQ(chord_page_refs(q.classes[0].pages[1]), 2);
+    CHECK_EQ(chord_page_refs(q.classes[0].pages[2]), 1);
+    CHECK_EQ(chord_page_refs(fork.classes[0].pages[2]), 1);
     CHECK_EQ(fork.n_past, 70);
     CHECK_EQ(fork.n_tokens, 73);
     CHECK_EQ(fork.n_rows, 0);
@@ -337,14 +341,14 @@ TEST(fork_shares_whole_pages_and_copies_the_partial_one)
     CHECK(fork.random[0] == q.random[0] && fork.random[1] == q.random[1]);
     check_rows(&fork);
 
-    CHECK_EQ(chord_sequence_truncate(&fork, 70, &error), CHORD_OK); /* each goes its own way */
+    CHECK_EQ(chord_sequence_truncate(&fork, 70, &error), 70); /* each goes its own way */
     push_random(&fork, 20);
     evaluate(&fork);
     evaluate(&q);
     check_rows(&fork);
     chord_sequence_clear(&q);
     check_rows(&fork);
-    CHECK_EQ(chord_page_refs(fork.pages[0]), 1);
+    CHECK_EQ(chord_page_refs(fork.classes[0].pages[0]), 1);
     chord_sequence_clear(&fork);
     CHECK_EQ(pool.n_free, 8);
 }
@@ -356,12 +360,12 @@ TEST(fork_at_a_page_boundary_copies_nothing)
     init(&q, &pool, 128, 128, 1);
     init(&fork, &pool, 128, 128, 1);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
-    CHECK_EQ(fork.n_pages, 0);
+    CHECK_EQ(fork.classes[0].n_pages, 0);
     push_random(&q, 64);
     evaluate(&q);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
     CHECK_EQ(pool.n_free, 0);
-    CHECK_EQ(chord_page_refs(q.pages[1]), 2);
+    CHECK_EQ(chord_page_refs(q.classes[0].pages[1]), 2);
 }
 
 TEST(fork_leaves_a_batch_under_way_to_the_original)
@@ -379,7 +383,7 @@ TEST(fork_leaves_a_batch_under_way_to_the_original)
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
     CHECK(!fork.has_batch && q.has_batch);
     CHECK_EQ(fork.n_past, 40);
-    CHECK_EQ(fork.n_pages, 2);
+    CHECK_EQ(fork.classes[0].n_pages, 2);
     evaluate(&fork);
     compute(&q, 1);
     chord_sequence_accept_batch(&q);
@@ -399,11 +403,11 @@ TEST(fork_without_a_free_page_changes_nothing)
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_NEED_MEMORY);
     CHECK_EQ(q.wanted, chord_page_bytes(&pool));
     CHECK(!memcmp(&before, &fork, sizeof fork));
-    CHECK_EQ(chord_page_refs(q.pages[0]), 1);
+    CHECK_EQ(chord_page_refs(q.classes[0].pages[0]), 1);
     chord_page_give(&pool, test_alloc((size_t)q.wanted), (size_t)q.wanted);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_INVALID_ARGUMENT); /* not empty any more */
-    CHECK_EQ(chord_page_refs(q.pages[0]), 2);
+    CHECK_EQ(chord_page_refs(q.classes[0].pages[0]), 2);
 }
 
 TEST(a_shared_page_truncated_in_its_middle_is_copied_before_it_is_written_to)
@@ -415,13 +419,13 @@ TEST(a_shared_page_truncated_in_its_middle_is_copied_before_it_is_written_to)
     push_random(&q, 64);
     evaluate(&q);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
-    CHECK_EQ(chord_sequence_truncate(&fork, 45, &error), CHORD_OK);
-    CHECK(fork.pages[1] == q.pages[1]);
+    CHECK_EQ(chord_sequence_truncate(&fork, 45, &error), 45);
+    CHECK(fork.classes[0].pages[1] == q.classes[0].pages[1]);
     push_random(&fork, 5);
     evaluate(&fork);
-    CHECK(fork.pages[1] != q.pages[1] && fork.pages[0] == q.pages[0]);
-    CHECK_EQ(chord_page_refs(q.pages[1]), 1);
-    CHECK_EQ(chord_page_refs(fork.pages[1]), 1);
+    CHECK(fork.classes[0].pages[1] != q.classes[0].pages[1] && fork.classes[0].pages[0] == q.classes[0].pages[0]);
+    CHECK_EQ(chord_page_refs(q.classes[0].pages[1]), 1);
+    CHECK_EQ(chord_page_refs(fork.classes[0].pages[1]), 1);
     check_rows(&q);
     check_rows(&fork);
 }
@@ -435,11 +439,11 @@ TEST(the_copy_of_a_shared_page_counts_in_the_memory_wanted)
     push_random(&q, 64);
     evaluate(&q);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
-    CHECK_EQ(chord_sequence_truncate(&fork, 45, &error), CHORD_OK);
+    CHECK_EQ(chord_sequence_truncate(&fork, 45, &error), 45);
     push_random(&fork, 20); /* to 65: the copy and one page more */
     CHECK_EQ(chord_sequence_next_batch(&fork), CHORD_NEED_MEMORY);
     CHECK_EQ(fork.wanted, 2 * chord_page_bytes(&pool));
-    CHECK(fork.pages[1] == q.pages[1] && chord_page_refs(q.pages[1]) == 2);
+    CHECK(fork.classes[0].pages[1] == q.classes[0].pages[1] && chord_page_refs(q.classes[0].pages[1]) == 2);
     chord_page_give(&pool, test_alloc((size_t)fork.wanted), (size_t)fork.wanted);
     evaluate(&fork);
     check_rows(&q);
@@ -476,7 +480,7 @@ static void check_model(const chord_sequence *q, const model *m)
     CHECK_EQ(q->n_past, m->n_past);
     CHECK_EQ(q->n_tokens, m->n_tokens);
     CHECK_EQ(q->has_batch, m->n_batch > 0);
-    CHECK_EQ(q->n_pages, (m->n_past + m->n_batch + 31) / 32);
+    CHECK_EQ(q->classes[0].n_pages, (m->n_past + m->n_batch + 31) / 32);
     CHECK_EQ(q->n_rows, m->n_rows);
     if (m->n_rows) CHECK_EQ(q->first_row, m->first_row);
     CHECK(!memcmp(q->ids, m->ids, (size_t)m->n_tokens * sizeof *m->ids));
@@ -488,16 +492,16 @@ static void check_pool(const chord_page_pool *pool, const chord_sequence *q)
 {
     int n_held = 0;
     for (int i = 0; i < N_SEQUENCES; i++)
-        for (int k = 0; k < q[i].n_pages; k++) {
+        for (int k = 0; k < q[i].classes[0].n_pages; k++) {
             int refs = 0, is_first = 1;
             for (int j = 0; j < N_SEQUENCES; j++)
-                for (int l = 0; l < q[j].n_pages; l++) {
-                    if (q[j].pages[l] != q[i].pages[k]) continue;
+                for (int l = 0; l < q[j].classes[0].n_pages; l++) {
+                    if (q[j].classes[0].pages[l] != q[i].classes[0].pages[k]) continue;
                     CHECK_EQ(l, k);
                     if (j < i) is_first = 0;
                     refs++;
                 }
-            CHECK_EQ(chord_page_refs(q[i].pages[k]), refs);
+            CHECK_EQ(chord_page_refs(q[i].classes[0].pages[k]), refs);
             n_held += is_first;
         }
     CHECK_EQ(pool->n_free, pool->n_pages - n_held);
@@ -555,7 +559,7 @@ static void fork_into(chord_sequence *q, const model *m, chord_sequence *to, mod
     chord_sequence_clear(to);
     chord_status status = chord_sequence_fork(q, to);
     if (status == CHORD_NEED_MEMORY) {
-        CHECK_EQ(to->n_pages, 0);
+        CHECK_EQ(to->classes[0].n_pages, 0);
         CHECK_EQ(q->wanted, chord_page_bytes(pool));
         chord_page_give(pool, test_alloc((size_t)q->wanted), (size_t)q->wanted);
         status = chord_sequence_fork(q, to);
@@ -587,7 +591,7 @@ TEST(random_operations_agree_with_a_naive_model)
             m[i].n_batch = 0;
         } else if (kind < 56) {
             int const cut = m[i].n_tokens > n ? m[i].n_tokens - n : 0;
-            CHECK_EQ(chord_sequence_truncate(&q[i], cut, &error), CHORD_OK);
+            CHECK_EQ(chord_sequence_truncate(&q[i], cut, &error), cut);
             m[i].n_tokens = cut;
             m[i].n_batch = 0;
             if (m[i].n_past > cut) m[i].n_past = cut;

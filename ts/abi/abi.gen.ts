@@ -4,7 +4,7 @@
 /** Of the structs below and of the module's exports. */
 export const ABI_VERSION = 1;
 export const VERSION = '0.1.0';
-export const PROGRAM_VERSION = 1;
+export const PROGRAM_VERSION = 2;
 /** Bytes that a text stream takes at a time, at most. */
 export const STREAM_PUSH = 4096;
 /** Tokens a KV page holds. */
@@ -99,32 +99,40 @@ export const Output = {
 } as const;
 export type Output = (typeof Output)[keyof typeof Output];
 
-/** Ops of a program, version 1. */
+/** Ops of a program, version 2. */
 export const OpKind = {
-  /** out[t] = scale * row ids[t] of weight[0] */
+  /** out[0][t] = scale * row ids[t] of weight[0] */
   EMBED: 1,
-  /** out[t] = in[t] / sqrt(mean(in[t]^2) + eps) * weight[0]; GATHER: in[rows[t]] */
+  /** out[0][t] = in[0][t] / sqrt(mean(in[0][t]^2) + eps) * weight[0] */
   NORM: 2,
-  /** out[i][t] (+)= weight[i][row[i]..] in[t] + bias[i][row[i]..]; ADD adds to out */
+  /** out[i][t] (+)= weight[i][row[i]..] in[0][t] + weight[3 + i][row[i]..] */
   MATMUL: 3,
-  /** NORM over each of n_head heads of head_dim in place, weight[0] [head_dim] */
+  /** NORM over each of n_head heads of head_dim of out[0], in place */
   HEAD_NORM: 4,
-  /** rotate the first n_rot elements of each of n_head heads of out[0] in place */
+  /** rotate n_rot elements of each of n_head heads of out[0], in place */
   ROPE: 5,
-  /** in[0] -> K, in[1] -> V of `layer`, n_kv heads of head_dim, at the tokens' positions */
+  /** in[0] -> keys, in[1] -> values of `cache`, n_kv heads, at the tokens' positions */
   KV_STORE: 6,
-  /** out[0][t] = softmax(scale * q K^T) V; q = in[0], n_head heads over n_kv */
+  /** out[0][t] = softmax(scale * q K^T) V; q = in[0], n_head heads over n_kv of `cache` */
   ATTEND: 7,
-  /** out[0][t] = act(in[0][t]) * in[1][t] */
+  /** out[0][t] = activation(in[0][t]) * in[1][t] */
   GLU: 8,
   /** out[0][t] += in[0][t] */
   ADD: 9,
-  /** cosines and sines of the tokens' positions for the constants `rope` */
+  /** out[0][t] = n_rot / 2 pairs of cosine and sine of the token's position for the constants `rope` */
   ANGLES: 10,
   /** the weights of `layer` must be resident from here */
   ACQUIRE: 11,
   /** the weights of `layer` may go */
   RELEASE: 12,
+  /** out[0][t] = (in[0][t] - mean) / sqrt(variance + eps) * weight[0] + weight[1] */
+  LAYER_NORM: 13,
+  /** out[0][t] = activation(out[0][t]) */
+  ACTIVATE: 14,
+  /** out[0][t] = cap * tanh(out[0][t] / cap) */
+  SOFTCAP: 15,
+  /** out[0][t][c] = sum over j of weight[0][c][j] * in[0][t - kernel + 1 + j][c] */
+  SHORT_CONV: 16,
 } as const;
 export type OpKind = (typeof OpKind)[keyof typeof OpKind];
 
@@ -139,8 +147,17 @@ export type OpFlag = (typeof OpFlag)[keyof typeof OpFlag];
 export const Activation = {
   SILU: 1,
   GELU: 2,
+  RELU: 3,
 } as const;
 export type Activation = (typeof Activation)[keyof typeof Activation];
+
+/** Kinds of caches. */
+export const CacheKind = {
+  PAGED: 0,
+  WINDOW: 1,
+  STATE: 2,
+} as const;
+export type CacheKind = (typeof CacheKind)[keyof typeof CacheKind];
 
 /** Names of the tensor types that this build reads, by ggml's ids. */
 export const tensorTypes: { readonly [type: number]: string } = {
@@ -317,23 +334,145 @@ export const opLayout = {
     kind: { offset: 0, type: 'i32', count: 1 },
     layer: { offset: 4, type: 'i32', count: 1 },
     flags: { offset: 8, type: 'i32', count: 1 },
-    n_weights: { offset: 12, type: 'i32', count: 1 },
-    weight: { offset: 16, type: 'i32', count: 3 },
-    bias: { offset: 28, type: 'i32', count: 3 },
-    in: { offset: 40, type: 'i32', count: 2 },
-    out: { offset: 48, type: 'i32', count: 3 },
-    row: { offset: 60, type: 'i32', count: 3 },
-    n_in: { offset: 72, type: 'i32', count: 1 },
-    n_out: { offset: 76, type: 'i32', count: 3 },
-    n_head: { offset: 88, type: 'i32', count: 1 },
-    n_kv: { offset: 92, type: 'i32', count: 1 },
-    head_dim: { offset: 96, type: 'i32', count: 1 },
-    rope: { offset: 100, type: 'i32', count: 1 },
-    activation: { offset: 104, type: 'i32', count: 1 },
-    window: { offset: 108, type: 'i32', count: 1 },
-    eps: { offset: 112, type: 'f32', count: 1 },
-    scale: { offset: 116, type: 'f32', count: 1 },
-    softcap: { offset: 120, type: 'f32', count: 1 },
-    reserved: { offset: 124, type: 'i32', count: 1 },
+    cache: { offset: 12, type: 'i32', count: 1 },
+    in: { offset: 16, type: 'i32', count: 3 },
+    out: { offset: 28, type: 'i32', count: 3 },
+    weight: { offset: 40, type: 'i32', count: 6 },
+    words: { offset: 64, type: 'i32', count: 16 },
   },
 } as const satisfies StructLayout;
+
+/** chord_cache_spec */
+export const cacheLayout = {
+  size: 24,
+  fields: {
+    kind: { offset: 0, type: 'i32', count: 1 },
+    window: { offset: 4, type: 'i32', count: 1 },
+    n_kv: { offset: 8, type: 'i32', count: 1 },
+    k_dim: { offset: 12, type: 'i32', count: 1 },
+    v_dim: { offset: 16, type: 'i32', count: 1 },
+    n_state: { offset: 20, type: 'i32', count: 1 },
+  },
+} as const satisfies StructLayout;
+
+/** The part of an op record that is the op's own, by the op's name; it lies at `words`. */
+export const opPartLayouts = {
+  EMBED: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      scale: { offset: 68, type: 'f32', count: 1 },
+    },
+  },
+  NORM: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      eps: { offset: 68, type: 'f32', count: 1 },
+    },
+  },
+  MATMUL: {
+    size: 128,
+    fields: {
+      n_in: { offset: 64, type: 'i32', count: 1 },
+      n_weights: { offset: 68, type: 'i32', count: 1 },
+      n_out: { offset: 72, type: 'i32', count: 3 },
+      row: { offset: 84, type: 'i32', count: 3 },
+    },
+  },
+  HEAD_NORM: {
+    size: 128,
+    fields: {
+      n_head: { offset: 64, type: 'i32', count: 1 },
+      head_dim: { offset: 68, type: 'i32', count: 1 },
+      eps: { offset: 72, type: 'f32', count: 1 },
+    },
+  },
+  ROPE: {
+    size: 128,
+    fields: {
+      rope: { offset: 64, type: 'i32', count: 1 },
+      n_head: { offset: 68, type: 'i32', count: 1 },
+      head_dim: { offset: 72, type: 'i32', count: 1 },
+      first: { offset: 76, type: 'i32', count: 1 },
+    },
+  },
+  KV_STORE: {
+    size: 128,
+    fields: {
+      n_kv: { offset: 64, type: 'i32', count: 1 },
+      k_dim: { offset: 68, type: 'i32', count: 1 },
+      v_dim: { offset: 72, type: 'i32', count: 1 },
+    },
+  },
+  ATTEND: {
+    size: 128,
+    fields: {
+      n_head: { offset: 64, type: 'i32', count: 1 },
+      n_kv: { offset: 68, type: 'i32', count: 1 },
+      k_dim: { offset: 72, type: 'i32', count: 1 },
+      v_dim: { offset: 76, type: 'i32', count: 1 },
+      scale: { offset: 80, type: 'f32', count: 1 },
+      softcap: { offset: 84, type: 'f32', count: 1 },
+    },
+  },
+  GLU: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      activation: { offset: 68, type: 'i32', count: 1 },
+    },
+  },
+  ADD: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+    },
+  },
+  ANGLES: {
+    size: 128,
+    fields: {
+      rope: { offset: 64, type: 'i32', count: 1 },
+    },
+  },
+  ACQUIRE: {
+    size: 128,
+    fields: {
+      reserved: { offset: 64, type: 'i32', count: 1 },
+    },
+  },
+  RELEASE: {
+    size: 128,
+    fields: {
+      reserved: { offset: 64, type: 'i32', count: 1 },
+    },
+  },
+  LAYER_NORM: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      eps: { offset: 68, type: 'f32', count: 1 },
+    },
+  },
+  ACTIVATE: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      activation: { offset: 68, type: 'i32', count: 1 },
+    },
+  },
+  SOFTCAP: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      cap: { offset: 68, type: 'f32', count: 1 },
+    },
+  },
+  SHORT_CONV: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      kernel: { offset: 68, type: 'i32', count: 1 },
+    },
+  },
+} as const satisfies { readonly [name: string]: StructLayout };

@@ -1,0 +1,52 @@
+/* op.c: the table of op.h, made from the one list. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op.h"
+
+#define INT(f)
+#define INTS(f, n)
+#define FLOAT(f)
+#define OP(NAME, name, number, traits, fields, text) extern const chord_op_cpu chord_op_cpu_##name;
+#include "../program/ops.def"
+
+#define INT(f)
+#define INTS(f, n)
+#define FLOAT(f)
+#define OP(NAME, name, number, traits, fields, text) [number] = &chord_op_cpu_##name,
+static const chord_op_cpu *const table[CHORD_OP_KINDS] = {
+#include "../program/ops.def"
+};
+
+const chord_op_cpu *chord_op_cpu_of(int32_t kind) { return kind > 0 && kind < CHORD_OP_KINDS ? table[kind] : NULL; }
+
+chord_cut chord_op_cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch)
+{
+    chord_cut cut = { .n_units = 0 };
+    const chord_op_cpu *cpu = chord_op_cpu_of(op->kind);
+    if (cpu && cpu->cut) cpu->cut(plan, op, batch, &cut);
+    return cut;
+}
+
+chord_stage chord_op_stage(const chord_op *op, const chord_cut *cut, int64_t unit)
+{
+    const chord_op_cpu *cpu = chord_op_cpu_of(op->kind);
+    chord_stage stage = cpu->stage ? cpu->stage(op, cut, unit) : (chord_stage){ 0, cut->n_units, cut->unit_work };
+    if (!stage.unit_work) stage.unit_work = 1; /* the walk divides by it */
+    return stage;
+}
+
+void chord_exec_measure(chord_model_plan *plan)
+{
+    chord_op_memory memory = { 0, 0 };
+    for (int32_t i = 0; i < plan->program.n_ops; i++) {
+        const chord_op *op = &plan->program.ops[i];
+        const chord_op_cpu *cpu = chord_op_cpu_of(op->kind);
+        if (!cpu || !cpu->measure) continue;
+        chord_op_memory of_op = { 0, 0 };
+        cpu->measure(plan, op, &of_op);
+        if (of_op.work_bytes > memory.work_bytes) memory.work_bytes = of_op.work_bytes;
+        if (of_op.thread_bytes > memory.thread_bytes) memory.thread_bytes = of_op.thread_bytes;
+    }
+    plan->work_bytes = memory.work_bytes;
+    /* a line of 64 bytes lies between two threads' scratch */
+    plan->thread_scratch_bytes = (memory.thread_bytes + 127) & ~63ull;
+}

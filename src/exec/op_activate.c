@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op.h"
+
+static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
+{
+    (void)plan;
+    chord_cut_rows(op, batch, op->activate.width, cut);
+}
+
+static chord_activate_fn *function_of(const chord_ops *ops, int32_t activation)
+{
+    switch (activation) {
+    case CHORD_ACTIVATION_SILU: return ops->silu;
+    case CHORD_ACTIVATION_GELU: return ops->gelu;
+    default: return ops->relu;
+    }
+}
+
+static void activate(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
+{
+    (void)thread;
+    chord_activate_fn *const act = function_of(run->ops, run->op->activate.activation);
+    for (int64_t row = u0; row < u1; row++) act(chord_run_row(run, run->op->out[0], row), run->op->activate.width);
+}
+
+const chord_op_cpu chord_op_cpu_activate = { .cut = cut, .run = activate };

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "caches.h"
+#include "../base/mem.h"
+
+#define KEPT_TOKENS 256    /* as many as a generation writes by default: so far truncation reaches past a window */
+#define CHECKPOINT_PAGES 4 /* a periodic checkpoint each so many pages: truncation recomputes 128 tokens at most */
+
+static bool is_state(const chord_sequence *q, int32_t c) { return q->config.classes[c].kind == CHORD_CACHE_STATE; }
+
+static bool has_states(const chord_sequence *q)
+{
+    for (int32_t c = 0; c < q->config.n_classes; c++)
+        if (is_state(q, c)) return true;
+    return false;
+}
+
+/* ---- dead pages ---------------------------------------------------------------------------------------- */
+
+/* Entries of a WINDOW class that may go: no query at or behind n_past - KEPT_TOKENS sees them. Without that margin a
+ * chat that takes back its last answer would begin again at position 0. */
+static int32_t dead_end(const chord_sequence *q, int32_t c)
+{
+    const chord_cache_class *k = &q->config.classes[c];
+    int32_t const lowest = q->n_past - KEPT_TOKENS - k->window + 1; /* the first position that the query there sees */
+    return k->kind == CHORD_CACHE_WINDOW && lowest > 0 ? lowest / CHORD_PAGE_TOKENS : 0;
+}
+
+/* Pages of class c that would come free if its dead ones went. */
+static int32_t n_dying(const chord_sequence *q, int32_t c)
+{
+    int32_t n = 0;
+    for (int32_t i = q->classes[c].n_dead; i < dead_end(q, c); i++) n += chord_page_refs(q->classes[c].pages[i]) == 1;
+    return n;
+}
+
+/* Let dead pages go, oldest first, until the pool has n free ones. */
+static void bury(chord_sequence *q, int32_t c, int32_t n)
+{
+    chord_sequence_class *k = &q->classes[c];
+    chord_page_pool *pool = &q->config.pools[c];
+    for (int32_t const end = dead_end(q, c); pool->n_free < n && k->n_dead < end; k->n_dead++) {
+        chord_page_drop(pool, k->pages[k->n_dead]);
+        k->pages[k->n_dead] = NULL;
+    }
+}
+
+/* ---- extend -------------------------------------------------------------------------------------------- */
+
+/* NEED_MEMORY unless each pool c has n[c] pages, free or dying. */
+static chord_status want_pages(chord_sequence *q, const int32_t n[CHORD_MAX_CLASSES])
+{
+    uint64_t wanted = 0;
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        chord_page_pool *pool = &q->config.pools[c];
+        int32_t const missing = n[c] - pool->n_free - n_dying(q, c);
+        pool->n_wanted = missing > 0 ? missing : 0;
+        wanted += (uint64_t)pool->n_wanted * chord_page_bytes(pool);
+    }
+    if (!wanted) return CHORD_OK;
+    q->wanted = wanted;
+    return CHORD_NEED_MEMORY;
+}
+
+static uint8_t *copy_page(chord_page_pool *pool, const uint8_t *payload)
+{
+    uint8_t *const copy = chord_page_take(pool);
+    chord_copy(copy, payload, (size_t)pool->payload_bytes);
+    return copy;
+}
+
+/* The page that position n_past falls into, when other sequences hold it too. */
+static bool shares_partial(const chord_sequence *q, int32_t c)
+{
+    int32_t const partial = q->n_past / CHORD_PAGE_TOKENS;
+    return partial < q->classes[c].n_pages && chord_page_refs(q->classes[c].pages[partial]) > 1;
+}
+
+static void extend_pages(chord_sequence *q, int32_t c, int32_t n_pages)
+{
+    chord_sequence_class *k = &q->classes[c];
+    chord_page_pool *pool = &q->config.pools[c];
+    if (shares_partial(q, c)) {
+        uint8_t **partial = &k->pages[q->n_past / CHORD_PAGE_TOKENS];
+        uint8_t *const copy = copy_page(pool, *partial);
+        chord_page_drop(pool, *partial);
+        *partial = copy;
+    }
+    while (k->n_pages < n_pages) k->pages[k->n_pages++] = chord_page_take(pool);
+}
+
+/* A sequence begins with a state of zeros. */
+static void extend_state(chord_sequence *q, int32_t c)
+{
+    chord_sequence_class *k = &q->classes[c];
+    chord_page_pool *pool = &q->config.pools[c];
+    if (!k->n_pages) {
+        k->pages[0] = chord_page_take(pool);
+        chord_zero(k->pages[0], (size_t)pool->payload_bytes);
+    }
+    k->pages[1] = chord_page_take(pool);
+    k->n_pages = 2;
+}
+
+chord_status chord_caches_extend(chord_sequence *q, int32_t n)
+{
+    int32_t const n_pages = chord_pages_for(q->n_past + n);
+    int32_t need[CHORD_MAX_CLASSES] = { 0 };
+    for (int32_t c = 0; c < q->config.n_classes; c++)
+        need[c] = is_state(q, c) ? 2 - q->classes[c].n_pages : n_pages - q->classes[c].n_pages + shares_partial(q, c);
+    CHORD_TRY(want_pages(q, need));
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        bury(q, c, need[c]);
+        if (is_state(q, c)) extend_state(q, c);
+        else extend_pages(q, c, n_pages);
+    }
+    return CHORD_OK;
+}
+
+/* ---- checkpoints --------------------------------------------------------------------------------------- */
+
+static void forget_checkpoint(chord_sequence *q, chord_checkpoint *p)
+{
+    for (int32_t c = 0; p->at && c < q->config.n_classes; c++)
+        if (is_state(q, c)) chord_page_drop(&q->config.pools[c], p->states[c]);
+    p->at = 0;
+}
+
+/* The states that stand now are kept as checkpoint `i`. */
+static void take_checkpoint(chord_sequence *q, int32_t i)
+{
+    chord_checkpoint *p = &q->checkpoints[i];
+    forget_checkpoint(q, p);
+    p->at = q->n_past;
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        if (!is_state(q, c)) continue;
+        p->states[c] = q->classes[c].pages[0];
+        chord_page_share(p->states[c]);
+    }
+}
+
+/* At the end of a prompt, and each CHECKPOINT_PAGES pages: there it costs a page and nothing else. */
+static void checkpoint(chord_sequence *q, int32_t before)
+{
+    int32_t const n = q->config.n_checkpoints, period = CHECKPOINT_PAGES * CHORD_PAGE_TOKENS;
+    if (n > 0 && q->n_past == q->n_tokens && q->n_past - before > 1) take_checkpoint(q, 0);
+    else if (n > 1 && q->n_past / period > before / period) {
+        take_checkpoint(q, 1 + q->next_checkpoint);
+        q->next_checkpoint = (q->next_checkpoint + 1) % (n - 1);
+    }
+}
+
+void chord_caches_accept(chord_sequence *q, int32_t before)
+{
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        chord_sequence_class *k = &q->classes[c];
+        if (!is_state(q, c)) continue;
+        chord_page_drop(&q->config.pools[c], k->pages[0]);
+        k->pages[0] = k->pages[1];
+        k->n_pages = 1;
+    }
+    if (has_states(q)) checkpoint(q, before);
+}
+
+/* ---- going back ---------------------------------------------------------------------------------------- */
+
+/* Entries of class c behind the first `keep` go back. */
+static void drop_pages(chord_sequence *q, int32_t c, int32_t keep)
+{
+    chord_sequence_class *k = &q->classes[c];
+    while (k->n_pages > keep) {
+        uint8_t *const payload = k->pages[--k->n_pages];
+        if (payload) chord_page_drop(&q->config.pools[c], payload);
+    }
+    if (k->n_dead > k->n_pages) k->n_dead = k->n_pages;
+}
+
+void chord_caches_undo(chord_sequence *q)
+{
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        if (!is_state(q, c)) drop_pages(q, c, chord_pages_for(q->n_past));
+        else if (q->classes[c].n_pages == 2) drop_pages(q, c, q->n_past ? 1 : 0);
+    }
+}
+
+static const chord_checkpoint *checkpoint_at(const chord_sequence *q, int32_t n)
+{
+    const chord_checkpoint *best = NULL;
+    for (int32_t i = 0; i < q->config.n_checkpoints; i++) {
+        const chord_checkpoint *p = &q->checkpoints[i];
+        if (p->at && p->at <= n && (!best || p->at > best->at)) best = p;
+    }
+    return best;
+}
+
+int32_t chord_caches_stand(const chord_sequence *q, int32_t n)
+{
+    if (has_states(q)) {
+        const chord_checkpoint *p = checkpoint_at(q, n);
+        n = p ? p->at : 0;
+    }
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        int32_t const lowest = n - q->config.classes[c].window + 1; /* the query at n sees from here on */
+        if (q->classes[c].n_dead && (lowest > 0 ? lowest / CHORD_PAGE_TOKENS : 0) < q->classes[c].n_dead) return 0;
+    }
+    return n;
+}
+
+void chord_caches_cut(chord_sequence *q)
+{
+    if (!q->n_past) {
+        chord_caches_clear(q);
+        return;
+    }
+    const chord_checkpoint *p = has_states(q) ? checkpoint_at(q, q->n_past) : NULL;
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        if (!is_state(q, c)) {
+            drop_pages(q, c, chord_pages_for(q->n_past));
+            continue;
+        }
+        chord_page_share(p->states[c]); /* first: it may be the one that stands */
+        drop_pages(q, c, 0);
+        q->classes[c].pages[0] = p->states[c];
+        q->classes[c].n_pages = 1;
+    }
+    for (int32_t i = 0; i < q->config.n_checkpoints; i++)
+        if (q->checkpoints[i].at > q->n_past) forget_checkpoint(q, &q->checkpoints[i]);
+}
+
+void chord_caches_clear(chord_sequence *q)
+{
+    for (int32_t c = 0; c < q->config.n_classes; c++) drop_pages(q, c, 0);
+    for (int32_t i = 0; i < q->config.n_checkpoints; i++) forget_checkpoint(q, &q->checkpoints[i]);
+    q->next_checkpoint = 0;
+}
+
+int32_t chord_sequence_pages(const chord_sequence *q)
+{
+    int32_t n = 0;
+    for (int32_t c = 0; c < q->config.n_classes; c++) n += q->classes[c].n_pages - q->classes[c].n_dead;
+    for (int32_t i = 0; i < q->config.n_checkpoints; i++)
+        for (int32_t c = 0; q->checkpoints[i].at && c < q->config.n_classes; c++) n += is_state(q, c);
+    return n;
+}
+
+/* ---- fork ---------------------------------------------------------------------------------------------- */
+
+static void fork_pages(const chord_sequence *q, chord_sequence *to, int32_t c, int32_t n_whole)
+{
+    const chord_sequence_class *from = &q->classes[c];
+    chord_sequence_class *k = &to->classes[c];
+    for (int32_t i = 0; i < n_whole; i++) {
+        if (from->pages[i]) chord_page_share(from->pages[i]);
+        k->pages[i] = from->pages[i];
+    }
+    int32_t const n_pages = chord_pages_for(q->n_past);
+    if (n_pages > n_whole) k->pages[n_whole] = copy_page(&q->config.pools[c], from->pages[n_whole]);
+    k->n_pages = n_pages;
+    k->n_dead = from->n_dead;
+}
+
+static void fork_states(const chord_sequence *q, chord_sequence *to)
+{
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        if (!is_state(q, c) || !q->n_past) continue;
+        chord_page_share(q->classes[c].pages[0]);
+        to->classes[c].pages[0] = q->classes[c].pages[0];
+        to->classes[c].n_pages = 1;
+    }
+    for (int32_t i = 0; i < q->config.n_checkpoints; i++) {
+        to->checkpoints[i] = q->checkpoints[i];
+        for (int32_t c = 0; q->checkpoints[i].at && c < q->config.n_classes; c++)
+            if (is_state(q, c)) chord_page_share(q->checkpoints[i].states[c]);
+    }
+    to->next_checkpoint = q->next_checkpoint;
+}
+
+chord_status chord_caches_fork(chord_sequence *q, chord_sequence *to)
+{
+    int32_t const n_whole = q->n_past / CHORD_PAGE_TOKENS, n_copied = q->n_past % CHORD_PAGE_TOKENS != 0;
+    int32_t need[CHORD_MAX_CLASSES] = { 0 };
+    for (int32_t c = 0; c < q->config.n_classes; c++) need[c] = is_state(q, c) ? 0 : n_copied;
+    CHORD_TRY(want_pages(q, need));
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        bury(q, c, need[c]);
+        if (!is_state(q, c)) fork_pages(q, to, c, n_whole);
+    }
+    fork_states(q, to);
+    return CHORD_OK;
+}
