@@ -110,7 +110,7 @@ TEST(a_dead_helper_still_ends_the_offer_after_the_patience)
     helper_is_at_work = 0;
     pthread_create(&thread, NULL, claim_and_die, &pool);
     double const begin = chord_host_now();
-    CHECK(!chord_pool_share(&pool, &(chord_run){ 0 }, NULL, 0, 2, 1000000));
+    CHECK(!chord_pool_share(&pool, &(chord_run){ 0 }, 0, 2, 1000000));
     CHECK(chord_host_now() - begin >= 300);
     CHECK_EQ(pool.broken, 1);
     pthread_join(thread, NULL);
