@@ -37,8 +37,7 @@ export class Work {
     if (ids.length + spare > contextLength) {
       throw contextFull(`${ids.length} tokens${spare > 0 ? ' and one more' : ''}`, contextLength);
     }
-    const kept = outputs === 'all' ? 0 : Math.min(this.session.match(ids), ids.length - 1);
-    this.session.truncate(kept);
+    const kept = this.session.truncate(outputs === 'all' ? 0 : Math.min(this.session.match(ids), ids.length - 1));
     this.session.setOutputs(outputs);
     this.session.push(ids.slice(kept));
     return kept;

@@ -102,9 +102,12 @@ export class WasmSession {
     this.#exports.session_seed(this.#at, seed);
   }
 
-  /** Forget all tokens from position `count` on, and a batch under way. */
-  truncate(count: number): void {
-    this.#check(this.#exports.session_truncate(this.#at, count));
+  /**
+   * Forget the tokens from position `count` on, and a batch under way. Returns where the session stands: `count`, or an
+   * earlier position where its caches allow no later one; the tokens between are pushed again.
+   */
+  truncate(count: number): number {
+    return this.#check(this.#exports.session_truncate(this.#at, count));
   }
 
   /** How many leading ids equal the evaluated tokens. */
