@@ -108,8 +108,8 @@ static chord_model_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
     chord_arena tables = { test_alloc(1 << 20), 0, 1 << 20 };
     chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16, .n_threads = 1 };
     CHECK_EQ(chord_plan_tensors(plan, &r->g, &tables, e), CHORD_OK);
-    CHECK_EQ(chord_plan_program(plan, h, &r->g, &tables, e), CHORD_OK);
-    CHECK_EQ(chord_plan_config(plan, h, &config, e), CHORD_OK);
+    CHECK_EQ(chord_plan_program(plan, chord_archs, h, &r->g, &tables, e), CHORD_OK);
+    CHECK_EQ(chord_plan_config(plan, h, &config, &tables, e), CHORD_OK);
     return plan;
 }
 
