@@ -182,7 +182,7 @@ int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t 
                                (uint64_t)(n_rows ? n_rows : 1));
         return CHORD_NONE;
     }
-    if (!n_rows && t->type != CHORD_F32 && t->type != CHORD_F16 && t->type != CHORD_BF16) {
+    if (!n_rows && chord_format_of(t->type)->block_elems > 1) {
         chord_build_fail(b, CHORD_UNSUPPORTED_QUANTIZATION, "a vector in blocks:", name, n);
         return CHORD_NONE;
     }

@@ -33,7 +33,8 @@ enum { CHORD_ACT_F32 = 0, CHORD_ACT_Q8 = 1 };
  *   F32, F16, BF16  floats
  *   BLOCK           blocks of 32 that hold nothing but d, perhaps m, and nibbles or bytes
  *   PARTS           any planes and scales that the fields below can name
- *   PANEL           none of its own: a panel serves one token too. Half as fast, and a tenth of the code. */
+ *   PANEL           none of its own: a panel serves one token too. Measured with Q1_0 and Q2_0 (SSE4.1, 576 x 1536): one
+ *                   token 20.7 GMAC/s for 24.7 of PARTS, several alike; both types 1.0 kB of the module for 2.0 kB, gzipped */
 enum { CHORD_TILE_F32, CHORD_TILE_F16, CHORD_TILE_BF16, CHORD_TILE_BLOCK, CHORD_TILE_PARTS, CHORD_TILE_PANEL };
 
 /* Which scales the 32 elements of a part have. d and m are the block's factor and offset.
