@@ -214,6 +214,9 @@ TEST(marks_stay_when_a_stretch_after_them_needs_memory)
     check_slices(t, text, 2 * N);
     text[N - 1] = 'b';
     check_slices(t, text, 2 * N);
+    memset(text, 'a', N); /* the marks are there before the stretch in front of them asks for memory */
+    memset(text + N, '\n', 4);
+    check_slices(t, text, N + 4);
 }
 
 TEST(what_cannot_be_opened_or_stepped_is_refused)
