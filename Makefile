@@ -151,7 +151,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 TEST_NEEDS_session := host/native
 TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
-TEST_WITH_engine := $(wildcard tests/reference/*.c)
+TEST_WITH_engine := $(wildcard tests/reference/*.c) tests/engine/synthetic.c
 
 C_SUITES := $(sort $(foreach f,$(wildcard tests/*/*_test.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
 JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsubst %/,%,$(dir $(f))))))

@@ -51,7 +51,7 @@ static chord_status place_rows(chord_model *m, const chord_tensor *t, int64_t fi
     for (int32_t i = 0; i < n; i++) {
         const uint8_t *row = staging + (uint64_t)i * t->row_bytes;
         if (!chord_format_check(f, row, n_cols)) return bad_row(m, t, first + i);
-        if (t->layout == CHORD_LAYOUT_VECTOR) f->decode((float *)(void *)t->data, row, n_cols);
+        if (t->layout == CHORD_LAYOUT_VECTOR) f->decode((float *)(void *)t->data + (first + i) * n_cols, row, n_cols);
         else chord_copy(t->data + (uint64_t)(first + i) * t->row_bytes, row, (size_t)t->row_bytes);
     }
     return CHORD_OK;
@@ -124,6 +124,6 @@ chord_status chord_row(const chord_model *m, int32_t tensor, int64_t row, void *
         chord_format_unpack(f, dst, t->data + (uint64_t)(row / 4) * chord_x4_bytes(f, n_cols), (int32_t)(row % 4), n_cols);
     else if (t->layout == CHORD_LAYOUT_PLAIN || t->type == CHORD_F32)
         chord_copy(dst, t->data + (uint64_t)row * t->row_bytes, (size_t)t->row_bytes);
-    else narrow(dst, (const float *)(const void *)t->data, n_cols, t->type);
+    else narrow(dst, (const float *)(const void *)t->data + row * n_cols, n_cols, t->type);
     return CHORD_OK;
 }

@@ -7,11 +7,19 @@
 /* The object and, behind it, the sequence's arrays. */
 static uint64_t object_bytes(void) { return (sizeof(chord_session) + CHORD_BLOCK_ALIGN - 1) & ~(uint64_t)(CHORD_BLOCK_ALIGN - 1); }
 
+/* Numbers that a token's position is made of. */
+static int32_t axes_of(const chord_program *p)
+{
+    for (int32_t r = 0; r < p->n_ropes; r++)
+        if (p->ropes[r].sections[1]) return 3;
+    return 1;
+}
+
 static chord_sequence_config sequence_config(const chord_model *m)
 {
     const chord_model_plan *p = &m->plan;
     return (chord_sequence_config){ .n_ctx = p->n_ctx, .n_batch = p->n_batch, .n_logits = p->n_logits, .n_vocab = p->n_vocab,
-                                    .n_axes = 1, .n_checkpoints = N_CHECKPOINTS, .n_classes = p->n_classes,
+                                    .n_axes = axes_of(&p->program), .n_checkpoints = N_CHECKPOINTS, .n_classes = p->n_classes,
                                     .classes = p->classes, .pools = (chord_page_pool *)(uintptr_t)m->pools };
 }
 

@@ -182,11 +182,12 @@ int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t 
                                (uint64_t)(n_rows ? n_rows : 1));
         return CHORD_NONE;
     }
-    if (!n_rows && chord_format_of(t->type)->block_elems > 1) {
-        chord_build_fail(b, CHORD_UNSUPPORTED_QUANTIZATION, "a vector in blocks:", name, n);
+    int const is_wide = !n_rows || flags & CHORD_WIDE;
+    if (is_wide && chord_format_of(t->type)->block_elems > 1) {
+        chord_build_fail(b, CHORD_UNSUPPORTED_QUANTIZATION, "a vector or table in blocks:", name, n);
         return CHORD_NONE;
     }
-    if (!n_rows) t->layout = CHORD_LAYOUT_VECTOR;
+    if (is_wide) t->layout = CHORD_LAYOUT_VECTOR;
     else if (!(flags & CHORD_LOOKUP)) t->layout = CHORD_LAYOUT_X4;
     else if (t->layout != CHORD_LAYOUT_X4) t->layout = CHORD_LAYOUT_PLAIN;
     t->placement = 0; /* resident; chord_plan() may turn matrices to external */

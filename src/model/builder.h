@@ -59,7 +59,9 @@ int chord_read_is(chord_builder *b, const char *suffix, const char *text);
 void chord_read_hparams(chord_builder *b);
 
 /* ---- tensors -------------------------------------------------------------------------------------- */
-enum { CHORD_OPTIONAL = 1, CHORD_LOOKUP = 2 }; /* LOOKUP: rows are looked up, the matrix stays plain unless it is also multiplied */
+/* LOOKUP: rows are looked up, the matrix stays plain unless it is also multiplied. WIDE: a small table that an op reads
+ * element by element (the kernels of a convolution): widened to floats, as vectors are. */
+enum { CHORD_OPTIONAL = 1, CHORD_LOOKUP = 2, CHORD_WIDE = 4 };
 /* Index of tensor `name` ("%d" is the layer), which must have the shape [n_cols, n_rows]; n_rows 0: a
  * vector of n_cols. CHORD_NONE when absent and optional. May be called again for a second use. */
 int32_t chord_bind(chord_builder *b, const char *name, int32_t layer, int64_t n_cols, int64_t n_rows, int32_t flags);

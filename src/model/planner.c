@@ -303,8 +303,8 @@ static chord_status place_weights(chord_model_plan *plan, chord_arena *memory)
         if (t->placement != CHORD_PLACE_RESIDENT) continue;
         uint64_t rows = (uint64_t)t->n_rows;
         if (t->layout == CHORD_LAYOUT_X4) rows = (rows + 3) & ~3ull;
-        if (t->layout == CHORD_LAYOUT_VECTOR) t->bytes = (uint64_t)t->ne[0] * 4;
-        else if (!chord_mul(rows, t->row_bytes, &t->bytes)) return CHORD_NEED_MEMORY;
+        uint64_t const row_bytes = t->layout == CHORD_LAYOUT_VECTOR ? (uint64_t)t->ne[0] * 4 : t->row_bytes;
+        if (!chord_mul(rows, row_bytes, &t->bytes)) return CHORD_NEED_MEMORY;
         t->data = chord_arena_take(memory, t->bytes, CHORD_BLOCK_ALIGN);
         if (!t->data && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
     }

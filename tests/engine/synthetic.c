@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "synthetic.h"
+
+const char *const synthetic_names[SYN_FAMILIES] = { "heads", "state", "values-in-keys", "axes" };
+
+/* The same weights at each load, whatever the test has drawn before. */
+static uint64_t state_of_weights;
+static float weight(void)
+{
+    float sum = 0;
+    for (int i = 0; i < 4; i++) {
+        state_of_weights = state_of_weights * 6364136223846793005u + 1442695040888963407u;
+        sum += (float)(state_of_weights >> 40) / 0x1p24f;
+    }
+    return (sum - 2) * 1.7f;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------ */
+
+typedef struct file {
+    uint8_t *bytes;
+    size_t n, cap, data;          /* data: floats of tensors written behind the header, in bytes */
+} file;
+
+static void put(file *f, const void *p, size_t n)
+{
+    CHECK(f->n + n <= f->cap);
+    memcpy(f->bytes + f->n, p, n);
+    f->n += n;
+}
+static void put32(file *f, uint32_t v) { put(f, &v, 4); }
+static void put64(file *f, uint64_t v) { put(f, &v, 8); }
+static void put_text(file *f, const char *s) { put64(f, strlen(s)); put(f, s, strlen(s)); }
+static void put_number(file *f, const char *key, uint32_t v) { put_text(f, key); put32(f, CHORD_GGUF_U32); put32(f, v); }
+
+typedef struct matrix { const char *name; int32_t cols, rows; } matrix; /* rows 0: a vector */
+
+/* Every tensor that a family may bind; "%d" is the layer. Each family takes those it names. */
+static const matrix of_model[] = { { "token_embd.weight", SYN_EMBD, SYN_VOCAB }, { "output_norm.weight", SYN_EMBD, 0 } };
+static const matrix heads_layers[5][7] = {
+    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 32, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 32, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 64 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 64, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 64 }, { "o", 64, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "o", 32, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+};
+static const matrix state_layers[2][9] = {
+    { { "norm.weight", SYN_EMBD, 0 }, { "norm.bias", SYN_EMBD, 0 }, { "conv", 4, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+    { { "norm.weight", SYN_EMBD, 0 }, { "norm.bias", SYN_EMBD, 0 }, { "conv", 4, SYN_EMBD }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 32, SYN_EMBD },
+      { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+};
+static const matrix keys_layers[2][5] = {
+    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 4 * 24 }, { "k", SYN_EMBD, 24 }, { "o", 4 * 16, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 4 * 12 }, { "k", SYN_EMBD, 2 * 12 }, { "v", SYN_EMBD, 2 * 20 }, { "o", 4 * 20, SYN_EMBD } },
+};
+static const matrix axes_layers[1][5] = {
+    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 32 }, { "v", SYN_EMBD, 32 }, { "o", 32, SYN_EMBD } },
+};
+static const struct { const matrix *layers; int32_t n, stride; } tables[SYN_FAMILIES] = {
+    { heads_layers[0], 5, 7 }, { state_layers[0], 2, 9 }, { keys_layers[0], 2, 5 }, { axes_layers[0], 1, 5 },
+};
+
+/* A tensor's line in the table, or (`data`) its floats. */
+static void put_matrix(file *f, const matrix *m, const char *name, int data, int loud)
+{
+    int32_t const rows = m->rows ? m->rows : 1;
+    size_t const bytes = (size_t)m->cols * (size_t)rows * 4;
+    if (!data) {
+        put_text(f, name);
+        put32(f, m->rows ? 2 : 1);
+        put64(f, (uint64_t)m->cols);
+        if (m->rows) put64(f, (uint64_t)m->rows);
+        put32(f, CHORD_F32);
+        put64(f, f->data);
+    } else {
+        for (int32_t i = 0; i < m->cols * rows; i++) {
+            float x = m->rows ? weight() / 4 : 1 + weight() / 8;
+            if (loud && m == &of_model[0] && i / m->cols == 7) x = 3e38f;
+            put(f, &x, 4);
+        }
+        while (f->n % 32) put(f, "", 1);
+    }
+    f->data += (bytes + 31) / 32 * 32;
+}
+
+static void put_tensors(file *f, int32_t family, int data, int loud)
+{
+    f->data = 0;
+    for (int i = 0; i < 2; i++) put_matrix(f, &of_model[i], of_model[i].name, data, loud);
+    for (int32_t layer = 0; layer < tables[family].n; layer++)
+        for (int32_t k = 0; k < tables[family].stride; k++) {
+            const matrix *m = &tables[family].layers[layer * tables[family].stride + k];
+            char name[64];
+            if (!m->name) continue;
+            snprintf(name, sizeof name, "blk.%d.%s", layer, m->name);
+            put_matrix(f, m, name, data, loud);
+        }
+}
+
+static int32_t count_tensors(int32_t family)
+{
+    int32_t n = 2;
+    for (int32_t k = 0; k < tables[family].n * tables[family].stride; k++) n += tables[family].layers[k].name != NULL;
+    return n;
+}
+
+static file make_file(int32_t family, int loud)
+{
+    file f = { .bytes = test_alloc(1 << 20), .cap = 1 << 20 };
+    put(&f, "GGUF", 4);
+    put32(&f, 3);
+    put64(&f, (uint64_t)count_tensors(family));
+    put64(&f, 9);
+    put_text(&f, "general.architecture"), put32(&f, CHORD_GGUF_STRING), put_text(&f, synthetic_names[family]);
+    char key[80];
+    static const struct { const char *name; uint32_t value; } numbers[] = {
+        { "context_length", SYN_CTX }, { "embedding_length", SYN_EMBD }, { "feed_forward_length", 48 }, { "attention.head_count", 4 }, { "attention.key_length", 8 },
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        snprintf(key, sizeof key, "%s.%s", synthetic_names[family], numbers[i].name);
+        put_number(&f, key, numbers[i].value);
+    }
+    snprintf(key, sizeof key, "%s.block_count", synthetic_names[family]);
+    put_number(&f, key, (uint32_t)tables[family].n);
+    put_text(&f, "tokenizer.ggml.model"), put32(&f, CHORD_GGUF_STRING), put_text(&f, "llama");
+    put_text(&f, "tokenizer.ggml.tokens"), put32(&f, CHORD_GGUF_ARRAY), put32(&f, CHORD_GGUF_STRING), put64(&f, SYN_VOCAB);
+    for (int32_t i = 0; i < SYN_VOCAB; i++) {
+        char token[8];
+        snprintf(token, sizeof token, "t%d", i);
+        put_text(&f, token);
+    }
+    put_tensors(&f, family, 0, loud);
+    while (f.n % 32) put(&f, "", 1);
+    put_tensors(&f, family, 1, loud);
+    return f;
+}
+
+/* ---- the families -------------------------------------------------------------------------------------- */
+
+static void emit_product(chord_builder *b, int32_t layer, const char *name, int32_t in, int32_t n_in, int32_t out, int32_t n_out, int32_t flags)
+{
+    char full[64];
+    snprintf(full, sizeof full, "blk.%%d.%s", name);
+    chord_matrix const m = { chord_bind(b, full, layer, n_in, n_out, 0), CHORD_NONE, out, n_out, 0 };
+    chord_emit_matmul(b, layer, in, n_in, 1, &m)->flags = flags;
+}
+
+/* x += down(act(up(h))) */
+static void emit_feed_forward(chord_builder *b, int32_t layer, int32_t x, int32_t h, int32_t up, int32_t activation)
+{
+    emit_product(b, layer, "up", h, SYN_EMBD, up, 48, 0);
+    chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
+    op->out[0] = up;
+    op->activate = (chord_op_activate){ .width = 48, .activation = activation };
+    emit_product(b, layer, "down", up, 48, x, SYN_EMBD, CHORD_FLAG_ADD);
+}
+
+static void emit_logits(chord_builder *b, const chord_slots *s)
+{
+    chord_matrix const m = { chord_bind(b, "token_embd.weight", 0, SYN_EMBD, SYN_VOCAB, 0), CHORD_NONE, s->logits, SYN_VOCAB, 0 };
+    chord_emit_matmul(b, CHORD_NONE, s->last, SYN_EMBD, 1, &m)->flags = CHORD_FLAG_OUTPUT;
+}
+
+static chord_slots begin(chord_builder *b, int32_t q, int32_t k, int32_t v, int32_t attn)
+{
+    chord_read_hparams(b);
+    b->hparams->norm_eps = 1e-5f;
+    chord_slots const s = {
+        .x = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_BATCH), .h = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_BATCH),
+        .q = chord_slot_new(b, q, CHORD_ROWS_BATCH), .k = chord_slot_new(b, k, CHORD_ROWS_BATCH), .v = chord_slot_new(b, v, CHORD_ROWS_BATCH),
+        .attn = chord_slot_new(b, attn, CHORD_ROWS_BATCH), .up = chord_slot_new(b, 48, CHORD_ROWS_BATCH),
+        .last = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_OUTPUT), .logits = chord_slot_new(b, SYN_VOCAB, CHORD_ROWS_OUTPUT) };
+    b->plan->program.output_slot = s.logits;
+    return s;
+}
+
+static void end(chord_builder *b, const chord_slots *s)
+{
+    chord_emit_norm(b, CHORD_NONE, s->x, s->last, "output_norm.weight");
+    b->plan->program.ops[b->plan->program.n_ops - 1].flags = CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
+    emit_logits(b, s);
+}
+
+/* Layers 0 and 1: heads of 8, windows. Layer 2: heads of 16 that see all. Layer 3 reads layer 2's cache, layer 4 layer 1's. */
+static void build_heads(chord_builder *b)
+{
+    chord_slots const s = begin(b, 64, 16, 16, 64);
+    int32_t const small = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NORM, .n_rot = 8, .freqs = CHORD_NONE, .base = 10000, .factor = 1, .magnitude = 1 });
+    int32_t const large = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NEOX, .n_rot = 12, .freqs = CHORD_NONE, .base = 500, .factor = 1, .magnitude = 1 });
+    chord_emit_embed(b, s.x, 1);
+    int32_t caches[5];
+    for (int32_t layer = 0; layer < 5; layer++) {
+        bool const is_large = layer == 2 || layer == 3, is_shared = layer > 2;
+        int32_t const dim = is_large ? 16 : 8, n_kv = is_large ? 1 : 2;
+        caches[layer] = is_shared ? caches[layer == 3 ? 2 : 1]
+                                  : chord_cache_new(b, (chord_cache_spec){ .kind = is_large ? CHORD_CACHE_PAGED : CHORD_CACHE_WINDOW,
+                                        .window = is_large ? 0 : SYN_WINDOW, .n_kv = n_kv, .k_dim = dim, .v_dim = dim });
+        chord_attention const a = { .rope = is_large ? large : small, .cache = caches[layer], .is_shared = is_shared, .n_head = 4, .n_kv = n_kv,
+                                    .head_dim = dim, .scale = 0.3f, .softcap = layer == 1 ? 4.0f : 0 };
+        chord_emit(b, CHORD_OP_ACQUIRE, layer);
+        chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm.weight");
+        emit_product(b, layer, "q", s.h, SYN_EMBD, s.q, 4 * dim, 0);
+        if (!is_shared) {
+            emit_product(b, layer, "k", s.h, SYN_EMBD, s.k, n_kv * dim, 0);
+            emit_product(b, layer, "v", s.h, SYN_EMBD, s.v, n_kv * dim, 0);
+        }
+        chord_emit_attention(b, layer, &s, &a);
+        emit_product(b, layer, "o", s.attn, 4 * dim, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+        emit_feed_forward(b, layer, s.x, s.h, s.up, CHORD_ACTIVATION_GELU);
+        chord_emit(b, CHORD_OP_RELEASE, layer);
+    }
+    end(b, &s);
+}
+
+static void emit_layer_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out)
+{
+    int32_t const weight = chord_bind(b, "blk.%d.norm.weight", layer, SYN_EMBD, 0, 0), bias = chord_bind(b, "blk.%d.norm.bias", layer, SYN_EMBD, 0, 0);
+    chord_op *op = chord_emit(b, CHORD_OP_LAYER_NORM, layer);
+    op->in[0] = in, op->out[0] = out;
+    op->weight[0] = weight, op->weight[1] = bias;
+    op->layer_norm = (chord_op_layer_norm){ .width = SYN_EMBD, .eps = 1e-5f };
+}
+
+/* A short convolution in both layers, attention in the second, capped logits. */
+static void build_state(chord_builder *b)
+{
+    chord_slots const s = begin(b, 32, 16, 16, 32);
+    int32_t const conv = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_BATCH);
+    int32_t const rope = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NORM, .n_rot = 8, .freqs = CHORD_NONE, .base = 10000, .factor = 1, .magnitude = 1 });
+    chord_emit_embed(b, s.x, 2);
+    for (int32_t layer = 0; layer < 2; layer++) {
+        emit_layer_norm(b, layer, s.x, s.h);
+        int32_t const weight = chord_bind(b, "blk.%d.conv", layer, 4, SYN_EMBD, CHORD_WIDE);
+        int32_t const cache = chord_cache_new(b, (chord_cache_spec){ .kind = CHORD_CACHE_STATE, .n_state = 3 * SYN_EMBD });
+        chord_op *op = chord_emit(b, CHORD_OP_SHORT_CONV, layer);
+        op->in[0] = s.h, op->out[0] = conv, op->weight[0] = weight, op->cache = cache;
+        op->short_conv = (chord_op_short_conv){ .width = SYN_EMBD, .kernel = 4 };
+        chord_emit_add(b, layer, conv, s.x);
+        if (layer) {
+            chord_attention a = chord_attention_new(b, rope, 0, 0.35f);
+            a.n_kv = 2;
+            b->plan->program.caches[a.cache].n_kv = 2;
+            emit_product(b, layer, "q", s.x, SYN_EMBD, s.q, 32, 0);
+            emit_product(b, layer, "k", s.x, SYN_EMBD, s.k, 16, 0);
+            emit_product(b, layer, "v", s.x, SYN_EMBD, s.v, 16, 0);
+            chord_emit_attention(b, layer, &s, &a);
+            emit_product(b, layer, "o", s.attn, 32, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+        }
+        emit_feed_forward(b, layer, s.x, s.x, s.up, layer ? CHORD_ACTIVATION_RELU : CHORD_ACTIVATION_SILU);
+    }
+    end(b, &s);
+    chord_op *cap = chord_emit(b, CHORD_OP_SOFTCAP, CHORD_NONE);
+    cap->out[0] = s.logits, cap->flags = CHORD_FLAG_OUTPUT;
+    cap->softcap = (chord_op_softcap){ .width = SYN_VOCAB, .cap = 3 };
+}
+
+/* Layer 0: values are the first 16 of keys of 24. Layer 1: keys of 12, values of 20. */
+static void build_values_in_keys(chord_builder *b)
+{
+    chord_slots const s = begin(b, 96, 24, 40, 80);
+    chord_emit_embed(b, s.x, 1);
+    for (int32_t layer = 0; layer < 2; layer++) {
+        int32_t const n_kv = layer ? 2 : 1, k_dim = layer ? 12 : 24, v_dim = layer ? 20 : 16;
+        int32_t const cache = chord_cache_new(b, (chord_cache_spec){ .kind = CHORD_CACHE_PAGED, .n_kv = n_kv, .k_dim = k_dim, .v_dim = layer ? v_dim : 0 });
+        chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm.weight");
+        emit_product(b, layer, "q", s.h, SYN_EMBD, s.q, 4 * k_dim, 0);
+        emit_product(b, layer, "k", s.h, SYN_EMBD, s.k, n_kv * k_dim, 0);
+        if (layer) emit_product(b, layer, "v", s.h, SYN_EMBD, s.v, n_kv * v_dim, 0);
+        chord_op *store = chord_emit(b, CHORD_OP_KV_STORE, layer);
+        store->cache = cache, store->in[0] = s.k, store->in[1] = layer ? s.v : CHORD_NONE;
+        store->kv_store = (chord_op_kv_store){ .n_kv = n_kv, .k_dim = k_dim, .v_dim = layer ? v_dim : 0 };
+        chord_op *attend = chord_emit(b, CHORD_OP_ATTEND, layer);
+        attend->cache = cache, attend->in[0] = s.q, attend->out[0] = s.attn;
+        attend->attend = (chord_op_attend){ .n_head = 4, .n_kv = n_kv, .k_dim = k_dim, .v_dim = v_dim, .scale = 0.25f };
+        emit_product(b, layer, "o", s.attn, 4 * v_dim, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+    }
+    end(b, &s);
+}
+
+static void build_axes(chord_builder *b)
+{
+    chord_slots const s = begin(b, 32, 32, 32, 32);
+    int32_t const rope = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NEOX, .n_rot = 8, .freqs = CHORD_NONE, .sections = { 1, 2, 1 },
+                                                         .base = 100, .factor = 1, .magnitude = 1 });
+    chord_emit_embed(b, s.x, 1);
+    chord_attention const a = chord_attention_new(b, rope, 0, 0.35f);
+    chord_emit_norm(b, 0, s.x, s.h, "blk.%d.attn_norm.weight");
+    emit_product(b, 0, "q", s.h, SYN_EMBD, s.q, 32, 0);
+    emit_product(b, 0, "k", s.h, SYN_EMBD, s.k, 32, 0);
+    emit_product(b, 0, "v", s.h, SYN_EMBD, s.v, 32, 0);
+    chord_emit_attention(b, 0, &s, &a);
+    emit_product(b, 0, "o", s.attn, 32, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+    end(b, &s);
+}
+
+static const chord_arch archs[] = {
+    { "heads", build_heads }, { "state", build_state }, { "values-in-keys", build_values_in_keys }, { "axes", build_axes }, { NULL, NULL },
+};
+
+/* ---- load ---------------------------------------------------------------------------------------------- */
+
+static void *join(void *m)
+{
+    chord_thread_join(m, 1);
+    return NULL;
+}
+
+chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads, int32_t n_batch, int32_t loud)
+{
+    CHECK(n_threads <= 2);
+    state_of_weights = 1 + (uint64_t)family;
+    file const f = make_file(family, loud);
+    chord_loaded *l = test_alloc(sizeof *l);
+    memset(l, 0, sizeof *l);
+    chord_config config = chord_config_default();
+    config.kv_type = kv_type, config.n_threads = n_threads, config.n_batch = config.n_logits = n_batch;
+    l->model = chord_model_init(chord_load_block(l, 1 << 20), 1 << 20);
+    l->model->archs = archs;
+    char text[400];
+#define GOOD(call, want)                                                                            \
+    do {                                                                                            \
+        chord_status const status_ = (call);                                                        \
+        if (status_ != (want)) {                                                                    \
+            chord_last_error(l->model, text, sizeof text);                                          \
+            test_fail(__FILE__, __LINE__, "%s: %s is %d: %s", synthetic_names[family], #call, status_, text); \
+        }                                                                                           \
+    } while (0)
+    GOOD(chord_model_push(l->model, 0, 0, f.bytes, f.n), CHORD_DONE);
+    GOOD(chord_plan(l->model, &config, &l->plan), CHORD_OK);
+    GOOD(chord_model_begin(l->model, chord_load_block(l, (size_t)l->plan.bytes), (size_t)l->plan.bytes), CHORD_MORE);
+    GOOD(chord_model_push(l->model, 0, 0, f.bytes, f.n), CHORD_DONE);
+#undef GOOD
+    if (n_threads == 2) {
+        CHECK(!pthread_create(&l->threads[0], NULL, join, l->model));
+        l->n_threads = 1;
+        while (chord_threads_ready(l->model) < 1) {}
+    }
+    return l;
+}
