@@ -132,7 +132,7 @@ test('an error in the midst of a run comes after every token that was written be
     await withModel(bytes, options, async (model) => {
       const run = model.generate([3, 4], { ...GREEDY, maxTokens: 50, logitBias: { 10: 4e8, 11: 3e8, 12: 2e8, 13: 1e8 }, repetitionPenalty: 1e6 });
       const read = [];
-      await refused((async () => { for await (const { token } of run) read.push(token); })(), 'invalid-gguf', 'layer 0');
+      await refused((async () => { for await (const { token } of run) read.push(token); })(), 'internal', 'layer 0');
       assert.deepEqual(read, [10, 11, 12, 13]);
       assert.equal((await model.logits([3, 4])).length, model.info.vocabularySize);
     });
