@@ -5,6 +5,10 @@
 // new URL('./worker.js', import.meta.url): the only form that every bundler recognises. Shared code
 // goes to chunks beside them, so the same relative addresses hold there. The template engine is such a chunk,
 // loaded when a template is first used: a page without a bundler or an import map couldn't find a package.
+//
+// White space and syntax are minified, names are not: a stack trace and `constructor.name` say what the sources
+// say. Level 2 gzipped: 49.2 kB as it stood, 38.0 kB so, 32.9 kB with short names. Lines end near column 200,
+// because Node prints the whole line that threw an uncaught error; one line a file would take 1.0 kB less.
 import { build } from 'esbuild';
 import { spawnSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -38,6 +42,9 @@ await build({
   target: 'es2022',
   external: ['node:*'],
   legalComments: 'none',
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: 200,
   logLevel: 'warning',
 });
 for (const name of modules) await copyFile(path.join(root, 'build/wasm', name), path.join(dist, name));

@@ -26,7 +26,7 @@ def static_imports(name: str, seen: set[str]) -> set[str]:
     if name not in seen:
         seen.add(name)
         text = (DIST / name).read_text()
-        for found in re.findall(r"""^\s*(?:import|export)\b[^;'"]*?['"]\./([\w.-]+\.js)['"]""", text, flags=re.M):
+        for found in re.findall(r"""\b(?:import|export)\b[^;'"()]*["']\./([\w.-]+\.js)["']""", text):
             static_imports(found, seen)
     return seen
 
