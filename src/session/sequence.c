@@ -80,6 +80,7 @@ chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embed
 {
     CHORD_TRY(may_push(q, in->rows, in->n, e));
     if (q->embeddings && q->n_past < q->end_embedding) return chord_fail(e, CHORD_BUSY, "embeddings pushed before are still pending");
+    if (!in->n) return CHORD_OK;
     int32_t const axes = q->config.n_axes;
     int32_t most = q->next_position + in->n - 1;
     for (int64_t i = 0; in->positions && i < (int64_t)in->n * axes; i++) {
@@ -92,7 +93,7 @@ chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embed
     q->first_embedding = q->n_tokens;
     for (int32_t i = 0; i < in->n; i++) place_token(q, -1);
     q->end_embedding = q->n_tokens;
-    if (!in->positions || !in->n) return CHORD_OK;
+    if (!in->positions) return CHORD_OK;
     q->has_positions = 1;
     q->next_position = most + 1;
     chord_copy(q->positions + (int64_t)q->first_embedding * axes, in->positions, (size_t)in->n * (size_t)axes * sizeof *in->positions);
