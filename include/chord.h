@@ -129,6 +129,26 @@ typedef struct chord_sampling {
     double bias;                /* address of n_bias pairs (int32_t id, float added to its logit), or 0 */
 } chord_sampling;
 
+/* What an executor computes, by chord_session_next_batch(): one run of consecutive positions of one sequence. The
+ * addresses are the library's; they are valid until the batch is accepted or dropped. */
+typedef struct chord_batch_info {
+    int32_t version, size;
+    int32_t n_tokens, n_outputs; /* rows of the batch, and how many of them give output */
+    int32_t first_pos;          /* index of the run's first token in its sequence */
+    int32_t n_axes;             /* numbers of one position: 1 or 3 */
+    int32_t n_embd;             /* floats of an embedding row */
+    int32_t n_width;            /* floats of an output row: n_vocab for logits */
+    int32_t first_embedding, n_embeddings; /* the rows [first, first + n) of the batch are embeddings; all others are ids */
+    double ids;                 /* int32_t[n_tokens]; -1: the row is an embedding */
+    double embeddings;          /* float[n_embeddings][n_embd], inside the block that was pushed; 0: none */
+    double positions;           /* int32_t[n_tokens][n_axes], for rotary angles alone; 0: first_pos and up, on every axis */
+    double rows;                /* int32_t[n_outputs]: rows that give output, ascending */
+    double outputs;             /* float[n_outputs][stride]: where output rows go, in the order of `rows` */
+    double random;              /* below 1: the number that chord_session_sample() would draw with next */
+    int32_t stride;             /* floats from one output row to the next */
+    int32_t reserved;
+} chord_batch_info;
+
 /* ---- library --------------------------------------------------------------------------------- */
 
 /* CHORD_ABI_VERSION of the library that was linked. */
@@ -305,9 +325,19 @@ chord_session *chord_session_open(chord_model *m, void *block, size_t bytes);
  * thread didn't answer, once the threads have returned: a slow one may still be at work on the session's batch. */
 void chord_session_close(chord_session *s);
 
-/* Append tokens to be evaluated. Errors: CONTEXT_FULL (nothing appended), INVALID_ARGUMENT (an id out
- * of range, named). */
+/* Append tokens to be evaluated. Errors: CONTEXT_FULL, INVALID_ARGUMENT (an id out of range, named; a batch under way).
+ * Nothing was appended then. */
 chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n);
+
+/* Append `n` rows of n_embd floats (chord_model_info) in place of ids: an image, a soft prompt. The model gets them as they
+ * are: a factor that it applies to the embeddings of ids isn't applied.
+ *
+ *   rows       float[n][n_embd]; the rows stay the caller's, unchanged and in place until they are evaluated or dropped
+ *   positions  int32_t[n][n_axes], each 0 to 2^28, or NULL: the tokens' places. A token pushed later gets the largest + 1
+ *
+ * Errors: CONTEXT_FULL; BUSY (embeddings pushed before are still pending); INVALID_ARGUMENT (no rows, an address that isn't
+ * aligned to 4 bytes, a position out of range, a batch under way). Nothing was appended then. */
+chord_status chord_session_push_embeddings(chord_session *s, const float *rows, const int32_t *positions, int32_t n);
 
 /* Which rows the output op computes: only the last pushed token's (the default), or all of them in
  * batches of at most n_logits tokens, each ending with DONE while tokens remain. */
@@ -323,8 +353,35 @@ chord_status chord_session_outputs(chord_session *s, int32_t mode);
  * (the last finished batch has output rows to read; nothing was pending: also DONE), MORE (budget
  * spent), NEED_MEMORY (state.wanted_bytes, then chord_model_give; nothing has changed yet),
  * NEED_WEIGHTS, CANCELLED (the session stands at the end of its last finished batch, pending tokens
- * are dropped), or an error that leaves the session as after a cancel. */
+ * are dropped), or an error that leaves the session as after a cancel. Only these errors change nothing: BUSY (another
+ * session of the model has a batch under way), INVALID_ARGUMENT (the weights are external; or another executor evaluated
+ * a position before the pending tokens, whose keys and values aren't here: truncate to it). */
 chord_status chord_session_step(chord_session *s, uint64_t budget);
+
+/* A step taken apart, for an executor outside the library (a GPU's, the tests' interpreter):
+ *
+ *   while ((st = chord_session_next_batch(s, &batch)) == CHORD_OK) {      // NEED_MEMORY: give, call again
+ *     ... compute the batch; write output rows to batch.outputs, or keep them ...
+ *     chord_session_accept_batch(s);                                      // or chord_session_drop_batch(s)
+ *   }
+ *   token = chord_session_sample(s, &sampling);                           // or chord_session_sample_row()
+ *   chord_session_push(s, &token, 1);                                     // or chord_session_accept_token()
+ *
+ * The executor keeps keys, values and states of its own, by position: a batch continues behind first_pos tokens of the
+ * session, which may have been truncated or forked since the last one.
+ *
+ * chord_session_next_batch() makes a batch of pending tokens and writes it to *out. A batch under way is written again,
+ * also one that a step has begun: its work is lost, the executor computes all of it. A later step takes the batch back,
+ * from its beginning. Results: OK; DONE (nothing is pending); NEED_MEMORY (state.wanted_bytes, then chord_model_give);
+ * CANCELLED (chord_cancel() was called: as chord_session_drop_batch()). Errors: BUSY (another session of the model has a
+ * batch under way), INVALID_ARGUMENT (`out` is NULL). *out is written with OK alone; only CANCELLED changes the session. */
+chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out);
+/* The batch is computed: its tokens are evaluated, and its output rows are what chord_session_logits() returns. A row that
+ * the executor didn't write begins with NaN: chord_session_sample() refuses it. Error: INVALID_ARGUMENT (no batch was
+ * given out since the last accept, drop, step or truncate); nothing has changed then. */
+chord_status chord_session_accept_batch(chord_session *s);
+/* Forget the batch under way and all pending tokens, as a cancelled step does; a chord_cancel() before it is answered. */
+chord_status chord_session_drop_batch(chord_session *s);
 
 /* Ask the running or the next step to stop at its next unit. May be called from any thread. */
 void chord_cancel(chord_session *s);
@@ -338,6 +395,11 @@ const float *chord_session_logits(const chord_session *s, int32_t row);
  * of a non-finite logit. The generator is the session's own (PCG32), see chord_session_seed(). */
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p);
 void chord_session_seed(chord_session *s, uint64_t seed);
+/* The same from logits[n_vocab] of the caller's (aligned to 4 bytes, unchanged) instead of the last output row. */
+int32_t chord_session_sample_row(chord_session *s, const chord_sampling *p, const float *logits);
+/* Push a token that another executor drew with batch_info.random. The generator moves on by one number, as it does in
+ * chord_session_sample() at a temperature above 0. Errors as chord_session_push(): the generator stands still then. */
+chord_status chord_session_accept_token(chord_session *s, int32_t id);
 
 /* Forget the tokens from position `n` on, or from the nearest earlier position that every cache can stand at: where a
  * state was kept, where a window's pages are still there, or 0. Returns that position (push the tokens between it and

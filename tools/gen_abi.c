@@ -34,6 +34,10 @@
     F(T, version) F(T, size) F(T, top_k) F(T, n_bias) F(T, temperature) F(T, top_p) F(T, min_p)     \
     F(T, typical_p) F(T, repetition_penalty) F(T, frequency_penalty) F(T, presence_penalty)         \
     F(T, reserved) F(T, bias)
+#define BATCH_INFO(F, T)                                                                            \
+    F(T, version) F(T, size) F(T, n_tokens) F(T, n_outputs) F(T, first_pos) F(T, n_axes)            \
+    F(T, n_embd) F(T, n_width) F(T, first_embedding) F(T, n_embeddings) F(T, ids)                   \
+    F(T, embeddings) F(T, positions) F(T, rows) F(T, outputs) F(T, random) F(T, stride) F(T, reserved)
 #define OP_HEAD(F, T)                                                                               \
     F(T, kind) F(T, layer) F(T, flags) F(T, cache) F(T, in) F(T, out) F(T, weight) F(T, words)
 #define CACHE_SPEC(F, T) F(T, kind) F(T, window) F(T, n_kv) F(T, k_dim) F(T, v_dim) F(T, n_state)
@@ -45,6 +49,7 @@
     S(MODEL_INFO, chord_model_info, "modelInfoLayout")                                              \
     S(SESSION_STATE, chord_session_state, "sessionStateLayout")                                     \
     S(SAMPLING, chord_sampling, "samplingLayout")                                                   \
+    S(BATCH_INFO, chord_batch_info, "batchInfoLayout")                                              \
     S(OP_HEAD, chord_op, "opLayout")                                                                \
     S(CACHE_SPEC, chord_cache_spec, "cacheLayout")
 

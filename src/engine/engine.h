@@ -5,7 +5,8 @@
  *   model.c    phases: HEADER, PLAN, begin
  *   data.c     DATA: staging, repacking, chord_row
  *   info.c     what the file and the model say about themselves
- *   session.c  step = sequence + executor; sampling, truncate, fork
+ *   session.c  tokens in and out: push, sampling, truncate, fork
+ *   batch.c    next, accept, drop; step = these and the CPU executor
  *   text.c     the vocabulary's calls
  *
  * Invariant: at most one session of a model has a batch under way (`active`), since all share the
@@ -59,6 +60,8 @@ struct chord_session {
     chord_cursor cursor;
     int32_t cancel;               /* atomic */
     int32_t layer;
+    int32_t is_given;             /* the batch under way was handed out by chord_session_next_batch */
+    int32_t first_elsewhere;      /* first position that another executor evaluated: keys and values aren't here from it on; INT32_MAX: none */
     uint64_t work_done, last_step_work, batch_work, batch_work_done;
 };
 
@@ -75,6 +78,10 @@ chord_status chord_wrong_phase(const chord_model *m, const char *call);
 
 /* For tests that look inside: the plan of a model after chord_plan(). */
 const chord_model_plan *chord_model_plan_of(const chord_model *m);
+
+/* batch.c. leave: the batch under way is over or given up, another session may use the activations. */
+void chord_batch_leave(chord_session *s);
+float *chord_output_row(const chord_model *m, int32_t row);
 
 /* data.c */
 chord_status chord_data_begin(chord_model *m);

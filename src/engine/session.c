@@ -45,22 +45,16 @@ chord_session *chord_session_open(chord_model *m, void *block, size_t bytes)
     chord_session *s = block;
     chord_zero(s, sizeof *s);
     s->model = m;
+    s->first_elsewhere = INT32_MAX;
     chord_sequence_config const config = sequence_config(m);
     chord_sequence_init(&s->sequence, (uint8_t *)block + object_bytes(), &config);
     return s;
 }
 
-/* The batch under way is over or given up: another session may use the activations. */
-static void leave(chord_session *s)
-{
-    s->cursor = (chord_cursor){ 0, 0, 0 };
-    if (s->model->active == s) s->model->active = NULL;
-}
-
 void chord_session_close(chord_session *s)
 {
     if (!s) return;
-    leave(s);
+    chord_batch_leave(s);
     if (s->model->shown == s) s->model->shown = NULL;
     chord_sequence_clear(&s->sequence);
 }
@@ -73,6 +67,30 @@ chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)
     return chord_sequence_push(&s->sequence, ids, n, &s->model->error);
 }
 
+/* No error: `what` is at an address of its own alignment. */
+static chord_status aligned(chord_session *s, const char *what, const void *at)
+{
+    if ((uintptr_t)at % sizeof(float) == 0) return CHORD_OK;
+    return chord_fail(&s->model->error, CHORD_INVALID_ARGUMENT, "the %s aren't aligned to 4 bytes", what);
+}
+
+chord_status chord_session_push_embeddings(chord_session *s, const float *rows, const int32_t *positions, int32_t n)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(s->model);
+    CHORD_TRY(aligned(s, "rows", rows));
+    CHORD_TRY(aligned(s, "positions", positions));
+    chord_embeddings const in = { .rows = rows, .positions = positions, .n = n, .width = s->model->hparams.n_embd };
+    return chord_sequence_push_embeddings(&s->sequence, &in, &s->model->error);
+}
+
+chord_status chord_session_accept_token(chord_session *s, int32_t id)
+{
+    CHORD_TRY(chord_session_push(s, &id, 1));
+    (void)chord_random(s->sequence.random);
+    return CHORD_OK;
+}
+
 chord_status chord_session_outputs(chord_session *s, int32_t mode)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
@@ -83,72 +101,6 @@ chord_status chord_session_outputs(chord_session *s, int32_t mode)
     return CHORD_OK;
 }
 
-static chord_status cancelled(chord_session *s)
-{
-    __atomic_store_n(&s->cancel, 0, __ATOMIC_RELAXED);
-    chord_sequence_drop_batch(&s->sequence);
-    leave(s);
-    return CHORD_CANCELLED;
-}
-
-static chord_status begin_batch(chord_session *s)
-{
-    chord_model *m = s->model;
-    if (s->sequence.has_batch) return CHORD_OK;
-    CHORD_TRY(chord_sequence_next_batch(&s->sequence));
-    m->active = s;
-    m->shown = NULL;
-    s->cursor = (chord_cursor){ 0, 0, 0 };
-    s->batch_work = chord_exec_work(&m->plan, &s->sequence.batch);
-    s->batch_work_done = 0;
-    return CHORD_OK;
-}
-
-/* Spend up to `budget` on the batch under way. */
-static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent)
-{
-    chord_model *m = s->model;
-    chord_run run = { .plan = &m->plan, .ops = m->ops, .batch = &s->sequence.batch, .cursor = s->cursor,
-                      .budget = budget, .cancel = &s->cancel, .pool = &m->pool, .profile = m->profile };
-    chord_status const status = chord_exec_run(&run, &m->error);
-    s->cursor = run.cursor;
-    s->layer = run.layer;
-    s->work_done += run.work;
-    s->batch_work_done += run.work;
-    *spent = run.work;
-    return status;
-}
-
-chord_status chord_session_step(chord_session *s, uint64_t budget)
-{
-    if (!s) return CHORD_INVALID_ARGUMENT;
-    chord_model *m = s->model;
-    chord_error_begin(m);
-    if (m->config.external) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the weights are external: there is nothing to step with");
-    if (m->active && m->active != s) return chord_fail(&m->error, CHORD_BUSY, "another session of this model has a batch under way");
-    s->last_step_work = 0;
-    if (__atomic_load_n(&s->cancel, __ATOMIC_RELAXED)) return cancelled(s);
-    for (;;) {
-        CHORD_TRY(begin_batch(s)); /* first: a refused page must leave no half-written position */
-        uint64_t spent;
-        chord_status const status = run_batch(s, budget - s->last_step_work, &spent);
-        s->last_step_work += spent;
-        if (status == CHORD_CANCELLED) return cancelled(s);
-        if (status < 0) {
-            cancelled(s);
-            return status;
-        }
-        if (status != CHORD_DONE) return status;
-        chord_sequence_accept_batch(&s->sequence);
-        leave(s);
-        if (s->sequence.n_rows) {
-            m->shown = s;
-            return CHORD_DONE;
-        }
-        if (s->last_step_work >= budget) return CHORD_MORE; /* more batches are pending */
-    }
-}
-
 void chord_cancel(chord_session *s)
 {
     if (s) __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
@@ -157,23 +109,36 @@ void chord_cancel(chord_session *s)
 const float *chord_session_logits(const chord_session *s, int32_t row)
 {
     if (!s || s->model->shown != s || row < 0 || row >= s->sequence.n_rows) return NULL;
-    const chord_program *p = &s->model->plan.program;
-    return s->model->plan.slots[p->output_slot] + row * chord_slot_stride(&p->slots[p->output_slot]);
+    return chord_output_row(s->model, row);
+}
+
+/* The next token by the logits of `row`. */
+static int32_t sample(chord_session *s, const chord_sampling *p, const float *logits)
+{
+    chord_model *m = s->model;
+    if (!p) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "no sampling");
+    if (p->version != CHORD_ABI_VERSION || p->size != (int32_t)sizeof *p)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "chord_sampling of version %d and %d bytes", p->version, p->size);
+    if (!logits) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "there are no logits to sample from: step first");
+    if (p->bias > 0 && p->bias < 0x1p53 && (uint64_t)p->bias % sizeof(float)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bias isn't aligned to 4 bytes");
+    const chord_bias *bias = (const chord_bias *)(uintptr_t)(p->bias > 0 && p->bias < 0x1p53 ? (uint64_t)p->bias : 0);
+    return chord_sequence_sample(&s->sequence, logits, p, bias, m->plan.sample_scratch, &m->error);
 }
 
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
-    chord_model *m = s->model;
-    chord_error_begin(m);
-    if (!p) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "no sampling");
-    if (p->version != CHORD_ABI_VERSION || p->size != (int32_t)sizeof *p)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "chord_sampling of version %d and %d bytes", p->version, p->size);
-    const float *logits = chord_session_logits(s, s->sequence.n_rows - 1);
-    if (!logits) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "there are no logits to sample from: step first");
-    if (p->bias > 0 && p->bias < 0x1p53 && (uint64_t)p->bias % sizeof(float)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bias isn't aligned to 4 bytes");
-    const chord_bias *bias = (const chord_bias *)(uintptr_t)(p->bias > 0 && p->bias < 0x1p53 ? (uint64_t)p->bias : 0);
-    return chord_sequence_sample(&s->sequence, logits, p, bias, m->plan.sample_scratch, &m->error);
+    chord_error_begin(s->model);
+    return sample(s, p, chord_session_logits(s, s->sequence.n_rows - 1));
+}
+
+int32_t chord_session_sample_row(chord_session *s, const chord_sampling *p, const float *logits)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(s->model);
+    if (!logits) return chord_fail(e, CHORD_INVALID_ARGUMENT, "logits is NULL");
+    CHORD_TRY(aligned(s, "logits", logits));
+    return sample(s, p, logits);
 }
 
 void chord_session_seed(chord_session *s, uint64_t seed)
@@ -186,7 +151,9 @@ int32_t chord_session_truncate(chord_session *s, int32_t n)
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(s->model);
     int32_t const stand = chord_sequence_truncate(&s->sequence, n, &s->model->error);
-    if (stand >= 0) leave(s);
+    if (stand < 0) return stand;
+    chord_batch_leave(s);
+    if (s->first_elsewhere >= stand) s->first_elsewhere = INT32_MAX;
     return stand;
 }
 
@@ -197,6 +164,7 @@ chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, cho
     chord_session *copy = chord_session_open(s->model, block, bytes);
     if (!copy) return CHORD_INVALID_ARGUMENT;
     CHORD_TRY(chord_sequence_fork(&s->sequence, &copy->sequence));
+    copy->first_elsewhere = s->first_elsewhere;
     *out = copy;
     return CHORD_OK;
 }

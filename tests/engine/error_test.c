@@ -46,6 +46,9 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
     chord_model_info info;
     chord_session_state state;
     chord_session *fork = NULL;
+    chord_batch_info batch;
+    static float row[4096];
+    CHECK(chord_model_plan_of(m)->n_vocab <= 4096);
     static _Alignas(64) char block[1 << 16];
     int32_t ids[16] = { 1, 2, 3 }, far = 1 << 20;
     chord_config const config = chord_config_default();
@@ -87,6 +90,15 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
 
     FAILS(chord_session_open(m, block, 1) ? 0 : -1, "a block of");
     FAILS(chord_session_push(session, NULL, 2), "2 ids at NULL");
+    FAILS(chord_session_push_embeddings(session, NULL, NULL, 2), "no address");
+    FAILS(chord_session_accept_token(session, far), "1048576");
+    FAILS(chord_session_next_batch(session, NULL), "out is NULL");
+    FAILS(chord_session_accept_batch(session), "no batch");
+    WORKS(chord_session_next_batch(session, &batch));
+    WORKS(chord_session_drop_batch(session));
+    FAILS(chord_session_sample_row(session, &sampling, NULL), "logits is NULL");
+    FAILS(chord_session_sample_row(session, NULL, row), "sampling");
+    WORKS(chord_session_sample_row(session, &sampling, row));
     FAILS(chord_session_outputs(session, 7), "mode 7");
     WORKS(chord_session_outputs(session, CHORD_OUTPUT_LAST));
     FAILS(chord_session_sample(session, &sampling), "no logits");

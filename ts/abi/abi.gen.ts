@@ -327,6 +327,31 @@ export const samplingLayout = {
   },
 } as const satisfies StructLayout;
 
+/** chord_batch_info */
+export const batchInfoLayout = {
+  size: 96,
+  fields: {
+    version: { offset: 0, type: 'i32', count: 1 },
+    size: { offset: 4, type: 'i32', count: 1 },
+    n_tokens: { offset: 8, type: 'i32', count: 1 },
+    n_outputs: { offset: 12, type: 'i32', count: 1 },
+    first_pos: { offset: 16, type: 'i32', count: 1 },
+    n_axes: { offset: 20, type: 'i32', count: 1 },
+    n_embd: { offset: 24, type: 'i32', count: 1 },
+    n_width: { offset: 28, type: 'i32', count: 1 },
+    first_embedding: { offset: 32, type: 'i32', count: 1 },
+    n_embeddings: { offset: 36, type: 'i32', count: 1 },
+    ids: { offset: 40, type: 'f64', count: 1 },
+    embeddings: { offset: 48, type: 'f64', count: 1 },
+    positions: { offset: 56, type: 'f64', count: 1 },
+    rows: { offset: 64, type: 'f64', count: 1 },
+    outputs: { offset: 72, type: 'f64', count: 1 },
+    random: { offset: 80, type: 'f64', count: 1 },
+    stride: { offset: 88, type: 'i32', count: 1 },
+    reserved: { offset: 92, type: 'i32', count: 1 },
+  },
+} as const satisfies StructLayout;
+
 /** chord_op */
 export const opLayout = {
   size: 128,

@@ -50,11 +50,17 @@ export interface Exports {
   session_open(m: number, block: number, bytes: number): number;
   session_close(s: number): void;
   session_push(s: number, ids: number, n: number): number;
+  session_push_embeddings(s: number, rows: number, positions: number, n: number): number;
   session_outputs(s: number, mode: number): number;
   session_step(s: number, budget: number): number;
+  session_next_batch(s: number, out: number): number;
+  session_accept_batch(s: number): number;
+  session_drop_batch(s: number): number;
   cancel(s: number): void;
   session_logits(s: number, row: number): number;
   session_sample(s: number, sampling: number): number;
+  session_sample_row(s: number, sampling: number, logits: number): number;
+  session_accept_token(s: number, id: number): number;
   session_seed(s: number, seed: number): void;
   session_truncate(s: number, n: number): number;
   session_fork(s: number, block: number, bytes: number): number;

@@ -121,14 +121,26 @@ EXPORT(session_open) double export_session_open(double m, double block, double b
 }
 EXPORT(session_close) void export_session_close(double s) { chord_session_close(at(s)); }
 EXPORT(session_push) int32_t export_session_push(double s, double ids, int32_t n) { return chord_session_push(at(s), at(ids), n); }
+EXPORT(session_push_embeddings) int32_t export_session_push_embeddings(double s, double rows, double positions, int32_t n)
+{
+    return chord_session_push_embeddings(at(s), at(rows), at(positions), n);
+}
 EXPORT(session_outputs) int32_t export_session_outputs(double s, int32_t mode) { return chord_session_outputs(at(s), mode); }
 EXPORT(session_step) int32_t export_session_step(double s, double budget)
 {
     return chord_session_step(at(s), budget < 0 ? CHORD_NO_LIMIT : whole(budget));
 }
+EXPORT(session_next_batch) int32_t export_session_next_batch(double s, double out) { return chord_session_next_batch(at(s), at(out)); }
+EXPORT(session_accept_batch) int32_t export_session_accept_batch(double s) { return chord_session_accept_batch(at(s)); }
+EXPORT(session_drop_batch) int32_t export_session_drop_batch(double s) { return chord_session_drop_batch(at(s)); }
 EXPORT(cancel) void export_cancel(double s) { chord_cancel(at(s)); }
 EXPORT(session_logits) double export_session_logits(double s, int32_t row) { return address(chord_session_logits(at(s), row)); }
 EXPORT(session_sample) int32_t export_session_sample(double s, double p) { return chord_session_sample(at(s), at(p)); }
+EXPORT(session_sample_row) int32_t export_session_sample_row(double s, double p, double logits)
+{
+    return chord_session_sample_row(at(s), at(p), at(logits));
+}
+EXPORT(session_accept_token) int32_t export_session_accept_token(double s, int32_t id) { return chord_session_accept_token(at(s), id); }
 EXPORT(session_seed) void export_session_seed(double s, double seed) { chord_session_seed(at(s), whole(seed)); }
 EXPORT(session_truncate) int32_t export_session_truncate(double s, int32_t n) { return chord_session_truncate(at(s), n); }
 /* Returns the new session's address, or the negated positive result (NEED_MEMORY) / the error. */

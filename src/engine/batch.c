@@ -1,0 +1,159 @@
+/* batch.c: a session's batches: made, computed, accepted. chord_session_step is next_batch, the CPU executor and
+ * accept_batch in a loop; another executor calls the same three. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine.h"
+
+/* ---- next, accept, drop --------------------------------------------------------------------------- */
+
+void chord_batch_leave(chord_session *s)
+{
+    s->cursor = (chord_cursor){ 0, 0, 0 };
+    s->is_given = 0;
+    if (s->model->active == s) s->model->active = NULL;
+}
+
+static chord_status cancelled(chord_session *s)
+{
+    __atomic_store_n(&s->cancel, 0, __ATOMIC_RELAXED);
+    chord_sequence_drop_batch(&s->sequence);
+    chord_batch_leave(s);
+    return CHORD_CANCELLED;
+}
+
+/* OK: a batch is under way, the one before or a new one. */
+static chord_status next_batch(chord_session *s)
+{
+    chord_model *m = s->model;
+    if (m->active && m->active != s) return chord_fail(&m->error, CHORD_BUSY, "another session of this model has a batch under way");
+    if (__atomic_load_n(&s->cancel, __ATOMIC_RELAXED)) return cancelled(s);
+    if (s->sequence.has_batch) return CHORD_OK;
+    CHORD_TRY(chord_sequence_next_batch(&s->sequence));
+    m->active = s;
+    m->shown = NULL;
+    s->cursor = (chord_cursor){ 0, 0, 0 };
+    s->batch_work = chord_exec_work(&m->plan, &s->sequence.batch);
+    s->batch_work_done = 0;
+    return CHORD_OK;
+}
+
+static void accept_batch(chord_session *s)
+{
+    chord_sequence_accept_batch(&s->sequence);
+    chord_batch_leave(s);
+    if (s->sequence.n_rows) s->model->shown = s;
+}
+
+float *chord_output_row(const chord_model *m, int32_t row)
+{
+    const chord_program *p = &m->plan.program;
+    return m->plan.slots[p->output_slot] + row * chord_slot_stride(&p->slots[p->output_slot]);
+}
+
+static double address(const void *p) { return (double)(uintptr_t)p; }
+
+static void fill_info(const chord_session *s, chord_batch_info *out)
+{
+    const chord_batch *b = &s->sequence.batch;
+    const chord_program *p = &s->model->plan.program;
+    const chord_slot *slot = &p->slots[p->output_slot];
+    int32_t first = 0, n = 0; /* of the embeddings: one block at a time is pending, so its rows follow each other */
+    for (int32_t i = 0; b->embeddings && i < b->n_tokens; i++)
+        if (b->embeddings[i] && !n++) first = i;
+    uint64_t random[2] = { s->sequence.random[0], s->sequence.random[1] };
+    *out = (chord_batch_info){
+        .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
+        .n_tokens = b->n_tokens, .n_outputs = b->n_outputs, .first_pos = b->runs[0].first_pos, .n_axes = b->n_axes,
+        .n_embd = s->model->hparams.n_embd, .n_width = slot->width, .stride = (int32_t)chord_slot_stride(slot),
+        .first_embedding = first, .n_embeddings = n,
+        .ids = address(b->ids), .embeddings = n ? address(b->embeddings[first]) : 0,
+        .positions = address(b->positions), .rows = address(b->rows), .outputs = address(chord_output_row(s->model, 0)),
+        .random = chord_random(random) * 0x1p-32,
+    };
+}
+
+chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(s->model);
+    if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
+    CHORD_TRY(next_batch(s));
+    if (!s->is_given) { /* anew, also where a step has begun it: output rows that nobody writes aren't logits of before */
+        s->is_given = 1;
+        s->cursor = (chord_cursor){ 0, 0, 0 };
+        s->batch_work_done = 0;
+        for (int32_t i = 0; i < s->sequence.batch.n_outputs; i++) chord_output_row(s->model, i)[0] = __builtin_nanf("");
+    }
+    fill_info(s, out);
+    return CHORD_OK;
+}
+
+chord_status chord_session_accept_batch(chord_session *s)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(s->model);
+    if (!s->is_given) return chord_fail(e, CHORD_INVALID_ARGUMENT, "no batch to accept: chord_session_next_batch gives one");
+    if (s->first_elsewhere > s->sequence.n_past) s->first_elsewhere = s->sequence.n_past;
+    accept_batch(s);
+    return CHORD_OK;
+}
+
+chord_status chord_session_drop_batch(chord_session *s)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(s->model);
+    cancelled(s);
+    return CHORD_OK;
+}
+
+/* ---- step ------------------------------------------------------------------------------------------- */
+
+/* Spend up to `budget` on the batch under way. */
+static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent)
+{
+    chord_model *m = s->model;
+    s->is_given = 0;
+    chord_run run = { .plan = &m->plan, .ops = m->ops, .batch = &s->sequence.batch, .cursor = s->cursor,
+                      .budget = budget, .cancel = &s->cancel, .pool = &m->pool, .profile = m->profile };
+    chord_status const status = chord_exec_run(&run, &m->error);
+    s->cursor = run.cursor;
+    s->layer = run.layer;
+    s->work_done += run.work;
+    s->batch_work_done += run.work;
+    *spent = run.work;
+    return status;
+}
+
+/* The CPU executor attends to its own keys and values only. */
+static chord_status may_step(chord_session *s)
+{
+    chord_model *m = s->model;
+    const chord_sequence *q = &s->sequence;
+    if (m->config.external) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the weights are external: there is nothing to step with");
+    if (q->n_tokens > q->n_past && s->first_elsewhere < q->n_past)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "another executor evaluated position %d: a step can't continue behind it",
+                          s->first_elsewhere);
+    return CHORD_OK;
+}
+
+chord_status chord_session_step(chord_session *s, uint64_t budget)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error_begin(s->model);
+    CHORD_TRY(may_step(s));
+    s->last_step_work = 0;
+    for (;;) {
+        CHORD_TRY(next_batch(s)); /* first: a refused page must leave no half-written position */
+        uint64_t spent;
+        chord_status const status = run_batch(s, budget - s->last_step_work, &spent);
+        s->last_step_work += spent;
+        if (status == CHORD_CANCELLED) return cancelled(s);
+        if (status < 0) {
+            cancelled(s);
+            return status;
+        }
+        if (status != CHORD_DONE) return status;
+        accept_batch(s);
+        if (s->sequence.n_rows) return CHORD_DONE;
+        if (s->last_step_work >= budget) return CHORD_MORE; /* more batches are pending */
+    }
+}
