@@ -42,12 +42,12 @@ DETECT = {"wasm/detect", "webgpu/detect"}
 # platform.ts, what Node and browsers do differently, is a leaf like errors.ts. check.ts, values out of a caller's hands, and
 # options.ts, the numbers that a caller may set, are open to every room that takes them.
 VALUES = {"errors", "check", "options"}
-SHARED = VALUES | {"abi", "engine", "continuation", "platform", "wasm", "webgpu", "load", "chat"}
+SHARED = VALUES | {"abi", "executor", "continuation", "platform", "wasm", "webgpu", "load", "chat"}
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": set(),
-    "engine": {"abi", "errors"}, "check": {"errors"}, "options": {"check"},
-    "continuation": {"engine", "errors", "wasm"},
-    "wasm": VALUES | {"abi", "engine", "platform"} | DETECT, "webgpu": VALUES | {"abi", "engine", "platform"} | DETECT,
+    "executor": set(), "check": {"errors"}, "options": {"check"},
+    "continuation": {"executor", "errors", "options", "wasm"},
+    "wasm": VALUES | {"abi", "executor", "platform"} | DETECT, "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT,
     "load": {"errors", "check", "platform"}, "chat": VALUES,
     "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,
     "worker/host": SHARED | DETECT | {"worker/protocol"},

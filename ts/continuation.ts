@@ -2,11 +2,13 @@
 // The one loop of generation: match, truncate, push, step, sample, text, end. Level 1 drives it in the caller's
 // thread, level 2 in the engine worker. Nothing here waits: the owner lets the event loop turn between two calls,
 // and decides when the text reaches its reader.
-import type { Sampling } from './engine.js';
 import { ChordError } from './errors.js';
+import type { Ran } from './executor.js';
+import type { Sampling } from './options.js';
 import type { WasmEngine } from './wasm/engine.js';
 import type { Pace } from './wasm/pace.js';
-import type { TextStream, WasmSession } from './wasm/session.js';
+import type { WasmSession } from './wasm/session.js';
+import type { TextStream } from './wasm/stream.js';
 
 type Ids = readonly number[] | Int32Array;
 
@@ -32,7 +34,7 @@ export class Work {
    * Throws `context-full`, and `invalid-argument` for no ids or ids that don't exist.
    */
   begin(ids: Ids, outputs: 'last' | 'all', spare: number): number {
-    const contextLength = this.engine.planInfo.n_ctx;
+    const contextLength = this.engine.file.planInfo.n_ctx;
     if (ids.length === 0) throw new ChordError('invalid-argument', 'there are no tokens to evaluate');
     if (ids.length + spare > contextLength) {
       throw contextFull(`${ids.length} tokens${spare > 0 ? ' and one more' : ''}`, contextLength);
@@ -43,24 +45,31 @@ export class Work {
     return kept;
   }
 
-  /** One step. True when output rows can be read, false when there is more to do for them. */
-  step(isPrompt: boolean): boolean {
+  /**
+   * One step. True when output rows can be read, false when there is more to do for them. A promise where the executor
+   * returns one.
+   */
+  step(isPrompt: boolean): boolean | Promise<boolean> {
     const before = isPrompt ? this.session.state() : undefined;
     const kind = before === undefined || before.n_tokens - before.n_past === 1 ? 'single' : 'many';
     const budget = this.#pace.budget(kind);
     const begin = performance.now();
-    try {
-      const result = this.session.step(budget);
-      if (result === 'cancelled') throw new ChordError('internal', 'a step that nobody cancelled ended as cancelled');
-      const after = this.session.state();
-      this.#pace.measured(kind, after.last_step_work, performance.now() - begin);
+    const count = ({ isDone, work }: Ran): boolean => {
+      this.#pace.measured(kind, work, performance.now() - begin);
       this.counters.stepsRun += 1;
-      if (after.last_step_work > budget) this.counters.stepsOverBudget += 1;
-      if (before !== undefined) this.counters.tokensPrefilled += after.n_past - before.n_past;
-      return result === 'done';
-    } catch (error) {
+      if (work > budget) this.counters.stepsOverBudget += 1;
+      if (before !== undefined) this.counters.tokensPrefilled += this.session.state().n_past - before.n_past;
+      return isDone;
+    };
+    const fail = (error: unknown): never => {
       if (this.engine.isUsable) this.forget(Number.MAX_SAFE_INTEGER); // the model stays usable
       throw error;
+    };
+    try {
+      const ran = this.engine.executor.run(this.session, budget);
+      return ran instanceof Promise ? ran.then(count).catch(fail) : count(ran);
+    } catch (error) {
+      return fail(error);
     }
   }
 
@@ -111,8 +120,8 @@ export class Continuation {
     this.#work = work;
     this.#options = options;
     this.promptTokens = ids.length;
-    this.#most = Math.min(options.maxTokens, work.engine.planInfo.n_ctx - ids.length);
-    this.#stream = work.engine.openStream(options.stop);
+    this.#most = Math.min(options.maxTokens, work.engine.file.planInfo.n_ctx - ids.length);
+    this.#stream = work.engine.vocabulary.openStream(options.stop);
     try {
       this.cachedTokens = work.begin(ids, 'last', 1);
       work.session.setSampling(options.sampling);
@@ -134,7 +143,7 @@ export class Continuation {
   }
 
   /** One step; true when a token can be taken. */
-  step(): boolean {
+  step(): boolean | Promise<boolean> {
     return this.#work.step(this.#tokens === 0);
   }
 
@@ -143,7 +152,7 @@ export class Continuation {
     const { session, engine } = this.#work;
     const token = session.sample();
     const logprob = this.#options.logprobs ? { logprob: logProbability(session.logits(), token) } : {};
-    const isEnd = !this.#options.ignoreEos && engine.isEndOfGeneration(token);
+    const isEnd = !this.#options.ignoreEos && engine.vocabulary.isEndOfGeneration(token);
     let text = isEnd ? this.#stream.end() : this.#stream.push(token);
     if (!isEnd) this.#tokens += 1;
     if (isEnd || this.#stream.isStopped) this.#finishReason = 'stop';

@@ -56,3 +56,40 @@ export function samplingOf(read: (name: SamplingName) => number): { [name in Sam
 export function asBias(label: string, id: unknown, value: unknown): [id: number, value: number] {
   return [asWhole(`a token id of ${label}`, id, 0, INT32), value === -Infinity ? value : asNumber(`${label}[${String(id)}]`, value, -3e38, 3e38)];
 }
+
+/** How a model is laid out; 0 or absent takes the library's default. */
+export interface PlanOptions {
+  /** Context length; default min(the model's, 4096). */
+  readonly contextLength?: number | undefined;
+  /** Maximum number of tokens in a batch; default 256. */
+  readonly batchTokens?: number | undefined;
+  readonly kvType?: KvTypeName | undefined;
+  /** Threads that compute, the caller's included; default 1. */
+  readonly threads?: number | undefined;
+}
+export type KvTypeName = 'f16' | 'q8_0' | 'f32';
+
+/** Sampling as the sampler takes it: complete, in llama.cpp's order. */
+export interface Sampling {
+  /** 0: argmax, lowest id on a tie. */
+  readonly temperature: number;
+  /** 0: off. */
+  readonly topK: number;
+  /** 1: off. */
+  readonly topP: number;
+  /** 0: off. */
+  readonly minP: number;
+  /** 1: off; over the last 64 tokens, as the next two. */
+  readonly repetitionPenalty: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
+  /** Added to the logits of these ids first; -Infinity forbids one. */
+  readonly bias?: readonly (readonly [id: number, bias: number])[] | undefined;
+}
+
+export interface TokenizeOptions {
+  /** Add BOS/EOS as the file says; default true. */
+  readonly addSpecial?: boolean | undefined;
+  /** Take special tokens written in the text as such; default true. */
+  readonly parseSpecial?: boolean | undefined;
+}

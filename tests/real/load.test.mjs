@@ -36,12 +36,12 @@ async function loadHeads({ engine, wasm, head, size }) {
   for (let i = 0; i < 5; i++) {
     const one = new WasmEngine(module);
     const times = [performance.now()];
-    one.setFileBytes(size);
-    if (!one.push(0, bytes)) throw new Error('the header is longer than the bytes given');
+    one.file.setFileBytes(size);
+    if (!one.file.push(0, bytes)) throw new Error('the header is longer than the bytes given');
     times.push(performance.now());
-    plan = one.plan({});
+    plan = one.file.plan({});
     times.push(performance.now());
-    one.begin();
+    one.file.begin();
     times.push(performance.now());
     one.free();
     runs.push({ header: times[1] - times[0], plan: times[2] - times[1], begin: times[3] - times[2], total: times[3] - times[0] });

@@ -3,6 +3,7 @@
 // event loop: the same steps, the same text.
 import { Continuation, contextFull } from '../continuation.js';
 import type { Work } from '../continuation.js';
+import { ChordError } from '../errors.js';
 import { numbers } from '../options.js';
 import type { Tokenizing } from '../wasm/tokenizing.js';
 
@@ -34,7 +35,7 @@ export class Generation {
   constructor(workplace: Workplace, prompt: string, config: GenerationConfig) {
     this.#at = workplace;
     this.#config = config;
-    this.#prompt = workplace.work.engine.openTokenizing(prompt);
+    this.#prompt = workplace.work.engine.vocabulary.openTokenizing(prompt);
   }
 
   /**
@@ -45,7 +46,7 @@ export class Generation {
    */
   #begin(ids: Int32Array<ArrayBuffer>): Continuation {
     const { work } = this.#at;
-    return new Continuation(work, work.engine.promptIds(ids), {
+    return new Continuation(work, work.engine.vocabulary.promptIds(ids), {
       maxTokens: this.#config.maxTokens, ignoreEos: false, seed: undefined, stop: [], logprobs: false,
       sampling: {
         ...this.#config, minP: numbers.minP.off, frequencyPenalty: numbers.frequencyPenalty.off,
@@ -56,7 +57,7 @@ export class Generation {
 
   /** A slice of the prompt's text; the continuation after the last. A prompt that can't fit is refused as soon as that is sure. */
   #tokenize(prompt: Tokenizing): Continuation | undefined {
-    const { n_ctx } = this.#at.work.engine.planInfo;
+    const { n_ctx } = this.#at.work.engine.file.planInfo;
     if (prompt.least > n_ctx) throw contextFull(`more than ${n_ctx} tokens`, n_ctx);
     if (!prompt.step()) return undefined;
     this.#prompt = undefined;
@@ -81,7 +82,9 @@ export class Generation {
     if (this.#isFinished) return undefined;
     if (this.#prompt !== undefined) this.#continuation = this.#tokenize(this.#prompt);
     const continuation = this.#continuation;
-    if (continuation === undefined || !continuation.step()) return undefined;
+    const isDone = continuation?.step();
+    if (isDone instanceof Promise) throw new ChordError('internal', 'level 1 needs an executor that answers at once');
+    if (continuation === undefined || isDone !== true) return undefined;
     const { promptTokens, cachedTokens } = continuation;
     if (this.#taken === 0) this.#at.counters.tokensPrefilled += promptTokens - cachedTokens;
     else this.#at.counters.tokensDecoded += 1;

@@ -205,7 +205,7 @@ export class WasmModel {
   counters(): WasmModelCounters {
     const { work, counters } = this.#open();
     const { stepsRun } = work.counters;
-    return { stepsRun, ...counters, kvPages: work.session.state().n_pages, wasmBytes: work.engine.heap.size };
+    return { stepsRun, ...counters, kvPages: work.session.state().n_pages, wasmBytes: work.engine.instance.heap.size };
   }
 
   /** Gives the memory back; every later call, and a stream under way, ends with `disposed`. Again is a no-op. */

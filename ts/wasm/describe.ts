@@ -46,12 +46,12 @@ const fileTypes: { readonly [type: number]: string } = {
   36: 'TQ1_0', 37: 'TQ2_0', 38: 'MXFP4', 39: 'NVFP4', 40: 'Q1_0', 41: 'Q2_0',
 };
 export function describe(engine: WasmEngine, compiled: CompiledModule, why?: string): LanguageModelInfo {
-  const model = engine.modelInfo();
-  const plan = engine.planInfo;
+  const model = engine.file.modelInfo();
+  const plan = engine.file.planInfo;
   const kv = Math.ceil(plan.n_ctx / PAGE_TOKENS) * plan.page_bytes;
   return {
-    architecture: engine.meta('general.architecture') ?? '',
-    name: engine.meta('general.name') ?? '',
+    architecture: engine.file.meta('general.architecture') ?? '',
+    name: engine.file.meta('general.name') ?? '',
     parameters: model.n_params,
     quantization: fileTypes[model.file_type] ?? commonestType(engine),
     vocabularySize: model.n_vocab,
@@ -59,7 +59,7 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why?: str
     trainedContextLength: model.n_ctx_train,
     embeddingLength: model.n_embd,
     blockCount: model.n_layer,
-    backend: 'cpu',
+    backend: engine.executor.name,
     backendReason: `${why === undefined ? '' : `${why}; `}${compiled.variant}: ${compiled.reason}`,
     threads: plan.n_threads,
     variant: compiled.variant,
@@ -67,15 +67,15 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why?: str
       weights: plan.weight_bytes, vocabulary: plan.vocabulary_bytes, activations: plan.activation_bytes, kv,
       total: plan.bytes + plan.header_bytes + kv,
     },
-    chatTemplate: engine.meta('tokenizer.chat_template'),
+    chatTemplate: engine.file.meta('tokenizer.chat_template'),
   };
 }
 
 /** By bytes in the file. */
 function commonestType(engine: WasmEngine): string {
   const bytes = new Map<number, number>();
-  for (let i = 0; i < engine.planInfo.n_tensors; i++) {
-    const { type, file_bytes } = engine.tensor(i);
+  for (let i = 0; i < engine.file.planInfo.n_tensors; i++) {
+    const { type, file_bytes } = engine.file.tensor(i);
     bytes.set(type, (bytes.get(type) ?? 0) + file_bytes);
   }
   const [most] = [...bytes].sort(([, a], [, b]) => b - a);

@@ -5,10 +5,13 @@
 import { ChordError } from '../errors.js';
 import { nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
-import type { WasmEngine } from './engine.js';
+import type { WasmInstance } from './instance.js';
+import type { ThreadStart } from './thread.js';
 
 /** A browser may take its time to start workers on a busy machine; then one thread does. */
 const START_MS = 10_000;
+/** A helper's stack, as the linker gives the first one. */
+const STACK = 64 << 10;
 /** How long a thread may take to close itself once its model has stopped; a stuck one is terminated. */
 const CLOSE_MS = 1000;
 
@@ -57,10 +60,15 @@ export class ThreadPool {
   }
 
   /** Lets all threads join the model, which was planned for this many, and waits until they have. */
-  async join(engine: WasmEngine): Promise<void> {
-    this.#peers.forEach((peer, i) => peer.post(engine.threadStart(i + 1)));
+  async join(instance: WasmInstance): Promise<void> {
+    const { module, heap, model } = instance;
+    const stacks = heap.alloc(this.#peers.length * STACK);
+    this.#peers.forEach((peer, i) => {
+      const start: ThreadStart = { module, memory: heap.memory, model, index: i + 1, stackTop: stacks + (i + 1) * STACK };
+      peer.post(start);
+    });
     const deadline = performance.now() + START_MS;
-    while (engine.threadsReady < this.#peers.length) {
+    while (instance.exports.threads_ready(model) < this.#peers.length) {
       if (this.fault !== undefined) throw this.fault;
       if (performance.now() > deadline) throw new ChordError('internal', 'the pool threads did not join the model');
       await nextTurn();
@@ -68,7 +76,7 @@ export class ThreadPool {
   }
 
   /**
-   * Waits until all threads, which engine.stopThreads() must have let go, close themselves. Only a stuck one is terminated: Chromium
+   * Waits until all threads, which the executor's free() must have let go, close themselves. Only a stuck one is terminated: Chromium
    * leaves workers running, and their memory, where they and their creator are terminated at the same time.
    */
   async stop(): Promise<void> {

@@ -87,9 +87,9 @@ export class EngineHost {
     switch (request.op) {
       case 'load': return this.#load(call as Call<Requested<'load'>>, request);
       case 'tokenize': return this.#work().tokenize(call as Call<Requested<'tokenize'>>);
-      case 'detokenize': return this.#work().engine.detokenize(request.ids, request);
+      case 'detokenize': return this.#work().engine.vocabulary.detokenize(request.ids, request);
       case 'counters': return this.#counters();
-      case 'profile': return this.#work().engine.profile();
+      case 'profile': return this.#work().engine.profile.read();
       case 'dispose': return this.#dispose(call);
       case 'logits': return this.#work().logits(call as Call<Requested<'logits'>>);
       case 'generate': return this.#work().generate(call as Call<Requested<'generate'>>);
@@ -212,7 +212,7 @@ export class EngineHost {
     const runner = this.#work();
     return {
       ...runner.counters, bytesRead: this.#bytesRead, bytesUploaded: 0, kvPages: runner.kvPages,
-      wasmBytes: runner.engine.heap.size, bufferBytesPeak: this.#meter.peak, gpuDispatches: 0, gpuBytes: 0,
+      wasmBytes: runner.engine.instance.heap.size, bufferBytesPeak: this.#meter.peak, gpuDispatches: 0, gpuBytes: 0,
     };
   }
 
@@ -238,7 +238,7 @@ function busy(waiting: string, running: string): ChordError {
 
 function describeLoaded(loaded: LoadedEngine): Results['load'] {
   const { engine, compiled, why } = loaded;
-  const { bos, eos } = engine.modelInfo();
-  const text = (id: number): string => (id < 0 ? '' : engine.detokenize([id]));
+  const { bos, eos } = engine.file.modelInfo();
+  const text = (id: number): string => (id < 0 ? '' : engine.vocabulary.detokenize([id]));
   return { info: describe(engine, compiled, why), bosToken: text(bos), eosToken: text(eos) };
 }

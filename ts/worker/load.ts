@@ -11,6 +11,7 @@ import { canPostSharedMemory } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
 import { compileModule } from '../wasm/instantiate.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
+import type { Loader } from '../wasm/loader.js';
 import { ThreadPool } from '../wasm/threads.js';
 import type { LoadOptions } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
@@ -46,14 +47,14 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
     progress.total = stream.totalBytes;
     progress.begin(stream.phase);
     const chunks = new Chunks(stream, job, progress);
-    if (stream.totalBytes !== undefined) engine.setFileBytes(stream.totalBytes);
+    if (stream.totalBytes !== undefined) engine.file.setFileBytes(stream.totalBytes);
 
-    await chunks.until(engine);
-    const threads = await choosePool(engine, job);
+    await chunks.until(engine.file);
+    const threads = await choosePool(engine.file, job);
     pool = threads.pool;
-    progress.total ??= engine.planInfo.data_end;
-    if (!engine.begin()) await chunks.until(engine);
-    await pool?.join(engine);
+    progress.total ??= engine.file.planInfo.data_end;
+    if (!engine.file.begin()) await chunks.until(engine.file);
+    await pool?.join(engine.instance);
     job.signal.throwIfAborted();
     progress.begin('ready');
     return { engine, compiled, why: threads.why, pool };
@@ -99,10 +100,10 @@ class Chunks {
     this.#progress = progress;
   }
 
-  async until(engine: WasmEngine): Promise<void> {
-    while (!engine.push(this.#offset, this.#chunk)) {
+  async until(file: Loader): Promise<void> {
+    while (!file.push(this.#offset, this.#chunk)) {
       if (await this.#next()) continue;
-      engine.end();
+      file.end();
       throw new ChordError('invalid-gguf', 'the file ends before its model is complete');
     }
   }
@@ -133,17 +134,17 @@ function looksLikeHtml(chunk: Uint8Array): boolean {
 }
 
 /** Plans for as many threads as can be had, and starts them; one less start-up failure than nothing at all. */
-async function choosePool(engine: WasmEngine, job: LoadJob): Promise<{ pool: ThreadPool | undefined; why: string }> {
+async function choosePool(file: Loader, job: LoadJob): Promise<{ pool: ThreadPool | undefined; why: string }> {
   const { contextLength, kvType } = job.options;
   const hardware = await hardwareThreads();
   const asked = job.options.threads ?? Math.min(hardware, MOST_THREADS);
   const wanted = job.mayThread && canPostSharedMemory() ? Math.min(asked, hardware) : 1;
-  const { n_threads } = engine.plan({ contextLength, kvType, threads: wanted });
+  const { n_threads } = file.plan({ contextLength, kvType, threads: wanted });
   if (n_threads > 1) {
     try {
       return { pool: await ThreadPool.start(n_threads - 1), why: `${n_threads} threads` };
     } catch (error) {
-      engine.plan({ contextLength, kvType, threads: 1 });
+      file.plan({ contextLength, kvType, threads: 1 });
       return { pool: undefined, why: `1 thread: ${(error as Error).message}` };
     }
   }

@@ -14,14 +14,14 @@
 //   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
 import { asBoolean, asOneOf, asOptional, asString, asWhole, isObject, wrong } from '../check.js';
 import type { Fields } from '../check.js';
-import type { KvTypeName, Sampling } from '../engine.js';
 import { isErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { RemoteSource } from '../load/source.js';
 import { asBias, asOption, kvTypes, samplingOf } from '../options.js';
+import type { KvTypeName, Sampling } from '../options.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
-import type { ProfileEntry } from '../wasm/engine.js';
+import type { ProfileEntry } from '../wasm/profile.js';
 
 export type { LanguageModelInfo, ProfileEntry };
 

@@ -2,7 +2,7 @@
 // The loaded model at work: generation and logits over one session, and when what they give is posted. Between
 // steps (of quick tokens: between a few) the event loop turns, so a posted cancel always arrives, shared memory or not.
 import { Continuation, Work, contextFull } from '../continuation.js';
-import type { TokenizeOptions } from '../engine.js';
+import type { TokenizeOptions } from '../options.js';
 import { nextTurn } from '../platform.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { WasmEngine } from '../wasm/engine.js';
@@ -45,7 +45,7 @@ export class Runner {
     this.#pool = loaded.pool;
     this.#gatherMs = Math.min(GATHER_MS, pace.targetMs);
     this.#work = new Work(loaded.engine, pace);
-    this.#vocabulary = loaded.engine.modelInfo().n_vocab;
+    this.#vocabulary = loaded.engine.file.modelInfo().n_vocab;
   }
 
   get counters(): { stepsRun: number; stepsOverBudget: number; tokensPrefilled: number; tokensDecoded: number } {
@@ -65,11 +65,11 @@ export class Runner {
   async #tokenize(
     text: string | Uint8Array, options: TokenizeOptions, signal: AbortSignal, most: number,
   ): Promise<Int32Array<ArrayBuffer>> {
-    const work = this.engine.openTokenizing(text, options);
+    const work = this.engine.vocabulary.openTokenizing(text, options);
     try {
       for (;;) {
         if (signal.aborted) throw new Cancelled();
-        if (work.least > most) throw contextFull(`more than ${most} tokens`, this.engine.planInfo.n_ctx);
+        if (work.least > most) throw contextFull(`more than ${most} tokens`, this.engine.file.planInfo.n_ctx);
         if (work.step()) return work.ids();
         await nextTurn();
       }
@@ -81,7 +81,7 @@ export class Runner {
   /** The ids of a prompt; one of its first two may go. Undefined when the call was cancelled meanwhile. */
   async #promptIds(prompt: string, signal: AbortSignal): Promise<Int32Array<ArrayBuffer> | undefined> {
     try {
-      return this.engine.promptIds(await this.#tokenize(prompt, {}, signal, this.engine.planInfo.n_ctx));
+      return this.engine.vocabulary.promptIds(await this.#tokenize(prompt, {}, signal, this.engine.file.planInfo.n_ctx));
     } catch (error) {
       if (error instanceof Cancelled) return undefined;
       throw error;
@@ -118,7 +118,7 @@ export class Runner {
     continuation: Continuation,
     time: { promptMs: number; decodeMs: number },
   ): Promise<'stop' | 'length'> {
-    const step = (): boolean => continuation.step();
+    const step = (): boolean | Promise<boolean> => continuation.step();
     time.promptMs = await this.#finishBatches(call.signal, true, step);
     let events: TokenEvent[] = [];
     let stepMs = 0;
@@ -183,13 +183,13 @@ export class Runner {
   }
 
   /** Steps until output rows can be read; returns the time computed. The loop turns after each step, but for the last of a token. */
-  async #finishBatches(signal: AbortSignal, isPrompt: boolean, step: () => boolean): Promise<number> {
+  async #finishBatches(signal: AbortSignal, isPrompt: boolean, step: () => boolean | Promise<boolean>): Promise<number> {
     let ms = 0;
     for (;;) {
       if (signal.aborted) throw new Cancelled();
       if (this.#pool?.fault !== undefined) throw this.#pool.fault;
       const begin = performance.now();
-      const isDone = step();
+      const isDone = await step();
       ms += performance.now() - begin;
       if (isDone && !isPrompt) return ms;
       await nextTurn();

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CPU's executor: chord_session_step in the model's instance. A step takes batches, computes and accepts them inside
+// the library, with the helpers that have joined the model (threads.ts).
+import { Status, sessionStateLayout } from '../abi/abi.gen.js';
+import { ChordError } from '../errors.js';
+import type { Batches, Executor, Ran } from '../executor.js';
+import type { WasmInstance } from './instance.js';
+
+class CpuExecutor implements Executor {
+  readonly name = 'cpu';
+  readonly #instance: WasmInstance;
+
+  constructor(instance: WasmInstance) {
+    this.#instance = instance;
+  }
+
+  /** Grows the memory for KV pages on the way. After an error the session is at the end of its last finished batch. */
+  run({ address }: Batches, budget: number): Ran {
+    const { exports, heap, scratch } = this.#instance;
+    for (;;) {
+      const status = this.#instance.check(exports.session_step(address, budget));
+      exports.session_get_state(address, scratch);
+      const { wanted_bytes, last_step_work } = heap.readStruct(scratch, sessionStateLayout);
+      if (status === Status.DONE || status === Status.MORE) return { isDone: status === Status.DONE, work: last_step_work };
+      if (status !== Status.NEED_MEMORY) throw new ChordError('internal', `a step ended with status ${status}`);
+      this.#instance.giveMemory(wanted_bytes);
+    }
+  }
+
+  /** Lets the helpers return. */
+  free(): void {
+    if (this.#instance.isUsable) this.#instance.exports.model_stop(this.#instance.model);
+  }
+}
+
+export function openExecutor(instance: WasmInstance): Executor {
+  return new CpuExecutor(instance);
+}

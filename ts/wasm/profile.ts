@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the CPU's time goes: milliseconds by op.
+import { OpKind, opLayout } from '../abi/abi.gen.js';
+import type { StructValue } from '../abi/abi.gen.js';
+import type { WasmInstance } from './instance.js';
+import type { Loader } from './loader.js';
+
+/** What an op, summed over the layers, has kept the caller's thread. */
+export interface ProfileEntry {
+  /** The op's name, and the weights of a product: `MATMUL ffn_gate+ffn_up`. */
+  readonly op: string;
+  /** Ops of that name in the program. */
+  readonly count: number;
+  readonly ms: number;
+}
+
+export class Profile {
+  readonly #instance: WasmInstance;
+  readonly #file: Loader;
+  #at = 0;
+
+  constructor(instance: WasmInstance, file: Loader) {
+    this.#instance = instance;
+    this.#file = file;
+  }
+
+  /** Milliseconds by op since the last call, longest first; the first call begins to measure, and gives []. */
+  read(): ProfileEntry[] {
+    const { n_ops } = this.#file.planInfo;
+    const program = this.#instance.exports.model_program(this.#instance.model);
+    if (this.#at === 0) {
+      this.#at = this.#instance.heap.alloc(n_ops * 8);
+      this.#instance.heap.copyIn(this.#at, new Uint8Array(n_ops * 8));
+      this.#instance.check(this.#instance.exports.profile(this.#instance.model, this.#at));
+      return [];
+    }
+    const entries = new Map<string, { count: number; ms: number }>();
+    for (let i = 0; i < n_ops; i++) {
+      const name = this.#opName(this.#instance.heap.readStruct(program + i * opLayout.size, opLayout));
+      const { count, ms } = entries.get(name) ?? { count: 0, ms: 0 };
+      entries.set(name, { count: count + 1, ms: ms + this.#instance.heap.readDouble(this.#at + 8 * i) });
+    }
+    this.#instance.heap.copyIn(this.#at, new Uint8Array(n_ops * 8));
+    return [...entries].map(([op, entry]) => ({ op, ...entry })).filter(({ ms }) => ms > 0).sort((a, b) => b.ms - a.ms);
+  }
+
+  #opName(op: StructValue<typeof opLayout>): string {
+    const [kind] = Object.entries(OpKind).find(([, number]) => number === op.kind) ?? ['?'];
+    if (op.kind !== OpKind.MATMUL) return kind;
+    const weights = Array.from(op.weight).filter((index) => index >= 0).map((index) => this.#file.tensor(index).name.replace(/^blk\.\d+\./, '').replace(/\.weight$/, ''));
+    return `${kind} ${weights.join('+')}`;
+  }
+}
