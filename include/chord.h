@@ -72,7 +72,8 @@ typedef struct chord_plan_info {
     double header_bytes;        /* used of the blocks given before: metadata, tensor table, program */
     double file_weight_bytes;   /* the resident tensors' bytes in the file */
     double file_vocabulary_bytes; /* tokens, scores, types and merges in the file */
-    double page_bytes;          /* one KV page: CHORD_PAGE_TOKENS tokens of every layer */
+    double page_bytes;          /* a page of every class of caches: CHORD_PAGE_TOKENS more tokens cost at most this */
+    double context_bytes;       /* pages and states of a session whose context is full; windows cost what they keep */
     double session_bytes;       /* what chord_session_open() wants */
     double data_begin, data_end; /* file range that holds the tensors' bytes */
     double madds_per_token;     /* multiply-adds of one token at position 0, output row included */

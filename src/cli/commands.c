@@ -136,12 +136,13 @@ int cli_info(cli *c)
     }
     printf(c->json ? "},\"tensors\":%d,\"parameters\":%.0f,\"n_vocab\":%d,\"n_embd\":%d,\"n_layer\":%d,\"n_head\":%d,\"n_kv\":%d,"
                      "\"head_dim\":%d,\"n_ff\":%d,\"n_ctx\":%d,\"ops\":%d,\"weight_bytes\":%.0f,\"vocabulary_bytes\":%.0f,"
-                     "\"activation_bytes\":%.0f,\"page_bytes\":%.0f,\"multiply_adds_per_token\":%.0f}\n"
+                     "\"activation_bytes\":%.0f,\"page_bytes\":%.0f,\"context_bytes\":%.0f,\"multiply_adds_per_token\":%.0f}\n"
                    : "model\n  %d tensors, %.0f parameters, %d tokens; width %d, %d layers, %d heads over %d KV heads of %d, "
-                     "feed-forward %d\n  context %d, %d ops; bytes: weights %.0f, vocabulary %.0f, activations %.0f, KV page %.0f\n"
+                     "feed-forward %d\n  context %d, %d ops; bytes: weights %.0f, vocabulary %.0f, activations %.0f, KV page %.0f, a full context %.0f\n"
                      "  %.0f multiply-adds a token\n",
            info.n_tensors, info.n_params, info.n_vocab, info.n_embd, info.n_layer, info.n_head, info.n_kv, info.head_dim,
-           info.n_ff, p->n_ctx, p->n_ops, p->weight_bytes, p->vocabulary_bytes, p->activation_bytes, p->page_bytes, p->madds_per_token);
+           info.n_ff, p->n_ctx, p->n_ops, p->weight_bytes, p->vocabulary_bytes, p->activation_bytes, p->page_bytes,
+           p->context_bytes, p->madds_per_token);
     return 0;
 }
 

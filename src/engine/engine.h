@@ -83,6 +83,9 @@ const chord_model_plan *chord_model_plan_of(const chord_model *m);
 void chord_batch_leave(chord_session *s);
 float *chord_output_row(const chord_model *m, int32_t row);
 
+/* session.c: pages and states of a session that has filled its context. */
+uint64_t chord_session_cache_bytes(const chord_model *m);
+
 /* data.c */
 chord_status chord_data_begin(chord_model *m);
 chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes, size_t n);

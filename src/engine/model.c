@@ -207,7 +207,7 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
         .header_bytes = (double)m->gguf.log.used, .file_weight_bytes = (double)resident,
         .file_vocabulary_bytes = (double)v->texts_bytes + (double)v->merges_bytes +
                                  (double)v->n_tokens * ((v->scores ? 4 : 0) + (v->types ? 4 : 0)),
-        .page_bytes = (double)page_bytes(p), .session_bytes = (double)chord_session_bytes(m),
+        .page_bytes = (double)page_bytes(p), .session_bytes = (double)chord_session_bytes(m), .context_bytes = (double)chord_session_cache_bytes(m),
         .data_begin = (double)begin, .data_end = (double)end, .madds_per_token = (double)token_work(m),
     };
 }

@@ -23,6 +23,12 @@ static chord_sequence_config sequence_config(const chord_model *m)
                                     .classes = p->classes, .pools = (chord_page_pool *)(uintptr_t)m->pools };
 }
 
+uint64_t chord_session_cache_bytes(const chord_model *m)
+{
+    chord_sequence_config const config = sequence_config(m);
+    return chord_sequence_cache_bytes(&config, m->plan.n_ctx);
+}
+
 size_t chord_session_bytes(const chord_model *m)
 {
     if (!m || m->phase < PHASE_PARSED || m->phase == PHASE_FAILED || !m->plan.n_ctx) return 0;

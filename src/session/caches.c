@@ -44,6 +44,21 @@ static void bury(chord_sequence *q, int32_t c, int32_t n)
     }
 }
 
+uint64_t chord_sequence_cache_bytes(const chord_sequence_config *config, int32_t n)
+{
+    uint64_t bytes = 0;
+    for (int32_t c = 0; c < config->n_classes; c++) {
+        const chord_cache_class *k = &config->classes[c];
+        int32_t pages = chord_pages_for(n);
+        /* what a window keeps, a batch, and a partial page at either end */
+        int64_t const kept = ((int64_t)k->window + KEPT_TOKENS + config->n_batch) / CHORD_PAGE_TOKENS + 2;
+        if (k->kind == CHORD_CACHE_WINDOW && pages > kept) pages = (int32_t)kept;
+        if (k->kind == CHORD_CACHE_STATE) pages = 2 + config->n_checkpoints;
+        bytes += (uint64_t)pages * chord_page_bytes(&(chord_page_pool){ .payload_bytes = k->page_bytes });
+    }
+    return bytes;
+}
+
 /* ---- extend -------------------------------------------------------------------------------------------- */
 
 /* NEED_MEMORY unless each pool c has n[c] pages, free or dying. */

@@ -89,6 +89,8 @@ typedef struct chord_sequence {
     const float **batch_embeddings; /* [n_batch] */
 } chord_sequence;
 
+/* Bytes of pages and states that a sequence of n tokens holds at most. */
+uint64_t chord_sequence_cache_bytes(const chord_sequence_config *config, int32_t n);
 /* Memory for the arrays, CHORD_BLOCK_ALIGN aligned. */
 uint64_t chord_sequence_bytes(const chord_sequence_config *config);
 void chord_sequence_init(chord_sequence *q, void *arrays, const chord_sequence_config *config);

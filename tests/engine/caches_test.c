@@ -246,6 +246,10 @@ TEST(a_long_context_costs_windowed_layers_their_window_and_the_margin_of_truncat
         test_release(mark);
     }
     CHECK(live_pages(s, CHORD_CACHE_PAGED) > 2 * live_pages(s, CHORD_CACHE_WINDOW));
+    uint64_t held = 0; /* the plan said so before: a context of SYN_CTX tokens costs no more than context_bytes */
+    for (int32_t c = 0; c < s->sequence.config.n_classes; c++)
+        held += (uint64_t)(s->sequence.classes[c].n_pages - s->sequence.classes[c].n_dead) * chord_page_bytes(&s->sequence.config.pools[c]);
+    CHECK((double)held <= l->plan.context_bytes && l->plan.context_bytes < SYN_CTX / CHORD_PAGE_TOKENS * l->plan.page_bytes);
 
     double *want = test_alloc(ROW * sizeof *want); /* dead pages were nobody's: the last row is the program's */
     CHECK(reference_logits(l->model, ids, LONG, rows, 1, 0, want));

@@ -214,7 +214,7 @@ export const configLayout = {
 
 /** chord_plan_info */
 export const planInfoLayout = {
-  size: 128,
+  size: 136,
   fields: {
     version: { offset: 0, type: 'i32', count: 1 },
     size: { offset: 4, type: 'i32', count: 1 },
@@ -232,10 +232,11 @@ export const planInfoLayout = {
     file_weight_bytes: { offset: 72, type: 'f64', count: 1 },
     file_vocabulary_bytes: { offset: 80, type: 'f64', count: 1 },
     page_bytes: { offset: 88, type: 'f64', count: 1 },
-    session_bytes: { offset: 96, type: 'f64', count: 1 },
-    data_begin: { offset: 104, type: 'f64', count: 1 },
-    data_end: { offset: 112, type: 'f64', count: 1 },
-    madds_per_token: { offset: 120, type: 'f64', count: 1 },
+    context_bytes: { offset: 96, type: 'f64', count: 1 },
+    session_bytes: { offset: 104, type: 'f64', count: 1 },
+    data_begin: { offset: 112, type: 'f64', count: 1 },
+    data_end: { offset: 120, type: 'f64', count: 1 },
+    madds_per_token: { offset: 128, type: 'f64', count: 1 },
   },
 } as const satisfies StructLayout;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a loaded model says about itself: plain data, the same in level 1 and level 2.
-import { PAGE_TOKENS, tensorTypes } from '../abi/abi.gen.js';
+import { tensorTypes } from '../abi/abi.gen.js';
 import type { WasmEngine } from './engine.js';
 import type { CompiledModule } from './instantiate.js';
 
@@ -48,7 +48,7 @@ const fileTypes: { readonly [type: number]: string } = {
 export function describe(engine: WasmEngine, compiled: CompiledModule, why?: string): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
-  const kv = Math.ceil(plan.n_ctx / PAGE_TOKENS) * plan.page_bytes;
+  const kv = plan.context_bytes;
   return {
     architecture: engine.file.meta('general.architecture') ?? '',
     name: engine.file.meta('general.name') ?? '',
