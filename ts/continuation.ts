@@ -12,18 +12,22 @@ import type { TextStream } from './wasm/stream.js';
 
 type Ids = readonly number[] | Int32Array;
 
+/** Steps, those with more work than their budget, and tokens of prompts that steps evaluated. */
+const newCounters = () => ({ stepsRun: 0, stepsOverBudget: 0, tokensPrefilled: 0 });
+export type WorkCounters = ReturnType<typeof newCounters>;
+
 /** A session at work: tokens in, paced steps until output rows can be read. One user at a time. */
 export class Work {
   readonly engine: WasmEngine;
   readonly session: WasmSession;
-  /** Steps, those with more work than their budget, and tokens of prompts that steps evaluated. */
-  readonly counters = { stepsRun: 0, stepsOverBudget: 0, tokensPrefilled: 0 };
+  readonly counters: WorkCounters;
   readonly #pace: Pace;
 
-  /** Opens the session. */
-  constructor(engine: WasmEngine, pace: Pace) {
+  /** Opens a session: an empty one, or a copy of `from`. Sessions of one model may share `pace` and `counters`. */
+  constructor(engine: WasmEngine, pace: Pace, counters = newCounters(), from?: WasmSession) {
     this.engine = engine;
-    this.session = engine.openSession();
+    this.session = engine.openSession(from);
+    this.counters = counters;
     this.#pace = pace;
   }
 

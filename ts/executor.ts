@@ -8,10 +8,23 @@
 // a token id in place of rows, and cancel of a run under way (both need an executor that answers later); copyPage,
 // readPages, writePages and the same for states (sessions that are saved). `fork` covers what a fork needs of these.
 
+/** Consecutive tokens of one sequence. */
+export interface Batch {
+  /** Position of the first token. The executor holds keys and values of the positions before it. */
+  readonly firstPosition: number;
+  readonly ids: Int32Array;
+  /** Which of the tokens give an output row, ascending. */
+  readonly rows: Int32Array;
+}
+
 /** The pending tokens of one sequence, and nothing else of its session. */
 export interface Batches {
   /** Where the sequence is in the model's instance. The CPU's executor works there, and accepts batches there. */
   readonly address: number;
+  /** For every other executor: the batch under way, or the next one; undefined when no token is pending. */
+  nextBatch(): Batch | undefined;
+  /** The batch is computed. `outputs`: its output rows, one after another. */
+  acceptBatch(outputs: Float32Array): void;
 }
 
 export interface Ran {

@@ -49,7 +49,8 @@ function makeOptions(random) {
 function makeMessage(random, round) {
   const call = random.chance(0.9) ? round.next++ : random.below(round.next + 1);
   const known = () => random.below(round.next + 2);
-  const op = random.pick(['load', 'chunk', 'end', 'fail', 'tokenize', 'tokenize', 'detokenize', 'logits', 'generate', 'generate', 'taken', 'taken', 'taken', 'pong', 'cancel', 'cancel', 'counters', 'profile', 'dispose']);
+  const op = random.pick(['load', 'chunk', 'end', 'fail', 'tokenize', 'tokenize', 'detokenize', 'logits', 'generate', 'generate', 'taken', 'taken', 'taken', 'pong', 'cancel', 'cancel', 'counters', 'profile', 'dispose', 'open-session', 'fork-session', 'close-session']);
+  const session = random.pick([undefined, 0, 0, 1, 1, 2, 3, random.below(20)]);
   switch (op) {
     case 'load': return { op, call, source: makeSource(random), options: { contextLength: random.pick([undefined, 1, 32, 256, 2 ** 31 - 1]), kvType: random.pick([undefined, 'f16', 'f32', 'q8_0']), threads: random.pick([1, 1, 2, undefined, 256]) } };
     case 'chunk': return { op, call: random.pick([round.pushed, known()]), bytes: random.pick([new Uint8Array(), model.slice(0, 1 << 19), model.slice(random.below(model.length)), new Uint8Array(2 << 20)]) };
@@ -57,8 +58,10 @@ function makeMessage(random, round) {
     case 'fail': return { op, call: random.pick([round.pushed, known()]), error: { code: 'io', message: 'unplugged' } };
     case 'tokenize': return { op, call, text: makeText(random), addSpecial: random.chance(0.5), parseSpecial: random.chance(0.5) };
     case 'detokenize': return { op, call, ids: makeIds(random), skipSpecial: random.chance(0.5) };
-    case 'logits': return { op, call, ids: makeIds(random), all: random.chance(0.5) };
-    case 'generate': return { op, call, prompt: random.chance(0.5) ? makeIds(random) : String(makeText(random)), options: makeOptions(random) };
+    case 'logits': return { op, call, session, ids: makeIds(random), all: random.chance(0.5) };
+    case 'generate': return { op, call, session, prompt: random.chance(0.5) ? makeIds(random) : String(makeText(random)), options: makeOptions(random) };
+    case 'fork-session':
+    case 'close-session': return { op, call, session };
     case 'taken': return { op, call: known(), count: random.pick([0, 1, 1, 5, 2 ** 31 - 1]) };
     case 'dispose': return random.chance(0.03) ? { op, call } : { op: 'counters', call };
     default: return { op, call: op === 'cancel' || op === 'pong' ? known() : call };

@@ -38,8 +38,11 @@ export class WasmEngine {
     }
   }
 
-  openSession(): WasmSession {
-    return new WasmSession(this.instance, this.file);
+  /** An empty session, or a copy of `from`. */
+  openSession(from?: WasmSession): WasmSession {
+    const session = new WasmSession(this.instance, this.file, from);
+    if (from !== undefined) this.executor.fork?.(from, session);
+    return session;
   }
 
   /** Neither freed nor poisoned. */

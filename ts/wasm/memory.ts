@@ -113,6 +113,10 @@ export class Heap {
     new Int32Array(this.memory.buffer, address, ids.length).set(ids);
   }
 
+  copyInFloats(address: number, values: Float32Array): void {
+    new Float32Array(this.memory.buffer, address, values.length).set(values);
+  }
+
   copyOut(address: number, bytes: number): Uint8Array<ArrayBuffer> {
     return new Uint8Array(new Uint8Array(this.memory.buffer, address, bytes)); // the outer copy isn't shared
   }

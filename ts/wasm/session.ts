@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A session of a model in wasm memory: one sequence's tokens with their KV cache, outputs and sampling. It computes
 // nothing: an executor takes its pending tokens as batches.
-import { ABI_VERSION, Output, samplingLayout, sessionStateLayout } from '../abi/abi.gen.js';
+import { ABI_VERSION, Output, Status, batchInfoLayout, samplingLayout, sessionStateLayout } from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
-import type { Batches } from '../executor.js';
+import type { Batch, Batches } from '../executor.js';
 import { numbers, samplingNames } from '../options.js';
 import type { Sampling } from '../options.js';
 import { SCRATCH } from './instance.js';
@@ -19,19 +19,32 @@ export class WasmSession implements Batches {
   readonly #instance: WasmInstance;
   readonly #file: Loader;
   readonly #bytes: number;
-  #address: number;
+  #address = 0;
+  #batch: StructValue<typeof batchInfoLayout> | undefined; // what nextBatch gave
   #sampling = 0; // block: chord_sampling, then the bias pairs
   #samplingBytes = 0;
 
-  constructor(instance: WasmInstance, file: Loader) {
+  /** An empty session, or a copy of `from`, which shares its whole pages. Throws `out-of-memory`. */
+  constructor(instance: WasmInstance, file: Loader, from?: WasmSession) {
     this.#instance = instance;
     this.#file = file;
     this.#bytes = instance.exports.session_bytes(instance.model);
     const block = instance.heap.alloc(this.#bytes);
-    this.#address = instance.exports.session_open(instance.model, block, this.#bytes);
-    if (this.#address !== 0) return;
-    instance.heap.free(block, this.#bytes);
-    throw new ChordError('internal', 'the model is not ready for a session');
+    try {
+      this.#address = from === undefined ? instance.exports.session_open(instance.model, block, this.#bytes) : this.#copy(from, block);
+      if (this.#address === 0) throw new ChordError('internal', 'the model is not ready for a session');
+    } catch (error) {
+      if (instance.isUsable) instance.heap.free(block, this.#bytes);
+      throw error;
+    }
+  }
+
+  #copy(from: WasmSession, block: number): number {
+    for (;;) {
+      const copy = this.#exports.session_fork(from.address, block, this.#bytes);
+      if (copy !== -Status.NEED_MEMORY) return this.#check(copy);
+      this.#instance.giveMemory(from.state().wanted_bytes);
+    }
   }
 
   /** Append tokens to be evaluated. Throws `context-full` (nothing appended), `invalid-argument`. */
@@ -47,6 +60,26 @@ export class WasmSession implements Batches {
 
   get address(): number {
     return this.#at;
+  }
+
+  nextBatch(): Batch | undefined {
+    const { exports, heap, scratch } = this.#instance;
+    for (;;) {
+      const status = this.#check(exports.session_next_batch(this.#at, scratch));
+      if (status === Status.OK) break;
+      if (status !== Status.NEED_MEMORY) return undefined;
+      this.#instance.giveMemory(this.state().wanted_bytes);
+    }
+    const info = heap.readStruct(scratch, batchInfoLayout);
+    this.#batch = info;
+    return { firstPosition: info.first_pos, ids: heap.copyOutIds(info.ids, info.n_tokens), rows: heap.copyOutIds(info.rows, info.n_outputs) };
+  }
+
+  acceptBatch(outputs: Float32Array): void {
+    const { heap } = this.#instance;
+    const { outputs: at, stride, n_width, n_outputs } = this.#batch!;
+    for (let i = 0; i < n_outputs; i++) heap.copyInFloats(at + i * stride * 4, outputs.subarray(i * n_width, (i + 1) * n_width));
+    this.#check(this.#exports.session_accept_batch(this.#at));
   }
 
   /** The numbers of output row `row` of the last finished batch. */

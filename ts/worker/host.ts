@@ -18,6 +18,10 @@ import type { LoadedEngine } from './runner.js';
 
 type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;
 
+/** What computes, or needs a session that doesn't: one at a time and in order. */
+type Queued = 'logits' | 'generate' | 'fork-session' | 'close-session';
+const queued: ReadonlySet<string> = new Set<Queued>(['logits', 'generate', 'fork-session', 'close-session']);
+
 /** How long a call waits behind a run whose reader reads nothing, before it is refused. */
 const BUSY_MS = 2000;
 
@@ -68,11 +72,11 @@ export class EngineHost {
     }
   }
 
-  #open(request: Requested<'load' | 'tokenize' | 'detokenize' | 'logits' | 'generate' | 'counters' | 'profile' | 'dispose'>): void {
+  #open(request: Requested<'load' | 'tokenize' | 'detokenize' | Queued | 'open-session' | 'counters' | 'profile' | 'dispose'>): void {
     if (this.#calls.has(request.call)) return this.#refuse(undefined, new ChordError('invalid-argument', `call ${request.call} is under way already`));
     const call = new Call<Request>(request, this.#post);
     this.#calls.set(call.id, call);
-    if (request.op === 'logits' || request.op === 'generate') this.#enqueue(call);
+    if (queued.has(request.op)) this.#enqueue(call);
     else void this.#answer(call, () => this.#serve(call));
   }
 
@@ -90,6 +94,9 @@ export class EngineHost {
       case 'detokenize': return this.#work().engine.vocabulary.detokenize(request.ids, request);
       case 'counters': return this.#counters();
       case 'profile': return this.#work().engine.profile.read();
+      case 'open-session': return this.#work().openSession();
+      case 'fork-session': return this.#work().openSession(request.session);
+      case 'close-session': return this.#work().closeSession(request.session);
       case 'dispose': return this.#dispose(call);
       case 'logits': return this.#work().logits(call as Call<Requested<'logits'>>);
       case 'generate': return this.#work().generate(call as Call<Requested<'generate'>>);

@@ -5,7 +5,9 @@
 //   client                              worker
 //   load, tokenize, detokenize,    ->   progress* ... result | failed
 //   logits, generate, counters,
-//   profile, dispose
+//   profile, open-session,
+//   fork-session, close-session,
+//   dispose
 //   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
 //     of a pushed source)
 //   taken* (the reader took n      <-   tokens*, rows* (a small window runs ahead)
@@ -37,7 +39,7 @@ export interface ModelCounters {
   /** Bytes taken from the source. */
   readonly bytesRead: number;
   readonly bytesUploaded: number;
-  /** KV pages in use. */
+  /** KV pages in use, summed over the sessions; a page that two share counts twice. */
   readonly kvPages: number;
   /** Size of the model's WebAssembly memory. */
   readonly wasmBytes: number;
@@ -102,11 +104,13 @@ export type Request =
   | { readonly op: 'fail'; readonly call: number; readonly error: ErrorRecord }
   | { readonly op: 'tokenize'; readonly call: number; readonly text: string | Uint8Array; readonly addSpecial: boolean; readonly parseSpecial: boolean; readonly most?: number | undefined }
   | { readonly op: 'detokenize'; readonly call: number; readonly ids: Ids; readonly skipSpecial: boolean }
-  | { readonly op: 'logits'; readonly call: number; readonly ids: Ids; readonly all: boolean }
-  | { readonly op: 'generate'; readonly call: number; readonly prompt: string | Ids; readonly options: GenerateOptionsRecord }
+  | { readonly op: 'logits'; readonly call: number; readonly session?: number; readonly ids: Ids; readonly all: boolean }
+  | { readonly op: 'generate'; readonly call: number; readonly session?: number; readonly prompt: string | Ids; readonly options: GenerateOptionsRecord }
   | { readonly op: 'taken'; readonly call: number; readonly count: number }
   | { readonly op: 'pong'; readonly call: number }
   | { readonly op: 'cancel'; readonly call: number }
+  | { readonly op: 'open-session'; readonly call: number }
+  | { readonly op: 'fork-session' | 'close-session'; readonly call: number; readonly session: number }
   | { readonly op: 'counters'; readonly call: number }
   | { readonly op: 'profile'; readonly call: number }
   | { readonly op: 'dispose'; readonly call: number };
@@ -119,6 +123,10 @@ export interface Results {
   detokenize: string;
   logits: null;
   generate: Omit<GenerationStats, 'ttftMs'>;
+  /** The new session's number. Session 0 is there from the load to `dispose`, which closes every session. */
+  'open-session': number;
+  'fork-session': number;
+  'close-session': null;
   counters: ModelCounters;
   profile: ProfileEntry[];
   dispose: null;
@@ -146,6 +154,9 @@ function asIds(name: string, value: unknown): Ids {
   if (!Array.isArray(value) && !(value instanceof Int32Array)) wrong(name, value, 'a list of token ids');
   return value as Ids; // each id is checked where they cross into wasm
 }
+
+/** The session of a call; session 0 where the call names none. */
+const asSession = (fields: Fields): number => asWhole('session', fields['session'] ?? 0, 0, Number.MAX_SAFE_INTEGER);
 
 function asObject(name: string, value: unknown): Fields {
   if (!isObject(value)) wrong(name, value, 'an object');
@@ -237,12 +248,15 @@ export function parseRequest(message: unknown): Request {
       };
     }
     case 'detokenize': return { op, call, ids: asIds('ids', fields['ids']), skipSpecial: asBoolean('skipSpecial', fields['skipSpecial']) };
-    case 'logits': return { op, call, ids: asIds('ids', fields['ids']), all: asBoolean('all', fields['all']) };
+    case 'logits': return { op, call, session: asSession(fields), ids: asIds('ids', fields['ids']), all: asBoolean('all', fields['all']) };
     case 'generate': {
       const prompt = fields['prompt'];
-      return { op, call, prompt: typeof prompt === 'string' ? prompt : asIds('prompt', prompt), options: parseGenerateOptions(fields['options']) };
+      return { op, call, session: asSession(fields), prompt: typeof prompt === 'string' ? prompt : asIds('prompt', prompt), options: parseGenerateOptions(fields['options']) };
     }
     case 'taken': return { op, call, count: asWhole('count', fields['count'], 0, 2 ** 31 - 1) };
+    case 'fork-session':
+    case 'close-session': return { op, call, session: asSession(fields) };
+    case 'open-session':
     case 'end':
     case 'pong':
     case 'cancel':

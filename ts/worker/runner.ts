@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loaded model at work: generation and logits over one session, and when what they give is posted. Between
+// The loaded model at work: its sessions, generation and logits over one of them, and when what they give is posted. Between
 // steps (of quick tokens: between a few) the event loop turns, so a posted cancel always arrives, shared memory or not.
 import { Continuation, Work, contextFull } from '../continuation.js';
+import { refuse } from '../check.js';
 import type { TokenizeOptions } from '../options.js';
 import { nextTurn } from '../platform.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { WasmEngine } from '../wasm/engine.js';
 import type { Pace } from '../wasm/pace.js';
+import type { WasmSession } from '../wasm/session.js';
 import type { ThreadPool } from '../wasm/threads.js';
 import type { Call } from './call.js';
 import { WINDOW } from './protocol.js';
@@ -34,26 +36,52 @@ export class Cancelled extends Error {}
 
 export class Runner {
   readonly engine: WasmEngine;
-  readonly #work: Work;
+  /** Sessions by number. 0 is the model's own. */
+  readonly #sessions = new Map<number, Work>();
+  readonly #own: Work;
+  readonly #pace: Pace;
   readonly #pool: ThreadPool | undefined;
   readonly #gatherMs: number;
   readonly #vocabulary: number;
   #tokensDecoded = 0;
+  #opened = 0;
 
   constructor(loaded: LoadedEngine, pace: Pace) {
     this.engine = loaded.engine;
     this.#pool = loaded.pool;
     this.#gatherMs = Math.min(GATHER_MS, pace.targetMs);
-    this.#work = new Work(loaded.engine, pace);
+    this.#pace = pace;
+    this.#own = new Work(loaded.engine, pace);
+    this.#sessions.set(0, this.#own);
     this.#vocabulary = loaded.engine.file.modelInfo().n_vocab;
   }
 
   get counters(): { stepsRun: number; stepsOverBudget: number; tokensPrefilled: number; tokensDecoded: number } {
-    return { ...this.#work.counters, tokensDecoded: this.#tokensDecoded };
+    return { ...this.#own.counters, tokensDecoded: this.#tokensDecoded };
   }
 
   get kvPages(): number {
-    return this.#work.session.state().n_pages;
+    return [...this.#sessions.values()].reduce((sum, { session }) => sum + session.state().n_pages, 0);
+  }
+
+  #work(session = 0): Work {
+    const work = this.#sessions.get(session);
+    if (work === undefined) refuse(`there is no session ${session}`);
+    return work;
+  }
+
+  /** A new session's number; the session is empty, or a copy of session `from`. */
+  openSession(from?: number): number {
+    const copied = from === undefined ? undefined : this.#work(from).session;
+    this.#sessions.set(++this.#opened, new Work(this.engine, this.#pace, this.#own.counters, copied));
+    return this.#opened;
+  }
+
+  closeSession(session: number): null {
+    if (session === 0) refuse('session 0 is closed with the model alone');
+    this.#work(session).session.close();
+    this.#sessions.delete(session);
+    return null;
   }
 
   /** Ids of a text. The loop turns between slices; `most` refuses a text as soon as it is sure to have more. */
@@ -91,11 +119,12 @@ export class Runner {
   /** A whole continuation. Posts the first event at once, then what GATHER_MS bring; ends within one step, or that time, of a cancel. */
   async generate(call: Call<Requested<'generate'>>): Promise<Results['generate']> {
     const { prompt, options } = call.request;
+    const work = this.#work(call.request.session);
     const ids = typeof prompt === 'string' ? await this.#promptIds(prompt, call.signal) : prompt;
     if (ids === undefined) {
       return { promptTokens: 0, cachedTokens: 0, tokens: 0, promptMs: 0, decodeMs: 0, tokensPerSecond: 0, finishReason: 'abort' };
     }
-    const continuation = new Continuation(this.#work, ids, options);
+    const continuation = new Continuation(work, ids, options);
     const { promptTokens, cachedTokens } = continuation;
     const time = { promptMs: 0, decodeMs: 0 };
     let { tokens, finishReason }: { tokens: number; finishReason: GenerationStats['finishReason'] } = { tokens: 0, finishReason: 'abort' };
@@ -105,7 +134,7 @@ export class Runner {
     } catch (error) {
       if (!(error instanceof Cancelled)) throw error;
       tokens = call.taken;
-      this.#work.forget(promptTokens + tokens); // what the reader never saw isn't part of the text
+      work.forget(promptTokens + tokens); // what the reader never saw isn't part of the text
     } finally {
       continuation.close();
     }
@@ -154,29 +183,30 @@ export class Runner {
   /** Logits of the last id, or of all, in blocks of rows. */
   async logits(call: Call<Requested<'logits'>>): Promise<null> {
     const { ids, all } = call.request;
-    const { session } = this.#work;
+    const work = this.#work(call.request.session);
+    const { session } = work;
     try {
-      this.#work.begin(ids, all ? 'all' : 'last', 0);
+      work.begin(ids, all ? 'all' : 'last', 0);
       let isDone = false;
       while (!isDone) {
-        await this.#finishBatches(call.signal, true, () => this.#work.step(true));
+        await this.#finishBatches(call.signal, true, () => work.step(true));
         const { n_rows, first_row, n_past, n_tokens } = session.state();
-        await this.#sendRows(call, n_rows, all ? first_row : 0);
+        await this.#sendRows(call, session, n_rows, all ? first_row : 0);
         isDone = n_past === n_tokens;
       }
       return null;
     } finally {
-      if (this.engine.isUsable) this.#work.forget(ids.length);
+      if (this.engine.isUsable) work.forget(ids.length);
       if (this.engine.isUsable) session.setOutputs('last');
     }
   }
 
-  async #sendRows(call: Call, count: number, firstRow: number): Promise<void> {
+  async #sendRows(call: Call, session: WasmSession, count: number, firstRow: number): Promise<void> {
     const block = Math.max(1, Math.floor(ROWS_BYTES / (this.#vocabulary * 4)));
     for (let row = 0; row < count; row += block) {
       const rows = Math.min(block, count - row);
       const values = new Float32Array(rows * this.#vocabulary);
-      for (let i = 0; i < rows; i++) values.set(this.#work.session.logits(row + i), i * this.#vocabulary);
+      for (let i = 0; i < rows; i++) values.set(session.logits(row + i), i * this.#vocabulary);
       await call.send({ type: 'rows', call: call.id, firstRow: firstRow + row, values }, 1, 2, [values.buffer]);
       if (call.signal.aborted) throw new Cancelled();
     }
