@@ -151,7 +151,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 TEST_NEEDS_session := host/native
 TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
-TEST_WITH_engine := $(wildcard tests/reference/*.c) tests/engine/synthetic.c
+TEST_WITH_engine := $(filter-out %_wasm.c,$(wildcard tests/reference/*.c)) tests/engine/synthetic.c
 
 C_SUITES := $(sort $(foreach f,$(wildcard tests/*/*_test.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
 JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsubst %/,%,$(dir $(f))))))
@@ -208,6 +208,14 @@ FUZZ_NEEDS_tokenizer := text base
 FUZZ_NEEDS_engine := $(ROOMS) host/native
 $(foreach f,$(FUZZERS),$(eval $(call FUZZER,$(f))))
 
+# The float64 interpreter as an executor: the core's module with tests/reference/interpreter_wasm.c.
+INTERPRETER := $(patsubst %.c,build/test/wasm/%.o,tests/reference/interpreter.c tests/reference/interpreter_wasm.c)
+build/test/wasm/%.o: %.c Makefile | $(ZIG)
+	@mkdir -p $(@D)
+	@$(ZIG) cc -c $(WASM_FLAGS) -O2 -mcpu=$(WASM_CPU_simd) -MMD -MP $< -o $@
+build/test/interpreter.wasm: $(WASM_SOURCES:%.c=build/wasm/simd/%.o) $(INTERPRETER)
+	@$(ZIG) wasm-ld $(WASM_LINK) $^ -o $@.tmp && mv $@.tmp $@
+
 .SECONDARY:
 suite-c-%: FORCE
 	@if tools/sancc asan >/dev/null; then $(MAKE) -s build/test/$* && build/test/$* $(FILTER); \
@@ -220,6 +228,7 @@ suite-js-%: dist/index.js FORCE
 	@test -n "$(wildcard tests/$*/$(FILTER)*test.mjs)" || { echo "no tests/$*/$(FILTER)*test.mjs" >&2; exit 1; }
 	@node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 suite-js-cli: native build/native/generate
+suite-js-reference suite-js-ts suite-js-e2e: build/test/interpreter.wasm
 suite-fuzz: dist/index.js FORCE
 	@$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZERS) $(JS_FUZZERS)
 
@@ -294,7 +303,7 @@ include tools/checkkern.mk
 bench: dist/index.js ## benchmark beside wllama and native llama.cpp (ARGS="--help")
 	@node $(NODE_FLAGS) bench/run.mjs $(ARGS)
 
--include $(shell find build/asan build/tsan build/fuzz build/wasm build/native -name '*.d' 2>/dev/null)
+-include $(shell find build/asan build/tsan build/fuzz build/wasm build/native build/test/wasm -name '*.d' 2>/dev/null)
 
 clean: ## remove what was built (not what was fetched)
 	rm -rf build dist

@@ -2,9 +2,7 @@
 #include "interpreter.h"
 #include "../../src/base/half.h"
 #include "../../src/quant/act.h"
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
+#include "libc.h"
 
 enum { MAX_CACHES = 2048 };
 

@@ -1,0 +1,157 @@
+/* interpreter_wasm.c: the float64 interpreter as an executor in a wasm module of the tests' own (build/test/interpreter.wasm:
+ * the core and its exports, and these). The package loads the module in place of its own (`wasmUrl`).
+ *
+ *   interpreter_bytes(session)                        heap that the batch under way needs
+ *   interpreter_run(session, flags, heap, bytes)      computes it: output rows go where chord_session_next_batch() says
+ *
+ * It keeps no cache: each run evaluates the session's tokens from position 0. `flags` are REFERENCE_* (interpreter.h).
+ * `heap` (16-byte aligned) is the caller's again afterwards. Results of interpreter_run: OK, NEED_MEMORY (the heap is
+ * smaller than interpreter_bytes()), INVALID_ARGUMENT (no batch was given out, or the tokens before it hold an embedding
+ * whose row is the caller's again), INTERNAL (an op that the interpreter doesn't know). The host then accepts the batch. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "interpreter.h"
+#include "libc.h"
+#include "../../src/base/host.h"
+
+#define EXPORT(name) __attribute__((export_name(#name)))
+
+/* ---- heap: blocks one behind the other; a freed block goes when all behind it are free ------------------- */
+
+typedef struct block {
+    struct block *before;
+    int32_t is_free, reserved[2];
+} block;
+_Static_assert(sizeof(block) == 16, "blocks keep an alignment of 16");
+
+static uint8_t *heap_at, *heap_end;
+static block *last;
+
+static size_t padded(size_t bytes) { return (bytes + 15) & ~(size_t)15; }
+
+/* interpreter_bytes() has counted: a heap that is too small is a fault of the two functions here. */
+void *malloc(size_t bytes)
+{
+    bytes = padded(bytes) + sizeof(block);
+    if (bytes > (size_t)(heap_end - heap_at)) abort();
+    block *b = (block *)(void *)heap_at;
+    *b = (block){ .before = last };
+    last = b;
+    heap_at += bytes;
+    return b + 1;
+}
+
+void *calloc(size_t n, size_t bytes)
+{
+    void *p = malloc(n * bytes);
+    __builtin_memset(p, 0, n * bytes);
+    return p;
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes) /* 64 at most, and 16 is what vectors need */
+{
+    return alignment > 64 ? NULL : malloc(bytes);
+}
+
+void free(void *p)
+{
+    if (!p) return;
+    ((block *)p - 1)->is_free = 1;
+    for (; last && last->is_free; last = last->before) heap_at = (uint8_t *)last;
+}
+
+/* ---- math ------------------------------------------------------------------------------------------------- */
+
+double exp(double x) { return chord_host_exp(x); }
+double pow(double x, double y) { return chord_host_pow(x, y); }
+double sin(double x) { return chord_host_sin(x); }
+double cos(double x) { return chord_host_cos(x); }
+
+/* Lambert's fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))): with eight terms its error is below 2^-53 for |x| <= 1/2. */
+double tanh(double x)
+{
+    if (fabs(x) > 0.5) return 1 - 2 / (chord_host_exp(2 * x) + 1);
+    double below = 17;
+    for (int32_t i = 15; i > 0; i -= 2) below = i + x * x / below;
+    return x / below;
+}
+
+/* ---- exports ---------------------------------------------------------------------------------------------- */
+
+static size_t blocks(uint64_t n_floats, uint64_t bytes) { return padded((size_t)(n_floats * bytes)) + sizeof(block); }
+
+/* What run_program() allocates: caches and slots, and at most two matrices of inputs and six rows of weights at a time. */
+static size_t heap_bytes(const chord_model_plan *plan, int32_t n_tokens, int32_t n_outputs)
+{
+    const chord_program *p = &plan->program;
+    uint64_t widest = 0, longest = 0;
+    size_t bytes = blocks((uint64_t)n_tokens, 8) + blocks((uint64_t)n_tokens, 4) * 2;
+    for (int32_t i = 0; i < p->n_caches; i++) {
+        const chord_cache_spec *s = &p->caches[i];
+        bytes += blocks((uint64_t)n_tokens * (uint64_t)s->n_kv * (uint64_t)s->k_dim + 1, 8);
+        bytes += blocks((uint64_t)n_tokens * (uint64_t)s->n_kv * (uint64_t)s->v_dim + 1, 8);
+    }
+    for (int32_t i = 0; i < p->n_slots; i++) {
+        uint64_t const rows = (uint64_t)(p->slots[i].rows == CHORD_ROWS_OUTPUT ? n_outputs : n_tokens), width = (uint64_t)p->slots[i].width;
+        bytes += blocks(rows * width, 8);
+        if (rows * width > widest) widest = rows * width;
+        if (i == p->output_slot) bytes += blocks(rows * width, 8); /* the doubles that become floats */
+    }
+    for (int32_t i = 0; i < plan->n_tensors; i++)
+        if ((uint64_t)plan->tensors[i].ne[0] > longest) longest = (uint64_t)plan->tensors[i].ne[0];
+    return bytes + blocks(widest, 8) * 2 + (blocks(longest, 8) + 64) * 6;
+}
+
+/* The batch as one from position 0 on: rows and positions in the session's terms. */
+static chord_status whole_batch(const chord_session *s, chord_batch *out, const float **embeddings, int32_t *rows)
+{
+    const chord_sequence *q = &s->sequence;
+    int32_t const n = q->n_past + q->batch.n_tokens;
+    for (int32_t i = 0; i < n; i++) {
+        int32_t const is_row = q->embeddings && i >= q->first_embedding && i < q->end_embedding;
+        if (q->ids[i] < 0 && !is_row) return CHORD_INVALID_ARGUMENT;
+        embeddings[i] = is_row ? q->embeddings + (int64_t)(i - q->first_embedding) * q->embedding_width : NULL;
+    }
+    for (int32_t i = 0; i < q->batch.n_outputs; i++) rows[i] = q->n_past + q->batch.rows[i];
+    *out = (chord_batch){ .n_tokens = n, .ids = q->ids, .embeddings = embeddings, .n_axes = q->batch.n_axes,
+                          .positions = q->batch.positions ? q->positions : NULL, .n_outputs = q->batch.n_outputs, .rows = rows };
+    return CHORD_OK;
+}
+
+static void write_outputs(const chord_session *s, const double *from, int32_t n)
+{
+    const chord_program *p = &s->model->plan.program;
+    int32_t const width = p->slots[p->output_slot].width;
+    for (int32_t r = 0; r < n; r++)
+        for (int32_t i = 0; i < width; i++) chord_output_row(s->model, r)[i] = (float)from[(int64_t)r * width + i];
+}
+
+static size_t needed(const chord_session *s)
+{
+    return heap_bytes(&s->model->plan, s->sequence.n_past + s->sequence.batch.n_tokens, s->sequence.batch.n_outputs);
+}
+
+EXPORT(interpreter_bytes) double interpreter_bytes(double session)
+{
+    const chord_session *s = (const chord_session *)(uintptr_t)session;
+    return s && s->is_given ? (double)needed(s) : 0;
+}
+
+EXPORT(interpreter_run) int32_t interpreter_run(double session, int32_t flags, double heap, double bytes)
+{
+    const chord_session *s = (const chord_session *)(uintptr_t)session;
+    if (!s || !s->is_given || heap <= 0 || (uintptr_t)heap % 16) return CHORD_INVALID_ARGUMENT;
+    if (bytes < (double)needed(s)) return CHORD_NEED_MEMORY;
+    heap_at = (uint8_t *)(uintptr_t)heap;
+    heap_end = heap_at + (size_t)bytes;
+    last = NULL;
+    const chord_batch *b = &s->sequence.batch;
+    const chord_program *p = &s->model->plan.program;
+    const float **embeddings = malloc((size_t)(s->sequence.n_past + b->n_tokens) * sizeof *embeddings);
+    int32_t *rows = malloc((size_t)b->n_outputs * sizeof *rows);
+    double *outputs = malloc((size_t)b->n_outputs * (size_t)p->slots[p->output_slot].width * sizeof *outputs);
+    chord_batch whole;
+    CHORD_TRY(whole_batch(s, &whole, embeddings, rows));
+    if (!reference_outputs(s->model, &whole, flags, outputs)) return CHORD_INTERNAL;
+    write_outputs(s, outputs, b->n_outputs);
+    return CHORD_OK;
+}
