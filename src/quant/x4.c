@@ -102,9 +102,9 @@ typedef struct order {
 
 static void order_add(order *o, size_t at, size_t bytes)
 {
-    stretch *const last = &o->stretches[o->n_stretches - 1];
+    stretch *const last = o->n_stretches ? &o->stretches[o->n_stretches - 1] : NULL;
     size_t const cell = bytes < 4 ? bytes : 4;
-    if (o->n_stretches && last->cell == cell && last->at + last->bytes == at) last->bytes += bytes;
+    if (last && last->cell == cell && last->at + last->bytes == at) last->bytes += bytes;
     else o->stretches[o->n_stretches++] = (stretch){ at, bytes, cell };
 }
 
