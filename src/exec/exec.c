@@ -1,5 +1,5 @@
-/* exec.c: the walk, the leader's alone. Slices with enough work are shared with the pool, the others he does himself:
- * a decode step of a layer shares five times (qkv, attention, output, gate and up, down). */
+/* exec.c: the walk, which the leader alone does. A slice with enough work is shared with the pool; the leader does the
+ * others itself. A decode step shares five slices a layer: qkv, attention, output, gate and up, down. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
 #include "../base/host.h"
@@ -24,14 +24,13 @@ void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
 /* The error of what an op found in its values. */
 static chord_status faulty(const chord_run *run, chord_error *e)
 {
-    const char *where = run->op->layer < 0 ? "behind the layers" : "in layer";
-    int32_t const layer = run->op->layer < 0 ? 0 : run->op->layer;
-    if (*run->fault == CHORD_FAULT_KV) return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", run->op->layer);
-    if (run->op->layer < 0) return chord_fail(e, CHORD_INTERNAL, "%s: the sum of a norm isn't a finite number", where);
-    return chord_fail(e, CHORD_INTERNAL, "%s %d: the sum of a norm isn't a finite number", where, layer);
+    int32_t const layer = run->op->layer;
+    if (*run->fault == CHORD_FAULT_KV) return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", layer);
+    if (layer < 0) return chord_fail(e, CHORD_INTERNAL, "behind the layers: the sum of a norm isn't a finite number");
+    return chord_fail(e, CHORD_INTERNAL, "layer %d: the sum of a norm isn't a finite number", layer);
 }
 
-/* The part of the op from the cursor on that the budget allows; MORE: none. */
+/* Run the op from the cursor on, as far as its stage and the budget allow. MORE: the budget allows no unit. */
 static chord_status run_slice(chord_run *run, chord_error *e)
 {
     chord_cursor *at = &run->cursor;
@@ -53,7 +52,7 @@ static chord_status run_slice(chord_run *run, chord_error *e)
     return CHORD_OK;
 }
 
-/* From run->cursor on, which moves along. */
+/* Walk on from run->cursor, which moves along. */
 static chord_status walk(chord_run *run, chord_error *e)
 {
     const chord_program *p = &run->plan->program;

@@ -1,14 +1,15 @@
-/* exec.h: the CPU executor. The caller's thread, the leader, walks the program; each op is a run of *units* in one
- * or more *stages*, and a stage's units may run in any order and on any thread. The leader offers the units of a
- * slice, all threads claim some until none are left, and he goes on when the last is done. A helper that sleeps or
- * has lost its core claims nothing and delays nobody.
+/* exec.h: the CPU executor.
  *
- *   pool.c    threads: join, claim, stop; the leader's offer and wait (spin, then sleep)
- *   exec.c    the walk: cursor, budget, cancel, what is worth sharing
- *   op.h      what an op is to the executor; op.c the table, op_<name>.c a file an op
+ * The *leader* is the caller's thread. It walks the program op by op. Each op has one or more *stages*; a stage is a
+ * run of *units*, which may run in any order and on any thread. The leader offers a slice of a stage. The leader and
+ * the *helpers* (the pool's threads) claim units of the offer until none are left. The leader continues when the last
+ * unit is done. A helper that sleeps or has lost its core claims nothing and delays no one.
  *
- * Bitwise rule: units are cut so that no output element depends on the cut; a slice of a stage may end
- * after any unit. */
+ *   pool.c    the threads: join, claim, stop; the leader's offer and its wait (spin, then sleep)
+ *   exec.c    the walk: cursor, budget, cancel flag
+ *   op.h      what an op is to the executor; op.c holds the table, op_<name>.c one op each
+ *
+ * Bitwise rule: no output element depends on how units are cut. A slice of a stage may end after any unit. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_EXEC_EXEC_H
 #define CHORD_EXEC_EXEC_H
@@ -19,12 +20,13 @@
 
 struct chord_run;
 
-/* The leader's: what sharing brought of late, and what it cost. */
-typedef struct chord_account {
-    double here, there;           /* multiply-adds of what was on offer: his own, the helpers' */
-    double lost;                  /* ms he slept for claimed units, and took for waking */
-    double spent, since;          /* ms between begin and end: up to `since` (by chord_host_now()), and that moment */
-} chord_account;
+/* The leader's ledger: what sharing saved of late, and what it cost. */
+typedef struct chord_ledger {
+    double here, there;           /* multiply-adds of past offers: those the leader did, those the helpers did */
+    double lost;                  /* ms that the leader slept for claimed units or took to wake helpers */
+    /* ms between chord_pool_begin() and chord_pool_end(), up to the moment `since` (by chord_host_now()) */
+    double spent, since;
+} chord_ledger;
 
 /* How an op is cut for a batch: computed once, when the walk comes to the op, and offered to the threads with it. */
 #define CHORD_CUT_ROOM 64
@@ -34,7 +36,7 @@ typedef struct chord_cut {
     _Alignas(8) uint8_t of_op[CHORD_CUT_ROOM]; /* the op's own (op_matmul.h, op_attend.h) */
 } chord_cut;
 
-/* Why a run ends in an error: what an op found in its values. */
+/* Why a run ends in an error: what an op found in the values it computes. */
 enum { CHORD_FAULT_NONE = 0,
        CHORD_FAULT_KV = 1,        /* a key or a value isn't finite */
        CHORD_FAULT_NORM = 2 };    /* a norm's sum isn't finite */
@@ -57,40 +59,48 @@ typedef struct chord_run {
     int32_t *fault;               /* atomic: CHORD_FAULT_*, set by any thread */
 } chord_run;
 
-/* Shared by the threads of one model; all zero at the start but for the first two. */
+/* Shared by the threads of one model. Everything but the first two fields starts as zero. */
 typedef struct chord_pool {
     int32_t n_threads;            /* the leader included */
-    int32_t patience_ms;          /* how long the leader waits for claimed units before he calls their thread dead */
-    /* the offer, the leader's to write while `left` is 0: */
-    chord_run run;                /* with the op and its cut; a copy: a helper may be at work after its leader\'s step has ended (`broken`) */
-    int64_t end;                  /* behind its last unit; those on offer are end - left .. end - 1 */
-    int32_t done_here;            /* units the leader has done himself */
-    chord_account account;        /* do helpers help? */
-    double alone_until;           /* by chord_host_now(): until then nothing is offered; 0: no such moment */
-    double alone_ms;              /* how long that lasts or lasted; 0: the account has been good since */
-    int32_t broken;               /* 1: a thread died within a claim; the pool is dead */
-    /* atomics: */
-    int32_t left;                 /* units nobody has claimed */
-    int32_t least;                /* a claim's least size */
-    int32_t done;                 /* units the helpers have done */
-    int32_t leader_sleeps;        /* 1: who finishes wakes him at `done` */
-    int32_t sleepers;             /* helpers that wait at `calls`: nobody is woken in vain */
+    int32_t patience_ms;          /* how long the leader waits for claimed units before it calls the pool broken */
+
+    /* The offer. The leader writes it while `left` is 0. */
+    chord_run run;                /* a copy: a helper may still be at work when the leader's step has ended (`broken`) */
+    int64_t end;                  /* behind the offer's last unit; units end - left .. end - 1 are unclaimed */
+    int32_t done_here;            /* units that the leader has done itself */
+
+    chord_ledger ledger;          /* is sharing worth its cost? */
+    double alone_until;           /* until then (by chord_host_now()) the leader runs alone; 0: it shares */
+    double alone_ms;              /* how long it runs or last ran alone; 0: sharing has paid since */
+    int32_t broken;               /* 1: a helper died within a claim; the pool is dead */
+
+    /* Atomics. */
+    int32_t left;                 /* unclaimed units */
+    int32_t least;                /* units in the smallest claim */
+    int32_t done;                 /* units that helpers have done */
+    int32_t leader_sleeps;        /* 1: a helper that finishes wakes the leader at `done` */
+    int32_t sleepers;             /* helpers that sleep at `calls`: with none, the leader wakes no one */
     int32_t calls;                /* +1 wakes them */
-    int32_t fault;                /* what the run's fault points at */
-    int32_t n_ready;              /* threads inside chord_pool_join */
-    int32_t stop;                 /* 1: return from chord_pool_join */
+    int32_t fault;                /* what the run's `fault` points at */
+    int32_t n_ready;              /* helpers inside chord_pool_join() */
+    int32_t stop;                 /* 1: helpers return from chord_pool_join() */
 } chord_pool;
 
 /* A pool thread's whole life; index 1 .. n_threads - 1. */
 chord_status chord_pool_join(chord_pool *p, int32_t index);
 void chord_pool_stop(chord_pool *p);
 
-/* Inside the room, the leader's. Share: n units of run->op, of unit_work multiply-adds each, from `first` on, all of one stage, by whoever comes;
- * returns when all are done, or false when a thread that claimed some doesn't finish: the pool is broken then. Between begin and end
- * his time counts. Charge: `lost` ms have just passed in vain; now and then it judges, and he is alone for a while. */
+/* The following five are called inside the room, by the leader alone. */
+
+/* Do units [first, first + n) of run->op, all of one stage, with the helpers that come. `unit_work` is the planned
+ * multiply-adds of one unit. Returns when all units are done. Returns false when a helper that claimed some doesn't
+ * finish within the patience: the pool is broken then. */
 bool chord_pool_share(chord_pool *p, const chord_run *run, int64_t first, int32_t n, uint64_t unit_work);
+/* The leader's time counts in the ledger between these two. */
 void chord_pool_begin(chord_pool *p);
 void chord_pool_end(chord_pool *p);
+/* Record a cost of `lost` ms that ended at `now`. When enough time has passed the ledger is judged, and the leader may
+ * run alone for a while. */
 void chord_pool_charge(chord_pool *p, double lost, double now);
 bool chord_pool_is_alone(chord_pool *p);
 

@@ -1,28 +1,35 @@
-/* pool.c: threads that help, if they come. Ordering is seq_cst throughout: a sleeper counts itself before it
- * looks for work a last time, a leader offers work before it looks at the count, so one sees the other. */
+/* pool.c: the threads of the executor. Helpers take part in an offer when they come; the leader never waits for one
+ * that has claimed nothing. All atomics are seq_cst: a helper counts itself as a sleeper before it looks for work a
+ * last time, and the leader publishes work before it reads that count. So one of the two sees the other. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec.h"
 #include "../base/host.h"
 
-/* Whoever waits looks for so long before it sleeps: much longer than the leader's own ops between two offers of a small
- * model's decode step, or than one helper ends before another, as long as a wake-up takes; a core that others want is soon given
- * up. Counted looks won't do: 4,000 are 50 us on one machine and 2 us on another, where the leader slept after a fifth of the
- * products, 30 us each. The clock is a call out of wasm, and coarse in some browsers: hence LOOKS between, and MOST_LOOKS. */
+/* How long a waiting thread looks before it sleeps. It is much longer than the leader's own ops between two offers in a
+ * decode step of a small model, and than the time between the ends of two helpers. It is about as long as a wake-up
+ * takes, so a core that other programs want is soon given up. Counting looks instead failed: 4,000 looks take 50 us on
+ * one machine and 2 us on another, where the leader slept after a fifth of the products, which take 30 us each.
+ * The clock is a call out of wasm, and coarse in some browsers: hence LOOKS between two readings, and MOST_LOOKS. */
 #define SPIN_MS 0.05
 #define LOOKS 128
 #define MOST_LOOKS 1000000
 #define SLICE_MS 200
-#define LEAST_WORK 80000      /* multiply-adds, some 2 us at 40 GMAC/s: less isn't worth a claim */
+#define LEAST_WORK 80000      /* multiply-adds of the smallest claim: some 2 us at 40 GMAC/s */
 
-/* Whether helpers help stands in an account. A helper that has lost its core within a claim keeps the leader waiting for somebody
- * else's time slice, 3 to 4 ms; one that is woken on the leader's own core does its claim before he goes on. Both is time lost. What
- * helpers did is time saved: as long as the leader takes for as many multiply-adds, times WORTH, for alone he would have the memory
- * to himself (two threads read 1.2 to 1.6 times what one does). Measured, ms lost of 20 and the helper's part of the leader's work:
- * 0.1 to 1 and 0.7 to 1 where nobody else wants a core, 4 to 14 and 0.3 to 1 beside one or two busy processes on a core. */
+/* The leader keeps a ledger of what sharing costs and saves.
+ *   Cost    the time the leader waits for a helper, or takes to wake one. A helper that loses its core within a claim
+ *           makes the leader wait for another program's time slice, 3 to 4 ms. A helper that wakes on the leader's own
+ *           core does its claim before the leader continues.
+ *   Saving  the time the leader would need for the multiply-adds that helpers did, times WORTH: alone, the leader has
+ *           the memory to itself (two threads read 1.2 to 1.6 times as fast as one).
+ * Measured, as ms lost of 20 and the ratio of the helper's work to the leader's: 0.1 to 1 and 0.7 to 1 where no other
+ * program wants a core; 4 to 14 and 0.3 to 1 beside one or two busy processes on a core. */
 #define WORTH 0.5
-#define JUDGED_MS 20.0        /* over less nothing is judged: any machine takes a core away now and then */
-#define FORGET_MS 100.0       /* then what was before counts half */
-#define LEAST_ALONE_MS 25.0   /* doubled each time, for each try costs some 10 ms; until an account stays good for FORGET_MS */
+#define JUDGED_MS 20.0        /* the shortest time to judge: every machine takes a core away now and then */
+#define FORGET_MS 100.0       /* after this long, what was recorded counts half */
+/* The first time to run alone. It doubles each time, because each trial of sharing costs some 10 ms, and starts again
+ * when a ledger has been good for FORGET_MS. */
+#define LEAST_ALONE_MS 25.0
 #define MOST_ALONE_MS 1000.0
 
 #define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
@@ -43,10 +50,11 @@ static bool look_again(spin *s)
     return now < s->until && s->looks < MOST_LOOKS;
 }
 
-/* Claims and runs some of what is on offer; false: there was nothing. A claim takes the n_threads-th part of what is
- * left, at least `least` units (guided self-scheduling, Polychronopoulos and Kuck 1987): threads that come late or are slow
- * find less to do, and all end at about the same time. Half of that part made more claims, and each begins with cold
- * streams of weights: 195 tokens/s instead of 209. What was claimed is safe to read: the leader changes nothing of an offer before its last unit is done. */
+/* Claim and run some units of the offer. Returns false when none were left. A claim takes 1 / n_threads of the unclaimed
+ * units, at least `least` (guided self-scheduling, Polychronopoulos and Kuck 1987): a thread that comes late or is slow
+ * finds less to do, and all threads end at about the same time. Half of that size gave more claims, each of which
+ * starts with cold streams of weights: 195 tokens/s instead of 209. A claimed unit is safe to read: the leader changes
+ * nothing of an offer before its last unit is done. */
 static bool work_some(chord_pool *p, int32_t thread)
 {
     int32_t left = LOAD(&p->left), take;
@@ -67,18 +75,18 @@ static bool work_some(chord_pool *p, int32_t thread)
     return true;
 }
 
-static void forget(chord_account *a, double part, double now)
+static void forget(chord_ledger *a, double part, double now)
 {
     double const spent = (a->spent + now - a->since) * part;
-    *a = (chord_account){ a->here * part, a->there * part, a->lost * part, spent, now };
+    *a = (chord_ledger){ a->here * part, a->there * part, a->lost * part, spent, now };
 }
 
 void chord_pool_charge(chord_pool *p, double lost, double now)
 {
-    chord_account *a = &p->account;
+    chord_ledger *a = &p->ledger;
     a->lost += lost;
     double const spent = a->spent + now - a->since;
-    if (spent < JUDGED_MS || p->alone_until > 0) return; /* judged once: an offer may wait after it woke */
+    if (spent < JUDGED_MS || p->alone_until > 0) return; /* an offer that woke and waited is judged once */
     if (a->lost * a->here > WORTH * (spent - a->lost) * a->there) {
         p->alone_ms = p->alone_ms > 0 ? 2 * p->alone_ms : LEAST_ALONE_MS;
         if (p->alone_ms > MOST_ALONE_MS) p->alone_ms = MOST_ALONE_MS;
@@ -96,14 +104,14 @@ bool chord_pool_is_alone(chord_pool *p)
     double const now = chord_host_now();
     if (now < p->alone_until) return true;
     p->alone_until = 0;
-    forget(&p->account, 0, now);
+    forget(&p->ledger, 0, now);
     return false;
 }
 
-void chord_pool_begin(chord_pool *p) { p->account.since = chord_host_now(); }
-void chord_pool_end(chord_pool *p) { p->account.spent += chord_host_now() - p->account.since; }
+void chord_pool_begin(chord_pool *p) { p->ledger.since = chord_host_now(); }
+void chord_pool_end(chord_pool *p) { p->ledger.spent += chord_host_now() - p->ledger.since; }
 
-/* Until the helpers have done `units`. The leader calls the pool broken when its patience ends. */
+/* Wait until the helpers have done `units`. When the patience ends, the pool is broken. */
 static bool await_helpers(chord_pool *p, int32_t units)
 {
     spin s = { 0 };
@@ -118,8 +126,8 @@ static bool await_helpers(chord_pool *p, int32_t units)
         done = LOAD(&p->done);
         double const then = now;
         now = chord_host_now();
-        /* A wait may return early, at once where the host has nothing to sleep on: the clock says how long it was. One
-         * wait counts for a slice at most: a machine that was suspended in it has kept the helpers from work as well. */
+        /* A wait may return early, or at once on a host without futexes: the clock says how long it was. One wait counts
+         * as at most SLICE_MS: a machine that was suspended in it kept the helpers from work as well. */
         waited += now - then < SLICE_MS ? now - then : SLICE_MS;
     }
     STORE(&p->leader_sleeps, 0);
@@ -149,8 +157,8 @@ bool chord_pool_share(chord_pool *p, const chord_run *run, int64_t first, int32_
         chord_pool_charge(p, end - begin, end);
     }
     while (work_some(p, 0)) {}
-    p->account.here += (double)unit_work * p->done_here;
-    p->account.there += (double)unit_work * (n - p->done_here);
+    p->ledger.here += (double)unit_work * p->done_here;
+    p->ledger.there += (double)unit_work * (n - p->done_here);
     return await_helpers(p, n - p->done_here);
 }
 

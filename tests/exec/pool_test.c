@@ -90,21 +90,22 @@ TEST(helpers_that_have_fallen_asleep_come_when_there_is_work)
     CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     naps = 0;
     CHECK_EQ(rows_other_than(1), 0);
-    CHECK(helpers_rows >= ROWS / 4); /* three of four threads, and whoever sleeps there gives up his core */
+    CHECK(helpers_rows >= ROWS / 4); /* three of four threads do rows; one that sleeps in its row gives up its core */
     stop(&pool, helpers);
 }
 
-/* What of an account over `spent` ms: `there` for each multiply-add of the leader's, and `lost` ms. */
+/* The pool after a charge: over `spent` ms the helpers did `there` multiply-adds for each of the leader's; `lost` ms were
+ * lost. */
 static chord_pool after(double spent, double there, double lost)
 {
-    chord_pool p = { .n_threads = 2, .account = { .here = 1e9, .there = 1e9 * there, .since = 1000 } };
+    chord_pool p = { .n_threads = 2, .ledger = { .here = 1e9, .there = 1e9 * there, .since = 1000 } };
     chord_pool_charge(&p, lost, 1000 + spent);
     return p;
 }
 
 TEST(a_leader_goes_on_alone_where_waiting_costs_more_than_half_of_what_helpers_do)
 {
-    CHECK(after(30, 1, 11).alone_until > 1030); /* 11 ms for what he does in 19 */
+    CHECK(after(30, 1, 11).alone_until > 1030); /* 11 ms lost, and the leader does all of it in 19 */
     CHECK(after(30, 1, 9).alone_until <= 0);
     CHECK(after(30, 0.3, 4).alone_until > 1030);
     CHECK(after(30, 3, 15).alone_until <= 0); /* three helpers */
@@ -120,33 +121,33 @@ TEST(a_leader_is_alone_for_longer_each_time_until_sharing_has_been_good_for_a_wh
         chord_pool_charge(&p, 1, p.alone_until - 1); /* the offer that was judged still ends */
         double const ms = p.alone_ms;
         p.alone_until = 0;
-        p.account = (chord_account){ .here = 1, .there = 1, .since = 2000 };
+        p.ledger = (chord_ledger){ .here = 1, .there = 1, .since = 2000 };
         chord_pool_charge(&p, 20, 2030);
         CHECK_NEAR(p.alone_ms, ms < 500 ? 2 * ms : 1000, 1e-9);
         CHECK_NEAR(p.alone_until, 2030 + p.alone_ms, 1e-9);
     }
     p.alone_until = 0;
-    p.account = (chord_account){ .here = 8, .there = 6, .since = 3000 };
+    p.ledger = (chord_ledger){ .here = 8, .there = 6, .since = 3000 };
     chord_pool_charge(&p, 1, 3090);
     CHECK_NEAR(p.alone_ms, 1000, 1e-9);
     chord_pool_charge(&p, 1, 3110);
     CHECK_NEAR(p.alone_ms, 0, 1e-9);
-    CHECK_NEAR(p.account.spent, 55, 1e-9); /* and half of it is forgotten */
-    CHECK_NEAR(p.account.since, 3110, 1e-9);
-    CHECK_NEAR(p.account.lost, 1, 1e-9);
-    CHECK_NEAR(p.account.here, 4, 1e-9);
-    CHECK_NEAR(p.account.there, 3, 1e-9);
+    CHECK_NEAR(p.ledger.spent, 55, 1e-9); /* and half of it is forgotten */
+    CHECK_NEAR(p.ledger.since, 3110, 1e-9);
+    CHECK_NEAR(p.ledger.lost, 1, 1e-9);
+    CHECK_NEAR(p.ledger.here, 4, 1e-9);
+    CHECK_NEAR(p.ledger.there, 3, 1e-9);
 }
 
 TEST(time_between_two_steps_is_nobodys)
 {
-    chord_pool p = { .n_threads = 2, .account = { .here = 1, .there = 1 } };
+    chord_pool p = { .n_threads = 2, .ledger = { .here = 1, .there = 1 } };
     chord_pool_begin(&p);
-    double const begun = p.account.since;
+    double const begun = p.ledger.since;
     chord_pool_end(&p);
-    CHECK(p.account.spent >= 0 && p.account.spent < 1000);
-    p.account.spent = 30;
-    p.account.since = begun - 50000; /* long ago, as after a pause: counted, it would hide what comes */
+    CHECK(p.ledger.spent >= 0 && p.ledger.spent < 1000);
+    p.ledger.spent = 30;
+    p.ledger.since = begun - 50000; /* long ago, as after a pause: counted, it would hide what comes */
     chord_pool_begin(&p);
     chord_pool_charge(&p, 20, chord_host_now());
     CHECK(p.alone_until > 0);
@@ -170,12 +171,12 @@ TEST(a_helper_that_keeps_the_leader_waiting_is_left_alone_for_a_while)
     CHECK_EQ(helpers_rows, before);
     CHECK_EQ(rows_other_than(1), 0);
     pool.alone_until = 1e-9;
-    pool.account.here = 1e18;
+    pool.ledger.here = 1e18;
     naps = 1000;
     CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     naps = 0;
-    CHECK(helpers_rows > before); /* and then it may help again, with a new account */
-    CHECK(pool.account.here + pool.account.there <= WORK * ROWS);
+    CHECK(helpers_rows > before); /* and then helpers may help again, with a new ledger */
+    CHECK(pool.ledger.here + pool.ledger.there <= WORK * ROWS);
     stop(&pool, helpers);
 }
 
