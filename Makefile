@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every task of the project; `make help` lists them. Needs make, python3 with pip, Node >= 20.
-# Sources are found by folder, so a new file needs no line here. Everything built lies in build/, dist/,
-# node_modules/, and what was fetched in .toolchain/ and models/: remove them and all is as cloned.
+# Sources are found by folder, so a new file needs no line here. build/ and dist/ hold everything that is built.
+# node_modules/, .toolchain/ and models/ hold everything that is fetched.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -13,12 +13,12 @@ MODELS := smollm2 gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b
 FUZZ_SECONDS ?= 60
 ISOLATED ?= 1
 
-# zig's caches hold absolute paths and grow: keep them where `rm -rf build` reaches.
+# zig's caches hold absolute paths and grow. They are in build/, so `rm -rf build` removes them.
 export ZIG_LOCAL_CACHE_DIR := $(CURDIR)/build/zig-cache
 export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig-cache
 
 # ---- sources, by room ---------------------------------------------------------------------------------
-# Who may include whom (tools/check_rules.py checks it) is also who is linked into whose test.
+# NEEDS_<room>: rooms that <room> may include (tools/check_rules.py checks this). The room's tests link the same rooms.
 
 ROOMS := base format quant text program kernels model exec session engine
 NEEDS_base :=
@@ -37,23 +37,24 @@ CORE := $(foreach r,$(ROOMS),$(call room,$(r)))
 HEADERS := $(wildcard include/*.h src/*/*.h src/*/*.def src/*/*/*.h)
 
 # ---- compilers ----------------------------------------------------------------------------------------
-# No fused a*b+c and no -march of this very machine anywhere: results must not depend on who compiled.
+# No fused a*b+c and no -march of the compiling machine: results must not depend on where the code was compiled.
 
 STRICT := -std=c17 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -fno-math-errno -fno-strict-aliasing
 FREE := $(STRICT) -ffreestanding -nostdlib
 WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
-# Rooms that run once a model, or a few lines once a step, are built for size: 4 kB gzipped less of a first load.
-# The executor's and a session's own code is a few lines a step too: what takes time is the kernels and the sampler.
-# So are the formats' decodes, one row a token: 1.4 kB less, a row of 2048 columns takes up to 4 us more. Not act.c and x4.c.
+# Code that runs once per model, or a few lines per step, is built for size: the first load is 4 kB gzipped smaller.
+# Executor and session run a few lines per step: kernels and sampler take the time.
+# The formats' decodes run one row per token. Built for size they are 1.4 kB smaller, and a row of 2048 columns takes
+# up to 4 us more. act.c and x4.c are built for speed.
 WASM_SMALL := src/model/% src/format/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
   src/session/sequence.c src/session/pages.c \
   src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c src/quant/q% src/quant/iq% src/quant/f% src/quant/b%
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
-# 65536 pages declared; the Memory given may have any smaller maximum. The stack lies first, so that an
-# overflow leaves the memory and traps instead of overwriting data; a pool thread brings its own.
+# The module declares 65536 wasm pages; an imported Memory may have any smaller maximum. The stack comes first in
+# memory: an overflow leaves the memory and traps instead of overwriting data. A helper has its own stack.
 # --compress-relocations writes an address in as many bytes as it needs instead of five: 0.7 kB gzipped.
-# No wasm-opt after it: -O3 takes 2 % off the bytes (62.2 for 63.4 kB gzipped, binaryen 132).
+# wasm-opt isn't used: -O3 saves 2 % of the bytes (62.2 instead of 63.4 kB gzipped, binaryen 132).
 WASM_LINK := --no-entry --import-memory --shared-memory --max-memory=4294967296 -z stack-size=65536 --stack-first \
   --export=__stack_pointer --export=__heap_base --gc-sections --compress-relocations
 
@@ -88,7 +89,7 @@ package: dist/index.js ## build the npm package into build/package/
 
 # ---- fetched ------------------------------------------------------------------------------------------
 
-# ZIG=/path/to/zig and CLANG_FORMAT=/path/to/clang-format take programs of the user's own.
+# ZIG=/path/to/zig and CLANG_FORMAT=/path/to/clang-format replace the fetched programs.
 .toolchain/ziglang/zig: tools/fetch.py
 	@$(PYTHON) tools/fetch.py toolchain && touch -c $@
 .toolchain/clang_format/data/bin/clang-format: tools/fetch.py
@@ -139,7 +140,7 @@ TS := $(shell find ts -name '*.ts' 2>/dev/null)
 dist/index.js: $(TS) build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm tools/build.mjs tsconfig.json node_modules/.stamp
 	@node tools/build.mjs
 
-abi: build/gen_abi ## print ts/abi/abi.gen.ts anew from the C headers
+abi: build/gen_abi ## generate ts/abi/abi.gen.ts from the C headers
 	@build/gen_abi > ts/abi/abi.gen.ts.tmp && mv ts/abi/abi.gen.ts.tmp ts/abi/abi.gen.ts
 build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 	@mkdir -p build
@@ -147,7 +148,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 
 # ---- tests --------------------------------------------------------------------------------------------
 # A folder of tests/ is a suite: its *_test.c become one sanitized binary, its *.test.mjs run under node:test.
-# A C test is linked with its room, what that room may include, and what TEST_NEEDS_<folder> adds.
+# A C test is linked with its room, the rooms that its room may include, and those of TEST_NEEDS_<folder>.
 
 TEST_NEEDS_session := host/native
 TEST_NEEDS_exec := format text model host/native
@@ -159,19 +160,20 @@ JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsub
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 JS_FUZZERS := $(patsubst tests/fuzz/%_fuzz.mjs,%,$(wildcard tests/fuzz/*_fuzz.mjs))
 
-# build/asan and build/tsan hold what the tests are linked from, build/fuzz adds libFuzzer's counters.
+# Tests are linked from the objects in build/asan and build/tsan. Objects in build/fuzz also have libFuzzer's counters.
 SANITIZED := -O2 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -std=c17 -D_POSIX_C_SOURCE=200809L -Wall -Wextra \
   $(if $(CI),-Werror) -ffp-contract=off -fno-math-errno -fno-strict-aliasing
 SANITIZE_asan := -fsanitize=address,undefined,float-cast-overflow
 SANITIZE_tsan := -fsanitize=thread
 SANITIZE_fuzz := $(SANITIZE_asan) -fsanitize=fuzzer-no-link
-SANITIZE_LESS_fuzz := -fno-sanitize=undefined # of the kernels: clang 14 takes a minute over them otherwise, and build/asan has them
-# Nothing in the core allocates, and LeakSanitizer needs ptrace, which containers refuse.
+# For the kernels only: with it clang 14 takes a minute to compile them, and build/asan has them with it.
+SANITIZE_LESS_fuzz := -fno-sanitize=undefined
+# No leak check: the core never allocates, and LeakSanitizer needs ptrace, which containers refuse.
 export ASAN_OPTIONS := detect_leaks=0
 export UBSAN_OPTIONS := print_stacktrace=1
 
-# Archives, later rooms first: a test pulls in what it uses, so a room that doesn't compile breaks its own tests only.
-# host/native stands twice: its loader uses the engine, and exec uses its waits.
+# Archives, later rooms first. A test links only what it uses: a room that doesn't compile breaks its own tests only.
+# host/native is listed twice: its loader uses the engine, and exec uses its waits.
 LINK_ORDER := host/native engine session exec model kernels program text quant format base host/native
 define ROOM_ARCHIVE
 build/$(1)/$(2).a: $(patsubst %.c,build/$(1)/%.o,$(call room,$(2)))
@@ -190,7 +192,7 @@ test_parts = $(patsubst %.c,build/$(1)/%.o,$(wildcard tests/$(2)/*_test.c) $(TES
 define C_TEST
 build/test/$(1): $(call test_parts,asan,$(1))
 	@mkdir -p $$(@D)
-	@tools/sancc asan $(SANITIZE_asan) $$^ $$(filter %/native.a,$$^) -lm -lpthread -o $$@ # needs and is needed
+	@tools/sancc asan $(SANITIZE_asan) $$^ $$(filter %/native.a,$$^) -lm -lpthread -o $$@
 build/test/tsan-$(1): $(call test_parts,tsan,$(1))
 	@mkdir -p $$(@D)
 	@tools/sancc tsan $(SANITIZE_tsan) $$^ $$(filter %/native.a,$$^) -lm -lpthread -o $$@
@@ -221,7 +223,7 @@ build/test/interpreter.wasm: $(WASM_SOURCES:%.c=build/wasm/simd/%.o) $(INTERPRET
 suite-c-%: FORCE
 	@if tools/sancc asan >/dev/null; then $(MAKE) -s build/test/$* && build/test/$* $(FILTER); \
 	elif [ "$(CI)" = true ]; then exit 1; else echo "SKIP tests/$*: no sanitizing compiler"; echo "0 passed, 0 failed, 1 skipped"; fi
-# Races are looked for where threads meet: the pool alone, and steps of two and three threads.
+# ThreadSanitizer runs over the code that threads share: the pool alone, and steps of two and three threads.
 suite-tsan: FORCE
 	@if tools/sancc tsan >/dev/null; then $(MAKE) -s build/test/tsan-exec build/test/tsan-engine && build/test/tsan-exec && build/test/tsan-engine thread; \
 	else echo "SKIP tsan: ThreadSanitizer doesn't run here"; echo "0 passed, 0 failed, 1 skipped"; fi
@@ -243,7 +245,7 @@ PRETTIER := node node_modules/prettier/bin/prettier.cjs --log-level warn
 format: $(CLANG_FORMAT) node_modules/.stamp ## lay out C by clang-format and TypeScript by prettier
 	@$(CLANG_FORMAT) -i $(FORMAT_C)
 	@$(PRETTIER) --write $(FORMAT_JS)
-# Not one of CHECKS yet: the sources aren't laid out by it so far.
+# Not in CHECKS yet: the sources aren't laid out by the formatters yet.
 check-format: $(CLANG_FORMAT) node_modules/.stamp FORCE
 	@$(CLANG_FORMAT) --dry-run -Werror $(FORMAT_C)
 	@$(PRETTIER) --check $(FORMAT_JS)
@@ -258,7 +260,8 @@ check-package: dist/index.js FORCE
 	@node_modules/.bin/attw --pack . --profile esm-only >build/attw.log 2>&1 || { cat build/attw.log >&2; exit 1; }
 check-size: dist/index.js FORCE
 	@$(PYTHON) tools/size.py
-# The same bytes from a cold cache in another folder: no path, time or order leaks into the modules.
+# Builds the modules again in another folder with a cold cache. The bytes must be equal: no path, time or order is in
+# them.
 check-reproducible: wasm FORCE
 	@$(PYTHON) tools/check_reproducible.py
 
@@ -270,14 +273,14 @@ CHECKS := wasm rules abi types mutants
 QUICK := base format quant text program kernels model session
 REAL := real
 
-check: ## everyday check, under a minute: rules, generated files, types, the small rooms' tests
+check: ## everyday check, under a minute: rules, generated files, types, tests of the small rooms
 	@-$(MAKE) -s -k -j2 wasm $(patsubst %,build/test/%,$(filter $(QUICK),$(C_SUITES))) >/dev/null 2>&1
 	@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
-test: setup-test $(MODEL) ## everything but the big models; sum of all suites in the last line
+test: setup-test $(MODEL) ## all tests except the big models; the last line sums up all suites
 	@-$(MAKE) -s -k -j2 dist/index.js native $(C_SUITES:%=build/test/%) build/test/tsan-exec build/test/tsan-engine \
 	  $(FUZZERS:%=build/fuzz/%) build/checkkern/native build/checkkern/plain >/dev/null 2>&1
 	@$(call run_suites,$(CHECKS) package size reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),native node chromium,fuzz)
-test-real: $(MODEL) ## tests over big real models (tests/real)
+test-real: $(MODEL) ## tests with big real models (tests/real)
 	@$(call run_suites,,,$(REAL))
 test-all: test test-real ## test and test-real
 test-%: FORCE
