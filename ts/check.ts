@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values out of a caller's hands, or out of a message. Each is checked, and what is wrong is an
-// `invalid-argument` that names it: no getter, proxy or false length of a caller's comes back as a TypeError or
-// RangeError. Objects are read once, so that a value can't change between its check and its use.
+// Checks for values from a caller or a message. A wrong value is an
+// `invalid-argument` error that names it. No getter, proxy or false length of a caller's ends in a TypeError
+// or RangeError. Objects are read once: a value can't change between its check and its use.
 import { ChordError, messageOf, show } from './errors.js';
 
 export type Fields = { readonly [name: string]: unknown };
@@ -14,7 +14,10 @@ export function wrong(name: string, value: unknown, wanted: string): never {
   return refuse(`${name} is ${show(value)}, not ${wanted}`);
 }
 
-/** Runs `read` over something of a caller's: what its getters and traps throw becomes an error that names it. */
+/**
+ * Runs `read` over a caller's value. An error of the value's getters and traps becomes an error that names
+ * the value.
+ */
 export function reading<T>(name: string, read: () => T): T {
   try {
     return read();
@@ -26,7 +29,10 @@ export function reading<T>(name: string, read: () => T): T {
 
 export const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
-/** The fields of an options object: the `known` ones, inherited too, read once. Refuses any other unless it is undefined. */
+/**
+ * The `known` fields of an options object, inherited ones included, read once. Refuses other fields unless
+ * undefined.
+ */
 export function asOptions(what: string, value: unknown, known: readonly string[]): Fields {
   if (!isObject(value)) refuse(`${what} must be an object`);
   for (const name of reading(what, () => Object.keys(value))) {
@@ -65,21 +71,24 @@ export function asOneOf<T extends string>(name: string, value: unknown, known: r
 
 export const asOptional = <T>(value: unknown, as: (value: unknown) => T): T | undefined => (value === undefined ? undefined : as(value));
 
-/** A signal that works: an object made from AbortSignal's prototype is none. */
+/** A working signal. An object made from AbortSignal's prototype isn't one. */
 export function asSignal(name: string, value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
   try {
     if (value instanceof AbortSignal && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function') return value;
   } catch {
-    // A getter that only real signals answer.
+    // Only real signals answer this getter.
   }
   return refuse(`${name} is not an AbortSignal`);
 }
 
-/** More can't be ids of a text: a list that says so lies, and V8 ends the process over an array of some more. */
+/** More ids can't be a text's: such a length is false. V8 ends the process over an array somewhat larger. */
 const MOST_IDS = 2 ** 26;
 
-/** Ids from anything list-like, as plain numbers: whether each is an id of the model is found where they are used. */
+/**
+ * Ids from a list-like value, as plain numbers. Whether each is an id of the model is checked where ids are
+ * used.
+ */
 export function asIdList(name: string, value: unknown): number[] | Int32Array {
   return reading(name, () => {
     if (!isObject(value)) refuse(`${name} is neither a string nor a list of token ids`);
@@ -102,8 +111,8 @@ const inner = (name: string | symbol): ((this: unknown) => unknown) => Object.ge
 const tagOf = inner(Symbol.toStringTag), bufferOf = inner('buffer'), offsetOf = inner('byteOffset'), lengthOf = inner('byteLength');
 
 /**
- * The bytes of a Uint8Array, of another realm too (an iframe, a test runner's sandbox), as a view of this one's
- * class. Asked past the object's own properties, which may say anything.
+ * The bytes of a Uint8Array, as a view of this realm's class. The array may come from another realm (an
+ * iframe, a test runner's sandbox). The object's own properties aren't read: they may be false.
  */
 export function asBytes(name: string, value: unknown): Uint8Array {
   if (tagOf.call(value) !== 'Uint8Array') wrong(name, value, 'a Uint8Array');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// <reference lib="es2022.error" />
 
-/** Every way a call can fail, stable across versions; `message` names what was at fault. */
+/** All kinds of failure, stable across versions. `message` names what is at fault. */
 export type ChordErrorCode =
   | 'invalid-argument'
   | 'invalid-gguf'
@@ -27,7 +27,7 @@ const codes: ReadonlySet<string> = new Set<ChordErrorCode>([
   'disposed', 'internal',
 ]);
 
-/** An error as it crosses a worker's border: structured clone would drop `code` and `hint`. */
+/** An error on its way between threads. Structured clone would drop `code` and `hint`. */
 export interface ErrorRecord {
   readonly code: ChordErrorCode;
   readonly message: string;
@@ -37,8 +37,8 @@ export interface ErrorRecord {
 const brand = Symbol.for('wasm-chord.ChordError');
 
 /**
- * The one error class. `code` says what kind of failure it is, `message` names the tensor, key, offset,
- * option or URL at fault, `hint` a way out where there is one, `cause` the error underneath.
+ * The only error class. `code` is the kind of failure. `message` names the tensor, key, offset, option or URL
+ * at fault. `hint` says what can be done, if anything. `cause` is the underlying error.
  */
 export class ChordError extends Error {
   override readonly name = 'ChordError';
@@ -52,22 +52,24 @@ export class ChordError extends Error {
     Object.defineProperty(this, brand, { value: true });
   }
 
-  /** Like `instanceof`, but true also for an error of another copy of this package. */
+  /** Like `instanceof`, and also true for an error of another copy of this package. */
   static isInstance(value: unknown): value is ChordError {
     try {
       return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true;
     } catch {
-      return false; // a proxy that refuses
+      // A proxy threw.
+      return false;
     }
   }
 
-  // `this`, not the class by its name: a bundler renames a class that names itself, and the error then prints as `_ChordError`.
+  // `this` instead of the class's name: a bundler renames a class that names itself, and the error prints as
+  // `_ChordError`.
   static from(record: ErrorRecord): ChordError {
     return new this(record.code, record.message, { hint: record.hint });
   }
 }
 
-/** A value as a message shows it: short, and safe from what the value's own methods do. */
+/** A value as messages show it: short. The value's own methods can't make this function fail. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 40));
   if (typeof value === 'bigint') return `${value}n`.slice(0, 40);
@@ -80,7 +82,7 @@ export function show(value: unknown): string {
   }
 }
 
-/** What a thrown value says; safe in the same way. */
+/** The message of a thrown value. The value's own methods can't make this function fail. */
 export function messageOf(cause: unknown): string {
   try {
     if (cause instanceof Error) return String(cause.message || cause.name);
@@ -90,13 +92,13 @@ export function messageOf(cause: unknown): string {
   return typeof cause === 'string' ? cause : show(cause);
 }
 
-/** Any thrown value as a record; what isn't ours is `code`, with its own message. */
+/** A thrown value as a record. An error of another class gets `code` and keeps its message. */
 export function toErrorRecord(error: unknown, code: ChordErrorCode = 'internal'): ErrorRecord {
   if (ChordError.isInstance(error)) return { code: error.code, message: error.message, hint: error.hint };
   return { code, message: messageOf(error) };
 }
 
-/** Whether a value from the other side of a worker is a record that `ChordError.from` may take. */
+/** Whether a value from another thread is a record for `ChordError.from`. */
 export function isErrorRecord(value: unknown): value is ErrorRecord {
   const record = value as Partial<ErrorRecord> | null | undefined;
   return typeof record === 'object' && record !== null && typeof record.message === 'string' && codes.has(record.code ?? '');

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers that a caller may set, each once. Level 1, level 2, chat and the worker's protocol check against
-// this table, take defaults from it, and find here what an option is called elsewhere.
+// The numeric options of callers, each once. Level 1, level 2, chat and
+// the worker's protocol take ranges, defaults and the other names of an option from this table.
 import { asNumber, asWhole } from './check.js';
 
 interface NumberOption {
   readonly least: number;
   readonly most: number;
   readonly isWhole: boolean;
-  /** Taken when the caller gives none; undefined where the model, the machine or chance decides. */
+  /** Default; undefined where the model, the machine or chance decides. */
   readonly otherwise: number | undefined;
-  /** The value at which it does nothing; undefined: it always does something. */
+  /** The value that switches the option off; undefined: no value does. */
   readonly off: number | undefined;
-  /** Its name in chord.h's structs, which is also level 1's and OpenAI's where they have it. */
+  /** Name in chord.h's structs. Level 1 and OpenAI use the same name where they have the option. */
   readonly c: string;
 }
 
@@ -23,7 +23,7 @@ export const numbers = {
   topK: { least: 0, most: INT32, isWhole: true, otherwise: 40, off: 0, c: 'top_k' },
   topP: { least: 0, most: 1, isWhole: false, otherwise: 0.95, off: 1, c: 'top_p' },
   minP: { least: 0, most: 1, isWhole: false, otherwise: 0.05, off: 0, c: 'min_p' },
-  /** Not in this version: nothing but off is taken. */
+  /** Not in this version: only `off` is accepted. */
   typicalP: { least: 0, most: 1, isWhole: false, otherwise: 1, off: 1, c: 'typical_p' },
   repetitionPenalty: { least: 1e-6, most: 1e6, isWhole: false, otherwise: 1, off: 1, c: 'repetition_penalty' },
   frequencyPenalty: { least: -1e6, most: 1e6, isWhole: false, otherwise: 0, off: 0, c: 'frequency_penalty' },
@@ -35,24 +35,30 @@ export const numbers = {
 
 export type NumberName = keyof typeof numbers;
 
-/** The numbers of a `Sampling`. */
+/** The numeric fields of a `Sampling`. */
 export const samplingNames = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty', 'presencePenalty'] as const;
 export type SamplingName = (typeof samplingNames)[number];
 
 export const kvTypes = ['f16', 'q8_0', 'f32'] as const;
 
-/** `value` within the range of option `name`. Throws `invalid-argument` naming `label` and the range. */
+/**
+ * Returns `value` if it is in the range of option `name`. Throws `invalid-argument`, naming `label` and the
+ * range.
+ */
 export function asOption(name: NumberName, value: unknown, label: string = name): number {
   const { least, most, isWhole } = numbers[name];
   return isWhole ? asWhole(label, value, least, most) : asNumber(label, value, least, most);
 }
 
-/** A Sampling's numbers, each as `read` gives it. */
+/** The numbers of a Sampling, each read by `read`. */
 export function samplingOf(read: (name: SamplingName) => number): { [name in SamplingName]: number } {
   return Object.fromEntries(samplingNames.map((name) => [name, read(name)])) as { [name in SamplingName]: number };
 }
 
-/** An id of `logitBias` and what is added to its logit; -Infinity forbids it. `label`: what messages call it. */
+/**
+ * An id of `logitBias` and the number added to its logit; -Infinity forbids the token. `label`: its name in
+ * messages.
+ */
 export function asBias(label: string, id: unknown, value: unknown): [id: number, value: number] {
   return [asWhole(`a token id of ${label}`, id, 0, INT32), value === -Infinity ? value : asNumber(`${label}[${String(id)}]`, value, -3e38, 3e38)];
 }

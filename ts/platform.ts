@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where Node and browsers differ: workers, modules of Node's own, a turn of the event loop. Imports
-// nothing; every room may use it. Detection of engine features is wasm/detect.ts's.
+// Differences between Node and browsers: workers, Node's modules, one
+// turn of the event loop. This file imports nothing, and every room may use it. wasm/detect.ts detects
+// features of the JavaScript engine.
 
-/** Node, or a runtime that has its modules: files and worker_threads are there. */
+/** True in Node, or in a runtime that has its modules: files and worker_threads. */
 export const isNode: boolean =
   typeof process === 'object' && typeof process.versions === 'object' && typeof process.versions.node === 'string' &&
   (process as { type?: unknown }).type !== 'renderer';
 
-/** A module of Node's own, out of the sight of bundlers, which would fail on `node:` in a page's bundle. */
+/**
+ * Imports a module of Node's. Bundlers don't see the import: they would fail on `node:` in a page's bundle.
+ */
 export function importNode(name: 'buffer' | 'fs' | 'fs/promises' | 'net' | 'os' | 'worker_threads' | 'path' | 'url'): Promise<unknown> {
   const specifier = `node:${name}`;
   return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
 }
 
-/** Threads that this machine runs at once. */
+/** Number of threads that this machine runs at once. */
 export async function hardwareThreads(): Promise<number> {
   if (!isNode) return navigator.hardwareConcurrency || 1;
   const os = (await importNode('os')) as typeof import('node:os');
@@ -21,8 +24,8 @@ export async function hardwareThreads(): Promise<number> {
 }
 
 /**
- * One turn of the event loop: timers and messages get in between. MessageChannel in browsers, because
- * setTimeout is clamped to 4 ms and throttled in hidden tabs; setImmediate in Node.
+ * One turn of the event loop, in which timers and messages run. Browsers use MessageChannel, because
+ * setTimeout is clamped to 4 ms and throttled in hidden tabs. Node uses setImmediate.
  */
 export const nextTurn: () => Promise<void> = isNode ? () => new Promise((resolve) => void setImmediate(resolve)) : channelTurn();
 
@@ -40,14 +43,17 @@ function channelTurn(): () => Promise<void> {
     });
 }
 
-/** The other end of a worker: the worker seen by its creator, or the creator seen by its worker. */
+/** The other end of a worker: for its creator the worker, for the worker its creator. */
 export interface Peer {
   post(message: unknown, transfer?: Transferable[]): void;
-  /** At most one listener. `onDeath` hears at most once that the peer is gone or can't be understood. */
+  /**
+   * At most one listener. `onDeath` is called at most once: when the peer has died, or a message can't be
+   * decoded.
+   */
   listen(onMessage: (message: unknown) => void, onDeath?: (cause: Error) => void): void;
-  /** Node: whether the process waits for this peer. New ones are held. */
+  /** Node: whether the process waits for this peer. A new peer is held. */
   hold(isHeld: boolean): void;
-  /** Ends the worker at once, whatever it does; in the worker itself: closes the port. */
+  /** Ends the worker at once, whatever it is doing. In the worker itself: closes the port. */
   end(): Promise<void>;
 }
 
@@ -61,17 +67,18 @@ interface NodeWorker {
 }
 
 /**
- * A worker as a peer. `makeWeb` holds the literal `new Worker(new URL('./x.js', import.meta.url), ...)`
- * that bundlers look for; Node gets the file of the same name beside this one.
+ * Starts a worker. `makeWeb` contains the literal `new Worker(new URL('./x.js', import.meta.url), ...)` that
+ * bundlers look for. Node starts the file of the same name beside this one.
  */
 export async function startWorker(file: 'worker.js' | 'thread.js', makeWeb: () => Worker): Promise<Peer> {
   if (!isNode) return webPeer(makeWeb());
   const { Worker: NodeWorkerClass } = (await importNode('worker_threads')) as typeof import('node:worker_threads');
-  // No flags of the process: the worker needs none (V8's hold for all), and --input-type refuses files.
+  // No flags of the process: the worker needs none (V8's apply to all threads), and --input-type refuses
+  // files.
   return nodePeer(new NodeWorkerClass(new URL(file, import.meta.url), { execArgv: [] }) as unknown as NodeWorker);
 }
 
-/** The creator, seen from inside a worker. */
+/** The creator of this worker. */
 export async function parentPeer(): Promise<Peer> {
   if (!isNode) return webPeer(globalThis as unknown as Worker);
   const { parentPort } = (await importNode('worker_threads')) as typeof import('node:worker_threads');
@@ -93,7 +100,7 @@ function webPeer(worker: Worker): Peer {
     },
     hold() {},
     async end() {
-      // The worker's own global has close() where a worker has terminate().
+      // The worker's own global has close() instead of terminate().
       (worker.terminate ?? (worker as unknown as { close(): void }).close).call(worker);
     },
   };

@@ -1,7 +1,7 @@
-/* generate.c: continue a prompt, over include/chord.h alone.
+/* generate.c: continues a prompt, with include/chord.h only.
  *   make native && cc -Iinclude examples/c/generate.c build/native/libchord.a -lm -lpthread -o generate
  *   ./generate model.gguf "The capital of France is" 32
- * The library computes; files, memory and threads are ours. */
+ * The library computes; the host provides files, memory and threads. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chord.h"
 #include <stdio.h>
@@ -23,7 +23,8 @@ int main(int argc, char **argv)
     FILE *f = argc > 2 ? fopen(argv[1], "rb") : NULL;
     if (!f) return fprintf(stderr, "usage: generate MODEL.gguf PROMPT [TOKENS]\n"), 2;
     static char bytes[1 << 20];
-    size_t const header = (size_t)64 << 20; /* more than any header takes; only what is used is touched */
+    /* More than any header needs. Only the part in use is touched. */
+    size_t const header = (size_t)64 << 20;
     chord_model *m = chord_model_init(block(header), header);
     chord_status st = CHORD_MORE;
     uint64_t at = 0;
@@ -54,7 +55,8 @@ int main(int argc, char **argv)
         char piece[256];
         int64_t const n = chord_detokenize(m, &token, 1, CHORD_SKIP_SPECIAL, piece, sizeof piece);
         fwrite(piece, 1, n > 0 && n <= 256 ? (size_t)n : 0, stdout);
-        if (chord_session_push(s, &token, 1) != CHORD_OK) break; /* the context is full */
+        /* The context is full. */
+        if (chord_session_push(s, &token, 1) != CHORD_OK) break;
     }
     puts("");
     return 0;

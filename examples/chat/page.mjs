@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// page.mjs: a chat with a model that runs in this page: loadModel and chat.completions, nothing else of the package.
+// page.mjs: a chat with a model that runs in this page. It uses loadModel and chat.completions only.
 //
-// ?model=ADDRESS presets the address. `window.chat` holds the state as plain data, for tests and the curious:
-// { state: 'empty' | 'loading' | 'ready' | 'answering', info, messages, stats, error: { code, message, hint } | null }.
+// ?model=ADDRESS presets the address. `window.chat` holds the state as plain data, for tests and for the
+// console: { state: 'empty' | 'loading' | 'ready' | 'answering', info, messages, stats, error: { code,
+// message, hint } | null }.
 import { loadModel } from '../../dist/index.js';
 import { blocksOf } from './markup.mjs';
 
@@ -11,8 +12,10 @@ const chat = (window.chat = { state: 'empty', info: null, messages: [], stats: n
 const SUGGESTIONS = ['Explain tides to a child.', 'Write a haiku about autumn rain.', 'Give me three ideas for a quick dinner.'];
 
 let model = null;
-let loading = null; // AbortController of the load under way
-let stream = null; // of the answer under way
+// AbortController of the current load.
+let loading = null;
+// Stream of the current answer.
+let stream = null;
 
 $('url').value = new URLSearchParams(location.search).get('model') ?? '../../models/SmolLM2-135M-Instruct.Q4_1.gguf';
 for (const text of SUGGESTIONS) {
@@ -45,7 +48,8 @@ async function load(source) {
   showProgress({ phase: 'starting', loaded: 0, progress: 0 });
   loading = new AbortController();
   try {
-    await model?.dispose(); // two at once might not fit
+    // Two models at once might not fit in memory.
+    await model?.dispose();
     model = null;
     model = await loadModel(source, { signal: loading.signal, onProgress: showProgress });
     chat.info = model.info;
@@ -85,7 +89,8 @@ $('url-form').addEventListener('submit', (event) => {
 });
 $('file').addEventListener('change', ({ target }) => {
   const [file] = target.files;
-  target.value = ''; // the same file may be chosen again
+  // Lets the same file be chosen again.
+  target.value = '';
   if (file) void load(file);
 });
 $('cancel').addEventListener('click', () => loading?.abort());
@@ -115,7 +120,8 @@ addEventListener('drop', (event) => {
 
 async function ask(text) {
   if (chat.state !== 'ready' || text.trim() === '') return;
-  const conversation = chat.messages; // a new chat has another one
+  // A new chat replaces `chat.messages`.
+  const conversation = chat.messages;
   const question = { role: 'user', content: text.trim() };
   const system = $('system').value.trim();
   const mine = addMessage('user');
@@ -135,7 +141,8 @@ async function ask(text) {
     });
     if (isStopping) stream.controller.abort();
     for await (const { choices } of stream) if (choices[0]?.delta.content) answer.add(choices[0].delta.content);
-    if (answer.text === '' && stream.controller.signal.aborted) { // stopped before its first word: as if not asked
+    // Stopped before the first word: the question is dropped.
+    if (answer.text === '' && stream.controller.signal.aborted) {
       mine.remove();
       answer.item.remove();
       askAgain(question.content);
@@ -145,7 +152,8 @@ async function ask(text) {
       if (conversation === chat.messages) Object.assign(chat, { stats: stream.stats, error: null });
     }
   } catch (error) {
-    if (model === null) return; // another model is being loaded
+    // Another model is loading.
+    if (model === null) return;
     answer.end(undefined);
     if (answer.text === '') answer.item.remove();
     showError(addMessage('error'), error);
@@ -166,12 +174,13 @@ function askAgain(text) {
 let isStopping = false;
 function stop() {
   if (chat.state !== 'answering') return;
-  isStopping = true; // also before there is a stream
+  // Also set before there is a stream.
+  isStopping = true;
   stream?.controller.abort();
   $('question').focus();
 }
 
-/** The answer as it comes, painted at most once a frame. */
+/** Shows the answer as it grows, at most once per frame. */
 class AnswerView {
   text = '';
   item;
@@ -193,7 +202,7 @@ class AnswerView {
     this.#frame ||= requestAnimationFrame(() => this.#paint());
   }
 
-  /** `stats` are undefined where an error ended it. */
+  /** `stats` is undefined where an error ended the answer. */
   end(stats) {
     cancelAnimationFrame(this.#frame);
     this.#paint();
@@ -228,7 +237,7 @@ function newChat() {
   $('messages').replaceChildren();
 }
 
-/** Ways out that only the page knows. */
+/** Hints that only the page can give. */
 const HINTS = {
   http: 'Check the address. A file on another site can be read only if that site allows it (CORS).',
   'context-full': 'Begin a new chat, or ask something shorter.',
@@ -247,7 +256,7 @@ function showError(place, error) {
   place.replaceChildren(line(code, ' ', chat.error.message), ...(chat.error.hint ? [line(chat.error.hint)] : []));
 }
 
-/** Speed of the last answer, memory as it is now, how full the context is. */
+/** Shows the speed of the last answer, the current memory, and how full the context is. */
 async function showFigures() {
   const { contextLength, threads } = model.info;
   const { wasmBytes } = await model.counters();
@@ -263,13 +272,13 @@ async function showFigures() {
   }));
 }
 
-/** Follows the text, unless the reader has scrolled up. */
+/** Scrolls to the end of the text, unless the reader has scrolled up. */
 function scrollDown(isForced = false) {
   const view = document.querySelector('main');
   if (isForced || view.scrollHeight - view.scrollTop - view.clientHeight < 120) view.scrollTop = view.scrollHeight;
 }
 
-/** Where CSS can't size a text field by its content. */
+/** Sizes the text field by its content, where CSS can't. */
 function fitQuestion() {
   if (CSS.supports('field-sizing', 'content')) return;
   $('question').style.height = 'auto';

@@ -19,8 +19,8 @@ const model = await loadModel(file, { onProgress: bar });
 const { name, variant, threads, backendReason } = model.info;
 console.log(`${name} in ${variant} with ${threads} ${threads === 1 ? 'thread' : 'threads'} (${backendReason})\n`);
 
-// A system turn of our own: without one SmolLM2's template puts in another, after which the two best first tokens
-// lie 0.08 apart, less than the noise of 4-bit weights, and llama.cpp too may answer in French nonsense.
+// A system turn of our own. Without one SmolLM2's template adds another. Its two best first tokens are then
+// 0.08 apart, less than the noise of 4-bit weights, and llama.cpp too may answer in French nonsense.
 const prompt = await model.applyChatTemplate([
   { role: 'system', content: 'You are a helpful assistant.' },
   { role: 'user', content: question },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// checks.mjs: what both lists of checks share. A check gets the loaded model and `show(text)`, which puts
-// the running text on the page; it returns its figures as a line, or throws with what went wrong.
+// checks.mjs: common parts of both lists of checks. A check gets the
+// loaded model and `show(text)`, which puts the text so far on the page. It returns its figures as a line, or
+// throws an error that says what is wrong.
 
 export const PROMPT = 'The capital of France is';
 
@@ -14,10 +15,10 @@ export function expectEqual(actual, expected, what) {
 
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** A prompt that takes a while to read: some words a quarter of the context, at most 300. */
+/** A prompt that takes a while to read: words for about a quarter of the context, at most 300 words. */
 export const longPrompt = (contextLength) => 'word by word '.repeat(Math.min(100, Math.floor(contextLength / 16)));
 
-/** Counts a 10 ms interval's ticks, and the longest wait between two, until stop(). */
+/** Until stop(), counts the ticks of a 10 ms interval, and the longest wait between two ticks. */
 export function startTicking() {
   const begin = performance.now();
   let last = begin, ticks = 0, longest = 0;
@@ -33,8 +34,8 @@ export function startTicking() {
 }
 
 /**
- * A page is responsive when its timers run: one tick for every four steps, or, where steps are much shorter
- * than the timer's 10 ms, for every four times 10 ms.
+ * A page is responsive when its timers run. Expects one tick for every four steps. Where steps are much
+ * shorter than the timer's 10 ms, expects one tick for every 40 ms.
  */
 export function expectTicks({ ticks, elapsed }, steps) {
   const due = Math.min(steps, elapsed / 10);

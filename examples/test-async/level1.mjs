@@ -3,7 +3,10 @@
 import { ChordError, WasmModel } from '../../dist/index.js';
 import { PROMPT, expect, expectEqual, expectTicks, longPrompt, pause, startTicking } from './checks.mjs';
 
-/** Greedy, so that two runs of one prompt give one text: max_tokens, temperature, top_p, top_k, repetition_penalty. */
+/**
+ * Greedy, so that two runs of a prompt give the same text: max_tokens, temperature, top_p, top_k,
+ * repetition_penalty.
+ */
 const greedy = (model, maxTokens) => model.set_config(maxTokens, 0, 1, 0, 1);
 
 export const checks = [

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// page.mjs: the page round the checks: load a model at one level, run checks, show and keep what came out.
+// page.mjs: the page of the checks. It loads a model at one level, runs
+// checks, and shows and keeps the results.
 //
-// ?model=ADDRESS and ?level=1|2 preset the form. `window.results` holds everything as plain data:
-// { version, environment, level, load: { status, text, milliseconds }, info, checks: { id: { status, text, milliseconds } } }.
+// ?model=ADDRESS and ?level=1|2 preset the form. `window.results` holds everything as plain data: { version,
+// environment, level, load: { status, text, milliseconds }, info, checks: { id: { status, text, milliseconds
+// } } }.
 import init, { WasmModel, capabilities, loadModel, version } from '../../dist/index.js';
 import { checks as level1 } from './level1.mjs';
 import { checks as level2 } from './level2.mjs';
@@ -11,7 +13,8 @@ const lists = { 1: level1, 2: level2 };
 const $ = (id) => document.getElementById(id);
 const parameters = new URLSearchParams(location.search);
 const results = (window.results = { version: version(), environment: null, level: 0, load: { status: 'idle', text: '' }, info: null, checks: {} });
-const LIMIT_MS = 120_000; // a check that takes longer hangs
+// A check that takes longer counts as hung.
+const LIMIT_MS = 120_000;
 
 let model = null;
 let isBusy = false;
@@ -69,7 +72,10 @@ async function load() {
 
 const address = () => new URL($('url').value, location.href).href;
 
-/** Level 1 takes the file's bytes: fetch them here, with progress, then the constructor loads them at once. */
+/**
+ * Level 1 needs the file's bytes. This function fetches them with progress; the constructor then loads them
+ * at once.
+ */
 async function loadLevel1(file) {
   await init();
   if (file) return new WasmModel(new Uint8Array(await file.arrayBuffer()));
@@ -183,7 +189,7 @@ function setBusy(busy) {
   enableButtons();
 }
 
-/** Checks belong to the level that is loaded: another choice above waits for its own Load. */
+/** Checks belong to the loaded level. After another level is chosen, the buttons wait for its load. */
 function enableButtons() {
   const canRun = !isBusy && model !== null && results.level === level();
   $('load').disabled = isBusy;

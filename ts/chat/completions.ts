@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// chat.completions: OpenAI's shapes over one loaded model. What a request may hold is request.ts's, the
-// shapes are shapes.ts's; here a run becomes a completion, or a stream of chunks.
+// chat.completions: OpenAI's interface over one loaded model. request.ts
+// checks requests, shapes.ts has the types. This file turns a run into a completion, or into a stream of
+// chunks.
 import { ChordError } from '../errors.js';
 import { parseChatRequest } from './request.js';
 import type { ChatRequest, ChatSampling } from './request.js';
@@ -21,22 +22,22 @@ interface Stats {
   readonly tokens: number;
   readonly finishReason: string;
 }
-/** A `Generation`, as far as it is used here. */
+/** The part of `Generation` that is used here. */
 interface Run<S extends Stats> extends AsyncIterable<Event> {
   readonly stats: S | undefined;
 }
 
-/** What a chat needs of its model. */
+/** What a chat needs from its model. */
 export interface ChatEngine<S extends Stats> {
   readonly name: string;
-  /** With the same one and the same seed, answers are the same. */
+  /** With the same fingerprint and the same seed, answers are the same. */
   readonly fingerprint: string;
   readonly template: string | undefined;
-  /** Messages to the prompt's token ids. */
+  /** Converts messages to the prompt's token ids. */
   encode(messages: readonly ChatMessage[], signal: AbortSignal): Promise<number[]>;
-  /** A run that begins when it is first read. */
+  /** Returns a run, which starts when it is first read. */
   generate(ids: number[], sampling: ChatSampling, signal: AbortSignal): Run<S>;
-  /** The text of a token inside a text. */
+  /** The text of a token that is inside a text. */
   tokenText(id: number): Promise<string>;
 }
 
@@ -46,19 +47,21 @@ type Whole = ChatCompletionCreateParams & { readonly stream?: false | null | und
 export class ChatCompletions<S extends Stats> {
   readonly #engine: ChatEngine<S>;
 
-  /** Made with the model, as `model.chat.completions`. */
+  /** Models have one as `model.chat.completions`; don't call this. */
   constructor(engine: ChatEngine<S>) {
     this.#engine = engine;
   }
 
   /**
-   * The answer to `messages` by the template in the model's file: whole, or with `stream: true` in chunks.
-   * The KV of the longest common prefix with the call before is kept, so a next turn reads only what is new.
+   * Answers `messages` with the template in the model's file: as one completion, or with `stream: true` in
+   * chunks. The keys and values of the longest common prefix with the last call are kept, so the next turn
+   * reads only new tokens.
    *
-   * Nothing is computed for a stream before it is first read. The call queues with the model's others.
+   * For a stream nothing is computed before it is first read. The call queues with the model's other calls.
    *
-   * @throws {ChordError} `invalid-argument` naming a field that is unknown, out of range or not in this version, or
-   *   when the file has no template; `context-full` when the messages leave no room for one token.
+   * @throws {ChordError} `invalid-argument`, which names a field that is unknown, out of range or not in this
+   *   version, or says that the file has no template; `context-full` when no token fits in the context behind
+   *   the messages.
    * @throws The reason of `signal`, in the body or in `options`, when it aborts.
    */
   create(body: Streaming, options?: ChatRequestOptions): Promise<ChatCompletionStream<S>>;
@@ -66,7 +69,8 @@ export class ChatCompletions<S extends Stats> {
   create(body: ChatCompletionCreateParams, options?: ChatRequestOptions): Promise<ChatCompletion | ChatCompletionStream<S>>;
   create(body: ChatCompletionCreateParams, options: ChatRequestOptions = {}): Promise<ChatCompletion | ChatCompletionStream<S>> {
     const result = this.#create(body, options);
-    result.catch(() => {}); // who drops it gets no unhandled rejection
+    // A caller that drops the promise gets no unhandled rejection.
+    result.catch(() => {});
     return result;
   }
 
@@ -78,7 +82,10 @@ export class ChatCompletions<S extends Stats> {
   }
 }
 
-/** One request on its way: its run, the controller that all its signals lead to, and the fields of all its shapes. */
+/**
+ * One request in progress: its run, the controller that all its signals abort, and the fields common to all
+ * its objects.
+ */
 class Answer<S extends Stats> {
   readonly controller = new AbortController();
   readonly #engine: ChatEngine<S>;
@@ -125,7 +132,10 @@ class Answer<S extends Stats> {
     };
   }
 
-  /** A first chunk with the role, one or none a token, one with the finish reason, and the usage if asked for. */
+  /**
+   * A first chunk with the role, one or none per token, one with the finish reason, and one with the usage if
+   * requested.
+   */
   async *chunks(): AsyncGenerator<ChatCompletionChunk, void> {
     const { includeUsage, sampling } = this.#request;
     const chunk = (
@@ -146,7 +156,10 @@ class Answer<S extends Stats> {
     if (includeUsage) yield { ...this.#head('chat.completion.chunk'), choices: [], usage: this.#usage() };
   }
 
-  /** The run's events. A signal of the caller's throws its reason; `controller.abort()` ends them, as in openai-node. */
+  /**
+   * The run's events. A caller's signal throws its reason. `controller.abort()` ends the events, as in
+   * openai-node.
+   */
   async *events(): AsyncGenerator<Event, void> {
     const unlink = this.#link();
     try {
@@ -158,7 +171,10 @@ class Answer<S extends Stats> {
     }
   }
 
-  /** Aborts with the caller's signals until the returned function is called. Throws when one has aborted. */
+  /**
+   * Aborts when a caller's signal does, until the returned function is called. Throws when a signal has
+   * aborted already.
+   */
   #link(): () => void {
     const { signals } = this.#request;
     for (const signal of signals) signal.throwIfAborted();
@@ -194,14 +210,14 @@ class Answer<S extends Stats> {
 }
 
 /**
- * A completion in chunks: iterate it once. `break`, an error in the loop and `controller.abort()` stop the work
- * at its next step, also while the prompt is read; the model stays usable.
+ * A completion in chunks. Iterate it once. `break`, an error in the loop and `controller.abort()` stop the
+ * run at its next step, also while the prompt is read. The model stays usable.
  */
 export class ChatCompletionStream<S extends Stats = Stats> implements AsyncIterable<ChatCompletionChunk> {
   readonly #answer: Answer<S>;
   #isConsumed = false;
 
-  /** Made by `chat.completions.create`. */
+  /** `chat.completions.create` makes streams; don't call this. */
   constructor(answer: Answer<S>) {
     this.#answer = answer;
   }
@@ -222,7 +238,7 @@ export class ChatCompletionStream<S extends Stats = Stats> implements AsyncItera
     const chunks = this.#answer.chunks();
     return {
       next: () => chunks.next(),
-      // Abort first: a generator's return() waits until its pending next() has been answered.
+      // Abort first: a generator's return() waits until its pending next() has settled.
       return: () => {
         this.controller.abort();
         return chunks.return();
@@ -230,7 +246,10 @@ export class ChatCompletionStream<S extends Stats = Stats> implements AsyncItera
     };
   }
 
-  /** The chunks as lines of JSON in UTF-8, as openai-node writes and reads them; cancelling stops the work. */
+  /**
+   * The chunks as lines of JSON in UTF-8, as openai-node writes and reads them. Cancelling the stream stops
+   * the run.
+   */
   toReadableStream(): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
     let chunks: AsyncIterator<ChatCompletionChunk, void> | undefined;
@@ -247,7 +266,8 @@ export class ChatCompletionStream<S extends Stats = Stats> implements AsyncItera
           await chunks.return?.();
         },
       },
-      { highWaterMark: 0 }, // nothing is asked for before somebody reads
+      // Nothing is requested before somebody reads.
+      { highWaterMark: 0 },
     );
   }
 }

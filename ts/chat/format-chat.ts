@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// format-chat.ts: one question in a model family's own prompt form, as a pure function of three strings.
+// format-chat.ts: formats one question for a model family, as a pure function of three strings.
 //
-// The forms stand in the one table below, each with its source. Every form ends with the generation
-// prompt (the model's answer follows at once) and begins without the BOS token: the tokenizer adds it.
-// For a template out of a GGUF file, with several turns or tools, use level 2's applyChatTemplate.
+// The table below has all forms, each with its source. Every form ends with the generation prompt: the
+// model's answer follows directly. No form has the BOS token: the tokenizer adds it. For a template from a
+// GGUF file, several turns or tools, use level 2's applyChatTemplate.
 import { refuse } from '../check.js';
 import { show } from '../errors.js';
 
 export type ChatFormat = 'chatml' | 'llama2' | 'llama3' | 'gemma' | 'alpaca';
 
 interface Form {
-  /** The form strips white space round each text. */
+  /** The form strips white space around each text. */
   trims: boolean;
   with(system: string, user: string): string;
   without(user: string): string;
@@ -23,7 +23,8 @@ const forms: { readonly [name in ChatFormat]: Form } = {
     with: (system, user) => `<|im_start|>system\n${system}<|im_end|>\n<|im_start|>user\n${user}<|im_end|>\n<|im_start|>assistant\n`,
     without: (user) => `<|im_start|>user\n${user}<|im_end|>\n<|im_start|>assistant\n`,
   },
-  // meta-llama/llama, llama/generation.py (B_INST, B_SYS ...): the system text lies inside the first instruction.
+  // meta-llama/llama, llama/generation.py (B_INST, B_SYS ...): the system text is inside the first
+  // instruction.
   llama2: {
     trims: true,
     with: (system, user) => `[INST] <<SYS>>\n${system}\n<</SYS>>\n\n${user} [/INST]`,
@@ -38,14 +39,15 @@ const forms: { readonly [name in ChatFormat]: Form } = {
     without: (user) =>
       `<|start_header_id|>user<|end_header_id|>\n\n${user}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n`,
   },
-  // Google's "Gemma formatting and system instructions": there is no system turn, its text opens the user's.
+  // Google's "Gemma formatting and system instructions": there is no system turn; the system text starts the
+  // user's turn.
   gemma: {
     trims: true,
     with: (system, user) => `<start_of_turn>user\n${system}\n\n${user}<end_of_turn>\n<start_of_turn>model\n`,
     without: (user) => `<start_of_turn>user\n${user}<end_of_turn>\n<start_of_turn>model\n`,
   },
   // tatsu-lab/stanford_alpaca, train.py (prompt_no_input), with the line end after "Response:" that
-  // alpaca-lora and its descendants train with. A system text takes the place of the opening sentence.
+  // alpaca-lora and its descendants are trained with. A system text replaces the opening sentence.
   alpaca: {
     trims: false,
     with: (system, user) => `${system}\n\n### Instruction:\n${user}\n\n### Response:\n`,
@@ -56,11 +58,11 @@ const forms: { readonly [name in ChatFormat]: Form } = {
 };
 
 /**
- * Puts one question into the prompt form `format`.
+ * Formats one question in the form `format`.
  *
- * @param system The system text; '', null or undefined leaves the form's system part out
- *   (alpaca then opens with its standard sentence).
- * @throws {ChordError} `invalid-argument` for a form that isn't in the table or a text that isn't a string.
+ * @param system The system text. '', null or undefined leaves out the form's system part (alpaca then starts
+ *   with its standard sentence).
+ * @throws {ChordError} `invalid-argument` for a form that isn't in the table, or a text that isn't a string.
  */
 export function format_chat(system: string | null | undefined, user: string, format: ChatFormat): string {
   if (typeof format !== 'string' || !Object.hasOwn(forms, format)) {

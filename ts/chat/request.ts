@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A chat request out of anything: every field is taken, or refused by its name. None is ignored but those
-// that are for OpenAI's service alone.
+// Parses a chat request from any value. Every field is accepted, or
+// refused by its name. Only fields for OpenAI's own service are ignored.
 import { asSignal, asWhole, isObject as isAnyObject, reading, refuse } from '../check.js';
 import type { Fields } from '../check.js';
 import { show } from '../errors.js';
@@ -8,7 +8,7 @@ import { asOption, numbers } from '../options.js';
 import type { NumberName } from '../options.js';
 import type { ChatMessage } from './template.js';
 
-/** What `generate` takes of it. */
+/** What `generate` uses of a request. */
 export interface ChatSampling {
   maxTokens: number | undefined;
   temperature: number | undefined;
@@ -36,14 +36,16 @@ const taken = [
   'messages', 'model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'frequency_penalty',
   'presence_penalty', 'stop', 'seed', 'logit_bias', 'logprobs', 'top_logprobs', 'extra_body', 'signal',
 ];
-/** Of these OpenAI's service takes note for itself: none can change an answer here, so any value will do. */
+/** OpenAI's service reads these for itself. They can't change an answer here, so any value is accepted. */
 const forTheService = [
   'user', 'safety_identifier', 'metadata', 'store', 'service_tier', 'prompt_cache_key', 'prompt_cache_retention', 'parallel_tool_calls',
 ];
 const extras = ['top_k', 'min_p', 'repetition_penalty'];
 const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
 
-/** Fields of OpenAI's that this version doesn't do, with the values that ask for nothing. */
+/**
+ * OpenAI's fields that this version doesn't support. The function accepts the values that ask for nothing.
+ */
 const notTaken: { readonly [name: string]: (value: unknown) => boolean } = {
   n: (value) => value === 1,
   tools: isEmpty, functions: isEmpty,
@@ -55,7 +57,7 @@ const notTaken: { readonly [name: string]: (value: unknown) => boolean } = {
 
 const isObject = (value: unknown): value is Fields => isAnyObject(value) && !Array.isArray(value);
 
-/** The own fields of an object of the caller's, read once. */
+/** The own fields of a caller's object, read once. */
 function fieldsOf(at: string, value: unknown): Fields {
   const names = reading(at, () => (isObject(value) ? Object.keys(value) : undefined));
   if (names === undefined) return refuse(`${at} is ${show(value)}, not an object`);
@@ -64,7 +66,10 @@ function fieldsOf(at: string, value: unknown): Fields {
 
 const notInThisVersion = (name: string): never => refuse(`${name} is not in this version`, 'leave it out');
 
-/** Throws `invalid-argument` naming the field. Null and undefined fields count as absent, as in OpenAI's types. */
+/**
+ * Throws `invalid-argument`, which names the field. Null and undefined fields count as absent, as in OpenAI's
+ * types.
+ */
 export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
   return reading('the request', () => parse(fieldsOf('the body of chat.completions.create', body), options));
 }
@@ -121,7 +126,7 @@ function parseMessages(value: unknown): ChatMessage[] {
     const name = message['name'] ?? undefined;
     if (name !== undefined && typeof name !== 'string') refuse(`${at}.name is ${show(name)}, not a string`);
     for (const [field, content] of Object.entries(message)) {
-      // An answer's message comes back with these, empty.
+      // An answer's message, given back, has these fields, empty.
       if (['role', 'content', 'name'].includes(field) || content === undefined || content === null || reading(`${at}.${field}`, () => isEmpty(content))) continue;
       if (['refusal', 'audio', 'tool_calls', 'function_call', 'tool_call_id', 'annotations'].includes(field)) notInThisVersion(`${at}.${field}`);
       refuse(`${at} has no field '${field}'`);
@@ -176,7 +181,7 @@ function boolean(fields: Fields, name: string): boolean | undefined {
   return value === undefined || typeof value === 'boolean' ? value : refuse(`${name} is ${show(value)}, not true or false`);
 }
 
-/** The number `name`, which OpenAI calls `field`. */
+/** The option `name`, read from OpenAI's field `field`. */
 function number(fields: Fields, name: NumberName, field: string = numbers[name].c, where = ''): number | undefined {
   const value = fields[field] ?? undefined;
   return value === undefined ? undefined : asOption(name, value, `${where}${field}`);

@@ -1,48 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenAI's chat completions as types: what goes in and what comes out, as far as this version takes it.
-// Names and nesting are the public API's, so that code written for it needs no change.
+// Types of OpenAI's chat completions: requests and answers, as far as
+// this version supports them. Names and nesting are those of the public API, so code written for it needs no
+// change.
 
 export interface ChatTextPart {
   readonly type: 'text';
   readonly text: string;
 }
 
-/** A turn. Parts of text become one text, joined by line ends as llama.cpp's server does. */
+/** A message. Text parts become one text, joined by line ends as in llama.cpp's server. */
 export interface ChatCompletionMessageParam {
-  /** `developer` is given to the template as `system`, unless the template knows the word. */
+  /** The template gets `developer` as `system`, unless the template contains the word `developer`. */
   readonly role: 'system' | 'developer' | 'user' | 'assistant';
   readonly content: string | readonly ChatTextPart[];
   readonly name?: string | undefined;
-  /** As answers have it, so that an answer's message can be given back. */
+  /** Answers have this field; accepting it lets an answer's message be given back. */
   readonly refusal?: null | undefined;
 }
 
 export interface ChatCompletionCreateParams {
   readonly messages: readonly ChatCompletionMessageParam[];
-  /** Any text: the model is the one that was loaded, and the answer names it. */
+  /** Any text. The loaded model answers, and the answer has its name. */
   readonly model?: string | undefined;
   readonly stream?: boolean | null | undefined;
-  /** `include_usage`: a last chunk without choices has the usage. */
+  /** `include_usage`: adds a last chunk without choices, with the usage. */
   readonly stream_options?: { readonly include_usage?: boolean | undefined } | null | undefined;
-  /** Most tokens of the answer; default: as many as the context holds. One of the two names. */
+  /** Maximum tokens of the answer; default: what the context holds. Set only one of these two fields. */
   readonly max_tokens?: number | null | undefined;
   readonly max_completion_tokens?: number | null | undefined;
-  /** 0: always the likeliest token. Default 0.8, as `generate`. */
+  /** 0: always the most likely token. Default 0.8, as in `generate`. */
   readonly temperature?: number | null | undefined;
-  /** Default 0.95, as `generate`. */
+  /** Default 0.95, as in `generate`. */
   readonly top_p?: number | null | undefined;
   readonly frequency_penalty?: number | null | undefined;
   readonly presence_penalty?: number | null | undefined;
-  /** The answer ends before the first of these. */
+  /** The answer ends before the first of these strings. */
   readonly stop?: string | readonly string[] | null | undefined;
   /** The same seed and `system_fingerprint` give the same answer. */
   readonly seed?: number | null | undefined;
   /** Token ids as keys. */
   readonly logit_bias?: Readonly<Record<string, number>> | null | undefined;
-  /** The chosen tokens' log-probabilities. `top_logprobs` isn't in this version, but for 0. */
+  /** Log-probabilities of the chosen tokens. This version accepts only 0 for `top_logprobs`. */
   readonly logprobs?: boolean | null | undefined;
   readonly top_logprobs?: number | null | undefined;
-  /** For OpenAI's service. They can't change an answer here: any value is taken, and nothing is done with it. */
+  /** For OpenAI's service. These fields can't change an answer here: any value is accepted and ignored. */
   readonly user?: string | null | undefined;
   readonly safety_identifier?: string | null | undefined;
   readonly metadata?: Readonly<Record<string, string>> | null | undefined;
@@ -50,11 +51,11 @@ export interface ChatCompletionCreateParams {
   readonly service_tier?: string | null | undefined;
   readonly prompt_cache_key?: string | null | undefined;
   readonly prompt_cache_retention?: string | null | undefined;
-  /** The same: without `tools` there are no calls. */
+  /** For tools, which this version doesn't have: any value is accepted and ignored. */
   readonly parallel_tool_calls?: boolean | null | undefined;
   readonly n?: 1 | null | undefined;
   readonly response_format?: { readonly type: 'text' } | null | undefined;
-  /** What OpenAI's API doesn't have. */
+  /** Options that OpenAI's API doesn't have. */
   readonly extra_body?: {
     readonly top_k?: number | undefined;
     readonly min_p?: number | undefined;
@@ -64,7 +65,9 @@ export interface ChatCompletionCreateParams {
 }
 
 export interface ChatRequestOptions {
-  /** Takes the call out of the queue, or stops it at its next step; it then throws the signal's reason. */
+  /**
+   * Takes the call out of the queue, or stops it at its next step. The call then throws the signal's reason.
+   */
   readonly signal?: AbortSignal | null | undefined;
 }
 
@@ -72,13 +75,13 @@ export interface CompletionUsage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
-  /** Tokens of the prompt whose KV was kept from the call before. */
+  /** Tokens of the prompt whose keys and values were kept from the last call. */
   prompt_tokens_details: { cached_tokens: number };
 }
 
 export interface ChatCompletionTokenLogprob {
   token: string;
-  /** Null where the token holds a part of a character. */
+  /** Null where the token is a part of a character. */
   bytes: number[] | null;
   logprob: number;
   top_logprobs: { token: string; bytes: number[] | null; logprob: number }[];
@@ -89,7 +92,9 @@ export interface ChatCompletionLogprobs {
   refusal: null;
 }
 
-/** `stop`: the model ended its turn, or a stop text came; `length`: max_tokens or the context was reached. */
+/**
+ * `stop`: the model ended its turn, or a stop string came; `length`: max_tokens or the context was reached.
+ */
 export type ChatFinishReason = 'stop' | 'length';
 
 export interface ChatCompletionMessage {
@@ -120,7 +125,7 @@ export interface ChatCompletionChunk {
     logprobs: ChatCompletionLogprobs | null;
     finish_reason: ChatFinishReason | null;
   }[];
-  /** With `include_usage` alone: null but in the last chunk, which has no choices. */
+  /** With `include_usage` only: null, except in the last chunk, which has no choices. */
   usage?: CompletionUsage | null;
   system_fingerprint: string;
 }

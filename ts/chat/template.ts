@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chat templates out of the GGUF, run by the template engine that is imported when one is first used.
+// Chat templates from GGUF files. The template engine is imported when a template is first used.
 import { isObject, reading, refuse, wrong } from '../check.js';
 import { ChordError, messageOf } from '../errors.js';
 
-/** A message as templates know them; more fields (tool calls ...) reach the template as they are. */
+/** A message for a template. Further fields (tool calls ...) reach the template unchanged. */
 export interface ChatMessage {
   readonly role: string;
   readonly content: unknown;
@@ -11,9 +11,9 @@ export interface ChatMessage {
 }
 
 export interface ChatTemplateOptions {
-  /** End with the beginning of the assistant's turn; default true. */
+  /** End with the start of the assistant's turn; default true. */
   addGenerationPrompt?: boolean | undefined;
-  /** Function descriptions (JSON schema) for templates that know tools. */
+  /** Function descriptions (JSON schema) for templates that support tools. */
   tools?: readonly unknown[] | undefined;
 }
 
@@ -40,7 +40,10 @@ function checkMessages(messages: unknown): void {
   for (let i = 0; i < messages.length; i++) if (!isObject(messages[i])) wrong(`messages[${i}]`, messages[i], 'an object');
 }
 
-/** Throws `invalid-argument`: no template, a template that can't be parsed, or one that refuses the messages. */
+/**
+ * Throws `invalid-argument`: no template, a template that can't be parsed, or a template that refuses the
+ * messages.
+ */
 export async function renderChatTemplate(
   { template, bosToken, eosToken }: ChatTemplateSource,
   messages: readonly ChatMessage[],

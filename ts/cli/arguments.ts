@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// arguments.ts: argv -> a checked command. Everything wrong with the command line is a UsageError (exit 2).
+// arguments.ts: argv -> a checked command. Every error in the command line is a UsageError (exit status 2).
 import { parseArgs } from 'node:util';
 import type { GenerateOptions } from '../index.js';
 
@@ -12,7 +12,7 @@ export interface Command {
   name: CommandName;
   /** Path, file: URL or http(s) URL of the GGUF. */
   model: string;
-  /** The text after the model; null when it was left out and stdin is to be read. */
+  /** The text after the model; null when it is absent and stdin is read. */
   text: string | null;
   ids: number[] | null;
   json: boolean;
@@ -20,16 +20,16 @@ export interface Command {
   contextLength?: number;
   threads?: number;
   kvType?: 'f16' | 'q8_0' | 'f32';
-  /** How text becomes ids. */
+  /** How text is converted to ids. */
   special: { addSpecial: boolean; parseSpecial: boolean };
-  /** Put the text into the model's own chat template as the user's turn. */
+  /** Put the text into the model's chat template as the user's turn. */
   chat: boolean;
   system: string | null;
-  /** logits: a row for every id, not for the last alone. */
+  /** logits: one row per id, instead of one row for the last id. */
   all: boolean;
-  /** logits: how many of the largest to print. */
+  /** logits: how many of the largest logits to print. */
   top: number;
-  /** generate: print where the time went. */
+  /** generate: print where the time goes. */
   profile: boolean;
   sampling: GenerateOptions;
 }
@@ -69,7 +69,7 @@ const samplingFlags = [
   'max-tokens', 'temperature', 'top-k', 'top-p', 'min-p', 'repetition-penalty', 'frequency-penalty', 'presence-penalty', 'seed', 'stop',
 ];
 const common = ['help', 'json', 'quiet', 'ctx', 'threads', 'kv'];
-/** Which flags a command takes besides the common ones: a flag that would do nothing is an error. */
+/** Flags of each command besides the common ones. A flag without effect is an error. */
 const flags: { readonly [name in CommandName]: readonly string[] } = {
   info: [],
   tokenize: ['text', 'no-special', 'no-parse'],
@@ -107,7 +107,7 @@ logits        --top N           the N largest (10)           --all        a row 
 exit status   0 done, 1 failed, 2 wrong usage
 `;
 
-/** Parses argv (without node and script). 'help' and 'version' are answers of their own. */
+/** Parses argv (without node and script). Help and version requests return 'help' and 'version'. */
 export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   const { values, positionals } = parse(argv);
   if (values.help) return 'help';

@@ -10,9 +10,10 @@ const commands = `/reset   begin anew (the system turn stays)
 /help    this
 `;
 
-/** Until the input or the user ends it. Resolves to whether Ctrl-C did. */
+/** Runs until the input ends or the user ends it. Resolves to true if Ctrl-C ended it. */
 export async function chat(model: LanguageModel, command: Command): Promise<boolean> {
-  if (!model.info.chatTemplate) await model.applyChatTemplate([]); // throws what is wrong, before the first question
+  // Throws the template's error before the first question.
+  if (!model.info.chatTemplate) await model.applyChatTemplate([]);
   const lines = new Lines('> ');
   const system: ChatCompletionMessageParam[] = command.system === null ? [] : [{ role: 'system', content: command.system }];
   let messages = [...system];
@@ -33,7 +34,8 @@ export async function chat(model: LanguageModel, command: Command): Promise<bool
       const question: ChatCompletionMessageParam = { role: 'user', content: line };
       try {
         const content = await lines.interruptible((signal) => answer(model, command, [...messages, question], signal));
-        if (content !== '') messages.push(question, { role: 'assistant', content }); // else it was stopped before its first word: as if not asked
+        // An answer that was stopped before its first word is dropped with its question.
+        if (content !== '') messages.push(question, { role: 'assistant', content });
       } catch (error) {
         if (!lines.isTerminal || !ChordError.isInstance(error)) throw error;
         process.stderr.write(`${onOneLine(`${error.code}: ${error.message}`)}\n${error.code === 'context-full' ? '/reset begins anew\n' : ''}\n`);
@@ -45,7 +47,7 @@ export async function chat(model: LanguageModel, command: Command): Promise<bool
   return lines.isInterrupted;
 }
 
-/** Prints the answer and its figures; resolves to its text, as far as it came. */
+/** Prints the answer and its figures. Resolves to the answer's text, which may be partial. */
 async function answer(model: LanguageModel, command: Command, messages: ChatCompletionMessageParam[], signal: AbortSignal): Promise<string> {
   const stream = await model.chat.completions.create({ ...requestOf(command), messages, stream: true }, { signal });
   let text = '';

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
-// main.ts: the npm bin `wasm-chord`: info, tokenize, generate, chat, logits over the package's public exports.
-// Results go to stdout, progress and figures to stderr; exit status 0, 1 for a failure, 2 for usage.
+// main.ts: the npm command `wasm-chord`: info, tokenize, generate, chat
+// and logits over the package's public exports. Results go to stdout, progress and figures to stderr. The
+// exit status is 0, 1 for a failure, or 2 for wrong usage.
 import { loadModel, version, ChordError } from '../index.js';
 import type { LanguageModel, ProfileEntry } from '../index.js';
 import { help, parseCommand, UsageError } from './arguments.js';
@@ -26,7 +27,10 @@ async function info(model: LanguageModel, command: Command): Promise<void> {
   await print(rows.map(([label, value]) => `${label.padEnd(14)}${onOneLine(String(value ?? '-'))}\n`).join(''));
 }
 
-/** The text of one token. Said twice and the first taken off: at a text's start a leading blank is dropped. */
+/**
+ * The text of one token. It is detokenised twice in a row and the first text removed: a leading blank is
+ * dropped.
+ */
 async function pieceOf(model: LanguageModel, id: number): Promise<string> {
   const [once, twice] = await Promise.all([model.detokenize([id]), model.detokenize([id, id])]);
   return twice.slice(once.length);
@@ -59,7 +63,7 @@ async function generate(model: LanguageModel, command: Command, text: string, si
   if (profile) printProfile(profile, stats.promptTokens - stats.cachedTokens + stats.tokens);
 }
 
-/** Of the whole run, prompt and all. */
+/** Prints the profile of the whole run, prompt included. */
 function printProfile(entries: readonly ProfileEntry[], tokens: number): void {
   const total = entries.reduce((sum, { ms }) => sum + ms, 0);
   process.stderr.write(`\n${'op'.padEnd(34)}${'ops'.padStart(5)}${'ms'.padStart(10)}${'ms/token'.padStart(10)}${'share'.padStart(8)}\n`);
@@ -68,7 +72,7 @@ function printProfile(entries: readonly ProfileEntry[], tokens: number): void {
   }
 }
 
-/** What `generate` is given: ids as they are, text as the file says, or a user's turn in the chat template. */
+/** The prompt of `generate`: ids unchanged, text as the file says, or a user's turn in the chat template. */
 async function promptOf(model: LanguageModel, command: Command, text: string): Promise<string | number[]> {
   if (command.ids) return command.ids;
   if (!command.chat) {
@@ -79,7 +83,7 @@ async function promptOf(model: LanguageModel, command: Command, text: string): P
     ...(command.system === null ? [] : [{ role: 'system' as const, content: command.system }]),
     { role: 'user' as const, content: text },
   ];
-  // The template writes the special tokens itself, as llama.cpp's server takes it.
+  // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.
   return model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true });
 }
 
@@ -127,7 +131,9 @@ async function run(command: Command, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** A conversation has its own Ctrl-C: only what comes before it is interrupted as a whole. */
+/**
+ * A conversation handles Ctrl-C itself. Before the conversation starts, Ctrl-C interrupts the whole command.
+ */
 async function converse(command: Command): Promise<void> {
   let model: LanguageModel | undefined;
   await interruptible(async (signal) => void (model = await load(command, signal)));
@@ -137,7 +143,7 @@ async function converse(command: Command): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  // A reader that has seen enough (`| head`) isn't a failure.
+  // A reader that closes the pipe early (`| head`) isn't a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   try {
     const command = parseCommand(process.argv.slice(2));

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// terminal.ts: how the command line prints: results to stdout, all that it shows besides to stderr. A model's file
-// may hold anything: no escape sequence of its reaches a terminal, and no line of its looks like one of ours.
+// terminal.ts: how the command line prints: results to stdout, everything
+// else to stderr. A model's file may hold any text: its escape sequences never reach a terminal, and its text
+// can't look like a line of ours.
 import { createInterface } from 'node:readline';
 import type { Interface } from 'node:readline';
 import type { LoadProgress } from '../index.js';
 
 const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
 
-/** Draws load progress over one line of stderr; nothing at all where stderr isn't a terminal. */
+/** Draws load progress over one line of stderr. Draws nothing where stderr isn't a terminal. */
 export class ProgressBar {
   readonly #isShown: boolean;
   #isDrawn = false;
@@ -34,8 +35,8 @@ export class ProgressBar {
 }
 
 /**
- * Turns Ctrl-C into an abort while `work` runs. What was interrupted ends in order, then the process dies
- * of the same signal, so that a shell's loop stops too; a second Ctrl-C kills at once.
+ * Turns Ctrl-C into an abort while `work` runs. The interrupted work ends in order, and then the process dies
+ * of the same signal, so that a shell's loop stops too. A second Ctrl-C kills at once.
  */
 export async function interruptible(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController();
@@ -52,8 +53,8 @@ export async function interruptible(work: (signal: AbortSignal) => Promise<void>
 }
 
 /**
- * The lines of a conversation, typed after a prompt or piped, and its Ctrl-C: once it stops what runs,
- * a second time or between two runs it ends the lines.
+ * The lines of a conversation, typed after a prompt or piped, and its Ctrl-C. Ctrl-C stops the current run. A
+ * second Ctrl-C, or one between two runs, ends the lines.
  */
 export class Lines {
   readonly isTerminal = process.stdin.isTTY === true;
@@ -67,7 +68,7 @@ export class Lines {
   #running: AbortController | undefined;
 
   constructor(prompt: string) {
-    // On a terminal readline has the keyboard to itself, so Ctrl-C comes through it and not as a signal.
+    // On a terminal readline reads the keyboard, so Ctrl-C arrives from readline instead of as a signal.
     this.#reader = createInterface({ input: process.stdin, output: this.isTerminal ? process.stderr : undefined, prompt });
     this.#reader.on('line', (line) => {
       this.#lines.push(line);
@@ -107,7 +108,8 @@ export class Lines {
     if (this.#running !== undefined && !this.#running.signal.aborted) return this.#running.abort();
     this.isInterrupted = true;
     this.close();
-    if (this.#running !== undefined) process.kill(process.pid, 'SIGINT'); // it doesn't stop: end without it
+    // The run doesn't stop: end the process.
+    if (this.#running !== undefined) process.kill(process.pid, 'SIGINT');
   }
 }
 
@@ -118,21 +120,28 @@ export async function readStdin(): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Control characters but line feed and tab, marks that turn the direction of text, line and paragraph separators. */
+/**
+ * Control characters except line feed and tab, marks that change the direction of text, line and paragraph
+ * separators.
+ */
 const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-const escaped = (sign: string): string => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`; // as JSON has it
+// The form that JSON uses.
+const escaped = (sign: string): string => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
-/** A name or a message on one line, its controls shown, wherever it is printed. */
+/** A name or message on one line, with its controls shown. */
 export function onOneLine(text: string): string {
   return text.replace(CONTROLS, escaped).replace(/[\t\n]/g, escaped);
 }
 
-/** Writes text out of a file or a model to stdout: as it is, but on a terminal with its controls shown. */
+/**
+ * Writes text of a file or a model to stdout. On a terminal controls are shown; otherwise the text is
+ * unchanged.
+ */
 export function printText(text: string): Promise<void> {
   return print(process.stdout.isTTY === true ? text.replace(CONTROLS, escaped) : text);
 }
 
-/** Writes to stdout and waits while its buffer is full, so that a slow reader slows the model down. */
+/** Writes to stdout and waits while its buffer is full: a slow reader slows the model down. */
 export async function print(text: string): Promise<void> {
   if (text !== '' && !process.stdout.write(text)) await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
 }

@@ -5,19 +5,21 @@ import { canPostSharedMemory, chooseVariant, hasMemory64, hasRelaxedSimd, hasSim
 export interface Capabilities {
   readonly simd: boolean;
   readonly relaxedSimd: boolean;
-  /** Threads that a model can have here: 1 where shared memory can't be posted to a worker. */
+  /**
+   * Maximum number of threads that a model can have here; 1 where shared memory can't be posted to a worker.
+   */
   readonly threads: number;
   readonly memory64: boolean;
-  /** The WebGPU adapter, or null. This version has no GPU backend: models run on the CPU either way. */
+  /** The WebGPU adapter, or null. This version has no GPU backend: models always run on the CPU. */
   readonly webgpu: { readonly adapter: string; readonly f16: boolean; readonly subgroups: boolean; readonly limits: Readonly<Record<string, number>> } | null;
   readonly crossOriginIsolated: boolean;
   /** Whether files can be kept in the origin's private file system. */
   readonly opfs: boolean;
-  /** The WebAssembly module that would run. */
+  /** The WebAssembly module that `loadModel` would run. */
   readonly variant: string;
 }
 
-/** What this engine and machine can do; each found by trying it. Never rejects. */
+/** What this browser or Node and this machine can do. Each field is found by trying. Never rejects. */
 export async function capabilities(): Promise<Capabilities> {
   return {
     simd: hasSimd(),
@@ -31,7 +33,7 @@ export async function capabilities(): Promise<Capabilities> {
   };
 }
 
-/** As much of WebGPU as is asked here; its types aren't in every project. */
+/** The part of WebGPU's types that is used here. TypeScript's DOM library has them only in newer versions. */
 interface Adapter {
   readonly info?: { readonly vendor?: string; readonly architecture?: string; readonly description?: string };
   readonly features: { has(name: string): boolean };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client's end of the protocol: call numbers, pending answers, and when a Node process has to stay
-// alive: while somebody awaits something of ours, and no longer.
+// The client's end of the protocol: call numbers, pending answers, and
+// how long a Node process stays alive. A process stays alive while a caller awaits one of our promises.
 import { ChordError, isErrorRecord } from '../errors.js';
 import { isNode, nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
@@ -9,33 +9,36 @@ import type { Reply, Request, Results } from '../worker/protocol.js';
 type WithoutCall<R> = R extends unknown ? Omit<R, 'call'> : never;
 export type Message = WithoutCall<Request>;
 
-/** What a call hears before its end. */
+/** Events of a call before its end. */
 export interface CallEvents {
   onEvent?(reply: Exclude<Reply, { type: 'result' | 'failed' }>): void;
 }
 
-/** A call under way. */
+/** A call that has started. */
 export interface OpenCall<T> {
   readonly id: number;
-  /** Settles once, when the worker has ended the call. Never an unhandled rejection by itself. */
+  /** Settles once, when the worker has ended the call. It causes no unhandled rejection. */
   readonly ended: Promise<T>;
   post(message: Message, transfer?: Transferable[]): void;
 }
 
-/** A promise that may be dropped: nobody who doesn't await it gets an unhandled rejection. */
+/** Returns `promise`, which may now be dropped: its rejection is never reported as unhandled. */
 export function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
-/** How long a worker that was told to let go may take before it is ended by force: on a busy machine it may not have started yet. */
+/**
+ * A disposed worker may take this long to close files and pool workers; then it is terminated. The limit is
+ * long because on a busy machine the worker may not have started yet.
+ */
 const LET_GO_MS = 30_000;
-/** How long an error of a load waits for that. */
+/** Maximum time that `giveUp` waits for the worker to close before it resolves. */
 const GIVE_UP_MS = 2000;
-/** How long a worker's own workers have to close before it is ended, in a browser. */
+/** In a browser: time that the pool workers get to close before the engine worker is terminated. */
 const CLOSING_MS = 200;
 
-/** Settles with `promise`, or after `ms`. Never rejects, and keeps no process alive. */
+/** Resolves when `promise` settles, or after `ms`. Never rejects. The timer doesn't keep a process alive. */
 function atMost(ms: number, promise: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
     const timer: { unref?(): void } | number = setTimeout(resolve, ms);
@@ -66,12 +69,13 @@ export class Connection {
     this.#peer = peer;
     peer.listen(
       (message) => this.#receive(message as Reply),
-      (cause) => this.#close(this.#hasSpoken ? died(cause) : cantStart(cause)), // it speaks as soon as it has a load
+      // The worker's first message comes when it has loaded its script.
+      (cause) => this.#close(this.#hasSpoken ? died(cause) : cantStart(cause)),
     );
     peer.hold(false);
   }
 
-  /** An engine worker of its own, or (`inWorker` false) a host in this thread. */
+  /** Starts an engine worker, or (`inWorker` false) a host in this thread. */
   static async start(inWorker: boolean): Promise<Connection> {
     if (!inWorker) return new Connection(await localPeer());
     try {
@@ -81,7 +85,7 @@ export class Connection {
     }
   }
 
-  /** Opens a call; the answer comes through `ended`. */
+  /** Opens a call. `ended` resolves to the answer. */
   open<Op extends keyof Results>(message: Extract<Message, { op: Op }>, events: CallEvents = {}): OpenCall<Results[Op]> {
     const id = this.#next++;
     const ended = new Promise<Results[Op]>((resolve, reject) => {
@@ -96,7 +100,7 @@ export class Connection {
     return { id, ended, post };
   }
 
-  /** A call with nothing between question and answer. */
+  /** A call without events. */
   request<Op extends keyof Results>(message: Extract<Message, { op: Op }>): Promise<Results[Op]> {
     return this.held(this.open<Op>(message).ended);
   }
@@ -110,18 +114,21 @@ export class Connection {
   }
 
   /**
-   * Ends the worker, which must have let go (`dispose`); pending and later calls fail with `error`. In a browser the end comes later,
-   * and nobody waits for it: where a worker was ended within a millisecond of its own workers, Chromium left them all running.
+   * Ends the worker, which must have handled `dispose`. Pending and later calls fail with `error`. In a
+   * browser the worker ends later, and `end` doesn't wait for that: Chromium leaves a worker and its pool
+   * workers running when they are terminated within a millisecond of each other.
    */
   async end(error: ChordError): Promise<void> {
     this.#close(error);
-    if (isNode) await this.held(this.#peer.end()); // the calls that end now let go of the worker, which is on its way out
+    // Calls that end now release their hold on the process, so `end` holds it.
+    if (isNode) await this.held(this.#peer.end());
     else setTimeout(() => void this.#peer.end(), CLOSING_MS);
   }
 
   /**
-   * Fails what is pending, has the worker stop and let go, and ends it then: ended amid a read, or amid its own start, it would
-   * leak descriptors (Node). Resolves when it has let go, or after GIVE_UP_MS; a slow one is ended in the background.
+   * Fails the pending calls, tells the worker to close everything, and then ends the worker. In Node a worker
+   * that is terminated during a read, or during its own start, leaks descriptors. Resolves when the worker
+   * has closed everything, or after GIVE_UP_MS; a slower worker is ended in the background.
    */
   async giveUp(error: ChordError): Promise<void> {
     const isAlive = this.#closed === undefined;
@@ -151,7 +158,8 @@ export class Connection {
   #receive(reply: Reply): void {
     this.#hasSpoken = true;
     const pending = this.#pending.get(reply.call);
-    if (pending === undefined) return; // of a call that was given up
+    // An answer to a call that was given up.
+    if (pending === undefined) return;
     switch (reply.type) {
       case 'result':
         this.#pending.delete(reply.call);
@@ -170,7 +178,9 @@ export class Connection {
 
 const died = (cause: Error): ChordError => new ChordError('internal', `the engine worker died: ${cause.message}`, { cause, hint: 'load the model again' });
 
-/** Browsers don't say why a worker can't be fetched: 404, a web page in its place, another origin, a policy. */
+/**
+ * Browsers don't tell why a worker script can't be fetched: a 404, an HTML page, another origin, or a policy.
+ */
 function cantStart(cause: unknown): ChordError {
   const where = isNode
     ? 'worker.js must lie beside the package\'s JavaScript: does a bundler carry it along?'
@@ -178,7 +188,10 @@ function cantStart(cause: unknown): ChordError {
   return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, { cause, hint: `${where}; worker: false does without` });
 }
 
-/** A host in the caller's thread behind the same interface; messages come in a later turn of the loop, as from a worker. */
+/**
+ * A host in the caller's thread, behind the interface of a worker. Messages arrive in a later turn of the
+ * event loop.
+ */
 async function localPeer(): Promise<Peer> {
   const { EngineHost } = await import('../worker/host.js');
   let receive: (message: unknown) => void = () => {};

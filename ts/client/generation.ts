@@ -10,13 +10,14 @@ interface Waiting {
 }
 
 /**
- * One continuation of a prompt: iterate it for one event a token, or await `text()`. It is read once: a second
- * loop, or `text()` after a loop, throws `invalid-argument`. `next()` by hand may come before either.
+ * One continuation of a prompt. Iterate it for one event per token, or await `text()`. A run is read once: a
+ * second loop, or `text()` after a loop, throws `invalid-argument`. Calls of `next()` may come before either.
  *
- * Nothing is queued or computed before the first `next()` or `text()`. The worker runs at most a few
- * tokens ahead of the reader and sends together what 12 ms bring; a reader that pauses pauses it, and calls that compute wait behind it.
- * `break`, `return()` and an abort stop the work at its next step (of some 20 ms), also while the prompt is read, and
- * resolve when the worker has stopped: the next call works at once.
+ * Nothing is queued or computed before the first `next()` or `text()`. The worker runs at most a few tokens
+ * ahead of the reader, and sends together the tokens of 12 ms. When the reader pauses, the run pauses, and
+ * calls that compute wait behind the run. `break`, `return()` and an abort stop the run at its next step (of
+ * some 20 ms), also while the prompt is read. They resolve when the worker has stopped: the next call works
+ * at once.
  */
 export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   readonly #connection: Connection;
@@ -24,22 +25,22 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   readonly #signal: AbortSignal | undefined;
   readonly #events: TokenEvent[] = [];
   readonly #waiting: Waiting[] = [];
-  /** Events given to the reader of which the worker wasn't told. */
+  /** Events that the reader has received and the worker hasn't been told about. */
   #untold = 0;
   #call: OpenCall<Omit<GenerationStats, 'ttftMs'>> | undefined;
   #finished: Promise<void> | undefined;
   #begin = 0;
   #ttftMs = 0;
-  /** Ended for the reader: by the worker, by return(), or by an abort. */
+  /** The run has ended for the reader: by the worker, by return(), or by an abort. */
   #isOver = false;
   #isLeft = false;
   #failure: { readonly error: unknown } | undefined;
   #stats: GenerationStats | undefined;
   #text: Promise<string> | undefined;
-  /** A loop, a stream or `text()` has the events, or `next()` was told that they ended. */
+  /** A loop, a stream or `text()` reads the events, or `next()` has returned the end. */
   #isRead = false;
 
-  /** Made by `model.generate`. */
+  /** `model.generate` makes runs; don't call this. */
   constructor(connection: Connection, prompt: string | Ids, options: GenerateOptionsRecord, signal: AbortSignal | undefined) {
     this.#connection = connection;
     this.#request = { prompt, options };
@@ -52,10 +53,10 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   }
 
   /**
-   * The next event.
+   * Resolves to the next event.
    *
-   * @throws {ChordError} `context-full` when the prompt leaves no room for one token, `invalid-argument`,
-   *   `disposed`, `out-of-memory`, `internal`.
+   * @throws {ChordError} `context-full` when no token fits in the context behind the prompt,
+   *   `invalid-argument`, `disposed`, `out-of-memory`, `internal`.
    * @throws The signal's `reason` when it aborts.
    */
   next(): Promise<IteratorResult<TokenEvent, void>> {
@@ -66,7 +67,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     return this.#connection.held(result);
   }
 
-  /** Stops the run; resolves when the worker has. Pending `next()` calls end. */
+  /** Stops the run. Resolves when the worker has stopped. Pending `next()` calls end. */
   return(): Promise<IteratorResult<TokenEvent, void>> {
     return this.#leave().then(() => ({ value: undefined, done: true }));
   }
@@ -76,7 +77,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     return quiet(this.#leave().then(() => Promise.reject(error)));
   }
 
-  /** Throws `invalid-argument` when the run was read already. */
+  /** Throws `invalid-argument` when the run has been read already. */
   [Symbol.asyncIterator](): AsyncIterableIterator<TokenEvent, void> {
     if (this.#isRead) {
       throw new ChordError('invalid-argument', 'the run was read already', { hint: 'keep its events the first time, or call generate again' });
@@ -91,7 +92,10 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     return iterator;
   }
 
-  /** The text from here to the end; the same again when asked again. Rejects with `invalid-argument` after a loop. */
+  /**
+   * The text from here to the end. A second call returns the same text. Rejects with `invalid-argument` after
+   * a loop.
+   */
   text(): Promise<string> {
     return (this.#text ??= quiet(this.#collect()));
   }
@@ -102,7 +106,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     return text;
   }
 
-  /** The events as a stream; cancelling it stops the run. */
+  /** The events as a stream. Cancelling the stream stops the run. */
   toReadableStream(): ReadableStream<TokenEvent> {
     let events: AsyncIterator<TokenEvent, void> | undefined;
     return new ReadableStream<TokenEvent>(
@@ -115,7 +119,8 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
         },
         cancel: async () => void (await this.return()),
       },
-      { highWaterMark: 0 }, // nothing is asked for before somebody reads
+      // Nothing is requested before somebody reads.
+      { highWaterMark: 0 },
     );
   }
 
@@ -150,7 +155,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
       });
   }
 
-  /** Gives waiting readers what is there, in order. */
+  /** Resolves pending `next()` calls with the events that have arrived, in order. */
   #deliver(): void {
     for (;;) {
       const reader = this.#waiting[0];
@@ -160,11 +165,13 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
       this.#waiting.shift();
       if (event !== undefined) {
         this.#untold += 1;
-        if (this.#events.length === 0) this.#tell(); // once a message
+        // One message to the worker for all events of a message.
+        if (this.#events.length === 0) this.#tell();
         reader.resolve({ value: event, done: false });
       } else if (this.#failure !== undefined) {
         const { error } = this.#failure;
-        this.#failure = undefined; // told once
+        // The error is reported to one `next()` only.
+        this.#failure = undefined;
         this.#isRead = true;
         reader.reject(error);
       } else {
@@ -193,7 +200,8 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
         this.#isOver = true;
         this.#stats = noStats;
       } else {
-        this.#tell(); // what was read counts as text
+        // `text()` has read these events.
+        this.#tell();
         this.#call.post({ op: 'cancel' });
       }
     }
@@ -204,7 +212,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   }
 }
 
-/** Of a run that never began. */
+/** Figures of a run that never started. */
 const noStats: GenerationStats = {
   promptTokens: 0, cachedTokens: 0, tokens: 0, promptMs: 0, decodeMs: 0, ttftMs: 0, tokensPerSecond: 0, finishReason: 'abort',
 };

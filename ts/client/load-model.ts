@@ -15,10 +15,10 @@ import type { LoadModelOptions } from './options.js';
  * Loads a GGUF model into an engine worker of its own.
  *
  * @param source A URL, a path (Node), a Blob or File, a FileSystemFileHandle, bytes, a Response or a
- *   ReadableStream. Bytes are read in slices: they stay the caller's and are never cloned whole.
- * @throws {ChordError} `http` and `io` for what can't be read, `invalid-gguf` for what is no model or cut
- *   off, `unsupported-*` naming what this version doesn't know, `out-of-memory`, `invalid-argument`,
- *   `no-webgpu`. Everything is released, the next load works.
+ *   ReadableStream. Bytes are read in slices: they are never detached and never cloned whole.
+ * @throws {ChordError} `http` and `io` for a source that can't be read; `invalid-gguf` for a file that is no
+ *   model, or is cut off; `unsupported-*`, which names what this version doesn't know; `out-of-memory`,
+ *   `invalid-argument`, `no-webgpu`. After an error everything is released, and the next load works.
  * @throws The signal's `reason` when it aborts.
  */
 export function loadModel(source: ModelSource, options: LoadModelOptions = {}): Promise<LanguageModel> {
@@ -64,7 +64,8 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     throw error;
   } finally {
     signal?.removeEventListener('abort', onAbort);
-    stream?.close().catch(() => {}); // not awaited: a stream's cancel() is the caller's, and may never settle
+    // Not awaited: a stream's cancel() is the caller's code and may never settle.
+    stream?.close().catch(() => {});
   }
 }
 
@@ -73,8 +74,8 @@ function pushedSource({ name, totalBytes, phase }: ByteStream): RemoteSource {
 }
 
 /**
- * Posts a local stream in slices, never more than CHUNKS of them under way. Their buffers come back with
- * the acknowledgement and are used again: no garbage piles up on either side.
+ * Posts a local stream in slices. At most CHUNKS slices are on their way. Their buffers come back with the
+ * acknowledgement and are used again, so neither side produces garbage.
  */
 class Pump {
   readonly #stream: ByteStream | undefined;
@@ -89,14 +90,14 @@ class Pump {
     this.#meter = meter;
   }
 
-  /** The worker is done with a chunk. */
+  /** The worker has used a slice and returns its buffer. */
   taken(buffer: ArrayBufferLike): void {
     this.#underWay -= 1;
     this.#spare.push(buffer);
     this.#wake();
   }
 
-  /** Ends when the stream or the load has; throws what the stream throws. */
+  /** Resolves when the stream or the load has ended. Throws what the stream throws. */
   async run(call: OpenCall<Loaded>): Promise<void> {
     if (this.#stream === undefined) return;
     const stop = (): void => {

@@ -16,27 +16,28 @@ import type { GenerateOptions } from './options.js';
 export interface TokenizeCallOptions {
   /** Add BOS and EOS as the file says; default true. */
   addSpecial?: boolean | undefined;
-  /** Take special tokens written in the text as such; default true. */
+  /** Parse special tokens written in the text; default true. */
   parseSpecial?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 export interface DetokenizeCallOptions {
-  /** Leave special tokens out instead of writing their text; default false. */
+  /** Leave out special tokens instead of writing their text; default false. */
   skipSpecial?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 export interface LogitsCallOptions {
-  /** A row for every id instead of the last one's; default false. */
+  /** One row per id instead of one row for the last id; default false. */
   all?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * A loaded model; its engine lives in a worker. Made by `loadModel`.
+ * A loaded model, made by `loadModel`. Its engine runs in a worker.
  *
- * Calls that compute (`generate`, `logits`) queue in order, one at a time; text calls and `counters` are
- * answered between two steps. Inside the loop over a run such a call would wait for ever: where a run's reader reads nothing
- * for two seconds, the call that waits behind it rejects with `busy`. After `dispose()` every call rejects with `disposed`.
+ * Calls that compute (`generate`, `logits`) queue in order and run one at a time. Text calls and `counters`
+ * are answered between two steps. Inside the loop over a run, a call that computes would wait for the loop,
+ * and the loop for the call. When a run's reader reads nothing for two seconds, the call that waits behind
+ * the run rejects with `busy`. After `dispose()` every call rejects with `disposed`.
  */
 export class LanguageModel {
   /** What the model is and how it runs here. */
@@ -47,10 +48,10 @@ export class LanguageModel {
   readonly #loaded: Loaded;
   readonly #meter: BufferMeter;
   #disposed: Promise<void> | undefined;
-  /** As `dispose()`; there where the runtime knows `Symbol.asyncDispose`. */
+  /** The same as `dispose()`, where the JavaScript engine has `Symbol.asyncDispose`. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
-  /** Made by `loadModel`. */
+  /** `loadModel` makes models; don't call this. */
   constructor(connection: Connection, loaded: Loaded, meter: BufferMeter, backendReason: string) {
     this.#connection = connection;
     this.#loaded = loaded;
@@ -70,17 +71,18 @@ export class LanguageModel {
       name: name || architecture,
       fingerprint: variant,
       template: chatTemplate,
-      // The template writes the special tokens itself, as llama.cpp's server takes it.
+      // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.
       encode: async (messages, signal) => this.#tokenize(await this.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true, signal }, contextLength),
       generate: (ids, { maxTokens, ...sampling }, signal) => this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
       tokenText: async (id) => {
-        const { ids, length } = await (before ??= textBefore()); // alone, a token would lose SentencePiece's blank
+        // Tokenised alone, SentencePiece drops a token's leading blank.
+        const { ids, length } = await (before ??= textBefore());
         return (await this.detokenize([...ids, id])).slice(length);
       },
     });
   }
 
-  /** Text, or UTF-8 bytes, to token ids as llama.cpp makes them. */
+  /** Converts text, or UTF-8 bytes, to the token ids that llama.cpp gives. */
   tokenize(text: string | Uint8Array, options: TokenizeCallOptions = {}): Promise<number[]> {
     return quiet(this.#tokenize(text, options));
   }
@@ -93,7 +95,10 @@ export class LanguageModel {
     return Array.from(ids);
   }
 
-  /** Token ids to text; bytes that aren't UTF-8 become U+FFFD. Throws `invalid-argument` for an id that doesn't exist. */
+  /**
+   * Converts token ids to text. Bytes that aren't UTF-8 become U+FFFD. Throws `invalid-argument` for an
+   * unknown id.
+   */
   detokenize(ids: ArrayLike<number>, options: DetokenizeCallOptions = {}): Promise<string> {
     return quiet(this.#detokenize(ids, options));
   }
@@ -106,10 +111,11 @@ export class LanguageModel {
   }
 
   /**
-   * The numbers behind the next token: `[vocabularySize]` after the last id, or one row an id with
-   * `all`, row after row in one array.
+   * The scores of all tokens as the next token: `[vocabularySize]` after the last id, or with `all` one row
+   * per id, row after row in one array.
    *
-   * Throws `context-full` when the ids don't fit the context, `invalid-argument` for none or unknown ones.
+   * Throws `context-full` when the ids don't fit the context, and `invalid-argument` for no ids or unknown
+   * ids.
    */
   logits(ids: ArrayLike<number>, options: LogitsCallOptions = {}): Promise<Float32Array> {
     return quiet(this.#logits(ids, options));
@@ -120,7 +126,8 @@ export class LanguageModel {
     const list = asIdList('ids', ids);
     const all = asBoolean('all', given['all'] ?? false);
     const width = this.info.vocabularySize;
-    const out = list.length > this.info.contextLength ? new Float32Array() : makeRows(all ? list.length : 1, width); // too many: refused below
+    // Too many ids are refused below.
+    const out = list.length > this.info.contextLength ? new Float32Array() : makeRows(all ? list.length : 1, width);
     await this.#run(given['signal'], () => {
       const call: OpenCall<null> = this.#connection.open<'logits'>({ op: 'logits', ids: list, all }, {
         onEvent: (reply) => {
@@ -135,13 +142,15 @@ export class LanguageModel {
   }
 
   /**
-   * Starts a continuation of `prompt`: iterate the result for one event a token, or await its `text()`.
-   * A text gets special tokens as the file says (a BOS is never doubled) and may contain special tokens;
-   * ids are taken as they are. The KV of the longest common prefix with the call before is kept.
+   * Starts a continuation of `prompt`. Iterate the result for one event per token, or await its `text()`. A
+   * text gets special tokens as the file says (a BOS is never doubled), and special tokens in the text are
+   * parsed. Ids are used unchanged. The keys and values of the longest common prefix with the last call are
+   * kept.
    *
    * Nothing is queued before the first `next()` or `text()`; see Generation.
    *
-   * @throws {ChordError} `invalid-argument` naming an option that is unknown, out of range or not in this version.
+   * @throws {ChordError} `invalid-argument`, which names an option that is unknown, out of range or not in
+   *   this version.
    */
   generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Generation {
     const { record, signal } = checkGenerateOptions(options);
@@ -149,8 +158,8 @@ export class LanguageModel {
   }
 
   /**
-   * The messages as one prompt, by the template in the model's file.
-   * Throws `invalid-argument` when there is none, or when it refuses the messages.
+   * Renders the messages to one prompt with the template in the model's file.
+   * Throws `invalid-argument` when the file has no template, or when the template refuses the messages.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): Promise<string> {
     return quiet(this.#applyChatTemplate(messages, options));
@@ -163,7 +172,7 @@ export class LanguageModel {
     return renderChatTemplate({ template: info.chatTemplate, bosToken, eosToken }, messages, given);
   }
 
-  /** What was done so far, counted and not timed. */
+  /** Counters of the work done so far; none of them is a time. */
   counters(): Promise<ModelCounters> {
     return quiet(this.#counters());
   }
@@ -174,14 +183,14 @@ export class LanguageModel {
   }
 
   /**
-   * Where the time of steps goes, by op, longest first: what came since the last call. The first call begins to
-   * measure, at a fraction of a percent, and gives [].
+   * The time of steps by op, longest first, since the last call. The first call starts the measurement, which
+   * costs a fraction of a percent, and returns [].
    */
   profile(): Promise<ProfileEntry[]> {
     return quiet(this.#connection.request<'profile'>({ op: 'profile' }));
   }
 
-  /** Stops what runs, ends the worker and its threads, and lets go of all memory. Again is a no-op. */
+  /** Stops what runs, ends the worker and its threads, and frees all memory. A second call does nothing. */
   dispose(): Promise<void> {
     return (this.#disposed ??= quiet(this.#dispose()));
   }
@@ -190,12 +199,12 @@ export class LanguageModel {
     try {
       await this.#connection.request<'dispose'>({ op: 'dispose' });
     } catch {
-      // The worker is dead already: what's left is to say so.
+      // The worker is dead already.
     }
     await this.#connection.end(disposed());
   }
 
-  /** A call that its signal can stop: rejects with the signal's reason once the worker has let go. */
+  /** A call that its signal can abort. It rejects with the signal's reason once the worker has stopped. */
   async #run<T>(given: unknown, open: () => OpenCall<T>): Promise<T> {
     const signal = asSignal('signal', given);
     signal?.throwIfAborted();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Options as callers give them, checked by name: what is unknown, out of range or not in this version is
-// an error and never ignored.
+// Options of callers, checked by name. An option that is unknown, out of
+// range or not in this version is an error; no option is ignored.
 import { asBoolean, asOneOf, asOptional, asOptions, asSignal, asString, isObject, reading, refuse } from '../check.js';
 import type { Fields } from '../check.js';
 import type { LoadProgress } from '../load/progress.js';
@@ -8,17 +8,20 @@ import { asBias, asOption, kvTypes, numbers, samplingOf } from '../options.js';
 import type { GenerateOptionsRecord, LoadOptions } from '../worker/protocol.js';
 
 export interface LoadModelOptions {
-  /** 'auto' takes the best that is there; this version has the CPU. Default 'auto'. */
+  /** 'auto' selects the best backend that is available. This version has only the CPU. Default 'auto'. */
   backend?: 'auto' | 'cpu' | 'webgpu' | undefined;
-  /** Threads, the engine worker's own included; default: as many as the machine runs at once, 8 at most. */
+  /** Threads, including the engine worker's own; default: what the hardware runs at once, at most 8. */
   threads?: number | undefined;
-  /** Most tokens of prompt and continuation; default min(the model's, 4096). KV pages are taken as tokens come. */
+  /**
+   * Maximum tokens of prompt and continuation; default min(the model's, 4096). KV pages are allocated as
+   * tokens come.
+   */
   contextLength?: number | undefined;
   /** Type of the KV cache; default 'f16'. */
   kvType?: 'f16' | 'q8_0' | 'f32' | undefined;
-  /** This version keeps no copy of downloads: 'auto' and 'none' are the same. */
+  /** This version keeps no copy of downloads: 'auto' and 'none' do the same. */
   cache?: 'auto' | 'none' | undefined;
-  /** False runs the engine in the caller's thread, single-threaded, in steps of about 10 ms. Default true. */
+  /** False runs the engine in the caller's thread, with one thread, in steps of about 10 ms. Default true. */
   worker?: boolean | undefined;
   /** Aborts the load; everything is released. */
   signal?: AbortSignal | undefined;
@@ -26,34 +29,38 @@ export interface LoadModelOptions {
 }
 
 export interface GenerateOptions {
-  /** Most new tokens; default 256. */
+  /** Maximum number of new tokens; default 256. */
   maxTokens?: number | undefined;
-  /** Go on after the model ends its turn; default false. */
+  /** Continue after the model ends its turn; default false. */
   ignoreEos?: boolean | undefined;
-  /** 0: always the likeliest token. Default 0.8. */
+  /** 0: always the most likely token. Default 0.8. */
   temperature?: number | undefined;
-  /** Draw from the k likeliest; 0: off. Default 40. */
+  /** Draw from the k most likely tokens; 0: off. Default 40. */
   topK?: number | undefined;
-  /** Draw from the likeliest whose probabilities sum to p; 1: off. Default 0.95. */
+  /** Draw from the most likely tokens whose probabilities sum to p; 1: off. Default 0.95. */
   topP?: number | undefined;
-  /** Leave out what is less likely than p times the likeliest; 0: off. Default 0.05. */
+  /** Leave out tokens less likely than p times the most likely token; 0: off. Default 0.05. */
   minP?: number | undefined;
-  /** Not in this version but for 1, off. */
+  /** Not in this version: only 1, which is off, is accepted. */
   typicalP?: number | undefined;
-  /** Over the last 64 tokens; 1: off, the default. */
+  /** Applies to the last 64 tokens; 1: off, the default. */
   repetitionPenalty?: number | undefined;
-  /** Over the last 64 tokens; 0: off, the default. */
+  /** Applies to the last 64 tokens; 0: off, the default. */
   frequencyPenalty?: number | undefined;
   presencePenalty?: number | undefined;
-  /** A whole number from 0 on; the same seed and variant give the same text. Default: another one every time. */
+  /**
+   * An integer from 0 on. The same seed and variant give the same text. Default: another seed for each run.
+   */
   seed?: number | undefined;
-  /** The text ends before the first of these. */
+  /** The text ends before the first of these strings. */
   stop?: string | readonly string[] | undefined;
-  /** Added to the logits of token ids before everything else; -Infinity forbids a token. */
+  /** Added to the logits of token ids before all other steps; -Infinity forbids a token. */
   logitBias?: Readonly<Record<number, number>> | ReadonlyMap<number, number> | undefined;
-  /** Give each event its `logprob`; default false. */
+  /** Add `logprob` to each event; default false. */
   logprobs?: boolean | undefined;
-  /** Takes the call out of the queue, or stops it at its next step; the loop then throws the signal's reason. */
+  /**
+   * Takes the call out of the queue, or stops it at its next step. The loop then throws the signal's reason.
+   */
   signal?: AbortSignal | undefined;
   /** Not in this version. */
   grammar?: undefined;
@@ -61,7 +68,7 @@ export interface GenerateOptions {
   regex?: undefined;
 }
 
-/** A load's options: what the worker is told, and what is the client's own. */
+/** A load's options: the part for the worker, and the part for the client. */
 export interface CheckedLoad {
   readonly record: LoadOptions;
   readonly backend: 'auto' | 'cpu' | 'webgpu';

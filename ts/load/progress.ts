@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** One report of `onProgress`. Phases come in this order; `progress` never falls. */
+/** One report of `onProgress`. Phases come in this order. `progress` never falls. */
 export interface LoadProgress {
   readonly phase: 'compile' | 'download' | 'read' | 'upload' | 'ready';
-  /** Name of what is read: URL, path, file name. */
+  /** Name of the source: URL, path or file name. */
   readonly file: string;
-  /** Bytes of the file so far. Bytes behind the last tensor aren't read, so a load may be ready with less than `total`. */
+  /**
+   * Bytes read so far. Bytes behind the last tensor aren't read, so a load may be ready with less than
+   * `total`.
+   */
   readonly loaded: number;
   /**
-   * Bytes in all, never less than `loaded`: the source's length. Where the source doesn't say (no Content-Length, a stream)
-   * undefined until the header is read, then the end of the last tensor; it grows where more than that arrives.
+   * Bytes in all, never less than `loaded`: the source's length. If the source has no length (no
+   * Content-Length, a stream), `total` is undefined until the header is read, and then the end of the last
+   * tensor. It grows when more bytes arrive.
    */
   readonly total: number | undefined;
-  /** Of the whole load, 0 to 1; 0 while `total` is unknown. */
+  /** Share of the whole load, 0 to 1; 0 while `total` is unknown. */
   readonly progress: number;
 }
 
-/** Reports at most about a hundred times a file: each is a message to another thread. */
+/** Reports at most about a hundred times per file: each report is a message to another thread. */
 export class ProgressReporter {
   readonly #report: (progress: LoadProgress) => void;
   readonly #file: string;
@@ -24,7 +28,7 @@ export class ProgressReporter {
   #loaded = 0;
   #reported = 0;
   #progress = 0;
-  /** Set once known: by the source, or by the tensor table. */
+  /** Set as soon as it is known: from the source, or from the tensor table. */
   total: number | undefined;
 
   constructor(file: string, report: (progress: LoadProgress) => void) {
@@ -39,7 +43,7 @@ export class ProgressReporter {
     this.#send();
   }
 
-  /** `bytes` more have arrived. */
+  /** Records that `bytes` more have arrived. */
   add(bytes: number): void {
     this.#loaded += bytes;
     this.#grow();
@@ -53,7 +57,8 @@ export class ProgressReporter {
   }
 
   #send(): void {
-    this.#grow(); // the total may have become known since the last bytes
+    // The total may have become known since the last bytes.
+    this.#grow();
     this.#reported = this.#loaded;
     this.#report({ phase: this.#phase, file: this.#file, loaded: this.#loaded, total: this.total, progress: this.#progress });
   }

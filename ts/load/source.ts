@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a caller may pass as a model, sorted by who reads it: the engine worker itself (a URL, a file's
-// path, a Blob in browsers), or the caller's thread, which posts slices (bytes, streams, responses).
+// What a caller may pass as a model, sorted by which thread reads it. The
+// engine worker reads a URL, a file's path, and a Blob in browsers. The caller's thread reads bytes, streams
+// and responses, and posts slices.
 import { ChordError } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
 
-/** Anything a GGUF can come from. Bytes are read in slices, never detached and never cloned whole. */
+/** Every kind of source. Bytes are read in slices; they are never detached and never cloned whole. */
 export type ModelSource =
   | string
   | URL
@@ -15,46 +16,47 @@ export type ModelSource =
   | Response
   | ReadableStream<Uint8Array>;
 
-/** A source that crosses to the worker; `pushed` is read by the client and comes in slices. */
+/** A source that is posted to the worker. The client reads `pushed` and posts slices. */
 export type RemoteSource =
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
   | { readonly kind: 'pushed'; readonly name: string; readonly totalBytes: number | undefined; readonly phase: 'download' | 'read' };
 
-/** Bytes in order, read as they are asked for. */
+/** Bytes in order, read on request. */
 export interface ByteStream {
-  /** For messages and progress: URL, path or file name, or what kind of thing it is. */
+  /** For messages and progress: URL, path or file name, or the kind of source. */
   readonly name: string;
   readonly phase: 'download' | 'read';
-  /** The file's length where it can be trusted. */
+  /** The file's length, if it can be trusted. */
   readonly totalBytes: number | undefined;
-  /** Bytes that are read before they are asked for, at most: the loader counts them as held. */
+  /** Maximum bytes read ahead of requests. The loader counts them as held. */
   readonly aheadBytes?: number;
   /** The next bytes, valid until the next call; undefined at the end. Throws `io`, `http`. */
   read(): Promise<Uint8Array | undefined>;
-  /** Let go of the source; a read that is under way may be dropped. Safe twice. */
+  /** Closes the source. A read in progress may be dropped. A second call does nothing. */
   close(): Promise<void>;
 }
 
-/** A source as given: readable by the worker, or as a local stream that the client pushes. */
+/** A sorted source: one that the worker reads, or a local stream that the client posts. */
 export type SortedSource = { readonly remote: RemoteSource } | { readonly local: ByteStream };
 
-/** Slices of bytes and Blobs: large enough to hide a message's cost, small beside any model. */
+/** Size of slices of bytes and Blobs: large beside the cost of a message, small beside any model. */
 const SLICE = 1 << 20;
 
 const isRemoteAddress = (text: string): boolean => /^(https?|blob|data):/i.test(text);
 
 /**
- * Sort a source. Opens nothing but what is open already (a Response, a stream).
- * Throws `invalid-argument` for what is no source, `http` and `invalid-gguf` for a Response that is an answer of another kind.
+ * Sorts a source. Opens only what is open already (a Response, a stream). Throws `invalid-argument` for a
+ * value that is no source, `http` and `invalid-gguf` for a Response with another content.
  */
 export async function sortSource(source: ModelSource): Promise<SortedSource> {
   try {
     return await sort(source);
   } catch (cause) {
     if (ChordError.isInstance(cause)) throw cause;
-    throw new ChordError('invalid-argument', `the model source can't be used: ${reasonOf(cause)}`, { cause }); // a getter of its threw
+    // A getter of the source threw.
+    throw new ChordError('invalid-argument', `the model source can't be used: ${reasonOf(cause)}`, { cause });
   }
 }
 
@@ -94,7 +96,7 @@ async function sortAddress(address: string): Promise<RemoteSource> {
   }
 }
 
-/** Node keeps blob URLs a thread, so the engine worker can't fetch one. */
+/** Node keeps blob URLs per thread, so the engine worker can't fetch one. */
 async function blobAt(address: string): Promise<Blob> {
   const { resolveObjectURL } = (await importNode('buffer')) as typeof import('node:buffer');
   const blob = resolveObjectURL(address);
@@ -110,7 +112,7 @@ function toUrl(address: string, base?: string): string {
   }
 }
 
-/** Node's file-backed Blobs can't be posted; a page's can, and then the worker reads them. */
+/** Node can't post file-backed Blobs. A page can, and then the worker reads the Blob. */
 function sortBlob(blob: Blob): SortedSource {
   const name = (blob as { name?: unknown }).name;
   const label = typeof name === 'string' && name !== '' ? name : 'the Blob';
@@ -147,16 +149,18 @@ function describe(value: unknown): string {
   try {
     return `an object of class ${value.constructor?.name ?? 'Object'}`;
   } catch {
-    return 'an object'; // its constructor can't be read
+    // The constructor can't be read.
+    return 'an object';
   }
 }
 
-/** Hint of a file that was chosen and can't be read. */
+/** Hint for a chosen file that can't be read. */
 const CHANGED = 'was the file changed or removed after it was chosen?';
 
 /**
- * Opens what `sortSource` left to the reader's side. `pushed` is the protocol's own. A Blob is read as a stream: browsers fill it
- * ahead from another process, where each slice is asked for anew (241 MB: 0.2 s, slices of 1 MB 0.4 s).
+ * Opens a source that `sortSource` left for the reading thread. `pushed` belongs to the protocol. A Blob is
+ * read as a stream: browsers fill the stream ahead from another process, whereas each slice is requested
+ * separately (241 MB: 0.2 s, with slices of 1 MB 0.4 s).
  */
 export function openRemote(source: Exclude<RemoteSource, { kind: 'pushed' }>, signal: AbortSignal): Promise<ByteStream> {
   switch (source.kind) {
@@ -179,7 +183,10 @@ async function openUrl(url: string, signal: AbortSignal): Promise<ByteStream> {
   }
 }
 
-/** fetch says little ("fetch failed"); its cause knows more. What a source of the caller's fails with may be anything, or nothing. */
+/**
+ * The reason of a failure. fetch says little ("fetch failed"); its cause says more. A caller's source may
+ * throw anything.
+ */
 function reasonOf(error: unknown): string {
   try {
     const { message, cause } = (error ?? {}) as { message?: string; cause?: { message?: string; code?: string } };
@@ -190,7 +197,7 @@ function reasonOf(error: unknown): string {
   }
 }
 
-/** Checks the answer before its body is read. */
+/** Checks a response before its body is read. */
 function responseStream(response: Response, name: string): ByteStream {
   const refuse = (error: ChordError): never => {
     void response.body?.cancel().catch(() => {});
@@ -215,8 +222,9 @@ export function htmlError(name: string): ChordError {
 }
 
 /**
- * Content-Length of a body as it will be read. Not with a content encoding, and not across origins in a
- * page, where that header is hidden: the length could be that of the compressed body.
+ * Content-Length of a body, if it is the number of bytes that will be read. With a content encoding it may be
+ * the length of the compressed body. Across origins a page can't see the content encoding, so the length is
+ * unknown there.
  */
 function bodyBytes(response: Response): number | undefined {
   const length = response.headers.get('content-length');
@@ -251,14 +259,15 @@ function readableStream(body: ReadableStream<Uint8Array>, name: string, phase: '
   };
 }
 
-/** Node's Blobs, the next slice under way while the one before is used: their streams give 64 kB at a time, a message each. */
+/** Node's Blobs: the next slice is read while the last one is used. Their streams give 64 kB per message. */
 function blobStream(blob: Blob, name: string): ByteStream {
   let at = 0;
   let ahead: Promise<ArrayBuffer> | undefined;
   const ask = (from: number): Promise<ArrayBuffer> | undefined => {
     if (from >= blob.size) return undefined;
     const slice = blob.slice(from, from + SLICE).arrayBuffer();
-    slice.catch(() => {}); // told when it is awaited, if ever
+    // The error is reported when the slice is awaited.
+    slice.catch(() => {});
     return slice;
   };
   return {
@@ -283,7 +292,7 @@ function blobStream(blob: Blob, name: string): ByteStream {
   };
 }
 
-/** The caller's own bytes: views of them, no copy. */
+/** The caller's own bytes, as views without a copy. */
 function bytesStream(bytes: Uint8Array): ByteStream {
   let at = 0;
   return {
@@ -297,7 +306,9 @@ function bytesStream(bytes: Uint8Array): ByteStream {
   };
 }
 
-/** A path in Node. The length of what isn't a regular file is unknown. Files of /proc say 0 and hold more. */
+/**
+ * A path in Node. The length is unknown unless it is a regular file. Files in /proc report 0 and hold more.
+ */
 async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> {
   const fs = (await importNode('fs/promises')) as typeof import('node:fs/promises');
   const fail = (cause: unknown): never => {
@@ -310,7 +321,8 @@ async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> 
     await file.close();
     return fail(cause);
   });
-  const buffer = new Uint8Array(SLICE); // every read goes into it
+  // Every read goes into this buffer.
+  const buffer = new Uint8Array(SLICE);
   let isClosed = false;
   return {
     name: path, phase: 'read', totalBytes: stat.isFile() && stat.size > 0 ? stat.size : undefined,
@@ -326,16 +338,19 @@ async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> 
 }
 
 /**
- * A pipe in Node. Reads of a file run in libuv's few threads and can't be stopped: one that waits for a writer would block
- * a thread, and the end of the process. A socket over the descriptor waits in the event loop.
+ * A pipe in Node. Reads of a file run in libuv's few threads and can't be stopped. A read that waits for a
+ * writer would block a thread and keep the process from ending. A socket over the descriptor waits in the
+ * event loop.
  */
 async function openPipe(path: string, signal: AbortSignal): Promise<ByteStream> {
   const fs = (await importNode('fs')) as typeof import('node:fs');
   const net = (await importNode('net')) as typeof import('node:net');
-  const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK); // without the flag it waits for a writer
+  // Without O_NONBLOCK, open waits for a writer.
+  const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   const socket = new net.Socket({ fd, readable: true, writable: false });
   const stop = (): void => void socket.destroy();
-  socket.on('error', () => {}); // the reader is told
+  // The reader gets the error.
+  socket.on('error', () => {});
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   const chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>;
