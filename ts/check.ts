@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks for values from a caller or a message. A wrong value is an
-// `invalid-argument` error that names it. No getter, proxy or false length of a caller's ends in a TypeError
-// or RangeError. Objects are read once: a value can't change between its check and its use.
+// Checks for values from a caller or a message. A wrong value is an `invalid-argument` error that names it.
+// No getter, proxy or false length of a caller's ends in a TypeError or RangeError. Objects are read once: a
+// value can't change between its check and its use.
 import { ChordError, messageOf, show } from './errors.js';
 
 export type Fields = { readonly [name: string]: unknown };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// wasm-chord: all exports of the package. Level 2 (loadModel) runs the
-// engine in a worker, with threads. Level 1 (init, WasmModel) runs in the caller's thread and is synchronous
-// where it waits for nothing.
+// wasm-chord: all exports of the package. Level 2 (loadModel) runs the engine in a worker, with threads.
+// Level 1 (init, WasmModel) runs in the caller's thread and is synchronous where it waits for nothing.
 import { VERSION } from './abi/abi.gen.js';
 
 /** The package's version. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numeric options of callers, each once. Level 1, level 2, chat and
-// the worker's protocol take ranges, defaults and the other names of an option from this table.
+// The numeric options of callers, each once. Level 1, level 2, chat and the worker's protocol take ranges,
+// defaults and the other names of an option from this table.
 import { asNumber, asWhole } from './check.js';
 
 interface NumberOption {

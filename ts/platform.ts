@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Differences between Node and browsers: workers, Node's modules, one
-// turn of the event loop. This file imports nothing, and every room may use it. wasm/detect.ts detects
-// features of the JavaScript engine.
+// Differences between Node and browsers: workers, Node's modules, one turn of the event loop. This file
+// imports nothing, and every room may use it. wasm/detect.ts detects features of the JavaScript engine.
 
 /** True in Node, or in a runtime that has its modules: files and worker_threads. */
 export const isNode: boolean =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// checks.mjs: common parts of both lists of checks. A check gets the
-// loaded model and `show(text)`, which puts the text so far on the page. It returns its figures as a line, or
-// throws an error that says what is wrong.
+// checks.mjs: common parts of both lists of checks. A check gets the loaded model and `show(text)`, which
+// puts the text so far on the page. It returns its figures as a line, or throws an error that says what is
+// wrong.
 
 export const PROMPT = 'The capital of France is';
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// page.mjs: the page of the checks. It loads a model at one level, runs
-// checks, and shows and keeps the results.
+// page.mjs: the page of the checks. It loads a model at one level, runs checks, and shows and keeps the
+// results.
 //
 // ?model=ADDRESS and ?level=1|2 preset the form. `window.results` holds everything as plain data: { version,
 // environment, level, load: { status, text, milliseconds }, info, checks: { id: { status, text, milliseconds

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// chat.completions: OpenAI's interface over one loaded model. request.ts
-// checks requests, shapes.ts has the types. This file turns a run into a completion, or into a stream of
-// chunks.
+// chat.completions: OpenAI's interface over one loaded model. request.ts checks requests, shapes.ts has the
+// types. This file turns a run into a completion, or into a stream of chunks.
 import { ChordError } from '../errors.js';
 import { parseChatRequest } from './request.js';
 import type { ChatRequest, ChatSampling } from './request.js';

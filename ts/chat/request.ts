@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parses a chat request from any value. Every field is accepted, or
-// refused by its name. Only fields for OpenAI's own service are ignored.
+// Parses a chat request from any value. Every field is accepted, or refused by its name. Only fields for
+// OpenAI's own service are ignored.
 import { asSignal, asWhole, isObject as isAnyObject, reading, refuse } from '../check.js';
 import type { Fields } from '../check.js';
 import { show } from '../errors.js';

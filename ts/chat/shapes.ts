@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Types of OpenAI's chat completions: requests and answers, as far as
-// this version supports them. Names and nesting are those of the public API, so code written for it needs no
-// change.
+// Types of OpenAI's chat completions: requests and answers, as far as this version supports them. Names and
+// nesting are those of the public API, so code written for it needs no change.
 
 export interface ChatTextPart {
   readonly type: 'text';

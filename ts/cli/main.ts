@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
-// main.ts: the npm command `wasm-chord`: info, tokenize, generate, chat
-// and logits over the package's public exports. Results go to stdout, progress and figures to stderr. The
-// exit status is 0, 1 for a failure, or 2 for wrong usage.
+// main.ts: the npm command `wasm-chord`: info, tokenize, generate, chat and logits over the package's public
+// exports. Results go to stdout, progress and figures to stderr. The exit status is 0, 1 for a failure, or 2
+// for wrong usage.
 import { loadModel, version, ChordError } from '../index.js';
 import type { LanguageModel, ProfileEntry } from '../index.js';
 import { help, parseCommand, UsageError } from './arguments.js';

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// terminal.ts: how the command line prints: results to stdout, everything
-// else to stderr. A model's file may hold any text: its escape sequences never reach a terminal, and its text
-// can't look like a line of ours.
+// terminal.ts: how the command line prints: results to stdout, everything else to stderr. A model's file may
+// hold any text: its escape sequences never reach a terminal, and its text can't look like a line of ours.
 import { createInterface } from 'node:readline';
 import type { Interface } from 'node:readline';
 import type { LoadProgress } from '../index.js';

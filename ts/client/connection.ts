@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client's end of the protocol: call numbers, pending answers, and
-// how long a Node process stays alive. A process stays alive while a caller awaits one of our promises.
+// The client's end of the protocol: call numbers, pending answers, and how long a Node process stays alive. A
+// process stays alive while a caller awaits one of our promises.
 import { ChordError, isErrorRecord } from '../errors.js';
 import { isNode, nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';

@@ -200,8 +200,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
         this.#isOver = true;
         this.#stats = noStats;
       } else {
-        // `text()` has read these events.
-        this.#tell();
+        this.#tell(); // `text()` has read these events
         this.#call.post({ op: 'cancel' });
       }
     }

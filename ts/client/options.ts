@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Options of callers, checked by name. An option that is unknown, out of
-// range or not in this version is an error; no option is ignored.
+// Options of callers, checked by name. An option that is unknown, out of range or not in this version is an
+// error; no option is ignored.
 import { asBoolean, asOneOf, asOptional, asOptions, asSignal, asString, isObject, reading, refuse } from '../check.js';
 import type { Fields } from '../check.js';
 import type { LoadProgress } from '../load/progress.js';

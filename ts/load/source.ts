@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a caller may pass as a model, sorted by which thread reads it. The
-// engine worker reads a URL, a file's path, and a Blob in browsers. The caller's thread reads bytes, streams
-// and responses, and posts slices.
+// What a caller may pass as a model, sorted by which thread reads it. The engine worker reads a URL, a file's
+// path, and a Blob in browsers. The caller's thread reads bytes, streams and responses, and posts slices.
 import { ChordError } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
 
