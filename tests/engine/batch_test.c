@@ -238,7 +238,8 @@ TEST(a_step_does_not_continue_behind_positions_of_another_executor)
     }
     CHECK(state_of(s).n_past == 40 && state_of(s).n_tokens == 70);
     CHECK_EQ(chord_session_truncate(s, 20), 20);
-    evaluate(l, s, ids + 20, 50, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out);
+    evaluate(l, s, ids + 20, 49, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
+    evaluate(l, s, ids + 69, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out); /* all positions are the CPU's again */
     CHECK(!memcmp(got, want + 69 * n_vocab, (size_t)n_vocab * sizeof *got));
 
     /* truncated below and pushed again by another executor, it is refused from there */
