@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// ceilings.mjs: what this machine can do at most, by the page's own engine and with so many threads at once: GB/s of
-// reading memory, GMAC/s of the dot products that the kernels use. The loops are small modules, written by hand.
+// ceilings.mjs: the limits of this machine, measured in the page's own JavaScript engine with several threads
+// at once: GB/s of reading memory, and GMAC/s of the dot products that the kernels use. The loops are small
+// modules, written by hand.
 //
-// checkkern's own ceilings won't do: they have one way of the relaxed dot and the kernels take the faster of two, and
-// their operands don't change in the loop, so that a compiler may multiply once.
+// checkkern's own ceilings don't serve here: they have one form of the relaxed dot, and the kernels use the
+// faster of two. Their operands don't change in the loop, so a compiler may multiply once.
 
 const leb = (n) => (n < 128 ? [n] : [(n & 127) | 128, ...leb(n >> 7)]);
 const get = (local) => [0x20, local], set = (local) => [0x21, local], simd = (op) => [0xfd, ...leb(op)];
 const load = (local, offset) => [...get(local), ...simd(0), 4, ...leb(offset)];
 const XOR = 0x51, I16_ADD = 0x8e, I32_ADD = 0xae, I16_DOT = 0xba, RELAXED_16 = 0x112, RELAXED_32 = 0x113;
 
-/** A module with f(i32, i32) -> i32 over the memory e.m; locals from 2 on are `n` vectors, all of them joined at the end. */
+/**
+ * A module with f(i32, i32) -> i32 over the memory e.m. Locals from 2 on are `n` vectors, which are joined at
+ * the end.
+ */
 function moduleOf(n, code) {
   const joined = Array.from({ length: n }, (_, i) => [...get(2 + i), ...(i > 0 ? simd(XOR) : [])]).flat();
   const body = [1, n, 0x7b, ...code, ...joined, ...simd(0x1b), 0, 0x0b];
@@ -24,16 +28,22 @@ function moduleOf(n, code) {
   ]);
 }
 
-/** f(at, end): reads all of it in one stream, 128 bytes a round into four sums. Two to eight streams are within 8 % of it (EPYC). */
+/**
+ * f(at, end): reads the range in one stream, 128 bytes per round into four sums. Two to eight streams are
+ * within 8 % (EPYC).
+ */
 const READ = moduleOf(4, [
   0x03, 0x40, ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [...get(2 + (i & 3)), ...load(0, i * 16), ...simd(XOR), ...set(2 + (i & 3))]),
   ...get(0), 0x41, 0x80, 1, 0x6a, 0x22, 0, ...get(1), 0x49, 0x0d, 0, 0x0b, // at += 128; again while at < end
 ]);
 
-/** f(rounds, 0): a tile of two loaded vectors with four kept ones, eight dots a round into eight sums; 14 registers. */
+/**
+ * f(rounds, 0): a tile of two loaded vectors and four kept ones: eight dots per round into eight sums; 14
+ * registers.
+ */
 const dotsOf = (accumulate) => moduleOf(14, [
   ...[0, 1, 2, 3].flatMap((i) => [...load(1, 64 + i * 16), ...set(4 + i)]),
-  0x03, 0x40, ...get(0), 0x41, 63, 0x71, 0x41, 4, 0x74, ...set(1), // another place each round: nothing leaves the loop
+  0x03, 0x40, ...get(0), 0x41, 63, 0x71, 0x41, 4, 0x74, ...set(1), // another address each round: nothing leaves the loop
   ...load(1, 0), ...set(2), ...load(1, 16), ...set(3),
   ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [...accumulate(2 + (i & 1), 4 + (i >> 1), 8 + i), ...set(8 + i)]),
   ...get(0), 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b,
@@ -44,14 +54,17 @@ const DOTS = {
   i16: { macs: 8, module: dotsOf((a, b, sum) => [...get(sum), ...get(a), ...get(b), ...simd(I16_DOT), ...simd(I32_ADD)]) },
 };
 
-/** In the worker, whose source this is: { module, pages } makes an f, { a, b, times } runs it and tells when. */
+/**
+ * The worker's source: { module, pages } instantiates f, { a, b, times } runs it and posts when it started
+ * and ended.
+ */
 function work() {
   let f;
   const now = () => performance.timeOrigin + performance.now(); // one clock for all workers
   globalThis.onmessage = async ({ data: { module, pages, a, b, times } }) => {
     if (module) {
       const memory = new WebAssembly.Memory({ initial: pages });
-      new Uint8Array(memory.buffer).fill(3); // untouched pages are all the same one
+      new Uint8Array(memory.buffer).fill(3); // untouched pages all map to one page of zeros
       f = (await WebAssembly.instantiate(module, { e: { m: memory } })).instance.exports.f;
       return postMessage(true);
     }
@@ -61,10 +74,13 @@ function work() {
   };
 }
 
-/** 256 MB in all, more than most caches; the best of five passes. */
+/** 256 MB in all, more than most caches; the best of five passes counts. */
 const BYTES = 256 << 20, PASSES = 5;
 
-/** { threads, readGBs, dot: { i16, relaxed32?, relaxed16?, relaxed? } } of that many workers at once; `relaxed` is the faster way. */
+/**
+ * { threads, readGBs, dot: { i16, relaxed32?, relaxed16?, relaxed? } } of `threads` workers; `relaxed` is the
+ * faster form.
+ */
 export async function ceilings(threads) {
   const source = URL.createObjectURL(new Blob([`(${work})()`], { type: 'text/javascript' }));
   const workers = Array.from({ length: threads }, () => new Worker(source));
@@ -73,7 +89,7 @@ export async function ceilings(threads) {
     worker.onerror = (event) => reject(new Error(event.message));
     worker.postMessage(message);
   })));
-  /** The least milliseconds from the first worker's begin to the last one's end. */
+  /** Minimum milliseconds from the first worker's start to the last worker's end. */
   const fastest = async (call) => {
     let least = Infinity;
     for (let pass = 0; pass < PASSES; pass++) {
@@ -83,7 +99,8 @@ export async function ceilings(threads) {
     return least;
   };
   try {
-    // Calls of 40 ms and more: workers don't begin at the same moment. Short ones before, for the compiler.
+    // Calls take 40 ms and more: workers don't start at the same moment. Short calls before let the compiler
+    // optimise.
     const bytes = Math.floor(BYTES / threads / 65536) * 65536, times = 4 * threads;
     await all({ module: READ, pages: bytes >> 16 });
     await all({ a: 0, b: 65536, times: 3000 });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// file.mjs: what the ceilings need to know of a GGUF file beyond model.info: which of its weights a token reads.
+// file.mjs: what the ceilings need from a GGUF file besides model.info: which weights a token reads.
 
 // Bytes and elements of a block, by ggml_type.
 const BLOCKS = {
@@ -7,17 +7,19 @@ const BLOCKS = {
   12: [144, 256], 13: [176, 256], 14: [210, 256], 20: [18, 32], 23: [136, 256],
 };
 
-/** { elements, bytes } of the tensor `name` in the first bytes of a file; null when there is none. */
+/** { elements, bytes } of the tensor `name` in the first bytes of a file; null if it isn't found. */
 export function tensorIn(head, name) {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
-  const key = new Uint8Array(8 + name.length); // a string as GGUF writes it, length first
+  // A string in GGUF: length first.
+  const key = new Uint8Array(8 + name.length);
   new DataView(key.buffer).setUint32(0, name.length, true);
   key.set(new TextEncoder().encode(name), 8);
   for (let at = head.indexOf(key[0]); at >= 0; at = head.indexOf(key[0], at + 1)) {
     if (!key.every((byte, i) => head[at + i] === byte)) continue;
     let next = at + key.length;
     const dims = next + 4 <= head.length ? view.getUint32(next, true) : 0;
-    if (dims < 1 || dims > 4 || next + 8 + dims * 8 > head.length) continue; // the same words in a text
+    // The same words in a text.
+    if (dims < 1 || dims > 4 || next + 8 + dims * 8 > head.length) continue;
     next += 4;
     let elements = 1;
     for (let i = 0; i < dims; i++, next += 8) elements *= Number(view.getBigUint64(next, true));
@@ -28,8 +30,9 @@ export function tensorIn(head, name) {
 }
 
 /**
- * { bytesPerToken, maddsPerPromptToken }: weights that decoding a token reads, and multiply-adds of the matmuls of a token
- * of a prompt, whose logits nobody wants. The embedding matrix is read when it is the output's as well.
+ * { bytesPerToken, maddsPerPromptToken }: bytes of the weights that decoding a token reads, and multiply-adds
+ * of the matmuls of a prompt's token without logits. The embedding matrix counts when it is also the output
+ * matrix.
  */
 export function work(head, { parameters, weightBytes }) {
   const embedding = tensorIn(head, 'token_embd.weight'), output = tensorIn(head, 'output.weight');

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// form.mjs: the page for people: our package on the file that was picked, with one thread and with all, three times each.
+// form.mjs: the page's form: measures our package on the picked file, with one thread and with all, three
+// times each.
 import { work } from './file.mjs';
 import { fitting, stepsOf, WARM_UP } from './plan.mjs';
 import { body, limitLines, summarize } from './report.mjs';
@@ -7,7 +8,10 @@ import { body, limitLines, summarize } from './report.mjs';
 const MEASURES = ['load', 'start', 'ttft', 'prefill128', 'prefill512', 'decode0', 'decode512', 'memory', 'abort', 'gap'];
 const REPEAT = 3, DECODE = 64;
 
-/** Measures `file` with what page.mjs offers; `say` hears what it is at. Gives the record, as run.mjs keeps one. */
+/**
+ * Measures `file` with the functions of page.mjs. `say` gets the progress. Returns the record in run.mjs's
+ * form.
+ */
 async function run(file, say) {
   const all = globalThis.crossOriginIsolated ? Math.min(8, navigator.hardwareConcurrency) : 1;
   const threads = [...new Set([1, all])];

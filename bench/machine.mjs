@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// machine.mjs: what machine this is, and how busy it is.
+// machine.mjs: describes this machine, and measures how busy it is.
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QUIET } from './plan.mjs';
 
-// What decides how fast a dot of bytes is; V8 uses the VNNI forms where they are.
+// Instruction sets that decide how fast a dot of bytes is. V8 uses the VNNI forms where they exist.
 const TOLD = ['avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'asimddp', 'i8mm'];
 
-/** { cpu, cores, flags, vnni, memoryBytes, system, node, load }; flags and vnni null where the system doesn't tell. */
+/**
+ * { cpu, cores, flags, vnni, memoryBytes, system, node, load }. flags and vnni are null where the system has
+ * no such file.
+ */
 export function machineFacts() {
   let cpu = os.cpus()[0]?.model?.trim(), flags = null;
   try {
@@ -35,7 +38,10 @@ const times = () => os.cpus().reduce((sum, { times }) => {
   return { busy: sum.busy + total - times.idle, total: sum.total + total };
 }, { busy: 0, total: 0 });
 
-/** Cores that somebody used during the next `ms`. The load average would still show what ended a minute ago. */
+/**
+ * Cores that other processes use during the next `ms`. The load average would still include what ended a
+ * minute ago.
+ */
 export async function busyCores(ms) {
   const before = times();
   await sleep(ms);
@@ -43,13 +49,19 @@ export async function busyCores(ms) {
   return ((after.busy - before.busy) / Math.max(1, after.total - before.total)) * os.cpus().length;
 }
 
-/** In the kernel's ticks, all processors together (proc(5), /proc/stat): wanted by somebody, and of it given to other guests by the host of this virtual machine. */
+/**
+ * Ticks of the kernel, all processors together (proc(5), /proc/stat): wanted by any process, and of these
+ * given to other guests by the machine host.
+ */
 export function wantedTicks(stat) {
   const [user, nice, system, , , irq, softirq, stolen = 0] = stat.split('\n', 1)[0].trim().split(/\s+/).slice(1).map(Number);
   return { wanted: user + nice + system + irq + softirq + stolen, stolen };
 }
 
-/** Begins to watch; the function it gives says which part of the wanted time the host has given to others since, null where the system doesn't tell. */
+/**
+ * Starts to watch. The returned function returns the share of the wanted time that the machine host has given
+ * to other guests since, or null where the system doesn't report it.
+ */
 export function watchStolen() {
   const read = () => {
     try { return wantedTicks(readFileSync('/proc/stat', 'utf8')); } catch { return null; }
@@ -61,7 +73,10 @@ export function watchStolen() {
   };
 }
 
-/** Waits until the machine is quiet for `ms`, at most `limitMs`; gives the cores that are busy now. */
+/**
+ * Waits until the machine is quiet for `ms`, at most `limitMs`. Returns the number of cores that are busy
+ * then.
+ */
 export async function waitForQuiet({ ms, limitMs, onWait }) {
   const end = performance.now() + limitMs;
   for (let told = false; ; told = true) {

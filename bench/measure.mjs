@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// measure.mjs: one measurement of one engine, by one clock and one definition for all of them; runs in the page
+// measure.mjs: measures one engine, with one clock and one definition for all engines. It runs in the page
 // and in the processes of native llama.cpp and of Node.
 //
-// An engine is { load(source, { threads, contextLength }), forget?(prompt), generate(prompt, maxTokens, signal?),
-// memory?(), close(), version, threads, canAbort }. generate() yields how many tokens there are so far, once at each
-// arrival, and returns { promptTokens, cachedTokens, promptMs, text }, promptMs by the engine's own clock. forget()
-// makes it drop what it keeps between calls and isn't timed. memory() gives bytes at their highest. load() may come again
-// after close().
+// An engine is { load(source, { threads, contextLength }), forget?(prompt), generate(prompt, maxTokens,
+// signal?), memory?(), close(), version, threads, canAbort }. generate() yields the number of tokens so far,
+// once per arrival, and returns { promptTokens, cachedTokens, promptMs, text }, with promptMs by the engine's
+// own clock. forget() makes the engine drop what it keeps between calls, and isn't timed. memory() returns
+// the maximum of bytes. load() may be called again after close().
 //
-// A prompt is { text, count }: the engine tokenises it, BOS included where the file wants one, and must find `count`
-// tokens, take none of them from a cache, and give exactly maxTokens: anything else is an error and no figure.
+// A prompt is { text, count }. The engine tokenises it, with BOS where the file asks for one. It must find
+// `count` tokens, take none of them from a cache, and return exactly maxTokens. Anything else is an error and
+// gives no figure.
 
-/** The longest time between two turns of this thread's event loop, from now until the returned function is called. */
+/**
+ * Watches this thread's event loop. The returned function returns the longest time between two turns since.
+ */
 export function watchGaps() {
   let last = performance.now(), longest = 0, timer;
   const tick = () => {
     const now = performance.now();
     longest = Math.max(longest, now - last);
     last = now;
-    timer = setTimeout(tick, 0); // browsers make 4 ms of it: no gap is told that is shorter
+    // Browsers wait at least 4 ms, so no shorter gap is reported.
+    timer = setTimeout(tick, 0);
   };
   timer = setTimeout(tick, 0);
   return () => {
@@ -27,7 +31,10 @@ export function watchGaps() {
   };
 }
 
-/** One generation, timed from here, or from `since` of a model that has just been loaded and has nothing to forget. */
+/**
+ * Times one generation from now, or from `since` for a model that has just been loaded and has nothing to
+ * forget.
+ */
 async function generation(engine, { prompt, tokens: maxTokens, gap }, since) {
   if (since === undefined) await engine.forget?.(prompt.text);
   const stop = gap ? watchGaps() : undefined;
@@ -49,7 +56,10 @@ async function generation(engine, { prompt, tokens: maxTokens, gap }, since) {
   return { count: promptTokens, firstMs: first - begin, promptMs, tokens: tokens - firstCount, decodeMs: last - first, ...(gap ? { gapMs } : {}), text };
 }
 
-/** Aborts `abortMs` after the call: { abortMs } from abort() to the rejection, { late: true } when the prefill was over before. */
+/**
+ * Aborts `abortMs` after the call: { abortMs } from abort() to the rejection, { late: true } when the prefill
+ * ended before.
+ */
 async function abortion(engine, { prompt, tokens, abortMs }) {
   await engine.forget?.(prompt.text);
   const controller = new AbortController();
@@ -67,7 +77,7 @@ async function abortion(engine, { prompt, tokens, abortMs }) {
   } finally {
     clearTimeout(timer);
   }
-  // It ended with its token: before the abort, or deaf to it.
+  // The generation ended with its token: before the abort, or in spite of it.
   return aborted === undefined ? { late: true } : { abortMs: performance.now() - aborted, deaf: true };
 }
 
@@ -84,12 +94,14 @@ async function start(engine, source, options, step) {
 }
 
 /**
- * Loads, runs `warmUp` untimed (compilers of a browser tier up, memory is touched), then each of `steps`.
+ * Loads, runs `warmUp` untimed (a browser's compilers optimise, memory is touched), then runs each of
+ * `steps`.
  *
- * Gives { loadMs, steps: { name: { count, firstMs, promptMs, tokens, decodeMs, gapMs?, text } | { abortMs } | { startMs, text } },
- * memoryBytes, threads, version }: firstMs from the call to the first token, decodeMs from the first to the last,
- * `tokens` those after the first; memoryBytes before a step that aborts. A step that loads comes after all others, warm:
- * this page or process has loaded the file before, and let it go.
+ * Returns { loadMs, steps: { name: { count, firstMs, promptMs, tokens, decodeMs, gapMs?, text } | { abortMs }
+ * | { startMs, text } }, memoryBytes, threads, version }. firstMs: from the call to the first token.
+ * decodeMs: from the first to the last token. `tokens`: tokens after the first. memoryBytes: read before a
+ * step that aborts. A step that loads comes last and is warm: this page or process has loaded the file before
+ * and closed it.
  */
 export async function measure(engine, source, { threads, contextLength, warmUp, steps }) {
   const options = { threads, contextLength };

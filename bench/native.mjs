@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// native.mjs: llama.cpp as node-llama-cpp brings it, prebuilt; one process a measurement.
-// Reads { file, ...plan } as JSON from standard input and prints the result of measure() as its last line.
+// native.mjs: llama.cpp as node-llama-cpp's prebuilt binaries have it; one process per measurement. Reads {
+// file, ...plan } as JSON from standard input, and prints the result of measure() as its last line.
 import { readFileSync } from 'node:fs';
 import { measure } from './measure.mjs';
 
@@ -25,18 +25,20 @@ const engine = {
     const out = [];
     let promptMs;
     for await (const token of sequence.evaluate(ids, { temperature: 0, yieldEogToken: true })) {
-      promptMs ??= performance.now() - begin; // it shows no clock of its own
+      promptMs ??= performance.now() - begin; // node-llama-cpp shows no clock of its own
       yield out.push(token);
       if (out.length === maxTokens) break;
     }
     return { promptTokens: ids.length, cachedTokens, promptMs, text: model.detokenize(out) };
   },
-  memory: () => process.resourceUsage().maxRSS * 1024, // the whole process: the mapped file and Node itself included
-  close: () => model.dispose(), // its context as well
+  // The whole process: the mapped file and Node itself included.
+  memory: () => process.resourceUsage().maxRSS * 1024,
+  close: () => model.dispose(), // disposes of the context too
 };
 
 const { file, ...plan } = JSON.parse(readFileSync(0, 'utf8'));
-// Found, opened and checked before the clock starts: node-llama-cpp tries the library in a process of its own first.
+// Found, opened and checked before the clock starts: node-llama-cpp first tries the library in a separate
+// process.
 llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: LlamaLogLevel.error, maxThreads: plan.threads });
 const result = await measure(engine, file, plan);
 process.stdout.write(`\n${JSON.stringify(result)}\n`, () => process.exit(0));

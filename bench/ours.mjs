@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ours.mjs: our package as its users have it, as measure.mjs wants an engine; in the page and, run by itself, in Node:
-// reads { file, dist, ...plan } as JSON from standard input and prints the result of measure() as its last line.
+// ours.mjs: our published package as an engine for measure.mjs, in the page and in Node. Run by itself in
+// Node it reads { file, dist, ...plan } as JSON from standard input, and prints the result of measure() as
+// its last line.
 
-/** The engine out of the package's folder `dist` (a URL). */
+/** The engine from the package in the folder `dist` (a URL). */
 export async function ours(dist) {
   const { loadModel, version } = await import(new URL('index.js', dist).href);
   let model;
@@ -18,7 +19,8 @@ export async function ours(dist) {
     },
     async forget(prompt) {
       const [first] = await model.tokenize(prompt);
-      await model.generate([first === 5 ? 6 : 5], { maxTokens: 1 }).text(); // the KV cache now holds another beginning
+      // Afterwards the KV cache holds another prefix.
+      await model.generate([first === 5 ? 6 : 5], { maxTokens: 1 }).text();
     },
     async *generate(prompt, maxTokens, signal) {
       const run = model.generate(prompt, { maxTokens, temperature: 0, ignoreEos: true, signal });
@@ -31,7 +33,8 @@ export async function ours(dist) {
       return { promptTokens, cachedTokens, promptMs, text };
     },
     async memory() {
-      const { wasmBytes, bufferBytesPeak } = await model.counters(); // a wasm memory never shrinks
+      // A wasm memory never shrinks.
+      const { wasmBytes, bufferBytesPeak } = await model.counters();
       return wasmBytes + bufferBytesPeak;
     },
     close: () => model.dispose(),

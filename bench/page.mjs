@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// page.mjs: the engines that run in a page, as measure.mjs wants them; form.mjs is the page's own form.
-// run.mjs opens the page anew for each measurement, picks the file, and calls globalThis.bench.
+// page.mjs: the engines that run in a page, in the form of measure.mjs. form.mjs is the page's own form.
+// run.mjs opens the page again for each measurement, picks the file, and calls globalThis.bench.
 import { ceilings } from './ceilings.mjs';
 import { measure } from './measure.mjs';
 import { ours } from './ours.mjs';
@@ -10,8 +10,9 @@ import './form.mjs';
 const DIST = new URL('../dist/', import.meta.url);
 
 /**
- * wllama: one module for any number of threads; no GPU layers, one slot, as its documentation says for the CPU.
- * Its memory is made in its worker, whose source goes through a Blob: there a line is put before it that tells the size.
+ * wllama: one module for any number of threads; no GPU layers and one slot, as its documentation says for the
+ * CPU. Its worker creates the memory. The worker's source is a Blob: a line added in front of the source
+ * reports the size.
  */
 async function wllama() {
   const folder = new URL('../build/bench/node_modules/@wllama/wllama/esm/', import.meta.url);
@@ -47,7 +48,8 @@ async function wllama() {
       }
       return { promptTokens: timings.prompt_n + timings.cache_n, cachedTokens: timings.cache_n, promptMs: timings.prompt_ms, text };
     },
-    memory: () => new Promise((resolve) => { // undefined where it doesn't answer: no figure
+    // Undefined if the worker doesn't answer: no figure.
+    memory: () => new Promise((resolve) => {
       const timer = setTimeout(resolve, 2000);
       channel.onmessage = ({ data }) => {
         clearTimeout(timer);
@@ -61,12 +63,13 @@ async function wllama() {
 
 const engines = {
   ours: () => ours(DIST),
-  simd: () => ours(new URL('../build/bench/dist-simd/', import.meta.url)), // the package with its simd module under both names
+  // The package with its simd module under both names.
+  simd: () => ours(new URL('../build/bench/dist-simd/', import.meta.url)),
   wllama,
 };
 const file = document.querySelector('#file');
 
-/** One measurement with the file that was picked. */
+/** One measurement with the picked file. */
 globalThis.bench = async ({ engine: name, ...plan }) => {
   const engine = await engines[name]();
   const found = await measure(engine, file.files[0], plan);
@@ -75,7 +78,10 @@ globalThis.bench = async ({ engine: name, ...plan }) => {
 
 globalThis.ceilings = ceilings;
 
-/** Facts about the picked file and prompts by our tokenizer: [[number, count], ...] -> [{ text, count }]. */
+/**
+ * Facts about the picked file, and prompts made with our tokenizer: [[number, count], ...] -> [{ text, count
+ * }].
+ */
 globalThis.prepare = async (wanted) => {
   const engine = await ours(DIST);
   await engine.load(file.files[0], { threads: 1, contextLength: 256 });

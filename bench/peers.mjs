@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// peers.mjs: the other engines, at pinned versions, in build/bench/: fetched when the benchmark first runs, no
-// dependency of the package. Their install scripts don't run.
+// peers.mjs: the peers, at pinned versions, in build/bench/. The first run of the benchmark fetches them; the
+// package doesn't depend on them. Their install scripts don't run.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,7 +12,8 @@ import { promisify } from 'node:util';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const folder = path.join(here, '../build/bench');
 const NATIVE = '3.22.1';
-const NODE = '24.21.0'; // the package node@24 only fetches this one, by the install script that isn't run
+// The package node@24 only fetches this one, in its install script, which doesn't run.
+const NODE = '24.21.0';
 const NODE_PACKAGE = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
 const PINNED = {
   node: { [NODE_PACKAGE]: NODE },
@@ -20,7 +21,10 @@ const PINNED = {
   native: { 'node-llama-cpp': NATIVE, [`@node-llama-cpp/${platform()}`]: NATIVE },
 };
 
-/** node-llama-cpp's name for this machine's CPU build. All its optional packages together are gigabytes for GPUs. */
+/**
+ * node-llama-cpp's name of this machine's CPU build. All its optional packages together are gigabytes for
+ * GPUs.
+ */
 function platform() {
   if (process.platform === 'darwin') return process.arch === 'arm64' ? 'mac-arm64-metal' : 'mac-x64';
   return `${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
@@ -42,7 +46,7 @@ async function install(packages) {
   await promisify(execFile)('npm', ['install', '--ignore-scripts', '--omit=optional', '--save-exact', '--no-audit', '--no-fund', '--prefix', folder, ...names], { cwd: folder });
 }
 
-/** Our package with the simd module under the name of the relaxed one as well: what an engine without relaxed SIMD runs. */
+/** Our package with the simd module under the relaxed module's name too: what runs without relaxed SIMD. */
 export async function prepareSimd() {
   const target = path.join(folder, 'dist-simd');
   await rm(target, { recursive: true, force: true });
@@ -50,7 +54,7 @@ export async function prepareSimd() {
   await cp(path.join(target, 'wasm32-simd.wasm'), path.join(target, 'wasm32-relaxed.wasm'));
 }
 
-/** { name, measure(plan) } of our package in Node 24, the first whose relaxed SIMD needs no flag. */
+/** { name, measure(plan) } of our package in Node 24, the first Node whose relaxed SIMD needs no flag. */
 export async function prepareNode() {
   await install(PINNED.node);
   const program = path.join(folder, 'node_modules', NODE_PACKAGE, process.platform === 'win32' ? 'bin/node.exe' : 'bin/node');
@@ -58,13 +62,16 @@ export async function prepareNode() {
   return { name: `Node ${NODE}`, measure: (plan) => inProcess(program, ['ours.mjs'], { dist, ...plan }) };
 }
 
-/** Makes wllama ready; gives its version. */
+/** Prepares wllama. Returns its version. */
 export async function prepareWllama() {
   await install(PINNED.wllama);
   return PINNED.wllama['@wllama/wllama'];
 }
 
-/** { name, measure(plan) } of native llama.cpp: node-llama-cpp, or llama-cpp-python ($PYTHON) where that can't be had. */
+/**
+ * { name, measure(plan) } of native llama.cpp: node-llama-cpp, or llama-cpp-python ($PYTHON) where that can't
+ * be installed.
+ */
 export async function prepareNative() {
   try {
     await install(PINNED.native);
@@ -77,7 +84,7 @@ export async function prepareNative() {
   }
 }
 
-/** Of npm's several lines the first that says something. */
+/** The first informative line of npm's error output. */
 const npmReason = (error) => /^npm error (?!code )(.*\S)/m.exec(error.stderr ?? '')?.[1] ?? lastLine(error.message);
 const lastLine = (text) => text.trim().split('\n').at(-1);
 
@@ -86,7 +93,8 @@ async function inProcess(program, [script], plan) {
   const child = spawn(program, [path.join(here, script)], { stdio: ['pipe', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => { output[name] += text; });
-  child.stdin.on('error', () => {}); // it died before it read: its status tells
+  // The program died before it read the plan; its exit status is reported.
+  child.stdin.on('error', () => {});
   child.stdin.end(JSON.stringify(plan));
   const status = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
   if (status !== 0) throw new Error(`${script} ended with ${status}: ${lastLine(output.stderr)}`);

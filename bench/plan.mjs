@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// plan.mjs: what can be measured, by which steps, in which context, and about how long that takes.
+// plan.mjs: what can be measured, by which steps, in which context, and about how long a run takes.
 //
-// A step is one generation: { name, count, tokens, gap?, abortMs?, load? }: a prompt of `count` tokens and `tokens` new ones.
-// The prefill of 512 tokens and the decoding at depth 512 are one step; one with `load` loads the model for itself.
+// A step is one generation: { name, count, tokens, gap?, abortMs?, load? }: a prompt of `count` tokens and
+// `tokens` new tokens. The prefill of 512 tokens and the decoding at depth 512 are one step. A step with
+// `load` loads the model itself.
 
-/** At most this much of one core may be at work for others before a measurement. */
+/** Before a measurement other processes may use at most this much of one core. */
 export const QUIET = 0.25;
-/** Nor is one whose host gave so much of the wanted time to other guests. */
+/** During a measurement the machine host may give at most this share of the wanted time to other guests. */
 export const STOLEN = 0.1;
 
 export const SHORT = 16; // the prompt of ttft and of decoding at depth 0
@@ -15,9 +16,12 @@ const GAP = { name: 'gap', count: 32, tokens: 16, gap: true };
 const START = { name: 'start', count: SHORT, tokens: 1, load: true };
 export const WARM_UP = { count: 32, tokens: 8 };
 
-/** Every measure, in the order of the table. Names with a number: prefill of so many tokens, decoding at such a depth. */
+/**
+ * Every measure, in the order of the table. In names with a number the number is the prompt's tokens, or the
+ * depth.
+ */
 export const MEASURES = ['load', 'start', 'ttft', 'prefill128', 'prefill512', 'prefill2048', 'decode0', 'decode512', 'decode2048', 'memory', 'abort', 'gap'];
-/** What fits into twelve minutes with SmolLM2: wllama reads 15 tokens a second with one thread. */
+/** What takes twelve minutes with SmolLM2: with one thread wllama reads 15 tokens per second. */
 export const DEFAULT = ['load', 'start', 'ttft', 'prefill512', 'decode0', 'decode512', 'memory', 'abort', 'gap'];
 
 /** `prefill512` -> ['prefill', 512], `load` -> ['load', undefined]. */
@@ -26,7 +30,7 @@ export function parts(measure) {
   return [kind, number === '' ? undefined : Number(number)];
 }
 
-/** The step that `measure` is read from, undefined for what the load alone tells. */
+/** The step that `measure` is read from; undefined if the load alone gives the figure. */
 export function stepOf(measure) {
   const [kind, number] = parts(measure);
   if (kind === 'ttft' || number === 0) return 'd0';
@@ -41,27 +45,33 @@ export function stepsOf(measures, decode) {
     steps.push({ name: `d${depth}`, count: depth || SHORT, tokens: measures.includes(`decode${depth}`) ? decode : 1 });
   }
   if (measures.includes('gap')) steps.push(GAP);
-  if (measures.includes('abort')) steps.push(ABORT); // last: what comes after it would find the cache of a prompt given up
-  if (measures.includes('start')) steps.push(START); // but for this one, which finds nothing
+  // Next to last: a later step would find the cache of an aborted prompt.
+  if (measures.includes('abort')) steps.push(ABORT);
+  // Last: this step loads the model again and finds no cache.
+  if (measures.includes('start')) steps.push(START);
   return { steps, contextLength: contextOf(steps) };
 }
 
 const contextOf = (steps) => Math.ceil(Math.max(512, ...steps.map(({ count, tokens }) => count + tokens + 64)) / 256) * 256;
 
-/** Which of `measures` a model of that trained context can do, and which are left out. */
+/** Which of `measures` a model with that trained context can run, and which are left out. */
 export function fitting(measures, decode, trained) {
   const fits = (measure) => stepsOf([measure], decode).contextLength <= trained;
   return { measures: measures.filter(fits), leftOut: measures.filter((measure) => !fits(measure)) };
 }
 
-// For the estimate alone, measured with one thread and a 98 MB file on the EPYC of docs/speed/2026-11-24.md: tokens/s of
-// prefill and of decode; seconds of a page or process with its load, about half of them the load. Two threads count as 1.8.
+// For the estimate alone. Measured with one thread and a 98 MB file on the EPYC of docs/speed/2026-11-24.md:
+// tokens/s of prefill and of decode; seconds of a page or process with its load, about half of them the load.
+// Two threads count as 1.8.
 const RATES = { ours: [340, 120, 2], simd: [200, 80, 2], node: [340, 120, 1], wllama: [15.6, 12, 3], native: [190, 75, 1] };
 
-/** Whether this run aborts a prefill. wllama's ends after the whole prompt, two minutes with one thread: once, and only if asked for. */
+/**
+ * Whether this run aborts a prefill. wllama's abort ends after the whole prompt, two minutes with one thread:
+ * it runs once, and only on request.
+ */
 export const aborts = (engine, repetition, isAsked) => engine !== 'wllama' || (isAsked && repetition === 0);
 
-/** Seconds that a run takes, roughly. */
+/** Estimated seconds of a run. */
 export function estimate({ engines, threads, repeat, steps, ceilings, isAsked }, fileBytes) {
   const size = Math.max(0.3, fileBytes / 98e6);
   let seconds = 10 + (ceilings ? repeat * threads.length * 3 : 0);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// prompts.mjs: texts of exactly n tokens, another one for each number, the same on every machine.
+// prompts.mjs: texts of exactly n tokens, a different text for each number, the same on every machine.
 
 const WORDS = `the of and a to in is was for on as with by at from his her they which one had were all there when who
   more out so said what up its about into than them can only other time new some could these two may first then any
   like now such over our man even most made after also many before must through years where much way well down water
   river house light stone letter garden winter morning road window paper story people country music hand night door`.split(/\s+/);
 
-/** Whole numbers below n, by a linear congruence: the same everywhere, which Math.random isn't. */
+/** Integers below n, by a linear congruence. Unlike Math.random it gives the same numbers everywhere. */
 function numbers(seed) {
   let state = (seed * 2654435761 + 12345) >>> 0;
   return (n) => {
@@ -16,14 +16,15 @@ function numbers(seed) {
 }
 
 /**
- * { text, count }: words that `tokenize` makes `count` tokens of, special ones included. Prompts of different
- * numbers begin with different words, up to 100 of them.
+ * { text, count }: words that `tokenize` splits into `count` tokens, special tokens included. Prompts with
+ * different numbers (up to 100) start with different words.
  */
 export async function makePrompt(tokenize, number, count) {
   const below = numbers(number);
   let text = WORDS[number % WORDS.length];
   let found = (await tokenize(text)).length;
-  // A quarter of what is missing at once, word by word near the end: a text of 2,000 tokens isn't tokenised 2,000 times.
+  // Adds a quarter of the missing words at once, and single words near the end: a text of 2,000 tokens isn't
+  // tokenised 2,000 times.
   for (let tries = 0; found < count && tries < 20 * count; tries++) {
     const words = Array.from({ length: Math.max(1, (count - found) >> 2) }, () => WORDS[below(WORDS.length)]);
     const longer = `${text} ${words.join(' ')}`;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// report.mjs: from single measurements to medians, ratios, shares of what the machine can do, and a table for people.
+// report.mjs: turns single measurements into medians, ratios, shares of the machine's limits, and a table for
+// people.
 import { parts, QUIET, SHORT, STOLEN } from './plan.mjs';
 
 export const TITLES = { ours: 'Chromium, relaxed', simd: 'Chromium, simd', node: 'Node, relaxed', wllama: 'wllama', native: 'native llama.cpp' };
@@ -7,7 +8,7 @@ const OURS = ['ours', 'simd', 'node'];
 const PEERS = ['wllama', 'native'];
 const MARKS = { wllama: 'x W', native: 'x N' };
 
-/** { median, min, max, values } of numbers in the order they were taken. */
+/** { median, min, max, values } of numbers in the order in which they were measured. */
 export function spread(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -17,16 +18,21 @@ export function spread(values) {
 
 const rate = (tokens, ms) => (tokens / ms) * 1000;
 
-/** How to read `measure` from a run: { title, of, isLess, against }; isLess where less is better, `against` the peers it has a ratio to. */
+/**
+ * How to read `measure` from a run: { title, of, isLess, against }. isLess: less is better. `against`: peers
+ * with a ratio.
+ */
 function rowOf(measure, { decode }) {
   const [kind, n] = parts(measure);
   switch (kind) {
-    case 'load': return { title: 'load from a Blob, s', of: (run) => run.loadMs / 1000, isLess: true, against: ['wllama'] }; // llama.cpp maps the file
+    // llama.cpp maps the file
+    case 'load': return { title: 'load from a Blob, s', of: (run) => run.loadMs / 1000, isLess: true, against: ['wllama'] };
     case 'start': return { title: `load to first token after ${SHORT}, warm, s`, of: (run) => run.steps.start?.startMs / 1000, isLess: true, against: PEERS };
     case 'ttft': return { title: `first token after ${SHORT}, ms`, of: (run) => run.steps.d0?.firstMs, isLess: true, against: PEERS };
     case 'prefill': return { title: `prefill ${n}, tokens/s`, of: ({ steps: { [`d${n}`]: step } }) => step && rate(step.count, step.firstMs), isLess: false, against: PEERS };
     case 'decode': return { title: `decode ${decode} at ${n}, tokens/s`, of: ({ steps: { [`d${n}`]: step } }) => step && rate(step.tokens, step.decodeMs), isLess: false, against: PEERS };
-    case 'memory': return { title: 'peak memory, MB', of: (run) => run.memoryBytes / 1e6, isLess: true, against: ['wllama'] }; // native: of the whole process
+    // native: memory of the whole process
+    case 'memory': return { title: 'peak memory, MB', of: (run) => run.memoryBytes / 1e6, isLess: true, against: ['wllama'] };
     case 'abort': return { title: 'abort of a prefill, ms', of: (run) => run.steps.abort?.abortMs, isLess: true, against: ['wllama'] };
     case 'gap': return { title: 'longest gap, ms', of: (run) => run.steps.gap?.gapMs, isLess: true, against: [] };
     default: throw new Error(`no measure is called ${measure}`);
@@ -44,7 +50,7 @@ export function summarizeCeilings(found) {
   return by;
 }
 
-/** The share of a ceiling that `median` is; undefined where there is none for that measure and engine. */
+/** `median` as a share of its ceiling; undefined where that measure and engine have none. */
 function shareOf(measure, engine, median, { work, kvBytesPerToken }, limits, { decode }) {
   const [kind, n] = parts(measure);
   if (!work || !limits) return undefined;
@@ -55,8 +61,8 @@ function shareOf(measure, engine, median, { work, kvBytesPerToken }, limits, { d
 }
 
 /**
- * One record a measure and thread count: { measure, title, threads, engines: spreads, ratios: how many times as good each of
- * ours is as each peer, shares: of the ceiling of the same run }.
+ * One record per measure and thread count: { measure, title, threads, engines: spreads, ratios: of each of
+ * ours to each peer, above 1 when ours is better, shares: of the ceiling of the same run }.
  */
 export function summarize({ settings, engines, runs, model, ceilings = [] }) {
   const limits = summarizeCeilings(ceilings);
@@ -85,13 +91,13 @@ export function summarize({ settings, engines, runs, model, ceilings = [] }) {
 const figure = (value) => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 const cell = ({ median, min, max }) => `${figure(median)} (${figure(min)}..${figure(max)})`;
 
-/** Rows of texts as lines, each column as wide as its widest. */
+/** Aligns rows of texts as lines. Each column is as wide as its widest text. */
 function align(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) => row.map((text, column) => text.padEnd(widths[column])).join('  ').trimEnd());
 }
 
-/** A block a measure, a line an engine, a group of columns a thread count. */
+/** One block per measure, one line per engine, one group of columns per thread count. */
 export function body({ settings: { threads, measures }, engines, missing, summary, titles = TITLES }) {
   const shown = Object.keys(TITLES).filter((engine) => engines.includes(engine) || missing[engine]);
   const peers = PEERS.filter((peer) => shown.includes(peer) && OURS.some((engine) => shown.includes(engine)));
@@ -112,7 +118,7 @@ export function body({ settings: { threads, measures }, engines, missing, summar
   return align(rows);
 }
 
-/** Two lines of ceilings a thread count. */
+/** Two lines of ceilings per thread count. */
 export const limitLines = (ceilings) => Object.entries(summarizeCeilings(ceilings)).flatMap(([threads, { readGBs, relaxed32, relaxed16, i16 }]) => [
   `Ceilings, ${threads} thread${threads > 1 ? 's' : ''} in the browser: memory read ${cell(readGBs)} GB/s,`,
   `  GMAC/s of dots: ${[...(relaxed32 ? [`relaxed into 32 bits ${cell(relaxed32)}, into 16 bits ${cell(relaxed16)}`] : []), `i16 ${cell(i16)}`].join(', ')}`,
@@ -120,7 +126,7 @@ export const limitLines = (ceilings) => Object.entries(summarizeCeilings(ceiling
 
 const percent = (part) => `${(part * 100).toFixed(1)} %`;
 
-/** What others took, before the measurements and during them. */
+/** What other processes used, before the measurements and during them. */
 function disturbance(runs) {
   const busy = runs.filter((run) => run.busy > QUIET), robbed = runs.filter((run) => run.stolen > STOLEN);
   const stolen = runs.map((run) => run.stolen).filter((part) => typeof part === 'number').sort((a, b) => a - b);
@@ -134,7 +140,7 @@ function disturbance(runs) {
   ];
 }
 
-/** What the record says, in lines of text. */
+/** The record as lines of text. */
 export function table(record) {
   const { machine, model, settings, engines, versions, missing, runs, ceilings = [] } = record;
   const errors = new Set(runs.filter((run) => run.error).map((run) => `${TITLES[run.engine]}, ${run.wanted} thread(s): ${run.error}`));

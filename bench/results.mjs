@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// results.mjs: what is kept of a run: rows of bench/results/<machine>.csv, one file a machine.
+// results.mjs: keeps the results of a run as rows of bench/results/<machine>.csv, one file per machine.
 //
-// A row is one figure of one engine: median, least and most of a run's repetitions. `date` names the run (UTC, to the
-// minute), `commit` is wasm-chord's, also in the rows of its peers, with `+` when the checkout differed from it.
-// Rows of the engine `ceiling` say what the machine could do at most during that run.
+// A row is one figure of one engine: median, minimum and maximum of a run's repetitions. `date` identifies
+// the run (UTC, to the minute). `commit` is wasm-chord's, also in the rows of peers, with `+` when the
+// checkout differed from the commit. Rows of the engine `ceiling` hold the machine's limits during that run.
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -18,7 +18,7 @@ const CEILINGS = {
   i16: 'dot of 16 bits, GMAC/s',
 };
 
-// From the most to the least: what decides how fast a dot of bytes is.
+// From best to worst. These instruction sets decide how fast a dot of bytes is.
 const INSTRUCTIONS = ['avx_vnni', 'avx512_vnni', 'avx512f', 'avx2', 'i8mm', 'asimddp'];
 
 const slug = (text) =>
@@ -28,7 +28,7 @@ const slug = (text) =>
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-|-$/g, '');
 
-/** The name of a machine's file: its CPU and the best of the instructions that matter. */
+/** Name of a machine's file: its CPU and the best of INSTRUCTIONS. */
 export function fileOf({ cpu, flags }) {
   const best = INSTRUCTIONS.find((name) => flags?.includes(name));
   return `${slug(best ? `${cpu} ${best}` : cpu)}.csv`;

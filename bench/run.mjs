@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// run.mjs: `make bench`: our package in Chromium (both variants) and in Node, wllama in the same Chromium, native llama.cpp
-// beside them, on one file.
+// run.mjs: `make bench`: measures our package in Chromium (both variants) and in Node, wllama in the same
+// Chromium, and native llama.cpp, on one file.
 //
-// Each measurement has a fresh page (or process) of its own and nothing else runs meanwhile; engines, thread counts and
-// the ceilings take turns within a repetition, beginning with another one each time, so that a machine that slows down
-// slows all of them. What is measured and how: README.md. What it taught: docs/SPEED.md.
+// Each measurement has a fresh page (or process), and nothing else runs at the same time. Engines, thread
+// counts and the ceilings take turns within a repetition. Each repetition starts with another engine, so a
+// machine that slows down slows all of them. Definitions: README.md. Conclusions: docs/SPEED.md.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { open, stat, writeFile } from 'node:fs/promises';
@@ -19,7 +19,7 @@ import { aborts, DEFAULT, estimate, fitting, MEASURES, QUIET, STOLEN, stepsOf, W
 import { summarize, table } from './report.mjs';
 import { keep } from './results.mjs';
 
-/** How often a disturbed measurement is taken again. */
+/** How often a disturbed measurement is repeated. */
 const MOST_AGAIN = 2;
 const ALL = ['ours', 'simd', 'node', 'wllama', 'native'];
 
@@ -68,7 +68,7 @@ function commit() {
   }
 }
 
-/** Makes each of `engines` ready: { prepared, missing }; who is missing is taken out of the list. */
+/** Prepares each of `engines`: { prepared, missing }. A missing engine is removed from the list. */
 async function prepareAll(engines) {
   const missing = {}, prepared = {};
   const prepare = { ours: () => null, simd: prepareSimd, node: prepareNode, wllama: prepareWllama, native: prepareNative };
@@ -84,7 +84,7 @@ async function prepareAll(engines) {
   return { prepared, missing };
 }
 
-/** What the file's first 32 MB say of its tensors: their table comes after the vocabulary. */
+/** The file's first 32 MB. They contain the tensor table, which comes after the vocabulary. */
 async function headOf(file) {
   const handle = await open(file);
   try {
@@ -95,7 +95,7 @@ async function headOf(file) {
   }
 }
 
-/** A line about a run, for whoever watches. */
+/** A line about a run, for the person who watches. */
 function told({ loadMs, steps, memoryBytes }) {
   const longest = Object.values(steps).findLast((step) => step.decodeMs !== undefined && step.gapMs === undefined);
   return [
@@ -133,11 +133,12 @@ async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) 
     const minutes = (seconds) => `${Math.max(1, Math.round(seconds / 60))} minute(s)`;
     console.error(`about ${minutes(estimate({ ...settings, engines, steps, ceilings: true, isAsked }, size))} if this machine is like the EPYC of 2026-11-24`);
 
-    // A prompt's number is its first word: others for each step of a page, and for each of ten repetitions.
+    // A prompt's number selects its first word. Numbers differ for each step of a page, and for each of ten
+    // repetitions.
     const wanted = [[90, WARM_UP.count], ...Array.from({ length: settings.repeat }, (_, r) => steps.map(({ count }, i) => [(r * 8 + i) % 80, count])).flat()];
     const { prompts: [warm, ...prompts] } = await withPage((list) => globalThis.prepare(list), wanted);
 
-    // What others wanted before it or took from it says whether a measurement counts, never its result.
+    // Only the load of the machine decides whether a measurement counts, never the measurement's result.
     const undisturbed = async (label, once) => {
       for (let again = 0; ; again++) {
         const busy = await waitForQuiet({ ms: 500, limitMs: isQuick ? 0 : 30_000 });

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // build.mjs: ts/ and build/wasm/ -> dist/, the files of the npm package. `node tools/build.mjs [--no-types]`
 //
-// Entries stay separate files in one flat folder, because each is reached by a literal
-// new URL('./worker.js', import.meta.url): the only form that every bundler recognises. Shared code
-// goes to chunks beside them, so the same relative addresses hold there. The template engine is such a chunk,
-// loaded when a template is first used: a page without a bundler or an import map couldn't find a package.
+// Entries stay separate files in one flat folder. Each is reached by a literal new URL('./worker.js',
+// import.meta.url), the only form that every bundler recognises. Shared code is in chunks in the same folder,
+// so the same relative addresses hold there. The template engine is such a chunk and is loaded when a
+// template is first used: a page without a bundler or an import map couldn't find a package.
 //
-// White space and syntax are minified, names are not: a stack trace and `constructor.name` say what the sources
-// say. Level 2 gzipped: 49.2 kB as it stood, 38.0 kB so, 32.9 kB with short names. Lines end near column 200,
-// because Node prints the whole line that threw an uncaught error; one line a file would take 1.0 kB less.
+// White space and syntax are minified, names aren't: stack traces and `constructor.name` show the names of
+// the sources. Level 2 gzipped: 49.2 kB unminified, 38.0 kB in this form, 32.9 kB with short names. Lines end
+// near column 200, because Node prints the whole line that threw an uncaught error. One line per file would
+// save 1.0 kB.
 import { build } from 'esbuild';
 import { spawnSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
@@ -16,7 +17,8 @@ import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const dist = path.join(root, 'build/dist'); // becomes dist/ when everything has succeeded
+// Renamed to dist/ when everything has succeeded.
+const dist = path.join(root, 'build/dist');
 const entries = { index: 'ts/index.ts', worker: 'ts/worker/worker.ts', thread: 'ts/wasm/thread.ts', cli: 'ts/cli/main.ts' };
 const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm'];
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Load each file of a folder of malformed models with a native `chord` and compare with its manifest.
+"""Loads each file of a folder of malformed models with a native `chord`, and compares the results with its
+manifest.
 
     tools/check_bad.py DIR [--chord build/asan/chord] [--refused NAME=CODE ...]
 
-DIR/manifest.json is a list of {file, name, expect: 'error' | 'loads' | 'either'}. A file loads when a
-prompt can be tokenised and three tokens generated. An error must be one of ours with its code on
-stderr; a signal, a sanitizer's report or ten seconds are failures whatever the manifest says.
---refused names a valid file that this version must refuse, and with which code.
+DIR/manifest.json is a list of {file, name, expect: 'error' | 'loads' | 'either'}. A file loads when a prompt
+can be tokenised and three tokens generated. An error must print one of our codes on stderr. A signal, a
+sanitizer's report or ten seconds count as failures, whatever the manifest says. --refused names a valid file
+that this version must refuse, and the error code.
 """
 # SPDX-License-Identifier: Apache-2.0
 import argparse

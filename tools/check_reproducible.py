@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Build the wasm modules again, in another folder with cold caches, and compare them byte by byte with
-build/wasm: no path, time or order of compilation may leak into what we ship."""
+"""Builds the wasm modules again, in another folder with a cold cache, and compares them with build/wasm byte
+by byte. No path, time or order of compilation may be in the modules."""
 import os
 import shutil
 import subprocess

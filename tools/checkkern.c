@@ -2,8 +2,8 @@
  *
  *   checkkern [slot] [isa] [seed] [--bench] [--all] [--json]
  *
- * slot and isa are names of kernels.def and chord_ops; without them all are checked. --all tries every one
- * of the 2^32 floats in f16_store (half a minute). --bench measures instead of checking. */
+ * slot and isa are names of kernels.def and chord_ops; without them everything is checked. --all tries
+ * all 2^32 floats in f16_store (half a minute). --bench measures instead of checking. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/base/simd.h"
@@ -134,7 +134,7 @@ float random_gauss(void)
     return sum * 1.7320508f;
 }
 
-/* ---- judging --------------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------------- */
 
 static uint64_t seed = 1;
 
@@ -197,12 +197,13 @@ void same_bytes(const void *got, const void *want, uint64_t n, const char *what)
         if (g[i] != w[i]) { fail("%s: byte %u of %u differs", what, i, n); return; }
 }
 
-/* ---- what this isa does where it may choose --------------------------------------------------------- */
+/* ---- choices of this isa --------------------------------------------------------------------------- */
 
 bool madd_is_fused(void)
 {
     float out[4];
-    float const a = 1 + 0x1p-12f; /* a * a = 1 + 2^-11 + 2^-24: the last term is lost unless fused */
+    /* a * a = 1 + 2^-11 + 2^-24. The last term is lost unless fused. */
+    float const a = 1 + 0x1p-12f;
     vf_store(out, vf_madd(vf_all_at(&a), vf_all_at(&a), vf_all(-1 - 0x1p-11f)));
     return out[0] != 0;
 }
@@ -220,7 +221,7 @@ const char *dot_flavour(void)
 #endif
 }
 
-/* ---- the walk -------------------------------------------------------------------------------------- */
+/* ---- all slots ------------------------------------------------------------------------------------- */
 
 #define CHECK_MATMUL(slot) check_matmul(ops, scalar, matmul_type(#slot))
 #define CHECK_QUANTIZE(slot) check_quantize(ops, scalar)
@@ -245,7 +246,7 @@ static bool equal_text(const char *a, const char *b)
     return *a == *b;
 }
 
-/* "matmul_q4_0" -> CHORD_Q4_0, by the format's name in lower case */
+/* "matmul_q4_0" -> CHORD_Q4_0: the slot's name ends in the format's name in lower case. */
 static int32_t matmul_type(const char *slot)
 {
     for (int32_t i = 0; chord_format_at(i); i++) {
@@ -292,7 +293,8 @@ static const struct { const char *name; int32_t isa; } isas[] = {
     { "native128", CHORD_ISA_VECTOR }, { "simd128", CHORD_ISA_VECTOR }, { "relaxed", CHORD_ISA_RELAXED },
 };
 
-/* `arguments`: words separated by single spaces, terminated; cut in place. 0, 1 (failures) or 2 (usage). */
+/* `arguments`: words separated by single spaces, zero-terminated; the call modifies them. Returns 0, 1
+ * (failures) or 2 (usage). */
 int32_t checkkern_run(char *arguments)
 {
     const char *only_slot = NULL, *only_isa = NULL;
@@ -345,5 +347,5 @@ int32_t checkkern_run(char *arguments)
     return n_failed != 0;
 }
 
-/* wasm: where the runner writes the arguments. */
+/* wasm: the runner writes the arguments here. */
 char checkkern_arguments[1024];

@@ -1,11 +1,11 @@
-/* checkkern.h: what the parts of checkkern share. No libc: the same files run natively and inside wasm.
+/* checkkern.h: shared declarations of checkkern. No libc: the same files run natively and inside wasm.
  *
- *   checkkern.c          arguments, the walk over kernels.def, the report; print and memory
+ *   checkkern.c          arguments, the loop over kernels.def, the report; printing and memory
  *   checkkern_rows.c     slots that work row by row
  *   checkkern_matmul.c   the matmuls
  *   checkkern_attend.c   attention
  *   checkkern_bench.c    --bench
- *   checkkern_native.c   main() natively; tools/checkkern.mjs is its counterpart for wasm */
+ *   checkkern_native.c   main() for native builds; tools/checkkern.mjs is its counterpart for wasm */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_CHECKKERN_H
 #define CHORD_CHECKKERN_H
@@ -14,43 +14,44 @@
 #include "../src/base/mem.h"
 #include "../src/kernels/kernels.h"
 
-/* Given by the host. */
+/* The host provides these. */
 void checkkern_print(const char *text, int32_t n);
 double checkkern_now(void); /* milliseconds */
 
 /* ---- printing: %s, %d (int32_t), %u (uint64_t), %f (double, three decimals), %e (double), %x (uint32_t) */
 void say(const char *format, ...);
 
-/* ---- memory: regions end and begin with 64 canary bytes; all are given back by next_case() */
+/* ---- memory: 64 canary bytes before and after each region; next_case() frees all regions */
 enum { CANARY = 64 };
 /* n bytes at a 16-byte aligned address plus `offset`, filled with a pattern. */
 void *region(uint64_t n, uint64_t offset);
-/* false and a message when a canary round any region was overwritten. */
+/* Returns false and prints a message if a canary around any region was overwritten. */
 bool canaries_live(void);
 
 /* ---- random: splitmix64 of the case's seed */
 uint64_t random64(void);
 int32_t random_below(int32_t n);
-float random_gauss(void); /* the sum of four uniform values: bell enough */
+/* the sum of four uniform values, nearly bell-shaped */
+float random_gauss(void);
 
-/* ---- judging */
+/* ---- comparing */
 typedef struct verdict {
     const char *slot, *isa;
     double c;                 /* the slot's bound, in units of eps * scale */
     uint64_t n_cases, n_values;
-    double worst;             /* of difference / bound */
+    double worst; /* largest difference / bound */
     bool failed;
-    char detail[200];         /* of the case under way, set before it runs */
+    char detail[200]; /* of the current case, set before it runs */
 } verdict;
 extern verdict judge;
 
-/* One case: its own seed, fresh memory; `format` describes it in a failure. */
+/* Starts a case with its own seed and fresh memory. `format` describes the case in a failure. */
 void next_case(const char *format, ...);
-/* The case is wrong: prints once a slot. */
+/* The case failed. Prints once per slot. */
 void fail(const char *format, ...);
-/* |got - want| <= c * eps * scale + tiny; a non-finite `want` wants the same inf or NaN. */
+/* |got - want| <= c * eps * scale + tiny. If `want` isn't finite, `got` must be the same infinity or NaN. */
 void near(float got, float want, double scale, double tiny, int32_t at);
-/* Equal bits, or both NaN. */
+/* Equal bits, or NaN in both. */
 void same(float got, float want, int32_t at);
 void same_bytes(const void *got, const void *want, uint64_t n, const char *what);
 
@@ -59,7 +60,7 @@ static inline bool is_finite(double x) { return x - x == 0; }
 
 /* true when vf_madd rounds once */
 bool madd_is_fused(void);
-/* How dot products of 8 bits are made: "pairs of 16 bits" (x86 without VNNI), "32 bits, unsigned" (VNNI),
+/* How 8-bit dot products are computed: "pairs of 16 bits" (x86 without VNNI), "32 bits, unsigned" (VNNI),
  * "32 bits, signed" (ARM), "none" (SIMD128) */
 const char *dot_flavour(void);
 
@@ -83,10 +84,10 @@ void check_load(const chord_ops *ops, const chord_ops *scalar);
 void check_attend(const chord_ops *ops, const chord_ops *scalar);
 void check_attend_join(const chord_ops *ops, const chord_ops *scalar);
 
-/* One row of activations in a format's form; q8 through the scalar quantiser. */
+/* One row of activations in a format's form; q8 by the scalar quantiser. */
 void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *slot, bool json);
-/* A random group that repack accepts. kind: 0 sane scales, 1 random bits, 2 zero scales, 3 largest codes and
- * largest finite scales, 4 subnormal scales, 5 scales of one (and offsets of small integers). */
+/* A random group that repack accepts. kind: 0 normal scales, 1 random bits, 2 zero scales, 3 largest
+ * codes and largest finite scales, 4 subnormal scales, 5 scales of one (and offsets of small integers). */
 void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t kind);
 
 #endif

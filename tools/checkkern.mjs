@@ -1,12 +1,13 @@
 // checkkern.mjs: runs the wasm builds of checkkern, in this Node or in Chromium.
 //
-//   node tools/checkkern.mjs [--browser] [--dir=build/checkkern] [slot] [isa] [seed] [--bench] [--all] [--json]
+//   node tools/checkkern.mjs [--browser] [--dir=build/checkkern] [slot] [isa] [seed] [--bench] [--all]
+//   [--json]
 //
-// Runs simd128.wasm and, where the engine has relaxed SIMD, relaxed.wasm (Node 20 wants
-// --experimental-wasm-relaxed-simd and gets it by a restart) and relaxed-dot8.wasm, whose matmuls take the way of
-// ARM whatever the machine, with its dot spelled out; that of VNNI is taken, and checked, where the machine has it. A missing browser or playwright-core is a loud skip, and a failure
-// when CI=true.
-// SPDX-License-Identifier: Apache-2.0
+// Runs simd128.wasm. Where the JavaScript engine has relaxed SIMD, also runs relaxed.wasm and
+// relaxed-dot8.wasm. Node 20 needs --experimental-wasm-relaxed-simd for that and is restarted with it. The
+// matmuls of relaxed-dot8.wasm use the ARM form on every machine, with its dot written out in instructions.
+// The VNNI form is used, and checked, where the machine has it. Without a browser or playwright-core the run
+// is reported as skipped, or as failed when CI=true. SPDX-License-Identifier: Apache-2.0
 import { existsSync, readFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -19,11 +20,11 @@ const inBrowser = args.includes('--browser');
 const words = args.filter((a) => a !== '--browser' && !a.startsWith('--dir='));
 const isJson = words.includes('--json');
 
-// i32x4.relaxed_dot_i8x16_i7x16_add_s in a function of its own
+// i32x4.relaxed_dot_i8x16_i7x16_add_s in a function
 const relaxedProbe = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0,
   65, 0, 253, 17, 65, 0, 253, 17, 65, 0, 253, 17, 253, 147, 2, 11];
 
-/** The whole run of one module; self-contained, because the page gets it as text. */
+/** Runs one module. The function is self-contained, because the page gets it as text. */
 async function runModule(bytes, line, print) {
   const decoder = new TextDecoder();
   const { instance } = await WebAssembly.instantiate(bytes, {
@@ -66,7 +67,7 @@ if (inBrowser) {
   await page.exposeFunction('checkkernPrint', print);
   const hasRelaxed = await page.evaluate((probe) => WebAssembly.validate(new Uint8Array(probe)), relaxedProbe);
   for (const variant of variants(hasRelaxed)) {
-    // the page waits for nothing while it computes, so its lines come at the end
+    // The page doesn't yield while it computes, so its lines come at the end.
     failed |= await page.evaluate(async ([source, base64, words]) => {
       const run = (0, eval)(`(${source})`);
       const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
@@ -83,7 +84,8 @@ if (inBrowser) {
   const flag = '--experimental-wasm-relaxed-simd';
   if (!hasRelaxed && !process.execArgv.includes(flag)) {
     const again = spawnSync(process.execPath, [flag, fileURLToPath(import.meta.url), ...args], { stdio: 'inherit' });
-    if (again.status !== 9) process.exit(again.status ?? 1); // 9: the engine doesn't know the flag
+    // Status 9: Node doesn't know the flag.
+    if (again.status !== 9) process.exit(again.status ?? 1);
   }
   if (!isJson) print(`Node ${process.version} (V8 ${process.versions.v8}), ${os.cpus()[0]?.model}\n`);
   for (const variant of variants(hasRelaxed)) failed |= await runModule(load(variant), line, print);

@@ -1,5 +1,5 @@
-# checkkern.mk: builds and runs checkkern natively (vector and plain C bodies under ASan and UBSan), in Node and
-# in Chromium. Included by the Makefile; it also works alone: make -f tools/checkkern.mk checkkern
+# checkkern.mk: builds and runs checkkern natively (vector and plain C bodies under ASan and UBSan), in Node
+# and in Chromium. The Makefile includes it. It also works alone: make -f tools/checkkern.mk checkkern
 # SPDX-License-Identifier: Apache-2.0
 BUILD ?= build
 CC_NATIVE ?= cc

@@ -1,11 +1,12 @@
-/* checkkern_attend.c: attention over one to three pages, masked slots full of NaN.
+/* checkkern_attend.c: checks attention over one to three pages. Masked slots hold NaN.
  *
- * The bound. With d the larger of the two bodies' errors of one score,
- *   d <= |scale| (D + 2) eps * sum|q||k|   (+ 5 eps cap for the soft cap's tanh, + eps |score| for its argument)
- * the scalar and the vector p = e^(score - m) differ by 2 d from the score, 2 d from m, 4 + 1 roundings of
- * exp; every later page multiplies by another e^(m - m'), and 32 sums a page add a rounding each and body. So
- * |acc - acc'| <= A (4 d + (8 + 80 pages) eps), A = sum of p |v| over the pages; the same for l with |v| = 1.
- * kernels.def's c = 2 multiplies half of it. Slots far below m may vanish in one body (e^-87.33): tiny. */
+ * The bound. Let d be the larger of the two bodies' errors of one score: d <= |scale| (D + 2) eps *
+ * sum|q||k|   (+ 5 eps cap for the soft cap's tanh, + eps |score| for its argument) The scalar and the
+ * vector p = e^(score - m) differ by 2 d from the score, 2 d from m, and 4 + 1 roundings of exp. Every
+ * later page multiplies by another e^(m - m'). 32 sums per page add one rounding each in each body.
+ * Therefore |acc - acc'| <= A (4 d + (8 + 80 pages) eps), with A = sum of p |v| over the pages; for l the
+ * same with |v| = 1. kernels.def's c = 2 multiplies half of it. Slots far below m may vanish in one body
+ * (e^-87.33): see tiny. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/kernels/real.h"
@@ -27,7 +28,7 @@ static void new_state(state *s, int32_t n_q, int32_t head_dim)
     }
 }
 
-/* In double, for the bound: the sums of magnitudes of one query, carried from page to page. */
+/* Sums of magnitudes of one query over all pages, in double, for the bound. */
 typedef struct magnitudes {
     double top, l, acc[MAX_DIM], score_error;
 } magnitudes;
@@ -74,7 +75,7 @@ static void make_mask(int32_t mask, int32_t n_q, int32_t page, int32_t n_pages, 
     }
 }
 
-/* Rows that no query may see hold NaN, zeros or numbers: the answer must not depend on it. */
+/* Fills rows that no query may see with NaN, zeros or numbers. The result must not depend on them. */
 static void fill_masked(float *kv, int32_t stride, int32_t n_q, const int32_t *lo, const int32_t *hi, float with)
 {
     for (int32_t j = 0; j < 32; j++) {
@@ -91,12 +92,14 @@ typedef struct shape {
 static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, int32_t n_q, int32_t n_pages, int32_t mask, int32_t kind)
 {
     static magnitudes m[MAX_Q];
-    state got, want, alone, half; /* half: over rows of f16 */
+    /* half: over rows of f16 */
+    state got, want, alone, half;
     const float *q[MAX_Q];
     int32_t lo[MAX_Q], hi[MAX_Q];
     for (int32_t i = 0; i < n_q; i++) {
         float *p = region((uint64_t)h.k_dim * 4, 4);
-        for (int32_t d = 0; d < h.k_dim; d++) p[d] = random_gauss() * (kind == 1 ? 30.0f : 1.0f); /* 1: p reaches 0 */
+        /* kind 1: p reaches 0 */
+        for (int32_t d = 0; d < h.k_dim; d++) p[d] = random_gauss() * (kind == 1 ? 30.0f : 1.0f);
         q[i] = p;
         m[i] = (magnitudes){ .top = -3e38 };
     }
@@ -130,7 +133,8 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
         over_f16.k = k16, over_f16.v = v16, over_f16.is_f16 = 1;
         over_f16.acc = half.acc, over_f16.ml = half.ml;
         ops->attend(&over_f16);
-        for (int32_t i = n_q - 1; i >= 0; i--) { /* one by one, and with other garbage */
+        /* one by one, with other contents in masked rows */
+        for (int32_t i = n_q - 1; i >= 0; i--) {
             if (n_q == 1 && mask != FULL) {
                 fill_masked(k, h.k_dim, n_q, lo, hi, 1e30f);
                 fill_masked(v, h.v_stride, n_q, lo, hi, 1e30f);
@@ -141,7 +145,8 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
         }
     }
     for (int32_t i = 0; i < n_q; i++) {
-        double const relative = 2 * m[i].score_error * 0x1p24 + 4 + 40 * n_pages; /* in eps; c = 2 doubles it */
+        /* in eps; c = 2 doubles it */
+        double const relative = 2 * m[i].score_error * 0x1p24 + 4 + 40 * n_pages;
         same_bytes(got.acc[i], alone.acc[i], (uint64_t)h.v_dim * 4, "acc of a query alone and in company");
         same_bytes(got.ml[i], alone.ml[i], 8, "m, l of a query alone and in company");
         same_bytes(got.acc[i], half.acc[i], (uint64_t)h.v_dim * 4, "acc over floats and over f16");
@@ -159,7 +164,7 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
 
 void check_attend(const chord_ops *ops, const chord_ops *scalar)
 {
-    /* the last: values that are the first part of the keys */
+    /* in the last shapes the values are the first part of the keys */
     static const shape shapes[] = { { 1, 1, 1 },    { 3, 3, 3 },    { 4, 4, 4 },       { 6, 6, 6 },   { 16, 16, 16 },
                                     { 20, 20, 20 }, { 64, 64, 64 }, { 80, 80, 80 },    { 128, 128, 128 },
                                     { 20, 6, 6 },   { 6, 80, 80 },  { 72, 64, 72 } };
@@ -191,7 +196,8 @@ void check_attend(const chord_ops *ops, const chord_ops *scalar)
 
 void check_attend_join(const chord_ops *ops, const chord_ops *scalar)
 {
-    float const least = -0x1.fffffep127f; /* of a part that saw nothing */
+    /* maximum of a part that saw no key */
+    float const least = -0x1.fffffep127f;
     float const tops[][2] = { { 0.5f, 0.5f }, { 3.25f, -2.5f }, { -2.5f, 3.25f }, { 80.0f, -80.0f }, { least, 1.0f }, { 1.0f, least }, { least, least } };
     static const int32_t dims[] = { 0, 1, 3, 4, 6, 64, 80, 128 };
     for (size_t h = 0; h < sizeof dims / sizeof *dims; h++)

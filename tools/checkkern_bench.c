@@ -1,9 +1,10 @@
-/* checkkern_bench.c: --bench: the fastest of several runs, after a warm-up that lets the engine tier up.
+/* checkkern_bench.c: --bench: the fastest of several runs, after a warm-up in which V8 optimises the
+ * code.
  *
- * GMAC/s counts the multiply-adds of the operation, GB/s its weights (matmul) or all that is read and
- * written (rows). "of dots" compares with the ceiling: the isa's dot product alone, eight chains of it, for
- * the q types, and vf_madd alone for floats, measured in the same run. Scales are sane: subnormal ones halve
- * the apparent speed. */
+ * GMAC/s counts the multiply-adds of the operation. GB/s counts its weights (matmul), or all bytes read
+ * and written (rows). "of dots" is the share of a ceiling measured in the same run: for quantised formats
+ * the isa's dot product alone, in eight chains; for floats vf_madd alone. Scales are normal floats:
+ * subnormal scales halve the apparent speed. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/base/simd.h"
@@ -25,9 +26,11 @@ static double fastest_ns(work_fn *f, work *w)
 {
     double best = 1e30, begin = checkkern_now();
     int32_t times = 1;
-    do f(w); while (checkkern_now() - begin < 150); /* tier up */
-    for (;;) { /* 3 ms a measurement: the least of three, else a moment without the processor passes for work, and in
-                * Chromium (a clock of 0.1 ms) the rest would be measured in single ticks */
+    /* warm-up */
+    do f(w); while (checkkern_now() - begin < 150);
+    /* 3 ms per measurement, and the minimum of three. Without the minimum, a moment without the processor
+     * counts as work, and in Chromium (a clock of 0.1 ms) the rest would be measured in single ticks. */
+    for (;;) {
         double least = 1e30;
         for (int round = 0; round < 3; round++) {
             double const t = checkkern_now();
@@ -72,7 +75,8 @@ static void madds(work *w)
     vf s[CHAINS], b = vf_all_at(w->b);
     for (int c = 0; c < CHAINS; c++) s[c] = float_sink[c];
     CHORD_ROLL for (int32_t i = 0; i < 4096; i++) {
-        vf const a = vf_all_at(w->a + (uint32_t)i % 256); /* else the product leaves the loop; both signs: no overflow */
+        /* The index changes, or the product would leave the loop. Both signs occur: no overflow. */
+        vf const a = vf_all_at(w->a + (uint32_t)i % 256);
         CHORD_UNROLL for (int c = 0; c < CHAINS; c++) {
             s[c] = vf_madd(a, b, s[c]);
             CHORD_PIN(s[c]);
@@ -89,7 +93,7 @@ static void madds(work *w)
 
 /* ---- rows of the table ------------------------------------------------------------------------------ */
 
-/* Which row of which table, and beside what its figures stand. */
+/* Names of a row of the table, and its figures. */
 typedef struct row_of {
     const char *slot, *isa, *shape;
     double scalar_ns, ceiling; /* 0: none */
@@ -167,7 +171,8 @@ static void run_attend(work *w)
     w->ops->attend(&w->attend);
 }
 
-static const struct { const char *slot; work_fn *run; int32_t bytes; } row_slots[] = { /* bytes an element */
+/* bytes per element */
+static const struct { const char *slot; work_fn *run; int32_t bytes; } row_slots[] = {
     { "quantize_q8", run_quantize, 5 }, { "rms_norm", run_rms_norm, 12 }, { "silu_glu", run_silu_glu, 12 }, { "gelu_glu", run_gelu_glu, 12 },
     { "rope_norm", run_rope_norm, 12 }, { "rope_neox", run_rope_neox, 12 }, { "add", run_add, 12 }, { "scale", run_scale, 8 },
     { "f16_store", run_f16_store, 6 }, { "f16_load", run_f16_load, 6 },

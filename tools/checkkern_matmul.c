@@ -1,5 +1,6 @@
-/* checkkern_matmul.c: each matmul over shapes round the tiles, in data that is sane, random, extreme and
- * integral; against the scalar body within the bound, and against itself bit for bit for any split. */
+/* checkkern_matmul.c: checks each matmul over shapes around the tiles, with data that is normal, random,
+ * extreme and integral. Each is compared with the scalar body within the bound, and with itself bit for
+ * bit for any split. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/base/bytes.h"
@@ -87,10 +88,12 @@ static void make_activations(problem *p)
     for (int32_t t = 0; t < p->n_t; t++, x += p->m.x_stride) {
         for (int32_t k = 0; k < n; k++) {
             row[k] = random_gauss();
-            if (p->kind == LARGEST) row[k] = row[k] < 0 ? -1e9f : 1e9f; /* every code 127 */
+            /* every code is 127 */
+            if (p->kind == LARGEST) row[k] = row[k] < 0 ? -1e9f : 1e9f;
             if (p->kind == ZERO_SCALE && (k / 32 + t) % 3 == 0) row[k] = 0;
             if (p->kind == SUBNORMAL) row[k] *= 1e-6f;
-            if (p->kind == INTEGERS) row[k] = k % 32 == 0 && q8 ? 127 : (float)(random_below(15) - 7); /* d = 1 */
+            /* d = 1 */
+            if (p->kind == INTEGERS) row[k] = k % 32 == 0 && q8 ? 127 : (float)(random_below(15) - 7);
         }
         if (q8) chord_ops_of(CHORD_ISA_SCALAR)->quantize_q8(x, row, n);
         else chord_copy(x, row, (size_t)bytes);
@@ -121,7 +124,8 @@ static void make_problem(problem *p, const chord_format *f, shape s)
     if (s.bias) p->m.bias = b;
 }
 
-/* The magnitudes of the terms that y[t][r] adds, in double, and the integer sums for the smallest terms. */
+/* Sum of the magnitudes of the terms of y[t][r], in double. `tiny`: the part of the bound for the
+ * smallest terms. */
 static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
 {
     const chord_matmul *m = &p->m;
@@ -139,10 +143,11 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
         }
         return sum;
     }
-    /* d i and m s apart: what decode makes of the row without its m, and without its d. Both are exact in f32. */
+    /* d i and m s separately: decode of the row without its m, and without its d. Both are exact in f32. */
     static uint8_t row[2][8192];
     static float part[2][2048];
-    double d = 0; /* the least of the row but 0: i <= |d i| / d, which tells how much a subnormal d_w d_x matters */
+    /* Minimum of the row except 0: i <= |d i| / d. It bounds the effect of a subnormal d_w d_x. */
+    double d = 0;
     for (int m_only = 0; m_only < 2; m_only++) {
         chord_format_unpack(p->f, row[m_only], w, r % 4, n);
         for (int32_t b = 0; b < n / p->f->block_elems; b++) {
@@ -159,7 +164,8 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
         for (int32_t k = 32 * b; k < 32 * b + 32; k++)
             for (int i = 0; i < 2; i++) terms[i] += (double)part[i][k] * (int8_t)x[k];
         sum += dx * (magnitude(terms[0]) + magnitude(terms[1]));
-        *tiny += 0x1p-148 * ((d > 0 ? magnitude(terms[0]) / d : 0) + 4); /* d_w d_x may be subnormal before it meets i */
+        /* d_w d_x may be subnormal before it is multiplied by i. */
+        *tiny += 0x1p-148 * ((d > 0 ? magnitude(terms[0]) / d : 0) + 4);
     }
     return sum;
 }
@@ -177,13 +183,15 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
     chord_copy(whole, p->m.y, (size_t)p->y_floats * 4);
     canaries_live();
 
-    bool const exact = p->kind == INTEGERS || !madd_is_fused(); /* unfused, a body is the scalar sequence of operations */
+    /* Unfused, a body is the scalar sequence of operations. */
+    bool const exact = p->kind == INTEGERS || !madd_is_fused();
     double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : p->m.n_in / 32 + (p->f->m_at >= 0 ? 6 : 5);
     for (int32_t t = 0; t < p->n_t; t++)
         for (int32_t r = 0; r < (int32_t)p->m.y_stride; r++) {
             uint64_t const at = (uint64_t)t * p->m.y_stride + (uint64_t)r;
             double tiny;
-            if (r >= p->m.n_out) same(whole[at], p->old[at], (int32_t)at); /* between the rows nothing is written */
+            /* Nothing is written between the rows. */
+            if (r >= p->m.n_out) same(whole[at], p->old[at], (int32_t)at);
             else if (exact) same(whole[at], expected[at], (int32_t)at);
             else {
                 double const s = term_sum(p, t, r, &tiny);
@@ -191,7 +199,8 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
             }
         }
 
-    for (int i = 0; i < 8; i++) { /* any cut: rows at multiples of 4, tokens anywhere */
+    /* Any cut: rows at multiples of 4, tokens anywhere. */
+    for (int i = 0; i < 8; i++) {
         int32_t const r = random_below(p->m.n_out / 4 + 1) * 4, t = random_below(p->n_t + 1);
         restore(p);
         got(&p->m, 0, r, 0, t);
@@ -211,7 +220,7 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
     canaries_live();
 }
 
-/* Rows of q8 and, in every second one, their rest. */
+/* Makes rows of q8, and every second row from the remainder of the row before. */
 static void make_terms(problem *p)
 {
     int32_t const n = p->m.n_in;
@@ -224,7 +233,7 @@ static void make_terms(problem *p)
     }
 }
 
-/* Two rows of x a token: within both rows' bounds of what the scalar body gives, and the same for any cut. */
+/* Two rows of x per token: within both rows' bounds of the scalar result, and the same for any cut. */
 static void check_two_terms(problem *p, chord_matmul_fn *got, chord_matmul_fn *want)
 {
     float *expected = region(p->y_floats * 4, 0), *whole = region(p->y_floats * 4, 0);
@@ -260,7 +269,7 @@ static void check_two_terms(problem *p, chord_matmul_fn *got, chord_matmul_fn *w
     canaries_live();
 }
 
-/* A NaN or inf in the activations, or in float weights, must reach y. */
+/* A NaN or infinity in the activations, or in float weights, must reach y. */
 static void check_non_finite(const chord_format *f, chord_matmul_fn *got)
 {
     for (int32_t n_t = 1; n_t <= 9; n_t += 4) {
@@ -300,7 +309,8 @@ static void check_non_finite(const chord_format *f, chord_matmul_fn *got)
 void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
 {
     static const int32_t outs[] = { 1, 3, 4, 5, 8, 12, 16, 17, 20, 35 }, tokens[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17 };
-    static const int32_t float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 }, blocks[] = { 0, 1, 2, 5, 3, 9, 32 }; /* the last three of small ones */
+    /* The last three blocks are small ones. */
+    static const int32_t float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 }, blocks[] = { 0, 1, 2, 5, 3, 9, 32 };
     chord_matmul_fn *const got = chord_ops_matmul(ops, type), *const want = chord_ops_matmul(scalar, type);
     const chord_format *const f = chord_format_of(type);
     bool const q8 = f->act == CHORD_ACT_Q8;

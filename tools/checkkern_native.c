@@ -1,4 +1,4 @@
-/* checkkern_native.c: main(), the clock and the machine's name natively. */
+/* checkkern_native.c: main(), the clock and the machine's name for native builds. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _POSIX_C_SOURCE 200809L
 #include "checkkern.h"

@@ -1,4 +1,5 @@
-/* checkkern_rows.c: the slots that work row by row, over sizes round the vector width and up. */
+/* checkkern_rows.c: checks the slots that work row by row, over sizes around the vector width and larger
+ * ones. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/quant/act.h"
@@ -13,7 +14,7 @@ static float random_any_float(void) /* finite */
     return chord_bits_f32(bits);
 }
 
-/* 0 bell-shaped, 1 any finite bits, 2 zeros of both signs, 3 subnormals, 4 large */
+/* kind: 0 bell-shaped, 1 any finite bits, 2 zeros of both signs, 3 subnormals, 4 large */
 static void fill(float *x, int32_t n, int32_t kind)
 {
     for (int32_t i = 0; i < n; i++) {
@@ -22,7 +23,7 @@ static void fill(float *x, int32_t n, int32_t kind)
     }
 }
 
-/* Halves, which round away from zero, and the floats just below them, which don't. */
+/* Halves, which round away from zero, and the floats just below halves, which don't. */
 static float tie(void)
 {
     float const x = (float)random_below(255) / 2;
@@ -30,7 +31,7 @@ static float tie(void)
     return chord_bits_f32((chord_f32_bits(x) - below) | (random_below(2) ? 0x80000000u : 0));
 }
 
-/* Rows are floats: misaligned by 4 where the contract allows. */
+/* A row of floats, misaligned by 4 bytes where the contract allows. */
 static float *floats(int32_t n, uint64_t offset) { return region((uint64_t)n * 4, offset); }
 
 /* ---- q8 ------------------------------------------------------------------------------------------- */
@@ -44,8 +45,10 @@ void check_quantize(const chord_ops *ops, const chord_ops *scalar)
             uint8_t *got = region(chord_q8_bytes(n), 0), *want = region(chord_q8_bytes(n), 0);
             fill(x, n, kind < 5 ? kind : 0);
             for (int32_t i = 0; i < n; i++) {
-                if (kind == 5) x[i] = i % 32 ? tie() : 127; /* d = 1 */
-                if (kind == 6) x[i] *= 0x1p-146f;                                          /* d subnormal or 0 */
+                /* d = 1 */
+                if (kind == 5) x[i] = i % 32 ? tie() : 127;
+                /* d is subnormal or 0 */
+                if (kind == 6) x[i] *= 0x1p-146f;
                 if (kind == 7 && random_below(40) == 0) x[i] = chord_bits_f32(random_below(2) ? 0x7f800000 : 0xff800000);
                 if (kind == 8 && random_below(40) == 0) x[i] = chord_bits_f32(0x7fc00000);
             }
@@ -72,7 +75,8 @@ void check_kv_q8_store(const chord_ops *ops, const chord_ops *scalar)
             uint8_t *got = region(chord_kv_q8_bytes(n), 2), *want = region(chord_kv_q8_bytes(n), 0);
             fill(x, n, kind < 5 ? kind : 0);
             for (int32_t i = 0; i < n; i++) {
-                if (kind == 5) x[i] = i % 32 ? tie() : 127; /* d = 1 */
+                /* d = 1 */
+                if (kind == 5) x[i] = i % 32 ? tie() : 127;
                 if (kind == 6 && random_below(40) == 0) x[i] = chord_bits_f32(random_below(2) ? 0x7f800000 : 0x7fc00000);
             }
             ops->kv_q8_store(got, x, n);
@@ -88,7 +92,8 @@ void check_kv_q8_load(const chord_ops *ops, const chord_ops *scalar)
         for (int32_t round = 0; round < 8; round++) {
             next_case("n %d, round %d", n, round);
             uint8_t *row = region(chord_kv_q8_bytes(n), 2);
-            for (uint64_t i = 0; i < chord_kv_q8_bytes(n); i++) row[i] = (uint8_t)random64(); /* any codes, any scales */
+            /* any codes, any scales */
+            for (uint64_t i = 0; i < chord_kv_q8_bytes(n); i++) row[i] = (uint8_t)random64();
             float *got = floats(n, 4), *want = floats(n, 0);
             ops->kv_q8_load(got, row, n);
             scalar->kv_q8_load(want, row, n);
@@ -121,8 +126,9 @@ void check_norm(const chord_ops *ops, const chord_ops *scalar)
     for (int i = 0; i < 8; i++) same(y[i], x[5], i);
 }
 
-/* The two bodies' means differ by (n / 16 + 8) eps mean |x|, which counts times scale |w| in each element and once more
- * through the variance; the rest of an element is as in the RMS norm; the bias adds one rounding. */
+/* The two bodies' means differ by (n / 16 + 8) eps mean |x|. This counts times scale |w| in each element,
+ * and once more through the variance. The rest of an element is as in the RMS norm. The bias adds one
+ * rounding. */
 void check_layer_norm(const chord_ops *ops, const chord_ops *scalar)
 {
     EACH_SIZE(n)
@@ -136,7 +142,8 @@ void check_layer_norm(const chord_ops *ops, const chord_ops *scalar)
             for (int32_t i = 0; i < n; i++) sum += magnitude((double)x[i]), mean += (double)x[i] / n;
             for (int32_t i = 0; i < n; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
             double root = 1;
-            for (int i = 0; i < 60; i++) root = (root + (squares / (n > 0 ? n : 1) + 1e-5) / root) / 2; /* Newton's square root */
+            /* Newton's square root */
+            for (int i = 0; i < 60; i++) root = (root + (squares / (n > 0 ? n : 1) + 1e-5) / root) / 2;
             chord_layer_norm a = { .y = want, .x = x, .w = kind & 1 ? w : NULL, .bias = kind & 2 ? bias : NULL, .n = n, .eps = 1e-5f };
             scalar->layer_norm(&a);
             a.y = y;
@@ -168,7 +175,8 @@ void check_activate(chord_activate_fn *got_fn, chord_activate_fn *want_fn, bool 
             next_case("n %d, data %d", n, kind);
             float *y = floats(n, 4), *want = floats(n, 0), *z = floats(n, 0);
             fill(y, n, kind < 5 ? kind : 0);
-            if (kind == 5) for (int32_t i = 0; i < n; i++) y[i] = -120 + 240 * (float)i / (float)n; /* over both ends of exp */
+            /* past both ends of exp's range */
+            if (kind == 5) for (int32_t i = 0; i < n; i++) y[i] = -120 + 240 * (float)i / (float)n;
             chord_copy(want, y, (size_t)n * 4);
             for (int32_t i = 0; i < n; i++) {
                 double const x = (double)y[i], m = magnitude(is_gelu ? 1.6 * x * (1 + 0.044715 * x * x) : x);
@@ -217,21 +225,24 @@ void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
             fill(gate, n, kind < 5 ? kind : 0);
             fill(up, n, 0);
             if (kind == 0) for (int32_t i = 0; i < n; i++) gate[i] *= 20;
-            if (kind == 5) for (int32_t i = 0; i < n; i++) gate[i] = -120 + 240 * (float)i / (float)n; /* over both ends of exp */
+            /* past both ends of exp's range */
+            if (kind == 5) for (int32_t i = 0; i < n; i++) gate[i] = -120 + 240 * (float)i / (float)n;
             want_fn(want, gate, up, n);
-            float *z = floats(n, 0); /* gate is overwritten in place */
+            /* gate is overwritten in place */
+            float *z = floats(n, 0);
             for (int32_t i = 0; i < n; i++) {
                 double const x = (double)gate[i];
                 double const m = magnitude(is_gelu ? 1.6 * x * (1 + 0.044715 * x * x) : x);
-                z[i] = m < 200 ? (float)m : 200; /* past it y is x or 0 */
+                /* beyond it y is x or 0 */
+                z[i] = m < 200 ? (float)m : 200;
             }
             got_fn(y, gate, up, n);
-            /* e^-z beyond exp's range: 89 * e^-87.33 at most, as an absolute error */
+            /* e^-z beyond exp's range: at most 89 * e^-87.33, as an absolute error */
             for (int32_t i = 0; i < n; i++)
                 near(y[i], want[i], magnitude((double)want[i]) * (1 + magnitude((double)z[i]) / 2), magnitude((double)up[i]) * 0x1p-118 + 0x1p-148, i);
             canaries_live();
         }
-    /* The same element alone and in a row, at any place: a row may be cut anywhere. */
+    /* The same element alone and at any position of a row: a row may be cut anywhere. */
     for (int32_t n = 1; n <= 13; n++) {
         next_case("cut after %d of 13", n);
         float *gate = floats(13, 0), *up = floats(13, 0), *whole = floats(13, 0), *parts = floats(13, 0);
@@ -316,7 +327,7 @@ static void store_four(const chord_ops *ops, const uint32_t bits[4])
 
 void check_store(const chord_ops *ops, const chord_ops *scalar)
 {
-    /* Rounding is decided at each f16 value and at each midpoint of two: those and their neighbours. */
+    /* Rounding changes at each f16 value and at each midpoint of two: test those and their neighbours. */
     next_case("every f16 value, every midpoint, and one step round both");
     for (uint32_t h = 0; h < 0x7c00; h++) {
         float const here = chord_f16_f32((uint16_t)h), next = h == 0x7bff ? 65536.0f : chord_f16_f32((uint16_t)(h + 1));

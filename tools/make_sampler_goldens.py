@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write tests/golden/sampler.txt: what llama.cpp's sampler chain keeps, and with which probabilities.
+"""Writes tests/golden/sampler.txt: which tokens llama.cpp's sampler chain keeps, and their probabilities.
 
     python tools/make_sampler_goldens.py        (needs llama-cpp-python; nothing else)
 
-One logit vector, distinct multiples of 1/256, and one history of tokens serve all cases. A case line is
+One logit vector (distinct multiples of 1/256) and one history of tokens serve all cases. A line is
 
     case n_history top_k top_p min_p temperature repetition frequency presence n_bias {id value} n_kept {id probability}
 
-with the candidates in descending order. The chain: logit bias, penalties, top-k, top-p, min-p,
-temperature, dist; n_history counts the last tokens of the history that the sequence holds.
+with the candidates in descending order. The chain is logit bias, penalties, top-k, top-p, min-p, temperature,
+dist. n_history is the number of the history's last tokens that the sequence holds.
 """
 import ctypes
 import random
@@ -72,7 +72,7 @@ def main():
     rng = random.Random(3)
     steps = rng.sample(range(-8 * 256, 3 * 256), N_VOCAB - 12) + rng.sample(range(3 * 256, 9 * 256), 12)
     rng.shuffle(steps)
-    # likely and unlikely tokens, many of them more than once
+    # Likely and unlikely tokens; many of them occur more than once.
     history = [rng.choice(sorted(range(N_VOCAB), key=lambda i: -steps[i])[:rng.choice([12, 40, N_VOCAB])])
                for _ in range(N_HISTORY)]
     lines = [f"# llama-cpp-python {L.__version__}; written by tools/make_sampler_goldens.py",

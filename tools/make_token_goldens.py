@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""llama.cpp's ids of some hundred texts: tests/golden/*_tokens.txt.
+"""Writes llama.cpp's ids of some hundred texts: tests/golden/*_tokens.txt.
 
   python3 tools/make_token_goldens.py smollm2 > tests/golden/smollm2_tokens.txt     (or gemma3-270m, qwen2.5-coder)
 
-Needs PyPI `llama-cpp-python`. The texts are written or drawn here, always the same; format:
+Needs PyPI `llama-cpp-python`. The texts are written or drawn in this script and always the same. Format:
 tests/golden/README.md."""
 import os
 import random
@@ -80,7 +80,7 @@ KINDS = [
     ('contractions', lambda r: joined(r, CONTRACTED, 7, ('', ' ', ' ', '. ', '\n')), [0]),
     ('special', lambda r: ''.join(r.choice(AROUND) + r.choice(special) + r.choice(AROUND) for _ in range(r.randint(1, 4))), [0, PARSE, ADD | PARSE]),
 ]
-# the model whose vocabulary it is, texts of each kind, special tokens
+# the model with the vocabulary, number of texts of each kind, special tokens
 VOCABULARIES = {
     'smollm2': ('SmolLM2-135M-Instruct.Q4_1.gguf', 40, SMOLLM2),
     'gemma3-270m': ('gemma-3-270m.Q4_K_M.gguf', 15, GEMMA3),
@@ -90,7 +90,7 @@ file, each, special = VOCABULARIES[sys.argv[1]]
 
 
 def texts(make, r):
-    """`each` different ones"""
+    """Returns `each` different texts."""
     seen = []
     while len(seen) < each:
         text = make(r)

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Break listed places one at a time and show which test catches each: mutants.py [WORD ...]
+"""Breaks listed places one at a time and shows which test catches each: mutants.py [WORD ...]
 
-tools/mutants.txt lists them, blocks apart by blank lines:
+tools/mutants.txt lists the mutations, in blocks separated by blank lines:
 
-    ## swapped nibble                   what is broken; with WORDs only titles that hold one are run
+    ## swapped nibble                   what is broken; with WORDs only titles that contain a WORD are run
     src/quant/q4_0.c                    the file
-    c/quant c/exec:prefill              suites to ask, in this order, until one fails; `:word` runs only
-    -    text that stands there once    the tests whose name holds it
-    +    text put in its place
+    c/quant c/exec:prefill              suites to run, in this order, until one fails; `:word` runs only
+    -    a text that occurs once        the tests whose name contains `word`
+    +    its replacement
 
-Everything happens in a copy, build/mutants/tree, whose suites must pass unbroken first. A mutation that no
-suite catches, that doesn't compile, or whose text isn't found exactly once is a failure. `--texts` checks
-only that each text still stands once.
+Everything happens in build/mutants/tree, a copy, whose suites must pass before anything is broken. A mutation
+fails when no suite catches it, when it doesn't compile, or when its text isn't found exactly once. `--texts`
+checks only that each text occurs once.
 """
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def read_list() -> list[Mutation]:
 
 
 def copy_tree() -> None:
-    """Sources as they stand; fetched things as links; the copy's own build folder stays for the next run."""
+    """Copies the sources as they are, and links what is fetched. The copy keeps its own build folder for the
+    next run."""
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True, check=True)
     names = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
     for name in names:
@@ -77,7 +78,7 @@ def copy_tree() -> None:
 
 
 def run_suite(suite: str) -> tuple[bool, str]:
-    """(does it pass, the first failing test or what happened instead)"""
+    """Returns (whether it passes, the first failing test or what happened instead)."""
     name, _, word = suite.partition(":")
     kind, folder = name.split("/", 1)
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")} | {"FILTER": word}
@@ -111,7 +112,8 @@ def main() -> int:
         return check_texts()
     mutations = [m for m in read_list() if not sys.argv[1:] or any(word in m.title for word in sys.argv[1:])]
     TREE.mkdir(parents=True, exist_ok=True)
-    lock = open(TREE.parent / "lock", "w")  # held until the process ends: two runs would break each other's copy
+    # Held until the process ends: two runs would break each other's copy.
+    lock = open(TREE.parent / "lock", "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// reporter.mjs: node:test reporter of the house: figures that tests print (diagnostics), failures in full,
-// one line a skip, and `N passed, N failed, N skipped` at the end. Suites (describe) aren't counted, unless
-// a hook of theirs fails; a file that ends without having run a test counts as a failure.
-// Each file's results are also left in build/results/, for `make status`.
+// reporter.mjs: a node:test reporter. It prints the figures of tests (diagnostics), failures in full, one
+// line per skip, and `N passed, N failed, N skipped` at the end. A suite (describe) isn't counted, unless one
+// of its hooks fails. A file that ends without having run a test counts as a failure. Each file's results are
+// written to build/results/ for `make status`.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -25,7 +25,8 @@ export default async function* report(events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     const failure = data.details.error?.failureType;
     if (data.details.type === 'suite' && failure !== 'hookFailed') continue;
-    const isFile = data.nesting === 0 && path.resolve(data.name) === data.file; // reported only when it ran no test
+    // node:test reports a file only when it ran no test.
+    const isFile = data.nesting === 0 && path.resolve(data.name) === data.file;
     const result = isFile ? 'failed' : data.skip !== undefined || data.todo !== undefined ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
     if (data.file) (results[data.file] ??= []).push({ name: data.name, result });
     if (result === 'skipped') {
@@ -34,7 +35,8 @@ export default async function* report(events) {
     } else if (result === 'passed') {
       counts.passed += 1;
     } else {
-      if (failure === 'subtestsFailed') continue; // its subtests were counted
+      // The subtests were counted.
+      if (failure === 'subtestsFailed') continue;
       counts.failed += 1;
       const error = data.details.error?.cause ?? data.details.error ?? 'the file ended without a test';
       yield `FAIL ${data.name} (${data.file ?? '?'}:${data.line ?? '?'})\n${error?.stack ?? error}\n`;

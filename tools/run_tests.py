@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Run suites one after the other and add them up: run_tests.py NAME=COMMAND ...
+"""Runs suites one after the other and adds up their results: run_tests.py NAME=COMMAND ...
 
-A suite prints what it has to say and `N passed, N failed, N skipped` as its last line (one that has parts
-prints a line for each, and all count); one that ends otherwise (a crash, a build error, no such line) counts as one failure, and so does one that runs over
---limit seconds. With `NAME:=COMMAND` the command is a plain check: exit status 0 counts as one passed.
-Output passes through as it comes. The very last line is the sum; the exit status is 0 without failures.
+The last line of a suite's output is `N passed, N failed, N skipped`. A suite with parts prints such a line
+for each part, and all are counted. A suite without such a line (a crash, a build error) counts as one
+failure, and so does one that runs for more than --limit seconds. With `NAME:=COMMAND` the command is a plain
+check: exit status 0 counts as one passed. Output is passed on as it comes. The very last line is the sum. The
+exit status is 0 when nothing failed.
 """
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped\s*$")
 
 
 def run(command: str, limit: float) -> tuple[int | None, tuple[int, int, int] | None]:
-    """(exit status or None when it was stopped, its counts or None when it ended without), output passed through."""
+    """Runs the command and passes its output on. Returns (exit status, or None if it was stopped; its counts,
+    or None)."""
     process = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                errors="replace", start_new_session=True)
     stopped = threading.Event()
@@ -38,7 +40,8 @@ def run(command: str, limit: float) -> tuple[int | None, tuple[int, int, int] | 
         for line in process.stdout:
             sys.stdout.write(line)
             sys.stdout.flush()
-            if line.strip() and not line.startswith("make"):  # make comments on a failed recipe
+            # make prints a line about a failed recipe.
+            if line.strip() and not line.startswith("make"):
                 summary = SUMMARY.match(line)
                 ended = summary is not None
                 if summary:

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // serve.mjs: a static server for the example pages and the tests: `node tools/serve.mjs [folder]`.
 //
-// ISOLATED=0 leaves out the COOP/COEP headers that give a page shared memory; PORT (default 8080; 0 takes
-// a free one). Range requests are answered, because headers of models are read with them. Only GET and HEAD,
-// only files inside the folder, only this machine. As a module: startServer({ root, isolated, port }).
+// ISOLATED=0 leaves out the COOP/COEP headers that give a page shared memory. PORT: default 8080; 0 picks a
+// free port. Range requests are answered, because model headers are read with them. Only GET and HEAD, only
+// files inside the folder, and only requests from this machine are answered. As a module: startServer({ root,
+// isolated, port }).
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -22,17 +23,21 @@ const isolation = {
   'cross-origin-resource-policy': 'same-origin',
 };
 
-/** [first, last] of a single `bytes=` range within `size` bytes, null without one, 'bad' when it can't be served. */
+/**
+ * Returns [first, last] of a single `bytes=` range within `size` bytes, null without a range, 'bad' for an
+ * invalid range.
+ */
 function rangeOf(header, size) {
   if (header === undefined) return null;
   const found = /^bytes=(\d*)-(\d*)$/.exec(header);
-  if (!found || (found[1] === '' && found[2] === '')) return null; // several ranges or another unit: the whole file is a right answer
+  // Several ranges, or another unit: the whole file is a correct answer.
+  if (!found || (found[1] === '' && found[2] === '')) return null;
   const [first, last] = found[1] === '' ? [Math.max(0, size - Number(found[2])), size - 1]
     : [Number(found[1]), found[2] === '' ? size - 1 : Math.min(Number(found[2]), size - 1)];
   return first <= last && first < size ? [first, last] : 'bad';
 }
 
-/** The file behind a URL: inside `root`, a folder as its index.html; null when there is none. */
+/** The file for a URL: inside `root`; for a folder its index.html; null when there is none. */
 async function find(root, url) {
   let relative;
   try {
@@ -72,11 +77,12 @@ async function answer(root, headers, request, response) {
   if (request.method === 'HEAD' || found.size === 0) return response.end();
   const stream = createReadStream(found.file, { start: first, end: last });
   stream.on('error', () => response.destroy());
-  response.on('close', () => stream.destroy()); // the reader left
+  // The reader closed the connection.
+  response.on('close', () => stream.destroy());
   stream.pipe(response);
 }
 
-/** Serves `root`; resolves to { address, close() } once it listens. */
+/** Serves `root`. Resolves to { address, close() } once the server listens. */
 export async function startServer({ root, isolated = true, port = 0 }) {
   const folder = path.resolve(root);
   const headers = isolated ? isolation : {};

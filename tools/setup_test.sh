@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # setup_test.sh: what `make test` needs besides make, python3 and Node: a compiler with sanitizers and
-# libFuzzer, and a Chromium. On Debian and Ubuntu as root it installs what is missing; elsewhere it says so,
-# and the tests concerned are skipped (with CI=true: this fails).
+# libFuzzer, and a Chromium. On Debian and Ubuntu as root it installs what is missing. Elsewhere it prints
+# what is missing, and the tests concerned are skipped (with CI=true this fails).
 browser() {
     for b in "$CHROMIUM" /usr/bin/chromium /usr/bin/google-chrome /usr/bin/google-chrome-stable \
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" /Applications/Chromium.app/Contents/MacOS/Chromium; do

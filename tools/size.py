@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a page loads and what each room costs: bytes of dist/ raw and gzipped, and of the modules by room,
-file (--files) and function (--functions N), out of the linker's map. `--json` prints the same as JSON.
+"""Prints what a page loads and what each room costs: bytes of dist/ raw and gzipped, and bytes of the modules
+by room, file (--files) and function (--functions N), from the linker's map. `--json` prints the same as JSON.
 
-The first load of level 1 is index.js with the chunks it imports at once, and one module; level 2 adds
-worker.js (and thread.js when there is more than one thread). Fails above the budget."""
+The first load of level 1 is index.js with the chunks that it imports at once, and one module. Level 2 adds
+worker.js, and thread.js when there is more than one thread. Exits 1 above the budget."""
 from __future__ import annotations
 
 import argparse

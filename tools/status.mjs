@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// status.mjs: writes the status table of README.md from the results that the tests left in build/results/.
+// status.mjs: writes the status table of README.md from the test results in build/results/.
 //
-//   make status            after make test; between the two markers of README.md
+//   make status            after make test; writes between the two markers in README.md
 //
-// A cell is `yes` when every test it names ran and passed, `no` when one failed, `not run` when one is missing or was
-// skipped, and `-` where no test asks.
+// A cell is `yes` when every test that it names ran and passed, `no` when one failed, `not run` when one is
+// missing or was skipped, and `-` where there is no test.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
@@ -17,7 +17,7 @@ const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
 const version = chromium ? execFileSync(chromium, ['--version'], { encoding: 'utf8' }).match(/\d+/)[0] : '?';
 const columns = [`Chromium ${version}`, `Chromium ${version}, no headers`, `Node ${process.versions.node.split('.')[0]}`];
 
-/** [feature, one matcher a column]; a matcher is [file, part of the test's name]. */
+/** [feature, one matcher per column]. A matcher is [file, part of the test's name]. */
 const features = [
   ['fixtures: llama.cpp\'s ids and logits', ['e2e-level2', 'llama.cpp'], ['e2e-level2', 'llama.cpp'], ['ts-fixtures', 'llama.cpp']],
   ['SmolLM2 as good as llama.cpp', null, null, ['ts-smollm2', 'as good tokens']],
