@@ -45,10 +45,13 @@ WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
 # Code that runs once per model, or a few lines per step, is built for size: the first load is 4 kB gzipped smaller.
 # Executor and session run a few lines per step: kernels and sampler take the time.
 # The formats' decodes run one row per token. Built for size they are 1.4 kB smaller, and a row of 2048 columns takes
-# up to 4 us more. act.c and x4.c are built for speed.
+# up to 4 us more. act.c and x4.c are built for speed: x4.c for size saves 1.3 kB, but a load of 320 ms took 400.
 WASM_SMALL := src/model/% src/format/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
   src/session/sequence.c src/session/pages.c \
-  src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c src/quant/q% src/quant/iq% src/quant/f% src/quant/b%
+  src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c \
+  src/text/vocab.c src/text/pre.c src/text/unicode.c src/quant/q% src/quant/iq% src/quant/f% src/quant/b%
+# -Oz gives the bytes of -Os here. The threshold that comes with -Os is 50: 0.9 kB gzipped more.
+WASM_SIZE := -Os -mllvm -inline-threshold=5
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
 # The module declares 65536 wasm pages; an imported Memory may have any smaller maximum. The stack comes first in
@@ -111,7 +114,7 @@ WASM_SOURCES := $(CORE) $(wildcard src/host/wasm/*.c)
 define WASM_VARIANT
 build/wasm/$(1)/%.o: %.c Makefile | $(ZIG)
 	@mkdir -p $$(@D)
-	@$(ZIG) cc -c $(WASM_FLAGS) $$(if $$(filter $(WASM_SMALL),$$<),-Os,-O3) -mcpu=$(WASM_CPU_$(1)) -DCHORD_NO_SCALAR -MMD -MP $$< -o $$@
+	@$(ZIG) cc -c $(WASM_FLAGS) $$(if $$(filter $(WASM_SMALL),$$<),$(WASM_SIZE),-O3) -mcpu=$(WASM_CPU_$(1)) -DCHORD_NO_SCALAR -MMD -MP $$< -o $$@
 build/wasm/wasm32-$(1).wasm: $(WASM_SOURCES:%.c=build/wasm/$(1)/%.o)
 	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all --Map=build/wasm/$(1)/map $$^ -o $$@.tmp && mv $$@.tmp $$@
 	@echo "$$@: $$$$(wc -c < $$@) bytes"
