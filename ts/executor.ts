@@ -2,7 +2,7 @@
 // What computes, as its callers see it: level 1, the engine worker and the one loop of generation. An executor gets
 // batches of tokens and returns output rows. It knows no session: prompts, sampling, queues and text stay above it.
 //
-// ts/wasm/executor.ts is the CPU's; the tests put their float64 interpreter in its place.
+// ts/wasm/executor.ts is the CPU's; tests/executor/interpreter.ts puts the float64 interpreter in its place.
 //
 // Left out until something calls it: tensors placed outside the instance (today the loader places all of them inside);
 // a token id in place of rows, and cancel of a run under way (both need an executor that answers later); copyPage,
