@@ -220,7 +220,7 @@ build/test/wasm/%.o: %.c Makefile | $(ZIG)
 	@mkdir -p $(@D)
 	@$(ZIG) cc -c $(WASM_FLAGS) -O2 -mcpu=$(WASM_CPU_simd) -MMD -MP $< -o $@
 build/test/interpreter.wasm: $(WASM_SOURCES:%.c=build/wasm/simd/%.o) $(INTERPRETER)
-	@$(ZIG) wasm-ld $(WASM_LINK) $^ -o $@.tmp && mv $@.tmp $@
+	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all $^ -o $@.tmp && mv $@.tmp $@
 
 .SECONDARY:
 suite-c-%: FORCE
