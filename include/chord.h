@@ -1,15 +1,16 @@
 /* chord.h: run GGUF language models. C17, freestanding, no allocation, no global state.
  *
- * The library computes; the host owns memory, files, threads and time. One rule throughout: ask what
- * is needed, give it, call again. Every call returns a chord_status (chord_status.h): zero and
- * positive values are results, negative ones errors whose culprit chord_last_error() names.
+ * The library computes. The host owns memory, files, threads and time. One rule holds for all calls: a call
+ * returns what it needs, the host gives it and calls again. Calls return a chord_status (chord_status.h):
+ * zero and positive values are results, negative values are errors. chord_last_error() returns the cause of
+ * an error.
  *
- * A whole use (natively; examples/c/generate.c is this loop with error handling):
+ * A complete native use (examples/c/generate.c is this loop with error handling):
  *
  *   chord_model *m = chord_model_init(block, block_bytes);              // HEADER: metadata, tensor table
  *   while ((st = chord_model_push(m, 0, chord_model_position(m), p, n)) == CHORD_MORE) ...read on...
  *   chord_plan(m, &config, &plan);                                      // PLAN: how much memory, which tensors
- *   chord_model_begin(m, arena, plan.bytes);                            // DATA: tensors stream to their places
+ *   chord_model_begin(m, arena, plan.bytes);                            // DATA: tensors arrive
  *   while (chord_model_push(m, 0, offset, p, n) == CHORD_MORE) ...read on...
  *   chord_session *s = chord_session_open(m, mem, chord_session_bytes(m));
  *   n = chord_tokenize(m, text, n_text, CHORD_ADD_SPECIAL, ids, cap, scratch, scratch_bytes);
@@ -22,11 +23,12 @@
  *     chord_session_push(s, &token, 1);
  *   }
  *
- * Sizes and file offsets are uint64_t or size_t here; in WebAssembly each crosses as a double (whole
- * numbers below 2^53). The structs below hold only int32_t, float and double, begin with their version
- * and size, and lie the same on wasm32, wasm64 and native.
+ * Sizes and file offsets are uint64_t or size_t here. In WebAssembly each crosses as a double, an integer
+ * below 2^53.
+ * The structs below hold only int32_t, float and double. They start with their version and size. Their
+ * layout is the same on wasm32, wasm64 and native.
  *
- * One caller a model at a time, but for chord_cancel() and the pool threads inside chord_thread_join(). */
+ * Only one thread may call a model at a time, except chord_cancel() and helpers in chord_thread_join(). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_H
 #define CHORD_H
@@ -37,12 +39,12 @@
 #define CHORD_VERSION_MAJOR 0
 #define CHORD_VERSION_MINOR 1
 #define CHORD_VERSION_PATCH 0
-#define CHORD_ABI_VERSION 1                 /* of the structs below and of the exports */
+#define CHORD_ABI_VERSION 1                 /* version of the structs below and of the exports */
 #define CHORD_NO_LIMIT UINT64_MAX
-#define CHORD_PAGE_TOKENS 32                /* tokens a KV page holds */
-#define CHORD_BLOCK_ALIGN 64                /* every block given to the library starts at a multiple of this */
+#define CHORD_PAGE_TOKENS 32                /* tokens per KV page */
+#define CHORD_BLOCK_ALIGN 64                /* alignment of every block given to the library */
 
-typedef struct chord_model chord_model;     /* a file being loaded, then the loaded model */
+typedef struct chord_model chord_model;     /* a model while it loads and after */
 typedef struct chord_session chord_session; /* one sequence of tokens with its KV cache */
 
 /* ---- structs that cross every boundary ------------------------------------------------------- */
@@ -51,13 +53,13 @@ enum { CHORD_KV_F32 = 0, CHORD_KV_F16 = 1, CHORD_KV_Q8_0 = 8 }; /* ggml's type i
 
 typedef struct chord_config {
     int32_t version, size;      /* CHORD_ABI_VERSION, sizeof(chord_config) */
-    int32_t n_ctx;              /* context length; 0 takes min(the model's, 4096) */
-    int32_t n_batch;            /* most tokens in a batch; 0 takes 256 */
-    int32_t n_logits;           /* most output rows in a batch; 0 takes what fits 4 MiB, at least 1 */
+    int32_t n_ctx;              /* context length; 0: the model's, at most 4096 */
+    int32_t n_batch;            /* maximum tokens in a batch; 0: 256 */
+    int32_t n_logits;           /* maximum output rows in a batch; 0: as many as fit 4 MiB, minimum 1 */
     int32_t kv_type;            /* CHORD_KV_* */
-    int32_t n_threads;          /* threads that will walk the program, the caller's included; 0 takes 1 */
-    int32_t isa;                /* CHORD_ISA_*; 0 takes the best this build has */
-    int32_t external;           /* 1: place every matrix `external` (a GPU host uploads them itself); vectors stay in the plan */
+    int32_t n_threads;          /* threads that compute, including the caller's; 0: 1 */
+    int32_t isa;                /* CHORD_ISA_*; 0: the best of this build */
+    int32_t external;           /* 1: matrices are EXTERNAL (a GPU host uploads them); vectors: resident */
     int32_t reserved;
 } chord_config;
 
@@ -67,14 +69,14 @@ typedef struct chord_plan_info {
     int32_t version, size;
     int32_t n_tensors, n_ops;
     int32_t n_ctx, n_batch, n_logits, n_threads; /* as granted */
-    double bytes;               /* what chord_model_begin() wants: the sum of the next three */
+    double bytes;               /* what chord_model_begin() needs: the sum of the next three */
     double weight_bytes, vocabulary_bytes, activation_bytes;
-    double header_bytes;        /* used of the blocks given before: metadata, tensor table, program */
+    double header_bytes;        /* used so far of the header's blocks: metadata, tensor table, program */
     double file_weight_bytes;   /* the resident tensors' bytes in the file */
     double file_vocabulary_bytes; /* tokens, scores, types and merges in the file */
     double page_bytes;          /* a page of every class of caches: CHORD_PAGE_TOKENS more tokens cost at most this */
     double context_bytes;       /* pages and states of a session whose context is full; windows cost what they keep */
-    double session_bytes;       /* what chord_session_open() wants */
+    double session_bytes;       /* what chord_session_open() needs */
     double data_begin, data_end; /* file range that holds the tensors' bytes */
     double madds_per_token;     /* multiply-adds of one token at position 0, output row included */
 } chord_plan_info;
@@ -85,11 +87,11 @@ typedef struct chord_tensor_info {
     int32_t version, size;
     int32_t type;               /* ggml's type id */
     int32_t n_dims;
-    double ne[4];               /* elements a dimension, ne[0] is the row length */
-    double file_off, file_bytes; /* from its file's first byte */
+    double ne[4];               /* elements per dimension; ne[0] is the row length */
+    double file_off, file_bytes; /* offset from the file's first byte; bytes in the file */
     int32_t placement;          /* CHORD_PLACE_* */
-    int32_t is_ready;           /* 1 once every byte has arrived */
-    int32_t file;               /* which file of the model holds it, as in chord_model_push(): 0 today */
+    int32_t is_ready;           /* 1: all its bytes have arrived */
+    int32_t file;               /* index of the file that holds it, as in chord_model_push(); 0 today */
     int32_t reserved;
 } chord_tensor_info;
 
@@ -99,7 +101,7 @@ typedef struct chord_model_info {
     int32_t file_type;          /* general.file_type, -1 when absent */
     int32_t bos, eos, unk, pad; /* token ids, -1 when absent */
     int32_t add_bos, add_eos;
-    int32_t is_tied;            /* the output matrix is the embedding matrix */
+    int32_t is_tied;            /* 1: the output matrix is the embedding matrix */
     int32_t gguf_version, n_kv_pairs, n_tensors;
     int32_t reserved;
     double n_params;            /* elements of all tensors */
@@ -108,15 +110,15 @@ typedef struct chord_model_info {
 typedef struct chord_session_state {
     int32_t version, size;
     int32_t n_past;             /* tokens whose KV is in the cache */
-    int32_t n_tokens;           /* n_past and the tokens pushed after them */
-    int32_t n_rows;             /* output rows of the last finished batch, readable by chord_session_logits */
-    int32_t first_row;          /* position of the first of them */
-    int32_t n_pages;            /* KV pages this session refers to */
-    int32_t layer;              /* after NEED_WEIGHTS: which */
-    double wanted_bytes;        /* after NEED_MEMORY: how much */
-    double work_done;           /* multiply-adds since the session was opened, as planned */
-    double last_step_work;      /* of the last step: at most its budget, or one unit when that is larger */
-    double batch_work, batch_work_done; /* of the batch under way */
+    int32_t n_tokens;           /* n_past plus the pushed tokens not yet evaluated */
+    int32_t n_rows;             /* output rows of the last finished batch, see chord_session_logits */
+    int32_t first_row;          /* position of the first output row */
+    int32_t n_pages;            /* KV pages this session uses */
+    int32_t layer;              /* after NEED_WEIGHTS: the layer that isn't resident */
+    double wanted_bytes;        /* after NEED_MEMORY: bytes to give */
+    double work_done;           /* planned work since the session was opened */
+    double last_step_work;      /* planned work of the last step: at most its budget, or one larger unit */
+    double batch_work, batch_work_done; /* planned work of the unfinished batch; its part already done */
 } chord_session_state;
 
 typedef struct chord_sampling {
@@ -152,96 +154,106 @@ typedef struct chord_batch_info {
 
 /* ---- library --------------------------------------------------------------------------------- */
 
-/* CHORD_ABI_VERSION of the library that was linked. */
+/* Returns the linked library's CHORD_ABI_VERSION. */
 int32_t chord_abi_version(void);
-/* The best CHORD_ISA_* of this build on this machine. */
+/* Returns the best CHORD_ISA_* of this build on this machine. */
 int32_t chord_isa(void);
-/* The likely cause of a status, a static string; never NULL. */
+/* Returns the likely cause of a status: a static string, never NULL. */
 const char *chord_status_text(chord_status status);
 
 /* ---- load: HEADER, PLAN, DATA ---------------------------------------------------------------- */
 
-/* Make a model object at the start of `block`; the rest is the header's arena.
+/* Creates a model object at the start of `block`. The rest of the block is the header's arena.
  *
- *   block  `bytes` of memory, CHORD_BLOCK_ALIGN aligned, at least 64 KiB; owned by the model from here on.
+ *   block  `bytes` of memory, CHORD_BLOCK_ALIGN aligned, minimum 64 KiB. The model owns it from now on.
  *
- * Returns NULL when the block is too small or misaligned. There is nothing to free afterwards but the
- * blocks themselves, once every session is closed and every pool thread has returned. */
+ * Returns NULL if the block is too small or misaligned. To free a model, the host closes its sessions, waits
+ * until every helper has returned, and frees the blocks. */
 chord_model *chord_model_init(void *block, size_t bytes);
 
-/* How long the file is, when the host knows: lets a truncated file be refused before its data is read. */
+/* Sets the file's length, if the host knows it. A truncated file is then refused before its data is read. */
 chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes);
 
-/* The file offset that chord_model_push() wants next; bytes before it needn't be kept. */
+/* Returns the file offset chord_model_push() needs next. The host may drop all bytes before it. */
 uint64_t chord_model_position(const chord_model *m);
-/* After NEED_MEMORY of chord_model_push() or chord_plan(): at least how many bytes to add at the arena's end. */
+/* After NEED_MEMORY of chord_model_push() or chord_plan(): the minimum bytes to add at the arena's end. */
 size_t chord_model_wanted(const chord_model *m);
 
-/* Give memory. Until chord_model_begin(): `block` must start where the last one ended (the arena is extended in
- * place). READY: the block becomes KV pages (plan_info.page_bytes each; a rest smaller than a page is
- * unused). Errors: INVALID_ARGUMENT. */
+/* Gives memory to the model. Before chord_model_begin(), `block` must start where the last block ended: it
+ * extends the arena in place. After the load, the block becomes KV pages of plan_info.page_bytes each; a
+ * rest smaller than a page stays unused. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
 
-/* Push the bytes [off, off + n) of file `file`. A model is one file today, 0; every push names its file, so that shards,
- * adapters and projectors can be files of one model.
+/* Pushes bytes [off, off + n) of file `file`. A model has one file today, number 0. Every push names its
+ * file, so that shards, adapters and projectors can become files of one model.
  *
- * HEADER phase: `off` must be chord_model_position(); any chunk size. MORE: position() says what is
- * wanted next; NEED_MEMORY: some of the bytes may have been taken, give memory and push again from
- * position(); DONE: metadata and tensor table are complete, the rest of the chunk wasn't taken.
- * DATA phase: chunks in file order; bytes of no wanted tensor are ignored, so holes there may be left
- * out. Repacks four rows at a time. MORE, or DONE when the last wanted tensor is complete.
- * Errors: INVALID_ARGUMENT (a file that the model hasn't, named; in HEADER also another offset than the wanted one): nothing
- * was taken. INVALID_GGUF, UNSUPPORTED_*, and in DATA an offset that leaves wanted bytes out: final for this model object. */
+ * HEADER phase: `off` must equal chord_model_position(). A chunk may have any size.
+ *   MORE: push on from chord_model_position().
+ *   NEED_MEMORY: give memory, then push again from chord_model_position(). Some of the bytes may have been
+ *   consumed.
+ *   DONE: metadata and tensor table are complete. The rest of the chunk wasn't consumed.
+ * DATA phase: push chunks in file order. Bytes outside the wanted tensors are ignored; the host may leave
+ * them out.
+ *   The call repacks four rows at a time. MORE, or DONE when the last wanted tensor is complete.
+ * Errors: INVALID_ARGUMENT if the model has no such file or, in HEADER, `off` is wrong; no byte was
+ * consumed.
+ * INVALID_GGUF, UNSUPPORTED_* and, in DATA, an offset that leaves out wanted bytes: the model object can't
+ * continue. */
 chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const void *bytes, size_t n);
 
-/* The file has ended. Error INVALID_GGUF naming what is missing unless everything has arrived. */
+/* Tells the model that the file has ended. INVALID_GGUF if something is missing; chord_last_error() names
+ * it. */
 chord_status chord_model_end(chord_model *m);
 
-/* After HEADER: choose architecture, bind every tensor, lay out memory. May be called again with
- * another config until chord_model_begin(). OK; NEED_MEMORY: extend the arena by chord_model_wanted()
- * bytes (chord_model_give) and call again. Errors: UNSUPPORTED_*, INVALID_GGUF, INVALID_ARGUMENT. */
+/* Chooses the architecture, binds every tensor and lays out memory. Call it after HEADER. The host may call
+ * it again with another config until chord_model_begin(). NEED_MEMORY: extend the arena by
+ * chord_model_wanted() bytes (chord_model_give) and call again. Errors: UNSUPPORTED_*, INVALID_GGUF,
+ * INVALID_ARGUMENT. */
 chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out);
 
-/* Take `plan.bytes` of memory for weights, vocabulary and activations, build the vocabulary, open the
- * DATA phase. DONE when no tensor is wanted, else MORE. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY (the block
- * is too small; more than the address space has can be asked for where that is 32 bits: compare before casting). */
+/* Starts the DATA phase. `block` holds weights, vocabulary and activations: `plan.bytes` bytes. The call
+ * builds the vocabulary. Returns DONE if no tensor is wanted, otherwise MORE. Errors: INVALID_ARGUMENT,
+ * OUT_OF_MEMORY (the block is too small). On a 32-bit host `plan.bytes` may exceed the address space:
+ * compare it before a cast to size_t. */
 chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
 
-/* Row `i` of the tensor table (after HEADER). `name` gets its name, cut to `cap` - 1 bytes and
- * terminated; may be NULL. */
+/* Returns row `i` of the tensor table. Call it after HEADER. `name` receives the tensor's name, cut to `cap`
+ * - 1 bytes and terminated. `name` may be NULL. */
 chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name, size_t cap);
 
-/* Numbers about the model, after chord_plan(). */
+/* Returns the model's numbers. Call it after chord_plan(). */
 chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
 
-/* The value of metadata key `key` (`n_key` bytes) as text: strings as they are, numbers in decimal,
- * arrays as "[type x count]". Writes at most `cap` bytes, unterminated, and returns the full length,
- * or -1 when there is no such key or its value was skipped. With n_key = -1 - i: the i-th key's name. */
+/* Writes the value of metadata key `key` (`n_key` bytes) as text: strings unchanged, numbers in decimal,
+ * arrays as "[type x count]". Writes at most `cap` bytes, not terminated. Returns the full length, or -1 if
+ * the model has no such key or the value was skipped. With n_key = -1 - i the call writes the name of key i
+ * instead. */
 int64_t chord_model_meta(const chord_model *m, const char *key, int32_t n_key, char *dst, size_t cap);
 
-/* One row of a matrix in file form: the exact inverse of the repacking. `dst` holds the row's bytes. */
+/* Writes one row of a matrix to `dst` in file form: the exact inverse of the repacking. */
 chord_status chord_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap);
 
-/* The program's op records (program/program.h) and their count; NULL before chord_plan(). */
+/* Returns the program's op records (program/program.h) and their count. NULL before chord_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
 
-/* Where the time of a step goes: from now on each step adds to ms[i] the milliseconds that op i of the program kept the
- * caller's thread, its wait for the pool included. `ms` holds plan_info.n_ops doubles and stays the caller's; NULL ends it. */
+/* Profiles steps by op. Each step adds to ms[i] the milliseconds op i took on the leader, including its wait
+ * for helpers.
+ * `ms` has plan_info.n_ops doubles and stays the host's. NULL ends the profile. */
 chord_status chord_profile(chord_model *m, double *ms);
 
-/* Which tensor, key, offset or value was at fault when the last call failed; "" when it didn't. Each call on the model or
- * on a session of it that can fail begins by forgetting the text of an earlier one. Writes at most `cap` bytes,
- * terminated; returns the length. */
+/* Writes the cause of the last call's error: the tensor, key, offset or value. Writes "" if the last call
+ * succeeded. Every call that can fail, on the model or on one of its sessions, first clears the text of an
+ * earlier call. Writes at most `cap` bytes, terminated. Returns the length. */
 int32_t chord_last_error(const chord_model *m, char *dst, size_t cap);
 
 /* ---- threads ----------------------------------------------------------------------------------- */
 
-/* A pool thread's whole life: counts itself ready, then works whenever a step runs, until
- * chord_model_stop(). `index` is 1 .. config.n_threads - 1, each used once. */
+/* Runs a helper: the thread counts as ready, then helps in every step until chord_model_stop(). `index` is
+ * 1 .. config.n_threads - 1. Each index is used once. */
 chord_status chord_thread_join(chord_model *m, int32_t index);
-/* Pool threads that have joined and wait for work. All must have before the first step. */
+/* Returns how many helpers have joined. All must have joined before the first step. */
 int32_t chord_threads_ready(const chord_model *m);
-/* Let every pool thread return from chord_thread_join(). */
+/* Makes every helper return from chord_thread_join(). */
 void chord_model_stop(chord_model *m);
 
 /* ---- text -------------------------------------------------------------------------------------- */
@@ -250,12 +262,12 @@ enum { CHORD_ADD_SPECIAL = 1, CHORD_PARSE_SPECIAL = 2, CHORD_SKIP_SPECIAL = 4, C
 enum { CHORD_TOKEN_CONTROL = 1, CHORD_TOKEN_EOG = 2, CHORD_TOKEN_USER = 4, CHORD_TOKEN_BYTE = 8,
        CHORD_TOKEN_UNKNOWN = 16, CHORD_TOKEN_UNUSED = 32 };
 
-/* Scratch memory that tokenising `n` bytes needs. */
+/* Returns the bytes of scratch that tokenising `n` bytes of text needs. */
 size_t chord_tokenize_bytes(const chord_model *m, size_t n);
 
-/* Text (UTF-8; invalid bytes are tokens too) to ids. `flags`: CHORD_ADD_SPECIAL, CHORD_PARSE_SPECIAL.
- * Returns the number of ids, which may exceed `cap` (then only `cap` were written), or a negative
- * status. The ids are llama.cpp's. */
+/* Converts text to ids. The text is UTF-8; invalid bytes become tokens too. `flags`: CHORD_ADD_SPECIAL,
+ * CHORD_PARSE_SPECIAL. Returns the number of ids or a negative status. If the number exceeds `cap`, only
+ * `cap` ids were written. The ids equal llama.cpp's. */
 int32_t chord_tokenize(const chord_model *m, const char *text, size_t n, int32_t flags,
                        int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);
 
@@ -292,7 +304,7 @@ uint64_t chord_tokenizer_least(const chord_tokenizer *t);
 int64_t chord_detokenize(const chord_model *m, const int32_t *ids, int32_t n, int32_t flags,
                          char *dst, size_t cap);
 
-/* CHORD_TOKEN_* bits of an id, or a negative status. EOG is derived as llama.cpp derives it. */
+/* Returns the CHORD_TOKEN_* bits of an id, or a negative status. EOG follows llama.cpp's rules. */
 int32_t chord_token_flags(const chord_model *m, int32_t id);
 
 /* Streamed text: bytes of tokens in, whole characters out; what may become a stop string is held back.
@@ -305,9 +317,9 @@ int32_t chord_token_flags(const chord_model *m, int32_t id);
  * chord_stream_push() appends a token's bytes (at most CHORD_STREAM_PUSH at a time, else
  * INVALID_ARGUMENT) and returns how many bytes of text are ready (>= 0), chord_stream_end() releases
  * what is held (an unfinished character as U+FFFD); both leave them at *text until the next call.
- * Invalid bytes become U+FFFD where TextDecoder puts it. The stop string that is complete first counts
- * (the longest of those that end together): then chord_stream_stopped() is 1, text ends before it and
- * pushes add nothing. */
+ * Invalid bytes become U+FFFD as in TextDecoder. The first stop string to complete wins; on a tie, the
+ * longest. Then chord_stream_stopped() returns 1, the text ends before the stop string and pushes add
+ * nothing. */
 #define CHORD_STREAM_PUSH 4096
 typedef struct chord_stream chord_stream;
 size_t chord_stream_bytes(size_t n_stops);
@@ -318,12 +330,13 @@ int32_t chord_stream_stopped(const chord_stream *t);
 
 /* ---- sessions ---------------------------------------------------------------------------------- */
 
-/* Bytes one session object needs (its KV pages come from chord_model_give). */
+/* Returns the bytes of a session object. Its KV pages come from chord_model_give(). */
 size_t chord_session_bytes(const chord_model *m);
-/* A new, empty session in `block`; NULL when the model isn't ready or the block is too small. */
+/* Creates an empty session in `block`. Returns NULL if the model isn't ready or the block is too small. */
 chord_session *chord_session_open(chord_model *m, void *block, size_t bytes);
-/* Give its pages back to the model. The block is the host's again; after a step that ended INTERNAL because a pool
- * thread didn't answer, once the threads have returned: a slow one may still be at work on the session's batch. */
+/* Returns the session's pages to the model and its block to the host. After a step that ended INTERNAL
+ * because a helper didn't answer, the host must wait until all helpers have returned: a slow helper may
+ * still read the session's batch. */
 void chord_session_close(chord_session *s);
 
 /* Append tokens to be evaluated. Errors: CONTEXT_FULL, INVALID_ARGUMENT (an id out of range, named; a batch under way).

@@ -1,4 +1,4 @@
-/* op.c: the table of op.h, made from the one list. */
+/* op.c: the table of ops, made from program/ops.def. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
 
@@ -47,6 +47,6 @@ void chord_exec_measure(chord_model_plan *plan)
         if (of_op.thread_bytes > memory.thread_bytes) memory.thread_bytes = of_op.thread_bytes;
     }
     plan->work_bytes = memory.work_bytes;
-    /* a line of 64 bytes lies between two threads' scratch */
+    /* at least 64 unused bytes separate two threads' scratch: no shared cache line */
     plan->thread_scratch_bytes = (memory.thread_bytes + 127) & ~63ull;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
 
-/* No units: the walk itself (exec.c) asks for the layer's weights. */
+/* The op has no units: the walk (exec.c) checks that the layer's weights are resident. */
 const chord_op_cpu chord_op_cpu_acquire = { 0 };

@@ -7,7 +7,7 @@ static void cut(const chord_model_plan *plan, const chord_op *op, const chord_ba
     chord_cut_rows(op, batch, plan->program.ropes[op->angles.rope].n_rot, cut);
 }
 
-/* The position that pair `pair` of the token turns by. */
+/* Returns the position that rotates pair `pair` of the token. */
 static int32_t position_of(const chord_run *run, const chord_rope *rope, int64_t row, int32_t pair)
 {
     const chord_batch *b = run->batch;

@@ -2,7 +2,7 @@
 #include "op.h"
 #include "../base/mem.h"
 
-/* One row in file form, where the matrix lies in groups of four. */
+/* Scratch: one row in file form, used if the matrix is in x4 order. */
 static void measure(const chord_model_plan *plan, const chord_op *op, chord_op_memory *memory)
 {
     memory->thread_bytes = plan->tensors[op->weight[0]].row_bytes;

@@ -15,7 +15,8 @@ static bool are_finite(const float *x, int32_t n)
     return !wrong;
 }
 
-/* One head's row. What isn't finite would spread to every later token, or hide in a saturating type: the walk stops. */
+/* Stores one head's row. A key or value that isn't finite would spread to every later token, or be hidden by
+ * a type that saturates. The walk stops instead. */
 static void store(const chord_run *run, int32_t type, void *dst, const float *x, int32_t n)
 {
     if (!are_finite(x, n)) chord_run_fault(run, CHORD_FAULT_KV);

@@ -2,9 +2,11 @@
 #include "op_matmul.h"
 #include "../quant/act.h"
 
-enum { UNITS_A_THREAD = 8 }; /* so that no thread waits for the last one longer than a ninth of the time */
+/* With this many units per thread, no thread waits for the last one longer than a ninth of the time. */
+enum { UNITS_A_THREAD = 8 };
 
-/* Work: the quantised inputs, chord_q8_stride(n_in) bytes a row, two rows of a FINE product. Scratch: a panel. */
+/* Work: the quantised inputs, chord_q8_stride(n_in) bytes per row, two rows if the product is FINE. Scratch:
+ * a panel. */
 static void measure(const chord_model_plan *plan, const chord_op *op, chord_op_memory *memory)
 {
     uint64_t const rows = (uint64_t)(op->flags & CHORD_FLAG_OUTPUT ? plan->n_logits : plan->n_batch);
@@ -23,12 +25,12 @@ static void cut(const chord_model_plan *plan, const chord_op *op, const chord_ba
         if (chord_format_of(plan->tensors[op->weight[i]].type)->act == CHORD_ACT_Q8) s->quantize = 1;
     }
     if (s->quantize && op->flags & CHORD_FLAG_FINE) s->terms = 2;
-    /* at most about 50 M multiply-adds a unit, also for very wide rows */
+    /* a unit is at most about 50 M multiply-adds, even for very wide rows */
     int64_t const unit = 50000000 / ((int64_t)CHORD_UNIT_ROWS * m->n_in * s->terms);
     s->tile = unit < 1 ? 1 : unit < CHORD_UNIT_TOKENS ? (int32_t)unit : CHORD_UNIT_TOKENS;
     int32_t const enough = UNITS_A_THREAD * plan->n_threads;
     while (s->tile > CHORD_LEAST_TOKENS && s->all_blocks * chord_ceil_div(s->n_rows, s->tile) < enough) s->tile /= 2;
-    if (s->tile > 4) s->tile -= s->tile % 4; /* kernels take four at a time */
+    if (s->tile > 4) s->tile -= s->tile % 4; /* kernels compute four tokens at a time */
     s->n_tiles = (int32_t)chord_ceil_div(s->n_rows, s->tile);
     cut->n_units = (s->quantize ? s->n_rows : 0) + (int64_t)s->n_tiles * s->all_blocks;
 }
@@ -42,7 +44,9 @@ static chord_stage stage(const chord_op *op, const chord_cut *cut, int64_t unit)
     return (chord_stage){ quantized, cut->n_units, (uint64_t)(CHORD_UNIT_ROWS * tokens * n_in) };
 }
 
-/* The input's row in q8; of a FINE product in two terms, the second what rounding took from the first: 16 bits in all. */
+/* Quantises an input row to q8. A FINE product has two terms per row: the second is the rounding error of
+ * the first.
+ * Together they have 16 bits. */
 static void quantize(const chord_run *run, int64_t row)
 {
     const chord_op *op = run->op;
@@ -58,7 +62,7 @@ static void quantize(const chord_run *run, int64_t row)
     chord_act_quantize_rest(first + stride, first, x, n_in);
 }
 
-/* What the kernel is told of matrix `i`. */
+/* Returns the kernel's arguments for matrix `i`. */
 static chord_matmul product_of(const chord_run *run, int32_t i, int32_t thread)
 {
     const chord_model_plan *plan = run->plan;
@@ -86,7 +90,7 @@ static chord_matmul product_of(const chord_run *run, int32_t i, int32_t thread)
     };
 }
 
-/* Blocks [b0, b1) of one token tile; each matrix's part of them is one kernel call. */
+/* Computes blocks [b0, b1) of one token tile, with one kernel call per matrix. */
 static void multiply(const chord_run *run, int32_t tile, int32_t b0, int32_t b1, int32_t thread)
 {
     const chord_op *op = run->op;

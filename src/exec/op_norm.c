@@ -7,7 +7,8 @@ static void cut(const chord_model_plan *plan, const chord_op *op, const chord_ba
     chord_cut_rows(op, batch, op->norm.width, cut);
 }
 
-/* An infinite sum of squares would make every element 0, and the logits a silent nothing. */
+/* An infinite sum of squares would make every element, and then every logit, 0 without an error. The walk
+ * stops. */
 static void norm(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
 {
     (void)thread;

@@ -2,7 +2,9 @@
 #include "op.h"
 #include "../base/mem.h"
 
-enum { UNIT_CHANNELS = 64 }; /* a unit is so many channels of one run, token by token: no border inside the run */
+/* A unit is UNIT_CHANNELS channels of a whole run, token by token: no token of a run needs another unit's
+ * result. */
+enum { UNIT_CHANNELS = 64 };
 
 static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
@@ -20,7 +22,7 @@ typedef struct conv {
     const float *before;          /* [kernel - 1][width], oldest first */
 } conv;
 
-/* The inputs of the run's token `t`; of t < 0, those of the state. */
+/* Returns the inputs of the run's token `t`. If t < 0, they come from the state. */
 static const float *inputs_at(const conv *c, int32_t t)
 {
     const chord_op_short_conv *s = &c->run->op->short_conv;
@@ -28,7 +30,7 @@ static const float *inputs_at(const conv *c, int32_t t)
     return chord_run_row(c->run, c->run->op->in[0], c->of->first_row + t);
 }
 
-/* Channels [c0, c1) of one run: outputs, and the state behind it. */
+/* Computes channels [c0, c1) of one run: the outputs and the state after the run. */
 static void convolve(const conv *c, float *after, int32_t c0, int32_t c1)
 {
     const chord_op *op = c->run->op;
