@@ -62,7 +62,7 @@ static inline float *chord_run_row(const chord_run *run, int32_t slot, int64_t r
 {
     return run->plan->slots[slot] + row * chord_slot_stride(&run->plan->program.slots[slot]);
 }
-/* Returns the row of in[0] that a norm reads for output row `row`. */
+/* Returns the row of in[0] that a norm reads for row `row` of out[0]. */
 static inline const float *chord_run_gathered(const chord_run *run, int64_t row)
 {
     return chord_run_row(run, run->op->in[0], run->op->flags & CHORD_FLAG_GATHER ? run->batch->rows[row] : row);
