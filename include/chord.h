@@ -9,7 +9,7 @@
  *
  *   chord_model *m = chord_model_init(block, block_bytes);              // HEADER: metadata, tensor table
  *   while ((st = chord_model_push(m, 0, chord_model_position(m), p, n)) == CHORD_MORE) ...read on...
- *   chord_plan(m, &config, &plan);                                      // PLAN: how much memory, which tensors
+ *   chord_model_plan(m, &config, &plan);                                      // PLAN: how much memory, which tensors
  *   chord_model_begin(m, arena, plan.bytes);                            // DATA: tensors arrive
  *   while (chord_model_push(m, 0, offset, p, n) == CHORD_MORE) ...read on...
  *   chord_session *s = chord_session_open(m, mem, chord_session_bytes(m));
@@ -28,7 +28,7 @@
  * The structs below hold only int32_t, float and double. They start with their version and size. Their
  * layout is the same on wasm32, wasm64 and native.
  *
- * Only one thread may call a model at a time, except chord_cancel() and helpers in chord_thread_join(). */
+ * Only one thread may call a model at a time, except chord_session_cancel() and helpers in chord_thread_join(). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_H
 #define CHORD_H
@@ -39,7 +39,7 @@
 #define CHORD_VERSION_MAJOR 0
 #define CHORD_VERSION_MINOR 1
 #define CHORD_VERSION_PATCH 0
-#define CHORD_ABI_VERSION 1                 /* version of the structs below and of the exports */
+#define CHORD_ABI_VERSION 2                 /* version of the structs below and of the exports */
 #define CHORD_NO_LIMIT UINT64_MAX
 #define CHORD_PAGE_TOKENS 32                /* tokens per KV page */
 #define CHORD_BLOCK_ALIGN 64                /* alignment of every block given to the library */
@@ -176,7 +176,7 @@ chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes);
 
 /* Returns the file offset chord_model_push() needs next. The host may drop all bytes before it. */
 uint64_t chord_model_position(const chord_model *m);
-/* After NEED_MEMORY of chord_model_push() or chord_plan(): the minimum bytes to add at the arena's end. */
+/* After NEED_MEMORY of chord_model_push() or chord_model_plan(): the minimum bytes to add at the arena's end. */
 size_t chord_model_wanted(const chord_model *m);
 
 /* Gives memory to the model. Before chord_model_begin(), `block` must start where the last block ended: it
@@ -209,7 +209,7 @@ chord_status chord_model_end(chord_model *m);
  * it again with another config until chord_model_begin(). NEED_MEMORY: extend the arena by
  * chord_model_wanted() bytes (chord_model_give) and call again. Errors: UNSUPPORTED_*, INVALID_GGUF,
  * INVALID_ARGUMENT. */
-chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out);
+chord_status chord_model_plan(chord_model *m, const chord_config *config, chord_plan_info *out);
 
 /* Starts the DATA phase. `block` holds weights, vocabulary and activations: `plan.bytes` bytes. The call
  * builds the vocabulary. Returns DONE if no tensor is wanted, otherwise MORE. Errors: INVALID_ARGUMENT,
@@ -221,7 +221,7 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
  * - 1 bytes and terminated. `name` may be NULL. */
 chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name, size_t cap);
 
-/* Returns the model's numbers. Call it after chord_plan(). */
+/* Returns the model's numbers. Call it after chord_model_plan(). */
 chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
 
 /* Writes the value of metadata key `key` (`n_key` bytes) as text: strings unchanged, numbers in decimal,
@@ -231,15 +231,15 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
 int64_t chord_model_meta(const chord_model *m, const char *key, int32_t n_key, char *dst, size_t cap);
 
 /* Writes one row of a matrix to `dst` in file form: the exact inverse of the repacking. */
-chord_status chord_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap);
+chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap);
 
-/* Returns the program's op records (program/program.h) and their count. NULL before chord_plan(). */
+/* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
 
 /* Profiles steps by op. Each step adds to ms[i] the milliseconds op i took on the leader, including its wait
  * for helpers.
  * `ms` has plan_info.n_ops doubles and stays the host's. NULL ends the profile. */
-chord_status chord_profile(chord_model *m, double *ms);
+chord_status chord_model_profile(chord_model *m, double *ms);
 
 /* Writes the cause of the last call's error: the tensor, key, offset or value. Writes "" if the last call
  * succeeded. Every call that can fail, on the model or on one of its sessions, first clears the text of an
@@ -387,18 +387,18 @@ chord_status chord_session_step(chord_session *s, uint64_t budget);
  * chord_session_next_batch() makes a batch of pending tokens and writes it to *out. A batch under way is written again,
  * also one that a step has begun: its work is lost, the executor computes all of it. A later step takes the batch back,
  * from its beginning. Results: OK; DONE (nothing is pending); NEED_MEMORY (state.wanted_bytes, then chord_model_give);
- * CANCELLED (chord_cancel() was called: as chord_session_drop_batch()). Errors: BUSY (another session of the model has a
+ * CANCELLED (chord_session_cancel() was called: as chord_session_drop_batch()). Errors: BUSY (another session of the model has a
  * batch under way), INVALID_ARGUMENT (`out` is NULL). *out is written with OK alone; only CANCELLED changes the session. */
 chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out);
 /* The batch is computed: its tokens are evaluated, and its output rows are what chord_session_logits() returns. A row that
  * the executor didn't write begins with NaN: chord_session_sample() refuses it. Error: INVALID_ARGUMENT (no batch was
  * given out since the last accept, drop, step or truncate); nothing has changed then. */
 chord_status chord_session_accept_batch(chord_session *s);
-/* Forget the batch under way and all pending tokens, as a cancelled step does; a chord_cancel() before it is answered. */
+/* Forget the batch under way and all pending tokens, as a cancelled step does; a chord_session_cancel() before it is answered. */
 chord_status chord_session_drop_batch(chord_session *s);
 
 /* Ask the running or the next step to stop at its next unit. May be called from any thread. */
-void chord_cancel(chord_session *s);
+void chord_session_cancel(chord_session *s);
 
 /* Logits of output row `row` of the last finished batch: float[n_vocab], valid until the next step;
  * NULL when there is no such row. */

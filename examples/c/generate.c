@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 
     chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16 };
     chord_plan_info plan;
-    if ((st = chord_plan(m, &config, &plan)) != CHORD_OK) fail(m, "plan", st);
+    if ((st = chord_model_plan(m, &config, &plan)) != CHORD_OK) fail(m, "plan", st);
     if (plan.bytes > (double)(SIZE_MAX / 2)) fail(m, "more memory than can be addressed", CHORD_OUT_OF_MEMORY);
     st = chord_model_begin(m, block((size_t)plan.bytes), (size_t)plan.bytes);
     fseek(f, (long)(at = (uint64_t)plan.data_begin), SEEK_SET);

@@ -104,11 +104,11 @@ static void narrow(void *dst, const float *x, int32_t n, int32_t type)
     }
 }
 
-chord_status chord_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap)
+chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(m);
-    if (m->phase < PHASE_DATA || m->phase == PHASE_FAILED) return chord_wrong_phase(m, "chord_row");
+    if (m->phase < PHASE_DATA || m->phase == PHASE_FAILED) return chord_wrong_phase(m, "chord_model_row");
     if (tensor < 0 || tensor >= m->plan.n_tensors)
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %d of %d", tensor, m->plan.n_tensors);
     const chord_tensor *t = &m->plan.tensors[tensor];

@@ -1,9 +1,9 @@
 /* engine.h: the two objects behind chord.h. The header block holds the chord_model, then the header's
- * log, then (after chord_plan) the tensor table and the program; the plan's block holds weights,
+ * log, then (after chord_model_plan) the tensor table and the program; the plan's block holds weights,
  * vocabulary and activations.
  *
  *   model.c    phases: HEADER, PLAN, begin
- *   data.c     DATA: staging, repacking, chord_row
+ *   data.c     DATA: staging, repacking, chord_model_row
  *   info.c     what the file and the model say about themselves
  *   session.c  tokens in and out: push, sampling, truncate, fork
  *   batch.c    next, accept, drop; step = these and the CPU executor
@@ -34,7 +34,7 @@ struct chord_model {
     chord_config config;
     const chord_arch *archs;      /* chord_archs, or a test's own */
     chord_hparams hparams;
-    chord_model_plan plan;
+    chord_plan plan;
     chord_memory_map map;
     chord_vocab_source vocab_source;
     uint64_t vocab_bytes;
@@ -49,7 +49,7 @@ struct chord_model {
 
     chord_pool pool;
     chord_page_pool pools[CHORD_MAX_CLASSES]; /* of the plan's classes */
-    double *profile;              /* the caller's, see chord_profile() */
+    double *profile;              /* the caller's, see chord_model_profile() */
     chord_session *active;        /* has a batch under way */
     chord_session *shown;         /* whose output rows the logits slot holds */
 };
@@ -76,8 +76,8 @@ static inline chord_error *chord_error_begin(const chord_model *m)
 /* An INVALID_ARGUMENT for a call in a phase where it has no meaning. */
 chord_status chord_wrong_phase(const chord_model *m, const char *call);
 
-/* For tests that look inside: the plan of a model after chord_plan(). */
-const chord_model_plan *chord_model_plan_of(const chord_model *m);
+/* For tests that look inside: the plan of a model after chord_model_plan(). */
+const chord_plan *chord_model_plan_of(const chord_model *m);
 
 /* batch.c. leave: the batch under way is over or given up, another session may use the activations. */
 void chord_batch_leave(chord_session *s);

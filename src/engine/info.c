@@ -57,12 +57,12 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out)
 
 const void *chord_model_program(const chord_model *m, int32_t *n_ops)
 {
-    const chord_model_plan *p = chord_model_plan_of(m);
+    const chord_plan *p = chord_model_plan_of(m);
     if (n_ops) *n_ops = p ? p->program.n_ops : 0;
     return p ? p->program.ops : NULL;
 }
 
-chord_status chord_profile(chord_model *m, double *ms)
+chord_status chord_model_profile(chord_model *m, double *ms)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);

@@ -64,7 +64,7 @@ uint64_t chord_model_position(const chord_model *m)
 size_t chord_model_wanted(const chord_model *m) { return m ? (size_t)m->wanted : 0; }
 
 /* The class whose pages grow with the sequence: what a host gives beyond what was asked for becomes these. */
-static int32_t growing_class(const chord_model_plan *p)
+static int32_t growing_class(const chord_plan *p)
 {
     for (int32_t c = 0; c < p->n_classes; c++)
         if (p->classes[c].kind == CHORD_CACHE_PAGED) return c;
@@ -170,7 +170,7 @@ static chord_status plan(chord_model *m, const chord_config *config)
 }
 
 /* A page of each class that has pages. */
-static uint64_t page_bytes(const chord_model_plan *p)
+static uint64_t page_bytes(const chord_plan *p)
 {
     uint64_t bytes = 0;
     for (int32_t c = 0; c < p->n_classes; c++)
@@ -189,7 +189,7 @@ static uint64_t token_work(const chord_model *m)
 
 static void fill_plan_info(const chord_model *m, chord_plan_info *out)
 {
-    const chord_model_plan *p = &m->plan;
+    const chord_plan *p = &m->plan;
     uint64_t resident = 0, begin = UINT64_MAX, end = 0;
     for (int32_t i = 0; i < p->n_tensors; i++) {
         const chord_tensor *t = &p->tensors[i];
@@ -212,12 +212,12 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
     };
 }
 
-chord_status chord_plan(chord_model *m, const chord_config *config, chord_plan_info *out)
+chord_status chord_model_plan(chord_model *m, const chord_config *config, chord_plan_info *out)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (!config || !out) return missing(m, config ? "out" : "config");
-    if (m->phase != PHASE_PARSED && m->phase != PHASE_PLANNED) return chord_wrong_phase(m, "chord_plan");
+    if (m->phase != PHASE_PARSED && m->phase != PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_plan");
     m->phase = PHASE_PARSED;
     chord_status const status = plan(m, config);
     if (status == CHORD_NEED_MEMORY) return need_memory(m, GROW_LEAST);
@@ -262,7 +262,7 @@ void chord_model_stop(chord_model *m)
     if (m) chord_pool_stop(&m->pool);
 }
 
-const chord_model_plan *chord_model_plan_of(const chord_model *m)
+const chord_plan *chord_model_plan_of(const chord_model *m)
 {
     return m && m->phase >= PHASE_PLANNED && m->phase != PHASE_FAILED ? &m->plan : NULL;
 }

@@ -17,7 +17,7 @@ static int32_t axes_of(const chord_program *p)
 
 static chord_sequence_config sequence_config(const chord_model *m)
 {
-    const chord_model_plan *p = &m->plan;
+    const chord_plan *p = &m->plan;
     return (chord_sequence_config){ .n_ctx = p->n_ctx, .n_batch = p->n_batch, .n_logits = p->n_logits, .n_vocab = p->n_vocab,
                                     .n_axes = axes_of(&p->program), .n_checkpoints = N_CHECKPOINTS, .n_classes = p->n_classes,
                                     .classes = p->classes, .pools = (chord_page_pool *)(uintptr_t)m->pools };
@@ -107,7 +107,7 @@ chord_status chord_session_outputs(chord_session *s, int32_t mode)
     return CHORD_OK;
 }
 
-void chord_cancel(chord_session *s)
+void chord_session_cancel(chord_session *s)
 {
     if (s) __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
 }

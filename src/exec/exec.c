@@ -5,7 +5,7 @@
 #include "../base/host.h"
 
 /* Are the weights of the layer that begins at this ACQUIRE all in place? */
-static bool layer_is_ready(const chord_model_plan *plan, int32_t at)
+static bool layer_is_ready(const chord_plan *plan, int32_t at)
 {
     const chord_program *p = &plan->program;
     for (int32_t i = at; i < p->n_ops && p->ops[i].kind != CHORD_OP_RELEASE; i++)
@@ -85,7 +85,7 @@ chord_status chord_exec_run(chord_run *run, chord_error *e)
     return status;
 }
 
-uint64_t chord_exec_work(const chord_model_plan *plan, const chord_batch *batch)
+uint64_t chord_exec_work(const chord_plan *plan, const chord_batch *batch)
 {
     uint64_t work = 0;
     for (int32_t i = 0; i < plan->program.n_ops; i++) {
@@ -100,7 +100,7 @@ uint64_t chord_exec_work(const chord_model_plan *plan, const chord_batch *batch)
     return work;
 }
 
-void chord_exec_prepare(const chord_model_plan *plan)
+void chord_exec_prepare(const chord_plan *plan)
 {
     for (int32_t r = 0; r < plan->program.n_ropes; r++) {
         const chord_rope *rope = &plan->program.ropes[r];

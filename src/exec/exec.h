@@ -43,7 +43,7 @@ enum { CHORD_FAULT_NONE = 0,
 
 /* One step. */
 typedef struct chord_run {
-    const chord_model_plan *plan;
+    const chord_plan *plan;
     const chord_ops *ops;
     const chord_batch *batch;
     chord_cursor cursor;          /* in: where to go on; out: where it stopped */
@@ -108,13 +108,13 @@ bool chord_pool_is_alone(chord_pool *p);
 chord_status chord_exec_run(chord_run *run, chord_error *e);
 
 /* What the ops want besides slots: plan->work_bytes and plan->thread_scratch_bytes, before the memory is laid out. */
-void chord_exec_measure(chord_model_plan *plan);
+void chord_exec_measure(chord_plan *plan);
 
 /* Once every tensor is in place: the tables that derive from weights and constants. */
-void chord_exec_prepare(const chord_model_plan *plan);
+void chord_exec_prepare(const chord_plan *plan);
 
 /* Multiply-adds of the whole batch, as planned. */
-uint64_t chord_exec_work(const chord_model_plan *plan, const chord_batch *batch);
+uint64_t chord_exec_work(const chord_plan *plan, const chord_batch *batch);
 
 /* Compute units [u0, u1) of run->op, all of one stage, on thread `thread`. */
 void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread);

@@ -18,7 +18,7 @@ static const chord_op_cpu *const table[CHORD_OP_KINDS] = {
 
 const chord_op_cpu *chord_op_cpu_of(int32_t kind) { return kind > 0 && kind < CHORD_OP_KINDS ? table[kind] : NULL; }
 
-chord_cut chord_op_cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch)
+chord_cut chord_op_cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch)
 {
     chord_cut cut = { .n_units = 0 };
     const chord_op_cpu *cpu = chord_op_cpu_of(op->kind);
@@ -34,7 +34,7 @@ chord_stage chord_op_stage(const chord_op *op, const chord_cut *cut, int64_t uni
     return stage;
 }
 
-void chord_exec_measure(chord_model_plan *plan)
+void chord_exec_measure(chord_plan *plan)
 {
     chord_op_memory memory = { 0, 0 };
     for (int32_t i = 0; i < plan->program.n_ops; i++) {

@@ -25,10 +25,10 @@ typedef struct chord_stage {
 /* Everything about an op on the CPU. */
 typedef struct chord_op_cpu {
     /* Computes the op's memory for the largest batch the plan allows. NULL: the op needs none. */
-    void (*measure)(const chord_model_plan *plan, const chord_op *op, chord_op_memory *memory);
+    void (*measure)(const chord_plan *plan, const chord_op *op, chord_op_memory *memory);
     /* Cuts the op for a batch: sets cut->n_units and all that the functions below read. n_units 0: nothing
      * to do. */
-    void (*cut)(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut);
+    void (*cut)(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut);
     /* Returns the stage that contains `unit`. NULL: the op has one stage, of units of cut->unit_work. */
     chord_stage (*stage)(const chord_op *op, const chord_cut *cut, int64_t unit);
     /* Computes units [u0, u1) of run->op, all of one stage, as run->cut numbers them. NULL: the op has no
@@ -38,7 +38,7 @@ typedef struct chord_op_cpu {
 
 /* NULL for an op that the CPU executor doesn't know. */
 const chord_op_cpu *chord_op_cpu_of(int32_t kind);
-chord_cut chord_op_cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch);
+chord_cut chord_op_cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch);
 chord_stage chord_op_stage(const chord_op *op, const chord_cut *cut, int64_t unit);
 
 /* ---- shared by op_<name>.c ---------------------------------------------------------------------------- */

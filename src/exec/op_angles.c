@@ -2,7 +2,7 @@
 #include "op.h"
 #include "../base/host.h"
 
-static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
+static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
     chord_cut_rows(op, batch, plan->program.ropes[op->angles.rope].n_rot, cut);
 }

@@ -51,7 +51,7 @@ static void note_run(const chord_op *op, const chord_batch_run *run, chord_atten
     }
 }
 
-static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
+static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
     const chord_op_attend *a = &op->attend;
     chord_attend_cut *s = (chord_attend_cut *)(void *)cut->of_op;
@@ -91,7 +91,7 @@ static chord_stage stage(const chord_op *op, const chord_cut *cut, int64_t unit)
 
 /* Work: m, l of every query and, of one token, a result of each chunk with its m, l. Scratch: a page of keys and one of
  * values of one head widened to floats, and the queries' sums over one chunk with their m, l. */
-static void measure(const chord_model_plan *plan, const chord_op *op, chord_op_memory *memory)
+static void measure(const chord_plan *plan, const chord_op *op, chord_op_memory *memory)
 {
     uint64_t const n_head = (uint64_t)op->attend.n_head, v = (uint64_t)op->attend.v_dim, k = (uint64_t)op->attend.k_dim;
     memory->work_bytes = ((uint64_t)plan->n_batch * 2 + CHORD_ATTEND_PARTS * (v + 2)) * n_head * 4;

@@ -3,12 +3,12 @@
 #include "../base/mem.h"
 
 /* Scratch: one row in file form, used if the matrix is in x4 order. */
-static void measure(const chord_model_plan *plan, const chord_op *op, chord_op_memory *memory)
+static void measure(const chord_plan *plan, const chord_op *op, chord_op_memory *memory)
 {
     memory->thread_bytes = plan->tensors[op->weight[0]].row_bytes;
 }
 
-static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
+static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
     (void)plan;
     chord_cut_rows(op, batch, op->embed.width, cut);

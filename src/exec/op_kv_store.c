@@ -2,7 +2,7 @@
 #include "op.h"
 #include "../base/mem.h"
 
-static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
+static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
     (void)plan;
     chord_cut_rows(op, batch, (int64_t)op->kv_store.n_kv * (op->kv_store.k_dim + op->kv_store.v_dim), cut);

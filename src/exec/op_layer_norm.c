@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
 
-static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
+static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
     (void)plan;
     chord_cut_rows(op, batch, 2ll * op->layer_norm.width, cut); /* two passes: mean, variance */

@@ -7,14 +7,14 @@ enum { UNITS_A_THREAD = 8 };
 
 /* Work: the quantised inputs, chord_q8_stride(n_in) bytes per row, two rows if the product is FINE. Scratch:
  * a panel. */
-static void measure(const chord_model_plan *plan, const chord_op *op, chord_op_memory *memory)
+static void measure(const chord_plan *plan, const chord_op *op, chord_op_memory *memory)
 {
     uint64_t const rows = (uint64_t)(op->flags & CHORD_FLAG_OUTPUT ? plan->n_logits : plan->n_batch);
     memory->work_bytes = (op->flags & CHORD_FLAG_FINE ? 2 * rows : rows) * chord_q8_stride(op->matmul.n_in);
     memory->thread_bytes = chord_panel_bytes(op->matmul.n_in);
 }
 
-static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
+static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
     const chord_op_matmul *m = &op->matmul;
     chord_matmul_cut *s = (chord_matmul_cut *)(void *)cut->of_op;
@@ -65,7 +65,7 @@ static void quantize(const chord_run *run, int64_t row)
 /* Returns the kernel's arguments for matrix `i`. */
 static chord_matmul product_of(const chord_run *run, int32_t i, int32_t thread)
 {
-    const chord_model_plan *plan = run->plan;
+    const chord_plan *plan = run->plan;
     const chord_op *op = run->op;
     const chord_op_matmul *m = &op->matmul;
     const chord_tensor *w = &plan->tensors[op->weight[i]];

@@ -6,7 +6,7 @@
  * result. */
 enum { UNIT_CHANNELS = 64 };
 
-static void cut(const chord_model_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
+static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
     (void)plan;
     int32_t most = 0;

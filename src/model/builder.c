@@ -190,7 +190,7 @@ int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t 
     if (is_wide) t->layout = CHORD_LAYOUT_VECTOR;
     else if (!(flags & CHORD_LOOKUP)) t->layout = CHORD_LAYOUT_X4;
     else if (t->layout != CHORD_LAYOUT_X4) t->layout = CHORD_LAYOUT_PLAIN;
-    t->placement = 0; /* resident; chord_plan() may turn matrices to external */
+    t->placement = 0; /* resident; chord_model_plan() may turn matrices to external */
     return i;
 }
 

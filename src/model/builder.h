@@ -17,7 +17,7 @@ typedef struct chord_hparams {
 
 typedef struct chord_builder {
     const chord_gguf *gguf;
-    chord_model_plan *plan;
+    chord_plan *plan;
     chord_hparams *hparams;
     chord_error *error;
     chord_status status;       /* OK, or the first fault */

@@ -83,7 +83,7 @@ static void sort_by_offset(int32_t *order, const chord_tensor *t, int32_t n)
     }
 }
 
-chord_status chord_plan_tensors(chord_model_plan *plan, const chord_gguf *g, chord_arena *tables, chord_error *e)
+chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, chord_arena *tables, chord_error *e)
 {
     plan->n_tensors = (int32_t)g->n_tensors;
     plan->tensors = chord_arena_take(tables, g->n_tensors * sizeof(chord_tensor), 16);
@@ -105,7 +105,7 @@ chord_status chord_plan_tensors(chord_model_plan *plan, const chord_gguf *g, cho
 
 /* ---- program -------------------------------------------------------------------------------------- */
 
-chord_status chord_plan_program(chord_model_plan *plan, const chord_arch *archs, chord_hparams *h, const chord_gguf *g, chord_arena *tables,
+chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord_hparams *h, const chord_gguf *g, chord_arena *tables,
                                 chord_error *e)
 {
     const chord_gguf_kv *kv = chord_gguf_find(g, "general.architecture", 20);
@@ -153,7 +153,7 @@ static uint64_t cache_row(int32_t type, int32_t width)
 }
 
 /* The class of a cache, new where there is none like it; CHORD_NONE when there is no room for one. */
-static int32_t class_of(chord_model_plan *plan, const chord_cache_spec *spec)
+static int32_t class_of(chord_plan *plan, const chord_cache_spec *spec)
 {
     int32_t const window = spec->kind == CHORD_CACHE_WINDOW ? spec->window : 0;
     for (int32_t i = 0; i < plan->n_classes; i++)
@@ -165,7 +165,7 @@ static int32_t class_of(chord_model_plan *plan, const chord_cache_spec *spec)
 
 /* Give the cache its place behind those of its class. Widths and counts are bounded (limits.h): 2048 caches x 1024
  * heads x 32 x 2048 x 4 bytes stay far below 2^63. */
-static chord_status place_cache(chord_model_plan *plan, chord_cache *c)
+static chord_status place_cache(chord_plan *plan, chord_cache *c)
 {
     const chord_cache_spec *s = &c->spec;
     chord_cache_class *k = &plan->classes[c->cls];
@@ -184,7 +184,7 @@ static chord_status place_cache(chord_model_plan *plan, chord_cache *c)
     return CHORD_OK;
 }
 
-static chord_status plan_caches(chord_model_plan *plan, int32_t kv_type, chord_arena *tables, chord_error *e)
+static chord_status plan_caches(chord_plan *plan, int32_t kv_type, chord_arena *tables, chord_error *e)
 {
     int32_t const n = plan->program.n_caches;
     plan->caches = chord_arena_take(tables, (uint64_t)n * sizeof(chord_cache), 16);
@@ -208,7 +208,7 @@ static chord_status plan_caches(chord_model_plan *plan, int32_t kv_type, chord_a
     return CHORD_OK;
 }
 
-chord_status chord_plan_config(chord_model_plan *plan, const chord_hparams *h, const chord_config *c, chord_arena *tables,
+chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const chord_config *c, chord_arena *tables,
                                chord_error *e)
 {
     if (c->version != CHORD_ABI_VERSION || c->size != (int32_t)sizeof *c)
@@ -253,7 +253,7 @@ static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_S
     }
 }
 
-static uint64_t slot_bytes(const chord_model_plan *plan, int32_t s)
+static uint64_t slot_bytes(const chord_plan *plan, int32_t s)
 {
     const chord_slot *slot = &plan->program.slots[s];
     uint64_t const rows = (uint64_t)(slot->rows == CHORD_ROWS_OUTPUT ? plan->n_logits : plan->n_batch);
@@ -261,7 +261,7 @@ static uint64_t slot_bytes(const chord_model_plan *plan, int32_t s)
 }
 
 /* First place where slot s overlaps no slot it conflicts with; slots 0 .. s-1 are placed. */
-static uint64_t slot_place(const chord_model_plan *plan, int32_t s, uint32_t conflict, const uint64_t *place)
+static uint64_t slot_place(const chord_plan *plan, int32_t s, uint32_t conflict, const uint64_t *place)
 {
     uint64_t at = 0;
     for (int moved = 1; moved;) {
@@ -277,7 +277,7 @@ static uint64_t slot_place(const chord_model_plan *plan, int32_t s, uint32_t con
     return at;
 }
 
-static chord_status place_slots(chord_model_plan *plan, chord_arena *memory)
+static chord_status place_slots(chord_plan *plan, chord_arena *memory)
 {
     uint32_t conflict[CHORD_MAX_SLOTS];
     uint64_t place[CHORD_MAX_SLOTS], total = 0;
@@ -294,7 +294,7 @@ static chord_status place_slots(chord_model_plan *plan, chord_arena *memory)
     return CHORD_OK;
 }
 
-static chord_status place_weights(chord_model_plan *plan, chord_arena *memory)
+static chord_status place_weights(chord_plan *plan, chord_arena *memory)
 {
     for (int32_t k = 0; k < plan->n_tensors; k++) {
         chord_tensor *t = &plan->tensors[plan->file_order[k]];
@@ -312,7 +312,7 @@ static chord_status place_weights(chord_model_plan *plan, chord_arena *memory)
 }
 
 /* Constants, the executor's work memory and the sampler's: what isn't a slot. */
-static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
+static chord_status place_scratch(chord_plan *plan, chord_arena *memory)
 {
     const chord_program *p = &plan->program;
     int missing = 0;
@@ -329,7 +329,7 @@ static chord_status place_scratch(chord_model_plan *plan, chord_arena *memory)
     return missing && memory->cap != CHORD_MEASURE ? CHORD_NEED_MEMORY : CHORD_OK;
 }
 
-chord_status chord_plan_memory(chord_model_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes, void **vocabulary,
+chord_status chord_plan_memory(chord_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes, void **vocabulary,
                                chord_memory_map *map)
 {
     CHORD_TRY(place_weights(plan, memory));

@@ -46,7 +46,7 @@ typedef struct chord_cache_class {
     uint64_t page_bytes;          /* of a page, or of the state; a multiple of CHORD_BLOCK_ALIGN */
 } chord_cache_class;
 
-typedef struct chord_model_plan {
+typedef struct chord_plan {
     chord_program program;
     chord_tensor *tensors;        /* in the order of the file's table */
     int32_t n_tensors;
@@ -66,6 +66,6 @@ typedef struct chord_model_plan {
     uint8_t *sample_scratch;      /* n_vocab x 8 bytes: candidates of the sampler */
     uint8_t *staging;             /* four rows of the widest tensor; overlaps the activations, owned by the load */
     uint64_t staging_bytes;
-} chord_model_plan;
+} chord_plan;
 
 #endif

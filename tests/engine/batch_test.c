@@ -130,7 +130,7 @@ TEST(a_dropped_batch_takes_the_pending_tokens_along_and_nothing_else)
 
     /* without a batch: the pending tokens alone; a cancel from before is answered by it */
     CHECK_EQ(chord_session_push(s, ids, 3), CHORD_OK);
-    chord_cancel(s);
+    chord_session_cancel(s);
     CHECK_EQ(chord_session_drop_batch(s), CHORD_OK);
     CHECK_EQ(state_of(s).n_tokens, 20);
     float *got = test_alloc((size_t)n_vocab_of(l) * sizeof *got), *out = got;
@@ -149,7 +149,7 @@ TEST(a_cancel_ends_the_next_batch_as_it_ends_a_step)
     CHECK_EQ(next_batch(l, s, &b), CHORD_OK);
     CHECK_EQ(chord_session_accept_batch(s), CHORD_OK);
     CHECK_EQ(next_batch(l, s, &b), CHORD_OK);
-    chord_cancel(s);
+    chord_session_cancel(s);
     CHECK_EQ(chord_session_next_batch(s, &b), CHORD_CANCELLED);
     CHECK(state_of(s).n_past == 16 && state_of(s).n_tokens == 16);
     CHECK_EQ(chord_session_next_batch(s, &b), CHORD_DONE); /* once */
@@ -380,14 +380,14 @@ TEST(a_token_drawn_elsewhere_moves_the_generator_as_a_sample_does)
 /* The rows of the embedding matrix of ids[0..n), an F32 matrix. */
 static float *embedding_rows(const chord_loaded *l, const int32_t *ids, int32_t n, int32_t *n_embd)
 {
-    const chord_model_plan *plan = chord_model_plan_of(l->model);
+    const chord_plan *plan = chord_model_plan_of(l->model);
     int32_t t = 0;
     while (plan->tensors[t].n_name != 17 || memcmp(plan->tensors[t].name, "token_embd.weight", 17)) CHECK(++t < plan->n_tensors);
     CHECK_EQ(plan->tensors[t].type, 0);
     *n_embd = (int32_t)plan->tensors[t].ne[0];
     float *rows = test_alloc((size_t)n * (size_t)*n_embd * sizeof *rows);
     for (int32_t i = 0; i < n; i++)
-        CHECK_EQ(chord_row(l->model, t, ids[i], rows + (size_t)i * (size_t)*n_embd, (size_t)*n_embd * 4), CHORD_OK);
+        CHECK_EQ(chord_model_row(l->model, t, ids[i], rows + (size_t)i * (size_t)*n_embd, (size_t)*n_embd * 4), CHORD_OK);
     return rows;
 }
 

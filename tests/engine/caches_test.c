@@ -28,7 +28,7 @@ static float *go_on(chord_loaded *l, chord_session *s, const int32_t *ids, int32
 }
 
 /* The terms of all float sums that a logit goes through, one rounding of 2^-24 each, as variances. */
-static double float_noise(const chord_model_plan *plan, int32_t n_tokens)
+static double float_noise(const chord_plan *plan, int32_t n_tokens)
 {
     double terms = 0;
     for (int32_t i = 0; i < plan->program.n_ops; i++) {
@@ -116,7 +116,7 @@ TEST(a_step_cancelled_at_any_unit_leaves_the_session_at_its_last_batch)
                 chord_session_close(s);
                 break;
             }
-            chord_cancel(s);
+            chord_session_cancel(s);
             CHECK_EQ(chord_session_step(s, 0), CHORD_CANCELLED);
             same(go_on(l, s, ids, BEGIN, END), want + BEGIN * ROW, END - BEGIN, "after a cancel at unit", family, units);
             chord_session_close(s);
@@ -322,12 +322,12 @@ TEST(a_batch_of_five_runs_gives_each_run_the_bits_that_it_has_alone)
 static float *embedded(const chord_loaded *l, const int32_t *ids, int32_t n)
 {
     float *rows = test_alloc((size_t)n * SYN_EMBD * sizeof *rows);
-    const chord_model_plan *plan = chord_model_plan_of(l->model);
+    const chord_plan *plan = chord_model_plan_of(l->model);
     const chord_op *op = plan->program.ops;
     while (op->kind != CHORD_OP_EMBED) op++;
     for (int32_t i = 0; i < n; i++) {
         float *row = rows + (size_t)i * SYN_EMBD;
-        CHECK_EQ(chord_row(l->model, op->weight[0], ids[i], row, SYN_EMBD * 4), CHORD_OK);
+        CHECK_EQ(chord_model_row(l->model, op->weight[0], ids[i], row, SYN_EMBD * 4), CHORD_OK);
         for (int32_t k = 0; k < SYN_EMBD; k++) row[k] *= op->embed.scale;
     }
     return rows;

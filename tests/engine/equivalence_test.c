@@ -270,7 +270,7 @@ TEST(after_a_cancel_at_any_of_200_cursors_the_next_call_is_right)
             CHECK_EQ(chord_session_push(s, t.p->sequence, 70), CHORD_OK);
             chord_status const status = chord_session_step(s, test_random() % all_work);
             CHECK(status == CHORD_MORE);
-            chord_cancel(s);
+            chord_session_cancel(s);
             CHECK_EQ(chord_session_step(s, CHORD_NO_LIMIT), CHORD_CANCELLED);
             CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
             CHECK(state.n_past == state.n_tokens && state.n_past % 33 == 0 && state.n_past < 70);
@@ -289,7 +289,7 @@ TEST(a_key_or_value_that_is_not_finite_ends_the_step_and_names_the_layer)
     int32_t const kinds[] = { CHORD_KV_F16, CHORD_KV_F32, CHORD_KV_Q8_0 };
     for (int32_t i = 0; i < 3; i++) {
         chord_loaded *l = load_fixture("qwen3-f32", CHORD_ISA_VECTOR, kinds[i], 2, 16);
-        const chord_model_plan *plan = chord_model_plan_of(l->model);
+        const chord_plan *plan = chord_model_plan_of(l->model);
         for (int32_t t = 0; t < plan->n_tensors; t++) /* a value of layer 1 that overflows */
             if (!strncmp(plan->tensors[t].name, "blk.1.attn_v.weight", 19)) memcpy(plan->tensors[t].data, &(float){ __builtin_inff() }, 4);
         chord_session *s = open_session(l);
@@ -314,7 +314,7 @@ static void *cancel_later(void *p)
 {
     canceller const c = *(canceller *)p;
     for (int32_t i = 0; i < c.microseconds * 300 && !__atomic_load_n(c.stop, __ATOMIC_RELAXED); i++) __asm__ volatile("");
-    chord_cancel(c.s);
+    chord_session_cancel(c.s);
     return NULL;
 }
 

@@ -163,7 +163,7 @@ TEST(interpreter_agrees_with_exact_llama_cpp_within_1e_10_and_5e_9_with_gelu)
 
 /* What float32 may add: a sum of n terms in sequence has a relative variance of at most n roundings of
  * eps = 2^-24 each, and the terms of all sums that a logit goes through add up. */
-static double float_noise(const chord_model_plan *plan, int32_t n_tokens)
+static double float_noise(const chord_plan *plan, int32_t n_tokens)
 {
     double terms = 0;
     for (int32_t i = 0; i < plan->program.n_ops; i++) {
@@ -182,7 +182,7 @@ static double float_noise(const chord_model_plan *plan, int32_t n_tokens)
 static void compare_with_interpreter(const golden *g, int32_t isa, int32_t kv_type, const double *wants[GOLDEN_PROMPTS])
 {
     chord_loaded *l = load_fixture(g->name, isa, kv_type, 1, 128);
-    const chord_model_plan *plan = chord_model_plan_of(l->model);
+    const chord_plan *plan = chord_model_plan_of(l->model);
     int is_float = kv_type == CHORD_KV_F32;
     for (int32_t i = 0; i < plan->n_tensors; i++) is_float &= chord_format_of(plan->tensors[i].type)->act == CHORD_ACT_F32;
     int const flags = REFERENCE_ACT_Q8 | (kv_type == CHORD_KV_F16 ? REFERENCE_KV_F16 : 0);

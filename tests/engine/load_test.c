@@ -88,7 +88,7 @@ static host load(file f, size_t (*chunk)(void), uint64_t said)
     chord_config const config = chord_config_default();
     chord_plan_info plan;
     while (h.status == CHORD_DONE) {
-        chord_status const planned = chord_plan(h.model, &config, &plan);
+        chord_status const planned = chord_model_plan(h.model, &config, &plan);
         if (planned == CHORD_OK) { h.status = load_data(&h, f, chunk, &plan); break; }
         if (planned == CHORD_NEED_MEMORY) CHECK_EQ(give_header(&h), CHORD_OK);
         else h.status = planned;
@@ -111,12 +111,12 @@ TEST(a_model_is_the_same_in_any_chunks)
         for (int32_t c = 0; c < 4; c++) {
             host h = load(f, chunks[c], 0);
             CHECK_EQ(h.status, CHORD_DONE);
-            const chord_model_plan *plan = chord_model_plan_of(h.model);
+            const chord_plan *plan = chord_model_plan_of(h.model);
             for (int32_t k = 0; k < plan->n_tensors; k++) {
                 const chord_tensor *t = &plan->tensors[k];
                 uint8_t *row = test_alloc((size_t)t->row_bytes);
                 for (int64_t r = 0; r < t->n_rows; r += t->n_rows > 9 ? t->n_rows / 9 : 1) {
-                    CHECK_EQ(chord_row(h.model, k, r, row, (size_t)t->row_bytes), CHORD_OK);
+                    CHECK_EQ(chord_model_row(h.model, k, r, row, (size_t)t->row_bytes), CHORD_OK);
                     CHECK(!memcmp(row, f.p + t->file_off + (uint64_t)r * t->row_bytes, (size_t)t->row_bytes));
                 }
             }
@@ -133,17 +133,17 @@ TEST(every_row_comes_back_as_it_was_in_the_file)
         file const f = read_fixture(names[i]);
         host h = load(f, all_at_once, f.n);
         CHECK_EQ(h.status, CHORD_DONE);
-        const chord_model_plan *plan = chord_model_plan_of(h.model);
+        const chord_plan *plan = chord_model_plan_of(h.model);
         uint8_t *row = test_alloc(1 << 16);
         for (int32_t k = 0; k < plan->n_tensors; k++)
             for (int64_t r = 0; r < plan->tensors[k].n_rows; r++) {
                 const chord_tensor *t = &plan->tensors[k];
-                CHECK_EQ(chord_row(h.model, k, r, row, (size_t)t->row_bytes), CHORD_OK);
+                CHECK_EQ(chord_model_row(h.model, k, r, row, (size_t)t->row_bytes), CHORD_OK);
                 CHECK(!memcmp(row, f.p + t->file_off + (uint64_t)r * t->row_bytes, (size_t)t->row_bytes));
             }
-        CHECK_EQ(chord_row(h.model, 0, plan->tensors[0].n_rows, row, 1 << 16), CHORD_INVALID_ARGUMENT);
-        CHECK_EQ(chord_row(h.model, plan->n_tensors, 0, row, 1 << 16), CHORD_INVALID_ARGUMENT);
-        CHECK_EQ(chord_row(h.model, 0, 0, row, (size_t)plan->tensors[0].row_bytes - 1), CHORD_INVALID_ARGUMENT);
+        CHECK_EQ(chord_model_row(h.model, 0, plan->tensors[0].n_rows, row, 1 << 16), CHORD_INVALID_ARGUMENT);
+        CHECK_EQ(chord_model_row(h.model, plan->n_tensors, 0, row, 1 << 16), CHORD_INVALID_ARGUMENT);
+        CHECK_EQ(chord_model_row(h.model, 0, 0, row, (size_t)plan->tensors[0].row_bytes - 1), CHORD_INVALID_ARGUMENT);
         done(&h);
     }
 }
@@ -161,9 +161,9 @@ TEST(external_placement_leaves_vectors_in_the_plan)
         chord_config config = chord_config_default();
         config.external = 1;
         chord_plan_info plan;
-        CHECK_EQ(chord_plan(h.model, &config, &plan), CHORD_OK);
+        CHECK_EQ(chord_model_plan(h.model, &config, &plan), CHORD_OK);
         CHECK_EQ(load_data(&h, f, random_chunk, &plan), CHORD_DONE);
-        const chord_model_plan *p = chord_model_plan_of(h.model), *q = chord_model_plan_of(own.model);
+        const chord_plan *p = chord_model_plan_of(h.model), *q = chord_model_plan_of(own.model);
         int32_t vectors = 0;
         for (int32_t k = 0; k < p->n_tensors; k++) {
             const chord_tensor *t = &p->tensors[k];
@@ -202,7 +202,7 @@ TEST(a_file_cut_at_any_byte_is_an_error_that_says_so)
         *h.model = saved;
         status = chord_model_push(h.model, 0, at, f.p + at, 1);
         if (status == CHORD_DONE && !h.arena) {
-            CHECK_EQ(chord_plan(h.model, &config, &plan), CHORD_OK);
+            CHECK_EQ(chord_model_plan(h.model, &config, &plan), CHORD_OK);
             h.arena = aligned_alloc(CHORD_BLOCK_ALIGN, ((size_t)plan.bytes + 63) / 64 * 64);
             status = chord_model_begin(h.model, h.arena, (size_t)plan.bytes);
         }
@@ -422,7 +422,7 @@ static void damage_one_by_one(const char *name, const damage *damages, size_t n)
     file const good = read_fixture(name);
     host h = load(good, all_at_once, good.n);
     CHECK_EQ(h.status, CHORD_DONE);
-    const chord_model_plan *plan = chord_model_plan_of(h.model);
+    const chord_plan *plan = chord_model_plan_of(h.model);
     uint64_t data_begin = UINT64_MAX;
     for (int32_t i = 0; i < plan->n_tensors; i++)
         if (plan->tensors[i].file_off < data_begin) data_begin = plan->tensors[i].file_off;

@@ -96,7 +96,7 @@ TEST(each_thread_has_room_for_smollm2_s_panels)
 {
     const golden *g = golden_read("smollm2");
     chord_loaded *l = load_smollm2(CHORD_ISA_BEST, g);
-    const chord_model_plan *plan = chord_model_plan_of(l->model);
+    const chord_plan *plan = chord_model_plan_of(l->model);
     for (int32_t k = 0; k < plan->program.n_ops; k++) {
         const chord_op *op = &plan->program.ops[k];
         if (op->kind == CHORD_OP_MATMUL) CHECK(plan->thread_scratch_bytes >= chord_panel_bytes(op->matmul.n_in));

@@ -326,7 +326,7 @@ chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads,
         }                                                                                           \
     } while (0)
     GOOD(chord_model_push(l->model, 0, 0, f.bytes, f.n), CHORD_DONE);
-    GOOD(chord_plan(l->model, &config, &l->plan), CHORD_OK);
+    GOOD(chord_model_plan(l->model, &config, &l->plan), CHORD_OK);
     GOOD(chord_model_begin(l->model, chord_load_block(l, (size_t)l->plan.bytes), (size_t)l->plan.bytes), CHORD_MORE);
     GOOD(chord_model_push(l->model, 0, 0, f.bytes, f.n), CHORD_DONE);
 #undef GOOD

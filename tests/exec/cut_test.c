@@ -6,7 +6,7 @@
 
 static chord_tensor tensors[3];
 static chord_cache caches[2] = { { .spec = { .kind = CHORD_CACHE_PAGED } }, { .spec = { .kind = CHORD_CACHE_WINDOW } } };
-static chord_model_plan plan = { .tensors = tensors, .n_tensors = 3, .caches = caches };
+static chord_plan plan = { .tensors = tensors, .n_tensors = 3, .caches = caches };
 
 static chord_op product(int32_t n_in, int32_t a, int32_t b)
 {
@@ -28,7 +28,7 @@ static chord_batch batch_of(int32_t n, int32_t first_pos, int32_t n_outputs)
     return (chord_batch){ .n_tokens = n, .n_runs = 1, .runs = &run, .n_outputs = n_outputs };
 }
 
-static int64_t units(const chord_model_plan *p, const chord_op *op, const chord_batch *batch) { return chord_op_cut(p, op, batch).n_units; }
+static int64_t units(const chord_plan *p, const chord_op *op, const chord_batch *batch) { return chord_op_cut(p, op, batch).n_units; }
 static chord_stage stage_at(const chord_op *op, const chord_batch *batch, int64_t unit)
 {
     chord_cut const cut = chord_op_cut(&plan, op, batch);
@@ -89,7 +89,7 @@ TEST(a_product_is_cut_finer_where_threads_would_wait)
     chord_batch const batch = batch_of(300, 0, 0);
     chord_op const op = product(64, 1600, 7); /* 101 blocks */
     for (int32_t n = 1; n <= 64; n *= 2) {
-        chord_model_plan of_n = plan;
+        chord_plan of_n = plan;
         of_n.n_threads = n;
         int64_t const tiles = (units(&of_n, &op, &batch) - 300) / 101;
         CHECK_EQ(tiles, n <= 16 ? 2 : n <= 32 ? 3 : 5); /* of 256, 128 and 64 tokens, which is the least */

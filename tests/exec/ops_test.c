@@ -31,7 +31,7 @@ static double product_error(int32_t flags)
     for (int32_t i = 0; i < N_ROWS * N_IN; i++) seed = seed * 1664525 + 1013904223, x[i] = (float)(seed >> 8) / 0x1p24f - 0.4f;
 
     chord_tensor tensor = { .type = CHORD_Q8_0, .data = weights };
-    chord_model_plan plan = { .tensors = &tensor, .n_tensors = 1, .work = quantized, .thread_scratch = scratch, .thread_scratch_bytes = sizeof scratch };
+    chord_plan plan = { .tensors = &tensor, .n_tensors = 1, .work = quantized, .thread_scratch = scratch, .thread_scratch_bytes = sizeof scratch };
     plan.slots[0] = x, plan.slots[1] = y;
     plan.program.slots[0].width = N_IN, plan.program.slots[1].width = N_OUT;
     chord_batch const batch = { .n_tokens = N_ROWS, .n_outputs = N_ROWS };

@@ -41,7 +41,7 @@ void chord_pool_stop(chord_pool *p);
 #undef chord_host_wait
 
 static int32_t helper_is_at_work;
-static const chord_model_plan *seen; /* the run's, by a helper that ends its unit */
+static const chord_plan *seen; /* the run's, by a helper that ends its unit */
 static int32_t clock_leap;        /* ms that the clock leaps ahead while a helper is at work */
 
 void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
@@ -67,7 +67,7 @@ static void *join(void *pool)
 /* An offer of two units, of which a helper does one in 200 ms. */
 static bool share(int32_t leap, int32_t patience_ms)
 {
-    static const chord_model_plan plan;
+    static const chord_plan plan;
     chord_pool pool = { .n_threads = 2, .patience_ms = patience_ms };
     pthread_t helper;
     helper_is_at_work = n_waits = 0;

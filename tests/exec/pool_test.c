@@ -11,7 +11,7 @@ enum { THREADS = 4, ROWS = 96, WORK = 100000 /* multiply-adds of a row, by the p
 
 /* Rows of one float: a unit of the op adds what its row of slot 1 holds to its row of slot 0. */
 static float rows[2][ROWS * 16];
-static chord_model_plan const plan = { .program.slots = { { 1, 0 }, { 1, 0 } }, .slots = { rows[0], rows[1] } };
+static chord_plan const plan = { .program.slots = { { 1, 0 }, { 1, 0 } }, .slots = { rows[0], rows[1] } };
 static chord_op const op = { .kind = CHORD_OP_ADD, .out = { 0 }, .in = { 1 }, .add = { .width = 1 } };
 static int32_t naps, helpers_naps, helpers_rows; /* microseconds a row takes, and more of a helper; rows not done by the leader */
 static pthread_t leader;
@@ -185,7 +185,7 @@ static chord_status step(chord_pool *pool, chord_error *e)
 {
     static int32_t cancel;
     chord_op one = op;
-    chord_model_plan const of_one = { .program = { .n_ops = 1, .ops = &one, .slots = { { 1, 0 }, { 1, 0 } } }, .slots = { rows[0], rows[1] } };
+    chord_plan const of_one = { .program = { .n_ops = 1, .ops = &one, .slots = { { 1, 0 }, { 1, 0 } } }, .slots = { rows[0], rows[1] } };
     chord_batch_run const all = { .n_tokens = ROWS };
     chord_batch const batch = { .n_tokens = ROWS, .n_runs = 1, .runs = &all };
     one.add.width = 16000; /* by the plan: enough work to share */

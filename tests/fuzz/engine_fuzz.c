@@ -89,7 +89,7 @@ static void talk(chord_model *m, const chord_plan_info *plan, const uint8_t *kno
     check_error(m, status);
     uint64_t const budget = knobs[1] & 1 ? CHORD_NO_LIMIT : (uint64_t)knobs[1] * 500;
     for (int i = 0; i < 3 && status >= 0; i++) {
-        if (knobs[2] & 64) chord_cancel(s);
+        if (knobs[2] & 64) chord_session_cancel(s);
         status = step(m, s, plan->page_bytes, budget);
         if (status != CHORD_DONE) break;
         chord_sampling const sampling = { .version = CHORD_ABI_VERSION, .size = sizeof sampling, .top_k = knobs[3] % 50,
@@ -125,8 +125,8 @@ static void look_around(chord_model *m)
     for (int32_t i = 0; i < info.n_tensors && i < 50; i++) {
         chord_tensor_info t;
         check(chord_model_tensor(m, i, &t, text, 20) == CHORD_OK);
-        chord_row(m, i, 0, text, sizeof text);
-        chord_row(m, i, (int64_t)t.ne[1] - 1, text, sizeof text);
+        chord_model_row(m, i, 0, text, sizeof text);
+        chord_model_row(m, i, (int64_t)t.ne[1] - 1, text, sizeof text);
     }
 }
 
@@ -154,7 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         .isa = knobs[2] & 8 ? CHORD_ISA_SCALAR : CHORD_ISA_BEST };
     chord_plan_info plan;
     if (status == CHORD_DONE) {
-        while ((status = chord_plan(m, &config, &plan)) == CHORD_NEED_MEMORY) {
+        while ((status = chord_model_plan(m, &config, &plan)) == CHORD_NEED_MEMORY) {
             size_t const more = chord_model_wanted(m);
             check(more > 0);
             if (given + more > HEADER_ROOM) break;
@@ -179,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     }
     chord_model_push(m, 0, 0, data, n);
     chord_model_end(m);
-    chord_plan(m, &config, &plan);
+    chord_model_plan(m, &config, &plan);
     while (n_blocks) free(blocks[--n_blocks]);
     return 0;
 }

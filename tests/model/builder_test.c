@@ -78,7 +78,7 @@ TEST(an_epsilon_or_a_rope_base_is_held_against_its_range_also_as_a_default)
 }
 
 /* One layer of llama, every matrix 65536 x 65536 in f16: 7 of 8 GiB, and two of 3 tokens. */
-static chord_model_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
+static chord_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
 {
     enum { WIDTH = 1 << 16 };
     static const char *const wide[] = { "blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_output.weight",
@@ -103,7 +103,7 @@ static chord_model_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
     for (int i = 0; i < 3; i++) put_tensor(w, vectors[i], 1, ne, CHORD_F32, at + (uint64_t)(i + 1) * 4 * WIDTH * 4);
 
     reading *r = read_file(w);
-    chord_model_plan *plan = test_alloc(sizeof *plan);
+    chord_plan *plan = test_alloc(sizeof *plan);
     memset(plan, 0, sizeof *plan);
     chord_arena tables = { test_alloc(1 << 20), 0, 1 << 20 };
     chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16, .n_threads = 1 };
@@ -117,7 +117,7 @@ TEST(a_plan_larger_than_32_bits_is_measured_as_it_is)
 {
     chord_hparams h = { 0 };
     chord_error e = { 0 };
-    chord_model_plan *plan = plan_of_57_gib(&h, &e);
+    chord_plan *plan = plan_of_57_gib(&h, &e);
     chord_arena measure = { NULL, 0, CHORD_MEASURE };
     void *vocabulary;
     chord_memory_map map;

@@ -8,7 +8,7 @@ enum { MAX_CACHES = 2048 };
 
 typedef struct interpreter {
     const chord_model *model;
-    const chord_model_plan *plan;
+    const chord_plan *plan;
     const chord_batch *batch;
     int flags;
     double *slots[CHORD_MAX_SLOTS];
@@ -37,7 +37,7 @@ static float *weight_row(const interpreter *t, int32_t tensor, int64_t row)
     const chord_tensor *w = &t->plan->tensors[tensor];
     void *plain = malloc((size_t)w->row_bytes);
     float *x = malloc((size_t)w->ne[0] * sizeof *x);
-    if (chord_row(t->model, tensor, row, plain, (size_t)w->row_bytes) != CHORD_OK) abort();
+    if (chord_model_row(t->model, tensor, row, plain, (size_t)w->row_bytes) != CHORD_OK) abort();
     chord_format_of(w->type)->decode(x, plain, (int32_t)w->ne[0]);
     free(plain);
     return x;

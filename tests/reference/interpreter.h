@@ -2,7 +2,7 @@
  * (program/program.h): every executor is compared with it, and it with llama.cpp.
  *
  * No pages, no units, no threads, no tables: a whole sequence from position 0 in one go, every weight
- * taken through chord_row() and its format's scalar decode, every sum in double. */
+ * taken through chord_model_row() and its format's scalar decode, every sum in double. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TESTS_INTERPRETER_H
 #define CHORD_TESTS_INTERPRETER_H

@@ -80,7 +80,7 @@ double tanh(double x)
 static size_t blocks(uint64_t n_floats, uint64_t bytes) { return padded((size_t)(n_floats * bytes)) + sizeof(block); }
 
 /* What run_program() allocates: caches and slots, and at most two matrices of inputs and six rows of weights at a time. */
-static size_t heap_bytes(const chord_model_plan *plan, int32_t n_tokens, int32_t n_outputs)
+static size_t heap_bytes(const chord_plan *plan, int32_t n_tokens, int32_t n_outputs)
 {
     const chord_program *p = &plan->program;
     uint64_t widest = 0, longest = 0;

@@ -19,14 +19,14 @@ export interface Exports {
   model_give(m: number, block: number, bytes: number): number;
   model_push(m: number, file: number, off: number, bytes: number, n: number): number;
   model_end(m: number): number;
-  plan(m: number, config: number, out: number): number;
+  model_plan(m: number, config: number, out: number): number;
   model_begin(m: number, block: number, bytes: number): number;
   model_tensor(m: number, i: number, out: number, name: number, cap: number): number;
   model_get_info(m: number, out: number): number;
   model_meta(m: number, key: number, nKey: number, dst: number, cap: number): number;
-  row(m: number, tensor: number, row: number, dst: number, cap: number): number;
+  model_row(m: number, tensor: number, row: number, dst: number, cap: number): number;
   model_program(m: number): number;
-  profile(m: number, ms: number): number;
+  model_profile(m: number, ms: number): number;
   last_error(m: number, dst: number, cap: number): number;
   thread_join(m: number, index: number): number;
   threads_ready(m: number): number;
@@ -56,7 +56,7 @@ export interface Exports {
   session_next_batch(s: number, out: number): number;
   session_accept_batch(s: number): number;
   session_drop_batch(s: number): number;
-  cancel(s: number): void;
+  session_cancel(s: number): void;
   session_logits(s: number, row: number): number;
   session_sample(s: number, sampling: number): number;
   session_sample_row(s: number, sampling: number, logits: number): number;

@@ -85,7 +85,7 @@ export class Loader {
       kv_type: kv, n_threads: options.threads ?? 1, isa: Isa.BEST,
     });
     this.#instance.heap.writeStruct(out, planInfoLayout, { version: ABI_VERSION, size: planInfoLayout.size });
-    while (this.#instance.check(this.#instance.exports.plan(this.#instance.model, this.#instance.scratch, out)) === Status.NEED_MEMORY) this.#growArena();
+    while (this.#instance.check(this.#instance.exports.model_plan(this.#instance.model, this.#instance.scratch, out)) === Status.NEED_MEMORY) this.#growArena();
     const plan = this.#instance.heap.readStruct(out, planInfoLayout);
     if (plan.bytes > this.#instance.heap.room) {
       throw new ChordError('out-of-memory', `the model needs ${plan.bytes} bytes of memory, ${this.#instance.heap.room} are available`, { hint: hints['out-of-memory'] });

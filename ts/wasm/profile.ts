@@ -31,7 +31,7 @@ export class Profile {
     if (this.#at === 0) {
       this.#at = this.#instance.heap.alloc(n_ops * 8);
       this.#instance.heap.copyIn(this.#at, new Uint8Array(n_ops * 8));
-      this.#instance.check(this.#instance.exports.profile(this.#instance.model, this.#at));
+      this.#instance.check(this.#instance.exports.model_profile(this.#instance.model, this.#at));
       return [];
     }
     const entries = new Map<string, { count: number; ms: number }>();

@@ -121,7 +121,7 @@ static chord_status load(chord_loaded *l, source *s, const chord_config *config,
 {
     chord_status status = load_header(l, s);
     if (status != CHORD_DONE) return status;
-    status = chord_plan(l->model, config, &l->plan);
+    status = chord_model_plan(l->model, config, &l->plan);
     if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
     if (status != CHORD_OK || only_header) return status;
     void *block = l->plan.bytes < (double)(SIZE_MAX / 2) ? chord_load_block(l, (size_t)l->plan.bytes) : NULL;

@@ -28,7 +28,7 @@ typedef void chord_load_progress(uint64_t done, uint64_t all);
 
 /* OK: the model is ready and its pool has joined. Otherwise an error (also for a file that can't be
  * read: INVALID_ARGUMENT); chord_unload() is to be called in any case. `chunk` bytes are pushed at a
- * time, 0 for 4 MiB. With only_header nothing after chord_plan() is done. */
+ * time, 0 for 4 MiB. With only_header nothing after chord_model_plan() is done. */
 chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk, int only_header,
                              chord_load_progress *progress);
 /* A session, or NULL. */

@@ -36,7 +36,7 @@ EXPORT(model_push) int32_t export_push(double m, int32_t file, double off, doubl
     return chord_model_push(at(m), file, whole(off), at(bytes), size(n));
 }
 EXPORT(model_end) int32_t export_end(double m) { return chord_model_end(at(m)); }
-EXPORT(plan) int32_t export_plan(double m, double config, double out) { return chord_plan(at(m), at(config), at(out)); }
+EXPORT(model_plan) int32_t export_plan(double m, double config, double out) { return chord_model_plan(at(m), at(config), at(out)); }
 EXPORT(model_begin) int32_t export_begin(double m, double block, double bytes)
 {
     return chord_model_begin(at(m), at(block), size(bytes));
@@ -50,9 +50,9 @@ EXPORT(model_meta) double export_meta(double m, double key, int32_t n_key, doubl
 {
     return (double)chord_model_meta(at(m), at(key), n_key, at(dst), size(cap));
 }
-EXPORT(row) int32_t export_row(double m, int32_t tensor, double row, double dst, double cap)
+EXPORT(model_row) int32_t export_row(double m, int32_t tensor, double row, double dst, double cap)
 {
-    return chord_row(at(m), tensor, (int64_t)whole(row), at(dst), size(cap));
+    return chord_model_row(at(m), tensor, (int64_t)whole(row), at(dst), size(cap));
 }
 /* The count of ops is plan_info.n_ops. */
 EXPORT(model_program) double export_program(double m)
@@ -60,7 +60,7 @@ EXPORT(model_program) double export_program(double m)
     int32_t n;
     return address(chord_model_program(at(m), &n));
 }
-EXPORT(profile) int32_t export_profile(double m, double ms) { return chord_profile(at(m), at(ms)); }
+EXPORT(model_profile) int32_t export_profile(double m, double ms) { return chord_model_profile(at(m), at(ms)); }
 EXPORT(last_error) int32_t export_last_error(double m, double dst, double cap)
 {
     return chord_last_error(at(m), at(dst), size(cap));
@@ -133,7 +133,7 @@ EXPORT(session_step) int32_t export_session_step(double s, double budget)
 EXPORT(session_next_batch) int32_t export_session_next_batch(double s, double out) { return chord_session_next_batch(at(s), at(out)); }
 EXPORT(session_accept_batch) int32_t export_session_accept_batch(double s) { return chord_session_accept_batch(at(s)); }
 EXPORT(session_drop_batch) int32_t export_session_drop_batch(double s) { return chord_session_drop_batch(at(s)); }
-EXPORT(cancel) void export_cancel(double s) { chord_cancel(at(s)); }
+EXPORT(session_cancel) void export_cancel(double s) { chord_session_cancel(at(s)); }
 EXPORT(session_logits) double export_session_logits(double s, int32_t row) { return address(chord_session_logits(at(s), row)); }
 EXPORT(session_sample) int32_t export_session_sample(double s, double p) { return chord_session_sample(at(s), at(p)); }
 EXPORT(session_sample_row) int32_t export_session_sample_row(double s, double p, double logits)
