@@ -1,9 +1,11 @@
-/* engine_fuzz.c: a whole use of chord.h over any bytes: header, plan, data, a few tokens, text both ways.
+/* engine_fuzz.c: every phase of chord.h on a file of arbitrary bytes: header, plan, data, a few tokens, text
+ * to ids and back.
  *
- *   input   4 bytes of knobs (below), then the file; its last 24 bytes are also the text to tokenise
+ *   input   4 bytes of knobs, then the file. Its last 24 bytes are also the text to tokenise.
  *
- * No call may fault whatever the file says; errors carry a text, and loading is never refused with INTERNAL.
- * Memory is given exactly as asked for, so that a byte too far is AddressSanitizer's to find. */
+ * No call may fault, whatever the file holds. Every error has a text. Loading never fails with INTERNAL.
+ * The header's arena ends exactly where the model's requests end; the rest is poisoned, so AddressSanitizer
+ * finds an access past the arena. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../include/chord.h"
 #include <sanitizer/asan_interface.h>
@@ -33,7 +35,7 @@ static void check_error(const chord_model *m, chord_status status)
     check(chord_status_text(status)[0]);
 }
 
-/* Push until the phase is over; small chunks of a size out of the knobs. */
+/* Pushes the file in chunks of `chunk` bytes until the phase ends. */
 static chord_status push(chord_model *m, uint8_t *header, size_t *given, const uint8_t *file, size_t n, size_t chunk)
 {
     for (;;) {
@@ -68,7 +70,7 @@ static chord_status step(chord_model *m, chord_session *s, double page_bytes, ui
             return status;
         }
     }
-    return CHORD_MORE; /* a long program in units of one row: enough seen */
+    return CHORD_MORE; /* 3,000 steps of a long program are enough */
 }
 
 static void talk(chord_model *m, const chord_plan_info *plan, const uint8_t *knobs, const char *text, size_t n_text)
@@ -113,7 +115,7 @@ static void look_around(chord_model *m)
 {
     char text[300];
     chord_model_info info;
-    if (chord_model_get_info(m, &info) != CHORD_OK) return; /* a model that failed tells nothing */
+    if (chord_model_get_info(m, &info) != CHORD_OK) return; /* a failed model has no info */
     for (int32_t i = 0; i < info.n_kv_pairs && i < 100; i++) {
         int64_t const n = chord_model_meta(m, NULL, -1 - i, text, sizeof text);
         if (n >= 0 && n <= (int64_t)sizeof text) {

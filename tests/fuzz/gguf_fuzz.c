@@ -1,6 +1,6 @@
-/* gguf_fuzz.c: any bytes as a GGUF header. The first two bytes of the input choose chunk sizes and memory
- * portions, the rest is the file; the reading must end the same as one in a single chunk with memory at
- * hand: the same status, error text, position and records. */
+/* gguf_fuzz.c: arbitrary bytes as a GGUF header. The first two bytes of the input seed the chunk sizes and the
+ * sizes of the memory grants. The rest is the file. The file is read twice: once in one chunk with all memory,
+ * and once in these chunks. Both readings must agree in status, error text, position and records. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/format/gguf.h"
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static uint32_t next(uint32_t *state) { return *state = *state * 1664525u + 1013
 static const char *const wanted[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
                                       "tokenizer.ggml.merges", "tokenizer.chat_template", NULL };
 
-/* A seed of 0 reads in one chunk with all the memory there can be need of. */
+/* Reads the file in chunks chosen by `seed`. Seed 0: one chunk, with all `room` bytes of memory. */
 static void read_all(reading *r, const uint8_t *bytes, size_t n, uint8_t *log, size_t room, uint32_t seed)
 {
     memset(r, 0, sizeof *r);
@@ -38,7 +38,7 @@ static void read_all(reading *r, const uint8_t *bytes, size_t n, uint8_t *log, s
             done += taken;
             check(r->status != CHORD_MORE || done == end);
             if (r->status == CHORD_NEED_MEMORY) {
-                check(r->g.log.cap < room); /* never more than a record per 24 bytes of the file */
+                check(r->g.log.cap < room); /* no header needs more than `room` */
                 r->g.log.cap += 1 + (seed ? next(&seed) % 256 : 0);
                 if (r->g.log.cap > room) r->g.log.cap = room;
             }
@@ -59,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     uint32_t const seed = 2 + 2u * data[0] + 512u * data[1];
     data += 2;
     n -= 2;
-    size_t const room = 5 * n + 1024; /* the widest record, 80 bytes, for the least that brings one: 8 + 4 + 8 ... */
+    /* 13 bytes of the file can append 64 to the log (a key with a bool); 24 can append 72 (a tensor). */
+    size_t const room = 5 * n + 1024;
     uint8_t *logs = aligned_alloc(64, 2 * ((room + 63) / 64 * 64));
     static reading a, b;
     read_all(&a, data, n, logs, room, 0);

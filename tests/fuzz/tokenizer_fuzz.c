@@ -1,10 +1,18 @@
-/* tokenizer_fuzz.c: any bytes as text, as a vocabulary, as ids and as a stream.
+/* tokenizer_fuzz.c: arbitrary bytes as a text, as a vocabulary and as a stream.
  *
- * The first byte chooses: 0 text with a small SentencePiece vocabulary, 1 text with a small BPE one, 2 the
- * input is a vocabulary itself (then a text), 3 a stream with stop strings. What must hold besides not
- * crashing: scratch of the size asked for is enough, a smaller room for ids changes nothing but the ids
- * written, slices give the ids of one go, every id is of the vocabulary, BPE's ids of valid text say it again, a stream cut anywhere says
- * what a stream in one piece does. */
+ * The first byte, modulo 4, chooses how the rest of the input is used:
+ *   0  a text for a small SentencePiece vocabulary
+ *   1  a text for a small BPE vocabulary
+ *   2  a vocabulary; its first 512 bytes are also the text
+ *   3  a text stream with stop strings
+ *
+ * Checked, apart from crashes:
+ *   scratch of chord_vocab_scratch() bytes is enough;
+ *   a smaller output buffer changes neither the count nor the ids that fit;
+ *   a text tokenised in slices has the same ids as in one call;
+ *   every id is an id of the vocabulary;
+ *   the ids of valid UTF-8 under BPE detokenise to the same text;
+ *   a stream pushed in small cuts returns the same text as one push. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/text/tables.h"
 #include <stdlib.h>
@@ -85,7 +93,7 @@ static chord_vocab *small_vocabulary(int is_bpe)
         merge("aa aa", "aaaa");
         merge("\xC4\xA0 a", "\xC4\xA0" "a");
         merge("\xC4\xA0 \xC4\xA0", "\xC4\xA0\xC4\xA0");
-        merge("\xC3\xAF \xC2\xBF", "\xC3\xAF\xC2\xBF"); /* of U+FFFD */
+        merge("\xC3\xAF \xC2\xBF", "\xC3\xAF\xC2\xBF"); /* the first two bytes of U+FFFD */
         merge("b c", "bc");
     } else {
         for (size_t i = 0; i < sizeof words / sizeof *words; i++) token(words[i], CHORD_TYPE_NORMAL);
@@ -107,7 +115,7 @@ static int is_utf8(const uint8_t *p, size_t n)
     return 1;
 }
 
-/* The same ids in slices, memory given when it is asked for. */
+/* Tokenises in slices, with scratch only when a step needs it. The ids must equal `ids`. */
 static void check_slices(const chord_vocab *v, const uint8_t *text, size_t n, int32_t flags, const int32_t *ids, int32_t count)
 {
     uint64_t const budget = n ? text[0] % 61 : 1;
@@ -157,10 +165,10 @@ static void check_text(const chord_vocab *v, const uint8_t *text, size_t n, int 
     }
 }
 
-/* ---- a vocabulary out of the input -------------------------------------------------------------- */
+/* ---- a vocabulary from the input ---------------------------------------------------------------- */
 
-/* Header: kind, pre-tokenizer, token count, merge count, sizes of the two blocks; records as they come,
- * but every other time with lengths made plausible, so that most of them are read. */
+/* The input: 16 bytes of header, a type and a score of 4 bytes each per token, then the records of texts and
+ * merges. If p[9] is odd, each record's length becomes 0 to 8, so that most records are read. */
 static void check_vocabulary(const uint8_t *p, size_t n)
 {
     if (n < 16) return;
@@ -188,7 +196,7 @@ static void check_vocabulary(const uint8_t *p, size_t n)
             memset(records + at + 1, 0, 7);
         }
     if (p[10] & 1)
-        for (size_t i = 0; i < numbers; i += 4) memset(copy + 16 + i + 1, 0, 3); /* types that mean something */
+        for (size_t i = 0; i < numbers; i += 4) memset(copy + 16 + i + 1, 0, 3); /* types below 256 */
     base.texts = records;
     base.texts_bytes = p[11] % 3 == 2 ? left : left / 2 * (p[11] % 3);
     base.merges = records + base.texts_bytes;
@@ -233,7 +241,7 @@ static void check_stream(const uint8_t *p, size_t n)
     p++;
     n--;
     n_stops %= 8;
-    for (size_t i = 0; i < n_stops && n > 8; i++) { /* short stop strings of the input's own bytes */
+    for (size_t i = 0; i < n_stops && n > 8; i++) { /* short stop strings from the input's bytes */
         int32_t const length = 1 + p[0] % 4;
         memcpy(stops + stop_bytes, &length, 4);
         memcpy(stops + stop_bytes + 4, p + 1, (size_t)length);
