@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one loop of generation: match, truncate, push, step, sample, text, end. Level 1 drives it in the caller's
-// thread, level 2 in the engine worker. Nothing here waits: the owner lets the event loop turn between two calls,
-// and decides when the text reaches its reader.
+// The one loop of generation: match, truncate, push, step, sample, text, end. Level 1 drives the loop in the
+// caller's thread, level 2 in the engine worker. Nothing here waits for a timer or a reader: the caller lets
+// the event loop turn between two calls, and decides when to send the text to its reader.
 import { ChordError } from './errors.js';
 import type { Ran } from './executor.js';
 import type { Sampling } from './options.js';
@@ -12,18 +12,24 @@ import type { TextStream } from './wasm/stream.js';
 
 type Ids = readonly number[] | Int32Array;
 
-/** Steps, those with more work than their budget, and tokens of prompts that steps evaluated. */
+/** Counts steps, steps whose planned work exceeded their budget, and prompt tokens that steps evaluated. */
 const newCounters = () => ({ stepsRun: 0, stepsOverBudget: 0, tokensPrefilled: 0 });
 export type WorkCounters = ReturnType<typeof newCounters>;
 
-/** A session at work: tokens in, paced steps until output rows can be read. One user at a time. */
+/**
+ * A session and its paced steps: `begin` pushes tokens, and `step` runs until output rows can be read. One
+ * caller at a time.
+ */
 export class Work {
   readonly engine: WasmEngine;
   readonly session: WasmSession;
   readonly counters: WorkCounters;
   readonly #pace: Pace;
 
-  /** Opens a session: an empty one, or a copy of `from`. Sessions of one model may share `pace` and `counters`. */
+  /**
+   * Opens an empty session, or a copy of `from`. Sessions of one model may share `pace` and `counters`.
+   * Throws `out-of-memory`.
+   */
   constructor(engine: WasmEngine, pace: Pace, counters = newCounters(), from?: WasmSession) {
     this.engine = engine;
     this.session = engine.openSession(from);
@@ -32,10 +38,16 @@ export class Work {
   }
 
   /**
-   * Makes the session hold `ids`, keeping the KV of the longest common prefix: logits are bitwise the same as without it.
-   * The last id is always evaluated again, for its logits. `spare` positions must be left. Returns how many ids were kept.
+   * Makes the session hold `ids`, and leaves those that need evaluation pending. Returns the number of ids
+   * whose keys and values were kept.
    *
-   * Throws `context-full`, and `invalid-argument` for no ids or ids that don't exist.
+   * With `outputs` 'last', the session keeps the keys and values of the longest prefix that it shares with
+   * `ids`. The logits are bitwise the same as without that prefix. The last id is always evaluated again,
+   * for its logits. With 'all', every id is evaluated again. `spare`: number of positions that must be free
+   * behind `ids`.
+   *
+   * Throws `context-full` when `ids` and `spare` exceed the context, and `invalid-argument` for no ids or
+   * unknown ids.
    */
   begin(ids: Ids, outputs: 'last' | 'all', spare: number): number {
     const contextLength = this.engine.file.planInfo.n_ctx;
@@ -50,8 +62,11 @@ export class Work {
   }
 
   /**
-   * One step. True when output rows can be read, false when there is more to do for them. A promise where the executor
-   * returns one.
+   * Runs one step. Returns true when output rows can be read, false when they need more steps; a promise of
+   * that where the executor returns a promise. `isPrompt` counts the evaluated tokens in `tokensPrefilled`.
+   *
+   * After an error, the session drops its pending tokens and keeps its evaluated tokens, if the engine is
+   * still usable.
    */
   step(isPrompt: boolean): boolean | Promise<boolean> {
     const before = isPrompt ? this.session.state() : undefined;
@@ -66,7 +81,7 @@ export class Work {
       return isDone;
     };
     const fail = (error: unknown): never => {
-      if (this.engine.isUsable) this.forget(Number.MAX_SAFE_INTEGER); // the model stays usable
+      if (this.engine.isUsable) this.forget(Number.MAX_SAFE_INTEGER); // the session stays usable
       throw error;
     };
     try {
@@ -77,13 +92,16 @@ export class Work {
     }
   }
 
-  /** Back to the first `count` evaluated tokens; a batch under way and pending tokens are dropped. */
+  /**
+   * Truncates the session to its first `count` evaluated tokens. Pending tokens and a batch under way are
+   * dropped.
+   */
   forget(count: number): void {
     this.session.truncate(Math.min(count, this.session.state().n_past));
   }
 }
 
-/** What is said of tokens that don't fit: how many, in words. */
+/** Returns the `context-full` error. `tokens`: how many tokens don't fit, in words. */
 export function contextFull(tokens: string, contextLength: number): ChordError {
   return new ChordError('context-full', `${tokens} don't fit the context length of ${contextLength}`, {
     hint: 'shorten the prompt, or load the model (loadModel) with a larger contextLength',
@@ -94,23 +112,30 @@ export interface ContinuationOptions {
   readonly maxTokens: number;
   readonly ignoreEos: boolean;
   readonly sampling: Sampling;
-  /** Undefined: another one every time. */
+  /** Undefined: another seed for each continuation. */
   readonly seed: number | undefined;
   readonly stop: readonly string[];
   readonly logprobs: boolean;
 }
 
-/** What a step of a continuation gives. `text` is whole characters; '' while one, or a possible stop string, is held back. */
+/** One sampled token. */
 export interface ContinuationToken {
+  /**
+   * Whole characters. An unfinished character and the possible start of a stop string are held back, so the
+   * text may be ''.
+   */
   readonly text: string;
   readonly token: number;
   readonly logprob?: number;
 }
 
-/** One continuation of a prompt. After the constructor: `step` until it is true, `take` a token, and again until `finishReason`. */
+/**
+ * One continuation of a prompt. Call `step` until it returns true, then `take`; repeat both until
+ * `finishReason` is defined, then `close`.
+ */
 export class Continuation {
   readonly promptTokens: number;
-  /** Of these, the ones whose KV was kept. */
+  /** Number of prompt tokens whose keys and values were kept from earlier calls. */
   readonly cachedTokens: number;
   readonly #work: Work;
   readonly #options: ContinuationOptions;
@@ -119,7 +144,10 @@ export class Continuation {
   #tokens = 0;
   #finishReason: 'stop' | 'length' | undefined;
 
-  /** Prepares and computes nothing. Throws as `Work.begin`, and `invalid-argument` for stop strings that are refused. */
+  /**
+   * Prepares the session and computes nothing. Throws the errors of `Work.begin`, and `invalid-argument` for
+   * refused stop strings.
+   */
   constructor(work: Work, ids: Ids, options: ContinuationOptions) {
     this.#work = work;
     this.#options = options;
@@ -136,22 +164,28 @@ export class Continuation {
     }
   }
 
-  /** Tokens taken. The one that ends the text is none of them. */
+  /** Number of tokens taken. An end-of-generation token that ends the text isn't counted. */
   get tokens(): number {
     return this.#tokens;
   }
 
-  /** `stop`: the model ended its turn, or a stop string came; `length`: no more tokens were wanted, or had room. */
+  /**
+   * `stop`: the model ended its turn, or the text reached a stop string. `length`: `maxTokens` tokens were
+   * taken, or the context is full. Undefined: the continuation goes on.
+   */
   get finishReason(): 'stop' | 'length' | undefined {
     return this.#finishReason;
   }
 
-  /** One step; true when a token can be taken. */
+  /** Runs one step, as `Work.step`. Returns true when a token can be taken. */
   step(): boolean | Promise<boolean> {
     return this.#work.step(this.#tokens === 0);
   }
 
-  /** Samples the next token. The last one, with `finishReason`, brings what text was held back. */
+  /**
+   * Samples the next token. The last token sets `finishReason`, and its text ends with the text held back.
+   * Throws `internal` for logits that aren't finite.
+   */
   take(): ContinuationToken {
     const { session, engine } = this.#work;
     const token = session.sample();
@@ -166,13 +200,16 @@ export class Continuation {
     return { text, token, ...logprob };
   }
 
-  /** Stops here; again is a no-op. What was evaluated stays in the session for the next call. */
+  /**
+   * Ends the continuation. Evaluated tokens stay in the session for the next call. A second call does
+   * nothing.
+   */
   close(): void {
     this.#stream.close();
   }
 }
 
-/** ln softmax(logits)[token], in double. */
+/** Returns ln softmax(logits)[token], in double precision. */
 function logProbability(logits: Float32Array, token: number): number {
   let most = -Infinity;
   for (const logit of logits) if (logit > most) most = logit;

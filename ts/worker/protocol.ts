@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the client and the engine worker say to each other. Every call has a number of the client's choice
-// and ends with exactly one `result` or `failed`; `parseRequest` trusts nothing that comes in.
+// The messages between the client and the engine worker. The client gives each call a number. Each call ends
+// with exactly one `result` or `failed`. `parseRequest` trusts no message and checks the type of every field.
 //
 //   client                              worker
 //   load, tokenize, detokenize,    ->   progress* ... result | failed
@@ -10,9 +10,9 @@
 //   dispose
 //   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
 //     of a pushed source)
-//   taken* (the reader took n      <-   tokens*, rows* (a small window runs ahead)
+//   taken* (the reader took n      <-   tokens*, rows* (the worker runs a few ahead of the reader)
 //     events, or a block of rows)
-//   pong (the client turns)        <-   ping (before a call is refused for a reader's sake)
+//   pong (its event loop turns)    <-   ping (before a call that waits for a reader is refused as `busy`)
 //   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
 import { asBoolean, asOneOf, asOptional, asString, asWhole, isObject, wrong } from '../check.js';
 import type { Fields } from '../check.js';
@@ -27,56 +27,70 @@ import type { ProfileEntry } from '../wasm/profile.js';
 
 export type { LanguageModelInfo, ProfileEntry };
 
-/** Cheap and always on; tests use these and not clocks. */
+/** Counters of a loaded model. They count from the load on, and none of them is a time. */
 export interface ModelCounters {
-  /** Steps of the executor, each of about 20 ms (10 in a page). */
+  /** Steps that the executor ran. A step takes about 20 ms, or 10 ms with `worker: false`. */
   readonly stepsRun: number;
-  /** Steps whose planned work was more than their budget: none, unless a single unit is larger. */
+  /** Steps whose planned work exceeded their budget. A single unit larger than the budget causes one. */
   readonly stepsOverBudget: number;
-  /** Tokens evaluated of prompts (what the KV cache already held isn't), and tokens sampled. */
+  /** Prompt tokens evaluated. Tokens whose keys and values were in the KV cache aren't counted. */
   readonly tokensPrefilled: number;
+  /** Tokens sampled. */
   readonly tokensDecoded: number;
-  /** Bytes taken from the source. */
+  /** Bytes read from the source. */
   readonly bytesRead: number;
+  /** Always 0 in this version, as `gpuDispatches` and `gpuBytes`: models run on the CPU. */
   readonly bytesUploaded: number;
-  /** KV pages in use, summed over the sessions; a page that two share counts twice. */
+  /** KV pages in use, summed over the sessions. A page that two sessions share counts twice. */
   readonly kvPages: number;
-  /** Size of the model's WebAssembly memory. */
+  /** Size of the model's WebAssembly memory, in bytes. */
   readonly wasmBytes: number;
-  /** Most bytes that loader and protocol held in buffers at one time. */
+  /** Maximum bytes that the loader and the protocol held in buffers at one time. */
   readonly bufferBytesPeak: number;
   readonly gpuDispatches: number;
   readonly gpuBytes: number;
 }
 
-/** One event a token. */
+/** One event per token. */
 export interface TokenEvent {
-  /** Whole characters; '' while one, or a possible stop string, is held back. What is held at the end comes with the last event. */
+  /**
+   * Whole characters. An unfinished character and the possible start of a stop string are held back, so the
+   * text may be ''. The last event's text ends with the text held back.
+   */
   readonly text: string;
+  /** The token's id. */
   readonly token: number;
-  /** Natural logarithm of the token's probability before sampling options, with `logprobs: true`. */
+  /** With `logprobs: true`: natural logarithm of the token's probability before sampling options apply. */
   readonly logprob?: number;
 }
 
+/** Figures of one generation. */
 export interface GenerationStats {
+  /** Tokens in the prompt. */
   readonly promptTokens: number;
-  /** Of these, taken from the KV cache of the call before. */
+  /** Prompt tokens whose keys and values were kept from an earlier call. */
   readonly cachedTokens: number;
+  /** New tokens. An end-of-generation token that ends the text isn't counted. */
   readonly tokens: number;
-  /** Time computed for the prompt, and for the tokens after the first. */
+  /** Milliseconds of computing for the prompt. */
   readonly promptMs: number;
+  /** Milliseconds of computing for the tokens after the first. */
   readonly decodeMs: number;
-  /** From the first `next()` to the first event, waiting in the queue included. */
+  /** Milliseconds from the first `next()` to the first event. Time in the queue is included. */
   readonly ttftMs: number;
-  /** Tokens after the first, over decodeMs; 0 when there is none. */
+  /** Tokens after the first, per second of `decodeMs`; 0 when there are none. */
   readonly tokensPerSecond: number;
+  /**
+   * `stop`: the model ended its turn, or the text reached a stop string. `length`: `maxTokens` was reached,
+   * or the context is full. `abort`: the reader or a signal stopped the generation.
+   */
   readonly finishReason: 'stop' | 'length' | 'abort';
 }
 
 export interface LoadOptions {
   readonly contextLength: number | undefined;
   readonly kvType: KvTypeName | undefined;
-  /** Undefined: as many as the machine has. */
+  /** Undefined: what the hardware runs at once, at most 8. */
   readonly threads: number | undefined;
 }
 
@@ -89,7 +103,7 @@ export interface GenerateOptionsRecord {
   readonly logprobs: boolean;
 }
 
-/** What a `load` answers. The token strings are for the chat template. */
+/** The answer to `load`. The chat template needs the token strings. */
 export interface Loaded {
   readonly info: LanguageModelInfo;
   readonly bosToken: string;
@@ -116,14 +130,14 @@ export type Request =
   | { readonly op: 'dispose'; readonly call: number };
 export type Op = Request['op'];
 
-/** What each op answers with `result`. */
+/** The value in each op's `result`. */
 export interface Results {
   load: Loaded;
   tokenize: Int32Array;
   detokenize: string;
   logits: null;
   generate: Omit<GenerationStats, 'ttftMs'>;
-  /** The new session's number. Session 0 is there from the load to `dispose`, which closes every session. */
+  /** The new session's number. Session 0 exists from the load on. `dispose` closes every session. */
   'open-session': number;
   'fork-session': number;
   'close-session': null;
@@ -136,26 +150,30 @@ export type Reply =
   | { readonly type: 'result'; readonly call: number; readonly value: Results[keyof Results] }
   | { readonly type: 'failed'; readonly call: number; readonly error: ErrorRecord }
   | { readonly type: 'progress'; readonly call: number; readonly progress: LoadProgress }
-  | { readonly type: 'taken'; readonly call: number; readonly bytes: number; readonly buffer: ArrayBufferLike } // the chunk's, back for the next one
+  // `buffer` is the chunk's: the client reuses it for the next chunk.
+  | { readonly type: 'taken'; readonly call: number; readonly bytes: number; readonly buffer: ArrayBufferLike }
   | { readonly type: 'ping'; readonly call: number }
   | { readonly type: 'tokens'; readonly call: number; readonly events: readonly TokenEvent[] }
   | { readonly type: 'rows'; readonly call: number; readonly firstRow: number; readonly values: Float32Array };
 
-/** Events that the worker runs ahead of the reader: enough to hide a message's way, few to throw away. */
+/**
+ * Maximum number of events that the worker runs ahead of the reader. It is large enough to hide the delay of
+ * a message, and small because these tokens are lost when the reader stops.
+ */
 export const WINDOW = 6;
-/** Chunks of a pushed source that may be under way. */
+/** Maximum number of chunks of a pushed source under way. */
 export const CHUNKS = 3;
-/** Largest chunk of a pushed source. */
+/** Maximum bytes of a pushed source's chunk. */
 export const CHUNK_BYTES = 1 << 20;
 
 // ---- parsing ------------------------------------------------------------------------------------------
 
 function asIds(name: string, value: unknown): Ids {
   if (!Array.isArray(value) && !(value instanceof Int32Array)) wrong(name, value, 'a list of token ids');
-  return value as Ids; // each id is checked where they cross into wasm
+  return value as Ids; // each id is checked when it is copied into wasm memory
 }
 
-/** The session of a call; session 0 where the call names none. */
+/** Returns the session number of a call; 0 if the call names no session. */
 const asSession = (fields: Fields): number => asWhole('session', fields['session'] ?? 0, 0, Number.MAX_SAFE_INTEGER);
 
 function asObject(name: string, value: unknown): Fields {
@@ -216,17 +234,17 @@ function parseGenerateOptions(value: unknown): GenerateOptionsRecord {
   };
 }
 
-/** What belongs to a call that is under way, and has no answer of its own. */
+/** Ops that belong to a call under way. They have no answer of their own. */
 const controls: ReadonlySet<unknown> = new Set<Op>(['chunk', 'end', 'fail', 'taken', 'pong', 'cancel']);
 
-/** The number of the call that a message opens, where it opens one: a refusal answers it. */
+/** Returns the number of the call that `message` opens; undefined if it opens none. A refusal answers it. */
 export function callOf(message: unknown): number | undefined {
   if (!isObject(message) || controls.has(message['op'])) return undefined;
   const call = message['call'];
   return Number.isSafeInteger(call) && (call as number) >= 0 ? (call as number) : undefined;
 }
 
-/** A request out of anything. Throws `invalid-argument` naming the field at fault. */
+/** Parses any value as a request. Throws `invalid-argument`, which names the field at fault. */
 export function parseRequest(message: unknown): Request {
   const fields = asObject('the message', message);
   const call = asWhole('call', fields['call'], 0, Number.MAX_SAFE_INTEGER);
