@@ -49,7 +49,7 @@ async function load(name) {
   assert.equal(push(), Status.DONE);
   const config = alloc(abi.configLayout.size), info = alloc(abi.planInfoLayout.size);
   write(config, abi.configLayout, { kv_type: abi.KvType.F32, n_batch: 16, n_logits: 16 });
-  assert.equal(exports.plan(m, config, info), Status.OK);
+  assert.equal(exports.model_plan(m, config, info), Status.OK);
   const plan = read(info, abi.planInfoLayout);
   assert.equal(exports.model_begin(m, alloc(plan.bytes), plan.bytes), Status.MORE);
   assert.equal(push(), Status.DONE);
