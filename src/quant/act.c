@@ -4,10 +4,10 @@
 #include "../base/half.h"
 #include "../base/mem.h"
 
-/* 32 codes; the scale, inf or NaN where an element is. */
+/* Writes 32 codes. Returns the scale, which is inf or NaN when an element is. */
 static float quantize_block(uint8_t *q, const float *x)
 {
-    uint32_t top = 0; /* of the magnitudes' bits: orders finite < inf < NaN */
+    uint32_t top = 0; /* largest magnitude, as bits: finite < inf < NaN */
     for (int i = 0; i < 32; i++) {
         uint32_t const a = chord_f32_bits(x[i]) & 0x7fffffff;
         if (a > top) top = a;
@@ -26,7 +26,7 @@ static float quantize_block(uint8_t *q, const float *x)
     return d;
 }
 
-/* Scale and sums of block b, whose codes are there. */
+/* Writes scale and sums of block b. Its codes are already written. */
 static void finish_block(uint8_t *q, int32_t n, int32_t b, float d)
 {
     int16_t half[2] = { 0, 0 };
@@ -48,7 +48,7 @@ void chord_act_quantize_rest(void *dst, const void *first, const float *x, int32
     uint8_t *const q = dst;
     for (int32_t b = 0; b < n / 32; b++) {
         float const d = chord_f32(chord_q8_d(first, n) + 4 * (size_t)b), step = d / 254.0f;
-        bool const is_small = step > 0 && step < 3e38f; /* else all 0, and step carries inf or NaN on */
+        bool const is_small = step > 0 && step < 3e38f; /* else all codes are 0; step is 0, inf or NaN */
         for (int32_t i = 32 * b; i < 32 * b + 32; i++) {
             float const t = is_small ? (x[i] - d * (float)((const int8_t *)first)[i]) / step : 0;
             int32_t const v = (int32_t)(t + (t < 0 ? -0.5f : 0.5f));

@@ -1,7 +1,7 @@
 /* bf16.c
  *
  *   element: | bf16 |                     2 bytes, the upper half of an f32
- *   w = the element; inf and NaN are let through */
+ *   w = the element; inf and NaN are allowed */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x4.h"
 

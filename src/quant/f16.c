@@ -1,7 +1,7 @@
 /* f16.c
  *
  *   element: | f16 |                      2 bytes, IEEE binary16
- *   w = the element; inf and NaN are let through */
+ *   w = the element; inf and NaN are allowed */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x4.h"
 

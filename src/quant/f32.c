@@ -1,7 +1,7 @@
 /* f32.c
  *
  *   element: | f32 |                      4 bytes
- *   w = the element; inf and NaN are let through */
+ *   w = the element; inf and NaN are allowed */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x4.h"
 

@@ -1,7 +1,7 @@
 /* iq4_nl.c
  *
  *   block of 32:  | d f16 | q 16 bytes |            18 bytes
- *   byte j of q holds element j in its low nibble, element j + 16 in its high nibble
+ *   byte j of q holds element j in its low nibble and element j + 16 in its high nibble
  *   w = d * chord_iq4_values[q]
  *
  * A non-finite d is refused (see q4_0.c). */

@@ -1,8 +1,10 @@
 /* iq4_xs.c
  *
  *   block of 256:  | d f16 | h u16 | l 4 bytes | q 128 bytes |    136 bytes
- *   scale i of elements 32 i .. 32 i + 31: the low four bits are nibble i of l, the high two bits 2 i, 2 i + 1 of h
- *   byte j of 16 bytes of q holds element j of their 32 in its low nibble, element j + 16 in its high nibble
+ *   scale i belongs to elements 32 i .. 32 i + 31; its low four bits are nibble i of l, its high two bits
+ *     are bits 2 i, 2 i + 1 of h
+ *   bytes 16 i .. 16 i + 15 of q hold elements 32 i .. 32 i + 31: byte 16 i + j holds element 32 i + j in
+ *     its low nibble and element 32 i + 16 + j in its high nibble
  *   w = (d * (scale - 32)) * chord_iq4_values[q], scale 0..63
  *
  * A non-finite d is refused (see q4_0.c). */

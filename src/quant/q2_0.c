@@ -2,10 +2,11 @@
  *
  *   block of 64:  | d f16 | q 16 bytes |            18 bytes
  *   bits 2 i, 2 i + 1 of byte j of q are element 4 j + i
- *   w = d * (q - 1), q 0..3; files of ternary models never hold 3, the format may
+ *   w = d * (q - 1), q 0..3; a file of a ternary model never holds 3, but the format allows it
  *
- * A non-finite d is refused (see q4_0.c). A fork of llama.cpp writes blocks of 128 (34 bytes) under the same type id: such
- * a file's tensors lie closer together than this format's, and the planner says that they overlap. */
+ * A non-finite d is refused (see q4_0.c). A fork of llama.cpp writes blocks of 128 (34 bytes) under the same
+ * type id. Tensors in such a file are smaller than this format needs, so the planner refuses the file: its
+ * tensors overlap. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x4.h"
 

@@ -1,14 +1,15 @@
 /* q3_k.c
  *
  *   block of 256:  | h 32 bytes | q 64 bytes | s 12 bytes | d f16 |    110 bytes
- *   bits 2 j, 2 j + 1 of byte l of 32 bytes of q: the low bits of element 32 j + l of their 128
- *   bit j of byte l of h: the third bit of element 32 j + l
- *   scale i of elements 16 i .. 16 i + 15: the low four bits in s[i % 8], its low nibble for i < 8; the high two
- *   at bit i / 4 * 2 of s[8 + i % 4]
+ *   bytes 32 i .. 32 i + 31 of q hold the low two bits of elements 128 i .. 128 i + 127: bits 2 j, 2 j + 1
+ *     of byte 32 i + l belong to element 128 i + 32 j + l
+ *   bit j of byte l of h is the third bit of element 32 j + l
+ *   scale i belongs to elements 16 i .. 16 i + 15; its low four bits are the low (i < 8) or high (i >= 8)
+ *     nibble of s[i % 8], its high two bits start at bit i / 4 * 2 of s[8 + i % 4]
  *   w = (d * (scale - 32)) * (q - 4), q 0..7, scale 0..63
  *
- * In a group byte j of the first eight of scales is the low bits of scale 2 j and of scale 2 j + 1, nibble j of the
- * other four bytes the high two bits of both.
+ * In x4 order, byte j (0..7) of the scales holds the low four bits of scales 2 j and 2 j + 1. Nibble j
+ * (0..7) of the last four bytes holds the high two bits of both.
  * A non-finite d is refused (see q4_0.c). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x4.h"

@@ -1,7 +1,7 @@
 /* q4_0.c
  *
  *   block of 32:  | d f16 | q 16 bytes |            18 bytes
- *   byte j of q holds element j in its low nibble, element j + 16 in its high nibble
+ *   byte j of q holds element j in its low nibble and element j + 16 in its high nibble
  *   w = d * (q - 8), q 0..15
  *
  * A non-finite d is refused: the kernels widen it by a multiplication that would turn inf into 65536. */

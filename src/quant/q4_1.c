@@ -1,10 +1,10 @@
 /* q4_1.c
  *
  *   block of 32:  | d f16 | m f16 | q 16 bytes |    20 bytes
- *   byte j of q holds element j in its low nibble, element j + 16 in its high nibble
+ *   byte j of q holds element j in its low nibble and element j + 16 in its high nibble
  *   w = d * q + m, q 0..15
  *
- * A non-finite d or m is refused: the kernels widen both by a multiplication that would turn inf into 65536. */
+ * A non-finite d or m is refused (see q4_0.c). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x4.h"
 

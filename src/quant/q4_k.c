@@ -1,10 +1,12 @@
 /* q4_k.c
  *
  *   block of 256:  | d f16 | m f16 | s 12 bytes | q 128 bytes |    144 bytes
- *   s: scale and offset of elements 32 i .. 32 i + 31, six bits each: for i < 4 the low six bits of s[i] and of
- *   s[4 + i]; else their low four bits in the low and the high nibble of s[4 + i], their high two in the top bits of
- *   s[i - 4] and of s[i]
- *   byte l of 32 bytes of q: element l of their 64 in its low nibble, element 32 + l in its high nibble
+ *   scale i and offset i belong to elements 32 i .. 32 i + 31 and have six bits each
+ *     i < 4:   scale i is the low six bits of s[i]; offset i is the low six bits of s[4 + i]
+ *     i >= 4:  the low four bits are the low nibble (scale) and the high nibble (offset) of s[4 + i]; the
+ *              high two bits are the top bits of s[i - 4] (scale) and of s[i] (offset)
+ *   bytes 32 i .. 32 i + 31 of q hold elements 64 i .. 64 i + 63: byte 32 i + l holds element 64 i + l in
+ *     its low nibble and element 64 i + 32 + l in its high nibble
  *   w = (d * scale) * q - m * offset, q 0..15, scale and offset 0..63
  *
  * A non-finite d or m is refused (see q4_0.c). */

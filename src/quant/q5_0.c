@@ -1,7 +1,7 @@
 /* q5_0.c
  *
  *   block of 32:  | d f16 | h 4 bytes | q 16 bytes |            22 bytes
- *   byte j of q holds the low four bits of element j in its low nibble, of element j + 16 in its high nibble;
+ *   byte j of q: its low nibble is the low four bits of element j, its high nibble those of element j + 16
  *   bit j of h is the fifth bit of element j
  *   w = d * (q - 16), q 0..31
  *

@@ -2,8 +2,9 @@
  *
  *   block of 256:  | d f16 | m f16 | s 12 bytes | h 32 bytes | q 128 bytes |    176 bytes
  *   s as in q4_k.c
- *   byte l of 32 bytes of q: the low bits of element l of their 64 in its low nibble, of 32 + l in its high nibble
- *   bit j of byte l of h: the fifth bit of element 32 j + l
+ *   bytes 32 i .. 32 i + 31 of q hold the low four bits of elements 64 i .. 64 i + 63: the low nibble of
+ *     byte 32 i + l belongs to element 64 i + l, its high nibble to element 64 i + 32 + l
+ *   bit j of byte l of h is the fifth bit of element 32 j + l
  *   w = (d * scale) * q - m * offset, q 0..31, scale and offset 0..63
  *
  * A non-finite d or m is refused (see q4_0.c). */

@@ -1,8 +1,10 @@
 /* q6_k.c
  *
  *   block of 256:  | q 128 bytes | h 64 bytes | s 16 signed bytes | d f16 |    210 bytes
- *   byte l of 64 bytes of q: the low bits of element l of their 128 in its low nibble, of 64 + l in its high nibble
- *   bits 2 j, 2 j + 1 of byte l of 32 bytes of h: the high bits of element 32 j + l of their 128
+ *   bytes 64 i .. 64 i + 63 of q hold the low four bits of elements 128 i .. 128 i + 127: the low nibble of
+ *     byte 64 i + l belongs to element 128 i + l, its high nibble to element 128 i + 64 + l
+ *   bytes 32 i .. 32 i + 31 of h hold the high two bits of elements 128 i .. 128 i + 127: bits 2 j, 2 j + 1
+ *     of byte 32 i + l belong to element 128 i + 32 j + l
  *   w = (d * s[i / 16]) * (q - 32), q 0..63
  *
  * A non-finite d is refused (see q4_0.c). */

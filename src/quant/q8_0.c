@@ -3,8 +3,8 @@
  *   block of 32:  | d f16 | q 32 signed bytes |     34 bytes
  *   w = d * q, q -127..127
  *
- * A non-finite d is refused (see q4_0.c), and so is the code -128: no known quantiser writes it, and its
- * magnitude doesn't fit the seven-bit operand of the relaxed dot product. */
+ * A non-finite d is refused (see q4_0.c). The code -128 is refused too: no known quantiser writes it, and
+ * its magnitude doesn't fit the seven-bit operand of the relaxed dot product. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x4.h"
 

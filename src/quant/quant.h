@@ -1,13 +1,13 @@
-/* quant.h: weight formats. formats.def is the one list: a record a format. One file a format (q4_0.c, ...) has the
- * block diagram, the formula and the scalar decode, which is the specification. x4.c checks, interleaves and restores
- * the rows of every format as the record says. act.c quantises activations.
+/* quant.h: weight formats. formats.def is the one list, one record per format. Each format has a file
+ * (q4_0.c, ...) with its block diagram, its formula and its scalar decode, which is the specification. x4.c
+ * checks, interleaves and restores the rows of every format by its record. act.c quantises activations.
  *
- * A matrix is n_rows rows of n_cols elements (ne[0] = n_cols); a row in file form is
- * n_cols / block_elems blocks. In memory a matrix for multiplication is x4-interleaved: a *group* is
- * four consecutive rows, group g at g * chord_x4_bytes(format, n_cols); inside, blocks ascend, and in a
- * block the codes lie 4 rows x 4 k to a 16-byte vector so that lanes are rows (notes in x4.h).
- * A group takes exactly four rows' file bytes. Missing rows of the last group are
- * zero-scale padding. A matrix used only for lookup stays in file form ("plain"). */
+ * A matrix is n_rows rows of n_cols elements (ne[0] = n_cols). A row in file order is n_cols / block_elems
+ * blocks. In memory a matrix for multiplication is x4-interleaved. A *group* is four consecutive rows; group
+ * g starts at g * chord_x4_bytes(format, n_cols). Within a group, blocks ascend. Within a block, a 16-byte
+ * vector of codes holds four bytes of each of the four rows, so that its lanes are rows (x4.h). A group has
+ * as many bytes as its four rows have in the file. Missing rows of the last group are padding: zero bytes,
+ * which add nothing to a product. A matrix used only for lookup stays in file order ("plain"). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_QUANT_QUANT_H
 #define CHORD_QUANT_QUANT_H
@@ -19,48 +19,50 @@ enum {
 #define FORMAT(id, NAME, file, ...) CHORD_##NAME = id,
 #include "formats.def"
 };
-/* CHORD_FORMAT_Q6_K and so on: places in the list, for tables of what each format has. */
+/* CHORD_FORMAT_Q6_K and so on: indexes into the list, for tables with one entry per format. */
 enum {
 #define FORMAT(id, NAME, file, ...) CHORD_FORMAT_##NAME,
 #include "formats.def"
     CHORD_N_FORMATS
 };
 
-/* How the kernels want the activations that a weight type is multiplied with. */
+/* The activations that a kernel multiplies a format with. */
 enum { CHORD_ACT_F32 = 0, CHORD_ACT_Q8 = 1 };
 
-/* Which tile of the kernels multiplies a format for one to three tokens (kernels/body_matmul.h):
+/* The tile of the kernels that multiplies a format for one to three tokens (kernels/body_matmul.h):
  *   F32, F16, BF16  floats
- *   BLOCK           blocks of 32 that hold nothing but d, perhaps m, and nibbles or bytes
- *   PARTS           any planes and scales that the fields below can name
- *   PANEL           none of its own: a panel serves one token too. Measured with Q1_0 and Q2_0 (SSE4.1, 576 x 1536): one
- *                   token 20.7 GMAC/s for 24.7 of PARTS, several alike; both types 1.0 kB of the module for 2.0 kB, gzipped */
+ *   BLOCK           blocks of 32 elements that hold d, perhaps m, and nibbles or bytes, nothing else
+ *   PARTS           any planes and scales that the fields below can describe
+ *   PANEL           no tile: even one token goes through a panel. Measured with Q1_0 and Q2_0 (SSE4.1, 576 x
+ *                   1536): 20.7 GMAC/s for one token instead of 24.7 with PARTS, the same for several
+ *                   tokens; both formats add 1.0 kB to the module instead of 2.0 kB, gzipped */
 enum { CHORD_TILE_F32, CHORD_TILE_F16, CHORD_TILE_BF16, CHORD_TILE_BLOCK, CHORD_TILE_PARTS, CHORD_TILE_PANEL };
 
-/* Which scales the 32 elements of a part have. d and m are the block's factor and offset.
- *   BLOCK  d and m are all
- *   K      a scale to d and an offset to m, of six bits, in twelve bytes of the head (q4_k.c)
- *   XS     a scale to d, of six bits less 32, in a field and a piece of the head (iq4_xs.c)
- * and by the half, for 16 elements:
- *   Q3     six bits less 32, in three pieces of the head (q3_k.c)
- *   S8     a signed byte, in a field of the part (q6_k.c)
- *   U4     a nibble to d and a nibble to m, in a field of the part (q2_k.c)
- * All but BLOCK subtract what they make of m. */
+/* The scales of the 32 elements of a part. d and m are the block's factor and offset; a scale multiplies d,
+ * an offset multiplies m.
+ *   BLOCK  none: d and m are all
+ *   K      per part a scale and an offset of six bits, in twelve bytes of the head (q4_k.c)
+ *   XS     per part a scale of six bits minus 32, in a field and a piece of the head (iq4_xs.c)
+ *   Q3     per 16 elements a scale of six bits minus 32, in three pieces of the head (q3_k.c)
+ *   S8     per 16 elements a scale that is a signed byte, in a field of the part (q6_k.c)
+ *   U4     per 16 elements a scale and an offset, one nibble each, in a field of the part (q2_k.c)
+ * BLOCK adds m; K and U4 subtract m * offset. */
 enum { CHORD_SCALES_BLOCK, CHORD_SCALES_K, CHORD_SCALES_XS, CHORD_SCALES_Q3, CHORD_SCALES_S8, CHORD_SCALES_U4 };
 
-/* What is done to bytes of a block before it is cut into cells, so that 32 elements lie together (x4.h):
+/* How bytes of a block are rearranged before the block is cut into fields and pieces, so that the codes of a
+ * part are side by side (x4.h):
  *   NIBBLES, PAIRS, BITS  32 bytes, whose nibbles, pairs of bits or bits belong to two, four or eight parts
- *   SPREAD                4 bytes: bit e of 32, element e's, goes to bit e / 4 of byte e % 4
- *   TURN                  4 bytes: pair of bits i of byte j, element 4 j + i's, goes to pair j of byte i
- *   Q3_SCALES             the 12 bytes of Q3_K (q3_k.c) */
+ *   SPREAD                4 bytes: bit e of the 32 (element e) moves to bit e / 4 of byte e % 4
+ *   TURN                  4 bytes: pair of bits i of byte j (element 4 j + i) moves to pair j of byte i
+ *   Q3_SCALES             the 12 bytes of scales of Q3_K (q3_k.c) */
 enum { CHORD_MIX_NONE, CHORD_MIX_NIBBLES, CHORD_MIX_PAIRS, CHORD_MIX_BITS, CHORD_MIX_SPREAD, CHORD_MIX_TURN,
        CHORD_MIX_Q3_SCALES };
-/* `n` times, from byte `at` of the block on. */
+/* The mix `kind` of the next 32, 4 or 12 bytes, `n` times, starting at byte `at` of the block. */
 typedef struct chord_mix {
     uint8_t kind, at, n;
 } chord_mix;
-/* `bytes` bytes of a block from `at` on, in cells of four bytes or one cell of two or of one. For part p they lie further
- * by the sum of by[j] over the bits j of p. */
+/* `bytes` bytes of a block, starting at `at`: pieces of four bytes, or one field of two bytes, or one byte.
+ * In part p the stretch starts at `at` plus by[j] for each bit j that is set in p. */
 typedef struct chord_stretch {
     uint8_t at, bytes;
 } chord_stretch;
@@ -73,39 +75,40 @@ typedef struct chord_format {
     const char *name;          /* "Q4_0" */
     int32_t block_elems, block_bytes;
     int32_t act;               /* CHORD_ACT_* */
-    int32_t d_at, m_at;        /* bytes in a block of its f16 factor and of its f16 offset; -1: has none */
-    /* codes: `low` bits in the lower plane (8: signed bytes, 4: nibbles, 2: pairs, 0: none), `high` in the upper one
-     * (2: pairs, 1: bits, 0: none), which begins at bit `high_at` of a code. A code less `centre` is what d multiplies;
-     * of a table, chord_iq4_values[code]. */
+    int32_t d_at, m_at;        /* byte offsets of d and m, both f16, in a block in the file; -1: has none */
+    /* A code has `low` bits in the lower plane (8: signed bytes, 4: nibbles, 2: pairs, 0: none) and `high`
+     * bits in the upper plane (2: pairs, 1: bits, 0: none), which starts at bit `high_at` of the code. d
+     * multiplies code - centre, or, when is_table is 1, chord_iq4_values[code]. */
     uint8_t low, high, high_at, centre, is_table;
     uint8_t scales, tile;      /* CHORD_SCALES_*, CHORD_TILE_* */
-    /* The order in memory: after all of `mix` the stretches of `head`, then for each 32 elements those of `part`. A part's
-     * are its field of scales, then its planes: bits, pairs, nibbles or bytes. */
+    /* The x4 order: the block is mixed by each entry of `mix`, then come the stretches of `head`, then for
+     * each part the stretches of `part`: its field of scales if it has one, then its planes (bits, pairs,
+     * nibbles or bytes). */
     chord_mix mix[3];
     chord_stretch head[3];
     chord_part_stretch part[4];
-    /* file form -> float, n_cols elements: the specification of the format */
+    /* decodes n_cols elements of a row in file order: the specification of the format */
     void (*decode)(float *dst, const void *row, int32_t n_cols);
 } chord_format;
 
-/* NULL for a type this build doesn't know. */
+/* Returns NULL for a type this build doesn't know. */
 const chord_format *chord_format_of(int32_t type);
-/* Every format, for lists and tests: place i, CHORD_FORMAT_*; NULL past the end. */
+/* Returns format i of the list (CHORD_FORMAT_*), for tables and tests; NULL past the end. */
 const chord_format *chord_format_at(int32_t i);
-/* The place of a type, -1 when this build doesn't know it. */
+/* Returns the index of a type in the list, -1 when this build doesn't know the type. */
 int32_t chord_format_place(int32_t type);
-/* The name of any ggml type id ever assigned, known to us or not; NULL when never assigned. */
+/* Returns the name of any type id that ggml ever assigned, whether this build knows it or not; else NULL. */
 const char *chord_type_name(int32_t type);
 
-/* false when a row in file form holds what no quantiser writes: a scale that isn't finite, a Q8_0 code of -128. Kernels
- * rely on neither being there; floats are let through, inf and NaN too. */
+/* Returns false when a row in file order holds a d or m that isn't finite, or a Q8_0 code of -128. No
+ * quantiser writes these, and the kernels rely on their absence. Floats pass, also inf and NaN. */
 bool chord_format_check(const chord_format *f, const void *row, int32_t n_cols);
-/* rows[i] = row i in file form, NULL for a padding row -> one group. false when a row fails the check. */
+/* Writes rows[0..3] (file order; NULL: a padding row) as a group. Returns false when a row fails the check. */
 bool chord_format_repack(const chord_format *f, void *group, const void *const rows[4], int32_t n_cols);
-/* Row i (0..3) of a group -> file form, bit for bit what repack was given. */
+/* Writes row i (0..3) of a group in file order, bit for bit as chord_format_repack() read it. */
 void chord_format_unpack(const chord_format *f, void *row, const void *group, int32_t i, int32_t n_cols);
 
-/* Bytes of a row in file form; n_cols is a multiple of block_elems (checked by the caller). */
+/* Bytes of a row in file order; n_cols is a multiple of block_elems (checked by the caller). */
 static inline uint64_t chord_row_bytes(const chord_format *f, int64_t n_cols)
 {
     return (uint64_t)(n_cols / f->block_elems) * (uint64_t)f->block_bytes;
@@ -113,10 +116,10 @@ static inline uint64_t chord_row_bytes(const chord_format *f, int64_t n_cols)
 /* Bytes of one x4 group. */
 static inline uint64_t chord_x4_bytes(const chord_format *f, int64_t n_cols) { return 4 * chord_row_bytes(f, n_cols); }
 
-/* What the nibbles of IQ4_NL and IQ4_XS stand for. */
+/* The value of each nibble in IQ4_NL and IQ4_XS. */
 extern const int8_t chord_iq4_values[16];
 
-/* Scale and offset i (0..7) of the twelve bytes in Q4_K and Q5_K (q4_k.c). */
+/* Scale and offset i (0..7) from the twelve bytes of Q4_K and Q5_K (q4_k.c). */
 static inline int32_t chord_k_scale(const uint8_t s[12], int i)
 {
     return i < 4 ? s[i] & 63 : (s[i + 4] & 15) | s[i - 4] >> 6 << 4;
@@ -126,15 +129,18 @@ static inline int32_t chord_k_offset(const uint8_t s[12], int i)
     return i < 4 ? s[i + 4] & 63 : s[i + 4] >> 4 | s[i] >> 6 << 4;
 }
 
-/* Activations as q8: blocks of 32 along a row, each with its own f32 scale.
- *   q[n] int8 (-127..127, round half away from zero of x/d) | d[n/32] float | s[n/32] int32, the sum of the block's q
- *   | h[n/32] two int16, the sums of its halves, for types that scale 16 elements
- * d = max|x| / 127, 0 for an all-zero block. n is a multiple of 32; a row starts 16-byte aligned. */
+/* Activations as q8: blocks of 32 along a row, each with its own f32 scale. A row is
+ *   q[n]     int8, x / d rounded half away from zero, -127..127
+ *   d[n/32]  float, max|x| / 127 of the block, 0 for a block of zeros
+ *   s[n/32]  int32, the sum of the block's q
+ *   h[n/32]  two int16, the sums of q over each half, for formats with a scale per 16 elements
+ * n is a multiple of 32. A row starts at a multiple of 16 bytes. */
 static inline uint64_t chord_q8_bytes(int64_t n) { return (uint64_t)n + (uint64_t)(n / 32) * 12; }
-/* From a row to the next. */
+/* Bytes from one row to the next. */
 static inline uint64_t chord_q8_stride(int64_t n) { return (chord_q8_bytes(n) + 63) & ~63ull; }
 
-/* Room in which a product takes two groups apart (kernels/body_panel.h): at most 19 vectors of each for 32 columns. */
+/* Bytes of a panel, into which a product unpacks two groups (kernels/body_panel.h): at most 19 vectors of 16
+ * bytes per group and 32 columns. */
 static inline uint64_t chord_panel_bytes(int64_t n) { return (uint64_t)n * 19; }
 
 #endif

@@ -1,17 +1,17 @@
-/* x4.c: checks rows, moves them into a group and back: one walk for every format, over its record. Inlined into each format
- * the walk was no faster and 3 kB gzipped more. */
+/* x4.c: checks rows, copies them into a group and back. One loop over a format's record serves every format.
+ * Tried: the loop inlined per format. It was no faster and added 3 kB, gzipped. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #if !defined(__wasm__) && !defined(CHORD_SIMD_PLAIN)
-#define CHORD_SIMD_PLAIN /* native builds of this room are for any machine */
+#define CHORD_SIMD_PLAIN /* a native build of this room runs on any machine */
 #endif
 #include "../base/simd.h"
 #include "x4.h"
 
-/* ---- mixing: each of these is its own inverse, but for spread ----------------------------------------- */
+/* ---- mixing: each function is its own inverse, except those with a parameter `back` ------------------- */
 
 static inline void put_u32(uint8_t *p, uint32_t v) { chord_copy(p, &v, 4); }
 
-/* 32 bytes whose low nibbles are 32 elements and whose high ones 32 others -> nibbles of these, nibbles of those. */
+/* In: 32 bytes; their low nibbles are one part, their high nibbles another. Out: 16 bytes of each part. */
 static inline void mix_nibbles(uint8_t p[32])
 {
     for (int j = 0; j < 16; j++) {
@@ -21,8 +21,8 @@ static inline void mix_nibbles(uint8_t p[32])
     }
 }
 
-/* 32 bytes, bits 2 s and 2 s + 1 of byte e belong to element e of run s = 0..3 -> the first piece of pairs of each
- * run, then the second of each. */
+/* In: 32 bytes; bits 2 s, 2 s + 1 of byte e belong to element e of part s = 0..3. Out: the first piece of
+ * pairs of each part, then the second piece of each. */
 static inline void mix_pairs(uint8_t p[32])
 {
     for (int i = 0; i < 2; i++, p += 16) {
@@ -36,7 +36,7 @@ static inline void mix_pairs(uint8_t p[32])
     }
 }
 
-/* 32 bytes, bit s of byte e belongs to element e of run s = 0..7 -> the bits of each run. */
+/* In: 32 bytes; bit s of byte e belongs to element e of part s = 0..7. Out: a piece of bits of each part. */
 static inline void mix_bits(uint8_t p[32])
 {
     uint32_t w[8];
@@ -48,8 +48,8 @@ static inline void mix_bits(uint8_t p[32])
     }
 }
 
-/* Four bytes, bit e belongs to element e -> bits, and back. The products move bit b of a nibble to bit 8 b, and bit
- * 8 b to bit 24 + b, without a carry. */
+/* In: four bytes; bit e belongs to element e. Out: a piece of bits; `back` is the inverse. The products move
+ * bit b of a nibble to bit 8 b, and bit 8 b to bit 24 + b, without a carry. */
 static inline void mix_spread(uint8_t p[4], bool back)
 {
     uint32_t const from = chord_u32(p);
@@ -61,7 +61,7 @@ static inline void mix_spread(uint8_t p[4], bool back)
     put_u32(p, to);
 }
 
-/* Four bytes, pair of bits i of byte j <-> pair j of byte i: a matrix transposed, first within its quarters. */
+/* Swaps pair of bits i of byte j with pair j of byte i: a matrix transposed, first within its quarters. */
 static inline void mix_turn(uint8_t p[4])
 {
     uint32_t w = chord_u32(p), swap = (w ^ w >> 6) & 0x00cc00cc;
@@ -89,14 +89,14 @@ static void mix(const chord_format *f, uint8_t *block, bool back)
 
 /* ---- the order ---------------------------------------------------------------------------------------- */
 
-/* Bytes of the (mixed) file that come next in a row's order: one after another, in cells of `cell` bytes. */
+/* Consecutive bytes of a (mixed) block, interleaved `cell` bytes at a time: 4 (pieces), 2 (fields) or 1. */
 typedef struct stretch {
     size_t at, bytes, cell;
 } stretch;
 enum { MOST_STRETCHES = 3 + 8 * 4 };
 typedef struct order {
     int32_t n_stretches, n_blocks;
-    size_t block; /* bytes */
+    size_t block; /* bytes of a block */
     stretch stretches[MOST_STRETCHES];
 } order;
 
@@ -108,7 +108,7 @@ static void order_add(order *o, size_t at, size_t bytes)
     else o->stretches[o->n_stretches++] = (stretch){ at, bytes, cell };
 }
 
-/* Of n_cols columns. Where all rows are there, floats are one block. */
+/* The order of a row of n_cols columns. When no row is missing (`are_all`), a row of floats is one block. */
 static void order_of(order *o, const chord_format *f, int32_t n_cols, bool are_all)
 {
     o->n_stretches = 0;
@@ -127,19 +127,19 @@ static void order_of(order *o, const chord_format *f, int32_t n_cols, bool are_a
         }
 }
 
-/* n >= 16 bytes; a call of memory.copy would cost as much as the rest of a small block. */
+/* n >= 16. A call of memory.copy would take as long as everything else that a small block needs. */
 static inline void copy_block(uint8_t *to, const uint8_t *from, size_t n)
 {
     for (size_t at = 0; at + 16 < n; at += 16) vf_store(to + at, vf_load(from + at));
     vf_store(to + n - 16, vf_load(from + n - 16));
 }
 
-/* One stretch of four rows, which are read as streams; returns where the group goes on. */
+/* Copies one stretch of four rows' blocks into the group at `to`. Returns the address after it. */
 static inline uint8_t *weave(uint8_t *to, const uint8_t *const row[4], const stretch *s)
 {
     const uint8_t *const a = row[0], *const b = row[1], *const c = row[2], *const d = row[3];
     size_t at = s->at, end = s->at + s->bytes;
-    for (; s->cell == 4 && end - at >= 16; at += 16, to += 64) { /* four pieces: a matrix transposed */
+    for (; s->cell == 4 && end - at >= 16; at += 16, to += 64) { /* transposes four pieces of four rows */
         vf const p = vf_load(a + at), q = vf_load(b + at), r = vf_load(c + at), t = vf_load(d + at);
         vf const pq = vf_shuffle(p, q, 0, 1, 0, 1), rt = vf_shuffle(r, t, 0, 1, 0, 1);
         vf const pq2 = vf_shuffle(p, q, 2, 3, 2, 3), rt2 = vf_shuffle(r, t, 2, 3, 2, 3);
@@ -209,7 +209,7 @@ void chord_format_unpack(const chord_format *f, void *row, const void *group, in
     }
 }
 
-/* ---- what is refused ---------------------------------------------------------------------------------- */
+/* ---- the check ---------------------------------------------------------------------------------------- */
 
 static bool is_finite_f16(const uint8_t *p) { return (chord_u16(p) & 0x7c00) != 0x7c00; }
 
@@ -220,7 +220,7 @@ bool chord_format_check(const chord_format *f, const void *row, int32_t n_cols)
     for (int32_t b = 0; b < n_cols / f->block_elems; b++, p += f->block_bytes) {
         if (!is_finite_f16(p + f->d_at) || (f->m_at >= 0 && !is_finite_f16(p + f->m_at))) return false;
         if (f->low != 8) continue;
-        int wrong = 0; /* no way out of the loop: it becomes one of vectors */
+        int wrong = 0; /* no early exit, so that the compiler vectorises the loop */
         for (int j = 0; j < 32; j++) wrong |= p[f->part[0].at + j] == 0x80;
         if (wrong) return false;
     }

@@ -1,27 +1,29 @@
 /* x4.h: the interleave of four rows, one rule for every format.
  *
- * A block is cut into *cells* of one, two or four bytes: the head's, then each part's. The group's block holds the cells
- * in the same order, each for rows 0..3:
+ * A block is cut into fields, pieces and single bytes: those of the head, then those of each part. The
+ * group's block holds them in the same order, each for rows 0..3:
  *
  *     row r:   | d    | piece 0 | piece 1 | ...
  *     group:   | d r0 r1 r2 r3 | p0 r0 r1 r2 r3 | p1 r0 r1 r2 r3 | ...
  *
- * A cell of two bytes is called a *field* (four scales, side by side), one of four bytes a *piece* (a 16-byte vector whose
- * 32-bit lanes are rows). No byte is added and the inverse is the same walk. Nothing is aligned: Q8_0's block is 136 bytes,
- * its vectors begin at odd multiples of 8.
+ * A *field* is two bytes. In a group, the fields of four rows are side by side, such as four f16 scales. A
+ * *piece* is four bytes. In a group, the pieces of four rows are a 16-byte vector whose 32-bit lanes are
+ * rows. No byte is added. The inverse goes over the same fields and pieces in the same order. Nothing is
+ * aligned: Q8_0's block in a group has 136 bytes, and its vectors start at odd multiples of 8.
  *
- * A *part* is 32 elements with what scales them. Where a format's own order scatters a part over its block, the record
- * (formats.def) says where the part's stretches lie, and which bits change place first (`mix`), so that each plane falls
- * to the bytes that it belongs to by a shift and a mask. With e the element within the part, a part's pieces are then
+ * A *part* is 32 elements with their scales. Where the file order scatters a part over the block, the record
+ * (formats.def) lists the stretches of the part, and the bits that are moved first (`mix`). A kernel then
+ * gets each code by a shift and a mask. A *plane* is the same bits of all codes of a part. Its pieces are,
+ * with e the element's index within the part,
  *
- *     bytes       eight; byte b of piece v: e = 4 v + b
- *     nibbles     four; byte b of piece v: e = 4 v + b in the low half, 16 + 4 v + b in the high one
- *     pairs       two; bits 2 v, 2 v + 1 of byte b of piece i: e = 16 i + 4 v + b
- *     bits        one; bit u of byte b: e = 4 u + b
+ *     bytes       eight pieces; byte b of piece v: e = 4 v + b
+ *     nibbles     four pieces; byte b of piece v: e = 4 v + b in its low half, 16 + 4 v + b in its high half
+ *     pairs       two pieces; bits 2 v, 2 v + 1 of byte b of piece i: e = 16 i + 4 v + b
+ *     bits        one piece; bit u of byte b: e = 4 u + b
  *
- *               head                          a part, and how many
- *     F32                                     one piece, an element         one an element
- *     F16 BF16                                one field, an element         one an element
+ *               head                          one part                      parts per block
+ *     F32                                     a piece: one element          1
+ *     F16 BF16                                a field: one element          1
  *     Q1_0      d                             bits                          4
  *     Q2_0      d                             pairs                         2
  *     Q8_0      d                             bytes                         1
@@ -33,9 +35,10 @@
  *     Q5_1      d, m                          bits, nibbles                 1
  *     Q2_K      d, m                          a field of scales, pairs      8
  *     Q3_K      d, three pieces of scales     bits, pairs                   8
- *     Q4_K      d, m, three of scales         nibbles                       8
- *     Q5_K      d, m, three of scales         bits, nibbles                 8
- *     Q6_K      d                             a field of scales, pairs, nibbles  8 */
+ *     Q4_K      d, m, three pieces of scales  nibbles                       8
+ *     Q5_K      d, m, three pieces of scales  bits, nibbles                 8
+ *     Q6_K      d                             a field of scales, pairs,     8
+ *                                             nibbles */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_QUANT_X4_H
 #define CHORD_QUANT_X4_H
@@ -44,13 +47,13 @@
 #include "../base/mem.h"
 #include "quant.h"
 
-enum { CHORD_X4_MOST = 256 }; /* bytes of the largest block that is mixed, or of several parts */
+enum { CHORD_X4_MOST = 256 }; /* maximum bytes of a block of codes */
 
-/* chord_decode_q6_k and so on, each in its file. */
+/* chord_decode_q6_k() and so on, each in its file. */
 #define FORMAT(id, NAME, file, ...) void chord_decode_##file(float *dst, const void *row, int32_t n_cols);
 #include "formats.def"
 
-/* Q3_K's twelve bytes of scales (q3_k.c), from the file's order to a group's, or back. */
+/* Converts Q3_K's twelve bytes of scales (q3_k.c) from file order to x4 order, or back. */
 void chord_q3_scales_mix(uint8_t s[12], bool back);
 
 #endif

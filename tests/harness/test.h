@@ -1,4 +1,4 @@
-/* test.h: the C test harness. A test is a sentence; a file of tests needs no main and no list.
+/* test.h: the C test harness. The name of a test is a sentence. A file of tests needs no main() and no list.
  *
  *   #include "../harness/test.h"
  *   TEST(gguf_rejects_tensor_past_end_of_file)
@@ -10,9 +10,9 @@
  *       if (!file) SKIP("no default model here: run `make model`");
  *   }
  *
- * One binary a room: build/.../test_<room> [filter ...] runs the tests whose name contains a filter
- * (all without one), prints failures with file:line, and `N passed, N failed, N skipped` at the end.
- * A failed check ends its test (longjmp), the others go on. */
+ * One binary per room: build/.../test_<room> [filter ...] runs the tests whose names contain a filter
+ * (without filters: all). It prints failures with file:line, and `N passed, N failed, N skipped` at the end.
+ * A failed check ends its test (longjmp); the next test runs. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TEST_H
 #define CHORD_TEST_H
@@ -30,14 +30,14 @@ typedef struct test_case {
 void test_register(test_case *t);
 void test_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4), noreturn));
 void test_skip(const char *reason) __attribute__((noreturn));
-/* Contents of a file, malloc'd and freed after the test; NULL when it can't be read. */
+/* Returns a file's contents in test_alloc() memory; NULL when the file can't be read. */
 uint8_t *test_read_file(const char *path, size_t *bytes);
-/* Memory of the running test, 64-byte aligned, freed after it. */
+/* Allocates memory, 64-byte aligned, that is freed after the running test. */
 void *test_alloc(size_t bytes);
-/* Free early, inside a long loop, what was allocated since test_mark(). */
+/* test_release() frees the memory allocated since test_mark(), for long loops. */
 int test_mark(void);
 void test_release(int mark);
-/* A repeatable generator: every test starts from the same state. */
+/* Random numbers. Every test starts from the same state. */
 uint64_t test_random(void);
 float test_gauss(void);
 

@@ -73,7 +73,7 @@ static int wanted(const test_case *t, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static int n_passed, n_failed, n_skipped; /* static: they outlive the longjmp */
+    static int n_passed, n_failed, n_skipped; /* static: a longjmp may lose changes of local variables */
     for (test_case *volatile t = first; t; t = t->next) {
         if (!wanted(t, argc, argv)) continue;
         random_state = 1;

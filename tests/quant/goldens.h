@@ -1,5 +1,5 @@
-/* goldens.h: two blocks a format (eight elements for the float types), random codes, and what gguf's own
- * dequantizer makes of them, as f32 bits. Made with gguf 0.19.0:
+/* goldens.h: two random blocks per format (eight elements of the float formats), and their elements as f32
+ * bits, from gguf's own dequantizer. Made with gguf 0.19.0:
  *   gguf.quants.dequantize(np.frombuffer(bytes), type).view(np.uint32) */
 /* SPDX-License-Identifier: Apache-2.0 */
 static const struct {

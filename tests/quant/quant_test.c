@@ -1,4 +1,5 @@
-/* quant_test.c: decode against gguf's own dequantizer, repack as a bijection, refusals, the q8 quantiser. */
+/* quant_test.c: decode compared with gguf's own dequantizer, repack as a bijection, refused rows, the q8
+ * quantiser. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../harness/test.h"
 #include "../../src/base/half.h"
@@ -10,7 +11,7 @@
 #define EACH_FORMAT(f) \
     for (int32_t i_ = 0; i_ < CHORD_N_FORMATS; i_++) for (const chord_format *f = chord_format_at(i_); f; f = NULL)
 
-/* A random row that check() accepts: random bits, then a finite scale a block. */
+/* A random row that chord_format_check() accepts: random bits, then finite d and m in each block. */
 static uint8_t *random_row(const chord_format *f, int32_t n)
 {
     size_t const bytes = (size_t)chord_row_bytes(f, n);
@@ -18,7 +19,7 @@ static uint8_t *random_row(const chord_format *f, int32_t n)
     for (size_t i = 0; i < bytes; i++) row[i] = (uint8_t)test_random();
     if (f->block_elems == 1) return row;
     for (size_t b = 0; b < bytes; b += (size_t)f->block_bytes) {
-        row[b + (size_t)f->d_at + 1] &= 0xbb; /* clears an exponent bit */
+        row[b + (size_t)f->d_at + 1] &= 0xbb; /* clears an exponent bit: finite */
         if (f->m_at >= 0) row[b + (size_t)f->m_at + 1] &= 0xbb;
         if (f->low == 8)
             for (int j = 2; j < 34; j++) row[b + (size_t)j] += row[b + (size_t)j] == 0x80;
@@ -38,8 +39,9 @@ TEST(decode_equals_gguf_bit_for_bit)
     }
 }
 
-/* tests/golden/quant.bin: type, blocks and bytes of each format, then a row, then its elements (tests/golden/README.md). */
-TEST(decode_of_the_types_in_blocks_equals_gguf_bit_for_bit)
+/* tests/golden/quant.bin (tests/golden/README.md): per format its type, blocks and bytes, then a row, then
+ * the row's elements. */
+TEST(decode_of_block_formats_equals_gguf_bit_for_bit)
 {
     FILE *file = fopen("tests/golden/quant.bin", "rb");
     CHECK(file != NULL);
@@ -61,11 +63,11 @@ TEST(decode_of_the_types_in_blocks_equals_gguf_bit_for_bit)
     }
     for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) seen[chord_format_place(goldens[i].type)] = true;
     EACH_FORMAT(f)
-        if (!seen[chord_format_place(f->type)]) test_fail(__FILE__, __LINE__, "no golden judges the decode of %s", f->name);
+        if (!seen[chord_format_place(f->type)]) test_fail(__FILE__, __LINE__, "no golden for the decode of %s", f->name);
     if (file) fclose(file);
 }
 
-TEST(unpack_gives_back_every_bit_that_repack_was_given)
+TEST(unpack_restores_every_bit_of_the_rows)
 {
     EACH_FORMAT(f)
         for (int32_t blocks = 1; blocks <= 5; blocks++) {
@@ -105,7 +107,7 @@ TEST(missing_rows_become_rows_of_zeros)
         }
 }
 
-/* The kernels rely on it: 32-bit lane r of each 16-byte code vector is row r. */
+/* The kernels rely on this: 32-bit lane r of each 16-byte vector of codes is row r. */
 TEST(a_group_holds_scales_then_codes_with_rows_as_lanes)
 {
     uint8_t rows[4][34], group[136];
@@ -122,8 +124,9 @@ TEST(a_group_holds_scales_then_codes_with_rows_as_lanes)
     }
 }
 
-/* MXFP4's block: a scale of one byte, then 16 bytes of nibbles. No kernel has it yet; its order is expressible. */
-TEST(a_block_of_17_bytes_has_an_order_too)
+/* MXFP4's block: a scale of one byte, then 16 bytes of nibbles. No kernel supports it yet, but a record
+ * can. */
+TEST(a_record_can_describe_a_block_of_17_bytes)
 {
     chord_format const f = { .block_elems = 32, .block_bytes = 17, .d_at = -1, .m_at = -1, .low = 4, .head = { { 0, 1 } },
                              .part = { { 1, 16, { 0 } } } };
@@ -142,8 +145,7 @@ TEST(a_block_of_17_bytes_has_an_order_too)
     }
 }
 
-/* A record that lost a stretch would leave bytes of the block behind: every byte is in exactly one. */
-TEST(the_stretches_of_a_record_are_the_block)
+TEST(each_byte_of_a_block_is_in_one_stretch)
 {
     EACH_FORMAT(f) {
         uint8_t seen[256] = { 0 };
@@ -160,7 +162,7 @@ TEST(the_stretches_of_a_record_are_the_block)
     }
 }
 
-TEST(a_scale_that_is_not_finite_is_refused_in_any_block)
+TEST(a_non_finite_scale_or_offset_is_refused_in_any_block)
 {
     static const uint16_t bad[] = { 0x7c00, 0xfc00, 0x7c01, 0x7e00, 0xffff };
     int n_fields = 0, want = 0;
@@ -213,7 +215,7 @@ TEST(float_weights_keep_inf_and_nan)
     }
 }
 
-TEST(formats_are_found_by_type_and_others_are_named)
+TEST(formats_are_found_by_type_and_other_types_have_names)
 {
     int n = 0;
     EACH_FORMAT(f) {
@@ -240,14 +242,15 @@ static void quantize(const float *x, int8_t q[32], float *d, int32_t *s)
     memcpy(s, chord_q8_s(row, 32), 4);
 }
 
-TEST(q8_rounds_half_away_from_zero_of_x_over_d)
+TEST(q8_rounds_x_over_d_half_away_from_zero)
 {
     for (int round = 0; round < 20000; round++) {
         float x[32], d, top = 0;
         int8_t q[32];
         int32_t s, sum = 0;
         for (int i = 0; i < 32; i++) {
-            x[i] = round % 2 ? test_gauss() : (float)(int)(test_random() % 511 - 255) / 2; /* halves when x[0] is 127 */
+            /* in even rounds d is 1 and x / d is a multiple of 0.5 */
+            x[i] = round % 2 ? test_gauss() : (float)(int)(test_random() % 511 - 255) / 2;
             if (i == 0 && round % 2 == 0) x[i] = 127;
             if (fabsf(x[i]) > 127) x[i] = 0;
             top = fmaxf(top, fabsf(x[i]));
@@ -269,10 +272,10 @@ TEST(q8_of_zeros_tiny_and_non_finite_blocks_is_defined)
     int32_t s;
     quantize(x, q, &d, &s);
     CHECK(d == 0 && s == 0 && q[0] == 0);
-    x[3] = 0x1p-149f;                     /* / 127 is 0 */
+    x[3] = 0x1p-149f;                     /* x / 127 is 0 */
     quantize(x, q, &d, &s);
     CHECK(d == 0 && s == 0 && q[3] == 0);
-    x[3] = -190 * 0x1p-149f;              /* d rounds to 2^-149: 190 steps of it don't fit */
+    x[3] = -190 * 0x1p-149f;              /* d rounds to 2^-149; 190 exceeds 127 */
     quantize(x, q, &d, &s);
     CHECK(d == 0x1p-149f && s == -127 && q[3] == -127);
     x[3] = 0x1.fffffep127f;
@@ -286,7 +289,7 @@ TEST(q8_of_zeros_tiny_and_non_finite_blocks_is_defined)
     CHECK(isnan(d) && s == 0 && q[3] == 0);
 }
 
-TEST(q8_and_its_rest_are_one_code_of_16_bits)
+TEST(q8_and_its_rest_form_a_code_of_16_bits)
 {
     for (int round = 0; round < 2000; round++) {
         float x[32];
@@ -304,13 +307,14 @@ TEST(q8_and_its_rest_are_one_code_of_16_bits)
         for (int i = 0; i < 32; i++) {
             int32_t const code = 254 * (int8_t)row[i] + (int8_t)rest[i];
             sum += (int8_t)rest[i];
-            CHECK(fabs((double)code * (double)step - (double)x[i]) <= (double)step * 0.5 + (double)d * 127 * 0x1p-22); /* roundings of 127 d */
+            /* half a step, and the float roundings of 127 d */
+            CHECK(fabs((double)code * (double)step - (double)x[i]) <= (double)step * 0.5 + (double)d * 127 * 0x1p-22);
         }
         CHECK_EQ(s, sum);
     }
 }
 
-TEST(the_rest_of_zeros_is_zero_and_of_what_is_not_finite_not_finite)
+TEST(the_rest_of_zeros_is_zero_and_the_rest_of_a_non_finite_block_is_non_finite)
 {
     float x[32] = { 0 }, step;
     _Alignas(4) uint8_t row[44], rest[44];
@@ -325,7 +329,7 @@ TEST(the_rest_of_zeros_is_zero_and_of_what_is_not_finite_not_finite)
     }
 }
 
-TEST(q8_rows_lie_as_codes_scales_sums_half_sums)
+TEST(a_q8_row_is_codes_scales_sums_half_sums)
 {
     float x[96];
     uint8_t row[96 + 36 + 1];
