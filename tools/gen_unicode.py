@@ -4,9 +4,9 @@
     pip install unicodedata2==15.1.0
     tools/gen_unicode.py > src/text/unicode_tables.c
 
-The version is that of llama.cpp's own tables. A code point assigned later must stay unassigned here:
-otherwise its text would be split into other words. Python's built-in unicodedata is used if it has the same
-version.
+The version of Unicode is that of llama.cpp's own tables. A code point that was assigned later must stay
+unassigned here: otherwise a text with it would be split into other words. Python's built-in unicodedata is used
+if unicodedata2 isn't installed.
 """
 # SPDX-License-Identifier: Apache-2.0
 import sys
@@ -24,7 +24,7 @@ WHITE_SPACE = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x20
 
 
 def runs_of(categories):
-    """(first, length, category) of each run. Lu, Ll, Lu, ... of four or more code points is one run."""
+    """Returns (first, length, category) of each run. Four or more code points Lu, Ll, Lu, ... are one run."""
     runs, at = [], 0
     while at < len(categories):
         n = 1
@@ -66,10 +66,10 @@ def table(head, values, form):
 
 def main():
     if unicodedata.unidata_version != VERSION:
-        sys.exit(f'gen_unicode.py: need Unicode {VERSION}, this Python has {unicodedata.unidata_version}: pip install unicodedata2=={VERSION}')
+        sys.exit(f'gen_unicode.py: needs Unicode {VERSION}, this Python has {unicodedata.unidata_version}: pip install unicodedata2=={VERSION}')
     categories = [unicodedata.category(chr(code_point)) for code_point in range(0x110000)]
     derived = {c for c in range(0x110000) if categories[c][0] == 'Z' or 9 <= c <= 13 or c == 0x85}
-    assert derived == WHITE_SPACE  # unicode.c derives white space in this way
+    assert derived == WHITE_SPACE  # unicode.c derives white space this way
     data, index = [], []
     for i, (first, length, category) in enumerate(runs_of(categories)):
         if i % STRIDE == 0:

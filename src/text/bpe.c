@@ -1,7 +1,7 @@
-/* bpe.c: byte-level BPE. The pre-tokenizer cuts the text into words; in each, bytes are symbols and of
- * all neighbours that merge the pair with the lowest rank does, the leftmost of equals. A byte without
- * a token is left out, as in llama.cpp. Invalid bytes are read as U+FFFD, overlong forms as what they
- * stand for: a word has at most three symbols a byte. */
+/* bpe.c: byte-level BPE. The pre-tokenizer cuts the text into words, and the bytes of a word are its first
+ * symbols. Of all neighbours that can merge, the pair with the lowest rank does; on a tie, the leftmost. A
+ * byte without a token is omitted, as in llama.cpp. An invalid byte is read as U+FFFD, an overlong form as
+ * its value, so a word has at most three symbols per byte. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "merge.h"
 #include "tables.h"
@@ -45,8 +45,8 @@ static bool is_one_letter(const uint8_t *text, size_t n)
     return n && chord_utf8_decode(text, text + n, &code_point) == n;
 }
 
-/* Merges work on ids, so their parts and their result have to be tokens. A part that is neither a token
- * nor a single letter never comes up: that merge is dropped. Of a merge given twice the first is found. */
+/* Merges work on ids, so the parts and the result of a merge must be tokens. A part that is neither a token
+ * nor a single letter never occurs, so its merge is dropped. If a merge is given twice, the first counts. */
 static chord_status build_merge(chord_vocab *v, int32_t rank, const uint8_t *text, size_t n, chord_error *error)
 {
     size_t blank = 1;
@@ -102,9 +102,9 @@ static void set_defaults(chord_vocab *v)
 
 typedef struct words {
     int32_t phase;
-    bool is_over;      /* there is no further word */
-    uint32_t at, end;  /* the word under way */
-    uint32_t cursor;   /* its bytes before this one are symbols */
+    bool is_over;      /* no words are left */
+    uint32_t at, end;  /* the current word */
+    uint32_t cursor;   /* the word's bytes before it are symbols */
     uint32_t i, n;     /* symbols done, symbols of the word */
     int32_t *ids;
     chord_merge m;
@@ -115,7 +115,7 @@ _Static_assert(sizeof(words) <= TOKENIZER_STATE * 8, "a kind's state");
 enum { WORD, WHOLE, COUNT, TAKE, FILL, PAIR, MERGE, PUT };
 
 static uint64_t word_scratch(uint64_t n) { return (MERGE_BYTES + 4) * n + 16; }
-/* The longest token and one letter more. */
+/* Room for the longest token and one more letter. */
 static uint64_t letters_scratch(const chord_vocab *v) { return (uint64_t)v->longest + 4; }
 static uint64_t most_scratch(const chord_vocab *v, uint64_t n)
 {
@@ -134,7 +134,8 @@ static bool next_word(chord_tokenizer *t, words *w)
     return true;
 }
 
-/* The bytes of the character at `at`, as they are read, and the place behind it. */
+/* Writes the character at `at` as bytes (U+FFFD for an invalid byte), moves `at` behind it and returns the
+ * number of bytes. */
 static uint32_t next_character(const chord_tokenizer *t, uint32_t *at, uint32_t end, uint8_t *bytes)
 {
     uint32_t code_point;
@@ -142,7 +143,7 @@ static uint32_t next_character(const chord_tokenizer *t, uint32_t *at, uint32_t 
     return chord_utf8_encode(code_point, bytes);
 }
 
-/* The token whose text is the whole word, -1 when there is none. */
+/* Returns the token whose text is the whole word, -1 if there is none. */
 static int32_t find_whole(const chord_tokenizer *t, const words *w, uint8_t *letters)
 {
     uint8_t bytes[4];
@@ -157,7 +158,7 @@ static int32_t find_whole(const chord_tokenizer *t, const words *w, uint8_t *let
     return vocab_find(t->v, letters, n);
 }
 
-/* A word that is a token goes out as it is, where the pre-tokenizer says so, and has no symbols to merge. */
+/* With ignore_merges a word that is a token becomes that token. The word then has no symbols to merge. */
 static bool whole(chord_tokenizer *t, words *w)
 {
     chord_arena scratch;
@@ -265,7 +266,7 @@ static int32_t step(chord_tokenizer *t)
 
 /* ---- ids to text ------------------------------------------------------------------------------- */
 
-/* GPT-2's letters back to bytes; a character that isn't one of them stays. */
+/* Converts letters of GPT-2's alphabet back to bytes. Other characters stay. */
 static void put_text(chord_bytes_out *o, const uint8_t *text, uint32_t n)
 {
     for (uint32_t i = 0, size; i < n; i += size) {

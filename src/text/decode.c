@@ -21,7 +21,8 @@ static void put_token(chord_bytes_out *o, const chord_vocab *v, int32_t id)
     uint32_t const n = token_bytes(v, id);
     if (v->attrs[id] & ATTR_SPECIAL) bytes_put(o, text, n);
     else if (v->attrs[id] & ATTR_NORMAL) v->kind->put_text(o, text, n);
-    else if (v->attrs[id] & ATTR_BYTE) bytes_put(o, &(uint8_t){ (uint8_t)(hex(text[3]) << 4 | hex(text[4])) }, 1); /* <0xHH>, checked when built */
+    /* the build has checked that the text of a byte token is <0xHH> */
+    else if (v->attrs[id] & ATTR_BYTE) bytes_put(o, &(uint8_t){ (uint8_t)(hex(text[3]) << 4 | hex(text[4])) }, 1);
     /* unused and undefined tokens have no text */
 }
 

@@ -1,13 +1,13 @@
 /* merge.h: a line of symbols that merge with their right neighbours, the best pair first.
  *
- * A symbol is named by its first element. Its size stands at its first and its last element, so both
+ * A symbol is named by its first element. Its size is stored at its first and its last element, so both
  * neighbours are found without links:   size  3 . 3 1 2 2 ...
- * Pairs wait in a binary heap of left symbols, smallest key first, then the leftmost; slot[i] is the
- * place of symbol i in the heap + 1. Everything is O(n log n) whatever the text.
+ * A pair is named by its left symbol. Pairs are in a binary heap, smallest key first; on a tie, leftmost
+ * first. slot[i] is the index of symbol i in the heap + 1, or 0. All of it is O(n log n) for any text.
  *
  * Usage: merge_take, merge_add for each element in order, merge_set for each pair; then merge_pop,
- * merge_join and merge_set for the pairs that changed, until merge_pop gives m->n. The caller may stop
- * between any two calls and go on later. */
+ * merge_join and merge_set for the pairs that changed, until merge_pop returns m->n. The caller may pause
+ * between any two calls. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TEXT_MERGE_H
 #define CHORD_TEXT_MERGE_H
@@ -15,14 +15,14 @@
 #include "../base/mem.h"
 
 #define MERGE_NONE UINT32_MAX /* the key of a pair that doesn't merge */
-enum { MERGE_BYTES = 16 };    /* of scratch an element */
+enum { MERGE_BYTES = 16 };    /* of scratch per element */
 
 typedef struct chord_merge {
     uint32_t *size, *key, *slot, *heap;
     uint32_t n, n_heap;
 } chord_merge;
 
-/* Room for n elements; false: the arena is too small. */
+/* Allocates n elements. Returns false if the arena is too small. */
 static inline bool merge_take(chord_merge *m, uint32_t n, chord_arena *scratch)
 {
     uint32_t *p = chord_arena_take(scratch, (uint64_t)n * MERGE_BYTES, 4);
@@ -31,14 +31,15 @@ static inline bool merge_take(chord_merge *m, uint32_t n, chord_arena *scratch)
     return true;
 }
 
-/* Element i is a symbol of its own, in no pair. */
+/* Makes element i a symbol, in no pair. */
 static inline void merge_add(chord_merge *m, uint32_t i)
 {
     m->size[i] = 1;
     m->slot[i] = 0;
 }
 
-/* The right neighbour, m->n when there is none; the left one of a symbol that isn't the first. */
+/* merge_next() returns the right neighbour, m->n if there is none. merge_previous() returns the left
+ * neighbour of a symbol that isn't the first. */
 static inline uint32_t merge_next(const chord_merge *m, uint32_t i) { return i + m->size[i]; }
 static inline uint32_t merge_previous(const chord_merge *m, uint32_t i) { return i - m->size[i - 1]; }
 
@@ -47,7 +48,7 @@ static inline bool merge_before(const chord_merge *m, uint32_t a, uint32_t b)
     return m->key[a] < m->key[b] || (m->key[a] == m->key[b] && a < b);
 }
 
-/* Find the place for symbol i, coming from the free place `at`. */
+/* Puts symbol i into the heap: the free place `at` moves up or down to where symbol i belongs. */
 static inline void merge_place(chord_merge *m, uint32_t i, uint32_t at)
 {
     while (at && merge_before(m, i, m->heap[(at - 1) / 2])) {
@@ -65,7 +66,7 @@ static inline void merge_place(chord_merge *m, uint32_t i, uint32_t at)
     m->slot[i] = at + 1;
 }
 
-/* Set the key of the pair (i, next); MERGE_NONE takes it out. */
+/* Sets the key of the pair (i, next). MERGE_NONE removes the pair from the heap. */
 static inline void merge_set(chord_merge *m, uint32_t i, uint32_t key)
 {
     uint32_t const slot = m->slot[i];
@@ -79,7 +80,7 @@ static inline void merge_set(chord_merge *m, uint32_t i, uint32_t key)
     }
 }
 
-/* The left symbol of the best pair, taken out of the heap; m->n when no pair is left. */
+/* Removes the best pair from the heap and returns its left symbol, or m->n if no pair is left. */
 static inline uint32_t merge_pop(chord_merge *m)
 {
     if (!m->n_heap) return m->n;
@@ -88,7 +89,7 @@ static inline uint32_t merge_pop(chord_merge *m)
     return i;
 }
 
-/* Symbol i takes in its right neighbour. */
+/* Joins symbol i and its right neighbour to one symbol i. */
 static inline void merge_join(chord_merge *m, uint32_t i)
 {
     uint32_t const right = merge_next(m, i), size = m->size[i] + m->size[right];

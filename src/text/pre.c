@@ -19,7 +19,7 @@ typedef struct matcher {
     const chord_pre_class *classes;
     const uint8_t *text;
     size_t end;
-    uint32_t known, known_bits; /* the code point asked for last: alternatives ask for the same one */
+    uint32_t known, known_bits; /* the last code point looked up: alternatives look up the same one */
 } matcher;
 
 static bool is_in(const chord_pre_set *set, uint32_t code_point)
@@ -39,7 +39,7 @@ static bool belongs(matcher *m, const chord_pre_class *class, uint32_t code_poin
     return ((bits & class->any) || is_in(class->also, code_point)) && !(bits & class->none) && !is_in(class->but, code_point);
 }
 
-/* Bytes of the code point at `at` when the node takes it, else 0. */
+/* Returns the bytes of the code point at `at` if the node matches it, else 0. */
 static uint32_t takes(matcher *m, const chord_pre_node *node, size_t at)
 {
     if (at == m->end) return 0;
@@ -50,7 +50,7 @@ static uint32_t takes(matcher *m, const chord_pre_node *node, size_t at)
     return belongs(m, &m->classes[node->arg], code_point) ? n : 0;
 }
 
-/* The next OR, CLOSE or END of the group that node i is in. */
+/* Returns the next OR, CLOSE or END at the level of node i. */
 static int32_t end_of_alternative(const chord_pre_node *nodes, int32_t i)
 {
     for (int32_t depth = 0;; i++) {
@@ -61,7 +61,7 @@ static int32_t end_of_alternative(const chord_pre_node *nodes, int32_t i)
     }
 }
 
-/* The node behind the CLOSE of the group that node i is in. */
+/* Returns the node behind the CLOSE of the group that contains node i. */
 static int32_t behind_group(const chord_pre_node *nodes, int32_t i)
 {
     do i = end_of_alternative(nodes, i) + 1;
@@ -71,7 +71,7 @@ static int32_t behind_group(const chord_pre_node *nodes, int32_t i)
 
 static size_t match(matcher *m, int32_t i, size_t at, int32_t n_open);
 
-/* The first alternative from node i on that matches. */
+/* Tries the alternatives from node i on. Returns the end of the first match. */
 static size_t match_any(matcher *m, int32_t i, size_t at, int32_t n_open)
 {
     for (;; i++) {
@@ -82,7 +82,7 @@ static size_t match_any(matcher *m, int32_t i, size_t at, int32_t n_open)
     }
 }
 
-/* A repeated group, each round as it comes. */
+/* Matches the repeated group at node i as often as possible, and gives no round back. */
 static size_t match_rounds(matcher *m, int32_t i, size_t at)
 {
     const chord_pre_node *node = &m->nodes[i];
@@ -91,7 +91,8 @@ static size_t match_rounds(matcher *m, int32_t i, size_t at)
     return count < node->min ? NO_MATCH : at;
 }
 
-/* Node i as often as it matches, then what follows; back one by one. */
+/* Matches node i as often as possible, then the nodes behind it. As long as these don't match, node i gives
+ * back one code point at a time. */
 static size_t match_run(matcher *m, int32_t i, size_t at, int32_t n_open)
 {
     const chord_pre_node *node = &m->nodes[i];
@@ -106,9 +107,9 @@ static size_t match_run(matcher *m, int32_t i, size_t at, int32_t n_open)
     }
 }
 
-/* Where a match of nodes i.. that begins at `at` ends: at the end of the alternative, when it is in none of
- * the `n_open` groups that the match goes on behind. Recursion is as deep as the pattern is long; the text
- * is walked in loops. */
+/* Matches from node i and offset `at` on, and returns the end of the match. The match continues behind the
+ * `n_open` innermost groups that contain node i, and ends with the alternative around them. The recursion is
+ * as deep as the pattern is long; loops walk the text. */
 static size_t match(matcher *m, int32_t i, size_t at, int32_t n_open)
 {
     for (;;) {
@@ -142,7 +143,7 @@ static size_t match(matcher *m, int32_t i, size_t at, int32_t n_open)
 static size_t match_at(const chord_pre_stage *stage, const uint8_t *text, size_t at, size_t end)
 {
     matcher m = { stage->nodes, stage->classes, text, end, UINT32_MAX, 0 };
-    for (int32_t i = 0;; i++) { /* an alternative that matches nothing gives no word */
+    for (int32_t i = 0;; i++) { /* an empty match is no word */
         size_t const to = match(&m, i, at, 0);
         if (to != NO_MATCH && to > at) return to;
         i = end_of_alternative(m.nodes, i);
@@ -152,8 +153,8 @@ static size_t match_at(const chord_pre_stage *stage, const uint8_t *text, size_t
 
 /* ---- words ------------------------------------------------------------------------------------- */
 
-/* The end of the word at level->at, 0 when the budget is spent before it is found. What no alternative
- * matches stays together up to the next match: level->probe is how far that was looked for. */
+/* Returns the end of the word at level->at, or 0 if the budget is spent before. Text that no alternative
+ * matches is one word up to the next match. No match begins between level->at and level->probe. */
 static size_t next_end(const chord_pre_stage *stage, chord_pre_level *level, const uint8_t *text, int64_t *left)
 {
     for (;;) {

@@ -1,6 +1,6 @@
-/* pre_tables.c: the pre-tokenizers as data. Above each stage stands the regular expression it spells.
- * Which name of tokenizer.ggml.pre means which pattern is what llama.cpp's vocabulary reader says;
- * names it maps by guessing ("default", none at all) are left out on purpose. */
+/* pre_tables.c: the pre-tokenizers as data. The comment above an array of nodes is its regular expression.
+ * The values of tokenizer.ggml.pre map to patterns as in llama.cpp's vocabulary loader. Values that it maps by
+ * guessing ("default", or no value at all) are left out on purpose. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pre_words.h"
 
@@ -15,8 +15,10 @@ static const chord_pre_class classes[] = {
     [NOT_WHITE] = { .any = CHORD_IN_ANY, .none = CHORD_IN_WHITE },
     [BLANK] = { .also = &blank_set },
     [NEWLINE] = { .also = &newline_set },
-    [SIGN] = { .any = CHORD_IN_ANY, .none = CHORD_IN_WHITE | CHORD_IN_L | CHORD_IN_N },              /* [^\s\p{L}\p{N}] */
-    [BEFORE_LETTER] = { .any = CHORD_IN_ANY, .none = CHORD_IN_L | CHORD_IN_N, .but = &newline_set }, /* [^\r\n\p{L}\p{N}] */
+    /* [^\s\p{L}\p{N}] */
+    [SIGN] = { .any = CHORD_IN_ANY, .none = CHORD_IN_WHITE | CHORD_IN_L | CHORD_IN_N },
+    /* [^\r\n\p{L}\p{N}] */
+    [BEFORE_LETTER] = { .any = CHORD_IN_ANY, .none = CHORD_IN_L | CHORD_IN_N, .but = &newline_set },
     [LETTER_OR_MARK] = { .any = CHORD_IN_L | CHORD_IN_M },
     [SIGN_NOT_MARK] = { .any = CHORD_IN_ANY, .none = CHORD_IN_WHITE | CHORD_IN_L | CHORD_IN_N | CHORD_IN_M },
 };
@@ -32,8 +34,9 @@ static const chord_pre_node gpt2[] = {
 };
 /* \p{N} */
 static const chord_pre_node one_digit[] = { ONE(NUMBER), END };
-/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
- * where (?i:) folds ASCII only, as in llama.cpp; the second with \p{N} alone */
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+
+ * |\s+(?!\S)|\s+
+ * (?i:) folds ASCII only, as in llama.cpp. qwen2 has \p{N} in place of \p{N}{1,3}. */
 #define LLAMA3(digits, letter, sign)                                                                \
     CONTRACTIONS(FOLDED), OR,                                                                       \
     MAYBE(BEFORE_LETTER), SOME(letter), OR,                                                         \
@@ -44,7 +47,7 @@ static const chord_pre_node one_digit[] = { ONE(NUMBER), END };
     SOME(WHITE), END
 static const chord_pre_node llama3[] = { LLAMA3(3, LETTER, SIGN) };
 static const chord_pre_node qwen2[] = { LLAMA3(1, LETTER, SIGN) };
-/* the same with [\p{L}\p{M}] for \p{L} in words and in what isn't punctuation */
+/* as qwen2, with [\p{L}\p{M}]+ for \p{L}+ and [^\s\p{L}\p{M}\p{N}]+ for [^\s\p{L}\p{N}]+ */
 static const chord_pre_node qwen35[] = { LLAMA3(1, LETTER_OR_MARK, SIGN_NOT_MARK) };
 
 static const chord_pre_stage of_gpt2[] = { { gpt2, classes } };

@@ -1,5 +1,4 @@
-/* pre_words.h: the words that patterns are written with, and the classes that several of them use. Above each
- * pattern stands the regular expression it spells. */
+/* pre_words.h: macros to write patterns with; pre.h has an example. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TEXT_PRE_WORDS_H
 #define CHORD_TEXT_PRE_WORDS_H
@@ -21,7 +20,7 @@
 #define CLOSE { CHORD_PRE_CLOSE, 0, 0, 0 }
 #define END { CHORD_PRE_END, 0, 0, 0 }
 
-/* 's|'t|'re|'ve|'m|'ll|'d in one case (IS) or both (FOLDED) */
+/* 's|'t|'re|'ve|'m|'ll|'d in lower case (letter: IS) or in both cases (FOLDED) */
 #define CONTRACTIONS(letter)                                                                        \
     IS('\''), letter('s'), OR, IS('\''), letter('t'), OR, IS('\''), letter('r'), letter('e'), OR,   \
     IS('\''), letter('v'), letter('e'), OR, IS('\''), letter('m'), OR,                              \

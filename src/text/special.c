@@ -1,7 +1,7 @@
-/* special.c: which tokens are special, which end a generation, and where they stand in a text.
+/* special.c: which tokens are special, which of them end a generation, and where they are in a text.
  *
- * The ids' defaults and the lists of texts are llama.cpp's (its vocabulary loader): the end of a
- * generation is told by the token's text, whatever the file calls it. */
+ * The default ids and the lists of texts are those of llama.cpp's vocabulary loader. A token whose text is
+ * on the list of ends ends a generation, whatever its type in the file. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tables.h"
 
@@ -11,8 +11,8 @@ static const char *const end_texts[] = {
     "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
     "[e~[", NULL,
 };
-/* Fill-in-the-middle tokens: of each kind the first text that is there, unless the file gives an id.
- * Padding, repository and file separator end a generation. */
+/* Fill-in-the-middle tokens. For each of the six, the id in the file counts, or else the first text that is
+ * a token. Padding, repository and file separator end a generation. */
 static const char *const fim_texts[6][9] = {
     { "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "begin\xEF\xBD\x9C>", "<PRE>",
       "\xE2\x96\x81<PRE>", "<|code_prefix|>", "<|prefix|>" },
@@ -25,10 +25,10 @@ static const char *const fim_texts[6][9] = {
     { "<|file_sep|>" },
 };
 enum { FIM_PAD = 3, N_FIM = 6 };
-/* Rendered always, for gpt-oss. */
+/* Tokens of gpt-oss that are always rendered. */
 static const char *const shown_texts[] = { "<|channel|>", "<|message|>", "<|start|>", "<|constrain|>", NULL };
 
-/* Those above that may become special without a type that says so. */
+/* Maximum number of tokens that become special by their text alone. */
 enum { MAX_BY_TEXT = sizeof end_texts / sizeof *end_texts + N_FIM + sizeof shown_texts / sizeof *shown_texts };
 
 static int32_t find(const chord_vocab *v, const char *text) { return vocab_find(v, text, chord_strlen(text)); }
@@ -70,12 +70,13 @@ static void find_fim(chord_vocab *v, const chord_vocab_source *s)
     }
 }
 
-/* Two families have a text of the list in another meaning. */
+/* Returns true if the vocabulary has this text and the token ends a generation. */
 static bool ends(const chord_vocab *v, const char *text)
 {
     int32_t const id = find(v, text);
     return id >= 0 && (v->attrs[id] & ATTR_EOG);
 }
+/* In two families a text on the list of ends has another meaning. */
 static void correct_ends(chord_vocab *v)
 {
     bool const has_call = ends(v, "<|call|>") || ends(v, "<|calls|>");
@@ -105,7 +106,7 @@ static void find_ends(chord_vocab *v, const chord_vocab_source *s)
     correct_ends(v);
 }
 
-/* Phi-3's special tokens swallow the white space after them, but for three. */
+/* Phi-3's special tokens, except three, swallow the white space after them. */
 static void set_strip_after(chord_vocab *v)
 {
     static const char *const keep[] = { "<unk>", "<s>", "<|endoftext|>" };
@@ -120,8 +121,8 @@ static void set_strip_after(chord_vocab *v)
 
 static chord_status set_ids(chord_vocab *v, const chord_vocab_source *s, chord_error *error)
 {
-    const struct { const char *name; int32_t id; } given[] = {
-        { "bos", s->bos }, { "eos", s->eos }, { "unknown", s->unk }, { "seperator", s->sep }, { "padding", s->pad }, /* GGUF's spelling */
+    const struct { const char *name; int32_t id; } given[] = { /* "seperator" is GGUF's spelling */
+        { "bos", s->bos }, { "eos", s->eos }, { "unknown", s->unk }, { "seperator", s->sep }, { "padding", s->pad },
         { "eot", s->eot }, { "eom", s->eom }, { "fim_pre", s->fim_pre }, { "fim_suf", s->fim_suf }, { "fim_mid", s->fim_mid },
         { "fim_pad", s->fim_pad }, { "fim_rep", s->fim_rep }, { "fim_sep", s->fim_sep },
     };
@@ -142,7 +143,7 @@ static chord_status set_ids(chord_vocab *v, const chord_vocab_source *s, chord_e
 
 /* ---- the sorted lists -------------------------------------------------------------------------- */
 
-/* -1, 0, 1 as in a dictionary. */
+/* Returns -1, 0 or 1: the lexicographic order of the bytes. */
 static int compare_texts(const chord_vocab *v, int32_t a, int32_t b)
 {
     const uint8_t *p = token_text(v, a), *q = token_text(v, b);
@@ -168,7 +169,7 @@ static void sift(const chord_vocab *v, int32_t *list, int32_t at, int32_t n, boo
     }
     list[at] = item;
 }
-/* Heapsort: n log n whatever the file. */
+/* Heapsort: n log n for any file. */
 static void sort(const chord_vocab *v, int32_t *list, int32_t n, bool (*before)(const chord_vocab *, int32_t, int32_t))
 {
     for (int32_t i = n / 2; i-- > 0;) sift(v, list, i, n, before);
@@ -207,7 +208,8 @@ chord_status special_build(chord_vocab *v, const chord_vocab_source *s, chord_er
 
 typedef struct search { const chord_vocab *v; const uint8_t *text; uint32_t n; bool parse; } search;
 
-/* The first in specials_by_text[low, high), which agree in `depth` bytes, whose next byte is >= `byte`. */
+/* The texts of specials_by_text[low, high) agree in their first `depth` bytes. Returns the index of the
+ * first one whose next byte is >= `byte`. */
 static int32_t lower_bound(const chord_vocab *v, int32_t low, int32_t high, uint32_t depth, uint32_t byte)
 {
     while (low < high) {
@@ -218,13 +220,14 @@ static int32_t lower_bound(const chord_vocab *v, int32_t low, int32_t high, uint
     return low;
 }
 
-/* The longest special token at `at` that is shorter than `limit`, as index into specials; -1: none. */
+/* Returns the longest special token at `at` of fewer than `limit` bytes, as an index into specials, or
+ * -1. */
 static int32_t longest_at(const search *s, uint32_t at, uint32_t limit)
 {
     const chord_vocab *v = s->v;
     int32_t low = 0, high = v->n_specials, best = -1;
     for (uint32_t depth = 0; depth < limit; depth++) {
-        if (low < high) { /* the text that ends here, if any, is the first */
+        if (low < high) { /* a text of `depth` bytes, if there is one, comes first */
             int32_t const first = v->specials_by_text[low], id = v->specials[first];
             if (token_bytes(v, id) == depth) {
                 if (s->parse || !(v->attrs[id] & ATTR_HIDDEN)) best = first;
@@ -252,14 +255,15 @@ static void sift_key(uint64_t *heap, uint32_t at, uint32_t n)
 
 static bool is_space(uint8_t c) { return c == ' ' || (c >= 9 && c <= 13); }
 
-/* llama.cpp goes through the special tokens, longest first, and takes each wherever the text is still
- * free, from left to right. A token that may be taken only competes with those it overlaps, and with the
- * white space that it may swallow: so the text falls into clusters, which end where no possible token
- * reaches across, and each is marked alone.
+/* llama.cpp goes through the special tokens, longest first, and marks each one wherever the text is still
+ * free, from left to right. A token competes only with tokens that overlap it or the white space that it may
+ * swallow. So the text falls into clusters: a cluster ends where no possible token reaches across. Each
+ * cluster is marked alone.
  *
- * In a cluster each position waits in a heap with the longest token that begins there, as (index in
- * `specials`, position): popped, it is taken, or, when the end is no longer free, waits again with its
- * next shorter one. What was taken before is never shorter, so that looking at the two ends is enough. */
+ * Within a cluster, a heap holds (index in `specials`, offset) for each offset where a token may begin: the
+ * longest such token. When an entry is popped and its text is free, the token is marked. When only its first
+ * byte is free, the entry returns with the next shorter token of that offset. Tokens that are already marked
+ * are never shorter, so looking at the first and the last byte is enough. */
 enum { SPAN, TAKE, LIST, ORDER, POP };
 
 static search search_of(const chord_tokenizer *t) { return (search){ t->v, t->text, t->n, t->flags & CHORD_PARSE_SPECIAL }; }
@@ -269,7 +273,7 @@ static bool may_begin(const chord_tokenizer *t, uint32_t at)
     return t->v->special_starts[t->text[at] >> 5] >> (t->text[at] & 31) & 1;
 }
 
-/* The end of the longest special token at `at`, and of what it may swallow; `at` when there is none. */
+/* Returns the end of the longest special token at `at`, or `at` if there is none. */
 static uint32_t reach_of(const chord_tokenizer *t, uint32_t at)
 {
     search const s = search_of(t);
@@ -277,6 +281,7 @@ static uint32_t reach_of(const chord_tokenizer *t, uint32_t at)
     return index < 0 ? at : at + token_bytes(t->v, t->v->specials[index]);
 }
 
+/* Moves the end of the cluster to `end`, and past the white space that a token may swallow there. */
 static void extend(chord_tokenizer *t, uint32_t end)
 {
     special_cluster *c = &t->special;
@@ -291,7 +296,7 @@ bool special_begins(chord_tokenizer *t, uint32_t at)
     uint32_t const end = reach_of(t, at);
     if (end == at) return false;
     t->special = (special_cluster){ SPAN, at, at, at + 1, 0 };
-    t->scratch.used = 0; /* the marks before these are done with */
+    t->scratch.used = 0; /* the marks of the cluster before are no longer needed */
     extend(t, end);
     return true;
 }
@@ -305,7 +310,8 @@ static bool span(chord_tokenizer *t, special_cluster *c)
     return true;
 }
 
-/* Marks, 4 bytes a position, and the heap behind them, 8; the marks stay. */
+/* Scratch holds the marks, 4 bytes per position, then the heap, 8 bytes per position. The heap ends
+ * first. */
 static uint64_t heap_off(const special_cluster *c) { return ((uint64_t)(c->end - c->begin) * 4 + 7) & ~7ull; }
 static uint64_t *heap_of(const chord_tokenizer *t) { return (uint64_t *)(t->scratch.base + heap_off(&t->special)); }
 

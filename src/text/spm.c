@@ -1,18 +1,18 @@
-/* spm.c: SentencePiece with scores. Blanks become U+2581; characters are symbols; of all neighbours
- * whose joined text is a token the pair with the highest score merges, the leftmost of equals; what is
- * no token in the end goes out byte by byte. A character is as long as its first byte says, valid or
- * not, as in llama.cpp.
+/* spm.c: SentencePiece with scores. Blanks become U+2581, and characters are the first symbols. Of all
+ * neighbours whose joined text is a token, the pair with the highest score merges; on a tie, the leftmost.
+ * A symbol that is no token in the end becomes byte tokens. The first byte of a character sets its length,
+ * whether the character is valid or not, as in llama.cpp.
  *
- * llama.cpp merges over a whole stretch. Here the stretch is cut where no merge can cross: a merge joins
- * two symbols into a token, so two characters can only come together if some token has them side by
- * side. `joints` knows which bytes stand side by side in tokens; where the last byte of a character and
- * the first of the next one don't, what lies on either side of them merges as if it were alone. */
+ * llama.cpp merges over a whole stretch. Here the stretch is cut where no merge can cross. A merge joins two
+ * symbols into a token, so two neighbouring characters can only get into one symbol if they are adjacent in
+ * some token. `joints` holds the pairs of bytes that are adjacent in a token. The stretch is cut between two
+ * characters if the last byte of the first and the first byte of the second aren't such a pair. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "merge.h"
 #include "tables.h"
 
 static const char SPACE[] = "\xE2\x96\x81";
-enum { SPACE_BYTE = ' ' }; /* stands for U+2581 in joints: the escaped text has no blank */
+enum { SPACE_BYTE = ' ' }; /* represents U+2581 in joints: the escaped text has no blank */
 
 /* ---- the tables -------------------------------------------------------------------------------- */
 
@@ -30,7 +30,7 @@ static bool lay_out(chord_vocab *v, const chord_vocab_source *s, chord_arena *a)
     return true;
 }
 
-/* Floats as integers that order the other way round; both zeros are the same, NaN is somewhere. */
+/* Maps a float to an integer in reverse order. Both zeros are equal; a NaN may have any place. */
 static uint32_t order_of_score(float score)
 {
     uint32_t bits;
@@ -47,8 +47,8 @@ static bool is_joint(const chord_vocab *v, uint32_t left, uint32_t right)
     return v->joints[left * 8 + right / 32] >> right % 32 & 1;
 }
 
-/* Every pair of bytes of a token, and the same where U+2581 is one letter: an invalid text may begin a
- * character inside that letter, so both have to be there. */
+/* Adds every pair of adjacent bytes of a token, and the same pairs with each U+2581 as one SPACE_BYTE. Both
+ * are needed: in an invalid text a character may begin inside the three bytes of U+2581. */
 static void add_joints(chord_vocab *v, const uint8_t *p, uint32_t n)
 {
     for (uint32_t i = 1; i < n; i++) {
@@ -89,16 +89,16 @@ static void set_defaults(chord_vocab *v)
 
 /* ---- text to ids ------------------------------------------------------------------------------- */
 
-/* A place in the escaped text: byte `sub` of what text[i - has_prefix] becomes. */
+/* A place in the escaped text: byte `sub` of the escaped form of text[i - has_prefix]. */
 typedef struct place { uint32_t i, sub; } place;
 
 typedef struct line {
     uint32_t n;           /* bytes of the stretch, its prefix included */
     bool has_prefix;
     int32_t phase;
-    place begin, end;     /* the part between two cuts; while it is looked for, `end` moves */
+    place begin, end;     /* the part between two cuts; SCAN moves `end` */
     uint32_t last;        /* SCAN: the last byte of the character before `end` */
-    uint32_t i, n_bytes;  /* characters done, bytes they have */
+    uint32_t i, n_bytes;  /* characters done, and their bytes */
     uint32_t count;       /* characters of the part */
     uint32_t part_bytes;
     uint8_t *escaped;
@@ -112,14 +112,16 @@ enum { SCAN, TAKE, FILL, PAIR, MERGE, PUT };
 static uint32_t character_bytes(uint8_t first) { return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4; }
 
 static uint64_t part_scratch(uint64_t bytes, uint64_t characters) { return bytes + (MERGE_BYTES + 4) * characters + 16; }
-/* A blank takes 3 bytes; it begins 1 character, or 2 when a stray first byte swallows one of its bytes. */
+/* A blank has 3 escaped bytes. It begins 1 character, or 2 if an invalid first byte before it swallows one
+ * of its bytes. */
 static uint64_t most_scratch(const chord_vocab *v, uint64_t n)
 {
     (void)v;
     return part_scratch(3 * (n + 1), n + n / 2 + 3);
 }
 
-/* The character at a place, as escaped bytes, and the place behind it; the last one may be cut. */
+/* Writes the character at `at` as escaped bytes, moves `at` behind it and returns the number of bytes. The
+ * last character of a stretch may be cut off. */
 static uint32_t next_character(const chord_tokenizer *t, const line *l, place *at, uint8_t *bytes)
 {
     uint32_t n = 0;
@@ -133,7 +135,7 @@ static uint32_t next_character(const chord_tokenizer *t, const line *l, place *a
     return n;
 }
 
-/* Go on to the next cut. */
+/* Moves l->end to the next cut. */
 static bool scan(chord_tokenizer *t, line *l)
 {
     while (l->end.i < l->n) {
@@ -216,7 +218,7 @@ static void put_bytes(chord_tokenizer *t, const line *l, uint32_t from, uint32_t
     }
 }
 
-/* What merged is a token; what didn't is one character of at most four bytes. */
+/* A merged symbol is a token. A symbol that didn't merge is one character of at most four bytes. */
 static bool put(chord_tokenizer *t, line *l)
 {
     for (; l->i < l->count; l->i = merge_next(&l->m, l->i)) {
@@ -251,7 +253,7 @@ static int32_t step(chord_tokenizer *t)
 
 /* ---- ids to text ------------------------------------------------------------------------------- */
 
-/* U+2581 back to blanks. */
+/* Converts U+2581 back to blanks. */
 static void put_text(chord_bytes_out *o, const uint8_t *text, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {

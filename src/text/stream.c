@@ -1,9 +1,10 @@
-/* stream.c: bytes of tokens -> whole characters, with stop strings held back; see chord.h.
+/* stream.c: bytes of tokens -> whole characters; possible stop strings are held back. See chord.h.
  *
- * Bytes pass two machines one at a time. The first gathers a character: only a complete one, or U+FFFD
- * for a maximal ill-formed part (Unicode 3.9, what TextDecoder does), goes on. The second runs each stop
- * string's Knuth-Morris-Pratt automaton over the text; as many bytes are held as the longest stop string
- * has matched. Both know nothing of where one push ends, so any cutting gives the same text. */
+ * Each byte passes two machines. The first one gathers a character. It passes on complete characters, and
+ * U+FFFD for each maximal ill-formed part (Unicode 3.9, as TextDecoder does). The second one runs the
+ * Knuth-Morris-Pratt automaton of each stop string over the text, and holds back as many bytes as the
+ * longest match so far has. Neither machine depends on where a push ends, so any division of the bytes into
+ * pushes gives the same text. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../include/chord.h"
 #include "../base/arena.h"
@@ -13,26 +14,27 @@ enum { MAX_STOPS_BYTES = 65536 };
 
 typedef struct stop {
     const uint8_t *text;
-    uint32_t *fallback; /* of each length: the longest proper prefix that is also its suffix */
+    uint32_t *fallback; /* [i]: length of the longest proper prefix of text[0 .. i] that is its suffix */
     uint32_t n, matched;
 } stop;
 
 struct chord_stream {
     stop *stops;
     uint32_t n_stops;
-    uint32_t n_held;     /* last bytes of `text` that may begin a stop string */
+    uint32_t n_held;     /* last bytes of `text`, which may begin a stop string */
     uint32_t n_text;     /* bytes in `text` */
-    uint32_t n_ready;    /* its first bytes, given out by the last call */
-    uint32_t n_character, want; /* bytes of an unfinished character, and of the whole */
-    uint8_t character[4], low, high; /* the next byte's bounds */
+    uint32_t n_ready;    /* first bytes of `text`, returned by the last call */
+    uint32_t n_character, want; /* bytes of the unfinished character so far, and when complete */
+    uint8_t character[4], low, high; /* bounds of the next byte */
     bool is_stopped;
     uint8_t *text;
 };
 
-/* Text of one push: what was held, and 3 bytes for each of the unfinished character's and the push's. */
+/* Maximum text of one push: the bytes held back, and 3 bytes (U+FFFD) per byte of the unfinished character
+ * and of the push. */
 static uint64_t text_cap(uint64_t n_stops) { return n_stops + 3 * (CHORD_STREAM_PUSH + 4); }
 
-/* One record `int32 length, bytes` is at least 5 bytes long. */
+/* `n_stops` is in bytes. A record `int32 length, bytes` has at least 5. */
 static bool lay_out(chord_stream *t, uint64_t n_stops, chord_arena *a, uint8_t **copy, uint32_t **fallbacks)
 {
     t->stops = chord_arena_take(a, n_stops / 5 * sizeof(stop), 8);
@@ -55,7 +57,8 @@ size_t chord_stream_bytes(size_t n_stops)
 
 /* ---- characters -------------------------------------------------------------------------------- */
 
-/* Length of the character that `lead` begins and bounds of its second byte (Unicode table 3-7); 0: none. */
+/* Returns the length of the character that `lead` begins, or 0, and sets the bounds of its second byte
+ * (Unicode table 3-7). */
 static uint32_t begin_character(uint8_t lead, uint8_t *low, uint8_t *high)
 {
     *low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
@@ -117,7 +120,7 @@ static void take_byte(chord_stream *t, uint8_t byte)
 {
     if (t->n_character) {
         if (byte < t->low || byte > t->high) {
-            put_replacement(t); /* and the byte begins anew */
+            put_replacement(t); /* the byte then begins a new character */
         } else {
             t->character[t->n_character++] = byte;
             t->low = 0x80;
@@ -163,7 +166,7 @@ chord_stream *chord_stream_open(void *block, size_t bytes, const void *stops, si
     return t;
 }
 
-/* Drop what the last call gave out. */
+/* Drops the text that the last call returned. */
 static void drop_ready(chord_stream *t)
 {
     chord_move(t->text, t->text + t->n_ready, t->n_text - t->n_ready);

@@ -1,12 +1,12 @@
-/* tokenizer.c: text -> ids, in slices: special tokens first, then each stretch between them by the
- * vocabulary's kind. The slices change nothing: all state lies in chord_tokenizer and its scratch, and
- * what a step finds at its beginning is what the step before left at its end. */
+/* tokenizer.c: text -> ids, in slices. Special tokens are found first; the vocabulary's kind converts each
+ * stretch of text between them. All state is in chord_tokenizer and its scratch, so the ids don't depend on
+ * where steps end. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tables.h"
 
-/* Positions are 32 bits wide, and SentencePiece's escaped text is up to three times as long. */
+/* Offsets have 32 bits, and SentencePiece's escaped text is up to three times as long as the text. */
 enum { MAX_TEXT = INT32_MAX / 4 };
-enum { ALIGN = 16, FIRST_SCRATCH = 32 << 10 /* for words of some 1,500 bytes */ };
+enum { ALIGN = 16, FIRST_SCRATCH = 32 << 10 /* enough for words of some 1,500 bytes */ };
 
 enum { BEGIN, FIND, MARK, STRETCH, SPECIAL, END, DONE };
 
@@ -14,7 +14,7 @@ enum { BEGIN, FIND, MARK, STRETCH, SPECIAL, END, DONE };
 
 static chord_arena arena_of(void *block, size_t bytes)
 {
-    size_t const skip = -(uintptr_t)block & (ALIGN - 1); /* the caller's block may begin anywhere */
+    size_t const skip = -(uintptr_t)block & (ALIGN - 1); /* the caller's block has any alignment */
     return (chord_arena){ (uint8_t *)block + skip, 0, skip < bytes ? bytes - skip : 0 };
 }
 
@@ -61,11 +61,12 @@ chord_status chord_tokenizer_give(chord_tokenizer *t, void *scratch, size_t byte
 
 /* ---- steps ------------------------------------------------------------------------------------- */
 
-/* Find the end of the stretch that begins at t->at: the next special token, or the end. */
+/* Moves t->to to the end of the stretch that begins at t->at: the next special token, or the end of the
+ * text. */
 static int32_t find(chord_tokenizer *t)
 {
     for (; t->to < t->n && !special_mark_at(t, t->to); t->to++) {
-        if (!(t->to & 15) && !tokenizer_spend(t)) return TOKENIZER_MORE; /* a byte is quickly looked at */
+        if (!(t->to & 15) && !tokenizer_spend(t)) return TOKENIZER_MORE; /* 16 bytes are one small step */
         if (t->to >= t->special.end && special_begins(t, t->to)) {
             t->phase = MARK;
             return TOKENIZER_DONE;
@@ -143,9 +144,9 @@ uint64_t chord_tokenizer_least(const chord_tokenizer *t)
     return t->n_ids + (is_sure ? (t->n - t->at) / t->v->longest : 0);
 }
 
-/* ---- in one go --------------------------------------------------------------------------------- */
+/* ---- a whole text in one call ------------------------------------------------------------------ */
 
-/* Marks, and then either the heap that finds them or what one stretch takes. */
+/* Marks, followed by either the heap of a cluster or the scratch of one stretch. */
 static uint64_t scratch_bytes_of(const chord_vocab *v, uint64_t n)
 {
     uint64_t const stretch = v->kind->most_scratch(v, n), heap = n * sizeof(uint64_t);

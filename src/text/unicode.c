@@ -6,7 +6,7 @@ static uint32_t category_of(uint32_t code_point)
 {
     if (code_point < 128) return chord_unicode_ascii[code_point];
     if (code_point > 0x10FFFF) return CHORD_CN;
-    int32_t low = 0, high = chord_n_unicode_index; /* the last entry that begins at or before it */
+    int32_t low = 0, high = chord_n_unicode_index; /* find the last entry at or before it */
     while (high - low > 1) {
         int32_t const middle = (low + high) / 2;
         if ((chord_unicode_index[middle] & 0x1FFFFF) <= code_point) low = middle;
@@ -51,7 +51,7 @@ uint32_t chord_utf8_decode(const uint8_t *p, const uint8_t *end, uint32_t *code_
     return n;
 }
 
-/* A lead byte is never taken as a continuation, so decoding forwards always starts one there. */
+/* A lead byte is never read as a continuation, so decoding forwards begins a code point at each of them. */
 uint32_t chord_utf8_back(const uint8_t *begin, const uint8_t *p)
 {
     for (uint32_t k = 1; k <= 4 && (size_t)(p - begin) >= k; k++) {

@@ -18,7 +18,7 @@ bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n)
 
 static const chord_text_kind *const kinds[] = { &chord_text_spm, &chord_text_bpe };
 
-/* The only place that asks which kind it is. */
+/* The only place that asks for the kind. */
 static const chord_text_kind *kind_of(int32_t number)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -40,9 +40,9 @@ chord_status chord_vocab_check(const chord_vocab_source *s, chord_error *error)
     return kind->check(s, error);
 }
 
-/* ---- room -------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------ */
 
-/* An empty token is called [EMPTY_<id>], as in llama.cpp, so that its text is its own. */
+/* An empty token gets the text [EMPTY_<id>], as in llama.cpp, so that no two tokens have the same text. */
 enum { EMPTY_BYTES = 24 };
 static uint32_t empty_name(int32_t id, uint8_t *dst)
 {
@@ -67,7 +67,7 @@ static bool text_bytes(const chord_vocab_source *s, uint64_t *bytes)
     return *bytes < UINT32_MAX;
 }
 
-/* Everything in its place; with an arena that only counts, v's pointers mean nothing. */
+/* Allocates all tables in `a`. If `a` only counts, the pointers in v mean nothing. */
 static bool lay_out(chord_vocab *v, const chord_text_kind *kind, const chord_vocab_source *s, chord_arena *a)
 {
     uint64_t bytes, slots;
@@ -96,7 +96,7 @@ bool chord_vocab_bytes(const chord_vocab_source *source, uint64_t *bytes)
 
 /* ---- text -> id -------------------------------------------------------------------------------- */
 
-/* A hash to a slot: mixed so that the high bits depend on all, then scaled. */
+/* Returns the slot of a hash. The hash is mixed so that its high bits depend on all bits, then scaled. */
 uint32_t vocab_slot_of(uint32_t hash, uint32_t n_slots)
 {
     hash ^= hash >> 15;
@@ -166,7 +166,7 @@ static int hex_digit(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The byte that "<0xHH>" names, or -1. */
+/* Returns the byte that "<0xHH>" names, or -1. */
 static int byte_of_text(const uint8_t *text, uint32_t n)
 {
     if (n != 6 || !chord_equal(text, "<0x", 3) || text[5] != '>') return -1;
@@ -190,7 +190,7 @@ static chord_status build_tokens(chord_vocab *v, const chord_vocab_source *s, ch
         if (n > v->longest) v->longest = (uint32_t)n;
         v->attrs[id] = s->types ? attr_of_type(chord_i32(s->types + (size_t)id * 4)) : ATTR_NORMAL;
         if ((v->attrs[id] & ATTR_BYTE) && byte_of_text(token_text(v, id), (uint32_t)n) < 0)
-            return chord_fail(error, CHORD_INVALID_GGUF, "token %d is a byte by its type, but its text is %q", id,
+            return chord_fail(error, CHORD_INVALID_GGUF, "token %d is a byte by its type, but its text is %q, not <0xHH>", id,
                               (const char *)token_text(v, id), (size_t)n);
         CHORD_TRY(insert(v, id, error));
     }
