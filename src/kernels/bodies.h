@@ -1,5 +1,5 @@
-/* bodies.h: for the isa_*.c files: which isas this build has, the prototypes of all bodies (also of isas
- * that it lacks), and the form of a dispatch table:
+/* bodies.h: declarations for the isa_*.c files: the isas that this build has, the prototypes of all bodies
+ * (of every isa), and the macros that fill a dispatch table:
  *
  *   #define KERNEL_SCALAR CHORD_FILL
  *   #include "bodies.h"
@@ -30,7 +30,8 @@
 #include "kernels.def"
 
 extern const chord_ops chord_ops_scalar, chord_ops_relaxed, chord_ops_simd128;
-/* NULL when not compiled or when this CPU can't run it: always linked, so that a build need not know. */
+/* Returns NULL when this build has no native128 bodies or this CPU can't run them. Every native build has
+ * this function. */
 const chord_ops *chord_ops_native128(void);
 
 #define CHORD_FILL(slot, body) .slot = body,

@@ -1,16 +1,18 @@
-/* body_attend.h: attention over one KV page of 32. Included by each isa_*.c with BODY(name) set.
+/* body_attend.h: attention over one KV page of 32 slots. Each isa_*.c includes it with BODY(name) set.
  *
- * Neighbouring queries with the same unmasked slots (the heads of one token, or any heads over a full page) go
- * together, so that a load of K or V serves them all: two over rows of floats, up to four over rows of f16, whose widening
- * costs more than a multiplication. A query's operations are the same alone and in company, and the same over f16 as
- * over the floats they stand for: scores in four lanes over d, then lane sums; slots ascending in the sum over V. */
+ * Neighbouring queries with the same unmasked slots (the heads of one token, or any heads over a full page)
+ * are computed together, so that one load of K or V serves all of them: two queries over rows of floats, up
+ * to four over rows of f16, because widening a vector of f16 costs more than multiplying it. A query's
+ * operations don't depend on the queries computed with it, and are the same over f16 as over the equal
+ * floats: scores in four lanes over d, then the sum of the lanes; slots ascending in the sum over V. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vexp.h"
 
-/* What a row is made of; all but mask and factor known to the compiler. */
+/* The kind of rows. is_f16 is a constant to the compiler. */
 typedef struct attend_rows {
     bool is_f16;
-    vi mask;   /* of vf_load_f16_by: pinned, or an engine builds them anew for each four elements */
+    /* constants of vf_load_f16_by, pinned: V8 would rebuild them for every four elements */
+    vi mask;
     vf factor;
 } attend_rows;
 
@@ -37,8 +39,9 @@ static inline float attend_element(attend_rows rows, const uint8_t *p)
     return x;
 }
 
-/* R rows' scores for N queries, s[query][row], over C vectors of d; what k and q point to moves on. Of f16 with four queries
- * that is eight sums, four queries' elements, two constants and the row's: all the registers x64 has. */
+/* Adds the products of C vectors of d to the scores s[query][row] of N queries and R rows, and advances k
+ * and q. With f16 and four queries (R is 2) the loop needs 15 registers: eight sums, four vectors of q, two
+ * constants and a vector of k. V8 has 15 on x64. */
 CHORD_INLINE void attend_dots(attend_rows rows, int N, int R, int C, const uint8_t *k[4], const float *q[4], vf s[4][4])
 {
     vf qv[4];
@@ -58,7 +61,8 @@ CHORD_INLINE void attend_dots(attend_rows rows, int N, int R, int C, const uint8
     CHORD_UNROLL for (int l = 0; l < R; l++) k[l] += 4 * (size_t)C * attend_bytes(rows);
 }
 
-/* Of slots j .. j + 3; d of k_dim / 4 * 4 in lanes, the rest one by one. */
+/* score[i] = dot products of query i with k[j .. j + 3]. The first k_dim / 4 * 4 elements are summed in
+ * lanes, the others one by one. */
 CHORD_INLINE void attend_scores(attend_rows rows, int N, const chord_attend *a, const float *const *queries, int32_t j, vf *score)
 {
     int32_t const n = a->k_dim;
@@ -88,7 +92,7 @@ CHORD_INLINE void attend_scores(attend_rows rows, int N, const chord_attend *a, 
     }
 }
 
-/* All ones in the lanes of slots j .. j + 3 that lie in [lo, hi). */
+/* Returns all ones in the lanes of those slots of j .. j + 3 that are in [lo, hi). */
 CHORD_INLINE vi attend_mask(int32_t j, int32_t lo, int32_t hi)
 {
     static const int32_t lanes[4] = { 0, 1, 2, 3 };
@@ -96,7 +100,7 @@ CHORD_INLINE vi attend_mask(int32_t j, int32_t lo, int32_t hi)
     return vi_and(vi_less(slot, vi_all(hi)), vi_less(vi_all(lo - 1), slot));
 }
 
-/* s[query][..] += p[slot] v[slot][..] for D vectors of J slots, row_bytes apart */
+/* s[query][..] += p[slot] v[slot][..] for D vectors of each of J slots; rows are row_bytes apart */
 CHORD_INLINE void attend_slots(attend_rows rows, int N, int D, int J, const float *p, const uint8_t *v, size_t row_bytes, vf s[4][4])
 {
     const uint8_t *row[2] = { v, v + row_bytes };
@@ -115,7 +119,7 @@ CHORD_INLINE void attend_slots(attend_rows rows, int N, int D, int J, const floa
     }
 }
 
-/* acc[d .. d + 4 D) = acc * keep + sum over slots lo .. hi - 1 of p[j] v[j] */
+/* acc[d .. d + 4 D) = acc * keep + sum of p[j] v[j] over slots j = lo .. hi - 1 */
 CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_attend *a, float *const *acc, int32_t d, const float *p,
                                 const float *keep, int32_t lo, int32_t hi)
 {
@@ -132,7 +136,8 @@ CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_atte
         CHORD_UNROLL for (int c = 0; c < D; c++) vf_store(acc[i] + d + 4 * c, s[i][c]);
 }
 
-/* cap * tanh(score / cap) of n vectors. Out of line: few models cap, and each of the six bodies below would hold it. */
+/* s = cap * tanh(s / cap) for n vectors. Not inlined: few models cap scores, and each of the six bodies
+ * below would contain a copy. */
 __attribute__((noinline)) static void attend_cap(vf *s, int32_t n, float cap)
 {
     CHORD_ROLL for (int32_t i = 0; i < n; i++) s[i] = vf_mul(vf_tanh(vf_div(s[i], vf_all(cap))), vf_all(cap));
@@ -152,7 +157,7 @@ CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int3
         vi const mask = attend_mask(j, lo, hi);
         CHORD_UNROLL for (int i = 0; i < N; i++) s[i] = vf_mul(s[i], vf_all(a->scale));
         if (a->cap > 0) {
-            vf capped[4]; /* of its own, so that s stays in registers where nothing is capped */
+            vf capped[4]; /* a copy, so that s stays in registers when no scores are capped */
             CHORD_UNROLL for (int i = 0; i < N; i++) capped[i] = s[i];
             attend_cap(capped, N, a->cap);
             CHORD_UNROLL for (int i = 0; i < N; i++) s[i] = capped[i];
@@ -165,7 +170,7 @@ CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int3
     }
     vf tops[4];
     CHORD_UNROLL for (int i = 0; i < N; i++) tops[i] = top[i];
-    CHORD_ROLL for (int i = 0; i < N; i++) { /* not unrolled: an exp is 200 bytes */
+    CHORD_ROLL for (int i = 0; i < N; i++) { /* not unrolled: an exp takes 200 bytes of code */
         vf t = vf_max(tops[i], vf_shuffle(tops[i], tops[i], 2, 3, 0, 1));
         t = vf_max(t, vf_shuffle(t, t, 1, 0, 3, 2));
         t = vf_all(vf_first(t));

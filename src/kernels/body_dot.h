@@ -1,5 +1,6 @@
-/* body_dot.h: the integer dot of 32 columns, 4 rows x 4 k to a vector, and what every tile of the products shares. The
- * first of four that include one another in this order only: body_dot.h, body_parts.h, body_panel.h, body_matmul.h. */
+/* body_dot.h: the integer dot of 32 columns, 4 rows x 4 k per vector, and the declarations that all tiles
+ * share. Four headers include one another in this order: body_dot.h, body_parts.h, body_panel.h,
+ * body_matmul.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_KERNELS_BODY_DOT_H
 #define CHORD_KERNELS_BODY_DOT_H
@@ -7,33 +8,38 @@
 #include "../quant/act.h"
 #include "kernels.h"
 
-/* The records of the formats, known to the compiler: what a body asks of one folds. */
+/* The records of the formats as constants: the compiler folds each question that a body asks a record. */
 #define FORMAT(id, NAME, file, ...) static const chord_format format_##file = { .type = id, .name = #NAME, __VA_ARGS__ };
 #include "../quant/formats.def"
 
-/* G groups (of four rows) times T tokens of a format; `how` is one of DOT8 and so on, or a way of body_matmul.h. */
+/* G groups (of four rows) x T tokens of a format; `how` is DOT8, DOT8_16 or DOT16, or FINE or FLOATS of
+ * body_matmul.h. */
 typedef struct tile_kind {
     const chord_format *f;
     int how, G, T;
 } tile_kind;
 
 typedef struct tile {
-    const uint8_t *w[8], *x[8]; /* of each group, of each token */
+    const uint8_t *w[8], *x[8]; /* w of each group, x of each token */
     uint32_t n;                 /* columns */
 } tile;
 
-/* How a block's integer dot is taken; all three are exact.
- *   DOT8     vi_dot8 into 32 bits: one instruction on ARM and on x86 with VNNI
- *   DOT8_16  vi_dot8_16, where x86 without VNNI makes vi_dot8 out of five instructions: nibbles summed in 16 bits
- *            and widened once a block (eight steps give at most 8 * 2 * 15 * 127 = 30480), bytes widened each step
- *   DOT16    both sides widened to 16 bits, rows 0, 1 in a and rows 2, 3 in b: without 8-bit dots */
+/* How the integer dot of a block is computed. All three are exact.
+ *   DOT8     vi_dot8, sums of 32 bits: one instruction on ARM and on x86 with VNNI
+ *   DOT8_16  vi_dot8_16, for x86 without VNNI, where vi_dot8 takes five instructions. Nibbles are summed in
+ *            16 bits and widened once per block (eight steps sum to at most 8 * 2 * 15 * 127 = 30480).
+ *            Signed bytes are widened in each step.
+ *   DOT16    for isas without 8-bit dots: both operands widened to 16 bits, rows 0, 1 in `a` and rows 2, 3
+ *            in `b` */
 enum { DOT8, DOT8_16, DOT16 };
 
-/* The way of a tile; all but `ones` and `flip` known to the compiler. */
+/* How a tile computes its dots. All fields but `ones` and `flip` are known at compile time. */
 typedef struct dot_way {
     int how;
-    bool is_signed; /* codes are signed bytes, else of at most seven bits */
-    vi ones;       /* 16-bit: adds pairs in one instruction, where an engine builds the constant of vi_pairs16 anew each time */
+    bool is_signed; /* codes are signed bytes, else they have at most seven bits */
+    /* 1 in each 16-bit lane: vi_dot16 with it adds pairs in one instruction. V8 rebuilds the constant of
+     * vi_pairs16 at each use. */
+    vi ones;
     vi flip;       /* DOT8 of signed bytes: 128 in each byte, or 0; see dot_weights */
 } dot_way;
 
@@ -43,7 +49,8 @@ CHORD_INLINE dot_way dot_way_of(int how, bool is_signed)
     if (how == DOT8_16) CHORD_PIN(way.ones);
 #ifdef CHORD_SIMD_I8
     if (how == DOT8 && is_signed) {
-        vi const dot = vi_dot8(vi_all(0x01010101), vi_all(-1), vi_all(0)); /* 4 * 255 or 4 * -1 */
+        /* 4 * 255 if the isa reads the second operand as unsigned, 4 * -1 if it reads it as signed */
+        vi const dot = vi_dot8(vi_all(0x01010101), vi_all(-1), vi_all(0));
         way.flip = vi_and(vi_less(vi_all(0), dot), vi_all((int32_t)0x80808080));
         CHORD_PIN(way.flip);
     }
@@ -55,10 +62,12 @@ typedef struct dot_sum {
     vi a, b; /* b: DOT16 only */
 } dot_sum;
 
-/* Weights 4 rows x 4 k, prepared once for all tokens of a tile. Of signed bytes the 8-bit dots want one operand of seven bits.
- * DOT8 is taken only where the engine was seen to read all eight, as signed (ARM) or as unsigned (VNNI): then w + 128 is what it gets,
- * which is w with its top bit flipped, and 128 sum x comes off (dot_begin). DOT8_16 takes magnitudes, and moves the signs to the
- * activations: (x ^ s) - s with s = -1 where w < 0. */
+/* Weights, 4 rows x 4 k, prepared once for all tokens of a tile. An 8-bit dot is defined for a second
+ * operand of seven bits, but signed bytes have eight.
+ *   DOT8     is used only where the isa reads all eight bits, as signed (ARM) or as unsigned (VNNI). If it
+ *            reads them as unsigned, the operand is w + 128, which is w with its top bit flipped, and the
+ *            sums start at -128 * sum(x) (dot_begin).
+ *   DOT8_16  multiplies |w| and moves the signs to the activations: (x ^ s) - s, s = -1 where w < 0 */
 typedef struct dot_weights {
     vi a, b; /* b: rows 2, 3 of DOT16 or the signs of signed bytes */
 } dot_weights;
@@ -71,7 +80,8 @@ CHORD_INLINE dot_weights dot_prepare(dot_way way, vi codes)
     return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
 }
 
-/* What a block's dot begins with; `sum`: of its activations. */
+/* Returns the first value of a block's sums: -128 * sum(x) for flipped weights, else 0. `sum` points to the
+ * sum of the block's activations. */
 CHORD_INLINE dot_sum dot_begin(dot_way way, const uint8_t *sum)
 {
     if (way.how != DOT8 || !way.is_signed) return (dot_sum){ vi_all(0), vi_all(0) };
@@ -83,7 +93,7 @@ CHORD_INLINE dot_sum dot_begin(dot_way way, const uint8_t *sum)
 CHORD_INLINE vi dot_pairs(dot_way way, vi a, vi b)
 {
     vi pairs = vi_dot8_16(a, b);
-    CHORD_PIN(pairs); /* else clang 22 joins it with the additions into the very vi_dot8 that was avoided */
+    CHORD_PIN(pairs); /* without the pin clang 22 merges this and the additions into a vi_dot8 */
     return vi_dot16(pairs, way.ones);
 }
 
@@ -112,14 +122,16 @@ CHORD_INLINE dot_sum dot_add(dot_way way, dot_sum s, dot_weights w, vi v)
 }
 #endif
 
-/* One token's sums of a step, and its activations: sums[g * stride] of x, sums_1[g * stride] of x_1. */
+/* One token in a step: its activations x and x_1, and its sums. Products with x go to sums[g * stride],
+ * products with x_1 to sums_1[g * stride]. */
 typedef struct dot_token {
     dot_sum *sums, *sums_1;
     const uint8_t *x, *x_1;
 } dot_token;
 
-/* One token's step for G groups: weights w[g][0] times x, w[g][1] times x_1. Each vector of activations is
- * loaded once: left to clang each group would load it anew, for CHORD_PIN counts as a write to memory. */
+/* Computes one token's step for G groups: weights w[g][0] times x, w[g][1] times x_1. Each vector of
+ * activations is loaded once, by hand: clang would load it once per group, because it treats CHORD_PIN as a
+ * write to memory. */
 CHORD_INLINE void dot_step(dot_way way, int G, int stride, dot_token t, dot_weights w[][2])
 {
     vi const v = dot_load(way, t.x), v_1 = dot_load(way, t.x_1);
@@ -140,20 +152,21 @@ CHORD_INLINE vi dot_rows(dot_way way, dot_sum s)
     return vi_add(vf_bits(vf_shuffle(a, b, 0, 2, 0, 2)), vf_bits(vf_shuffle(a, b, 1, 3, 1, 3)));
 }
 
-/* How many of a block's four steps to unroll. Two tokens come in twos only at a prompt's end, and of bytes in FINE
- * products; a loop of one step there keeps the module small. */
+/* How many of a block's four steps to unroll. A tile of two tokens serves only the last tokens of a prompt
+ * and the two terms of a FINE product. It is unrolled for bytes only, which keeps the module small. */
 CHORD_INLINE int steps_at_once(int T, bool are_bytes) { return T == 2 && !are_bytes ? 1 : 4; }
 
-/* Which way on this engine. */
+/* Which of DOT8, DOT8_16 and DOT16 this isa uses. */
 #if !defined(CHORD_SIMD_I8)
 CHORD_INLINE int dot_kind(void) { return DOT16; }
-#elif defined(CHORD_DOT_KIND)                    /* checkkern: DOT8 where the engine would choose otherwise */
+#elif defined(CHORD_DOT_KIND)                    /* checkkern: DOT8 on any machine */
 CHORD_INLINE int dot_kind(void) { return CHORD_DOT_KIND; }
 #elif defined(CHORD_HAS_RELAXED)
-/* What does the engine make of 127 * 255, four times, which the operand rule forbids us to rely on? 129540 (VNNI) or,
- * with 255 read as -1, -508 (ARM). Else pairs saturate at 32767 (x86 without VNNI); the V8 of Node 20 falls here too,
- * whose baseline compiler adds the product twice. Asked anew each call (one dot): no state, no start-up step, and
- * the result is the same either way. */
+/* Tests how the engine computes 1000 + four times 127 * 255. The specification leaves the result open,
+ * because 255 has eight bits. It is 1000 + 129540 (VNNI) or, if 255 is read as -1, 1000 - 508 (ARM). Any
+ * other result means DOT8_16: on x86 without VNNI pairs saturate at 32767, and the baseline compiler of Node
+ * 20's V8 adds the product twice. The test runs in each call and costs one dot, so the module needs no state
+ * and no start-up step. A product is the same with DOT8 and with DOT8_16. */
 CHORD_INLINE int dot_kind(void)
 {
     int32_t const dot = vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));

@@ -1,12 +1,13 @@
-/* body_elements.h: everything row by row but matmul and attention. Included by each isa_*.c with BODY(name)
- * set. The last n % 4 elements go through the same vector operations by way of a padded copy, so that an
- * element's value doesn't depend on where a row was cut. */
+/* body_elements.h: the slots that work row by row: all except matmul and attention. Each isa_*.c includes it
+ * with BODY(name) set. An element's value doesn't depend on where a row was cut. In rms_norm and the
+ * activations the last n % 4 elements therefore go through the same vector operations, in a padded copy. In
+ * the other bodies the scalar operations of the last elements round as the vector operations do. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../base/half.h"
 #include "../quant/act.h"
 #include "vexp.h"
 
-/* The first n (0..3) floats at p, zeros behind. */
+/* Returns the first n (0..3) floats at p, followed by zeros. */
 CHORD_INLINE vf load_part(const float *p, int32_t n)
 {
     float part[4] = { 0, 0, 0, 0 };
@@ -20,7 +21,7 @@ CHORD_INLINE void store_part(float *p, vf v, int32_t n)
     for (int32_t i = 0; i < n; i++) p[i] = part[i];
 }
 
-/* ---- q8 activations: the operations of chord_act_quantize_q8 --------------------------------------- */
+/* ---- q8 activations: the operations of chord_act_quantize_q8 -------------------------------------- */
 
 CHORD_INLINE vi quantize_four(vf x, vf d)
 {
@@ -30,7 +31,7 @@ CHORD_INLINE vi quantize_four(vf x, vf d)
     return vi_sub(vi_xor(v, sign), sign);
 }
 
-/* Four vectors to 16 codes; returns their sum in four parts. */
+/* Converts 16 floats to 16 codes. The sum of the returned four lanes is the sum of the codes. */
 CHORD_INLINE vi quantize_sixteen(uint8_t *q, const float *x, vf d)
 {
     vi const v0 = quantize_four(vf_load(x), d), v1 = quantize_four(vf_load(x + 4), d);
@@ -42,7 +43,8 @@ CHORD_INLINE vi quantize_sixteen(uint8_t *q, const float *x, vf d)
 CHORD_INLINE vi swap_pairs(vi a) { return vf_bits(vf_shuffle(vi_as_f(a), vi_as_f(a), 2, 3, 0, 1)); }
 CHORD_INLINE vi swap_lanes(vi a) { return vf_bits(vf_shuffle(vi_as_f(a), vi_as_f(a), 1, 0, 3, 2)); }
 
-/* 32 codes; the sums of both halves, in four parts each; the scale. */
+/* Converts a block to 32 codes and returns its scale. The sum of the four lanes of half[i] is the sum of
+ * half i's codes. */
 CHORD_INLINE float quantize_block(uint8_t *q, const float *x, vi half[2])
 {
     vi top = vi_all(0);
@@ -71,7 +73,7 @@ void BODY(chord_quantize_q8)(void *dst, const float *x, int32_t n)
         __builtin_memcpy(d_at, &d, 4);
         vf const h0 = vi_as_f(half[0]), h1 = vi_as_f(half[1]);
         vi sums = vi_add(vf_bits(vf_shuffle(h0, h1, 0, 1, 0, 1)), vf_bits(vf_shuffle(h0, h1, 2, 3, 2, 3)));
-        sums = vi_add(sums, swap_lanes(sums)); /* of the first half twice, of the second twice */
+        sums = vi_add(sums, swap_lanes(sums)); /* lanes 0, 1: the first half's sum; 2, 3: the second's */
         int32_t const first = vi_first(sums), second = vi_first(swap_pairs(sums)), s = first + second;
         uint32_t const both = ((uint32_t)first & 0xffff) | (uint32_t)second << 16;
         __builtin_memcpy(s_at, &s, 4);
@@ -79,7 +81,7 @@ void BODY(chord_quantize_q8)(void *dst, const float *x, int32_t n)
     }
 }
 
-/* ---- KV rows in q8_0: the operations of chord_act_kv_q8_store and _load ---------------------------- */
+/* ---- KV rows in q8_0: the operations of chord_act_kv_q8_store and _load --------------------------- */
 
 void BODY(chord_kv_q8_store)(void *dst, const float *x, int32_t n)
 {
@@ -165,7 +167,7 @@ float BODY(chord_layer_norm)(const chord_layer_norm *a)
     return squares;
 }
 
-/* ---- gated activations: x / (1 + e^-z) * up -------------------------------------------------------- */
+/* ---- gated activations: x / (1 + e^-z) * up ------------------------------------------------------- */
 
 enum { SILU, GELU };
 
@@ -181,7 +183,8 @@ CHORD_INLINE vf glu_four(int kind, vf x, vf up)
 
 CHORD_INLINE void glu(int kind, float *y, const float *gate, const float *up, int32_t n)
 {
-    CHORD_ROLL for (int32_t i = 0; i < n; i += 4) { /* one loop for whole and padded vectors: an exp is 200 bytes */
+    /* one loop for whole and padded vectors: an exp takes 200 bytes of code */
+    CHORD_ROLL for (int32_t i = 0; i < n; i += 4) {
         int32_t const left = n - i;
         bool const is_part = left < 4;
         vf const g = is_part ? load_part(gate + i, left) : vf_load(gate + i), u = is_part ? load_part(up + i, left) : vf_load(up + i);
@@ -194,7 +197,7 @@ CHORD_INLINE void glu(int kind, float *y, const float *gate, const float *up, in
 void BODY(chord_silu_glu)(float *y, const float *gate, const float *up, int32_t n) { glu(SILU, y, gate, up, n); }
 void BODY(chord_gelu_glu)(float *y, const float *gate, const float *up, int32_t n) { glu(GELU, y, gate, up, n); }
 
-/* ---- activations alone, soft-cap --------------------------------------------------------------------- */
+/* ---- activations alone, soft-cap ------------------------------------------------------------------ */
 
 enum { RELU = GELU + 1, SOFTCAP };
 
@@ -205,7 +208,7 @@ CHORD_INLINE vf activate_four(int kind, vf x, vf cap)
     return glu_four(kind, x, vf_all(1.0f));
 }
 
-/* One loop for whole and padded vectors: an activation's code is long, a branch is nothing beside it. */
+/* One loop for whole and padded vectors: an activation is much longer than the branch. */
 CHORD_INLINE void activate(int kind, float *y, float cap, int32_t n)
 {
     CHORD_ROLL for (int32_t i = 0; i < n; i += 4) {
@@ -223,7 +226,8 @@ void BODY(chord_softcap)(float *y, float cap, int32_t n) { activate(SOFTCAP, y, 
 
 /* ---- rope ----------------------------------------------------------------------------------------- */
 
-/* Products and sums apart, never fused: equal to the scalar body bit by bit, also in the last pairs. */
+/* Products and sums are never fused, so that the result equals the scalar body's bit by bit, also in the
+ * last pairs. */
 #define ROTATE(x, y, c, s, to_x, to_y)                                                              \
     vf const to_x = vf_sub(vf_mul(x, c), vf_mul(y, s)), to_y = vf_add(vf_mul(x, s), vf_mul(y, c));
 
@@ -280,7 +284,7 @@ void BODY(chord_scale)(float *y, const float *x, float scale, int32_t n)
     for (; i < n; i++) y[i] = x[i] * scale;
 }
 
-/* chord_f32_f16 in four lanes: each case computed, the right one picked. */
+/* chord_f32_f16 in four lanes: computes every case and picks the right one. */
 CHORD_INLINE vi f16_of(vf x)
 {
     vi const u = vf_bits(x), a = vi_and(u, vi_all(0x7fffffff));

@@ -1,9 +1,9 @@
-/* body_matmul.h: matmul over x4 groups. Included by each isa_*.c with BODY(name) set.
+/* body_matmul.h: matmul over x4 groups. Each isa_*.c includes it with BODY(name) set.
  *
- * A tile is G groups (of four rows) x T tokens; lanes are rows, so nothing is summed across lanes and
- * one vector multiplication scales four rows. Decode (one token) takes several groups, so that a load
- * of activations serves more rows; of four tokens on, quantised weights go through panels (body_panel.h).
- * Each output element goes through the same operations in every tile: one accumulator, k ascending. */
+ * A tile is G groups (of four rows) x T tokens. Lanes are rows, so nothing is summed across lanes, and one
+ * vector multiplication scales four rows. A tile of one token has several groups, so that one load of
+ * activations serves more rows. From four tokens on, quantised weights go through panels (body_panel.h).
+ * Each output element is the same sequence of operations in every tile: one accumulator, k ascending. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "body_panel.h"
 
@@ -32,11 +32,14 @@ CHORD_INLINE void tile_float(tile_kind k, tile a, vf *sum)
     }
 }
 
-/* ---- blocks of 32 nibbles or bytes times q8: an exact integer dot a block, then floats ---------------- */
+/* ---- blocks of 32 nibbles or bytes times q8: one exact integer dot per block, then floats --------- */
 
-/* A quarter of a block: 4 rows x 8 k as two vectors. Nibbles: k 4v .. and 16 + 4v ..; bytes: k 8v .. and 8v + 4 .. */
+/* Quarter v of a block: 4 rows x 8 k as two vectors. For nibbles k starts at 4v and at 16 + 4v, for bytes at
+ * 8v and at 8v + 4. */
 typedef struct quarter {
-    uint32_t codes_step, x_second, x_step; /* bytes to the next quarter's codes; of the second vector's activations; to the next */
+    /* bytes to the next quarter's codes; from the first vector's activations to the second's; to the next
+     * quarter's activations */
+    uint32_t codes_step, x_second, x_step;
 } quarter;
 static const quarter nibbles = { 16, 16, 4 }, bytes8 = { 32, 4, 8 };
 
@@ -49,7 +52,7 @@ CHORD_INLINE void tile_quant(tile_kind k, tile a, vf *sum)
     uint32_t const head = has_offset(f) ? 16 : 8, block = head + 4 * step.codes_step;
     dot_way const way = dot_way_of(k.how, are_bytes);
     int const at_once = steps_at_once(T, are_bytes);
-    uint32_t d_off = a.n - 32; /* from x[t] after a block to that block's scale */
+    uint32_t d_off = a.n - 32; /* bytes from x[t] after a block to the block's scale */
     vi mask = vi_all(0x0f0f0f0f), f16_mask = vi_all(F16_MASK);
     vf f16_factor = vf_all(F16_FACTOR);
     CHORD_PIN(mask);
@@ -99,7 +102,7 @@ CHORD_INLINE void tile_quant(tile_kind k, tile a, vf *sum)
                 vf *const to = &sum[g * T + t];
                 if (are_bytes) *to = vf_madd(vf_mul(dw, dx), vf_of(i), *to);
                 else {
-                    vi const x_sum = vi_all_at(d + a.n / 8); /* for the offset of q, or for m */
+                    vi const x_sum = vi_all_at(d + a.n / 8); /* the factor of the centre or of m */
                     if (!has_offset(f)) *to = vf_madd(vf_mul(dw, dx), vf_of(vi_sub(i, vi_mul(x_sum, vi_all(f->centre)))), *to);
                     else *to = vf_madd(dx, vf_madd(dw, vf_of(i), vf_mul(vf_load_f16_by(scales + 8, f16_mask, f16_factor), vf_of(x_sum))), *to);
                 }
@@ -108,13 +111,15 @@ CHORD_INLINE void tile_quant(tile_kind k, tile a, vf *sum)
     }
 }
 
-/* Bytes times two terms, but for DOT8: on the way the terms become one of 16 bits, 254 q + rest, so that both take as many
- * instructions as one alone (two terms as two tokens: 1.4 times). A block's sum is at most 32 * 127 * 32385. a.x: of both. */
+/* Signed bytes times two terms, for DOT8_16 and DOT16. The tile joins the terms' codes to one of 16 bits,
+ * 254 q + rest (chord_act_quantize_rest). Both terms then take as many instructions as one; as two tokens
+ * they would take 1.4 times as many. A block's sum is at most 32 * 127 * 32385. a.x[0] is the first term,
+ * a.x[1] the second. */
 CHORD_INLINE void tile_fine(int G, tile a, vf *sum)
 {
     vi scale = vi_all(0x00fe00fe);
     CHORD_PIN(scale);
-    uint32_t d_off = a.n - 32; /* as in tile_quant, of the rest */
+    uint32_t d_off = a.n - 32; /* as in tile_quant, for the second term's scale */
     CHORD_UNROLL for (int g = 0; g < G; g++) sum[g] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
         dot_sum s[4];
@@ -142,15 +147,16 @@ CHORD_INLINE void tile_fine(int G, tile a, vf *sum)
     }
 }
 
-enum { MATMUL_L1 = 16 << 10 }; /* bytes of weights: half of the smallest L1 cache there is */
+enum { MATMUL_L1 = 16 << 10 }; /* maximum bytes of weights per chunk: half of an L1 cache of 32 kB */
 
 /* ---- rows x tokens -> tiles ----------------------------------------------------------------------- */
 
-enum { PANEL_LEAST = 4 }; /* tokens that are worth a panel */
-enum { FINE = -2, FLOATS = -1 }; /* ways of a tile, beside those of dot_kind() */
+enum { PANEL_LEAST = 4 }; /* minimum tokens for a panel, in formats with tiles of their own */
+enum { FINE = -2, FLOATS = -1 }; /* tile_kind.how of tile_fine and of tile_float */
 
-/* Groups g, g + step .. of tokens t .. t + T - 1; those from g1 on don't exist: the last is computed again in their
- * place and dropped, for a body of its own would double the module. */
+/* Computes groups p->g, p->g + p->step .. of tokens p->t .. p->t + T - 1. In place of a group from p->g1 on,
+ * which doesn't exist, the tile computes group p->g1 - 1 again, and matmul_write drops the sums. Tiles with
+ * fewer groups would double the module. */
 CHORD_INLINE void matmul_tile(tile_kind k, const chord_matmul *m, const matmul_place *p)
 {
     int const G = k.G, T = k.T;
@@ -168,16 +174,18 @@ CHORD_INLINE void matmul_tile(tile_kind k, const chord_matmul *m, const matmul_p
     matmul_write(m, sum, p, G, k.how == FINE ? 1 : T, k.how == FINE ? 1 : T);
 }
 
-/* Tokens t0 .. t1 - 1, T at a time; returns where fewer than T are left.
+/* Computes tokens r.t0 .. r.t1 - 1, T at a time. Returns the first token that is left.
  *
- * A tile's groups lie far apart, each beginning its own G-th of the rows: two streams within one page of memory
- * defeat the processor's prefetching (Zen 4, decode of 66 MB of Q4_1: neighbouring groups 6 GMAC/s, far ones 27,
- * which is what cached weights give). Several tiles of tokens take turns over weights that fit the L1 cache. */
+ * The groups of a tile are far apart: each starts at its own G-th of the rows, because two streams of
+ * weights within one memory page defeat the processor's prefetching. Measured (Zen 4, one token, 66 MB of
+ * Q4_1): 6 GMAC/s with neighbouring groups, 27 with groups that are far apart, as much as with cached
+ * weights. If there are several tiles of tokens, all of them go over a chunk of weights that fits the L1
+ * cache before the next chunk. */
 CHORD_INLINE int32_t matmul_tokens(tile_kind k, const chord_matmul *m, matmul_range r)
 {
     int const G = k.G, T = k.T;
     int32_t const step = (r.g1 - r.g0 + G - 1) / G, end = r.g0 + step;
-    uint64_t const fit = MATMUL_L1 / (m->group_bytes * (uint64_t)G + 1); /* no columns: no bytes */
+    uint64_t const fit = MATMUL_L1 / (m->group_bytes * (uint64_t)G + 1); /* group_bytes may be 0 */
     int32_t const chunk = r.t1 - r.t0 < 2 * T ? step : fit < 1 ? 1 : fit < (uint64_t)step ? (int32_t)fit : step;
     matmul_place p = { .step = step, .g1 = r.g1 };
     for (int32_t first = r.g0; first < end; first += chunk) {
@@ -200,7 +208,8 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
         return;
     }
     if (how >= 0 && n_tokens >= PANEL_LEAST) {
-        int32_t const over = panel_of(how, f).kind == PANEL_WORDS ? 0 : n_tokens % 4, rest = over > 2 ? 0 : over; /* three are as fast as four */
+        /* a panel's tile has four tokens (WORDS: two) and takes as long for three */
+        int32_t const over = panel_of(how, f).kind == PANEL_WORDS ? 0 : n_tokens % 4, rest = over > 2 ? 0 : over;
         r.t1 = t1 - rest;
         panel_matmul(how, f, m, r, unpack);
         r.t0 = t1 - rest;
@@ -211,7 +220,7 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
     matmul_tokens((tile_kind){ f, how, how < 0 ? 4 : 2, 1 }, m, r);
 }
 
-/* ---- one body a format ---------------------------------------------------------------------------------- */
+/* ---- one body per format -------------------------------------------------------------------------- */
 
 #ifdef CHORD_SIMD_I8
 #define MATMUL_ALL(f, unpack)                                                                       \

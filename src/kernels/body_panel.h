@@ -1,20 +1,25 @@
-/* body_panel.h: matmul of quantised weights over four tokens or more, and of formats without a tile of their own over any.
+/* body_panel.h: matmul of quantised weights over four or more tokens, and over any number of tokens for
+ * formats without a tile of their own.
  *
- * Two groups at a time are taken apart into a panel, in which all types look alike, and every few tokens go over that: what a type's
- * bits and scales cost is paid once for all tokens, and the tiles know kinds of panels instead of types. Of each 32 columns a panel
- * holds, as vectors of which those of both groups take turns,
+ * Two groups at a time are unpacked into a panel, and all tokens go over the panel, a few at a time. So
+ * codes and scales are unpacked once for all tokens, and the tiles know three kinds of panels instead of all
+ * formats. For each part (32 columns) a panel holds these vectors. The two groups alternate: a vector of the
+ * first, then the same vector of the second.
  *
- *     BYTES    8 of codes, 4 rows x 4 k, k ascending                                  | d | m
- *     HALVES   the same, where 16 columns have a scale of their own                   | d | m | by_half | pair
- *     WORDS    16 of 16-bit codes, their scales and offsets taken in: for each 4 k
- *              one of rows 0 and 1 and one of rows 2 and 3                            | d | m | by_half
+ *     BYTES    8 of codes, 4 rows x 4 k, k ascending                         | d | m
+ *     HALVES   as BYTES, where each half of a part has its own scale         | d | m | by_half | pair
+ *     WORDS    16 of 16-bit values: a code minus the centre, times the
+ *              scale of its half if halves have scales; per 4 k one
+ *              vector of rows 0 and 1 and one of rows 2 and 3                | d | m | by_half
  *
- *     d, m     floats of four rows, m only where the type has offsets
- *     pair     both halves' scales, 16 bits each
- *     by_half  16-bit factors of the half sums of x: the offsets of U4, or scale x centre of the codes
+ *     d, m     floats of four rows; m only if the format has offsets
+ *     pair     16-bit scales of both halves
+ *     by_half  16-bit factors of the half sums of x: with m the offsets of U4 (HALVES and WORDS),
+ *              without m the scales times the centre (HALVES)
  *
- * WORDS is for engines without 8-bit dots, and for signed bytes where those are DOT8_16. The integers of 32 columns are those of the
- * decode tiles and exact; the float operations on them are the same, in the same order. */
+ * WORDS is for isas without 8-bit dots, and for signed bytes with DOT8_16. The integers of a part are exact
+ * and equal those of the tiles without a panel. The float operations on them are the same, in the same
+ * order. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_KERNELS_BODY_PANEL_H
 #define CHORD_KERNELS_BODY_PANEL_H
@@ -24,38 +29,38 @@
 enum { PANEL_BYTES, PANEL_HALVES, PANEL_WORDS };
 enum { PANEL_GROUPS = 2, PANEL_TOKENS = 4 };
 
-/* How a type goes through its panel; all known to the compiler. */
+/* How a format goes through its panel. All fields are known at compile time. */
 typedef struct panel_kind {
     int kind, how;
-    int m;      /* 0: no offsets; 1: one for 32 columns; 2: one each half, in by_half */
-    int folds;  /* how often the sums of 32 columns are widened or scaled */
+    int m;      /* 0: no offsets; 1: one offset per part; 2: one per half, in by_half */
+    int folds;  /* how often a part's sums are widened or scaled */
 } panel_kind;
 
 typedef struct panel_tile {
     const uint8_t *w, *x[PANEL_TOKENS];
     uint32_t n;      /* columns */
-    int32_t centre;  /* BYTES without m: the code that stands for 0 */
+    int32_t centre;  /* BYTES without m: the code that means 0 */
 } panel_tile;
 typedef void panel_tile_fn(const panel_tile *p, vf *sum);
 typedef void panel_unpack_fn(const uint8_t *w, uint8_t *to, uint32_t n);
 
 CHORD_INLINE int panel_tokens(int kind) { return kind == PANEL_WORDS ? 2 : 4; }
-CHORD_INLINE uint32_t panel_vectors(panel_kind k) /* of one group, a part */
+CHORD_INLINE uint32_t panel_vectors(panel_kind k) /* per group and part */
 {
     return (k.kind == PANEL_WORDS ? 16 : 8) + 1 + (k.m != 0) + (k.kind == PANEL_HALVES ? 2 : k.m == 2);
 }
 
-/* ---- a group into its panel -------------------------------------------------------------------------- */
+/* ---- unpack a group into a panel ------------------------------------------------------------------ */
 
-/* How the codes of one group are put into its panel. */
+/* How the codes of a group are written to its panel. */
 typedef struct panel_put_way {
     const chord_format *f;
     int kind;
-    uint32_t second; /* of WORDS: bytes from the vector of rows 0, 1 to that of rows 2, 3 */
-    vi flip, centre; /* flip: see dot_weights; the code that stands for 0, in each byte */
+    uint32_t second; /* WORDS: bytes from the vector of rows 0, 1 to the vector of rows 2, 3 */
+    vi flip, centre; /* flip: see dot_weights; centre: the code that means 0, in each byte */
 } panel_put_way;
 
-/* 4 rows x 4 k; scale: 16-bit, of these columns' half. */
+/* Writes codes of 4 rows x 4 k. `scale`: the 16-bit scale of their half, twice per row. */
 CHORD_INLINE void panel_put(panel_put_way p, uint8_t *to, vi codes, vi scale)
 {
     if (p.kind != PANEL_WORDS) {
@@ -73,7 +78,7 @@ CHORD_INLINE void panel_put(panel_put_way p, uint8_t *to, vi codes, vi scale)
     vi_store(to + p.second, b);
 }
 
-/* One group; `to`: its first vector. */
+/* Unpacks one group into a panel. `to` is the address of the group's first vector. */
 CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_t *w, uint8_t *to, uint32_t n)
 {
     uint32_t const vector = 16 * PANEL_GROUPS, code = k.kind == PANEL_WORDS ? 2 * vector : vector, block = (uint32_t)f->block_elems;
@@ -119,9 +124,9 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
     }
 }
 
-/* ---- tiles -------------------------------------------------------------------------------------------- */
+/* ---- tiles ---------------------------------------------------------------------------------------- */
 
-/* What a fold multiplies with. */
+/* Returns the factor of a fold: for HALVES the scales of half `half`, otherwise ones. */
 CHORD_INLINE vi panel_scale(panel_kind k, dot_way way, const uint8_t *pair, int half)
 {
     if (k.kind != PANEL_HALVES) return way.ones;
@@ -129,7 +134,7 @@ CHORD_INLINE vi panel_scale(panel_kind k, dot_way way, const uint8_t *pair, int 
     if (k.how == DOT8_16) return half ? vi_odd16(v) : vi_even16(v);
     return half ? vi_sar(v, 16) : vi_sar(vi_shl(v, 16), 16);
 }
-/* Exact 32-bit sums of rows; of HALVES those of one half, times its scale. */
+/* Returns the exact 32-bit sums of four rows, for HALVES times the scale of the half. */
 CHORD_INLINE vi panel_fold(panel_kind k, dot_way way, dot_sum s, vi scale)
 {
     if (k.kind == PANEL_WORDS) return dot_rows(way, s);
@@ -137,7 +142,8 @@ CHORD_INLINE vi panel_fold(panel_kind k, dot_way way, dot_sum s, vi scale)
     return k.kind == PANEL_BYTES ? s.a : vi_mul(s.a, scale);
 }
 
-/* sums: PANEL_GROUPS x T of them, which stay in memory: the integers of two groups x four tokens take the registers. */
+/* Multiplies a panel by T tokens. The PANEL_GROUPS x T `sums` stay in memory, because the integers of two
+ * groups x four tokens occupy the registers. */
 CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
 {
     enum { G = PANEL_GROUPS };
@@ -147,7 +153,7 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
     const uint8_t *w = p->w, *x[PANEL_TOKENS];
     dot_way way = { k.how, false, vi_all(0x00010001), vi_all(0) };
     vi const less = vi_all(-p->centre);
-    vi folded[G * PANEL_TOKENS], *total = folded; /* in memory too */
+    vi folded[G * PANEL_TOKENS], *total = folded; /* also in memory */
     if (k.how == DOT8_16 && k.kind == PANEL_BYTES) CHORD_PIN(way.ones);
     CHORD_UNROLL for (int t = 0; t < T; t++) x[t] = p->x[t];
     CHORD_UNROLL for (int i = 0; i < G * T; i++) sums[i] = vf_all(0);
@@ -196,7 +202,7 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
             const uint8_t *const xd = x[t] + d_off;
             vf const dx = vf_all_at(xd);
             vi x_sum = k.m == 1 || (k.how == DOT8_16 && !k.m) ? vi_all_at(xd + n / 8) : vi_all(0);
-            if (k.m == 1) CHORD_PIN(x_sum); /* else clang splats its conversion, group by group */
+            if (k.m == 1) CHORD_PIN(x_sum); /* else clang converts and splats x_sum per group */
             CHORD_UNROLL for (int g = 0; g < G; g++) {
                 int const j = g * T + t;
                 vi i = panel_fold(k, way, s[j], scale[g]);
@@ -215,11 +221,11 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
     }
 }
 
-/* ---- groups x tokens -> panels x tiles ----------------------------------------------------------------- */
+/* ---- groups x tokens -> panels x tiles ------------------------------------------------------------ */
 
 typedef struct panel_way {
     panel_unpack_fn *unpack;
-    panel_tile_fn *tile, *one; /* of `tokens` tokens; of one, or NULL */
+    panel_tile_fn *tile, *one; /* for `tokens` tokens; for one token, or NULL */
     int32_t tokens, centre;
 } panel_way;
 
@@ -228,7 +234,8 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
     panel_tile p = { .w = m->panel, .n = (uint32_t)m->n_in, .centre = way.centre };
     for (int32_t g = g0; g < g1; g += PANEL_GROUPS) {
         for (int32_t i = 0; i < PANEL_GROUPS; i++) {
-            int32_t const group = g + i < g1 ? g + i : g1 - 1; /* computed again and dropped, here and below */
+            /* a group or token that doesn't exist: the last one is computed again, its sums are dropped */
+            int32_t const group = g + i < g1 ? g + i : g1 - 1;
             way.unpack((const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes), (uint8_t *)m->panel + 16 * i, p.n);
         }
         matmul_place place = { .g = g, .step = 1, .g1 = g1 };
@@ -273,7 +280,7 @@ PANEL_TILE(panel_words_m, PANEL_WORDS, DOT16, 1, 1)
 PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
 #endif
 
-CHORD_INLINE panel_kind panel_of(int how, const chord_format *f) /* folds aside */
+CHORD_INLINE panel_kind panel_of(int how, const chord_format *f) /* the tile sets `folds` */
 {
     int const kind = how == DOT16 || (how == DOT8_16 && is_signed(f)) ? PANEL_WORDS : has_halves(f) ? PANEL_HALVES : PANEL_BYTES;
     return (panel_kind){ kind, how, !has_offset(f) ? 0 : f->scales == CHORD_SCALES_U4 ? 2 : 1, 1 };
@@ -293,8 +300,9 @@ CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
 #endif
 }
 
-/* The tile of one token, for formats without tiles of their own; those of other kinds are written when a format wants
- * them. Until then its tokens go through the tile of several, most of which is dropped. */
+/* Returns the tile of one token for a format without tiles of its own, or NULL. Such tiles exist only for
+ * the kinds of panels that Q1_0 and Q2_0 use. With NULL, one token goes through the tile of several, and the
+ * other sums are dropped. */
 CHORD_INLINE panel_tile_fn *panel_one_of(panel_kind k, const chord_format *f)
 {
     if (f->tile != CHORD_TILE_PANEL || k.m || k.kind == PANEL_HALVES) return NULL;

@@ -1,44 +1,50 @@
-/* body_parts.h: a group taken apart, part by part of 32 columns (quant/x4.h), and the tile of the formats that have no
- * simpler one. The bodies ask the format's record and know no type.
+/* body_parts.h: unpacks a group part by part (32 columns, quant/x4.h), and multiplies the formats that have
+ * no simpler tile. The bodies read the format's record and know no format by name.
  *
- * A part's integer dot is exact and, where 16 elements have a scale of their own, holds it: i = scale_0 i_0 + scale_1 i_1.
- * Then one float step a part, as in the formats of 32 elements: (d d_x) i, or d_x (d i + m s). A scale of six bits
- * times an f16 is exact in f32, so d may take it in (K, XS) before or after. */
+ * The integer dot of a part is exact. If each half of a part has its own scale, the dot includes the scales:
+ * i = scale_0 i_0 + scale_1 i_1. One float step per part follows, as for blocks of 32:
+ * (d d_x) i, or d_x (d i + m s), where s is the sum of the part's activations (U4: its half sums times their
+ * offsets). For K and XS, d is first multiplied by the part's scale. That is exact in f32, because the scale
+ * has six bits and d is an f16. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_KERNELS_BODY_PARTS_H
 #define CHORD_KERNELS_BODY_PARTS_H
 #include "body_dot.h"
 
-/* ---- what bodies ask a record ------------------------------------------------------------------------ */
+/* ---- questions to a record ------------------------------------------------------------------------ */
 
 CHORD_INLINE bool has_bits(const chord_format *f) { return f->high == 1; }
 CHORD_INLINE bool has_pairs(const chord_format *f) { return f->low == 2 || f->high == 2; }
 CHORD_INLINE bool has_nibbles(const chord_format *f) { return f->low == 4; }
 CHORD_INLINE bool has_offset(const chord_format *f) { return f->m_at >= 0; }
-CHORD_INLINE bool has_halves(const chord_format *f) { return f->scales >= CHORD_SCALES_Q3; } /* 16 elements have a scale */
-CHORD_INLINE bool has_field(const chord_format *f) { return f->scales >= CHORD_SCALES_S8; } /* of scales, in each part */
+/* each half of a part has its own scale */
+CHORD_INLINE bool has_halves(const chord_format *f) { return f->scales >= CHORD_SCALES_Q3; }
+/* each part starts with a field of scales */
+CHORD_INLINE bool has_field(const chord_format *f) { return f->scales >= CHORD_SCALES_S8; }
 CHORD_INLINE bool has_words(const chord_format *f) { return f->scales == CHORD_SCALES_K || f->scales == CHORD_SCALES_Q3; }
-CHORD_INLINE bool is_signed(const chord_format *f) { return f->low == 8 || f->is_table; } /* bytes of eight bits */
+/* codes are signed bytes */
+CHORD_INLINE bool is_signed(const chord_format *f) { return f->low == 8 || f->is_table; }
 CHORD_INLINE int n_parts(const chord_format *f) { return f->block_elems / 32; }
 
-/* How often a part's 16-bit sums are widened under DOT8_16: a sum takes eight steps, or four of a half, and each adds two
- * products of the largest code and 127. Signed bytes are widened each step. */
+/* Returns how often a part's 16-bit sums are widened with DOT8_16. A sum has eight steps, or four if halves
+ * have scales. Each step adds two products of at most the largest code and 127. Signed bytes are widened in
+ * each step (dot_add). */
 CHORD_INLINE int n_folds(int how, const chord_format *f)
 {
     int const code = ((1 << f->low) - 1) | ((1 << f->high) - 1) << f->high_at, most = (has_halves(f) ? 4 : 8) * 2 * 127 * code;
     return how != DOT8_16 || is_signed(f) ? 1 : (most + 32766) / 32767;
 }
 
-/* ---- of one group: scales, codes ------------------------------------------------------------------- */
+/* ---- scales and codes of one group ---------------------------------------------------------------- */
 
 typedef struct part_scales {
-    vf d, m;       /* of the block, then of the part; m negated where it is subtracted */
-    vi low, high;  /* the scales of the parts to come: what part_next makes of them is in its comment */
-    vi pair;       /* 16-bit scales of both halves of the part, rows in 32-bit lanes */
-    vi offsets;    /* U4: the same of the offsets */
+    vf d, m;       /* of the block, or of one part; m is negative if it is subtracted */
+    vi low, high;  /* packed scales of the parts to come; part_next says how */
+    vi pair;       /* 16-bit scales of both halves of the part; a 32-bit lane is a row */
+    vi offsets;    /* U4: 16-bit offsets of both halves of the part */
 } part_scales;
 
-/* Head of a block; returns where its parts begin. */
+/* Reads the head of a block. Returns the address of its first part. */
 CHORD_INLINE const uint8_t *part_head(const chord_format *f, const uint8_t *w, part_scales *s)
 {
     *s = (part_scales){ vf_load_f16_finite(w), vf_all(0), vi_all(0), vi_all(0), vi_all(0), vi_all(0) };
@@ -56,7 +62,7 @@ CHORD_INLINE const uint8_t *part_head(const chord_format *f, const uint8_t *w, p
     return has_words(f) ? w + 48 : w;
 }
 
-/* Scales of four parts from the three vectors of them: part 0 or 4, `w` the first. */
+/* Reads the scales of parts `part` .. `part` + 3 from the head's three vectors at w. `part` is 0 or 4. */
 CHORD_INLINE void part_words(const chord_format *f, const uint8_t *w, int32_t part, part_scales *s)
 {
     if (f->scales == CHORD_SCALES_Q3) {
@@ -75,26 +81,26 @@ CHORD_INLINE void part_words(const chord_format *f, const uint8_t *w, int32_t pa
     }
 }
 
-/* Scales of the next part, which begins at w. */
+/* Returns the scales of the next part, which starts at w, and removes them from s->low and s->high. */
 CHORD_INLINE part_scales part_next(const chord_format *f, const uint8_t *w, part_scales *s)
 {
     part_scales p = *s;
-    if (f->scales == CHORD_SCALES_K) { /* low: scales, high: offsets; a byte a part */
+    if (f->scales == CHORD_SCALES_K) { /* low: scales, high: offsets; one byte per part */
         p.d = vf_mul(s->d, vf_of(vi_and(s->low, vi_all(255))));
         p.m = vf_mul(s->m, vf_of(vi_and(s->high, vi_all(255))));
         s->low = vi_shr(s->low, 8);
         s->high = vi_shr(s->high, 8);
     }
-    if (f->scales == CHORD_SCALES_XS) { /* four bits and two a part */
+    if (f->scales == CHORD_SCALES_XS) { /* low: four bits per part, high: two bits per part */
         vi const scale = vi_or(vi_and(s->low, vi_all(15)), vi_and(vi_shl(s->high, 4), vi_all(48)));
         p.d = vf_mul(s->d, vf_of(vi_sub(scale, vi_all(32))));
         s->low = vi_shr(s->low, 4);
         s->high = vi_shr(s->high, 2);
     }
-    if (f->scales == CHORD_SCALES_Q3) { /* low: a byte of two nibbles a part; high: a nibble of two pairs */
+    if (f->scales == CHORD_SCALES_Q3) { /* per part: low two nibbles, high two pairs */
         vi const low = vi_or(vi_and(s->low, vi_all(15)), vi_and(vi_shl(s->low, 12), vi_all(15 << 16)));
         vi const high = vi_or(vi_and(vi_shl(s->high, 4), vi_all(48)), vi_and(vi_shl(s->high, 18), vi_all(48 << 16)));
-        p.pair = vi_add16(vi_or(low, high), vi_all((int32_t)0xffe0ffe0)); /* less 32 */
+        p.pair = vi_add16(vi_or(low, high), vi_all((int32_t)0xffe0ffe0)); /* -32 */
         s->low = vi_shr(s->low, 8);
         s->high = vi_shr(s->high, 4);
     }
@@ -107,7 +113,7 @@ CHORD_INLINE part_scales part_next(const chord_format *f, const uint8_t *w, part
     return p;
 }
 
-/* The planes of a part that are shifted as its four steps use them up. */
+/* The planes of bits and of pairs of a part. Each of its four steps shifts out what it has used. */
 typedef struct part_planes {
     vi bits, pair0, pair1;
 } part_planes;
@@ -121,7 +127,7 @@ CHORD_INLINE const uint8_t *part_planes_load(const chord_format *f, const uint8_
 }
 
 typedef struct part_masks {
-    vi nibble, high, table; /* high: of what bits or pairs add to a code */
+    vi nibble, high, table; /* nibble: of the lower plane; high: of the upper plane's bits in a code */
 } part_masks;
 
 CHORD_INLINE part_masks part_masks_of(const chord_format *f)
@@ -136,13 +142,13 @@ CHORD_INLINE part_masks part_masks_of(const chord_format *f)
     return m;
 }
 
-/* Up by n bits, or down: immediates, which NEON asks for. */
+/* a << n, or a >> -n. The counts are literals because NEON's intrinsics need constants. */
 CHORD_INLINE vi shifted(vi a, int n)
 {
     return n == 4 ? vi_shl(a, 4) : n == 2 ? vi_shl(a, 2) : n == 1 ? vi_shl(a, 1) : n == -2 ? vi_shr(a, 2) : n == -3 ? vi_shr(a, 3) : a;
 }
 
-/* Codes of step v: 4 rows x 4 k, k from 4 v and from 16 + 4 v. */
+/* Unpacks the codes of the next step v: 4 rows x 4 k. k starts at 4 v in code[0], at 16 + 4 v in code[1]. */
 CHORD_INLINE void part_codes(const chord_format *f, const uint8_t *nibbles_at, part_masks m, part_planes *p, vi code[2])
 {
     code[0] = code[1] = vi_all(0);
@@ -154,7 +160,7 @@ CHORD_INLINE void part_codes(const chord_format *f, const uint8_t *nibbles_at, p
         code[0] = vi_and(p->pair0, m.nibble);
         code[1] = vi_and(p->pair1, m.nibble);
     }
-    if (f->high) { /* of both halves the same pairs, or bits 0 and 4 */
+    if (f->high) { /* one vector of pairs per half; one vector of bits, the second half four bits higher */
         vi const first = has_bits(f) ? p->bits : p->pair0, second = has_bits(f) ? p->bits : p->pair1;
         code[0] = vi_or(code[0], vi_and(shifted(first, f->high_at), m.high));
         code[1] = vi_or(code[1], vi_and(shifted(second, has_bits(f) ? f->high_at - 4 : f->high_at), m.high));
@@ -170,14 +176,14 @@ CHORD_INLINE void part_codes(const chord_format *f, const uint8_t *nibbles_at, p
     }
 }
 
-/* ---- of a tile ------------------------------------------------------------------------------------- */
+/* ---- tiles ---------------------------------------------------------------------------------------- */
 
-/* A part's 16-bit scales, and each half's in both lanes of a row. */
+/* The 16-bit scales of a part. `even` and `odd` hold the first and the second half's, twice per row. */
 typedef struct part_halves {
     vi pair, even, odd;
 } part_halves;
 
-/* Weights for dot_step; DOT16 takes the scale of their half in. */
+/* Prepares weights for dot_step. DOT16 multiplies them by the scale of their half. */
 CHORD_INLINE dot_weights part_prepare(dot_way way, const chord_format *f, vi code, vi scale)
 {
     dot_weights w = dot_prepare(way, code);
@@ -189,7 +195,8 @@ CHORD_INLINE dot_weights part_prepare(dot_way way, const chord_format *f, vi cod
     return w;
 }
 
-/* Sums of a part's halves -> 32 bits, scaled where each half has a scale. */
+/* Returns 32-bit sums: s0 + s1 times the scales of their halves, or s0 alone if the weights or d include the
+ * scales. */
 CHORD_INLINE vi part_fold(dot_way way, const chord_format *f, dot_sum s0, dot_sum s1, part_halves h)
 {
     if (way.how == DOT16 || !has_halves(f)) return dot_rows(way, s0);
@@ -197,26 +204,28 @@ CHORD_INLINE vi part_fold(dot_way way, const chord_format *f, dot_sum s0, dot_su
     return vi_add(vi_mul(s0.a, vi_sar(vi_shl(h.pair, 16), 16)), vi_mul(s1.a, vi_sar(h.pair, 16)));
 }
 
-/* One float step: the exact integers of a part and its activations' d (sums behind) -> *to. */
+/* The float step: adds the product of a part to *to. i: the part's exact integers. d: the address of its
+ * activations' scale; their sum is n / 8 bytes further, their half sums n / 4. */
 CHORD_INLINE void part_finish(const chord_format *f, const part_scales *w, vi i, const uint8_t *d, uint32_t n, vf *to)
 {
     vf const dx = vf_all_at(d);
     vi const sum = vi_all_at(d + n / 8), halves = vi_all_at(d + n / 4);
-    if (f->centre) i = vi_sub(i, vi_mul(has_halves(f) ? vi_dot16(halves, w->pair) : sum, vi_all(f->centre))); /* a shift */
+    if (f->centre) i = vi_sub(i, vi_mul(has_halves(f) ? vi_dot16(halves, w->pair) : sum, vi_all(f->centre)));
     if (has_offset(f)) {
         vi const s = f->scales == CHORD_SCALES_U4 ? vi_dot16(halves, w->offsets) : sum;
         *to = vf_madd(dx, vf_madd(w->d, vf_of(i), vf_mul(w->m, vf_of(s))), *to);
     } else *to = vf_madd(vf_mul(w->d, dx), vf_of(i), *to);
 }
 
-/* What a tile keeps from part to part. d_off: from x[t] behind the part to its d. */
+/* State of a tile from part to part. d_off: bytes from x[t] after a part to the scale of the part's
+ * activations. */
 typedef struct part_walk {
     part_masks masks;
-    part_scales scales[2]; /* of each group: those of the parts to come */
+    part_scales scales[2]; /* of each group, for the parts to come */
     uint32_t d_off;
 } part_walk;
 
-/* One part; a.w and a.x move on by it. */
+/* Multiplies one part, and advances a->w and a->x past it. */
 CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
 {
     const chord_format *const f = k.f;

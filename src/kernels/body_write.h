@@ -1,4 +1,4 @@
-/* body_write.h: from a tile's sums to y. */
+/* body_write.h: writes a tile's sums to y. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_KERNELS_BODY_WRITE_H
 #define CHORD_KERNELS_BODY_WRITE_H
@@ -10,12 +10,12 @@ typedef struct matmul_range {
     int32_t g0, g1, t0, t1;
 } matmul_range;
 
-/* Where a tile's sums go: to its first token t on, and to groups g, g + step .. before g1. */
+/* Where a tile's sums go: tokens from t on, and groups g, g + step, g + 2 step .. below g1. */
 typedef struct matmul_place {
     int32_t t, g, step, g1;
 } matmul_place;
 
-/* The last group's rows, where they are fewer than four. */
+/* Writes the rows of a last group that has fewer than four. */
 CHORD_INLINE void matmul_rest(vf sum, float *y, const float *bias, bool add, int32_t rows)
 {
     float last[4];
@@ -26,8 +26,8 @@ CHORD_INLINE void matmul_rest(vf sum, float *y, const float *bias, bool add, int
     }
 }
 
-/* The sums of a tile, T of each of G groups, of which the first n_tokens count -> y. Called, for inlined into every tile
- * it were an eighth of the module. */
+/* Writes a tile's sums to y. Each of G groups has T sums; the first n_tokens of them are written. Not
+ * inlined: a copy in every tile would be an eighth of the module. */
 static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const vf *sums, const matmul_place *p, int32_t G, int32_t T, int32_t n_tokens)
 {
     bool const two = m->two_terms, add = m->add;

@@ -1,4 +1,4 @@
-/* dispatch.c: from an isa to its table, from a weight type to its matmul. */
+/* dispatch.c: finds the table of an isa, and the matmul of a format by its type. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bodies.h"
 

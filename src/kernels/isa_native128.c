@@ -1,5 +1,5 @@
-/* isa_native128.c: the vector bodies natively: SSE4.1 (compile this file with -msse4.1), NEON, or plain C
- * (-DCHORD_SIMD_PLAIN). Without any of them the table is missing and the scalar bodies serve. */
+/* isa_native128.c: the vector bodies in native builds: SSE4.1 (compile this file with -msse4.1), NEON, or
+ * plain C (-DCHORD_SIMD_PLAIN). A build with none of these has only the scalar table. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #define KERNEL_NATIVE128 CHORD_FILL
 #include "bodies.h"

@@ -1,5 +1,5 @@
-/* isa_scalar.c: the specification of every slot: plain loops, f32 sums with k ascending, integers exact.
- * Left out of shipped wasm modules (CHORD_NO_SCALAR). */
+/* isa_scalar.c: the specification of every slot: plain loops, f32 sums with k ascending, exact integers. The
+ * shipped wasm modules are built without it (CHORD_NO_SCALAR). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #define KERNEL_SCALAR CHORD_FILL
 #include "bodies.h"
@@ -11,7 +11,7 @@
 
 /* ---- matmul --------------------------------------------------------------------------------------- */
 
-/* One output element: the sum of `w` (a group), row r of it, times activations `x`. */
+/* Returns one output element: row r (0..3) of group `w` times activations `x`. */
 typedef float dot_fn(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n);
 
 static inline void matmul(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1, dot_fn *dot)
@@ -29,23 +29,24 @@ static inline void matmul(const chord_matmul *m, int32_t r0, int32_t r1, int32_t
         }
 }
 
-/* The format's record says what a group holds (quant/x4.h). */
+/* The sum of half `half` of block b of the activations, and block b's scale (quant/act.h). */
 static int32_t act_half(const uint8_t *x, int32_t n, int32_t b, int32_t half)
 {
     return (int16_t)chord_u16(chord_q8_h(x, n) + 4 * b + 2 * half);
 }
 static float act_d(const uint8_t *x, int32_t n, int32_t b) { return chord_f32(chord_q8_d(x, n) + 4 * b); }
 
-/* A field (four rows side by side, each of 16 bits) and byte i of a row in pieces. */
+/* Row r of a 16-bit field, and byte i of row r in consecutive pieces (quant/x4.h). */
 static float f16_at(const uint8_t *field, int32_t r) { return chord_f16_f32(chord_u16(field + 2 * r)); }
 static uint8_t byte_at(const uint8_t *pieces, int32_t r, int32_t i) { return pieces[i / 4 * 16 + 4 * r + i % 4]; }
 
-/* Element e of a plane. */
+/* Element e of row r in a plane of nibbles, of pairs of bits, of bits. */
 static int32_t nibble_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e % 16) >> e / 16 * 4 & 15; }
 static int32_t pair_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e / 16 * 4 + e % 4) >> e % 16 / 4 * 2 & 3; }
 static int32_t bit_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e % 4) >> e / 4 & 1; }
 
-/* What element e of a part stands for, but for d; `planes`: behind its field of scales. */
+/* Returns the number that element e of a part stands for, before its scales. `planes` points behind the
+ * part's field of scales. */
 static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int32_t r, int32_t e)
 {
     const uint8_t *const pairs = planes + (f->high == 1 ? 16 : 0), *const low = pairs + (f->high == 2 ? 32 : 0);
@@ -55,7 +56,8 @@ static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int3
     return f->is_table ? chord_iq4_values[code] : code - f->centre;
 }
 
-/* Part `part` of a block, row r: its factors of d and of m, and of both halves where they have their own. */
+/* The scales of one row of a part: d and m with the part's factors, and the integer scales and offsets of
+ * both halves (1 where a format has none). */
 typedef struct scales {
     float d, m;
     int32_t half[2], offset[2];
@@ -76,7 +78,7 @@ static inline scales scales_of(const chord_format *f, const uint8_t *block, cons
         s.d *= (float)((low | high << 4) - 32);
     }
     for (int32_t h = 0; h < 2; h++) {
-        int32_t const i = 2 * part + h; /* the scale among sixteen */
+        int32_t const i = 2 * part + h; /* index among the block's sixteen scales */
         if (f->scales == CHORD_SCALES_Q3) s.half[h] = ((byte_at(head, r, i / 2) >> i % 2 * 4 & 15) | (byte_at(head + 32, r, i / 4) >> i % 4 * 2 & 3) << 4) - 32;
         if (f->scales == CHORD_SCALES_S8) s.half[h] = (int8_t)at[2 * r + h];
         if (f->scales == CHORD_SCALES_U4) s.half[h] = at[2 * r + h] & 15, s.offset[h] = at[2 * r + h] >> 4;

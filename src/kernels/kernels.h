@@ -1,18 +1,18 @@
-/* kernels.h: what the executor calls, by slot. kernels.def is the one list (slot x isa -> body); it
- * yields the prototypes, the dispatch tables below, checkkern's list and the bench rows.
+/* kernels.h: the kernels by slot, as the executor calls them. kernels.def is the one list (slot x isa ->
+ * body). The prototypes, the dispatch table of each isa and checkkern's list come from it.
  *
- * Bodies are written once over base/simd.h and compiled once an isa (kernels/isa_*.c include them with
- * CHORD_ISA set); the scalar bodies are plain loops over quant's decode: the specification.
- * Kernels never see a model, a session or a thread: a caller hands rows [r0, r1) of tokens [t0, t1).
+ * Bodies are written once over base/simd.h and compiled once per isa: each isa_*.c includes them with
+ * BODY(name) set. The scalar bodies are plain loops: the specification. A kernel knows no model, session or
+ * thread. A matmul computes rows [r0, r1) of tokens [t0, t1).
  *
- * Bitwise rule (docs/DESIGN.md, section 5): each output element is the same sequence of float operations
- * whatever tile, batch, split or thread computes it: k ascending in blocks, KV ascending in pages. */
+ * Bitwise rule (docs/DESIGN.md, section 5): each output element is the same sequence of float operations in
+ * every tile, batch, split and thread: k ascends by blocks, KV slots ascend by pages. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_KERNELS_KERNELS_H
 #define CHORD_KERNELS_KERNELS_H
 #include "../quant/quant.h"
 
-/* y[t][r] = sum_k w[r][k] * x[t][k] (+ bias[r]) (+ the old y[t][r] when add is set) */
+/* y[t][r] = sum_k w[r][k] * x[t][k] (+ bias[r]) (+ the old y[t][r] if `add` is 1) */
 typedef struct chord_matmul {
     const void *w;          /* x4 groups (quant.h) */
     uint64_t group_bytes;   /* chord_x4_bytes(format, n_in) */
@@ -23,17 +23,21 @@ typedef struct chord_matmul {
     const float *bias;      /* n_out floats or NULL */
     int32_t n_in, n_out;
     int32_t add;
-    int32_t two_terms;      /* 1: a token is two rows of x, of q8 and its rest (quant/act.h), whose products are added; t0 and t1 count the rows and are even */
-    void *panel;            /* chord_panel_bytes(n_in) for this call alone, 16-byte aligned; floats need none */
+    /* 1: a token has two rows of x, q8 and its rounding error (chord_act_quantize_rest), and their products
+     * are added. t0 and t1 count rows of x then, and are even. */
+    int32_t two_terms;
+    void *panel;            /* chord_panel_bytes(n_in) for this call alone, 16-byte aligned */
 } chord_matmul;
-/* r0 is a multiple of 4; r1 a multiple of 4 or n_out. Writes exactly y[t0..t1)[r0..r1) (of two terms y[t0 / 2..t1 / 2)). */
+/* r0 is a multiple of 4, r1 a multiple of 4 or n_out. Writes exactly y[t0..t1)[r0..r1); with two terms
+ * y[t0 / 2..t1 / 2)[r0..r1). */
 typedef void chord_matmul_fn(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1);
 
-/* y = x / sqrt(mean(x^2) + eps) * w, one row of n; w NULL: without weights. y may be x. Returns sum(x^2), which is not
- * finite where an element isn't, or where the sum overflows and y is nothing but zeros. */
+/* y = x / sqrt(mean(x^2) + eps) * w, one row of n; w NULL: without weights. y may be x. Returns sum(x^2).
+ * The sum isn't finite if an element isn't finite or the sum overflows. If it overflows, a vector body's y
+ * is all zeros. */
 typedef float chord_rms_norm_fn(float *y, const float *x, const float *w, int32_t n, float eps);
-/* y = (x - mean) / sqrt(variance + eps) * w + bias, one row; variance = mean((x - mean)^2). y may be x. Returns
- * sum((x - mean)^2). */
+/* y = (x - mean) / sqrt(variance + eps) * w + bias, one row; variance = mean((x - mean)^2). y may be x.
+ * Returns sum((x - mean)^2). */
 typedef struct chord_layer_norm {
     float *y;
     const float *x, *w, *bias; /* n each; w, bias NULL: without */
@@ -41,53 +45,57 @@ typedef struct chord_layer_norm {
     float eps;
 } chord_layer_norm;
 typedef float chord_layer_norm_fn(const chord_layer_norm *norm);
-/* one row of n (a multiple of 32) floats -> q8 (quant.h) */
+/* converts one row of n floats to q8 (quant.h); n is a multiple of 32 */
 typedef void chord_quantize_q8_fn(void *dst, const float *x, int32_t n);
-/* y = act(gate) * up; y may be gate. act: silu(x) = x / (1 + exp(-x)); gelu: the tanh form */
+/* y = act(gate) * up; y may be gate. act is silu(x) = x / (1 + exp(-x)), or gelu in its tanh form */
 typedef void chord_glu_fn(float *y, const float *gate, const float *up, int32_t n);
-/* y = act(y): the same functions alone, and relu(x) = max(x, 0) */
+/* y = act(y); act is silu, gelu or relu(x) = max(x, 0) */
 typedef void chord_activate_fn(float *y, int32_t n);
 /* y = cap * tanh(y / cap) */
 typedef void chord_softcap_fn(float *y, float cap, int32_t n);
-/* Rotate pairs of one head's first 2 * n_pairs elements by the angles whose cosine and sine are
- * cs[2 * i], cs[2 * i + 1]. Pair i is (x[2i], x[2i+1]) for rope_norm, (x[i], x[i + n_pairs]) for rope_neox. */
+/* Rotates the pairs in one head's first 2 * n_pairs elements. cs[2 * i] and cs[2 * i + 1] are the cosine and
+ * the sine of pair i's angle. Pair i is (x[2i], x[2i+1]) for rope_norm, (x[i], x[i + n_pairs]) for
+ * rope_neox. */
 typedef void chord_rope_fn(float *x, const float *cs, int32_t n_pairs);
-/* y += x, or y = x * scale for scale_fn */
+/* y += x */
 typedef void chord_add_fn(float *y, const float *x, int32_t n);
+/* y = x * scale */
 typedef void chord_scale_fn(float *y, const float *x, float scale, int32_t n);
-/* KV rows: f32 <-> storage; f32 -> f16 rounds to even and saturates at 65504; f16 -> f32 of finite values only */
+/* KV rows in f16. The store rounds to even and saturates at 65504; the load is for finite values only. */
 typedef void chord_f16_store_fn(uint16_t *dst, const float *x, int32_t n);
 typedef void chord_f16_load_fn(float *dst, const uint16_t *x, int32_t n);
-/* one KV row in q8_0 (quant/act.h, chord_kv_q8_bytes), n a multiple of 32 */
+/* one KV row in q8_0 (quant/act.h, chord_kv_q8_bytes); n is a multiple of 32 */
 typedef void chord_kv_q8_store_fn(void *dst, const float *x, int32_t n);
 typedef void chord_kv_q8_load_fn(float *dst, const void *x, int32_t n);
 
-/* Attention of n_q queries that share one KV head over one KV page, online softmax:
- *   score[j] = scale * dot(q, k[j])  (then cap * tanh(score / cap) when cap > 0), j ascending 0..31
- *   entries with j outside [lo[i], hi[i]) are masked: they add exact zeros; lo >= hi leaves query i untouched
- *   m' = max(m, max score); l = l * e^(m - m') + sum p; acc = acc * e^(m - m') + sum p[j] v[j]
- * k and v hold 32 rows of floats or finite f16 (rows past the written ones may hold anything finite or
- * not: masked rows are never multiplied in). A body of f16 serves few queries best: it widens for each four of them. */
+/* Attention of n_q queries that share one KV head over one KV page, with online softmax. For query i:
+ *   score[j] = scale * dot(q, k[j]) for j = lo[i] .. hi[i] - 1, then cap * tanh(score[j] / cap) if cap > 0
+ *   m' = max(m, max score); p[j] = e^(score[j] - m')
+ *   l = l * e^(m - m') + sum p[j]; acc = acc * e^(m - m') + sum p[j] v[j]
+ * Slots outside [lo[i], hi[i]) are masked. If lo[i] >= hi[i], query i stays as it is. k and v hold 32 rows
+ * of floats or of f16. Rows that a query sees are finite in f16. A masked row may hold anything, also NaN:
+ * no result depends on it. Bodies widen an f16 row once per four queries, so f16 is for few queries. */
 typedef struct chord_attend {
     const void *k, *v;      /* [32][k_dim], [32][v_stride], 16-byte aligned */
     const float *const *q;  /* n_q pointers to k_dim floats */
     float *const *acc;      /* n_q pointers to v_dim floats */
-    float *const *ml;       /* n_q pointers to the pair m, l; start with m = -FLT_MAX, l = 0, acc = 0 */
+    float *const *ml;       /* n_q pointers to the pair m, l; at the start m = -FLT_MAX, l = 0, acc = 0 */
     const int32_t *lo, *hi; /* n_q each: unmasked slots of this page */
     float scale, cap;
     int32_t n_q, k_dim, v_dim;
-    int32_t v_stride;       /* elements from one row of v to the next; v_dim of each are values */
+    int32_t v_stride;       /* elements from one row of v to the next; the first v_dim of a row are values */
     int32_t is_f16;         /* 1: k and v are f16, else floats */
 } chord_attend;
 typedef void chord_attend_fn(const chord_attend *a);
-/* Two parts of one query's attention, each begun anew, become one, the first of them:
- *   m' = max(m, m_2); l = l e^(m - m') + l_2 e^(m_2 - m'); acc likewise. A part that saw nothing adds exact zeros. */
+/* Joins two partial results of one query, each computed from the start state, into the first:
+ *   m' = max(m, m_2); l = l e^(m - m') + l_2 e^(m_2 - m'); acc = acc e^(m - m') + acc_2 e^(m_2 - m')
+ * A result that saw no slot adds exact zeros. */
 typedef void chord_attend_join_fn(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t v_dim);
 
 typedef struct chord_ops {
     int32_t isa;            /* CHORD_ISA_* */
     const char *name;       /* "scalar", "simd128", "relaxed", "native128" */
-    chord_matmul_fn *matmul[CHORD_N_FORMATS]; /* by place in quant/formats.def */
+    chord_matmul_fn *matmul[CHORD_N_FORMATS]; /* by CHORD_FORMAT_*, the order of quant/formats.def */
     chord_quantize_q8_fn *quantize_q8;
     chord_rms_norm_fn *rms_norm;
     chord_layer_norm_fn *layer_norm;
@@ -105,9 +113,10 @@ typedef struct chord_ops {
     chord_attend_join_fn *attend_join;
 } chord_ops;
 
-/* The table of an isa, NULL when this build lacks it. CHORD_ISA_BEST: the best there is. */
+/* Returns the table of an isa, NULL when this build or this CPU lacks it. CHORD_ISA_BEST: the best
+ * available. */
 const chord_ops *chord_ops_of(int32_t isa);
-/* The matmul of a weight type, NULL when unknown. */
+/* Returns the matmul of a format by its type, NULL when the type is unknown. */
 chord_matmul_fn *chord_ops_matmul(const chord_ops *ops, int32_t type);
 
 #endif

@@ -1,4 +1,4 @@
-/* dispatch_test.c: every table is complete, every weight type has its matmul. */
+/* dispatch_test.c: the dispatch tables: every one is complete, and every format has a matmul of its own. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../harness/test.h"
 #include "../../include/chord.h"
@@ -18,7 +18,7 @@ TEST(every_table_has_a_body_in_every_slot)
     CHECK(n >= 1 && chord_ops_of(CHORD_ISA_SCALAR));
 }
 
-TEST(best_is_the_highest_isa_there_is)
+TEST(best_is_the_highest_isa_that_this_build_has)
 {
     const chord_ops *best = chord_ops_of(CHORD_ISA_BEST);
     CHECK(best != NULL);
@@ -26,7 +26,7 @@ TEST(best_is_the_highest_isa_there_is)
     CHECK(!chord_ops_of(-1) && !chord_ops_of(CHORD_ISA_RELAXED + 1));
 }
 
-TEST(each_known_weight_type_has_its_own_matmul)
+TEST(each_format_has_its_own_matmul)
 {
     const chord_ops *ops = chord_ops_of(CHORD_ISA_BEST);
     for (int32_t i = 0; chord_format_at(i); i++) {

@@ -1,5 +1,5 @@
-/* scalar_test.c: the scalar bodies, which checkkern takes as the specification, against double arithmetic over
- * the formats' own decode and libm. */
+/* scalar_test.c: compares the scalar bodies, checkkern's specification, with double arithmetic over the
+ * formats' own decode and libm. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../harness/test.h"
 #include "../../include/chord.h"
@@ -26,7 +26,7 @@ static void random_row(const chord_format *f, uint8_t *row)
     }
 }
 
-/* What a row's offsets alone add to each element: it is decoded without its factors. */
+/* Decodes a row with d = 0, which leaves what the offsets alone add to each element. */
 static void offsets_of(const chord_format *f, const uint8_t *row, float *out)
 {
     uint8_t *copy = test_alloc((size_t)chord_row_bytes(f, N_IN));
@@ -35,7 +35,7 @@ static void offsets_of(const chord_format *f, const uint8_t *row, float *out)
     f->decode(out, copy, N_IN);
 }
 
-/* x as the matmul sees it: q8 gives back q * d. */
+/* Decodes activations as the matmul reads them: q * d for q8. */
 static void seen(const chord_format *f, const uint8_t *x, double *out)
 {
     for (int k = 0; k < N_IN; k++) {
@@ -79,10 +79,10 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
             for (int k = 0; k < N_IN; k++) {
                 sum += (double)decoded[r][k] * in[k];
                 size += fabs((double)decoded[r][k] * in[k]);
-                /* decode rounds once more, and d q and m may cancel: count them apart */
+                /* decode rounds once more, and d q and m may cancel: the offsets count separately */
                 if (f->m_at >= 0) offset += 3 * fabs((double)offsets[r][k] * in[k]);
             }
-            /* N_IN products and sums at most, bias, old y (one rounding each for the decode of those with an m) */
+            /* at most N_IN products and sums, bias, old y; with an m decode rounds each element once */
             double const bound = (N_IN + 6) * EPS * (size + offset + fabs((double)bias[r]) + fabs((double)old[t][r]));
             CHECK_NEAR((double)y[t][r], sum + (double)bias[r] + (double)old[t][r], bound);
         }
@@ -104,8 +104,9 @@ TEST(scalar_norm_divides_by_the_root_of_the_mean_square)
     }
 }
 
-/* Without an epsilon a row of zeros has no norm: 0 / sqrt(0) is NaN, in IEEE arithmetic, in the float64 interpreter and in
- * llama.cpp (ggml's scale is 1 / sqrtf(mean + eps)). So a file's epsilon must be above 0 (model/builder.h). */
+/* Without an epsilon a row of zeros has no norm: 0 / sqrt(0) is NaN in IEEE arithmetic, in the float64
+ * interpreter and in llama.cpp (ggml's scale is 1 / sqrtf(mean + eps)). A file's epsilon must therefore be
+ * above 0 (model/builder.h). */
 TEST(a_row_of_zeros_needs_an_epsilon_in_every_body)
 {
     float x[7] = { 0 }, y[7];
@@ -114,7 +115,7 @@ TEST(a_row_of_zeros_needs_an_epsilon_in_every_body)
         if (!ops) continue;
         ops->rms_norm(y, x, NULL, 7, 0);
         for (int i = 0; i < 7; i++) CHECK(isnan(y[i]));
-        ops->rms_norm(y, x, NULL, 7, 0x1p-126f); /* the least that is accepted */
+        ops->rms_norm(y, x, NULL, 7, 0x1p-126f); /* the minimum that a file may have */
         for (int i = 0; i < 7; i++) CHECK_NEAR((double)y[i], 0, 0);
     }
 }
@@ -129,12 +130,12 @@ TEST(scalar_gates_are_silu_and_tanh_gelu)
         scalar()->gelu_glu(&gelu, &x, &up, 1);
         CHECK_NEAR((double)silu, z / (1 + exp(-z)) * (double)up, 2 * EPS * fabs((double)silu) + 1e-44);
         double const u = sqrt(2 / acos(-1)) * (z + 0.044715 * z * z * z);
-        /* 1 + tanh(u) cancels for u < 0 in this form; absolutely it is exact to some 2^-53 */
+        /* 1 + tanh(u) cancels for u < 0 in this form; its absolute error is some 2^-53 */
         CHECK_NEAR((double)gelu, 0.5 * z * (1 + tanh(u)) * (double)up, 2 * EPS * fabs((double)gelu) + 1e-15 * fabs(z));
     }
 }
 
-TEST(scalar_ropes_rotate_their_pairs)
+TEST(scalar_rope_bodies_rotate_their_pairs)
 {
     float cs[8], norm[9], neox[9];
     for (int i = 0; i < 4; i++) cs[2 * i] = cosf(0.3f + (float)i), cs[2 * i + 1] = sinf(0.3f + (float)i);
@@ -152,7 +153,7 @@ TEST(scalar_ropes_rotate_their_pairs)
     CHECK(norm[8] == 7 && neox[8] == 7);
 }
 
-/* 40 slots over two pages, the last 24 masked, and a window that cuts the first 3. */
+/* 40 slots over two pages. The last 24 slots of the second page and the first 3 of the first are masked. */
 static void attention_is_a_softmax(float cap)
 {
     enum { D = 12, SEEN = 40 };
@@ -186,7 +187,8 @@ static void attention_is_a_softmax(float cap)
     for (int d = 0; d < D; d++) {
         double want = 0;
         for (int j = 3; j < SEEN; j++) want += p[j] / sum * (double)v[j][d];
-        /* each p errs by its score's and the top's error, numerator and denominator; some 50 sums and scalings */
+        /* p errs by the errors of its score and of the top, in numerator and denominator; some 50 sums and
+         * scalings */
         CHECK_NEAR((double)(acc[d] / ml[1]), want, (4 * score_error + 100 * EPS) * largest);
     }
 }
