@@ -95,7 +95,7 @@ static uint64_t random_state;
 void *region(uint64_t n, uint64_t offset)
 {
     uint64_t const begin = ((memory_used + CANARY + 15) & ~(uint64_t)15) + offset, end = begin + n + CANARY;
-    if (end > sizeof memory || n_regions == 64) { say("checkkern: a case needs too much memory\n"); __builtin_trap(); }
+    if (end > sizeof memory || n_regions == 64) { say("checkkern: a case needs more than 24 MiB or 64 regions\n"); __builtin_trap(); }
     uint8_t *at = memory + begin;
     for (int i = 1; i <= CANARY; i++) at[-i] = 0xc5;
     for (uint64_t i = 0; i < n; i++) at[i] = 0xa7;
@@ -208,7 +208,7 @@ bool madd_is_fused(void)
     return out[0] != 0;
 }
 
-#define FAULTY "pairs of 16 bits (and i32x4.relaxed_dot adds wrongly here: an engine fault, not relied on)"
+#define FAULTY "pairs of 16 bits (i32x4.relaxed_dot adds wrongly in this engine, so matmul doesn't use it)"
 
 const char *dot_flavour(void)
 {
@@ -313,27 +313,27 @@ int32_t checkkern_run(char *arguments)
             seed = 0;
             for (const char *p = word; *p >= '0' && *p <= '9'; p++) seed = seed * 10 + (uint64_t)(*p - '0');
         } else if (*word) {
-            say("checkkern [slot] [isa] [seed] [--bench] [--all] [--json]: what is \"%s\"?\n", word);
+            say("checkkern: unknown argument \"%s\", allowed are [slot] [isa] [seed] [--bench] [--all] [--json]\n", word);
             return 2;
         }
     }
     const chord_ops *scalar = chord_ops_of(CHORD_ISA_SCALAR);
     if (!scalar) { say("checkkern: built without the scalar bodies\n"); return 2; }
 #ifdef CHORD_DOT_KIND
-    const char *way = ", matmul forced to the way of ARM";
+    const char *way = ", matmul uses the dot of ARM";
 #else
     const char *way = "";
 #endif
     if (!json) say("seed %u; dot: %s%s; multiply-add: %s\n", seed, dot_flavour(), way, madd_is_fused() ? "fused" : "two roundings");
     if (*way && equal_text(dot_flavour(), FAULTY)) {
-        say("skip: forced to an instruction that is faulty here\n0 passed, 0 failed, 1 skipped\n");
+        say("skip: the dot that this build uses is faulty in this engine\n0 passed, 0 failed, 1 skipped\n");
         return 0;
     }
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) {
         if (only_isa && !equal_text(only_isa, isas[i].name)) continue;
         const chord_ops *ops = chord_ops_of(isas[i].isa);
         if (!ops || !equal_text(ops->name, isas[i].name)) {
-            if (only_isa) { say("skip %s: not in this build or not for this machine\n", isas[i].name); n_skipped++; }
+            if (only_isa) { say("skip %s: this build or this machine lacks it\n", isas[i].name); n_skipped++; }
             continue;
         }
         if (bench) bench_all(ops, scalar, only_slot, json);

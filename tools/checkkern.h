@@ -31,7 +31,7 @@ bool canaries_live(void);
 /* ---- random: splitmix64 of the case's seed */
 uint64_t random64(void);
 int32_t random_below(int32_t n);
-/* the sum of four uniform values, nearly bell-shaped */
+/* The sum of four uniform values: mean 0, variance 1, nearly normal. */
 float random_gauss(void);
 
 /* ---- comparing */
@@ -39,9 +39,9 @@ typedef struct verdict {
     const char *slot, *isa;
     double c;                 /* the slot's bound, in units of eps * scale */
     uint64_t n_cases, n_values;
-    double worst; /* largest difference / bound */
+    double worst;             /* largest difference / bound */
     bool failed;
-    char detail[200]; /* of the current case, set before it runs */
+    char detail[200];         /* describes the current case; set before the case runs */
 } verdict;
 extern verdict judge;
 
@@ -58,15 +58,15 @@ void same_bytes(const void *got, const void *want, uint64_t n, const char *what)
 static inline double magnitude(double x) { return x < 0 ? -x : x; }
 static inline bool is_finite(double x) { return x - x == 0; }
 
-/* true when vf_madd rounds once */
+/* Returns true when vf_madd rounds once. */
 bool madd_is_fused(void);
-/* How 8-bit dot products are computed: "pairs of 16 bits" (x86 without VNNI), "32 bits, unsigned" (VNNI),
- * "32 bits, signed" (ARM), "none" (SIMD128) */
+/* Returns how this isa computes 8-bit dots: "pairs of 16 bits" (x86 without VNNI), "32 bits, unsigned"
+ * (VNNI), "32 bits, signed" (ARM), "none" (SIMD128) */
 const char *dot_flavour(void);
 
 extern bool check_everything; /* --all */
 
-/* ---- the parts */
+/* ---- the checks by kind of slot (kernels.def), and --bench */
 void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type);
 void check_quantize(const chord_ops *ops, const chord_ops *scalar);
 void check_norm(const chord_ops *ops, const chord_ops *scalar);
@@ -84,10 +84,11 @@ void check_load(const chord_ops *ops, const chord_ops *scalar);
 void check_attend(const chord_ops *ops, const chord_ops *scalar);
 void check_attend_join(const chord_ops *ops, const chord_ops *scalar);
 
-/* One row of activations in a format's form; q8 by the scalar quantiser. */
+/* --bench: times every slot of `ops`, or `slot` alone. */
 void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *slot, bool json);
-/* A random group that repack accepts. kind: 0 normal scales, 1 random bits, 2 zero scales, 3 largest
- * codes and largest finite scales, 4 subnormal scales, 5 scales of one (and offsets of small integers). */
+/* Fills four rows in file order that repack accepts. kind: 0 normal scales, 1 random bits, 2 zero scales, 3
+ * largest codes and largest finite scales, 4 subnormal scales, 5 scales of one (and offsets of small
+ * integers). */
 void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t kind);
 
 #endif

@@ -1,12 +1,14 @@
 /* checkkern_attend.c: checks attention over one to three pages. Masked slots hold NaN.
  *
- * The bound. Let d be the larger of the two bodies' errors of one score: d <= |scale| (D + 2) eps *
- * sum|q||k|   (+ 5 eps cap for the soft cap's tanh, + eps |score| for its argument) The scalar and the
- * vector p = e^(score - m) differ by 2 d from the score, 2 d from m, and 4 + 1 roundings of exp. Every
- * later page multiplies by another e^(m - m'). 32 sums per page add one rounding each in each body.
- * Therefore |acc - acc'| <= A (4 d + (8 + 80 pages) eps), with A = sum of p |v| over the pages; for l the
- * same with |v| = 1. kernels.def's c = 2 multiplies half of it. Slots far below m may vanish in one body
- * (e^-87.33): see tiny. */
+ * The bound. Let d be the larger of the two bodies' errors of one score, and D the width of a key:
+ *   d <= |scale| (D + 2) eps sum|q||k|   (+ 5 eps cap for the soft cap's tanh, + eps |score| for its
+ *                                         argument)
+ * The scalar and the vector p = e^(score - m) differ by 2 d from the score, 2 d from m, and 4 + 1 roundings
+ * of exp. Every later page multiplies by another e^(m - m'). 32 sums per page add one rounding each in each
+ * body. Therefore
+ *   |acc - acc'| <= A (4 d + (8 + 80 pages) eps), A = sum of p |v| over the pages
+ * and the same for l with |v| = 1. `relative` is half of this; kernels.def's c = 2 doubles it. Slots far
+ * below m may vanish in one body (e^-87.33): near()'s `tiny` covers them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/kernels/real.h"
@@ -28,7 +30,7 @@ static void new_state(state *s, int32_t n_q, int32_t head_dim)
     }
 }
 
-/* Sums of magnitudes of one query over all pages, in double, for the bound. */
+/* One query's maximum, and its sums of magnitudes over all pages, in double, for the bound. */
 typedef struct magnitudes {
     double top, l, acc[MAX_DIM], score_error;
 } magnitudes;
@@ -75,7 +77,7 @@ static void make_mask(int32_t mask, int32_t n_q, int32_t page, int32_t n_pages, 
     }
 }
 
-/* Fills rows that no query may see with NaN, zeros or numbers. The result must not depend on them. */
+/* Fills the rows that no query sees with `with`. No result may depend on them. */
 static void fill_masked(float *kv, int32_t stride, int32_t n_q, const int32_t *lo, const int32_t *hi, float with)
 {
     for (int32_t j = 0; j < 32; j++) {
@@ -92,7 +94,7 @@ typedef struct shape {
 static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, int32_t n_q, int32_t n_pages, int32_t mask, int32_t kind)
 {
     static magnitudes m[MAX_Q];
-    /* half: over rows of f16 */
+    /* alone: query by query; half: over rows of f16 */
     state got, want, alone, half;
     const float *q[MAX_Q];
     int32_t lo[MAX_Q], hi[MAX_Q];
@@ -133,7 +135,7 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
         over_f16.k = k16, over_f16.v = v16, over_f16.is_f16 = 1;
         over_f16.acc = half.acc, over_f16.ml = half.ml;
         ops->attend(&over_f16);
-        /* one by one, with other contents in masked rows */
+        /* query by query; a single query sees other numbers in masked rows */
         for (int32_t i = n_q - 1; i >= 0; i--) {
             if (n_q == 1 && mask != FULL) {
                 fill_masked(k, h.k_dim, n_q, lo, hi, 1e30f);
@@ -164,7 +166,8 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
 
 void check_attend(const chord_ops *ops, const chord_ops *scalar)
 {
-    /* in the last shapes the values are the first part of the keys */
+    /* In the last three shapes keys and values differ in width. In the last one the distance of two values
+     * is a key's width, as in a cache whose values are the first part of its keys. */
     static const shape shapes[] = { { 1, 1, 1 },    { 3, 3, 3 },    { 4, 4, 4 },       { 6, 6, 6 },   { 16, 16, 16 },
                                     { 20, 20, 20 }, { 64, 64, 64 }, { 80, 80, 80 },    { 128, 128, 128 },
                                     { 20, 6, 6 },   { 6, 80, 80 },  { 72, 64, 72 } };

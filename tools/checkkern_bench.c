@@ -2,9 +2,9 @@
  * code.
  *
  * GMAC/s counts the multiply-adds of the operation. GB/s counts its weights (matmul), or all bytes read
- * and written (rows). "of dots" is the share of a ceiling measured in the same run: for quantised formats
- * the isa's dot product alone, in eight chains; for floats vf_madd alone. Scales are normal floats:
- * subnormal scales halve the apparent speed. */
+ * and written (rows). "of the ceiling" is the share of a ceiling that the same run measures: for quantised
+ * formats the isa's dot alone, in eight chains; for floats vf_madd alone. Scales are normal floats, because
+ * subnormal scales would halve the speed. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/base/simd.h"
@@ -28,8 +28,9 @@ static double fastest_ns(work_fn *f, work *w)
     int32_t times = 1;
     /* warm-up */
     do f(w); while (checkkern_now() - begin < 150);
-    /* 3 ms per measurement, and the minimum of three. Without the minimum, a moment without the processor
-     * counts as work, and in Chromium (a clock of 0.1 ms) the rest would be measured in single ticks. */
+    /* Double `times` until the fastest of three rounds takes 3 ms. With a single round, a moment without the
+     * processor would count as work; in Chromium (a clock of 0.1 ms) all rounds would then take single
+     * ticks. */
     for (;;) {
         double least = 1e30;
         for (int round = 0; round < 3; round++) {
@@ -75,7 +76,8 @@ static void madds(work *w)
     vf s[CHAINS], b = vf_all_at(w->b);
     for (int c = 0; c < CHAINS; c++) s[c] = float_sink[c];
     CHORD_ROLL for (int32_t i = 0; i < 4096; i++) {
-        /* The index changes, or the product would leave the loop. Both signs occur: no overflow. */
+        /* The index changes, so that clang doesn't move the product out of the loop. Both signs occur: no
+         * overflow. */
         vf const a = vf_all_at(w->a + (uint32_t)i % 256);
         CHORD_UNROLL for (int c = 0; c < CHAINS; c++) {
             s[c] = vf_madd(a, b, s[c]);
@@ -93,7 +95,7 @@ static void madds(work *w)
 
 /* ---- rows of the table ------------------------------------------------------------------------------ */
 
-/* Names of a row of the table, and its figures. */
+/* What identifies a row of the table, and the figures it is compared with. */
 typedef struct row_of {
     const char *slot, *isa, *shape;
     double scalar_ns, ceiling; /* 0: none */

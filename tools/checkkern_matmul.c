@@ -1,6 +1,6 @@
-/* checkkern_matmul.c: checks each matmul over shapes around the tiles, with data that is normal, random,
- * extreme and integral. Each is compared with the scalar body within the bound, and with itself bit for
- * bit for any split. */
+/* checkkern_matmul.c: checks each matmul over shapes around the sizes of tiles, with data that is normal,
+ * random, extreme and integral. A body is compared with the scalar body within the bound. Any split of its
+ * rows and tokens must give the same bits. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/base/bytes.h"
@@ -124,8 +124,8 @@ static void make_problem(problem *p, const chord_format *f, shape s)
     if (s.bias) p->m.bias = b;
 }
 
-/* Sum of the magnitudes of the terms of y[t][r], in double. `tiny`: the part of the bound for the
- * smallest terms. */
+/* Returns the sum of the magnitudes of the terms of y[t][r], in double. `tiny` is the part of the bound that
+ * covers products in the subnormal range. */
 static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
 {
     const chord_matmul *m = &p->m;
@@ -143,10 +143,11 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
         }
         return sum;
     }
-    /* d i and m s separately: decode of the row without its m, and without its d. Both are exact in f32. */
+    /* d i and m s separately: decodes the row without its m, and without its d. Both are exact in f32. */
     static uint8_t row[2][8192];
     static float part[2][2048];
-    /* Minimum of the row except 0: i <= |d i| / d. It bounds the effect of a subnormal d_w d_x. */
+    /* The row's minimum d except 0. |i| is at most |d i| / d, which bounds the effect of a subnormal d_w
+     * d_x. */
     double d = 0;
     for (int m_only = 0; m_only < 2; m_only++) {
         chord_format_unpack(p->f, row[m_only], w, r % 4, n);
@@ -183,14 +184,14 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
     chord_copy(whole, p->m.y, (size_t)p->y_floats * 4);
     canaries_live();
 
-    /* Unfused, a body is the scalar sequence of operations. */
+    /* If madd isn't fused, a body is the same sequence of operations as the scalar body. */
     bool const exact = p->kind == INTEGERS || !madd_is_fused();
     double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : p->m.n_in / 32 + (p->f->m_at >= 0 ? 6 : 5);
     for (int32_t t = 0; t < p->n_t; t++)
         for (int32_t r = 0; r < (int32_t)p->m.y_stride; r++) {
             uint64_t const at = (uint64_t)t * p->m.y_stride + (uint64_t)r;
             double tiny;
-            /* Nothing is written between the rows. */
+            /* Nothing may be written between the rows. */
             if (r >= p->m.n_out) same(whole[at], p->old[at], (int32_t)at);
             else if (exact) same(whole[at], expected[at], (int32_t)at);
             else {
@@ -220,7 +221,8 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
     canaries_live();
 }
 
-/* Makes rows of q8, and every second row from the remainder of the row before. */
+/* Makes the two terms of each token: a row of q8, and a row with its rounding error
+ * (chord_act_quantize_rest). */
 static void make_terms(problem *p)
 {
     int32_t const n = p->m.n_in;
@@ -233,7 +235,8 @@ static void make_terms(problem *p)
     }
 }
 
-/* Two rows of x per token: within both rows' bounds of the scalar result, and the same for any cut. */
+/* Two terms per token: y is within the bounds of both terms of the scalar result, and the same for any
+ * cut. */
 static void check_two_terms(problem *p, chord_matmul_fn *got, chord_matmul_fn *want)
 {
     float *expected = region(p->y_floats * 4, 0), *whole = region(p->y_floats * 4, 0);
@@ -309,7 +312,7 @@ static void check_non_finite(const chord_format *f, chord_matmul_fn *got)
 void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
 {
     static const int32_t outs[] = { 1, 3, 4, 5, 8, 12, 16, 17, 20, 35 }, tokens[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17 };
-    /* The last three blocks are small ones. */
+    /* Rows are 0, 1, 2 and 5 blocks long, and 3, 9 and 32 where a block has 32 elements. */
     static const int32_t float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 }, blocks[] = { 0, 1, 2, 5, 3, 9, 32 };
     chord_matmul_fn *const got = chord_ops_matmul(ops, type), *const want = chord_ops_matmul(scalar, type);
     const chord_format *const f = chord_format_of(type);

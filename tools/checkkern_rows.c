@@ -1,5 +1,5 @@
 /* checkkern_rows.c: checks the slots that work row by row, over sizes around the vector width and larger
- * ones. */
+ * sizes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/quant/act.h"
@@ -233,7 +233,7 @@ void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
             for (int32_t i = 0; i < n; i++) {
                 double const x = (double)gate[i];
                 double const m = magnitude(is_gelu ? 1.6 * x * (1 + 0.044715 * x * x) : x);
-                /* beyond it y is x or 0 */
+                /* beyond 200 y is x or 0 */
                 z[i] = m < 200 ? (float)m : 200;
             }
             got_fn(y, gate, up, n);
@@ -242,7 +242,7 @@ void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
                 near(y[i], want[i], magnitude((double)want[i]) * (1 + magnitude((double)z[i]) / 2), magnitude((double)up[i]) * 0x1p-118 + 0x1p-148, i);
             canaries_live();
         }
-    /* The same element alone and at any position of a row: a row may be cut anywhere. */
+    /* A row may be cut anywhere: each element stays the same. */
     for (int32_t n = 1; n <= 13; n++) {
         next_case("cut after %d of 13", n);
         float *gate = floats(13, 0), *up = floats(13, 0), *whole = floats(13, 0), *parts = floats(13, 0);
