@@ -33,7 +33,7 @@ export async function capabilities(): Promise<Capabilities> {
   };
 }
 
-/** The part of WebGPU's types that is used here. TypeScript's DOM library has them only in newer versions. */
+/** The part of WebGPU's types that is used here. A project's `lib` may lack WebGPU's own types. */
 interface Adapter {
   readonly info?: { readonly vendor?: string; readonly architecture?: string; readonly description?: string };
   readonly features: { has(name: string): boolean };
