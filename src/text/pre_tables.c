@@ -1,6 +1,6 @@
 /* pre_tables.c: the pre-tokenizers as data. The comment above an array of nodes is its regular expression.
- * The values of tokenizer.ggml.pre map to patterns as in llama.cpp's vocabulary loader. Values that it maps by
- * guessing ("default", or no value at all) are left out on purpose. */
+ * The values of tokenizer.ggml.pre map to patterns as in llama.cpp's vocabulary loader. Values that it
+ * maps by guessing ("default", or no value at all) are left out on purpose. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pre_words.h"
 

@@ -310,8 +310,7 @@ static bool span(chord_tokenizer *t, special_cluster *c)
     return true;
 }
 
-/* Scratch holds the marks, 4 bytes per position, then the heap, 8 bytes per position. The heap ends
- * first. */
+/* Scratch holds the marks, 4 bytes per byte of the cluster, and behind them the heap, 8 bytes per byte. */
 static uint64_t heap_off(const special_cluster *c) { return ((uint64_t)(c->end - c->begin) * 4 + 7) & ~7ull; }
 static uint64_t *heap_of(const chord_tokenizer *t) { return (uint64_t *)(t->scratch.base + heap_off(&t->special)); }
 

@@ -1,10 +1,10 @@
-/* half_test.c: f16 and bf16 over all 65,536 codes, against arithmetic written another way (ldexp). */
+/* half_test.c: f16 and bf16 for all 65,536 codes, compared with other arithmetic (ldexp). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/base/half.h"
 #include "../harness/test.h"
 #include <math.h>
 
-/* IEEE 754 binary16 by its definition. */
+/* Returns the value of h by the definition of IEEE 754 binary16. */
 static double value_of(uint16_t h)
 {
     int const exponent = (h >> 10) & 31, fraction = h & 1023;
@@ -33,9 +33,9 @@ TEST(every_finite_f16_survives_a_round_trip)
 
 TEST(f16_rounds_to_nearest_and_ties_to_even)
 {
-    for (uint32_t h = 0; h < 0x7bff; h++) { /* between each neighbouring pair of positive values */
+    for (uint32_t h = 0; h < 0x7bff; h++) { /* between every two neighbouring positive values */
         double const low = value_of((uint16_t)h), high = value_of((uint16_t)(h + 1));
-        float const middle = (float)((low + high) / 2); /* one bit more than f16 holds: exact in f32 */
+        float const middle = (float)((low + high) / 2); /* one bit more than f16 has: exact in f32 */
         uint32_t const even = h & 1 ? h + 1 : h;
         CHECK_EQ(chord_f32_f16(middle), even);
         CHECK_EQ(chord_f32_f16(nextafterf(middle, 0)), h);

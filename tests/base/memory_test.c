@@ -38,7 +38,7 @@ TEST(numbers_are_read_from_any_address)
 {
     uint8_t *p = test_alloc(32);
     for (int i = 0; i < 32; i++) p[i] = (uint8_t)(i + 0x80);
-    for (int i = 0; i < 8; i++) { /* a misaligned load that isn't a copy is UBSan's to find */
+    for (int i = 0; i < 8; i++) { /* UBSan finds a misaligned load that isn't a copy */
         CHECK_EQ(chord_u16(p + i), (0x8180 + 0x101 * i));
         CHECK_EQ(chord_u32(p + i) & 0xff, 0x80 + i);
         CHECK_EQ(chord_u64(p + i) >> 56, 0x87 + i);
@@ -54,7 +54,7 @@ TEST(arena_hands_out_aligned_blocks_until_it_is_full)
     CHECK(chord_arena_take(&a, 8, 8) == memory + 8);
     CHECK(chord_arena_take(&a, 1, 64) == memory + 64);
     CHECK(chord_arena_take(&a, 192, 1) == NULL); /* 191 are left */
-    CHECK_EQ(a.used, 65);                        /* a refusal takes nothing */
+    CHECK_EQ(a.used, 65);                        /* a refused call changes nothing */
     CHECK(chord_arena_take(&a, 191, 1) == memory + 65);
     CHECK(chord_arena_take(&a, 1, 1) == NULL);
     CHECK(chord_arena_take(&a, 0, 1) == memory + 256);
@@ -72,7 +72,7 @@ TEST(arena_without_memory_only_counts)
     CHECK_EQ(a.used, 1128);
 }
 
-TEST(an_arena_that_counts_passes_4_gib_whatever_an_address_has)
+TEST(an_arena_counts_past_4_gib_also_with_32_bit_addresses)
 {
     _Static_assert(sizeof((chord_arena){ 0 }.used) == 8 && sizeof((chord_arena){ 0 }.cap) == 8, "sizes are measured in 64 bits");
     chord_arena a = { NULL, 0, CHORD_MEASURE };
@@ -82,7 +82,7 @@ TEST(an_arena_that_counts_passes_4_gib_whatever_an_address_has)
 
 TEST(copies_of_nothing_touch_nothing)
 {
-    chord_copy(NULL, NULL, 0); /* undefined for memcpy: UBSan would say so */
+    chord_copy(NULL, NULL, 0); /* undefined for memcpy: UBSan would report it */
     chord_move(NULL, NULL, 0);
     chord_zero(NULL, 0);
     CHECK(chord_equal(NULL, NULL, 0));

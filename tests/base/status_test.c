@@ -1,4 +1,4 @@
-/* status_test.c: the error text that every check of the core ends in. */
+/* status_test.c: the texts of errors (chord_fail). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/base/status.h"
 #include "../harness/test.h"
@@ -21,7 +21,7 @@ TEST(fail_formats_each_kind_of_argument)
     CHECK_EQ(e.length, strlen(e.text));
 }
 
-TEST(a_quoted_name_out_of_a_file_is_cut_and_cleaned)
+TEST(a_quoted_name_is_shortened_and_cleaned)
 {
     chord_error e;
     char name[200];
@@ -35,22 +35,24 @@ TEST(a_quoted_name_out_of_a_file_is_cut_and_cleaned)
     CHECK_TEXT(e.text, "n...'");
 }
 
-TEST(a_quoted_name_holds_nothing_that_a_terminal_obeys)
+TEST(a_quoted_name_has_no_controls_and_no_bidi_marks)
 {
     chord_error e;
-    static const char name[] = "a\x1b[2J\xc2\x9b\xd8\x9c\xe2\x80\x8f\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6z\r\n"; /* ESC, CSI, ALM, RLM, LS, RLO, LRI */
+    /* ESC, CSI, ALM, RLM, LS, RLO, LRI */
+    static const char name[] = "a\x1b[2J\xc2\x9b\xd8\x9c\xe2\x80\x8f\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6z\r\n";
     chord_fail(&e, CHORD_INVALID_GGUF, "%q", name, sizeof name - 1);
     CHECK(!memcmp(e.text, "'a?[2J\?\?\?\?\?\?z\?\?'", 17));
-    static const char kept[] = "\xc3\xa4\xe2\x82\xac\xe2\x80\x93\xd8\xa7\xf0\x9f\x98\x80"; /* letters, a dash, a face */
+    /* letters, a dash, a face */
+    static const char kept[] = "\xc3\xa4\xe2\x82\xac\xe2\x80\x93\xd8\xa7\xf0\x9f\x98\x80";
     chord_fail(&e, CHORD_INVALID_GGUF, "%q", kept, sizeof kept - 1);
     CHECK(!memcmp(e.text + 1, kept, sizeof kept - 1));
 }
 
-TEST(a_text_too_long_is_cut_between_characters)
+TEST(a_text_that_is_too_long_is_cut_between_characters)
 {
     chord_error e;
     char text[1000] = "";
-    for (int shift = 0; shift < 3; shift++) { /* a cut at each byte of a three-byte character */
+    for (int shift = 0; shift < 3; shift++) { /* the limit is at each byte of a three-byte character */
         memset(text, 'x', (size_t)shift);
         for (int i = 0; i < 200; i++) memcpy(text + shift + 3 * i, "\xe2\x82\xac", 4);
         memset(&e, 0xff, sizeof e);
@@ -61,7 +63,7 @@ TEST(a_text_too_long_is_cut_between_characters)
     }
 }
 
-TEST(status_numbers_and_codes_are_used_once)
+TEST(every_status_number_and_code_is_used_once)
 {
 #define ROW(name, value, code, text) { value, code },
     static const struct { int32_t value; const char *code; } rows[] = { CHORD_ERROR_LIST(ROW) };

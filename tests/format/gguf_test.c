@@ -1,8 +1,9 @@
-/* gguf_test.c: well-formed headers: what they say is read the same in any chunks and any memory. */
+/* gguf_test.c: well-formed headers are read the same in chunks of any size and with memory of any size. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gguf_writer.h"
 
-/* A header with every value type, kept and skipped, and tensors of one to four dimensions. */
+/* A header with every value type, with kept and skipped values, and with tensors of one to four
+ * dimensions. */
 static writer *sample(uint32_t version)
 {
     static const uint64_t ne[4] = { 64, 3, 2, 5 };
@@ -24,7 +25,8 @@ static writer *sample(uint32_t version)
     put_array_head(w, "empty.strings", CHORD_GGUF_STRING, 0);
     put_array_head(w, "small.array", CHORD_GGUF_U16, 3);
     put_bytes(w, "abcdef", 6);
-    put_array_head(w, "long.array", CHORD_GGUF_U8, CHORD_KEEP_ARRAY + 1); /* one more than is kept */
+    /* one element more than the limit for keeping */
+    put_array_head(w, "long.array", CHORD_GGUF_U8, CHORD_KEEP_ARRAY + 1);
     for (int i = 0; i <= CHORD_KEEP_ARRAY; i++) put_bytes(w, "\x5a", 1);
     put_array_head(w, "unwanted.strings", CHORD_GGUF_STRING, 3);
     put_text(w, "one");
@@ -41,7 +43,7 @@ static writer *sample(uint32_t version)
     put_tensor(w, "token_embd.weight", 2, ne, 0, 0);
     put_tensor(w, "norm", 1, ne, 1, 768);
     put_tensor(w, "experts", 3, ne, 2, 1024);
-    put_tensor(w, "four", 4, ne, -7, 1 << 20); /* types are the binder's business */
+    put_tensor(w, "four", 4, ne, -7, 1 << 20); /* the reader doesn't check types, binding does */
     return w;
 }
 
@@ -86,7 +88,7 @@ TEST(gguf_reads_the_same_in_any_chunk_size)
     }
 }
 
-TEST(gguf_reads_the_same_when_memory_comes_in_any_portions)
+TEST(gguf_reads_the_same_however_its_memory_grows)
 {
     writer *w = sample(3);
     const char *want = describe(&read_file(w)->g);
@@ -101,7 +103,7 @@ TEST(gguf_reads_the_same_when_memory_comes_in_any_portions)
         }
 }
 
-TEST(gguf_takes_nothing_past_the_header)
+TEST(gguf_consumes_nothing_past_the_header)
 {
     writer *w = sample(3);
     size_t const header = w->n;
@@ -120,7 +122,7 @@ TEST(gguf_truncated_at_any_byte_is_never_complete)
     for (size_t n = 0; n < w->n; n += n < 900 || n + 900 > w->n ? 1 : 101) {
         int const mark = test_mark();
         reading *r = read_header(w->bytes, n, 4096, 65536, 65536, UINT64_MAX);
-        CHECK_EQ(r->status, CHORD_MORE); /* no length known: more may come */
+        CHECK_EQ(r->status, CHORD_MORE); /* unknown length: more bytes may come */
         r = read_header(w->bytes, n, 4096, 65536, 65536, n);
         CHECK(r->status == CHORD_MORE || r->status == CHORD_INVALID_GGUF);
         CHECK(r->status == CHORD_MORE || strstr(r->error.text, "the file ends at"));
@@ -159,7 +161,7 @@ TEST(gguf_finds_keys_by_their_whole_name)
     CHECK(chord_gguf_find(&r->g, "", 0)); /* the sample has an empty key */
 }
 
-TEST(gguf_keeps_texts_of_the_wanted_keys_and_of_no_other)
+TEST(gguf_keeps_strings_of_the_wanted_keys_only)
 {
     static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.token", "tokenizer.ggml.tokens2", "other.texts" };
     for (int i = 0; i < 4; i++) {
@@ -180,5 +182,5 @@ TEST(gguf_keeps_texts_of_the_wanted_keys_and_of_no_other)
     size_t taken;
     chord_gguf_init(&g, (chord_arena){ test_alloc(4096), 0, 4096 }, NULL);
     CHECK_EQ(chord_gguf_push(&g, w->bytes, w->n, &taken, &error), CHORD_OK);
-    CHECK_EQ(chord_gguf_find(&g, "tokenizer.ggml.tokens", 21)->is_kept, 0); /* a caller that wants nothing */
+    CHECK_EQ(chord_gguf_find(&g, "tokenizer.ggml.tokens", 21)->is_kept, 0); /* the caller wants no keys */
 }

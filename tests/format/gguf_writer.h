@@ -1,4 +1,4 @@
-/* gguf_writer.h: GGUF headers written by hand, well-formed or not, for the tests of the reader. */
+/* gguf_writer.h: writes GGUF headers, well-formed or not, for the tests of the reader. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TEST_GGUF_WRITER_H
 #define CHORD_TEST_GGUF_WRITER_H
@@ -51,17 +51,18 @@ typedef struct reading {
     chord_gguf g;
     chord_error error;
     chord_status status;
-    int n_refused; /* how often NEED_MEMORY was answered */
+    int n_refused; /* number of NEED_MEMORY results */
 } reading;
 
 static const char *const test_wanted[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
                                            "tokenizer.ggml.merges", "tokenizer.chat_template", NULL };
 
-/* Read `n` bytes in chunks of `chunk`; the log begins with `first` bytes and grows by `step` when asked. */
+/* Reads `n` bytes in chunks of `chunk`. The log has `first` bytes at first; each NEED_MEMORY adds `step`
+ * bytes. */
 static inline reading *read_header(const uint8_t *bytes, size_t n, size_t chunk, size_t first, size_t step, uint64_t file_bytes)
 {
     reading *r = test_alloc(sizeof *r);
-    size_t const room = 4 * n + 65536; /* a record is at most 80 bytes for at least 24 of the file */
+    size_t const room = 4 * n + 65536; /* a record has at most 80 bytes, for at least 24 in the file */
     memset(r, 0, sizeof *r);
     chord_gguf_init(&r->g, (chord_arena){ test_alloc(room), 0, first }, test_wanted);
     r->g.file_bytes = file_bytes;
@@ -86,7 +87,7 @@ static inline reading *read_header(const uint8_t *bytes, size_t n, size_t chunk,
 }
 static inline reading *read_file(const writer *w) { return read_header(w->bytes, w->n, w->n, 65536, 65536, UINT64_MAX); }
 
-/* Everything a header says, as text: equal texts are equal readings. */
+/* Prints everything that a header holds: equal texts are equal headers. */
 static inline const char *describe(const chord_gguf *g)
 {
     size_t const cap = 1 << 20;

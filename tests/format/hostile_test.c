@@ -1,11 +1,13 @@
-/* hostile_test.c: headers that lie. Each is refused with INVALID_GGUF, or waits for bytes that never come,
- * and the text names the key, tensor, offset or value. The classes are those of published GGUF faults. */
+/* hostile_test.c: malformed headers. The reader refuses each with INVALID_GGUF and names the key, tensor,
+ * offset or value, or it waits for bytes that never come. The cases are the classes of published GGUF
+ * vulnerabilities. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gguf_writer.h"
 
 static const uint64_t one[4] = { 32, 1, 1, 1 };
 
-/* Refused, in one chunk and byte by byte, with `part` in the text; and refused again when pushed on. */
+/* The header is refused, in one chunk and byte by byte, with `part` in the error text. A further push is
+ * refused with the same text. */
 static void refused(const writer *w, const char *part)
 {
     for (size_t chunk = 1; chunk <= w->n; chunk += w->n - 1) {
@@ -19,7 +21,7 @@ static void refused(const writer *w, const char *part)
     }
 }
 
-TEST(gguf_refuses_what_is_no_gguf)
+TEST(gguf_refuses_a_file_that_is_no_gguf)
 {
     static const struct { const char *bytes; size_t n; const char *part; } files[] = {
         { "\0\0\0\0\0\0\0\0", 8, "begins with '?\?\?\?'" },
@@ -38,7 +40,7 @@ TEST(gguf_refuses_what_is_no_gguf)
     }
 }
 
-TEST(gguf_refuses_counts_no_file_has)
+TEST(gguf_refuses_impossible_counts)
 {
     refused(begin_file(3, 1ull << 63, 0), "claims 9223372036854775808 tensors");
     refused(begin_file(3, 0, 1ull << 63), "claims 9223372036854775808 metadata keys");
@@ -47,14 +49,14 @@ TEST(gguf_refuses_counts_no_file_has)
     refused(begin_file(3, 0, CHORD_MAX_KEYS + 1), "8193 metadata keys");
 }
 
-TEST(gguf_counts_within_the_limits_cost_nothing_until_bytes_arrive)
+TEST(gguf_counts_within_the_limits_cost_no_memory_until_bytes_arrive)
 {
     reading *r = read_file(begin_file(3, CHORD_MAX_TENSORS, CHORD_MAX_KEYS));
     CHECK_EQ(r->status, CHORD_MORE);
     CHECK_EQ(r->g.log.used, 8);
 }
 
-TEST(gguf_refuses_key_lengths_and_names_the_offset)
+TEST(gguf_refuses_keys_that_are_too_long_and_names_the_offset)
 {
     static const uint64_t lengths[] = { CHORD_MAX_KEY_BYTES + 1, 1ull << 32, 1ull << 63, UINT64_MAX };
     for (int i = 0; i < 4; i++) {
@@ -64,7 +66,7 @@ TEST(gguf_refuses_key_lengths_and_names_the_offset)
     }
 }
 
-TEST(gguf_refuses_value_types_nobody_assigned)
+TEST(gguf_refuses_unknown_value_types)
 {
     static const uint32_t types[] = { CHORD_GGUF_TYPES, 255, 0x80000000u, 0xffffffffu };
     for (int i = 0; i < 4; i++) {
@@ -97,7 +99,7 @@ TEST(gguf_refuses_arrays_whose_bytes_overflow)
     }
 }
 
-TEST(gguf_with_a_known_length_refuses_what_cannot_fit)
+TEST(gguf_refuses_lengths_past_the_end_of_the_file)
 {
     writer *key = begin_file(3, 0, 1);
     put64(key, 500);
@@ -119,7 +121,7 @@ TEST(gguf_with_a_known_length_refuses_what_cannot_fit)
     }
 }
 
-TEST(gguf_waits_for_a_huge_string_without_taking_memory_for_it)
+TEST(gguf_waits_for_a_huge_string_without_allocating_it)
 {
     writer *w = begin_file(3, 0, 1);
     put_key(w, "tokenizer.chat_template", CHORD_GGUF_STRING);
@@ -130,7 +132,7 @@ TEST(gguf_waits_for_a_huge_string_without_taking_memory_for_it)
     CHECK(r->g.log.used < 200);
 }
 
-TEST(gguf_refuses_a_key_or_a_tensor_that_stands_twice)
+TEST(gguf_refuses_a_key_or_a_tensor_that_occurs_twice)
 {
     writer *w = begin_file(3, 0, 2);
     put_u32_kv(w, "same", 1);
@@ -188,7 +190,7 @@ TEST(gguf_refuses_tensors_of_impossible_shape_by_name)
     }
 }
 
-TEST(gguf_refuses_tensor_offsets_out_of_line)
+TEST(gguf_refuses_tensor_offsets_that_are_unaligned_or_too_large)
 {
     static const uint64_t offsets[] = { 1, 31, 33, CHORD_MAX_FILE + 32, UINT64_MAX - 31 };
     for (int i = 0; i < 5; i++) {
@@ -198,7 +200,7 @@ TEST(gguf_refuses_tensor_offsets_out_of_line)
     }
 }
 
-TEST(gguf_refuses_tensor_names_too_long)
+TEST(gguf_refuses_tensor_names_that_are_too_long)
 {
     writer *w = begin_file(3, 1, 0);
     put64(w, CHORD_MAX_NAME_BYTES + 1);

@@ -1,11 +1,12 @@
-/* builder_test.c: hyper-parameters as an architecture reads them: present, absent, derived, out of range. */
+/* builder_test.c: an architecture reads hyper-parameters that are present, absent, derived or out of
+ * range. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/model/planner.h"
 #include "../../include/chord.h"
 #include "../../src/quant/quant.h"
 #include "../format/gguf_writer.h"
 
-/* A builder over a header that holds these keys of the architecture "a". */
+/* A builder over a header with keys of the architecture "a". */
 typedef struct built {
     reading *r;
     chord_error error;
@@ -22,7 +23,7 @@ static built *over(const writer *w)
     return x;
 }
 
-TEST(an_integer_that_is_absent_is_its_default_when_that_is_in_range)
+TEST(an_absent_integer_is_its_default_if_the_default_is_in_range)
 {
     writer *w = begin_file(3, 0, 1);
     put_u32_kv(w, "a.there", 7);
@@ -34,13 +35,13 @@ TEST(an_integer_that_is_absent_is_its_default_when_that_is_in_range)
     CHECK_EQ(x->b.status, CHORD_OK);
 }
 
-/* Such a default was derived from other keys of the file. */
-TEST(a_default_outside_the_range_is_a_fault_that_names_the_key)
+/* Other keys of the file can lead to such a default. */
+TEST(a_default_outside_the_range_is_an_error_that_names_the_key)
 {
     for (int32_t fallback = 0; fallback <= 9; fallback += 9) {
         built *x = over(begin_file(3, 0, 0));
         int32_t const v = chord_read_int(&x->b, "size", fallback, 1, 8);
-        CHECK(v >= 1 && v <= 8); /* what follows works on with it */
+        CHECK(v >= 1 && v <= 8); /* the caller continues with a valid value */
         CHECK_EQ(x->b.status, CHORD_INVALID_GGUF);
         CHECK_TEXT(x->error.text, fallback ? "'a.size', and its default, 9, is outside 1 to 8" : "'a.size', and its default, 0, is outside 1 to 8");
     }
@@ -58,7 +59,7 @@ static float read_one(float value, float fallback, chord_range range, int is_the
     return v;
 }
 
-TEST(an_epsilon_or_a_rope_base_is_held_against_its_range_also_as_a_default)
+TEST(an_epsilon_and_a_rope_base_are_checked_also_as_defaults)
 {
     float const none = __builtin_nanf(""), infinite = __builtin_inff();
     CHECK_NEAR((double)read_one(1e-5f, none, CHORD_EPSILON, 1, CHORD_OK), 1e-5, 1e-11);
@@ -69,7 +70,7 @@ TEST(an_epsilon_or_a_rope_base_is_held_against_its_range_also_as_a_default)
         read_one(1, bad[i], CHORD_EPSILON, 0, CHORD_INVALID_GGUF);
         read_one(bad[i], 10000, CHORD_ROPE_BASE, 1, CHORD_INVALID_GGUF);
     }
-    read_one(1, none, CHORD_EPSILON, 0, CHORD_INVALID_GGUF); /* required, and absent */
+    read_one(1, none, CHORD_EPSILON, 0, CHORD_INVALID_GGUF); /* a required key is absent */
     for (int32_t is_there = 0; is_there < 2; is_there++) {
         read_one(infinite, infinite, CHORD_FINITE, is_there, CHORD_INVALID_GGUF);
         read_one(none, none, CHORD_FINITE, is_there, CHORD_INVALID_GGUF);
@@ -77,7 +78,8 @@ TEST(an_epsilon_or_a_rope_base_is_held_against_its_range_also_as_a_default)
     }
 }
 
-/* One layer of llama, every matrix 65536 x 65536 in f16: 7 of 8 GiB, and two of 3 tokens. */
+/* One layer of llama. Its 7 matrices have 65536 x 65536 elements in f16, 8 GiB each; the vocabulary has 3
+ * tokens. */
 static chord_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
 {
     enum { WIDTH = 1 << 16 };
@@ -113,7 +115,7 @@ static chord_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
     return plan;
 }
 
-TEST(a_plan_larger_than_32_bits_is_measured_as_it_is)
+TEST(a_plan_larger_than_32_bits_is_measured_exactly)
 {
     chord_hparams h = { 0 };
     chord_error e = { 0 };
@@ -122,7 +124,7 @@ TEST(a_plan_larger_than_32_bits_is_measured_as_it_is)
     void *vocabulary;
     chord_memory_map map;
     CHECK_EQ(chord_plan_memory(plan, &measure, 1000, &vocabulary, &map), CHORD_OK);
-    /* the tied matrix of 3 rows lies in a group of four */
+    /* the tied matrix has 3 rows, padded to a group of four */
     CHECK_EQ(map.weight_bytes, (7ull << 33) + 4 * 2 * 65536 + 3 * 4 * 65536);
     CHECK(map.bytes > map.weight_bytes && map.bytes == map.weight_bytes + map.vocabulary_bytes + map.activation_bytes);
     chord_arena small = { NULL, 0, UINT32_MAX };

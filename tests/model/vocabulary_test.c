@@ -38,7 +38,8 @@ static void as_3_texts(writer *w, const char *key)
 
 typedef struct outcome { chord_vocab_source s; chord_error error; chord_status status; } outcome;
 
-/* A small good vocabulary, but `key` written by `value` (added when it's a new one; left out when NULL). */
+/* Reads a small valid vocabulary in which `value` writes `key`. A new key is added; NULL leaves the key
+ * out. */
 static outcome *read_with(const char *key, value_writer value)
 {
     const struct { const char *key; value_writer value; } good[] = {
@@ -61,7 +62,7 @@ static outcome *read_with(const char *key, value_writer value)
     return o;
 }
 
-TEST(the_reader_hands_on_arrays_ids_and_flags)
+TEST(the_reader_returns_arrays_ids_and_flags)
 {
     outcome *o = read_with("general.name", as_llama);
     CHECK_EQ(o->status, CHORD_OK);
@@ -116,7 +117,7 @@ TEST(an_id_outside_the_vocabulary_counts_as_absent)
 static const char *model_name;
 static void as_name(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, model_name); }
 
-TEST(phi3_is_known_by_its_name)
+TEST(phi3_is_recognised_by_its_name)
 {
     static const struct { const char *name; int32_t strip; } cases[] = {
         { "Phi-3 mini", 1 }, { "my PHI3.5", 1 }, { "phi3", 1 }, { "phi-3", 1 }, { "phi", 0 }, { "phi-", 0 }, { "Phi-2", 0 }, { "phi--3", 0 }, { "", 0 }, { "delphi 3", 0 },
@@ -134,7 +135,7 @@ static chord_vocab *load(const char *path)
     size_t n;
     uint8_t *bytes = test_read_file(path, &n);
     if (!bytes) return NULL;
-    size_t const part = n < 8u << 20 ? n : 8u << 20; /* a whole vocabulary of 49,152 tokens takes 2 MB */
+    size_t const part = n < 8u << 20 ? n : 8u << 20; /* a vocabulary of 49,152 tokens has 2 MB */
     reading *r = read_header(bytes, part, part, part + 65536, 65536, UINT64_MAX);
     CHECK_EQ(r->status, CHORD_OK);
     chord_vocab_source source;
@@ -155,7 +156,7 @@ static size_t from_hex(const char *hex, uint8_t *bytes)
     return n;
 }
 
-/* The same ids in slices of `budget` small steps. */
+/* Checks that slices of `budget` small steps give the same ids. */
 static void check_slices(const chord_vocab *v, int32_t flags, const uint8_t *text, size_t n, uint64_t budget, const int32_t *ids, int32_t count)
 {
     int32_t got[CHORD_TOKENIZER_ROOM * 4], n_got, at = 0;
@@ -177,7 +178,8 @@ static void check_slices(const chord_vocab *v, int32_t flags, const uint8_t *tex
     free(block);
 }
 
-/* One golden text: the ids, and that ids that cover every byte say the text again. */
+/* Checks one golden text: its ids are llama.cpp's, and they detokenise to the text if the vocabulary has
+ * every byte. */
 static void check_text(const chord_vocab *v, const char *path, int32_t flags, const char *hex, const char *ids)
 {
     static uint8_t text[65536];
@@ -195,7 +197,8 @@ static void check_text(const chord_vocab *v, const char *path, int32_t flags, co
         if (i >= count || id != got[i]) test_fail(__FILE__, __LINE__, "%s: text %d %s: id %d is %d, want %d", path, flags, hex, i, i < count ? got[i] : -1, id);
     if (i != count) test_fail(__FILE__, __LINE__, "%s: text %d %s: %d ids, want %d", path, flags, hex, count, i);
     int64_t const n_again = chord_vocab_detokenize(v, got, count, CHORD_WHOLE_TEXT, again, sizeof again);
-    bool const is_changed = (flags & CHORD_ADD_SPECIAL) || strstr(path, "tests/golden/smollm2_tokens") == NULL; /* cut-down ones lack bytes */
+    /* reduced vocabularies lack bytes */
+    bool const is_changed = (flags & CHORD_ADD_SPECIAL) || strstr(path, "tests/golden/smollm2_tokens") == NULL;
     if (!is_changed && (n_again != (int64_t)n || memcmp(again, text, n)))
         test_fail(__FILE__, __LINE__, "%s: text %d %s comes back as '%.*s'", path, flags, hex, (int)n_again, again);
 }

@@ -24,7 +24,7 @@ TEST(a_block_becomes_pages_and_its_rest_is_unused)
     CHECK_EQ(pool.n_free, 4);
 }
 
-TEST(pages_are_aligned_apart_and_inside_their_block)
+TEST(pages_are_aligned_disjoint_and_inside_their_block)
 {
     enum { N = 7 };
     chord_page_pool pool = { .payload_bytes = 130 };
@@ -46,7 +46,7 @@ TEST(pages_are_aligned_apart_and_inside_their_block)
     for (size_t k = N * page; k < block_bytes + 64; k++) CHECK_EQ(block[k], 0xee);
 }
 
-TEST(a_page_is_free_again_with_its_last_reference_only)
+TEST(a_page_is_freed_only_with_its_last_reference)
 {
     chord_page_pool pool = { .payload_bytes = 64 };
     chord_page_give(&pool, test_alloc(128), 128);

@@ -1,5 +1,6 @@
-/* The draw is checked at chosen places of [0, 1): aim() sets the generator so that its next number is a
- * given one. Against a naive sampler in double, and against llama.cpp's chain (tests/golden/sampler.txt). */
+/* sampler_test.c: the sampler, compared with a naive sampler in double and with llama.cpp's chain
+ * (tests/golden/sampler.txt). aim() sets the generator so that its next number is a given one. So a test
+ * checks the draw at chosen points of [0, 1). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/session/sequence.h"
 #include "../harness/test.h"
@@ -15,7 +16,7 @@ static _Alignas(CHORD_BLOCK_ALIGN) uint8_t arrays[N_CTX * 16], scratch[MAX_VOCAB
 
 static chord_sampling const plain = { .temperature = 1, .top_p = 1, .typical_p = 1, .repetition_penalty = 1 };
 
-/* q with n_vocab ids; the scratch ends at a canary. */
+/* Initialises q for n_vocab ids. A canary is behind the scratch. */
 static void begin(int n_vocab)
 {
     static const chord_cache_class paged = { .kind = CHORD_CACHE_PAGED };
@@ -33,7 +34,8 @@ static int32_t sample(const float *logits, const chord_sampling *p, const chord_
     return id;
 }
 
-/* Let the generator's next number be `number`: the inverse of its output function with no turn. */
+/* Sets the generator's state so that its next number is `number`: the inverse of its output function,
+ * rotation 0. */
 static void aim(uint32_t number)
 {
     uint64_t x = (uint64_t)number << 27;
@@ -44,7 +46,7 @@ static void aim(uint32_t number)
     CHECK_EQ(chord_random(state), number);
 }
 
-/* The draw at u, clamped to [0, 1). */
+/* Samples with the random number u, clamped to [0, 1). */
 static int32_t sample_at(double u, const float *logits, const chord_sampling *p, const chord_bias *bias)
 {
     aim(u <= 0 ? 0 : u >= 1 ? UINT32_MAX : (uint32_t)(u * 0x1p32));
@@ -76,7 +78,7 @@ TEST(the_same_seed_draws_the_same_ids)
     CHECK(memcmp(ids[0], ids[2], sizeof ids[0]));
 }
 
-TEST(a_draw_takes_one_number_and_argmax_none)
+TEST(a_draw_consumes_one_random_number_and_argmax_none)
 {
     float const logits[] = { 1, 5, 2 };
     chord_sampling p = plain;
@@ -115,7 +117,7 @@ TEST(draws_follow_the_distribution)
 
 /* ---- single rules ------------------------------------------------------------------------------------ */
 
-TEST(temperature_zero_takes_the_largest_logit_and_the_lowest_id_on_a_tie)
+TEST(temperature_zero_selects_the_largest_logit_and_on_a_tie_the_lowest_id)
 {
     float logits[40];
     chord_sampling p = { .top_k = 3, .top_p = 0.1f, .min_p = 0.5f, .typical_p = 1, .repetition_penalty = 1 };
@@ -157,7 +159,7 @@ TEST(top_p_includes_the_candidate_that_reaches_it)
     }
 }
 
-TEST(top_p_counts_the_mass_of_what_top_k_left)
+TEST(top_p_counts_the_probability_of_the_candidates_that_top_k_keeps)
 {
     float const logits[] = { 3, 3, 3, 3 };
     chord_sampling p = plain;
@@ -171,7 +173,7 @@ TEST(truncations_come_before_the_temperature)
 {
     float const logits[] = { 0, 4, 1, 3, 2 };
     chord_sampling p = plain;
-    p.top_p = 0.6f; /* 0.636 is the best one's at temperature 1 */
+    p.top_p = 0.6f; /* the best candidate has 0.636 at temperature 1 */
     p.temperature = 100;
     begin(5);
     CHECK_EQ(sample_at(1, logits, &p, NULL), 1);
@@ -182,7 +184,7 @@ TEST(truncations_come_before_the_temperature)
     CHECK_EQ(sample_at(1, logits, &p, NULL), 3);
 }
 
-TEST(min_p_one_keeps_all_that_equal_the_best)
+TEST(min_p_one_keeps_every_candidate_that_equals_the_best)
 {
     float const logits[] = { 1, 2, 2, 1, 2 };
     chord_sampling p = plain;
@@ -224,7 +226,7 @@ TEST(the_repetition_penalty_divides_positive_and_multiplies_negative_logits_once
     CHECK_EQ(sample((float[]){ -1, -1.3f, -1.3f, -2, -2 }, &p, NULL), 0);
 }
 
-TEST(frequency_counts_and_presence_does_not)
+TEST(the_frequency_penalty_counts_occurrences_and_the_presence_penalty_does_not)
 {
     chord_sampling p = plain;
     p.temperature = 0;
@@ -255,7 +257,7 @@ TEST(penalties_see_the_last_64_tokens)
     CHECK_EQ(sample(logits, &p, NULL), 0);
 }
 
-TEST(bias_adds_up_and_comes_before_the_penalties)
+TEST(biases_of_one_token_add_up_and_come_before_the_penalties)
 {
     float const logits[] = { 0, -1, 2.5f };
     chord_sampling p = plain;
@@ -308,7 +310,7 @@ TEST(a_logit_of_minus_infinity_is_never_drawn)
     }
 }
 
-TEST(non_finite_logits_are_internal_and_name_the_position)
+TEST(non_finite_logits_are_an_internal_error_that_names_the_position)
 {
     float const bad[] = { NAN, INFINITY };
     chord_sampling p = plain;
@@ -364,7 +366,7 @@ TEST(arguments_out_of_range_are_refused_by_name)
     REFUSE(presence_penalty, NAN);
     REFUSE(presence_penalty, INFINITY);
     REFUSE(n_bias, -1);
-    REFUSE(n_bias, 1); /* without pairs */
+    REFUSE(n_bias, 1); /* one bias, but NULL pairs */
 #undef REFUSE
     chord_sampling p = plain;
     p.n_bias = 2;
@@ -378,7 +380,7 @@ TEST(arguments_out_of_range_are_refused_by_name)
     CHECK(q.random[0] == before);
 }
 
-/* ---- against a naive sampler --------------------------------------------------------------------------- */
+/* ---- against a naive sampler ------------------------------------------------------------------------ */
 
 typedef struct pick { double logit, probability; int id; } pick;
 
@@ -388,7 +390,8 @@ static int by_logit(const void *a, const void *b)
     return x->logit > y->logit ? -1 : x->logit < y->logit ? 1 : x->id - y->id;
 }
 
-/* What may be drawn, in the order of the draw; -1: a truncation falls within rounding of a candidate. */
+/* Returns the number of candidates, and the candidates in the order of the draw. Returns -1 if rounding may
+ * decide whether a truncation keeps a candidate. */
 static int naive(const float *logits, const chord_sampling *p, const chord_bias *bias, pick *c)
 {
     int n = q.config.n_vocab, count[256] = { 0 };
@@ -423,7 +426,8 @@ static int naive(const float *logits, const chord_sampling *p, const chord_bias 
     return n_kept;
 }
 
-/* Logits, bias and penalties are such that float holds every sum and product exactly: ties stay ties. */
+/* Logits and biases are small multiples of 1/64, and penalties are powers of 2 or small integers and halves.
+ * So float sums and products are exact, and ties stay ties. */
 static void agree_with_naive(int n_vocab, int n_draws, float *logits, pick *c, int *n_doubtful)
 {
     static float const choices[] = { 0.5f, 1, 2, 4 };
@@ -453,7 +457,8 @@ static void agree_with_naive(int n_vocab, int n_draws, float *logits, pick *c, i
         memcpy(state, q.random, sizeof state);
         double const u = chord_random(state) * 0x1p-32;
         int32_t const got = sample(logits, &p, bias);
-        /* A weight is rounded to float: each sum is off by at most 2^-24 of itself, their quotient by 2^-23. */
+        /* Weights are rounded to float. The relative error of a sum is at most 2^-24, that of a quotient
+         * 2^-23. */
         double sum = 0;
         int is_right = 0;
         for (int i = 0; i < n; i++) {
@@ -477,17 +482,18 @@ TEST(draws_agree_with_a_naive_sampler)
     CHECK(n_doubtful < 12);
 }
 
-/* ---- against llama.cpp -------------------------------------------------------------------------------------- */
+/* ---- against llama.cpp ------------------------------------------------------------------------------ */
 
-/* Every candidate of the golden is hit in its middle and, where it is wide enough, near both its ends;
- * the two ends of [0, 1) are the first and the last candidate, so none is missing and none too many. */
+/* Draws in the middle of every candidate of the golden and near both its ends, if the candidate is wide
+ * enough. The ends of [0, 1) must give the first and the last candidate, so no candidate is missing and none
+ * is too many. */
 static void agree_with_golden(const float *logits, const chord_sampling *p, const chord_bias *bias, const pick *c, int n)
 {
     double sum = 0;
     for (int i = 0; i < n; i++) {
-        /* llama.cpp rounds two quotients logit / temperature below 16 and their difference below 32 to
-         * float: exponents are off by 32 * 2^-24, so a sum and the total by that of themselves. The rest:
-         * expf, our weights, their probabilities as floats. */
+        /* llama.cpp rounds two quotients logit / temperature (below 16) and their difference (below 32) to
+         * float. So an exponent is off by at most 32 * 2^-24, and a sum and the total have this relative
+         * error each. The 8 covers expf, our weights, and the golden's probabilities as floats. */
         double const width = c[i].probability, margin = (2 * 32 + 8) * 0x1p-24;
         if (width > 2 * margin) {
             CHECK_EQ(sample_at(sum + margin, logits, p, bias), c[i].id);
@@ -502,7 +508,7 @@ static void agree_with_golden(const float *logits, const chord_sampling *p, cons
 
 static int by_id(const void *a, const void *b) { return ((const pick *)a)->id - ((const pick *)b)->id; }
 
-TEST(truncations_and_probabilities_are_llama_cpps)
+TEST(truncations_and_probabilities_equal_llama_cpps)
 {
     size_t bytes;
     char *at = (char *)test_read_file("tests/golden/sampler.txt", &bytes);
@@ -538,7 +544,8 @@ TEST(truncations_and_probabilities_are_llama_cpps)
             c[i].id = (int)strtol(at, &at, 10);
             c[i].probability = strtod(at, &at);
         }
-        if (!(p.top_k > 0 && p.top_k < 256) && p.top_p >= 1) qsort(c, (size_t)n, sizeof *c, by_id); /* nothing was sorted */
+        /* llama.cpp sorts nothing here */
+        if (!(p.top_k > 0 && p.top_k < 256) && p.top_p >= 1) qsort(c, (size_t)n, sizeof *c, by_id);
         agree_with_golden(logits, &p, bias, c, n);
         n_cases++;
     }

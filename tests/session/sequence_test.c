@@ -1,5 +1,6 @@
-/* The backend of these tests writes one number a position into its page: a hash of all ids up to it, as
- * a KV row depends on all of them. A page that is aliased, lost or not copied shows as a wrong number. */
+/* sequence_test.c: tokens, batches and pages of a sequence. The executor of these tests writes one number
+ * per position into its page: a hash of all ids up to this position, because a KV row depends on all of
+ * them. A page that is aliased, lost or not copied shows as a wrong number. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/session/sequence.h"
 #include "../harness/test.h"
@@ -48,7 +49,7 @@ static void check_rows(const chord_sequence *q)
     for (int i = 0; i < q->n_past; i++) CHECK(*row(q, i) == hash(q->ids, i + 1));
 }
 
-/* What a backend does with a batch: `finished` 0 leaves half the rows wrong, as after a cancel. */
+/* Does what an executor does with a batch. `finished` 0 writes wrong rows, as after a cancel. */
 static void compute(chord_sequence *q, int finished)
 {
     const chord_batch *const b = &q->batch;
@@ -98,7 +99,7 @@ TEST(output_all_cuts_at_n_logits_and_asks_for_every_row)
 {
     chord_page_pool pool = new_pool(4);
     chord_sequence q;
-    for (int n_logits = 5; n_logits <= 20; n_logits += 15) { /* the second is bounded by n_batch */
+    for (int n_logits = 5; n_logits <= 20; n_logits += 15) { /* n_batch limits the second one */
         int const most = n_logits < 16 ? n_logits : 16;
         init(&q, &pool, 100, 16, n_logits);
         q.outputs = CHORD_OUTPUT_ALL;
@@ -133,7 +134,7 @@ TEST(a_batch_under_way_is_kept_until_it_is_accepted_or_dropped)
     CHECK(!memcmp(&before, &q, sizeof q));
 }
 
-TEST(output_rows_are_gone_once_the_next_batch_begins)
+TEST(output_rows_are_dropped_when_the_next_batch_begins)
 {
     chord_page_pool pool = new_pool(4);
     chord_sequence q;
@@ -196,7 +197,7 @@ TEST(push_during_a_batch_is_refused)
     CHECK_EQ(chord_sequence_push(&q, &(int32_t){ 1 }, 1, &error), CHORD_OK);
 }
 
-TEST(need_memory_changes_nothing_and_the_bytes_it_wants_are_enough)
+TEST(need_memory_changes_nothing_and_the_wanted_bytes_are_enough)
 {
     chord_page_pool pool = new_pool(1);
     chord_sequence q;
@@ -215,7 +216,7 @@ TEST(need_memory_changes_nothing_and_the_bytes_it_wants_are_enough)
     CHECK_EQ(q.n_past, 100);
 }
 
-TEST(decode_takes_a_page_every_32_tokens)
+TEST(decoding_needs_one_page_per_32_tokens)
 {
     chord_page_pool pool = new_pool(3);
     chord_sequence q;
@@ -229,7 +230,7 @@ TEST(decode_takes_a_page_every_32_tokens)
     CHECK_EQ(pool.n_free, 0);
 }
 
-TEST(a_dropped_batch_leaves_the_last_finished_one_and_no_pending_tokens)
+TEST(dropping_a_batch_keeps_finished_batches_and_drops_pending_tokens)
 {
     chord_page_pool pool = new_pool(4);
     chord_sequence q;
@@ -252,7 +253,7 @@ TEST(a_dropped_batch_leaves_the_last_finished_one_and_no_pending_tokens)
     evaluate(&q);
 }
 
-TEST(truncate_gives_pages_back_and_keeps_the_rest)
+TEST(truncate_frees_the_pages_past_the_cut_and_keeps_the_rest)
 {
     chord_page_pool pool = new_pool(4);
     chord_sequence q;
@@ -341,7 +342,7 @@ TEST(fork_shares_whole_pages_and_copies_the_partial_one)
     CHECK(fork.random[0] == q.random[0] && fork.random[1] == q.random[1]);
     check_rows(&fork);
 
-    CHECK_EQ(chord_sequence_truncate(&fork, 70, &error), 70); /* each goes its own way */
+    CHECK_EQ(chord_sequence_truncate(&fork, 70, &error), 70); /* both continue independently */
     push_random(&fork, 20);
     evaluate(&fork);
     evaluate(&q);
@@ -406,7 +407,7 @@ TEST(fork_without_a_free_page_changes_nothing)
     CHECK_EQ(chord_page_refs(q.classes[0].pages[0]), 1);
     chord_page_give(&pool, test_alloc((size_t)q.wanted), (size_t)q.wanted);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
-    CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_INVALID_ARGUMENT); /* not empty any more */
+    CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_INVALID_ARGUMENT); /* the fork isn't empty any more */
     CHECK_EQ(chord_page_refs(q.classes[0].pages[0]), 2);
 }
 
@@ -430,7 +431,7 @@ TEST(a_shared_page_truncated_in_its_middle_is_copied_before_it_is_written_to)
     check_rows(&fork);
 }
 
-TEST(the_copy_of_a_shared_page_counts_in_the_memory_wanted)
+TEST(wanted_memory_includes_the_copy_of_a_shared_page)
 {
     chord_page_pool pool = new_pool(2);
     chord_sequence q, fork;
@@ -440,7 +441,7 @@ TEST(the_copy_of_a_shared_page_counts_in_the_memory_wanted)
     evaluate(&q);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
     CHECK_EQ(chord_sequence_truncate(&fork, 45, &error), 45);
-    push_random(&fork, 20); /* to 65: the copy and one page more */
+    push_random(&fork, 20); /* 65 tokens: the copy and one more page */
     CHECK_EQ(chord_sequence_next_batch(&fork), CHORD_NEED_MEMORY);
     CHECK_EQ(fork.wanted, 2 * chord_page_bytes(&pool));
     CHECK(fork.classes[0].pages[1] == q.classes[0].pages[1] && chord_page_refs(q.classes[0].pages[1]) == 2);
@@ -466,7 +467,7 @@ TEST(match_counts_evaluated_tokens_only)
     CHECK_EQ(chord_sequence_match(&q, ids, 0), 0);
 }
 
-/* ---- random operations against a naive model ------------------------------------------------------- */
+/* ---- random operations compared with a naive model ------------------------------------------------- */
 
 enum { N_SEQUENCES = 4, N_CTX = 150, N_BATCH = 40, N_LOGITS = 7 };
 
@@ -487,7 +488,7 @@ static void check_model(const chord_sequence *q, const model *m)
     check_rows(q);
 }
 
-/* Each page's references are the sequences that hold it, and the others are free. */
+/* Checks that a page has one reference per sequence that holds it, and that all other pages are free. */
 static void check_pool(const chord_page_pool *pool, const chord_sequence *q)
 {
     int n_held = 0;

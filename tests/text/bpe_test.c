@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tiny.h"
 
-#define BLANK "\xC4\xA0"   /* how the alphabet writes 0x20 */
-#define NEWLINE "\xC4\x8A" /* 0x0A */
+#define BLANK "\xC4\xA0"   /* the alphabet's letter for 0x20 */
+#define NEWLINE "\xC4\x8A" /* its letter for 0x0A */
 
 TEST(bpe_merges_by_rank_not_by_position)
 {
@@ -24,7 +24,7 @@ TEST(bpe_merges_the_leftmost_of_equal_pairs)
     CHECK_SAYS(show(t, 0, "aaa"), "aa|a");
 }
 
-TEST(bpe_counts_the_first_of_two_equal_merges)
+TEST(bpe_uses_the_first_of_two_equal_merges)
 {
     tiny *t = tiny_bpe("gpt-2");
     put_merged(t, "a b");
@@ -34,7 +34,7 @@ TEST(bpe_counts_the_first_of_two_equal_merges)
     CHECK_SAYS(show(t, 0, "abc"), "ab|c");
 }
 
-TEST(bpe_never_merges_over_the_border_of_a_word)
+TEST(bpe_never_merges_across_words)
 {
     tiny *t = tiny_bpe("gpt-2");
     put_merged(t, "a " BLANK);
@@ -66,7 +66,7 @@ TEST(bpe_reads_invalid_bytes_as_replacement_characters)
     int32_t ids[16];
     CHECK_EQ(tokenize(t, 0, "a\xFF", 2, ids, 16), 4);
     CHECK(ids[0] == 'a' && ids[1] == 0xEF && ids[2] == 0xBF && ids[3] == 0xBD);
-    CHECK_EQ(tokenize(t, 0, "\xF4\x90\x80\x80", 4, ids, 16), 12); /* past U+10FFFF: four times */
+    CHECK_EQ(tokenize(t, 0, "\xF4\x90\x80\x80", 4, ids, 16), 12); /* past U+10FFFF: U+FFFD four times */
     CHECK_EQ(tokenize(t, 0, "\xF8\x80\x80\x80", 4, ids, 16), 12); /* no such first byte */
     CHECK_EQ(tokenize(t, 0, "\xC1\x81", 2, ids, 16), 1);          /* overlong A */
     CHECK_EQ(ids[0], 'A');
@@ -74,7 +74,7 @@ TEST(bpe_reads_invalid_bytes_as_replacement_characters)
     CHECK(ids[0] == 0xED && ids[1] == 0xA0 && ids[2] == 0x80);
 }
 
-TEST(bpe_takes_a_whole_word_only_where_merges_are_ignored)
+TEST(bpe_makes_a_whole_word_one_token_only_if_merges_are_ignored)
 {
     for (int k = 0; k < 2; k++) {
         tiny *t = tiny_bpe(k ? "llama-bpe" : "qwen2");
@@ -82,11 +82,12 @@ TEST(bpe_takes_a_whole_word_only_where_merges_are_ignored)
         put_merged(t, "a b");
         build(t);
         CHECK_SAYS(show(t, 0, "x abc"), k ? "x|" BLANK "abc" : "x|" BLANK "|ab|c");
-        CHECK_SAYS(show(t, 0, "abcdabcdabcdabcd"), "ab|c|d|ab|c|d|ab|c|d|ab|c|d"); /* longer than any token */
+        /* longer than any token */
+        CHECK_SAYS(show(t, 0, "abcdabcdabcdabcd"), "ab|c|d|ab|c|d|ab|c|d|ab|c|d");
     }
 }
 
-TEST(bpe_leaves_out_bytes_without_a_token)
+TEST(bpe_omits_bytes_without_a_token)
 {
     tiny *t = tiny_new(CHORD_VOCAB_BPE);
     t->s.merges = t->merges;
@@ -99,7 +100,7 @@ TEST(bpe_leaves_out_bytes_without_a_token)
     CHECK_SAYS(show(t, 0, "azab"), "a|ab");
 }
 
-TEST(bpe_adds_bos_where_the_pre_tokenizer_or_the_file_says_so)
+TEST(bpe_adds_bos_if_the_pre_tokenizer_or_the_file_asks_for_it)
 {
     tiny *t = tiny_bpe("llama-bpe");
     t->s.bos = put_token(t, "<bos>", CHORD_TYPE_CONTROL, 0);
@@ -117,7 +118,8 @@ TEST(bpe_adds_bos_where_the_pre_tokenizer_or_the_file_says_so)
     CHECK_SAYS(show(t, CHORD_ADD_SPECIAL, "a"), "<bos>|a|<bos>");
 }
 
-/* Each merge in order of rank, wherever it applies from left to right: the definition of BPE. */
+/* The definition of BPE: merge the pair with the lowest rank, the leftmost on a tie, as long as there is
+ * one. */
 static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
 {
     int32_t count = 0;
@@ -134,7 +136,7 @@ static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
     }
 }
 
-TEST(bpe_with_a_heap_equals_looking_at_every_pair)
+TEST(bpe_with_a_heap_equals_a_naive_search_of_all_pairs)
 {
     for (int round = 0; round < 60; round++) {
         tiny *t = tiny_bpe("gpt-2");
@@ -149,7 +151,7 @@ TEST(bpe_with_a_heap_equals_looking_at_every_pair)
             int is_new = 1;
             for (int k = 0; k < n_parts; k++) is_new &= strcmp(parts[k], text) != 0;
             if (is_new) { put_merged(t, merge); parts[n_parts++] = text; }
-            else put_merge(t, merge); /* another way to the same token, or the same once more */
+            else put_merge(t, merge); /* another merge with the same result, or the same merge again */
         }
         build(t);
         for (int k = 0; k < 20; k++) {
@@ -164,9 +166,9 @@ TEST(bpe_with_a_heap_equals_looking_at_every_pair)
     }
 }
 
-TEST(bpe_takes_a_long_run_in_about_linear_time)
+TEST(bpe_tokenizes_a_long_run_in_about_linear_time)
 {
-    tiny *t = tiny_bpe("smollm"); /* quadratic, this would take minutes */
+    tiny *t = tiny_bpe("smollm"); /* a quadratic algorithm would need minutes */
     put_merged(t, "a a");
     put_merged(t, "aa aa");
     put_merged(t, BLANK " " BLANK);
@@ -184,7 +186,7 @@ TEST(bpe_takes_a_long_run_in_about_linear_time)
     CHECK_EQ(tokenize(t, 0, text, N, ids, N), N);
 }
 
-TEST(tokenizing_counts_past_the_room_for_ids_and_says_when_scratch_is_short)
+TEST(tokenizing_counts_ids_past_cap_and_refuses_too_little_scratch)
 {
     tiny *t = tiny_bpe("llama-bpe");
     t->s.add_bos = 0;
@@ -195,7 +197,7 @@ TEST(tokenizing_counts_past_the_room_for_ids_and_says_when_scratch_is_short)
     char scratch[4096];
     size_t const enough = chord_vocab_scratch(t->v, 6);
     int n_short = 0;
-    for (size_t bytes = 0; bytes <= enough; bytes++) { /* more never turns a result into an error */
+    for (size_t bytes = 0; bytes <= enough; bytes++) { /* a size is enough if a smaller one is */
         int32_t const got = chord_vocab_tokenize(t->v, "abcdef", 6, 0, ids, 3, scratch + 1, bytes);
         CHECK(got == 6 || (got == CHORD_OUT_OF_MEMORY && n_short == (int)bytes));
         n_short += got < 0;

@@ -1,8 +1,8 @@
-/* pre_form_test.c: the form of a pattern carries llama.cpp's harder ones: groups, lookahead, categories, Han,
- * kana and literal sets. They aren't built in yet.
+/* pre_form_test.c: patterns of llama.cpp that aren't built in yet can be written as nodes: groups,
+ * lookahead, categories, Han, kana and literal sets.
  *
- * The splits expected here are those of Python's `regex` (2026.11.19), each stage over the pieces of the stage
- * before, what lies between two matches a piece of its own, empty matches left out:
+ * The expected splits are those of Python's `regex` (2026.11.19). Each stage works on the pieces of the
+ * stage before. The text between two matches is a piece of its own, and empty matches are left out:
  *
  *   for m in regex.finditer(pattern, piece, flags=regex.V1): ... */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -14,7 +14,7 @@ static const char *cut(const chord_pre *p, const char *text)
     static char words[1024];
     chord_pre_walk walk;
     size_t begin, end, at = 0;
-    int64_t left = 1; /* one step a call, as far as a walk can stop */
+    int64_t left = 1; /* one step per call: the walk pauses wherever it can */
     chord_pre_begin(&walk, 0, strlen(text));
     for (int32_t found; (found = chord_pre_next(&walk, p, (const uint8_t *)text, &begin, &end, &left)) != CHORD_PRE_OVER; left = 1) {
         if (found == CHORD_PRE_MORE) continue;
@@ -45,7 +45,8 @@ static const chord_pre_set blanks = CHORD_PRE_SET(blank_ranges), newlines = CHOR
                            punctuation = CHORD_PRE_SET(punctuation_ranges), latin = CHORD_PRE_SET(latin_ranges),
                            sdmt = CHORD_PRE_SET(sdmt_ranges), han = CHORD_PRE_SET(han_ranges);
 
-enum { A_LETTER, A_NUMBER, A_BLANK, A_NEWLINE, A_WHITE, NO_WHITE, A_SIGN, BEFORE_WORD, A_DIGIT, IN_WORD, /* all patterns */
+/* the first row: classes of several patterns */
+enum { A_LETTER, A_NUMBER, A_BLANK, A_NEWLINE, A_WHITE, NO_WHITE, A_SIGN, BEFORE_WORD, A_DIGIT, IN_WORD,
        AN_UPPER, A_LOWER, NEWLINE_SLASH, CJK, PUNCTUATION, LATIN, BEFORE_MARKED, LETTER_MARK, SIGNS, SDMT, HAN, UPPER_NOT_HAN, LOWER_NOT_HAN };
 static const chord_pre_class of[] = {
     [A_LETTER] = { .any = CHORD_IN_L }, [A_NUMBER] = { .any = CHORD_IN_N }, [A_BLANK] = { .also = &blanks },
@@ -72,14 +73,14 @@ static const chord_pre_class of[] = {
 static const chord_pre_node gpt4o[] = {
     CASED(AN_UPPER, A_LOWER), TIMES(A_NUMBER, 1, 3), OR, MAYBE(A_BLANK), SOME(A_SIGN), RUN(NEWLINE_SLASH), OR, SPACES,
 };
-/* the same with &&[^\p{Han}] in both sets, \p{Han}+ first, and without / */
+/* as gpt4o, with \p{Han}+ first, &&[^\p{Han}] in both sets, and without / */
 static const chord_pre_node kimi[] = {
     SOME(HAN), OR, CASED(UPPER_NOT_HAN, LOWER_NOT_HAN), TIMES(A_NUMBER, 1, 3), OR,
     MAYBE(A_BLANK), SOME(A_SIGN), RUN(A_NEWLINE), OR, SPACES,
 };
 /* \p{N}{1,3}, then [一-龥぀-ゟ゠-ヿ]+, then
- * [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
- * |\s*[\r\n]+|\s+(?!\S)|\s+ */
+ * [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+
+ * | ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
 static const chord_pre_node deepseek3_numbers[] = { TIMES(A_NUMBER, 1, 3), END }, deepseek3_cjk[] = { SOME(CJK), END };
 static const chord_pre_node deepseek3[] = {
     ONE(PUNCTUATION), SOME(LATIN), OR, MAYBE(BEFORE_MARKED), SOME(LETTER_MARK), OR,
@@ -149,7 +150,7 @@ TEST(deepseek3_cuts_numbers_then_chinese_and_kana_then_words)
     chord_pre const pre = PATTERN(deepseek3_stages);
     CHECK_CASES(pre, deepseek3_cases);
 }
-TEST(kimi_takes_han_out_of_the_classes_of_words)
+TEST(kimi_excludes_han_from_the_classes_of_words)
 {
     chord_pre const pre = PATTERN(kimi_stages);
     CHECK_CASES(pre, kimi_cases);
@@ -159,11 +160,11 @@ TEST(tiny_aya_groups_digits_from_the_right_by_looking_ahead)
     chord_pre const pre = PATTERN(digit_stages);
     CHECK_CASES(pre, tiny_aya_digits_cases);
 }
-TEST(a_group_in_the_middle_tries_its_alternatives_with_what_follows)
+TEST(a_group_in_the_middle_tries_each_alternative_with_the_nodes_behind_it)
 {
     chord_pre const pre = PATTERN(bailing_stages);
     CHECK_CASES(pre, bailing_cases);
-    /* (?:a|ab)c: the second alternative, though the first matches; (?:ab){1,2}b: a repeated group gives nothing back */
+    /* (?:a|ab)c matches abc by its second alternative, although the first one matches a */
     static const chord_pre_node either[] = { GROUP, IS('a'), OR, IS('a'), IS('b'), CLOSE, IS('c'), END };
     static const chord_pre_node nested[] = { GROUP, MAYBE_GROUP, IS('x'), OR, IS('y'), CLOSE, IS('a'), OR, IS('b'), CLOSE, IS('c'), OR, IS('d'), END };
     static const chord_pre_stage either_stages[] = { { either, of } }, nested_stages[] = { { nested, of } };

@@ -20,7 +20,7 @@ static const char *cut(const char *pre, const char *text)
     return cut_text;
 }
 
-TEST(gpt2_takes_the_blank_before_a_word_into_it)
+TEST(gpt2_joins_the_blank_before_a_word_to_the_word)
 {
     CHECK_SAYS(cut("gpt-2", "Hello  big world"), "Hello| | big| world");
     CHECK_SAYS(cut("gpt-2", "a 12 b!? c"), "a| 12| b|!?| c");
@@ -40,11 +40,11 @@ TEST(llama3_and_qwen2_cut_contractions_in_either_case)
     CHECK_SAYS(cut("llama-bpe", "x'\xC5\xBF"), "x|'\xC5\xBF"); /* long s folds to s in Unicode, not here */
 }
 
-TEST(white_space_before_a_word_leaves_its_last_blank_to_it)
+TEST(white_space_leaves_its_last_blank_to_the_next_word)
 {
     CHECK_SAYS(cut("gpt-2", "a    b"), "a|   | b");
     CHECK_SAYS(cut("gpt-2", "a \t\tb"), "a| \t|\t|b");
-    CHECK_SAYS(cut("gpt-2", "a    "), "a|    "); /* \s+(?!\S) at the end takes all */
+    CHECK_SAYS(cut("gpt-2", "a    "), "a|    "); /* at the end \s+(?!\S) matches all blanks */
     CHECK_SAYS(cut("qwen2", "a    b"), "a|   | b");
 }
 
@@ -56,28 +56,31 @@ TEST(llama3_ends_white_space_after_its_last_newline)
     CHECK_SAYS(cut("gpt-2", "a \n  b"), "a| \n | b");
 }
 
-TEST(llama3_takes_one_sign_before_a_word_into_it)
+TEST(llama3_joins_one_sign_before_a_word_to_the_word)
 {
     CHECK_SAYS(cut("llama-bpe", "(word) #tag\tx $1"), "(word|)| #|tag|\tx| $|1");
-    CHECK_SAYS(cut("llama-bpe", "--word"), "--|word"); /* a run of signs comes first where two stand */
+    CHECK_SAYS(cut("llama-bpe", "--word"), "--|word"); /* two signs are a run of signs */
 }
 
-TEST(digits_come_in_ones_in_threes_or_all_together)
+TEST(digits_are_cut_into_ones_or_threes_or_stay_together)
 {
     CHECK_SAYS(cut("smollm", "x 12345 y"), "x| |1|2|3|4|5| y");
     CHECK_SAYS(cut("qwen2", "x 12345"), "x| |1|2|3|4|5");
     CHECK_SAYS(cut("llama-bpe", "x 12345"), "x| |123|45");
     CHECK_SAYS(cut("gpt-2", "x 12345"), "x| 12345");
-    CHECK_SAYS(cut("smollm", "\xD9\xA1\xD9\xA2\xC2\xBD"), "\xD9\xA1|\xD9\xA2|\xC2\xBD"); /* Arabic digits, one half */
+    /* Arabic digits, one half */
+    CHECK_SAYS(cut("smollm", "\xD9\xA1\xD9\xA2\xC2\xBD"), "\xD9\xA1|\xD9\xA2|\xC2\xBD");
 }
 
-TEST(classes_reach_past_ascii)
+TEST(classes_include_code_points_beyond_ascii)
 {
     CHECK_SAYS(cut("gpt-2", "\xC3\xA9t\xC3\xA9 \xD0\xBC\xD0\xB8\xD1\x80 \xE6\x9D\xB1\xE4\xBA\xAC\xE3\x80\x82"),
                "\xC3\xA9t\xC3\xA9| \xD0\xBC\xD0\xB8\xD1\x80| \xE6\x9D\xB1\xE4\xBA\xAC|\xE3\x80\x82");
-    CHECK_SAYS(cut("gpt-2", "a\xC2\xA0\xE3\x80\x80" "b"), "a|\xC2\xA0|\xE3\x80\x80|b"); /* no-break and ideographic space */
-    CHECK_SAYS(cut("gpt-2", "e\xCC\x81g"), "e|\xCC\x81|g");                          /* a combining accent is no letter */
-    CHECK_SAYS(cut("qwen35", "e\xCC\x81g"), "e\xCC\x81g");                           /* but here it is */
+    /* no-break and ideographic space */
+    CHECK_SAYS(cut("gpt-2", "a\xC2\xA0\xE3\x80\x80" "b"), "a|\xC2\xA0|\xE3\x80\x80|b");
+    /* a combining accent is no letter in gpt-2, and part of a word in qwen35 */
+    CHECK_SAYS(cut("gpt-2", "e\xCC\x81g"), "e|\xCC\x81|g");
+    CHECK_SAYS(cut("qwen35", "e\xCC\x81g"), "e\xCC\x81g");
 }
 
 TEST(invalid_bytes_are_signs)
@@ -86,9 +89,9 @@ TEST(invalid_bytes_are_signs)
     CHECK_SAYS(cut("llama-bpe", "\xE2\x28\xA1"), "\xE2(\xA1");
 }
 
-TEST(a_piece_ends_where_its_stage_ended_it)
+TEST(lookahead_stops_at_the_end_of_a_piece)
 {
-    /* the digit ends the piece, so that (?!\S) doesn't see it and both blanks stay together */
+    /* the first stage cuts before the digit, so (?!\S) doesn't see it and both blanks stay together */
     CHECK_SAYS(cut("smollm", "a  1"), "a|  |1");
     CHECK_SAYS(cut("gpt-2", "a  1"), "a| | 1");
 }
@@ -114,7 +117,7 @@ TEST(words_cover_any_bytes_without_gaps)
     }
 }
 
-TEST(stepping_back_undoes_decoding)
+TEST(utf8_back_undoes_decoding)
 {
     for (int round = 0; round < 20000; round++) {
         uint8_t text[16];
@@ -128,9 +131,10 @@ TEST(stepping_back_undoes_decoding)
     }
 }
 
-/* Each category of a few code points, and how many code points each has: from
- *   python3 -c "import unicodedata2 as u, collections as c; print(c.Counter(u.category(chr(i)) for i in range(0x110000)))"
- * with unicodedata2 15.1.0. */
+/* The counts per category are those of
+ *   python3 -c "import unicodedata2 as u, collections as c
+ *   print(c.Counter(u.category(chr(i)) for i in range(0x110000)))"
+ * with unicodedata2 15.1.0. `some` has up to three code points of each category, from the same module. */
 TEST(every_code_point_has_its_general_category)
 {
     static const uint32_t counts[CHORD_N_CATEGORIES] = {
@@ -170,7 +174,7 @@ TEST(every_code_point_has_its_general_category)
         CHECK_EQ(chord_unicode_bits(some[i].code_point) & ~CHORD_IN_WHITE, CHORD_IN(some[i].category));
 }
 
-TEST(white_space_is_what_unicode_says)
+TEST(white_space_equals_unicodes_property)
 {
     static const uint32_t white[] = { 9, 10, 11, 12, 13, 0x20, 0x85, 0xA0, 0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005,
                                       0x2006, 0x2007, 0x2008, 0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000 };

@@ -12,7 +12,7 @@ static tiny *chat(void)
     return t;
 }
 
-TEST(special_tokens_in_text_are_found_only_when_asked)
+TEST(special_tokens_are_found_in_text_only_with_parse_special)
 {
     tiny *t = chat();
     CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "<|im_start|>a<|im_end|><unk>"), "<|im_start|>|a|<|im_end|>|<unk>");
@@ -20,14 +20,14 @@ TEST(special_tokens_in_text_are_found_only_when_asked)
     CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "<|im_start"), "<|||i|m|_|s|t|a|r|t");
 }
 
-TEST(user_defined_tokens_are_found_always)
+TEST(user_defined_tokens_are_always_found)
 {
     tiny *t = chat();
     CHECK_SAYS(show(t, 0, "a<tool>b"), "a|<tool>|b");
     CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "<tool><tool>"), "<tool>|<tool>");
 }
 
-TEST(the_longest_special_token_wins_wherever_it_stands)
+TEST(the_longest_special_token_wins_anywhere_in_the_text)
 {
     tiny *t = tiny_bpe("qwen2");
     put_token(t, "ab", CHORD_TYPE_USER, 0);
@@ -35,13 +35,13 @@ TEST(the_longest_special_token_wins_wherever_it_stands)
     put_token(t, "bc", CHORD_TYPE_USER, 0);
     put_token(t, "abc", CHORD_TYPE_CONTROL, 0);
     build(t);
-    CHECK_SAYS(show(t, 0, "abcd"), "a|bcd");                   /* not the leftmost, ab */
+    CHECK_SAYS(show(t, 0, "abcd"), "a|bcd");                   /* not ab, the leftmost */
     CHECK_SAYS(show(t, 0, "abc"), "ab|c");                     /* equal length: the lower id */
     CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "abcd"), "a|bcd"); /* equal length again */
     CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "abcabcd"), "abc|a|bcd");
 }
 
-TEST(a_special_token_that_lost_its_end_gives_way_to_a_shorter_one)
+TEST(a_special_token_whose_end_is_taken_gives_way_to_a_shorter_one)
 {
     tiny *t = tiny_bpe("qwen2");
     put_token(t, "xy", CHORD_TYPE_USER, 0);
@@ -52,7 +52,7 @@ TEST(a_special_token_that_lost_its_end_gives_way_to_a_shorter_one)
     CHECK_SAYS(show(t, 0, "xyzzzzz"), "xy|zzzz|z");
 }
 
-/* llama.cpp's way: token by token, the longest first, over all of the text that is still free. */
+/* llama.cpp's algorithm: token by token, the longest first, over all text that is still free. */
 static void naive_marks(const chord_vocab *v, const char *text, uint32_t n, bool parse, uint32_t *marks)
 {
     memset(marks, 0, n * sizeof *marks);
@@ -72,7 +72,7 @@ static void naive_marks(const chord_vocab *v, const char *text, uint32_t n, bool
     }
 }
 
-/* Cluster by cluster, one small step a call. */
+/* The algorithm of special.c: cluster by cluster, one small step per call. */
 static void cluster_marks(const chord_vocab *v, const char *text, uint32_t n, bool parse, uint32_t *marks)
 {
     size_t const bytes = chord_tokenizer_bytes();
@@ -91,7 +91,7 @@ static void cluster_marks(const chord_vocab *v, const char *text, uint32_t n, bo
     free(t);
 }
 
-TEST(finding_special_tokens_with_a_heap_equals_going_through_them_one_by_one)
+TEST(finding_special_tokens_with_a_heap_equals_a_search_token_by_token)
 {
     for (int round = 0; round < 300; round++) {
         tiny *t = tiny_bpe("qwen2");
@@ -117,7 +117,7 @@ TEST(finding_special_tokens_with_a_heap_equals_going_through_them_one_by_one)
     }
 }
 
-TEST(white_space_after_a_special_token_goes_with_it_in_phi3)
+TEST(phi3_swallows_white_space_after_a_special_token)
 {
     for (int strip = 0; strip < 2; strip++) {
         tiny *t = tiny_spm();
@@ -149,7 +149,7 @@ TEST(many_overlapping_special_tokens_take_about_linear_time)
 
 static int32_t flags_of(const tiny *t, const char *text) { return chord_vocab_flags(t->v, id_of(t, text)); }
 
-TEST(flags_say_what_the_types_say)
+TEST(flags_follow_the_token_types)
 {
     tiny *t = tiny_spm();
     put_token(t, "word", CHORD_TYPE_NORMAL, 0);
@@ -169,11 +169,11 @@ TEST(flags_say_what_the_types_say)
     CHECK_EQ(chord_vocab_flags(t->v, t->s.n_tokens), CHORD_INVALID_ARGUMENT);
 }
 
-TEST(a_generation_ends_by_a_tokens_text_or_by_its_id_in_the_file)
+TEST(a_token_ends_a_generation_by_its_text_or_by_its_id_in_the_file)
 {
     tiny *t = tiny_bpe("qwen2");
     int32_t const end = CHORD_TOKEN_EOG | CHORD_TOKEN_CONTROL;
-    put_token(t, "<|im_end|>", CHORD_TYPE_NORMAL, 0); /* not even control by its type */
+    put_token(t, "<|im_end|>", CHORD_TYPE_NORMAL, 0); /* its type isn't control */
     put_token(t, "<|endoftext|>", CHORD_TYPE_CONTROL, 0);
     put_token(t, "<|file_sep|>", CHORD_TYPE_USER, 0);
     put_token(t, "<|fim_pad|>", CHORD_TYPE_CONTROL, 0);
@@ -199,7 +199,7 @@ TEST(a_generation_ends_by_a_tokens_text_or_by_its_id_in_the_file)
     CHECK_EQ(n_ends, 8);
 }
 
-TEST(defaults_of_ids_are_the_kinds)
+TEST(default_ids_depend_on_the_kind)
 {
     tiny *t = tiny_spm();
     build(t);
@@ -217,11 +217,11 @@ TEST(defaults_of_ids_are_the_kinds)
     put_token(t, "a", CHORD_TYPE_NORMAL, 0);
     build(t);
     s = chord_vocab_get_specials(t->v);
-    CHECK(s.bos == -1 && s.eos == -1 && s.unk == 0); /* 1 and 2 aren't there */
+    CHECK(s.bos == -1 && s.eos == -1 && s.unk == 0); /* the vocabulary has no ids 1 and 2 */
     CHECK_SAYS(show(t, CHORD_ADD_SPECIAL, ""), "");
 }
 
-TEST(the_old_end_is_a_word_beside_a_tool_response)
+TEST(the_old_end_is_a_normal_token_beside_a_tool_response)
 {
     for (int k = 0; k < 2; k++) {
         tiny *t = tiny_spm();
@@ -232,7 +232,7 @@ TEST(the_old_end_is_a_word_beside_a_tool_response)
     }
 }
 
-TEST(the_end_of_an_analysis_does_not_end_harmony)
+TEST(the_end_token_ends_no_generation_in_harmony)
 {
     static const char *const texts[] = { "<|return|>", "<|call|>", "<|end|>", "<|channel|>" };
     for (int n = 2; n <= 4; n++) {

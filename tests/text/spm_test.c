@@ -3,7 +3,7 @@
 
 #define BLANK "\xE2\x96\x81"
 
-/* a b c, the blank, and some words of them; scores as a trained model has them: earlier is better */
+/* a, b, c, the blank, and some words of these. Earlier tokens have better scores, as in a trained model. */
 static tiny *words(void)
 {
     static const char *const texts[] = { "ab", "bc", "abc", BLANK "a", BLANK "ab", "aa", BLANK, "a", "b", "c" };
@@ -47,7 +47,7 @@ TEST(spm_reaches_a_token_only_through_tokens)
     CHECK_SAYS(show(t, 0, "xyz"), "x|<0x79>|<0x7A>");
 }
 
-TEST(spm_puts_a_blank_before_text_that_begins_or_follows_a_special_token)
+TEST(spm_puts_a_blank_before_text_at_the_beginning_and_after_a_special_token)
 {
     tiny *t = words();
     build(t);
@@ -57,7 +57,7 @@ TEST(spm_puts_a_blank_before_text_that_begins_or_follows_a_special_token)
     CHECK_SAYS(show(t, 0, ""), "");
 }
 
-TEST(spm_leaves_the_blank_out_when_the_file_says_so)
+TEST(spm_omits_the_blank_if_the_file_asks_for_it)
 {
     tiny *t = words();
     t->s.add_space_prefix = 0;
@@ -66,7 +66,7 @@ TEST(spm_leaves_the_blank_out_when_the_file_says_so)
     CHECK_SAYS(show(t, 0, " ab"), BLANK "ab");
 }
 
-TEST(spm_adds_bos_by_itself_and_eos_when_told)
+TEST(spm_adds_bos_by_default_and_eos_if_the_file_asks_for_it)
 {
     tiny *t = words();
     build(t);
@@ -96,21 +96,22 @@ TEST(spm_falls_back_to_bytes_then_to_single_letters_then_to_unknown)
     CHECK_SAYS(show(t, 0, "a\xC3\xA9"), "a|\xC3|<unk>");
 }
 
-TEST(spm_takes_invalid_bytes_as_characters_as_long_as_their_first_byte_says)
+TEST(spm_reads_invalid_bytes_as_characters_whose_first_byte_sets_the_length)
 {
     tiny *t = words();
     t->s.add_space_prefix = 0;
     build(t);
     CHECK_SAYS(show(t, 0, "\xFF" "a"), "<0xFF>|<0x61>");              /* 0xFF swallows the a */
-    CHECK_SAYS(show(t, 0, "\xC3 a"), "<0xC3>|<0xE2>|<0x96>|<0x81>|a"); /* and 0xC3 a byte of the escaped blank */
+    /* 0xC3 swallows a byte of the escaped blank */
+    CHECK_SAYS(show(t, 0, "\xC3 a"), "<0xC3>|<0xE2>|<0x96>|<0x81>|a");
     CHECK_SAYS(show(t, 0, "a\xE2\x96"), "a|<0xE2>|<0x96>");
-    char text[400]; /* the most characters a byte there can be: what was asked for as scratch is enough */
+    char text[400]; /* maximum characters per byte: the scratch is large enough */
     for (int i = 0; i < 400; i++) text[i] = "\xC3 "[i % 2];
     int32_t ids[800];
     CHECK_EQ(tokenize(t, 0, text, 400, ids, 800), 800);
 }
 
-/* All pairs are looked at for each merge: slow, and nothing to get wrong. */
+/* Tries all pairs for each merge. */
 static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
 {
     const char *parts[512];
@@ -139,7 +140,7 @@ static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
     return n_ids;
 }
 
-TEST(spm_with_a_heap_equals_looking_at_every_pair)
+TEST(spm_with_a_heap_equals_a_naive_search_of_all_pairs)
 {
     for (int round = 0; round < 60; round++) {
         tiny *t = tiny_spm();
@@ -153,7 +154,8 @@ TEST(spm_with_a_heap_equals_looking_at_every_pair)
                 memcpy(&length, t->texts + at, 8);
                 if (length == (uint64_t)n && !memcmp(t->texts + at + 8, text, length)) is_new = 0;
             }
-            if (is_new) put_token(t, text, CHORD_TYPE_NORMAL, (float)(test_random() % 9) - 4); /* with equal scores, and both signs */
+            /* scores: some equal, both signs */
+            if (is_new) put_token(t, text, CHORD_TYPE_NORMAL, (float)(test_random() % 9) - 4);
         }
         build(t);
         for (int k = 0; k < 20; k++) {
@@ -168,9 +170,9 @@ TEST(spm_with_a_heap_equals_looking_at_every_pair)
     }
 }
 
-TEST(spm_takes_a_long_run_in_about_linear_time)
+TEST(spm_tokenizes_a_long_run_in_about_linear_time)
 {
-    tiny *t = words(); /* quadratic, this would take minutes */
+    tiny *t = words(); /* a quadratic algorithm would need minutes */
     for (int n = 2; n <= 16; n *= 2) {
         char blanks[64] = "";
         for (int i = 0; i < n; i++) strcat(blanks, BLANK);
@@ -181,7 +183,9 @@ TEST(spm_takes_a_long_run_in_about_linear_time)
     char *text = test_alloc(N);
     int32_t *ids = test_alloc((size_t)N * 4);
     memset(text, ' ', N);
-    CHECK_EQ(tokenize(t, 0, text, N, ids, N), (N + 1) / 16 + 1); /* one more blank before them; the rest of 1 is one token */
+    /* one blank is added; the last is a token of its own */
+    CHECK_EQ(tokenize(t, 0, text, N, ids, N), (N + 1) / 16 + 1);
     memset(text, 'a', N);
-    CHECK_EQ(tokenize(t, 0, text, N, ids, N), N / 2 + 1); /* the blank and the first a, then pairs, then one */
+    /* the blank and the first a, then pairs, then one */
+    CHECK_EQ(tokenize(t, 0, text, N, ids, N), N / 2 + 1);
 }

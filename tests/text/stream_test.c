@@ -14,7 +14,7 @@ static chord_stream *open_stream(const char *const *stops)
     size_t const bytes = chord_stream_bytes(n);
     chord_stream *t = chord_stream_open(test_alloc(bytes), bytes, records, n);
     CHECK(t);
-    memset(records, 0x55, sizeof records); /* they were copied */
+    memset(records, 0x55, sizeof records); /* the stream has its own copy */
     return t;
 }
 #define STOPS(...) open_stream((const char *const[]){ __VA_ARGS__, NULL })
@@ -40,7 +40,7 @@ static const char *end(chord_stream *t)
     return text_of(text, n);
 }
 
-TEST(a_stream_holds_a_character_until_it_is_whole)
+TEST(a_stream_holds_back_a_character_until_it_is_complete)
 {
     chord_stream *t = open_stream(NULL);
     CHECK_SAYS(push(t, "a\xF0\x9F"), "a");
@@ -81,7 +81,7 @@ TEST(a_stop_string_over_several_pushes_ends_the_text_before_it)
     CHECK_SAYS(end(t), "");
 }
 
-TEST(what_only_began_like_a_stop_string_is_released)
+TEST(text_that_only_begins_like_a_stop_string_is_released)
 {
     chord_stream *t = STOPS("</tool>", "\n\n");
     CHECK_SAYS(push(t, "a</to"), "a");
@@ -95,17 +95,17 @@ TEST(what_only_began_like_a_stop_string_is_released)
 TEST(a_stop_string_that_overlaps_itself_is_found)
 {
     chord_stream *t = STOPS("aab");
-    CHECK_SAYS(push(t, "aaa"), "a"); /* the last two may go on to aab */
+    CHECK_SAYS(push(t, "aaa"), "a"); /* the last two may become aab */
     CHECK_SAYS(push(t, "ab"), "a");
     CHECK_EQ(chord_stream_stopped(t), 1);
 }
 
-TEST(of_several_stop_strings_the_one_that_is_complete_first_counts)
+TEST(the_first_stop_string_to_complete_wins_and_on_a_tie_the_longest)
 {
     chord_stream *t = STOPS("abcd", "bc");
     CHECK_SAYS(push(t, "xabcd"), "xa");
     t = STOPS("bc", "abc");
-    CHECK_SAYS(push(t, "xabc"), "x"); /* complete together: the longer */
+    CHECK_SAYS(push(t, "xabc"), "x"); /* both complete at once: the longer wins */
 }
 
 TEST(a_replaced_character_can_complete_a_stop_string)
@@ -123,7 +123,7 @@ TEST(stop_strings_that_are_not_text_are_refused)
     size_t const bytes = sizeof block - 64;
     CHECK(chord_stream_open(aligned, bytes, NULL, 0));
     CHECK(!chord_stream_open(aligned, bytes, "\0\0\0\0a", 5));         /* empty */
-    CHECK(!chord_stream_open(aligned, bytes, "\2\0\0\0a", 5));         /* longer than there is */
+    CHECK(!chord_stream_open(aligned, bytes, "\2\0\0\0a", 5));         /* longer than the rest */
     CHECK(!chord_stream_open(aligned, bytes, "\xFF\xFF\xFF\xFF" "a", 5));
     CHECK(!chord_stream_open(aligned, bytes, "\1\0\0\0ab", 6));        /* a rest that is no record */
     CHECK(!chord_stream_open(aligned, bytes, "\1\0\0\0\x80", 5));      /* not UTF-8 */
@@ -135,18 +135,19 @@ TEST(stop_strings_that_are_not_text_are_refused)
     CHECK_EQ(chord_stream_bytes(65537), 0);
 }
 
-TEST(a_push_has_a_limit_and_needs_no_more_room_than_was_asked)
+TEST(a_push_has_a_limit_and_stays_within_the_block)
 {
     chord_stream *t = open_stream(NULL);
     static char bytes[CHORD_STREAM_PUSH + 1];
     const char *text;
     memset(bytes, '\xFF', sizeof bytes);
     CHECK_EQ(chord_stream_push(t, "\xF0\x9F\x98", 3, &text), 0);
-    CHECK_EQ(chord_stream_push(t, bytes, CHORD_STREAM_PUSH, &text), 3 * (CHORD_STREAM_PUSH + 1)); /* the most there can be */
+    /* maximum */
+    CHECK_EQ(chord_stream_push(t, bytes, CHORD_STREAM_PUSH, &text), 3 * (CHORD_STREAM_PUSH + 1));
     CHECK_EQ(chord_stream_push(t, bytes, CHORD_STREAM_PUSH + 1, &text), CHORD_INVALID_ARGUMENT);
 }
 
-/* The rule itself: the first end of any stop string, the longest that ends there. */
+/* The rule: the first stop string to complete wins; on a tie, the longest. */
 static size_t naive_stop(const char *text, const char *const *stops)
 {
     for (size_t to = 1; to <= strlen(text); to++) {
@@ -160,7 +161,7 @@ static size_t naive_stop(const char *text, const char *const *stops)
     return strlen(text);
 }
 
-TEST(any_cutting_of_a_text_streams_the_same)
+TEST(any_division_of_a_text_into_pushes_streams_the_same_text)
 {
     static const char *const stops[] = { "abab", "ba\xC3\xA9", "bb", "\xC3\xA9\xC3\xA9" "a", NULL };
     for (int round = 0; round < 3000; round++) {
@@ -179,7 +180,7 @@ TEST(any_cutting_of_a_text_streams_the_same)
             memcpy(part, text + at, size);
             at += size;
             const char *ready = push(t, part);
-            CHECK((ready[0] & 0xC0) != 0x80); /* never in the middle of a character */
+            CHECK((ready[0] & 0xC0) != 0x80); /* a piece never begins in the middle of a character */
             strcat(got, ready);
             CHECK(strlen(got) <= want);
         }

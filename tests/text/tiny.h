@@ -1,4 +1,4 @@
-/* tiny.h: hand-made vocabularies for tests, and ids shown as token texts.
+/* tiny.h: hand-made vocabularies for tests; ids shown as token texts.
  *
  *   tiny *t = tiny_spm();                     // <unk> <s> </s> and the 256 bytes: ids 0 .. 258
  *   put_token(t, "ab", CHORD_TYPE_NORMAL, -1);
@@ -88,7 +88,7 @@ static inline tiny *tiny_bpe(const char *pre)
     return t;
 }
 
-/* A merge and its result as a token. */
+/* Adds a merge and its result as a token. */
 static inline void put_merged(tiny *t, const char *merge)
 {
     char text[256];
@@ -111,11 +111,12 @@ static inline void build(tiny *t)
     if (status) test_fail(__FILE__, __LINE__, "build: %d %s", status, t->error.text);
 }
 
-/* Ids of a text, in scratch of exactly the size that was asked for. */
+/* Tokenises a text in scratch of exactly the size that chord_vocab_scratch() returns. */
 static inline int32_t tokenize(const tiny *t, int32_t flags, const char *text, size_t n, int32_t *ids, int32_t cap)
 {
     size_t const scratch_bytes = chord_vocab_scratch(t->v, n);
-    char *copy = malloc(n ? n : 1), *scratch = malloc(scratch_bytes ? scratch_bytes : 1); /* ASan watches both ends */
+    /* exact sizes: ASan checks both ends */
+    char *copy = malloc(n ? n : 1), *scratch = malloc(scratch_bytes ? scratch_bytes : 1);
     memcpy(copy, text, n);
     int32_t const count = chord_vocab_tokenize(t->v, copy, n, flags, ids, cap, scratch, scratch_bytes);
     free(copy);

@@ -1,4 +1,4 @@
-/* tokenizer_test.c: tokenising in slices: the same ids, in bounded memory. */
+/* tokenizer_test.c: tokenising in slices gives the same ids, in bounded memory. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tiny.h"
 
@@ -10,7 +10,8 @@ typedef struct run {
     size_t most_given;
 } run;
 
-/* All ids, `budget` and `cap` a step; memory as asked for, each block in place of the one before. */
+/* Tokenises in steps of `budget` and `cap`. Each NEED_MEMORY is answered with exactly the wanted bytes, in a
+ * new block. */
 static run *in_slices(const tiny *t, int32_t flags, const char *text, size_t n, uint64_t budget, int32_t cap)
 {
     static run r;
@@ -89,7 +90,7 @@ static tiny *bpe_words(const char *pre)
     return t;
 }
 
-TEST(slices_of_any_size_give_the_ids_of_one_go)
+TEST(slices_of_any_size_give_the_ids_of_one_call)
 {
     for (int k = 0; k < 8; k++) {
         static const char *const pres[] = { "smollm", "gpt-2", "llama-bpe", "qwen35" };
@@ -107,8 +108,8 @@ TEST(slices_of_any_size_give_the_ids_of_one_go)
     }
 }
 
-/* llama.cpp's way, over the whole stretch at once: of all pairs that make a token the best score merges, the
- * leftmost of equals. Texts of one-byte characters and blanks. */
+/* llama.cpp's algorithm over the whole stretch: of all pairs that make a token, the one with the best score
+ * merges; on a tie, the leftmost. The text has one-byte characters only. */
 static int32_t naive_spm(const tiny *t, const char *text, int32_t *ids)
 {
     static char parts[400][64];
@@ -140,12 +141,12 @@ static int32_t naive_spm(const tiny *t, const char *text, int32_t *ids)
     return count;
 }
 
-TEST(spm_cut_where_no_token_has_two_bytes_side_by_side_merges_as_in_one_piece)
+TEST(spm_cuts_between_bytes_adjacent_in_no_token_change_no_ids)
 {
     for (int round = 0; round < 400; round++) {
         tiny *t = tiny_spm();
         t->s.add_space_prefix = 0;
-        for (int i = 0; i < 30; i++) { /* words of a few letters, blanks in any place of them */
+        for (int i = 0; i < 30; i++) { /* words of letters and blanks, in any order */
             char word[32] = "";
             int const n = 1 + (int)(test_random() % 4);
             for (int k = 0; k < n; k++) strcat(word, test_random() % 4 ? (char[]){ "abcde"[test_random() % 5], 0 } : BLANK);
@@ -170,7 +171,7 @@ TEST(spm_cut_where_no_token_has_two_bytes_side_by_side_merges_as_in_one_piece)
     }
 }
 
-TEST(a_step_takes_about_its_budget_and_writes_no_more_than_its_room)
+TEST(a_step_spends_about_its_budget_and_writes_at_most_cap_ids)
 {
     tiny *t = spm_words();
     build(t);
@@ -183,7 +184,7 @@ TEST(a_step_takes_about_its_budget_and_writes_no_more_than_its_room)
     CHECK(in_slices(t, 0, text, 4000, UINT64_MAX, CHORD_TOKENIZER_ROOM)->n_calls >= 800 / CHORD_TOKENIZER_ROOM);
 }
 
-TEST(words_need_no_memory_but_the_block_and_one_long_word_20_bytes_a_character)
+TEST(words_need_only_the_block_and_a_long_word_needs_20_bytes_per_character)
 {
     enum { N = 6000 };
     static char text[N];
@@ -196,30 +197,30 @@ TEST(words_need_no_memory_but_the_block_and_one_long_word_20_bytes_a_character)
         const run *r = in_slices(t, 0, text, N, 1000, 4096);
         CHECK_EQ(r->n_given, 1);
         CHECK(r->most_given < 21 * N + 200);
-        memset(text, '\n', N); /* special tokens that overlap all along */
+        memset(text, '\n', N); /* special tokens overlap everywhere */
         r = in_slices(t, 0, text, N, 1000, 4096);
         CHECK_EQ(r->n_given, 1);
         CHECK(r->most_given < 12 * N + 200);
     }
 }
 
-TEST(marks_stay_when_a_stretch_after_them_needs_memory)
+TEST(marks_survive_when_a_stretch_needs_memory)
 {
     enum { N = 3000 };
     static char text[2 * N + 3];
     tiny *t = spm_words();
     build(t);
     memset(text, '\n', N);
-    memset(text + N, 'a', N); /* "\na" is no token: the cluster of newlines ends in a stretch of them and a's */
+    memset(text + N, 'a', N); /* a long cluster of newlines, then a long stretch */
     check_slices(t, text, 2 * N);
     text[N - 1] = 'b';
     check_slices(t, text, 2 * N);
-    memset(text, 'a', N); /* the marks are there before the stretch in front of them asks for memory */
+    memset(text, 'a', N); /* the cluster is marked before the stretch in front of it needs memory */
     memset(text + N, '\n', 4);
     check_slices(t, text, N + 4);
 }
 
-TEST(what_cannot_be_opened_or_stepped_is_refused)
+TEST(invalid_arguments_of_open_step_and_give_are_refused)
 {
     tiny *t = spm_words();
     build(t);
@@ -235,6 +236,7 @@ TEST(what_cannot_be_opened_or_stepped_is_refused)
     CHECK_EQ(chord_tokenizer_step(z, 1, NULL, 100, &n), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(chord_tokenizer_step(NULL, 1, ids, CHORD_TOKENIZER_ROOM, &n), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(chord_tokenizer_give(z, NULL, 100), CHORD_INVALID_ARGUMENT);
-    CHECK_EQ(chord_tokenizer_step(z, 1000, ids, CHORD_TOKENIZER_ROOM, &n), CHORD_MORE); /* one id is in, the end might not fit */
+    /* one id is written, and the end might not fit */
+    CHECK_EQ(chord_tokenizer_step(z, 1000, ids, CHORD_TOKENIZER_ROOM, &n), CHORD_MORE);
     CHECK_EQ(n, 1);
 }

@@ -1,4 +1,4 @@
-/* vocab_test.c: building the tables: sizes, and errors that name the culprit. */
+/* vocab_test.c: building the tables: their sizes, and errors that name the culprit. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tiny.h"
 
@@ -26,7 +26,7 @@ TEST(every_text_is_found_and_no_other)
     CHECK_EQ(vocab_find(t->v, "", 0), -1);
 }
 
-TEST(an_empty_token_gets_a_name_of_its_own)
+TEST(an_empty_token_gets_a_text_of_its_own)
 {
     tiny *t = tiny_spm();
     put_token(t, "", CHORD_TYPE_NORMAL, 0);
@@ -49,7 +49,7 @@ TEST(an_unknown_pre_tokenizer_is_named)
     CHECK_TEXT(refused(t, CHORD_UNSUPPORTED_TOKENIZER), "kind of vocabulary 7");
 }
 
-TEST(two_tokens_of_one_text_are_named)
+TEST(two_tokens_with_the_same_text_are_named)
 {
     tiny *t = tiny_spm();
     put_token(t, "twin", CHORD_TYPE_NORMAL, 0);
@@ -82,7 +82,7 @@ TEST(a_bad_merge_is_named)
     CHECK_TEXT(refused(t, CHORD_INVALID_GGUF), "merge 0: 'a b' needs a token");
     t = tiny_bpe("gpt-2");
     put_token(t, "axy", CHORD_TYPE_NORMAL, 0);
-    put_merge(t, "a xy"); /* xy never comes up: no token, and no merge makes it */
+    put_merge(t, "a xy"); /* xy never occurs: it is no token and no merge makes it */
     build(t);
     CHECK_SAYS(show(t, 0, "axy"), "a|x|y");
 }
@@ -97,7 +97,7 @@ TEST(a_special_id_outside_the_vocabulary_is_named)
     CHECK_TEXT(refused(t, CHORD_INVALID_GGUF), "fim_sep_token_id is -2");
 }
 
-TEST(arrays_cut_anywhere_are_refused)
+TEST(arrays_that_are_cut_off_are_refused)
 {
     tiny *whole = tiny_bpe("gpt-2");
     put_merged(whole, "a b");
@@ -105,7 +105,7 @@ TEST(arrays_cut_anywhere_are_refused)
     uint64_t const texts_bytes = whole->s.texts_bytes, merges_bytes = whole->s.merges_bytes;
     for (uint64_t n = 0; n < texts_bytes; n++) {
         whole->s.texts_bytes = n;
-        CHECK_EQ(try_build(whole), CHORD_OUT_OF_MEMORY); /* try_build's word for: no size */
+        CHECK_EQ(try_build(whole), CHORD_OUT_OF_MEMORY); /* what try_build() returns if there is no size */
     }
     whole->s.texts_bytes = texts_bytes;
     for (uint64_t n = 0; n < merges_bytes; n++) {
@@ -116,7 +116,7 @@ TEST(arrays_cut_anywhere_are_refused)
     build(whole);
 }
 
-TEST(building_in_too_small_a_block_is_refused)
+TEST(building_in_a_block_that_is_too_small_is_refused)
 {
     tiny *t = tiny_bpe("gpt-2");
     uint64_t bytes;
@@ -134,7 +134,7 @@ static uint32_t fnv(uint32_t hash, const uint8_t *p, int n)
     return hash;
 }
 
-/* Eleven places with two choices of equal hash each: 2,048 texts that all fall on one slot. */
+/* A text is eleven pieces, with two choices of equal hash for each: 2,048 texts that all have one slot. */
 TEST(a_vocabulary_made_to_collide_is_refused)
 {
     enum { PLACES = 11, SIZE = 8, N = 1 << PLACES, TABLE = 1 << 18 };
@@ -170,13 +170,13 @@ TEST(a_vocabulary_made_to_collide_is_refused)
     t->s.texts = texts;
     t->s.texts_bytes = (uint64_t)(to - texts);
     t->s.n_tokens = 1000;
-    build(t); /* slow to search, still right */
+    build(t); /* slow to search, but correct */
     CHECK_EQ(vocab_find(t->v, texts + 8, PLACES * SIZE), 0);
     t->s.n_tokens = N;
     CHECK_TEXT(refused(t, CHORD_INVALID_GGUF), "made to collide");
 }
 
-TEST(counts_that_overflow_have_no_size)
+TEST(counts_out_of_range_have_no_size)
 {
     tiny *t = tiny_spm();
     uint64_t bytes;
