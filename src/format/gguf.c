@@ -1,6 +1,6 @@
-/* gguf.c: the header's state machine. An *atom* is a run of `left` bytes that goes to one sink: the
- * carry buffer (numbers), the log (kept bytes) or nowhere; when it is complete, advance() reads the
- * carry and says what comes next. Nothing here looks ahead, so chunk borders can fall anywhere. */
+/* gguf.c: the header's state machine. An *atom* is consecutive bytes that are copied to one sink: the carry
+ * buffer (numbers), the log (kept bytes) or nowhere. When the atom is complete, advance() reads the carry
+ * buffer and sets the next atom. No state reads ahead, so a chunk may end anywhere. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gguf.h"
 #include "../base/mem.h"
@@ -54,7 +54,7 @@ static chord_gguf_kv *last_kv(chord_gguf *g) { return (chord_gguf_kv *)(g->log.b
 static chord_gguf_tensor *last_tensor(chord_gguf *g) { return (chord_gguf_tensor *)(g->log.base + g->last_tensor); }
 static const char *key_of(const chord_gguf *g, const chord_gguf_kv *kv) { return (const char *)g->log.base + kv->key; }
 
-/* A length claimed at `position` that the file can't hold. */
+/* Refuses a length, read just before `position`, that exceeds the rest of the file. */
 static chord_status claim(chord_gguf *g, uint64_t bytes, const char *what, chord_error *e)
 {
     if (bytes <= g->file_bytes && g->position <= g->file_bytes - bytes) return CHORD_OK;
@@ -89,8 +89,8 @@ static chord_status magic(chord_gguf *g, chord_error *e)
         return CHORD_OK;
     }
     if (g->version && (g->version & 0xffff) == 0)
-        return chord_fail(e, CHORD_INVALID_GGUF, "a big-endian GGUF file (version 0x%x)", (uint64_t)g->version);
-    return chord_fail(e, CHORD_INVALID_GGUF, "GGUF version %u; versions 2 and 3 are known", (uint64_t)g->version);
+        return chord_fail(e, CHORD_INVALID_GGUF, "big-endian GGUF files aren't supported (version 0x%x)", (uint64_t)g->version);
+    return chord_fail(e, CHORD_INVALID_GGUF, "GGUF version %u; versions 2 and 3 are supported", (uint64_t)g->version);
 }
 
 static chord_status counts(chord_gguf *g, chord_error *e)
@@ -106,14 +106,15 @@ static chord_status counts(chord_gguf *g, chord_error *e)
     return begin_key_or_tensors(g);
 }
 
-/* A fresh record at the log's end, linked behind the last one of its chain. NULL: no room. */
+/* Appends a zeroed record to the log and links it to the last record of its chain. NULL: the log is full. */
 static void *append_record(chord_gguf *g, size_t bytes, uint64_t *first, uint64_t *last)
 {
     uint8_t *record = chord_arena_take(&g->log, bytes, 8);
     if (!record) return NULL;
     chord_zero(record, bytes);
     uint64_t const off = (uint64_t)(record - g->log.base);
-    if (*last) *(uint64_t *)(void *)(g->log.base + *last) = off; /* `next` is the first field of both records */
+    /* `next` is the first field of both kinds of records */
+    if (*last) *(uint64_t *)(void *)(g->log.base + *last) = off;
     else *first = off;
     *last = off;
     return record;
@@ -123,7 +124,8 @@ static chord_status key_length(chord_gguf *g, chord_error *e)
 {
     uint64_t const n = chord_u64(g->carry);
     if (n > CHORD_MAX_KEY_BYTES)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the key at offset %u claims %u bytes", g->position - 8, n);
+        return chord_fail(e, CHORD_INVALID_GGUF, "the key at offset %u claims %u bytes; at most %u are accepted", g->position - 8, n,
+                          (uint64_t)CHORD_MAX_KEY_BYTES);
     CHORD_TRY(claim(g, n, "the key", e));
     chord_gguf_kv *kv = append_record(g, sizeof *kv, &g->first_kv, &g->last_kv);
     if (!kv) return CHORD_NEED_MEMORY;
@@ -140,7 +142,7 @@ static chord_status key(chord_gguf *g, chord_error *e)
     kv->hash = hash_of((const uint8_t *)name, (size_t)kv->n_key);
     const chord_gguf_kv *same = chord_gguf_find(g, name, (size_t)kv->n_key);
     if (same != kv)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the key %q stands twice in the header", name, (size_t)kv->n_key);
+        return chord_fail(e, CHORD_INVALID_GGUF, "the key %q is in the header twice", name, (size_t)kv->n_key);
     expect(g, STATE_VALUE_TYPE, SINK_CARRY, 4);
     return CHORD_OK;
 }
@@ -173,8 +175,8 @@ static chord_status end_value(chord_gguf *g, chord_error *e)
         uint32_t const a = g->alignment;
         if (a < 8 || a > CHORD_MAX_ALIGNMENT || (a & (a - 1)))
             return chord_fail(e, CHORD_INVALID_GGUF,
-                              "general.alignment is a %s of value %u; a u32 power of two from 8 on is needed",
-                              chord_gguf_type_name(kv->type), (uint64_t)a);
+                              "general.alignment is a %s of value %u; it must be a u32, a power of two from 8 to %u",
+                              chord_gguf_type_name(kv->type), (uint64_t)a, (uint64_t)CHORD_MAX_ALIGNMENT);
     }
     g->kv_left--;
     return begin_key_or_tensors(g);
@@ -205,7 +207,7 @@ static chord_status array_head(chord_gguf *g, chord_error *e)
                           type == CHORD_GGUF_ARRAY ? "arrays" : "an unknown type", (uint64_t)type);
     uint64_t const least = type == CHORD_GGUF_STRING ? 8 : types[type].bytes;
     if (!chord_mul(count, least, &bytes) || bytes > CHORD_MAX_FILE)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the array %q claims %u elements", name, n_name, count);
+        return chord_fail(e, CHORD_INVALID_GGUF, "the array %q claims %u elements, more than any file holds", name, n_name, count);
     CHORD_TRY(claim(g, bytes, "an array", e));
     kv->is_array = 1;
     kv->type = (int32_t)type;
@@ -228,7 +230,7 @@ static chord_status array_length(chord_gguf *g, chord_error *e)
     chord_gguf_kv *kv = last_kv(g);
     uint64_t const n = chord_u64(g->carry);
     CHORD_TRY(claim(g, n, "a string of an array", e));
-    if (kv->is_kept) { /* the record in file form: length, then bytes */
+    if (kv->is_kept) { /* kept as in the file: length, then bytes */
         uint8_t *head = chord_arena_take(&g->log, 8, 1);
         if (!head) return CHORD_NEED_MEMORY;
         chord_copy(head, g->carry, 8);
@@ -249,7 +251,8 @@ static chord_status name_length(chord_gguf *g, chord_error *e)
 {
     uint64_t const n = chord_u64(g->carry);
     if (n > CHORD_MAX_NAME_BYTES)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the tensor name at offset %u claims %u bytes", g->position - 8, n);
+        return chord_fail(e, CHORD_INVALID_GGUF, "the tensor name at offset %u claims %u bytes; at most %u are accepted",
+                          g->position - 8, n, (uint64_t)CHORD_MAX_NAME_BYTES);
     CHORD_TRY(claim(g, n, "a tensor name", e));
     chord_gguf_tensor *t = append_record(g, sizeof *t, &g->first_tensor, &g->last_tensor);
     if (!t) return CHORD_NEED_MEMORY;
@@ -266,7 +269,7 @@ static chord_status tensor_name(chord_gguf *g, chord_error *e)
     t->hash = hash_of(name, (size_t)t->n_name);
     for (const chord_gguf_tensor *o = NULL; (o = chord_gguf_next_tensor(g, o)) && o != t;)
         if (o->hash == t->hash && o->n_name == t->n_name && chord_equal(g->log.base + o->name, name, (size_t)t->n_name))
-            return chord_fail(e, CHORD_INVALID_GGUF, "the tensor %q stands twice in the table", (const char *)name,
+            return chord_fail(e, CHORD_INVALID_GGUF, "the tensor %q is in the table twice", (const char *)name,
                               (size_t)t->n_name);
     expect(g, STATE_N_DIMS, SINK_CARRY, 4);
     return CHORD_OK;
@@ -277,7 +280,7 @@ static chord_status n_dims(chord_gguf *g, chord_error *e)
     chord_gguf_tensor *t = last_tensor(g);
     uint32_t const n = chord_u32(g->carry);
     if (n < 1 || n > 4)
-        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q has %u dimensions", (const char *)g->log.base + t->name,
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q has %u dimensions; 1 to 4 are accepted", (const char *)g->log.base + t->name,
                           (size_t)t->n_name, (uint64_t)n);
     t->n_dims = (int32_t)n;
     expect(g, STATE_DIMS, SINK_CARRY, 8 * (uint64_t)n + 12); /* ne[n], type, offset; at most 44 with n = 4 */
@@ -291,7 +294,8 @@ static chord_status dims(chord_gguf *g, chord_error *e)
     for (int32_t i = 0; i < 4; i++) {
         uint64_t const ne = i < t->n_dims ? chord_u64(g->carry + 8 * i) : 1;
         if (ne < 1 || ne > (uint64_t)CHORD_MAX_DIM)
-            return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: dimension %d is %u", name, (size_t)t->n_name, i, ne);
+            return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: dimension %d is %u, outside 1 to %u", name, (size_t)t->n_name, i, ne,
+                              (uint64_t)CHORD_MAX_DIM);
         t->ne[i] = (int64_t)ne;
     }
     const uint8_t *rest = g->carry + 8 * t->n_dims;
@@ -326,7 +330,7 @@ static chord_status advance(chord_gguf *g, chord_error *e)
     case STATE_NAME: return tensor_name(g, e);
     case STATE_N_DIMS: return n_dims(g, e);
     case STATE_DIMS: return dims(g, e);
-    default: return chord_fail(e, CHORD_INTERNAL, "header state %d", g->state);
+    default: return chord_fail(e, CHORD_INTERNAL, "unknown header state %d", g->state);
     }
 }
 
@@ -335,7 +339,7 @@ chord_status chord_gguf_push(chord_gguf *g, const uint8_t *bytes, size_t n, size
     size_t done = 0;
     chord_status status = CHORD_MORE;
     while (g->state != STATE_DONE) {
-        if (g->left == 0) { /* NEED_MEMORY leaves state and carry as they are: advance() is called again */
+        if (g->left == 0) { /* after NEED_MEMORY, advance() is called again with the same state and carry */
             status = advance(g, e);
             if (status != CHORD_OK) break;
             status = CHORD_MORE;

@@ -1,9 +1,11 @@
-/* gguf.h: GGUF v2 and v3 headers as a stream: bytes in any chunk sizes -> metadata and tensor table.
+/* gguf.h: reads GGUF v2 and v3 headers as a stream: bytes in chunks of any size become metadata and tensor
+ * table.
  *
- * The header's kept bytes are appended to one log (the arena the host grows): for each key-value pair
- * a chord_gguf_kv record, the key, the value; for each tensor a chord_gguf_tensor record and its name.
- * Long arrays and long strings are skipped unless the caller wants their key; their record stays. A hostile count
- * costs nothing until its bytes have really arrived. Format: the GGUF specification in ggml's docs. */
+ * The bytes that are kept are appended to one log (an arena that the host grows). For each key-value pair
+ * these are a chord_gguf_kv record, the key and the value; for each tensor a chord_gguf_tensor record and
+ * its name. Long values and arrays of strings are skipped, except those of `wanted` keys; their records are
+ * kept. A hostile count costs no memory before its bytes have arrived. The format is specified in ggml's
+ * docs (GGUF). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_FORMAT_GGUF_H
 #define CHORD_FORMAT_GGUF_H
@@ -18,7 +20,7 @@ enum { CHORD_GGUF_U8, CHORD_GGUF_I8, CHORD_GGUF_U16, CHORD_GGUF_I16, CHORD_GGUF_
 typedef struct chord_gguf_kv {
     uint64_t next;         /* log offset of the next record, 0: last */
     uint64_t key, data;    /* log offsets */
-    uint64_t data_bytes;   /* strings: the text; arrays of strings: u64 length + bytes each */
+    uint64_t data_bytes;   /* a string's text; each string of an array: u64 length, then its bytes */
     uint64_t count;        /* elements, 1 for a scalar */
     int32_t n_key;
     uint32_t hash;         /* of the key */
@@ -38,41 +40,41 @@ typedef struct chord_gguf_tensor {
 typedef struct chord_gguf {
     chord_arena log;
     const char *const *wanted; /* keys whose values are kept whatever their size; NULL ends the list */
-    uint64_t position;     /* file offset of the next byte wanted */
+    uint64_t position;     /* file offset of the next byte */
     uint64_t file_bytes;   /* UINT64_MAX when unknown */
     uint64_t n_tensors, n_kv, tensors_left, kv_left;
     uint64_t first_kv, last_kv, first_tensor, last_tensor; /* log offsets; 0: none */
-    uint64_t left;         /* bytes of the atom under way still to come */
+    uint64_t left;         /* missing bytes of the current atom (gguf.c) */
     uint64_t elements_left;
-    uint64_t data_begin;   /* file offset of the data section, when done */
+    uint64_t data_begin;   /* file offset of the data section, once is_done */
     uint32_t version;
     int32_t state, sink;
     int32_t is_done;
     uint32_t alignment;
     uint32_t carried;
-    uint8_t carry[44];    /* the widest atom: four dimensions, type, offset */
+    uint8_t carry[44];    /* the widest atom of numbers: four dimensions, type, offset */
 } chord_gguf;
 
-/* `log` is the arena to append to; its first byte isn't used by records (offset 0 means none).
- * `wanted` lists the keys whose values are kept whatever their size, NULL at the end; NULL for none. The
- * list belongs to the caller and has to outlive the header. */
+/* `log` is the arena to append to; no record starts at offset 0, which means none. `wanted` lists the keys
+ * whose values are kept whatever their size; NULL ends the list, and `wanted` may be NULL. The list must
+ * outlive the header. */
 void chord_gguf_init(chord_gguf *g, chord_arena log, const char *const *wanted);
 
-/* Take bytes at g->position. *taken gets how many were consumed. OK: header complete; MORE: all taken;
- * NEED_MEMORY: extend g->log.cap and push the rest. Errors: INVALID_GGUF. */
+/* Reads bytes at g->position and sets *taken to the number of bytes consumed. OK: the header is complete.
+ * MORE: all bytes were consumed. NEED_MEMORY: extend g->log.cap and push the rest. Error: INVALID_GGUF. */
 chord_status chord_gguf_push(chord_gguf *g, const uint8_t *bytes, size_t n, size_t *taken, chord_error *e);
 
-/* The record of a key, NULL when absent. */
+/* Returns the record of a key, NULL when absent. */
 const chord_gguf_kv *chord_gguf_find(const chord_gguf *g, const char *key, size_t n_key);
 static inline const void *chord_gguf_at(const chord_gguf *g, uint64_t off) { return g->log.base + off; }
 
-/* Walks: NULL starts, NULL ends. */
+/* Return the next record; NULL gets the first one, and NULL is returned after the last one. */
 const chord_gguf_kv *chord_gguf_next_kv(const chord_gguf *g, const chord_gguf_kv *kv);
 const chord_gguf_tensor *chord_gguf_next_tensor(const chord_gguf *g, const chord_gguf_tensor *t);
 
-/* "u32", "string", ... of a CHORD_GGUF_* */
+/* Returns the name of a CHORD_GGUF_* type: "u32", "string", ... */
 const char *chord_gguf_type_name(int32_t type);
-/* Bytes of one element of a fixed-size type, 0 for strings and arrays. */
+/* Returns the bytes of one element of a fixed-size type, 0 for strings and arrays. */
 uint32_t chord_gguf_type_bytes(int32_t type);
 
 #endif

@@ -4,7 +4,7 @@
 #include "../quant/quant.h"
 
 #define NAME_CAP 300
-#define LEAST_HEAD 2     /* RoPE turns pairs */
+#define LEAST_HEAD 2     /* RoPE rotates pairs */
 #define MOST_HEAD 1024
 
 void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name, size_t n_name)
@@ -22,7 +22,7 @@ static size_t key_name(const chord_builder *b, const char *suffix, char dst[NAME
     return n;
 }
 
-/* The tensor name with "%d" replaced by the layer. */
+/* Writes the tensor name with "%d" replaced by the layer. */
 static size_t tensor_name(const char *format, int32_t layer, char dst[NAME_CAP])
 {
     size_t n = 0;
@@ -44,7 +44,7 @@ static const chord_gguf_kv *find(chord_builder *b, const char *suffix, char *nam
     return kv && kv->is_kept ? kv : NULL;
 }
 
-/* An integer of any width, or INT64_MIN for another type. */
+/* Returns an integer of any width, or INT64_MIN for a type that isn't an integer. */
 static int64_t integer_at(const void *p, int32_t type)
 {
     const uint8_t *u = p;
@@ -78,12 +78,12 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
         b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the metadata lacks the key %q, and its default, %d, is outside %d to %d",
                                name, n, fallback, least, most);
     if (!kv) return b->status == CHORD_OK ? fallback : least;
-    if (kv->is_array) { /* per-layer values: known here only when all are the same */
+    if (kv->is_array) { /* one value per layer: supported only if all values are equal */
         uint32_t const step = chord_gguf_type_bytes(kv->type);
         const uint8_t *p = chord_gguf_at(b->gguf, kv->data);
         for (uint64_t i = 1; step && i < kv->count; i++)
             if (!chord_equal(p, p + i * step, step)) {
-                chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "values that differ from layer to layer:", name, n);
+                chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "values that differ from layer to layer aren't supported:", name, n);
                 return least;
             }
     }
@@ -99,7 +99,7 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
     return (int32_t)v;
 }
 
-/* A number of any type, or NaN. */
+/* Returns a number of any type; NaN for a value that isn't a number. */
 static double number_at(const void *p, int32_t type)
 {
     if (type == CHORD_GGUF_F32) return (double)chord_f32(p);
@@ -135,10 +135,11 @@ int chord_read_is(chord_builder *b, const char *suffix, const char *text)
 void chord_read_hparams(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
-    int32_t const most = 1 << 20; /* of a width; keeps every product of two in int64 and every float count in int32 */
+    /* Maximum width: the product of two widths fits int64, the number of floats in a row fits int32. */
+    int32_t const most = 1 << 20;
     const chord_gguf_kv *tokens = chord_gguf_find(b->gguf, "tokenizer.ggml.tokens", 21);
     if (!tokens || !tokens->is_array || tokens->type != CHORD_GGUF_STRING || !tokens->count || tokens->count > CHORD_MAX_TOKENS)
-        chord_build_fail(b, CHORD_INVALID_GGUF, "no usable array of tokens under the key", "tokenizer.ggml.tokens", 21);
+        chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks a usable array of tokens:", "tokenizer.ggml.tokens", 21);
     else h->n_vocab = (int32_t)tokens->count;
     h->n_ctx_train = chord_read_int(b, "context_length", CHORD_REQUIRED, 1, INT32_MAX);
     h->n_embd = chord_read_int(b, "embedding_length", CHORD_REQUIRED, 1, most);
@@ -150,9 +151,9 @@ void chord_read_hparams(chord_builder *b)
     int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, LEAST_HEAD, MOST_HEAD);
     if (b->status != CHORD_OK) return;
     if (h->n_head % h->n_kv)
-        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "%d heads don't share %d KV heads evenly", h->n_head, h->n_kv);
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the %d heads aren't a multiple of the %d KV heads", h->n_head, h->n_kv);
     else if (value_length != h->head_dim)
-        b->status = chord_fail(b->error, CHORD_UNSUPPORTED_ARCHITECTURE, "keys of %d and values of %d elements a head",
+        b->status = chord_fail(b->error, CHORD_UNSUPPORTED_ARCHITECTURE, "keys of %d and values of %d elements per head; both must be equal",
                                h->head_dim, value_length);
 }
 
@@ -177,20 +178,20 @@ int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t 
     }
     chord_tensor *t = &b->plan->tensors[i];
     if (t->ne[0] != n_cols || t->n_rows != (n_rows ? n_rows : 1)) {
-        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "tensor %q has the shape [%u, %u], the metadata asks for [%u, %u]",
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "tensor %q has the shape [%u, %u], but the metadata requires [%u, %u]",
                                name, n, (uint64_t)t->ne[0], (uint64_t)t->n_rows, (uint64_t)n_cols,
                                (uint64_t)(n_rows ? n_rows : 1));
         return CHORD_NONE;
     }
     int const is_wide = !n_rows || flags & CHORD_WIDE;
     if (is_wide && chord_format_of(t->type)->block_elems > 1) {
-        chord_build_fail(b, CHORD_UNSUPPORTED_QUANTIZATION, "a vector or table in blocks:", name, n);
+        chord_build_fail(b, CHORD_UNSUPPORTED_QUANTIZATION, "a quantised vector or table isn't supported:", name, n);
         return CHORD_NONE;
     }
     if (is_wide) t->layout = CHORD_LAYOUT_VECTOR;
     else if (!(flags & CHORD_LOOKUP)) t->layout = CHORD_LAYOUT_X4;
     else if (t->layout != CHORD_LAYOUT_X4) t->layout = CHORD_LAYOUT_PLAIN;
-    t->placement = 0; /* resident; chord_model_plan() may turn matrices to external */
+    t->placement = 0; /* CHORD_PLACE_RESIDENT; chord_model_plan() may make matrices external */
     return i;
 }
 
@@ -245,7 +246,7 @@ chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer)
     chord_program *p = &b->plan->program;
     if (p->n_ops == b->max_ops) {
         chord_build_fail(b, CHORD_INTERNAL, "too many ops in", b->arch, b->n_arch);
-        p->n_ops--; /* keep a record to write to */
+        p->n_ops--; /* the last record is overwritten, so that the caller has one to write to */
     }
     chord_op *op = &p->ops[p->n_ops++];
     chord_zero(op, sizeof *op);

@@ -1,15 +1,15 @@
-/* gemma3.c: the architecture `gemma3`: Gemma 3, text only. Norms before and after each half of a block, a norm
- * over each head of queries and keys, GELU. Five layers of six see a window of recent tokens and turn with
- * base 10000, every sixth sees all and turns with the file's base. Report: arXiv 2503.19786. The files'
- * norm weights already hold the 1 that the paper adds. */
+/* gemma3.c: the architecture `gemma3`: Gemma 3, text only. Each half of a layer has a norm before and after
+ * it. Each head of queries and keys has a norm. The activation is GELU. Five of six layers see a window of
+ * recent tokens and use RoPE base 10000; every sixth layer sees all tokens and uses the file's RoPE base.
+ * The norm weights in a file already include the 1 that the paper adds. Report: arXiv 2503.19786. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder.h"
 
-#define LAYERS_27B 62 /* the one size whose queries are scaled by n_embd / n_head instead of head_dim */
+#define LAYERS_27B 62 /* only this size scales queries by n_embd / n_head instead of head_dim */
 
 typedef struct gemma3 { chord_slots s; int32_t rope_all, rope_window, window, period; float scale; } gemma3;
 
-/* Where the file has no window every layer sees all. */
+/* Reads the family's own keys. When the file has no window, every layer sees all tokens. */
 static gemma3 read(chord_builder *b)
 {
     const chord_hparams *h = b->hparams;
@@ -23,11 +23,11 @@ static gemma3 read(chord_builder *b)
     if (per_head < 1) chord_build_fail(b, CHORD_INVALID_GGUF, "more heads than elements under the key", "gemma3.attention.head_count", 27);
     g.scale = 1 / __builtin_sqrtf((float)per_head);
     if (chord_read_float(b, "final_logit_softcapping", 0, CHORD_FINITE) > 0)
-        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "capped logits:", "gemma3.final_logit_softcapping", 30);
+        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "capped logits aren't supported:", "gemma3.final_logit_softcapping", 30);
     return g;
 }
 
-/* slot -> its norm, then into the residual stream. */
+/* Norms slot h and adds it to the residual stream. */
 static void add_normed(chord_builder *b, int32_t layer, const gemma3 *g, const char *weight)
 {
     chord_emit_norm(b, layer, g->s.h, g->s.h, weight);

@@ -1,12 +1,12 @@
-/* planner.c: order inside the one block: weights, vocabulary, then the activation area. The staging
- * area of the load overlaps the activations: nothing runs before the last tensor is in place. */
+/* planner.c: the model's block holds the weights, the vocabulary, then the activations. The staging of a
+ * load overlaps the activations, because no op runs before the last tensor is in place. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "planner.h"
 #include "../base/mem.h"
 #include "../quant/quant.h"
 
-#define OPS_PER_LAYER 24   /* room for the longest architecture's layer; llama emits 13 */
-#define CACHES_PER_LAYER 2 /* keys and values, and a state */
+#define OPS_PER_LAYER 24   /* maximum of any architecture; llama emits 13 */
+#define CACHES_PER_LAYER 2 /* one for keys and values, and a state */
 #define LOGITS_BYTES (4u << 20)
 
 /* ---- shards: llama.cpp's keys --------------------------------------------------------------------- */
@@ -16,7 +16,7 @@ chord_status chord_plan_shard(const chord_gguf *g, chord_error *e)
     int64_t const count = chord_read_whole(g, "split.count", 1), no = chord_read_whole(g, "split.no", 0);
     if (count <= 1) return CHORD_OK;
     return chord_fail(e, CHORD_INVALID_ARGUMENT,
-                      "shard %u of %u of a model: the file is sound, but all of them are needed; join them first (llama-gguf-split --merge)",
+                      "the file is sound, but it is shard %u of %u of a model; join all shards first (llama-gguf-split --merge)",
                       (uint64_t)no + 1, (uint64_t)count);
 }
 
@@ -37,7 +37,7 @@ static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor 
     const chord_format *f = chord_format_of(in->type);
     if (!f) {
         const char *type = chord_type_name(in->type);
-        return chord_fail(e, CHORD_UNSUPPORTED_QUANTIZATION, "tensor %q has the type %s (%d)", name, n,
+        return chord_fail(e, CHORD_UNSUPPORTED_QUANTIZATION, "tensor %q has the type %s (%d), which isn't supported", name, n,
                           type ? type : "unknown", in->type);
     }
     if (t->ne[0] % f->block_elems)
@@ -50,13 +50,13 @@ static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor 
         end > CHORD_MAX_FILE)
         return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q is larger than any file", name, n);
     if (end > g->file_bytes)
-        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q ends at offset %u, the file at %u", name, n, end, g->file_bytes);
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q ends at offset %u, but the file ends at %u", name, n, end, g->file_bytes);
     t->n_rows = (int64_t)rows;
     t->row_bytes = chord_row_bytes(f, t->ne[0]);
     return CHORD_OK;
 }
 
-/* Heap sort of indices by file offset. */
+/* Heap sort of tensor indices by file offset. */
 static void sift(int32_t *order, const chord_tensor *t, int32_t i, int32_t n)
 {
     for (;;) {
@@ -89,7 +89,7 @@ chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, chord_are
     plan->tensors = chord_arena_take(tables, g->n_tensors * sizeof(chord_tensor), 16);
     plan->file_order = chord_arena_take(tables, g->n_tensors * sizeof(int32_t), 16);
     if (!plan->tensors || !plan->file_order) return CHORD_NEED_MEMORY;
-    if (!plan->n_tensors) return chord_fail(e, CHORD_INVALID_GGUF, "the file holds no tensors");
+    if (!plan->n_tensors) return chord_fail(e, CHORD_INVALID_GGUF, "the file has no tensors");
     int32_t i = 0;
     for (const chord_gguf_tensor *in = NULL; (in = chord_gguf_next_tensor(g, in));)
         CHORD_TRY(tensor_from_header(&plan->tensors[i++], in, g, e));
@@ -134,10 +134,10 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
     for (int32_t i = 0; i < plan->n_tensors; i++) {
         const chord_tensor *t = &plan->tensors[i];
         if (t->placement < 0)
-            return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q has no use in the architecture %q", t->name,
+            return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q isn't used by the architecture %q", t->name,
                               (size_t)t->n_name, b.arch, b.n_arch);
     }
-    tables->used = mark; /* give back what the ops didn't take */
+    tables->used = mark; /* frees the records that the builder didn't use */
     (void)chord_arena_take(tables, (uint64_t)plan->program.n_ops * sizeof(chord_op), 16);
     return CHORD_OK;
 }
@@ -152,7 +152,7 @@ static uint64_t cache_row(int32_t type, int32_t width)
     return type == CHORD_KV_F32 ? 4 * n : type == CHORD_KV_F16 ? 2 * n : n + n / 32 * 2;
 }
 
-/* The class of a cache, new where there is none like it; CHORD_NONE when there is no room for one. */
+/* Returns the class of a cache and appends it if it doesn't exist; CHORD_NONE when the table is full. */
 static int32_t class_of(chord_plan *plan, const chord_cache_spec *spec)
 {
     int32_t const window = spec->kind == CHORD_CACHE_WINDOW ? spec->window : 0;
@@ -163,8 +163,9 @@ static int32_t class_of(chord_plan *plan, const chord_cache_spec *spec)
     return plan->n_classes++;
 }
 
-/* Give the cache its place behind those of its class. Widths and counts are bounded (limits.h): 2048 caches x 1024
- * heads x 32 x 2048 x 4 bytes stay far below 2^63. */
+/* Places the cache in its class's page, behind the caches placed before. No sum overflows: widths and counts
+ * have maxima (limits.h), and 2048 caches x 1024 heads x 32 tokens x 2048 elements x 4 bytes are far below
+ * 2^63. */
 static chord_status place_cache(chord_plan *plan, chord_cache *c)
 {
     const chord_cache_spec *s = &c->spec;
@@ -197,10 +198,10 @@ static chord_status plan_caches(chord_plan *plan, int32_t kv_type, chord_arena *
         bool const is_state = s->kind == CHORD_CACHE_STATE;
         if (is_state) c->type = CHORD_KV_F32;
         if (kv_type == CHORD_KV_Q8_0 && !is_state && (s->k_dim % 32 || s->v_dim % 32))
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "a KV cache of q8_0 needs heads of a multiple of 32 elements, these have %d: use f16",
+            return chord_fail(e, CHORD_INVALID_ARGUMENT, "a KV cache of q8_0 needs heads of a multiple of 32 elements; this model's heads have %d; use f16",
                               s->k_dim % 32 ? s->k_dim : s->v_dim);
         c->cls = class_of(plan, s);
-        if (c->cls == CHORD_NONE) return chord_fail(e, CHORD_INTERNAL, "more than %d kinds of caches", CHORD_MAX_CLASSES);
+        if (c->cls == CHORD_NONE) return chord_fail(e, CHORD_INTERNAL, "the model has more than %d classes of caches", CHORD_MAX_CLASSES);
         CHORD_TRY(place_cache(plan, c));
     }
     for (int32_t i = 0; i < plan->n_classes; i++)
@@ -212,15 +213,18 @@ chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const c
                                chord_error *e)
 {
     if (c->version != CHORD_ABI_VERSION || c->size != (int32_t)sizeof *c)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "chord_config of version %d and %d bytes", c->version, c->size);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "chord_config has version %d and %d bytes instead of version %d and %d bytes",
+                          c->version, c->size, CHORD_ABI_VERSION, (int32_t)sizeof *c);
     if (c->n_ctx < 0 || c->n_batch < 0 || c->n_logits < 0 || c->n_threads < 0 || c->n_threads > 64)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "n_ctx %d, n_batch %d, n_logits %d, n_threads %d", c->n_ctx,
+        return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                          "n_ctx %d, n_batch %d, n_logits %d, n_threads %d: the minimum is 0, n_threads is at most 64", c->n_ctx,
                           c->n_batch, c->n_logits, c->n_threads);
     if (c->kv_type != CHORD_KV_F16 && c->kv_type != CHORD_KV_F32 && c->kv_type != CHORD_KV_Q8_0)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "KV type %d; f32 (0), f16 (1) and q8_0 (8) are known", c->kv_type);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "unknown KV type %d; f32 is 0, f16 is 1, q8_0 is 8", c->kv_type);
     plan->n_vocab = h->n_vocab;
     plan->n_ctx = c->n_ctx ? c->n_ctx : clamp(h->n_ctx_train, 1, 4096);
-    if (plan->n_ctx > (1 << 24)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens", plan->n_ctx);
+    if (plan->n_ctx > (1 << 24))
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens; the maximum is %d", plan->n_ctx, 1 << 24);
     plan->n_batch = clamp(c->n_batch ? c->n_batch : 256, 1, clamp(plan->n_ctx, 1, 4096));
     int32_t const fits = clamp((int32_t)(LOGITS_BYTES / 4 / (uint32_t)h->n_vocab), 1, plan->n_batch);
     plan->n_logits = clamp(c->n_logits ? c->n_logits : fits, 1, plan->n_batch);
@@ -231,7 +235,7 @@ chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const c
 
 /* ---- memory --------------------------------------------------------------------------------------- */
 
-/* conflict[s]: slots that hold a value at the same time as slot s. A slot is live from its write to its
+/* conflict[s]: the slots that hold a value at the same time as slot s. A slot is live from its write to its
  * last read before the next full write. */
 static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_SLOTS])
 {
@@ -245,7 +249,7 @@ static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_S
         for (int k = 0; k < 3; k++)
             if (op->out[k] != CHORD_NONE) writes |= 1u << op->out[k];
         int const in_place = chord_op_is_in_place(op);
-        uint32_t const here = live | reads | writes; /* outputs may not lie over inputs either */
+        uint32_t const here = live | reads | writes; /* outputs must not overlap inputs either */
         for (int32_t s = 0; s < p->n_slots; s++)
             if (here >> s & 1) conflict[s] |= here & ~(1u << s);
         if (!in_place) live &= ~writes;
@@ -260,7 +264,7 @@ static uint64_t slot_bytes(const chord_plan *plan, int32_t s)
     return rows * (uint64_t)chord_slot_stride(slot) * 4;
 }
 
-/* First place where slot s overlaps no slot it conflicts with; slots 0 .. s-1 are placed. */
+/* Returns the first offset where slot s overlaps no conflicting slot of 0 .. s-1, which are placed. */
 static uint64_t slot_place(const chord_plan *plan, int32_t s, uint32_t conflict, const uint64_t *place)
 {
     uint64_t at = 0;
@@ -311,7 +315,7 @@ static chord_status place_weights(chord_plan *plan, chord_arena *memory)
     return CHORD_OK;
 }
 
-/* Constants, the executor's work memory and the sampler's: what isn't a slot. */
+/* Allocates RoPE tables, the executor's work memory and scratch, and the sampler's scratch. */
 static chord_status place_scratch(chord_plan *plan, chord_arena *memory)
 {
     const chord_program *p = &plan->program;

@@ -1,5 +1,5 @@
-/* qwen2.c: the architecture `qwen2`: Qwen 2 and 2.5. The llama block with biases on queries, keys and values
- * (bound where the file has them) and rotary pairs half a head apart. Report: arXiv 2412.15115. */
+/* qwen2.c: the architecture `qwen2`: Qwen 2 and 2.5. It is llama's layer with biases for queries, keys and
+ * values (bound if the file has them) and with rotary pairs half a head apart. Report: arXiv 2412.15115. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder.h"
 

@@ -1,5 +1,5 @@
-/* qwen3.c: the architecture `qwen3`: Qwen 3, dense. As qwen2 without biases, with an RMS norm over each head of
- * queries and keys before they are rotated; head_dim isn't n_embd / n_head. Report: arXiv 2505.09388. */
+/* qwen3.c: the architecture `qwen3`: Qwen 3, dense. It is qwen2 without biases, and with an RMS norm over
+ * each head of queries and keys before RoPE. head_dim isn't n_embd / n_head. Report: arXiv 2505.09388. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder.h"
 

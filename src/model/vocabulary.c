@@ -17,11 +17,11 @@ static const chord_gguf_kv *find(const reader *r, const char *key) { return chor
 
 static chord_status wrong_type(const reader *r, const char *key, const chord_gguf_kv *kv, const char *wanted)
 {
-    return chord_fail(r->e, CHORD_INVALID_GGUF, "%s is %s%s, wanted %s", key, kv->is_array ? "an array of " : "",
+    return chord_fail(r->e, CHORD_INVALID_GGUF, "%s is %s%s instead of %s", key, kv->is_array ? "an array of " : "",
                       chord_gguf_type_name(kv->type), wanted);
 }
 
-/* A string's bytes; *text stays NULL when the key is absent. */
+/* Reads a string. *text is NULL when the key is absent. */
 static chord_status read_string(const reader *r, const char *key, const char **text, size_t *n)
 {
     const chord_gguf_kv *kv = find(r, key);
@@ -29,13 +29,14 @@ static chord_status read_string(const reader *r, const char *key, const char **t
     *n = 0;
     if (!kv) return CHORD_OK;
     if (kv->is_array || kv->type != CHORD_GGUF_STRING) return wrong_type(r, key, kv, "a string");
-    if (!kv->is_kept) return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u bytes, which is no name", key, kv->data_bytes);
+    if (!kv->is_kept)
+        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u bytes; at most %u are accepted", key, kv->data_bytes, (uint64_t)CHORD_KEEP_STRING);
     *text = chord_gguf_at(r->g, kv->data);
     *n = (size_t)kv->data_bytes;
     return CHORD_OK;
 }
 
-/* An id, -1 when the key is absent or the id outside the vocabulary. Converters write u32. */
+/* Reads an id; -1 when the key is absent or the id is outside the vocabulary. Converters write u32. */
 static chord_status read_id(const reader *r, const char *key, int32_t n_tokens, int32_t *id)
 {
     const chord_gguf_kv *kv = find(r, key);
@@ -47,7 +48,7 @@ static chord_status read_id(const reader *r, const char *key, int32_t n_tokens, 
     return CHORD_OK;
 }
 
-/* 0, 1, or -1 when absent. */
+/* Reads a bool: 0 or 1; -1 when the key is absent. */
 static chord_status read_bool(const reader *r, const char *key, int32_t *value)
 {
     const chord_gguf_kv *kv = find(r, key);
@@ -58,7 +59,8 @@ static chord_status read_bool(const reader *r, const char *key, int32_t *value)
     return CHORD_OK;
 }
 
-/* An array of strings: at least one, each wholly inside. NULL when absent. */
+/* Reads an array of strings and checks that each string ends within the value. *texts is NULL when the key
+ * is absent. */
 static chord_status read_texts(const reader *r, const char *key, const uint8_t **texts, uint64_t *bytes, int32_t *n)
 {
     const chord_gguf_kv *kv = find(r, key);
@@ -84,7 +86,7 @@ static chord_status read_texts(const reader *r, const char *key, const uint8_t *
     return CHORD_OK;
 }
 
-/* One 4-byte number a token, or NULL when absent. */
+/* Reads one 4-byte number per token. *numbers is NULL when the key is absent. */
 static chord_status read_numbers(const reader *r, const char *key, int32_t type, int32_t n_tokens, const uint8_t **numbers)
 {
     const chord_gguf_kv *kv = find(r, key);
@@ -133,7 +135,7 @@ static chord_status read_special(const reader *r, chord_vocab_source *s)
     return read_bool(r, KEY("remove_extra_whitespaces"), &s->remove_extra_whitespaces);
 }
 
-/* llama.cpp knows Phi-3's rule by the model's name alone. */
+/* *strip is 1 for Phi-3. llama.cpp recognises Phi-3 by the model's name only. */
 static chord_status read_strip(const reader *r, int32_t *strip)
 {
     const char *name;

@@ -1,18 +1,18 @@
-/* vocabulary.h: GGUF metadata -> the plain arrays that text/ builds a vocabulary from. */
+/* vocabulary.h: reads the arrays from which text/ builds a vocabulary out of GGUF metadata. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_MODEL_VOCABULARY_H
 #define CHORD_MODEL_VOCABULARY_H
 #include "../format/gguf.h"
 #include "../text/vocab.h"
 
-/* Read and check every tokenizer key of a complete header: type, count and, in arrays of strings, each
- * length. *out points into the header's log and is valid as long as that is. A special id outside the
- * vocabulary counts as absent (older converters wrote 0xFFFFFFFF), as in llama.cpp.
- * Errors: INVALID_GGUF naming the key, UNSUPPORTED_TOKENIZER naming the model. */
+/* Reads every tokenizer key of a complete header and checks its type, its count and, in arrays of strings,
+ * each length. *out points into the header's log and is valid as long as the log. A special id outside the
+ * vocabulary counts as absent, as in llama.cpp: older converters wrote 0xFFFFFFFF.
+ * Errors: INVALID_GGUF names the key, UNSUPPORTED_TOKENIZER names the tokenizer. */
 chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *out, chord_error *e);
 
-/* The keys whose values the header must keep whatever their size, NULL at the end: for chord_gguf_init.
- * tokenizer.chat_template is among them; the text room doesn't read it, users do. */
+/* Keys whose values the header must keep whatever their size, for chord_gguf_init(); NULL ends the list. The
+ * text room doesn't read tokenizer.chat_template, but users do. */
 extern const char *const chord_vocabulary_keys[];
 
 /* Bytes of tokens, scores, types and merges in the file. */

@@ -1,7 +1,7 @@
 /* q2_k.c
  *
  *   block of 256:  | s 16 bytes | q 64 bytes | d f16 | m f16 |    84 bytes
- *   byte i of s belongs to elements 16 i .. 16 i + 15: the low nibble is their scale, the high one their offset
+ *   byte i of s: its low nibble is the scale of elements 16 i .. 16 i + 15, its high nibble their offset
  *   bytes 32 i .. 32 i + 31 of q hold elements 128 i .. 128 i + 127: bits 2 j, 2 j + 1 of byte 32 i + l are
  *     element 128 i + 32 j + l
  *   w = (d * scale) * q - m * offset, q 0..3, scale and offset 0..15

@@ -103,7 +103,7 @@ const char *chord_type_name(int32_t type);
 /* Returns false when a row in file order holds a d or m that isn't finite, or a Q8_0 code of -128. No
  * quantiser writes these, and the kernels rely on their absence. Floats pass, also inf and NaN. */
 bool chord_format_check(const chord_format *f, const void *row, int32_t n_cols);
-/* Writes rows[0..3] (file order; NULL: a padding row) as a group. Returns false when a row fails the check. */
+/* Writes rows[0..3] (file order; NULL: a padding row) as a group. Returns false if a row fails the check. */
 bool chord_format_repack(const chord_format *f, void *group, const void *const rows[4], int32_t n_cols);
 /* Writes row i (0..3) of a group in file order, bit for bit as chord_format_repack() read it. */
 void chord_format_unpack(const chord_format *f, void *row, const void *group, int32_t i, int32_t n_cols);

@@ -137,12 +137,12 @@ TEST(gguf_refuses_a_key_or_a_tensor_that_occurs_twice)
     writer *w = begin_file(3, 0, 2);
     put_u32_kv(w, "same", 1);
     put_u32_kv(w, "same", 1);
-    refused(w, "the key 'same' stands twice");
+    refused(w, "the key 'same' is in the header twice");
     w = begin_file(3, 3, 0);
     put_tensor(w, "blk.0.x", 1, one, 0, 0);
     put_tensor(w, "blk.0.y", 1, one, 0, 128);
     put_tensor(w, "blk.0.x", 1, one, 0, 256);
-    refused(w, "the tensor 'blk.0.x' stands twice");
+    refused(w, "the tensor 'blk.0.x' is in the table twice");
 }
 
 TEST(gguf_refuses_alignments_that_are_no_power_of_two)
@@ -212,7 +212,7 @@ TEST(gguf_names_from_a_file_cannot_break_the_error_text)
     writer *w = begin_file(3, 0, 2);
     put_u32_kv(w, "a\n\x1b[2Jb", 1);
     put_u32_kv(w, "a\n\x1b[2Jb", 1);
-    refused(w, "'a??[2Jb' stands twice");
+    refused(w, "'a??[2Jb' is in the header twice");
 }
 
 TEST(gguf_with_any_byte_changed_reads_the_same_in_any_chunks)

@@ -82,7 +82,7 @@ TEST(the_reader_names_a_key_that_is_missing_or_wrong)
 {
     static const struct { const char *key; value_writer value; chord_status status; const char *says; } cases[] = {
         { "tokenizer.ggml.model", NULL, CHORD_INVALID_GGUF, "tokenizer.ggml.model is missing" },
-        { "tokenizer.ggml.model", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.model is u32, wanted a string" },
+        { "tokenizer.ggml.model", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.model is u32 instead of a string" },
         { "tokenizer.ggml.model", as_word, CHORD_UNSUPPORTED_TOKENIZER, "unknown tokenizer 'unigram'" },
         { "tokenizer.ggml.model", as_gpt2, CHORD_INVALID_GGUF, "tokenizer.ggml.merges is missing" },
         { "tokenizer.ggml.pre", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.pre is u32" },
@@ -98,7 +98,7 @@ TEST(the_reader_names_a_key_that_is_missing_or_wrong)
         { "tokenizer.ggml.merges", as_3_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.merges is an array of i32" },
         { "tokenizer.ggml.bos_token_id", as_llama, CHORD_INVALID_GGUF, "tokenizer.ggml.bos_token_id is string" },
         { "tokenizer.ggml.eot_token_id", as_u8, CHORD_INVALID_GGUF, "tokenizer.ggml.eot_token_id is u8" },
-        { "tokenizer.ggml.add_eos_token", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.add_eos_token is u32, wanted a bool" },
+        { "tokenizer.ggml.add_eos_token", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.add_eos_token is u32 instead of a bool" },
         { "tokenizer.ggml.add_space_prefix", as_3_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.add_space_prefix is an array of i32" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
