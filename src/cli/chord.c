@@ -1,5 +1,5 @@
-/* chord.c: the native command line: info, tokenize, generate, logits. Text for people, --json for
- * programs; progress on stderr; exit status 0, 1 for a failure, 2 for usage. */
+/* chord.c: the native command line: info, tokenize, generate, logits. It prints text, or JSON with --json.
+ * Progress goes to stderr. The exit status is 0, 1 for a failure, 2 for wrong usage. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../host/native/load.h"
 #include "chord_cli.h"
@@ -9,19 +9,19 @@
 
 static const char usage[] =
     "usage: chord COMMAND MODEL.gguf [options]\n"
-    "  info                    what the file holds; --program prints the op records, --tensors the tensor table\n"
-    "  tokenize --text T       ids of a text\n"
+    "  info                    print metadata and sizes; --program: the op records; --tensors: the tensor table\n"
+    "  tokenize --text T       print the ids of a text\n"
     "  generate --prompt T     continue a prompt\n"
-    "  logits --ids 1,2,3      logits after a prompt (--ids or --text); --all for every position\n"
-    "options\n"
-    "  --json                  one JSON object (generate: one a line and token)\n"
+    "  logits --ids 1,2,3      print the logits after a prompt (--ids or --text); --all: after every position\n"
+    "options (defaults in parentheses)\n"
+    "  --json                  print one JSON object (generate: one per token, each on a line)\n"
     "  --threads N             threads that compute (1)\n"
     "  --ctx N                 context length (the model's, at most 4096)\n"
     "  --kv f16|q8_0|f32       type of the KV cache (f16)\n"
-    "  --isa scalar|vector     kernels (the best there is)\n"
+    "  --isa scalar|vector     kernels (vector, where this machine has them)\n"
     "  --max-tokens N          (256)   --temperature X (0.8)  --top-k N (40)  --top-p X (0.95)  --min-p X (0.05)\n"
     "  --repetition-penalty X  (1)     --seed N (0)           --ignore-eos\n"
-    "  --no-special            tokenize without BOS, EOS; --no-parse: special tokens as plain text\n";
+    "  --no-special            add no BOS or EOS   --no-parse: read special tokens as plain text\n";
 
 static int text_arguments(cli *c, int argc, char **argv)
 {

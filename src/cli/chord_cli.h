@@ -1,4 +1,4 @@
-/* chord_cli.h: what chord.c parses and commands.c works with. */
+/* chord_cli.h: the options that chord.c parses for commands.c, and the output functions of both. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_CLI_H
 #define CHORD_CLI_H
@@ -22,13 +22,15 @@ int cli_info(cli *c);
 int cli_tokenize(cli *c);
 int cli_generate(cli *c);
 int cli_logits(cli *c);
-/* Foreign text in a form that no terminal obeys: on one line (names, errors), with its line ends and tabs, or as the
- * inside of a JSON string. */
+/* Prints untrusted text without control characters.
+ *   LINE  for names and errors: tabs stay, line ends are escaped
+ *   TEXT  tabs and line ends stay
+ *   JSON  the inside of a JSON string */
 enum { CLI_LINE, CLI_TEXT, CLI_JSON };
 void cli_show(FILE *out, const char *text, size_t n, int32_t form);
-/* "chord: " and the text on one line of stderr. */
+/* Prints "chord: " and the text on one line of stderr. */
 void cli_complain(const char *text);
-/* A complaint and the usage on stderr; 2. */
+/* Prints a complaint and the usage to stderr. Returns 2. */
 int cli_usage(const char *format, const char *a, ...);
 
 #endif

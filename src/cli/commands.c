@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#define MOST_SHOWN 100 /* bytes of a metadata value */
+#define MOST_SHOWN 100 /* maximum bytes of a metadata value that are printed */
 
 static int fail(const char *text)
 {
@@ -29,7 +29,7 @@ static void print_json_string(const char *s, size_t n)
     putchar('"');
 }
 
-/* malloc'd, NULL when the key is absent. */
+/* Returns a metadata value, malloc'd; NULL when the key is absent. */
 static char *meta(cli *c, const char *key, int32_t n_key, size_t *n)
 {
     int64_t const length = chord_model_meta(c->loaded.model, key, n_key, NULL, 0);
@@ -50,7 +50,7 @@ static const char *op_name(int32_t kind)
     return known ? known->name : "?";
 }
 
-/* The fields of the op's own part. */
+/* Prints the fields of the op's own part. */
 static void print_part(const chord_op *op)
 {
     switch (op->kind) {
@@ -99,11 +99,12 @@ static void print_tensors(cli *c)
     }
 }
 
-/* A key and the beginning of its value, in columns where the key has no more than 42 characters. */
+/* Prints a key and the start of its value. Values are aligned after keys of at most 42 characters. */
 static void print_entry(const char *key, size_t n_key, const char *value, size_t n)
 {
     size_t shown = n < MOST_SHOWN ? n : MOST_SHOWN;
-    while (shown < n && shown && ((unsigned char)value[shown] & 0xc0) == 0x80) shown--; /* a character is shown whole */
+    /* doesn't cut a character */
+    while (shown < n && shown && ((unsigned char)value[shown] & 0xc0) == 0x80) shown--;
     printf("  ");
     cli_show(stdout, key, n_key, CLI_LINE);
     printf("%*s ", n_key < 42 ? 42 - (int)n_key : 0, "");
@@ -139,16 +140,17 @@ int cli_info(cli *c)
                      "\"activation_bytes\":%.0f,\"page_bytes\":%.0f,\"context_bytes\":%.0f,\"multiply_adds_per_token\":%.0f}\n"
                    : "model\n  %d tensors, %.0f parameters, %d tokens; width %d, %d layers, %d heads over %d KV heads of %d, "
                      "feed-forward %d\n  context %d, %d ops; bytes: weights %.0f, vocabulary %.0f, activations %.0f, KV page %.0f, a full context %.0f\n"
-                     "  %.0f multiply-adds a token\n",
+                     "  %.0f multiply-adds per token\n",
            info.n_tensors, info.n_params, info.n_vocab, info.n_embd, info.n_layer, info.n_head, info.n_kv, info.head_dim,
            info.n_ff, p->n_ctx, p->n_ops, p->weight_bytes, p->vocabulary_bytes, p->activation_bytes, p->page_bytes,
            p->context_bytes, p->madds_per_token);
     return 0;
 }
 
-/* ---- tokens -------------------------------------------------------------------------------------------- */
+/* ---- tokens
+ * -------------------------------------------------------------------------------------------- */
 
-/* Ids of --ids or of the text; malloc'd. NULL with a complaint. */
+/* Returns the ids of --ids or of the text, malloc'd. Prints a complaint and returns NULL on an error. */
 static int32_t *prompt_ids(cli *c, int32_t *n)
 {
     *n = 0;
@@ -199,7 +201,8 @@ int cli_tokenize(cli *c)
     return 0;
 }
 
-/* ---- generate ------------------------------------------------------------------------------------------ */
+/* ---- generate
+ * ------------------------------------------------------------------------------------------ */
 
 static double seconds(void)
 {
@@ -252,7 +255,7 @@ int cli_generate(cli *c)
         print_piece(c, stream, token);
         status = chord_session_push(s, &token, 1);
     }
-    if (status == CHORD_CONTEXT_FULL && tokens) status = CHORD_DONE; /* the context is full: an end like any other */
+    if (status == CHORD_CONTEXT_FULL && tokens) status = CHORD_DONE; /* a full context is a normal end */
     if (status < 0) return fail_with_last(c, status);
     print_piece(c, stream, -1);
     double const end = seconds();
@@ -261,7 +264,8 @@ int cli_generate(cli *c)
     return 0;
 }
 
-/* ---- logits -------------------------------------------------------------------------------------------- */
+/* ---- logits
+ * -------------------------------------------------------------------------------------------- */
 
 static void print_row(cli *c, const float *logits, int32_t n_vocab, int32_t position)
 {

@@ -1,9 +1,10 @@
-/* show.c: text that a file or a model wrote, on its way to a terminal. What a terminal would obey (C0 and C1 controls),
- * or what would turn the order of a line's characters, is shown as an escape instead of being sent. */
+/* show.c: prints text from a file or a model. Characters that control a terminal (C0 and C1) or change the
+ * order of a line's characters are printed as escapes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chord_cli.h"
 
-/* Length of the character at s, 0 for a byte that begins none (overlong forms and surrogates included). */
+/* Returns the bytes of the UTF-8 character at s. Returns 0 when there is none, or an overlong form or a
+ * surrogate. */
 static size_t character(const unsigned char *s, size_t n, uint32_t *c)
 {
     static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -17,7 +18,7 @@ static size_t character(const unsigned char *s, size_t n, uint32_t *c)
     return *c < least[length] || *c > 0x10ffff || (*c >= 0xd800 && *c < 0xe000) ? 0 : length;
 }
 
-/* Controls, line ends of Unicode, and the marks of the bidirectional algorithm. */
+/* Returns whether c is a control, a line end of Unicode, or a mark of the bidirectional algorithm. */
 static int is_control(uint32_t c)
 {
     return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||

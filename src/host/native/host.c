@@ -1,5 +1,5 @@
-/* host.c: base/host.h natively: libm, and futexes where the system has them (elsewhere a short sleep:
- * this build is for truth, not for speed). */
+/* host.c: base/host.h for native builds, by libm and futexes. A system without futexes sleeps briefly
+ * instead, because a native build isn't tuned for speed. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include "../../base/host.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define HEADER_BYTES ((size_t)128 << 20) /* reserved, not touched: the header's arena must grow in place */
+#define HEADER_BYTES ((size_t)128 << 20) /* address space: the header's arena can't move when it grows */
 #define PAGES_AT_ONCE 8
 
 chord_config chord_config_default(void)
@@ -49,7 +49,8 @@ void *chord_load_block(chord_loaded *l, size_t bytes)
     return p;
 }
 
-/* The file as a stream, so that it may be a pipe: the chunk under way are its n bytes from `at` on. */
+/* The file as a stream, so that it may be a pipe. The current chunk is its n bytes starting at offset
+ * `at`. */
 typedef struct source {
     FILE *f;
     uint8_t *chunk;
@@ -74,13 +75,13 @@ static chord_status load_header(chord_loaded *l, source *s)
 {
     while (next_chunk(s)) {
         chord_status const status = chord_model_push(l->model, 0, s->at, s->chunk, s->n);
-        if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
+        if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header needs more than %zu bytes", HEADER_BYTES);
         if (status != CHORD_MORE) return status;
     }
     return ended(l, s);
 }
 
-/* From the chunk on that the header ended in. */
+/* Pushes the file again from the current chunk on, in which the header ended. */
 static chord_status load_data(chord_loaded *l, source *s, chord_load_progress *progress)
 {
     do {
@@ -122,10 +123,10 @@ static chord_status load(chord_loaded *l, source *s, const chord_config *config,
     chord_status status = load_header(l, s);
     if (status != CHORD_DONE) return status;
     status = chord_model_plan(l->model, config, &l->plan);
-    if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header takes more than %zu bytes", HEADER_BYTES);
+    if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header needs more than %zu bytes", HEADER_BYTES);
     if (status != CHORD_OK || only_header) return status;
     void *block = l->plan.bytes < (double)(SIZE_MAX / 2) ? chord_load_block(l, (size_t)l->plan.bytes) : NULL;
-    if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the model needs %.0f bytes, which can't be had", l->plan.bytes);
+    if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the model needs %.0f bytes, which can't be allocated", l->plan.bytes);
     status = chord_model_begin(l->model, block, (size_t)l->plan.bytes);
     if (status == CHORD_MORE) status = load_data(l, s, progress);
     if (status != CHORD_DONE) return status;
@@ -147,7 +148,7 @@ chord_status chord_load_file(chord_loaded *l, const char *path, const chord_conf
     } else {
         l->model = chord_model_init(header, HEADER_BYTES);
         struct stat about;
-        if (!fstat(fileno(s.f), &about) && S_ISREG(about.st_mode)) /* a pipe's length isn't known */
+        if (!fstat(fileno(s.f), &about) && S_ISREG(about.st_mode)) /* the length of a pipe is unknown */
             chord_model_set_file_bytes(l->model, (uint64_t)about.st_size);
         status = load(l, &s, config, only_header, progress);
         if (status < 0 && !l->error[0]) fail_with_last(l, status);
@@ -173,7 +174,7 @@ chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget)
             chord_session_get_state(s, &state);
             size_t const bytes = (size_t)state.wanted_bytes + PAGES_AT_ONCE * (size_t)l->plan.page_bytes;
             void *block = chord_load_block(l, bytes);
-            if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: %zu bytes of KV pages can't be had", bytes);
+            if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: %zu bytes of KV pages can't be allocated", bytes);
             chord_model_give(l->model, block, bytes);
         } else if (status != CHORD_MORE) {
             return status < 0 ? fail_with_last(l, status) : status;

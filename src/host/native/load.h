@@ -1,5 +1,5 @@
-/* load.h: a GGUF file by path, natively: reads it in chunks, gives the memory that is asked for, starts
- * the pool. What the CLI and the tests use; examples/c shows the same with chord.h alone. */
+/* load.h: loads a GGUF file natively: reads it in chunks, allocates the memory that the library asks for,
+ * and starts the pool. For the CLI and the tests; examples/c does the same with chord.h alone. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_HOST_NATIVE_LOAD_H
 #define CHORD_HOST_NATIVE_LOAD_H
@@ -8,34 +8,35 @@
 
 #define CHORD_LOAD_THREADS 64
 typedef struct chord_loaded {
-    chord_model *model;           /* NULL when not even the first block could be had */
+    chord_model *model;           /* NULL when the first block couldn't be allocated */
     chord_plan_info plan;
     void *blocks[256];            /* header, plan, sessions, pages; freed by chord_unload() */
     int32_t n_blocks;
-    int32_t n_threads;            /* pool threads running */
+    int32_t n_threads;            /* helpers that run */
     pthread_t threads[CHORD_LOAD_THREADS];
-    char error[400];              /* what went wrong, with its code */
+    char error[400];              /* code and text of the error */
 } chord_loaded;
 
-/* "invalid-gguf" and the like: the `code` of ChordError. */
+/* Returns the `code` that ChordError has for a status, such as "invalid-gguf". */
 const char *chord_status_code(chord_status status);
 
-/* chord_config with version and size set, everything else default, KV f16. */
+/* Returns a chord_config of defaults, with version, size and an f16 KV cache. */
 chord_config chord_config_default(void);
 
-/* Called now and then with the file's bytes taken so far; may be NULL. */
+/* Called after each chunk of data with the bytes read so far. */
 typedef void chord_load_progress(uint64_t done, uint64_t all);
 
-/* OK: the model is ready and its pool has joined. Otherwise an error (also for a file that can't be
- * read: INVALID_ARGUMENT); chord_unload() is to be called in any case. `chunk` bytes are pushed at a
- * time, 0 for 4 MiB. With only_header nothing after chord_model_plan() is done. */
+/* Loads a model. OK: the model is ready and its pool has joined. A file that can't be read is
+ * INVALID_ARGUMENT. Call chord_unload() in any case. `chunk` is the number of bytes per push; 0: 4 MiB. With
+ * `only_header`, the load ends after chord_model_plan(). `progress` may be NULL. */
 chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk, int only_header,
                              chord_load_progress *progress);
-/* A session, or NULL. */
+/* Opens a session. NULL: no memory. */
 chord_session *chord_load_session(chord_loaded *l);
-/* chord_session_step to the end of its batch run; pages are given as they are asked for. */
+/* Calls chord_session_step() until it returns neither MORE nor NEED_MEMORY, and allocates the pages it asks
+ * for. */
 chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget);
-/* A block owned by `l`, aligned for the library; NULL: none left. */
+/* Allocates a block owned by `l`, aligned for the library. NULL: no memory, or `blocks` is full. */
 void *chord_load_block(chord_loaded *l, size_t bytes);
 void chord_unload(chord_loaded *l);
 

@@ -1,14 +1,15 @@
-/* exports.c: chord.h across the WebAssembly boundary. Only int32 and double cross (docs/DESIGN.md, "The
- * boundary"): addresses, sizes and file offsets as double, whole numbers below 2^53; ids, counts and
- * status codes as int32. Each export is the C function of the same name without its `chord_`, in the
- * same argument order; a budget below 0 is CHORD_NO_LIMIT. The host (ts/wasm) owns the memory from
- * `__heap_base` on and sets `__stack_pointer` in each thread's instance. */
+/* exports.c: chord.h across the WebAssembly boundary. Only int32 and double cross it (docs/DESIGN.md, "The
+ * boundary"). Addresses, sizes and file offsets are doubles, integers below 2^53. Ids, counts and status
+ * codes are int32. Each export is the C function of the same name without `chord_`, with the same order of
+ * arguments. A budget below 0 is CHORD_NO_LIMIT. The host (ts/wasm) owns the memory from `__heap_base` on,
+ * and sets `__stack_pointer` in each thread's instance. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../../include/chord.h"
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
-/* A double that isn't a whole number in range becomes 0, a NULL that every call refuses. */
+/* Converts a double to an integer. NaN and doubles outside 0 .. 2^53 - 1 become 0; as an address, 0 is a
+ * NULL that every call refuses. */
 static uint64_t whole(double x) { return x >= 0 && x < 0x1p53 ? (uint64_t)x : 0; }
 static void *at(double x) { return (void *)(uintptr_t)whole(x); }
 static size_t size(double x) { return (size_t)whole(x); }
@@ -54,7 +55,7 @@ EXPORT(model_row) int32_t export_row(double m, int32_t tensor, double row, doubl
 {
     return chord_model_row(at(m), tensor, (int64_t)whole(row), at(dst), size(cap));
 }
-/* The count of ops is plan_info.n_ops. */
+/* The number of ops is plan_info.n_ops. */
 EXPORT(model_program) double export_program(double m)
 {
     int32_t n;
@@ -97,7 +98,7 @@ EXPORT(stream_open) double export_stream_open(double block, double bytes, double
 {
     return address(chord_stream_open(at(block), size(bytes), at(stops), size(n_stops)));
 }
-/* `text`: where the address of the text is written, as a double. */
+/* Writes the address of the text to `text`, as a double. */
 EXPORT(stream_push) int32_t export_stream_push(double t, double bytes, double n, double text)
 {
     const char *out = 0;
@@ -143,7 +144,7 @@ EXPORT(session_sample_row) int32_t export_session_sample_row(double s, double p,
 EXPORT(session_accept_token) int32_t export_session_accept_token(double s, int32_t id) { return chord_session_accept_token(at(s), id); }
 EXPORT(session_seed) void export_session_seed(double s, double seed) { chord_session_seed(at(s), whole(seed)); }
 EXPORT(session_truncate) int32_t export_session_truncate(double s, int32_t n) { return chord_session_truncate(at(s), n); }
-/* Returns the new session's address, or the negated positive result (NEED_MEMORY) / the error. */
+/* Returns the new session's address, or a negative number: the error, or -NEED_MEMORY. */
 EXPORT(session_fork) double export_session_fork(double s, double block, double bytes)
 {
     chord_session *out = 0;

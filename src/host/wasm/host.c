@@ -1,5 +1,6 @@
-/* host.c: base/host.h in WebAssembly: Math by import, waiting by wasm's own atomics. A browser's main
- * thread may not wait: no pool has more than one thread there, and then nobody waits. */
+/* host.c: base/host.h for WebAssembly: Math functions are imported, waits are wasm's own atomics. A
+ * browser's main thread may not wait. A model in the main thread has one thread, and a pool of one thread
+ * never waits. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../base/host.h"
 
@@ -24,7 +25,7 @@ void chord_host_wait(const int32_t *at, int32_t expected, int32_t timeout_ms)
     __builtin_wasm_memory_atomic_wait32((int *)(uintptr_t)at, expected, (int64_t)timeout_ms * 1000000);
 }
 void chord_host_wake(const int32_t *at) { __builtin_wasm_memory_atomic_notify((int *)(uintptr_t)at, 0xffffffffu); }
-/* Some nanoseconds: wasm has no pause. */
+/* Takes some nanoseconds. wasm has no pause instruction. */
 void chord_host_pause(void)
 {
     for (int i = 0; i < 16; i++) __asm__ volatile("");
