@@ -16,7 +16,7 @@ static int by_name(const void *a, const void *b) { return strcmp(*(char *const *
 int32_t golden_fixtures(const char *names[GOLDEN_FILES])
 {
     DIR *d = opendir("tests/golden");
-    if (!d) test_fail(__FILE__, __LINE__, "tests/golden isn't here: tests run in the repository's root");
+    if (!d) test_fail(__FILE__, __LINE__, "tests/golden isn't here: run the tests in the repository's root");
     int32_t n = 0;
     for (struct dirent *e; (e = readdir(d)) && n < GOLDEN_FILES;) {
         char *dot = strrchr(e->d_name, '.');
@@ -46,7 +46,7 @@ static int32_t count_words(const char *p)
     return n;
 }
 
-/* Memory for what is read, in one block for a file: no line takes more than eight times its length. */
+/* Allocates from a block of 16 bytes per byte of the file, which is enough for every line. */
 static void *take(golden *g, size_t bytes)
 {
     void *p = g->memory;
@@ -95,7 +95,7 @@ static void read_noise(golden *g, const char *p)
     char label[40];
     int differ;
     if (sscanf(p, "%39s %lf %lf %lf %lf %d", label, &nmse, &median, &p90, &regret, &differ) != 6)
-        test_fail(__FILE__, __LINE__, "%s: noise %s", g->name, p);
+        test_fail(__FILE__, __LINE__, "%s: the line 'noise %s' has no label and five numbers", g->name, p);
     if (!strcmp(label, "kv16fa-prefill")) g->native_prefill = differ;
     if (!strcmp(label, "kv16fa-one-by-one")) g->native_steps = differ;
 }
@@ -112,13 +112,13 @@ static void read_line(golden *g, const char *key, char *p)
     else if (!strcmp(key, "text")) read_text(g, p);
     else if (!strcmp(key, "prompt") && g->n_prompts < GOLDEN_PROMPTS) g->n_prompts++;
     else if (!strcmp(key, "rms") || !strcmp(key, "same_text")) return;
-    else if (!prompt) test_fail(__FILE__, __LINE__, "%s: %s", g->name, key);
+    else if (!prompt) test_fail(__FILE__, __LINE__, "%s: '%s' comes before a prompt, or is unknown", g->name, key);
     else if (!strcmp(key, "prompt_text")) prompt->n_text = read_hex(g, p, strlen(p), &prompt->text);
     else if (!strcmp(key, "ids")) prompt->n = read_ids(g, p, &prompt->ids);
     else if (!strcmp(key, "greedy")) prompt->n_greedy = read_ids(g, p, &prompt->greedy);
     else if (!strcmp(key, "margins")) read_numbers(g, p, &prompt->margins);
     else if (!strcmp(key, "rows")) prompt->n_rows = read_ids(g, p, &prompt->rows);
-    else test_fail(__FILE__, __LINE__, "%s: %s", g->name, key);
+    else test_fail(__FILE__, __LINE__, "%s: unknown key '%s'", g->name, key);
 }
 
 golden *golden_read(const char *name)

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// golden.mjs: reads tests/golden (its README.md says what the lines mean), and scores logits against it.
+// golden.mjs: reads the files of tests/golden (described in its README.md) and compares logits with them.
 import { readFile } from 'node:fs/promises';
 
-const BEST = 32; // of a real model's step
+const BEST = 32; // tokens per step in the golden of a real model
 
 const at = (name, suffix) => new URL(`../golden/${name}${suffix}`, import.meta.url);
 const fromHex = (hex) => Buffer.from(hex === '-' ? '' : hex, 'hex').toString('utf8');
 
-/** The fixtures' logits are `prompt.logits`, a row each; a real model's are `best` and `sample` of a prompt's steps. */
+/**
+ * Reads a golden. A prompt of a fixture has `logits`, one array per row. A prompt of a real model has `best`
+ * (a map from id to logit per step) and `sample` (an array of logits per `golden.sample.every` steps).
+ */
 export async function readGolden(name) {
   const golden = { tolerance: null, vocabulary: 0, noise: {}, ends: [], prompts: [], texts: [] };
   for (const line of (await readFile(at(name, '.txt'), 'utf8')).split('\n')) {
@@ -53,7 +56,7 @@ function placeSteps(golden, buffer) {
   for (const prompt of golden.prompts) prompt.sample = Array.from({ length: steps / every }, () => logits.subarray(sample, (sample += n)));
 }
 
-/** Exact's best logit of a step less its logit of `token`; Infinity when that isn't among the best. */
+/** Returns exact's best logit of a step minus its logit of `token`; Infinity if that isn't among the best. */
 export function stepRegret(prompt, step, token) {
   const best = prompt.best[step];
   return best.has(token) ? best.values().next().value - best.get(token) : Infinity;
@@ -77,7 +80,7 @@ export function nmse(pairs) {
   return error / power;
 }
 
-/** What is judged of pairs [ours, exact]: NMSE of all, median of the rows', largest regret of our best token. */
+/** Scores pairs [ours, exact]: NMSE of all rows, median NMSE of the rows, largest regret of our best token. */
 export function score(pairs) {
   const rows = pairs.map((pair) => nmse([pair])).sort((a, b) => a - b);
   const regret = Math.max(...pairs.map(([ours, exact]) => exact[argmax(exact)] - exact[argmax(ours)]));

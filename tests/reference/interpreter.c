@@ -12,7 +12,7 @@ typedef struct interpreter {
     const chord_batch *batch;
     int flags;
     double *slots[CHORD_MAX_SLOTS];
-    double *caches[MAX_CACHES][2]; /* of keys and of values: [position][n_kv * width] */
+    double *caches[MAX_CACHES][2]; /* keys, values: [position][n_kv * width] */
 } interpreter;
 
 static int32_t rows_of(const interpreter *t, const chord_op *op)
@@ -23,7 +23,7 @@ static double *row_of(const interpreter *t, int32_t slot, int32_t row)
 {
     return t->slots[slot] + (size_t)row * (size_t)t->plan->program.slots[slot].width;
 }
-/* Keys or values of a position. Values that lie in keys are the keys. */
+/* Returns the keys or values of a position. When v_dim is 0, the values are the first part of the keys. */
 static double *kv_of(const interpreter *t, int32_t cache, int32_t is_v, int32_t position)
 {
     const chord_cache_spec *s = &t->plan->caches[cache].spec;
@@ -31,7 +31,7 @@ static double *kv_of(const interpreter *t, int32_t cache, int32_t is_v, int32_t 
     return t->caches[cache][of_values] + (size_t)position * (size_t)s->n_kv * (size_t)(of_values ? s->v_dim : s->k_dim);
 }
 
-/* Row `row` of a tensor as numbers; malloc'd. */
+/* Returns row `row` of a tensor as floats, malloc'd. */
 static float *weight_row(const interpreter *t, int32_t tensor, int64_t row)
 {
     const chord_tensor *w = &t->plan->tensors[tensor];
@@ -102,7 +102,7 @@ static void layer_norm(const interpreter *t, const chord_op *op)
     free(bias);
 }
 
-/* What the executor multiplies with instead of x. */
+/* Rounds x to q8 and back: the values that the CPU executor multiplies. */
 static void through_q8(double *x, int32_t n)
 {
     float *f = malloc((size_t)n * sizeof *f);
@@ -144,7 +144,7 @@ static void matmul(const interpreter *t, const chord_op *op)
     free(x);
 }
 
-/* Pairs of cosine and sine, as the op's text says; the executors' table in double. */
+/* Pairs of cosine and sine, as the text of ANGLES in ops.def says: the executors' table, in double. */
 static void angles(const interpreter *t, const chord_op *op)
 {
     const chord_rope *c = &t->plan->program.ropes[op->angles.rope];
@@ -191,7 +191,7 @@ static void kv_store(const interpreter *t, const chord_op *op)
         }
 }
 
-/* Query row r, head h: the weights p[begin .. r] of what it sees; returns begin. */
+/* Computes the attention weights p[begin .. r] of query row r and head h. Returns begin. */
 static int32_t attend_weights(const interpreter *t, const chord_op *op, int32_t r, int32_t h, double *p)
 {
     const chord_op_attend *a = &op->attend;
@@ -279,7 +279,7 @@ static void add(const interpreter *t, const chord_op *op)
         for (int32_t i = 0; i < op->add.width; i++) row_of(t, op->out[0], r)[i] += row_of(t, op->in[0], r)[i];
 }
 
-/* The sequence begins with the batch: before it are zeros. */
+/* The sequence starts with the batch, so the inputs before the batch are zeros. */
 static void short_conv(const interpreter *t, const chord_op *op)
 {
     int32_t const width = op->short_conv.width, kernel = op->short_conv.kernel;
@@ -310,7 +310,7 @@ static int run_op(const interpreter *t, const chord_op *op)
     }
 }
 
-/* One run of a sequence from its beginning. */
+/* Computes a batch of one run that starts at position 0. Returns 0 for an unknown op. */
 static int run_program(interpreter *t, double *outputs)
 {
     const chord_program *p = &t->plan->program;
@@ -336,7 +336,7 @@ int reference_logits(const chord_model *m, const int32_t *ids, int32_t n, const 
                      int flags, double *logits)
 {
     chord_batch const batch = { .n_tokens = n, .ids = ids, .n_outputs = n_rows, .rows = rows };
-    static interpreter t; /* large; the tests run one at a time */
+    static interpreter t; /* too large for the stack; tests run one at a time */
     t = (interpreter){ .model = m, .plan = chord_model_plan_of(m), .batch = &batch, .flags = flags };
     return run_program(&t, logits);
 }

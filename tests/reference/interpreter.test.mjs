@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// interpreter.test.mjs: build/test/interpreter.wasm, the float64 interpreter as an executor, by its exports alone.
+// interpreter.test.mjs: tests build/test/interpreter.wasm, the float64 interpreter as an executor.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ const abi = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 const { Status } = abi;
 const module = await WebAssembly.compile(await readFile(new URL('../../build/test/interpreter.wasm', import.meta.url)));
 
-/** A fixture in a memory of its own: the exports, a bump allocator, and structs by name. */
+/** Loads a fixture into a new memory. Returns the exports, a bump allocator, and access to structs by name. */
 async function load(name) {
   const memory = new WebAssembly.Memory({ initial: 512, maximum: 4096, shared: true });
   const { sin, cos, exp, log, pow } = Math;
@@ -61,7 +61,7 @@ function openSession({ exports, m, alloc }) {
   return exports.session_open(m, alloc(bytes), bytes);
 }
 
-/** The next batch, with the pages that it asks for; undefined when nothing is pending. */
+/** Returns the next batch and provides the pages that it needs; undefined when nothing is pending. */
 function nextBatch({ exports, m, alloc, read }, s) {
   const out = alloc(abi.batchInfoLayout.size), state = alloc(abi.sessionStateLayout.size);
   for (;;) {
@@ -75,17 +75,20 @@ function nextBatch({ exports, m, alloc, read }, s) {
   }
 }
 
-/** Squares of the difference and of the golden row. */
+/** Adds the squares of the difference and of the golden row. */
 function compare(got, want, sum) {
   want.forEach((x, i) => ((sum.error += (got[i] - x) ** 2), (sum.power += x * x)));
 }
 
 const FLOATS = ['f32-mha', 'f32-odd-tied', 'f32-linear-spm', 'qwen3-f32', 'gemma3-f32'];
 
-/** gelu's table of f16 costs llama.cpp's F32 run up to 5e-9 (tests/engine/fixtures_test.c); a float of a double 2^-48. */
+/**
+ * The bound of Gemma's NMSE is 5e-9, because llama.cpp's F32 run uses a table of f16 for GELU
+ * (tests/engine/fixtures_test.c). An output row rounds doubles to floats: an NMSE of 2^-48.
+ */
 const REFERENCE_GELU_F16 = 4;
 for (const name of FLOATS) {
-  test(`${name}: batches computed by the module's interpreter are llama.cpp's logits`, async () => {
+  test(`${name}: the interpreter module computes llama.cpp's logits`, async () => {
     const loaded = await load(name);
     const { exports, memory, put, alloc } = loaded;
     const golden = await readGolden(name);
@@ -98,7 +101,7 @@ for (const name of FLOATS) {
         const bytes = exports.interpreter_bytes(s), heap = alloc(bytes + 64);
         new Uint8Array(memory.buffer).fill(0xa5, heap + bytes, heap + bytes + 64);
         assert.equal(exports.interpreter_run(s, REFERENCE_GELU_F16, heap, bytes), Status.OK);
-        assert.ok(new Uint8Array(memory.buffer, heap + bytes, 64).every((x) => x === 0xa5), 'nothing is written behind the heap');
+        assert.ok(new Uint8Array(memory.buffer, heap + bytes, 64).every((x) => x === 0xa5), 'the run wrote beyond the heap');
         assert.equal(exports.session_accept_batch(s), Status.OK);
         for (let r = 0; r < batch.n_outputs; r++) {
           const at = exports.session_logits(s, r);
@@ -115,7 +118,7 @@ for (const name of FLOATS) {
   });
 }
 
-test('a run without a batch, or with too small a heap, computes nothing', async () => {
+test('a run without a batch or with a heap that is too small computes nothing', async () => {
   const loaded = await load('f32-mha');
   const { exports, put, alloc, memory } = loaded;
   const s = openSession(loaded);
@@ -126,17 +129,17 @@ test('a run without a batch, or with too small a heap, computes nothing', async 
   const batch = nextBatch(loaded, s);
   assert.equal(exports.interpreter_run(s, 0, heap, exports.interpreter_bytes(s) - 1), Status.NEED_MEMORY);
   assert.equal(exports.interpreter_run(s, 0, 0, 1 << 20), Status.INVALID_ARGUMENT);
-  assert.ok(Number.isNaN(new Float32Array(memory.buffer, batch.outputs, 1)[0]), 'the row begins with NaN until it is written');
+  assert.ok(Number.isNaN(new Float32Array(memory.buffer, batch.outputs, 1)[0]), 'a row starts with NaN until it is written');
   assert.equal(exports.interpreter_run(s, 0, heap, exports.interpreter_bytes(s)), Status.OK);
   assert.ok(Number.isFinite(new Float32Array(memory.buffer, batch.outputs, 1)[0]));
 });
 
-test('embeddings are computed while their rows are pending', async () => {
+test('embeddings can be computed only while their rows are pending', async () => {
   const loaded = await load('qwen3-f32');
   const { exports, put, alloc, memory } = loaded;
   const s = openSession(loaded);
   const ids = put(Int32Array.of(5, 6, 7));
-  const n = 40; // three batches of 16
+  const n = 40; // three batches of at most 16
   exports.session_push(s, ids, 2);
   const info = nextBatch(loaded, s);
   exports.session_drop_batch(s);
@@ -156,5 +159,5 @@ test('embeddings are computed while their rows are pending', async () => {
   assert.ok(row.every(Number.isFinite) && new Set(row).size > 100);
   exports.session_push(s, ids, 1);
   assert.notEqual(nextBatch(loaded, s), undefined);
-  assert.equal(run(), Status.INVALID_ARGUMENT, 'the rows were the caller\'s again');
+  assert.equal(run(), Status.INVALID_ARGUMENT, 'the rows belong to the caller again');
 });

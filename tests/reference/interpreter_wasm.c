@@ -1,13 +1,15 @@
-/* interpreter_wasm.c: the float64 interpreter as an executor in a wasm module of the tests' own (build/test/interpreter.wasm:
- * the core and its exports, and these). The package loads the module in place of its own (`wasmUrl`).
+/* interpreter_wasm.c: the float64 interpreter as an executor, in a wasm module for tests
+ * (build/test/interpreter.wasm: the core, its exports, and two more). The package loads this module instead
+ * of its own (`wasmUrl`).
  *
- *   interpreter_bytes(session)                        heap that the batch under way needs
- *   interpreter_run(session, flags, heap, bytes)      computes it: output rows go where chord_session_next_batch() says
+ *   interpreter_bytes(session)                        returns the bytes of heap that the pending batch needs
+ *   interpreter_run(session, flags, heap, bytes)      computes the batch into its output rows
  *
- * It keeps no cache: each run evaluates the session's tokens from position 0. `flags` are REFERENCE_* (interpreter.h).
- * `heap` (16-byte aligned) is the caller's again afterwards. Results of interpreter_run: OK, NEED_MEMORY (the heap is
- * smaller than interpreter_bytes()), INVALID_ARGUMENT (no batch was given out, or the tokens before it hold an embedding
- * whose row is the caller's again), INTERNAL (an op that the interpreter doesn't know). The host then accepts the batch. */
+ * The interpreter has no cache: each run computes the session's tokens from position 0 on. `flags` are
+ * REFERENCE_* (interpreter.h). `heap` (16-byte aligned) belongs to the caller again afterwards.
+ * interpreter_run() returns OK (the host then accepts the batch), NEED_MEMORY (the heap is smaller than
+ * interpreter_bytes()), INVALID_ARGUMENT (no batch is pending, or an earlier token was an embedding whose
+ * row belongs to the caller again) or INTERNAL (an unknown op). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interpreter.h"
 #include "libc.h"
@@ -15,7 +17,7 @@
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
-/* ---- heap: blocks one behind the other; a freed block goes when all behind it are free ------------------- */
+/* ---- heap: a stack of blocks; a freed block is removed when all blocks above it are free ----------- */
 
 typedef struct block {
     struct block *before;
@@ -28,7 +30,7 @@ static block *last;
 
 static size_t padded(size_t bytes) { return (bytes + 15) & ~(size_t)15; }
 
-/* interpreter_bytes() has counted: a heap that is too small is a fault of the two functions here. */
+/* interpreter_bytes() counts every allocation, so a heap that is too small here is a bug in this file. */
 void *malloc(size_t bytes)
 {
     bytes = padded(bytes) + sizeof(block);
@@ -47,7 +49,7 @@ void *calloc(size_t n, size_t bytes)
     return p;
 }
 
-void *aligned_alloc(size_t alignment, size_t bytes) /* 64 at most, and 16 is what vectors need */
+void *aligned_alloc(size_t alignment, size_t bytes) /* aligned to 16 only, which is enough for vectors */
 {
     return alignment > 64 ? NULL : malloc(bytes);
 }
@@ -59,14 +61,14 @@ void free(void *p)
     for (; last && last->is_free; last = last->before) heap_at = (uint8_t *)last;
 }
 
-/* ---- math ------------------------------------------------------------------------------------------------- */
+/* ---- math ------------------------------------------------------------------------------------------ */
 
 double exp(double x) { return chord_host_exp(x); }
 double pow(double x, double y) { return chord_host_pow(x, y); }
 double sin(double x) { return chord_host_sin(x); }
 double cos(double x) { return chord_host_cos(x); }
 
-/* Lambert's fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))): with eight terms its error is below 2^-53 for |x| <= 1/2. */
+/* Lambert's fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))), to 17. Its error is below 2^-53 for |x| <= 1/2. */
 double tanh(double x)
 {
     if (fabs(x) > 0.5) return 1 - 2 / (chord_host_exp(2 * x) + 1);
@@ -75,11 +77,12 @@ double tanh(double x)
     return x / below;
 }
 
-/* ---- exports ---------------------------------------------------------------------------------------------- */
+/* ---- exports --------------------------------------------------------------------------------------- */
 
 static size_t blocks(uint64_t n_floats, uint64_t bytes) { return padded((size_t)(n_floats * bytes)) + sizeof(block); }
 
-/* What run_program() allocates: caches and slots, and at most two matrices of inputs and six rows of weights at a time. */
+/* Returns the bytes that run_program() allocates: caches, slots, at most two matrices of inputs and six rows
+ * of weights. */
 static size_t heap_bytes(const chord_plan *plan, int32_t n_tokens, int32_t n_outputs)
 {
     const chord_program *p = &plan->program;
@@ -94,14 +97,14 @@ static size_t heap_bytes(const chord_plan *plan, int32_t n_tokens, int32_t n_out
         uint64_t const rows = (uint64_t)(p->slots[i].rows == CHORD_ROWS_OUTPUT ? n_outputs : n_tokens), width = (uint64_t)p->slots[i].width;
         bytes += blocks(rows * width, 8);
         if (rows * width > widest) widest = rows * width;
-        if (i == p->output_slot) bytes += blocks(rows * width, 8); /* the doubles that become floats */
+        if (i == p->output_slot) bytes += blocks(rows * width, 8); /* outputs as doubles */
     }
     for (int32_t i = 0; i < plan->n_tensors; i++)
         if ((uint64_t)plan->tensors[i].ne[0] > longest) longest = (uint64_t)plan->tensors[i].ne[0];
     return bytes + blocks(widest, 8) * 2 + (blocks(longest, 8) + 64) * 6;
 }
 
-/* The batch as one from position 0 on: rows and positions in the session's terms. */
+/* Makes a batch of all tokens up to the end of the pending batch, with the same output rows. */
 static chord_status whole_batch(const chord_session *s, chord_batch *out, const float **embeddings, int32_t *rows)
 {
     const chord_sequence *q = &s->sequence;

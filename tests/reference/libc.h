@@ -1,4 +1,4 @@
-/* libc.h: what the interpreter takes of libc: the platform's, or in the tests' wasm module interpreter_wasm.c's. */
+/* libc.h: the interpreter's libc functions: the platform's or, in the wasm module, interpreter_wasm.c's. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TESTS_LIBC_H
 #define CHORD_TESTS_LIBC_H
