@@ -1,7 +1,8 @@
 /* engine_fuzz.c: every phase of chord.h on a file of arbitrary bytes: header, plan, data, a few tokens, text
  * to ids and back.
  *
- *   input   4 bytes of knobs, then the file. Its last 24 bytes are also the text to tokenise.
+ *   input   4 bytes of knobs, then the file. Its last 24 bytes are also the text to tokenise, and the calls of
+ *           an executor outside the library (play_executor)
  *
  * No call may fault, whatever the file holds. Every error has a text. Loading never fails with INTERNAL.
  * The header's arena ends exactly where the model's requests end; the rest is poisoned, so AddressSanitizer
@@ -111,6 +112,73 @@ static void talk(chord_model *m, const chord_plan_info *plan, const uint8_t *kno
     chord_session_close(s);
 }
 
+/* Fills the batch's output rows as an executor outside the library would, or leaves the last row alone. */
+static void compute(const chord_batch_info *batch, int leave_last)
+{
+    check(batch->n_tokens > 0 && batch->n_outputs >= 0 && batch->n_outputs <= batch->n_tokens);
+    const int32_t *ids = (const int32_t *)(uintptr_t)batch->ids;
+    const int32_t *rows = (const int32_t *)(uintptr_t)batch->rows;
+    float *outputs = (float *)(uintptr_t)batch->outputs;
+    for (int32_t i = 0; i < batch->n_tokens; i++) check(ids[i] >= -1);
+    for (int32_t i = 0; i < batch->n_outputs - leave_last; i++) {
+        check(rows[i] >= 0 && rows[i] < batch->n_tokens);
+        for (int32_t j = 0; j < batch->n_width; j++) outputs[i * batch->stride + j] = (float)((rows[i] + j) % 17);
+    }
+}
+
+/* A session whose batches are computed outside the library, disturbed at every point: each byte of `plot` is one call. */
+static void play_executor(chord_model *m, const chord_plan_info *plan, const uint8_t *plot, size_t n_plot)
+{
+    static float rows[8192]; /* two embeddings, or one row of logits */
+    chord_model_info info;
+    if (chord_model_get_info(m, &info) != CHORD_OK || info.n_embd > 4096 || info.n_vocab > 8192) return;
+    static int32_t const positions[2][3] = { { 3, 4, 5 }, { 9, 9, 9 } };
+    chord_session *s = chord_session_open(m, take((double)chord_session_bytes(m)), chord_session_bytes(m));
+    check(s != NULL);
+    chord_sampling const sampling = { .version = CHORD_ABI_VERSION, .size = sizeof sampling, .top_k = 3, .temperature = 1, .top_p = 1,
+        .typical_p = 1, .repetition_penalty = 1 };
+    chord_batch_info batch = { 0 };
+    int is_out = 0; /* the batch was handed out and is neither accepted nor dropped */
+    for (size_t i = 0; i < n_plot; i++) {
+        int32_t const id = plot[i] >> 4;
+        chord_status status = CHORD_OK;
+        switch (plot[i] & 15) {
+        case 0: status = chord_session_push(s, &id, 1); break;
+        case 1: status = chord_session_push(s, (const int32_t[]){ id, 1, 2, 3, 4, 5, 6, 7, 8 }, 9); break;
+        case 2: status = chord_session_push_embeddings(s, rows, id & 1 ? positions[0] : NULL, 1 + (id >> 1) % 2); break;
+        case 3:
+        case 4:
+        case 5:
+            status = chord_session_next_batch(s, &batch);
+            is_out = status == CHORD_OK || (is_out && status != CHORD_CANCELLED);
+            if (status == CHORD_OK) compute(&batch, id == 1);
+            if (status == CHORD_NEED_MEMORY) {
+                void *page = take(plan->page_bytes);
+                if (page) check(chord_model_give(m, page, ((size_t)plan->page_bytes + 63) / 64 * 64) == CHORD_OK);
+            }
+            break;
+        case 6:
+        case 7:
+            status = chord_session_accept_batch(s);
+            check((status == CHORD_OK) == is_out);
+            is_out = 0;
+            break;
+        case 8: status = chord_session_drop_batch(s), is_out = 0; break;
+        case 9: status = chord_session_accept_token(s, id); break;
+        case 10: status = chord_session_sample(s, &sampling); break;
+        case 11: status = chord_session_sample_row(s, &sampling, rows); break;
+        case 12: status = chord_session_truncate(s, id), is_out &= status < 0; break;
+        case 13: status = step(m, s, plan->page_bytes, (uint64_t)id * 300), is_out &= status < 0 && status != CHORD_INTERNAL; break;
+        case 14: chord_session_cancel(s); break;
+        default: status = chord_session_outputs(s, id & 1);
+        }
+        check_error(m, status);
+        chord_session_state state;
+        check(chord_session_get_state(s, &state) == CHORD_OK && state.n_past <= state.n_tokens && state.n_tokens <= plan->n_ctx);
+    }
+    chord_session_close(s);
+}
+
 static void look_around(chord_model *m)
 {
     char text[300];
@@ -176,7 +244,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             check(status != CHORD_INTERNAL);
             look_around(m);
             size_t const n_text = n < 24 ? n : 24;
-            if (status == CHORD_DONE && !config.external) talk(m, &plan, knobs, (const char *)data + n - n_text, n_text);
+            const uint8_t *const tail = data + n - n_text;
+            if (status == CHORD_DONE) play_executor(m, &plan, tail, n_text);
+            if (status == CHORD_DONE && !config.external) talk(m, &plan, knobs, (const char *)tail, n_text);
         }
     }
     chord_model_push(m, 0, 0, data, n);
