@@ -4,7 +4,7 @@
 // the event loop turn between two calls, and decides when to send the text to its reader.
 import { ChordError } from './errors.js';
 import type { Ran } from './executor.js';
-import type { Sampling } from './options.js';
+import type { ContinuationOptions } from './options.js';
 import type { WasmEngine } from './wasm/engine.js';
 import type { Pace } from './wasm/pace.js';
 import type { WasmSession } from './wasm/session.js';
@@ -106,16 +106,6 @@ export function contextFull(tokens: string, contextLength: number): ChordError {
   return new ChordError('context-full', `${tokens} don't fit the context length of ${contextLength}`, {
     hint: 'shorten the prompt, or load the model (loadModel) with a larger contextLength',
   });
-}
-
-export interface ContinuationOptions {
-  readonly maxTokens: number;
-  readonly ignoreEos: boolean;
-  readonly sampling: Sampling;
-  /** Undefined: another seed for each continuation. */
-  readonly seed: number | undefined;
-  readonly stop: readonly string[];
-  readonly logprobs: boolean;
 }
 
 /** One sampled token. */

@@ -99,3 +99,14 @@ export interface TokenizeOptions {
   /** Take special tokens written in the text as such; default true. */
   readonly parseSpecial?: boolean | undefined;
 }
+
+/** The options of one generation, complete and checked. */
+export interface ContinuationOptions {
+  readonly maxTokens: number;
+  readonly ignoreEos: boolean;
+  readonly sampling: Sampling;
+  /** Undefined: another seed for each continuation. */
+  readonly seed: number | undefined;
+  readonly stop: readonly string[];
+  readonly logprobs: boolean;
+}

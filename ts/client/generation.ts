@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ChordError } from '../errors.js';
-import type { GenerateOptionsRecord, GenerationStats, Ids, TokenEvent } from '../worker/protocol.js';
+import type { ContinuationOptions } from '../options.js';
+import type { GenerationStats, Ids, TokenEvent } from '../worker/protocol.js';
 import { quiet } from './connection.js';
 import type { Connection, OpenCall } from './connection.js';
 
@@ -21,7 +22,7 @@ interface Waiting {
  */
 export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   readonly #connection: Connection;
-  readonly #request: { readonly prompt: string | Ids; readonly options: GenerateOptionsRecord };
+  readonly #request: { readonly prompt: string | Ids; readonly options: ContinuationOptions };
   readonly #signal: AbortSignal | undefined;
   readonly #events: TokenEvent[] = [];
   readonly #waiting: Waiting[] = [];
@@ -41,7 +42,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   #isRead = false;
 
   /** `model.generate` makes runs; don't call this. */
-  constructor(connection: Connection, prompt: string | Ids, options: GenerateOptionsRecord, signal: AbortSignal | undefined) {
+  constructor(connection: Connection, prompt: string | Ids, options: ContinuationOptions, signal: AbortSignal | undefined) {
     this.#connection = connection;
     this.#request = { prompt, options };
     this.#signal = signal;

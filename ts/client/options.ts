@@ -5,7 +5,8 @@ import { asBoolean, asOneOf, asOptional, asOptions, asSignal, asString, isObject
 import type { Fields } from '../check.js';
 import type { LoadProgress } from '../load/progress.js';
 import { asBias, asOption, kvTypes, numbers, samplingOf } from '../options.js';
-import type { GenerateOptionsRecord, LoadOptions } from '../worker/protocol.js';
+import type { ContinuationOptions } from '../options.js';
+import type { LoadOptions } from '../worker/protocol.js';
 
 export interface LoadModelOptions {
   /** 'auto' selects the best backend that is available. This version has only the CPU. Default 'auto'. */
@@ -95,7 +96,7 @@ export function checkLoadOptions(options: unknown): CheckedLoad {
   };
 }
 
-export function checkGenerateOptions(options: unknown): { record: GenerateOptionsRecord; signal: AbortSignal | undefined } {
+export function checkGenerateOptions(options: unknown): { record: ContinuationOptions; signal: AbortSignal | undefined } {
   const given = asOptions('generate', options, [
     'maxTokens', 'ignoreEos', 'temperature', 'topK', 'topP', 'minP', 'typicalP', 'repetitionPenalty', 'frequencyPenalty',
     'presencePenalty', 'seed', 'stop', 'logitBias', 'logprobs', 'grammar', 'jsonSchema', 'regex', 'signal',

@@ -21,7 +21,7 @@ import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { RemoteSource } from '../load/source.js';
 import { asBias, asOption, kvTypes, samplingOf } from '../options.js';
-import type { KvTypeName, Sampling } from '../options.js';
+import type { ContinuationOptions, KvTypeName, Sampling } from '../options.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import type { ProfileEntry } from '../wasm/profile.js';
 
@@ -94,15 +94,6 @@ export interface LoadOptions {
   readonly threads: number | undefined;
 }
 
-export interface GenerateOptionsRecord {
-  readonly maxTokens: number;
-  readonly ignoreEos: boolean;
-  readonly sampling: Sampling;
-  readonly seed: number | undefined;
-  readonly stop: readonly string[];
-  readonly logprobs: boolean;
-}
-
 /** The answer to `load`. The chat template needs the token strings. */
 export interface Loaded {
   readonly info: LanguageModelInfo;
@@ -119,7 +110,7 @@ export type Request =
   | { readonly op: 'tokenize'; readonly call: number; readonly text: string | Uint8Array; readonly addSpecial: boolean; readonly parseSpecial: boolean; readonly most?: number | undefined }
   | { readonly op: 'detokenize'; readonly call: number; readonly ids: Ids; readonly skipSpecial: boolean }
   | { readonly op: 'logits'; readonly call: number; readonly session?: number; readonly ids: Ids; readonly all: boolean }
-  | { readonly op: 'generate'; readonly call: number; readonly session?: number; readonly prompt: string | Ids; readonly options: GenerateOptionsRecord }
+  | { readonly op: 'generate'; readonly call: number; readonly session?: number; readonly prompt: string | Ids; readonly options: ContinuationOptions }
   | { readonly op: 'taken'; readonly call: number; readonly count: number }
   | { readonly op: 'pong'; readonly call: number }
   | { readonly op: 'cancel'; readonly call: number }
@@ -220,7 +211,7 @@ export function parseSampling(value: unknown): Sampling {
   return { ...samplingOf((name) => asOption(name, sampling[name])), bias };
 }
 
-function parseGenerateOptions(value: unknown): GenerateOptionsRecord {
+function parseGenerateOptions(value: unknown): ContinuationOptions {
   const options = asObject('options', value);
   const stop = options['stop'];
   if (!Array.isArray(stop)) wrong('stop', stop, 'a list of strings');
