@@ -1,7 +1,7 @@
 /* special.c: which tokens are special, which of them end a generation, and where they are in a text.
  *
  * The default ids and the lists of texts are those of llama.cpp's vocabulary loader. A token whose text is
- * on the list of ends ends a generation, whatever its type in the file. */
+ * in end_texts ends a generation, whatever its type in the file. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tables.h"
 
@@ -76,7 +76,7 @@ static bool ends(const chord_vocab *v, const char *text)
     int32_t const id = find(v, text);
     return id >= 0 && (v->attrs[id] & ATTR_EOG);
 }
-/* In two families a text on the list of ends has another meaning. */
+/* In two families a text of end_texts has another meaning. */
 static void correct_ends(chord_vocab *v)
 {
     bool const has_call = ends(v, "<|call|>") || ends(v, "<|calls|>");
@@ -220,8 +220,7 @@ static int32_t lower_bound(const chord_vocab *v, int32_t low, int32_t high, uint
     return low;
 }
 
-/* Returns the longest special token at `at` of fewer than `limit` bytes, as an index into specials, or
- * -1. */
+/* Returns the index in specials of the longest special token at `at` of fewer than `limit` bytes, or -1. */
 static int32_t longest_at(const search *s, uint32_t at, uint32_t limit)
 {
     const chord_vocab *v = s->v;

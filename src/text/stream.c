@@ -25,7 +25,7 @@ struct chord_stream {
     uint32_t n_text;     /* bytes in `text` */
     uint32_t n_ready;    /* first bytes of `text`, returned by the last call */
     uint32_t n_character, want; /* bytes of the unfinished character so far, and when complete */
-    uint8_t character[4], low, high; /* bounds of the next byte */
+    uint8_t character[4], low, high; /* low, high: bounds of the next byte */
     bool is_stopped;
     uint8_t *text;
 };

@@ -122,8 +122,7 @@ bool tokenizer_scratch(chord_tokenizer *t, uint64_t bytes, chord_arena *scratch)
 
 /* special.c: special_begins() returns false if no special token begins at `at`. Otherwise a cluster of
  * special tokens that may overlap begins there, and special_mark() is called until the cluster is marked.
- * marks[i] is id + 1 where a token begins, MARK_COVERED inside it and in white space that it swallows, else
- * 0. */
+ * marks[i]: id + 1 where a token begins, MARK_COVERED inside it and in white space it swallows, else 0. */
 #define MARK_COVERED UINT32_MAX
 bool special_begins(chord_tokenizer *t, uint32_t at);
 int32_t special_mark(chord_tokenizer *t);

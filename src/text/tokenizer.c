@@ -61,8 +61,7 @@ chord_status chord_tokenizer_give(chord_tokenizer *t, void *scratch, size_t byte
 
 /* ---- steps ------------------------------------------------------------------------------------- */
 
-/* Moves t->to to the end of the stretch that begins at t->at: the next special token, or the end of the
- * text. */
+/* Moves t->to to the end of the stretch that begins at t->at: the next special token or the end of text. */
 static int32_t find(chord_tokenizer *t)
 {
     for (; t->to < t->n && !special_mark_at(t, t->to); t->to++) {

@@ -2,8 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gguf_writer.h"
 
-/* A header with every value type, with kept and skipped values, and with tensors of one to four
- * dimensions. */
+/* A header with every value type, with kept and skipped values, and tensors of one to four dimensions. */
 static writer *sample(uint32_t version)
 {
     static const uint64_t ne[4] = { 64, 3, 2, 5 };

@@ -1,5 +1,4 @@
-/* builder_test.c: an architecture reads hyper-parameters that are present, absent, derived or out of
- * range. */
+/* builder_test.c: reading hyper-parameters that are present, absent, derived or out of range. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/model/planner.h"
 #include "../../include/chord.h"

@@ -111,7 +111,7 @@ TEST(spm_reads_invalid_bytes_as_characters_whose_first_byte_sets_the_length)
     CHECK_EQ(tokenize(t, 0, text, 400, ids, 800), 800);
 }
 
-/* Tries all pairs for each merge. */
+/* The naive algorithm: tries all pairs for each merge. */
 static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
 {
     const char *parts[512];

@@ -142,7 +142,7 @@ TEST(a_push_has_a_limit_and_stays_within_the_block)
     const char *text;
     memset(bytes, '\xFF', sizeof bytes);
     CHECK_EQ(chord_stream_push(t, "\xF0\x9F\x98", 3, &text), 0);
-    /* maximum */
+    /* the maximum text of one push */
     CHECK_EQ(chord_stream_push(t, bytes, CHORD_STREAM_PUSH, &text), 3 * (CHORD_STREAM_PUSH + 1));
     CHECK_EQ(chord_stream_push(t, bytes, CHORD_STREAM_PUSH + 1, &text), CHORD_INVALID_ARGUMENT);
 }

@@ -10,8 +10,7 @@ typedef struct run {
     size_t most_given;
 } run;
 
-/* Tokenises in steps of `budget` and `cap`. Each NEED_MEMORY is answered with exactly the wanted bytes, in a
- * new block. */
+/* Tokenises in steps of `budget` and `cap`. Each NEED_MEMORY gets a new block of exactly the wanted bytes. */
 static run *in_slices(const tiny *t, int32_t flags, const char *text, size_t n, uint64_t budget, int32_t cap)
 {
     static run r;
