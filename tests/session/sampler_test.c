@@ -457,7 +457,7 @@ static void agree_with_naive(int n_vocab, int n_draws, float *logits, pick *c, i
         memcpy(state, q.random, sizeof state);
         double const u = chord_random(state) * 0x1p-32;
         int32_t const got = sample(logits, &p, bias);
-        /* Weights are rounded to float: the relative error of a sum is at most 2^-24, of a quotient 2^-23. */
+        /* Weights are rounded to float: the relative error of a sum is up to 2^-24, of a quotient 2^-23. */
         double sum = 0;
         int is_right = 0;
         for (int i = 0; i < n; i++) {

@@ -10,7 +10,7 @@ typedef struct run {
     size_t most_given;
 } run;
 
-/* Tokenises in steps of `budget` and `cap`. Each NEED_MEMORY gets a new block of exactly the wanted bytes. */
+/* Tokenises in steps of `budget` and `cap`. Each NEED_MEMORY gets a new block of exactly the wanted size. */
 static run *in_slices(const tiny *t, int32_t flags, const char *text, size_t n, uint64_t budget, int32_t cap)
 {
     static run r;
