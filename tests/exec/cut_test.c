@@ -1,4 +1,5 @@
-/* How ops are cut: nothing is left out, nothing is done twice, no unit is too large, a window costs what it sees. */
+/* cut_test.c: the cuts of ops. Every unit belongs to one stage, no unit is too large, and a window costs
+ * what its queries see. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/exec/op_attend.h"
 #include "../../src/exec/op_matmul.h"
@@ -20,7 +21,7 @@ static chord_op attention(int32_t n_head, int32_t n_kv, int32_t width)
     return (chord_op){ .kind = CHORD_OP_ATTEND, .attend = { .n_head = n_head, .n_kv = n_kv, .k_dim = width, .v_dim = width } };
 }
 
-/* One run of n tokens from `first_pos` on. */
+/* Returns a batch of one run: n tokens, the first at position `first_pos`. */
 static chord_batch batch_of(int32_t n, int32_t first_pos, int32_t n_outputs)
 {
     static chord_batch_run run;
@@ -64,7 +65,7 @@ TEST(stages_follow_each_other_and_cover_all_units)
 
 TEST(no_planned_work_is_zero)
 {
-    /* every op, of the smallest sizes that a file may give it */
+    /* every op, with the smallest sizes that a file may have */
     for (int32_t kind = 1; kind < CHORD_OP_KINDS; kind++) {
         chord_op const op = { .kind = kind, .matmul = { .n_in = 1, .n_weights = 1, .n_out = { 1 } } };
         chord_op const small = { .kind = kind, .attend = { .n_head = 1, .n_kv = 1, .k_dim = 1, .v_dim = 1 } };
@@ -73,10 +74,10 @@ TEST(no_planned_work_is_zero)
     }
 }
 
-TEST(a_product_quantises_its_rows_first_and_only_where_a_matrix_wants_it)
+TEST(a_product_quantises_its_rows_first_and_only_if_a_matrix_needs_it)
 {
     chord_batch const batch = batch_of(270, 0, 1);
-    chord_op op = product(64, 100, 7); /* 7 + 1 blocks of 16 rows, 2 tiles of at most 256 tokens */
+    chord_op op = product(64, 100, 7); /* 7 + 1 blocks of 16 rows, 2 tiles of maximum 256 tokens */
     CHECK_EQ(units(&plan, &op, &batch), 270 + 2 * 8);
     tensors[0].type = CHORD_F16;
     CHECK_EQ(units(&plan, &op, &batch), 2 * 8);
@@ -84,7 +85,7 @@ TEST(a_product_quantises_its_rows_first_and_only_where_a_matrix_wants_it)
     CHECK_EQ(units(&plan, &op, &batch), 8);
 }
 
-TEST(a_product_is_cut_finer_where_threads_would_wait)
+TEST(a_product_is_cut_finer_if_threads_would_wait)
 {
     chord_batch const batch = batch_of(300, 0, 0);
     chord_op const op = product(64, 1600, 7); /* 101 blocks */
@@ -92,7 +93,8 @@ TEST(a_product_is_cut_finer_where_threads_would_wait)
         chord_plan of_n = plan;
         of_n.n_threads = n;
         int64_t const tiles = (units(&of_n, &op, &batch) - 300) / 101;
-        CHECK_EQ(tiles, n <= 16 ? 2 : n <= 32 ? 3 : 5); /* of 256, 128 and 64 tokens, which is the least */
+        /* tiles of 256, 128 and 64 tokens; 64 is the minimum */
+        CHECK_EQ(tiles, n <= 16 ? 2 : n <= 32 ? 3 : 5);
     }
 }
 
@@ -113,19 +115,19 @@ TEST(no_unit_is_larger_than_50_million_multiply_adds)
     CHECK(stage_at(&attend, &batch, 0).unit_work <= 50000000);
 }
 
-TEST(attention_goes_through_the_pages_in_stages)
+TEST(attention_of_many_queries_is_cut_into_stages_of_some_chunks)
 {
     chord_op const op = attention(9, 3, 64);
     chord_batch const batch = batch_of(20, 32 * 16, 0);
     chord_cut const cut = chord_op_cut(&plan, &op, &batch);
     CHECK_EQ(chord_attend_cut_of(&cut)->most_pages, 17);
-    CHECK_EQ(chord_attend_cut_of(&cut)->n_columns, 6); /* 60 queries of each of three KV heads */
+    CHECK_EQ(chord_attend_cut_of(&cut)->n_columns, 6); /* 60 queries per KV head, three KV heads */
     CHECK_EQ(cut.n_units, 12);
     CHECK_EQ(stage_at(&op, &batch, 0).end, 6);
-    CHECK_EQ(stage_at(&op, &batch, 6).unit_work, 32 * 32 * 2 * 64); /* the one page left */
+    CHECK_EQ(stage_at(&op, &batch, 6).unit_work, 32 * 32 * 2 * 64); /* one page is left */
 }
 
-TEST(attention_of_one_token_goes_by_chunks_that_are_joined_in_order)
+TEST(attention_of_one_token_is_cut_into_chunks_that_are_joined_in_order)
 {
     chord_op const op = attention(9, 3, 64);
     chord_batch const batch = batch_of(1, 64 * 70, 0); /* 71 chunks: a span of 64 and one of 7 */
@@ -135,11 +137,11 @@ TEST(attention_of_one_token_goes_by_chunks_that_are_joined_in_order)
     int64_t const ends[] = { 3 * 64, 3 * 65, 3 * (65 + 7), 3 * (65 + 8) };
     int64_t at = 0;
     for (int32_t i = 0; i < 4; at = ends[i++]) CHECK_EQ(stage_at(&op, &batch, at).end, ends[i]);
-    chord_op const many = attention(66, 2, 64); /* 33 heads to a KV head */
+    chord_op const many = attention(66, 2, 64); /* 33 heads per KV head */
     CHECK_EQ(units(&plan, &many, &batch), 2 * 2 * 9);
 }
 
-/* Planned work of a batch of n tokens from `first_pos` on. */
+/* Returns the planned work of a batch of n tokens, the first at position `first_pos`. */
 static uint64_t work_at(const chord_op *op, int32_t n, int32_t first_pos)
 {
     chord_batch const batch = batch_of(n, first_pos, 0);
@@ -161,7 +163,7 @@ TEST(planned_work_of_a_window_stops_growing_past_it)
     caches[1].spec.window = 512;
     int32_t const sizes[] = { 1, 7, 256 };
     for (int32_t i = 0; i < 3; i++) {
-        /* positions that lie alike in their chunk see the same number of chunks */
+        /* positions with the same offset in their chunk see the same number of chunks */
         uint64_t const at_window = work_at(&windowed, sizes[i], 1024);
         for (int32_t pos = 1024; pos < 1 << 20; pos *= 2) CHECK_EQ(work_at(&windowed, sizes[i], pos), at_window);
         CHECK(work_at(&all, sizes[i], 1 << 19) > 100 * at_window);
@@ -181,9 +183,9 @@ TEST(columns_of_several_runs_follow_each_other)
     check_stages(&op, &batch);
 }
 
-TEST(a_unit_is_planned_as_work_also_where_it_touches_nothing)
+TEST(a_unit_that_touches_nothing_has_planned_work_too)
 {
-    chord_op const op = { .kind = CHORD_OP_ANGLES }; /* of no pairs */
+    chord_op const op = { .kind = CHORD_OP_ANGLES }; /* no pairs */
     chord_batch const batch = batch_of(3, 0, 0);
     CHECK_EQ(stage_at(&op, &batch, 0).unit_work, 1);
 }

@@ -1,4 +1,4 @@
-/* Ops run alone, against double arithmetic. */
+/* ops_test.c: single ops, compared with double arithmetic. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../include/chord.h"
 #include "../../src/exec/op.h"
@@ -7,11 +7,12 @@
 
 enum { N_IN = 128, N_OUT = 20, N_ROWS = 3 };
 
-/* The largest error of a product with Q8_0 weights, as a part of the sum of the terms' magnitudes. */
+/* Returns the largest error of a product with Q8_0 weights, divided by the sum of its terms' magnitudes. */
 static double product_error(int32_t flags)
 {
     static float x[N_ROWS * N_IN], y[N_ROWS * 32];
-    static _Alignas(64) uint8_t plain[4][N_IN / 32 * 34], weights[5 * 4 * N_IN / 32 * 34], quantized[2 * N_ROWS * 256], scratch[N_IN * 19]; /* chord_panel_bytes */
+    /* scratch: chord_panel_bytes(N_IN) */
+    static _Alignas(64) uint8_t plain[4][N_IN / 32 * 34], weights[5 * 4 * N_IN / 32 * 34], quantized[2 * N_ROWS * 256], scratch[N_IN * 19];
     static float w[N_OUT][N_IN];
     const chord_format *f = chord_format_of(CHORD_Q8_0);
     uint32_t seed = 1;
@@ -56,9 +57,10 @@ static double product_error(int32_t flags)
     return worst;
 }
 
-/* A code of 127 is half a step wrong, the second term's 1 / 254 of that; x within 0.6 makes a step at most 0.6 / 127, an
- * average |x| of 0.27 the rest: 1 / 254 * 0.6 / 0.27 at worst, if all errors had the sign of their weight. */
-TEST(a_fine_product_knows_its_activations_to_16_bits)
+/* |x| is at most 0.6, so a step of q8 is at most 0.6 / 127, and its rounding error at most 0.6 / 254. The
+ * average |x| is 0.26. If every error had the sign of its weight, the product would be off by 0.6 / 254 /
+ * 0.26 = 0.0091. The second term makes the rounding error 254 times smaller. */
+TEST(the_activations_of_a_fine_product_have_16_bits)
 {
     double const coarse = product_error(0), fine = product_error(CHORD_FLAG_FINE);
     CHECK(coarse < 0.01 && coarse > 0.0001);

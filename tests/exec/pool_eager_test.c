@@ -1,5 +1,5 @@
-/* The pool over a host that can't sleep: its waits return at once, as where there are no futexes. The pool's source is
- * taken in under other names, so that the host below is its own. */
+/* pool_eager_test.c: the pool on a host that can't sleep: waits return at once, as on a system without
+ * futexes. The pool's source is included under other names, so that it calls the host below. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/exec/exec.h"
 #include "../../src/base/host.h"
@@ -41,7 +41,7 @@ void chord_pool_stop(chord_pool *p);
 #undef chord_host_wait
 
 static int32_t helper_is_at_work;
-static const chord_plan *seen; /* the run's, by a helper that ends its unit */
+static const chord_plan *seen; /* the run's plan, as a helper saw it at the end of its unit */
 static int32_t clock_leap;        /* ms that the clock leaps ahead while a helper is at work */
 
 void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
@@ -64,7 +64,7 @@ static void *join(void *pool)
     return NULL;
 }
 
-/* An offer of two units, of which a helper does one in 200 ms. */
+/* Makes an offer of two units. A helper does one of them in 200 ms. */
 static bool share(int32_t leap, int32_t patience_ms)
 {
     static const chord_plan plan;
@@ -86,13 +86,14 @@ static bool share(int32_t leap, int32_t patience_ms)
 TEST(waits_that_return_at_once_count_for_the_time_that_they_took)
 {
     CHECK(share(0, 10000));
-    CHECK(n_waits > 10000 / 200); /* more than the patience has slices */
+    CHECK(n_waits > 10000 / 200); /* more waits than the patience has slices */
 }
 
 TEST(a_machine_that_was_suspended_in_a_wait_does_not_break_the_pool) { CHECK(share(3600000, 10000)); }
 
 TEST(a_helper_that_is_slower_than_the_patience_ends_its_unit_after_the_step_has_ended) { CHECK(!share(0, 50)); }
 
+/* A thread that claims a unit and dies with it. */
 static void *claim_and_die(void *p)
 {
     chord_pool *pool = p;

@@ -1,4 +1,4 @@
-/* The pool alone: offers, claims, stop, and a thread that never finishes. */
+/* pool_test.c: the pool by itself: offers, claims, the ledger, stop, and a thread that never finishes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/exec/exec.h"
 #include "../../src/base/host.h"
@@ -7,13 +7,16 @@
 #include <sched.h>
 #include <time.h>
 
-enum { THREADS = 4, ROWS = 96, WORK = 100000 /* multiply-adds of a row, by the plan: a claim may be one row */ };
+/* WORK: planned multiply-adds of a row, enough for a claim of one row. */
+enum { THREADS = 4, ROWS = 96, WORK = 100000 };
 
-/* Rows of one float: a unit of the op adds what its row of slot 1 holds to its row of slot 0. */
+/* Rows of one float. A unit of the op adds a row of slot 1 to the same row of slot 0. */
 static float rows[2][ROWS * 16];
 static chord_plan const plan = { .program.slots = { { 1, 0 }, { 1, 0 } }, .slots = { rows[0], rows[1] } };
 static chord_op const op = { .kind = CHORD_OP_ADD, .out = { 0 }, .in = { 1 }, .add = { .width = 1 } };
-static int32_t naps, helpers_naps, helpers_rows; /* microseconds a row takes, and more of a helper; rows not done by the leader */
+/* naps: microseconds that a row takes; helpers_naps: how many more for a helper; helpers_rows: rows that
+ * helpers did */
+static int32_t naps, helpers_naps, helpers_rows;
 static pthread_t leader;
 
 static void add(float *y, const float *x, int32_t n)
@@ -70,7 +73,7 @@ TEST(every_unit_is_done_once_and_before_the_offer_ends)
     chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
     int32_t wrong = 0;
     for (int32_t round = 1; round <= 800; round++, pool.alone_until = 0) {
-        int32_t const cut = round % ROWS; /* two offers of changing size, the second without pause after the first */
+        int32_t const cut = round % ROWS; /* two offers of changing size, without a pause between them */
         CHECK(!cut || chord_pool_share(&pool, &run, 0, cut, (uint64_t)(20000 + round % 7 * 20000)));
         CHECK(chord_pool_share(&pool, &run, cut, ROWS - cut, (uint64_t)(10000 + round % 5 * 20000)));
         wrong += rows_other_than((float)round);
@@ -79,7 +82,7 @@ TEST(every_unit_is_done_once_and_before_the_offer_ends)
     stop(&pool, helpers);
 }
 
-TEST(helpers_that_have_fallen_asleep_come_when_there_is_work)
+TEST(helpers_that_sleep_come_when_there_is_work)
 {
     chord_pool pool = { .n_threads = THREADS, .patience_ms = 10000 };
     helper helpers[THREADS];
@@ -90,12 +93,13 @@ TEST(helpers_that_have_fallen_asleep_come_when_there_is_work)
     CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     naps = 0;
     CHECK_EQ(rows_other_than(1), 0);
-    CHECK(helpers_rows >= ROWS / 4); /* three of four threads do rows; one that sleeps in its row gives up its core */
+    /* helpers are three of four threads; a thread that naps gives up its core */
+    CHECK(helpers_rows >= ROWS / 4);
     stop(&pool, helpers);
 }
 
-/* The pool after a charge: over `spent` ms the helpers did `there` multiply-adds for each of the leader's; `lost` ms were
- * lost. */
+/* Returns a pool after a cost is recorded. In `spent` ms the helpers did `there` multiply-adds per
+ * multiply-add of the leader, and `lost` ms were lost. */
 static chord_pool after(double spent, double there, double lost)
 {
     chord_pool p = { .n_threads = 2, .ledger = { .here = 1e9, .there = 1e9 * there, .since = 1000 } };
@@ -103,22 +107,22 @@ static chord_pool after(double spent, double there, double lost)
     return p;
 }
 
-TEST(a_leader_goes_on_alone_where_waiting_costs_more_than_half_of_what_helpers_do)
+TEST(the_leader_runs_alone_if_waiting_costs_more_than_half_of_what_helpers_do)
 {
-    CHECK(after(30, 1, 11).alone_until > 1030); /* 11 ms lost, and the leader does all of it in 19 */
+    CHECK(after(30, 1, 11).alone_until > 1030); /* 11 ms lost; helpers saved half of 30 - 11 ms */
     CHECK(after(30, 1, 9).alone_until <= 0);
     CHECK(after(30, 0.3, 4).alone_until > 1030);
     CHECK(after(30, 3, 15).alone_until <= 0); /* three helpers */
     CHECK(after(30, 0, 0.1).alone_until > 1030);
-    CHECK(after(19, 1, 18).alone_until <= 0); /* too little to judge */
+    CHECK(after(19, 1, 18).alone_until <= 0); /* 19 ms are too few to judge */
 }
 
-TEST(a_leader_is_alone_for_longer_each_time_until_sharing_has_been_good_for_a_while)
+TEST(the_time_alone_doubles_until_sharing_has_paid_for_a_while)
 {
     chord_pool p = after(30, 1, 20);
     CHECK_NEAR(p.alone_until, 1030 + 25, 1e-9);
     for (int32_t i = 0; i < 8; i++) {
-        chord_pool_charge(&p, 1, p.alone_until - 1); /* the offer that was judged still ends */
+        chord_pool_charge(&p, 1, p.alone_until - 1); /* until the time alone has ended, nothing is judged */
         double const ms = p.alone_ms;
         p.alone_until = 0;
         p.ledger = (chord_ledger){ .here = 1, .there = 1, .since = 2000 };
@@ -132,14 +136,14 @@ TEST(a_leader_is_alone_for_longer_each_time_until_sharing_has_been_good_for_a_wh
     CHECK_NEAR(p.alone_ms, 1000, 1e-9);
     chord_pool_charge(&p, 1, 3110);
     CHECK_NEAR(p.alone_ms, 0, 1e-9);
-    CHECK_NEAR(p.ledger.spent, 55, 1e-9); /* and half of it is forgotten */
+    CHECK_NEAR(p.ledger.spent, 55, 1e-9); /* half of the ledger is forgotten */
     CHECK_NEAR(p.ledger.since, 3110, 1e-9);
     CHECK_NEAR(p.ledger.lost, 1, 1e-9);
     CHECK_NEAR(p.ledger.here, 4, 1e-9);
     CHECK_NEAR(p.ledger.there, 3, 1e-9);
 }
 
-TEST(time_between_two_steps_is_nobodys)
+TEST(time_between_two_steps_is_not_in_the_ledger)
 {
     chord_pool p = { .n_threads = 2, .ledger = { .here = 1, .there = 1 } };
     chord_pool_begin(&p);
@@ -147,13 +151,13 @@ TEST(time_between_two_steps_is_nobodys)
     chord_pool_end(&p);
     CHECK(p.ledger.spent >= 0 && p.ledger.spent < 1000);
     p.ledger.spent = 30;
-    p.ledger.since = begun - 50000; /* long ago, as after a pause: counted, it would hide what comes */
+    p.ledger.since = begun - 50000; /* as after a pause: if the pause counted, it would hide the cost */
     chord_pool_begin(&p);
     chord_pool_charge(&p, 20, chord_host_now());
     CHECK(p.alone_until > 0);
 }
 
-TEST(a_helper_that_keeps_the_leader_waiting_is_left_alone_for_a_while)
+TEST(a_helper_that_keeps_the_leader_waiting_gets_no_work_for_a_while)
 {
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000 };
     helper helpers[2];
@@ -166,7 +170,7 @@ TEST(a_helper_that_keeps_the_leader_waiting_is_left_alone_for_a_while)
     CHECK(before > 0);
     CHECK(pool.alone_until > 0);
     pool.alone_until += 1e9; /* however slow this machine is */
-    naps = 200, helpers_naps = 0; /* time enough for a helper to claim some */
+    naps = 200, helpers_naps = 0; /* time enough for a helper to claim rows */
     CHECK(chord_pool_share(&pool, &run, 8, ROWS - 8, WORK));
     CHECK_EQ(helpers_rows, before);
     CHECK_EQ(rows_other_than(1), 0);
@@ -175,12 +179,12 @@ TEST(a_helper_that_keeps_the_leader_waiting_is_left_alone_for_a_while)
     naps = 1000;
     CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     naps = 0;
-    CHECK(helpers_rows > before); /* and then helpers may help again, with a new ledger */
+    CHECK(helpers_rows > before); /* now helpers may help again, with a new ledger */
     CHECK(pool.ledger.here + pool.ledger.there <= WORK * ROWS);
     stop(&pool, helpers);
 }
 
-/* One step of one op through the walk. */
+/* Runs a step of a program of one op. */
 static chord_status step(chord_pool *pool, chord_error *e)
 {
     static int32_t cancel;
@@ -188,13 +192,13 @@ static chord_status step(chord_pool *pool, chord_error *e)
     chord_plan const of_one = { .program = { .n_ops = 1, .ops = &one, .slots = { { 1, 0 }, { 1, 0 } } }, .slots = { rows[0], rows[1] } };
     chord_batch_run const all = { .n_tokens = ROWS };
     chord_batch const batch = { .n_tokens = ROWS, .n_runs = 1, .runs = &all };
-    one.add.width = 16000; /* by the plan: enough work to share */
+    one.add.width = 16000; /* planned work: enough to share */
     chord_ops const naught = { .add = add };
     chord_run run = { .plan = &of_one, .ops = &naught, .batch = &batch, .budget = 1ull << 40, .cancel = &cancel, .pool = pool };
     return chord_exec_run(&run, e);
 }
 
-TEST(a_step_wants_all_threads_of_the_plan_to_have_joined)
+TEST(a_step_is_refused_until_all_threads_of_the_plan_have_joined)
 {
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000 };
     chord_error e;
@@ -204,14 +208,15 @@ TEST(a_step_wants_all_threads_of_the_plan_to_have_joined)
 
 TEST(a_thread_that_is_ready_but_never_comes_delays_nothing)
 {
-    chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 }; /* counted as ready, then without a core */
+    /* counted as ready, then without a core */
+    chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 };
     chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
     for (int32_t i = 0; i < 2 * ROWS * 16; i++) rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
     CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     CHECK_EQ(rows_other_than(1), 0);
 }
 
-/* A thread that claims units and dies with them. */
+/* A thread that claims a unit and dies with it. */
 static void *claim_and_die(void *p)
 {
     chord_pool *pool = p;
