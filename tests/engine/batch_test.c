@@ -1,5 +1,5 @@
-/* batch_test.c: a step taken apart: batches computed by another executor (the float64 interpreter), tokens that it drew,
- * rows that it gives, embeddings in place of ids. */
+/* batch_test.c: the parts of a step: batches that another executor (the float64 interpreter) computes,
+ * tokens that it draws, output rows that the host passes in, embeddings in place of ids. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_test.h"
 #include <math.h>
@@ -24,7 +24,7 @@ static void check_error(const chord_loaded *l, const char *part)
     CHECK_TEXT(text, part);
 }
 
-/* The next batch, with the pages that it asks for. */
+/* Makes the next batch and gives the pages that it needs. */
 static chord_status next_batch(chord_loaded *l, chord_session *s, chord_batch_info *info)
 {
     for (;;) {
@@ -36,7 +36,8 @@ static chord_status next_batch(chord_loaded *l, chord_session *s, chord_batch_in
     }
 }
 
-/* Logits of the batch's output rows by the interpreter, which computes the whole sequence `ids`, as floats. */
+/* Returns the logits of the batch's output rows as floats. The interpreter computes the whole sequence
+ * `ids`. */
 static float *interpret_batch(const chord_loaded *l, const chord_batch_info *b, const int32_t *ids)
 {
     size_t const n = (size_t)b->n_outputs * (size_t)b->n_width;
@@ -55,7 +56,7 @@ static void write_outputs(const chord_batch_info *b, const float *rows)
         memcpy((float *)at(b->outputs) + (size_t)i * (size_t)b->stride, rows + (size_t)i * (size_t)b->n_width, (size_t)b->n_width * sizeof *rows);
 }
 
-/* Evaluates all pending tokens of a session that has seen ids[0 .. n_past) by the interpreter. */
+/* The interpreter computes all pending tokens of a session whose evaluated tokens are ids[0 .. n_past). */
 static void run_interpreter(chord_loaded *l, chord_session *s, const int32_t *ids)
 {
     chord_batch_info b;
@@ -75,9 +76,9 @@ static const int32_t *tokens(const char *name)
     return p->sequence;
 }
 
-/* ---- next, accept, drop --------------------------------------------------------------------------------- */
+/* ---- next, accept, drop ------------------------------------------------------------------------------- */
 
-TEST(batches_computed_by_the_interpreter_leave_its_logits_to_be_read)
+TEST(after_batches_of_the_interpreter_the_session_has_its_logits)
 {
     for (int32_t k = 0; k < N_FLOATS * 2; k++) {
         const int32_t *ids = tokens(floats[k / 2]);
@@ -112,7 +113,7 @@ TEST(batches_computed_by_the_interpreter_leave_its_logits_to_be_read)
     }
 }
 
-TEST(a_dropped_batch_takes_the_pending_tokens_along_and_nothing_else)
+TEST(dropping_a_batch_drops_the_pending_tokens_and_nothing_else)
 {
     const int32_t *ids = tokens("f32-mha");
     chord_loaded *l = load("f32-mha", 16);
@@ -128,7 +129,7 @@ TEST(a_dropped_batch_takes_the_pending_tokens_along_and_nothing_else)
     CHECK(state_of(s).n_tokens == 20 && state_of(s).n_past == 20 && state_of(s).n_pages == n_pages);
     CHECK_EQ(chord_session_accept_batch(s), CHORD_INVALID_ARGUMENT);
 
-    /* without a batch: the pending tokens alone; a cancel from before is answered by it */
+    /* without a batch it drops the pending tokens, and clears a cancel that came before */
     CHECK_EQ(chord_session_push(s, ids, 3), CHORD_OK);
     chord_session_cancel(s);
     CHECK_EQ(chord_session_drop_batch(s), CHORD_OK);
@@ -167,12 +168,13 @@ TEST(a_batch_goes_from_the_cpu_to_another_executor_and_back_whole)
     double const before = state_of(s).work_done;
     CHECK_EQ(chord_session_push(s, ids + 1, 69), CHORD_OK);
     chord_batch_info b;
-    CHECK_EQ(next_batch(l, s, &b), CHORD_OK); /* pages are there from here on */
+    CHECK_EQ(next_batch(l, s, &b), CHORD_OK); /* all pages exist from here on */
     double const whole = state_of(s).batch_work;
     for (int32_t k = 1; k < 12; k++) {
         CHECK_EQ(chord_session_step(s, (uint64_t)(whole / 12) * (uint64_t)k), CHORD_MORE);
         CHECK(state_of(s).batch_work_done > 0);
-        CHECK_EQ(chord_session_accept_batch(s), CHORD_INVALID_ARGUMENT); /* the CPU's */
+        /* the batch is the CPU executor's */
+        CHECK_EQ(chord_session_accept_batch(s), CHORD_INVALID_ARGUMENT);
         CHECK_EQ(chord_session_next_batch(s, &b), CHORD_OK);
         CHECK(b.n_tokens == 69 && b.first_pos == 1 && state_of(s).batch_work_done == 0);
     }
@@ -212,14 +214,15 @@ TEST(an_output_row_that_nobody_wrote_is_refused_by_sample)
     CHECK_EQ(chord_session_push(s, ids, 1), CHORD_OK);
     chord_batch_info b;
     CHECK_EQ(next_batch(l, s, &b), CHORD_OK);
-    CHECK_EQ(chord_session_sample(s, &greedy), CHORD_INVALID_ARGUMENT); /* no rows while a batch is under way */
+    /* no rows while a batch is under way */
+    CHECK_EQ(chord_session_sample(s, &greedy), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(chord_session_accept_batch(s), CHORD_OK);
     CHECK_EQ(chord_session_sample(s, &greedy), CHORD_INTERNAL);
     check_error(l, "token 0 at position 20 isn't finite");
     chord_unload(l);
 }
 
-TEST(a_step_does_not_continue_behind_positions_of_another_executor)
+TEST(a_step_does_not_continue_after_positions_of_another_executor)
 {
     const int32_t *ids = tokens("f32-mha");
     chord_loaded *l = load("f32-mha", 16);
@@ -239,10 +242,11 @@ TEST(a_step_does_not_continue_behind_positions_of_another_executor)
     CHECK(state_of(s).n_past == 40 && state_of(s).n_tokens == 70);
     CHECK_EQ(chord_session_truncate(s, 20), 20);
     evaluate(l, s, ids + 20, 49, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
-    evaluate(l, s, ids + 69, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out); /* all positions are the CPU's again */
+    /* the CPU executor has computed all positions again */
+    evaluate(l, s, ids + 69, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out);
     CHECK(!memcmp(got, want + 69 * n_vocab, (size_t)n_vocab * sizeof *got));
 
-    /* truncated below and pushed again by another executor, it is refused from there */
+    /* another executor computes from position 10 on: steps are refused from there */
     CHECK_EQ(chord_session_truncate(s, 10), 10);
     CHECK_EQ(chord_session_push(s, ids + 10, 20), CHORD_OK);
     run_interpreter(l, s, ids);
@@ -269,12 +273,12 @@ TEST(only_one_session_of_a_model_has_a_batch_under_way)
     CHECK_EQ(chord_session_outputs(a, CHORD_OUTPUT_ALL), CHORD_BUSY);
     CHECK_EQ(chord_session_push(a, ids, 1), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(chord_session_accept_token(a, 1), CHORD_INVALID_ARGUMENT);
-    CHECK_EQ(chord_session_drop_batch(b), CHORD_OK); /* b's tokens, not a's batch */
+    CHECK_EQ(chord_session_drop_batch(b), CHORD_OK); /* drops b's tokens, not a's batch */
     CHECK_EQ(chord_session_accept_batch(a), CHORD_OK);
     CHECK(state_of(a).n_past == 5 && state_of(b).n_tokens == 0);
     CHECK_EQ(chord_session_push(b, ids, 5), CHORD_OK);
     CHECK_EQ(next_batch(l, b, &info), CHORD_OK);
-    CHECK(chord_session_logits(a, 0) == NULL); /* b's batch has taken their memory */
+    CHECK(chord_session_logits(a, 0) == NULL); /* b's batch uses their memory */
     CHECK_EQ(chord_session_truncate(b, 5), 5); /* the batch is undone */
     CHECK_EQ(chord_session_accept_batch(b), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(chord_session_push(a, ids, 1), CHORD_OK);
@@ -284,7 +288,7 @@ TEST(only_one_session_of_a_model_has_a_batch_under_way)
     chord_unload(l);
 }
 
-TEST(with_external_weights_batches_are_given_out_and_steps_refused)
+TEST(with_external_weights_next_batch_works_and_steps_are_refused)
 {
     chord_loaded *l = test_alloc(sizeof *l);
     chord_config config = chord_config_default();
@@ -304,7 +308,7 @@ TEST(with_external_weights_batches_are_given_out_and_steps_refused)
     chord_unload(l);
 }
 
-/* ---- tokens and rows of another executor ------------------------------------------------------------------ */
+/* ---- tokens and rows of another executor -------------------------------------------------------------- */
 
 TEST(rows_of_the_host_are_sampled_as_the_session_s_own)
 {
@@ -316,7 +320,7 @@ TEST(rows_of_the_host_are_sampled_as_the_session_s_own)
     float *row = test_alloc(bytes), *same = test_alloc(bytes);
     memcpy(row, chord_session_logits(a, 0), bytes);
     memcpy(same, row, bytes);
-    CHECK_EQ(chord_session_push(b, ids, 70), CHORD_OK); /* for the penalties; never evaluated */
+    CHECK_EQ(chord_session_push(b, ids, 70), CHORD_OK); /* only for the penalties; never evaluated */
     chord_sampling p = greedy;
     p.repetition_penalty = 1.3f;
     for (int32_t i = 0, n_kinds = 0, last = -1; i < 60; i++) {
@@ -365,7 +369,8 @@ TEST(a_token_drawn_elsewhere_moves_the_generator_as_a_sample_does)
         memcpy(row, chord_session_logits(a, 0), bytes);
         int32_t const token = chord_session_sample(a, &p);
         CHECK(token >= 0);
-        CHECK_EQ(chord_session_accept_token(b, n_vocab_of(l)), CHORD_INVALID_ARGUMENT); /* draws nothing */
+        /* the generator doesn't move */
+        CHECK_EQ(chord_session_accept_token(b, n_vocab_of(l)), CHORD_INVALID_ARGUMENT);
         CHECK_EQ(chord_session_accept_token(b, token), CHORD_OK);
         CHECK_EQ(chord_session_push(a, &token, 1), CHORD_OK);
     }
@@ -375,9 +380,9 @@ TEST(a_token_drawn_elsewhere_moves_the_generator_as_a_sample_does)
     chord_unload(l);
 }
 
-/* ---- embeddings ------------------------------------------------------------------------------------------- */
+/* ---- embeddings --------------------------------------------------------------------------------------- */
 
-/* The rows of the embedding matrix of ids[0..n), an F32 matrix. */
+/* Returns the rows of the embedding matrix, which must be F32, for ids[0 .. n). */
 static float *embedding_rows(const chord_loaded *l, const int32_t *ids, int32_t n, int32_t *n_embd)
 {
     const chord_plan *plan = chord_model_plan_of(l->model);
@@ -393,7 +398,8 @@ static float *embedding_rows(const chord_loaded *l, const int32_t *ids, int32_t 
 
 TEST(embeddings_give_the_logits_of_the_ids_whose_rows_they_are)
 {
-    static const char *const names[] = { "f32-mha", "f32-odd-tied", "qwen3-f32" }; /* their EMBED scales by 1 */
+    /* their EMBED scales by 1 */
+    static const char *const names[] = { "f32-mha", "f32-odd-tied", "qwen3-f32" };
     static const int32_t blocks[][2] = { { 0, 70 }, { 0, 1 }, { 69, 70 }, { 30, 40 }, { 10, 68 } };
     for (int32_t k = 0; k < 3 * 5; k++) {
         const int32_t *ids = tokens(names[k / 5]);
@@ -450,7 +456,7 @@ TEST(embeddings_are_refused_whole_and_one_block_is_pending_at_a_time)
     CHECK_EQ(chord_session_push_embeddings(s, rows, NULL, 1 << 20), CHORD_CONTEXT_FULL);
     CHECK_EQ(state_of(s).n_tokens, 0);
     CHECK_EQ(chord_session_push(s, ids, 2), CHORD_OK);
-    CHECK_EQ(chord_session_push_embeddings(s, rows, NULL, 0), CHORD_OK); /* none: nothing is pending */
+    CHECK_EQ(chord_session_push_embeddings(s, rows, NULL, 0), CHORD_OK); /* no rows: nothing is pending */
     CHECK_EQ(chord_session_push_embeddings(s, rows + 2 * n_embd, NULL, 3), CHORD_OK);
     CHECK_EQ(chord_session_push_embeddings(s, rows + 5 * n_embd, NULL, 1), CHORD_BUSY);
     CHECK_EQ(state_of(s).n_tokens, 5);

@@ -1,5 +1,5 @@
-/* caches_test.c: what caches, states and batches promise, on models of no family (synthetic.h). The interpreter judges
- * the values; everything else is a comparison of bytes with the sequence evaluated in one go. */
+/* caches_test.c: caches, states and batches of synthetic models (synthetic.h). The interpreter judges the
+ * values. All other tests compare bytes with those of the sequence evaluated in one go. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "synthetic.h"
 #include <math.h>
@@ -19,7 +19,7 @@ static void same(const float *got, const float *want, int32_t rows, const char *
                       (double)got[i], (double)want[i]);
 }
 
-/* Logits of [first, n) of a sequence whose first tokens the session holds. */
+/* Returns the logits of ids[first .. n) after the session's own ids[0 .. first). */
 static float *go_on(chord_loaded *l, chord_session *s, const int32_t *ids, int32_t first, int32_t n)
 {
     float *logits = test_alloc((size_t)(n - first) * ROW * sizeof *logits), *out = logits;
@@ -27,7 +27,8 @@ static float *go_on(chord_loaded *l, chord_session *s, const int32_t *ids, int32
     return logits;
 }
 
-/* The terms of all float sums that a logit goes through, one rounding of 2^-24 each, as variances. */
+/* Returns a bound of the NMSE: the terms of all float sums that a logit depends on, each with a relative
+ * variance of 2^-48 (one rounding of 2^-24). */
 static double float_noise(const chord_plan *plan, int32_t n_tokens)
 {
     double terms = 0;
@@ -126,7 +127,7 @@ TEST(a_step_cancelled_at_any_unit_leaves_the_session_at_its_last_batch)
     }
 }
 
-TEST(a_cut_sequence_goes_on_from_where_truncate_stands)
+TEST(a_truncated_sequence_continues_at_the_position_that_truncate_returns)
 {
     int32_t ids[N];
     random_ids(ids, N);
@@ -136,10 +137,12 @@ TEST(a_cut_sequence_goes_on_from_where_truncate_stands)
         for (int32_t cut = 0; cut <= N; cut += 7) {
             int const mark = test_mark();
             chord_session *s = open_session(l);
-            evaluate(l, s, ids, 100, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL); /* a prompt: the states at its end are kept */
+            /* a prompt: its end becomes a checkpoint */
+            evaluate(l, s, ids, 100, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
             for (int32_t i = 100; i < N; i++) evaluate(l, s, ids + i, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
             int32_t const stand = chord_session_truncate(s, cut);
-            /* a state stands at the prompt's end, at 128 tokens (the periodic checkpoint), where it is, or at 0 */
+            /* states exist at the prompt's end, at 128 tokens (the periodic checkpoint), at the newest
+             * position, and at 0 */
             int32_t const states = cut == N ? N : cut >= 128 ? 128 : cut >= 100 ? 100 : 0;
             CHECK_EQ(stand, family == SYN_STATE ? states : cut);
             chord_session_state state;
@@ -172,7 +175,7 @@ TEST(a_fork_shares_states_and_pages_and_neither_sees_the_other)
             same(go_on(l, copy, other, at, N), others + at * ROW, N - at, "a fork's own tokens after", family, at);
             same(go_on(l, s, ids, at, N), want + at * ROW, N - at, "the original after a fork at", family, at);
             int32_t const stand = chord_session_truncate(copy, at);
-            /* with states: the fork's own prompt took the place of the checkpoint at its beginning */
+            /* with states: the end of the fork's own prompt has replaced the checkpoint at the fork */
             CHECK(family == SYN_STATE ? stand <= at : stand == at);
             chord_session_close(s);
             same(go_on(l, copy, ids, stand, N), want + stand * ROW, N - stand, "the fork with the original's tokens after", family, at);
@@ -183,7 +186,7 @@ TEST(a_fork_shares_states_and_pages_and_neither_sees_the_other)
     }
 }
 
-/* What a saved session will do: the bytes of every page and state, carried to a new session. */
+/* Copies the bytes of every page and state to a new session, as saving and restoring a session will. */
 static void carry(chord_loaded *l, const chord_session *from, chord_session *to)
 {
     const chord_sequence *q = &from->sequence;
@@ -204,7 +207,7 @@ static void carry(chord_loaded *l, const chord_session *from, chord_session *to)
     r->n_past = q->n_past;
 }
 
-TEST(pages_and_states_carried_to_a_new_session_go_on_with_the_same_bits)
+TEST(a_session_with_copied_pages_and_states_continues_with_the_same_bits)
 {
     int32_t ids[N];
     random_ids(ids, N);
@@ -215,13 +218,13 @@ TEST(pages_and_states_carried_to_a_new_session_go_on_with_the_same_bits)
         evaluate(l, s, ids, 77, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
         carry(l, s, copy);
         chord_session_close(s);
-        same(go_on(l, copy, ids, 77, N), want + 77 * ROW, N - 77, "carried at", family, 77);
+        same(go_on(l, copy, ids, 77, N), want + 77 * ROW, N - 77, "copied at", family, 77);
         chord_session_close(copy);
         chord_unload(l);
     }
 }
 
-/* ---- windows ------------------------------------------------------------------------------------------- */
+/* ---- windows ------------------------------------------------------------------------------------------ */
 
 static int32_t live_pages(const chord_session *s, int32_t kind)
 {
@@ -246,27 +249,28 @@ TEST(a_long_context_costs_windowed_layers_their_window_and_the_margin_of_truncat
         test_release(mark);
     }
     CHECK(live_pages(s, CHORD_CACHE_PAGED) > 2 * live_pages(s, CHORD_CACHE_WINDOW));
-    uint64_t held = 0; /* the plan said so before: a context of SYN_CTX tokens costs no more than context_bytes */
+    uint64_t held = 0; /* as the plan says: a context of SYN_CTX tokens holds at most context_bytes */
     for (int32_t c = 0; c < s->sequence.config.n_classes; c++)
         held += (uint64_t)(s->sequence.classes[c].n_pages - s->sequence.classes[c].n_dead) * chord_page_bytes(&s->sequence.config.pools[c]);
     CHECK((double)held <= l->plan.context_bytes && l->plan.context_bytes < SYN_CTX / CHORD_PAGE_TOKENS * l->plan.page_bytes);
 
-    double *want = test_alloc(ROW * sizeof *want); /* dead pages were nobody's: the last row is the program's */
+    /* no query needed the dead pages: the last row is right */
+    double *want = test_alloc(ROW * sizeof *want);
     CHECK(reference_logits(l->model, ids, LONG, rows, 1, 0, want));
     judge(l, chord_session_logits(s, 19), want, 1, LONG, SYN_HEADS);
 
-    /* so far back as the margin reaches, truncation stands where it is asked to; further back nothing is left */
+    /* within the margin truncate returns the position asked for; further back it returns 0 */
     CHECK_EQ(chord_session_truncate(s, LONG - 200), LONG - 200);
     const float *again = go_on(l, s, ids, LONG - 200, LONG);
     judge(l, again + 199 * ROW, want, 1, LONG, SYN_HEADS);
     CHECK_EQ(chord_session_truncate(s, 400), 0);
     CHECK_EQ(live_pages(s, CHORD_CACHE_WINDOW), 0);
     const float *anew = go_on(l, s, ids, 0, LONG);
-    same(anew + (LONG - 200) * ROW, again, 200, "begun again, from", SYN_HEADS, LONG - 200);
+    same(anew + (LONG - 200) * ROW, again, 200, "started over, from", SYN_HEADS, LONG - 200);
     chord_unload(l);
 }
 
-/* ---- runs, embeddings, positions --------------------------------------------------------------------------- */
+/* ---- runs, embeddings, positions ---------------------------------------------------------------------- */
 
 TEST(a_batch_of_five_runs_gives_each_run_the_bits_that_it_has_alone)
 {
@@ -283,7 +287,8 @@ TEST(a_batch_of_five_runs_gives_each_run_the_bits_that_it_has_alone)
             random_ids(ids[r], N);
             want[r] = all_logits(l, ids[r], before[r] + more[r]) + before[r] * ROW;
         }
-        for (int32_t r = 0; r < RUNS; r++) { /* each stands behind its first tokens, its next batch is made */
+        /* evaluates each session's first tokens and makes its next batch */
+        for (int32_t r = 0; r < RUNS; r++) {
             s[r] = open_session(l);
             if (before[r]) evaluate(l, s[r], ids[r], before[r], CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
             chord_sequence *q = &s[r]->sequence;
@@ -308,7 +313,8 @@ TEST(a_batch_of_five_runs_gives_each_run_the_bits_that_it_has_alone)
                 same(logits + (runs[r].first_row + i) * chord_slot_stride(out), want[r] + i * ROW, 1, "run", family, r);
             chord_sequence_accept_batch(&s[r]->sequence);
         }
-        for (int32_t r = 0; r < RUNS; r++) { /* and what the batch left in each one's caches is right */
+        /* the batch has left the right values in each session's caches */
+        for (int32_t r = 0; r < RUNS; r++) {
             const float *next = go_on(l, s[r], ids[r], before[r] + more[r], before[r] + more[r] + 3);
             float *copy = test_alloc(3 * ROW * sizeof *copy);
             memcpy(copy, next, 3 * ROW * sizeof *copy);
@@ -318,7 +324,7 @@ TEST(a_batch_of_five_runs_gives_each_run_the_bits_that_it_has_alone)
     }
 }
 
-/* Rows of the embedding matrix, as the op scales them. */
+/* Returns rows of the embedding matrix, scaled as EMBED scales them. */
 static float *embedded(const chord_loaded *l, const int32_t *ids, int32_t n)
 {
     float *rows = test_alloc((size_t)n * SYN_EMBD * sizeof *rows);
@@ -343,7 +349,8 @@ TEST(embeddings_in_place_of_ids_give_the_same_bits)
         chord_session *s = open_session(l);
         chord_error *e = &l->model->error;
         CHECK_EQ(chord_session_outputs(s, CHORD_OUTPUT_ALL), CHORD_OK);
-        CHECK_EQ(chord_session_push(s, ids, 10), CHORD_OK); /* ids, embeddings and ids in one prompt, in batches of 16 */
+        /* ids, embeddings and ids in one prompt, in batches of 16 */
+        CHECK_EQ(chord_session_push(s, ids, 10), CHORD_OK);
         chord_embeddings const in = { .rows = embedded(l, ids + 10, 30), .n = 30, .width = SYN_EMBD };
         CHECK_EQ(chord_sequence_push_embeddings(&s->sequence, &in, e), CHORD_OK);
         CHECK_EQ(chord_sequence_push_embeddings(&s->sequence, &in, e), CHORD_BUSY);
@@ -355,7 +362,7 @@ TEST(embeddings_in_place_of_ids_give_the_same_bits)
     }
 }
 
-TEST(positions_of_three_numbers_turn_each_pair_by_its_own_axis)
+TEST(positions_of_three_numbers_rotate_each_pair_by_its_own_axis)
 {
     enum { IMAGE = 20, TEXT = 7 };
     int32_t ids[TEXT], positions[IMAGE + TEXT][3], all[IMAGE + TEXT], rows[1] = { IMAGE + TEXT - 1 };
@@ -365,7 +372,7 @@ TEST(positions_of_three_numbers_turn_each_pair_by_its_own_axis)
     const float *embeddings[IMAGE + TEXT] = { 0 };
     for (int32_t i = 0; i < IMAGE * SYN_EMBD; i++) image[i] = test_gauss() / 4;
     for (int32_t i = 0; i < IMAGE; i++) positions[i][0] = 3, positions[i][1] = 3 + i / 5, positions[i][2] = 3 + i % 5, embeddings[i] = image + i * SYN_EMBD, all[i] = -1;
-    for (int32_t i = 0; i < TEXT; i++) /* behind the image's largest */
+    for (int32_t i = 0; i < TEXT; i++) /* after the image's largest position */
         positions[IMAGE + i][0] = positions[IMAGE + i][1] = positions[IMAGE + i][2] = 8 + i, all[IMAGE + i] = ids[i];
     chord_batch const batch = { .n_tokens = IMAGE + TEXT, .ids = all, .embeddings = embeddings, .n_axes = 3, .positions = positions[0], .n_outputs = 1, .rows = rows };
     double want[ROW];
@@ -376,7 +383,7 @@ TEST(positions_of_three_numbers_turn_each_pair_by_its_own_axis)
     evaluate(l, s, ids, TEXT, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
     judge(l, chord_session_logits(s, 0), want, 1, IMAGE + TEXT, SYN_AXES);
 
-    chord_session *flat = open_session(l); /* the same tokens at their places: another answer */
+    chord_session *flat = open_session(l); /* the same tokens without positions give other logits */
     chord_embeddings const unplaced = { .rows = image, .n = IMAGE, .width = SYN_EMBD };
     float placed[ROW];
     memcpy(placed, chord_session_logits(s, 0), sizeof placed);
@@ -386,9 +393,9 @@ TEST(positions_of_three_numbers_turn_each_pair_by_its_own_axis)
     chord_unload(l);
 }
 
-/* ---- values out of range -------------------------------------------------------------------------------- */
+/* ---- values out of range ------------------------------------------------------------------------------ */
 
-TEST(a_norm_whose_sum_overflows_ends_the_run_and_names_the_layer)
+TEST(a_norm_whose_sum_overflows_ends_the_step_and_names_the_layer)
 {
     int32_t const loud[] = { 1, 7, 2 }, quiet[] = { 1, 2, 3 };
     for (int32_t family = 0; family < SYN_FAMILIES; family++) {
@@ -399,7 +406,8 @@ TEST(a_norm_whose_sum_overflows_ends_the_run_and_names_the_layer)
         CHECK_TEXT(l->error, "layer 0: the sum of a norm isn't a finite number");
         evaluate(l, s, quiet, 3, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL); /* the model stays usable */
         const float *logits = chord_session_logits(s, 0);
-        for (int32_t i = 0; i < ROW; i++) CHECK(i == 7 || (logits[i] > -1e30f && logits[i] < 1e30f)); /* 7: the loud row is tied */
+        /* token 7: the logits use the loud row too */
+        for (int32_t i = 0; i < ROW; i++) CHECK(i == 7 || (logits[i] > -1e30f && logits[i] < 1e30f));
         chord_unload(l);
     }
 }

@@ -1,4 +1,4 @@
-/* engine_test.h: what the tests of the engine share: a fixture, loaded, and logits of a sequence of it. */
+/* engine_test.h: helpers of the engine's tests: load a fixture, evaluate a sequence, fork a session. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TESTS_ENGINE_TEST_H
 #define CHORD_TESTS_ENGINE_TEST_H
@@ -7,7 +7,7 @@
 #include "../reference/interpreter.h"
 #include "../../src/host/native/load.h"
 
-/* Load tests/golden/NAME.gguf; the test fails where it doesn't load. */
+/* Loads tests/golden/NAME.gguf. The test fails if it doesn't load. */
 static inline chord_loaded *load_fixture(const char *name, int32_t isa, int32_t kv_type, int32_t n_threads, int32_t n_batch)
 {
     chord_loaded *l = test_alloc(sizeof *l);
@@ -21,8 +21,8 @@ static inline chord_loaded *load_fixture(const char *name, int32_t isa, int32_t 
     return l;
 }
 
-/* Push ids and evaluate them; the logits of all of them, or of the last one, are appended at *out, which
- * moves on (out NULL: not wanted). `budget` as in chord_session_step. */
+/* Pushes ids and evaluates them in steps of `budget`. Writes the logits of all ids or of the last one
+ * (`outputs`) to *out and moves *out past them. out NULL: the logits aren't needed. */
 static inline void evaluate(chord_loaded *l, chord_session *s, const int32_t *ids, int32_t n, int32_t outputs, uint64_t budget, float **out)
 {
     CHECK_EQ(chord_session_outputs(s, outputs), CHORD_OK);
@@ -44,7 +44,7 @@ static inline chord_session *open_session(chord_loaded *l)
     return s;
 }
 
-/* A fork, with the pages that it asks for. */
+/* Forks a session and gives the pages that the fork needs. */
 static inline chord_session *fork_session(chord_loaded *l, chord_session *s)
 {
     size_t const bytes = chord_session_bytes(l->model);
@@ -61,7 +61,7 @@ static inline chord_session *fork_session(chord_loaded *l, chord_session *s)
     return copy;
 }
 
-/* Logits of all rows of a sequence, evaluated in one go. */
+/* Returns the logits of all ids of a sequence, evaluated in one go. */
 static inline float *all_logits(chord_loaded *l, const int32_t *ids, int32_t n)
 {
     float *logits = test_alloc((size_t)n * (size_t)chord_model_plan_of(l->model)->n_vocab * sizeof *logits), *out = logits;

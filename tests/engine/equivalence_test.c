@@ -1,11 +1,12 @@
-/* equivalence_test.c: the same bits however the work is cut: splits of a prompt, budgets, threads, batches,
- * forks, cuts, cancels. Each output element is one sequence of float operations (docs/DESIGN.md, section 5),
- * so every comparison here is of bytes. */
+/* equivalence_test.c: logits have the same bits however the work is cut: splits of a prompt, budgets,
+ * threads, batches, forks, truncations, cancels. Each output element is one sequence of float operations
+ * (docs/DESIGN.md, section 5), so every comparison here is of bytes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_test.h"
 
-/* One fixture of each way through the kernels: float and q8 activations, head sizes on and off the vector
- * width, one and several queries a KV head, tied and not, layers that see a window of 16 tokens. */
+/* These fixtures cover float and q8 activations, head sizes that are and aren't multiples of the vector
+ * width, one and several query heads per KV head, tied and separate output matrices, and layers with a
+ * window of 16 tokens. */
 static const char *const some[] = { "f32-odd-tied", "bf16-d80-freqs", "q4_1-smollm", "mixed", "gemma3-iq4_nl" };
 enum { N_SOME = sizeof some / sizeof *some };
 
@@ -27,9 +28,9 @@ static void same(const float *got, const float *want, int32_t rows, int32_t n_vo
 typedef struct subject {
     const golden *g;
     const golden_prompt *p;
-    int32_t n, n_vocab;           /* tokens of p's sequence that are used */
+    int32_t n, n_vocab;           /* tokens of p's sequence that the test uses */
     chord_loaded *l;
-    float *want;                  /* all rows, in one go by one thread */
+    float *want;                  /* all rows, computed in one go by one thread */
     float *got;
 } subject;
 
@@ -98,7 +99,8 @@ TEST(decode_over_page_boundaries_equals_prefill)
     }
 }
 
-/* Of a single token, attention cuts 4,096 positions into parts at a time, and joins those of the next span to them. */
+/* For a single token attention computes spans of 64 chunks, 4,096 positions, and joins each span to the one
+ * before. */
 TEST(a_token_after_more_than_4096_others_is_the_same_alone_and_in_a_prefill)
 {
     enum { N = 4164 };
@@ -119,7 +121,7 @@ TEST(a_token_after_more_than_4096_others_is_the_same_alone_and_in_a_prefill)
     chord_unload(l);
 }
 
-/* All rows of 70 tokens in steps of the budgets that next() gives. Returns the number of steps. */
+/* Evaluates all tokens in steps of the budgets that next() returns. Returns the number of steps. */
 static int64_t run_in_steps(subject *t, uint64_t (*next)(void), const char *what)
 {
     chord_session *s = open_session(t->l);
@@ -195,7 +197,8 @@ TEST(a_step_spends_at_most_its_budget_or_one_unit)
 TEST(forks_share_pages_and_go_their_own_ways)
 {
     for (int32_t i = 0; i < N_SOME; i++)
-        for (int32_t at = 30; at <= 65; at += 5) { /* in the first page, at its end, in the second, at its end, after */
+        /* inside and at the end of pages 0 and 1, and after them */
+        for (int32_t at = 30; at <= 65; at += 5) {
             int32_t const cut = at % 10 ? at == 35 ? 32 : at == 65 ? 64 : at : at;
             subject t = make(some[i], CHORD_ISA_VECTOR, CHORD_KV_F16, 1, 128, 80);
             chord_session *s = open_session(t.l);
@@ -203,7 +206,7 @@ TEST(forks_share_pages_and_go_their_own_ways)
             chord_session *copy = fork_session(t.l, s);
             CHECK_EQ(chord_session_match(copy, t.p->sequence, 70), cut);
 
-            /* the copy takes other tokens, then the original goes on: neither may see the other's */
+            /* the copy gets other tokens, then the original continues: neither may see the other's */
             int32_t other[70];
             memcpy(other, t.p->sequence, sizeof other);
             for (int32_t k = cut; k < 70; k++) other[k] = (other[k] + 7) % t.n_vocab;
@@ -215,13 +218,13 @@ TEST(forks_share_pages_and_go_their_own_ways)
             evaluate(t.l, s, t.p->sequence + cut, 70 - cut, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
             same_rows(&t, cut, 70 - cut, "the original's tokens after a fork at", cut);
 
-            /* a fork cut back into a page that it shares must not write into it */
+            /* a fork that is truncated inside a page that it shares must not write to that page */
             chord_session *late = fork_session(t.l, s);
             CHECK_EQ(chord_session_truncate(late, cut / 2), cut / 2);
             evaluate(t.l, late, other + 20, 40, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
             out = t.got;
             evaluate(t.l, s, t.p->sequence + 70, 10, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
-            same_rows(&t, 70, 10, "the original after a cut fork wrote, forked at", cut);
+            same_rows(&t, 70, 10, "the original after a truncated fork wrote, forked at", cut);
 
             chord_session_close(s);
             CHECK_EQ(chord_session_truncate(copy, cut), cut);
@@ -232,7 +235,7 @@ TEST(forks_share_pages_and_go_their_own_ways)
         }
 }
 
-TEST(truncated_session_goes_on_as_if_it_had_never_been_longer)
+TEST(a_truncated_session_continues_as_if_it_had_never_been_longer)
 {
     subject t = make("mixed", CHORD_ISA_VECTOR, CHORD_KV_F32, 1, 128, 70);
     chord_session *s = open_session(t.l);
@@ -247,7 +250,8 @@ TEST(truncated_session_goes_on_as_if_it_had_never_been_longer)
         float *out = t.got;
         evaluate(t.l, s, t.p->sequence + cut, 70 - cut, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
         same_rows(&t, cut, 70 - cut, "after a cut to", cut);
-        CHECK_EQ(chord_session_truncate(s, cut + 1), cut + 1); /* dirty what the next round must not see */
+        /* write pages that the next round must not see */
+        CHECK_EQ(chord_session_truncate(s, cut + 1), cut + 1);
         evaluate(t.l, s, other, 69 - cut, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
     }
     CHECK_EQ(chord_session_truncate(s, 71), CHORD_INVALID_ARGUMENT);
@@ -260,7 +264,8 @@ TEST(after_a_cancel_at_any_of_200_cursors_the_next_call_is_right)
     for (int32_t threads = 1; threads <= 2; threads++) {
         subject t = make("q4_1-smollm", CHORD_ISA_VECTOR, CHORD_KV_F16, threads, 33, 70);
         chord_session *s = open_session(t.l);
-        evaluate(t.l, s, t.p->sequence, 70, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL); /* pages for all are there */
+        /* all pages exist from here on */
+        evaluate(t.l, s, t.p->sequence, 70, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
         chord_session_state state;
         CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
         uint64_t const all_work = (uint64_t)state.work_done;
@@ -279,7 +284,7 @@ TEST(after_a_cancel_at_any_of_200_cursors_the_next_call_is_right)
             evaluate(t.l, s, t.p->sequence + state.n_past, 70 - state.n_past, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out);
             same_rows(&t, 69, 1, "cancelled at random cursor", k++);
         }
-        if (!(ends[0] && ends[1] && ends[2])) test_fail(__FILE__, __LINE__, "%d, %d, %d cancels by batches done", ends[0], ends[1], ends[2]);
+        if (!(ends[0] && ends[1] && ends[2])) test_fail(__FILE__, __LINE__, "%d, %d, %d cancels after 0, 1 and 2 batches", ends[0], ends[1], ends[2]);
         chord_unload(t.l);
     }
 }
@@ -290,7 +295,7 @@ TEST(a_key_or_value_that_is_not_finite_ends_the_step_and_names_the_layer)
     for (int32_t i = 0; i < 3; i++) {
         chord_loaded *l = load_fixture("qwen3-f32", CHORD_ISA_VECTOR, kinds[i], 2, 16);
         const chord_plan *plan = chord_model_plan_of(l->model);
-        for (int32_t t = 0; t < plan->n_tensors; t++) /* a value of layer 1 that overflows */
+        for (int32_t t = 0; t < plan->n_tensors; t++) /* a value of layer 1 overflows */
             if (!strncmp(plan->tensors[t].name, "blk.1.attn_v.weight", 19)) memcpy(plan->tensors[t].data, &(float){ __builtin_inff() }, 4);
         chord_session *s = open_session(l);
         int32_t const ids[] = { 5, 6, 7 };
@@ -307,7 +312,7 @@ TEST(a_key_or_value_that_is_not_finite_ends_the_step_and_names_the_layer)
     }
 }
 
-/* Another thread cancels while a step runs: it ends as cancelled or, if the flag came too late, is done. */
+/* Another thread cancels while a step runs. The step returns CANCELLED, or DONE if the flag is too late. */
 typedef struct canceller { chord_session *s; int32_t microseconds, *stop; } canceller;
 
 static void *cancel_later(void *p)
@@ -323,7 +328,7 @@ TEST(a_cancel_from_another_thread_ends_the_step_and_the_next_call_is_right)
     subject t = make("q4_0-spm", CHORD_ISA_VECTOR, CHORD_KV_F16, 2, 16, 70);
     chord_session *s = open_session(t.l);
     evaluate(t.l, s, t.p->sequence, 70, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
-    int32_t n_inside = 0; /* cancels seen between units, not before the first */
+    int32_t n_inside = 0; /* cancels that took effect after the first slice */
     for (int32_t k = 0; k < 60; k++) {
         CHECK_EQ(chord_session_truncate(s, 0), 0);
         CHECK_EQ(chord_session_push(s, t.p->sequence, 70), CHORD_OK);
@@ -338,7 +343,8 @@ TEST(a_cancel_from_another_thread_ends_the_step_and_the_next_call_is_right)
         chord_session_state state;
         CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
         n_inside += status == CHORD_CANCELLED && state.last_step_work > 0;
-        if (status == CHORD_DONE) CHECK_EQ(chord_session_step(s, CHORD_NO_LIMIT), CHORD_CANCELLED); /* the flag holds for the next step */
+        /* the flag stays set for the next step */
+        if (status == CHORD_DONE) CHECK_EQ(chord_session_step(s, CHORD_NO_LIMIT), CHORD_CANCELLED);
         CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
         CHECK_EQ(state.n_past, state.n_tokens);
         float *out = t.got;

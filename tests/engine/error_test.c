@@ -1,11 +1,11 @@
-/* error_test.c: chord_last_error speaks of the last call alone. */
+/* error_test.c: chord_last_error returns the text of the last call only. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_test.h"
 
 static chord_loaded *loaded;
 static chord_session *session;
 
-/* Leaves a text that no other failure has. */
+/* Fails with a text that no other failure has. */
 static void fail_once(void)
 {
     int32_t const id = -77777;
@@ -22,7 +22,8 @@ static const char *last(void)
     return text;
 }
 
-/* The call fails and says why; the call is well and says nothing. */
+/* FAILS: the call fails, and the last error holds `part`. WORKS: the call succeeds, and the last error is
+ * empty. */
 #define FAILS(call, part)                                                                           \
     do {                                                                                            \
         fail_once();                                                                                \

@@ -52,7 +52,8 @@ static void compare_all_logits(int32_t isa)
 TEST(logits_of_every_fixture_are_llama_cpp_s_in_scalar_bodies) { compare_all_logits(CHORD_ISA_SCALAR); }
 TEST(logits_of_every_fixture_are_llama_cpp_s_in_vector_bodies) { compare_all_logits(CHORD_ISA_VECTOR); }
 
-/* Free-running: the same tokens as exact's, up to the first whose lead over the second is within the noise. */
+/* The session continues with its own greedy tokens. They must be exact's, up to the first token whose lead
+ * over the second-best is within the noise. */
 static void compare_greedy(const golden *g, int32_t isa)
 {
     chord_loaded *l = load_fixture(g->name, isa, CHORD_KV_F16, 1, 128);
@@ -133,10 +134,11 @@ static int has_gelu(const chord_program *p)
     return 0;
 }
 
-/* Exact's own noise is 5e-13 (F32 sums) and its angles are F32 products, which add up to 2e-11 in a row.
- * Its GELU rounds to f16 even there: by itself 4e-8, hence REFERENCE_GELU_F16. What is left is ties: sums that
- * differ by 5e-7 fall on different sides of one f16 in a thousand (2^-11 apart), so most rows of seven layers
- * have one, which is worth up to 2e-9 (exact against itself, one by one: 3e-10 over all rows). */
+/* Exact's F32 sums have a noise of 5e-13. The errors of its angles, which are F32 products, add up to
+ * 2e-11 per row. Its GELU rounds to f16, which costs 4e-8; REFERENCE_GELU_F16 makes the interpreter round
+ * too. Ties remain: two sums that differ by 5e-7 round to different f16 once in a thousand times (f16 are
+ * 2^-11 apart). Most rows of seven layers have such a tie, which costs up to 2e-9. (Exact one by one
+ * differs from exact by 3e-10 over all rows.) */
 TEST(interpreter_agrees_with_exact_llama_cpp_within_1e_10_and_5e_9_with_gelu)
 {
     const char *names[GOLDEN_FILES];
@@ -161,8 +163,8 @@ TEST(interpreter_agrees_with_exact_llama_cpp_within_1e_10_and_5e_9_with_gelu)
     }
 }
 
-/* What float32 may add: a sum of n terms in sequence has a relative variance of at most n roundings of
- * eps = 2^-24 each, and the terms of all sums that a logit goes through add up. */
+/* Returns the NMSE that float32 may cause. A sequential sum of n terms has a relative variance of at most n
+ * roundings of eps = 2^-24. The terms of all sums that a logit depends on add up. */
 static double float_noise(const chord_plan *plan, int32_t n_tokens)
 {
     double terms = 0;
@@ -176,9 +178,9 @@ static double float_noise(const chord_plan *plan, int32_t n_tokens)
     return terms * 0x1p-48;
 }
 
-/* With matrices in floats and KV in F32 nothing but float sums differ. Otherwise the interpreter rounds to
- * the same f16 or q8 values but for ties that float noise decides; their errors are at most those of the
- * rounding itself, a third of the tolerance (tests/golden: three times llama.cpp's). */
+/* With float matrices and an F32 KV cache only float sums differ. Otherwise the interpreter rounds to the
+ * same f16 or q8 values, except for ties that float noise decides. The error of these ties is at most that
+ * of the rounding itself, which is a third of the tolerance (tests/golden: three times llama.cpp's). */
 static void compare_with_interpreter(const golden *g, int32_t isa, int32_t kv_type, const double *wants[GOLDEN_PROMPTS])
 {
     chord_loaded *l = load_fixture(g->name, isa, kv_type, 1, 128);
@@ -188,7 +190,8 @@ static void compare_with_interpreter(const golden *g, int32_t isa, int32_t kv_ty
     int const flags = REFERENCE_ACT_Q8 | (kv_type == CHORD_KV_F16 ? REFERENCE_KV_F16 : 0);
     for (int32_t k = 0; k < g->n_prompts; k += 2) {
         const golden_prompt *p = &g->prompts[k];
-        const double *want = wants[k] ? wants[k] : (wants[k] = interpret(l, p, flags)); /* alike for all bodies */
+        /* the same for all bodies */
+        const double *want = wants[k] ? wants[k] : (wants[k] = interpret(l, p, flags));
         const float *got = all_logits(l, p->sequence, p->n_sequence);
         double error = 0, power = 0;
         for (int32_t r = 0; r < p->n_rows; r++)

@@ -1,5 +1,5 @@
-/* load_test.c: the three phases of loading with any chunks, cut anywhere, and with damaged files. What is
- * wrong inside the header alone is tested in tests/format; here a whole fixture is changed in one place. */
+/* load_test.c: the three phases of loading: files pushed in any chunks, cut anywhere, or damaged.
+ * tests/format tests headers alone; here a whole fixture is changed in one place. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_test.h"
 #include "../format/gguf_writer.h"
@@ -14,11 +14,11 @@ static file read_fixture(const char *name)
     return f;
 }
 
-/* ---- a host that gives as little as it can ------------------------------------------------------------ */
+/* ---- a host that gives as little memory as it can ----------------------------------------------------- */
 
 typedef struct host {
     chord_model *model;
-    uint8_t *header, *arena;      /* malloc'd, so that the sanitizer sees their ends */
+    uint8_t *header, *arena;      /* malloc'd, so that the sanitizer knows their ends */
     size_t given;
     chord_status status;
     char error[330];
@@ -37,7 +37,7 @@ static void done(host *h)
 
 static chord_status push(host *h, uint64_t off, const uint8_t *p, size_t n)
 {
-    uint8_t *exact = malloc(n ? n : 1); /* no byte around the chunk */
+    uint8_t *exact = malloc(n ? n : 1); /* a block without a byte before or after the chunk */
     memcpy(exact, p, n);
     chord_status const status = chord_model_push(h->model, 0, off, exact, n);
     free(exact);
@@ -76,7 +76,8 @@ static chord_status load_data(host *h, file f, size_t (*chunk)(void), const chor
     return status == CHORD_MORE ? chord_model_end(h->model) : status;
 }
 
-/* DONE, or the error. `said`: the length the host claims to know, 0 for none. */
+/* Loads a file; h.status is DONE or the error. `said`: the file's length as the host tells it, 0 if it
+ * doesn't. */
 static host load(file f, size_t (*chunk)(void), uint64_t said)
 {
     host h = { .given = 64 << 10 };
@@ -148,7 +149,7 @@ TEST(every_row_comes_back_as_it_was_in_the_file)
     }
 }
 
-/* Rope factors, norms and biases are used by every executor's tables and small kernels. */
+/* Rope factors, norms and biases stay in the plan: tables and small kernels of every executor need them. */
 TEST(external_placement_leaves_vectors_in_the_plan)
 {
     static const char *const names[] = { "q4_0-d80-freqs", "qwen2-q4_k" };
@@ -183,8 +184,8 @@ TEST(external_placement_leaves_vectors_in_the_plan)
 
 /* ---- cut off ------------------------------------------------------------------------------------------ */
 
-/* One load, byte by byte; before each byte the file is said to end. Only the object's own fields change by
- * that, so a copy of them undoes it. */
+/* One load, byte by byte. Before each byte the host says that the file has ended. This changes only the
+ * object's own fields, so a copy of them undoes it. */
 TEST(a_file_cut_at_any_byte_is_an_error_that_says_so)
 {
     file const f = read_fixture("f16-fused");
@@ -206,14 +207,14 @@ TEST(a_file_cut_at_any_byte_is_an_error_that_says_so)
             h.arena = aligned_alloc(CHORD_BLOCK_ALIGN, ((size_t)plan.bytes + 63) / 64 * 64);
             status = chord_model_begin(h.model, h.arena, (size_t)plan.bytes);
         }
-        if (status == CHORD_DONE) CHECK(at + 32 >= f.n); /* nothing but padding after the last tensor */
+        if (status == CHORD_DONE) CHECK(at + 32 >= f.n); /* only padding follows the last tensor */
         if (status == CHORD_DONE) break;
     }
     CHECK_EQ(status, CHORD_DONE);
     done(&h);
 }
 
-TEST(a_file_cut_anywhere_never_loads_in_whole_chunks_either)
+TEST(a_file_cut_anywhere_never_loads_in_larger_chunks)
 {
     file const f = read_fixture("f32-odd-tied");
     size_t const end = f.n - f.n % 4; /* the last tensor's bytes reach to the last whole float */
@@ -222,14 +223,15 @@ TEST(a_file_cut_anywhere_never_loads_in_whole_chunks_either)
         for (int32_t known = 0; known < 2; known++) {
             host h = load((file){ f.p, n }, i % 2 ? all_at_once : random_chunk, known && n ? n : 0);
             CHECK_EQ(h.status, CHORD_INVALID_GGUF);
-            CHECK_EQ(chord_model_push(h.model, 0, 0, f.p, f.n), CHORD_INVALID_ARGUMENT); /* final for this object */
+            /* the object stays unusable */
+            CHECK_EQ(chord_model_push(h.model, 0, 0, f.p, f.n), CHORD_INVALID_ARGUMENT);
             CHECK(chord_session_open(h.model, h.header, 1 << 20) == NULL);
             done(&h);
         }
     }
 }
 
-TEST(what_is_no_model_is_refused)
+TEST(a_file_that_is_no_model_is_refused)
 {
     static const char *const texts[] = { "", "G", "GGUF", "GGUF\3\0\0\0", "Hello, this is a text.\n", "<!DOCTYPE html><html><head><title>404</title>",
                                          "GGML\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" };
@@ -259,9 +261,10 @@ TEST(what_is_no_model_is_refused)
     done(&h);
 }
 
-/* ---- changed in one place ------------------------------------------------------------------------------ */
+/* ---- changed in one place ----------------------------------------------------------------------------- */
 
-/* Offset behind the length-prefixed name (of a key: its type; of a tensor: its dimensions); 0: none. */
+/* Returns the offset after a length-prefixed name: a key's type or a tensor's dimensions. 0: the name isn't
+ * there. */
 static size_t behind(file f, const char *name)
 {
     uint64_t const n = strlen(name);
@@ -273,9 +276,9 @@ static size_t behind(file f, const char *name)
     return 0;
 }
 
-/* Where to write, counted from behind the key's or the tensor's name. */
+/* Where to write, in bytes after the name of the key or tensor. */
 enum { TYPE = 0, VALUE = 4, TEXT_LENGTH = 4, TEXT = 12, ELEMENT_TYPE = 4, COUNT = 8, ELEMENTS = 16, NAME_END = -1,
-       N_DIMS = 0, NE0 = 4, NE1 = 12, TENSOR_TYPE = 20, OFFSET = 24, /* of a matrix */
+       N_DIMS = 0, NE0 = 4, NE1 = 12, TENSOR_TYPE = 20, OFFSET = 24, /* TENSOR_TYPE, OFFSET: of a matrix */
        DATA = 1000 };             /* DATA + i: byte i of the tensor */
 
 typedef struct damage {
@@ -283,7 +286,7 @@ typedef struct damage {
     int32_t at, bytes;
     uint64_t value;
     chord_status want;
-    const char *text;             /* that the error contains; the culprit */
+    const char *text;             /* the error contains it: the culprit */
 } damage;
 
 static const damage of_llama[] = { /* q8_0-d128 */
@@ -326,12 +329,13 @@ static const damage of_llama[] = { /* q8_0-d128 */
     { "tokenizer.ggml.tokens", COUNT, 8, 1ull << 62, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens" },
     { "tokenizer.ggml.merges", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "tokenizer.ggml.merges" },
     { "tokenizer.ggml.merges", ELEMENTS + 10, 1, 'x', CHORD_INVALID_GGUF, "merge 0" }, /* its blank */
-    { "tokenizer.ggml.token_type", NAME_END, 1, 'x', CHORD_DONE, "" }, /* all are normal then */
+    { "tokenizer.ggml.token_type", NAME_END, 1, 'x', CHORD_DONE, "" }, /* all tokens are normal then */
     { "tokenizer.ggml.token_type", ELEMENT_TYPE, 4, 6, CHORD_INVALID_GGUF, "tokenizer.ggml.token_type" },
-    { "tokenizer.ggml.eos_token_id", VALUE, 4, 0x7fffffff, CHORD_DONE, "" }, /* ignored, as llama.cpp does */
+    { "tokenizer.ggml.eos_token_id", VALUE, 4, 0x7fffffff, CHORD_DONE, "" }, /* ignored, as in llama.cpp */
     { "token_embd.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "token_embd.weight" },
     { "blk.1.ffn_down.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.1.ffn_down.weight" },
-    { "blk.1.ffn_down.bias", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.1.ffn_down.biax" }, /* no use for it */
+    /* a tensor that nothing binds */
+    { "blk.1.ffn_down.bias", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.1.ffn_down.biax" },
     { "blk.1.ffn_up.weight", N_DIMS, 4, 0, CHORD_INVALID_GGUF, "" },
     { "blk.1.ffn_up.weight", N_DIMS, 4, 5, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
     { "blk.1.ffn_up.weight", NE0, 8, 0, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
@@ -346,10 +350,13 @@ static const damage of_llama[] = { /* q8_0-d128 */
     { "blk.1.ffn_up.weight", OFFSET, 8, 0, CHORD_INVALID_GGUF, "overlap" },
     { "blk.1.ffn_up.weight", OFFSET, 8, 1ull << 40, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
     { "blk.1.ffn_up.weight", OFFSET, 8, ~31ull, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
-    { "blk.1.ffn_up.weight", DATA, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },        /* infinite scale */
+    /* infinite scale */
+    { "blk.1.ffn_up.weight", DATA, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
     { "blk.1.ffn_up.weight", DATA + 34, 2, 0xfe00, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },   /* NaN */
-    { "output.weight", DATA + 3 * 34 + 5, 1, 0x80, CHORD_INVALID_GGUF, "output.weight" },         /* a code of -128 */
-    { "token_embd.weight", DATA, 2, 0xfc00, CHORD_INVALID_GGUF, "token_embd.weight" },            /* in a matrix that stays plain */
+    /* a code of -128 */
+    { "output.weight", DATA + 3 * 34 + 5, 1, 0x80, CHORD_INVALID_GGUF, "output.weight" },
+    /* a matrix in plain layout */
+    { "token_embd.weight", DATA, 2, 0xfc00, CHORD_INVALID_GGUF, "token_embd.weight" },
 };
 
 static const damage of_qwen2[] = { /* qwen2-q4_k */
@@ -358,18 +365,23 @@ static const damage of_qwen2[] = { /* qwen2-q4_k */
     { "qwen2.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "qwen2.attention.layer_norm_rms_epsilon" },
     { "blk.0.attn_k.bias", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_k.biax" },
     { "blk.0.attn_k.bias", NE0, 8, 16, CHORD_INVALID_GGUF, "blk.0.attn_k.bias" },
-    { "blk.0.attn_q.weight", DATA, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },              /* Q4_K: scale */
-    { "blk.0.attn_q.weight", DATA + 144 + 2, 2, 0xfe00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },    /* its minimum */
-    { "blk.0.ffn_down.weight", DATA + 176, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.0.ffn_down.weight" },    /* Q5_K: scale */
-    { "blk.0.ffn_down.weight", DATA + 2, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.ffn_down.weight" },      /* its minimum */
-    { "blk.0.attn_v.weight", DATA + 208, 2, 0x7c01, CHORD_INVALID_GGUF, "blk.0.attn_v.weight" },        /* Q6_K */
-    { "blk.0.ffn_up.weight", NE0, 8, 288, CHORD_INVALID_GGUF, "blk.0.ffn_up.weight" },                  /* no whole blocks of 256 */
+    { "blk.0.attn_q.weight", DATA, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" }, /* Q4_K: scale */
+    /* Q4_K: minimum */
+    { "blk.0.attn_q.weight", DATA + 144 + 2, 2, 0xfe00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },
+    /* Q5_K: scale */
+    { "blk.0.ffn_down.weight", DATA + 176, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.0.ffn_down.weight" },
+    /* Q5_K: minimum */
+    { "blk.0.ffn_down.weight", DATA + 2, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.ffn_down.weight" },
+    { "blk.0.attn_v.weight", DATA + 208, 2, 0x7c01, CHORD_INVALID_GGUF, "blk.0.attn_v.weight" }, /* Q6_K */
+    /* no whole blocks of 256 */
+    { "blk.0.ffn_up.weight", NE0, 8, 288, CHORD_INVALID_GGUF, "blk.0.ffn_up.weight" },
 };
 
 static const damage of_qwen2_q5[] = {
-    { "blk.1.attn_q.weight", DATA + 22, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.1.attn_q.weight" },         /* Q5_0 */
-    { "blk.1.attn_v.weight", DATA, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.1.attn_v.weight" },              /* Q5_1: scale */
-    { "blk.1.attn_v.weight", DATA + 2, 2, 0x7e00, CHORD_INVALID_GGUF, "blk.1.attn_v.weight" },          /* its minimum */
+    { "blk.1.attn_q.weight", DATA + 22, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.1.attn_q.weight" }, /* Q5_0 */
+    { "blk.1.attn_v.weight", DATA, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.1.attn_v.weight" }, /* Q5_1: scale */
+    /* Q5_1: minimum */
+    { "blk.1.attn_v.weight", DATA + 2, 2, 0x7e00, CHORD_INVALID_GGUF, "blk.1.attn_v.weight" },
 };
 
 static const damage of_qwen3[] = { /* qwen3-q3_k-tied */
@@ -379,10 +391,12 @@ static const damage of_qwen3[] = { /* qwen3-q3_k-tied */
     { "blk.0.attn_q_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_q_norm.weight" },
     { "blk.0.attn_q_norm.weight", NE0, 8, 32, CHORD_INVALID_GGUF, "blk.0.attn_q_norm.weight" },
     { "blk.0.attn_k_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_k_norm.weight" },
-    { "blk.0.attn_k.weight", DATA + 108, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_k.weight" },        /* Q3_K */
-    { "blk.0.attn_q.weight", DATA + 80, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },         /* Q2_K: scale */
-    { "blk.0.attn_q.weight", DATA + 82, 2, 0x7e00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },         /* its minimum */
-    { "blk.0.attn_v.weight", DATA + 136, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.0.attn_v.weight" },        /* IQ4_XS */
+    { "blk.0.attn_k.weight", DATA + 108, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_k.weight" }, /* Q3_K */
+    /* Q2_K: scale */
+    { "blk.0.attn_q.weight", DATA + 80, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },
+    /* Q2_K: minimum */
+    { "blk.0.attn_q.weight", DATA + 82, 2, 0x7e00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" },
+    { "blk.0.attn_v.weight", DATA + 136, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.0.attn_v.weight" }, /* IQ4_XS */
 };
 
 static const damage of_gemma3[] = { /* gemma3-iq4_nl */
@@ -398,11 +412,11 @@ static const damage of_gemma3[] = { /* gemma3-iq4_nl */
     { "blk.0.post_ffw_norm.weight", NE0, 8, 32, CHORD_INVALID_GGUF, "blk.0.post_ffw_norm.weight" },
     { "blk.3.attn_k_norm.weight", NE0, 8, 16, CHORD_INVALID_GGUF, "blk.3.attn_k_norm.weight" },
     { "blk.3.attn_q_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.3.attn_q_norm.weight" },
-    { "blk.2.ffn_up.weight", DATA + 18, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.2.ffn_up.weight" },         /* IQ4_NL */
+    { "blk.2.ffn_up.weight", DATA + 18, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.2.ffn_up.weight" }, /* IQ4_NL */
 };
 
 static const damage of_gemma3_linear[] = { /* gemma3-f32 */
-    { "gemma3.rope.scaling.factor", VALUE, 4, 0, CHORD_DONE, "" }, /* none, as in llama.cpp */
+    { "gemma3.rope.scaling.factor", VALUE, 4, 0, CHORD_DONE, "" }, /* no scaling, as in llama.cpp */
     { "gemma3.rope.scaling.factor", VALUE, 4, 0x0da24260 /* 1e-30 */, CHORD_INVALID_GGUF, "0 or a number of at least 1/1024 is needed for the key 'gemma3.rope.scaling.factor'" },
     { "gemma3.rope.scaling.factor", VALUE, 4, 0xc0000000 /* -2 */, CHORD_INVALID_GGUF, "'gemma3.rope.scaling.factor'" },
     { "gemma3.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF, "gemma3.attention.layer_norm_rms_epsilon" },
@@ -449,7 +463,7 @@ static void damage_one_by_one(const char *name, const damage *damages, size_t n)
 
 #define DAMAGE(name, list) damage_one_by_one(name, list, sizeof list / sizeof *list)
 TEST(a_file_damaged_in_one_place_is_refused_and_the_culprit_named) { DAMAGE("q8_0-d128", of_llama); }
-TEST(so_is_a_file_of_another_family_or_in_larger_blocks)
+TEST(a_damaged_file_of_another_family_or_format_is_refused_too)
 {
     DAMAGE("qwen2-q4_k", of_qwen2);
     DAMAGE("qwen2-q5-tied", of_qwen2_q5);
@@ -458,7 +472,7 @@ TEST(so_is_a_file_of_another_family_or_in_larger_blocks)
     DAMAGE("gemma3-f32", of_gemma3_linear);
 }
 
-/* The fixture with all of these changes: loaded, or refused. */
+/* Loads a fixture with all of these changes. */
 static host load_changed(const char *name, const damage *changes, size_t n)
 {
     file const good = read_fixture(name), f = { test_alloc(good.n), good.n };
@@ -468,8 +482,8 @@ static host load_changed(const char *name, const damage *changes, size_t n)
 }
 #define LOAD_CHANGED(name, list) load_changed(name, list, sizeof list / sizeof *list)
 
-/* The fixture as one of `count` shards, by the keys that llama.cpp's splitter writes; 96 bytes more, so that the data
- * stays aligned. */
+/* Returns a fixture with the keys that llama.cpp's splitter writes to a shard. They take 96 bytes, so the
+ * data stays aligned. */
 static file as_shard(const char *name, uint16_t no, uint16_t count)
 {
     file const good = read_fixture(name), f = { test_alloc(good.n + 96), good.n + 96 };
@@ -498,20 +512,20 @@ TEST(a_shard_is_neither_damaged_nor_loaded)
     CHECK_EQ(h.status, CHORD_INVALID_ARGUMENT);
     CHECK_TEXT(h.error, "shard 2 of 3");
     CHECK_TEXT(h.error, "the file is sound");
-    f.p[behind(f, "llama.block_count") + VALUE] = 77; /* what is missing here is in the other shards */
+    f.p[behind(f, "llama.block_count") + VALUE] = 77; /* the missing layers would be in other shards */
     h = load(f, all_at_once, f.n);
     done(&h);
     CHECK_EQ(h.status, CHORD_INVALID_ARGUMENT);
-    f = as_shard("f32-mha", 0, 1); /* one file, whole */
+    f = as_shard("f32-mha", 0, 1); /* a whole model in one shard */
     h = load(f, all_at_once, f.n);
     done(&h);
     CHECK_EQ(h.status, CHORD_DONE);
 }
 
-/* n_embd / n_head and the head size are defaults that the file's other keys give. */
+/* The default of the head size is n_embd / n_head: it derives from other keys of the file. */
 TEST(a_head_size_of_1_or_0_is_refused_by_key_when_it_is_derived)
 {
-    static const damage one[] = { /* f32-mha: 48 elements wide, heads that aren't grouped */
+    static const damage one[] = { /* f32-mha: n_embd is 48, one query head per KV head */
         { "llama.attention.head_count", VALUE, 4, 48, 0, "" }, { "llama.attention.head_count_kv", VALUE, 4, 48, 0, "" },
         { "llama.rope.dimension_count", NAME_END, 1, 'x', 0, "" } };
     host h = LOAD_CHANGED("f32-mha", one);

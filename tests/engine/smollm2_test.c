@@ -1,6 +1,6 @@
-/* smollm2_test.c: a real model against llama.cpp, fed with exact's own greedy tokens (tests/golden). Under a
- * sanitizer two prompts of 16 tokens; the whole of it runs in wasm (tests/ts/smollm2.test.mjs) and here in
- * a build without one. */
+/* smollm2_test.c: a real model, fed with exact's greedy tokens and compared with llama.cpp (tests/golden).
+ * With a sanitizer it runs two prompts of 16 tokens. A build without one runs all prompts, as
+ * tests/ts/smollm2.test.mjs does in wasm. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_test.h"
 #include <math.h>
@@ -22,11 +22,11 @@ enum { PROMPTS = 10, STEPS = GOLDEN_STEPS };
 #endif
 
 typedef struct outcome {
-    int32_t n_differ, n_equal;    /* steps whose argmax isn't exact's; texts equal to the end */
+    int32_t n_differ, n_equal;    /* steps whose argmax isn't exact's; texts that are equal to the end */
     double worst_regret, error, power;
 } outcome;
 
-/* The logits that predict step k of prompt i. */
+/* Judges the logits that predict step k of prompt i. */
 static void judge(outcome *o, const golden *g, int32_t i, int32_t k, const float *logits, int32_t *is_same, const char *way)
 {
     const golden_prompt *p = &g->prompts[i];
@@ -34,7 +34,7 @@ static void judge(outcome *o, const golden *g, int32_t i, int32_t k, const float
     double const regret = golden_step_regret(g, i, k, token);
     o->worst_regret = fmax(o->worst_regret, regret);
     if (token != p->greedy[k]) {
-        /* greedy text, free-running: what precedes is the same, so this is where it would part */
+        /* the first difference: here a text of the session's own greedy tokens would leave exact's */
         if (*is_same && p->margins[k] > g->regret)
             test_fail(__FILE__, __LINE__, "%s, prompt %d, step %d: %d, want %d, which leads by %.3f", way, i, k, token, p->greedy[k], p->margins[k]);
         *is_same = 0;
@@ -56,7 +56,7 @@ static void finish(const outcome *o, const golden *g, int32_t native, const char
     double const nmse = o->error / o->power;
     printf("  SmolLM2, %s: %d of %d steps differ (llama.cpp natively %d of 640), regret at most %.3f (tolerance %.3f), NMSE %.1e (%.1e), %d of %d texts equal to the end\n",
            way, o->n_differ, PROMPTS * STEPS, native, o->worst_regret, g->regret, nmse, g->nmse, o->n_equal, PROMPTS);
-    /* of a few rows it says little: a tenth of all rows has five times the mean */
+    /* for a few rows the NMSE says little: that of a tenth of the rows is five times the mean */
     if (PROMPTS == 10 && !(nmse <= g->nmse)) test_fail(__FILE__, __LINE__, "%s: NMSE %.2e, tolerance %.1e", way, nmse, g->nmse);
     if (o->n_differ > 2 * native) test_fail(__FILE__, __LINE__, "%s: %d steps differ, twice llama.cpp's are %d", way, o->n_differ, 2 * native);
 }
@@ -91,8 +91,8 @@ TEST(smollm2_prompts_have_llama_cpp_s_tokens)
     chord_unload(l);
 }
 
-/* Of the small fixtures attention needs more than any product. */
-TEST(each_thread_has_room_for_smollm2_s_panels)
+/* In the small fixtures attention needs more scratch than any product, so they don't show this. */
+TEST(each_thread_has_scratch_for_smollm2_s_panels)
 {
     const golden *g = golden_read("smollm2");
     chord_loaded *l = load_smollm2(CHORD_ISA_BEST, g);

@@ -3,7 +3,7 @@
 
 const char *const synthetic_names[SYN_FAMILIES] = { "heads", "state", "values-in-keys", "axes" };
 
-/* The same weights at each load, whatever the test has drawn before. */
+/* Weights have a generator of their own, so each load gives the same weights. */
 static uint64_t state_of_weights;
 static float weight(void)
 {
@@ -15,11 +15,11 @@ static float weight(void)
     return (sum - 2) * 1.7f;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------ */
+/* ---- the file ----------------------------------------------------------------------------------------- */
 
 typedef struct file {
     uint8_t *bytes;
-    size_t n, cap, data;          /* data: floats of tensors written behind the header, in bytes */
+    size_t n, cap, data;          /* data: bytes of tensor data so far */
 } file;
 
 static void put(file *f, const void *p, size_t n)
@@ -35,7 +35,7 @@ static void put_number(file *f, const char *key, uint32_t v) { put_text(f, key);
 
 typedef struct matrix { const char *name; int32_t cols, rows; } matrix; /* rows 0: a vector */
 
-/* Every tensor that a family may bind; "%d" is the layer. Each family takes those it names. */
+/* The tensors of the files: those of every family, then each family's layers. */
 static const matrix of_model[] = { { "token_embd.weight", SYN_EMBD, SYN_VOCAB }, { "output_norm.weight", SYN_EMBD, 0 } };
 static const matrix heads_layers[5][7] = {
     { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 32, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
@@ -60,7 +60,7 @@ static const struct { const matrix *layers; int32_t n, stride; } tables[SYN_FAMI
     { heads_layers[0], 5, 7 }, { state_layers[0], 2, 9 }, { keys_layers[0], 2, 5 }, { axes_layers[0], 1, 5 },
 };
 
-/* A tensor's line in the table, or (`data`) its floats. */
+/* Writes a tensor's entry in the header's table, or (`data`) its floats. */
 static void put_matrix(file *f, const matrix *m, const char *name, int data, int loud)
 {
     int32_t const rows = m->rows ? m->rows : 1;
@@ -135,7 +135,7 @@ static file make_file(int32_t family, int loud)
     return f;
 }
 
-/* ---- the families -------------------------------------------------------------------------------------- */
+/* ---- the families ------------------------------------------------------------------------------------- */
 
 static void emit_product(chord_builder *b, int32_t layer, const char *name, int32_t in, int32_t n_in, int32_t out, int32_t n_out, int32_t flags)
 {
@@ -181,7 +181,8 @@ static void end(chord_builder *b, const chord_slots *s)
     emit_logits(b, s);
 }
 
-/* Layers 0 and 1: heads of 8, windows. Layer 2: heads of 16 that see all. Layer 3 reads layer 2's cache, layer 4 layer 1's. */
+/* Layers 0 and 1: heads of 8 with a window. Layer 2: heads of 16 that see all positions. Layer 3 uses layer
+ * 2's cache, layer 4 layer 1's. */
 static void build_heads(chord_builder *b)
 {
     chord_slots const s = begin(b, 64, 16, 16, 64);
@@ -221,7 +222,7 @@ static void emit_layer_norm(chord_builder *b, int32_t layer, int32_t in, int32_t
     op->layer_norm = (chord_op_layer_norm){ .width = SYN_EMBD, .eps = 1e-5f };
 }
 
-/* A short convolution in both layers, attention in the second, capped logits. */
+/* A short convolution in both layers, attention in the second, and capped logits. */
 static void build_state(chord_builder *b)
 {
     chord_slots const s = begin(b, 32, 16, 16, 32);
@@ -254,7 +255,7 @@ static void build_state(chord_builder *b)
     cap->softcap = (chord_op_softcap){ .width = SYN_VOCAB, .cap = 3 };
 }
 
-/* Layer 0: values are the first 16 of keys of 24. Layer 1: keys of 12, values of 20. */
+/* Layer 0: keys have 24 elements; the first 16 are the value. Layer 1: keys have 12 elements, values 20. */
 static void build_values_in_keys(chord_builder *b)
 {
     chord_slots const s = begin(b, 96, 24, 40, 80);
@@ -277,6 +278,7 @@ static void build_values_in_keys(chord_builder *b)
     end(b, &s);
 }
 
+/* Positions are three numbers; 1, 2 and 1 pairs of a head rotate by them. */
 static void build_axes(chord_builder *b)
 {
     chord_slots const s = begin(b, 32, 32, 32, 32);
@@ -297,7 +299,7 @@ static const chord_arch archs[] = {
     { "heads", build_heads }, { "state", build_state }, { "values-in-keys", build_values_in_keys }, { "axes", build_axes }, { NULL, NULL },
 };
 
-/* ---- load ---------------------------------------------------------------------------------------------- */
+/* ---- load --------------------------------------------------------------------------------------------- */
 
 static void *join(void *m)
 {

@@ -1,6 +1,6 @@
-/* synthetic.h: models of no family, for the parts of a program that no family uses yet: head sizes that differ from
- * layer to layer, caches that layers share, windows, states, values inside keys, positions of three numbers. Their
- * weights are random floats; the float64 interpreter is their judge. */
+/* synthetic.h: models of no real family, for the parts of a program that no family uses yet: head sizes that
+ * differ from layer to layer, caches that layers share, windows, states, values inside keys, positions of
+ * three numbers. Their weights are random floats. The float64 interpreter judges them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TESTS_SYNTHETIC_H
 #define CHORD_TESTS_SYNTHETIC_H
@@ -10,7 +10,7 @@ enum { SYN_VOCAB = 40, SYN_EMBD = 32, SYN_CTX = 1024, SYN_WINDOW = 48 };
 enum { SYN_HEADS, SYN_STATE, SYN_VALUES_IN_KEYS, SYN_AXES, SYN_FAMILIES };
 extern const char *const synthetic_names[SYN_FAMILIES];
 
-/* The model of a family, ready. `loud`: token 7 has an embedding of 3e38. */
+/* Loads a model of the family. `loud`: token 7 has an embedding of 3e38. */
 chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads, int32_t n_batch, int32_t loud);
 
 #endif
