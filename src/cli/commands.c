@@ -103,7 +103,7 @@ static void print_tensors(cli *c)
 static void print_entry(const char *key, size_t n_key, const char *value, size_t n)
 {
     size_t shown = n < MOST_SHOWN ? n : MOST_SHOWN;
-    /* doesn't cut a character */
+    /* don't cut inside a character */
     while (shown < n && shown && ((unsigned char)value[shown] & 0xc0) == 0x80) shown--;
     printf("  ");
     cli_show(stdout, key, n_key, CLI_LINE);
@@ -147,8 +147,7 @@ int cli_info(cli *c)
     return 0;
 }
 
-/* ---- tokens
- * -------------------------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------------- */
 
 /* Returns the ids of --ids or of the text, malloc'd. Prints a complaint and returns NULL on an error. */
 static int32_t *prompt_ids(cli *c, int32_t *n)
@@ -201,8 +200,7 @@ int cli_tokenize(cli *c)
     return 0;
 }
 
-/* ---- generate
- * ------------------------------------------------------------------------------------------ */
+/* ---- generate -------------------------------------------------------------------------------------- */
 
 static double seconds(void)
 {
@@ -264,8 +262,7 @@ int cli_generate(cli *c)
     return 0;
 }
 
-/* ---- logits
- * -------------------------------------------------------------------------------------------- */
+/* ---- logits ---------------------------------------------------------------------------------------- */
 
 static void print_row(cli *c, const float *logits, int32_t n_vocab, int32_t position)
 {

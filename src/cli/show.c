@@ -3,8 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "chord_cli.h"
 
-/* Returns the bytes of the UTF-8 character at s. Returns 0 when there is none, or an overlong form or a
- * surrogate. */
+/* Returns the length of the UTF-8 character at s; 0 for an invalid byte, an overlong form or a surrogate. */
 static size_t character(const unsigned char *s, size_t n, uint32_t *c)
 {
     static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };

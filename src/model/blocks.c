@@ -17,8 +17,8 @@ chord_slots chord_slots_new(chord_builder *b)
     return s;
 }
 
-/* Minimum RoPE scaling; real files have 1 to 64. Positions are below 2^24, so that angles are below 2^34,
- * which a double holds exactly to 2^-19. */
+/* Minimum scaling factor of RoPE; real files have 1 to 64. Positions are below 2^24, so that angles are below
+ * 2^34, and a double represents them to 2^-19. */
 #define LEAST_SCALING 0x1p-10
 
 static float scaling_factor(chord_builder *b, const char *suffix, float fallback)
@@ -104,8 +104,7 @@ void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_
     chord_emit_matmul(b, layer, in, n_in, 1, &m)->flags = flags;
 }
 
-/* Memory holds groups of four rows: queries, keys and values of a fused matrix must each start at a
- * group. */
+/* Memory holds groups of four rows: queries, keys and values of a fused matrix must each start a group. */
 static void emit_fused_qkv(chord_builder *b, int32_t layer, const chord_slots *s, int32_t fused, int32_t n_q, int32_t n_k)
 {
     int32_t const bias = chord_bind(b, "blk.%d.attn_qkv.bias", layer, n_q + 2 * n_k, 0, CHORD_OPTIONAL);
@@ -234,7 +233,7 @@ void chord_emit_output(chord_builder *b, const chord_slots *s)
     int32_t const bias = chord_bind(b, "output.bias", 0, h->n_vocab, 0, CHORD_OPTIONAL);
     chord_matrix const m = { weight, bias, s->logits, h->n_vocab, 0 };
     /* FINE, because no later op damps this product's rounding. Tried: without FINE, Qwen2.5 0.5B chose a
-     * token in 2 of 75 steps whose exact logit is 0.18 below the best; with FINE in none. FINE adds a
-     * second term to this product alone, and a prompt has one output row. */
+     * token in 2 of 75 steps whose exact logit is 0.18 below the best; with FINE in none. The cost
+     * is a second term of this product alone, usually for one row. */
     chord_emit_matmul(b, CHORD_NONE, s->last, h->n_embd, 1, &m)->flags = CHORD_FLAG_OUTPUT | CHORD_FLAG_FINE;
 }

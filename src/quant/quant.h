@@ -6,8 +6,8 @@
  * blocks. In memory a matrix for multiplication is x4-interleaved. A *group* is four consecutive rows; group
  * g starts at g * chord_x4_bytes(format, n_cols). Within a group, blocks ascend. Within a block, a 16-byte
  * vector of codes holds four bytes of each of the four rows, so that its lanes are rows (x4.h). A group has
- * as many bytes as its four rows have in the file. Missing rows of the last group are padding: zero bytes,
- * which add nothing to a product. A matrix used only for lookup stays in file order ("plain"). */
+ * as many bytes as its four rows have in the file. Missing rows of the last group are zero bytes. A matrix
+ * used only for lookup stays in file order ("plain"). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_QUANT_QUANT_H
 #define CHORD_QUANT_QUANT_H

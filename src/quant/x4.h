@@ -9,12 +9,12 @@
  * A *field* is two bytes. In a group, the fields of four rows are side by side, such as four f16 scales. A
  * *piece* is four bytes. In a group, the pieces of four rows are a 16-byte vector whose 32-bit lanes are
  * rows. No byte is added. The inverse goes over the same fields and pieces in the same order. Nothing is
- * aligned: Q8_0's block in a group has 136 bytes, and its vectors start at odd multiples of 8.
+ * aligned: Q8_0's block in a group has 136 bytes, so its vectors may start at odd multiples of 8.
  *
  * A *part* is 32 elements with their scales. Where the file order scatters a part over the block, the record
  * (formats.def) lists the stretches of the part, and the bits that are moved first (`mix`). A kernel then
- * gets each code by a shift and a mask. A *plane* is the same bits of all codes of a part. Its pieces are,
- * with e the element's index within the part,
+ * gets each code by a shift and a mask. A *plane* is the same bits of all codes of a part. In these pieces
+ * of a plane, e is the element's index within the part:
  *
  *     bytes       eight pieces; byte b of piece v: e = 4 v + b
  *     nibbles     four pieces; byte b of piece v: e = 4 v + b in its low half, 16 + 4 v + b in its high half

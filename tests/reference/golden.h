@@ -57,7 +57,7 @@ double golden_median(golden_score *s); /* sorts the rows */
 int32_t golden_argmax(const float *x, int32_t n);
 
 enum { GOLDEN_STEPS = 64, GOLDEN_BEST = 32 };
-/* SmolLM2: returns the regret of `token` at a step of prompt `i`; INFINITY if it isn't among exact's best. */
+/* SmolLM2: returns the regret of `token` at a step of prompt `i`; INFINITY if it isn't in exact's best. */
 double golden_step_regret(const golden *g, int32_t i, int32_t step, int32_t token);
 /* SmolLM2: returns every golden.stride-th of exact's logits at a step that is a multiple of golden.every. */
 const float *golden_sample(const golden *g, int32_t i, int32_t step, int32_t *n);

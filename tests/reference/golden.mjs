@@ -56,7 +56,7 @@ function placeSteps(golden, buffer) {
   for (const prompt of golden.prompts) prompt.sample = Array.from({ length: steps / every }, () => logits.subarray(sample, (sample += n)));
 }
 
-/** Returns exact's best logit of a step minus its logit of `token`; Infinity if that isn't among the best. */
+/** Returns exact's best logit of a step minus exact's logit of `token`; Infinity if it isn't in `best`. */
 export function stepRegret(prompt, step, token) {
   const best = prompt.best[step];
   return best.has(token) ? best.values().next().value - best.get(token) : Infinity;
@@ -80,7 +80,7 @@ export function nmse(pairs) {
   return error / power;
 }
 
-/** Scores pairs [ours, exact]: NMSE of all rows, median NMSE of the rows, largest regret of our best token. */
+/** Scores pairs [ours, exact]: NMSE of all rows, median NMSE per row, largest regret of our best token. */
 export function score(pairs) {
   const rows = pairs.map((pair) => nmse([pair])).sort((a, b) => a - b);
   const regret = Math.max(...pairs.map(([ours, exact]) => exact[argmax(exact)] - exact[argmax(ours)]));

@@ -336,7 +336,7 @@ int reference_logits(const chord_model *m, const int32_t *ids, int32_t n, const 
                      int flags, double *logits)
 {
     chord_batch const batch = { .n_tokens = n, .ids = ids, .n_outputs = n_rows, .rows = rows };
-    static interpreter t; /* too large for the stack; tests run one at a time */
+    static interpreter t; /* static, because it is large; tests run one at a time */
     t = (interpreter){ .model = m, .plan = chord_model_plan_of(m), .batch = &batch, .flags = flags };
     return run_program(&t, logits);
 }

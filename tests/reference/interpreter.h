@@ -18,7 +18,7 @@ enum { REFERENCE_KV_F16 = 1,      /* rounds keys and values to f16 */
  * logits[n_rows][n_vocab]. The model is loaded. Returns 0 for an unknown op record. */
 int reference_logits(const chord_model *m, const int32_t *ids, int32_t n, const int32_t *rows, int32_t n_rows,
                      int flags, double *logits);
-/* Computes the outputs of any batch of one run from position 0 on: embeddings, positions, any output width. */
+/* Computes the outputs of a batch of one run from position 0 on: embeddings, positions, any output width. */
 int reference_outputs(const chord_model *m, const chord_batch *batch, int flags, double *outputs);
 
 #endif

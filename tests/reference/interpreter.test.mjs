@@ -12,7 +12,7 @@ const abi = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 const { Status } = abi;
 const module = await WebAssembly.compile(await readFile(new URL('../../build/test/interpreter.wasm', import.meta.url)));
 
-/** Loads a fixture into a new memory. Returns the exports, a bump allocator, and access to structs by name. */
+/** Loads a fixture into a new memory. Returns exports, a bump allocator, and access to structs by name. */
 async function load(name) {
   const memory = new WebAssembly.Memory({ initial: 512, maximum: 4096, shared: true });
   const { sin, cos, exp, log, pow } = Math;

@@ -68,7 +68,7 @@ double pow(double x, double y) { return chord_host_pow(x, y); }
 double sin(double x) { return chord_host_sin(x); }
 double cos(double x) { return chord_host_cos(x); }
 
-/* Lambert's fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))), to 17. Its error is below 2^-53 for |x| <= 1/2. */
+/* Lambert's fraction x / (1 + x^2 / (3 + x^2 / (5 + ... 17))). Error: below 2^-53 for |x| <= 1/2. */
 double tanh(double x)
 {
     if (fabs(x) > 0.5) return 1 - 2 / (chord_host_exp(2 * x) + 1);

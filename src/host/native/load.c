@@ -49,8 +49,7 @@ void *chord_load_block(chord_loaded *l, size_t bytes)
     return p;
 }
 
-/* The file as a stream, so that it may be a pipe. The current chunk is its n bytes starting at offset
- * `at`. */
+/* The file is read as a stream, so that it may be a pipe. `chunk` holds its n bytes from offset `at` on. */
 typedef struct source {
     FILE *f;
     uint8_t *chunk;

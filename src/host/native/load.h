@@ -33,8 +33,7 @@ chord_status chord_load_file(chord_loaded *l, const char *path, const chord_conf
                              chord_load_progress *progress);
 /* Opens a session. NULL: no memory. */
 chord_session *chord_load_session(chord_loaded *l);
-/* Calls chord_session_step() until it returns neither MORE nor NEED_MEMORY, and allocates the pages it asks
- * for. */
+/* Calls chord_session_step() until it returns neither MORE nor NEED_MEMORY. Allocates the missing pages. */
 chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget);
 /* Allocates a block owned by `l`, aligned for the library. NULL: no memory, or `blocks` is full. */
 void *chord_load_block(chord_loaded *l, size_t bytes);
