@@ -47,7 +47,7 @@ extern verdict judge;
 
 /* Starts a case with its own seed and fresh memory. `format` describes the case in a failure. */
 void next_case(const char *format, ...);
-/* The case failed. Prints once per slot. */
+/* Marks the slot as failed. Prints the first failure of a slot. */
 void fail(const char *format, ...);
 /* |got - want| <= c * eps * scale + tiny. If `want` isn't finite, `got` must be the same infinity or NaN. */
 void near(float got, float want, double scale, double tiny, int32_t at);

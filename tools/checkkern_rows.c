@@ -126,9 +126,9 @@ void check_norm(const chord_ops *ops, const chord_ops *scalar)
     for (int i = 0; i < 8; i++) same(y[i], x[5], i);
 }
 
-/* The two bodies' means differ by (n / 16 + 8) eps mean |x|. This counts times scale |w| in each element,
- * and once more through the variance. The rest of an element is as in the RMS norm. The bias adds one
- * rounding. */
+/* The two bodies' means differ by at most (n / 16 + 8) eps mean |x|. The difference counts times scale |w|
+ * in each element, and a second time through the variance. The other operations are those of the RMS norm.
+ * The bias adds one rounding per body. */
 void check_layer_norm(const chord_ops *ops, const chord_ops *scalar)
 {
     EACH_SIZE(n)
@@ -233,7 +233,7 @@ void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
             for (int32_t i = 0; i < n; i++) {
                 double const x = (double)gate[i];
                 double const m = magnitude(is_gelu ? 1.6 * x * (1 + 0.044715 * x * x) : x);
-                /* beyond 200 y is x or 0 */
+                /* for |z| > 200 y is x or 0 */
                 z[i] = m < 200 ? (float)m : 200;
             }
             got_fn(y, gate, up, n);

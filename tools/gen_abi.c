@@ -1,10 +1,10 @@
-/* gen_abi.c: prints ts/abi/abi.gen.ts from the C headers (`make abi`). `make check` fails when the
- * committed file differs. A host program; its output is the same on every machine.
+/* gen_abi.c: prints ts/abi/abi.gen.ts from the C headers (`make abi`). `make check` fails when the committed
+ * file differs. A host program; its output is the same on every machine.
  *
- * Why the layouts hold on wasm32, wasm64 and native alike: every field is an int32_t, float or double
- * (other types have no branch in TYPE_OF), and a struct's size is the sum of its fields' sizes. No
- * padding is left for a target to choose. The same assert catches a field of the header that is missing
- * from the lists below. */
+ * The layouts are the same on wasm32, wasm64 and native hosts. Every field is an int32_t, float or double
+ * (other types have no branch in TYPE_OF), and a struct's size is the sum of its fields' sizes, so there is
+ * no padding that a target could choose. ASSERT_NO_PADDING checks the size. It also fails when a field of
+ * the header is missing from the lists below. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../include/chord.h"
 #include "../src/program/program.h"

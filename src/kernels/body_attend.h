@@ -4,11 +4,11 @@
  * are computed together, so that one load of K or V serves all of them: two queries over rows of floats, up
  * to four over rows of f16, because widening a vector of f16 costs more than multiplying it. A query's
  * operations don't depend on the queries computed with it, and are the same over f16 as over the equal
- * floats: scores in four lanes over d, then the sum of the lanes; slots ascending in the sum over V. */
+ * floats: scores in four lanes over d, then the sum of the lanes; slots ascend in the sum over V. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vexp.h"
 
-/* The kind of rows. is_f16 is a constant to the compiler. */
+/* The kind of rows. is_f16 is known at compile time. */
 typedef struct attend_rows {
     bool is_f16;
     /* constants of vf_load_f16_by, pinned: V8 would rebuild them for every four elements */

@@ -27,8 +27,8 @@ typedef struct tile {
 /* How the integer dot of a block is computed. All three are exact.
  *   DOT8     vi_dot8, sums of 32 bits: one instruction on ARM and on x86 with VNNI
  *   DOT8_16  vi_dot8_16, for x86 without VNNI, where vi_dot8 takes five instructions. Nibbles are summed in
- *            16 bits and widened once per block (eight steps sum to at most 8 * 2 * 15 * 127 = 30480).
- *            Signed bytes are widened in each step.
+ *            16 bits and widened once per block (eight steps sum to at most 8 * 2 * 15 * 127 = 30480),
+ *            longer codes more often (n_folds), signed bytes in each step.
  *   DOT16    for isas without 8-bit dots: both operands widened to 16 bits, rows 0, 1 in `a` and rows 2, 3
  *            in `b` */
 enum { DOT8, DOT8_16, DOT16 };

@@ -1,7 +1,7 @@
 /* body_elements.h: the slots that work row by row: all except matmul and attention. Each isa_*.c includes it
  * with BODY(name) set. An element's value doesn't depend on where a row was cut. In rms_norm and the
- * activations the last n % 4 elements therefore go through the same vector operations, in a padded copy. In
- * the other bodies the scalar operations of the last elements round as the vector operations do. */
+ * activations the last n % 4 elements go through the same vector operations, in a padded copy. In the other
+ * bodies the scalar operations of the last elements round as the vector operations do. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../base/half.h"
 #include "../quant/act.h"

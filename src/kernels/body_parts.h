@@ -178,7 +178,8 @@ CHORD_INLINE void part_codes(const chord_format *f, const uint8_t *nibbles_at, p
 
 /* ---- tiles ---------------------------------------------------------------------------------------- */
 
-/* The 16-bit scales of a part. `even` and `odd` hold the first and the second half's, twice per row. */
+/* The 16-bit scales of a part. `even` holds the scale of the first half, `odd` of the second, twice per
+ * row. */
 typedef struct part_halves {
     vi pair, even, odd;
 } part_halves;
