@@ -42,9 +42,9 @@ export class Work {
    * whose keys and values were kept.
    *
    * With `outputs` 'last', the session keeps the keys and values of the longest prefix that it shares with
-   * `ids`. The logits are bitwise the same as without that prefix. The last id is always evaluated again,
-   * for its logits. With 'all', every id is evaluated again. `spare`: number of positions that must be free
-   * behind `ids`.
+   * `ids` and that its caches allow. The logits are bitwise the same as without that prefix. The last id is
+   * always evaluated again, for its logits. With 'all', every id is evaluated again. `spare`: number of
+   * positions that must be free behind `ids`.
    *
    * Throws `context-full` when `ids` and `spare` exceed the context, and `invalid-argument` for no ids or
    * unknown ids.
@@ -93,8 +93,8 @@ export class Work {
   }
 
   /**
-   * Truncates the session to its first `count` evaluated tokens. Pending tokens and a batch under way are
-   * dropped.
+   * Truncates the session to its first `count` evaluated tokens, or to fewer where its caches allow no later
+   * position. Pending tokens and a batch under way are dropped.
    */
   forget(count: number): void {
     this.session.truncate(Math.min(count, this.session.state().n_past));

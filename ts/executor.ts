@@ -1,48 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
-// What computes, as its callers see it: level 1, the engine worker and the one loop of generation. An executor gets
-// batches of tokens and returns output rows. It knows no session: prompts, sampling, queues and text stay above it.
+// The interface of an executor. Level 1, the engine worker and the loop of generation call it. An executor
+// computes batches of tokens and returns output rows. Sessions, prompts, sampling, queues and text belong to
+// its callers.
 //
-// ts/wasm/executor.ts is the CPU's; tests/executor/interpreter.ts puts the float64 interpreter in its place.
+// ts/wasm/executor.ts is the CPU executor. tests/executor/interpreter.ts puts the float64 interpreter behind
+// the same interface.
 //
-// Left out until something calls it: tensors placed outside the instance (today the loader places all of them inside);
-// a token id in place of rows, and cancel of a run under way (both need an executor that answers later); copyPage,
-// readPages, writePages and the same for states (sessions that are saved). `fork` covers what a fork needs of these.
+// The interface has no member that nothing calls yet:
+//   tensors outside the instance                 the loader places all tensors inside
+//   a token id instead of output rows            needs an executor that answers later
+//   cancel of a `run` under way                  needs an executor that answers later
+//   copyPage, readPages, writePages, also for    needed by saved sessions; `fork` covers what a fork needs
+//     states
 
 /** Consecutive tokens of one sequence. */
 export interface Batch {
   /** Position of the first token. The executor holds keys and values of the positions before it. */
   readonly firstPosition: number;
   readonly ids: Int32Array;
-  /** Which of the tokens give an output row, ascending. */
+  /** Indices of the tokens that have an output row, ascending. */
   readonly rows: Int32Array;
 }
 
-/** The pending tokens of one sequence, and nothing else of its session. */
+/** The pending tokens of one sequence. An executor sees nothing else of the session. */
 export interface Batches {
-  /** Where the sequence is in the model's instance. The CPU's executor works there, and accepts batches there. */
+  /** Address of the session in the model's instance. The CPU executor computes and accepts batches there. */
   readonly address: number;
-  /** For every other executor: the batch under way, or the next one; undefined when no token is pending. */
+  /**
+   * For other executors: returns the batch under way, or the next one; undefined when no token is pending.
+   */
   nextBatch(): Batch | undefined;
-  /** The batch is computed. `outputs`: its output rows, one after another. */
+  /** For other executors: accepts the computed batch. `outputs` holds its output rows, one after another. */
   acceptBatch(outputs: Float32Array): void;
 }
 
+/** What one `run` did. */
 export interface Ran {
-  /** True: output rows can be read. False: the budget is spent, `run` goes on at the same place. */
+  /** True: output rows can be read. False: the budget is spent, and the next `run` continues there. */
   readonly isDone: boolean;
-  /** Multiply-adds computed, as planned. */
+  /** Planned work of the units computed, in multiply-adds. */
   readonly work: number;
 }
 
 export interface Executor {
   readonly name: 'cpu' | 'webgpu';
   /**
-   * Computes pending batches for about `budget` multiply-adds, at least one unit, up to the first that has output rows.
-   * A promise from executors that can't answer at once. After an error the caller truncates the sequence.
+   * Computes pending batches until one has output rows, or until about `budget` multiply-adds are spent. At
+   * least one unit is computed. An executor that can't answer at once returns a promise. After an error the
+   * caller truncates the sequence.
    */
   run(batches: Batches, budget: number): Ran | Promise<Ran>;
-  /** `to` is a copy of `from` in the instance; an executor that holds keys and values elsewhere copies them. */
+  /**
+   * Called after the instance has made `to` a copy of `from`. An executor that holds keys and values outside
+   * the instance copies them here.
+   */
   fork?(from: Batches, to: Batches): void;
-  /** Stops everything and frees what is held outside the instance. */
+  /** Stops all work and frees what the executor holds outside the instance. */
   free(): void;
 }

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// async-token-stream.ts: the promised iterator of level 1.
+// async-token-stream.ts: the iterator that level 1's generate_async returns.
 import { nextTurn } from '../platform.js';
 import type { Generation } from './generation.js';
 
-/** What WasmModel gives a stream: take the model (throws `busy`, `disposed`), and give it back. */
+/** A stream's access to its WasmModel. */
 export interface Lease {
+  /** Reserves the model for the stream. Throws `busy`, `disposed`. */
   take(): void;
+  /** Starts the generation on the reserved model. */
   start(): Generation;
+  /** Releases the model. */
   giveBack(): void;
 }
 
 /**
- * The pieces of a continuation, one `next()` a token. Nothing is computed before the first `next()`, which
- * takes the model; the end, `return()`, `throw()`, an error or `free()` gives it back. Between steps the
- * event loop turns, also while the prompt is read. Pending `next()` calls are served in order.
+ * The pieces of a continuation, one per token. Nothing is computed before the first `next()`, which reserves
+ * the model. The end, an error, `return()`, `throw()` and `free()` release the model. The event loop turns
+ * between steps, also while the prompt is read. Pending `next()` calls are served in order.
  *
- * The pieces together are the whole text. None splits a character: a piece may be '' while one is held
- * back, and the last one may be held text without a token of its own.
+ * The pieces together are the whole text. No piece splits a character: a piece is '' while its character
+ * isn't complete. The last piece may be text that was held back, without a token of its own.
  */
 export class AsyncTokenStream implements AsyncIterableIterator<string> {
   readonly #lease: Lease;
@@ -26,16 +29,17 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
   #tokens = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** Made by `WasmModel.generate_async`. */
+  /** `WasmModel.generate_async` makes streams; don't call this. */
   constructor(lease: Lease) {
     this.#lease = lease;
   }
 
   /**
-   * The next piece; `{ value: '', done: true }` after the last.
+   * Resolves to the next piece, and to `{ value: '', done: true }` after the last one.
    *
-   * @throws {ChordError} `busy` while another generation on the model is unfinished (this stream may be
-   *   tried again later), `context-full`, `disposed`, `internal`.
+   * @throws {ChordError} `busy` while another generation on the model is unfinished: call `next()` again
+   * later.
+   *   `context-full`, `invalid-argument` for an empty prompt, `out-of-memory`, `disposed`, `internal`.
    */
   next(): Promise<{ value: string; done: boolean }> {
     if (!this.#hasModel && !this.#isComplete) {
@@ -70,29 +74,31 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
     }
   }
 
-  /** Stops the work at once and gives the model back; `break` in a for-await loop calls it. */
+  /** Ends the stream and releases the model. `break` in a for-await loop calls it. */
   return(): Promise<{ value: string; done: true }> {
     this.#finish();
     return Promise.resolve({ value: '', done: true });
   }
 
-  /** As `return()`, but rejects with `error`. */
+  /** Ends the stream as `return()` does, and rejects with `error`. */
   throw(error?: unknown): Promise<{ value: string; done: true }> {
     this.#finish();
     return Promise.reject(error);
   }
 
-  /** No further piece will come: the text ended, or the stream was left. */
+  /**
+   * True when no further piece will come: the text has ended, or the stream was ended by a call or an error.
+   */
   is_complete(): boolean {
     return this.#isComplete;
   }
 
-  /** Tokens that `next()` has given so far. */
+  /** Number of tokens that `next()` has returned so far. */
   token_count(): number {
     return this.#tokens;
   }
 
-  /** As `return()`, without waiting. */
+  /** Ends the stream as `return()` does, without a promise. */
   free(): void {
     this.#finish();
   }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// generation.ts: level 1's continuation, step by step. generate() runs it in a loop, a stream between turns of the
-// event loop: the same steps, the same text.
+// generation.ts: a generation of level 1, step by step. generate() calls the steps in a loop. A stream calls
+// them between turns of the event loop. The steps and the text are the same.
 import { Continuation, contextFull } from '../continuation.js';
 import type { Work } from '../continuation.js';
 import { ChordError } from '../errors.js';
 import { numbers } from '../options.js';
 import type { Tokenizing } from '../wasm/tokenizing.js';
 
-/** What set_config sets. */
+/** The values that set_config sets. */
 export interface GenerationConfig {
   readonly maxTokens: number;
   readonly temperature: number;
@@ -16,10 +16,12 @@ export interface GenerationConfig {
   readonly repetitionPenalty: number;
 }
 
-/** What a generation works with; one at a time has it. */
+/** A model's session and counters. One generation at a time uses them. */
 export interface Workplace {
   readonly work: Work;
-  /** Of prompts that were read to their end, and evaluated after the first. */
+  /**
+   * Prompt tokens evaluated, of prompts that were read to their end; tokens sampled, except each first one.
+   */
   readonly counters: { tokensPrefilled: number; tokensDecoded: number };
 }
 
@@ -31,7 +33,7 @@ export class Generation {
   #taken = 0;
   #isFinished = false;
 
-  /** Looks at nothing yet; the first steps tokenise. */
+  /** Copies the prompt; the first steps tokenise it. Throws `out-of-memory`, `invalid-argument`. */
   constructor(workplace: Workplace, prompt: string, config: GenerationConfig) {
     this.#at = workplace;
     this.#config = config;
@@ -39,10 +41,12 @@ export class Generation {
   }
 
   /**
-   * Prepares, after the prompt's last slice; computes nothing yet. The KV of the longest common prefix with what the
-   * session holds is kept: the logits are bitwise the same as without it.
+   * Prepares the continuation after the prompt's last slice, and computes nothing. The keys and values of
+   * the longest prefix that the session shares with the prompt are kept. The logits are bitwise the same as
+   * without that prefix.
    *
-   * Throws `context-full` when the prompt leaves no room for one token, `invalid-argument` for an empty one.
+   * Throws `context-full` when no new token fits in the context behind the prompt, and `invalid-argument`
+   * for an empty prompt.
    */
   #begin(ids: Int32Array<ArrayBuffer>): Continuation {
     const { work } = this.#at;
@@ -55,7 +59,10 @@ export class Generation {
     });
   }
 
-  /** A slice of the prompt's text; the continuation after the last. A prompt that can't fit is refused as soon as that is sure. */
+  /**
+   * Tokenises a slice of the prompt. Returns the continuation after the last slice, undefined before. Throws
+   * `context-full` as soon as the prompt certainly exceeds the context.
+   */
   #tokenize(prompt: Tokenizing): Continuation | undefined {
     const { n_ctx } = this.#at.work.engine.file.planInfo;
     if (prompt.least > n_ctx) throw contextFull(`more than ${n_ctx} tokens`, n_ctx);
@@ -65,7 +72,7 @@ export class Generation {
     return this.#begin(prompt.ids());
   }
 
-  /** Tokens so far. */
+  /** Number of new tokens so far. */
   get tokenCount(): number {
     return this.#continuation?.tokens ?? 0;
   }
@@ -75,8 +82,9 @@ export class Generation {
   }
 
   /**
-   * One step of about 10 ms. Gives a piece of text when a token is complete, '' included, and undefined when
-   * there is more to do for it. The last piece, with `isFinished`, may be text that was held back and no token.
+   * Runs one step of about 10 ms. Returns a piece of text, which may be '', when a token is complete;
+   * undefined when the token needs more steps. The last piece, which sets `isFinished`, may be text that was
+   * held back, without a token of its own.
    */
   step(): string | undefined {
     if (this.#isFinished) return undefined;
@@ -94,7 +102,9 @@ export class Generation {
     return text;
   }
 
-  /** Stop here; again is a no-op. What was evaluated stays in the session for the next call. */
+  /**
+   * Ends the generation. Evaluated tokens stay in the session for the next call. A second call does nothing.
+   */
   end(): void {
     this.#isFinished = true;
     this.#prompt?.close();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// gpu.ts: whether an adapter and a device can really be got here. navigator.gpu alone says nothing: it is
-// there on machines without any adapter, and an adapter may refuse its device.
+// gpu.ts: finds out whether this machine grants a WebGPU adapter and a device. The presence of navigator.gpu
+// proves neither: it exists on machines without an adapter, and an adapter may refuse its device.
 
 interface Gpu {
   requestAdapter(): Promise<{ requestDevice(): Promise<{ destroy(): void }> } | null>;
@@ -8,7 +8,7 @@ interface Gpu {
 
 let isAvailable = false;
 
-/** Asks for an adapter and a device, lets the device go, and remembers the answer. Never rejects. */
+/** Requests an adapter and a device, destroys the device, and stores whether it got one. Never rejects. */
 export async function probeGpu(): Promise<boolean> {
   try {
     const gpu = (globalThis.navigator as { gpu?: Gpu } | undefined)?.gpu;
@@ -22,7 +22,7 @@ export async function probeGpu(): Promise<boolean> {
   return isAvailable;
 }
 
-/** The last probe's answer; false until one has ended. */
+/** The result of the last probe; false until a probe has ended. */
 export function isGpuAvailable(): boolean {
   return isAvailable;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// wasm-model.ts: level 1: the promised API. One thread, the caller's own; names as promised, in snake_case.
-// Everything that waits for nothing is synchronous, so a large model's load or generate() blocks the page:
-// generate_async() doesn't, and level 2 (loadModel) moves all of it into a worker.
+// wasm-model.ts: level 1, with names in snake_case. It has one thread, the caller's.
+// Calls are synchronous where they wait for nothing, so the load of a large model and generate() block a
+// page. generate_async() doesn't block. Level 2 (loadModel) runs the engine in a worker.
 /// <reference lib="esnext.disposable" preserve="true" />
 import { asBytes, asOptions, reading, refuse, wrong } from '../check.js';
 import { Work } from '../continuation.js';
@@ -19,9 +19,9 @@ import type { GenerationConfig, Workplace } from './generation.js';
 import { isGpuAvailable, probeGpu } from './gpu.js';
 
 export interface InitOptions {
-  /** Where the wasm module lies, when not beside the package's JavaScript. */
+  /** URL of the .wasm file, if it isn't beside the package's JavaScript. */
   wasmUrl?: string | URL;
-  /** A module that was compiled already. */
+  /** A compiled module. With it, `wasmUrl` isn't used. */
   module?: WebAssembly.Module;
 }
 
@@ -29,12 +29,12 @@ let compiled: CompiledModule | undefined;
 let compiling: Promise<void> | undefined;
 
 /**
- * Compiles the module once for all models; call it before the first `new WasmModel`. Again is a no-op.
- * Picks the fastest variant that this engine validates; in Node the file is read. Starts the GPU probe and
- * doesn't wait for it.
+ * Compiles the WebAssembly module once for all models. Call it before the first `new WasmModel`. After a
+ * success, a call does nothing. By default it compiles the fastest variant that this JavaScript engine can run. It
+ * starts the GPU probe and doesn't wait for it.
  *
- * @throws {ChordError} `io` or `http` naming the URL, `internal` when the bytes aren't a module; init may
- *   be tried again then.
+ * @throws {ChordError} `io` or `http`, which name the URL, `internal` when the bytes aren't a module,
+ *   `invalid-argument` for a wrong option. Another call may try again then.
  */
 export default function init(options: InitOptions = {}): Promise<void> {
   if (compiled !== undefined) return Promise.resolve();
@@ -48,7 +48,7 @@ async function compile(options: InitOptions): Promise<void> {
   else compiled = await compileModule({ wasmUrl: wasmUrl === undefined ? undefined : reading('wasmUrl', () => resolveUrl(wasmUrl)) });
 }
 
-/** What only a compiled module answers, of this realm or another. */
+/** Returns `module` if it is a WebAssembly.Module, of any realm. Throws `invalid-argument` otherwise. */
 function asModule(module: unknown): WebAssembly.Module {
   try {
     WebAssembly.Module.exports(module as WebAssembly.Module);
@@ -63,27 +63,36 @@ function resolveUrl(url: unknown): URL {
   return new URL(url, globalThis.location?.href ?? import.meta.url);
 }
 
-/** Cheap and always on; tests use these and not clocks. Those of level 2 that mean something here. */
+/** Counters of the work since the load; none of them is a time. */
 export interface WasmModelCounters {
+  /** Steps that the executor ran. A step takes about 10 ms. */
   readonly stepsRun: number;
-  /** Tokens evaluated of prompts (what the KV cache already held isn't), and tokens sampled after the first. */
+  /**
+   * Prompt tokens evaluated, of prompts that were read to their end. Tokens whose keys and values were in
+   * the KV cache aren't counted.
+   */
   readonly tokensPrefilled: number;
+  /** Tokens sampled, except the first of each generation. */
   readonly tokensDecoded: number;
   /** KV pages in use. */
   readonly kvPages: number;
-  /** Size of the model's WebAssembly memory. */
+  /** Size of the model's WebAssembly memory, in bytes. */
   readonly wasmBytes: number;
 }
 
-/** Chromium lets a timer in at every second turn, so a step must stay under 20 ms: aim at half. */
+/** Target time of a step. Chromium runs a timer at every second turn, so a step must stay below 20 ms. */
 const STEP_MS = 10;
 
-/** Level 2's. */
+/** The same defaults as level 2. */
 const defaults: GenerationConfig = {
   maxTokens: numbers.maxTokens.otherwise, temperature: numbers.temperature.otherwise, topP: numbers.topP.otherwise,
   topK: numbers.topK.otherwise, repetitionPenalty: numbers.repetitionPenalty.otherwise,
 };
 
+/**
+ * A model in the caller's thread. One generation at a time. Every method except `free` throws `disposed`
+ * after `free()`.
+ */
 export class WasmModel {
   readonly #compiled: CompiledModule;
   readonly #place: Workplace;
@@ -92,11 +101,12 @@ export class WasmModel {
   #isBusy = false;
 
   /**
-   * Loads a GGUF file from its bytes, which are copied and stay the caller's.
+   * Loads a GGUF file from its bytes. The bytes are copied and not changed. Blocks until the model is
+   * loaded.
    *
-   * @throws {ChordError} `invalid-argument` before `init()` and for anything but a Uint8Array;
-   *   `invalid-gguf`, `unsupported-architecture`, `unsupported-quantization`, `unsupported-tokenizer`
-   *   naming what is at fault; `out-of-memory`.
+   * @throws {ChordError} `invalid-argument` before `init()`, and for a value that isn't a Uint8Array.
+   *   `invalid-gguf`, `unsupported-architecture`, `unsupported-quantization`, `unsupported-tokenizer`, which name
+   *   the tensor, key or offset at fault. `out-of-memory`. No memory is kept then.
    */
   constructor(ggufBytes: Uint8Array) {
     if (compiled === undefined) {
@@ -108,11 +118,16 @@ export class WasmModel {
   }
 
   /**
-   * How the next generations draw their tokens. temperature 0 takes the likeliest; top_k 0, top_p 1 and
-   * repetition_penalty 1 are off. Nothing else restricts the draw: level 2's min-p is off here. Each
-   * generation has a seed of its own.
+   * Sets how the next generations draw their tokens. min-p, which level 2 has, is off here. Each generation
+   * has a seed of its own.
    *
-   * @throws {ChordError} `invalid-argument` naming the value out of range; nothing has changed then.
+   * @param max_tokens Maximum number of new tokens, an integer from 1 on; 256 before the first call.
+   * @param temperature 0 to 1e6; 0 takes the most likely token. 0.8 before the first call.
+   * @param top_p 0 to 1; 1 is off. 0.95 before the first call.
+   * @param top_k An integer from 0 on; 0 is off. 40 before the first call.
+   * @param repetition_penalty 1e-6 to 1e6, over the last 64 tokens; 1 is off, and the value before the first
+   * call.
+   * @throws {ChordError} `invalid-argument`, which names the value out of range. Nothing is changed then.
    */
   set_config(max_tokens: number, temperature: number, top_p: number, top_k: number, repetition_penalty: number): void {
     this.#open();
@@ -124,17 +139,21 @@ export class WasmModel {
   }
 
   /**
-   * The continuation of `prompt`, without the prompt. Blocks until it is complete.
+   * Returns the continuation of `prompt`, without the prompt. Blocks until the continuation is complete.
    *
-   * @throws {ChordError} `busy` while another generation is unfinished, `context-full`, `disposed`.
+   * @throws {ChordError} `busy` while another generation is unfinished, `context-full` when no new token
+   * fits in
+   *   the context behind the prompt, `invalid-argument` for an empty prompt or a value that isn't a string,
+   *   `out-of-memory`, `disposed`, `internal`.
    */
   generate(prompt: string): string {
     return this.generate_stream(prompt, () => undefined);
   }
 
   /**
-   * As `generate`, and gives each token's text to `callback`: '' while a character is incomplete. Ends when
-   * the callback returns false; what it throws reaches the caller, and the model stays usable.
+   * Does what `generate` does, and calls `callback` with each token's text, which is '' while a character is
+   * incomplete. Ends when the callback returns false. If the callback throws, its error is thrown, and the
+   * model stays usable.
    */
   generate_stream(prompt: string, callback: (piece: string) => boolean | void): string {
     needPrompt(prompt);
@@ -158,7 +177,14 @@ export class WasmModel {
     }
   }
 
-  /** A stream of the continuation's pieces with the present config; nothing is computed before its first `next()`. */
+  /**
+   * Returns a stream of the continuation's pieces. The present config applies. Nothing is computed before
+   * the stream's first `next()`.
+   *
+   * @throws {ChordError} `invalid-argument` if `prompt` isn't a string, `disposed`. The stream's `next()`
+   * throws
+   *   the other errors of `generate`.
+   */
   generate_async(prompt: string): AsyncTokenStream {
     this.#open();
     needPrompt(prompt);
@@ -171,44 +197,47 @@ export class WasmModel {
   }
 
   /**
-   * Brings the model onto the GPU. This version has no GPU backend: it rejects with `no-webgpu` and the
-   * reason, and the CPU path goes on working.
+   * Always rejects with `no-webgpu` and the reason: this version has no GPU backend. The model continues to
+   * run on the CPU.
    */
   async init_gpu_async(): Promise<void> {
     this.#open();
-    const found = (await probeGpu()) ? 'a WebGPU device is there, but' : 'no WebGPU device could be got here, and';
-    throw new ChordError('no-webgpu', `${found} this version has no GPU backend yet`, { hint: 'the model goes on working on the CPU' });
+    const found = (await probeGpu()) ? 'a WebGPU device is available, but' : 'no WebGPU device is available, and';
+    throw new ChordError('no-webgpu', `${found} this version has no GPU backend yet`, { hint: 'the model continues to run on the CPU' });
   }
 
-  /** Returns at once after a successful `init_gpu_async()` on this model, else throws `no-webgpu`. */
+  /** Always throws `no-webgpu`: no `init_gpu_async()` can have succeeded in this version. */
   init_gpu(): void {
     this.#open();
     throw new ChordError('no-webgpu', 'the model is not on the GPU', { hint: 'await init_gpu_async() first' });
   }
 
-  /** Whether an adapter and a device were really got just now. */
+  /** Resolves to whether this machine grants a WebGPU adapter and a device now. Never rejects. */
   static probe_gpu(): Promise<boolean> {
     return probeGpu();
   }
 
-  /** What the last probe found; `init()` starts the first. False until one has ended. */
+  /** The result of the last GPU probe. `init()` starts the first probe. False until a probe has ended. */
   static is_gpu_available(): boolean {
     return isGpuAvailable();
   }
 
-  /** The same facts as level 2's `info`, as plain data. */
+  /** Returns the same facts as level 2's `info`. */
   get_model_info(): LanguageModelInfo {
     return describe(this.#open().work.engine, this.#compiled, "level 1 runs in the caller's thread");
   }
 
-  /** Steps and tokens computed since the load. */
+  /** Returns counters of the work since the load. */
   counters(): WasmModelCounters {
     const { work, counters } = this.#open();
     const { stepsRun } = work.counters;
     return { stepsRun, ...counters, kvPages: work.session.state().n_pages, wasmBytes: work.engine.instance.heap.size };
   }
 
-  /** Gives the memory back; every later call, and a stream under way, ends with `disposed`. Again is a no-op. */
+  /**
+   * Frees the model's memory. A stream under way and every later call throw `disposed`. A second call does
+   * nothing.
+   */
   free(): void {
     if (this.#isFreed) return;
     this.#isFreed = true;
@@ -231,7 +260,7 @@ export class WasmModel {
   }
 }
 
-/** Node 20 and older browsers lack the symbol: the method is there only where it can be called. */
+/** Node 20 and older browsers have no `Symbol.dispose`. The method exists only where the symbol does. */
 export interface WasmModel extends Disposable {}
 if (typeof Symbol.dispose === 'symbol') {
   Object.defineProperty(WasmModel.prototype, Symbol.dispose, {

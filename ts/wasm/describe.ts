@@ -1,32 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a loaded model says about itself: plain data, the same in level 1 and level 2.
+// Describes a loaded model as plain data, the same in level 1 and level 2.
 import { tensorTypes } from '../abi/abi.gen.js';
 import type { WasmEngine } from './engine.js';
 import type { CompiledModule } from './instantiate.js';
 
+/** What a loaded model is, and how it runs here. */
 export interface LanguageModelInfo {
   /** `general.architecture` of the file. */
   readonly architecture: string;
-  /** `general.name`, '' when absent. */
+  /** `general.name` of the file, or ''. */
   readonly name: string;
-  /** Elements of all tensors. */
+  /** Number of elements of all tensors. */
   readonly parameters: number;
-  /** The file's own label, such as 'Q4_K_M'; the commonest tensor type when it has none. */
+  /** The file's label, such as 'Q4_K_M', or the most common tensor format if the file has no label. */
   readonly quantization: string;
+  /** Number of tokens in the vocabulary. */
   readonly vocabularySize: number;
-  /** As granted: at most the model's own, 4096 unless asked for. */
+  /** Maximum tokens of prompt and continuation here. Default: `trainedContextLength`, at most 4096. */
   readonly contextLength: number;
-  /** What the model was trained for. */
+  /** Context length that the model was trained for, in tokens. */
   readonly trainedContextLength: number;
   readonly embeddingLength: number;
   readonly blockCount: number;
   readonly backend: 'cpu' | 'webgpu';
-  /** Why this backend, this variant and this many threads. */
+  /** Reasons for this backend, this variant and this number of threads. */
   readonly backendReason: string;
+  /** Threads that compute, including the caller's or the engine worker's own. */
   readonly threads: number;
-  /** Which WebAssembly module runs. */
+  /** The WebAssembly variant that runs, or 'custom' for a module that the caller gave. */
   readonly variant: string;
-  /** Bytes: weights in place, vocabulary, activations, the KV cache when the context is full, and all of it with tables. */
+  /**
+   * Bytes by use. `kv` is the KV cache when the context is full. `total` also counts the header's tables.
+   */
   readonly memory: {
     readonly weights: number;
     readonly vocabulary: number;
@@ -45,6 +50,7 @@ const fileTypes: { readonly [type: number]: string } = {
   23: 'IQ3_XXS', 24: 'IQ1_S', 25: 'IQ4_NL', 26: 'IQ3_S', 27: 'IQ3_M', 28: 'IQ2_S', 29: 'IQ2_M', 30: 'IQ4_XS', 31: 'IQ1_M', 32: 'BF16',
   36: 'TQ1_0', 37: 'TQ2_0', 38: 'MXFP4', 39: 'NVFP4', 40: 'Q1_0', 41: 'Q2_0',
 };
+/** Describes a model. `why`: the reason for the number of threads. */
 export function describe(engine: WasmEngine, compiled: CompiledModule, why?: string): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
@@ -71,7 +77,7 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why?: str
   };
 }
 
-/** By bytes in the file. */
+/** Returns the tensor format that has the most bytes in the file. */
 function commonestType(engine: WasmEngine): string {
   const bytes = new Map<number, number>();
   for (let i = 0; i < engine.file.planInfo.n_tensors; i++) {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What runs here: by trying, never by the engine's name. Imports nothing; every room may use it.
+// Detects features of the JavaScript engine by trying them, never by the engine's name. This file imports
+// nothing, and every room may use it.
 
-/** A function () -> () whose body is `code`, after the sections in `before`. */
+/**
+ * Whether WebAssembly validates a module whose one function () -> () has the body `code`. `before`: sections
+ * to put before the code section.
+ */
 function validates(code: readonly number[], before: readonly number[] = []): boolean {
   const body = [0, ...code, 0x0b];
   const module = [
@@ -16,15 +20,17 @@ function validates(code: readonly number[], before: readonly number[] = []): boo
 
 const splat = [0x41, 0, 0xfd, 0x0f]; // i32.const 0; i8x16.splat
 export const hasSimd = (): boolean => validates([...splat, 0x1a]);
-/** i32x4.relaxed_dot_i8x16_i7x16_add_s over three splats. */
+/** Tries i32x4.relaxed_dot_i8x16_i7x16_add_s over three splats. */
 export const hasRelaxedSimd = (): boolean => validates([...splat, ...splat, ...splat, 0xfd, 0x93, 2, 0x1a]) && addsRelaxedDots();
 
 /**
- * Validating isn't enough: the baseline compiler of Node 20's V8 (--experimental-wasm-relaxed-simd) adds the
- * dot product to itself instead of to the third operand. 4 x 3 x 5 + 7 is 67, there 120.
+ * Whether the relaxed dot product adds its third operand. Validation can't tell: the baseline compiler of
+ * Node 20's V8 (--experimental-wasm-relaxed-simd) adds the dot product to itself instead. The correct result
+ * is 4 x 3 x 5 + 7 = 67. That compiler returns 120.
  */
 function addsRelaxedDots(): boolean {
-  const splats = [0, 1, 2].flatMap((local) => [0x20, local, 0xfd, local < 2 ? 0x0f : 0x11]); // i8x16, i8x16, i32x4
+  // Splats of the three arguments: i8x16, i8x16, i32x4.
+  const splats = [0, 1, 2].flatMap((local) => [0x20, local, 0xfd, local < 2 ? 0x0f : 0x11]);
   const body = [0, ...splats, 0xfd, 0x93, 2, 0xfd, 0x1b, 0, 0x0b]; // the dot; i32x4.extract_lane 0
   const bytes = [
     0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
@@ -40,21 +46,21 @@ function addsRelaxedDots(): boolean {
   }
 }
 
-/** A memory with 64-bit addresses (flag 4), one page at least. */
+/** Tries a memory with 64-bit addresses (flag 4) and a minimum of one wasm page. */
 export const hasMemory64 = (): boolean => validates([], [5, 3, 1, 4, 1]);
 
-/** The modules that the package carries. */
+/** The variants that the package contains. */
 export type Variant = 'wasm32-simd' | 'wasm32-relaxed';
 
-/** The fastest module that this engine validates, and why it is that one. */
+/** Returns the fastest variant that this JavaScript engine can run, and the reason for the choice. */
 export function chooseVariant(): { variant: Variant; reason: string } {
-  if (hasRelaxedSimd()) return { variant: 'wasm32-relaxed', reason: 'relaxed SIMD is there' };
-  return { variant: 'wasm32-simd', reason: 'this engine has no relaxed SIMD, or a wrong one' };
+  if (hasRelaxedSimd()) return { variant: 'wasm32-relaxed', reason: 'this JavaScript engine has relaxed SIMD' };
+  return { variant: 'wasm32-simd', reason: 'this JavaScript engine has no relaxed SIMD, or computes it wrongly' };
 }
 
 /**
- * Whether a shared memory really passes through postMessage: pages without COOP/COEP refuse it, and so
- * does WebKitGTK although it says that it is isolated.
+ * Whether a shared memory can be posted to a worker. Pages without COOP/COEP refuse it. WebKitGTK refuses it
+ * too, although its `crossOriginIsolated` is true.
  */
 export function canPostSharedMemory(): boolean {
   let ports: MessageChannel | undefined;

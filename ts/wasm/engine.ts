@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One model in one WebAssembly memory: the parts of this room put together. Synchronous; one caller at a time.
-// Level 1 uses it in the caller's thread, level 2 in the engine worker, whose helpers share the memory (threads.ts).
+// One model in one WebAssembly memory, with the parts of this room that work on it. Calls are synchronous,
+// by one caller at a time. Level 1 uses an engine in the caller's thread. Level 2 uses it in the engine
+// worker, whose helpers share the memory (threads.ts).
 import type { Executor } from '../executor.js';
 import type { PlanOptions } from '../options.js';
 import { openExecutor } from './executor.js';
@@ -17,7 +18,10 @@ export class WasmEngine {
   readonly executor: Executor;
   readonly profile: Profile;
 
-  /** Makes the memory and an instance of `module`; nothing is loaded yet. Throws `out-of-memory`. */
+  /**
+   * Creates a memory and an instance of `module`. No model is loaded yet. Throws `out-of-memory`,
+   * `internal`.
+   */
   constructor(module: WebAssembly.Module) {
     this.instance = new WasmInstance(module);
     this.file = new Loader(this.instance);
@@ -26,7 +30,10 @@ export class WasmEngine {
     this.profile = new Profile(this.instance, this.file);
   }
 
-  /** A whole load from bytes in memory, in the caller's thread. Throws as `Loader.load`. */
+  /**
+   * Loads a model from bytes in memory, in the caller's thread. Throws as the constructor and `Loader.load`;
+   * the memory is dropped then.
+   */
   static load(module: WebAssembly.Module, bytes: Uint8Array, options: PlanOptions = {}): WasmEngine {
     const engine = new WasmEngine(module);
     try {
@@ -38,19 +45,21 @@ export class WasmEngine {
     }
   }
 
-  /** An empty session, or a copy of `from`. */
+  /** Opens an empty session, or a copy of `from`. Throws `out-of-memory`. */
   openSession(from?: WasmSession): WasmSession {
     const session = new WasmSession(this.instance, this.file, from);
     if (from !== undefined) this.executor.fork?.(from, session);
     return session;
   }
 
-  /** Neither freed nor poisoned. */
+  /** True until the engine is freed or a call traps. */
   get isUsable(): boolean {
     return this.instance.isUsable;
   }
 
-  /** Stops the helpers and drops the instance and the memory; again is a no-op. */
+  /**
+   * Makes the helpers leave the model, and drops the instance and the memory. A second call does nothing.
+   */
   free(): void {
     this.executor.free();
     this.instance.free();

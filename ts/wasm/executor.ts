@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CPU's executor: chord_session_step in the model's instance. A step takes batches, computes and accepts them inside
-// the library, with the helpers that have joined the model (threads.ts).
+// The CPU executor: chord_session_step() in the model's instance. A step makes, computes and accepts batches
+// inside the library, with the helpers that have joined the model (threads.ts).
 import { Status, sessionStateLayout } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { Batches, Executor, Ran } from '../executor.js';
@@ -14,7 +14,10 @@ class CpuExecutor implements Executor {
     this.#instance = instance;
   }
 
-  /** Grows the memory for KV pages on the way. After an error the session is at the end of its last finished batch. */
+  /**
+   * Runs one step, and gives the model memory for KV pages when it needs some. Throws `out-of-memory`,
+   * `internal`, and the other errors of chord_session_step().
+   */
   run({ address }: Batches, budget: number): Ran {
     const { exports, heap, scratch } = this.#instance;
     for (;;) {
@@ -27,7 +30,7 @@ class CpuExecutor implements Executor {
     }
   }
 
-  /** Lets the helpers return. */
+  /** Makes the helpers leave the model. */
   free(): void {
     if (this.#instance.isUsable) this.#instance.exports.model_stop(this.#instance.model);
   }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One instance of the module over one model's memory: exports, heap, faults, and the library's errors as
-// JavaScript's. The rest of this room calls the library through it. Synchronous; one caller at a time.
+// ChordErrors. The rest of this room calls the library through a WasmInstance. Calls are synchronous, by one
+// caller at a time.
 //
-// Memory, from __heap_base on: scratch, staging, then the header's arena growing at the top until the
-// header is complete, then the plan's block, pool stacks, sessions and KV pages.
+// The memory from __heap_base on holds scratch, staging and the header's arena, which grows at the top until
+// the header is complete. The plan's block, the helpers' stacks, sessions and KV pages follow.
 import { statusErrors } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
@@ -11,11 +12,11 @@ import { instantiate } from './instantiate.js';
 import type { Exports } from './instantiate.js';
 import { Heap, makeMemory } from './memory.js';
 
-/** Bytes for structs, names and messages. */
+/** Bytes of scratch, which holds structs, names and messages during a call. */
 export const SCRATCH = 4096;
-/** Bytes between file and memory: large enough to hide the call, small beside any model. */
+/** Bytes of staging. It is large enough to hide the cost of a call, and small beside any model. */
 export const STAGING = 1 << 20;
-/** The header's arena grows by at least this much, so that a big vocabulary asks a few dozen times. */
+/** Minimum bytes by which the header's arena grows. A large vocabulary makes it grow a few dozen times. */
 export const ARENA = 256 << 10;
 
 export const hints: { readonly [code in ChordErrorCode]?: string } = {
@@ -24,14 +25,14 @@ export const hints: { readonly [code in ChordErrorCode]?: string } = {
   'internal': 'please report this with the model\'s name and the package\'s version',
 };
 
-/** `ignoreBOM`: a text may begin with U+FEFF, and it is the reader's. */
+/** `ignoreBOM` keeps a U+FEFF at the start of a text. */
 export const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export class WasmInstance {
   readonly module: WebAssembly.Module;
-  /** SCRATCH bytes. Every call may overwrite them. */
+  /** Address of SCRATCH bytes, which every call may overwrite. */
   readonly scratch: number;
-  /** STAGING bytes. Every call that moves bytes may overwrite them. */
+  /** Address of STAGING bytes, which every call that moves bytes may overwrite. */
   readonly staging: number;
   /** Address of the chord_model. */
   readonly model: number;
@@ -39,7 +40,7 @@ export class WasmInstance {
   #exports: Exports | undefined;
   #fault: ChordError | undefined;
 
-  /** Makes the memory, an instance of `module`, and an empty model. Throws `out-of-memory`. */
+  /** Creates the memory, an instance of `module`, and an empty model. Throws `out-of-memory`, `internal`. */
   constructor(module: WebAssembly.Module) {
     this.module = module;
     const { memory, maximum } = makeMemory();
@@ -57,19 +58,19 @@ export class WasmInstance {
     return this.#heap;
   }
 
-  /** The instance's exports. Throws `disposed`, or the fault that poisoned the instance. */
+  /** The instance's exports. Throws `disposed`, or the fault: the error of an earlier trap. */
   get exports(): Exports {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#exports === undefined) throw disposed();
     return this.#exports;
   }
 
-  /** Neither freed nor poisoned. */
+  /** True until the instance is freed or a call traps. */
   get isUsable(): boolean {
     return this.#exports !== undefined && this.#fault === undefined;
   }
 
-  /** Passes results through, throws errors with what the library says was at fault. */
+  /** Returns a result of the library. Throws for a negative status, with the text of chord_last_error(). */
   check(status: number): number {
     if (status < 0) throw this.#error(status);
     return status;
@@ -95,19 +96,21 @@ export class WasmInstance {
     return this.#fault;
   }
 
-  /** Hands `bytes` of memory to the model for KV pages. */
+  /** Gives the model `bytes` of memory for KV pages. Throws `out-of-memory`. */
   giveMemory(bytes: number): void {
     this.check(this.exports.model_give(this.model, this.heap.alloc(bytes), bytes));
   }
 
-  /** The text at `address`: `cap` bytes at most, ended by a zero byte. */
+  /** Returns the text at `address`, which ends at a zero byte or after `cap` bytes. */
   string(address: number, cap: number): string {
     const bytes = this.heap.copyOut(address, cap);
     const end = bytes.indexOf(0);
     return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
   }
 
-  /** Runs `use` with a block that is freed afterwards. */
+  /**
+   * Calls `use` with the address of a block of `bytes` bytes, and frees the block. Throws `out-of-memory`.
+   */
   withBlock<T>(bytes: number, use: (block: number) => T): T {
     const block = this.heap.alloc(bytes);
     try {
@@ -117,7 +120,10 @@ export class WasmInstance {
     }
   }
 
-  /** Drops exports and memory, though this object may be held for long. A helper keeps the memory until it ends. */
+  /**
+   * Drops exports and memory, so that they can be collected while this object is still referenced. A helper
+   * keeps the memory until its thread ends.
+   */
   free(): void {
     this.#exports = undefined;
     this.#heap = undefined;

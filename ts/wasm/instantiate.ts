@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a module's address to an instance: compile once, instantiate per thread, and the shape of the exports.
+// Compiles the WebAssembly module once, and instantiates it once per thread. Declares the types of its
+// exports.
 import { ABI_VERSION } from '../abi/abi.gen.js';
 import { ChordError, messageOf } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
 import { chooseVariant } from './detect.js';
 import type { Variant } from './detect.js';
 
-/** Exports of the module: the functions of chord.h, int32 and double only (src/host/wasm/exports.c). */
+/**
+ * The module's exports: the functions of chord.h with int32 and double arguments (src/host/wasm/exports.c).
+ */
 export interface Exports {
   readonly __heap_base: WebAssembly.Global;
   readonly __stack_pointer: WebAssembly.Global;
@@ -74,7 +77,9 @@ export interface CompiledModule {
   readonly reason: string;
 }
 
-/** Where the package's own module of this variant lies. Literal, so that every bundler carries the file along. */
+/**
+ * Returns the URL of the package's module. The paths are literals, so that every bundler finds the files.
+ */
 function moduleUrl(variant: Variant): URL {
   return variant === 'wasm32-relaxed'
     ? new URL('./wasm32-relaxed.wasm', import.meta.url)
@@ -82,8 +87,10 @@ function moduleUrl(variant: Variant): URL {
 }
 
 /**
- * Compile the best variant for this engine, or the module at `wasmUrl`.
- * Throws `io` or `http` naming the URL, `internal` when the bytes aren't a module.
+ * Compiles the fastest variant for this JavaScript engine, or the module at `wasmUrl`.
+ *
+ * Throws `io` or `http`, which name the URL, `internal` when the bytes aren't a module, and the signal's
+ * reason when it aborts.
  */
 export async function compileModule(options: { wasmUrl?: string | URL | undefined; signal?: AbortSignal | undefined } = {}): Promise<CompiledModule> {
   const { variant, reason } = chooseVariant();
@@ -97,9 +104,9 @@ async function compileFrom(url: URL, signal: AbortSignal | undefined): Promise<W
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
-    throw new ChordError('internal', `no WebAssembly module at ${url.href}: ${(cause as Error).message}`, {
+    throw new ChordError('internal', `${url.href} is not a WebAssembly module: ${(cause as Error).message}`, {
       cause,
-      hint: 'the wasm files must lie beside the package\'s JavaScript and be served as they are',
+      hint: 'the .wasm files must be beside the package\'s JavaScript and be served unchanged',
     });
   }
 }
@@ -114,7 +121,7 @@ async function readFile(url: URL, signal: AbortSignal | undefined): Promise<Uint
   }
 }
 
-/** The whole body, then compile: streaming compilation refuses servers that don't know application/wasm. */
+/** Fetches the whole body. Streaming compilation would refuse servers that don't know application/wasm. */
 async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<ArrayBuffer> {
   let response: Response;
   try {
@@ -125,13 +132,15 @@ async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<Ar
     throw new ChordError('io', `can't fetch ${url.href}: ${(cause as Error).message}`, { cause });
   }
   throw new ChordError('http', `${response.status} ${response.statusText} for ${url.href}`, {
-    hint: 'the wasm files must lie beside the package\'s JavaScript',
+    hint: 'the .wasm files must be beside the package\'s JavaScript',
   });
 }
 
 /**
- * An instance over `memory`. A trap in any export is told to `onTrap` and leaves as `internal`: no input
- * may cause one, so it is a fault of ours and the memory can't be trusted any more.
+ * Creates an instance over `memory`. When an export traps, the call throws the error that `onTrap` returns.
+ * No input may cause a trap, so a trap is a bug of this package, and the memory can't be trusted afterwards.
+ *
+ * Throws `internal` when the module can't be instantiated, or has another ABI version.
  */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, onTrap: (cause: unknown) => ChordError): Exports {
   const { sin, cos, exp, log, pow } = Math;
@@ -144,7 +153,7 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
   const exports = guarded as unknown as Exports;
   const version = exports.abi_version?.();
   if (version !== ABI_VERSION) {
-    throw new ChordError('internal', `the WebAssembly module has ABI version ${version}, this package wants ${ABI_VERSION}`, {
+    throw new ChordError('internal', `the WebAssembly module has ABI version ${version}, this package needs ${ABI_VERSION}`, {
       hint: 'the .wasm file and the JavaScript come from different versions of the package',
     });
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model file on its way into an instance: HEADER, PLAN, DATA; and what the file says about the model.
+// Loads a model file into an instance in the phases HEADER, PLAN and DATA. Also reads the model's numbers,
+// its metadata and its tensor table.
 import {
   ABI_VERSION, Isa, KvType, Status, configLayout, modelInfoLayout, planInfoLayout, tensorInfoLayout,
 } from '../abi/abi.gen.js';
@@ -25,8 +26,10 @@ export class Loader {
   }
 
   /**
-   * A whole load from bytes in memory.
-   * Throws what the file deserves: `invalid-gguf`, `unsupported-*`, `out-of-memory`, `invalid-argument`.
+   * Runs a whole load from bytes in memory.
+   *
+   * Throws `invalid-gguf`, `unsupported-architecture`, `unsupported-quantization`, `unsupported-tokenizer`,
+   * `out-of-memory`, `invalid-argument`. The model can't be used then.
    */
   load(bytes: Uint8Array, options: PlanOptions): void {
     this.setFileBytes(bytes.byteLength);
@@ -35,19 +38,23 @@ export class Loader {
     if (!this.begin() && !this.push(0, bytes)) this.end();
   }
 
-  /** How long the file is, when known: a truncated file is then refused before its data is read. */
+  /**
+   * Sets the file's length in bytes, if it is known. A truncated file is then refused before its data is
+   * read.
+   */
   setFileBytes(bytes: number): void {
     this.#instance.check(this.#instance.exports.model_set_file_bytes(this.#instance.model, bytes));
   }
 
-  /** The file offset that `push` wants next; bytes before it needn't be kept. */
+  /** The file offset that `push` needs next. The caller may drop all bytes before it. */
   get position(): number {
     return this.#instance.exports.model_position(this.#instance.model);
   }
 
   /**
-   * Push the file's bytes from `offset` on; bytes that aren't wanted are skipped. True when the phase is
-   * complete: the header (the rest of the chunk wasn't taken: plan, begin, push it again), or the data.
+   * Pushes the file's bytes from `offset` on, and skips bytes that the model doesn't need. Returns true when
+   * the header or the data is complete. Behind the header, the rest of the chunk isn't consumed: call `plan`
+   * and `begin`, and push the chunk again.
    */
   push(offset: number, bytes: Uint8Array): boolean {
     let status: number = Status.MORE;
@@ -59,7 +66,7 @@ export class Loader {
       status = this.#instance.exports.model_push(this.#instance.model, 0, position, this.#instance.staging, rest.byteLength);
       if (status === Status.NEED_MEMORY) this.#growArena();
       else if (this.#instance.check(status) === Status.DONE) return true;
-      else if (this.position <= position) return false; // nothing of this chunk is wanted
+      else if (this.position <= position) return false; // the model needs no byte of this chunk
     }
   }
 
@@ -68,14 +75,14 @@ export class Loader {
     this.#instance.check(this.#instance.exports.model_give(this.#instance.model, this.#instance.heap.allocTop(bytes), bytes));
   }
 
-  /** The file has ended. Throws `invalid-gguf` naming what is missing, unless everything has arrived. */
+  /** Tells the model that the file has ended. Throws `invalid-gguf`, which names what is missing. */
   end(): void {
     this.#instance.check(this.#instance.exports.model_end(this.#instance.model));
   }
 
   /**
-   * After the header: bind every tensor and lay out memory. Again with other options until `begin`.
-   * Throws `out-of-memory` where the plan can't fit this memory, before any of the data is read.
+   * Binds every tensor and lays out memory. Call it after the header, and again with other options until
+   * `begin`. Throws `out-of-memory` before any data is read, if the plan exceeds this memory.
    */
   plan(options: PlanOptions = {}): PlanInfo {
     const kv = { f16: KvType.F16, f32: KvType.F32, q8_0: KvType.Q8_0 }[options.kvType ?? 'f16'];
@@ -93,7 +100,9 @@ export class Loader {
     return (this.#plan = plan);
   }
 
-  /** Take the plan's memory and build the vocabulary. True when no tensor is wanted. */
+  /**
+   * Allocates the plan's memory and builds the vocabulary. Returns true when the model needs no tensor data.
+   */
   begin(): boolean {
     const { bytes } = this.planInfo;
     return this.#instance.check(this.#instance.exports.model_begin(this.#instance.model, this.#instance.heap.allocTop(bytes), bytes)) === Status.DONE;
@@ -104,7 +113,7 @@ export class Loader {
     return this.#plan;
   }
 
-  /** Numbers about the model, after `plan`. */
+  /** Returns the model's numbers. Call it after `plan`. */
   modelInfo(): ModelInfo {
     if (this.#info !== undefined) return this.#info;
     this.#instance.heap.writeStruct(this.#instance.scratch, modelInfoLayout, { version: ABI_VERSION, size: modelInfoLayout.size });
@@ -112,7 +121,7 @@ export class Loader {
     return (this.#info = this.#instance.heap.readStruct(this.#instance.scratch, modelInfoLayout));
   }
 
-  /** Row `index` of the tensor table, after the header. */
+  /** Returns row `index` of the tensor table. Call it after the header. */
   tensor(index: number): TensorInfo {
     const name = this.#instance.scratch + 1024;
     this.#instance.heap.writeStruct(this.#instance.scratch, tensorInfoLayout, { version: ABI_VERSION, size: tensorInfoLayout.size });
@@ -120,7 +129,9 @@ export class Loader {
     return { ...this.#instance.heap.readStruct(this.#instance.scratch, tensorInfoLayout), name: this.#instance.string(name, 256) };
   }
 
-  /** The value of a metadata key as text, or undefined when there is none. Numbers are decimal. */
+  /**
+   * Returns the value of a metadata key as text, numbers in decimal; undefined if there is no such value.
+   */
   meta(key: string): string | undefined {
     const bytes = encoder.encode(key);
     if (bytes.byteLength > SCRATCH) return undefined;
@@ -128,7 +139,7 @@ export class Loader {
     return this.#metaAt(bytes.byteLength);
   }
 
-  /** The names of the metadata keys, in file order. */
+  /** Returns the names of the metadata keys, in file order. */
   metaKeys(): string[] {
     const keys: string[] = [];
     for (;;) {

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory of one model, laid out by us from `__heap_base` on: blocks handed to the C core, and the
-// only two ways for bytes across the border, copyIn and copyOut. No view of it ever leaves this file's
-// users: browsers refuse views of shared memory in TextDecoder, Blob and crypto, and growth replaces them.
+// The memory of one model. This file allocates its blocks from `__heap_base` on for the C core. Bytes cross
+// between JavaScript and the memory only as copies, through the copyIn and copyOut functions. No view of the
+// memory is returned: browsers refuse views of shared memory in TextDecoder, Blob and crypto, and growth
+// replaces the buffer.
 import { BLOCK_ALIGN } from '../abi/abi.gen.js';
 import type { StructLayout, StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 
 /** Bytes of a wasm page. */
 const PAGE = 65536;
-/** Maximums to try, in pages, 4 GiB first: a 32-bit or crowded process may not reserve so much. */
+/** Maximums to try, in wasm pages, from 4 GiB down. A 32-bit or crowded process can't reserve 4 GiB. */
 const LADDER = [65536, 32768, 16384, 8192, 4096];
 
-/** A shared memory with the largest maximum, in bytes, that this process grants. */
+/**
+ * Creates a shared memory with the largest maximum of LADDER that this process grants. Returns the memory
+ * and the maximum in bytes. Throws `out-of-memory`.
+ */
 export function makeMemory(): { memory: WebAssembly.Memory; maximum: number } {
   let cause: unknown;
   for (const maximum of LADDER) {
@@ -21,7 +25,7 @@ export function makeMemory(): { memory: WebAssembly.Memory; maximum: number } {
       cause = error;
     }
   }
-  throw new ChordError('out-of-memory', 'no WebAssembly memory could be made, not even one of 256 MiB', {
+  throw new ChordError('out-of-memory', 'no WebAssembly memory could be created, not even with a maximum of 256 MiB', {
     cause,
     hint: 'dispose of models that are no longer used, or close other tabs',
   });
@@ -29,12 +33,12 @@ export function makeMemory(): { memory: WebAssembly.Memory; maximum: number } {
 
 const up = (bytes: number): number => Math.ceil(bytes / BLOCK_ALIGN) * BLOCK_ALIGN;
 
-/** Blocks of a model's memory: a bump pointer and a first-fit list of what was freed. */
+/** Allocates blocks of a model's memory, with a bump pointer and a first-fit list of freed blocks. */
 export class Heap {
   readonly memory: WebAssembly.Memory;
   readonly #maximum: number;
   #top: number;
-  #free: { address: number; bytes: number }[] = []; // by address; neighbours are merged
+  #free: { address: number; bytes: number }[] = []; // sorted by address; neighbours are merged
 
   constructor(memory: WebAssembly.Memory, base: number, maximum: number) {
     this.memory = memory;
@@ -42,22 +46,25 @@ export class Heap {
     this.#top = up(base);
   }
 
-  /** Where the next fresh block starts; an arena that ends here can be extended in place. */
+  /** Address of the next fresh block. An arena that ends here can be extended in place. */
   get top(): number {
     return this.#top;
   }
 
-  /** Bytes that the heap may still grow by, if the machine has them. */
+  /** Bytes by which the heap may still grow, if the machine has them. */
   get room(): number {
     return this.#maximum - this.#top;
   }
 
-  /** The memory's size in bytes: what the model really holds. */
+  /** The memory's present size in bytes. */
   get size(): number {
     return this.memory.buffer.byteLength;
   }
 
-  /** A block of at least `bytes`, BLOCK_ALIGN aligned, its contents undefined. Throws `out-of-memory`. */
+  /**
+   * Allocates a block of at least `bytes`, aligned to BLOCK_ALIGN, with undefined contents. Returns its
+   * address. Throws `out-of-memory`.
+   */
   alloc(bytes: number): number {
     const wanted = up(Math.max(1, bytes));
     const i = this.#free.findIndex((hole) => hole.bytes >= wanted);
@@ -68,7 +75,9 @@ export class Heap {
     return hole.address;
   }
 
-  /** The same at the top of the heap, where it extends the block before it. */
+  /**
+   * Allocates a block at the top of the heap, where it extends the block before it. Otherwise as `alloc`.
+   */
   allocTop(bytes: number): number {
     const address = this.#top;
     const end = address + up(bytes);
@@ -87,7 +96,7 @@ export class Heap {
     return address;
   }
 
-  /** Give a block back. `bytes` as asked for. */
+  /** Frees a block. `bytes`: the size that was passed to `alloc`. */
   free(address: number, bytes: number): void {
     const block = { address, bytes: up(Math.max(1, bytes)) };
     let i = this.#free.findIndex((hole) => hole.address > address);
@@ -118,7 +127,7 @@ export class Heap {
   }
 
   copyOut(address: number, bytes: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(new Uint8Array(this.memory.buffer, address, bytes)); // the outer copy isn't shared
+    return new Uint8Array(new Uint8Array(this.memory.buffer, address, bytes)); // a copy that isn't shared
   }
 
   copyOutIds(address: number, count: number): Int32Array<ArrayBuffer> {
@@ -148,7 +157,7 @@ export class Heap {
     return value as StructValue<L>;
   }
 
-  /** Writes the named fields, zero for the rest. */
+  /** Writes all fields of a struct: those in `value`, and zero for the rest. */
   writeStruct<L extends StructLayout>(address: number, layout: L, value: { [K in keyof L['fields']]?: number }): void {
     const view = new DataView(this.memory.buffer, address, layout.size);
     for (const [name, field] of Object.entries(layout.fields)) {

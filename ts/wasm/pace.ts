@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many multiply-adds fit a slice of time: the measured rate, one for batches of a single token
-// (bound by memory) and one for the rest (bound by arithmetic).
+// Computes the budgets of steps from the measured rate of multiply-adds. Batches of a single token, which
+// memory limits, and larger batches, which arithmetic limits, have a rate each.
 
-/** Until measured: 1 to 5 ms on any machine of the last ten years. */
+/** Budget before any measurement: 1 to 5 ms on any machine of the last ten years. */
 const FIRST = 10e6;
-/** What a slice's rate still counts for after the next one: fast enough for a laptop that throttles. */
+/** Weight of the earlier steps when a step is added. It adapts fast enough to a laptop that throttles. */
 const KEEP = 0.7;
 
 export class Pace {
   readonly targetMs: number;
   readonly #seen = { single: { work: 0, ms: 0 }, many: { work: 0, ms: 0 } };
 
-  /** @param targetMs How long a step should take: 10 in a page, 20 in the engine worker. */
+  /**
+   * @param targetMs Milliseconds that a step should take: 10 in the caller's thread, 20 in the engine
+   * worker.
+   */
   constructor(targetMs: number) {
     this.targetMs = targetMs;
   }
 
-  /** Multiply-adds for the next step. */
+  /** Returns the budget of the next step, in multiply-adds. */
   budget(kind: 'single' | 'many'): number {
     const { work, ms } = this.#seen[kind];
     return ms > 0 ? Math.max(1e5, Math.floor((work / ms) * this.targetMs)) : FIRST;
   }
 
-  /** What a step did. Sums that fade weigh a long step more than a short one, whose time is noise. */
+  /** Adds a step's planned work and time to fading sums. Short steps, whose times are noise, weigh less. */
   measured(kind: 'single' | 'many', work: number, ms: number): void {
     const seen = this.#seen[kind];
     if (work <= 0 || ms <= 0) return;

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the CPU's time goes: milliseconds by op.
+// The profile of a model's steps: milliseconds by op.
 import { OpKind, opLayout } from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
 
-/** What an op, summed over the layers, has kept the caller's thread. */
+/** The time of all ops with the same name. */
 export interface ProfileEntry {
-  /** The op's name, and the weights of a product: `MATMUL ffn_gate+ffn_up`. */
+  /** The op's name. A MATMUL's name also has its weights: `MATMUL ffn_gate+ffn_up`. */
   readonly op: string;
-  /** Ops of that name in the program. */
+  /** Number of ops with this name in the program, usually one per layer. */
   readonly count: number;
+  /** Milliseconds that the leader took for these ops, including its waits for helpers. */
   readonly ms: number;
 }
 
@@ -24,7 +25,10 @@ export class Profile {
     this.#file = file;
   }
 
-  /** Milliseconds by op since the last call, longest first; the first call begins to measure, and gives []. */
+  /**
+   * Returns the time by op since the last call, longest first. The first call starts the measurement and
+   * returns [].
+   */
   read(): ProfileEntry[] {
     const { n_ops } = this.#file.planInfo;
     const program = this.#instance.exports.model_program(this.#instance.model);

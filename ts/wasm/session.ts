@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A session of a model in wasm memory: one sequence's tokens with their KV cache, outputs and sampling. It computes
-// nothing: an executor takes its pending tokens as batches.
+// A session of a model in wasm memory: the tokens of one sequence with their KV cache, output rows and
+// sampling. A session computes nothing. An executor computes its pending tokens as batches.
 import { ABI_VERSION, Output, Status, batchInfoLayout, samplingLayout, sessionStateLayout } from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
@@ -14,17 +14,20 @@ import { toIds } from './vocabulary.js';
 
 export type SessionState = StructValue<typeof sessionStateLayout>;
 
-/** Of the model's memory; `close` gives it back. Every method throws `disposed` once the model is freed. */
+/**
+ * A session in the model's memory; `close` frees it. After that, and after the model was freed, every method
+ * except `close` throws `disposed`.
+ */
 export class WasmSession implements Batches {
   readonly #instance: WasmInstance;
   readonly #file: Loader;
   readonly #bytes: number;
   #address = 0;
-  #batch: StructValue<typeof batchInfoLayout> | undefined; // what nextBatch gave
-  #sampling = 0; // block: chord_sampling, then the bias pairs
+  #batch: StructValue<typeof batchInfoLayout> | undefined; // of the last nextBatch()
+  #sampling = 0; // address of a block: chord_sampling, then the bias pairs
   #samplingBytes = 0;
 
-  /** An empty session, or a copy of `from`, which shares its whole pages. Throws `out-of-memory`. */
+  /** Opens an empty session, or a copy of `from` that shares its whole pages. Throws `out-of-memory`. */
   constructor(instance: WasmInstance, file: Loader, from?: WasmSession) {
     this.#instance = instance;
     this.#file = file;
@@ -47,13 +50,18 @@ export class WasmSession implements Batches {
     }
   }
 
-  /** Append tokens to be evaluated. Throws `context-full` (nothing appended), `invalid-argument`. */
+  /**
+   * Appends tokens to be evaluated. Throws `context-full`, `invalid-argument`; no token is appended then.
+   */
   push(ids: ArrayLike<number>): void {
     const list = toIds(ids);
     this.#withIds(list, (block) => this.#check(this.#exports.session_push(this.#at, block, list.length)));
   }
 
-  /** Logits of the last pushed token only (the default), or of all; `all` ends a step's batch at n_logits rows. */
+  /**
+   * Selects the tokens that have output rows: the last pushed token (the default), or all. With 'all', a
+   * batch has at most n_logits tokens.
+   */
   setOutputs(outputs: 'last' | 'all'): void {
     this.#check(this.#exports.session_outputs(this.#at, outputs === 'all' ? Output.ALL : Output.LAST));
   }
@@ -82,14 +90,16 @@ export class WasmSession implements Batches {
     this.#check(this.#exports.session_accept_batch(this.#at));
   }
 
-  /** The numbers of output row `row` of the last finished batch. */
+  /**
+   * Returns the logits of output row `row` of the last finished batch. Throws `internal` for an unknown row.
+   */
   logits(row = 0): Float32Array<ArrayBuffer> {
     const address = this.#exports.session_logits(this.#at, row);
     if (address === 0) throw new ChordError('internal', `there is no output row ${row}`);
     return this.#instance.heap.copyOutFloats(address, this.#file.modelInfo().n_vocab);
   }
 
-  /** How `sample` draws from now on. */
+  /** Sets how `sample` draws from now on. Throws `out-of-memory`. */
   setSampling(sampling: Sampling): void {
     const heap = this.#instance.heap;
     const bias = sampling.bias ?? [];
@@ -111,26 +121,30 @@ export class WasmSession implements Batches {
     heap.copyIn(block + samplingLayout.size, new Uint8Array(pairs.buffer));
   }
 
-  /** Draw an id from the last output row; it isn't pushed. Throws `internal` on non-finite logits. */
+  /**
+   * Draws an id from the last output row, and doesn't push it. Throws `internal` for logits that aren't
+   * finite.
+   */
   sample(): number {
-    if (this.#sampling === 0) throw new ChordError('internal', 'setSampling comes before sample');
+    if (this.#sampling === 0) throw new ChordError('internal', 'sample was called before setSampling');
     return this.#check(this.#exports.session_sample(this.#at, this.#sampling));
   }
 
-  /** A whole number below 2^53. */
+  /** Seeds the generator that `sample` draws with. `seed`: an integer from 0 to 2^53 - 1. */
   seed(seed: number): void {
     this.#exports.session_seed(this.#at, seed);
   }
 
   /**
-   * Forget the tokens from position `count` on, and a batch under way. Returns where the session stands: `count`, or an
-   * earlier position where its caches allow no later one; the tokens between are pushed again.
+   * Drops the tokens from position `count` on, and undoes a batch under way. Returns the number of tokens
+   * kept: `count`, or fewer where the caches allow no later position. The caller pushes the tokens between
+   * again. Throws `invalid-argument` unless 0 <= `count` <= n_tokens.
    */
   truncate(count: number): number {
     return this.#check(this.#exports.session_truncate(this.#at, count));
   }
 
-  /** How many leading ids equal the evaluated tokens. */
+  /** Returns how many leading ids equal the evaluated tokens. */
   match(ids: ArrayLike<number>): number {
     const list = toIds(ids);
     return this.#withIds(list, (block) => this.#exports.session_match(this.#at, block, list.length));
@@ -142,7 +156,10 @@ export class WasmSession implements Batches {
     return this.#instance.heap.readStruct(out, sessionStateLayout);
   }
 
-  /** Give the pages back to the model and the block to the heap. Safe on a freed model, and twice. */
+  /**
+   * Returns the pages to the model and frees the block. A second call, or one on a freed model, does
+   * nothing.
+   */
   close(): void {
     const address = this.#address;
     this.#address = 0;

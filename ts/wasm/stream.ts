@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A text stream of a model in wasm memory.
+// A text stream (chord_stream) in a model's memory.
 import { STREAM_PUSH, TextFlag } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import { decoder } from './instance.js';
@@ -9,18 +9,19 @@ import type { Vocabulary } from './vocabulary.js';
 const encoder = new TextEncoder();
 
 /**
- * Streamed text: tokens in, whole characters out. What may become a stop string, or is half a character,
- * is held back until it is decided; `end` lets go of it.
+ * Converts a generation's tokens to text. Only whole characters are returned. An unfinished character and
+ * the possible start of a stop string are held back until they are decided, or until `end`.
  */
 export class TextStream {
   readonly #instance: WasmInstance;
   readonly #vocabulary: Vocabulary;
   readonly #block: number;
   readonly #bytes: number;
-  readonly #textAt: number; // where the library writes the text's address; a token on its way in
+  readonly #textAt: number; // the library writes the text's address here; `push` passes the token here
   readonly #pieceAt: number; // STREAM_PUSH bytes
   #address: number;
 
+  /** Opens the stream. Throws `out-of-memory`, and `invalid-argument` for refused stop strings. */
   constructor(instance: WasmInstance, vocabulary: Vocabulary, stops: readonly string[]) {
     this.#instance = instance;
     this.#vocabulary = vocabulary;
@@ -35,10 +36,10 @@ export class TextStream {
     this.#address = instance.exports.stream_open(this.#block, streamBytes, stopsAt, list.byteLength);
     if (this.#address !== 0) return;
     instance.heap.free(this.#block, this.#bytes);
-    throw new ChordError('invalid-argument', 'the stop strings are refused: none may be empty, 64 kB are the most');
+    throw new ChordError('invalid-argument', 'the stop strings are refused: one is empty, or all together have more than 65536 bytes');
   }
 
-  /** The text that is decided once `token` has come; may be ''. Control tokens have none. */
+  /** Adds a token. Returns the text that is decided now, which may be ''. Control tokens have no text. */
   push(token: number): string {
     const { exports, heap, model } = this.#instance;
     const stream = this.#at;
@@ -62,17 +63,17 @@ export class TextStream {
     }
   }
 
-  /** What was held back, an unfinished character as U+FFFD. */
+  /** Returns the text held back. An unfinished character becomes U+FFFD. */
   end(): string {
     return this.#text(this.#instance.exports.stream_end(this.#at, this.#textAt));
   }
 
-  /** A stop string was seen: the text ended before it. */
+  /** True when a stop string is complete. The text ends before it. */
   get isStopped(): boolean {
     return this.#instance.exports.stream_stopped(this.#at) !== 0;
   }
 
-  /** Safe on a freed model, and twice. */
+  /** Frees the stream's memory. A second call, or a call after the model was freed, does nothing. */
   close(): void {
     if (this.#address !== 0 && this.#instance.isUsable) this.#instance.heap.free(this.#block, this.#bytes);
     this.#address = 0;
@@ -91,7 +92,7 @@ export class TextStream {
   }
 }
 
-/** Each as int32 length, then its bytes. */
+/** Packs the stop strings, each as an int32 length and its UTF-8 bytes. */
 function packStops(stops: readonly string[]): Uint8Array<ArrayBuffer> {
   const texts = stops.map((stop) => encoder.encode(stop));
   const list = new Uint8Array(texts.reduce((sum, text) => sum + 4 + text.byteLength, 0));

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pool thread of the engine worker: its own instance and stack over the model's memory. It answers 'up'
-// once it runs, takes one start message, lives inside chord_thread_join() until the model stops, and closes itself.
+// A helper: a worker of the engine worker, with its own instance and stack over the model's memory. It posts
+// 'up' when it runs, receives one ThreadStart, stays in chord_thread_join() until the model stops, and
+// closes itself.
 import { ChordError, toErrorRecord } from '../errors.js';
 import { parentPeer } from '../platform.js';
 import { instantiate } from './instantiate.js';
 
-/** What a thread is started with; the stack grows down from `stackTop`. */
+/** The start message. The helper's stack grows down from `stackTop`. */
 export interface ThreadStart {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
@@ -14,7 +15,7 @@ export interface ThreadStart {
   readonly stackTop: number;
 }
 
-// No top-level await: bundlers may make a classic script of this file.
+// There is no top-level await, because a bundler may make this file a classic script.
 void parentPeer().then((parent) => {
   parent.listen((message) => {
     if (message === 'end') return void parent.end();

@@ -1,36 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pool of the engine worker: sub-workers that help it with the large slices of a step. All have joined
-// before the first step, because a worker neither starts nor gets messages in Chromium while its creator
-// is busy. While idle they sleep in the wasm memory and don't keep a Node process alive.
+// The helpers of the engine worker: nested workers that compute units of its steps. All helpers join before
+// the first step, because in Chromium a worker neither starts nor gets messages while its creator is busy.
+// Idle helpers sleep in the wasm memory and don't keep a Node process alive.
 import { ChordError } from '../errors.js';
 import { nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
 import type { WasmInstance } from './instance.js';
 import type { ThreadStart } from './thread.js';
 
-/** A browser may take its time to start workers on a busy machine; then one thread does. */
+/**
+ * Maximum milliseconds for the helpers to start, and to join. If they don't start, the model has one thread.
+ */
 const START_MS = 10_000;
-/** A helper's stack, as the linker gives the first one. */
+/** Bytes of a helper's stack; the leader's stack, which the linker reserves, has the same size. */
 const STACK = 64 << 10;
-/** How long a thread may take to close itself once its model has stopped; a stuck one is terminated. */
+/** Maximum milliseconds for the helpers to close themselves. A helper that is stuck is terminated. */
 const CLOSE_MS = 1000;
 
 export class ThreadPool {
   readonly #peers: Peer[] = [];
-  /** Those that are closing themselves, or are dead. */
+  /** Helpers that are closing themselves, or have died. */
   readonly #gone = new Set<Peer>();
   #ups = 0;
   #onChange: () => void = () => {};
   #isStopping = false;
-  /** Why the pool is useless: a thread couldn't start, or died. */
+  /** Set when a helper couldn't start or has died. The pool can't be used then. */
   fault: ChordError | undefined;
 
-  /** Starts `count` workers and waits until each runs. Throws `internal` when one can't, and ends the others. */
+  /**
+   * Starts `count` helpers and waits until all run. Throws `internal` when one doesn't start; all others are
+   * ended then.
+   */
   static async start(count: number): Promise<ThreadPool> {
     const pool = new ThreadPool();
     try {
       for (const added of await Promise.allSettled(Array.from({ length: count }, () => pool.#add()))) if (added.status === 'rejected') throw added.reason;
-      if (!(await pool.#until(() => pool.#ups === count, START_MS))) throw new ChordError('internal', `the pool threads were not started within ${START_MS / 1000} s`);
+      if (!(await pool.#until(() => pool.#ups === count, START_MS))) throw new ChordError('internal', `the pool threads did not start within ${START_MS / 1000} s`);
       if (pool.fault !== undefined) throw pool.fault;
       return pool;
     } catch (error) {
@@ -45,7 +50,7 @@ export class ThreadPool {
     peer.listen(
       (message) => {
         if (message === 'up') this.#ups += 1;
-        else this.#lost(peer, new Error(JSON.stringify(message))); // it has left the model, and closes
+        else this.#lost(peer, new Error(JSON.stringify(message))); // it has left the model
         this.#onChange();
       },
       (cause) => this.#lost(peer, cause),
@@ -59,7 +64,11 @@ export class ThreadPool {
     this.#onChange();
   }
 
-  /** Lets all threads join the model, which was planned for this many, and waits until they have. */
+  /**
+   * Makes all helpers join the model, and waits until they have. The model must be planned for one thread
+   * more than there are helpers. Throws `internal` when a helper dies or doesn't join, `out-of-memory` for
+   * their stacks.
+   */
   async join(instance: WasmInstance): Promise<void> {
     const { module, heap, model } = instance;
     const stacks = heap.alloc(this.#peers.length * STACK);
@@ -70,23 +79,24 @@ export class ThreadPool {
     const deadline = performance.now() + START_MS;
     while (instance.exports.threads_ready(model) < this.#peers.length) {
       if (this.fault !== undefined) throw this.fault;
-      if (performance.now() > deadline) throw new ChordError('internal', 'the pool threads did not join the model');
+      if (performance.now() > deadline) throw new ChordError('internal', `the pool threads did not join the model within ${START_MS / 1000} s`);
       await nextTurn();
     }
   }
 
   /**
-   * Waits until all threads, which the executor's free() must have let go, close themselves. Only a stuck one is terminated: Chromium
-   * leaves workers running, and their memory, where they and their creator are terminated at the same time.
+   * Waits until all helpers have closed themselves. Call the executor's free() before: it makes them leave
+   * the model. Only a stuck helper is terminated, because Chromium leaves workers running, with their
+   * memory, when they and their creator are terminated at the same time.
    */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    for (const peer of this.#peers) peer.post('end'); // heard by those that never joined
+    for (const peer of this.#peers) peer.post('end'); // received by helpers that never joined
     await this.#until(() => this.#gone.size === this.#peers.length, CLOSE_MS);
     await Promise.all(this.#peers.filter((peer) => !this.#gone.has(peer)).map((peer) => peer.end()));
   }
 
-  /** Whether `isTrue` within `ms`; a fault ends the wait too. */
+  /** Waits until `isTrue()`, or until a fault. Returns false after `ms` milliseconds. */
   async #until(isTrue: () => boolean, ms: number): Promise<boolean> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const isDone = await new Promise<boolean>((resolve) => {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A text on its way to token ids, in slices: the event loop can turn between two, and the ids are the same
-// however the text is cut. The model's memory holds the text, 70 kB, and what the C side asks for: nothing for
-// texts of words, about 20 bytes a character for a long piece that can't be cut. All of it goes back at `close`.
+// Converts a text to token ids in slices. The event loop can turn between two slices, and the ids don't
+// depend on the slices. The model's memory holds the text, 70 kB, and scratch if the library asks for it:
+// none for texts of words, about 20 bytes per byte of a long piece that can't be cut. `close` frees all of
+// it.
 import { Status, TextFlag } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { TokenizeOptions } from '../options.js';
 import type { WasmInstance } from './instance.js';
 
-/** Small steps a slice: one to three milliseconds. */
+/** Budget of a slice, in the small steps of chord_tokenizer_step(): one to three milliseconds. */
 const SLICE = 20_000;
-/** Ids that a slice can hand over. */
+/** Maximum number of ids per slice. */
 const ROOM = 8192;
 
 const encoder = new TextEncoder();
@@ -24,7 +25,10 @@ export class Tokenizing {
   #parts: Int32Array<ArrayBuffer>[] = [];
   #isClosed = false;
 
-  /** Takes memory for the text; looks at nothing yet. Throws `out-of-memory`, `invalid-argument` from 512 MiB on. */
+  /**
+   * Copies the text into the model's memory; `step` tokenises it. Throws `out-of-memory`, and
+   * `invalid-argument` for texts of 512 MiB or more.
+   */
   constructor(instance: WasmInstance, text: string | Uint8Array, options: TokenizeOptions) {
     const bytes = typeof text === 'string' ? encoder.encode(text) : text;
     const flags = (options.addSpecial === false ? 0 : TextFlag.ADD_SPECIAL) | (options.parseSpecial === false ? 0 : TextFlag.PARSE_SPECIAL);
@@ -37,10 +41,10 @@ export class Tokenizing {
     this.#tokenizer = instance.exports.tokenizer_open(instance.model, state + stateBytes, bytes.byteLength, flags, state, stateBytes);
     if (this.#tokenizer !== 0) return;
     this.close();
-    throw new ChordError('invalid-argument', `a text of ${bytes.byteLength} bytes is too long to be tokenised in one piece`);
+    throw new ChordError('invalid-argument', `a text of ${bytes.byteLength} bytes is too long to tokenise: the maximum is 536870911 bytes`);
   }
 
-  /** A slice. True when that was all. */
+  /** Tokenises a slice. Returns true after the last slice. Throws `out-of-memory`. */
   step(): boolean {
     const { exports, heap } = this.#instance;
     const status = this.#instance.check(exports.tokenizer_step(this.#tokenizer, SLICE, this.#block, ROOM, this.#countAt));
@@ -64,12 +68,12 @@ export class Tokenizing {
     if (before !== undefined) heap.free(before.address, before.bytes);
   }
 
-  /** How many ids there are at least, as far as is known yet. */
+  /** Minimum number of ids that the whole text has, as far as is known. */
   get least(): number {
     return this.#instance.exports.tokenizer_least(this.#tokenizer);
   }
 
-  /** The ids so far: all of them after the last step. */
+  /** Returns the ids so far, which are all ids after the last slice. */
   ids(): Int32Array<ArrayBuffer> {
     const ids = new Int32Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
     let at = 0;
@@ -80,7 +84,7 @@ export class Tokenizing {
     return ids;
   }
 
-  /** Gives the memory back, where the model still has any. Again is a no-op. */
+  /** Frees the memory, unless the model was freed. A second call does nothing. */
   close(): void {
     if (this.#isClosed || !this.#instance.isUsable) return;
     this.#isClosed = true;

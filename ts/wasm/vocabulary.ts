@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loaded model's vocabulary: text to ids, ids to bytes and text, and text streams.
+// A loaded model's vocabulary: converts text to ids, and ids to bytes and text; opens text streams.
 import { TextFlag, TokenFlag } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { TokenizeOptions } from '../options.js';
@@ -18,7 +18,7 @@ export class Vocabulary {
     this.#file = file;
   }
 
-  /** Text, or UTF-8 bytes, to ids. Invalid bytes are tokens too. */
+  /** Converts text, or UTF-8 bytes, to ids. Invalid bytes become tokens too. Throws as `Tokenizing`. */
   tokenize(text: string | Uint8Array, options: TokenizeOptions = {}): Int32Array<ArrayBuffer> {
     const work = this.openTokenizing(text, options);
     try {
@@ -29,14 +29,17 @@ export class Vocabulary {
     }
   }
 
-  /** The same in slices. */
+  /**
+   * Starts `tokenize` in slices. The caller calls `step` until it returns true, then `ids`, then `close`.
+   */
   openTokenizing(text: string | Uint8Array, options: TokenizeOptions = {}): Tokenizing {
     return new Tokenizing(this.#instance, text, options);
   }
 
   /**
-   * A prompt's ids out of its text's: special tokens as the file says, but no second BOS where the text brings its own. An
-   * empty text is a BOS where the model has one. Throws `invalid-argument` when nothing is left.
+   * Returns the ids of a prompt from the ids of its text. Drops the BOS that tokenising added if the text
+   * starts with a BOS. An empty text becomes a BOS, if the model has one. Throws `invalid-argument` for an
+   * empty text otherwise.
    */
   promptIds(ids: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
     const { bos, add_bos } = this.#file.modelInfo();
@@ -45,8 +48,11 @@ export class Vocabulary {
     return add_bos !== 0 && ids[0] === bos && ids[1] === bos ? ids.slice(1) : ids;
   }
 
-  /** The bytes that ids stand for; a character may be cut at either end. `wholeText` takes off the blank that
-   * SentencePiece puts before a text, so that it isn't for the pieces of a stream. */
+  /**
+   * Converts ids to bytes. A character may be cut at both ends. `skipSpecial` leaves out special tokens.
+   * `wholeText` removes the blank that SentencePiece puts before a text; the pieces of a stream need theirs.
+   * Throws `invalid-argument` for an unknown id.
+   */
   detokenizeBytes(ids: ArrayLike<number>, options: { skipSpecial?: boolean | undefined; wholeText?: boolean } = {}): Uint8Array<ArrayBuffer> {
     const list = this.#knownIds(ids);
     const flags = (options.skipSpecial === true ? TextFlag.SKIP_SPECIAL : 0) | (options.wholeText === true ? TextFlag.WHOLE_TEXT : 0);
@@ -62,32 +68,35 @@ export class Vocabulary {
     });
   }
 
-  /** The text that ids stand for; bytes that aren't UTF-8 become U+FFFD. */
+  /** Converts the ids of a whole text to the text. Bytes that aren't UTF-8 become U+FFFD. */
   detokenize(ids: ArrayLike<number>, options: { skipSpecial?: boolean | undefined } = {}): string {
     return decoder.decode(this.detokenizeBytes(ids, { ...options, wholeText: true }));
   }
 
-  /** An id that doesn't exist is named here, before a block is taken for the ids. */
+  /** Returns the ids as int32. Throws `invalid-argument`, which names the first unknown id. */
   #knownIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
     const list = toIds(ids);
     const { n_vocab } = this.#file.modelInfo();
     const bad = list.findIndex((id) => id < 0 || id >= n_vocab);
-    if (bad >= 0) throw new ChordError('invalid-argument', `ids[${bad}] is ${list[bad]}, the vocabulary has ${n_vocab}`);
+    if (bad >= 0) throw new ChordError('invalid-argument', `ids[${bad}] is ${list[bad]}, not 0 to ${n_vocab - 1}`);
     return list;
   }
 
-  /** Whether the model ends its turn with this id, which `sample` gave. */
+  /** Whether the model ends its turn with this id. Throws `invalid-argument` for an unknown id. */
   isEndOfGeneration(id: number): boolean {
     return (this.#instance.check(this.#instance.exports.token_flags(this.#instance.model, id)) & TokenFlag.EOG) !== 0;
   }
 
-  /** Whole characters out of tokens; what may become one of `stops` is held back. */
+  /**
+   * Opens a text stream that ends before the first of the strings `stops`. Throws as the stream's
+   * constructor.
+   */
   openStream(stops: readonly string[] = []): TextStream {
     return new TextStream(this.#instance, this, stops);
   }
 }
 
-/** Ids as the boundary takes them. Throws `invalid-argument` naming the first that isn't a whole int32. */
+/** Returns the ids as int32. Throws `invalid-argument`, which names the first that isn't an int32. */
 export function toIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
   const list = new Int32Array(ids.length);
   for (let i = 0; i < ids.length; i++) {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Reply, Request } from './protocol.js';
 
-/** One call under way in the host: how it is stopped, and how far it may run ahead of its reader. */
+/**
+ * One call under way in the host. It can be cancelled, and it waits when it is too far ahead of its reader.
+ */
 export class Call<R extends Request = Request> {
   readonly request: R;
   readonly post: (reply: Reply, transfer?: Transferable[]) => void;
   readonly #abort = new AbortController();
-  /** Since when the call waits for its reader; undefined while it doesn't. */
+  /** Time at which the call began to wait for its reader; undefined while it doesn't wait. */
   pausedAt: number | undefined;
-  /** Told when that begins. */
+  /** Called when the call begins to wait for its reader. */
   onPause: () => void = () => {};
   #sent = 0;
   #taken = 0;
@@ -28,7 +30,7 @@ export class Call<R extends Request = Request> {
     return this.#abort.signal;
   }
 
-  /** Events that the reader has taken. */
+  /** Number of events that the reader has taken. */
   get taken(): number {
     return this.#taken;
   }
@@ -37,12 +39,15 @@ export class Call<R extends Request = Request> {
     this.#abort.abort();
   }
 
-  /** Events that were sent and not taken. */
+  /** Number of events that were sent and not taken. */
   get outstanding(): number {
     return this.#sent - this.#taken;
   }
 
-  /** Posts `count` events in one message and waits while the reader is `window` events behind, or until the call is cancelled. */
+  /**
+   * Posts `count` events in one message. Then waits while the reader is `window` events behind, unless the
+   * call is cancelled.
+   */
   async send(reply: Reply, count: number, window: number, transfer: Transferable[] = []): Promise<void> {
     this.post(reply, transfer);
     this.#sent += count;
@@ -54,7 +59,7 @@ export class Call<R extends Request = Request> {
     }
   }
 
-  /** The reader took `count` events. */
+  /** Records that the reader has taken `count` events. */
   take(count: number): void {
     this.#taken = Math.min(this.#taken + count, this.#sent);
     this.#wake();

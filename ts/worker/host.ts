@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine worker's desk: takes requests, answers each once, runs what computes one at a time and in
-// order. Text and counters are answered between two steps of a run, so a reader inside its loop may call
-// them without waiting for itself. Nothing that comes in may crash or hang it.
+// The engine worker's end of the protocol. It answers each request once. Calls that compute run one at a
+// time and in order. Text calls and counters are answered between two steps of the running call, so a reader
+// may make them inside its loop. No message may crash or hang the worker.
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
 import { openRemote } from '../load/source.js';
@@ -18,17 +18,21 @@ import type { LoadedEngine } from './runner.js';
 
 type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;
 
-/** What computes, or needs a session that doesn't: one at a time and in order. */
+/**
+ * Calls that compute, or that need a session in which nothing computes. They run one at a time and in order.
+ */
 type Queued = 'logits' | 'generate' | 'fork-session' | 'close-session';
 const queued: ReadonlySet<string> = new Set<Queued>(['logits', 'generate', 'fork-session', 'close-session']);
 
-/** How long a call waits behind a run whose reader reads nothing, before it is refused. */
+/**
+ * Milliseconds that a call waits behind a generation whose reader reads nothing, before the call is refused.
+ */
 const BUSY_MS = 2000;
 
 export interface HostOptions {
-  /** How long a step should take: 20 ms in the engine worker, 10 in a page. */
+  /** Milliseconds that a step should take: 20 in the engine worker, 10 in the caller's thread. */
   readonly stepMs: number;
-  /** Whether this thread may start a pool and sleep. */
+  /** Whether this thread may start a pool and wait for it. A page's main thread may not. */
   readonly mayThread: boolean;
 }
 
@@ -53,7 +57,7 @@ export class EngineHost {
     this.#options = options;
   }
 
-  /** Any message; never throws. */
+  /** Handles any message. Never throws. */
   handle(message: unknown): void {
     let request: Request;
     try {
@@ -80,7 +84,10 @@ export class EngineHost {
     else void this.#answer(call, () => this.#serve(call));
   }
 
-  /** A message that can't be understood. Number -1 where the call it names is owed an answer of its own. */
+  /**
+   * Answers a message that can't be handled. The answer has number -1 if the message opens no call, or if
+   * its number belongs to a call under way, which gets its own answer.
+   */
   #refuse(call: number | undefined, error: unknown): void {
     const isOwn = call !== undefined && !this.#calls.has(call);
     this.#post({ type: 'failed', call: isOwn ? call : -1, error: toErrorRecord(error) });
@@ -104,7 +111,7 @@ export class EngineHost {
     }
   }
 
-  /** Runs a call to its one answer. */
+  /** Runs a call and posts its one answer. */
   async #answer(call: Call, run: () => Promise<Results[keyof Results]>): Promise<void> {
     let reply: Reply;
     try {
@@ -112,7 +119,7 @@ export class EngineHost {
       if (this.#isDisposed && call.request.op !== 'dispose') throw new Cancelled();
       reply = { type: 'result', call: call.id, value };
     } catch (error) {
-      // Stopped from outside: what a stopped call threw on its way says less than that.
+      // The answer of a cancelled call is that it was cancelled, unless it failed with `internal`.
       const isStopped = error instanceof Cancelled || (call.signal.aborted && !(ChordError.isInstance(error) && error.code === 'internal'));
       const stopped = this.#isDisposed ? new ChordError('disposed', 'the model was disposed of') : new ChordError('aborted', 'the call was cancelled');
       reply = { type: 'failed', call: call.id, error: toErrorRecord(isStopped ? stopped : error) };
@@ -128,7 +135,7 @@ export class EngineHost {
     call.onPause = () => this.#watch();
     call.signal.addEventListener('abort', () => {
       const at = this.#queue.findIndex((entry) => entry.call === call);
-      if (at < 0) return; // it runs, or has run
+      if (at < 0) return; // the call runs, or has run
       this.#queue.splice(at, 1);
       void this.#answer(call, () => Promise.reject(new Cancelled()));
     });
@@ -143,14 +150,18 @@ export class EngineHost {
       await this.#answer(next.call, next.run);
     }
     this.#running = undefined;
-    this.#watch(); // there is nothing to wait for
+    this.#watch(); // stops the timer: no call waits
     this.#onIdle();
   }
 
   /**
-   * A call inside the loop over a run would wait for ever: it for the run, the run for its reader, the reader for it. So the first of
-   * those that wait is refused when the run's reader has read nothing for BUSY_MS. A client whose thread was blocked meanwhile is
-   * asked first: `ponged` is the running call of which it says that all it read was told.
+   * Starts, restarts or stops the timer that refuses a waiting call. A call inside the loop over a
+   * generation would wait for ever: the call for the generation, the generation for its reader, the reader
+   * for the call. So the first waiting call is refused when the reader has read nothing for BUSY_MS.
+   *
+   * The client's thread may have been blocked in that time. So the host posts a `ping` first, and refuses
+   * the waiting call when the `pong` comes. The client posts `taken` for everything it has read before the
+   * `pong`. `ponged`: the call of the `pong`.
    */
   #watch(ponged?: number): void {
     clearTimeout(this.#patience);
@@ -167,7 +178,7 @@ export class EngineHost {
     this.#watch();
   }
 
-  /** Wakes those who wait until nothing runs. */
+  /** Wakes `#dispose`, which waits until nothing runs or loads. */
   #onIdle(): void {
     for (const wake of this.#idle.splice(0)) wake();
   }
@@ -185,7 +196,7 @@ export class EngineHost {
     if (this.#isLoading || this.#loaded !== undefined) throw new ChordError('busy', 'a model is loaded already');
     this.#isLoading = true;
     const { source } = request;
-    const pushed = source.kind === 'pushed' ? this.#openPushed(call, source) : undefined; // now: chunks are on their way
+    const pushed = source.kind === 'pushed' ? this.#openPushed(call, source) : undefined; // before any await
     try {
       const loaded = await loadEngine({
         options: request.options,
@@ -223,7 +234,9 @@ export class EngineHost {
     };
   }
 
-  /** Cancels everything, waits until it has stopped, then lets go of memory and threads. */
+  /**
+   * Cancels all calls, waits until none runs or loads, then frees the memory and ends the pool's threads.
+   */
   async #dispose(own: Call): Promise<null> {
     this.#isDisposed = true;
     const others = [...this.#calls.values()].filter((call) => call !== own && call.request.op !== 'dispose');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A load in the engine worker: header, plan, threads, data, one chunk of the source at a time.
+// A load in the engine worker: header, plan, pool, data. One chunk of the source is read at a time.
 import { ChordError } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
 import { ProgressReporter } from '../load/progress.js';
@@ -16,24 +16,33 @@ import { ThreadPool } from '../wasm/threads.js';
 import type { LoadOptions } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
 
-/** More threads than this cost more at the barriers of small models than they bring. */
+/** Maximum number of threads by default. With more, small models lose more time in waits than they save. */
 const MOST_THREADS = 8;
-/** The loop turns at least once in so many bytes: chunks that lie ready would keep a cancel out. */
+/**
+ * The event loop turns at least once per TURN_BYTES: while chunks are ready, no cancel could arrive
+ * otherwise.
+ */
 const TURN_BYTES = 1 << 20;
 
 export interface LoadJob {
   readonly options: LoadOptions;
   readonly signal: AbortSignal;
   readonly meter: BufferMeter;
-  /** Whether a pool is possible at all: in the engine worker, not in the caller's own thread. */
+  /** Whether a pool is possible: true in the engine worker, false in the caller's thread. */
   readonly mayThread: boolean;
+  /** Name of the source, for messages and progress. */
   readonly name: string;
   open(signal: AbortSignal): Promise<ByteStream>;
   onBytes(bytes: number): void;
   onProgress(progress: LoadProgress): void;
 }
 
-/** The caller frees engine and pool. Throws the source's, the file's or the memory's error, or when aborted. */
+/**
+ * Loads a model. The caller frees the engine and stops the pool.
+ *
+ * Throws the errors of the source, the file and the memory, and the signal's reason. The engine, the pool
+ * and the source are released then.
+ */
 export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   const progress = new ProgressReporter(job.name, job.onProgress);
   const [compiled, stream] = await compileAndOpen(job);
@@ -68,24 +77,28 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   }
 }
 
-/** Both at once: a first load waits for the slower of the two. An error of the compile comes first, and nothing stays open behind it. */
+/**
+ * Compiles the module and opens the source at the same time. Throws the error of the compilation if both
+ * fail. After an error the source is closed.
+ */
 async function compileAndOpen(job: LoadJob): Promise<[CompiledModule, ByteStream]> {
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(job.signal.reason);
   job.signal.addEventListener('abort', onAbort);
   if (job.signal.aborted) onAbort();
   const opening = job.open(stop.signal);
-  opening.catch(() => undefined); // told below, where it is awaited
+  opening.catch(() => undefined); // a rejection is reported where `opening` is awaited
   try {
     return [await compileModule({ signal: job.signal }), await opening];
   } catch (error) {
     stop.abort(error);
-    await opening.then((stream) => stream.close()).catch(() => undefined); // the worker may be ended as soon as it has answered
+    // The client may terminate the worker right after the answer, so the source is closed before.
+    await opening.then((stream) => stream.close()).catch(() => undefined);
     throw error;
   }
 }
 
-/** The chunks of a source, pushed until a phase of the load is complete; a chunk may serve two phases. */
+/** The chunks of a source. The end of the header and the first data may be in one chunk. */
 class Chunks {
   readonly #stream: ByteStream;
   readonly #job: LoadJob;
@@ -100,6 +113,9 @@ class Chunks {
     this.#progress = progress;
   }
 
+  /**
+   * Pushes chunks until the header or the data is complete. Throws `invalid-gguf` if the file ends before.
+   */
   async until(file: Loader): Promise<void> {
     while (!file.push(this.#offset, this.#chunk)) {
       if (await this.#next()) continue;
@@ -108,7 +124,7 @@ class Chunks {
     }
   }
 
-  /** False at the end of the source. */
+  /** Reads the next chunk. Returns false at the end of the source. */
   async #next(): Promise<boolean> {
     this.#job.meter.release(this.#chunk.byteLength);
     this.#offset += this.#chunk.byteLength;
@@ -133,7 +149,10 @@ function looksLikeHtml(chunk: Uint8Array): boolean {
   return /^(<!doctype html|<html)\b/i.test(start);
 }
 
-/** Plans for as many threads as can be had, and starts them; one less start-up failure than nothing at all. */
+/**
+ * Plans the model for the threads that are asked for and possible, and starts the pool. If the pool can't
+ * start, the model is planned for one thread instead. `why` is the reason for the number of threads.
+ */
 async function choosePool(file: Loader, job: LoadJob): Promise<{ pool: ThreadPool | undefined; why: string }> {
   const { contextLength, kvType } = job.options;
   const hardware = await hardwareThreads();
@@ -154,7 +173,7 @@ async function choosePool(file: Loader, job: LoadJob): Promise<{ pool: ThreadPoo
   return { pool: undefined, why: '1 thread: the machine has no more' };
 }
 
-/** The file's faults with the file's name; the others name what they are about already. */
+/** Adds the file's name to an error about the file. Other errors name their subject already. */
 function named(error: unknown, name: string): unknown {
   if (!ChordError.isInstance(error) || error.message.includes(name)) return error;
   if (error.code !== 'invalid-gguf' && !error.code.startsWith('unsupported-')) return error;

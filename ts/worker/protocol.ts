@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The messages between the client and the engine worker. The client gives each call a number. Each call ends
-// with exactly one `result` or `failed`. `parseRequest` trusts no message and checks the type of every field.
+// with exactly one `result` or `failed`. `parseRequest` trusts no message: it checks every field's type.
 //
 //   client                              worker
 //   load, tokenize, detokenize,    ->   progress* ... result | failed

@@ -4,7 +4,7 @@ import type { ErrorRecord } from '../errors.js';
 import type { ByteStream } from '../load/source.js';
 import { CHUNKS, CHUNK_BYTES } from './protocol.js';
 
-/** A source that the client reads and posts in chunks; reading one acknowledges the one before. */
+/** A source that the client reads and posts in chunks. Each `read` acknowledges the chunk read before. */
 export class PushedStream implements ByteStream {
   readonly name: string;
   readonly phase: 'download' | 'read';
@@ -23,7 +23,9 @@ export class PushedStream implements ByteStream {
     this.#acknowledge = acknowledge;
   }
 
-  /** A chunk has come. More than the window's worth, or a larger one, breaks the protocol. */
+  /**
+   * Adds a chunk. More than CHUNKS chunks under way, or one above CHUNK_BYTES, make the next `read` throw.
+   */
   push(bytes: Uint8Array): void {
     const underWay = this.#chunks.length + (this.#reading === undefined ? 0 : 1);
     if (underWay >= CHUNKS || bytes.byteLength > CHUNK_BYTES) this.#failure ??= new ChordError('invalid-argument', 'more bytes were pushed than asked for');
@@ -42,7 +44,7 @@ export class PushedStream implements ByteStream {
     this.#wake();
   }
 
-  /** The load was aborted: a pending read ends. */
+  /** Ends the stream when the load is aborted. A pending `read` rejects with `reason`. */
   stop(reason: unknown): void {
     this.#failure ??= reason;
     this.#wake();

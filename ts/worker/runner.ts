@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loaded model at work: its sessions, generation and logits over one of them, and when what they give is posted. Between
-// steps (of quick tokens: between a few) the event loop turns, so a posted cancel always arrives, shared memory or not.
+// A loaded model's sessions, its generations and logits, and when their results are posted. The event loop
+// turns after a step, or after a few steps of quick tokens, so a posted cancel arrives without shared
+// memory.
 import { Continuation, Work, contextFull } from '../continuation.js';
 import { refuse } from '../check.js';
 import type { TokenizeOptions } from '../options.js';
@@ -17,26 +18,31 @@ import type { GenerationStats, Request, Results, TokenEvent } from './protocol.j
 export interface LoadedEngine {
   readonly engine: WasmEngine;
   readonly compiled: CompiledModule;
-  /** Why so many threads. */
+  /** Why the model has this number of threads. */
   readonly why: string;
   readonly pool: ThreadPool | undefined;
 }
 
 type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;
 
-/** Bytes of logits in a block on its way to the client; two may be under way. */
+/**
+ * Maximum bytes of a message with rows of logits, unless one row is larger. Two messages may be under way.
+ */
 const ROWS_BYTES = 1 << 20;
 
-/** Tokens that take less together go to the reader together, and between them the event loop doesn't turn: both cost 0.1 ms, and
- * wake the page's thread, which may be a helper's core. Within a frame of a screen; a cancel waits no longer for it than for a step. */
+/**
+ * The tokens of GATHER_MS travel in one message, and the event loop doesn't turn between them. A message and
+ * a turn cost about 0.1 ms, and they wake the page's thread, which may take a helper's core. GATHER_MS is
+ * less than a frame of a screen, and no longer than a step: a cancel waits for it no longer than for a step.
+ */
 const GATHER_MS = 12;
 
-/** Ends a run at its next turn; the host turns it into the call's answer. */
+/** Thrown in a call that was cancelled, at its next turn. The host makes the call's answer of it. */
 export class Cancelled extends Error {}
 
 export class Runner {
   readonly engine: WasmEngine;
-  /** Sessions by number. 0 is the model's own. */
+  /** Sessions by number. The model's own session has number 0. */
   readonly #sessions = new Map<number, Work>();
   readonly #own: Work;
   readonly #pace: Pace;
@@ -70,7 +76,10 @@ export class Runner {
     return work;
   }
 
-  /** A new session's number; the session is empty, or a copy of session `from`. */
+  /**
+   * Opens an empty session, or a copy of session `from`. Returns the new session's number. Throws
+   * `invalid-argument` for an unknown `from`, and `out-of-memory`.
+   */
   openSession(from?: number): number {
     const copied = from === undefined ? undefined : this.#work(from).session;
     this.#sessions.set(++this.#opened, new Work(this.engine, this.#pace, this.#own.counters, copied));
@@ -84,7 +93,10 @@ export class Runner {
     return null;
   }
 
-  /** Ids of a text. The loop turns between slices; `most` refuses a text as soon as it is sure to have more. */
+  /**
+   * Returns the ids of a text. The event loop turns between slices. Throws `context-full` as soon as the
+   * text certainly has more than `most` ids.
+   */
   async tokenize(call: Call<Requested<'tokenize'>>): Promise<Results['tokenize']> {
     const { text, most } = call.request;
     return this.#tokenize(text, call.request, call.signal, most ?? Infinity);
@@ -106,7 +118,7 @@ export class Runner {
     }
   }
 
-  /** The ids of a prompt; one of its first two may go. Undefined when the call was cancelled meanwhile. */
+  /** Returns the ids of a prompt, without a doubled BOS. Returns undefined when the call was cancelled. */
   async #promptIds(prompt: string, signal: AbortSignal): Promise<Int32Array<ArrayBuffer> | undefined> {
     try {
       return this.engine.vocabulary.promptIds(await this.#tokenize(prompt, {}, signal, this.engine.file.planInfo.n_ctx));
@@ -116,7 +128,10 @@ export class Runner {
     }
   }
 
-  /** A whole continuation. Posts the first event at once, then what GATHER_MS bring; ends within one step, or that time, of a cancel. */
+  /**
+   * Runs a whole continuation. Posts the first event at once, and then the events of GATHER_MS together. A
+   * cancel takes effect within a step or GATHER_MS, whichever is longer.
+   */
   async generate(call: Call<Requested<'generate'>>): Promise<Results['generate']> {
     const { prompt, options } = call.request;
     const work = this.#work(call.request.session);
@@ -134,7 +149,7 @@ export class Runner {
     } catch (error) {
       if (!(error instanceof Cancelled)) throw error;
       tokens = call.taken;
-      work.forget(promptTokens + tokens); // what the reader never saw isn't part of the text
+      work.forget(promptTokens + tokens); // tokens that the reader never took aren't part of the text
     } finally {
       continuation.close();
     }
@@ -175,12 +190,13 @@ export class Runner {
         time.decodeMs += ms;
       }
     } catch (error) {
-      if (!(error instanceof Cancelled) && events.length > 0) call.post({ type: 'tokens', call: call.id, events }); // they were written
+      // These tokens were complete before the error.
+      if (!(error instanceof Cancelled) && events.length > 0) call.post({ type: 'tokens', call: call.id, events });
       throw error;
     }
   }
 
-  /** Logits of the last id, or of all, in blocks of rows. */
+  /** Posts the logits of the last id, or of all ids, as messages with one or more rows. */
   async logits(call: Call<Requested<'logits'>>): Promise<null> {
     const { ids, all } = call.request;
     const work = this.#work(call.request.session);
@@ -212,7 +228,10 @@ export class Runner {
     }
   }
 
-  /** Steps until output rows can be read; returns the time computed. The loop turns after each step, but for the last of a token. */
+  /**
+   * Runs steps until output rows can be read. Returns the milliseconds of computing. The event loop turns
+   * after each step, except after the last step of a token (`isPrompt` false).
+   */
   async #finishBatches(signal: AbortSignal, isPrompt: boolean, step: () => boolean | Promise<boolean>): Promise<number> {
     let ms = 0;
     for (;;) {
