@@ -34,22 +34,22 @@ export const isObject = (value: unknown): value is Fields => typeof value === 'o
  * undefined.
  */
 export function asOptions(what: string, value: unknown, known: readonly string[]): Fields {
-  if (!isObject(value)) refuse(`${what} must be an object`);
+  if (!isObject(value)) refuse(`the options of ${what} are ${show(value)}, not an object`);
   for (const name of reading(what, () => Object.keys(value))) {
     if (known.includes(name) || reading(name, () => value[name]) === undefined) continue;
-    refuse(`${what} has no option '${name}'`, `it takes ${known.join(', ')}`);
+    refuse(`${what} has no option '${name}'`, `the options are ${known.join(', ')}`);
   }
   return Object.fromEntries(known.map((name) => [name, reading(name, () => value[name])]));
 }
 
 export function asNumber(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number' || !(value >= least && value <= most)) wrong(name, value, `a number of ${least} to ${most}`);
+  if (typeof value !== 'number' || !(value >= least && value <= most)) wrong(name, value, `a number from ${least} to ${most}`);
   return value;
 }
 
 export function asWhole(name: string, value: unknown, least: number, most: number): number {
   if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
-    wrong(name, value, `a whole number of ${least} to ${most}`);
+    wrong(name, value, `an integer from ${least} to ${most}`);
   }
   return value as number;
 }
@@ -95,7 +95,7 @@ export function asIdList(name: string, value: unknown): number[] | Int32Array {
     if (value instanceof Int32Array) return new Int32Array(value);
     const length = value['length'];
     if (!Number.isSafeInteger(length) || (length as number) < 0) refuse(`${name} is neither a string nor a list of token ids`);
-    if ((length as number) > MOST_IDS) refuse(`${name}: ${String(length)} ids are more than ${MOST_IDS}`);
+    if ((length as number) > MOST_IDS) refuse(`${name} has ${String(length)} ids, the maximum is ${MOST_IDS}`);
     const ids: number[] = [];
     for (let i = 0; i < (length as number); i++) {
       const id = value[i];

@@ -53,7 +53,7 @@ export class Work {
     const contextLength = this.engine.file.planInfo.n_ctx;
     if (ids.length === 0) throw new ChordError('invalid-argument', 'there are no tokens to evaluate');
     if (ids.length + spare > contextLength) {
-      throw contextFull(`${ids.length} tokens${spare > 0 ? ' and one more' : ''}`, contextLength);
+      throw contextFull(`${ids.length} tokens${spare > 0 ? ' and a new one' : ''}`, contextLength);
     }
     const kept = this.session.truncate(outputs === 'all' ? 0 : Math.min(this.session.match(ids), ids.length - 1));
     this.session.setOutputs(outputs);

@@ -35,7 +35,7 @@ test('no template, one that cannot be parsed and one that refuses are invalid-ar
     assert.match(error.hint, /base model/);
     await refused(model.chat.completions.create({ messages }), 'invalid-argument', 'no chat template');
   });
-  for (const [template, word] of [['{% for m in messages %}', 'the chat template'], ['{{ raise_exception("only English") }}', 'only English'], ['{{ messages | shout }}', 'shout']]) {
+  for (const [template, word] of [['{% for m in messages %}', 'the chat template failed'], ['{{ raise_exception("only English") }}', 'only English'], ['{{ messages | shout }}', 'shout']]) {
     await withModel(await withTemplate(template), {}, async (model) => {
       await refused(model.applyChatTemplate(messages), 'invalid-argument', word);
       await refused(model.chat.completions.create({ messages, stream: true }), 'invalid-argument', word);

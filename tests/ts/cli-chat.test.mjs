@@ -69,7 +69,7 @@ test('each line is a turn of one conversation: answers on stdout, figures on std
     const plain = await chat([file, ...flags, '--system', 'Be brief.'], 'Hi there\n\nAnd then?\n');
     assert.equal(plain.status, 0, plain.stderr);
     assert.equal(plain.stdout, expected.map((text) => `${text}\n`).join(''));
-    assert.match(plain.stderr, /\d+ tokens of prompt, [1-9]\d* kept and \d+ read in \d+ ms; 6 written at [\d.]+ tokens\/s \(length\)/);
+    assert.match(plain.stderr, /\d+ prompt tokens, [1-9]\d* kept and \d+ read in \d+ ms; 6 written at [\d.]+ tokens\/s \(length\)/);
     const quiet = await chat([file, ...flags, '--quiet'], 'Hi there'); // no line end
     assert.deepEqual([quiet.status, quiet.stderr], [0, '']);
     assert.equal(quiet.stdout, `${(await answers(file, undefined, ['Hi there']))[0]}\n`);

@@ -71,7 +71,7 @@ test('an error out of a template stays on one line and sends no control', needsP
   withFile('x', "{{ raise_exception('a\x1b[31mred\nwasm-chord: all is well\x9b\u202e') }}", async (file) => {
     const piped = await run(['generate', file, 'Hi', '--chat']);
     assert.equal(piped.status, 1);
-    assert.match(piped.stderr, /^wasm-chord: invalid-argument: the chat template: a\\u001b\[31mred\\u000awasm-chord: all is well\\u009b\\u202e\n$/);
+    assert.match(piped.stderr, /^wasm-chord: invalid-argument: the chat template failed: a\\u001b\[31mred\\u000awasm-chord: all is well\\u009b\\u202e\n$/);
     const terminal = await run(['generate', file, 'Hi', '--chat', '--quiet'], { isTerminal: true });
     assert.equal(terminal.stdout, piped.stderr);
     const chat = await run(['chat', file], { stdin: 'Hi\n' });

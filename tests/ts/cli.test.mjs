@@ -51,7 +51,7 @@ test('--help and --version answer on stdout with status 0', async () => {
 
 test('wrong usage is status 2, names what is wrong on stderr and prints nothing on stdout', async () => {
   const cases = [
-    [[], 'which command'], [['sing'], "'sing'"], [['info'], 'which model'], [['info', MODEL, 'x'], "'x'"],
+    [[], 'no command is given'], [['sing'], "'sing'"], [['info'], 'no model is given'], [['info', MODEL, 'x'], "'x'"],
     [['generate', MODEL, 'a', 'b'], "'b'"], [['generate', MODEL, TEXT, '--tempreature', '0'], '--tempreature'],
     [['generate', MODEL, TEXT, '--temperature', 'hot'], "'hot'"], [['generate', MODEL, TEXT, '--max-tokens', '1.5'], "'1.5'"],
     [['generate', MODEL, TEXT, '--max-tokens'], '--max-tokens'], [['generate', MODEL, TEXT, '--ids', '1,2'], '--ids'],

@@ -54,7 +54,7 @@ test('a worker that isn\'t there: the hint is where it must lie, not to load aga
     const error = await load(FIXTURE).then(() => assert.fail('it loaded'), (reason) => reason);
     assert.equal(error.code, 'internal');
     assert.match(error.message, /the engine worker can't be started: .*worker\.js/);
-    assert.match(error.hint, /worker\.js must lie beside.*bundler.*worker: false/);
+    assert.match(error.hint, /worker\.js must be beside.*bundler.*worker: false/);
     const model = await load(FIXTURE, { worker: false });
     await model.dispose();
   } finally {
@@ -85,7 +85,7 @@ test('a call inside the loop over a run is refused as busy and says why; the loo
           tokens += 1;
           if (tokens !== 2) continue;
           assert.ok((await model.tokenize('text calls are answered')).length > 0);
-          const error = await refused(within(call()), 'busy', name === 'generate' ? 'generate waits for a generate' : 'logits waits for a generate');
+          const error = await refused(within(call()), 'busy', name === 'generate' ? 'generate waits behind a generate' : 'logits waits behind a generate');
           assert.match(error.hint, /inside the loop/);
         }
         assert.equal(text, whole, name);

@@ -10,15 +10,15 @@ import { FIXTURE, withModel } from './level2.mjs';
 const MOST = 2 ** 31 - 1;
 /** Level 2's name, chat's, set_config's position, a value below and one above, and the range as messages say it. */
 const ranges = [
-  ['maxTokens', 'max_tokens', 0, 0, MOST + 1, `a whole number of 1 to ${MOST}`],
-  ['temperature', 'temperature', 1, -1e-9, 1000001, 'a number of 0 to 1000000'],
-  ['topP', 'top_p', 2, -1e-9, 1.0000001, 'a number of 0 to 1'],
-  ['topK', 'top_k', 3, -1, MOST + 1, `a whole number of 0 to ${MOST}`],
-  ['repetitionPenalty', 'repetition_penalty', 4, 9e-7, 1000001, 'a number of 0.000001 to 1000000'],
-  ['minP', 'min_p', undefined, -1e-9, 1.0000001, 'a number of 0 to 1'],
-  ['frequencyPenalty', 'frequency_penalty', undefined, -1000001, 1000001, 'a number of -1000000 to 1000000'],
-  ['presencePenalty', 'presence_penalty', undefined, -1000001, 1000001, 'a number of -1000000 to 1000000'],
-  ['seed', 'seed', undefined, -1, 2 ** 53, `a whole number of 0 to ${2 ** 53 - 1}`],
+  ['maxTokens', 'max_tokens', 0, 0, MOST + 1, `an integer from 1 to ${MOST}`],
+  ['temperature', 'temperature', 1, -1e-9, 1000001, 'a number from 0 to 1000000'],
+  ['topP', 'top_p', 2, -1e-9, 1.0000001, 'a number from 0 to 1'],
+  ['topK', 'top_k', 3, -1, MOST + 1, `an integer from 0 to ${MOST}`],
+  ['repetitionPenalty', 'repetition_penalty', 4, 9e-7, 1000001, 'a number from 0.000001 to 1000000'],
+  ['minP', 'min_p', undefined, -1e-9, 1.0000001, 'a number from 0 to 1'],
+  ['frequencyPenalty', 'frequency_penalty', undefined, -1000001, 1000001, 'a number from -1000000 to 1000000'],
+  ['presencePenalty', 'presence_penalty', undefined, -1000001, 1000001, 'a number from -1000000 to 1000000'],
+  ['seed', 'seed', undefined, -1, 2 ** 53, `an integer from 0 to ${2 ** 53 - 1}`],
 ];
 const extras = ['top_k', 'min_p', 'repetition_penalty'];
 const right = { maxTokens: 4, temperature: 0, topP: 1, topK: 0, repetitionPenalty: 1, minP: 0, frequencyPenalty: 0, presencePenalty: 0 };

@@ -139,8 +139,8 @@ test('a session that is not there, or must not go, is an invalid argument', () =
     await refused(ask({ op: 'logits', session: 9, ids: [1], all: false }), 'there is no session 9');
     await refused(ask({ op: 'fork-session', session: 2 }), 'there is no session 2');
     await refused(ask({ op: 'close-session', session: 2 }), 'there is no session 2');
-    await refused(ask({ op: 'close-session' }), 'session 0 is closed with the model alone');
-    await refused(generate(ask, -1, 'Hi'), `session is -1, not a whole number of 0 to ${Number.MAX_SAFE_INTEGER}`);
+    await refused(ask({ op: 'close-session' }), 'session 0 can\'t be closed: dispose closes it with the model');
+    await refused(generate(ask, -1, 'Hi'), `session is -1, not an integer from 0 to ${Number.MAX_SAFE_INTEGER}`);
     const { value: session } = await ask({ op: 'open-session' });
     const [, last] = await Promise.allSettled([ask({ op: 'close-session', session }), generate(ask, session, 'Hi')]);
     assert.equal(last.reason?.message, `there is no session ${session}`);

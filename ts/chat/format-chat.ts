@@ -66,10 +66,10 @@ const forms: { readonly [name in ChatFormat]: Form } = {
  */
 export function format_chat(system: string | null | undefined, user: string, format: ChatFormat): string {
   if (typeof format !== 'string' || !Object.hasOwn(forms, format)) {
-    refuse(`format_chat: no form '${typeof format === 'string' ? format : show(format)}'`, `known forms: ${Object.keys(forms).join(', ')}`);
+    refuse(`format_chat: there is no form '${typeof format === 'string' ? format : show(format)}'`, `the forms are ${Object.keys(forms).join(', ')}`);
   }
-  if (typeof user !== 'string') refuse('format_chat: user must be a string');
-  if (typeof (system ?? '') !== 'string') refuse('format_chat: system must be a string');
+  if (typeof user !== 'string') refuse(`format_chat: user is ${show(user)}, not a string`);
+  if (typeof (system ?? '') !== 'string') refuse(`format_chat: system is ${show(system)}, not a string`);
   const form = forms[format];
   const tidy = (text: string) => (form.trims ? text.trim() : text);
   const lead = tidy(system ?? '');

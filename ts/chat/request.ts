@@ -81,15 +81,15 @@ function parse(body: Fields, options: unknown): ChatRequest {
     if (asksForNothing !== undefined && reading(name, () => asksForNothing(value))) continue;
     if (asksForNothing !== undefined) notInThisVersion(name);
     else if (extras.includes(name)) refuse(`chat.completions.create has no field '${name}'`, `write extra_body: { ${name}: ${show(value)} }`);
-    else refuse(`chat.completions.create has no field '${name}'`, `it takes ${taken.join(', ')}`);
+    else refuse(`chat.completions.create has no field '${name}'`, `the fields are ${taken.join(', ')}`);
   }
   if (body['model'] !== undefined && body['model'] !== null && typeof body['model'] !== 'string') refuse(`model is ${show(body['model'])}, not a string`);
   const stream = boolean(body, 'stream') ?? false;
   const extra = object(body, 'extra_body', extras);
   const max = [number(body, 'maxTokens'), number(body, 'maxTokens', 'max_completion_tokens')];
-  if (max[0] !== undefined && max[1] !== undefined) refuse('max_tokens and max_completion_tokens are two names for one thing', 'leave max_tokens out');
+  if (max[0] !== undefined && max[1] !== undefined) refuse('max_tokens and max_completion_tokens are both given, but mean the same', 'leave max_tokens out');
   const streamOptions = object(body, 'stream_options', ['include_usage']);
-  if (streamOptions !== undefined && !stream) refuse('stream_options goes with stream: true', 'without stream the answer has its usage');
+  if (streamOptions !== undefined && !stream) refuse('stream_options needs stream: true', 'leave it out: an answer without stream always has its usage');
   return {
     messages: reading('messages', () => parseMessages(body['messages'])),
     stream,
@@ -140,7 +140,7 @@ function parseContent(at: string, content: unknown): string {
   if (!Array.isArray(content)) refuse(`${at} is ${show(content)}, neither a string nor an array of parts`);
   const texts = Array.from(content, (given: unknown, index) => {
     const part = fieldsOf(`${at}[${index}]`, given);
-    if (part['type'] !== 'text') refuse(`${at}[${index}].type is ${show(part['type'])}; this version takes 'text'`);
+    if (part['type'] !== 'text') refuse(`${at}[${index}].type is ${show(part['type'])}, not 'text', the only type in this version`);
     if (typeof part['text'] !== 'string') refuse(`${at}[${index}].text is ${show(part['text'])}, not a string`);
     return part['text'];
   });
@@ -152,7 +152,7 @@ function parseStop(value: unknown): string[] | undefined {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   return Array.from(list, (text) => {
     if (typeof text !== 'string') refuse(`stop is ${show(text)}, not a string or an array of strings`);
-    return text === '' ? refuse('a stop text is empty') : text;
+    return text === '' ? refuse('a stop string is empty') : text;
   });
 }
 
@@ -171,8 +171,8 @@ function parseBias(value: unknown): Record<number, number> | undefined {
 function parseLogprobs(body: Fields): boolean {
   const logprobs = boolean(body, 'logprobs') ?? false;
   const top = body['top_logprobs'] === undefined || body['top_logprobs'] === null ? undefined : asWhole('top_logprobs', body['top_logprobs'], 0, 20);
-  if (top !== undefined && !logprobs) refuse('top_logprobs goes with logprobs: true');
-  if (top !== undefined && top > 0) refuse('top_logprobs is not in this version', 'leave it out: logprobs gives the chosen tokens\'');
+  if (top !== undefined && !logprobs) refuse('top_logprobs needs logprobs: true');
+  if (top !== undefined && top > 0) refuse('top_logprobs is not in this version', 'leave it out: logprobs: true returns those of the chosen tokens');
   return logprobs;
 }
 
@@ -191,7 +191,7 @@ function object(fields: Fields, name: string, known: readonly string[]): Fields 
   if (fields[name] === undefined || fields[name] === null) return undefined;
   const value = fieldsOf(name, fields[name]);
   for (const [field, content] of Object.entries(value)) {
-    if (content !== undefined && content !== null && !known.includes(field)) refuse(`${name} has no field '${field}' in this version`, `it takes ${known.join(', ')}`);
+    if (content !== undefined && content !== null && !known.includes(field)) refuse(`${name} has no field '${field}' in this version`, `the fields are ${known.join(', ')}`);
   }
   return value;
 }

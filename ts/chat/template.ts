@@ -61,6 +61,6 @@ export async function renderChatTemplate(
       ...(options.tools === undefined ? {} : { tools: options.tools }),
     });
   } catch (cause) {
-    throw new ChordError('invalid-argument', `the chat template: ${messageOf(cause)}`, { cause });
+    throw new ChordError('invalid-argument', `the chat template failed: ${messageOf(cause)}`, { cause });
   }
 }

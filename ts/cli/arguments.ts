@@ -86,23 +86,23 @@ export const help = `wasm-chord: run GGUF language models in WebAssembly
   wasm-chord chat     MODEL                 a conversation, typed or piped; Ctrl-C stops the answer
   wasm-chord logits   MODEL [TEXT]          the next token's logits
 
-MODEL is a path or a URL. Without TEXT or PROMPT (or with -) it is read from stdin; --text TEXT and
---prompt PROMPT say the same by name.
+MODEL is a path or a URL. Without TEXT or PROMPT, or with -, the text is read from stdin. --text TEXT and
+--prompt PROMPT are the same by name.
 
-for all       --json            JSON, one value a line       -q, --quiet  no progress, no figures
+for all       --json            JSON, one value per line     -q, --quiet  no progress, no figures
               --ctx N           context length               --threads N
               --kv f16|q8_0|f32 type of the KV cache         -h, --help   --version
 text          --no-special      add no BOS or EOS            --no-parse   special tokens are plain text
               --ids 1,2,3       ids instead of text (generate, logits)
 generate      --chat            put the prompt into the model's chat template
-              --ignore-eos      go on past the end of the text
+              --ignore-eos      continue after the model ends its turn
               --profile         where the time went, by op
 generate,     --system TEXT     the system turn (generate: with --chat)
 chat          --max-tokens N    (256; chat: no limit)        --stop TEXT  may be repeated
               --temperature T   (0.8; 0 is greedy)           --seed N
               --top-k N (40)    --top-p P (0.95)             --min-p P (0.05)
               --repetition-penalty X   --frequency-penalty X   --presence-penalty X
-logits        --top N           the N largest (10)           --all        a row for every token
+logits        --top N           the N largest (10)           --all        one row per token
 
 exit status   0 done, 1 failed, 2 wrong usage
 `;
@@ -114,21 +114,21 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   if (values.version) return 'version';
 
   const [name, model, ...words] = positionals;
-  if (name === undefined) throw new UsageError('which command?');
-  if (!isCommand(name)) throw new UsageError(`no command '${name}'`);
-  if (model === undefined) throw new UsageError(`${name}: which model?`);
+  if (name === undefined) throw new UsageError('no command is given');
+  if (!isCommand(name)) throw new UsageError(`there is no command '${name}'`);
+  if (model === undefined) throw new UsageError(`${name}: no model is given`);
   const named = values.text ?? values.prompt;
   const excess = words[name === 'info' || name === 'chat' || named !== undefined ? 0 : 1];
-  if (excess !== undefined) throw new UsageError(`${name}: one argument too many: '${excess}'`);
+  if (excess !== undefined) throw new UsageError(`${name}: the argument '${excess}' is one too many`);
   for (const flag of Object.keys(values)) {
-    if (!common.includes(flag) && !flags[name].includes(flag)) throw new UsageError(`${name} takes no --${flag}`);
+    if (!common.includes(flag) && !flags[name].includes(flag)) throw new UsageError(`${name} has no option --${flag}`);
   }
   const text = named ?? (words[0] === '-' ? undefined : words[0]);
   const ids = values.ids === undefined ? null : parseIds(values.ids);
-  if (ids !== null && (named ?? words[0]) !== undefined) throw new UsageError(`${name}: text and --ids exclude each other`);
-  if (values.chat && ids !== null) throw new UsageError('--chat and --ids exclude each other');
-  if (values.system !== undefined && name !== 'chat' && !values.chat) throw new UsageError('--system goes with --chat');
-  if (values.kv !== undefined && !['f16', 'q8_0', 'f32'].includes(values.kv)) throw new UsageError('--kv: f16, q8_0 or f32');
+  if (ids !== null && (named ?? words[0]) !== undefined) throw new UsageError(`${name}: text and --ids can't be combined`);
+  if (values.chat && ids !== null) throw new UsageError('--chat and --ids can\'t be combined');
+  if (values.system !== undefined && name !== 'chat' && !values.chat) throw new UsageError('--system needs --chat');
+  if (values.kv !== undefined && !['f16', 'q8_0', 'f32'].includes(values.kv)) throw new UsageError(`--kv: '${values.kv}' isn't f16, q8_0 or f32`);
 
   const sampling: GenerateOptions = {};
   const put = <K extends keyof GenerateOptions>(key: K, value: GenerateOptions[K] | undefined) => {
@@ -179,7 +179,7 @@ function isCommand(name: string): name is CommandName {
 
 function whole(flag: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) throw new UsageError(`--${flag}: '${text}' isn't a whole number`);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) throw new UsageError(`--${flag}: '${text}' isn't an integer from 0 on`);
   return Number(text);
 }
 

@@ -5,9 +5,10 @@ import type { ChatCompletionCreateParams, ChatCompletionMessageParam, Generation
 import type { Command } from './arguments.js';
 import { Lines, onOneLine, print, printText } from './terminal.js';
 
-const commands = `/reset   begin anew (the system turn stays)
-/exit    end, as Ctrl-D; Ctrl-C stops an answer, and ends at the prompt
-/help    this
+const commands = `/reset   start a new conversation; the system turn is kept
+/exit    end the conversation, as Ctrl-D does
+/help    show these commands
+Ctrl-C stops an answer; at the prompt it ends the conversation
 `;
 
 /** Runs until the input ends or the user ends it. Resolves to true if Ctrl-C ended it. */
@@ -38,7 +39,7 @@ export async function chat(model: LanguageModel, command: Command): Promise<bool
         if (content !== '') messages.push(question, { role: 'assistant', content });
       } catch (error) {
         if (!lines.isTerminal || !ChordError.isInstance(error)) throw error;
-        process.stderr.write(`${onOneLine(`${error.code}: ${error.message}`)}\n${error.code === 'context-full' ? '/reset begins anew\n' : ''}\n`);
+        process.stderr.write(`${onOneLine(`${error.code}: ${error.message}`)}\n${error.code === 'context-full' ? '/reset starts a new conversation\n' : ''}\n`);
       }
     }
   } finally {
@@ -68,7 +69,7 @@ async function answer(model: LanguageModel, command: Command, messages: ChatComp
 }
 
 const figures = ({ promptTokens, cachedTokens, promptMs, tokens, tokensPerSecond, finishReason }: GenerationStats): string =>
-  `\n${promptTokens} tokens of prompt, ${cachedTokens} kept and ${promptTokens - cachedTokens} read in ${promptMs.toFixed(0)} ms; ` +
+  `\n${promptTokens} prompt tokens, ${cachedTokens} kept and ${promptTokens - cachedTokens} read in ${promptMs.toFixed(0)} ms; ` +
   `${tokens} written at ${tokensPerSecond.toFixed(1)} tokens/s (${finishReason})\n\n`;
 
 function requestOf({ sampling }: Command): Omit<ChatCompletionCreateParams, 'messages' | 'stream'> {

@@ -166,7 +166,7 @@ export class Connection {
         return pending.resolve(reply.value as never);
       case 'failed':
         this.#pending.delete(reply.call);
-        return pending.reject(isErrorRecord(reply.error) ? ChordError.from(reply.error) : new ChordError('internal', 'the worker failed without saying why'));
+        return pending.reject(isErrorRecord(reply.error) ? ChordError.from(reply.error) : new ChordError('internal', 'the engine worker failed and gave no reason'));
       case 'ping':
         pending.events.onEvent?.(reply);
         return this.#peer.post({ op: 'pong', call: reply.call });
@@ -183,9 +183,9 @@ const died = (cause: Error): ChordError => new ChordError('internal', `the engin
  */
 function cantStart(cause: unknown): ChordError {
   const where = isNode
-    ? 'worker.js must lie beside the package\'s JavaScript: does a bundler carry it along?'
-    : 'worker.js must be served as JavaScript from the page\'s own origin, be carried along by a bundler, and be allowed by the content security policy (worker-src)';
-  return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, { cause, hint: `${where}; worker: false does without` });
+    ? 'worker.js must be beside the package\'s JavaScript, and a bundler must include it'
+    : 'worker.js must be served as JavaScript from the page\'s own origin, be included by a bundler, and be allowed by the content security policy (worker-src)';
+  return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, { cause, hint: `${where}; worker: false runs without a worker` });
 }
 
 /**

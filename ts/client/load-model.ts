@@ -29,7 +29,7 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
   const { record, backend, worker, signal, onProgress } = checkLoadOptions(options);
   signal?.throwIfAborted();
   if (backend === 'webgpu') {
-    throw new ChordError('no-webgpu', 'this version has no WebGPU backend', { hint: 'backend: \'auto\' takes the CPU' });
+    throw new ChordError('no-webgpu', 'this version has no WebGPU backend', { hint: 'backend: \'auto\' uses the CPU' });
   }
   const sorted = await sortSource(source);
   const stream = 'local' in sorted ? sorted.local : undefined;
@@ -60,7 +60,7 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     const reason = backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
     return new LanguageModel(connection, loaded, meter, reason);
   } catch (error) {
-    await connection?.giveUp(new ChordError('aborted', 'the load was given up'));
+    await connection?.giveUp(new ChordError('aborted', 'the load was aborted, or has failed'));
     throw error;
   } finally {
     signal?.removeEventListener('abort', onAbort);

@@ -230,7 +230,7 @@ function makeRows(rows: number, width: number): Float32Array {
   try {
     return new Float32Array(rows * width);
   } catch (cause) {
-    throw new ChordError('out-of-memory', `${rows} rows of ${width} logits don't fit into this thread's memory`, { cause, hint: 'ask for fewer ids at a time' });
+    throw new ChordError('out-of-memory', `${rows} rows of ${width} logits don't fit into this thread's memory`, { cause, hint: 'pass fewer ids at a time' });
   }
 }
 

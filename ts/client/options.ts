@@ -81,7 +81,7 @@ export interface CheckedLoad {
 export function checkLoadOptions(options: unknown): CheckedLoad {
   const given = asOptions('loadModel', options, ['backend', 'threads', 'contextLength', 'kvType', 'cache', 'worker', 'signal', 'onProgress']);
   const { cache, onProgress } = given;
-  if (cache !== undefined && cache !== 'auto' && cache !== 'none') notInThisVersion('a cache of one\'s own', 'leave it out; downloads aren\'t kept');
+  if (cache !== undefined && cache !== 'auto' && cache !== 'none') notInThisVersion('a custom cache', 'leave it out; downloads aren\'t kept');
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('onProgress is not a function');
   return {
     backend: asOneOf('backend', given['backend'] ?? 'auto', ['auto', 'cpu', 'webgpu'] as const),

@@ -80,7 +80,7 @@ async function sort(source: ModelSource): Promise<SortedSource> {
 async function sortAddress(address: string): Promise<RemoteSource> {
   if (address === '') throw new ChordError('invalid-argument', 'the model source is an empty string');
   if (/^hf:/i.test(address)) {
-    throw new ChordError('invalid-argument', `the source ${address} is not in this version`, {
+    throw new ChordError('invalid-argument', `the model source ${address} has the scheme hf:, which is not in this version`, {
       hint: 'pass the file\'s own URL: https://huggingface.co/owner/repo/resolve/main/file.gguf',
     });
   }
@@ -100,14 +100,14 @@ async function blobAt(address: string): Promise<Blob> {
   const { resolveObjectURL } = (await importNode('buffer')) as typeof import('node:buffer');
   const blob = resolveObjectURL(address);
   if (blob !== undefined) return blob as unknown as Blob;
-  throw new ChordError('invalid-argument', `${address} is no blob URL of this thread, or was revoked`, { hint: 'pass the Blob itself' });
+  throw new ChordError('invalid-argument', `${address} is not a blob URL of this thread, or it was revoked`, { hint: 'pass the Blob itself' });
 }
 
 function toUrl(address: string, base?: string): string {
   try {
     return new URL(address, base).href;
   } catch (cause) {
-    throw new ChordError('invalid-argument', `the model source ${address} is no URL`, { cause });
+    throw new ChordError('invalid-argument', `the model source ${address} is not a URL`, { cause });
   }
 }
 
@@ -130,7 +130,7 @@ async function fileOf(handle: FileSystemFileHandle): Promise<Blob> {
     throw new ChordError('io', `can't read the file of the handle: ${reasonOf(cause)}`, { cause, hint: CHANGED });
   }
   if (typeof Blob === 'function' && file instanceof Blob) return file;
-  throw new ChordError('invalid-argument', `getFile() of the model source gave ${describe(file)} instead of a File`);
+  throw new ChordError('invalid-argument', `getFile() of the model source returned ${describe(file)}, not a File`);
 }
 
 function toBytes(source: unknown): Uint8Array | undefined {
@@ -139,7 +139,7 @@ function toBytes(source: unknown): Uint8Array | undefined {
     if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
     return isBuffer ? new Uint8Array(source) : undefined;
   } catch (cause) {
-    throw new ChordError('invalid-argument', 'the ArrayBuffer given as a model is detached', { cause, hint: 'it was transferred to somebody else before' });
+    throw new ChordError('invalid-argument', 'the ArrayBuffer of the model source is detached', { cause, hint: 'it was transferred to another thread; pass a buffer that is still here' });
   }
 }
 
@@ -154,7 +154,7 @@ function describe(value: unknown): string {
 }
 
 /** Hint for a chosen file that can't be read. */
-const CHANGED = 'was the file changed or removed after it was chosen?';
+const CHANGED = 'the file may have been changed or removed after it was chosen';
 
 /**
  * Opens a source that `sortSource` left for the reading thread. `pushed` belongs to the protocol. A Blob is
@@ -177,7 +177,7 @@ async function openUrl(url: string, signal: AbortSignal): Promise<ByteStream> {
     signal.throwIfAborted();
     throw new ChordError('io', `can't fetch ${url}: ${reasonOf(cause)}`, {
       cause,
-      hint: isNode ? 'is the address right, and the network there?' : 'is the address right, and does its server allow requests from this page (CORS)?',
+      hint: isNode ? 'check the address and the network' : 'check the address, and whether its server allows requests from this page (CORS)',
     });
   }
 }
@@ -204,7 +204,7 @@ function responseStream(response: Response, name: string): ByteStream {
   };
   if (!response.ok) {
     refuse(new ChordError('http', `${response.status} ${response.statusText} for ${name}`.replace('  ', ' '), {
-      hint: response.status === 401 || response.status === 403 ? 'the server wants credentials for this file' : undefined,
+      hint: response.status === 401 || response.status === 403 ? 'the server needs credentials for this file' : undefined,
     }));
   }
   const type = response.headers.get('content-type') ?? '';
@@ -216,7 +216,7 @@ function responseStream(response: Response, name: string): ByteStream {
 
 export function htmlError(name: string): ChordError {
   return new ChordError('invalid-gguf', `${name} is a web page, not a GGUF file`, {
-    hint: 'take the address of the file itself; on Hugging Face /resolve/ instead of /blob/',
+    hint: 'use the address of the file itself; on Hugging Face, /resolve/ instead of /blob/',
   });
 }
 
@@ -247,7 +247,7 @@ function readableStream(body: ReadableStream<Uint8Array>, name: string, phase: '
         });
         if (done) return undefined;
         const bytes = toBytes(value);
-        if (bytes === undefined) throw new ChordError('invalid-argument', `${name} gave ${describe(value)} instead of bytes`);
+        if (bytes === undefined) throw new ChordError('invalid-argument', `${name} returned ${describe(value)}, not bytes`);
         loaded += bytes.byteLength;
         if (bytes.byteLength > 0) return bytes;
       }
@@ -277,7 +277,7 @@ function blobStream(blob: Blob, name: string): ByteStream {
       ahead = ask(at + SLICE);
       try {
         const bytes = new Uint8Array(await slice);
-        if (bytes.byteLength !== Math.min(SLICE, blob.size - at)) throw new Error(`${bytes.byteLength} bytes came`);
+        if (bytes.byteLength !== Math.min(SLICE, blob.size - at)) throw new Error(`only ${bytes.byteLength} bytes were read`);
         at += bytes.byteLength;
         return bytes;
       } catch (cause) {

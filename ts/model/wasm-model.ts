@@ -157,7 +157,7 @@ export class WasmModel {
    */
   generate_stream(prompt: string, callback: (piece: string) => boolean | void): string {
     needPrompt(prompt);
-    if (typeof callback !== 'function') refuse('generate_stream: callback must be a function');
+    if (typeof callback !== 'function') refuse(`generate_stream: callback is ${show(callback)}, not a function`);
     this.#take();
     let generation: Generation | undefined;
     try {

@@ -21,7 +21,7 @@ export const ARENA = 256 << 10;
 
 export const hints: { readonly [code in ChordErrorCode]?: string } = {
   'context-full': 'shorten the prompt, or load the model with a larger contextLength',
-  'out-of-memory': 'a smaller model or quantization, a shorter contextLength, or fewer models at a time need less',
+  'out-of-memory': 'use a smaller model or quantization, a shorter contextLength, or fewer models at a time',
   'internal': 'please report this with the model\'s name and the package\'s version',
 };
 

@@ -88,7 +88,7 @@ export class Heap {
       } catch (cause) {
         throw new ChordError('out-of-memory', `${end} bytes of WebAssembly memory were refused; ${this.size} are in use`, {
           cause,
-          hint: 'a smaller model or quantization, a shorter contextLength, or fewer models at a time need less',
+          hint: 'use a smaller model or quantization, a shorter contextLength, or fewer models at a time',
         });
       }
     }

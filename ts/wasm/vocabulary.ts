@@ -44,7 +44,7 @@ export class Vocabulary {
   promptIds(ids: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
     const { bos, add_bos } = this.#file.modelInfo();
     if (ids.length === 0 && bos >= 0) return Int32Array.of(bos);
-    if (ids.length === 0) throw new ChordError('invalid-argument', 'the prompt is empty, and the model has no token that begins a text');
+    if (ids.length === 0) throw new ChordError('invalid-argument', 'the prompt is empty, and the model has no BOS token');
     return add_bos !== 0 && ids[0] === bos && ids[1] === bos ? ids.slice(1) : ids;
   }
 

@@ -107,7 +107,7 @@ export class EngineHost {
       case 'dispose': return this.#dispose(call);
       case 'logits': return this.#work().logits(call as Call<Requested<'logits'>>);
       case 'generate': return this.#work().generate(call as Call<Requested<'generate'>>);
-      default: throw new ChordError('internal', `${request.op} is no call`);
+      default: throw new ChordError('internal', `${request.op} doesn't open a call`);
     }
   }
 
@@ -251,8 +251,8 @@ export class EngineHost {
 }
 
 function busy(waiting: string, running: string): ChordError {
-  return new ChordError('busy', `${waiting} waits for a ${running} whose reader has read nothing for ${BUSY_MS / 1000} s`, {
-    hint: 'inside the loop over a run, calls that compute wait for that run: read it to its end, or leave the loop, before the next one',
+  return new ChordError('busy', `${waiting} waits behind a ${running} whose reader has read nothing for ${BUSY_MS / 1000} s`, {
+    hint: 'inside the loop over a run, a call that computes waits for that run: read the run to its end, or leave the loop, before the call',
   });
 }
 

@@ -168,9 +168,9 @@ async function choosePool(file: Loader, job: LoadJob): Promise<{ pool: ThreadPoo
     }
   }
   if (asked === 1) return { pool: undefined, why: '1 thread, as asked' };
-  if (!job.mayThread) return { pool: undefined, why: '1 thread: without a worker there is no pool' };
+  if (!job.mayThread) return { pool: undefined, why: '1 thread: only a worker can have more' };
   if (wanted === 1 && hardware > 1) return { pool: undefined, why: '1 thread: shared memory can\'t be posted here (the page isn\'t cross-origin isolated)' };
-  return { pool: undefined, why: '1 thread: the machine has no more' };
+  return { pool: undefined, why: '1 thread: the machine has only one' };
 }
 
 /** Adds the file's name to an error about the file. Other errors name their subject already. */

@@ -186,7 +186,7 @@ function parseSource(value: unknown): RemoteSource {
         totalBytes: asOptional(source['totalBytes'], (bytes) => asWhole('source.totalBytes', bytes, 0, Number.MAX_SAFE_INTEGER)),
         phase: source['phase'] === 'download' ? 'download' : 'read',
       };
-    default: return wrong('source.kind', source['kind'], 'a kind of source');
+    default: return wrong('source.kind', source['kind'], 'url, path, blob or pushed');
   }
 }
 
@@ -274,7 +274,7 @@ export function parseRequest(message: unknown): Request {
     case 'dispose': return { op, call };
     default: {
       const unknown: never = op;
-      return wrong('op', unknown, 'an operation');
+      return wrong('op', unknown, 'an op of the protocol');
     }
   }
 }

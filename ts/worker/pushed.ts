@@ -28,7 +28,7 @@ export class PushedStream implements ByteStream {
    */
   push(bytes: Uint8Array): void {
     const underWay = this.#chunks.length + (this.#reading === undefined ? 0 : 1);
-    if (underWay >= CHUNKS || bytes.byteLength > CHUNK_BYTES) this.#failure ??= new ChordError('invalid-argument', 'more bytes were pushed than asked for');
+    if (underWay >= CHUNKS || bytes.byteLength > CHUNK_BYTES) this.#failure ??= new ChordError('invalid-argument', `a chunk of ${bytes.byteLength} bytes was pushed with ${underWay} chunks under way; the maximum is ${CHUNKS} chunks of ${CHUNK_BYTES} bytes`);
     else if (this.#isAtEnd) this.#failure ??= new ChordError('invalid-argument', 'bytes were pushed after the end');
     else if (bytes.byteLength > 0) this.#chunks.push(bytes);
     this.#wake();

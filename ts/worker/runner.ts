@@ -87,7 +87,7 @@ export class Runner {
   }
 
   closeSession(session: number): null {
-    if (session === 0) refuse('session 0 is closed with the model alone');
+    if (session === 0) refuse('session 0 can\'t be closed: dispose closes it with the model');
     this.#work(session).session.close();
     this.#sessions.delete(session);
     return null;
