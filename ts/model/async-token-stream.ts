@@ -38,8 +38,8 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
    * Resolves to the next piece, and to `{ value: '', done: true }` after the last one.
    *
    * @throws {ChordError} `busy` while another generation on the model is unfinished: call `next()` again
-   * later.
-   *   `context-full`, `invalid-argument` for an empty prompt, `out-of-memory`, `disposed`, `internal`.
+   *   later. `context-full`, `invalid-argument` for an empty prompt, `out-of-memory`, `disposed`,
+   *   `internal`.
    */
   next(): Promise<{ value: string; done: boolean }> {
     if (!this.#hasModel && !this.#isComplete) {

@@ -20,7 +20,8 @@ export interface GenerationConfig {
 export interface Workplace {
   readonly work: Work;
   /**
-   * Prompt tokens evaluated, of prompts that were read to their end; tokens sampled, except each first one.
+   * `tokensPrefilled`: prompt tokens evaluated, of prompts that were read to their end. `tokensDecoded`:
+   * tokens sampled, except the first of each generation.
    */
   readonly counters: { tokensPrefilled: number; tokensDecoded: number };
 }

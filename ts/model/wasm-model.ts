@@ -30,8 +30,8 @@ let compiling: Promise<void> | undefined;
 
 /**
  * Compiles the WebAssembly module once for all models. Call it before the first `new WasmModel`. After a
- * success, a call does nothing. By default it compiles the fastest variant that this JavaScript engine can run. It
- * starts the GPU probe and doesn't wait for it.
+ * success, a call does nothing. By default it compiles the fastest variant that this JavaScript engine can
+ * run. It starts the GPU probe and doesn't wait for it.
  *
  * @throws {ChordError} `io` or `http`, which name the URL, `internal` when the bytes aren't a module,
  *   `invalid-argument` for a wrong option. Another call may try again then.
@@ -105,8 +105,8 @@ export class WasmModel {
    * loaded.
    *
    * @throws {ChordError} `invalid-argument` before `init()`, and for a value that isn't a Uint8Array.
-   *   `invalid-gguf`, `unsupported-architecture`, `unsupported-quantization`, `unsupported-tokenizer`, which name
-   *   the tensor, key or offset at fault. `out-of-memory`. No memory is kept then.
+   *   `invalid-gguf`, `unsupported-architecture`, `unsupported-quantization`, `unsupported-tokenizer`, which
+   *   name the tensor, key or offset at fault. `out-of-memory`. No memory is kept then.
    */
   constructor(ggufBytes: Uint8Array) {
     if (compiled === undefined) {
@@ -121,12 +121,12 @@ export class WasmModel {
    * Sets how the next generations draw their tokens. min-p, which level 2 has, is off here. Each generation
    * has a seed of its own.
    *
-   * @param max_tokens Maximum number of new tokens, an integer from 1 on; 256 before the first call.
+   * @param max_tokens Maximum number of new tokens, an integer from 1 to 2^31 - 1; 256 before the first
+   *   call.
    * @param temperature 0 to 1e6; 0 takes the most likely token. 0.8 before the first call.
    * @param top_p 0 to 1; 1 is off. 0.95 before the first call.
-   * @param top_k An integer from 0 on; 0 is off. 40 before the first call.
-   * @param repetition_penalty 1e-6 to 1e6, over the last 64 tokens; 1 is off, and the value before the first
-   * call.
+   * @param top_k An integer from 0 to 2^31 - 1; 0 is off. 40 before the first call.
+   * @param repetition_penalty 1e-6 to 1e6, over the last 64 tokens; 1 is off. 1 before the first call.
    * @throws {ChordError} `invalid-argument`, which names the value out of range. Nothing is changed then.
    */
   set_config(max_tokens: number, temperature: number, top_p: number, top_k: number, repetition_penalty: number): void {
@@ -142,9 +142,8 @@ export class WasmModel {
    * Returns the continuation of `prompt`, without the prompt. Blocks until the continuation is complete.
    *
    * @throws {ChordError} `busy` while another generation is unfinished, `context-full` when no new token
-   * fits in
-   *   the context behind the prompt, `invalid-argument` for an empty prompt or a value that isn't a string,
-   *   `out-of-memory`, `disposed`, `internal`.
+   *   fits in the context behind the prompt, `invalid-argument` for an empty prompt or a value that isn't a
+   *   string, `out-of-memory`, `disposed`, `internal`.
    */
   generate(prompt: string): string {
     return this.generate_stream(prompt, () => undefined);
@@ -182,8 +181,7 @@ export class WasmModel {
    * the stream's first `next()`.
    *
    * @throws {ChordError} `invalid-argument` if `prompt` isn't a string, `disposed`. The stream's `next()`
-   * throws
-   *   the other errors of `generate`.
+   *   throws the other errors of `generate`.
    */
   generate_async(prompt: string): AsyncTokenStream {
     this.#open();

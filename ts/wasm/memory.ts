@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory of one model. This file allocates its blocks from `__heap_base` on for the C core. Bytes cross
-// between JavaScript and the memory only as copies, through the copyIn and copyOut functions. No view of the
-// memory is returned: browsers refuse views of shared memory in TextDecoder, Blob and crypto, and growth
-// replaces the buffer.
+// between JavaScript and the memory only as copies, through Heap's methods. No view of the memory is
+// returned: browsers refuse views of shared memory in TextDecoder, Blob and crypto, and growth replaces the
+// buffer.
 import { BLOCK_ALIGN } from '../abi/abi.gen.js';
 import type { StructLayout, StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';

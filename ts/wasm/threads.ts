@@ -96,7 +96,10 @@ export class ThreadPool {
     await Promise.all(this.#peers.filter((peer) => !this.#gone.has(peer)).map((peer) => peer.end()));
   }
 
-  /** Waits until `isTrue()`, or until a fault. Returns false after `ms` milliseconds. */
+  /**
+   * Waits until `isTrue()`, or until a fault if the pool isn't stopping. Returns false if neither came
+   * within `ms` milliseconds.
+   */
   async #until(isTrue: () => boolean, ms: number): Promise<boolean> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const isDone = await new Promise<boolean>((resolve) => {
