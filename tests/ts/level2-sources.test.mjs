@@ -55,7 +55,7 @@ test('an object whose fields can\'t be read is invalid-argument', async () => {
   ];
   for (const [i, source] of sources.entries()) await refused(within(loadModel(source)), 'invalid-argument').catch((error) => assert.fail(`source ${i}: ${error.message}`));
   const chunk = Object.defineProperty({}, 'constructor', { get: thrower });
-  await refused(within(loadModel(new ReadableStream({ pull(controller) { controller.enqueue(chunk); } }))), 'invalid-argument', 'instead of bytes');
+  await refused(within(loadModel(new ReadableStream({ pull(controller) { controller.enqueue(chunk); } }))), 'invalid-argument', 'not bytes');
 });
 
 test('a stream whose cancel() never settles keeps nobody waiting: the error goes out at once', async () => {
