@@ -9,14 +9,15 @@
  *
  *   chord_model *m = chord_model_init(block, block_bytes);              // HEADER: metadata, tensor table
  *   while ((st = chord_model_push(m, 0, chord_model_position(m), p, n)) == CHORD_MORE) ...read on...
- *   chord_model_plan(m, &config, &plan);                                      // PLAN: how much memory, which tensors
+ *   chord_model_plan(m, &config, &plan);                                // PLAN: memory sizes, tensor list
  *   chord_model_begin(m, arena, plan.bytes);                            // DATA: tensors arrive
  *   while (chord_model_push(m, 0, offset, p, n) == CHORD_MORE) ...read on...
  *   chord_session *s = chord_session_open(m, mem, chord_session_bytes(m));
  *   n = chord_tokenize(m, text, n_text, CHORD_ADD_SPECIAL, ids, cap, scratch, scratch_bytes);
  *   chord_session_push(s, ids, n);
  *   for (;;) {
- *     while ((st = chord_session_step(s, CHORD_NO_LIMIT)) == CHORD_NEED_MEMORY) chord_model_give(m, page, bytes);
+ *     while ((st = chord_session_step(s, CHORD_NO_LIMIT)) == CHORD_NEED_MEMORY)
+ *       chord_model_give(m, page, bytes);
  *     token = chord_session_sample(s, &sampling);
  *     if (token < 0 || chord_token_flags(m, token) & CHORD_TOKEN_EOG) break;
  *     chord_detokenize(m, &token, 1, 0, text, cap);
@@ -28,7 +29,8 @@
  * The structs below hold only int32_t, float and double. They start with their version and size. Their
  * layout is the same on wasm32, wasm64 and native.
  *
- * Only one thread may call a model at a time, except chord_session_cancel() and helpers in chord_thread_join(). */
+ * Only one thread may call a model at a time, except chord_session_cancel() and helpers in
+ * chord_thread_join(). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_H
 #define CHORD_H
@@ -74,8 +76,8 @@ typedef struct chord_plan_info {
     double header_bytes;        /* used so far of the header's blocks: metadata, tensor table, program */
     double file_weight_bytes;   /* the resident tensors' bytes in the file */
     double file_vocabulary_bytes; /* tokens, scores, types and merges in the file */
-    double page_bytes;          /* a page of every class of caches: CHORD_PAGE_TOKENS more tokens cost at most this */
-    double context_bytes;       /* pages and states of a session whose context is full; windows cost what they keep */
+    double page_bytes;          /* one page of each class: CHORD_PAGE_TOKENS more tokens need at most this */
+    double context_bytes;       /* pages and states of a session with a full context */
     double session_bytes;       /* what chord_session_open() needs */
     double data_begin, data_end; /* file range that holds the tensors' bytes */
     double madds_per_token;     /* multiply-adds of one token at position 0, output row included */
@@ -111,14 +113,14 @@ typedef struct chord_session_state {
     int32_t version, size;
     int32_t n_past;             /* tokens whose KV is in the cache */
     int32_t n_tokens;           /* n_past plus the pushed tokens not yet evaluated */
-    int32_t n_rows;             /* output rows of the last finished batch, see chord_session_logits */
+    int32_t n_rows;             /* output rows of the last finished batch, see chord_session_logits() */
     int32_t first_row;          /* position of the first output row */
     int32_t n_pages;            /* KV pages this session uses */
     int32_t layer;              /* after NEED_WEIGHTS: the layer that isn't resident */
     double wanted_bytes;        /* after NEED_MEMORY: bytes to give */
     double work_done;           /* planned work since the session was opened */
     double last_step_work;      /* planned work of the last step: at most its budget, or one larger unit */
-    double batch_work, batch_work_done; /* planned work of the unfinished batch; its part already done */
+    double batch_work, batch_work_done; /* planned work of the last batch; the part of it already done */
 } chord_session_state;
 
 typedef struct chord_sampling {
@@ -126,28 +128,32 @@ typedef struct chord_sampling {
     int32_t top_k;              /* 0: off */
     int32_t n_bias;             /* pairs at `bias` */
     float temperature;          /* 0: argmax, lowest id on a tie */
-    float top_p, min_p, typical_p; /* 1, 0, 1: off; typical_p other than 1 isn't there yet */
-    float repetition_penalty, frequency_penalty, presence_penalty; /* 1, 0, 0: off; over the last 64 tokens */
+    float top_p, min_p, typical_p; /* off: 1, 0, 1; typical_p must be 1 */
+    /* off: 1, 0, 0; the penalties look at the last 64 tokens */
+    float repetition_penalty, frequency_penalty, presence_penalty;
     float reserved;
     double bias;                /* address of n_bias pairs (int32_t id, float added to its logit), or 0 */
 } chord_sampling;
 
-/* What an executor computes, by chord_session_next_batch(): one run of consecutive positions of one sequence. The
- * addresses are the library's; they are valid until the batch is accepted or dropped. */
+/* A batch for an executor, from chord_session_next_batch(): one run of consecutive positions of one
+ * sequence. The addresses are valid until the batch is accepted or dropped. `embeddings` points into the
+ * host's block, all other addresses into the library's memory. */
 typedef struct chord_batch_info {
     int32_t version, size;
-    int32_t n_tokens, n_outputs; /* rows of the batch, and how many of them give output */
-    int32_t first_pos;          /* index of the run's first token in its sequence */
-    int32_t n_axes;             /* numbers of one position: 1 or 3 */
-    int32_t n_embd;             /* floats of an embedding row */
-    int32_t n_width;            /* floats of an output row: n_vocab for logits */
-    int32_t first_embedding, n_embeddings; /* the rows [first, first + n) of the batch are embeddings; all others are ids */
+    int32_t n_tokens, n_outputs; /* rows of the batch; how many of them have an output row */
+    int32_t first_pos;          /* position of the run's first token */
+    int32_t n_axes;             /* numbers per position: 1 or 3 */
+    int32_t n_embd;             /* floats per embedding */
+    int32_t n_width;            /* floats per output row: n_vocab for logits */
+    /* rows [first_embedding, first_embedding + n_embeddings) are embeddings; all other rows are ids */
+    int32_t first_embedding, n_embeddings;
     double ids;                 /* int32_t[n_tokens]; -1: the row is an embedding */
     double embeddings;          /* float[n_embeddings][n_embd], inside the block that was pushed; 0: none */
-    double positions;           /* int32_t[n_tokens][n_axes], for rotary angles alone; 0: first_pos and up, on every axis */
-    double rows;                /* int32_t[n_outputs]: rows that give output, ascending */
-    double outputs;             /* float[n_outputs][stride]: where output rows go, in the order of `rows` */
-    double random;              /* below 1: the number that chord_session_sample() would draw with next */
+    /* int32_t[n_tokens][n_axes], for rotary angles only; 0: row i has first_pos + i on every axis */
+    double positions;
+    double rows;                /* int32_t[n_outputs]: rows that have an output row, ascending */
+    double outputs;             /* float[n_outputs][stride]: output rows, in the order of `rows` */
+    double random;              /* in [0, 1): the number that chord_session_sample() would draw next */
     int32_t stride;             /* floats from one output row to the next */
     int32_t reserved;
 } chord_batch_info;
@@ -176,7 +182,8 @@ chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes);
 
 /* Returns the file offset chord_model_push() needs next. The host may drop all bytes before it. */
 uint64_t chord_model_position(const chord_model *m);
-/* After NEED_MEMORY of chord_model_push() or chord_model_plan(): the minimum bytes to add at the arena's end. */
+/* Returns, after NEED_MEMORY of chord_model_push() or chord_model_plan(), the minimum number of bytes to
+ * add at the arena's end. */
 size_t chord_model_wanted(const chord_model *m);
 
 /* Gives memory to the model. Before chord_model_begin(), `block` must start where the last block ended: it
@@ -217,11 +224,11 @@ chord_status chord_model_plan(chord_model *m, const chord_config *config, chord_
  * compare it before a cast to size_t. */
 chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
 
-/* Returns row `i` of the tensor table. Call it after HEADER. `name` receives the tensor's name, cut to `cap`
- * - 1 bytes and terminated. `name` may be NULL. */
+/* Writes row `i` of the tensor table to *out. Call it after chord_model_plan(). `name` receives the tensor's
+ * name, cut to `cap` - 1 bytes and terminated. `name` may be NULL. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name, size_t cap);
 
-/* Returns the model's numbers. Call it after chord_model_plan(). */
+/* Writes the model's numbers to *out. Call it after chord_model_plan(). Errors: INVALID_ARGUMENT. */
 chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
 
 /* Writes the value of metadata key `key` (`n_key` bytes) as text: strings unchanged, numbers in decimal,
@@ -230,15 +237,17 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
  * instead. */
 int64_t chord_model_meta(const chord_model *m, const char *key, int32_t n_key, char *dst, size_t cap);
 
-/* Writes one row of a matrix to `dst` in file form: the exact inverse of the repacking. */
+/* Writes row `row` of tensor `tensor` to `dst` in file form: the exact inverse of the repacking. The row
+ * takes file_bytes / (ne[1] * ne[2] * ne[3]) bytes of chord_tensor_info. Call it after chord_model_begin().
+ * Errors: INVALID_ARGUMENT (no such row, `cap` too small, the tensor isn't in memory). */
 chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap);
 
 /* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
 
-/* Profiles steps by op. Each step adds to ms[i] the milliseconds op i took on the leader, including its wait
- * for helpers.
- * `ms` has plan_info.n_ops doubles and stays the host's. NULL ends the profile. */
+/* Profiles steps by op. Each step adds to ms[i] the milliseconds that op i took on the leader, including its
+ * wait for helpers. `ms` has plan_info.n_ops doubles, 8-byte aligned, and stays the host's. NULL ends the
+ * profile. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_profile(chord_model *m, double *ms);
 
 /* Writes the cause of the last call's error: the tensor, key, offset or value. Writes "" if the last call
@@ -249,7 +258,8 @@ int32_t chord_last_error(const chord_model *m, char *dst, size_t cap);
 /* ---- threads ----------------------------------------------------------------------------------- */
 
 /* Runs a helper: the thread counts as ready, then helps in every step until chord_model_stop(). `index` is
- * 1 .. config.n_threads - 1. Each index is used once. */
+ * 1 .. config.n_threads - 1. Each index is used once. Call it after chord_model_begin(). Returns DONE after
+ * chord_model_stop(). Errors: INVALID_ARGUMENT. */
 chord_status chord_thread_join(chord_model *m, int32_t index);
 /* Returns how many helpers have joined. All must have joined before the first step. */
 int32_t chord_threads_ready(const chord_model *m);
@@ -262,70 +272,83 @@ enum { CHORD_ADD_SPECIAL = 1, CHORD_PARSE_SPECIAL = 2, CHORD_SKIP_SPECIAL = 4, C
 enum { CHORD_TOKEN_CONTROL = 1, CHORD_TOKEN_EOG = 2, CHORD_TOKEN_USER = 4, CHORD_TOKEN_BYTE = 8,
        CHORD_TOKEN_UNKNOWN = 16, CHORD_TOKEN_UNUSED = 32 };
 
-/* Returns the bytes of scratch that tokenising `n` bytes of text needs. */
+/* Returns the bytes of scratch that chord_tokenize() needs for `n` bytes of text. */
 size_t chord_tokenize_bytes(const chord_model *m, size_t n);
 
 /* Converts text to ids. The text is UTF-8; invalid bytes become tokens too. `flags`: CHORD_ADD_SPECIAL,
- * CHORD_PARSE_SPECIAL. Returns the number of ids or a negative status. If the number exceeds `cap`, only
- * `cap` ids were written. The ids equal llama.cpp's. */
+ * CHORD_PARSE_SPECIAL. `scratch` may have any alignment. Returns the number of ids or a negative status. If
+ * the number exceeds `cap`, only `cap` ids were written. The ids equal llama.cpp's. Errors: INVALID_ARGUMENT
+ * (2^29 bytes or more), OUT_OF_MEMORY (`scratch` is too small). */
 int32_t chord_tokenize(const chord_model *m, const char *text, size_t n, int32_t flags,
                        int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);
 
-/* The same in slices, for texts that may be long: the ids are the same however they are cut.
+/* A tokenizer converts a long text in slices. The ids equal those of chord_tokenize(), whatever the budgets.
  *
  *   t = chord_tokenizer_open(m, text, n, flags, block, chord_tokenizer_bytes());
- *   while ((status = chord_tokenizer_step(t, 20000, ids, cap, &n_ids)) != CHORD_DONE) {
- *     ... take n_ids ids; on CHORD_NEED_MEMORY: chord_tokenizer_give(t, block, chord_tokenizer_wanted(t)) ...
- *   }
+ *   do {
+ *     status = chord_tokenizer_step(t, 20000, ids, cap, &n_ids);
+ *     ... use n_ids ids; on CHORD_NEED_MEMORY: chord_tokenizer_give(t, more, chord_tokenizer_wanted(t)) ...
+ *   } while (status == CHORD_MORE || status == CHORD_NEED_MEMORY);
  *
- * chord_tokenizer_open() returns NULL for a text of 2^29 bytes or more, or a block that is too small; the
- * block (any alignment) and the text stay in place until the last step. chord_tokenizer_step() takes about
- * `budget` small steps, some 50 ns each: a special token or a character looked at, a pair tried. It writes *n_ids ids, at
- * most `cap` (at least CHORD_TOKENIZER_ROOM). Results: DONE (that was all), MORE, NEED_MEMORY (nothing is
- * lost), INVALID_ARGUMENT. Most texts never need more memory than the block: a step does only for a piece
- * of some 1,500 bytes in which any two neighbours might merge, about 20 bytes a character of that piece.
- * chord_tokenizer_give() takes a block of at least chord_tokenizer_wanted() bytes in place of the one given
- * before, which is the caller's again. chord_tokenizer_least() is how many ids there will be at least, as
- * far as is known: a text that can't fit can be refused before it is read. */
+ * The text and all blocks belong to the host. They must stay in place, and the text unchanged, until the
+ * last step. Blocks may have any alignment. */
 #define CHORD_TOKENIZER_ROOM 16
 typedef struct chord_tokenizer chord_tokenizer;
+/* Returns the bytes of the block for chord_tokenizer_open(). */
 size_t chord_tokenizer_bytes(void);
+/* Creates a tokenizer in `block`. Call it after chord_model_begin(). Returns NULL if the model has no
+ * vocabulary, the text has 2^29 bytes or more, or the block is too small. */
 chord_tokenizer *chord_tokenizer_open(const chord_model *m, const char *text, size_t n, int32_t flags,
                                       void *block, size_t bytes);
+/* Continues for about `budget` small steps of some 50 ns. A small step looks at one character or special
+ * token, or tries one pair. Writes *n_ids ids, at most `cap`. `cap` is at least CHORD_TOKENIZER_ROOM.
+ * Results: DONE (the text is complete), MORE (call again), NEED_MEMORY (give memory, call again; nothing is
+ * lost). Errors: INVALID_ARGUMENT.
+ *
+ * Most texts need only the first block. More is needed for a piece of more than some 1,500 bytes in which
+ * any two neighbours might merge: about 20 bytes per character of the piece. */
 chord_status chord_tokenizer_step(chord_tokenizer *t, uint64_t budget, int32_t *ids, int32_t cap, int32_t *n_ids);
+/* Returns, after NEED_MEMORY, the minimum bytes for chord_tokenizer_give(). */
 size_t chord_tokenizer_wanted(const chord_tokenizer *t);
+/* Replaces the scratch memory by a larger block. The host may reuse the block of an earlier give, but not
+ * the block of chord_tokenizer_open(). Errors: INVALID_ARGUMENT (fewer bytes than wanted). */
 chord_status chord_tokenizer_give(chord_tokenizer *t, void *scratch, size_t bytes);
+/* Returns a lower bound of the whole text's number of ids. It rises as the steps go on. The host can refuse
+ * a text that doesn't fit the context before all of it is tokenised. */
 uint64_t chord_tokenizer_least(const chord_tokenizer *t);
 
-/* Ids to bytes; special tokens as their text, or left out with CHORD_SKIP_SPECIAL. With CHORD_WHOLE_TEXT
- * the ids are a text from its beginning and the blank that tokenising put before it is taken off again
- * (a generation's pieces keep theirs). Returns the full length, which may exceed `cap`, or a negative
- * status (an id out of range). */
+/* Converts ids to bytes. A special token becomes its text; CHORD_SKIP_SPECIAL leaves it out.
+ * CHORD_WHOLE_TEXT: the ids are a whole text, and the blank that tokenising put before it is removed. Leave
+ * the flag out for the pieces of a generation, whose blanks belong to the text. Writes at most `cap` bytes,
+ * not terminated. Returns the full length, or a negative status (an id out of range). */
 int64_t chord_detokenize(const chord_model *m, const int32_t *ids, int32_t n, int32_t flags,
                          char *dst, size_t cap);
 
 /* Returns the CHORD_TOKEN_* bits of an id, or a negative status. EOG follows llama.cpp's rules. */
 int32_t chord_token_flags(const chord_model *m, int32_t id);
 
-/* Streamed text: bytes of tokens in, whole characters out; what may become a stop string is held back.
- *
- *   block       at least chord_stream_bytes(n_stops) bytes, 8-byte aligned
- *   stops       the stop strings one after the other, each `int32_t length` then bytes (UTF-8, not
- *               empty); n_stops bytes in all, at most 64 kB; copied
- *
- * chord_stream_open() returns NULL when the block is too small or the stops aren't that.
- * chord_stream_push() appends a token's bytes (at most CHORD_STREAM_PUSH at a time, else
- * INVALID_ARGUMENT) and returns how many bytes of text are ready (>= 0), chord_stream_end() releases
- * what is held (an unfinished character as U+FFFD); both leave them at *text until the next call.
- * Invalid bytes become U+FFFD as in TextDecoder. The first stop string to complete wins; on a tie, the
- * longest. Then chord_stream_stopped() returns 1, the text ends before the stop string and pushes add
- * nothing. */
-#define CHORD_STREAM_PUSH 4096
+/* A stream turns the bytes of tokens into whole characters. It holds back text that may become a stop
+ * string. Invalid bytes become U+FFFD as in TextDecoder. The first stop string to complete wins; on a tie,
+ * the longest. The text then ends before the stop string, and further pushes add nothing. */
+#define CHORD_STREAM_PUSH 4096              /* maximum bytes per chord_stream_push() */
 typedef struct chord_stream chord_stream;
+/* Returns the bytes of the block for chord_stream_open(); 0 if `n_stops` is more than 65536. */
 size_t chord_stream_bytes(size_t n_stops);
+/* Creates a stream in `block`.
+ *
+ *   block  at least chord_stream_bytes(n_stops) bytes, 8-byte aligned
+ *   stops  n_stops bytes, maximum 65536: the stop strings one after the other, each an int32_t length
+ *          (little-endian, unaligned) and its bytes (UTF-8, not empty). The call copies them.
+ *
+ * Returns NULL if the block is too small or misaligned, or the stop strings aren't in this form. */
 chord_stream *chord_stream_open(void *block, size_t bytes, const void *stops, size_t n_stops);
+/* Appends the bytes of a token, at most CHORD_STREAM_PUSH. Returns how many bytes of text are ready, and
+ * sets *text to them; they stay in place until the next call. Error: INVALID_ARGUMENT (too many bytes). */
 int32_t chord_stream_push(chord_stream *t, const char *bytes, size_t n, const char **text);
+/* Ends the text: releases held bytes, and an unfinished character as U+FFFD. Returns as
+ * chord_stream_push(). */
 int32_t chord_stream_end(chord_stream *t, const char **text);
+/* Returns 1 after a stop string was complete, otherwise 0. */
 int32_t chord_stream_stopped(const chord_stream *t);
 
 /* ---- sessions ---------------------------------------------------------------------------------- */
@@ -339,40 +362,49 @@ chord_session *chord_session_open(chord_model *m, void *block, size_t bytes);
  * still read the session's batch. */
 void chord_session_close(chord_session *s);
 
-/* Append tokens to be evaluated. Errors: CONTEXT_FULL, INVALID_ARGUMENT (an id out of range, named; a batch under way).
- * Nothing was appended then. */
+/* Appends tokens, which the next step evaluates. Errors: CONTEXT_FULL, INVALID_ARGUMENT (an id out of
+ * range, named; a batch under way). After an error nothing was appended. */
 chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n);
 
-/* Append `n` rows of n_embd floats (chord_model_info) in place of ids: an image, a soft prompt. The model gets them as they
- * are: a factor that it applies to the embeddings of ids isn't applied.
+/* Appends `n` embeddings of n_embd floats (chord_model_info) in place of ids: an image, a soft prompt. The
+ * model reads them unchanged: a factor that it applies to the embeddings of ids isn't applied.
  *
- *   rows       float[n][n_embd]; the rows stay the caller's, unchanged and in place until they are evaluated or dropped
- *   positions  int32_t[n][n_axes], each 0 to 2^28, or NULL: the tokens' places. A token pushed later gets the largest + 1
+ *   rows       float[n][n_embd]. The host owns the rows, and keeps them unchanged and in place until they
+ *              are evaluated or dropped.
+ *   positions  int32_t[n][n_axes], each 0 to 2^28. A token pushed later gets the largest of them + 1.
+ *              NULL: the positions continue those of the tokens before.
  *
- * Errors: CONTEXT_FULL; BUSY (embeddings pushed before are still pending); INVALID_ARGUMENT (no rows, an address that isn't
- * aligned to 4 bytes, a position out of range, a batch under way). Nothing was appended then. */
+ * Errors: CONTEXT_FULL; BUSY (earlier embeddings are still pending); INVALID_ARGUMENT (no rows, an address
+ * that isn't aligned to 4 bytes, a position out of range, a batch under way). After an error nothing was
+ * appended. */
 chord_status chord_session_push_embeddings(chord_session *s, const float *rows, const int32_t *positions, int32_t n);
 
-/* Which rows the output op computes: only the last pushed token's (the default), or all of them in
- * batches of at most n_logits tokens, each ending with DONE while tokens remain. */
+/* Selects the tokens that get an output row. CHORD_OUTPUT_LAST, the default: only the last pushed token.
+ * CHORD_OUTPUT_ALL: every token. Batches then have at most n_logits tokens, and a step returns DONE after
+ * each batch, also while tokens are pending. Errors: INVALID_ARGUMENT (unknown mode), BUSY (a batch is
+ * under way). */
 enum { CHORD_OUTPUT_LAST = 0, CHORD_OUTPUT_ALL = 1 };
 chord_status chord_session_outputs(chord_session *s, int32_t mode);
 
-/* Go on with the pending tokens for about `budget` multiply-adds.
+/* Evaluates pending tokens with the CPU executor and all helpers. It continues where the last step stopped.
  *
- *   budget  multiply-adds to spend; 0 takes one unit, CHORD_NO_LIMIT runs to the end.
+ *   budget  planned multiply-adds to spend. 0: one unit. CHORD_NO_LIMIT: until a batch with output rows is
+ *           complete.
  *
- * Continues at the session's cursor and may be called again at the same cursor after every result.
- * Allocates nothing; one caller a model at a time; all threads of the pool join in. Results: DONE
- * (the last finished batch has output rows to read; nothing was pending: also DONE), MORE (budget
- * spent), NEED_MEMORY (state.wanted_bytes, then chord_model_give; nothing has changed yet),
- * NEED_WEIGHTS, CANCELLED (the session stands at the end of its last finished batch, pending tokens
- * are dropped), or an error that leaves the session as after a cancel. Only these errors change nothing: BUSY (another
- * session of the model has a batch under way), INVALID_ARGUMENT (the weights are external; or another executor evaluated
- * a position before the pending tokens, whose keys and values aren't here: truncate to it). */
+ * The host may call it again after every result:
+ *   DONE          a batch with output rows is complete, or nothing was pending
+ *   MORE          the budget is spent
+ *   NEED_MEMORY   the next batch needs pages and hasn't started: give state.wanted_bytes with
+ *                 chord_model_give()
+ *   NEED_WEIGHTS  the weights of state.layer aren't resident
+ *   CANCELLED     the session is at the end of its last finished batch; its pending tokens are dropped
+ *
+ * These errors change nothing: BUSY (another session of the model has a batch under way), INVALID_ARGUMENT
+ * (the weights are external, or the keys and values of an earlier position are in another executor;
+ * truncate to that position). Every other error leaves the session as CANCELLED does. */
 chord_status chord_session_step(chord_session *s, uint64_t budget);
 
-/* A step taken apart, for an executor outside the library (a GPU's, the tests' interpreter):
+/* The three calls of a step, for an executor outside the library (a GPU's, the tests' interpreter):
  *
  *   while ((st = chord_session_next_batch(s, &batch)) == CHORD_OK) {      // NEED_MEMORY: give, call again
  *     ... compute the batch; write output rows to batch.outputs, or keep them ...
@@ -381,49 +413,61 @@ chord_status chord_session_step(chord_session *s, uint64_t budget);
  *   token = chord_session_sample(s, &sampling);                           // or chord_session_sample_row()
  *   chord_session_push(s, &token, 1);                                     // or chord_session_accept_token()
  *
- * The executor keeps keys, values and states of its own, by position: a batch continues behind first_pos tokens of the
- * session, which may have been truncated or forked since the last one.
+ * The executor keeps its own keys, values and states, by position. A batch continues behind the first
+ * first_pos tokens of the session. The session may have been truncated or forked since the last batch.
  *
- * chord_session_next_batch() makes a batch of pending tokens and writes it to *out. A batch under way is written again,
- * also one that a step has begun: its work is lost, the executor computes all of it. A later step takes the batch back,
- * from its beginning. Results: OK; DONE (nothing is pending); NEED_MEMORY (state.wanted_bytes, then chord_model_give);
- * CANCELLED (chord_session_cancel() was called: as chord_session_drop_batch()). Errors: BUSY (another session of the model has a
- * batch under way), INVALID_ARGUMENT (`out` is NULL). *out is written with OK alone; only CANCELLED changes the session. */
+ * chord_session_next_batch() makes a batch of pending tokens and writes it to *out. If a batch is under
+ * way, the call writes that batch again. If a step began the batch, the step's work is lost: the executor
+ * computes the whole batch. A later step would in turn compute the whole batch itself.
+ *
+ * Results: OK; DONE (nothing is pending); NEED_MEMORY (give state.wanted_bytes with chord_model_give(),
+ * call again); CANCELLED (chord_session_cancel() was called; the session is as after
+ * chord_session_drop_batch()). Errors: BUSY (another session of the model has a batch under way),
+ * INVALID_ARGUMENT (`out` is NULL). Only OK writes *out. Only OK and CANCELLED change the session. */
 chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out);
-/* The batch is computed: its tokens are evaluated, and its output rows are what chord_session_logits() returns. A row that
- * the executor didn't write begins with NaN: chord_session_sample() refuses it. Error: INVALID_ARGUMENT (no batch was
- * given out since the last accept, drop, step or truncate); nothing has changed then. */
+/* Marks the tokens of the batch as evaluated. chord_session_logits() then returns its output rows. An output
+ * row that the executor didn't write starts with NaN, and chord_session_sample() refuses it. Error:
+ * INVALID_ARGUMENT (chord_session_next_batch() gave no batch since the last accept, drop, step or
+ * truncate); it changes nothing. */
 chord_status chord_session_accept_batch(chord_session *s);
-/* Forget the batch under way and all pending tokens, as a cancelled step does; a chord_session_cancel() before it is answered. */
+/* Drops the batch under way and all pending tokens, as a cancelled step does. It also answers an earlier
+ * chord_session_cancel(): the next step isn't cancelled. */
 chord_status chord_session_drop_batch(chord_session *s);
 
-/* Ask the running or the next step to stop at its next unit. May be called from any thread. */
+/* Asks the running or the next step to stop before its next slice of work. Any thread may call it. */
 void chord_session_cancel(chord_session *s);
 
-/* Logits of output row `row` of the last finished batch: float[n_vocab], valid until the next step;
- * NULL when there is no such row. */
+/* Returns output row `row` of the last finished batch: float[n_vocab], the logits. NULL if there is no such
+ * row. The row is valid until a session of the model starts its next batch. */
 const float *chord_session_logits(const chord_session *s, int32_t row);
 
-/* Draw a token from the last output row (it isn't pushed). Order as llama.cpp: bias, penalties, top-k,
- * top-p, min-p, temperature, draw. Returns the id or a negative status; INTERNAL names the position
- * of a non-finite logit. The generator is the session's own (PCG32), see chord_session_seed(). */
+/* Draws a token from the last output row. The order is llama.cpp's: bias, penalties, top-k, top-p, min-p,
+ * temperature, draw. The random generator (PCG32) belongs to the session. Returns the id, which isn't
+ * pushed, or a negative status: INVALID_ARGUMENT (no output row, or a field out of range, named), INTERNAL
+ * (a logit isn't finite; the text names the position). */
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p);
+/* Seeds the session's random generator. A new session is seeded with 0. */
 void chord_session_seed(chord_session *s, uint64_t seed);
-/* The same from logits[n_vocab] of the caller's (aligned to 4 bytes, unchanged) instead of the last output row. */
+/* As chord_session_sample(), from the host's logits[n_vocab], aligned to 4 bytes. They aren't changed. */
 int32_t chord_session_sample_row(chord_session *s, const chord_sampling *p, const float *logits);
-/* Push a token that another executor drew with batch_info.random. The generator moves on by one number, as it does in
- * chord_session_sample() at a temperature above 0. Errors as chord_session_push(): the generator stands still then. */
+/* Pushes a token that another executor drew with batch_info.random. The generator advances by one number,
+ * as in chord_session_sample() with a temperature above 0. Errors: those of chord_session_push(); the
+ * generator doesn't advance then. */
 chord_status chord_session_accept_token(chord_session *s, int32_t id);
 
-/* Forget the tokens from position `n` on, or from the nearest earlier position that every cache can stand at: where a
- * state was kept, where a window's pages are still there, or 0. Returns that position (push the tokens between it and
- * `n` again), or INVALID_ARGUMENT unless 0 <= n <= n_tokens. A batch under way is undone: its tokens are pending again. */
+/* Removes the tokens from position `n` on. If a cache can't continue at `n`, the call removes more tokens:
+ * back to the nearest earlier position where every state has a checkpoint and every window still has its
+ * pages, or to 0. Returns that position; the host pushes the tokens between it and `n` again. A batch under
+ * way is undone: its tokens are pending again. Error: INVALID_ARGUMENT unless 0 <= n <= n_tokens. */
 int32_t chord_session_truncate(chord_session *s, int32_t n);
-/* A second session with the same tokens: whole pages are shared, the last, partial one is copied.
- * *out gets it. NEED_MEMORY: give a page, call again. */
+/* Creates a second session with the same tokens in `block` (chord_session_bytes() bytes, CHORD_BLOCK_ALIGN
+ * aligned) and writes it to *out. The sessions share whole pages; the last, partial page is copied. A batch
+ * under way and output rows aren't copied. NEED_MEMORY: give the state.wanted_bytes of `s`, call again.
+ * Errors: INVALID_ARGUMENT. */
 chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, chord_session **out);
-/* How many leading ids equal the session's own evaluated tokens. */
+/* Returns how many leading ids equal the session's first evaluated tokens. An embedding equals no id. */
 int32_t chord_session_match(const chord_session *s, const int32_t *ids, int32_t n);
+/* Writes the session's state to *out. Errors: INVALID_ARGUMENT. */
 chord_status chord_session_get_state(const chord_session *s, chord_session_state *out);
 
 #endif

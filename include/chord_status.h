@@ -1,20 +1,21 @@
-/* chord_status.h: every result a call can give, once. The list yields the enum below, the texts of
- * chord_status_text() and (through tools/gen_abi.c) the `code` strings of ts/abi/abi.gen.ts.
+/* chord_status.h: the list of every result of a call. The enum below, the texts of chord_status_text() and
+ * (by tools/gen_abi.c) the `code` strings of ts/abi/abi.gen.ts are made from it.
  *
- * Zero and positive values are results, negative ones are errors; numbers are never reused.
- * CHORD_RESULT(name, value) and CHORD_ERROR(name, value, "code of ChordError", "text with the likely cause"). */
+ * Zero and positive values are results, negative values are errors. A number is never reused.
+ *   CHORD_RESULT(name, value)
+ *   CHORD_ERROR(name, value, "code of ChordError", "text with the likely cause") */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_STATUS_H
 #define CHORD_STATUS_H
 #include <stdint.h>
 
 #define CHORD_RESULT_LIST(CHORD_RESULT)                                                             \
-    CHORD_RESULT(OK, 0)            /* done, nothing more to say */                                  \
+    CHORD_RESULT(OK, 0)            /* the call is done */                                           \
     CHORD_RESULT(DONE, 1)          /* the phase or the batch is complete */                         \
-    CHORD_RESULT(MORE, 2)          /* call again: more bytes are wanted, or the budget is spent */  \
-    CHORD_RESULT(NEED_MEMORY, 3)   /* nothing has changed: give *_wanted() bytes, call again */     \
-    CHORD_RESULT(NEED_WEIGHTS, 4)  /* nothing has changed: this layer's weights aren't resident */  \
-    CHORD_RESULT(CANCELLED, 5)     /* stopped at a cancel; the object stands at its last good state */
+    CHORD_RESULT(MORE, 2)          /* call again: more bytes are needed, or the budget is spent */  \
+    CHORD_RESULT(NEED_MEMORY, 3)   /* give the wanted bytes, call again; nothing is lost */         \
+    CHORD_RESULT(NEED_WEIGHTS, 4)  /* the weights of a layer aren't resident; nothing is lost */    \
+    CHORD_RESULT(CANCELLED, 5)     /* a cancel stopped the call; the object is in its last good state */
 
 #define CHORD_ERROR_LIST(CHORD_ERROR)                                                               \
     CHORD_ERROR(INVALID_ARGUMENT, -10, "invalid-argument", "an argument is outside its range")      \

@@ -1,20 +1,22 @@
-/* arena.h: bump allocation inside memory that the host gave. Nothing is freed one by one. */
+/* arena.h: bump allocation inside a block of the host. Allocations are never freed one by one. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_BASE_ARENA_H
 #define CHORD_BASE_ARENA_H
 #include "bytes.h"
 
-/* In 64 bits also where an address has 32, so that a plan larger than the address space is measured as it is. */
+/* `used` and `cap` have 64 bits on every host, so that a plan larger than the address space is measured
+ * correctly. */
 typedef struct chord_arena {
     uint8_t *base;
     uint64_t used, cap;
 } chord_arena;
 
-/* As `cap`, with base NULL: only count. */
+/* The `cap` of an arena that only counts; its base is NULL. */
 #define CHORD_MEASURE UINT64_MAX
 
-/* `bytes` at a multiple of `align` (a power of two), or NULL when they don't fit. One that only counts lets one function
- * both measure and lay out; the result is then not to be followed, and may be NULL. */
+/* Allocates `bytes` at a multiple of `align`, a power of two. Returns NULL if they don't fit. An arena that
+ * only counts lets one function both measure and lay out: its results may be NULL and must not be
+ * dereferenced. */
 static inline void *chord_arena_take(chord_arena *a, uint64_t bytes, uint64_t align)
 {
     uint64_t begin, end;

@@ -1,26 +1,26 @@
-/* host.h: the few things a freestanding core can't do for itself. host/native gives them through libm
- * and futexes, host/wasm through imported Math functions and wasm's own atomics; nothing else of the
- * host is known to the core. */
+/* host.h: the few functions that a freestanding core needs from its host. The core knows nothing else of the
+ * host. host/native implements them with libm and futexes, host/wasm with imported Math functions and wasm's
+ * atomics. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_BASE_HOST_H
 #define CHORD_BASE_HOST_H
 #include <stdint.h>
 
-/* Never in a kernel: rope tables and the sampler only. */
+/* Used by tables of rotary angles and the sampler, never by a kernel. */
 double chord_host_sin(double x);
 double chord_host_cos(double x);
 double chord_host_exp(double x);
 double chord_host_log(double x);
 double chord_host_pow(double x, double y);
 
-/* Milliseconds since some moment: for the profile, and to notice a thread that has lost its core. No result depends on it. */
+/* Returns the milliseconds since a fixed moment, for the profile and the pool. No logit depends on it. */
 double chord_host_now(void);
 
-/* Sleep while *at == expected, until woken or for about `timeout_ms`; may return early. */
+/* Sleeps while *at == expected, until woken or for about `timeout_ms`. May return early. */
 void chord_host_wait(const int32_t *at, int32_t expected, int32_t timeout_ms);
-/* Wake every thread that sleeps on `at`. */
+/* Wakes every thread that sleeps on `at`. */
 void chord_host_wake(const int32_t *at);
-/* A hint inside a spin. */
+/* Tells the processor that the thread is spinning. */
 void chord_host_pause(void);
 
 #endif

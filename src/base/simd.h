@@ -1,14 +1,15 @@
-/* simd.h: the vector layer. vf is four floats, vi 128 bits of integers; the kernels' bodies are written
- * once over these operations and compiled once an isa:
+/* simd.h: the vector layer. vf is four floats, vi is 128 bits of integers. The kernels' bodies are written
+ * once over these operations and compiled once per isa:
  *
  *   wasm relaxed   -mrelaxed-simd            wasm SIMD128   -msimd128
  *   SSE4.1         x86 with -msse4.1         NEON           aarch64
  *   plain C        CHORD_SIMD_PLAIN: loops over four lanes, for sanitizers and any other machine
  *
- * Everything is exact or one IEEE operation a lane, but for
- *   vf_madd        a * b + c: one rounding or two, as the isa has it, but always the same on one engine
- *   vi_dot8, vi_dot8_16, vi_trunc   defined only on the operands that their comments allow
- * Addresses need no alignment. CHORD_SIMD_I8 says that the isa has the two 8-bit dot products. */
+ * Every operation is exact, or one IEEE operation per lane, except
+ *   vf_madd                         a * b + c with one rounding or two, but always the same on one machine and
+ *                                   JavaScript engine
+ *   vi_dot8, vi_dot8_16, vi_trunc   defined only on the operands that the list below allows
+ * Addresses need no alignment. CHORD_SIMD_I8 is defined if the isa has the two 8-bit dot products. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_BASE_SIMD_H
 #define CHORD_BASE_SIMD_H
@@ -23,10 +24,12 @@
 #define CHORD_ROLL _Pragma("GCC unroll 1")
 #endif
 
-/* Make a value opaque at this point of the program. clang for wasm otherwise computes a tile token by token, with
- * all weights of the block live and spilled, turns pointers into base + index, so that each load wants an
- * addition, and knows constants, which V8 then builds anew at every use (three instructions); V8 orders and
- * addresses as clang left it. Q4_1, 4 tokens, Node 24: 31 -> 42 GMAC/s. clang 19 crashes on it. */
+/* Makes a value opaque to the compiler. Otherwise clang for wasm
+ *   - computes a tile token by token, with all weights of the block live and spilled;
+ *   - turns pointers into base + index, so that each load needs an addition;
+ *   - propagates constants, which V8 then builds again at every use (three instructions).
+ * V8 keeps clang's order and addressing. Measured with Q4_1, 4 tokens, Node 24: 31 -> 42 GMAC/s. clang 19
+ * crashes on the asm. */
 #if defined(__wasm__) && __clang_major__ >= 20
 #define CHORD_PIN(value) __asm__ volatile("" : "+r"(value))
 #else
@@ -83,7 +86,8 @@ CHORD_INLINE vi vi_pairs16(vi a) { return wasm_i32x4_extadd_pairwise_i16x8(a); }
 CHORD_INLINE vi vi_dot16(vi a, vi b) { return wasm_i32x4_dot_i16x8(a, b); }
 CHORD_INLINE vi vi_sub8(vi a, vi b) { return wasm_i8x16_sub(a, b); }
 CHORD_INLINE vi vi_abs8(vi a) { return wasm_i8x16_abs(a); }
-/* The pin: clang makes a shift of a comparison with a 0 it knows, and V8 five instructions of that shift. */
+/* Without the pin, clang turns the comparison with a known 0 into a shift, which V8 compiles to five
+ * instructions. */
 CHORD_INLINE vi vi_negative8(vi a)
 {
     vi zero = wasm_i8x16_const_splat(0);
@@ -107,7 +111,7 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 #define CHORD_SIMD_I8
 CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return wasm_f32x4_relaxed_madd(a, b, c); }
 CHORD_INLINE vi vi_trunc(vf a) { return wasm_i32x4_relaxed_trunc_f32x4(a); }
-#ifdef CHORD_DOT_KIND /* checkkern: what ARM makes of it, on any machine */
+#ifdef CHORD_DOT_KIND /* checkkern: the result that ARM computes, on any machine */
 CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
 {
     vi const low = vi_pairs16(wasm_i16x8_extmul_low_i8x16(a, b)), high = vi_pairs16(wasm_i16x8_extmul_high_i8x16(a, b));
@@ -142,7 +146,8 @@ CHORD_INLINE vf vf_sub(vf a, vf b) { return _mm_sub_ps(a, b); }
 CHORD_INLINE vf vf_mul(vf a, vf b) { return _mm_mul_ps(a, b); }
 CHORD_INLINE vf vf_div(vf a, vf b) { return _mm_div_ps(a, b); }
 CHORD_INLINE vf vf_sqrt(vf a) { return _mm_sqrt_ps(a); }
-CHORD_INLINE vf vf_max(vf a, vf b) { return _mm_max_ps(b, a); } /* the second operand when one is NaN */
+/* _mm_max_ps returns its second operand if one is NaN. */
+CHORD_INLINE vf vf_max(vf a, vf b) { return _mm_max_ps(b, a); }
 CHORD_INLINE vi vf_less(vf a, vf b) { return _mm_castps_si128(_mm_cmplt_ps(a, b)); }
 CHORD_INLINE vf vf_of(vi a) { return _mm_cvtepi32_ps(a); }
 CHORD_INLINE vi vf_bits(vf a) { return _mm_castps_si128(a); }
@@ -286,24 +291,24 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
 #error "no 128-bit vectors here: define CHORD_SIMD_PLAIN"
 #endif
 
-/* What the primitives above are:
- *   vf_max(a, b)         a < b ? b : a, so a NaN in b is passed over
+/* The operations that need an explanation:
+ *   vf_max(a, b)         a < b ? b : a: a NaN in b is ignored
  *   vf_shuffle(a, b, i, j, k, l)  a[i] a[j] b[k] b[l]
  *   vi_load_u16/_s16     four 16-bit values -> 32 bits
  *   vi_load_s8/_u8       eight bytes -> 16 bits
  *   vi_mul, vi_mul16     the low half of each product
  *   vi_even16, vi_odd16  16-bit lanes 0 0 2 2 4 4 6 6, or 1 1 3 3 5 5 7 7
  *   vi_lookup(t, i)      byte i of t for each byte i, 0..15
- *   vi_pick(m, a, b)     a where m is all ones, b where it is zero
- *   vi_pairs16(a)        32-bit sums of neighbouring 16-bit lanes
- *   vi_dot16(a, b)       the same of the products of 16-bit lanes
- *   vi_low8_s, vi_high8_s   eight signed bytes -> 16 bits
- *   vi_trunc(a)          towards zero; |a| < 2^31
- *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed a and b, b 0..127
- *   vi_dot8(a, b, sum)   sum + 32-bit sums of four
- *   vi_narrow8, _narrow16   with saturation; callers' values fit */
+ *   vi_pick(m, a, b)     a where m is all ones, b where m is zero
+ *   vi_pairs16(a)        32-bit sums of two neighbouring 16-bit lanes
+ *   vi_dot16(a, b)       32-bit sums of two neighbouring products of 16-bit lanes
+ *   vi_low8_s, vi_high8_s   the low or high eight signed bytes -> 16 bits
+ *   vi_trunc(a)          rounds towards zero; |a| < 2^31
+ *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed bytes, b in 0..127
+ *   vi_dot8(a, b, sum)   sum + 32-bit sums of four neighbouring products; the same operands
+ *   vi_narrow8, _narrow16   saturate; callers' values fit */
 
-/* Lane sums in a fixed order: (0 + 2) + (1 + 3), of one vector or of four at once. */
+/* Sum of the lanes in a fixed order: (0 + 2) + (1 + 3). vf_sum_each sums four vectors at once. */
 CHORD_INLINE float vf_sum(vf a)
 {
     a = vf_add(a, vf_shuffle(a, a, 2, 3, 0, 1));
@@ -316,8 +321,9 @@ CHORD_INLINE vf vf_sum_each(vf a, vf b, vf c, vf d)
     return vf_add(vf_shuffle(ab, cd, 0, 2, 0, 2), vf_shuffle(ab, cd, 1, 3, 1, 3));
 }
 
-/* Four f16 -> f32, exact for every finite value: the sign, smeared by the widening, is cut back to one
- * bit, and 2^112 re-biases the exponent and normalises subnormals. The first form is for loops that keep both constants. */
+/* Converts four f16 to f32, exact for every finite value. The mask cuts the sign, which the widening
+ * extended, back to one bit. The factor 2^112 re-biases the exponent and normalises subnormals.
+ * vf_load_f16_by is for loops that keep both constants in registers. */
 #define F16_MASK ((int32_t)0x8fffe000)
 #define F16_FACTOR 0x1p112f
 CHORD_INLINE vf vf_load_f16_by(const void *p, vi mask, vf factor)
@@ -325,7 +331,7 @@ CHORD_INLINE vf vf_load_f16_by(const void *p, vi mask, vf factor)
     return vf_mul(vi_as_f(vi_and(vi_shl(vi_load_s16(p), 13), mask)), factor);
 }
 CHORD_INLINE vf vf_load_f16_finite(const void *p) { return vf_load_f16_by(p, vi_all(F16_MASK), vf_all(F16_FACTOR)); }
-/* The same, inf and NaN kept: there the product is 65536 or more, and its exponent is filled up. */
+/* Also keeps inf and NaN: their product is 65536 or more, and the function sets all exponent bits of it. */
 CHORD_INLINE vf vf_load_f16(const void *p)
 {
     vi const bits = vf_bits(vf_load_f16_finite(p));

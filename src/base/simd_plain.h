@@ -1,10 +1,10 @@
-/* simd_plain.h: simd.h's operations as loops over four lanes. Included by simd.h alone. */
+/* simd_plain.h: simd.h's operations as loops over the lanes. Only simd.h includes it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_BASE_SIMD_PLAIN_H
 #define CHORD_BASE_SIMD_PLAIN_H
 #define CHORD_SIMD_I8
 
-/* Calls, not inlined: a sanitized build of the unrolled bodies takes a minute and a half otherwise. */
+/* The functions aren't inlined: a sanitized build of the unrolled bodies would take a minute and a half. */
 #define PLAIN static __attribute__((noinline, unused))
 
 typedef struct vf { float f[4]; } vf;

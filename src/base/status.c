@@ -16,15 +16,16 @@ static void put_number(chord_error *e, uint64_t v, uint32_t base)
     while (n) put(e, digits[--n]);
 }
 
-/* Bytes of a character at s that a terminal or an editor would obey: a control (C0, DEL, C1), a line end of Unicode or a
- * mark of the bidirectional algorithm; 0: none of these. */
+/* Returns the bytes of the character at s if a terminal or an editor would obey it: a control (C0, DEL,
+ * C1), a Unicode line end, or a mark of the bidirectional algorithm. Returns 0 for any other character. */
 static size_t control_bytes(const uint8_t *s, size_t n)
 {
     if (s[0] < 32 || s[0] == 127) return 1;
     if (n >= 2 && s[0] == 0xc2 && s[1] < 0xa0) return 2;                             /* U+0080 .. U+009F */
     if (n >= 2 && s[0] == 0xd8 && s[1] == 0x9c) return 2;                            /* U+061C */
     if (n < 3 || s[0] != 0xe2) return 0;
-    bool const is_mark = s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae)); /* U+200E, F, U+2028 .. E */
+    /* U+200E, U+200F, U+2028 .. U+202E */
+    bool const is_mark = s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae));
     return is_mark || (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9) ? 3 : 0;        /* U+2066 .. U+2069 */
 }
 
@@ -41,7 +42,7 @@ static void put_quoted(chord_error *e, const char *s, size_t n)
     put(e, '\'');
 }
 
-/* What a cut may have left at the end. */
+/* Removes an incomplete character, which a cut may have left at the end. */
 static void drop_half_character(chord_error *e)
 {
     int32_t begin = e->length;
