@@ -1,8 +1,9 @@
-/* batch.h: what a session hands to an executor: runs of tokens, and the rows that give output.
+/* batch.h: a session hands an executor a batch: runs of tokens, and the rows that have an output row.
  *
- * A *run* is consecutive positions of one sequence; its rows follow each other in the batch. Pages of
- * [first_pos, first_pos + n_tokens) exist before an executor sees the batch, and so do those that a query of the batch
- * looks back to. An executor writes the rows of its own positions only, and the state that is to be. */
+ * A *run* is consecutive positions of one sequence. Its rows follow each other in the batch. Before an
+ * executor sees the batch, the pages of positions [first_pos, first_pos + n_tokens) exist, and so do the
+ * pages that a query of the batch reads. An executor writes only the rows of the batch's positions, and the
+ * state after each run. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_PROGRAM_BATCH_H
 #define CHORD_PROGRAM_BATCH_H
@@ -11,8 +12,9 @@
 typedef struct chord_batch_run {
     int32_t first_row, n_tokens;
     int32_t first_pos;            /* position of the run's first token */
-    /* A class of pages: pages[class][p / CHORD_PAGE_TOKENS] holds position p, NULL where the page has died.
-     * A class of states: pages[class][0] is the state before the run, pages[class][1] is written: the state after it. */
+    /* PAGED, WINDOW: pages[class][p / CHORD_PAGE_TOKENS] holds position p; NULL: a dead page.
+     * STATE: pages[class][0] is the state before the run. The executor writes the state after the run to
+     * pages[class][1]. */
     uint8_t *const *pages[CHORD_MAX_CLASSES];
 } chord_batch_run;
 
@@ -21,14 +23,14 @@ typedef struct chord_batch {
     int32_t n_runs;
     const chord_batch_run *runs;
     const int32_t *ids;           /* n_tokens; -1 where the row is an embedding */
-    const float *const *embeddings; /* NULL, or n_tokens pointers to n_embd floats, NULL where the row is an id */
-    int32_t n_axes;               /* positions a token: 1, or 3 for multi-axis RoPE */
-    const int32_t *positions;     /* [n_tokens][n_axes], for ANGLES alone; NULL: a token's place in its sequence */
+    const float *const *embeddings; /* NULL, or n_tokens pointers to n_embd floats; NULL: the row is an id */
+    int32_t n_axes;               /* numbers per position: 1, or 3 for multi-axis RoPE */
+    const int32_t *positions;     /* [n_tokens][n_axes], for ANGLES only; NULL: consecutive from first_pos */
     int32_t n_outputs;
     const int32_t *rows;          /* n_outputs rows, ascending */
 } chord_batch;
 
-/* The run that holds `row`. */
+/* Returns the run that contains `row`. */
 static inline const chord_batch_run *chord_batch_run_of(const chord_batch *b, int64_t row)
 {
     int32_t i = 0;
@@ -36,7 +38,7 @@ static inline const chord_batch_run *chord_batch_run_of(const chord_batch *b, in
     return &b->runs[i];
 }
 
-/* Where the executor stands inside the batch. */
+/* Where the next step continues in the batch. */
 typedef struct chord_cursor {
     int32_t op;                   /* n_ops: the batch is complete */
     int32_t reserved;

@@ -1,4 +1,4 @@
-/* ops.c: the list of ops as a table. */
+/* ops.c: the table of ops, made from ops.def. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "program.h"
 #include <stddef.h>

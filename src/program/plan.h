@@ -1,12 +1,13 @@
-/* plan.h: where everything lies. The planner (model/planner.c) fills it once; the tensor table may
- * change between steps (residency), the program never does. */
+/* plan.h: the program with the place of its tensors, caches and slots in memory. The planner
+ * (model/planner.c) fills the plan once. The tensor table may change between steps (residency). The program
+ * never changes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_PROGRAM_PLAN_H
 #define CHORD_PROGRAM_PLAN_H
 #include "program.h"
 #include <stddef.h>
 
-enum { CHORD_LAYOUT_NONE = 0,     /* on the architecture's skip list: not loaded */
+enum { CHORD_LAYOUT_NONE = 0,     /* not loaded: the tensor is on the architecture's skip list */
        CHORD_LAYOUT_PLAIN = 1,    /* rows in file form, for lookup */
        CHORD_LAYOUT_X4 = 2,       /* groups of four rows (quant/quant.h) */
        CHORD_LAYOUT_VECTOR = 3 }; /* one row, or a small table, widened to f32 */
@@ -19,31 +20,31 @@ typedef struct chord_tensor {
     int32_t layout;               /* CHORD_LAYOUT_* */
     int32_t placement;            /* CHORD_PLACE_* of chord.h */
     int32_t is_ready;
-    int64_t ne[4];                /* ne[0]: elements a row */
+    int64_t ne[4];                /* elements per dimension; ne[0] is the row length */
     int64_t n_rows;               /* ne[1] * ne[2] * ne[3] */
-    int32_t file;                 /* which file of the model; 0 today */
-    uint64_t file_off, file_bytes; /* from its first byte */
-    uint64_t row_bytes;           /* in file form */
-    uint64_t bytes;               /* in memory, padding rows included */
-    uint8_t *data;                /* NULL until chord_model_begin() or when not resident */
+    int32_t file;                 /* index of the model's file that holds the tensor; 0 today */
+    uint64_t file_off, file_bytes; /* offset from the file's first byte; bytes in the file */
+    uint64_t row_bytes;           /* bytes of a row in file form */
+    uint64_t bytes;               /* bytes in memory, padding rows included */
+    uint8_t *data;                /* NULL until chord_model_begin(), or if not resident */
 } chord_tensor;
 
-/* A cache of the program with its place. Caches of one kind and window form a *class*: they share pages, each with
- * CHORD_PAGE_TOKENS tokens of every cache of the class: [cache][K, V][head][token][width], parts 16-byte aligned.
- * A class of states has one block of floats for all its caches. */
+/* A cache of the program with its place. Caches of one kind and window form a *class*. A page of a class
+ * holds CHORD_PAGE_TOKENS tokens of every cache of the class, [cache][K, V][head][token][width]. Each
+ * head starts 16-byte aligned. A class of states has one block of floats for all its caches. */
 #define CHORD_MAX_CLASSES 8
 typedef struct chord_cache {
     chord_cache_spec spec;
-    int32_t type;                 /* CHORD_KV_*; a STATE is floats always */
+    int32_t type;                 /* CHORD_KV_*; CHORD_KV_F32 for a STATE */
     int32_t cls;                  /* index into the plan's classes */
     uint64_t k_row, v_row;        /* bytes of one token of one head */
     uint64_t k_head, v_head;      /* bytes of CHORD_PAGE_TOKENS rows of one head, a multiple of 16 */
-    uint64_t k_off, v_off;        /* from the page's or block's first byte; v_off is k_off where values lie in keys */
+    uint64_t k_off, v_off;        /* offsets in the page or state; equal if values are a part of the keys */
 } chord_cache;
 
 typedef struct chord_cache_class {
-    int32_t kind, window;         /* CHORD_CACHE_* */
-    uint64_t page_bytes;          /* of a page, or of the state; a multiple of CHORD_BLOCK_ALIGN */
+    int32_t kind, window;         /* CHORD_CACHE_*; window is 0 unless kind is WINDOW */
+    uint64_t page_bytes;          /* bytes of a page or of the state, a multiple of CHORD_BLOCK_ALIGN */
 } chord_cache_class;
 
 typedef struct chord_plan {
@@ -57,14 +58,14 @@ typedef struct chord_plan {
     int32_t n_classes;
     chord_cache_class classes[CHORD_MAX_CLASSES];
     float *slots[CHORD_MAX_SLOTS];
-    double *rope_freqs[CHORD_MAX_ROPES];  /* n_rot / 2 angles a position step */
-    /* The CPU executor's, measured by chord_exec_measure(): */
-    uint8_t *work;                /* what an op leaves from one of its stages to the next */
+    double *rope_freqs[CHORD_MAX_ROPES];  /* n_rot / 2 angles per position */
+    /* The CPU executor's memory, measured by chord_exec_measure(): */
+    uint8_t *work;                /* results that an op keeps from one of its stages to the next */
     uint64_t work_bytes;
     uint8_t *thread_scratch;      /* [n_threads][thread_scratch_bytes] */
     uint64_t thread_scratch_bytes;
     uint8_t *sample_scratch;      /* n_vocab x 8 bytes: candidates of the sampler */
-    uint8_t *staging;             /* four rows of the widest tensor; overlaps the activations, owned by the load */
+    uint8_t *staging;             /* for the load: four rows of the widest tensor; overlaps the activations */
     uint64_t staging_bytes;
 } chord_plan;
 

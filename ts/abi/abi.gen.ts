@@ -123,7 +123,7 @@ export const OpKind = {
   ANGLES: 10,
   /** the weights of `layer` must be resident from here */
   ACQUIRE: 11,
-  /** the weights of `layer` may go */
+  /** the weights of `layer` aren't needed from here */
   RELEASE: 12,
   /** out[0][t] = (in[0][t] - mean) / sqrt(variance + eps) * weight[0] + weight[1] */
   LAYER_NORM: 13,
