@@ -1,5 +1,6 @@
-/* batch.c: a session's batches: made, computed, accepted. chord_session_step is next_batch, the CPU executor and
- * accept_batch in a loop; another executor calls the same three. */
+/* batch.c: makes, computes and accepts a session's batches. chord_session_step() calls next_batch(), the
+ * CPU executor and accept_batch() in a loop. Another executor calls next_batch() and accept_batch() through
+ * chord.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
 
@@ -20,7 +21,7 @@ static chord_status cancelled(chord_session *s)
     return CHORD_CANCELLED;
 }
 
-/* OK: a batch is under way, the one before or a new one. */
+/* Makes a batch unless one is under way. OK: a batch is under way. */
 static chord_status next_batch(chord_session *s)
 {
     chord_model *m = s->model;
@@ -56,7 +57,7 @@ static void fill_info(const chord_session *s, chord_batch_info *out)
     const chord_batch *b = &s->sequence.batch;
     const chord_program *p = &s->model->plan.program;
     const chord_slot *slot = &p->slots[p->output_slot];
-    int32_t first = 0, n = 0; /* of the embeddings: one block at a time is pending, so its rows follow each other */
+    int32_t first = 0, n = 0; /* the embeddings: one block at most is pending, so they are consecutive */
     for (int32_t i = 0; b->embeddings && i < b->n_tokens; i++)
         if (b->embeddings[i] && !n++) first = i;
     uint64_t random[2] = { s->sequence.random[0], s->sequence.random[1] };
@@ -77,7 +78,9 @@ chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out)
     chord_error *e = chord_error_begin(s->model);
     if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
     CHORD_TRY(next_batch(s));
-    if (!s->is_given) { /* anew, also where a step has begun it: output rows that nobody writes aren't logits of before */
+    /* The batch starts again, also if a step began it. NaN marks an output row that the executor doesn't
+     * write. */
+    if (!s->is_given) {
         s->is_given = 1;
         s->cursor = (chord_cursor){ 0, 0, 0 };
         s->batch_work_done = 0;
@@ -91,7 +94,7 @@ chord_status chord_session_accept_batch(chord_session *s)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
-    if (!s->is_given) return chord_fail(e, CHORD_INVALID_ARGUMENT, "no batch to accept: chord_session_next_batch gives one");
+    if (!s->is_given) return chord_fail(e, CHORD_INVALID_ARGUMENT, "no batch to accept: call chord_session_next_batch first");
     if (s->first_elsewhere > s->sequence.n_past) s->first_elsewhere = s->sequence.n_past;
     accept_batch(s);
     return CHORD_OK;
@@ -107,7 +110,7 @@ chord_status chord_session_drop_batch(chord_session *s)
 
 /* ---- step ------------------------------------------------------------------------------------------- */
 
-/* Spend up to `budget` on the batch under way. */
+/* Computes the batch under way with at most `budget` multiply-adds. */
 static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent)
 {
     chord_model *m = s->model;
@@ -123,14 +126,14 @@ static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent
     return status;
 }
 
-/* The CPU executor attends to its own keys and values only. */
+/* The CPU executor needs the keys and values of all earlier positions: may the session step? */
 static chord_status may_step(chord_session *s)
 {
     chord_model *m = s->model;
     const chord_sequence *q = &s->sequence;
-    if (m->config.external) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the weights are external: there is nothing to step with");
+    if (m->config.external) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the weights are external: the CPU executor can't step");
     if (q->n_tokens > q->n_past && s->first_elsewhere < q->n_past)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "another executor evaluated position %d: a step can't continue behind it",
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "another executor evaluated position %d: a step can't continue behind it, truncate first",
                           s->first_elsewhere);
     return CHORD_OK;
 }
@@ -142,7 +145,7 @@ chord_status chord_session_step(chord_session *s, uint64_t budget)
     CHORD_TRY(may_step(s));
     s->last_step_work = 0;
     for (;;) {
-        CHORD_TRY(next_batch(s)); /* first: a refused page must leave no half-written position */
+        CHORD_TRY(next_batch(s)); /* gets all pages of the batch before any of its positions is written */
         uint64_t spent;
         chord_status const status = run_batch(s, budget - s->last_step_work, &spent);
         s->last_step_work += spent;

@@ -1,5 +1,5 @@
-/* data.c: tensors stream to their places. Bytes are collected in the staging area until four rows of a
- * matrix (one group) are there, then repacked. */
+/* data.c: the DATA phase. Bytes are collected in the staging area until it holds four rows of a matrix (one
+ * group). The rows are then repacked to their place. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
 #include "../base/half.h"
@@ -7,7 +7,7 @@
 
 static chord_tensor *tensor_at(const chord_model *m) { return &m->plan.tensors[m->plan.file_order[m->at]]; }
 
-/* Move to the next resident tensor; DONE behind the last. */
+/* Moves to the next resident tensor. DONE: there is none; the model is ready. */
 static chord_status seek(chord_model *m)
 {
     while (m->at < m->plan.n_tensors && tensor_at(m)->placement != CHORD_PLACE_RESIDENT) m->at++;
@@ -36,7 +36,7 @@ static chord_status bad_row(chord_model *m, const chord_tensor *t, int64_t row)
                       t->name, (size_t)t->n_name, (uint64_t)row);
 }
 
-/* Rows [first, first + n) are complete in the staging area. */
+/* Checks rows [first, first + n), complete in the staging area, and writes them to their place. */
 static chord_status place_rows(chord_model *m, const chord_tensor *t, int64_t first, int32_t n)
 {
     const chord_format *f = chord_format_of(t->type);
@@ -57,7 +57,8 @@ static chord_status place_rows(chord_model *m, const chord_tensor *t, int64_t fi
     return CHORD_OK;
 }
 
-/* Take up to n bytes of the tensor under way; at most to the end of the four rows being staged. */
+/* Stages up to n bytes of the tensor under way, at most to the end of four rows. *taken gets the number of
+ * bytes. */
 static chord_status take(chord_model *m, const uint8_t *bytes, size_t n, size_t *taken)
 {
     chord_tensor *t = tensor_at(m);
@@ -77,12 +78,12 @@ static chord_status take(chord_model *m, const uint8_t *bytes, size_t n, size_t 
 chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes, size_t n)
 {
     uint64_t end;
-    if (!chord_add(off, n, &end)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "offset %u is too large", off);
+    if (!chord_add(off, n, &end)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "offset %u is too large: the pushed bytes end behind 2^64", off);
     for (;;) {
         uint64_t const position = chord_data_position(m);
         if (position >= end) return CHORD_MORE;
         if (position < off)
-            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes at offset %u pushed, those at %u are still wanted", off, position);
+            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes pushed at offset %u, but the bytes at %u are needed first", off, position);
         size_t taken;
         CHORD_TRY(take(m, bytes + (position - off), (size_t)(end - position), &taken));
         if (m->filled < tensor_at(m)->file_bytes) continue;
@@ -92,7 +93,7 @@ chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes,
     }
 }
 
-/* A vector was widened to f32 on its way in; narrowing gives back the file's bits (a quiet NaN stays one). */
+/* Narrows a vector, which the load widened to f32, to the file's bits. A quiet NaN stays one. */
 static void narrow(void *dst, const float *x, int32_t n, int32_t type)
 {
     uint16_t *h = dst;
@@ -110,13 +111,13 @@ chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, 
     chord_error *e = chord_error_begin(m);
     if (m->phase < PHASE_DATA || m->phase == PHASE_FAILED) return chord_wrong_phase(m, "chord_model_row");
     if (tensor < 0 || tensor >= m->plan.n_tensors)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %d of %d", tensor, m->plan.n_tensors);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "no tensor %d, the file has %d tensors", tensor, m->plan.n_tensors);
     const chord_tensor *t = &m->plan.tensors[tensor];
     size_t const n = (size_t)t->n_name;
     if (row < 0 || row >= t->n_rows)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %q has %u rows", t->name, n, (uint64_t)t->n_rows);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "no such row: tensor %q has %u rows", t->name, n, (uint64_t)t->n_rows);
     if (!dst || cap < t->row_bytes)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a row of tensor %q takes %u bytes", t->name, n, t->row_bytes);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a row of tensor %q takes %u bytes; dst is NULL or cap is smaller", t->name, n, t->row_bytes);
     if (!t->data || !t->is_ready) return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %q isn't in memory", t->name, n);
     const chord_format *f = chord_format_of(t->type);
     int32_t const n_cols = (int32_t)t->ne[0];

@@ -1,16 +1,16 @@
-/* engine.h: the two objects behind chord.h. The header block holds the chord_model, then the header's
- * log, then (after chord_model_plan) the tensor table and the program; the plan's block holds weights,
- * vocabulary and activations.
+/* engine.h: the two objects behind chord.h. The block of chord_model_init() holds the chord_model, the
+ * header's log and, after chord_model_plan(), the tensor table and the program. The block of
+ * chord_model_begin() holds weights, vocabulary and activations.
  *
  *   model.c    phases: HEADER, PLAN, begin
- *   data.c     DATA: staging, repacking, chord_model_row
- *   info.c     what the file and the model say about themselves
+ *   data.c     DATA: staging, repacking, chord_model_row()
+ *   info.c     information about the file and the model
  *   session.c  tokens in and out: push, sampling, truncate, fork
- *   batch.c    next, accept, drop; step = these and the CPU executor
+ *   batch.c    next, accept, drop; a step is these three and the CPU executor
  *   text.c     the vocabulary's calls
  *
- * Invariant: at most one session of a model has a batch under way (`active`), since all share the
- * activation slots. */
+ * Invariant: at most one session of a model has a batch under way (`active`), because all sessions share the
+ * slots. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_ENGINE_ENGINE_H
 #define CHORD_ENGINE_ENGINE_H
@@ -30,7 +30,7 @@ struct chord_model {
     chord_gguf gguf;
     uint64_t wanted;              /* after NEED_MEMORY */
 
-    uint64_t log_end;             /* of the header's log; tables follow */
+    uint64_t log_end;             /* end of the header's log; tables follow */
     chord_config config;
     const chord_arch *archs;      /* chord_archs, or a test's own */
     chord_hparams hparams;
@@ -44,14 +44,14 @@ struct chord_model {
 
     /* DATA */
     int32_t at;                   /* index into plan.file_order of the tensor under way */
-    uint64_t filled;              /* its bytes taken so far */
-    uint64_t staged;              /* of these in the staging area, not yet in place */
+    uint64_t filled;              /* bytes of that tensor consumed so far */
+    uint64_t staged;              /* bytes of that tensor in the staging area, not yet in place */
 
     chord_pool pool;
-    chord_page_pool pools[CHORD_MAX_CLASSES]; /* of the plan's classes */
-    double *profile;              /* the caller's, see chord_model_profile() */
-    chord_session *active;        /* has a batch under way */
-    chord_session *shown;         /* whose output rows the logits slot holds */
+    chord_page_pool pools[CHORD_MAX_CLASSES]; /* one per class of the plan */
+    double *profile;              /* the host's array, see chord_model_profile() */
+    chord_session *active;        /* the session that has a batch under way, or NULL */
+    chord_session *shown;         /* the session whose output rows are in the output slot, or NULL */
 };
 
 struct chord_session {
@@ -60,12 +60,15 @@ struct chord_session {
     chord_cursor cursor;
     int32_t cancel;               /* atomic */
     int32_t layer;
-    int32_t is_given;             /* the batch under way was handed out by chord_session_next_batch */
-    int32_t first_elsewhere;      /* first position that another executor evaluated: keys and values aren't here from it on; INT32_MAX: none */
+    int32_t is_given;             /* 1: chord_session_next_batch() gave the batch under way to an executor */
+    /* first position that another executor evaluated, INT32_MAX if none: from it on the keys and values
+     * aren't here */
+    int32_t first_elsewhere;
     uint64_t work_done, last_step_work, batch_work, batch_work_done;
 };
 
-/* First in each call that may fail: forgets what an earlier call said. const means what the model is, not its last error. */
+/* Clears the error text of an earlier call. Every call that may fail starts with it. The error isn't part
+ * of what `const` protects. */
 static inline chord_error *chord_error_begin(const chord_model *m)
 {
     chord_error *const e = (chord_error *)(uintptr_t)&m->error;
@@ -73,23 +76,25 @@ static inline chord_error *chord_error_begin(const chord_model *m)
     e->text[0] = 0;
     return e;
 }
-/* An INVALID_ARGUMENT for a call in a phase where it has no meaning. */
+/* Returns INVALID_ARGUMENT for `call`, which the model's phase doesn't allow. */
 chord_status chord_wrong_phase(const chord_model *m, const char *call);
 
-/* For tests that look inside: the plan of a model after chord_model_plan(). */
+/* Returns the plan of a model after chord_model_plan(), otherwise NULL. */
 const chord_plan *chord_model_plan_of(const chord_model *m);
 
-/* batch.c. leave: the batch under way is over or given up, another session may use the activations. */
+/* batch.c */
+/* Ends the batch under way, computed or not: another session may use the slots. */
 void chord_batch_leave(chord_session *s);
 float *chord_output_row(const chord_model *m, int32_t row);
 
-/* session.c: pages and states of a session that has filled its context. */
+/* session.c */
+/* Returns the bytes of pages and states of a session with a full context. */
 uint64_t chord_session_cache_bytes(const chord_model *m);
 
 /* data.c */
 chord_status chord_data_begin(chord_model *m);
 chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes, size_t n);
-/* File offset of the next wanted byte; UINT64_MAX when nothing is wanted any more. */
+/* Returns the file offset of the next byte that the load needs; UINT64_MAX: the load is complete. */
 uint64_t chord_data_position(const chord_model *m);
 
 #endif

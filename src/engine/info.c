@@ -12,7 +12,7 @@ chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_in
     chord_error *e = chord_error_begin(m);
     if (!is_planned(m)) return chord_wrong_phase(m, "chord_model_tensor");
     if (!out || i < 0 || i >= m->plan.n_tensors)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, out ? "tensor %d of %d" : "out is NULL", i, m->plan.n_tensors);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, out ? "no tensor %d, the file has %d tensors" : "out is NULL", i, m->plan.n_tensors);
     const chord_tensor *t = &m->plan.tensors[i];
     *out = (chord_tensor_info){ .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out, .type = t->type, .n_dims = t->n_dims,
                                 .file_off = (double)t->file_off, .file_bytes = (double)t->file_bytes,
@@ -82,7 +82,7 @@ int32_t chord_last_error(const chord_model *m, char *dst, size_t cap)
 
 /* ---- metadata as text ------------------------------------------------------------------------------- */
 
-/* Text that counts its whole length and keeps what fits. */
+/* A text in `dst`. `n` counts its full length; bytes behind `cap` are dropped. */
 typedef struct text { char *dst; size_t cap; int64_t n; } text;
 
 static void put(text *t, char c)
@@ -102,7 +102,7 @@ static void put_unsigned(text *t, uint64_t v)
     while (n) put(t, digits[--n]);
 }
 
-/* Nine significant digits, trailing zeros dropped: enough to tell every f32 from its neighbours. */
+/* Nine significant digits without trailing zeros. Nine digits distinguish all f32. */
 static void put_real(text *t, double v)
 {
     if (v != v) { put_string(t, "nan"); return; }
@@ -118,7 +118,7 @@ static void put_real(text *t, double v)
     while (n > 1 && digits % 10 == 0) { digits /= 10; n--; }
     char s[9];
     for (int i = n; i-- > 0; digits /= 10) s[i] = (char)('0' + digits % 10);
-    bool const is_plain = exponent >= -5 && exponent < n; /* 0.00001 .. : positional */
+    bool const is_plain = exponent >= -5 && exponent < n; /* positional notation from 0.00001 on */
     if (is_plain && exponent < 0) {
         put_string(t, "0.");
         for (int i = -1; i > exponent; i--) put(t, '0');

@@ -4,8 +4,8 @@
 #include "../model/vocabulary.h"
 
 #define GROW_LEAST (64u << 10)
-#define PATIENCE_MS 20000      /* a slice's share takes milliseconds; a machine may be busy */
-#define GROW_MOST (1u << 20)   /* a claimed length costs no more than this before its bytes arrive */
+#define PATIENCE_MS 20000      /* claimed units take milliseconds, but a machine may be busy */
+#define GROW_MOST (1u << 20)   /* maximum memory for a claimed length before its bytes arrive */
 
 int32_t chord_abi_version(void) { return CHORD_ABI_VERSION; }
 int32_t chord_isa(void) { return chord_ops_of(CHORD_ISA_BEST)->isa; }
@@ -25,7 +25,7 @@ static chord_status failed(chord_model *m, chord_status status)
 
 chord_status chord_wrong_phase(const chord_model *m, const char *call)
 {
-    return chord_fail(chord_error_begin(m), CHORD_INVALID_ARGUMENT, "%s in phase %d of the model", call, m->phase);
+    return chord_fail(chord_error_begin(m), CHORD_INVALID_ARGUMENT, "%s isn't allowed in phase %d of the model (0 header, 1 parsed, 2 planned, 3 data, 4 ready, 5 failed)", call, m->phase);
 }
 
 static chord_status missing(chord_model *m, const char *what)
@@ -50,7 +50,7 @@ chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes)
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (m->phase > PHASE_PARSED) return chord_wrong_phase(m, "chord_model_set_file_bytes");
-    if (bytes > CHORD_MAX_FILE) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a file of %u bytes", bytes);
+    if (bytes > CHORD_MAX_FILE) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a file of %u bytes is larger than the maximum of 2^53", bytes);
     m->gguf.file_bytes = bytes;
     return CHORD_OK;
 }
@@ -63,7 +63,8 @@ uint64_t chord_model_position(const chord_model *m)
 
 size_t chord_model_wanted(const chord_model *m) { return m ? (size_t)m->wanted : 0; }
 
-/* The class whose pages grow with the sequence: what a host gives beyond what was asked for becomes these. */
+/* Returns the class that gets the pages that a host gives beyond the wanted ones: its pages grow with the
+ * sequence. */
 static int32_t growing_class(const chord_plan *p)
 {
     for (int32_t c = 0; c < p->n_classes; c++)
@@ -78,7 +79,7 @@ chord_status chord_model_give(chord_model *m, void *block, size_t bytes)
     if (!block) return missing(m, "block");
     if (m->phase == PHASE_READY) {
         if ((uintptr_t)block % CHORD_BLOCK_ALIGN)
-            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a block of pages must be aligned to %d bytes", CHORD_BLOCK_ALIGN);
+            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block isn't aligned to %d bytes", CHORD_BLOCK_ALIGN);
         chord_pages_give(m->pools, m->plan.n_classes, growing_class(&m->plan), block, bytes);
         return CHORD_OK;
     }
@@ -102,7 +103,7 @@ static chord_status push_header(chord_model *m, uint64_t off, const void *bytes,
 {
     chord_gguf *g = &m->gguf;
     if (off != g->position)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes at offset %u pushed, those at %u are wanted", off, g->position);
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes pushed at offset %u, but the bytes at %u are needed next", off, g->position);
     size_t taken;
     chord_status const status = chord_gguf_push(g, bytes, n, &taken, &m->error);
     if (status == CHORD_NEED_MEMORY) return need_memory(m, g->left);
@@ -117,7 +118,7 @@ chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const 
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (!bytes && n) return missing(m, "bytes");
-    if (file != 0) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes of file %d pushed, the model has file 0 alone", file);
+    if (file != 0) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes pushed for file %d, the model has only file 0", file);
     if (m->phase == PHASE_HEADER) return push_header(m, off, bytes, n);
     if (m->phase == PHASE_DATA) return failed(m, chord_data_push(m, off, bytes, n));
     if (m->phase == PHASE_READY) return CHORD_DONE;
@@ -139,7 +140,8 @@ chord_status chord_model_end(chord_model *m)
 
 /* ---- plan ------------------------------------------------------------------------------------------- */
 
-/* External: the matrices are the host's to place; vectors (norms, biases, rope factors) are needed here as well. */
+/* With `external` the host places the matrices. Vectors (norms, biases, rope factors) stay resident: the
+ * tables of rotary angles are made from the rope factors. */
 static void take_config(chord_model *m, const chord_config *config)
 {
     m->config = *config;
@@ -169,7 +171,7 @@ static chord_status plan(chord_model *m, const chord_config *config)
     return chord_plan_memory(&m->plan, &measure, m->vocab_bytes, &m->vocab_block, &m->map);
 }
 
-/* A page of each class that has pages. */
+/* Returns the bytes of one page of each class that has pages. */
 static uint64_t page_bytes(const chord_plan *p)
 {
     uint64_t bytes = 0;
@@ -178,7 +180,7 @@ static uint64_t page_bytes(const chord_plan *p)
     return bytes;
 }
 
-/* Multiply-adds of one token at position 0. */
+/* Returns the planned work of one token at position 0. */
 static uint64_t token_work(const chord_model *m)
 {
     int32_t const zero = 0;
@@ -221,7 +223,7 @@ chord_status chord_model_plan(chord_model *m, const chord_config *config, chord_
     m->phase = PHASE_PARSED;
     chord_status const status = plan(m, config);
     if (status == CHORD_NEED_MEMORY) return need_memory(m, GROW_LEAST);
-    if (status == CHORD_INVALID_ARGUMENT) return status; /* another config may do */
+    if (status == CHORD_INVALID_ARGUMENT) return status; /* another config may work */
     CHORD_TRY(failed(m, status));
     m->phase = PHASE_PLANNED;
     fill_plan_info(m, out);

@@ -2,12 +2,12 @@
 #include "engine.h"
 #include "../base/mem.h"
 
-#define N_CHECKPOINTS 2 /* of states: the last prompt's end and a periodic one */
+#define N_CHECKPOINTS 2 /* checkpoints of states: the end of the last prompt and a periodic one */
 
-/* The object and, behind it, the sequence's arrays. */
+/* Returns the bytes of the session object. The sequence's arrays follow it. */
 static uint64_t object_bytes(void) { return (sizeof(chord_session) + CHORD_BLOCK_ALIGN - 1) & ~(uint64_t)(CHORD_BLOCK_ALIGN - 1); }
 
-/* Numbers that a token's position is made of. */
+/* Returns the numbers per position. */
 static int32_t axes_of(const chord_program *p)
 {
     for (int32_t r = 0; r < p->n_ropes; r++)
@@ -45,7 +45,7 @@ chord_session *chord_session_open(chord_model *m, void *block, size_t bytes)
         return NULL;
     }
     if (!block || (uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < chord_session_bytes(m)) {
-        (void)chord_fail(e, CHORD_INVALID_ARGUMENT, "a block of %u bytes aligned to %d is needed", (uint64_t)chord_session_bytes(m), CHORD_BLOCK_ALIGN);
+        (void)chord_fail(e, CHORD_INVALID_ARGUMENT, "a session needs a block of %u bytes, aligned to %d", (uint64_t)chord_session_bytes(m), CHORD_BLOCK_ALIGN);
         return NULL;
     }
     chord_session *s = block;
@@ -69,11 +69,11 @@ chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
-    if (n < 0 || (n && !ids)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "%d ids%s", n, ids ? "" : " at NULL");
+    if (n < 0 || (n && !ids)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "can't push %d ids%s", n, ids ? "" : " at NULL");
     return chord_sequence_push(&s->sequence, ids, n, &s->model->error);
 }
 
-/* No error: `what` is at an address of its own alignment. */
+/* Checks that `at`, the address of `what`, is aligned to 4 bytes. */
 static chord_status aligned(chord_session *s, const char *what, const void *at)
 {
     if ((uintptr_t)at % sizeof(float) == 0) return CHORD_OK;
@@ -101,8 +101,8 @@ chord_status chord_session_outputs(chord_session *s, int32_t mode)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
-    if (mode != CHORD_OUTPUT_LAST && mode != CHORD_OUTPUT_ALL) return chord_fail(e, CHORD_INVALID_ARGUMENT, "outputs of mode %d", mode);
-    if (s->sequence.has_batch) return chord_fail(&s->model->error, CHORD_BUSY, "a batch is under way");
+    if (mode != CHORD_OUTPUT_LAST && mode != CHORD_OUTPUT_ALL) return chord_fail(e, CHORD_INVALID_ARGUMENT, "unknown output mode %d; 0 (last) and 1 (all) are known", mode);
+    if (s->sequence.has_batch) return chord_fail(&s->model->error, CHORD_BUSY, "the output mode can't change while a batch is under way");
     s->sequence.outputs = mode;
     return CHORD_OK;
 }
@@ -118,13 +118,13 @@ const float *chord_session_logits(const chord_session *s, int32_t row)
     return chord_output_row(s->model, row);
 }
 
-/* The next token by the logits of `row`. */
+/* Draws a token from `logits`. */
 static int32_t sample(chord_session *s, const chord_sampling *p, const float *logits)
 {
     chord_model *m = s->model;
-    if (!p) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "no sampling");
+    if (!p) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the chord_sampling is NULL");
     if (p->version != CHORD_ABI_VERSION || p->size != (int32_t)sizeof *p)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "chord_sampling of version %d and %d bytes", p->version, p->size);
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "chord_sampling has version %d and size %d, which this library doesn't know", p->version, p->size);
     if (!logits) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "there are no logits to sample from: step first");
     if (p->bias > 0 && p->bias < 0x1p53 && (uint64_t)p->bias % sizeof(float)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bias isn't aligned to 4 bytes");
     const chord_bias *bias = (const chord_bias *)(uintptr_t)(p->bias > 0 && p->bias < 0x1p53 ? (uint64_t)p->bias : 0);

@@ -4,11 +4,13 @@
 #include "../quant/act.h"
 #include <float.h>
 
-#define FEW_QUERIES 8 /* up to here f16 is widened on the way, twice at most */
+/* Up to FEW_QUERIES the kernel widens f16 itself, once for each four queries. Above, a page is widened in
+ * scratch. */
+#define FEW_QUERIES 8
 
-/* ---- cut ---------------------------------------------------------------------------------------------- */
+/* ---- cut --------------------------------------------------------------------------------------------- */
 
-/* Chunks [first, end) that queries at positions p0 .. p1 see, and the first page among them. */
+/* Queries at positions p0 .. p1 see the chunks [first, end) and the pages from `page` on. */
 typedef struct sight {
     int32_t first, end, page;
 } sight;
@@ -24,7 +26,7 @@ static int64_t columns_of(const chord_op *op, const chord_attend_cut *s, const c
     return chord_ceil_div((int64_t)s->group * run->n_tokens, CHORD_UNIT_QUERIES) * op->attend.n_kv;
 }
 
-/* Positions of the first and the last query among queries [first, first + n) of a run. */
+/* Returns what queries [first, first + n) of a run see. */
 static sight sight_of_queries(const chord_attend_cut *s, const chord_batch_run *run, int64_t first, int64_t n)
 {
     return sight_of(s->window, run->first_pos + (int32_t)(first / s->group), run->first_pos + (int32_t)((first + n - 1) / s->group));
@@ -89,8 +91,9 @@ static chord_stage stage(const chord_op *op, const chord_cut *cut, int64_t unit)
     return (chord_stage){ at * s->n_columns, (at + 1) * s->n_columns, (uint64_t)(s->n_queries * pages * CHORD_PAGE_TOKENS * width) };
 }
 
-/* Work: m, l of every query and, of one token, a result of each chunk with its m, l. Scratch: a page of keys and one of
- * values of one head widened to floats, and the queries' sums over one chunk with their m, l. */
+/* Work: m, l of every query; for one token also a result of each chunk of a span with its m, l. Scratch:
+ * one head's page of keys and page of values, widened to floats; the queries' sums over one chunk with
+ * their m, l. (m, l: kernels.h) */
 static void measure(const chord_plan *plan, const chord_op *op, chord_op_memory *memory)
 {
     uint64_t const n_head = (uint64_t)op->attend.n_head, v = (uint64_t)op->attend.v_dim, k = (uint64_t)op->attend.k_dim;
@@ -98,14 +101,14 @@ static void measure(const chord_plan *plan, const chord_op *op, chord_op_memory 
     memory->thread_bytes = ((k + v) * CHORD_PAGE_TOKENS + (v + 2) * CHORD_UNIT_QUERIES) * 4;
 }
 
-/* ---- a column ----------------------------------------------------------------------------------------- */
+/* ---- a column ---------------------------------------------------------------------------------------- */
 
 typedef struct column {
     const float *q[CHORD_UNIT_QUERIES];
     float *acc[CHORD_UNIT_QUERIES], *ml[CHORD_UNIT_QUERIES];
     int32_t position[CHORD_UNIT_QUERIES];
     int32_t lo[CHORD_UNIT_QUERIES], hi[CHORD_UNIT_QUERIES];
-    int32_t n, head;              /* queries; KV head */
+    int32_t n, head;              /* number of queries; KV head */
     const chord_batch_run *of;
     sight seen;
 } column;
@@ -130,7 +133,7 @@ static void gather(const chord_run *run, int64_t index, column *c)
     }
 }
 
-/* The first n rows of a head's page as floats: in place, or widened into `wide`. */
+/* Returns the first n rows of a head's page as floats: the rows themselves, or widened into `wide`. */
 static const float *widen(const chord_run *run, const void *rows, int32_t n, int32_t width, float *wide)
 {
     const chord_cache *cache = &run->plan->caches[run->op->cache];
@@ -142,7 +145,7 @@ static const float *widen(const chord_run *run, const void *rows, int32_t n, int
     return wide;
 }
 
-/* One page of the column; the slots each query sees are those of positions (position - window, position]. */
+/* Adds one page to the column's sums. A query sees the positions (position - window, position]. */
 static void attend_page(const chord_run *run, column *c, int32_t page, int32_t thread)
 {
     const chord_op_attend *a = &run->op->attend;
@@ -170,8 +173,9 @@ static void attend_page(const chord_run *run, column *c, int32_t page, int32_t t
                                       .v_stride = v_stride, .is_f16 = is_f16 });
 }
 
-/* Read one byte of each cache line of pages [p0, p1), all streams at once. The kernel's own loads would miss one after
- * another: a head's part of a page is too short for prefetchers, and wasm can't ask for lines. */
+/* Reads one byte of each cache line of the head's keys and values in pages [p0, p1), interleaved. The
+ * kernel's own loads would miss one after another: a head's rows in a page are too short for the
+ * prefetcher, and wasm has no prefetch. */
 static void touch_chunk(const chord_run *run, const column *c, int32_t p0, int32_t p1, int32_t thread)
 {
     const chord_cache *cache = &run->plan->caches[run->op->cache];
@@ -187,10 +191,10 @@ static void touch_chunk(const chord_run *run, const column *c, int32_t p0, int32
         for (int32_t i = 0; i < CHORD_CHUNK_PAGES; i++) sum += (uint32_t)k[i][b] + v[i][b < v_bytes ? b : 0];
     for (uint64_t b = k_bytes; b < v_bytes; b += 64)
         for (int32_t i = 0; i < CHORD_CHUNK_PAGES; i++) sum += v[i][b];
-    chord_copy(chord_run_scratch(run, thread), &sum, sizeof sum); /* so that no engine drops the loads */
+    chord_copy(chord_run_scratch(run, thread), &sum, sizeof sum); /* no compiler may drop the loads */
 }
 
-/* A chunk of pages, begun anew, into the column's acc and ml. */
+/* Computes one chunk into the column's acc and ml, starting from zero. */
 static void attend_chunk(const chord_run *run, column *c, int32_t chunk, int32_t thread)
 {
     int32_t const v_dim = run->op->attend.v_dim;
@@ -211,9 +215,10 @@ static void finish(const chord_run *run, const column *c)
     for (int32_t i = 0; i < c->n; i++) run->ops->scale(c->acc[i], c->acc[i], 1 / c->ml[i][1], run->op->attend.v_dim);
 }
 
-/* ---- units --------------------------------------------------------------------------------------------- */
+/* ---- units ------------------------------------------------------------------------------------------- */
 
-/* The column's first chunk is the result so far; each later one is joined to it. */
+/* Computes a unit of many queries. The first chunk of the column goes into the output slot; each later
+ * chunk is joined to it. */
 static void attend_many(const chord_run *run, int64_t unit, int32_t thread)
 {
     const chord_op_attend *a = &run->op->attend;
@@ -222,9 +227,10 @@ static void attend_many(const chord_run *run, int64_t unit, int32_t thread)
     gather(run, unit % s->n_columns, &sums);
     int32_t const first = sums.seen.first + (int32_t)(unit / s->n_columns) * CHORD_UNIT_CHUNKS;
     int32_t const last = chord_min32(first + CHORD_UNIT_CHUNKS, sums.seen.end);
-    if (first >= last) return; /* other columns have more chunks */
+    if (first >= last) return; /* the column has fewer chunks than others */
     part = sums;
-    float *room = (float *)(void *)chord_run_scratch(run, thread) + CHORD_PAGE_TOKENS * (a->k_dim + a->v_dim); /* behind the widened pages */
+    /* behind the widened pages */
+    float *room = (float *)(void *)chord_run_scratch(run, thread) + CHORD_PAGE_TOKENS * (a->k_dim + a->v_dim);
     for (int32_t i = 0; i < part.n; i++) {
         part.acc[i] = room + i * a->v_dim;
         part.ml[i] = room + CHORD_UNIT_QUERIES * a->v_dim + 2 * i;
@@ -237,7 +243,8 @@ static void attend_many(const chord_run *run, int64_t unit, int32_t thread)
     if (last == sums.seen.end) finish(run, &sums);
 }
 
-/* The same of one token, its chunks side by side in the work memory behind every query's m, l. */
+/* Computes a unit of one token: a chunk, or the joining of a span. The results of the chunks are in the
+ * work memory, behind m, l of every query. */
 static void attend_one(const chord_run *run, int64_t unit, int32_t thread)
 {
     const chord_op_attend *a = &run->op->attend;

@@ -2,8 +2,11 @@
 #include "caches.h"
 #include "../base/mem.h"
 
-#define KEPT_TOKENS 256    /* as many as a generation writes by default: so far truncation reaches past a window */
-#define CHECKPOINT_PAGES 4 /* a periodic checkpoint each so many pages: truncation recomputes 128 tokens at most */
+/* A window keeps the pages that a truncation by KEPT_TOKENS needs. 256 is the default length of a
+ * generation. */
+#define KEPT_TOKENS 256
+/* Pages between two periodic checkpoints. */
+#define CHECKPOINT_PAGES 4
 
 static bool is_state(const chord_sequence *q, int32_t c) { return q->config.classes[c].kind == CHORD_CACHE_STATE; }
 
@@ -14,18 +17,20 @@ static bool has_states(const chord_sequence *q)
     return false;
 }
 
-/* ---- dead pages ---------------------------------------------------------------------------------------- */
+/* ---- dead pages -------------------------------------------------------------------------------------- */
 
-/* Entries of a WINDOW class that may go: no query at or behind n_past - KEPT_TOKENS sees them. Without that margin a
- * chat that takes back its last answer would begin again at position 0. */
+/* Returns the end of the dead pages of class c: no query at or behind n_past - KEPT_TOKENS reads a page
+ * before it. The margin lets a chat remove its last answer. Without it, the chat would start again at
+ * position 0. */
 static int32_t dead_end(const chord_sequence *q, int32_t c)
 {
     const chord_cache_class *k = &q->config.classes[c];
-    int32_t const lowest = q->n_past - KEPT_TOKENS - k->window + 1; /* the first position that the query there sees */
+    /* the first position that a query at n_past - KEPT_TOKENS sees */
+    int32_t const lowest = q->n_past - KEPT_TOKENS - k->window + 1;
     return k->kind == CHORD_CACHE_WINDOW && lowest > 0 ? lowest / CHORD_PAGE_TOKENS : 0;
 }
 
-/* Pages of class c that would come free if its dead ones went. */
+/* Returns how many pages would become free if the sequence dropped all dead pages of class c. */
 static int32_t n_dying(const chord_sequence *q, int32_t c)
 {
     int32_t n = 0;
@@ -33,7 +38,7 @@ static int32_t n_dying(const chord_sequence *q, int32_t c)
     return n;
 }
 
-/* Let dead pages go, oldest first, until the pool has n free ones. */
+/* Drops dead pages, oldest first, until the pool has n free pages. */
 static void bury(chord_sequence *q, int32_t c, int32_t n)
 {
     chord_sequence_class *k = &q->classes[c];
@@ -50,7 +55,7 @@ uint64_t chord_sequence_cache_bytes(const chord_sequence_config *config, int32_t
     for (int32_t c = 0; c < config->n_classes; c++) {
         const chord_cache_class *k = &config->classes[c];
         int32_t pages = chord_pages_for(n);
-        /* what a window keeps, a batch, and a partial page at either end */
+        /* a window, its margin, a batch, and a partial page at either end */
         int64_t const kept = ((int64_t)k->window + KEPT_TOKENS + config->n_batch) / CHORD_PAGE_TOKENS + 2;
         if (k->kind == CHORD_CACHE_WINDOW && pages > kept) pages = (int32_t)kept;
         if (k->kind == CHORD_CACHE_STATE) pages = 2 + config->n_checkpoints;
@@ -59,9 +64,10 @@ uint64_t chord_sequence_cache_bytes(const chord_sequence_config *config, int32_t
     return bytes;
 }
 
-/* ---- extend -------------------------------------------------------------------------------------------- */
+/* ---- extend ------------------------------------------------------------------------------------------ */
 
-/* NEED_MEMORY unless each pool c has n[c] pages, free or dying. */
+/* Returns NEED_MEMORY unless each pool c has n[c] pages that are free or would become free by dropping dead
+ * pages. */
 static chord_status want_pages(chord_sequence *q, const int32_t n[CHORD_MAX_CLASSES])
 {
     uint64_t wanted = 0;
@@ -83,7 +89,7 @@ static uint8_t *copy_page(chord_page_pool *pool, const uint8_t *payload)
     return copy;
 }
 
-/* The page that position n_past falls into, when other sequences hold it too. */
+/* Does another sequence share the page that contains position n_past? */
 static bool shares_partial(const chord_sequence *q, int32_t c)
 {
     int32_t const partial = q->n_past / CHORD_PAGE_TOKENS;
@@ -103,7 +109,7 @@ static void extend_pages(chord_sequence *q, int32_t c, int32_t n_pages)
     while (k->n_pages < n_pages) k->pages[k->n_pages++] = chord_page_take(pool);
 }
 
-/* A sequence begins with a state of zeros. */
+/* The state of a new sequence is zeros. */
 static void extend_state(chord_sequence *q, int32_t c)
 {
     chord_sequence_class *k = &q->classes[c];
@@ -131,7 +137,7 @@ chord_status chord_caches_extend(chord_sequence *q, int32_t n)
     return CHORD_OK;
 }
 
-/* ---- checkpoints --------------------------------------------------------------------------------------- */
+/* ---- checkpoints ------------------------------------------------------------------------------------- */
 
 static void forget_checkpoint(chord_sequence *q, chord_checkpoint *p)
 {
@@ -140,7 +146,7 @@ static void forget_checkpoint(chord_sequence *q, chord_checkpoint *p)
     p->at = 0;
 }
 
-/* The states that stand now are kept as checkpoint `i`. */
+/* Keeps the current states as checkpoint `i`. */
 static void take_checkpoint(chord_sequence *q, int32_t i)
 {
     chord_checkpoint *p = &q->checkpoints[i];
@@ -153,7 +159,8 @@ static void take_checkpoint(chord_sequence *q, int32_t i)
     }
 }
 
-/* At the end of a prompt, and each CHECKPOINT_PAGES pages: there it costs a page and nothing else. */
+/* Takes a checkpoint at the end of a prompt, and after every CHECKPOINT_PAGES pages. A checkpoint costs one
+ * state of each class and no computation. */
 static void checkpoint(chord_sequence *q, int32_t before)
 {
     int32_t const n = q->config.n_checkpoints, period = CHECKPOINT_PAGES * CHORD_PAGE_TOKENS;
@@ -176,9 +183,9 @@ void chord_caches_accept(chord_sequence *q, int32_t before)
     if (has_states(q)) checkpoint(q, before);
 }
 
-/* ---- going back ---------------------------------------------------------------------------------------- */
+/* ---- truncate ---------------------------------------------------------------------------------------- */
 
-/* Entries of class c behind the first `keep` go back. */
+/* Drops the pages of class c behind the first `keep`. */
 static void drop_pages(chord_sequence *q, int32_t c, int32_t keep)
 {
     chord_sequence_class *k = &q->classes[c];
@@ -197,6 +204,7 @@ void chord_caches_undo(chord_sequence *q)
     }
 }
 
+/* Returns the last checkpoint at or before position n. NULL: there is none. */
 static const chord_checkpoint *checkpoint_at(const chord_sequence *q, int32_t n)
 {
     const chord_checkpoint *best = NULL;
@@ -214,7 +222,8 @@ int32_t chord_caches_stand(const chord_sequence *q, int32_t n)
         n = p ? p->at : 0;
     }
     for (int32_t c = 0; c < q->config.n_classes; c++) {
-        int32_t const lowest = n - q->config.classes[c].window + 1; /* the query at n sees from here on */
+        /* the first position that a query at n sees */
+        int32_t const lowest = n - q->config.classes[c].window + 1;
         if (q->classes[c].n_dead && (lowest > 0 ? lowest / CHORD_PAGE_TOKENS : 0) < q->classes[c].n_dead) return 0;
     }
     return n;
@@ -232,7 +241,7 @@ void chord_caches_cut(chord_sequence *q)
             drop_pages(q, c, chord_pages_for(q->n_past));
             continue;
         }
-        chord_page_share(p->states[c]); /* first: it may be the one that stands */
+        chord_page_share(p->states[c]); /* before the drop: the checkpoint may be the current state */
         drop_pages(q, c, 0);
         q->classes[c].pages[0] = p->states[c];
         q->classes[c].n_pages = 1;
@@ -257,7 +266,7 @@ int32_t chord_sequence_pages(const chord_sequence *q)
     return n;
 }
 
-/* ---- fork ---------------------------------------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------------------------------------- */
 
 static void fork_pages(const chord_sequence *q, chord_sequence *to, int32_t c, int32_t n_whole)
 {

@@ -1,4 +1,4 @@
-/* caches.h: inside the room: which pages and states a sequence holds, class by class. */
+/* caches.h: the pages and states that a sequence holds, class by class. Used by src/session only. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_SESSION_CACHES_H
 #define CHORD_SESSION_CACHES_H
@@ -7,18 +7,22 @@
 
 static inline int32_t chord_pages_for(int32_t n_tokens) { return n_tokens / CHORD_PAGE_TOKENS + (n_tokens % CHORD_PAGE_TOKENS != 0); }
 
-/* Pages for n tokens behind n_past, writable; a state to write. OK or NEED_MEMORY (q->wanted): nothing has changed. */
+/* Adds writable pages for n tokens behind n_past, and in each class of states a second state, which the
+ * executor writes. Returns OK, or NEED_MEMORY (q->wanted), which changes nothing. */
 chord_status chord_caches_extend(chord_sequence *q, int32_t n);
-/* The batch that began at `before` is in: the state that was written stands; checkpoints are taken. */
+/* Accepts the batch that started at position `before`: the written state becomes the current state. Takes
+ * checkpoints. n_past is already behind the batch. */
 void chord_caches_accept(chord_sequence *q, int32_t before);
-/* What the batch under way took goes back. */
+/* Frees the pages and states that the batch under way added. */
 void chord_caches_undo(chord_sequence *q);
-/* The nearest position at or before n, n < n_past, that every class can stand at. */
+/* Returns the nearest position at or before n at which every class can continue. n < n_past. */
 int32_t chord_caches_stand(const chord_sequence *q, int32_t n);
-/* n_past has become a position that chord_caches_stand() gave: pages and states behind it go back. */
+/* Frees the pages and states behind n_past. The caller has set n_past to a result of
+ * chord_caches_stand(). */
 void chord_caches_cut(chord_sequence *q);
+/* Frees all pages, states and checkpoints. */
 void chord_caches_clear(chord_sequence *q);
-/* As chord_sequence_fork. */
+/* Does the caches' part of chord_sequence_fork(). */
 chord_status chord_caches_fork(chord_sequence *q, chord_sequence *to);
 
 #endif

@@ -1,4 +1,4 @@
-/* pages.c: the pool of KV pages: one free list, reference counts in the pages' own headers. */
+/* pages.c: a pool of pages: a free list, with reference counts in the pages' headers. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sequence.h"
 
@@ -32,7 +32,7 @@ void chord_page_give(chord_page_pool *pool, void *block, size_t bytes)
     uint64_t const page = chord_page_bytes(pool);
     uint64_t n = bytes / page;
     if (n > (uint64_t)(INT32_MAX - pool->n_pages)) n = (uint64_t)(INT32_MAX - pool->n_pages);
-    /* from the end, so that pages are taken in the order of their addresses */
+    /* from the last page to the first: chord_page_take() then returns pages in ascending order of address */
     for (uint64_t i = n; i-- > 0;) put(pool, (uint8_t *)block + i * page + CHORD_PAGE_HEADER);
     pool->n_pages += (int32_t)n;
 }

@@ -1,7 +1,8 @@
-/* sampler.c: logits -> token id. Bias and penalties act on a copy of the logits, where there are any; what top-k leaves
- * are candidates, (logit, id) pairs in the scratch, and each further truncation leaves a prefix of them. Order: logit
- * descending, then id ascending, so nothing depends on how a sort treats ties. Softmax sums are double, one order on
- * every machine. A large vocabulary is passed over once or twice, in eight lanes. */
+/* sampler.c: logits -> token id. Bias and penalties change a copy of the logits. Top-k selects the
+ * candidates, (logit, id) pairs in the scratch; top-p and min-p keep fewer of them. Candidates are ordered
+ * by descending logit, then by ascending id, so that no result depends on how a sort treats ties. Softmax
+ * sums are double and have one order on every machine. A large vocabulary is read only once or twice, in
+ * eight lanes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sequence.h"
 #include "../base/host.h"
@@ -10,7 +11,7 @@
 #include <stdbool.h>
 
 typedef struct candidate {
-    float logit;                  /* a weight in draw() */
+    float logit;                  /* in draw(): the weight */
     int32_t id;
 } candidate;
 _Static_assert(sizeof(candidate) == 8, "the scratch is n_vocab x 8 bytes");
@@ -28,7 +29,7 @@ uint32_t chord_random(uint64_t state[2])
 void chord_sequence_seed(chord_sequence *q, uint64_t seed)
 {
     q->random[0] = 0;
-    q->random[1] = 54 << 1 | 1; /* the stream of the published demo; any odd number would do */
+    q->random[1] = 54 << 1 | 1; /* the stream of the published demo; any odd number works */
     chord_random(q->random);
     q->random[0] += seed;
     chord_random(q->random);
@@ -45,14 +46,14 @@ static chord_status check(const chord_sequence *q, const chord_sampling *p, cons
     WANT(is_within(p->temperature, 0, FLT_MAX), "temperature is negative or not finite");
     WANT(is_within(p->top_p, 0, 1), "top_p is outside 0 .. 1");
     WANT(is_within(p->min_p, 0, 1), "min_p is outside 0 .. 1");
-    WANT(p->typical_p == 1, "typical_p other than 1 isn't there yet");
+    WANT(p->typical_p == 1, "typical_p isn't 1: typical-p sampling isn't supported yet");
     WANT(p->repetition_penalty > 0 && p->repetition_penalty <= FLT_MAX, "repetition_penalty isn't a positive finite number");
     WANT(is_within(p->frequency_penalty, -FLT_MAX, FLT_MAX), "frequency_penalty isn't finite");
     WANT(is_within(p->presence_penalty, -FLT_MAX, FLT_MAX), "presence_penalty isn't finite");
-    WANT(p->n_bias >= 0 && (bias || !p->n_bias), "n_bias is negative, or its pairs have no address");
+    WANT(p->n_bias >= 0 && (bias || !p->n_bias), "n_bias is negative, or bias is NULL");
     for (int32_t i = 0; i < p->n_bias; i++) {
         if (bias[i].id < 0 || bias[i].id >= q->config.n_vocab)
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias %d is for token %d, the vocabulary has %d", i, bias[i].id,
+            return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias %d is for token %d, the vocabulary has %d tokens", i, bias[i].id,
                               q->config.n_vocab);
         if (!(bias[i].value <= FLT_MAX))
             return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias %d, for token %d, isn't a finite number or -inf", i,
@@ -66,7 +67,7 @@ static chord_status check(const chord_sequence *q, const chord_sampling *p, cons
 
 enum { LANES = 8 };
 
-/* The largest of x[0..n); *is_finite: none is NaN or +inf. */
+/* Returns the largest of x[0..n). *is_finite: no element is NaN or +inf. */
 static float largest_of(const float *x, int32_t n, bool *is_finite)
 {
     float const infinity = __builtin_inff();
@@ -102,7 +103,7 @@ static bool is_penalising(const chord_sampling *p)
     return p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0;
 }
 
-/* x[id] for the distinct tokens of the window, each at its last occurrence. */
+/* Penalises the distinct tokens of the window in x, each once, at its last occurrence. */
 static void penalise(const chord_sequence *q, const chord_sampling *p, float *x)
 {
     int32_t const n = q->n_tokens < CHORD_PENALTY_WINDOW ? q->n_tokens : CHORD_PENALTY_WINDOW;
@@ -114,19 +115,21 @@ static void penalise(const chord_sequence *q, const chord_sampling *p, float *x)
             count++;
             if (j > i) is_last = 0;
         }
-        if (!is_last || ids[i] < 0) continue; /* -1: an embedding, no token to penalise */
+        if (!is_last || ids[i] < 0) continue; /* -1: an embedding */
         float *const logit = &x[ids[i]];
         *logit = *logit > 0 ? *logit / p->repetition_penalty : *logit * p->repetition_penalty;
         *logit -= (float)count * p->frequency_penalty + p->presence_penalty;
     }
 }
 
-/* The logits with bias and penalties applied: finite or -inf, *top the largest. `copy`, used where there are any, is the
- * second half of the scratch: candidates are written from its begin, at most eight bytes for each logit already read. */
+/* Applies bias and penalties to *logits. They are then finite or -inf; *top is the largest. With bias or
+ * penalties *logits becomes `copy`, the second half of the scratch. Candidates are later written from the
+ * start of the scratch. They don't overwrite logits that aren't read yet: a logit read gives at most one
+ * candidate of eight bytes. */
 static chord_status adjust(const chord_sequence *q, const float **logits, const chord_sampling *p, const chord_bias *bias,
                            float *copy, float *top, chord_error *e)
 {
-    int32_t const position = q->n_past - 1; /* of the last output row */
+    int32_t const position = q->n_past - 1; /* position of the last output row */
     bool is_finite;
     *top = largest_of(*logits, q->config.n_vocab, &is_finite);
     if (!is_finite)
@@ -156,7 +159,7 @@ static void swap(candidate *a, candidate *b)
     *b = x;
 }
 
-/* A heap whose root is the last of its n in order. */
+/* Restores the heap below entry i. The heap's root is the last of its n candidates in order. */
 static void sift(candidate *c, int64_t n, int64_t i)
 {
     candidate const x = c[i];
@@ -168,7 +171,8 @@ static void sift(candidate *c, int64_t n, int64_t i)
     c[i] = x;
 }
 
-/* The k best to the front, in order: of all that pass by, a heap keeps k, and is then sorted. */
+/* Moves the k best candidates to the front, in order. A heap keeps the k best so far, and is sorted at the
+ * end. */
 static void sort_best(candidate *c, int32_t n, int32_t k)
 {
     for (int32_t i = k / 2; i-- > 0;) sift(c, k, i);
@@ -188,7 +192,7 @@ static double weight(candidate c, float best, double temperature)
     return chord_host_exp(((double)c.logit - (double)best) / temperature);
 }
 
-/* All that have a logit above -inf, by id. */
+/* Makes a candidate of every token with a logit above -inf, by ascending id. Returns their number. */
 static int32_t gather(const float *x, int32_t n_vocab, candidate *c)
 {
     int32_t n = 0;
@@ -197,7 +201,8 @@ static int32_t gather(const float *x, int32_t n_vocab, candidate *c)
     return n;
 }
 
-/* The k best, in order; fewer where fewer are above -inf. Ids ascend, so only a larger logit displaces one. */
+/* Makes candidates of the k tokens with the largest logits above -inf, in order. Returns their number. Ids
+ * ascend, so that only a larger logit displaces a candidate. */
 static int32_t gather_best(const float *x, int32_t n_vocab, int32_t k, candidate *c)
 {
     int32_t n = 0, id = 0;
@@ -205,7 +210,7 @@ static int32_t gather_best(const float *x, int32_t n_vocab, int32_t k, candidate
         if (x[id] > -__builtin_inff()) c[n++] = (candidate){ x[id], id };
     for (int32_t i = n / 2; i-- > 0;) sift(c, n, i);
     for (; id < n_vocab; id++) {
-        if (n_vocab - id >= LANES) { /* mostly none of eight comes near */
+        if (n_vocab - id >= LANES) { /* mostly none of the eight is large enough */
             int32_t some = 0;
             for (int32_t l = 0; l < LANES; l++) some |= x[id + l] > c[0].logit;
             if (!some) { id += LANES - 1; continue; }
@@ -219,14 +224,15 @@ static int32_t gather_best(const float *x, int32_t n_vocab, int32_t k, candidate
     return n;
 }
 
-/* The fewest best candidates whose probability together is at least top_p; the first n_sorted are in order already. */
+/* Keeps the fewest best candidates whose probabilities add up to at least top_p. The first n_sorted
+ * candidates are already in order. */
 static int32_t keep_top_p(candidate *c, int32_t n, int32_t n_sorted, float top_p, float best)
 {
     if (top_p >= 1) return n;
     double total = 0, sum = 0;
     for (int32_t i = 0; i < n; i++) total += weight(c[i], best, 1);
     for (int32_t i = 0; i < n; i++) {
-        if (i == n_sorted) { /* mostly the first few hundred are enough; what is sorted stays where it is */
+        if (i == n_sorted) { /* mostly a few hundred are enough; sorted candidates keep their places */
             n_sorted = i < n / 16 ? i * 16 : n;
             if (n_sorted < 256) n_sorted = n < 256 ? n : 256;
             sort_best(c, n, n_sorted);
@@ -237,7 +243,7 @@ static int32_t keep_top_p(candidate *c, int32_t n, int32_t n_sorted, float top_p
     return n;
 }
 
-/* Those with at least min_p of the best one's probability. */
+/* Keeps the candidates that have at least min_p times the probability of the best candidate. */
 static int32_t keep_min_p(candidate *c, int32_t n, float min_p, float best)
 {
     if (min_p <= 0) return n;
@@ -248,7 +254,8 @@ static int32_t keep_min_p(candidate *c, int32_t n, float min_p, float best)
     return n_kept;
 }
 
-/* One number of the generator whatever n is; u < 1, so the sum passes u * total at a weight above 0. */
+/* Draws one candidate with one number of the generator, whatever n is. The number is below 1, so that the
+ * running sum passes `until` at a candidate of a weight above 0. */
 static int32_t draw(chord_sequence *q, candidate *c, int32_t n, float best, float temperature)
 {
     double total = 0, sum = 0;
@@ -268,7 +275,7 @@ int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chor
     CHORD_TRY(check(q, p, bias, e));
     float top;
     candidate *const c = scratch;
-    CHORD_TRY(adjust(q, &logits, p, bias, (float *)scratch + q->config.n_vocab, &top, e)); /* see copy */
+    CHORD_TRY(adjust(q, &logits, p, bias, (float *)scratch + q->config.n_vocab, &top, e));
     if (p->temperature == 0) {
         int32_t best = 0;
         while (logits[best] < top) best++;

@@ -1,5 +1,5 @@
-/* sequence.c: tokens in, batches out. Everything that can fail is checked before the first change, so that a refused
- * call leaves the sequence as it was. Which pages a sequence holds: caches.c. */
+/* sequence.c: tokens in, batches out. A call checks everything that can fail before its first change: a
+ * refused call changes nothing. caches.c adds and frees the sequence's pages. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "caches.h"
 #include "../base/arena.h"
@@ -44,11 +44,11 @@ void chord_sequence_clear(chord_sequence *q)
     q->has_positions = q->next_position = 0;
 }
 
-/* ---- push --------------------------------------------------------------------------------------------- */
+/* ---- push -------------------------------------------------------------------------------------------- */
 
 static chord_status may_push(const chord_sequence *q, const void *what, int32_t n, chord_error *e)
 {
-    if (n < 0 || (n && !what)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "%d tokens to push at no address", n);
+    if (n < 0 || (n && !what)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "can't push %d tokens: the number is negative, or the address is NULL", n);
     if (q->has_batch) return chord_fail(e, CHORD_INVALID_ARGUMENT, "tokens pushed while a batch is under way");
     if (n > q->config.n_ctx - q->n_tokens)
         return chord_fail(e, CHORD_CONTEXT_FULL, "%d tokens after the first %d exceed the context length %d", n,
@@ -70,7 +70,7 @@ chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t 
     CHORD_TRY(may_push(q, ids, n, e));
     for (int32_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= q->config.n_vocab)
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "token %d of the %d pushed is %d, the vocabulary has %d", i, n,
+            return chord_fail(e, CHORD_INVALID_ARGUMENT, "token %d of the %d pushed is %d, the vocabulary has %d tokens", i, n,
                               ids[i], q->config.n_vocab);
     for (int32_t i = 0; i < n; i++) place_token(q, ids[i]);
     return CHORD_OK;
@@ -85,7 +85,7 @@ chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embed
     int32_t most = q->next_position + in->n - 1;
     for (int64_t i = 0; in->positions && i < (int64_t)in->n * axes; i++) {
         if (in->positions[i] < 0 || in->positions[i] > (1 << 28))
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "position %d of an embedding", in->positions[i]);
+            return chord_fail(e, CHORD_INVALID_ARGUMENT, "position %d of an embedding is outside 0 to 2^28", in->positions[i]);
         most = i && in->positions[i] < most ? most : in->positions[i];
     }
     q->embeddings = in->rows;
@@ -100,9 +100,9 @@ chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embed
     return CHORD_OK;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------ */
+/* ---- batches ----------------------------------------------------------------------------------------- */
 
-/* Tokens of the next batch, or 0. */
+/* Returns the number of tokens of the next batch, or 0. */
 static int32_t batch_size(const chord_sequence *q)
 {
     int32_t n = q->n_tokens - q->n_past;
@@ -121,7 +121,7 @@ static int32_t list_outputs(chord_sequence *q, int32_t n)
     return n_outputs;
 }
 
-/* The batch's rows that are embeddings; NULL where none is. */
+/* Returns the embeddings of the next n tokens, NULL for each id; or NULL if all n tokens are ids. */
 static const float *const *list_embeddings(chord_sequence *q, int32_t n)
 {
     if (!q->embeddings || q->n_past + n <= q->first_embedding || q->n_past >= q->end_embedding) return NULL;
@@ -147,7 +147,7 @@ chord_status chord_sequence_next_batch(chord_sequence *q)
                               .positions = q->has_positions ? q->positions + (int64_t)q->n_past * axes : NULL,
                               .n_outputs = list_outputs(q, n), .rows = q->rows };
     q->has_batch = 1;
-    q->n_rows = q->first_row = 0; /* their memory is about to be overwritten */
+    q->n_rows = q->first_row = 0; /* the batch will overwrite the output rows of the last one */
     return CHORD_OK;
 }
 
@@ -163,14 +163,14 @@ void chord_sequence_accept_batch(chord_sequence *q)
     chord_caches_accept(q, before);
 }
 
-/* The batch is forgotten, its tokens are pending again. */
+/* Undoes the batch under way: its tokens are pending again. */
 static void undo_batch(chord_sequence *q)
 {
     q->has_batch = 0;
     chord_caches_undo(q);
 }
 
-/* Tokens from n on are forgotten; the next one stands behind the largest position that is left. */
+/* Removes the tokens from n on. The next token gets the largest remaining position + 1. */
 static void keep_tokens(chord_sequence *q, int32_t n)
 {
     if (q->n_tokens == n) return;
@@ -195,7 +195,7 @@ void chord_sequence_drop_batch(chord_sequence *q)
 int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
 {
     if (n < 0 || n > q->n_tokens)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "truncation at %d of a sequence of %d tokens", n, q->n_tokens);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "truncation at %d is outside the sequence of %d tokens", n, q->n_tokens);
     undo_batch(q);
     int32_t const stand = n < q->n_past ? chord_caches_stand(q, n) : n;
     keep_tokens(q, stand);

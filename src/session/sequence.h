@@ -1,11 +1,11 @@
-/* sequence.h: one sequence of tokens: ids, positions, the pages and states of its caches, the batch under way. It knows
- * no executor: next_batch() says what to compute, an executor computes it, accept_batch() moves on.
- * The engine's chord_session is a sequence, a cursor and the model it belongs to.
+/* sequence.h: one sequence of tokens: ids, positions, the pages and states of its caches, the batch under
+ * way. A sequence knows no executor: next_batch() makes a batch, an executor computes it, accept_batch()
+ * accepts it. The engine's chord_session is a sequence, a cursor and the model that owns it.
  *
- *   sequence.c  tokens and batches        caches.c   which pages and states a sequence holds
+ *   sequence.c  tokens and batches        caches.c   the pages and states that a sequence holds
  *   pages.c     the pool of pages         sampler.c  logits -> token id
  *
- * Invariants: n_past <= n_tokens <= n_ctx; a page that is written to has one reference. */
+ * Invariants: n_past <= n_tokens <= n_ctx; a page that is written has one reference. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_SESSION_SEQUENCE_H
 #define CHORD_SESSION_SEQUENCE_H
@@ -15,72 +15,76 @@
 #include "../program/batch.h"
 
 /* ---- pages ----------------------------------------------------------------------------------------
- * A page is a header of CHORD_PAGE_HEADER bytes and the payload of its class (program/plan.h: keys and values of
- * CHORD_PAGE_TOKENS tokens, or a state). The tables point at payloads. Pages are taken when tokens come and go back to
- * the list when freed. */
+ * A page is a header of CHORD_PAGE_HEADER bytes and a payload: keys and values of CHORD_PAGE_TOKENS tokens
+ * of the caches of a class, or a state (program/plan.h). Page tables point at payloads. A pool keeps its
+ * free pages in a list. */
 #define CHORD_PAGE_HEADER 64
 typedef struct chord_page_pool {
     uint64_t payload_bytes;
     uint8_t *free;                /* payload of the first free page; each header links the next */
     int32_t n_pages, n_free;
-    int32_t n_wanted;             /* pages that the last NEED_MEMORY asked for */
+    int32_t n_wanted;             /* pages that the last NEED_MEMORY wanted, minus pages given since */
 } chord_page_pool;
 
-/* Bytes of a whole page, header included, a multiple of CHORD_BLOCK_ALIGN. */
+/* Returns the bytes of a whole page, header included, a multiple of CHORD_BLOCK_ALIGN. */
 uint64_t chord_page_bytes(const chord_page_pool *pool);
-/* Cut `block` (CHORD_BLOCK_ALIGN aligned) into free pages; a rest smaller than a page is unused. */
+/* Cuts `block` (CHORD_BLOCK_ALIGN aligned) into free pages. A rest smaller than a page is unused. */
 void chord_page_give(chord_page_pool *pool, void *block, size_t bytes);
-/* The same for the pools of a model's classes: first what each wants, then pages of pool `most`. */
+/* Cuts `block` into free pages of the n pools of a model: first n_wanted pages of each pool, then pages of
+ * pool `most`. */
 void chord_pages_give(chord_page_pool *pools, int32_t n, int32_t most, void *block, size_t bytes);
-/* A page with one reference, or NULL when the list is empty. Its payload isn't cleared. */
+/* Returns a page with one reference, or NULL if the list is empty. The payload isn't cleared. */
 uint8_t *chord_page_take(chord_page_pool *pool);
-void chord_page_share(uint8_t *payload);                 /* one more reference */
-void chord_page_drop(chord_page_pool *pool, uint8_t *payload); /* one less; the last frees it */
+/* Adds a reference. */
+void chord_page_share(uint8_t *payload);
+/* Removes a reference. Without references the page is free. */
+void chord_page_drop(chord_page_pool *pool, uint8_t *payload);
 int32_t chord_page_refs(const uint8_t *payload);
 
 /* ---- sequence ---------------------------------------------------------------------------------------
  * A sequence holds pages of each class of caches (program/plan.h):
- *   PAGED   every page of [0, n_past) and, while a batch is under way, its own
- *   WINDOW  the same, but pages far enough before the window die when pages run short: their entries are NULL
- *   STATE   one page, the state at n_past; while a batch is under way a second one, which the executor writes;
- *           and checkpoints, the states at earlier positions. A state is never written to again once it stands, so a
- *           checkpoint or a fork is one more reference. */
+ *   PAGED   the pages of [0, n_past); while a batch is under way, also the pages of the batch
+ *   WINDOW  like PAGED; when the pool has no free page, pages far enough before the window die: their
+ *           entries become NULL
+ *   STATE   the state at n_past; while a batch is under way, also a second state, which the executor
+ *           writes; and checkpoints, the states at earlier positions. An accepted state is never written
+ *           again, so that a checkpoint or a fork costs one reference. */
 #define CHORD_MAX_CHECKPOINTS 8
 typedef struct chord_sequence_class {
-    uint8_t **pages;              /* by position / CHORD_PAGE_TOKENS; STATE: [0] stands, [1] is to be */
-    int32_t n_pages;              /* entries, dead ones included; STATE: 0, 1 or 2 */
-    int32_t n_dead;               /* WINDOW: the first entries, which are NULL */
+    uint8_t **pages;              /* by position / CHORD_PAGE_TOKENS; STATE: [0] current, [1] next */
+    int32_t n_pages;              /* entries, dead pages included; STATE: 0, 1 or 2 */
+    int32_t n_dead;               /* WINDOW: dead pages, the first entries, which are NULL */
 } chord_sequence_class;
 
 typedef struct chord_checkpoint {
-    int32_t at;                   /* tokens before it; 0: unused */
-    uint8_t *states[CHORD_MAX_CLASSES]; /* of the classes that are states */
+    int32_t at;                   /* position: tokens before the checkpoint; 0: unused */
+    uint8_t *states[CHORD_MAX_CLASSES]; /* one per class of states */
 } chord_checkpoint;
 
 typedef struct chord_sequence_config {
     int32_t n_ctx, n_batch, n_logits, n_vocab;
-    int32_t n_axes;               /* numbers that a position is made of: 1 or 3 */
-    int32_t n_checkpoints;        /* at most CHORD_MAX_CHECKPOINTS; the first is for the ends of prompts */
+    int32_t n_axes;               /* numbers per position: 1 or 3 */
+    int32_t n_checkpoints;        /* maximum CHORD_MAX_CHECKPOINTS; the first is for the ends of prompts */
     int32_t n_classes;
-    const chord_cache_class *classes; /* stays the caller's, as long as the sequence */
-    chord_page_pool *pools;       /* n_classes */
+    const chord_cache_class *classes; /* owned by the caller, valid as long as the sequence */
+    chord_page_pool *pools;       /* n_classes pools, owned by the caller */
 } chord_sequence_config;
 
 typedef struct chord_sequence {
     chord_sequence_config config;
-    int32_t n_past, n_tokens;     /* evaluated; evaluated and pending */
+    int32_t n_past, n_tokens;     /* evaluated tokens; evaluated and pending tokens */
     int32_t outputs;              /* CHORD_OUTPUT_* */
-    int32_t has_batch;            /* a batch is under way: batch.* below is valid */
-    int32_t n_rows, first_row;    /* output rows of the last finished batch, position of the first */
-    uint64_t wanted;              /* after NEED_MEMORY */
+    int32_t has_batch;            /* 1: a batch is under way: `batch` and `run` are valid */
+    int32_t n_rows, first_row;    /* output rows of the last finished batch; position of the first */
+    uint64_t wanted;              /* after NEED_MEMORY: bytes of the missing pages */
     uint64_t random[2];           /* PCG32: state, increment */
     chord_batch batch;
-    chord_batch_run run;          /* the batch's only one */
-    const float *embeddings;      /* the caller's rows of tokens [first_embedding, end_embedding), or NULL */
+    chord_batch_run run;          /* the only run of the batch */
+    const float *embeddings;      /* the host's rows of tokens [first_embedding, end_embedding), or NULL */
     int32_t first_embedding, end_embedding, embedding_width;
-    int32_t has_positions;        /* 1: positions[] differ from the tokens' places */
-    int32_t next_position;        /* of the next token pushed, on every axis */
-    int32_t next_checkpoint;      /* which periodic one is taken next */
+    int32_t has_positions;        /* 1: positions were pushed: positions[i] may differ from i */
+    int32_t next_position;        /* position of the next token pushed, on every axis */
+    int32_t next_checkpoint;      /* index of the periodic checkpoint that is taken next */
     chord_checkpoint checkpoints[CHORD_MAX_CHECKPOINTS];
     chord_sequence_class classes[CHORD_MAX_CLASSES];
     int32_t *ids;                 /* [n_ctx]; -1 for an embedding */
@@ -89,22 +93,24 @@ typedef struct chord_sequence {
     const float **batch_embeddings; /* [n_batch] */
 } chord_sequence;
 
-/* Bytes of pages and states that a sequence of n tokens holds at most. */
+/* Returns the maximum bytes of pages and states that a sequence of n tokens holds. */
 uint64_t chord_sequence_cache_bytes(const chord_sequence_config *config, int32_t n);
-/* Memory for the arrays, CHORD_BLOCK_ALIGN aligned. */
+/* Returns the bytes of the block of arrays. */
 uint64_t chord_sequence_bytes(const chord_sequence_config *config);
+/* Initialises an empty sequence. `arrays` is CHORD_BLOCK_ALIGN aligned. */
 void chord_sequence_init(chord_sequence *q, void *arrays, const chord_sequence_config *config);
-/* All pages go back; the sequence is empty afterwards. */
+/* Frees all pages and empties the sequence. */
 void chord_sequence_clear(chord_sequence *q);
-/* Pages that the sequence refers to, of all classes, checkpoints included. */
+/* Returns how many pages the sequence refers to, of all classes, checkpoints included. */
 int32_t chord_sequence_pages(const chord_sequence *q);
 
-/* CONTEXT_FULL or INVALID_ARGUMENT (an id outside the vocabulary, named; a batch under way): nothing was
- * appended. */
+/* Appends n ids. Errors: CONTEXT_FULL, INVALID_ARGUMENT (an id outside the vocabulary, named; a batch under
+ * way). After an error nothing was appended. */
 chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e);
-/* n rows of `width` floats in place of ids; `positions` [n][n_axes] or NULL: their places. The rows stay the caller's and
- * unchanged until they are evaluated, and only one block of them may be pending (else BUSY). A token pushed after
- * them takes the largest position + 1. Errors as chord_sequence_push; INVALID_ARGUMENT: a negative position. */
+/* Appends n rows of `width` floats in place of ids. `positions` is [n][n_axes], or NULL: consecutive from
+ * next_position. The host owns the rows, which must not change until they are evaluated. A token pushed
+ * later gets the largest position + 1. Errors: those of chord_sequence_push; BUSY (another block of rows is
+ * pending); INVALID_ARGUMENT (a position outside 0 to 2^28). */
 typedef struct chord_embeddings {
     const float *rows;
     const int32_t *positions;
@@ -112,51 +118,59 @@ typedef struct chord_embeddings {
 } chord_embeddings;
 chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embeddings *in, chord_error *e);
 
-/* Make the next batch of pending tokens (q->batch), or keep the one under way. OK: run it; DONE: nothing
- * is pending; NEED_MEMORY: q->wanted bytes of pages are missing, nothing has changed.
- * OUTPUT_LAST: at most n_batch tokens, one output row in the batch that holds the last pending token and
- * none in the others. OUTPUT_ALL: at most n_logits tokens, each an output row.
- * A partly filled last page that is shared is copied before it is written to. Dead pages are taken before memory is
- * asked for. */
+/* Makes the next batch of pending tokens (q->batch), or keeps the batch under way. OK: an executor may run
+ * it. DONE: nothing is pending. NEED_MEMORY: q->wanted bytes of pages are missing; nothing has changed.
+ * OUTPUT_LAST: the batch has at most n_batch tokens. It has one output row if it holds the last pending
+ * token, otherwise none. OUTPUT_ALL: the batch has at most n_logits tokens, and each token has an output
+ * row. The call copies a partly filled last page that is shared, because the batch writes it. The call
+ * reuses dead pages before it returns NEED_MEMORY. */
 chord_status chord_sequence_next_batch(chord_sequence *q);
-/* The batch under way is in the caches: n_past moves on, its output rows can be read. */
+/* Accepts the computed batch: its tokens are evaluated, and its output rows can be read. */
 void chord_sequence_accept_batch(chord_sequence *q);
-/* The batch under way and all pending tokens are dropped; pages past n_past go back. */
+/* Drops the batch under way and all pending tokens, and frees the pages behind n_past. */
 void chord_sequence_drop_batch(chord_sequence *q);
 
-/* Forget tokens from position n on, or from the nearest earlier position that every cache can stand at: a state's
- * checkpoint, where a window's pages are still there, or 0. A batch under way is undone first: its tokens below n are
- * pending again. Output rows below n stay readable. Returns the position, or INVALID_ARGUMENT unless
- * 0 <= n <= n_tokens. The caller pushes the tokens between the position and n again. */
+/* Removes the tokens from position n on. If a cache can't continue at n, it removes more tokens: back to
+ * the nearest earlier position where every state has a checkpoint and every window still has its pages, or
+ * to 0. Undoes a batch under way first: its tokens below n are pending again. Output rows below n stay
+ * readable. Returns the position, and the caller pushes the tokens between it and n again. Error:
+ * INVALID_ARGUMENT unless 0 <= n <= n_tokens. */
 int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e);
-/* `to` (initialised, empty, same config) becomes a copy: whole pages and states shared, the last, partial one copied;
- * pending tokens and the generator are copied too, a batch under way and output rows aren't.
- * NEED_MEMORY (q->wanted): nothing has changed. INVALID_ARGUMENT: `to` isn't as said. */
+/* Makes `to` (initialised, empty, same config) a copy of q. They share whole pages and states; a partial
+ * last page is copied. Pending tokens and the generator are copied, a batch under way and output rows
+ * aren't. NEED_MEMORY (q->wanted): nothing has changed. Error: INVALID_ARGUMENT (`to` isn't empty, or has
+ * other pools). */
 chord_status chord_sequence_fork(chord_sequence *q, chord_sequence *to);
-/* How many leading ids equal the evaluated tokens. */
+/* Returns how many leading ids equal the first evaluated tokens. */
 int32_t chord_sequence_match(const chord_sequence *q, const int32_t *ids, int32_t n);
 
 /* ---- sampler ---------------------------------------------------------------------------------------- */
 #define CHORD_PENALTY_WINDOW 64
 
-/* PCG32 (O'Neill 2014): state[1], the increment, is odd. Seeded, it is q->random. */
+/* Returns the next number of a PCG32 generator (O'Neill 2014). state[1], the increment, is odd. */
 uint32_t chord_random(uint64_t state[2]);
+/* Seeds q->random. */
 void chord_sequence_seed(chord_sequence *q, uint64_t seed);
 
-/* A pair of chord_sampling.bias: `value`, finite or -inf, is added to the logit of `id`. */
+/* A pair of chord_sampling.bias. `value`, finite or -inf, is added to the logit of `id`. */
 typedef struct chord_bias {
     int32_t id;
     float value;
 } chord_bias;
 
-/* Draw an id from logits[n_vocab] (unchanged): bias, penalties over the last 64 of q's tokens, top-k,
- * top-p, min-p, temperature, draw; the order and the formulas of llama.cpp's sampler chain. bias:
- * p->n_bias pairs, or NULL with n_bias 0 (p->bias isn't followed). scratch: n_vocab x 8 bytes.
- * A logit of -inf is an impossible token. Returns the id, or INVALID_ARGUMENT (the text names the field
- * or the bias), or INTERNAL (NaN, +inf or no finite logit at all: the text names the position).
- * temperature 0: argmax after bias and penalties, lowest id on a tie; draws nothing. Any other takes
- * one number of the generator, divided by 2^32, and walks the candidates' running sum to it: descending,
- * or by id when neither a top-k that cuts nor a top-p below 1 has sorted them. */
+/* Draws an id from logits[n_vocab], which it doesn't change. The order and the formulas are those of
+ * llama.cpp's sampler chain: bias, penalties over the last 64 tokens of q, top-k, top-p, min-p,
+ * temperature, draw.
+ *
+ *   bias     p->n_bias pairs, or NULL if n_bias is 0; p->bias isn't read
+ *   scratch  n_vocab x 8 bytes
+ *
+ * A token with a logit of -inf is impossible. Temperature 0 selects the largest logit after bias and
+ * penalties, the lowest id on a tie, and draws no number. Any other temperature draws one number of the
+ * generator, divided by 2^32, and selects the candidate at which the running sum of the probabilities
+ * passes that number. The sum runs by descending logit if a top-k below n_vocab or a top-p below 1 has sorted the
+ * candidates, otherwise by id. Returns the id. Errors: INVALID_ARGUMENT (the text names the field or the
+ * bias), INTERNAL (NaN, +inf or no finite logit; the text names the position). */
 int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p, const chord_bias *bias,
                               void *scratch, chord_error *e);
 

@@ -68,13 +68,13 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
     FAILS(chord_model_plan(m, NULL, &plan), "config");
     FAILS(chord_model_begin(m, block, sizeof block), "chord_model_begin");
     FAILS(chord_model_begin(m, NULL, 0), "block");
-    FAILS(chord_model_tensor(m, -1, &tensor, NULL, 0), "tensor -1 of 21");
+    FAILS(chord_model_tensor(m, -1, &tensor, NULL, 0), "no tensor -1, the file has 21");
     FAILS(chord_model_tensor(m, 0, NULL, NULL, 0), "out");
     WORKS(chord_model_tensor(m, 0, &tensor, NULL, 0));
     CHECK_EQ(tensor.file, 0);
     FAILS(chord_model_get_info(m, NULL), "out");
     WORKS(chord_model_get_info(m, &info));
-    FAILS(chord_model_row(m, 21, 0, block, sizeof block), "tensor 21 of 21");
+    FAILS(chord_model_row(m, 21, 0, block, sizeof block), "no tensor 21, the file has 21");
     FAILS(chord_model_row(m, 0, 1 << 30, block, sizeof block), "rows");
     FAILS(chord_model_row(m, 0, 0, block, 1), "takes 192 bytes");
     WORKS(chord_model_row(m, 0, 0, block, sizeof block));
@@ -91,7 +91,7 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
 
     FAILS(chord_session_open(m, block, 1) ? 0 : -1, "a block of");
     FAILS(chord_session_push(session, NULL, 2), "2 ids at NULL");
-    FAILS(chord_session_push_embeddings(session, NULL, NULL, 2), "no address");
+    FAILS(chord_session_push_embeddings(session, NULL, NULL, 2), "the address is NULL");
     FAILS(chord_session_accept_token(session, far), "1048576");
     FAILS(chord_session_next_batch(session, NULL), "out is NULL");
     FAILS(chord_session_accept_batch(session), "no batch");

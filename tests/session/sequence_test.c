@@ -280,7 +280,7 @@ TEST(truncate_outside_the_sequence_is_refused)
     init(&q, &pool, 40, 40, 1);
     push_random(&q, 5);
     CHECK_EQ(chord_sequence_truncate(&q, 6, &error), CHORD_INVALID_ARGUMENT);
-    CHECK_TEXT(error.text, "truncation at 6 of a sequence of 5");
+    CHECK_TEXT(error.text, "truncation at 6 is outside the sequence of 5");
     CHECK_EQ(chord_sequence_truncate(&q, -1, &error), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(q.n_tokens, 5);
 }
