@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of the house that a script can check; prints each breach as file:line and exits 1.
+"""Checks the rules of this project that a script can check. Prints each breach as file:line and exits 1.
 
-  includes   which room may include or import which (the tables below; ARCHITECTURE.md has the picture)
+  includes   which room may include or import which (the tables below, and the table in ARCHITECTURE.md)
   freestanding  no libc header and no libc call in src/, host/native and cli excepted
   globals    no mutable file-scope data in src/: no .data or .bss segment in build/wasm's object files
-  paths      no path of somebody's machine and no registry address in any file of the repository
+  paths      no path of a developer's machine and no registry address in any file of the repository
   licence    an SPDX line in every source file
   width      lines of sources have at most 110 columns, comments in C 109 (see .clang-format); a string or a regular
              expression that can't be broken may be longer
   pronouns   no thread is a person in a comment or a document: "he", "his", "him"
 
-A rule of OFF is counted, by room, and not enforced so far; `--all` lists its breaches too.
-`--self-test` writes a small tree that breaks every rule once and fails unless each breach is found.
+Breaches of a rule in OFF are counted by room and not enforced yet; `--all` lists them too. `--self-test` writes a small
+tree that breaks every rule, and fails unless each breach is found.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# room -> rooms it may include besides itself; include/ is open to all.
+# room -> other rooms that it may include. Every room may include include/.
 ENGINE = {"base", "format", "quant", "text", "program", "kernels", "model", "exec", "session"}
 C_RULES = {
     "base": set(),
@@ -38,9 +38,9 @@ C_RULES = {
     "host": {"engine", "base"}, "cli": {"engine", "base", "host", "program"},  # program: the records that `info --program` prints
 }
 DETECT = {"wasm/detect", "webgpu/detect"}
-# The client reaches worker/host by import() alone: `worker: false` runs it in the caller's thread.
-# platform.ts, what Node and browsers do differently, is a leaf like errors.ts. check.ts, values out of a caller's hands, and
-# options.ts, the numbers that a caller may set, are open to every room that takes them.
+# The client reaches worker/host by import() alone, for `worker: false`, which runs it in the caller's thread.
+# platform.ts (what differs between Node and browsers) imports nothing, like errors.ts. Rooms that take values from a
+# caller may import check.ts (checks of values) and options.ts (the numbers that a caller may set).
 VALUES = {"errors", "check", "options"}
 SHARED = VALUES | {"abi", "executor", "continuation", "platform", "wasm", "webgpu", "load", "chat"}
 TS_RULES = {
@@ -74,7 +74,7 @@ REGISTRY = re.compile(r"https?://(?:registry\.|files\.pythonhosted|pypi\.)|\"res
 
 
 def strip_c(text: str) -> str:
-    """Comments and literals blanked out, lines kept."""
+    """Returns the text with comments and literals blanked out. Line numbers stay the same."""
     def blank(m: re.Match) -> str:
         return re.sub(r"[^\n]", " ", m.group())
     return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
@@ -117,7 +117,7 @@ def check_c(root: Path, file: Path, found: list[str]) -> None:
 
 
 def ts_room(inside: str) -> str:
-    """ts/wasm/memory.ts -> wasm; the files that have rules of their own -> themselves."""
+    """ts/wasm/memory.ts -> wasm. A file with rules of its own is its own room."""
     stem = re.sub(r"\.(ts|js|mjs)$", "", inside)
     if stem in DETECT or stem in ("worker/protocol", "worker/host") or "/" not in stem:
         return stem
@@ -162,7 +162,7 @@ def leb(data: bytes, at: int) -> tuple[int, int]:
 
 
 def segment_names(data: bytes) -> list[str]:
-    """Names of the data segments of a relocatable wasm object (tool-conventions, Linking.md)."""
+    """Returns the names of the data segments of a relocatable wasm object (tool-conventions, Linking.md)."""
     at, names = 8, []
     while at < len(data):
         section, at = data[at], at + 1
@@ -199,7 +199,8 @@ def check_globals(root: Path, found: list[str]) -> int:
 
 
 def split_comments(name: str, text: str) -> tuple[str, str]:
-    """(comments, the rest), each with the other blanked out and lines kept. In Python a docstring is a comment."""
+    """Returns (comments, code), each with the other blanked out. Line numbers stay the same. A Python docstring is a
+    comment."""
     kept = r'#[^\n]*|(?<=\n)[ \t]*"{3}.*?"{3}' if name.endswith((".py", ".sh")) else r"/\*.*?\*/|//[^\n]*"
     comments, rest, at = [], [], 0
     for m in re.finditer(f"({kept})|{LITERAL.pattern}", text, flags=re.S):
@@ -215,13 +216,13 @@ def blank(text: str) -> str:
 
 
 def is_wide(line: str, code: str, width: int) -> bool:
-    """`code` is the line without its comment. A line that is short without its longest literal isn't wide."""
+    """`code` is the line without its comment. A line whose longest literal alone makes it too long isn't wide."""
     literals = [m.group() for m in re.finditer(LITERAL.pattern + r"|`[^`]*$|(?<=[(=:,] )/(?:\\.|[^/\\])+/", code)]
     return len(line) - max([len(text) - 2 for text in literals] + [0]) > width
 
 
 def check_prose(root: Path, file: Path, found: list[str]) -> None:
-    """Width and pronouns."""
+    """Checks width and pronouns."""
     name = file.relative_to(root).as_posix()
     is_source = bool(SOURCE.fullmatch(name)) and name not in GENERATED
     if not is_source and not DOCUMENT.fullmatch(name) or name == "tools/check_rules.py":
@@ -339,7 +340,7 @@ def self_test() -> int:
 
 
 def room_of(breach: str) -> str:
-    """src/exec/ops.c:1: ... -> src/exec; tests, tools and the like as a whole."""
+    """src/exec/op.c:1: ... -> src/exec. Other top-level folders, such as tests, count as one room."""
     parts = breach.split(":")[0].split("/")
     return "/".join(parts[:2]) if parts[0] in ("src", "ts") and len(parts) > 2 else parts[0]
 

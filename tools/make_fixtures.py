@@ -29,9 +29,9 @@ from ggml_types import quantize
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOGIT_STD = 4.0
 
-# arch: where it isn't llama. n_vocab: counted as described below. head_dim: only where it isn't n_embd /
-# n_head. types: the default, and exceptions by the end of a tensor's name. Blocks of 256 need row lengths
-# that are multiples of 256. Other matrices have shorter rows and other formats, as in real files.
+# arch: llama if absent. n_vocab: tokens, cut and arranged as the vocabulary functions below describe. head_dim: n_embd /
+# n_head if absent. types: one format, or a default and exceptions by the last part of a tensor's name. Blocks of 256 need
+# row lengths that are multiples of 256; the other matrices have shorter rows and other formats, as in real files.
 FIXTURES = [
     dict(name='f32-mha', types='F32', n_embd=48, n_layer=2, n_head=3, n_kv=3, n_ff=80, vocab='bpe', pre='smollm', n_vocab=301),
     dict(name='f32-odd-tied', types='F32', n_embd=60, n_layer=2, n_head=3, n_kv=1, n_ff=100, vocab='bpe', pre='gpt-2', n_vocab=302,

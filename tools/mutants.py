@@ -4,15 +4,16 @@
 
 tools/mutants.txt lists the mutations, in blocks separated by blank lines:
 
-    ## swapped nibble                   what is broken; with WORDs only titles that contain a WORD are run
-    src/quant/q4_0.c                    the file
-    c/quant c/exec:prefill              suites to run, in this order, until one fails; `:word` runs only
-    -    a text that occurs once        the tests whose name contains `word`
-    +    its replacement
+    ## quant: Q4_0's nibbles are swapped    the title: what is broken
+    src/quant/q4_0.c                        the file
+    c/quant c/engine:prefill                suites to run, in this order, until one fails; `:word` runs only the
+                                            tests whose name contains `word`
+    -    lines that occur once in the file
+    +    their replacement
 
-Everything happens in build/mutants/tree, a copy, whose suites must pass before anything is broken. A mutation
-fails when no suite catches it, when it doesn't compile, or when its text isn't found exactly once. `--texts`
-checks only that each text occurs once.
+With WORDs it runs only mutations whose title contains a WORD. Everything happens in a copy, build/mutants/tree, whose
+suites must pass before anything is broken. A mutation fails when no suite catches it, when it doesn't compile, or
+when its text doesn't occur exactly once. `--texts` checks only that each text occurs once.
 """
 from __future__ import annotations
 
@@ -78,7 +79,7 @@ def copy_tree() -> None:
 
 
 def run_suite(suite: str) -> tuple[bool, str]:
-    """Returns (whether it passes, the first failing test or what happened instead)."""
+    """Returns (whether the suite passes, its first failing test or what else went wrong)."""
     name, _, word = suite.partition(":")
     kind, folder = name.split("/", 1)
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")} | {"FILTER": word}
@@ -91,19 +92,19 @@ def run_suite(suite: str) -> tuple[bool, str]:
         run = subprocess.run(command.get(kind, f"make -s suite-{kind}-{folder}"), cwd=TREE, env=environment, shell=True,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=900)
     except subprocess.TimeoutExpired:
-        return False, "it hangs"
+        return False, "the suite hangs"
     if run.returncode == 0:
         tally = re.search(r"^(\d+) passed", run.stdout, flags=re.M)
         return True, f"{tally.group(1) if tally else 0} passed"
     failed = re.search(r"^FAIL (.+)$", run.stdout, flags=re.M)
     fault = re.search(r"(AddressSanitizer: [\w-]+|ThreadSanitizer: [\w ]+|runtime error: .{0,60})", run.stdout)
-    return False, failed.group(1) if failed else fault.group(1) if fault else "it dies"
+    return False, failed.group(1) if failed else fault.group(1) if fault else "the suite dies"
 
 
 def check_texts() -> int:
     wrong = [(m, n) for m in read_list() if (n := (ROOT / m.file).read_text().count("\n".join(m.old)) if (ROOT / m.file).is_file() else 0) != 1]
     for m, n in wrong:
-        print(f"mutants.txt, {m.title}: its text stands {n} times in {m.file}, want once")
+        print(f"mutants.txt, {m.title}: the text occurs {n} times in {m.file} instead of once")
     return 1 if wrong else 0
 
 
@@ -117,7 +118,7 @@ def main() -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        print("another run is under way in build/mutants")
+        print("another run is using build/mutants")
         return 1
     copy_tree()
     for suite in dict.fromkeys(s for m in mutations for s in m.suites):
@@ -133,7 +134,7 @@ def main() -> int:
         old, new = "\n".join(m.old), "\n".join(m.new)
         catcher = None
         if not m.old or text.count(old) != 1:
-            verdict = f"FAIL the text stands {text.count(old) if m.old else 0} times in {m.file}, want once"
+            verdict = f"FAIL the text occurs {text.count(old) if m.old else 0} times in {m.file} instead of once"
         else:
             target.write_text(text.replace(old, new))
             for suite in m.suites:
@@ -142,7 +143,7 @@ def main() -> int:
                     catcher = None if what.startswith("DOESN'T BUILD") else f"{suite.partition(':')[0]}: {what}"
                     break
             target.write_text(text)
-            verdict = catcher or ("FAIL " + what if m.suites and not passes else "FAIL it survives")
+            verdict = catcher or ("FAIL " + what if m.suites and not passes else "FAIL no suite catches it")
         n_failed += catcher is None
         print(f"{m.title:54} {verdict}  ({time.monotonic() - begin:.0f} s)", flush=True)
     print(f"{len(mutations) - n_failed} passed, {n_failed} failed, 0 skipped")
