@@ -1,8 +1,8 @@
 /* gguf.h: reads GGUF v2 and v3 headers as a stream: bytes in chunks of any size become metadata and tensor
  * table.
  *
- * The bytes that are kept are appended to one log (an arena that the host grows). Each key-value pair appends
- * a chord_gguf_kv record, the key and the value. Each tensor appends a chord_gguf_tensor record and its name.
+ * The bytes that are kept are appended to one log, an arena that the host grows. A key-value pair appends a
+ * chord_gguf_kv record, the key and the value. A tensor appends a chord_gguf_tensor record and its name.
  * Long values and arrays of strings are skipped, except those of `wanted` keys; their records are kept. A
  * hostile count costs no memory before its bytes have arrived. The format is specified in ggml's docs. */
 /* SPDX-License-Identifier: Apache-2.0 */

@@ -17,8 +17,8 @@ chord_slots chord_slots_new(chord_builder *b)
     return s;
 }
 
-/* Minimum scaling factor of RoPE; real files have 1 to 64. Positions are below 2^24, so that angles are below
- * 2^34, and a double represents them to 2^-19. */
+/* Minimum scaling factor of RoPE; real files have 1 to 64. Positions are below 2^24, angles below 2^34, and
+ * a double represents an angle to 2^-19. */
 #define LEAST_SCALING 0x1p-10
 
 static float scaling_factor(chord_builder *b, const char *suffix, float fallback)

@@ -80,7 +80,7 @@ export function nmse(pairs) {
   return error / power;
 }
 
-/** Scores pairs [ours, exact]: NMSE of all rows, median NMSE per row, largest regret of our best token. */
+/** Scores pairs [ours, exact]: NMSE of all rows, median NMSE per row, largest regret of ours' best token. */
 export function score(pairs) {
   const rows = pairs.map((pair) => nmse([pair])).sort((a, b) => a - b);
   const regret = Math.max(...pairs.map(([ours, exact]) => exact[argmax(exact)] - exact[argmax(ours)]));
