@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench.test.mjs: the benchmark's arithmetic and its refusals, with an engine of our own making and no clock asserted.
+// bench.test.mjs: the benchmark's arithmetic and its errors, with an engine that only waits.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { makePrompt } from '../../bench/prompts.mjs';
 import { spread, summarize, summarizeCeilings, table } from '../../bench/report.mjs';
 import { COLUMNS, fileOf, keep, linesOf, rowsOf } from '../../bench/results.mjs';
 
-/** An engine that answers at once; `wrong` overrides what it says of a run. */
+/** An engine that waits instead of computing. `wrong` overrides what it reports about a generation. */
 function engineOf(wrong = {}) {
   const seen = { loaded: 0, closed: 0, forgot: 0 };
   return {
@@ -40,7 +40,7 @@ const plan = {
   steps: [{ name: 'd8', prompt: prompt(8), tokens: 4 }, { name: 'gap', prompt: prompt(3), tokens: 2, gap: true }, { name: 'abort', prompt: prompt(9), tokens: 1, abortMs: 1 }],
 };
 
-test('a measurement gives times and counts, forgets before each step and closes the engine', async () => {
+test('a measurement returns times and counts, clears the cache before each step and closes the engine', async () => {
   const engine = engineOf();
   const { loadMs, memoryBytes, steps } = await measure(engine, null, plan);
   assert.ok(loadMs >= 0 && memoryBytes === 1e6);
@@ -50,27 +50,27 @@ test('a measurement gives times and counts, forgets before each step and closes 
   assert.deepEqual(engine.seen, { loaded: 1, closed: 1, forgot: 4 });
 });
 
-test('a start is one figure of a second load and its first token, after all else, and closes that model too', async () => {
+test('start is the time of a second load and its first token, is measured last, and closes that model too', async () => {
   const start = { name: 'start', prompt: prompt(3), tokens: 1, load: true };
   const engine = engineOf();
   const { steps } = await measure(engine, null, { ...plan, steps: [start, ...plan.steps] });
   assert.deepEqual(Object.keys(steps), ['d8', 'gap', 'abort', 'start']);
   assert.deepEqual(Object.keys(steps.start), ['startMs', 'text']);
-  assert.ok(steps.start.startMs > 15); // with the load, whose timer may come a little early
+  assert.ok(steps.start.startMs > 15); // the load is included; its timer of 20 ms may fire a little early
   assert.deepEqual(engine.seen, { loaded: 2, closed: 2, forgot: 4 });
   const wrong = engineOf({ promptTokens: 2 });
   await assert.rejects(measure(wrong, null, { ...plan, steps: [start] }), /prompt: 2, not 3/);
   assert.equal(wrong.seen.closed, 2);
 });
 
-test('an abort that came too late, or that the engine ignored, is told; an engine that has none isn\'t asked', async () => {
+test('an abort that came too late or was ignored is reported; an engine that can\'t abort has no such figure', async () => {
   const late = { ...plan, steps: [{ name: 'abort', prompt: prompt(9), tokens: 1, abortMs: 10_000 }] };
   assert.deepEqual((await measure(engineOf(), null, late)).steps.abort, { late: true });
   assert.equal((await measure(engineOf({ isDeaf: true }), null, plan)).steps.abort.deaf, true);
   assert.equal((await measure({ ...engineOf(), canAbort: false }, null, plan)).steps.abort, undefined);
 });
 
-test('a gap is as long as this thread was kept', async () => {
+test('a gap is as long as the thread was blocked', async () => {
   const stop = watchGaps();
   await new Promise((resolve) => setTimeout(resolve, 5));
   const end = performance.now() + 40;
@@ -79,7 +79,7 @@ test('a gap is as long as this thread was kept', async () => {
   assert.ok(stop() >= 40);
 });
 
-test('an engine that took tokens from a cache, counts another prompt or stops early gives an error and no figure', async () => {
+test('cached tokens, another prompt length or an early stop make a measurement fail, and the engine is closed', async () => {
   for (const [wrong, reason] of [[{ cachedTokens: 1 }, /cache: 1, not 0/], [{ promptTokens: 7 }, /prompt: 7, not/], [{ tokens: 1 }, /generated: 1, not 2/]]) {
     const engine = engineOf(wrong);
     await assert.rejects(measure(engine, null, plan), reason);
@@ -87,7 +87,7 @@ test('an engine that took tokens from a cache, counts another prompt or stops ea
   }
 });
 
-test('prompts have exactly the tokens asked for, begin differently, and are the same every time', async () => {
+test('prompts have exactly the tokens asked for, start differently, and are the same every time', async () => {
   const tokenize = async (text) => ['<bos>', ...text.match(/ ?.{1,4}/g)]; // longer words are two tokens
   const texts = [];
   for (const number of [0, 1, 2, 40, 41, 80]) {
@@ -101,7 +101,7 @@ test('prompts have exactly the tokens asked for, begin differently, and are the 
   await assert.rejects(makePrompt(async () => ['one'], 0, 2), /no text of 2 tokens/);
 });
 
-test('measures share steps, the abort comes last but for the second load, and the context holds the longest of them', () => {
+test('measures share steps, only the second load comes after the abort, and the context holds the longest step', () => {
   for (const name of MEASURES) if (!['load', 'memory'].includes(name)) assert.equal(stepsOf([name], 64).steps[0].name, stepOf(name));
   const { steps, contextLength } = stepsOf(['prefill512', 'decode512', 'prefill128', 'abort', 'start', 'ttft'], 64);
   assert.deepEqual(steps.map(({ name, count, tokens }) => [name, count, tokens]), [['d0', 16, 1], ['d128', 128, 1], ['d512', 512, 64], ['abort', 2000, 1], ['start', 16, 1]]);
@@ -110,14 +110,14 @@ test('measures share steps, the abort comes last but for the second load, and th
   assert.deepEqual(fitting(DEFAULT, 64, 8192).leftOut, []);
 });
 
-test('the default run takes about twelve minutes, and wllama aborts only when asked to', () => {
+test('the default run takes 5 to 13 minutes, and wllama aborts only when asked to and only once', () => {
   const engines = ['ours', 'simd', 'node', 'wllama', 'native'];
   const seconds = estimate({ engines, threads: [1, 2], repeat: 5, ceilings: true, isAsked: false, ...stepsOf(DEFAULT, 64) }, 98e6);
   assert.ok(seconds > 300 && seconds < 760, `${seconds} s`);
   assert.deepEqual(['ours', 'wllama'].map((engine) => [aborts(engine, 1, true), aborts(engine, 0, true), aborts(engine, 0, false)]), [[true, true, true], [false, true, false]]);
 });
 
-/** A tensor's entry as in a GGUF header. */
+/** Returns a tensor's entry of a GGUF header. */
 function entry(name, dims, type) {
   const bytes = Buffer.alloc(8 + name.length + 4 + dims.length * 8 + 12);
   bytes.writeBigUInt64LE(BigInt(name.length));
@@ -128,7 +128,7 @@ function entry(name, dims, type) {
   return bytes;
 }
 
-test('a token reads all weights but an embedding matrix that isn\'t the output as well', () => {
+test('a token reads all weights except an embedding matrix that isn\'t also the output matrix', () => {
   const embedding = entry('token_embd.weight', [64, 100], 8), output = entry('output.weight', [64, 100], 1), words = Buffer.from('\x0d\0\0\0\0\0\0\0output.weight\xff\xff\xff\xff', 'latin1');
   const facts = { parameters: 20_000, weightBytes: 50_000 };
   assert.deepEqual(tensorIn(Buffer.concat([words, output]), 'output.weight'), { elements: 6400, bytes: 12800 });
@@ -137,14 +137,14 @@ test('a token reads all weights but an embedding matrix that isn\'t the output a
   assert.equal(work(words, facts), null);
 });
 
-test('medians and spread, of ceilings by thread count', () => {
+test('values are summarised by median, minimum and maximum, and ceilings also by thread count', () => {
   assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3, values: [3, 1, 2] });
   assert.equal(spread([4, 1, 2, 3]).median, 2.5);
   const found = summarizeCeilings([{ threads: 1, readGBs: 10, dot: { relaxed: 30 } }, { threads: 2, readGBs: 20, dot: {} }, { threads: 1, readGBs: 12, dot: { relaxed: 34 } }]);
   assert.deepEqual([found[1].readGBs.median, found[1].relaxed.median, found[2].readGBs.median, found[2].relaxed], [11, 32, 20, undefined]);
 });
 
-test('a table has ratios to both peers and shares of the ceilings, names what failed or is missing, and says when the machine was busy', () => {
+test('a table has ratios to both peers and shares of the ceilings, names failed and missing engines, and says when the machine was busy', () => {
   const settings = { repeat: 1, threads: [1], measures: ['load', 'start', 'prefill512', 'decode512', 'abort'], decode: 64, contextLength: 2304, leftOut: ['decode2048'] };
   const run = (engine, loadMs, prefill, decode, abort = {}) => ({
     engine, wanted: 1, busy: 0.1, loadMs, steps: { d512: { count: 512, firstMs: 512e3 / prefill, tokens: 63, decodeMs: 63e3 / decode }, start: { startMs: loadMs + 250 }, abort },
@@ -170,7 +170,8 @@ test('a table has ratios to both peers and shares of the ceilings, names what fa
   near(abort.ratios.ours, { wllama: 10 });
   assert.equal(prefill.ratios.ours.native, undefined);
   near(prefill.shares, { ours: 0.5, simd: 0.6 });
-  assert.deepEqual(Object.keys(prefill.shares), ['ours', 'simd']); // the dots of wasm are no limit of a peer
+  // The speed of wasm's dot products doesn't limit a peer.
+  assert.deepEqual(Object.keys(prefill.shares), ['ours', 'simd']);
   near(decode.shares, { ours: (60 * (1e8 + 544e4)) / 12e9, wllama: (10 * (1e8 + 544e4)) / 12e9 });
   const text = table(record);
   assert.match(text, /load to first token after 16, warm, s\n +Chromium, relaxed +0\.75 .*3\.00\n/);
@@ -184,7 +185,7 @@ test('a table has ratios to both peers and shares of the ceilings, names what fa
   const busy = table({ ...record, missing: { native: 'no such thing' } });
   assert.match(busy, /NOT QUIET: before 1 of 4 measurements others used up to 1\.5 cores/);
   assert.match(busy, /native llama\.cpp is missing: no such thing/);
-  assert.doesNotMatch(busy, /host/, 'where the system says nothing of it');
+  assert.doesNotMatch(busy, /host/, 'stolen time must be left out where the system doesn\'t report it');
 
   Object.assign(runs[1], { busy: 0.1 });
   runs.forEach((each, i) => (each.stolen = [0.01, 0.02, 0.03, null][i]));
@@ -195,12 +196,12 @@ test('a table has ratios to both peers and shares of the ceilings, names what fa
   assert.match(table(record), /NOT QUIET: during 1 of 4 measurements the host gave away more than 10 %/);
 });
 
-test('time that the host gives to other guests is wanted time, idle and waiting time is not', () => {
-  // user nice system idle iowait irq softirq steal guest guest_nice; guests are counted in user already
+test('time that the machine host gives to other guests counts as wanted time; idle and waiting time don\'t', () => {
+  // user nice system idle iowait irq softirq steal guest guest_nice; user includes guest
   assert.deepEqual(wantedTicks('cpu  100 20 30 4000 500 6 7 80 9 1\ncpu0 50 1 1 1 1 1 1 1 1 1\n'), { wanted: 243, stolen: 80 });
 });
 
-/** A run's record with the least that its rows are made of. */
+/** A benchmark run's record with only the fields that its rows need. */
 const finished = {
   date: '2026-11-28T02:57:03.338Z',
   isQuiet: true,
@@ -221,7 +222,7 @@ const finished = {
   ceilings: [{ threads: 2, readGBs: 12, dot: { i16: 10, relaxed: 24 } }],
 };
 
-test('a finished run is rows of figures with date, commit and versions, the limits of the machine beside them', () => {
+test('a finished benchmark run becomes one row per figure, with date, commit and versions, and one per ceiling of the machine', () => {
   const run = ['2026-11-28T02:57Z', '779db78+', 'm, "best".gguf'];
   assert.deepEqual(rowsOf(finished), [
     [...run, 'Chromium 156.0.1 wasm32-relaxed', '2', 'prefill 512, tokens/s', '1235', '0.5', '2000'],
@@ -234,7 +235,7 @@ test('a finished run is rows of figures with date, commit and versions, the limi
   assert.equal(linesOf([['a', 'b,c', 'd"e']]), 'a,"b,c","d""e"\n');
 });
 
-test('each machine has a file of its own; a later run is added to it, a disturbed one leaves no row', async () => {
+test('each machine has its own results file; a later run appends rows, a disturbed run appends none', async () => {
   assert.equal(fileOf(finished.machine), 'amd-epyc-avx-vnni.csv');
   assert.equal(fileOf({ cpu: 'Apple M9', flags: null }), 'apple-m9.csv');
   const folder = await mkdtemp(path.join(tmpdir(), 'bench-'));
@@ -251,7 +252,7 @@ test('each machine has a file of its own; a later run is added to it, a disturbe
   }
 });
 
-test('every file in bench/results has the columns that a run writes', async () => {
+test('every file in bench/results has the columns that a benchmark run writes', async () => {
   const folder = new URL('../../bench/results/', import.meta.url);
   const row = /^2\d{3}-\d\d-\d\dT\d\d:\d\dZ,[0-9a-f]{7}\+?,[^,]+,[^,]+,\d+,"[^"]+",[\d.]+,[\d.]+,[\d.]+$/;
   for (const name of await readdir(folder)) {

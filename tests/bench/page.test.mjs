@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// page.test.mjs: the benchmark's page in Chromium: what it offers without a model.
+// page.test.mjs: the benchmark's page in Chromium, without a model.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import path from 'node:path';
 import { prepareSimd } from '../../bench/peers.mjs';
 import { needs, openPage, root, withBrowser, withServer } from '../e2e/browser.mjs';
 
-test('the page measures ceilings of each thread count, and asks for a file before it runs', needs(), () =>
+test('the benchmark page measures the machine\'s ceilings with two threads, and asks for a file before it runs', needs(), () =>
   withServer({ isolated: true }, (address) => withBrowser(async (browser) => {
     const page = await openPage(browser, `${address}/bench/index.html`);
     await page.waitForSelector('html[data-ready=true]');
@@ -20,7 +20,7 @@ test('the page measures ceilings of each thread count, and asks for a file befor
     assert.deepEqual(page.faults, []);
   })));
 
-test('the simd variant is the package with the simd module under both names', async () => {
+test('the benchmark\'s simd variant is the package with the wasm32-simd module under both names', async () => {
   await prepareSimd();
   const bytes = (file) => readFile(path.join(root, file));
   const simd = await bytes('dist/wasm32-simd.wasm');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// node.test.mjs: the packed package in a stranger's Node project: the command through npm's link, the import,
+// node.test.mjs: the packed package in a user's Node project: the command through npm's link, the import,
 // and the wasm files by their subpaths.
 import test from 'node:test';
 import assert from 'node:assert/strict';
@@ -12,7 +12,7 @@ import { root, withProject } from './package.mjs';
 const execute = promisify(execFile);
 const fixture = path.join(root, 'tests/golden/q4_1-smollm.gguf');
 
-test('the packed package runs in Node: its command, its import, its files', { timeout: 120_000 }, () =>
+test('the packed package runs in Node by its command, its import and its wasm subpaths', { timeout: 120_000 }, () =>
   withProject(path.join(root, 'tests/bundler/project'), async (folder) => {
     const link = path.join(folder, 'node_modules/.bin/wasm-chord');
     await mkdir(path.dirname(link));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// package.mjs: the package as a stranger gets it: `npm pack`, unpacked into a project's node_modules,
-// without scripts and without a registry (its one dependency is copied from this checkout).
+// package.mjs: the package as a user gets it: `npm pack`, unpacked into a project's node_modules, without
+// scripts and without a registry.
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,9 @@ import { promisify } from 'node:util';
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 const execute = promisify(execFile);
 
-/** Runs `use(folder)` in a temporary project, a copy of `template`, that has the packed package installed. */
+/**
+ * Runs `use(folder)` in a temporary project, a copy of `template`, that has the packed package installed.
+ */
 export async function withProject(template, use) {
   const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-project-'));
   try {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// vite.test.mjs: vite builds a page from the packed package with no settings at all, and the built page
-// loads the model and answers in Chromium, isolated and not. The build carries worker, thread and wasm files.
+// vite.test.mjs: vite builds a page from the packed package without any settings. The built page loads the
+// model and answers in Chromium, isolated and not. The build contains worker, thread and wasm files.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readdir, symlink } from 'node:fs/promises';

@@ -1,4 +1,5 @@
-// The native `chord` and examples/c/generate.c, as a user runs them, over a fixture whose answers are llama.cpp's.
+// native.test.mjs: the native `chord` and examples/c/generate.c, compared with llama.cpp's golden of a
+// fixture.
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -9,7 +10,7 @@ const root = new URL('../../', import.meta.url).pathname;
 const fixture = `${root}tests/golden/f16-d64.gguf`;
 const lines = readFileSync(fixture.replace('.gguf', '.txt'), 'utf8').split('\n').map((line) => line.split(' '));
 
-/** The ids and greedy tokens of the prompt of n tokens. */
+/** Returns ids, greedy tokens and their margins of the golden's prompt with n tokens. */
 function prompt(n) {
   const at = lines.findIndex(([key, value]) => key === 'prompt' && Number(value) === n);
   const row = (key) => lines.slice(at).find((line) => line[0] === key).slice(1).map(Number);
@@ -34,12 +35,12 @@ test('info prints metadata and the model; --json parses; --program lists the ops
   assert.match(program, /ATTEND +layer 0/);
 });
 
-test('tokenize gives the ids of llama.cpp', () => {
+test('tokenize prints llama.cpp\'s ids', () => {
   const texts = lines.filter(([key, flags, hex]) => key === 'text' && flags === '1' && hex !== '-');
   assert.ok(texts.length > 0);
   for (const [, , hex, ...ids] of texts) {
     const text = Buffer.from(hex, 'hex').toString('utf8');
-    if (text.includes('\0')) continue; // no such thing as an argument
+    if (text.includes('\0')) continue; // an argument can't contain NUL
     const { ids: got } = JSON.parse(run('chord', 'tokenize', fixture, '--text', text, '--no-parse', '--json').stdout);
     assert.deepEqual(got, ids.map(Number), JSON.stringify(text));
   }
@@ -64,7 +65,7 @@ test('generate continues greedily as llama.cpp does while the margin is above th
   assert.ok(compared >= 20, `only ${compared} tokens had a margin above the noise`);
 });
 
-test('logits of every position: one row of the vocabulary a token', () => {
+test('logits --all prints one row of the vocabulary per token', () => {
   const { ids } = prompt(31);
   const result = run('chord', 'logits', fixture, '--ids', ids.join(','), '--all', '--json');
   const rows = result.stdout.trim().split('\n').map((line) => JSON.parse(line));
@@ -72,7 +73,7 @@ test('logits of every position: one row of the vocabulary a token', () => {
   assert.ok(rows.every((row) => row.logits.length === JSON.parse(run('chord', 'info', fixture, '--json').stdout).n_vocab));
 });
 
-test('a failure exits with 1 and names code and culprit, wrong usage with 2', () => {
+test('a failure exits with 1 and names code and culprit; wrong usage exits with 2', () => {
   const cut = `${root}build/native/cut.gguf`;
   writeFileSync(cut, readFileSync(fixture).subarray(0, 5000));
   const failed = run('chord', 'info', cut);
@@ -83,7 +84,7 @@ test('a failure exits with 1 and names code and culprit, wrong usage with 2', ()
     assert.equal(run('chord', ...args).status, 2, args.join(' '));
 });
 
-test('a model may come through a pipe or a FIFO, whose length nobody knows', () => {
+test('a model loads through a pipe or a FIFO, whose length is unknown', () => {
   const { ids } = prompt(1);
   const wanted = run('chord', 'logits', fixture, '--ids', ids.join(',')).stdout;
   assert.match(wanted, /position 0/);
@@ -96,10 +97,10 @@ test('a model may come through a pipe or a FIFO, whose length nobody knows', () 
   assert.match(named.stdout, /general\.architecture +llama/, named.stderr);
   const cut = shell(`head -c 200000 ${fixture} | build/native/chord logits /dev/stdin --ids 1`);
   assert.match(cut.stderr, /invalid-gguf: the file ends inside tensor/);
-  assert.match(run('chord', 'info', root).stderr, /can't be read at offset 0/); // a folder
+  assert.match(run('chord', 'info', root).stderr, /can't be read at offset 0/); // `root` is a folder
 });
 
-test('what a file says reaches the terminal on one line and without controls', () => {
+test('a text from a file is printed on one line and without control characters', () => {
   const hostile = `${root}build/native/hostile.gguf`;
   const bytes = readFileSync(fixture);
   const replace = (text, by) => {
@@ -107,7 +108,7 @@ test('what a file says reaches the terminal on one line and without controls', (
     Buffer.from(by).copy(bytes, bytes.indexOf(text));
   };
   replace('f16-d64', '\x1b[2J\nx\r'); // general.name
-  replace('llama.rope.dimension_count', 'llama\u202e\u0085\n.rope.dimension'); // a key that nobody asks for
+  replace('llama.rope.dimension_count', 'llama\u202e\u0085\n.rope.dimension'); // an unknown key
   writeFileSync(hostile, bytes);
   // eslint-disable-next-line no-control-regex
   const obeyed = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u;
@@ -127,7 +128,7 @@ test('what a file says reaches the terminal on one line and without controls', (
   assert.doesNotMatch(run('chord', 'info', `${root}build/no\x1b[2J\nfile`).stderr, obeyed);
 });
 
-test('examples/c/generate.c, built as its head says, continues a prompt', () => {
+test('examples/c/generate.c, built as its first comment says, continues a prompt', () => {
   const text = 'The capital of France is';
   const a = run('generate', fixture, text, '8');
   assert.equal(a.status, 0, a.stderr);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// abort.test.mjs: stopping inside a long prefill in Chromium, with shared memory and without, asserted with
-// counters as in tests/ts/level2-smollm2.test.mjs (the milliseconds are printed).
+// abort.test.mjs: aborts inside a long prefill in Chromium, with shared memory and without. Counters are
+// asserted, as in tests/ts/level2-smollm2.test.mjs. Milliseconds are only printed.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { MODEL, needs, openPage, withBrowser, withServer } from './browser.mjs';
 
-/** In the page: aborts a run while it reads 2,000 tokens; what was counted before and after. */
+/**
+ * Runs in the page: aborts a generation during its prefill of 2,000 tokens. Returns the counters before and
+ * after the abort.
+ */
 async function abort({ url, options }) {
   const { loadModel } = await import('/dist/index.js');
   const model = await loadModel(url, options);
@@ -17,11 +20,12 @@ async function abort({ url, options }) {
 
   const controller = new AbortController();
   const { signal } = controller;
-  const run = model.generate(ids, { ...greedy, signal }).text().then(() => 'the run came to its end', (error) => (error === signal.reason ? 'aborted' : String(error)));
+  const run = model.generate(ids, { ...greedy, signal }).text().then(() => 'the generation ended by itself', (error) => (error === signal.reason ? 'aborted' : String(error)));
   while ((await model.counters()).stepsRun < before.stepsRun + 3) continue;
   const begin = performance.now();
   controller.abort();
-  const received = model.counters(); // sent after the cancel: answered after it was received
+  // This call is posted after the cancel, so it is answered after the cancel is received.
+  const received = model.counters();
   const outcome = await run;
   const ms = performance.now() - begin;
   const after = await model.counters();
@@ -31,7 +35,7 @@ async function abort({ url, options }) {
 }
 
 for (const [how, isolated, options] of [['isolated, 2 threads', true, { threads: 2 }], ['not isolated', false, {}], ['not isolated, no worker', false, { worker: false }]]) {
-  test(`an abort inside the prefill of 2,000 tokens stops within one step: ${how}`, needs(MODEL), (t) =>
+  test(`an abort inside a prefill of 2,000 tokens takes effect within one step: ${how}`, needs(MODEL), (t) =>
     withServer({ isolated }, (address) =>
       withBrowser(async (browser) => {
         const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
@@ -39,9 +43,9 @@ for (const [how, isolated, options] of [['isolated, 2 threads', true, { threads:
         assert.deepEqual([outcome, ids, threads], ['aborted', 2000, options.threads ?? 1]);
         assert.ok(after.stepsRun - received.stepsRun <= 1, `${after.stepsRun - received.stepsRun} steps after the abort was received`);
         const [steps, tokens] = [after.stepsRun - before.stepsRun, after.tokensPrefilled - before.tokensPrefilled];
-        assert.ok(tokens <= 1000, `${tokens} tokens of the prompt were evaluated: nothing was heard meanwhile`);
+        assert.ok(tokens <= 1000, `${tokens} tokens of the prompt were evaluated before the abort took effect, at most 1000 are allowed`);
         assert.equal(again, expected);
-        assert.equal(end.stepsOverBudget, 0, 'a step did more than its budget');
+        assert.equal(end.stepsOverBudget, 0, 'no step may exceed its budget');
         t.diagnostic(`${how}: stopped in ${ms.toFixed(0)} ms after ${steps} steps, ${tokens} tokens evaluated`);
         assert.deepEqual(page.faults, []);
       })));

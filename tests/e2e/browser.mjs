@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// browser.mjs: what the tests in Chromium share: the browser, the project's server in both settings, and skips.
+// browser.mjs: helpers of all tests in Chromium: the browser, the project's server, and skips.
 //
-// A missing browser or model is a skip that says so on a user's machine and a failure when CI=true.
+// A test is skipped where the browser or a model is missing. With CI=true it fails instead.
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,7 +17,9 @@ const chromiumPath = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', '/Applications/Chromium.app/Contents/MacOS/Chromium',
 ].find((file) => file && existsSync(file));
 
-/** Options of node:test's test(): skips where the browser, or one of `files`, is missing; throws when CI=true. */
+/**
+ * Options of node:test's test(): skips if the browser or one of `files` is missing. Throws then if CI=true.
+ */
 export function needs(...files) {
   const missing = files.filter((file) => !existsSync(path.join(root, file)));
   const reasons = [...(chromiumPath ? [] : ['no Chromium found (set CHROMIUM to its path)']), ...missing.map((file) => `${file} is missing (make model)`)];
@@ -58,7 +60,7 @@ export async function openPage(browser, address) {
   return page;
 }
 
-/** With SCREENSHOTS=folder, keeps a picture of the whole page there. */
+/** Saves a picture of the whole page in the folder that SCREENSHOTS names, if it names one. */
 export async function screenshot(page, name) {
   const folder = process.env.SCREENSHOTS;
   if (!folder) return;

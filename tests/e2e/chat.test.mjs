@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// chat.test.mjs: examples/chat in Chromium as a user drives it: load, ask, stop, ask again, errors, keyboard, a phone.
+// chat.test.mjs: examples/chat in Chromium: load, ask, stop, ask again, errors, the keyboard, a phone's
+// screen.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -12,15 +13,20 @@ const PAGE = '/examples/chat/';
 const state = (page) => page.evaluate(() => JSON.parse(JSON.stringify(window.chat)));
 const reached = (page, wanted) => page.waitForFunction((wanted) => window.chat.state === wanted, wanted, { timeout: 120_000 });
 
-/** From now on `window.seen` gets the length of the newest answer whenever the page changes while it is answering: an answer of eight
- * tokens is there within 30 ms, before a driver outside the page could look at it. */
+/**
+ * Collects in `window.seen` the length of the newest answer at every change of the page during an answer. A
+ * driver outside the page is too slow for that: an answer of eight tokens is complete within 30 ms.
+ */
 const watch = (page) => page.evaluate(() => {
   window.seen = [];
   const look = () => window.chat.state === 'answering' && window.seen.push([...document.querySelectorAll('.assistant .text')].at(-1)?.textContent.length ?? 0);
   new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
 });
 
-/** Runs `use(page, file)` with the page open and a small model of random weights, which talks until it is stopped, as a file. */
+/**
+ * Runs `use(page, file)` with the page open. `file` is a small model of random weights, whose answers go on
+ * until they are stopped or the context is full.
+ */
 const withChat = (isolated, use) =>
   withServer({ isolated }, (address) =>
     withBrowser(async (browser) => {
@@ -48,9 +54,9 @@ async function ask(page, text) {
 }
 
 for (const isolated of [true, false]) {
-  test(`a conversation with SmolLM2: load, stream, stop, go on, begin anew: ${isolated ? 'isolated' : 'not isolated'}`, needs(MODEL), (t) =>
+  test(`the chat page loads SmolLM2, streams, stops, continues and starts a new chat: ${isolated ? 'isolated' : 'not isolated'}`, needs(MODEL), (t) =>
     withChat(isolated, async (page) => {
-      await page.press('#url', 'Enter'); // its own address of the default model
+      await page.press('#url', 'Enter'); // the page's default address
       await reached(page, 'ready');
       const { info } = await state(page);
       assert.equal(info.architecture, 'llama');
@@ -66,14 +72,14 @@ for (const isolated of [true, false]) {
       const first = await state(page);
       const lengths = new Set(await page.evaluate(() => window.seen.filter((length) => length > 3)));
       lengths.delete(first.messages[1].content.length);
-      assert.ok(lengths.size >= 2, `it streams: of ${first.messages[1].content.length} characters ${[...lengths]} were seen before the end`);
+      assert.ok(lengths.size >= 2, `the answer must stream: of ${first.messages[1].content.length} characters ${[...lengths]} were seen before the end`);
       assert.equal(first.messages.length, 2);
       assert.equal(first.messages[1].role, 'assistant');
       assert.equal(first.error, null);
       t.diagnostic(`${JSON.stringify(first.messages[1].content)} at ${first.stats.tokensPerSecond.toFixed(1)} tokens/s`);
       assert.match(await page.textContent('.assistant .note'), /\d+ tokens · [\d.]+ tokens\/s/);
       assert.match(await page.textContent('[data-figure=speed]'), /[\d.]+ tokens\/s/);
-      assert.ok(Number.parseInt(await page.textContent('[data-figure=memory]')) > 90, 'the weights alone are 97 MB');
+      assert.ok(Number.parseInt(await page.textContent('[data-figure=memory]')) > 90, 'the weights alone need 97 MB');
       assert.match(await page.textContent('[data-figure=context]'), new RegExp(`^${first.stats.promptTokens + first.stats.tokens} of ${info.contextLength} `));
 
       await settings(page, { 'max-tokens': '' });
@@ -83,7 +89,7 @@ for (const isolated of [true, false]) {
       await reached(page, 'ready');
       const second = await state(page);
       assert.equal(second.stats.finishReason, 'abort');
-      assert.ok(second.stats.cachedTokens >= first.stats.promptTokens, 'the first turn was read again');
+      assert.ok(second.stats.cachedTokens >= first.stats.promptTokens, 'the first turn must come from the KV cache');
       assert.match(await page.locator('.assistant .note').last().textContent(), /stopped/);
       assert.equal(second.messages.length, 4);
       assert.equal(await page.locator('.user').count(), 2);
@@ -94,14 +100,14 @@ for (const isolated of [true, false]) {
       assert.equal(await page.locator('#messages li').count(), 0);
       await settings(page, { system: '', 'max-tokens': '4' });
       await ask(page, 'Write a poem about the Seine.');
-      // four tokens may be over before anyone looks: not by way of 'answering'
+      // Four tokens may be complete before the state 'answering' is seen, so only the end is awaited.
       await page.waitForFunction(() => window.chat.state === 'ready' && window.chat.messages.length === 2);
-      assert.ok((await state(page)).stats.promptTokens !== first.stats.promptTokens, 'the system prompt is still there');
+      assert.ok((await state(page)).stats.promptTokens !== first.stats.promptTokens, 'the system text must be gone from the prompt');
       assert.deepEqual(page.faults, []);
     }));
 }
 
-test('what goes wrong is said with its code and a way out, and the next load works', needs(), () =>
+test('the chat page shows an error with its code and a hint, and the next load works', needs(), () =>
   withChat(true, async (page, file) => {
     const error = async (words) => {
       await page.waitForSelector('#load-error:not([hidden])');
@@ -118,7 +124,8 @@ test('what goes wrong is said with its code and a way out, and the next load wor
     await page.waitForFunction(() => window.chat.error?.code === 'invalid-gguf');
     await error([/invalid-gguf/]);
 
-    await page.setInputFiles('#file', path.join(root, 'tests/golden/q4_1-smollm.gguf')); // no template
+    // This file has no chat template.
+    await page.setInputFiles('#file', path.join(root, 'tests/golden/q4_1-smollm.gguf'));
     await reached(page, 'ready');
     assert.match(await page.textContent('#messages .error'), /no chat template.*instruct/);
 
@@ -129,13 +136,13 @@ test('what goes wrong is said with its code and a way out, and the next load wor
     await page.waitForSelector('#messages .error');
     assert.match(await page.textContent('#messages .error'), /context-full.*Begin a new chat/);
     await reached(page, 'ready');
-    assert.match(await page.inputValue('#question'), /^many words/, 'the question is lost');
+    assert.match(await page.inputValue('#question'), /^many words/, 'the question must stay in its field');
     assert.deepEqual((await state(page)).messages, []);
-    page.faults = page.faults.filter((text) => !text.includes('404')); // Chromium's own line
+    page.faults = page.faults.filter((text) => !text.includes('404')); // Chromium logs the 404 itself
     assert.deepEqual(page.faults, []);
   }));
 
-test('the keyboard is enough: Enter asks, Shift+Enter breaks the line, Escape stops, a question stopped unread comes back', needs(), () =>
+test('the chat page works by keyboard: Enter asks, Shift+Enter breaks the line, Escape stops and returns a question not yet read', needs(), () =>
   withChat(true, async (page, file) => {
     await page.setInputFiles('#file', file);
     await reached(page, 'ready');
@@ -148,7 +155,7 @@ test('the keyboard is enough: Enter asks, Shift+Enter breaks the line, Escape st
     assert.equal((await state(page)).messages[0].content, 'one\ntwo');
     assert.equal(await page.inputValue('#question'), '');
 
-    await page.evaluate(() => { // in one turn: nothing can have been read yet
+    await page.evaluate(() => { // in one turn of the event loop, so nothing is read yet
       document.getElementById('question').value = 'never mind';
       document.getElementById('ask').requestSubmit();
       dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }));
@@ -164,7 +171,7 @@ test('the keyboard is enough: Enter asks, Shift+Enter breaks the line, Escape st
     assert.deepEqual(page.faults, []);
   }));
 
-test('text is shown as text: markup becomes elements, HTML stays letters', needs(), () =>
+test('Markdown in an answer becomes elements, and HTML in it is shown as text', needs(), () =>
   withChat(true, async (page) => {
     const html = await page.evaluate(async () => {
       const { blocksOf } = await import('./markup.mjs');
@@ -177,7 +184,7 @@ test('text is shown as text: markup becomes elements, HTML stays letters', needs
       '<pre js><code>if (a &lt; b) {}\n</code></pre><p>last <em>one</em> 2<em>3</em>4</p><pre code><code>open &lt;script&gt;</code></pre>');
   }));
 
-test('on a phone nothing is wider than the screen, in light and in dark', needs(), () =>
+test('on a phone nothing of the chat page is wider than the screen, in light and in dark', needs(), () =>
   withChat(true, async (page, file) => {
     await page.setViewportSize({ width: 360, height: 640 });
     const fits = async (name) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2.test.mjs: loadModel over fixtures in Chromium against llama.cpp's goldens: token ids equal, logits
-// within the tolerance; and bitwise equal with 1 and 2 threads, isolated and not, in one piece and token by token.
+// level2.test.mjs: compares loadModel over fixtures in Chromium with llama.cpp's goldens: token ids are
+// equal, and logits are within the tolerance. Neither isolation nor a second thread changes a bit of them.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { nmse, readGolden } from '../reference/golden.mjs';
 
 const FIXTURES = ['q4_1-smollm', 'q4_0-spm', 'q8_0-d128', 'f16-d64', 'bf16-d80-freqs', 'mixed'];
 
-/** In the page: loads a fixture, gives ids of texts and logits of sequences, plain data. */
+/** Runs in the page: loads a fixture and returns the ids of `texts` and the logits of `sequences`. */
 async function ask({ name, options, texts, sequences }) {
   const { loadModel } = await import('/dist/index.js');
   const model = await loadModel(`/tests/golden/${name}.gguf`, options);
@@ -24,7 +24,7 @@ async function ask({ name, options, texts, sequences }) {
   return { ids, logits, threads, variant };
 }
 
-test('fixtures give llama.cpp\'s ids and logits in Chromium, and the same bits however they run', needs(), async (t) => {
+test('fixtures have llama.cpp\'s ids and logits in Chromium, bitwise equal with 1 and 2 threads, isolated and not', needs(), async (t) => {
   const first = new Map();
   for (const isolated of [true, false]) {
     await withServer({ isolated }, (address) =>
@@ -41,12 +41,12 @@ test('fixtures give llama.cpp\'s ids and logits in Chromium, and the same bits h
             const pairs = prompts.flatMap(({ rows, logits }, index) =>
               rows.map((row, k) => [answer.logits[index].slice(row * vocabulary, (row + 1) * vocabulary), logits[k]]));
             const error = nmse(pairs);
-            assert.ok(error <= tolerance.nmse, `${name}: NMSE ${error} over ${tolerance.nmse}`);
+            assert.ok(error <= tolerance.nmse, `${name}: NMSE is ${error}, at most ${tolerance.nmse} is allowed`);
             if (!first.has(name)) {
               first.set(name, answer.logits);
               t.diagnostic(`${name}, ${answer.variant}: ${texts.length} texts, ${pairs.length} rows, NMSE ${error.toExponential(2)} of ${tolerance.nmse}`);
             }
-            assert.deepEqual(answer.logits, first.get(name), `${name}: other bits with ${threads} thread(s), ${isolated ? '' : 'not '}isolated`);
+            assert.deepEqual(answer.logits, first.get(name), `${name}: the logits must be bitwise equal with ${threads} thread(s), ${isolated ? '' : 'not '}isolated`);
           }
         }
         assert.deepEqual(page.faults, []);
@@ -54,7 +54,7 @@ test('fixtures give llama.cpp\'s ids and logits in Chromium, and the same bits h
   }
 });
 
-test('two models at once, a dispose while one runs, and a load after it', needs(), () =>
+test('disposing of a model during its generation leaves a second model and a later load intact', needs(), () =>
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
@@ -79,7 +79,7 @@ test('two models at once, a dispose while one runs, and a load after it', needs(
       assert.ok(['disposed', 'done'].includes(outcome.ended), outcome.ended);
     })));
 
-test('sources of every kind give one model: URL, File, Blob, bytes, Response, ReadableStream', needs(), () =>
+test('every kind of source loads the same model: URL, File, Blob, bytes, Response, ReadableStream', needs(), () =>
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
@@ -105,14 +105,15 @@ test('sources of every kind give one model: URL, File, Blob, bytes, Response, Re
       for (const [name, text] of Object.entries(texts)) assert.equal(text, texts.url, name);
     })));
 
-test('the module compiles while the file is on its way', needs(), () =>
+test('the model file is requested while the wasm module is still on its way', needs(), () =>
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
       let asked;
       const fileAsked = new Promise((resolve) => { asked = resolve; });
       await page.context().route('**/*.gguf', async (route) => { asked(); await route.continue(); });
-      await page.context().route('**/*.wasm', async (route) => { await fileAsked; await route.continue(); }); // never, were the file asked for later
+      // The load hangs if it awaits the module before it requests the file.
+      await page.context().route('**/*.wasm', async (route) => { await fileAsked; await route.continue(); });
       const { name } = await page.evaluate(async () => {
         const { loadModel } = await import('/dist/index.js');
         const model = await loadModel('/tests/golden/q4_1-smollm.gguf');
@@ -124,7 +125,7 @@ test('the module compiles while the file is on its way', needs(), () =>
       assert.deepEqual(page.faults, []);
     })));
 
-test('a picked file loads; one that is gone by then is io, named, with a hint', needs(), async () => {
+test('a picked file loads; a picked file that was removed is an io error with its name and a hint', needs(), async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'picked-'));
   const file = path.join(folder, 'model.gguf');
   try {

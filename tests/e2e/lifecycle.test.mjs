@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lifecycle.test.mjs: how workers begin and end in Chromium: none is left after dispose() and aborted loads, and one
-// that can't be fetched says why.
+// lifecycle.test.mjs: how workers start and end in Chromium. No worker is left after dispose() or an aborted
+// load. A worker that can't be fetched is an error with a hint.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { needs, openPage, withBrowser, withServer } from './browser.mjs';
@@ -8,7 +8,7 @@ import { needs, openPage, withBrowser, withServer } from './browser.mjs';
 const FIXTURE = '/tests/golden/q4_1-smollm.gguf';
 const ROUNDS = 60;
 
-/** The workers in `browser`, nested ones too. */
+/** Resolves to a function that lists the workers in `browser`, nested workers included. */
 async function counting(browser) {
   const session = await browser.newBrowserCDPSession();
   return async () => {
@@ -17,7 +17,7 @@ async function counting(browser) {
   };
 }
 
-/** The workers that are left once their number hasn't changed for five seconds, or at once where there is none. */
+/** Resolves to the workers that are left: at once if none is, else when none has ended for five seconds. */
 async function settled(count) {
   let left = await count();
   for (let quiet = 0; left.length > 0 && quiet < 20; quiet++) {
@@ -29,7 +29,7 @@ async function settled(count) {
   return left;
 }
 
-test(`no worker is left after ${ROUNDS} times dispose(), nor after ${ROUNDS} aborted loads, of two threads each`, needs(), (t) =>
+test(`no worker is left after ${ROUNDS} models with two threads are disposed of, nor after ${ROUNDS} loads are aborted`, needs(), (t) =>
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
@@ -38,7 +38,7 @@ test(`no worker is left after ${ROUNDS} times dispose(), nor after ${ROUNDS} abo
         const { loadModel } = await import('/dist/index.js');
         window.model = await loadModel(url, { threads: 2 });
       }, FIXTURE);
-      assert.deepEqual(await count(), ['thread.js', 'worker.js'], 'the count sees nested workers');
+      assert.deepEqual(await count(), ['thread.js', 'worker.js'], 'the count must include nested workers');
       await page.evaluate(() => window.model.dispose());
 
       const disposed = await page.evaluate(async ({ url, rounds }) => {
@@ -75,7 +75,7 @@ test(`no worker is left after ${ROUNDS} times dispose(), nor after ${ROUNDS} abo
       assert.deepEqual(page.faults, []);
     })));
 
-test('a worker that can\'t be fetched: the hint is origin, bundler and policy, not to load again', needs(), () =>
+test('when worker.js can\'t be fetched, the hint names origin, bundler and policy, and worker: false works', needs(), () =>
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       const ways = {

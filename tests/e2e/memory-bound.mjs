@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// memory-bound.mjs: what docs/DESIGN.md allows a model to hold, out of the file itself and the model's own plan:
+// memory-bound.mjs: the bytes that docs/DESIGN.md allows a model to hold, from the file and the plan:
 //   1.05 x (weights as in the file + KV pages in use) + vocabulary (at most 2.5 x its bytes in the file)
 //   + activations as planned + 8 MiB
 import { open } from 'node:fs/promises';
@@ -7,10 +7,13 @@ import { open } from 'node:fs/promises';
 const PAGE_TOKENS = 32;
 const SLACK = 8 * 2 ** 20;
 const VOCABULARY = ['tokens', 'scores', 'token_type', 'merges'].map((name) => `tokenizer.ggml.${name}`);
-const HEADER = 16 * 2 ** 20; // more than the header of any file that the tests load
+const HEADER = 16 * 2 ** 20; // larger than the header of any file that the tests load
 const widths = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
 
-/** { weights, vocabulary, numbers } of a GGUF file: bytes of all tensors, of the vocabulary's arrays, and its whole numbers by key. */
+/**
+ * Resolves to { weights, vocabulary, numbers } of a GGUF file: bytes of all tensors, bytes of the
+ * vocabulary's arrays, and 32-bit integers by key.
+ */
 async function sizesOf(file) {
   const handle = await open(file);
   const { size } = await handle.stat();
@@ -35,13 +38,13 @@ async function sizesOf(file) {
   for (let i = 0; i < tensors; i++) {
     string();
     const dimensions = whole(4);
-    at += 8 * dimensions + 4 + 8; // their lengths, type, offset
+    at += 8 * dimensions + 4 + 8; // dimensions, type, offset
   }
   const alignment = numbers['general.alignment'] ?? 32;
   return { weights: size - Math.ceil(at / alignment) * alignment, vocabulary, numbers };
 }
 
-/** [bytes that the model may hold, the terms as a line of text]. KV pages are taken as f16. */
+/** Resolves to [bytes that the model may hold, the terms as a line of text]. KV pages count as F16. */
 export async function memoryBound(file, info, counters) {
   const { weights, vocabulary, numbers } = await sizesOf(file);
   const of = (key) => numbers[`${info.architecture}.${key}`];

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// memory.test.mjs: memory in Chromium keeps to docs/DESIGN.md's definition at load and in use, for each way
-// the bytes come: a URL, a picked file, bytes in the page. The counters are the engine's own; so is the wasm memory's size.
+// memory.test.mjs: memory in Chromium stays within the bound of docs/DESIGN.md, at load and in use, from a
+// URL, a picked file and bytes in the page. All numbers are the engine's own counters.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { MODEL, needs, openPage, root, withBrowser, withServer } from './browser.mjs';
 import { memoryBound } from './memory-bound.mjs';
 
-/** In the page: loads, reads some 300 tokens, writes 64; what was counted after each. */
+/** Runs in the page: loads a model, reads some 300 tokens, writes 64. Returns the counters after each. */
 async function use({ kind, url, isolated }) {
   const { loadModel } = await import('/dist/index.js');
   const source = { url: async () => url, file: async () => document.querySelector('input').files[0], bytes: async () => new Uint8Array(await (await fetch(url)).arrayBuffer()) };
@@ -22,7 +22,7 @@ async function use({ kind, url, isolated }) {
 }
 
 for (const isolated of [true, false]) {
-  test(`memory keeps its bound at load and in use, ${isolated ? 'isolated' : 'not isolated'}`, needs(MODEL), (t) =>
+  test(`memory stays within its bound at load and in use, ${isolated ? 'isolated' : 'not isolated'}`, needs(MODEL), (t) =>
     withServer({ isolated }, (address) =>
       withBrowser(async (browser) => {
         const file = path.join(root, MODEL);
@@ -39,12 +39,12 @@ for (const isolated of [true, false]) {
             const [bound, terms] = await memoryBound(file, info, counters);
             const held = counters.wasmBytes + counters.bufferBytesPeak;
             t.diagnostic(`${kind}, ${when}: ${(held / 1e6).toFixed(1)} MB (buffers ${(counters.bufferBytesPeak / 1e6).toFixed(1)}) of ${terms}`);
-            assert.ok(counters.bufferBytesPeak > 0, 'no buffer was counted');
-            assert.ok(held > info.memory.weights, 'the weights are somewhere');
-            assert.ok(held <= bound, `${kind}, ${when}: ${held} bytes over ${bound}`);
+            assert.ok(counters.bufferBytesPeak > 0, 'the counters must count buffers');
+            assert.ok(held > info.memory.weights, 'the counters must include the weights');
+            assert.ok(held <= bound, `${kind}, ${when}: ${held} bytes are held, at most ${bound} are allowed`);
           }
           await page.close();
         }
-        assert.equal(texts.size, 1, 'each way the bytes come gives the same text');
+        assert.equal(texts.size, 1, 'every source must give the same text');
       })));
 }

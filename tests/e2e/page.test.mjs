@@ -19,7 +19,7 @@ async function load(page, fill) {
 for (const isolated of [true, false]) {
   for (const level of [1, 2]) {
     const how = `${isolated ? 'isolated' : 'not isolated'}, level ${level}`;
-    test(`the page passes its six checks: ${how}`, needs(MODEL), (t) =>
+    test(`the test page passes its six checks: ${how}`, needs(MODEL), (t) =>
       withServer({ isolated }, (address) =>
         withBrowser(async (browser) => {
           const page = await openPage(browser, `${address}/examples/test-async/?level=${level}`);
@@ -28,7 +28,7 @@ for (const isolated of [true, false]) {
           assert.equal(loaded.environment.crossOriginIsolated, isolated);
           assert.equal(loaded.level, level);
 
-          // One by its own button, the rest with Run all.
+          // One check runs by its own button first, then all six by 'Run all'.
           await page.click('#check-generate_async button');
           await page.waitForFunction(() => window.results.checks.generate_async && document.documentElement.dataset.busy === 'false', null, { timeout: 120_000 });
           await page.click('#run-all');
@@ -48,7 +48,7 @@ for (const isolated of [true, false]) {
   }
 }
 
-test('the page loads a file that the user picks, at both levels', needs(), () =>
+test('the test page loads a file that the user picks, at both levels', needs(), () =>
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       for (const level of [1, 2]) {
@@ -60,7 +60,7 @@ test('the page loads a file that the user picks, at both levels', needs(), () =>
       }
     })));
 
-test('the page says what is wrong with an address, and the next load works', needs(), () =>
+test('the test page says what is wrong with an address, and the next load works', needs(), () =>
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       for (const level of [1, 2]) {

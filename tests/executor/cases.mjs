@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cases.mjs: node:test as over.mjs gives it to a test file: without the cases that nobody named.
+// cases.mjs: replaces node:test in a test file that over.mjs runs. It leaves out the cases not named there.
 import test from 'node:test';
 export * from 'node:test';
 

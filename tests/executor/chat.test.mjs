@@ -6,6 +6,6 @@ await over('chat.test.mjs', [
   'a stream is the same',
   'the finish reason',
   'logprobs are',
-  'messages: parts',
-  'the KV of the turn before',
+  'messages: text parts',
+  'the KV cache of the last turn',
 ]);

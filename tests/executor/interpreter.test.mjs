@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// interpreter.test.mjs: the package of this suite really computes by the interpreter, at both levels: on F32 fixtures its
-// logits are llama.cpp's to the last bits of a float, which the CPU's executor with its f16 cache is not.
+// interpreter.test.mjs: the package that this suite builds computes with the interpreter. On F32 fixtures
+// its logits differ from llama.cpp's only by the rounding of a float. Those of the CPU executor differ more:
+// its cache is F16.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import * as cpu from '../../dist/index.js';
@@ -8,7 +9,7 @@ import * as interpreter from '../../build/dist-interpreter/index.js';
 import { nmse, readGolden } from '../reference/golden.mjs';
 
 for (const name of ['f32-mha', 'f32-odd-tied', 'qwen3-f32']) {
-  test(`${name}: the logits are the interpreter's, and not the CPU executor's`, async () => {
+  test(`the suite's package computes ${name} with the interpreter and not with the CPU executor`, async () => {
     const golden = await readGolden(name);
     const error = {};
     for (const [which, { loadModel }] of Object.entries({ cpu, interpreter })) {

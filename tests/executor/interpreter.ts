@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// interpreter.ts: the float64 interpreter of tests/reference as an executor. tools/build.mjs puts this file in the place of
-// ts/wasm/executor.ts, so it exports what that file exports. It computes a batch in build/test/interpreter.wasm and hands
-// the output rows over through ts/executor.ts, as an executor outside the instance does. In a worker it answers by a
-// promise, after a turn of the event loop; in the main thread, where level 1 needs it, at once.
+// interpreter.ts: the float64 interpreter of tests/reference as an executor. tools/build.mjs substitutes
+// this file for ts/wasm/executor.ts, so it has the same exports. It computes a batch in
+// build/test/interpreter.wasm, and hands the output rows over as an executor outside the instance does
+// (ts/executor.ts). In a worker, `run` returns a promise that resolves after a turn of the event loop. In
+// the main thread it returns the result at once, because level 1 needs that.
 import { isMainThread } from 'node:worker_threads';
 import { batchInfoLayout } from '../../ts/abi/abi.gen.js';
 import type { Batches, Executor, Ran } from '../../ts/executor.js';
@@ -26,11 +27,11 @@ class Interpreter implements Executor {
     return new Promise((resolve) => setImmediate(resolve)).then(() => this.#run(batches));
   }
 
-  /** One batch, whatever the budget: a run of the interpreter can't be cut. */
+  /** Computes one whole batch. The interpreter can't stop inside a batch, so the budget is ignored. */
   #run(batches: Batches): Ran {
     const batch = batches.nextBatch();
     if (batch === undefined) return { isDone: true, work: 0 };
-    if (batch.ids.length === 0 || batch.rows.some((row) => row >= batch.ids.length)) throw new Error('a batch without its tokens');
+    if (batch.ids.length === 0 || batch.rows.some((row) => row >= batch.ids.length)) throw new Error('the batch has no ids, or an output row beyond its ids');
     const exports = this.#instance.exports as unknown as InterpreterExports;
     const bytes = exports.interpreter_bytes(batches.address);
     this.#instance.withBlock(bytes, (block) => this.#instance.check(exports.interpreter_run(batches.address, 0, block, bytes)));
@@ -38,10 +39,13 @@ class Interpreter implements Executor {
     return { isDone: batch.rows.length > 0, work: 0 };
   }
 
-  /** The rows that the interpreter wrote into the instance, which keeps NaN in their place until they are handed over. */
+  /**
+   * Returns the rows that the interpreter wrote into the instance, and overwrites them there with NaN: only
+   * acceptBatch can then provide the logits.
+   */
   #takeOut(address: number): Float32Array {
     const { exports, heap, scratch } = this.#instance;
-    this.#instance.check(exports.session_next_batch(address, scratch)); // the batch under way again
+    this.#instance.check(exports.session_next_batch(address, scratch)); // returns the batch under way again
     const { n_outputs, n_width, stride, outputs } = heap.readStruct(scratch, batchInfoLayout);
     const rows = new Float32Array(n_outputs * n_width);
     for (let i = 0; i < n_outputs; i++) {

@@ -3,14 +3,14 @@ import { over } from './over.mjs';
 
 await over('level1.test.mjs', [
   'before init',
-  'init again',
-  'bytes that are no model',
-  'bytes of another realm',
-  'the bytes given',
-  'level 1 says what level 2 says',
+  'a second init',
+  "bytes that aren't a model",
+  'bytes from another realm',
+  "the caller's bytes",
+  'level 1 generates',
   'a BOS that',
-  'a token that ends the text',
-  'a prompt that is no string',
+  'a generation ends at',
+  "a prompt that isn't a string",
   'free ends everything',
-  'two models live',
+  'two models generate',
 ]);

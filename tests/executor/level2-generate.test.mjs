@@ -5,7 +5,7 @@ await over('level2-generate.test.mjs', [
   'nothing is computed before',
   'break, return and throw',
   'leaving cuts the KV cache',
-  'a run is read once',
+  'a generation can be read once',
   'logprob is the logarithm',
-  'tokenize takes UTF-8',
+  'tokenize accepts UTF-8',
 ]);

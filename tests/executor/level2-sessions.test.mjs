@@ -4,6 +4,6 @@ import { over } from './over.mjs';
 await over('level2-sessions.test.mjs', [
   'calls of two sessions',
   'a fork has',
-  'a session that is not there',
-  'an error, or a cancel',
+  "a session that doesn't exist",
+  'an error in one session',
 ]);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// over.mjs: runs cases of tests/ts, unchanged, over the package whose executor is the float64 interpreter. A file's text
-// is the same, but for `../../dist/`, which becomes `../../build/dist-interpreter/`, and `node:test`, which runs only the
-// cases named here. The interpreter keeps no cache: a step costs 17 ms and more behind a longer text. So the cases
-// with hundreds of steps are left out. Left out for what they say of the CPU's executor, and not of any:
-//   'profile tells the time of each op'           only the CPU's executor measures its ops
-//   'an error in the midst of a run ...'          the text names the layer; the interpreter has no check in a norm
-//   'what was read before leaving counts ...'     counts on tokens that are computed faster than they are read
-//   fixtures, smollm2                             tolerances and hashes of the CPU's executor, gigabytes of work
-//   level2-load, -lifecycle, -process, -memory    they are about loading and workers, and compute next to nothing
+// over.mjs: runs cases of tests/ts over the package whose executor is the float64 interpreter. A test file
+// runs unchanged, except for two imports: `../../dist/` becomes `../../build/dist-interpreter/`, and
+// `node:test` becomes cases.mjs, which runs only the cases named here. The interpreter keeps no cache: a
+// step costs 17 ms, and more after a longer text. So cases with hundreds of steps are left out. Also left
+// out, because they test more than any executor must do:
+//   'profile returns the time ...'                only the CPU executor measures its ops
+//   'an error during a generation ...'            the message names a layer; the interpreter checks no norm
+//   'stats and KV cache count ...'                needs tokens that are computed faster than they are read
+//   fixtures, smollm2                             compared by the CPU executor's tolerances and hashes
+//   level2-load, -lifecycle, -process, -memory    they test loading and workers, and compute almost nothing
 import { register } from 'node:module';
 import { after } from 'node:test';
 import assert from 'node:assert/strict';
@@ -21,11 +22,13 @@ const hooks = `
     return { ...found, source: source.replaceAll("from 'node:test'", "from '../executor/cases.mjs'") };
   }`;
 
-/** Runs the cases of tests/ts/`file` whose names begin with one of `names`, or all. A name without a case is an error. */
+/**
+ * Runs the cases of tests/ts/`file` whose titles start with one of `names`, or all. An unused name fails.
+ */
 export async function over(file, names) {
   register(`data:text/javascript,${encodeURIComponent(hooks)}`);
   globalThis.wantedCases = names;
   globalThis.foundCases = new Set();
-  after(() => assert.deepEqual(names?.filter((name) => !globalThis.foundCases.has(name)) ?? [], [], `cases that ${file} doesn't have`));
+  after(() => assert.deepEqual(names?.filter((name) => !globalThis.foundCases.has(name)) ?? [], [], `every name must be the start of a title in ${file}`));
   await import(`../ts/${file}`);
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// api_fuzz.mjs: seeded calls of the package's levels 1 and 2 and of chat, with right arguments and with anything else.
+// api_fuzz.mjs: calls level 1, level 2 and chat from a seed, with valid arguments and with any other values.
 //
-//   node tests/fuzz/api_fuzz.mjs [--seconds N] [--seed N]     prints the seed of a round that fails; the same seed
-//                                                             makes the same calls
+//   node tests/fuzz/api_fuzz.mjs [--seconds N] [--seed N]
 //
-// Of each call is checked: it ends within the time limit; what it throws is a ChordError with a known code that isn't
-// `internal`, or the very value that the caller threw or aborted with. After a round the models say what they said before.
+// A round that fails prints its seed. The same seed makes the same calls.
+//
+// Checked for each call: it ends within the time limit. It throws nothing but a ChordError with a code of
+// CODES (`internal` isn't one), or the value that the caller threw or aborted with. After each round the
+// models must generate the same texts as before.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -18,17 +20,17 @@ const seconds = Number(values.seconds ?? process.env.FUZZ_SECONDS ?? 10);
 const firstSeed = Number(values.seed ?? process.env.FUZZ_SEED ?? Date.now() % 1e9);
 const FIXTURE = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
 const CODES = new Set(['invalid-argument', 'invalid-gguf', 'context-full', 'io', 'out-of-memory', 'busy', 'no-webgpu']);
-/** A call takes milliseconds; a machine may be busy. */
+/** A call takes milliseconds. The limit is long because the machine may be busy. */
 const CALL_MS = 30_000;
 const bytes = new Uint8Array(await readFile(FIXTURE));
 const withChat = await withTemplate(CHATML);
 
-/** What getters, traps, callbacks and signals of this file throw: an error that a caller could make, and its own. */
+/** Thrown by the getters, traps, callbacks and signals of this file. A call may rethrow it. */
 class Own extends TypeError {}
 
 const PROTOTYPES = [AbortSignal, Map, Set, Uint8Array, Int32Array, Array, Blob, URL, ReadableStream, Promise, WebAssembly.Module, Error].map((of) => of.prototype);
 
-/** Any value at all. */
+/** Returns a value of any kind. */
 function makeOdd(random, depth = 0) {
   const fail = () => { throw new Own('of the caller'); };
   const inner = () => (depth > 2 ? random.pick([undefined, 1, 'x']) : makeOdd(random, depth + 1));
@@ -41,7 +43,8 @@ function makeOdd(random, depth = 0) {
     case 7: return random.pick([0n, 1n, -(2n ** 70n)]);
     case 8: return random.pick([fail, () => inner, async () => {}, Math.max]);
     case 9: return Array.from({ length: random.below(5) }, inner);
-    case 10: return Array(random.pick([1, 3, 2 ** 16])); // holes; more would keep a template busy for long
+    // An array of holes. A longer one would keep a template busy too long.
+    case 10: return Array(random.pick([1, 3, 2 ** 16]));
     case 11: return { length: random.pick([1e15, 2 ** 53 - 1, -1, 0.5, 2 ** 26 + 1, 3, '3']), 0: inner() };
     case 12: return Object.create(random.pick(PROTOTYPES));
     case 13: return Object.create(null);
@@ -75,7 +78,10 @@ function makeOdd(random, depth = 0) {
 const NAMES = ['signal', 'length', 'temperature', 'topK', 'maxTokens', 'stop', 'seed', 'role', 'content', 'messages', 'then', 'toString', 'aborted', 'constructor', '0', 'type',
   'logitBias', 'threads', 'onProgress', 'all', 'addSpecial', 'tools', 'stream', 'extra_body', 'nothing'];
 
-/** An object of `rights`' fields, some right, some odd, some left out, perhaps one too many; sometimes no such object. */
+/**
+ * Returns options with the fields of `rights`: some are valid, some odd, some missing, and one may be
+ * unknown. Sometimes returns a value of any kind instead.
+ */
 function makeOptions(random, rights) {
   if (random.chance(0.05)) return makeOdd(random);
   const options = {};
@@ -105,7 +111,7 @@ const makeBody = (random) => makeOptions(random, {
   tools: () => [], n: () => 1, response_format: () => ({ type: 'text' }), stream_options: () => ({ include_usage: true }), model: () => 'any', messages2: () => undefined,
 });
 
-/** Reads a run in one of the ways there are. */
+/** Reads a generation in one of four ways. */
 async function read(random, run) {
   switch (random.below(4)) {
     case 0: return run.text?.();
@@ -115,7 +121,9 @@ async function read(random, run) {
   }
 }
 
-/** The calls: [name, how often, what it does]. A level 1 stream is read, left or given up. */
+/**
+ * The calls: [name, weight, function]. A level 1 stream is read in part, may get a throw(), and is freed.
+ */
 const CALLS = [
   ['set_config', 3, ({ level1 }, random) => level1.set_config(...[9, 0.8, 0.95, 40, 1].map((right) => orOdd(random, () => right, 0.15)))],
   ['generate (1)', 2, ({ level1 }, random) => level1.generate(orOdd(random, () => makeText(random)))],
@@ -149,16 +157,16 @@ const CALLS = [
       onProgress: () => random.pick([() => {}, () => { throw new Own('in a callback'); }]), signal: () => makeSignal(random),
     });
     try {
-      options.worker = false; // thousands of workers would take their time
+      options.worker = false; // thousands of workers would take too long
     } catch {
-      // It is no object, or a proxy.
+      // `options` isn't an object, or is a proxy that throws.
     }
     await (await loadModel(bytes, options)).dispose();
   }],
 ];
 const BAG = CALLS.flatMap((call) => Array(call[1]).fill(call));
 
-/** An error as anything at all, for the report. */
+/** Returns a text of `error`, which may be any value, for the report. */
 const shown = (error) => {
   try {
     return String(error?.stack ?? error).slice(0, 1500);
@@ -167,12 +175,13 @@ const shown = (error) => {
   }
 };
 
-/** What was wrong with a call; null for nothing. */
+/** Makes one call. Resolves to a description of its fault, or null. */
 async function fault(call, models, random) {
   let timer;
   const late = new Promise((resolve) => (timer = setTimeout(() => resolve(`no end within ${CALL_MS / 1000} s`), CALL_MS)));
   const ended = (async () => call(models, random))().then(() => null, (error) => {
-    if (error instanceof Own || (error instanceof DOMException && error.name === 'AbortError')) return null; // AbortSignal's own reason
+    // An AbortError is the default reason of an abort.
+    if (error instanceof Own || (error instanceof DOMException && error.name === 'AbortError')) return null;
     if (!ChordError.isInstance(error)) return `threw ${shown(error)}`;
     return CODES.has(error.code) && error.message !== '' ? null : `threw ${error.code}: ${shown(error)}`;
   });
@@ -181,7 +190,7 @@ async function fault(call, models, random) {
   return wrong;
 }
 
-/** What the models say to a question of their own: the same after any round. */
+/** Resolves to the models' answers to a fixed prompt, which must be the same after every round. */
 async function answer({ level1, level2 }) {
   level1.set_config(8, 0, 1, 0, 1);
   return JSON.stringify([level1.generate('Hello'), await level2.generate('Hello', { temperature: 0, maxTokens: 8 }).text()]);
@@ -194,7 +203,7 @@ process.on('unhandledRejection', (error) => {
 
 await init();
 const level1 = new WasmModel(bytes);
-/** What a worker gets must survive structured clone; without one the engine gets the very objects. */
+/** In a worker the engine gets structured clones of the arguments, without a worker the caller's objects. */
 const both = [await loadModel(withChat, { threads: 1 }), await loadModel(withChat, { worker: false })];
 const expected = await answer({ level1, level2: both[0] });
 const end = Date.now() + seconds * 1000;
@@ -209,7 +218,7 @@ for (let seed = firstSeed; Date.now() < end && failed === 0; seed++) {
     if (wrong !== null) problem = `call ${i}, ${name}: ${wrong}`;
     calls += 1;
   }
-  if (problem === null && (await answer(models)) !== expected) problem = 'the models say something else than before the round';
+  if (problem === null && (await answer(models)) !== expected) problem = 'the models\' answers must be the same as before the round';
   if (problem === null) passed += 1;
   else {
     failed += 1;

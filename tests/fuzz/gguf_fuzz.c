@@ -1,6 +1,6 @@
-/* gguf_fuzz.c: arbitrary bytes as a GGUF header. The first two bytes of the input seed the chunk sizes and the
- * sizes of the memory grants. The rest is the file. The file is read twice: once in one chunk with all memory,
- * and once in these chunks. Both readings must agree in status, error text, position and records. */
+/* gguf_fuzz.c: arbitrary bytes as a GGUF header. The first two bytes of the input seed the sizes of chunks
+ * and memory grants. The rest is the file. The file is read twice: once in one chunk with all memory, and
+ * once in these chunks. Both readings must agree in status, error text, position and records. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/format/gguf.h"
 #include <stdlib.h>

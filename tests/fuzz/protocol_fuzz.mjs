@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// protocol_fuzz.mjs: messages of any shape to the engine worker, from a seed: `protocol_fuzz.mjs [--seconds N]
-// [--seed N]` (or FUZZ_SECONDS, FUZZ_SEED). Each round is a worker of its own that gets a few hundred
-// messages: right ones, right ones with a field changed, nonsense; in bursts, without waiting. Checked:
-//   every call that was opened gets an answer within the time limit (no hang), and none gets two;
-//   every failure is a record with a known code and a message, and none is `internal` (no trap, no crash);
+// protocol_fuzz.mjs: posts messages of any shape to the engine worker, from a seed: `protocol_fuzz.mjs
+// [--seconds N] [--seed N]` (or FUZZ_SECONDS, FUZZ_SEED). Each round starts a worker and posts 50 to 300
+// messages in bursts, without waiting: valid ones, valid ones with a field changed, and nonsense. Checked:
+//   every opened call gets one answer within the time limit;
+//   every failure is a record with a message and a known code, and the code is never `internal`;
 //   the worker never dies, and at the round's end it still loads, answers and disposes.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,7 @@ const model = new Uint8Array(await readFile(MODEL));
 const CODES = new Set(['invalid-argument', 'invalid-gguf', 'unsupported-architecture', 'unsupported-quantization', 'unsupported-tokenizer',
   'out-of-memory', 'context-full', 'io', 'http', 'aborted', 'busy', 'disposed']);
 const CONTROLS = new Set(['chunk', 'end', 'fail', 'taken', 'pong', 'cancel']);
-/** A round takes well under a second; a machine may be busy. */
+/** A round takes well under a second. The limit is long because the machine may be busy. */
 const ROUND_MS = 30_000;
 
 const ODD = [undefined, null, 0, -1, 1, 0.5, NaN, Infinity, -Infinity, 2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 31), '', 'x', '\u0000', '\ud800', true, false, [], {}, [[]],
@@ -45,7 +45,7 @@ function makeOptions(random) {
   };
 }
 
-/** A right message, or one that is right but for what the state of the worker makes of it. */
+/** Returns a message of a valid shape. In the worker's state it may still be an error. */
 function makeMessage(random, round) {
   const call = random.chance(0.9) ? round.next++ : random.below(round.next + 1);
   const known = () => random.below(round.next + 2);
@@ -68,8 +68,11 @@ function makeMessage(random, round) {
   }
 }
 
-/** What this fuzzer has found, said outright in every round: seeds mean something else with every op that is added.
- * A stop list and a bias list with a hole, which `map` leaves unchecked (once `internal` out of packStops). */
+/**
+ * Returns messages whose faults this fuzzer found. Every round posts them, because a seed stands for other
+ * messages as soon as an op is added. They are a stop list and a bias list with a hole: `map` skips holes,
+ * so they weren't checked, and packStops failed with `internal`.
+ */
 function found(random) {
   const options = makeOptions(random);
   return [
@@ -84,7 +87,7 @@ const makeSource = (random) => random.pick([
   { kind: 'pushed', name: 'p', totalBytes: random.pick([undefined, 0, model.length, 2 ** 53 - 1]), phase: 'read' },
 ]);
 
-/** One field, at any depth, becomes something else, or goes. */
+/** Replaces or deletes one field of `message`, at any depth. */
 function spoil(random, message) {
   const path = [message];
   for (;;) {
@@ -102,13 +105,13 @@ function spoil(random, message) {
   }
 }
 
-/** Runs a round; gives what was wrong, or null. */
+/** Runs a round. Resolves to a description of its fault, or null. */
 async function round(seed) {
   const random = generator(seed);
   const worker = new Worker(new URL('../../dist/worker.js', import.meta.url));
   const state = { next: 0, pushed: 0 };
-  const sends = new Map(); // call -> how often its number was sent
-  const open = new Set(); // calls without an answer yet
+  const sends = new Map(); // call -> messages with its number that have no answer yet
+  const open = new Set(); // calls that have had no answer since they were opened
   const sent = []; // the last messages, for the report
   let problem = null;
   let onChange = () => {};
@@ -122,9 +125,9 @@ async function round(seed) {
     if (reply.type === 'failed') {
       if (!CODES.has(reply.error?.code) || typeof reply.error.message !== 'string' || reply.error.message === '') wrong(`failed with ${JSON.stringify(reply.error)}`);
     } else if (reply.type !== 'result') return;
-    if (reply.call < 0) return; // to a message that opened nothing
+    if (reply.call < 0) return; // the answer to a message that opened no call
     const left = (sends.get(reply.call) ?? 0) - 1;
-    if (left < 0) wrong(`call ${reply.call} was answered once too often: ${JSON.stringify(reply).slice(0, 200)}`);
+    if (left < 0) wrong(`call ${reply.call} got one answer too many: ${JSON.stringify(reply).slice(0, 200)}`);
     sends.set(reply.call, left);
     open.delete(reply.call);
     onChange();
@@ -134,7 +137,7 @@ async function round(seed) {
     try {
       copy = structuredClone(message);
     } catch {
-      return; // it wouldn't reach a worker either
+      return; // it couldn't reach a worker either
     }
     sent.push(copy);
     const call = copy?.call;
@@ -162,8 +165,8 @@ async function round(seed) {
     post(message);
     if (random.chance(0.1)) await new Promise((resolve) => setImmediate(resolve));
   }
-  // Readers that never read would wait for ever: let go of all that is open, pushed loads included.
-  // Of a number sent twice the first answer takes it off `open`, so it is `sends` that tells who may still wait.
+  // A generation without a reader, or a pushed load, would wait for ever: cancel every call. The first
+  // answer to a number that was sent twice removes it from `open`, so `sends` lists the calls.
   for (const [call, left] of sends) if (left > 0) post({ op: 'cancel', call });
   await answered();
   const last = async (message) => {
@@ -176,7 +179,7 @@ async function round(seed) {
   await last({ op: 'dispose' });
   onChange = () => {};
   const fault = problem;
-  problem = 'over'; // its end isn't a fault any more
+  problem = 'over'; // the end of the worker isn't a fault from here on
   await worker.terminate();
   return fault;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// seeded.mjs: a fuzzer's whole randomness out of one number.
+// seeded.mjs: all random choices of a fuzzer, from one number.
 
-/** mulberry32. */
+/** Returns a mulberry32 generator. */
 export function generator(seed) {
   let state = seed >>> 0;
   const next = () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// chat-template.test.mjs: the real models' own templates against jinja2's renderings (tests/ts/chat-template.golden.py).
+// chat-template.test.mjs: compares the real models' own templates with jinja2
+// (tests/ts/chat-template.golden.py).
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -11,7 +12,7 @@ const golden = JSON.parse(await readFile(new URL('chat-template.golden.json', im
 for (const [name, { title, file }] of Object.entries(REAL)) {
   const cases = golden[file];
   if (cases === undefined) continue;
-  test(`${title}'s own template renders as jinja2 renders it, tools and their calls too`, needs(name), async (t) => {
+  test(`${title}'s own template renders as in jinja2, tools and tool calls included`, needs(name), async (t) => {
     const model = await loadModel(fileOf(name), { threads: 1, contextLength: 32 });
     try {
       for (const { messages, tools, addGenerationPrompt, text } of cases)
@@ -23,7 +24,7 @@ for (const [name, { title, file }] of Object.entries(REAL)) {
   });
 }
 
-test('Gemma 3 270M is a base model: it says that it has no template', needs('gemma3-270m'), async () => {
+test('applyChatTemplate on Gemma 3 270M, a base model, says that the model has no chat template', needs('gemma3-270m'), async () => {
   const model = await loadModel(fileOf('gemma3-270m'), { threads: 1, contextLength: 32 });
   try {
     await assert.rejects(model.applyChatTemplate([{ role: 'user', content: 'Hi' }]),

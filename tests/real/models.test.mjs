@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// models.test.mjs: the real models in wasm against llama.cpp: tokens of texts, logits, greedy text.
+// models.test.mjs: compares the real models in wasm with llama.cpp: tokens of texts, logits, greedy text.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { loadModel } from '../../dist/index.js';
@@ -24,8 +24,8 @@ for (const [name, { title, tokens }] of Object.entries(REAL)) {
     }
     t.diagnostic(`${name}: ${texts.length} texts`);
   });
-  // The largest in one variant: each takes minutes, and its kernels are 0.5B's.
+  // The largest model runs in one variant only: it takes minutes, and its kernels are the 0.5B model's.
   for (const variant of Object.keys(VARIANTS).slice(name === 'qwen2.5-coder-1.5b' ? 1 : 0)) {
-    test(`${title} prefers as good tokens as llama.cpp does in ${variant}`, needs(name), (t) => assertAsGoodAsLlamaCpp(t, name, variant));
+    test(`${title} prefers tokens as good as llama.cpp's in ${variant}`, needs(name), (t) => assertAsGoodAsLlamaCpp(t, name, variant));
   }
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Print how jinja2, set up as for Hugging Face's chat templates, renders the constructs that such templates are made of.
+"""Print how jinja2, configured as for Hugging Face's chat templates, renders the constructs that such templates use.
 
     pip install jinja2==3.1.6 gguf==0.19.0
     python tests/ts/chat-template.golden.py models/SmolLM2-135M-Instruct.Q4_1.gguf > tests/ts/chat-template.golden.json
     python tests/ts/chat-template.golden.py --own models/Qwen2.5-*.gguf > tests/real/chat-template.golden.json
 
-The first has SmolLM2's own template beside TEMPLATES, the second the own ones of these files, which know tools.
+The first golden holds TEMPLATES and SmolLM2's own template. The second holds the own templates of these files,
+which use tools.
 """
 import json
 import os

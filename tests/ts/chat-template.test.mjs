@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// chat-template.test.mjs: applyChatTemplate against jinja2's renderings (chat-template.golden.py), and its refusals.
+// chat-template.test.mjs: compares applyChatTemplate with jinja2 (chat-template.golden.py); tests errors.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -17,7 +17,7 @@ async function check(model, cases) {
 }
 
 for (const { name, template, cases } of golden.templates) {
-  test(`a template renders as jinja2 renders it: ${name}`, async () => {
+  test(`a template renders as in jinja2: ${name}`, async () => {
     await withModel(await withTemplate(template), {}, async (model) => {
       assert.ok(model.info.chatTemplate.startsWith(template));
       await check(model, cases);
@@ -25,9 +25,9 @@ for (const { name, template, cases } of golden.templates) {
   });
 }
 
-test('SmolLM2\'s own template renders as jinja2 renders it', needsModel, () => withModel(SMOLLM2, {}, (model) => check(model, golden.smollm2)));
+test('SmolLM2\'s own template renders as in jinja2', needsModel, () => withModel(SMOLLM2, {}, (model) => check(model, golden.smollm2)));
 
-test('no template, one that cannot be parsed and one that refuses are invalid-argument, each with what is wrong', async () => {
+test('a missing template, one that can\'t be parsed and one that raises an exception are invalid-argument, and the message says why', async () => {
   const messages = [{ role: 'user', content: 'Hi' }];
   await withModel(FIXTURE, {}, async (model) => {
     assert.equal(model.info.chatTemplate, undefined);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// chat.mjs: a small model with a chat template of a test's choice: a fixture with one more line of metadata.
+// chat.mjs: adds a chat template to a fixture's metadata.
 import { readFile } from 'node:fs/promises';
 import { FIXTURE } from './level2.mjs';
 
-/** A template of the chatml kind that a vocabulary like SmolLM's has the special tokens for. */
+/** A ChatML template. Its special tokens are in vocabularies like SmolLM's. */
 export const CHATML = '{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}' +
   '{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
 
-/** The bytes of `file` with `template` as tokenizer.chat_template. */
+/** Resolves to the bytes of `file` with `template` as tokenizer.chat_template. */
 export async function withTemplate(template, file = FIXTURE) {
   const bytes = await readFile(file);
   const string = (text) => {
@@ -16,8 +16,10 @@ export async function withTemplate(template, file = FIXTURE) {
     size.writeBigUInt64LE(BigInt(utf8.length));
     return Buffer.concat([size, utf8]);
   };
-  const entry = (text) => Buffer.concat([string('tokenizer.chat_template'), Buffer.from([8, 0, 0, 0]), string(text)]); // 8: a string
-  // A whole number of alignments more leaves what follows aligned; a comment renders to nothing.
+  // Type 8 is a string.
+  const entry = (text) => Buffer.concat([string('tokenizer.chat_template'), Buffer.from([8, 0, 0, 0]), string(text)]);
+  // A comment, which renders to nothing, makes the entry's size a multiple of the alignment. So the tensors
+  // stay aligned.
   const missing = (32 - (entry(`${template}{##}`).length % 32)) % 32;
   const added = entry(`${template}{#${' '.repeat(missing)}#}`);
   const head = Buffer.from(bytes.subarray(0, 24)); // magic, version, tensors, entries

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// chat.test.mjs: chat.completions.create over a small fixture with a template: OpenAI's shapes whole and in
-// chunks, the prompt's ids, options, what is refused, leaving and aborting, the KV kept between turns.
+// chat.test.mjs: chat.completions.create over a small fixture with a template: OpenAI's objects whole and in
+// chunks, the prompt's ids, options, errors, leaving and aborting, the KV cache kept between turns.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { CHATML, withTemplate } from './chat.mjs';
 import { SMOLLM2, needsModel, refused, withModel } from './level2.mjs';
 
 const fixture = await withTemplate(CHATML);
-/** Its greedy answer to `asked` ends by itself. */
+/** A model whose greedy answer to `asked` ends with an end-of-generation token. */
 const ending = await withTemplate(CHATML, new URL('../golden/f32-linear-spm.gguf', import.meta.url));
 const asked = [{ role: 'user', content: 'Hi there' }];
 const greedy = { messages: asked, temperature: 0, max_tokens: 12 };
-/** SentencePiece with a blank before every text, which a token alone would lose. */
+/** A SentencePiece model: every text starts with a space, and a token that is detokenised alone loses it. */
 const blanks = await withTemplate(CHATML, new URL('../golden/q4_0-spm.gguf', import.meta.url));
 const withChat = (use, source = fixture, options = { threads: 1 }) => withModel(source, options, (model) => use(model, (body, more) => model.chat.completions.create(body, more)));
 
@@ -22,7 +22,9 @@ async function collect(stream) {
 }
 const textOf = (chunks) => chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
 
-/** What generate makes of the template's text, tokenised as llama.cpp does. */
+/**
+ * Generates from the template's text, tokenised with special tokens parsed and none added, as in llama.cpp.
+ */
 async function expected(model, messages, options) {
   const ids = await model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true });
   const run = model.generate(ids, options);
@@ -31,7 +33,7 @@ async function expected(model, messages, options) {
   return { ids, events, text: events.map(({ text }) => text).join(''), stats: run.stats };
 }
 
-test('a completion has exactly OpenAI\'s fields, and the text that generate makes of the template', () =>
+test('a completion has exactly OpenAI\'s fields, and the text that generate returns for the template\'s text', () =>
   withChat(async (model, create) => {
     const before = Math.floor(Date.now() / 1000);
     const answer = await create({ ...greedy, model: 'any' });
@@ -46,7 +48,7 @@ test('a completion has exactly OpenAI\'s fields, and the text that generate make
     assert.notEqual((await create(greedy)).id, answer.id);
   }));
 
-test('a stream is the same in chunks: the role, the text, the finish reason, and the usage when asked for', () =>
+test('a stream is the same completion in chunks: the role, the text, the finish reason, and the usage when asked for', () =>
   withChat(async (model, create) => {
     const { text } = await expected(model, asked, { temperature: 0, maxTokens: 12 });
     for (const include_usage of [false, true]) {
@@ -72,7 +74,7 @@ test('a stream is the same in chunks: the role, the text, the finish reason, and
     }
   }));
 
-test('the finish reason is stop at the model\'s own end and at a stop text, length at max_tokens and at a full context', () =>
+test('the finish reason is stop at an end-of-generation token and a stop string, length at max_tokens; a prompt over the context is context-full', () =>
   withChat(async (_, create) => {
     const own = await create({ ...greedy, max_tokens: 100 });
     assert.equal(own.choices[0].finish_reason, 'stop');
@@ -94,12 +96,13 @@ test('the finish reason is stop at the model\'s own end and at a stop text, leng
 
 test('without max_tokens an answer goes on until the context is full', () =>
   withChat(async (_, create) => {
-    const full = await create({ messages: asked, temperature: 0, logit_bias: { 2: -1000, 442: -1000 } }); // without its ends of a turn
+    // The bias rules out the end-of-generation tokens.
+    const full = await create({ messages: asked, temperature: 0, logit_bias: { 2: -1000, 442: -1000 } });
     assert.equal(full.choices[0].finish_reason, 'length');
     assert.equal(full.usage.total_tokens, 400);
   }, ending, { contextLength: 400, threads: 1 }));
 
-test('sampling fields reach the sampler: what generate makes of the same options', () =>
+test('sampling fields reach the sampler: the text is that of generate with the same options', () =>
   withChat(async (model, create) => {
     const cases = [
       [{ seed: 7, temperature: 1.5 }, { seed: 7, temperature: 1.5 }],
@@ -119,10 +122,10 @@ test('sampling fields reach the sampler: what generate makes of the same options
       assert.equal(content, (await expected(model, asked, { maxTokens: 40, ...options })).text, JSON.stringify(body));
       texts.add(content);
     }
-    assert.equal(texts.size, cases.length, 'an option that changes nothing is no check');
+    assert.equal(texts.size, cases.length, 'every case must give another text');
   }));
 
-test('logprobs are the chosen tokens\', a whole text\'s and a chunk\'s the same', async () => {
+test('logprobs are those of the chosen tokens, the same in a completion and in its chunks', async () => {
   let blank = 0;
   for (const source of [fixture, ending, blanks]) {
     await withChat(async (model, create) => {
@@ -143,10 +146,10 @@ test('logprobs are the chosen tokens\', a whole text\'s and a chunk\'s the same'
       assert.deepEqual(chunks.flatMap(({ choices }) => choices[0].logprobs?.content ?? []), content);
     }, source);
   }
-  assert.ok(blank > 0, 'no token began with a blank');
+  assert.ok(blank > 0, 'a token must start with a space');
 });
 
-test('messages: parts of text are one text, developer is system, an answer\'s message can be given back', () =>
+test('messages: text parts are joined, developer means system, and an answer\'s message is accepted in a later prompt', () =>
   withChat(async (model, create) => {
     const ids = async (messages) => (await model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false })).length;
     const promptTokens = async (messages) => (await create({ messages, max_tokens: 1 })).usage.prompt_tokens;
@@ -154,18 +157,19 @@ test('messages: parts of text are one text, developer is system, an answer\'s me
     const plain = [{ role: 'system', content: 'Be\nbrief.' }, ...asked];
     assert.equal(await promptTokens(parts), await ids(plain));
     await model.chat.completions.create({ messages: plain, max_tokens: 1 });
-    assert.equal((await create({ messages: parts, max_tokens: 1 })).usage.prompt_tokens_details.cached_tokens, (await ids(plain)) - 1, 'other ids');
+    assert.equal((await create({ messages: parts, max_tokens: 1 })).usage.prompt_tokens_details.cached_tokens, (await ids(plain)) - 1, 'both forms of the messages must have the same ids');
     const answer = await create(greedy);
     await create({ messages: [...asked, answer.choices[0].message, ...asked], max_tokens: 1 });
     await create({ messages: [...asked, { ...answer.choices[0].message, annotations: [], tool_calls: null }, ...asked], max_tokens: 1 });
   }));
 
-test('the KV of the turn before is kept: cached tokens are the longest common prefix', async () => {
+test('the KV cache of the last turn is kept: cached tokens are the longest common prefix', async () => {
   await withChat(async (model, create) => {
     const first = await create(greedy);
     const { ids, events } = await expected(model, asked, { temperature: 0, maxTokens: 12 });
     const next = [...asked, first.choices[0].message, { role: 'user', content: 'And then?' }];
-    const known = [...ids, ...events.slice(0, -1).map(({ token }) => token)]; // the last one was never evaluated
+    // The last token was never evaluated.
+    const known = [...ids, ...events.slice(0, -1).map(({ token }) => token)];
     const nextIds = await model.tokenize(await model.applyChatTemplate(next), { addSpecial: false });
     const common = nextIds.findIndex((id, index) => id !== known[index]);
     const before = (await model.counters()).tokensPrefilled;
@@ -178,7 +182,7 @@ test('the KV of the turn before is kept: cached tokens are the longest common pr
   });
 });
 
-test('a second turn over SmolLM2 reads only what is new', needsModel, () =>
+test('a second turn over SmolLM2 evaluates only the new tokens', needsModel, () =>
   withChat(async (model, create) => {
     const messages = [{ role: 'user', content: 'Name a colour.' }];
     const first = await create({ messages, temperature: 0, max_tokens: 12 });
@@ -191,7 +195,7 @@ test('a second turn over SmolLM2 reads only what is new', needsModel, () =>
     assert.equal((await create({ messages, temperature: 0, max_tokens: 4 })).choices[0].message.content, second.choices[0].message.content);
   }, SMOLLM2));
 
-test('break, throw, controller.abort() and a cancelled reader stop the work; the model stays usable', async () => {
+test('break, throw, controller.abort() and a cancelled reader stop the generation; the model stays usable', async () => {
   for (const options of [{ threads: 1 }, { worker: false }]) {
     await withChat(async (model, create) => {
       const whole = (await create(greedy)).choices[0].message.content;
@@ -203,7 +207,7 @@ test('break, throw, controller.abort() and a cancelled reader stop the work; the
           const stream = await create(endless);
           let count = 0;
           for await (const _ of stream) if (++count === 3) stream.controller.abort();
-          assert.equal(count, 3, 'ends quietly, as openai-node does');
+          assert.equal(count, 3, 'an aborted loop must end without an error, as in openai-node');
           assert.equal(stream.stats.finishReason, 'abort');
         },
         async 'abort before it is read'() {
@@ -235,7 +239,7 @@ test('break, throw, controller.abort() and a cancelled reader stop the work; the
   }
 });
 
-test('a reader that cancels while the prompt is read stops that', needsModel, () =>
+test('a reader that cancels during the prefill stops it', needsModel, () =>
   withChat(async (model, create) => {
     const content = 'The keeper climbed the stairs every morning. '.repeat(100);
     const length = (await model.tokenize(content)).length;
@@ -251,7 +255,7 @@ test('a reader that cancels while the prompt is read stops that', needsModel, ()
     assert.ok(tokensPrefilled < length, `${tokensPrefilled} of ${length} tokens were read`);
   }, SMOLLM2));
 
-test('a signal, in the body or in the options, throws its reason wherever the call is', () =>
+test('an aborted signal, in the body or in the options, makes the call reject with its reason at any stage', () =>
   withChat(async (model, create) => {
     const whole = (await create(greedy)).choices[0].message.content;
     for (const place of [(signal) => [{ signal }], (signal) => [{}, { signal }]]) {
@@ -281,7 +285,7 @@ test('a signal, in the body or in the options, throws its reason wherever the ca
     }
   }));
 
-test('a stream is read once, and toReadableStream gives its chunks as lines of JSON', () =>
+test('a stream can be read once, and toReadableStream returns its chunks as lines of JSON', () =>
   withChat(async (_, create) => {
     const stream = await create({ ...greedy, stream: true });
     const chunks = await collect(stream);
@@ -293,7 +297,7 @@ test('a stream is read once, and toReadableStream gives its chunks as lines of J
     assert.deepEqual(lines.map(({ choices }) => choices), chunks.map(({ choices }) => choices));
   }));
 
-test('what is unknown, out of range or not in this version is refused by its name', () =>
+test('unknown, out-of-range and unsupported fields are refused by name', () =>
   withChat(async (model, create) => {
     const tool = { type: 'function', function: { name: 'f', parameters: {} } };
     const notIn = {
@@ -331,7 +335,7 @@ test('what is unknown, out of range or not in this version is refused by its nam
     assert.equal((await create({ ...greedy, ...asksForNothing })).usage.completion_tokens, 12);
   }));
 
-test('fields for OpenAI\'s own service, which cannot change an answer here, are taken', () =>
+test('fields for OpenAI\'s own service, which can\'t change an answer here, are accepted', () =>
   withChat(async (_, create) => {
     const plain = await create(greedy);
     const service = {

@@ -14,7 +14,10 @@ import { FIXTURE } from './level2.mjs';
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const flags = ['--temperature', '0', '--max-tokens', '6', '--threads', '1'];
 
-/** A conversation with the fixture; `live(child)` is called at every piece of stdout, and then closes stdin itself. */
+/**
+ * Runs a conversation with `input` as stdin. `live(child)`, if given, is called at every piece of stdout and
+ * must close stdin itself.
+ */
 function chat(parameters, input, live) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [bin, 'chat', ...parameters], { stdio: 'pipe' });
@@ -46,7 +49,7 @@ async function withFile(use) {
   }
 }
 
-/** The answers that the turns of `texts` get, one after the other. */
+/** Resolves to the answers to the turns of `texts`, one after the other. */
 async function answers(file, system, texts) {
   const model = await loadModel(file, { threads: 1 });
   const messages = system === undefined ? [] : [{ role: 'system', content: system }];
@@ -63,7 +66,7 @@ async function answers(file, system, texts) {
 
 const lines = (text) => text.trimEnd().split('\n').map((line) => JSON.parse(line));
 
-test('each line is a turn of one conversation: answers on stdout, figures on stderr, the KV kept', () =>
+test('each line is a turn of one conversation: answers go to stdout, figures to stderr, and the KV cache is kept', () =>
   withFile(async (file) => {
     const expected = await answers(file, 'Be brief.', ['Hi there', 'And then?']);
     const plain = await chat([file, ...flags, '--system', 'Be brief.'], 'Hi there\n\nAnd then?\n');
@@ -80,7 +83,7 @@ test('each line is a turn of one conversation: answers on stdout, figures on std
     assert.equal(json[1].stats.finishReason, 'length');
   }));
 
-test('/reset begins anew but for the system turn, /exit ends, an unknown command is no question', () =>
+test('/reset starts over but keeps the system text, /exit ends, and an unknown command isn\'t asked as a question', () =>
   withFile(async (file) => {
     const { status, stdout, stderr } = await chat([file, ...flags, '--json'], 'Hi there\n/reset\n/what\nHi there\n/exit\nHi there\n');
     assert.equal(status, 0, stderr);
@@ -92,7 +95,7 @@ test('/reset begins anew but for the system turn, /exit ends, an unknown command
     assert.equal((await chat([file, ...flags], '')).status, 0);
   }));
 
-test('Ctrl-C stops the answer and not the program; between answers it ends it', () =>
+test('Ctrl-C during an answer stops only the answer; between answers it ends the program', () =>
   withFile(async (file) => {
     const endless = [file, '--temperature', '0', '--ctx', '100000', '--max-tokens', '3000', '--threads', '1'];
     let isStopped = false;
@@ -107,13 +110,14 @@ test('Ctrl-C stops the answer and not the program; between answers it ends it', 
 
     let pieces = 0;
     const ends = await chat([file, ...flags], 'Hi there\n', (child) => {
-      if (pieces++ === 0) setTimeout(() => child.kill('SIGINT'), 1000); // it waits for a line
+      // After a second the program waits for a line.
+      if (pieces++ === 0) setTimeout(() => child.kill('SIGINT'), 1000);
     });
     assert.deepEqual([ends.status, ends.signal], [null, 'SIGINT']);
     assert.ok(ends.stdout.endsWith('\n'));
   }));
 
-test('what a conversation cannot begin or go on with is status 1 and says why', () =>
+test('a missing template and a full context end the conversation with status 1 and the reason; wrong usage is status 2', () =>
   withFile(async (file) => {
     const bare = await chat([FIXTURE], 'Hi there\n');
     assert.equal(bare.status, 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cli-escapes.test.mjs: what a file could do to a terminal through the npm bin: nothing. Needs python3 for a
-// pseudo-terminal.
+// cli-escapes.test.mjs: the npm bin sends no control characters of a file to a terminal. The tests need
+// python3 for a pseudo-terminal.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -13,8 +13,11 @@ import { FIXTURE } from './level2.mjs';
 
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const needsPython = { skip: spawnSync('python3', ['-c', 'import pty']).status === 0 ? false : 'no python3 with a pseudo-terminal' };
-/** C0 but line feed and tab, DEL, C1, marks of direction, line and paragraph separators. */
-const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/; // without g, which would make a regex remember
+/**
+ * C0 except line feed and tab, DEL, C1, bidi marks, line and paragraph separators. The regex isn't global: a
+ * global regex keeps lastIndex between calls.
+ */
+const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 const CONTROLS = new RegExp(CONTROL, 'g');
 const shown = (text) => text.replace(CONTROLS, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
@@ -33,7 +36,7 @@ function run(parameters, { isTerminal = false, stdin = '' } = {}) {
   });
 }
 
-/** The fixture with a name and a template of somebody hostile, for the time of `use`. */
+/** Runs `use(file)` with a fixture that has this general.name and this chat template. */
 async function withFile(name, template, use) {
   const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-escapes-'));
   try {
@@ -51,7 +54,7 @@ async function withFile(name, template, use) {
   }
 }
 
-test('info shows a name\'s controls and keeps it on one line, on a terminal and in a pipe', needsPython, async () => {
+test('info escapes the controls of a name and keeps it on one line, on a terminal and in a pipe', needsPython, async () => {
   for (const name of ['\x1b[2Jx', 'a\nb: c', '\x9b31m', '\u202eabc', 'a\rb\u2028c']) {
     await withFile(name, 'x', async (file) => {
       for (const isTerminal of [false, true]) {
@@ -62,12 +65,12 @@ test('info shows a name\'s controls and keeps it on one line, on a terminal and 
       }
       const { stdout } = await run(['info', file, '--json', '--quiet'], { isTerminal: true });
       assert.doesNotMatch(stdout, CONTROL);
-      assert.ok(JSON.parse(stdout).name.startsWith(name), 'the JSON is still the file\'s name');
+      assert.ok(JSON.parse(stdout).name.startsWith(name), 'the JSON must hold the name as in the file');
     });
   }
 });
 
-test('an error out of a template stays on one line and sends no control', needsPython, () =>
+test('an error from a template stays on one line and sends no controls', needsPython, () =>
   withFile('x', "{{ raise_exception('a\x1b[31mred\nwasm-chord: all is well\x9b\u202e') }}", async (file) => {
     const piped = await run(['generate', file, 'Hi', '--chat']);
     assert.equal(piped.status, 1);
@@ -82,10 +85,10 @@ test('an error out of a template stays on one line and sends no control', needsP
     assert.equal(usage.stderr.split('\n').length, 3);
   }));
 
-test('what a model writes goes to a pipe as it is, and to a terminal with its controls shown', needsPython, async () => {
+test('generated text goes to a pipe unchanged, and to a terminal with its controls escaped', needsPython, async () => {
   const flags = ['--temperature', '6', '--top-k', '0', '--top-p', '1', '--min-p', '0', '--max-tokens', '200', '--seed', '11', '--quiet', '--ignore-eos'];
   const piped = await run(['generate', FIXTURE, 'Hello', ...flags]);
-  assert.ok(piped.stdout.match(CONTROLS)?.length > 5, 'the text has controls');
+  assert.ok(piped.stdout.match(CONTROLS)?.length > 5, 'the text must contain controls');
   const terminal = await run(['generate', FIXTURE, 'Hello', ...flags], { isTerminal: true });
   assert.equal(terminal.stdout, shown(piped.stdout));
   const text = '\x1b[31m\x9b\u202e';

@@ -13,7 +13,7 @@ const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
 const TEXT = 'Hello world';
 
-/** Runs the command line to its end, or for a minute; `onOutput(child)` is called at the first piece of stdout. */
+/** Runs the command line for at most a minute. `onOutput(child)` is called at the first piece of stdout. */
 function run(parameters, { stdin = '', onOutput } = {}) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...process.execArgv.filter((flag) => flag.startsWith('--experimental')), bin, ...parameters], { timeout: 60_000 });
@@ -39,7 +39,7 @@ async function withModel(use) {
   }
 }
 
-test('--help and --version answer on stdout with status 0', async () => {
+test('--help and --version print to stdout with status 0', async () => {
   for (const parameters of [['--help'], ['-h'], ['generate', '--help']]) {
     const { status, stdout, stderr } = await run(parameters);
     assert.equal(status, 0);
@@ -67,7 +67,7 @@ test('wrong usage is status 2, names what is wrong on stderr and prints nothing 
   }
 });
 
-test('a failure is status 1 with its code on stderr', async () => {
+test('a failure is status 1, and its code is on stderr', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-cli-'));
   try {
     const damaged = path.join(folder, 'damaged.gguf');
@@ -83,19 +83,19 @@ test('a failure is status 1 with its code on stderr', async () => {
   }
 });
 
-test('info prints facts, and with --json the info object itself', () =>
+test('info prints facts about the model; info --json prints the info object', () =>
   withModel(async (model) => {
     const { status, stdout, stderr } = await run(['info', MODEL]);
     assert.equal(status, 0, stderr);
     assert.match(stdout, /^architecture +llama$/m);
-    assert.equal(stderr, '', 'no progress where stderr is no terminal');
+    assert.equal(stderr, '', 'no progress is drawn when stderr isn\'t a terminal');
     const [info] = lines((await run(['info', MODEL, '--json', '--threads', '1'])).stdout);
     assert.equal(info.architecture, model.info.architecture);
     assert.equal(info.parameters, model.info.parameters);
     assert.equal(info.threads, 1);
   }));
 
-test('tokenize prints ids with their texts, from an argument, by name or from stdin', () =>
+test('tokenize prints ids with their texts; the text is an argument, an option or stdin', () =>
   withModel(async (model) => {
     const ids = await model.tokenize(TEXT);
     for (const [parameters, stdin] of [[[TEXT], ''], [['--text', TEXT], ''], [[], TEXT], [['-'], TEXT]])
@@ -132,7 +132,7 @@ test('generate streams the text to stdout and its figures to stderr', () =>
     assert.equal(first.stdout, second.stdout);
   }));
 
-test('generate --profile prints the time of each op, and with --json its entries', async () => {
+test('generate --profile prints the time of each op; with --json it prints the entries', async () => {
   const table = await run(['generate', MODEL, TEXT, '--max-tokens', '5', '--ignore-eos', '--profile']);
   assert.equal(table.status, 0);
   assert.match(table.stderr, /^op +ops +ms +ms\/token +share$/m);
@@ -141,7 +141,7 @@ test('generate --profile prints the time of each op, and with --json its entries
   assert.ok(lines(json.stdout).at(-1).profile.some(({ op, count, ms }) => op === 'MATMUL ffn_down' && count === 2 && ms > 0));
 });
 
-test('logits prints the largest, and with --json a row a line', () =>
+test('logits prints the largest logits; logits --json prints one row per line', () =>
   withModel(async (model) => {
     const ids = await model.tokenize(TEXT);
     const row = Array.from(await model.logits(ids));
@@ -155,7 +155,7 @@ test('logits prints the largest, and with --json a row a line', () =>
     assert.equal(Number(stdout.split('\n')[1].trim().split(/\s/)[0]), row.indexOf(Math.max(...row)));
   }));
 
-test('Ctrl-C stops the answer, the figures say so, and the process dies of the signal', async () => {
+test('Ctrl-C stops the generation, the stats say abort, and the process ends by the signal', async () => {
   const { signal, status, stdout, stderr } = await run(
     ['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000', '--json'],
     { onOutput: (child) => child.kill('SIGINT') });
@@ -166,7 +166,7 @@ test('Ctrl-C stops the answer, the figures say so, and the process dies of the s
   assert.equal(stats.finishReason, 'abort');
 });
 
-test('a reader that closes the pipe ends the command quietly', async () => {
+test('when the reader closes the pipe, the command ends without an error', async () => {
   const { status, stderr } = await run(['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000'], { onOutput: (child) => child.stdout.destroy() });
   assert.equal(status, 0);
   assert.equal(stderr, '');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// examples.test.mjs: the scripts of examples/node as a user runs them; the page is driven in tests/e2e.
+// examples.test.mjs: the scripts of examples/node as a user runs them. tests/e2e tests the pages.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -17,7 +17,7 @@ const needsModel = { skip: isMissing ? `${MODEL} is missing (make model)` : fals
 const terminal = ['--import', 'data:text/javascript,process.stderr.isTTY = true'];
 const run = (...parameters) => promisify(execFile)(process.execPath, parameters, { cwd: root });
 
-test('the demo answers, says which variant ran and why, and how fast', needsModel, async (t) => {
+test('the demo prints an answer, the variant with its reason, and the speed', needsModel, async (t) => {
   const { stdout, stderr } = await run('examples/node/demo.mjs', MODEL, 'What is the capital of France?');
   const [first, , question, answer, , figures] = stdout.split('\n');
   assert.match(first, /^.+ in wasm32-(simd|relaxed) with \d+ threads? \(.*wasm32-(simd|relaxed): .+\)$/);
@@ -29,7 +29,7 @@ test('the demo answers, says which variant ran and why, and how fast', needsMode
 });
 
 for (const [name, parameters] of [['the demo', ['examples/node/demo.mjs', MODEL]], ['the command line', ['dist/cli.js', 'info', MODEL]]]) {
-  test(`${name} draws its progress on a terminal, up to the end, and wipes it out`, needsModel, async () => {
+  test(`${name} draws a progress bar on a terminal and clears it at the end`, needsModel, async () => {
     const { stderr } = await run(...terminal, ...parameters);
     assert.match(stderr, /█·/);
     assert.match(stderr, /█{30}/);

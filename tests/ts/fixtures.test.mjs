@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// fixtures.test.mjs: the fixtures of tests/golden through the package's loadModel in Node, both variants, one
-// thread and two, against llama.cpp's answers; bitwise equal between thread counts.
+// fixtures.test.mjs: compares the fixtures of tests/golden with llama.cpp's answers, through the package's
+// loadModel in Node, with both variants and with 1 and 2 threads. The thread count changes no logit.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readGolden } from '../reference/golden.mjs';
 import { fixtureNames, judged, VARIANTS } from './judged.mjs';
 
-/** Free-running: exact's tokens, up to the first whose lead over the second is within the noise. */
+/**
+ * Asserts that free-running greedy tokens are the golden's, up to the first whose lead is within the noise.
+ */
 function assertGreedy(name, golden, greedy) {
   for (const [i, prompt] of golden.prompts.entries()) {
     const at = prompt.greedy.findIndex((token, k) => token !== greedy[i][k]);
     assert.equal(greedy[i].length, prompt.greedy.length);
     assert.ok(at < 0 || prompt.margins[at] <= golden.tolerance.regret,
-      `${name}, prompt of ${prompt.ids.length}: token ${at} is ${greedy[i][at]}, want ${prompt.greedy[at]}, which leads by ${prompt.margins[at]}`);
+      `${name}, prompt of ${prompt.ids.length}: token ${at} is ${greedy[i][at]}, not ${prompt.greedy[at]}, which leads by ${prompt.margins[at]}`);
   }
 }
 
 for (const variant of Object.keys(VARIANTS)) {
-  test(`every fixture has llama.cpp's tokens, logits and greedy text in ${variant}, with one thread and with two`, async (t) => {
+  test(`every fixture has llama.cpp's tokens, logits and greedy text in ${variant}, with 1 and 2 threads`, async (t) => {
     const names = await fixtureNames();
     assert.ok(names.length >= 20);
     const [one, two, f32] = await Promise.all([1, 2, 2].map((threads, i) => judged('fixtures', variant, { threads, ...(i === 2 && { kvType: 'f32' }) })));
@@ -26,8 +28,8 @@ for (const variant of Object.keys(VARIANTS)) {
       const golden = await readGolden(name);
       const { tolerance } = golden;
       assert.deepEqual([one[name].variant, one[name].threads, two[name].variant, two[name].threads], [variant, 1, variant, 2]);
-      assert.equal(one[name].hash, two[name].hash, `${name}: other bits with two threads`);
-      assert.notEqual(f32[name].hash, two[name].hash, `${name}: the same bits with an F32 KV cache`);
+      assert.equal(one[name].hash, two[name].hash, `${name}: the logits must be bitwise equal with two threads`);
+      assert.notEqual(f32[name].hash, two[name].hash, `${name}: an F32 KV cache must change the logits`);
       for (const ours of [two[name], f32[name]]) {
         assert.deepEqual(ours.wrongTexts, [], name);
         assert.ok(ours.nmse <= tolerance.nmse && ours.median <= tolerance.median && ours.regret <= tolerance.regret,

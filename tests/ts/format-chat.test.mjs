@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goldens of format_chat, written out by hand from the published forms (sources in ts/chat/format-chat.ts).
-// format-chat.golden.json holds llama.cpp's own renderings of the four forms it knows, printed by format-chat.golden.py.
+// format-chat.test.mjs: compares format_chat with goldens written by hand from the published forms (sources
+// in ts/chat/format-chat.ts), and with llama.cpp's renderings of the four forms that it knows
+// (format-chat.golden.json, printed by format-chat.golden.py).
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -39,20 +40,20 @@ for (const [format, golden] of Object.entries(goldens)) {
   });
 }
 
-test('the four forms that llama.cpp knows equal its renderings, white space and template syntax in the texts included', async () => {
+test('the four forms that llama.cpp knows equal its renderings, also for texts with white space and template syntax', async () => {
   const cases = JSON.parse(await readFile(new URL('format-chat.golden.json', import.meta.url), 'utf8'));
   assert.ok(cases.length >= 20);
   for (const { format, system, user, text } of cases) assert.equal(format_chat(system, user, format), text, JSON.stringify({ format, system, user }));
 });
 
-test('texts go in as they are: nothing in them is taken for a placeholder', () => {
+test('texts are inserted unchanged: nothing in them is a placeholder', () => {
   for (const format of ['chatml', 'llama2', 'llama3', 'gemma', 'alpaca']) {
     const text = format_chat('$& ${x} {}', '$1 %s {user}', format);
     assert.ok(text.includes('$& ${x} {}') && text.includes('$1 %s {user}'));
   }
 });
 
-test('an unknown form and a text that is no string are invalid-argument, and the known forms are named', () => {
+test('an unknown form and a text that isn\'t a string are invalid-argument, and the hint names the known forms', () => {
   assert.throws(() => format_chat('', 'x', 'vicuna'), (e) => e instanceof ChordError && e.code === 'invalid-argument' && /vicuna/.test(e.message) && /chatml.*alpaca/.test(e.hint));
   for (const format of ['toString', '__proto__', undefined]) assert.throws(() => format_chat('', 'x', format), { code: 'invalid-argument' });
   assert.throws(() => format_chat('', undefined, 'chatml'), { code: 'invalid-argument' });

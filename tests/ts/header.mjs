@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// header.mjs: GGUF headers whose data never arrives: models of any size for tests of what is decided before the data.
+// header.mjs: GGUF headers without data, of models of any size, for tests that need only the header.
 
 const TYPE = { u16: 2, u32: 4, i32: 5, f32: 6, string: 8, array: 9 };
 
@@ -43,7 +43,9 @@ class Writer {
   }
 }
 
-/** The header of a llama of these sizes with F16 matrices; `pairs`: more [key, type, value]. */
+/**
+ * Returns the header of a llama of these sizes with F16 matrices. `pairs` are additional [key, type, value].
+ */
 export function llamaHeader({ layers, width, ff, heads, vocabulary, pairs = [] }) {
   const shapes = [['token_embd.weight', [width, vocabulary]], ['output.weight', [width, vocabulary]], ['output_norm.weight', [width]]];
   for (let i = 0; i < layers; i++) {
@@ -68,5 +70,5 @@ export function llamaHeader({ layers, width, ff, heads, vocabulary, pairs = [] }
     writer.u32(isMatrix ? 1 : 0).u64(offset);
     offset += ne.reduce((a, b) => a * b, isMatrix ? 2 : 4);
   }
-  return writer.raw(new Uint8Array(32)).bytes; // no less than the padding before the data
+  return writer.raw(new Uint8Array(32)).bytes; // at least the padding before the data
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// judged.mjs: runs the package in a Node with other flags, for the tests beside it: a flag is the only way to
-// choose the variant, which the package itself chooses by what the engine has.
-//   node [flags] judged.mjs fixtures|NAME '{"threads":2,...}'     prints one line of JSON; NAME: of a real model
+// judged.mjs: runs the package in a Node process with other flags. The package chooses its variant by the
+// features of the JavaScript engine, so only a flag can force a variant.
+//   node [flags] judged.mjs fixtures|NAME '{"threads":2,...}'
+// It prints one line of JSON. NAME is a real model.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -12,12 +13,13 @@ import { fileOf } from '../reference/real.mjs';
 
 const GOLDEN = new URL('../golden/', import.meta.url);
 
-// Node 20's baseline compiler has a wrong relaxed dot product, which the package sees and declines.
+// Node 20's baseline compiler computes a wrong relaxed dot product, so the package refuses the variant
+// there.
 const RELAXED = ['--experimental-wasm-relaxed-simd', '--no-liftoff'];
 const isOld = Number(process.versions.node.split('.')[0]) < 22;
 export const VARIANTS = { 'wasm32-simd': isOld ? [] : ['--no-experimental-wasm-relaxed-simd'], 'wasm32-relaxed': isOld ? RELAXED : [] };
 
-/** What `task` finds when this variant runs it. */
+/** Runs `task` with this variant and resolves to what it prints. */
 export async function judged(task, variant, options) {
   const { stdout } = await promisify(execFile)(process.execPath, [...VARIANTS[variant], fileURLToPath(import.meta.url), task, JSON.stringify(options)],
     { maxBuffer: 1 << 26 });
@@ -51,7 +53,7 @@ async function fixture(loadModel, name, options) {
     hash.update(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
     pairs.push(...rowsOf(logits, golden.vocabulary, rows).map((row, k) => [row, exact[k]]));
     const last = await model.logits(ids);
-    if (nmse([[last, logits.subarray((ids.length - 1) * golden.vocabulary, ids.length * golden.vocabulary)]]) !== 0) throw new Error(`${name}: the last row alone has other bits`);
+    if (nmse([[last, logits.subarray((ids.length - 1) * golden.vocabulary, ids.length * golden.vocabulary)]]) !== 0) throw new Error(`${name}: the logits of the last position alone aren't bitwise equal`);
     greedy.push(await collect(model.generate(ids, { maxTokens: 40, temperature: 0, ignoreEos: true })));
   }
   const { variant, threads } = model.info;
@@ -59,7 +61,10 @@ async function fixture(loadModel, name, options) {
   return { variant, threads, wrongTexts, greedy, ...score(pairs), hash: hash.digest('hex') };
 }
 
-/** Steps of a real model's prompts: how many argmax differ, the largest regret, the first step where text would part. */
+/**
+ * Compares each step of a real model's prompts with the golden: how many argmax differ, the largest regret,
+ * and the first step that differs (`parted`).
+ */
 async function real(loadModel, name, options) {
   const golden = await readGolden(name);
   const { prompts } = golden;

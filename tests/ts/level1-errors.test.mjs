@@ -8,7 +8,7 @@ import * as exported from '../../dist/index.js';
 
 const { ChordError } = exported;
 
-test('an error prints under the name ChordError, with its code and hint', () => {
+test('an error prints as ChordError, with its code and hint', () => {
   const error = new ChordError('io', 'it broke', { hint: 'mend it' });
   assert.equal(ChordError.name, 'ChordError');
   assert.equal(error.constructor.name, 'ChordError');
@@ -19,16 +19,17 @@ test('an error prints under the name ChordError, with its code and hint', () => 
   assert.doesNotMatch(error.stack, /_ChordError/);
 });
 
-test('a class or function of the package has the name that it is exported by', () => {
+test('every class and function of the package has the name of its export', () => {
   for (const [name, value] of Object.entries(exported)) {
     if (typeof value === 'function' && name !== 'default') assert.equal(value.name, name);
   }
 });
 
-test('a module that is not the package\'s is an error of ours, though it links to nothing', () => {
+test('a wasm module that isn\'t the package\'s is a ChordError, even if its imports can\'t be linked', () => {
   const program = `
     import init, { WasmModel } from '${new URL('../../dist/index.js', import.meta.url)}';
-    const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 2, 7, 1, 1, 120, 1, 121, 0, 0]); // imports a function x.y
+    // This module imports a function x.y.
+    const bytes = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 2, 7, 1, 1, 120, 1, 121, 0, 0]);
     await init({ module: new WebAssembly.Module(bytes) });
     try { new WasmModel(new Uint8Array(8)); } catch (error) { console.log(error.name, error.code, error.hint !== undefined, error.message); }`;
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// level1-memory.test.mjs: what a freed model gives back while the program still holds the object.
+// level1-memory.test.mjs: a freed model releases its memory while the program still references the object.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc');
 const bytes = new Uint8Array(await readFile(new URL('../golden/q4_1-smollm.gguf', import.meta.url)));
 
-/** Every memory that the package makes from now on, weakly held. */
+/** WeakRefs of all memories that the package creates from now on. */
 const memories = [];
 const { Memory } = WebAssembly;
 WebAssembly.Memory = function (descriptor) {
@@ -21,21 +21,21 @@ WebAssembly.Memory = function (descriptor) {
   return memory;
 };
 
-/** How many of the memories made are still held by somebody. */
+/** Resolves to the number of created memories that are still reachable. */
 async function held() {
   await sleep(10); // a WeakRef keeps its target until the present task ends
   collectGarbage();
   return memories.filter((memory) => memory.deref() !== undefined).length;
 }
 
-test('free() lets the memory go while the model, its streams and its errors are still referenced', async () => {
+test('free() releases the memory while the model, its streams and its errors are still referenced', async () => {
   await init();
   const model = new WasmModel(bytes);
   model.set_config(4, 0, 1, 0, 1);
   model.generate('The walk of');
   const stream = model.generate_async('The walk of');
   await stream.next();
-  assert.equal(await held(), 1, 'a model that is in use holds its memory: the test sees it');
+  assert.equal(await held(), 1, 'a model in use must hold its memory, or the test sees nothing');
   model.free();
   const error = await stream.next().catch((reason) => reason);
   assert.equal(await held(), 0);
@@ -45,7 +45,7 @@ test('free() lets the memory go while the model, its streams and its errors are 
   model.free();
 });
 
-test('dispose() lets the memory go where the engine runs in the caller\'s thread', async () => {
+test('dispose() releases the memory when the engine runs in the caller\'s thread', async () => {
   const before = await held();
   const model = await loadModel(bytes, { worker: false });
   await model.generate('Hello', { maxTokens: 2 }).text();

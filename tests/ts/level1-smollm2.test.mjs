@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// level1-smollm2.test.mjs: level 1 with the model that people use, where a step takes real time: the answer,
-// timers during generation, and leaving in the middle of a long prompt.
+// level1-smollm2.test.mjs: level 1 with SmolLM2, whose steps take real time: the answer, timers during a
+// generation, and leaving in the middle of a long prompt.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -13,7 +13,8 @@ if (isMissing && process.env.CI === 'true') throw new Error('models/SmolLM2-135M
 const needsModel = { skip: isMissing ? 'models/SmolLM2-135M-Instruct.Q4_1.gguf is missing (make model)' : false };
 
 const QUESTION = format_chat('', 'What is the capital of France?', 'chatml');
-const LONG = 'The keeper of the lighthouse climbed the stairs every morning. '.repeat(120); // some 1,500 tokens
+// some 1,500 tokens
+const LONG = 'The keeper of the lighthouse climbed the stairs every morning. '.repeat(120);
 let model;
 
 async function smollm2(maxTokens) {
@@ -25,7 +26,7 @@ async function smollm2(maxTokens) {
   return model;
 }
 
-test('SmolLM2 answers, and its stream says the same', needsModel, async (t) => {
+test('SmolLM2 answers, and its stream has the same text', needsModel, async (t) => {
   const model = await smollm2(64);
   const text = model.generate(QUESTION);
   t.diagnostic(`${model.get_model_info().variant}: ${JSON.stringify(text)}`);
@@ -35,7 +36,7 @@ test('SmolLM2 answers, and its stream says the same', needsModel, async (t) => {
   assert.equal(streamed, text);
 });
 
-test('timers tick while it generates: at least one tick for four steps, prompt and answer', needsModel, async (t) => {
+test('timers fire during a generation, at least once per four steps', needsModel, async (t) => {
   const model = await smollm2(48);
   const before = model.counters().stepsRun;
   let ticks = 0, longest = 0, last = performance.now();
@@ -55,11 +56,12 @@ test('timers tick while it generates: at least one tick for four steps, prompt a
   assert.ok(ticks >= steps / 4, `${ticks} ticks in ${steps} steps`);
 });
 
-test('next() calls that are pending together are served in order, though a token takes several steps', needsModel, async () => {
+test('pending next() calls are served in order, though a token takes several steps', needsModel, async () => {
   const model = await smollm2(6);
   const expected = [];
   for await (const piece of model.generate_async(QUESTION)) expected.push(piece);
-  const stream = model.generate_async('x' + QUESTION); // another first token: the whole prompt is read anew
+  // The prompt has another first token, so all of it is evaluated again.
+  const stream = model.generate_async('x' + QUESTION);
   for await (const _ of stream) continue;
   const again = model.generate_async(QUESTION);
   const order = [];
@@ -70,7 +72,7 @@ test('next() calls that are pending together are served in order, though a token
 });
 
 for (const [how, leave] of Object.entries({ 'return()': (stream) => stream.return(), 'free()': (stream) => stream.free() })) {
-  test(`${how} in the middle of a long prompt stops the work before its next step; the next call is right`, needsModel, async (t) => {
+  test(`${how} in the middle of a long prompt takes effect before the next step, and the next call has the right text`, needsModel, async (t) => {
     const model = await smollm2(16);
     const text = model.generate(QUESTION);
     const before = model.counters();
@@ -78,15 +80,15 @@ for (const [how, leave] of Object.entries({ 'return()': (stream) => stream.retur
     const pending = stream.next();
     await new Promise((resolve) => setTimeout(resolve, 60));
     const inside = model.counters();
-    assert.ok(inside.stepsRun > before.stepsRun, 'the prompt is being read');
-    assert.equal(inside.tokensPrefilled, before.tokensPrefilled, 'and not yet to its end');
+    assert.ok(inside.stepsRun > before.stepsRun, 'the prefill must have started');
+    assert.equal(inside.tokensPrefilled, before.tokensPrefilled, 'the prefill must not have ended');
     const begin = performance.now();
     await leave(stream);
     const milliseconds = performance.now() - begin;
     assert.deepEqual(await pending, { value: '', done: true });
     assert.equal(stream.token_count(), 0);
     await new Promise((resolve) => setTimeout(resolve, 30));
-    assert.equal(model.counters().stepsRun, inside.stepsRun, 'steps ran on');
+    assert.equal(model.counters().stepsRun, inside.stepsRun, 'no step may run after leaving');
     assert.equal(model.generate(QUESTION), text);
     t.diagnostic(`left after ${inside.stepsRun - before.stepsRun} steps of the prompt in ${milliseconds.toFixed(2)} ms`);
   });

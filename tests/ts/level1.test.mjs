@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// level1.test.mjs: WasmModel and AsyncTokenStream in Node, over a fixture (fast, whole contract). The model
-// that people use is in level1-smollm2.test.mjs.
+// level1.test.mjs: the whole contract of WasmModel and AsyncTokenStream in Node, over a small fixture.
+// level1-smollm2.test.mjs uses a real model.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -9,24 +9,25 @@ import { AsyncTokenStream, ChordError, WasmModel, loadModel, version } from '../
 import init from '../../dist/index.js';
 
 const bytes = new Uint8Array(await readFile(new URL('../golden/q4_1-smollm.gguf', import.meta.url)));
-// Greedy, the fixture's next 40 tokens lead by 0.15 logits and any that ends the text by 4.5: no test here
-// hangs on the noise of a variant.
+// Each of the fixture's 40 greedy tokens after PROMPT leads by at least 0.15 logits, and by at least 4.5
+// over any end-of-generation token. So no test here depends on the noise of a variant.
 const PROMPT = 'The walk of';
-const ENDING = 'believed climbed'; // five tokens, then one that ends the text; leads of 0.98 and more
+// Its continuation is five tokens, then an end-of-generation token. Each leads by at least 0.98.
+const ENDING = 'believed climbed';
 const LONG = 'word by word '.repeat(12);
 
-test('before init the constructor throws invalid-argument with the way out', () => {
+test('before init the constructor throws invalid-argument, and the hint names init()', () => {
   assert.throws(() => new WasmModel(bytes), (error) => error instanceof ChordError && error.code === 'invalid-argument' && /init\(\)/.test(error.hint));
 });
 
-test('init again is a no-op, and a failed init can be tried again', async () => {
+test('a second init is a no-op, and a failed init can be tried again', async () => {
   await assert.rejects(init({ wasmUrl: new URL('nothing.wasm', import.meta.url) }), (error) => ChordError.isInstance(error) && /nothing\.wasm/.test(error.message));
   await Promise.all([init(), init()]);
   await init({ wasmUrl: 'http://localhost:1/never-fetched.wasm' });
   assert.equal(version(), JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version);
 });
 
-/** A model with greedy sampling and `maxTokens`, freed after `use`. */
+/** Runs `use(model)` with greedy sampling and `maxTokens`, and frees the model. */
 async function withModel(maxTokens, use, file = bytes) {
   await init();
   const model = new WasmModel(file);
@@ -44,7 +45,7 @@ const collect = async (stream) => {
   return pieces;
 };
 
-test('bytes that are no model, or no bytes, are typed errors and the next load works', async () => {
+test('bytes that aren\'t a model, and values that aren\'t bytes, are typed errors, and the next load works', async () => {
   await init();
   for (const wrong of [undefined, 'model.gguf', [1, 2], {}]) assert.throws(() => new WasmModel(wrong), { code: 'invalid-argument' });
   for (const damaged of [new Uint8Array(0), new TextEncoder().encode('<!doctype html>'), new Uint8Array(4096), bytes.subarray(0, 1000), bytes.subarray(0, bytes.length - 1)])
@@ -52,19 +53,19 @@ test('bytes that are no model, or no bytes, are typed errors and the next load w
   await withModel(4, (model) => assert.equal(typeof model.generate(PROMPT), 'string'));
 });
 
-test('bytes of another realm are bytes', async () => {
+test('bytes from another realm are accepted', async () => {
   await init();
   new WasmModel(runInNewContext('Uint8Array.from(bytes)', { bytes })).free();
   new WasmModel(Buffer.from(bytes)).free();
 });
 
-test('the bytes given are neither changed nor detached', () =>
+test('the caller\'s bytes are neither changed nor detached', () =>
   withModel(4, (model) => {
     model.generate(PROMPT);
     assert.equal(bytes.length > 0 && bytes[0], 0x47);
   }));
 
-test('level 1 says what level 2 says, which is judged against llama.cpp', () =>
+test('level 1 generates the same text as level 2, which is compared with llama.cpp', () =>
   withModel(16, async (model) => {
     const other = await loadModel(bytes);
     try {
@@ -77,7 +78,7 @@ test('level 1 says what level 2 says, which is judged against llama.cpp', () =>
     }
   }));
 
-test('a cut at any token flushes what is held, as level 2 does', () =>
+test('a generation cut at any token ends with the text that was held back, as in level 2', () =>
   withModel(1, async (model) => {
     const other = await loadModel(bytes);
     try {
@@ -92,17 +93,17 @@ test('a cut at any token flushes what is held, as level 2 does', () =>
           same += event.text;
         }
         assert.equal(text, same);
-        // Both levels have one loop: what all the tokens are, whole, comes past it.
+        // Both levels share one loop. detokenize doesn't use it.
         assert.equal(text, await other.detokenize(tokens, { skipSpecial: true }), `${maxTokens} tokens`);
         cut += text.endsWith('\ufffd') ? 1 : 0;
       }
-      assert.ok(cut > 0, 'no text was cut inside a character: the test saw nothing');
+      assert.ok(cut > 0, 'a text must be cut inside a character, or the test sees nothing');
     } finally {
       await other.dispose();
     }
   }));
 
-test('a BOS that the text already begins with is not added twice', async () => {
+test('a BOS that the text already starts with is not added twice', async () => {
   const spm = new Uint8Array(await readFile(new URL('../golden/q4_0-spm.gguf', import.meta.url)));
   await withModel(8, async (model) => {
     const other = await loadModel(spm);
@@ -117,7 +118,7 @@ test('a BOS that the text already begins with is not added twice', async () => {
   }, spm);
 });
 
-test('a token that ends the text ends it, and is no part of it', () =>
+test('a generation ends at an end-of-generation token, which isn\'t part of the text', () =>
   withModel(100, async (model) => {
     const stream = model.generate_async(ENDING);
     const pieces = await collect(stream);
@@ -133,7 +134,7 @@ test('temperature, top_k, top_p and repetition_penalty reach the sampler', () =>
       return new Set(Array.from({ length: 8 }, () => model.generate(PROMPT)));
     };
     const [greedy] = texts(0, 1, 0, 1);
-    assert.ok(texts(5, 1, 0, 1).size === 8, 'eight hot runs are eight texts');
+    assert.ok(texts(5, 1, 0, 1).size === 8, 'eight generations at temperature 5 must be eight texts');
     assert.deepEqual([...texts(5, 1, 1, 1)], [greedy], 'top_k 1 is greedy');
     assert.deepEqual([...texts(5, 0, 0, 1)], [greedy], 'top_p 0 is greedy');
     model.set_config(100, 0, 1, 0, 1);
@@ -142,7 +143,7 @@ test('temperature, top_k, top_p and repetition_penalty reach the sampler', () =>
     assert.notEqual(model.generate('1'), plain, 'a huge penalty forbids repetitions');
   }));
 
-test('generations and streams leave no memory behind, finished or left', () =>
+test('finished and abandoned generations and streams leave no memory allocated', () =>
   withModel(2, async (model) => {
     const round = async () => {
       model.generate(PROMPT);
@@ -153,18 +154,19 @@ test('generations and streams leave no memory behind, finished or left', () =>
       const left = model.generate_async(PROMPT);
       const pending = left.next();
       await null;
-      await null; // the stream waits for its turn now
+      await null; // the stream now waits for its turn of the event loop
       left.free();
       assert.deepEqual(await pending, { value: '', done: true });
     };
     await round();
     const { wasmBytes, kvPages } = model.counters();
-    for (let count = 0; count < 1500; count++) await round(); // a stream's block is over 64 bytes: a leak needs a new page
+    // A stream's block is over 64 bytes, so leaked blocks would need a new wasm page.
+    for (let count = 0; count < 1500; count++) await round();
     assert.equal(model.counters().wasmBytes, wasmBytes);
     assert.equal(model.counters().kvPages, kvPages);
   }));
 
-test('set_config names the value that is out of range and changes nothing then', () =>
+test('set_config names the parameter that is out of range, and changes nothing', () =>
   withModel(4, (model) => {
     const before = model.generate(PROMPT);
     const good = [4, 0, 1, 0, 1];
@@ -180,7 +182,7 @@ test('set_config names the value that is out of range and changes nothing then',
     assert.equal(model.generate(PROMPT), before);
   }));
 
-test('generate gives the continuation without the prompt, at most max_tokens long', () =>
+test('generate returns the continuation without the prompt, at most max_tokens long', () =>
   withModel(6, (model) => {
     const text = model.generate(PROMPT);
     assert.equal(model.generate(PROMPT), text);
@@ -189,7 +191,7 @@ test('generate gives the continuation without the prompt, at most max_tokens lon
     assert.ok(model.generate(PROMPT).startsWith(text.replace(/\ufffd+$/, '')));
   }));
 
-test('generate_stream gives the pieces of its own text; false stops it, a throw reaches the caller', () =>
+test('generate_stream passes every piece of its text to the callback; false stops it, and a throw reaches the caller', () =>
   withModel(16, (model) => {
     const whole = model.generate(PROMPT);
     const pieces = [];
@@ -210,7 +212,7 @@ test('generate_stream gives the pieces of its own text; false stops it, a throw 
     for (const value of [undefined, null, 0, '']) assert.equal(model.generate_stream(PROMPT, () => value), whole);
   }));
 
-test('the pieces of a stream, put together, equal generate()', () =>
+test('the joined pieces of a stream equal generate()', () =>
   withModel(24, async (model) => {
     const whole = model.generate(PROMPT);
     const stream = model.generate_async(PROMPT);
@@ -227,7 +229,7 @@ test('the pieces of a stream, put together, equal generate()', () =>
 
 test('a piece never splits a character, whatever bytes the tokens are', () =>
   withModel(64, async (model) => {
-    // High temperature over a cut-down vocabulary: byte tokens in any order, most of them no valid UTF-8.
+    // At a high temperature, byte tokens of this small vocabulary come in any order, mostly invalid UTF-8.
     model.set_config(64, 5, 1, 0, 1);
     let held = 0, replaced = 0;
     for (let run = 0; run < 40; run++) {
@@ -240,7 +242,7 @@ test('a piece never splits a character, whatever bytes the tokens are', () =>
         replaced += piece.includes('\ufffd') ? 1 : 0;
       }
     }
-    assert.ok(held > 0 && replaced > 0, 'no piece was held back or replaced: the test saw nothing');
+    assert.ok(held > 0 && replaced > 0, 'pieces must be held back and replaced, or the test sees nothing');
   }));
 
 test('nothing is computed before the first next(), and one next() is one token', () =>
@@ -262,7 +264,7 @@ test('nothing is computed before the first next(), and one next() is one token',
     assert.equal(stream.token_count(), 5);
   }));
 
-test('next() calls that are pending together are served in order', () =>
+test('pending next() calls are served in order', () =>
   withModel(8, async (model) => {
     const expected = await collect(model.generate_async(PROMPT));
     const stream = model.generate_async(PROMPT);
@@ -273,21 +275,21 @@ test('next() calls that are pending together are served in order', () =>
     assert.ok(results.slice(expected.length).every(({ done }) => done));
   }));
 
-test('a second generation while one is unfinished throws busy; a stream takes the model at its first next()', () =>
+test('a second generation while one is unfinished throws busy; a stream occupies the model from its first next()', () =>
   withModel(8, async (model) => {
     const whole = model.generate(PROMPT);
     const first = model.generate_async(PROMPT);
     const second = model.generate_async(PROMPT);
-    assert.equal(model.generate(PROMPT), whole, 'a stream that never ran holds nothing');
+    assert.equal(model.generate(PROMPT), whole, 'a stream that never ran must not occupy the model');
 
     await first.next();
     for (const call of [() => model.generate(PROMPT), () => model.generate_stream(PROMPT, () => {})]) assert.throws(call, { code: 'busy' });
     await assert.rejects(second.next(), { code: 'busy' });
     await model.generate_async(PROMPT).return();
     model.generate_async(PROMPT).free();
-    assert.throws(() => model.generate(PROMPT), { code: 'busy' }, 'a stream that never ran gives nothing back');
+    assert.throws(() => model.generate(PROMPT), { code: 'busy' }, 'ending a stream that never ran must not release the model');
     await first.return();
-    assert.equal((await collect(second)).join(''), whole, 'a stream that was refused may start later');
+    assert.equal((await collect(second)).join(''), whole, 'a stream that was refused must be able to start later');
     model.generate_stream(PROMPT, () => {
       assert.throws(() => model.generate(PROMPT), { code: 'busy' });
       return false;
@@ -300,7 +302,7 @@ for (const [how, leave] of Object.entries({
   'throw()': (stream) => assert.rejects(stream.throw(new Error('mine')), { message: 'mine' }),
   'free()': (stream) => stream.free(),
 })) {
-  test(`${how} gives the model back: before the start, between tokens, inside the first next(), at the end`, () =>
+  test(`${how} releases the model before the start, between tokens, inside the first next() and at the end`, () =>
     withModel(8, async (model) => {
       const whole = model.generate(PROMPT);
       for (const when of ['before', 'between', 'inside', 'after']) {
@@ -318,7 +320,7 @@ for (const [how, leave] of Object.entries({
     }));
 }
 
-test('break and a throw in the loop stop the work: nothing runs on', () =>
+test('break and a throw in the loop stop the generation: no step runs afterwards', () =>
   withModel(32, async (model) => {
     const whole = model.generate(PROMPT);
     const stream = model.generate_async(PROMPT);
@@ -346,10 +348,10 @@ test('the event loop turns between steps, also inside the first next()', () =>
     assert.ok(turns >= steps, `${turns} turns in ${steps} steps`);
   }));
 
-test('a prompt that leaves no room for one token is context-full; one that leaves some is continued up to there', () =>
+test('a prompt that leaves no room for a token is context-full; one that leaves some is continued until the context is full', () =>
   withModel(1000, async (model) => {
     const { contextLength } = model.get_model_info();
-    const digits = (count) => '1'.repeat(count); // the pre-tokenizer takes digits one by one
+    const digits = (count) => '1'.repeat(count); // the pre-tokenizer splits off every digit
     for (const count of [contextLength, contextLength + 1, 4 * contextLength]) {
       assert.throws(() => model.generate(digits(count)), (error) => error.code === 'context-full' && error.message.includes(count));
       await assert.rejects(model.generate_async(digits(count)).next(), { code: 'context-full' });
@@ -362,7 +364,7 @@ test('a prompt that leaves no room for one token is context-full; one that leave
     assert.equal(typeof model.generate(PROMPT), 'string');
   }));
 
-test('a prompt that is no string is invalid-argument, at once', () =>
+test('a prompt that isn\'t a string is invalid-argument at once', () =>
   withModel(4, (model) => {
     for (const wrong of [undefined, null, 7, ['a']]) {
       assert.throws(() => model.generate(wrong), { code: 'invalid-argument' });
@@ -370,7 +372,7 @@ test('a prompt that is no string is invalid-argument, at once', () =>
     }
   }));
 
-test('free ends everything: later calls and open streams are disposed, again is a no-op', async () => {
+test('free ends everything: later calls and open streams fail with disposed, and a second free is a no-op', async () => {
   await init();
   const model = new WasmModel(bytes);
   model.set_config(8, 0, 1, 0, 1);
@@ -387,7 +389,7 @@ test('free ends everything: later calls and open streams are disposed, again is 
   assert.throws(() => other.generate_stream(PROMPT, () => { other.free(); }), { code: 'disposed' });
 });
 
-test('[Symbol.dispose] is there where the symbol is, and only there', async () => {
+test('[Symbol.dispose] exists only where the runtime has the symbol', async () => {
   await init();
   const model = new WasmModel(bytes);
   if (Symbol.dispose) {
@@ -399,7 +401,7 @@ test('[Symbol.dispose] is there where the symbol is, and only there', async () =
   model.free();
 });
 
-test('the GPU methods tell the truth: no-webgpu with a reason, and the CPU path goes on', () =>
+test('the GPU methods fail with no-webgpu and a reason, and the CPU still generates', () =>
   withModel(4, async (model) => {
     const before = model.generate(PROMPT);
     assert.throws(() => model.init_gpu(), (error) => error.code === 'no-webgpu' && /init_gpu_async/.test(error.hint));
@@ -410,7 +412,7 @@ test('the GPU methods tell the truth: no-webgpu with a reason, and the CPU path 
     assert.equal(model.generate(PROMPT), before);
   }));
 
-test('the probe is true only for a device that was really got', async () => {
+test('probe_gpu and is_gpu_available are true only after a device was obtained', async () => {
   const hadNavigator = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
   const withGpu = async (gpu) => {
     Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
@@ -430,7 +432,7 @@ test('the probe is true only for a device that was really got', async () => {
   }
 });
 
-test('get_model_info is plain data about the model and how it runs', () =>
+test('get_model_info returns plain data about the model and how it runs', () =>
   withModel(4, (model) => {
     const info = model.get_model_info();
     assert.deepEqual(structuredClone(info), info);
@@ -441,7 +443,7 @@ test('get_model_info is plain data about the model and how it runs', () =>
     assert.ok(info.memory.total >= info.memory.weights && info.parameters > 0 && info.vocabularySize > 0);
   }));
 
-test('two models live side by side', async () => {
+test('two models generate side by side', async () => {
   await withModel(8, async (one) => {
     await withModel(8, async (two) => {
       const whole = one.generate(PROMPT);

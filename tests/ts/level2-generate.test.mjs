@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-generate.test.mjs: Generation over a small fixture: one event a token, how a run ends, the queue,
-// leaving and aborting, options by name. What takes real time is in level2-smollm2.test.mjs.
+// level2-generate.test.mjs: Generation over a small fixture: one event per token, how a generation ends, the
+// queue, leaving and aborting, options by name. Tests that need real time are in level2-smollm2.test.mjs.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -9,10 +9,11 @@ import { Worker } from 'node:worker_threads';
 import { ChordError, loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
-const LONG = 'The quick brown fox jumps over the lazy dog. '.repeat(5); // some 140 tokens of the fixture's 256
+// some 140 tokens; the fixture's context is 256
+const LONG = 'The quick brown fox jumps over the lazy dog. '.repeat(5);
 const modes = [{ threads: 1 }, { threads: 2 }, { worker: false }];
 
-test('the events are the text, one a token, the same in a worker with 1 and 2 threads and without a worker', async () => {
+test('one event per token makes up the text, the same in a worker with 1 and 2 threads and without a worker', async () => {
   const texts = [];
   for (const options of modes) {
     await withModel(FIXTURE, options, async (model) => {
@@ -80,26 +81,27 @@ test('break, return and throw leave the model usable, and the worker stops withi
         const before = (await model.counters()).tokensDecoded;
         await way();
         const after = (await model.counters()).tokensDecoded;
-        assert.ok(after - before <= 8, `${how}: ${after - before} tokens were sampled for one that was read`);
+        assert.ok(after - before <= 8, `${how}: ${after - before} tokens were sampled for one that was read, at most 8 are allowed`);
         assert.equal(await model.generate('Hello', GREEDY).text(), expected, how);
       }
     });
   }
 });
 
-test('leaving cuts the KV cache back to the last token that was read', () =>
+test('leaving cuts the KV cache back to the tokens that were read', () =>
   withModel(FIXTURE, {}, async (model) => {
-    const ids = Array.from({ length: 31 }, (_, i) => 3 + i); // with one token more a page is full
+    const ids = Array.from({ length: 31 }, (_, i) => 3 + i); // one token fewer than a page
     const run = model.generate(ids, { ...GREEDY, maxTokens: 200 });
     await run.next();
     let counters = await model.counters();
-    while (counters.tokensDecoded < 5) counters = await model.counters(); // it ran ahead, into a second page
+    // The worker runs ahead of the reader, into a second page.
+    while (counters.tokensDecoded < 5) counters = await model.counters();
     assert.equal(counters.kvPages, 2);
     await run.return();
     assert.equal((await model.counters()).kvPages, 1);
   }));
 
-test('what was read before leaving counts, to the token, though tokens come together', async () => {
+test('stats and KV cache count exactly the tokens that were read before leaving, though tokens come together', async () => {
   for (const options of modes) {
     await withModel(FIXTURE, options, async (model) => {
       const ids = Array.from({ length: 20 }, (_, i) => 3 + i);
@@ -114,10 +116,10 @@ test('what was read before leaving counts, to the token, though tokens come toge
   }
 });
 
-/** A fixture whose embedding of `token` isn't a number: evaluating it fails, sampling it doesn't. */
+/** A fixture whose embedding of `token` is NaN: evaluating the token fails, sampling it doesn't. */
 async function withBadEmbedding(token) {
   const bytes = await readFile(new URL('../golden/f32-mha.gguf', import.meta.url)); // untied, 48 columns
-  // A record of the tensor table: name, how many dimensions, these, type, offset.
+  // A record of the tensor table: name, number of dimensions, dimensions, type, offset.
   const behind = (name, at) => at + name.length + 4 + 8 * bytes.readUInt32LE(at + name.length) + 4 + 8;
   const table = behind('.weight', bytes.lastIndexOf('.weight'));
   const embedding = behind('token_embd.weight', bytes.indexOf('token_embd.weight'));
@@ -126,7 +128,7 @@ async function withBadEmbedding(token) {
   return new Uint8Array(bytes);
 }
 
-test('an error in the midst of a run comes after every token that was written before it', async () => {
+test('an error during a generation comes after every token that was sampled before it', async () => {
   const bytes = await withBadEmbedding(13);
   for (const options of modes) {
     await withModel(bytes, options, async (model) => {
@@ -139,7 +141,7 @@ test('an error in the midst of a run comes after every token that was written be
   }
 });
 
-test('the first token comes alone; then what a moment brings comes together, no more than the window ahead', async () => {
+test('the first token comes alone, later tokens come together, and the worker is at most the window of 6 tokens ahead', async () => {
   const worker = new Worker(new URL('../../dist/worker.js', import.meta.url));
   try {
     const sizes = [];
@@ -155,8 +157,8 @@ test('the first token comes alone; then what a moment brings comes together, no 
     const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0 };
     worker.postMessage({ op: 'generate', call: 1, prompt: 'Hello', options: { maxTokens: 200, ignoreEos: true, stop: [], logprobs: false, sampling } });
     while (sum() < 6) await nextTurn();
-    await sleep(50); // ample for what mustn't come
-    assert.equal(sum(), 6, `${sizes} came, and nothing was taken`);
+    await sleep(50); // long enough for a token that mustn't come
+    assert.equal(sum(), 6, `messages of ${sizes} tokens came before any 'taken', 6 tokens are allowed`);
     const end = ended();
     const take = (count) => worker.postMessage({ op: 'taken', call: 1, count });
     worker.on('message', (reply) => reply.type === 'tokens' && take(reply.events.length));
@@ -164,7 +166,7 @@ test('the first token comes alone; then what a moment brings comes together, no 
     await end;
     assert.equal(sum(), 200);
     assert.equal(sizes[0], 1);
-    assert.ok(sizes.length < 200, 'each token came in a message of its own'); // one takes some 50 us
+    assert.ok(sizes.length < 200, 'tokens must share messages'); // a token takes some 50 us
   } finally {
     await worker.terminate();
   }
@@ -191,14 +193,14 @@ test('an abort makes the loop throw the signal\'s reason, and the next call work
       const late = new AbortController();
       const run = model.generate('Hello', { ...GREEDY, signal: late.signal });
       await run.next();
-      late.abort(reason); // nobody is waiting: the next one is told
+      late.abort(reason); // no next() is pending, so the next one rejects
       await assert.rejects(run.next(), (error) => error === reason);
       assert.equal(await model.generate('Hello', GREEDY).text(), expected);
     });
   }
 });
 
-test('calls run in the order of their first next(), and a signal takes one out of the queue', () =>
+test('calls run in the order of their first next(), and an abort removes a call from the queue', () =>
   withModel(FIXTURE, {}, async (model) => {
     const order = [];
     const run = (name, options = {}) => {
@@ -206,7 +208,7 @@ test('calls run in the order of their first next(), and a signal takes one out o
       return text.then(() => order.push(name), (error) => order.push(`${name}: ${error}`));
     };
     const controller = new AbortController();
-    const made = model.generate(LONG, GREEDY); // made first, begun last
+    const made = model.generate(LONG, GREEDY); // created first, started last
     const all = [run('a'), run('b', { signal: controller.signal }), run('c')];
     all.push(model.logits([1, 2, 3]).then(() => order.push('d')), made.text().then(() => order.push('e')));
     controller.abort('out');
@@ -215,7 +217,7 @@ test('calls run in the order of their first next(), and a signal takes one out o
     assert.ok(order.indexOf('b: out') < order.indexOf('c'), String(order));
 
     const holder = model.generate('Hello', { ...GREEDY, maxTokens: 200 });
-    await holder.next(); // its reader pauses: it keeps the turn
+    await holder.next(); // its reader pauses, so it keeps the engine
     const out = new AbortController();
     const queued = model.generate('Hello', { ...GREEDY, signal: out.signal });
     const pending = queued.next();
@@ -253,7 +255,7 @@ test('the KV cache of the common prefix is kept, and the text is the same as wit
     await withModel(FIXTURE, {}, async (fresh) => assert.equal(await fresh.generate(`${LONG}and more`, GREEDY).text(), text));
   }));
 
-test('a stop string ends the text before it, however tokens cut it', () =>
+test('a stop string ends the text before it, however tokens split it', () =>
   withModel(FIXTURE, {}, async (model) => {
     const whole = await model.generate('Hello', { ...GREEDY, maxTokens: 60 }).text();
     for (const [from, to] of [[3, 4], [5, 9], [10, 17]]) {
@@ -263,11 +265,11 @@ test('a stop string ends the text before it, however tokens cut it', () =>
       assert.equal(run.stats.finishReason, 'stop');
     }
     const none = model.generate('Hello', { ...GREEDY, maxTokens: 60, stop: `${whole.at(-1)}never` });
-    assert.equal(await none.text(), whole, 'what was held back comes at the end');
+    assert.equal(await none.text(), whole, 'text held back must come at the end');
     assert.equal(none.stats.finishReason, 'length');
   }));
 
-test('a bias of -Infinity forbids a token; when every token is forbidden the run says so, and the model goes on', async () => {
+test('a bias of -Infinity forbids a token; with every token forbidden the generation fails, and the model stays usable', async () => {
   for (const options of modes) {
     await withModel(FIXTURE, options, async (model) => {
       const { vocabularySize } = model.info;
@@ -289,7 +291,7 @@ test('a bias of -Infinity forbids a token; when every token is forbidden the run
   }
 });
 
-test('a run is read once: a second loop, and text() after a loop, say so', () =>
+test('a generation can be read once: a second loop, and text() after a loop, fail and say so', () =>
   withModel(FIXTURE, {}, async (model) => {
     const isRead = (error) => error instanceof ChordError && error.code === 'invalid-argument' && /was read already/.test(error.message) && error.hint !== undefined;
     const loop = async (run) => {
@@ -310,12 +312,12 @@ test('a run is read once: a second loop, and text() after a loop, say so', () =>
 
     const asked = model.generate('Hello', GREEDY);
     assert.equal(await asked.text(), whole);
-    assert.equal(await asked.text(), whole, 'the same answer again');
+    assert.equal(await asked.text(), whole, 'a second text() must be the same text');
     await assert.rejects(loop(asked), isRead);
 
     const stepped = model.generate('Hello', GREEDY);
     const { value } = await stepped.next();
-    assert.equal(value.text + (await stepped.text()), whole, 'after some steps text() is the rest');
+    assert.equal(value.text + (await stepped.text()), whole, 'text() after next() must be the rest');
 
     const ended = model.generate('Hello', GREEDY);
     while (!(await ended.next()).done);
@@ -324,7 +326,7 @@ test('a run is read once: a second loop, and text() after a loop, say so', () =>
 
     const iterator = model.generate('Hello', GREEDY)[Symbol.asyncIterator]();
     const { value: head } = await iterator.next();
-    assert.equal(head.text + (await loop(iterator)), whole, 'an iterator in hand is iterable, as every iterator');
+    assert.equal(head.text + (await loop(iterator)), whole, 'an iterator must be iterable itself');
 
     const streamed = model.generate('Hello', GREEDY);
     let text = '';
@@ -335,7 +337,7 @@ test('a run is read once: a second loop, and text() after a loop, say so', () =>
     assert.equal(await model.generate('Hello', GREEDY).text(), whole);
   }));
 
-test('an end-of-generation token ends the run with stop and no event of its own', () =>
+test('an end-of-generation token ends the generation with stop and without an event', () =>
   withModel(FIXTURE, {}, async (model) => {
     const [end] = await model.tokenize('<|im_end|>', { addSpecial: false });
     const ended = model.generate('Hello', { ...GREEDY, ignoreEos: false, logitBias: { [end]: 1000 } });
@@ -348,7 +350,7 @@ test('an end-of-generation token ends the run with stop and no event of its own'
     assert.deepEqual(tokens, [[end, ''], [end, ''], [end, '']]);
   }));
 
-test('the context\'s end is length; a prompt that leaves no room for one token is context-full', () =>
+test('a generation that fills the context ends with length; a prompt that leaves no room for a token is context-full', () =>
   withModel(FIXTURE, { contextLength: 64 }, async (model) => {
     assert.equal(model.info.contextLength, 64);
     const ids = Array.from({ length: 60 }, (_, i) => 3 + i);
@@ -365,7 +367,7 @@ test('the context\'s end is length; a prompt that leaves no room for one token i
     await model.generate(ids, GREEDY).text();
   }));
 
-test('the same seed gives the same text, another seed another', () =>
+test('the same seed gives the same text, another seed another text', () =>
   withModel(FIXTURE, {}, async (model) => {
     const text = (seed) => model.generate('Hello', { maxTokens: 40, temperature: 1.5, topK: 0, topP: 1, minP: 0, ignoreEos: true, seed }).text();
     const one = await text(1);
@@ -387,7 +389,7 @@ test('logprob is the logarithm of the softmax of the raw logits', () =>
     assert.ok(!('logprob' in plain));
   }));
 
-test('logits of all ids are the rows that each prefix gives, bitwise, with 1 and 2 threads', async () => {
+test('logits of all ids are bitwise the rows that each prefix gives, with 1 and 2 threads and without a worker', async () => {
   let rows;
   for (const options of modes) {
     await withModel(FIXTURE, options, async (model) => {
@@ -398,7 +400,7 @@ test('logits of all ids are the rows that each prefix gives, bitwise, with 1 and
       for (const n of [1, 31, 32, 33, 70]) assert.deepEqual(await model.logits(ids.slice(0, n)), all.slice((n - 1) * width, n * width), `${n} ids`);
       rows ??= all;
       assert.deepEqual(all, rows);
-      assert.deepEqual(await model.logits(ids, { all: true }), rows, 'again, with the prefix in the cache');
+      assert.deepEqual(await model.logits(ids, { all: true }), rows, 'the rows must be the same with the prefix in the cache');
       const controller = new AbortController();
       const aborted = model.logits(Array(250).fill(7), { all: true, signal: controller.signal });
       controller.abort('no');
@@ -408,7 +410,7 @@ test('logits of all ids are the rows that each prefix gives, bitwise, with 1 and
   }
 });
 
-test('options are refused by name: unknown, out of range, not in this version', () =>
+test('unknown, out-of-range and unsupported options are refused by name', () =>
   withModel(FIXTURE, {}, async (model) => {
     const refusals = [
       [{ tempreature: 0 }, 'tempreature'], [{ temperature: -1 }, 'temperature'], [{ temperature: NaN }, 'temperature'], [{ temperature: '0' }, 'temperature'],
@@ -435,7 +437,7 @@ test('options are refused by name: unknown, out of range, not in this version', 
     assert.equal((await model.generate('Hello', GREEDY).text()).length > 0, true);
   }));
 
-test('profile tells the time of each op since the last call, products by their weights', () =>
+test('profile returns the time of each op since the last call, with products named by their weights', () =>
   withModel(FIXTURE, { threads: 2 }, async (model) => {
     assert.deepEqual(await model.profile(), []);
     await model.generate('Hello', GREEDY).text();
@@ -445,11 +447,11 @@ test('profile tells the time of each op since the last call, products by their w
     assert.equal(entries.find(({ op }) => op === 'MATMUL ffn_down').count, model.info.blockCount);
     assert.deepEqual(entries, entries.toSorted?.((a, b) => b.ms - a.ms) ?? entries);
     assert.ok(entries.every(({ ms }) => ms > 0 && Number.isFinite(ms)));
-    assert.deepEqual(await model.profile(), []); // nothing was run since
+    assert.deepEqual(await model.profile(), []); // nothing ran since the last call
     await refused(model.generate([], GREEDY).text(), 'invalid-argument');
   }));
 
-test('tokenize takes UTF-8 bytes, invalid ones too, and leaves them alone', () =>
+test('tokenize accepts UTF-8 bytes, also invalid ones, and doesn\'t change them', () =>
   withModel(FIXTURE, {}, async (model) => {
     const text = '\ufeffHello, wörld \u{1f600}';
     const bytes = new TextEncoder().encode(text);
@@ -461,7 +463,7 @@ test('tokenize takes UTF-8 bytes, invalid ones too, and leaves them alone', () =
     assert.deepEqual(await model.tokenize('<|im_end|>', { parseSpecial: false, addSpecial: false }).then((ids) => ids.length > 1), true);
   }));
 
-test('dispose ends what runs and what waits; every later call says disposed', async () => {
+test('dispose ends running and waiting calls, and they and every later call fail with disposed', async () => {
   for (const options of modes) {
     const model = await loadModel(FIXTURE, options);
     const running = model.generate('Hello', { ...GREEDY, maxTokens: 200 });
@@ -479,13 +481,13 @@ test('dispose ends what runs and what waits; every later call says disposed', as
   }
 });
 
-test('using disposes where the runtime knows Symbol.asyncDispose', { skip: Symbol.asyncDispose ? false : 'this runtime has no Symbol.asyncDispose' }, async () => {
+test('[Symbol.asyncDispose] disposes of the model where the runtime has the symbol', { skip: Symbol.asyncDispose ? false : 'this runtime has no Symbol.asyncDispose' }, async () => {
   const model = await loadModel(FIXTURE);
   await model[Symbol.asyncDispose]();
   await refused(model.tokenize('a'), 'disposed');
 });
 
-test('the chat template of the file is rendered; a model without one says so', async () => {
+test('applyChatTemplate on a model without a chat template is invalid-argument with a hint', async () => {
   await withModel(FIXTURE, {}, async (model) => {
     if (model.info.chatTemplate !== undefined) return;
     const error = await refused(model.applyChatTemplate([{ role: 'user', content: 'Hi' }]), 'invalid-argument', 'chat template');

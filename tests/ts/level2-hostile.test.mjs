@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-hostile.test.mjs: arguments that lie, throw when they are read, or aren't what they seem. Each is refused
-// as a ChordError that names it, at all levels, and the model goes on. tests/fuzz/api_fuzz.mjs looks for more.
+// level2-hostile.test.mjs: arguments that throw when they are read, or aren't what they claim to be. Each is
+// refused with a ChordError that names it, at both levels and in chat, and the model stays usable.
+// tests/fuzz/api_fuzz.mjs searches for more.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -18,15 +19,15 @@ const falseSignal = Object.create(AbortSignal.prototype);
 const detached = new Uint8Array(8);
 structuredClone(detached.buffer, { transfer: [detached.buffer] });
 
-/** `call` fails with `invalid-argument` naming `name`, at once or by rejecting. */
+/** Asserts that `call` throws, or rejects with, an `invalid-argument` whose message contains `name`. */
 async function refuses(call, name, what) {
-  const error = await (async () => call())().then((value) => assert.fail(`${what}: taken, gave ${typeof value}`), (reason) => reason);
+  const error = await (async () => call())().then((value) => assert.fail(`${what}: must be refused, returned ${typeof value}`), (reason) => reason);
   assert.ok(ChordError.isInstance(error), `${what}: ${error?.stack ?? String(error)}`);
   assert.equal(error.code, 'invalid-argument', `${what}: ${error.message}`);
   assert.ok(error.message.includes(name), `${what}: ${JSON.stringify(error.message)} doesn't name ${name}`);
 }
 
-test('level 2: options that throw when read, false signals and lists that lie are refused by name', () =>
+test('level 2 refuses by name options that throw when read, false signals and lists with false lengths', () =>
   withModel(FIXTURE, { threads: 1 }, async (model) => {
     const text = await model.generate('Hello', GREEDY).text();
     const calls = {
@@ -61,7 +62,7 @@ test('level 2: options that throw when read, false signals and lists that lie ar
     assert.equal(await model.generate('Hello', GREEDY).text(), text);
   }));
 
-test('chat: bodies, messages and templates that throw when read are refused', async () =>
+test('chat refuses bodies and messages that throw when read', async () =>
   withModel(await withTemplate(CHATML), { threads: 1 }, async (model) => {
     const messages = [{ role: 'user', content: 'Hi' }];
     const create = (body, options) => model.chat.completions.create({ messages, max_tokens: 2, ...body }, options);
@@ -81,7 +82,7 @@ test('chat: bodies, messages and templates that throw when read are refused', as
     await create({});
   }));
 
-test('level 1: values of any type are refused by name, and bytes are asked for their inner truth', async () => {
+test('level 1 refuses values of a wrong type by name, and overridden properties of bytes don\'t mislead it', async () => {
   for (const options of [null, 1, trapped, throwing('module'), { module: {} }, { wasmUrl: Symbol('s') }, { wasmUrl: 'http://' }, { wasmUrl: unprintable }])
     await refuses(() => init(options), '', `init(${typeof options})`);
   await init();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-lifecycle.test.mjs: how workers begin and end in Node: aborted loads leave no descriptor, a worker that isn't
-// there says why, and a call that would wait for itself for ever is refused.
+// level2-lifecycle.test.mjs: how workers start and end in Node. Aborted loads leave no descriptor open, a
+// missing worker.js is an error with a hint, and a call that would wait for itself for ever is refused.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { pbkdf2 } from 'node:crypto';
@@ -13,7 +13,7 @@ import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const noProc = process.platform !== 'linux' && 'there is no /proc here';
-/** Files of the project that this process has open. */
+/** Returns the files of the project that this process has open. */
 function openFiles() {
   const targets = readdirSync('/proc/self/fd').map((fd) => {
     try {
@@ -25,9 +25,10 @@ function openFiles() {
   return targets.filter((target) => /\.(gguf|wasm|js)$/.test(target));
 }
 
-test('aborted loads of a path leave no descriptor, while others keep the file system busy', { skip: noProc }, async () => {
+test('aborted loads of a path leave no descriptor open while other work keeps the file threads busy', { skip: noProc }, async () => {
   let isOver = false;
-  const hash = () => isOver || pbkdf2('a', 'b', 2000, 64, 'sha512', hash); // in the threads that read files
+  // Hashing runs in the threads that also read files.
+  const hash = () => isOver || pbkdf2('a', 'b', 2000, 64, 'sha512', hash);
   for (let i = 0; i < 6; i++) hash();
   try {
     let aborted = 0;
@@ -45,7 +46,7 @@ test('aborted loads of a path leave no descriptor, while others keep the file sy
   }
 });
 
-test('a worker that isn\'t there: the hint is where it must lie, not to load again', async () => {
+test('when worker.js is missing, the hint says where it must be, and worker: false works', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'chord-dist-'));
   try {
     cpSync(path.join(root, 'dist'), folder, { recursive: true });
@@ -62,14 +63,14 @@ test('a worker that isn\'t there: the hint is where it must lie, not to load aga
   }
 });
 
-/** What became of `promise` within 20 s. */
+/** Settles as `promise` does, or rejects after 20 s. */
 const within = (promise) => {
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new assert.AssertionError({ message: 'it waits for ever' })), 20_000); });
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new assert.AssertionError({ message: 'the call must settle within 20 s' })), 20_000); });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 };
 
-test('a call inside the loop over a run is refused as busy and says why; the loop goes on', async () => {
+test('a call inside the loop over a generation is refused as busy with the reason, and the loop continues', async () => {
   for (const options of [{}, { worker: false }]) {
     await withModel(FIXTURE, options, async (model) => {
       const whole = await model.generate('Hello', { ...GREEDY, maxTokens: 40 }).text();
@@ -94,7 +95,7 @@ test('a call inside the loop over a run is refused as busy and says why; the loo
   }
 });
 
-test('a slow reader, and a thread that is blocked for seconds, get nobody refused', async () => {
+test('a slow reader, or a thread that is blocked for seconds, doesn\'t get a waiting call refused', async () => {
   await withModel(FIXTURE, {}, async (model) => {
     const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const slow = model.generate('Hello', { ...GREEDY, maxTokens: 12 });
@@ -107,7 +108,7 @@ test('a slow reader, and a thread that is blocked for seconds, get nobody refuse
     const run = model.generate('Hello', { ...GREEDY, maxTokens: 40 });
     await run.next();
     const waiting = model.logits([1, 2, 3]);
-    await pause(50); // it is paused at its window now
+    await pause(50); // the generation is now paused, its window ahead
     const rest = run.text();
     for (const begin = performance.now(); performance.now() - begin < 3000; ) continue;
     await within(rest);

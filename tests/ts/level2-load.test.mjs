@@ -19,7 +19,7 @@ longer.set(bytes);
 const zipped = gzipSync(bytes);
 let expected, folder, server, address;
 let openConnections = 0;
-/** Waits without a limit: a test that hangs is named by the runner. */
+/** Waits without a limit. The runner names a test that hangs. */
 const until = async (isTrue) => { while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5)); };
 
 function countOpen(response) {
@@ -31,7 +31,7 @@ function countOpen(response) {
 const answers = {
   '/model.gguf': (response) => response.writeHead(200, { 'content-length': bytes.length }).end(bytes),
   '/chunked.gguf': (response) => response.writeHead(200).end(bytes), // no content-length
-  '/longer.gguf': (response) => { // no content-length, and bytes behind the last tensor
+  '/longer.gguf': (response) => { // no content-length, and bytes after the last tensor
     const send = (at) => at < longer.length && !response.destroyed && response.write(longer.subarray(at, at + 50_000), () => setTimeout(send, 1, at + 50_000));
     response.writeHead(200);
     send(0);
@@ -49,7 +49,7 @@ const answers = {
     countOpen(response);
   },
   '/bad.gguf': (response) => {
-    response.writeHead(200).write(new Uint8Array(5000)); // and never the rest
+    response.writeHead(200).write(new Uint8Array(5000)); // the rest never comes
     countOpen(response);
   },
   '/silent.gguf': (response) => countOpen(response),
@@ -82,7 +82,7 @@ const streamOf = (data, step) => {
   });
 };
 
-test('every kind of source gives the same model, in a worker and without', async () => {
+test('every kind of source loads the same model, in a worker and without', async () => {
   const padded = new Uint8Array(bytes.length + 300);
   padded.set(bytes, 100);
   const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
@@ -120,7 +120,7 @@ test('every kind of source gives the same model, in a worker and without', async
       assert.equal(text, expected, kind);
     }
   }
-  assert.equal(bytes.byteLength, padded.length - 300, 'the bytes given are not detached');
+  assert.equal(bytes.byteLength, padded.length - 300, 'the caller\'s bytes must not be detached');
 });
 
 test('the caller\'s bytes are neither detached nor changed', async () => {
@@ -129,7 +129,7 @@ test('the caller\'s bytes are neither detached nor changed', async () => {
   assert.deepEqual(copy, bytes);
 });
 
-test('progress names the phases in order, counts every byte and never falls', async () => {
+test('progress names the phases in order, counts every byte and never decreases', async () => {
   for (const [source, phase, knowsTotal] of [[FIXTURE, 'read', true], [`${address}/model.gguf`, 'download', true], [`${address}/chunked.gguf`, 'download', false], [bytes, 'read', true]]) {
     const reports = [];
     await withModel(source, { onProgress: (progress) => reports.push(progress) }, () => {});
@@ -147,10 +147,10 @@ test('progress names the phases in order, counts every byte and never falls', as
   }
 });
 
-test('progress never reports more than the total; a total, once known, never falls or goes', async () => {
+test('progress never reports more than the total, and a known total never decreases or disappears', async () => {
   const sources = {
     'a URL without length': () => `${address}/chunked.gguf`,
-    'a URL without length, with bytes behind the last tensor': () => `${address}/longer.gguf`,
+    'a URL without length, with bytes after the last tensor': () => `${address}/longer.gguf`,
     'a URL with content encoding': () => `${address}/zipped.gguf`,
     'a stream in large pieces': () => streamOf(longer, longer.length),
     'a stream in pieces': () => streamOf(longer, 10_000),
@@ -202,12 +202,12 @@ test('an abort ends the load at every phase with the signal\'s reason, closes it
     const silent = new ReadableStream({ pull: () => new Promise(() => {}), cancel: () => { isCancelled = true; } });
     setTimeout(() => controller.abort(reason), 50);
     await assert.rejects(loadModel(silent, { ...options, signal: controller.signal }), is);
-    assert.ok(isCancelled, 'the stream was not cancelled');
+    assert.ok(isCancelled, 'the stream must be cancelled');
     await stillWorks(options);
   }
 });
 
-test('bad bytes are invalid-gguf, whatever they come in, and the next load works', async () => {
+test('bad bytes are invalid-gguf from every kind of source, and the next load works', async () => {
   const header = (...fields) => {
     const view = new DataView(new ArrayBuffer(100));
     view.setUint32(0, 0x46554747, true); // 'GGUF'
@@ -235,13 +235,13 @@ test('bad bytes are invalid-gguf, whatever they come in, and the next load works
   await stillWorks();
 });
 
-test('a file cut at any byte is invalid-gguf and says what is missing', async () => {
+test('a file cut at any byte is invalid-gguf, and the message says what is missing', async () => {
   const cuts = new Set([1, 3, 4, 8, 23, 24, 100, 5000, bytes.length - 1]);
   let random = 1;
   while (cuts.size < 40) cuts.add((random = (random * 48271) % 2147483647) % bytes.length);
   let named = 0;
   for (const cut of cuts) {
-    // A source that knows its length is refused early, one that doesn't at its end.
+    // A source that knows its length is refused early. A source that doesn't is refused at its end.
     const early = await refused(loadModel(bytes.subarray(0, cut), { threads: 1 }), 'invalid-gguf');
     const late = await refused(loadModel(streamOf(bytes.subarray(0, cut), 50000), { threads: 1, worker: cut % 2 === 0 }), 'invalid-gguf');
     for (const { message } of [early, late]) if (/tensor|header|byte/.test(message)) named += 1;
@@ -250,7 +250,7 @@ test('a file cut at any byte is invalid-gguf and says what is missing', async ()
   await stillWorks();
 });
 
-test('what the network answers is http, io or invalid-gguf, and names the URL', async () => {
+test('a bad answer of the network is http, io or invalid-gguf, and the message names the URL', async () => {
   for (const options of [{}, { worker: false }]) {
     const cases = [
       ['/missing.gguf', 'http', '404'], ['/forbidden.gguf', 'http', '403'], ['/page.gguf', 'invalid-gguf', 'web page'],
@@ -269,7 +269,7 @@ test('what the network answers is http, io or invalid-gguf, and names the URL', 
   }
 });
 
-test('what is no source, and options that are wrong, are invalid-argument; no GPU is no-webgpu', async () => {
+test('values that aren\'t a source and wrong options are invalid-argument; backend webgpu is no-webgpu', async () => {
   const locked = new Response(bytes);
   locked.body.getReader();
   const used = new Response(bytes);
@@ -290,7 +290,7 @@ test('what is no source, and options that are wrong, are invalid-argument; no GP
   });
 });
 
-test('a hundred failed loads and twenty good ones leave nothing behind', async (t) => {
+test('a hundred failed loads and twenty good ones leave at most two handles open', async (t) => {
   const threadsBefore = process._getActiveHandles?.().length ?? 0;
   for (let i = 0; i < 100; i++) await refused(loadModel(bytes.subarray(0, 1000 + i)), 'invalid-gguf');
   for (let i = 0; i < 20; i++) await stillWorks();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-options.test.mjs: the ranges of the numbers that a caller may set are the same at every door.
+// level2-options.test.mjs: a number that a caller may set has the same range at every level.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -8,7 +8,10 @@ import init, { WasmModel } from '../../dist/index.js';
 import { FIXTURE, withModel } from './level2.mjs';
 
 const MOST = 2 ** 31 - 1;
-/** Level 2's name, chat's, set_config's position, a value below and one above, and the range as messages say it. */
+/**
+ * [level 2's name, chat's name, position in set_config, a value below the range, a value above it, the range
+ * as in messages].
+ */
 const ranges = [
   ['maxTokens', 'max_tokens', 0, 0, MOST + 1, `an integer from 1 to ${MOST}`],
   ['temperature', 'temperature', 1, -1e-9, 1000001, 'a number from 0 to 1000000'],
@@ -49,7 +52,7 @@ test('level 1, level 2, chat and the worker refuse the same values in the same w
         }
       }
     });
-    assert.equal(await ask({}), 'no model is loaded', 'the right values pass');
+    assert.equal(await ask({}), 'no model is loaded', 'valid values must pass');
   } finally {
     level1.free();
     await worker.terminate();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-process.test.mjs: what a Node process sees of level 2: it exits by itself, dropped promises make no
-// noise, a dead thread or worker is an error and not a hang. Each case is a process of its own.
+// level2-process.test.mjs: level 2 in a Node process: the process exits by itself, dropped promises cause no
+// unhandled rejection, a dead thread or worker is an error and not a hang. Most cases have their own
+// process.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -10,10 +11,13 @@ import { FIXTURE, refused } from './level2.mjs';
 import { capabilities, loadModel } from '../../dist/index.js';
 
 const index = new URL('../../dist/index.js', import.meta.url).href;
-/** A process that hangs is ended by force, and seen by its signal. */
+/** A process that hangs is killed after this time. Its signal shows that. */
 const LIMIT_MS = 60_000;
 
-/** Runs a module's text with loadModel at hand; its exit code, or the signal that ended it, and what it printed. */
+/**
+ * Runs `code` as a module that has loadModel, ChordError and FIXTURE. Resolves to { end, output }: the exit
+ * code, or the signal that ended the process, and all that it printed.
+ */
 function run(code, flags = []) {
   const text = `import { loadModel, ChordError } from ${JSON.stringify(index)}; const FIXTURE = ${JSON.stringify(FIXTURE)};\n${code}`;
   return new Promise((resolve) => {
@@ -26,9 +30,9 @@ function run(code, flags = []) {
 
 const cases = {
   'after dispose': `const model = await loadModel(FIXTURE); await model.generate('a', { maxTokens: 2 }).text(); await model.dispose(); console.log('done');`,
-  'with an idle model, threads and all': `const model = await loadModel(FIXTURE, { threads: 2 }); await model.generate('a', { maxTokens: 2 }).text(); console.log('done');`,
-  'with an idle model in this thread': `const model = await loadModel(FIXTURE, { worker: false }); await model.generate('a', { maxTokens: 2 }).text(); console.log('done');`,
-  'with a run that nobody reads any more': `const model = await loadModel(FIXTURE); const run = model.generate('a', { maxTokens: 200, ignoreEos: true }); await run.next(); console.log('done');`,
+  'with an idle model and its threads': `const model = await loadModel(FIXTURE, { threads: 2 }); await model.generate('a', { maxTokens: 2 }).text(); console.log('done');`,
+  'with an idle model in its own thread': `const model = await loadModel(FIXTURE, { worker: false }); await model.generate('a', { maxTokens: 2 }).text(); console.log('done');`,
+  'with an abandoned generation': `const model = await loadModel(FIXTURE); const run = model.generate('a', { maxTokens: 200, ignoreEos: true }); await run.next(); console.log('done');`,
   'after a failed load': `try { await loadModel('/nothing.gguf'); } catch (error) { console.log(error.code === 'io' ? 'done' : error); }`,
   'after an aborted load': `const load = loadModel(FIXTURE, { signal: AbortSignal.timeout(1) }); try { await load; } catch {} console.log('done');`,
 };
@@ -40,15 +44,15 @@ for (const [name, code] of Object.entries(cases)) {
   });
 }
 
-// Without pipes to its parent: they keep the child's event loop alive, and hid that it had nothing to wait for.
-test('a process stays alive until a model that was disposed of amid a long text has ended', async () => {
+// The child has no pipes to its parent, because pipes would keep its event loop alive.
+test('a process stays alive until a model that was disposed of while it tokenised has ended', async () => {
   const text = `import { loadModel } from ${JSON.stringify(index)}; const model = await loadModel(${JSON.stringify(FIXTURE)});
     const ids = model.tokenize('the fox '.repeat(100_000)).catch(() => {}); await model.dispose(); await ids; process.exitCode = 5;`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', text], { stdio: 'ignore', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
   assert.equal(await new Promise((resolve) => child.on('close', (status, signal) => resolve(signal ?? status))), 5);
 });
 
-test('a process stays alive while it awaits something of ours', async () => {
+test('a process stays alive while it awaits a call of the package', async () => {
   const { end, output } = await run(`
     const model = await loadModel(FIXTURE);
     const texts = await Promise.all([1, 2, 3].map((seed) => model.generate('a', { maxTokens: 50, seed, ignoreEos: true }).text()));
@@ -57,7 +61,7 @@ test('a process stays alive while it awaits something of ours', async () => {
   assert.equal(end, 0);
 });
 
-test('promises that nobody awaits make no unhandled rejection', async () => {
+test('promises that aren\'t awaited cause no unhandled rejection', async () => {
   const { end, output } = await run(`
     process.on('unhandledRejection', (error) => { console.log('unhandled', error); process.exitCode = 3; });
     loadModel('/nothing.gguf'); loadModel(5); loadModel(FIXTURE, { signal: AbortSignal.abort() });
@@ -80,8 +84,8 @@ test('promises that nobody awaits make no unhandled rejection', async () => {
   assert.equal(end, 0);
 });
 
-test('a worker that dies ends every call with internal, and the next load works', async () => {
-  // From inside: what a crash of the worker looks like to its client.
+test('when the engine worker dies, every call fails with internal, and the next load works', async () => {
+  // The process terminates its engine worker itself. To the client that looks like a crash.
   const { end, output } = await run(`
     import { Worker } from 'node:worker_threads';
     const workers = [];
@@ -103,7 +107,7 @@ test('a worker that dies ends every call with internal, and the next load works'
   assert.equal(end, 0);
 });
 
-test('where one pool thread can\'t be started the others end, and the model runs on one', async () => {
+test('when a pool thread can\'t be started, the others end, and the model runs with one thread', async () => {
   const worker = new Worker(new URL('./pool-breaker.mjs', import.meta.url));
   const reply = (isIt) => new Promise((resolve) => {
     const listen = (message) => {
@@ -128,9 +132,9 @@ test('where one pool thread can\'t be started the others end, and the model runs
   assert.deepEqual(found, { type: 'threads', made: 3, alive: 0 });
 });
 
-test('a pool thread that dies ends the calls that compute with internal; text goes on, dispose works', { skip: availableParallelism() < 2 ? 'this machine runs one thread' : false }, async () => {
+test('when a pool thread dies, calls that compute fail with internal, and tokenize and dispose still work', { skip: availableParallelism() < 2 ? 'this machine runs one thread' : false }, async () => {
   const worker = new Worker(new URL('./thread-killer.mjs', import.meta.url));
-  await new Promise((resolve) => worker.once('message', resolve)); // up
+  await new Promise((resolve) => worker.once('message', resolve)); // the worker listens
   const ask = (message) => new Promise((resolve) => {
     const listen = (reply) => {
       if (message === 'kill' ? reply.type !== 'killed' : reply.call !== message.call || !['result', 'failed'].includes(reply.type)) return;
@@ -147,13 +151,13 @@ test('a pool thread that dies ends the calls that compute with internal; text go
   const failed = await ask({ op: 'logits', call: 2, ids: [1, 2, 3], all: false });
   assert.equal(failed.type, 'failed');
   assert.equal(failed.error.code, 'internal');
-  assert.match(failed.error.message, /a pool thread died/); // seen at once, not after C's patience
+  assert.match(failed.error.message, /a pool thread died/); // noticed at once, not after the pool's patience
   assert.equal((await ask({ op: 'tokenize', call: 3, text: 'a', addSpecial: true, parseSpecial: true })).type, 'result');
   assert.equal((await ask({ op: 'dispose', call: 4 })).type, 'result');
   await worker.terminate();
 });
 
-test('capabilities tell what is found by trying', async (t) => {
+test('capabilities reports what this Node has: SIMD, threads and variant, but no WebGPU and no OPFS', async (t) => {
   const found = await capabilities();
   t.diagnostic(JSON.stringify(found));
   assert.equal(found.simd, true);
@@ -163,7 +167,7 @@ test('capabilities tell what is found by trying', async (t) => {
   assert.equal(found.variant, found.relaxedSimd ? 'wasm32-relaxed' : 'wasm32-simd');
 });
 
-test('two models at once don\'t know of each other', async () => {
+test('two models at once don\'t affect each other', async () => {
   const [one, two] = await Promise.all([loadModel(FIXTURE), loadModel(FIXTURE, { worker: false })]);
   const options = { temperature: 0, maxTokens: 20, ignoreEos: true };
   const [a, b] = await Promise.all([one.generate('Hello', options).text(), two.generate('Hello', options).text()]);

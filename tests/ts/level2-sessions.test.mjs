@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-sessions.test.mjs: several sessions in one engine worker, by the protocol (no public call opens one yet).
+// level2-sessions.test.mjs: several sessions in one engine worker. No public call opens one: the tests use
+// the protocol.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
@@ -8,7 +9,9 @@ import { FIXTURE } from './level2.mjs';
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0 };
 const RANDOM = { ...GREEDY, temperature: 0.9, topK: 40 };
 
-/** An engine worker with the model loaded, for the time of `use`: `ask` resolves with a call's answer and its events. */
+/**
+ * Runs `use(ask)` with an engine worker and a loaded model. `ask` resolves to a call's answer and events.
+ */
 async function withWorker(options, use) {
   const worker = new Worker(new URL('../../dist/worker.js', import.meta.url));
   const calls = new Map();
@@ -52,7 +55,7 @@ const prompts = {
   two: Array.from({ length: 45 }, (_, i) => (i * 11 + 3) % 400),
 };
 
-/** Three turns of a conversation: each prompt is the text so far and a few ids more. */
+/** Three turns of a conversation. Each prompt is the text so far and a few more ids. */
 async function* turns(ask, session, prompt, sampling) {
   let text = prompt;
   for (let turn = 0; turn < 3; turn++) {
@@ -63,7 +66,7 @@ async function* turns(ask, session, prompt, sampling) {
   }
 }
 
-test('two sessions take turns, and each gives the bits that it gives alone', async () => {
+test('two sessions take turns, and each gives the same bits as alone', async () => {
   for (const options of [{ threads: 1 }, { threads: 2 }]) {
     for (const sampling of [GREEDY, RANDOM]) {
       const alone = {};
@@ -80,7 +83,7 @@ test('two sessions take turns, and each gives the bits that it gives alone', asy
         const together = { one: [], two: [] };
         for (let turn = 0; turn < 3; turn++) for (const name of ['one', 'two']) together[name].push((await both[name].next()).value);
         assert.deepEqual(together, alone);
-        assert.ok(together.one[1].cached > 70 && together.two[1].cached > 45, 'each keeps its own KV');
+        assert.ok(together.one[1].cached > 70 && together.two[1].cached > 45, 'each session must keep its own KV cache');
       });
     }
   }
@@ -100,7 +103,7 @@ test('calls of two sessions wait in one queue', () =>
     for (const tokens of answers) assert.deepEqual(tokens, answers[0]);
   }));
 
-test('a fork has the KV of its origin, and the two part without a trace of each other', () =>
+test('a fork has the KV cache of its origin, and afterwards neither affects the other', () =>
   withWorker({ threads: 1 }, async (ask) => {
     const text = prompts.one;
     const first = await generate(ask, 0, text);
@@ -116,7 +119,7 @@ test('a fork has the KV of its origin, and the two part without a trace of each 
     });
   }));
 
-test('a closed session gives its pages and its memory back', () =>
+test('a closed session releases its pages and its memory', () =>
   withWorker({ threads: 1 }, async (ask) => {
     await generate(ask, 0, prompts.one);
     const before = (await ask({ op: 'counters' })).value;
@@ -133,7 +136,7 @@ test('a closed session gives its pages and its memory back', () =>
     assert.equal(rounds.at(-1).wasmBytes, rounds[0].wasmBytes);
   }));
 
-test('a session that is not there, or must not go, is an invalid argument', () =>
+test('a session that doesn\'t exist, or can\'t be closed, is invalid-argument', () =>
   withWorker({ threads: 1 }, async (ask) => {
     await refused(generate(ask, 1, 'Hi'), 'there is no session 1');
     await refused(ask({ op: 'logits', session: 9, ids: [1], all: false }), 'there is no session 9');
@@ -147,7 +150,7 @@ test('a session that is not there, or must not go, is an invalid argument', () =
     await generate(ask, 0, 'Hi');
   }));
 
-test('an error, or a cancel, in one session leaves the other as it was', () =>
+test('an error in one session leaves the other unchanged', () =>
   withWorker({ threads: 1 }, async (ask) => {
     const { value: second } = await ask({ op: 'open-session' });
     const before = await generate(ask, second, prompts.two);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-smollm2.test.mjs: level 2 where a step takes real time: stopping inside a long prefill, asserted
-// with counters (the milliseconds are printed), the answer people come for, timers beside it.
+// level2-smollm2.test.mjs: level 2 with SmolLM2, whose steps take real time: an answer, aborts inside a long
+// prefill, timers during a generation. Counters are asserted; milliseconds are only printed.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { GREEDY, SMOLLM2, needsModel, withModel } from './level2.mjs';
@@ -25,7 +25,7 @@ test('the model answers through its own chat template', needsModel, (t) =>
   }));
 
 for (const [name, options] of modes) {
-  test(`an abort inside the prefill of 2,000 tokens stops within one step: ${name}`, needsModel, (t) =>
+  test(`an abort inside a prefill of 2,000 tokens takes effect within one step: ${name}`, needsModel, (t) =>
     withModel(SMOLLM2, options, async (model) => {
       const ids = (await model.tokenize('The keeper of the lighthouse climbed the stairs every morning. '.repeat(200))).slice(0, 2000);
       assert.equal(ids.length, 2000);
@@ -48,20 +48,21 @@ for (const [name, options] of modes) {
         for (const start = atWork.stepsRun; atWork.stepsRun < start + 3;) atWork = await model.counters();
         const begin = performance.now();
         const stopped = stop(controller, pending, run);
-        const received = model.counters(); // sent after the cancel: answered after it was received
+        // This call is posted after the cancel, so it is answered after the cancel is received.
+        const received = model.counters();
         await stopped;
         const ms = performance.now() - begin;
         const after = await model.counters();
         assert.ok(after.stepsRun - (await received).stepsRun <= 1, `${after.stepsRun - (await received).stepsRun} steps after the ${how} was received`);
-        assert.ok(after.tokensPrefilled < before.tokensPrefilled + 2 * 2000, 'the prompt was evaluated to its end');
+        assert.ok(after.tokensPrefilled < before.tokensPrefilled + 2 * 2000, 'the prompt must not be evaluated to its end');
         t.diagnostic(`${how}: stopped in ${ms.toFixed(0)} ms after ${after.stepsRun - before.stepsRun} steps, ${after.tokensPrefilled - before.tokensPrefilled} tokens evaluated`);
         assert.equal(await model.generate('The capital of France is', { ...GREEDY, maxTokens: 4 }).text(), expected);
       }
-      assert.equal((await model.counters()).stepsOverBudget, 0, 'a step did more than its budget');
+      assert.equal((await model.counters()).stepsOverBudget, 0, 'no step may exceed its budget');
     }));
 }
 
-test('timers of the caller tick while it generates without a worker', needsModel, (t) =>
+test('the caller\'s timers fire during a generation without a worker', needsModel, (t) =>
   withModel(SMOLLM2, { worker: false }, async (model) => {
     const before = (await model.counters()).stepsRun;
     let ticks = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-sources.test.mjs: sources that misbehave: errors without a reason, addresses that are none, streams whose
-// cancel() never settles, pipes, files that vanish. Each load rejects with a ChordError, at once, and the next load works.
+// level2-sources.test.mjs: unusual sources: errors without a reason, addresses that aren't URLs, streams
+// whose cancel() never settles, pipes, devices, revoked blob URLs. A load that fails rejects with a
+// ChordError at once.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -12,15 +13,17 @@ import { loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
 const bytes = new Uint8Array(await readFile(FIXTURE));
-/** The load's outcome, or a failed test after ten seconds: a load that hangs must not hang the suite. */
+/**
+ * Settles as `promise` does, or rejects after ten seconds, so that a load that hangs doesn't hang the suite.
+ */
 const within = (promise) => {
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new assert.AssertionError({ message: 'the load hangs' })), 10_000); });
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new assert.AssertionError({ message: 'the load must settle within 10 s' })), 10_000); });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 };
 const ways = [{}, { worker: false }];
 
-test('a source that fails with no reason, or with what is no Error, is io', async () => {
+test('a source that fails without a reason, or with a value that isn\'t an Error, is io', async () => {
   for (const options of ways) {
     for (const reason of [undefined, null, 5, 'unplugged', Symbol('why'), Object.create(null), { message: Symbol('why') }]) {
       const stream = new ReadableStream({ pull(controller) { controller.error(reason); } });
@@ -29,13 +32,13 @@ test('a source that fails with no reason, or with what is no Error, is io', asyn
   }
 });
 
-test('an address that is no URL is invalid-argument and named', async () => {
+test('an address that isn\'t a URL is invalid-argument, and the message names it', async () => {
   for (const address of ['http://', 'https://[', 'http://a b/', 'HTTP://:80', 'file://host/model.gguf', 'file:///a%2Fb'])
     await refused(within(loadModel(address)), 'invalid-argument', address);
   for (const address of ['a\0b', 'file:///%00']) await refused(within(loadModel(address)), 'io');
 });
 
-test('a file handle that gives no file is invalid-argument, one that fails is io', async () => {
+test('a file handle whose getFile() returns no file is invalid-argument; one that fails is io', async () => {
   const gone = new DOMException('it was removed', 'NotFoundError');
   for (const options of ways) {
     for (const given of [undefined, null, 5, 'text', {}, bytes]) await refused(within(loadModel({ getFile: async () => given }, options)), 'invalid-argument', 'getFile()');
@@ -58,7 +61,7 @@ test('an object whose fields can\'t be read is invalid-argument', async () => {
   await refused(within(loadModel(new ReadableStream({ pull(controller) { controller.enqueue(chunk); } }))), 'invalid-argument', 'not bytes');
 });
 
-test('a stream whose cancel() never settles keeps nobody waiting: the error goes out at once', async () => {
+test('a stream whose cancel() never settles delays neither the error nor the model', async () => {
   const reason = new Error('enough');
   for (const options of ways) {
     const hanging = (pull) => new ReadableStream({ pull, cancel: () => new Promise(() => {}) }, { highWaterMark: 0 });
@@ -67,7 +70,7 @@ test('a stream whose cancel() never settles keeps nobody waiting: the error goes
     const silent = loadModel(hanging(() => new Promise(() => {})), { ...options, signal: controller.signal });
     setTimeout(() => controller.abort(reason), 50);
     await assert.rejects(within(silent), (error) => error === reason);
-    // bytes behind the last tensor: the stream isn't at its end when the load is
+    // Bytes follow the last tensor, so the load ends before the stream does.
     let at = 0;
     const whole = hanging((controller) => controller.enqueue(bytes.slice(at, (at += 100_000)).length > 0 ? bytes.slice(at - 100_000, at) : new Uint8Array(1000)));
     const model = await within(loadModel(whole, options));
@@ -93,7 +96,7 @@ async function withPipe(use) {
   }
 }
 
-test('a pipe gives the model, its length is unknown; one that closes early is invalid-gguf', { skip: isWindows }, () =>
+test('a model loads from a pipe, whose length is unknown; a pipe that closes early is invalid-gguf', { skip: isWindows }, () =>
   withPipe(async (pipe) => {
     const write = (command) => spawn('sh', ['-c', `sleep 0.1; ${command} > "$1"`, 'sh', pipe, FIXTURE], { stdio: 'inherit' });
     const expected = await withModel(FIXTURE, {}, (model) => model.generate('Hello', GREEDY).text());
@@ -109,7 +112,7 @@ test('a pipe gives the model, its length is unknown; one that closes early is in
     }
   }));
 
-test('a load from a pipe that nobody writes to can be aborted', { skip: isWindows }, () =>
+test('a load from a pipe without a writer can be aborted', { skip: isWindows }, () =>
   withPipe(async (pipe) => {
     const reason = new Error('enough');
     for (const options of ways) {
@@ -119,14 +122,14 @@ test('a load from a pipe that nobody writes to can be aborted', { skip: isWindow
     }
   }));
 
-test('what is no regular file has no length: a device ends where it ends', { skip: noProc }, async () => {
+test('a device has no known length and is read until it ends or isn\'t GGUF', { skip: noProc }, async () => {
   for (const options of ways) {
     await refused(within(loadModel('/dev/null', options)), 'invalid-gguf', 'byte 0');
     await refused(within(loadModel('/dev/zero', options)), 'invalid-gguf', '/dev/zero');
   }
 });
 
-test('a file whose stat fails leaves no descriptor behind', { skip: noProc }, async () => {
+test('a file whose stat fails leaves no descriptor open', { skip: noProc }, async () => {
   const file = await open(FIXTURE);
   const methods = Object.getPrototypeOf(file);
   await file.close();
@@ -141,7 +144,7 @@ test('a file whose stat fails leaves no descriptor behind', { skip: noProc }, as
   assert.equal(descriptors(), before);
 });
 
-test('a blob URL is its Blob in Node too; one of another thread, or revoked, is refused with a way out', async () => {
+test('a blob URL loads in Node too; one that is revoked or from another thread is refused with a hint', async () => {
   const url = URL.createObjectURL(new Blob([bytes]));
   for (const options of ways) assert.notEqual(await withModel(url, options, (model) => model.generate('Hello', GREEDY).text()), '');
   URL.revokeObjectURL(url);

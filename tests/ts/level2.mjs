@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2.mjs: what the tests of level 2 share.
+// level2.mjs: helpers of the tests of level 2.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import assert from 'node:assert/strict';
@@ -11,12 +11,12 @@ export const SMOLLM2 = fileURLToPath(new URL('../../models/SmolLM2-135M-Instruct
 
 const isMissing = !existsSync(SMOLLM2);
 if (isMissing && process.env.CI === 'true') throw new Error(`${SMOLLM2} is missing (make model)`);
-/** Options of a test that needs the real model: skipped without it, but for CI. */
+/** Options of a test that needs SmolLM2: it is skipped without the model. With CI=true this file throws. */
 export const needsModel = { skip: isMissing ? 'models/SmolLM2-135M-Instruct.Q4_1.gguf is missing (make model)' : false };
 
 export const GREEDY = { temperature: 0, maxTokens: 16, ignoreEos: true };
 
-/** A model for the time of `use`, disposed of afterwards. */
+/** Runs `use(model)` and disposes of the model afterwards. */
 export async function withModel(source, options, use) {
   const model = await loadModel(source, options);
   try {
@@ -26,7 +26,10 @@ export async function withModel(source, options, use) {
   }
 }
 
-/** The ChordError that `promise` rejects with, its code checked; `names`: texts that its message must hold. */
+/**
+ * Asserts that `promise` rejects with a ChordError of this code whose message contains all `names`. Resolves
+ * to the error.
+ */
 export async function refused(promise, code, ...names) {
   const error = await Promise.resolve(promise).then((value) => assert.fail(`expected ${code}, got ${String(value)}`), (reason) => reason);
   assert.ok(ChordError.isInstance(error) && error instanceof ChordError, `not a ChordError: ${error?.stack ?? error}`);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// pool-breaker.mjs: the package's engine worker on a machine that says it has four cores, where the second pool thread can't
-// be started. 'threads' posts { type: 'threads', made, alive }: pool threads that were started, and that run.
+// pool-breaker.mjs: the package's engine worker on a machine that claims four cores, where the second pool
+// thread can't be started. It answers 'threads' with { type: 'threads', made, alive }: pool threads that the
+// worker tried to start, and those that still run.
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 
 const require = createRequire(import.meta.url);
@@ -19,6 +20,7 @@ threads.Worker = class extends threads.Worker {
 syncBuiltinESMExports();
 const { parentPort } = threads;
 await import('../../dist/worker.js');
-while (parentPort.listenerCount('message') === 0) await new Promise((resolve) => setImmediate(resolve)); // the host listens first
+// The engine host must listen first.
+while (parentPort.listenerCount('message') === 0) await new Promise((resolve) => setImmediate(resolve));
 parentPort.on('message', (message) => message === 'threads' && parentPort.postMessage({ type: 'threads', made, alive }));
 parentPort.postMessage({ type: 'up' });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// thread-killer.mjs: the package's engine worker, with its pool threads in reach: 'kill' ends one of them.
-// Posts 'up' when it listens, 'killed' when the thread is gone.
+// thread-killer.mjs: the package's engine worker, which can end one of its pool threads: it does so on
+// 'kill', and posts { type: 'killed' } when the thread has ended. It posts { type: 'up' } when it listens.
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 
 const threads = createRequire(import.meta.url)('node:worker_threads');
@@ -14,7 +14,8 @@ threads.Worker = class extends threads.Worker {
 syncBuiltinESMExports();
 const { parentPort } = threads;
 await import('../../dist/worker.js');
-while (parentPort.listenerCount('message') === 0) await new Promise((resolve) => setImmediate(resolve)); // the host listens first
+// The engine host must listen first.
+while (parentPort.listenerCount('message') === 0) await new Promise((resolve) => setImmediate(resolve));
 parentPort.on('message', async (message) => {
   if (message !== 'kill') return;
   await made.at(-1).terminate();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// tokenizing.test.mjs: a text of a megabyte on its way to ids can be stopped, lets others in, and leaves the
-// memory that it took. Without clocks: who comes first is told by turns of the event loop.
+// tokenizing.test.mjs: tokenising a megabyte of text can be stopped, lets other calls run, and leaves its
+// memory for reuse. No test reads a clock: turns of the event loop show which call ends first.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -34,7 +34,7 @@ test('the event loop turns while a text is tokenised in the caller\'s thread, an
     const all = model.tokenize(WORDS);
     count();
     const few = await Promise.race([all, model.tokenize('the fox')]);
-    assert.ok(few.length < 20, 'the short text waited for the long one');
+    assert.ok(few.length < 20, 'the short text must not wait for the long one');
     assert.ok((await all).length > 200_000);
     isDone = true;
     assert.ok(turns > 50, `${turns} turns`);
@@ -47,7 +47,7 @@ test('dispose stops tokenising', () =>
     await refused(ids.then((list) => list.length), 'disposed');
   }));
 
-test('a prompt that cannot fit is refused before all of it is tokenised; tokenize itself has no bound', () =>
+test('a prompt that can\'t fit is refused before all of it is tokenised; tokenize itself has no limit', () =>
   withModel(FIXTURE, { contextLength: 64, threads: 1 }, async (model) => {
     await refused(model.generate(WORDS, GREEDY).text(), 'context-full', 'more than 64 tokens');
     await refused(model.generate(UNBROKEN, GREEDY).text(), 'context-full', 'more than 64 tokens');
@@ -57,7 +57,7 @@ test('a prompt that cannot fit is refused before all of it is tokenised; tokeniz
     assert.equal((await model.counters()).tokensPrefilled, 0);
   }));
 
-test('a long text takes about its own size of the model\'s memory, and the next one finds it again', async () => {
+test('a long text needs about its own size of the model\'s memory, and the next text reuses that memory', async () => {
   for (const file of [FIXTURE, SPM]) {
     await withModel(file, { threads: 1 }, async (model) => {
       const before = (await model.counters()).wasmBytes;
@@ -71,7 +71,7 @@ test('a long text takes about its own size of the model\'s memory, and the next 
   }
 });
 
-test('the ids of a long text are those of its parts', () =>
+test('the ids of a long text are the ids of its lines', () =>
   withModel(FIXTURE, {}, async (model) => {
     const line = await model.tokenize('the quick brown fox jumps over it, 123 times\n', { addSpecial: false });
     const ids = await model.tokenize(WORDS, { addSpecial: false });
@@ -79,12 +79,13 @@ test('the ids of a long text are those of its parts', () =>
     assert.deepEqual(ids.slice(-line.length), line);
   }));
 
-test('level 1: generate_async lets the event loop turn while the prompt is tokenised, and refuses what cannot fit', async () => {
+test('level 1: generate_async lets the event loop turn while the prompt is tokenised, and refuses a prompt that can\'t fit', async () => {
   await init();
   const model = new WasmModel(new Uint8Array(await readFile(FIXTURE)));
   const before = model.counters().wasmBytes;
   assert.throws(() => model.generate(WORDS), (error) => error.code === 'context-full' && /more than/.test(error.message));
-  const stream = model.generate_async('the fox '.repeat(3000)); // some slices, and few enough tokens not to be refused at once
+  // The prompt takes several slices, but has too few tokens to be refused at once.
+  const stream = model.generate_async('the fox '.repeat(3000));
   let turns = 0;
   let isDone = false;
   const count = () => void (isDone || (turns++, setImmediate(count)));
@@ -94,7 +95,7 @@ test('level 1: generate_async lets the event loop turn while the prompt is token
   assert.ok(turns >= 2, `${turns} turns`);
   const left = model.generate_async(WORDS);
   const first = left.next();
-  await left.return(); // nothing was begun, nothing is held
+  await left.return(); // the stream hasn't started, so it holds nothing
   assert.deepEqual(await first, { value: '', done: true });
   assert.ok(model.counters().wasmBytes - before < WORDS.length + MiB / 4);
   assert.equal(typeof model.generate('the'), 'string');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// main.js: a stranger's page: both levels from one import, nothing told about workers or wasm files.
+// main.js: a user's page. It uses both levels from one import and configures no worker or wasm file.
 import init, { WasmModel, loadModel } from 'wasm-chord';
 
 const prompt = 'The capital of France is';

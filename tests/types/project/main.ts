@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// main.ts: a stranger's strict project. Each @ts-expect-error is a mistake that the types must catch, so a
+// main.ts: a user's strict project. Each @ts-expect-error is a mistake that the types must catch, so a
 // declaration that fell back to `any` fails here.
 import init, { AsyncTokenStream, ChordError, WasmModel, capabilities, format_chat, loadModel, version } from 'wasm-chord';
 
