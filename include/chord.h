@@ -71,14 +71,14 @@ typedef struct chord_plan_info {
     int32_t version, size;
     int32_t n_tensors, n_ops;
     int32_t n_ctx, n_batch, n_logits, n_threads; /* as granted */
-    double bytes;               /* what chord_model_begin() needs: the sum of the next three */
+    double bytes;               /* bytes for chord_model_begin(): the sum of the next three */
     double weight_bytes, vocabulary_bytes, activation_bytes;
-    double header_bytes;        /* used so far of the header's blocks: metadata, tensor table, program */
+    double header_bytes;        /* bytes that metadata, tensor table and program use */
     double file_weight_bytes;   /* the resident tensors' bytes in the file */
     double file_vocabulary_bytes; /* tokens, scores, types and merges in the file */
     double page_bytes;          /* one page of each class: CHORD_PAGE_TOKENS more tokens need at most this */
     double context_bytes;       /* pages and states of a session with a full context */
-    double session_bytes;       /* what chord_session_open() needs */
+    double session_bytes;       /* bytes for chord_session_open() */
     double data_begin, data_end; /* file range that holds the tensors' bytes */
     double madds_per_token;     /* multiply-adds of one token at position 0, output row included */
 } chord_plan_info;
@@ -111,11 +111,11 @@ typedef struct chord_model_info {
 
 typedef struct chord_session_state {
     int32_t version, size;
-    int32_t n_past;             /* tokens whose KV is in the cache */
-    int32_t n_tokens;           /* n_past plus the pushed tokens not yet evaluated */
+    int32_t n_past;             /* evaluated tokens: their keys, values and states are in the caches */
+    int32_t n_tokens;           /* evaluated and pending tokens */
     int32_t n_rows;             /* output rows of the last finished batch, see chord_session_logits() */
     int32_t first_row;          /* position of the first output row */
-    int32_t n_pages;            /* KV pages this session uses */
+    int32_t n_pages;            /* pages and states that the session refers to, checkpoints included */
     int32_t layer;              /* after NEED_WEIGHTS: the layer that isn't resident */
     double wanted_bytes;        /* after NEED_MEMORY: bytes to give */
     double work_done;           /* planned work since the session was opened */
@@ -187,8 +187,9 @@ uint64_t chord_model_position(const chord_model *m);
 size_t chord_model_wanted(const chord_model *m);
 
 /* Gives memory to the model. Before chord_model_begin(), `block` must start where the last block ended: it
- * extends the arena in place. After the load, the block becomes KV pages of plan_info.page_bytes each; a
- * rest smaller than a page stays unused. Errors: INVALID_ARGUMENT. */
+ * extends the arena in place. After the load, `block` must be CHORD_BLOCK_ALIGN aligned, and the library
+ * cuts it into pages and states: first those that NEED_MEMORY wanted, then pages of the class that grows
+ * with the sequence. A rest smaller than a page stays unused. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
 
 /* Pushes bytes [off, off + n) of file `file`. A model has one file today, number 0. Every push names its
@@ -199,17 +200,17 @@ chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
  *   NEED_MEMORY: give memory, then push again from chord_model_position(). Some of the bytes may have been
  *   consumed.
  *   DONE: metadata and tensor table are complete. The rest of the chunk wasn't consumed.
- * DATA phase: push chunks in file order. Bytes outside the wanted tensors are ignored; the host may leave
- * them out.
- *   The call repacks four rows at a time. MORE, or DONE when the last wanted tensor is complete.
+ * DATA phase: push chunks in file order. The call ignores bytes outside the resident tensors; the host may
+ * leave them out.
+ *   MORE: push on.
+ *   DONE: the last resident tensor is complete.
  * Errors: INVALID_ARGUMENT if the model has no such file or, in HEADER, `off` is wrong; no byte was
- * consumed.
- * INVALID_GGUF, UNSUPPORTED_* and, in DATA, an offset that leaves out wanted bytes: the model object can't
- * continue. */
+ * consumed. After INVALID_GGUF, UNSUPPORTED_* or, in DATA, an offset that leaves out needed bytes, the model
+ * object can't continue. */
 chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const void *bytes, size_t n);
 
-/* Tells the model that the file has ended. INVALID_GGUF if something is missing; chord_last_error() names
- * it. */
+/* Tells the model that the file has ended. Returns OK if the load is complete. Errors: INVALID_GGUF (the
+ * file ends too early; chord_last_error() says where), INVALID_ARGUMENT. */
 chord_status chord_model_end(chord_model *m);
 
 /* Chooses the architecture, binds every tensor and lays out memory. Call it after HEADER. The host may call
@@ -219,7 +220,7 @@ chord_status chord_model_end(chord_model *m);
 chord_status chord_model_plan(chord_model *m, const chord_config *config, chord_plan_info *out);
 
 /* Starts the DATA phase. `block` holds weights, vocabulary and activations: `plan.bytes` bytes. The call
- * builds the vocabulary. Returns DONE if no tensor is wanted, otherwise MORE. Errors: INVALID_ARGUMENT,
+ * builds the vocabulary. Returns DONE if no tensor is resident, otherwise MORE. Errors: INVALID_ARGUMENT,
  * OUT_OF_MEMORY (the block is too small). On a 32-bit host `plan.bytes` may exceed the address space:
  * compare it before a cast to size_t. */
 chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
@@ -462,7 +463,7 @@ chord_status chord_session_accept_token(chord_session *s, int32_t id);
 int32_t chord_session_truncate(chord_session *s, int32_t n);
 /* Creates a second session with the same tokens in `block` (chord_session_bytes() bytes, CHORD_BLOCK_ALIGN
  * aligned) and writes it to *out. The sessions share whole pages; the last, partial page is copied. A batch
- * under way and output rows aren't copied. NEED_MEMORY: give the state.wanted_bytes of `s`, call again.
+ * under way and output rows aren't copied. NEED_MEMORY: give state.wanted_bytes of session `s`, call again.
  * Errors: INVALID_ARGUMENT. */
 chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, chord_session **out);
 /* Returns how many leading ids equal the session's first evaluated tokens. An embedding equals no id. */

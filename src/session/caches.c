@@ -159,8 +159,8 @@ static void take_checkpoint(chord_sequence *q, int32_t i)
     }
 }
 
-/* Takes a checkpoint at the end of a prompt, and after every CHECKPOINT_PAGES pages. A checkpoint costs one
- * state of each class and no computation. */
+/* Takes a checkpoint at the end of a prompt, and when a batch passes a multiple of CHECKPOINT_PAGES pages. A
+ * checkpoint costs one state of each class and no computation. */
 static void checkpoint(chord_sequence *q, int32_t before)
 {
     int32_t const n = q->config.n_checkpoints, period = CHECKPOINT_PAGES * CHORD_PAGE_TOKENS;
