@@ -18,6 +18,7 @@ import { Generation } from './generation.js';
 import type { GenerationConfig, Workplace } from './generation.js';
 import { isGpuAvailable, probeGpu } from './gpu.js';
 
+/** Options of `init`. By default, `init` compiles the package's own module. */
 export interface InitOptions {
   /** URL of the .wasm file, if it isn't beside the package's JavaScript. */
   wasmUrl?: string | URL;
@@ -153,6 +154,8 @@ export class WasmModel {
    * Does what `generate` does, and calls `callback` with each token's text, which is '' while a character is
    * incomplete. Ends when the callback returns false. If the callback throws, its error is thrown, and the
    * model stays usable.
+   *
+   * @throws {ChordError} The errors of `generate`, and `invalid-argument` if `callback` isn't a function.
    */
   generate_stream(prompt: string, callback: (piece: string) => boolean | void): string {
     needPrompt(prompt);

@@ -20,8 +20,11 @@ export interface LanguageModelInfo {
   readonly contextLength: number;
   /** Context length that the model was trained for, in tokens. */
   readonly trainedContextLength: number;
+  /** Width of the model's rows of activations. */
   readonly embeddingLength: number;
+  /** Number of layers. */
   readonly blockCount: number;
+  /** What computes; 'cpu' in this version. */
   readonly backend: 'cpu' | 'webgpu';
   /** Reasons for this backend, this variant and this number of threads. */
   readonly backendReason: string;

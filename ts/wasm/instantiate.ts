@@ -73,7 +73,9 @@ export interface Exports {
 
 export interface CompiledModule {
   readonly module: WebAssembly.Module;
+  /** 'custom' for a module that the caller gave. */
   readonly variant: Variant | 'custom';
+  /** Why this module was chosen. */
   readonly reason: string;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine worker's end of the protocol. It answers each request once. Calls that compute run one at a
-// time and in order. Text calls and counters are answered between two steps of the running call, so a reader
-// may make them inside its loop. No message may crash or hang the worker.
+// The engine worker's end of the protocol. The host answers each request once. Calls that compute run one at
+// a time and in order. Text calls and counters are answered between two steps of the running call, so a
+// reader may make them inside its loop. No message may crash or hang the worker.
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
 import { openRemote } from '../load/source.js';
@@ -119,7 +119,7 @@ export class EngineHost {
       if (this.#isDisposed && call.request.op !== 'dispose') throw new Cancelled();
       reply = { type: 'result', call: call.id, value };
     } catch (error) {
-      // The answer of a cancelled call is that it was cancelled, unless it failed with `internal`.
+      // A cancelled call is answered as `aborted` or `disposed`, unless it failed with `internal`.
       const isStopped = error instanceof Cancelled || (call.signal.aborted && !(ChordError.isInstance(error) && error.code === 'internal'));
       const stopped = this.#isDisposed ? new ChordError('disposed', 'the model was disposed of') : new ChordError('aborted', 'the call was cancelled');
       reply = { type: 'failed', call: call.id, error: toErrorRecord(isStopped ? stopped : error) };

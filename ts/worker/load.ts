@@ -18,10 +18,7 @@ import type { LoadedEngine } from './runner.js';
 
 /** Maximum number of threads by default. With more, small models lose more time in waits than they save. */
 const MOST_THREADS = 8;
-/**
- * The event loop turns at least once per TURN_BYTES: while chunks are ready, no cancel could arrive
- * otherwise.
- */
+/** The event loop turns at least once per TURN_BYTES, so that a cancel arrives while chunks are ready. */
 const TURN_BYTES = 1 << 20;
 
 export interface LoadJob {

@@ -37,7 +37,7 @@ const ROWS_BYTES = 1 << 20;
  */
 const GATHER_MS = 12;
 
-/** Thrown in a call that was cancelled, at its next turn. The host makes the call's answer of it. */
+/** Thrown in a call that was cancelled, at its next turn. The host turns it into the call's answer. */
 export class Cancelled extends Error {}
 
 export class Runner {
