@@ -6,8 +6,8 @@
  *   plain C        CHORD_SIMD_PLAIN: loops over four lanes, for sanitizers and any other machine
  *
  * Every operation is exact, or one IEEE operation per lane, except
- *   vf_madd                         a * b + c with one rounding or two, but always the same on one machine and
- *                                   JavaScript engine
+ *   vf_madd                         a * b + c with one rounding or two, but always the same on one
+ *                                   machine and JavaScript engine
  *   vi_dot8, vi_dot8_16, vi_trunc   defined only on the operands that the list below allows
  * Addresses need no alignment. CHORD_SIMD_I8 is defined if the isa has the two 8-bit dot products. */
 /* SPDX-License-Identifier: Apache-2.0 */

@@ -65,7 +65,7 @@ typedef struct chord_plan {
     uint8_t *thread_scratch;      /* [n_threads][thread_scratch_bytes] */
     uint64_t thread_scratch_bytes;
     uint8_t *sample_scratch;      /* n_vocab x 8 bytes: candidates of the sampler */
-    uint8_t *staging;             /* for the load: four rows of the widest tensor; overlaps the activations */
+    uint8_t *staging;             /* load: four rows of the widest tensor; overlaps the activations */
     uint64_t staging_bytes;
 } chord_plan;
 

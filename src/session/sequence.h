@@ -168,9 +168,9 @@ typedef struct chord_bias {
  * A token with a logit of -inf is impossible. Temperature 0 selects the largest logit after bias and
  * penalties, the lowest id on a tie, and draws no number. Any other temperature draws one number of the
  * generator, divided by 2^32, and selects the candidate at which the running sum of the probabilities
- * passes that number. The sum runs by descending logit if a top-k below n_vocab or a top-p below 1 has sorted the
- * candidates, otherwise by id. Returns the id. Errors: INVALID_ARGUMENT (the text names the field or the
- * bias), INTERNAL (NaN, +inf or no finite logit; the text names the position). */
+ * passes that number. The sum runs by descending logit if a top-k below n_vocab or a top-p below 1 has
+ * sorted the candidates, otherwise by id. Returns the id. Errors: INVALID_ARGUMENT (the text names the
+ * field or the bias), INTERNAL (NaN, +inf or no finite logit; the text names the position). */
 int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p, const chord_bias *bias,
                               void *scratch, chord_error *e);
 
