@@ -204,7 +204,7 @@ TEST(a_batch_asked_for_again_is_the_same_and_keeps_the_rows_that_were_written)
 static chord_sampling const greedy = { .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof greedy, .top_p = 1, .typical_p = 1,
                                        .repetition_penalty = 1 };
 
-TEST(an_output_row_that_nobody_wrote_is_refused_by_sample)
+TEST(an_output_row_that_was_not_written_is_refused_by_sample)
 {
     const int32_t *ids = tokens("f32-mha");
     chord_loaded *l = load("f32-mha", 128);
