@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // page.test.mjs: drives examples/test-async in Chromium with the default model, isolated and not, through
-// level 1 and level 2: every button's check passes, and the page says with how many threads it runs and why.
+// level 1 and level 2. Every button's check passes, and the model's info states threads and reason.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { MODEL, needs, openPage, root, screenshot, withBrowser, withServer } from './browser.mjs';

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Print how jinja2, configured as for Hugging Face's chat templates, renders the constructs that such templates use.
+"""Print how jinja2, configured as for Hugging Face, renders the constructs that chat templates use.
 
     pip install jinja2==3.1.6 gguf==0.19.0
     python tests/ts/chat-template.golden.py models/SmolLM2-135M-Instruct.Q4_1.gguf > tests/ts/chat-template.golden.json
