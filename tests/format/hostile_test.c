@@ -174,7 +174,7 @@ TEST(gguf_refuses_tensors_of_impossible_shape_by_name)
         { 0, one, "tensor 'bad.weight' has 0 dimensions" },
         { 2, zero, "tensor 'bad.weight': dimension 1 is 0" },
         { 1, negative, "tensor 'bad.weight': dimension 0 is 9223372036854775808" },
-        { 1, wide, "tensor 'bad.weight': dimension 0 is 2147483649" },
+        { 1, wide, "tensor 'bad.weight': dimension 0 is 2147483648" },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         writer *w = begin_file(3, 1, 0);
