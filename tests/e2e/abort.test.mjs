@@ -41,7 +41,7 @@ for (const [how, isolated, options] of [['isolated, 2 threads', true, { threads:
         const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
         const { outcome, expected, again, ms, before, received, after, end, ids, threads } = await page.evaluate(abort, { url: `/${MODEL}`, options });
         assert.deepEqual([outcome, ids, threads], ['aborted', 2000, options.threads ?? 1]);
-        assert.ok(after.stepsRun - received.stepsRun <= 1, `${after.stepsRun - received.stepsRun} steps after the abort was received`);
+        assert.ok(after.stepsRun - received.stepsRun <= 1, `${after.stepsRun - received.stepsRun} steps ran after the abort was received, at most 1 is allowed`);
         const [steps, tokens] = [after.stepsRun - before.stepsRun, after.tokensPrefilled - before.tokensPrefilled];
         assert.ok(tokens <= 1000, `${tokens} tokens of the prompt were evaluated before the abort took effect, at most 1000 are allowed`);
         assert.equal(again, expected);

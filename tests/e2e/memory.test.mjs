@@ -34,7 +34,7 @@ for (const isolated of [true, false]) {
           const { info, loaded, used, stats, text } = await page.evaluate(use, { kind, url: `/${MODEL}`, isolated });
           texts.add(text);
           assert.ok(stats.promptTokens + stats.cachedTokens > 250 && stats.tokens === 64);
-          assert.ok(used.kvPages >= Math.floor((stats.promptTokens + 63) / 32), `${used.kvPages} KV pages`);
+          assert.ok(used.kvPages >= Math.floor((stats.promptTokens + 63) / 32), `${used.kvPages} KV pages are too few for the tokens`);
           for (const [when, counters] of Object.entries({ loaded, used })) {
             const [bound, terms] = await memoryBound(file, info, counters);
             const held = counters.wasmBytes + counters.bufferBytesPeak;

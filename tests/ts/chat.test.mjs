@@ -175,7 +175,7 @@ test('the KV cache of the last turn is kept: cached tokens are the longest commo
     const before = (await model.counters()).tokensPrefilled;
     const stream = await create({ ...greedy, messages: next, stream: true, stream_options: { include_usage: true } });
     const chunks = await collect(stream);
-    assert.ok(common >= ids.length, `${common} of ${ids.length}`);
+    assert.ok(common >= ids.length, `the next turn shares ${common} tokens, at least ${ids.length} were expected`);
     assert.equal(stream.stats.cachedTokens, common);
     assert.equal(chunks.at(-1).usage.prompt_tokens_details.cached_tokens, common);
     assert.equal((await model.counters()).tokensPrefilled - before, nextIds.length - common);
@@ -189,7 +189,7 @@ test('a second turn over SmolLM2 evaluates only the new tokens', needsModel, () 
     messages.push(first.choices[0].message, { role: 'user', content: 'Another one.' });
     const second = await create({ messages, temperature: 0, max_tokens: 4 });
     const kept = second.usage.prompt_tokens_details.cached_tokens;
-    assert.ok(kept >= first.usage.total_tokens - 1, `${kept} of ${first.usage.total_tokens} tokens kept`);
+    assert.ok(kept >= first.usage.total_tokens - 1, `${kept} tokens were kept, at least ${first.usage.total_tokens - 1} were expected`);
     const alone = await model.chat.completions.create({ messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1 });
     assert.ok(alone.usage.prompt_tokens_details.cached_tokens < first.usage.prompt_tokens);
     assert.equal((await create({ messages, temperature: 0, max_tokens: 4 })).choices[0].message.content, second.choices[0].message.content);
@@ -232,7 +232,7 @@ test('break, throw, controller.abort() and a cancelled reader stop the generatio
         const before = (await model.counters()).tokensDecoded;
         await way();
         const after = (await model.counters()).tokensDecoded;
-        assert.ok(after - before <= 10, `${how}: ${after - before} tokens were sampled`);
+        assert.ok(after - before <= 10, `${how}: ${after - before} tokens were sampled, at most 10 are allowed`);
         assert.equal((await create(greedy)).choices[0].message.content, whole, how);
       }
     }, fixture, options);
@@ -252,7 +252,7 @@ test('a reader that cancels during the prefill stops it', needsModel, () =>
     assert.equal((await pending).done, true);
     const { tokensPrefilled, tokensDecoded } = await model.counters();
     assert.equal(tokensDecoded, 0);
-    assert.ok(tokensPrefilled < length, `${tokensPrefilled} of ${length} tokens were read`);
+    assert.ok(tokensPrefilled < length, `the prefill must not reach all ${length} tokens, it reached ${tokensPrefilled}`);
   }, SMOLLM2));
 
 test('an aborted signal, in the body or in the options, makes the call reject with its reason at any stage', () =>

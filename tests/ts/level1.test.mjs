@@ -343,9 +343,9 @@ test('the event loop turns between steps, also inside the first next()', () =>
     const turnsInFirst = turns, stepsInFirst = model.counters().stepsRun - before;
     await collect(stream);
     isRunning = false;
-    assert.ok(stepsInFirst >= 1 && turnsInFirst >= stepsInFirst, `${turnsInFirst} turns in ${stepsInFirst} steps`);
+    assert.ok(stepsInFirst >= 1 && turnsInFirst >= stepsInFirst, `${turnsInFirst} turns in ${stepsInFirst} steps, at least one per step was expected`);
     const steps = model.counters().stepsRun - before;
-    assert.ok(turns >= steps, `${turns} turns in ${steps} steps`);
+    assert.ok(turns >= steps, `${turns} turns in ${steps} steps, at least one per step was expected`);
   }));
 
 test('a prompt that leaves no room for a token is context-full; one that leaves some is continued until the context is full', () =>

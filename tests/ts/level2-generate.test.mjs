@@ -236,7 +236,7 @@ test('a reader that pauses pauses the worker; text calls and counters are answer
       if (count > 3) continue;
       assert.equal(typeof (await model.detokenize([token])), 'string');
       const { tokensDecoded } = await model.counters();
-      assert.ok(tokensDecoded <= count + 6, `${tokensDecoded} sampled, ${count} read`);
+      assert.ok(tokensDecoded <= count + 6, `${tokensDecoded} tokens were sampled and ${count} read, at most 6 ahead are allowed`);
     }
     assert.equal(count, 100);
   }));

@@ -128,7 +128,7 @@ test('a closed session releases its pages and its memory', () =>
       const { value: session } = await ask({ op: 'open-session' });
       await generate(ask, session, prompts.two);
       const { kvPages } = (await ask({ op: 'counters' })).value;
-      assert.ok(kvPages > before.kvPages, `${kvPages} pages of two sessions`);
+      assert.ok(kvPages > before.kvPages, `two sessions must use more KV pages than the ${before.kvPages} of one, they use ${kvPages}`);
       await ask({ op: 'close-session', session });
       rounds.push((await ask({ op: 'counters' })).value);
     }

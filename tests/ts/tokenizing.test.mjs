@@ -37,7 +37,7 @@ test('the event loop turns while a text is tokenised in the caller\'s thread, an
     assert.ok(few.length < 20, 'the short text must not wait for the long one');
     assert.ok((await all).length > 200_000);
     isDone = true;
-    assert.ok(turns > 50, `${turns} turns`);
+    assert.ok(turns > 50, `${turns} turns of the event loop, more than 50 were expected`);
   }));
 
 test('dispose stops tokenising', () =>
@@ -63,7 +63,7 @@ test('a long text needs about its own size of the model\'s memory, and the next 
       const before = (await model.counters()).wasmBytes;
       const ids = await model.tokenize(WORDS);
       const after = (await model.counters()).wasmBytes;
-      assert.ok(after - before < WORDS.length + MiB / 4, `${after - before} bytes for ${WORDS.length}`);
+      assert.ok(after - before < WORDS.length + MiB / 4, `the memory grew by ${after - before} bytes for a text of ${WORDS.length}`);
       assert.deepEqual(await model.tokenize(WORDS), ids);
       await model.tokenize('\u00e9'.repeat(1000));
       assert.equal((await model.counters()).wasmBytes, after);
@@ -92,7 +92,7 @@ test('level 1: generate_async lets the event loop turn while the prompt is token
   count();
   await assert.rejects(stream.next(), { code: 'context-full' });
   isDone = true;
-  assert.ok(turns >= 2, `${turns} turns`);
+  assert.ok(turns >= 2, `${turns} turns of the event loop, at least 2 were expected`);
   const left = model.generate_async(WORDS);
   const first = left.next();
   await left.return(); // the stream hasn't started, so it holds nothing
