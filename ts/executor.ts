@@ -55,6 +55,11 @@ export interface Executor {
    * the instance copies them here.
    */
   fork?(from: Batches, to: Batches): void;
+  /**
+   * Called before the sequence is closed. An executor that holds keys and values outside the instance frees
+   * them here.
+   */
+  close?(batches: Batches): void;
   /** Stops all work and frees what the executor holds outside the instance. */
   free(): void;
 }

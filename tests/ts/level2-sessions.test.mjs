@@ -119,6 +119,21 @@ test('a fork has the KV cache of its origin, and afterwards neither affects the 
     });
   }));
 
+test('a fork continues with the bits of its origin, and evaluates only the new tokens', () =>
+  withWorker({ threads: 1 }, async (ask) => {
+    const { tokens } = await generate(ask, 0, prompts.one);
+    const text = [...prompts.one, ...tokens, 9, 8];
+    const { value: fork } = await ask({ op: 'fork-session', session: 0 });
+    const evaluated = async () => (await ask({ op: 'counters' })).value.tokensPrefilled;
+    const before = await evaluated();
+    const onFork = await ask({ op: 'logits', session: fork, ids: text, all: false });
+    assert.equal((await evaluated()) - before, 3, 'the last sampled token and two more');
+    const onOrigin = await ask({ op: 'logits', session: 0, ids: text, all: false });
+    assert.deepEqual(onFork.rows, onOrigin.rows);
+    const { value: fresh } = await ask({ op: 'open-session' });
+    assert.deepEqual(onFork.rows, (await ask({ op: 'logits', session: fresh, ids: text, all: false })).rows);
+  }));
+
 test('a closed session releases its pages and its memory', () =>
   withWorker({ threads: 1 }, async (ask) => {
     await generate(ask, 0, prompts.one);

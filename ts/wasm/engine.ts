@@ -48,8 +48,19 @@ export class WasmEngine {
   /** Opens an empty session, or a copy of `from`. Throws `out-of-memory`. */
   openSession(from?: WasmSession): WasmSession {
     const session = new WasmSession(this.instance, this.file, from);
-    if (from !== undefined) this.executor.fork?.(from, session);
-    return session;
+    try {
+      if (from !== undefined) this.executor.fork?.(from, session);
+      return session;
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+  }
+
+  /** Closes `session` and frees what the executor holds of it. */
+  closeSession(session: WasmSession): void {
+    this.executor.close?.(session);
+    session.close();
   }
 
   /** True until the engine is freed or a call traps. */

@@ -88,7 +88,7 @@ export class Runner {
 
   closeSession(session: number): null {
     if (session === 0) refuse('session 0 can\'t be closed: dispose closes it with the model');
-    this.#work(session).session.close();
+    this.engine.closeSession(this.#work(session).session);
     this.#sessions.delete(session);
     return null;
   }
