@@ -68,6 +68,35 @@ TEST(programs_of_no_family_agree_with_the_interpreter)
     }
 }
 
+/* The specification with caches: keys, values and states that its own batches left. */
+TEST(the_interpreter_gives_a_sequence_cut_into_batches_the_bits_of_the_whole)
+{
+    int32_t ids[N], rows[N];
+    random_ids(ids, N);
+    for (int32_t i = 0; i < N; i++) rows[i] = i;
+    for (int32_t family = 0; family < SYN_FAMILIES; family++) {
+        chord_loaded *l = load_synthetic(family, CHORD_KV_F32, 1, 64, 0);
+        double *want = test_alloc(N * ROW * sizeof *want), *got = test_alloc(N * ROW * sizeof *got), work = 0, all = 0;
+        double *kept = test_alloc(N * (size_t)reference_kept_width(l->model) * sizeof *kept);
+        chord_batch const whole = { .n_tokens = N, .ids = ids, .n_outputs = N, .rows = rows };
+        CHECK(reference_batch(l->model, &whole, kept, 0, want, &all));
+        for (size_t i = 0; i < N * (size_t)reference_kept_width(l->model); i++) kept[i] = NAN;
+        for (int32_t first = 0, n = 1; first < N; first += n, n = first % 5 ? 1 : 11) {
+            double part;
+            if (n > N - first) n = N - first;
+            chord_batch_run const run = { .n_tokens = n, .first_pos = first };
+            chord_batch const batch = { .n_tokens = n, .n_runs = 1, .runs = &run, .ids = ids + first, .n_outputs = n, .rows = rows };
+            CHECK(reference_batch(l->model, &batch, kept, 0, got + first * ROW, &part));
+            work += part;
+        }
+        for (int32_t i = 0; i < N * ROW; i++)
+            if (memcmp(&got[i], &want[i], sizeof *got))
+                test_fail(__FILE__, __LINE__, "%s: token %d is %.17g, want %.17g", synthetic_names[family], i / ROW, got[i], want[i]);
+        CHECK(work > 0 && work == all); /* no token is computed twice */
+        chord_unload(l);
+    }
+}
+
 TEST(every_split_of_a_sequence_gives_the_same_bits)
 {
     int32_t ids[N];

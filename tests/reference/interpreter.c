@@ -11,8 +11,11 @@ typedef struct interpreter {
     const chord_plan *plan;
     const chord_batch *batch;
     int flags;
+    int32_t first;                /* position of the batch's first token */
+    double work;                  /* multiply-adds of products and attention so far */
     double *slots[CHORD_MAX_SLOTS];
-    double *caches[MAX_CACHES][2]; /* keys, values: [position][n_kv * width] */
+    double *kept;                 /* [position][kept_width], one cache after another (interpreter.h) */
+    size_t kept_width, kept_at[MAX_CACHES];
 } interpreter;
 
 static int32_t rows_of(const interpreter *t, const chord_op *op)
@@ -23,12 +26,16 @@ static double *row_of(const interpreter *t, int32_t slot, int32_t row)
 {
     return t->slots[slot] + (size_t)row * (size_t)t->plan->program.slots[slot].width;
 }
+/* Returns the part of a position's row that belongs to a cache. */
+static double *kept_of(const interpreter *t, int32_t cache, int32_t position)
+{
+    return t->kept + (size_t)position * t->kept_width + t->kept_at[cache];
+}
 /* Returns the keys or values of a position. When v_dim is 0, the values are the first part of the keys. */
 static double *kv_of(const interpreter *t, int32_t cache, int32_t is_v, int32_t position)
 {
     const chord_cache_spec *s = &t->plan->caches[cache].spec;
-    int const of_values = is_v && s->v_dim;
-    return t->caches[cache][of_values] + (size_t)position * (size_t)s->n_kv * (size_t)(of_values ? s->v_dim : s->k_dim);
+    return kept_of(t, cache, position) + (is_v && s->v_dim ? s->n_kv * s->k_dim : 0);
 }
 
 /* Returns row `row` of a tensor as floats, malloc'd. */
@@ -118,7 +125,7 @@ static void through_q8(double *x, int32_t n)
     free(q);
 }
 
-static void matmul(const interpreter *t, const chord_op *op)
+static void matmul(interpreter *t, const chord_op *op)
 {
     int32_t const n_rows = rows_of(t, op), n = op->matmul.n_in;
     double *x = malloc((size_t)n_rows * (size_t)n * sizeof *x);
@@ -129,6 +136,7 @@ static void matmul(const interpreter *t, const chord_op *op)
             if (is_q8) through_q8(x + (size_t)r * (size_t)n, n);
         }
         float *bias = op->weight[3 + k] == CHORD_NONE ? NULL : weight_row(t, op->weight[3 + k], 0);
+        t->work += (double)n_rows * n * op->matmul.n_out[k];
         for (int32_t o = 0; o < op->matmul.n_out[k]; o++) {
             float *w = weight_row(t, op->weight[k], op->matmul.row[k] + o);
             for (int32_t r = 0; r < n_rows; r++) {
@@ -152,7 +160,7 @@ static void angles(const interpreter *t, const chord_op *op)
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
         for (int32_t i = 0; i < c->n_rot / 2; i++) {
             int32_t const axis = i < c->sections[0] || !c->sections[1] ? 0 : i < c->sections[0] + c->sections[1] || !c->sections[2] ? 1 : 2;
-            int32_t const position = t->batch->positions ? t->batch->positions[r * t->batch->n_axes + (t->batch->n_axes == 3 ? axis : 0)] : r;
+            int32_t const position = t->batch->positions ? t->batch->positions[r * t->batch->n_axes + (t->batch->n_axes == 3 ? axis : 0)] : t->first + r;
             double const angle = position * (double)c->factor * pow((double)c->base, -2.0 * i / c->n_rot) / (freqs ? (double)freqs[i] : 1);
             double *pair = row_of(t, op->out[0], r) + 2 * i;
             pair[0] = (double)c->magnitude * cos(angle);
@@ -185,22 +193,23 @@ static void kv_store(const interpreter *t, const chord_op *op)
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
         for (int32_t part = 0; part < (op->kv_store.v_dim ? 2 : 1); part++) {
             const double *x = row_of(t, op->in[part], r);
-            double *y = kv_of(t, op->cache, part, r);
+            double *y = kv_of(t, op->cache, part, t->first + r);
             for (int32_t i = 0; i < op->kv_store.n_kv * (part ? op->kv_store.v_dim : op->kv_store.k_dim); i++)
                 y[i] = t->flags & REFERENCE_KV_F16 ? to_f16(x[i]) : x[i];
         }
 }
 
-/* Computes the attention weights p[begin .. r] of query row r and head h. Returns begin. */
+/* Computes the attention weights p[begin .. last] of query row r and head h. `last` is the query's position.
+ * Returns begin. */
 static int32_t attend_weights(const interpreter *t, const chord_op *op, int32_t r, int32_t h, double *p)
 {
     const chord_op_attend *a = &op->attend;
     const chord_cache_spec *cache = &t->plan->caches[op->cache].spec;
     const double *q = row_of(t, op->in[0], r) + h * a->k_dim;
-    int32_t const of_kv = h / (a->n_head / a->n_kv);
-    int32_t const window = cache->kind == CHORD_CACHE_WINDOW ? cache->window : 0, begin = window && r >= window ? r - window + 1 : 0;
+    int32_t const of_kv = h / (a->n_head / a->n_kv), last = t->first + r;
+    int32_t const window = cache->kind == CHORD_CACHE_WINDOW ? cache->window : 0, begin = window && last >= window ? last - window + 1 : 0;
     double most = -INFINITY, sum = 0;
-    for (int32_t j = begin; j <= r; j++) {
+    for (int32_t j = begin; j <= last; j++) {
         const double *k = kv_of(t, op->cache, 0, j) + of_kv * a->k_dim;
         double score = 0;
         for (int32_t i = 0; i < a->k_dim; i++) score += q[i] * k[i];
@@ -209,22 +218,23 @@ static int32_t attend_weights(const interpreter *t, const chord_op *op, int32_t 
         p[j] = score;
         most = fmax(most, score);
     }
-    for (int32_t j = begin; j <= r; j++) sum += p[j] = exp(p[j] - most);
-    for (int32_t j = begin; j <= r; j++) p[j] /= sum;
+    for (int32_t j = begin; j <= last; j++) sum += p[j] = exp(p[j] - most);
+    for (int32_t j = begin; j <= last; j++) p[j] /= sum;
     return begin;
 }
 
-static void attend(const interpreter *t, const chord_op *op)
+static void attend(interpreter *t, const chord_op *op)
 {
     const chord_op_attend *a = &op->attend;
     int32_t const v_stride = t->plan->caches[op->cache].spec.v_dim ? a->v_dim : a->k_dim;
-    double *p = malloc((size_t)t->batch->n_tokens * sizeof *p);
+    double *p = malloc((size_t)(t->first + t->batch->n_tokens) * sizeof *p);
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
         for (int32_t h = 0; h < a->n_head; h++) {
             double *out = row_of(t, op->out[0], r) + h * a->v_dim;
             int32_t const begin = attend_weights(t, op, r, h, p);
             for (int32_t i = 0; i < a->v_dim; i++) out[i] = 0;
-            for (int32_t j = begin; j <= r; j++) {
+            t->work += (double)(t->first + r - begin + 1) * (a->k_dim + a->v_dim);
+            for (int32_t j = begin; j <= t->first + r; j++) {
                 const double *v = kv_of(t, op->cache, 1, j) + h / (a->n_head / a->n_kv) * v_stride;
                 for (int32_t i = 0; i < a->v_dim; i++) out[i] += p[j] * v[i];
             }
@@ -279,17 +289,22 @@ static void add(const interpreter *t, const chord_op *op)
         for (int32_t i = 0; i < op->add.width; i++) row_of(t, op->out[0], r)[i] += row_of(t, op->in[0], r)[i];
 }
 
-/* The sequence starts with the batch, so the inputs before the batch are zeros. */
+/* A position's row holds the state after its token: the last kernel - 1 inputs, oldest first. The inputs before
+ * position 0 are zeros. */
 static void short_conv(const interpreter *t, const chord_op *op)
 {
-    int32_t const width = op->short_conv.width, kernel = op->short_conv.kernel;
+    int32_t const width = op->short_conv.width, n_past = op->short_conv.kernel - 1;
     for (int32_t c = 0; c < width; c++) {
         float *w = weight_row(t, op->weight[0], c);
         for (int32_t r = 0; r < t->batch->n_tokens; r++) {
-            double sum = 0;
-            for (int32_t j = 0; j < kernel; j++)
-                if (r - kernel + 1 + j >= 0) sum += (double)w[j] * row_of(t, op->in[0], r - kernel + 1 + j)[c];
-            row_of(t, op->out[0], r)[c] = sum;
+            int32_t const position = t->first + r;
+            const double *before = position ? kept_of(t, op->cache, position - 1) + c : NULL;
+            double *after = kept_of(t, op->cache, position) + c, x = row_of(t, op->in[0], r)[c], sum = 0;
+            for (int32_t j = 0; j < n_past; j++) {
+                sum += before ? (double)w[j] * before[j * width] : 0;
+                after[j * width] = j + 1 == n_past ? x : before ? before[(j + 1) * width] : 0;
+            }
+            row_of(t, op->out[0], r)[c] = sum + (double)w[n_past] * x;
         }
         free(w);
     }
@@ -298,7 +313,7 @@ static void short_conv(const interpreter *t, const chord_op *op)
 static void acquire(const interpreter *t, const chord_op *op) { (void)t, (void)op; }
 static void release(const interpreter *t, const chord_op *op) { (void)t, (void)op; }
 
-static int run_op(const interpreter *t, const chord_op *op)
+static int run_op(interpreter *t, const chord_op *op)
 {
     switch (op->kind) {
 #define INT(f)
@@ -310,16 +325,29 @@ static int run_op(const interpreter *t, const chord_op *op)
     }
 }
 
-/* Computes a batch of one run that starts at position 0. Returns 0 for an unknown op. */
+/* Returns the doubles per position of a cache. */
+static size_t width_of(const chord_cache_spec *s)
+{
+    return s->kind == CHORD_CACHE_STATE ? (size_t)s->n_state : (size_t)s->n_kv * (size_t)(s->k_dim + s->v_dim);
+}
+
+int64_t reference_kept_width(const chord_model *m)
+{
+    const chord_program *p = &chord_model_plan_of(m)->program;
+    size_t width = 0;
+    for (int32_t i = 0; i < p->n_caches; i++) width += width_of(&p->caches[i]);
+    return (int64_t)width;
+}
+
+/* Computes a batch of one run. Returns 0 for an unknown op. */
 static int run_program(interpreter *t, double *outputs)
 {
     const chord_program *p = &t->plan->program;
     int32_t const n = t->batch->n_tokens;
     if (p->n_caches > MAX_CACHES) return 0;
     for (int32_t i = 0; i < p->n_caches; i++) {
-        const chord_cache_spec *s = &p->caches[i];
-        t->caches[i][0] = calloc((size_t)n * (size_t)s->n_kv * (size_t)s->k_dim + 1, sizeof(double));
-        t->caches[i][1] = calloc((size_t)n * (size_t)s->n_kv * (size_t)s->v_dim + 1, sizeof(double));
+        t->kept_at[i] = t->kept_width;
+        t->kept_width += width_of(&p->caches[i]);
     }
     for (int32_t s = 0; s < p->n_slots; s++)
         t->slots[s] = calloc((size_t)(p->slots[s].rows == CHORD_ROWS_OUTPUT ? t->batch->n_outputs : n) * (size_t)p->slots[s].width, sizeof(double));
@@ -328,7 +356,25 @@ static int run_program(interpreter *t, double *outputs)
     size_t const width = (size_t)p->slots[p->output_slot].width;
     if (known) memcpy(outputs, t->slots[p->output_slot], (size_t)t->batch->n_outputs * width * sizeof *outputs);
     for (int32_t s = 0; s < p->n_slots; s++) free(t->slots[s]);
-    for (int32_t i = 0; i < p->n_caches; i++) free(t->caches[i][0]), free(t->caches[i][1]);
+    return known;
+}
+
+int reference_batch(const chord_model *m, const chord_batch *batch, double *kept, int flags, double *outputs, double *work)
+{
+    static interpreter t; /* static, because it is large; tests run one at a time */
+    t = (interpreter){ .model = m, .plan = chord_model_plan_of(m), .batch = batch, .flags = flags, .kept = kept,
+                       .first = batch->n_runs ? batch->runs->first_pos : 0 };
+    int const known = run_program(&t, outputs);
+    if (work) *work = t.work;
+    return known;
+}
+
+int reference_outputs(const chord_model *m, const chord_batch *batch, int flags, double *outputs)
+{
+    if (batch->n_runs && batch->runs->first_pos) return 0;
+    double *kept = calloc((size_t)batch->n_tokens * (size_t)reference_kept_width(m) + 1, sizeof *kept);
+    int const known = reference_batch(m, batch, kept, flags, outputs, NULL);
+    free(kept);
     return known;
 }
 
@@ -336,14 +382,5 @@ int reference_logits(const chord_model *m, const int32_t *ids, int32_t n, const 
                      int flags, double *logits)
 {
     chord_batch const batch = { .n_tokens = n, .ids = ids, .n_outputs = n_rows, .rows = rows };
-    static interpreter t; /* static, because it is large; tests run one at a time */
-    t = (interpreter){ .model = m, .plan = chord_model_plan_of(m), .batch = &batch, .flags = flags };
-    return run_program(&t, logits);
-}
-
-int reference_outputs(const chord_model *m, const chord_batch *batch, int flags, double *outputs)
-{
-    static interpreter t;
-    t = (interpreter){ .model = m, .plan = chord_model_plan_of(m), .batch = batch, .flags = flags };
-    return run_program(&t, outputs);
+    return reference_outputs(m, &batch, flags, logits);
 }

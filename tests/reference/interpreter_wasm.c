@@ -1,15 +1,18 @@
 /* interpreter_wasm.c: the float64 interpreter as an executor, in a wasm module for tests
- * (build/test/interpreter.wasm: the core, its exports, and two more). The package loads this module instead
+ * (build/test/interpreter.wasm: the core, its exports, and four more). The package loads this module instead
  * of its own (`wasmUrl`).
  *
- *   interpreter_bytes(session)                        returns the bytes of heap that the pending batch needs
- *   interpreter_run(session, flags, heap, bytes)      computes the batch into its output rows
+ *   interpreter_kept_bytes(session)                     returns the bytes per position of the session's caches
+ *   interpreter_bytes(session)                          returns the bytes of heap that the pending batch needs
+ *   interpreter_run(session, flags, heap, bytes, kept)  computes the batch into its output rows
+ *   interpreter_work()                                  returns the multiply-adds of the last run
  *
- * The interpreter has no cache: each run computes the session's tokens from position 0 on. `flags` are
- * REFERENCE_* (interpreter.h). `heap` (16-byte aligned) belongs to the caller again afterwards.
- * interpreter_run() returns OK (the host then accepts the batch), NEED_MEMORY (the heap is smaller than
- * interpreter_bytes()), INVALID_ARGUMENT (no batch is pending, or an earlier token was an embedding whose
- * row belongs to the caller again) or INTERNAL (an unknown op). */
+ * The caller owns the caches of each session: `kept` has one row of interpreter_kept_bytes() for each position,
+ * pending ones included. A run reads the rows of earlier positions and writes the rows of its batch. The rows
+ * may move between two runs, and a fork needs a copy of them. `flags` are REFERENCE_* (interpreter.h). `heap`
+ * and `kept` are 16-byte aligned. `heap` belongs to the caller again afterwards. interpreter_run() returns OK
+ * (the host then accepts the batch), NEED_MEMORY (the heap is smaller than interpreter_bytes()),
+ * INVALID_ARGUMENT (no batch is pending) or INTERNAL (an unknown op). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interpreter.h"
 #include "libc.h"
@@ -81,18 +84,14 @@ double tanh(double x)
 
 static size_t blocks(uint64_t n_floats, uint64_t bytes) { return padded((size_t)(n_floats * bytes)) + sizeof(block); }
 
-/* Returns the bytes that run_program() allocates: caches, slots, at most two matrices of inputs and six rows
- * of weights. */
-static size_t heap_bytes(const chord_plan *plan, int32_t n_tokens, int32_t n_outputs)
+/* Returns the bytes that run_program() allocates: slots, attention weights, at most two matrices of inputs and
+ * six rows of weights. */
+static size_t heap_bytes(const chord_plan *plan, const chord_batch *batch)
 {
     const chord_program *p = &plan->program;
+    int32_t const n_tokens = batch->n_tokens, n_outputs = batch->n_outputs;
     uint64_t widest = 0, longest = 0;
-    size_t bytes = blocks((uint64_t)n_tokens, 8) + blocks((uint64_t)n_tokens, 4) * 2;
-    for (int32_t i = 0; i < p->n_caches; i++) {
-        const chord_cache_spec *s = &p->caches[i];
-        bytes += blocks((uint64_t)n_tokens * (uint64_t)s->n_kv * (uint64_t)s->k_dim + 1, 8);
-        bytes += blocks((uint64_t)n_tokens * (uint64_t)s->n_kv * (uint64_t)s->v_dim + 1, 8);
-    }
+    size_t bytes = blocks((uint64_t)batch->runs->first_pos + (uint64_t)n_tokens, 8);
     for (int32_t i = 0; i < p->n_slots; i++) {
         uint64_t const rows = (uint64_t)(p->slots[i].rows == CHORD_ROWS_OUTPUT ? n_outputs : n_tokens), width = (uint64_t)p->slots[i].width;
         bytes += blocks(rows * width, 8);
@@ -104,22 +103,6 @@ static size_t heap_bytes(const chord_plan *plan, int32_t n_tokens, int32_t n_out
     return bytes + blocks(widest, 8) * 2 + (blocks(longest, 8) + 64) * 6;
 }
 
-/* Makes a batch of all tokens up to the end of the pending batch, with the same output rows. */
-static chord_status whole_batch(const chord_session *s, chord_batch *out, const float **embeddings, int32_t *rows)
-{
-    const chord_sequence *q = &s->sequence;
-    int32_t const n = q->n_past + q->batch.n_tokens;
-    for (int32_t i = 0; i < n; i++) {
-        int32_t const is_row = q->embeddings && i >= q->first_embedding && i < q->end_embedding;
-        if (q->ids[i] < 0 && !is_row) return CHORD_INVALID_ARGUMENT;
-        embeddings[i] = is_row ? q->embeddings + (int64_t)(i - q->first_embedding) * q->embedding_width : NULL;
-    }
-    for (int32_t i = 0; i < q->batch.n_outputs; i++) rows[i] = q->n_past + q->batch.rows[i];
-    *out = (chord_batch){ .n_tokens = n, .ids = q->ids, .embeddings = embeddings, .n_axes = q->batch.n_axes,
-                          .positions = q->batch.positions ? q->positions : NULL, .n_outputs = q->batch.n_outputs, .rows = rows };
-    return CHORD_OK;
-}
-
 static void write_outputs(const chord_session *s, const double *from, int32_t n)
 {
     const chord_program *p = &s->model->plan.program;
@@ -128,33 +111,39 @@ static void write_outputs(const chord_session *s, const double *from, int32_t n)
         for (int32_t i = 0; i < width; i++) chord_output_row(s->model, r)[i] = (float)from[(int64_t)r * width + i];
 }
 
-static size_t needed(const chord_session *s)
+static const chord_session *with_batch(double session)
 {
-    return heap_bytes(&s->model->plan, s->sequence.n_past + s->sequence.batch.n_tokens, s->sequence.batch.n_outputs);
+    const chord_session *s = (const chord_session *)(uintptr_t)session;
+    return s && s->is_given ? s : NULL;
+}
+
+static double work_of_run;
+
+EXPORT(interpreter_work) double interpreter_work(void) { return work_of_run; }
+
+EXPORT(interpreter_kept_bytes) double interpreter_kept_bytes(double session)
+{
+    return (double)reference_kept_width(((const chord_session *)(uintptr_t)session)->model) * (double)sizeof(double);
 }
 
 EXPORT(interpreter_bytes) double interpreter_bytes(double session)
 {
-    const chord_session *s = (const chord_session *)(uintptr_t)session;
-    return s && s->is_given ? (double)needed(s) : 0;
+    const chord_session *s = with_batch(session);
+    return s ? (double)heap_bytes(&s->model->plan, &s->sequence.batch) : 0;
 }
 
-EXPORT(interpreter_run) int32_t interpreter_run(double session, int32_t flags, double heap, double bytes)
+EXPORT(interpreter_run) int32_t interpreter_run(double session, int32_t flags, double heap, double bytes, double kept)
 {
-    const chord_session *s = (const chord_session *)(uintptr_t)session;
-    if (!s || !s->is_given || heap <= 0 || (uintptr_t)heap % 16) return CHORD_INVALID_ARGUMENT;
-    if (bytes < (double)needed(s)) return CHORD_NEED_MEMORY;
+    const chord_session *s = with_batch(session);
+    if (!s || heap <= 0 || (uintptr_t)heap % 16 || kept <= 0 || (uintptr_t)kept % 16) return CHORD_INVALID_ARGUMENT;
+    const chord_batch *b = &s->sequence.batch;
+    const chord_program *p = &s->model->plan.program;
+    if (bytes < (double)heap_bytes(&s->model->plan, b)) return CHORD_NEED_MEMORY;
     heap_at = (uint8_t *)(uintptr_t)heap;
     heap_end = heap_at + (size_t)bytes;
     last = NULL;
-    const chord_batch *b = &s->sequence.batch;
-    const chord_program *p = &s->model->plan.program;
-    const float **embeddings = malloc((size_t)(s->sequence.n_past + b->n_tokens) * sizeof *embeddings);
-    int32_t *rows = malloc((size_t)b->n_outputs * sizeof *rows);
     double *outputs = malloc((size_t)b->n_outputs * (size_t)p->slots[p->output_slot].width * sizeof *outputs);
-    chord_batch whole;
-    CHORD_TRY(whole_batch(s, &whole, embeddings, rows));
-    if (!reference_outputs(s->model, &whole, flags, outputs)) return CHORD_INTERNAL;
+    if (!reference_batch(s->model, b, (double *)(uintptr_t)kept, flags, outputs, &work_of_run)) return CHORD_INTERNAL;
     write_outputs(s, outputs, b->n_outputs);
     return CHORD_OK;
 }
