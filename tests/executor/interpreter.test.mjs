@@ -17,7 +17,9 @@ for (const name of ['f32-mha', 'f32-odd-tied', 'qwen3-f32']) {
       const pairs = [];
       for (const { sequence, rows, logits } of golden.prompts.slice(0, 2)) {
         const all = await model.logits(sequence, { all: true });
-        rows.forEach((row, k) => pairs.push([all.subarray(row * golden.vocabulary, (row + 1) * golden.vocabulary), logits[k]]));
+        rows.forEach((row, k) =>
+          pairs.push([all.subarray(row * golden.vocabulary, (row + 1) * golden.vocabulary), logits[k]]),
+        );
       }
       error[which] = nmse(pairs);
       await model.dispose();

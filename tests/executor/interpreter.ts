@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// interpreter.ts: the float64 interpreter of tests/reference as an executor. tools/build.mjs replaces
-// ts/wasm/executor.ts by this file, so it exports the same names. It computes a batch in
-// build/test/interpreter.wasm and returns the output rows through ts/executor.ts, as an executor outside the
-// instance does. Its caches are its own: one block of the instance's heap for each sequence. In a worker it
-// returns a promise and lets the event loop turn. In the main thread it returns at once, as level 1 needs.
+// interpreter.ts: the float64 interpreter of tests/reference as an executor. tools/build.mjs substitutes
+// this file for ts/wasm/executor.ts, so it has the same exports. It computes a batch in
+// build/test/interpreter.wasm, and hands the output rows over as an executor outside the instance does
+// (ts/executor.ts). Its caches are its own: one block of the instance's heap for each sequence. In a worker,
+// `run` returns a promise that resolves after a turn of the event loop. In the main thread it returns the
+// result at once, because level 1 needs that.
 import { isMainThread } from 'node:worker_threads';
 import { batchInfoLayout } from '../../ts/abi/abi.gen.js';
 import type { Batches, Executor, Ran } from '../../ts/executor.js';
@@ -36,7 +37,7 @@ const watched = globalThis as { onInterpreterRun?: (run: Run) => void };
 class Interpreter implements Executor {
   readonly name = 'cpu';
   readonly #instance: WasmInstance;
-  /** By the sequence's address. */
+  /** Caches by the sequence's address. */
   readonly #kept = new Map<number, Kept>();
 
   constructor(instance: WasmInstance) {
@@ -48,12 +49,12 @@ class Interpreter implements Executor {
     return new Promise((resolve) => setImmediate(resolve)).then(() => this.#run(batches));
   }
 
-  /** One batch, whatever the budget: a run of the interpreter can't be cut. */
+  /** Computes one whole batch. The interpreter can't stop inside a batch, so the budget is ignored. */
   #run(batches: Batches): Ran {
     const batch = batches.nextBatch();
     if (batch === undefined) return { isDone: true, work: 0 };
     if (batch.ids.length === 0 || batch.rows.some((row) => row >= batch.ids.length))
-      throw new Error('a batch without its tokens');
+      throw new Error('the batch has no ids, or an output row beyond its ids');
     const { address } = batches;
     const exports = this.#exports;
     const kept = this.#grow(address, batch.firstPosition + batch.ids.length);
@@ -102,10 +103,13 @@ class Interpreter implements Executor {
     if (kept !== undefined && this.#instance.isUsable) this.#instance.heap.free(kept.block, kept.bytes);
   }
 
-  /** Takes the rows that the interpreter wrote out of the instance. NaN replaces them until acceptBatch. */
+  /**
+   * Returns the rows that the interpreter wrote into the instance, and overwrites them there with NaN: only
+   * acceptBatch can then provide the logits.
+   */
   #takeOut(address: number): Float32Array {
     const { exports, heap, scratch } = this.#instance;
-    this.#instance.check(exports.session_next_batch(address, scratch)); // the batch under way again
+    this.#instance.check(exports.session_next_batch(address, scratch)); // returns the batch under way again
     const { n_outputs, n_width, stride, outputs } = heap.readStruct(scratch, batchInfoLayout);
     const rows = new Float32Array(n_outputs * n_width);
     for (let i = 0; i < n_outputs; i++) {
