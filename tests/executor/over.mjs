@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // over.mjs: runs a file of tests/ts over the package whose executor is the float64 interpreter. The file runs
 // unchanged, except for two imports: `../../dist/` becomes `../../build/dist-interpreter/`, and `node:test`
-// becomes cases.mjs. Each file of this folder names the cases that it leaves out, with the reasons. These files
-// of tests/ts don't run over the interpreter:
+// becomes cases.mjs. Each file of this folder names the cases that it leaves out, with the reasons. These
+// files of tests/ts don't run over the interpreter:
 //   fixtures, smollm2                       compared by the CPU executor's tolerances and hashes
 //   level1-smollm2, level2-smollm2          bounds of a step's time; the interpreter can't cut a batch
 //   level2-memory                           SmolLM2's memory; the bound counts the CPU's caches, not doubles
