@@ -19,6 +19,7 @@ function moduleOf(n, code) {
   const joined = Array.from({ length: n }, (_, i) => [...get(2 + i), ...(i > 0 ? simd(XOR) : [])]).flat();
   const body = [1, n, 0x7b, ...code, ...joined, ...simd(0x1b), 0, 0x0b];
   const entry = [1, ...leb(body.length), ...body];
+  // prettier-ignore
   return new Uint8Array([
     0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
     1, 7, 1, 0x60, 2, 0x7f, 0x7f, 1, 0x7f, // type (i32, i32) -> i32
@@ -32,6 +33,7 @@ function moduleOf(n, code) {
  * f(at, end): reads the range in one stream, 128 bytes per round into four sums. Two to eight streams are
  * within 8 % (EPYC).
  */
+// prettier-ignore
 const READ = moduleOf(4, [
   0x03, 0x40, ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [...get(2 + (i & 3)), ...load(0, i * 16), ...simd(XOR), ...set(2 + (i & 3))]),
   ...get(0), 0x41, 0x80, 1, 0x6a, 0x22, 0, ...get(1), 0x49, 0x0d, 0, 0x0b, // at += 128; again while at < end
@@ -41,6 +43,7 @@ const READ = moduleOf(4, [
  * f(rounds, 0): a tile of two loaded vectors and four kept ones: eight dots per round into eight sums; 14
  * registers.
  */
+// prettier-ignore
 const dotsOf = (accumulate) => moduleOf(14, [
   ...[0, 1, 2, 3].flatMap((i) => [...load(1, 64 + i * 16), ...set(4 + i)]),
   0x03, 0x40, ...get(0), 0x41, 63, 0x71, 0x41, 4, 0x74, ...set(1), // another address each round: nothing leaves the loop

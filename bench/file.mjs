@@ -2,6 +2,7 @@
 // file.mjs: what the ceilings need from a GGUF file besides model.info: which weights a token reads.
 
 // Bytes and elements of a block, by ggml_type.
+// prettier-ignore
 const BLOCKS = {
   0: [4, 1], 1: [2, 1], 30: [2, 1], 2: [18, 32], 3: [20, 32], 6: [22, 32], 7: [24, 32], 8: [34, 32], 10: [84, 256], 11: [110, 256],
   12: [144, 256], 13: [176, 256], 14: [210, 256], 20: [18, 32], 23: [136, 256],

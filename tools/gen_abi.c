@@ -10,6 +10,7 @@
 #include "../src/program/program.h"
 #include <stdio.h>
 
+/* clang-format off */
 #define CONFIG(F, T)                                                                                \
     F(T, version) F(T, size) F(T, n_ctx) F(T, n_batch) F(T, n_logits) F(T, kv_type) F(T, n_threads) \
     F(T, isa) F(T, external) F(T, reserved)
@@ -52,6 +53,7 @@
     S(BATCH_INFO, chord_batch_info, "batchInfoLayout")                                              \
     S(OP_HEAD, chord_op, "opLayout")                                                                \
     S(CACHE_SPEC, chord_cache_spec, "cacheLayout")
+/* clang-format on */
 
 #define MEMBER(T, field) (((T *)0)->field)
 #define TYPE_OF(T, field)                                                                           \

@@ -180,7 +180,7 @@ static void print_token(cli *c, int32_t id)
 {
     char text[1024];
     int64_t const n = chord_detokenize(c->loaded.model, &id, 1, 0, text, sizeof text);
-    print_json_string(text, n < 0 ? 0 : n > (int64_t)sizeof text ? sizeof text : (size_t)n);
+    print_json_string(text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text);
 }
 
 int cli_tokenize(cli *c)

@@ -13,8 +13,9 @@ int32_t chord_isa(void) { return chord_ops_of(CHORD_ISA_BEST)->isa; }
 const char *chord_status_text(chord_status status)
 {
 #define CASE(name, value, code, text) case value: return text;
-    switch (status) { CHORD_ERROR_LIST(CASE) default: return "no error"; }
+    switch (status) { CHORD_ERROR_LIST(CASE) }
 #undef CASE
+    return "no error";
 }
 
 static chord_status failed(chord_model *m, chord_status status)

@@ -8,6 +8,7 @@
  */
 function validates(code: readonly number[], before: readonly number[] = []): boolean {
   const body = [0, ...code, 0x0b];
+  // prettier-ignore
   const module = [
     0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, // magic, version
     1, 4, 1, 0x60, 0, 0, // type () -> ()
@@ -32,6 +33,7 @@ function addsRelaxedDots(): boolean {
   // Splats of the three arguments: i8x16, i8x16, i32x4.
   const splats = [0, 1, 2].flatMap((local) => [0x20, local, 0xfd, local < 2 ? 0x0f : 0x11]);
   const body = [0, ...splats, 0xfd, 0x93, 2, 0xfd, 0x1b, 0, 0x0b]; // the dot; i32x4.extract_lane 0
+  // prettier-ignore
   const bytes = [
     0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
     1, 8, 1, 0x60, 3, 0x7f, 0x7f, 0x7f, 1, 0x7f, // type (i32, i32, i32) -> i32

@@ -29,8 +29,9 @@ static chord_status fail(chord_loaded *l, chord_status status, const char *forma
 const char *chord_status_code(chord_status status)
 {
 #define CASE(name, value, code, text) case value: return code;
-    switch (status) { CHORD_ERROR_LIST(CASE) default: return "ok"; }
+    switch (status) { CHORD_ERROR_LIST(CASE) }
 #undef CASE
+    return "ok";
 }
 
 static chord_status fail_with_last(chord_loaded *l, chord_status status)
