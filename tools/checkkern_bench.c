@@ -75,11 +75,11 @@ static void madds(work *w)
 {
     vf s[CHAINS], b = vf_all_at(w->b);
     for (int c = 0; c < CHAINS; c++) s[c] = float_sink[c];
-    CHORD_ROLL for (int32_t i = 0; i < 4096; i++) {
+    CHORD_ROLL(int32_t i = 0; i < 4096; i++) {
         /* The index changes, so that clang doesn't move the product out of the loop. Both signs occur: no
          * overflow. */
         vf const a = vf_all_at(w->a + (uint32_t)i % 256);
-        CHORD_UNROLL for (int c = 0; c < CHAINS; c++) {
+        CHORD_UNROLL(int c = 0; c < CHAINS; c++) {
             s[c] = vf_madd(a, b, s[c]);
             CHORD_PIN(s[c]);
         }

@@ -56,17 +56,27 @@
 /* clang-format on */
 
 #define MEMBER(T, field) (((T *)0)->field)
-#define TYPE_OF(T, field)                                                                           \
-    _Generic(&MEMBER(T, field), int32_t *: "i32", float *: "f32", double *: "f64",                  \
-             int32_t (*)[3]: "i32", int32_t (*)[6]: "i32",                                  \
-             int32_t (*)[16]: "i32", double (*)[4]: "f64")
-#define COUNT_OF(T, field)                                                                          \
-    _Generic(&MEMBER(T, field), int32_t *: 1, float *: 1, double *: 1,                              \
-             int32_t (*)[3]: 3, int32_t (*)[6]: 6, int32_t (*)[16]: 16,                     \
-             double (*)[4]: 4)
+#define TYPE_OF(T, field)       \
+    _Generic(&MEMBER(T, field), \
+        int32_t *: "i32",       \
+        float *: "f32",         \
+        double *: "f64",        \
+        int32_t (*)[3]: "i32",  \
+        int32_t (*)[6]: "i32",  \
+        int32_t (*)[16]: "i32", \
+        double (*)[4]: "f64")
+#define COUNT_OF(T, field)      \
+    _Generic(&MEMBER(T, field), \
+        int32_t *: 1,           \
+        float *: 1,             \
+        double *: 1,            \
+        int32_t (*)[3]: 3,      \
+        int32_t (*)[6]: 6,      \
+        int32_t (*)[16]: 16,    \
+        double (*)[4]: 4)
 
-#define FIELD_BYTES(T, field) + sizeof MEMBER(T, field)
-#define ASSERT_NO_PADDING(LIST, T, name)                                                            \
+#define FIELD_BYTES(T, field) +sizeof MEMBER(T, field)
+#define ASSERT_NO_PADDING(LIST, T, name) \
     _Static_assert(0 LIST(FIELD_BYTES, T) == sizeof(T), #T ": padding, or a field that isn't listed");
 STRUCTS(ASSERT_NO_PADDING)
 
@@ -98,37 +108,52 @@ static void print_statuses(void)
     printf("export type StatusErrorCode = StatusError['code'];\n");
 }
 
-#define ENTRY(prefix, name) number(#name, CHORD_##prefix##name);
+#define ENTRY(prefix, name) number(#name, CHORD_##prefix##name)
 
 static void print_enums(void)
 {
     printf("\n/** KV cache types, by ggml's type ids. */");
     open_object("KvType");
-    ENTRY(KV_, F32) ENTRY(KV_, F16) ENTRY(KV_, Q8_0)
+    ENTRY(KV_, F32);
+    ENTRY(KV_, F16);
+    ENTRY(KV_, Q8_0);
     close_object("KvType", "KvType");
 
     open_object("Isa");
-    ENTRY(ISA_, BEST) ENTRY(ISA_, SCALAR) ENTRY(ISA_, VECTOR) ENTRY(ISA_, RELAXED)
+    ENTRY(ISA_, BEST);
+    ENTRY(ISA_, SCALAR);
+    ENTRY(ISA_, VECTOR);
+    ENTRY(ISA_, RELAXED);
     close_object("Isa", "Isa");
 
     open_object("Place");
-    ENTRY(PLACE_, RESIDENT) ENTRY(PLACE_, EXTERNAL) ENTRY(PLACE_, SKIPPED)
+    ENTRY(PLACE_, RESIDENT);
+    ENTRY(PLACE_, EXTERNAL);
+    ENTRY(PLACE_, SKIPPED);
     close_object("Place", "Place");
 
     printf("\n/** Flags of tokenise and detokenise. */");
     open_object("TextFlag");
-    ENTRY(, ADD_SPECIAL) ENTRY(, PARSE_SPECIAL) ENTRY(, SKIP_SPECIAL) ENTRY(, WHOLE_TEXT)
+    ENTRY(, ADD_SPECIAL);
+    ENTRY(, PARSE_SPECIAL);
+    ENTRY(, SKIP_SPECIAL);
+    ENTRY(, WHOLE_TEXT);
     close_object("TextFlag", "TextFlag");
 
     printf("\n/** Bits of a token id. */");
     open_object("TokenFlag");
-    ENTRY(TOKEN_, CONTROL) ENTRY(TOKEN_, EOG) ENTRY(TOKEN_, USER) ENTRY(TOKEN_, BYTE) ENTRY(TOKEN_, UNKNOWN)
-    ENTRY(TOKEN_, UNUSED)
+    ENTRY(TOKEN_, CONTROL);
+    ENTRY(TOKEN_, EOG);
+    ENTRY(TOKEN_, USER);
+    ENTRY(TOKEN_, BYTE);
+    ENTRY(TOKEN_, UNKNOWN);
+    ENTRY(TOKEN_, UNUSED);
     close_object("TokenFlag", "TokenFlag");
 
     printf("\n/** The rows that the output op computes. */");
     open_object("Output");
-    ENTRY(OUTPUT_, LAST) ENTRY(OUTPUT_, ALL)
+    ENTRY(OUTPUT_, LAST);
+    ENTRY(OUTPUT_, ALL);
     close_object("Output", "Output");
 
     printf("\n/** Ops of a program, version %d. */", CHORD_PROGRAM_VERSION);
@@ -136,21 +161,30 @@ static void print_enums(void)
 #define INT(f)
 #define INTS(f, n)
 #define FLOAT(f)
-#define OP(NAME, name, value, traits, fields, text) printf("  /** %s */\n", text); number(#NAME, value);
+#define OP(NAME, name, value, traits, fields, text) \
+    printf("  /** %s */\n", text);                  \
+    number(#NAME, value);
 #include "../src/program/ops.def"
     close_object("OpKind", "OpKind");
 
     open_object("OpFlag");
-    ENTRY(FLAG_, ADD) ENTRY(FLAG_, GATHER) ENTRY(FLAG_, OUTPUT) ENTRY(FLAG_, FINE)
+    ENTRY(FLAG_, ADD);
+    ENTRY(FLAG_, GATHER);
+    ENTRY(FLAG_, OUTPUT);
+    ENTRY(FLAG_, FINE);
     close_object("OpFlag", "OpFlag");
 
     open_object("Activation");
-    ENTRY(ACTIVATION_, SILU) ENTRY(ACTIVATION_, GELU) ENTRY(ACTIVATION_, RELU)
+    ENTRY(ACTIVATION_, SILU);
+    ENTRY(ACTIVATION_, GELU);
+    ENTRY(ACTIVATION_, RELU);
     close_object("Activation", "Activation");
 
     printf("\n/** Kinds of caches. */");
     open_object("CacheKind");
-    ENTRY(CACHE_, PAGED) ENTRY(CACHE_, WINDOW) ENTRY(CACHE_, STATE)
+    ENTRY(CACHE_, PAGED);
+    ENTRY(CACHE_, WINDOW);
+    ENTRY(CACHE_, STATE);
     close_object("CacheKind", "CacheKind");
 
     printf("\n/** Names of the tensor types that this build reads, by ggml's ids. */\n"
@@ -162,37 +196,40 @@ static void print_enums(void)
 
 static void print_structs(void)
 {
-    printf("\n/** A field of `count` numbers, `offset` bytes into its struct. */\n"
-           "export interface FieldLayout {\n"
-           "  readonly offset: number;\n  readonly type: 'i32' | 'f32' | 'f64';\n  readonly count: number;\n}\n"
-           "export interface StructLayout {\n"
-           "  readonly size: number;\n  readonly fields: { readonly [name: string]: FieldLayout };\n}\n"
-           "/** A struct's contents: one number per field, or an array of numbers if `count` isn't 1. */\n"
-           "export type StructValue<L extends StructLayout> = {\n"
-           "  -readonly [K in keyof L['fields']]: L['fields'][K]['count'] extends 1 ? number : number[];\n};\n");
-#define FIELD(T, field)                                                                             \
-    printf("    %s: { offset: %d, type: '%s', count: %d },\n", #field, (int)offsetof(T, field), TYPE_OF(T, field), \
-           COUNT_OF(T, field));
-#define STRUCT(LIST, T, name)                                                                       \
+    printf(
+        "\n/** A field of `count` numbers, `offset` bytes into its struct. */\n"
+        "export interface FieldLayout {\n"
+        "  readonly offset: number;\n  readonly type: 'i32' | 'f32' | 'f64';\n  readonly count: number;\n}\n"
+        "export interface StructLayout {\n"
+        "  readonly size: number;\n  readonly fields: { readonly [name: string]: FieldLayout };\n}\n"
+        "/** A struct's contents: one number per field, or an array of numbers if `count` isn't 1. */\n"
+        "export type StructValue<L extends StructLayout> = {\n"
+        "  -readonly [K in keyof L['fields']]: L['fields'][K]['count'] extends 1 ? number : number[];\n};\n");
+#define FIELD(T, field)                                                                         \
+    printf("    %s: { offset: %d, type: '%s', count: %d },\n", #field, (int)offsetof(T, field), \
+           TYPE_OF(T, field), COUNT_OF(T, field));
+#define STRUCT(LIST, T, name)                                                                         \
     printf("\n/** %s */\nexport const %s = {\n  size: %d,\n  fields: {\n", #T, name, (int)sizeof(T)); \
-    LIST(FIELD, T)                                                                                  \
+    LIST(FIELD, T)                                                                                    \
     printf("  },\n} as const satisfies StructLayout;\n");
     STRUCTS(STRUCT)
 
     printf("\n/** The op's own part of a record, by the op's name. It starts at `words`. */\n"
            "export const opPartLayouts = {\n");
-#define PART(f, type, count)                                                                        \
-    printf("      %s: { offset: %d, type: '%s', count: %d },\n", #f, (int)((const char *)&part->f - (const char *)&op), type, count);
+#define PART(f, type, count)                                         \
+    printf("      %s: { offset: %d, type: '%s', count: %d },\n", #f, \
+           (int)((const char *)&part->f - (const char *)&op), type, count);
 #define INT(f) PART(f, "i32", 1)
 #define INTS(f, n) PART(f, "i32", n)
 #define FLOAT(f) PART(f, "f32", 1)
-#define OP(NAME, name, value, traits, parts, text)                                                  \
-    {                                                                                               \
-        _Static_assert(sizeof(chord_op_##name) <= sizeof(((chord_op *)0)->words), #name ": larger than a record's part"); \
-        static chord_op op;                                                                         \
-        const chord_op_##name *part = &op.name;                                                     \
-        printf("  %s: {\n    size: %d,\n    fields: {\n", #NAME, (int)sizeof op);                  \
-        parts printf("    },\n  },\n");                                                             \
+#define OP(NAME, name, value, traits, parts, text)                                \
+    {                                                                             \
+        _Static_assert(sizeof(chord_op_##name) <= sizeof(((chord_op *)0)->words), \
+                       #name ": larger than a record's part");                    \
+        static chord_op op;                                                       \
+        const chord_op_##name *part = &op.name;                                   \
+        printf("  %s: {\n    size: %d,\n    fields: {\n", #NAME, (int)sizeof op); \
+        parts printf("    },\n  },\n");                                           \
     }
 #include "../src/program/ops.def"
     printf("} as const satisfies { readonly [name: string]: StructLayout };\n");
@@ -200,12 +237,17 @@ static void print_structs(void)
 
 int main(void)
 {
-    printf("// SPDX-License-Identifier: Apache-2.0\n"
-           "// Generated by tools/gen_abi.c (`make abi`) from include/chord.h, src/program/program.h and src/quant/formats.def: don't edit.\n");
-    printf("\n/** Version of the structs below and of the module's exports. */\nexport const ABI_VERSION = %d;\n", CHORD_ABI_VERSION);
-    printf("export const VERSION = '%d.%d.%d';\n", CHORD_VERSION_MAJOR, CHORD_VERSION_MINOR, CHORD_VERSION_PATCH);
+    printf(
+        "// SPDX-License-Identifier: Apache-2.0\n"
+        "// Generated by tools/gen_abi.c (`make abi`) from include/chord.h, src/program/program.h and src/quant/formats.def: don't edit.\n");
+    printf(
+        "\n/** Version of the structs below and of the module's exports. */\nexport const ABI_VERSION = %d;\n",
+        CHORD_ABI_VERSION);
+    printf("export const VERSION = '%d.%d.%d';\n", CHORD_VERSION_MAJOR, CHORD_VERSION_MINOR,
+           CHORD_VERSION_PATCH);
     printf("export const PROGRAM_VERSION = %d;\n", CHORD_PROGRAM_VERSION);
-    printf("/** Maximum bytes per push to a text stream. */\nexport const STREAM_PUSH = %d;\n", CHORD_STREAM_PUSH);
+    printf("/** Maximum bytes per push to a text stream. */\nexport const STREAM_PUSH = %d;\n",
+           CHORD_STREAM_PUSH);
     printf("/** Tokens per KV page. */\nexport const PAGE_TOKENS = %d;\n", CHORD_PAGE_TOKENS);
     printf("/** Alignment in bytes of every block given to the library. */\nexport const BLOCK_ALIGN = %d;\n",
            CHORD_BLOCK_ALIGN);

@@ -17,11 +17,11 @@
 
 #define CHORD_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
-#define CHORD_UNROLL _Pragma("clang loop unroll(full)")
-#define CHORD_ROLL _Pragma("clang loop unroll(disable)")
+#define CHORD_UNROLL(...) _Pragma("clang loop unroll(full)") for (__VA_ARGS__)
+#define CHORD_ROLL(...) _Pragma("clang loop unroll(disable)") for (__VA_ARGS__)
 #else
-#define CHORD_UNROLL _Pragma("GCC unroll 16")
-#define CHORD_ROLL _Pragma("GCC unroll 1")
+#define CHORD_UNROLL(...) _Pragma("GCC unroll 16") for (__VA_ARGS__)
+#define CHORD_ROLL(...) _Pragma("GCC unroll 1") for (__VA_ARGS__)
 #endif
 
 /* Makes a value opaque to the compiler. Otherwise clang for wasm

@@ -45,20 +45,20 @@ static inline float attend_element(attend_rows rows, const uint8_t *p)
 CHORD_INLINE void attend_dots(attend_rows rows, int N, int R, int C, const uint8_t *k[4], const float *q[4], vf s[4][4])
 {
     vf qv[4];
-    CHORD_UNROLL for (int i = 0; i < N; i++) CHORD_PIN(q[i]);
-    CHORD_UNROLL for (int l = 0; l < R; l++) CHORD_PIN(k[l]);
-    CHORD_UNROLL for (int c = 0; c < C; c++) {
-        CHORD_UNROLL for (int i = 0; i < N; i++) qv[i] = vf_load(q[i] + 4 * c);
-        CHORD_UNROLL for (int l = 0; l < R; l++) {
+    CHORD_UNROLL(int i = 0; i < N; i++) CHORD_PIN(q[i]);
+    CHORD_UNROLL(int l = 0; l < R; l++) CHORD_PIN(k[l]);
+    CHORD_UNROLL(int c = 0; c < C; c++) {
+        CHORD_UNROLL(int i = 0; i < N; i++) qv[i] = vf_load(q[i] + 4 * c);
+        CHORD_UNROLL(int l = 0; l < R; l++) {
             vf const kv = attend_load(rows, k[l] + 4 * (size_t)c * attend_bytes(rows));
-            CHORD_UNROLL for (int i = 0; i < N; i++) {
+            CHORD_UNROLL(int i = 0; i < N; i++) {
                 s[i][l] = vf_madd(kv, qv[i], s[i][l]);
                 CHORD_PIN(s[i][l]);
             }
         }
     }
-    CHORD_UNROLL for (int i = 0; i < N; i++) q[i] += 4 * C;
-    CHORD_UNROLL for (int l = 0; l < R; l++) k[l] += 4 * (size_t)C * attend_bytes(rows);
+    CHORD_UNROLL(int i = 0; i < N; i++) q[i] += 4 * C;
+    CHORD_UNROLL(int l = 0; l < R; l++) k[l] += 4 * (size_t)C * attend_bytes(rows);
 }
 
 /* score[i] = dot products of query i with k[j .. j + 3]. The first k_dim / 4 * 4 elements are summed in
@@ -75,20 +75,20 @@ CHORD_INLINE void attend_scores(attend_rows rows, int N, const chord_attend *a, 
     for (int r = 0; r < 4; r += R) {
         const uint8_t *k[4];
         const float *q[4];
-        CHORD_UNROLL for (int i = 0; i < N; i++) q[i] = queries[i];
-        CHORD_UNROLL for (int l = 0; l < R; l++) k[l] = first + (size_t)(r + l) * row_bytes;
-        CHORD_UNROLL for (int i = 0; i < N; i++)
-            CHORD_UNROLL for (int l = 0; l < R; l++) part[i][l] = vf_all(0);
+        CHORD_UNROLL(int i = 0; i < N; i++) q[i] = queries[i];
+        CHORD_UNROLL(int l = 0; l < R; l++) k[l] = first + (size_t)(r + l) * row_bytes;
+        CHORD_UNROLL(int i = 0; i < N; i++)
+            CHORD_UNROLL(int l = 0; l < R; l++) part[i][l] = vf_all(0);
         d = n;
-        CHORD_ROLL for (; d >= 8; d -= 8) attend_dots(rows, N, R, 2, k, q, part);
-        CHORD_ROLL for (; d >= 4; d -= 4) attend_dots(rows, N, R, 1, k, q, part);
-        CHORD_UNROLL for (int i = 0; i < N; i++)
-            CHORD_UNROLL for (int l = 0; l < R; l++) s[i][r + l] = part[i][l];
+        CHORD_ROLL(; d >= 8; d -= 8) attend_dots(rows, N, R, 2, k, q, part);
+        CHORD_ROLL(; d >= 4; d -= 4) attend_dots(rows, N, R, 1, k, q, part);
+        CHORD_UNROLL(int i = 0; i < N; i++)
+            CHORD_UNROLL(int l = 0; l < R; l++) s[i][r + l] = part[i][l];
     }
-    CHORD_UNROLL for (int i = 0; i < N; i++) score[i] = vf_sum_each(s[i][0], s[i][1], s[i][2], s[i][3]);
-    CHORD_ROLL for (; d > 0; d--) {
-        CHORD_ROLL for (int l = 0; l < 4; l++) rest[l] = attend_element(rows, first + (size_t)l * row_bytes + (size_t)(n - d) * attend_bytes(rows));
-        CHORD_UNROLL for (int i = 0; i < N; i++) score[i] = vf_madd(vf_load(rest), vf_all(queries[i][n - d]), score[i]);
+    CHORD_UNROLL(int i = 0; i < N; i++) score[i] = vf_sum_each(s[i][0], s[i][1], s[i][2], s[i][3]);
+    CHORD_ROLL(; d > 0; d--) {
+        CHORD_ROLL(int l = 0; l < 4; l++) rest[l] = attend_element(rows, first + (size_t)l * row_bytes + (size_t)(n - d) * attend_bytes(rows));
+        CHORD_UNROLL(int i = 0; i < N; i++) score[i] = vf_madd(vf_load(rest), vf_all(queries[i][n - d]), score[i]);
     }
 }
 
@@ -105,13 +105,13 @@ CHORD_INLINE void attend_slots(attend_rows rows, int N, int D, int J, const floa
 {
     const uint8_t *row[2] = { v, v + row_bytes };
     CHORD_PIN(p);
-    CHORD_UNROLL for (int j = 0; j < J; j++) CHORD_PIN(row[j]);
-    CHORD_UNROLL for (int j = 0; j < J; j++) {
+    CHORD_UNROLL(int j = 0; j < J; j++) CHORD_PIN(row[j]);
+    CHORD_UNROLL(int j = 0; j < J; j++) {
         vf pj[4];
-        CHORD_UNROLL for (int i = 0; i < N; i++) pj[i] = vf_all_at(p + 32 * i + j);
-        CHORD_UNROLL for (int c = 0; c < D; c++) {
+        CHORD_UNROLL(int i = 0; i < N; i++) pj[i] = vf_all_at(p + 32 * i + j);
+        CHORD_UNROLL(int c = 0; c < D; c++) {
             vf const vc = attend_load(rows, row[j] + 4 * (size_t)c * attend_bytes(rows));
-            CHORD_UNROLL for (int i = 0; i < N; i++) {
+            CHORD_UNROLL(int i = 0; i < N; i++) {
                 s[i][c] = vf_madd(pj[i], vc, s[i][c]);
                 CHORD_PIN(s[i][c]);
             }
@@ -124,23 +124,23 @@ CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_atte
                                 const float *keep, int32_t lo, int32_t hi)
 {
     vf s[4][4];
-    CHORD_UNROLL for (int i = 0; i < N; i++)
-        CHORD_UNROLL for (int c = 0; c < D; c++) s[i][c] = vf_mul(vf_load(acc[i] + d + 4 * c), vf_all(keep[i]));
+    CHORD_UNROLL(int i = 0; i < N; i++)
+        CHORD_UNROLL(int c = 0; c < D; c++) s[i][c] = vf_mul(vf_load(acc[i] + d + 4 * c), vf_all(keep[i]));
     size_t const row_bytes = (size_t)a->v_stride * attend_bytes(rows);
     const uint8_t *v = (const uint8_t *)a->v + (size_t)lo * row_bytes + (size_t)d * attend_bytes(rows);
     int32_t left = hi - lo;
     p += lo;
-    CHORD_ROLL for (; left >= 2; left -= 2, p += 2, v += 2 * row_bytes) attend_slots(rows, N, D, 2, p, v, row_bytes, s);
+    CHORD_ROLL(; left >= 2; left -= 2, p += 2, v += 2 * row_bytes) attend_slots(rows, N, D, 2, p, v, row_bytes, s);
     if (left) attend_slots(rows, N, D, 1, p, v, 0, s);
-    CHORD_UNROLL for (int i = 0; i < N; i++)
-        CHORD_UNROLL for (int c = 0; c < D; c++) vf_store(acc[i] + d + 4 * c, s[i][c]);
+    CHORD_UNROLL(int i = 0; i < N; i++)
+        CHORD_UNROLL(int c = 0; c < D; c++) vf_store(acc[i] + d + 4 * c, s[i][c]);
 }
 
 /* s = cap * tanh(s / cap) for n vectors. Not inlined: few models cap scores, and each of the six bodies
  * below would contain a copy. */
 __attribute__((noinline)) static void attend_cap(vf *s, int32_t n, float cap)
 {
-    CHORD_ROLL for (int32_t i = 0; i < n; i++) s[i] = vf_mul(vf_tanh(vf_div(s[i], vf_all(cap))), vf_all(cap));
+    CHORD_ROLL(int32_t i = 0; i < n; i++) s[i] = vf_mul(vf_tanh(vf_div(s[i], vf_all(cap))), vf_all(cap));
 }
 
 CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int32_t first, int32_t lo, int32_t hi)
@@ -150,32 +150,32 @@ CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int3
     float *const *acc = a->acc + first, *const *ml = a->ml + first;
     float p[4][32], keep[4];
     vf top[4];
-    CHORD_UNROLL for (int i = 0; i < N; i++) top[i] = vf_all(ml[i][0]);
+    CHORD_UNROLL(int i = 0; i < N; i++) top[i] = vf_all(ml[i][0]);
     for (int32_t j = lo / 4 * 4; j < hi; j += 4) {
         vf s[4];
         attend_scores(rows, N, a, q, j, s);
         vi const mask = attend_mask(j, lo, hi);
-        CHORD_UNROLL for (int i = 0; i < N; i++) s[i] = vf_mul(s[i], vf_all(a->scale));
+        CHORD_UNROLL(int i = 0; i < N; i++) s[i] = vf_mul(s[i], vf_all(a->scale));
         if (a->cap > 0) {
             vf capped[4]; /* a copy, so that s stays in registers when no scores are capped */
-            CHORD_UNROLL for (int i = 0; i < N; i++) capped[i] = s[i];
+            CHORD_UNROLL(int i = 0; i < N; i++) capped[i] = s[i];
             attend_cap(capped, N, a->cap);
-            CHORD_UNROLL for (int i = 0; i < N; i++) s[i] = capped[i];
+            CHORD_UNROLL(int i = 0; i < N; i++) s[i] = capped[i];
         }
-        CHORD_UNROLL for (int i = 0; i < N; i++) {
+        CHORD_UNROLL(int i = 0; i < N; i++) {
             s[i] = vi_as_f(vi_pick(mask, vf_bits(s[i]), vf_bits(vf_all(-0x1.fffffep127f))));
             vf_store(&p[i][j], s[i]);
             top[i] = vf_max(top[i], s[i]);
         }
     }
     vf tops[4];
-    CHORD_UNROLL for (int i = 0; i < N; i++) tops[i] = top[i];
-    CHORD_ROLL for (int i = 0; i < N; i++) { /* not unrolled: an exp takes 200 bytes of code */
+    CHORD_UNROLL(int i = 0; i < N; i++) tops[i] = top[i];
+    CHORD_ROLL(int i = 0; i < N; i++) { /* not unrolled: an exp takes 200 bytes of code */
         vf t = vf_max(tops[i], vf_shuffle(tops[i], tops[i], 2, 3, 0, 1));
         t = vf_max(t, vf_shuffle(t, t, 1, 0, 3, 2));
         t = vf_all(vf_first(t));
         vf sum = vf_all(0);
-        CHORD_ROLL for (int32_t j = lo / 4 * 4; j < hi; j += 4) {
+        CHORD_ROLL(int32_t j = lo / 4 * 4; j < hi; j += 4) {
             vi const e = vf_bits(vf_exp(vf_sub(vf_load(&p[i][j]), t)));
             vf const pj = vi_as_f(vi_and(attend_mask(j, lo, hi), e));
             sum = vf_add(sum, pj);

@@ -135,7 +135,7 @@ typedef struct dot_token {
 CHORD_INLINE void dot_step(dot_way way, int G, int stride, dot_token t, dot_weights w[][2])
 {
     vi const v = dot_load(way, t.x), v_1 = dot_load(way, t.x_1);
-    CHORD_UNROLL for (int g = 0; g < G; g++) {
+    CHORD_UNROLL(int g = 0; g < G; g++) {
         t.sums[g * stride] = dot_add(way, t.sums[g * stride], w[g][0], v);
         t.sums_1[g * stride] = dot_add(way, t.sums_1[g * stride], w[g][1], v_1);
         CHORD_PIN(t.sums[g * stride].a);

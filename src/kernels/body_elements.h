@@ -48,7 +48,7 @@ CHORD_INLINE vi swap_lanes(vi a) { return vf_bits(vf_shuffle(vi_as_f(a), vi_as_f
 CHORD_INLINE float quantize_block(uint8_t *q, const float *x, vi half[2])
 {
     vi top = vi_all(0);
-    CHORD_UNROLL for (int i = 0; i < 32; i += 4) top = vi_max(top, vi_and(vi_load(x + i), vi_all(0x7fffffff)));
+    CHORD_UNROLL(int i = 0; i < 32; i += 4) top = vi_max(top, vi_and(vi_load(x + i), vi_all(0x7fffffff)));
     top = vi_max(top, swap_pairs(top));
     uint32_t const bits = (uint32_t)vi_first(vi_max(top, swap_lanes(top)));
     float const d = chord_bits_f32(bits) / 127.0f;
@@ -146,24 +146,24 @@ float BODY(chord_layer_norm)(const chord_layer_norm *a)
     const float *x = a->x, *w = a->w, *bias = a->bias;
     vf sum = vf_all(0), square = sum;
     int32_t i = 0;
-    CHORD_ROLL for (; i + 4 <= n; i += 4) sum = vf_add(sum, vf_load(x + i));
+    CHORD_ROLL(; i + 4 <= n; i += 4) sum = vf_add(sum, vf_load(x + i));
     float rest = 0;
-    CHORD_ROLL for (; i < n; i++) rest += x[i];
+    CHORD_ROLL(; i < n; i++) rest += x[i];
     float const mean = (vf_sum(sum) + rest) / (float)count;
-    CHORD_ROLL for (i = 0; i + 4 <= n; i += 4) {
+    CHORD_ROLL(i = 0; i + 4 <= n; i += 4) {
         vf const v = vf_sub(vf_load(x + i), vf_all(mean));
         square = vf_madd(v, v, square);
     }
     rest = 0;
-    CHORD_ROLL for (; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
+    CHORD_ROLL(; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
     float const squares = vf_sum(square) + rest, scale = 1.0f / __builtin_sqrtf(squares / (float)count + a->eps);
-    CHORD_ROLL for (i = 0; i + 4 <= n; i += 4) {
+    CHORD_ROLL(i = 0; i + 4 <= n; i += 4) {
         vf v = vf_mul(vf_sub(vf_load(x + i), vf_all(mean)), vf_all(scale));
         if (w) v = vf_mul(v, vf_load(w + i));
         if (bias) v = vf_add(v, vf_load(bias + i));
         vf_store(a->y + i, v);
     }
-    CHORD_ROLL for (; i < n; i++) a->y[i] = (x[i] - mean) * scale * (w ? w[i] : 1) + (bias ? bias[i] : 0);
+    CHORD_ROLL(; i < n; i++) a->y[i] = (x[i] - mean) * scale * (w ? w[i] : 1) + (bias ? bias[i] : 0);
     return squares;
 }
 
@@ -184,7 +184,7 @@ CHORD_INLINE vf glu_four(int kind, vf x, vf up)
 CHORD_INLINE void glu(int kind, float *y, const float *gate, const float *up, int32_t n)
 {
     /* one loop for whole and padded vectors: an exp takes 200 bytes of code */
-    CHORD_ROLL for (int32_t i = 0; i < n; i += 4) {
+    CHORD_ROLL(int32_t i = 0; i < n; i += 4) {
         int32_t const left = n - i;
         bool const is_part = left < 4;
         vf const g = is_part ? load_part(gate + i, left) : vf_load(gate + i), u = is_part ? load_part(up + i, left) : vf_load(up + i);
@@ -211,7 +211,7 @@ CHORD_INLINE vf activate_four(int kind, vf x, vf cap)
 /* One loop for whole and padded vectors: an activation is much longer than the branch. */
 CHORD_INLINE void activate(int kind, float *y, float cap, int32_t n)
 {
-    CHORD_ROLL for (int32_t i = 0; i < n; i += 4) {
+    CHORD_ROLL(int32_t i = 0; i < n; i += 4) {
         int32_t const left = n - i;
         vf const v = activate_four(kind, left < 4 ? load_part(y + i, left) : vf_load(y + i), vf_all(cap));
         if (left < 4) store_part(y + i, v, left);

@@ -17,17 +17,17 @@ CHORD_INLINE vf load_weights(const chord_format *f, const uint8_t *p)
 CHORD_INLINE void tile_float(tile_kind k, tile a, vf *sum)
 {
     int const G = k.G, T = k.T;
-    CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
+    CHORD_UNROLL(int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t i = 0; i < a.n; i++) {
         vf w[4];
-        CHORD_UNROLL for (int g = 0; g < G; g++) {
+        CHORD_UNROLL(int g = 0; g < G; g++) {
             w[g] = load_weights(k.f, a.w[g]);
             a.w[g] += 4 * k.f->block_bytes;
         }
-        CHORD_UNROLL for (int t = 0; t < T; t++) {
+        CHORD_UNROLL(int t = 0; t < T; t++) {
             vf const x = vf_all_at(a.x[t]);
             a.x[t] += 4;
-            CHORD_UNROLL for (int g = 0; g < G; g++) sum[g * T + t] = vf_madd(w[g], x, sum[g * T + t]);
+            CHORD_UNROLL(int g = 0; g < G; g++) sum[g * T + t] = vf_madd(w[g], x, sum[g * T + t]);
         }
     }
 }
@@ -58,21 +58,21 @@ CHORD_INLINE void tile_quant(tile_kind k, tile a, vf *sum)
     CHORD_PIN(mask);
     CHORD_PIN(f16_mask);
     CHORD_PIN(f16_factor);
-    CHORD_UNROLL for (int i = 0; i < G * T; i++) sum[i] = vf_all(0);
+    CHORD_UNROLL(int i = 0; i < G * T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
         dot_sum s[4];
-        CHORD_UNROLL for (int t = 0; t < T; t++) {
+        CHORD_UNROLL(int t = 0; t < T; t++) {
             dot_sum const begin = dot_begin(way, a.x[t] + 32 + d_off + a.n / 8);
-            CHORD_UNROLL for (int g = 0; g < G; g++) s[g * T + t] = begin;
+            CHORD_UNROLL(int g = 0; g < G; g++) s[g * T + t] = begin;
         }
-        CHORD_UNROLL for (int g = 0; g < G; g++) a.w[g] += head;
-        CHORD_ROLL for (int left = 4; left > 0; left -= at_once) {
-            CHORD_UNROLL for (int g = 0; g < G; g++) CHORD_PIN(a.w[g]);
-            CHORD_UNROLL for (int t = 0; t < T; t++) CHORD_PIN(a.x[t]);
-            CHORD_UNROLL for (int v = 0; v < 4; v++) {
+        CHORD_UNROLL(int g = 0; g < G; g++) a.w[g] += head;
+        CHORD_ROLL(int left = 4; left > 0; left -= at_once) {
+            CHORD_UNROLL(int g = 0; g < G; g++) CHORD_PIN(a.w[g]);
+            CHORD_UNROLL(int t = 0; t < T; t++) CHORD_PIN(a.x[t]);
+            CHORD_UNROLL(int v = 0; v < 4; v++) {
                 if (v == at_once) break;
                 dot_weights w[4][2];
-                CHORD_UNROLL for (int g = 0; g < G; g++) {
+                CHORD_UNROLL(int g = 0; g < G; g++) {
                     const uint8_t *const codes_at = a.w[g] + (uint32_t)v * step.codes_step;
                     vi const codes = vi_load(codes_at);
                     if (are_bytes) {
@@ -83,19 +83,19 @@ CHORD_INLINE void tile_quant(tile_kind k, tile a, vf *sum)
                         w[g][1] = dot_prepare(way, vi_and(vi_shr16(codes, 4), mask));
                     }
                 }
-                CHORD_UNROLL for (int t = 0; t < T; t++) {
+                CHORD_UNROLL(int t = 0; t < T; t++) {
                     const uint8_t *const x = a.x[t] + (uint32_t)v * step.x_step;
                     dot_step(way, G, T, (dot_token){ s + t, s + t, x, x + step.x_second }, w);
                 }
             }
-            CHORD_UNROLL for (int g = 0; g < G; g++) a.w[g] += (uint32_t)at_once * step.codes_step;
-            CHORD_UNROLL for (int t = 0; t < T; t++) a.x[t] += (uint32_t)at_once * step.x_step;
+            CHORD_UNROLL(int g = 0; g < G; g++) a.w[g] += (uint32_t)at_once * step.codes_step;
+            CHORD_UNROLL(int t = 0; t < T; t++) a.x[t] += (uint32_t)at_once * step.x_step;
         }
-        CHORD_UNROLL for (int t = 0; t < T; t++) a.x[t] += 32 - 4 * step.x_step;
-        CHORD_UNROLL for (int g = 0; g < G; g++) {
+        CHORD_UNROLL(int t = 0; t < T; t++) a.x[t] += 32 - 4 * step.x_step;
+        CHORD_UNROLL(int g = 0; g < G; g++) {
             const uint8_t *scales = a.w[g] - block;
             vf const dw = vf_load_f16_by(scales, f16_mask, f16_factor);
-            CHORD_UNROLL for (int t = 0; t < T; t++) {
+            CHORD_UNROLL(int t = 0; t < T; t++) {
                 const uint8_t *d = a.x[t] + d_off;
                 vf const dx = vf_all_at(d);
                 vi const i = dot_rows(way, s[g * T + t]);
@@ -120,16 +120,16 @@ CHORD_INLINE void tile_fine(int G, tile a, vf *sum)
     vi scale = vi_all(0x00fe00fe);
     CHORD_PIN(scale);
     uint32_t d_off = a.n - 32; /* as in tile_quant, for the second term's scale */
-    CHORD_UNROLL for (int g = 0; g < G; g++) sum[g] = vf_all(0);
+    CHORD_UNROLL(int g = 0; g < G; g++) sum[g] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32, d_off -= 28) {
         dot_sum s[4];
-        CHORD_UNROLL for (int g = 0; g < G; g++) s[g] = (dot_sum){ vi_all(0), vi_all(0) }, a.w[g] += 8;
-        CHORD_ROLL for (int v = 0; v < 8; v++) {
+        CHORD_UNROLL(int g = 0; g < G; g++) s[g] = (dot_sum){ vi_all(0), vi_all(0) }, a.w[g] += 8;
+        CHORD_ROLL(int v = 0; v < 8; v++) {
             CHORD_PIN(a.x[0]);
             CHORD_PIN(a.x[1]);
             vi const x = vi_add16(vi_mul16(vi_low8_s(vi_all_at(a.x[0])), scale), vi_low8_s(vi_all_at(a.x[1])));
             a.x[0] += 4, a.x[1] += 4;
-            CHORD_UNROLL for (int g = 0; g < G; g++) {
+            CHORD_UNROLL(int g = 0; g < G; g++) {
                 CHORD_PIN(a.w[g]);
                 vi const w = vi_load(a.w[g]);
                 s[g].a = vi_add(s[g].a, vi_dot16(vi_low8_s(w), x));
@@ -140,7 +140,7 @@ CHORD_INLINE void tile_fine(int G, tile a, vf *sum)
             }
         }
         vf const dx = vf_all_at(a.x[1] + d_off);
-        CHORD_UNROLL for (int g = 0; g < G; g++) {
+        CHORD_UNROLL(int g = 0; g < G; g++) {
             vf const dw = vf_load_f16_finite(a.w[g] - 136);
             sum[g] = vf_madd(vf_mul(dw, dx), vf_of(dot_rows(dot_way_of(DOT16, true), s[g])), sum[g]);
         }
@@ -161,11 +161,11 @@ CHORD_INLINE void matmul_tile(tile_kind k, const chord_matmul *m, const matmul_p
 {
     int const G = k.G, T = k.T;
     tile a = { .n = (uint32_t)m->n_in };
-    CHORD_UNROLL for (int i = 0; i < G; i++) {
+    CHORD_UNROLL(int i = 0; i < G; i++) {
         int32_t const group = p->g + i * p->step < p->g1 ? p->g + i * p->step : p->g1 - 1;
         a.w[i] = (const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes);
     }
-    CHORD_UNROLL for (int i = 0; i < T; i++) a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(p->t + i) * m->x_stride);
+    CHORD_UNROLL(int i = 0; i < T; i++) a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(p->t + i) * m->x_stride);
     vf sum[8];
     if (k.how == FINE) tile_fine(G, a, sum);
     else if (k.how < 0) tile_float(k, a, sum);

@@ -98,7 +98,7 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
         w = part_planes_load(f, w, &planes);
         CHORD_PIN(w);
         CHORD_PIN(to);
-        CHORD_UNROLL for (int v = 0; v < 4; v++) {
+        CHORD_UNROLL(int v = 0; v < 4; v++) {
             vi codes[2];
             if (f->low == 8) codes[0] = vi_load(w + 16 * v), codes[1] = vi_load(w + 16 * v + 64);
             else part_codes(f, w + (has_nibbles(f) ? 16 * v : 0), masks, &planes, codes);
@@ -155,8 +155,8 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
     vi const less = vi_all(-p->centre);
     vi folded[G * PANEL_TOKENS], *total = folded; /* also in memory */
     if (k.how == DOT8_16 && k.kind == PANEL_BYTES) CHORD_PIN(way.ones);
-    CHORD_UNROLL for (int t = 0; t < T; t++) x[t] = p->x[t];
-    CHORD_UNROLL for (int i = 0; i < G * T; i++) sums[i] = vf_all(0);
+    CHORD_UNROLL(int t = 0; t < T; t++) x[t] = p->x[t];
+    CHORD_UNROLL(int i = 0; i < G * T; i++) sums[i] = vf_all(0);
     uint32_t d_off = n;
     for (uint32_t b = 0; b < n; b += 32, d_off -= 28) {
         const uint8_t *const scales = w + 8 * code, *const by_half_at = scales + vector * (k.m ? 2 : 1), *const pairs = by_half_at + vector;
@@ -164,46 +164,46 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
         vi scale[G];
         CHORD_PIN(w);
         CHORD_PIN(total);
-        CHORD_UNROLL for (int t = 0; t < T; t++) {
+        CHORD_UNROLL(int t = 0; t < T; t++) {
             CHORD_PIN(x[t]);
             bool const now = k.how == DOT8 && k.kind == PANEL_BYTES && !k.m;
             vi const begin = now ? vi_mul(vi_all_at(x[t] + d_off + n / 8), less) : vi_all(0);
-            CHORD_UNROLL for (int g = 0; g < G; g++) s[g * T + t] = (dot_sum){ begin, vi_all(0) };
+            CHORD_UNROLL(int g = 0; g < G; g++) s[g * T + t] = (dot_sum){ begin, vi_all(0) };
         }
-        CHORD_UNROLL for (int v = 0; v < 8; v++) {
+        CHORD_UNROLL(int v = 0; v < 8; v++) {
             dot_weights c[G];
-            CHORD_UNROLL for (int g = 0; g < G; g++) {
+            CHORD_UNROLL(int g = 0; g < G; g++) {
                 c[g].a = vi_load(w + (uint32_t)v * code + 16 * g);
                 c[g].b = is_words ? vi_load(w + (uint32_t)v * code + vector + 16 * g) : c[g].a;
             }
-            CHORD_UNROLL for (int t = 0; t < T; t++) {
+            CHORD_UNROLL(int t = 0; t < T; t++) {
                 vi const xv = dot_load(way, x[t] + 4 * v);
-                CHORD_UNROLL for (int g = 0; g < G; g++) {
+                CHORD_UNROLL(int g = 0; g < G; g++) {
                     s[g * T + t] = dot_add(way, s[g * T + t], c[g], xv);
                     CHORD_PIN(s[g * T + t].a);
                     if (is_words) CHORD_PIN(s[g * T + t].b);
                 }
             }
             if (v == 7 || (v + 1) % steps) continue;
-            CHORD_UNROLL for (int g = 0; g < G; g++) scale[g] = panel_scale(k, way, pairs + 16 * g, v / 4);
-            CHORD_UNROLL for (int i = 0; i < G * T; i++) {
+            CHORD_UNROLL(int g = 0; g < G; g++) scale[g] = panel_scale(k, way, pairs + 16 * g, v / 4);
+            CHORD_UNROLL(int i = 0; i < G * T; i++) {
                 vi const f = panel_fold(k, way, s[i], scale[i / T]);
                 vi_store(&total[i], v + 1 == steps ? f : vi_add(f, vi_load(&total[i])));
                 s[i].a = vi_all(0);
             }
         }
         vf d[G], m[G];
-        CHORD_UNROLL for (int g = 0; g < G; g++) {
+        CHORD_UNROLL(int g = 0; g < G; g++) {
             scale[g] = panel_scale(k, way, pairs + 16 * g, 1);
             d[g] = vf_load(scales + 16 * g);
             m[g] = k.m ? vf_load(scales + vector + 16 * g) : vf_all(0);
         }
-        CHORD_UNROLL for (int t = 0; t < T; t++) {
+        CHORD_UNROLL(int t = 0; t < T; t++) {
             const uint8_t *const xd = x[t] + d_off;
             vf const dx = vf_all_at(xd);
             vi x_sum = k.m == 1 || (k.how == DOT8_16 && !k.m) ? vi_all_at(xd + n / 8) : vi_all(0);
             if (k.m == 1) CHORD_PIN(x_sum); /* else clang converts and splats x_sum per group */
-            CHORD_UNROLL for (int g = 0; g < G; g++) {
+            CHORD_UNROLL(int g = 0; g < G; g++) {
                 int const j = g * T + t;
                 vi i = panel_fold(k, way, s[j], scale[g]);
                 if (k.folds > 1) i = vi_add(i, vi_load(&total[j]));
@@ -217,7 +217,7 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
             }
         }
         w += vector * panel_vectors(k);
-        CHORD_UNROLL for (int t = 0; t < T; t++) x[t] += 32;
+        CHORD_UNROLL(int t = 0; t < T; t++) x[t] += 32;
     }
 }
 

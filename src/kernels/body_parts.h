@@ -238,47 +238,47 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
     part_scales s[2];
     part_halves h[2];
     vi total[4];
-    CHORD_UNROLL for (int g = 0; g < G; g++) {
+    CHORD_UNROLL(int g = 0; g < G; g++) {
         CHORD_PIN(a->w[g]);
         s[g] = part_next(f, a->w[g], &p->scales[g]);
         h[g] = (part_halves){ s[g].pair, vi_all(0), vi_all(0) };
         if (has_halves(f) && how != DOT8) h[g].even = vi_even16(s[g].pair), h[g].odd = vi_odd16(s[g].pair);
         a->w[g] = part_planes_load(f, a->w[g], &planes[g]);
     }
-    CHORD_UNROLL for (int fold = 0; fold < folds; fold++) {
+    CHORD_UNROLL(int fold = 0; fold < folds; fold++) {
         dot_sum s0[4], s1[4];
-        CHORD_UNROLL for (int t = 0; t < T; t++) {
+        CHORD_UNROLL(int t = 0; t < T; t++) {
             dot_sum const begin = dot_begin(way, a->x[t] + 32 + p->d_off + a->n / 8);
-            CHORD_UNROLL for (int g = 0; g < G; g++) s0[g * T + t] = begin, s1[g * T + t] = (dot_sum){ vi_all(0), vi_all(0) };
+            CHORD_UNROLL(int g = 0; g < G; g++) s0[g * T + t] = begin, s1[g * T + t] = (dot_sum){ vi_all(0), vi_all(0) };
         }
-        CHORD_ROLL for (int left = 4 / folds; left > 0; left -= at_once) {
-            CHORD_UNROLL for (int g = 0; g < G; g++) CHORD_PIN(a->w[g]);
-            CHORD_UNROLL for (int t = 0; t < T; t++) CHORD_PIN(a->x[t]);
-            CHORD_UNROLL for (int v = 0; v < 4; v++) {
+        CHORD_ROLL(int left = 4 / folds; left > 0; left -= at_once) {
+            CHORD_UNROLL(int g = 0; g < G; g++) CHORD_PIN(a->w[g]);
+            CHORD_UNROLL(int t = 0; t < T; t++) CHORD_PIN(a->x[t]);
+            CHORD_UNROLL(int v = 0; v < 4; v++) {
                 if (v == at_once) break;
                 dot_weights w[2][2];
-                CHORD_UNROLL for (int g = 0; g < G; g++) {
+                CHORD_UNROLL(int g = 0; g < G; g++) {
                     vi code[2];
                     part_codes(f, a->w[g] + 16 * v, p->masks, &planes[g], code);
                     w[g][0] = part_prepare(way, f, code[0], h[g].even);
                     w[g][1] = part_prepare(way, f, code[1], h[g].odd);
                 }
-                CHORD_UNROLL for (int t = 0; t < T; t++) {
+                CHORD_UNROLL(int t = 0; t < T; t++) {
                     const uint8_t *const x = a->x[t] + 4 * v;
                     dot_step(way, G, T, (dot_token){ s0 + t, halves ? s1 + t : s0 + t, x, x + 16 }, w);
                 }
             }
-            CHORD_UNROLL for (int g = 0; g < G; g++) a->w[g] += has_nibbles(f) ? 16 * at_once : 0;
-            CHORD_UNROLL for (int t = 0; t < T; t++) a->x[t] += 4 * at_once;
+            CHORD_UNROLL(int g = 0; g < G; g++) a->w[g] += has_nibbles(f) ? 16 * at_once : 0;
+            CHORD_UNROLL(int t = 0; t < T; t++) a->x[t] += 4 * at_once;
         }
-        CHORD_UNROLL for (int i = 0; i < G * T; i++) {
+        CHORD_UNROLL(int i = 0; i < G * T; i++) {
             vi const sums = part_fold(way, f, s0[i], s1[i], h[i / T]);
             total[i] = fold ? vi_add(total[i], sums) : sums;
         }
     }
-    CHORD_UNROLL for (int t = 0; t < T; t++) a->x[t] += 16;
-    CHORD_UNROLL for (int g = 0; g < G; g++)
-        CHORD_UNROLL for (int t = 0; t < T; t++) part_finish(f, &s[g], total[g * T + t], a->x[t] + p->d_off, a->n, &sum[g * T + t]);
+    CHORD_UNROLL(int t = 0; t < T; t++) a->x[t] += 16;
+    CHORD_UNROLL(int g = 0; g < G; g++)
+        CHORD_UNROLL(int t = 0; t < T; t++) part_finish(f, &s[g], total[g * T + t], a->x[t] + p->d_off, a->n, &sum[g * T + t]);
 }
 
 CHORD_INLINE void tile_parts(tile_kind k, tile a, vf *sum)
@@ -288,10 +288,10 @@ CHORD_INLINE void tile_parts(tile_kind k, tile a, vf *sum)
     part_walk p;
     p.masks = part_masks_of(f);
     p.d_off = a.n - 32;
-    CHORD_UNROLL for (int i = 0; i < G * k.T; i++) sum[i] = vf_all(0);
+    CHORD_UNROLL(int i = 0; i < G * k.T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32 * (uint32_t)parts) {
         const uint8_t *words[2];
-        CHORD_UNROLL for (int g = 0; g < G; g++) {
+        CHORD_UNROLL(int g = 0; g < G; g++) {
             words[g] = a.w[g] + (has_offset(f) ? 16 : 8);
             a.w[g] = part_head(f, a.w[g], &p.scales[g]);
         }
@@ -301,8 +301,8 @@ CHORD_INLINE void tile_parts(tile_kind k, tile a, vf *sum)
             continue;
         }
         for (int32_t part = 0; part < parts; part += run) {
-            CHORD_UNROLL for (int g = 0; g < G; g++) part_words(f, words[g], part, &p.scales[g]);
-            CHORD_ROLL for (int i = 0; i < run; i++, p.d_off -= 28) tile_part(k, &a, &p, sum);
+            CHORD_UNROLL(int g = 0; g < G; g++) part_words(f, words[g], part, &p.scales[g]);
+            CHORD_ROLL(int i = 0; i < run; i++, p.d_off -= 28) tile_part(k, &a, &p, sum);
         }
     }
 }

@@ -40,7 +40,7 @@ static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const 
         float *y = y0 + 4 * g;
         if (rows >= 4 && !two) {
             vf const b = bias ? vf_load(bias) : vf_all(0);
-            CHORD_ROLL for (int32_t j = 0; j < n_tokens; j++, y += stride) {
+            CHORD_ROLL(int32_t j = 0; j < n_tokens; j++, y += stride) {
                 vf v = sum[j];
                 if (bias) v = vf_add(v, b);
                 vf_store(y, add ? vf_add(v, vf_load(y)) : v);
