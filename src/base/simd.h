@@ -114,8 +114,10 @@ CHORD_INLINE vi vi_trunc(vf a) { return wasm_i32x4_relaxed_trunc_f32x4(a); }
 #ifdef CHORD_DOT_KIND /* checkkern: the result that ARM computes, on any machine */
 CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
 {
-    vi const low = vi_pairs16(wasm_i16x8_extmul_low_i8x16(a, b)), high = vi_pairs16(wasm_i16x8_extmul_high_i8x16(a, b));
-    return vi_add(sum, vi_add(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6), wasm_i32x4_shuffle(low, high, 1, 3, 5, 7)));
+    vi const low = vi_pairs16(wasm_i16x8_extmul_low_i8x16(a, b));
+    vi const high = vi_pairs16(wasm_i16x8_extmul_high_i8x16(a, b));
+    return vi_add(sum, vi_add(wasm_i32x4_shuffle(low, high, 0, 2, 4, 6),
+                              wasm_i32x4_shuffle(low, high, 1, 3, 5, 7)));
 }
 #else
 CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, b, sum); }
@@ -230,7 +232,12 @@ CHORD_INLINE float vf_first(vf a) { return vgetq_lane_f32(a, 0); }
 CHORD_INLINE int32_t vi_first(vi a) { return vgetq_lane_s32(a, 0); }
 #define vf_shuffle(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, 4 + (k), 4 + (l))
 
-CHORD_INLINE vi vi_load_u16(const void *p) { uint16x4_t v; __builtin_memcpy(&v, p, 8); return vreinterpretq_s32_u32(vmovl_u16(v)); }
+CHORD_INLINE vi vi_load_u16(const void *p)
+{
+    uint16x4_t v;
+    __builtin_memcpy(&v, p, 8);
+    return vreinterpretq_s32_u32(vmovl_u16(v));
+}
 CHORD_INLINE vi vi_load_s16(const void *p) { int16x4_t v; __builtin_memcpy(&v, p, 8); return vmovl_s16(v); }
 CHORD_INLINE vi vi_and(vi a, vi b) { return vandq_s32(a, b); }
 CHORD_INLINE vi vi_or(vi a, vi b) { return vorrq_s32(a, b); }
@@ -245,32 +252,54 @@ CHORD_INLINE vi vi_less(vi a, vi b) { return vreinterpretq_s32_u32(vcltq_s32(a, 
 #define vi_shr(a, n) vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), n))
 #define vi_sar(a, n) vshrq_n_s32(a, n)
 #define vi_shr16(a, n) vreinterpretq_s32_u16(vshrq_n_u16(vreinterpretq_u16_s32(a), n))
-CHORD_INLINE vi vi_add16(vi a, vi b) { return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+CHORD_INLINE vi vi_add16(vi a, vi b)
+{
+    return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+}
 CHORD_INLINE vi vi_pairs16(vi a) { return vpaddlq_s16(vreinterpretq_s16_s32(a)); }
 CHORD_INLINE vi vi_dot16(vi a, vi b)
 {
     int16x8_t const x = vreinterpretq_s16_s32(a), y = vreinterpretq_s16_s32(b);
     return vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
 }
-CHORD_INLINE vi vi_low8_s(vi a) { return vreinterpretq_s32_s16(vmovl_s8(vget_low_s8(vreinterpretq_s8_s32(a)))); }
+CHORD_INLINE vi vi_low8_s(vi a)
+{
+    return vreinterpretq_s32_s16(vmovl_s8(vget_low_s8(vreinterpretq_s8_s32(a))));
+}
 CHORD_INLINE vi vi_high8_s(vi a) { return vreinterpretq_s32_s16(vmovl_high_s8(vreinterpretq_s8_s32(a))); }
-CHORD_INLINE vi vi_sub8(vi a, vi b) { return vreinterpretq_s32_s8(vsubq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))); }
+CHORD_INLINE vi vi_sub8(vi a, vi b)
+{
+    return vreinterpretq_s32_s8(vsubq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)));
+}
 CHORD_INLINE vi vi_abs8(vi a) { return vreinterpretq_s32_s8(vabsq_s8(vreinterpretq_s8_s32(a))); }
 CHORD_INLINE vi vi_negative8(vi a) { return vreinterpretq_s32_s8(vshrq_n_s8(vreinterpretq_s8_s32(a), 7)); }
 CHORD_INLINE vi vi_load_s8(const void *p) { return vreinterpretq_s32_s16(vmovl_s8(vld1_s8(p))); }
 CHORD_INLINE vi vi_load_u8(const void *p) { return vreinterpretq_s32_u16(vmovl_u8(vld1_u8(p))); }
 CHORD_INLINE vi vi_mul(vi a, vi b) { return vmulq_s32(a, b); }
-CHORD_INLINE vi vi_mul16(vi a, vi b) { return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
-CHORD_INLINE vi vi_even16(vi a) { return vreinterpretq_s32_s16(vtrn1q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(a))); }
-CHORD_INLINE vi vi_odd16(vi a) { return vreinterpretq_s32_s16(vtrn2q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(a))); }
+CHORD_INLINE vi vi_mul16(vi a, vi b)
+{
+    return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+}
+CHORD_INLINE vi vi_even16(vi a)
+{
+    return vreinterpretq_s32_s16(vtrn1q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(a)));
+}
+CHORD_INLINE vi vi_odd16(vi a)
+{
+    return vreinterpretq_s32_s16(vtrn2q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(a)));
+}
 CHORD_INLINE vi vi_lookup(vi table, vi index)
 {
     return vreinterpretq_s32_u8(vqtbl1q_u8(vreinterpretq_u8_s32(table), vreinterpretq_u8_s32(index)));
 }
-CHORD_INLINE vi vi_narrow16(vi a, vi b) { return vreinterpretq_s32_u16(vcombine_u16(vqmovun_s32(a), vqmovun_s32(b))); }
+CHORD_INLINE vi vi_narrow16(vi a, vi b)
+{
+    return vreinterpretq_s32_u16(vcombine_u16(vqmovun_s32(a), vqmovun_s32(b)));
+}
 CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
-    int16x8_t const ab = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), cd = vcombine_s16(vqmovn_s32(c), vqmovn_s32(d));
+    int16x8_t const ab = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
+    int16x8_t const cd = vcombine_s16(vqmovn_s32(c), vqmovn_s32(d));
     return vreinterpretq_s32_s8(vcombine_s8(vqmovn_s16(ab), vqmovn_s16(cd)));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return vcvtq_s32_f32(a); }
@@ -330,7 +359,10 @@ CHORD_INLINE vf vf_load_f16_by(const void *p, vi mask, vf factor)
 {
     return vf_mul(vi_as_f(vi_and(vi_shl(vi_load_s16(p), 13), mask)), factor);
 }
-CHORD_INLINE vf vf_load_f16_finite(const void *p) { return vf_load_f16_by(p, vi_all(F16_MASK), vf_all(F16_FACTOR)); }
+CHORD_INLINE vf vf_load_f16_finite(const void *p)
+{
+    return vf_load_f16_by(p, vi_all(F16_MASK), vf_all(F16_FACTOR));
+}
 /* Also keeps inf and NaN: their product is 65536 or more, and the function sets all exponent bits of it. */
 CHORD_INLINE vf vf_load_f16(const void *p)
 {

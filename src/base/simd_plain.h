@@ -41,8 +41,22 @@ PLAIN vf vf_shuffle(vf a, vf b, int i, int j, int k, int l)
 {
     return (vf){ { a.f[i], a.f[j], b.f[k], b.f[l] } };
 }
-PLAIN vi vi_load_u16(const void *p) { uint16_t h[4]; __builtin_memcpy(h, p, 8); vi r; EACH r.i[l] = h[l]; return r; }
-PLAIN vi vi_load_s16(const void *p) { int16_t h[4]; __builtin_memcpy(h, p, 8); vi r; EACH r.i[l] = h[l]; return r; }
+PLAIN vi vi_load_u16(const void *p)
+{
+    uint16_t h[4];
+    __builtin_memcpy(h, p, 8);
+    vi r;
+    EACH r.i[l] = h[l];
+    return r;
+}
+PLAIN vi vi_load_s16(const void *p)
+{
+    int16_t h[4];
+    __builtin_memcpy(h, p, 8);
+    vi r;
+    EACH r.i[l] = h[l];
+    return r;
+}
 PLAIN_I(vi_and, (vi a, vi b), a.i[l] & b.i[l])
 PLAIN_I(vi_or, (vi a, vi b), a.i[l] | b.i[l])
 PLAIN_I(vi_xor, (vi a, vi b), a.i[l] ^ b.i[l])
@@ -57,8 +71,10 @@ PLAIN_I(vi_shr, (vi a, int n), U(a.i[l]) >> n)
 PLAIN_I(vi_sar, (vi a, int n), a.i[l] >> n)
 PLAIN_I(vi_trunc, (vf a), a.f[l])
 
-#define PLAIN_H(name, args, value) PLAIN vi name args { vi r; for (int l = 0; l < 8; l++) r.h[l] = (int16_t)(value); return r; }
-#define PLAIN_B(name, args, value) PLAIN vi name args { vi r; for (int l = 0; l < 16; l++) r.b[l] = (int8_t)(value); return r; }
+#define PLAIN_H(name, args, value) \
+    PLAIN vi name args { vi r; for (int l = 0; l < 8; l++) r.h[l] = (int16_t)(value); return r; }
+#define PLAIN_B(name, args, value) \
+    PLAIN vi name args { vi r; for (int l = 0; l < 16; l++) r.b[l] = (int8_t)(value); return r; }
 PLAIN_H(vi_shr16, (vi a, int n), a.u[l] >> n)
 PLAIN_H(vi_add16, (vi a, vi b), a.h[l] + b.h[l])
 PLAIN_H(vi_low8_s, (vi a), a.b[l])

@@ -1,5 +1,6 @@
-/* exec.c: the walk, which the leader alone does. A slice with enough work is shared with the pool; the leader does the
- * others itself. A decode step shares five slices a layer: qkv, attention, output, gate and up, down. */
+/* exec.c: the walk, which the leader alone does. A slice with enough work is shared with the pool; the
+ * leader does the others itself. A decode step shares five slices a layer: qkv, attention, output, gate
+ * and up, down. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
 #include "../base/host.h"

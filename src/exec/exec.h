@@ -1,9 +1,10 @@
 /* exec.h: the CPU executor.
  *
- * The *leader* is the caller's thread. It walks the program op by op. Each op has one or more *stages*; a stage is a
- * run of *units*, which may run in any order and on any thread. The leader offers a slice of a stage. The leader and
- * the *helpers* (the pool's threads) claim units of the offer until none are left. The leader continues when the last
- * unit is done. A helper that sleeps or has lost its core claims nothing and delays no one.
+ * The *leader* is the caller's thread. It walks the program op by op. Each op has one or more *stages*; a
+ * stage is a run of *units*, which may run in any order and on any thread. The leader offers a slice of a
+ * stage. The leader and the *helpers* (the pool's threads) claim units of the offer until none are left.
+ * The leader continues when the last unit is done. A helper that sleeps or has lost its core claims
+ * nothing and delays no one.
  *
  *   pool.c    the threads: join, claim, stop; the leader's offer and its wait (spin, then sleep)
  *   exec.c    the walk: cursor, budget, cancel flag
@@ -28,7 +29,8 @@ typedef struct chord_ledger {
     double spent, since;
 } chord_ledger;
 
-/* How an op is cut for a batch: computed once, when the walk comes to the op, and offered to the threads with it. */
+/* How an op is cut for a batch: computed once, when the walk comes to the op, and offered to the threads
+ * with it. */
 #define CHORD_CUT_ROOM 64
 typedef struct chord_cut {
     int64_t n_units;              /* over all stages; 0: nothing to do */
@@ -92,22 +94,23 @@ void chord_pool_stop(chord_pool *p);
 
 /* The following five are called inside the room, by the leader alone. */
 
-/* Do units [first, first + n) of run->op, all of one stage, with the helpers that come. `unit_work` is the planned
- * multiply-adds of one unit. Returns when all units are done. Returns false when a helper that claimed some doesn't
- * finish within the patience: the pool is broken then. */
+/* Do units [first, first + n) of run->op, all of one stage, with the helpers that come. `unit_work` is
+ * the planned multiply-adds of one unit. Returns when all units are done. Returns false when a helper
+ * that claimed some doesn't finish within the patience: the pool is broken then. */
 bool chord_pool_share(chord_pool *p, const chord_run *run, int64_t first, int32_t n, uint64_t unit_work);
 /* The leader's time counts in the ledger between these two. */
 void chord_pool_begin(chord_pool *p);
 void chord_pool_end(chord_pool *p);
-/* Record a cost of `lost` ms that ended at `now`. When enough time has passed the ledger is judged, and the leader may
- * run alone for a while. */
+/* Record a cost of `lost` ms that ended at `now`. When enough time has passed the ledger is judged, and
+ * the leader may run alone for a while. */
 void chord_pool_charge(chord_pool *p, double lost, double now);
 bool chord_pool_is_alone(chord_pool *p);
 
 /* DONE (the batch is complete), MORE, CANCELLED, NEED_WEIGHTS, INTERNAL (the pool is broken). Leader only. */
 chord_status chord_exec_run(chord_run *run, chord_error *e);
 
-/* What the ops want besides slots: plan->work_bytes and plan->thread_scratch_bytes, before the memory is laid out. */
+/* What the ops want besides slots: plan->work_bytes and plan->thread_scratch_bytes, before the memory is
+ * laid out. */
 void chord_exec_measure(chord_plan *plan);
 
 /* Once every tensor is in place: the tables that derive from weights and constants. */

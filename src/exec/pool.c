@@ -1,15 +1,17 @@
-/* pool.c: the threads of the executor. Helpers take part in an offer when they come; the leader never waits for one
- * that has claimed nothing. All atomics are seq_cst: a helper counts itself as a sleeper before it looks for work a
- * last time, and the leader publishes work before it reads that count. So one of the two sees the other. */
+/* pool.c: the threads of the executor. Helpers take part in an offer when they come; the leader never
+ * waits for one that has claimed nothing. All atomics are seq_cst: a helper counts itself as a sleeper
+ * before it looks for work a last time, and the leader publishes work before it reads that count. So one
+ * of the two sees the other. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec.h"
 #include "../base/host.h"
 
-/* How long a waiting thread looks before it sleeps. It is much longer than the leader's own ops between two offers in a
- * decode step of a small model, and than the time between the ends of two helpers. It is about as long as a wake-up
- * takes, so a core that other programs want is soon given up. Counting looks instead failed: 4,000 looks take 50 us on
- * one machine and 2 us on another, where the leader slept after a fifth of the products, which take 30 us each.
- * The clock is a call out of wasm, and coarse in some browsers: hence LOOKS between two readings, and MOST_LOOKS. */
+/* How long a waiting thread looks before it sleeps. It is much longer than the leader's own ops between
+ * two offers in a decode step of a small model, and than the time between the ends of two helpers. It is
+ * about as long as a wake-up takes, so a core that other programs want is soon given up. Counting looks
+ * instead failed: 4,000 looks take 50 us on one machine and 2 us on another, where the leader slept after
+ * a fifth of the products, which take 30 us each. The clock is a call out of wasm, and coarse in some
+ * browsers: hence LOOKS between two readings, and MOST_LOOKS. */
 #define SPIN_MS 0.05
 #define LOOKS 128
 #define MOST_LOOKS 1000000
@@ -22,13 +24,13 @@
  *           core does its claim before the leader continues.
  *   Saving  the time the leader would need for the multiply-adds that helpers did, times WORTH: alone, the leader has
  *           the memory to itself (two threads read 1.2 to 1.6 times as fast as one).
- * Measured, as ms lost of 20 and the ratio of the helper's work to the leader's: 0.1 to 1 and 0.7 to 1 where no other
- * program wants a core; 4 to 14 and 0.3 to 1 beside one or two busy processes on a core. */
+ * Measured, as ms lost of 20 and the ratio of the helper's work to the leader's: 0.1 to 1 and 0.7 to 1
+ * where no other program wants a core; 4 to 14 and 0.3 to 1 beside one or two busy processes on a core. */
 #define WORTH 0.5
 #define JUDGED_MS 20.0        /* the shortest time to judge: every machine takes a core away now and then */
 #define FORGET_MS 100.0       /* after this long, what was recorded counts half */
-/* The first time to run alone. It doubles each time, because each trial of sharing costs some 10 ms, and starts again
- * when a ledger has been good for FORGET_MS. */
+/* The first time to run alone. It doubles each time, because each trial of sharing costs some 10 ms, and
+ * starts again when a ledger has been good for FORGET_MS. */
 #define LEAST_ALONE_MS 25.0
 #define MOST_ALONE_MS 1000.0
 
@@ -50,11 +52,12 @@ static bool look_again(spin *s)
     return now < s->until && s->looks < MOST_LOOKS;
 }
 
-/* Claim and run some units of the offer. Returns false when none were left. A claim takes 1 / n_threads of the unclaimed
- * units, at least `least` (guided self-scheduling, Polychronopoulos and Kuck 1987): a thread that comes late or is slow
- * finds less to do, and all threads end at about the same time. Half of that size gave more claims, each of which
- * starts with cold streams of weights: 195 tokens/s instead of 209. A claimed unit is safe to read: the leader changes
- * nothing of an offer before its last unit is done. */
+/* Claim and run some units of the offer. Returns false when none were left. A claim takes 1 / n_threads
+ * of the unclaimed units, at least `least` (guided self-scheduling, Polychronopoulos and Kuck 1987): a
+ * thread that comes late or is slow finds less to do, and all threads end at about the same time. Half of
+ * that size gave more claims, each of which starts with cold streams of weights: 195 tokens/s instead of
+ * 209. A claimed unit is safe to read: the leader changes nothing of an offer before its last unit is
+ * done. */
 static bool work_some(chord_pool *p, int32_t thread)
 {
     int32_t left = LOAD(&p->left), take;
@@ -126,8 +129,9 @@ static bool await_helpers(chord_pool *p, int32_t units)
         done = LOAD(&p->done);
         double const then = now;
         now = chord_host_now();
-        /* A wait may return early, or at once on a host without futexes: the clock says how long it was. One wait counts
-         * as at most SLICE_MS: a machine that was suspended in it kept the helpers from work as well. */
+        /* A wait may return early, or at once on a host without futexes: the clock says how long it was.
+         * One wait counts as at most SLICE_MS: a machine that was suspended in it kept the helpers from
+         * work as well. */
         waited += now - then < SLICE_MS ? now - then : SLICE_MS;
     }
     STORE(&p->leader_sleeps, 0);

@@ -126,7 +126,8 @@ static void compute(const chord_batch_info *batch, int leave_last)
     }
 }
 
-/* A session whose batches are computed outside the library, disturbed at every point: each byte of `plot` is one call. */
+/* A session whose batches are computed outside the library, disturbed at every point: each byte of `plot`
+ * is one call. */
 static void play_executor(chord_model *m, const chord_plan_info *plan, const uint8_t *plot, size_t n_plot)
 {
     static float rows[8192]; /* two embeddings, or one row of logits */
