@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// build.mjs: ts/ and build/wasm/ -> dist/, the files of the npm package. `node tools/build.mjs [--interpreter]`
+// build.mjs: ts/ and build/wasm/ -> dist/, the files of the npm package.
+// `node tools/build.mjs [--interpreter]`
 //
 // Entries stay separate files in one flat folder. Each is reached by a literal new URL('./worker.js',
 // import.meta.url), the only form that every bundler recognises. Shared code is in chunks in the same folder,
@@ -16,7 +17,7 @@ import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promi
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
-// --interpreter: build/dist-interpreter/, the same package with the tests' float64 interpreter as its executor.
+// --interpreter: build/dist-interpreter/, the same package with the tests' float64 interpreter as executor.
 const isInterpreter = process.argv.includes('--interpreter');
 const root = fileURLToPath(new URL('..', import.meta.url));
 const target = path.join(root, isInterpreter ? 'build/dist-interpreter' : 'dist');

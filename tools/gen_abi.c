@@ -17,7 +17,8 @@
 #define PLAN_INFO(F, T)                                                                             \
     F(T, version) F(T, size) F(T, n_tensors) F(T, n_ops) F(T, n_ctx) F(T, n_batch) F(T, n_logits)   \
     F(T, n_threads) F(T, bytes) F(T, weight_bytes) F(T, vocabulary_bytes) F(T, activation_bytes)    \
-    F(T, header_bytes) F(T, file_weight_bytes) F(T, file_vocabulary_bytes) F(T, page_bytes) F(T, context_bytes) \
+    F(T, header_bytes) F(T, file_weight_bytes) F(T, file_vocabulary_bytes) F(T, page_bytes)         \
+    F(T, context_bytes)                                                                             \
     F(T, session_bytes) F(T, data_begin) F(T, data_end) F(T, madds_per_token)
 #define TENSOR_INFO(F, T)                                                                           \
     F(T, version) F(T, size) F(T, type) F(T, n_dims) F(T, ne) F(T, file_off) F(T, file_bytes)       \

@@ -31,7 +31,8 @@ static chord_status faulty(const chord_run *run, chord_error *e)
     return chord_fail(e, CHORD_INTERNAL, "layer %d: the sum of a norm isn't a finite number", layer);
 }
 
-/* Run the op from the cursor on, as far as its stage and the budget allow. MORE: the budget allows no unit. */
+/* Run the op from the cursor on, as far as its stage and the budget allow. MORE: the budget allows no
+ * unit. */
 static chord_status run_slice(chord_run *run, chord_error *e)
 {
     chord_cursor *at = &run->cursor;

@@ -10,7 +10,8 @@
  *   exec.c    the walk: cursor, budget, cancel flag
  *   op.h      what an op is to the executor; op.c holds the table, op_<name>.c one op each
  *
- * Bitwise rule: no output element depends on how units are cut. A slice of a stage may end after any unit. */
+ * Bitwise rule: no output element depends on how units are cut. A slice of a stage may end after any
+ * unit. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_EXEC_EXEC_H
 #define CHORD_EXEC_EXEC_H
@@ -23,7 +24,7 @@ struct chord_run;
 
 /* The leader's ledger: what sharing saved of late, and what it cost. */
 typedef struct chord_ledger {
-    double here, there;           /* multiply-adds of past offers: those the leader did, those the helpers did */
+    double here, there;           /* multiply-adds of past offers: the leader's, the helpers' */
     double lost;                  /* ms that the leader slept for claimed units or took to wake helpers */
     /* ms between chord_pool_begin() and chord_pool_end(), up to the moment `since` (by chord_host_now()) */
     double spent, since;
@@ -64,11 +65,11 @@ typedef struct chord_run {
 /* Shared by the threads of one model. Everything but the first two fields starts as zero. */
 typedef struct chord_pool {
     int32_t n_threads;            /* the leader included */
-    int32_t patience_ms;          /* how long the leader waits for claimed units before it calls the pool broken */
+    int32_t patience_ms;          /* longest wait for claimed units; after it the pool is broken */
 
     /* The offer. The leader writes it while `left` is 0. */
-    chord_run run;                /* a copy: a helper may still be at work when the leader's step has ended (`broken`) */
-    int64_t end;                  /* behind the offer's last unit; units end - left .. end - 1 are unclaimed */
+    chord_run run;                /* a copy: a helper may outlast the leader's step (`broken`) */
+    int64_t end;                  /* behind the last unit; end - left .. end - 1 are unclaimed */
     int32_t done_here;            /* units that the leader has done itself */
 
     chord_ledger ledger;          /* is sharing worth its cost? */
@@ -106,7 +107,8 @@ void chord_pool_end(chord_pool *p);
 void chord_pool_charge(chord_pool *p, double lost, double now);
 bool chord_pool_is_alone(chord_pool *p);
 
-/* DONE (the batch is complete), MORE, CANCELLED, NEED_WEIGHTS, INTERNAL (the pool is broken). Leader only. */
+/* DONE (the batch is complete), MORE, CANCELLED, NEED_WEIGHTS, INTERNAL (the pool is broken). Leader
+ * only. */
 chord_status chord_exec_run(chord_run *run, chord_error *e);
 
 /* What the ops want besides slots: plan->work_bytes and plan->thread_scratch_bytes, before the memory is

@@ -19,11 +19,11 @@
 #define LEAST_WORK 80000      /* multiply-adds of the smallest claim: some 2 us at 40 GMAC/s */
 
 /* The leader keeps a ledger of what sharing costs and saves.
- *   Cost    the time the leader waits for a helper, or takes to wake one. A helper that loses its core within a claim
- *           makes the leader wait for another program's time slice, 3 to 4 ms. A helper that wakes on the leader's own
- *           core does its claim before the leader continues.
- *   Saving  the time the leader would need for the multiply-adds that helpers did, times WORTH: alone, the leader has
- *           the memory to itself (two threads read 1.2 to 1.6 times as fast as one).
+ *   Cost    the time the leader waits for a helper, or takes to wake one. A helper that loses its core
+ *           within a claim makes the leader wait for another program's time slice, 3 to 4 ms. A helper that
+ *           wakes on the leader's own core does its claim before the leader continues.
+ *   Saving  the time the leader would need for the multiply-adds that helpers did, times WORTH: alone, the
+ *           leader has the memory to itself (two threads read 1.2 to 1.6 times as fast as one).
  * Measured, as ms lost of 20 and the ratio of the helper's work to the leader's: 0.1 to 1 and 0.7 to 1
  * where no other program wants a core; 4 to 14 and 0.3 to 1 beside one or two busy processes on a core. */
 #define WORTH 0.5

@@ -1,8 +1,8 @@
 /* engine_fuzz.c: every phase of chord.h on a file of arbitrary bytes: header, plan, data, a few tokens, text
  * to ids and back.
  *
- *   input   4 bytes of knobs, then the file. Its last 24 bytes are also the text to tokenise, and the calls of
- *           an executor outside the library (play_executor)
+ *   input   4 bytes of knobs, then the file. Its last 24 bytes are also the text to tokenise, and the
+ *           calls of an executor outside the library (play_executor)
  *
  * No call may fault, whatever the file holds. Every error has a text. Loading never fails with INTERNAL.
  * The header's arena ends exactly where the model's requests end; the rest is poisoned, so AddressSanitizer

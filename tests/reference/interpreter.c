@@ -289,8 +289,8 @@ static void add(const interpreter *t, const chord_op *op)
         for (int32_t i = 0; i < op->add.width; i++) row_of(t, op->out[0], r)[i] += row_of(t, op->in[0], r)[i];
 }
 
-/* A position's row holds the state after its token: the last kernel - 1 inputs, oldest first. The inputs before
- * position 0 are zeros. */
+/* A position's row holds the state after its token: the last kernel - 1 inputs, oldest first. The inputs
+ * before position 0 are zeros. */
 static void short_conv(const interpreter *t, const chord_op *op)
 {
     int32_t const width = op->short_conv.width, n_past = op->short_conv.kernel - 1;

@@ -1,8 +1,9 @@
 /* interpreter.h: runs a program in float64 over plain rows. The interpreter is the specification of the op
  * records (program/program.h). Every executor is compared with it, and it is compared with llama.cpp.
  *
- * It has no pages, units, threads or tables. A call computes a whole sequence from position 0 on, or one batch
- * of it. Every weight is read by chord_model_row() and its format's scalar decode. Every sum is a double. */
+ * It has no pages, units, threads or tables. A call computes a whole sequence from position 0 on, or one
+ * batch of it. Every weight is read by chord_model_row() and its format's scalar decode. Every sum is a
+ * double. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TESTS_INTERPRETER_H
 #define CHORD_TESTS_INTERPRETER_H
@@ -24,10 +25,10 @@ int reference_outputs(const chord_model *m, const chord_batch *batch, int flags,
 /* Returns the doubles per position in the caches of a sequence. */
 int64_t reference_kept_width(const chord_model *m);
 /* Computes the outputs of a batch of one run, from the run's first position on (without runs: from 0 on).
- * `kept` is the caller's: the caches of the sequence, [position][reference_kept_width()]. A position's row holds
- * the keys, the values and the states after its token. The call reads the rows of earlier positions, which
- * earlier calls wrote, and writes the rows of its own positions. `work` (may be NULL) receives the multiply-adds
- * of products and attention. Returns 0 for an unknown op record. */
+ * `kept` is the caller's: the caches of the sequence, [position][reference_kept_width()]. A position's
+ * row holds the keys, the values and the states after its token. The call reads the rows of earlier
+ * positions, which earlier calls wrote, and writes the rows of its own positions. `work` (may be NULL)
+ * receives the multiply-adds of products and attention. Returns 0 for an unknown op record. */
 int reference_batch(const chord_model *m, const chord_batch *batch, double *kept, int flags, double *outputs, double *work);
 
 #endif

@@ -7,12 +7,12 @@
  *   interpreter_run(session, flags, heap, bytes, kept)  computes the batch into its output rows
  *   interpreter_work()                                  returns the multiply-adds of the last run
  *
- * The caller owns the caches of each session: `kept` has one row of interpreter_kept_bytes() for each position,
- * pending ones included. A run reads the rows of earlier positions and writes the rows of its batch. The rows
- * may move between two runs, and a fork needs a copy of them. `flags` are REFERENCE_* (interpreter.h). `heap`
- * and `kept` are 16-byte aligned. `heap` belongs to the caller again afterwards. interpreter_run() returns OK
- * (the host then accepts the batch), NEED_MEMORY (the heap is smaller than interpreter_bytes()),
- * INVALID_ARGUMENT (no batch is pending) or INTERNAL (an unknown op). */
+ * The caller owns the caches of each session: `kept` has one row of interpreter_kept_bytes() for each
+ * position, pending ones included. A run reads the rows of earlier positions and writes the rows of its
+ * batch. The rows may move between two runs, and a fork needs a copy of them. `flags` are REFERENCE_*
+ * (interpreter.h). `heap` and `kept` are 16-byte aligned. `heap` belongs to the caller again afterwards.
+ * interpreter_run() returns OK (the host then accepts the batch), NEED_MEMORY (the heap is smaller than
+ * interpreter_bytes()), INVALID_ARGUMENT (no batch is pending) or INTERNAL (an unknown op). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "interpreter.h"
 #include "libc.h"
@@ -84,8 +84,8 @@ double tanh(double x)
 
 static size_t blocks(uint64_t n_floats, uint64_t bytes) { return padded((size_t)(n_floats * bytes)) + sizeof(block); }
 
-/* Returns the bytes that run_program() allocates: slots, attention weights, at most two matrices of inputs and
- * six rows of weights. */
+/* Returns the bytes that run_program() allocates: slots, attention weights, at most two matrices of
+ * inputs and six rows of weights. */
 static size_t heap_bytes(const chord_plan *plan, const chord_batch *batch)
 {
     const chord_program *p = &plan->program;
