@@ -1,5 +1,6 @@
 #!/bin/sh
-# SPDX-License-Identifier: Apache-2.0 setup_test.sh: looks for the programs that `make test` needs besides
+# SPDX-License-Identifier: Apache-2.0
+# setup_test.sh: looks for the programs that `make test` needs besides
 # make, python3 and Node: a compiler with sanitizers and libFuzzer, and a Chromium. As root on Debian and
 # Ubuntu it installs the missing ones. Elsewhere it names them, and their tests are skipped. With CI=true a
 # missing program is an error.

@@ -2,8 +2,8 @@
  * (build/test/interpreter.wasm: the core, its exports, and four more). The package loads this module instead
  * of its own (`wasmUrl`).
  *
- *   interpreter_kept_bytes(session)                     returns the bytes per position of the session's caches
- *   interpreter_bytes(session)                          returns the bytes of heap that the pending batch needs
+ *   interpreter_kept_bytes(session)                     the bytes per position of the session's caches
+ *   interpreter_bytes(session)                          the bytes of heap that the pending batch needs
  *   interpreter_run(session, flags, heap, bytes, kept)  computes the batch into its output rows
  *   interpreter_work()                                  returns the multiply-adds of the last run
  *
