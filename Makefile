@@ -251,7 +251,6 @@ PRETTIER := node node_modules/prettier/bin/prettier.cjs --log-level warn
 format: $(CLANG_FORMAT) node_modules/.stamp ## lay out C by clang-format and TypeScript by prettier
 	@$(CLANG_FORMAT) -i $(FORMAT_C)
 	@$(PRETTIER) --write $(FORMAT_JS)
-# Not in CHECKS yet: the sources aren't laid out by the formatters yet.
 check-format: $(CLANG_FORMAT) node_modules/.stamp FORCE
 	@$(CLANG_FORMAT) --dry-run -Werror $(FORMAT_C)
 	@$(PRETTIER) --check $(FORMAT_JS)
@@ -275,7 +274,7 @@ run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s che
   $(foreach s,$(2),"c/$(s)=$(MAKE) -s suite-c-$(s)") $(foreach s,$(3),"js/$(s)=$(MAKE) -s suite-js-$(s)") \
   $(foreach k,$(4),"kernels/$(k)=$(MAKE) -s checkkern-$(k)") $(if $(5),"tsan=$(MAKE) -s suite-tsan" "fuzz=$(MAKE) -s suite-fuzz")
 
-CHECKS := wasm rules abi types mutants
+CHECKS := wasm rules abi types mutants format
 QUICK := base format quant text program kernels model session
 REAL := real
 

@@ -7,9 +7,16 @@
 // faster of two. Their operands don't change in the loop, so a compiler may multiply once.
 
 const leb = (n) => (n < 128 ? [n] : [(n & 127) | 128, ...leb(n >> 7)]);
-const get = (local) => [0x20, local], set = (local) => [0x21, local], simd = (op) => [0xfd, ...leb(op)];
+const get = (local) => [0x20, local],
+  set = (local) => [0x21, local],
+  simd = (op) => [0xfd, ...leb(op)];
 const load = (local, offset) => [...get(local), ...simd(0), 4, ...leb(offset)];
-const XOR = 0x51, I16_ADD = 0x8e, I32_ADD = 0xae, I16_DOT = 0xba, RELAXED_16 = 0x112, RELAXED_32 = 0x113;
+const XOR = 0x51,
+  I16_ADD = 0x8e,
+  I32_ADD = 0xae,
+  I16_DOT = 0xba,
+  RELAXED_16 = 0x112,
+  RELAXED_32 = 0x113;
 
 /**
  * A module with f(i32, i32) -> i32 over the memory e.m. Locals from 2 on are `n` vectors, which are joined at
@@ -52,9 +59,18 @@ const dotsOf = (accumulate) => moduleOf(14, [
   ...get(0), 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b,
 ]);
 const DOTS = {
-  relaxed32: { macs: 16, module: dotsOf((a, b, sum) => [...get(a), ...get(b), ...get(sum), ...simd(RELAXED_32)]) },
-  relaxed16: { macs: 16, module: dotsOf((a, b, sum) => [...get(sum), ...get(a), ...get(b), ...simd(RELAXED_16), ...simd(I16_ADD)]) },
-  i16: { macs: 8, module: dotsOf((a, b, sum) => [...get(sum), ...get(a), ...get(b), ...simd(I16_DOT), ...simd(I32_ADD)]) },
+  relaxed32: {
+    macs: 16,
+    module: dotsOf((a, b, sum) => [...get(a), ...get(b), ...get(sum), ...simd(RELAXED_32)]),
+  },
+  relaxed16: {
+    macs: 16,
+    module: dotsOf((a, b, sum) => [...get(sum), ...get(a), ...get(b), ...simd(RELAXED_16), ...simd(I16_ADD)]),
+  },
+  i16: {
+    macs: 8,
+    module: dotsOf((a, b, sum) => [...get(sum), ...get(a), ...get(b), ...simd(I16_DOT), ...simd(I32_ADD)]),
+  },
 };
 
 /**
@@ -78,7 +94,8 @@ function work() {
 }
 
 /** 256 MB in all, more than most caches; the best of five passes counts. */
-const BYTES = 256 << 20, PASSES = 5;
+const BYTES = 256 << 20,
+  PASSES = 5;
 
 /**
  * { threads, readGBs, dot: { i16, relaxed32?, relaxed16?, relaxed? } } of `threads` workers; `relaxed` is the
@@ -87,28 +104,39 @@ const BYTES = 256 << 20, PASSES = 5;
 export async function ceilings(threads) {
   const source = URL.createObjectURL(new Blob([`(${work})()`], { type: 'text/javascript' }));
   const workers = Array.from({ length: threads }, () => new Worker(source));
-  const all = (message) => Promise.all(workers.map((worker) => new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = (event) => reject(new Error(event.message));
-    worker.postMessage(message);
-  })));
+  const all = (message) =>
+    Promise.all(
+      workers.map(
+        (worker) =>
+          new Promise((resolve, reject) => {
+            worker.onmessage = ({ data }) => resolve(data);
+            worker.onerror = (event) => reject(new Error(event.message));
+            worker.postMessage(message);
+          }),
+      ),
+    );
   /** Minimum milliseconds from the first worker's start to the last worker's end. */
   const fastest = async (call) => {
     let least = Infinity;
     for (let pass = 0; pass < PASSES; pass++) {
       const times = await all(call);
-      least = Math.min(least, Math.max(...times.map(({ end }) => end)) - Math.min(...times.map(({ begin }) => begin)));
+      least = Math.min(
+        least,
+        Math.max(...times.map(({ end }) => end)) - Math.min(...times.map(({ begin }) => begin)),
+      );
     }
     return least;
   };
   try {
     // Calls take 40 ms and more: workers don't start at the same moment. Short calls before let the compiler
     // optimise.
-    const bytes = Math.floor(BYTES / threads / 65536) * 65536, times = 4 * threads;
+    const bytes = Math.floor(BYTES / threads / 65536) * 65536,
+      times = 4 * threads;
     await all({ module: READ, pages: bytes >> 16 });
     await all({ a: 0, b: 65536, times: 3000 });
     const readGBs = (bytes * threads * times) / (await fastest({ a: 0, b: bytes, times })) / 1e6;
-    const dot = {}, rounds = 1 << 20;
+    const dot = {},
+      rounds = 1 << 20;
     for (const [name, { macs, module }] of Object.entries(DOTS)) {
       if (!WebAssembly.validate(module)) continue;
       await all({ module, pages: 1 });

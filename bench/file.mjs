@@ -36,7 +36,8 @@ export function tensorIn(head, name) {
  * matrix.
  */
 export function work(head, { parameters, weightBytes }) {
-  const embedding = tensorIn(head, 'token_embd.weight'), output = tensorIn(head, 'output.weight');
+  const embedding = tensorIn(head, 'token_embd.weight'),
+    output = tensorIn(head, 'output.weight');
   if (!embedding) return null;
   return {
     bytesPerToken: weightBytes - (output ? embedding.bytes : 0),

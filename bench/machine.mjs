@@ -14,13 +14,16 @@ const TOLD = ['avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'asimddp', 'i8mm'];
  * no such file.
  */
 export function machineFacts() {
-  let cpu = os.cpus()[0]?.model?.trim(), flags = null;
+  let cpu = os.cpus()[0]?.model?.trim(),
+    flags = null;
   try {
     const info = readFileSync('/proc/cpuinfo', 'utf8');
     const all = new Set(/^(?:flags|Features)\s*:\s*(.*)$/m.exec(info)?.[1].split(' '));
     flags = TOLD.filter((flag) => all.has(flag));
     cpu ||= /^model name\s*:\s*(.*)$/m.exec(info)?.[1];
-  } catch { /* not Linux */ }
+  } catch {
+    /* not Linux */
+  }
   return {
     cpu: cpu || os.arch(),
     cores: os.availableParallelism?.() ?? os.cpus().length,
@@ -33,10 +36,14 @@ export function machineFacts() {
   };
 }
 
-const times = () => os.cpus().reduce((sum, { times }) => {
-  const total = Object.values(times).reduce((a, b) => a + b, 0);
-  return { busy: sum.busy + total - times.idle, total: sum.total + total };
-}, { busy: 0, total: 0 });
+const times = () =>
+  os.cpus().reduce(
+    (sum, { times }) => {
+      const total = Object.values(times).reduce((a, b) => a + b, 0);
+      return { busy: sum.busy + total - times.idle, total: sum.total + total };
+    },
+    { busy: 0, total: 0 },
+  );
 
 /**
  * Cores that other processes use during the next `ms`. The load average would still include what ended a
@@ -54,7 +61,12 @@ export async function busyCores(ms) {
  * given to other guests by the machine host.
  */
 export function wantedTicks(stat) {
-  const [user, nice, system, , , irq, softirq, stolen = 0] = stat.split('\n', 1)[0].trim().split(/\s+/).slice(1).map(Number);
+  const [user, nice, system, , , irq, softirq, stolen = 0] = stat
+    .split('\n', 1)[0]
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
   return { wanted: user + nice + system + irq + softirq + stolen, stolen };
 }
 
@@ -64,7 +76,11 @@ export function wantedTicks(stat) {
  */
 export function watchStolen() {
   const read = () => {
-    try { return wantedTicks(readFileSync('/proc/stat', 'utf8')); } catch { return null; }
+    try {
+      return wantedTicks(readFileSync('/proc/stat', 'utf8'));
+    } catch {
+      return null;
+    }
   };
   const before = read();
   return () => {

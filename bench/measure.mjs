@@ -16,7 +16,9 @@
  * Watches this thread's event loop. The returned function returns the longest time between two turns since.
  */
 export function watchGaps() {
-  let last = performance.now(), longest = 0, timer;
+  let last = performance.now(),
+    longest = 0,
+    timer;
   const tick = () => {
     const now = performance.now();
     longest = Math.max(longest, now - last);
@@ -39,7 +41,10 @@ async function generation(engine, { prompt, tokens: maxTokens, gap }, since) {
   if (since === undefined) await engine.forget?.(prompt.text);
   const stop = gap ? watchGaps() : undefined;
   const begin = since ?? performance.now();
-  let first, firstCount = 0, last, tokens = 0;
+  let first,
+    firstCount = 0,
+    last,
+    tokens = 0;
   const events = engine.generate(prompt.text, maxTokens);
   let event = await events.next();
   for (; !event.done; event = await events.next()) {
@@ -49,11 +54,21 @@ async function generation(engine, { prompt, tokens: maxTokens, gap }, since) {
   }
   const gapMs = stop?.();
   const { promptTokens, cachedTokens, promptMs, text } = event.value;
-  const expect = (what, found, wanted) => { if (found !== wanted) throw new Error(`${what}: ${found}, not ${wanted}`); };
+  const expect = (what, found, wanted) => {
+    if (found !== wanted) throw new Error(`${what}: ${found}, not ${wanted}`);
+  };
   expect('tokens of the prompt', promptTokens, prompt.count);
   expect('tokens out of a cache', cachedTokens, 0);
   expect('tokens generated', tokens, maxTokens);
-  return { count: promptTokens, firstMs: first - begin, promptMs, tokens: tokens - firstCount, decodeMs: last - first, ...(gap ? { gapMs } : {}), text };
+  return {
+    count: promptTokens,
+    firstMs: first - begin,
+    promptMs,
+    tokens: tokens - firstCount,
+    decodeMs: last - first,
+    ...(gap ? { gapMs } : {}),
+    text,
+  };
 }
 
 /**
@@ -112,9 +127,11 @@ export async function measure(engine, source, { threads, contextLength, warmUp, 
   let memoryBytes;
   try {
     await generation(engine, warmUp);
-    for (const step of steps) if (!step.abortMs && !step.load) found[step.name] = await generation(engine, step);
+    for (const step of steps)
+      if (!step.abortMs && !step.load) found[step.name] = await generation(engine, step);
     memoryBytes = await engine.memory?.();
-    for (const step of steps) if (step.abortMs && engine.canAbort) found[step.name] = await abortion(engine, step);
+    for (const step of steps)
+      if (step.abortMs && engine.canAbort) found[step.name] = await abortion(engine, step);
   } finally {
     await engine.close();
   }

@@ -4,14 +4,21 @@
 import { readFileSync } from 'node:fs';
 import { measure } from './measure.mjs';
 
-const { getLlama, LlamaLogLevel } = await import(new URL('../build/bench/node_modules/node-llama-cpp/dist/index.js', import.meta.url).href);
+const { getLlama, LlamaLogLevel } = await import(
+  new URL('../build/bench/node_modules/node-llama-cpp/dist/index.js', import.meta.url).href
+);
 
 let llama, model, context, sequence;
 const engine = {
   canAbort: false, // evaluate() takes no signal
   async load(file, { threads, contextLength }) {
     model = await llama.loadModel({ modelPath: file, gpuLayers: 0 });
-    context = await model.createContext({ contextSize: contextLength, batchSize: contextLength, threads, sequences: 1 });
+    context = await model.createContext({
+      contextSize: contextLength,
+      batchSize: contextLength,
+      threads,
+      sequences: 1,
+    });
     sequence = context.getSequence();
     this.threads = context.currentThreads;
     this.version = `llama.cpp ${llama.llamaCppRelease.release}`;
@@ -39,6 +46,12 @@ const engine = {
 const { file, ...plan } = JSON.parse(readFileSync(0, 'utf8'));
 // Found, opened and checked before the clock starts: node-llama-cpp first tries the library in a separate
 // process.
-llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: LlamaLogLevel.error, maxThreads: plan.threads });
+llama = await getLlama({
+  gpu: false,
+  build: 'never',
+  progressLogs: false,
+  logLevel: LlamaLogLevel.error,
+  maxThreads: plan.threads,
+});
 const result = await measure(engine, file, plan);
 process.stdout.write(`\n${JSON.stringify(result)}\n`, () => process.exit(0));

@@ -24,7 +24,8 @@ export async function ours(dist) {
     },
     async *generate(prompt, maxTokens, signal) {
       const run = model.generate(prompt, { maxTokens, temperature: 0, ignoreEos: true, signal });
-      let tokens = 0, text = '';
+      let tokens = 0,
+        text = '';
       for await (const event of run) {
         text += event.text;
         yield ++tokens;
@@ -46,5 +47,7 @@ if (globalThis.process?.argv?.[1]?.endsWith('ours.mjs')) {
   const { file, dist, ...plan } = JSON.parse(readFileSync(0, 'utf8'));
   const engine = await ours(dist);
   const result = await measure(engine, file, plan);
-  process.stdout.write(`\n${JSON.stringify({ ...result, variant: engine.variant })}\n`, () => process.exit(0));
+  process.stdout.write(`\n${JSON.stringify({ ...result, variant: engine.variant })}\n`, () =>
+    process.exit(0),
+  );
 }

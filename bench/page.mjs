@@ -27,36 +27,60 @@ async function wllama() {
       super(options.type === 'text/javascript' ? [tell, ...parts] : parts, options);
     }
   };
-  const engine = new Wllama({ default: new URL('wasm/wllama.wasm', folder).href }, { suppressNativeLog: true, logger: LoggerWithoutDebug });
+  const engine = new Wllama(
+    { default: new URL('wasm/wllama.wasm', folder).href },
+    { suppressNativeLog: true, logger: LoggerWithoutDebug },
+  );
   return {
     canAbort: true,
     async load(source, { threads, contextLength }) {
-      await engine.loadModel([source], { n_ctx: contextLength, n_threads: threads, n_gpu_layers: 0, n_parallel: 1 });
+      await engine.loadModel([source], {
+        n_ctx: contextLength,
+        n_threads: threads,
+        n_gpu_layers: 0,
+        n_parallel: 1,
+      });
       globalThis.Blob = Plain;
       this.threads = engine.getNumThreads();
       this.version = `llama.cpp ${Wllama.getLibllamaVersion()}`;
     },
     async *generate(prompt, maxTokens, abortSignal) {
       const chunks = await engine.createCompletion({
-        prompt, max_tokens: maxTokens, temperature: 0, top_k: 1, cache_prompt: false, timings_per_token: true, ignore_eos: true, stream: true, abortSignal,
+        prompt,
+        max_tokens: maxTokens,
+        temperature: 0,
+        top_k: 1,
+        cache_prompt: false,
+        timings_per_token: true,
+        ignore_eos: true,
+        stream: true,
+        abortSignal,
       });
-      let timings, text = '', given = 0;
+      let timings,
+        text = '',
+        given = 0;
       for await (const chunk of chunks) {
         timings = chunk.timings ?? timings;
         text += chunk.choices?.[0]?.text ?? '';
         if (timings?.predicted_n > given) yield (given = timings.predicted_n);
       }
-      return { promptTokens: timings.prompt_n + timings.cache_n, cachedTokens: timings.cache_n, promptMs: timings.prompt_ms, text };
+      return {
+        promptTokens: timings.prompt_n + timings.cache_n,
+        cachedTokens: timings.cache_n,
+        promptMs: timings.prompt_ms,
+        text,
+      };
     },
     // Undefined if the worker doesn't answer: no figure.
-    memory: () => new Promise((resolve) => {
-      const timer = setTimeout(resolve, 2000);
-      channel.onmessage = ({ data }) => {
-        clearTimeout(timer);
-        resolve(data);
-      };
-      channel.postMessage('ask');
-    }),
+    memory: () =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, 2000);
+        channel.onmessage = ({ data }) => {
+          clearTimeout(timer);
+          resolve(data);
+        };
+        channel.postMessage('ask');
+      }),
     close: () => engine.exit(),
   };
 }
@@ -89,6 +113,9 @@ globalThis.prepare = async (wanted) => {
   for (const [number, count] of wanted) prompts.push(await makePrompt(engine.tokenize, number, count));
   const { chatTemplate, memory, contextLength, ...info } = engine.info;
   await engine.close();
-  return { facts: { ...info, weightBytes: memory.weights, kvBytesPerToken: memory.kv / contextLength }, prompts };
+  return {
+    facts: { ...info, weightBytes: memory.weights, kvBytesPerToken: memory.kv / contextLength },
+    prompts,
+  };
 };
 document.documentElement.dataset.ready = 'true';

@@ -43,7 +43,21 @@ async function install(packages) {
   if (!existsSync(manifest)) await writeFile(manifest, '{ "private": true }\n');
   const names = wanted.map(([name, version]) => `${name}@${version}`);
   console.error(`installing ${names.join(' ')} into build/bench`);
-  await promisify(execFile)('npm', ['install', '--ignore-scripts', '--omit=optional', '--save-exact', '--no-audit', '--no-fund', '--prefix', folder, ...names], { cwd: folder });
+  await promisify(execFile)(
+    'npm',
+    [
+      'install',
+      '--ignore-scripts',
+      '--omit=optional',
+      '--save-exact',
+      '--no-audit',
+      '--no-fund',
+      '--prefix',
+      folder,
+      ...names,
+    ],
+    { cwd: folder },
+  );
 }
 
 /** Our package with the simd module under the relaxed module's name too: what runs without relaxed SIMD. */
@@ -57,7 +71,12 @@ export async function prepareSimd() {
 /** { name, measure(plan) } of our package in Node 24, the first Node whose relaxed SIMD needs no flag. */
 export async function prepareNode() {
   await install(PINNED.node);
-  const program = path.join(folder, 'node_modules', NODE_PACKAGE, process.platform === 'win32' ? 'bin/node.exe' : 'bin/node');
+  const program = path.join(
+    folder,
+    'node_modules',
+    NODE_PACKAGE,
+    process.platform === 'win32' ? 'bin/node.exe' : 'bin/node',
+  );
   const dist = new URL('../dist/', import.meta.url).href;
   return { name: `Node ${NODE}`, measure: (plan) => inProcess(program, ['ours.mjs'], { dist, ...plan }) };
 }
@@ -75,24 +94,39 @@ export async function prepareWllama() {
 export async function prepareNative() {
   try {
     await install(PINNED.native);
-    return { name: `node-llama-cpp ${NATIVE}`, measure: (plan) => inProcess(process.execPath, ['native.mjs'], plan) };
+    return {
+      name: `node-llama-cpp ${NATIVE}`,
+      measure: (plan) => inProcess(process.execPath, ['native.mjs'], plan),
+    };
   } catch (error) {
     const python = process.env.PYTHON ?? 'python3';
-    const version = await promisify(execFile)(python, [path.join(here, 'native.py'), '--version']).catch(() => null);
-    if (version === null) throw new Error(`neither node-llama-cpp (${npmReason(error)}) nor llama_cpp in ${python} ($PYTHON) is to be had`);
-    return { name: `llama-cpp-python ${version.stdout.trim()}`, measure: (plan) => inProcess(python, ['native.py'], plan) };
+    const version = await promisify(execFile)(python, [path.join(here, 'native.py'), '--version']).catch(
+      () => null,
+    );
+    if (version === null)
+      throw new Error(
+        `neither node-llama-cpp (${npmReason(error)}) nor llama_cpp in ${python} ($PYTHON) is to be had`,
+      );
+    return {
+      name: `llama-cpp-python ${version.stdout.trim()}`,
+      measure: (plan) => inProcess(python, ['native.py'], plan),
+    };
   }
 }
 
 /** The first informative line of npm's error output. */
-const npmReason = (error) => /^npm error (?!code )(.*\S)/m.exec(error.stderr ?? '')?.[1] ?? lastLine(error.message);
+const npmReason = (error) =>
+  /^npm error (?!code )(.*\S)/m.exec(error.stderr ?? '')?.[1] ?? lastLine(error.message);
 const lastLine = (text) => text.trim().split('\n').at(-1);
 
 /** Runs a measuring program of this folder: the plan goes in as JSON, its last line comes back as JSON. */
 async function inProcess(program, [script], plan) {
   const child = spawn(program, [path.join(here, script)], { stdio: ['pipe', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => { output[name] += text; });
+  for (const name of ['stdout', 'stderr'])
+    child[name].setEncoding('utf8').on('data', (text) => {
+      output[name] += text;
+    });
   // The program died before it read the plan; its exit status is reported.
   child.stdin.on('error', () => {});
   child.stdin.end(JSON.stringify(plan));

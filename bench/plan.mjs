@@ -20,9 +20,32 @@ export const WARM_UP = { count: 32, tokens: 8 };
  * Every measure, in the order of the table. In names with a number the number is the prompt's tokens, or the
  * depth.
  */
-export const MEASURES = ['load', 'start', 'ttft', 'prefill128', 'prefill512', 'prefill2048', 'decode0', 'decode512', 'decode2048', 'memory', 'abort', 'gap'];
+export const MEASURES = [
+  'load',
+  'start',
+  'ttft',
+  'prefill128',
+  'prefill512',
+  'prefill2048',
+  'decode0',
+  'decode512',
+  'decode2048',
+  'memory',
+  'abort',
+  'gap',
+];
 /** What takes twelve minutes with SmolLM2: with one thread wllama reads 15 tokens per second. */
-export const DEFAULT = ['load', 'start', 'ttft', 'prefill512', 'decode0', 'decode512', 'memory', 'abort', 'gap'];
+export const DEFAULT = [
+  'load',
+  'start',
+  'ttft',
+  'prefill512',
+  'decode0',
+  'decode512',
+  'memory',
+  'abort',
+  'gap',
+];
 
 /** `prefill512` -> ['prefill', 512], `load` -> ['load', undefined]. */
 export function parts(measure) {
@@ -42,7 +65,11 @@ export function stepsOf(measures, decode) {
   const steps = [];
   for (const depth of [0, 128, 512, 2048]) {
     if (!measures.some((measure) => stepOf(measure) === `d${depth}`)) continue;
-    steps.push({ name: `d${depth}`, count: depth || SHORT, tokens: measures.includes(`decode${depth}`) ? decode : 1 });
+    steps.push({
+      name: `d${depth}`,
+      count: depth || SHORT,
+      tokens: measures.includes(`decode${depth}`) ? decode : 1,
+    });
   }
   if (measures.includes('gap')) steps.push(GAP);
   // Next to last: a later step would find the cache of an aborted prompt.
@@ -52,7 +79,8 @@ export function stepsOf(measures, decode) {
   return { steps, contextLength: contextOf(steps) };
 }
 
-const contextOf = (steps) => Math.ceil(Math.max(512, ...steps.map(({ count, tokens }) => count + tokens + 64)) / 256) * 256;
+const contextOf = (steps) =>
+  Math.ceil(Math.max(512, ...steps.map(({ count, tokens }) => count + tokens + 64)) / 256) * 256;
 
 /** Which of `measures` a model with that trained context can run, and which are left out. */
 export function fitting(measures, decode, trained) {
@@ -63,7 +91,13 @@ export function fitting(measures, decode, trained) {
 // For the estimate alone. Measured with one thread and a 98 MB file on the EPYC of docs/speed/2026-11-24.md:
 // tokens/s of prefill and of decode; seconds of a page or process with its load, about half of them the load.
 // Two threads count as 1.8.
-const RATES = { ours: [340, 120, 2], simd: [200, 80, 2], node: [340, 120, 1], wllama: [15.6, 12, 3], native: [190, 75, 1] };
+const RATES = {
+  ours: [340, 120, 2],
+  simd: [200, 80, 2],
+  node: [340, 120, 1],
+  wllama: [15.6, 12, 3],
+  native: [190, 75, 1],
+};
 
 /**
  * Whether this run aborts a prefill. wllama's abort ends after the whole prompt, two minutes with one thread:
@@ -79,12 +113,15 @@ export function estimate({ engines, threads, repeat, steps, ceilings, isAsked },
     const [prefill, decode, start] = RATES[engine];
     for (const n of threads) {
       const factor = size / (n === 1 ? 1 : 1.8);
-      const of = ({ count, tokens, abortMs, load }) => (load ? start / 2 : 0) + (count / prefill + tokens / decode) * factor * (abortMs === undefined ? 1 : 0);
+      const of = ({ count, tokens, abortMs, load }) =>
+        (load ? start / 2 : 0) +
+        (count / prefill + tokens / decode) * factor * (abortMs === undefined ? 1 : 0);
       const once = start + 0.5 + [WARM_UP, ...steps].reduce((sum, step) => sum + of(step), 0);
       seconds += repeat * once;
       for (const { count, abortMs } of steps) {
         if (!abortMs || engine === 'native') continue;
-        for (let r = 0; r < repeat; r++) if (aborts(engine, r, isAsked)) seconds += engine === 'wllama' ? (count / prefill) * factor : 0.5;
+        for (let r = 0; r < repeat; r++)
+          if (aborts(engine, r, isAsked)) seconds += engine === 'wllama' ? (count / prefill) * factor : 0.5;
       }
     }
   }

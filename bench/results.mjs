@@ -48,13 +48,26 @@ function engineOf(engine, text = '') {
 
 /** The rows of one run's record, as run.mjs makes it. */
 export function rowsOf({ date, model, versions, summary, ceilings = [] }) {
-  const run = [`${date.slice(0, 16)}Z`, /[0-9a-f]{7,}\+?/.exec(versions.ours ?? versions.simd ?? versions.node ?? '')?.[0] ?? '', model.file];
-  const row = (engine, threads, figure, { median, min, max }) => [...run, engine, String(threads), figure, ...[median, min, max].map(rounded)];
+  const run = [
+    `${date.slice(0, 16)}Z`,
+    /[0-9a-f]{7,}\+?/.exec(versions.ours ?? versions.simd ?? versions.node ?? '')?.[0] ?? '',
+    model.file,
+  ];
+  const row = (engine, threads, figure, { median, min, max }) => [
+    ...run,
+    engine,
+    String(threads),
+    figure,
+    ...[median, min, max].map(rounded),
+  ];
   const rows = summary.flatMap(({ title, threads, engines }) =>
-    Object.entries(engines).map(([engine, spread]) => row(engineOf(engine, versions[engine]), threads, title, spread)),
+    Object.entries(engines).map(([engine, spread]) =>
+      row(engineOf(engine, versions[engine]), threads, title, spread),
+    ),
   );
   for (const [threads, found] of Object.entries(summarizeCeilings(ceilings))) {
-    for (const [name, title] of Object.entries(CEILINGS)) if (found[name]) rows.push(row('ceiling', threads, title, found[name]));
+    for (const [name, title] of Object.entries(CEILINGS))
+      if (found[name]) rows.push(row('ceiling', threads, title, found[name]));
   }
   return rows;
 }

@@ -76,63 +76,63 @@ typedef struct chord_plan_info {
     double header_bytes;        /* bytes that metadata, tensor table and program use */
     double file_weight_bytes;   /* the resident tensors' bytes in the file */
     double file_vocabulary_bytes; /* tokens, scores, types and merges in the file */
-    double page_bytes;          /* one page of each class: CHORD_PAGE_TOKENS more tokens need at most this */
-    double context_bytes;       /* pages and states of a session with a full context */
-    double session_bytes;       /* bytes for chord_session_open() */
+    double page_bytes; /* one page of each class: CHORD_PAGE_TOKENS more tokens need at most this */
+    double context_bytes; /* pages and states of a session with a full context */
+    double session_bytes; /* bytes for chord_session_open() */
     double data_begin, data_end; /* file range that holds the tensors' bytes */
-    double madds_per_token;     /* multiply-adds of one token at position 0, output row included */
+    double madds_per_token; /* multiply-adds of one token at position 0, output row included */
 } chord_plan_info;
 
 enum { CHORD_PLACE_RESIDENT = 0, CHORD_PLACE_EXTERNAL = 1, CHORD_PLACE_SKIPPED = 2 };
 
 typedef struct chord_tensor_info {
     int32_t version, size;
-    int32_t type;               /* ggml's type id */
+    int32_t type; /* ggml's type id */
     int32_t n_dims;
-    double ne[4];               /* elements per dimension; ne[0] is the row length */
+    double ne[4]; /* elements per dimension; ne[0] is the row length */
     double file_off, file_bytes; /* offset from the file's first byte; bytes in the file */
-    int32_t placement;          /* CHORD_PLACE_* */
-    int32_t is_ready;           /* 1: all its bytes have arrived */
-    int32_t file;               /* index of the file that holds it, as in chord_model_push(); 0 today */
+    int32_t placement; /* CHORD_PLACE_* */
+    int32_t is_ready; /* 1: all its bytes have arrived */
+    int32_t file; /* index of the file that holds it, as in chord_model_push(); 0 today */
     int32_t reserved;
 } chord_tensor_info;
 
 typedef struct chord_model_info {
     int32_t version, size;
     int32_t n_vocab, n_embd, n_layer, n_head, n_kv, head_dim, n_ff, n_ctx_train;
-    int32_t file_type;          /* general.file_type, -1 when absent */
+    int32_t file_type; /* general.file_type, -1 when absent */
     int32_t bos, eos, unk, pad; /* token ids, -1 when absent */
     int32_t add_bos, add_eos;
-    int32_t is_tied;            /* 1: the output matrix is the embedding matrix */
+    int32_t is_tied; /* 1: the output matrix is the embedding matrix */
     int32_t gguf_version, n_kv_pairs, n_tensors;
     int32_t reserved;
-    double n_params;            /* elements of all tensors */
+    double n_params; /* elements of all tensors */
 } chord_model_info;
 
 typedef struct chord_session_state {
     int32_t version, size;
-    int32_t n_past;             /* evaluated tokens: their keys, values and states are in the caches */
-    int32_t n_tokens;           /* evaluated and pending tokens */
-    int32_t n_rows;             /* output rows of the last finished batch, see chord_session_logits() */
-    int32_t first_row;          /* position of the first output row */
-    int32_t n_pages;            /* pages and states that the session refers to, checkpoints included */
-    int32_t layer;              /* after NEED_WEIGHTS: the layer that isn't resident */
-    double wanted_bytes;        /* after NEED_MEMORY: bytes to give */
-    double work_done;           /* planned work since the session was opened */
-    double last_step_work;      /* planned work of the last step: at most its budget, or one larger unit */
+    int32_t n_past; /* evaluated tokens: their keys, values and states are in the caches */
+    int32_t n_tokens; /* evaluated and pending tokens */
+    int32_t n_rows; /* output rows of the last finished batch, see chord_session_logits() */
+    int32_t first_row; /* position of the first output row */
+    int32_t n_pages; /* pages and states that the session refers to, checkpoints included */
+    int32_t layer; /* after NEED_WEIGHTS: the layer that isn't resident */
+    double wanted_bytes; /* after NEED_MEMORY: bytes to give */
+    double work_done; /* planned work since the session was opened */
+    double last_step_work; /* planned work of the last step: at most its budget, or one larger unit */
     double batch_work, batch_work_done; /* planned work of the last batch; the part of it already done */
 } chord_session_state;
 
 typedef struct chord_sampling {
     int32_t version, size;
-    int32_t top_k;              /* 0: off */
-    int32_t n_bias;             /* pairs at `bias` */
-    float temperature;          /* 0: argmax, lowest id on a tie */
+    int32_t top_k; /* 0: off */
+    int32_t n_bias; /* pairs at `bias` */
+    float temperature; /* 0: argmax, lowest id on a tie */
     float top_p, min_p, typical_p; /* off: 1, 0, 1; typical_p must be 1 */
     /* off: 1, 0, 0; the penalties look at the last 64 tokens */
     float repetition_penalty, frequency_penalty, presence_penalty;
     float reserved;
-    double bias;                /* address of n_bias pairs (int32_t id, float added to its logit), or 0 */
+    double bias; /* address of n_bias pairs (int32_t id, float added to its logit), or 0 */
 } chord_sampling;
 
 /* A batch for an executor, from chord_session_next_batch(): one run of consecutive positions of one
@@ -141,20 +141,20 @@ typedef struct chord_sampling {
 typedef struct chord_batch_info {
     int32_t version, size;
     int32_t n_tokens, n_outputs; /* rows of the batch; how many of them have an output row */
-    int32_t first_pos;          /* position of the run's first token */
-    int32_t n_axes;             /* numbers per position: 1 or 3 */
-    int32_t n_embd;             /* floats per embedding */
-    int32_t n_width;            /* floats per output row: n_vocab for logits */
+    int32_t first_pos; /* position of the run's first token */
+    int32_t n_axes; /* numbers per position: 1 or 3 */
+    int32_t n_embd; /* floats per embedding */
+    int32_t n_width; /* floats per output row: n_vocab for logits */
     /* rows [first_embedding, first_embedding + n_embeddings) are embeddings; all other rows are ids */
     int32_t first_embedding, n_embeddings;
-    double ids;                 /* int32_t[n_tokens]; -1: the row is an embedding */
-    double embeddings;          /* float[n_embeddings][n_embd], inside the block that was pushed; 0: none */
+    double ids; /* int32_t[n_tokens]; -1: the row is an embedding */
+    double embeddings; /* float[n_embeddings][n_embd], inside the block that was pushed; 0: none */
     /* int32_t[n_tokens][n_axes], for rotary angles only; 0: row i has first_pos + i on every axis */
     double positions;
-    double rows;                /* int32_t[n_outputs]: rows that have an output row, ascending */
-    double outputs;             /* float[n_outputs][stride]: output rows, in the order of `rows` */
-    double random;              /* in [0, 1): the number that chord_session_sample() would draw next */
-    int32_t stride;             /* floats from one output row to the next */
+    double rows; /* int32_t[n_outputs]: rows that have an output row, ascending */
+    double outputs; /* float[n_outputs][stride]: output rows, in the order of `rows` */
+    double random; /* in [0, 1): the number that chord_session_sample() would draw next */
+    int32_t stride; /* floats from one output row to the next */
     int32_t reserved;
 } chord_batch_info;
 
@@ -227,7 +227,8 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
 
 /* Writes row `i` of the tensor table to *out. Call it after chord_model_plan(). `name` receives the tensor's
  * name, cut to `cap` - 1 bytes and terminated. `name` may be NULL. Errors: INVALID_ARGUMENT. */
-chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name, size_t cap);
+chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name,
+                                size_t cap);
 
 /* Writes the model's numbers to *out. Call it after chord_model_plan(). Errors: INVALID_ARGUMENT. */
 chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
@@ -270,8 +271,14 @@ void chord_model_stop(chord_model *m);
 /* ---- text -------------------------------------------------------------------------------------- */
 
 enum { CHORD_ADD_SPECIAL = 1, CHORD_PARSE_SPECIAL = 2, CHORD_SKIP_SPECIAL = 4, CHORD_WHOLE_TEXT = 8 };
-enum { CHORD_TOKEN_CONTROL = 1, CHORD_TOKEN_EOG = 2, CHORD_TOKEN_USER = 4, CHORD_TOKEN_BYTE = 8,
-       CHORD_TOKEN_UNKNOWN = 16, CHORD_TOKEN_UNUSED = 32 };
+enum {
+    CHORD_TOKEN_CONTROL = 1,
+    CHORD_TOKEN_EOG = 2,
+    CHORD_TOKEN_USER = 4,
+    CHORD_TOKEN_BYTE = 8,
+    CHORD_TOKEN_UNKNOWN = 16,
+    CHORD_TOKEN_UNUSED = 32
+};
 
 /* Returns the bytes of scratch that chord_tokenize() needs for `n` bytes of text. */
 size_t chord_tokenize_bytes(const chord_model *m, size_t n);
@@ -280,8 +287,8 @@ size_t chord_tokenize_bytes(const chord_model *m, size_t n);
  * CHORD_PARSE_SPECIAL. `scratch` may have any alignment. Returns the number of ids or a negative status. If
  * the number exceeds `cap`, only `cap` ids were written. The ids equal llama.cpp's. Errors: INVALID_ARGUMENT
  * (2^29 bytes or more), OUT_OF_MEMORY (`scratch` is too small). */
-int32_t chord_tokenize(const chord_model *m, const char *text, size_t n, int32_t flags,
-                       int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);
+int32_t chord_tokenize(const chord_model *m, const char *text, size_t n, int32_t flags, int32_t *ids,
+                       int32_t cap, void *scratch, size_t scratch_bytes);
 
 /* A tokenizer converts a long text in slices. The ids equal those of chord_tokenize(), whatever the budgets.
  *
@@ -308,7 +315,8 @@ chord_tokenizer *chord_tokenizer_open(const chord_model *m, const char *text, si
  *
  * Most texts need only the first block. More is needed for a piece of more than some 1,500 bytes in which
  * any two neighbours might merge: about 20 bytes per character of the piece. */
-chord_status chord_tokenizer_step(chord_tokenizer *t, uint64_t budget, int32_t *ids, int32_t cap, int32_t *n_ids);
+chord_status chord_tokenizer_step(chord_tokenizer *t, uint64_t budget, int32_t *ids, int32_t cap,
+                                  int32_t *n_ids);
 /* Returns, after NEED_MEMORY, the minimum bytes for chord_tokenizer_give(). */
 size_t chord_tokenizer_wanted(const chord_tokenizer *t);
 /* Replaces the scratch memory by a larger block. The host may reuse the block of an earlier give, but not
@@ -322,8 +330,8 @@ uint64_t chord_tokenizer_least(const chord_tokenizer *t);
  * CHORD_WHOLE_TEXT: the ids are a whole text, and the blank that tokenising put before it is removed. Leave
  * the flag out for the pieces of a generation, whose blanks belong to the text. Writes at most `cap` bytes,
  * not terminated. Returns the full length, or a negative status (an id out of range). */
-int64_t chord_detokenize(const chord_model *m, const int32_t *ids, int32_t n, int32_t flags,
-                         char *dst, size_t cap);
+int64_t chord_detokenize(const chord_model *m, const int32_t *ids, int32_t n, int32_t flags, char *dst,
+                         size_t cap);
 
 /* Returns the CHORD_TOKEN_* bits of an id, or a negative status. EOG follows llama.cpp's rules. */
 int32_t chord_token_flags(const chord_model *m, int32_t id);
@@ -331,7 +339,7 @@ int32_t chord_token_flags(const chord_model *m, int32_t id);
 /* A stream turns the bytes of tokens into whole characters. It holds back text that may become a stop
  * string. Invalid bytes become U+FFFD as in TextDecoder. The first stop string to complete wins; on a tie,
  * the longest. The text then ends before the stop string, and further pushes add nothing. */
-#define CHORD_STREAM_PUSH 4096              /* maximum bytes per chord_stream_push() */
+#define CHORD_STREAM_PUSH 4096 /* maximum bytes per chord_stream_push() */
 typedef struct chord_stream chord_stream;
 /* Returns the bytes of the block for chord_stream_open(); 0 if `n_stops` is more than 65536. */
 size_t chord_stream_bytes(size_t n_stops);
@@ -378,7 +386,8 @@ chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)
  * Errors: CONTEXT_FULL; BUSY (earlier embeddings are still pending); INVALID_ARGUMENT (no rows, an address
  * that isn't aligned to 4 bytes, a position out of range, a batch under way). After an error nothing was
  * appended. */
-chord_status chord_session_push_embeddings(chord_session *s, const float *rows, const int32_t *positions, int32_t n);
+chord_status chord_session_push_embeddings(chord_session *s, const float *rows, const int32_t *positions,
+                                           int32_t n);
 
 /* Selects the tokens that get an output row. CHORD_OUTPUT_LAST, the default: only the last pushed token.
  * CHORD_OUTPUT_ALL: every token. Batches then have at most n_logits tokens, and a step returns DONE after

@@ -23,13 +23,22 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const target = path.join(root, isInterpreter ? 'build/dist-interpreter' : 'dist');
 // Renamed to `target` when everything has succeeded.
 const dist = path.join(root, isInterpreter ? 'build/dist-interpreter.new' : 'build/dist');
-const entries = { index: 'ts/index.ts', worker: 'ts/worker/worker.ts', thread: 'ts/wasm/thread.ts', cli: 'ts/cli/main.ts' };
+const entries = {
+  index: 'ts/index.ts',
+  worker: 'ts/worker/worker.ts',
+  thread: 'ts/wasm/thread.ts',
+  cli: 'ts/cli/main.ts',
+};
 const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm'];
 const moduleFile = (name) => (isInterpreter ? 'build/test/interpreter.wasm' : `build/wasm/${name}`);
 const swapExecutor = {
   name: 'swap-executor',
-  setup: (build) => build.onResolve({ filter: /^\.\/executor\.js$/ }, ({ importer }) =>
-    importer === path.join(root, 'ts/wasm/engine.ts') ? { path: path.join(root, 'tests/executor/interpreter.ts') } : undefined),
+  setup: (build) =>
+    build.onResolve({ filter: /^\.\/executor\.js$/ }, ({ importer }) =>
+      importer === path.join(root, 'ts/wasm/engine.ts')
+        ? { path: path.join(root, 'tests/executor/interpreter.ts') }
+        : undefined,
+    ),
 };
 
 const missing = [];
@@ -62,7 +71,10 @@ await build({
 });
 for (const name of modules) await copyFile(path.join(root, moduleFile(name)), path.join(dist, name));
 await chmod(path.join(dist, 'cli.js'), 0o755);
-await copyFile(path.join(root, 'node_modules/@huggingface/jinja/LICENSE'), path.join(dist, 'LICENSE-huggingface-jinja.txt'));
+await copyFile(
+  path.join(root, 'node_modules/@huggingface/jinja/LICENSE'),
+  path.join(dist, 'LICENSE-huggingface-jinja.txt'),
+);
 
 if (!isInterpreter) {
   const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
@@ -72,4 +84,9 @@ if (!isInterpreter) {
 await rm(target, { recursive: true, force: true });
 await rename(dist, target);
 const files = await readdir(target, { recursive: true });
-console.log(`${path.relative(root, target)}: ${files.filter((name) => /\.(js|wasm)$/.test(name)).sort().join(' ')}`);
+console.log(
+  `${path.relative(root, target)}: ${files
+    .filter((name) => /\.(js|wasm)$/.test(name))
+    .sort()
+    .join(' ')}`,
+);

@@ -18,26 +18,50 @@ typedef struct text {
     int32_t n, cap;
 } text;
 
-static void put(text *t, char c) { if (t->n < t->cap) t->at[t->n++] = c; }
-static void put_text(text *t, const char *s) { while (*s) put(t, *s++); }
+static void put(text *t, char c)
+{
+    if (t->n < t->cap) t->at[t->n++] = c;
+}
+static void put_text(text *t, const char *s)
+{
+    while (*s) put(t, *s++);
+}
 
 static void put_number(text *t, uint64_t v, uint32_t base, int least)
 {
     char digits[24];
     int n = 0;
-    do { digits[n++] = "0123456789abcdef"[v % base]; v /= base; } while (v || n < least);
+    do {
+        digits[n++] = "0123456789abcdef"[v % base];
+        v /= base;
+    } while (v || n < least);
     while (n) put(t, digits[--n]);
 }
 
 static void put_double(text *t, double v, bool scientific)
 {
-    if (v != v) { put_text(t, "nan"); return; }
-    if (v < 0) { put(t, '-'); v = -v; }
-    if (!is_finite(v)) { put_text(t, "inf"); return; }
+    if (v != v) {
+        put_text(t, "nan");
+        return;
+    }
+    if (v < 0) {
+        put(t, '-');
+        v = -v;
+    }
+    if (!is_finite(v)) {
+        put_text(t, "inf");
+        return;
+    }
     int exponent = 0;
     if (scientific && v > 0) {
-        while (v >= 10) { v /= 10; exponent++; }
-        while (v < 1) { v *= 10; exponent--; }
+        while (v >= 10) {
+            v /= 10;
+            exponent++;
+        }
+        while (v < 1) {
+            v *= 10;
+            exponent--;
+        }
     }
     if (v > 1e15) v = 1e15;
     int const decimals = scientific ? 7 : 3;
@@ -55,7 +79,10 @@ static void put_double(text *t, double v, bool scientific)
 static void put_format(text *t, const char *format, __builtin_va_list args)
 {
     for (const char *f = format; *f; f++) {
-        if (*f != '%') { put(t, *f); continue; }
+        if (*f != '%') {
+            put(t, *f);
+            continue;
+        }
         switch (*++f) {
         case 's': put_text(t, __builtin_va_arg(args, const char *)); break;
         case 'd': {
@@ -88,14 +115,20 @@ void say(const char *format, ...)
 
 static _Alignas(64) uint8_t memory[24u << 20];
 static uint64_t memory_used;
-static struct { uint8_t *at; uint64_t n; } regions[64];
+static struct {
+    uint8_t *at;
+    uint64_t n;
+} regions[64];
 static int32_t n_regions;
 static uint64_t random_state;
 
 void *region(uint64_t n, uint64_t offset)
 {
     uint64_t const begin = ((memory_used + CANARY + 15) & ~(uint64_t)15) + offset, end = begin + n + CANARY;
-    if (end > sizeof memory || n_regions == 64) { say("checkkern: a case needs more than 24 MiB or 64 regions\n"); __builtin_trap(); }
+    if (end > sizeof memory || n_regions == 64) {
+        say("checkkern: a case needs more than 24 MiB or 64 regions\n");
+        __builtin_trap();
+    }
     uint8_t *at = memory + begin;
     for (int i = 1; i <= CANARY; i++) at[-i] = 0xc5;
     for (uint64_t i = 0; i < n; i++) at[i] = 0xa7;
@@ -168,7 +201,10 @@ void fail(const char *format, ...)
     judge.failed = true;
 }
 
-static bool same_kind(float a, float b) { return chord_f32_bits(a) == chord_f32_bits(b) || (a != a && b != b); }
+static bool same_kind(float a, float b)
+{
+    return chord_f32_bits(a) == chord_f32_bits(b) || (a != a && b != b);
+}
 
 void near(float got, float want, double scale, double tiny, int32_t at)
 {
@@ -179,14 +215,17 @@ void near(float got, float want, double scale, double tiny, int32_t at)
     }
     double const difference = magnitude((double)got - (double)want), bound = judge.c * 0x1p-24 * scale + tiny;
     if (!(difference <= bound))
-        fail("element %d is %e, want %e: differs by %e, bound %e", at, (double)got, (double)want, difference, bound);
+        fail("element %d is %e, want %e: differs by %e, bound %e", at, (double)got, (double)want, difference,
+             bound);
     if (bound > 0 && difference / bound > judge.worst) judge.worst = difference / bound;
 }
 
 void same(float got, float want, int32_t at)
 {
     judge.n_values++;
-    if (!same_kind(got, want)) fail("element %d is %e (%x), want %e (%x)", at, (double)got, chord_f32_bits(got), (double)want, chord_f32_bits(want));
+    if (!same_kind(got, want))
+        fail("element %d is %e (%x), want %e (%x)", at, (double)got, chord_f32_bits(got), (double)want,
+             chord_f32_bits(want));
 }
 
 void same_bytes(const void *got, const void *want, uint64_t n, const char *what)
@@ -194,7 +233,10 @@ void same_bytes(const void *got, const void *want, uint64_t n, const char *what)
     const uint8_t *g = got, *w = want;
     judge.n_values++;
     for (uint64_t i = 0; i < n; i++)
-        if (g[i] != w[i]) { fail("%s: byte %u of %u differs", what, i, n); return; }
+        if (g[i] != w[i]) {
+            fail("%s: byte %u of %u differs", what, i, n);
+            return;
+        }
 }
 
 /* ---- choices of this isa --------------------------------------------------------------------------- */
@@ -214,8 +256,10 @@ const char *dot_flavour(void)
 {
 #ifdef CHORD_SIMD_I8
     int32_t const dot = vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));
-    return dot == 66534 ? "pairs of 16 bits" : dot == 130540 ? "32 bits, unsigned" : dot == 492 ? "32 bits, signed"
-           : FAULTY;
+    return dot == 66534    ? "pairs of 16 bits"
+           : dot == 130540 ? "32 bits, unsigned"
+           : dot == 492    ? "32 bits, signed"
+                           : FAULTY;
 #else
     return "none";
 #endif
@@ -264,8 +308,9 @@ static void report(bool json)
     if (judge.failed) n_failed++;
     else n_passed++;
     if (json)
-        say("{\"slot\":\"%s\",\"isa\":\"%s\",\"ok\":%s,\"cases\":%u,\"values\":%u,\"worst\":%e}\n", judge.slot, judge.isa,
-            judge.failed ? "false" : "true", judge.n_cases, judge.n_values, judge.worst);
+        say("{\"slot\":\"%s\",\"isa\":\"%s\",\"ok\":%s,\"cases\":%u,\"values\":%u,\"worst\":%e}\n",
+            judge.slot, judge.isa, judge.failed ? "false" : "true", judge.n_cases, judge.n_values,
+            judge.worst);
     else if (!judge.failed)
         say("ok   %s %s: %u cases, %u values%s%f%s\n", judge.slot, judge.isa, judge.n_cases, judge.n_values,
             judge.c > 0 ? ", at most " : ", equal (", judge.worst, judge.c > 0 ? " of the bound" : ")");
@@ -273,24 +318,30 @@ static void report(bool json)
 
 static void check_slots(const chord_ops *ops, const chord_ops *scalar, const char *only, bool json)
 {
-#define SLOT(slot_, kind, bound, why)                                                               \
-    if (!only || equal_text(only, #slot_)) {                                                        \
-        judge = (verdict){ .slot = #slot_, .isa = ops->name, .c = (bound) };                        \
-        CHECK_##kind(slot_);                                                                        \
-        report(json);                                                                               \
+#define SLOT(slot_, kind, bound, why)                                        \
+    if (!only || equal_text(only, #slot_)) {                                 \
+        judge = (verdict){ .slot = #slot_, .isa = ops->name, .c = (bound) }; \
+        CHECK_##kind(slot_);                                                 \
+        report(json);                                                        \
     }
 #include "../src/kernels/kernels.def"
 }
 
 static bool is_slot(const char *name)
 {
-#define SLOT(slot, kind, c, why) if (equal_text(name, #slot)) return true;
+#define SLOT(slot, kind, c, why) \
+    if (equal_text(name, #slot)) return true;
 #include "../src/kernels/kernels.def"
     return false;
 }
 
-static const struct { const char *name; int32_t isa; } isas[] = {
-    { "native128", CHORD_ISA_VECTOR }, { "simd128", CHORD_ISA_VECTOR }, { "relaxed", CHORD_ISA_RELAXED },
+static const struct {
+    const char *name;
+    int32_t isa;
+} isas[] = {
+    { "native128", CHORD_ISA_VECTOR },
+    { "simd128", CHORD_ISA_VECTOR },
+    { "relaxed", CHORD_ISA_RELAXED },
 };
 
 /* `arguments`: words separated by single spaces, zero-terminated; the call modifies them. Returns 0, 1
@@ -303,7 +354,8 @@ int32_t checkkern_run(char *arguments)
         for (end = word; *end && *end != ' ';) end++;
         if (*end) *end++ = 0;
         bool is_isa = false;
-        for (size_t i = 0; i < sizeof isas / sizeof *isas; i++) is_isa = is_isa || equal_text(word, isas[i].name);
+        for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
+            is_isa = is_isa || equal_text(word, isas[i].name);
         if (equal_text(word, "--json")) json = true;
         else if (equal_text(word, "--bench")) bench = true;
         else if (equal_text(word, "--all")) check_everything = true;
@@ -313,18 +365,24 @@ int32_t checkkern_run(char *arguments)
             seed = 0;
             for (const char *p = word; *p >= '0' && *p <= '9'; p++) seed = seed * 10 + (uint64_t)(*p - '0');
         } else if (*word) {
-            say("checkkern: unknown argument \"%s\", allowed are [slot] [isa] [seed] [--bench] [--all] [--json]\n", word);
+            say("checkkern: unknown argument \"%s\", allowed are [slot] [isa] [seed] [--bench] [--all] [--json]\n",
+                word);
             return 2;
         }
     }
     const chord_ops *scalar = chord_ops_of(CHORD_ISA_SCALAR);
-    if (!scalar) { say("checkkern: built without the scalar bodies\n"); return 2; }
+    if (!scalar) {
+        say("checkkern: built without the scalar bodies\n");
+        return 2;
+    }
 #ifdef CHORD_DOT_KIND
     const char *way = ", matmul uses the dot of ARM";
 #else
     const char *way = "";
 #endif
-    if (!json) say("seed %u; dot: %s%s; multiply-add: %s\n", seed, dot_flavour(), way, madd_is_fused() ? "fused" : "two roundings");
+    if (!json)
+        say("seed %u; dot: %s%s; multiply-add: %s\n", seed, dot_flavour(), way,
+            madd_is_fused() ? "fused" : "two roundings");
     if (*way && equal_text(dot_flavour(), FAULTY)) {
         say("skip: the dot that this build uses is faulty in this engine\n0 passed, 0 failed, 1 skipped\n");
         return 0;
@@ -333,7 +391,10 @@ int32_t checkkern_run(char *arguments)
         if (only_isa && !equal_text(only_isa, isas[i].name)) continue;
         const chord_ops *ops = chord_ops_of(isas[i].isa);
         if (!ops || !equal_text(ops->name, isas[i].name)) {
-            if (only_isa) { say("skip %s: this build or this machine lacks it\n", isas[i].name); n_skipped++; }
+            if (only_isa) {
+                say("skip %s: this build or this machine lacks it\n", isas[i].name);
+                n_skipped++;
+            }
             continue;
         }
         if (bench) bench_all(ops, scalar, only_slot, json);

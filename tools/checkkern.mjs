@@ -21,15 +21,18 @@ const words = args.filter((a) => a !== '--browser' && !a.startsWith('--dir='));
 const isJson = words.includes('--json');
 
 // i32x4.relaxed_dot_i8x16_i7x16_add_s in a function
-const relaxedProbe = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0,
-  65, 0, 253, 17, 65, 0, 253, 17, 65, 0, 253, 17, 253, 147, 2, 11];
+const relaxedProbe = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0, 65, 0, 253, 17, 65, 0,
+  253, 17, 65, 0, 253, 17, 253, 147, 2, 11,
+];
 
 /** Runs one module. The function is self-contained, because the page gets it as text. */
 async function runModule(bytes, line, print) {
   const decoder = new TextDecoder();
   const { instance } = await WebAssembly.instantiate(bytes, {
     env: {
-      checkkern_print: (at, n) => print(decoder.decode(new Uint8Array(instance.exports.memory.buffer, at, n).slice())),
+      checkkern_print: (at, n) =>
+        print(decoder.decode(new Uint8Array(instance.exports.memory.buffer, at, n).slice())),
       checkkern_now: () => performance.now(),
     },
   });
@@ -46,11 +49,24 @@ function skip(reason) {
 
 async function openChromium() {
   const { chromium } = await import('playwright-core').catch(() => skip('playwright-core is not installed'));
-  const path = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((p) => p && existsSync(p));
+  const path = [
+    process.env.CHROMIUM,
+    '/usr/bin/chromium',
+    '/usr/bin/chromium-browser',
+    '/usr/bin/google-chrome',
+  ].find((p) => p && existsSync(p));
   if (!path) skip('no chromium found; set CHROMIUM to its path');
   const browser = await chromium.launch({
-    executablePath: path, headless: true,
-    args: ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    executablePath: path,
+    headless: true,
+    args: [
+      '--no-sandbox',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   });
   return { browser, page: await browser.newPage() };
 }
@@ -58,24 +74,37 @@ async function openChromium() {
 const print = (text) => process.stdout.write(text);
 const line = words.join(' ');
 const load = (variant) => readFileSync(`${directory}/${variant}.wasm`);
-const variants = (hasRelaxed) => !hasRelaxed ? ['simd128'] : words.includes('--bench') ? ['simd128', 'relaxed'] : ['simd128', 'relaxed', 'relaxed-dot8'];
+const variants = (hasRelaxed) =>
+  !hasRelaxed
+    ? ['simd128']
+    : words.includes('--bench')
+      ? ['simd128', 'relaxed']
+      : ['simd128', 'relaxed', 'relaxed-dot8'];
 let failed = 0;
 
 if (inBrowser) {
   const { browser, page } = await openChromium();
   if (!isJson) print(`Chromium ${browser.version()}, ${os.cpus()[0]?.model}\n`);
   await page.exposeFunction('checkkernPrint', print);
-  const hasRelaxed = await page.evaluate((probe) => WebAssembly.validate(new Uint8Array(probe)), relaxedProbe);
+  const hasRelaxed = await page.evaluate(
+    (probe) => WebAssembly.validate(new Uint8Array(probe)),
+    relaxedProbe,
+  );
   for (const variant of variants(hasRelaxed)) {
     // The page doesn't yield while it computes, so its lines come at the end.
-    failed |= await page.evaluate(async ([source, base64, words]) => {
-      const run = (0, eval)(`(${source})`);
-      const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-      let text = '';
-      const status = await run(bytes, words, (part) => { text += part; });
-      await globalThis.checkkernPrint(text);
-      return status;
-    }, [runModule.toString(), load(variant).toString('base64'), line]);
+    failed |= await page.evaluate(
+      async ([source, base64, words]) => {
+        const run = (0, eval)(`(${source})`);
+        const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+        let text = '';
+        const status = await run(bytes, words, (part) => {
+          text += part;
+        });
+        await globalThis.checkkernPrint(text);
+        return status;
+      },
+      [runModule.toString(), load(variant).toString('base64'), line],
+    );
   }
   if (!hasRelaxed) print('skip relaxed: this engine has no relaxed SIMD\n');
   await browser.close();
@@ -83,7 +112,9 @@ if (inBrowser) {
   const hasRelaxed = WebAssembly.validate(new Uint8Array(relaxedProbe));
   const flag = '--experimental-wasm-relaxed-simd';
   if (!hasRelaxed && !process.execArgv.includes(flag)) {
-    const again = spawnSync(process.execPath, [flag, fileURLToPath(import.meta.url), ...args], { stdio: 'inherit' });
+    const again = spawnSync(process.execPath, [flag, fileURLToPath(import.meta.url), ...args], {
+      stdio: 'inherit',
+    });
     // Status 9: Node doesn't know the flag.
     if (again.status !== 9) process.exit(again.status ?? 1);
   }

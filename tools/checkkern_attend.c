@@ -61,7 +61,8 @@ static void add_page(magnitudes *m, const chord_attend *a, int32_t i)
     for (int32_t j = a->lo[i]; j < a->hi[i]; j++) {
         double const p = chord_real_exp(score[j] - top);
         m->l += p;
-        for (int32_t d = 0; d < a->v_dim; d++) m->acc[d] += p * magnitude((double)((const float *)a->v)[j * a->v_stride + d]);
+        for (int32_t d = 0; d < a->v_dim; d++)
+            m->acc[d] += p * magnitude((double)((const float *)a->v)[j * a->v_stride + d]);
     }
 }
 
@@ -78,7 +79,8 @@ static void make_mask(int32_t mask, int32_t n_q, int32_t page, int32_t n_pages, 
 }
 
 /* Fills the rows that no query sees with `with`. No result may depend on them. */
-static void fill_masked(float *kv, int32_t stride, int32_t n_q, const int32_t *lo, const int32_t *hi, float with)
+static void fill_masked(float *kv, int32_t stride, int32_t n_q, const int32_t *lo, const int32_t *hi,
+                        float with)
 {
     for (int32_t j = 0; j < 32; j++) {
         bool seen = false;
@@ -91,7 +93,8 @@ typedef struct shape {
     int32_t k_dim, v_dim, v_stride;
 } shape;
 
-static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, int32_t n_q, int32_t n_pages, int32_t mask, int32_t kind)
+static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, int32_t n_q, int32_t n_pages,
+                      int32_t mask, int32_t kind)
 {
     static magnitudes m[MAX_Q];
     /* alone: query by query; half: over rows of f16 */
@@ -116,9 +119,19 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
         for (int32_t d = 0; d < n_k; d++) k[d] = chord_f16_f32(chord_f32_f16(random_gauss()));
         for (int32_t d = 0; d < n_v; d++) v[d] = chord_f16_f32(chord_f32_f16(random_gauss()));
         make_mask(mask, n_q, page, n_pages, lo, hi);
-        chord_attend a = { .k = k, .v = v, .q = q, .acc = want.acc, .ml = want.ml, .lo = lo, .hi = hi, .n_q = n_q,
-                           .scale = kind == 2 ? 1.0f : 0.125f, .cap = kind == 2 ? 5.0f : 0,
-                           .k_dim = h.k_dim, .v_dim = h.v_dim, .v_stride = h.v_stride };
+        chord_attend a = { .k = k,
+                           .v = v,
+                           .q = q,
+                           .acc = want.acc,
+                           .ml = want.ml,
+                           .lo = lo,
+                           .hi = hi,
+                           .n_q = n_q,
+                           .scale = kind == 2 ? 1.0f : 0.125f,
+                           .cap = kind == 2 ? 5.0f : 0,
+                           .k_dim = h.k_dim,
+                           .v_dim = h.v_dim,
+                           .v_stride = h.v_stride };
         fill_masked(k, h.k_dim, n_q, lo, hi, 0);
         fill_masked(v, h.v_stride, n_q, lo, hi, 0);
         scalar->attend(&a);
@@ -142,7 +155,8 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
                 fill_masked(v, h.v_stride, n_q, lo, hi, 1e30f);
             }
             chord_attend one = a;
-            one.q = q + i, one.acc = alone.acc + i, one.ml = alone.ml + i, one.lo = lo + i, one.hi = hi + i, one.n_q = 1;
+            one.q = q + i, one.acc = alone.acc + i, one.ml = alone.ml + i, one.lo = lo + i, one.hi = hi + i,
+            one.n_q = 1;
             ops->attend(&one);
         }
     }
@@ -155,7 +169,8 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
         same_bytes(got.ml[i], half.ml[i], 8, "m, l over floats and over f16");
         near(got.ml[i][0], want.ml[i][0], m[i].score_error * 0x1p24, 0x1p-148, i);
         near(got.ml[i][1], want.ml[i][1], relative * m[i].l, 0x1p-118, i);
-        for (int32_t d = 0; d < h.v_dim; d++) near(got.acc[i][d], want.acc[i][d], relative * m[i].acc[d], 0x1p-110, d);
+        for (int32_t d = 0; d < h.v_dim; d++)
+            near(got.acc[i][d], want.acc[i][d], relative * m[i].acc[d], 0x1p-110, d);
         if (mask == UNTOUCHED && i % 2) {
             same(got.ml[i][0], -0x1.fffffep127f, 0);
             for (int32_t d = 0; d < h.v_dim; d++) same(got.acc[i][d], 0, d);
@@ -168,16 +183,16 @@ void check_attend(const chord_ops *ops, const chord_ops *scalar)
 {
     /* In the last three shapes keys and values differ in width. In the last one the distance of two values
      * is a key's width, as in a cache whose values are the first part of its keys. */
-    static const shape shapes[] = { { 1, 1, 1 },    { 3, 3, 3 },    { 4, 4, 4 },       { 6, 6, 6 },   { 16, 16, 16 },
-                                    { 20, 20, 20 }, { 64, 64, 64 }, { 80, 80, 80 },    { 128, 128, 128 },
-                                    { 20, 6, 6 },   { 6, 80, 80 },  { 72, 64, 72 } };
+    static const shape shapes[] = { { 1, 1, 1 },       { 3, 3, 3 },    { 4, 4, 4 },    { 6, 6, 6 },
+                                    { 16, 16, 16 },    { 20, 20, 20 }, { 64, 64, 64 }, { 80, 80, 80 },
+                                    { 128, 128, 128 }, { 20, 6, 6 },   { 6, 80, 80 },  { 72, 64, 72 } };
     for (size_t h = 0; h < sizeof shapes / sizeof *shapes; h++)
         for (int32_t mask = 0; mask < N_MASKS; mask++)
             for (int32_t kind = 0; kind < 3; kind++)
                 for (int32_t n_q = 0; n_q <= MAX_Q; n_q += 1 + n_q / 3) {
                     int32_t const n_pages = 1 + (n_q + mask) % 3;
-                    next_case("keys of %d, values of %d in %d, %d queries, %d pages, mask %d, data %d", shapes[h].k_dim, shapes[h].v_dim,
-                              shapes[h].v_stride, n_q, n_pages, mask, kind);
+                    next_case("keys of %d, values of %d in %d, %d queries, %d pages, mask %d, data %d",
+                              shapes[h].k_dim, shapes[h].v_dim, shapes[h].v_stride, n_q, n_pages, mask, kind);
                     check_one(ops, scalar, shapes[h], n_q, n_pages, mask, kind);
                 }
     /* A NaN in a seen row of K or of V, or in q, must not be lost. */
@@ -201,7 +216,8 @@ void check_attend_join(const chord_ops *ops, const chord_ops *scalar)
 {
     /* maximum of a part that saw no key */
     float const least = -0x1.fffffep127f;
-    float const tops[][2] = { { 0.5f, 0.5f }, { 3.25f, -2.5f }, { -2.5f, 3.25f }, { 80.0f, -80.0f }, { least, 1.0f }, { 1.0f, least }, { least, least } };
+    float const tops[][2] = { { 0.5f, 0.5f },  { 3.25f, -2.5f }, { -2.5f, 3.25f }, { 80.0f, -80.0f },
+                              { least, 1.0f }, { 1.0f, least },  { least, least } };
     static const int32_t dims[] = { 0, 1, 3, 4, 6, 64, 80, 128 };
     for (size_t h = 0; h < sizeof dims / sizeof *dims; h++)
         for (size_t k = 0; k < sizeof tops / sizeof *tops; k++) {
@@ -219,10 +235,12 @@ void check_attend_join(const chord_ops *ops, const chord_ops *scalar)
             if (tops[k][0] > least) got.ml[0][1] = want.ml[0][1] = 7.5f;
             if (tops[k][1] > least) part.ml[0][1] = 20.25f;
             double const top = tops[k][0] > tops[k][1] ? (double)tops[k][0] : (double)tops[k][1];
-            double const keep = chord_real_exp((double)tops[k][0] - top), take = chord_real_exp((double)tops[k][1] - top);
+            double const keep = chord_real_exp((double)tops[k][0] - top),
+                         take = chord_real_exp((double)tops[k][1] - top);
             double const l = (double)got.ml[0][1] * keep + (double)part.ml[0][1] * take;
             double size[MAX_DIM];
-            for (int32_t d = 0; d < n; d++) size[d] = magnitude((double)got.acc[0][d]) * keep + magnitude((double)part.acc[0][d]) * take;
+            for (int32_t d = 0; d < n; d++)
+                size[d] = magnitude((double)got.acc[0][d]) * keep + magnitude((double)part.acc[0][d]) * take;
             scalar->attend_join(want.acc[0], want.ml[0], part.acc[0], part.ml[0], n);
             ops->attend_join(got.acc[0], got.ml[0], part.acc[0], part.ml[0], n);
             same(got.ml[0][0], (float)top, 0);

@@ -27,7 +27,8 @@ static double fastest_ns(work_fn *f, work *w)
     double best = 1e30, begin = checkkern_now();
     int32_t times = 1;
     /* warm-up */
-    do f(w); while (checkkern_now() - begin < 150);
+    do f(w);
+    while (checkkern_now() - begin < 150);
     /* Double `times` until the fastest of three rounds takes 3 ms. With a single round, a moment without the
      * processor would count as work; in Chromium (a clock of 0.1 ms) all rounds would then take single
      * ticks. */
@@ -106,7 +107,8 @@ static void row(row_of r, double ns, double macs, double bytes)
 {
     if (r.json)
         say("{\"slot\":\"%s\",\"isa\":\"%s\",\"shape\":\"%s\",\"ns\":%f,\"gmacs\":%f,\"gbs\":%f,\"vs_scalar\":%f,\"of_ceiling\":%f}\n",
-            r.slot, r.isa, r.shape, ns, macs / ns, bytes / ns, r.scalar_ns / ns, r.ceiling > 0 ? macs / ns / r.ceiling : 0.0);
+            r.slot, r.isa, r.shape, ns, macs / ns, bytes / ns, r.scalar_ns / ns,
+            r.ceiling > 0 ? macs / ns / r.ceiling : 0.0);
     else {
         say("%s %s %s: %f ns", r.slot, r.isa, r.shape, ns);
         if (macs > 0) say(", %f GMAC/s", macs / ns);
@@ -118,12 +120,15 @@ static void row(row_of r, double ns, double macs, double bytes)
 
 static void run_matmul(work *w) { w->matmul(&w->m, 0, w->m.n_out, 0, w->n_t); }
 
-static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const char *slot, int32_t type, double ceiling, bool json)
+static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const char *slot, int32_t type,
+                         double ceiling, bool json)
 {
     const chord_format *f = chord_format_of(type);
     bool const q8 = f->act == CHORD_ACT_Q8;
     next_case("bench");
-    work w = { .m = { .n_in = N_IN, .n_out = N_OUT, .group_bytes = chord_x4_bytes(f, N_IN), .y_stride = N_OUT } };
+    work w = {
+        .m = { .n_in = N_IN, .n_out = N_OUT, .group_bytes = chord_x4_bytes(f, N_IN), .y_stride = N_OUT }
+    };
     w.m.x_stride = q8 ? chord_q8_bytes(N_IN) : N_IN * 4;
     uint8_t *weights = region(N_OUT / 4 * w.m.group_bytes, 0), *x = region(N_TOKENS * w.m.x_stride, 0);
     void *rows[4];
@@ -142,8 +147,14 @@ static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const ch
     w.m.x = x;
     w.m.panel = region(chord_panel_bytes(N_IN), 0);
     w.m.y = region(N_TOKENS * N_OUT * 4, 0);
-    static const struct { int32_t n_t; const char *shape; } shapes[] = {
-        { 1, "576x1536 x 1" }, { 2, "576x1536 x 2" }, { 4, "576x1536 x 4" }, { 8, "576x1536 x 8" }, { 64, "576x1536 x 64" } };
+    static const struct {
+        int32_t n_t;
+        const char *shape;
+    } shapes[] = { { 1, "576x1536 x 1" },
+                   { 2, "576x1536 x 2" },
+                   { 4, "576x1536 x 4" },
+                   { 8, "576x1536 x 8" },
+                   { 64, "576x1536 x 64" } };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         w.n_t = shapes[i].n_t;
         w.matmul = chord_ops_matmul(ops, type);
@@ -153,7 +164,8 @@ static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const ch
             w.matmul = chord_ops_matmul(scalar, type);
             scalar_ns = fastest_ns(run_matmul, &w);
         }
-        row((row_of){ slot, ops->name, shapes[i].shape, scalar_ns, ceiling, json }, ns, (double)N_IN * N_OUT * w.n_t, (double)(N_OUT / 4 * w.m.group_bytes));
+        row((row_of){ slot, ops->name, shapes[i].shape, scalar_ns, ceiling, json }, ns,
+            (double)N_IN * N_OUT * w.n_t, (double)(N_OUT / 4 * w.m.group_bytes));
     }
 }
 
@@ -174,10 +186,21 @@ static void run_attend(work *w)
 }
 
 /* bytes per element */
-static const struct { const char *slot; work_fn *run; int32_t bytes; } row_slots[] = {
-    { "quantize_q8", run_quantize, 5 }, { "rms_norm", run_rms_norm, 12 }, { "silu_glu", run_silu_glu, 12 }, { "gelu_glu", run_gelu_glu, 12 },
-    { "rope_norm", run_rope_norm, 12 }, { "rope_neox", run_rope_neox, 12 }, { "add", run_add, 12 }, { "scale", run_scale, 8 },
-    { "f16_store", run_f16_store, 6 }, { "f16_load", run_f16_load, 6 },
+static const struct {
+    const char *slot;
+    work_fn *run;
+    int32_t bytes;
+} row_slots[] = {
+    { "quantize_q8", run_quantize, 5 },
+    { "rms_norm", run_rms_norm, 12 },
+    { "silu_glu", run_silu_glu, 12 },
+    { "gelu_glu", run_gelu_glu, 12 },
+    { "rope_norm", run_rope_norm, 12 },
+    { "rope_neox", run_rope_neox, 12 },
+    { "add", run_add, 12 },
+    { "scale", run_scale, 8 },
+    { "f16_store", run_f16_store, 6 },
+    { "f16_load", run_f16_load, 6 },
 };
 
 static bool is(const char *only, const char *slot)
@@ -196,7 +219,8 @@ void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, 
     for (int32_t i = 0; i < 1024; i++) w.a[i] = random_gauss(), w.b[i] = w.c[i] = random_gauss() / 64;
     chord_zero(w.q, 4096);
     for (int i = 0; i < 8; i++) w.q[i] = (uint8_t)random64();
-    double const dot = 4096.0 * CHAINS * DOT_MACS / fastest_ns(dots, &w), madd = 4096.0 * CHAINS * 4 / fastest_ns(madds, &w);
+    double const dot = 4096.0 * CHAINS * DOT_MACS / fastest_ns(dots, &w),
+                 madd = 4096.0 * CHAINS * 4 / fastest_ns(madds, &w);
     if (json) say("{\"ceiling\":\"%s\",\"dot\":%f,\"madd\":%f}\n", ops->name, dot, madd);
     else say("ceilings %s: dot %f GMAC/s, madd %f GMAC/s\n", ops->name, dot, madd);
 
@@ -205,7 +229,8 @@ void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, 
         w.ops = scalar;
         double const scalar_ns = fastest_ns(row_slots[i].run, &w);
         w.ops = ops;
-        row((row_of){ row_slots[i].slot, ops->name, "1024", scalar_ns, 0, json }, fastest_ns(row_slots[i].run, &w), 0, row_slots[i].bytes * 1024.0);
+        row((row_of){ row_slots[i].slot, ops->name, "1024", scalar_ns, 0, json },
+            fastest_ns(row_slots[i].run, &w), 0, row_slots[i].bytes * 1024.0);
     }
     if (is(only, "attend")) {
         next_case("bench");
@@ -223,16 +248,19 @@ void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, 
         w.ops = scalar;
         double const scalar_ns = fastest_ns(run_attend, &w);
         w.ops = ops;
-        row((row_of){ "attend", ops->name, "3 queries x 32 x 64", scalar_ns, madd, json }, fastest_ns(run_attend, &w), 3 * 32 * 64 * 2, 2 * 32 * 64 * 4);
+        row((row_of){ "attend", ops->name, "3 queries x 32 x 64", scalar_ns, madd, json },
+            fastest_ns(run_attend, &w), 3 * 32 * 64 * 2, 2 * 32 * 64 * 4);
         uint16_t *k16 = region(32 * 64 * 2, 0), *v16 = region(32 * 64 * 2, 0);
         for (int32_t i = 0; i < 32 * 64; i++) k16[i] = chord_f32_f16(k[i]), v16[i] = chord_f32_f16(v[i]);
         w.attend.k = k16;
         w.attend.v = v16;
         w.attend.is_f16 = 1;
-        row((row_of){ "attend", ops->name, "3 queries x 32 x 64 f16", 0, madd, json }, fastest_ns(run_attend, &w), 3 * 32 * 64 * 2, 2 * 32 * 64 * 2);
+        row((row_of){ "attend", ops->name, "3 queries x 32 x 64 f16", 0, madd, json },
+            fastest_ns(run_attend, &w), 3 * 32 * 64 * 2, 2 * 32 * 64 * 2);
     }
-#define FORMAT(id, NAME, file, ...)                                                                 \
-    if (is(only, "matmul_" #file))                                                                  \
-        bench_matmul(ops, scalar, "matmul_" #file, id, chord_format_of(id)->act == CHORD_ACT_Q8 ? dot : madd, json);
+#define FORMAT(id, NAME, file, ...)                    \
+    if (is(only, "matmul_" #file))                     \
+        bench_matmul(ops, scalar, "matmul_" #file, id, \
+                     chord_format_of(id)->act == CHORD_ACT_Q8 ? dot : madd, json);
 #include "../src/quant/formats.def"
 }

@@ -27,12 +27,15 @@ void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t 
         uint8_t *p = rows[r];
         if (f->block_elems == 1) {
             for (int32_t i = 0; i < n; i++) {
-                float w = kind == INTEGERS ? (float)(random_below(31) - 15) : kind == ZERO_SCALE && random_below(2) ? 0 : random_gauss();
+                float w = kind == INTEGERS                        ? (float)(random_below(31) - 15)
+                          : kind == ZERO_SCALE && random_below(2) ? 0
+                                                                  : random_gauss();
                 if (kind == SUBNORMAL) w *= f->tile == CHORD_TILE_F16 ? 0x1p-20f : 0x1p-130f;
                 if (kind == LARGEST) w = w < 0 ? -60000 : 60000;
                 if (f->tile == CHORD_TILE_F16 && kind == BITS) w = chord_f16_f32(random_scale(BITS));
                 if (f->tile == CHORD_TILE_F32) chord_copy(p + 4 * i, &w, 4);
-                uint16_t const h = f->tile == CHORD_TILE_F16 ? chord_f32_f16(w) : (uint16_t)(chord_f32_bits(w) >> 16);
+                uint16_t const h = f->tile == CHORD_TILE_F16 ? chord_f32_f16(w)
+                                                             : (uint16_t)(chord_f32_bits(w) >> 16);
                 if (f->tile != CHORD_TILE_F32) chord_copy(p + 2 * i, &h, 2);
             }
             continue;
@@ -117,7 +120,8 @@ static void make_problem(problem *p, const chord_format *f, shape s)
     make_activations(p);
     float *y = region(p->y_floats * 4, 4), *b = region((uint64_t)n_out * 4, 4);
     p->old = region(p->y_floats * 4, 0);
-    for (uint64_t i = 0; i < p->y_floats; i++) p->old[i] = kind == INTEGERS ? (float)random_below(100) : random_gauss();
+    for (uint64_t i = 0; i < p->y_floats; i++)
+        p->old[i] = kind == INTEGERS ? (float)random_below(100) : random_gauss();
     for (int32_t i = 0; i < n_out; i++) b[i] = kind == INTEGERS ? (float)random_below(100) : random_gauss();
     p->m.y = y;
     p->m.panel = region(chord_panel_bytes(n_in), 0);
@@ -130,7 +134,8 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
 {
     const chord_matmul *m = &p->m;
     int32_t const n = m->n_in;
-    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)(r / 4) * m->group_bytes, *x = (const uint8_t *)m->x + (uint64_t)t * m->x_stride;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)(r / 4) * m->group_bytes,
+                  *x = (const uint8_t *)m->x + (uint64_t)t * m->x_stride;
     double sum = 0;
     *tiny = 0x1p-148 * (n + 4);
     if (m->bias) sum += magnitude((double)m->bias[r]);
@@ -186,7 +191,8 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
 
     /* If madd isn't fused, a body is the same sequence of operations as the scalar body. */
     bool const exact = p->kind == INTEGERS || !madd_is_fused();
-    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : p->m.n_in / 32 + (p->f->m_at >= 0 ? 6 : 5);
+    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4
+                                                    : p->m.n_in / 32 + (p->f->m_at >= 0 ? 6 : 5);
     for (int32_t t = 0; t < p->n_t; t++)
         for (int32_t r = 0; r < (int32_t)p->m.y_stride; r++) {
             uint64_t const at = (uint64_t)t * p->m.y_stride + (uint64_t)r;
@@ -212,7 +218,8 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
     }
     restore(p);
     for (int32_t t = 0; t < p->n_t; t++)
-        for (int32_t r = 0; r < p->m.n_out; r += 4) got(&p->m, r, r + 4 < p->m.n_out ? r + 4 : p->m.n_out, t, t + 1);
+        for (int32_t r = 0; r < p->m.n_out; r += 4)
+            got(&p->m, r, r + 4 < p->m.n_out ? r + 4 : p->m.n_out, t, t + 1);
     same_bytes(p->m.y, whole, p->y_floats * 4, "group by group, token by token");
     restore(p);
     got(&p->m, 0, 0, 0, p->n_t);
@@ -229,7 +236,8 @@ static void make_terms(problem *p)
     float *row = region((uint64_t)n * 4, 0);
     for (int32_t t = 0; t + 1 < p->n_t; t += 2) {
         uint8_t *x = (uint8_t *)(uintptr_t)p->m.x + (uint64_t)t * p->m.x_stride;
-        for (int32_t k = 0; k < n; k++) row[k] = p->kind == LARGEST ? (k % 3 ? 1e9f : -0.996e9f) : random_gauss();
+        for (int32_t k = 0; k < n; k++)
+            row[k] = p->kind == LARGEST ? (k % 3 ? 1e9f : -0.996e9f) : random_gauss();
         chord_act_quantize_q8(x, row, n);
         chord_act_quantize_rest(x + p->m.x_stride, x, row, n);
     }
@@ -258,7 +266,8 @@ static void check_two_terms(problem *p, chord_matmul_fn *got, chord_matmul_fn *w
                 continue;
             }
             double tiny, tiny_2;
-            double const s = term_sum(p, 2 * t, r, &tiny) + term_sum(p, 2 * t + 1, r, &tiny_2) + (p->m.add ? magnitude((double)p->old[at]) : 0);
+            double const s = term_sum(p, 2 * t, r, &tiny) + term_sum(p, 2 * t + 1, r, &tiny_2) +
+                             (p->m.add ? magnitude((double)p->old[at]) : 0);
             near(whole[at], expected[at], n_ops * s, tiny + tiny_2, (int32_t)at);
         }
     for (int i = 0; i < 4; i++) {
@@ -298,7 +307,10 @@ static void check_non_finite(const chord_format *f, chord_matmul_fn *got)
         next_case("weight %x", values[i]);
         make_problem(&p, f, (shape){ 8, 4, 1, ZERO_SCALE, false, false });
         uint8_t *w = (uint8_t *)(uintptr_t)p.m.w + f->block_bytes * (4 * 5 + 2); /* row 2, k 5 */
-        uint16_t const half = f->tile == CHORD_TILE_F16 ? (uint16_t)(values[i] == 0x7fc00000 ? 0x7e00 : 0x7c00 | (values[i] >> 16 & 0x8000)) : (uint16_t)(values[i] >> 16);
+        uint16_t const half = f->tile == CHORD_TILE_F16
+                                  ? (uint16_t)(values[i] == 0x7fc00000 ? 0x7e00
+                                                                       : 0x7c00 | (values[i] >> 16 & 0x8000))
+                                  : (uint16_t)(values[i] >> 16);
         if (f->tile == CHORD_TILE_F32) chord_copy(w, &values[i], 4);
         else chord_copy(w, &half, 2);
         float *x = (float *)(uintptr_t)p.m.x;
@@ -311,7 +323,8 @@ static void check_non_finite(const chord_format *f, chord_matmul_fn *got)
 
 void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
 {
-    static const int32_t outs[] = { 1, 3, 4, 5, 8, 12, 16, 17, 20, 35 }, tokens[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17 };
+    static const int32_t outs[] = { 1, 3, 4, 5, 8, 12, 16, 17, 20, 35 },
+                         tokens[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17 };
     /* Rows are 0, 1, 2 and 5 blocks long, and 3, 9 and 32 where a block has 32 elements. */
     static const int32_t float_ins[] = { 0, 1, 2, 3, 5, 32, 65, 300 }, blocks[] = { 0, 1, 2, 5, 3, 9, 32 };
     chord_matmul_fn *const got = chord_ops_matmul(ops, type), *const want = chord_ops_matmul(scalar, type);
@@ -322,9 +335,12 @@ void check_matmul(const chord_ops *ops, const chord_ops *scalar, int32_t type)
     for (int32_t kind = 0; kind < N_KINDS; kind++)
         for (int i = 0; i < n_ins; i++)
             for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) {
-                int32_t const t = tokens[((size_t)kind + 5 * (size_t)i + o) % (sizeof tokens / sizeof *tokens)], n_in = q8 ? blocks[i] * f->block_elems : float_ins[i];
+                int32_t const
+                    t = tokens[((size_t)kind + 5 * (size_t)i + o) % (sizeof tokens / sizeof *tokens)],
+                    n_in = q8 ? blocks[i] * f->block_elems : float_ins[i];
                 int const flags = (int)((o + (size_t)i) % 4);
-                next_case("%d x %d, %d tokens, data %d%s%s", outs[o], n_in, t, kind, flags & 1 ? ", bias" : "", flags & 2 ? ", add" : "");
+                next_case("%d x %d, %d tokens, data %d%s%s", outs[o], n_in, t, kind,
+                          flags & 1 ? ", bias" : "", flags & 2 ? ", add" : "");
                 make_problem(&p, f, (shape){ n_in, outs[o], t, kind, flags & 1, flags & 2 });
                 check_problem(&p, got, want);
                 if (q8) check_two_terms(&p, got, want);

@@ -11,7 +11,11 @@
 
 int32_t checkkern_run(char *arguments);
 
-void checkkern_print(const char *text, int32_t n) { fwrite(text, 1, (size_t)n, stdout); fflush(stdout); }
+void checkkern_print(const char *text, int32_t n)
+{
+    fwrite(text, 1, (size_t)n, stdout);
+    fflush(stdout);
+}
 
 double checkkern_now(void)
 {
@@ -25,7 +29,9 @@ static const char *machine(void)
 #if defined(__x86_64__)
     static unsigned words[13];
     for (unsigned i = 0; i < 3; i++)
-        if (!__get_cpuid(0x80000002 + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3])) return "x86-64";
+        if (!__get_cpuid(0x80000002 + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                         &words[4 * i + 3]))
+            return "x86-64";
     return (const char *)words;
 #else
     return "this machine";

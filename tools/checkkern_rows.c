@@ -5,12 +5,15 @@
 #include "../src/quant/act.h"
 
 static const int32_t sizes[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 100, 576, 1001 };
-#define EACH_SIZE(n) for (size_t i_ = 0; i_ < sizeof sizes / sizeof *sizes; i_++) for (int32_t n = sizes[i_], once_ = 1; once_; once_ = 0)
+#define EACH_SIZE(n)                                             \
+    for (size_t i_ = 0; i_ < sizeof sizes / sizeof *sizes; i_++) \
+        for (int32_t n = sizes[i_], once_ = 1; once_; once_ = 0)
 
 static float random_any_float(void) /* finite */
 {
     uint32_t bits;
-    do bits = (uint32_t)random64(); while ((bits & 0x7f800000) == 0x7f800000);
+    do bits = (uint32_t)random64();
+    while ((bits & 0x7f800000) == 0x7f800000);
     return chord_bits_f32(bits);
 }
 
@@ -19,7 +22,11 @@ static void fill(float *x, int32_t n, int32_t kind)
 {
     for (int32_t i = 0; i < n; i++) {
         float const g = random_gauss();
-        x[i] = kind == 0 ? g : kind == 1 ? random_any_float() : kind == 2 ? (g < 0 ? -0.0f : 0.0f) : kind == 3 ? g * 0x1p-130f : g * 1e15f;
+        x[i] = kind == 0   ? g
+               : kind == 1 ? random_any_float()
+               : kind == 2 ? (g < 0 ? -0.0f : 0.0f)
+               : kind == 3 ? g * 0x1p-130f
+                           : g * 1e15f;
     }
 }
 
@@ -49,7 +56,8 @@ void check_quantize(const chord_ops *ops, const chord_ops *scalar)
                 if (kind == 5) x[i] = i % 32 ? tie() : 127;
                 /* d is subnormal or 0 */
                 if (kind == 6) x[i] *= 0x1p-146f;
-                if (kind == 7 && random_below(40) == 0) x[i] = chord_bits_f32(random_below(2) ? 0x7f800000 : 0xff800000);
+                if (kind == 7 && random_below(40) == 0)
+                    x[i] = chord_bits_f32(random_below(2) ? 0x7f800000 : 0xff800000);
                 if (kind == 8 && random_below(40) == 0) x[i] = chord_bits_f32(0x7fc00000);
             }
             ops->quantize_q8(got, x, n);
@@ -77,7 +85,8 @@ void check_kv_q8_store(const chord_ops *ops, const chord_ops *scalar)
             for (int32_t i = 0; i < n; i++) {
                 /* d = 1 */
                 if (kind == 5) x[i] = i % 32 ? tie() : 127;
-                if (kind == 6 && random_below(40) == 0) x[i] = chord_bits_f32(random_below(2) ? 0x7f800000 : 0x7fc00000);
+                if (kind == 6 && random_below(40) == 0)
+                    x[i] = chord_bits_f32(random_below(2) ? 0x7f800000 : 0x7fc00000);
             }
             ops->kv_q8_store(got, x, n);
             scalar->kv_q8_store(want, x, n);
@@ -108,13 +117,16 @@ void check_norm(const chord_ops *ops, const chord_ops *scalar)
 {
     EACH_SIZE(n)
         for (int32_t kind = 0; kind < 8; kind++) {
-            next_case("n %d, %s weights, %s", n, kind & 1 ? "with" : "without", kind & 2 ? "in place" : "apart");
-            float *x = floats(n, 4), *y = kind & 2 ? x : floats(n, 4), *w = floats(n, 8), *want = floats(n, 0);
+            next_case("n %d, %s weights, %s", n, kind & 1 ? "with" : "without",
+                      kind & 2 ? "in place" : "apart");
+            float *x = floats(n, 4), *y = kind & 2 ? x : floats(n, 4), *w = floats(n, 8),
+                  *want = floats(n, 0);
             fill(x, n, kind & 4 ? 4 : 0);
             fill(w, n, 0);
             scalar->rms_norm(want, x, kind & 1 ? w : NULL, n, 1e-5f);
             ops->rms_norm(y, x, kind & 1 ? w : NULL, n, 1e-5f);
-            for (int32_t i = 0; i < n; i++) near(y[i], want[i], ((double)n / 32 + 14) * magnitude((double)want[i]), 0x1p-148, i);
+            for (int32_t i = 0; i < n; i++)
+                near(y[i], want[i], ((double)n / 32 + 14) * magnitude((double)want[i]), 0x1p-148, i);
             canaries_live();
         }
     next_case("zeros, NaN, inf");
@@ -134,7 +146,8 @@ void check_layer_norm(const chord_ops *ops, const chord_ops *scalar)
     EACH_SIZE(n)
         for (int32_t kind = 0; kind < 16; kind++) {
             next_case("n %d, data %d", n, kind);
-            float *x = floats(n, 4), *y = kind & 4 ? x : floats(n, 4), *w = floats(n, 8), *bias = floats(n, 4), *want = floats(n, 0);
+            float *x = floats(n, 4), *y = kind & 4 ? x : floats(n, 4), *w = floats(n, 8),
+                  *bias = floats(n, 4), *want = floats(n, 0);
             fill(x, n, kind & 8 ? 4 : 0);
             fill(w, n, 0);
             fill(bias, n, 0);
@@ -144,12 +157,18 @@ void check_layer_norm(const chord_ops *ops, const chord_ops *scalar)
             double root = 1;
             /* Newton's square root */
             for (int i = 0; i < 60; i++) root = (root + (squares / (n > 0 ? n : 1) + 1e-5) / root) / 2;
-            chord_layer_norm a = { .y = want, .x = x, .w = kind & 1 ? w : NULL, .bias = kind & 2 ? bias : NULL, .n = n, .eps = 1e-5f };
+            chord_layer_norm a = { .y = want,
+                                   .x = x,
+                                   .w = kind & 1 ? w : NULL,
+                                   .bias = kind & 2 ? bias : NULL,
+                                   .n = n,
+                                   .eps = 1e-5f };
             scalar->layer_norm(&a);
             a.y = y;
             ops->layer_norm(&a);
             for (int32_t i = 0; i < n; i++) {
-                double const of_w = kind & 1 ? magnitude((double)w[i]) : 1, of_bias = kind & 2 ? magnitude((double)bias[i]) : 0;
+                double const of_w = kind & 1 ? magnitude((double)w[i]) : 1,
+                             of_bias = kind & 2 ? magnitude((double)bias[i]) : 0;
                 double const moved = 2 * ((double)n / 16 + 8) * sum / n / root * of_w;
                 double const scaled = ((double)n / 32 + 14) * (magnitude((double)want[i]) + of_bias);
                 near(y[i], want[i], moved + scaled + 2 * magnitude((double)want[i]), 0x1p-140, i);
@@ -176,7 +195,8 @@ void check_activate(chord_activate_fn *got_fn, chord_activate_fn *want_fn, bool 
             float *y = floats(n, 4), *want = floats(n, 0), *z = floats(n, 0);
             fill(y, n, kind < 5 ? kind : 0);
             /* past both ends of exp's range */
-            if (kind == 5) for (int32_t i = 0; i < n; i++) y[i] = -120 + 240 * (float)i / (float)n;
+            if (kind == 5)
+                for (int32_t i = 0; i < n; i++) y[i] = -120 + 240 * (float)i / (float)n;
             chord_copy(want, y, (size_t)n * 4);
             for (int32_t i = 0; i < n; i++) {
                 double const x = (double)y[i], m = magnitude(is_gelu ? 1.6 * x * (1 + 0.044715 * x * x) : x);
@@ -185,7 +205,8 @@ void check_activate(chord_activate_fn *got_fn, chord_activate_fn *want_fn, bool 
             want_fn(want, n);
             got_fn(y, n);
             for (int32_t i = 0; i < n; i++)
-                near(y[i], want[i], magnitude((double)want[i]) * (1 + (double)z[i] / 2), judge.c > 0 ? 0x1p-118 : 0, i);
+                near(y[i], want[i], magnitude((double)want[i]) * (1 + (double)z[i] / 2),
+                     judge.c > 0 ? 0x1p-118 : 0, i);
             canaries_live();
         }
     next_case("NaN and inf");
@@ -221,12 +242,15 @@ void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
     EACH_SIZE(n)
         for (int32_t kind = 0; kind < 6; kind++) {
             next_case("n %d, data %d%s", n, kind, n % 2 ? ", in place" : "");
-            float *gate = floats(n, 4), *up = floats(n, 8), *want = floats(n, 0), *y = n % 2 ? gate : floats(n, 4);
+            float *gate = floats(n, 4), *up = floats(n, 8), *want = floats(n, 0),
+                  *y = n % 2 ? gate : floats(n, 4);
             fill(gate, n, kind < 5 ? kind : 0);
             fill(up, n, 0);
-            if (kind == 0) for (int32_t i = 0; i < n; i++) gate[i] *= 20;
+            if (kind == 0)
+                for (int32_t i = 0; i < n; i++) gate[i] *= 20;
             /* past both ends of exp's range */
-            if (kind == 5) for (int32_t i = 0; i < n; i++) gate[i] = -120 + 240 * (float)i / (float)n;
+            if (kind == 5)
+                for (int32_t i = 0; i < n; i++) gate[i] = -120 + 240 * (float)i / (float)n;
             want_fn(want, gate, up, n);
             /* gate is overwritten in place */
             float *z = floats(n, 0);
@@ -239,7 +263,8 @@ void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
             got_fn(y, gate, up, n);
             /* e^-z beyond exp's range: at most 89 * e^-87.33, as an absolute error */
             for (int32_t i = 0; i < n; i++)
-                near(y[i], want[i], magnitude((double)want[i]) * (1 + magnitude((double)z[i]) / 2), magnitude((double)up[i]) * 0x1p-118 + 0x1p-148, i);
+                near(y[i], want[i], magnitude((double)want[i]) * (1 + magnitude((double)z[i]) / 2),
+                     magnitude((double)up[i]) * 0x1p-118 + 0x1p-148, i);
             canaries_live();
         }
     /* A row may be cut anywhere: each element stays the same. */
@@ -321,7 +346,8 @@ static void store_four(const chord_ops *ops, const uint32_t bits[4])
     for (int i = 0; i < 4; i++) x[i] = chord_bits_f32(bits[i]);
     ops->f16_store(got, x, 4);
     for (int i = 0; i < 4; i++)
-        if (got[i] != chord_f32_f16(x[i])) fail("f16 of %x is %x, want %x", bits[i], (uint32_t)got[i], (uint32_t)chord_f32_f16(x[i]));
+        if (got[i] != chord_f32_f16(x[i]))
+            fail("f16 of %x is %x, want %x", bits[i], (uint32_t)got[i], (uint32_t)chord_f32_f16(x[i]));
     judge.n_values += 4;
 }
 
@@ -330,16 +356,20 @@ void check_store(const chord_ops *ops, const chord_ops *scalar)
     /* Rounding changes at each f16 value and at each midpoint of two: test those and their neighbours. */
     next_case("every f16 value, every midpoint, and one step round both");
     for (uint32_t h = 0; h < 0x7c00; h++) {
-        float const here = chord_f16_f32((uint16_t)h), next = h == 0x7bff ? 65536.0f : chord_f16_f32((uint16_t)(h + 1));
+        float const here = chord_f16_f32((uint16_t)h),
+                    next = h == 0x7bff ? 65536.0f : chord_f16_f32((uint16_t)(h + 1));
         uint32_t const a = chord_f32_bits(here), m = chord_f32_bits(here + (next - here) / 2);
-        uint32_t const around[8] = { a, a ? a - 1 : 0, a + 1, m - 1, m, m + 1, 0x80000000 | m, 0x80000000 | a };
+        uint32_t const around[8] = {
+            a, a ? a - 1 : 0, a + 1, m - 1, m, m + 1, 0x80000000 | m, 0x80000000 | a
+        };
         store_four(ops, around);
         store_four(ops, around + 4);
     }
     next_case("random bits, inf and NaN among them");
     for (int i = 0; i < 1000000; i++) {
         uint64_t const r = random64(), s = random64();
-        uint32_t const some[4] = { (uint32_t)r, (uint32_t)(r >> 32), (uint32_t)s | 0x7f800000, (uint32_t)(s >> 32) & 0xbfffffff };
+        uint32_t const some[4] = { (uint32_t)r, (uint32_t)(r >> 32), (uint32_t)s | 0x7f800000,
+                                   (uint32_t)(s >> 32) & 0xbfffffff };
         store_four(ops, some);
     }
     for (uint64_t u = 0; check_everything && u < 0x100000000u; u += 4) {

@@ -11,7 +11,10 @@ const root = new URL('..', import.meta.url).pathname;
 function keep(results) {
   mkdirSync(`${root}build/results`, { recursive: true });
   for (const [file, tests] of Object.entries(results)) {
-    const name = path.relative(root, file).replaceAll('/', '-').replace(/\.test\.mjs$/, '.json');
+    const name = path
+      .relative(root, file)
+      .replaceAll('/', '-')
+      .replace(/\.test\.mjs$/, '.json');
     writeFileSync(`${root}build/results/${name}`, JSON.stringify(tests, null, 1));
   }
 }
@@ -27,7 +30,13 @@ export default async function* report(events) {
     if (data.details.type === 'suite' && failure !== 'hookFailed') continue;
     // node:test reports a file only when it ran no test.
     const isFile = data.nesting === 0 && path.resolve(data.name) === data.file;
-    const result = isFile ? 'failed' : data.skip !== undefined || data.todo !== undefined ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
+    const result = isFile
+      ? 'failed'
+      : data.skip !== undefined || data.todo !== undefined
+        ? 'skipped'
+        : type === 'test:pass'
+          ? 'passed'
+          : 'failed';
     if (data.file) (results[data.file] ??= []).push({ name: data.name, result });
     if (result === 'skipped') {
       counts.skipped += 1;

@@ -12,10 +12,18 @@ import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
 const types = {
-  '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.mjs': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8', '.json': 'application/json', '.txt': 'text/plain; charset=utf-8',
-  '.md': 'text/plain; charset=utf-8', '.ts': 'text/plain; charset=utf-8', '.svg': 'image/svg+xml', '.png': 'image/png',
-  '.wasm': 'application/wasm', '.gguf': 'application/octet-stream',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.txt': 'text/plain; charset=utf-8',
+  '.md': 'text/plain; charset=utf-8',
+  '.ts': 'text/plain; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.wasm': 'application/wasm',
+  '.gguf': 'application/octet-stream',
 };
 const isolation = {
   'cross-origin-opener-policy': 'same-origin',
@@ -32,8 +40,10 @@ function rangeOf(header, size) {
   const found = /^bytes=(\d*)-(\d*)$/.exec(header);
   // Several ranges, or another unit: the whole file is a correct answer.
   if (!found || (found[1] === '' && found[2] === '')) return null;
-  const [first, last] = found[1] === '' ? [Math.max(0, size - Number(found[2])), size - 1]
-    : [Number(found[1]), found[2] === '' ? size - 1 : Math.min(Number(found[2]), size - 1)];
+  const [first, last] =
+    found[1] === ''
+      ? [Math.max(0, size - Number(found[2])), size - 1]
+      : [Number(found[1]), found[2] === '' ? size - 1 : Math.min(Number(found[2]), size - 1)];
   return first <= last && first < size ? [first, last] : 'bad';
 }
 
@@ -58,7 +68,8 @@ async function find(root, url) {
 }
 
 async function answer(root, headers, request, response) {
-  const end = (status, extra = {}) => response.writeHead(status, { ...headers, 'content-type': 'text/plain', ...extra }).end(`${status}\n`);
+  const end = (status, extra = {}) =>
+    response.writeHead(status, { ...headers, 'content-type': 'text/plain', ...extra }).end(`${status}\n`);
   if (request.method !== 'GET' && request.method !== 'HEAD') return end(405, { allow: 'GET, HEAD' });
   const found = await find(root, request.url);
   if (!found) return end(404);
@@ -86,11 +97,17 @@ async function answer(root, headers, request, response) {
 export async function startServer({ root, isolated = true, port = 0 }) {
   const folder = path.resolve(root);
   const headers = isolated ? isolation : {};
-  const server = createServer((request, response) => void answer(folder, headers, request, response).catch(() => response.destroy()));
+  const server = createServer(
+    (request, response) => void answer(folder, headers, request, response).catch(() => response.destroy()),
+  );
   await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
   return {
     address: `http://localhost:${server.address().port}`,
-    close: () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(resolve);
+        server.closeAllConnections();
+      }),
   };
 }
 
@@ -101,5 +118,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   console.log(`${address}/  (${isolated ? 'cross-origin isolated' : 'not isolated: one thread'})`);
   const examples = await readdir(path.join(root, 'examples'), { withFileTypes: true }).catch(() => []);
   for (const entry of examples)
-    if (entry.isDirectory() && (await stat(path.join(root, 'examples', entry.name, 'index.html')).catch(() => null))) console.log(`  ${address}/examples/${entry.name}/`);
+    if (
+      entry.isDirectory() &&
+      (await stat(path.join(root, 'examples', entry.name, 'index.html')).catch(() => null))
+    )
+      console.log(`  ${address}/examples/${entry.name}/`);
 }

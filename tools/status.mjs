@@ -11,21 +11,61 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 const root = new URL('..', import.meta.url).pathname;
 const folder = `${root}build/results/`;
 const tests = (existsSync(folder) ? readdirSync(folder) : []).flatMap((file) =>
-  JSON.parse(readFileSync(folder + file, 'utf8')).map((test) => ({ ...test, file: file.replace('tests-', '').replace('.json', '') })));
+  JSON.parse(readFileSync(folder + file, 'utf8')).map((test) => ({
+    ...test,
+    file: file.replace('tests-', '').replace('.json', ''),
+  })),
+);
 
-const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => existsSync(file));
+const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) =>
+  existsSync(file),
+);
 const version = chromium ? execFileSync(chromium, ['--version'], { encoding: 'utf8' }).match(/\d+/)[0] : '?';
-const columns = [`Chromium ${version}`, `Chromium ${version}, no headers`, `Node ${process.versions.node.split('.')[0]}`];
+const columns = [
+  `Chromium ${version}`,
+  `Chromium ${version}, no headers`,
+  `Node ${process.versions.node.split('.')[0]}`,
+];
 
 /** [feature, one matcher per column]. A matcher is [file, part of the test's name]. */
 const features = [
-  ['fixtures: llama.cpp\'s ids and logits', ['e2e-level2', 'llama.cpp'], ['e2e-level2', 'llama.cpp'], ['ts-fixtures', 'llama.cpp']],
+  [
+    "fixtures: llama.cpp's ids and logits",
+    ['e2e-level2', 'llama.cpp'],
+    ['e2e-level2', 'llama.cpp'],
+    ['ts-fixtures', 'llama.cpp'],
+  ],
   ['SmolLM2 as good as llama.cpp', null, null, ['ts-smollm2', 'as good tokens']],
-  ['`loadModel`, streaming, abort (level 2)', ['e2e-page', ': isolated, level 2'], ['e2e-page', ': not isolated, level 2'], ['ts-level2-generate', '']],
-  ['`chat.completions`, the chat page', ['e2e-chat', ': isolated'], ['e2e-chat', ': not isolated'], ['ts-chat', '']],
-  ['`WasmModel`, `AsyncTokenStream` (level 1)', ['e2e-page', ': isolated, level 1'], ['e2e-page', ': not isolated, level 1'], ['ts-level1', '']],
-  ['URL, File, Blob, bytes, stream as source', ['e2e-level2', 'sources of every kind'], null, ['ts-level2-load', 'source']],
-  ['malformed files are typed errors', ['e2e-page', 'says what is wrong'], null, ['ts-level2-load', 'next load works']],
+  [
+    '`loadModel`, streaming, abort (level 2)',
+    ['e2e-page', ': isolated, level 2'],
+    ['e2e-page', ': not isolated, level 2'],
+    ['ts-level2-generate', ''],
+  ],
+  [
+    '`chat.completions`, the chat page',
+    ['e2e-chat', ': isolated'],
+    ['e2e-chat', ': not isolated'],
+    ['ts-chat', ''],
+  ],
+  [
+    '`WasmModel`, `AsyncTokenStream` (level 1)',
+    ['e2e-page', ': isolated, level 1'],
+    ['e2e-page', ': not isolated, level 1'],
+    ['ts-level1', ''],
+  ],
+  [
+    'URL, File, Blob, bytes, stream as source',
+    ['e2e-level2', 'sources of every kind'],
+    null,
+    ['ts-level2-load', 'source'],
+  ],
+  [
+    'malformed files are typed errors',
+    ['e2e-page', 'says what is wrong'],
+    null,
+    ['ts-level2-load', 'next load works'],
+  ],
   ['memory within the bound', ['e2e-memory', ''], null, ['ts-level2-memory', '']],
   ['behind a bundler (Vite)', ['bundler-vite', ''], null, null],
 ];
@@ -37,11 +77,19 @@ function cell(matcher) {
   return found.length > 0 && found.every((test) => test.result === 'passed') ? 'yes' : 'not run';
 }
 
-const table = [['', ...columns], ['---', ...columns.map(() => '---')],
-  ...features.map(([name, ...matchers]) => [name, ...matchers.map(cell)])].map((row) => `| ${row.join(' | ')} |`).join('\n');
+const table = [
+  ['', ...columns],
+  ['---', ...columns.map(() => '---')],
+  ...features.map(([name, ...matchers]) => [name, ...matchers.map(cell)]),
+]
+  .map((row) => `| ${row.join(' | ')} |`)
+  .join('\n');
 const readme = `${root}README.md`;
 const text = readFileSync(readme, 'utf8');
 const marked = /(<!-- status -->\n)[\s\S]*?(<!-- \/status -->)/;
 if (!marked.test(text)) throw new Error('README.md has no status markers');
-writeFileSync(readme, text.replace(marked, (_, begin, end) => `${begin}${table}\n${end}`));
+writeFileSync(
+  readme,
+  text.replace(marked, (_, begin, end) => `${begin}${table}\n${end}`),
+);
 console.log(table);

@@ -43,7 +43,8 @@ export function asOptions(what: string, value: unknown, known: readonly string[]
 }
 
 export function asNumber(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number' || !(value >= least && value <= most)) wrong(name, value, `a number from ${least} to ${most}`);
+  if (typeof value !== 'number' || !(value >= least && value <= most))
+    wrong(name, value, `a number from ${least} to ${most}`);
   return value;
 }
 
@@ -69,13 +70,19 @@ export function asOneOf<T extends string>(name: string, value: unknown, known: r
   return value as T;
 }
 
-export const asOptional = <T>(value: unknown, as: (value: unknown) => T): T | undefined => (value === undefined ? undefined : as(value));
+export const asOptional = <T>(value: unknown, as: (value: unknown) => T): T | undefined =>
+  value === undefined ? undefined : as(value);
 
 /** A working signal. An object made from AbortSignal's prototype isn't one. */
 export function asSignal(name: string, value: unknown): AbortSignal | undefined {
   if (value === undefined) return undefined;
   try {
-    if (value instanceof AbortSignal && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function') return value;
+    if (
+      value instanceof AbortSignal &&
+      typeof value.aborted === 'boolean' &&
+      typeof value.addEventListener === 'function'
+    )
+      return value;
   } catch {
     // Only real signals answer this getter.
   }
@@ -94,8 +101,10 @@ export function asIdList(name: string, value: unknown): number[] | Int32Array {
     if (!isObject(value)) refuse(`${name} is neither a string nor a list of token ids`);
     if (value instanceof Int32Array) return new Int32Array(value);
     const length = value['length'];
-    if (!Number.isSafeInteger(length) || (length as number) < 0) refuse(`${name} is neither a string nor a list of token ids`);
-    if ((length as number) > MOST_IDS) refuse(`${name} has ${String(length)} ids, the maximum is ${MOST_IDS}`);
+    if (!Number.isSafeInteger(length) || (length as number) < 0)
+      refuse(`${name} is neither a string nor a list of token ids`);
+    if ((length as number) > MOST_IDS)
+      refuse(`${name} has ${String(length)} ids, the maximum is ${MOST_IDS}`);
     const ids: number[] = [];
     for (let i = 0; i < (length as number); i++) {
       const id = value[i];
@@ -107,8 +116,12 @@ export function asIdList(name: string, value: unknown): number[] | Int32Array {
 }
 
 const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
-const inner = (name: string | symbol): ((this: unknown) => unknown) => Object.getOwnPropertyDescriptor(typedArray, name)!.get!;
-const tagOf = inner(Symbol.toStringTag), bufferOf = inner('buffer'), offsetOf = inner('byteOffset'), lengthOf = inner('byteLength');
+const inner = (name: string | symbol): ((this: unknown) => unknown) =>
+  Object.getOwnPropertyDescriptor(typedArray, name)!.get!;
+const tagOf = inner(Symbol.toStringTag),
+  bufferOf = inner('buffer'),
+  offsetOf = inner('byteOffset'),
+  lengthOf = inner('byteLength');
 
 /**
  * The bytes of a Uint8Array, as a view of this realm's class. The array may come from another realm (an
@@ -116,5 +129,13 @@ const tagOf = inner(Symbol.toStringTag), bufferOf = inner('buffer'), offsetOf = 
  */
 export function asBytes(name: string, value: unknown): Uint8Array {
   if (tagOf.call(value) !== 'Uint8Array') wrong(name, value, 'a Uint8Array');
-  return reading(name, () => new Uint8Array(bufferOf.call(value) as ArrayBuffer, offsetOf.call(value) as number, lengthOf.call(value) as number));
+  return reading(
+    name,
+    () =>
+      new Uint8Array(
+        bufferOf.call(value) as ArrayBuffer,
+        offsetOf.call(value) as number,
+        lengthOf.call(value) as number,
+      ),
+  );
 }

@@ -55,7 +55,9 @@ export class Work {
     if (ids.length + spare > contextLength) {
       throw contextFull(`${ids.length} tokens${spare > 0 ? ' and a new one' : ''}`, contextLength);
     }
-    const kept = this.session.truncate(outputs === 'all' ? 0 : Math.min(this.session.match(ids), ids.length - 1));
+    const kept = this.session.truncate(
+      outputs === 'all' ? 0 : Math.min(this.session.match(ids), ids.length - 1),
+    );
     this.session.setOutputs(outputs);
     this.session.push(ids.slice(kept));
     return kept;

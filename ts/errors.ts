@@ -22,9 +22,23 @@ export type ChordErrorCode =
   | 'internal';
 
 const codes: ReadonlySet<string> = new Set<ChordErrorCode>([
-  'invalid-argument', 'invalid-gguf', 'unsupported-architecture', 'unsupported-quantization', 'unsupported-tokenizer',
-  'out-of-memory', 'context-full', 'io', 'http', 'quota', 'integrity', 'aborted', 'no-webgpu', 'device-lost', 'busy',
-  'disposed', 'internal',
+  'invalid-argument',
+  'invalid-gguf',
+  'unsupported-architecture',
+  'unsupported-quantization',
+  'unsupported-tokenizer',
+  'out-of-memory',
+  'context-full',
+  'io',
+  'http',
+  'quota',
+  'integrity',
+  'aborted',
+  'no-webgpu',
+  'device-lost',
+  'busy',
+  'disposed',
+  'internal',
 ]);
 
 /** An error on its way between threads. Structured clone would drop `code` and `hint`. */
@@ -45,7 +59,11 @@ export class ChordError extends Error {
   readonly code: ChordErrorCode;
   readonly hint: string | undefined;
 
-  constructor(code: ChordErrorCode, message: string, options: { hint?: string | undefined; cause?: unknown } = {}) {
+  constructor(
+    code: ChordErrorCode,
+    message: string,
+    options: { hint?: string | undefined; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
@@ -101,5 +119,10 @@ export function toErrorRecord(error: unknown, code: ChordErrorCode = 'internal')
 /** Whether a value from another thread is a record for `ChordError.from`. */
 export function isErrorRecord(value: unknown): value is ErrorRecord {
   const record = value as Partial<ErrorRecord> | null | undefined;
-  return typeof record === 'object' && record !== null && typeof record.message === 'string' && codes.has(record.code ?? '');
+  return (
+    typeof record === 'object' &&
+    record !== null &&
+    typeof record.message === 'string' &&
+    codes.has(record.code ?? '')
+  );
 }

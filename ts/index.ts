@@ -21,12 +21,27 @@ export type { DetokenizeCallOptions, LogitsCallOptions, TokenizeCallOptions } fr
 export type { GenerateOptions, LoadModelOptions } from './client/options.js';
 export type { ChatMessage, ChatTemplateOptions } from './chat/template.js';
 export type {
-  ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParams, ChatCompletionLogprobs, ChatCompletionMessage,
-  ChatCompletionMessageParam, ChatCompletionTokenLogprob, ChatFinishReason, ChatRequestOptions, ChatTextPart, CompletionUsage,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionCreateParams,
+  ChatCompletionLogprobs,
+  ChatCompletionMessage,
+  ChatCompletionMessageParam,
+  ChatCompletionTokenLogprob,
+  ChatFinishReason,
+  ChatRequestOptions,
+  ChatTextPart,
+  CompletionUsage,
 } from './chat/shapes.js';
 export type { LoadProgress } from './load/progress.js';
 export type { ModelSource } from './load/source.js';
-export type { GenerationStats, LanguageModelInfo, ModelCounters, ProfileEntry, TokenEvent } from './worker/protocol.js';
+export type {
+  GenerationStats,
+  LanguageModelInfo,
+  ModelCounters,
+  ProfileEntry,
+  TokenEvent,
+} from './worker/protocol.js';
 
 // Level 1
 export { default, WasmModel } from './model/wasm-model.js';

@@ -25,10 +25,24 @@ export const numbers = {
   minP: { least: 0, most: 1, isWhole: false, otherwise: 0.05, off: 0, c: 'min_p' },
   /** Not in this version: only `off` is accepted. */
   typicalP: { least: 0, most: 1, isWhole: false, otherwise: 1, off: 1, c: 'typical_p' },
-  repetitionPenalty: { least: 1e-6, most: 1e6, isWhole: false, otherwise: 1, off: 1, c: 'repetition_penalty' },
+  repetitionPenalty: {
+    least: 1e-6,
+    most: 1e6,
+    isWhole: false,
+    otherwise: 1,
+    off: 1,
+    c: 'repetition_penalty',
+  },
   frequencyPenalty: { least: -1e6, most: 1e6, isWhole: false, otherwise: 0, off: 0, c: 'frequency_penalty' },
   presencePenalty: { least: -1e6, most: 1e6, isWhole: false, otherwise: 0, off: 0, c: 'presence_penalty' },
-  seed: { least: 0, most: Number.MAX_SAFE_INTEGER, isWhole: true, otherwise: undefined, off: undefined, c: 'seed' },
+  seed: {
+    least: 0,
+    most: Number.MAX_SAFE_INTEGER,
+    isWhole: true,
+    otherwise: undefined,
+    off: undefined,
+    c: 'seed',
+  },
   contextLength: { least: 1, most: INT32, isWhole: true, otherwise: undefined, off: undefined, c: 'n_ctx' },
   threads: { least: 1, most: 256, isWhole: true, otherwise: undefined, off: undefined, c: 'n_threads' },
 } as const satisfies { readonly [name: string]: NumberOption };
@@ -36,7 +50,15 @@ export const numbers = {
 export type NumberName = keyof typeof numbers;
 
 /** The numeric fields of a `Sampling`. */
-export const samplingNames = ['temperature', 'topK', 'topP', 'minP', 'repetitionPenalty', 'frequencyPenalty', 'presencePenalty'] as const;
+export const samplingNames = [
+  'temperature',
+  'topK',
+  'topP',
+  'minP',
+  'repetitionPenalty',
+  'frequencyPenalty',
+  'presencePenalty',
+] as const;
 export type SamplingName = (typeof samplingNames)[number];
 
 export const kvTypes = ['f16', 'q8_0', 'f32'] as const;
@@ -52,7 +74,9 @@ export function asOption(name: NumberName, value: unknown, label: string = name)
 
 /** The numbers of a Sampling, each read by `read`. */
 export function samplingOf(read: (name: SamplingName) => number): { [name in SamplingName]: number } {
-  return Object.fromEntries(samplingNames.map((name) => [name, read(name)])) as { [name in SamplingName]: number };
+  return Object.fromEntries(samplingNames.map((name) => [name, read(name)])) as {
+    [name in SamplingName]: number;
+  };
 }
 
 /**
@@ -60,7 +84,10 @@ export function samplingOf(read: (name: SamplingName) => number): { [name in Sam
  * messages.
  */
 export function asBias(label: string, id: unknown, value: unknown): [id: number, value: number] {
-  return [asWhole(`a token id of ${label}`, id, 0, INT32), value === -Infinity ? value : asNumber(`${label}[${String(id)}]`, value, -3e38, 3e38)];
+  return [
+    asWhole(`a token id of ${label}`, id, 0, INT32),
+    value === -Infinity ? value : asNumber(`${label}[${String(id)}]`, value, -3e38, 3e38),
+  ];
 }
 
 /** How a model is laid out; 0 or absent takes the library's default. */

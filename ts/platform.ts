@@ -4,13 +4,17 @@
 
 /** True in Node, or in a runtime that has its modules: files and worker_threads. */
 export const isNode: boolean =
-  typeof process === 'object' && typeof process.versions === 'object' && typeof process.versions.node === 'string' &&
+  typeof process === 'object' &&
+  typeof process.versions === 'object' &&
+  typeof process.versions.node === 'string' &&
   (process as { type?: unknown }).type !== 'renderer';
 
 /**
  * Imports a module of Node's. Bundlers don't see the import: they would fail on `node:` in a page's bundle.
  */
-export function importNode(name: 'buffer' | 'fs' | 'fs/promises' | 'net' | 'os' | 'worker_threads' | 'path' | 'url'): Promise<unknown> {
+export function importNode(
+  name: 'buffer' | 'fs' | 'fs/promises' | 'net' | 'os' | 'worker_threads' | 'path' | 'url',
+): Promise<unknown> {
   const specifier = `node:${name}`;
   return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
 }
@@ -26,7 +30,9 @@ export async function hardwareThreads(): Promise<number> {
  * One turn of the event loop, in which timers and messages run. Browsers use MessageChannel, because
  * setTimeout is clamped to 4 ms and throttled in hidden tabs. Node uses setImmediate.
  */
-export const nextTurn: () => Promise<void> = isNode ? () => new Promise((resolve) => void setImmediate(resolve)) : channelTurn();
+export const nextTurn: () => Promise<void> = isNode
+  ? () => new Promise((resolve) => void setImmediate(resolve))
+  : channelTurn();
 
 function channelTurn(): () => Promise<void> {
   let channel: MessageChannel | undefined;
@@ -71,10 +77,14 @@ interface NodeWorker {
  */
 export async function startWorker(file: 'worker.js' | 'thread.js', makeWeb: () => Worker): Promise<Peer> {
   if (!isNode) return webPeer(makeWeb());
-  const { Worker: NodeWorkerClass } = (await importNode('worker_threads')) as typeof import('node:worker_threads');
+  const { Worker: NodeWorkerClass } = (await importNode(
+    'worker_threads',
+  )) as typeof import('node:worker_threads');
   // No flags of the process: the worker needs none (V8's apply to all threads), and --input-type refuses
   // files.
-  return nodePeer(new NodeWorkerClass(new URL(file, import.meta.url), { execArgv: [] }) as unknown as NodeWorker);
+  return nodePeer(
+    new NodeWorkerClass(new URL(file, import.meta.url), { execArgv: [] }) as unknown as NodeWorker,
+  );
 }
 
 /** The creator of this worker. */

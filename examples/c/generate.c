@@ -28,24 +28,35 @@ int main(int argc, char **argv)
     chord_model *m = chord_model_init(block(header), header);
     chord_status st = CHORD_MORE;
     uint64_t at = 0;
-    for (size_t n; st == CHORD_MORE && (n = fread(bytes, 1, sizeof bytes, f)); at += n) st = chord_model_push(m, 0, at, bytes, n);
+    for (size_t n; st == CHORD_MORE && (n = fread(bytes, 1, sizeof bytes, f)); at += n)
+        st = chord_model_push(m, 0, at, bytes, n);
     if (st != CHORD_DONE) fail(m, argv[1], st < 0 ? st : chord_model_end(m));
 
-    chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16 };
+    chord_config const config = { .version = CHORD_ABI_VERSION,
+                                  .size = sizeof config,
+                                  .kv_type = CHORD_KV_F16 };
     chord_plan_info plan;
     if ((st = chord_model_plan(m, &config, &plan)) != CHORD_OK) fail(m, "plan", st);
-    if (plan.bytes > (double)(SIZE_MAX / 2)) fail(m, "more memory than can be addressed", CHORD_OUT_OF_MEMORY);
+    if (plan.bytes > (double)(SIZE_MAX / 2))
+        fail(m, "more memory than can be addressed", CHORD_OUT_OF_MEMORY);
     st = chord_model_begin(m, block((size_t)plan.bytes), (size_t)plan.bytes);
     fseek(f, (long)(at = (uint64_t)plan.data_begin), SEEK_SET);
-    for (size_t n; st == CHORD_MORE && (n = fread(bytes, 1, sizeof bytes, f)); at += n) st = chord_model_push(m, 0, at, bytes, n);
+    for (size_t n; st == CHORD_MORE && (n = fread(bytes, 1, sizeof bytes, f)); at += n)
+        st = chord_model_push(m, 0, at, bytes, n);
     if (st != CHORD_DONE) fail(m, argv[1], st < 0 ? st : chord_model_end(m));
 
     static int32_t ids[4096];
     size_t const n_text = strlen(argv[2]), scratch = chord_tokenize_bytes(m, n_text);
-    int32_t const n_ids = chord_tokenize(m, argv[2], n_text, CHORD_ADD_SPECIAL | CHORD_PARSE_SPECIAL, ids, 4096, malloc(scratch), scratch);
+    int32_t const n_ids = chord_tokenize(m, argv[2], n_text, CHORD_ADD_SPECIAL | CHORD_PARSE_SPECIAL, ids,
+                                         4096, malloc(scratch), scratch);
     chord_session *s = chord_session_open(m, block(chord_session_bytes(m)), chord_session_bytes(m));
-    chord_sampling const greedy = { .version = CHORD_ABI_VERSION, .size = sizeof greedy, .top_p = 1, .typical_p = 1, .repetition_penalty = 1 };
-    if (n_ids < 0 || n_ids > 4096 || (st = chord_session_push(s, ids, n_ids)) != CHORD_OK) fail(m, "prompt", n_ids < 0 ? n_ids : st);
+    chord_sampling const greedy = { .version = CHORD_ABI_VERSION,
+                                    .size = sizeof greedy,
+                                    .top_p = 1,
+                                    .typical_p = 1,
+                                    .repetition_penalty = 1 };
+    if (n_ids < 0 || n_ids > 4096 || (st = chord_session_push(s, ids, n_ids)) != CHORD_OK)
+        fail(m, "prompt", n_ids < 0 ? n_ids : st);
     for (int left = argc > 3 ? atoi(argv[3]) : 64; left-- > 0;) {
         while ((st = chord_session_step(s, CHORD_NO_LIMIT)) == CHORD_NEED_MEMORY)
             chord_model_give(m, block((size_t)plan.page_bytes), (size_t)plan.page_bytes);

@@ -33,11 +33,18 @@ export function blocksOf(text) {
 function code(language, text) {
   const copy = element('button', { type: 'button', textContent: 'Copy' });
   copy.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(text).then(() => (copy.textContent = 'Copied'), () => (copy.textContent = 'Not allowed'));
+    await navigator.clipboard.writeText(text).then(
+      () => (copy.textContent = 'Copied'),
+      () => (copy.textContent = 'Not allowed'),
+    );
     setTimeout(() => (copy.textContent = 'Copy'), 1500);
   });
-  return element('div', { className: 'code' }, element('div', {}, element('span', { textContent: language || 'code' }), copy),
-    element('pre', { tabIndex: 0 }, element('code', { textContent: text })));
+  return element(
+    'div',
+    { className: 'code' },
+    element('div', {}, element('span', { textContent: language || 'code' }), copy),
+    element('pre', { tabIndex: 0 }, element('code', { textContent: text })),
+  );
 }
 
 /** Lines without an empty one between them: items of lists, headings, and text. */
@@ -50,7 +57,8 @@ function paragraphs(lines) {
     if (heading) blocks.push(element('h3', {}, ...inline(heading[1])));
     else if (item) {
       const tag = item[1] === undefined ? 'ul' : 'ol';
-      const list = last?.localName === tag ? last : element(tag, tag === 'ol' ? { start: Number(item[1]) } : {});
+      const list =
+        last?.localName === tag ? last : element(tag, tag === 'ol' ? { start: Number(item[1]) } : {});
       list.append(element('li', {}, ...inline(item[2])));
       if (list !== last) blocks.push(list);
     } else if (last?.localName === 'p') last.append('\n', ...inline(line));
@@ -61,10 +69,13 @@ function paragraphs(lines) {
 
 /** `code`, **strong** and *emphasis*; everything else as it is. */
 function inline(text) {
-  return text.split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*\s](?:[^*]*[^*\s])?\*)/).filter((part) => part !== '').map((part) => {
-    if (/^`[^`]+`$/.test(part)) return element('code', { textContent: part.slice(1, -1) });
-    if (/^\*\*[^*]+\*\*$/.test(part)) return element('strong', { textContent: part.slice(2, -2) });
-    if (/^\*[^*]+\*$/.test(part)) return element('em', { textContent: part.slice(1, -1) });
-    return part;
-  });
+  return text
+    .split(/(`[^`]+`|\*\*[^*]+\*\*|\*[^*\s](?:[^*]*[^*\s])?\*)/)
+    .filter((part) => part !== '')
+    .map((part) => {
+      if (/^`[^`]+`$/.test(part)) return element('code', { textContent: part.slice(1, -1) });
+      if (/^\*\*[^*]+\*\*$/.test(part)) return element('strong', { textContent: part.slice(2, -2) });
+      if (/^\*[^*]+\*$/.test(part)) return element('em', { textContent: part.slice(1, -1) });
+      return part;
+    });
 }

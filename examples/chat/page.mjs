@@ -9,7 +9,11 @@ import { blocksOf } from './markup.mjs';
 
 const $ = (id) => document.getElementById(id);
 const chat = (window.chat = { state: 'empty', info: null, messages: [], stats: null, error: null });
-const SUGGESTIONS = ['Explain tides to a child.', 'Write a haiku about autumn rain.', 'Give me three ideas for a quick dinner.'];
+const SUGGESTIONS = [
+  'Explain tides to a child.',
+  'Write a haiku about autumn rain.',
+  'Give me three ideas for a quick dinner.',
+];
 
 let model = null;
 // AbortController of the current load.
@@ -17,7 +21,8 @@ let loading = null;
 // Stream of the current answer.
 let stream = null;
 
-$('url').value = new URLSearchParams(location.search).get('model') ?? '../../models/SmolLM2-135M-Instruct.Q4_1.gguf';
+$('url').value =
+  new URLSearchParams(location.search).get('model') ?? '../../models/SmolLM2-135M-Instruct.Q4_1.gguf';
 for (const text of SUGGESTIONS) {
   const button = Object.assign(document.createElement('button'), { type: 'button', textContent: text });
   button.addEventListener('click', () => void ask(text));
@@ -56,10 +61,16 @@ async function load(source) {
     const { name, architecture, quantization, parameters, threads, backendReason } = model.info;
     $('model-name').textContent = name || architecture;
     $('model-button').title = backendReason;
-    $('about').textContent = `${name || architecture}, ${millions(parameters)} parameters, ${quantization}, ${threads === 1 ? 'one thread' : `${threads} threads`}`;
+    $('about').textContent =
+      `${name || architecture}, ${millions(parameters)} parameters, ${quantization}, ${threads === 1 ? 'one thread' : `${threads} threads`}`;
     newChat();
     setState('ready');
-    if (!model.info.chatTemplate) showError(addMessage('error'), { code: 'no template', message: 'This file has no chat template: it may be a base model.', hint: 'Load an "instruct" or "chat" version of it.' });
+    if (!model.info.chatTemplate)
+      showError(addMessage('error'), {
+        code: 'no template',
+        message: 'This file has no chat template: it may be a base model.',
+        hint: 'Load an "instruct" or "chat" version of it.',
+      });
     await showFigures();
     $('question').focus();
   } catch (error) {
@@ -73,11 +84,15 @@ async function load(source) {
 function showProgress({ phase, loaded, total, progress }) {
   $('bar').value = progress ?? 0;
   if (!total && phase === 'download') $('bar').removeAttribute('value');
-  $('progress-text').textContent = loaded > 0 ? `${phase}: ${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''} MB` : `${phase} ...`;
+  $('progress-text').textContent =
+    loaded > 0
+      ? `${phase}: ${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''} MB`
+      : `${phase} ...`;
 }
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(0);
-const millions = (count) => (count >= 1e9 ? `${(count / 1e9).toFixed(1)} B` : `${(count / 1e6).toFixed(0)} M`);
+const millions = (count) =>
+  count >= 1e9 ? `${(count / 1e9).toFixed(1)} B` : `${(count / 1e6).toFixed(0)} M`;
 
 $('url-form').addEventListener('submit', (event) => {
   event.preventDefault();
@@ -108,7 +123,9 @@ addEventListener('dragover', (event) => {
   event.preventDefault();
   document.documentElement.dataset.dragging = '';
 });
-addEventListener('dragleave', ({ relatedTarget }) => { if (relatedTarget === null) delete document.documentElement.dataset.dragging; });
+addEventListener('dragleave', ({ relatedTarget }) => {
+  if (relatedTarget === null) delete document.documentElement.dataset.dragging;
+});
 addEventListener('drop', (event) => {
   event.preventDefault();
   delete document.documentElement.dataset.dragging;
@@ -140,7 +157,8 @@ async function ask(text) {
       max_tokens: $('max-tokens').value === '' ? null : Number($('max-tokens').value),
     });
     if (isStopping) stream.controller.abort();
-    for await (const { choices } of stream) if (choices[0]?.delta.content) answer.add(choices[0].delta.content);
+    for await (const { choices } of stream)
+      if (choices[0]?.delta.content) answer.add(choices[0].delta.content);
     // Stopped before the first word: the question is dropped.
     if (answer.text === '' && stream.controller.signal.aborted) {
       mine.remove();
@@ -192,7 +210,9 @@ class AnswerView {
 
   constructor(item) {
     this.item = item;
-    this.#body.append(Object.assign(document.createElement('span'), { className: 'waiting', title: 'reading' }));
+    this.#body.append(
+      Object.assign(document.createElement('span'), { className: 'waiting', title: 'reading' }),
+    );
     item.append(this.#body, this.#note);
   }
 
@@ -209,9 +229,13 @@ class AnswerView {
     if (!stats) return;
     const reason = { stop: '', length: 'cut off: most tokens reached', abort: 'stopped' }[stats.finishReason];
     this.#note.textContent = [
-      `${stats.tokens} tokens`, stats.tokensPerSecond > 0 ? `${stats.tokensPerSecond.toFixed(1)} tokens/s` : '', `${(stats.ttftMs / 1000).toFixed(2)} s to the first`,
+      `${stats.tokens} tokens`,
+      stats.tokensPerSecond > 0 ? `${stats.tokensPerSecond.toFixed(1)} tokens/s` : '',
+      `${(stats.ttftMs / 1000).toFixed(2)} s to the first`,
       reason,
-    ].filter(Boolean).join(' · ');
+    ]
+      .filter(Boolean)
+      .join(' · ');
   }
 
   #paint() {
@@ -245,7 +269,11 @@ const HINTS = {
 
 function showError(place, error) {
   place.hidden = error === null;
-  chat.error = error && { code: error.code ?? 'internal', message: error.message ?? String(error), hint: HINTS[error.code] ?? error.hint };
+  chat.error = error && {
+    code: error.code ?? 'internal',
+    message: error.message ?? String(error),
+    hint: HINTS[error.code] ?? error.hint,
+  };
   if (error === null) return;
   const line = (...parts) => {
     const p = document.createElement('p');
@@ -253,7 +281,10 @@ function showError(place, error) {
     return p;
   };
   const code = Object.assign(document.createElement('b'), { textContent: chat.error.code });
-  place.replaceChildren(line(code, ' ', chat.error.message), ...(chat.error.hint ? [line(chat.error.hint)] : []));
+  place.replaceChildren(
+    line(code, ' ', chat.error.message),
+    ...(chat.error.hint ? [line(chat.error.hint)] : []),
+  );
 }
 
 /** Shows the speed of the last answer, the current memory, and how full the context is. */
@@ -263,19 +294,26 @@ async function showFigures() {
   const used = chat.stats ? chat.stats.promptTokens + chat.stats.tokens : 0;
   const figures = {
     speed: chat.stats?.tokensPerSecond ? `${chat.stats.tokensPerSecond.toFixed(1)} tokens/s` : '',
-    memory: `${megabytes(wasmBytes)} MB memory`, threads: threads === 1 ? '1 thread' : `${threads} threads`, context: `${used} of ${contextLength} tokens`,
+    memory: `${megabytes(wasmBytes)} MB memory`,
+    threads: threads === 1 ? '1 thread' : `${threads} threads`,
+    context: `${used} of ${contextLength} tokens`,
   };
-  $('figures').replaceChildren(...Object.entries(figures).filter(([, text]) => text !== '').map(([name, text]) => {
-    const figure = Object.assign(document.createElement('span'), { textContent: text });
-    figure.dataset.figure = name;
-    return figure;
-  }));
+  $('figures').replaceChildren(
+    ...Object.entries(figures)
+      .filter(([, text]) => text !== '')
+      .map(([name, text]) => {
+        const figure = Object.assign(document.createElement('span'), { textContent: text });
+        figure.dataset.figure = name;
+        return figure;
+      }),
+  );
 }
 
 /** Scrolls to the end of the text, unless the reader has scrolled up. */
 function scrollDown(isForced = false) {
   const view = document.querySelector('main');
-  if (isForced || view.scrollHeight - view.scrollTop - view.clientHeight < 120) view.scrollTop = view.scrollHeight;
+  if (isForced || view.scrollHeight - view.scrollTop - view.clientHeight < 120)
+    view.scrollTop = view.scrollHeight;
 }
 
 /** Sizes the text field by its content, where CSS can't. */
@@ -290,7 +328,8 @@ $('ask').addEventListener('submit', (event) => {
   void ask($('question').value);
 });
 $('question').addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || event.shiftKey || event.isComposing || matchMedia('(pointer: coarse)').matches) return;
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing || matchMedia('(pointer: coarse)').matches)
+    return;
   event.preventDefault();
   void ask($('question').value);
 });
@@ -301,7 +340,9 @@ $('new-chat').addEventListener('click', () => {
   void showFigures();
   $('question').focus();
 });
-addEventListener('keydown', ({ key }) => { if (key === 'Escape' && !$('settings').open) stop(); });
+addEventListener('keydown', ({ key }) => {
+  if (key === 'Escape' && !$('settings').open) stop();
+});
 $('settings-button').addEventListener('click', () => $('settings').showModal());
 const showTemperature = () => ($('temperature-text').textContent = Number($('temperature').value).toFixed(1));
 $('temperature').addEventListener('input', showTemperature);

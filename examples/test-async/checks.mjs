@@ -16,14 +16,24 @@ export function expectEqual(actual, expected, what) {
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** A prompt that takes a while to read: words for about a quarter of the context, at most 300 words. */
-export const longPrompt = (contextLength) => 'word by word '.repeat(Math.min(100, Math.floor(contextLength / 16)));
+export const longPrompt = (contextLength) =>
+  'word by word '.repeat(Math.min(100, Math.floor(contextLength / 16)));
 
 /** Until stop(), counts the ticks of a 10 ms interval, and the longest wait between two ticks. */
 export function startTicking() {
   const begin = performance.now();
-  let last = begin, ticks = 0, longest = 0;
-  const note = () => { const now = performance.now(); longest = Math.max(longest, now - last); last = now; };
-  const timer = setInterval(() => { ticks++; note(); }, 10);
+  let last = begin,
+    ticks = 0,
+    longest = 0;
+  const note = () => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  };
+  const timer = setInterval(() => {
+    ticks++;
+    note();
+  }, 10);
   return {
     stop() {
       clearInterval(timer);

@@ -23,7 +23,10 @@ export const checks = [
         await model.init_gpu_async();
         model.init_gpu();
       } catch (error) {
-        expect(ChordError.isInstance(error) && error.code === 'no-webgpu' && error.message !== '', `rejected with ${error}`);
+        expect(
+          ChordError.isInstance(error) && error.code === 'no-webgpu' && error.message !== '',
+          `rejected with ${error}`,
+        );
         outcome = `no-webgpu: ${error.message}`;
       }
       greedy(model, 4);
@@ -81,7 +84,8 @@ export const checks = [
       greedy(model, 24);
       const stream = model.generate_async(PROMPT);
       const times = [];
-      let text = '', last = performance.now();
+      let text = '',
+        last = performance.now();
       for await (const piece of stream) {
         show(PROMPT + (text += piece));
         const now = performance.now();
@@ -90,7 +94,10 @@ export const checks = [
       }
       expect(stream.is_complete(), 'is_complete() is false after the loop');
       expect(stream.token_count() <= 24, `${stream.token_count()} tokens`);
-      for await (const piece of model.generate_async(PROMPT)) { text = piece; break; }
+      for await (const piece of model.generate_async(PROMPT)) {
+        text = piece;
+        break;
+      }
       const [first, ...rest] = times;
       const sorted = rest.sort((a, b) => a - b);
       return `First token after ${first.toFixed(0)} ms, then one in ${(sorted[sorted.length >> 1] ?? 0).toFixed(1)} ms (median).`;
@@ -106,7 +113,10 @@ export const checks = [
       const expected = model.generate(PROMPT);
 
       let count = 0;
-      for await (const piece of model.generate_async(PROMPT)) { show(PROMPT + piece); if (++count === 3) break; }
+      for await (const piece of model.generate_async(PROMPT)) {
+        show(PROMPT + piece);
+        if (++count === 3) break;
+      }
       expectEqual(model.generate(PROMPT), expected, 'the text after break');
 
       const stream = model.generate_async(longPrompt(model.get_model_info().contextLength));
@@ -136,12 +146,15 @@ export const checks = [
       const before = model.counters().stepsRun;
       const ticking = startTicking();
       let text = '';
-      for await (const piece of model.generate_async(longPrompt(512) + PROMPT)) show(PROMPT + (text += piece));
+      for await (const piece of model.generate_async(longPrompt(512) + PROMPT))
+        show(PROMPT + (text += piece));
       const result = ticking.stop();
       const steps = model.counters().stepsRun - before;
       expectTicks(result, steps);
-      return `${result.ticks} ticks in ${steps} steps and ${result.elapsed.toFixed(0)} ms: ` +
-        `${(result.elapsed / steps).toFixed(1)} ms a step, longest wait ${result.longest.toFixed(0)} ms.`;
+      return (
+        `${result.ticks} ticks in ${steps} steps and ${result.elapsed.toFixed(0)} ms: ` +
+        `${(result.elapsed / steps).toFixed(1)} ms a step, longest wait ${result.longest.toFixed(0)} ms.`
+      );
     },
   },
 ];

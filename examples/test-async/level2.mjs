@@ -62,8 +62,12 @@ export const checks = [
     what: 'Runs to maxTokens and says how it ended.',
     async run(model, show) {
       const run = model.generate(PROMPT, { ...greedy, maxTokens: 24, ignoreEos: true });
-      let text = '', count = 0;
-      for await (const event of run) { show(PROMPT + (text += event.text)); count++; }
+      let text = '',
+        count = 0;
+      for await (const event of run) {
+        show(PROMPT + (text += event.text));
+        count++;
+      }
       expectEqual(run.stats.tokens, 24, 'tokens');
       expectEqual(run.stats.finishReason, 'length', 'finishReason');
       return `${count} events, ${run.stats.decodeMs.toFixed(0)} ms for ${run.stats.tokens} tokens.`;
@@ -79,12 +83,21 @@ export const checks = [
       const expected = await answer();
 
       let count = 0;
-      for await (const event of model.generate(PROMPT, greedy)) { show(PROMPT + event.text); if (++count === 3) break; }
+      for await (const event of model.generate(PROMPT, greedy)) {
+        show(PROMPT + event.text);
+        if (++count === 3) break;
+      }
       expectEqual(await answer(), expected, 'the text after break');
 
       const controller = new AbortController();
       const prompt = longPrompt(model.info.contextLength);
-      const pending = model.generate(prompt, { ...greedy, signal: controller.signal }).text().then(() => 'done', (error) => error);
+      const pending = model
+        .generate(prompt, { ...greedy, signal: controller.signal })
+        .text()
+        .then(
+          () => 'done',
+          (error) => error,
+        );
       await pause(30);
       const begin = performance.now();
       controller.abort();
@@ -96,7 +109,9 @@ export const checks = [
       expectEqual((await model.counters()).stepsRun, before, 'steps 50 ms after the abort');
       expectEqual(await answer(), expected, 'the text after the abort');
       show(PROMPT + expected);
-      return outcome === 'done' ? 'The prompt was read before the abort came.' : `The abort took ${milliseconds.toFixed(1)} ms; nothing ran after it.`;
+      return outcome === 'done'
+        ? 'The prompt was read before the abort came.'
+        : `The abort took ${milliseconds.toFixed(1)} ms; nothing ran after it.`;
     },
   },
   {
@@ -108,7 +123,8 @@ export const checks = [
       const before = (await model.counters()).stepsRun;
       const ticking = startTicking();
       let text = '';
-      for await (const event of model.generate(longPrompt(512) + PROMPT, { ...greedy, maxTokens: 48 })) show(PROMPT + (text += event.text));
+      for await (const event of model.generate(longPrompt(512) + PROMPT, { ...greedy, maxTokens: 48 }))
+        show(PROMPT + (text += event.text));
       const result = ticking.stop();
       const steps = (await model.counters()).stepsRun - before;
       expectTicks(result, steps);

@@ -12,7 +12,14 @@ import { checks as level2 } from './level2.mjs';
 const lists = { 1: level1, 2: level2 };
 const $ = (id) => document.getElementById(id);
 const parameters = new URLSearchParams(location.search);
-const results = (window.results = { version: version(), environment: null, level: 0, load: { status: 'idle', text: '' }, info: null, checks: {} });
+const results = (window.results = {
+  version: version(),
+  environment: null,
+  level: 0,
+  load: { status: 'idle', text: '' },
+  info: null,
+  checks: {},
+});
 // A check that takes longer counts as hung.
 const LIMIT_MS = 120_000;
 
@@ -26,16 +33,25 @@ if (parameters.get('level') === '2') document.querySelector('[name=level][value=
 
 await showEnvironment();
 drawChecks();
-$('load-form').addEventListener('change', ({ target }) => { if (target.name === 'level') drawChecks(); });
-$('load-form').addEventListener('submit', (event) => { event.preventDefault(); void load(); });
+$('load-form').addEventListener('change', ({ target }) => {
+  if (target.name === 'level') drawChecks();
+});
+$('load-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  void load();
+});
 $('run-all').addEventListener('click', () => void runAll());
 document.documentElement.dataset.ready = 'true';
 
 async function showEnvironment() {
   const found = (results.environment = await capabilities());
   const facts = {
-    SIMD: found.simd, 'relaxed SIMD': found.relaxedSimd, [`threads: ${found.threads}`]: found.threads > 1, 'cross-origin isolated': found.crossOriginIsolated,
-    WebGPU: Boolean(found.webgpu), OPFS: found.opfs,
+    SIMD: found.simd,
+    'relaxed SIMD': found.relaxedSimd,
+    [`threads: ${found.threads}`]: found.threads > 1,
+    'cross-origin isolated': found.crossOriginIsolated,
+    WebGPU: Boolean(found.webgpu),
+    OPFS: found.opfs,
   };
   for (const [name, has] of Object.entries(facts)) {
     const item = document.createElement('li');
@@ -58,7 +74,10 @@ async function load() {
     if (model) await (model instanceof WasmModel ? model.free() : model.dispose());
     model = null;
     const file = $('file').files[0];
-    model = results.level === 1 ? await loadLevel1(file) : await loadModel(file ?? address(), { onProgress: showProgress });
+    model =
+      results.level === 1
+        ? await loadLevel1(file)
+        : await loadModel(file ?? address(), { onProgress: showProgress });
     results.info = model instanceof WasmModel ? model.get_model_info() : model.info;
     results.load.milliseconds = performance.now() - begin;
     showInfo(results.info);
@@ -111,16 +130,30 @@ function showInfo(info) {
   $('info').hidden = !info;
   if (!info) return;
   const facts = {
-    Name: info.name, Architecture: info.architecture, Quantization: info.quantization, Parameters: `${(info.parameters / 1e6).toFixed(1)} M`,
-    Context: info.contextLength, Vocabulary: info.vocabularySize, Memory: `${(info.memory.total / 1e6).toFixed(0)} MB`,
-    Backend: info.backend, Variant: info.variant, Threads: info.threads, 'Why so': info.backendReason,
+    Name: info.name,
+    Architecture: info.architecture,
+    Quantization: info.quantization,
+    Parameters: `${(info.parameters / 1e6).toFixed(1)} M`,
+    Context: info.contextLength,
+    Vocabulary: info.vocabularySize,
+    Memory: `${(info.memory.total / 1e6).toFixed(0)} MB`,
+    Backend: info.backend,
+    Variant: info.variant,
+    Threads: info.threads,
+    'Why so': info.backendReason,
   };
-  $('info').replaceChildren(...Object.entries(facts).map(([name, value]) => {
-    const group = document.createElement('div');
-    if (name === 'Why so') group.className = 'wide';
-    for (const [tag, text] of [['dt', name], ['dd', value]]) group.append(Object.assign(document.createElement(tag), { textContent: text ?? '-' }));
-    return group;
-  }));
+  $('info').replaceChildren(
+    ...Object.entries(facts).map(([name, value]) => {
+      const group = document.createElement('div');
+      if (name === 'Why so') group.className = 'wide';
+      for (const [tag, text] of [
+        ['dt', name],
+        ['dd', value],
+      ])
+        group.append(Object.assign(document.createElement(tag), { textContent: text ?? '-' }));
+      return group;
+    }),
+  );
 }
 
 // ---- checks ----------------------------------------------------------------------------------------------
@@ -128,15 +161,17 @@ function showInfo(info) {
 function drawChecks() {
   results.checks = {};
   $('summary').textContent = '';
-  $('checks').replaceChildren(...lists[level()].map((check) => {
-    const item = $('check-template').content.firstElementChild.cloneNode(true);
-    item.id = `check-${check.id}`;
-    item.querySelector('h3').textContent = check.title;
-    item.querySelector('.what').textContent = check.what;
-    item.querySelector('button').textContent = check.button;
-    item.querySelector('button').addEventListener('click', () => void runOne(check));
-    return item;
-  }));
+  $('checks').replaceChildren(
+    ...lists[level()].map((check) => {
+      const item = $('check-template').content.firstElementChild.cloneNode(true);
+      item.id = `check-${check.id}`;
+      item.querySelector('h3').textContent = check.title;
+      item.querySelector('.what').textContent = check.what;
+      item.querySelector('button').textContent = check.button;
+      item.querySelector('button').addEventListener('click', () => void runOne(check));
+      return item;
+    }),
+  );
   enableButtons();
 }
 
@@ -164,24 +199,35 @@ async function run(check) {
   };
   set('running', 'running ...', '');
   text.textContent = '';
-  const show = (shown) => { text.textContent = shown; text.hidden = shown === ''; };
+  const show = (shown) => {
+    text.textContent = shown;
+    text.hidden = shown === '';
+  };
   const begin = performance.now();
   let timer;
   try {
-    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`no end after ${LIMIT_MS / 1000} s`)), LIMIT_MS); });
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no end after ${LIMIT_MS / 1000} s`)), LIMIT_MS);
+    });
     const figures = await Promise.race([check.run(model, show), late]);
     set('pass', 'pass', figures);
     results.checks[check.id] = { status: 'pass', text: figures, milliseconds: performance.now() - begin };
   } catch (error) {
     set('fail', 'fail', describe(error));
-    results.checks[check.id] = { status: 'fail', text: describe(error), milliseconds: performance.now() - begin };
+    results.checks[check.id] = {
+      status: 'fail',
+      text: describe(error),
+      milliseconds: performance.now() - begin,
+    };
   }
   clearTimeout(timer);
   const all = Object.values(results.checks);
-  $('summary').textContent = `${all.filter(({ status }) => status === 'pass').length} of ${lists[results.level].length} passed`;
+  $('summary').textContent =
+    `${all.filter(({ status }) => status === 'pass').length} of ${lists[results.level].length} passed`;
 }
 
-const describe = (error) => [error.code ? `${error.code}: ${error.message}` : String(error), error.hint].filter(Boolean).join(' — ');
+const describe = (error) =>
+  [error.code ? `${error.code}: ${error.message}` : String(error), error.hint].filter(Boolean).join(' — ');
 
 function setBusy(busy) {
   isBusy = busy;

@@ -7,8 +7,13 @@
 #include <stdint.h>
 
 /* GGUF is little-endian and unaligned. All targets are little-endian, and memcpy needs no alignment. */
-#define CHORD_LOAD_LE(type, name)                                                                   \
-    static inline type name(const void *p) { type v; __builtin_memcpy(&v, p, sizeof v); return v; }
+#define CHORD_LOAD_LE(type, name)          \
+    static inline type name(const void *p) \
+    {                                      \
+        type v;                            \
+        __builtin_memcpy(&v, p, sizeof v); \
+        return v;                          \
+    }
 CHORD_LOAD_LE(uint16_t, chord_u16)
 CHORD_LOAD_LE(uint32_t, chord_u32)
 CHORD_LOAD_LE(uint64_t, chord_u64)

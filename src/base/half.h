@@ -4,8 +4,18 @@
 #define CHORD_BASE_HALF_H
 #include <stdint.h>
 
-static inline float chord_bits_f32(uint32_t u) { float f; __builtin_memcpy(&f, &u, 4); return f; }
-static inline uint32_t chord_f32_bits(float f) { uint32_t u; __builtin_memcpy(&u, &f, 4); return u; }
+static inline float chord_bits_f32(uint32_t u)
+{
+    float f;
+    __builtin_memcpy(&f, &u, 4);
+    return f;
+}
+static inline uint32_t chord_f32_bits(float f)
+{
+    uint32_t u;
+    __builtin_memcpy(&u, &f, 4);
+    return u;
+}
 
 /* Exact for zero, subnormal and normal numbers. Inf stays inf, NaN stays NaN. The multiplication by 2^112
  * re-biases the exponent and normalises subnormals in one step. */

@@ -7,9 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static inline void chord_copy(void *dst, const void *src, size_t n) { if (n) __builtin_memcpy(dst, src, n); }
-static inline void chord_move(void *dst, const void *src, size_t n) { if (n) __builtin_memmove(dst, src, n); }
-static inline void chord_zero(void *dst, size_t n) { if (n) __builtin_memset(dst, 0, n); }
+static inline void chord_copy(void *dst, const void *src, size_t n)
+{
+    if (n) __builtin_memcpy(dst, src, n);
+}
+static inline void chord_move(void *dst, const void *src, size_t n)
+{
+    if (n) __builtin_memmove(dst, src, n);
+}
+static inline void chord_zero(void *dst, size_t n)
+{
+    if (n) __builtin_memset(dst, 0, n);
+}
 
 /* A loop: __builtin_memcmp becomes a call, which doesn't link without libc. */
 static inline int chord_equal(const void *a, const void *b, size_t n)

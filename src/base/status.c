@@ -12,7 +12,10 @@ static void put_number(chord_error *e, uint64_t v, uint32_t base)
 {
     char digits[20];
     int n = 0;
-    do { digits[n++] = "0123456789abcdef"[v % base]; v /= base; } while (v);
+    do {
+        digits[n++] = "0123456789abcdef"[v % base];
+        v /= base;
+    } while (v);
     while (n) put(e, digits[--n]);
 }
 
@@ -60,9 +63,14 @@ chord_status chord_fail(chord_error *error, chord_status status, const char *for
     __builtin_va_list args;
     __builtin_va_start(args, format);
     for (const char *f = format; *f; f++) {
-        if (*f != '%') { put(error, *f); continue; }
+        if (*f != '%') {
+            put(error, *f);
+            continue;
+        }
         switch (*++f) {
-        case 's': for (const char *s = __builtin_va_arg(args, const char *); *s; s++) put(error, *s); break;
+        case 's':
+            for (const char *s = __builtin_va_arg(args, const char *); *s; s++) put(error, *s);
+            break;
         case 'q': {
             const char *s = __builtin_va_arg(args, const char *);
             put_quoted(error, s, __builtin_va_arg(args, size_t));
@@ -70,7 +78,10 @@ chord_status chord_fail(chord_error *error, chord_status status, const char *for
         }
         case 'd': {
             int64_t v = __builtin_va_arg(args, int32_t);
-            if (v < 0) { put(error, '-'); v = -v; }
+            if (v < 0) {
+                put(error, '-');
+                v = -v;
+            }
             put_number(error, (uint64_t)v, 10);
             break;
         }

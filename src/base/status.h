@@ -7,8 +7,11 @@
 #include <stdint.h>
 
 /* Returns from the calling function with any result that isn't OK. */
-#define CHORD_TRY(call)                                                                             \
-    do { chord_status const status_ = (call); if (status_ != CHORD_OK) return status_; } while (0)
+#define CHORD_TRY(call)                          \
+    do {                                         \
+        chord_status const status_ = (call);     \
+        if (status_ != CHORD_OK) return status_; \
+    } while (0)
 
 #define CHORD_ERROR_BYTES 320
 typedef struct chord_error {

@@ -7,7 +7,11 @@
 static size_t character(const unsigned char *s, size_t n, uint32_t *c)
 {
     static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t const length = s[0] < 0x80 ? 1 : s[0] >= 0xc0 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf8 ? 4 : 0;
+    size_t const length = s[0] < 0x80                   ? 1
+                          : s[0] >= 0xc0 && s[0] < 0xe0 ? 2
+                          : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+                          : s[0] >= 0xf0 && s[0] < 0xf8 ? 4
+                                                        : 0;
     if (!length || length > n) return 0;
     *c = length == 1 ? s[0] : s[0] & (0x7fu >> length);
     for (size_t i = 1; i < length; i++) {
@@ -20,8 +24,8 @@ static size_t character(const unsigned char *s, size_t n, uint32_t *c)
 /* Returns whether c is a control, a line end of Unicode, or a mark of the bidirectional algorithm. */
 static int is_control(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-           (c >= 0x2066 && c <= 0x2069);
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
 void cli_show(FILE *out, const char *text, size_t n, int32_t form)

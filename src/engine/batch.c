@@ -25,7 +25,8 @@ static chord_status cancelled(chord_session *s)
 static chord_status next_batch(chord_session *s)
 {
     chord_model *m = s->model;
-    if (m->active && m->active != s) return chord_fail(&m->error, CHORD_BUSY, "another session of this model has a batch under way");
+    if (m->active && m->active != s)
+        return chord_fail(&m->error, CHORD_BUSY, "another session of this model has a batch under way");
     if (__atomic_load_n(&s->cancel, __ATOMIC_RELAXED)) return cancelled(s);
     if (s->sequence.has_batch) return CHORD_OK;
     CHORD_TRY(chord_sequence_next_batch(&s->sequence));
@@ -62,12 +63,22 @@ static void fill_info(const chord_session *s, chord_batch_info *out)
         if (b->embeddings[i] && !n++) first = i;
     uint64_t random[2] = { s->sequence.random[0], s->sequence.random[1] };
     *out = (chord_batch_info){
-        .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
-        .n_tokens = b->n_tokens, .n_outputs = b->n_outputs, .first_pos = b->runs[0].first_pos, .n_axes = b->n_axes,
-        .n_embd = s->model->hparams.n_embd, .n_width = slot->width, .stride = (int32_t)chord_slot_stride(slot),
-        .first_embedding = first, .n_embeddings = n,
-        .ids = address(b->ids), .embeddings = n ? address(b->embeddings[first]) : 0,
-        .positions = address(b->positions), .rows = address(b->rows), .outputs = address(chord_output_row(s->model, 0)),
+        .version = CHORD_ABI_VERSION,
+        .size = (int32_t)sizeof *out,
+        .n_tokens = b->n_tokens,
+        .n_outputs = b->n_outputs,
+        .first_pos = b->runs[0].first_pos,
+        .n_axes = b->n_axes,
+        .n_embd = s->model->hparams.n_embd,
+        .n_width = slot->width,
+        .stride = (int32_t)chord_slot_stride(slot),
+        .first_embedding = first,
+        .n_embeddings = n,
+        .ids = address(b->ids),
+        .embeddings = n ? address(b->embeddings[first]) : 0,
+        .positions = address(b->positions),
+        .rows = address(b->rows),
+        .outputs = address(chord_output_row(s->model, 0)),
         .random = chord_random(random) * 0x1p-32,
     };
 }
@@ -84,7 +95,8 @@ chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out)
         s->is_given = 1;
         s->cursor = (chord_cursor){ 0, 0, 0 };
         s->batch_work_done = 0;
-        for (int32_t i = 0; i < s->sequence.batch.n_outputs; i++) chord_output_row(s->model, i)[0] = __builtin_nanf("");
+        for (int32_t i = 0; i < s->sequence.batch.n_outputs; i++)
+            chord_output_row(s->model, i)[0] = __builtin_nanf("");
     }
     fill_info(s, out);
     return CHORD_OK;
@@ -94,7 +106,9 @@ chord_status chord_session_accept_batch(chord_session *s)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
-    if (!s->is_given) return chord_fail(e, CHORD_INVALID_ARGUMENT, "no batch to accept: call chord_session_next_batch first");
+    if (!s->is_given)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                          "no batch to accept: call chord_session_next_batch first");
     if (s->first_elsewhere > s->sequence.n_past) s->first_elsewhere = s->sequence.n_past;
     accept_batch(s);
     return CHORD_OK;
@@ -115,8 +129,14 @@ static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent
 {
     chord_model *m = s->model;
     s->is_given = 0;
-    chord_run run = { .plan = &m->plan, .ops = m->ops, .batch = &s->sequence.batch, .cursor = s->cursor,
-                      .budget = budget, .cancel = &s->cancel, .pool = &m->pool, .profile = m->profile };
+    chord_run run = { .plan = &m->plan,
+                      .ops = m->ops,
+                      .batch = &s->sequence.batch,
+                      .cursor = s->cursor,
+                      .budget = budget,
+                      .cancel = &s->cancel,
+                      .pool = &m->pool,
+                      .profile = m->profile };
     chord_status const status = chord_exec_run(&run, &m->error);
     s->cursor = run.cursor;
     s->layer = run.layer;
@@ -131,10 +151,14 @@ static chord_status may_step(chord_session *s)
 {
     chord_model *m = s->model;
     const chord_sequence *q = &s->sequence;
-    if (m->config.external) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the weights are external: the CPU executor can't step");
+    if (m->config.external)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "the weights are external: the CPU executor can't step");
     if (q->n_tokens > q->n_past && s->first_elsewhere < q->n_past)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "another executor evaluated position %d: a step can't continue behind it, truncate first",
-                          s->first_elsewhere);
+        return chord_fail(
+            &m->error, CHORD_INVALID_ARGUMENT,
+            "another executor evaluated position %d: a step can't continue behind it, truncate first",
+            s->first_elsewhere);
     return CHORD_OK;
 }
 

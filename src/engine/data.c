@@ -31,9 +31,10 @@ uint64_t chord_data_position(const chord_model *m)
 
 static chord_status bad_row(chord_model *m, const chord_tensor *t, int64_t row)
 {
-    return chord_fail(&m->error, CHORD_INVALID_GGUF,
-                      "tensor %q: row %u holds a block that no quantiser writes (an infinite scale, a NaN or a code out of range)",
-                      t->name, (size_t)t->n_name, (uint64_t)row);
+    return chord_fail(
+        &m->error, CHORD_INVALID_GGUF,
+        "tensor %q: row %u holds a block that no quantiser writes (an infinite scale, a NaN or a code out of range)",
+        t->name, (size_t)t->n_name, (uint64_t)row);
 }
 
 /* Checks rows [first, first + n), complete in the staging area, and writes them to their place. */
@@ -45,13 +46,16 @@ static chord_status place_rows(chord_model *m, const chord_tensor *t, int64_t fi
     if (t->layout == CHORD_LAYOUT_X4) {
         const void *rows[4] = { NULL, NULL, NULL, NULL };
         for (int32_t i = 0; i < n; i++) rows[i] = staging + (uint64_t)i * t->row_bytes;
-        if (!chord_format_repack(f, t->data + (uint64_t)(first / 4) * chord_x4_bytes(f, n_cols), rows, n_cols)) return bad_row(m, t, first);
+        if (!chord_format_repack(f, t->data + (uint64_t)(first / 4) * chord_x4_bytes(f, n_cols), rows,
+                                 n_cols))
+            return bad_row(m, t, first);
         return CHORD_OK;
     }
     for (int32_t i = 0; i < n; i++) {
         const uint8_t *row = staging + (uint64_t)i * t->row_bytes;
         if (!chord_format_check(f, row, n_cols)) return bad_row(m, t, first + i);
-        if (t->layout == CHORD_LAYOUT_VECTOR) f->decode((float *)(void *)t->data + (first + i) * n_cols, row, n_cols);
+        if (t->layout == CHORD_LAYOUT_VECTOR)
+            f->decode((float *)(void *)t->data + (first + i) * n_cols, row, n_cols);
         else chord_copy(t->data + (uint64_t)(first + i) * t->row_bytes, row, (size_t)t->row_bytes);
     }
     return CHORD_OK;
@@ -78,12 +82,16 @@ static chord_status take(chord_model *m, const uint8_t *bytes, size_t n, size_t 
 chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes, size_t n)
 {
     uint64_t end;
-    if (!chord_add(off, n, &end)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "offset %u is too large: the pushed bytes end behind 2^64", off);
+    if (!chord_add(off, n, &end))
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "offset %u is too large: the pushed bytes end behind 2^64", off);
     for (;;) {
         uint64_t const position = chord_data_position(m);
         if (position >= end) return CHORD_MORE;
         if (position < off)
-            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes pushed at offset %u, but the bytes at %u are needed first", off, position);
+            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                              "bytes pushed at offset %u, but the bytes at %u are needed first", off,
+                              position);
         size_t taken;
         CHORD_TRY(take(m, bytes + (position - off), (size_t)(end - position), &taken));
         if (m->filled < tensor_at(m)->file_bytes) continue;
@@ -100,7 +108,8 @@ static void narrow(void *dst, const float *x, int32_t n, int32_t type)
     for (int32_t i = 0; i < n; i++) {
         uint32_t const bits = chord_f32_bits(x[i]);
         if (type == CHORD_BF16) h[i] = (uint16_t)(bits >> 16);
-        else if ((bits & 0x7f800000) == 0x7f800000) h[i] = (uint16_t)((bits >> 16 & 0x8000) | 0x7c00 | (bits >> 13 & 0x3ff));
+        else if ((bits & 0x7f800000) == 0x7f800000)
+            h[i] = (uint16_t)((bits >> 16 & 0x8000) | 0x7c00 | (bits >> 13 & 0x3ff));
         else h[i] = chord_f32_f16(x[i]);
     }
 }
@@ -111,18 +120,24 @@ chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, 
     chord_error *e = chord_error_begin(m);
     if (m->phase < PHASE_DATA || m->phase == PHASE_FAILED) return chord_wrong_phase(m, "chord_model_row");
     if (tensor < 0 || tensor >= m->plan.n_tensors)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "no tensor %d, the file has %d tensors", tensor, m->plan.n_tensors);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "no tensor %d, the file has %d tensors", tensor,
+                          m->plan.n_tensors);
     const chord_tensor *t = &m->plan.tensors[tensor];
     size_t const n = (size_t)t->n_name;
     if (row < 0 || row >= t->n_rows)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "no such row: tensor %q has %u rows", t->name, n, (uint64_t)t->n_rows);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "no such row: tensor %q has %u rows", t->name, n,
+                          (uint64_t)t->n_rows);
     if (!dst || cap < t->row_bytes)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a row of tensor %q takes %u bytes; dst is NULL or cap is smaller", t->name, n, t->row_bytes);
-    if (!t->data || !t->is_ready) return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %q isn't in memory", t->name, n);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                          "a row of tensor %q takes %u bytes; dst is NULL or cap is smaller", t->name, n,
+                          t->row_bytes);
+    if (!t->data || !t->is_ready)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "tensor %q isn't in memory", t->name, n);
     const chord_format *f = chord_format_of(t->type);
     int32_t const n_cols = (int32_t)t->ne[0];
     if (t->layout == CHORD_LAYOUT_X4)
-        chord_format_unpack(f, dst, t->data + (uint64_t)(row / 4) * chord_x4_bytes(f, n_cols), (int32_t)(row % 4), n_cols);
+        chord_format_unpack(f, dst, t->data + (uint64_t)(row / 4) * chord_x4_bytes(f, n_cols),
+                            (int32_t)(row % 4), n_cols);
     else if (t->layout == CHORD_LAYOUT_PLAIN || t->type == CHORD_F32)
         chord_copy(dst, t->data + (uint64_t)row * t->row_bytes, (size_t)t->row_bytes);
     else narrow(dst, (const float *)(const void *)t->data + row * n_cols, n_cols, t->type);

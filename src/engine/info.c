@@ -4,19 +4,31 @@
 #include "../base/mem.h"
 
 static bool is_planned(const chord_model *m) { return m->phase >= PHASE_PLANNED && m->phase != PHASE_FAILED; }
-static bool is_parsed(const chord_model *m) { return m && m->phase >= PHASE_PARSED && m->phase != PHASE_FAILED; }
+static bool is_parsed(const chord_model *m)
+{
+    return m && m->phase >= PHASE_PARSED && m->phase != PHASE_FAILED;
+}
 
-chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name, size_t cap)
+chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name,
+                                size_t cap)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(m);
     if (!is_planned(m)) return chord_wrong_phase(m, "chord_model_tensor");
     if (!out || i < 0 || i >= m->plan.n_tensors)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, out ? "no tensor %d, the file has %d tensors" : "out is NULL", i, m->plan.n_tensors);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                          out ? "no tensor %d, the file has %d tensors" : "out is NULL", i,
+                          m->plan.n_tensors);
     const chord_tensor *t = &m->plan.tensors[i];
-    *out = (chord_tensor_info){ .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out, .type = t->type, .n_dims = t->n_dims,
-                                .file_off = (double)t->file_off, .file_bytes = (double)t->file_bytes,
-                                .placement = t->placement, .is_ready = t->is_ready, .file = t->file };
+    *out = (chord_tensor_info){ .version = CHORD_ABI_VERSION,
+                                .size = (int32_t)sizeof *out,
+                                .type = t->type,
+                                .n_dims = t->n_dims,
+                                .file_off = (double)t->file_off,
+                                .file_bytes = (double)t->file_bytes,
+                                .placement = t->placement,
+                                .is_ready = t->is_ready,
+                                .file = t->file };
     for (int d = 0; d < 4; d++) out->ne[d] = (double)t->ne[d];
     if (!name || !cap) return CHORD_OK;
     size_t const n = (size_t)t->n_name < cap - 1 ? (size_t)t->n_name : cap - 1;
@@ -40,14 +52,34 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out)
     if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
     const chord_hparams *h = &m->hparams;
     const chord_vocab_source *v = &m->vocab_source;
-    chord_vocab_specials s = { .bos = v->bos, .eos = v->eos, .unk = v->unk, .pad = v->pad, .add_bos = v->add_bos, .add_eos = v->add_eos };
+    chord_vocab_specials s = { .bos = v->bos,
+                               .eos = v->eos,
+                               .unk = v->unk,
+                               .pad = v->pad,
+                               .add_bos = v->add_bos,
+                               .add_eos = v->add_eos };
     if (m->vocab) s = chord_vocab_get_specials(m->vocab);
     *out = (chord_model_info){
-        .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
-        .n_vocab = h->n_vocab, .n_embd = h->n_embd, .n_layer = h->n_layer, .n_head = h->n_head, .n_kv = h->n_kv,
-        .head_dim = h->head_dim, .n_ff = h->n_ff, .n_ctx_train = h->n_ctx_train, .file_type = file_type(m),
-        .bos = s.bos, .eos = s.eos, .unk = s.unk, .pad = s.pad, .add_bos = s.add_bos, .add_eos = s.add_eos,
-        .is_tied = h->is_tied, .gguf_version = (int32_t)m->gguf.version, .n_kv_pairs = (int32_t)m->gguf.n_kv,
+        .version = CHORD_ABI_VERSION,
+        .size = (int32_t)sizeof *out,
+        .n_vocab = h->n_vocab,
+        .n_embd = h->n_embd,
+        .n_layer = h->n_layer,
+        .n_head = h->n_head,
+        .n_kv = h->n_kv,
+        .head_dim = h->head_dim,
+        .n_ff = h->n_ff,
+        .n_ctx_train = h->n_ctx_train,
+        .file_type = file_type(m),
+        .bos = s.bos,
+        .eos = s.eos,
+        .unk = s.unk,
+        .pad = s.pad,
+        .add_bos = s.add_bos,
+        .add_eos = s.add_eos,
+        .is_tied = h->is_tied,
+        .gguf_version = (int32_t)m->gguf.version,
+        .n_kv_pairs = (int32_t)m->gguf.n_kv,
         .n_tensors = m->plan.n_tensors,
     };
     for (int32_t i = 0; i < m->plan.n_tensors; i++)
@@ -66,7 +98,8 @@ chord_status chord_model_profile(chord_model *m, double *ms)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
-    if ((uintptr_t)ms & 7) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "ms isn't aligned to 8 bytes");
+    if ((uintptr_t)ms & 7)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "ms isn't aligned to 8 bytes");
     m->profile = ms;
     return CHORD_OK;
 }
@@ -83,7 +116,11 @@ int32_t chord_last_error(const chord_model *m, char *dst, size_t cap)
 /* ---- metadata as text ------------------------------------------------------------------------------- */
 
 /* A text in `dst`. `n` counts its full length; bytes behind `cap` are dropped. */
-typedef struct text { char *dst; size_t cap; int64_t n; } text;
+typedef struct text {
+    char *dst;
+    size_t cap;
+    int64_t n;
+} text;
 
 static void put(text *t, char c)
 {
@@ -98,24 +135,51 @@ static void put_unsigned(text *t, uint64_t v)
 {
     char digits[20];
     int n = 0;
-    do { digits[n++] = (char)('0' + v % 10); v /= 10; } while (v);
+    do {
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
     while (n) put(t, digits[--n]);
 }
 
 /* Nine significant digits without trailing zeros. Nine digits distinguish all f32. */
 static void put_real(text *t, double v)
 {
-    if (v != v) { put_string(t, "nan"); return; }
-    if (v < 0) { put(t, '-'); v = -v; }
-    if (v > 1.7e308) { put_string(t, "inf"); return; }
-    if (v < 0x1p53 && v == (double)(uint64_t)v) { put_unsigned(t, (uint64_t)v); return; }
+    if (v != v) {
+        put_string(t, "nan");
+        return;
+    }
+    if (v < 0) {
+        put(t, '-');
+        v = -v;
+    }
+    if (v > 1.7e308) {
+        put_string(t, "inf");
+        return;
+    }
+    if (v < 0x1p53 && v == (double)(uint64_t)v) {
+        put_unsigned(t, (uint64_t)v);
+        return;
+    }
     int exponent = 0;
-    while (v >= 10) { v /= 10; exponent++; }
-    while (v < 1) { v *= 10; exponent--; }
+    while (v >= 10) {
+        v /= 10;
+        exponent++;
+    }
+    while (v < 1) {
+        v *= 10;
+        exponent--;
+    }
     uint64_t digits = (uint64_t)(v * 1e8 + 0.5);
-    if (digits >= 1000000000) { digits /= 10; exponent++; }
+    if (digits >= 1000000000) {
+        digits /= 10;
+        exponent++;
+    }
     int n = 9;
-    while (n > 1 && digits % 10 == 0) { digits /= 10; n--; }
+    while (n > 1 && digits % 10 == 0) {
+        digits /= 10;
+        n--;
+    }
     char s[9];
     for (int i = n; i-- > 0; digits /= 10) s[i] = (char)('0' + digits % 10);
     bool const is_plain = exponent >= -5 && exponent < n; /* positional notation from 0.00001 on */

@@ -12,8 +12,11 @@ int32_t chord_isa(void) { return chord_ops_of(CHORD_ISA_BEST)->isa; }
 
 const char *chord_status_text(chord_status status)
 {
-#define CASE(name, value, code, text) case value: return text;
-    switch (status) { CHORD_ERROR_LIST(CASE) }
+#define CASE(name, value, code, text) \
+    case value: return text;
+    switch (status) {
+        CHORD_ERROR_LIST(CASE)
+    }
 #undef CASE
     return "no error";
 }
@@ -26,7 +29,10 @@ static chord_status failed(chord_model *m, chord_status status)
 
 chord_status chord_wrong_phase(const chord_model *m, const char *call)
 {
-    return chord_fail(chord_error_begin(m), CHORD_INVALID_ARGUMENT, "%s isn't allowed in phase %d of the model (0 header, 1 parsed, 2 planned, 3 data, 4 ready, 5 failed)", call, m->phase);
+    return chord_fail(
+        chord_error_begin(m), CHORD_INVALID_ARGUMENT,
+        "%s isn't allowed in phase %d of the model (0 header, 1 parsed, 2 planned, 3 data, 4 ready, 5 failed)",
+        call, m->phase);
 }
 
 static chord_status missing(chord_model *m, const char *what)
@@ -51,7 +57,9 @@ chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes)
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (m->phase > PHASE_PARSED) return chord_wrong_phase(m, "chord_model_set_file_bytes");
-    if (bytes > CHORD_MAX_FILE) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "a file of %u bytes is larger than the maximum of 2^53", bytes);
+    if (bytes > CHORD_MAX_FILE)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "a file of %u bytes is larger than the maximum of 2^53", bytes);
     m->gguf.file_bytes = bytes;
     return CHORD_OK;
 }
@@ -80,14 +88,16 @@ chord_status chord_model_give(chord_model *m, void *block, size_t bytes)
     if (!block) return missing(m, "block");
     if (m->phase == PHASE_READY) {
         if ((uintptr_t)block % CHORD_BLOCK_ALIGN)
-            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block isn't aligned to %d bytes", CHORD_BLOCK_ALIGN);
+            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block isn't aligned to %d bytes",
+                              CHORD_BLOCK_ALIGN);
         chord_pages_give(m->pools, m->plan.n_classes, growing_class(&m->plan), block, bytes);
         return CHORD_OK;
     }
     if (m->phase > PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_give");
     chord_arena *a = &m->gguf.log;
     if ((uint8_t *)block != a->base + a->cap)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block doesn't start where the header's memory ends");
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "the block doesn't start where the header's memory ends");
     a->cap += bytes;
     m->wanted = 0;
     return CHORD_OK;
@@ -104,7 +114,8 @@ static chord_status push_header(chord_model *m, uint64_t off, const void *bytes,
 {
     chord_gguf *g = &m->gguf;
     if (off != g->position)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes pushed at offset %u, but the bytes at %u are needed next", off, g->position);
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "bytes pushed at offset %u, but the bytes at %u are needed next", off, g->position);
     size_t taken;
     chord_status const status = chord_gguf_push(g, bytes, n, &taken, &m->error);
     if (status == CHORD_NEED_MEMORY) return need_memory(m, g->left);
@@ -119,7 +130,9 @@ chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const 
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (!bytes && n) return missing(m, "bytes");
-    if (file != 0) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bytes pushed for file %d, the model has only file 0", file);
+    if (file != 0)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "bytes pushed for file %d, the model has only file 0", file);
     if (m->phase == PHASE_HEADER) return push_header(m, off, bytes, n);
     if (m->phase == PHASE_DATA) return failed(m, chord_data_push(m, off, bytes, n));
     if (m->phase == PHASE_READY) return CHORD_DONE;
@@ -132,11 +145,13 @@ chord_status chord_model_end(chord_model *m)
     chord_error_begin(m);
     if (m->phase == PHASE_READY) return CHORD_OK;
     if (m->phase == PHASE_HEADER)
-        return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF, "the file ends at byte %u, inside its header", m->gguf.position));
+        return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF,
+                                    "the file ends at byte %u, inside its header", m->gguf.position));
     if (m->phase != PHASE_DATA) return chord_wrong_phase(m, "chord_model_end");
     const chord_tensor *t = &m->plan.tensors[m->plan.file_order[m->at]];
-    return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF, "the file ends inside tensor %q: %u of its %u bytes are there",
-                                t->name, (size_t)t->n_name, m->filled, t->file_bytes));
+    return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF,
+                                "the file ends inside tensor %q: %u of its %u bytes are there", t->name,
+                                (size_t)t->n_name, m->filled, t->file_bytes));
 }
 
 /* ---- plan ------------------------------------------------------------------------------------------- */
@@ -148,7 +163,8 @@ static void take_config(chord_model *m, const chord_config *config)
     m->config = *config;
     for (int32_t i = 0; config->external && i < m->plan.n_tensors; i++) {
         chord_tensor *t = &m->plan.tensors[i];
-        if (t->placement == CHORD_PLACE_RESIDENT && t->layout != CHORD_LAYOUT_VECTOR) t->placement = CHORD_PLACE_EXTERNAL;
+        if (t->placement == CHORD_PLACE_RESIDENT && t->layout != CHORD_LAYOUT_VECTOR)
+            t->placement = CHORD_PLACE_EXTERNAL;
     }
 }
 
@@ -162,7 +178,8 @@ static chord_status plan(chord_model *m, const chord_config *config)
     CHORD_TRY(chord_plan_program(&m->plan, m->archs, &m->hparams, &m->gguf, tables, &m->error));
     CHORD_TRY(chord_plan_config(&m->plan, &m->hparams, config, tables, &m->error));
     m->ops = chord_ops_of(config->isa);
-    if (!m->ops) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "isa %d isn't in this build", config->isa);
+    if (!m->ops)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "isa %d isn't in this build", config->isa);
     take_config(m, config);
     CHORD_TRY(chord_vocabulary_read(&m->gguf, &m->vocab_source, &m->error));
     if (!chord_vocab_bytes(&m->vocab_source, &m->vocab_bytes))
@@ -186,7 +203,9 @@ static uint64_t token_work(const chord_model *m)
 {
     int32_t const zero = 0;
     chord_batch_run const run = { .n_tokens = 1 };
-    chord_batch const one = { .n_tokens = 1, .n_runs = 1, .runs = &run, .ids = &zero, .n_outputs = 1, .rows = &zero };
+    chord_batch const one = {
+        .n_tokens = 1, .n_runs = 1, .runs = &run, .ids = &zero, .n_outputs = 1, .rows = &zero
+    };
     return chord_exec_work(&m->plan, &one);
 }
 
@@ -202,16 +221,28 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
     }
     const chord_vocab_source *v = &m->vocab_source;
     *out = (chord_plan_info){
-        .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
-        .n_tensors = p->n_tensors, .n_ops = p->program.n_ops,
-        .n_ctx = p->n_ctx, .n_batch = p->n_batch, .n_logits = p->n_logits, .n_threads = p->n_threads,
-        .bytes = (double)m->map.bytes, .weight_bytes = (double)m->map.weight_bytes,
-        .vocabulary_bytes = (double)m->map.vocabulary_bytes, .activation_bytes = (double)m->map.activation_bytes,
-        .header_bytes = (double)m->gguf.log.used, .file_weight_bytes = (double)resident,
+        .version = CHORD_ABI_VERSION,
+        .size = (int32_t)sizeof *out,
+        .n_tensors = p->n_tensors,
+        .n_ops = p->program.n_ops,
+        .n_ctx = p->n_ctx,
+        .n_batch = p->n_batch,
+        .n_logits = p->n_logits,
+        .n_threads = p->n_threads,
+        .bytes = (double)m->map.bytes,
+        .weight_bytes = (double)m->map.weight_bytes,
+        .vocabulary_bytes = (double)m->map.vocabulary_bytes,
+        .activation_bytes = (double)m->map.activation_bytes,
+        .header_bytes = (double)m->gguf.log.used,
+        .file_weight_bytes = (double)resident,
         .file_vocabulary_bytes = (double)v->texts_bytes + (double)v->merges_bytes +
                                  (double)v->n_tokens * ((v->scores ? 4 : 0) + (v->types ? 4 : 0)),
-        .page_bytes = (double)page_bytes(p), .session_bytes = (double)chord_session_bytes(m), .context_bytes = (double)chord_session_cache_bytes(m),
-        .data_begin = (double)begin, .data_end = (double)end, .madds_per_token = (double)token_work(m),
+        .page_bytes = (double)page_bytes(p),
+        .session_bytes = (double)chord_session_bytes(m),
+        .context_bytes = (double)chord_session_cache_bytes(m),
+        .data_begin = (double)begin,
+        .data_end = (double)end,
+        .madds_per_token = (double)token_work(m),
     };
 }
 
@@ -220,7 +251,8 @@ chord_status chord_model_plan(chord_model *m, const chord_config *config, chord_
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (!config || !out) return missing(m, config ? "out" : "config");
-    if (m->phase != PHASE_PARSED && m->phase != PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_plan");
+    if (m->phase != PHASE_PARSED && m->phase != PHASE_PLANNED)
+        return chord_wrong_phase(m, "chord_model_plan");
     m->phase = PHASE_PARSED;
     chord_status const status = plan(m, config);
     if (status == CHORD_NEED_MEMORY) return need_memory(m, GROW_LEAST);
@@ -238,13 +270,16 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
     if (!block) return missing(m, "block");
     if (m->phase != PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_begin");
     if ((uintptr_t)block % CHORD_BLOCK_ALIGN)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block isn't aligned to %d bytes", CHORD_BLOCK_ALIGN);
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the block isn't aligned to %d bytes",
+                          CHORD_BLOCK_ALIGN);
     if (bytes < m->map.bytes)
-        return chord_fail(&m->error, CHORD_OUT_OF_MEMORY, "the model needs %u bytes, %u were given", m->map.bytes, (uint64_t)bytes);
+        return chord_fail(&m->error, CHORD_OUT_OF_MEMORY, "the model needs %u bytes, %u were given",
+                          m->map.bytes, (uint64_t)bytes);
     chord_arena memory = { block, 0, bytes };
     chord_memory_map map;
     CHORD_TRY(chord_plan_memory(&m->plan, &memory, m->vocab_bytes, &m->vocab_block, &map));
-    CHORD_TRY(failed(m, chord_vocab_build(&m->vocab, m->vocab_block, m->vocab_bytes, &m->vocab_source, &m->error)));
+    CHORD_TRY(failed(m, chord_vocab_build(&m->vocab, m->vocab_block, m->vocab_bytes, &m->vocab_source,
+                                          &m->error)));
     m->pool.n_threads = m->plan.n_threads;
     m->pool.patience_ms = PATIENCE_MS;
     for (int32_t c = 0; c < m->plan.n_classes; c++) m->pools[c].payload_bytes = m->plan.classes[c].page_bytes;
@@ -256,10 +291,14 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
 
 chord_status chord_thread_join(chord_model *m, int32_t index)
 {
-    if (!m || m->phase < PHASE_DATA || m->phase == PHASE_FAILED || index < 1 || index >= m->pool.n_threads) return CHORD_INVALID_ARGUMENT;
+    if (!m || m->phase < PHASE_DATA || m->phase == PHASE_FAILED || index < 1 || index >= m->pool.n_threads)
+        return CHORD_INVALID_ARGUMENT;
     return chord_pool_join(&m->pool, index);
 }
-int32_t chord_threads_ready(const chord_model *m) { return m ? __atomic_load_n(&m->pool.n_ready, __ATOMIC_SEQ_CST) : 0; }
+int32_t chord_threads_ready(const chord_model *m)
+{
+    return m ? __atomic_load_n(&m->pool.n_ready, __ATOMIC_SEQ_CST) : 0;
+}
 void chord_model_stop(chord_model *m)
 {
     if (m) chord_pool_stop(&m->pool);

@@ -5,7 +5,10 @@
 #define N_CHECKPOINTS 2 /* checkpoints of states: the end of the last prompt and a periodic one */
 
 /* Returns the bytes of the session object. The sequence's arrays follow it. */
-static uint64_t object_bytes(void) { return (sizeof(chord_session) + CHORD_BLOCK_ALIGN - 1) & ~(uint64_t)(CHORD_BLOCK_ALIGN - 1); }
+static uint64_t object_bytes(void)
+{
+    return (sizeof(chord_session) + CHORD_BLOCK_ALIGN - 1) & ~(uint64_t)(CHORD_BLOCK_ALIGN - 1);
+}
 
 /* Returns the numbers per position. */
 static int32_t axes_of(const chord_program *p)
@@ -18,9 +21,15 @@ static int32_t axes_of(const chord_program *p)
 static chord_sequence_config sequence_config(const chord_model *m)
 {
     const chord_plan *p = &m->plan;
-    return (chord_sequence_config){ .n_ctx = p->n_ctx, .n_batch = p->n_batch, .n_logits = p->n_logits, .n_vocab = p->n_vocab,
-                                    .n_axes = axes_of(&p->program), .n_checkpoints = N_CHECKPOINTS, .n_classes = p->n_classes,
-                                    .classes = p->classes, .pools = (chord_page_pool *)(uintptr_t)m->pools };
+    return (chord_sequence_config){ .n_ctx = p->n_ctx,
+                                    .n_batch = p->n_batch,
+                                    .n_logits = p->n_logits,
+                                    .n_vocab = p->n_vocab,
+                                    .n_axes = axes_of(&p->program),
+                                    .n_checkpoints = N_CHECKPOINTS,
+                                    .n_classes = p->n_classes,
+                                    .classes = p->classes,
+                                    .pools = (chord_page_pool *)(uintptr_t)m->pools };
 }
 
 uint64_t chord_session_cache_bytes(const chord_model *m)
@@ -45,7 +54,8 @@ chord_session *chord_session_open(chord_model *m, void *block, size_t bytes)
         return NULL;
     }
     if (!block || (uintptr_t)block % CHORD_BLOCK_ALIGN || bytes < chord_session_bytes(m)) {
-        (void)chord_fail(e, CHORD_INVALID_ARGUMENT, "a session needs a block of %u bytes, aligned to %d", (uint64_t)chord_session_bytes(m), CHORD_BLOCK_ALIGN);
+        (void)chord_fail(e, CHORD_INVALID_ARGUMENT, "a session needs a block of %u bytes, aligned to %d",
+                         (uint64_t)chord_session_bytes(m), CHORD_BLOCK_ALIGN);
         return NULL;
     }
     chord_session *s = block;
@@ -69,7 +79,8 @@ chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
-    if (n < 0 || (n && !ids)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "can't push %d ids%s", n, ids ? "" : " at NULL");
+    if (n < 0 || (n && !ids))
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "can't push %d ids%s", n, ids ? "" : " at NULL");
     return chord_sequence_push(&s->sequence, ids, n, &s->model->error);
 }
 
@@ -80,13 +91,16 @@ static chord_status aligned(chord_session *s, const char *what, const void *at)
     return chord_fail(&s->model->error, CHORD_INVALID_ARGUMENT, "the %s aren't aligned to 4 bytes", what);
 }
 
-chord_status chord_session_push_embeddings(chord_session *s, const float *rows, const int32_t *positions, int32_t n)
+chord_status chord_session_push_embeddings(chord_session *s, const float *rows, const int32_t *positions,
+                                           int32_t n)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(s->model);
     CHORD_TRY(aligned(s, "rows", rows));
     CHORD_TRY(aligned(s, "positions", positions));
-    chord_embeddings const in = { .rows = rows, .positions = positions, .n = n, .width = s->model->hparams.n_embd };
+    chord_embeddings const in = {
+        .rows = rows, .positions = positions, .n = n, .width = s->model->hparams.n_embd
+    };
     return chord_sequence_push_embeddings(&s->sequence, &in, &s->model->error);
 }
 
@@ -101,8 +115,12 @@ chord_status chord_session_outputs(chord_session *s, int32_t mode)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
-    if (mode != CHORD_OUTPUT_LAST && mode != CHORD_OUTPUT_ALL) return chord_fail(e, CHORD_INVALID_ARGUMENT, "unknown output mode %d; 0 (last) and 1 (all) are known", mode);
-    if (s->sequence.has_batch) return chord_fail(&s->model->error, CHORD_BUSY, "the output mode can't change while a batch is under way");
+    if (mode != CHORD_OUTPUT_LAST && mode != CHORD_OUTPUT_ALL)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "unknown output mode %d; 0 (last) and 1 (all) are known",
+                          mode);
+    if (s->sequence.has_batch)
+        return chord_fail(&s->model->error, CHORD_BUSY,
+                          "the output mode can't change while a batch is under way");
     s->sequence.outputs = mode;
     return CHORD_OK;
 }
@@ -124,10 +142,16 @@ static int32_t sample(chord_session *s, const chord_sampling *p, const float *lo
     chord_model *m = s->model;
     if (!p) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "the chord_sampling is NULL");
     if (p->version != CHORD_ABI_VERSION || p->size != (int32_t)sizeof *p)
-        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "chord_sampling has version %d and size %d, which this library doesn't know", p->version, p->size);
-    if (!logits) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "there are no logits to sample from: step first");
-    if (p->bias > 0 && p->bias < 0x1p53 && (uint64_t)p->bias % sizeof(float)) return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bias isn't aligned to 4 bytes");
-    const chord_bias *bias = (const chord_bias *)(uintptr_t)(p->bias > 0 && p->bias < 0x1p53 ? (uint64_t)p->bias : 0);
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "chord_sampling has version %d and size %d, which this library doesn't know",
+                          p->version, p->size);
+    if (!logits)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "there are no logits to sample from: step first");
+    if (p->bias > 0 && p->bias < 0x1p53 && (uint64_t)p->bias % sizeof(float))
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "bias isn't aligned to 4 bytes");
+    const chord_bias *bias =
+        (const chord_bias *)(uintptr_t)(p->bias > 0 && p->bias < 0x1p53 ? (uint64_t)p->bias : 0);
     return chord_sequence_sample(&s->sequence, logits, p, bias, m->plan.sample_scratch, &m->error);
 }
 
@@ -186,10 +210,18 @@ chord_status chord_session_get_state(const chord_session *s, chord_session_state
     if (!out) return chord_fail(chord_error_begin(s->model), CHORD_INVALID_ARGUMENT, "out is NULL");
     const chord_sequence *q = &s->sequence;
     *out = (chord_session_state){
-        .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof *out,
-        .n_past = q->n_past, .n_tokens = q->n_tokens, .n_rows = q->n_rows, .first_row = q->first_row,
-        .n_pages = chord_sequence_pages(q), .layer = s->layer, .wanted_bytes = (double)q->wanted, .work_done = (double)s->work_done,
-        .last_step_work = (double)s->last_step_work, .batch_work = (double)s->batch_work,
+        .version = CHORD_ABI_VERSION,
+        .size = (int32_t)sizeof *out,
+        .n_past = q->n_past,
+        .n_tokens = q->n_tokens,
+        .n_rows = q->n_rows,
+        .first_row = q->first_row,
+        .n_pages = chord_sequence_pages(q),
+        .layer = s->layer,
+        .wanted_bytes = (double)q->wanted,
+        .work_done = (double)s->work_done,
+        .last_step_work = (double)s->last_step_work,
+        .batch_work = (double)s->batch_work,
         .batch_work_done = (double)s->batch_work_done,
     };
     return CHORD_OK;

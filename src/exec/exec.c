@@ -26,8 +26,10 @@ void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
 static chord_status faulty(const chord_run *run, chord_error *e)
 {
     int32_t const layer = run->op->layer;
-    if (*run->fault == CHORD_FAULT_KV) return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", layer);
-    if (layer < 0) return chord_fail(e, CHORD_INTERNAL, "behind the layers: the sum of a norm isn't a finite number");
+    if (*run->fault == CHORD_FAULT_KV)
+        return chord_fail(e, CHORD_INVALID_GGUF, "layer %d: a key or value isn't a finite number", layer);
+    if (layer < 0)
+        return chord_fail(e, CHORD_INTERNAL, "behind the layers: the sum of a norm isn't a finite number");
     return chord_fail(e, CHORD_INTERNAL, "layer %d: the sum of a norm isn't a finite number", layer);
 }
 
@@ -80,7 +82,8 @@ chord_status chord_exec_run(chord_run *run, chord_error *e)
     if (pool->broken) return chord_fail(e, CHORD_INTERNAL, "the thread pool is broken");
     int32_t const n_ready = __atomic_load_n(&pool->n_ready, __ATOMIC_SEQ_CST);
     if (n_ready + 1 < pool->n_threads)
-        return chord_fail(e, CHORD_INTERNAL, "%d of %d pool threads have joined", n_ready, pool->n_threads - 1);
+        return chord_fail(e, CHORD_INTERNAL, "%d of %d pool threads have joined", n_ready,
+                          pool->n_threads - 1);
     chord_pool_begin(pool);
     chord_status const status = walk(run, e);
     chord_pool_end(pool);
@@ -106,7 +109,8 @@ void chord_exec_prepare(const chord_plan *plan)
 {
     for (int32_t r = 0; r < plan->program.n_ropes; r++) {
         const chord_rope *rope = &plan->program.ropes[r];
-        const float *freqs = rope->freqs < 0 ? 0 : (const float *)(const void *)plan->tensors[rope->freqs].data;
+        const float *freqs = rope->freqs < 0 ? 0
+                                             : (const float *)(const void *)plan->tensors[rope->freqs].data;
         for (int32_t i = 0; i < rope->n_rot / 2; i++) {
             double const turn = chord_host_pow((double)rope->base, -2.0 * i / rope->n_rot);
             plan->rope_freqs[r][i] = turn * (double)rope->factor / (freqs ? (double)freqs[i] : 1.0);

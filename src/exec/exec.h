@@ -34,59 +34,61 @@ typedef struct chord_ledger {
  * with it. */
 #define CHORD_CUT_ROOM 64
 typedef struct chord_cut {
-    int64_t n_units;              /* over all stages; 0: nothing to do */
-    uint64_t unit_work;           /* of an op of one stage */
+    int64_t n_units; /* over all stages; 0: nothing to do */
+    uint64_t unit_work; /* of an op of one stage */
     _Alignas(8) uint8_t of_op[CHORD_CUT_ROOM]; /* the op's own (op_matmul.h, op_attend.h) */
 } chord_cut;
 
 /* Why a run ends in an error: what an op found in the values it computes. */
-enum { CHORD_FAULT_NONE = 0,
-       CHORD_FAULT_KV = 1,        /* a key or a value isn't finite */
-       CHORD_FAULT_NORM = 2 };    /* a norm's sum isn't finite */
+enum {
+    CHORD_FAULT_NONE = 0,
+    CHORD_FAULT_KV = 1, /* a key or a value isn't finite */
+    CHORD_FAULT_NORM = 2
+}; /* a norm's sum isn't finite */
 
 /* One step. */
 typedef struct chord_run {
     const chord_plan *plan;
     const chord_ops *ops;
     const chord_batch *batch;
-    chord_cursor cursor;          /* in: where to go on; out: where it stopped */
-    uint64_t budget;              /* multiply-adds; at least one unit runs */
-    uint64_t work;                /* out: multiply-adds spent, as planned */
-    int32_t *cancel;              /* atomic: not 0 asks to stop at the next slice */
-    int32_t layer;                /* out: after NEED_WEIGHTS */
-    double *profile;              /* NULL, or milliseconds by op to add to */
+    chord_cursor cursor; /* in: where to go on; out: where it stopped */
+    uint64_t budget; /* multiply-adds; at least one unit runs */
+    uint64_t work; /* out: multiply-adds spent, as planned */
+    int32_t *cancel; /* atomic: not 0 asks to stop at the next slice */
+    int32_t layer; /* out: after NEED_WEIGHTS */
+    double *profile; /* NULL, or milliseconds by op to add to */
     struct chord_pool *pool;
     /* the walk's own: */
-    const chord_op *op;           /* at the cursor */
-    chord_cut cut;                /* of op */
-    int32_t *fault;               /* atomic: CHORD_FAULT_*, set by any thread */
+    const chord_op *op; /* at the cursor */
+    chord_cut cut; /* of op */
+    int32_t *fault; /* atomic: CHORD_FAULT_*, set by any thread */
 } chord_run;
 
 /* Shared by the threads of one model. Everything but the first two fields starts as zero. */
 typedef struct chord_pool {
-    int32_t n_threads;            /* the leader included */
-    int32_t patience_ms;          /* longest wait for claimed units; after it the pool is broken */
+    int32_t n_threads; /* the leader included */
+    int32_t patience_ms; /* longest wait for claimed units; after it the pool is broken */
 
     /* The offer. The leader writes it while `left` is 0. */
-    chord_run run;                /* a copy: a helper may outlast the leader's step (`broken`) */
-    int64_t end;                  /* behind the last unit; end - left .. end - 1 are unclaimed */
-    int32_t done_here;            /* units that the leader has done itself */
+    chord_run run; /* a copy: a helper may outlast the leader's step (`broken`) */
+    int64_t end; /* behind the last unit; end - left .. end - 1 are unclaimed */
+    int32_t done_here; /* units that the leader has done itself */
 
-    chord_ledger ledger;          /* is sharing worth its cost? */
-    double alone_until;           /* until then (by chord_host_now()) the leader runs alone; 0: it shares */
-    double alone_ms;              /* how long it runs or last ran alone; 0: sharing has paid since */
-    int32_t broken;               /* 1: a helper died within a claim; the pool is dead */
+    chord_ledger ledger; /* is sharing worth its cost? */
+    double alone_until; /* until then (by chord_host_now()) the leader runs alone; 0: it shares */
+    double alone_ms; /* how long it runs or last ran alone; 0: sharing has paid since */
+    int32_t broken; /* 1: a helper died within a claim; the pool is dead */
 
     /* Atomics. */
-    int32_t left;                 /* unclaimed units */
-    int32_t least;                /* units in the smallest claim */
-    int32_t done;                 /* units that helpers have done */
-    int32_t leader_sleeps;        /* 1: a helper that finishes wakes the leader at `done` */
-    int32_t sleepers;             /* helpers that sleep at `calls`: with none, the leader wakes no one */
-    int32_t calls;                /* +1 wakes them */
-    int32_t fault;                /* what the run's `fault` points at */
-    int32_t n_ready;              /* helpers inside chord_pool_join() */
-    int32_t stop;                 /* 1: helpers return from chord_pool_join() */
+    int32_t left; /* unclaimed units */
+    int32_t least; /* units in the smallest claim */
+    int32_t done; /* units that helpers have done */
+    int32_t leader_sleeps; /* 1: a helper that finishes wakes the leader at `done` */
+    int32_t sleepers; /* helpers that sleep at `calls`: with none, the leader wakes no one */
+    int32_t calls; /* +1 wakes them */
+    int32_t fault; /* what the run's `fault` points at */
+    int32_t n_ready; /* helpers inside chord_pool_join() */
+    int32_t stop; /* 1: helpers return from chord_pool_join() */
 } chord_pool;
 
 /* A pool thread's whole life; index 1 .. n_threads - 1. */

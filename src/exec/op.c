@@ -16,7 +16,10 @@ static const chord_op_cpu *const table[CHORD_OP_KINDS] = {
 #include "../program/ops.def"
 };
 
-const chord_op_cpu *chord_op_cpu_of(int32_t kind) { return kind > 0 && kind < CHORD_OP_KINDS ? table[kind] : NULL; }
+const chord_op_cpu *chord_op_cpu_of(int32_t kind)
+{
+    return kind > 0 && kind < CHORD_OP_KINDS ? table[kind] : NULL;
+}
 
 chord_cut chord_op_cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch)
 {
@@ -29,7 +32,8 @@ chord_cut chord_op_cut(const chord_plan *plan, const chord_op *op, const chord_b
 chord_stage chord_op_stage(const chord_op *op, const chord_cut *cut, int64_t unit)
 {
     const chord_op_cpu *cpu = chord_op_cpu_of(op->kind);
-    chord_stage stage = cpu->stage ? cpu->stage(op, cut, unit) : (chord_stage){ 0, cut->n_units, cut->unit_work };
+    chord_stage stage = cpu->stage ? cpu->stage(op, cut, unit)
+                                   : (chord_stage){ 0, cut->n_units, cut->unit_work };
     if (!stage.unit_work) stage.unit_work = 1; /* the walk divides by it */
     return stage;
 }

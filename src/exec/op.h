@@ -65,7 +65,8 @@ static inline float *chord_run_row(const chord_run *run, int32_t slot, int64_t r
 /* Returns the row of in[0] that a norm reads for row `row` of out[0]. */
 static inline const float *chord_run_gathered(const chord_run *run, int64_t row)
 {
-    return chord_run_row(run, run->op->in[0], run->op->flags & CHORD_FLAG_GATHER ? run->batch->rows[row] : row);
+    return chord_run_row(run, run->op->in[0],
+                         run->op->flags & CHORD_FLAG_GATHER ? run->batch->rows[row] : row);
 }
 static inline uint8_t *chord_run_scratch(const chord_run *run, int32_t thread)
 {
@@ -77,7 +78,10 @@ static inline const float *chord_run_vector(const chord_run *run, int32_t tensor
     return tensor < 0 ? NULL : (const float *)(const void *)run->plan->tensors[tensor].data;
 }
 /* Makes the walk stop after the slice and fail the run. Any thread may call it. */
-static inline void chord_run_fault(const chord_run *run, int32_t fault) { __atomic_store_n(run->fault, fault, __ATOMIC_RELAXED); }
+static inline void chord_run_fault(const chord_run *run, int32_t fault)
+{
+    __atomic_store_n(run->fault, fault, __ATOMIC_RELAXED);
+}
 static inline bool chord_is_finite(float x)
 {
     uint32_t bits;

@@ -20,7 +20,8 @@ static void activate(const chord_run *run, int64_t u0, int64_t u1, int32_t threa
 {
     (void)thread;
     chord_activate_fn *const act = function_of(run->ops, run->op->activate.activation);
-    for (int64_t row = u0; row < u1; row++) act(chord_run_row(run, run->op->out[0], row), run->op->activate.width);
+    for (int64_t row = u0; row < u1; row++)
+        act(chord_run_row(run, run->op->out[0], row), run->op->activate.width);
 }
 
 const chord_op_cpu chord_op_cpu_activate = { .cut = cut, .run = activate };

@@ -17,7 +17,8 @@ static int32_t position_of(const chord_run *run, const chord_rope *rope, int64_t
     }
     int32_t axis = 0;
     if (b->n_axes == 3)
-        for (int32_t end = rope->sections[0]; axis < 2 && rope->sections[axis + 1] && pair >= end;) end += rope->sections[++axis];
+        for (int32_t end = rope->sections[0]; axis < 2 && rope->sections[axis + 1] && pair >= end;)
+            end += rope->sections[++axis];
     return b->positions[row * b->n_axes + axis];
 }
 

@@ -29,7 +29,8 @@ static int64_t columns_of(const chord_op *op, const chord_attend_cut *s, const c
 /* Returns what queries [first, first + n) of a run see. */
 static sight sight_of_queries(const chord_attend_cut *s, const chord_batch_run *run, int64_t first, int64_t n)
 {
-    return sight_of(s->window, run->first_pos + (int32_t)(first / s->group), run->first_pos + (int32_t)((first + n - 1) / s->group));
+    return sight_of(s->window, run->first_pos + (int32_t)(first / s->group),
+                    run->first_pos + (int32_t)((first + n - 1) / s->group));
 }
 
 static int64_t queries_from(const chord_attend_cut *s, const chord_batch_run *run, int64_t first)
@@ -58,7 +59,8 @@ static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *b
     const chord_op_attend *a = &op->attend;
     chord_attend_cut *s = (chord_attend_cut *)(void *)cut->of_op;
     const chord_cache_spec *cache = &plan->caches[op->cache].spec;
-    *s = (chord_attend_cut){ .group = a->n_head / a->n_kv, .window = cache->kind == CHORD_CACHE_WINDOW ? cache->window : 0 };
+    *s = (chord_attend_cut){ .group = a->n_head / a->n_kv,
+                             .window = cache->kind == CHORD_CACHE_WINDOW ? cache->window : 0 };
     for (int32_t i = 0; i < batch->n_runs; i++) note_run(op, &batch->runs[i], s);
     if (batch->n_tokens > 1 || s->group > CHORD_UNIT_QUERIES) {
         cut->n_units = s->n_columns * chord_ceil_div(s->most_chunks, CHORD_UNIT_CHUNKS);
@@ -71,7 +73,8 @@ static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *b
 chord_attend_span chord_attend_span_of(const chord_op *op, const chord_attend_cut *s, int64_t unit)
 {
     int64_t const n_kv = op->attend.n_kv, of_span = (CHORD_ATTEND_PARTS + 1) * n_kv, span = unit / of_span;
-    int32_t const chunk = (int32_t)span * CHORD_ATTEND_PARTS, n_chunks = chord_min32(CHORD_ATTEND_PARTS, s->most_chunks - chunk);
+    int32_t const chunk = (int32_t)span * CHORD_ATTEND_PARTS,
+                  n_chunks = chord_min32(CHORD_ATTEND_PARTS, s->most_chunks - chunk);
     int64_t const joins = span * of_span + (int64_t)n_chunks * n_kv;
     return (chord_attend_span){ span * of_span, joins, joins + n_kv, chunk, n_chunks };
 }
@@ -83,12 +86,14 @@ static chord_stage stage(const chord_op *op, const chord_cut *cut, int64_t unit)
     if (s->n_spans) {
         chord_attend_span const span = chord_attend_span_of(op, s, unit);
         int64_t const pages = chord_min32(CHORD_CHUNK_PAGES, s->most_pages), work = s->group * width;
-        if (unit >= span.joins) return (chord_stage){ span.joins, span.end, (uint64_t)(work * span.n_chunks) };
+        if (unit >= span.joins)
+            return (chord_stage){ span.joins, span.end, (uint64_t)(work * span.n_chunks) };
         return (chord_stage){ span.first, span.joins, (uint64_t)(work * pages * CHORD_PAGE_TOKENS) };
     }
     int64_t const at = unit / s->n_columns, before = at * CHORD_UNIT_CHUNKS * CHORD_CHUNK_PAGES;
     int64_t const pages = chord_min32(CHORD_UNIT_CHUNKS * CHORD_CHUNK_PAGES, s->most_pages - (int32_t)before);
-    return (chord_stage){ at * s->n_columns, (at + 1) * s->n_columns, (uint64_t)(s->n_queries * pages * CHORD_PAGE_TOKENS * width) };
+    return (chord_stage){ at * s->n_columns, (at + 1) * s->n_columns,
+                          (uint64_t)(s->n_queries * pages * CHORD_PAGE_TOKENS * width) };
 }
 
 /* Work: m, l of every query; for one token also a result of each chunk of a span with its m, l. Scratch:
@@ -96,7 +101,8 @@ static chord_stage stage(const chord_op *op, const chord_cut *cut, int64_t unit)
  * their m, l. (m, l: kernels.h) */
 static void measure(const chord_plan *plan, const chord_op *op, chord_op_memory *memory)
 {
-    uint64_t const n_head = (uint64_t)op->attend.n_head, v = (uint64_t)op->attend.v_dim, k = (uint64_t)op->attend.k_dim;
+    uint64_t const n_head = (uint64_t)op->attend.n_head, v = (uint64_t)op->attend.v_dim,
+                   k = (uint64_t)op->attend.k_dim;
     memory->work_bytes = ((uint64_t)plan->n_batch * 2 + CHORD_ATTEND_PARTS * (v + 2)) * n_head * 4;
     memory->thread_bytes = ((k + v) * CHORD_PAGE_TOKENS + (v + 2) * CHORD_UNIT_QUERIES) * 4;
 }
@@ -141,7 +147,8 @@ static const float *widen(const chord_run *run, const void *rows, int32_t n, int
     if (cache->type == CHORD_KV_F16) run->ops->f16_load(wide, rows, n * width);
     else
         for (int32_t i = 0; i < n; i++)
-            run->ops->kv_q8_load(wide + i * width, (const uint8_t *)rows + (uint64_t)i * chord_kv_q8_bytes(width), width);
+            run->ops->kv_q8_load(wide + i * width,
+                                 (const uint8_t *)rows + (uint64_t)i * chord_kv_q8_bytes(width), width);
     return wide;
 }
 
@@ -160,7 +167,8 @@ static void attend_page(const chord_run *run, column *c, int32_t page, int32_t t
     }
     if (!most) return; /* no query sees the page */
     const uint8_t *data = c->of->pages[cache->cls][page];
-    const void *k = data + cache->k_off + (uint64_t)c->head * cache->k_head, *v = data + cache->v_off + (uint64_t)c->head * cache->v_head;
+    const void *k = data + cache->k_off + (uint64_t)c->head * cache->k_head,
+               *v = data + cache->v_off + (uint64_t)c->head * cache->v_head;
     int32_t const v_stride = cache->spec.v_dim ? a->v_dim : a->k_dim;
     bool const is_f16 = cache->type == CHORD_KV_F16 && c->n <= FEW_QUERIES;
     if (!is_f16) {
@@ -168,9 +176,20 @@ static void attend_page(const chord_run *run, column *c, int32_t page, int32_t t
         k = widen(run, k, most, a->k_dim, wide);
         v = cache->spec.v_dim ? widen(run, v, most, a->v_dim, wide + CHORD_PAGE_TOKENS * a->k_dim) : k;
     }
-    run->ops->attend(&(chord_attend){ .k = k, .v = v, .q = c->q, .acc = c->acc, .ml = c->ml, .lo = c->lo, .hi = c->hi,
-                                      .scale = a->scale, .cap = a->softcap, .n_q = c->n, .k_dim = a->k_dim, .v_dim = a->v_dim,
-                                      .v_stride = v_stride, .is_f16 = is_f16 });
+    run->ops->attend(&(chord_attend){ .k = k,
+                                      .v = v,
+                                      .q = c->q,
+                                      .acc = c->acc,
+                                      .ml = c->ml,
+                                      .lo = c->lo,
+                                      .hi = c->hi,
+                                      .scale = a->scale,
+                                      .cap = a->softcap,
+                                      .n_q = c->n,
+                                      .k_dim = a->k_dim,
+                                      .v_dim = a->v_dim,
+                                      .v_stride = v_stride,
+                                      .is_f16 = is_f16 });
 }
 
 /* Reads one byte of each cache line of the head's keys and values in pages [p0, p1), interleaved. The
@@ -212,7 +231,8 @@ static void attend_chunk(const chord_run *run, column *c, int32_t chunk, int32_t
 
 static void finish(const chord_run *run, const column *c)
 {
-    for (int32_t i = 0; i < c->n; i++) run->ops->scale(c->acc[i], c->acc[i], 1 / c->ml[i][1], run->op->attend.v_dim);
+    for (int32_t i = 0; i < c->n; i++)
+        run->ops->scale(c->acc[i], c->acc[i], 1 / c->ml[i][1], run->op->attend.v_dim);
 }
 
 /* ---- units ------------------------------------------------------------------------------------------- */
@@ -238,7 +258,8 @@ static void attend_many(const chord_run *run, int64_t unit, int32_t thread)
     for (int32_t chunk = first; chunk < last; chunk++) {
         bool const is_first = chunk == sums.seen.first;
         attend_chunk(run, is_first ? &sums : &part, chunk, thread);
-        for (int32_t i = 0; !is_first && i < part.n; i++) run->ops->attend_join(sums.acc[i], sums.ml[i], part.acc[i], part.ml[i], a->v_dim);
+        for (int32_t i = 0; !is_first && i < part.n; i++)
+            run->ops->attend_join(sums.acc[i], sums.ml[i], part.acc[i], part.ml[i], a->v_dim);
     }
     if (last == sums.seen.end) finish(run, &sums);
 }
@@ -266,7 +287,8 @@ static void attend_one(const chord_run *run, int64_t unit, int32_t thread)
         }
         if (!is_join) attend_chunk(run, &part, s->first_chunk + span.chunk + k, thread);
         for (int32_t i = 0; is_join && i < part.n; i++) {
-            if (span.chunk + k) run->ops->attend_join(sums.acc[i], sums.ml[i], part.acc[i], part.ml[i], a->v_dim);
+            if (span.chunk + k)
+                run->ops->attend_join(sums.acc[i], sums.ml[i], part.acc[i], part.ml[i], a->v_dim);
             else {
                 chord_copy(sums.acc[i], part.acc[i], (size_t)a->v_dim * 4);
                 chord_copy(sums.ml[i], part.ml[i], 8);

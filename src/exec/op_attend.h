@@ -18,7 +18,11 @@
 
 #define CHORD_UNIT_QUERIES 32  /* with 32 queries, widening a page to f32 costs a few percent */
 #define CHORD_UNIT_CHUNKS 8
-enum { CHORD_CHUNK_PAGES = 2, CHORD_CHUNK_TOKENS = CHORD_CHUNK_PAGES * CHORD_PAGE_TOKENS, CHORD_ATTEND_PARTS = 64 };
+enum {
+    CHORD_CHUNK_PAGES = 2,
+    CHORD_CHUNK_TOKENS = CHORD_CHUNK_PAGES * CHORD_PAGE_TOKENS,
+    CHORD_ATTEND_PARTS = 64
+};
 
 /* The queries of one KV head of a run are numbered token by token: token * group + head within the group. */
 typedef struct chord_attend_cut {
@@ -33,7 +37,10 @@ typedef struct chord_attend_cut {
 } chord_attend_cut;
 _Static_assert(sizeof(chord_attend_cut) <= CHORD_CUT_ROOM, "room in chord_cut");
 
-static inline const chord_attend_cut *chord_attend_cut_of(const chord_cut *cut) { return (const chord_attend_cut *)(const void *)cut->of_op; }
+static inline const chord_attend_cut *chord_attend_cut_of(const chord_cut *cut)
+{
+    return (const chord_attend_cut *)(const void *)cut->of_op;
+}
 
 /* The span that contains `unit`. */
 typedef struct chord_attend_span {

@@ -23,7 +23,8 @@ static void look_up(const chord_run *run, int64_t id, float *out, int32_t thread
     const void *source = t->data + (uint64_t)id * t->row_bytes;
     if (t->layout == CHORD_LAYOUT_X4) {
         void *plain = chord_run_scratch(run, thread);
-        chord_format_unpack(f, plain, t->data + (uint64_t)(id / 4) * chord_x4_bytes(f, n), (int32_t)(id % 4), n);
+        chord_format_unpack(f, plain, t->data + (uint64_t)(id / 4) * chord_x4_bytes(f, n), (int32_t)(id % 4),
+                            n);
         source = plain;
     }
     f->decode(out, source, n);

@@ -36,10 +36,14 @@ static void kv_store(const chord_run *run, int64_t u0, int64_t u1, int32_t threa
         int64_t const at = of->first_pos + row - of->first_row;
         uint8_t *page = of->pages[c->cls][at / CHORD_PAGE_TOKENS];
         uint64_t const slot = (uint64_t)(at % CHORD_PAGE_TOKENS);
-        const float *k = chord_run_row(run, op->in[0], row), *v = s->v_dim ? chord_run_row(run, op->in[1], row) : NULL;
+        const float *k = chord_run_row(run, op->in[0], row),
+                    *v = s->v_dim ? chord_run_row(run, op->in[1], row) : NULL;
         for (int32_t h = 0; h < s->n_kv; h++) {
-            store(run, c->type, page + c->k_off + (uint64_t)h * c->k_head + slot * c->k_row, k + (int64_t)h * s->k_dim, s->k_dim);
-            if (v) store(run, c->type, page + c->v_off + (uint64_t)h * c->v_head + slot * c->v_row, v + (int64_t)h * s->v_dim, s->v_dim);
+            store(run, c->type, page + c->k_off + (uint64_t)h * c->k_head + slot * c->k_row,
+                  k + (int64_t)h * s->k_dim, s->k_dim);
+            if (v)
+                store(run, c->type, page + c->v_off + (uint64_t)h * c->v_head + slot * c->v_row,
+                      v + (int64_t)h * s->v_dim, s->v_dim);
         }
     }
 }

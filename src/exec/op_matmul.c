@@ -29,7 +29,8 @@ static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *b
     int64_t const unit = 50000000 / ((int64_t)CHORD_UNIT_ROWS * m->n_in * s->terms);
     s->tile = unit < 1 ? 1 : unit < CHORD_UNIT_TOKENS ? (int32_t)unit : CHORD_UNIT_TOKENS;
     int32_t const enough = UNITS_A_THREAD * plan->n_threads;
-    while (s->tile > CHORD_LEAST_TOKENS && s->all_blocks * chord_ceil_div(s->n_rows, s->tile) < enough) s->tile /= 2;
+    while (s->tile > CHORD_LEAST_TOKENS && s->all_blocks * chord_ceil_div(s->n_rows, s->tile) < enough)
+        s->tile /= 2;
     if (s->tile > 4) s->tile -= s->tile % 4; /* kernels compute four tokens at a time */
     s->n_tiles = (int32_t)chord_ceil_div(s->n_rows, s->tile);
     cut->n_units = (s->quantize ? s->n_rows : 0) + (int64_t)s->n_tiles * s->all_blocks;
@@ -102,7 +103,8 @@ static void multiply(const chord_run *run, int32_t tile, int32_t b0, int32_t b1,
         if (a >= b) continue;
         chord_matmul const m = product_of(run, i, thread);
         int32_t const terms = m.two_terms ? 2 : 1, end = chord_min32(b * CHORD_UNIT_ROWS, m.n_out);
-        chord_ops_matmul(run->ops, run->plan->tensors[op->weight[i]].type)(&m, a * CHORD_UNIT_ROWS, end, t0 * terms, t1 * terms);
+        chord_ops_matmul(run->ops, run->plan->tensors[op->weight[i]].type)(&m, a * CHORD_UNIT_ROWS, end,
+                                                                           t0 * terms, t1 * terms);
     }
 }
 
@@ -117,7 +119,8 @@ static void matmul(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
     for (int64_t u = u0 - quantized; u < u1 - quantized;) {
         int64_t const tile = u / s->all_blocks, end = (tile + 1) * s->all_blocks;
         int64_t const stop = end < u1 - quantized ? end : u1 - quantized;
-        multiply(run, (int32_t)tile, (int32_t)(u % s->all_blocks), (int32_t)(u % s->all_blocks + (stop - u)), thread);
+        multiply(run, (int32_t)tile, (int32_t)(u % s->all_blocks), (int32_t)(u % s->all_blocks + (stop - u)),
+                 thread);
         u = stop;
     }
 }

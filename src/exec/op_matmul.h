@@ -21,6 +21,9 @@ typedef struct chord_matmul_cut {
 } chord_matmul_cut;
 _Static_assert(sizeof(chord_matmul_cut) <= CHORD_CUT_ROOM, "room in chord_cut");
 
-static inline const chord_matmul_cut *chord_matmul_cut_of(const chord_cut *cut) { return (const chord_matmul_cut *)(const void *)cut->of_op; }
+static inline const chord_matmul_cut *chord_matmul_cut_of(const chord_cut *cut)
+{
+    return (const chord_matmul_cut *)(const void *)cut->of_op;
+}
 
 #endif

@@ -14,8 +14,10 @@ static void norm(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
     (void)thread;
     const chord_op *op = run->op;
     for (int64_t row = u0; row < u1; row++) {
-        float const mean = run->ops->rms_norm(chord_run_row(run, op->out[0], row), chord_run_gathered(run, row),
-                                              chord_run_vector(run, op->weight[0]), op->norm.width, op->norm.eps);
+        float const mean = run->ops->rms_norm(chord_run_row(run, op->out[0], row),
+                                              chord_run_gathered(run, row),
+                                              chord_run_vector(run, op->weight[0]), op->norm.width,
+                                              op->norm.eps);
         if (!chord_is_finite(mean)) chord_run_fault(run, CHORD_FAULT_NORM);
     }
 }

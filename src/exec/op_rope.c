@@ -16,7 +16,8 @@ static void rope(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
     for (int64_t row = u0; row < u1; row++) {
         const float *pairs = chord_run_row(run, op->in[0], row);
         float *x = chord_run_row(run, op->out[0], row) + op->rope.first;
-        for (int32_t h = 0; h < op->rope.n_head; h++) turn(x + (int64_t)h * op->rope.head_dim, pairs, r->n_rot / 2);
+        for (int32_t h = 0; h < op->rope.n_head; h++)
+            turn(x + (int64_t)h * op->rope.head_dim, pairs, r->n_rot / 2);
     }
 }
 

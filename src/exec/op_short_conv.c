@@ -45,7 +45,8 @@ static void convolve(const conv *c, float *after, int32_t c0, int32_t c1)
         }
     }
     for (int32_t j = 0; j < kernel - 1; j++)
-        chord_copy(after + (int64_t)j * width + c0, inputs_at(c, c->of->n_tokens - kernel + 1 + j) + c0, (size_t)(c1 - c0) * 4);
+        chord_copy(after + (int64_t)j * width + c0, inputs_at(c, c->of->n_tokens - kernel + 1 + j) + c0,
+                   (size_t)(c1 - c0) * 4);
 }
 
 static void short_conv(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
@@ -59,7 +60,8 @@ static void short_conv(const chord_run *run, int64_t u0, int64_t u1, int32_t thr
         uint8_t *const *states = of->pages[cache->cls];
         int32_t const first = (int32_t)(u % n_blocks) * UNIT_CHANNELS;
         conv const c = { run, of, (const float *)(const void *)(states[0] + cache->k_off) };
-        convolve(&c, (float *)(void *)(states[1] + cache->k_off), first, chord_min32(first + UNIT_CHANNELS, op->short_conv.width));
+        convolve(&c, (float *)(void *)(states[1] + cache->k_off), first,
+                 chord_min32(first + UNIT_CHANNELS, op->short_conv.width));
     }
 }
 

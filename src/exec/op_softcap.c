@@ -11,7 +11,8 @@ static void softcap(const chord_run *run, int64_t u0, int64_t u1, int32_t thread
 {
     (void)thread;
     const chord_op_softcap *c = &run->op->softcap;
-    for (int64_t row = u0; row < u1; row++) run->ops->softcap(chord_run_row(run, run->op->out[0], row), c->cap, c->width);
+    for (int64_t row = u0; row < u1; row++)
+        run->ops->softcap(chord_run_row(run, run->op->out[0], row), c->cap, c->width);
 }
 
 const chord_op_cpu chord_op_cpu_softcap = { .cut = cut, .run = softcap };

@@ -67,7 +67,8 @@ static bool work_some(chord_pool *p, int32_t thread)
         int32_t const least = LOAD(&p->least);
         if (take < least) take = least;
         if (take > left) take = left;
-    } while (!__atomic_compare_exchange_n(&p->left, &left, left - take, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    } while (!__atomic_compare_exchange_n(&p->left, &left, left - take, 0, __ATOMIC_SEQ_CST,
+                                          __ATOMIC_SEQ_CST));
     int64_t const first = p->end - left;
     chord_op_run(&p->run, first, first + take, thread);
     if (thread == 0) p->done_here += take;
@@ -118,7 +119,8 @@ void chord_pool_end(chord_pool *p) { p->ledger.spent += chord_host_now() - p->le
 static bool await_helpers(chord_pool *p, int32_t units)
 {
     spin s = { 0 };
-    do if (LOAD(&p->done) == units) return true;
+    do
+        if (LOAD(&p->done) == units) return true;
     while (look_again(&s));
     double const begin = chord_host_now();
     double now = begin, waited = 0;

@@ -6,12 +6,31 @@
 #include "../base/mem.h"
 
 enum { SINK_CARRY, SINK_LOG, SINK_SKIP };
-enum { STATE_MAGIC, STATE_COUNTS, STATE_KEY_LENGTH, STATE_KEY, STATE_VALUE_TYPE, STATE_SCALAR,
-       STATE_STRING_LENGTH, STATE_STRING, STATE_ARRAY_HEAD, STATE_ARRAY_DATA, STATE_ARRAY_LENGTH,
-       STATE_ARRAY_STRING, STATE_NAME_LENGTH, STATE_NAME, STATE_N_DIMS, STATE_DIMS, STATE_DONE };
+enum {
+    STATE_MAGIC,
+    STATE_COUNTS,
+    STATE_KEY_LENGTH,
+    STATE_KEY,
+    STATE_VALUE_TYPE,
+    STATE_SCALAR,
+    STATE_STRING_LENGTH,
+    STATE_STRING,
+    STATE_ARRAY_HEAD,
+    STATE_ARRAY_DATA,
+    STATE_ARRAY_LENGTH,
+    STATE_ARRAY_STRING,
+    STATE_NAME_LENGTH,
+    STATE_NAME,
+    STATE_N_DIMS,
+    STATE_DIMS,
+    STATE_DONE
+};
 
-static const struct { const char *name; uint32_t bytes; } types[CHORD_GGUF_TYPES] = {
-    { "u8", 1 }, { "i8", 1 }, { "u16", 2 }, { "i16", 2 }, { "u32", 4 }, { "i32", 4 }, { "f32", 4 },
+static const struct {
+    const char *name;
+    uint32_t bytes;
+} types[CHORD_GGUF_TYPES] = {
+    { "u8", 1 },   { "i8", 1 },     { "u16", 2 },   { "i16", 2 }, { "u32", 4 }, { "i32", 4 }, { "f32", 4 },
     { "bool", 1 }, { "string", 0 }, { "array", 0 }, { "u64", 8 }, { "i64", 8 }, { "f64", 8 },
 };
 
@@ -51,8 +70,14 @@ void chord_gguf_init(chord_gguf *g, chord_arena log, const char *const *wanted)
 }
 
 static chord_gguf_kv *last_kv(chord_gguf *g) { return (chord_gguf_kv *)(g->log.base + g->last_kv); }
-static chord_gguf_tensor *last_tensor(chord_gguf *g) { return (chord_gguf_tensor *)(g->log.base + g->last_tensor); }
-static const char *key_of(const chord_gguf *g, const chord_gguf_kv *kv) { return (const char *)g->log.base + kv->key; }
+static chord_gguf_tensor *last_tensor(chord_gguf *g)
+{
+    return (chord_gguf_tensor *)(g->log.base + g->last_tensor);
+}
+static const char *key_of(const chord_gguf *g, const chord_gguf_kv *kv)
+{
+    return (const char *)g->log.base + kv->key;
+}
 
 /* Refuses a length, read just before `position`, that exceeds the rest of the file. */
 static chord_status claim(chord_gguf *g, uint64_t bytes, const char *what, chord_error *e)
@@ -66,7 +91,8 @@ static int is_wanted(const chord_gguf *g, const chord_gguf_kv *kv)
 {
     const char *key = key_of(g, kv);
     for (const char *const *wanted = g->wanted; wanted && *wanted; wanted++)
-        if (chord_strlen(*wanted) == (size_t)kv->n_key && chord_equal(*wanted, key, (size_t)kv->n_key)) return 1;
+        if (chord_strlen(*wanted) == (size_t)kv->n_key && chord_equal(*wanted, key, (size_t)kv->n_key))
+            return 1;
     return 0;
 }
 
@@ -89,8 +115,10 @@ static chord_status magic(chord_gguf *g, chord_error *e)
         return CHORD_OK;
     }
     if (g->version && (g->version & 0xffff) == 0)
-        return chord_fail(e, CHORD_INVALID_GGUF, "big-endian GGUF files aren't supported (version 0x%x)", (uint64_t)g->version);
-    return chord_fail(e, CHORD_INVALID_GGUF, "GGUF version %u; versions 2 and 3 are supported", (uint64_t)g->version);
+        return chord_fail(e, CHORD_INVALID_GGUF, "big-endian GGUF files aren't supported (version 0x%x)",
+                          (uint64_t)g->version);
+    return chord_fail(e, CHORD_INVALID_GGUF, "GGUF version %u; versions 2 and 3 are supported",
+                      (uint64_t)g->version);
 }
 
 static chord_status counts(chord_gguf *g, chord_error *e)
@@ -98,10 +126,11 @@ static chord_status counts(chord_gguf *g, chord_error *e)
     g->n_tensors = g->tensors_left = chord_u64(g->carry);
     g->n_kv = g->kv_left = chord_u64(g->carry + 8);
     if (g->n_tensors > CHORD_MAX_TENSORS)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the header claims %u tensors; at most %u are accepted", g->n_tensors,
-                          (uint64_t)CHORD_MAX_TENSORS);
+        return chord_fail(e, CHORD_INVALID_GGUF, "the header claims %u tensors; at most %u are accepted",
+                          g->n_tensors, (uint64_t)CHORD_MAX_TENSORS);
     if (g->n_kv > CHORD_MAX_KEYS)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the header claims %u metadata keys; at most %u are accepted", g->n_kv,
+        return chord_fail(e, CHORD_INVALID_GGUF,
+                          "the header claims %u metadata keys; at most %u are accepted", g->n_kv,
                           (uint64_t)CHORD_MAX_KEYS);
     return begin_key_or_tensors(g);
 }
@@ -124,7 +153,8 @@ static chord_status key_length(chord_gguf *g, chord_error *e)
 {
     uint64_t const n = chord_u64(g->carry);
     if (n > CHORD_MAX_KEY_BYTES)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the key at offset %u claims %u bytes; at most %u are accepted", g->position - 8, n,
+        return chord_fail(e, CHORD_INVALID_GGUF,
+                          "the key at offset %u claims %u bytes; at most %u are accepted", g->position - 8, n,
                           (uint64_t)CHORD_MAX_KEY_BYTES);
     CHORD_TRY(claim(g, n, "the key", e));
     chord_gguf_kv *kv = append_record(g, sizeof *kv, &g->first_kv, &g->last_kv);
@@ -142,7 +172,8 @@ static chord_status key(chord_gguf *g, chord_error *e)
     kv->hash = hash_of((const uint8_t *)name, (size_t)kv->n_key);
     const chord_gguf_kv *same = chord_gguf_find(g, name, (size_t)kv->n_key);
     if (same != kv)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the key %q is in the header twice", name, (size_t)kv->n_key);
+        return chord_fail(e, CHORD_INVALID_GGUF, "the key %q is in the header twice", name,
+                          (size_t)kv->n_key);
     expect(g, STATE_VALUE_TYPE, SINK_CARRY, 4);
     return CHORD_OK;
 }
@@ -174,9 +205,10 @@ static chord_status end_value(chord_gguf *g, chord_error *e)
         g->alignment = kv->type == CHORD_GGUF_U32 && !kv->is_array ? chord_u32(g->log.base + kv->data) : 0;
         uint32_t const a = g->alignment;
         if (a < 8 || a > CHORD_MAX_ALIGNMENT || (a & (a - 1)))
-            return chord_fail(e, CHORD_INVALID_GGUF,
-                              "general.alignment is a %s of value %u; it must be a u32, a power of two from 8 to %u",
-                              chord_gguf_type_name(kv->type), (uint64_t)a, (uint64_t)CHORD_MAX_ALIGNMENT);
+            return chord_fail(
+                e, CHORD_INVALID_GGUF,
+                "general.alignment is a %s of value %u; it must be a u32, a power of two from 8 to %u",
+                chord_gguf_type_name(kv->type), (uint64_t)a, (uint64_t)CHORD_MAX_ALIGNMENT);
     }
     g->kv_left--;
     return begin_key_or_tensors(g);
@@ -207,7 +239,8 @@ static chord_status array_head(chord_gguf *g, chord_error *e)
                           type == CHORD_GGUF_ARRAY ? "arrays" : "an unknown type", (uint64_t)type);
     uint64_t const least = type == CHORD_GGUF_STRING ? 8 : types[type].bytes;
     if (!chord_mul(count, least, &bytes) || bytes > CHORD_MAX_FILE)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the array %q claims %u elements, more than any file holds", name, n_name, count);
+        return chord_fail(e, CHORD_INVALID_GGUF, "the array %q claims %u elements, more than any file holds",
+                          name, n_name, count);
     CHORD_TRY(claim(g, bytes, "an array", e));
     kv->is_array = 1;
     kv->type = (int32_t)type;
@@ -251,7 +284,8 @@ static chord_status name_length(chord_gguf *g, chord_error *e)
 {
     uint64_t const n = chord_u64(g->carry);
     if (n > CHORD_MAX_NAME_BYTES)
-        return chord_fail(e, CHORD_INVALID_GGUF, "the tensor name at offset %u claims %u bytes; at most %u are accepted",
+        return chord_fail(e, CHORD_INVALID_GGUF,
+                          "the tensor name at offset %u claims %u bytes; at most %u are accepted",
                           g->position - 8, n, (uint64_t)CHORD_MAX_NAME_BYTES);
     CHORD_TRY(claim(g, n, "a tensor name", e));
     chord_gguf_tensor *t = append_record(g, sizeof *t, &g->first_tensor, &g->last_tensor);
@@ -268,9 +302,10 @@ static chord_status tensor_name(chord_gguf *g, chord_error *e)
     const uint8_t *name = g->log.base + t->name;
     t->hash = hash_of(name, (size_t)t->n_name);
     for (const chord_gguf_tensor *o = NULL; (o = chord_gguf_next_tensor(g, o)) && o != t;)
-        if (o->hash == t->hash && o->n_name == t->n_name && chord_equal(g->log.base + o->name, name, (size_t)t->n_name))
-            return chord_fail(e, CHORD_INVALID_GGUF, "the tensor %q is in the table twice", (const char *)name,
-                              (size_t)t->n_name);
+        if (o->hash == t->hash && o->n_name == t->n_name &&
+            chord_equal(g->log.base + o->name, name, (size_t)t->n_name))
+            return chord_fail(e, CHORD_INVALID_GGUF, "the tensor %q is in the table twice",
+                              (const char *)name, (size_t)t->n_name);
     expect(g, STATE_N_DIMS, SINK_CARRY, 4);
     return CHORD_OK;
 }
@@ -280,8 +315,8 @@ static chord_status n_dims(chord_gguf *g, chord_error *e)
     chord_gguf_tensor *t = last_tensor(g);
     uint32_t const n = chord_u32(g->carry);
     if (n < 1 || n > 4)
-        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q has %u dimensions; 1 to 4 are accepted", (const char *)g->log.base + t->name,
-                          (size_t)t->n_name, (uint64_t)n);
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q has %u dimensions; 1 to 4 are accepted",
+                          (const char *)g->log.base + t->name, (size_t)t->n_name, (uint64_t)n);
     t->n_dims = (int32_t)n;
     expect(g, STATE_DIMS, SINK_CARRY, 8 * (uint64_t)n + 12); /* ne[n], type, offset; at most 44 with n = 4 */
     return CHORD_OK;
@@ -294,19 +329,19 @@ static chord_status dims(chord_gguf *g, chord_error *e)
     for (int32_t i = 0; i < 4; i++) {
         uint64_t const ne = i < t->n_dims ? chord_u64(g->carry + 8 * i) : 1;
         if (ne < 1 || ne > (uint64_t)CHORD_MAX_DIM)
-            return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: dimension %d is %u, outside 1 to %u", name, (size_t)t->n_name, i, ne,
-                              (uint64_t)CHORD_MAX_DIM);
+            return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: dimension %d is %u, outside 1 to %u", name,
+                              (size_t)t->n_name, i, ne, (uint64_t)CHORD_MAX_DIM);
         t->ne[i] = (int64_t)ne;
     }
     const uint8_t *rest = g->carry + 8 * t->n_dims;
     t->type = chord_i32(rest);
     t->offset = chord_u64(rest + 4);
     if (t->offset % g->alignment)
-        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: offset %u isn't a multiple of the alignment %u", name,
-                          (size_t)t->n_name, t->offset, (uint64_t)g->alignment);
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: offset %u isn't a multiple of the alignment %u",
+                          name, (size_t)t->n_name, t->offset, (uint64_t)g->alignment);
     if (t->offset > CHORD_MAX_FILE)
-        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: offset %u is beyond any file", name, (size_t)t->n_name,
-                          t->offset);
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: offset %u is beyond any file", name,
+                          (size_t)t->n_name, t->offset);
     g->tensors_left--;
     return begin_key_or_tensors(g);
 }
@@ -350,7 +385,10 @@ chord_status chord_gguf_push(chord_gguf *g, const uint8_t *bytes, size_t n, size
         if (g->sink == SINK_LOG) {
             uint64_t const room = g->log.cap - g->log.used;
             if (take > room) take = room;
-            if (!take) { status = CHORD_NEED_MEMORY; break; }
+            if (!take) {
+                status = CHORD_NEED_MEMORY;
+                break;
+            }
             chord_copy(g->log.base + g->log.used, bytes + done, (size_t)take);
             g->log.used += (size_t)take;
         } else if (g->sink == SINK_CARRY) {
@@ -384,6 +422,7 @@ const chord_gguf_kv *chord_gguf_find(const chord_gguf *g, const char *name, size
 {
     uint32_t const hash = hash_of((const uint8_t *)name, n);
     for (const chord_gguf_kv *kv = NULL; (kv = chord_gguf_next_kv(g, kv));)
-        if (kv->hash == hash && (size_t)kv->n_key == n && chord_equal(g->log.base + kv->key, name, n)) return kv;
+        if (kv->hash == hash && (size_t)kv->n_key == n && chord_equal(g->log.base + kv->key, name, n))
+            return kv;
     return NULL;
 }

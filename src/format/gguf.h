@@ -12,9 +12,22 @@
 #include "../base/status.h"
 #include "limits.h"
 
-enum { CHORD_GGUF_U8, CHORD_GGUF_I8, CHORD_GGUF_U16, CHORD_GGUF_I16, CHORD_GGUF_U32, CHORD_GGUF_I32,
-       CHORD_GGUF_F32, CHORD_GGUF_BOOL, CHORD_GGUF_STRING, CHORD_GGUF_ARRAY, CHORD_GGUF_U64,
-       CHORD_GGUF_I64, CHORD_GGUF_F64, CHORD_GGUF_TYPES };
+enum {
+    CHORD_GGUF_U8,
+    CHORD_GGUF_I8,
+    CHORD_GGUF_U16,
+    CHORD_GGUF_I16,
+    CHORD_GGUF_U32,
+    CHORD_GGUF_I32,
+    CHORD_GGUF_F32,
+    CHORD_GGUF_BOOL,
+    CHORD_GGUF_STRING,
+    CHORD_GGUF_ARRAY,
+    CHORD_GGUF_U64,
+    CHORD_GGUF_I64,
+    CHORD_GGUF_F64,
+    CHORD_GGUF_TYPES
+};
 
 typedef struct chord_gguf_kv {
     uint64_t next;         /* log offset of the next record, 0: last */

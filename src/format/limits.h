@@ -11,10 +11,10 @@
 #define CHORD_MAX_ALIGNMENT 65536      /* general.alignment; 32 in practice */
 #define CHORD_KEEP_STRING 65536        /* longer strings are skipped unless their key is wanted */
 #define CHORD_KEEP_ARRAY 16384         /* bytes of a numeric array kept for `info` and per-layer values */
-#define CHORD_MAX_TOKENS (1 << 22)     /* ids fit 24 bits in tables; the largest vocabularies have 262,144 */
-#define CHORD_MAX_DIM INT32_MAX        /* elements per row, rows: kernels count in int32 */
-#define CHORD_MAX_LAYERS 1024          /* llama.cpp: 512 */
+#define CHORD_MAX_TOKENS (1 << 22) /* ids fit 24 bits in tables; the largest vocabularies have 262,144 */
+#define CHORD_MAX_DIM INT32_MAX /* elements per row, rows: kernels count in int32 */
+#define CHORD_MAX_LAYERS 1024 /* llama.cpp: 512 */
 #define CHORD_MAX_HEADS 1024
-#define CHORD_MAX_FILE (1ULL << 53)    /* offsets cross the boundary as doubles */
+#define CHORD_MAX_FILE (1ULL << 53) /* offsets cross the boundary as doubles */
 
 #endif

@@ -42,7 +42,8 @@ static inline float attend_element(attend_rows rows, const uint8_t *p)
 /* Adds the products of C vectors of d to the scores s[query][row] of N queries and R rows, and advances k
  * and q. With f16 and four queries (R is 2) the loop needs 15 registers: eight sums, four vectors of q, two
  * constants and a vector of k. V8 has 15 on x64. */
-CHORD_INLINE void attend_dots(attend_rows rows, int N, int R, int C, const uint8_t *k[4], const float *q[4], vf s[4][4])
+CHORD_INLINE void attend_dots(attend_rows rows, int N, int R, int C, const uint8_t *k[4], const float *q[4],
+                              vf s[4][4])
 {
     vf qv[4];
     CHORD_UNROLL(int i = 0; i < N; i++) CHORD_PIN(q[i]);
@@ -63,7 +64,8 @@ CHORD_INLINE void attend_dots(attend_rows rows, int N, int R, int C, const uint8
 
 /* score[i] = dot products of query i with k[j .. j + 3]. The first k_dim / 4 * 4 elements are summed in
  * lanes, the others one by one. */
-CHORD_INLINE void attend_scores(attend_rows rows, int N, const chord_attend *a, const float *const *queries, int32_t j, vf *score)
+CHORD_INLINE void attend_scores(attend_rows rows, int N, const chord_attend *a, const float *const *queries,
+                                int32_t j, vf *score)
 {
     int32_t const n = a->k_dim;
     int const R = N > 2 ? 2 : 4;
@@ -87,8 +89,11 @@ CHORD_INLINE void attend_scores(attend_rows rows, int N, const chord_attend *a, 
     }
     CHORD_UNROLL(int i = 0; i < N; i++) score[i] = vf_sum_each(s[i][0], s[i][1], s[i][2], s[i][3]);
     CHORD_ROLL(; d > 0; d--) {
-        CHORD_ROLL(int l = 0; l < 4; l++) rest[l] = attend_element(rows, first + (size_t)l * row_bytes + (size_t)(n - d) * attend_bytes(rows));
-        CHORD_UNROLL(int i = 0; i < N; i++) score[i] = vf_madd(vf_load(rest), vf_all(queries[i][n - d]), score[i]);
+        CHORD_ROLL(int l = 0; l < 4; l++)
+            rest[l] = attend_element(rows,
+                                     first + (size_t)l * row_bytes + (size_t)(n - d) * attend_bytes(rows));
+        CHORD_UNROLL(int i = 0; i < N; i++)
+            score[i] = vf_madd(vf_load(rest), vf_all(queries[i][n - d]), score[i]);
     }
 }
 
@@ -101,7 +106,8 @@ CHORD_INLINE vi attend_mask(int32_t j, int32_t lo, int32_t hi)
 }
 
 /* s[query][..] += p[slot] v[slot][..] for D vectors of each of J slots; rows are row_bytes apart */
-CHORD_INLINE void attend_slots(attend_rows rows, int N, int D, int J, const float *p, const uint8_t *v, size_t row_bytes, vf s[4][4])
+CHORD_INLINE void attend_slots(attend_rows rows, int N, int D, int J, const float *p, const uint8_t *v,
+                               size_t row_bytes, vf s[4][4])
 {
     const uint8_t *row[2] = { v, v + row_bytes };
     CHORD_PIN(p);
@@ -120,8 +126,8 @@ CHORD_INLINE void attend_slots(attend_rows rows, int N, int D, int J, const floa
 }
 
 /* acc[d .. d + 4 D) = acc * keep + sum of p[j] v[j] over slots j = lo .. hi - 1 */
-CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_attend *a, float *const *acc, int32_t d, const float *p,
-                                const float *keep, int32_t lo, int32_t hi)
+CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_attend *a, float *const *acc,
+                                int32_t d, const float *p, const float *keep, int32_t lo, int32_t hi)
 {
     vf s[4][4];
     CHORD_UNROLL(int i = 0; i < N; i++)
@@ -130,7 +136,8 @@ CHORD_INLINE void attend_values(attend_rows rows, int N, int D, const chord_atte
     const uint8_t *v = (const uint8_t *)a->v + (size_t)lo * row_bytes + (size_t)d * attend_bytes(rows);
     int32_t left = hi - lo;
     p += lo;
-    CHORD_ROLL(; left >= 2; left -= 2, p += 2, v += 2 * row_bytes) attend_slots(rows, N, D, 2, p, v, row_bytes, s);
+    CHORD_ROLL(; left >= 2; left -= 2, p += 2, v += 2 * row_bytes)
+        attend_slots(rows, N, D, 2, p, v, row_bytes, s);
     if (left) attend_slots(rows, N, D, 1, p, v, 0, s);
     CHORD_UNROLL(int i = 0; i < N; i++)
         CHORD_UNROLL(int c = 0; c < D; c++) vf_store(acc[i] + d + 4 * c, s[i][c]);
@@ -143,7 +150,8 @@ __attribute__((noinline)) static void attend_cap(vf *s, int32_t n, float cap)
     CHORD_ROLL(int32_t i = 0; i < n; i++) s[i] = vf_mul(vf_tanh(vf_div(s[i], vf_all(cap))), vf_all(cap));
 }
 
-CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int32_t first, int32_t lo, int32_t hi)
+CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int32_t first, int32_t lo,
+                                 int32_t hi)
 {
     attend_rows const rows = attend_rows_of(is_f16);
     const float *const *q = a->q + first;
@@ -192,7 +200,10 @@ CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int3
     for (; d < a->v_dim; d++)
         for (int i = 0; i < N; i++) {
             float sum = acc[i][d] * keep[i];
-            for (int32_t j = lo; j < hi; j++) sum += p[i][j] * attend_element(rows, (const uint8_t *)a->v + ((size_t)j * (size_t)a->v_stride + (size_t)d) * attend_bytes(rows));
+            for (int32_t j = lo; j < hi; j++)
+                sum += p[i][j] * attend_element(rows, (const uint8_t *)a->v +
+                                                          ((size_t)j * (size_t)a->v_stride + (size_t)d) *
+                                                              attend_bytes(rows));
             acc[i][d] = sum;
         }
 }
@@ -222,6 +233,7 @@ void BODY(chord_attend_join)(float *acc, float *ml, const float *acc_2, const fl
     ml[0] = top;
     ml[1] = ml[1] * keep_1 + ml_2[1] * take_1;
     int32_t d = 0;
-    for (; d + 4 <= v_dim; d += 4) vf_store(acc + d, vf_madd(vf_load(acc_2 + d), take, vf_mul(vf_load(acc + d), keep)));
+    for (; d + 4 <= v_dim; d += 4)
+        vf_store(acc + d, vf_madd(vf_load(acc_2 + d), take, vf_mul(vf_load(acc + d), keep)));
     for (; d < v_dim; d++) acc[d] = acc[d] * keep_1 + acc_2[d] * take_1;
 }

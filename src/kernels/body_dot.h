@@ -9,7 +9,8 @@
 #include "kernels.h"
 
 /* The records of the formats as constants: the compiler folds each question that a body asks a record. */
-#define FORMAT(id, NAME, file, ...) static const chord_format format_##file = { .type = id, .name = #NAME, __VA_ARGS__ };
+#define FORMAT(id, NAME, file, ...) \
+    static const chord_format format_##file = { .type = id, .name = #NAME, __VA_ARGS__ };
 #include "../quant/formats.def"
 
 /* G groups (of four rows) x T tokens of a format; `how` is DOT8, DOT8_16 or DOT16, or FINE or FLOATS of
@@ -114,7 +115,11 @@ CHORD_INLINE dot_sum dot_add(dot_way way, dot_sum s, dot_weights w, vi v)
     return (dot_sum){ vi_add(s.a, vi_dot16(w.a, v)), vi_add(s.b, vi_dot16(w.b, v)) };
 }
 #else
-CHORD_INLINE vi dot_load(dot_way way, const uint8_t *x) { (void)way; return vi_low8_s(vi_all_at(x)); }
+CHORD_INLINE vi dot_load(dot_way way, const uint8_t *x)
+{
+    (void)way;
+    return vi_low8_s(vi_all_at(x));
+}
 CHORD_INLINE dot_sum dot_add(dot_way way, dot_sum s, dot_weights w, vi v)
 {
     (void)way;

@@ -117,7 +117,8 @@ float BODY(chord_rms_norm)(float *y, const float *x, const float *w, int32_t n, 
     vf s0 = vf_all(0), s1 = s0, s2 = s0, s3 = s0;
     int32_t i = 0;
     for (; i + 16 <= n; i += 16) {
-        vf const x0 = vf_load(x + i), x1 = vf_load(x + i + 4), x2 = vf_load(x + i + 8), x3 = vf_load(x + i + 12);
+        vf const x0 = vf_load(x + i), x1 = vf_load(x + i + 4), x2 = vf_load(x + i + 8),
+                 x3 = vf_load(x + i + 12);
         s0 = vf_madd(x0, x0, s0);
         s1 = vf_madd(x1, x1, s1);
         s2 = vf_madd(x2, x2, s2);
@@ -156,7 +157,8 @@ float BODY(chord_layer_norm)(const chord_layer_norm *a)
     }
     rest = 0;
     CHORD_ROLL(; i < n; i++) rest += (x[i] - mean) * (x[i] - mean);
-    float const squares = vf_sum(square) + rest, scale = 1.0f / __builtin_sqrtf(squares / (float)count + a->eps);
+    float const squares = vf_sum(square) + rest,
+                scale = 1.0f / __builtin_sqrtf(squares / (float)count + a->eps);
     CHORD_ROLL(i = 0; i + 4 <= n; i += 4) {
         vf v = vf_mul(vf_sub(vf_load(x + i), vf_all(mean)), vf_all(scale));
         if (w) v = vf_mul(v, vf_load(w + i));
@@ -187,15 +189,22 @@ CHORD_INLINE void glu(int kind, float *y, const float *gate, const float *up, in
     CHORD_ROLL(int32_t i = 0; i < n; i += 4) {
         int32_t const left = n - i;
         bool const is_part = left < 4;
-        vf const g = is_part ? load_part(gate + i, left) : vf_load(gate + i), u = is_part ? load_part(up + i, left) : vf_load(up + i);
+        vf const g = is_part ? load_part(gate + i, left) : vf_load(gate + i),
+                 u = is_part ? load_part(up + i, left) : vf_load(up + i);
         vf const v = glu_four(kind, g, u);
         if (is_part) store_part(y + i, v, left);
         else vf_store(y + i, v);
     }
 }
 
-void BODY(chord_silu_glu)(float *y, const float *gate, const float *up, int32_t n) { glu(SILU, y, gate, up, n); }
-void BODY(chord_gelu_glu)(float *y, const float *gate, const float *up, int32_t n) { glu(GELU, y, gate, up, n); }
+void BODY(chord_silu_glu)(float *y, const float *gate, const float *up, int32_t n)
+{
+    glu(SILU, y, gate, up, n);
+}
+void BODY(chord_gelu_glu)(float *y, const float *gate, const float *up, int32_t n)
+{
+    glu(GELU, y, gate, up, n);
+}
 
 /* ---- activations alone, soft-cap ------------------------------------------------------------------ */
 
@@ -228,7 +237,7 @@ void BODY(chord_softcap)(float *y, float cap, int32_t n) { activate(SOFTCAP, y, 
 
 /* Products and sums are never fused, so that the result equals the scalar body's bit by bit, also in the
  * last pairs. */
-#define ROTATE(x, y, c, s, to_x, to_y)                                                              \
+#define ROTATE(x, y, c, s, to_x, to_y) \
     vf const to_x = vf_sub(vf_mul(x, c), vf_mul(y, s)), to_y = vf_add(vf_mul(x, s), vf_mul(y, c));
 
 CHORD_INLINE void rotate_one(float *a, float *b, const float *cs)

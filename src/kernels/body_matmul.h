@@ -11,7 +11,9 @@
 
 CHORD_INLINE vf load_weights(const chord_format *f, const uint8_t *p)
 {
-    return f->tile == CHORD_TILE_F32 ? vf_load(p) : f->tile == CHORD_TILE_F16 ? vf_load_f16(p) : vf_load_bf16(p);
+    return f->tile == CHORD_TILE_F32   ? vf_load(p)
+           : f->tile == CHORD_TILE_F16 ? vf_load_f16(p)
+                                       : vf_load_bf16(p);
 }
 
 CHORD_INLINE void tile_float(tile_kind k, tile a, vf *sum)
@@ -103,8 +105,15 @@ CHORD_INLINE void tile_quant(tile_kind k, tile a, vf *sum)
                 if (are_bytes) *to = vf_madd(vf_mul(dw, dx), vf_of(i), *to);
                 else {
                     vi const x_sum = vi_all_at(d + a.n / 8); /* the factor of the centre or of m */
-                    if (!has_offset(f)) *to = vf_madd(vf_mul(dw, dx), vf_of(vi_sub(i, vi_mul(x_sum, vi_all(f->centre)))), *to);
-                    else *to = vf_madd(dx, vf_madd(dw, vf_of(i), vf_mul(vf_load_f16_by(scales + 8, f16_mask, f16_factor), vf_of(x_sum))), *to);
+                    if (!has_offset(f))
+                        *to = vf_madd(vf_mul(dw, dx), vf_of(vi_sub(i, vi_mul(x_sum, vi_all(f->centre)))),
+                                      *to);
+                    else
+                        *to = vf_madd(dx,
+                                      vf_madd(dw, vf_of(i),
+                                              vf_mul(vf_load_f16_by(scales + 8, f16_mask, f16_factor),
+                                                     vf_of(x_sum))),
+                                      *to);
                 }
             }
         }
@@ -127,7 +136,8 @@ CHORD_INLINE void tile_fine(int G, tile a, vf *sum)
         CHORD_ROLL(int v = 0; v < 8; v++) {
             CHORD_PIN(a.x[0]);
             CHORD_PIN(a.x[1]);
-            vi const x = vi_add16(vi_mul16(vi_low8_s(vi_all_at(a.x[0])), scale), vi_low8_s(vi_all_at(a.x[1])));
+            vi const x = vi_add16(vi_mul16(vi_low8_s(vi_all_at(a.x[0])), scale),
+                                  vi_low8_s(vi_all_at(a.x[1])));
             a.x[0] += 4, a.x[1] += 4;
             CHORD_UNROLL(int g = 0; g < G; g++) {
                 CHORD_PIN(a.w[g]);
@@ -165,7 +175,8 @@ CHORD_INLINE void matmul_tile(tile_kind k, const chord_matmul *m, const matmul_p
         int32_t const group = p->g + i * p->step < p->g1 ? p->g + i * p->step : p->g1 - 1;
         a.w[i] = (const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes);
     }
-    CHORD_UNROLL(int i = 0; i < T; i++) a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(p->t + i) * m->x_stride);
+    CHORD_UNROLL(int i = 0; i < T; i++)
+        a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(p->t + i) * m->x_stride);
     vf sum[8];
     if (k.how == FINE) tile_fine(G, a, sum);
     else if (k.how < 0) tile_float(k, a, sum);
@@ -186,7 +197,10 @@ CHORD_INLINE int32_t matmul_tokens(tile_kind k, const chord_matmul *m, matmul_ra
     int const G = k.G, T = k.T;
     int32_t const step = (r.g1 - r.g0 + G - 1) / G, end = r.g0 + step;
     uint64_t const fit = MATMUL_L1 / (m->group_bytes * (uint64_t)G + 1); /* group_bytes may be 0 */
-    int32_t const chunk = r.t1 - r.t0 < 2 * T ? step : fit < 1 ? 1 : fit < (uint64_t)step ? (int32_t)fit : step;
+    int32_t const chunk = r.t1 - r.t0 < 2 * T    ? step
+                          : fit < 1              ? 1
+                          : fit < (uint64_t)step ? (int32_t)fit
+                                                 : step;
     matmul_place p = { .step = step, .g1 = r.g1 };
     for (int32_t first = r.g0; first < end; first += chunk) {
         int32_t const last = end - first < chunk ? end : first + chunk;
@@ -196,7 +210,8 @@ CHORD_INLINE int32_t matmul_tokens(tile_kind k, const chord_matmul *m, matmul_ra
     return r.t0 + (r.t1 - r.t0) / T * T;
 }
 
-CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmul *m, matmul_range r, panel_unpack_fn *unpack)
+CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmul *m, matmul_range r,
+                               panel_unpack_fn *unpack)
 {
     int32_t const n_tokens = r.t1 - r.t0, t1 = r.t1;
     if (f->low == 8 && how > DOT8 && m->two_terms) {
@@ -209,7 +224,8 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
     }
     if (how >= 0 && n_tokens >= PANEL_LEAST) {
         /* a panel's tile has four tokens (WORDS: two) and takes as long for three */
-        int32_t const over = panel_of(how, f).kind == PANEL_WORDS ? 0 : n_tokens % 4, rest = over > 2 ? 0 : over;
+        int32_t const over = panel_of(how, f).kind == PANEL_WORDS ? 0 : n_tokens % 4,
+                      rest = over > 2 ? 0 : over;
         r.t1 = t1 - rest;
         panel_matmul(how, f, m, r, unpack);
         r.t0 = t1 - rest;
@@ -223,23 +239,25 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
 /* ---- one body per format -------------------------------------------------------------------------- */
 
 #ifdef CHORD_SIMD_I8
-#define MATMUL_ALL(f, unpack)                                                                       \
-    if (dot_kind() == DOT8) matmul_tiles(DOT8, f, m, r, unpack);                                    \
+#define MATMUL_ALL(f, unpack)                                    \
+    if (dot_kind() == DOT8) matmul_tiles(DOT8, f, m, r, unpack); \
     else matmul_tiles(DOT8_16, f, m, r, unpack)
-#define UNPACK_ALL(f)                                                                               \
-    if (!is_signed(f) || dot_kind() == DOT8) panel_unpack(f, panel_of(DOT8, f), w, to, n);          \
+#define UNPACK_ALL(f)                                                                      \
+    if (!is_signed(f) || dot_kind() == DOT8) panel_unpack(f, panel_of(DOT8, f), w, to, n); \
     else panel_unpack(f, panel_of(DOT8_16, f), w, to, n)
 #else
 #define MATMUL_ALL(f, unpack) matmul_tiles(DOT16, f, m, r, unpack)
 #define UNPACK_ALL(f) panel_unpack(f, panel_of(DOT16, f), w, to, n)
 #endif
 
-#define FORMAT(id, NAME, file, ...)                                                                 \
-    static void unpack_##file(const uint8_t *w, uint8_t *to, uint32_t n) { UNPACK_ALL(&format_##file); } \
+#define FORMAT(id, NAME, file, ...)                                                                       \
+    static void unpack_##file(const uint8_t *w, uint8_t *to, uint32_t n) { UNPACK_ALL(&format_##file); }  \
     void BODY(chord_matmul_##file)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) \
-    {                                                                                               \
-        matmul_range const r = { r0 / 4, r1 / 4 + (r1 % 4 != 0), t0, t1 };                          \
-        if (format_##file.act == CHORD_ACT_F32) matmul_tiles(FLOATS, &format_##file, m, r, NULL);   \
-        else { MATMUL_ALL(&format_##file, unpack_##file); }                                         \
+    {                                                                                                     \
+        matmul_range const r = { r0 / 4, r1 / 4 + (r1 % 4 != 0), t0, t1 };                                \
+        if (format_##file.act == CHORD_ACT_F32) matmul_tiles(FLOATS, &format_##file, m, r, NULL);         \
+        else {                                                                                            \
+            MATMUL_ALL(&format_##file, unpack_##file);                                                    \
+        }                                                                                                 \
     }
 #include "../quant/formats.def"

@@ -81,8 +81,10 @@ CHORD_INLINE void panel_put(panel_put_way p, uint8_t *to, vi codes, vi scale)
 /* Unpacks one group into a panel. `to` is the address of the group's first vector. */
 CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_t *w, uint8_t *to, uint32_t n)
 {
-    uint32_t const vector = 16 * PANEL_GROUPS, code = k.kind == PANEL_WORDS ? 2 * vector : vector, block = (uint32_t)f->block_elems;
-    panel_put_way const put = { f, k.kind, vector, dot_way_of(k.how, is_signed(f)).flip, vi_all(0x01010101 * f->centre) };
+    uint32_t const vector = 16 * PANEL_GROUPS, code = k.kind == PANEL_WORDS ? 2 * vector : vector,
+                   block = (uint32_t)f->block_elems;
+    panel_put_way const put = { f, k.kind, vector, dot_way_of(k.how, is_signed(f)).flip,
+                                vi_all(0x01010101 * f->centre) };
     part_masks const masks = part_masks_of(f);
     const uint8_t *words = w;
     part_scales scales;
@@ -94,7 +96,8 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
         }
         if (has_words(f) && b % 128 == 0) part_words(f, words, (int32_t)(b / 32 % 8), &scales);
         part_scales const s = part_next(f, w, &scales);
-        vi const even = has_halves(f) ? vi_even16(s.pair) : vi_all(0x00010001), odd = has_halves(f) ? vi_odd16(s.pair) : even;
+        vi const even = has_halves(f) ? vi_even16(s.pair) : vi_all(0x00010001),
+                 odd = has_halves(f) ? vi_odd16(s.pair) : even;
         w = part_planes_load(f, w, &planes);
         CHORD_PIN(w);
         CHORD_PIN(to);
@@ -159,7 +162,8 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
     CHORD_UNROLL(int i = 0; i < G * T; i++) sums[i] = vf_all(0);
     uint32_t d_off = n;
     for (uint32_t b = 0; b < n; b += 32, d_off -= 28) {
-        const uint8_t *const scales = w + 8 * code, *const by_half_at = scales + vector * (k.m ? 2 : 1), *const pairs = by_half_at + vector;
+        const uint8_t *const scales = w + 8 * code, *const by_half_at = scales + vector * (k.m ? 2 : 1),
+                             *const pairs = by_half_at + vector;
         dot_sum s[G * PANEL_TOKENS];
         vi scale[G];
         CHORD_PIN(w);
@@ -207,8 +211,12 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
                 int const j = g * T + t;
                 vi i = panel_fold(k, way, s[j], scale[g]);
                 if (k.folds > 1) i = vi_add(i, vi_load(&total[j]));
-                vi const by_half = has_halves ? vi_dot16(vi_all_at(xd + n / 4), vi_load(by_half_at + 16 * g)) : vi_all(0);
-                if (k.m) sums[j] = vf_madd(dx, vf_madd(d[g], vf_of(i), vf_mul(m[g], vf_of(k.m == 2 ? by_half : x_sum))), sums[j]);
+                vi const by_half = has_halves ? vi_dot16(vi_all_at(xd + n / 4), vi_load(by_half_at + 16 * g))
+                                              : vi_all(0);
+                if (k.m)
+                    sums[j] =
+                        vf_madd(dx, vf_madd(d[g], vf_of(i), vf_mul(m[g], vf_of(k.m == 2 ? by_half : x_sum))),
+                                sums[j]);
                 else {
                     if (k.kind == PANEL_HALVES) i = vi_sub(i, by_half);
                     else if (k.how == DOT8_16) i = vi_add(i, vi_mul(x_sum, less));
@@ -229,14 +237,16 @@ typedef struct panel_way {
     int32_t tokens, centre;
 } panel_way;
 
-static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_way way, int32_t g0, int32_t g1, int32_t t0, int32_t t1)
+static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_way way, int32_t g0, int32_t g1,
+                                                 int32_t t0, int32_t t1)
 {
     panel_tile p = { .w = m->panel, .n = (uint32_t)m->n_in, .centre = way.centre };
     for (int32_t g = g0; g < g1; g += PANEL_GROUPS) {
         for (int32_t i = 0; i < PANEL_GROUPS; i++) {
             /* a group or token that doesn't exist: the last one is computed again, its sums are dropped */
             int32_t const group = g + i < g1 ? g + i : g1 - 1;
-            way.unpack((const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes), (uint8_t *)m->panel + 16 * i, p.n);
+            way.unpack((const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes),
+                       (uint8_t *)m->panel + 16 * i, p.n);
         }
         matmul_place place = { .g = g, .step = 1, .g1 = g1 };
         for (int32_t t = t0, n; t < t1; t += n) {
@@ -254,10 +264,10 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
     }
 }
 
-#define PANEL_TILE_OF(name, kind, how, m, folds, tokens)                                            \
-    static __attribute__((noinline)) void name(const panel_tile *p, vf *sum)                        \
-    {                                                                                               \
-        panel_run((panel_kind){ kind, how, m, folds }, tokens, p, sum);                             \
+#define PANEL_TILE_OF(name, kind, how, m, folds, tokens)                     \
+    static __attribute__((noinline)) void name(const panel_tile *p, vf *sum) \
+    {                                                                        \
+        panel_run((panel_kind){ kind, how, m, folds }, tokens, p, sum);      \
     }
 #define PANEL_TILE(name, kind, how, m, folds) PANEL_TILE_OF(name, kind, how, m, folds, panel_tokens(kind))
 #define PANEL_ONE(name, kind, how, m, folds) PANEL_TILE_OF(name, kind, how, m, folds, 1)
@@ -282,7 +292,9 @@ PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
 
 CHORD_INLINE panel_kind panel_of(int how, const chord_format *f) /* the tile sets `folds` */
 {
-    int const kind = how == DOT16 || (how == DOT8_16 && is_signed(f)) ? PANEL_WORDS : has_halves(f) ? PANEL_HALVES : PANEL_BYTES;
+    int const kind = how == DOT16 || (how == DOT8_16 && is_signed(f)) ? PANEL_WORDS
+                     : has_halves(f)                                  ? PANEL_HALVES
+                                                                      : PANEL_BYTES;
     return (panel_kind){ kind, how, !has_offset(f) ? 0 : f->scales == CHORD_SCALES_U4 ? 2 : 1, 1 };
 }
 
@@ -313,7 +325,8 @@ CHORD_INLINE panel_tile_fn *panel_one_of(panel_kind k, const chord_format *f)
 #endif
 }
 
-CHORD_INLINE void panel_matmul(int how, const chord_format *f, const chord_matmul *m, matmul_range r, panel_unpack_fn *unpack)
+CHORD_INLINE void panel_matmul(int how, const chord_format *f, const chord_matmul *m, matmul_range r,
+                               panel_unpack_fn *unpack)
 {
     panel_kind const k = panel_of(how, f);
     int32_t const centre = is_signed(f) ? vi_first(dot_way_of(how, true).flip) & 128 : f->centre;

@@ -21,7 +21,10 @@ CHORD_INLINE bool has_offset(const chord_format *f) { return f->m_at >= 0; }
 CHORD_INLINE bool has_halves(const chord_format *f) { return f->scales >= CHORD_SCALES_Q3; }
 /* each part starts with a field of scales */
 CHORD_INLINE bool has_field(const chord_format *f) { return f->scales >= CHORD_SCALES_S8; }
-CHORD_INLINE bool has_words(const chord_format *f) { return f->scales == CHORD_SCALES_K || f->scales == CHORD_SCALES_Q3; }
+CHORD_INLINE bool has_words(const chord_format *f)
+{
+    return f->scales == CHORD_SCALES_K || f->scales == CHORD_SCALES_Q3;
+}
 /* codes are signed bytes */
 CHORD_INLINE bool is_signed(const chord_format *f) { return f->low == 8 || f->is_table; }
 CHORD_INLINE int n_parts(const chord_format *f) { return f->block_elems / 32; }
@@ -31,7 +34,8 @@ CHORD_INLINE int n_parts(const chord_format *f) { return f->block_elems / 32; }
  * each step (dot_add). */
 CHORD_INLINE int n_folds(int how, const chord_format *f)
 {
-    int const code = ((1 << f->low) - 1) | ((1 << f->high) - 1) << f->high_at, most = (has_halves(f) ? 4 : 8) * 2 * 127 * code;
+    int const code = ((1 << f->low) - 1) | ((1 << f->high) - 1) << f->high_at,
+              most = (has_halves(f) ? 4 : 8) * 2 * 127 * code;
     return how != DOT8_16 || is_signed(f) ? 1 : (most + 32766) / 32767;
 }
 
@@ -76,7 +80,8 @@ CHORD_INLINE void part_words(const chord_format *f, const uint8_t *w, int32_t pa
             s->high = vi_and(b, vi_all(0x3f3f3f3f));
         } else {
             s->low = vi_or(vi_and(c, vi_all(0x0f0f0f0f)), vi_and(vi_shr(a, 2), vi_all(0x30303030)));
-            s->high = vi_or(vi_and(vi_shr(c, 4), vi_all(0x0f0f0f0f)), vi_and(vi_shr(b, 2), vi_all(0x30303030)));
+            s->high = vi_or(vi_and(vi_shr(c, 4), vi_all(0x0f0f0f0f)),
+                            vi_and(vi_shr(b, 2), vi_all(0x30303030)));
         }
     }
 }
@@ -99,7 +104,8 @@ CHORD_INLINE part_scales part_next(const chord_format *f, const uint8_t *w, part
     }
     if (f->scales == CHORD_SCALES_Q3) { /* per part: low two nibbles, high two pairs */
         vi const low = vi_or(vi_and(s->low, vi_all(15)), vi_and(vi_shl(s->low, 12), vi_all(15 << 16)));
-        vi const high = vi_or(vi_and(vi_shl(s->high, 4), vi_all(48)), vi_and(vi_shl(s->high, 18), vi_all(48 << 16)));
+        vi const high = vi_or(vi_and(vi_shl(s->high, 4), vi_all(48)),
+                              vi_and(vi_shl(s->high, 18), vi_all(48 << 16)));
         p.pair = vi_add16(vi_or(low, high), vi_all((int32_t)0xffe0ffe0)); /* -32 */
         s->low = vi_shr(s->low, 8);
         s->high = vi_shr(s->high, 4);
@@ -121,8 +127,15 @@ typedef struct part_planes {
 CHORD_INLINE const uint8_t *part_planes_load(const chord_format *f, const uint8_t *w, part_planes *p)
 {
     if (has_field(f)) w += 8;
-    if (has_bits(f)) { p->bits = vi_load(w); w += 16; }
-    if (has_pairs(f)) { p->pair0 = vi_load(w); p->pair1 = vi_load(w + 16); w += 32; }
+    if (has_bits(f)) {
+        p->bits = vi_load(w);
+        w += 16;
+    }
+    if (has_pairs(f)) {
+        p->pair0 = vi_load(w);
+        p->pair1 = vi_load(w + 16);
+        w += 32;
+    }
     return w;
 }
 
@@ -145,11 +158,17 @@ CHORD_INLINE part_masks part_masks_of(const chord_format *f)
 /* a << n, or a >> -n. The counts are literals because NEON's intrinsics need constants. */
 CHORD_INLINE vi shifted(vi a, int n)
 {
-    return n == 4 ? vi_shl(a, 4) : n == 2 ? vi_shl(a, 2) : n == 1 ? vi_shl(a, 1) : n == -2 ? vi_shr(a, 2) : n == -3 ? vi_shr(a, 3) : a;
+    return n == 4    ? vi_shl(a, 4)
+           : n == 2  ? vi_shl(a, 2)
+           : n == 1  ? vi_shl(a, 1)
+           : n == -2 ? vi_shr(a, 2)
+           : n == -3 ? vi_shr(a, 3)
+                     : a;
 }
 
 /* Unpacks the codes of the next step v: 4 rows x 4 k. k starts at 4 v in code[0], at 16 + 4 v in code[1]. */
-CHORD_INLINE void part_codes(const chord_format *f, const uint8_t *nibbles_at, part_masks m, part_planes *p, vi code[2])
+CHORD_INLINE void part_codes(const chord_format *f, const uint8_t *nibbles_at, part_masks m, part_planes *p,
+                             vi code[2])
 {
     code[0] = code[1] = vi_all(0);
     if (has_nibbles(f)) {
@@ -207,7 +226,8 @@ CHORD_INLINE vi part_fold(dot_way way, const chord_format *f, dot_sum s0, dot_su
 
 /* The float step: adds the product of a part to *to. i: the part's exact integers. d: the address of its
  * activations' scale; their sum is n / 8 bytes further, their half sums n / 4. */
-CHORD_INLINE void part_finish(const chord_format *f, const part_scales *w, vi i, const uint8_t *d, uint32_t n, vf *to)
+CHORD_INLINE void part_finish(const chord_format *f, const part_scales *w, vi i, const uint8_t *d, uint32_t n,
+                              vf *to)
 {
     vf const dx = vf_all_at(d);
     vi const sum = vi_all_at(d + n / 8), halves = vi_all_at(d + n / 4);
@@ -232,7 +252,8 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
     const chord_format *const f = k.f;
     int const how = k.how, G = k.G, T = k.T;
     bool const halves = has_halves(f) && how != DOT16;
-    int const folds = n_folds(how, f), at_once = steps_at_once(T, false) < 4 / folds ? steps_at_once(T, false) : 4 / folds;
+    int const folds = n_folds(how, f),
+              at_once = steps_at_once(T, false) < 4 / folds ? steps_at_once(T, false) : 4 / folds;
     dot_way const way = dot_way_of(how, is_signed(f));
     part_planes planes[2];
     part_scales s[2];
@@ -249,7 +270,8 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
         dot_sum s0[4], s1[4];
         CHORD_UNROLL(int t = 0; t < T; t++) {
             dot_sum const begin = dot_begin(way, a->x[t] + 32 + p->d_off + a->n / 8);
-            CHORD_UNROLL(int g = 0; g < G; g++) s0[g * T + t] = begin, s1[g * T + t] = (dot_sum){ vi_all(0), vi_all(0) };
+            CHORD_UNROLL(int g = 0; g < G; g++)
+                s0[g * T + t] = begin, s1[g * T + t] = (dot_sum){ vi_all(0), vi_all(0) };
         }
         CHORD_ROLL(int left = 4 / folds; left > 0; left -= at_once) {
             CHORD_UNROLL(int g = 0; g < G; g++) CHORD_PIN(a->w[g]);
@@ -278,7 +300,8 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
     }
     CHORD_UNROLL(int t = 0; t < T; t++) a->x[t] += 16;
     CHORD_UNROLL(int g = 0; g < G; g++)
-        CHORD_UNROLL(int t = 0; t < T; t++) part_finish(f, &s[g], total[g * T + t], a->x[t] + p->d_off, a->n, &sum[g * T + t]);
+        CHORD_UNROLL(int t = 0; t < T; t++)
+            part_finish(f, &s[g], total[g * T + t], a->x[t] + p->d_off, a->n, &sum[g * T + t]);
 }
 
 CHORD_INLINE void tile_parts(tile_kind k, tile a, vf *sum)

@@ -28,7 +28,9 @@ CHORD_INLINE void matmul_rest(vf sum, float *y, const float *bias, bool add, int
 
 /* Writes a tile's sums to y. Each of G groups has T sums; the first n_tokens of them are written. Not
  * inlined: a copy in every tile would be an eighth of the module. */
-static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const vf *sums, const matmul_place *p, int32_t G, int32_t T, int32_t n_tokens)
+static __attribute__((noinline)) void matmul_write(const chord_matmul *m, const vf *sums,
+                                                   const matmul_place *p, int32_t G, int32_t T,
+                                                   int32_t n_tokens)
 {
     bool const two = m->two_terms, add = m->add;
     uint64_t const stride = m->y_stride;

@@ -12,7 +12,9 @@
 #include <cpuid.h>
 #endif
 
-static const chord_ops ops = { CHORD_ISA_VECTOR, "native128",
+static const chord_ops ops = {
+    CHORD_ISA_VECTOR,
+    "native128",
 #define KERNEL CHORD_KERNEL_OF_ISA
 #include "kernels.def"
 };

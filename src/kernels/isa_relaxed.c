@@ -8,7 +8,9 @@
 #include "body_elements.h"
 #include "body_attend.h"
 
-const chord_ops chord_ops_relaxed = { CHORD_ISA_RELAXED, "relaxed",
+const chord_ops chord_ops_relaxed = {
+    CHORD_ISA_RELAXED,
+    "relaxed",
 #define KERNEL CHORD_KERNEL_OF_ISA
 #include "kernels.def"
 };

@@ -38,21 +38,34 @@ static float act_d(const uint8_t *x, int32_t n, int32_t b) { return chord_f32(ch
 
 /* Row r of a 16-bit field, and byte i of row r in consecutive pieces (quant/x4.h). */
 static float f16_at(const uint8_t *field, int32_t r) { return chord_f16_f32(chord_u16(field + 2 * r)); }
-static uint8_t byte_at(const uint8_t *pieces, int32_t r, int32_t i) { return pieces[i / 4 * 16 + 4 * r + i % 4]; }
+static uint8_t byte_at(const uint8_t *pieces, int32_t r, int32_t i)
+{
+    return pieces[i / 4 * 16 + 4 * r + i % 4];
+}
 
 /* Element e of row r in a plane of nibbles, of pairs of bits, of bits. */
-static int32_t nibble_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e % 16) >> e / 16 * 4 & 15; }
-static int32_t pair_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e / 16 * 4 + e % 4) >> e % 16 / 4 * 2 & 3; }
+static int32_t nibble_at(const uint8_t *p, int32_t r, int32_t e)
+{
+    return byte_at(p, r, e % 16) >> e / 16 * 4 & 15;
+}
+static int32_t pair_at(const uint8_t *p, int32_t r, int32_t e)
+{
+    return byte_at(p, r, e / 16 * 4 + e % 4) >> e % 16 / 4 * 2 & 3;
+}
 static int32_t bit_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e % 4) >> e / 4 & 1; }
 
 /* Returns the number that element e of a part stands for, before its scales. `planes` points behind the
  * part's field of scales. */
 static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int32_t r, int32_t e)
 {
-    const uint8_t *const pairs = planes + (f->high == 1 ? 16 : 0), *const low = pairs + (f->high == 2 ? 32 : 0);
+    const uint8_t *const pairs = planes + (f->high == 1 ? 16 : 0), *const low = pairs +
+                                                                                (f->high == 2 ? 32 : 0);
     int32_t const high = f->high == 1 ? bit_at(planes, r, e) : f->high == 2 ? pair_at(pairs, r, e) : 0;
     if (f->low == 8) return (int8_t)byte_at(low, r, e);
-    int32_t const code = (f->low == 4 ? nibble_at(low, r, e) : f->low == 2 ? pair_at(low, r, e) : 0) | high << f->high_at;
+    int32_t const code = (f->low == 4   ? nibble_at(low, r, e)
+                          : f->low == 2 ? pair_at(low, r, e)
+                                        : 0) |
+                         high << f->high_at;
     return f->is_table ? chord_iq4_values[code] : code - f->centre;
 }
 
@@ -63,7 +76,8 @@ typedef struct scales {
     int32_t half[2], offset[2];
 } scales;
 
-static inline scales scales_of(const chord_format *f, const uint8_t *block, const uint8_t *at, int32_t part, int32_t r)
+static inline scales scales_of(const chord_format *f, const uint8_t *block, const uint8_t *at, int32_t part,
+                               int32_t r)
 {
     const uint8_t *const head = block + (f->m_at >= 0 ? 16 : 8);
     scales s = { f16_at(block, r), f->m_at >= 0 ? f16_at(block + 8, r) : 0, { 1, 1 }, { 1, 1 } };
@@ -74,57 +88,77 @@ static inline scales scales_of(const chord_format *f, const uint8_t *block, cons
         s.m *= (float)chord_k_offset(words, part);
     }
     if (f->scales == CHORD_SCALES_XS) {
-        int32_t const low = (int32_t)(chord_u32(head + 8 + 4 * r) >> part * 4 & 15), high = chord_u16(head + 2 * r) >> part * 2 & 3;
+        int32_t const low = (int32_t)(chord_u32(head + 8 + 4 * r) >> part * 4 & 15),
+                      high = chord_u16(head + 2 * r) >> part * 2 & 3;
         s.d *= (float)((low | high << 4) - 32);
     }
     for (int32_t h = 0; h < 2; h++) {
         int32_t const i = 2 * part + h; /* index among the block's sixteen scales */
-        if (f->scales == CHORD_SCALES_Q3) s.half[h] = ((byte_at(head, r, i / 2) >> i % 2 * 4 & 15) | (byte_at(head + 32, r, i / 4) >> i % 4 * 2 & 3) << 4) - 32;
+        if (f->scales == CHORD_SCALES_Q3)
+            s.half[h] = ((byte_at(head, r, i / 2) >> i % 2 * 4 & 15) |
+                         (byte_at(head + 32, r, i / 4) >> i % 4 * 2 & 3) << 4) -
+                        32;
         if (f->scales == CHORD_SCALES_S8) s.half[h] = (int8_t)at[2 * r + h];
         if (f->scales == CHORD_SCALES_U4) s.half[h] = at[2 * r + h] & 15, s.offset[h] = at[2 * r + h] >> 4;
     }
     return s;
 }
 
-static inline float dot_blocks(const chord_format *f, const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+static inline float dot_blocks(const chord_format *f, const uint8_t *w, int32_t r, const uint8_t *x,
+                               int32_t n)
 {
     int32_t const parts = f->block_elems / 32, field = f->scales >= CHORD_SCALES_S8 ? 8 : 0;
-    int32_t const part_bytes = field + 16 * (f->low + f->high), head_bytes = 4 * f->block_bytes - parts * part_bytes;
+    int32_t const part_bytes = field + 16 * (f->low + f->high),
+                  head_bytes = 4 * f->block_bytes - parts * part_bytes;
     float sum = 0;
     for (int32_t b = 0; b < n / 32; b++) {
-        const uint8_t *const block = w + (int64_t)(b / parts) * 4 * f->block_bytes, *const at = block + head_bytes + b % parts * part_bytes;
+        const uint8_t *const block = w + (int64_t)(b / parts) * 4 * f->block_bytes, *const at =
+                                                                                        block + head_bytes +
+                                                                                        b % parts *
+                                                                                            part_bytes;
         scales const s = scales_of(f, block, at, b % parts, r);
         int32_t i = 0, offset = 0;
         for (int32_t h = 0; h < 2; h++) {
             int32_t dot = 0;
-            for (int32_t e = 16 * h; e < 16 * h + 16; e++) dot += code_at(f, at + field, r, e) * (int8_t)x[32 * b + e];
+            for (int32_t e = 16 * h; e < 16 * h + 16; e++)
+                dot += code_at(f, at + field, r, e) * (int8_t)x[32 * b + e];
             i += s.half[h] * dot;
             offset += s.offset[h] * act_half(x, n, b, h);
         }
         if (f->m_at < 0) sum += (s.d * act_d(x, n, b)) * (float)i;
-        else sum += act_d(x, n, b) * (s.d * (float)i + (f->scales == CHORD_SCALES_BLOCK ? s.m : -s.m) * (float)offset);
+        else
+            sum += act_d(x, n, b) *
+                   (s.d * (float)i + (f->scales == CHORD_SCALES_BLOCK ? s.m : -s.m) * (float)offset);
     }
     return sum;
 }
 
-static inline float dot_floats(const chord_format *f, const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+static inline float dot_floats(const chord_format *f, const uint8_t *w, int32_t r, const uint8_t *x,
+                               int32_t n)
 {
     float sum = 0;
     for (int32_t k = 0; k < n; k++) {
         const uint8_t *const at = w + (int64_t)f->block_bytes * (4 * (int64_t)k + r);
-        float const weight = f->tile == CHORD_TILE_F32 ? chord_f32(at) : f->tile == CHORD_TILE_F16 ? chord_f16_f32(chord_u16(at)) : chord_bf16_f32(chord_u16(at));
+        float const weight = f->tile == CHORD_TILE_F32   ? chord_f32(at)
+                             : f->tile == CHORD_TILE_F16 ? chord_f16_f32(chord_u16(at))
+                                                         : chord_bf16_f32(chord_u16(at));
         sum += weight * chord_f32(x + 4 * (int64_t)k);
     }
     return sum;
 }
 
-#define FORMAT(id, NAME, file, ...)                                                                 \
-    static const chord_format format_##file = { .type = id, .name = #NAME, __VA_ARGS__ };           \
-    static float dot_##file(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)               \
-    {                                                                                               \
-        return format_##file.act == CHORD_ACT_F32 ? dot_floats(&format_##file, w, r, x, n) : dot_blocks(&format_##file, w, r, x, n); \
-    }                                                                                               \
-    void chord_matmul_##file##__scalar(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) { matmul(m, r0, r1, t0, t1, dot_##file); }
+#define FORMAT(id, NAME, file, ...)                                                               \
+    static const chord_format format_##file = { .type = id, .name = #NAME, __VA_ARGS__ };         \
+    static float dot_##file(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)             \
+    {                                                                                             \
+        return format_##file.act == CHORD_ACT_F32 ? dot_floats(&format_##file, w, r, x, n)        \
+                                                  : dot_blocks(&format_##file, w, r, x, n);       \
+    }                                                                                             \
+    void chord_matmul_##file##__scalar(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, \
+                                       int32_t t1)                                                \
+    {                                                                                             \
+        matmul(m, r0, r1, t0, t1, dot_##file);                                                    \
+    }
 #include "../quant/formats.def"
 
 /* ---- elements ------------------------------------------------------------------------------------- */
@@ -272,13 +306,16 @@ void chord_attend__scalar(const chord_attend *a)
 void chord_attend_join__scalar(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t v_dim)
 {
     float const top = ml[0] > ml_2[0] ? ml[0] : ml_2[0];
-    float const keep = (float)chord_real_exp((double)(ml[0] - top)), take = (float)chord_real_exp((double)(ml_2[0] - top));
+    float const keep = (float)chord_real_exp((double)(ml[0] - top)),
+                take = (float)chord_real_exp((double)(ml_2[0] - top));
     ml[0] = top;
     ml[1] = ml[1] * keep + ml_2[1] * take;
     for (int32_t d = 0; d < v_dim; d++) acc[d] = acc[d] * keep + acc_2[d] * take;
 }
 
-const chord_ops chord_ops_scalar = { CHORD_ISA_SCALAR, "scalar",
+const chord_ops chord_ops_scalar = {
+    CHORD_ISA_SCALAR,
+    "scalar",
 #define KERNEL CHORD_KERNEL_OF_ISA
 #include "kernels.def"
 };

@@ -8,7 +8,9 @@
 #include "body_elements.h"
 #include "body_attend.h"
 
-const chord_ops chord_ops_simd128 = { CHORD_ISA_VECTOR, "simd128",
+const chord_ops chord_ops_simd128 = {
+    CHORD_ISA_VECTOR,
+    "simd128",
 #define KERNEL CHORD_KERNEL_OF_ISA
 #include "kernels.def"
 };

@@ -83,18 +83,19 @@ typedef struct chord_attend {
     const int32_t *lo, *hi; /* n_q each: unmasked slots of this page */
     float scale, cap;
     int32_t n_q, k_dim, v_dim;
-    int32_t v_stride;       /* elements from one row of v to the next; the first v_dim of a row are values */
-    int32_t is_f16;         /* 1: k and v are f16, else floats */
+    int32_t v_stride; /* elements from one row of v to the next; the first v_dim of a row are values */
+    int32_t is_f16; /* 1: k and v are f16, else floats */
 } chord_attend;
 typedef void chord_attend_fn(const chord_attend *a);
 /* Joins two partial results of one query, each computed from the start state, into the first:
  *   m' = max(m, m_2); l = l e^(m - m') + l_2 e^(m_2 - m'); acc = acc e^(m - m') + acc_2 e^(m_2 - m')
  * A result that saw no slot adds exact zeros. */
-typedef void chord_attend_join_fn(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t v_dim);
+typedef void chord_attend_join_fn(float *acc, float *ml, const float *acc_2, const float *ml_2,
+                                  int32_t v_dim);
 
 typedef struct chord_ops {
-    int32_t isa;            /* CHORD_ISA_* */
-    const char *name;       /* "scalar", "simd128", "relaxed", "native128" */
+    int32_t isa; /* CHORD_ISA_* */
+    const char *name; /* "scalar", "simd128", "relaxed", "native128" */
     chord_matmul_fn *matmul[CHORD_N_FORMATS]; /* by CHORD_FORMAT_*, the order of quant/formats.def */
     chord_quantize_q8_fn *quantize_q8;
     chord_rms_norm_fn *rms_norm;

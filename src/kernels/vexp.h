@@ -10,11 +10,26 @@
  * where it is shifted into the exponent. ln 2 is split so that n times its upper part (13 bits) is exact.
  * Then e^r = 1 + r + r^2 q(r). q has degree 4 and the minimum relative error over |r| <= ln 2 / 2:
  * 0.07 * 2^-24. */
-enum { EXP_LOG2E, EXP_SHIFT, EXP_LN2_HIGH, EXP_LN2_LOW, EXP_Q4, EXP_Q3, EXP_Q2, EXP_Q1, EXP_Q0, EXP_ONE, EXP_LEAST, EXP_MOST, EXP_INF };
+enum {
+    EXP_LOG2E,
+    EXP_SHIFT,
+    EXP_LN2_HIGH,
+    EXP_LN2_LOW,
+    EXP_Q4,
+    EXP_Q3,
+    EXP_Q2,
+    EXP_Q1,
+    EXP_Q0,
+    EXP_ONE,
+    EXP_LEAST,
+    EXP_MOST,
+    EXP_INF
+};
 /* vf_exp pins their address, so that they are loaded: see CHORD_PIN. */
 static const float exp_constants[] = {
-    1.44269504f, 0x1.8p23f, -0x1.62ep-1f, -0x1.0bfbe8p-15f,
-    0x1.6a2256p-10f, 0x1.123b02p-7f, 0x1.5558f8p-5f, 0x1.55549p-3f, 0x1.fffffcp-2f, 1.0f, -87.33f, 88.37f, __builtin_inff(),
+    1.44269504f,    0x1.8p23f,      -0x1.62ep-1f,     -0x1.0bfbe8p-15f, 0x1.6a2256p-10f,
+    0x1.123b02p-7f, 0x1.5558f8p-5f, 0x1.55549p-3f,    0x1.fffffcp-2f,   1.0f,
+    -87.33f,        88.37f,         __builtin_inff(),
 };
 
 CHORD_INLINE vf vf_exp(vf x)

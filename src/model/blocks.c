@@ -6,10 +6,14 @@ chord_slots chord_slots_new(chord_builder *b)
     const chord_hparams *h = b->hparams;
     int32_t const n_q = h->n_head * h->head_dim, n_k = h->n_kv * h->head_dim;
     chord_slots const s = {
-        .x = chord_slot_new(b, h->n_embd, CHORD_ROWS_BATCH),  .h = chord_slot_new(b, h->n_embd, CHORD_ROWS_BATCH),
-        .q = chord_slot_new(b, n_q, CHORD_ROWS_BATCH),        .k = chord_slot_new(b, n_k, CHORD_ROWS_BATCH),
-        .v = chord_slot_new(b, n_k, CHORD_ROWS_BATCH),        .attn = chord_slot_new(b, n_q, CHORD_ROWS_BATCH),
-        .gate = chord_slot_new(b, h->n_ff, CHORD_ROWS_BATCH), .up = chord_slot_new(b, h->n_ff, CHORD_ROWS_BATCH),
+        .x = chord_slot_new(b, h->n_embd, CHORD_ROWS_BATCH),
+        .h = chord_slot_new(b, h->n_embd, CHORD_ROWS_BATCH),
+        .q = chord_slot_new(b, n_q, CHORD_ROWS_BATCH),
+        .k = chord_slot_new(b, n_k, CHORD_ROWS_BATCH),
+        .v = chord_slot_new(b, n_k, CHORD_ROWS_BATCH),
+        .attn = chord_slot_new(b, n_q, CHORD_ROWS_BATCH),
+        .gate = chord_slot_new(b, h->n_ff, CHORD_ROWS_BATCH),
+        .up = chord_slot_new(b, h->n_ff, CHORD_ROWS_BATCH),
         .last = chord_slot_new(b, h->n_embd, CHORD_ROWS_OUTPUT),
         .logits = chord_slot_new(b, h->n_vocab, CHORD_ROWS_OUTPUT),
     };
@@ -35,7 +39,8 @@ static float linear_scaling(chord_builder *b)
 {
     if (chord_read_is(b, "rope.scaling.type", "none")) return 1;
     if (!chord_read_is(b, "rope.scaling.type", "") && !chord_read_is(b, "rope.scaling.type", "linear"))
-        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "a RoPE scaling other than linear isn't supported:", "rope.scaling.type", 17);
+        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
+                         "a RoPE scaling other than linear isn't supported:", "rope.scaling.type", 17);
     float const factor = scaling_factor(b, "rope.scaling.factor", scaling_factor(b, "rope.scale_linear", 0));
     return factor > 0 ? 1 / factor : 1;
 }
@@ -45,10 +50,13 @@ int32_t chord_rope_read(chord_builder *b, int32_t style)
     int32_t const head_dim = b->hparams->head_dim;
     int32_t const n_rot = chord_read_int(b, "rope.dimension_count", head_dim, 2, head_dim) & ~1;
     return chord_rope_new(b, (chord_rope){
-        .style = style, .n_rot = n_rot, .magnitude = 1, .factor = linear_scaling(b),
-        .base = chord_read_float(b, "rope.freq_base", 10000, CHORD_ROPE_BASE),
-        .freqs = chord_bind(b, "rope_freqs.weight", 0, n_rot / 2, 0, CHORD_OPTIONAL),
-    });
+                                 .style = style,
+                                 .n_rot = n_rot,
+                                 .magnitude = 1,
+                                 .factor = linear_scaling(b),
+                                 .base = chord_read_float(b, "rope.freq_base", 10000, CHORD_ROPE_BASE),
+                                 .freqs = chord_bind(b, "rope_freqs.weight", 0, n_rot / 2, 0, CHORD_OPTIONAL),
+                             });
 }
 
 void chord_emit_embed(chord_builder *b, int32_t x, float scale)
@@ -71,7 +79,8 @@ void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, c
     op->norm = (chord_op_norm){ .width = b->hparams->n_embd, .eps = b->hparams->norm_eps };
 }
 
-chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n, const chord_matrix *m)
+chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n,
+                            const chord_matrix *m)
 {
     chord_op *op = chord_emit(b, CHORD_OP_MATMUL, layer);
     op->in[0] = in;
@@ -87,46 +96,57 @@ chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t
 }
 
 /* Binds <stem>.weight and, if the file has it, <stem>.bias. */
-static chord_matrix bind_linear(chord_builder *b, int32_t layer, const char *stem, int32_t n_in, int32_t out, int32_t n_out)
+static chord_matrix bind_linear(chord_builder *b, int32_t layer, const char *stem, int32_t n_in, int32_t out,
+                                int32_t n_out)
 {
     char weight[64], bias[64];
     size_t n = 0;
-    while (stem[n] && n < 48) { weight[n] = bias[n] = stem[n]; n++; }
+    while (stem[n] && n < 48) {
+        weight[n] = bias[n] = stem[n];
+        n++;
+    }
     for (size_t i = 0; i < 8; i++) weight[n + i] = ".weight"[i];
     for (size_t i = 0; i < 6; i++) bias[n + i] = ".bias"[i];
     int32_t const matrix = chord_bind(b, weight, layer, n_in, n_out, 0);
     return (chord_matrix){ matrix, chord_bind(b, bias, layer, n_out, 0, CHORD_OPTIONAL), out, n_out, 0 };
 }
 
-void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t n_in, int32_t out, int32_t n_out, int32_t flags)
+void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t n_in,
+                       int32_t out, int32_t n_out, int32_t flags)
 {
     chord_matrix const m = bind_linear(b, layer, stem, n_in, out, n_out);
     chord_emit_matmul(b, layer, in, n_in, 1, &m)->flags = flags;
 }
 
 /* Memory holds groups of four rows: queries, keys and values of a fused matrix must each start a group. */
-static void emit_fused_qkv(chord_builder *b, int32_t layer, const chord_slots *s, int32_t fused, int32_t n_q, int32_t n_k)
+static void emit_fused_qkv(chord_builder *b, int32_t layer, const chord_slots *s, int32_t fused, int32_t n_q,
+                           int32_t n_k)
 {
     int32_t const bias = chord_bind(b, "blk.%d.attn_qkv.bias", layer, n_q + 2 * n_k, 0, CHORD_OPTIONAL);
     if (n_q % 4 || n_k % 4)
-        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "a fused matrix whose parts aren't multiples of 4 rows isn't supported:", "attn_qkv.weight", 15);
-    chord_emit_matmul(b, layer, s->h, b->hparams->n_embd, 3, (chord_matrix[]){
-        { fused, bias, s->q, n_q, 0 }, { fused, bias, s->k, n_k, n_q }, { fused, bias, s->v, n_k, n_q + n_k } });
+        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
+                         "a fused matrix whose parts aren't multiples of 4 rows isn't supported:",
+                         "attn_qkv.weight", 15);
+    chord_emit_matmul(b, layer, s->h, b->hparams->n_embd, 3,
+                      (chord_matrix[]){ { fused, bias, s->q, n_q, 0 },
+                                        { fused, bias, s->k, n_k, n_q },
+                                        { fused, bias, s->v, n_k, n_q + n_k } });
 }
 
 void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s)
 {
     const chord_hparams *h = b->hparams;
     int32_t const n_q = h->n_head * h->head_dim, n_k = h->n_kv * h->head_dim;
-    int32_t const fused = chord_bind(b, "blk.%d.attn_qkv.weight", layer, h->n_embd, (int64_t)n_q + 2 * (int64_t)n_k, CHORD_OPTIONAL);
+    int32_t const fused = chord_bind(b, "blk.%d.attn_qkv.weight", layer, h->n_embd,
+                                     (int64_t)n_q + 2 * (int64_t)n_k, CHORD_OPTIONAL);
     if (fused != CHORD_NONE) {
         emit_fused_qkv(b, layer, s, fused, n_q, n_k);
         return;
     }
-    chord_emit_matmul(b, layer, s->h, h->n_embd, 3, (chord_matrix[]){
-        bind_linear(b, layer, "blk.%d.attn_q", h->n_embd, s->q, n_q),
-        bind_linear(b, layer, "blk.%d.attn_k", h->n_embd, s->k, n_k),
-        bind_linear(b, layer, "blk.%d.attn_v", h->n_embd, s->v, n_k) });
+    chord_emit_matmul(b, layer, s->h, h->n_embd, 3,
+                      (chord_matrix[]){ bind_linear(b, layer, "blk.%d.attn_q", h->n_embd, s->q, n_q),
+                                        bind_linear(b, layer, "blk.%d.attn_k", h->n_embd, s->k, n_k),
+                                        bind_linear(b, layer, "blk.%d.attn_v", h->n_embd, s->v, n_k) });
 }
 
 void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t n_head, const char *weight)
@@ -135,7 +155,9 @@ void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t
     chord_op *op = chord_emit(b, CHORD_OP_HEAD_NORM, layer);
     op->weight[0] = tensor;
     op->out[0] = slot;
-    op->head_norm = (chord_op_head_norm){ .n_head = n_head, .head_dim = b->hparams->head_dim, .eps = b->hparams->norm_eps };
+    op->head_norm = (chord_op_head_norm){ .n_head = n_head,
+                                          .head_dim = b->hparams->head_dim,
+                                          .eps = b->hparams->norm_eps };
 }
 
 static void emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, int32_t slot, int32_t n_head)
@@ -149,10 +171,17 @@ static void emit_rope(chord_builder *b, int32_t layer, const chord_attention *a,
 chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t window, float scale)
 {
     const chord_hparams *h = b->hparams;
-    chord_cache_spec const spec = { .kind = window ? CHORD_CACHE_WINDOW : CHORD_CACHE_PAGED, .window = window,
-                                    .n_kv = h->n_kv, .k_dim = h->head_dim, .v_dim = h->head_dim };
-    return (chord_attention){ .rope = rope, .cache = chord_cache_new(b, spec), .n_head = h->n_head, .n_kv = h->n_kv,
-                              .head_dim = h->head_dim, .scale = scale };
+    chord_cache_spec const spec = { .kind = window ? CHORD_CACHE_WINDOW : CHORD_CACHE_PAGED,
+                                    .window = window,
+                                    .n_kv = h->n_kv,
+                                    .k_dim = h->head_dim,
+                                    .v_dim = h->head_dim };
+    return (chord_attention){ .rope = rope,
+                              .cache = chord_cache_new(b, spec),
+                              .n_head = h->n_head,
+                              .n_kv = h->n_kv,
+                              .head_dim = h->head_dim,
+                              .scale = scale };
 }
 
 void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
@@ -170,16 +199,20 @@ void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s,
     attend->cache = a->cache;
     attend->in[0] = s->q;
     attend->out[0] = s->attn;
-    attend->attend = (chord_op_attend){ .n_head = a->n_head, .n_kv = a->n_kv, .k_dim = a->head_dim, .v_dim = a->head_dim,
-                                        .scale = a->scale, .softcap = a->softcap };
+    attend->attend = (chord_op_attend){ .n_head = a->n_head,
+                                        .n_kv = a->n_kv,
+                                        .k_dim = a->head_dim,
+                                        .v_dim = a->head_dim,
+                                        .scale = a->scale,
+                                        .softcap = a->softcap };
 }
 
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
 {
     const chord_hparams *h = b->hparams;
-    chord_emit_matmul(b, layer, s->h, h->n_embd, 2, (chord_matrix[]){
-        bind_linear(b, layer, "blk.%d.ffn_gate", h->n_embd, s->gate, h->n_ff),
-        bind_linear(b, layer, "blk.%d.ffn_up", h->n_embd, s->up, h->n_ff) });
+    chord_emit_matmul(b, layer, s->h, h->n_embd, 2,
+                      (chord_matrix[]){ bind_linear(b, layer, "blk.%d.ffn_gate", h->n_embd, s->gate, h->n_ff),
+                                        bind_linear(b, layer, "blk.%d.ffn_up", h->n_embd, s->up, h->n_ff) });
     chord_op *glu = chord_emit(b, CHORD_OP_GLU, layer);
     glu->in[0] = s->gate;
     glu->in[1] = s->up;
@@ -208,7 +241,8 @@ static void emit_layer(chord_builder *b, int32_t layer, const chord_slots *s, in
     }
     chord_attention const attention = chord_attention_new(b, rope, 0, scale);
     chord_emit_attention(b, layer, s, &attention);
-    chord_emit_linear(b, layer, "blk.%d.attn_output", s->attn, h->n_head * h->head_dim, s->x, h->n_embd, CHORD_FLAG_ADD);
+    chord_emit_linear(b, layer, "blk.%d.attn_output", s->attn, h->n_head * h->head_dim, s->x, h->n_embd,
+                      CHORD_FLAG_ADD);
 
     chord_emit_norm(b, layer, s->x, s->h, "blk.%d.ffn_norm.weight");
     chord_emit_glu(b, layer, s, CHORD_ACTIVATION_SILU);
@@ -218,7 +252,8 @@ static void emit_layer(chord_builder *b, int32_t layer, const chord_slots *s, in
 
 void chord_emit_layers(chord_builder *b, const chord_slots *s, int32_t rope, int32_t flags)
 {
-    for (int32_t layer = 0; layer < b->hparams->n_layer && b->status == CHORD_OK; layer++) emit_layer(b, layer, s, rope, flags);
+    for (int32_t layer = 0; layer < b->hparams->n_layer && b->status == CHORD_OK; layer++)
+        emit_layer(b, layer, s, rope, flags);
 }
 
 void chord_emit_output(chord_builder *b, const chord_slots *s)

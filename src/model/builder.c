@@ -7,7 +7,8 @@
 #define LEAST_HEAD 2     /* RoPE rotates pairs */
 #define MOST_HEAD 1024
 
-void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name, size_t n_name)
+void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name,
+                      size_t n_name)
 {
     if (b->status == CHORD_OK) b->status = chord_fail(b->error, status, "%s %q", what, name, n_name);
 }
@@ -27,11 +28,17 @@ static size_t tensor_name(const char *format, int32_t layer, char dst[NAME_CAP])
 {
     size_t n = 0;
     for (const char *f = format; *f && n < NAME_CAP - 12; f++) {
-        if (f[0] != '%') { dst[n++] = *f; continue; }
+        if (f[0] != '%') {
+            dst[n++] = *f;
+            continue;
+        }
         f++;
         char digits[10];
         int k = 0;
-        do { digits[k++] = (char)('0' + layer % 10); layer /= 10; } while (layer);
+        do {
+            digits[k++] = (char)('0' + layer % 10);
+            layer /= 10;
+        } while (layer);
         while (k) dst[n++] = digits[--k];
     }
     return n;
@@ -49,13 +56,15 @@ static int64_t integer_at(const void *p, int32_t type)
 {
     const uint8_t *u = p;
     switch (type) {
-    case CHORD_GGUF_U8: case CHORD_GGUF_BOOL: return u[0];
+    case CHORD_GGUF_U8:
+    case CHORD_GGUF_BOOL: return u[0];
     case CHORD_GGUF_I8: return (int8_t)u[0];
     case CHORD_GGUF_U16: return chord_u16(p);
     case CHORD_GGUF_I16: return (int16_t)chord_u16(p);
     case CHORD_GGUF_U32: return chord_u32(p);
     case CHORD_GGUF_I32: return chord_i32(p);
-    case CHORD_GGUF_U64: case CHORD_GGUF_I64: return (int64_t)chord_u64(p);
+    case CHORD_GGUF_U64:
+    case CHORD_GGUF_I64: return (int64_t)chord_u64(p);
     default: return INT64_MIN;
     }
 }
@@ -63,7 +72,8 @@ static int64_t integer_at(const void *p, int32_t type)
 int64_t chord_read_whole(const chord_gguf *g, const char *key, int64_t fallback)
 {
     const chord_gguf_kv *kv = chord_gguf_find(g, key, chord_strlen(key));
-    int64_t const v = kv && kv->is_kept && !kv->is_array ? integer_at(chord_gguf_at(g, kv->data), kv->type) : INT64_MIN;
+    int64_t const v = kv && kv->is_kept && !kv->is_array ? integer_at(chord_gguf_at(g, kv->data), kv->type)
+                                                         : INT64_MIN;
     return v == INT64_MIN ? fallback : v;
 }
 
@@ -73,9 +83,11 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
     size_t n;
     const chord_gguf_kv *kv = find(b, suffix, name, &n);
     if (b->status != CHORD_OK) return least;
-    if (!kv && fallback == CHORD_REQUIRED) chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
+    if (!kv && fallback == CHORD_REQUIRED)
+        chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
     else if (!kv && (fallback < least || fallback > most))
-        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the metadata lacks the key %q, and its default, %d, is outside %d to %d",
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
+                               "the metadata lacks the key %q, and its default, %d, is outside %d to %d",
                                name, n, fallback, least, most);
     if (!kv) return b->status == CHORD_OK ? fallback : least;
     if (kv->is_array) { /* one value per layer: supported only if all values are equal */
@@ -83,7 +95,8 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
         const uint8_t *p = chord_gguf_at(b->gguf, kv->data);
         for (uint64_t i = 1; step && i < kv->count; i++)
             if (!chord_equal(p, p + i * step, step)) {
-                chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "values that differ from layer to layer aren't supported:", name, n);
+                chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
+                                 "values that differ from layer to layer aren't supported:", name, n);
                 return least;
             }
     }
@@ -92,8 +105,8 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
         if (b->status == CHORD_OK && v == INT64_MIN)
             chord_build_fail(b, CHORD_INVALID_GGUF, "an integer is needed for the key", name, n);
         else if (b->status == CHORD_OK)
-            b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the key %q is %s%u, outside %d to %d", name, n,
-                                   v < 0 ? "-" : "", (uint64_t)(v < 0 ? -v : v), least, most);
+            b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the key %q is %s%u, outside %d to %d", name,
+                                   n, v < 0 ? "-" : "", (uint64_t)(v < 0 ? -v : v), least, most);
         return least;
     }
     return (int32_t)v;
@@ -118,7 +131,9 @@ float chord_read_float(chord_builder *b, const char *suffix, float fallback, cho
     if (kv) v = kv->is_array ? __builtin_nan("") : number_at(chord_gguf_at(b->gguf, kv->data), kv->type);
     if (v >= range.least && v <= range.most) return (float)v;
     if (!kv && v != v) chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
-    else b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "%s is needed for the key %q", range.text, name, n);
+    else
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "%s is needed for the key %q", range.text, name,
+                               n);
     return 1;
 }
 
@@ -138,8 +153,10 @@ void chord_read_hparams(chord_builder *b)
     /* Maximum width: the product of two widths fits int64, the number of floats in a row fits int32. */
     int32_t const most = 1 << 20;
     const chord_gguf_kv *tokens = chord_gguf_find(b->gguf, "tokenizer.ggml.tokens", 21);
-    if (!tokens || !tokens->is_array || tokens->type != CHORD_GGUF_STRING || !tokens->count || tokens->count > CHORD_MAX_TOKENS)
-        chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks a usable array of tokens:", "tokenizer.ggml.tokens", 21);
+    if (!tokens || !tokens->is_array || tokens->type != CHORD_GGUF_STRING || !tokens->count ||
+        tokens->count > CHORD_MAX_TOKENS)
+        chord_build_fail(b, CHORD_INVALID_GGUF,
+                         "the metadata lacks a usable array of tokens:", "tokenizer.ggml.tokens", 21);
     else h->n_vocab = (int32_t)tokens->count;
     h->n_ctx_train = chord_read_int(b, "context_length", CHORD_REQUIRED, 1, INT32_MAX);
     h->n_embd = chord_read_int(b, "embedding_length", CHORD_REQUIRED, 1, most);
@@ -148,12 +165,15 @@ void chord_read_hparams(chord_builder *b)
     h->n_head = chord_read_int(b, "attention.head_count", CHORD_REQUIRED, 1, CHORD_MAX_HEADS);
     h->n_kv = chord_read_int(b, "attention.head_count_kv", h->n_head, 1, h->n_head);
     h->head_dim = chord_read_int(b, "attention.key_length", h->n_embd / h->n_head, LEAST_HEAD, MOST_HEAD);
-    int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, LEAST_HEAD, MOST_HEAD);
+    int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, LEAST_HEAD,
+                                                MOST_HEAD);
     if (b->status != CHORD_OK) return;
     if (h->n_head % h->n_kv)
-        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the %d heads aren't a multiple of the %d KV heads", h->n_head, h->n_kv);
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
+                               "the %d heads aren't a multiple of the %d KV heads", h->n_head, h->n_kv);
     else if (value_length != h->head_dim)
-        b->status = chord_fail(b->error, CHORD_UNSUPPORTED_ARCHITECTURE, "keys of %d and values of %d elements per head; both must be equal",
+        b->status = chord_fail(b->error, CHORD_UNSUPPORTED_ARCHITECTURE,
+                               "keys of %d and values of %d elements per head; both must be equal",
                                h->head_dim, value_length);
 }
 
@@ -166,26 +186,30 @@ static int32_t find_tensor(const chord_builder *b, const char *name, size_t n)
     return CHORD_NONE;
 }
 
-int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t n_cols, int64_t n_rows, int32_t flags)
+int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t n_cols, int64_t n_rows,
+                   int32_t flags)
 {
     if (b->status != CHORD_OK) return CHORD_NONE;
     char name[NAME_CAP];
     size_t const n = tensor_name(format, layer, name);
     int32_t const i = find_tensor(b, name, n);
     if (i == CHORD_NONE) {
-        if (!(flags & CHORD_OPTIONAL)) chord_build_fail(b, CHORD_INVALID_GGUF, "the file lacks the tensor", name, n);
+        if (!(flags & CHORD_OPTIONAL))
+            chord_build_fail(b, CHORD_INVALID_GGUF, "the file lacks the tensor", name, n);
         return CHORD_NONE;
     }
     chord_tensor *t = &b->plan->tensors[i];
     if (t->ne[0] != n_cols || t->n_rows != (n_rows ? n_rows : 1)) {
-        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "tensor %q has the shape [%u, %u], but the metadata requires [%u, %u]",
-                               name, n, (uint64_t)t->ne[0], (uint64_t)t->n_rows, (uint64_t)n_cols,
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
+                               "tensor %q has the shape [%u, %u], but the metadata requires [%u, %u]", name,
+                               n, (uint64_t)t->ne[0], (uint64_t)t->n_rows, (uint64_t)n_cols,
                                (uint64_t)(n_rows ? n_rows : 1));
         return CHORD_NONE;
     }
     int const is_wide = !n_rows || flags & CHORD_WIDE;
     if (is_wide && chord_format_of(t->type)->block_elems > 1) {
-        chord_build_fail(b, CHORD_UNSUPPORTED_QUANTIZATION, "a quantised vector or table isn't supported:", name, n);
+        chord_build_fail(b, CHORD_UNSUPPORTED_QUANTIZATION,
+                         "a quantised vector or table isn't supported:", name, n);
         return CHORD_NONE;
     }
     if (is_wide) t->layout = CHORD_LAYOUT_VECTOR;

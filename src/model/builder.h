@@ -42,7 +42,10 @@ enum { CHORD_REQUIRED = INT32_MIN }; /* fallback of chord_read_int(): the key mu
  * file. */
 int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most);
 /* Bounds of a number; `text` describes them in an error. No range includes an infinity or a NaN. */
-typedef struct chord_range { double least, most; const char *text; } chord_range;
+typedef struct chord_range {
+    double least, most;
+    const char *text;
+} chord_range;
 #define CHORD_FINITE ((chord_range){ -3e38, 3e38, "a finite number" })
 /* Range of a norm's epsilon. With 0, a row of zeros has no norm (0 / 0). The minimum is the smallest normal
  * float, which no device flushes to 0. */
@@ -68,7 +71,8 @@ enum { CHORD_OPTIONAL = 1, CHORD_LOOKUP = 2, CHORD_WIDE = 4 };
 /* Returns the index of tensor `name` ("%d" is the layer), which must have the shape [n_cols, n_rows]; n_rows
  * 0: a vector of n_cols. Returns CHORD_NONE when the tensor is optional and absent. A tensor may be bound
  * more than once. */
-int32_t chord_bind(chord_builder *b, const char *name, int32_t layer, int64_t n_cols, int64_t n_rows, int32_t flags);
+int32_t chord_bind(chord_builder *b, const char *name, int32_t layer, int64_t n_cols, int64_t n_rows,
+                   int32_t flags);
 /* Marks a tensor that files may have and the program doesn't use. `reason` is for readers of the code. */
 void chord_skip(chord_builder *b, const char *name, int32_t layer, const char *reason);
 
@@ -84,7 +88,9 @@ chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer);
 /* ---- blocks.c: the parts that most transformers have in common, made of chord_emit() ----------------- */
 
 /* x is the residual stream, h a normed copy of x. gate also holds the feed-forward's product. */
-typedef struct chord_slots { int32_t x, h, q, k, v, attn, gate, up, last, logits; } chord_slots;
+typedef struct chord_slots {
+    int32_t x, h, q, k, v, attn, gate, up, last, logits;
+} chord_slots;
 chord_slots chord_slots_new(chord_builder *b);
 
 /* Reads the model's RoPE constants: the keys rope.dimension_count, rope.freq_base and rope.scaling.* (linear
@@ -96,10 +102,14 @@ void chord_emit_embed(chord_builder *b, int32_t x, float scale);
 /* RMS norm over n_embd; `weight` is the tensor's name. `out` may equal `in`. */
 void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, const char *weight);
 /* Multiplies one input with n matrices, 1 to 3. `row` is the matrix's first row in a fused matrix. */
-typedef struct chord_matrix { int32_t weight, bias, out, n_out, row; } chord_matrix;
-chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n, const chord_matrix *m);
+typedef struct chord_matrix {
+    int32_t weight, bias, out, n_out, row;
+} chord_matrix;
+chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n,
+                            const chord_matrix *m);
 /* out = <stem>.weight * in + <stem>.bias if the file has it. CHORD_FLAG_ADD adds the result to out. */
-void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t n_in, int32_t out, int32_t n_out, int32_t flags);
+void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t n_in,
+                       int32_t out, int32_t n_out, int32_t flags);
 /* h -> q, k, v by attn_q, attn_k, attn_v with optional biases, or by one fused attn_qkv, which a file of any
  * architecture may have (its rows: queries, keys, values). */
 void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s);
@@ -128,6 +138,7 @@ void chord_emit_layers(chord_builder *b, const chord_slots *s, int32_t rope, int
 void chord_emit_output(chord_builder *b, const chord_slots *s);
 
 /* Sets b->status and the error's text, "`what` 'name'", unless an earlier error is set. */
-void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name, size_t n_name);
+void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name,
+                      size_t n_name);
 
 #endif

@@ -7,7 +7,11 @@
 
 #define LAYERS_27B 62 /* only this size scales queries by n_embd / n_head instead of head_dim */
 
-typedef struct gemma3 { chord_slots s; int32_t rope_all, rope_window, window, period; float scale; } gemma3;
+typedef struct gemma3 {
+    chord_slots s;
+    int32_t rope_all, rope_window, window, period;
+    float scale;
+} gemma3;
 
 /* Reads the family's own keys. When the file has no window, every layer sees all tokens. */
 static gemma3 read(chord_builder *b)
@@ -16,14 +20,21 @@ static gemma3 read(chord_builder *b)
     gemma3 g = { .s = chord_slots_new(b), .rope_all = chord_rope_read(b, CHORD_ROPE_NEOX) };
     g.window = chord_read_int(b, "attention.sliding_window", 0, 0, INT32_MAX);
     g.period = chord_read_int(b, "attention.sliding_window_pattern", 6, 1, CHORD_MAX_LAYERS);
-    g.rope_window = chord_rope_new(b, (chord_rope){
-        .style = CHORD_ROPE_NEOX, .n_rot = b->plan->program.ropes[g.rope_all].n_rot, .freqs = CHORD_NONE,
-        .base = chord_read_float(b, "rope.freq_base_swa", 10000, CHORD_ROPE_BASE), .factor = 1, .magnitude = 1 });
+    g.rope_window = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NEOX,
+                                                    .n_rot = b->plan->program.ropes[g.rope_all].n_rot,
+                                                    .freqs = CHORD_NONE,
+                                                    .base = chord_read_float(b, "rope.freq_base_swa", 10000,
+                                                                             CHORD_ROPE_BASE),
+                                                    .factor = 1,
+                                                    .magnitude = 1 });
     int32_t const per_head = h->n_layer == LAYERS_27B ? h->n_embd / h->n_head : h->head_dim;
-    if (per_head < 1) chord_build_fail(b, CHORD_INVALID_GGUF, "more heads than elements under the key", "gemma3.attention.head_count", 27);
+    if (per_head < 1)
+        chord_build_fail(b, CHORD_INVALID_GGUF, "more heads than elements under the key",
+                         "gemma3.attention.head_count", 27);
     g.scale = 1 / __builtin_sqrtf((float)per_head);
     if (chord_read_float(b, "final_logit_softcapping", 0, CHORD_FINITE) > 0)
-        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE, "capped logits aren't supported:", "gemma3.final_logit_softcapping", 30);
+        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
+                         "capped logits aren't supported:", "gemma3.final_logit_softcapping", 30);
     return g;
 }
 
@@ -50,7 +61,8 @@ void chord_build_gemma3(chord_builder *b)
         chord_emit_qkv(b, layer, &s);
         chord_emit_head_norm(b, layer, s.q, h->n_head, "blk.%d.attn_q_norm.weight");
         chord_emit_head_norm(b, layer, s.k, h->n_kv, "blk.%d.attn_k_norm.weight");
-        chord_attention const attention = chord_attention_new(b, is_local ? g.rope_window : g.rope_all, is_local ? g.window : 0, g.scale);
+        chord_attention const attention = chord_attention_new(b, is_local ? g.rope_window : g.rope_all,
+                                                              is_local ? g.window : 0, g.scale);
         chord_emit_attention(b, layer, &s, &attention);
         chord_emit_linear(b, layer, "blk.%d.attn_output", s.attn, h->n_head * h->head_dim, s.h, h->n_embd, 0);
         add_normed(b, layer, &g, "blk.%d.post_attention_norm.weight");

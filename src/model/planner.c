@@ -15,14 +15,16 @@ chord_status chord_plan_shard(const chord_gguf *g, chord_error *e)
 {
     int64_t const count = chord_read_whole(g, "split.count", 1), no = chord_read_whole(g, "split.no", 0);
     if (count <= 1) return CHORD_OK;
-    return chord_fail(e, CHORD_INVALID_ARGUMENT,
-                      "the file is sound, but it is shard %u of %u of a model; join all shards first (llama-gguf-split --merge)",
-                      (uint64_t)no + 1, (uint64_t)count);
+    return chord_fail(
+        e, CHORD_INVALID_ARGUMENT,
+        "the file is sound, but it is shard %u of %u of a model; join all shards first (llama-gguf-split --merge)",
+        (uint64_t)no + 1, (uint64_t)count);
 }
 
 /* ---- tensor table --------------------------------------------------------------------------------- */
 
-static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor *in, const chord_gguf *g, chord_error *e)
+static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor *in, const chord_gguf *g,
+                                       chord_error *e)
 {
     const char *name = chord_gguf_at(g, in->name);
     size_t const n = (size_t)in->n_name;
@@ -37,12 +39,13 @@ static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor 
     const chord_format *f = chord_format_of(in->type);
     if (!f) {
         const char *type = chord_type_name(in->type);
-        return chord_fail(e, CHORD_UNSUPPORTED_QUANTIZATION, "tensor %q has the type %s (%d), which isn't supported", name, n,
+        return chord_fail(e, CHORD_UNSUPPORTED_QUANTIZATION,
+                          "tensor %q has the type %s (%d), which isn't supported", name, n,
                           type ? type : "unknown", in->type);
     }
     if (t->ne[0] % f->block_elems)
-        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: rows of %u elements aren't whole blocks of %s", name, n,
-                          (uint64_t)t->ne[0], f->name);
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q: rows of %u elements aren't whole blocks of %s",
+                          name, n, (uint64_t)t->ne[0], f->name);
     uint64_t rows = (uint64_t)t->ne[1], end;
     if (!chord_mul(rows, (uint64_t)t->ne[2], &rows) || !chord_mul(rows, (uint64_t)t->ne[3], &rows) ||
         rows > (uint64_t)CHORD_MAX_DIM || !chord_mul(rows, chord_row_bytes(f, t->ne[0]), &t->file_bytes) ||
@@ -50,7 +53,8 @@ static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor 
         end > CHORD_MAX_FILE)
         return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q is larger than any file", name, n);
     if (end > g->file_bytes)
-        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q ends at offset %u, but the file ends at %u", name, n, end, g->file_bytes);
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q ends at offset %u, but the file ends at %u", name,
+                          n, end, g->file_bytes);
     t->n_rows = (int64_t)rows;
     t->row_bytes = chord_row_bytes(f, t->ne[0]);
     return CHORD_OK;
@@ -95,18 +99,19 @@ chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, chord_are
         CHORD_TRY(tensor_from_header(&plan->tensors[i++], in, g, e));
     sort_by_offset(plan->file_order, plan->tensors, plan->n_tensors);
     for (i = 1; i < plan->n_tensors; i++) {
-        const chord_tensor *a = &plan->tensors[plan->file_order[i - 1]], *b = &plan->tensors[plan->file_order[i]];
+        const chord_tensor *a = &plan->tensors[plan->file_order[i - 1]],
+                           *b = &plan->tensors[plan->file_order[i]];
         if (a->file_off + a->file_bytes > b->file_off)
-            return chord_fail(e, CHORD_INVALID_GGUF, "tensors %q and %q overlap in the file", a->name, (size_t)a->n_name,
-                              b->name, (size_t)b->n_name);
+            return chord_fail(e, CHORD_INVALID_GGUF, "tensors %q and %q overlap in the file", a->name,
+                              (size_t)a->n_name, b->name, (size_t)b->n_name);
     }
     return CHORD_OK;
 }
 
 /* ---- program -------------------------------------------------------------------------------------- */
 
-chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord_hparams *h, const chord_gguf *g, chord_arena *tables,
-                                chord_error *e)
+chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord_hparams *h,
+                                const chord_gguf *g, chord_arena *tables, chord_error *e)
 {
     const chord_gguf_kv *kv = chord_gguf_find(g, "general.architecture", 20);
     if (!kv || kv->type != CHORD_GGUF_STRING || kv->is_array || !kv->is_kept || !kv->data_bytes)
@@ -114,10 +119,16 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
     const char *name = chord_gguf_at(g, kv->data);
     const chord_arch *arch = chord_arch_find(archs, name, (size_t)kv->data_bytes);
     if (!arch)
-        return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known", name, (size_t)kv->data_bytes);
+        return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known", name,
+                          (size_t)kv->data_bytes);
 
-    chord_builder b = { .gguf = g, .plan = plan, .hparams = h, .error = e, .status = CHORD_OK,
-                        .arch = name, .n_arch = (size_t)kv->data_bytes };
+    chord_builder b = { .gguf = g,
+                        .plan = plan,
+                        .hparams = h,
+                        .error = e,
+                        .status = CHORD_OK,
+                        .arch = name,
+                        .n_arch = (size_t)kv->data_bytes };
     int32_t const n_layer = chord_read_int(&b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
     CHORD_TRY(b.status);
     b.max_ops = OPS_PER_LAYER * (n_layer + 1);
@@ -144,7 +155,10 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
 
 /* ---- config --------------------------------------------------------------------------------------- */
 
-static int32_t clamp(int32_t v, int32_t least, int32_t most) { return v < least ? least : v > most ? most : v; }
+static int32_t clamp(int32_t v, int32_t least, int32_t most)
+{
+    return v < least ? least : v > most ? most : v;
+}
 
 static uint64_t cache_row(int32_t type, int32_t width)
 {
@@ -177,7 +191,9 @@ static chord_status place_cache(chord_plan *plan, chord_cache *c)
     }
     c->k_row = cache_row(c->type, s->k_dim);
     c->v_row = s->v_dim ? cache_row(c->type, s->v_dim) : c->k_row;
-    if (!chord_align(c->k_row * CHORD_PAGE_TOKENS, 16, &c->k_head) || !chord_align(c->v_row * CHORD_PAGE_TOKENS, 16, &c->v_head)) return CHORD_INTERNAL;
+    if (!chord_align(c->k_row * CHORD_PAGE_TOKENS, 16, &c->k_head) ||
+        !chord_align(c->v_row * CHORD_PAGE_TOKENS, 16, &c->v_head))
+        return CHORD_INTERNAL;
     k->page_bytes += (uint64_t)s->n_kv * c->k_head;
     if (!s->v_dim) return CHORD_OK;
     c->v_off = k->page_bytes;
@@ -198,33 +214,42 @@ static chord_status plan_caches(chord_plan *plan, int32_t kv_type, chord_arena *
         bool const is_state = s->kind == CHORD_CACHE_STATE;
         if (is_state) c->type = CHORD_KV_F32;
         if (kv_type == CHORD_KV_Q8_0 && !is_state && (s->k_dim % 32 || s->v_dim % 32))
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "a KV cache of q8_0 needs heads of a multiple of 32 elements; this model's heads have %d; use f16",
-                              s->k_dim % 32 ? s->k_dim : s->v_dim);
+            return chord_fail(
+                e, CHORD_INVALID_ARGUMENT,
+                "a KV cache of q8_0 needs heads of a multiple of 32 elements; this model's heads have %d; use f16",
+                s->k_dim % 32 ? s->k_dim : s->v_dim);
         c->cls = class_of(plan, s);
-        if (c->cls == CHORD_NONE) return chord_fail(e, CHORD_INTERNAL, "the model has more than %d classes of caches", CHORD_MAX_CLASSES);
+        if (c->cls == CHORD_NONE)
+            return chord_fail(e, CHORD_INTERNAL, "the model has more than %d classes of caches",
+                              CHORD_MAX_CLASSES);
         CHORD_TRY(place_cache(plan, c));
     }
     for (int32_t i = 0; i < plan->n_classes; i++)
-        if (!chord_align(plan->classes[i].page_bytes, CHORD_BLOCK_ALIGN, &plan->classes[i].page_bytes)) return CHORD_INTERNAL;
+        if (!chord_align(plan->classes[i].page_bytes, CHORD_BLOCK_ALIGN, &plan->classes[i].page_bytes))
+            return CHORD_INTERNAL;
     return CHORD_OK;
 }
 
-chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const chord_config *c, chord_arena *tables,
-                               chord_error *e)
+chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const chord_config *c,
+                               chord_arena *tables, chord_error *e)
 {
     if (c->version != CHORD_ABI_VERSION || c->size != (int32_t)sizeof *c)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "chord_config has version %d and %d bytes instead of version %d and %d bytes",
+        return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                          "chord_config has version %d and %d bytes instead of version %d and %d bytes",
                           c->version, c->size, CHORD_ABI_VERSION, (int32_t)sizeof *c);
     if (c->n_ctx < 0 || c->n_batch < 0 || c->n_logits < 0 || c->n_threads < 0 || c->n_threads > 64)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT,
-                          "n_ctx %d, n_batch %d, n_logits %d, n_threads %d: the minimum is 0, n_threads is at most 64", c->n_ctx,
-                          c->n_batch, c->n_logits, c->n_threads);
+        return chord_fail(
+            e, CHORD_INVALID_ARGUMENT,
+            "n_ctx %d, n_batch %d, n_logits %d, n_threads %d: the minimum is 0, n_threads is at most 64",
+            c->n_ctx, c->n_batch, c->n_logits, c->n_threads);
     if (c->kv_type != CHORD_KV_F16 && c->kv_type != CHORD_KV_F32 && c->kv_type != CHORD_KV_Q8_0)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "unknown KV type %d; f32 is 0, f16 is 1, q8_0 is 8", c->kv_type);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "unknown KV type %d; f32 is 0, f16 is 1, q8_0 is 8",
+                          c->kv_type);
     plan->n_vocab = h->n_vocab;
     plan->n_ctx = c->n_ctx ? c->n_ctx : clamp(h->n_ctx_train, 1, 4096);
     if (plan->n_ctx > (1 << 24))
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens; the maximum is %d", plan->n_ctx, 1 << 24);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens; the maximum is %d", plan->n_ctx,
+                          1 << 24);
     plan->n_batch = clamp(c->n_batch ? c->n_batch : 256, 1, clamp(plan->n_ctx, 1, 4096));
     int32_t const fits = clamp((int32_t)(LOGITS_BYTES / 4 / (uint32_t)h->n_vocab), 1, plan->n_batch);
     plan->n_logits = clamp(c->n_logits ? c->n_logits : fits, 1, plan->n_batch);
@@ -320,10 +345,10 @@ static chord_status place_scratch(chord_plan *plan, chord_arena *memory)
 {
     const chord_program *p = &plan->program;
     int missing = 0;
-#define TAKE(field, count)                                                                          \
-    do {                                                                                            \
-        plan->field = chord_arena_take(memory, (count), CHORD_BLOCK_ALIGN);                         \
-        missing |= !plan->field;                                                                    \
+#define TAKE(field, count)                                                  \
+    do {                                                                    \
+        plan->field = chord_arena_take(memory, (count), CHORD_BLOCK_ALIGN); \
+        missing |= !plan->field;                                            \
     } while (0)
     TAKE(work, plan->work_bytes);
     for (int32_t r = 0; r < p->n_ropes; r++) TAKE(rope_freqs[r], (uint64_t)p->ropes[r].n_rot * 4);
@@ -333,8 +358,8 @@ static chord_status place_scratch(chord_plan *plan, chord_arena *memory)
     return missing && memory->cap != CHORD_MEASURE ? CHORD_NEED_MEMORY : CHORD_OK;
 }
 
-chord_status chord_plan_memory(chord_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes, void **vocabulary,
-                               chord_memory_map *map)
+chord_status chord_plan_memory(chord_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes,
+                               void **vocabulary, chord_memory_map *map)
 {
     CHORD_TRY(place_weights(plan, memory));
     map->weight_bytes = memory->used;

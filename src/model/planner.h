@@ -21,17 +21,17 @@ chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, chord_are
 
 /* Runs the builder of the file's architecture, one of `archs`, and checks that every tensor is bound or
  * skipped. Ops and caches are allocated from `tables`. */
-chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord_hparams *h, const chord_gguf *g, chord_arena *tables,
-                                chord_error *e);
+chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord_hparams *h,
+                                const chord_gguf *g, chord_arena *tables, chord_error *e);
 
 /* Sets the plan's sizes from the config (defaults, bounds) and lays out the caches. Their table is allocated
  * from `tables`. */
-chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const chord_config *config, chord_arena *tables,
-                               chord_error *e);
+chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const chord_config *config,
+                               chord_arena *tables, chord_error *e);
 
 /* Allocates everything from `memory`; with base NULL and cap CHORD_MEASURE it only measures. *vocabulary is
  * the address of `vocabulary_bytes` bytes. NEED_MEMORY: it doesn't fit. */
-chord_status chord_plan_memory(chord_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes, void **vocabulary,
-                               chord_memory_map *map);
+chord_status chord_plan_memory(chord_plan *plan, chord_arena *memory, uint64_t vocabulary_bytes,
+                               void **vocabulary, chord_memory_map *map);
 
 #endif

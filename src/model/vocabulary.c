@@ -13,12 +13,15 @@ typedef struct reader {
     chord_error *e;
 } reader;
 
-static const chord_gguf_kv *find(const reader *r, const char *key) { return chord_gguf_find(r->g, key, chord_strlen(key)); }
+static const chord_gguf_kv *find(const reader *r, const char *key)
+{
+    return chord_gguf_find(r->g, key, chord_strlen(key));
+}
 
 static chord_status wrong_type(const reader *r, const char *key, const chord_gguf_kv *kv, const char *wanted)
 {
-    return chord_fail(r->e, CHORD_INVALID_GGUF, "%s is %s%s instead of %s", key, kv->is_array ? "an array of " : "",
-                      chord_gguf_type_name(kv->type), wanted);
+    return chord_fail(r->e, CHORD_INVALID_GGUF, "%s is %s%s instead of %s", key,
+                      kv->is_array ? "an array of " : "", chord_gguf_type_name(kv->type), wanted);
 }
 
 /* Reads a string. *text is NULL when the key is absent. */
@@ -30,7 +33,8 @@ static chord_status read_string(const reader *r, const char *key, const char **t
     if (!kv) return CHORD_OK;
     if (kv->is_array || kv->type != CHORD_GGUF_STRING) return wrong_type(r, key, kv, "a string");
     if (!kv->is_kept)
-        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u bytes; at most %u are accepted", key, kv->data_bytes, (uint64_t)CHORD_KEEP_STRING);
+        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u bytes; at most %u are accepted", key,
+                          kv->data_bytes, (uint64_t)CHORD_KEEP_STRING);
     *text = chord_gguf_at(r->g, kv->data);
     *n = (size_t)kv->data_bytes;
     return CHORD_OK;
@@ -42,7 +46,8 @@ static chord_status read_id(const reader *r, const char *key, int32_t n_tokens, 
     const chord_gguf_kv *kv = find(r, key);
     *id = -1;
     if (!kv) return CHORD_OK;
-    if (kv->is_array || (kv->type != CHORD_GGUF_U32 && kv->type != CHORD_GGUF_I32)) return wrong_type(r, key, kv, "a u32");
+    if (kv->is_array || (kv->type != CHORD_GGUF_U32 && kv->type != CHORD_GGUF_I32))
+        return wrong_type(r, key, kv, "a u32");
     uint32_t const value = chord_u32(chord_gguf_at(r->g, kv->data));
     if (value < (uint32_t)n_tokens) *id = (int32_t)value;
     return CHORD_OK;
@@ -61,7 +66,8 @@ static chord_status read_bool(const reader *r, const char *key, int32_t *value)
 
 /* Reads an array of strings and checks that each string ends within the value. *texts is NULL when the key
  * is absent. */
-static chord_status read_texts(const reader *r, const char *key, const uint8_t **texts, uint64_t *bytes, int32_t *n)
+static chord_status read_texts(const reader *r, const char *key, const uint8_t **texts, uint64_t *bytes,
+                               int32_t *n)
 {
     const chord_gguf_kv *kv = find(r, key);
     *texts = NULL;
@@ -70,13 +76,15 @@ static chord_status read_texts(const reader *r, const char *key, const uint8_t *
     if (!kv) return CHORD_OK;
     if (!kv->is_array || kv->type != CHORD_GGUF_STRING) return wrong_type(r, key, kv, "an array of strings");
     if (kv->count > CHORD_MAX_TOKENS)
-        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u entries; at most %u are accepted", key, kv->count, (uint64_t)CHORD_MAX_TOKENS);
+        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u entries; at most %u are accepted", key,
+                          kv->count, (uint64_t)CHORD_MAX_TOKENS);
     if (!kv->is_kept) return chord_fail(r->e, CHORD_INTERNAL, "%s wasn't kept", key);
     const uint8_t *p = chord_gguf_at(r->g, kv->data);
     uint64_t left = kv->data_bytes;
     for (uint64_t i = 0; i < kv->count; i++) {
         uint64_t const length = left < 8 ? UINT64_MAX : chord_u64(p);
-        if (left < 8 || length > left - 8) return chord_fail(r->e, CHORD_INVALID_GGUF, "%s: entry %u is cut off", key, i);
+        if (left < 8 || length > left - 8)
+            return chord_fail(r->e, CHORD_INVALID_GGUF, "%s: entry %u is cut off", key, i);
         p += 8 + length;
         left -= 8 + length;
     }
@@ -87,15 +95,19 @@ static chord_status read_texts(const reader *r, const char *key, const uint8_t *
 }
 
 /* Reads one 4-byte number per token. *numbers is NULL when the key is absent. */
-static chord_status read_numbers(const reader *r, const char *key, int32_t type, int32_t n_tokens, const uint8_t **numbers)
+static chord_status read_numbers(const reader *r, const char *key, int32_t type, int32_t n_tokens,
+                                 const uint8_t **numbers)
 {
     const chord_gguf_kv *kv = find(r, key);
     *numbers = NULL;
     if (!kv) return CHORD_OK;
-    if (!kv->is_array || kv->type != type) return wrong_type(r, key, kv, type == CHORD_GGUF_F32 ? "an array of f32" : "an array of i32");
+    if (!kv->is_array || kv->type != type)
+        return wrong_type(r, key, kv, type == CHORD_GGUF_F32 ? "an array of f32" : "an array of i32");
     if (kv->count != (uint64_t)n_tokens)
-        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u entries for %d tokens", key, kv->count, n_tokens);
-    if (!kv->is_kept || kv->data_bytes / 4 < kv->count) return chord_fail(r->e, CHORD_INTERNAL, "%s wasn't kept", key);
+        return chord_fail(r->e, CHORD_INVALID_GGUF, "%s has %u entries for %d tokens", key, kv->count,
+                          n_tokens);
+    if (!kv->is_kept || kv->data_bytes / 4 < kv->count)
+        return chord_fail(r->e, CHORD_INTERNAL, "%s wasn't kept", key);
     *numbers = chord_gguf_at(r->g, kv->data);
     return CHORD_OK;
 }
@@ -107,23 +119,36 @@ static chord_status read_kind(const reader *r, int32_t *kind)
     CHORD_TRY(read_string(r, KEY("model"), &model, &n));
     if (!model) return chord_fail(r->e, CHORD_INVALID_GGUF, "%s is missing", KEY("model"));
     *kind = chord_vocab_kind_named(model, n);
-    if (!*kind) return chord_fail(r->e, CHORD_UNSUPPORTED_TOKENIZER, "unknown tokenizer %q (%s)", model, n, KEY("model"));
+    if (!*kind)
+        return chord_fail(r->e, CHORD_UNSUPPORTED_TOKENIZER, "unknown tokenizer %q (%s)", model, n,
+                          KEY("model"));
     return CHORD_OK;
 }
 
 static chord_status read_special(const reader *r, chord_vocab_source *s)
 {
-    const struct { const char *key; int32_t *id; } ids[] = {
-        { KEY("bos_token_id"), &s->bos }, { KEY("eos_token_id"), &s->eos }, { KEY("unknown_token_id"), &s->unk },
-        { KEY("seperator_token_id"), &s->sep }, { KEY("padding_token_id"), &s->pad }, { KEY("eot_token_id"), &s->eot },
-        { KEY("eom_token_id"), &s->eom }, { KEY("fim_pre_token_id"), &s->fim_pre }, { KEY("fim_suf_token_id"), &s->fim_suf },
-        { KEY("fim_mid_token_id"), &s->fim_mid }, { KEY("fim_pad_token_id"), &s->fim_pad },
-        { KEY("fim_rep_token_id"), &s->fim_rep }, { KEY("fim_sep_token_id"), &s->fim_sep },
+    const struct {
+        const char *key;
+        int32_t *id;
+    } ids[] = {
+        { KEY("bos_token_id"), &s->bos },         { KEY("eos_token_id"), &s->eos },
+        { KEY("unknown_token_id"), &s->unk },     { KEY("seperator_token_id"), &s->sep },
+        { KEY("padding_token_id"), &s->pad },     { KEY("eot_token_id"), &s->eot },
+        { KEY("eom_token_id"), &s->eom },         { KEY("fim_pre_token_id"), &s->fim_pre },
+        { KEY("fim_suf_token_id"), &s->fim_suf }, { KEY("fim_mid_token_id"), &s->fim_mid },
+        { KEY("fim_pad_token_id"), &s->fim_pad }, { KEY("fim_rep_token_id"), &s->fim_rep },
+        { KEY("fim_sep_token_id"), &s->fim_sep },
     };
-    const struct { const char *key; int32_t *id; } older[] = {
-        { KEY("prefix_token_id"), &s->fim_pre }, { KEY("suffix_token_id"), &s->fim_suf }, { KEY("middle_token_id"), &s->fim_mid },
+    const struct {
+        const char *key;
+        int32_t *id;
+    } older[] = {
+        { KEY("prefix_token_id"), &s->fim_pre },
+        { KEY("suffix_token_id"), &s->fim_suf },
+        { KEY("middle_token_id"), &s->fim_mid },
     };
-    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) CHORD_TRY(read_id(r, ids[i].key, s->n_tokens, ids[i].id));
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        CHORD_TRY(read_id(r, ids[i].key, s->n_tokens, ids[i].id));
     for (size_t i = 0; i < sizeof older / sizeof *older; i++) {
         int32_t id;
         CHORD_TRY(read_id(r, older[i].key, s->n_tokens, &id));
@@ -146,7 +171,8 @@ static chord_status read_strip(const reader *r, int32_t *strip)
     CHORD_TRY(read_string(r, "general.name", &name, &n));
     for (size_t i = 0; i + 4 <= n; i++) {
         size_t const at = i + (i + 5 <= n && name[i + 3] == '-' ? 4 : 3);
-        *strip |= (name[i] | 32) == 'p' && (name[i + 1] | 32) == 'h' && (name[i + 2] | 32) == 'i' && name[at] == '3';
+        *strip |= (name[i] | 32) == 'p' && (name[i + 1] | 32) == 'h' && (name[i + 2] | 32) == 'i' &&
+                  name[at] == '3';
     }
     return CHORD_OK;
 }

@@ -24,10 +24,10 @@ typedef struct chord_batch {
     const chord_batch_run *runs;
     const int32_t *ids;           /* n_tokens; -1 where the row is an embedding */
     const float *const *embeddings; /* NULL, or n_tokens pointers to n_embd floats; NULL: the row is an id */
-    int32_t n_axes;               /* numbers per position: 1, or 3 for multi-axis RoPE */
-    const int32_t *positions;     /* [n_tokens][n_axes], for ANGLES only; NULL: consecutive from first_pos */
+    int32_t n_axes; /* numbers per position: 1, or 3 for multi-axis RoPE */
+    const int32_t *positions; /* [n_tokens][n_axes], for ANGLES only; NULL: consecutive from first_pos */
     int32_t n_outputs;
-    const int32_t *rows;          /* n_outputs rows, ascending */
+    const int32_t *rows; /* n_outputs rows, ascending */
 } chord_batch;
 
 /* Returns the run that contains `row`. */
@@ -40,7 +40,7 @@ static inline const chord_batch_run *chord_batch_run_of(const chord_batch *b, in
 
 /* Where the next step continues in the batch. */
 typedef struct chord_cursor {
-    int32_t op;                   /* n_ops: the batch is complete */
+    int32_t op; /* n_ops: the batch is complete */
     int32_t reserved;
     int64_t unit;
 } chord_cursor;

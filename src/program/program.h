@@ -40,7 +40,10 @@ enum { CHORD_ROWS_BATCH = 0, CHORD_ROWS_OUTPUT = 1 };
 #define INT(f) int32_t f;
 #define INTS(f, n) int32_t f[n];
 #define FLOAT(f) float f;
-#define OP(NAME, name, number, traits, fields, text) typedef struct chord_op_##name { fields } chord_op_##name;
+#define OP(NAME, name, number, traits, fields, text) \
+    typedef struct chord_op_##name {                 \
+        fields                                       \
+    } chord_op_##name;
 #include "ops.def"
 
 /* A record: a head common to all ops, and the op's own part. */
@@ -83,27 +86,29 @@ typedef struct chord_rope {
     int32_t n_rot;                /* elements of a head that are rotated, even */
     int32_t freqs;                /* tensor or CHORD_NONE */
     int32_t slot;                 /* slot to which ANGLES writes the pairs of cosine and sine */
-    int32_t sections[3];          /* pairs per axis of a position, in order; all 0: the first axis for all */
+    int32_t sections[3]; /* pairs per axis of a position, in order; all 0: the first axis for all */
     float base, factor, magnitude;
 } chord_rope;
 
 typedef struct chord_slot {
-    int32_t width;                /* floats per row */
-    int32_t rows;                 /* CHORD_ROWS_* */
+    int32_t width; /* floats per row */
+    int32_t rows; /* CHORD_ROWS_* */
 } chord_slot;
 
 /* Returns the floats from one row of a slot to the next. Rows are 64-byte aligned. */
 static inline int64_t chord_slot_stride(const chord_slot *s) { return ((int64_t)s->width + 15) & ~15ll; }
 
 /* A cache as an architecture declares it. The plan holds its place (chord_cache in plan.h). */
-enum { CHORD_CACHE_PAGED = 0,     /* keys and values of every position */
-       CHORD_CACHE_WINDOW = 1,    /* keys and values of the last `window` positions; older pages may die */
-       CHORD_CACHE_STATE = 2 };   /* a fixed number of floats per sequence */
+enum {
+    CHORD_CACHE_PAGED = 0, /* keys and values of every position */
+    CHORD_CACHE_WINDOW = 1, /* keys and values of the last `window` positions; older pages may die */
+    CHORD_CACHE_STATE = 2
+}; /* a fixed number of floats per sequence */
 typedef struct chord_cache_spec {
-    int32_t kind;                 /* CHORD_CACHE_* */
-    int32_t window;               /* WINDOW: a query sees keys at positions above its own - window */
-    int32_t n_kv, k_dim, v_dim;   /* heads and their widths; v_dim 0: values are the start of the keys */
-    int32_t n_state;              /* STATE: its floats */
+    int32_t kind; /* CHORD_CACHE_* */
+    int32_t window; /* WINDOW: a query sees keys at positions above its own - window */
+    int32_t n_kv, k_dim, v_dim; /* heads and their widths; v_dim 0: values are the start of the keys */
+    int32_t n_state; /* STATE: its floats */
 } chord_cache_spec;
 
 typedef struct chord_program {
@@ -113,7 +118,7 @@ typedef struct chord_program {
     chord_cache_spec *caches;
     chord_slot slots[CHORD_MAX_SLOTS];
     chord_rope ropes[CHORD_MAX_ROPES];
-    int32_t output_slot;          /* slot that holds the output rows, of its width (logits: n_vocab) */
+    int32_t output_slot; /* slot that holds the output rows, of its width (logits: n_vocab) */
 } chord_program;
 
 #endif

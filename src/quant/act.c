@@ -40,7 +40,8 @@ static void finish_block(uint8_t *q, int32_t n, int32_t b, float d)
 void chord_act_quantize_q8(void *dst, const float *x, int32_t n)
 {
     uint8_t *const q = dst;
-    for (int32_t b = 0; b < n / 32; b++) finish_block(q, n, b, quantize_block(q + 32 * (size_t)b, x + 32 * (size_t)b));
+    for (int32_t b = 0; b < n / 32; b++)
+        finish_block(q, n, b, quantize_block(q + 32 * (size_t)b, x + 32 * (size_t)b));
 }
 
 void chord_act_quantize_rest(void *dst, const void *first, const float *x, int32_t n)

@@ -6,9 +6,18 @@
 #include "quant.h"
 
 /* Addresses of the scales, the block sums and the half sums in a q8 row of n activations. */
-static inline const uint8_t *chord_q8_d(const void *row, int32_t n) { return (const uint8_t *)row + (size_t)n; }
-static inline const uint8_t *chord_q8_s(const void *row, int32_t n) { return chord_q8_d(row, n) + (size_t)n / 32 * 4; }
-static inline const uint8_t *chord_q8_h(const void *row, int32_t n) { return chord_q8_s(row, n) + (size_t)n / 32 * 4; }
+static inline const uint8_t *chord_q8_d(const void *row, int32_t n)
+{
+    return (const uint8_t *)row + (size_t)n;
+}
+static inline const uint8_t *chord_q8_s(const void *row, int32_t n)
+{
+    return chord_q8_d(row, n) + (size_t)n / 32 * 4;
+}
+static inline const uint8_t *chord_q8_h(const void *row, int32_t n)
+{
+    return chord_q8_s(row, n) + (size_t)n / 32 * 4;
+}
 
 /* A block with a non-finite element gets q = 0 and d = inf or NaN. Every product with the block is NaN, so
  * the non-finite value reaches the logits. When max|x| / 127 is 0 in f32, the block becomes 0. When d is

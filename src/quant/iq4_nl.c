@@ -10,7 +10,9 @@
 
 enum { BYTES = 18 };
 
-const int8_t chord_iq4_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
+const int8_t chord_iq4_values[16] = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
+};
 
 void chord_decode_iq4_nl(float *dst, const void *row, int32_t n_cols)
 {

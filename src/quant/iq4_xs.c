@@ -18,7 +18,8 @@ void chord_decode_iq4_xs(float *dst, const void *row, int32_t n_cols)
     const uint8_t *p = row;
     for (int32_t b = 0; b < n_cols / 256; b++, p += BYTES)
         for (int i = 0; i < 8; i++, dst += 32) {
-            int const scale = (int)((chord_u32(p + 4) >> 4 * i & 15) | (uint32_t)(chord_u16(p + 2) >> 2 * i & 3) << 4);
+            int const scale = (int)((chord_u32(p + 4) >> 4 * i & 15) |
+                                    (uint32_t)(chord_u16(p + 2) >> 2 * i & 3) << 4);
             float const d = chord_f16_f32(chord_u16(p)) * (float)(scale - 32);
             for (int j = 0; j < 16; j++) {
                 dst[j] = d * (float)chord_iq4_values[p[8 + 16 * i + j] & 15];

@@ -36,7 +36,14 @@ enum { CHORD_ACT_F32 = 0, CHORD_ACT_Q8 = 1 };
  *   PANEL           no tile: even one token goes through a panel. Measured with Q1_0 and Q2_0 (SSE4.1, 576 x
  *                   1536): 20.7 GMAC/s for one token instead of 24.7 with PARTS, the same for several
  *                   tokens; both formats add 1.0 kB to the module instead of 2.0 kB, gzipped */
-enum { CHORD_TILE_F32, CHORD_TILE_F16, CHORD_TILE_BF16, CHORD_TILE_BLOCK, CHORD_TILE_PARTS, CHORD_TILE_PANEL };
+enum {
+    CHORD_TILE_F32,
+    CHORD_TILE_F16,
+    CHORD_TILE_BF16,
+    CHORD_TILE_BLOCK,
+    CHORD_TILE_PARTS,
+    CHORD_TILE_PANEL
+};
 
 /* The scales of the 32 elements of a part. d and m are the block's factor and offset; a scale multiplies d,
  * an offset multiplies m.
@@ -47,7 +54,14 @@ enum { CHORD_TILE_F32, CHORD_TILE_F16, CHORD_TILE_BF16, CHORD_TILE_BLOCK, CHORD_
  *   S8     per 16 elements a scale that is a signed byte, in a field of the part (q6_k.c)
  *   U4     per 16 elements a scale and an offset, one nibble each, in a field of the part (q2_k.c)
  * BLOCK adds m; K and U4 subtract m * offset. */
-enum { CHORD_SCALES_BLOCK, CHORD_SCALES_K, CHORD_SCALES_XS, CHORD_SCALES_Q3, CHORD_SCALES_S8, CHORD_SCALES_U4 };
+enum {
+    CHORD_SCALES_BLOCK,
+    CHORD_SCALES_K,
+    CHORD_SCALES_XS,
+    CHORD_SCALES_Q3,
+    CHORD_SCALES_S8,
+    CHORD_SCALES_U4
+};
 
 /* How bytes of a block are rearranged before the block is cut into fields and pieces, so that the codes of a
  * part are side by side (x4.h):
@@ -55,8 +69,15 @@ enum { CHORD_SCALES_BLOCK, CHORD_SCALES_K, CHORD_SCALES_XS, CHORD_SCALES_Q3, CHO
  *   SPREAD                4 bytes: bit e of the 32 (element e) moves to bit e / 4 of byte e % 4
  *   TURN                  4 bytes: pair of bits i of byte j (element 4 j + i) moves to pair j of byte i
  *   Q3_SCALES             the 12 bytes of scales of Q3_K (q3_k.c) */
-enum { CHORD_MIX_NONE, CHORD_MIX_NIBBLES, CHORD_MIX_PAIRS, CHORD_MIX_BITS, CHORD_MIX_SPREAD, CHORD_MIX_TURN,
-       CHORD_MIX_Q3_SCALES };
+enum {
+    CHORD_MIX_NONE,
+    CHORD_MIX_NIBBLES,
+    CHORD_MIX_PAIRS,
+    CHORD_MIX_BITS,
+    CHORD_MIX_SPREAD,
+    CHORD_MIX_TURN,
+    CHORD_MIX_Q3_SCALES
+};
 /* The mix `kind` of the next 32, 4 or 12 bytes, `n` times, starting at byte `at` of the block. */
 typedef struct chord_mix {
     uint8_t kind, at, n;
@@ -80,7 +101,7 @@ typedef struct chord_format {
      * bits in the upper plane (2: pairs, 1: bits, 0: none), which starts at bit `high_at` of the code. d
      * multiplies code - centre, or, when is_table is 1, chord_iq4_values[code]. */
     uint8_t low, high, high_at, centre, is_table;
-    uint8_t scales, tile;      /* CHORD_SCALES_*, CHORD_TILE_* */
+    uint8_t scales, tile; /* CHORD_SCALES_*, CHORD_TILE_* */
     /* The x4 order: the block is mixed by each entry of `mix`, then come the stretches of `head`, then for
      * each part the stretches of `part`: its field of scales if it has one, then its planes (bits, pairs,
      * nibbles or bytes). */
@@ -114,7 +135,10 @@ static inline uint64_t chord_row_bytes(const chord_format *f, int64_t n_cols)
     return (uint64_t)(n_cols / f->block_elems) * (uint64_t)f->block_bytes;
 }
 /* Bytes of one x4 group. */
-static inline uint64_t chord_x4_bytes(const chord_format *f, int64_t n_cols) { return 4 * chord_row_bytes(f, n_cols); }
+static inline uint64_t chord_x4_bytes(const chord_format *f, int64_t n_cols)
+{
+    return 4 * chord_row_bytes(f, n_cols);
+}
 
 /* The value of each nibble in IQ4_NL and IQ4_XS. */
 extern const int8_t chord_iq4_values[16];

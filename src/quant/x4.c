@@ -76,11 +76,26 @@ static void mix(const chord_format *f, uint8_t *block, bool back)
         uint8_t *p = block + m->at;
         for (int i = 0; i < m->n; i++) {
             switch (m->kind) {
-            case CHORD_MIX_NIBBLES: mix_nibbles(p); p += 32; break;
-            case CHORD_MIX_PAIRS: mix_pairs(p); p += 32; break;
-            case CHORD_MIX_BITS: mix_bits(p); p += 32; break;
-            case CHORD_MIX_SPREAD: mix_spread(p, back); p += 4; break;
-            case CHORD_MIX_TURN: mix_turn(p); p += 4; break;
+            case CHORD_MIX_NIBBLES:
+                mix_nibbles(p);
+                p += 32;
+                break;
+            case CHORD_MIX_PAIRS:
+                mix_pairs(p);
+                p += 32;
+                break;
+            case CHORD_MIX_BITS:
+                mix_bits(p);
+                p += 32;
+                break;
+            case CHORD_MIX_SPREAD:
+                mix_spread(p, back);
+                p += 4;
+                break;
+            case CHORD_MIX_TURN:
+                mix_turn(p);
+                p += 4;
+                break;
             default: chord_q3_scales_mix(p, back); p += 12;
             }
         }
@@ -123,7 +138,10 @@ static void order_of(order *o, const chord_format *f, int32_t n_cols, bool are_a
     for (int part = 0; part < f->block_elems / 32; part++)
         for (int i = 0; i < 4 && f->part[i].bytes; i++) {
             const chord_part_stretch *const s = &f->part[i];
-            order_add(o, (size_t)s->at + (part & 1 ? s->by[0] : 0u) + (part & 2 ? s->by[1] : 0u) + (part & 4 ? s->by[2] : 0u), s->bytes);
+            order_add(o,
+                      (size_t)s->at + (part & 1 ? s->by[0] : 0u) + (part & 2 ? s->by[1] : 0u) +
+                          (part & 4 ? s->by[2] : 0u),
+                      s->bytes);
         }
 }
 
@@ -148,12 +166,12 @@ static inline uint8_t *weave(uint8_t *to, const uint8_t *const row[4], const str
         vf_store(to + 32, vf_shuffle(pq2, rt2, 0, 2, 0, 2));
         vf_store(to + 48, vf_shuffle(pq2, rt2, 1, 3, 1, 3));
     }
-#define CELLS(size)                                                                                 \
-    for (; at < end; at += size, to += 4 * size) {                                                  \
-        chord_copy(to, a + at, size);                                                               \
-        chord_copy(to + size, b + at, size);                                                        \
-        chord_copy(to + 2 * size, c + at, size);                                                    \
-        chord_copy(to + 3 * size, d + at, size);                                                    \
+#define CELLS(size)                                \
+    for (; at < end; at += size, to += 4 * size) { \
+        chord_copy(to, a + at, size);              \
+        chord_copy(to + size, b + at, size);       \
+        chord_copy(to + 2 * size, c + at, size);   \
+        chord_copy(to + 3 * size, d + at, size);   \
     }
     if (s->cell == 4) CELLS(4)
     else if (s->cell == 2) CELLS(2)

@@ -8,7 +8,10 @@
 /* Pages between two periodic checkpoints. */
 #define CHECKPOINT_PAGES 4
 
-static bool is_state(const chord_sequence *q, int32_t c) { return q->config.classes[c].kind == CHORD_CACHE_STATE; }
+static bool is_state(const chord_sequence *q, int32_t c)
+{
+    return q->config.classes[c].kind == CHORD_CACHE_STATE;
+}
 
 static bool has_states(const chord_sequence *q)
 {
@@ -34,7 +37,8 @@ static int32_t dead_end(const chord_sequence *q, int32_t c)
 static int32_t n_dying(const chord_sequence *q, int32_t c)
 {
     int32_t n = 0;
-    for (int32_t i = q->classes[c].n_dead; i < dead_end(q, c); i++) n += chord_page_refs(q->classes[c].pages[i]) == 1;
+    for (int32_t i = q->classes[c].n_dead; i < dead_end(q, c); i++)
+        n += chord_page_refs(q->classes[c].pages[i]) == 1;
     return n;
 }
 
@@ -127,7 +131,8 @@ chord_status chord_caches_extend(chord_sequence *q, int32_t n)
     int32_t const n_pages = chord_pages_for(q->n_past + n);
     int32_t need[CHORD_MAX_CLASSES] = { 0 };
     for (int32_t c = 0; c < q->config.n_classes; c++)
-        need[c] = is_state(q, c) ? 2 - q->classes[c].n_pages : n_pages - q->classes[c].n_pages + shares_partial(q, c);
+        need[c] = is_state(q, c) ? 2 - q->classes[c].n_pages
+                                 : n_pages - q->classes[c].n_pages + shares_partial(q, c);
     CHORD_TRY(want_pages(q, need));
     for (int32_t c = 0; c < q->config.n_classes; c++) {
         bury(q, c, need[c]);
@@ -224,7 +229,8 @@ int32_t chord_caches_stand(const chord_sequence *q, int32_t n)
     for (int32_t c = 0; c < q->config.n_classes; c++) {
         /* the first position that a query at n sees */
         int32_t const lowest = n - q->config.classes[c].window + 1;
-        if (q->classes[c].n_dead && (lowest > 0 ? lowest / CHORD_PAGE_TOKENS : 0) < q->classes[c].n_dead) return 0;
+        if (q->classes[c].n_dead && (lowest > 0 ? lowest / CHORD_PAGE_TOKENS : 0) < q->classes[c].n_dead)
+            return 0;
     }
     return n;
 }

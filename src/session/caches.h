@@ -5,7 +5,10 @@
 #include "sequence.h"
 #include <stdbool.h>
 
-static inline int32_t chord_pages_for(int32_t n_tokens) { return n_tokens / CHORD_PAGE_TOKENS + (n_tokens % CHORD_PAGE_TOKENS != 0); }
+static inline int32_t chord_pages_for(int32_t n_tokens)
+{
+    return n_tokens / CHORD_PAGE_TOKENS + (n_tokens % CHORD_PAGE_TOKENS != 0);
+}
 
 /* Adds writable pages for n tokens behind n_past, and in each class of states a second state, which the
  * executor writes. Returns OK, or NEED_MEMORY (q->wanted), which changes nothing. */

@@ -24,7 +24,8 @@ static void put(chord_page_pool *pool, uint8_t *payload)
 
 uint64_t chord_page_bytes(const chord_page_pool *pool)
 {
-    return (CHORD_PAGE_HEADER + pool->payload_bytes + (CHORD_BLOCK_ALIGN - 1)) & ~(uint64_t)(CHORD_BLOCK_ALIGN - 1);
+    return (CHORD_PAGE_HEADER + pool->payload_bytes + (CHORD_BLOCK_ALIGN - 1)) &
+           ~(uint64_t)(CHORD_BLOCK_ALIGN - 1);
 }
 
 void chord_page_give(chord_page_pool *pool, void *block, size_t bytes)

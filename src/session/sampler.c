@@ -39,25 +39,29 @@ void chord_sequence_seed(chord_sequence *q, uint64_t seed)
 
 static bool is_within(float x, float least, float most) { return x >= least && x <= most; }
 
-static chord_status check(const chord_sequence *q, const chord_sampling *p, const chord_bias *bias, chord_error *e)
+static chord_status check(const chord_sequence *q, const chord_sampling *p, const chord_bias *bias,
+                          chord_error *e)
 {
-#define WANT(condition, text) if (!(condition)) return chord_fail(e, CHORD_INVALID_ARGUMENT, text)
+#define WANT(condition, text) \
+    if (!(condition)) return chord_fail(e, CHORD_INVALID_ARGUMENT, text)
     WANT(p->top_k >= 0, "top_k is negative");
     WANT(is_within(p->temperature, 0, FLT_MAX), "temperature is negative or not finite");
     WANT(is_within(p->top_p, 0, 1), "top_p is outside 0 .. 1");
     WANT(is_within(p->min_p, 0, 1), "min_p is outside 0 .. 1");
     WANT(p->typical_p == 1, "typical_p isn't 1: typical-p sampling isn't supported yet");
-    WANT(p->repetition_penalty > 0 && p->repetition_penalty <= FLT_MAX, "repetition_penalty isn't a positive finite number");
+    WANT(p->repetition_penalty > 0 && p->repetition_penalty <= FLT_MAX,
+         "repetition_penalty isn't a positive finite number");
     WANT(is_within(p->frequency_penalty, -FLT_MAX, FLT_MAX), "frequency_penalty isn't finite");
     WANT(is_within(p->presence_penalty, -FLT_MAX, FLT_MAX), "presence_penalty isn't finite");
     WANT(p->n_bias >= 0 && (bias || !p->n_bias), "n_bias is negative, or bias is NULL");
     for (int32_t i = 0; i < p->n_bias; i++) {
         if (bias[i].id < 0 || bias[i].id >= q->config.n_vocab)
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias %d is for token %d, the vocabulary has %d tokens", i, bias[i].id,
+            return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                              "bias %d is for token %d, the vocabulary has %d tokens", i, bias[i].id,
                               q->config.n_vocab);
         if (!(bias[i].value <= FLT_MAX))
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias %d, for token %d, isn't a finite number or -inf", i,
-                              bias[i].id);
+            return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                              "bias %d, for token %d, isn't a finite number or -inf", i, bias[i].id);
     }
 #undef WANT
     return CHORD_OK;
@@ -126,15 +130,17 @@ static void penalise(const chord_sequence *q, const chord_sampling *p, float *x)
  * penalties *logits becomes `copy`, the second half of the scratch. Candidates are later written from the
  * start of the scratch. They don't overwrite logits that aren't read yet: a logit read gives at most one
  * candidate of eight bytes. */
-static chord_status adjust(const chord_sequence *q, const float **logits, const chord_sampling *p, const chord_bias *bias,
-                           float *copy, float *top, chord_error *e)
+static chord_status adjust(const chord_sequence *q, const float **logits, const chord_sampling *p,
+                           const chord_bias *bias, float *copy, float *top, chord_error *e)
 {
     int32_t const position = q->n_past - 1; /* position of the last output row */
     bool is_finite;
     *top = largest_of(*logits, q->config.n_vocab, &is_finite);
     if (!is_finite)
-        return chord_fail(e, CHORD_INTERNAL, "the logit of token %d at position %d isn't finite", first_not_finite(*logits), position);
-    if (!(*top > -__builtin_inff())) return chord_fail(e, CHORD_INTERNAL, "no token has a finite logit at position %d", position);
+        return chord_fail(e, CHORD_INTERNAL, "the logit of token %d at position %d isn't finite",
+                          first_not_finite(*logits), position);
+    if (!(*top > -__builtin_inff()))
+        return chord_fail(e, CHORD_INTERNAL, "no token has a finite logit at position %d", position);
     if (!p->n_bias && !is_penalising(p)) return CHORD_OK;
 
     chord_copy(copy, *logits, (size_t)q->config.n_vocab * 4);
@@ -143,14 +149,19 @@ static chord_status adjust(const chord_sequence *q, const float **logits, const 
     if (is_penalising(p)) penalise(q, p, copy);
     *top = largest_of(copy, q->config.n_vocab, &is_finite);
     if (!is_finite)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties leave token %d without a finite logit", first_not_finite(copy));
-    if (!(*top > -__builtin_inff())) return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties forbid every token");
+        return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                          "bias and penalties leave token %d without a finite logit", first_not_finite(copy));
+    if (!(*top > -__builtin_inff()))
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "bias and penalties forbid every token");
     return CHORD_OK;
 }
 
 /* ---- candidates ----------------------------------------------------------------------------------- */
 
-static bool is_before(candidate a, candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); }
+static bool is_before(candidate a, candidate b)
+{
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
 
 static void swap(candidate *a, candidate *b)
 {
@@ -213,7 +224,10 @@ static int32_t gather_best(const float *x, int32_t n_vocab, int32_t k, candidate
         if (n_vocab - id >= LANES) { /* mostly none of the eight is large enough */
             int32_t some = 0;
             for (int32_t l = 0; l < LANES; l++) some |= x[id + l] > c[0].logit;
-            if (!some) { id += LANES - 1; continue; }
+            if (!some) {
+                id += LANES - 1;
+                continue;
+            }
         }
         if (x[id] > c[0].logit) {
             c[0] = (candidate){ x[id], id };
@@ -269,8 +283,8 @@ static int32_t draw(chord_sequence *q, candidate *c, int32_t n, float best, floa
     return c[i].id;
 }
 
-int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p, const chord_bias *bias,
-                              void *scratch, chord_error *e)
+int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p,
+                              const chord_bias *bias, void *scratch, chord_error *e)
 {
     CHORD_TRY(check(q, p, bias, e));
     float top;
@@ -282,7 +296,8 @@ int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chor
         return best;
     }
     int32_t n, n_sorted = 0;
-    if (p->top_k > 0 && p->top_k < q->config.n_vocab) n = n_sorted = gather_best(logits, q->config.n_vocab, p->top_k, c);
+    if (p->top_k > 0 && p->top_k < q->config.n_vocab)
+        n = n_sorted = gather_best(logits, q->config.n_vocab, p->top_k, c);
     else n = gather(logits, q->config.n_vocab, c);
     n = keep_top_p(c, n, n_sorted, p->top_p, top);
     n = keep_min_p(c, n, p->min_p, top);

@@ -9,9 +9,11 @@ static void place_arrays(chord_sequence *q, chord_arena *a)
 {
     const chord_sequence_config *c = &q->config;
     q->ids = chord_arena_take(a, (uint64_t)c->n_ctx * sizeof *q->ids, CHORD_BLOCK_ALIGN);
-    q->positions = chord_arena_take(a, (uint64_t)c->n_ctx * (uint64_t)c->n_axes * sizeof *q->positions, CHORD_BLOCK_ALIGN);
+    q->positions = chord_arena_take(a, (uint64_t)c->n_ctx * (uint64_t)c->n_axes * sizeof *q->positions,
+                                    CHORD_BLOCK_ALIGN);
     q->rows = chord_arena_take(a, (uint64_t)c->n_batch * sizeof *q->rows, CHORD_BLOCK_ALIGN);
-    q->batch_embeddings = chord_arena_take(a, (uint64_t)c->n_batch * sizeof *q->batch_embeddings, CHORD_BLOCK_ALIGN);
+    q->batch_embeddings = chord_arena_take(a, (uint64_t)c->n_batch * sizeof *q->batch_embeddings,
+                                           CHORD_BLOCK_ALIGN);
     for (int32_t i = 0; i < c->n_classes; i++) {
         uint64_t const n = c->classes[i].kind == CHORD_CACHE_STATE ? 2 : (uint64_t)chord_pages_for(c->n_ctx);
         q->classes[i].pages = chord_arena_take(a, n * sizeof(uint8_t *), CHORD_BLOCK_ALIGN);
@@ -48,11 +50,14 @@ void chord_sequence_clear(chord_sequence *q)
 
 static chord_status may_push(const chord_sequence *q, const void *what, int32_t n, chord_error *e)
 {
-    if (n < 0 || (n && !what)) return chord_fail(e, CHORD_INVALID_ARGUMENT, "can't push %d tokens: the number is negative, or the address is NULL", n);
-    if (q->has_batch) return chord_fail(e, CHORD_INVALID_ARGUMENT, "tokens pushed while a batch is under way");
+    if (n < 0 || (n && !what))
+        return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                          "can't push %d tokens: the number is negative, or the address is NULL", n);
+    if (q->has_batch)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "tokens pushed while a batch is under way");
     if (n > q->config.n_ctx - q->n_tokens)
-        return chord_fail(e, CHORD_CONTEXT_FULL, "%d tokens after the first %d exceed the context length %d", n,
-                          q->n_tokens, q->config.n_ctx);
+        return chord_fail(e, CHORD_CONTEXT_FULL, "%d tokens after the first %d exceed the context length %d",
+                          n, q->n_tokens, q->config.n_ctx);
     return CHORD_OK;
 }
 
@@ -70,8 +75,9 @@ chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t 
     CHORD_TRY(may_push(q, ids, n, e));
     for (int32_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= q->config.n_vocab)
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "token %d of the %d pushed is %d, the vocabulary has %d tokens", i, n,
-                              ids[i], q->config.n_vocab);
+            return chord_fail(e, CHORD_INVALID_ARGUMENT,
+                              "token %d of the %d pushed is %d, the vocabulary has %d tokens", i, n, ids[i],
+                              q->config.n_vocab);
     for (int32_t i = 0; i < n; i++) place_token(q, ids[i]);
     return CHORD_OK;
 }
@@ -79,13 +85,15 @@ chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t 
 chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embeddings *in, chord_error *e)
 {
     CHORD_TRY(may_push(q, in->rows, in->n, e));
-    if (q->embeddings && q->n_past < q->end_embedding) return chord_fail(e, CHORD_BUSY, "embeddings pushed before are still pending");
+    if (q->embeddings && q->n_past < q->end_embedding)
+        return chord_fail(e, CHORD_BUSY, "embeddings pushed before are still pending");
     if (!in->n) return CHORD_OK;
     int32_t const axes = q->config.n_axes;
     int32_t most = q->next_position + in->n - 1;
     for (int64_t i = 0; in->positions && i < (int64_t)in->n * axes; i++) {
         if (in->positions[i] < 0 || in->positions[i] > (1 << 28))
-            return chord_fail(e, CHORD_INVALID_ARGUMENT, "position %d of an embedding is outside 0 to 2^28", in->positions[i]);
+            return chord_fail(e, CHORD_INVALID_ARGUMENT, "position %d of an embedding is outside 0 to 2^28",
+                              in->positions[i]);
         most = i && in->positions[i] < most ? most : in->positions[i];
     }
     q->embeddings = in->rows;
@@ -96,7 +104,8 @@ chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embed
     if (!in->positions) return CHORD_OK;
     q->has_positions = 1;
     q->next_position = most + 1;
-    chord_copy(q->positions + (int64_t)q->first_embedding * axes, in->positions, (size_t)in->n * (size_t)axes * sizeof *in->positions);
+    chord_copy(q->positions + (int64_t)q->first_embedding * axes, in->positions,
+               (size_t)in->n * (size_t)axes * sizeof *in->positions);
     return CHORD_OK;
 }
 
@@ -115,9 +124,11 @@ static int32_t list_outputs(chord_sequence *q, int32_t n)
 {
     int32_t n_outputs = 0;
     if (q->outputs == CHORD_OUTPUT_ALL)
-        while (n_outputs < n) { q->rows[n_outputs] = n_outputs; n_outputs++; }
-    else if (q->n_past + n == q->n_tokens)
-        q->rows[n_outputs++] = n - 1;
+        while (n_outputs < n) {
+            q->rows[n_outputs] = n_outputs;
+            n_outputs++;
+        }
+    else if (q->n_past + n == q->n_tokens) q->rows[n_outputs++] = n - 1;
     return n_outputs;
 }
 
@@ -128,7 +139,8 @@ static const float *const *list_embeddings(chord_sequence *q, int32_t n)
     for (int32_t i = 0; i < n; i++) {
         int32_t const at = q->n_past + i;
         bool const is_id = at < q->first_embedding || at >= q->end_embedding;
-        q->batch_embeddings[i] = is_id ? NULL : q->embeddings + (int64_t)(at - q->first_embedding) * q->embedding_width;
+        q->batch_embeddings[i] =
+            is_id ? NULL : q->embeddings + (int64_t)(at - q->first_embedding) * q->embedding_width;
     }
     return q->batch_embeddings;
 }
@@ -142,10 +154,15 @@ chord_status chord_sequence_next_batch(chord_sequence *q)
     q->run = (chord_batch_run){ .n_tokens = n, .first_pos = q->n_past };
     for (int32_t i = 0; i < q->config.n_classes; i++) q->run.pages[i] = q->classes[i].pages;
     int32_t const axes = q->config.n_axes;
-    q->batch = (chord_batch){ .n_tokens = n, .n_runs = 1, .runs = &q->run, .ids = q->ids + q->n_past,
-                              .embeddings = list_embeddings(q, n), .n_axes = axes,
+    q->batch = (chord_batch){ .n_tokens = n,
+                              .n_runs = 1,
+                              .runs = &q->run,
+                              .ids = q->ids + q->n_past,
+                              .embeddings = list_embeddings(q, n),
+                              .n_axes = axes,
                               .positions = q->has_positions ? q->positions + (int64_t)q->n_past * axes : NULL,
-                              .n_outputs = list_outputs(q, n), .rows = q->rows };
+                              .n_outputs = list_outputs(q, n),
+                              .rows = q->rows };
     q->has_batch = 1;
     q->n_rows = q->first_row = 0; /* the batch will overwrite the output rows of the last one */
     return CHORD_OK;
@@ -195,7 +212,8 @@ void chord_sequence_drop_batch(chord_sequence *q)
 int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
 {
     if (n < 0 || n > q->n_tokens)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "truncation at %d is outside the sequence of %d tokens", n, q->n_tokens);
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "truncation at %d is outside the sequence of %d tokens",
+                          n, q->n_tokens);
     undo_batch(q);
     int32_t const stand = n < q->n_past ? chord_caches_stand(q, n) : n;
     keep_tokens(q, stand);
@@ -203,22 +221,26 @@ int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
         q->n_past = stand;
         chord_caches_cut(q);
     }
-    if (q->n_rows > q->n_past - q->first_row) q->n_rows = q->n_past > q->first_row ? q->n_past - q->first_row : 0;
+    if (q->n_rows > q->n_past - q->first_row)
+        q->n_rows = q->n_past > q->first_row ? q->n_past - q->first_row : 0;
     return stand;
 }
 
 chord_status chord_sequence_fork(chord_sequence *q, chord_sequence *to)
 {
-    if (to == q || to->n_tokens || chord_sequence_pages(to) || to->config.pools != q->config.pools || to->config.n_ctx < q->n_tokens)
+    if (to == q || to->n_tokens || chord_sequence_pages(to) || to->config.pools != q->config.pools ||
+        to->config.n_ctx < q->n_tokens)
         return CHORD_INVALID_ARGUMENT;
     CHORD_TRY(chord_caches_fork(q, to));
     chord_copy(to->ids, q->ids, (size_t)q->n_tokens * sizeof *q->ids);
-    chord_copy(to->positions, q->positions, (size_t)q->n_tokens * (size_t)q->config.n_axes * sizeof *q->positions);
+    chord_copy(to->positions, q->positions,
+               (size_t)q->n_tokens * (size_t)q->config.n_axes * sizeof *q->positions);
     to->n_past = q->n_past;
     to->n_tokens = q->n_tokens;
     to->outputs = q->outputs;
     to->embeddings = q->embeddings;
-    to->first_embedding = q->first_embedding, to->end_embedding = q->end_embedding, to->embedding_width = q->embedding_width;
+    to->first_embedding = q->first_embedding, to->end_embedding = q->end_embedding,
+    to->embedding_width = q->embedding_width;
     to->has_positions = q->has_positions, to->next_position = q->next_position;
     to->random[0] = q->random[0];
     to->random[1] = q->random[1];

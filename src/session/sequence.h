@@ -171,7 +171,7 @@ typedef struct chord_bias {
  * passes that number. The sum runs by descending logit if a top-k below n_vocab or a top-p below 1 has
  * sorted the candidates, otherwise by id. Returns the id. Errors: INVALID_ARGUMENT (the text names the
  * field or the bias), INTERNAL (NaN, +inf or no finite logit; the text names the position). */
-int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p, const chord_bias *bias,
-                              void *scratch, chord_error *e);
+int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p,
+                              const chord_bias *bias, void *scratch, chord_error *e);
 
 #endif

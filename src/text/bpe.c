@@ -11,9 +11,12 @@
 static chord_status check(const chord_vocab_source *s, chord_error *error)
 {
     if (!s->merges) return chord_fail(error, CHORD_INVALID_GGUF, "tokenizer.ggml.merges is missing");
-    if (!s->pre) return chord_fail(error, CHORD_UNSUPPORTED_TOKENIZER, "the file names no pre-tokenizer (tokenizer.ggml.pre), and any guess may be wrong");
+    if (!s->pre)
+        return chord_fail(error, CHORD_UNSUPPORTED_TOKENIZER,
+                          "the file names no pre-tokenizer (tokenizer.ggml.pre), and any guess may be wrong");
     if (chord_pre_find(s->pre, s->n_pre)) return CHORD_OK;
-    return chord_fail(error, CHORD_UNSUPPORTED_TOKENIZER, "unknown pre-tokenizer %q (tokenizer.ggml.pre)", s->pre, s->n_pre);
+    return chord_fail(error, CHORD_UNSUPPORTED_TOKENIZER, "unknown pre-tokenizer %q (tokenizer.ggml.pre)",
+                      s->pre, s->n_pre);
 }
 
 static bool lay_out(chord_vocab *v, const chord_vocab_source *s, chord_arena *a)
@@ -26,7 +29,10 @@ static bool lay_out(chord_vocab *v, const chord_vocab_source *s, chord_arena *a)
     return true;
 }
 
-static uint32_t hash_ids(int32_t left, int32_t right) { return ((uint32_t)left * 0x9E3779B1u ^ (uint32_t)right) * 0x85EBCA77u; }
+static uint32_t hash_ids(int32_t left, int32_t right)
+{
+    return ((uint32_t)left * 0x9E3779B1u ^ (uint32_t)right) * 0x85EBCA77u;
+}
 
 static int32_t find_merge(const chord_vocab *v, int32_t left, int32_t right)
 {
@@ -47,25 +53,32 @@ static bool is_one_letter(const uint8_t *text, size_t n)
 
 /* Merges work on ids, so the parts and the result of a merge must be tokens. A part that is neither a token
  * nor a single letter never occurs, so its merge is dropped. If a merge is given twice, the first counts. */
-static chord_status build_merge(chord_vocab *v, int32_t rank, const uint8_t *text, size_t n, chord_error *error)
+static chord_status build_merge(chord_vocab *v, int32_t rank, const uint8_t *text, size_t n,
+                                chord_error *error)
 {
     size_t blank = 1;
     while (blank < n && text[blank] != ' ') blank++;
-    if (blank >= n) return chord_fail(error, CHORD_INVALID_GGUF, "merge %d: no blank in %q", rank, (const char *)text, n);
+    if (blank >= n)
+        return chord_fail(error, CHORD_INVALID_GGUF, "merge %d: no blank in %q", rank, (const char *)text, n);
     const uint8_t *right = text + blank + 1;
     size_t const n_right = n - blank - 1;
-    chord_merge_rule const rule = { vocab_find(v, text, blank), vocab_find(v, right, n_right), vocab_find_pair(v, text, blank, right, n_right) };
+    chord_merge_rule const rule = { vocab_find(v, text, blank), vocab_find(v, right, n_right),
+                                    vocab_find_pair(v, text, blank, right, n_right) };
     v->merges[rank] = rule;
-    bool const is_reachable = (rule.left >= 0 || is_one_letter(text, blank)) && (rule.right >= 0 || is_one_letter(right, n_right));
+    bool const is_reachable = (rule.left >= 0 || is_one_letter(text, blank)) &&
+                              (rule.right >= 0 || is_one_letter(right, n_right));
     if (is_reachable && (rule.left < 0 || rule.right < 0 || rule.id < 0))
-        return chord_fail(error, CHORD_INVALID_GGUF, "merge %d: %q needs a token that the vocabulary doesn't have", rank, (const char *)text, n);
+        return chord_fail(error, CHORD_INVALID_GGUF,
+                          "merge %d: %q needs a token that the vocabulary doesn't have", rank,
+                          (const char *)text, n);
     if (!is_reachable) {
         v->merges[rank].left = -1;
         return CHORD_OK;
     }
     uint32_t slot = vocab_slot_of(hash_ids(rule.left, rule.right), v->n_merge_slots);
     for (int32_t probes = 0; v->merge_slots[slot]; slot = slot + 1 == v->n_merge_slots ? 0 : slot + 1)
-        if (++probes == VOCAB_MAX_PROBES) return chord_fail(error, CHORD_INVALID_GGUF, "merge %d: the merges were made to collide", rank);
+        if (++probes == VOCAB_MAX_PROBES)
+            return chord_fail(error, CHORD_INVALID_GGUF, "merge %d: the merges were made to collide", rank);
     v->merge_slots[slot] = (uint32_t)rank + 1;
     return CHORD_OK;
 }
@@ -79,7 +92,8 @@ static chord_status build(chord_vocab *v, const chord_vocab_source *s, chord_err
     for (int32_t rank = 0; rank < v->n_merges; rank++) {
         const uint8_t *text;
         uint64_t n;
-        if (!vocab_next_record(&r, &text, &n)) return chord_fail(error, CHORD_INVALID_GGUF, "merge %d is cut off", rank);
+        if (!vocab_next_record(&r, &text, &n))
+            return chord_fail(error, CHORD_INVALID_GGUF, "merge %d is cut off", rank);
         CHORD_TRY(build_merge(v, rank, text, (size_t)n, error));
     }
     for (int32_t b = 0; b < 256; b++) {
@@ -251,11 +265,13 @@ static void begin(chord_tokenizer *t)
 
 static int32_t step(chord_tokenizer *t)
 {
-    static bool (*const phases[])(chord_tokenizer *, words *) = { next_word, whole, count, take, fill, pair, merge, put };
+    static bool (*const phases[])(chord_tokenizer *, words *) = { next_word, whole, count, take,
+                                                                  fill,      pair,  merge, put };
     words *w = (words *)t->state;
     for (;;) {
         if (w->phase == WORD && !ids_have_room(&t->out)) return TOKENIZER_MORE;
-        if (!phases[w->phase](t, w)) return w->phase == WHOLE || w->phase == TAKE ? TOKENIZER_NEEDS_MEMORY : TOKENIZER_MORE;
+        if (!phases[w->phase](t, w))
+            return w->phase == WHOLE || w->phase == TAKE ? TOKENIZER_NEEDS_MEMORY : TOKENIZER_MORE;
         if (w->is_over) return TOKENIZER_DONE;
         w->i = 0;
         bool const is_through = w->phase == PUT || (w->phase == WHOLE && w->at == w->end);

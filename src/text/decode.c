@@ -7,7 +7,10 @@ void bytes_put(chord_bytes_out *o, const void *bytes, size_t n)
     const char *p = bytes;
     if (o->strip && n) {
         o->strip = false;
-        if (*p == ' ') { p++; n--; }
+        if (*p == ' ') {
+            p++;
+            n--;
+        }
     }
     if (o->n < o->cap) chord_copy(o->dst + o->n, p, n < o->cap - o->n ? n : (size_t)(o->cap - o->n));
     o->n += n;
@@ -22,11 +25,13 @@ static void put_token(chord_bytes_out *o, const chord_vocab *v, int32_t id)
     if (v->attrs[id] & ATTR_SPECIAL) bytes_put(o, text, n);
     else if (v->attrs[id] & ATTR_NORMAL) v->kind->put_text(o, text, n);
     /* the build has checked that the text of a byte token is <0xHH> */
-    else if (v->attrs[id] & ATTR_BYTE) bytes_put(o, &(uint8_t){ (uint8_t)(hex(text[3]) << 4 | hex(text[4])) }, 1);
+    else if (v->attrs[id] & ATTR_BYTE)
+        bytes_put(o, &(uint8_t){ (uint8_t)(hex(text[3]) << 4 | hex(text[4])) }, 1);
     /* unused and undefined tokens have no text */
 }
 
-int64_t chord_vocab_detokenize(const chord_vocab *v, const int32_t *ids, int32_t n, int32_t flags, char *dst, size_t cap)
+int64_t chord_vocab_detokenize(const chord_vocab *v, const int32_t *ids, int32_t n, int32_t flags, char *dst,
+                               size_t cap)
 {
     chord_bytes_out o = { dst, cap, 0, (flags & CHORD_WHOLE_TEXT) && v->add_space_prefix };
     for (int32_t i = 0; i < n; i++) {
@@ -40,9 +45,13 @@ int64_t chord_vocab_detokenize(const chord_vocab *v, const int32_t *ids, int32_t
 
 int32_t chord_vocab_flags(const chord_vocab *v, int32_t id)
 {
-    static const struct { uint8_t attr; int32_t flag; } pairs[] = {
-        { ATTR_CONTROL, CHORD_TOKEN_CONTROL }, { ATTR_EOG, CHORD_TOKEN_EOG }, { ATTR_USER, CHORD_TOKEN_USER },
-        { ATTR_BYTE, CHORD_TOKEN_BYTE }, { ATTR_UNKNOWN, CHORD_TOKEN_UNKNOWN }, { ATTR_UNUSED, CHORD_TOKEN_UNUSED },
+    static const struct {
+        uint8_t attr;
+        int32_t flag;
+    } pairs[] = {
+        { ATTR_CONTROL, CHORD_TOKEN_CONTROL }, { ATTR_EOG, CHORD_TOKEN_EOG },
+        { ATTR_USER, CHORD_TOKEN_USER },       { ATTR_BYTE, CHORD_TOKEN_BYTE },
+        { ATTR_UNKNOWN, CHORD_TOKEN_UNKNOWN }, { ATTR_UNUSED, CHORD_TOKEN_UNUSED },
     };
     if (id < 0 || id >= v->n_tokens) return CHORD_INVALID_ARGUMENT;
     int32_t flags = 0;

@@ -36,7 +36,8 @@ static bool belongs(matcher *m, const chord_pre_class *class, uint32_t code_poin
         m->known_bits = chord_unicode_bits(code_point);
     }
     uint32_t const bits = m->known_bits;
-    return ((bits & class->any) || is_in(class->also, code_point)) && !(bits & class->none) && !is_in(class->but, code_point);
+    return ((bits & class->any) || is_in(class->also, code_point)) && !(bits & class->none) &&
+           !is_in(class->but, code_point);
 }
 
 /* Returns the bytes of the code point at `at` if the node matches it, else 0. */
@@ -87,7 +88,10 @@ static size_t match_rounds(matcher *m, int32_t i, size_t at)
 {
     const chord_pre_node *node = &m->nodes[i];
     uint32_t count = 0;
-    for (size_t to; (count < node->max || node->max == CHORD_PRE_MANY) && (to = match_any(m, i + 1, at, 0)) != NO_MATCH && to > at; count++) at = to;
+    for (size_t to; (count < node->max || node->max == CHORD_PRE_MANY) &&
+                    (to = match_any(m, i + 1, at, 0)) != NO_MATCH && to > at;
+         count++)
+        at = to;
     return count < node->min ? NO_MATCH : at;
 }
 
@@ -98,7 +102,9 @@ static size_t match_run(matcher *m, int32_t i, size_t at, int32_t n_open)
     const chord_pre_node *node = &m->nodes[i];
     size_t const begin = at;
     size_t count = 0;
-    for (uint32_t n; (count < node->max || node->max == CHORD_PRE_MANY) && (n = takes(m, node, at)) != 0; count++) at += n;
+    for (uint32_t n; (count < node->max || node->max == CHORD_PRE_MANY) && (n = takes(m, node, at)) != 0;
+         count++)
+        at += n;
     for (;; count--) {
         if (count < node->min) return NO_MATCH;
         size_t const rest = match(m, i + 1, at, n_open);
@@ -155,10 +161,12 @@ static size_t match_at(const chord_pre_stage *stage, const uint8_t *text, size_t
 
 /* Returns the end of the word at level->at, or 0 if the budget is spent before. Text that no alternative
  * matches is one word up to the next match. No match begins between level->at and level->probe. */
-static size_t next_end(const chord_pre_stage *stage, chord_pre_level *level, const uint8_t *text, int64_t *left)
+static size_t next_end(const chord_pre_stage *stage, chord_pre_level *level, const uint8_t *text,
+                       int64_t *left)
 {
     for (;;) {
-        size_t const to = level->probe < level->end ? match_at(stage, text, level->probe, level->end) : level->end;
+        size_t const to = level->probe < level->end ? match_at(stage, text, level->probe, level->end)
+                                                    : level->end;
         *left -= 1 + (int64_t)((to == NO_MATCH ? 0 : to - level->probe) >> 4);
         if (to != NO_MATCH) return level->probe == level->at ? to : level->probe;
         uint32_t code_point;
@@ -173,7 +181,8 @@ void chord_pre_begin(chord_pre_walk *w, size_t begin, size_t end)
     w->levels[0] = (chord_pre_level){ (uint32_t)begin, (uint32_t)begin, (uint32_t)end };
 }
 
-int32_t chord_pre_next(chord_pre_walk *w, const chord_pre *pre, const uint8_t *text, size_t *begin, size_t *end, int64_t *left)
+int32_t chord_pre_next(chord_pre_walk *w, const chord_pre *pre, const uint8_t *text, size_t *begin,
+                       size_t *end, int64_t *left)
 {
     while (w->depth >= 0) {
         chord_pre_level *level = &w->levels[w->depth];

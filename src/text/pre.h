@@ -21,7 +21,9 @@
 #include <stdbool.h>
 
 /* Code points [first, last]. */
-typedef struct chord_pre_range { uint32_t first, last; } chord_pre_range;
+typedef struct chord_pre_range {
+    uint32_t first, last;
+} chord_pre_range;
 /* Literal ranges, ascending. A NULL set is empty. */
 typedef struct chord_pre_set {
     int32_t n;
@@ -35,8 +37,17 @@ typedef struct chord_pre_class {
     const chord_pre_set *also, *but;
 } chord_pre_class;
 
-enum { CHORD_PRE_END, CHORD_PRE_CLASS, CHORD_PRE_LETTER, CHORD_PRE_FOLDED, CHORD_PRE_GROUP, CHORD_PRE_AHEAD,
-       CHORD_PRE_NOT_AHEAD, CHORD_PRE_OR, CHORD_PRE_CLOSE };
+enum {
+    CHORD_PRE_END,
+    CHORD_PRE_CLASS,
+    CHORD_PRE_LETTER,
+    CHORD_PRE_FOLDED,
+    CHORD_PRE_GROUP,
+    CHORD_PRE_AHEAD,
+    CHORD_PRE_NOT_AHEAD,
+    CHORD_PRE_OR,
+    CHORD_PRE_CLOSE
+};
 enum { CHORD_PRE_MANY = 65535 };
 
 typedef struct chord_pre_node {
@@ -64,7 +75,9 @@ const chord_pre *chord_pre_find(const char *name, size_t n);
 
 /* A walk over the words of a text. It can pause after any step. */
 enum { CHORD_PRE_STAGES = 6 };
-typedef struct chord_pre_level { uint32_t at, probe, end; } chord_pre_level;
+typedef struct chord_pre_level {
+    uint32_t at, probe, end;
+} chord_pre_level;
 typedef struct chord_pre_walk {
     int32_t depth;
     chord_pre_level levels[CHORD_PRE_STAGES]; /* the current piece of each stage */
@@ -77,8 +90,8 @@ void chord_pre_begin(chord_pre_walk *w, size_t begin, size_t end);
  * none are left. The match of one word isn't interrupted. With the patterns in pre_tables.c a match is
  * linear in the word. */
 enum { CHORD_PRE_OVER, CHORD_PRE_WORD, CHORD_PRE_MORE };
-int32_t chord_pre_next(chord_pre_walk *w, const chord_pre *pre, const uint8_t *text, size_t *begin, size_t *end,
-                       int64_t *left);
+int32_t chord_pre_next(chord_pre_walk *w, const chord_pre *pre, const uint8_t *text, size_t *begin,
+                       size_t *end, int64_t *left);
 
 extern const chord_pre chord_pre_table[];
 extern int32_t const chord_n_pre_table;

@@ -21,10 +21,10 @@
 #define END { CHORD_PRE_END, 0, 0, 0 }
 
 /* 's|'t|'re|'ve|'m|'ll|'d in lower case (letter: IS) or in both cases (FOLDED) */
-#define CONTRACTIONS(letter)                                                                        \
-    IS('\''), letter('s'), OR, IS('\''), letter('t'), OR, IS('\''), letter('r'), letter('e'), OR,   \
-    IS('\''), letter('v'), letter('e'), OR, IS('\''), letter('m'), OR,                              \
-    IS('\''), letter('l'), letter('l'), OR, IS('\''), letter('d')
+#define CONTRACTIONS(letter)                                                                                \
+    IS('\''), letter('s'), OR, IS('\''), letter('t'), OR, IS('\''), letter('r'), letter('e'), OR, IS('\''), \
+        letter('v'), letter('e'), OR, IS('\''), letter('m'), OR, IS('\''), letter('l'), letter('l'), OR,    \
+        IS('\''), letter('d')
 
 #define CHORD_PRE_SET(ranges) { (int32_t)(sizeof(ranges) / sizeof *(ranges)), ranges }
 

@@ -6,20 +6,48 @@
 #include "tables.h"
 
 static const char *const end_texts[] = {
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
-    "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>",
-    "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
-    "[e~[", NULL,
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "<\xEF\xBD\x9C"
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+    "[e~[",
+    NULL,
 };
 /* Fill-in-the-middle tokens. For each of the six, the id in the file counts, or else the first text that is
  * a token. Padding, repository and file separator end a generation. */
 static const char *const fim_texts[6][9] = {
-    { "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "begin\xEF\xBD\x9C>", "<PRE>",
-      "\xE2\x96\x81<PRE>", "<|code_prefix|>", "<|prefix|>" },
-    { "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81hole\xEF\xBD\x9C>", "<SUF>",
-      "\xE2\x96\x81<SUF>", "<|code_suffix|>", "<|suffix|>" },
-    { "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\xEF\xBD\x9C" "fim\xE2\x96\x81" "end\xEF\xBD\x9C>", "<MID>",
-      "\xE2\x96\x81<MID>", "<|code_middle|>", "<|middle|>" },
+    { "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",
+      "<\xEF\xBD\x9C"
+      "fim\xE2\x96\x81"
+      "begin\xEF\xBD\x9C>",
+      "<PRE>", "\xE2\x96\x81<PRE>", "<|code_prefix|>", "<|prefix|>" },
+    { "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",
+      "<\xEF\xBD\x9C"
+      "fim\xE2\x96\x81hole\xEF\xBD\x9C>",
+      "<SUF>", "\xE2\x96\x81<SUF>", "<|code_suffix|>", "<|suffix|>" },
+    { "<|fim_middle|>", "<fim-middle>", "<fim_middle>",
+      "<\xEF\xBD\x9C"
+      "fim\xE2\x96\x81"
+      "end\xEF\xBD\x9C>",
+      "<MID>", "\xE2\x96\x81<MID>", "<|code_middle|>", "<|middle|>" },
     { "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]" },
     { "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>" },
     { "<|file_sep|>" },
@@ -29,9 +57,14 @@ enum { FIM_PAD = 3, N_FIM = 6 };
 static const char *const shown_texts[] = { "<|channel|>", "<|message|>", "<|start|>", "<|constrain|>", NULL };
 
 /* Maximum number of tokens that become special by their text alone. */
-enum { MAX_BY_TEXT = sizeof end_texts / sizeof *end_texts + N_FIM + sizeof shown_texts / sizeof *shown_texts };
+enum {
+    MAX_BY_TEXT = sizeof end_texts / sizeof *end_texts + N_FIM + sizeof shown_texts / sizeof *shown_texts
+};
 
-static int32_t find(const chord_vocab *v, const char *text) { return vocab_find(v, text, chord_strlen(text)); }
+static int32_t find(const chord_vocab *v, const char *text)
+{
+    return vocab_find(v, text, chord_strlen(text));
+}
 
 uint64_t special_bound(const chord_vocab_source *s)
 {
@@ -90,7 +123,8 @@ static void find_ends(chord_vocab *v, const chord_vocab_source *s)
 {
     find_fim(v, s);
     for (int32_t id = 0; id < v->n_tokens; id++)
-        if ((v->attrs[id] & ATTR_CONTROL) && has_unused(token_text(v, id), token_bytes(v, id))) v->attrs[id] |= ATTR_UNUSED;
+        if ((v->attrs[id] & ATTR_CONTROL) && has_unused(token_text(v, id), token_bytes(v, id)))
+            v->attrs[id] |= ATTR_UNUSED;
     for (int32_t i = 0; end_texts[i]; i++) {
         int32_t const id = find(v, end_texts[i]);
         end_generation(v, id);
@@ -121,15 +155,22 @@ static void set_strip_after(chord_vocab *v)
 
 static chord_status set_ids(chord_vocab *v, const chord_vocab_source *s, chord_error *error)
 {
-    const struct { const char *name; int32_t id; } given[] = { /* "seperator" is GGUF's spelling */
-        { "bos", s->bos }, { "eos", s->eos }, { "unknown", s->unk }, { "seperator", s->sep }, { "padding", s->pad },
-        { "eot", s->eot }, { "eom", s->eom }, { "fim_pre", s->fim_pre }, { "fim_suf", s->fim_suf }, { "fim_mid", s->fim_mid },
-        { "fim_pad", s->fim_pad }, { "fim_rep", s->fim_rep }, { "fim_sep", s->fim_sep },
+    const struct {
+        const char *name;
+        int32_t id;
+    } given[] = {
+        /* "seperator" is GGUF's spelling */
+        { "bos", s->bos },         { "eos", s->eos },         { "unknown", s->unk },
+        { "seperator", s->sep },   { "padding", s->pad },     { "eot", s->eot },
+        { "eom", s->eom },         { "fim_pre", s->fim_pre }, { "fim_suf", s->fim_suf },
+        { "fim_mid", s->fim_mid }, { "fim_pad", s->fim_pad }, { "fim_rep", s->fim_rep },
+        { "fim_sep", s->fim_sep },
     };
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         if (given[i].id < -1 || given[i].id >= v->n_tokens)
-            return chord_fail(error, CHORD_INVALID_GGUF, "tokenizer.ggml.%s_token_id is %d, the vocabulary has %d tokens",
-                              given[i].name, given[i].id, v->n_tokens);
+            return chord_fail(error, CHORD_INVALID_GGUF,
+                              "tokenizer.ggml.%s_token_id is %d, the vocabulary has %d tokens", given[i].name,
+                              given[i].id, v->n_tokens);
     v->kind->set_defaults(v);
     if (s->bos >= 0 || v->bos >= v->n_tokens) v->bos = s->bos;
     if (s->eos >= 0 || v->eos >= v->n_tokens) v->eos = s->eos;
@@ -157,9 +198,13 @@ static bool by_length(const chord_vocab *v, int32_t a, int32_t b)
     uint32_t const n_a = token_bytes(v, a), n_b = token_bytes(v, b);
     return n_a > n_b || (n_a == n_b && a < b);
 }
-static bool by_text(const chord_vocab *v, int32_t a, int32_t b) { return compare_texts(v, v->specials[a], v->specials[b]) < 0; }
+static bool by_text(const chord_vocab *v, int32_t a, int32_t b)
+{
+    return compare_texts(v, v->specials[a], v->specials[b]) < 0;
+}
 
-static void sift(const chord_vocab *v, int32_t *list, int32_t at, int32_t n, bool (*before)(const chord_vocab *, int32_t, int32_t))
+static void sift(const chord_vocab *v, int32_t *list, int32_t at, int32_t n,
+                 bool (*before)(const chord_vocab *, int32_t, int32_t))
 {
     int32_t const item = list[at];
     for (int32_t child; (child = at * 2 + 1) < n; at = child) {
@@ -170,7 +215,8 @@ static void sift(const chord_vocab *v, int32_t *list, int32_t at, int32_t n, boo
     list[at] = item;
 }
 /* Heapsort: n log n for any file. */
-static void sort(const chord_vocab *v, int32_t *list, int32_t n, bool (*before)(const chord_vocab *, int32_t, int32_t))
+static void sort(const chord_vocab *v, int32_t *list, int32_t n,
+                 bool (*before)(const chord_vocab *, int32_t, int32_t))
 {
     for (int32_t i = n / 2; i-- > 0;) sift(v, list, i, n, before);
     for (int32_t i = n; i-- > 1;) {
@@ -206,7 +252,12 @@ chord_status special_build(chord_vocab *v, const chord_vocab_source *s, chord_er
 
 /* ---- special tokens in text -------------------------------------------------------------------- */
 
-typedef struct search { const chord_vocab *v; const uint8_t *text; uint32_t n; bool parse; } search;
+typedef struct search {
+    const chord_vocab *v;
+    const uint8_t *text;
+    uint32_t n;
+    bool parse;
+} search;
 
 /* The texts of specials_by_text[low, high) agree in their first `depth` bytes. Returns the index of the
  * first one whose next byte is >= `byte`. */
@@ -265,7 +316,10 @@ static bool is_space(uint8_t c) { return c == ' ' || (c >= 9 && c <= 13); }
  * are never shorter, so looking at the first and the last byte is enough. */
 enum { SPAN, TAKE, LIST, ORDER, POP };
 
-static search search_of(const chord_tokenizer *t) { return (search){ t->v, t->text, t->n, t->flags & CHORD_PARSE_SPECIAL }; }
+static search search_of(const chord_tokenizer *t)
+{
+    return (search){ t->v, t->text, t->n, t->flags & CHORD_PARSE_SPECIAL };
+}
 
 static bool may_begin(const chord_tokenizer *t, uint32_t at)
 {
@@ -311,7 +365,10 @@ static bool span(chord_tokenizer *t, special_cluster *c)
 
 /* Scratch holds the marks, 4 bytes per byte of the cluster, and behind them the heap, 8 bytes per byte. */
 static uint64_t heap_off(const special_cluster *c) { return ((uint64_t)(c->end - c->begin) * 4 + 7) & ~7ull; }
-static uint64_t *heap_of(const chord_tokenizer *t) { return (uint64_t *)(t->scratch.base + heap_off(&t->special)); }
+static uint64_t *heap_of(const chord_tokenizer *t)
+{
+    return (uint64_t *)(t->scratch.base + heap_off(&t->special));
+}
 
 static bool take(chord_tokenizer *t, special_cluster *c)
 {
@@ -352,7 +409,8 @@ static void mark(const chord_tokenizer *t, uint32_t *marks, uint32_t at, int32_t
     marks[at - c->begin] = (uint32_t)id + 1;
     for (; i < at + token_bytes(t->v, id); i++) marks[i - c->begin] = MARK_COVERED;
     if (!(t->v->attrs[id] & ATTR_STRIP_AFTER)) return;
-    for (; i < c->end && !marks[i - c->begin] && is_space(t->text[i]); i++) marks[i - c->begin] = MARK_COVERED;
+    for (; i < c->end && !marks[i - c->begin] && is_space(t->text[i]); i++)
+        marks[i - c->begin] = MARK_COVERED;
 }
 
 static bool pop(chord_tokenizer *t, special_cluster *c)

@@ -41,7 +41,10 @@ static uint32_t order_of_score(float score)
 }
 
 static bool is_space(const uint8_t *p, size_t n) { return n >= 3 && chord_equal(p, SPACE, 3); }
-static void join(chord_vocab *v, uint32_t left, uint32_t right) { v->joints[left * 8 + right / 32] |= 1u << right % 32; }
+static void join(chord_vocab *v, uint32_t left, uint32_t right)
+{
+    v->joints[left * 8 + right / 32] |= 1u << right % 32;
+}
 static bool is_joint(const chord_vocab *v, uint32_t left, uint32_t right)
 {
     return v->joints[left * 8 + right / 32] >> right % 32 & 1;
@@ -62,7 +65,9 @@ static void add_joints(chord_vocab *v, const uint8_t *p, uint32_t n)
 
 static int32_t byte_token(const chord_vocab *v, uint8_t b)
 {
-    uint8_t const text[6] = { '<', '0', 'x', (uint8_t)"0123456789ABCDEF"[b >> 4], (uint8_t)"0123456789ABCDEF"[b & 15], '>' };
+    uint8_t const text[6] = {
+        '<', '0', 'x', (uint8_t)"0123456789ABCDEF"[b >> 4], (uint8_t)"0123456789ABCDEF"[b & 15], '>'
+    };
     int32_t const id = vocab_find(v, text, 6);
     return id >= 0 ? id : vocab_find(v, &b, 1);
 }
@@ -90,7 +95,9 @@ static void set_defaults(chord_vocab *v)
 /* ---- text to ids ------------------------------------------------------------------------------- */
 
 /* A place in the escaped text: byte `sub` of the escaped form of text[i - has_prefix]. */
-typedef struct place { uint32_t i, sub; } place;
+typedef struct place {
+    uint32_t i, sub;
+} place;
 
 typedef struct line {
     uint32_t n;           /* bytes of the stretch, its prefix included */
@@ -109,9 +116,15 @@ _Static_assert(sizeof(line) <= TOKENIZER_STATE * 8, "a kind's state");
 
 enum { SCAN, TAKE, FILL, PAIR, MERGE, PUT };
 
-static uint32_t character_bytes(uint8_t first) { return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4; }
+static uint32_t character_bytes(uint8_t first)
+{
+    return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
 
-static uint64_t part_scratch(uint64_t bytes, uint64_t characters) { return bytes + (MERGE_BYTES + 4) * characters + 16; }
+static uint64_t part_scratch(uint64_t bytes, uint64_t characters)
+{
+    return bytes + (MERGE_BYTES + 4) * characters + 16;
+}
 /* A blank has 3 escaped bytes. It begins 1 character, or 2 if an invalid first byte before it swallows one
  * of its bytes. */
 static uint64_t most_scratch(const chord_vocab *v, uint64_t n)

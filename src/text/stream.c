@@ -129,7 +129,10 @@ static void take_byte(chord_stream *t, uint8_t byte)
     }
     if (!t->n_character) {
         t->want = begin_character(byte, &t->low, &t->high);
-        if (!t->want) { put_replacement(t); return; }
+        if (!t->want) {
+            put_replacement(t);
+            return;
+        }
         t->character[t->n_character++] = byte;
     }
     if (t->n_character == t->want) {

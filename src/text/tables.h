@@ -10,12 +10,22 @@
 
 /* Attributes of a token. Several bits may be set: a normal token whose text ends a generation becomes
  * CONTROL too. A token whose type llama.cpp calls undefined has none of the first six. */
-enum { ATTR_UNKNOWN = 1, ATTR_UNUSED = 2, ATTR_NORMAL = 4, ATTR_CONTROL = 8, ATTR_USER = 16, ATTR_BYTE = 32,
-       ATTR_STRIP_AFTER = 64, ATTR_EOG = 128,
-       ATTR_HIDDEN = ATTR_UNKNOWN | ATTR_CONTROL,   /* needs PARSE_SPECIAL; omitted with SKIP_SPECIAL */
-       ATTR_SPECIAL = ATTR_HIDDEN | ATTR_USER };    /* found before the text is tokenised by its kind */
+enum {
+    ATTR_UNKNOWN = 1,
+    ATTR_UNUSED = 2,
+    ATTR_NORMAL = 4,
+    ATTR_CONTROL = 8,
+    ATTR_USER = 16,
+    ATTR_BYTE = 32,
+    ATTR_STRIP_AFTER = 64,
+    ATTR_EOG = 128,
+    ATTR_HIDDEN = ATTR_UNKNOWN | ATTR_CONTROL,   /* needs PARSE_SPECIAL; omitted with SKIP_SPECIAL */
+    ATTR_SPECIAL = ATTR_HIDDEN | ATTR_USER
+};    /* found before the text is tokenised by its kind */
 
-typedef struct chord_merge_rule { int32_t left, right, id; } chord_merge_rule; /* left -1: never applies */
+typedef struct chord_merge_rule {
+    int32_t left, right, id;
+} chord_merge_rule; /* left -1: never applies */
 
 struct chord_vocab {
     const chord_text_kind *kind;
@@ -40,8 +50,14 @@ struct chord_vocab {
     int32_t byte_ids[256];        /* token of each single byte, -1: none */
 };
 
-static inline const uint8_t *token_text(const chord_vocab *v, int32_t id) { return v->texts + v->offsets[id]; }
-static inline uint32_t token_bytes(const chord_vocab *v, int32_t id) { return v->offsets[id + 1] - v->offsets[id]; }
+static inline const uint8_t *token_text(const chord_vocab *v, int32_t id)
+{
+    return v->texts + v->offsets[id];
+}
+static inline uint32_t token_bytes(const chord_vocab *v, int32_t id)
+{
+    return v->offsets[id + 1] - v->offsets[id];
+}
 
 /* vocab.c: return the token whose text is `text`, or `a` followed by `b`; -1 if there is none. */
 int32_t vocab_find(const chord_vocab *v, const void *text, size_t n);
@@ -54,14 +70,17 @@ bool vocab_slot_count(uint64_t n, uint64_t *slots);
 uint32_t vocab_slot_of(uint32_t hash, uint32_t n_slots);
 
 /* A cursor over records `u64 length, bytes`. vocab_next_record() returns false if a record is cut off. */
-typedef struct vocab_records { const uint8_t *p; uint64_t left; } vocab_records;
+typedef struct vocab_records {
+    const uint8_t *p;
+    uint64_t left;
+} vocab_records;
 bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n);
 
 /* For lay_out functions: allocates v->field in `a`. If `a` only counts, the pointer means nothing. */
-#define VOCAB_TAKE(v, field, count, size, align, a)                                                 \
-    do {                                                                                            \
-        (v)->field = chord_arena_take(a, (uint64_t)(count) * (size), align);                        \
-        if (!(v)->field && (a)->cap != SIZE_MAX) return false;                                      \
+#define VOCAB_TAKE(v, field, count, size, align, a)                          \
+    do {                                                                     \
+        (v)->field = chord_arena_take(a, (uint64_t)(count) * (size), align); \
+        if (!(v)->field && (a)->cap != SIZE_MAX) return false;               \
     } while (0)
 
 /* special.c: special_bound() returns an upper bound of n_specials. special_build() sets special ids and
@@ -83,7 +102,10 @@ static inline void ids_put(chord_ids *out, int32_t id)
     if (out->n < out->cap) out->ids[out->n] = id;
     out->n++;
 }
-static inline bool ids_have_room(const chord_ids *out) { return out->counts_on || out->cap - out->n >= CHORD_TOKENIZER_ROOM; }
+static inline bool ids_have_room(const chord_ids *out)
+{
+    return out->counts_on || out->cap - out->n >= CHORD_TOKENIZER_ROOM;
+}
 
 /* A cluster of special tokens in text [begin, end), while special_mark() marks it: see special.c. */
 typedef struct special_cluster {

@@ -31,12 +31,15 @@ bool tokenizer_scratch(chord_tokenizer *t, uint64_t bytes, chord_arena *scratch)
 
 static chord_tokenizer begun(const chord_vocab *v, const char *text, size_t n, int32_t flags)
 {
-    return (chord_tokenizer){ .v = v, .text = (const uint8_t *)text, .n = (uint32_t)n, .flags = flags, .is_after_special = true };
+    return (chord_tokenizer){
+        .v = v, .text = (const uint8_t *)text, .n = (uint32_t)n, .flags = flags, .is_after_special = true
+    };
 }
 
 size_t chord_tokenizer_bytes(void) { return sizeof(chord_tokenizer) + FIRST_SCRATCH; }
 
-chord_tokenizer *chord_vocab_open_tokenizer(const chord_vocab *v, const char *text, size_t n, int32_t flags, void *block, size_t bytes)
+chord_tokenizer *chord_vocab_open_tokenizer(const chord_vocab *v, const char *text, size_t n, int32_t flags,
+                                            void *block, size_t bytes)
 {
     chord_arena a = arena_of(block, bytes);
     chord_tokenizer *t = block ? chord_arena_take(&a, sizeof *t, ALIGN) : NULL;
@@ -46,7 +49,10 @@ chord_tokenizer *chord_vocab_open_tokenizer(const chord_vocab *v, const char *te
     return t;
 }
 
-size_t chord_tokenizer_wanted(const chord_tokenizer *t) { return t && t->wanted < SIZE_MAX ? (size_t)t->wanted : SIZE_MAX; }
+size_t chord_tokenizer_wanted(const chord_tokenizer *t)
+{
+    return t && t->wanted < SIZE_MAX ? (size_t)t->wanted : SIZE_MAX;
+}
 
 chord_status chord_tokenizer_give(chord_tokenizer *t, void *scratch, size_t bytes)
 {
@@ -113,14 +119,16 @@ static int32_t advance(chord_tokenizer *t)
 {
     int32_t result = TOKENIZER_DONE;
     while (result == TOKENIZER_DONE) switch (t->phase) {
-    case BEGIN: result = put_end(t, t->v->add_bos, t->v->bos, FIND); break;
-    case FIND: result = find(t); break;
-    case MARK: if ((result = special_mark(t)) == TOKENIZER_DONE) t->phase = FIND; break;
-    case STRETCH: result = tokenize_stretch(t); break;
-    case SPECIAL: result = put_special(t); break;
-    case END: result = put_end(t, t->v->add_eos, t->v->eos, DONE); break;
-    default: return TOKENIZER_DONE;
-    }
+        case BEGIN: result = put_end(t, t->v->add_bos, t->v->bos, FIND); break;
+        case FIND: result = find(t); break;
+        case MARK:
+            if ((result = special_mark(t)) == TOKENIZER_DONE) t->phase = FIND;
+            break;
+        case STRETCH: result = tokenize_stretch(t); break;
+        case SPECIAL: result = put_special(t); break;
+        case END: result = put_end(t, t->v->add_eos, t->v->eos, DONE); break;
+        default: return TOKENIZER_DONE;
+        }
     return result;
 }
 
@@ -158,8 +166,8 @@ size_t chord_vocab_scratch(const chord_vocab *v, size_t n)
     return bytes > SIZE_MAX ? SIZE_MAX : (size_t)bytes;
 }
 
-int32_t chord_vocab_tokenize(const chord_vocab *v, const char *text, size_t n, int32_t flags,
-                             int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes)
+int32_t chord_vocab_tokenize(const chord_vocab *v, const char *text, size_t n, int32_t flags, int32_t *ids,
+                             int32_t cap, void *scratch, size_t scratch_bytes)
 {
     if (n > MAX_TEXT || cap < 0) return CHORD_INVALID_ARGUMENT;
     chord_tokenizer t = begun(v, text, n, flags);

@@ -22,7 +22,8 @@ static uint32_t category_of(uint32_t code_point)
             do n += (uint32_t)(*p & 127) << shift, shift += 7;
             while (*p++ & 128);
         }
-        if (code_point - first < n) return category < CHORD_N_CATEGORIES ? category : (code_point - first) & 1 ? CHORD_LL : CHORD_LU;
+        if (code_point - first < n)
+            return category < CHORD_N_CATEGORIES ? category : (code_point - first) & 1 ? CHORD_LL : CHORD_LU;
         first += n;
     }
 }
@@ -37,8 +38,16 @@ uint32_t chord_unicode_bits(uint32_t code_point)
 uint32_t chord_utf8_decode(const uint8_t *p, const uint8_t *end, uint32_t *code_point)
 {
     uint32_t const lead = p[0];
-    uint32_t const n = lead < 0x80 ? 1 : lead < 0xC0 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF8 ? 4 : 0;
-    if (n == 1) { *code_point = lead; return 1; }
+    uint32_t const n = lead < 0x80   ? 1
+                       : lead < 0xC0 ? 0
+                       : lead < 0xE0 ? 2
+                       : lead < 0xF0 ? 3
+                       : lead < 0xF8 ? 4
+                                     : 0;
+    if (n == 1) {
+        *code_point = lead;
+        return 1;
+    }
     *code_point = 0xFFFD;
     if (n == 0 || (size_t)(end - p) < n) return 1;
     uint32_t c = lead & (0x7Fu >> n);
@@ -64,7 +73,10 @@ uint32_t chord_utf8_back(const uint8_t *begin, const uint8_t *p)
 
 uint32_t chord_utf8_encode(uint32_t c, uint8_t *dst)
 {
-    if (c < 0x80) { dst[0] = (uint8_t)c; return 1; }
+    if (c < 0x80) {
+        dst[0] = (uint8_t)c;
+        return 1;
+    }
     uint32_t const n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
     for (uint32_t i = n - 1; i; i--, c >>= 6) dst[i] = (uint8_t)(0x80 | (c & 0x3F));
     dst[0] = (uint8_t)((0xF00u >> n) | c);

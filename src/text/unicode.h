@@ -9,10 +9,39 @@
 #include <stdint.h>
 
 /* General categories, in the order of the generated tables. */
-enum { CHORD_LU, CHORD_LL, CHORD_LT, CHORD_LM, CHORD_LO, CHORD_MN, CHORD_MC, CHORD_ME, CHORD_ND, CHORD_NL,
-       CHORD_NO, CHORD_PC, CHORD_PD, CHORD_PS, CHORD_PE, CHORD_PI, CHORD_PF, CHORD_PO, CHORD_SM, CHORD_SC,
-       CHORD_SK, CHORD_SO, CHORD_ZS, CHORD_ZL, CHORD_ZP, CHORD_CC, CHORD_CF, CHORD_CS, CHORD_CO, CHORD_CN,
-       CHORD_N_CATEGORIES };
+enum {
+    CHORD_LU,
+    CHORD_LL,
+    CHORD_LT,
+    CHORD_LM,
+    CHORD_LO,
+    CHORD_MN,
+    CHORD_MC,
+    CHORD_ME,
+    CHORD_ND,
+    CHORD_NL,
+    CHORD_NO,
+    CHORD_PC,
+    CHORD_PD,
+    CHORD_PS,
+    CHORD_PE,
+    CHORD_PI,
+    CHORD_PF,
+    CHORD_PO,
+    CHORD_SM,
+    CHORD_SC,
+    CHORD_SK,
+    CHORD_SO,
+    CHORD_ZS,
+    CHORD_ZL,
+    CHORD_ZP,
+    CHORD_CC,
+    CHORD_CF,
+    CHORD_CS,
+    CHORD_CO,
+    CHORD_CN,
+    CHORD_N_CATEGORIES
+};
 
 /* Sets of categories, one bit per category. A code point is in one category, and may also be white space. */
 #define CHORD_IN(category) (1u << (category))

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tables.h"
 
-bool vocab_slot_count(uint64_t n, uint64_t *slots) { return chord_mul(n, 4, slots) && (*slots = *slots / 3 + 2) < UINT32_MAX; }
+bool vocab_slot_count(uint64_t n, uint64_t *slots)
+{
+    return chord_mul(n, 4, slots) && (*slots = *slots / 3 + 2) < UINT32_MAX;
+}
 
 bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n)
 {
@@ -29,14 +32,16 @@ static const chord_text_kind *kind_of(int32_t number)
 int32_t chord_vocab_kind_named(const char *model, size_t n)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (chord_strlen(kinds[i]->model) == n && chord_equal(kinds[i]->model, model, n)) return kinds[i]->number;
+        if (chord_strlen(kinds[i]->model) == n && chord_equal(kinds[i]->model, model, n))
+            return kinds[i]->number;
     return 0;
 }
 
 chord_status chord_vocab_check(const chord_vocab_source *s, chord_error *error)
 {
     const chord_text_kind *kind = kind_of(s->kind);
-    if (!kind) return chord_fail(error, CHORD_UNSUPPORTED_TOKENIZER, "unknown kind of vocabulary %d", s->kind);
+    if (!kind)
+        return chord_fail(error, CHORD_UNSUPPORTED_TOKENIZER, "unknown kind of vocabulary %d", s->kind);
     return kind->check(s, error);
 }
 
@@ -48,7 +53,10 @@ static uint32_t empty_name(int32_t id, uint8_t *dst)
 {
     uint8_t digits[10];
     uint32_t n = 0, length = 7;
-    do { digits[n++] = (uint8_t)('0' + id % 10); id /= 10; } while (id);
+    do {
+        digits[n++] = (uint8_t)('0' + id % 10);
+        id /= 10;
+    } while (id);
     chord_copy(dst, "[EMPTY_", 7);
     while (n) dst[length++] = digits[--n];
     dst[length++] = ']';
@@ -121,12 +129,16 @@ int32_t vocab_find_pair(const chord_vocab *v, const uint8_t *a, size_t n_a, cons
     for (; v->slots[slot]; slot = slot + 1 == v->n_slots ? 0 : slot + 1) {
         int32_t const id = (int32_t)v->slots[slot] - 1;
         const uint8_t *text = token_text(v, id);
-        if (token_bytes(v, id) == n_a + n_b && chord_equal(text, a, n_a) && chord_equal(text + n_a, b, n_b)) return id;
+        if (token_bytes(v, id) == n_a + n_b && chord_equal(text, a, n_a) && chord_equal(text + n_a, b, n_b))
+            return id;
     }
     return -1;
 }
 
-int32_t vocab_find(const chord_vocab *v, const void *text, size_t n) { return vocab_find_pair(v, text, n, NULL, 0); }
+int32_t vocab_find(const chord_vocab *v, const void *text, size_t n)
+{
+    return vocab_find_pair(v, text, n, NULL, 0);
+}
 
 static chord_status insert(chord_vocab *v, int32_t id, chord_error *error)
 {
@@ -136,9 +148,11 @@ static chord_status insert(chord_vocab *v, int32_t id, chord_error *error)
     for (int32_t probes = 0; v->slots[slot]; slot = slot + 1 == v->n_slots ? 0 : slot + 1) {
         int32_t const other = (int32_t)v->slots[slot] - 1;
         if (token_bytes(v, other) == n && chord_equal(token_text(v, other), text, n))
-            return chord_fail(error, CHORD_INVALID_GGUF, "tokens %d and %d have the same text %q", other, id, (const char *)text, (size_t)n);
+            return chord_fail(error, CHORD_INVALID_GGUF, "tokens %d and %d have the same text %q", other, id,
+                              (const char *)text, (size_t)n);
         if (++probes == VOCAB_MAX_PROBES)
-            return chord_fail(error, CHORD_INVALID_GGUF, "token %d: the vocabulary's texts were made to collide", id);
+            return chord_fail(error, CHORD_INVALID_GGUF,
+                              "token %d: the vocabulary's texts were made to collide", id);
     }
     v->slots[slot] = (uint32_t)id + 1;
     return CHORD_OK;
@@ -181,7 +195,8 @@ static chord_status build_tokens(chord_vocab *v, const chord_vocab_source *s, ch
     for (int32_t id = 0; id < v->n_tokens; id++) {
         const uint8_t *text;
         uint64_t n;
-        if (!vocab_next_record(&r, &text, &n)) return chord_fail(error, CHORD_INVALID_GGUF, "the text of token %d is cut off", id);
+        if (!vocab_next_record(&r, &text, &n))
+            return chord_fail(error, CHORD_INVALID_GGUF, "the text of token %d is cut off", id);
         v->offsets[id] = at;
         if (n) chord_copy(v->texts + at, text, (size_t)n);
         else n = empty_name(id, v->texts + at);
@@ -190,7 +205,8 @@ static chord_status build_tokens(chord_vocab *v, const chord_vocab_source *s, ch
         if (n > v->longest) v->longest = (uint32_t)n;
         v->attrs[id] = s->types ? attr_of_type(chord_i32(s->types + (size_t)id * 4)) : ATTR_NORMAL;
         if ((v->attrs[id] & ATTR_BYTE) && byte_of_text(token_text(v, id), (uint32_t)n) < 0)
-            return chord_fail(error, CHORD_INVALID_GGUF, "token %d is a byte by its type, but its text is %q, not <0xHH>", id,
+            return chord_fail(error, CHORD_INVALID_GGUF,
+                              "token %d is a byte by its type, but its text is %q, not <0xHH>", id,
                               (const char *)token_text(v, id), (size_t)n);
         CHORD_TRY(insert(v, id, error));
     }
@@ -199,8 +215,8 @@ static chord_status build_tokens(chord_vocab *v, const chord_vocab_source *s, ch
 
 /* ---- build ------------------------------------------------------------------------------------- */
 
-chord_status chord_vocab_build(chord_vocab **out, void *block, uint64_t bytes,
-                               const chord_vocab_source *s, chord_error *error)
+chord_status chord_vocab_build(chord_vocab **out, void *block, uint64_t bytes, const chord_vocab_source *s,
+                               chord_error *error)
 {
     CHORD_TRY(chord_vocab_check(s, error));
     const chord_text_kind *kind = kind_of(s->kind);
@@ -208,7 +224,8 @@ chord_status chord_vocab_build(chord_vocab **out, void *block, uint64_t bytes,
     chord_vocab *v = chord_arena_take(&a, sizeof *v, 16);
     if (v) *v = (chord_vocab){ .kind = kind, .n_tokens = s->n_tokens };
     if (!v || s->n_tokens <= 0 || s->n_tokens >= 1 << 24 || s->n_merges < 0 || !lay_out(v, kind, s, &a))
-        return chord_fail(error, CHORD_INVALID_GGUF, "the vocabulary of %d tokens is cut off or larger than its memory", s->n_tokens);
+        return chord_fail(error, CHORD_INVALID_GGUF,
+                          "the vocabulary of %d tokens is cut off or larger than its memory", s->n_tokens);
     chord_zero(v->slots, (size_t)v->n_slots * 4);
     CHORD_TRY(build_tokens(v, s, error));
     CHORD_TRY(kind->build(v, s, error));

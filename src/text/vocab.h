@@ -27,8 +27,14 @@
 enum { CHORD_VOCAB_SPM = 1, CHORD_VOCAB_BPE = 2 }; /* planned: WordPiece, Unigram */
 
 /* ggml's token types */
-enum { CHORD_TYPE_NORMAL = 1, CHORD_TYPE_UNKNOWN = 2, CHORD_TYPE_CONTROL = 3, CHORD_TYPE_USER = 4,
-       CHORD_TYPE_UNUSED = 5, CHORD_TYPE_BYTE = 6 };
+enum {
+    CHORD_TYPE_NORMAL = 1,
+    CHORD_TYPE_UNKNOWN = 2,
+    CHORD_TYPE_CONTROL = 3,
+    CHORD_TYPE_USER = 4,
+    CHORD_TYPE_UNUSED = 5,
+    CHORD_TYPE_BYTE = 6
+};
 
 typedef struct chord_vocab_source {
     int32_t kind;                    /* CHORD_VOCAB_* */
@@ -73,10 +79,10 @@ chord_status chord_vocab_build(chord_vocab **out, void *block, uint64_t bytes,
 chord_tokenizer *chord_vocab_open_tokenizer(const chord_vocab *v, const char *text, size_t n, int32_t flags,
                                             void *block, size_t bytes);
 size_t chord_vocab_scratch(const chord_vocab *v, size_t n);
-int32_t chord_vocab_tokenize(const chord_vocab *v, const char *text, size_t n, int32_t flags,
-                             int32_t *ids, int32_t cap, void *scratch, size_t scratch_bytes);
-int64_t chord_vocab_detokenize(const chord_vocab *v, const int32_t *ids, int32_t n, int32_t flags,
-                               char *dst, size_t cap);
+int32_t chord_vocab_tokenize(const chord_vocab *v, const char *text, size_t n, int32_t flags, int32_t *ids,
+                             int32_t cap, void *scratch, size_t scratch_bytes);
+int64_t chord_vocab_detokenize(const chord_vocab *v, const int32_t *ids, int32_t n, int32_t flags, char *dst,
+                               size_t cap);
 int32_t chord_vocab_flags(const chord_vocab *v, int32_t id);
 
 typedef struct chord_vocab_specials {

@@ -18,7 +18,10 @@ TEST(every_f16_widens_to_its_value)
     for (uint32_t h = 0; h < 65536; h++) {
         double const want = value_of((uint16_t)h);
         float const got = chord_f16_f32((uint16_t)h);
-        if (isnan(want)) { CHECK(isnan(got)); continue; }
+        if (isnan(want)) {
+            CHECK(isnan(got));
+            continue;
+        }
         CHECK((double)got == want && !!signbit(got) == (h >> 15));
     }
 }

@@ -4,7 +4,9 @@
 #include "../../src/base/mem.h"
 #include "../harness/test.h"
 
-static const uint64_t edges[] = { 0, 1, 2, 3, 0xffffffff, 0x100000000, 0x100000001, 1ull << 63, UINT64_MAX - 1, UINT64_MAX };
+static const uint64_t edges[] = {
+    0, 1, 2, 3, 0xffffffff, 0x100000000, 0x100000001, 1ull << 63, UINT64_MAX - 1, UINT64_MAX
+};
 #define N_EDGES (sizeof edges / sizeof *edges)
 
 TEST(sums_and_products_that_overflow_are_refused_and_leave_the_result_alone)
@@ -74,7 +76,8 @@ TEST(arena_without_memory_only_counts)
 
 TEST(an_arena_counts_past_4_gib_also_with_32_bit_addresses)
 {
-    _Static_assert(sizeof((chord_arena){ 0 }.used) == 8 && sizeof((chord_arena){ 0 }.cap) == 8, "sizes are measured in 64 bits");
+    _Static_assert(sizeof((chord_arena){ 0 }.used) == 8 && sizeof((chord_arena){ 0 }.cap) == 8,
+                   "sizes are measured in 64 bits");
     chord_arena a = { NULL, 0, CHORD_MEASURE };
     for (int i = 0; i < 5; i++) chord_arena_take(&a, 3ull << 30, 64);
     CHECK_EQ(a.used, 15ull << 30);

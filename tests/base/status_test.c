@@ -15,8 +15,8 @@ TEST(fail_returns_its_status_and_needs_no_error_object)
 TEST(fail_formats_each_kind_of_argument)
 {
     chord_error e;
-    chord_fail(&e, CHORD_INTERNAL, "%s %q %d %d %u %x %%", "s", "tensor.x", (size_t)6, (int32_t)-12, INT32_MIN, UINT64_MAX,
-               (uint64_t)0xbeef);
+    chord_fail(&e, CHORD_INTERNAL, "%s %q %d %d %u %x %%", "s", "tensor.x", (size_t)6, (int32_t)-12,
+               INT32_MIN, UINT64_MAX, (uint64_t)0xbeef);
     CHECK(!strcmp(e.text, "s 'tensor' -12 -2147483648 18446744073709551615 beef %"));
     CHECK_EQ(e.length, strlen(e.text));
 }
@@ -39,7 +39,8 @@ TEST(a_quoted_name_has_no_controls_and_no_bidi_marks)
 {
     chord_error e;
     /* ESC, CSI, ALM, RLM, LS, RLO, LRI */
-    static const char name[] = "a\x1b[2J\xc2\x9b\xd8\x9c\xe2\x80\x8f\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6z\r\n";
+    static const char name[] =
+        "a\x1b[2J\xc2\x9b\xd8\x9c\xe2\x80\x8f\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6z\r\n";
     chord_fail(&e, CHORD_INVALID_GGUF, "%q", name, sizeof name - 1);
     CHECK(!memcmp(e.text, "'a?[2J\?\?\?\?\?\?z\?\?'", 17));
     /* letters, a dash, a face */
@@ -66,10 +67,14 @@ TEST(a_text_that_is_too_long_is_cut_between_characters)
 TEST(every_status_number_and_code_is_used_once)
 {
 #define ROW(name, value, code, text) { value, code },
-    static const struct { int32_t value; const char *code; } rows[] = { CHORD_ERROR_LIST(ROW) };
+    static const struct {
+        int32_t value;
+        const char *code;
+    } rows[] = { CHORD_ERROR_LIST(ROW) };
 #undef ROW
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         CHECK(rows[i].value < 0);
-        for (size_t j = 0; j < i; j++) CHECK(rows[i].value != rows[j].value && strcmp(rows[i].code, rows[j].code));
+        for (size_t j = 0; j < i; j++)
+            CHECK(rows[i].value != rows[j].value && strcmp(rows[i].code, rows[j].code));
     }
 }

@@ -17,7 +17,11 @@ import { COLUMNS, fileOf, keep, linesOf, rowsOf } from '../../bench/results.mjs'
 function engineOf(wrong = {}) {
   const seen = { loaded: 0, closed: 0, forgot: 0 };
   return {
-    seen, threads: 1, version: 'x', canAbort: true, memory: async () => 1e6,
+    seen,
+    threads: 1,
+    version: 'x',
+    canAbort: true,
+    memory: async () => 1e6,
     load: async () => {
       seen.loaded += 1;
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -36,16 +40,26 @@ function engineOf(wrong = {}) {
 }
 const prompt = (count) => ({ text: Array(count).fill('a').join(' '), count });
 const plan = {
-  threads: 1, contextLength: 64, warmUp: { prompt: prompt(2), tokens: 2 },
-  steps: [{ name: 'd8', prompt: prompt(8), tokens: 4 }, { name: 'gap', prompt: prompt(3), tokens: 2, gap: true }, { name: 'abort', prompt: prompt(9), tokens: 1, abortMs: 1 }],
+  threads: 1,
+  contextLength: 64,
+  warmUp: { prompt: prompt(2), tokens: 2 },
+  steps: [
+    { name: 'd8', prompt: prompt(8), tokens: 4 },
+    { name: 'gap', prompt: prompt(3), tokens: 2, gap: true },
+    { name: 'abort', prompt: prompt(9), tokens: 1, abortMs: 1 },
+  ],
 };
 
 test('a measurement returns times and counts, clears the cache before each step and closes the engine', async () => {
   const engine = engineOf();
   const { loadMs, memoryBytes, steps } = await measure(engine, null, plan);
   assert.ok(loadMs >= 0 && memoryBytes === 1e6);
-  assert.deepEqual([steps.d8.count, steps.d8.tokens, steps.d8.promptMs, steps.d8.gapMs], [8, 3, 1, undefined]);
-  for (const ms of [steps.d8.firstMs, steps.d8.decodeMs, steps.gap.gapMs, steps.abort.abortMs]) assert.ok(ms > 0);
+  assert.deepEqual(
+    [steps.d8.count, steps.d8.tokens, steps.d8.promptMs, steps.d8.gapMs],
+    [8, 3, 1, undefined],
+  );
+  for (const ms of [steps.d8.firstMs, steps.d8.decodeMs, steps.gap.gapMs, steps.abort.abortMs])
+    assert.ok(ms > 0);
   assert.deepEqual(Object.keys(steps.abort), ['abortMs']);
   assert.deepEqual(engine.seen, { loaded: 1, closed: 1, forgot: 4 });
 });
@@ -63,7 +77,7 @@ test('start is the time of a second load and its first token, is measured last, 
   assert.equal(wrong.seen.closed, 2);
 });
 
-test('an abort that came too late or was ignored is reported; an engine that can\'t abort has no such figure', async () => {
+test("an abort that came too late or was ignored is reported; an engine that can't abort has no such figure", async () => {
   const late = { ...plan, steps: [{ name: 'abort', prompt: prompt(9), tokens: 1, abortMs: 10_000 }] };
   assert.deepEqual((await measure(engineOf(), null, late)).steps.abort, { late: true });
   assert.equal((await measure(engineOf({ isDeaf: true }), null, plan)).steps.abort.deaf, true);
@@ -80,7 +94,11 @@ test('a gap is as long as the thread was blocked', async () => {
 });
 
 test('cached tokens, another prompt length or an early stop make a measurement fail, and the engine is closed', async () => {
-  for (const [wrong, reason] of [[{ cachedTokens: 1 }, /cache: 1, not 0/], [{ promptTokens: 7 }, /prompt: 7, not/], [{ tokens: 1 }, /generated: 1, not 2/]]) {
+  for (const [wrong, reason] of [
+    [{ cachedTokens: 1 }, /cache: 1, not 0/],
+    [{ promptTokens: 7 }, /prompt: 7, not/],
+    [{ tokens: 1 }, /generated: 1, not 2/],
+  ]) {
     const engine = engineOf(wrong);
     await assert.rejects(measure(engine, null, plan), reason);
     assert.equal(engine.seen.closed, 1);
@@ -98,13 +116,29 @@ test('prompts have exactly the tokens asked for, start differently, and are the 
     texts.push(text);
   }
   assert.equal(new Set(texts.map((text) => text.split(' ')[0])).size, texts.length);
-  await assert.rejects(makePrompt(async () => ['one'], 0, 2), /no text of 2 tokens/);
+  await assert.rejects(
+    makePrompt(async () => ['one'], 0, 2),
+    /no text of 2 tokens/,
+  );
 });
 
 test('measures share steps, only the second load comes after the abort, and the context holds the longest step', () => {
-  for (const name of MEASURES) if (!['load', 'memory'].includes(name)) assert.equal(stepsOf([name], 64).steps[0].name, stepOf(name));
-  const { steps, contextLength } = stepsOf(['prefill512', 'decode512', 'prefill128', 'abort', 'start', 'ttft'], 64);
-  assert.deepEqual(steps.map(({ name, count, tokens }) => [name, count, tokens]), [['d0', 16, 1], ['d128', 128, 1], ['d512', 512, 64], ['abort', 2000, 1], ['start', 16, 1]]);
+  for (const name of MEASURES)
+    if (!['load', 'memory'].includes(name)) assert.equal(stepsOf([name], 64).steps[0].name, stepOf(name));
+  const { steps, contextLength } = stepsOf(
+    ['prefill512', 'decode512', 'prefill128', 'abort', 'start', 'ttft'],
+    64,
+  );
+  assert.deepEqual(
+    steps.map(({ name, count, tokens }) => [name, count, tokens]),
+    [
+      ['d0', 16, 1],
+      ['d128', 128, 1],
+      ['d512', 512, 64],
+      ['abort', 2000, 1],
+      ['start', 16, 1],
+    ],
+  );
   assert.equal(contextLength, 2304);
   assert.deepEqual(fitting(MEASURES, 64, 2048).leftOut, ['prefill2048', 'decode2048', 'abort']);
   assert.deepEqual(fitting(DEFAULT, 64, 8192).leftOut, []);
@@ -112,9 +146,22 @@ test('measures share steps, only the second load comes after the abort, and the 
 
 test('the default run takes 5 to 13 minutes, and wllama aborts only when asked to and only once', () => {
   const engines = ['ours', 'simd', 'node', 'wllama', 'native'];
-  const seconds = estimate({ engines, threads: [1, 2], repeat: 5, ceilings: true, isAsked: false, ...stepsOf(DEFAULT, 64) }, 98e6);
+  const seconds = estimate(
+    { engines, threads: [1, 2], repeat: 5, ceilings: true, isAsked: false, ...stepsOf(DEFAULT, 64) },
+    98e6,
+  );
   assert.ok(seconds > 300 && seconds < 760, `the estimate is ${seconds} s, 300 to 760 are allowed`);
-  assert.deepEqual(['ours', 'wllama'].map((engine) => [aborts(engine, 1, true), aborts(engine, 0, true), aborts(engine, 0, false)]), [[true, true, true], [false, true, false]]);
+  assert.deepEqual(
+    ['ours', 'wllama'].map((engine) => [
+      aborts(engine, 1, true),
+      aborts(engine, 0, true),
+      aborts(engine, 0, false),
+    ]),
+    [
+      [true, true, true],
+      [false, true, false],
+    ],
+  );
 });
 
 /** Returns a tensor's entry of a GGUF header. */
@@ -128,39 +175,89 @@ function entry(name, dims, type) {
   return bytes;
 }
 
-test('a token reads all weights except an embedding matrix that isn\'t also the output matrix', () => {
-  const embedding = entry('token_embd.weight', [64, 100], 8), output = entry('output.weight', [64, 100], 1), words = Buffer.from('\x0d\0\0\0\0\0\0\0output.weight\xff\xff\xff\xff', 'latin1');
+test("a token reads all weights except an embedding matrix that isn't also the output matrix", () => {
+  const embedding = entry('token_embd.weight', [64, 100], 8),
+    output = entry('output.weight', [64, 100], 1),
+    words = Buffer.from('\x0d\0\0\0\0\0\0\0output.weight\xff\xff\xff\xff', 'latin1');
   const facts = { parameters: 20_000, weightBytes: 50_000 };
-  assert.deepEqual(tensorIn(Buffer.concat([words, output]), 'output.weight'), { elements: 6400, bytes: 12800 });
-  assert.deepEqual(work(Buffer.concat([words, embedding]), facts), { bytesPerToken: 50_000, maddsPerPromptToken: 13_600 });
-  assert.deepEqual(work(Buffer.concat([embedding, output]), facts), { bytesPerToken: 43_200, maddsPerPromptToken: 7200 });
+  assert.deepEqual(tensorIn(Buffer.concat([words, output]), 'output.weight'), {
+    elements: 6400,
+    bytes: 12800,
+  });
+  assert.deepEqual(work(Buffer.concat([words, embedding]), facts), {
+    bytesPerToken: 50_000,
+    maddsPerPromptToken: 13_600,
+  });
+  assert.deepEqual(work(Buffer.concat([embedding, output]), facts), {
+    bytesPerToken: 43_200,
+    maddsPerPromptToken: 7200,
+  });
   assert.equal(work(words, facts), null);
 });
 
 test('values are summarised by median, minimum and maximum, and ceilings also by thread count', () => {
   assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3, values: [3, 1, 2] });
   assert.equal(spread([4, 1, 2, 3]).median, 2.5);
-  const found = summarizeCeilings([{ threads: 1, readGBs: 10, dot: { relaxed: 30 } }, { threads: 2, readGBs: 20, dot: {} }, { threads: 1, readGBs: 12, dot: { relaxed: 34 } }]);
-  assert.deepEqual([found[1].readGBs.median, found[1].relaxed.median, found[2].readGBs.median, found[2].relaxed], [11, 32, 20, undefined]);
+  const found = summarizeCeilings([
+    { threads: 1, readGBs: 10, dot: { relaxed: 30 } },
+    { threads: 2, readGBs: 20, dot: {} },
+    { threads: 1, readGBs: 12, dot: { relaxed: 34 } },
+  ]);
+  assert.deepEqual(
+    [found[1].readGBs.median, found[1].relaxed.median, found[2].readGBs.median, found[2].relaxed],
+    [11, 32, 20, undefined],
+  );
 });
 
 test('a table has ratios to both peers and shares of the ceilings, names failed and missing engines, and says when the machine was busy', () => {
-  const settings = { repeat: 1, threads: [1], measures: ['load', 'start', 'prefill512', 'decode512', 'abort'], decode: 64, contextLength: 2304, leftOut: ['decode2048'] };
+  const settings = {
+    repeat: 1,
+    threads: [1],
+    measures: ['load', 'start', 'prefill512', 'decode512', 'abort'],
+    decode: 64,
+    contextLength: 2304,
+    leftOut: ['decode2048'],
+  };
   const run = (engine, loadMs, prefill, decode, abort = {}) => ({
-    engine, wanted: 1, busy: 0.1, loadMs, steps: { d512: { count: 512, firstMs: 512e3 / prefill, tokens: 63, decodeMs: 63e3 / decode }, start: { startMs: loadMs + 250 }, abort },
+    engine,
+    wanted: 1,
+    busy: 0.1,
+    loadMs,
+    steps: {
+      d512: { count: 512, firstMs: 512e3 / prefill, tokens: 63, decodeMs: 63e3 / decode },
+      start: { startMs: loadMs + 250 },
+      abort,
+    },
   });
   const runs = [
-    run('ours', 500, 120, 60, { abortMs: 5 }), run('simd', 600, 60, 30, { late: true }), run('wllama', 2000, 12, 10, { abortMs: 50, deaf: true }),
+    run('ours', 500, 120, 60, { abortMs: 5 }),
+    run('simd', 600, 60, 30, { late: true }),
+    run('wllama', 2000, 12, 10, { abortMs: 50, deaf: true }),
     { engine: 'native', wanted: 1, busy: 0.1, error: 'out of luck' },
   ];
   const record = {
     machine: { cpu: 'C', cores: 2, vnni: false, load: [0, 0, 0] },
-    model: { file: 'm.gguf', bytes: 1e6, architecture: 'llama', quantization: 'Q4_1', trainedContextLength: 2048, kvBytesPerToken: 1e4, work: { bytesPerToken: 1e8, maddsPerPromptToken: 1e8 } },
-    settings, engines: ['ours', 'simd', 'wllama', 'native'], versions: { ours: '1' }, missing: {}, runs,
+    model: {
+      file: 'm.gguf',
+      bytes: 1e6,
+      architecture: 'llama',
+      quantization: 'Q4_1',
+      trainedContextLength: 2048,
+      kvBytesPerToken: 1e4,
+      work: { bytesPerToken: 1e8, maddsPerPromptToken: 1e8 },
+    },
+    settings,
+    engines: ['ours', 'simd', 'wllama', 'native'],
+    versions: { ours: '1' },
+    missing: {},
+    runs,
     ceilings: [{ threads: 1, readGBs: 12, dot: { relaxed: 24, relaxed16: 24, relaxed32: 20, i16: 10 } }],
   };
   record.summary = summarize(record);
-  const near = (found, wanted) => Object.entries(wanted).forEach(([engine, value]) => assert.ok(Math.abs(found[engine] - value) < 1e-6, `${engine}: ${found[engine]}`));
+  const near = (found, wanted) =>
+    Object.entries(wanted).forEach(([engine, value]) =>
+      assert.ok(Math.abs(found[engine] - value) < 1e-6, `${engine}: ${found[engine]}`),
+    );
   const [load, start, prefill, decode, abort] = record.summary;
   near(load.ratios.ours, { wllama: 4 });
   near(start.ratios.ours, { wllama: 3 });
@@ -175,30 +272,48 @@ test('a table has ratios to both peers and shares of the ceilings, names failed 
   near(decode.shares, { ours: (60 * (1e8 + 544e4)) / 12e9, wllama: (10 * (1e8 + 544e4)) / 12e9 });
   const text = table(record);
   assert.match(text, /load to first token after 16, warm, s\n +Chromium, relaxed +0\.75 .*3\.00\n/);
-  assert.match(text, /prefill 512, tokens\/s\n +Chromium, relaxed +120 \(120\.\.120\) +10\.0 +50 %\n +Chromium, simd +60\.0 \(60\.0\.\.60\.0\) +5\.00 +60 %\n +wllama +12\.0/);
+  assert.match(
+    text,
+    /prefill 512, tokens\/s\n +Chromium, relaxed +120 \(120\.\.120\) +10\.0 +50 %\n +Chromium, simd +60\.0 \(60\.0\.\.60\.0\) +5\.00 +60 %\n +wllama +12\.0/,
+  );
   assert.match(text, /FAILED native llama\.cpp, 1 thread\(s\): out of luck/);
   assert.match(text, /Left out, the model's context is 2048: decode2048/);
-  assert.match(text, /over before the abort: Chromium, simd\.\nTold of the abort, finished all the same: wllama\./);
-  assert.match(text, /1 thread in the browser: memory read 12\.0 .*\n.*relaxed into 32 bits 20\.0 .*into 16 bits 24\.0 .*i16 10\.0/);
+  assert.match(
+    text,
+    /over before the abort: Chromium, simd\.\nTold of the abort, finished all the same: wllama\./,
+  );
+  assert.match(
+    text,
+    /1 thread in the browser: memory read 12\.0 .*\n.*relaxed into 32 bits 20\.0 .*into 16 bits 24\.0 .*i16 10\.0/,
+  );
   assert.match(text, /quiet before every measurement/);
   runs[1].busy = 1.5;
   const busy = table({ ...record, missing: { native: 'no such thing' } });
   assert.match(busy, /NOT QUIET: before 1 of 4 measurements others used up to 1\.5 cores/);
   assert.match(busy, /native llama\.cpp is missing: no such thing/);
-  assert.doesNotMatch(busy, /host/, 'stolen time must be left out where the system doesn\'t report it');
+  assert.doesNotMatch(busy, /host/, "stolen time must be left out where the system doesn't report it");
 
   Object.assign(runs[1], { busy: 0.1 });
   runs.forEach((each, i) => (each.stolen = [0.01, 0.02, 0.03, null][i]));
-  assert.match(table(record), /host gave 2\.0 % \(1\.0 %\.\.3\.0 %\) to other guests\.\nThe machine was quiet/);
+  assert.match(
+    table(record),
+    /host gave 2\.0 % \(1\.0 %\.\.3\.0 %\) to other guests\.\nThe machine was quiet/,
+  );
   runs[2].again = 1;
-  assert.match(table(record), /other guests\.\n1 of 4 measurements were taken again because it gave away more than 10 %\.\nThe machine was quiet/);
+  assert.match(
+    table(record),
+    /other guests\.\n1 of 4 measurements were taken again because it gave away more than 10 %\.\nThe machine was quiet/,
+  );
   runs[2].stolen = 0.2;
   assert.match(table(record), /NOT QUIET: during 1 of 4 measurements the host gave away more than 10 %/);
 });
 
-test('time that the machine host gives to other guests counts as wanted time; idle and waiting time don\'t', () => {
+test("time that the machine host gives to other guests counts as wanted time; idle and waiting time don't", () => {
   // user nice system idle iowait irq softirq steal guest guest_nice; user includes guest
-  assert.deepEqual(wantedTicks('cpu  100 20 30 4000 500 6 7 80 9 1\ncpu0 50 1 1 1 1 1 1 1 1 1\n'), { wanted: 243, stolen: 80 });
+  assert.deepEqual(wantedTicks('cpu  100 20 30 4000 500 6 7 80 9 1\ncpu0 50 1 1 1 1 1 1 1 1 1\n'), {
+    wanted: 243,
+    stolen: 80,
+  });
 });
 
 /** A benchmark run's record with only the fields that its rows need. */
@@ -231,7 +346,10 @@ test('a finished benchmark run becomes one row per figure, with date, commit and
     [...run, 'ceiling', '2', 'memory read, GB/s', '12', '12', '12'],
     [...run, 'ceiling', '2', 'dot of 16 bits, GMAC/s', '10', '10', '10'],
   ]);
-  assert.equal(rowsOf(finished).every((row) => row.length === COLUMNS.length), true);
+  assert.equal(
+    rowsOf(finished).every((row) => row.length === COLUMNS.length),
+    true,
+  );
   assert.equal(linesOf([['a', 'b,c', 'd"e']]), 'a,"b,c","d""e"\n');
 });
 

@@ -12,15 +12,20 @@ import { root, withProject } from './package.mjs';
 const execute = promisify(execFile);
 const fixture = path.join(root, 'tests/golden/q4_1-smollm.gguf');
 
-test('the packed package runs in Node by its command, its import and its wasm subpaths', { timeout: 120_000 }, () =>
-  withProject(path.join(root, 'tests/bundler/project'), async (folder) => {
-    const link = path.join(folder, 'node_modules/.bin/wasm-chord');
-    await mkdir(path.dirname(link));
-    await symlink('../wasm-chord/dist/cli.js', link);
-    const { stdout } = await execute(link, ['info', fixture, '--json'], { cwd: folder });
-    assert.equal(JSON.parse(stdout).architecture, 'llama');
+test(
+  'the packed package runs in Node by its command, its import and its wasm subpaths',
+  { timeout: 120_000 },
+  () =>
+    withProject(path.join(root, 'tests/bundler/project'), async (folder) => {
+      const link = path.join(folder, 'node_modules/.bin/wasm-chord');
+      await mkdir(path.dirname(link));
+      await symlink('../wasm-chord/dist/cli.js', link);
+      const { stdout } = await execute(link, ['info', fixture, '--json'], { cwd: folder });
+      assert.equal(JSON.parse(stdout).architecture, 'llama');
 
-    await writeFile(path.join(folder, 'main.mjs'), `
+      await writeFile(
+        path.join(folder, 'main.mjs'),
+        `
       import init, { WasmModel, loadModel } from 'wasm-chord';
       import { readFile } from 'node:fs/promises';
       const model = await loadModel(process.argv[2]);
@@ -31,11 +36,13 @@ test('the packed package runs in Node by its command, its import and its wasm su
       const small = new WasmModel(new Uint8Array(await readFile(process.argv[2])));
       small.set_config(8, 0, 1, 0, 1);
       console.log(JSON.stringify({ text, again: small.generate('The walk of'), variant: small.get_model_info().variant }));
-    `);
-    const main = await execute(process.execPath, ['main.mjs', fixture], { cwd: folder });
-    const { text, again, variant } = JSON.parse(main.stdout);
-    assert.ok(text.length > 0);
-    assert.equal(again, text);
-    assert.equal(variant, 'custom');
-    assert.equal(main.stderr, '');
-  }));
+    `,
+      );
+      const main = await execute(process.execPath, ['main.mjs', fixture], { cwd: folder });
+      const { text, again, variant } = JSON.parse(main.stdout);
+      assert.ok(text.length > 0);
+      assert.equal(again, text);
+      assert.equal(variant, 'custom');
+      assert.equal(main.stderr, '');
+    }),
+);

@@ -18,7 +18,9 @@ export async function withProject(template, use) {
   const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-project-'));
   try {
     await cp(template, folder, { recursive: true });
-    await execute('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { cwd: root });
+    await execute('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], {
+      cwd: root,
+    });
     const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz'));
     const home = path.join(folder, 'node_modules/wasm-chord');
     await mkdir(home, { recursive: true });
@@ -32,9 +34,16 @@ export async function withProject(template, use) {
 /** Runs a tool of this checkout's node_modules in `folder`; resolves to { status, output }. */
 export async function runTool(tool, parameters, folder) {
   try {
-    const { stdout, stderr } = await execute(process.execPath, [path.join(root, 'node_modules', tool), ...parameters], { cwd: folder });
+    const { stdout, stderr } = await execute(
+      process.execPath,
+      [path.join(root, 'node_modules', tool), ...parameters],
+      { cwd: folder },
+    );
     return { status: 0, output: stdout + stderr };
   } catch (error) {
-    return { status: error.code ?? 1, output: `${error.stdout ?? ''}${error.stderr ?? ''}${error.stdout ? '' : error}` };
+    return {
+      status: error.code ?? 1,
+      output: `${error.stdout ?? ''}${error.stderr ?? ''}${error.stdout ? '' : error}`,
+    };
   }
 }

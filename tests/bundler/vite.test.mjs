@@ -14,8 +14,16 @@ test('a page that vite built from the packed package runs at both levels', needs
     assert.equal(status, 0, output);
     const files = await readdir(path.join(folder, 'dist/assets'));
     t.diagnostic(`vite built ${files.join(' ')}`);
-    for (const part of [/^worker-.*\.js$/, /^thread-.*\.js$/, /^wasm32-simd-.*\.wasm$/, /^wasm32-relaxed-.*\.wasm$/])
-      assert.ok(files.some((name) => part.test(name)), `no ${part} among ${files.join(' ')}`);
+    for (const part of [
+      /^worker-.*\.js$/,
+      /^thread-.*\.js$/,
+      /^wasm32-simd-.*\.wasm$/,
+      /^wasm32-relaxed-.*\.wasm$/,
+    ])
+      assert.ok(
+        files.some((name) => part.test(name)),
+        `no ${part} among ${files.join(' ')}`,
+      );
 
     await symlink(path.join(root, MODEL), path.join(folder, 'dist/model.gguf'));
     for (const isolated of [true, false]) {
@@ -25,11 +33,15 @@ test('a page that vite built from the packed package runs at both levels', needs
           await page.waitForFunction(() => window.result, null, { timeout: 180_000 });
           const result = await page.evaluate(() => window.result);
           assert.equal(result.error, undefined);
-          t.diagnostic(`${isolated ? 'isolated' : 'not isolated'}: ${result.variant}, ${result.threads} thread(s), ${result.text}`);
+          t.diagnostic(
+            `${isolated ? 'isolated' : 'not isolated'}: ${result.variant}, ${result.threads} thread(s), ${result.text}`,
+          );
           assert.match(result.text, /Paris/);
           assert.equal(result.again, result.text);
           if (!isolated) assert.equal(result.threads, 1);
           assert.deepEqual(page.faults, []);
-        }));
+        }),
+      );
     }
-  }));
+  }),
+);

@@ -8,12 +8,19 @@ import test from 'node:test';
 
 const root = new URL('../../', import.meta.url).pathname;
 const fixture = `${root}tests/golden/f16-d64.gguf`;
-const lines = readFileSync(fixture.replace('.gguf', '.txt'), 'utf8').split('\n').map((line) => line.split(' '));
+const lines = readFileSync(fixture.replace('.gguf', '.txt'), 'utf8')
+  .split('\n')
+  .map((line) => line.split(' '));
 
 /** Returns ids, greedy tokens and their margins of the golden's prompt with n tokens. */
 function prompt(n) {
   const at = lines.findIndex(([key, value]) => key === 'prompt' && Number(value) === n);
-  const row = (key) => lines.slice(at).find((line) => line[0] === key).slice(1).map(Number);
+  const row = (key) =>
+    lines
+      .slice(at)
+      .find((line) => line[0] === key)
+      .slice(1)
+      .map(Number);
   return { ids: row('ids'), greedy: row('greedy'), margins: row('margins') };
 }
 const tolerance = Number(lines.find(([key]) => key === 'tolerance')[3]);
@@ -35,13 +42,15 @@ test('info prints metadata and the model; --json parses; --program lists the ops
   assert.match(program, /ATTEND +layer 0/);
 });
 
-test('tokenize prints llama.cpp\'s ids', () => {
+test("tokenize prints llama.cpp's ids", () => {
   const texts = lines.filter(([key, flags, hex]) => key === 'text' && flags === '1' && hex !== '-');
   assert.ok(texts.length > 0);
   for (const [, , hex, ...ids] of texts) {
     const text = Buffer.from(hex, 'hex').toString('utf8');
     if (text.includes('\0')) continue; // an argument can't contain NUL
-    const { ids: got } = JSON.parse(run('chord', 'tokenize', fixture, '--text', text, '--no-parse', '--json').stdout);
+    const { ids: got } = JSON.parse(
+      run('chord', 'tokenize', fixture, '--text', text, '--no-parse', '--json').stdout,
+    );
     assert.deepEqual(got, ids.map(Number), JSON.stringify(text));
   }
 });
@@ -54,10 +63,27 @@ test('generate continues greedily as llama.cpp does while the margin is above th
     const sure = noisy < 0 ? greedy.length : noisy;
     compared += sure;
     for (const threads of ['1', '2']) {
-      const result = run('chord', 'generate', fixture, '--ids', ids.join(','), '--temperature', '0', '--ignore-eos',
-        '--max-tokens', String(greedy.length), '--threads', threads, '--json');
+      const result = run(
+        'chord',
+        'generate',
+        fixture,
+        '--ids',
+        ids.join(','),
+        '--temperature',
+        '0',
+        '--ignore-eos',
+        '--max-tokens',
+        String(greedy.length),
+        '--threads',
+        threads,
+        '--json',
+      );
       assert.equal(result.status, 0, result.stderr);
-      const got = result.stdout.trim().split('\n').map((line) => JSON.parse(line).token).filter((token) => token >= 0);
+      const got = result.stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).token)
+        .filter((token) => token >= 0);
       assert.deepEqual(got.slice(0, sure), greedy.slice(0, sure));
       assert.match(result.stderr, new RegExp(`${n} prompt tokens in`));
     }
@@ -68,9 +94,19 @@ test('generate continues greedily as llama.cpp does while the margin is above th
 test('logits --all prints one row of the vocabulary per token', () => {
   const { ids } = prompt(31);
   const result = run('chord', 'logits', fixture, '--ids', ids.join(','), '--all', '--json');
-  const rows = result.stdout.trim().split('\n').map((line) => JSON.parse(line));
-  assert.deepEqual(rows.map((row) => row.position), ids.map((_, i) => i));
-  assert.ok(rows.every((row) => row.logits.length === JSON.parse(run('chord', 'info', fixture, '--json').stdout).n_vocab));
+  const rows = result.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    rows.map((row) => row.position),
+    ids.map((_, i) => i),
+  );
+  assert.ok(
+    rows.every(
+      (row) => row.logits.length === JSON.parse(run('chord', 'info', fixture, '--json').stdout).n_vocab,
+    ),
+  );
 });
 
 test('a failure exits with 1 and names code and culprit; wrong usage exits with 2', () => {
@@ -80,7 +116,13 @@ test('a failure exits with 1 and names code and culprit; wrong usage exits with 
   assert.equal(failed.status, 1);
   assert.match(failed.stderr, /invalid-gguf: .* the file ends at 5000/);
   assert.equal(run('chord', 'info', `${root}build/native/no-such-file`).status, 1);
-  for (const args of [[], ['sing', fixture], ['info', fixture, '--loud'], ['generate', fixture, '--prompt', 'a', '--top-k', 'many'], ['tokenize', fixture]])
+  for (const args of [
+    [],
+    ['sing', fixture],
+    ['info', fixture, '--loud'],
+    ['generate', fixture, '--prompt', 'a', '--top-k', 'many'],
+    ['tokenize', fixture],
+  ])
     assert.equal(run('chord', ...args).status, 2, args.join(' '));
 });
 
@@ -93,7 +135,9 @@ test('a model loads through a pipe or a FIFO, whose length is unknown', () => {
   assert.equal(piped.stderr, '');
   assert.equal(piped.stdout, wanted);
   const fifo = `${root}build/native/fifo`;
-  const named = shell(`rm -f ${fifo} && mkfifo ${fifo} && { cat ${fixture} > ${fifo} & build/native/chord info ${fifo}; }; rm -f ${fifo}`);
+  const named = shell(
+    `rm -f ${fifo} && mkfifo ${fifo} && { cat ${fixture} > ${fifo} & build/native/chord info ${fifo}; }; rm -f ${fifo}`,
+  );
   assert.match(named.stdout, /general\.architecture +llama/, named.stderr);
   const cut = shell(`head -c 200000 ${fixture} | build/native/chord logits /dev/stdin --ids 1`);
   assert.match(cut.stderr, /invalid-gguf: the file ends inside tensor/);
@@ -118,7 +162,10 @@ test('a text from a file is printed on one line and without control characters',
     assert.doesNotMatch(stdout, obeyed);
   }
   assert.match(run('chord', 'info', hostile).stdout, /general\.name +\\x1b\[2J\\x0ax\\x0d\n/);
-  assert.equal(JSON.parse(run('chord', 'info', hostile, '--json').stdout).metadata['general.name'], '\x1b[2J\nx\r');
+  assert.equal(
+    JSON.parse(run('chord', 'info', hostile, '--json').stdout).metadata['general.name'],
+    '\x1b[2J\nx\r',
+  );
   replace('blk.1.ffn_up', 'blk\x1b[2J\n_up_');
   writeFileSync(hostile, bytes);
   const failed = run('chord', 'info', hostile);

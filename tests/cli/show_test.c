@@ -21,9 +21,18 @@ static const char *shown(const char *text, size_t n, int32_t form)
 TEST(controls_and_bidi_marks_are_shown_as_escapes)
 {
     CHECK_SAME(SHOWN("a\x1b[2Jb\x7f", CLI_LINE), "a\\x1b[2Jb\\x7f");
-    CHECK_SAME(SHOWN("\xc2\x9b" "2J\xc2\x85", CLI_TEXT), "\\x9b2J\\x85");
-    CHECK_SAME(SHOWN("\xe2\x80\xae" "abc\xe2\x81\xa9\xd8\x9c\xe2\x80\x8e\xe2\x80\xa9", CLI_TEXT), "\\u202eabc\\u2069\\u061c\\u200e\\u2029");
-    CHECK_SAME(SHOWN("\x9b" "2J\xc0\x9b\xff", CLI_TEXT), "\\x9b2J\\xc0\\x9b\\xff"); /* not UTF-8 */
+    CHECK_SAME(SHOWN("\xc2\x9b"
+                     "2J\xc2\x85",
+                     CLI_TEXT),
+               "\\x9b2J\\x85");
+    CHECK_SAME(SHOWN("\xe2\x80\xae"
+                     "abc\xe2\x81\xa9\xd8\x9c\xe2\x80\x8e\xe2\x80\xa9",
+                     CLI_TEXT),
+               "\\u202eabc\\u2069\\u061c\\u200e\\u2029");
+    CHECK_SAME(SHOWN("\x9b"
+                     "2J\xc0\x9b\xff",
+                     CLI_TEXT),
+               "\\x9b2J\\xc0\\x9b\\xff"); /* not UTF-8 */
     CHECK_SAME(SHOWN("\0", CLI_LINE), "\\x00");
 }
 
@@ -42,5 +51,6 @@ TEST(all_other_characters_are_sent_unchanged)
 
 TEST(a_json_string_is_valid_and_contains_no_controls)
 {
-    CHECK_SAME(SHOWN("\"\\\n\x1b\x7f\xc2\x9b\xe2\x80\xae\x9b\xc3\xa4", CLI_JSON), "\\\"\\\\\\u000a\\u001b\\u007f\\u009b\\u202e\\ufffd\xc3\xa4");
+    CHECK_SAME(SHOWN("\"\\\n\x1b\x7f\xc2\x9b\xe2\x80\xae\x9b\xc3\xa4", CLI_JSON),
+               "\\\"\\\\\\u000a\\u001b\\u007f\\u009b\\u202e\\ufffd\xc3\xa4");
 }

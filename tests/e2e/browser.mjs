@@ -13,8 +13,13 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const MODEL = 'models/SmolLM2-135M-Instruct.Q4_1.gguf';
 
 const chromiumPath = [
-  process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', '/usr/bin/google-chrome-stable',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', '/Applications/Chromium.app/Contents/MacOS/Chromium',
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/usr/bin/google-chrome-stable',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  '/Applications/Chromium.app/Contents/MacOS/Chromium',
 ].find((file) => file && existsSync(file));
 
 /**
@@ -22,7 +27,10 @@ const chromiumPath = [
  */
 export function needs(...files) {
   const missing = files.filter((file) => !existsSync(path.join(root, file)));
-  const reasons = [...(chromiumPath ? [] : ['no Chromium found (set CHROMIUM to its path)']), ...missing.map((file) => `${file} is missing (make model)`)];
+  const reasons = [
+    ...(chromiumPath ? [] : ['no Chromium found (set CHROMIUM to its path)']),
+    ...missing.map((file) => `${file} is missing (make model)`),
+  ];
   if (reasons.length > 0 && process.env.CI === 'true') throw new Error(reasons.join('; '));
   return { skip: reasons.length > 0 ? reasons.join('; ') : false, timeout: 300_000 };
 }
@@ -31,7 +39,14 @@ export function needs(...files) {
 export async function withBrowser(use) {
   const browser = await chromium.launch({
     executablePath: chromiumPath,
-    args: ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   });
   try {
     return await use(browser);
@@ -55,7 +70,9 @@ export async function openPage(browser, address) {
   const page = await browser.newPage();
   page.faults = [];
   page.on('pageerror', (error) => page.faults.push(String(error)));
-  page.on('console', (message) => { if (message.type() === 'error') page.faults.push(message.text()); });
+  page.on('console', (message) => {
+    if (message.type() === 'error') page.faults.push(message.text());
+  });
   await page.goto(address);
   return page;
 }

@@ -13,7 +13,10 @@ async function counting(browser) {
   const session = await browser.newBrowserCDPSession();
   return async () => {
     const { targetInfos } = await session.send('Target.getTargets', { filter: [{}] });
-    return targetInfos.filter(({ type }) => type === 'worker').map(({ url }) => url.replace(/.*\//, '')).sort();
+    return targetInfos
+      .filter(({ type }) => type === 'worker')
+      .map(({ url }) => url.replace(/.*\//, ''))
+      .sort();
   };
 }
 
@@ -29,79 +32,111 @@ async function settled(count) {
   return left;
 }
 
-test(`no worker is left after ${ROUNDS} models with two threads are disposed of, nor after ${ROUNDS} loads are aborted`, needs(), (t) =>
-  withServer({ isolated: true }, (address) =>
-    withBrowser(async (browser) => {
-      const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
-      const count = await counting(browser);
-      await page.evaluate(async (url) => {
-        const { loadModel } = await import('/dist/index.js');
-        window.model = await loadModel(url, { threads: 2 });
-      }, FIXTURE);
-      assert.deepEqual(await count(), ['thread.js', 'worker.js'], 'the count must include nested workers');
-      await page.evaluate(() => window.model.dispose());
-
-      const disposed = await page.evaluate(async ({ url, rounds }) => {
-        const { loadModel } = await import('/dist/index.js');
-        let longest = 0;
-        for (let i = 0; i < rounds; i++) {
-          const model = await loadModel(url, { threads: 2 });
-          const begin = performance.now();
-          await model.dispose();
-          longest = Math.max(longest, performance.now() - begin);
-        }
-        return longest;
-      }, { url: FIXTURE, rounds: ROUNDS });
-      t.diagnostic(`the longest dispose() took ${disposed.toFixed(0)} ms`);
-      assert.deepEqual(await settled(count), [], 'after dispose()');
-
-      const aborted = await page.evaluate(async ({ url, rounds }) => {
-        const { loadModel } = await import('/dist/index.js');
-        let aborted = 0;
-        for (let i = 0; i < rounds; i++) {
-          const controller = new AbortController();
-          const onProgress = ({ phase, loaded }) => void ((i % 3 === 0 ? phase === 'ready' : i % 3 === 1 && loaded > 0) && controller.abort());
-          if (i % 3 === 2) setTimeout(() => controller.abort(), i);
-          try {
-            await (await loadModel(url, { threads: 2, signal: controller.signal, onProgress })).dispose();
-          } catch {
-            aborted += 1;
-          }
-        }
-        return aborted;
-      }, { url: FIXTURE, rounds: ROUNDS });
-      assert.ok(aborted >= ROUNDS / 2, `only ${aborted} loads were aborted`);
-      assert.deepEqual(await settled(count), [], 'after aborted loads');
-      assert.deepEqual(page.faults, []);
-    })));
-
-test('when worker.js can\'t be fetched, the hint names origin, bundler and policy, and worker: false works', needs(), () =>
-  withServer({ isolated: true }, (address) =>
-    withBrowser(async (browser) => {
-      const ways = {
-        'it is missing': (context) => context.route('**/worker.js', (route) => route.fulfill({ status: 404, body: 'not here' })),
-        'a web page comes instead': (context) => context.route('**/worker.js', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><p>app' })),
-        'a policy forbids workers': (context) => context.route('**/blank.html', async (route) => {
-          const response = await route.fetch();
-          await route.fulfill({ response, headers: { ...response.headers(), 'content-security-policy': "worker-src 'none'" } });
-        }),
-      };
-      for (const [way, set] of Object.entries(ways)) {
-        const context = await browser.newContext();
-        await set(context);
-        const page = await context.newPage();
-        await page.goto(`${address}/tests/e2e/blank.html`);
-        const { code, message, hint, works } = await page.evaluate(async (url) => {
+test(
+  `no worker is left after ${ROUNDS} models with two threads are disposed of, nor after ${ROUNDS} loads are aborted`,
+  needs(),
+  (t) =>
+    withServer({ isolated: true }, (address) =>
+      withBrowser(async (browser) => {
+        const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
+        const count = await counting(browser);
+        await page.evaluate(async (url) => {
           const { loadModel } = await import('/dist/index.js');
-          const error = await loadModel(url).then(() => ({ message: 'it loaded' }), ({ code, message, hint }) => ({ code, message, hint }));
-          const model = await loadModel(url, { worker: false });
-          await model.dispose();
-          return { ...error, works: true };
+          window.model = await loadModel(url, { threads: 2 });
         }, FIXTURE);
-        assert.equal(code, 'internal', way);
-        assert.match(message, /the engine worker can't be started/, way);
-        assert.match(hint, /worker\.js must be served .* own origin.*bundler.*worker-src.*worker: false/, way);
-        assert.ok(works);
-        await context.close();
-      }
-    })));
+        assert.deepEqual(await count(), ['thread.js', 'worker.js'], 'the count must include nested workers');
+        await page.evaluate(() => window.model.dispose());
+
+        const disposed = await page.evaluate(
+          async ({ url, rounds }) => {
+            const { loadModel } = await import('/dist/index.js');
+            let longest = 0;
+            for (let i = 0; i < rounds; i++) {
+              const model = await loadModel(url, { threads: 2 });
+              const begin = performance.now();
+              await model.dispose();
+              longest = Math.max(longest, performance.now() - begin);
+            }
+            return longest;
+          },
+          { url: FIXTURE, rounds: ROUNDS },
+        );
+        t.diagnostic(`the longest dispose() took ${disposed.toFixed(0)} ms`);
+        assert.deepEqual(await settled(count), [], 'after dispose()');
+
+        const aborted = await page.evaluate(
+          async ({ url, rounds }) => {
+            const { loadModel } = await import('/dist/index.js');
+            let aborted = 0;
+            for (let i = 0; i < rounds; i++) {
+              const controller = new AbortController();
+              const onProgress = ({ phase, loaded }) =>
+                void ((i % 3 === 0 ? phase === 'ready' : i % 3 === 1 && loaded > 0) && controller.abort());
+              if (i % 3 === 2) setTimeout(() => controller.abort(), i);
+              try {
+                await (await loadModel(url, { threads: 2, signal: controller.signal, onProgress })).dispose();
+              } catch {
+                aborted += 1;
+              }
+            }
+            return aborted;
+          },
+          { url: FIXTURE, rounds: ROUNDS },
+        );
+        assert.ok(aborted >= ROUNDS / 2, `only ${aborted} loads were aborted`);
+        assert.deepEqual(await settled(count), [], 'after aborted loads');
+        assert.deepEqual(page.faults, []);
+      }),
+    ),
+);
+
+test(
+  "when worker.js can't be fetched, the hint names origin, bundler and policy, and worker: false works",
+  needs(),
+  () =>
+    withServer({ isolated: true }, (address) =>
+      withBrowser(async (browser) => {
+        const ways = {
+          'it is missing': (context) =>
+            context.route('**/worker.js', (route) => route.fulfill({ status: 404, body: 'not here' })),
+          'a web page comes instead': (context) =>
+            context.route('**/worker.js', (route) =>
+              route.fulfill({ contentType: 'text/html', body: '<!doctype html><p>app' }),
+            ),
+          'a policy forbids workers': (context) =>
+            context.route('**/blank.html', async (route) => {
+              const response = await route.fetch();
+              await route.fulfill({
+                response,
+                headers: { ...response.headers(), 'content-security-policy': "worker-src 'none'" },
+              });
+            }),
+        };
+        for (const [way, set] of Object.entries(ways)) {
+          const context = await browser.newContext();
+          await set(context);
+          const page = await context.newPage();
+          await page.goto(`${address}/tests/e2e/blank.html`);
+          const { code, message, hint, works } = await page.evaluate(async (url) => {
+            const { loadModel } = await import('/dist/index.js');
+            const error = await loadModel(url).then(
+              () => ({ message: 'it loaded' }),
+              ({ code, message, hint }) => ({ code, message, hint }),
+            );
+            const model = await loadModel(url, { worker: false });
+            await model.dispose();
+            return { ...error, works: true };
+          }, FIXTURE);
+          assert.equal(code, 'internal', way);
+          assert.match(message, /the engine worker can't be started/, way);
+          assert.match(
+            hint,
+            /worker\.js must be served .* own origin.*bundler.*worker-src.*worker: false/,
+            way,
+          );
+          assert.ok(works);
+          await context.close();
+        }
+      }),
+    ),
+);

@@ -22,15 +22,36 @@ async function sizesOf(file) {
   await handle.close();
   const view = new DataView(bytes.buffer);
   let at = 8;
-  const whole = (width) => { const value = width === 8 ? Number(view.getBigUint64(at, true)) : width === 4 ? view.getUint32(at, true) : view.getUint8(at); at += width; return value; };
-  const string = () => { const n = whole(8); at += n; return new TextDecoder().decode(bytes.subarray(at - n, at)); };
-  const skip = (type) => { if (type === 8) string(); else if (type === 9) { const inner = whole(4); for (let n = whole(8); n > 0; n--) skip(inner); } else at += widths[type]; };
+  const whole = (width) => {
+    const value =
+      width === 8
+        ? Number(view.getBigUint64(at, true))
+        : width === 4
+          ? view.getUint32(at, true)
+          : view.getUint8(at);
+    at += width;
+    return value;
+  };
+  const string = () => {
+    const n = whole(8);
+    at += n;
+    return new TextDecoder().decode(bytes.subarray(at - n, at));
+  };
+  const skip = (type) => {
+    if (type === 8) string();
+    else if (type === 9) {
+      const inner = whole(4);
+      for (let n = whole(8); n > 0; n--) skip(inner);
+    } else at += widths[type];
+  };
 
   const [tensors, pairs] = [whole(8), whole(8)];
   const numbers = {};
   let vocabulary = 0;
   for (let i = 0; i < pairs; i++) {
-    const key = string(), type = whole(4), begin = at;
+    const key = string(),
+      type = whole(4),
+      begin = at;
     if (type === 4 || type === 5) numbers[key] = view.getUint32(at, true);
     skip(type);
     if (VOCABULARY.includes(key)) vocabulary += at - begin;
@@ -54,5 +75,8 @@ export async function memoryBound(file, info, counters) {
   const words = Math.min(info.memory.vocabulary, 2.5 * vocabulary);
   const bound = 1.05 * (weights + kv) + words + info.memory.activations + SLACK;
   const mb = (bytes) => (bytes / 1e6).toFixed(1);
-  return [bound, `1.05 x (${mb(weights)} weights + ${mb(kv)} KV) + ${mb(words)} vocabulary + ${mb(info.memory.activations)} activations + ${mb(SLACK)} = ${mb(bound)} MB`];
+  return [
+    bound,
+    `1.05 x (${mb(weights)} weights + ${mb(kv)} KV) + ${mb(words)} vocabulary + ${mb(info.memory.activations)} activations + ${mb(SLACK)} = ${mb(bound)} MB`,
+  ];
 }

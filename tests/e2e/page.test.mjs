@@ -12,7 +12,9 @@ async function load(page, fill) {
   await page.waitForSelector('html[data-ready=true]');
   if (fill) await fill();
   await page.click('#load');
-  await page.waitForFunction(() => ['pass', 'fail'].includes(window.results.load.status), null, { timeout: 120_000 });
+  await page.waitForFunction(() => ['pass', 'fail'].includes(window.results.load.status), null, {
+    timeout: 120_000,
+  });
   return page.evaluate(() => window.results);
 }
 
@@ -30,9 +32,19 @@ for (const isolated of [true, false]) {
 
           // One check runs by its own button first, then all six by 'Run all'.
           await page.click('#check-generate_async button');
-          await page.waitForFunction(() => window.results.checks.generate_async && document.documentElement.dataset.busy === 'false', null, { timeout: 120_000 });
+          await page.waitForFunction(
+            () => window.results.checks.generate_async && document.documentElement.dataset.busy === 'false',
+            null,
+            { timeout: 120_000 },
+          );
           await page.click('#run-all');
-          await page.waitForFunction((count) => Object.keys(window.results.checks).length === count && document.documentElement.dataset.busy === 'false', CHECKS.length, { timeout: 240_000 });
+          await page.waitForFunction(
+            (count) =>
+              Object.keys(window.results.checks).length === count &&
+              document.documentElement.dataset.busy === 'false',
+            CHECKS.length,
+            { timeout: 240_000 },
+          );
           const { checks, info } = await page.evaluate(() => window.results);
           await screenshot(page, `page-${isolated ? 'isolated' : 'plain'}-level${level}`);
 
@@ -44,7 +56,9 @@ for (const isolated of [true, false]) {
           if (level === 1 || !isolated) assert.equal(info.threads, 1);
           if (!isolated && level === 2) assert.match(info.backendReason, /isolated|shared|post/i);
           assert.deepEqual(page.faults, []);
-        })));
+        }),
+      ),
+    );
   }
 }
 
@@ -52,19 +66,27 @@ test('the test page loads a file that the user picks, at both levels', needs(), 
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       for (const level of [1, 2]) {
-        const page = await openPage(browser, `${address}/examples/test-async/?level=${level}&model=nothing.gguf`);
+        const page = await openPage(
+          browser,
+          `${address}/examples/test-async/?level=${level}&model=nothing.gguf`,
+        );
         const file = path.join(root, 'tests/golden/q4_1-smollm.gguf');
         const { load: state, info } = await load(page, () => page.setInputFiles('#file', file));
         assert.equal(state.status, 'pass', state.text);
         assert.equal(info.architecture, 'llama');
       }
-    })));
+    }),
+  ),
+);
 
 test('the test page says what is wrong with an address, and the next load works', needs(), () =>
   withServer({ isolated: true }, (address) =>
     withBrowser(async (browser) => {
       for (const level of [1, 2]) {
-        const page = await openPage(browser, `${address}/examples/test-async/?level=${level}&model=nothing.gguf`);
+        const page = await openPage(
+          browser,
+          `${address}/examples/test-async/?level=${level}&model=nothing.gguf`,
+        );
         const missing = await load(page);
         assert.equal(missing.load.status, 'fail');
         assert.match(missing.load.text, /nothing\.gguf.*404|404.*nothing\.gguf/);
@@ -74,4 +96,6 @@ test('the test page says what is wrong with an address, and the next load works'
         await page.fill('#url', '../../tests/golden/q4_1-smollm.gguf');
         assert.equal((await load(page)).load.status, 'pass');
       }
-    })));
+    }),
+  ),
+);

@@ -53,7 +53,8 @@ static float *interpret_batch(const chord_loaded *l, const chord_batch_info *b, 
 static void write_outputs(const chord_batch_info *b, const float *rows)
 {
     for (int32_t i = 0; i < b->n_outputs; i++)
-        memcpy((float *)at(b->outputs) + (size_t)i * (size_t)b->stride, rows + (size_t)i * (size_t)b->n_width, (size_t)b->n_width * sizeof *rows);
+        memcpy((float *)at(b->outputs) + (size_t)i * (size_t)b->stride, rows + (size_t)i * (size_t)b->n_width,
+               (size_t)b->n_width * sizeof *rows);
 }
 
 /* The interpreter computes all pending tokens of a session whose evaluated tokens are ids[0 .. n_past). */
@@ -66,7 +67,10 @@ static void run_interpreter(chord_loaded *l, chord_session *s, const int32_t *id
     }
 }
 
-static chord_loaded *load(const char *name, int32_t n_batch) { return load_fixture(name, CHORD_ISA_VECTOR, CHORD_KV_F32, 1, n_batch); }
+static chord_loaded *load(const char *name, int32_t n_batch)
+{
+    return load_fixture(name, CHORD_ISA_VECTOR, CHORD_KV_F32, 1, n_batch);
+}
 
 static const int32_t *tokens(const char *name)
 {
@@ -92,7 +96,8 @@ TEST(after_batches_of_the_interpreter_the_session_has_its_logits)
             chord_batch_info b;
             CHECK_EQ(next_batch(l, s, &b), CHORD_OK);
             CHECK(b.version == CHORD_ABI_VERSION && b.size == sizeof b);
-            CHECK(b.n_tokens == n && b.first_pos == first && b.n_axes == 1 && b.n_width == n_vocab && b.stride >= n_vocab);
+            CHECK(b.n_tokens == n && b.first_pos == first && b.n_axes == 1 && b.n_width == n_vocab &&
+                  b.stride >= n_vocab);
             CHECK(!memcmp(at(b.ids), ids + first, (size_t)n * sizeof *ids));
             CHECK(b.embeddings == 0 && b.n_embeddings == 0 && b.positions == 0);
             CHECK_EQ(b.n_outputs, all ? n : n == 4);
@@ -101,9 +106,11 @@ TEST(after_batches_of_the_interpreter_the_session_has_its_logits)
             write_outputs(&b, want);
             CHECK_EQ(state_of(s).n_past, first);
             CHECK_EQ(chord_session_accept_batch(s), CHORD_OK);
-            CHECK(state_of(s).n_past == first + n && state_of(s).n_rows == b.n_outputs && state_of(s).n_tokens == 70);
+            CHECK(state_of(s).n_past == first + n && state_of(s).n_rows == b.n_outputs &&
+                  state_of(s).n_tokens == 70);
             for (int32_t i = 0; i < b.n_outputs; i++)
-                CHECK(!memcmp(chord_session_logits(s, i), want + (size_t)i * (size_t)n_vocab, (size_t)n_vocab * sizeof *want));
+                CHECK(!memcmp(chord_session_logits(s, i), want + (size_t)i * (size_t)n_vocab,
+                              (size_t)n_vocab * sizeof *want));
             CHECK(chord_session_logits(s, b.n_outputs) == NULL);
         }
         chord_batch_info b = { .n_tokens = 77 };
@@ -201,7 +208,10 @@ TEST(a_batch_asked_for_again_is_the_same_and_keeps_the_rows_that_were_written)
     chord_unload(l);
 }
 
-static chord_sampling const greedy = { .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof greedy, .top_p = 1, .typical_p = 1,
+static chord_sampling const greedy = { .version = CHORD_ABI_VERSION,
+                                       .size = (int32_t)sizeof greedy,
+                                       .top_p = 1,
+                                       .typical_p = 1,
                                        .repetition_penalty = 1 };
 
 TEST(an_output_row_that_was_not_written_is_refused_by_sample)
@@ -376,7 +386,8 @@ TEST(a_token_drawn_elsewhere_moves_the_generator_as_a_sample_does)
     }
     CHECK_EQ(state_of(b).n_tokens, 30);
     CHECK_EQ(chord_session_match(b, ids, 10), 10);
-    for (int32_t k = 0; k < 20; k++) CHECK_EQ(chord_session_sample_row(b, &p, row), chord_session_sample_row(a, &p, row));
+    for (int32_t k = 0; k < 20; k++)
+        CHECK_EQ(chord_session_sample_row(b, &p, row), chord_session_sample_row(a, &p, row));
     chord_unload(l);
 }
 
@@ -387,12 +398,15 @@ static float *embedding_rows(const chord_loaded *l, const int32_t *ids, int32_t 
 {
     const chord_plan *plan = chord_model_plan_of(l->model);
     int32_t t = 0;
-    while (plan->tensors[t].n_name != 17 || memcmp(plan->tensors[t].name, "token_embd.weight", 17)) CHECK(++t < plan->n_tensors);
+    while (plan->tensors[t].n_name != 17 || memcmp(plan->tensors[t].name, "token_embd.weight", 17))
+        CHECK(++t < plan->n_tensors);
     CHECK_EQ(plan->tensors[t].type, 0);
     *n_embd = (int32_t)plan->tensors[t].ne[0];
     float *rows = test_alloc((size_t)n * (size_t)*n_embd * sizeof *rows);
     for (int32_t i = 0; i < n; i++)
-        CHECK_EQ(chord_model_row(l->model, t, ids[i], rows + (size_t)i * (size_t)*n_embd, (size_t)*n_embd * 4), CHORD_OK);
+        CHECK_EQ(chord_model_row(l->model, t, ids[i], rows + (size_t)i * (size_t)*n_embd,
+                                 (size_t)*n_embd * 4),
+                 CHORD_OK);
     return rows;
 }
 
@@ -421,16 +435,20 @@ TEST(embeddings_give_the_logits_of_the_ids_whose_rows_they_are)
             CHECK_EQ(b.n_embd, n_embd);
             CHECK_EQ(b.positions != 0, k % 2);
             for (int32_t i = 0; i < b.n_tokens; i++) {
-                int32_t const p = b.first_pos + i, is_row = i >= b.first_embedding && i < b.first_embedding + b.n_embeddings;
+                int32_t const p = b.first_pos + i,
+                              is_row = i >= b.first_embedding && i < b.first_embedding + b.n_embeddings;
                 CHECK_EQ(is_row, p >= first && p < end);
                 CHECK_EQ(((int32_t *)at(b.ids))[i], is_row ? -1 : ids[p]);
-                if (is_row) CHECK((float *)at(b.embeddings) + (size_t)(i - b.first_embedding) * (size_t)n_embd == rows + (size_t)(p - first) * (size_t)n_embd);
+                if (is_row)
+                    CHECK((float *)at(b.embeddings) + (size_t)(i - b.first_embedding) * (size_t)n_embd ==
+                          rows + (size_t)(p - first) * (size_t)n_embd);
                 if (b.positions != 0) CHECK_EQ(((int32_t *)at(b.positions))[i], p);
             }
             CHECK_EQ(chord_load_run(l, s, CHORD_NO_LIMIT), CHORD_DONE);
             for (int32_t r = 0; r < state_of(s).n_rows; r++, at_row++)
                 if (memcmp(chord_session_logits(s, r), want + (size_t)at_row * bytes / sizeof *want, bytes))
-                    test_fail(__FILE__, __LINE__, "%s, embeddings [%d, %d): row %d differs", names[k / 5], first, end, at_row);
+                    test_fail(__FILE__, __LINE__, "%s, embeddings [%d, %d): row %d differs", names[k / 5],
+                              first, end, at_row);
         }
         CHECK_EQ(chord_session_match(s, ids, 70), first);
         chord_unload(l);
@@ -447,9 +465,11 @@ TEST(embeddings_are_refused_whole_and_one_block_is_pending_at_a_time)
     chord_session *s = open_session(l);
     CHECK_EQ(chord_session_push_embeddings(s, NULL, NULL, 2), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(chord_session_push_embeddings(s, rows, NULL, -1), CHORD_INVALID_ARGUMENT);
-    CHECK_EQ(chord_session_push_embeddings(s, (float *)(void *)((char *)rows + 2), NULL, 1), CHORD_INVALID_ARGUMENT);
+    CHECK_EQ(chord_session_push_embeddings(s, (float *)(void *)((char *)rows + 2), NULL, 1),
+             CHORD_INVALID_ARGUMENT);
     check_error(l, "aligned");
-    CHECK_EQ(chord_session_push_embeddings(s, rows, (int32_t *)(void *)((char *)positions + 1), 1), CHORD_INVALID_ARGUMENT);
+    CHECK_EQ(chord_session_push_embeddings(s, rows, (int32_t *)(void *)((char *)positions + 1), 1),
+             CHORD_INVALID_ARGUMENT);
     check_error(l, "aligned");
     CHECK_EQ(chord_session_push_embeddings(s, rows, positions, 3), CHORD_INVALID_ARGUMENT);
     check_error(l, "position -1");

@@ -11,12 +11,13 @@ static void random_ids(int32_t *ids, int32_t n)
     for (int32_t i = 0; i < n; i++) ids[i] = (int32_t)(test_random() % SYN_VOCAB);
 }
 
-static void same(const float *got, const float *want, int32_t rows, const char *what, int32_t family, int32_t at)
+static void same(const float *got, const float *want, int32_t rows, const char *what, int32_t family,
+                 int32_t at)
 {
     for (int32_t i = 0; i < rows * ROW; i++)
         if (memcmp(&got[i], &want[i], 4))
-            test_fail(__FILE__, __LINE__, "%s, %s %d: row %d, token %d is %.9g, want %.9g", synthetic_names[family], what, at, i / ROW, i % ROW,
-                      (double)got[i], (double)want[i]);
+            test_fail(__FILE__, __LINE__, "%s, %s %d: row %d, token %d is %.9g, want %.9g",
+                      synthetic_names[family], what, at, i / ROW, i % ROW, (double)got[i], (double)want[i]);
 }
 
 /* Returns the logits of ids[first .. n) after the session's own ids[0 .. first). */
@@ -42,7 +43,8 @@ static double float_noise(const chord_plan *plan, int32_t n_tokens)
     return terms * 0x1p-48;
 }
 
-static void judge(const chord_loaded *l, const float *got, const double *want, int32_t rows, int32_t n_tokens, int32_t family)
+static void judge(const chord_loaded *l, const float *got, const double *want, int32_t rows, int32_t n_tokens,
+                  int32_t family)
 {
     double error = 0, power = 0;
     for (int32_t i = 0; i < rows * ROW; i++) {
@@ -51,7 +53,8 @@ static void judge(const chord_loaded *l, const float *got, const double *want, i
     }
     double const bound = float_noise(chord_model_plan_of(l->model), n_tokens);
     if (!(error <= bound * power && power > 0))
-        test_fail(__FILE__, __LINE__, "%s: NMSE %.2e, bound %.1e", synthetic_names[family], error / power, bound);
+        test_fail(__FILE__, __LINE__, "%s: NMSE %.2e, bound %.1e", synthetic_names[family], error / power,
+                  bound);
 }
 
 TEST(programs_of_no_family_agree_with_the_interpreter)
@@ -76,7 +79,8 @@ TEST(the_interpreter_gives_a_sequence_cut_into_batches_the_bits_of_the_whole)
     for (int32_t i = 0; i < N; i++) rows[i] = i;
     for (int32_t family = 0; family < SYN_FAMILIES; family++) {
         chord_loaded *l = load_synthetic(family, CHORD_KV_F32, 1, 64, 0);
-        double *want = test_alloc(N * ROW * sizeof *want), *got = test_alloc(N * ROW * sizeof *got), work = 0, all = 0;
+        double *want = test_alloc(N * ROW * sizeof *want), *got = test_alloc(N * ROW * sizeof *got), work = 0,
+               all = 0;
         double *kept = test_alloc(N * (size_t)reference_kept_width(l->model) * sizeof *kept);
         chord_batch const whole = { .n_tokens = N, .ids = ids, .n_outputs = N, .rows = rows };
         CHECK(reference_batch(l->model, &whole, kept, 0, want, &all));
@@ -85,13 +89,16 @@ TEST(the_interpreter_gives_a_sequence_cut_into_batches_the_bits_of_the_whole)
             double part;
             if (n > N - first) n = N - first;
             chord_batch_run const run = { .n_tokens = n, .first_pos = first };
-            chord_batch const batch = { .n_tokens = n, .n_runs = 1, .runs = &run, .ids = ids + first, .n_outputs = n, .rows = rows };
+            chord_batch const batch = {
+                .n_tokens = n, .n_runs = 1, .runs = &run, .ids = ids + first, .n_outputs = n, .rows = rows
+            };
             CHECK(reference_batch(l->model, &batch, kept, 0, got + first * ROW, &part));
             work += part;
         }
         for (int32_t i = 0; i < N * ROW; i++)
             if (memcmp(&got[i], &want[i], sizeof *got))
-                test_fail(__FILE__, __LINE__, "%s: token %d is %.17g, want %.17g", synthetic_names[family], i / ROW, got[i], want[i]);
+                test_fail(__FILE__, __LINE__, "%s: token %d is %.17g, want %.17g", synthetic_names[family],
+                          i / ROW, got[i], want[i]);
         CHECK(work > 0 && work == all); /* no token is computed twice */
         chord_unload(l);
     }
@@ -102,14 +109,18 @@ TEST(every_split_of_a_sequence_gives_the_same_bits)
     int32_t ids[N];
     random_ids(ids, N);
     for (int32_t family = 0; family < SYN_FAMILIES; family++) {
-        chord_loaded *whole = load_synthetic(family, CHORD_KV_F16, 1, 256, 0), *l = load_synthetic(family, CHORD_KV_F16, 2, 17, 0);
+        chord_loaded *whole = load_synthetic(family, CHORD_KV_F16, 1, 256, 0),
+                     *l = load_synthetic(family, CHORD_KV_F16, 2, 17, 0);
         const float *want = all_logits(whole, ids, N);
         for (int32_t cut = 1; cut < N; cut += 12) {
             int const mark = test_mark();
             chord_session *s = open_session(l);
             same(go_on(l, s, ids, 0, cut), want, cut, "before the cut at", family, cut);
-            for (int32_t i = cut; i < N && i < cut + 5; i++) same(go_on(l, s, ids, i, i + 1), want + i * ROW, 1, "one by one at", family, i);
-            if (cut + 5 < N) same(go_on(l, s, ids, cut + 5, N), want + (cut + 5) * ROW, N - cut - 5, "after the cut at", family, cut);
+            for (int32_t i = cut; i < N && i < cut + 5; i++)
+                same(go_on(l, s, ids, i, i + 1), want + i * ROW, 1, "one by one at", family, i);
+            if (cut + 5 < N)
+                same(go_on(l, s, ids, cut + 5, N), want + (cut + 5) * ROW, N - cut - 5, "after the cut at",
+                     family, cut);
             chord_session_close(s);
             test_release(mark);
         }
@@ -148,7 +159,8 @@ TEST(a_step_cancelled_at_any_unit_leaves_the_session_at_its_last_batch)
             }
             chord_session_cancel(s);
             CHECK_EQ(chord_session_step(s, 0), CHORD_CANCELLED);
-            same(go_on(l, s, ids, BEGIN, END), want + BEGIN * ROW, END - BEGIN, "after a cancel at unit", family, units);
+            same(go_on(l, s, ids, BEGIN, END), want + BEGIN * ROW, END - BEGIN, "after a cancel at unit",
+                 family, units);
             chord_session_close(s);
             test_release(mark);
         }
@@ -168,7 +180,8 @@ TEST(a_truncated_sequence_continues_at_the_position_that_truncate_returns)
             chord_session *s = open_session(l);
             /* a prompt: its end becomes a checkpoint */
             evaluate(l, s, ids, 100, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
-            for (int32_t i = 100; i < N; i++) evaluate(l, s, ids + i, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
+            for (int32_t i = 100; i < N; i++)
+                evaluate(l, s, ids + i, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
             int32_t const stand = chord_session_truncate(s, cut);
             /* states exist at the prompt's end, at 128 tokens (the periodic checkpoint), at the newest
              * position, and at 0 */
@@ -178,7 +191,8 @@ TEST(a_truncated_sequence_continues_at_the_position_that_truncate_returns)
             CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
             CHECK(state.n_past == stand && state.n_tokens == stand);
             CHECK_EQ(chord_session_match(s, ids, N), stand);
-            if (stand < N) same(go_on(l, s, ids, stand, N), want + stand * ROW, N - stand, "cut at", family, cut);
+            if (stand < N)
+                same(go_on(l, s, ids, stand, N), want + stand * ROW, N - stand, "cut at", family, cut);
             chord_session_close(s);
             test_release(mark);
         }
@@ -201,13 +215,16 @@ TEST(a_fork_shares_states_and_pages_and_neither_sees_the_other)
             chord_session *s = open_session(l);
             evaluate(l, s, ids, at, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
             chord_session *copy = fork_session(l, s);
-            same(go_on(l, copy, other, at, N), others + at * ROW, N - at, "a fork's own tokens after", family, at);
-            same(go_on(l, s, ids, at, N), want + at * ROW, N - at, "the original after a fork at", family, at);
+            same(go_on(l, copy, other, at, N), others + at * ROW, N - at, "a fork's own tokens after", family,
+                 at);
+            same(go_on(l, s, ids, at, N), want + at * ROW, N - at, "the original after a fork at", family,
+                 at);
             int32_t const stand = chord_session_truncate(copy, at);
             /* with states: the end of the fork's own prompt has replaced the checkpoint at the fork */
             CHECK(family == SYN_STATE ? stand <= at : stand == at);
             chord_session_close(s);
-            same(go_on(l, copy, ids, stand, N), want + stand * ROW, N - stand, "the fork with the original's tokens after", family, at);
+            same(go_on(l, copy, ids, stand, N), want + stand * ROW, N - stand,
+                 "the fork with the original's tokens after", family, at);
             chord_session_close(copy);
             test_release(mark);
         }
@@ -259,7 +276,8 @@ static int32_t live_pages(const chord_session *s, int32_t kind)
 {
     int32_t n = 0;
     for (int32_t c = 0; c < s->sequence.config.n_classes; c++)
-        if (s->sequence.config.classes[c].kind == kind) n += s->sequence.classes[c].n_pages - s->sequence.classes[c].n_dead;
+        if (s->sequence.config.classes[c].kind == kind)
+            n += s->sequence.classes[c].n_pages - s->sequence.classes[c].n_dead;
     return n;
 }
 
@@ -280,8 +298,10 @@ TEST(a_long_context_costs_windowed_layers_their_window_and_the_margin_of_truncat
     CHECK(live_pages(s, CHORD_CACHE_PAGED) > 2 * live_pages(s, CHORD_CACHE_WINDOW));
     uint64_t held = 0; /* as the plan says: a context of SYN_CTX tokens holds at most context_bytes */
     for (int32_t c = 0; c < s->sequence.config.n_classes; c++)
-        held += (uint64_t)(s->sequence.classes[c].n_pages - s->sequence.classes[c].n_dead) * chord_page_bytes(&s->sequence.config.pools[c]);
-    CHECK((double)held <= l->plan.context_bytes && l->plan.context_bytes < SYN_CTX / CHORD_PAGE_TOKENS * l->plan.page_bytes);
+        held += (uint64_t)(s->sequence.classes[c].n_pages - s->sequence.classes[c].n_dead) *
+                chord_page_bytes(&s->sequence.config.pools[c]);
+    CHECK((double)held <= l->plan.context_bytes &&
+          l->plan.context_bytes < SYN_CTX / CHORD_PAGE_TOKENS * l->plan.page_bytes);
 
     /* no query needed the dead pages: the last row is right */
     double *want = test_alloc(ROW * sizeof *want);
@@ -330,16 +350,24 @@ TEST(a_batch_of_five_runs_gives_each_run_the_bits_that_it_has_alone)
             runs[r].first_row = n;
             for (int32_t i = 0; i < more[r]; i++, n++) all[n] = ids[r][before[r] + i], rows[n] = n;
         }
-        chord_batch const batch = { .n_tokens = n, .n_runs = RUNS, .runs = runs, .ids = all, .n_outputs = n, .rows = rows };
+        chord_batch const batch = {
+            .n_tokens = n, .n_runs = RUNS, .runs = runs, .ids = all, .n_outputs = n, .rows = rows
+        };
         int32_t cancel = 0;
-        chord_run run = { .plan = &l->model->plan, .ops = l->model->ops, .batch = &batch, .budget = CHORD_NO_LIMIT, .cancel = &cancel, .pool = &l->model->pool };
+        chord_run run = { .plan = &l->model->plan,
+                          .ops = l->model->ops,
+                          .batch = &batch,
+                          .budget = CHORD_NO_LIMIT,
+                          .cancel = &cancel,
+                          .pool = &l->model->pool };
         CHECK_EQ(chord_exec_run(&run, &l->model->error), CHORD_DONE);
         CHECK_EQ(run.work, chord_exec_work(&l->model->plan, &batch));
         const chord_slot *out = &l->model->plan.program.slots[l->model->plan.program.output_slot];
         const float *logits = l->model->plan.slots[l->model->plan.program.output_slot];
         for (int32_t r = 0; r < RUNS; r++) {
             for (int32_t i = 0; i < more[r]; i++)
-                same(logits + (runs[r].first_row + i) * chord_slot_stride(out), want[r] + i * ROW, 1, "run", family, r);
+                same(logits + (runs[r].first_row + i) * chord_slot_stride(out), want[r] + i * ROW, 1, "run",
+                     family, r);
             chord_sequence_accept_batch(&s[r]->sequence);
         }
         /* the batch has left the right values in each session's caches */
@@ -347,7 +375,8 @@ TEST(a_batch_of_five_runs_gives_each_run_the_bits_that_it_has_alone)
             const float *next = go_on(l, s[r], ids[r], before[r] + more[r], before[r] + more[r] + 3);
             float *copy = test_alloc(3 * ROW * sizeof *copy);
             memcpy(copy, next, 3 * ROW * sizeof *copy);
-            same(copy, all_logits(l, ids[r], before[r] + more[r] + 3) + (before[r] + more[r]) * ROW, 3, "after the batch, run", family, r);
+            same(copy, all_logits(l, ids[r], before[r] + more[r] + 3) + (before[r] + more[r]) * ROW, 3,
+                 "after the batch, run", family, r);
         }
         chord_unload(l);
     }
@@ -400,10 +429,19 @@ TEST(positions_of_three_numbers_rotate_each_pair_by_its_own_axis)
     float *image = test_alloc(IMAGE * SYN_EMBD * sizeof *image);
     const float *embeddings[IMAGE + TEXT] = { 0 };
     for (int32_t i = 0; i < IMAGE * SYN_EMBD; i++) image[i] = test_gauss() / 4;
-    for (int32_t i = 0; i < IMAGE; i++) positions[i][0] = 3, positions[i][1] = 3 + i / 5, positions[i][2] = 3 + i % 5, embeddings[i] = image + i * SYN_EMBD, all[i] = -1;
+    for (int32_t i = 0; i < IMAGE; i++)
+        positions[i][0] = 3, positions[i][1] = 3 + i / 5, positions[i][2] = 3 + i % 5,
+        embeddings[i] = image + i * SYN_EMBD, all[i] = -1;
     for (int32_t i = 0; i < TEXT; i++) /* after the image's largest position */
-        positions[IMAGE + i][0] = positions[IMAGE + i][1] = positions[IMAGE + i][2] = 8 + i, all[IMAGE + i] = ids[i];
-    chord_batch const batch = { .n_tokens = IMAGE + TEXT, .ids = all, .embeddings = embeddings, .n_axes = 3, .positions = positions[0], .n_outputs = 1, .rows = rows };
+        positions[IMAGE + i][0] = positions[IMAGE + i][1] = positions[IMAGE + i][2] = 8 + i,
+                          all[IMAGE + i] = ids[i];
+    chord_batch const batch = { .n_tokens = IMAGE + TEXT,
+                                .ids = all,
+                                .embeddings = embeddings,
+                                .n_axes = 3,
+                                .positions = positions[0],
+                                .n_outputs = 1,
+                                .rows = rows };
     double want[ROW];
     CHECK(reference_outputs(l->model, &batch, 0, want));
     chord_session *s = open_session(l);

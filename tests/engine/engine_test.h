@@ -8,7 +8,8 @@
 #include "../../src/host/native/load.h"
 
 /* Loads tests/golden/NAME.gguf. The test fails if it doesn't load. */
-static inline chord_loaded *load_fixture(const char *name, int32_t isa, int32_t kv_type, int32_t n_threads, int32_t n_batch)
+static inline chord_loaded *load_fixture(const char *name, int32_t isa, int32_t kv_type, int32_t n_threads,
+                                         int32_t n_batch)
 {
     chord_loaded *l = test_alloc(sizeof *l);
     chord_config config = chord_config_default();
@@ -23,7 +24,8 @@ static inline chord_loaded *load_fixture(const char *name, int32_t isa, int32_t 
 
 /* Pushes ids and evaluates them in steps of `budget`. Writes the logits of all ids or of the last one
  * (`outputs`) to *out and moves *out past them. out NULL: the logits aren't needed. */
-static inline void evaluate(chord_loaded *l, chord_session *s, const int32_t *ids, int32_t n, int32_t outputs, uint64_t budget, float **out)
+static inline void evaluate(chord_loaded *l, chord_session *s, const int32_t *ids, int32_t n, int32_t outputs,
+                            uint64_t budget, float **out)
 {
     CHECK_EQ(chord_session_outputs(s, outputs), CHORD_OK);
     CHECK_EQ(chord_session_push(s, ids, n), CHORD_OK);
@@ -55,7 +57,9 @@ static inline chord_session *fork_session(chord_loaded *l, chord_session *s)
         chord_session_state state;
         CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
         CHECK(state.wanted_bytes > 0);
-        CHECK_EQ(chord_model_give(l->model, chord_load_block(l, (size_t)state.wanted_bytes), (size_t)state.wanted_bytes), CHORD_OK);
+        CHECK_EQ(chord_model_give(l->model, chord_load_block(l, (size_t)state.wanted_bytes),
+                                  (size_t)state.wanted_bytes),
+                 CHORD_OK);
     }
     CHECK_EQ(status, CHORD_OK);
     return copy;
@@ -64,7 +68,8 @@ static inline chord_session *fork_session(chord_loaded *l, chord_session *s)
 /* Returns the logits of all ids of a sequence, evaluated in one go. */
 static inline float *all_logits(chord_loaded *l, const int32_t *ids, int32_t n)
 {
-    float *logits = test_alloc((size_t)n * (size_t)chord_model_plan_of(l->model)->n_vocab * sizeof *logits), *out = logits;
+    float *logits = test_alloc((size_t)n * (size_t)chord_model_plan_of(l->model)->n_vocab * sizeof *logits),
+          *out = logits;
     chord_session *s = open_session(l);
     evaluate(l, s, ids, n, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
     chord_session_close(s);

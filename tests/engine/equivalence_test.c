@@ -7,7 +7,8 @@
 /* These fixtures cover float and q8 activations, head sizes that are and aren't multiples of the vector
  * width, one and several query heads per KV head, tied and separate output matrices, and layers with a
  * window of 16 tokens. */
-static const char *const some[] = { "f32-odd-tied", "bf16-d80-freqs", "q4_1-smollm", "mixed", "gemma3-iq4_nl" };
+static const char *const some[] = { "f32-odd-tied", "bf16-d80-freqs", "q4_1-smollm", "mixed",
+                                    "gemma3-iq4_nl" };
 enum { N_SOME = sizeof some / sizeof *some };
 
 static const golden_prompt *prompt_of_70(const golden *g)
@@ -17,12 +18,13 @@ static const golden_prompt *prompt_of_70(const golden *g)
     return p;
 }
 
-static void same(const float *got, const float *want, int32_t rows, int32_t n_vocab, const char *what, const char *fixture, int64_t at)
+static void same(const float *got, const float *want, int32_t rows, int32_t n_vocab, const char *what,
+                 const char *fixture, int64_t at)
 {
     for (int32_t i = 0; i < rows * n_vocab; i++)
         if (memcmp(&got[i], &want[i], 4))
-            test_fail(__FILE__, __LINE__, "%s, %s %lld: row %d, token %d is %.9g, want %.9g", fixture, what, (long long)at, i / n_vocab,
-                      i % n_vocab, (double)got[i], (double)want[i]);
+            test_fail(__FILE__, __LINE__, "%s, %s %lld: row %d, token %d is %.9g, want %.9g", fixture, what,
+                      (long long)at, i / n_vocab, i % n_vocab, (double)got[i], (double)want[i]);
 }
 
 typedef struct subject {
@@ -34,7 +36,8 @@ typedef struct subject {
     float *got;
 } subject;
 
-static subject make(const char *name, int32_t isa, int32_t kv_type, int32_t n_threads, int32_t n_batch, int32_t n)
+static subject make(const char *name, int32_t isa, int32_t kv_type, int32_t n_threads, int32_t n_batch,
+                    int32_t n)
 {
     subject t = { .g = golden_read(name), .n = n };
     t.p = prompt_of_70(t.g);
@@ -55,7 +58,8 @@ static void same_rows(const subject *t, int32_t first, int32_t rows, const char 
 TEST(prefill_split_at_every_point_equals_one_prefill)
 {
     for (int32_t i = 0; i < 2 * N_SOME; i++) {
-        subject t = make(some[i / 2], i % 2 ? CHORD_ISA_VECTOR : CHORD_ISA_SCALAR, i % 4 ? CHORD_KV_F16 : CHORD_KV_F32, 1, 128, 70);
+        subject t = make(some[i / 2], i % 2 ? CHORD_ISA_VECTOR : CHORD_ISA_SCALAR,
+                         i % 4 ? CHORD_KV_F16 : CHORD_KV_F32, 1, 128, 70);
         int32_t const step = i % 2 ? 1 : 9; /* scalar bodies are slow */
         for (int32_t k = 1; k < 70; k += step) {
             chord_session *s = open_session(t.l);
@@ -90,10 +94,12 @@ TEST(decode_over_page_boundaries_equals_prefill)
     const char *names[GOLDEN_FILES];
     int32_t const n = golden_fixtures(names);
     for (int32_t i = 0; i < n; i++) {
-        subject t = make(names[i], i % 3 ? CHORD_ISA_VECTOR : CHORD_ISA_SCALAR, i % 2 ? CHORD_KV_F16 : CHORD_KV_F32, 1, 8, 100);
+        subject t = make(names[i], i % 3 ? CHORD_ISA_VECTOR : CHORD_ISA_SCALAR,
+                         i % 2 ? CHORD_KV_F16 : CHORD_KV_F32, 1, 8, 100);
         chord_session *s = open_session(t.l);
         float *out = t.got;
-        for (int32_t k = 0; k < 100; k++) evaluate(t.l, s, t.p->sequence + k, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out);
+        for (int32_t k = 0; k < 100; k++)
+            evaluate(t.l, s, t.p->sequence + k, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out);
         same_rows(&t, 0, 100, "token by token from", 0);
         chord_unload(t.l);
     }
@@ -108,7 +114,8 @@ TEST(a_token_after_more_than_4096_others_is_the_same_alone_and_in_a_prefill)
     chord_config config = chord_config_default();
     config.n_ctx = N;
     config.n_threads = 2;
-    if (chord_load_file(l, golden_path("f32-mha", ".gguf"), &config, 0, 0, NULL) < 0) test_fail(__FILE__, __LINE__, "%s", l->error);
+    if (chord_load_file(l, golden_path("f32-mha", ".gguf"), &config, 0, 0, NULL) < 0)
+        test_fail(__FILE__, __LINE__, "%s", l->error);
     size_t const bytes = (size_t)chord_model_plan_of(l->model)->n_vocab * sizeof(float);
     float *want = test_alloc(2 * bytes), *end = want;
     int32_t ids[N];
@@ -116,7 +123,9 @@ TEST(a_token_after_more_than_4096_others_is_the_same_alone_and_in_a_prefill)
     chord_session *s = open_session(l);
     evaluate(l, s, ids, N - 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &end);
     CHECK_EQ(chord_session_truncate(s, N - 3), N - 3);
-    for (int32_t k = N - 3; k < N - 1; k++) end = want + bytes / sizeof *want, evaluate(l, s, ids + k, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &end);
+    for (int32_t k = N - 3; k < N - 1; k++)
+        end = want + bytes / sizeof *want,
+        evaluate(l, s, ids + k, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &end);
     CHECK(!memcmp(want, want + bytes / sizeof *want, bytes));
     chord_unload(l);
 }
@@ -140,7 +149,8 @@ static int64_t run_in_steps(subject *t, uint64_t (*next)(void), const char *what
             CHECK_EQ(chord_model_give(t->l->model, chord_load_block(t->l, bytes), bytes), CHORD_OK);
             continue;
         }
-        if (status != CHORD_DONE && status != CHORD_MORE) test_fail(__FILE__, __LINE__, "%s: status %d", t->g->name, status);
+        if (status != CHORD_DONE && status != CHORD_MORE)
+            test_fail(__FILE__, __LINE__, "%s: status %d", t->g->name, status);
         if (status == CHORD_MORE) {
             CHECK(state.last_step_work > 0);
             continue;
@@ -185,7 +195,8 @@ TEST(a_step_spends_at_most_its_budget_or_one_unit)
     for (chord_status status = CHORD_MORE; status != CHORD_DONE;) {
         status = chord_session_step(s, budget);
         CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
-        if (status == CHORD_NEED_MEMORY) chord_model_give(t.l->model, chord_load_block(t.l, 1 << 20), 1 << 20);
+        if (status == CHORD_NEED_MEMORY)
+            chord_model_give(t.l->model, chord_load_block(t.l, 1 << 20), 1 << 20);
         CHECK(state.last_step_work <= (double)budget);
         work += state.last_step_work;
         CHECK(state.work_done == work && state.batch_work_done <= state.batch_work);
@@ -196,8 +207,7 @@ TEST(a_step_spends_at_most_its_budget_or_one_unit)
 
 TEST(forks_share_pages_and_go_their_own_ways)
 {
-    for (int32_t i = 0; i < N_SOME; i++)
-        /* inside and at the end of pages 0 and 1, and after them */
+    for (int32_t i = 0; i < N_SOME; i++)        /* inside and at the end of pages 0 and 1, and after them */
         for (int32_t at = 30; at <= 65; at += 5) {
             int32_t const cut = at % 10 ? at == 35 ? 32 : at == 65 ? 64 : at : at;
             subject t = make(some[i], CHORD_ISA_VECTOR, CHORD_KV_F16, 1, 128, 80);
@@ -213,7 +223,8 @@ TEST(forks_share_pages_and_go_their_own_ways)
             float *out = t.got;
             evaluate(t.l, copy, other + cut, 70 - cut, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
             float *want = all_logits(t.l, other, 70);
-            same(t.got, want + cut * t.n_vocab, 70 - cut, t.n_vocab, "the fork's own tokens after", t.g->name, cut);
+            same(t.got, want + cut * t.n_vocab, 70 - cut, t.n_vocab, "the fork's own tokens after", t.g->name,
+                 cut);
             out = t.got;
             evaluate(t.l, s, t.p->sequence + cut, 70 - cut, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
             same_rows(&t, cut, 70 - cut, "the original's tokens after a fork at", cut);
@@ -230,7 +241,8 @@ TEST(forks_share_pages_and_go_their_own_ways)
             CHECK_EQ(chord_session_truncate(copy, cut), cut);
             out = t.got;
             evaluate(t.l, copy, t.p->sequence + cut, 70 - cut, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
-            same_rows(&t, cut, 70 - cut, "the fork with the original's tokens, the original closed, after", cut);
+            same_rows(&t, cut, 70 - cut, "the fork with the original's tokens, the original closed, after",
+                      cut);
             chord_unload(t.l);
         }
 }
@@ -281,10 +293,13 @@ TEST(after_a_cancel_at_any_of_200_cursors_the_next_call_is_right)
             CHECK(state.n_past == state.n_tokens && state.n_past % 33 == 0 && state.n_past < 70);
             ends[state.n_past / 33]++;
             float *out = t.got;
-            evaluate(t.l, s, t.p->sequence + state.n_past, 70 - state.n_past, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out);
+            evaluate(t.l, s, t.p->sequence + state.n_past, 70 - state.n_past, CHORD_OUTPUT_LAST,
+                     CHORD_NO_LIMIT, &out);
             same_rows(&t, 69, 1, "cancelled at random cursor", k++);
         }
-        if (!(ends[0] && ends[1] && ends[2])) test_fail(__FILE__, __LINE__, "%d, %d, %d cancels after 0, 1 and 2 batches", ends[0], ends[1], ends[2]);
+        if (!(ends[0] && ends[1] && ends[2]))
+            test_fail(__FILE__, __LINE__, "%d, %d, %d cancels after 0, 1 and 2 batches", ends[0], ends[1],
+                      ends[2]);
         chord_unload(t.l);
     }
 }
@@ -296,7 +311,8 @@ TEST(a_key_or_value_that_is_not_finite_ends_the_step_and_names_the_layer)
         chord_loaded *l = load_fixture("qwen3-f32", CHORD_ISA_VECTOR, kinds[i], 2, 16);
         const chord_plan *plan = chord_model_plan_of(l->model);
         for (int32_t t = 0; t < plan->n_tensors; t++) /* a value of layer 1 overflows */
-            if (!strncmp(plan->tensors[t].name, "blk.1.attn_v.weight", 19)) memcpy(plan->tensors[t].data, &(float){ __builtin_inff() }, 4);
+            if (!strncmp(plan->tensors[t].name, "blk.1.attn_v.weight", 19))
+                memcpy(plan->tensors[t].data, &(float){ __builtin_inff() }, 4);
         chord_session *s = open_session(l);
         int32_t const ids[] = { 5, 6, 7 };
         CHECK_EQ(chord_session_push(s, ids, 3), CHORD_OK);
@@ -313,12 +329,16 @@ TEST(a_key_or_value_that_is_not_finite_ends_the_step_and_names_the_layer)
 }
 
 /* Another thread cancels while a step runs. The step returns CANCELLED, or DONE if the flag is too late. */
-typedef struct canceller { chord_session *s; int32_t microseconds, *stop; } canceller;
+typedef struct canceller {
+    chord_session *s;
+    int32_t microseconds, *stop;
+} canceller;
 
 static void *cancel_later(void *p)
 {
     canceller const c = *(canceller *)p;
-    for (int32_t i = 0; i < c.microseconds * 300 && !__atomic_load_n(c.stop, __ATOMIC_RELAXED); i++) __asm__ volatile("");
+    for (int32_t i = 0; i < c.microseconds * 300 && !__atomic_load_n(c.stop, __ATOMIC_RELAXED); i++)
+        __asm__ volatile("");
     chord_session_cancel(c.s);
     return NULL;
 }
@@ -349,7 +369,8 @@ TEST(a_cancel_from_another_thread_ends_the_step_and_the_next_call_is_right)
         CHECK_EQ(state.n_past, state.n_tokens);
         float *out = t.got;
         if (state.n_past == 70) CHECK_EQ(chord_session_truncate(s, state.n_past = 69), 69);
-        evaluate(t.l, s, t.p->sequence + state.n_past, 70 - state.n_past, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, &out);
+        evaluate(t.l, s, t.p->sequence + state.n_past, 70 - state.n_past, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT,
+                 &out);
         same_rows(&t, 69, 1, "cancelled by another thread, round", k);
     }
     CHECK(n_inside > 0);

@@ -24,18 +24,19 @@ static const char *last(void)
 
 /* FAILS: the call fails, and the last error holds `part`. WORKS: the call succeeds, and the last error is
  * empty. */
-#define FAILS(call, part)                                                                           \
-    do {                                                                                            \
-        fail_once();                                                                                \
-        CHECK((call) < 0);                                                                          \
-        if (!strstr(last(), part) || !last()[0]) test_fail(__FILE__, __LINE__, "%s: \"%s\", want '%s' in it", #call, last(), part); \
-        CHECK(!strstr(last(), "77777"));                                                            \
+#define FAILS(call, part)                                                                      \
+    do {                                                                                       \
+        fail_once();                                                                           \
+        CHECK((call) < 0);                                                                     \
+        if (!strstr(last(), part) || !last()[0])                                               \
+            test_fail(__FILE__, __LINE__, "%s: \"%s\", want '%s' in it", #call, last(), part); \
+        CHECK(!strstr(last(), "77777"));                                                       \
     } while (0)
-#define WORKS(call)                                                                                 \
-    do {                                                                                            \
-        fail_once();                                                                                \
-        CHECK((call) >= 0);                                                                         \
-        if (last()[0]) test_fail(__FILE__, __LINE__, "%s left \"%s\"", #call, last());              \
+#define WORKS(call)                                                                    \
+    do {                                                                               \
+        fail_once();                                                                   \
+        CHECK((call) >= 0);                                                            \
+        if (last()[0]) test_fail(__FILE__, __LINE__, "%s left \"%s\"", #call, last()); \
     } while (0)
 
 TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
@@ -54,7 +55,11 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
     int32_t ids[16] = { 1, 2, 3 }, far = 1 << 20;
     chord_config const config = chord_config_default();
     chord_plan_info plan;
-    chord_sampling sampling = { .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof sampling, .top_p = 1, .typical_p = 1, .repetition_penalty = 1 };
+    chord_sampling sampling = { .version = CHORD_ABI_VERSION,
+                                .size = (int32_t)sizeof sampling,
+                                .top_p = 1,
+                                .typical_p = 1,
+                                .repetition_penalty = 1 };
 
     FAILS(chord_model_set_file_bytes(m, 1), "chord_model_set_file_bytes");
     FAILS(chord_model_give(m, NULL, 1), "block");

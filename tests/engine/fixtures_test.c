@@ -24,15 +24,18 @@ static void compare_logits(const golden *g, int32_t isa, int32_t kv_type)
         const golden_prompt *p = &g->prompts[i];
         const float *logits = all_logits(l, p->sequence, p->n_sequence);
         for (int32_t r = 0; r < p->n_rows; r++)
-            golden_add(&score, logits + (size_t)p->rows[r] * n_vocab, p->logits + (size_t)r * n_vocab, g->n_vocab);
+            golden_add(&score, logits + (size_t)p->rows[r] * n_vocab, p->logits + (size_t)r * n_vocab,
+                       g->n_vocab);
     }
     double const nmse = golden_nmse(&score), median = golden_median(&score);
     int const is_q8 = kv_type == CHORD_KV_Q8_0;
     double const most = is_q8 ? g->kv8_nmse : g->nmse, most_median = is_q8 ? g->kv8_median : g->median;
     double const most_regret = is_q8 ? g->kv8_regret : g->regret;
     if (!(nmse <= most && median <= most_median && score.worst_regret <= most_regret))
-        test_fail(__FILE__, __LINE__, "%s, %s, KV %d: NMSE %.2e (tolerance %.1e), median %.2e (%.1e), regret %.3f (%.3f)", g->name,
-                  isa_names[isa], kv_type, nmse, most, median, most_median, score.worst_regret, most_regret);
+        test_fail(__FILE__, __LINE__,
+                  "%s, %s, KV %d: NMSE %.2e (tolerance %.1e), median %.2e (%.1e), regret %.3f (%.3f)",
+                  g->name, isa_names[isa], kv_type, nmse, most, median, most_median, score.worst_regret,
+                  most_regret);
     if (is_q8) printf("  %s, %s: KV q8_0, NMSE %.1e of %.1e\n", g->name, isa_names[isa], nmse, most);
     chord_unload(l);
 }
@@ -57,7 +60,10 @@ TEST(logits_of_every_fixture_are_llama_cpp_s_in_vector_bodies) { compare_all_log
 static void compare_greedy(const golden *g, int32_t isa)
 {
     chord_loaded *l = load_fixture(g->name, isa, CHORD_KV_F16, 1, 128);
-    chord_sampling const greedy = { .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof greedy, .top_p = 1, .typical_p = 1,
+    chord_sampling const greedy = { .version = CHORD_ABI_VERSION,
+                                    .size = (int32_t)sizeof greedy,
+                                    .top_p = 1,
+                                    .typical_p = 1,
                                     .repetition_penalty = 1 };
     for (int32_t i = 0; i < g->n_prompts; i++) {
         const golden_prompt *p = &g->prompts[i];
@@ -67,8 +73,9 @@ static void compare_greedy(const golden *g, int32_t isa)
             int32_t const token = chord_session_sample(s, &greedy);
             if (token != p->greedy[k]) {
                 if (p->margins[k] <= g->regret) break;
-                test_fail(__FILE__, __LINE__, "%s, %s, prompt of %d: token %d is %d, want %d, which leads by %.3f (noise %.3f)", g->name,
-                          isa_names[isa], p->n, k, token, p->greedy[k], p->margins[k], g->regret);
+                test_fail(__FILE__, __LINE__,
+                          "%s, %s, prompt of %d: token %d is %d, want %d, which leads by %.3f (noise %.3f)",
+                          g->name, isa_names[isa], p->n, k, token, p->greedy[k], p->margins[k], g->regret);
             }
             if (k + 1 < p->n_greedy) evaluate(l, s, &token, 1, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
         }
@@ -100,12 +107,14 @@ TEST(texts_have_llama_cpp_s_tokens_and_ends_in_every_fixture)
             int32_t ids[512];
             size_t const bytes = chord_tokenize_bytes(l->model, t->n_text);
             void *scratch = malloc(bytes);
-            int32_t const got = chord_tokenize(l->model, t->text, t->n_text, t->flags, ids, 512, scratch, bytes);
+            int32_t const got = chord_tokenize(l->model, t->text, t->n_text, t->flags, ids, 512, scratch,
+                                               bytes);
             free(scratch);
             int32_t at = 0;
             while (at < got && at < t->n_ids && ids[at] == t->ids[at]) at++;
             if (got != t->n_ids || at != got)
-                test_fail(__FILE__, __LINE__, "%s, flags %d, \"%s\": %d tokens, want %d; the first that differs is %d", g->name,
+                test_fail(__FILE__, __LINE__,
+                          "%s, flags %d, \"%s\": %d tokens, want %d; the first that differs is %d", g->name,
                           t->flags, t->text, got, t->n_ids, at);
         }
         for (int32_t id = 0, k = 0; id < g->n_vocab; id++) {
@@ -122,7 +131,8 @@ TEST(texts_have_llama_cpp_s_tokens_and_ends_in_every_fixture)
 
 static double *interpret(chord_loaded *l, const golden_prompt *p, int flags)
 {
-    double *logits = test_alloc((size_t)p->n_rows * (size_t)chord_model_plan_of(l->model)->n_vocab * sizeof *logits);
+    double *logits = test_alloc((size_t)p->n_rows * (size_t)chord_model_plan_of(l->model)->n_vocab *
+                                sizeof *logits);
     CHECK(reference_logits(l->model, p->sequence, p->n_sequence, p->rows, p->n_rows, flags, logits));
     return logits;
 }
@@ -181,12 +191,14 @@ static double float_noise(const chord_plan *plan, int32_t n_tokens)
 /* With float matrices and an F32 KV cache only float sums differ. Otherwise the interpreter rounds to the
  * same f16 or q8 values, except for ties that float noise decides. The error of these ties is at most that
  * of the rounding itself, which is a third of the tolerance (tests/golden: three times llama.cpp's). */
-static void compare_with_interpreter(const golden *g, int32_t isa, int32_t kv_type, const double *wants[GOLDEN_PROMPTS])
+static void compare_with_interpreter(const golden *g, int32_t isa, int32_t kv_type,
+                                     const double *wants[GOLDEN_PROMPTS])
 {
     chord_loaded *l = load_fixture(g->name, isa, kv_type, 1, 128);
     const chord_plan *plan = chord_model_plan_of(l->model);
     int is_float = kv_type == CHORD_KV_F32;
-    for (int32_t i = 0; i < plan->n_tensors; i++) is_float &= chord_format_of(plan->tensors[i].type)->act == CHORD_ACT_F32;
+    for (int32_t i = 0; i < plan->n_tensors; i++)
+        is_float &= chord_format_of(plan->tensors[i].type)->act == CHORD_ACT_F32;
     int const flags = REFERENCE_ACT_Q8 | (kv_type == CHORD_KV_F16 ? REFERENCE_KV_F16 : 0);
     for (int32_t k = 0; k < g->n_prompts; k += 2) {
         const golden_prompt *p = &g->prompts[k];
@@ -202,8 +214,8 @@ static void compare_with_interpreter(const golden *g, int32_t isa, int32_t kv_ty
             }
         double const bound = is_float ? float_noise(plan, p->n_sequence) : g->nmse / 3;
         if (!(error <= bound * power))
-            test_fail(__FILE__, __LINE__, "%s, %s, KV %d, prompt of %d: NMSE %.2e, bound %.1e", g->name, isa_names[isa], kv_type, p->n,
-                      error / power, bound);
+            test_fail(__FILE__, __LINE__, "%s, %s, KV %d, prompt of %d: NMSE %.2e, bound %.1e", g->name,
+                      isa_names[isa], kv_type, p->n, error / power, bound);
     }
     chord_unload(l);
 }

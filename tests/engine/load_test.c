@@ -4,7 +4,10 @@
 #include "engine_test.h"
 #include "../format/gguf_writer.h"
 
-typedef struct file { uint8_t *p; size_t n; } file;
+typedef struct file {
+    uint8_t *p;
+    size_t n;
+} file;
 
 static file read_fixture(const char *name)
 {
@@ -58,7 +61,8 @@ static chord_status load_header(host *h, file f, size_t (*chunk)(void))
     for (uint64_t at; (at = chord_model_position(h->model)) < f.n;) {
         size_t const left = f.n - (size_t)at, want = chunk(), n = want < left ? want : left;
         chord_status status = push(h, at, f.p + at, n);
-        if (status == CHORD_NEED_MEMORY) status = give_header(h) == CHORD_OK ? CHORD_MORE : CHORD_OUT_OF_MEMORY;
+        if (status == CHORD_NEED_MEMORY)
+            status = give_header(h) == CHORD_OK ? CHORD_MORE : CHORD_OUT_OF_MEMORY;
         if (status != CHORD_MORE) return status;
     }
     return chord_model_end(h->model);
@@ -90,7 +94,10 @@ static host load(file f, size_t (*chunk)(void), uint64_t said)
     chord_plan_info plan;
     while (h.status == CHORD_DONE) {
         chord_status const planned = chord_model_plan(h.model, &config, &plan);
-        if (planned == CHORD_OK) { h.status = load_data(&h, f, chunk, &plan); break; }
+        if (planned == CHORD_OK) {
+            h.status = load_data(&h, f, chunk, &plan);
+            break;
+        }
         if (planned == CHORD_NEED_MEMORY) CHECK_EQ(give_header(&h), CHORD_OK);
         else h.status = planned;
     }
@@ -144,7 +151,8 @@ TEST(every_row_comes_back_as_it_was_in_the_file)
             }
         CHECK_EQ(chord_model_row(h.model, 0, plan->tensors[0].n_rows, row, 1 << 16), CHORD_INVALID_ARGUMENT);
         CHECK_EQ(chord_model_row(h.model, plan->n_tensors, 0, row, 1 << 16), CHORD_INVALID_ARGUMENT);
-        CHECK_EQ(chord_model_row(h.model, 0, 0, row, (size_t)plan->tensors[0].row_bytes - 1), CHORD_INVALID_ARGUMENT);
+        CHECK_EQ(chord_model_row(h.model, 0, 0, row, (size_t)plan->tensors[0].row_bytes - 1),
+                 CHORD_INVALID_ARGUMENT);
         done(&h);
     }
 }
@@ -176,7 +184,8 @@ TEST(external_placement_leaves_vectors_in_the_plan)
         }
         CHECK(vectors > 4 && plan.bytes < own.model->map.bytes);
         for (int32_t r = 0; r < p->program.n_ropes; r++)
-            CHECK(!memcmp(p->rope_freqs[r], q->rope_freqs[r], (size_t)p->program.ropes[r].n_rot / 2 * sizeof(double)));
+            CHECK(!memcmp(p->rope_freqs[r], q->rope_freqs[r],
+                          (size_t)p->program.ropes[r].n_rot / 2 * sizeof(double)));
         done(&own);
         done(&h);
     }
@@ -233,10 +242,16 @@ TEST(a_file_cut_anywhere_never_loads_in_larger_chunks)
 
 TEST(a_file_that_is_no_model_is_refused)
 {
-    static const char *const texts[] = { "", "G", "GGUF", "GGUF\3\0\0\0", "Hello, this is a text.\n", "<!DOCTYPE html><html><head><title>404</title>",
+    static const char *const texts[] = { "",
+                                         "G",
+                                         "GGUF",
+                                         "GGUF\3\0\0\0",
+                                         "Hello, this is a text.\n",
+                                         "<!DOCTYPE html><html><head><title>404</title>",
                                          "GGML\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        host h = load((file){ (uint8_t *)(uintptr_t)texts[i], i == 3 ? 8 : strlen(texts[i]) }, all_at_once, 0);
+        host h = load((file){ (uint8_t *)(uintptr_t)texts[i], i == 3 ? 8 : strlen(texts[i]) }, all_at_once,
+                      0);
         CHECK_EQ(h.status, CHORD_INVALID_GGUF);
         done(&h);
     }
@@ -277,9 +292,22 @@ static size_t behind(file f, const char *name)
 }
 
 /* Where to write, in bytes after the name of the key or tensor. */
-enum { TYPE = 0, VALUE = 4, TEXT_LENGTH = 4, TEXT = 12, ELEMENT_TYPE = 4, COUNT = 8, ELEMENTS = 16, NAME_END = -1,
-       N_DIMS = 0, NE0 = 4, NE1 = 12, TENSOR_TYPE = 20, OFFSET = 24, /* TENSOR_TYPE, OFFSET: of a matrix */
-       DATA = 1000 };             /* DATA + i: byte i of the tensor */
+enum {
+    TYPE = 0,
+    VALUE = 4,
+    TEXT_LENGTH = 4,
+    TEXT = 12,
+    ELEMENT_TYPE = 4,
+    COUNT = 8,
+    ELEMENTS = 16,
+    NAME_END = -1,
+    N_DIMS = 0,
+    NE0 = 4,
+    NE1 = 12,
+    TENSOR_TYPE = 20,
+    OFFSET = 24, /* TENSOR_TYPE, OFFSET: of a matrix */
+    DATA = 1000
+};             /* DATA + i: byte i of the tensor */
 
 typedef struct damage {
     const char *name;             /* key or tensor */
@@ -289,7 +317,8 @@ typedef struct damage {
     const char *text;             /* the error contains it: the culprit */
 } damage;
 
-static const damage of_llama[] = { /* q8_0-d128 */
+static const damage of_llama[] = {
+    /* q8_0-d128 */
     { "general.architecture", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "general.architecture" },
     { "general.architecture", TEXT, 1, 'x', CHORD_UNSUPPORTED_ARCHITECTURE, "'xlama'" },
     { "general.architecture", TYPE, 4, 4, CHORD_INVALID_GGUF, "" },
@@ -311,14 +340,20 @@ static const damage of_llama[] = { /* q8_0-d128 */
     { "llama.attention.head_count_kv", VALUE, 4, 5, CHORD_INVALID_GGUF, "llama.attention.head_count_kv" },
     { "llama.attention.key_length", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.attention.key_length" },
     { "llama.attention.key_length", VALUE, 4, 64, CHORD_UNSUPPORTED_ARCHITECTURE, "64" },
-    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0x7fc00000, CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
-    { "llama.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
-    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF, "a number above 0 is needed for the key 'llama.attention.layer_norm_rms_epsilon'" },
-    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0xb727c5ac /* -1e-5 */, CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
-    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0x007fffff /* subnormal */, CHORD_INVALID_GGUF, "layer_norm_rms_epsilon" },
+    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0x7fc00000, CHORD_INVALID_GGUF,
+      "layer_norm_rms_epsilon" },
+    { "llama.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF,
+      "layer_norm_rms_epsilon" },
+    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF,
+      "a number above 0 is needed for the key 'llama.attention.layer_norm_rms_epsilon'" },
+    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0xb727c5ac /* -1e-5 */, CHORD_INVALID_GGUF,
+      "layer_norm_rms_epsilon" },
+    { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0x007fffff /* subnormal */, CHORD_INVALID_GGUF,
+      "layer_norm_rms_epsilon" },
     { "llama.context_length", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.context_length" },
     { "llama.rope.freq_base", VALUE, 4, 0x7f800000, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
-    { "llama.rope.freq_base", VALUE, 4, 0, CHORD_INVALID_GGUF, "a number of at least 1 is needed for the key 'llama.rope.freq_base'" },
+    { "llama.rope.freq_base", VALUE, 4, 0, CHORD_INVALID_GGUF,
+      "a number of at least 1 is needed for the key 'llama.rope.freq_base'" },
     { "llama.rope.freq_base", VALUE, 4, 0xc61c4000 /* -10000 */, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
     { "llama.rope.freq_base", VALUE, 4, 0x006ce3ee /* 1e-38 */, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
     { "tokenizer.ggml.model", TEXT, 1, 'x', CHORD_UNSUPPORTED_TOKENIZER, "'xpt2'" },
@@ -359,10 +394,12 @@ static const damage of_llama[] = { /* q8_0-d128 */
     { "token_embd.weight", DATA, 2, 0xfc00, CHORD_INVALID_GGUF, "token_embd.weight" },
 };
 
-static const damage of_qwen2[] = { /* qwen2-q4_k */
+static const damage of_qwen2[] = {
+    /* qwen2-q4_k */
     { "qwen2.attention.head_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "qwen2.attention.head_count" },
     { "qwen2.attention.head_count_kv", VALUE, 4, 3, CHORD_INVALID_GGUF, "8 heads don't share 3 KV heads" },
-    { "qwen2.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "qwen2.attention.layer_norm_rms_epsilon" },
+    { "qwen2.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF,
+      "qwen2.attention.layer_norm_rms_epsilon" },
     { "blk.0.attn_k.bias", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_k.biax" },
     { "blk.0.attn_k.bias", NE0, 8, 16, CHORD_INVALID_GGUF, "blk.0.attn_k.bias" },
     { "blk.0.attn_q.weight", DATA, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.0.attn_q.weight" }, /* Q4_K: scale */
@@ -384,10 +421,12 @@ static const damage of_qwen2_q5[] = {
     { "blk.1.attn_v.weight", DATA + 2, 2, 0x7e00, CHORD_INVALID_GGUF, "blk.1.attn_v.weight" },
 };
 
-static const damage of_qwen3[] = { /* qwen3-q3_k-tied */
+static const damage of_qwen3[] = {
+    /* qwen3-q3_k-tied */
     { "qwen3.attention.head_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "qwen3.attention.head_count" },
     { "qwen3.attention.head_count_kv", VALUE, 4, 0, CHORD_INVALID_GGUF, "qwen3.attention.head_count_kv" },
-    { "qwen3.attention.key_length", VALUE, 4, 128, CHORD_UNSUPPORTED_ARCHITECTURE, "keys of 128 and values of 64" },
+    { "qwen3.attention.key_length", VALUE, 4, 128, CHORD_UNSUPPORTED_ARCHITECTURE,
+      "keys of 128 and values of 64" },
     { "blk.0.attn_q_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_q_norm.weight" },
     { "blk.0.attn_q_norm.weight", NE0, 8, 32, CHORD_INVALID_GGUF, "blk.0.attn_q_norm.weight" },
     { "blk.0.attn_k_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_k_norm.weight" },
@@ -399,15 +438,18 @@ static const damage of_qwen3[] = { /* qwen3-q3_k-tied */
     { "blk.0.attn_v.weight", DATA + 136, 2, 0xfc00, CHORD_INVALID_GGUF, "blk.0.attn_v.weight" }, /* IQ4_XS */
 };
 
-static const damage of_gemma3[] = { /* gemma3-iq4_nl */
+static const damage of_gemma3[] = {
+    /* gemma3-iq4_nl */
     { "gemma3.attention.sliding_window", VALUE, 4, 0, CHORD_DONE, "" }, /* no window, as in llama.cpp */
-    { "gemma3.attention.sliding_window", VALUE, 4, 0xffffffff, CHORD_INVALID_GGUF, "gemma3.attention.sliding_window" },
+    { "gemma3.attention.sliding_window", VALUE, 4, 0xffffffff, CHORD_INVALID_GGUF,
+      "gemma3.attention.sliding_window" },
     { "gemma3.attention.sliding_window", TYPE, 4, 6, CHORD_INVALID_GGUF, "gemma3.attention.sliding_window" },
     { "gemma3.rope.freq_base", VALUE, 4, 0x7fc00000, CHORD_INVALID_GGUF, "gemma3.rope.freq_base" },
     { "gemma3.attention.head_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "gemma3.attention.head_count" },
     { "gemma3.attention.head_count_kv", VALUE, 4, 0, CHORD_INVALID_GGUF, "gemma3.attention.head_count_kv" },
     { "gemma3.block_count", VALUE, 4, 6, CHORD_INVALID_GGUF, "blk.6." },
-    { "blk.6.post_attention_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.6.post_attention_norm.weight" },
+    { "blk.6.post_attention_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF,
+      "blk.6.post_attention_norm.weight" },
     { "blk.0.post_ffw_norm.weight", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.post_ffw_norm.weight" },
     { "blk.0.post_ffw_norm.weight", NE0, 8, 32, CHORD_INVALID_GGUF, "blk.0.post_ffw_norm.weight" },
     { "blk.3.attn_k_norm.weight", NE0, 8, 16, CHORD_INVALID_GGUF, "blk.3.attn_k_norm.weight" },
@@ -415,18 +457,24 @@ static const damage of_gemma3[] = { /* gemma3-iq4_nl */
     { "blk.2.ffn_up.weight", DATA + 18, 2, 0x7c00, CHORD_INVALID_GGUF, "blk.2.ffn_up.weight" }, /* IQ4_NL */
 };
 
-static const damage of_gemma3_linear[] = { /* gemma3-f32 */
+static const damage of_gemma3_linear[] = {
+    /* gemma3-f32 */
     { "gemma3.rope.scaling.factor", VALUE, 4, 0, CHORD_DONE, "" }, /* no scaling, as in llama.cpp */
-    { "gemma3.rope.scaling.factor", VALUE, 4, 0x0da24260 /* 1e-30 */, CHORD_INVALID_GGUF, "0 or a number of at least 1/1024 is needed for the key 'gemma3.rope.scaling.factor'" },
-    { "gemma3.rope.scaling.factor", VALUE, 4, 0xc0000000 /* -2 */, CHORD_INVALID_GGUF, "'gemma3.rope.scaling.factor'" },
-    { "gemma3.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF, "gemma3.attention.layer_norm_rms_epsilon" },
+    { "gemma3.rope.scaling.factor", VALUE, 4, 0x0da24260 /* 1e-30 */, CHORD_INVALID_GGUF,
+      "0 or a number of at least 1/1024 is needed for the key 'gemma3.rope.scaling.factor'" },
+    { "gemma3.rope.scaling.factor", VALUE, 4, 0xc0000000 /* -2 */, CHORD_INVALID_GGUF,
+      "'gemma3.rope.scaling.factor'" },
+    { "gemma3.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF,
+      "gemma3.attention.layer_norm_rms_epsilon" },
 };
 
 static void apply(file f, const damage *d, uint64_t data_begin)
 {
     size_t at = behind(f, d->name);
     if (!at) test_fail(__FILE__, __LINE__, "no %s in the fixture", d->name);
-    if (d->at >= DATA) at = (size_t)(data_begin + *(uint64_t *)memcpy(&(uint64_t){ 0 }, f.p + at + OFFSET, 8)) + (size_t)(d->at - DATA);
+    if (d->at >= DATA)
+        at = (size_t)(data_begin + *(uint64_t *)memcpy(&(uint64_t){ 0 }, f.p + at + OFFSET, 8)) +
+             (size_t)(d->at - DATA);
     else at = (size_t)((int64_t)at + d->at);
     memcpy(f.p + at, &d->value, (size_t)d->bytes);
 }
@@ -452,8 +500,8 @@ static void damage_one_by_one(const char *name, const damage *damages, size_t n)
             done(&h);
             free(f.p);
             if (h.status != d->want || (d->want < 0 && !strstr(h.error, d->text)))
-                test_fail(__FILE__, __LINE__, "%s, %s, at %d: status %d, want %d; \"%s\", want '%s' in it", name, d->name, d->at, h.status,
-                          d->want, h.error, d->text);
+                test_fail(__FILE__, __LINE__, "%s, %s, at %d: status %d, want %d; \"%s\", want '%s' in it",
+                          name, d->name, d->at, h.status, d->want, h.error, d->text);
         }
     }
     h = load(good, all_at_once, good.n);
@@ -526,14 +574,17 @@ TEST(a_shard_is_neither_damaged_nor_loaded)
 TEST(a_head_size_of_1_or_0_is_refused_by_key_when_it_is_derived)
 {
     static const damage one[] = { /* f32-mha: n_embd is 48, one query head per KV head */
-        { "llama.attention.head_count", VALUE, 4, 48, 0, "" }, { "llama.attention.head_count_kv", VALUE, 4, 48, 0, "" },
-        { "llama.rope.dimension_count", NAME_END, 1, 'x', 0, "" } };
+                                  { "llama.attention.head_count", VALUE, 4, 48, 0, "" },
+                                  { "llama.attention.head_count_kv", VALUE, 4, 48, 0, "" },
+                                  { "llama.rope.dimension_count", NAME_END, 1, 'x', 0, "" }
+    };
     host h = LOAD_CHANGED("f32-mha", one);
     done(&h);
     CHECK_EQ(h.status, CHORD_INVALID_GGUF);
     CHECK_TEXT(h.error, "'llama.attention.key_length', and its default, 1, is outside 2 to 1024");
 
-    static const damage naught[] = { { "llama.attention.head_count", VALUE, 4, 96, 0, "" }, { "llama.attention.head_count_kv", VALUE, 4, 96, 0, "" } };
+    static const damage naught[] = { { "llama.attention.head_count", VALUE, 4, 96, 0, "" },
+                                     { "llama.attention.head_count_kv", VALUE, 4, 96, 0, "" } };
     h = LOAD_CHANGED("f32-mha", naught);
     done(&h);
     CHECK_EQ(h.status, CHORD_INVALID_GGUF);
@@ -571,6 +622,7 @@ TEST(gguf_version_2_loads_as_the_same_model)
     CHECK_EQ(h.status, CHORD_DONE);
     chord_model_info info;
     CHECK_EQ(chord_model_get_info(h.model, &info), CHORD_OK);
-    CHECK(info.gguf_version == 2 && info.n_vocab == 300 && info.is_tied && info.n_layer == 2 && info.n_head == 5 && info.n_kv == 1);
+    CHECK(info.gguf_version == 2 && info.n_vocab == 300 && info.is_tied && info.n_layer == 2 &&
+          info.n_head == 5 && info.n_kv == 1);
     done(&h);
 }

@@ -27,7 +27,8 @@ typedef struct outcome {
 } outcome;
 
 /* Judges the logits that predict step k of prompt i. */
-static void judge(outcome *o, const golden *g, int32_t i, int32_t k, const float *logits, int32_t *is_same, const char *way)
+static void judge(outcome *o, const golden *g, int32_t i, int32_t k, const float *logits, int32_t *is_same,
+                  const char *way)
 {
     const golden_prompt *p = &g->prompts[i];
     int32_t const token = golden_argmax(logits, g->n_vocab);
@@ -36,11 +37,14 @@ static void judge(outcome *o, const golden *g, int32_t i, int32_t k, const float
     if (token != p->greedy[k]) {
         /* the first difference: here a text of the session's own greedy tokens would leave exact's */
         if (*is_same && p->margins[k] > g->regret)
-            test_fail(__FILE__, __LINE__, "%s, prompt %d, step %d: %d, want %d, which leads by %.3f", way, i, k, token, p->greedy[k], p->margins[k]);
+            test_fail(__FILE__, __LINE__, "%s, prompt %d, step %d: %d, want %d, which leads by %.3f", way, i,
+                      k, token, p->greedy[k], p->margins[k]);
         *is_same = 0;
         o->n_differ++;
     }
-    if (!(regret <= g->regret)) test_fail(__FILE__, __LINE__, "%s, prompt %d, step %d: regret %.3f, tolerance %.3f", way, i, k, regret, g->regret);
+    if (!(regret <= g->regret))
+        test_fail(__FILE__, __LINE__, "%s, prompt %d, step %d: regret %.3f, tolerance %.3f", way, i, k,
+                  regret, g->regret);
     if (k % g->every) return;
     int32_t n;
     const float *exact = golden_sample(g, i, k, &n);
@@ -54,11 +58,16 @@ static void judge(outcome *o, const golden *g, int32_t i, int32_t k, const float
 static void finish(const outcome *o, const golden *g, int32_t native, const char *way)
 {
     double const nmse = o->error / o->power;
-    printf("  SmolLM2, %s: %d of %d steps differ (llama.cpp natively %d of 640), regret at most %.3f (tolerance %.3f), NMSE %.1e (%.1e), %d of %d texts equal to the end\n",
-           way, o->n_differ, PROMPTS * STEPS, native, o->worst_regret, g->regret, nmse, g->nmse, o->n_equal, PROMPTS);
+    printf(
+        "  SmolLM2, %s: %d of %d steps differ (llama.cpp natively %d of 640), regret at most %.3f (tolerance %.3f), NMSE %.1e (%.1e), %d of %d texts equal to the end\n",
+        way, o->n_differ, PROMPTS * STEPS, native, o->worst_regret, g->regret, nmse, g->nmse, o->n_equal,
+        PROMPTS);
     /* for a few rows the NMSE says little: that of a tenth of the rows is five times the mean */
-    if (PROMPTS == 10 && !(nmse <= g->nmse)) test_fail(__FILE__, __LINE__, "%s: NMSE %.2e, tolerance %.1e", way, nmse, g->nmse);
-    if (o->n_differ > 2 * native) test_fail(__FILE__, __LINE__, "%s: %d steps differ, twice llama.cpp's are %d", way, o->n_differ, 2 * native);
+    if (PROMPTS == 10 && !(nmse <= g->nmse))
+        test_fail(__FILE__, __LINE__, "%s: NMSE %.2e, tolerance %.1e", way, nmse, g->nmse);
+    if (o->n_differ > 2 * native)
+        test_fail(__FILE__, __LINE__, "%s: %d steps differ, twice llama.cpp's are %d", way, o->n_differ,
+                  2 * native);
 }
 
 static chord_loaded *load_smollm2(int32_t isa, const golden *g)
@@ -84,7 +93,9 @@ TEST(smollm2_prompts_have_llama_cpp_s_tokens)
         const golden_prompt *p = &g->prompts[i];
         int32_t ids[512];
         size_t const bytes = chord_tokenize_bytes(l->model, p->n_text);
-        int32_t const n = chord_tokenize(l->model, p->text, p->n_text, CHORD_ADD_SPECIAL | CHORD_PARSE_SPECIAL, ids, 512, test_alloc(bytes), bytes);
+        int32_t const n = chord_tokenize(l->model, p->text, p->n_text,
+                                         CHORD_ADD_SPECIAL | CHORD_PARSE_SPECIAL, ids, 512, test_alloc(bytes),
+                                         bytes);
         CHECK_EQ(n, p->n);
         CHECK(!memcmp(ids, p->ids, (size_t)n * sizeof *ids));
     }
@@ -99,7 +110,8 @@ TEST(each_thread_has_scratch_for_smollm2_s_panels)
     const chord_plan *plan = chord_model_plan_of(l->model);
     for (int32_t k = 0; k < plan->program.n_ops; k++) {
         const chord_op *op = &plan->program.ops[k];
-        if (op->kind == CHORD_OP_MATMUL) CHECK(plan->thread_scratch_bytes >= chord_panel_bytes(op->matmul.n_in));
+        if (op->kind == CHORD_OP_MATMUL)
+            CHECK(plan->thread_scratch_bytes >= chord_panel_bytes(op->matmul.n_in));
     }
     chord_unload(l);
 }

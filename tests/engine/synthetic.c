@@ -30,34 +30,101 @@ static void put(file *f, const void *p, size_t n)
 }
 static void put32(file *f, uint32_t v) { put(f, &v, 4); }
 static void put64(file *f, uint64_t v) { put(f, &v, 8); }
-static void put_text(file *f, const char *s) { put64(f, strlen(s)); put(f, s, strlen(s)); }
-static void put_number(file *f, const char *key, uint32_t v) { put_text(f, key); put32(f, CHORD_GGUF_U32); put32(f, v); }
+static void put_text(file *f, const char *s)
+{
+    put64(f, strlen(s));
+    put(f, s, strlen(s));
+}
+static void put_number(file *f, const char *key, uint32_t v)
+{
+    put_text(f, key);
+    put32(f, CHORD_GGUF_U32);
+    put32(f, v);
+}
 
-typedef struct matrix { const char *name; int32_t cols, rows; } matrix; /* rows 0: a vector */
+typedef struct matrix {
+    const char *name;
+    int32_t cols, rows;
+} matrix; /* rows 0: a vector */
 
 /* The tensors of the files: those of every family, then each family's layers. */
-static const matrix of_model[] = { { "token_embd.weight", SYN_EMBD, SYN_VOCAB }, { "output_norm.weight", SYN_EMBD, 0 } };
+static const matrix of_model[] = { { "token_embd.weight", SYN_EMBD, SYN_VOCAB },
+                                   { "output_norm.weight", SYN_EMBD, 0 } };
 static const matrix heads_layers[5][7] = {
-    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 32, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
-    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 32, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
-    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 64 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 64, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
-    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 64 }, { "o", 64, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
-    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "o", 32, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 32 },
+      { "k", SYN_EMBD, 16 },
+      { "v", SYN_EMBD, 16 },
+      { "o", 32, SYN_EMBD },
+      { "up", SYN_EMBD, 48 },
+      { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 32 },
+      { "k", SYN_EMBD, 16 },
+      { "v", SYN_EMBD, 16 },
+      { "o", 32, SYN_EMBD },
+      { "up", SYN_EMBD, 48 },
+      { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 64 },
+      { "k", SYN_EMBD, 16 },
+      { "v", SYN_EMBD, 16 },
+      { "o", 64, SYN_EMBD },
+      { "up", SYN_EMBD, 48 },
+      { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 64 },
+      { "o", 64, SYN_EMBD },
+      { "up", SYN_EMBD, 48 },
+      { "down", 48, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 32 },
+      { "o", 32, SYN_EMBD },
+      { "up", SYN_EMBD, 48 },
+      { "down", 48, SYN_EMBD } },
 };
 static const matrix state_layers[2][9] = {
-    { { "norm.weight", SYN_EMBD, 0 }, { "norm.bias", SYN_EMBD, 0 }, { "conv", 4, SYN_EMBD }, { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
-    { { "norm.weight", SYN_EMBD, 0 }, { "norm.bias", SYN_EMBD, 0 }, { "conv", 4, SYN_EMBD }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 16 }, { "v", SYN_EMBD, 16 }, { "o", 32, SYN_EMBD },
-      { "up", SYN_EMBD, 48 }, { "down", 48, SYN_EMBD } },
+    { { "norm.weight", SYN_EMBD, 0 },
+      { "norm.bias", SYN_EMBD, 0 },
+      { "conv", 4, SYN_EMBD },
+      { "up", SYN_EMBD, 48 },
+      { "down", 48, SYN_EMBD } },
+    { { "norm.weight", SYN_EMBD, 0 },
+      { "norm.bias", SYN_EMBD, 0 },
+      { "conv", 4, SYN_EMBD },
+      { "q", SYN_EMBD, 32 },
+      { "k", SYN_EMBD, 16 },
+      { "v", SYN_EMBD, 16 },
+      { "o", 32, SYN_EMBD },
+      { "up", SYN_EMBD, 48 },
+      { "down", 48, SYN_EMBD } },
 };
 static const matrix keys_layers[2][5] = {
-    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 4 * 24 }, { "k", SYN_EMBD, 24 }, { "o", 4 * 16, SYN_EMBD } },
-    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 4 * 12 }, { "k", SYN_EMBD, 2 * 12 }, { "v", SYN_EMBD, 2 * 20 }, { "o", 4 * 20, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 4 * 24 },
+      { "k", SYN_EMBD, 24 },
+      { "o", 4 * 16, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 4 * 12 },
+      { "k", SYN_EMBD, 2 * 12 },
+      { "v", SYN_EMBD, 2 * 20 },
+      { "o", 4 * 20, SYN_EMBD } },
 };
 static const matrix axes_layers[1][5] = {
-    { { "attn_norm.weight", SYN_EMBD, 0 }, { "q", SYN_EMBD, 32 }, { "k", SYN_EMBD, 32 }, { "v", SYN_EMBD, 32 }, { "o", 32, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 32 },
+      { "k", SYN_EMBD, 32 },
+      { "v", SYN_EMBD, 32 },
+      { "o", 32, SYN_EMBD } },
 };
-static const struct { const matrix *layers; int32_t n, stride; } tables[SYN_FAMILIES] = {
-    { heads_layers[0], 5, 7 }, { state_layers[0], 2, 9 }, { keys_layers[0], 2, 5 }, { axes_layers[0], 1, 5 },
+static const struct {
+    const matrix *layers;
+    int32_t n, stride;
+} tables[SYN_FAMILIES] = {
+    { heads_layers[0], 5, 7 },
+    { state_layers[0], 2, 9 },
+    { keys_layers[0], 2, 5 },
+    { axes_layers[0], 1, 5 },
 };
 
 /* Writes a tensor's entry in the header's table, or (`data`) its floats. */
@@ -100,7 +167,8 @@ static void put_tensors(file *f, int32_t family, int data, int loud)
 static int32_t count_tensors(int32_t family)
 {
     int32_t n = 2;
-    for (int32_t k = 0; k < tables[family].n * tables[family].stride; k++) n += tables[family].layers[k].name != NULL;
+    for (int32_t k = 0; k < tables[family].n * tables[family].stride; k++)
+        n += tables[family].layers[k].name != NULL;
     return n;
 }
 
@@ -113,8 +181,12 @@ static file make_file(int32_t family, int loud)
     put64(&f, 9);
     put_text(&f, "general.architecture"), put32(&f, CHORD_GGUF_STRING), put_text(&f, synthetic_names[family]);
     char key[80];
-    static const struct { const char *name; uint32_t value; } numbers[] = {
-        { "context_length", SYN_CTX }, { "embedding_length", SYN_EMBD }, { "feed_forward_length", 48 }, { "attention.head_count", 4 }, { "attention.key_length", 8 },
+    static const struct {
+        const char *name;
+        uint32_t value;
+    } numbers[] = {
+        { "context_length", SYN_CTX }, { "embedding_length", SYN_EMBD }, { "feed_forward_length", 48 },
+        { "attention.head_count", 4 }, { "attention.key_length", 8 },
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         snprintf(key, sizeof key, "%s.%s", synthetic_names[family], numbers[i].name);
@@ -123,7 +195,8 @@ static file make_file(int32_t family, int loud)
     snprintf(key, sizeof key, "%s.block_count", synthetic_names[family]);
     put_number(&f, key, (uint32_t)tables[family].n);
     put_text(&f, "tokenizer.ggml.model"), put32(&f, CHORD_GGUF_STRING), put_text(&f, "llama");
-    put_text(&f, "tokenizer.ggml.tokens"), put32(&f, CHORD_GGUF_ARRAY), put32(&f, CHORD_GGUF_STRING), put64(&f, SYN_VOCAB);
+    put_text(&f, "tokenizer.ggml.tokens"), put32(&f, CHORD_GGUF_ARRAY), put32(&f, CHORD_GGUF_STRING),
+        put64(&f, SYN_VOCAB);
     for (int32_t i = 0; i < SYN_VOCAB; i++) {
         char token[8];
         snprintf(token, sizeof token, "t%d", i);
@@ -137,7 +210,8 @@ static file make_file(int32_t family, int loud)
 
 /* ---- the families ------------------------------------------------------------------------------------- */
 
-static void emit_product(chord_builder *b, int32_t layer, const char *name, int32_t in, int32_t n_in, int32_t out, int32_t n_out, int32_t flags)
+static void emit_product(chord_builder *b, int32_t layer, const char *name, int32_t in, int32_t n_in,
+                         int32_t out, int32_t n_out, int32_t flags)
 {
     char full[64];
     snprintf(full, sizeof full, "blk.%%d.%s", name);
@@ -146,7 +220,8 @@ static void emit_product(chord_builder *b, int32_t layer, const char *name, int3
 }
 
 /* x += down(act(up(h))) */
-static void emit_feed_forward(chord_builder *b, int32_t layer, int32_t x, int32_t h, int32_t up, int32_t activation)
+static void emit_feed_forward(chord_builder *b, int32_t layer, int32_t x, int32_t h, int32_t up,
+                              int32_t activation)
 {
     emit_product(b, layer, "up", h, SYN_EMBD, up, 48, 0);
     chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
@@ -157,7 +232,8 @@ static void emit_feed_forward(chord_builder *b, int32_t layer, int32_t x, int32_
 
 static void emit_logits(chord_builder *b, const chord_slots *s)
 {
-    chord_matrix const m = { chord_bind(b, "token_embd.weight", 0, SYN_EMBD, SYN_VOCAB, 0), CHORD_NONE, s->logits, SYN_VOCAB, 0 };
+    chord_matrix const m = { chord_bind(b, "token_embd.weight", 0, SYN_EMBD, SYN_VOCAB, 0), CHORD_NONE,
+                             s->logits, SYN_VOCAB, 0 };
     chord_emit_matmul(b, CHORD_NONE, s->last, SYN_EMBD, 1, &m)->flags = CHORD_FLAG_OUTPUT;
 }
 
@@ -165,11 +241,15 @@ static chord_slots begin(chord_builder *b, int32_t q, int32_t k, int32_t v, int3
 {
     chord_read_hparams(b);
     b->hparams->norm_eps = 1e-5f;
-    chord_slots const s = {
-        .x = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_BATCH), .h = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_BATCH),
-        .q = chord_slot_new(b, q, CHORD_ROWS_BATCH), .k = chord_slot_new(b, k, CHORD_ROWS_BATCH), .v = chord_slot_new(b, v, CHORD_ROWS_BATCH),
-        .attn = chord_slot_new(b, attn, CHORD_ROWS_BATCH), .up = chord_slot_new(b, 48, CHORD_ROWS_BATCH),
-        .last = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_OUTPUT), .logits = chord_slot_new(b, SYN_VOCAB, CHORD_ROWS_OUTPUT) };
+    chord_slots const s = { .x = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_BATCH),
+                            .h = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_BATCH),
+                            .q = chord_slot_new(b, q, CHORD_ROWS_BATCH),
+                            .k = chord_slot_new(b, k, CHORD_ROWS_BATCH),
+                            .v = chord_slot_new(b, v, CHORD_ROWS_BATCH),
+                            .attn = chord_slot_new(b, attn, CHORD_ROWS_BATCH),
+                            .up = chord_slot_new(b, 48, CHORD_ROWS_BATCH),
+                            .last = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_OUTPUT),
+                            .logits = chord_slot_new(b, SYN_VOCAB, CHORD_ROWS_OUTPUT) };
     b->plan->program.output_slot = s.logits;
     return s;
 }
@@ -186,18 +266,39 @@ static void end(chord_builder *b, const chord_slots *s)
 static void build_heads(chord_builder *b)
 {
     chord_slots const s = begin(b, 64, 16, 16, 64);
-    int32_t const small = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NORM, .n_rot = 8, .freqs = CHORD_NONE, .base = 10000, .factor = 1, .magnitude = 1 });
-    int32_t const large = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NEOX, .n_rot = 12, .freqs = CHORD_NONE, .base = 500, .factor = 1, .magnitude = 1 });
+    int32_t const small = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NORM,
+                                                          .n_rot = 8,
+                                                          .freqs = CHORD_NONE,
+                                                          .base = 10000,
+                                                          .factor = 1,
+                                                          .magnitude = 1 });
+    int32_t const large = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NEOX,
+                                                          .n_rot = 12,
+                                                          .freqs = CHORD_NONE,
+                                                          .base = 500,
+                                                          .factor = 1,
+                                                          .magnitude = 1 });
     chord_emit_embed(b, s.x, 1);
     int32_t caches[5];
     for (int32_t layer = 0; layer < 5; layer++) {
         bool const is_large = layer == 2 || layer == 3, is_shared = layer > 2;
         int32_t const dim = is_large ? 16 : 8, n_kv = is_large ? 1 : 2;
-        caches[layer] = is_shared ? caches[layer == 3 ? 2 : 1]
-                                  : chord_cache_new(b, (chord_cache_spec){ .kind = is_large ? CHORD_CACHE_PAGED : CHORD_CACHE_WINDOW,
-                                        .window = is_large ? 0 : SYN_WINDOW, .n_kv = n_kv, .k_dim = dim, .v_dim = dim });
-        chord_attention const a = { .rope = is_large ? large : small, .cache = caches[layer], .is_shared = is_shared, .n_head = 4, .n_kv = n_kv,
-                                    .head_dim = dim, .scale = 0.3f, .softcap = layer == 1 ? 4.0f : 0 };
+        caches[layer] = is_shared
+                            ? caches[layer == 3 ? 2 : 1]
+                            : chord_cache_new(b, (chord_cache_spec){ .kind = is_large ? CHORD_CACHE_PAGED
+                                                                                      : CHORD_CACHE_WINDOW,
+                                                                     .window = is_large ? 0 : SYN_WINDOW,
+                                                                     .n_kv = n_kv,
+                                                                     .k_dim = dim,
+                                                                     .v_dim = dim });
+        chord_attention const a = { .rope = is_large ? large : small,
+                                    .cache = caches[layer],
+                                    .is_shared = is_shared,
+                                    .n_head = 4,
+                                    .n_kv = n_kv,
+                                    .head_dim = dim,
+                                    .scale = 0.3f,
+                                    .softcap = layer == 1 ? 4.0f : 0 };
         chord_emit(b, CHORD_OP_ACQUIRE, layer);
         chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm.weight");
         emit_product(b, layer, "q", s.h, SYN_EMBD, s.q, 4 * dim, 0);
@@ -215,7 +316,8 @@ static void build_heads(chord_builder *b)
 
 static void emit_layer_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out)
 {
-    int32_t const weight = chord_bind(b, "blk.%d.norm.weight", layer, SYN_EMBD, 0, 0), bias = chord_bind(b, "blk.%d.norm.bias", layer, SYN_EMBD, 0, 0);
+    int32_t const weight = chord_bind(b, "blk.%d.norm.weight", layer, SYN_EMBD, 0, 0),
+                  bias = chord_bind(b, "blk.%d.norm.bias", layer, SYN_EMBD, 0, 0);
     chord_op *op = chord_emit(b, CHORD_OP_LAYER_NORM, layer);
     op->in[0] = in, op->out[0] = out;
     op->weight[0] = weight, op->weight[1] = bias;
@@ -227,12 +329,18 @@ static void build_state(chord_builder *b)
 {
     chord_slots const s = begin(b, 32, 16, 16, 32);
     int32_t const conv = chord_slot_new(b, SYN_EMBD, CHORD_ROWS_BATCH);
-    int32_t const rope = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NORM, .n_rot = 8, .freqs = CHORD_NONE, .base = 10000, .factor = 1, .magnitude = 1 });
+    int32_t const rope = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NORM,
+                                                         .n_rot = 8,
+                                                         .freqs = CHORD_NONE,
+                                                         .base = 10000,
+                                                         .factor = 1,
+                                                         .magnitude = 1 });
     chord_emit_embed(b, s.x, 2);
     for (int32_t layer = 0; layer < 2; layer++) {
         emit_layer_norm(b, layer, s.x, s.h);
         int32_t const weight = chord_bind(b, "blk.%d.conv", layer, 4, SYN_EMBD, CHORD_WIDE);
-        int32_t const cache = chord_cache_new(b, (chord_cache_spec){ .kind = CHORD_CACHE_STATE, .n_state = 3 * SYN_EMBD });
+        int32_t const cache = chord_cache_new(b, (chord_cache_spec){ .kind = CHORD_CACHE_STATE,
+                                                                     .n_state = 3 * SYN_EMBD });
         chord_op *op = chord_emit(b, CHORD_OP_SHORT_CONV, layer);
         op->in[0] = s.h, op->out[0] = conv, op->weight[0] = weight, op->cache = cache;
         op->short_conv = (chord_op_short_conv){ .width = SYN_EMBD, .kernel = 4 };
@@ -262,7 +370,10 @@ static void build_values_in_keys(chord_builder *b)
     chord_emit_embed(b, s.x, 1);
     for (int32_t layer = 0; layer < 2; layer++) {
         int32_t const n_kv = layer ? 2 : 1, k_dim = layer ? 12 : 24, v_dim = layer ? 20 : 16;
-        int32_t const cache = chord_cache_new(b, (chord_cache_spec){ .kind = CHORD_CACHE_PAGED, .n_kv = n_kv, .k_dim = k_dim, .v_dim = layer ? v_dim : 0 });
+        int32_t const cache = chord_cache_new(b, (chord_cache_spec){ .kind = CHORD_CACHE_PAGED,
+                                                                     .n_kv = n_kv,
+                                                                     .k_dim = k_dim,
+                                                                     .v_dim = layer ? v_dim : 0 });
         chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm.weight");
         emit_product(b, layer, "q", s.h, SYN_EMBD, s.q, 4 * k_dim, 0);
         emit_product(b, layer, "k", s.h, SYN_EMBD, s.k, n_kv * k_dim, 0);
@@ -272,7 +383,8 @@ static void build_values_in_keys(chord_builder *b)
         store->kv_store = (chord_op_kv_store){ .n_kv = n_kv, .k_dim = k_dim, .v_dim = layer ? v_dim : 0 };
         chord_op *attend = chord_emit(b, CHORD_OP_ATTEND, layer);
         attend->cache = cache, attend->in[0] = s.q, attend->out[0] = s.attn;
-        attend->attend = (chord_op_attend){ .n_head = 4, .n_kv = n_kv, .k_dim = k_dim, .v_dim = v_dim, .scale = 0.25f };
+        attend->attend =
+            (chord_op_attend){ .n_head = 4, .n_kv = n_kv, .k_dim = k_dim, .v_dim = v_dim, .scale = 0.25f };
         emit_product(b, layer, "o", s.attn, 4 * v_dim, s.x, SYN_EMBD, CHORD_FLAG_ADD);
     }
     end(b, &s);
@@ -282,8 +394,13 @@ static void build_values_in_keys(chord_builder *b)
 static void build_axes(chord_builder *b)
 {
     chord_slots const s = begin(b, 32, 32, 32, 32);
-    int32_t const rope = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NEOX, .n_rot = 8, .freqs = CHORD_NONE, .sections = { 1, 2, 1 },
-                                                         .base = 100, .factor = 1, .magnitude = 1 });
+    int32_t const rope = chord_rope_new(b, (chord_rope){ .style = CHORD_ROPE_NEOX,
+                                                         .n_rot = 8,
+                                                         .freqs = CHORD_NONE,
+                                                         .sections = { 1, 2, 1 },
+                                                         .base = 100,
+                                                         .factor = 1,
+                                                         .magnitude = 1 });
     chord_emit_embed(b, s.x, 1);
     chord_attention const a = chord_attention_new(b, rope, 0, 0.35f);
     chord_emit_norm(b, 0, s.x, s.h, "blk.%d.attn_norm.weight");
@@ -296,7 +413,8 @@ static void build_axes(chord_builder *b)
 }
 
 static const chord_arch archs[] = {
-    { "heads", build_heads }, { "state", build_state }, { "values-in-keys", build_values_in_keys }, { "axes", build_axes }, { NULL, NULL },
+    { "heads", build_heads }, { "state", build_state }, { "values-in-keys", build_values_in_keys },
+    { "axes", build_axes },   { NULL, NULL },
 };
 
 /* ---- load --------------------------------------------------------------------------------------------- */
@@ -307,7 +425,8 @@ static void *join(void *m)
     return NULL;
 }
 
-chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads, int32_t n_batch, int32_t loud)
+chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads, int32_t n_batch,
+                             int32_t loud)
 {
     CHECK(n_threads <= 2);
     state_of_weights = 1 + (uint64_t)family;
@@ -319,17 +438,19 @@ chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads,
     l->model = chord_model_init(chord_load_block(l, 1 << 20), 1 << 20);
     l->model->archs = archs;
     char text[400];
-#define GOOD(call, want)                                                                            \
-    do {                                                                                            \
-        chord_status const status_ = (call);                                                        \
-        if (status_ != (want)) {                                                                    \
-            chord_last_error(l->model, text, sizeof text);                                          \
-            test_fail(__FILE__, __LINE__, "%s: %s is %d: %s", synthetic_names[family], #call, status_, text); \
-        }                                                                                           \
+#define GOOD(call, want)                                                                               \
+    do {                                                                                               \
+        chord_status const status_ = (call);                                                           \
+        if (status_ != (want)) {                                                                       \
+            chord_last_error(l->model, text, sizeof text);                                             \
+            test_fail(__FILE__, __LINE__, "%s: %s is %d: %s", synthetic_names[family], #call, status_, \
+                      text);                                                                           \
+        }                                                                                              \
     } while (0)
     GOOD(chord_model_push(l->model, 0, 0, f.bytes, f.n), CHORD_DONE);
     GOOD(chord_model_plan(l->model, &config, &l->plan), CHORD_OK);
-    GOOD(chord_model_begin(l->model, chord_load_block(l, (size_t)l->plan.bytes), (size_t)l->plan.bytes), CHORD_MORE);
+    GOOD(chord_model_begin(l->model, chord_load_block(l, (size_t)l->plan.bytes), (size_t)l->plan.bytes),
+         CHORD_MORE);
     GOOD(chord_model_push(l->model, 0, 0, f.bytes, f.n), CHORD_DONE);
 #undef GOOD
     if (n_threads == 2) {

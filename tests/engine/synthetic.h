@@ -11,6 +11,7 @@ enum { SYN_HEADS, SYN_STATE, SYN_VALUES_IN_KEYS, SYN_AXES, SYN_FAMILIES };
 extern const char *const synthetic_names[SYN_FAMILIES];
 
 /* Loads a model of the family. `loud`: token 7 has an embedding of 3e38. */
-chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads, int32_t n_batch, int32_t loud);
+chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads, int32_t n_batch,
+                             int32_t loud);
 
 #endif

@@ -6,19 +6,22 @@
 #include "../harness/test.h"
 
 static chord_tensor tensors[3];
-static chord_cache caches[2] = { { .spec = { .kind = CHORD_CACHE_PAGED } }, { .spec = { .kind = CHORD_CACHE_WINDOW } } };
+static chord_cache caches[2] = { { .spec = { .kind = CHORD_CACHE_PAGED } },
+                                 { .spec = { .kind = CHORD_CACHE_WINDOW } } };
 static chord_plan plan = { .tensors = tensors, .n_tensors = 3, .caches = caches };
 
 static chord_op product(int32_t n_in, int32_t a, int32_t b)
 {
     tensors[0].type = CHORD_Q4_1;
     tensors[1].type = CHORD_F32;
-    return (chord_op){ .kind = CHORD_OP_MATMUL, .weight = { 0, 1, -1, -1, -1, -1 },
+    return (chord_op){ .kind = CHORD_OP_MATMUL,
+                       .weight = { 0, 1, -1, -1, -1, -1 },
                        .matmul = { .n_weights = 2, .n_in = n_in, .n_out = { a, b, 0 } } };
 }
 static chord_op attention(int32_t n_head, int32_t n_kv, int32_t width)
 {
-    return (chord_op){ .kind = CHORD_OP_ATTEND, .attend = { .n_head = n_head, .n_kv = n_kv, .k_dim = width, .v_dim = width } };
+    return (chord_op){ .kind = CHORD_OP_ATTEND,
+                       .attend = { .n_head = n_head, .n_kv = n_kv, .k_dim = width, .v_dim = width } };
 }
 
 /* Returns a batch of one run: n tokens, the first at position `first_pos`. */
@@ -29,7 +32,10 @@ static chord_batch batch_of(int32_t n, int32_t first_pos, int32_t n_outputs)
     return (chord_batch){ .n_tokens = n, .n_runs = 1, .runs = &run, .n_outputs = n_outputs };
 }
 
-static int64_t units(const chord_plan *p, const chord_op *op, const chord_batch *batch) { return chord_op_cut(p, op, batch).n_units; }
+static int64_t units(const chord_plan *p, const chord_op *op, const chord_batch *batch)
+{
+    return chord_op_cut(p, op, batch).n_units;
+}
 static chord_stage stage_at(const chord_op *op, const chord_batch *batch, int64_t unit)
 {
     chord_cut const cut = chord_op_cut(&plan, op, batch);
@@ -54,7 +60,9 @@ TEST(stages_follow_each_other_and_cover_all_units)
 {
     chord_op windowed = attention(9, 3, 64);
     windowed.cache = 1;
-    chord_op const ops[] = { product(64, 100, 7), attention(9, 3, 64), windowed, { .kind = CHORD_OP_GLU, .glu = { .width = 1536 } } };
+    chord_op const ops[] = {
+        product(64, 100, 7), attention(9, 3, 64), windowed, { .kind = CHORD_OP_GLU, .glu = { .width = 1536 } }
+    };
     for (caches[1].spec.window = 1; caches[1].spec.window < 2000; caches[1].spec.window *= 3)
         for (int32_t i = 0; i < 4; i++)
             for (int32_t n = 1; n < 200; n += 33) {
@@ -165,7 +173,8 @@ TEST(planned_work_of_a_window_stops_growing_past_it)
     for (int32_t i = 0; i < 3; i++) {
         /* positions with the same offset in their chunk see the same number of chunks */
         uint64_t const at_window = work_at(&windowed, sizes[i], 1024);
-        for (int32_t pos = 1024; pos < 1 << 20; pos *= 2) CHECK_EQ(work_at(&windowed, sizes[i], pos), at_window);
+        for (int32_t pos = 1024; pos < 1 << 20; pos *= 2)
+            CHECK_EQ(work_at(&windowed, sizes[i], pos), at_window);
         CHECK(work_at(&all, sizes[i], 1 << 19) > 100 * at_window);
         CHECK(at_window <= work_at(&all, sizes[i], 1024));
     }
@@ -174,7 +183,8 @@ TEST(planned_work_of_a_window_stops_growing_past_it)
 TEST(columns_of_several_runs_follow_each_other)
 {
     chord_op const op = attention(8, 4, 64);
-    chord_batch_run const runs[] = { { .n_tokens = 3, .first_pos = 200 }, { .first_row = 3, .n_tokens = 1, .first_pos = 5000 },
+    chord_batch_run const runs[] = { { .n_tokens = 3, .first_pos = 200 },
+                                     { .first_row = 3, .n_tokens = 1, .first_pos = 5000 },
                                      { .first_row = 4, .n_tokens = 40 } };
     chord_batch const batch = { .n_tokens = 44, .n_runs = 3, .runs = runs };
     chord_cut const cut = chord_op_cut(&plan, &op, &batch);

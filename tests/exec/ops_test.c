@@ -12,7 +12,8 @@ static double product_error(int32_t flags)
 {
     static float x[N_ROWS * N_IN], y[N_ROWS * 32];
     /* scratch: chord_panel_bytes(N_IN) */
-    static _Alignas(64) uint8_t plain[4][N_IN / 32 * 34], weights[5 * 4 * N_IN / 32 * 34], quantized[2 * N_ROWS * 256], scratch[N_IN * 19];
+    static _Alignas(64) uint8_t plain[4][N_IN / 32 * 34], weights[5 * 4 * N_IN / 32 * 34],
+        quantized[2 * N_ROWS * 256], scratch[N_IN * 19];
     static float w[N_OUT][N_IN];
     const chord_format *f = chord_format_of(CHORD_Q8_0);
     uint32_t seed = 1;
@@ -22,23 +23,36 @@ static double product_error(int32_t flags)
             for (int32_t b = 0; b < N_IN / 32; b++) {
                 uint8_t *block = plain[r] + 34 * b;
                 block[0] = 0, block[1] = 0x20; /* 2^-7 */
-                for (int i = 0; i < 32; i++) seed = seed * 1664525 + 1013904223, block[2 + i] = (uint8_t)((seed >> 24) % 255 - 127);
+                for (int i = 0; i < 32; i++)
+                    seed = seed * 1664525 + 1013904223, block[2 + i] = (uint8_t)((seed >> 24) % 255 - 127);
             }
             f->decode(w[4 * g + r], plain[r], N_IN);
             rows[r] = plain[r];
         }
         CHECK(chord_format_repack(f, weights + (uint64_t)g * chord_x4_bytes(f, N_IN), rows, N_IN));
     }
-    for (int32_t i = 0; i < N_ROWS * N_IN; i++) seed = seed * 1664525 + 1013904223, x[i] = (float)(seed >> 8) / 0x1p24f - 0.4f;
+    for (int32_t i = 0; i < N_ROWS * N_IN; i++)
+        seed = seed * 1664525 + 1013904223, x[i] = (float)(seed >> 8) / 0x1p24f - 0.4f;
 
     chord_tensor tensor = { .type = CHORD_Q8_0, .data = weights };
-    chord_plan plan = { .tensors = &tensor, .n_tensors = 1, .work = quantized, .thread_scratch = scratch, .thread_scratch_bytes = sizeof scratch };
+    chord_plan plan = { .tensors = &tensor,
+                        .n_tensors = 1,
+                        .work = quantized,
+                        .thread_scratch = scratch,
+                        .thread_scratch_bytes = sizeof scratch };
     plan.slots[0] = x, plan.slots[1] = y;
     plan.program.slots[0].width = N_IN, plan.program.slots[1].width = N_OUT;
     chord_batch const batch = { .n_tokens = N_ROWS, .n_outputs = N_ROWS };
-    chord_op const op = { .kind = CHORD_OP_MATMUL, .flags = flags, .weight = { 0, -1, -1, -1, -1, -1 }, .out = { 1, -1, -1 },
+    chord_op const op = { .kind = CHORD_OP_MATMUL,
+                          .flags = flags,
+                          .weight = { 0, -1, -1, -1, -1, -1 },
+                          .out = { 1, -1, -1 },
                           .matmul = { .n_weights = 1, .n_in = N_IN, .n_out = { N_OUT, 0, 0 } } };
-    chord_run const run = { .plan = &plan, .batch = &batch, .ops = chord_ops_of(CHORD_ISA_BEST), .op = &op, .cut = chord_op_cut(&plan, &op, &batch) };
+    chord_run const run = { .plan = &plan,
+                            .batch = &batch,
+                            .ops = chord_ops_of(CHORD_ISA_BEST),
+                            .op = &op,
+                            .cut = chord_op_cut(&plan, &op, &batch) };
     chord_op_run(&run, 0, N_ROWS, 0);
     chord_op_run(&run, N_ROWS, run.cut.n_units, 0);
 

@@ -91,7 +91,10 @@ TEST(waits_that_return_at_once_count_for_the_time_that_they_took)
 
 TEST(a_machine_that_was_suspended_in_a_wait_does_not_break_the_pool) { CHECK(share(3600000, 10000)); }
 
-TEST(a_helper_that_is_slower_than_the_patience_ends_its_unit_after_the_step_has_ended) { CHECK(!share(0, 50)); }
+TEST(a_helper_that_is_slower_than_the_patience_ends_its_unit_after_the_step_has_ended)
+{
+    CHECK(!share(0, 50));
+}
 
 /* A thread that claims a unit and dies with it. */
 static void *claim_and_die(void *p)
@@ -99,7 +102,8 @@ static void *claim_and_die(void *p)
     chord_pool *pool = p;
     int32_t left;
     do left = __atomic_load_n(&pool->left, __ATOMIC_SEQ_CST);
-    while (left <= 0 || !__atomic_compare_exchange_n(&pool->left, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    while (left <= 0 ||
+           !__atomic_compare_exchange_n(&pool->left, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     __atomic_store_n(&helper_is_at_work, 1, __ATOMIC_SEQ_CST);
     return NULL;
 }

@@ -29,7 +29,11 @@ static void add(float *y, const float *x, int32_t n)
 }
 static chord_ops const ops = { .add = add };
 
-typedef struct helper { chord_pool *pool; int32_t index; pthread_t thread; } helper;
+typedef struct helper {
+    chord_pool *pool;
+    int32_t index;
+    pthread_t thread;
+} helper;
 
 static void *join(void *p)
 {
@@ -42,7 +46,8 @@ static void start(chord_pool *pool, helper *helpers)
 {
     leader = pthread_self();
     helpers_rows = 0;
-    for (int32_t i = 0; i < 2 * ROWS * 16; i++) rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
+    for (int32_t i = 0; i < 2 * ROWS * 16; i++)
+        rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
     for (int32_t i = 1; i < pool->n_threads; i++) {
         helpers[i] = (helper){ .pool = pool, .index = i };
         pthread_create(&helpers[i].thread, NULL, join, &helpers[i]);
@@ -189,12 +194,18 @@ static chord_status step(chord_pool *pool, chord_error *e)
 {
     static int32_t cancel;
     chord_op one = op;
-    chord_plan const of_one = { .program = { .n_ops = 1, .ops = &one, .slots = { { 1, 0 }, { 1, 0 } } }, .slots = { rows[0], rows[1] } };
+    chord_plan const of_one = { .program = { .n_ops = 1, .ops = &one, .slots = { { 1, 0 }, { 1, 0 } } },
+                                .slots = { rows[0], rows[1] } };
     chord_batch_run const all = { .n_tokens = ROWS };
     chord_batch const batch = { .n_tokens = ROWS, .n_runs = 1, .runs = &all };
     one.add.width = 16000; /* planned work: enough to share */
     chord_ops const naught = { .add = add };
-    chord_run run = { .plan = &of_one, .ops = &naught, .batch = &batch, .budget = 1ull << 40, .cancel = &cancel, .pool = pool };
+    chord_run run = { .plan = &of_one,
+                      .ops = &naught,
+                      .batch = &batch,
+                      .budget = 1ull << 40,
+                      .cancel = &cancel,
+                      .pool = pool };
     return chord_exec_run(&run, e);
 }
 
@@ -211,7 +222,8 @@ TEST(a_thread_that_is_ready_but_never_comes_delays_nothing)
     /* counted as ready, then without a core */
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 };
     chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
-    for (int32_t i = 0; i < 2 * ROWS * 16; i++) rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
+    for (int32_t i = 0; i < 2 * ROWS * 16; i++)
+        rows[i / (ROWS * 16)][i % (ROWS * 16)] = (float)(i / (ROWS * 16));
     CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     CHECK_EQ(rows_other_than(1), 0);
 }
@@ -222,7 +234,8 @@ static void *claim_and_die(void *p)
     chord_pool *pool = p;
     int32_t left;
     do left = __atomic_load_n(&pool->left, __ATOMIC_SEQ_CST);
-    while (left <= 0 || !__atomic_compare_exchange_n(&pool->left, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+    while (left <= 0 ||
+           !__atomic_compare_exchange_n(&pool->left, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
     return NULL;
 }
 

@@ -162,7 +162,8 @@ TEST(gguf_finds_keys_by_their_whole_name)
 
 TEST(gguf_keeps_strings_of_the_wanted_keys_only)
 {
-    static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.token", "tokenizer.ggml.tokens2", "other.texts" };
+    static const char *const keys[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.token",
+                                        "tokenizer.ggml.tokens2", "other.texts" };
     for (int i = 0; i < 4; i++) {
         writer *w = begin_file(3, 0, 1);
         put_array_head(w, keys[i], CHORD_GGUF_STRING, 1);

@@ -18,7 +18,11 @@ static inline void put_bytes(writer *w, const void *p, size_t n)
 }
 static inline void put32(writer *w, uint32_t v) { put_bytes(w, &v, 4); }
 static inline void put64(writer *w, uint64_t v) { put_bytes(w, &v, 8); }
-static inline void put_text(writer *w, const char *s) { put64(w, strlen(s)); put_bytes(w, s, strlen(s)); }
+static inline void put_text(writer *w, const char *s)
+{
+    put64(w, strlen(s));
+    put_bytes(w, s, strlen(s));
+}
 
 static inline writer *begin_file(uint32_t version, uint64_t n_tensors, uint64_t n_kv)
 {
@@ -30,15 +34,24 @@ static inline writer *begin_file(uint32_t version, uint64_t n_tensors, uint64_t 
     put64(w, n_kv);
     return w;
 }
-static inline void put_key(writer *w, const char *key, int type) { put_text(w, key); put32(w, (uint32_t)type); }
-static inline void put_u32_kv(writer *w, const char *key, uint32_t v) { put_key(w, key, CHORD_GGUF_U32); put32(w, v); }
+static inline void put_key(writer *w, const char *key, int type)
+{
+    put_text(w, key);
+    put32(w, (uint32_t)type);
+}
+static inline void put_u32_kv(writer *w, const char *key, uint32_t v)
+{
+    put_key(w, key, CHORD_GGUF_U32);
+    put32(w, v);
+}
 static inline void put_array_head(writer *w, const char *key, int type, uint64_t count)
 {
     put_key(w, key, CHORD_GGUF_ARRAY);
     put32(w, (uint32_t)type);
     put64(w, count);
 }
-static inline void put_tensor(writer *w, const char *name, int n_dims, const uint64_t *ne, int type, uint64_t offset)
+static inline void put_tensor(writer *w, const char *name, int n_dims, const uint64_t *ne, int type,
+                              uint64_t offset)
 {
     put_text(w, name);
     put32(w, (uint32_t)n_dims);
@@ -54,12 +67,14 @@ typedef struct reading {
     int n_refused; /* number of NEED_MEMORY results */
 } reading;
 
-static const char *const test_wanted[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
-                                           "tokenizer.ggml.merges", "tokenizer.chat_template", NULL };
+static const char *const test_wanted[] = { "tokenizer.ggml.tokens",     "tokenizer.ggml.scores",
+                                           "tokenizer.ggml.token_type", "tokenizer.ggml.merges",
+                                           "tokenizer.chat_template",   NULL };
 
 /* Reads `n` bytes in chunks of `chunk`. The log has `first` bytes at first; each NEED_MEMORY adds `step`
  * bytes. */
-static inline reading *read_header(const uint8_t *bytes, size_t n, size_t chunk, size_t first, size_t step, uint64_t file_bytes)
+static inline reading *read_header(const uint8_t *bytes, size_t n, size_t chunk, size_t first, size_t step,
+                                   uint64_t file_bytes)
 {
     reading *r = test_alloc(sizeof *r);
     size_t const room = 4 * n + 65536; /* a record has at most 80 bytes, for at least 24 in the file */
@@ -85,7 +100,10 @@ static inline reading *read_header(const uint8_t *bytes, size_t n, size_t chunk,
     }
     return r;
 }
-static inline reading *read_file(const writer *w) { return read_header(w->bytes, w->n, w->n, 65536, 65536, UINT64_MAX); }
+static inline reading *read_file(const writer *w)
+{
+    return read_header(w->bytes, w->n, w->n, 65536, 65536, UINT64_MAX);
+}
 
 /* Prints everything that a header holds: equal texts are equal headers. */
 static inline const char *describe(const chord_gguf *g)
@@ -105,9 +123,9 @@ static inline const char *describe(const chord_gguf *g)
         SAY("\n");
     }
     for (const chord_gguf_tensor *t = NULL; (t = chord_gguf_next_tensor(g, t));)
-        SAY("%.*s: type %d, %d dims %lld %lld %lld %lld at %llu\n", t->n_name, (const char *)chord_gguf_at(g, t->name),
-            t->type, t->n_dims, (long long)t->ne[0], (long long)t->ne[1], (long long)t->ne[2], (long long)t->ne[3],
-            (unsigned long long)t->offset);
+        SAY("%.*s: type %d, %d dims %lld %lld %lld %lld at %llu\n", t->n_name,
+            (const char *)chord_gguf_at(g, t->name), t->type, t->n_dims, (long long)t->ne[0],
+            (long long)t->ne[1], (long long)t->ne[2], (long long)t->ne[3], (unsigned long long)t->offset);
 #undef SAY
     return text;
 }

@@ -12,7 +12,8 @@ static void refused(const writer *w, const char *part)
 {
     for (size_t chunk = 1; chunk <= w->n; chunk += w->n - 1) {
         reading *r = read_header(w->bytes, w->n, chunk, 65536, 65536, UINT64_MAX);
-        if (r->status != CHORD_INVALID_GGUF) test_fail(__FILE__, __LINE__, "status %d, want a refusal naming \"%s\"", r->status, part);
+        if (r->status != CHORD_INVALID_GGUF)
+            test_fail(__FILE__, __LINE__, "status %d, want a refusal naming \"%s\"", r->status, part);
         CHECK_TEXT(r->error.text, part);
         size_t taken;
         chord_error again;
@@ -23,7 +24,11 @@ static void refused(const writer *w, const char *part)
 
 TEST(gguf_refuses_a_file_that_is_no_gguf)
 {
-    static const struct { const char *bytes; size_t n; const char *part; } files[] = {
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *part;
+    } files[] = {
         { "\0\0\0\0\0\0\0\0", 8, "begins with '?\?\?\?'" },
         { "<!DOCTYPE html>", 15, "begins with '<!DO'" },
         { "GGML\1\0\0\0", 8, "'GGML'" },
@@ -88,9 +93,13 @@ TEST(gguf_refuses_nested_arrays)
 
 TEST(gguf_refuses_arrays_whose_bytes_overflow)
 {
-    static const struct { int type; uint64_t count; } arrays[] = {
-        { CHORD_GGUF_U64, 1ull << 61 }, { CHORD_GGUF_U64, UINT64_MAX }, { CHORD_GGUF_F32, (1ull << 62) + 1 },
-        { CHORD_GGUF_STRING, 1ull << 61 }, { CHORD_GGUF_U8, UINT64_MAX }, { CHORD_GGUF_U8, CHORD_MAX_FILE + 1 },
+    static const struct {
+        int type;
+        uint64_t count;
+    } arrays[] = {
+        { CHORD_GGUF_U64, 1ull << 61 },       { CHORD_GGUF_U64, UINT64_MAX },
+        { CHORD_GGUF_F32, (1ull << 62) + 1 }, { CHORD_GGUF_STRING, 1ull << 61 },
+        { CHORD_GGUF_U8, UINT64_MAX },        { CHORD_GGUF_U8, CHORD_MAX_FILE + 1 },
     };
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         writer *w = begin_file(3, 0, 1);
@@ -169,8 +178,13 @@ TEST(gguf_refuses_alignments_that_are_no_power_of_two)
 
 TEST(gguf_refuses_tensors_of_impossible_shape_by_name)
 {
-    static const uint64_t zero[4] = { 32, 0, 1, 1 }, negative[4] = { 1ull << 63, 1, 1, 1 }, wide[4] = { CHORD_MAX_DIM + 1ull, 1, 1, 1 };
-    static const struct { int n_dims; const uint64_t *ne; const char *part; } shapes[] = {
+    static const uint64_t zero[4] = { 32, 0, 1, 1 }, negative[4] = { 1ull << 63, 1, 1, 1 },
+                          wide[4] = { CHORD_MAX_DIM + 1ull, 1, 1, 1 };
+    static const struct {
+        int n_dims;
+        const uint64_t *ne;
+        const char *part;
+    } shapes[] = {
         { 0, one, "tensor 'bad.weight' has 0 dimensions" },
         { 2, zero, "tensor 'bad.weight': dimension 1 is 0" },
         { 1, negative, "tensor 'bad.weight': dimension 0 is 9223372036854775808" },

@@ -20,7 +20,10 @@ enum { HEADER_ROOM = 4 << 20, PLAN_ROOM = 16 << 20, MOST_BLOCKS = 64 };
 static void *blocks[MOST_BLOCKS];
 static int n_blocks;
 
-static void check(int holds) { if (!holds) abort(); }
+static void check(int holds)
+{
+    if (!holds) abort();
+}
 
 static void *take(double bytes)
 {
@@ -37,7 +40,8 @@ static void check_error(const chord_model *m, chord_status status)
 }
 
 /* Pushes the file in chunks of `chunk` bytes until the phase ends. */
-static chord_status push(chord_model *m, uint8_t *header, size_t *given, const uint8_t *file, size_t n, size_t chunk)
+static chord_status push(chord_model *m, uint8_t *header, size_t *given, const uint8_t *file, size_t n,
+                         size_t chunk)
 {
     for (;;) {
         uint64_t const at = chord_model_position(m);
@@ -74,15 +78,19 @@ static chord_status step(chord_model *m, chord_session *s, double page_bytes, ui
     return CHORD_MORE; /* 3,000 steps of a long program are enough */
 }
 
-static void talk(chord_model *m, const chord_plan_info *plan, const uint8_t *knobs, const char *text, size_t n_text)
+static void talk(chord_model *m, const chord_plan_info *plan, const uint8_t *knobs, const char *text,
+                 size_t n_text)
 {
     size_t const scratch_bytes = chord_tokenize_bytes(m, n_text);
     int32_t ids[64];
     char back[256];
     for (int32_t flags = 0; flags < 4; flags++) {
-        int32_t const n_ids = chord_tokenize(m, text, n_text, flags, ids, 64, take((double)scratch_bytes), scratch_bytes);
+        int32_t const n_ids = chord_tokenize(m, text, n_text, flags, ids, 64, take((double)scratch_bytes),
+                                             scratch_bytes);
         check_error(m, n_ids);
-        if (n_ids > 0) chord_detokenize(m, ids, n_ids < 64 ? n_ids : 64, flags & 1 ? CHORD_SKIP_SPECIAL : 0, back, sizeof back);
+        if (n_ids > 0)
+            chord_detokenize(m, ids, n_ids < 64 ? n_ids : 64, flags & 1 ? CHORD_SKIP_SPECIAL : 0, back,
+                             sizeof back);
     }
     chord_session *s = chord_session_open(m, take((double)chord_session_bytes(m)), chord_session_bytes(m));
     check(s != NULL);
@@ -95,8 +103,14 @@ static void talk(chord_model *m, const chord_plan_info *plan, const uint8_t *kno
         if (knobs[2] & 64) chord_session_cancel(s);
         status = step(m, s, plan->page_bytes, budget);
         if (status != CHORD_DONE) break;
-        chord_sampling const sampling = { .version = CHORD_ABI_VERSION, .size = sizeof sampling, .top_k = knobs[3] % 50,
-            .temperature = (float)(knobs[3] % 3), .top_p = 0.9f, .min_p = 0.05f, .typical_p = 1, .repetition_penalty = 1.1f };
+        chord_sampling const sampling = { .version = CHORD_ABI_VERSION,
+                                          .size = sizeof sampling,
+                                          .top_k = knobs[3] % 50,
+                                          .temperature = (float)(knobs[3] % 3),
+                                          .top_p = 0.9f,
+                                          .min_p = 0.05f,
+                                          .typical_p = 1,
+                                          .repetition_penalty = 1.1f };
         int32_t const token = chord_session_sample(s, &sampling);
         check_error(m, token);
         if (token < 0) break;
@@ -104,10 +118,12 @@ static void talk(chord_model *m, const chord_plan_info *plan, const uint8_t *kno
         status = chord_session_push(s, &token, 1);
     }
     chord_session_state state;
-    check(chord_session_get_state(s, &state) == CHORD_OK && state.n_past <= state.n_tokens && state.n_tokens <= plan->n_ctx);
+    check(chord_session_get_state(s, &state) == CHORD_OK && state.n_past <= state.n_tokens &&
+          state.n_tokens <= plan->n_ctx);
     chord_session *fork = NULL;
     void *block = take((double)chord_session_bytes(m));
-    if (block && chord_session_fork(s, block, chord_session_bytes(m), &fork) == CHORD_OK) chord_session_close(fork);
+    if (block && chord_session_fork(s, block, chord_session_bytes(m), &fork) == CHORD_OK)
+        chord_session_close(fork);
     chord_session_truncate(s, knobs[1] % 4);
     chord_session_close(s);
 }
@@ -122,7 +138,8 @@ static void compute(const chord_batch_info *batch, int leave_last)
     for (int32_t i = 0; i < batch->n_tokens; i++) check(ids[i] >= -1);
     for (int32_t i = 0; i < batch->n_outputs - leave_last; i++) {
         check(rows[i] >= 0 && rows[i] < batch->n_tokens);
-        for (int32_t j = 0; j < batch->n_width; j++) outputs[i * batch->stride + j] = (float)((rows[i] + j) % 17);
+        for (int32_t j = 0; j < batch->n_width; j++)
+            outputs[i * batch->stride + j] = (float)((rows[i] + j) % 17);
     }
 }
 
@@ -136,8 +153,13 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
     static int32_t const positions[2][3] = { { 3, 4, 5 }, { 9, 9, 9 } };
     chord_session *s = chord_session_open(m, take((double)chord_session_bytes(m)), chord_session_bytes(m));
     check(s != NULL);
-    chord_sampling const sampling = { .version = CHORD_ABI_VERSION, .size = sizeof sampling, .top_k = 3, .temperature = 1, .top_p = 1,
-        .typical_p = 1, .repetition_penalty = 1 };
+    chord_sampling const sampling = { .version = CHORD_ABI_VERSION,
+                                      .size = sizeof sampling,
+                                      .top_k = 3,
+                                      .temperature = 1,
+                                      .top_p = 1,
+                                      .typical_p = 1,
+                                      .repetition_penalty = 1 };
     chord_batch_info batch = { 0 };
     int is_out = 0; /* the batch was handed out and is neither accepted nor dropped */
     for (size_t i = 0; i < n_plot; i++) {
@@ -146,7 +168,9 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
         switch (plot[i] & 15) {
         case 0: status = chord_session_push(s, &id, 1); break;
         case 1: status = chord_session_push(s, (const int32_t[]){ id, 1, 2, 3, 4, 5, 6, 7, 8 }, 9); break;
-        case 2: status = chord_session_push_embeddings(s, rows, id & 1 ? positions[0] : NULL, 1 + (id >> 1) % 2); break;
+        case 2:
+            status = chord_session_push_embeddings(s, rows, id & 1 ? positions[0] : NULL, 1 + (id >> 1) % 2);
+            break;
         case 3:
         case 4:
         case 5:
@@ -155,7 +179,8 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
             if (status == CHORD_OK) compute(&batch, id == 1);
             if (status == CHORD_NEED_MEMORY) {
                 void *page = take(plan->page_bytes);
-                if (page) check(chord_model_give(m, page, ((size_t)plan->page_bytes + 63) / 64 * 64) == CHORD_OK);
+                if (page)
+                    check(chord_model_give(m, page, ((size_t)plan->page_bytes + 63) / 64 * 64) == CHORD_OK);
             }
             break;
         case 6:
@@ -169,13 +194,17 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
         case 10: status = chord_session_sample(s, &sampling); break;
         case 11: status = chord_session_sample_row(s, &sampling, rows); break;
         case 12: status = chord_session_truncate(s, id), is_out &= status < 0; break;
-        case 13: status = step(m, s, plan->page_bytes, (uint64_t)id * 300), is_out &= status < 0 && status != CHORD_INTERNAL; break;
+        case 13:
+            status = step(m, s, plan->page_bytes, (uint64_t)id * 300),
+            is_out &= status < 0 && status != CHORD_INTERNAL;
+            break;
         case 14: chord_session_cancel(s); break;
         default: status = chord_session_outputs(s, id & 1);
         }
         check_error(m, status);
         chord_session_state state;
-        check(chord_session_get_state(s, &state) == CHORD_OK && state.n_past <= state.n_tokens && state.n_tokens <= plan->n_ctx);
+        check(chord_session_get_state(s, &state) == CHORD_OK && state.n_past <= state.n_tokens &&
+              state.n_tokens <= plan->n_ctx);
     }
     chord_session_close(s);
 }
@@ -220,9 +249,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     chord_status status = push(m, header, &given, data, n, chunk);
     check_error(m, status);
     check(status != CHORD_INTERNAL);
-    chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .n_ctx = 64, .n_batch = 1 + knobs[0] / 5 % 8,
-        .kv_type = knobs[2] & 2 ? CHORD_KV_F32 : CHORD_KV_F16, .n_threads = 1, .external = knobs[2] >> 2 & 1,
-        .isa = knobs[2] & 8 ? CHORD_ISA_SCALAR : CHORD_ISA_BEST };
+    chord_config const config = { .version = CHORD_ABI_VERSION,
+                                  .size = sizeof config,
+                                  .n_ctx = 64,
+                                  .n_batch = 1 + knobs[0] / 5 % 8,
+                                  .kv_type = knobs[2] & 2 ? CHORD_KV_F32 : CHORD_KV_F16,
+                                  .n_threads = 1,
+                                  .external = knobs[2] >> 2 & 1,
+                                  .isa = knobs[2] & 8 ? CHORD_ISA_SCALAR : CHORD_ISA_BEST };
     chord_plan_info plan;
     if (status == CHORD_DONE) {
         while ((status = chord_model_plan(m, &config, &plan)) == CHORD_NEED_MEMORY) {

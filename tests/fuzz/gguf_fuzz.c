@@ -14,12 +14,16 @@ typedef struct reading {
     chord_status status;
 } reading;
 
-static void check(int holds) { if (!holds) abort(); }
+static void check(int holds)
+{
+    if (!holds) abort();
+}
 
 static uint32_t next(uint32_t *state) { return *state = *state * 1664525u + 1013904223u, *state >> 16; }
 
-static const char *const wanted[] = { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
-                                      "tokenizer.ggml.merges", "tokenizer.chat_template", NULL };
+static const char *const wanted[] = { "tokenizer.ggml.tokens",     "tokenizer.ggml.scores",
+                                      "tokenizer.ggml.token_type", "tokenizer.ggml.merges",
+                                      "tokenizer.chat_template",   NULL };
 
 /* Reads the file in chunks chosen by `seed`. Seed 0: one chunk, with all `room` bytes of memory. */
 static void read_all(reading *r, const uint8_t *bytes, size_t n, uint8_t *log, size_t room, uint32_t seed)
@@ -67,7 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     read_all(&b, data, n, logs + (room + 63) / 64 * 64, room, seed);
 
     check(a.status == b.status && a.g.position == b.g.position);
-    check(a.status >= 0 || (a.error.length == b.error.length && !memcmp(a.error.text, b.error.text, (size_t)a.error.length)));
+    check(a.status >= 0 ||
+          (a.error.length == b.error.length && !memcmp(a.error.text, b.error.text, (size_t)a.error.length)));
     if (a.status < 0) check(a.status == CHORD_INVALID_GGUF && a.error.length > 0);
     if (a.status == CHORD_OK) {
         check(a.g.n_kv == b.g.n_kv && a.g.n_tensors == b.g.n_tensors && a.g.data_begin == b.g.data_begin);
@@ -75,8 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         const chord_gguf_kv *k = NULL, *l = NULL;
         while ((k = chord_gguf_next_kv(&a.g, k))) {
             l = chord_gguf_next_kv(&b.g, l);
-            check(l && k->n_key == l->n_key && k->type == l->type && k->count == l->count && k->is_array == l->is_array &&
-                  k->is_kept == l->is_kept && k->data_bytes == l->data_bytes && k->hash == l->hash);
+            check(l && k->n_key == l->n_key && k->type == l->type && k->count == l->count &&
+                  k->is_array == l->is_array && k->is_kept == l->is_kept && k->data_bytes == l->data_bytes &&
+                  k->hash == l->hash);
             same_text(&a, k->key, &b, l->key, (uint64_t)k->n_key);
             if (k->is_kept) same_text(&a, k->data, &b, l->data, k->data_bytes);
             check(chord_gguf_find(&a.g, chord_gguf_at(&a.g, k->key), (size_t)k->n_key) == k);
@@ -85,8 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         const chord_gguf_tensor *t = NULL, *u = NULL;
         while ((t = chord_gguf_next_tensor(&a.g, t))) {
             u = chord_gguf_next_tensor(&b.g, u);
-            check(u && t->n_name == u->n_name && t->type == u->type && t->n_dims == u->n_dims && t->offset == u->offset &&
-                  !memcmp(t->ne, u->ne, sizeof t->ne));
+            check(u && t->n_name == u->n_name && t->type == u->type && t->n_dims == u->n_dims &&
+                  t->offset == u->offset && !memcmp(t->ne, u->ne, sizeof t->ne));
             same_text(&a, t->name, &b, u->name, (uint64_t)t->n_name);
             n_tensors++;
         }

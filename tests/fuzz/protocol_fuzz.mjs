@@ -16,31 +16,104 @@ const seconds = Number(values.seconds ?? process.env.FUZZ_SECONDS ?? 10);
 const firstSeed = Number(values.seed ?? process.env.FUZZ_SEED ?? Date.now() % 1e9);
 const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
 const model = new Uint8Array(await readFile(MODEL));
-const CODES = new Set(['invalid-argument', 'invalid-gguf', 'unsupported-architecture', 'unsupported-quantization', 'unsupported-tokenizer',
-  'out-of-memory', 'context-full', 'io', 'http', 'aborted', 'busy', 'disposed']);
+const CODES = new Set([
+  'invalid-argument',
+  'invalid-gguf',
+  'unsupported-architecture',
+  'unsupported-quantization',
+  'unsupported-tokenizer',
+  'out-of-memory',
+  'context-full',
+  'io',
+  'http',
+  'aborted',
+  'busy',
+  'disposed',
+]);
 const CONTROLS = new Set(['chunk', 'end', 'fail', 'taken', 'pong', 'cancel']);
 /** A round takes well under a second. The limit is long because the machine may be busy. */
 const ROUND_MS = 30_000;
 
-const ODD = [undefined, null, 0, -1, 1, 0.5, NaN, Infinity, -Infinity, 2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 31), '', 'x', '\u0000', '\ud800', true, false, [], {}, [[]],
-  new Uint8Array(3), new Int32Array(2), new ArrayBuffer(4), new Map(), new Date(0), /x/, 10n, 'load', 'wasm32', Array(100).fill(1e9)];
+const ODD = [
+  undefined,
+  null,
+  0,
+  -1,
+  1,
+  0.5,
+  NaN,
+  Infinity,
+  -Infinity,
+  2 ** 31,
+  2 ** 32,
+  2 ** 53,
+  -(2 ** 31),
+  '',
+  'x',
+  '\u0000',
+  '\ud800',
+  true,
+  false,
+  [],
+  {},
+  [[]],
+  new Uint8Array(3),
+  new Int32Array(2),
+  new ArrayBuffer(4),
+  new Map(),
+  new Date(0),
+  /x/,
+  10n,
+  'load',
+  'wasm32',
+  Array(100).fill(1e9),
+];
 
 function makeIds(random) {
   const n = random.pick([0, 1, 2, 5, 31, 32, 33, 70, 255, 256, 300]);
-  const ids = Array.from({ length: n }, () => (random.chance(0.002) ? random.pick([-1, 402, 1e9, 0.5, NaN, '1', null]) : random.below(402)));
+  const ids = Array.from({ length: n }, () =>
+    random.chance(0.002) ? random.pick([-1, 402, 1e9, 0.5, NaN, '1', null]) : random.below(402),
+  );
   return random.chance(0.3) ? Int32Array.from(ids) : ids;
 }
 
-const makeText = (random) => random.pick(['', 'Hello', 'a\ud800b', '<|im_start|>user\nhi<|im_end|>', '\u{1f600}'.repeat(9), ' '.repeat(300), 'x'.repeat(random.below(3000)), new Uint8Array(random.below(50)).map(() => random.below(256))]);
+const makeText = (random) =>
+  random.pick([
+    '',
+    'Hello',
+    'a\ud800b',
+    '<|im_start|>user\nhi<|im_end|>',
+    '\u{1f600}'.repeat(9),
+    ' '.repeat(300),
+    'x'.repeat(random.below(3000)),
+    new Uint8Array(random.below(50)).map(() => random.below(256)),
+  ]);
 
 function makeOptions(random) {
   return {
-    maxTokens: random.pick([1, 2, 5, 20, 1000]), ignoreEos: random.chance(0.5), seed: random.pick([undefined, 0, 1, 2 ** 53 - 1]),
-    stop: random.pick([[], ['a'], ['ab', 'b'], ['\ud800'], ['x'.repeat(5000)], ['']]), logprobs: random.chance(0.2),
+    maxTokens: random.pick([1, 2, 5, 20, 1000]),
+    ignoreEos: random.chance(0.5),
+    seed: random.pick([undefined, 0, 1, 2 ** 53 - 1]),
+    stop: random.pick([[], ['a'], ['ab', 'b'], ['\ud800'], ['x'.repeat(5000)], ['']]),
+    logprobs: random.chance(0.2),
     sampling: {
-      temperature: random.pick([0, 0.8, 1e6, 1e-30]), topK: random.pick([0, 1, 40, 2 ** 31 - 1]), topP: random.pick([0, 0.5, 1]), minP: random.pick([0, 0.05, 1]),
-      repetitionPenalty: random.pick([1, 1.1, 1e-6, 1e6]), frequencyPenalty: random.pick([0, 1, -1e6]), presencePenalty: random.pick([0, 1e6]),
-      bias: random.pick([undefined, [], [[1, 5]], [[401, -1e30], [0, 1e30]], [[402, 1]]]),
+      temperature: random.pick([0, 0.8, 1e6, 1e-30]),
+      topK: random.pick([0, 1, 40, 2 ** 31 - 1]),
+      topP: random.pick([0, 0.5, 1]),
+      minP: random.pick([0, 0.05, 1]),
+      repetitionPenalty: random.pick([1, 1.1, 1e-6, 1e6]),
+      frequencyPenalty: random.pick([0, 1, -1e6]),
+      presencePenalty: random.pick([0, 1e6]),
+      bias: random.pick([
+        undefined,
+        [],
+        [[1, 5]],
+        [
+          [401, -1e30],
+          [0, 1e30],
+        ],
+        [[402, 1]],
+      ]),
     },
   };
 }
@@ -49,22 +122,87 @@ function makeOptions(random) {
 function makeMessage(random, round) {
   const call = random.chance(0.9) ? round.next++ : random.below(round.next + 1);
   const known = () => random.below(round.next + 2);
-  const op = random.pick(['load', 'chunk', 'end', 'fail', 'tokenize', 'tokenize', 'detokenize', 'logits', 'generate', 'generate', 'taken', 'taken', 'taken', 'pong', 'cancel', 'cancel', 'counters', 'profile', 'dispose', 'open-session', 'fork-session', 'close-session']);
+  const op = random.pick([
+    'load',
+    'chunk',
+    'end',
+    'fail',
+    'tokenize',
+    'tokenize',
+    'detokenize',
+    'logits',
+    'generate',
+    'generate',
+    'taken',
+    'taken',
+    'taken',
+    'pong',
+    'cancel',
+    'cancel',
+    'counters',
+    'profile',
+    'dispose',
+    'open-session',
+    'fork-session',
+    'close-session',
+  ]);
   const session = random.pick([undefined, 0, 0, 1, 1, 2, 3, random.below(20)]);
   switch (op) {
-    case 'load': return { op, call, source: makeSource(random), options: { contextLength: random.pick([undefined, 1, 32, 256, 2 ** 31 - 1]), kvType: random.pick([undefined, 'f16', 'f32', 'q8_0']), threads: random.pick([1, 1, 2, undefined, 256]) } };
-    case 'chunk': return { op, call: random.pick([round.pushed, known()]), bytes: random.pick([new Uint8Array(), model.slice(0, 1 << 19), model.slice(random.below(model.length)), new Uint8Array(2 << 20)]) };
-    case 'end': return { op, call: random.pick([round.pushed, known()]) };
-    case 'fail': return { op, call: random.pick([round.pushed, known()]), error: { code: 'io', message: 'unplugged' } };
-    case 'tokenize': return { op, call, text: makeText(random), addSpecial: random.chance(0.5), parseSpecial: random.chance(0.5) };
-    case 'detokenize': return { op, call, ids: makeIds(random), skipSpecial: random.chance(0.5) };
-    case 'logits': return { op, call, session, ids: makeIds(random), all: random.chance(0.5) };
-    case 'generate': return { op, call, session, prompt: random.chance(0.5) ? makeIds(random) : String(makeText(random)), options: makeOptions(random) };
+    case 'load':
+      return {
+        op,
+        call,
+        source: makeSource(random),
+        options: {
+          contextLength: random.pick([undefined, 1, 32, 256, 2 ** 31 - 1]),
+          kvType: random.pick([undefined, 'f16', 'f32', 'q8_0']),
+          threads: random.pick([1, 1, 2, undefined, 256]),
+        },
+      };
+    case 'chunk':
+      return {
+        op,
+        call: random.pick([round.pushed, known()]),
+        bytes: random.pick([
+          new Uint8Array(),
+          model.slice(0, 1 << 19),
+          model.slice(random.below(model.length)),
+          new Uint8Array(2 << 20),
+        ]),
+      };
+    case 'end':
+      return { op, call: random.pick([round.pushed, known()]) };
+    case 'fail':
+      return { op, call: random.pick([round.pushed, known()]), error: { code: 'io', message: 'unplugged' } };
+    case 'tokenize':
+      return {
+        op,
+        call,
+        text: makeText(random),
+        addSpecial: random.chance(0.5),
+        parseSpecial: random.chance(0.5),
+      };
+    case 'detokenize':
+      return { op, call, ids: makeIds(random), skipSpecial: random.chance(0.5) };
+    case 'logits':
+      return { op, call, session, ids: makeIds(random), all: random.chance(0.5) };
+    case 'generate':
+      return {
+        op,
+        call,
+        session,
+        prompt: random.chance(0.5) ? makeIds(random) : String(makeText(random)),
+        options: makeOptions(random),
+      };
     case 'fork-session':
-    case 'close-session': return { op, call, session };
-    case 'taken': return { op, call: known(), count: random.pick([0, 1, 1, 5, 2 ** 31 - 1]) };
-    case 'dispose': return random.chance(0.03) ? { op, call } : { op: 'counters', call };
-    default: return { op, call: op === 'cancel' || op === 'pong' ? known() : call };
+    case 'close-session':
+      return { op, call, session };
+    case 'taken':
+      return { op, call: known(), count: random.pick([0, 1, 1, 5, 2 ** 31 - 1]) };
+    case 'dispose':
+      return random.chance(0.03) ? { op, call } : { op: 'counters', call };
+    default:
+      return { op, call: op === 'cancel' || op === 'pong' ? known() : call };
   }
 }
 
@@ -77,15 +215,32 @@ function found(random) {
   const options = makeOptions(random);
   return [
     { op: 'generate', prompt: 'Hi', options: { ...options, stop: [, 'a'] } },
-    { op: 'generate', prompt: 'Hi', options: { ...options, sampling: { ...options.sampling, bias: [, [1, 5]] } } },
+    {
+      op: 'generate',
+      prompt: 'Hi',
+      options: { ...options, sampling: { ...options.sampling, bias: [, [1, 5]] } },
+    },
   ];
 }
 
-const makeSource = (random) => random.pick([
-  { kind: 'path', path: MODEL }, { kind: 'path', path: MODEL }, { kind: 'path', path: '/nothing/there' }, { kind: 'path', path: '\u0000' }, { kind: 'url', url: 'http://127.0.0.1:1/x' },
-  { kind: 'url', url: 'not a url' }, { kind: 'url', url: `data:text/html,<html></html>` }, { kind: 'blob', blob: new Blob([model]), name: 'b' }, { kind: 'blob', blob: new Blob([model.subarray(0, 9999)]), name: 'b' },
-  { kind: 'pushed', name: 'p', totalBytes: random.pick([undefined, 0, model.length, 2 ** 53 - 1]), phase: 'read' },
-]);
+const makeSource = (random) =>
+  random.pick([
+    { kind: 'path', path: MODEL },
+    { kind: 'path', path: MODEL },
+    { kind: 'path', path: '/nothing/there' },
+    { kind: 'path', path: '\u0000' },
+    { kind: 'url', url: 'http://127.0.0.1:1/x' },
+    { kind: 'url', url: 'not a url' },
+    { kind: 'url', url: `data:text/html,<html></html>` },
+    { kind: 'blob', blob: new Blob([model]), name: 'b' },
+    { kind: 'blob', blob: new Blob([model.subarray(0, 9999)]), name: 'b' },
+    {
+      kind: 'pushed',
+      name: 'p',
+      totalBytes: random.pick([undefined, 0, model.length, 2 ** 53 - 1]),
+      phase: 'read',
+    },
+  ]);
 
 /** Replaces or deletes one field of `message`, at any depth. */
 function spoil(random, message) {
@@ -94,7 +249,14 @@ function spoil(random, message) {
     const at = path.at(-1);
     const key = random.pick(Object.keys(at));
     const inner = at[key];
-    if (inner !== null && typeof inner === 'object' && !ArrayBuffer.isView(inner) && !(inner instanceof Blob) && Object.keys(inner).length > 0 && random.chance(0.6)) {
+    if (
+      inner !== null &&
+      typeof inner === 'object' &&
+      !ArrayBuffer.isView(inner) &&
+      !(inner instanceof Blob) &&
+      Object.keys(inner).length > 0 &&
+      random.chance(0.6)
+    ) {
       at[key] = Array.isArray(inner) ? [...inner] : { ...inner };
       path.push(at[key]);
       continue;
@@ -116,14 +278,30 @@ async function round(seed) {
   let problem = null;
   let onChange = () => {};
   const wrong = (text) => {
-    problem ??= `${text}\n  last messages: ${sent.slice(-4).map((message) => { try { return JSON.stringify(message, (_, value) => typeof value === 'bigint' ? `${value}n` : value)?.slice(0, 300); } catch { return String(message); } }).join('\n    ')}`;
+    problem ??= `${text}\n  last messages: ${sent
+      .slice(-4)
+      .map((message) => {
+        try {
+          return JSON.stringify(message, (_, value) =>
+            typeof value === 'bigint' ? `${value}n` : value,
+          )?.slice(0, 300);
+        } catch {
+          return String(message);
+        }
+      })
+      .join('\n    ')}`;
     onChange();
   };
   worker.on('error', (error) => wrong(`the worker died: ${error?.stack ?? error}`));
   worker.on('exit', () => wrong('the worker ended'));
   worker.on('message', (reply) => {
     if (reply.type === 'failed') {
-      if (!CODES.has(reply.error?.code) || typeof reply.error.message !== 'string' || reply.error.message === '') wrong(`failed with ${JSON.stringify(reply.error)}`);
+      if (
+        !CODES.has(reply.error?.code) ||
+        typeof reply.error.message !== 'string' ||
+        reply.error.message === ''
+      )
+        wrong(`failed with ${JSON.stringify(reply.error)}`);
     } else if (reply.type !== 'result') return;
     if (reply.call < 0) return; // the answer to a message that opened no call
     const left = (sends.get(reply.call) ?? 0) - 1;
@@ -148,12 +326,21 @@ async function round(seed) {
     worker.postMessage(copy);
   };
   const answered = async () => {
-    const late = setTimeout(() => wrong(`no answer within ${ROUND_MS / 1000} s to ${[...open].slice(0, 9)}`), ROUND_MS);
+    const late = setTimeout(
+      () => wrong(`no answer within ${ROUND_MS / 1000} s to ${[...open].slice(0, 9)}`),
+      ROUND_MS,
+    );
     while (open.size > 0 && problem === null) await new Promise((resolve) => (onChange = resolve));
     clearTimeout(late);
   };
 
-  if (random.chance(0.7)) post({ op: 'load', call: state.next++, source: { kind: 'path', path: MODEL }, options: { threads: random.pick([1, 2]) } });
+  if (random.chance(0.7))
+    post({
+      op: 'load',
+      call: state.next++,
+      source: { kind: 'path', path: MODEL },
+      options: { threads: random.pick([1, 2]) },
+    });
   if (random.chance(0.8)) await answered();
   for (const message of found(random)) post({ ...message, call: state.next++ });
   const messages = 50 + random.below(250);
@@ -185,7 +372,8 @@ async function round(seed) {
 }
 
 const end = Date.now() + seconds * 1000;
-let passed = 0, failed = 0;
+let passed = 0,
+  failed = 0;
 for (let seed = firstSeed; Date.now() < end && failed === 0; seed++) {
   const found = await round(seed);
   if (found === null) passed += 1;

@@ -20,7 +20,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static void check(int holds) { if (!holds) abort(); }
+static void check(int holds)
+{
+    if (!holds) abort();
+}
 
 /* ---- small vocabularies ------------------------------------------------------------------------ */
 
@@ -56,27 +59,63 @@ static chord_vocab *built(const chord_vocab_source *s)
     if (!chord_vocab_bytes(s, &bytes) || bytes > 1 << 24) return NULL;
     void *block = aligned_alloc(16, (bytes + 15) / 16 * 16);
     chord_status const status = chord_vocab_build(&v, block, bytes, s, &error);
-    check(status == CHORD_OK ? v == block : error.length > 0 && (status == CHORD_INVALID_GGUF || status == CHORD_UNSUPPORTED_TOKENIZER));
+    check(status == CHORD_OK
+              ? v == block
+              : error.length > 0 && (status == CHORD_INVALID_GGUF || status == CHORD_UNSUPPORTED_TOKENIZER));
     if (status) free(block);
     return status ? NULL : v;
 }
 
 static void begin(int32_t kind)
 {
-    base = (chord_vocab_source){ .kind = kind, .texts = texts, .types = types, .scores = scores, .merges = merges, .bos = -1, .eos = -1,
-        .unk = -1, .sep = -1, .pad = -1, .eot = -1, .eom = -1, .fim_pre = -1, .fim_suf = -1, .fim_mid = -1, .fim_pad = -1, .fim_rep = -1,
-        .fim_sep = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1, .remove_extra_whitespaces = -1 };
+    base = (chord_vocab_source){ .kind = kind,
+                                 .texts = texts,
+                                 .types = types,
+                                 .scores = scores,
+                                 .merges = merges,
+                                 .bos = -1,
+                                 .eos = -1,
+                                 .unk = -1,
+                                 .sep = -1,
+                                 .pad = -1,
+                                 .eot = -1,
+                                 .eom = -1,
+                                 .fim_pre = -1,
+                                 .fim_suf = -1,
+                                 .fim_mid = -1,
+                                 .fim_pad = -1,
+                                 .fim_rep = -1,
+                                 .fim_sep = -1,
+                                 .add_bos = -1,
+                                 .add_eos = -1,
+                                 .add_space_prefix = -1,
+                                 .remove_extra_whitespaces = -1 };
 }
 
 static chord_vocab *small_vocabulary(int is_bpe)
 {
-    static const char *const words[] = { "ab", "bc", "abc", ("\xE2\x96\x81" "a"), "\xE2\x96\x81", "\xE2\x96\x81\xE2\x96\x81", "aa", "aaaa", "a", "b", "c", "\xC3\xA9", "s" };
+    static const char *const words[] = { "ab",
+                                         "bc",
+                                         "abc",
+                                         ("\xE2\x96\x81"
+                                          "a"),
+                                         "\xE2\x96\x81",
+                                         "\xE2\x96\x81\xE2\x96\x81",
+                                         "aa",
+                                         "aaaa",
+                                         "a",
+                                         "b",
+                                         "c",
+                                         "\xC3\xA9",
+                                         "s" };
     begin(is_bpe ? CHORD_VOCAB_BPE : CHORD_VOCAB_SPM);
     base.strip_after_special = !is_bpe;
     for (int b = 0; b < 256; b++) {
         char text[8] = { 0 };
         if (is_bpe) chord_utf8_encode(byte_to_letter((uint8_t)b), (uint8_t *)text);
-        else memcpy(text, (char[]){ '<', '0', 'x', "0123456789ABCDEF"[b >> 4], "0123456789ABCDEF"[b & 15], '>' }, 6);
+        else
+            memcpy(text,
+                   (char[]){ '<', '0', 'x', "0123456789ABCDEF"[b >> 4], "0123456789ABCDEF"[b & 15], '>' }, 6);
         token(text, is_bpe ? CHORD_TYPE_NORMAL : CHORD_TYPE_BYTE);
     }
     token("<s>", CHORD_TYPE_CONTROL);
@@ -91,7 +130,8 @@ static chord_vocab *small_vocabulary(int is_bpe)
         base.n_pre = 9;
         merge("a a", "aa");
         merge("aa aa", "aaaa");
-        merge("\xC4\xA0 a", "\xC4\xA0" "a");
+        merge("\xC4\xA0 a", "\xC4\xA0"
+                            "a");
         merge("\xC4\xA0 \xC4\xA0", "\xC4\xA0\xC4\xA0");
         merge("\xC3\xAF \xC2\xBF", "\xC3\xAF\xC2\xBF"); /* the first two bytes of U+FFFD */
         merge("b c", "bc");
@@ -116,7 +156,8 @@ static int is_utf8(const uint8_t *p, size_t n)
 }
 
 /* Tokenises in slices, with scratch only when a step needs it. The ids must equal `ids`. */
-static void check_slices(const chord_vocab *v, const uint8_t *text, size_t n, int32_t flags, const int32_t *ids, int32_t count)
+static void check_slices(const chord_vocab *v, const uint8_t *text, size_t n, int32_t flags,
+                         const int32_t *ids, int32_t count)
 {
     uint64_t const budget = n ? text[0] % 61 : 1;
     int32_t const cap = CHORD_TOKENIZER_ROOM + (n ? text[n - 1] % 50 : 0);
@@ -127,7 +168,8 @@ static void check_slices(const chord_vocab *v, const uint8_t *text, size_t n, in
     check(t && chord_tokenizer_least(t) <= (uint64_t)count);
     for (chord_status status = CHORD_MORE; status != CHORD_DONE; at += n_got) {
         status = chord_tokenizer_step(t, budget, got, cap, &n_got);
-        check(status >= 0 && n_got >= 0 && n_got <= cap && at + n_got <= count && !memcmp(got, ids + at, (size_t)n_got * 4));
+        check(status >= 0 && n_got >= 0 && n_got <= cap && at + n_got <= count &&
+              !memcmp(got, ids + at, (size_t)n_got * 4));
         if (status != CHORD_NEED_MEMORY) continue;
         size_t const wanted = chord_tokenizer_wanted(t);
         check(wanted <= chord_vocab_scratch(v, n));
@@ -148,16 +190,19 @@ static void check_text(const chord_vocab *v, const uint8_t *text, size_t n, int 
         size_t const scratch_bytes = chord_vocab_scratch(v, n);
         void *scratch = malloc(scratch_bytes);
         int32_t *ids = malloc((3 * n + 8) * 4), *fewer = malloc((n / 2 + 1) * 4);
-        int32_t const count = chord_vocab_tokenize(v, (const char *)text, n, flags, ids, (int32_t)(3 * n + 8), scratch, scratch_bytes);
+        int32_t const count = chord_vocab_tokenize(v, (const char *)text, n, flags, ids, (int32_t)(3 * n + 8),
+                                                   scratch, scratch_bytes);
         check(count >= 0 && (size_t)count <= 3 * n + 8);
-        check(chord_vocab_tokenize(v, (const char *)text, n, flags, fewer, (int32_t)(n / 2), scratch, scratch_bytes) == count);
+        check(chord_vocab_tokenize(v, (const char *)text, n, flags, fewer, (int32_t)(n / 2), scratch,
+                                   scratch_bytes) == count);
         check(!memcmp(ids, fewer, (size_t)(count < (int32_t)(n / 2) ? count : (int32_t)(n / 2)) * 4));
         check_slices(v, text, n, flags, ids, count);
         for (int32_t i = 0; i < count; i++) check(chord_vocab_flags(v, ids[i]) >= 0);
         int64_t const bytes = chord_vocab_detokenize(v, ids, count, 0, NULL, 0);
         char *again = malloc((size_t)bytes + 1);
         check(bytes >= 0 && chord_vocab_detokenize(v, ids, count, 0, again, (size_t)bytes) == bytes);
-        if (says_again && flags == 0 && is_utf8(text, n)) check(bytes == (int64_t)n && !memcmp(again, text, n));
+        if (says_again && flags == 0 && is_utf8(text, n))
+            check(bytes == (int64_t)n && !memcmp(again, text, n));
         free(again);
         free(fewer);
         free(ids);
@@ -185,7 +230,10 @@ static void check_vocabulary(const uint8_t *p, size_t n)
     base.add_bos = (int8_t)p[6] % 2;
     base.strip_after_special = p[7] & 1;
     size_t const numbers = (size_t)base.n_tokens * 4, blocks = n - 16;
-    if (blocks < numbers * 2) { free(copy); return; }
+    if (blocks < numbers * 2) {
+        free(copy);
+        return;
+    }
     base.types = p[8] & 1 ? copy + 16 : NULL;
     base.scores = p[8] & 2 ? copy + 16 + numbers : NULL;
     uint8_t *records = copy + 16 + numbers * 2;
@@ -209,7 +257,8 @@ static void check_vocabulary(const uint8_t *p, size_t n)
 
 /* ---- streams ----------------------------------------------------------------------------------- */
 
-static size_t stream_all(const uint8_t *stops, size_t n_stops, const uint8_t *p, size_t n, size_t step, char *out, int *is_stopped)
+static size_t stream_all(const uint8_t *stops, size_t n_stops, const uint8_t *p, size_t n, size_t step,
+                         char *out, int *is_stopped)
 {
     size_t const bytes = chord_stream_bytes(n_stops);
     void *block = aligned_alloc(16, (bytes + 15) / 16 * 16);
@@ -218,7 +267,8 @@ static size_t stream_all(const uint8_t *stops, size_t n_stops, const uint8_t *p,
     const char *text;
     if (t) {
         for (size_t at = 0; at < n; at += step) {
-            int32_t const ready = chord_stream_push(t, (const char *)p + at, at + step > n ? n - at : step, &text);
+            int32_t const ready = chord_stream_push(t, (const char *)p + at, at + step > n ? n - at : step,
+                                                    &text);
             check(ready >= 0);
             memcpy(out + done, text, (size_t)ready);
             done += (size_t)ready;
@@ -262,7 +312,10 @@ static void check_stream(const uint8_t *p, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static chord_vocab *spm, *bpe;
-    if (!spm) { spm = small_vocabulary(0); bpe = small_vocabulary(1); }
+    if (!spm) {
+        spm = small_vocabulary(0);
+        bpe = small_vocabulary(1);
+    }
     check(spm && bpe);
     if (n < 1) return 0;
     switch (data[0] % 4) {

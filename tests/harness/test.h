@@ -28,7 +28,8 @@ typedef struct test_case {
     struct test_case *next;
 } test_case;
 void test_register(test_case *t);
-void test_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4), noreturn));
+void test_fail(const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4), noreturn));
 void test_skip(const char *reason) __attribute__((noreturn));
 /* Returns a file's contents in test_alloc() memory; NULL when the file can't be read. */
 uint8_t *test_read_file(const char *path, size_t *bytes);
@@ -41,32 +42,35 @@ void test_release(int mark);
 uint64_t test_random(void);
 float test_gauss(void);
 
-#define TEST(test_name)                                                                             \
-    static void test_name(void);                                                                    \
-    __attribute__((constructor)) static void test_register_##test_name(void)                        \
-    {                                                                                               \
-        static test_case t = { #test_name, __FILE__, test_name, 0 };                                \
-        test_register(&t);                                                                          \
-    }                                                                                               \
+#define TEST(test_name)                                                      \
+    static void test_name(void);                                             \
+    __attribute__((constructor)) static void test_register_##test_name(void) \
+    {                                                                        \
+        static test_case t = { #test_name, __FILE__, test_name, 0 };         \
+        test_register(&t);                                                   \
+    }                                                                        \
     static void test_name(void)
 
-#define CHECK(condition)                                                                            \
-    do { if (!(condition)) test_fail(__FILE__, __LINE__, "%s", #condition); } while (0)
-#define CHECK_EQ(got, want)                                                                         \
-    do {                                                                                            \
-        long long const got_ = (long long)(got), want_ = (long long)(want);                         \
+#define CHECK(condition)                                                   \
+    do {                                                                   \
+        if (!(condition)) test_fail(__FILE__, __LINE__, "%s", #condition); \
+    } while (0)
+#define CHECK_EQ(got, want)                                                                           \
+    do {                                                                                              \
+        long long const got_ = (long long)(got), want_ = (long long)(want);                           \
         if (got_ != want_) test_fail(__FILE__, __LINE__, "%s is %lld, want %lld", #got, got_, want_); \
     } while (0)
-#define CHECK_NEAR(got, want, bound)                                                                \
-    do {                                                                                            \
-        double const got_ = (got), want_ = (want), bound_ = (bound);                                \
-        if (!(got_ - want_ <= bound_ && want_ - got_ <= bound_))                                    \
+#define CHECK_NEAR(got, want, bound)                                                                       \
+    do {                                                                                                   \
+        double const got_ = (got), want_ = (want), bound_ = (bound);                                       \
+        if (!(got_ - want_ <= bound_ && want_ - got_ <= bound_))                                           \
             test_fail(__FILE__, __LINE__, "%s is %.9g, want %.9g within %.3g", #got, got_, want_, bound_); \
     } while (0)
-#define CHECK_TEXT(got, part)                                                                       \
-    do {                                                                                            \
-        const char *const got_ = (got);                                                             \
-        if (!strstr(got_, (part))) test_fail(__FILE__, __LINE__, "%s is \"%s\", want it to contain \"%s\"", #got, got_, (part)); \
+#define CHECK_TEXT(got, part)                                                                             \
+    do {                                                                                                  \
+        const char *const got_ = (got);                                                                   \
+        if (!strstr(got_, (part)))                                                                        \
+            test_fail(__FILE__, __LINE__, "%s is \"%s\", want it to contain \"%s\"", #got, got_, (part)); \
     } while (0)
 #define SKIP(reason) test_skip(reason)
 

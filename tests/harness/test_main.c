@@ -11,7 +11,11 @@ static uint64_t random_state;
 static void *owned[4096];
 static int n_owned;
 
-void test_register(test_case *t) { *last = t; last = &t->next; }
+void test_register(test_case *t)
+{
+    *last = t;
+    last = &t->next;
+}
 
 void test_fail(const char *file, int line, const char *format, ...)
 {
@@ -24,17 +28,27 @@ void test_fail(const char *file, int line, const char *format, ...)
     longjmp(leave, 1);
 }
 
-void test_skip(const char *reason) { skipped = reason; longjmp(leave, 2); }
+void test_skip(const char *reason)
+{
+    skipped = reason;
+    longjmp(leave, 2);
+}
 
 void *test_alloc(size_t bytes)
 {
     void *p = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
-    if (!p || n_owned == 4096) { fprintf(stderr, "test_alloc: no memory\n"); exit(3); }
+    if (!p || n_owned == 4096) {
+        fprintf(stderr, "test_alloc: no memory\n");
+        exit(3);
+    }
     return owned[n_owned++] = p;
 }
 
 int test_mark(void) { return n_owned; }
-void test_release(int mark) { while (n_owned > mark) free(owned[--n_owned]); }
+void test_release(int mark)
+{
+    while (n_owned > mark) free(owned[--n_owned]);
+}
 
 uint8_t *test_read_file(const char *path, size_t *bytes)
 {
@@ -59,7 +73,8 @@ uint64_t test_random(void) /* splitmix64 */
 
 float test_gauss(void)
 {
-    double const u = ((double)(test_random() >> 11) + 0.5) * 0x1p-53, v = (double)(test_random() >> 11) * 0x1p-53;
+    double const u = ((double)(test_random() >> 11) + 0.5) * 0x1p-53,
+                 v = (double)(test_random() >> 11) * 0x1p-53;
     return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
 }
 
@@ -78,9 +93,16 @@ int main(int argc, char **argv)
         if (!wanted(t, argc, argv)) continue;
         random_state = 1;
         int const result = setjmp(leave);
-        if (result == 0) { t->run(); n_passed++; }
-        else if (result == 1) { printf("FAIL %s\n", t->name); n_failed++; }
-        else { printf("SKIP %s: %s\n", t->name, skipped); n_skipped++; }
+        if (result == 0) {
+            t->run();
+            n_passed++;
+        } else if (result == 1) {
+            printf("FAIL %s\n", t->name);
+            n_failed++;
+        } else {
+            printf("SKIP %s: %s\n", t->name, skipped);
+            n_skipped++;
+        }
         test_release(0);
     }
     printf("%d passed, %d failed, %d skipped\n", n_passed, n_failed, n_skipped);

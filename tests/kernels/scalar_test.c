@@ -18,7 +18,8 @@ static void random_row(const chord_format *f, uint8_t *row)
     for (uint64_t i = 0; i < chord_row_bytes(f, N_IN); i++) row[i] = (uint8_t)test_random();
     for (int32_t b = 0; b < N_IN / f->block_elems; b++, row += f->block_bytes) {
         float const w = test_gauss();
-        uint16_t const half = chord_f32_f16(w * 0.05f), other = chord_f32_f16(test_gauss() * 0.3f), brain = (uint16_t)(chord_f32_bits(w) >> 16);
+        uint16_t const half = chord_f32_f16(w * 0.05f), other = chord_f32_f16(test_gauss() * 0.3f),
+                       brain = (uint16_t)(chord_f32_bits(w) >> 16);
         if (f->tile == CHORD_TILE_F32) memcpy(row, &w, 4);
         else memcpy(row + (f->d_at > 0 ? f->d_at : 0), f->tile == CHORD_TILE_BF16 ? &brain : &half, 2);
         if (f->m_at >= 0) memcpy(row + f->m_at, &other, 2);
@@ -40,7 +41,11 @@ static void seen(const chord_format *f, const uint8_t *x, double *out)
 {
     for (int k = 0; k < N_IN; k++) {
         float v;
-        if (f->act == CHORD_ACT_F32) { memcpy(&v, x + 4 * k, 4); out[k] = (double)v; continue; }
+        if (f->act == CHORD_ACT_F32) {
+            memcpy(&v, x + 4 * k, 4);
+            out[k] = (double)v;
+            continue;
+        }
         memcpy(&v, chord_q8_d(x, N_IN) + k / 32 * 4, 4);
         out[k] = (double)v * (int8_t)x[k];
     }
@@ -59,7 +64,8 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
         bias[r] = test_gauss();
     }
     for (int g = 0; g < 2; g++)
-        CHECK(chord_format_repack(f, w + (uint64_t)g * chord_x4_bytes(f, N_IN), (const void *const *)(rows + 4 * g), N_IN));
+        CHECK(chord_format_repack(f, w + (uint64_t)g * chord_x4_bytes(f, N_IN),
+                                  (const void *const *)(rows + 4 * g), N_IN));
     for (int t = 0; t < N_T; t++) {
         float in[N_IN];
         x[t] = xs + (uint64_t)t * stride;
@@ -69,7 +75,9 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
         for (int r = 0; r < N_OUT; r++) y[t][r] = old[t][r] = test_gauss();
         y[t][N_OUT] = 5;
     }
-    chord_matmul const m = { w, chord_x4_bytes(f, N_IN), xs, stride, &y[0][0], N_OUT + 1, bias, N_IN, N_OUT, 1, 0, NULL };
+    chord_matmul const m = {
+        w, chord_x4_bytes(f, N_IN), xs, stride, &y[0][0], N_OUT + 1, bias, N_IN, N_OUT, 1, 0, NULL
+    };
     chord_ops_matmul(scalar(), f->type)(&m, 0, N_OUT, 0, N_T);
     for (int t = 0; t < N_T; t++) {
         double in[N_IN];
@@ -83,20 +91,26 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
                 if (f->m_at >= 0) offset += 3 * fabs((double)offsets[r][k] * in[k]);
             }
             /* at most N_IN products and sums, bias, old y; with an m decode rounds each element once */
-            double const bound = (N_IN + 6) * EPS * (size + offset + fabs((double)bias[r]) + fabs((double)old[t][r]));
+            double const bound = (N_IN + 6) * EPS *
+                                 (size + offset + fabs((double)bias[r]) + fabs((double)old[t][r]));
             CHECK_NEAR((double)y[t][r], sum + (double)bias[r] + (double)old[t][r], bound);
         }
         CHECK(y[t][N_OUT] == 5);
     }
 }
-#define FORMAT(id, NAME, file, ...) TEST(scalar_matmul_##file##_is_the_sum_over_decoded_rows) { matmul_is_the_sum_over_decoded_rows(chord_format_of(id)); }
+#define FORMAT(id, NAME, file, ...)                               \
+    TEST(scalar_matmul_##file##_is_the_sum_over_decoded_rows)     \
+    {                                                             \
+        matmul_is_the_sum_over_decoded_rows(chord_format_of(id)); \
+    }
 #include "../../src/quant/formats.def"
 
 TEST(scalar_norm_divides_by_the_root_of_the_mean_square)
 {
     float x[100], w[100], y[100];
     double sum = 0;
-    for (int i = 0; i < 100; i++) x[i] = test_gauss(), w[i] = test_gauss(), sum += (double)x[i] * (double)x[i];
+    for (int i = 0; i < 100; i++)
+        x[i] = test_gauss(), w[i] = test_gauss(), sum += (double)x[i] * (double)x[i];
     scalar()->rms_norm(y, x, w, 100, 0.01f);
     for (int i = 0; i < 100; i++) {
         double const want = (double)x[i] / sqrt(sum / 100 + (double)0.01f) * (double)w[i];
@@ -131,7 +145,8 @@ TEST(scalar_gates_are_silu_and_tanh_gelu)
         CHECK_NEAR((double)silu, z / (1 + exp(-z)) * (double)up, 2 * EPS * fabs((double)silu) + 1e-44);
         double const u = sqrt(2 / acos(-1)) * (z + 0.044715 * z * z * z);
         /* 1 + tanh(u) cancels for u < 0 in this form; its absolute error is some 2^-53 */
-        CHECK_NEAR((double)gelu, 0.5 * z * (1 + tanh(u)) * (double)up, 2 * EPS * fabs((double)gelu) + 1e-15 * fabs(z));
+        CHECK_NEAR((double)gelu, 0.5 * z * (1 + tanh(u)) * (double)up,
+                   2 * EPS * fabs((double)gelu) + 1e-15 * fabs(z));
     }
 }
 
@@ -165,7 +180,9 @@ static void attention_is_a_softmax(float cap)
         for (int d = 0; d < D; d++) k[j][d] = test_gauss(), v[j][d] = test_gauss();
     for (int page = 0; page < 2; page++) {
         int32_t const lo = page ? 0 : 3, hi = page ? SEEN - 32 : 32;
-        chord_attend const a = { k[32 * page], v[32 * page], qs, accs, mls, &lo, &hi, 0.5f, cap, 1, D, D, D, 0 };
+        chord_attend const a = {
+            k[32 * page], v[32 * page], qs, accs, mls, &lo, &hi, 0.5f, cap, 1, D, D, D, 0
+        };
         scalar()->attend(&a);
     }
     double p[SEEN], sum = 0, top = -1e300, largest = 0, size = 0;

@@ -42,7 +42,8 @@ TEST(a_default_outside_the_range_is_an_error_that_names_the_key)
         int32_t const v = chord_read_int(&x->b, "size", fallback, 1, 8);
         CHECK(v >= 1 && v <= 8); /* the caller continues with a valid value */
         CHECK_EQ(x->b.status, CHORD_INVALID_GGUF);
-        CHECK_TEXT(x->error.text, fallback ? "'a.size', and its default, 9, is outside 1 to 8" : "'a.size', and its default, 0, is outside 1 to 8");
+        CHECK_TEXT(x->error.text, fallback ? "'a.size', and its default, 9, is outside 1 to 8"
+                                           : "'a.size', and its default, 0, is outside 1 to 8");
     }
 }
 
@@ -82,9 +83,12 @@ TEST(an_epsilon_and_a_rope_base_are_checked_also_as_defaults)
 static chord_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
 {
     enum { WIDTH = 1 << 16 };
-    static const char *const wide[] = { "blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_output.weight",
-                                        "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.0.ffn_down.weight" };
-    static const char *const vectors[] = { "blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight" };
+    static const char *const wide[] = { "blk.0.attn_q.weight",   "blk.0.attn_k.weight",
+                                        "blk.0.attn_v.weight",   "blk.0.attn_output.weight",
+                                        "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight",
+                                        "blk.0.ffn_down.weight" };
+    static const char *const vectors[] = { "blk.0.attn_norm.weight", "blk.0.ffn_norm.weight",
+                                           "output_norm.weight" };
     writer *w = begin_file(3, 11, 8);
     put_key(w, "general.architecture", CHORD_GGUF_STRING);
     put_text(w, "llama");
@@ -101,13 +105,16 @@ static chord_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
     for (int i = 0; i < 7; i++, at += 8ull << 30) put_tensor(w, wide[i], 2, ne, CHORD_F16, at);
     ne[1] = 3;
     put_tensor(w, "token_embd.weight", 2, ne, CHORD_F16, at);
-    for (int i = 0; i < 3; i++) put_tensor(w, vectors[i], 1, ne, CHORD_F32, at + (uint64_t)(i + 1) * 4 * WIDTH * 4);
+    for (int i = 0; i < 3; i++)
+        put_tensor(w, vectors[i], 1, ne, CHORD_F32, at + (uint64_t)(i + 1) * 4 * WIDTH * 4);
 
     reading *r = read_file(w);
     chord_plan *plan = test_alloc(sizeof *plan);
     memset(plan, 0, sizeof *plan);
     chord_arena tables = { test_alloc(1 << 20), 0, 1 << 20 };
-    chord_config const config = { .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16, .n_threads = 1 };
+    chord_config const config = {
+        .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16, .n_threads = 1
+    };
     CHECK_EQ(chord_plan_tensors(plan, &r->g, &tables, e), CHORD_OK);
     CHECK_EQ(chord_plan_program(plan, chord_archs, h, &r->g, &tables, e), CHORD_OK);
     CHECK_EQ(chord_plan_config(plan, h, &config, &tables, e), CHORD_OK);
@@ -125,7 +132,8 @@ TEST(a_plan_larger_than_32_bits_is_measured_exactly)
     CHECK_EQ(chord_plan_memory(plan, &measure, 1000, &vocabulary, &map), CHORD_OK);
     /* the tied matrix has 3 rows, padded to a group of four */
     CHECK_EQ(map.weight_bytes, (7ull << 33) + 4 * 2 * 65536 + 3 * 4 * 65536);
-    CHECK(map.bytes > map.weight_bytes && map.bytes == map.weight_bytes + map.vocabulary_bytes + map.activation_bytes);
+    CHECK(map.bytes > map.weight_bytes &&
+          map.bytes == map.weight_bytes + map.vocabulary_bytes + map.activation_bytes);
     chord_arena small = { NULL, 0, UINT32_MAX };
     CHECK_EQ(chord_plan_memory(plan, &small, 1000, &vocabulary, &map), CHORD_NEED_MEMORY);
 }

@@ -7,15 +7,39 @@
 /* ---- the keys ---------------------------------------------------------------------------------- */
 
 typedef void (*value_writer)(writer *w, const char *key);
-static void as_llama(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, "llama"); }
-static void as_gpt2(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, "gpt2"); }
-static void as_word(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, "unigram"); }
+static void as_llama(writer *w, const char *key)
+{
+    put_key(w, key, CHORD_GGUF_STRING);
+    put_text(w, "llama");
+}
+static void as_gpt2(writer *w, const char *key)
+{
+    put_key(w, key, CHORD_GGUF_STRING);
+    put_text(w, "gpt2");
+}
+static void as_word(writer *w, const char *key)
+{
+    put_key(w, key, CHORD_GGUF_STRING);
+    put_text(w, "unigram");
+}
 static void as_one(writer *w, const char *key) { put_u32_kv(w, key, 1); }
-static void as_u8(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_U8); put_bytes(w, "\1", 1); }
+static void as_u8(writer *w, const char *key)
+{
+    put_key(w, key, CHORD_GGUF_U8);
+    put_bytes(w, "\1", 1);
+}
 static void as_minus_one(writer *w, const char *key) { put_u32_kv(w, key, UINT32_MAX); }
 static void as_three(writer *w, const char *key) { put_u32_kv(w, key, 3); }
-static void as_yes(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_BOOL); put_bytes(w, "\1", 1); }
-static void as_no(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_BOOL); put_bytes(w, "\0", 1); }
+static void as_yes(writer *w, const char *key)
+{
+    put_key(w, key, CHORD_GGUF_BOOL);
+    put_bytes(w, "\1", 1);
+}
+static void as_no(writer *w, const char *key)
+{
+    put_key(w, key, CHORD_GGUF_BOOL);
+    put_bytes(w, "\0", 1);
+}
 static void as_numbers(writer *w, const char *key, int type, uint64_t n)
 {
     static const uint32_t ones[4] = { 1, 1, 1, 1 };
@@ -36,15 +60,23 @@ static void as_3_texts(writer *w, const char *key)
     put_text(w, "a b");
 }
 
-typedef struct outcome { chord_vocab_source s; chord_error error; chord_status status; } outcome;
+typedef struct outcome {
+    chord_vocab_source s;
+    chord_error error;
+    chord_status status;
+} outcome;
 
 /* Reads a small valid vocabulary in which `value` writes `key`. A new key is added; NULL leaves the key
  * out. */
 static outcome *read_with(const char *key, value_writer value)
 {
-    const struct { const char *key; value_writer value; } good[] = {
-        { "tokenizer.ggml.model", as_llama }, { "tokenizer.ggml.tokens", as_3_texts }, { "tokenizer.ggml.scores", as_3_floats },
-        { "tokenizer.ggml.token_type", as_3_ints }, { "tokenizer.ggml.bos_token_id", as_one }, { "tokenizer.ggml.add_bos_token", as_yes },
+    const struct {
+        const char *key;
+        value_writer value;
+    } good[] = {
+        { "tokenizer.ggml.model", as_llama },      { "tokenizer.ggml.tokens", as_3_texts },
+        { "tokenizer.ggml.scores", as_3_floats },  { "tokenizer.ggml.token_type", as_3_ints },
+        { "tokenizer.ggml.bos_token_id", as_one }, { "tokenizer.ggml.add_bos_token", as_yes },
     };
     size_t const n = sizeof good / sizeof *good;
     size_t found = n;
@@ -66,8 +98,10 @@ TEST(the_reader_returns_arrays_ids_and_flags)
 {
     outcome *o = read_with("general.name", as_llama);
     CHECK_EQ(o->status, CHORD_OK);
-    CHECK(o->s.kind == CHORD_VOCAB_SPM && o->s.n_tokens == 3 && o->s.texts_bytes == 3 * 8 + 5 + 3 && o->s.n_merges == 0 && !o->s.merges);
-    CHECK(o->s.bos == 1 && o->s.eos == -1 && o->s.add_bos == 1 && o->s.add_eos == -1 && !o->s.pre && !o->s.strip_after_special);
+    CHECK(o->s.kind == CHORD_VOCAB_SPM && o->s.n_tokens == 3 && o->s.texts_bytes == 3 * 8 + 5 + 3 &&
+          o->s.n_merges == 0 && !o->s.merges);
+    CHECK(o->s.bos == 1 && o->s.eos == -1 && o->s.add_bos == 1 && o->s.add_eos == -1 && !o->s.pre &&
+          !o->s.strip_after_special);
     CHECK(chord_i32(o->s.types + 8) == 1 && o->s.scores);
     CHECK_EQ(chord_vocabulary_file_bytes(&o->s), 3 * 8 + 8 + 3 * 4 + 3 * 4);
     o = read_with("tokenizer.ggml.add_bos_token", as_no);
@@ -80,26 +114,42 @@ TEST(the_reader_returns_arrays_ids_and_flags)
 
 TEST(the_reader_names_a_key_that_is_missing_or_wrong)
 {
-    static const struct { const char *key; value_writer value; chord_status status; const char *says; } cases[] = {
+    static const struct {
+        const char *key;
+        value_writer value;
+        chord_status status;
+        const char *says;
+    } cases[] = {
         { "tokenizer.ggml.model", NULL, CHORD_INVALID_GGUF, "tokenizer.ggml.model is missing" },
-        { "tokenizer.ggml.model", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.model is u32 instead of a string" },
+        { "tokenizer.ggml.model", as_one, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.model is u32 instead of a string" },
         { "tokenizer.ggml.model", as_word, CHORD_UNSUPPORTED_TOKENIZER, "unknown tokenizer 'unigram'" },
         { "tokenizer.ggml.model", as_gpt2, CHORD_INVALID_GGUF, "tokenizer.ggml.merges is missing" },
         { "tokenizer.ggml.pre", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.pre is u32" },
         { "tokenizer.ggml.tokens", NULL, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens is missing or empty" },
-        { "tokenizer.ggml.tokens", as_no_texts, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens is missing or empty" },
-        { "tokenizer.ggml.tokens", as_3_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens is an array of i32" },
+        { "tokenizer.ggml.tokens", as_no_texts, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.tokens is missing or empty" },
+        { "tokenizer.ggml.tokens", as_3_ints, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.tokens is an array of i32" },
         { "tokenizer.ggml.tokens", as_llama, CHORD_INVALID_GGUF, "tokenizer.ggml.tokens is string" },
-        { "tokenizer.ggml.scores", as_2_floats, CHORD_INVALID_GGUF, "tokenizer.ggml.scores has 2 entries for 3 tokens" },
-        { "tokenizer.ggml.scores", as_3_bytes, CHORD_INVALID_GGUF, "tokenizer.ggml.scores is an array of u8" },
+        { "tokenizer.ggml.scores", as_2_floats, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.scores has 2 entries for 3 tokens" },
+        { "tokenizer.ggml.scores", as_3_bytes, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.scores is an array of u8" },
         { "tokenizer.ggml.scores", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.scores is u32" },
-        { "tokenizer.ggml.token_type", as_4_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.token_type has 4 entries" },
-        { "tokenizer.ggml.token_type", as_3_floats, CHORD_INVALID_GGUF, "tokenizer.ggml.token_type is an array of f32" },
-        { "tokenizer.ggml.merges", as_3_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.merges is an array of i32" },
-        { "tokenizer.ggml.bos_token_id", as_llama, CHORD_INVALID_GGUF, "tokenizer.ggml.bos_token_id is string" },
+        { "tokenizer.ggml.token_type", as_4_ints, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.token_type has 4 entries" },
+        { "tokenizer.ggml.token_type", as_3_floats, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.token_type is an array of f32" },
+        { "tokenizer.ggml.merges", as_3_ints, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.merges is an array of i32" },
+        { "tokenizer.ggml.bos_token_id", as_llama, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.bos_token_id is string" },
         { "tokenizer.ggml.eot_token_id", as_u8, CHORD_INVALID_GGUF, "tokenizer.ggml.eot_token_id is u8" },
-        { "tokenizer.ggml.add_eos_token", as_one, CHORD_INVALID_GGUF, "tokenizer.ggml.add_eos_token is u32 instead of a bool" },
-        { "tokenizer.ggml.add_space_prefix", as_3_ints, CHORD_INVALID_GGUF, "tokenizer.ggml.add_space_prefix is an array of i32" },
+        { "tokenizer.ggml.add_eos_token", as_one, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.add_eos_token is u32 instead of a bool" },
+        { "tokenizer.ggml.add_space_prefix", as_3_ints, CHORD_INVALID_GGUF,
+          "tokenizer.ggml.add_space_prefix is an array of i32" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         outcome *o = read_with(cases[i].key, cases[i].value);
@@ -115,12 +165,20 @@ TEST(an_id_outside_the_vocabulary_counts_as_absent)
 }
 
 static const char *model_name;
-static void as_name(writer *w, const char *key) { put_key(w, key, CHORD_GGUF_STRING); put_text(w, model_name); }
+static void as_name(writer *w, const char *key)
+{
+    put_key(w, key, CHORD_GGUF_STRING);
+    put_text(w, model_name);
+}
 
 TEST(phi3_is_recognised_by_its_name)
 {
-    static const struct { const char *name; int32_t strip; } cases[] = {
-        { "Phi-3 mini", 1 }, { "my PHI3.5", 1 }, { "phi3", 1 }, { "phi-3", 1 }, { "phi", 0 }, { "phi-", 0 }, { "Phi-2", 0 }, { "phi--3", 0 }, { "", 0 }, { "delphi 3", 0 },
+    static const struct {
+        const char *name;
+        int32_t strip;
+    } cases[] = {
+        { "Phi-3 mini", 1 }, { "my PHI3.5", 1 }, { "phi3", 1 },   { "phi-3", 1 }, { "phi", 0 },
+        { "phi-", 0 },       { "Phi-2", 0 },     { "phi--3", 0 }, { "", 0 },      { "delphi 3", 0 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         model_name = cases[i].name;
@@ -157,7 +215,8 @@ static size_t from_hex(const char *hex, uint8_t *bytes)
 }
 
 /* Checks that slices of `budget` small steps give the same ids. */
-static void check_slices(const chord_vocab *v, int32_t flags, const uint8_t *text, size_t n, uint64_t budget, const int32_t *ids, int32_t count)
+static void check_slices(const chord_vocab *v, int32_t flags, const uint8_t *text, size_t n, uint64_t budget,
+                         const int32_t *ids, int32_t count)
 {
     int32_t got[CHORD_TOKENIZER_ROOM * 4], n_got, at = 0;
     size_t const bytes = chord_tokenizer_bytes();
@@ -180,7 +239,8 @@ static void check_slices(const chord_vocab *v, int32_t flags, const uint8_t *tex
 
 /* Checks one golden text: its ids are llama.cpp's, and they detokenise to the text if the vocabulary has
  * every byte. */
-static void check_text(const chord_vocab *v, const char *path, int32_t flags, const char *hex, const char *ids)
+static void check_text(const chord_vocab *v, const char *path, int32_t flags, const char *hex,
+                       const char *ids)
 {
     static uint8_t text[65536];
     static char again[65536 * 3];
@@ -188,19 +248,25 @@ static void check_text(const chord_vocab *v, const char *path, int32_t flags, co
     size_t const n = from_hex(hex, text);
     size_t const scratch_bytes = chord_vocab_scratch(v, n);
     void *scratch = malloc(scratch_bytes + 1);
-    int32_t const count = chord_vocab_tokenize(v, (const char *)text, n, flags, got, 65536, scratch, scratch_bytes);
+    int32_t const count = chord_vocab_tokenize(v, (const char *)text, n, flags, got, 65536, scratch,
+                                               scratch_bytes);
     free(scratch);
     check_slices(v, flags, text, n, 1, got, count);
     check_slices(v, flags, text, n, 50, got, count);
     int32_t i = 0, used = 0;
     for (int32_t id; sscanf(ids, "%d%n", &id, &used) == 1; ids += used, i++)
-        if (i >= count || id != got[i]) test_fail(__FILE__, __LINE__, "%s: text %d %s: id %d is %d, want %d", path, flags, hex, i, i < count ? got[i] : -1, id);
-    if (i != count) test_fail(__FILE__, __LINE__, "%s: text %d %s: %d ids, want %d", path, flags, hex, count, i);
+        if (i >= count || id != got[i])
+            test_fail(__FILE__, __LINE__, "%s: text %d %s: id %d is %d, want %d", path, flags, hex, i,
+                      i < count ? got[i] : -1, id);
+    if (i != count)
+        test_fail(__FILE__, __LINE__, "%s: text %d %s: %d ids, want %d", path, flags, hex, count, i);
     int64_t const n_again = chord_vocab_detokenize(v, got, count, CHORD_WHOLE_TEXT, again, sizeof again);
     /* reduced vocabularies lack bytes */
-    bool const is_changed = (flags & CHORD_ADD_SPECIAL) || strstr(path, "tests/golden/smollm2_tokens") == NULL;
+    bool const is_changed = (flags & CHORD_ADD_SPECIAL) ||
+                            strstr(path, "tests/golden/smollm2_tokens") == NULL;
     if (!is_changed && (n_again != (int64_t)n || memcmp(again, text, n)))
-        test_fail(__FILE__, __LINE__, "%s: text %d %s comes back as '%.*s'", path, flags, hex, (int)n_again, again);
+        test_fail(__FILE__, __LINE__, "%s: text %d %s comes back as '%.*s'", path, flags, hex, (int)n_again,
+                  again);
 }
 
 static int32_t check_goldens(const chord_vocab *v, const char *path)
@@ -217,8 +283,10 @@ static int32_t check_goldens(const chord_vocab *v, const char *path)
             n_texts++;
         } else if (!strncmp(line, "end_tokens", 10)) {
             const char *p = line + 10;
-            for (int32_t id; sscanf(p, "%d%n", &id, &used) == 1; p += used, n_ends++) CHECK(chord_vocab_flags(v, id) & CHORD_TOKEN_EOG);
-            for (int32_t id = 0; chord_vocab_flags(v, id) >= 0; id++) n_ends -= (chord_vocab_flags(v, id) & CHORD_TOKEN_EOG) != 0;
+            for (int32_t id; sscanf(p, "%d%n", &id, &used) == 1; p += used, n_ends++)
+                CHECK(chord_vocab_flags(v, id) & CHORD_TOKEN_EOG);
+            for (int32_t id = 0; chord_vocab_flags(v, id) >= 0; id++)
+                n_ends -= (chord_vocab_flags(v, id) & CHORD_TOKEN_EOG) != 0;
             CHECK_EQ(n_ends, 0);
         }
     }

@@ -8,8 +8,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#define EACH_FORMAT(f) \
-    for (int32_t i_ = 0; i_ < CHORD_N_FORMATS; i_++) for (const chord_format *f = chord_format_at(i_); f; f = NULL)
+#define EACH_FORMAT(f)                               \
+    for (int32_t i_ = 0; i_ < CHORD_N_FORMATS; i_++) \
+        for (const chord_format *f = chord_format_at(i_); f; f = NULL)
 
 /* A random row that chord_format_check() accepts: random bits, then finite d and m in each block. */
 static uint8_t *random_row(const chord_format *f, int32_t n)
@@ -61,9 +62,11 @@ TEST(decode_of_block_formats_equals_gguf_bit_for_bit)
         CHECK(got[n] == 12345);
         seen[chord_format_place(head[0])] = true;
     }
-    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) seen[chord_format_place(goldens[i].type)] = true;
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++)
+        seen[chord_format_place(goldens[i].type)] = true;
     EACH_FORMAT(f)
-        if (!seen[chord_format_place(f->type)]) test_fail(__FILE__, __LINE__, "no golden for the decode of %s", f->name);
+        if (!seen[chord_format_place(f->type)])
+            test_fail(__FILE__, __LINE__, "no golden for the decode of %s", f->name);
     if (file) fclose(file);
 }
 
@@ -72,7 +75,8 @@ TEST(unpack_restores_every_bit_of_the_rows)
     EACH_FORMAT(f)
         for (int32_t blocks = 1; blocks <= 5; blocks++) {
             int32_t const n = blocks * f->block_elems;
-            size_t const row_bytes = (size_t)chord_row_bytes(f, n), group_bytes = (size_t)chord_x4_bytes(f, n);
+            size_t const row_bytes = (size_t)chord_row_bytes(f, n),
+                         group_bytes = (size_t)chord_x4_bytes(f, n);
             const void *rows[4];
             for (int r = 0; r < 4; r++) rows[r] = random_row(f, n);
             uint8_t *group = test_alloc(group_bytes + 8), *back = test_alloc(row_bytes + 8);
@@ -96,7 +100,8 @@ TEST(missing_rows_become_rows_of_zeros)
             int32_t const n = 2 * f->block_elems;
             const void *rows[4] = { 0 };
             for (int r = 0; r < present; r++) rows[r] = random_row(f, n);
-            uint8_t *group = test_alloc((size_t)chord_x4_bytes(f, n)), *back = test_alloc((size_t)chord_row_bytes(f, n));
+            uint8_t *group = test_alloc((size_t)chord_x4_bytes(f, n)),
+                    *back = test_alloc((size_t)chord_row_bytes(f, n));
             memset(group, 0xa5, (size_t)chord_x4_bytes(f, n));
             CHECK(chord_format_repack(f, group, rows, n));
             for (int32_t r = 0; r < 4; r++) {
@@ -128,7 +133,12 @@ TEST(a_group_holds_scales_then_codes_with_rows_as_lanes)
  * can. */
 TEST(a_record_can_describe_a_block_of_17_bytes)
 {
-    chord_format const f = { .block_elems = 32, .block_bytes = 17, .d_at = -1, .m_at = -1, .low = 4, .head = { { 0, 1 } },
+    chord_format const f = { .block_elems = 32,
+                             .block_bytes = 17,
+                             .d_at = -1,
+                             .m_at = -1,
+                             .low = 4,
+                             .head = { { 0, 1 } },
                              .part = { { 1, 16, { 0 } } } };
     uint8_t rows[4][3 * 17], group[4 * 3 * 17], back[3 * 17];
     for (int r = 0; r < 4; r++)
@@ -138,7 +148,8 @@ TEST(a_record_can_describe_a_block_of_17_bytes)
     for (int r = 0; r < 4; r++) {
         for (int b = 0; b < 3; b++) {
             CHECK_EQ(group[68 * b + r], rows[r][17 * b]);
-            for (int j = 0; j < 16; j++) CHECK_EQ(group[68 * b + 4 + 16 * (j / 4) + 4 * r + j % 4], rows[r][17 * b + 1 + j]);
+            for (int j = 0; j < 16; j++)
+                CHECK_EQ(group[68 * b + 4 + 16 * (j / 4) + 4 * r + j % 4], rows[r][17 * b + 1 + j]);
         }
         chord_format_unpack(&f, back, group, r, 96);
         CHECK(!memcmp(back, rows[r], sizeof back));
@@ -158,7 +169,8 @@ TEST(each_byte_of_a_block_is_in_one_stretch)
                 for (int k = 0; k < f->part[i].bytes; k++) seen[at + k]++;
             }
         for (int k = 0; k < 256; k++)
-            if (seen[k] != (k < f->block_bytes)) test_fail(__FILE__, __LINE__, "%s: byte %d is in %d stretches", f->name, k, seen[k]);
+            if (seen[k] != (k < f->block_bytes))
+                test_fail(__FILE__, __LINE__, "%s: byte %d is in %d stretches", f->name, k, seen[k]);
     }
 }
 
@@ -174,7 +186,8 @@ TEST(a_non_finite_scale_or_offset_is_refused_in_any_block)
                     int32_t const n = 3 * f->block_elems, at = field ? f->m_at : f->d_at;
                     if (at < 0) continue;
                     n_fields += j == 0 && block == 0;
-                    uint8_t *row = random_row(f, n), *good = random_row(f, n), *group = test_alloc((size_t)chord_x4_bytes(f, n));
+                    uint8_t *row = random_row(f, n), *good = random_row(f, n),
+                            *group = test_alloc((size_t)chord_x4_bytes(f, n));
                     const void *rows[4] = { good, good, good, good };
                     CHECK(chord_format_check(f, row, n) && chord_format_repack(f, group, rows, n));
                     memcpy(row + block * f->block_bytes + at, &bad[j], 2);
@@ -201,7 +214,8 @@ TEST(the_q8_0_code_of_minus_128_is_refused)
 TEST(float_weights_keep_inf_and_nan)
 {
     static const uint32_t values[] = { 0x7f800000, 0xff800000, 0x7fc00000, 0x7fc00000 };
-    static const uint16_t f16[] = { 0x7c00, 0xfc00, 0x7e00, 0x7e00 }, bf16[] = { 0x7f80, 0xff80, 0x7fc0, 0x7fc0 };
+    static const uint16_t f16[] = { 0x7c00, 0xfc00, 0x7e00, 0x7e00 },
+                          bf16[] = { 0x7f80, 0xff80, 0x7fc0, 0x7fc0 };
     const void *const rows[3] = { values, f16, bf16 };
     static const int32_t types[3] = { CHORD_F32, CHORD_F16, CHORD_BF16 };
     for (int i = 0; i < 3; i++) {
@@ -308,7 +322,8 @@ TEST(q8_and_its_rest_form_a_code_of_16_bits)
             int32_t const code = 254 * (int8_t)row[i] + (int8_t)rest[i];
             sum += (int8_t)rest[i];
             /* half a step, and the float roundings of 127 d */
-            CHECK(fabs((double)code * (double)step - (double)x[i]) <= (double)step * 0.5 + (double)d * 127 * 0x1p-22);
+            CHECK(fabs((double)code * (double)step - (double)x[i]) <=
+                  (double)step * 0.5 + (double)d * 127 * 0x1p-22);
         }
         CHECK_EQ(s, sum);
     }

@@ -15,7 +15,10 @@ for (const [name, { title, tokens }] of Object.entries(REAL)) {
     const wrong = [];
     try {
       for (const { text, flags, ids } of texts) {
-        const ours = await model.tokenize(text, { addSpecial: (flags & 1) !== 0, parseSpecial: (flags & 2) !== 0 });
+        const ours = await model.tokenize(text, {
+          addSpecial: (flags & 1) !== 0,
+          parseSpecial: (flags & 2) !== 0,
+        });
         if (ours.join() !== ids.join()) wrong.push({ text, flags, ours, ids });
       }
       assert.deepEqual(wrong, []);
@@ -26,6 +29,8 @@ for (const [name, { title, tokens }] of Object.entries(REAL)) {
   });
   // The largest model runs in one variant only: it takes minutes, and its kernels are the 0.5B model's.
   for (const variant of Object.keys(VARIANTS).slice(name === 'qwen2.5-coder-1.5b' ? 1 : 0)) {
-    test(`${title} prefers tokens as good as llama.cpp's in ${variant}`, needs(name), (t) => assertAsGoodAsLlamaCpp(t, name, variant));
+    test(`${title} prefers tokens as good as llama.cpp's in ${variant}`, needs(name), (t) =>
+      assertAsGoodAsLlamaCpp(t, name, variant),
+    );
   }
 }

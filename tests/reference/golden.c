@@ -73,7 +73,8 @@ static size_t read_hex(golden *g, const char *hex, size_t n, const char **text)
 {
     if (n == 1) n = 0; /* "-" */
     char *p = take(g, n / 2 + 1);
-    for (size_t i = 0; i < n / 2; i++) p[i] = (char)strtol((char[]){ hex[2 * i], hex[2 * i + 1], 0 }, NULL, 16);
+    for (size_t i = 0; i < n / 2; i++)
+        p[i] = (char)strtol((char[]){ hex[2 * i], hex[2 * i + 1], 0 }, NULL, 16);
     p[n / 2] = 0;
     *text = p;
     return n / 2;
@@ -105,14 +106,16 @@ static void read_line(golden *g, const char *key, char *p)
     golden_prompt *prompt = g->n_prompts ? &g->prompts[g->n_prompts - 1] : NULL;
     if (!strcmp(key, "n_vocab")) g->n_vocab = (int32_t)strtol(p, NULL, 10);
     else if (!strcmp(key, "tolerance")) sscanf(p, "%lf %lf %lf", &g->nmse, &g->median, &g->regret);
-    else if (!strcmp(key, "tolerance_kv8")) sscanf(p, "%lf %lf %lf", &g->kv8_nmse, &g->kv8_median, &g->kv8_regret);
+    else if (!strcmp(key, "tolerance_kv8"))
+        sscanf(p, "%lf %lf %lf", &g->kv8_nmse, &g->kv8_median, &g->kv8_regret);
     else if (!strcmp(key, "noise")) read_noise(g, p);
     else if (!strcmp(key, "sample")) sscanf(p, "%d %d", &g->every, &g->stride);
     else if (!strcmp(key, "end_tokens")) g->n_ends = read_ids(g, p, &g->ends);
     else if (!strcmp(key, "text")) read_text(g, p);
     else if (!strcmp(key, "prompt") && g->n_prompts < GOLDEN_PROMPTS) g->n_prompts++;
     else if (!strcmp(key, "rms") || !strcmp(key, "same_text")) return;
-    else if (!prompt) test_fail(__FILE__, __LINE__, "%s: '%s' comes before a prompt, or is unknown", g->name, key);
+    else if (!prompt)
+        test_fail(__FILE__, __LINE__, "%s: '%s' comes before a prompt, or is unknown", g->name, key);
     else if (!strcmp(key, "prompt_text")) prompt->n_text = read_hex(g, p, strlen(p), &prompt->text);
     else if (!strcmp(key, "ids")) prompt->n = read_ids(g, p, &prompt->ids);
     else if (!strcmp(key, "greedy")) prompt->n_greedy = read_ids(g, p, &prompt->greedy);
@@ -148,7 +151,8 @@ golden *golden_read(const char *name)
         p->logits = logits;
         logits += (size_t)p->n_rows * (size_t)g->n_vocab;
     }
-    if (!g->every && (const uint8_t *)logits != g->logits + g->n_logits) test_fail(__FILE__, __LINE__, "%s.logits has the wrong size", name);
+    if (!g->every && (const uint8_t *)logits != g->logits + g->n_logits)
+        test_fail(__FILE__, __LINE__, "%s.logits has the wrong size", name);
     return g;
 }
 
@@ -212,6 +216,7 @@ double golden_step_regret(const golden *g, int32_t i, int32_t step, int32_t toke
 const float *golden_sample(const golden *g, int32_t i, int32_t step, int32_t *n)
 {
     *n = (g->n_vocab + g->stride - 1) / g->stride;
-    const float *samples = (const float *)(const void *)(g->logits + (size_t)g->n_prompts * GOLDEN_STEPS * GOLDEN_BEST * 8);
+    const float *samples = (const float *)(const void *)(g->logits + (size_t)g->n_prompts * GOLDEN_STEPS *
+                                                                         GOLDEN_BEST * 8);
     return samples + (size_t)((i * GOLDEN_STEPS + step) / g->every) * (size_t)*n;
 }

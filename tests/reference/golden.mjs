@@ -18,14 +18,23 @@ export async function readGolden(name) {
     const numbers = values.map(Number);
     const prompt = golden.prompts.at(-1);
     if (key === 'n_vocab') golden.vocabulary = numbers[0];
-    else if (key === 'tolerance') golden.tolerance = { nmse: numbers[0], median: numbers[1], regret: numbers[2] };
-    else if (key === 'noise') golden.noise[values[0]] = { nmse: numbers[1], median: numbers[2], p90: numbers[3], regret: numbers[4], differ: numbers[5] };
+    else if (key === 'tolerance')
+      golden.tolerance = { nmse: numbers[0], median: numbers[1], regret: numbers[2] };
+    else if (key === 'noise')
+      golden.noise[values[0]] = {
+        nmse: numbers[1],
+        median: numbers[2],
+        p90: numbers[3],
+        regret: numbers[4],
+        differ: numbers[5],
+      };
     else if (key === 'sample') golden.sample = { every: numbers[0], stride: numbers[1] };
     else if (key === 'end_tokens') golden.ends = numbers;
     else if (key === 'prompt') golden.prompts.push({});
     else if (key === 'prompt_text') prompt.text = fromHex(values[0]);
     else if (['ids', 'greedy', 'margins', 'rows'].includes(key)) prompt[key] = numbers;
-    else if (key === 'text') golden.texts.push({ flags: numbers[0], text: fromHex(values[1]), ids: numbers.slice(2) });
+    else if (key === 'text')
+      golden.texts.push({ flags: numbers[0], text: fromHex(values[1]), ids: numbers.slice(2) });
   }
   if (golden.prompts.length > 0) await readLogits(name, golden);
   return golden;
@@ -41,19 +50,28 @@ async function readLogits(name, golden) {
 
 function placeRows(golden, logits) {
   let row = 0;
-  for (const prompt of golden.prompts) prompt.logits = prompt.rows.map(() => logits.subarray(row * golden.vocabulary, ++row * golden.vocabulary));
+  for (const prompt of golden.prompts)
+    prompt.logits = prompt.rows.map(() =>
+      logits.subarray(row * golden.vocabulary, ++row * golden.vocabulary),
+    );
 }
 
 function placeSteps(golden, buffer) {
-  const ids = new Int32Array(buffer), logits = new Float32Array(buffer);
+  const ids = new Int32Array(buffer),
+    logits = new Float32Array(buffer);
   const { every, stride } = golden.sample;
   const n = Math.ceil(golden.vocabulary / stride);
   const steps = golden.prompts[0].greedy.length;
-  let pair = 0, sample = golden.prompts.length * steps * BEST * 2;
+  let pair = 0,
+    sample = golden.prompts.length * steps * BEST * 2;
   for (const prompt of golden.prompts) {
-    prompt.best = Array.from({ length: steps }, () => new Map(Array.from({ length: BEST }, () => [ids[pair], logits[(pair += 2) - 1]])));
+    prompt.best = Array.from(
+      { length: steps },
+      () => new Map(Array.from({ length: BEST }, () => [ids[pair], logits[(pair += 2) - 1]])),
+    );
   }
-  for (const prompt of golden.prompts) prompt.sample = Array.from({ length: steps / every }, () => logits.subarray(sample, (sample += n)));
+  for (const prompt of golden.prompts)
+    prompt.sample = Array.from({ length: steps / every }, () => logits.subarray(sample, (sample += n)));
 }
 
 /** Returns exact's best logit of a step minus exact's logit of `token`; Infinity if it isn't in `best`. */
@@ -70,7 +88,8 @@ export function argmax(row) {
 
 /** sum((a - b)^2) / sum(b^2) over pairs of rows. */
 export function nmse(pairs) {
-  let error = 0, power = 0;
+  let error = 0,
+    power = 0;
   for (const [ours, exact] of pairs) {
     for (let i = 0; i < exact.length; i++) {
       error += (ours[i] - exact[i]) ** 2;

@@ -76,7 +76,8 @@ static void norm(const interpreter *t, const chord_op *op)
     float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
     for (int32_t r = 0; r < rows_of(t, op); r++) {
         int32_t const from = op->flags & CHORD_FLAG_GATHER ? t->batch->rows[r] : r;
-        norm_row(row_of(t, op->out[0], r), row_of(t, op->in[0], from), w, op->norm.width, (double)op->norm.eps);
+        norm_row(row_of(t, op->out[0], r), row_of(t, op->in[0], from), w, op->norm.width,
+                 (double)op->norm.eps);
     }
     free(w);
 }
@@ -103,7 +104,8 @@ static void layer_norm(const interpreter *t, const chord_op *op)
         for (int32_t i = 0; i < n; i++) mean += x[i] / n;
         for (int32_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean) / n;
         double const scale = 1 / sqrt(variance + (double)op->layer_norm.eps);
-        for (int32_t i = 0; i < n; i++) y[i] = (x[i] - mean) * scale * (w ? (double)w[i] : 1) + (bias ? (double)bias[i] : 0);
+        for (int32_t i = 0; i < n; i++)
+            y[i] = (x[i] - mean) * scale * (w ? (double)w[i] : 1) + (bias ? (double)bias[i] : 0);
     }
     free(w);
     free(bias);
@@ -130,7 +132,8 @@ static void matmul(interpreter *t, const chord_op *op)
     int32_t const n_rows = rows_of(t, op), n = op->matmul.n_in;
     double *x = malloc((size_t)n_rows * (size_t)n * sizeof *x);
     for (int32_t k = 0; k < op->matmul.n_weights; k++) {
-        int const is_q8 = (t->flags & REFERENCE_ACT_Q8) && chord_format_of(t->plan->tensors[op->weight[k]].type)->act == CHORD_ACT_Q8;
+        int const is_q8 = (t->flags & REFERENCE_ACT_Q8) &&
+                          chord_format_of(t->plan->tensors[op->weight[k]].type)->act == CHORD_ACT_Q8;
         for (int32_t r = 0; r < n_rows; r++) {
             memcpy(x + (size_t)r * (size_t)n, row_of(t, op->in[0], r), (size_t)n * sizeof *x);
             if (is_q8) through_q8(x + (size_t)r * (size_t)n, n);
@@ -159,9 +162,15 @@ static void angles(const interpreter *t, const chord_op *op)
     float *freqs = c->freqs == CHORD_NONE ? NULL : weight_row(t, c->freqs, 0);
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
         for (int32_t i = 0; i < c->n_rot / 2; i++) {
-            int32_t const axis = i < c->sections[0] || !c->sections[1] ? 0 : i < c->sections[0] + c->sections[1] || !c->sections[2] ? 1 : 2;
-            int32_t const position = t->batch->positions ? t->batch->positions[r * t->batch->n_axes + (t->batch->n_axes == 3 ? axis : 0)] : t->first + r;
-            double const angle = position * (double)c->factor * pow((double)c->base, -2.0 * i / c->n_rot) / (freqs ? (double)freqs[i] : 1);
+            int32_t const axis = i < c->sections[0] || !c->sections[1]                    ? 0
+                                 : i < c->sections[0] + c->sections[1] || !c->sections[2] ? 1
+                                                                                          : 2;
+            int32_t const position =
+                t->batch->positions
+                    ? t->batch->positions[r * t->batch->n_axes + (t->batch->n_axes == 3 ? axis : 0)]
+                    : t->first + r;
+            double const angle = position * (double)c->factor * pow((double)c->base, -2.0 * i / c->n_rot) /
+                                 (freqs ? (double)freqs[i] : 1);
             double *pair = row_of(t, op->out[0], r) + 2 * i;
             pair[0] = (double)c->magnitude * cos(angle);
             pair[1] = (double)c->magnitude * sin(angle);
@@ -178,7 +187,8 @@ static void rope(const interpreter *t, const chord_op *op)
             const double *pair = row_of(t, op->in[0], r) + 2 * i;
             for (int32_t h = 0; h < op->rope.n_head; h++) {
                 double *x = row_of(t, op->out[0], r) + h * op->rope.head_dim + op->rope.first;
-                double *a = c->style == CHORD_ROPE_NORM ? x + 2 * i : x + i, *b = c->style == CHORD_ROPE_NORM ? a + 1 : a + half;
+                double *a = c->style == CHORD_ROPE_NORM ? x + 2 * i : x + i,
+                       *b = c->style == CHORD_ROPE_NORM ? a + 1 : a + half;
                 double const x0 = *a, x1 = *b;
                 *a = x0 * pair[0] - x1 * pair[1];
                 *b = x0 * pair[1] + x1 * pair[0];
@@ -207,7 +217,8 @@ static int32_t attend_weights(const interpreter *t, const chord_op *op, int32_t 
     const chord_cache_spec *cache = &t->plan->caches[op->cache].spec;
     const double *q = row_of(t, op->in[0], r) + h * a->k_dim;
     int32_t const of_kv = h / (a->n_head / a->n_kv), last = t->first + r;
-    int32_t const window = cache->kind == CHORD_CACHE_WINDOW ? cache->window : 0, begin = window && last >= window ? last - window + 1 : 0;
+    int32_t const window = cache->kind == CHORD_CACHE_WINDOW ? cache->window : 0,
+                  begin = window && last >= window ? last - window + 1 : 0;
     double most = -INFINITY, sum = 0;
     for (int32_t j = begin; j <= last; j++) {
         const double *k = kv_of(t, op->cache, 0, j) + of_kv * a->k_dim;
@@ -261,7 +272,8 @@ static void glu(const interpreter *t, const chord_op *op)
     for (int32_t r = 0; r < rows_of(t, op); r++) {
         const double *gate = row_of(t, op->in[0], r), *up = row_of(t, op->in[1], r);
         double *out = row_of(t, op->out[0], r);
-        for (int32_t i = 0; i < op->glu.width; i++) out[i] = activation(t, op->glu.activation, gate[i]) * up[i];
+        for (int32_t i = 0; i < op->glu.width; i++)
+            out[i] = activation(t, op->glu.activation, gate[i]) * up[i];
     }
 }
 
@@ -319,7 +331,8 @@ static int run_op(interpreter *t, const chord_op *op)
 #define INT(f)
 #define INTS(f, n)
 #define FLOAT(f)
-#define OP(NAME, name, number, traits, fields, text) case number: name(t, op); return 1;
+#define OP(NAME, name, number, traits, fields, text) \
+    case number: name(t, op); return 1;
 #include "../../src/program/ops.def"
     default: return 0;
     }
@@ -328,7 +341,8 @@ static int run_op(interpreter *t, const chord_op *op)
 /* Returns the doubles per position of a cache. */
 static size_t width_of(const chord_cache_spec *s)
 {
-    return s->kind == CHORD_CACHE_STATE ? (size_t)s->n_state : (size_t)s->n_kv * (size_t)(s->k_dim + s->v_dim);
+    return s->kind == CHORD_CACHE_STATE ? (size_t)s->n_state
+                                        : (size_t)s->n_kv * (size_t)(s->k_dim + s->v_dim);
 }
 
 int64_t reference_kept_width(const chord_model *m)
@@ -350,19 +364,27 @@ static int run_program(interpreter *t, double *outputs)
         t->kept_width += width_of(&p->caches[i]);
     }
     for (int32_t s = 0; s < p->n_slots; s++)
-        t->slots[s] = calloc((size_t)(p->slots[s].rows == CHORD_ROWS_OUTPUT ? t->batch->n_outputs : n) * (size_t)p->slots[s].width, sizeof(double));
+        t->slots[s] = calloc((size_t)(p->slots[s].rows == CHORD_ROWS_OUTPUT ? t->batch->n_outputs : n) *
+                                 (size_t)p->slots[s].width,
+                             sizeof(double));
     int known = 1;
     for (int32_t i = 0; i < p->n_ops && known; i++) known = run_op(t, &p->ops[i]);
     size_t const width = (size_t)p->slots[p->output_slot].width;
-    if (known) memcpy(outputs, t->slots[p->output_slot], (size_t)t->batch->n_outputs * width * sizeof *outputs);
+    if (known)
+        memcpy(outputs, t->slots[p->output_slot], (size_t)t->batch->n_outputs * width * sizeof *outputs);
     for (int32_t s = 0; s < p->n_slots; s++) free(t->slots[s]);
     return known;
 }
 
-int reference_batch(const chord_model *m, const chord_batch *batch, double *kept, int flags, double *outputs, double *work)
+int reference_batch(const chord_model *m, const chord_batch *batch, double *kept, int flags, double *outputs,
+                    double *work)
 {
     static interpreter t; /* static, because it is large; tests run one at a time */
-    t = (interpreter){ .model = m, .plan = chord_model_plan_of(m), .batch = batch, .flags = flags, .kept = kept,
+    t = (interpreter){ .model = m,
+                       .plan = chord_model_plan_of(m),
+                       .batch = batch,
+                       .flags = flags,
+                       .kept = kept,
                        .first = batch->n_runs ? batch->runs->first_pos : 0 };
     int const known = run_program(&t, outputs);
     if (work) *work = t.work;

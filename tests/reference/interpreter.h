@@ -11,9 +11,11 @@
 
 /* Without flags nothing is rounded. A flag rounds values where an executor rounds them, to the same values
  * except on ties, so that everything else can be compared closely. */
-enum { REFERENCE_KV_F16 = 1,      /* rounds keys and values to f16 */
-       REFERENCE_ACT_Q8 = 2,      /* quantises the inputs of matrices whose format has act Q8 */
-       REFERENCE_GELU_F16 = 4 };  /* rounds input and output of GELU to f16, as llama.cpp's table does */
+enum {
+    REFERENCE_KV_F16 = 1,      /* rounds keys and values to f16 */
+    REFERENCE_ACT_Q8 = 2,      /* quantises the inputs of matrices whose format has act Q8 */
+    REFERENCE_GELU_F16 = 4
+};  /* rounds input and output of GELU to f16, as llama.cpp's table does */
 
 /* Computes the logits of positions rows[0 .. n_rows), ascending, of the sequence ids[0 .. n), into
  * logits[n_rows][n_vocab]. The model is loaded. Returns 0 for an unknown op record. */
@@ -29,6 +31,7 @@ int64_t reference_kept_width(const chord_model *m);
  * row holds the keys, the values and the states after its token. The call reads the rows of earlier
  * positions, which earlier calls wrote, and writes the rows of its own positions. `work` (may be NULL)
  * receives the multiply-adds of products and attention. Returns 0 for an unknown op record. */
-int reference_batch(const chord_model *m, const chord_batch *batch, double *kept, int flags, double *outputs, double *work);
+int reference_batch(const chord_model *m, const chord_batch *batch, double *kept, int flags, double *outputs,
+                    double *work);
 
 #endif

@@ -10,13 +10,17 @@ const source = await readFile(new URL('../../ts/abi/abi.gen.ts', import.meta.url
 const { code } = await transform(source, { loader: 'ts', format: 'esm' });
 const abi = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 const { Status } = abi;
-const module = await WebAssembly.compile(await readFile(new URL('../../build/test/interpreter.wasm', import.meta.url)));
+const module = await WebAssembly.compile(
+  await readFile(new URL('../../build/test/interpreter.wasm', import.meta.url)),
+);
 
 /** Loads a fixture into a new memory. Returns exports, a bump allocator, and access to structs by name. */
 async function load(name) {
   const memory = new WebAssembly.Memory({ initial: 512, maximum: 4096, shared: true });
   const { sin, cos, exp, log, pow } = Math;
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, sin, cos, exp, log, pow, now: () => performance.now() } });
+  const { exports } = new WebAssembly.Instance(module, {
+    env: { memory, sin, cos, exp, log, pow, now: () => performance.now() },
+  });
   let top = Math.ceil(exports.__heap_base.value / 64) * 64;
   const alloc = (bytes) => {
     const at = top;
@@ -33,7 +37,12 @@ async function load(name) {
     }
   };
   const read = (at, layout) =>
-    Object.fromEntries(Object.entries(layout.fields).map(([key, { offset, type }]) => [key, view()[type === 'i32' ? 'getInt32' : 'getFloat64'](at + offset, true)]));
+    Object.fromEntries(
+      Object.entries(layout.fields).map(([key, { offset, type }]) => [
+        key,
+        view()[type === 'i32' ? 'getInt32' : 'getFloat64'](at + offset, true),
+      ]),
+    );
   const put = (array) => {
     const at = alloc(array.byteLength);
     new Uint8Array(memory.buffer).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), at);
@@ -47,7 +56,8 @@ async function load(name) {
     return exports.model_push(m, 0, at, file + at, end - file - at);
   };
   assert.equal(push(), Status.DONE);
-  const config = alloc(abi.configLayout.size), info = alloc(abi.planInfoLayout.size);
+  const config = alloc(abi.configLayout.size),
+    info = alloc(abi.planInfoLayout.size);
   write(config, abi.configLayout, { kv_type: abi.KvType.F32, n_batch: 16, n_logits: 16 });
   assert.equal(exports.model_plan(m, config, info), Status.OK);
   const plan = read(info, abi.planInfoLayout);
@@ -84,10 +94,14 @@ function nextBatch(loaded, s) {
 
 /** Computes the pending batch with a new heap. `kept` is the address of the session's caches. */
 function run({ exports, alloc, memory }, s, kept, flags = 0) {
-  const bytes = exports.interpreter_bytes(s), heap = alloc(bytes + 64);
+  const bytes = exports.interpreter_bytes(s),
+    heap = alloc(bytes + 64);
   new Uint8Array(memory.buffer).fill(0xa5, heap + bytes, heap + bytes + 64);
   const status = exports.interpreter_run(s, flags, heap, bytes, kept);
-  assert.ok(new Uint8Array(memory.buffer, heap + bytes, 64).every((x) => x === 0xa5), 'the run wrote beyond the heap');
+  assert.ok(
+    new Uint8Array(memory.buffer, heap + bytes, 64).every((x) => x === 0xa5),
+    'the run wrote beyond the heap',
+  );
   return status;
 }
 
@@ -112,9 +126,13 @@ for (const name of FLOATS) {
     const { exports, memory, put } = loaded;
     const golden = await readGolden(name);
     for (const prompt of golden.prompts) {
-      const s = openSession(loaded), kept = keep(loaded, s, prompt.sequence.length);
+      const s = openSession(loaded),
+        kept = keep(loaded, s, prompt.sequence.length);
       exports.session_outputs(s, abi.Output.ALL);
-      assert.equal(exports.session_push(s, put(Int32Array.from(prompt.sequence)), prompt.sequence.length), Status.OK);
+      assert.equal(
+        exports.session_push(s, put(Int32Array.from(prompt.sequence)), prompt.sequence.length),
+        Status.OK,
+      );
       const rows = [];
       for (let batch; (batch = nextBatch(loaded, s)) !== undefined;) {
         assert.equal(run(loaded, s, kept, REFERENCE_GELU_F16), Status.OK);
@@ -128,7 +146,10 @@ for (const name of FLOATS) {
       const sum = { error: 0, power: 0 };
       prompt.rows.forEach((row, i) => compare(rows[row], prompt.logits[i], sum));
       assert.equal(rows.length, prompt.sequence.length);
-      assert.ok(sum.power > 0 && sum.error <= (name.startsWith('gemma') ? 5e-9 : 1e-10) * sum.power, `NMSE ${sum.error / sum.power}`);
+      assert.ok(
+        sum.power > 0 && sum.error <= (name.startsWith('gemma') ? 5e-9 : 1e-10) * sum.power,
+        `NMSE ${sum.error / sum.power}`,
+      );
       exports.session_close(s);
     }
   });
@@ -137,8 +158,10 @@ for (const name of FLOATS) {
 /** Evaluates `ids`, `cut` ids at a time. Returns the session, its caches, all output rows, and each run's multiply-adds. */
 function evaluate(loaded, ids, cut) {
   const { exports, memory, put } = loaded;
-  const s = openSession(loaded), kept = keep(loaded, s, ids.length);
-  const rows = [], works = [];
+  const s = openSession(loaded),
+    kept = keep(loaded, s, ids.length);
+  const rows = [],
+    works = [];
   exports.session_outputs(s, abi.Output.ALL);
   for (let at = 0; at < ids.length; at += cut) {
     const piece = Int32Array.from(ids.slice(at, at + cut));
@@ -159,8 +182,11 @@ function evaluate(loaded, ids, cut) {
 for (const name of ['f32-mha', 'gemma3-f32']) {
   test(`${name}: a batch continues with its session's caches: same bits for any cut, and no token is computed twice`, async () => {
     const loaded = await load(name);
-    const ids = (await readGolden(name)).prompts.map(({ sequence }) => sequence).reduce((a, b) => (a.length > b.length ? a : b));
-    const whole = evaluate(loaded, ids, ids.length), single = evaluate(loaded, ids, 1);
+    const ids = (await readGolden(name)).prompts
+      .map(({ sequence }) => sequence)
+      .reduce((a, b) => (a.length > b.length ? a : b));
+    const whole = evaluate(loaded, ids, ids.length),
+      single = evaluate(loaded, ids, 1);
     assert.ok(ids.length > 16 && single.works.length === ids.length);
     assert.deepEqual(single.rows, whole.rows);
     const sum = (works) => works.reduce((a, b) => a + b);
@@ -173,16 +199,26 @@ test('a fork with a copy of the caches gives the bits of its origin', async () =
   const { exports, memory, m, put, alloc } = loaded;
   const [{ sequence }] = (await readGolden('qwen3-f32')).prompts;
   const { s, kept } = evaluate(loaded, sequence.slice(0, -3), 16);
-  const bytes = exports.session_bytes(m), block = alloc(bytes);
+  const bytes = exports.session_bytes(m),
+    block = alloc(bytes);
   let fork = exports.session_fork(s, block, bytes);
   if (fork === -Status.NEED_MEMORY) {
     giveWanted(loaded, s);
     fork = exports.session_fork(s, block, bytes);
   }
   assert.equal(fork, block);
-  const copy = keep(loaded, s, sequence.length), origin = keep(loaded, s, sequence.length);
-  for (const to of [copy, origin]) new Uint8Array(memory.buffer).copyWithin(to, kept, kept + (sequence.length - 3) * exports.interpreter_kept_bytes(s));
-  const answers = [[s, origin], [fork, copy]].map(([session, caches]) => {
+  const copy = keep(loaded, s, sequence.length),
+    origin = keep(loaded, s, sequence.length);
+  for (const to of [copy, origin])
+    new Uint8Array(memory.buffer).copyWithin(
+      to,
+      kept,
+      kept + (sequence.length - 3) * exports.interpreter_kept_bytes(s),
+    );
+  const answers = [
+    [s, origin],
+    [fork, copy],
+  ].map(([session, caches]) => {
     exports.session_push(session, put(Int32Array.from(sequence.slice(-3))), 3);
     const batch = nextBatch(loaded, session);
     assert.equal(run(loaded, session, caches), Status.OK);
@@ -197,15 +233,22 @@ test('a run without a batch, without caches or with a heap that is too small com
   const loaded = await load('f32-mha');
   const { exports, put, alloc, memory } = loaded;
   const s = openSession(loaded);
-  const heap = alloc(1 << 20), kept = keep(loaded, s, 3);
+  const heap = alloc(1 << 20),
+    kept = keep(loaded, s, 3);
   assert.equal(exports.interpreter_bytes(s), 0);
   assert.equal(exports.interpreter_run(s, 0, heap, 1 << 20, kept), Status.INVALID_ARGUMENT);
   exports.session_push(s, put(Int32Array.of(1, 2, 3)), 3);
   const batch = nextBatch(loaded, s);
-  assert.equal(exports.interpreter_run(s, 0, heap, exports.interpreter_bytes(s) - 1, kept), Status.NEED_MEMORY);
+  assert.equal(
+    exports.interpreter_run(s, 0, heap, exports.interpreter_bytes(s) - 1, kept),
+    Status.NEED_MEMORY,
+  );
   assert.equal(exports.interpreter_run(s, 0, 0, 1 << 20, kept), Status.INVALID_ARGUMENT);
   assert.equal(exports.interpreter_run(s, 0, heap, 1 << 20, 0), Status.INVALID_ARGUMENT, 'no caches');
-  assert.ok(Number.isNaN(new Float32Array(memory.buffer, batch.outputs, 1)[0]), 'a row starts with NaN until it is written');
+  assert.ok(
+    Number.isNaN(new Float32Array(memory.buffer, batch.outputs, 1)[0]),
+    'a row starts with NaN until it is written',
+  );
   assert.equal(exports.interpreter_run(s, 0, heap, exports.interpreter_bytes(s), kept), Status.OK);
   assert.ok(Number.isFinite(new Float32Array(memory.buffer, batch.outputs, 1)[0]));
 });

@@ -82,7 +82,10 @@ double tanh(double x)
 
 /* ---- exports --------------------------------------------------------------------------------------- */
 
-static size_t blocks(uint64_t n_floats, uint64_t bytes) { return padded((size_t)(n_floats * bytes)) + sizeof(block); }
+static size_t blocks(uint64_t n_floats, uint64_t bytes)
+{
+    return padded((size_t)(n_floats * bytes)) + sizeof(block);
+}
 
 /* Returns the bytes that run_program() allocates: slots, attention weights, at most two matrices of
  * inputs and six rows of weights. */
@@ -93,7 +96,8 @@ static size_t heap_bytes(const chord_plan *plan, const chord_batch *batch)
     uint64_t widest = 0, longest = 0;
     size_t bytes = blocks((uint64_t)batch->runs->first_pos + (uint64_t)n_tokens, 8);
     for (int32_t i = 0; i < p->n_slots; i++) {
-        uint64_t const rows = (uint64_t)(p->slots[i].rows == CHORD_ROWS_OUTPUT ? n_outputs : n_tokens), width = (uint64_t)p->slots[i].width;
+        uint64_t const rows = (uint64_t)(p->slots[i].rows == CHORD_ROWS_OUTPUT ? n_outputs : n_tokens),
+                       width = (uint64_t)p->slots[i].width;
         bytes += blocks(rows * width, 8);
         if (rows * width > widest) widest = rows * width;
         if (i == p->output_slot) bytes += blocks(rows * width, 8); /* outputs as doubles */
@@ -108,7 +112,8 @@ static void write_outputs(const chord_session *s, const double *from, int32_t n)
     const chord_program *p = &s->model->plan.program;
     int32_t const width = p->slots[p->output_slot].width;
     for (int32_t r = 0; r < n; r++)
-        for (int32_t i = 0; i < width; i++) chord_output_row(s->model, r)[i] = (float)from[(int64_t)r * width + i];
+        for (int32_t i = 0; i < width; i++)
+            chord_output_row(s->model, r)[i] = (float)from[(int64_t)r * width + i];
 }
 
 static const chord_session *with_batch(double session)
@@ -123,7 +128,8 @@ EXPORT(interpreter_work) double interpreter_work(void) { return work_of_run; }
 
 EXPORT(interpreter_kept_bytes) double interpreter_kept_bytes(double session)
 {
-    return (double)reference_kept_width(((const chord_session *)(uintptr_t)session)->model) * (double)sizeof(double);
+    return (double)reference_kept_width(((const chord_session *)(uintptr_t)session)->model) *
+           (double)sizeof(double);
 }
 
 EXPORT(interpreter_bytes) double interpreter_bytes(double session)
@@ -132,10 +138,12 @@ EXPORT(interpreter_bytes) double interpreter_bytes(double session)
     return s ? (double)heap_bytes(&s->model->plan, &s->sequence.batch) : 0;
 }
 
-EXPORT(interpreter_run) int32_t interpreter_run(double session, int32_t flags, double heap, double bytes, double kept)
+EXPORT(interpreter_run)
+int32_t interpreter_run(double session, int32_t flags, double heap, double bytes, double kept)
 {
     const chord_session *s = with_batch(session);
-    if (!s || heap <= 0 || (uintptr_t)heap % 16 || kept <= 0 || (uintptr_t)kept % 16) return CHORD_INVALID_ARGUMENT;
+    if (!s || heap <= 0 || (uintptr_t)heap % 16 || kept <= 0 || (uintptr_t)kept % 16)
+        return CHORD_INVALID_ARGUMENT;
     const chord_batch *b = &s->sequence.batch;
     const chord_program *p = &s->model->plan.program;
     if (bytes < (double)heap_bytes(&s->model->plan, b)) return CHORD_NEED_MEMORY;
@@ -143,7 +151,8 @@ EXPORT(interpreter_run) int32_t interpreter_run(double session, int32_t flags, d
     heap_end = heap_at + (size_t)bytes;
     last = NULL;
     double *outputs = malloc((size_t)b->n_outputs * (size_t)p->slots[p->output_slot].width * sizeof *outputs);
-    if (!reference_batch(s->model, b, (double *)(uintptr_t)kept, flags, outputs, &work_of_run)) return CHORD_INTERNAL;
+    if (!reference_batch(s->model, b, (double *)(uintptr_t)kept, flags, outputs, &work_of_run))
+        return CHORD_INTERNAL;
     write_outputs(s, outputs, b->n_outputs);
     return CHORD_OK;
 }

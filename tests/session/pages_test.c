@@ -7,7 +7,8 @@ TEST(a_page_is_header_and_payload_rounded_up_to_the_block_alignment)
     CHECK_EQ(chord_page_bytes(&(chord_page_pool){ .payload_bytes = 1 }), 128);
     CHECK_EQ(chord_page_bytes(&(chord_page_pool){ .payload_bytes = 64 }), 128);
     CHECK_EQ(chord_page_bytes(&(chord_page_pool){ .payload_bytes = 65 }), 192);
-    CHECK_EQ(chord_page_bytes(&(chord_page_pool){ .payload_bytes = (uint64_t)5 << 30 }), ((uint64_t)5 << 30) + 64);
+    CHECK_EQ(chord_page_bytes(&(chord_page_pool){ .payload_bytes = (uint64_t)5 << 30 }),
+             ((uint64_t)5 << 30) + 64);
 }
 
 TEST(a_block_becomes_pages_and_its_rest_is_unused)
@@ -68,7 +69,10 @@ TEST(random_takes_shares_and_drops_keep_every_payload_and_every_count)
     enum { N = 24, PAYLOAD = 96 };
     chord_page_pool pool = { .payload_bytes = PAYLOAD };
     size_t const page = (size_t)chord_page_bytes(&pool);
-    struct { uint8_t *payload; int refs, stamp; } live[N];
+    struct {
+        uint8_t *payload;
+        int refs, stamp;
+    } live[N];
     int n_live = 0, n_given = 0;
     for (int step = 0; step < 20000; step++) {
         uint64_t const r = test_random();

@@ -20,8 +20,14 @@ static chord_sampling const plain = { .temperature = 1, .top_p = 1, .typical_p =
 static void begin(int n_vocab)
 {
     static const chord_cache_class paged = { .kind = CHORD_CACHE_PAGED };
-    chord_sequence_config const config = { .n_ctx = N_CTX, .n_batch = 8, .n_logits = 1, .n_vocab = n_vocab, .n_axes = 1,
-                                           .n_classes = 1, .classes = &paged, .pools = &pool };
+    chord_sequence_config const config = { .n_ctx = N_CTX,
+                                           .n_batch = 8,
+                                           .n_logits = 1,
+                                           .n_vocab = n_vocab,
+                                           .n_axes = 1,
+                                           .n_classes = 1,
+                                           .classes = &paged,
+                                           .pools = &pool };
     CHECK(chord_sequence_bytes(&config) <= sizeof arrays);
     chord_sequence_init(&q, arrays, &config);
     memset(scratch + (size_t)n_vocab * 8, 0xee, 64);
@@ -337,13 +343,13 @@ TEST(arguments_out_of_range_are_refused_by_name)
     float const logits[] = { 0, 1, 2 };
     begin(3);
     uint64_t const before = q.random[0];
-#define REFUSE(field, value)                                                                        \
-    do {                                                                                            \
-        chord_sampling p = plain;                                                                   \
-        p.field = value;                                                                            \
-        error.length = 0;                                                                           \
-        CHECK_EQ(sample(logits, &p, NULL), CHORD_INVALID_ARGUMENT);                                 \
-        CHECK_TEXT(error.text, #field);                                                             \
+#define REFUSE(field, value)                                        \
+    do {                                                            \
+        chord_sampling p = plain;                                   \
+        p.field = value;                                            \
+        error.length = 0;                                           \
+        CHECK_EQ(sample(logits, &p, NULL), CHORD_INVALID_ARGUMENT); \
+        CHECK_TEXT(error.text, #field);                             \
     } while (0)
     REFUSE(top_k, -1);
     REFUSE(temperature, -0.1f);
@@ -382,7 +388,10 @@ TEST(arguments_out_of_range_are_refused_by_name)
 
 /* ---- against a naive sampler ------------------------------------------------------------------------ */
 
-typedef struct pick { double logit, probability; int id; } pick;
+typedef struct pick {
+    double logit, probability;
+    int id;
+} pick;
 
 static int by_logit(const void *a, const void *b)
 {
@@ -435,9 +444,14 @@ static void agree_with_naive(int n_vocab, int n_draws, float *logits, pick *c, i
     chord_sampling p = plain;
     begin(n_vocab);
     int const spread = 1 + (int)(test_random() % 600);
-    for (int i = 0; i < n_vocab; i++) logits[i] = (float)((int)(test_random() % (uint64_t)spread) - spread / 2) / 64;
+    for (int i = 0; i < n_vocab; i++)
+        logits[i] = (float)((int)(test_random() % (uint64_t)spread) - spread / 2) / 64;
     for (int i = (int)(test_random() % 100); i > 0; i--)
-        CHECK_EQ(chord_sequence_push(&q, &(int32_t){ (int32_t)(test_random() % (uint64_t)(n_vocab < 256 ? n_vocab : 256)) }, 1, &error), CHORD_OK);
+        CHECK_EQ(chord_sequence_push(&q,
+                                     &(int32_t){ (int32_t)(test_random() %
+                                                           (uint64_t)(n_vocab < 256 ? n_vocab : 256)) },
+                                     1, &error),
+                 CHORD_OK);
     uint64_t const kind = test_random();
     if (kind & 1) p.top_k = 1 + (int32_t)(test_random() % (uint64_t)(n_vocab + 3));
     if (kind & 2) p.top_p = (float)(test_random() % 1000) / 1000;
@@ -447,10 +461,15 @@ static void agree_with_naive(int n_vocab, int n_draws, float *logits, pick *c, i
     if (kind & 128) p.frequency_penalty = choices[test_random() % 4] - 1;
     if (kind & 256) p.presence_penalty = choices[test_random() % 4] - 2;
     if (kind & 512) p.n_bias = 6;
-    for (int i = 0; i < 6; i++) bias[i] = (chord_bias){ (int32_t)(test_random() % (uint64_t)n_vocab), (float)(int)(test_random() % 41) / 4 - 5 };
+    for (int i = 0; i < 6; i++)
+        bias[i] = (chord_bias){ (int32_t)(test_random() % (uint64_t)n_vocab),
+                                (float)(int)(test_random() % 41) / 4 - 5 };
 
     int const n = naive(logits, &p, bias, c);
-    if (n < 0) { ++*n_doubtful; return; }
+    if (n < 0) {
+        ++*n_doubtful;
+        return;
+    }
     for (int draw = 0; draw < n_draws; draw++) {
         uint64_t state[2] = { q.random[0], q.random[1] };
         if (draw < 2) aim(state[0] ? draw * UINT32_MAX : 0);
@@ -474,7 +493,8 @@ TEST(draws_agree_with_a_naive_sampler)
     float *const logits = test_alloc(MAX_VOCAB * sizeof *logits);
     pick *const c = test_alloc(MAX_VOCAB * sizeof *c);
     int n_doubtful = 0;
-    for (int i = 0; i < 3000; i++) agree_with_naive(1 + (int)(test_random() % 300), 20, logits, c, &n_doubtful);
+    for (int i = 0; i < 3000; i++)
+        agree_with_naive(1 + (int)(test_random() % 300), 20, logits, c, &n_doubtful);
     CHECK(n_doubtful < 100);
     n_doubtful = 0;
     for (int i = 0; i < 12; i++) agree_with_naive(MAX_VOCAB, 3, logits, c, &n_doubtful);
@@ -486,7 +506,8 @@ TEST(draws_agree_with_a_naive_sampler)
 /* Draws in the middle of every candidate of the golden and near both its ends, if the candidate is wide
  * enough. The ends of [0, 1) must give the first and the last candidate, so no candidate is missing and none
  * is too many. */
-static void agree_with_golden(const float *logits, const chord_sampling *p, const chord_bias *bias, const pick *c, int n)
+static void agree_with_golden(const float *logits, const chord_sampling *p, const chord_bias *bias,
+                              const pick *c, int n)
 {
     double sum = 0;
     for (int i = 0; i < n; i++) {
@@ -529,7 +550,10 @@ TEST(truncations_and_probabilities_equal_llama_cpps)
         int const n_history = (int)strtol(at, &at, 10);
         CHECK_EQ(chord_sequence_push(&q, history + 100 - n_history, n_history, &error), CHORD_OK);
         p.top_k = (int32_t)strtol(at, &at, 10);
-        float *const fields[] = { &p.top_p, &p.min_p, &p.temperature, &p.repetition_penalty, &p.frequency_penalty, &p.presence_penalty };
+        float *const fields[] = {
+            &p.top_p,           &p.min_p, &p.temperature, &p.repetition_penalty, &p.frequency_penalty,
+            &p.presence_penalty
+        };
         for (int i = 0; i < 6; i++) *fields[i] = strtof(at, &at);
         p.n_bias = (int32_t)strtol(at, &at, 10);
         CHECK(p.n_bias <= 8);

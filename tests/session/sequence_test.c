@@ -20,8 +20,14 @@ static chord_page_pool new_pool(int n_pages)
 static void init(chord_sequence *q, chord_page_pool *pool, int n_ctx, int n_batch, int n_logits)
 {
     static const chord_cache_class paged = { .kind = CHORD_CACHE_PAGED };
-    chord_sequence_config const config = { .n_ctx = n_ctx, .n_batch = n_batch, .n_logits = n_logits, .n_vocab = N_VOCAB,
-                                           .n_axes = 1, .n_classes = 1, .classes = &paged, .pools = pool };
+    chord_sequence_config const config = { .n_ctx = n_ctx,
+                                           .n_batch = n_batch,
+                                           .n_logits = n_logits,
+                                           .n_vocab = N_VOCAB,
+                                           .n_axes = 1,
+                                           .n_classes = 1,
+                                           .classes = &paged,
+                                           .pools = pool };
     chord_sequence_init(q, test_alloc((size_t)chord_sequence_bytes(&config)), &config);
 }
 
@@ -29,7 +35,8 @@ static int32_t random_id(void) { return (int32_t)(test_random() % N_VOCAB); }
 
 static void push_random(chord_sequence *q, int n)
 {
-    for (int i = 0; i < n; i++) CHECK_EQ(chord_sequence_push(q, &(int32_t){ random_id() }, 1, &error), CHORD_OK);
+    for (int i = 0; i < n; i++)
+        CHECK_EQ(chord_sequence_push(q, &(int32_t){ random_id() }, 1, &error), CHORD_OK);
 }
 
 static uint64_t hash(const int32_t *ids, int n)
@@ -41,7 +48,8 @@ static uint64_t hash(const int32_t *ids, int n)
 
 static uint64_t *row(const chord_sequence *q, int position)
 {
-    return (uint64_t *)(void *)q->classes[0].pages[position / CHORD_PAGE_TOKENS] + position % CHORD_PAGE_TOKENS;
+    return (uint64_t *)(void *)q->classes[0].pages[position / CHORD_PAGE_TOKENS] +
+           position % CHORD_PAGE_TOKENS;
 }
 
 static void check_rows(const chord_sequence *q)
@@ -331,7 +339,9 @@ TEST(fork_shares_whole_pages_and_copies_the_partial_one)
     evaluate(&q);
     push_random(&q, 3);
     CHECK_EQ(chord_sequence_fork(&q, &fork), CHORD_OK);
-    CHECK(fork.classes[0].pages[0] == q.classes[0].pages[0] && fork.classes[0].pages[1] == q.classes[0].pages[1] && fork.classes[0].pages[2] != q.classes[0].pages[2]);
+    CHECK(fork.classes[0].pages[0] == q.classes[0].pages[0] &&
+          fork.classes[0].pages[1] == q.classes[0].pages[1] &&
+          fork.classes[0].pages[2] != q.classes[0].pages[2]);
     CHECK_EQ(chord_page_refs(q.classes[0].pages[1]), 2);
     CHECK_EQ(chord_page_refs(q.classes[0].pages[2]), 1);
     CHECK_EQ(chord_page_refs(fork.classes[0].pages[2]), 1);
@@ -424,7 +434,8 @@ TEST(a_shared_page_truncated_in_its_middle_is_copied_before_it_is_written_to)
     CHECK(fork.classes[0].pages[1] == q.classes[0].pages[1]);
     push_random(&fork, 5);
     evaluate(&fork);
-    CHECK(fork.classes[0].pages[1] != q.classes[0].pages[1] && fork.classes[0].pages[0] == q.classes[0].pages[0]);
+    CHECK(fork.classes[0].pages[1] != q.classes[0].pages[1] &&
+          fork.classes[0].pages[0] == q.classes[0].pages[0]);
     CHECK_EQ(chord_page_refs(q.classes[0].pages[1]), 1);
     CHECK_EQ(chord_page_refs(fork.classes[0].pages[1]), 1);
     check_rows(&q);
@@ -512,7 +523,9 @@ static void push(chord_sequence *q, model *m, int n)
 {
     int32_t ids[80];
     for (int k = 0; k < n; k++) ids[k] = random_id();
-    chord_status const want = m->n_batch ? CHORD_INVALID_ARGUMENT : m->n_tokens + n > N_CTX ? CHORD_CONTEXT_FULL : CHORD_OK;
+    chord_status const want = m->n_batch                ? CHORD_INVALID_ARGUMENT
+                              : m->n_tokens + n > N_CTX ? CHORD_CONTEXT_FULL
+                                                        : CHORD_OK;
     CHECK_EQ(chord_sequence_push(q, ids, n, &error), want);
     if (want != CHORD_OK) return;
     memcpy(m->ids + m->n_tokens, ids, (size_t)n * sizeof *ids);
@@ -555,7 +568,8 @@ static void finish_batch(chord_sequence *q, model *m)
     chord_sequence_accept_batch(q);
 }
 
-static void fork_into(chord_sequence *q, const model *m, chord_sequence *to, model *m_to, chord_page_pool *pool)
+static void fork_into(chord_sequence *q, const model *m, chord_sequence *to, model *m_to,
+                      chord_page_pool *pool)
 {
     chord_sequence_clear(to);
     chord_status status = chord_sequence_fork(q, to);

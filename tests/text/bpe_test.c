@@ -128,7 +128,10 @@ static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
         int32_t best = INT32_MAX, at = 0;
         for (int32_t i = 0; i + 1 < count; i++)
             for (int32_t rank = 0; rank < t->v->n_merges && rank < best; rank++)
-                if (t->v->merges[rank].left == ids[i] && t->v->merges[rank].right == ids[i + 1]) { best = rank; at = i; }
+                if (t->v->merges[rank].left == ids[i] && t->v->merges[rank].right == ids[i + 1]) {
+                    best = rank;
+                    at = i;
+                }
         if (best == INT32_MAX) return count;
         ids[at] = t->v->merges[best].id;
         memmove(ids + at + 1, ids + at + 2, (size_t)(count - at - 2) * 4);
@@ -144,14 +147,17 @@ TEST(bpe_with_a_heap_equals_a_naive_search_of_all_pairs)
         int n_parts = 3;
         for (int i = 0; i < 40; i++) {
             char merge[64], *text = test_alloc(64);
-            const char *left = parts[test_random() % (uint64_t)n_parts], *right = parts[test_random() % (uint64_t)n_parts];
+            const char *left = parts[test_random() % (uint64_t)n_parts],
+                       *right = parts[test_random() % (uint64_t)n_parts];
             if (strlen(left) + strlen(right) > 12) continue;
             snprintf(merge, sizeof merge, "%s %s", left, right);
             snprintf(text, 64, "%s%s", left, right);
             int is_new = 1;
             for (int k = 0; k < n_parts; k++) is_new &= strcmp(parts[k], text) != 0;
-            if (is_new) { put_merged(t, merge); parts[n_parts++] = text; }
-            else put_merge(t, merge); /* another merge with the same result, or the same merge again */
+            if (is_new) {
+                put_merged(t, merge);
+                parts[n_parts++] = text;
+            } else put_merge(t, merge); /* another merge with the same result, or the same merge again */
         }
         build(t);
         for (int k = 0; k < 20; k++) {
@@ -204,5 +210,6 @@ TEST(tokenizing_counts_ids_past_cap_and_refuses_too_little_scratch)
     }
     CHECK(n_short > 6 * 4);
     CHECK_EQ(chord_vocab_tokenize(t->v, "", 0, 0, NULL, 0, NULL, 0), 0);
-    CHECK_EQ(chord_vocab_tokenize(t->v, "a", SIZE_MAX / 2, 0, NULL, 0, scratch, sizeof scratch), CHORD_INVALID_ARGUMENT);
+    CHECK_EQ(chord_vocab_tokenize(t->v, "a", SIZE_MAX / 2, 0, NULL, 0, scratch, sizeof scratch),
+             CHORD_INVALID_ARGUMENT);
 }

@@ -61,7 +61,10 @@ TEST(skip_special_omits_control_and_unknown_tokens_only)
 TEST(bpe_tokens_become_the_bytes_of_their_letters)
 {
     tiny *t = tiny_bpe("gpt-2");
-    put_token(t, "\xC4\xA0" "caf\xC3\x83\xC2\xA9", CHORD_TYPE_NORMAL, 0); /* 256 */
+    put_token(t,
+              "\xC4\xA0"
+              "caf\xC3\x83\xC2\xA9",
+              CHORD_TYPE_NORMAL, 0); /* 256 */
     put_token(t, "\xC4\xA0special\xC3\xA9", CHORD_TYPE_CONTROL, 0);        /* 257 */
     put_token(t, "a\xE6\x9D\xB1", CHORD_TYPE_NORMAL, 0);                   /* 258: outside the alphabet */
     build(t);

@@ -28,7 +28,8 @@ TEST(gpt2_joins_the_blank_before_a_word_to_the_word)
 
 TEST(gpt2_cuts_contractions_in_lower_case_only)
 {
-    CHECK_SAYS(cut("gpt-2", "we've it's I'll he'd can't I'm you're"), "we|'ve| it|'s| I|'ll| he|'d| can|'t| I|'m| you|'re");
+    CHECK_SAYS(cut("gpt-2", "we've it's I'll he'd can't I'm you're"),
+               "we|'ve| it|'s| I|'ll| he|'d| can|'t| I|'m| you|'re");
     CHECK_SAYS(cut("gpt-2", "IT'S 'x 'l"), "IT|'|S| '|x| '|l");
 }
 
@@ -74,10 +75,13 @@ TEST(digits_are_cut_into_ones_or_threes_or_stay_together)
 
 TEST(classes_include_code_points_beyond_ascii)
 {
-    CHECK_SAYS(cut("gpt-2", "\xC3\xA9t\xC3\xA9 \xD0\xBC\xD0\xB8\xD1\x80 \xE6\x9D\xB1\xE4\xBA\xAC\xE3\x80\x82"),
+    CHECK_SAYS(cut("gpt-2",
+                   "\xC3\xA9t\xC3\xA9 \xD0\xBC\xD0\xB8\xD1\x80 \xE6\x9D\xB1\xE4\xBA\xAC\xE3\x80\x82"),
                "\xC3\xA9t\xC3\xA9| \xD0\xBC\xD0\xB8\xD1\x80| \xE6\x9D\xB1\xE4\xBA\xAC|\xE3\x80\x82");
     /* no-break and ideographic space */
-    CHECK_SAYS(cut("gpt-2", "a\xC2\xA0\xE3\x80\x80" "b"), "a|\xC2\xA0|\xE3\x80\x80|b");
+    CHECK_SAYS(cut("gpt-2", "a\xC2\xA0\xE3\x80\x80"
+                            "b"),
+               "a|\xC2\xA0|\xE3\x80\x80|b");
     /* a combining accent is no letter in gpt-2, and part of a word in qwen35 */
     CHECK_SAYS(cut("gpt-2", "e\xCC\x81g"), "e|\xCC\x81|g");
     CHECK_SAYS(cut("qwen35", "e\xCC\x81g"), "e\xCC\x81g");
@@ -101,13 +105,17 @@ TEST(words_cover_any_bytes_without_gaps)
     for (int round = 0; round < 2000; round++) {
         uint8_t text[64];
         size_t const n = 1 + test_random() % 64;
-        for (size_t i = 0; i < n; i++) text[i] = (uint8_t)(test_random() % 3 ? " \n\ra1'\xC3\xA9s."[test_random() % 10] : (char)test_random());
+        for (size_t i = 0; i < n; i++)
+            text[i] = (uint8_t)(test_random() % 3 ? " \n\ra1'\xC3\xA9s."[test_random() % 10]
+                                                  : (char)test_random());
         for (int32_t p = 0; p < chord_n_pre_table; p++) {
             size_t at = 0, begin, end;
             int64_t left = 1;
             chord_pre_walk walk;
             chord_pre_begin(&walk, 0, n);
-            for (int32_t found; (found = chord_pre_next(&walk, &chord_pre_table[p], text, &begin, &end, &left)) != CHORD_PRE_OVER; left = 1) {
+            for (int32_t found; (found = chord_pre_next(&walk, &chord_pre_table[p], text, &begin, &end,
+                                                        &left)) != CHORD_PRE_OVER;
+                 left = 1) {
                 if (found == CHORD_PRE_MORE) continue;
                 CHECK(begin == at && end > begin);
                 at = end;
@@ -121,7 +129,10 @@ TEST(utf8_back_undoes_decoding)
 {
     for (int round = 0; round < 20000; round++) {
         uint8_t text[16];
-        for (size_t i = 0; i < sizeof text; i++) text[i] = (uint8_t)(test_random() % 4 ? "\x80\xBF\xC3\xE2\xED\xF0\xF4" "a"[test_random() % 8] : (char)test_random());
+        for (size_t i = 0; i < sizeof text; i++)
+            text[i] = (uint8_t)(test_random() % 4 ? "\x80\xBF\xC3\xE2\xED\xF0\xF4"
+                                                    "a"[test_random() % 8]
+                                                  : (char)test_random());
         for (const uint8_t *p = text; p < text + sizeof text;) {
             uint32_t code_point;
             uint32_t const n = chord_utf8_decode(p, text + sizeof text, &code_point);
@@ -137,9 +148,10 @@ TEST(utf8_back_undoes_decoding)
  * with unicodedata2 15.1.0. `some` has up to three code points of each category, from the same module. */
 TEST(every_code_point_has_its_general_category)
 {
-    static const uint32_t counts[CHORD_N_CATEGORIES] = {
-        1831, 2233, 31, 397, 132234, 1985, 452, 13, 680, 236, 915, 10, 26, 79, 77, 12, 10, 628,
-        948, 63, 125, 6639, 17, 1, 1, 65, 170, 2048, 137468, 824718 };
+    static const uint32_t counts[CHORD_N_CATEGORIES] = { 1831, 2233, 31,  397,  132234, 1985,  452, 13,
+                                                         680,  236,  915, 10,   26,     79,    77,  12,
+                                                         10,   628,  948, 63,   125,    6639,  17,  1,
+                                                         1,    65,   170, 2048, 137468, 824718 };
     uint32_t got[CHORD_N_CATEGORIES] = { 0 };
     for (uint32_t c = 0; c < 0x110000; c++) {
         uint32_t const bits = chord_unicode_bits(c) & ~CHORD_IN_WHITE;
@@ -147,37 +159,40 @@ TEST(every_code_point_has_its_general_category)
         got[__builtin_ctz(bits)]++;
     }
     for (int i = 0; i < CHORD_N_CATEGORIES; i++) CHECK_EQ(got[i], counts[i]);
-    static const struct { uint32_t code_point; uint32_t category; } some[] = {
-        { 0xC0, CHORD_LU }, { 0x118AC, CHORD_LU }, { 0x1E921, CHORD_LU }, { 0xB5, CHORD_LL }, {
-        0x2CA3, CHORD_LL }, { 0x1E943, CHORD_LL }, { 0x1C5, CHORD_LT }, { 0x1FAB, CHORD_LT }, {
-        0x1FFC, CHORD_LT }, { 0x2B0, CHORD_LM }, { 0x3005, CHORD_LM }, { 0x1E94B, CHORD_LM }, {
-        0xAA, CHORD_LO }, { 0x4294, CHORD_LO }, { 0x323AF, CHORD_LO }, { 0x300, CHORD_MN }, {
-        0x1E136, CHORD_MN }, { 0xE01EF, CHORD_MN }, { 0x903, CHORD_MC }, { 0xA9BB, CHORD_MC }, {
-        0x1D172, CHORD_MC }, { 0x488, CHORD_ME }, { 0xA672, CHORD_ME }, { 0x660, CHORD_ND }, {
-        0x1BB5, CHORD_ND }, { 0x1FBF9, CHORD_ND }, { 0x16EE, CHORD_NL }, { 0x12429, CHORD_NL },
-        { 0x1246E, CHORD_NL }, { 0xB2, CHORD_NO }, { 0xF33, CHORD_NO }, { 0x1F10C, CHORD_NO }, {
-        0x203F, CHORD_PC }, { 0x2054, CHORD_PC }, { 0xFF3F, CHORD_PC }, { 0x58A, CHORD_PD }, {
-        0x1806, CHORD_PD }, { 0x10EAD, CHORD_PD }, { 0xF3A, CHORD_PS }, { 0x3008, CHORD_PS }, {
-        0xFF62, CHORD_PS }, { 0xF3B, CHORD_PE }, { 0xFE3C, CHORD_PE }, { 0xFF63, CHORD_PE }, {
-        0xAB, CHORD_PI }, { 0x201C, CHORD_PI }, { 0x2E20, CHORD_PI }, { 0xBB, CHORD_PF }, {
-        0x2E0A, CHORD_PF }, { 0x2E21, CHORD_PF }, { 0xA1, CHORD_PO }, { 0x11B05, CHORD_PO }, {
-        0x1E95F, CHORD_PO }, { 0xAC, CHORD_SM }, { 0x2236, CHORD_SM }, { 0x1EEF1, CHORD_SM }, {
-        0xA2, CHORD_SC }, { 0x20B5, CHORD_SC }, { 0x1ECB0, CHORD_SC }, { 0xA8, CHORD_SK }, {
-        0x2F0, CHORD_SK }, { 0x1F3FF, CHORD_SK }, { 0xA6, CHORD_SO }, { 0x19FD, CHORD_SO }, {
-        0x1FBCA, CHORD_SO }, { 0xA0, CHORD_ZS }, { 0x2004, CHORD_ZS }, { 0x3000, CHORD_ZS }, {
-        0x2028, CHORD_ZL }, { 0x2029, CHORD_ZP }, { 0x80, CHORD_CC }, { 0x8B, CHORD_CC }, {
-        0x9F, CHORD_CC }, { 0xAD, CHORD_CF }, { 0xE0039, CHORD_CF }, { 0xE007F, CHORD_CF }, {
-        0xD800, CHORD_CS }, { 0xDA8D, CHORD_CS }, { 0xDFFF, CHORD_CS }, { 0xE000, CHORD_CO }, {
-        0xF30A8, CHORD_CO }, { 0x10FFFD, CHORD_CO }, { 0x378, CHORD_CN }, { 0x4A189, CHORD_CN },
-        { 0x10FFFF, CHORD_CN } };
+    static const struct {
+        uint32_t code_point;
+        uint32_t category;
+    } some[] = { { 0xC0, CHORD_LU },    { 0x118AC, CHORD_LU },  { 0x1E921, CHORD_LU }, { 0xB5, CHORD_LL },
+                 { 0x2CA3, CHORD_LL },  { 0x1E943, CHORD_LL },  { 0x1C5, CHORD_LT },   { 0x1FAB, CHORD_LT },
+                 { 0x1FFC, CHORD_LT },  { 0x2B0, CHORD_LM },    { 0x3005, CHORD_LM },  { 0x1E94B, CHORD_LM },
+                 { 0xAA, CHORD_LO },    { 0x4294, CHORD_LO },   { 0x323AF, CHORD_LO }, { 0x300, CHORD_MN },
+                 { 0x1E136, CHORD_MN }, { 0xE01EF, CHORD_MN },  { 0x903, CHORD_MC },   { 0xA9BB, CHORD_MC },
+                 { 0x1D172, CHORD_MC }, { 0x488, CHORD_ME },    { 0xA672, CHORD_ME },  { 0x660, CHORD_ND },
+                 { 0x1BB5, CHORD_ND },  { 0x1FBF9, CHORD_ND },  { 0x16EE, CHORD_NL },  { 0x12429, CHORD_NL },
+                 { 0x1246E, CHORD_NL }, { 0xB2, CHORD_NO },     { 0xF33, CHORD_NO },   { 0x1F10C, CHORD_NO },
+                 { 0x203F, CHORD_PC },  { 0x2054, CHORD_PC },   { 0xFF3F, CHORD_PC },  { 0x58A, CHORD_PD },
+                 { 0x1806, CHORD_PD },  { 0x10EAD, CHORD_PD },  { 0xF3A, CHORD_PS },   { 0x3008, CHORD_PS },
+                 { 0xFF62, CHORD_PS },  { 0xF3B, CHORD_PE },    { 0xFE3C, CHORD_PE },  { 0xFF63, CHORD_PE },
+                 { 0xAB, CHORD_PI },    { 0x201C, CHORD_PI },   { 0x2E20, CHORD_PI },  { 0xBB, CHORD_PF },
+                 { 0x2E0A, CHORD_PF },  { 0x2E21, CHORD_PF },   { 0xA1, CHORD_PO },    { 0x11B05, CHORD_PO },
+                 { 0x1E95F, CHORD_PO }, { 0xAC, CHORD_SM },     { 0x2236, CHORD_SM },  { 0x1EEF1, CHORD_SM },
+                 { 0xA2, CHORD_SC },    { 0x20B5, CHORD_SC },   { 0x1ECB0, CHORD_SC }, { 0xA8, CHORD_SK },
+                 { 0x2F0, CHORD_SK },   { 0x1F3FF, CHORD_SK },  { 0xA6, CHORD_SO },    { 0x19FD, CHORD_SO },
+                 { 0x1FBCA, CHORD_SO }, { 0xA0, CHORD_ZS },     { 0x2004, CHORD_ZS },  { 0x3000, CHORD_ZS },
+                 { 0x2028, CHORD_ZL },  { 0x2029, CHORD_ZP },   { 0x80, CHORD_CC },    { 0x8B, CHORD_CC },
+                 { 0x9F, CHORD_CC },    { 0xAD, CHORD_CF },     { 0xE0039, CHORD_CF }, { 0xE007F, CHORD_CF },
+                 { 0xD800, CHORD_CS },  { 0xDA8D, CHORD_CS },   { 0xDFFF, CHORD_CS },  { 0xE000, CHORD_CO },
+                 { 0xF30A8, CHORD_CO }, { 0x10FFFD, CHORD_CO }, { 0x378, CHORD_CN },   { 0x4A189, CHORD_CN },
+                 { 0x10FFFF, CHORD_CN } };
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         CHECK_EQ(chord_unicode_bits(some[i].code_point) & ~CHORD_IN_WHITE, CHORD_IN(some[i].category));
 }
 
 TEST(white_space_equals_unicodes_property)
 {
-    static const uint32_t white[] = { 9, 10, 11, 12, 13, 0x20, 0x85, 0xA0, 0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005,
-                                      0x2006, 0x2007, 0x2008, 0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000 };
+    static const uint32_t white[] = { 9,      10,     11,     12,     13,     0x20,   0x85,   0xA0,   0x1680,
+                                      0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008,
+                                      0x2009, 0x200A, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000 };
     size_t n = 0;
     for (uint32_t c = 0; c < 0x110000; c++)
         if (chord_unicode_bits(c) & CHORD_IN_WHITE) {

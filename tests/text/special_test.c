@@ -15,7 +15,8 @@ static tiny *chat(void)
 TEST(special_tokens_are_found_in_text_only_with_parse_special)
 {
     tiny *t = chat();
-    CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "<|im_start|>a<|im_end|><unk>"), "<|im_start|>|a|<|im_end|>|<unk>");
+    CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "<|im_start|>a<|im_end|><unk>"),
+               "<|im_start|>|a|<|im_end|>|<unk>");
     CHECK_SAYS(show(t, 0, "<unk>"), "<|u|n|k|>");
     CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "<|im_start"), "<|||i|m|_|s|t|a|r|t");
 }
@@ -67,7 +68,8 @@ static void naive_marks(const chord_vocab *v, const char *text, uint32_t n, bool
             for (uint32_t i = 0; i < size; i++) marks[at + i] = MARK_COVERED;
             marks[at] = (uint32_t)id + 1;
             if (v->attrs[id] & ATTR_STRIP_AFTER)
-                for (uint32_t i = at + size; i < n && !marks[i] && (text[i] == ' ' || text[i] == '\n'); i++) marks[i] = MARK_COVERED;
+                for (uint32_t i = at + size; i < n && !marks[i] && (text[i] == ' ' || text[i] == '\n'); i++)
+                    marks[i] = MARK_COVERED;
         }
     }
 }
@@ -76,7 +78,8 @@ static void naive_marks(const chord_vocab *v, const char *text, uint32_t n, bool
 static void cluster_marks(const chord_vocab *v, const char *text, uint32_t n, bool parse, uint32_t *marks)
 {
     size_t const bytes = chord_tokenizer_bytes();
-    chord_tokenizer *t = chord_vocab_open_tokenizer(v, text, n, parse ? CHORD_PARSE_SPECIAL : 0, malloc(bytes), bytes);
+    chord_tokenizer *t = chord_vocab_open_tokenizer(v, text, n, parse ? CHORD_PARSE_SPECIAL : 0,
+                                                    malloc(bytes), bytes);
     memset(marks, 0, n * sizeof *marks);
     for (uint32_t at = 0; at < n; at++) {
         if (!special_begins(t, at)) continue;
@@ -124,8 +127,11 @@ TEST(phi3_swallows_white_space_after_a_special_token)
         put_token(t, "<|end|>", CHORD_TYPE_CONTROL, 0);
         t->s.strip_after_special = strip;
         build(t);
-        CHECK_SAYS(show(t, CHORD_PARSE_SPECIAL, "<|end|> \n\t<s> </s> "), strip ? "<|end|>|<s>|<0xE2>|<0x96>|<0x81>|<0xE2>|<0x96>|<0x81>|</s>" :
-            "<|end|>|<0xE2>|<0x96>|<0x81>|<0xE2>|<0x96>|<0x81>|<0x0A>|<0x09>|<s>|<0xE2>|<0x96>|<0x81>|<0xE2>|<0x96>|<0x81>|</s>|<0xE2>|<0x96>|<0x81>|<0xE2>|<0x96>|<0x81>");
+        CHECK_SAYS(
+            show(t, CHORD_PARSE_SPECIAL, "<|end|> \n\t<s> </s> "),
+            strip
+                ? "<|end|>|<s>|<0xE2>|<0x96>|<0x81>|<0xE2>|<0x96>|<0x81>|</s>"
+                : "<|end|>|<0xE2>|<0x96>|<0x81>|<0xE2>|<0x96>|<0x81>|<0x0A>|<0x09>|<s>|<0xE2>|<0x96>|<0x81>|<0xE2>|<0x96>|<0x81>|</s>|<0xE2>|<0x96>|<0x81>|<0xE2>|<0x96>|<0x81>");
     }
 }
 
@@ -195,7 +201,8 @@ TEST(a_token_ends_a_generation_by_its_text_or_by_its_id_in_the_file)
     CHECK_EQ(flags_of(t, "repo"), end);
     CHECK_EQ(flags_of(t, "<|eot_id"), CHORD_TOKEN_CONTROL);
     int32_t n_ends = 0;
-    for (int32_t id = 0; id < t->s.n_tokens; id++) n_ends += (chord_vocab_flags(t->v, id) & CHORD_TOKEN_EOG) != 0;
+    for (int32_t id = 0; id < t->s.n_tokens; id++)
+        n_ends += (chord_vocab_flags(t->v, id) & CHORD_TOKEN_EOG) != 0;
     CHECK_EQ(n_ends, 8);
 }
 
@@ -204,7 +211,8 @@ TEST(default_ids_depend_on_the_kind)
     tiny *t = tiny_spm();
     build(t);
     chord_vocab_specials s = chord_vocab_get_specials(t->v);
-    CHECK(s.n_tokens == 259 && s.bos == 1 && s.eos == 2 && s.unk == 0 && s.pad == -1 && s.add_bos == 1 && s.add_eos == 0);
+    CHECK(s.n_tokens == 259 && s.bos == 1 && s.eos == 2 && s.unk == 0 && s.pad == -1 && s.add_bos == 1 &&
+          s.add_eos == 0);
     t = tiny_bpe("gpt-2");
     build(t);
     s = chord_vocab_get_specials(t->v);

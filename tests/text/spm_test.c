@@ -6,7 +6,9 @@
 /* a, b, c, the blank, and some words of these. Earlier tokens have better scores, as in a trained model. */
 static tiny *words(void)
 {
-    static const char *const texts[] = { "ab", "bc", "abc", BLANK "a", BLANK "ab", "aa", BLANK, "a", "b", "c" };
+    static const char *const texts[] = {
+        "ab", "bc", "abc", BLANK "a", BLANK "ab", "aa", BLANK, "a", "b", "c"
+    };
     tiny *t = tiny_spm();
     for (int i = 0; i < 10; i++) put_token(t, texts[i], CHORD_TYPE_NORMAL, (float)-i);
     return t;
@@ -84,7 +86,10 @@ TEST(spm_falls_back_to_bytes_then_to_single_letters_then_to_unknown)
     tiny *t = words();
     t->s.add_space_prefix = 0;
     build(t);
-    CHECK_SAYS(show(t, 0, "\xC3\xA9" "a"), "<0xC3>|<0xA9>|a");
+    CHECK_SAYS(show(t, 0,
+                    "\xC3\xA9"
+                    "a"),
+               "<0xC3>|<0xA9>|a");
     t = tiny_new(CHORD_VOCAB_SPM); /* without byte tokens */
     t->s.add_space_prefix = 0;
     put_token(t, "<unk>", CHORD_TYPE_UNKNOWN, 0);
@@ -101,7 +106,10 @@ TEST(spm_reads_invalid_bytes_as_characters_whose_first_byte_sets_the_length)
     tiny *t = words();
     t->s.add_space_prefix = 0;
     build(t);
-    CHECK_SAYS(show(t, 0, "\xFF" "a"), "<0xFF>|<0x61>");              /* 0xFF swallows the a */
+    CHECK_SAYS(show(t, 0,
+                    "\xFF"
+                    "a"),
+               "<0xFF>|<0x61>");              /* 0xFF swallows the a */
     /* 0xC3 swallows a byte of the escaped blank */
     CHECK_SAYS(show(t, 0, "\xC3 a"), "<0xC3>|<0xE2>|<0x96>|<0x81>|a");
     CHECK_SAYS(show(t, 0, "a\xE2\x96"), "a|<0xE2>|<0x96>");
@@ -117,7 +125,10 @@ static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
     const char *parts[512];
     size_t sizes[512];
     int32_t n_parts = 0, n_ids = 0;
-    for (size_t i = 0; i < n; i++, n_parts++) { parts[n_parts] = text + i; sizes[n_parts] = 1; }
+    for (size_t i = 0; i < n; i++, n_parts++) {
+        parts[n_parts] = text + i;
+        sizes[n_parts] = 1;
+    }
     for (;;) {
         int32_t best = -1;
         float best_score = 0;
@@ -126,11 +137,17 @@ static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
             if (id < 0) continue;
             float score;
             memcpy(&score, t->scores + id * 4, 4);
-            if (best < 0 || score > best_score) { best = i; best_score = score; }
+            if (best < 0 || score > best_score) {
+                best = i;
+                best_score = score;
+            }
         }
         if (best < 0) break;
         sizes[best] += sizes[best + 1];
-        for (int32_t i = best + 1; i + 1 < n_parts; i++) { parts[i] = parts[i + 1]; sizes[i] = sizes[i + 1]; }
+        for (int32_t i = best + 1; i + 1 < n_parts; i++) {
+            parts[i] = parts[i + 1];
+            sizes[i] = sizes[i + 1];
+        }
         n_parts--;
     }
     for (int32_t i = 0; i < n_parts; i++) {

@@ -45,24 +45,47 @@ TEST(a_stream_holds_back_a_character_until_it_is_complete)
     chord_stream *t = open_stream(NULL);
     CHECK_SAYS(push(t, "a\xF0\x9F"), "a");
     CHECK_SAYS(push(t, "\x98"), "");
-    CHECK_SAYS(push(t, "\x80" "b"), "\xF0\x9F\x98\x80" "b");
+    CHECK_SAYS(push(t, "\x80"
+                       "b"),
+               "\xF0\x9F\x98\x80"
+               "b");
     CHECK_SAYS(push(t, " c"), " c");
     CHECK_SAYS(end(t), "");
 }
 
 TEST(a_stream_replaces_invalid_bytes_where_a_text_decoder_does)
 {
-    static const struct { const char *bytes, *text; } cases[] = { /* ? is U+FFFD */
-        { "\x80", "?" }, { "\xC3" "a", "?a" }, { "\xE2\x82" "a", "?a" }, { "\xE2\xE2\x82\xAC", "?\xE2\x82\xAC" },
-        { "\xF0\x9F\x98", "?" }, { "\xED\xA0\x80", "???" }, { "\xC0\xAF", "??" }, { "\xE0\x80\xAF", "???" },
-        { "\xF4\x90\x80\x80", "????" }, { "\xF8\x88", "??" }, { "\xFF", "?" }, { "\xF0\x9F" "a\xF0", "?a?" },
+    static const struct {
+        const char *bytes, *text;
+    } cases[] = {
+        /* ? is U+FFFD */
+        { "\x80", "?" },
+        { "\xC3"
+          "a",
+          "?a" },
+        { "\xE2\x82"
+          "a",
+          "?a" },
+        { "\xE2\xE2\x82\xAC", "?\xE2\x82\xAC" },
+        { "\xF0\x9F\x98", "?" },
+        { "\xED\xA0\x80", "???" },
+        { "\xC0\xAF", "??" },
+        { "\xE0\x80\xAF", "???" },
+        { "\xF4\x90\x80\x80", "????" },
+        { "\xF8\x88", "??" },
+        { "\xFF", "?" },
+        { "\xF0\x9F"
+          "a\xF0",
+          "?a?" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
             char want[64] = "", got[64] = "";
-            for (const char *p = cases[i].text; *p; p++) strcat(want, *p == '?' ? "\xEF\xBF\xBD" : (char[]){ *p, 0 });
+            for (const char *p = cases[i].text; *p; p++)
+                strcat(want, *p == '?' ? "\xEF\xBF\xBD" : (char[]){ *p, 0 });
             chord_stream *t = open_stream(NULL);
-            for (const char *p = cases[i].bytes; one_by_one && *p; p++) strcat(got, push(t, (char[]){ *p, 0 }));
+            for (const char *p = cases[i].bytes; one_by_one && *p; p++)
+                strcat(got, push(t, (char[]){ *p, 0 }));
             if (!one_by_one) strcat(got, push(t, cases[i].bytes));
             strcat(got, end(t));
             CHECK_SAYS(got, want);
@@ -124,7 +147,10 @@ TEST(stop_strings_that_are_not_text_are_refused)
     CHECK(chord_stream_open(aligned, bytes, NULL, 0));
     CHECK(!chord_stream_open(aligned, bytes, "\0\0\0\0a", 5));         /* empty */
     CHECK(!chord_stream_open(aligned, bytes, "\2\0\0\0a", 5));         /* longer than the rest */
-    CHECK(!chord_stream_open(aligned, bytes, "\xFF\xFF\xFF\xFF" "a", 5));
+    CHECK(!chord_stream_open(aligned, bytes,
+                             "\xFF\xFF\xFF\xFF"
+                             "a",
+                             5));
     CHECK(!chord_stream_open(aligned, bytes, "\1\0\0\0ab", 6));        /* a rest that is no record */
     CHECK(!chord_stream_open(aligned, bytes, "\1\0\0\0\x80", 5));      /* not UTF-8 */
     CHECK(!chord_stream_open(aligned, bytes, "\2\0\0\0\xC0\x80", 6));
@@ -163,7 +189,10 @@ static size_t naive_stop(const char *text, const char *const *stops)
 
 TEST(any_division_of_a_text_into_pushes_streams_the_same_text)
 {
-    static const char *const stops[] = { "abab", "ba\xC3\xA9", "bb", "\xC3\xA9\xC3\xA9" "a", NULL };
+    static const char *const stops[] = { "abab", "ba\xC3\xA9", "bb",
+                                         "\xC3\xA9\xC3\xA9"
+                                         "a",
+                                         NULL };
     for (int round = 0; round < 3000; round++) {
         int const mark = test_mark();
         char text[128] = "", got[128] = "";

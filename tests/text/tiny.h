@@ -18,10 +18,11 @@ typedef struct tiny {
     chord_error error;
 } tiny;
 
-#define CHECK_SAYS(got, want)                                                                       \
-    do {                                                                                            \
-        const char *const got_ = (got), *const want_ = (want);                                      \
-        if (strcmp(got_, want_)) test_fail(__FILE__, __LINE__, "%s is \"%s\", want \"%s\"", #got, got_, want_); \
+#define CHECK_SAYS(got, want)                                                              \
+    do {                                                                                   \
+        const char *const got_ = (got), *const want_ = (want);                             \
+        if (strcmp(got_, want_))                                                           \
+            test_fail(__FILE__, __LINE__, "%s is \"%s\", want \"%s\"", #got, got_, want_); \
     } while (0)
 
 static inline void put_record(uint8_t *block, uint64_t *used, const char *text, uint64_t n)
@@ -52,9 +53,26 @@ static inline tiny *tiny_new(int32_t kind)
 {
     tiny *t = test_alloc(sizeof *t);
     memset(t, 0, sizeof *t);
-    t->s = (chord_vocab_source){ .kind = kind, .texts = t->texts, .types = t->types, .bos = -1, .eos = -1, .unk = -1, .sep = -1,
-        .pad = -1, .eot = -1, .eom = -1, .fim_pre = -1, .fim_suf = -1, .fim_mid = -1, .fim_pad = -1, .fim_rep = -1, .fim_sep = -1,
-        .add_bos = -1, .add_eos = -1, .add_space_prefix = -1, .remove_extra_whitespaces = -1 };
+    t->s = (chord_vocab_source){ .kind = kind,
+                                 .texts = t->texts,
+                                 .types = t->types,
+                                 .bos = -1,
+                                 .eos = -1,
+                                 .unk = -1,
+                                 .sep = -1,
+                                 .pad = -1,
+                                 .eot = -1,
+                                 .eom = -1,
+                                 .fim_pre = -1,
+                                 .fim_suf = -1,
+                                 .fim_mid = -1,
+                                 .fim_pad = -1,
+                                 .fim_rep = -1,
+                                 .fim_sep = -1,
+                                 .add_bos = -1,
+                                 .add_eos = -1,
+                                 .add_space_prefix = -1,
+                                 .remove_extra_whitespaces = -1 };
     return t;
 }
 
@@ -112,7 +130,8 @@ static inline void build(tiny *t)
 }
 
 /* Tokenises a text in scratch of exactly the size that chord_vocab_scratch() returns. */
-static inline int32_t tokenize(const tiny *t, int32_t flags, const char *text, size_t n, int32_t *ids, int32_t cap)
+static inline int32_t tokenize(const tiny *t, int32_t flags, const char *text, size_t n, int32_t *ids,
+                               int32_t cap)
 {
     size_t const scratch_bytes = chord_vocab_scratch(t->v, n);
     /* exact sizes: ASan checks both ends */
@@ -133,10 +152,14 @@ static inline const char *show_bytes(const tiny *t, int32_t flags, const char *t
     size_t at = 0;
     shown[0] = 0;
     for (int32_t i = 0; i < count; i++)
-        at += (size_t)snprintf(shown + at, sizeof shown - at, "%s%.*s", i ? "|" : "", (int)token_bytes(t->v, ids[i]), (const char *)token_text(t->v, ids[i]));
+        at += (size_t)snprintf(shown + at, sizeof shown - at, "%s%.*s", i ? "|" : "",
+                               (int)token_bytes(t->v, ids[i]), (const char *)token_text(t->v, ids[i]));
     return shown;
 }
-static inline const char *show(const tiny *t, int32_t flags, const char *text) { return show_bytes(t, flags, text, strlen(text)); }
+static inline const char *show(const tiny *t, int32_t flags, const char *text)
+{
+    return show_bytes(t, flags, text, strlen(text));
+}
 
 static inline int32_t id_of(const tiny *t, const char *text)
 {

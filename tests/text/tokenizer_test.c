@@ -68,7 +68,8 @@ static void check_slices(const tiny *t, const char *text, size_t n)
 
 static tiny *spm_words(void)
 {
-    static const char *const texts[] = { "ab", "bc", "abc", BLANK "a", BLANK "ab", "aa", BLANK, "a", "b", "c", BLANK BLANK, "b" BLANK };
+    static const char *const texts[] = { "ab",  "bc", "abc", BLANK "a", BLANK "ab",  "aa",
+                                         BLANK, "a",  "b",   "c",       BLANK BLANK, "b" BLANK };
     tiny *t = tiny_spm();
     for (int i = 0; i < 12; i++) put_token(t, texts[i], CHORD_TYPE_NORMAL, (float)(i * 7 % 5));
     put_token(t, "\n\n", CHORD_TYPE_USER, 0);
@@ -83,7 +84,8 @@ static tiny *bpe_words(const char *pre)
     put_merged(t, "b c");
     put_merged(t, "a a");
     put_merged(t, "\xC4\xA0 a");
-    put_merged(t, "\xC4\xA0" "a b");
+    put_merged(t, "\xC4\xA0"
+                  "a b");
     put_token(t, "\n\n", CHORD_TYPE_USER, 0);
     put_token(t, "<s>", CHORD_TYPE_CONTROL, 0);
     return t;
@@ -101,7 +103,8 @@ TEST(slices_of_any_size_give_the_ids_of_one_call)
             char text[200];
             size_t const n = test_random() % 200;
             for (size_t i = 0; i < n; i++)
-                text[i] = (char)(test_random() % 20 ? "aabbc  \n1\xE2\x96\x81<s>x"[test_random() % 15] : (char)test_random());
+                text[i] = (char)(test_random() % 20 ? "aabbc  \n1\xE2\x96\x81<s>x"[test_random() % 15]
+                                                    : (char)test_random());
             check_slices(t, text, n);
         }
     }
@@ -135,7 +138,8 @@ static int32_t naive_spm(const tiny *t, const char *text, int32_t *ids)
     for (int32_t i = 0; i < n; i++) {
         int32_t const id = vocab_find(t->v, parts[i], strlen(parts[i]));
         if (id >= 0) ids[count++] = id;
-        else for (const char *p = parts[i]; *p; p++) ids[count++] = t->v->byte_ids[(uint8_t)*p];
+        else
+            for (const char *p = parts[i]; *p; p++) ids[count++] = t->v->byte_ids[(uint8_t)*p];
     }
     return count;
 }
@@ -148,7 +152,8 @@ TEST(spm_cuts_between_bytes_adjacent_in_no_token_change_no_ids)
         for (int i = 0; i < 30; i++) { /* words of letters and blanks, in any order */
             char word[32] = "";
             int const n = 1 + (int)(test_random() % 4);
-            for (int k = 0; k < n; k++) strcat(word, test_random() % 4 ? (char[]){ "abcde"[test_random() % 5], 0 } : BLANK);
+            for (int k = 0; k < n; k++)
+                strcat(word, test_random() % 4 ? (char[]){ "abcde"[test_random() % 5], 0 } : BLANK);
             int is_new = 1;
             for (int32_t k = 259; k < t->s.n_tokens; k++) {
                 const uint8_t *p = t->texts;
@@ -176,11 +181,13 @@ TEST(a_step_spends_about_its_budget_and_writes_at_most_cap_ids)
     build(t);
     static char text[4001];
     for (int i = 0; i < 4000; i++) text[i] = i % 5 == 4 ? ' ' : 'a';
-    int32_t const few = in_slices(t, 0, text, 4000, 100, 4096)->n_calls, many = in_slices(t, 0, text, 4000, 10, 4096)->n_calls;
+    int32_t const few = in_slices(t, 0, text, 4000, 100, 4096)->n_calls,
+                  many = in_slices(t, 0, text, 4000, 10, 4096)->n_calls;
     CHECK(few > 4000 / 100 && few < 4000 * 8 / 100);
     CHECK(many > few * 8 && many < few * 12);
     CHECK_EQ(in_slices(t, 0, text, 4000, UINT64_MAX, 4096)->n_calls, 1);
-    CHECK(in_slices(t, 0, text, 4000, UINT64_MAX, CHORD_TOKENIZER_ROOM)->n_calls >= 800 / CHORD_TOKENIZER_ROOM);
+    CHECK(in_slices(t, 0, text, 4000, UINT64_MAX, CHORD_TOKENIZER_ROOM)->n_calls >=
+          800 / CHORD_TOKENIZER_ROOM);
 }
 
 TEST(words_need_only_the_block_and_a_long_word_needs_20_bytes_per_character)

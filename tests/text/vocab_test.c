@@ -38,7 +38,8 @@ TEST(an_empty_token_gets_a_text_of_its_own)
 
 TEST(an_unknown_pre_tokenizer_is_named)
 {
-    CHECK_TEXT(refused(tiny_bpe("martian-2"), CHORD_UNSUPPORTED_TOKENIZER), "unknown pre-tokenizer 'martian-2'");
+    CHECK_TEXT(refused(tiny_bpe("martian-2"), CHORD_UNSUPPORTED_TOKENIZER),
+               "unknown pre-tokenizer 'martian-2'");
     CHECK_TEXT(refused(tiny_bpe("default"), CHORD_UNSUPPORTED_TOKENIZER), "'default'");
     CHECK_TEXT(refused(tiny_bpe("qwen"), CHORD_UNSUPPORTED_TOKENIZER), "'qwen'");
     tiny *t = tiny_bpe("gpt-2");
@@ -91,7 +92,8 @@ TEST(a_special_id_outside_the_vocabulary_is_named)
 {
     tiny *t = tiny_spm();
     t->s.bos = 259;
-    CHECK_TEXT(refused(t, CHORD_INVALID_GGUF), "tokenizer.ggml.bos_token_id is 259, the vocabulary has 259 tokens");
+    CHECK_TEXT(refused(t, CHORD_INVALID_GGUF),
+               "tokenizer.ggml.bos_token_id is 259, the vocabulary has 259 tokens");
     t = tiny_spm();
     t->s.fim_sep = -2;
     CHECK_TEXT(refused(t, CHORD_INVALID_GGUF), "fim_sep_token_id is -2");
@@ -165,7 +167,8 @@ TEST(a_vocabulary_made_to_collide_is_refused)
         uint64_t const length = PLACES * SIZE;
         memcpy(to, &length, 8);
         to += 8;
-        for (int place = 0; place < PLACES; place++, to += SIZE) memcpy(to, choice[place][i >> place & 1], SIZE);
+        for (int place = 0; place < PLACES; place++, to += SIZE)
+            memcpy(to, choice[place][i >> place & 1], SIZE);
     }
     t->s.texts = texts;
     t->s.texts_bytes = (uint64_t)(to - texts);

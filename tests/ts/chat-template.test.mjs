@@ -25,9 +25,11 @@ for (const { name, template, cases } of golden.templates) {
   });
 }
 
-test('SmolLM2\'s own template renders as in jinja2', needsModel, () => withModel(SMOLLM2, {}, (model) => check(model, golden.smollm2)));
+test("SmolLM2's own template renders as in jinja2", needsModel, () =>
+  withModel(SMOLLM2, {}, (model) => check(model, golden.smollm2)),
+);
 
-test('a missing template, one that can\'t be parsed and one that raises an exception are invalid-argument, and the message says why', async () => {
+test("a missing template, one that can't be parsed and one that raises an exception are invalid-argument, and the message says why", async () => {
   const messages = [{ role: 'user', content: 'Hi' }];
   await withModel(FIXTURE, {}, async (model) => {
     assert.equal(model.info.chatTemplate, undefined);
@@ -35,7 +37,11 @@ test('a missing template, one that can\'t be parsed and one that raises an excep
     assert.match(error.hint, /base model/);
     await refused(model.chat.completions.create({ messages }), 'invalid-argument', 'no chat template');
   });
-  for (const [template, word] of [['{% for m in messages %}', 'the chat template failed'], ['{{ raise_exception("only English") }}', 'only English'], ['{{ messages | shout }}', 'shout']]) {
+  for (const [template, word] of [
+    ['{% for m in messages %}', 'the chat template failed'],
+    ['{{ raise_exception("only English") }}', 'only English'],
+    ['{{ messages | shout }}', 'shout'],
+  ]) {
     await withModel(await withTemplate(template), {}, async (model) => {
       await refused(model.applyChatTemplate(messages), 'invalid-argument', word);
       await refused(model.chat.completions.create({ messages, stream: true }), 'invalid-argument', word);

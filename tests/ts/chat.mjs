@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { FIXTURE } from './level2.mjs';
 
 /** A ChatML template. Its special tokens are in vocabularies like SmolLM's. */
-export const CHATML = '{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}' +
+export const CHATML =
+  '{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}' +
   '{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
 
 /** Resolves to the bytes of `file` with `template` as tokenizer.chat_template. */
@@ -17,7 +18,8 @@ export async function withTemplate(template, file = FIXTURE) {
     return Buffer.concat([size, utf8]);
   };
   // Type 8 is a string.
-  const entry = (text) => Buffer.concat([string('tokenizer.chat_template'), Buffer.from([8, 0, 0, 0]), string(text)]);
+  const entry = (text) =>
+    Buffer.concat([string('tokenizer.chat_template'), Buffer.from([8, 0, 0, 0]), string(text)]);
   // A comment, which renders to nothing, makes the entry's size a multiple of the alignment. So the tensors
   // stay aligned.
   const missing = (32 - (entry(`${template}{##}`).length % 32)) % 32;

@@ -21,12 +21,15 @@ const flags = ['--temperature', '0', '--max-tokens', '6', '--threads', '1'];
 function chat(parameters, input, live) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [bin, 'chat', ...parameters], { stdio: 'pipe' });
-    let stdout = '', stderr = '';
+    let stdout = '',
+      stderr = '';
     child.stdout.on('data', (data) => {
       stdout += data;
       live?.(child);
     });
-    child.stderr.on('data', (data) => { stderr += data; });
+    child.stderr.on('data', (data) => {
+      stderr += data;
+    });
     child.stdin.on('error', () => {});
     if (live) child.stdin.write(input);
     else child.stdin.end(input);
@@ -64,7 +67,11 @@ async function answers(file, system, texts) {
   return found;
 }
 
-const lines = (text) => text.trimEnd().split('\n').map((line) => JSON.parse(line));
+const lines = (text) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 
 test('each line is a turn of one conversation: answers go to stdout, figures to stderr, and the KV cache is kept', () =>
   withFile(async (file) => {
@@ -72,20 +79,31 @@ test('each line is a turn of one conversation: answers go to stdout, figures to 
     const plain = await chat([file, ...flags, '--system', 'Be brief.'], 'Hi there\n\nAnd then?\n');
     assert.equal(plain.status, 0, plain.stderr);
     assert.equal(plain.stdout, expected.map((text) => `${text}\n`).join(''));
-    assert.match(plain.stderr, /\d+ prompt tokens, [1-9]\d* kept and \d+ read in \d+ ms; 6 written at [\d.]+ tokens\/s \(length\)/);
+    assert.match(
+      plain.stderr,
+      /\d+ prompt tokens, [1-9]\d* kept and \d+ read in \d+ ms; 6 written at [\d.]+ tokens\/s \(length\)/,
+    );
     const quiet = await chat([file, ...flags, '--quiet'], 'Hi there'); // no line end
     assert.deepEqual([quiet.status, quiet.stderr], [0, '']);
     assert.equal(quiet.stdout, `${(await answers(file, undefined, ['Hi there']))[0]}\n`);
-    const json = lines((await chat([file, ...flags, '--system', 'Be brief.', '--json'], 'Hi there\nAnd then?\n')).stdout);
-    assert.deepEqual(json.map(({ text }) => text), expected);
+    const json = lines(
+      (await chat([file, ...flags, '--system', 'Be brief.', '--json'], 'Hi there\nAnd then?\n')).stdout,
+    );
+    assert.deepEqual(
+      json.map(({ text }) => text),
+      expected,
+    );
     assert.equal(json[0].stats.cachedTokens, 0);
     assert.ok(json[1].stats.cachedTokens >= json[0].stats.promptTokens);
     assert.equal(json[1].stats.finishReason, 'length');
   }));
 
-test('/reset starts over but keeps the system text, /exit ends, and an unknown command isn\'t asked as a question', () =>
+test("/reset starts over but keeps the system text, /exit ends, and an unknown command isn't asked as a question", () =>
   withFile(async (file) => {
-    const { status, stdout, stderr } = await chat([file, ...flags, '--json'], 'Hi there\n/reset\n/what\nHi there\n/exit\nHi there\n');
+    const { status, stdout, stderr } = await chat(
+      [file, ...flags, '--json'],
+      'Hi there\n/reset\n/what\nHi there\n/exit\nHi there\n',
+    );
     assert.equal(status, 0, stderr);
     const [first, second, ...more] = lines(stdout);
     assert.equal(more.length, 0);
@@ -125,5 +143,6 @@ test('a missing template and a full context end the conversation with status 1 a
     const full = await chat([file, ...flags, '--ctx', '40'], `${'many words '.repeat(40)}\n`);
     assert.equal(full.status, 1);
     assert.match(full.stderr, /context-full/);
-    for (const more of [['x'], ['--ignore-eos'], ['--prompt', 'x'], ['--chat']]) assert.equal((await chat([file, ...more], '')).status, 2, more.join(' '));
+    for (const more of [['x'], ['--ignore-eos'], ['--prompt', 'x'], ['--chat']])
+      assert.equal((await chat([file, ...more], '')).status, 2, more.join(' '));
   }));

@@ -16,19 +16,30 @@ const TEXT = 'Hello world';
 /** Runs the command line for at most a minute. `onOutput(child)` is called at the first piece of stdout. */
 function run(parameters, { stdin = '', onOutput } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [...process.execArgv.filter((flag) => flag.startsWith('--experimental')), bin, ...parameters], { timeout: 60_000 });
-    let stdout = '', stderr = '';
+    const child = spawn(
+      process.execPath,
+      [...process.execArgv.filter((flag) => flag.startsWith('--experimental')), bin, ...parameters],
+      { timeout: 60_000 },
+    );
+    let stdout = '',
+      stderr = '';
     child.stdout.on('data', (data) => {
       if (stdout === '') onOutput?.(child);
       stdout += data;
     });
-    child.stderr.on('data', (data) => { stderr += data; });
+    child.stderr.on('data', (data) => {
+      stderr += data;
+    });
     child.stdin.on('error', () => {}).end(stdin);
     child.on('close', (status, signal) => resolve({ status, signal, stdout, stderr }));
   });
 }
 
-const lines = (text) => text.trimEnd().split('\n').map((line) => JSON.parse(line));
+const lines = (text) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 
 async function withModel(use) {
   const model = await loadModel(MODEL);
@@ -44,19 +55,28 @@ test('--help and --version print to stdout with status 0', async () => {
     const { status, stdout, stderr } = await run(parameters);
     assert.equal(status, 0);
     assert.equal(stderr, '');
-    for (const word of ['info', 'tokenize', 'generate', 'chat', 'logits', '--json', 'exit status']) assert.ok(stdout.includes(word), word);
+    for (const word of ['info', 'tokenize', 'generate', 'chat', 'logits', '--json', 'exit status'])
+      assert.ok(stdout.includes(word), word);
   }
   assert.equal((await run(['--version'])).stdout, `${version()}\n`);
 });
 
 test('wrong usage is status 2, names what is wrong on stderr and prints nothing on stdout', async () => {
   const cases = [
-    [[], 'no command is given'], [['sing'], "'sing'"], [['info'], 'no model is given'], [['info', MODEL, 'x'], "'x'"],
-    [['generate', MODEL, 'a', 'b'], "'b'"], [['generate', MODEL, TEXT, '--tempreature', '0'], '--tempreature'],
-    [['generate', MODEL, TEXT, '--temperature', 'hot'], "'hot'"], [['generate', MODEL, TEXT, '--max-tokens', '1.5'], "'1.5'"],
-    [['generate', MODEL, TEXT, '--max-tokens'], '--max-tokens'], [['generate', MODEL, TEXT, '--ids', '1,2'], '--ids'],
-    [['tokenize', MODEL, TEXT, '--temperature', '0'], '--temperature'], [['logits', MODEL, '--ids', '1,x'], "'x'"],
-    [['generate', MODEL, TEXT, '--system', 'x'], '--chat'], [['info', MODEL, '--kv', 'q1'], '--kv'],
+    [[], 'no command is given'],
+    [['sing'], "'sing'"],
+    [['info'], 'no model is given'],
+    [['info', MODEL, 'x'], "'x'"],
+    [['generate', MODEL, 'a', 'b'], "'b'"],
+    [['generate', MODEL, TEXT, '--tempreature', '0'], '--tempreature'],
+    [['generate', MODEL, TEXT, '--temperature', 'hot'], "'hot'"],
+    [['generate', MODEL, TEXT, '--max-tokens', '1.5'], "'1.5'"],
+    [['generate', MODEL, TEXT, '--max-tokens'], '--max-tokens'],
+    [['generate', MODEL, TEXT, '--ids', '1,2'], '--ids'],
+    [['tokenize', MODEL, TEXT, '--temperature', '0'], '--temperature'],
+    [['logits', MODEL, '--ids', '1,x'], "'x'"],
+    [['generate', MODEL, TEXT, '--system', 'x'], '--chat'],
+    [['info', MODEL, '--kv', 'q1'], '--kv'],
   ];
   const answers = await Promise.all(cases.map(([parameters]) => run(parameters)));
   for (const [index, { status, stdout, stderr }] of answers.entries()) {
@@ -72,11 +92,19 @@ test('a failure is status 1, and its code is on stderr', async () => {
   try {
     const damaged = path.join(folder, 'damaged.gguf');
     await writeFile(damaged, 'no model at all, but long enough to look at');
-    for (const [file, code] of [[damaged, 'invalid-gguf'], [path.join(folder, 'missing.gguf'), 'io']]) {
+    for (const [file, code] of [
+      [damaged, 'invalid-gguf'],
+      [path.join(folder, 'missing.gguf'), 'io'],
+    ]) {
       const { status, stdout, stderr } = await run(['info', file]);
       assert.equal(status, 1);
       assert.equal(stdout, '');
-      assert.match(stderr, new RegExp(`^wasm-chord: ${code}: .*${path.basename(file).replace('.', '\\.')}|^wasm-chord: ${code}: `));
+      assert.match(
+        stderr,
+        new RegExp(
+          `^wasm-chord: ${code}: .*${path.basename(file).replace('.', '\\.')}|^wasm-chord: ${code}: `,
+        ),
+      );
     }
   } finally {
     await rm(folder, { recursive: true });
@@ -88,7 +116,7 @@ test('info prints facts about the model; info --json prints the info object', ()
     const { status, stdout, stderr } = await run(['info', MODEL]);
     assert.equal(status, 0, stderr);
     assert.match(stdout, /^architecture +llama$/m);
-    assert.equal(stderr, '', 'no progress is drawn when stderr isn\'t a terminal');
+    assert.equal(stderr, '', "no progress is drawn when stderr isn't a terminal");
     const [info] = lines((await run(['info', MODEL, '--json', '--threads', '1'])).stdout);
     assert.equal(info.architecture, model.info.architecture);
     assert.equal(info.parameters, model.info.parameters);
@@ -98,14 +126,30 @@ test('info prints facts about the model; info --json prints the info object', ()
 test('tokenize prints ids with their texts; the text is an argument, an option or stdin', () =>
   withModel(async (model) => {
     const ids = await model.tokenize(TEXT);
-    for (const [parameters, stdin] of [[[TEXT], ''], [['--text', TEXT], ''], [[], TEXT], [['-'], TEXT]])
-      assert.deepEqual(lines((await run(['tokenize', MODEL, ...parameters, '--json'], { stdin })).stdout), [{ ids }]);
+    for (const [parameters, stdin] of [
+      [[TEXT], ''],
+      [['--text', TEXT], ''],
+      [[], TEXT],
+      [['-'], TEXT],
+    ])
+      assert.deepEqual(lines((await run(['tokenize', MODEL, ...parameters, '--json'], { stdin })).stdout), [
+        { ids },
+      ]);
     const { stdout } = await run(['tokenize', MODEL, TEXT]);
-    assert.deepEqual(stdout.trimEnd().split('\n').map((line) => Number(line.trim().split(/\s/)[0])), ids);
+    assert.deepEqual(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => Number(line.trim().split(/\s/)[0])),
+      ids,
+    );
     const special = '<|im_start|>';
     for (const parseSpecial of [true, false]) {
       const flags = parseSpecial ? [] : ['--no-parse'];
-      assert.deepEqual(lines((await run(['tokenize', MODEL, special, '--json', ...flags])).stdout)[0].ids, await model.tokenize(special, { parseSpecial }));
+      assert.deepEqual(
+        lines((await run(['tokenize', MODEL, special, '--json', ...flags])).stdout)[0].ids,
+        await model.tokenize(special, { parseSpecial }),
+      );
     }
   }));
 
@@ -127,7 +171,8 @@ test('generate streams the text to stdout and its figures to stderr', () =>
 
     const ids = (await model.tokenize(TEXT)).join(',');
     assert.equal((await run(['generate', MODEL, '--ids', ids, ...flags])).stdout, `${text}\n`);
-    const seeded = () => run(['generate', MODEL, TEXT, '--max-tokens', '12', '--seed', '7', '--temperature', '2', '-q']);
+    const seeded = () =>
+      run(['generate', MODEL, TEXT, '--max-tokens', '12', '--seed', '7', '--temperature', '2', '-q']);
     const [first, second] = await Promise.all([seeded(), seeded()]);
     assert.equal(first.stdout, second.stdout);
   }));
@@ -137,8 +182,21 @@ test('generate --profile prints the time of each op; with --json it prints the e
   assert.equal(table.status, 0);
   assert.match(table.stderr, /^op +ops +ms +ms\/token +share$/m);
   assert.match(table.stderr, /^MATMUL ffn_gate\+ffn_up +2 +\d+\.\d +\d+\.\d{3} +\d+\.\d %$/m);
-  const json = await run(['generate', MODEL, TEXT, '--max-tokens', '5', '--ignore-eos', '--profile', '--json']);
-  assert.ok(lines(json.stdout).at(-1).profile.some(({ op, count, ms }) => op === 'MATMUL ffn_down' && count === 2 && ms > 0));
+  const json = await run([
+    'generate',
+    MODEL,
+    TEXT,
+    '--max-tokens',
+    '5',
+    '--ignore-eos',
+    '--profile',
+    '--json',
+  ]);
+  assert.ok(
+    lines(json.stdout)
+      .at(-1)
+      .profile.some(({ op, count, ms }) => op === 'MATMUL ffn_down' && count === 2 && ms > 0),
+  );
 });
 
 test('logits prints the largest logits; logits --json prints one row per line', () =>
@@ -158,7 +216,8 @@ test('logits prints the largest logits; logits --json prints one row per line', 
 test('Ctrl-C stops the generation, the stats say abort, and the process ends by the signal', async () => {
   const { signal, status, stdout, stderr } = await run(
     ['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000', '--json'],
-    { onOutput: (child) => child.kill('SIGINT') });
+    { onOutput: (child) => child.kill('SIGINT') },
+  );
   assert.equal(status, null);
   assert.equal(signal, 'SIGINT');
   assert.equal(stderr, '');
@@ -167,7 +226,10 @@ test('Ctrl-C stops the generation, the stats say abort, and the process ends by 
 });
 
 test('when the reader closes the pipe, the command ends without an error', async () => {
-  const { status, stderr } = await run(['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000'], { onOutput: (child) => child.stdout.destroy() });
+  const { status, stderr } = await run(
+    ['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000'],
+    { onOutput: (child) => child.stdout.destroy() },
+  );
   assert.equal(status, 0);
   assert.equal(stderr, '');
 });

@@ -21,7 +21,8 @@ const goldens = {
   },
   llama3: {
     with: '<|start_header_id|>system<|end_header_id|>\n\nYou are a helpful assistant.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nWhat is the capital of France?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
-    without: '<|start_header_id|>user<|end_header_id|>\n\nWhat is the capital of France?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
+    without:
+      '<|start_header_id|>user<|end_header_id|>\n\nWhat is the capital of France?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
   },
   gemma: {
     with: '<start_of_turn>user\nYou are a helpful assistant.\n\nWhat is the capital of France?<end_of_turn>\n<start_of_turn>model\n',
@@ -29,7 +30,8 @@ const goldens = {
   },
   alpaca: {
     with: 'You are a helpful assistant.\n\n### Instruction:\nWhat is the capital of France?\n\n### Response:\n',
-    without: 'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\nWhat is the capital of France?\n\n### Response:\n',
+    without:
+      'Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\nWhat is the capital of France?\n\n### Response:\n',
   },
 };
 
@@ -43,7 +45,8 @@ for (const [format, golden] of Object.entries(goldens)) {
 test('the four forms that llama.cpp knows equal its renderings, also for texts with white space and template syntax', async () => {
   const cases = JSON.parse(await readFile(new URL('format-chat.golden.json', import.meta.url), 'utf8'));
   assert.ok(cases.length >= 20);
-  for (const { format, system, user, text } of cases) assert.equal(format_chat(system, user, format), text, JSON.stringify({ format, system, user }));
+  for (const { format, system, user, text } of cases)
+    assert.equal(format_chat(system, user, format), text, JSON.stringify({ format, system, user }));
 });
 
 test('texts are inserted unchanged: nothing in them is a placeholder', () => {
@@ -53,9 +56,17 @@ test('texts are inserted unchanged: nothing in them is a placeholder', () => {
   }
 });
 
-test('an unknown form and a text that isn\'t a string are invalid-argument, and the hint names the known forms', () => {
-  assert.throws(() => format_chat('', 'x', 'vicuna'), (e) => e instanceof ChordError && e.code === 'invalid-argument' && /vicuna/.test(e.message) && /chatml.*alpaca/.test(e.hint));
-  for (const format of ['toString', '__proto__', undefined]) assert.throws(() => format_chat('', 'x', format), { code: 'invalid-argument' });
+test("an unknown form and a text that isn't a string are invalid-argument, and the hint names the known forms", () => {
+  assert.throws(
+    () => format_chat('', 'x', 'vicuna'),
+    (e) =>
+      e instanceof ChordError &&
+      e.code === 'invalid-argument' &&
+      /vicuna/.test(e.message) &&
+      /chatml.*alpaca/.test(e.hint),
+  );
+  for (const format of ['toString', '__proto__', undefined])
+    assert.throws(() => format_chat('', 'x', format), { code: 'invalid-argument' });
   assert.throws(() => format_chat('', undefined, 'chatml'), { code: 'invalid-argument' });
   assert.throws(() => format_chat(7, 'x', 'chatml'), { code: 'invalid-argument' });
 });

@@ -47,20 +47,34 @@ class Writer {
  * Returns the header of a llama of these sizes with F16 matrices. `pairs` are additional [key, type, value].
  */
 export function llamaHeader({ layers, width, ff, heads, vocabulary, pairs = [] }) {
-  const shapes = [['token_embd.weight', [width, vocabulary]], ['output.weight', [width, vocabulary]], ['output_norm.weight', [width]]];
+  const shapes = [
+    ['token_embd.weight', [width, vocabulary]],
+    ['output.weight', [width, vocabulary]],
+    ['output_norm.weight', [width]],
+  ];
   for (let i = 0; i < layers; i++) {
-    for (const name of ['attn_q', 'attn_k', 'attn_v', 'attn_output']) shapes.push([`blk.${i}.${name}.weight`, [width, width]]);
+    for (const name of ['attn_q', 'attn_k', 'attn_v', 'attn_output'])
+      shapes.push([`blk.${i}.${name}.weight`, [width, width]]);
     for (const name of ['ffn_gate', 'ffn_up']) shapes.push([`blk.${i}.${name}.weight`, [width, ff]]);
     shapes.push([`blk.${i}.ffn_down.weight`, [ff, width]]);
     for (const name of ['attn_norm', 'ffn_norm']) shapes.push([`blk.${i}.${name}.weight`, [width]]);
   }
-  const writer = new Writer().raw('GGUF').u32(3).u64(shapes.length).u64(9 + pairs.length);
+  const writer = new Writer()
+    .raw('GGUF')
+    .u32(3)
+    .u64(shapes.length)
+    .u64(9 + pairs.length);
   writer.pair('general.architecture', 'string', 'llama');
   writer.pair('llama.context_length', 'u32', 2048).pair('llama.embedding_length', 'u32', width);
   writer.pair('llama.block_count', 'u32', layers).pair('llama.feed_forward_length', 'u32', ff);
-  writer.pair('llama.attention.head_count', 'u32', heads).pair('llama.attention.layer_norm_rms_epsilon', 'f32', 1e-5);
+  writer
+    .pair('llama.attention.head_count', 'u32', heads)
+    .pair('llama.attention.layer_norm_rms_epsilon', 'f32', 1e-5);
   writer.pair('tokenizer.ggml.model', 'string', 'llama');
-  writer.texts('tokenizer.ggml.tokens', Array.from({ length: vocabulary }, (_, i) => `t${i}`));
+  writer.texts(
+    'tokenizer.ggml.tokens',
+    Array.from({ length: vocabulary }, (_, i) => `t${i}`),
+  );
   for (const [key, type, value] of pairs) writer.pair(key, type, value);
   let offset = 0;
   for (const [name, ne] of shapes) {

@@ -17,12 +17,18 @@ const GOLDEN = new URL('../golden/', import.meta.url);
 // there.
 const RELAXED = ['--experimental-wasm-relaxed-simd', '--no-liftoff'];
 const isOld = Number(process.versions.node.split('.')[0]) < 22;
-export const VARIANTS = { 'wasm32-simd': isOld ? [] : ['--no-experimental-wasm-relaxed-simd'], 'wasm32-relaxed': isOld ? RELAXED : [] };
+export const VARIANTS = {
+  'wasm32-simd': isOld ? [] : ['--no-experimental-wasm-relaxed-simd'],
+  'wasm32-relaxed': isOld ? RELAXED : [],
+};
 
 /** Runs `task` with this variant and resolves to what it prints. */
 export async function judged(task, variant, options) {
-  const { stdout } = await promisify(execFile)(process.execPath, [...VARIANTS[variant], fileURLToPath(import.meta.url), task, JSON.stringify(options)],
-    { maxBuffer: 1 << 26 });
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [...VARIANTS[variant], fileURLToPath(import.meta.url), task, JSON.stringify(options)],
+    { maxBuffer: 1 << 26 },
+  );
   return JSON.parse(stdout);
 }
 
@@ -30,7 +36,8 @@ export async function fixtureNames() {
   return (await readdir(GOLDEN)).filter((file) => file.endsWith('.gguf')).map((file) => file.slice(0, -5));
 }
 
-const rowsOf = (logits, vocabulary, rows) => rows.map((row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
+const rowsOf = (logits, vocabulary, rows) =>
+  rows.map((row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
 
 async function collect(generation) {
   const tokens = [];
@@ -43,17 +50,26 @@ async function fixture(loadModel, name, options) {
   const model = await loadModel(new URL(`${name}.gguf`, GOLDEN), options);
   const wrongTexts = [];
   for (const { text, flags, ids } of golden.texts) {
-    const ours = await model.tokenize(text, { addSpecial: (flags & 1) !== 0, parseSpecial: (flags & 2) !== 0 });
+    const ours = await model.tokenize(text, {
+      addSpecial: (flags & 1) !== 0,
+      parseSpecial: (flags & 2) !== 0,
+    });
     if (ours.join() !== ids.join()) wrongTexts.push({ text, flags, ours, ids });
   }
   const hash = createHash('sha256');
-  const pairs = [], greedy = [];
+  const pairs = [],
+    greedy = [];
   for (const { ids, sequence, rows, logits: exact } of golden.prompts) {
     const logits = await model.logits(sequence, { all: true });
     hash.update(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
     pairs.push(...rowsOf(logits, golden.vocabulary, rows).map((row, k) => [row, exact[k]]));
     const last = await model.logits(ids);
-    if (nmse([[last, logits.subarray((ids.length - 1) * golden.vocabulary, ids.length * golden.vocabulary)]]) !== 0) throw new Error(`${name}: the logits of the last position alone aren't bitwise equal`);
+    if (
+      nmse([
+        [last, logits.subarray((ids.length - 1) * golden.vocabulary, ids.length * golden.vocabulary)],
+      ]) !== 0
+    )
+      throw new Error(`${name}: the logits of the last position alone aren't bitwise equal`);
     greedy.push(await collect(model.generate(ids, { maxTokens: 40, temperature: 0, ignoreEos: true })));
   }
   const { variant, threads } = model.info;
@@ -70,7 +86,13 @@ async function real(loadModel, name, options) {
   const { prompts } = golden;
   const contextLength = Math.max(...prompts.map(({ sequence }) => sequence.length)) + 1;
   const model = await loadModel(fileOf(name), { contextLength, ...options });
-  const found = { variant: model.info.variant, threads: model.info.threads, wrongPrompts: [], ways: {}, texts: [] };
+  const found = {
+    variant: model.info.variant,
+    threads: model.info.threads,
+    wrongPrompts: [],
+    ways: {},
+    texts: [],
+  };
   for (const { text, ids } of prompts) {
     const ours = await model.tokenize(text, { addSpecial: true, parseSpecial: true });
     if (ours.join() !== ids.join()) found.wrongPrompts.push(text);
@@ -85,20 +107,29 @@ async function real(loadModel, name, options) {
       let parted = greedy.length;
       for (let k = 0; k < greedy.length; k++) {
         const end = ids.length + k;
-        const row = all ? all.subarray((end - 1) * golden.vocabulary, end * golden.vocabulary) : await model.logits(sequence.slice(0, end));
+        const row = all
+          ? all.subarray((end - 1) * golden.vocabulary, end * golden.vocabulary)
+          : await model.logits(sequence.slice(0, end));
         const token = argmax(row);
         sum.regret = Math.max(sum.regret, stepRegret(prompt, k, token));
         if (token !== greedy[k]) {
           sum.differ += 1;
           parted = Math.min(parted, k);
         }
-        if (k % every === 0) pairs.push([Float32Array.from(prompt.sample[k / every], (_, i) => row[i * stride]), prompt.sample[k / every]]);
+        if (k % every === 0)
+          pairs.push([
+            Float32Array.from(prompt.sample[k / every], (_, i) => row[i * stride]),
+            prompt.sample[k / every],
+          ]);
       }
       sum.parted.push(parted);
     }
     found.ways[way] = { ...sum, nmse: nmse(pairs) };
   }
-  for (const { ids, greedy } of prompts) found.texts.push(await collect(model.generate(ids, { maxTokens: greedy.length, temperature: 0, ignoreEos: true })));
+  for (const { ids, greedy } of prompts)
+    found.texts.push(
+      await collect(model.generate(ids, { maxTokens: greedy.length, temperature: 0, ignoreEos: true })),
+    );
   found.counters = await model.counters();
   await model.dispose();
   return found;
@@ -108,7 +139,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { loadModel } = await import('../../dist/index.js');
   const options = JSON.parse(process.argv[3]);
   const result = {};
-  if (process.argv[2] === 'fixtures') for (const name of await fixtureNames()) result[name] = await fixture(loadModel, name, options);
+  if (process.argv[2] === 'fixtures')
+    for (const name of await fixtureNames()) result[name] = await fixture(loadModel, name, options);
   else Object.assign(result, await real(loadModel, process.argv[2], options));
   console.log(JSON.stringify(result)); // Infinity becomes null, which no bound allows
 }

@@ -36,7 +36,11 @@ test('a plan above 4 GiB is out-of-memory even if its low 32 bits are small', as
 });
 
 test('one shard of a model is refused with its number, and the message says that the file is sound', async () => {
-  const pairs = [['split.no', 'u16', 0], ['split.count', 'u16', 2], ['split.tensors.count', 'i32', 21]];
+  const pairs = [
+    ['split.no', 'u16', 0],
+    ['split.count', 'u16', 2],
+    ['split.tensors.count', 'i32', 21],
+  ];
   const bytes = llamaHeader({ layers: 2, width: 64, ff: 64, heads: 2, vocabulary: 300, pairs });
   await refused(loadModel(bytes), 'invalid-argument', 'shard 1 of 2', 'the file is sound');
 });

@@ -45,7 +45,7 @@ test('free() releases the memory while the model, its streams and its errors are
   model.free();
 });
 
-test('dispose() releases the memory when the engine runs in the caller\'s thread', async () => {
+test("dispose() releases the memory when the engine runs in the caller's thread", async () => {
   const before = await held();
   const model = await loadModel(bytes, { worker: false });
   await model.generate('Hello', { maxTokens: 2 }).text();

@@ -17,14 +17,24 @@ const ENDING = 'believed climbed';
 const LONG = 'word by word '.repeat(12);
 
 test('before init the constructor throws invalid-argument, and the hint names init()', () => {
-  assert.throws(() => new WasmModel(bytes), (error) => error instanceof ChordError && error.code === 'invalid-argument' && /init\(\)/.test(error.hint));
+  assert.throws(
+    () => new WasmModel(bytes),
+    (error) =>
+      error instanceof ChordError && error.code === 'invalid-argument' && /init\(\)/.test(error.hint),
+  );
 });
 
 test('a second init is a no-op, and a failed init can be tried again', async () => {
-  await assert.rejects(init({ wasmUrl: new URL('nothing.wasm', import.meta.url) }), (error) => ChordError.isInstance(error) && /nothing\.wasm/.test(error.message));
+  await assert.rejects(
+    init({ wasmUrl: new URL('nothing.wasm', import.meta.url) }),
+    (error) => ChordError.isInstance(error) && /nothing\.wasm/.test(error.message),
+  );
   await Promise.all([init(), init()]);
   await init({ wasmUrl: 'http://localhost:1/never-fetched.wasm' });
-  assert.equal(version(), JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version);
+  assert.equal(
+    version(),
+    JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version,
+  );
 });
 
 /** Runs `use(model)` with greedy sampling and `maxTokens`, and frees the model. */
@@ -45,10 +55,17 @@ const collect = async (stream) => {
   return pieces;
 };
 
-test('bytes that aren\'t a model, and values that aren\'t bytes, are typed errors, and the next load works', async () => {
+test("bytes that aren't a model, and values that aren't bytes, are typed errors, and the next load works", async () => {
   await init();
-  for (const wrong of [undefined, 'model.gguf', [1, 2], {}]) assert.throws(() => new WasmModel(wrong), { code: 'invalid-argument' });
-  for (const damaged of [new Uint8Array(0), new TextEncoder().encode('<!doctype html>'), new Uint8Array(4096), bytes.subarray(0, 1000), bytes.subarray(0, bytes.length - 1)])
+  for (const wrong of [undefined, 'model.gguf', [1, 2], {}])
+    assert.throws(() => new WasmModel(wrong), { code: 'invalid-argument' });
+  for (const damaged of [
+    new Uint8Array(0),
+    new TextEncoder().encode('<!doctype html>'),
+    new Uint8Array(4096),
+    bytes.subarray(0, 1000),
+    bytes.subarray(0, bytes.length - 1),
+  ])
     assert.throws(() => new WasmModel(damaged), { code: 'invalid-gguf' });
   await withModel(4, (model) => assert.equal(typeof model.generate(PROMPT), 'string'));
 });
@@ -59,7 +76,7 @@ test('bytes from another realm are accepted', async () => {
   new WasmModel(Buffer.from(bytes)).free();
 });
 
-test('the caller\'s bytes are neither changed nor detached', () =>
+test("the caller's bytes are neither changed nor detached", () =>
   withModel(4, (model) => {
     model.generate(PROMPT);
     assert.equal(bytes.length > 0 && bytes[0], 0x47);
@@ -70,7 +87,10 @@ test('level 1 generates the same text as level 2, which is compared with llama.c
     const other = await loadModel(bytes);
     try {
       for (const prompt of [PROMPT, LONG, '', '<|im_start|>user\nhi<|im_end|>\n'])
-        assert.equal(model.generate(prompt), await other.generate(prompt, { maxTokens: 16, temperature: 0 }).text());
+        assert.equal(
+          model.generate(prompt),
+          await other.generate(prompt, { maxTokens: 16, temperature: 0 }).text(),
+        );
       const { threads: _, backendReason: __, memory: ___, ...facts } = model.get_model_info();
       for (const [name, value] of Object.entries(facts)) assert.deepEqual(value, other.info[name], name);
     } finally {
@@ -105,20 +125,32 @@ test('a generation cut at any token ends with the text that was held back, as in
 
 test('a BOS that the text already starts with is not added twice', async () => {
   const spm = new Uint8Array(await readFile(new URL('../golden/q4_0-spm.gguf', import.meta.url)));
-  await withModel(8, async (model) => {
-    const other = await loadModel(spm);
-    try {
-      const added = await other.tokenize('Hello'), written = await other.tokenize('<s>Hello', { addSpecial: false });
-      assert.equal(added[0], written[0], 'the fixture adds a BOS, written <s>');
-      for (const [prompt, ids] of [['Hello', added], ['<s>Hello', written]])
-        assert.equal(model.generate(prompt), await other.generate(ids, { maxTokens: 8, temperature: 0 }).text(), prompt);
-    } finally {
-      await other.dispose();
-    }
-  }, spm);
+  await withModel(
+    8,
+    async (model) => {
+      const other = await loadModel(spm);
+      try {
+        const added = await other.tokenize('Hello'),
+          written = await other.tokenize('<s>Hello', { addSpecial: false });
+        assert.equal(added[0], written[0], 'the fixture adds a BOS, written <s>');
+        for (const [prompt, ids] of [
+          ['Hello', added],
+          ['<s>Hello', written],
+        ])
+          assert.equal(
+            model.generate(prompt),
+            await other.generate(ids, { maxTokens: 8, temperature: 0 }).text(),
+            prompt,
+          );
+      } finally {
+        await other.dispose();
+      }
+    },
+    spm,
+  );
 });
 
-test('a generation ends at an end-of-generation token, which isn\'t part of the text', () =>
+test("a generation ends at an end-of-generation token, which isn't part of the text", () =>
   withModel(100, async (model) => {
     const stream = model.generate_async(ENDING);
     const pieces = await collect(stream);
@@ -171,12 +203,22 @@ test('set_config names the parameter that is out of range, and changes nothing',
     const before = model.generate(PROMPT);
     const good = [4, 0, 1, 0, 1];
     const names = ['max_tokens', 'temperature', 'top_p', 'top_k', 'repetition_penalty'];
-    const wrong = [[0, -1, 1.5, NaN, Infinity, '3', undefined], [-0.1, NaN, Infinity, null], [-0.1, 1.1, NaN], [-1, 0.5, NaN], [0, -1, NaN, Infinity]];
+    const wrong = [
+      [0, -1, 1.5, NaN, Infinity, '3', undefined],
+      [-0.1, NaN, Infinity, null],
+      [-0.1, 1.1, NaN],
+      [-1, 0.5, NaN],
+      [0, -1, NaN, Infinity],
+    ];
     for (const [index, values] of wrong.entries()) {
       for (const value of values) {
         const config = [...good];
         config[index] = value;
-        assert.throws(() => model.set_config(...config), (error) => error.code === 'invalid-argument' && error.message.includes(names[index]), `${names[index]} ${value}`);
+        assert.throws(
+          () => model.set_config(...config),
+          (error) => error.code === 'invalid-argument' && error.message.includes(names[index]),
+          `${names[index]} ${value}`,
+        );
       }
     }
     assert.equal(model.generate(PROMPT), before);
@@ -195,7 +237,12 @@ test('generate_stream passes every piece of its text to the callback; false stop
   withModel(16, (model) => {
     const whole = model.generate(PROMPT);
     const pieces = [];
-    assert.equal(model.generate_stream(PROMPT, (piece) => { pieces.push(piece); }), whole);
+    assert.equal(
+      model.generate_stream(PROMPT, (piece) => {
+        pieces.push(piece);
+      }),
+      whole,
+    );
     assert.equal(pieces.join(''), whole);
     assert.ok(pieces.length >= 16 && pieces.length <= 17);
 
@@ -205,11 +252,21 @@ test('generate_stream passes every piece of its text to the callback; false stop
     assert.equal(stopped, pieces.slice(0, 3).join(''));
 
     const mine = new Error('mine');
-    assert.throws(() => model.generate_stream(PROMPT, () => { throw mine; }), (error) => error === mine);
+    assert.throws(
+      () =>
+        model.generate_stream(PROMPT, () => {
+          throw mine;
+        }),
+      (error) => error === mine,
+    );
     assert.equal(model.generate(PROMPT), whole);
     assert.throws(() => model.generate_stream(PROMPT, 'not a function'), { code: 'invalid-argument' });
     // Only false stops: no other falsy value does.
-    for (const value of [undefined, null, 0, '']) assert.equal(model.generate_stream(PROMPT, () => value), whole);
+    for (const value of [undefined, null, 0, ''])
+      assert.equal(
+        model.generate_stream(PROMPT, () => value),
+        whole,
+      );
   }));
 
 test('the joined pieces of a stream equal generate()', () =>
@@ -231,10 +288,13 @@ test('a piece never splits a character, whatever bytes the tokens are', () =>
   withModel(64, async (model) => {
     // At a high temperature, byte tokens of this small vocabulary come in any order, mostly invalid UTF-8.
     model.set_config(64, 5, 1, 0, 1);
-    let held = 0, replaced = 0;
+    let held = 0,
+      replaced = 0;
     for (let run = 0; run < 40; run++) {
       const pieces = [];
-      const text = model.generate_stream(PROMPT, (piece) => { pieces.push(piece); });
+      const text = model.generate_stream(PROMPT, (piece) => {
+        pieces.push(piece);
+      });
       assert.equal(pieces.join(''), text);
       for (const piece of pieces) {
         assert.ok(piece.isWellFormed?.() ?? !/[\ud800-\udfff]/u.test(piece));
@@ -269,9 +329,22 @@ test('pending next() calls are served in order', () =>
     const expected = await collect(model.generate_async(PROMPT));
     const stream = model.generate_async(PROMPT);
     const order = [];
-    const results = await Promise.all(Array.from({ length: 12 }, (_, index) => stream.next().then((result) => { order.push(index); return result; })));
-    assert.deepEqual(order, Array.from({ length: 12 }, (_, index) => index));
-    assert.deepEqual(results.filter(({ done }) => !done).map(({ value }) => value), expected);
+    const results = await Promise.all(
+      Array.from({ length: 12 }, (_, index) =>
+        stream.next().then((result) => {
+          order.push(index);
+          return result;
+        }),
+      ),
+    );
+    assert.deepEqual(
+      order,
+      Array.from({ length: 12 }, (_, index) => index),
+    );
+    assert.deepEqual(
+      results.filter(({ done }) => !done).map(({ value }) => value),
+      expected,
+    );
     assert.ok(results.slice(expected.length).every(({ done }) => done));
   }));
 
@@ -283,13 +356,22 @@ test('a second generation while one is unfinished throws busy; a stream occupies
     assert.equal(model.generate(PROMPT), whole, 'a stream that never ran must not occupy the model');
 
     await first.next();
-    for (const call of [() => model.generate(PROMPT), () => model.generate_stream(PROMPT, () => {})]) assert.throws(call, { code: 'busy' });
+    for (const call of [() => model.generate(PROMPT), () => model.generate_stream(PROMPT, () => {})])
+      assert.throws(call, { code: 'busy' });
     await assert.rejects(second.next(), { code: 'busy' });
     await model.generate_async(PROMPT).return();
     model.generate_async(PROMPT).free();
-    assert.throws(() => model.generate(PROMPT), { code: 'busy' }, 'ending a stream that never ran must not release the model');
+    assert.throws(
+      () => model.generate(PROMPT),
+      { code: 'busy' },
+      'ending a stream that never ran must not release the model',
+    );
     await first.return();
-    assert.equal((await collect(second)).join(''), whole, 'a stream that was refused must be able to start later');
+    assert.equal(
+      (await collect(second)).join(''),
+      whole,
+      'a stream that was refused must be able to start later',
+    );
     model.generate_stream(PROMPT, () => {
       assert.throws(() => model.generate(PROMPT), { code: 'busy' });
       return false;
@@ -324,26 +406,42 @@ test('break and a throw in the loop stop the generation: no step runs afterwards
   withModel(32, async (model) => {
     const whole = model.generate(PROMPT);
     const stream = model.generate_async(PROMPT);
-    for await (const piece of stream) { assert.equal(typeof piece, 'string'); break; }
+    for await (const piece of stream) {
+      assert.equal(typeof piece, 'string');
+      break;
+    }
     const { stepsRun } = model.counters();
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal(model.counters().stepsRun, stepsRun);
-    await assert.rejects(async () => { for await (const _ of model.generate_async(PROMPT)) throw new Error('mine'); }, { message: 'mine' });
+    await assert.rejects(
+      async () => {
+        for await (const _ of model.generate_async(PROMPT)) throw new Error('mine');
+      },
+      { message: 'mine' },
+    );
     assert.equal(model.generate(PROMPT), whole);
   }));
 
 test('the event loop turns between steps, also inside the first next()', () =>
   withModel(4, async (model) => {
-    let turns = 0, isRunning = true;
-    const turn = () => { turns++; if (isRunning) setImmediate(turn); };
+    let turns = 0,
+      isRunning = true;
+    const turn = () => {
+      turns++;
+      if (isRunning) setImmediate(turn);
+    };
     setImmediate(turn);
     const before = model.counters().stepsRun;
     const stream = model.generate_async(LONG);
     await stream.next();
-    const turnsInFirst = turns, stepsInFirst = model.counters().stepsRun - before;
+    const turnsInFirst = turns,
+      stepsInFirst = model.counters().stepsRun - before;
     await collect(stream);
     isRunning = false;
-    assert.ok(stepsInFirst >= 1 && turnsInFirst >= stepsInFirst, `${turnsInFirst} turns in ${stepsInFirst} steps, at least one per step was expected`);
+    assert.ok(
+      stepsInFirst >= 1 && turnsInFirst >= stepsInFirst,
+      `${turnsInFirst} turns in ${stepsInFirst} steps, at least one per step was expected`,
+    );
     const steps = model.counters().stepsRun - before;
     assert.ok(turns >= steps, `${turns} turns in ${steps} steps, at least one per step was expected`);
   }));
@@ -353,7 +451,10 @@ test('a prompt that leaves no room for a token is context-full; one that leaves 
     const { contextLength } = model.get_model_info();
     const digits = (count) => '1'.repeat(count); // the pre-tokenizer splits off every digit
     for (const count of [contextLength, contextLength + 1, 4 * contextLength]) {
-      assert.throws(() => model.generate(digits(count)), (error) => error.code === 'context-full' && error.message.includes(count));
+      assert.throws(
+        () => model.generate(digits(count)),
+        (error) => error.code === 'context-full' && error.message.includes(count),
+      );
       await assert.rejects(model.generate_async(digits(count)).next(), { code: 'context-full' });
     }
     for (const room of [1, 2, 5]) {
@@ -364,7 +465,7 @@ test('a prompt that leaves no room for a token is context-full; one that leaves 
     assert.equal(typeof model.generate(PROMPT), 'string');
   }));
 
-test('a prompt that isn\'t a string is invalid-argument at once', () =>
+test("a prompt that isn't a string is invalid-argument at once", () =>
   withModel(4, (model) => {
     for (const wrong of [undefined, null, 7, ['a']]) {
       assert.throws(() => model.generate(wrong), { code: 'invalid-argument' });
@@ -383,10 +484,22 @@ test('free ends everything: later calls and open streams fail with disposed, and
   model.free();
   await assert.rejects(waiting, { code: 'disposed' });
   assert.equal((await running.next()).done, true);
-  for (const call of [() => model.generate(PROMPT), () => model.generate_async(PROMPT), () => model.get_model_info(), () => model.set_config(1, 0, 1, 0, 1), () => model.init_gpu()])
+  for (const call of [
+    () => model.generate(PROMPT),
+    () => model.generate_async(PROMPT),
+    () => model.get_model_info(),
+    () => model.set_config(1, 0, 1, 0, 1),
+    () => model.init_gpu(),
+  ])
     assert.throws(call, { code: 'disposed' });
   const other = new WasmModel(bytes);
-  assert.throws(() => other.generate_stream(PROMPT, () => { other.free(); }), { code: 'disposed' });
+  assert.throws(
+    () =>
+      other.generate_stream(PROMPT, () => {
+        other.free();
+      }),
+    { code: 'disposed' },
+  );
 });
 
 test('[Symbol.dispose] exists only where the runtime has the symbol', async () => {
@@ -404,8 +517,14 @@ test('[Symbol.dispose] exists only where the runtime has the symbol', async () =
 test('the GPU methods fail with no-webgpu and a reason, and the CPU still generates', () =>
   withModel(4, async (model) => {
     const before = model.generate(PROMPT);
-    assert.throws(() => model.init_gpu(), (error) => error.code === 'no-webgpu' && /init_gpu_async/.test(error.hint));
-    await assert.rejects(model.init_gpu_async(), (error) => ChordError.isInstance(error) && error.code === 'no-webgpu' && error.message.length > 10);
+    assert.throws(
+      () => model.init_gpu(),
+      (error) => error.code === 'no-webgpu' && /init_gpu_async/.test(error.hint),
+    );
+    await assert.rejects(
+      model.init_gpu_async(),
+      (error) => ChordError.isInstance(error) && error.code === 'no-webgpu' && error.message.length > 10,
+    );
     assert.throws(() => model.init_gpu(), { code: 'no-webgpu' });
     assert.equal(await WasmModel.probe_gpu(), false);
     assert.equal(WasmModel.is_gpu_available(), false);
@@ -421,10 +540,37 @@ test('probe_gpu and is_gpu_available are true only after a device was obtained',
   try {
     assert.deepEqual(await withGpu(undefined), [false, false]);
     assert.deepEqual(await withGpu({ requestAdapter: async () => null }), [false, false]);
-    assert.deepEqual(await withGpu({ requestAdapter: async () => { throw new Error('blocked'); } }), [false, false]);
-    assert.deepEqual(await withGpu({ requestAdapter: async () => ({ requestDevice: async () => { throw new Error('lost'); } }) }), [false, false]);
+    assert.deepEqual(
+      await withGpu({
+        requestAdapter: async () => {
+          throw new Error('blocked');
+        },
+      }),
+      [false, false],
+    );
+    assert.deepEqual(
+      await withGpu({
+        requestAdapter: async () => ({
+          requestDevice: async () => {
+            throw new Error('lost');
+          },
+        }),
+      }),
+      [false, false],
+    );
     let destroyed = 0;
-    assert.deepEqual(await withGpu({ requestAdapter: async () => ({ requestDevice: async () => ({ destroy: () => { destroyed++; } }) }) }), [true, true]);
+    assert.deepEqual(
+      await withGpu({
+        requestAdapter: async () => ({
+          requestDevice: async () => ({
+            destroy: () => {
+              destroyed++;
+            },
+          }),
+        }),
+      }),
+      [true, true],
+    );
     assert.equal(destroyed, 1);
   } finally {
     if (hadNavigator) Object.defineProperty(globalThis, 'navigator', hadNavigator);
@@ -448,7 +594,8 @@ test('two models generate side by side', async () => {
     await withModel(8, async (two) => {
       const whole = one.generate(PROMPT);
       const [a, b] = [one.generate_async(PROMPT), two.generate_async(PROMPT)];
-      let textA = '', textB = '';
+      let textA = '',
+        textB = '';
       for (let count = 0; count < 10; count++) {
         textA += (await a.next()).value;
         textB += (await b.next()).value;

@@ -28,7 +28,13 @@ test('one event per token makes up the text, the same in a worker with 1 and 2 t
       assert.equal(stats.promptTokens, (await model.tokenize(LONG)).length);
       assert.ok(stats.ttftMs > 0 && stats.promptMs > 0 && stats.decodeMs > 0 && stats.tokensPerSecond > 0);
       const text = events.map((event) => event.text).join('');
-      assert.equal(text, await model.detokenize(events.map((event) => event.token), { skipSpecial: true }));
+      assert.equal(
+        text,
+        await model.detokenize(
+          events.map((event) => event.token),
+          { skipSpecial: true },
+        ),
+      );
       assert.equal(await model.generate(LONG, { ...GREEDY, maxTokens: 40 }).text(), text);
       texts.push(text);
     });
@@ -53,9 +59,13 @@ test('break, return and throw leave the model usable, and the worker stops withi
       const expected = await model.generate('Hello', GREEDY).text();
       const endless = { ...GREEDY, maxTokens: 200 };
       const leave = {
-        async break() { for await (const _ of model.generate('Hello', endless)) break; },
+        async break() {
+          for await (const _ of model.generate('Hello', endless)) break;
+        },
         async throw() {
-          await assert.rejects(async () => { for await (const _ of model.generate('Hello', endless)) throw new Error('mine'); }, /mine/);
+          await assert.rejects(async () => {
+            for await (const _ of model.generate('Hello', endless)) throw new Error('mine');
+          }, /mine/);
         },
         async return() {
           const run = model.generate('Hello', endless);
@@ -81,7 +91,10 @@ test('break, return and throw leave the model usable, and the worker stops withi
         const before = (await model.counters()).tokensDecoded;
         await way();
         const after = (await model.counters()).tokensDecoded;
-        assert.ok(after - before <= 8, `${how}: ${after - before} tokens were sampled for one that was read, at most 8 are allowed`);
+        assert.ok(
+          after - before <= 8,
+          `${how}: ${after - before} tokens were sampled for one that was read, at most 8 are allowed`,
+        );
         assert.equal(await model.generate('Hello', GREEDY).text(), expected, how);
       }
     });
@@ -132,9 +145,20 @@ test('an error during a generation comes after every token that was sampled befo
   const bytes = await withBadEmbedding(13);
   for (const options of modes) {
     await withModel(bytes, options, async (model) => {
-      const run = model.generate([3, 4], { ...GREEDY, maxTokens: 50, logitBias: { 10: 4e8, 11: 3e8, 12: 2e8, 13: 1e8 }, repetitionPenalty: 1e6 });
+      const run = model.generate([3, 4], {
+        ...GREEDY,
+        maxTokens: 50,
+        logitBias: { 10: 4e8, 11: 3e8, 12: 2e8, 13: 1e8 },
+        repetitionPenalty: 1e6,
+      });
       const read = [];
-      await refused((async () => { for await (const { token } of run) read.push(token); })(), 'internal', 'layer 0');
+      await refused(
+        (async () => {
+          for await (const { token } of run) read.push(token);
+        })(),
+        'internal',
+        'layer 0',
+      );
       assert.deepEqual(read, [10, 11, 12, 13]);
       assert.equal((await model.logits([3, 4])).length, model.info.vocabularySize);
     });
@@ -154,8 +178,21 @@ test('the first token comes alone, later tokens come together, and the worker is
     const ended = () => new Promise((resolve) => (onReply = (reply) => reply.type === 'result' && resolve()));
     worker.postMessage({ op: 'load', call: 0, source: { kind: 'path', path: FIXTURE }, options: {} });
     await ended();
-    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0 };
-    worker.postMessage({ op: 'generate', call: 1, prompt: 'Hello', options: { maxTokens: 200, ignoreEos: true, stop: [], logprobs: false, sampling } });
+    const sampling = {
+      temperature: 0,
+      topK: 0,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+      frequencyPenalty: 0,
+      presencePenalty: 0,
+    };
+    worker.postMessage({
+      op: 'generate',
+      call: 1,
+      prompt: 'Hello',
+      options: { maxTokens: 200, ignoreEos: true, stop: [], logprobs: false, sampling },
+    });
     while (sum() < 6) await nextTurn();
     await sleep(50); // long enough for a token that mustn't come
     assert.equal(sum(), 6, `messages of ${sizes} tokens came before any 'taken', 6 tokens are allowed`);
@@ -172,23 +209,34 @@ test('the first token comes alone, later tokens come together, and the worker is
   }
 });
 
-test('an abort makes the loop throw the signal\'s reason, and the next call works', async () => {
+test("an abort makes the loop throw the signal's reason, and the next call works", async () => {
   for (const options of modes) {
     await withModel(FIXTURE, options, async (model) => {
       const expected = await model.generate('Hello', GREEDY).text();
       const reason = new Error('enough');
       const controller = new AbortController();
       let seen = 0;
-      await assert.rejects(async () => {
-        for await (const _ of model.generate('Hello', { ...GREEDY, maxTokens: 200, signal: controller.signal })) if (++seen === 3) controller.abort(reason);
-      }, (error) => error === reason);
+      await assert.rejects(
+        async () => {
+          for await (const _ of model.generate('Hello', {
+            ...GREEDY,
+            maxTokens: 200,
+            signal: controller.signal,
+          }))
+            if (++seen === 3) controller.abort(reason);
+        },
+        (error) => error === reason,
+      );
       assert.equal(seen, 3);
       assert.equal(await model.generate('Hello', GREEDY).text(), expected);
 
       const aborted = model.generate('Hello', { ...GREEDY, signal: AbortSignal.abort() });
       await assert.rejects(aborted.next(), { name: 'AbortError' });
       assert.deepEqual(await aborted.next(), { value: undefined, done: true });
-      await assert.rejects(model.generate('Hello', { ...GREEDY, signal: AbortSignal.abort(reason) }).text(), (error) => error === reason);
+      await assert.rejects(
+        model.generate('Hello', { ...GREEDY, signal: AbortSignal.abort(reason) }).text(),
+        (error) => error === reason,
+      );
 
       const late = new AbortController();
       const run = model.generate('Hello', { ...GREEDY, signal: late.signal });
@@ -205,15 +253,24 @@ test('calls run in the order of their first next(), and an abort removes a call 
     const order = [];
     const run = (name, options = {}) => {
       const text = model.generate(LONG, { ...GREEDY, ...options }).text();
-      return text.then(() => order.push(name), (error) => order.push(`${name}: ${error}`));
+      return text.then(
+        () => order.push(name),
+        (error) => order.push(`${name}: ${error}`),
+      );
     };
     const controller = new AbortController();
     const made = model.generate(LONG, GREEDY); // created first, started last
     const all = [run('a'), run('b', { signal: controller.signal }), run('c')];
-    all.push(model.logits([1, 2, 3]).then(() => order.push('d')), made.text().then(() => order.push('e')));
+    all.push(
+      model.logits([1, 2, 3]).then(() => order.push('d')),
+      made.text().then(() => order.push('e')),
+    );
     controller.abort('out');
     await Promise.all(all);
-    assert.deepEqual(order.filter((name) => name !== 'b: out'), ['a', 'c', 'd', 'e']);
+    assert.deepEqual(
+      order.filter((name) => name !== 'b: out'),
+      ['a', 'c', 'd', 'e'],
+    );
     assert.ok(order.indexOf('b: out') < order.indexOf('c'), String(order));
 
     const holder = model.generate('Hello', { ...GREEDY, maxTokens: 200 });
@@ -236,7 +293,10 @@ test('a reader that pauses pauses the worker; text calls and counters are answer
       if (count > 3) continue;
       assert.equal(typeof (await model.detokenize([token])), 'string');
       const { tokensDecoded } = await model.counters();
-      assert.ok(tokensDecoded <= count + 6, `${tokensDecoded} tokens were sampled and ${count} read, at most 6 ahead are allowed`);
+      assert.ok(
+        tokensDecoded <= count + 6,
+        `${tokensDecoded} tokens were sampled and ${count} read, at most 6 ahead are allowed`,
+      );
     }
     assert.equal(count, 100);
   }));
@@ -252,13 +312,19 @@ test('the KV cache of the common prefix is kept, and the text is the same as wit
     const same = model.generate(`${LONG}and more`, GREEDY);
     assert.equal(await same.text(), text);
     assert.equal(same.stats.cachedTokens, same.stats.promptTokens - 1, 'the last token is always evaluated');
-    await withModel(FIXTURE, {}, async (fresh) => assert.equal(await fresh.generate(`${LONG}and more`, GREEDY).text(), text));
+    await withModel(FIXTURE, {}, async (fresh) =>
+      assert.equal(await fresh.generate(`${LONG}and more`, GREEDY).text(), text),
+    );
   }));
 
 test('a stop string ends the text before it, however tokens split it', () =>
   withModel(FIXTURE, {}, async (model) => {
     const whole = await model.generate('Hello', { ...GREEDY, maxTokens: 60 }).text();
-    for (const [from, to] of [[3, 4], [5, 9], [10, 17]]) {
+    for (const [from, to] of [
+      [3, 4],
+      [5, 9],
+      [10, 17],
+    ]) {
       const stop = whole.slice(from, to);
       const run = model.generate('Hello', { ...GREEDY, maxTokens: 60, stop: ['never in there', stop] });
       assert.equal(await run.text(), whole.slice(0, whole.indexOf(stop)));
@@ -276,16 +342,29 @@ test('a bias of -Infinity forbids a token; with every token forbidden the genera
       const all = Array.from({ length: vocabularySize }, (_, id) => [id, -Infinity]);
       for (const temperature of [0, 1])
         for (const logitBias of [new Map(all), Object.fromEntries(all)])
-          await refused(model.generate('Hello', { ...GREEDY, temperature, logitBias }).text(), 'invalid-argument', 'forbid every token');
+          await refused(
+            model.generate('Hello', { ...GREEDY, temperature, logitBias }).text(),
+            'invalid-argument',
+            'forbid every token',
+          );
       const but = all.filter(([id]) => id !== 70);
       for (const temperature of [0, 1]) {
         const tokens = [];
-        for await (const { token } of model.generate('Hello', { ...GREEDY, temperature, maxTokens: 5, logitBias: new Map(but) })) tokens.push(token);
+        for await (const { token } of model.generate('Hello', {
+          ...GREEDY,
+          temperature,
+          maxTokens: 5,
+          logitBias: new Map(but),
+        }))
+          tokens.push(token);
         assert.deepEqual(tokens, Array(5).fill(70));
       }
-      const { value: { token: first } } = await model.generate('Hello', { ...GREEDY, maxTokens: 1 }).next();
+      const {
+        value: { token: first },
+      } = await model.generate('Hello', { ...GREEDY, maxTokens: 1 }).next();
       const others = [];
-      for await (const { token } of model.generate('Hello', { ...GREEDY, logitBias: { [first]: -Infinity } })) others.push(token);
+      for await (const { token } of model.generate('Hello', { ...GREEDY, logitBias: { [first]: -Infinity } }))
+        others.push(token);
       assert.ok(!others.includes(first));
     });
   }
@@ -293,7 +372,11 @@ test('a bias of -Infinity forbids a token; with every token forbidden the genera
 
 test('a generation can be read once: a second loop, and text() after a loop, fail and say so', () =>
   withModel(FIXTURE, {}, async (model) => {
-    const isRead = (error) => error instanceof ChordError && error.code === 'invalid-argument' && /was read already/.test(error.message) && error.hint !== undefined;
+    const isRead = (error) =>
+      error instanceof ChordError &&
+      error.code === 'invalid-argument' &&
+      /was read already/.test(error.message) &&
+      error.hint !== undefined;
     const loop = async (run) => {
       let text = '';
       for await (const event of run) text += event.text;
@@ -347,7 +430,11 @@ test('an end-of-generation token ends the generation with stop and without an ev
     const ignored = model.generate('Hello', { ...GREEDY, maxTokens: 3, logitBias: new Map([[end, 1000]]) });
     const tokens = [];
     for await (const { token, text } of ignored) tokens.push([token, text]);
-    assert.deepEqual(tokens, [[end, ''], [end, ''], [end, '']]);
+    assert.deepEqual(tokens, [
+      [end, ''],
+      [end, ''],
+      [end, ''],
+    ]);
   }));
 
 test('a generation that fills the context ends with length; a prompt that leaves no room for a token is context-full', () =>
@@ -369,7 +456,18 @@ test('a generation that fills the context ends with length; a prompt that leaves
 
 test('the same seed gives the same text, another seed another text', () =>
   withModel(FIXTURE, {}, async (model) => {
-    const text = (seed) => model.generate('Hello', { maxTokens: 40, temperature: 1.5, topK: 0, topP: 1, minP: 0, ignoreEos: true, seed }).text();
+    const text = (seed) =>
+      model
+        .generate('Hello', {
+          maxTokens: 40,
+          temperature: 1.5,
+          topK: 0,
+          topP: 1,
+          minP: 0,
+          ignoreEos: true,
+          seed,
+        })
+        .text();
     const one = await text(1);
     assert.equal(await text(1), one);
     assert.notEqual(await text(2), one);
@@ -379,7 +477,9 @@ test('the same seed gives the same text, another seed another text', () =>
 test('logprob is the logarithm of the softmax of the raw logits', () =>
   withModel(FIXTURE, {}, async (model) => {
     const ids = await model.tokenize('Hello');
-    const { value } = await model.generate(ids, { ...GREEDY, maxTokens: 1, logprobs: true, logitBias: { 5: 1000 } }).next();
+    const { value } = await model
+      .generate(ids, { ...GREEDY, maxTokens: 1, logprobs: true, logitBias: { 5: 1000 } })
+      .next();
     assert.equal(value.token, 5);
     const logits = await model.logits(ids);
     const most = Math.max(...logits);
@@ -397,10 +497,19 @@ test('logits of all ids are bitwise the rows that each prefix gives, with 1 and 
       const width = model.info.vocabularySize;
       const all = await model.logits(ids, { all: true });
       assert.equal(all.length, ids.length * width);
-      for (const n of [1, 31, 32, 33, 70]) assert.deepEqual(await model.logits(ids.slice(0, n)), all.slice((n - 1) * width, n * width), `${n} ids`);
+      for (const n of [1, 31, 32, 33, 70])
+        assert.deepEqual(
+          await model.logits(ids.slice(0, n)),
+          all.slice((n - 1) * width, n * width),
+          `${n} ids`,
+        );
       rows ??= all;
       assert.deepEqual(all, rows);
-      assert.deepEqual(await model.logits(ids, { all: true }), rows, 'the rows must be the same with the prefix in the cache');
+      assert.deepEqual(
+        await model.logits(ids, { all: true }),
+        rows,
+        'the rows must be the same with the prefix in the cache',
+      );
       const controller = new AbortController();
       const aborted = model.logits(Array(250).fill(7), { all: true, signal: controller.signal });
       controller.abort('no');
@@ -413,19 +522,53 @@ test('logits of all ids are bitwise the rows that each prefix gives, with 1 and 
 test('unknown, out-of-range and unsupported options are refused by name', () =>
   withModel(FIXTURE, {}, async (model) => {
     const refusals = [
-      [{ tempreature: 0 }, 'tempreature'], [{ temperature: -1 }, 'temperature'], [{ temperature: NaN }, 'temperature'], [{ temperature: '0' }, 'temperature'],
-      [{ topK: 1.5 }, 'topK'], [{ topK: -1 }, 'topK'], [{ topP: 2 }, 'topP'], [{ minP: -0.1 }, 'minP'], [{ maxTokens: 0 }, 'maxTokens'],
-      [{ maxTokens: Infinity }, 'maxTokens'], [{ typicalP: 0.5 }, 'typicalP'], [{ grammar: 'root ::= "a"' }, 'grammar'], [{ jsonSchema: {} }, 'jsonSchema'],
-      [{ regex: 'a' }, 'regex'], [{ seed: -1 }, 'seed'], [{ seed: 0.5 }, 'seed'], [{ stop: '' }, 'stop'], [{ stop: [1] }, 'stop'], [{ stop: [, 'a'] }, 'stop'],
-      [{ logitBias: { x: 1 } }, 'logitBias'], [{ logitBias: { 1: NaN } }, 'logitBias'], [{ logitBias: 3 }, 'logitBias'], [{ ignoreEos: 1 }, 'ignoreEos'],
-      [{ logprobs: 5 }, 'logprobs'], [{ repetitionPenalty: 0 }, 'repetitionPenalty'], [{ signal: {} }, 'signal'],
+      [{ tempreature: 0 }, 'tempreature'],
+      [{ temperature: -1 }, 'temperature'],
+      [{ temperature: NaN }, 'temperature'],
+      [{ temperature: '0' }, 'temperature'],
+      [{ topK: 1.5 }, 'topK'],
+      [{ topK: -1 }, 'topK'],
+      [{ topP: 2 }, 'topP'],
+      [{ minP: -0.1 }, 'minP'],
+      [{ maxTokens: 0 }, 'maxTokens'],
+      [{ maxTokens: Infinity }, 'maxTokens'],
+      [{ typicalP: 0.5 }, 'typicalP'],
+      [{ grammar: 'root ::= "a"' }, 'grammar'],
+      [{ jsonSchema: {} }, 'jsonSchema'],
+      [{ regex: 'a' }, 'regex'],
+      [{ seed: -1 }, 'seed'],
+      [{ seed: 0.5 }, 'seed'],
+      [{ stop: '' }, 'stop'],
+      [{ stop: [1] }, 'stop'],
+      [{ stop: [, 'a'] }, 'stop'],
+      [{ logitBias: { x: 1 } }, 'logitBias'],
+      [{ logitBias: { 1: NaN } }, 'logitBias'],
+      [{ logitBias: 3 }, 'logitBias'],
+      [{ ignoreEos: 1 }, 'ignoreEos'],
+      [{ logprobs: 5 }, 'logprobs'],
+      [{ repetitionPenalty: 0 }, 'repetitionPenalty'],
+      [{ signal: {} }, 'signal'],
     ];
     for (const [options, name] of refusals) {
-      assert.throws(() => model.generate('Hello', options), (error) => error instanceof ChordError && error.code === 'invalid-argument' && error.message.includes(name), name);
+      assert.throws(
+        () => model.generate('Hello', options),
+        (error) =>
+          error instanceof ChordError && error.code === 'invalid-argument' && error.message.includes(name),
+        name,
+      );
     }
     assert.throws(() => model.generate(42), { code: 'invalid-argument' });
-    assert.equal(typeof (await model.generate('Hello', { maxTokens: 2, typicalP: 1, topK: undefined, grammar: undefined }).text()), 'string');
-    await refused(model.generate('Hello', { ...GREEDY, logitBias: { 99999: 1 } }).text(), 'invalid-argument', '99999');
+    assert.equal(
+      typeof (await model
+        .generate('Hello', { maxTokens: 2, typicalP: 1, topK: undefined, grammar: undefined })
+        .text()),
+      'string',
+    );
+    await refused(
+      model.generate('Hello', { ...GREEDY, logitBias: { 99999: 1 } }).text(),
+      'invalid-argument',
+      '99999',
+    );
     await refused(model.generate([], GREEDY).text(), 'invalid-argument');
     await refused(model.generate([1, 99999], GREEDY).text(), 'invalid-argument', '99999');
     await refused(model.generate([1, 2.5], GREEDY).text(), 'invalid-argument', '2.5');
@@ -443,7 +586,16 @@ test('profile returns the time of each op since the last call, with products nam
     await model.generate('Hello', GREEDY).text();
     const entries = await model.profile();
     const names = entries.map(({ op }) => op);
-    for (const name of ['EMBED', 'NORM', 'ATTEND', 'MATMUL attn_q+attn_k+attn_v', 'MATMUL ffn_gate+ffn_up', 'MATMUL ffn_down', 'MATMUL token_embd']) assert.ok(names.includes(name), `${name} in ${names}`);
+    for (const name of [
+      'EMBED',
+      'NORM',
+      'ATTEND',
+      'MATMUL attn_q+attn_k+attn_v',
+      'MATMUL ffn_gate+ffn_up',
+      'MATMUL ffn_down',
+      'MATMUL token_embd',
+    ])
+      assert.ok(names.includes(name), `${name} in ${names}`);
     assert.equal(entries.find(({ op }) => op === 'MATMUL ffn_down').count, model.info.blockCount);
     assert.deepEqual(entries, entries.toSorted?.((a, b) => b.ms - a.ms) ?? entries);
     assert.ok(entries.every(({ ms }) => ms > 0 && Number.isFinite(ms)));
@@ -451,7 +603,7 @@ test('profile returns the time of each op since the last call, with products nam
     await refused(model.generate([], GREEDY).text(), 'invalid-argument');
   }));
 
-test('tokenize accepts UTF-8 bytes, also invalid ones, and doesn\'t change them', () =>
+test("tokenize accepts UTF-8 bytes, also invalid ones, and doesn't change them", () =>
   withModel(FIXTURE, {}, async (model) => {
     const text = '\ufeffHello, wörld \u{1f600}';
     const bytes = new TextEncoder().encode(text);
@@ -460,7 +612,12 @@ test('tokenize accepts UTF-8 bytes, also invalid ones, and doesn\'t change them'
     assert.equal(await model.detokenize(await model.tokenize(text)), text);
     const invalid = Uint8Array.of(0x48, 0xff, 0xc3, 0x28);
     assert.equal(await model.detokenize(await model.tokenize(invalid)), 'H\ufffd\ufffd(');
-    assert.deepEqual(await model.tokenize('<|im_end|>', { parseSpecial: false, addSpecial: false }).then((ids) => ids.length > 1), true);
+    assert.deepEqual(
+      await model
+        .tokenize('<|im_end|>', { parseSpecial: false, addSpecial: false })
+        .then((ids) => ids.length > 1),
+      true,
+    );
   }));
 
 test('dispose ends running and waiting calls, and they and every later call fail with disposed', async () => {
@@ -473,24 +630,42 @@ test('dispose ends running and waiting calls, and they and every later call fail
     assert.equal(model.dispose(), disposed);
     await disposed;
     await refused(waiting, 'disposed');
-    await refused((async () => { for await (const _ of running); })(), 'disposed');
+    await refused(
+      (async () => {
+        for await (const _ of running);
+      })(),
+      'disposed',
+    );
     for (const call of [
-      () => model.tokenize('a'), () => model.detokenize([1]), () => model.logits([1]), () => model.counters(),
-      () => model.generate('a').text(), () => model.applyChatTemplate([]),
-    ]) await refused(call(), 'disposed');
+      () => model.tokenize('a'),
+      () => model.detokenize([1]),
+      () => model.logits([1]),
+      () => model.counters(),
+      () => model.generate('a').text(),
+      () => model.applyChatTemplate([]),
+    ])
+      await refused(call(), 'disposed');
   }
 });
 
-test('[Symbol.asyncDispose] disposes of the model where the runtime has the symbol', { skip: Symbol.asyncDispose ? false : 'this runtime has no Symbol.asyncDispose' }, async () => {
-  const model = await loadModel(FIXTURE);
-  await model[Symbol.asyncDispose]();
-  await refused(model.tokenize('a'), 'disposed');
-});
+test(
+  '[Symbol.asyncDispose] disposes of the model where the runtime has the symbol',
+  { skip: Symbol.asyncDispose ? false : 'this runtime has no Symbol.asyncDispose' },
+  async () => {
+    const model = await loadModel(FIXTURE);
+    await model[Symbol.asyncDispose]();
+    await refused(model.tokenize('a'), 'disposed');
+  },
+);
 
 test('applyChatTemplate on a model without a chat template is invalid-argument with a hint', async () => {
   await withModel(FIXTURE, {}, async (model) => {
     if (model.info.chatTemplate !== undefined) return;
-    const error = await refused(model.applyChatTemplate([{ role: 'user', content: 'Hi' }]), 'invalid-argument', 'chat template');
+    const error = await refused(
+      model.applyChatTemplate([{ role: 'user', content: 'Hi' }]),
+      'invalid-argument',
+      'chat template',
+    );
     assert.ok(error.hint);
   });
 });

@@ -25,26 +25,36 @@ function openFiles() {
   return targets.filter((target) => /\.(gguf|wasm|js)$/.test(target));
 }
 
-test('aborted loads of a path leave no descriptor open while other work keeps the file threads busy', { skip: noProc }, async () => {
-  let isOver = false;
-  // Hashing runs in the threads that also read files.
-  const hash = () => isOver || pbkdf2('a', 'b', 2000, 64, 'sha512', hash);
-  for (let i = 0; i < 6; i++) hash();
-  try {
-    let aborted = 0;
-    const load = async (ms) => {
-      const controller = new AbortController();
-      const onProgress = ({ phase }) => phase === 'compile' && setTimeout(() => controller.abort(), ms);
-      await loadModel(FIXTURE, { signal: controller.signal, threads: 1, onProgress }).then((model) => model.dispose(), () => { aborted += 1; });
-    };
-    for (let i = 0; i < 15; i++) await Promise.all([0, 1, 2, 3].map(load));
-    assert.ok(aborted > 30, `only ${aborted} loads were aborted`);
-    for (let i = 0; i < 100 && openFiles().length > 0; i++) await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.deepEqual(openFiles(), []);
-  } finally {
-    isOver = true;
-  }
-});
+test(
+  'aborted loads of a path leave no descriptor open while other work keeps the file threads busy',
+  { skip: noProc },
+  async () => {
+    let isOver = false;
+    // Hashing runs in the threads that also read files.
+    const hash = () => isOver || pbkdf2('a', 'b', 2000, 64, 'sha512', hash);
+    for (let i = 0; i < 6; i++) hash();
+    try {
+      let aborted = 0;
+      const load = async (ms) => {
+        const controller = new AbortController();
+        const onProgress = ({ phase }) => phase === 'compile' && setTimeout(() => controller.abort(), ms);
+        await loadModel(FIXTURE, { signal: controller.signal, threads: 1, onProgress }).then(
+          (model) => model.dispose(),
+          () => {
+            aborted += 1;
+          },
+        );
+      };
+      for (let i = 0; i < 15; i++) await Promise.all([0, 1, 2, 3].map(load));
+      assert.ok(aborted > 30, `only ${aborted} loads were aborted`);
+      for (let i = 0; i < 100 && openFiles().length > 0; i++)
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.deepEqual(openFiles(), []);
+    } finally {
+      isOver = true;
+    }
+  },
+);
 
 test('when worker.js is missing, the hint says where it must be, and worker: false works', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'chord-dist-'));
@@ -52,7 +62,10 @@ test('when worker.js is missing, the hint says where it must be, and worker: fal
     cpSync(path.join(root, 'dist'), folder, { recursive: true });
     rmSync(path.join(folder, 'worker.js'));
     const { loadModel: load } = await import(path.join(folder, 'index.js'));
-    const error = await load(FIXTURE).then(() => assert.fail('it loaded'), (reason) => reason);
+    const error = await load(FIXTURE).then(
+      () => assert.fail('it loaded'),
+      (reason) => reason,
+    );
     assert.equal(error.code, 'internal');
     assert.match(error.message, /the engine worker can't be started: .*worker\.js/);
     assert.match(error.hint, /worker\.js must be beside.*bundler.*worker: false/);
@@ -66,7 +79,12 @@ test('when worker.js is missing, the hint says where it must be, and worker: fal
 /** Settles as `promise` does, or rejects after 20 s. */
 const within = (promise) => {
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new assert.AssertionError({ message: 'the call must settle within 20 s' })), 20_000); });
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(
+      () => reject(new assert.AssertionError({ message: 'the call must settle within 20 s' })),
+      20_000,
+    );
+  });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 };
 
@@ -80,13 +98,18 @@ test('a call inside the loop over a generation is refused as busy with the reaso
         two: () => Promise.all([model.logits([1]), model.logits([2])]),
       };
       for (const [name, call] of Object.entries(calls)) {
-        let text = '', tokens = 0;
+        let text = '',
+          tokens = 0;
         for await (const event of model.generate('Hello', { ...GREEDY, maxTokens: 40 })) {
           text += event.text;
           tokens += 1;
           if (tokens !== 2) continue;
           assert.ok((await model.tokenize('text calls are answered')).length > 0);
-          const error = await refused(within(call()), 'busy', name === 'generate' ? 'generate waits behind a generate' : 'logits waits behind a generate');
+          const error = await refused(
+            within(call()),
+            'busy',
+            name === 'generate' ? 'generate waits behind a generate' : 'logits waits behind a generate',
+          );
           assert.match(error.hint, /inside the loop/);
         }
         assert.equal(text, whole, name);
@@ -95,7 +118,7 @@ test('a call inside the loop over a generation is refused as busy with the reaso
   }
 });
 
-test('a slow reader, or a thread that is blocked for seconds, doesn\'t get a waiting call refused', async () => {
+test("a slow reader, or a thread that is blocked for seconds, doesn't get a waiting call refused", async () => {
   await withModel(FIXTURE, {}, async (model) => {
     const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const slow = model.generate('Hello', { ...GREEDY, maxTokens: 12 });
@@ -110,7 +133,7 @@ test('a slow reader, or a thread that is blocked for seconds, doesn\'t get a wai
     const waiting = model.logits([1, 2, 3]);
     await pause(50); // the generation is now paused, its window ahead
     const rest = run.text();
-    for (const begin = performance.now(); performance.now() - begin < 3000; ) continue;
+    for (const begin = performance.now(); performance.now() - begin < 3000;) continue;
     await within(rest);
     assert.ok((await within(waiting)).length > 0);
   });

@@ -20,26 +20,39 @@ const zipped = gzipSync(bytes);
 let expected, folder, server, address;
 let openConnections = 0;
 /** Waits without a limit. The runner names a test that hangs. */
-const until = async (isTrue) => { while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5)); };
+const until = async (isTrue) => {
+  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5));
+};
 
 function countOpen(response) {
   openConnections += 1;
-  response.on('close', () => { openConnections -= 1; });
+  response.on('close', () => {
+    openConnections -= 1;
+  });
 }
 
 /** What the server answers, by path. */
 const answers = {
   '/model.gguf': (response) => response.writeHead(200, { 'content-length': bytes.length }).end(bytes),
   '/chunked.gguf': (response) => response.writeHead(200).end(bytes), // no content-length
-  '/longer.gguf': (response) => { // no content-length, and bytes after the last tensor
-    const send = (at) => at < longer.length && !response.destroyed && response.write(longer.subarray(at, at + 50_000), () => setTimeout(send, 1, at + 50_000));
+  '/longer.gguf': (response) => {
+    // no content-length, and bytes after the last tensor
+    const send = (at) =>
+      at < longer.length &&
+      !response.destroyed &&
+      response.write(longer.subarray(at, at + 50_000), () => setTimeout(send, 1, at + 50_000));
     response.writeHead(200);
     send(0);
   },
-  '/zipped.gguf': (response) => response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped),
-  '/page.gguf': (response) => response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<p>not here'),
+  '/zipped.gguf': (response) =>
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': zipped.length }).end(zipped),
+  '/page.gguf': (response) =>
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<p>not here'),
   '/untyped.gguf': (response) => response.writeHead(200).end('\n<html><body>log in first</body></html>'),
-  '/truncated.gguf': (response) => response.writeHead(200, { 'content-length': bytes.length >> 1 }).end(bytes.subarray(0, bytes.length >> 1)),
+  '/truncated.gguf': (response) =>
+    response
+      .writeHead(200, { 'content-length': bytes.length >> 1 })
+      .end(bytes.subarray(0, bytes.length >> 1)),
   '/broken.gguf': (response) => {
     response.writeHead(200, { 'content-length': bytes.length });
     response.write(bytes.subarray(0, 100000), () => response.destroy());
@@ -60,7 +73,9 @@ const answers = {
 before(async () => {
   expected = await withModel(FIXTURE, {}, (model) => model.generate('Hello', GREEDY).text());
   folder = await mkdtemp(path.join(tmpdir(), 'chord-'));
-  server = createServer((request, response) => (answers[request.url] ?? ((other) => other.writeHead(404).end('not here')))(response));
+  server = createServer((request, response) =>
+    (answers[request.url] ?? ((other) => other.writeHead(404).end('not here')))(response),
+  );
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   address = `http://127.0.0.1:${server.address().port}`;
 });
@@ -70,7 +85,11 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-const stillWorks = async (options = {}) => assert.equal(await withModel(FIXTURE, options, (model) => model.generate('Hello', GREEDY).text()), expected);
+const stillWorks = async (options = {}) =>
+  assert.equal(
+    await withModel(FIXTURE, options, (model) => model.generate('Hello', GREEDY).text()),
+    expected,
+  );
 const streamOf = (data, step) => {
   let at = 0;
   return new ReadableStream({
@@ -109,7 +128,12 @@ test('every kind of source loads the same model, in a worker and without', async
     'a ReadableStream': () => streamOf(bytes, 70001),
     'a ReadableStream of single bytes at first': () => {
       const small = [...bytes.subarray(0, 3000)].map((byte) => Uint8Array.of(byte));
-      return new ReadableStream({ start(controller) { for (const chunk of [...small, bytes.slice(3000)]) controller.enqueue(chunk); controller.close(); } });
+      return new ReadableStream({
+        start(controller) {
+          for (const chunk of [...small, bytes.slice(3000)]) controller.enqueue(chunk);
+          controller.close();
+        },
+      });
     },
     'a data URL': () => `data:application/octet-stream;base64,${Buffer.from(bytes).toString('base64')}`,
     'a blob URL': () => URL.createObjectURL(new Blob([bytes])),
@@ -120,23 +144,31 @@ test('every kind of source loads the same model, in a worker and without', async
       assert.equal(text, expected, kind);
     }
   }
-  assert.equal(bytes.byteLength, padded.length - 300, 'the caller\'s bytes must not be detached');
+  assert.equal(bytes.byteLength, padded.length - 300, "the caller's bytes must not be detached");
 });
 
-test('the caller\'s bytes are neither detached nor changed', async () => {
+test("the caller's bytes are neither detached nor changed", async () => {
   const copy = bytes.slice();
   await withModel(copy, {}, () => {});
   assert.deepEqual(copy, bytes);
 });
 
 test('progress names the phases in order, counts every byte and never decreases', async () => {
-  for (const [source, phase, knowsTotal] of [[FIXTURE, 'read', true], [`${address}/model.gguf`, 'download', true], [`${address}/chunked.gguf`, 'download', false], [bytes, 'read', true]]) {
+  for (const [source, phase, knowsTotal] of [
+    [FIXTURE, 'read', true],
+    [`${address}/model.gguf`, 'download', true],
+    [`${address}/chunked.gguf`, 'download', false],
+    [bytes, 'read', true],
+  ]) {
     const reports = [];
     await withModel(source, { onProgress: (progress) => reports.push(progress) }, () => {});
     const phases = reports.map((report) => report.phase).filter((name, i, all) => name !== all[i - 1]);
     assert.deepEqual(phases, ['compile', phase, 'ready']);
     for (let i = 1; i < reports.length; i++) {
-      assert.ok(reports[i].progress >= reports[i - 1].progress && reports[i].loaded >= reports[i - 1].loaded, JSON.stringify(reports));
+      assert.ok(
+        reports[i].progress >= reports[i - 1].progress && reports[i].loaded >= reports[i - 1].loaded,
+        JSON.stringify(reports),
+      );
     }
     assert.ok(reports.every((report) => report.progress >= 0 && report.progress <= 1));
     const last = reports.at(-1);
@@ -154,7 +186,7 @@ test('progress never reports more than the total, and a known total never decrea
     'a URL with content encoding': () => `${address}/zipped.gguf`,
     'a stream in large pieces': () => streamOf(longer, longer.length),
     'a stream in pieces': () => streamOf(longer, 10_000),
-    'bytes': () => longer,
+    bytes: () => longer,
   };
   for (const [kind, open] of Object.entries(sources)) {
     const reports = [];
@@ -173,12 +205,20 @@ test('progress never reports more than the total, and a known total never decrea
 test('a throw in onProgress ends the load with that error', async () => {
   const mine = new Error('mine');
   for (const options of [{}, { worker: false }]) {
-    await assert.rejects(loadModel(FIXTURE, { ...options, onProgress: () => { throw mine; } }), (error) => error === mine);
+    await assert.rejects(
+      loadModel(FIXTURE, {
+        ...options,
+        onProgress: () => {
+          throw mine;
+        },
+      }),
+      (error) => error === mine,
+    );
     await stillWorks(options);
   }
 });
 
-test('an abort ends the load at every phase with the signal\'s reason, closes its source, and the next load works', async () => {
+test("an abort ends the load at every phase with the signal's reason, closes its source, and the next load works", async () => {
   const reason = new Error('enough');
   const is = (error) => error === reason;
   for (const options of [{}, { worker: false }]) {
@@ -186,7 +226,11 @@ test('an abort ends the load at every phase with the signal\'s reason, closes it
     for (const phase of ['compile', 'read', 'ready']) {
       const controller = new AbortController();
       const onProgress = (progress) => progress.phase === phase && controller.abort(reason);
-      await assert.rejects(loadModel(FIXTURE, { ...options, signal: controller.signal, onProgress }), is, phase);
+      await assert.rejects(
+        loadModel(FIXTURE, { ...options, signal: controller.signal, onProgress }),
+        is,
+        phase,
+      );
     }
     for (const url of ['/slow.gguf', '/silent.gguf']) {
       const controller = new AbortController();
@@ -199,7 +243,12 @@ test('an abort ends the load at every phase with the signal\'s reason, closes it
     }
     let isCancelled = false;
     const controller = new AbortController();
-    const silent = new ReadableStream({ pull: () => new Promise(() => {}), cancel: () => { isCancelled = true; } });
+    const silent = new ReadableStream({
+      pull: () => new Promise(() => {}),
+      cancel: () => {
+        isCancelled = true;
+      },
+    });
     setTimeout(() => controller.abort(reason), 50);
     await assert.rejects(loadModel(silent, { ...options, signal: controller.signal }), is);
     assert.ok(isCancelled, 'the stream must be cancelled');
@@ -215,10 +264,25 @@ test('bad bytes are invalid-gguf from every kind of source, and the next load wo
     return new Uint8Array(view.buffer);
   };
   const bad = {
-    empty: new Uint8Array(), zeros: new Uint8Array(5000), text: new TextEncoder().encode('this is no model\n'.repeat(50)),
-    'a count of 2^63 tensors in 100 bytes': header([4, 'setUint32', 3], [8, 'setBigUint64', 2n ** 63n], [16, 'setBigUint64', 1n]),
-    'a count of 2^63 keys in 100 bytes': header([4, 'setUint32', 3], [8, 'setBigUint64', 1n], [16, 'setBigUint64', 2n ** 63n]),
-    'a key of 2^63 bytes': header([4, 'setUint32', 3], [8, 'setBigUint64', 1n], [16, 'setBigUint64', 1n], [24, 'setBigUint64', 2n ** 63n]),
+    empty: new Uint8Array(),
+    zeros: new Uint8Array(5000),
+    text: new TextEncoder().encode('this is no model\n'.repeat(50)),
+    'a count of 2^63 tensors in 100 bytes': header(
+      [4, 'setUint32', 3],
+      [8, 'setBigUint64', 2n ** 63n],
+      [16, 'setBigUint64', 1n],
+    ),
+    'a count of 2^63 keys in 100 bytes': header(
+      [4, 'setUint32', 3],
+      [8, 'setBigUint64', 1n],
+      [16, 'setBigUint64', 2n ** 63n],
+    ),
+    'a key of 2^63 bytes': header(
+      [4, 'setUint32', 3],
+      [8, 'setBigUint64', 1n],
+      [16, 'setBigUint64', 1n],
+      [24, 'setBigUint64', 2n ** 63n],
+    ),
     'version 99': header([4, 'setUint32', 99]),
     'a web page': new TextEncoder().encode('<!doctype html><html></html>'),
   };
@@ -243,7 +307,10 @@ test('a file cut at any byte is invalid-gguf, and the message says what is missi
   for (const cut of cuts) {
     // A source that knows its length is refused early. A source that doesn't is refused at its end.
     const early = await refused(loadModel(bytes.subarray(0, cut), { threads: 1 }), 'invalid-gguf');
-    const late = await refused(loadModel(streamOf(bytes.subarray(0, cut), 50000), { threads: 1, worker: cut % 2 === 0 }), 'invalid-gguf');
+    const late = await refused(
+      loadModel(streamOf(bytes.subarray(0, cut), 50000), { threads: 1, worker: cut % 2 === 0 }),
+      'invalid-gguf',
+    );
     for (const { message } of [early, late]) if (/tensor|header|byte/.test(message)) named += 1;
   }
   assert.equal(named, 2 * cuts.size);
@@ -253,41 +320,86 @@ test('a file cut at any byte is invalid-gguf, and the message says what is missi
 test('a bad answer of the network is http, io or invalid-gguf, and the message names the URL', async () => {
   for (const options of [{}, { worker: false }]) {
     const cases = [
-      ['/missing.gguf', 'http', '404'], ['/forbidden.gguf', 'http', '403'], ['/page.gguf', 'invalid-gguf', 'web page'],
-      ['/untyped.gguf', 'invalid-gguf', 'web page'], ['/truncated.gguf', 'invalid-gguf', ''], ['/empty.gguf', 'invalid-gguf', ''], ['/broken.gguf', 'io', ''],
+      ['/missing.gguf', 'http', '404'],
+      ['/forbidden.gguf', 'http', '403'],
+      ['/page.gguf', 'invalid-gguf', 'web page'],
+      ['/untyped.gguf', 'invalid-gguf', 'web page'],
+      ['/truncated.gguf', 'invalid-gguf', ''],
+      ['/empty.gguf', 'invalid-gguf', ''],
+      ['/broken.gguf', 'io', ''],
     ];
-    for (const [url, code, detail] of cases) await refused(loadModel(address + url, options), code, address + url, detail);
-    await refused(fetch(`${address}/missing.gguf`).then((response) => loadModel(response, options)), 'http', '404', `${address}/missing.gguf`);
+    for (const [url, code, detail] of cases)
+      await refused(loadModel(address + url, options), code, address + url, detail);
+    await refused(
+      fetch(`${address}/missing.gguf`).then((response) => loadModel(response, options)),
+      'http',
+      '404',
+      `${address}/missing.gguf`,
+    );
     await refused(loadModel('http://127.0.0.1:1/model.gguf', options), 'io', 'http://127.0.0.1:1/model.gguf');
     await refused(loadModel(path.join(folder, 'nothing.gguf'), options), 'io', 'nothing.gguf');
     await refused(loadModel(folder, options), 'io', folder);
     await refused(loadModel(`${address}/bad.gguf`, options), 'invalid-gguf', `${address}/bad.gguf`);
     await until(() => openConnections === 0);
-    const broken = new ReadableStream({ pull(controller) { controller.error(new Error('unplugged')); } });
+    const broken = new ReadableStream({
+      pull(controller) {
+        controller.error(new Error('unplugged'));
+      },
+    });
     await refused(loadModel(broken, options), 'io', 'unplugged');
     await stillWorks(options);
   }
 });
 
-test('values that aren\'t a source and wrong options are invalid-argument; backend webgpu is no-webgpu', async () => {
+test("values that aren't a source and wrong options are invalid-argument; backend webgpu is no-webgpu", async () => {
   const locked = new Response(bytes);
   locked.body.getReader();
   const used = new Response(bytes);
   await used.arrayBuffer();
   const detached = bytes.slice().buffer;
   structuredClone(detached, { transfer: [detached] });
-  for (const source of [undefined, null, 5, {}, '', [FIXTURE], () => {}, 'hf:owner/repo/file.gguf', locked, used, detached, streamOf(['no bytes'], 1)])
+  for (const source of [
+    undefined,
+    null,
+    5,
+    {},
+    '',
+    [FIXTURE],
+    () => {},
+    'hf:owner/repo/file.gguf',
+    locked,
+    used,
+    detached,
+    streamOf(['no bytes'], 1),
+  ])
     await refused(loadModel(source), 'invalid-argument');
-  for (const [name, value] of [['threads', 0], ['threads', 1.5], ['threads', '2'], ['contextLength', -1], ['contextLength', 1e12], ['kvType', 'q1'],
-    ['backend', 'gpu'], ['cache', 'maybe'], ['cache', {}], ['worker', 'yes'], ['signal', 5], ['onProgress', 5], ['thread', 2]])
+  for (const [name, value] of [
+    ['threads', 0],
+    ['threads', 1.5],
+    ['threads', '2'],
+    ['contextLength', -1],
+    ['contextLength', 1e12],
+    ['kvType', 'q1'],
+    ['backend', 'gpu'],
+    ['cache', 'maybe'],
+    ['cache', {}],
+    ['worker', 'yes'],
+    ['signal', 5],
+    ['onProgress', 5],
+    ['thread', 2],
+  ])
     await refused(loadModel(FIXTURE, { [name]: value }), 'invalid-argument', name === 'cache' ? '' : name);
   const error = await refused(loadModel(FIXTURE, { backend: 'webgpu' }), 'no-webgpu');
   assert.ok(error.hint);
-  await withModel(FIXTURE, { backend: 'cpu', cache: 'none', kvType: 'f32', contextLength: 100, threads: undefined }, (model) => {
-    assert.equal(model.info.backend, 'cpu');
-    assert.equal(model.info.contextLength, 100);
-    assert.match(model.info.backendReason, /CPU.*thread.*wasm32/);
-  });
+  await withModel(
+    FIXTURE,
+    { backend: 'cpu', cache: 'none', kvType: 'f32', contextLength: 100, threads: undefined },
+    (model) => {
+      assert.equal(model.info.backend, 'cpu');
+      assert.equal(model.info.contextLength, 100);
+      assert.match(model.info.backendReason, /CPU.*thread.*wasm32/);
+    },
+  );
 });
 
 test('a hundred failed loads and twenty good ones leave at most two handles open', async (t) => {

@@ -19,23 +19,49 @@ const ranges = [
   ['topK', 'top_k', 3, -1, MOST + 1, `an integer from 0 to ${MOST}`],
   ['repetitionPenalty', 'repetition_penalty', 4, 9e-7, 1000001, 'a number from 0.000001 to 1000000'],
   ['minP', 'min_p', undefined, -1e-9, 1.0000001, 'a number from 0 to 1'],
-  ['frequencyPenalty', 'frequency_penalty', undefined, -1000001, 1000001, 'a number from -1000000 to 1000000'],
+  [
+    'frequencyPenalty',
+    'frequency_penalty',
+    undefined,
+    -1000001,
+    1000001,
+    'a number from -1000000 to 1000000',
+  ],
   ['presencePenalty', 'presence_penalty', undefined, -1000001, 1000001, 'a number from -1000000 to 1000000'],
   ['seed', 'seed', undefined, -1, 2 ** 53, `an integer from 0 to ${2 ** 53 - 1}`],
 ];
 const extras = ['top_k', 'min_p', 'repetition_penalty'];
-const right = { maxTokens: 4, temperature: 0, topP: 1, topK: 0, repetitionPenalty: 1, minP: 0, frequencyPenalty: 0, presencePenalty: 0 };
+const right = {
+  maxTokens: 4,
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  repetitionPenalty: 1,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+};
 
 test('level 1, level 2, chat and the worker refuse the same values in the same words', async () => {
   await init();
   const level1 = new WasmModel(new Uint8Array(await readFile(FIXTURE)));
   const worker = new Worker(new URL('../../dist/worker.js', import.meta.url));
-  const ask = (options) => new Promise((resolve) => {
-    worker.once('message', (reply) => resolve(reply.error?.message ?? reply.type));
-    const { maxTokens, seed, ...sampling } = { ...right, ...options };
-    worker.postMessage({ op: 'generate', call: 0, prompt: 'Hi', options: { maxTokens, seed, ignoreEos: false, stop: [], logprobs: false, sampling } });
-  });
-  const says = async (call) => (async () => call())().then(() => 'taken', (error) => error.message);
+  const ask = (options) =>
+    new Promise((resolve) => {
+      worker.once('message', (reply) => resolve(reply.error?.message ?? reply.type));
+      const { maxTokens, seed, ...sampling } = { ...right, ...options };
+      worker.postMessage({
+        op: 'generate',
+        call: 0,
+        prompt: 'Hi',
+        options: { maxTokens, seed, ignoreEos: false, stop: [], logprobs: false, sampling },
+      });
+    });
+  const says = async (call) =>
+    (async () => call())().then(
+      () => 'taken',
+      (error) => error.message,
+    );
   try {
     await withModel(FIXTURE, { threads: 1 }, async (model) => {
       for (const [name, snake, position, below, above, range] of ranges) {
@@ -43,8 +69,15 @@ test('level 1, level 2, chat and the worker refuse the same values in the same w
           const wanted = `is ${value}, not ${range}`;
           assert.equal(await says(() => model.generate('Hi', { [name]: value })), `${name} ${wanted}`);
           assert.equal(await ask({ [name]: value }), `${name} ${wanted}`);
-          const [body, label] = extras.includes(snake) ? [{ extra_body: { [snake]: value } }, `extra_body.${snake}`] : [{ [snake]: value }, snake];
-          assert.equal(await says(() => model.chat.completions.create({ messages: [{ role: 'user', content: 'Hi' }], ...body })), `${label} ${wanted}`);
+          const [body, label] = extras.includes(snake)
+            ? [{ extra_body: { [snake]: value } }, `extra_body.${snake}`]
+            : [{ [snake]: value }, snake];
+          assert.equal(
+            await says(() =>
+              model.chat.completions.create({ messages: [{ role: 'user', content: 'Hi' }], ...body }),
+            ),
+            `${label} ${wanted}`,
+          );
           if (position === undefined) continue;
           const config = [4, 0, 1, 0, 1];
           config[position] = value;

@@ -21,7 +21,10 @@ const LIMIT_MS = 60_000;
 function run(code, flags = []) {
   const text = `import { loadModel, ChordError } from ${JSON.stringify(index)}; const FIXTURE = ${JSON.stringify(FIXTURE)};\n${code}`;
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', text], { timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+    const child = spawn(process.execPath, [...flags, '--input-type=module', '-e', text], {
+      timeout: LIMIT_MS,
+      killSignal: 'SIGKILL',
+    });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
     child.on('close', (status, signal) => resolve({ end: signal ?? status, output }));
@@ -48,8 +51,15 @@ for (const [name, code] of Object.entries(cases)) {
 test('a process stays alive until a model that was disposed of while it tokenised has ended', async () => {
   const text = `import { loadModel } from ${JSON.stringify(index)}; const model = await loadModel(${JSON.stringify(FIXTURE)});
     const ids = model.tokenize('the fox '.repeat(100_000)).catch(() => {}); await model.dispose(); await ids; process.exitCode = 5;`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', text], { stdio: 'ignore', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
-  assert.equal(await new Promise((resolve) => child.on('close', (status, signal) => resolve(signal ?? status))), 5);
+  const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
+    stdio: 'ignore',
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  assert.equal(
+    await new Promise((resolve) => child.on('close', (status, signal) => resolve(signal ?? status))),
+    5,
+  );
 });
 
 test('a process stays alive while it awaits a call of the package', async () => {
@@ -61,7 +71,7 @@ test('a process stays alive while it awaits a call of the package', async () => 
   assert.equal(end, 0);
 });
 
-test('promises that aren\'t awaited cause no unhandled rejection', async () => {
+test("promises that aren't awaited cause no unhandled rejection", async () => {
   const { end, output } = await run(`
     process.on('unhandledRejection', (error) => { console.log('unhandled', error); process.exitCode = 3; });
     loadModel('/nothing.gguf'); loadModel(5); loadModel(FIXTURE, { signal: AbortSignal.abort() });
@@ -107,18 +117,24 @@ test('when the engine worker dies, every call fails with internal, and the next 
   assert.equal(end, 0);
 });
 
-test('when a pool thread can\'t be started, the others end, and the model runs with one thread', async () => {
+test("when a pool thread can't be started, the others end, and the model runs with one thread", async () => {
   const worker = new Worker(new URL('./pool-breaker.mjs', import.meta.url));
-  const reply = (isIt) => new Promise((resolve) => {
-    const listen = (message) => {
-      if (!isIt(message)) return;
-      worker.off('message', listen);
-      resolve(message);
-    };
-    worker.on('message', listen);
-  });
+  const reply = (isIt) =>
+    new Promise((resolve) => {
+      const listen = (message) => {
+        if (!isIt(message)) return;
+        worker.off('message', listen);
+        resolve(message);
+      };
+      worker.on('message', listen);
+    });
   await reply(({ type }) => type === 'up');
-  worker.postMessage({ op: 'load', call: 0, source: { kind: 'path', path: FIXTURE }, options: { threads: 4 } });
+  worker.postMessage({
+    op: 'load',
+    call: 0,
+    source: { kind: 'path', path: FIXTURE },
+    options: { threads: 4 },
+  });
   const { value } = await reply(({ type }) => type === 'result' || type === 'failed');
   assert.equal(value.info.threads, 1);
   assert.match(value.info.backendReason, /no more threads today/);
@@ -132,30 +148,48 @@ test('when a pool thread can\'t be started, the others end, and the model runs w
   assert.deepEqual(found, { type: 'threads', made: 3, alive: 0 });
 });
 
-test('when a pool thread dies, calls that compute fail with internal, and tokenize and dispose still work', { skip: availableParallelism() < 2 ? 'this machine runs one thread' : false }, async () => {
-  const worker = new Worker(new URL('./thread-killer.mjs', import.meta.url));
-  await new Promise((resolve) => worker.once('message', resolve)); // the worker listens
-  const ask = (message) => new Promise((resolve) => {
-    const listen = (reply) => {
-      if (message === 'kill' ? reply.type !== 'killed' : reply.call !== message.call || !['result', 'failed'].includes(reply.type)) return;
-      worker.off('message', listen);
-      resolve(reply);
-    };
-    worker.on('message', listen);
-    worker.postMessage(message);
-  });
-  const loaded = await ask({ op: 'load', call: 0, source: { kind: 'path', path: FIXTURE }, options: { threads: 2 } });
-  assert.equal(loaded.value.info.threads, 2);
-  assert.equal((await ask({ op: 'logits', call: 1, ids: [1, 2], all: false })).type, 'result');
-  await ask('kill');
-  const failed = await ask({ op: 'logits', call: 2, ids: [1, 2, 3], all: false });
-  assert.equal(failed.type, 'failed');
-  assert.equal(failed.error.code, 'internal');
-  assert.match(failed.error.message, /a pool thread died/); // noticed at once, not after the pool's patience
-  assert.equal((await ask({ op: 'tokenize', call: 3, text: 'a', addSpecial: true, parseSpecial: true })).type, 'result');
-  assert.equal((await ask({ op: 'dispose', call: 4 })).type, 'result');
-  await worker.terminate();
-});
+test(
+  'when a pool thread dies, calls that compute fail with internal, and tokenize and dispose still work',
+  { skip: availableParallelism() < 2 ? 'this machine runs one thread' : false },
+  async () => {
+    const worker = new Worker(new URL('./thread-killer.mjs', import.meta.url));
+    await new Promise((resolve) => worker.once('message', resolve)); // the worker listens
+    const ask = (message) =>
+      new Promise((resolve) => {
+        const listen = (reply) => {
+          if (
+            message === 'kill'
+              ? reply.type !== 'killed'
+              : reply.call !== message.call || !['result', 'failed'].includes(reply.type)
+          )
+            return;
+          worker.off('message', listen);
+          resolve(reply);
+        };
+        worker.on('message', listen);
+        worker.postMessage(message);
+      });
+    const loaded = await ask({
+      op: 'load',
+      call: 0,
+      source: { kind: 'path', path: FIXTURE },
+      options: { threads: 2 },
+    });
+    assert.equal(loaded.value.info.threads, 2);
+    assert.equal((await ask({ op: 'logits', call: 1, ids: [1, 2], all: false })).type, 'result');
+    await ask('kill');
+    const failed = await ask({ op: 'logits', call: 2, ids: [1, 2, 3], all: false });
+    assert.equal(failed.type, 'failed');
+    assert.equal(failed.error.code, 'internal');
+    assert.match(failed.error.message, /a pool thread died/); // noticed at once, not after the pool's patience
+    assert.equal(
+      (await ask({ op: 'tokenize', call: 3, text: 'a', addSpecial: true, parseSpecial: true })).type,
+      'result',
+    );
+    assert.equal((await ask({ op: 'dispose', call: 4 })).type, 'result');
+    await worker.terminate();
+  },
+);
 
 test('capabilities reports what this Node has: SIMD, threads and variant, but no WebGPU and no OPFS', async (t) => {
   const found = await capabilities();
@@ -167,10 +201,13 @@ test('capabilities reports what this Node has: SIMD, threads and variant, but no
   assert.equal(found.variant, found.relaxedSimd ? 'wasm32-relaxed' : 'wasm32-simd');
 });
 
-test('two models at once don\'t affect each other', async () => {
+test("two models at once don't affect each other", async () => {
   const [one, two] = await Promise.all([loadModel(FIXTURE), loadModel(FIXTURE, { worker: false })]);
   const options = { temperature: 0, maxTokens: 20, ignoreEos: true };
-  const [a, b] = await Promise.all([one.generate('Hello', options).text(), two.generate('Hello', options).text()]);
+  const [a, b] = await Promise.all([
+    one.generate('Hello', options).text(),
+    two.generate('Hello', options).text(),
+  ]);
   assert.equal(a, b);
   await one.dispose();
   await refused(one.tokenize('a'), 'disposed');

@@ -6,7 +6,15 @@ import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
 import { FIXTURE } from './level2.mjs';
 
-const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, frequencyPenalty: 0, presencePenalty: 0 };
+const GREEDY = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+};
 const RANDOM = { ...GREEDY, temperature: 0.9, topK: 40 };
 
 /**
@@ -41,7 +49,12 @@ async function withWorker(options, use) {
 }
 
 const generate = (ask, session, prompt, sampling = GREEDY, maxTokens = 12) =>
-  ask({ op: 'generate', session, prompt, options: { maxTokens, ignoreEos: true, seed: 7, stop: [], logprobs: false, sampling } });
+  ask({
+    op: 'generate',
+    session,
+    prompt,
+    options: { maxTokens, ignoreEos: true, seed: 7, stop: [], logprobs: false, sampling },
+  });
 
 const refused = (promise, text) =>
   assert.rejects(promise, (error) => {
@@ -79,11 +92,18 @@ test('two sessions take turns, and each gives the same bits as alone', async () 
       await withWorker(options, async (ask) => {
         const { value: second } = await ask({ op: 'open-session' });
         assert.equal(second, 1);
-        const both = { one: turns(ask, 0, prompts.one, sampling), two: turns(ask, second, prompts.two, sampling) };
+        const both = {
+          one: turns(ask, 0, prompts.one, sampling),
+          two: turns(ask, second, prompts.two, sampling),
+        };
         const together = { one: [], two: [] };
-        for (let turn = 0; turn < 3; turn++) for (const name of ['one', 'two']) together[name].push((await both[name].next()).value);
+        for (let turn = 0; turn < 3; turn++)
+          for (const name of ['one', 'two']) together[name].push((await both[name].next()).value);
         assert.deepEqual(together, alone);
-        assert.ok(together.one[1].cached > 70 && together.two[1].cached > 45, 'each session must keep its own KV cache');
+        assert.ok(
+          together.one[1].cached > 70 && together.two[1].cached > 45,
+          'each session must keep its own KV cache',
+        );
       });
     }
   }
@@ -111,7 +131,10 @@ test('a fork has the KV cache of its origin, and afterwards neither affects the 
     const more = [...text, ...first.tokens, 9];
     const other = [...text, ...first.tokens, 8, 8];
     const onFork = await generate(ask, fork, more, RANDOM);
-    assert.ok(onFork.value.cachedTokens >= text.length + first.tokens.length - 1, JSON.stringify(onFork.value));
+    assert.ok(
+      onFork.value.cachedTokens >= text.length + first.tokens.length - 1,
+      JSON.stringify(onFork.value),
+    );
     const onOrigin = await generate(ask, 0, other, RANDOM);
     await withWorker({ threads: 1 }, async (alone) => {
       assert.deepEqual((await generate(alone, 0, more, RANDOM)).tokens, onFork.tokens);
@@ -143,7 +166,10 @@ test('a closed session releases its pages and its memory', () =>
       const { value: session } = await ask({ op: 'open-session' });
       await generate(ask, session, prompts.two);
       const { kvPages } = (await ask({ op: 'counters' })).value;
-      assert.ok(kvPages > before.kvPages, `two sessions must use more KV pages than the ${before.kvPages} of one, they use ${kvPages}`);
+      assert.ok(
+        kvPages > before.kvPages,
+        `two sessions must use more KV pages than the ${before.kvPages} of one, they use ${kvPages}`,
+      );
       await ask({ op: 'close-session', session });
       rounds.push((await ask({ op: 'counters' })).value);
     }
@@ -151,16 +177,25 @@ test('a closed session releases its pages and its memory', () =>
     assert.equal(rounds.at(-1).wasmBytes, rounds[0].wasmBytes);
   }));
 
-test('a session that doesn\'t exist, or can\'t be closed, is invalid-argument', () =>
+test("a session that doesn't exist, or can't be closed, is invalid-argument", () =>
   withWorker({ threads: 1 }, async (ask) => {
     await refused(generate(ask, 1, 'Hi'), 'there is no session 1');
     await refused(ask({ op: 'logits', session: 9, ids: [1], all: false }), 'there is no session 9');
     await refused(ask({ op: 'fork-session', session: 2 }), 'there is no session 2');
     await refused(ask({ op: 'close-session', session: 2 }), 'there is no session 2');
-    await refused(ask({ op: 'close-session' }), 'session 0 can\'t be closed: dispose closes it with the model');
-    await refused(generate(ask, -1, 'Hi'), `session is -1, not an integer from 0 to ${Number.MAX_SAFE_INTEGER}`);
+    await refused(
+      ask({ op: 'close-session' }),
+      "session 0 can't be closed: dispose closes it with the model",
+    );
+    await refused(
+      generate(ask, -1, 'Hi'),
+      `session is -1, not an integer from 0 to ${Number.MAX_SAFE_INTEGER}`,
+    );
     const { value: session } = await ask({ op: 'open-session' });
-    const [, last] = await Promise.allSettled([ask({ op: 'close-session', session }), generate(ask, session, 'Hi')]);
+    const [, last] = await Promise.allSettled([
+      ask({ op: 'close-session', session }),
+      generate(ask, session, 'Hi'),
+    ]);
     assert.equal(last.reason?.message, `there is no session ${session}`);
     await generate(ask, 0, 'Hi');
   }));

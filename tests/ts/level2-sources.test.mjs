@@ -18,22 +18,46 @@ const bytes = new Uint8Array(await readFile(FIXTURE));
  */
 const within = (promise) => {
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new assert.AssertionError({ message: 'the load must settle within 10 s' })), 10_000); });
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(
+      () => reject(new assert.AssertionError({ message: 'the load must settle within 10 s' })),
+      10_000,
+    );
+  });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 };
 const ways = [{}, { worker: false }];
 
-test('a source that fails without a reason, or with a value that isn\'t an Error, is io', async () => {
+test("a source that fails without a reason, or with a value that isn't an Error, is io", async () => {
   for (const options of ways) {
-    for (const reason of [undefined, null, 5, 'unplugged', Symbol('why'), Object.create(null), { message: Symbol('why') }]) {
-      const stream = new ReadableStream({ pull(controller) { controller.error(reason); } });
+    for (const reason of [
+      undefined,
+      null,
+      5,
+      'unplugged',
+      Symbol('why'),
+      Object.create(null),
+      { message: Symbol('why') },
+    ]) {
+      const stream = new ReadableStream({
+        pull(controller) {
+          controller.error(reason);
+        },
+      });
       await refused(within(loadModel(stream, options)), 'io', 'the stream broke off after 0 bytes');
     }
   }
 });
 
-test('an address that isn\'t a URL is invalid-argument, and the message names it', async () => {
-  for (const address of ['http://', 'https://[', 'http://a b/', 'HTTP://:80', 'file://host/model.gguf', 'file:///a%2Fb'])
+test("an address that isn't a URL is invalid-argument, and the message names it", async () => {
+  for (const address of [
+    'http://',
+    'https://[',
+    'http://a b/',
+    'HTTP://:80',
+    'file://host/model.gguf',
+    'file:///a%2Fb',
+  ])
     await refused(within(loadModel(address)), 'invalid-argument', address);
   for (const address of ['a\0b', 'file:///%00']) await refused(within(loadModel(address)), 'io');
 });
@@ -41,38 +65,108 @@ test('an address that isn\'t a URL is invalid-argument, and the message names it
 test('a file handle whose getFile() returns no file is invalid-argument; one that fails is io', async () => {
   const gone = new DOMException('it was removed', 'NotFoundError');
   for (const options of ways) {
-    for (const given of [undefined, null, 5, 'text', {}, bytes]) await refused(within(loadModel({ getFile: async () => given }, options)), 'invalid-argument', 'getFile()');
-    const error = await refused(within(loadModel({ getFile: () => Promise.reject(gone) }, options)), 'io', 'it was removed');
+    for (const given of [undefined, null, 5, 'text', {}, bytes])
+      await refused(
+        within(loadModel({ getFile: async () => given }, options)),
+        'invalid-argument',
+        'getFile()',
+      );
+    const error = await refused(
+      within(loadModel({ getFile: () => Promise.reject(gone) }, options)),
+      'io',
+      'it was removed',
+    );
     assert.equal(error.cause, gone);
     await refused(within(loadModel({ getFile: () => Promise.reject(undefined) }, options)), 'io');
-    await refused(within(loadModel({ getFile() { throw gone; } }, options)), 'io', 'it was removed');
+    await refused(
+      within(
+        loadModel(
+          {
+            getFile() {
+              throw gone;
+            },
+          },
+          options,
+        ),
+      ),
+      'io',
+      'it was removed',
+    );
   }
 });
 
-test('an object whose fields can\'t be read is invalid-argument', async () => {
-  const thrower = () => { throw new TypeError('mine'); };
+test("an object whose fields can't be read is invalid-argument", async () => {
+  const thrower = () => {
+    throw new TypeError('mine');
+  };
   const sources = [
-    { get getFile() { return thrower(); } }, { get constructor() { return thrower(); } }, { constructor: { name: Symbol('x') } },
-    new Proxy({}, { get: thrower, getPrototypeOf: thrower }), Object.create(null), Object.create(Response.prototype), Object.create(ReadableStream.prototype),
-    Object.create(Blob.prototype), Object.create(URL.prototype), Object.create(Uint8Array.prototype),
+    {
+      get getFile() {
+        return thrower();
+      },
+    },
+    {
+      get constructor() {
+        return thrower();
+      },
+    },
+    { constructor: { name: Symbol('x') } },
+    new Proxy({}, { get: thrower, getPrototypeOf: thrower }),
+    Object.create(null),
+    Object.create(Response.prototype),
+    Object.create(ReadableStream.prototype),
+    Object.create(Blob.prototype),
+    Object.create(URL.prototype),
+    Object.create(Uint8Array.prototype),
   ];
-  for (const [i, source] of sources.entries()) await refused(within(loadModel(source)), 'invalid-argument').catch((error) => assert.fail(`source ${i}: ${error.message}`));
+  for (const [i, source] of sources.entries())
+    await refused(within(loadModel(source)), 'invalid-argument').catch((error) =>
+      assert.fail(`source ${i}: ${error.message}`),
+    );
   const chunk = Object.defineProperty({}, 'constructor', { get: thrower });
-  await refused(within(loadModel(new ReadableStream({ pull(controller) { controller.enqueue(chunk); } }))), 'invalid-argument', 'not bytes');
+  await refused(
+    within(
+      loadModel(
+        new ReadableStream({
+          pull(controller) {
+            controller.enqueue(chunk);
+          },
+        }),
+      ),
+    ),
+    'invalid-argument',
+    'not bytes',
+  );
 });
 
 test('a stream whose cancel() never settles delays neither the error nor the model', async () => {
   const reason = new Error('enough');
   for (const options of ways) {
-    const hanging = (pull) => new ReadableStream({ pull, cancel: () => new Promise(() => {}) }, { highWaterMark: 0 });
-    await refused(within(loadModel(hanging((controller) => controller.enqueue(new Uint8Array(5000))), options)), 'invalid-gguf');
+    const hanging = (pull) =>
+      new ReadableStream({ pull, cancel: () => new Promise(() => {}) }, { highWaterMark: 0 });
+    await refused(
+      within(
+        loadModel(
+          hanging((controller) => controller.enqueue(new Uint8Array(5000))),
+          options,
+        ),
+      ),
+      'invalid-gguf',
+    );
     const controller = new AbortController();
-    const silent = loadModel(hanging(() => new Promise(() => {})), { ...options, signal: controller.signal });
+    const silent = loadModel(
+      hanging(() => new Promise(() => {})),
+      { ...options, signal: controller.signal },
+    );
     setTimeout(() => controller.abort(reason), 50);
     await assert.rejects(within(silent), (error) => error === reason);
     // Bytes follow the last tensor, so the load ends before the stream does.
     let at = 0;
-    const whole = hanging((controller) => controller.enqueue(bytes.slice(at, (at += 100_000)).length > 0 ? bytes.slice(at - 100_000, at) : new Uint8Array(1000)));
+    const whole = hanging((controller) =>
+      controller.enqueue(
+        bytes.slice(at, (at += 100_000)).length > 0 ? bytes.slice(at - 100_000, at) : new Uint8Array(1000),
+      ),
+    );
     const model = await within(loadModel(whole, options));
     assert.notEqual(await model.generate('Hello', GREEDY).text(), '');
     await model.dispose();
@@ -96,21 +190,28 @@ async function withPipe(use) {
   }
 }
 
-test('a model loads from a pipe, whose length is unknown; a pipe that closes early is invalid-gguf', { skip: isWindows }, () =>
-  withPipe(async (pipe) => {
-    const write = (command) => spawn('sh', ['-c', `sleep 0.1; ${command} > "$1"`, 'sh', pipe, FIXTURE], { stdio: 'inherit' });
-    const expected = await withModel(FIXTURE, {}, (model) => model.generate('Hello', GREEDY).text());
-    for (const options of ways) {
-      const totals = new Set();
-      write('cat "$2"');
-      const onProgress = ({ loaded, total }) => loaded === 0 && totals.add(total);
-      const text = await withModel(pipe, { ...options, onProgress }, (model) => model.generate('Hello', GREEDY).text());
-      assert.equal(text, expected);
-      assert.deepEqual([...totals], [undefined]);
-      write('head -c 5000 "$2"');
-      await refused(within(loadModel(pipe, options)), 'invalid-gguf', pipe, '5000');
-    }
-  }));
+test(
+  'a model loads from a pipe, whose length is unknown; a pipe that closes early is invalid-gguf',
+  { skip: isWindows },
+  () =>
+    withPipe(async (pipe) => {
+      const write = (command) =>
+        spawn('sh', ['-c', `sleep 0.1; ${command} > "$1"`, 'sh', pipe, FIXTURE], { stdio: 'inherit' });
+      const expected = await withModel(FIXTURE, {}, (model) => model.generate('Hello', GREEDY).text());
+      for (const options of ways) {
+        const totals = new Set();
+        write('cat "$2"');
+        const onProgress = ({ loaded, total }) => loaded === 0 && totals.add(total);
+        const text = await withModel(pipe, { ...options, onProgress }, (model) =>
+          model.generate('Hello', GREEDY).text(),
+        );
+        assert.equal(text, expected);
+        assert.deepEqual([...totals], [undefined]);
+        write('head -c 5000 "$2"');
+        await refused(within(loadModel(pipe, options)), 'invalid-gguf', pipe, '5000');
+      }
+    }),
+);
 
 test('a load from a pipe without a writer can be aborted', { skip: isWindows }, () =>
   withPipe(async (pipe) => {
@@ -118,11 +219,15 @@ test('a load from a pipe without a writer can be aborted', { skip: isWindows }, 
     for (const options of ways) {
       const controller = new AbortController();
       setTimeout(() => controller.abort(reason), 100);
-      await assert.rejects(within(loadModel(pipe, { ...options, signal: controller.signal })), (error) => error === reason);
+      await assert.rejects(
+        within(loadModel(pipe, { ...options, signal: controller.signal })),
+        (error) => error === reason,
+      );
     }
-  }));
+  }),
+);
 
-test('a device has no known length and is read until it ends or isn\'t GGUF', { skip: noProc }, async () => {
+test("a device has no known length and is read until it ends or isn't GGUF", { skip: noProc }, async () => {
   for (const options of ways) {
     await refused(within(loadModel('/dev/null', options)), 'invalid-gguf', 'byte 0');
     await refused(within(loadModel('/dev/zero', options)), 'invalid-gguf', '/dev/zero');
@@ -137,7 +242,8 @@ test('a file whose stat fails leaves no descriptor open', { skip: noProc }, asyn
   const before = descriptors();
   methods.stat = () => Promise.reject(new Error('no stat today'));
   try {
-    for (let i = 0; i < 5; i++) await refused(within(loadModel(FIXTURE, { worker: false })), 'io', 'no stat today', FIXTURE);
+    for (let i = 0; i < 5; i++)
+      await refused(within(loadModel(FIXTURE, { worker: false })), 'io', 'no stat today', FIXTURE);
   } finally {
     methods.stat = stat;
   }
@@ -146,7 +252,8 @@ test('a file whose stat fails leaves no descriptor open', { skip: noProc }, asyn
 
 test('a blob URL loads in Node too; one that is revoked or from another thread is refused with a hint', async () => {
   const url = URL.createObjectURL(new Blob([bytes]));
-  for (const options of ways) assert.notEqual(await withModel(url, options, (model) => model.generate('Hello', GREEDY).text()), '');
+  for (const options of ways)
+    assert.notEqual(await withModel(url, options, (model) => model.generate('Hello', GREEDY).text()), '');
   URL.revokeObjectURL(url);
   for (const address of [url, 'blob:', 'blob:nodedata:00000000', 'blob:https://a.example/1']) {
     for (const options of ways) {

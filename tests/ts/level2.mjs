@@ -7,12 +7,16 @@ import { ChordError, loadModel } from '../../dist/index.js';
 
 /** A fixture of random weights: byte-BPE, a vocabulary of a few hundred tokens. */
 export const FIXTURE = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
-export const SMOLLM2 = fileURLToPath(new URL('../../models/SmolLM2-135M-Instruct.Q4_1.gguf', import.meta.url));
+export const SMOLLM2 = fileURLToPath(
+  new URL('../../models/SmolLM2-135M-Instruct.Q4_1.gguf', import.meta.url),
+);
 
 const isMissing = !existsSync(SMOLLM2);
 if (isMissing && process.env.CI === 'true') throw new Error(`${SMOLLM2} is missing (make model)`);
 /** Options of a test that needs SmolLM2: it is skipped without the model. With CI=true this file throws. */
-export const needsModel = { skip: isMissing ? 'models/SmolLM2-135M-Instruct.Q4_1.gguf is missing (make model)' : false };
+export const needsModel = {
+  skip: isMissing ? 'models/SmolLM2-135M-Instruct.Q4_1.gguf is missing (make model)' : false,
+};
 
 export const GREEDY = { temperature: 0, maxTokens: 16, ignoreEos: true };
 
@@ -31,9 +35,16 @@ export async function withModel(source, options, use) {
  * to the error.
  */
 export async function refused(promise, code, ...names) {
-  const error = await Promise.resolve(promise).then((value) => assert.fail(`expected ${code}, got ${String(value)}`), (reason) => reason);
-  assert.ok(ChordError.isInstance(error) && error instanceof ChordError, `not a ChordError: ${error?.stack ?? error}`);
+  const error = await Promise.resolve(promise).then(
+    (value) => assert.fail(`expected ${code}, got ${String(value)}`),
+    (reason) => reason,
+  );
+  assert.ok(
+    ChordError.isInstance(error) && error instanceof ChordError,
+    `not a ChordError: ${error?.stack ?? error}`,
+  );
   assert.equal(error.code, code, error.message);
-  for (const name of names) assert.ok(error.message.includes(name), `${JSON.stringify(error.message)} doesn't name ${name}`);
+  for (const name of names)
+    assert.ok(error.message.includes(name), `${JSON.stringify(error.message)} doesn't name ${name}`);
   return error;
 }

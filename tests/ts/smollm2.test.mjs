@@ -6,5 +6,7 @@ import { VARIANTS } from './judged.mjs';
 import { assertAsGoodAsLlamaCpp } from './real.mjs';
 
 for (const variant of Object.keys(VARIANTS)) {
-  test(`SmolLM2 prefers tokens as good as llama.cpp's in ${variant}`, needs('smollm2'), (t) => assertAsGoodAsLlamaCpp(t, 'smollm2', variant));
+  test(`SmolLM2 prefers tokens as good as llama.cpp's in ${variant}`, needs('smollm2'), (t) =>
+    assertAsGoodAsLlamaCpp(t, 'smollm2', variant),
+  );
 }

@@ -26,7 +26,7 @@ test('an abort stops tokenize between two slices', async () => {
   }
 });
 
-test('the event loop turns while a text is tokenised in the caller\'s thread, and other calls are answered', () =>
+test("the event loop turns while a text is tokenised in the caller's thread, and other calls are answered", () =>
   withModel(FIXTURE, { worker: false }, async (model) => {
     let turns = 0;
     let isDone = false;
@@ -44,26 +44,33 @@ test('dispose stops tokenising', () =>
   withModel(FIXTURE, { worker: false }, async (model) => {
     const ids = model.tokenize(WORDS);
     setImmediate(() => void model.dispose());
-    await refused(ids.then((list) => list.length), 'disposed');
+    await refused(
+      ids.then((list) => list.length),
+      'disposed',
+    );
   }));
 
-test('a prompt that can\'t fit is refused before all of it is tokenised; tokenize itself has no limit', () =>
+test("a prompt that can't fit is refused before all of it is tokenised; tokenize itself has no limit", () =>
   withModel(FIXTURE, { contextLength: 64, threads: 1 }, async (model) => {
     await refused(model.generate(WORDS, GREEDY).text(), 'context-full', 'more than 64 tokens');
     await refused(model.generate(UNBROKEN, GREEDY).text(), 'context-full', 'more than 64 tokens');
     const messages = [{ role: 'user', content: WORDS }];
-    if (model.info.chatTemplate !== undefined) await refused(model.chat.completions.create({ messages }), 'context-full', 'more than 64 tokens');
+    if (model.info.chatTemplate !== undefined)
+      await refused(model.chat.completions.create({ messages }), 'context-full', 'more than 64 tokens');
     assert.ok((await model.tokenize(WORDS)).length > 200_000);
     assert.equal((await model.counters()).tokensPrefilled, 0);
   }));
 
-test('a long text needs about its own size of the model\'s memory, and the next text reuses that memory', async () => {
+test("a long text needs about its own size of the model's memory, and the next text reuses that memory", async () => {
   for (const file of [FIXTURE, SPM]) {
     await withModel(file, { threads: 1 }, async (model) => {
       const before = (await model.counters()).wasmBytes;
       const ids = await model.tokenize(WORDS);
       const after = (await model.counters()).wasmBytes;
-      assert.ok(after - before < WORDS.length + MiB / 4, `the memory grew by ${after - before} bytes for a text of ${WORDS.length}`);
+      assert.ok(
+        after - before < WORDS.length + MiB / 4,
+        `the memory grew by ${after - before} bytes for a text of ${WORDS.length}`,
+      );
       assert.deepEqual(await model.tokenize(WORDS), ids);
       await model.tokenize('\u00e9'.repeat(1000));
       assert.equal((await model.counters()).wasmBytes, after);
@@ -73,17 +80,22 @@ test('a long text needs about its own size of the model\'s memory, and the next 
 
 test('the ids of a long text are the ids of its lines', () =>
   withModel(FIXTURE, {}, async (model) => {
-    const line = await model.tokenize('the quick brown fox jumps over it, 123 times\n', { addSpecial: false });
+    const line = await model.tokenize('the quick brown fox jumps over it, 123 times\n', {
+      addSpecial: false,
+    });
     const ids = await model.tokenize(WORDS, { addSpecial: false });
     assert.equal(ids.length, line.length * 24_000);
     assert.deepEqual(ids.slice(-line.length), line);
   }));
 
-test('level 1: generate_async lets the event loop turn while the prompt is tokenised, and refuses a prompt that can\'t fit', async () => {
+test("level 1: generate_async lets the event loop turn while the prompt is tokenised, and refuses a prompt that can't fit", async () => {
   await init();
   const model = new WasmModel(new Uint8Array(await readFile(FIXTURE)));
   const before = model.counters().wasmBytes;
-  assert.throws(() => model.generate(WORDS), (error) => error.code === 'context-full' && /more than/.test(error.message));
+  assert.throws(
+    () => model.generate(WORDS),
+    (error) => error.code === 'context-full' && /more than/.test(error.message),
+  );
   // The prompt takes several slices, but has too few tokens to be refused at once.
   const stream = model.generate_async('the fox '.repeat(3000));
   let turns = 0;

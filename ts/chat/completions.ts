@@ -5,8 +5,14 @@ import { ChordError } from '../errors.js';
 import { parseChatRequest } from './request.js';
 import type { ChatRequest, ChatSampling } from './request.js';
 import type {
-  ChatCompletion, ChatCompletionChunk, ChatCompletionCreateParams, ChatCompletionLogprobs, ChatCompletionTokenLogprob,
-  ChatFinishReason, ChatRequestOptions, CompletionUsage,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionCreateParams,
+  ChatCompletionLogprobs,
+  ChatCompletionTokenLogprob,
+  ChatFinishReason,
+  ChatRequestOptions,
+  CompletionUsage,
 } from './shapes.js';
 import type { ChatMessage } from './template.js';
 
@@ -65,15 +71,24 @@ export class ChatCompletions<S extends Stats> {
    */
   create(body: Streaming, options?: ChatRequestOptions): Promise<ChatCompletionStream<S>>;
   create(body: Whole, options?: ChatRequestOptions): Promise<ChatCompletion>;
-  create(body: ChatCompletionCreateParams, options?: ChatRequestOptions): Promise<ChatCompletion | ChatCompletionStream<S>>;
-  create(body: ChatCompletionCreateParams, options: ChatRequestOptions = {}): Promise<ChatCompletion | ChatCompletionStream<S>> {
+  create(
+    body: ChatCompletionCreateParams,
+    options?: ChatRequestOptions,
+  ): Promise<ChatCompletion | ChatCompletionStream<S>>;
+  create(
+    body: ChatCompletionCreateParams,
+    options: ChatRequestOptions = {},
+  ): Promise<ChatCompletion | ChatCompletionStream<S>> {
     const result = this.#create(body, options);
     // A caller that drops the promise gets no unhandled rejection.
     result.catch(() => {});
     return result;
   }
 
-  async #create(body: ChatCompletionCreateParams, options: ChatRequestOptions): Promise<ChatCompletion | ChatCompletionStream<S>> {
+  async #create(
+    body: ChatCompletionCreateParams,
+    options: ChatRequestOptions,
+  ): Promise<ChatCompletion | ChatCompletionStream<S>> {
     const request = parseChatRequest(body, options);
     const answer = new Answer(this.#engine, request);
     await answer.begin();
@@ -104,7 +119,9 @@ class Answer<S extends Stats> {
 
   async begin(): Promise<void> {
     const knowsDeveloper = this.#engine.template?.includes('developer') === true;
-    const messages = this.#request.messages.map((message) => (message.role === 'developer' && !knowsDeveloper ? { ...message, role: 'system' } : message));
+    const messages = this.#request.messages.map((message) =>
+      message.role === 'developer' && !knowsDeveloper ? { ...message, role: 'system' } : message,
+    );
     const unlink = this.#link();
     try {
       const ids = await this.#engine.encode(messages, this.controller.signal);
@@ -123,10 +140,14 @@ class Answer<S extends Stats> {
     }
     return {
       ...this.#head('chat.completion'),
-      choices: [{
-        index: 0, message: { role: 'assistant', content, refusal: null },
-        logprobs: this.#request.sampling.logprobs ? { content: logprobs, refusal: null } : null, finish_reason: this.#finishReason(),
-      }],
+      choices: [
+        {
+          index: 0,
+          message: { role: 'assistant', content, refusal: null },
+          logprobs: this.#request.sampling.logprobs ? { content: logprobs, refusal: null } : null,
+          finish_reason: this.#finishReason(),
+        },
+      ],
       usage: this.#usage(),
     };
   }
@@ -138,16 +159,26 @@ class Answer<S extends Stats> {
   async *chunks(): AsyncGenerator<ChatCompletionChunk, void> {
     const { includeUsage, sampling } = this.#request;
     const chunk = (
-      delta: ChatCompletionChunk['choices'][0]['delta'], finish_reason: ChatFinishReason | null = null, logprobs: ChatCompletionLogprobs | null = null,
+      delta: ChatCompletionChunk['choices'][0]['delta'],
+      finish_reason: ChatFinishReason | null = null,
+      logprobs: ChatCompletionLogprobs | null = null,
     ): ChatCompletionChunk => ({
-      ...this.#head('chat.completion.chunk'), choices: [{ index: 0, delta, logprobs, finish_reason }], ...(includeUsage ? { usage: null } : {}),
+      ...this.#head('chat.completion.chunk'),
+      choices: [{ index: 0, delta, logprobs, finish_reason }],
+      ...(includeUsage ? { usage: null } : {}),
     });
     let isFirst = true;
     for await (const { text, token, logprob } of this.events()) {
       if (isFirst) yield chunk({ role: 'assistant', content: '', refusal: null });
       isFirst = false;
       if (text === '' && logprob === undefined) continue;
-      yield chunk({ content: text }, null, sampling.logprobs && logprob !== undefined ? { content: [await this.#tokenLogprob(token, logprob)], refusal: null } : null);
+      yield chunk(
+        { content: text },
+        null,
+        sampling.logprobs && logprob !== undefined
+          ? { content: [await this.#tokenLogprob(token, logprob)], refusal: null }
+          : null,
+      );
     }
     if (this.controller.signal.aborted) return;
     if (isFirst) yield chunk({ role: 'assistant', content: '', refusal: null });
@@ -164,7 +195,8 @@ class Answer<S extends Stats> {
     try {
       if (!this.controller.signal.aborted) yield* this.#run!;
     } catch (error) {
-      if (!this.controller.signal.aborted || this.#request.signals.some((signal) => signal.aborted)) throw error;
+      if (!this.controller.signal.aborted || this.#request.signals.some((signal) => signal.aborted))
+        throw error;
     } finally {
       unlink();
     }
@@ -185,8 +217,16 @@ class Answer<S extends Stats> {
     return () => listeners.forEach((remove) => remove());
   }
 
-  #head<O extends string>(object: O): { id: string; object: O; created: number; model: string; system_fingerprint: string } {
-    return { id: this.#id, object, created: this.#created, model: this.#engine.name, system_fingerprint: this.#engine.fingerprint };
+  #head<O extends string>(
+    object: O,
+  ): { id: string; object: O; created: number; model: string; system_fingerprint: string } {
+    return {
+      id: this.#id,
+      object,
+      created: this.#created,
+      model: this.#engine.name,
+      system_fingerprint: this.#engine.fingerprint,
+    };
   }
 
   #finishReason(): ChatFinishReason {
@@ -196,7 +236,9 @@ class Answer<S extends Stats> {
   #usage(): CompletionUsage {
     const { promptTokens = 0, cachedTokens = 0, tokens = 0 } = this.stats ?? {};
     return {
-      prompt_tokens: promptTokens, completion_tokens: tokens, total_tokens: promptTokens + tokens,
+      prompt_tokens: promptTokens,
+      completion_tokens: tokens,
+      total_tokens: promptTokens + tokens,
       prompt_tokens_details: { cached_tokens: cachedTokens },
     };
   }
@@ -232,7 +274,10 @@ export class ChatCompletionStream<S extends Stats = Stats> implements AsyncItera
   }
 
   [Symbol.asyncIterator](): AsyncIterator<ChatCompletionChunk, void> {
-    if (this.#isConsumed) throw new ChordError('invalid-argument', 'the stream was read already', { hint: 'collect its chunks the first time' });
+    if (this.#isConsumed)
+      throw new ChordError('invalid-argument', 'the stream was read already', {
+        hint: 'collect its chunks the first time',
+      });
     this.#isConsumed = true;
     const chunks = this.#answer.chunks();
     return {

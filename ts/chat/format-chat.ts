@@ -20,7 +20,8 @@ const forms: { readonly [name in ChatFormat]: Form } = {
   // OpenAI's chat markup language, as in SmolLM2's and Qwen's chat_template.
   chatml: {
     trims: false,
-    with: (system, user) => `<|im_start|>system\n${system}<|im_end|>\n<|im_start|>user\n${user}<|im_end|>\n<|im_start|>assistant\n`,
+    with: (system, user) =>
+      `<|im_start|>system\n${system}<|im_end|>\n<|im_start|>user\n${user}<|im_end|>\n<|im_start|>assistant\n`,
     without: (user) => `<|im_start|>user\n${user}<|im_end|>\n<|im_start|>assistant\n`,
   },
   // meta-llama/llama, llama/generation.py (B_INST, B_SYS ...): the system text is inside the first
@@ -66,7 +67,10 @@ const forms: { readonly [name in ChatFormat]: Form } = {
  */
 export function format_chat(system: string | null | undefined, user: string, format: ChatFormat): string {
   if (typeof format !== 'string' || !Object.hasOwn(forms, format)) {
-    refuse(`format_chat: there is no form '${typeof format === 'string' ? format : show(format)}'`, `the forms are ${Object.keys(forms).join(', ')}`);
+    refuse(
+      `format_chat: there is no form '${typeof format === 'string' ? format : show(format)}'`,
+      `the forms are ${Object.keys(forms).join(', ')}`,
+    );
   }
   if (typeof user !== 'string') refuse(`format_chat: user is ${show(user)}, not a string`);
   if (typeof (system ?? '') !== 'string') refuse(`format_chat: system is ${show(system)}, not a string`);

@@ -33,12 +33,34 @@ export interface ChatRequest {
 }
 
 const taken = [
-  'messages', 'model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'frequency_penalty',
-  'presence_penalty', 'stop', 'seed', 'logit_bias', 'logprobs', 'top_logprobs', 'extra_body', 'signal',
+  'messages',
+  'model',
+  'stream',
+  'stream_options',
+  'max_tokens',
+  'max_completion_tokens',
+  'temperature',
+  'top_p',
+  'frequency_penalty',
+  'presence_penalty',
+  'stop',
+  'seed',
+  'logit_bias',
+  'logprobs',
+  'top_logprobs',
+  'extra_body',
+  'signal',
 ];
 /** OpenAI's service reads these for itself. They can't change an answer here, so any value is accepted. */
 const forTheService = [
-  'user', 'safety_identifier', 'metadata', 'store', 'service_tier', 'prompt_cache_key', 'prompt_cache_retention', 'parallel_tool_calls',
+  'user',
+  'safety_identifier',
+  'metadata',
+  'store',
+  'service_tier',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'parallel_tool_calls',
 ];
 const extras = ['top_k', 'min_p', 'repetition_penalty'];
 const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
@@ -48,11 +70,17 @@ const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.lengt
  */
 const notTaken: { readonly [name: string]: (value: unknown) => boolean } = {
   n: (value) => value === 1,
-  tools: isEmpty, functions: isEmpty,
-  tool_choice: (value) => value === 'none', function_call: (value) => value === 'none',
+  tools: isEmpty,
+  functions: isEmpty,
+  tool_choice: (value) => value === 'none',
+  function_call: (value) => value === 'none',
   response_format: (value) => isObject(value) && value['type'] === 'text',
   modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
-  audio: () => false, prediction: () => false, reasoning_effort: () => false, verbosity: () => false, web_search_options: () => false,
+  audio: () => false,
+  prediction: () => false,
+  reasoning_effort: () => false,
+  verbosity: () => false,
+  web_search_options: () => false,
 };
 
 const isObject = (value: unknown): value is Fields => isAnyObject(value) && !Array.isArray(value);
@@ -61,7 +89,9 @@ const isObject = (value: unknown): value is Fields => isAnyObject(value) && !Arr
 function fieldsOf(at: string, value: unknown): Fields {
   const names = reading(at, () => (isObject(value) ? Object.keys(value) : undefined));
   if (names === undefined) return refuse(`${at} is ${show(value)}, not an object`);
-  return Object.fromEntries(names.map((name) => [name, reading(`${at}.${name}`, () => (value as Fields)[name])]));
+  return Object.fromEntries(
+    names.map((name) => [name, reading(`${at}.${name}`, () => (value as Fields)[name])]),
+  );
 }
 
 const notInThisVersion = (name: string): never => refuse(`${name} is not in this version`, 'leave it out');
@@ -76,25 +106,38 @@ export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
 
 function parse(body: Fields, options: unknown): ChatRequest {
   for (const [name, value] of Object.entries(body)) {
-    if (value === undefined || value === null || taken.includes(name) || forTheService.includes(name)) continue;
+    if (value === undefined || value === null || taken.includes(name) || forTheService.includes(name))
+      continue;
     const asksForNothing = Object.hasOwn(notTaken, name) ? notTaken[name] : undefined;
     if (asksForNothing !== undefined && reading(name, () => asksForNothing(value))) continue;
     if (asksForNothing !== undefined) notInThisVersion(name);
-    else if (extras.includes(name)) refuse(`chat.completions.create has no field '${name}'`, `write extra_body: { ${name}: ${show(value)} }`);
+    else if (extras.includes(name))
+      refuse(
+        `chat.completions.create has no field '${name}'`,
+        `write extra_body: { ${name}: ${show(value)} }`,
+      );
     else refuse(`chat.completions.create has no field '${name}'`, `the fields are ${taken.join(', ')}`);
   }
-  if (body['model'] !== undefined && body['model'] !== null && typeof body['model'] !== 'string') refuse(`model is ${show(body['model'])}, not a string`);
+  if (body['model'] !== undefined && body['model'] !== null && typeof body['model'] !== 'string')
+    refuse(`model is ${show(body['model'])}, not a string`);
   const stream = boolean(body, 'stream') ?? false;
   const extra = object(body, 'extra_body', extras);
   const max = [number(body, 'maxTokens'), number(body, 'maxTokens', 'max_completion_tokens')];
-  if (max[0] !== undefined && max[1] !== undefined) refuse('max_tokens and max_completion_tokens are both given, but mean the same', 'leave max_tokens out');
+  if (max[0] !== undefined && max[1] !== undefined)
+    refuse('max_tokens and max_completion_tokens are both given, but mean the same', 'leave max_tokens out');
   const streamOptions = object(body, 'stream_options', ['include_usage']);
-  if (streamOptions !== undefined && !stream) refuse('stream_options needs stream: true', 'leave it out: an answer without stream always has its usage');
+  if (streamOptions !== undefined && !stream)
+    refuse(
+      'stream_options needs stream: true',
+      'leave it out: an answer without stream always has its usage',
+    );
   return {
     messages: reading('messages', () => parseMessages(body['messages'])),
     stream,
     includeUsage: boolean(streamOptions ?? {}, 'include_usage') ?? false,
-    signals: [body['signal'], object({ options }, 'options', ['signal'])?.['signal']].flatMap((signal) => asSignal('signal', signal ?? undefined) ?? []),
+    signals: [body['signal'], object({ options }, 'options', ['signal'])?.['signal']].flatMap(
+      (signal) => asSignal('signal', signal ?? undefined) ?? [],
+    ),
     sampling: {
       maxTokens: max[0] ?? max[1],
       temperature: number(body, 'temperature'),
@@ -127,11 +170,22 @@ function parseMessages(value: unknown): ChatMessage[] {
     if (name !== undefined && typeof name !== 'string') refuse(`${at}.name is ${show(name)}, not a string`);
     for (const [field, content] of Object.entries(message)) {
       // An answer's message, given back, has these fields, empty.
-      if (['role', 'content', 'name'].includes(field) || content === undefined || content === null || reading(`${at}.${field}`, () => isEmpty(content))) continue;
-      if (['refusal', 'audio', 'tool_calls', 'function_call', 'tool_call_id', 'annotations'].includes(field)) notInThisVersion(`${at}.${field}`);
+      if (
+        ['role', 'content', 'name'].includes(field) ||
+        content === undefined ||
+        content === null ||
+        reading(`${at}.${field}`, () => isEmpty(content))
+      )
+        continue;
+      if (['refusal', 'audio', 'tool_calls', 'function_call', 'tool_call_id', 'annotations'].includes(field))
+        notInThisVersion(`${at}.${field}`);
       refuse(`${at} has no field '${field}'`);
     }
-    return { role, content: reading(`${at}.content`, () => parseContent(`${at}.content`, message['content'])), ...(name === undefined ? {} : { name }) };
+    return {
+      role,
+      content: reading(`${at}.content`, () => parseContent(`${at}.content`, message['content'])),
+      ...(name === undefined ? {} : { name }),
+    };
   });
 }
 
@@ -140,8 +194,10 @@ function parseContent(at: string, content: unknown): string {
   if (!Array.isArray(content)) refuse(`${at} is ${show(content)}, neither a string nor an array of parts`);
   const texts = Array.from(content, (given: unknown, index) => {
     const part = fieldsOf(`${at}[${index}]`, given);
-    if (part['type'] !== 'text') refuse(`${at}[${index}].type is ${show(part['type'])}, not 'text', the only type in this version`);
-    if (typeof part['text'] !== 'string') refuse(`${at}[${index}].text is ${show(part['text'])}, not a string`);
+    if (part['type'] !== 'text')
+      refuse(`${at}[${index}].type is ${show(part['type'])}, not 'text', the only type in this version`);
+    if (typeof part['text'] !== 'string')
+      refuse(`${at}[${index}].text is ${show(part['text'])}, not a string`);
     return part['text'];
   });
   return texts.join('\n');
@@ -162,7 +218,8 @@ function parseBias(value: unknown): Record<number, number> | undefined {
   const bias: Record<number, number> = {};
   for (const [id, amount] of Object.entries(value)) {
     if (!/^\d{1,9}$/.test(id)) refuse(`logit_bias: '${id}' is not a token id`);
-    if (typeof amount !== 'number' || !Number.isFinite(amount)) refuse(`logit_bias[${id}] is ${show(amount)}, not a number`);
+    if (typeof amount !== 'number' || !Number.isFinite(amount))
+      refuse(`logit_bias[${id}] is ${show(amount)}, not a number`);
     bias[Number(id)] = amount;
   }
   return bias;
@@ -170,19 +227,33 @@ function parseBias(value: unknown): Record<number, number> | undefined {
 
 function parseLogprobs(body: Fields): boolean {
   const logprobs = boolean(body, 'logprobs') ?? false;
-  const top = body['top_logprobs'] === undefined || body['top_logprobs'] === null ? undefined : asWhole('top_logprobs', body['top_logprobs'], 0, 20);
+  const top =
+    body['top_logprobs'] === undefined || body['top_logprobs'] === null
+      ? undefined
+      : asWhole('top_logprobs', body['top_logprobs'], 0, 20);
   if (top !== undefined && !logprobs) refuse('top_logprobs needs logprobs: true');
-  if (top !== undefined && top > 0) refuse('top_logprobs is not in this version', 'leave it out: logprobs: true returns those of the chosen tokens');
+  if (top !== undefined && top > 0)
+    refuse(
+      'top_logprobs is not in this version',
+      'leave it out: logprobs: true returns those of the chosen tokens',
+    );
   return logprobs;
 }
 
 function boolean(fields: Fields, name: string): boolean | undefined {
   const value = fields[name] ?? undefined;
-  return value === undefined || typeof value === 'boolean' ? value : refuse(`${name} is ${show(value)}, not true or false`);
+  return value === undefined || typeof value === 'boolean'
+    ? value
+    : refuse(`${name} is ${show(value)}, not true or false`);
 }
 
 /** The option `name`, read from OpenAI's field `field`. */
-function number(fields: Fields, name: NumberName, field: string = numbers[name].c, where = ''): number | undefined {
+function number(
+  fields: Fields,
+  name: NumberName,
+  field: string = numbers[name].c,
+  where = '',
+): number | undefined {
   const value = fields[field] ?? undefined;
   return value === undefined ? undefined : asOption(name, value, `${where}${field}`);
 }
@@ -191,7 +262,8 @@ function object(fields: Fields, name: string, known: readonly string[]): Fields 
   if (fields[name] === undefined || fields[name] === null) return undefined;
   const value = fieldsOf(name, fields[name]);
   for (const [field, content] of Object.entries(value)) {
-    if (content !== undefined && content !== null && !known.includes(field)) refuse(`${name} has no field '${field}' in this version`, `the fields are ${known.join(', ')}`);
+    if (content !== undefined && content !== null && !known.includes(field))
+      refuse(`${name} has no field '${field}' in this version`, `the fields are ${known.join(', ')}`);
   }
   return value;
 }

@@ -55,11 +55,14 @@ export interface ChatCompletionCreateParams {
   readonly n?: 1 | null | undefined;
   readonly response_format?: { readonly type: 'text' } | null | undefined;
   /** Options that OpenAI's API doesn't have. */
-  readonly extra_body?: {
-    readonly top_k?: number | undefined;
-    readonly min_p?: number | undefined;
-    readonly repetition_penalty?: number | undefined;
-  } | null | undefined;
+  readonly extra_body?:
+    | {
+        readonly top_k?: number | undefined;
+        readonly min_p?: number | undefined;
+        readonly repetition_penalty?: number | undefined;
+      }
+    | null
+    | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -108,7 +111,12 @@ export interface ChatCompletion {
   /** Unix time in seconds. */
   created: number;
   model: string;
-  choices: { index: 0; message: ChatCompletionMessage; logprobs: ChatCompletionLogprobs | null; finish_reason: ChatFinishReason }[];
+  choices: {
+    index: 0;
+    message: ChatCompletionMessage;
+    logprobs: ChatCompletionLogprobs | null;
+    finish_reason: ChatFinishReason;
+  }[];
   usage: CompletionUsage;
   system_fingerprint: string;
 }

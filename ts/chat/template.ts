@@ -37,7 +37,8 @@ async function compile(text: string): Promise<Template> {
 
 function checkMessages(messages: unknown): void {
   if (!Array.isArray(messages)) refuse('messages is not an array');
-  for (let i = 0; i < messages.length; i++) if (!isObject(messages[i])) wrong(`messages[${i}]`, messages[i], 'an object');
+  for (let i = 0; i < messages.length; i++)
+    if (!isObject(messages[i])) wrong(`messages[${i}]`, messages[i], 'an object');
 }
 
 /**
@@ -57,7 +58,10 @@ export async function renderChatTemplate(
   reading('messages', () => checkMessages(messages));
   try {
     return (await compile(template)).render({
-      messages, add_generation_prompt: options.addGenerationPrompt ?? true, bos_token: bosToken, eos_token: eosToken,
+      messages,
+      add_generation_prompt: options.addGenerationPrompt ?? true,
+      bos_token: bosToken,
+      eos_token: eosToken,
       ...(options.tools === undefined ? {} : { tools: options.tools }),
     });
   } catch (cause) {

@@ -66,14 +66,33 @@ const options = {
 } as const;
 
 const samplingFlags = [
-  'max-tokens', 'temperature', 'top-k', 'top-p', 'min-p', 'repetition-penalty', 'frequency-penalty', 'presence-penalty', 'seed', 'stop',
+  'max-tokens',
+  'temperature',
+  'top-k',
+  'top-p',
+  'min-p',
+  'repetition-penalty',
+  'frequency-penalty',
+  'presence-penalty',
+  'seed',
+  'stop',
 ];
 const common = ['help', 'json', 'quiet', 'ctx', 'threads', 'kv'];
 /** Flags of each command besides the common ones. A flag without effect is an error. */
 const flags: { readonly [name in CommandName]: readonly string[] } = {
   info: [],
   tokenize: ['text', 'no-special', 'no-parse'],
-  generate: ['prompt', 'no-special', 'no-parse', 'ids', 'chat', 'system', 'ignore-eos', 'profile', ...samplingFlags],
+  generate: [
+    'prompt',
+    'no-special',
+    'no-parse',
+    'ids',
+    'chat',
+    'system',
+    'ignore-eos',
+    'profile',
+    ...samplingFlags,
+  ],
   chat: ['system', ...samplingFlags],
   logits: ['text', 'no-special', 'no-parse', 'ids', 'all', 'top'],
 };
@@ -121,14 +140,18 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   const excess = words[name === 'info' || name === 'chat' || named !== undefined ? 0 : 1];
   if (excess !== undefined) throw new UsageError(`${name}: the argument '${excess}' is one too many`);
   for (const flag of Object.keys(values)) {
-    if (!common.includes(flag) && !flags[name].includes(flag)) throw new UsageError(`${name} has no option --${flag}`);
+    if (!common.includes(flag) && !flags[name].includes(flag))
+      throw new UsageError(`${name} has no option --${flag}`);
   }
   const text = named ?? (words[0] === '-' ? undefined : words[0]);
   const ids = values.ids === undefined ? null : parseIds(values.ids);
-  if (ids !== null && (named ?? words[0]) !== undefined) throw new UsageError(`${name}: text and --ids can't be combined`);
-  if (values.chat && ids !== null) throw new UsageError('--chat and --ids can\'t be combined');
-  if (values.system !== undefined && name !== 'chat' && !values.chat) throw new UsageError('--system needs --chat');
-  if (values.kv !== undefined && !['f16', 'q8_0', 'f32'].includes(values.kv)) throw new UsageError(`--kv: '${values.kv}' isn't f16, q8_0 or f32`);
+  if (ids !== null && (named ?? words[0]) !== undefined)
+    throw new UsageError(`${name}: text and --ids can't be combined`);
+  if (values.chat && ids !== null) throw new UsageError("--chat and --ids can't be combined");
+  if (values.system !== undefined && name !== 'chat' && !values.chat)
+    throw new UsageError('--system needs --chat');
+  if (values.kv !== undefined && !['f16', 'q8_0', 'f32'].includes(values.kv))
+    throw new UsageError(`--kv: '${values.kv}' isn't f16, q8_0 or f32`);
 
   const sampling: GenerateOptions = {};
   const put = <K extends keyof GenerateOptions>(key: K, value: GenerateOptions[K] | undefined) => {
@@ -149,7 +172,10 @@ export function parseCommand(argv: string[]): Command | 'help' | 'version' {
   const contextLength = whole('ctx', values.ctx);
   const threads = whole('threads', values.threads);
   return {
-    name, model, ids, sampling,
+    name,
+    model,
+    ids,
+    sampling,
     text: text ?? null,
     json: values.json ?? false,
     quiet: values.quiet ?? false,
@@ -179,17 +205,22 @@ function isCommand(name: string): name is CommandName {
 
 function whole(flag: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) throw new UsageError(`--${flag}: '${text}' isn't an integer from 0 on`);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text)))
+    throw new UsageError(`--${flag}: '${text}' isn't an integer from 0 on`);
   return Number(text);
 }
 
 function real(flag: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new UsageError(`--${flag}: '${text}' isn't a number`);
+  if (text.trim() === '' || !Number.isFinite(value))
+    throw new UsageError(`--${flag}: '${text}' isn't a number`);
   return value;
 }
 
 function parseIds(text: string): number[] {
-  return text.split(/[\s,]+/).filter((id) => id !== '').map((id) => whole('ids', id)!);
+  return text
+    .split(/[\s,]+/)
+    .filter((id) => id !== '')
+    .map((id) => whole('ids', id)!);
 }

@@ -17,14 +17,26 @@ async function info(model: LanguageModel, command: Command): Promise<void> {
   const { info } = model;
   if (command.json) return printJson(info);
   const rows: [string, unknown][] = [
-    ['name', info.name], ['architecture', info.architecture], ['quantization', info.quantization],
-    ['parameters', `${(info.parameters / 1e6).toFixed(1)} M`], ['vocabulary', info.vocabularySize],
-    ['context', info.contextLength], ['embedding', info.embeddingLength], ['blocks', info.blockCount],
-    ['memory', `${mebibytes(info.memory.total)} (weights ${mebibytes(info.memory.weights)}, KV cache up to ${mebibytes(info.memory.kv)})`],
-    ['runs on', `${info.backend}: ${info.backendReason}`], ['variant', info.variant], ['threads', info.threads],
+    ['name', info.name],
+    ['architecture', info.architecture],
+    ['quantization', info.quantization],
+    ['parameters', `${(info.parameters / 1e6).toFixed(1)} M`],
+    ['vocabulary', info.vocabularySize],
+    ['context', info.contextLength],
+    ['embedding', info.embeddingLength],
+    ['blocks', info.blockCount],
+    [
+      'memory',
+      `${mebibytes(info.memory.total)} (weights ${mebibytes(info.memory.weights)}, KV cache up to ${mebibytes(info.memory.kv)})`,
+    ],
+    ['runs on', `${info.backend}: ${info.backendReason}`],
+    ['variant', info.variant],
+    ['threads', info.threads],
     ['chat template', info.chatTemplate ? 'yes' : 'none'],
   ];
-  await print(rows.map(([label, value]) => `${label.padEnd(14)}${onOneLine(String(value ?? '-'))}\n`).join(''));
+  await print(
+    rows.map(([label, value]) => `${label.padEnd(14)}${onOneLine(String(value ?? '-'))}\n`).join(''),
+  );
 }
 
 /**
@@ -39,15 +51,22 @@ async function pieceOf(model: LanguageModel, id: number): Promise<string> {
 async function tokenize(model: LanguageModel, command: Command, text: string): Promise<void> {
   const ids = await model.tokenize(text, command.special);
   if (command.json) return printJson({ ids });
-  for (const id of ids) await printText(`${String(id).padStart(7)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
+  for (const id of ids)
+    await printText(`${String(id).padStart(7)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
 }
 
-async function generate(model: LanguageModel, command: Command, text: string, signal: AbortSignal): Promise<void> {
+async function generate(
+  model: LanguageModel,
+  command: Command,
+  text: string,
+  signal: AbortSignal,
+): Promise<void> {
   const prompt = await promptOf(model, command, text);
   if (command.profile) await model.profile();
   const run = model.generate(prompt, { ...command.sampling, signal });
   try {
-    for await (const { text, token } of run) await (command.json ? printJson({ token, text }) : printText(text));
+    for await (const { text, token } of run)
+      await (command.json ? printJson({ token, text }) : printText(text));
   } catch (error) {
     if (!signal.aborted) throw error;
   }
@@ -66,9 +85,13 @@ async function generate(model: LanguageModel, command: Command, text: string, si
 /** Prints the profile of the whole run, prompt included. */
 function printProfile(entries: readonly ProfileEntry[], tokens: number): void {
   const total = entries.reduce((sum, { ms }) => sum + ms, 0);
-  process.stderr.write(`\n${'op'.padEnd(34)}${'ops'.padStart(5)}${'ms'.padStart(10)}${'ms/token'.padStart(10)}${'share'.padStart(8)}\n`);
+  process.stderr.write(
+    `\n${'op'.padEnd(34)}${'ops'.padStart(5)}${'ms'.padStart(10)}${'ms/token'.padStart(10)}${'share'.padStart(8)}\n`,
+  );
   for (const { op, count, ms } of entries) {
-    process.stderr.write(`${onOneLine(op).padEnd(34)}${String(count).padStart(5)}${ms.toFixed(1).padStart(10)}${(ms / tokens).toFixed(3).padStart(10)}${`${((100 * ms) / total).toFixed(1)} %`.padStart(8)}\n`);
+    process.stderr.write(
+      `${onOneLine(op).padEnd(34)}${String(count).padStart(5)}${ms.toFixed(1).padStart(10)}${(ms / tokens).toFixed(3).padStart(10)}${`${((100 * ms) / total).toFixed(1)} %`.padStart(8)}\n`,
+    );
   }
 }
 
@@ -91,7 +114,9 @@ async function logits(model: LanguageModel, command: Command, text: string): Pro
   const ids = command.ids ?? (await model.tokenize(text, command.special));
   const values = await model.logits(ids, { all: command.all });
   const vocabulary = model.info.vocabularySize;
-  const rows = Array.from({ length: values.length / vocabulary }, (_, row) => values.subarray(row * vocabulary, (row + 1) * vocabulary));
+  const rows = Array.from({ length: values.length / vocabulary }, (_, row) =>
+    values.subarray(row * vocabulary, (row + 1) * vocabulary),
+  );
   for (const [index, row] of rows.entries()) {
     const position = ids.length - rows.length + index;
     if (command.json) {
@@ -99,9 +124,13 @@ async function logits(model: LanguageModel, command: Command, text: string): Pro
       continue;
     }
     await print(`position ${position}\n`);
-    const largest = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b).slice(0, command.top);
+    const largest = Array.from(row.keys())
+      .sort((a, b) => row[b]! - row[a]! || a - b)
+      .slice(0, command.top);
     for (const id of largest) {
-      await printText(`${String(id).padStart(7)}  ${row[id]!.toFixed(4).padStart(9)}  ${JSON.stringify(await pieceOf(model, id))}\n`);
+      await printText(
+        `${String(id).padStart(7)}  ${row[id]!.toFixed(4).padStart(9)}  ${JSON.stringify(await pieceOf(model, id))}\n`,
+      );
     }
   }
 }
@@ -157,7 +186,9 @@ async function main(): Promise<void> {
       process.exitCode = 2;
       return;
     }
-    process.stderr.write(`wasm-chord: ${onOneLine(error instanceof ChordError ? `${error.code}: ${error.message}` : String(error))}\n`);
+    process.stderr.write(
+      `wasm-chord: ${onOneLine(error instanceof ChordError ? `${error.code}: ${error.message}` : String(error))}\n`,
+    );
     if (error instanceof ChordError && error.hint) process.stderr.write(`hint: ${onOneLine(error.hint)}\n`);
     process.exitCode = 1;
   }

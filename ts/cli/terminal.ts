@@ -23,7 +23,9 @@ export class ProgressBar {
     const filled = Math.round(part * 30);
     const bar = '█'.repeat(filled) + '·'.repeat(30 - filled);
     const bytes = total ? `${mebibytes(loaded)} of ${mebibytes(total)} MiB` : `${mebibytes(loaded)} MiB`;
-    process.stderr.write(`\r\x1b[2K${phase.padEnd(8)} ${bar} ${String(Math.round(part * 100)).padStart(3)} %  ${bytes}`);
+    process.stderr.write(
+      `\r\x1b[2K${phase.padEnd(8)} ${bar} ${String(Math.round(part * 100)).padStart(3)} %  ${bytes}`,
+    );
     this.#isDrawn = true;
   }
 
@@ -68,7 +70,11 @@ export class Lines {
 
   constructor(prompt: string) {
     // On a terminal readline reads the keyboard, so Ctrl-C arrives from readline instead of as a signal.
-    this.#reader = createInterface({ input: process.stdin, output: this.isTerminal ? process.stderr : undefined, prompt });
+    this.#reader = createInterface({
+      input: process.stdin,
+      output: this.isTerminal ? process.stderr : undefined,
+      prompt,
+    });
     this.#reader.on('line', (line) => {
       this.#lines.push(line);
       this.#wake();
@@ -84,7 +90,8 @@ export class Lines {
   /** The next line; undefined at the end. */
   async next(): Promise<string | undefined> {
     if (this.isTerminal && this.#lines.length === 0 && !this.#isClosed) this.#reader.prompt();
-    while (this.#lines.length === 0 && !this.#isClosed) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while (this.#lines.length === 0 && !this.#isClosed)
+      await new Promise<void>((resolve) => (this.#wake = resolve));
     return this.isInterrupted ? undefined : this.#lines.shift();
   }
 
@@ -142,5 +149,6 @@ export function printText(text: string): Promise<void> {
 
 /** Writes to stdout and waits while its buffer is full: a slow reader slows the model down. */
 export async function print(text: string): Promise<void> {
-  if (text !== '' && !process.stdout.write(text)) await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
+  if (text !== '' && !process.stdout.write(text))
+    await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
 }

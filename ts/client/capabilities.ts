@@ -11,7 +11,12 @@ export interface Capabilities {
   readonly threads: number;
   readonly memory64: boolean;
   /** The WebGPU adapter, or null. This version has no GPU backend: models always run on the CPU. */
-  readonly webgpu: { readonly adapter: string; readonly f16: boolean; readonly subgroups: boolean; readonly limits: Readonly<Record<string, number>> } | null;
+  readonly webgpu: {
+    readonly adapter: string;
+    readonly f16: boolean;
+    readonly subgroups: boolean;
+    readonly limits: Readonly<Record<string, number>>;
+  } | null;
   readonly crossOriginIsolated: boolean;
   /** Whether files can be kept in the origin's private file system. */
   readonly opfs: boolean;
@@ -41,18 +46,26 @@ interface Adapter {
 }
 
 async function findAdapter(): Promise<Capabilities['webgpu']> {
-  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } } | undefined)?.gpu;
+  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } } | undefined)
+    ?.gpu;
   const adapter = await gpu?.requestAdapter();
   if (adapter === undefined || adapter === null) return null;
   const { vendor, architecture, description } = adapter.info ?? {};
   const limits: Record<string, number> = {};
-  for (const name of ['maxBufferSize', 'maxStorageBufferBindingSize', 'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupStorageSize']) {
+  for (const name of [
+    'maxBufferSize',
+    'maxStorageBufferBindingSize',
+    'maxComputeInvocationsPerWorkgroup',
+    'maxComputeWorkgroupStorageSize',
+  ]) {
     const limit = (adapter.limits as Record<string, unknown>)[name];
     if (typeof limit === 'number') limits[name] = limit;
   }
   return {
     adapter: [description, vendor, architecture].filter((part) => part).join(' ') || 'unnamed',
-    f16: adapter.features.has('shader-f16'), subgroups: adapter.features.has('subgroups'), limits,
+    f16: adapter.features.has('shader-f16'),
+    subgroups: adapter.features.has('subgroups'),
+    limits,
   };
 }
 

@@ -79,14 +79,22 @@ export class Connection {
   static async start(inWorker: boolean): Promise<Connection> {
     if (!inWorker) return new Connection(await localPeer());
     try {
-      return new Connection(await startWorker('worker.js', () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })));
+      return new Connection(
+        await startWorker(
+          'worker.js',
+          () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }),
+        ),
+      );
     } catch (cause) {
       throw cantStart(cause);
     }
   }
 
   /** Opens a call. `ended` resolves to the answer. */
-  open<Op extends keyof Results>(message: Extract<Message, { op: Op }>, events: CallEvents = {}): OpenCall<Results[Op]> {
+  open<Op extends keyof Results>(
+    message: Extract<Message, { op: Op }>,
+    events: CallEvents = {},
+  ): OpenCall<Results[Op]> {
     const id = this.#next++;
     const ended = new Promise<Results[Op]>((resolve, reject) => {
       if (this.#closed !== undefined) return reject(this.#closed);
@@ -95,7 +103,8 @@ export class Connection {
     });
     quiet(ended);
     const post = (more: Message, transfer?: Transferable[]): void => {
-      if (this.#closed === undefined && this.#pending.has(id)) this.#peer.post({ ...more, call: id }, transfer);
+      if (this.#closed === undefined && this.#pending.has(id))
+        this.#peer.post({ ...more, call: id }, transfer);
     };
     return { id, ended, post };
   }
@@ -108,9 +117,11 @@ export class Connection {
   /** Keeps a Node process alive while `promise` is pending. */
   held<T>(promise: Promise<T>): Promise<T> {
     if (this.#holds++ === 0) this.#peer.hold(true);
-    return quiet(promise.finally(() => {
-      if (--this.#holds === 0) this.#peer.hold(false);
-    }));
+    return quiet(
+      promise.finally(() => {
+        if (--this.#holds === 0) this.#peer.hold(false);
+      }),
+    );
   }
 
   /**
@@ -133,7 +144,9 @@ export class Connection {
   async giveUp(error: ChordError): Promise<void> {
     const isAlive = this.#closed === undefined;
     this.#close(error);
-    const ending = (isAlive ? atMost(LET_GO_MS, this.#letGo()) : Promise.resolve()).then(() => this.end(error));
+    const ending = (isAlive ? atMost(LET_GO_MS, this.#letGo()) : Promise.resolve()).then(() =>
+      this.end(error),
+    );
     await this.held(atMost(GIVE_UP_MS, ending));
   }
 
@@ -166,7 +179,11 @@ export class Connection {
         return pending.resolve(reply.value as never);
       case 'failed':
         this.#pending.delete(reply.call);
-        return pending.reject(isErrorRecord(reply.error) ? ChordError.from(reply.error) : new ChordError('internal', 'the engine worker failed and gave no reason'));
+        return pending.reject(
+          isErrorRecord(reply.error)
+            ? ChordError.from(reply.error)
+            : new ChordError('internal', 'the engine worker failed and gave no reason'),
+        );
       case 'ping':
         pending.events.onEvent?.(reply);
         return this.#peer.post({ op: 'pong', call: reply.call });
@@ -176,16 +193,23 @@ export class Connection {
   }
 }
 
-const died = (cause: Error): ChordError => new ChordError('internal', `the engine worker died: ${cause.message}`, { cause, hint: 'load the model again' });
+const died = (cause: Error): ChordError =>
+  new ChordError('internal', `the engine worker died: ${cause.message}`, {
+    cause,
+    hint: 'load the model again',
+  });
 
 /**
  * Browsers don't tell why a worker script can't be fetched: a 404, an HTML page, another origin, or a policy.
  */
 function cantStart(cause: unknown): ChordError {
   const where = isNode
-    ? 'worker.js must be beside the package\'s JavaScript, and a bundler must include it'
-    : 'worker.js must be served as JavaScript from the page\'s own origin, be included by a bundler, and be allowed by the content security policy (worker-src)';
-  return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, { cause, hint: `${where}; worker: false runs without a worker` });
+    ? "worker.js must be beside the package's JavaScript, and a bundler must include it"
+    : "worker.js must be served as JavaScript from the page's own origin, be included by a bundler, and be allowed by the content security policy (worker-src)";
+  return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, {
+    cause,
+    hint: `${where}; worker: false runs without a worker`,
+  });
 }
 
 /**
@@ -195,7 +219,10 @@ function cantStart(cause: unknown): ChordError {
 async function localPeer(): Promise<Peer> {
   const { EngineHost } = await import('../worker/host.js');
   let receive: (message: unknown) => void = () => {};
-  const host = new EngineHost((reply) => void nextTurn().then(() => receive(reply)), { stepMs: 10, mayThread: false });
+  const host = new EngineHost((reply) => void nextTurn().then(() => receive(reply)), {
+    stepMs: 10,
+    mayThread: false,
+  });
   return {
     post: (message) => void nextTurn().then(() => host.handle(message)),
     listen: (onMessage) => void (receive = onMessage),

@@ -42,7 +42,12 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   #isRead = false;
 
   /** `model.generate` makes runs; don't call this. */
-  constructor(connection: Connection, prompt: string | Ids, options: ContinuationOptions, signal: AbortSignal | undefined) {
+  constructor(
+    connection: Connection,
+    prompt: string | Ids,
+    options: ContinuationOptions,
+    signal: AbortSignal | undefined,
+  ) {
     this.#connection = connection;
     this.#request = { prompt, options };
     this.#signal = signal;
@@ -63,7 +68,9 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   next(): Promise<IteratorResult<TokenEvent, void>> {
     if (this.#signal?.aborted === true && !this.#isOver) this.#abort();
     this.#start();
-    const result = new Promise<IteratorResult<TokenEvent, void>>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    const result = new Promise<IteratorResult<TokenEvent, void>>((resolve, reject) =>
+      this.#waiting.push({ resolve, reject }),
+    );
     this.#deliver();
     return this.#connection.held(result);
   }
@@ -81,7 +88,9 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   /** Throws `invalid-argument` when the run has been read already. */
   [Symbol.asyncIterator](): AsyncIterableIterator<TokenEvent, void> {
     if (this.#isRead) {
-      throw new ChordError('invalid-argument', 'the run was read already', { hint: 'keep its events the first time, or call generate again' });
+      throw new ChordError('invalid-argument', 'the run was read already', {
+        hint: 'keep its events the first time, or call generate again',
+      });
     }
     this.#isRead = true;
     const iterator: Required<AsyncIterableIterator<TokenEvent, void>> = {
@@ -129,15 +138,18 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     if (this.#call !== undefined || this.#isOver) return;
     this.#begin = performance.now();
     const { prompt, options } = this.#request;
-    const call = this.#connection.open<'generate'>({ op: 'generate', prompt, options }, {
-      onEvent: (reply) => {
-        if (reply.type === 'ping') this.#tell();
-        if (reply.type !== 'tokens') return;
-        if (this.#ttftMs === 0) this.#ttftMs = performance.now() - this.#begin;
-        this.#events.push(...reply.events);
-        this.#deliver();
+    const call = this.#connection.open<'generate'>(
+      { op: 'generate', prompt, options },
+      {
+        onEvent: (reply) => {
+          if (reply.type === 'ping') this.#tell();
+          if (reply.type !== 'tokens') return;
+          if (this.#ttftMs === 0) this.#ttftMs = performance.now() - this.#begin;
+          this.#events.push(...reply.events);
+          this.#deliver();
+        },
       },
-    });
+    );
     this.#call = call;
     const onAbort = (): void => this.#abort();
     this.#signal?.addEventListener('abort', onAbort, { once: true });
@@ -214,5 +226,12 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
 
 /** Figures of a run that never started. */
 const noStats: GenerationStats = {
-  promptTokens: 0, cachedTokens: 0, tokens: 0, promptMs: 0, decodeMs: 0, ttftMs: 0, tokensPerSecond: 0, finishReason: 'abort',
+  promptTokens: 0,
+  cachedTokens: 0,
+  tokens: 0,
+  promptMs: 0,
+  decodeMs: 0,
+  ttftMs: 0,
+  tokensPerSecond: 0,
+  finishReason: 'abort',
 };

@@ -29,7 +29,9 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
   const { record, backend, worker, signal, onProgress } = checkLoadOptions(options);
   signal?.throwIfAborted();
   if (backend === 'webgpu') {
-    throw new ChordError('no-webgpu', 'this version has no WebGPU backend', { hint: 'backend: \'auto\' uses the CPU' });
+    throw new ChordError('no-webgpu', 'this version has no WebGPU backend', {
+      hint: "backend: 'auto' uses the CPU",
+    });
   }
   const sorted = await sortSource(source);
   const stream = 'local' in sorted ? sorted.local : undefined;
@@ -44,20 +46,24 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     signal?.throwIfAborted();
     connection = await Connection.start(worker);
     const pump = new Pump(stream, meter);
-    const call = connection.open<'load'>({ op: 'load', source: remote, options: record }, {
-      onEvent(reply) {
-        if (reply.type === 'taken') pump.taken(reply.buffer);
-        if (reply.type !== 'progress' || onProgress === undefined) return;
-        try {
-          onProgress(reply.progress);
-        } catch (error) {
-          fail(error);
-        }
+    const call = connection.open<'load'>(
+      { op: 'load', source: remote, options: record },
+      {
+        onEvent(reply) {
+          if (reply.type === 'taken') pump.taken(reply.buffer);
+          if (reply.type !== 'progress' || onProgress === undefined) return;
+          try {
+            onProgress(reply.progress);
+          } catch (error) {
+            fail(error);
+          }
+        },
       },
-    });
+    );
     pump.run(call).catch(fail);
     const loaded = await connection.held(Promise.race([call.ended, failed]));
-    const reason = backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
+    const reason =
+      backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
     return new LanguageModel(connection, loaded, meter, reason);
   } catch (error) {
     await connection?.giveUp(new ChordError('aborted', 'the load was aborted, or has failed'));
@@ -111,7 +117,8 @@ class Pump {
       const chunk = await this.#stream.read();
       if (chunk === undefined) break;
       this.#meter.hold(chunk.byteLength);
-      for (let at = 0; at < chunk.byteLength && !this.#isOver; at += CHUNK_BYTES) await this.#post(call, chunk.subarray(at, at + CHUNK_BYTES));
+      for (let at = 0; at < chunk.byteLength && !this.#isOver; at += CHUNK_BYTES)
+        await this.#post(call, chunk.subarray(at, at + CHUNK_BYTES));
       this.#meter.release(chunk.byteLength);
     }
     this.#meter.release(this.#stream.aheadBytes ?? 0);
@@ -119,7 +126,8 @@ class Pump {
   }
 
   async #post(call: OpenCall<Loaded>, slice: Uint8Array): Promise<void> {
-    while (this.#underWay >= CHUNKS && !this.#isOver) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while (this.#underWay >= CHUNKS && !this.#isOver)
+      await new Promise<void>((resolve) => (this.#wake = resolve));
     if (this.#isOver) return;
     this.#underWay += 1;
     const buffer = this.#spare.pop() ?? this.#fresh();

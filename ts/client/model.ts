@@ -6,7 +6,13 @@ import { renderChatTemplate } from '../chat/template.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
-import type { GenerationStats, LanguageModelInfo, Loaded, ModelCounters, ProfileEntry } from '../worker/protocol.js';
+import type {
+  GenerationStats,
+  LanguageModelInfo,
+  Loaded,
+  ModelCounters,
+  ProfileEntry,
+} from '../worker/protocol.js';
 import { quiet } from './connection.js';
 import type { Connection, OpenCall } from './connection.js';
 import { Generation } from './generation.js';
@@ -72,8 +78,14 @@ export class LanguageModel {
       fingerprint: variant,
       template: chatTemplate,
       // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.
-      encode: async (messages, signal) => this.#tokenize(await this.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true, signal }, contextLength),
-      generate: (ids, { maxTokens, ...sampling }, signal) => this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
+      encode: async (messages, signal) =>
+        this.#tokenize(
+          await this.applyChatTemplate(messages),
+          { addSpecial: false, parseSpecial: true, signal },
+          contextLength,
+        ),
+      generate: (ids, { maxTokens, ...sampling }, signal) =>
+        this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
       tokenText: async (id) => {
         // Tokenised alone, SentencePiece drops a token's leading blank.
         const { ids, length } = await (before ??= textBefore());
@@ -90,8 +102,11 @@ export class LanguageModel {
   async #tokenize(text: string | Uint8Array, options: TokenizeCallOptions, most?: number): Promise<number[]> {
     const given = asOptions('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
     const own = typeof text === 'string' ? text : asBytes('the text', text).slice();
-    const addSpecial = asBoolean('addSpecial', given['addSpecial'] ?? true), parseSpecial = asBoolean('parseSpecial', given['parseSpecial'] ?? true);
-    const ids = await this.#run(given['signal'], () => this.#connection.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial, most }));
+    const addSpecial = asBoolean('addSpecial', given['addSpecial'] ?? true),
+      parseSpecial = asBoolean('parseSpecial', given['parseSpecial'] ?? true);
+    const ids = await this.#run(given['signal'], () =>
+      this.#connection.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial, most }),
+    );
     return Array.from(ids);
   }
 
@@ -107,7 +122,9 @@ export class LanguageModel {
     const given = asOptions('detokenize', options, ['skipSpecial', 'signal']);
     const list = asIdList('ids', ids);
     const skipSpecial = asBoolean('skipSpecial', given['skipSpecial'] ?? false);
-    return this.#run(given['signal'], () => this.#connection.open<'detokenize'>({ op: 'detokenize', ids: list, skipSpecial }));
+    return this.#run(given['signal'], () =>
+      this.#connection.open<'detokenize'>({ op: 'detokenize', ids: list, skipSpecial }),
+    );
   }
 
   /**
@@ -127,15 +144,19 @@ export class LanguageModel {
     const all = asBoolean('all', given['all'] ?? false);
     const width = this.info.vocabularySize;
     // Too many ids are refused below.
-    const out = list.length > this.info.contextLength ? new Float32Array() : makeRows(all ? list.length : 1, width);
+    const out =
+      list.length > this.info.contextLength ? new Float32Array() : makeRows(all ? list.length : 1, width);
     await this.#run(given['signal'], () => {
-      const call: OpenCall<null> = this.#connection.open<'logits'>({ op: 'logits', ids: list, all }, {
-        onEvent: (reply) => {
-          if (reply.type !== 'rows') return;
-          out.set(reply.values, reply.firstRow * width);
-          call.post({ op: 'taken', count: 1 });
+      const call: OpenCall<null> = this.#connection.open<'logits'>(
+        { op: 'logits', ids: list, all },
+        {
+          onEvent: (reply) => {
+            if (reply.type !== 'rows') return;
+            out.set(reply.values, reply.firstRow * width);
+            call.post({ op: 'taken', count: 1 });
+          },
         },
-      });
+      );
       return call;
     });
     return out;
@@ -154,7 +175,12 @@ export class LanguageModel {
    */
   generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Generation {
     const { record, signal } = checkGenerateOptions(options);
-    return new Generation(this.#connection, typeof prompt === 'string' ? prompt : asIdList('the prompt', prompt), record, signal);
+    return new Generation(
+      this.#connection,
+      typeof prompt === 'string' ? prompt : asIdList('the prompt', prompt),
+      record,
+      signal,
+    );
   }
 
   /**
@@ -167,7 +193,10 @@ export class LanguageModel {
 
   async #applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions): Promise<string> {
     if (this.#disposed !== undefined) throw disposed();
-    const given: ChatTemplateOptions = asOptions('applyChatTemplate', options, ['addGenerationPrompt', 'tools']);
+    const given: ChatTemplateOptions = asOptions('applyChatTemplate', options, [
+      'addGenerationPrompt',
+      'tools',
+    ]);
     const { info, bosToken, eosToken } = this.#loaded;
     return renderChatTemplate({ template: info.chatTemplate, bosToken, eosToken }, messages, given);
   }
@@ -223,14 +252,22 @@ export class LanguageModel {
 }
 
 if (typeof Symbol.asyncDispose === 'symbol') {
-  Object.defineProperty(LanguageModel.prototype, Symbol.asyncDispose, { value(this: LanguageModel) { return this.dispose(); } });
+  Object.defineProperty(LanguageModel.prototype, Symbol.asyncDispose, {
+    value(this: LanguageModel) {
+      return this.dispose();
+    },
+  });
 }
 
 function makeRows(rows: number, width: number): Float32Array {
   try {
     return new Float32Array(rows * width);
   } catch (cause) {
-    throw new ChordError('out-of-memory', `${rows} rows of ${width} logits don't fit into this thread's memory`, { cause, hint: 'pass fewer ids at a time' });
+    throw new ChordError(
+      'out-of-memory',
+      `${rows} rows of ${width} logits don't fit into this thread's memory`,
+      { cause, hint: 'pass fewer ids at a time' },
+    );
   }
 }
 

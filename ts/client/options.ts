@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Options of callers, checked by name. An option that is unknown, out of range or not in this version is an
 // error; no option is ignored.
-import { asBoolean, asOneOf, asOptional, asOptions, asSignal, asString, isObject, reading, refuse } from '../check.js';
+import {
+  asBoolean,
+  asOneOf,
+  asOptional,
+  asOptions,
+  asSignal,
+  asString,
+  isObject,
+  reading,
+  refuse,
+} from '../check.js';
 import type { Fields } from '../check.js';
 import type { LoadProgress } from '../load/progress.js';
 import { asBias, asOption, kvTypes, numbers, samplingOf } from '../options.js';
@@ -79,9 +89,19 @@ export interface CheckedLoad {
 }
 
 export function checkLoadOptions(options: unknown): CheckedLoad {
-  const given = asOptions('loadModel', options, ['backend', 'threads', 'contextLength', 'kvType', 'cache', 'worker', 'signal', 'onProgress']);
+  const given = asOptions('loadModel', options, [
+    'backend',
+    'threads',
+    'contextLength',
+    'kvType',
+    'cache',
+    'worker',
+    'signal',
+    'onProgress',
+  ]);
   const { cache, onProgress } = given;
-  if (cache !== undefined && cache !== 'auto' && cache !== 'none') notInThisVersion('a custom cache', 'leave it out; downloads aren\'t kept');
+  if (cache !== undefined && cache !== 'auto' && cache !== 'none')
+    notInThisVersion('a custom cache', "leave it out; downloads aren't kept");
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('onProgress is not a function');
   return {
     backend: asOneOf('backend', given['backend'] ?? 'auto', ['auto', 'cpu', 'webgpu'] as const),
@@ -96,25 +116,49 @@ export function checkLoadOptions(options: unknown): CheckedLoad {
   };
 }
 
-export function checkGenerateOptions(options: unknown): { record: ContinuationOptions; signal: AbortSignal | undefined } {
+export function checkGenerateOptions(options: unknown): {
+  record: ContinuationOptions;
+  signal: AbortSignal | undefined;
+} {
   const given = asOptions('generate', options, [
-    'maxTokens', 'ignoreEos', 'temperature', 'topK', 'topP', 'minP', 'typicalP', 'repetitionPenalty', 'frequencyPenalty',
-    'presencePenalty', 'seed', 'stop', 'logitBias', 'logprobs', 'grammar', 'jsonSchema', 'regex', 'signal',
+    'maxTokens',
+    'ignoreEos',
+    'temperature',
+    'topK',
+    'topP',
+    'minP',
+    'typicalP',
+    'repetitionPenalty',
+    'frequencyPenalty',
+    'presencePenalty',
+    'seed',
+    'stop',
+    'logitBias',
+    'logprobs',
+    'grammar',
+    'jsonSchema',
+    'regex',
+    'signal',
   ]);
-  for (const name of ['grammar', 'jsonSchema', 'regex']) if (given[name] !== undefined) notInThisVersion(name);
-  if (given['typicalP'] !== undefined && given['typicalP'] !== numbers.typicalP.off) notInThisVersion('typicalP');
+  for (const name of ['grammar', 'jsonSchema', 'regex'])
+    if (given[name] !== undefined) notInThisVersion(name);
+  if (given['typicalP'] !== undefined && given['typicalP'] !== numbers.typicalP.off)
+    notInThisVersion('typicalP');
   const signal = asSignal('signal', given['signal']);
-  return { signal, record: {
-    maxTokens: asOption('maxTokens', given['maxTokens'] ?? numbers.maxTokens.otherwise),
-    ignoreEos: asBoolean('ignoreEos', given['ignoreEos'] ?? false),
-    sampling: {
-      ...samplingOf((name) => asOption(name, given[name] ?? numbers[name].otherwise)),
-      bias: asOptional(given['logitBias'], (bias) => reading('logitBias', () => biasPairs(bias))),
+  return {
+    signal,
+    record: {
+      maxTokens: asOption('maxTokens', given['maxTokens'] ?? numbers.maxTokens.otherwise),
+      ignoreEos: asBoolean('ignoreEos', given['ignoreEos'] ?? false),
+      sampling: {
+        ...samplingOf((name) => asOption(name, given[name] ?? numbers[name].otherwise)),
+        bias: asOptional(given['logitBias'], (bias) => reading('logitBias', () => biasPairs(bias))),
+      },
+      seed: asOptional(given['seed'], (seed) => asOption('seed', seed)),
+      stop: asOptional(given['stop'], (stop) => reading('stop', () => stopList(stop))) ?? [],
+      logprobs: asBoolean('logprobs', given['logprobs'] ?? false),
     },
-    seed: asOptional(given['seed'], (seed) => asOption('seed', seed)),
-    stop: asOptional(given['stop'], (stop) => reading('stop', () => stopList(stop))) ?? [],
-    logprobs: asBoolean('logprobs', given['logprobs'] ?? false),
-  } };
+  };
 }
 
 function notInThisVersion(name: string, hint = 'leave it out'): never {
@@ -131,6 +175,9 @@ function stopList(stop: unknown): string[] {
 
 function biasPairs(bias: unknown): [number, number][] {
   if (!isObject(bias)) refuse('logitBias is not an object from token ids to numbers');
-  const entries: Iterable<readonly [unknown, unknown]> = bias instanceof Map ? bias.entries() : Object.entries(bias as Fields);
-  return Array.from(entries, ([id, value]) => asBias('logitBias', typeof id === 'string' && id.trim() !== '' ? Number(id) : id, value));
+  const entries: Iterable<readonly [unknown, unknown]> =
+    bias instanceof Map ? bias.entries() : Object.entries(bias as Fields);
+  return Array.from(entries, ([id, value]) =>
+    asBias('logitBias', typeof id === 'string' && id.trim() !== '' ? Number(id) : id, value),
+  );
 }

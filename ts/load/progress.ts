@@ -47,7 +47,8 @@ export class ProgressReporter {
   add(bytes: number): void {
     this.#loaded += bytes;
     this.#grow();
-    if (this.total !== undefined && this.total > 0) this.#progress = Math.max(this.#progress, Math.min(1, this.#loaded / this.total));
+    if (this.total !== undefined && this.total > 0)
+      this.#progress = Math.max(this.#progress, Math.min(1, this.#loaded / this.total));
     const step = Math.max((this.total ?? 0) / 100, 64 << 10);
     if (this.#loaded - this.#reported >= step || this.#loaded === this.total) this.#send();
   }
@@ -60,6 +61,12 @@ export class ProgressReporter {
     // The total may have become known since the last bytes.
     this.#grow();
     this.#reported = this.#loaded;
-    this.#report({ phase: this.#phase, file: this.#file, loaded: this.#loaded, total: this.total, progress: this.#progress });
+    this.#report({
+      phase: this.#phase,
+      file: this.#file,
+      loaded: this.#loaded,
+      total: this.total,
+      progress: this.#progress,
+    });
   }
 }

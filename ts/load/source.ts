@@ -20,7 +20,12 @@ export type RemoteSource =
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
-  | { readonly kind: 'pushed'; readonly name: string; readonly totalBytes: number | undefined; readonly phase: 'download' | 'read' };
+  | {
+      readonly kind: 'pushed';
+      readonly name: string;
+      readonly totalBytes: number | undefined;
+      readonly phase: 'download' | 'read';
+    };
 
 /** Bytes in order, read on request. */
 export interface ByteStream {
@@ -62,12 +67,16 @@ export async function sortSource(source: ModelSource): Promise<SortedSource> {
 async function sort(source: ModelSource): Promise<SortedSource> {
   if (typeof source === 'string' || source instanceof URL) {
     const address = String(source);
-    return isNode && /^blob:/i.test(address) ? sortBlob(await blobAt(address)) : { remote: await sortAddress(address) };
+    return isNode && /^blob:/i.test(address)
+      ? sortBlob(await blobAt(address))
+      : { remote: await sortAddress(address) };
   }
   if (typeof Blob === 'function' && source instanceof Blob) return sortBlob(source);
   if (isFileHandle(source)) return sortBlob(await fileOf(source));
-  if (typeof Response === 'function' && source instanceof Response) return { local: responseStream(source, source.url || 'the response') };
-  if (typeof ReadableStream === 'function' && source instanceof ReadableStream) return { local: readableStream(source, 'the stream', 'read', undefined) };
+  if (typeof Response === 'function' && source instanceof Response)
+    return { local: responseStream(source, source.url || 'the response') };
+  if (typeof ReadableStream === 'function' && source instanceof ReadableStream)
+    return { local: readableStream(source, 'the stream', 'read', undefined) };
   const bytes = toBytes(source);
   if (bytes !== undefined) return { local: bytesStream(bytes) };
   throw new ChordError('invalid-argument', `the model source is ${describe(source)}`, {
@@ -80,9 +89,13 @@ async function sort(source: ModelSource): Promise<SortedSource> {
 async function sortAddress(address: string): Promise<RemoteSource> {
   if (address === '') throw new ChordError('invalid-argument', 'the model source is an empty string');
   if (/^hf:/i.test(address)) {
-    throw new ChordError('invalid-argument', `the model source ${address} has the scheme hf:, which is not in this version`, {
-      hint: 'pass the file\'s own URL: https://huggingface.co/owner/repo/resolve/main/file.gguf',
-    });
+    throw new ChordError(
+      'invalid-argument',
+      `the model source ${address} has the scheme hf:, which is not in this version`,
+      {
+        hint: "pass the file's own URL: https://huggingface.co/owner/repo/resolve/main/file.gguf",
+      },
+    );
   }
   if (isRemoteAddress(address)) return { kind: 'url', url: toUrl(address) };
   if (!isNode) return { kind: 'url', url: toUrl(address, globalThis.location?.href) };
@@ -100,7 +113,9 @@ async function blobAt(address: string): Promise<Blob> {
   const { resolveObjectURL } = (await importNode('buffer')) as typeof import('node:buffer');
   const blob = resolveObjectURL(address);
   if (blob !== undefined) return blob as unknown as Blob;
-  throw new ChordError('invalid-argument', `${address} is not a blob URL of this thread, or it was revoked`, { hint: 'pass the Blob itself' });
+  throw new ChordError('invalid-argument', `${address} is not a blob URL of this thread, or it was revoked`, {
+    hint: 'pass the Blob itself',
+  });
 }
 
 function toUrl(address: string, base?: string): string {
@@ -119,7 +134,11 @@ function sortBlob(blob: Blob): SortedSource {
 }
 
 function isFileHandle(source: unknown): source is FileSystemFileHandle {
-  return typeof source === 'object' && source !== null && typeof (source as { getFile?: unknown }).getFile === 'function';
+  return (
+    typeof source === 'object' &&
+    source !== null &&
+    typeof (source as { getFile?: unknown }).getFile === 'function'
+  );
 }
 
 async function fileOf(handle: FileSystemFileHandle): Promise<Blob> {
@@ -127,24 +146,37 @@ async function fileOf(handle: FileSystemFileHandle): Promise<Blob> {
   try {
     file = await handle.getFile();
   } catch (cause) {
-    throw new ChordError('io', `can't read the file of the handle: ${reasonOf(cause)}`, { cause, hint: CHANGED });
+    throw new ChordError('io', `can't read the file of the handle: ${reasonOf(cause)}`, {
+      cause,
+      hint: CHANGED,
+    });
   }
   if (typeof Blob === 'function' && file instanceof Blob) return file;
-  throw new ChordError('invalid-argument', `getFile() of the model source returned ${describe(file)}, not a File`);
+  throw new ChordError(
+    'invalid-argument',
+    `getFile() of the model source returned ${describe(file)}, not a File`,
+  );
 }
 
 function toBytes(source: unknown): Uint8Array | undefined {
-  const isBuffer = source instanceof ArrayBuffer || (typeof SharedArrayBuffer === 'function' && source instanceof SharedArrayBuffer);
+  const isBuffer =
+    source instanceof ArrayBuffer ||
+    (typeof SharedArrayBuffer === 'function' && source instanceof SharedArrayBuffer);
   try {
-    if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+    if (ArrayBuffer.isView(source))
+      return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
     return isBuffer ? new Uint8Array(source) : undefined;
   } catch (cause) {
-    throw new ChordError('invalid-argument', 'the ArrayBuffer of the model source is detached', { cause, hint: 'it was transferred to another thread; pass a buffer that is still here' });
+    throw new ChordError('invalid-argument', 'the ArrayBuffer of the model source is detached', {
+      cause,
+      hint: 'it was transferred to another thread; pass a buffer that is still here',
+    });
   }
 }
 
 function describe(value: unknown): string {
-  if (value === null || typeof value !== 'object') return value === undefined ? 'undefined' : `a ${typeof value}`;
+  if (value === null || typeof value !== 'object')
+    return value === undefined ? 'undefined' : `a ${typeof value}`;
   try {
     return `an object of class ${value.constructor?.name ?? 'Object'}`;
   } catch {
@@ -161,11 +193,19 @@ const CHANGED = 'the file may have been changed or removed after it was chosen';
  * read as a stream: browsers fill the stream ahead from another process, whereas each slice is requested
  * separately (241 MB: 0.2 s, with slices of 1 MB 0.4 s).
  */
-export function openRemote(source: Exclude<RemoteSource, { kind: 'pushed' }>, signal: AbortSignal): Promise<ByteStream> {
+export function openRemote(
+  source: Exclude<RemoteSource, { kind: 'pushed' }>,
+  signal: AbortSignal,
+): Promise<ByteStream> {
   switch (source.kind) {
-    case 'url': return openUrl(source.url, signal);
-    case 'path': return openPath(source.path, signal);
-    case 'blob': return Promise.resolve(readableStream(source.blob.stream(), source.name, 'read', source.blob.size, CHANGED));
+    case 'url':
+      return openUrl(source.url, signal);
+    case 'path':
+      return openPath(source.path, signal);
+    case 'blob':
+      return Promise.resolve(
+        readableStream(source.blob.stream(), source.name, 'read', source.blob.size, CHANGED),
+      );
   }
 }
 
@@ -177,7 +217,9 @@ async function openUrl(url: string, signal: AbortSignal): Promise<ByteStream> {
     signal.throwIfAborted();
     throw new ChordError('io', `can't fetch ${url}: ${reasonOf(cause)}`, {
       cause,
-      hint: isNode ? 'check the address and the network' : 'check the address, and whether its server allows requests from this page (CORS)',
+      hint: isNode
+        ? 'check the address and the network'
+        : 'check the address, and whether its server allows requests from this page (CORS)',
     });
   }
 }
@@ -188,11 +230,14 @@ async function openUrl(url: string, signal: AbortSignal): Promise<ByteStream> {
  */
 function reasonOf(error: unknown): string {
   try {
-    const { message, cause } = (error ?? {}) as { message?: string; cause?: { message?: string; code?: string } };
+    const { message, cause } = (error ?? {}) as {
+      message?: string;
+      cause?: { message?: string; code?: string };
+    };
     const inner = cause?.message || cause?.code;
     return inner ? `${message}: ${inner}` : String(message ?? error ?? 'no reason was given');
   } catch {
-    return 'a reason that can\'t be read';
+    return "a reason that can't be read";
   }
 }
 
@@ -203,9 +248,14 @@ function responseStream(response: Response, name: string): ByteStream {
     throw error;
   };
   if (!response.ok) {
-    refuse(new ChordError('http', `${response.status} ${response.statusText} for ${name}`.replace('  ', ' '), {
-      hint: response.status === 401 || response.status === 403 ? 'the server needs credentials for this file' : undefined,
-    }));
+    refuse(
+      new ChordError('http', `${response.status} ${response.statusText} for ${name}`.replace('  ', ' '), {
+        hint:
+          response.status === 401 || response.status === 403
+            ? 'the server needs credentials for this file'
+            : undefined,
+      }),
+    );
   }
   const type = response.headers.get('content-type') ?? '';
   if (/^text\/html\b/i.test(type)) refuse(htmlError(name));
@@ -234,20 +284,32 @@ function bodyBytes(response: Response): number | undefined {
   return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
 }
 
-function readableStream(body: ReadableStream<Uint8Array>, name: string, phase: 'download' | 'read', totalBytes: number | undefined, hint?: string): ByteStream {
+function readableStream(
+  body: ReadableStream<Uint8Array>,
+  name: string,
+  phase: 'download' | 'read',
+  totalBytes: number | undefined,
+  hint?: string,
+): ByteStream {
   if (body.locked) throw new ChordError('invalid-argument', `${name} is locked by another reader`);
   const reader = body.getReader();
   let loaded = 0;
   return {
-    name, phase, totalBytes,
+    name,
+    phase,
+    totalBytes,
     async read() {
       for (;;) {
         const { done, value } = await reader.read().catch((cause: unknown) => {
-          throw new ChordError('io', `${name} broke off after ${loaded} bytes: ${reasonOf(cause)}`, { cause, hint });
+          throw new ChordError('io', `${name} broke off after ${loaded} bytes: ${reasonOf(cause)}`, {
+            cause,
+            hint,
+          });
         });
         if (done) return undefined;
         const bytes = toBytes(value);
-        if (bytes === undefined) throw new ChordError('invalid-argument', `${name} returned ${describe(value)}, not bytes`);
+        if (bytes === undefined)
+          throw new ChordError('invalid-argument', `${name} returned ${describe(value)}, not bytes`);
         loaded += bytes.byteLength;
         if (bytes.byteLength > 0) return bytes;
       }
@@ -270,18 +332,25 @@ function blobStream(blob: Blob, name: string): ByteStream {
     return slice;
   };
   return {
-    name, phase: 'read', totalBytes: blob.size, aheadBytes: Math.min(blob.size, SLICE),
+    name,
+    phase: 'read',
+    totalBytes: blob.size,
+    aheadBytes: Math.min(blob.size, SLICE),
     async read() {
       const slice = ahead ?? ask(at);
       if (slice === undefined) return undefined;
       ahead = ask(at + SLICE);
       try {
         const bytes = new Uint8Array(await slice);
-        if (bytes.byteLength !== Math.min(SLICE, blob.size - at)) throw new Error(`only ${bytes.byteLength} bytes were read`);
+        if (bytes.byteLength !== Math.min(SLICE, blob.size - at))
+          throw new Error(`only ${bytes.byteLength} bytes were read`);
         at += bytes.byteLength;
         return bytes;
       } catch (cause) {
-        throw new ChordError('io', `can't read ${name} at byte ${at}: ${reasonOf(cause)}`, { cause, hint: CHANGED });
+        throw new ChordError('io', `can't read ${name} at byte ${at}: ${reasonOf(cause)}`, {
+          cause,
+          hint: CHANGED,
+        });
       }
     },
     async close() {
@@ -295,7 +364,9 @@ function blobStream(blob: Blob, name: string): ByteStream {
 function bytesStream(bytes: Uint8Array): ByteStream {
   let at = 0;
   return {
-    name: 'the given bytes', phase: 'read', totalBytes: bytes.byteLength,
+    name: 'the given bytes',
+    phase: 'read',
+    totalBytes: bytes.byteLength,
     async read() {
       const slice = bytes.subarray(at, at + SLICE);
       at += slice.byteLength;
@@ -324,7 +395,9 @@ async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> 
   const buffer = new Uint8Array(SLICE);
   let isClosed = false;
   return {
-    name: path, phase: 'read', totalBytes: stat.isFile() && stat.size > 0 ? stat.size : undefined,
+    name: path,
+    phase: 'read',
+    totalBytes: stat.isFile() && stat.size > 0 ? stat.size : undefined,
     async read() {
       const { bytesRead } = await file.read(buffer, 0, SLICE, null).catch(fail);
       return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
@@ -354,7 +427,9 @@ async function openPipe(path: string, signal: AbortSignal): Promise<ByteStream> 
   if (signal.aborted) stop();
   const chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>;
   return {
-    name: path, phase: 'read', totalBytes: undefined,
+    name: path,
+    phase: 'read',
+    totalBytes: undefined,
     async read() {
       try {
         return (await chunks.next()).value;

@@ -52,9 +52,15 @@ export class Generation {
   #begin(ids: Int32Array<ArrayBuffer>): Continuation {
     const { work } = this.#at;
     return new Continuation(work, work.engine.vocabulary.promptIds(ids), {
-      maxTokens: this.#config.maxTokens, ignoreEos: false, seed: undefined, stop: [], logprobs: false,
+      maxTokens: this.#config.maxTokens,
+      ignoreEos: false,
+      seed: undefined,
+      stop: [],
+      logprobs: false,
       sampling: {
-        ...this.#config, minP: numbers.minP.off, frequencyPenalty: numbers.frequencyPenalty.off,
+        ...this.#config,
+        minP: numbers.minP.off,
+        frequencyPenalty: numbers.frequencyPenalty.off,
         presencePenalty: numbers.presencePenalty.off,
       },
     });
@@ -92,7 +98,8 @@ export class Generation {
     if (this.#prompt !== undefined) this.#continuation = this.#tokenize(this.#prompt);
     const continuation = this.#continuation;
     const isDone = continuation?.step();
-    if (isDone instanceof Promise) throw new ChordError('internal', 'level 1 needs an executor that answers at once');
+    if (isDone instanceof Promise)
+      throw new ChordError('internal', 'level 1 needs an executor that answers at once');
     if (continuation === undefined || isDone !== true) return undefined;
     const { promptTokens, cachedTokens } = continuation;
     if (this.#taken === 0) this.#at.counters.tokensPrefilled += promptTokens - cachedTokens;

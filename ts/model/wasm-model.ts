@@ -39,14 +39,20 @@ let compiling: Promise<void> | undefined;
  */
 export default function init(options: InitOptions = {}): Promise<void> {
   if (compiled !== undefined) return Promise.resolve();
-  return (compiling ??= compile(options).finally(() => { compiling = undefined; }));
+  return (compiling ??= compile(options).finally(() => {
+    compiling = undefined;
+  }));
 }
 
 async function compile(options: InitOptions): Promise<void> {
   const { wasmUrl, module } = asOptions('init', options, ['wasmUrl', 'module']);
   void probeGpu();
-  if (module !== undefined) compiled = { module: asModule(module), variant: 'custom', reason: 'the caller gave the module' };
-  else compiled = await compileModule({ wasmUrl: wasmUrl === undefined ? undefined : reading('wasmUrl', () => resolveUrl(wasmUrl)) });
+  if (module !== undefined)
+    compiled = { module: asModule(module), variant: 'custom', reason: 'the caller gave the module' };
+  else
+    compiled = await compileModule({
+      wasmUrl: wasmUrl === undefined ? undefined : reading('wasmUrl', () => resolveUrl(wasmUrl)),
+    });
 }
 
 /** Returns `module` if it is a WebAssembly.Module, of any realm. Throws `invalid-argument` otherwise. */
@@ -86,8 +92,11 @@ const STEP_MS = 10;
 
 /** The same defaults as level 2. */
 const defaults: GenerationConfig = {
-  maxTokens: numbers.maxTokens.otherwise, temperature: numbers.temperature.otherwise, topP: numbers.topP.otherwise,
-  topK: numbers.topK.otherwise, repetitionPenalty: numbers.repetitionPenalty.otherwise,
+  maxTokens: numbers.maxTokens.otherwise,
+  temperature: numbers.temperature.otherwise,
+  topP: numbers.topP.otherwise,
+  topK: numbers.topK.otherwise,
+  repetitionPenalty: numbers.repetitionPenalty.otherwise,
 };
 
 /**
@@ -111,11 +120,16 @@ export class WasmModel {
    */
   constructor(ggufBytes: Uint8Array) {
     if (compiled === undefined) {
-      throw new ChordError('invalid-argument', 'WasmModel: the WebAssembly module is not compiled yet', { hint: 'await init() first' });
+      throw new ChordError('invalid-argument', 'WasmModel: the WebAssembly module is not compiled yet', {
+        hint: 'await init() first',
+      });
     }
     this.#compiled = compiled;
     const engine = WasmEngine.load(compiled.module, asBytes('WasmModel: ggufBytes', ggufBytes));
-    this.#place = { work: new Work(engine, new Pace(STEP_MS)), counters: { tokensPrefilled: 0, tokensDecoded: 0 } };
+    this.#place = {
+      work: new Work(engine, new Pace(STEP_MS)),
+      counters: { tokensPrefilled: 0, tokensDecoded: 0 },
+    };
   }
 
   /**
@@ -130,12 +144,22 @@ export class WasmModel {
    * @param repetition_penalty 1e-6 to 1e6, over the last 64 tokens; 1 is off. 1 before the first call.
    * @throws {ChordError} `invalid-argument`, which names the value out of range. Nothing is changed then.
    */
-  set_config(max_tokens: number, temperature: number, top_p: number, top_k: number, repetition_penalty: number): void {
+  set_config(
+    max_tokens: number,
+    temperature: number,
+    top_p: number,
+    top_k: number,
+    repetition_penalty: number,
+  ): void {
     this.#open();
-    const read = (name: keyof GenerationConfig, value: unknown): number => asOption(name, value, `set_config: ${numbers[name].c}`);
+    const read = (name: keyof GenerationConfig, value: unknown): number =>
+      asOption(name, value, `set_config: ${numbers[name].c}`);
     this.#config = {
-      maxTokens: read('maxTokens', max_tokens), temperature: read('temperature', temperature), topP: read('topP', top_p),
-      topK: read('topK', top_k), repetitionPenalty: read('repetitionPenalty', repetition_penalty),
+      maxTokens: read('maxTokens', max_tokens),
+      temperature: read('temperature', temperature),
+      topP: read('topP', top_p),
+      topK: read('topK', top_k),
+      repetitionPenalty: read('repetitionPenalty', repetition_penalty),
     };
   }
 
@@ -159,13 +183,14 @@ export class WasmModel {
    */
   generate_stream(prompt: string, callback: (piece: string) => boolean | void): string {
     needPrompt(prompt);
-    if (typeof callback !== 'function') refuse(`generate_stream: callback is ${show(callback)}, not a function`);
+    if (typeof callback !== 'function')
+      refuse(`generate_stream: callback is ${show(callback)}, not a function`);
     this.#take();
     let generation: Generation | undefined;
     try {
       generation = new Generation(this.#place, prompt, this.#config);
       let text = '';
-      for (let count = 0; !generation.isFinished; ) {
+      for (let count = 0; !generation.isFinished;) {
         const piece = generation.step();
         const isToken = generation.tokenCount > count;
         count = generation.tokenCount;
@@ -193,7 +218,9 @@ export class WasmModel {
     return new AsyncTokenStream({
       take: () => this.#take(),
       start: () => new Generation(this.#open(), prompt, config),
-      giveBack: () => { this.#isBusy = false; },
+      giveBack: () => {
+        this.#isBusy = false;
+      },
     });
   }
 
@@ -203,14 +230,20 @@ export class WasmModel {
    */
   async init_gpu_async(): Promise<void> {
     this.#open();
-    const found = (await probeGpu()) ? 'a WebGPU device is available, but' : 'no WebGPU device is available, and';
-    throw new ChordError('no-webgpu', `${found} this version has no GPU backend yet`, { hint: 'the model continues to run on the CPU' });
+    const found = (await probeGpu())
+      ? 'a WebGPU device is available, but'
+      : 'no WebGPU device is available, and';
+    throw new ChordError('no-webgpu', `${found} this version has no GPU backend yet`, {
+      hint: 'the model continues to run on the CPU',
+    });
   }
 
   /** Always throws `no-webgpu`: no `init_gpu_async()` can have succeeded in this version. */
   init_gpu(): void {
     this.#open();
-    throw new ChordError('no-webgpu', 'the model is not on the GPU', { hint: 'await init_gpu_async() first' });
+    throw new ChordError('no-webgpu', 'the model is not on the GPU', {
+      hint: 'await init_gpu_async() first',
+    });
   }
 
   /** Resolves to whether this machine grants a WebGPU adapter and a device now. Never rejects. */
@@ -232,7 +265,12 @@ export class WasmModel {
   counters(): WasmModelCounters {
     const { work, counters } = this.#open();
     const { stepsRun } = work.counters;
-    return { stepsRun, ...counters, kvPages: work.session.state().n_pages, wasmBytes: work.engine.instance.heap.size };
+    return {
+      stepsRun,
+      ...counters,
+      kvPages: work.session.state().n_pages,
+      wasmBytes: work.engine.instance.heap.size,
+    };
   }
 
   /**
@@ -265,7 +303,9 @@ export class WasmModel {
 export interface WasmModel extends Disposable {}
 if (typeof Symbol.dispose === 'symbol') {
   Object.defineProperty(WasmModel.prototype, Symbol.dispose, {
-    value(this: WasmModel) { this.free(); },
+    value(this: WasmModel) {
+      this.free();
+    },
     configurable: true,
     writable: true,
   });

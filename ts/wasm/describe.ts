@@ -75,7 +75,10 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why?: str
     threads: plan.n_threads,
     variant: compiled.variant,
     memory: {
-      weights: plan.weight_bytes, vocabulary: plan.vocabulary_bytes, activations: plan.activation_bytes, kv,
+      weights: plan.weight_bytes,
+      vocabulary: plan.vocabulary_bytes,
+      activations: plan.activation_bytes,
+      kv,
       total: plan.bytes + plan.header_bytes + kv,
     },
     chatTemplate: engine.file.meta('tokenizer.chat_template'),
@@ -90,5 +93,5 @@ function commonestType(engine: WasmEngine): string {
     bytes.set(type, (bytes.get(type) ?? 0) + file_bytes);
   }
   const [most] = [...bytes].sort(([, a], [, b]) => b - a);
-  return most === undefined ? '' : tensorTypes[most[0]] ?? `type ${most[0]}`;
+  return most === undefined ? '' : (tensorTypes[most[0]] ?? `type ${most[0]}`);
 }

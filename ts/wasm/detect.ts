@@ -22,7 +22,8 @@ function validates(code: readonly number[], before: readonly number[] = []): boo
 const splat = [0x41, 0, 0xfd, 0x0f]; // i32.const 0; i8x16.splat
 export const hasSimd = (): boolean => validates([...splat, 0x1a]);
 /** Tries i32x4.relaxed_dot_i8x16_i7x16_add_s over three splats. */
-export const hasRelaxedSimd = (): boolean => validates([...splat, ...splat, ...splat, 0xfd, 0x93, 2, 0x1a]) && addsRelaxedDots();
+export const hasRelaxedSimd = (): boolean =>
+  validates([...splat, ...splat, ...splat, 0xfd, 0x93, 2, 0x1a]) && addsRelaxedDots();
 
 /**
  * Whether the relaxed dot product adds its third operand. Validation can't tell: the baseline compiler of
@@ -56,8 +57,12 @@ export type Variant = 'wasm32-simd' | 'wasm32-relaxed';
 
 /** Returns the fastest variant that this JavaScript engine can run, and the reason for the choice. */
 export function chooseVariant(): { variant: Variant; reason: string } {
-  if (hasRelaxedSimd()) return { variant: 'wasm32-relaxed', reason: 'this JavaScript engine has relaxed SIMD' };
-  return { variant: 'wasm32-simd', reason: 'this JavaScript engine has no relaxed SIMD, or computes it wrongly' };
+  if (hasRelaxedSimd())
+    return { variant: 'wasm32-relaxed', reason: 'this JavaScript engine has relaxed SIMD' };
+  return {
+    variant: 'wasm32-simd',
+    reason: 'this JavaScript engine has no relaxed SIMD, or computes it wrongly',
+  };
 }
 
 /**

@@ -24,8 +24,10 @@ class CpuExecutor implements Executor {
       const status = this.#instance.check(exports.session_step(address, budget));
       exports.session_get_state(address, scratch);
       const { wanted_bytes, last_step_work } = heap.readStruct(scratch, sessionStateLayout);
-      if (status === Status.DONE || status === Status.MORE) return { isDone: status === Status.DONE, work: last_step_work };
-      if (status !== Status.NEED_MEMORY) throw new ChordError('internal', `a step ended with status ${status}`);
+      if (status === Status.DONE || status === Status.MORE)
+        return { isDone: status === Status.DONE, work: last_step_work };
+      if (status !== Status.NEED_MEMORY)
+        throw new ChordError('internal', `a step ended with status ${status}`);
       this.#instance.giveMemory(wanted_bytes);
     }
   }

@@ -22,7 +22,7 @@ export const ARENA = 256 << 10;
 export const hints: { readonly [code in ChordErrorCode]?: string } = {
   'context-full': 'shorten the prompt, or load the model with a larger contextLength',
   'out-of-memory': 'use a smaller model or quantization, a shorter contextLength, or fewer models at a time',
-  'internal': 'please report this with the model\'s name and the package\'s version',
+  internal: "please report this with the model's name and the package's version",
 };
 
 /** `ignoreBOM` keeps a U+FEFF at the start of a text. */
@@ -77,7 +77,9 @@ export class WasmInstance {
   }
 
   #error(status: number): ChordError {
-    const known = (statusErrors as { [status: number]: { code: ChordErrorCode; text: string } | undefined })[status];
+    const known = (statusErrors as { [status: number]: { code: ChordErrorCode; text: string } | undefined })[
+      status
+    ];
     const { code, text } = known ?? { code: 'internal' as const, text: `unknown status ${status}` };
     const detail = this.#lastError();
     return new ChordError(code, detail === '' ? text : `${text}: ${detail}`, { hint: hints[code] });
@@ -89,10 +91,14 @@ export class WasmInstance {
   }
 
   #onTrap(cause: unknown): ChordError {
-    this.#fault ??= new ChordError('internal', `the WebAssembly instance stopped: ${(cause as Error).message}`, {
-      cause,
-      hint: 'load the model again; please report this with the model\'s name and the package\'s version',
-    });
+    this.#fault ??= new ChordError(
+      'internal',
+      `the WebAssembly instance stopped: ${(cause as Error).message}`,
+      {
+        cause,
+        hint: "load the model again; please report this with the model's name and the package's version",
+      },
+    );
     return this.#fault;
   }
 

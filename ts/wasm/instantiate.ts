@@ -41,7 +41,16 @@ export interface Exports {
   tokenizer_wanted(t: number): number;
   tokenizer_give(t: number, block: number, bytes: number): number;
   tokenizer_least(t: number): number;
-  tokenize(m: number, text: number, n: number, flags: number, ids: number, cap: number, scratch: number, bytes: number): number;
+  tokenize(
+    m: number,
+    text: number,
+    n: number,
+    flags: number,
+    ids: number,
+    cap: number,
+    scratch: number,
+    bytes: number,
+  ): number;
   detokenize(m: number, ids: number, n: number, flags: number, dst: number, cap: number): number;
   token_flags(m: number, id: number): number;
   stream_bytes(nStops: number): number;
@@ -94,21 +103,28 @@ function moduleUrl(variant: Variant): URL {
  * Throws `io` or `http`, which name the URL, `internal` when the bytes aren't a module, and the signal's
  * reason when it aborts.
  */
-export async function compileModule(options: { wasmUrl?: string | URL | undefined; signal?: AbortSignal | undefined } = {}): Promise<CompiledModule> {
+export async function compileModule(
+  options: { wasmUrl?: string | URL | undefined; signal?: AbortSignal | undefined } = {},
+): Promise<CompiledModule> {
   const { variant, reason } = chooseVariant();
-  if (options.wasmUrl === undefined) return { module: await compileFrom(moduleUrl(variant), options.signal), variant, reason };
-  const module = await compileFrom(new URL(options.wasmUrl, globalThis.location?.href ?? import.meta.url), options.signal);
+  if (options.wasmUrl === undefined)
+    return { module: await compileFrom(moduleUrl(variant), options.signal), variant, reason };
+  const module = await compileFrom(
+    new URL(options.wasmUrl, globalThis.location?.href ?? import.meta.url),
+    options.signal,
+  );
   return { module, variant: 'custom', reason: 'the caller named the module' };
 }
 
 async function compileFrom(url: URL, signal: AbortSignal | undefined): Promise<WebAssembly.Module> {
-  const bytes = isNode && url.protocol === 'file:' ? await readFile(url, signal) : await fetchBytes(url, signal);
+  const bytes =
+    isNode && url.protocol === 'file:' ? await readFile(url, signal) : await fetchBytes(url, signal);
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
     throw new ChordError('internal', `${url.href} is not a WebAssembly module: ${(cause as Error).message}`, {
       cause,
-      hint: 'the .wasm files must be beside the package\'s JavaScript and be served unchanged',
+      hint: "the .wasm files must be beside the package's JavaScript and be served unchanged",
     });
   }
 }
@@ -134,7 +150,7 @@ async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<Ar
     throw new ChordError('io', `can't fetch ${url.href}: ${(cause as Error).message}`, { cause });
   }
   throw new ChordError('http', `${response.status} ${response.statusText} for ${url.href}`, {
-    hint: 'the .wasm files must be beside the package\'s JavaScript',
+    hint: "the .wasm files must be beside the package's JavaScript",
   });
 }
 
@@ -144,20 +160,29 @@ async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<Ar
  *
  * Throws `internal` when the module can't be instantiated, or has another ABI version.
  */
-export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory, onTrap: (cause: unknown) => ChordError): Exports {
+export function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  onTrap: (cause: unknown) => ChordError,
+): Exports {
   const { sin, cos, exp, log, pow } = Math;
   const now = (): number => performance.now();
   const instance = link(module, { env: { memory, sin, cos, exp, log, pow, now } });
   const guarded: { [name: string]: unknown } = {};
   for (const [name, item] of Object.entries(instance.exports)) {
-    guarded[name] = typeof item === 'function' ? guard(item as (...values: number[]) => number, onTrap) : item;
+    guarded[name] =
+      typeof item === 'function' ? guard(item as (...values: number[]) => number, onTrap) : item;
   }
   const exports = guarded as unknown as Exports;
   const version = exports.abi_version?.();
   if (version !== ABI_VERSION) {
-    throw new ChordError('internal', `the WebAssembly module has ABI version ${version}, this package needs ${ABI_VERSION}`, {
-      hint: 'the .wasm file and the JavaScript come from different versions of the package',
-    });
+    throw new ChordError(
+      'internal',
+      `the WebAssembly module has ABI version ${version}, this package needs ${ABI_VERSION}`,
+      {
+        hint: 'the .wasm file and the JavaScript come from different versions of the package',
+      },
+    );
   }
   return exports;
 }

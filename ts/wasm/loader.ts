@@ -2,7 +2,14 @@
 // Loads a model file into an instance in the phases HEADER, PLAN and DATA. Also reads the model's numbers,
 // its metadata and its tensor table.
 import {
-  ABI_VERSION, Isa, KvType, Status, configLayout, modelInfoLayout, planInfoLayout, tensorInfoLayout,
+  ABI_VERSION,
+  Isa,
+  KvType,
+  Status,
+  configLayout,
+  modelInfoLayout,
+  planInfoLayout,
+  tensorInfoLayout,
 } from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
@@ -63,7 +70,13 @@ export class Loader {
       const rest = bytes.subarray(position - offset, position - offset + STAGING);
       if (rest.byteLength === 0) return false;
       this.#instance.heap.copyIn(this.#instance.staging, rest);
-      status = this.#instance.exports.model_push(this.#instance.model, 0, position, this.#instance.staging, rest.byteLength);
+      status = this.#instance.exports.model_push(
+        this.#instance.model,
+        0,
+        position,
+        this.#instance.staging,
+        rest.byteLength,
+      );
       if (status === Status.NEED_MEMORY) this.#growArena();
       else if (this.#instance.check(status) === Status.DONE) return true;
       else if (this.position <= position) return false; // the model needs no byte of this chunk
@@ -72,7 +85,9 @@ export class Loader {
 
   #growArena(): void {
     const bytes = Math.max(this.#instance.exports.model_wanted(this.#instance.model), ARENA);
-    this.#instance.check(this.#instance.exports.model_give(this.#instance.model, this.#instance.heap.allocTop(bytes), bytes));
+    this.#instance.check(
+      this.#instance.exports.model_give(this.#instance.model, this.#instance.heap.allocTop(bytes), bytes),
+    );
   }
 
   /** Tells the model that the file has ended. Throws `invalid-gguf`, which names what is missing. */
@@ -88,14 +103,28 @@ export class Loader {
     const kv = { f16: KvType.F16, f32: KvType.F32, q8_0: KvType.Q8_0 }[options.kvType ?? 'f16'];
     const out = this.#instance.scratch + 1024;
     this.#instance.heap.writeStruct(this.#instance.scratch, configLayout, {
-      version: ABI_VERSION, size: configLayout.size, n_ctx: options.contextLength ?? 0, n_batch: options.batchTokens ?? 0,
-      kv_type: kv, n_threads: options.threads ?? 1, isa: Isa.BEST,
+      version: ABI_VERSION,
+      size: configLayout.size,
+      n_ctx: options.contextLength ?? 0,
+      n_batch: options.batchTokens ?? 0,
+      kv_type: kv,
+      n_threads: options.threads ?? 1,
+      isa: Isa.BEST,
     });
     this.#instance.heap.writeStruct(out, planInfoLayout, { version: ABI_VERSION, size: planInfoLayout.size });
-    while (this.#instance.check(this.#instance.exports.model_plan(this.#instance.model, this.#instance.scratch, out)) === Status.NEED_MEMORY) this.#growArena();
+    while (
+      this.#instance.check(
+        this.#instance.exports.model_plan(this.#instance.model, this.#instance.scratch, out),
+      ) === Status.NEED_MEMORY
+    )
+      this.#growArena();
     const plan = this.#instance.heap.readStruct(out, planInfoLayout);
     if (plan.bytes > this.#instance.heap.room) {
-      throw new ChordError('out-of-memory', `the model needs ${plan.bytes} bytes of memory, ${this.#instance.heap.room} are available`, { hint: hints['out-of-memory'] });
+      throw new ChordError(
+        'out-of-memory',
+        `the model needs ${plan.bytes} bytes of memory, ${this.#instance.heap.room} are available`,
+        { hint: hints['out-of-memory'] },
+      );
     }
     return (this.#plan = plan);
   }
@@ -105,7 +134,11 @@ export class Loader {
    */
   begin(): boolean {
     const { bytes } = this.planInfo;
-    return this.#instance.check(this.#instance.exports.model_begin(this.#instance.model, this.#instance.heap.allocTop(bytes), bytes)) === Status.DONE;
+    return (
+      this.#instance.check(
+        this.#instance.exports.model_begin(this.#instance.model, this.#instance.heap.allocTop(bytes), bytes),
+      ) === Status.DONE
+    );
   }
 
   get planInfo(): PlanInfo {
@@ -116,7 +149,10 @@ export class Loader {
   /** Returns the model's numbers. Call it after `plan`. */
   modelInfo(): ModelInfo {
     if (this.#info !== undefined) return this.#info;
-    this.#instance.heap.writeStruct(this.#instance.scratch, modelInfoLayout, { version: ABI_VERSION, size: modelInfoLayout.size });
+    this.#instance.heap.writeStruct(this.#instance.scratch, modelInfoLayout, {
+      version: ABI_VERSION,
+      size: modelInfoLayout.size,
+    });
     this.#instance.check(this.#instance.exports.model_get_info(this.#instance.model, this.#instance.scratch));
     return (this.#info = this.#instance.heap.readStruct(this.#instance.scratch, modelInfoLayout));
   }
@@ -124,9 +160,17 @@ export class Loader {
   /** Returns row `index` of the tensor table. Call it after the header. */
   tensor(index: number): TensorInfo {
     const name = this.#instance.scratch + 1024;
-    this.#instance.heap.writeStruct(this.#instance.scratch, tensorInfoLayout, { version: ABI_VERSION, size: tensorInfoLayout.size });
-    this.#instance.check(this.#instance.exports.model_tensor(this.#instance.model, index, this.#instance.scratch, name, 256));
-    return { ...this.#instance.heap.readStruct(this.#instance.scratch, tensorInfoLayout), name: this.#instance.string(name, 256) };
+    this.#instance.heap.writeStruct(this.#instance.scratch, tensorInfoLayout, {
+      version: ABI_VERSION,
+      size: tensorInfoLayout.size,
+    });
+    this.#instance.check(
+      this.#instance.exports.model_tensor(this.#instance.model, index, this.#instance.scratch, name, 256),
+    );
+    return {
+      ...this.#instance.heap.readStruct(this.#instance.scratch, tensorInfoLayout),
+      name: this.#instance.string(name, 256),
+    };
   }
 
   /**
@@ -150,7 +194,13 @@ export class Loader {
   }
 
   #metaAt(nKey: number): string | undefined {
-    const length = this.#instance.exports.model_meta(this.#instance.model, this.#instance.scratch, nKey, this.#instance.staging, STAGING);
+    const length = this.#instance.exports.model_meta(
+      this.#instance.model,
+      this.#instance.scratch,
+      nKey,
+      this.#instance.staging,
+      STAGING,
+    );
     if (length < 0) return undefined;
     if (length <= STAGING) return decoder.decode(this.#instance.heap.copyOut(this.#instance.staging, length));
     return this.#instance.withBlock(length, (block) => {

@@ -20,15 +20,22 @@ export function makeMemory(): { memory: WebAssembly.Memory; maximum: number } {
   let cause: unknown;
   for (const maximum of LADDER) {
     try {
-      return { memory: new WebAssembly.Memory({ initial: 16, maximum, shared: true }), maximum: maximum * PAGE };
+      return {
+        memory: new WebAssembly.Memory({ initial: 16, maximum, shared: true }),
+        maximum: maximum * PAGE,
+      };
     } catch (error) {
       cause = error;
     }
   }
-  throw new ChordError('out-of-memory', 'no WebAssembly memory could be created, not even with a maximum of 256 MiB', {
-    cause,
-    hint: 'dispose of models that are no longer used, or close other tabs',
-  });
+  throw new ChordError(
+    'out-of-memory',
+    'no WebAssembly memory could be created, not even with a maximum of 256 MiB',
+    {
+      cause,
+      hint: 'dispose of models that are no longer used, or close other tabs',
+    },
+  );
 }
 
 const up = (bytes: number): number => Math.ceil(bytes / BLOCK_ALIGN) * BLOCK_ALIGN;
@@ -86,10 +93,14 @@ export class Heap {
       try {
         this.memory.grow(Math.ceil(missing / PAGE));
       } catch (cause) {
-        throw new ChordError('out-of-memory', `${end} bytes of WebAssembly memory were refused; ${this.size} are in use`, {
-          cause,
-          hint: 'use a smaller model or quantization, a shorter contextLength, or fewer models at a time',
-        });
+        throw new ChordError(
+          'out-of-memory',
+          `${end} bytes of WebAssembly memory were refused; ${this.size} are in use`,
+          {
+            cause,
+            hint: 'use a smaller model or quantization, a shorter contextLength, or fewer models at a time',
+          },
+        );
       }
     }
     this.#top = end;
@@ -158,7 +169,11 @@ export class Heap {
   }
 
   /** Writes all fields of a struct: those in `value`, and zero for the rest. */
-  writeStruct<L extends StructLayout>(address: number, layout: L, value: { [K in keyof L['fields']]?: number }): void {
+  writeStruct<L extends StructLayout>(
+    address: number,
+    layout: L,
+    value: { [K in keyof L['fields']]?: number },
+  ): void {
     const view = new DataView(this.memory.buffer, address, layout.size);
     for (const [name, field] of Object.entries(layout.fields)) {
       const number = (value as { [name: string]: number | undefined })[name] ?? 0;

@@ -45,13 +45,23 @@ export class Profile {
       entries.set(name, { count: count + 1, ms: ms + this.#instance.heap.readDouble(this.#at + 8 * i) });
     }
     this.#instance.heap.copyIn(this.#at, new Uint8Array(n_ops * 8));
-    return [...entries].map(([op, entry]) => ({ op, ...entry })).filter(({ ms }) => ms > 0).sort((a, b) => b.ms - a.ms);
+    return [...entries]
+      .map(([op, entry]) => ({ op, ...entry }))
+      .filter(({ ms }) => ms > 0)
+      .sort((a, b) => b.ms - a.ms);
   }
 
   #opName(op: StructValue<typeof opLayout>): string {
     const [kind] = Object.entries(OpKind).find(([, number]) => number === op.kind) ?? ['?'];
     if (op.kind !== OpKind.MATMUL) return kind;
-    const weights = Array.from(op.weight).filter((index) => index >= 0).map((index) => this.#file.tensor(index).name.replace(/^blk\.\d+\./, '').replace(/\.weight$/, ''));
+    const weights = Array.from(op.weight)
+      .filter((index) => index >= 0)
+      .map((index) =>
+        this.#file
+          .tensor(index)
+          .name.replace(/^blk\.\d+\./, '')
+          .replace(/\.weight$/, ''),
+      );
     return `${kind} ${weights.join('+')}`;
   }
 }

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A session of a model in wasm memory: the tokens of one sequence with their KV cache, output rows and
 // sampling. A session computes nothing. An executor computes its pending tokens as batches.
-import { ABI_VERSION, Output, Status, batchInfoLayout, samplingLayout, sessionStateLayout } from '../abi/abi.gen.js';
+import {
+  ABI_VERSION,
+  Output,
+  Status,
+  batchInfoLayout,
+  samplingLayout,
+  sessionStateLayout,
+} from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { Batch, Batches } from '../executor.js';
@@ -34,7 +41,10 @@ export class WasmSession implements Batches {
     this.#bytes = instance.exports.session_bytes(instance.model);
     const block = instance.heap.alloc(this.#bytes);
     try {
-      this.#address = from === undefined ? instance.exports.session_open(instance.model, block, this.#bytes) : this.#copy(from, block);
+      this.#address =
+        from === undefined
+          ? instance.exports.session_open(instance.model, block, this.#bytes)
+          : this.#copy(from, block);
       if (this.#address === 0) throw new ChordError('internal', 'the model is not ready for a session');
     } catch (error) {
       if (instance.isUsable) instance.heap.free(block, this.#bytes);
@@ -80,13 +90,18 @@ export class WasmSession implements Batches {
     }
     const info = heap.readStruct(scratch, batchInfoLayout);
     this.#batch = info;
-    return { firstPosition: info.first_pos, ids: heap.copyOutIds(info.ids, info.n_tokens), rows: heap.copyOutIds(info.rows, info.n_outputs) };
+    return {
+      firstPosition: info.first_pos,
+      ids: heap.copyOutIds(info.ids, info.n_tokens),
+      rows: heap.copyOutIds(info.rows, info.n_outputs),
+    };
   }
 
   acceptBatch(outputs: Float32Array): void {
     const { heap } = this.#instance;
     const { outputs: at, stride, n_width, n_outputs } = this.#batch!;
-    for (let i = 0; i < n_outputs; i++) heap.copyInFloats(at + i * stride * 4, outputs.subarray(i * n_width, (i + 1) * n_width));
+    for (let i = 0; i < n_outputs; i++)
+      heap.copyInFloats(at + i * stride * 4, outputs.subarray(i * n_width, (i + 1) * n_width));
     this.#check(this.#exports.session_accept_batch(this.#at));
   }
 
@@ -108,8 +123,11 @@ export class WasmSession implements Batches {
     this.#dropSampling();
     [this.#sampling, this.#samplingBytes] = [block, bytes];
     const fields: { -readonly [name in keyof typeof samplingLayout.fields]?: number } = {
-      version: ABI_VERSION, size: samplingLayout.size, typical_p: numbers.typicalP.off,
-      n_bias: bias.length, bias: bias.length === 0 ? 0 : block + samplingLayout.size,
+      version: ABI_VERSION,
+      size: samplingLayout.size,
+      typical_p: numbers.typicalP.off,
+      n_bias: bias.length,
+      bias: bias.length === 0 ? 0 : block + samplingLayout.size,
     };
     for (const name of samplingNames) fields[numbers[name].c] = sampling[name];
     heap.writeStruct(block, samplingLayout, fields);

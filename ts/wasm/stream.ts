@@ -36,7 +36,10 @@ export class TextStream {
     this.#address = instance.exports.stream_open(this.#block, streamBytes, stopsAt, list.byteLength);
     if (this.#address !== 0) return;
     instance.heap.free(this.#block, this.#bytes);
-    throw new ChordError('invalid-argument', 'the stop strings are refused: one is empty, or all together have more than 65536 bytes');
+    throw new ChordError(
+      'invalid-argument',
+      'the stop strings are refused: one is empty, or all together have more than 65536 bytes',
+    );
   }
 
   /** Adds a token. Returns the text that is decided now, which may be ''. Control tokens have no text. */
@@ -44,11 +47,20 @@ export class TextStream {
     const { exports, heap, model } = this.#instance;
     const stream = this.#at;
     heap.copyInIds(this.#textAt, [token]);
-    const length = exports.detokenize(model, this.#textAt, 1, TextFlag.SKIP_SPECIAL, this.#pieceAt, STREAM_PUSH);
-    if (length >= 0 && length <= STREAM_PUSH) return this.#text(exports.stream_push(stream, this.#pieceAt, length, this.#textAt));
+    const length = exports.detokenize(
+      model,
+      this.#textAt,
+      1,
+      TextFlag.SKIP_SPECIAL,
+      this.#pieceAt,
+      STREAM_PUSH,
+    );
+    if (length >= 0 && length <= STREAM_PUSH)
+      return this.#text(exports.stream_push(stream, this.#pieceAt, length, this.#textAt));
     const piece = this.#vocabulary.detokenizeBytes([token], { skipSpecial: true });
     let text = this.#append(piece.subarray(0, STREAM_PUSH));
-    for (let at = STREAM_PUSH; at < piece.byteLength; at += STREAM_PUSH) text += this.#append(piece.subarray(at, at + STREAM_PUSH));
+    for (let at = STREAM_PUSH; at < piece.byteLength; at += STREAM_PUSH)
+      text += this.#append(piece.subarray(at, at + STREAM_PUSH));
     return text;
   }
 

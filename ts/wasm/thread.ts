@@ -21,7 +21,12 @@ void parentPeer().then((parent) => {
     if (message === 'end') return void parent.end();
     const { module, memory, model, index, stackTop } = message as ThreadStart;
     try {
-      const exports = instantiate(module, memory, (cause) => new ChordError('internal', `thread ${index} stopped: ${(cause as Error).message}`, { cause }));
+      const exports = instantiate(
+        module,
+        memory,
+        (cause) =>
+          new ChordError('internal', `thread ${index} stopped: ${(cause as Error).message}`, { cause }),
+      );
       exports.__stack_pointer.value = stackTop;
       parent.post({ ended: exports.thread_join(model, index) });
     } catch (error) {

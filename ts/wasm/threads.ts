@@ -34,8 +34,10 @@ export class ThreadPool {
   static async start(count: number): Promise<ThreadPool> {
     const pool = new ThreadPool();
     try {
-      for (const added of await Promise.allSettled(Array.from({ length: count }, () => pool.#add()))) if (added.status === 'rejected') throw added.reason;
-      if (!(await pool.#until(() => pool.#ups === count, START_MS))) throw new ChordError('internal', `the pool threads did not start within ${START_MS / 1000} s`);
+      for (const added of await Promise.allSettled(Array.from({ length: count }, () => pool.#add())))
+        if (added.status === 'rejected') throw added.reason;
+      if (!(await pool.#until(() => pool.#ups === count, START_MS)))
+        throw new ChordError('internal', `the pool threads did not start within ${START_MS / 1000} s`);
       if (pool.fault !== undefined) throw pool.fault;
       return pool;
     } catch (error) {
@@ -45,7 +47,10 @@ export class ThreadPool {
   }
 
   async #add(): Promise<void> {
-    const peer = await startWorker('thread.js', () => new Worker(new URL('./thread.js', import.meta.url), { type: 'module' }));
+    const peer = await startWorker(
+      'thread.js',
+      () => new Worker(new URL('./thread.js', import.meta.url), { type: 'module' }),
+    );
     this.#peers.push(peer);
     peer.listen(
       (message) => {
@@ -60,7 +65,11 @@ export class ThreadPool {
 
   #lost(peer: Peer, cause: Error): void {
     this.#gone.add(peer);
-    if (!this.#isStopping) this.fault ??= new ChordError('internal', `a pool thread died: ${cause.message}`, { cause, hint: 'load the model again, perhaps with threads: 1' });
+    if (!this.#isStopping)
+      this.fault ??= new ChordError('internal', `a pool thread died: ${cause.message}`, {
+        cause,
+        hint: 'load the model again, perhaps with threads: 1',
+      });
     this.#onChange();
   }
 
@@ -73,13 +82,23 @@ export class ThreadPool {
     const { module, heap, model } = instance;
     const stacks = heap.alloc(this.#peers.length * STACK);
     this.#peers.forEach((peer, i) => {
-      const start: ThreadStart = { module, memory: heap.memory, model, index: i + 1, stackTop: stacks + (i + 1) * STACK };
+      const start: ThreadStart = {
+        module,
+        memory: heap.memory,
+        model,
+        index: i + 1,
+        stackTop: stacks + (i + 1) * STACK,
+      };
       peer.post(start);
     });
     const deadline = performance.now() + START_MS;
     while (instance.exports.threads_ready(model) < this.#peers.length) {
       if (this.fault !== undefined) throw this.fault;
-      if (performance.now() > deadline) throw new ChordError('internal', `the pool threads did not join the model within ${START_MS / 1000} s`);
+      if (performance.now() > deadline)
+        throw new ChordError(
+          'internal',
+          `the pool threads did not join the model within ${START_MS / 1000} s`,
+        );
       await nextTurn();
     }
   }
@@ -104,7 +123,8 @@ export class ThreadPool {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const isDone = await new Promise<boolean>((resolve) => {
       timer = setTimeout(resolve, ms, false);
-      this.#onChange = () => void ((isTrue() || (this.fault !== undefined && !this.#isStopping)) && resolve(true));
+      this.#onChange = () =>
+        void ((isTrue() || (this.fault !== undefined && !this.#isStopping)) && resolve(true));
       this.#onChange();
     });
     clearTimeout(timer);

@@ -31,23 +31,37 @@ export class Tokenizing {
    */
   constructor(instance: WasmInstance, text: string | Uint8Array, options: TokenizeOptions) {
     const bytes = typeof text === 'string' ? encoder.encode(text) : text;
-    const flags = (options.addSpecial === false ? 0 : TextFlag.ADD_SPECIAL) | (options.parseSpecial === false ? 0 : TextFlag.PARSE_SPECIAL);
+    const flags =
+      (options.addSpecial === false ? 0 : TextFlag.ADD_SPECIAL) |
+      (options.parseSpecial === false ? 0 : TextFlag.PARSE_SPECIAL);
     const stateBytes = up(instance.exports.tokenizer_bytes());
     this.#instance = instance;
     this.#bytes = ROOM * 4 + 64 + stateBytes + bytes.byteLength;
     this.#block = instance.heap.alloc(this.#bytes);
     const state = this.#block + ROOM * 4 + 64;
     instance.heap.copyIn(state + stateBytes, bytes);
-    this.#tokenizer = instance.exports.tokenizer_open(instance.model, state + stateBytes, bytes.byteLength, flags, state, stateBytes);
+    this.#tokenizer = instance.exports.tokenizer_open(
+      instance.model,
+      state + stateBytes,
+      bytes.byteLength,
+      flags,
+      state,
+      stateBytes,
+    );
     if (this.#tokenizer !== 0) return;
     this.close();
-    throw new ChordError('invalid-argument', `a text of ${bytes.byteLength} bytes is too long to tokenise: the maximum is 536870911 bytes`);
+    throw new ChordError(
+      'invalid-argument',
+      `a text of ${bytes.byteLength} bytes is too long to tokenise: the maximum is 536870911 bytes`,
+    );
   }
 
   /** Tokenises a slice. Returns true after the last slice. Throws `out-of-memory`. */
   step(): boolean {
     const { exports, heap } = this.#instance;
-    const status = this.#instance.check(exports.tokenizer_step(this.#tokenizer, SLICE, this.#block, ROOM, this.#countAt));
+    const status = this.#instance.check(
+      exports.tokenizer_step(this.#tokenizer, SLICE, this.#block, ROOM, this.#countAt),
+    );
     const [count] = heap.copyOutIds(this.#countAt, 1);
     if (count! > 0) this.#parts.push(heap.copyOutIds(this.#block, count!));
     if (status === Status.NEED_MEMORY) this.#growScratch();

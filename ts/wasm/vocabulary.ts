@@ -44,7 +44,8 @@ export class Vocabulary {
   promptIds(ids: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
     const { bos, add_bos } = this.#file.modelInfo();
     if (ids.length === 0 && bos >= 0) return Int32Array.of(bos);
-    if (ids.length === 0) throw new ChordError('invalid-argument', 'the prompt is empty, and the model has no BOS token');
+    if (ids.length === 0)
+      throw new ChordError('invalid-argument', 'the prompt is empty, and the model has no BOS token');
     return add_bos !== 0 && ids[0] === bos && ids[1] === bos ? ids.slice(1) : ids;
   }
 
@@ -53,12 +54,24 @@ export class Vocabulary {
    * `wholeText` removes the blank that SentencePiece puts before a text; the pieces of a stream need theirs.
    * Throws `invalid-argument` for an unknown id.
    */
-  detokenizeBytes(ids: ArrayLike<number>, options: { skipSpecial?: boolean | undefined; wholeText?: boolean } = {}): Uint8Array<ArrayBuffer> {
+  detokenizeBytes(
+    ids: ArrayLike<number>,
+    options: { skipSpecial?: boolean | undefined; wholeText?: boolean } = {},
+  ): Uint8Array<ArrayBuffer> {
     const list = this.#knownIds(ids);
-    const flags = (options.skipSpecial === true ? TextFlag.SKIP_SPECIAL : 0) | (options.wholeText === true ? TextFlag.WHOLE_TEXT : 0);
+    const flags =
+      (options.skipSpecial === true ? TextFlag.SKIP_SPECIAL : 0) |
+      (options.wholeText === true ? TextFlag.WHOLE_TEXT : 0);
     return this.#instance.withBlock(list.byteLength, (block) => {
       this.#instance.heap.copyInIds(block, list);
-      const bytes = this.#instance.exports.detokenize(this.#instance.model, block, list.length, flags, this.#instance.staging, STAGING);
+      const bytes = this.#instance.exports.detokenize(
+        this.#instance.model,
+        block,
+        list.length,
+        flags,
+        this.#instance.staging,
+        STAGING,
+      );
       this.#instance.check(Math.min(bytes, 0));
       if (bytes <= STAGING) return this.#instance.heap.copyOut(this.#instance.staging, bytes);
       return this.#instance.withBlock(bytes, (out) => {
@@ -78,13 +91,17 @@ export class Vocabulary {
     const list = toIds(ids);
     const { n_vocab } = this.#file.modelInfo();
     const bad = list.findIndex((id) => id < 0 || id >= n_vocab);
-    if (bad >= 0) throw new ChordError('invalid-argument', `ids[${bad}] is ${list[bad]}, not 0 to ${n_vocab - 1}`);
+    if (bad >= 0)
+      throw new ChordError('invalid-argument', `ids[${bad}] is ${list[bad]}, not 0 to ${n_vocab - 1}`);
     return list;
   }
 
   /** Whether the model ends its turn with this id. Throws `invalid-argument` for an unknown id. */
   isEndOfGeneration(id: number): boolean {
-    return (this.#instance.check(this.#instance.exports.token_flags(this.#instance.model, id)) & TokenFlag.EOG) !== 0;
+    return (
+      (this.#instance.check(this.#instance.exports.token_flags(this.#instance.model, id)) & TokenFlag.EOG) !==
+      0
+    );
   }
 
   /**
@@ -101,7 +118,8 @@ export function toIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
   const list = new Int32Array(ids.length);
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i];
-    if (typeof id !== 'number' || (id | 0) !== id) throw new ChordError('invalid-argument', `ids[${i}] is ${String(id)}, not a token id`);
+    if (typeof id !== 'number' || (id | 0) !== id)
+      throw new ChordError('invalid-argument', `ids[${i}] is ${String(id)}, not a token id`);
     list[i] = id;
   }
   return list;

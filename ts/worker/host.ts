@@ -66,18 +66,33 @@ export class EngineHost {
       return this.#refuse(callOf(message), error);
     }
     switch (request.op) {
-      case 'chunk': return void (this.#pushed?.call === request.call && this.#pushed.stream.push(request.bytes));
-      case 'end': return void (this.#pushed?.call === request.call && this.#pushed.stream.end());
-      case 'fail': return void (this.#pushed?.call === request.call && this.#pushed.stream.fail(request.error));
-      case 'taken': return this.#calls.get(request.call)?.take(request.count);
-      case 'pong': return this.#watch(request.call);
-      case 'cancel': return this.#calls.get(request.call)?.cancel();
-      default: return this.#open(request);
+      case 'chunk':
+        return void (this.#pushed?.call === request.call && this.#pushed.stream.push(request.bytes));
+      case 'end':
+        return void (this.#pushed?.call === request.call && this.#pushed.stream.end());
+      case 'fail':
+        return void (this.#pushed?.call === request.call && this.#pushed.stream.fail(request.error));
+      case 'taken':
+        return this.#calls.get(request.call)?.take(request.count);
+      case 'pong':
+        return this.#watch(request.call);
+      case 'cancel':
+        return this.#calls.get(request.call)?.cancel();
+      default:
+        return this.#open(request);
     }
   }
 
-  #open(request: Requested<'load' | 'tokenize' | 'detokenize' | Queued | 'open-session' | 'counters' | 'profile' | 'dispose'>): void {
-    if (this.#calls.has(request.call)) return this.#refuse(undefined, new ChordError('invalid-argument', `call ${request.call} is under way already`));
+  #open(
+    request: Requested<
+      'load' | 'tokenize' | 'detokenize' | Queued | 'open-session' | 'counters' | 'profile' | 'dispose'
+    >,
+  ): void {
+    if (this.#calls.has(request.call))
+      return this.#refuse(
+        undefined,
+        new ChordError('invalid-argument', `call ${request.call} is under way already`),
+      );
     const call = new Call<Request>(request, this.#post);
     this.#calls.set(call.id, call);
     if (queued.has(request.op)) this.#enqueue(call);
@@ -96,18 +111,30 @@ export class EngineHost {
   async #serve(call: Call): Promise<Results[keyof Results]> {
     const { request } = call;
     switch (request.op) {
-      case 'load': return this.#load(call as Call<Requested<'load'>>, request);
-      case 'tokenize': return this.#work().tokenize(call as Call<Requested<'tokenize'>>);
-      case 'detokenize': return this.#work().engine.vocabulary.detokenize(request.ids, request);
-      case 'counters': return this.#counters();
-      case 'profile': return this.#work().engine.profile.read();
-      case 'open-session': return this.#work().openSession();
-      case 'fork-session': return this.#work().openSession(request.session);
-      case 'close-session': return this.#work().closeSession(request.session);
-      case 'dispose': return this.#dispose(call);
-      case 'logits': return this.#work().logits(call as Call<Requested<'logits'>>);
-      case 'generate': return this.#work().generate(call as Call<Requested<'generate'>>);
-      default: throw new ChordError('internal', `${request.op} doesn't open a call`);
+      case 'load':
+        return this.#load(call as Call<Requested<'load'>>, request);
+      case 'tokenize':
+        return this.#work().tokenize(call as Call<Requested<'tokenize'>>);
+      case 'detokenize':
+        return this.#work().engine.vocabulary.detokenize(request.ids, request);
+      case 'counters':
+        return this.#counters();
+      case 'profile':
+        return this.#work().engine.profile.read();
+      case 'open-session':
+        return this.#work().openSession();
+      case 'fork-session':
+        return this.#work().openSession(request.session);
+      case 'close-session':
+        return this.#work().closeSession(request.session);
+      case 'dispose':
+        return this.#dispose(call);
+      case 'logits':
+        return this.#work().logits(call as Call<Requested<'logits'>>);
+      case 'generate':
+        return this.#work().generate(call as Call<Requested<'generate'>>);
+      default:
+        throw new ChordError('internal', `${request.op} doesn't open a call`);
     }
   }
 
@@ -120,8 +147,12 @@ export class EngineHost {
       reply = { type: 'result', call: call.id, value };
     } catch (error) {
       // A cancelled call is answered as `aborted` or `disposed`, unless it failed with `internal`.
-      const isStopped = error instanceof Cancelled || (call.signal.aborted && !(ChordError.isInstance(error) && error.code === 'internal'));
-      const stopped = this.#isDisposed ? new ChordError('disposed', 'the model was disposed of') : new ChordError('aborted', 'the call was cancelled');
+      const isStopped =
+        error instanceof Cancelled ||
+        (call.signal.aborted && !(ChordError.isInstance(error) && error.code === 'internal'));
+      const stopped = this.#isDisposed
+        ? new ChordError('disposed', 'the model was disposed of')
+        : new ChordError('aborted', 'the call was cancelled');
       reply = { type: 'failed', call: call.id, error: toErrorRecord(isStopped ? stopped : error) };
     }
     this.#calls.delete(call.id);
@@ -193,7 +224,8 @@ export class EngineHost {
 
   async #load(call: Call<Requested<'load'>>, request: Requested<'load'>): Promise<Results['load']> {
     if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
-    if (this.#isLoading || this.#loaded !== undefined) throw new ChordError('busy', 'a model is loaded already');
+    if (this.#isLoading || this.#loaded !== undefined)
+      throw new ChordError('busy', 'a model is loaded already');
     this.#isLoading = true;
     const { source } = request;
     const pushed = source.kind === 'pushed' ? this.#openPushed(call, source) : undefined; // before any await
@@ -204,7 +236,8 @@ export class EngineHost {
         meter: pushed ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
         mayThread: this.#options.mayThread,
         name: source.kind === 'url' ? source.url : source.kind === 'path' ? source.path : source.name,
-        open: async (signal) => pushed ?? openRemote(source as Exclude<typeof source, { kind: 'pushed' }>, signal),
+        open: async (signal) =>
+          pushed ?? openRemote(source as Exclude<typeof source, { kind: 'pushed' }>, signal),
         onBytes: (bytes) => (this.#bytesRead += bytes),
         onProgress: (progress) => this.#post({ type: 'progress', call: call.id, progress }),
       });
@@ -220,7 +253,11 @@ export class EngineHost {
 
   #openPushed(call: Call, source: Extract<RemoteSource, { kind: 'pushed' }>): PushedStream {
     const stream = new PushedStream(source, ({ byteLength, buffer }) =>
-      this.#post({ type: 'taken', call: call.id, bytes: byteLength, buffer }, buffer instanceof ArrayBuffer ? [buffer] : []));
+      this.#post(
+        { type: 'taken', call: call.id, bytes: byteLength, buffer },
+        buffer instanceof ArrayBuffer ? [buffer] : [],
+      ),
+    );
     call.signal.addEventListener('abort', () => stream.stop(call.signal.reason));
     this.#pushed = { stream, call: call.id };
     return stream;
@@ -229,8 +266,14 @@ export class EngineHost {
   #counters(): ModelCounters {
     const runner = this.#work();
     return {
-      ...runner.counters, bytesRead: this.#bytesRead, bytesUploaded: 0, kvPages: runner.kvPages,
-      wasmBytes: runner.engine.instance.heap.size, bufferBytesPeak: this.#meter.peak, gpuDispatches: 0, gpuBytes: 0,
+      ...runner.counters,
+      bytesRead: this.#bytesRead,
+      bytesUploaded: 0,
+      kvPages: runner.kvPages,
+      wasmBytes: runner.engine.instance.heap.size,
+      bufferBytesPeak: this.#meter.peak,
+      gpuDispatches: 0,
+      gpuBytes: 0,
     };
   }
 
@@ -241,7 +284,8 @@ export class EngineHost {
     this.#isDisposed = true;
     const others = [...this.#calls.values()].filter((call) => call !== own && call.request.op !== 'dispose');
     for (const call of others) call.cancel();
-    while (this.#running !== undefined || this.#isLoading) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    while (this.#running !== undefined || this.#isLoading)
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#loaded?.engine.free();
     await this.#loaded?.pool?.stop();
     this.#loaded = undefined;
@@ -251,9 +295,13 @@ export class EngineHost {
 }
 
 function busy(waiting: string, running: string): ChordError {
-  return new ChordError('busy', `${waiting} waits behind a ${running} whose reader has read nothing for ${BUSY_MS / 1000} s`, {
-    hint: 'inside the loop over a run, a call that computes waits for that run: read the run to its end, or leave the loop, before the call',
-  });
+  return new ChordError(
+    'busy',
+    `${waiting} waits behind a ${running} whose reader has read nothing for ${BUSY_MS / 1000} s`,
+    {
+      hint: 'inside the loop over a run, a call that computes waits for that run: read the run to its end, or leave the loop, before the call',
+    },
+  );
 }
 
 function describeLoaded(loaded: LoadedEngine): Results['load'] {

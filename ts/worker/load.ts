@@ -150,7 +150,10 @@ function looksLikeHtml(chunk: Uint8Array): boolean {
  * Plans the model for the threads that are asked for and possible, and starts the pool. If the pool can't
  * start, the model is planned for one thread instead. `why` is the reason for the number of threads.
  */
-async function choosePool(file: Loader, job: LoadJob): Promise<{ pool: ThreadPool | undefined; why: string }> {
+async function choosePool(
+  file: Loader,
+  job: LoadJob,
+): Promise<{ pool: ThreadPool | undefined; why: string }> {
   const { contextLength, kvType } = job.options;
   const hardware = await hardwareThreads();
   const asked = job.options.threads ?? Math.min(hardware, MOST_THREADS);
@@ -166,7 +169,11 @@ async function choosePool(file: Loader, job: LoadJob): Promise<{ pool: ThreadPoo
   }
   if (asked === 1) return { pool: undefined, why: '1 thread, as asked' };
   if (!job.mayThread) return { pool: undefined, why: '1 thread: only a worker can have more' };
-  if (wanted === 1 && hardware > 1) return { pool: undefined, why: '1 thread: shared memory can\'t be posted here (the page isn\'t cross-origin isolated)' };
+  if (wanted === 1 && hardware > 1)
+    return {
+      pool: undefined,
+      why: "1 thread: shared memory can't be posted here (the page isn't cross-origin isolated)",
+    };
   return { pool: undefined, why: '1 thread: the machine has only one' };
 }
 

@@ -103,14 +103,38 @@ export interface Loaded {
 
 export type Ids = readonly number[] | Int32Array;
 export type Request =
-  | { readonly op: 'load'; readonly call: number; readonly source: RemoteSource; readonly options: LoadOptions }
+  | {
+      readonly op: 'load';
+      readonly call: number;
+      readonly source: RemoteSource;
+      readonly options: LoadOptions;
+    }
   | { readonly op: 'chunk'; readonly call: number; readonly bytes: Uint8Array }
   | { readonly op: 'end'; readonly call: number }
   | { readonly op: 'fail'; readonly call: number; readonly error: ErrorRecord }
-  | { readonly op: 'tokenize'; readonly call: number; readonly text: string | Uint8Array; readonly addSpecial: boolean; readonly parseSpecial: boolean; readonly most?: number | undefined }
+  | {
+      readonly op: 'tokenize';
+      readonly call: number;
+      readonly text: string | Uint8Array;
+      readonly addSpecial: boolean;
+      readonly parseSpecial: boolean;
+      readonly most?: number | undefined;
+    }
   | { readonly op: 'detokenize'; readonly call: number; readonly ids: Ids; readonly skipSpecial: boolean }
-  | { readonly op: 'logits'; readonly call: number; readonly session?: number; readonly ids: Ids; readonly all: boolean }
-  | { readonly op: 'generate'; readonly call: number; readonly session?: number; readonly prompt: string | Ids; readonly options: ContinuationOptions }
+  | {
+      readonly op: 'logits';
+      readonly call: number;
+      readonly session?: number;
+      readonly ids: Ids;
+      readonly all: boolean;
+    }
+  | {
+      readonly op: 'generate';
+      readonly call: number;
+      readonly session?: number;
+      readonly prompt: string | Ids;
+      readonly options: ContinuationOptions;
+    }
   | { readonly op: 'taken'; readonly call: number; readonly count: number }
   | { readonly op: 'pong'; readonly call: number }
   | { readonly op: 'cancel'; readonly call: number }
@@ -142,10 +166,20 @@ export type Reply =
   | { readonly type: 'failed'; readonly call: number; readonly error: ErrorRecord }
   | { readonly type: 'progress'; readonly call: number; readonly progress: LoadProgress }
   // `buffer` is the chunk's: the client reuses it for the next chunk.
-  | { readonly type: 'taken'; readonly call: number; readonly bytes: number; readonly buffer: ArrayBufferLike }
+  | {
+      readonly type: 'taken';
+      readonly call: number;
+      readonly bytes: number;
+      readonly buffer: ArrayBufferLike;
+    }
   | { readonly type: 'ping'; readonly call: number }
   | { readonly type: 'tokens'; readonly call: number; readonly events: readonly TokenEvent[] }
-  | { readonly type: 'rows'; readonly call: number; readonly firstRow: number; readonly values: Float32Array };
+  | {
+      readonly type: 'rows';
+      readonly call: number;
+      readonly firstRow: number;
+      readonly values: Float32Array;
+    };
 
 /**
  * Maximum number of events that the worker runs ahead of the reader. It is large enough to hide the delay of
@@ -165,7 +199,8 @@ function asIds(name: string, value: unknown): Ids {
 }
 
 /** Returns the session number of a call; 0 if the call names no session. */
-const asSession = (fields: Fields): number => asWhole('session', fields['session'] ?? 0, 0, Number.MAX_SAFE_INTEGER);
+const asSession = (fields: Fields): number =>
+  asWhole('session', fields['session'] ?? 0, 0, Number.MAX_SAFE_INTEGER);
 
 function asObject(name: string, value: unknown): Fields {
   if (!isObject(value)) wrong(name, value, 'an object');
@@ -175,18 +210,24 @@ function asObject(name: string, value: unknown): Fields {
 function parseSource(value: unknown): RemoteSource {
   const source = asObject('source', value);
   switch (source['kind']) {
-    case 'url': return { kind: 'url', url: asString('source.url', source['url']) };
-    case 'path': return { kind: 'path', path: asString('source.path', source['path']) };
+    case 'url':
+      return { kind: 'url', url: asString('source.url', source['url']) };
+    case 'path':
+      return { kind: 'path', path: asString('source.path', source['path']) };
     case 'blob':
       if (!(source['blob'] instanceof Blob)) wrong('source.blob', source['blob'], 'a Blob');
       return { kind: 'blob', blob: source['blob'], name: asString('source.name', source['name']) };
     case 'pushed':
       return {
-        kind: 'pushed', name: asString('source.name', source['name']),
-        totalBytes: asOptional(source['totalBytes'], (bytes) => asWhole('source.totalBytes', bytes, 0, Number.MAX_SAFE_INTEGER)),
+        kind: 'pushed',
+        name: asString('source.name', source['name']),
+        totalBytes: asOptional(source['totalBytes'], (bytes) =>
+          asWhole('source.totalBytes', bytes, 0, Number.MAX_SAFE_INTEGER),
+        ),
         phase: source['phase'] === 'download' ? 'download' : 'read',
       };
-    default: return wrong('source.kind', source['kind'], 'url, path, blob or pushed');
+    default:
+      return wrong('source.kind', source['kind'], 'url, path, blob or pushed');
   }
 }
 
@@ -241,7 +282,13 @@ export function parseRequest(message: unknown): Request {
   const call = asWhole('call', fields['call'], 0, Number.MAX_SAFE_INTEGER);
   const op = fields['op'] as Op;
   switch (op) {
-    case 'load': return { op, call, source: parseSource(fields['source']), options: parseLoadOptions(fields['options']) };
+    case 'load':
+      return {
+        op,
+        call,
+        source: parseSource(fields['source']),
+        options: parseLoadOptions(fields['options']),
+      };
     case 'chunk':
       if (!(fields['bytes'] instanceof Uint8Array)) wrong('bytes', fields['bytes'], 'a Uint8Array');
       return { op, call, bytes: fields['bytes'] };
@@ -250,28 +297,55 @@ export function parseRequest(message: unknown): Request {
       return { op, call, error: fields['error'] };
     case 'tokenize': {
       const text = fields['text'];
-      if (typeof text !== 'string' && !(text instanceof Uint8Array)) wrong('text', text, 'a string or a Uint8Array');
+      if (typeof text !== 'string' && !(text instanceof Uint8Array))
+        wrong('text', text, 'a string or a Uint8Array');
       return {
-        op, call, text, addSpecial: asBoolean('addSpecial', fields['addSpecial']), parseSpecial: asBoolean('parseSpecial', fields['parseSpecial']),
+        op,
+        call,
+        text,
+        addSpecial: asBoolean('addSpecial', fields['addSpecial']),
+        parseSpecial: asBoolean('parseSpecial', fields['parseSpecial']),
         most: asOptional(fields['most'], (most) => asWhole('most', most, 0, Number.MAX_SAFE_INTEGER)),
       };
     }
-    case 'detokenize': return { op, call, ids: asIds('ids', fields['ids']), skipSpecial: asBoolean('skipSpecial', fields['skipSpecial']) };
-    case 'logits': return { op, call, session: asSession(fields), ids: asIds('ids', fields['ids']), all: asBoolean('all', fields['all']) };
+    case 'detokenize':
+      return {
+        op,
+        call,
+        ids: asIds('ids', fields['ids']),
+        skipSpecial: asBoolean('skipSpecial', fields['skipSpecial']),
+      };
+    case 'logits':
+      return {
+        op,
+        call,
+        session: asSession(fields),
+        ids: asIds('ids', fields['ids']),
+        all: asBoolean('all', fields['all']),
+      };
     case 'generate': {
       const prompt = fields['prompt'];
-      return { op, call, session: asSession(fields), prompt: typeof prompt === 'string' ? prompt : asIds('prompt', prompt), options: parseGenerateOptions(fields['options']) };
+      return {
+        op,
+        call,
+        session: asSession(fields),
+        prompt: typeof prompt === 'string' ? prompt : asIds('prompt', prompt),
+        options: parseGenerateOptions(fields['options']),
+      };
     }
-    case 'taken': return { op, call, count: asWhole('count', fields['count'], 0, 2 ** 31 - 1) };
+    case 'taken':
+      return { op, call, count: asWhole('count', fields['count'], 0, 2 ** 31 - 1) };
     case 'fork-session':
-    case 'close-session': return { op, call, session: asSession(fields) };
+    case 'close-session':
+      return { op, call, session: asSession(fields) };
     case 'open-session':
     case 'end':
     case 'pong':
     case 'cancel':
     case 'counters':
     case 'profile':
-    case 'dispose': return { op, call };
+    case 'dispose':
+      return { op, call };
     default: {
       const unknown: never = op;
       return wrong('op', unknown, 'an op of the protocol');

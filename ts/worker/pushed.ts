@@ -16,7 +16,10 @@ export class PushedStream implements ByteStream {
   #failure: unknown;
   #wake: () => void = () => {};
 
-  constructor(source: { name: string; phase: 'download' | 'read'; totalBytes: number | undefined }, acknowledge: (chunk: Uint8Array) => void) {
+  constructor(
+    source: { name: string; phase: 'download' | 'read'; totalBytes: number | undefined },
+    acknowledge: (chunk: Uint8Array) => void,
+  ) {
     this.name = source.name;
     this.phase = source.phase;
     this.totalBytes = source.totalBytes;
@@ -28,8 +31,13 @@ export class PushedStream implements ByteStream {
    */
   push(bytes: Uint8Array): void {
     const underWay = this.#chunks.length + (this.#reading === undefined ? 0 : 1);
-    if (underWay >= CHUNKS || bytes.byteLength > CHUNK_BYTES) this.#failure ??= new ChordError('invalid-argument', `a chunk of ${bytes.byteLength} bytes was pushed with ${underWay} chunks under way; the maximum is ${CHUNKS} chunks of ${CHUNK_BYTES} bytes`);
-    else if (this.#isAtEnd) this.#failure ??= new ChordError('invalid-argument', 'bytes were pushed after the end');
+    if (underWay >= CHUNKS || bytes.byteLength > CHUNK_BYTES)
+      this.#failure ??= new ChordError(
+        'invalid-argument',
+        `a chunk of ${bytes.byteLength} bytes was pushed with ${underWay} chunks under way; the maximum is ${CHUNKS} chunks of ${CHUNK_BYTES} bytes`,
+      );
+    else if (this.#isAtEnd)
+      this.#failure ??= new ChordError('invalid-argument', 'bytes were pushed after the end');
     else if (bytes.byteLength > 0) this.#chunks.push(bytes);
     this.#wake();
   }

@@ -62,7 +62,12 @@ export class Runner {
     this.#vocabulary = loaded.engine.file.modelInfo().n_vocab;
   }
 
-  get counters(): { stepsRun: number; stepsOverBudget: number; tokensPrefilled: number; tokensDecoded: number } {
+  get counters(): {
+    stepsRun: number;
+    stepsOverBudget: number;
+    tokensPrefilled: number;
+    tokensDecoded: number;
+  } {
     return { ...this.#own.counters, tokensDecoded: this.#tokensDecoded };
   }
 
@@ -87,7 +92,7 @@ export class Runner {
   }
 
   closeSession(session: number): null {
-    if (session === 0) refuse('session 0 can\'t be closed: dispose closes it with the model');
+    if (session === 0) refuse("session 0 can't be closed: dispose closes it with the model");
     this.engine.closeSession(this.#work(session).session);
     this.#sessions.delete(session);
     return null;
@@ -103,7 +108,10 @@ export class Runner {
   }
 
   async #tokenize(
-    text: string | Uint8Array, options: TokenizeOptions, signal: AbortSignal, most: number,
+    text: string | Uint8Array,
+    options: TokenizeOptions,
+    signal: AbortSignal,
+    most: number,
   ): Promise<Int32Array<ArrayBuffer>> {
     const work = this.engine.vocabulary.openTokenizing(text, options);
     try {
@@ -121,7 +129,9 @@ export class Runner {
   /** Returns the ids of a prompt, without a doubled BOS. Returns undefined when the call was cancelled. */
   async #promptIds(prompt: string, signal: AbortSignal): Promise<Int32Array<ArrayBuffer> | undefined> {
     try {
-      return this.engine.vocabulary.promptIds(await this.#tokenize(prompt, {}, signal, this.engine.file.planInfo.n_ctx));
+      return this.engine.vocabulary.promptIds(
+        await this.#tokenize(prompt, {}, signal, this.engine.file.planInfo.n_ctx),
+      );
     } catch (error) {
       if (error instanceof Cancelled) return undefined;
       throw error;
@@ -137,12 +147,23 @@ export class Runner {
     const work = this.#work(call.request.session);
     const ids = typeof prompt === 'string' ? await this.#promptIds(prompt, call.signal) : prompt;
     if (ids === undefined) {
-      return { promptTokens: 0, cachedTokens: 0, tokens: 0, promptMs: 0, decodeMs: 0, tokensPerSecond: 0, finishReason: 'abort' };
+      return {
+        promptTokens: 0,
+        cachedTokens: 0,
+        tokens: 0,
+        promptMs: 0,
+        decodeMs: 0,
+        tokensPerSecond: 0,
+        finishReason: 'abort',
+      };
     }
     const continuation = new Continuation(work, ids, options);
     const { promptTokens, cachedTokens } = continuation;
     const time = { promptMs: 0, decodeMs: 0 };
-    let { tokens, finishReason }: { tokens: number; finishReason: GenerationStats['finishReason'] } = { tokens: 0, finishReason: 'abort' };
+    let { tokens, finishReason }: { tokens: number; finishReason: GenerationStats['finishReason'] } = {
+      tokens: 0,
+      finishReason: 'abort',
+    };
     try {
       finishReason = await this.#continue(call, continuation, time);
       tokens = continuation.tokens;
@@ -176,9 +197,11 @@ export class Runner {
         const isLast = continuation.finishReason !== undefined;
         let ms = performance.now() - begin;
         if (continuation.tokens > before || event.text !== '') events.push(event);
-        const isDue = performance.now() - turned + stepMs > this.#gatherMs || call.outstanding + events.length >= WINDOW;
+        const isDue =
+          performance.now() - turned + stepMs > this.#gatherMs || call.outstanding + events.length >= WINDOW;
         if (isLast || isDue || continuation.tokens === 1) {
-          if (events.length > 0) await call.send({ type: 'tokens', call: call.id, events }, events.length, WINDOW);
+          if (events.length > 0)
+            await call.send({ type: 'tokens', call: call.id, events }, events.length, WINDOW);
           if (!isLast) await nextTurn();
           if (call.signal.aborted) throw new Cancelled();
           events = [];
@@ -191,7 +214,8 @@ export class Runner {
       }
     } catch (error) {
       // These tokens were complete before the error.
-      if (!(error instanceof Cancelled) && events.length > 0) call.post({ type: 'tokens', call: call.id, events });
+      if (!(error instanceof Cancelled) && events.length > 0)
+        call.post({ type: 'tokens', call: call.id, events });
       throw error;
     }
   }
@@ -223,7 +247,9 @@ export class Runner {
       const rows = Math.min(block, count - row);
       const values = new Float32Array(rows * this.#vocabulary);
       for (let i = 0; i < rows; i++) values.set(session.logits(row + i), i * this.#vocabulary);
-      await call.send({ type: 'rows', call: call.id, firstRow: firstRow + row, values }, 1, 2, [values.buffer]);
+      await call.send({ type: 'rows', call: call.id, firstRow: firstRow + row, values }, 1, 2, [
+        values.buffer,
+      ]);
       if (call.signal.aborted) throw new Cancelled();
     }
   }
@@ -232,7 +258,11 @@ export class Runner {
    * Runs steps until output rows can be read. Returns the milliseconds of computing. The event loop turns
    * after each step, except after the last step of a token (`isPrompt` false).
    */
-  async #finishBatches(signal: AbortSignal, isPrompt: boolean, step: () => boolean | Promise<boolean>): Promise<number> {
+  async #finishBatches(
+    signal: AbortSignal,
+    isPrompt: boolean,
+    step: () => boolean | Promise<boolean>,
+  ): Promise<number> {
     let ms = 0;
     for (;;) {
       if (signal.aborted) throw new Cancelled();

@@ -5,6 +5,9 @@ import { EngineHost } from './host.js';
 
 // There is no top-level await, because a bundler may make this file a classic script.
 void parentPeer().then((client) => {
-  const host = new EngineHost((reply, transfer) => client.post(reply, transfer), { stepMs: 20, mayThread: true });
+  const host = new EngineHost((reply, transfer) => client.post(reply, transfer), {
+    stepMs: 20,
+    mayThread: true,
+  });
   client.listen((message) => host.handle(message));
 });

@@ -14,7 +14,9 @@
 
 chord_config chord_config_default(void)
 {
-    return (chord_config){ .version = CHORD_ABI_VERSION, .size = (int32_t)sizeof(chord_config), .kv_type = CHORD_KV_F16 };
+    return (chord_config){ .version = CHORD_ABI_VERSION,
+                           .size = (int32_t)sizeof(chord_config),
+                           .kv_type = CHORD_KV_F16 };
 }
 
 static chord_status fail(chord_loaded *l, chord_status status, const char *format, ...)
@@ -28,8 +30,11 @@ static chord_status fail(chord_loaded *l, chord_status status, const char *forma
 
 const char *chord_status_code(chord_status status)
 {
-#define CASE(name, value, code, text) case value: return code;
-    switch (status) { CHORD_ERROR_LIST(CASE) }
+#define CASE(name, value, code, text) \
+    case value: return code;
+    switch (status) {
+        CHORD_ERROR_LIST(CASE)
+    }
 #undef CASE
     return "ok";
 }
@@ -37,7 +42,8 @@ const char *chord_status_code(chord_status status)
 static chord_status fail_with_last(chord_loaded *l, chord_status status)
 {
     char text[330];
-    if (!chord_last_error(l->model, text, sizeof text)) snprintf(text, sizeof text, "%s", chord_status_text(status));
+    if (!chord_last_error(l->model, text, sizeof text))
+        snprintf(text, sizeof text, "%s", chord_status_text(status));
     return fail(l, status, "%s: %s", chord_status_code(status), text);
 }
 
@@ -68,14 +74,17 @@ static int next_chunk(source *s)
 static chord_status ended(chord_loaded *l, const source *s)
 {
     if (!ferror(s->f)) return chord_model_end(l->model);
-    return fail(l, CHORD_INVALID_ARGUMENT, "the file can't be read at offset %llu: %s", (unsigned long long)s->at, strerror(errno));
+    return fail(l, CHORD_INVALID_ARGUMENT, "the file can't be read at offset %llu: %s",
+                (unsigned long long)s->at, strerror(errno));
 }
 
 static chord_status load_header(chord_loaded *l, source *s)
 {
     while (next_chunk(s)) {
         chord_status const status = chord_model_push(l->model, 0, s->at, s->chunk, s->n);
-        if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header needs more than %zu bytes", HEADER_BYTES);
+        if (status == CHORD_NEED_MEMORY)
+            return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header needs more than %zu bytes",
+                        HEADER_BYTES);
         if (status != CHORD_MORE) return status;
     }
     return ended(l, s);
@@ -92,7 +101,10 @@ static chord_status load_data(chord_loaded *l, source *s, chord_load_progress *p
     return ended(l, s);
 }
 
-typedef struct joining { chord_model *model; int32_t index; } joining;
+typedef struct joining {
+    chord_model *model;
+    int32_t index;
+} joining;
 
 static void *pool_thread(void *p)
 {
@@ -118,23 +130,28 @@ static chord_status start_pool(chord_loaded *l, int32_t n_threads)
     return CHORD_OK;
 }
 
-static chord_status load(chord_loaded *l, source *s, const chord_config *config, int only_header, chord_load_progress *progress)
+static chord_status load(chord_loaded *l, source *s, const chord_config *config, int only_header,
+                         chord_load_progress *progress)
 {
     chord_status status = load_header(l, s);
     if (status != CHORD_DONE) return status;
     status = chord_model_plan(l->model, config, &l->plan);
-    if (status == CHORD_NEED_MEMORY) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header needs more than %zu bytes", HEADER_BYTES);
+    if (status == CHORD_NEED_MEMORY)
+        return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header needs more than %zu bytes",
+                    HEADER_BYTES);
     if (status != CHORD_OK || only_header) return status;
     void *block = l->plan.bytes < (double)(SIZE_MAX / 2) ? chord_load_block(l, (size_t)l->plan.bytes) : NULL;
-    if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the model needs %.0f bytes, which can't be allocated", l->plan.bytes);
+    if (!block)
+        return fail(l, CHORD_OUT_OF_MEMORY,
+                    "out-of-memory: the model needs %.0f bytes, which can't be allocated", l->plan.bytes);
     status = chord_model_begin(l->model, block, (size_t)l->plan.bytes);
     if (status == CHORD_MORE) status = load_data(l, s, progress);
     if (status != CHORD_DONE) return status;
     return start_pool(l, l->plan.n_threads);
 }
 
-chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk, int only_header,
-                             chord_load_progress *progress)
+chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk,
+                             int only_header, chord_load_progress *progress)
 {
     memset(l, 0, sizeof *l);
     if (!chunk) chunk = (size_t)4 << 20;
@@ -174,7 +191,9 @@ chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget)
             chord_session_get_state(s, &state);
             size_t const bytes = (size_t)state.wanted_bytes + PAGES_AT_ONCE * (size_t)l->plan.page_bytes;
             void *block = chord_load_block(l, bytes);
-            if (!block) return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: %zu bytes of KV pages can't be allocated", bytes);
+            if (!block)
+                return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: %zu bytes of KV pages can't be allocated",
+                            bytes);
             chord_model_give(l->model, block, bytes);
         } else if (status != CHORD_MORE) {
             return status < 0 ? fail_with_last(l, status) : status;

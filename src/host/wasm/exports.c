@@ -37,7 +37,10 @@ EXPORT(model_push) int32_t export_push(double m, int32_t file, double off, doubl
     return chord_model_push(at(m), file, whole(off), at(bytes), size(n));
 }
 EXPORT(model_end) int32_t export_end(double m) { return chord_model_end(at(m)); }
-EXPORT(model_plan) int32_t export_plan(double m, double config, double out) { return chord_model_plan(at(m), at(config), at(out)); }
+EXPORT(model_plan) int32_t export_plan(double m, double config, double out)
+{
+    return chord_model_plan(at(m), at(config), at(out));
+}
 EXPORT(model_begin) int32_t export_begin(double m, double block, double bytes)
 {
     return chord_model_begin(at(m), at(block), size(bytes));
@@ -46,7 +49,10 @@ EXPORT(model_tensor) int32_t export_tensor(double m, int32_t i, double out, doub
 {
     return chord_model_tensor(at(m), i, at(out), at(name), size(cap));
 }
-EXPORT(model_get_info) int32_t export_get_info(double m, double out) { return chord_model_get_info(at(m), at(out)); }
+EXPORT(model_get_info) int32_t export_get_info(double m, double out)
+{
+    return chord_model_get_info(at(m), at(out));
+}
 EXPORT(model_meta) double export_meta(double m, double key, int32_t n_key, double dst, double cap)
 {
     return (double)chord_model_meta(at(m), at(key), n_key, at(dst), size(cap));
@@ -61,39 +67,57 @@ EXPORT(model_program) double export_program(double m)
     int32_t n;
     return address(chord_model_program(at(m), &n));
 }
-EXPORT(model_profile) int32_t export_profile(double m, double ms) { return chord_model_profile(at(m), at(ms)); }
+EXPORT(model_profile) int32_t export_profile(double m, double ms)
+{
+    return chord_model_profile(at(m), at(ms));
+}
 EXPORT(last_error) int32_t export_last_error(double m, double dst, double cap)
 {
     return chord_last_error(at(m), at(dst), size(cap));
 }
 
-EXPORT(thread_join) int32_t export_thread_join(double m, int32_t index) { return chord_thread_join(at(m), index); }
+EXPORT(thread_join) int32_t export_thread_join(double m, int32_t index)
+{
+    return chord_thread_join(at(m), index);
+}
 EXPORT(threads_ready) int32_t export_threads_ready(double m) { return chord_threads_ready(at(m)); }
 EXPORT(model_stop) void export_stop(double m) { chord_model_stop(at(m)); }
 
 EXPORT(tokenizer_bytes) double export_tokenizer_bytes(void) { return (double)chord_tokenizer_bytes(); }
-EXPORT(tokenizer_open) double export_tokenizer_open(double m, double text, double n, int32_t flags, double block, double bytes)
+EXPORT(tokenizer_open)
+double export_tokenizer_open(double m, double text, double n, int32_t flags, double block, double bytes)
 {
     return address(chord_tokenizer_open(at(m), at(text), size(n), flags, at(block), size(bytes)));
 }
-EXPORT(tokenizer_step) int32_t export_tokenizer_step(double t, double budget, double ids, int32_t cap, double n)
+EXPORT(tokenizer_step)
+int32_t export_tokenizer_step(double t, double budget, double ids, int32_t cap, double n)
 {
     return chord_tokenizer_step(at(t), whole(budget), at(ids), cap, at(n));
 }
-EXPORT(tokenizer_wanted) double export_tokenizer_wanted(double t) { return (double)chord_tokenizer_wanted(at(t)); }
+EXPORT(tokenizer_wanted) double export_tokenizer_wanted(double t)
+{
+    return (double)chord_tokenizer_wanted(at(t));
+}
 EXPORT(tokenizer_give) int32_t export_tokenizer_give(double t, double block, double bytes)
 {
     return chord_tokenizer_give(at(t), at(block), size(bytes));
 }
-EXPORT(tokenizer_least) double export_tokenizer_least(double t) { return (double)chord_tokenizer_least(at(t)); }
+EXPORT(tokenizer_least) double export_tokenizer_least(double t)
+{
+    return (double)chord_tokenizer_least(at(t));
+}
 
-EXPORT(detokenize) double export_detokenize(double m, double ids, int32_t n, int32_t flags, double dst, double cap)
+EXPORT(detokenize)
+double export_detokenize(double m, double ids, int32_t n, int32_t flags, double dst, double cap)
 {
     return (double)chord_detokenize(at(m), at(ids), n, flags, at(dst), size(cap));
 }
 EXPORT(token_flags) int32_t export_token_flags(double m, int32_t id) { return chord_token_flags(at(m), id); }
 
-EXPORT(stream_bytes) double export_stream_bytes(double n_stops) { return (double)chord_stream_bytes(size(n_stops)); }
+EXPORT(stream_bytes) double export_stream_bytes(double n_stops)
+{
+    return (double)chord_stream_bytes(size(n_stops));
+}
 EXPORT(stream_open) double export_stream_open(double block, double bytes, double stops, double n_stops)
 {
     return address(chord_stream_open(at(block), size(bytes), at(stops), size(n_stops)));
@@ -121,29 +145,60 @@ EXPORT(session_open) double export_session_open(double m, double block, double b
     return address(chord_session_open(at(m), at(block), size(bytes)));
 }
 EXPORT(session_close) void export_session_close(double s) { chord_session_close(at(s)); }
-EXPORT(session_push) int32_t export_session_push(double s, double ids, int32_t n) { return chord_session_push(at(s), at(ids), n); }
-EXPORT(session_push_embeddings) int32_t export_session_push_embeddings(double s, double rows, double positions, int32_t n)
+EXPORT(session_push) int32_t export_session_push(double s, double ids, int32_t n)
+{
+    return chord_session_push(at(s), at(ids), n);
+}
+EXPORT(session_push_embeddings)
+int32_t export_session_push_embeddings(double s, double rows, double positions, int32_t n)
 {
     return chord_session_push_embeddings(at(s), at(rows), at(positions), n);
 }
-EXPORT(session_outputs) int32_t export_session_outputs(double s, int32_t mode) { return chord_session_outputs(at(s), mode); }
+EXPORT(session_outputs) int32_t export_session_outputs(double s, int32_t mode)
+{
+    return chord_session_outputs(at(s), mode);
+}
 EXPORT(session_step) int32_t export_session_step(double s, double budget)
 {
     return chord_session_step(at(s), budget < 0 ? CHORD_NO_LIMIT : whole(budget));
 }
-EXPORT(session_next_batch) int32_t export_session_next_batch(double s, double out) { return chord_session_next_batch(at(s), at(out)); }
-EXPORT(session_accept_batch) int32_t export_session_accept_batch(double s) { return chord_session_accept_batch(at(s)); }
-EXPORT(session_drop_batch) int32_t export_session_drop_batch(double s) { return chord_session_drop_batch(at(s)); }
+EXPORT(session_next_batch) int32_t export_session_next_batch(double s, double out)
+{
+    return chord_session_next_batch(at(s), at(out));
+}
+EXPORT(session_accept_batch) int32_t export_session_accept_batch(double s)
+{
+    return chord_session_accept_batch(at(s));
+}
+EXPORT(session_drop_batch) int32_t export_session_drop_batch(double s)
+{
+    return chord_session_drop_batch(at(s));
+}
 EXPORT(session_cancel) void export_cancel(double s) { chord_session_cancel(at(s)); }
-EXPORT(session_logits) double export_session_logits(double s, int32_t row) { return address(chord_session_logits(at(s), row)); }
-EXPORT(session_sample) int32_t export_session_sample(double s, double p) { return chord_session_sample(at(s), at(p)); }
+EXPORT(session_logits) double export_session_logits(double s, int32_t row)
+{
+    return address(chord_session_logits(at(s), row));
+}
+EXPORT(session_sample) int32_t export_session_sample(double s, double p)
+{
+    return chord_session_sample(at(s), at(p));
+}
 EXPORT(session_sample_row) int32_t export_session_sample_row(double s, double p, double logits)
 {
     return chord_session_sample_row(at(s), at(p), at(logits));
 }
-EXPORT(session_accept_token) int32_t export_session_accept_token(double s, int32_t id) { return chord_session_accept_token(at(s), id); }
-EXPORT(session_seed) void export_session_seed(double s, double seed) { chord_session_seed(at(s), whole(seed)); }
-EXPORT(session_truncate) int32_t export_session_truncate(double s, int32_t n) { return chord_session_truncate(at(s), n); }
+EXPORT(session_accept_token) int32_t export_session_accept_token(double s, int32_t id)
+{
+    return chord_session_accept_token(at(s), id);
+}
+EXPORT(session_seed) void export_session_seed(double s, double seed)
+{
+    chord_session_seed(at(s), whole(seed));
+}
+EXPORT(session_truncate) int32_t export_session_truncate(double s, int32_t n)
+{
+    return chord_session_truncate(at(s), n);
+}
 /* Returns the new session's address, or a negative number: the error, or -NEED_MEMORY. */
 EXPORT(session_fork) double export_session_fork(double s, double block, double bytes)
 {
@@ -151,5 +206,11 @@ EXPORT(session_fork) double export_session_fork(double s, double block, double b
     chord_status const status = chord_session_fork(at(s), at(block), size(bytes), &out);
     return status == CHORD_OK ? address(out) : status > 0 ? -status : status;
 }
-EXPORT(session_match) int32_t export_session_match(double s, double ids, int32_t n) { return chord_session_match(at(s), at(ids), n); }
-EXPORT(session_get_state) int32_t export_session_get_state(double s, double out) { return chord_session_get_state(at(s), at(out)); }
+EXPORT(session_match) int32_t export_session_match(double s, double ids, int32_t n)
+{
+    return chord_session_match(at(s), at(ids), n);
+}
+EXPORT(session_get_state) int32_t export_session_get_state(double s, double out)
+{
+    return chord_session_get_state(at(s), at(out));
+}

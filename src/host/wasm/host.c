@@ -24,7 +24,10 @@ void chord_host_wait(const int32_t *at, int32_t expected, int32_t timeout_ms)
 {
     __builtin_wasm_memory_atomic_wait32((int *)(uintptr_t)at, expected, (int64_t)timeout_ms * 1000000);
 }
-void chord_host_wake(const int32_t *at) { __builtin_wasm_memory_atomic_notify((int *)(uintptr_t)at, 0xffffffffu); }
+void chord_host_wake(const int32_t *at)
+{
+    __builtin_wasm_memory_atomic_notify((int *)(uintptr_t)at, 0xffffffffu);
+}
 /* Takes some nanoseconds. wasm has no pause instruction. */
 void chord_host_pause(void)
 {
