@@ -13,9 +13,10 @@
 // save 1.0 kB.
 import { build } from 'esbuild';
 import { spawnSync } from 'node:child_process';
-import { chmod, copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 
 // --interpreter: build/dist-interpreter/, the same package with the tests' float64 interpreter as executor.
 const isInterpreter = process.argv.includes('--interpreter');
@@ -41,6 +42,54 @@ const swapExecutor = {
     ),
 };
 
+/**
+ * Webpack and Vite need these comments before an import of a name that isn't literal (importNode). esbuild drops comments
+ * where it drops white space.
+ */
+async function markImports() {
+  let n = 0;
+  for (const name of await readdir(dist)) {
+    if (!name.endsWith('.js')) continue;
+    const text = await readFile(path.join(dist, name), 'utf8');
+    const marked = text.replace(
+      /\bimport\((?=`node:\$)/g,
+      () => (n++, 'import(/* webpackIgnore: true *//* @vite-ignore */'),
+    );
+    if (marked !== text) await writeFile(path.join(dist, name), marked);
+  }
+  if (n === 0) throw new Error('build.mjs: importNode has another form now, and its import is unmarked');
+}
+
+/**
+ * inline.js: one file. It never uses its own address, which bundlers for classic scripts don't give, so
+ * `import.meta.url` is a constant there.
+ */
+async function buildInline() {
+  const single = { ...settings, lineLimit: 0, define: { 'import.meta.url': '"file:///"' } };
+  const packed = {};
+  for (const [name, entry] of [
+    ['worker.js', entries.worker],
+    ['thread.js', entries.thread],
+  ]) {
+    const { outputFiles } = await build({ ...single, entryPoints: [entry], write: false });
+    packed[name] = pack(outputFiles[0].contents);
+  }
+  for (const name of modules) packed[name] = pack(await readFile(path.join(root, moduleFile(name))));
+  const packedFiles = {
+    name: 'packed-files',
+    setup(build) {
+      build.onResolve({ filter: /^packed-files$/ }, () => ({ path: 'packed-files', namespace: 'packed' }));
+      build.onLoad({ filter: /.*/, namespace: 'packed' }, () => ({
+        contents: JSON.stringify(packed),
+        loader: 'json',
+      }));
+    },
+  };
+  await build({ ...single, plugins: [packedFiles], entryPoints: { inline: 'ts/inline.ts' }, outdir: dist });
+}
+
+const pack = (bytes) => gzipSync(bytes, { level: 9 }).toString('base64');
+
 const missing = [];
 for (const file of [...Object.values(entries), ...modules.map(moduleFile)])
   if (!(await stat(path.join(root, file)).catch(() => null))) missing.push(file);
@@ -51,13 +100,9 @@ if (missing.length > 0) {
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
-await build({
+const settings = {
   absWorkingDir: root,
-  entryPoints: entries,
-  outdir: dist,
   bundle: true,
-  splitting: true,
-  chunkNames: '[name]-[hash]',
   format: 'esm',
   platform: 'neutral',
   target: 'es2022',
@@ -68,7 +113,13 @@ await build({
   lineLimit: 200,
   logLevel: 'warning',
   plugins: isInterpreter ? [swapExecutor] : [],
-});
+};
+const { thread, ...others } = entries;
+await build({ ...settings, entryPoints: others, outdir: dist, splitting: true, chunkNames: '[name]-[hash]' });
+// By itself: Parcel doesn't load a chunk that two workers share.
+await build({ ...settings, entryPoints: { thread }, outdir: dist });
+if (!isInterpreter) await buildInline();
+await markImports();
 for (const name of modules) await copyFile(path.join(root, moduleFile(name)), path.join(dist, name));
 await chmod(path.join(dist, 'cli.js'), 0o755);
 await copyFile(

@@ -71,21 +71,74 @@ interface NodeWorker {
   close?(): void;
 }
 
+// A variable: for a bundler, `new URL(name, import.meta.url)` with a name that isn't literal is a dependency that it
+// can't resolve. webpack warned of it in each build.
+const here: string = import.meta.url;
+
+/**
+ * True where Vite's dev server runs a copy of the package from `node_modules/.vite/deps` (Vite 6 and 7). The other
+ * files of the package aren't beside that copy.
+ */
+export const isPrebundled: boolean = /\/\.vite\/deps[^/]*\//.test(here);
+
+/** Address of another file of the package, where no bundler has moved it. */
+export function besideThis(file: string): URL {
+  return new URL(file, isPrebundled ? new URL('../../wasm-chord/dist/', here) : here);
+}
+
 /**
  * Starts a worker. `makeWeb` contains the literal `new Worker(new URL('./x.js', import.meta.url), ...)` that
- * bundlers look for. Node starts the file of the same name beside this one.
+ * bundlers look for. Node starts the file of the same name beside this one. `url`: an address that the caller named
+ * instead.
  */
-export async function startWorker(file: 'worker.js' | 'thread.js', makeWeb: () => Worker): Promise<Peer> {
-  if (!isNode) return webPeer(makeWeb());
+export async function startWorker(
+  file: 'worker.js' | 'thread.js',
+  makeWeb: () => Worker,
+  url: string | undefined,
+): Promise<Peer> {
+  if (!isNode) return webPeer(url === undefined ? ownWorker(file, makeWeb) : openWorker(url));
   const { Worker: NodeWorkerClass } = (await importNode(
     'worker_threads',
   )) as typeof import('node:worker_threads');
   // No flags of the process: the worker needs none (V8's apply to all threads), and --input-type refuses
   // files.
   return nodePeer(
-    new NodeWorkerClass(new URL(file, import.meta.url), { execArgv: [] }) as unknown as NodeWorker,
+    new NodeWorkerClass(url === undefined ? besideThis(file) : new URL(url), {
+      execArgv: [],
+    }) as unknown as NodeWorker,
   );
 }
+
+function ownWorker(file: string, makeWeb: () => Worker): Worker {
+  if (isPrebundled) return openWorker(besideThis(file).href);
+  try {
+    return makeWeb();
+  } catch (error) {
+    // The package was loaded from another origin, such as a CDN's. A worker can't be.
+    if (!isOtherOrigin(error)) throw error;
+    return openWorker(besideThis(file).href);
+  }
+}
+
+/** A module worker from `url`. If `url` is of another origin, a script of this origin imports it. */
+function openWorker(url: string): Worker {
+  try {
+    return new Worker(url, { type: 'module' });
+  } catch (error) {
+    if (!isOtherOrigin(error)) throw error;
+    const script = URL.createObjectURL(
+      new Blob([`import ${JSON.stringify(url)};`], { type: 'text/javascript' }),
+    );
+    try {
+      return new Worker(script, { type: 'module' });
+    } finally {
+      setTimeout(() => URL.revokeObjectURL(script), 60_000); // WebKit reads it later than at once
+    }
+  }
+}
+
+const isOtherOrigin = (error: unknown): boolean =>
+  (error as { name?: unknown } | null)?.name === 'SecurityError';
 
 /** The creator of this worker. */
 export async function parentPeer(): Promise<Peer> {

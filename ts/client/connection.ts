@@ -2,7 +2,7 @@
 // The client's end of the protocol: call numbers, pending answers, and how long a Node process stays alive. A
 // process stays alive while a caller awaits one of our promises.
 import { ChordError, isErrorRecord } from '../errors.js';
-import { isNode, nextTurn, startWorker } from '../platform.js';
+import { isNode, isPrebundled, nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
 import type { Reply, Request, Results } from '../worker/protocol.js';
 
@@ -75,16 +75,15 @@ export class Connection {
     peer.hold(false);
   }
 
-  /** Starts an engine worker, or (`inWorker` false) a host in this thread. */
-  static async start(inWorker: boolean): Promise<Connection> {
-    if (!inWorker) return new Connection(await localPeer());
+  /**
+   * Starts an engine worker from `url`, or from the package's own file, or (`inWorker` false) a host in this thread.
+   * A service worker can't start workers, so the host runs in it.
+   */
+  static async start(inWorker: boolean, url: string | undefined): Promise<Connection> {
+    if (!inWorker || (!isNode && typeof Worker === 'undefined')) return new Connection(await localPeer());
     try {
-      return new Connection(
-        await startWorker(
-          'worker.js',
-          () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }),
-        ),
-      );
+      const own = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+      return new Connection(await startWorker('worker.js', own, url));
     } catch (cause) {
       throw cantStart(cause);
     }
@@ -206,9 +205,12 @@ function cantStart(cause: unknown): ChordError {
   const where = isNode
     ? "worker.js must be beside the package's JavaScript, and a bundler must include it"
     : "worker.js must be served as JavaScript from the page's own origin, be included by a bundler, and be allowed by the content security policy (worker-src)";
+  const instead = isPrebundled
+    ? "Vite: optimizeDeps: { exclude: ['wasm-chord'] }"
+    : 'import from wasm-chord/inline, or name workerUrl, threadUrl and wasmUrl';
   return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, {
     cause,
-    hint: `${where}; worker: false runs without a worker`,
+    hint: `${where}. Otherwise: ${instead}; worker: false runs without a worker`,
   });
 }
 

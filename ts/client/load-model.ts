@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ChordError } from '../errors.js';
+import { inlineModule, inlineScript } from '../files.js';
 import { BufferMeter } from '../load/meter.js';
 import { sortSource } from '../load/source.js';
 import type { ByteStream, ModelSource, RemoteSource } from '../load/source.js';
 import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
-import type { Loaded } from '../worker/protocol.js';
+import type { Loaded, LoadOptions } from '../worker/protocol.js';
+import { chooseVariant } from '../wasm/detect.js';
 import { Connection, quiet } from './connection.js';
 import type { OpenCall } from './connection.js';
 import { LanguageModel } from './model.js';
@@ -26,7 +28,7 @@ export function loadModel(source: ModelSource, options: LoadModelOptions = {}): 
 }
 
 async function load(source: ModelSource, options: LoadModelOptions): Promise<LanguageModel> {
-  const { record, backend, worker, signal, onProgress } = checkLoadOptions(options);
+  const { record, backend, worker, workerUrl, signal, onProgress } = checkLoadOptions(options);
   signal?.throwIfAborted();
   if (backend === 'webgpu') {
     throw new ChordError('no-webgpu', 'this version has no WebGPU backend', {
@@ -44,10 +46,11 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
     signal?.throwIfAborted();
-    connection = await Connection.start(worker);
+    const files = await findFiles(record, workerUrl);
+    connection = await Connection.start(worker, files.workerUrl);
     const pump = new Pump(stream, meter);
     const call = connection.open<'load'>(
-      { op: 'load', source: remote, options: record },
+      { op: 'load', source: remote, options: files.record },
       {
         onEvent(reply) {
           if (reply.type === 'taken') pump.taken(reply.buffer);
@@ -73,6 +76,19 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     // Not awaited: a stream's cancel() is the caller's code and may never settle.
     stream?.close().catch(() => {});
   }
+}
+
+/** The addresses that the caller named; for the rest, what the package holds inside. */
+async function findFiles(
+  record: LoadOptions,
+  workerUrl: string | undefined,
+): Promise<{ record: LoadOptions; workerUrl: string | undefined }> {
+  const [worker, threadUrl, wasm] = await Promise.all([
+    workerUrl ?? inlineScript('worker.js'),
+    record.threadUrl ?? inlineScript('thread.js'),
+    record.wasm ?? inlineModule(chooseVariant().variant),
+  ]);
+  return { record: { ...record, threadUrl, wasm }, workerUrl: worker };
 }
 
 function pushedSource({ name, totalBytes, phase }: ByteStream): RemoteSource {

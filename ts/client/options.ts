@@ -13,6 +13,7 @@ import {
   refuse,
 } from '../check.js';
 import type { Fields } from '../check.js';
+import { asAddress } from '../files.js';
 import type { LoadProgress } from '../load/progress.js';
 import { asBias, asOption, kvTypes, numbers, samplingOf } from '../options.js';
 import type { ContinuationOptions } from '../options.js';
@@ -34,6 +35,14 @@ export interface LoadModelOptions {
   cache?: 'auto' | 'none' | undefined;
   /** False runs the engine in the caller's thread, with one thread, in steps of about 10 ms. Default true. */
   worker?: boolean | undefined;
+  /**
+   * Addresses of the package's other files, for a bundler that doesn't carry them along, or a strict content security
+   * policy. Relative ones start at the page. `wasmUrl` is one module, or a folder (with a final slash) that has both.
+   * Default: beside the package's JavaScript.
+   */
+  workerUrl?: string | URL | undefined;
+  threadUrl?: string | URL | undefined;
+  wasmUrl?: string | URL | undefined;
   /** Aborts the load; everything is released. */
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -84,6 +93,7 @@ export interface CheckedLoad {
   readonly record: LoadOptions;
   readonly backend: 'auto' | 'cpu' | 'webgpu';
   readonly worker: boolean;
+  readonly workerUrl: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: LoadProgress) => void) | undefined;
 }
@@ -96,6 +106,9 @@ export function checkLoadOptions(options: unknown): CheckedLoad {
     'kvType',
     'cache',
     'worker',
+    'workerUrl',
+    'threadUrl',
+    'wasmUrl',
     'signal',
     'onProgress',
   ]);
@@ -106,12 +119,15 @@ export function checkLoadOptions(options: unknown): CheckedLoad {
   return {
     backend: asOneOf('backend', given['backend'] ?? 'auto', ['auto', 'cpu', 'webgpu'] as const),
     worker: asBoolean('worker', given['worker'] ?? true),
+    workerUrl: asAddress('workerUrl', given['workerUrl']),
     signal: asSignal('signal', given['signal']),
     onProgress: onProgress as CheckedLoad['onProgress'],
     record: {
       contextLength: asOptional(given['contextLength'], (n) => asOption('contextLength', n)),
       kvType: asOptional(given['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
       threads: asOptional(given['threads'], (n) => asOption('threads', n)),
+      threadUrl: asAddress('threadUrl', given['threadUrl']),
+      wasm: asAddress('wasmUrl', given['wasmUrl']),
     },
   };
 }

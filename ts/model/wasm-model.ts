@@ -3,14 +3,16 @@
 // Calls are synchronous where they wait for nothing, so the load of a large model and generate() block a
 // page. generate_async() doesn't block. Level 2 (loadModel) runs the engine in a worker.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { asBytes, asOptions, reading, refuse, wrong } from '../check.js';
+import { asBytes, asOptions, refuse, wrong } from '../check.js';
 import { Work } from '../continuation.js';
 import { ChordError, show } from '../errors.js';
+import { asAddress, inlineModule } from '../files.js';
 import { asOption, numbers } from '../options.js';
 import { describe } from '../wasm/describe.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import { WasmEngine } from '../wasm/engine.js';
 import { compileModule } from '../wasm/instantiate.js';
+import { chooseVariant } from '../wasm/detect.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import { Pace } from '../wasm/pace.js';
 import { AsyncTokenStream } from './async-token-stream.js';
@@ -20,7 +22,7 @@ import { isGpuAvailable, probeGpu } from './gpu.js';
 
 /** Options of `init`. By default, `init` compiles the package's own module. */
 export interface InitOptions {
-  /** URL of the .wasm file, if it isn't beside the package's JavaScript. */
+  /** URL of the wasm module, or of the folder (with a final slash) of the package's modules, if not beside its JavaScript. */
   wasmUrl?: string | URL;
   /** A compiled module. With it, `wasmUrl` isn't used. */
   module?: WebAssembly.Module;
@@ -46,13 +48,11 @@ export default function init(options: InitOptions = {}): Promise<void> {
 
 async function compile(options: InitOptions): Promise<void> {
   const { wasmUrl, module } = asOptions('init', options, ['wasmUrl', 'module']);
+  const wasm = asAddress('wasmUrl', wasmUrl) ?? inlineModule(chooseVariant().variant);
   void probeGpu();
   if (module !== undefined)
     compiled = { module: asModule(module), variant: 'custom', reason: 'the caller gave the module' };
-  else
-    compiled = await compileModule({
-      wasmUrl: wasmUrl === undefined ? undefined : reading('wasmUrl', () => resolveUrl(wasmUrl)),
-    });
+  else compiled = await compileModule({ wasm: await wasm });
 }
 
 /** Returns `module` if it is a WebAssembly.Module, of any realm. Throws `invalid-argument` otherwise. */
@@ -63,11 +63,6 @@ function asModule(module: unknown): WebAssembly.Module {
     refuse(`init: module is ${show(module)}, not a WebAssembly.Module`);
   }
   return module as WebAssembly.Module;
-}
-
-function resolveUrl(url: unknown): URL {
-  if (typeof url !== 'string' && !(url instanceof URL)) wrong('wasmUrl', url, 'a string or a URL');
-  return new URL(url, globalThis.location?.href ?? import.meta.url);
 }
 
 /** Counters of the work since the load; none of them is a time. */

@@ -3,7 +3,7 @@
 // exports.
 import { ABI_VERSION } from '../abi/abi.gen.js';
 import { ChordError, messageOf } from '../errors.js';
-import { importNode, isNode } from '../platform.js';
+import { besideThis, importNode, isNode, isPrebundled } from '../platform.js';
 import { chooseVariant } from './detect.js';
 import type { Variant } from './detect.js';
 
@@ -92,37 +92,51 @@ export interface CompiledModule {
  * Returns the URL of the package's module. The paths are literals, so that every bundler finds the files.
  */
 function moduleUrl(variant: Variant): URL {
+  if (isPrebundled) return besideThis(`${variant}.wasm`);
   return variant === 'wasm32-relaxed'
     ? new URL('./wasm32-relaxed.wasm', import.meta.url)
     : new URL('./wasm32-simd.wasm', import.meta.url);
 }
 
 /**
- * Compiles the fastest variant for this JavaScript engine, or the module at `wasmUrl`.
+ * Compiles the best variant for this JavaScript engine.
  *
- * Throws `io` or `http`, which name the URL, `internal` when the bytes aren't a module, and the signal's
- * reason when it aborts.
+ * @param wasm An absolute address of a module, or of a folder (with a final slash) that has the package's modules; or
+ *   the bytes of the variant that suits this JavaScript engine. Default: the module beside the package's JavaScript.
+ * @throws {ChordError} `io` or `http`, which name the address; `internal` if the bytes aren't a module.
  */
-export async function compileModule(
-  options: { wasmUrl?: string | URL | undefined; signal?: AbortSignal | undefined } = {},
-): Promise<CompiledModule> {
+export async function compileModule({
+  wasm,
+  signal,
+}: {
+  wasm?: string | Uint8Array<ArrayBuffer> | undefined;
+  signal?: AbortSignal | undefined;
+} = {}): Promise<CompiledModule> {
   const { variant, reason } = chooseVariant();
-  if (options.wasmUrl === undefined)
-    return { module: await compileFrom(moduleUrl(variant), options.signal), variant, reason };
-  const module = await compileFrom(
-    new URL(options.wasmUrl, globalThis.location?.href ?? import.meta.url),
-    options.signal,
-  );
-  return { module, variant: 'custom', reason: 'the caller named the module' };
+  if (wasm === undefined) return { module: await compileFrom(moduleUrl(variant), signal), variant, reason };
+  if (typeof wasm !== 'string')
+    return { module: await compile(wasm, 'the module inside the package'), variant, reason };
+  if (wasm.endsWith('/'))
+    return { module: await compileFrom(new URL(`${variant}.wasm`, wasm), signal), variant, reason };
+  return {
+    module: await compileFrom(new URL(wasm), signal),
+    variant: 'custom',
+    reason: 'the caller named the module',
+  };
 }
 
 async function compileFrom(url: URL, signal: AbortSignal | undefined): Promise<WebAssembly.Module> {
-  const bytes =
-    isNode && url.protocol === 'file:' ? await readFile(url, signal) : await fetchBytes(url, signal);
+  return compile(
+    isNode && url.protocol === 'file:' ? await readFile(url, signal) : await fetchBytes(url, signal),
+    url.href,
+  );
+}
+
+async function compile(bytes: BufferSource, where: string): Promise<WebAssembly.Module> {
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
-    throw new ChordError('internal', `${url.href} is not a WebAssembly module: ${(cause as Error).message}`, {
+    throw new ChordError('internal', `${where} is not a WebAssembly module: ${(cause as Error).message}`, {
       cause,
       hint: "the .wasm files must be beside the package's JavaScript and be served unchanged",
     });

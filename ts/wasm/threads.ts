@@ -28,13 +28,13 @@ export class ThreadPool {
   fault: ChordError | undefined;
 
   /**
-   * Starts `count` helpers and waits until all run. Throws `internal` when one doesn't start; all others are
+   * Starts `count` helpers from `url` (default: the package's own file) and waits until all run. Throws `internal` when one doesn't start; all others are
    * ended then.
    */
-  static async start(count: number): Promise<ThreadPool> {
+  static async start(count: number, url: string | undefined): Promise<ThreadPool> {
     const pool = new ThreadPool();
     try {
-      for (const added of await Promise.allSettled(Array.from({ length: count }, () => pool.#add())))
+      for (const added of await Promise.allSettled(Array.from({ length: count }, () => pool.#add(url))))
         if (added.status === 'rejected') throw added.reason;
       if (!(await pool.#until(() => pool.#ups === count, START_MS)))
         throw new ChordError('internal', `the pool threads did not start within ${START_MS / 1000} s`);
@@ -46,10 +46,11 @@ export class ThreadPool {
     }
   }
 
-  async #add(): Promise<void> {
+  async #add(url: string | undefined): Promise<void> {
     const peer = await startWorker(
       'thread.js',
       () => new Worker(new URL('./thread.js', import.meta.url), { type: 'module' }),
+      url,
     );
     this.#peers.push(peer);
     peer.listen(

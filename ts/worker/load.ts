@@ -86,7 +86,7 @@ async function compileAndOpen(job: LoadJob): Promise<[CompiledModule, ByteStream
   const opening = job.open(stop.signal);
   opening.catch(() => undefined); // a rejection is reported where `opening` is awaited
   try {
-    return [await compileModule({ signal: job.signal }), await opening];
+    return [await compileModule({ wasm: job.options.wasm, signal: job.signal }), await opening];
   } catch (error) {
     stop.abort(error);
     // The client may terminate the worker right after the answer, so the source is closed before.
@@ -161,7 +161,10 @@ async function choosePool(
   const { n_threads } = file.plan({ contextLength, kvType, threads: wanted });
   if (n_threads > 1) {
     try {
-      return { pool: await ThreadPool.start(n_threads - 1), why: `${n_threads} threads` };
+      return {
+        pool: await ThreadPool.start(n_threads - 1, job.options.threadUrl),
+        why: `${n_threads} threads`,
+      };
     } catch (error) {
       file.plan({ contextLength, kvType, threads: 1 });
       return { pool: undefined, why: `1 thread: ${(error as Error).message}` };

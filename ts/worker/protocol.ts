@@ -92,6 +92,13 @@ export interface LoadOptions {
   readonly kvType: KvTypeName | undefined;
   /** Undefined: what the hardware runs at once, at most 8. */
   readonly threads: number | undefined;
+  /** Address of thread.js; undefined: beside the worker's own script. */
+  readonly threadUrl: string | undefined;
+  /**
+   * Address of a wasm module, or of the folder (with a final slash) that has the package's; or the bytes of the
+   * variant that suits this JavaScript engine. Undefined: beside the worker's own script.
+   */
+  readonly wasm: string | Uint8Array<ArrayBuffer> | undefined;
 }
 
 /** The answer to `load`. The chat template needs the token strings. */
@@ -237,6 +244,10 @@ function parseLoadOptions(value: unknown): LoadOptions {
     contextLength: asOptional(options['contextLength'], (n) => asOption('contextLength', n)),
     kvType: asOptional(options['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
     threads: asOptional(options['threads'], (n) => asOption('threads', n)),
+    threadUrl: asOptional(options['threadUrl'], (url) => asString('threadUrl', url)),
+    wasm: asOptional(options['wasm'], (wasm) =>
+      wasm instanceof Uint8Array ? (wasm as Uint8Array<ArrayBuffer>) : asString('wasm', wasm),
+    ),
   };
 }
 
