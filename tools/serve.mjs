@@ -93,10 +93,10 @@ async function answer(root, headers, request, response) {
   stream.pipe(response);
 }
 
-/** Serves `root`. Resolves to { address, close() } once the server listens. */
-export async function startServer({ root, isolated = true, port = 0 }) {
+/** Serves `root`, with `extra` headers. Resolves to { address, close() } once the server listens. */
+export async function startServer({ root, isolated = true, port = 0, extra = {} }) {
   const folder = path.resolve(root);
-  const headers = isolated ? isolation : {};
+  const headers = { ...(isolated ? isolation : {}), ...extra };
   const server = createServer(
     (request, response) => void answer(folder, headers, request, response).catch(() => response.destroy()),
   );

@@ -55,9 +55,9 @@ export async function withBrowser(use) {
   }
 }
 
-/** Runs `use(address)` with the project's server on a free port, cross-origin isolated or not. */
-export async function withServer({ isolated, directory = root }, use) {
-  const server = await startServer({ root: directory, isolated });
+/** Runs `use(address)` with the project's server on a free port, cross-origin isolated or not. `extra`: more headers. */
+export async function withServer({ isolated, directory = root, extra = {} }, use) {
+  const server = await startServer({ root: directory, isolated, extra });
   try {
     return await use(server.address);
   } finally {
