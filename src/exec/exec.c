@@ -1,11 +1,11 @@
-/* exec.c: the walk, which the leader alone does. A slice with enough work is shared with the pool; the
- * leader does the others itself. A decode step shares five slices a layer: qkv, attention, output, gate
- * and up, down. */
+/* exec.c: the walk. Only the leader walks. The leader shares a slice with the pool if the slice has
+ * enough work, and computes other slices itself. A decode step shares five slices per layer: qkv,
+ * attention, output, gate and up, down. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
 #include "../base/host.h"
 
-/* Are the weights of the layer that begins at this ACQUIRE all in place? */
+/* Returns whether all weights of the layer that begins at this ACQUIRE are in place. */
 static bool layer_is_ready(const chord_plan *plan, int32_t at)
 {
     const chord_program *p = &plan->program;
@@ -22,7 +22,7 @@ void chord_op_run(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
     chord_op_cpu_of(run->op->kind)->run(run, u0, u1, thread);
 }
 
-/* The error of what an op found in its values. */
+/* Returns the error for the fault that an op found in its values. */
 static chord_status faulty(const chord_run *run, chord_error *e)
 {
     int32_t const layer = run->op->layer;
@@ -33,8 +33,8 @@ static chord_status faulty(const chord_run *run, chord_error *e)
     return chord_fail(e, CHORD_INTERNAL, "layer %d: the sum of a norm isn't a finite number", layer);
 }
 
-/* Run the op from the cursor on, as far as its stage and the budget allow. MORE: the budget allows no
- * unit. */
+/* Runs the op from the cursor on, as far as its stage and the budget allow. Returns MORE if the budget
+ * allows no unit. */
 static chord_status run_slice(chord_run *run, chord_error *e)
 {
     chord_cursor *at = &run->cursor;
@@ -56,7 +56,7 @@ static chord_status run_slice(chord_run *run, chord_error *e)
     return CHORD_OK;
 }
 
-/* Walk on from run->cursor, which moves along. */
+/* Walks from run->cursor on and moves the cursor. */
 static chord_status walk(chord_run *run, chord_error *e)
 {
     const chord_program *p = &run->plan->program;

@@ -34,7 +34,7 @@ chord_stage chord_op_stage(const chord_op *op, const chord_cut *cut, int64_t uni
     const chord_op_cpu *cpu = chord_op_cpu_of(op->kind);
     chord_stage stage = cpu->stage ? cpu->stage(op, cut, unit)
                                    : (chord_stage){ 0, cut->n_units, cut->unit_work };
-    if (!stage.unit_work) stage.unit_work = 1; /* the walk divides by it */
+    if (!stage.unit_work) stage.unit_work = 1; /* the walk divides by unit_work */
     return stage;
 }
 

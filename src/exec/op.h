@@ -36,7 +36,7 @@ typedef struct chord_op_cpu {
     void (*run)(const chord_run *run, int64_t u0, int64_t u1, int32_t thread);
 } chord_op_cpu;
 
-/* NULL for an op that the CPU executor doesn't know. */
+/* Returns NULL for an op that the CPU executor doesn't know. */
 const chord_op_cpu *chord_op_cpu_of(int32_t kind);
 chord_cut chord_op_cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch);
 chord_stage chord_op_stage(const chord_op *op, const chord_cut *cut, int64_t unit);

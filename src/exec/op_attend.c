@@ -4,8 +4,8 @@
 #include "../quant/act.h"
 #include <float.h>
 
-/* Up to FEW_QUERIES the kernel widens f16 itself, once for each four queries. Above, a page is widened in
- * scratch. */
+/* For up to FEW_QUERIES queries the kernel widens f16 itself, once per four queries. For more queries a
+ * page is widened in scratch first. */
 #define FEW_QUERIES 8
 
 /* ---- cut --------------------------------------------------------------------------------------------- */
@@ -210,7 +210,7 @@ static void touch_chunk(const chord_run *run, const column *c, int32_t p0, int32
         for (int32_t i = 0; i < CHORD_CHUNK_PAGES; i++) sum += (uint32_t)k[i][b] + v[i][b < v_bytes ? b : 0];
     for (uint64_t b = k_bytes; b < v_bytes; b += 64)
         for (int32_t i = 0; i < CHORD_CHUNK_PAGES; i++) sum += v[i][b];
-    chord_copy(chord_run_scratch(run, thread), &sum, sizeof sum); /* no compiler may drop the loads */
+    chord_copy(chord_run_scratch(run, thread), &sum, sizeof sum); /* so that no compiler drops the loads */
 }
 
 /* Computes one chunk into the column's acc and ml, starting from zero. */

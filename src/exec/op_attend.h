@@ -2,15 +2,15 @@
  *
  * A *column* is up to 32 queries of one KV head of one run. A *chunk* is two pages. Each chunk of a column
  * is computed separately, and the results are joined in ascending order. So no result depends on the thread
- * that computed a chunk. The first chunk of a column is the first that one of its queries sees: a window
- * costs only the chunks it sees.
+ * that computed a chunk. A column starts with the first chunk that one of its queries sees. So a window
+ * costs only the chunks that its queries see.
  *
  * Many queries: a unit is a column x up to eight chunks. A stage is one such unit of every column.
  *
- * One token: its few columns would leave threads idle. A unit is one KV head x one chunk, and the results of
- * the chunks are kept. Units of a second stage, one per KV head, join them. For a KV head, at most
- * CHORD_ATTEND_PARTS results are kept: these chunks and their joining are a *span*. A token with more than
- * 32 queries per KV head counts as many queries. */
+ * One token: a unit per column would leave threads idle. So a unit is one KV head x one chunk, and the
+ * results of the chunks are kept. Units of a second stage, one per KV head, join them. For a KV head, at
+ * most CHORD_ATTEND_PARTS results are kept: these chunks and their joining are a *span*. One token with
+ * more than 32 queries per KV head is cut in the same way as many queries. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_EXEC_OP_ATTEND_H
 #define CHORD_EXEC_OP_ATTEND_H
@@ -33,7 +33,7 @@ typedef struct chord_attend_cut {
     int32_t most_chunks;       /* maximum chunks of a column */
     int32_t most_pages;        /* maximum pages of a column, from the first page of its first chunk */
     int32_t n_spans;           /* one token: spans of its most_chunks chunks; many queries: 0 */
-    int32_t first_chunk;       /* one token: the first chunk it sees */
+    int32_t first_chunk;       /* one token: the first chunk that the token sees */
 } chord_attend_cut;
 _Static_assert(sizeof(chord_attend_cut) <= CHORD_CUT_ROOM, "room in chord_cut");
 

@@ -7,8 +7,8 @@ static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *b
     chord_cut_rows(op, batch, op->norm.width, cut);
 }
 
-/* An infinite sum of squares would make every element, and then every logit, 0 without an error. The walk
- * stops. */
+/* An infinite sum of squares would make every element, and then every logit, 0 without an error. The
+ * walk stops instead. */
 static void norm(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
 {
     (void)thread;

@@ -1,17 +1,18 @@
-/* pool.c: the threads of the executor. Helpers take part in an offer when they come; the leader never
- * waits for one that has claimed nothing. All atomics are seq_cst: a helper counts itself as a sleeper
- * before it looks for work a last time, and the leader publishes work before it reads that count. So one
- * of the two sees the other. */
+/* pool.c: the threads of the executor. A helper that is awake claims units of an offer. The leader never
+ * waits for a helper that has claimed nothing. All atomics are seq_cst: a helper counts itself in
+ * `sleepers` before its last look for work, and the leader publishes work before it reads `sleepers`. So
+ * the helper sees the work, or the leader sees the sleeper. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exec.h"
 #include "../base/host.h"
 
-/* How long a waiting thread looks before it sleeps. It is much longer than the leader's own ops between
- * two offers in a decode step of a small model, and than the time between the ends of two helpers. It is
- * about as long as a wake-up takes, so a core that other programs want is soon given up. Counting looks
- * instead failed: 4,000 looks take 50 us on one machine and 2 us on another, where the leader slept after
- * a fifth of the products, which take 30 us each. The clock is a call out of wasm, and coarse in some
- * browsers: hence LOOKS between two readings, and MOST_LOOKS. */
+/* A waiting thread looks for SPIN_MS before it sleeps. SPIN_MS is much longer than the leader's own ops
+ * between two offers in a decode step of a small model. It is also much longer than the time between the
+ * ends of two helpers. It is about as long as a wake-up, so a thread soon gives up a core that another
+ * program needs. Reading the clock is a call out of wasm, and the clock is coarse in some browsers. So a
+ * thread reads the clock once per LOOKS looks, and sleeps after MOST_LOOKS looks in any case. Tried: a
+ * fixed number of looks. 4,000 looks take 50 us on one machine and 2 us on another. There the leader
+ * slept after a fifth of the products, which take 30 us each. */
 #define SPIN_MS 0.05
 #define LOOKS 128
 #define MOST_LOOKS 1000000
@@ -25,12 +26,13 @@
  *   Saving  the time the leader would need for the multiply-adds that helpers did, times WORTH: alone, the
  *           leader has the memory to itself (two threads read 1.2 to 1.6 times as fast as one).
  * Measured, as ms lost of 20 and the ratio of the helper's work to the leader's: 0.1 to 1 and 0.7 to 1
- * where no other program wants a core; 4 to 14 and 0.3 to 1 beside one or two busy processes on a core. */
+ * where no other program needs a core; 4 to 14 and 0.3 to 1 beside one or two busy processes on a core. */
 #define WORTH 0.5
-#define JUDGED_MS 20.0        /* the shortest time to judge: every machine takes a core away now and then */
-#define FORGET_MS 100.0       /* after this long, what was recorded counts half */
-/* The first time to run alone. It doubles each time, because each trial of sharing costs some 10 ms, and
- * starts again when a ledger has been good for FORGET_MS. */
+#define JUDGED_MS 20.0        /* minimum time to judge: every machine takes a core away now and then */
+#define FORGET_MS 100.0       /* after this time the entries of a good ledger are halved */
+/* The leader runs alone for LEAST_ALONE_MS the first time, and twice as long each further time, because
+ * each trial of sharing costs some 10 ms. It starts again with LEAST_ALONE_MS when the ledger has been
+ * good for FORGET_MS. */
 #define LEAST_ALONE_MS 25.0
 #define MOST_ALONE_MS 1000.0
 
@@ -40,7 +42,7 @@
 
 typedef struct spin {
     int32_t looks;
-    double until;                 /* by chord_host_now(); begins at the first LOOKS */
+    double until;                 /* by chord_host_now(); set after the first LOOKS looks */
 } spin;
 
 static bool look_again(spin *s)
@@ -52,12 +54,12 @@ static bool look_again(spin *s)
     return now < s->until && s->looks < MOST_LOOKS;
 }
 
-/* Claim and run some units of the offer. Returns false when none were left. A claim takes 1 / n_threads
- * of the unclaimed units, at least `least` (guided self-scheduling, Polychronopoulos and Kuck 1987): a
- * thread that comes late or is slow finds less to do, and all threads end at about the same time. Half of
- * that size gave more claims, each of which starts with cold streams of weights: 195 tokens/s instead of
- * 209. A claimed unit is safe to read: the leader changes nothing of an offer before its last unit is
- * done. */
+/* Claims and runs some units of the offer. Returns false if no unit is left. A claim takes 1 / n_threads
+ * of the unclaimed units, at least `least` (guided self-scheduling, Polychronopoulos and Kuck 1987). A
+ * slow or late thread therefore gets less work, and all threads end at about the same time. A claimed
+ * unit is safe to read: the leader changes nothing of an offer before its last unit is done. Tried: half
+ * of that size. Each claim starts with cold streams of weights, and more claims reduced decode from 209
+ * to 195 tokens/s. */
 static bool work_some(chord_pool *p, int32_t thread)
 {
     int32_t left = LOAD(&p->left), take;
@@ -90,7 +92,8 @@ void chord_pool_charge(chord_pool *p, double lost, double now)
     chord_ledger *a = &p->ledger;
     a->lost += lost;
     double const spent = a->spent + now - a->since;
-    if (spent < JUDGED_MS || p->alone_until > 0) return; /* an offer that woke and waited is judged once */
+    /* an offer with a wake-up and a wait is judged once */
+    if (spent < JUDGED_MS || p->alone_until > 0) return;
     if (a->lost * a->here > WORTH * (spent - a->lost) * a->there) {
         p->alone_ms = p->alone_ms > 0 ? 2 * p->alone_ms : LEAST_ALONE_MS;
         if (p->alone_ms > MOST_ALONE_MS) p->alone_ms = MOST_ALONE_MS;
@@ -115,7 +118,7 @@ bool chord_pool_is_alone(chord_pool *p)
 void chord_pool_begin(chord_pool *p) { p->ledger.since = chord_host_now(); }
 void chord_pool_end(chord_pool *p) { p->ledger.spent += chord_host_now() - p->ledger.since; }
 
-/* Wait until the helpers have done `units`. When the patience ends, the pool is broken. */
+/* Waits until the helpers have done `units` units. When the patience ends, the pool is broken. */
 static bool await_helpers(chord_pool *p, int32_t units)
 {
     spin s = { 0 };
@@ -131,9 +134,8 @@ static bool await_helpers(chord_pool *p, int32_t units)
         done = LOAD(&p->done);
         double const then = now;
         now = chord_host_now();
-        /* A wait may return early, or at once on a host without futexes: the clock says how long it was.
-         * One wait counts as at most SLICE_MS: a machine that was suspended in it kept the helpers from
-         * work as well. */
+        /* A wait may return early, on a host without futexes at once, so the clock measures the wait.
+         * One wait counts as at most SLICE_MS: while a machine is suspended, helpers don't work either. */
         waited += now - then < SLICE_MS ? now - then : SLICE_MS;
     }
     STORE(&p->leader_sleeps, 0);
