@@ -17,8 +17,8 @@ static inline uint32_t chord_f32_bits(float f)
     return u;
 }
 
-/* Exact for zero, subnormal and normal numbers. Inf stays inf, NaN stays NaN. The multiplication by 2^112
- * re-biases the exponent and normalises subnormals in one step. */
+/* The conversion is exact for zero, subnormal and normal numbers. Inf stays inf, NaN stays NaN. The
+ * multiplication by 2^112 re-biases the exponent and normalises subnormals in one step. */
 static inline float chord_f16_f32(uint16_t h)
 {
     uint32_t const sign = (uint32_t)(h & 0x8000) << 16;

@@ -20,7 +20,7 @@ static inline void chord_zero(void *dst, size_t n)
     if (n) __builtin_memset(dst, 0, n);
 }
 
-/* A loop: __builtin_memcmp becomes a call, which doesn't link without libc. */
+/* A loop, because __builtin_memcmp becomes a call, which doesn't link without libc. */
 static inline int chord_equal(const void *a, const void *b, size_t n)
 {
     const uint8_t *p = a, *q = b;

@@ -146,7 +146,8 @@ static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent
     return status;
 }
 
-/* The CPU executor needs the keys and values of all earlier positions: may the session step? */
+/* Returns OK if the session may step: the CPU executor needs the keys and values of all earlier
+ * positions. */
 static chord_status may_step(chord_session *s)
 {
     chord_model *m = s->model;

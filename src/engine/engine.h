@@ -32,7 +32,7 @@ struct chord_model {
 
     uint64_t log_end;             /* end of the header's log; tables follow */
     chord_config config;
-    const chord_arch *archs;      /* chord_archs, or a test's own */
+    const chord_arch *archs;      /* chord_archs, or the list of a test */
     chord_hparams hparams;
     chord_plan plan;
     chord_memory_map map;
@@ -61,8 +61,8 @@ struct chord_session {
     int32_t cancel;               /* atomic */
     int32_t layer;
     int32_t is_given; /* 1: chord_session_next_batch() gave the batch under way to an executor */
-    /* first position that another executor evaluated, INT32_MAX if none: from it on the keys and values
-     * aren't here */
+    /* first position that another executor evaluated, INT32_MAX if none: the keys and values from this
+     * position on aren't in the caches */
     int32_t first_elsewhere;
     uint64_t work_done, last_step_work, batch_work, batch_work_done;
 };

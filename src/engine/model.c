@@ -72,8 +72,8 @@ uint64_t chord_model_position(const chord_model *m)
 
 size_t chord_model_wanted(const chord_model *m) { return m ? (size_t)m->wanted : 0; }
 
-/* Returns the class that gets the pages that a host gives beyond the wanted ones: its pages grow with the
- * sequence. */
+/* Returns the class that gets the rest of a block after the wanted pages: the number of its pages grows
+ * with the sequence. */
 static int32_t growing_class(const chord_plan *p)
 {
     for (int32_t c = 0; c < p->n_classes; c++)

@@ -25,7 +25,7 @@ typedef struct tile {
     uint32_t n;                 /* columns */
 } tile;
 
-/* How the integer dot of a block is computed. All three are exact.
+/* The three ways to compute the integer dot of a block. All are exact.
  *   DOT8     vi_dot8, sums of 32 bits: one instruction on ARM and on x86 with VNNI
  *   DOT8_16  vi_dot8_16, for x86 without VNNI, where vi_dot8 takes five instructions. Nibbles are summed in
  *            16 bits and widened once per block (eight steps sum to at most 8 * 2 * 15 * 127 = 30480),
@@ -34,7 +34,8 @@ typedef struct tile {
  *            in `b` */
 enum { DOT8, DOT8_16, DOT16 };
 
-/* How a tile computes its dots. All fields but `ones` and `flip` are known at compile time. */
+/* The way in which a tile computes its dots. All fields except `ones` and `flip` are known at compile
+ * time. */
 typedef struct dot_way {
     int how;
     bool is_signed; /* codes are signed bytes, else they have at most seven bits */
@@ -157,21 +158,23 @@ CHORD_INLINE vi dot_rows(dot_way way, dot_sum s)
     return vi_add(vf_bits(vf_shuffle(a, b, 0, 2, 0, 2)), vf_bits(vf_shuffle(a, b, 1, 3, 1, 3)));
 }
 
-/* How many of a block's four steps to unroll. A tile of two tokens serves only the last tokens of a prompt
- * and the two terms of a FINE product. It is unrolled for bytes only, which keeps the module small. */
+/* Returns the number of a block's four steps to unroll. A tile of two tokens serves only the last tokens
+ * of a prompt and the two terms of a FINE product. It is unrolled for bytes only, which keeps the module
+ * small. */
 CHORD_INLINE int steps_at_once(int T, bool are_bytes) { return T == 2 && !are_bytes ? 1 : 4; }
 
-/* Which of DOT8, DOT8_16 and DOT16 this isa uses. */
+/* Returns the way that this isa uses: DOT8, DOT8_16 or DOT16. */
 #if !defined(CHORD_SIMD_I8)
 CHORD_INLINE int dot_kind(void) { return DOT16; }
 #elif defined(CHORD_DOT_KIND)                    /* checkkern: DOT8 on any machine */
 CHORD_INLINE int dot_kind(void) { return CHORD_DOT_KIND; }
 #elif defined(CHORD_HAS_RELAXED)
-/* Tests how the engine computes 1000 + four times 127 * 255. The specification leaves the result open,
- * because 255 has eight bits. It is 1000 + 129540 (VNNI) or, if 255 is read as -1, 1000 - 508 (ARM). Any
- * other result means DOT8_16: on x86 without VNNI pairs saturate at 32767, and the baseline compiler of Node
- * 20's V8 adds the product twice. The test runs in each call and costs one dot, so the module needs no state
- * and no start-up step. A product is the same with DOT8 and with DOT8_16. */
+/* Tests how the JavaScript engine computes 1000 + four times 127 * 255. The specification leaves the
+ * result open, because 255 has eight bits. It is 1000 + 129540 (VNNI) or, if 255 is read as -1, 1000 -
+ * 508 (ARM). Any other result means DOT8_16: on x86 without VNNI pairs saturate at 32767, and the
+ * baseline compiler of Node 20's V8 adds the product twice. The test runs in each call and costs one
+ * dot, so the module needs no state and no start-up step. A product is the same with DOT8 and with
+ * DOT8_16. */
 CHORD_INLINE int dot_kind(void)
 {
     int32_t const dot = vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));

@@ -29,11 +29,11 @@
 enum { PANEL_BYTES, PANEL_HALVES, PANEL_WORDS };
 enum { PANEL_GROUPS = 2, PANEL_TOKENS = 4 };
 
-/* How a format goes through its panel. All fields are known at compile time. */
+/* The panel of a format. All fields are known at compile time. */
 typedef struct panel_kind {
     int kind, how;
     int m;      /* 0: no offsets; 1: one offset per part; 2: one per half, in by_half */
-    int folds;  /* how often a part's sums are widened or scaled */
+    int folds;  /* times that the sums of a part are widened or scaled */
 } panel_kind;
 
 typedef struct panel_tile {
@@ -52,7 +52,7 @@ CHORD_INLINE uint32_t panel_vectors(panel_kind k) /* per group and part */
 
 /* ---- unpack a group into a panel ------------------------------------------------------------------ */
 
-/* How the codes of a group are written to its panel. */
+/* The way in which codes are written to a panel. */
 typedef struct panel_put_way {
     const chord_format *f;
     int kind;

@@ -11,7 +11,7 @@
 #define CHORD_KERNELS_BODY_PARTS_H
 #include "body_dot.h"
 
-/* ---- questions to a record ------------------------------------------------------------------------ */
+/* ---- properties of a record ----------------------------------------------------------------------- */
 
 CHORD_INLINE bool has_bits(const chord_format *f) { return f->high == 1; }
 CHORD_INLINE bool has_pairs(const chord_format *f) { return f->low == 2 || f->high == 2; }
@@ -43,7 +43,7 @@ CHORD_INLINE int n_folds(int how, const chord_format *f)
 
 typedef struct part_scales {
     vf d, m;       /* of the block, or of one part; m is negative if it is subtracted */
-    vi low, high;  /* packed scales of the parts to come; part_next says how */
+    vi low, high;  /* scales of the parts to come, packed as part_next() reads them */
     vi pair;       /* 16-bit scales of both halves of the part; a 32-bit lane is a row */
     vi offsets;    /* U4: 16-bit offsets of both halves of the part */
 } part_scales;

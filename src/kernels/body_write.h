@@ -10,7 +10,7 @@ typedef struct matmul_range {
     int32_t g0, g1, t0, t1;
 } matmul_range;
 
-/* Where a tile's sums go: tokens from t on, and groups g, g + step, g + 2 step .. below g1. */
+/* The destination of a tile's sums: tokens from t on, and groups g, g + step, g + 2 step .. below g1. */
 typedef struct matmul_place {
     int32_t t, g, step, g1;
 } matmul_place;

@@ -29,21 +29,21 @@ static inline void matmul(const chord_matmul *m, int32_t r0, int32_t r1, int32_t
         }
 }
 
-/* The sum of half `half` of block b of the activations, and block b's scale (quant/act.h). */
+/* Return the sum of half `half` of block b of the activations, and the scale of block b (quant/act.h). */
 static int32_t act_half(const uint8_t *x, int32_t n, int32_t b, int32_t half)
 {
     return (int16_t)chord_u16(chord_q8_h(x, n) + 4 * b + 2 * half);
 }
 static float act_d(const uint8_t *x, int32_t n, int32_t b) { return chord_f32(chord_q8_d(x, n) + 4 * b); }
 
-/* Row r of a 16-bit field, and byte i of row r in consecutive pieces (quant/x4.h). */
+/* Return row r of a 16-bit field, and byte i of row r in consecutive pieces (quant/x4.h). */
 static float f16_at(const uint8_t *field, int32_t r) { return chord_f16_f32(chord_u16(field + 2 * r)); }
 static uint8_t byte_at(const uint8_t *pieces, int32_t r, int32_t i)
 {
     return pieces[i / 4 * 16 + 4 * r + i % 4];
 }
 
-/* Element e of row r in a plane of nibbles, of pairs of bits, of bits. */
+/* Return element e of row r in a plane of nibbles, of pairs of bits, of bits. */
 static int32_t nibble_at(const uint8_t *p, int32_t r, int32_t e)
 {
     return byte_at(p, r, e % 16) >> e / 16 * 4 & 15;
@@ -54,8 +54,8 @@ static int32_t pair_at(const uint8_t *p, int32_t r, int32_t e)
 }
 static int32_t bit_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e % 4) >> e / 4 & 1; }
 
-/* Returns the number that element e of a part stands for, before its scales. `planes` points behind the
- * part's field of scales. */
+/* Returns element e of a part before its scales: the code minus the centre, or the value that the code has
+ * in the table. `planes` points behind the part's field of scales. */
 static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int32_t r, int32_t e)
 {
     const uint8_t *const pairs = planes + (f->high == 1 ? 16 : 0), *const low = pairs +

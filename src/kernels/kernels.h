@@ -72,9 +72,10 @@ typedef void chord_kv_q8_load_fn(float *dst, const void *x, int32_t n);
  *   score[j] = scale * dot(q, k[j]) for j = lo[i] .. hi[i] - 1, then cap * tanh(score[j] / cap) if cap > 0
  *   m' = max(m, max score); p[j] = e^(score[j] - m')
  *   l = l * e^(m - m') + sum p[j]; acc = acc * e^(m - m') + sum p[j] v[j]
- * Slots outside [lo[i], hi[i]) are masked. If lo[i] >= hi[i], query i stays as it is. k and v hold 32 rows
- * of floats or of f16. Rows that a query sees are finite in f16. A masked row may hold anything, also NaN:
- * no result depends on it. Bodies widen an f16 row once per four queries, so f16 is for few queries. */
+ * Slots outside [lo[i], hi[i]) are masked. If lo[i] >= hi[i], query i doesn't change. k and v hold 32
+ * rows of floats or of f16. Rows that a query sees are finite in f16. A masked row may hold anything,
+ * also NaN: no result depends on it. Bodies widen an f16 row once per four queries, so f16 is for few
+ * queries. */
 typedef struct chord_attend {
     const void *k, *v;      /* [32][k_dim], [32][v_stride], 16-byte aligned */
     const float *const *q;  /* n_q pointers to k_dim floats */

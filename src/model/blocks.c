@@ -118,7 +118,8 @@ void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_
     chord_emit_matmul(b, layer, in, n_in, 1, &m)->flags = flags;
 }
 
-/* Memory holds groups of four rows: queries, keys and values of a fused matrix must each start a group. */
+/* A matrix is in memory as groups of four rows. So queries, keys and values of a fused matrix must each
+ * start a group. */
 static void emit_fused_qkv(chord_builder *b, int32_t layer, const chord_slots *s, int32_t fused, int32_t n_q,
                            int32_t n_k)
 {
@@ -268,7 +269,7 @@ void chord_emit_output(chord_builder *b, const chord_slots *s)
     int32_t const bias = chord_bind(b, "output.bias", 0, h->n_vocab, 0, CHORD_OPTIONAL);
     chord_matrix const m = { weight, bias, s->logits, h->n_vocab, 0 };
     /* FINE, because no later op damps this product's rounding. Tried: without FINE, Qwen2.5 0.5B chose a
-     * token in 2 of 75 steps whose exact logit is 0.18 below the best; with FINE in none. The cost
-     * is a second term of this product alone, usually for one row. */
+     * token in 2 of 75 steps whose exact logit is 0.18 below the best; with FINE in none. FINE costs a
+     * second term of this product alone, usually for one row. */
     chord_emit_matmul(b, CHORD_NONE, s->last, h->n_embd, 1, &m)->flags = CHORD_FLAG_OUTPUT | CHORD_FLAG_FINE;
 }

@@ -270,7 +270,7 @@ chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer)
     chord_program *p = &b->plan->program;
     if (p->n_ops == b->max_ops) {
         chord_build_fail(b, CHORD_INTERNAL, "too many ops in", b->arch, b->n_arch);
-        p->n_ops--; /* the last record is overwritten, so that the caller has one to write to */
+        p->n_ops--; /* the last record is used again, so that the caller always has a record to write to */
     }
     chord_op *op = &p->ops[p->n_ops++];
     chord_zero(op, sizeof *op);

@@ -93,8 +93,8 @@ typedef struct chord_slots {
 } chord_slots;
 chord_slots chord_slots_new(chord_builder *b);
 
-/* Reads the model's RoPE constants: the keys rope.dimension_count, rope.freq_base and rope.scaling.* (linear
- * only), and the tensor rope_freqs.weight. */
+/* Reads the RoPE constants of the model: the keys rope.dimension_count, rope.freq_base and
+ * rope.scaling.* (linear only), and the tensor rope_freqs.weight. */
 int32_t chord_rope_read(chord_builder *b, int32_t style);
 
 /* x = embeddings of the tokens * scale. */

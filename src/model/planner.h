@@ -1,4 +1,4 @@
-/* planner.h: makes a plan (tensor table, program, memory map) of a header. */
+/* planner.h: makes a plan (tensor table, program, memory map) from a header. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_MODEL_PLANNER_H
 #define CHORD_MODEL_PLANNER_H

@@ -15,7 +15,7 @@ chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *out,
  * text room doesn't read tokenizer.chat_template, but users do. */
 extern const char *const chord_vocabulary_keys[];
 
-/* Bytes of tokens, scores, types and merges in the file. */
+/* Returns the bytes of tokens, scores, types and merges in the file. */
 uint64_t chord_vocabulary_file_bytes(const chord_vocab_source *source);
 
 #endif

@@ -11,8 +11,8 @@ enum {
     CHORD_LAYOUT_NONE = 0,     /* not loaded: the tensor is on the architecture's skip list */
     CHORD_LAYOUT_PLAIN = 1,    /* rows in file form, for lookup */
     CHORD_LAYOUT_X4 = 2,       /* groups of four rows (quant/quant.h) */
-    CHORD_LAYOUT_VECTOR = 3
-}; /* one row, or a small table, widened to f32 */
+    CHORD_LAYOUT_VECTOR = 3    /* one row, or a small table, widened to f32 */
+};
 
 typedef struct chord_tensor {
     const char *name;             /* n_name bytes, not terminated, in the header's log */

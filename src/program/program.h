@@ -71,7 +71,7 @@ typedef struct chord_op_kind {
 } chord_op_kind;
 const chord_op_kind *chord_op_kind_of(int32_t kind);
 
-/* Does the op read the old contents of its out slots? */
+/* Returns whether the op reads the old contents of its out slots. */
 static inline int chord_op_is_in_place(const chord_op *op)
 {
     return (op->flags & CHORD_FLAG_ADD) || (chord_op_kind_of(op->kind)->traits & CHORD_TRAIT_IN_PLACE);
@@ -102,8 +102,8 @@ static inline int64_t chord_slot_stride(const chord_slot *s) { return ((int64_t)
 enum {
     CHORD_CACHE_PAGED = 0, /* keys and values of every position */
     CHORD_CACHE_WINDOW = 1, /* keys and values of the last `window` positions; older pages may die */
-    CHORD_CACHE_STATE = 2
-}; /* a fixed number of floats per sequence */
+    CHORD_CACHE_STATE = 2 /* a fixed number of floats per sequence */
+};
 typedef struct chord_cache_spec {
     int32_t kind; /* CHORD_CACHE_* */
     int32_t window; /* WINDOW: a query sees keys at positions above its own - window */

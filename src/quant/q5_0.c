@@ -1,7 +1,7 @@
 /* q5_0.c
  *
  *   block of 32:  | d f16 | h 4 bytes | q 16 bytes |            22 bytes
- *   byte j of q: its low nibble is the low four bits of element j, its high nibble those of element j + 16
+ *   the nibbles of byte j of q are the low four bits of elements j (low nibble) and j + 16 (high nibble)
  *   bit j of h is the fifth bit of element j
  *   w = d * (q - 16), q 0..31
  *

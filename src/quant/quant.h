@@ -63,7 +63,7 @@ enum {
     CHORD_SCALES_U4
 };
 
-/* How bytes of a block are rearranged before the block is cut into fields and pieces, so that the codes of a
+/* Rearrangements of a block's bytes before the block is cut into fields and pieces, so that the codes of a
  * part are side by side (x4.h):
  *   NIBBLES, PAIRS, BITS  32 bytes, whose nibbles, pairs of bits or bits belong to two, four or eight parts
  *   SPREAD                4 bytes: bit e of the 32 (element e) moves to bit e / 4 of byte e % 4
@@ -96,7 +96,7 @@ typedef struct chord_format {
     const char *name;          /* "Q4_0" */
     int32_t block_elems, block_bytes;
     int32_t act;               /* CHORD_ACT_* */
-    int32_t d_at, m_at;        /* byte offsets of d and m, both f16, in a block in the file; -1: has none */
+    int32_t d_at, m_at;        /* byte offsets of d and m, both f16, in a block in the file; -1: none */
     /* A code has `low` bits in the lower plane (8: signed bytes, 4: nibbles, 2: pairs, 0: none) and `high`
      * bits in the upper plane (2: pairs, 1: bits, 0: none), which starts at bit `high_at` of the code. d
      * multiplies code - centre, or, when is_table is 1, chord_iq4_values[code]. */
@@ -129,12 +129,12 @@ bool chord_format_repack(const chord_format *f, void *group, const void *const r
 /* Writes row i (0..3) of a group in file order, bit for bit as chord_format_repack() read it. */
 void chord_format_unpack(const chord_format *f, void *row, const void *group, int32_t i, int32_t n_cols);
 
-/* Bytes of a row in file order; n_cols is a multiple of block_elems (checked by the caller). */
+/* Returns the bytes of a row in file order; n_cols is a multiple of block_elems (checked by the caller). */
 static inline uint64_t chord_row_bytes(const chord_format *f, int64_t n_cols)
 {
     return (uint64_t)(n_cols / f->block_elems) * (uint64_t)f->block_bytes;
 }
-/* Bytes of one x4 group. */
+/* Returns the bytes of one x4 group. */
 static inline uint64_t chord_x4_bytes(const chord_format *f, int64_t n_cols)
 {
     return 4 * chord_row_bytes(f, n_cols);
@@ -143,7 +143,7 @@ static inline uint64_t chord_x4_bytes(const chord_format *f, int64_t n_cols)
 /* The value of each nibble in IQ4_NL and IQ4_XS. */
 extern const int8_t chord_iq4_values[16];
 
-/* Scale and offset i (0..7) from the twelve bytes of Q4_K and Q5_K (q4_k.c). */
+/* Return scale and offset i (0..7) from the twelve bytes of Q4_K and Q5_K (q4_k.c). */
 static inline int32_t chord_k_scale(const uint8_t s[12], int i)
 {
     return i < 4 ? s[i] & 63 : (s[i + 4] & 15) | s[i - 4] >> 6 << 4;
@@ -160,7 +160,7 @@ static inline int32_t chord_k_offset(const uint8_t s[12], int i)
  *   h[n/32]  two int16, the sums of q over each half, for formats with a scale per 16 elements
  * n is a multiple of 32. A row starts at a multiple of 16 bytes. */
 static inline uint64_t chord_q8_bytes(int64_t n) { return (uint64_t)n + (uint64_t)(n / 32) * 12; }
-/* Bytes from one row to the next. */
+/* Returns the bytes from one row to the next. */
 static inline uint64_t chord_q8_stride(int64_t n) { return (chord_q8_bytes(n) + 63) & ~63ull; }
 
 /* Bytes of a panel, into which a product unpacks two groups (kernels/body_panel.h): at most 19 vectors of 16

@@ -1,7 +1,7 @@
 /* x4.h: the interleave of four rows, one rule for every format.
  *
- * A block is cut into fields, pieces and single bytes: those of the head, then those of each part. The
- * group's block holds them in the same order, each for rows 0..3:
+ * A block is cut into fields, pieces and single bytes: first the head, then each part. The group's block
+ * holds them in the same order, each for rows 0..3:
  *
  *     row r:   | d    | piece 0 | piece 1 | ...
  *     group:   | d r0 r1 r2 r3 | p0 r0 r1 r2 r3 | p1 r0 r1 r2 r3 | ...

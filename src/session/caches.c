@@ -93,7 +93,7 @@ static uint8_t *copy_page(chord_page_pool *pool, const uint8_t *payload)
     return copy;
 }
 
-/* Does another sequence share the page that contains position n_past? */
+/* Returns whether another sequence shares the page that contains position n_past. */
 static bool shares_partial(const chord_sequence *q, int32_t c)
 {
     int32_t const partial = q->n_past / CHORD_PAGE_TOKENS;

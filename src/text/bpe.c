@@ -1,6 +1,6 @@
 /* bpe.c: byte-level BPE. The pre-tokenizer cuts the text into words, and the bytes of a word are its first
- * symbols. Of all neighbours that can merge, the pair with the lowest rank does; on a tie, the leftmost. A
- * byte without a token is omitted, as in llama.cpp. An invalid byte is read as U+FFFD, an overlong form as
+ * symbols. The pair of neighbours with the lowest rank merges first; on a tie, the leftmost pair. A byte
+ * without a token is omitted, as in llama.cpp. An invalid byte is read as U+FFFD, an overlong form as
  * its value, so a word has at most three symbols per byte. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "merge.h"

@@ -1,4 +1,4 @@
-/* decode.c: ids -> bytes, and what a token is. */
+/* decode.c: ids -> bytes, and the flags of a token. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tables.h"
 

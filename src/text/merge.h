@@ -3,7 +3,8 @@
  * A symbol is named by its first element. Its size is stored at its first and its last element, so both
  * neighbours are found without links:   size  3 . 3 1 2 2 ...
  * A pair is named by its left symbol. Pairs are in a binary heap, smallest key first; on a tie, leftmost
- * first. slot[i] is the index of symbol i in the heap + 1, or 0. All of it is O(n log n) for any text.
+ * first. slot[i] is the index of symbol i in the heap + 1, or 0. All merges of a text together are O(n log
+ * n).
  *
  * Usage: merge_take, merge_add for each element in order, merge_set for each pair; then merge_pop,
  * merge_join and merge_set for the pairs that changed, until merge_pop returns m->n. The caller may pause

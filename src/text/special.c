@@ -1,4 +1,5 @@
-/* special.c: which tokens are special, which of them end a generation, and where they are in a text.
+/* special.c: finds the special tokens of a vocabulary, the tokens that end a generation, and special tokens
+ * in a text.
  *
  * The default ids and the lists of texts are those of llama.cpp's vocabulary loader. A token whose text is
  * in end_texts ends a generation, whatever its type in the file. */

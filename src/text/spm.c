@@ -1,7 +1,7 @@
-/* spm.c: SentencePiece with scores. Blanks become U+2581, and characters are the first symbols. Of all
- * neighbours whose joined text is a token, the pair with the highest score merges; on a tie, the leftmost.
- * A symbol that is no token in the end becomes byte tokens. The first byte of a character sets its length,
- * whether the character is valid or not, as in llama.cpp.
+/* spm.c: SentencePiece with scores. Blanks become U+2581, and characters are the first symbols. A pair of
+ * neighbours can merge if its joined text is a token. The pair with the highest score merges first; on a
+ * tie, the leftmost pair. A symbol that is no token in the end becomes byte tokens. The first byte of a
+ * character sets its length, whether the character is valid or not, as in llama.cpp.
  *
  * llama.cpp merges over a whole stretch. Here the stretch is cut where no merge can cross. A merge joins two
  * symbols into a token, so two neighbouring characters can only get into one symbol if they are adjacent in

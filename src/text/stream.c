@@ -3,8 +3,8 @@
  * Each byte passes two machines. The first one gathers a character. It passes on complete characters, and
  * U+FFFD for each maximal ill-formed part (Unicode 3.9, as TextDecoder does). The second one runs the
  * Knuth-Morris-Pratt automaton of each stop string over the text, and holds back as many bytes as the
- * longest match so far has. Neither machine depends on where a push ends, so any division of the bytes into
- * pushes gives the same text. */
+ * longest match so far has. Neither machine depends on where a push ends, so the text doesn't depend on
+ * how the bytes are divided into pushes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../include/chord.h"
 #include "../base/arena.h"
@@ -24,7 +24,7 @@ struct chord_stream {
     uint32_t n_held;     /* last bytes of `text`, which may begin a stop string */
     uint32_t n_text;     /* bytes in `text` */
     uint32_t n_ready;    /* first bytes of `text`, returned by the last call */
-    uint32_t n_character, want; /* bytes of the unfinished character so far, and when complete */
+    uint32_t n_character, want; /* bytes of the unfinished character: so far; when complete */
     uint8_t character[4], low, high; /* low, high: bounds of the next byte */
     bool is_stopped;
     uint8_t *text;

@@ -20,8 +20,8 @@ enum {
     ATTR_STRIP_AFTER = 64,
     ATTR_EOG = 128,
     ATTR_HIDDEN = ATTR_UNKNOWN | ATTR_CONTROL,   /* needs PARSE_SPECIAL; omitted with SKIP_SPECIAL */
-    ATTR_SPECIAL = ATTR_HIDDEN | ATTR_USER
-};    /* found before the text is tokenised by its kind */
+    ATTR_SPECIAL = ATTR_HIDDEN | ATTR_USER       /* found before the text is tokenised by its kind */
+};
 
 typedef struct chord_merge_rule {
     int32_t left, right, id;
@@ -144,7 +144,8 @@ bool tokenizer_scratch(chord_tokenizer *t, uint64_t bytes, chord_arena *scratch)
 
 /* special.c: special_begins() returns false if no special token begins at `at`. Otherwise a cluster of
  * special tokens that may overlap begins there, and special_mark() is called until the cluster is marked.
- * marks[i]: id + 1 where a token begins, MARK_COVERED inside it and in white space it swallows, else 0. */
+ * marks[i]: id + 1 where a token begins, MARK_COVERED inside the token and in white space that it
+ * swallows, else 0. */
 #define MARK_COVERED UINT32_MAX
 bool special_begins(chord_tokenizer *t, uint32_t at);
 int32_t special_mark(chord_tokenizer *t);
@@ -186,7 +187,7 @@ struct chord_text_kind {
     void (*begin)(chord_tokenizer *t);
     int32_t (*step)(chord_tokenizer *t);
 
-    /* Writes the bytes that the text of a normal token stands for. */
+    /* Writes the bytes that the text of a normal token represents. */
     void (*put_text)(chord_bytes_out *o, const uint8_t *text, uint32_t n);
 };
 

@@ -60,7 +60,8 @@ uint32_t chord_utf8_decode(const uint8_t *p, const uint8_t *end, uint32_t *code_
     return n;
 }
 
-/* A lead byte is never read as a continuation, so decoding forwards begins a code point at each of them. */
+/* A lead byte is never read as a continuation, so decoding forwards begins a code point at each lead
+ * byte. */
 uint32_t chord_utf8_back(const uint8_t *begin, const uint8_t *p)
 {
     for (uint32_t k = 1; k <= 4 && (size_t)(p - begin) >= k; k++) {

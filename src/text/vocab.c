@@ -21,7 +21,7 @@ bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n)
 
 static const chord_text_kind *const kinds[] = { &chord_text_spm, &chord_text_bpe };
 
-/* The only place that asks for the kind. */
+/* Returns the kind with this number. No other code depends on the number. */
 static const chord_text_kind *kind_of(int32_t number)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

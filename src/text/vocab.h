@@ -12,11 +12,11 @@
  * stream.c    chord_stream of chord.h
  *
  * A tokenizer kind is a table of functions (chord_text_kind in tables.h). It needs one file and one line in
- * vocab.c, the only place that asks for the kind.
+ * vocab.c, the only file that lists the kinds.
  *
  * No function here allocates. chord_vocab_bytes() returns the size of the tables, chord_vocab_build() fills
  * a block of that size, and tokenising needs scratch from the caller. The caller has checked that every
- * count and length lies inside the arrays that it gives. */
+ * count and length is inside the arrays that it passes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TEXT_VOCAB_H
 #define CHORD_TEXT_VOCAB_H

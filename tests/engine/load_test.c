@@ -306,8 +306,8 @@ enum {
     NE1 = 12,
     TENSOR_TYPE = 20,
     OFFSET = 24, /* TENSOR_TYPE, OFFSET: of a matrix */
-    DATA = 1000
-};             /* DATA + i: byte i of the tensor */
+    DATA = 1000 /* DATA + i: byte i of the tensor */
+};
 
 typedef struct damage {
     const char *name;             /* key or tensor */

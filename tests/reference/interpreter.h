@@ -14,8 +14,8 @@
 enum {
     REFERENCE_KV_F16 = 1,      /* rounds keys and values to f16 */
     REFERENCE_ACT_Q8 = 2,      /* quantises the inputs of matrices whose format has act Q8 */
-    REFERENCE_GELU_F16 = 4
-};  /* rounds input and output of GELU to f16, as llama.cpp's table does */
+    REFERENCE_GELU_F16 = 4     /* rounds input and output of GELU to f16, as llama.cpp's table does */
+};
 
 /* Computes the logits of positions rows[0 .. n_rows), ascending, of the sequence ids[0 .. n), into
  * logits[n_rows][n_vocab]. The model is loaded. Returns 0 for an unknown op record. */
