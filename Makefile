@@ -45,18 +45,19 @@ WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
 # Code that runs once per model, or a few lines per step, is built for size: the first load is 4 kB gzipped smaller.
 # Executor and session run a few lines per step: kernels and sampler take the time.
 # The formats' decodes run one row per token. Built for size they are 1.4 kB smaller, and a row of 2048 columns takes
-# up to 4 us more. act.c and x4.c are built for speed: x4.c for size saves 1.3 kB, but a load of 320 ms took 400.
+# up to 4 us more. act.c and x4.c are built for speed: built for size, x4.c is
+# 1.3 kB smaller, but a load takes 400 ms instead of 320.
 WASM_SMALL := src/model/% src/format/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
   src/session/sequence.c src/session/pages.c \
   src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c \
   src/text/vocab.c src/text/pre.c src/text/unicode.c src/quant/q% src/quant/iq% src/quant/f% src/quant/b%
-# -Oz gives the bytes of -Os here. The threshold that comes with -Os is 50: 0.9 kB gzipped more.
+# -Oz gives the same bytes as -Os here. The default threshold of -Os is 50, which adds 0.9 kB gzipped.
 WASM_SIZE := -Os -mllvm -inline-threshold=5
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
 # The module declares 65536 wasm pages; an imported Memory may have any smaller maximum. The stack comes first in
 # memory: an overflow leaves the memory and traps instead of overwriting data. A helper has its own stack.
-# --compress-relocations writes an address in as many bytes as it needs instead of five: 0.7 kB gzipped.
+# --compress-relocations writes each address in the fewest bytes instead of five, which saves 0.7 kB gzipped.
 # wasm-opt isn't used: -O3 saves 2 % of the bytes (62.2 instead of 63.4 kB gzipped, binaryen 132).
 WASM_LINK := --no-entry --import-memory --shared-memory --max-memory=4294967296 -z stack-size=65536 --stack-first \
   --export=__stack_pointer --export=__heap_base --gc-sections --compress-relocations
@@ -151,7 +152,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 
 # ---- tests --------------------------------------------------------------------------------------------
 # A folder of tests/ is a suite: its *_test.c become one sanitized binary, its *.test.mjs run under node:test.
-# A C test is linked with its room, the rooms that its room may include, and those of TEST_NEEDS_<folder>.
+# A C test is linked with its room, the rooms that its room may include, and the rooms of TEST_NEEDS_<folder>.
 
 TEST_NEEDS_session := host/native
 TEST_NEEDS_exec := format text model host/native
@@ -169,7 +170,8 @@ SANITIZED := -O2 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -std=c17 
 SANITIZE_asan := -fsanitize=address,undefined,float-cast-overflow
 SANITIZE_tsan := -fsanitize=thread
 SANITIZE_fuzz := $(SANITIZE_asan) -fsanitize=fuzzer-no-link
-# For the kernels only: with it clang 14 takes a minute to compile them, and build/asan has them with it.
+# For the kernels only: with this sanitizer clang 14 takes a minute to compile them. build/asan has the kernels with
+# the sanitizer.
 SANITIZE_LESS_fuzz := -fno-sanitize=undefined
 # No leak check: the core never allocates, and LeakSanitizer needs ptrace, which containers refuse.
 export ASAN_OPTIONS := detect_leaks=0

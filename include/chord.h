@@ -1,9 +1,9 @@
 /* chord.h: run GGUF language models. C17, freestanding, no allocation, no global state.
  *
  * The library computes. The host owns memory, files, threads and time. One rule holds for all calls: a call
- * returns what it needs, the host gives it and calls again. Calls return a chord_status (chord_status.h):
- * zero and positive values are results, negative values are errors. chord_last_error() returns the cause of
- * an error.
+ * that needs memory or bytes says so, and the host provides them and calls again. Calls return a
+ * chord_status (chord_status.h): zero and positive values are results, negative values are errors.
+ * chord_last_error() returns the cause of an error.
  *
  * A complete native use (examples/c/generate.c is this loop with error handling):
  *
@@ -24,8 +24,8 @@
  *     chord_session_push(s, &token, 1);
  *   }
  *
- * Sizes and file offsets are uint64_t or size_t here. In WebAssembly each crosses as a double, an integer
- * below 2^53.
+ * Sizes and file offsets are uint64_t or size_t here. In WebAssembly each of them crosses as a double that
+ * holds an integer below 2^53.
  * The structs below hold only int32_t, float and double. They start with their version and size. Their
  * layout is the same on wasm32, wasm64 and native.
  *
@@ -55,9 +55,10 @@ enum { CHORD_KV_F32 = 0, CHORD_KV_F16 = 1, CHORD_KV_Q8_0 = 8 }; /* ggml's type i
 
 typedef struct chord_config {
     int32_t version, size;      /* CHORD_ABI_VERSION, sizeof(chord_config) */
-    int32_t n_ctx;              /* context length; 0: the model's, at most 4096 */
+    int32_t n_ctx;              /* context length; 0: n_ctx_train, at most 4096 */
     int32_t n_batch;            /* maximum tokens in a batch; 0: 256 */
-    int32_t n_logits;           /* maximum output rows in a batch; 0: as many as fit 4 MiB, minimum 1 */
+    /* maximum output rows in a batch; 0: the number that fits in 4 MiB, minimum 1 */
+    int32_t n_logits;
     int32_t kv_type;            /* CHORD_KV_* */
     int32_t n_threads;          /* threads that compute, including the caller's; 0: 1 */
     int32_t isa;                /* CHORD_ISA_*; 0: the best of this build */
@@ -70,8 +71,8 @@ enum { CHORD_ISA_BEST = 0, CHORD_ISA_SCALAR = 1, CHORD_ISA_VECTOR = 2, CHORD_ISA
 typedef struct chord_plan_info {
     int32_t version, size;
     int32_t n_tensors, n_ops;
-    int32_t n_ctx, n_batch, n_logits, n_threads; /* as granted */
-    double bytes;               /* bytes for chord_model_begin(): the sum of the next three */
+    int32_t n_ctx, n_batch, n_logits, n_threads; /* the values that the model uses */
+    double bytes;               /* bytes for chord_model_begin(): the sum of the next three fields */
     double weight_bytes, vocabulary_bytes, activation_bytes;
     double header_bytes;        /* bytes that metadata, tensor table and program use */
     double file_weight_bytes;   /* the resident tensors' bytes in the file */
@@ -119,8 +120,8 @@ typedef struct chord_session_state {
     int32_t layer; /* after NEED_WEIGHTS: the layer that isn't resident */
     double wanted_bytes; /* after NEED_MEMORY: bytes to give */
     double work_done; /* planned work since the session was opened */
-    double last_step_work; /* planned work of the last step: at most its budget, or one larger unit */
-    double batch_work, batch_work_done; /* planned work of the last batch; the part of it already done */
+    double last_step_work; /* planned work of the last step: at most the step's budget, or one larger unit */
+    double batch_work, batch_work_done; /* planned work of the last batch; work of that batch already done */
 } chord_session_state;
 
 typedef struct chord_sampling {
@@ -140,7 +141,7 @@ typedef struct chord_sampling {
  * host's block, all other addresses into the library's memory. */
 typedef struct chord_batch_info {
     int32_t version, size;
-    int32_t n_tokens, n_outputs; /* rows of the batch; how many of them have an output row */
+    int32_t n_tokens, n_outputs; /* rows of the batch; number of rows that have an output row */
     int32_t first_pos; /* position of the run's first token */
     int32_t n_axes; /* numbers per position: 1 or 3 */
     int32_t n_embd; /* floats per embedding */
@@ -153,7 +154,7 @@ typedef struct chord_batch_info {
     double positions;
     double rows; /* int32_t[n_outputs]: rows that have an output row, ascending */
     double outputs; /* float[n_outputs][stride]: output rows, in the order of `rows` */
-    double random; /* in [0, 1): the number that chord_session_sample() would draw next */
+    double random; /* the number in [0, 1) that chord_session_sample() would draw next */
     int32_t stride; /* floats from one output row to the next */
     int32_t reserved;
 } chord_batch_info;
@@ -188,21 +189,21 @@ size_t chord_model_wanted(const chord_model *m);
 
 /* Gives memory to the model. Before chord_model_begin(), `block` must start where the last block ended: it
  * extends the arena in place. After the load, `block` must be CHORD_BLOCK_ALIGN aligned, and the library
- * cuts it into pages and states: first those that NEED_MEMORY wanted, then pages of the class that grows
- * with the sequence. A rest smaller than a page stays unused. Errors: INVALID_ARGUMENT. */
+ * cuts it into pages and states: first the pages that NEED_MEMORY asked for, then pages of the class
+ * that grows with the sequence. A rest smaller than a page stays unused. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
 
 /* Pushes bytes [off, off + n) of file `file`. A model has one file today, number 0. Every push names its
  * file, so that shards, adapters and projectors can become files of one model.
  *
  * HEADER phase: `off` must equal chord_model_position(). A chunk may have any size.
- *   MORE: push on from chord_model_position().
+ *   MORE: push the bytes from chord_model_position() on.
  *   NEED_MEMORY: give memory, then push again from chord_model_position(). Some of the bytes may have been
  *   consumed.
  *   DONE: metadata and tensor table are complete. The rest of the chunk wasn't consumed.
  * DATA phase: push chunks in file order. The call ignores bytes outside the resident tensors; the host may
  * leave them out.
- *   MORE: push on.
+ *   MORE: push the next chunk.
  *   DONE: the last resident tensor is complete.
  * Errors: INVALID_ARGUMENT if the model has no such file or, in HEADER, `off` is wrong; no byte was
  * consumed. After INVALID_GGUF, UNSUPPORTED_* or, in DATA, an offset that leaves out needed bytes, the model
@@ -240,16 +241,17 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
 int64_t chord_model_meta(const chord_model *m, const char *key, int32_t n_key, char *dst, size_t cap);
 
 /* Writes row `row` of tensor `tensor` to `dst` in file form: the exact inverse of the repacking. The row
- * takes file_bytes / (ne[1] * ne[2] * ne[3]) bytes of chord_tensor_info. Call it after chord_model_begin().
- * Errors: INVALID_ARGUMENT (no such row, `cap` too small, the tensor isn't in memory). */
+ * has file_bytes / (ne[1] * ne[2] * ne[3]) bytes (fields of chord_tensor_info). Call it after
+ * chord_model_begin(). Errors: INVALID_ARGUMENT (no such row, `cap` too small, the tensor isn't in
+ * memory). */
 chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap);
 
 /* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
 
 /* Profiles steps by op. Each step adds to ms[i] the milliseconds that op i took on the leader, including its
- * wait for helpers. `ms` has plan_info.n_ops doubles, 8-byte aligned, and stays the host's. NULL ends the
- * profile. Errors: INVALID_ARGUMENT. */
+ * wait for helpers. `ms` has plan_info.n_ops doubles, 8-byte aligned, and belongs to the host. NULL ends
+ * the profile. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_profile(chord_model *m, double *ms);
 
 /* Writes the cause of the last call's error: the tensor, key, offset or value. Writes "" if the last call
@@ -313,8 +315,8 @@ chord_tokenizer *chord_tokenizer_open(const chord_model *m, const char *text, si
  * Results: DONE (the text is complete), MORE (call again), NEED_MEMORY (give memory, call again; nothing is
  * lost). Errors: INVALID_ARGUMENT.
  *
- * Most texts need only the first block. More is needed for a piece of more than some 1,500 bytes in which
- * any two neighbours might merge: about 20 bytes per character of the piece. */
+ * Most texts need only the first block. A piece of more than some 1,500 bytes in which any two
+ * neighbours might merge needs more: about 20 bytes per character of the piece. */
 chord_status chord_tokenizer_step(chord_tokenizer *t, uint64_t budget, int32_t *ids, int32_t cap,
                                   int32_t *n_ids);
 /* Returns, after NEED_MEMORY, the minimum bytes for chord_tokenizer_give(). */
@@ -322,8 +324,8 @@ size_t chord_tokenizer_wanted(const chord_tokenizer *t);
 /* Replaces the scratch memory by a larger block. The host may reuse the block of an earlier give, but not
  * the block of chord_tokenizer_open(). Errors: INVALID_ARGUMENT (fewer bytes than wanted). */
 chord_status chord_tokenizer_give(chord_tokenizer *t, void *scratch, size_t bytes);
-/* Returns a lower bound of the whole text's number of ids. It rises as the steps go on. The host can refuse
- * a text that doesn't fit the context before all of it is tokenised. */
+/* Returns a lower bound of the number of ids of the whole text. The bound rises from step to step. The
+ * host can refuse a text that doesn't fit the context before all of it is tokenised. */
 uint64_t chord_tokenizer_least(const chord_tokenizer *t);
 
 /* Converts ids to bytes. A special token becomes its text; CHORD_SKIP_SPECIAL leaves it out.
@@ -352,7 +354,8 @@ size_t chord_stream_bytes(size_t n_stops);
  * Returns NULL if the block is too small or misaligned, or the stop strings aren't in this form. */
 chord_stream *chord_stream_open(void *block, size_t bytes, const void *stops, size_t n_stops);
 /* Appends the bytes of a token, at most CHORD_STREAM_PUSH. Returns how many bytes of text are ready, and
- * sets *text to them; they stay in place until the next call. Error: INVALID_ARGUMENT (too many bytes). */
+ * sets *text to their address, which is valid until the next call. Error: INVALID_ARGUMENT (too many
+ * bytes). */
 int32_t chord_stream_push(chord_stream *t, const char *bytes, size_t n, const char **text);
 /* Ends the text: releases held bytes, and an unfinished character as U+FFFD. Returns as
  * chord_stream_push(). */
@@ -380,8 +383,8 @@ chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)
  *
  *   rows       float[n][n_embd]. The host owns the rows, and keeps them unchanged and in place until they
  *              are evaluated or dropped.
- *   positions  int32_t[n][n_axes], each 0 to 2^28. A token pushed later gets the largest of them + 1.
- *              NULL: the positions continue those of the tokens before.
+ *   positions  int32_t[n][n_axes], each 0 to 2^28. A token pushed later gets the largest of these
+ *              positions + 1. NULL: the positions continue from the position of the last token.
  *
  * Errors: CONTEXT_FULL; BUSY (earlier embeddings are still pending); INVALID_ARGUMENT (no rows, an address
  * that isn't aligned to 4 bytes, a position out of range, a batch under way). After an error nothing was
@@ -396,12 +399,13 @@ chord_status chord_session_push_embeddings(chord_session *s, const float *rows, 
 enum { CHORD_OUTPUT_LAST = 0, CHORD_OUTPUT_ALL = 1 };
 chord_status chord_session_outputs(chord_session *s, int32_t mode);
 
-/* Evaluates pending tokens with the CPU executor and all helpers. It continues where the last step stopped.
+/* Evaluates pending tokens with the CPU executor and all helpers. A step continues where the last step
+ * stopped.
  *
  *   budget  planned multiply-adds to spend. 0: one unit. CHORD_NO_LIMIT: until a batch with output rows is
  *           complete.
  *
- * The host may call it again after every result:
+ * The host may call chord_session_step() again after every result:
  *   DONE          a batch with output rows is complete, or nothing was pending
  *   MORE          the budget is spent
  *   NEED_MEMORY   the next batch needs pages and hasn't started: give state.wanted_bytes with
@@ -437,14 +441,14 @@ chord_status chord_session_step(chord_session *s, uint64_t budget);
 chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out);
 /* Marks the tokens of the batch as evaluated. chord_session_logits() then returns its output rows. An output
  * row that the executor didn't write starts with NaN, and chord_session_sample() refuses it. Error:
- * INVALID_ARGUMENT (chord_session_next_batch() gave no batch since the last accept, drop, step or
- * truncate); it changes nothing. */
+ * INVALID_ARGUMENT (chord_session_next_batch() has returned no batch since the last accept, drop, step
+ * or truncate). The error changes nothing. */
 chord_status chord_session_accept_batch(chord_session *s);
-/* Drops the batch under way and all pending tokens, as a cancelled step does. It also answers an earlier
- * chord_session_cancel(): the next step isn't cancelled. */
+/* Drops the batch under way and all pending tokens, as a cancelled step does. The call also clears an
+ * earlier chord_session_cancel(): the next step isn't cancelled. */
 chord_status chord_session_drop_batch(chord_session *s);
 
-/* Asks the running or the next step to stop before its next slice of work. Any thread may call it. */
+/* Makes the running or the next step stop before its next slice of work. Any thread may call it. */
 void chord_session_cancel(chord_session *s);
 
 /* Returns output row `row` of the last finished batch: float[n_vocab], the logits. NULL if there is no such
@@ -458,7 +462,8 @@ const float *chord_session_logits(const chord_session *s, int32_t row);
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p);
 /* Seeds the session's random generator. A new session is seeded with 0. */
 void chord_session_seed(chord_session *s, uint64_t seed);
-/* As chord_session_sample(), from the host's logits[n_vocab], aligned to 4 bytes. They aren't changed. */
+/* As chord_session_sample(), from the host's logits[n_vocab], aligned to 4 bytes. The call doesn't
+ * change the logits. */
 int32_t chord_session_sample_row(chord_session *s, const chord_sampling *p, const float *logits);
 /* Pushes a token that another executor drew with batch_info.random. The generator advances by one number,
  * as in chord_session_sample() with a temperature above 0. Errors: those of chord_session_push(); the
@@ -467,8 +472,9 @@ chord_status chord_session_accept_token(chord_session *s, int32_t id);
 
 /* Removes the tokens from position `n` on. If a cache can't continue at `n`, the call removes more tokens:
  * back to the nearest earlier position where every state has a checkpoint and every window still has its
- * pages, or to 0. Returns that position; the host pushes the tokens between it and `n` again. A batch under
- * way is undone: its tokens are pending again. Error: INVALID_ARGUMENT unless 0 <= n <= n_tokens. */
+ * pages, or to 0. Returns the position from which the sequence now continues. The host pushes the tokens
+ * between that position and `n` again. A batch under way is undone: its tokens are pending again. Error:
+ * INVALID_ARGUMENT unless 0 <= n <= n_tokens. */
 int32_t chord_session_truncate(chord_session *s, int32_t n);
 /* Creates a second session with the same tokens in `block` (chord_session_bytes() bytes, CHORD_BLOCK_ALIGN
  * aligned) and writes it to *out. The sessions share whole pages; the last, partial page is copied. A batch
