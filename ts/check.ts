@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checks for values from a caller or a message. A wrong value is an `invalid-argument` error that names it.
-// No getter, proxy or false length of a caller's ends in a TypeError or RangeError. Objects are read once: a
-// value can't change between its check and its use.
+// No getter, proxy or false length of a caller's object ends in a TypeError or RangeError. Objects are read
+// once: a value can't change between its check and its use.
 import { ChordError, messageOf, show } from './errors.js';
 
 export type Fields = { readonly [name: string]: unknown };
@@ -30,8 +30,8 @@ export function reading<T>(name: string, read: () => T): T {
 export const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
 /**
- * The `known` fields of an options object, inherited ones included, read once. Refuses other fields unless
- * undefined.
+ * Returns the `known` fields of an options object, inherited fields included. Reads each field once. Refuses
+ * other fields unless they are undefined.
  */
 export function asOptions(what: string, value: unknown, known: readonly string[]): Fields {
   if (!isObject(value)) refuse(`the options of ${what} are ${show(value)}, not an object`);
@@ -89,12 +89,15 @@ export function asSignal(name: string, value: unknown): AbortSignal | undefined 
   return refuse(`${name} is not an AbortSignal`);
 }
 
-/** More ids can't be a text's: such a length is false. V8 ends the process over an array somewhat larger. */
+/**
+ * Maximum number of ids. No text has more, so a larger length is false. V8 ends the process over an
+ * array that is somewhat larger.
+ */
 const MOST_IDS = 2 ** 26;
 
 /**
- * Ids from a list-like value, as plain numbers. Whether each is an id of the model is checked where ids are
- * used.
+ * Returns the ids in a list-like value as plain numbers. The code that uses the ids checks that the model
+ * has them.
  */
 export function asIdList(name: string, value: unknown): number[] | Int32Array {
   return reading(name, () => {
@@ -124,8 +127,8 @@ const tagOf = inner(Symbol.toStringTag),
   lengthOf = inner('byteLength');
 
 /**
- * The bytes of a Uint8Array, as a view of this realm's class. The array may come from another realm (an
- * iframe, a test runner's sandbox). The object's own properties aren't read: they may be false.
+ * Returns the bytes of a Uint8Array, as a view of this realm's class. The array may come from another realm
+ * (an iframe, a test runner's sandbox). The object's own properties aren't read: they may be false.
  */
 export function asBytes(name: string, value: unknown): Uint8Array {
   if (tagOf.call(value) !== 'Uint8Array') wrong(name, value, 'a Uint8Array');

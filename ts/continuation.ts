@@ -65,7 +65,8 @@ export class Work {
 
   /**
    * Runs one step. Returns true when output rows can be read, false when they need more steps; a promise of
-   * that where the executor returns a promise. `isPrompt` counts the evaluated tokens in `tokensPrefilled`.
+   * the result if the executor returns a promise. `isPrompt` counts the evaluated tokens in
+   * `tokensPrefilled`.
    *
    * After an error, the session drops its pending tokens and keeps its evaluated tokens, if the engine is
    * still usable.

@@ -6,7 +6,7 @@
 // ts/wasm/executor.ts is the CPU executor. tests/executor/interpreter.ts puts the float64 interpreter behind
 // the same interface.
 //
-// The interface has no member that nothing calls yet:
+// These members aren't here, because nothing would call them yet:
 //   tensors outside the instance                 the loader places all tensors inside
 //   a token id instead of output rows            needs an executor that answers later
 //   cancel of a `run` under way                  needs an executor that answers later
@@ -34,7 +34,7 @@ export interface Batches {
   acceptBatch(outputs: Float32Array): void;
 }
 
-/** What one `run` did. */
+/** The result of one `run`. */
 export interface Ran {
   /** True: output rows can be read. False: the budget is spent, and the next `run` continues there. */
   readonly isDone: boolean;

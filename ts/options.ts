@@ -90,9 +90,9 @@ export function asBias(label: string, id: unknown, value: unknown): [id: number,
   ];
 }
 
-/** How a model is laid out; 0 or absent takes the library's default. */
+/** Options of a model's layout. 0 or absent: the library's default. */
 export interface PlanOptions {
-  /** Context length; default min(the model's, 4096). */
+  /** Context length; default min(the trained context length, 4096). */
   readonly contextLength?: number | undefined;
   /** Maximum number of tokens in a batch; default 256. */
   readonly batchTokens?: number | undefined;
@@ -102,7 +102,7 @@ export interface PlanOptions {
 }
 export type KvTypeName = 'f16' | 'q8_0' | 'f32';
 
-/** Sampling as the sampler takes it: complete, in llama.cpp's order. */
+/** All fields of the sampler, in llama.cpp's order. */
 export interface Sampling {
   /** 0: argmax, lowest id on a tie. */
   readonly temperature: number;
@@ -112,18 +112,18 @@ export interface Sampling {
   readonly topP: number;
   /** 0: off. */
   readonly minP: number;
-  /** 1: off; over the last 64 tokens, as the next two. */
+  /** 1: off. Like the next two fields, it applies to the last 64 tokens. */
   readonly repetitionPenalty: number;
   readonly frequencyPenalty: number;
   readonly presencePenalty: number;
-  /** Added to the logits of these ids first; -Infinity forbids one. */
+  /** Added to the logits of these ids before all other steps; -Infinity forbids an id. */
   readonly bias?: readonly (readonly [id: number, bias: number])[] | undefined;
 }
 
 export interface TokenizeOptions {
   /** Add BOS/EOS as the file says; default true. */
   readonly addSpecial?: boolean | undefined;
-  /** Take special tokens written in the text as such; default true. */
+  /** Parse special tokens written in the text; default true. */
   readonly parseSpecial?: boolean | undefined;
 }
 

@@ -32,7 +32,7 @@ interface Run<S extends Stats> extends AsyncIterable<Event> {
   readonly stats: S | undefined;
 }
 
-/** What a chat needs from its model. */
+/** The parts of a model that a chat uses. */
 export interface ChatEngine<S extends Stats> {
   readonly name: string;
   /** With the same fingerprint and the same seed, answers are the same. */
@@ -153,8 +153,8 @@ class Answer<S extends Stats> {
   }
 
   /**
-   * A first chunk with the role, one or none per token, one with the finish reason, and one with the usage if
-   * requested.
+   * Yields a first chunk with the role, at most one chunk per token, a chunk with the finish reason, and, if
+   * requested, a chunk with the usage.
    */
   async *chunks(): AsyncGenerator<ChatCompletionChunk, void> {
     const { includeUsage, sampling } = this.#request;
@@ -187,8 +187,8 @@ class Answer<S extends Stats> {
   }
 
   /**
-   * The run's events. A caller's signal throws its reason. `controller.abort()` ends the events, as in
-   * openai-node.
+   * Yields the run's events. When a caller's signal aborts, the generator throws the signal's reason.
+   * `controller.abort()` ends the events, as in openai-node.
    */
   async *events(): AsyncGenerator<Event, void> {
     const unlink = this.#link();
@@ -310,7 +310,7 @@ export class ChatCompletionStream<S extends Stats = Stats> implements AsyncItera
           await chunks.return?.();
         },
       },
-      // Nothing is requested before somebody reads.
+      // Nothing is requested before the first read.
       { highWaterMark: 0 },
     );
   }

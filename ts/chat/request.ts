@@ -8,7 +8,7 @@ import { asOption, numbers } from '../options.js';
 import type { NumberName } from '../options.js';
 import type { ChatMessage } from './template.js';
 
-/** What `generate` uses of a request. */
+/** The part of a request that `generate` uses. */
 export interface ChatSampling {
   maxTokens: number | undefined;
   temperature: number | undefined;
@@ -66,7 +66,8 @@ const extras = ['top_k', 'min_p', 'repetition_penalty'];
 const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
 
 /**
- * OpenAI's fields that this version doesn't support. The function accepts the values that ask for nothing.
+ * OpenAI's fields that this version doesn't support. The function returns true for values that request
+ * nothing.
  */
 const notTaken: { readonly [name: string]: (value: unknown) => boolean } = {
   n: (value) => value === 1,
@@ -169,7 +170,7 @@ function parseMessages(value: unknown): ChatMessage[] {
     const name = message['name'] ?? undefined;
     if (name !== undefined && typeof name !== 'string') refuse(`${at}.name is ${show(name)}, not a string`);
     for (const [field, content] of Object.entries(message)) {
-      // An answer's message, given back, has these fields, empty.
+      // The message of an answer has these fields, empty. The caller may send such a message back.
       if (
         ['role', 'content', 'name'].includes(field) ||
         content === undefined ||

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Types of OpenAI's chat completions: requests and answers, as far as this version supports them. Names and
-// nesting are those of the public API, so code written for it needs no change.
+// nesting equal the public API's, so code written for that API needs no change.
 
 export interface ChatTextPart {
   readonly type: 'text';
@@ -13,7 +13,7 @@ export interface ChatCompletionMessageParam {
   readonly role: 'system' | 'developer' | 'user' | 'assistant';
   readonly content: string | readonly ChatTextPart[];
   readonly name?: string | undefined;
-  /** Answers have this field; accepting it lets an answer's message be given back. */
+  /** Answers have this field. It is accepted, so that the message of an answer can be sent back. */
   readonly refusal?: null | undefined;
 }
 

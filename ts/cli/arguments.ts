@@ -20,7 +20,7 @@ export interface Command {
   contextLength?: number;
   threads?: number;
   kvType?: 'f16' | 'q8_0' | 'f32';
-  /** How text is converted to ids. */
+  /** Options for converting text to ids. */
   special: { addSpecial: boolean; parseSpecial: boolean };
   /** Put the text into the model's chat template as the user's turn. */
   chat: boolean;

@@ -40,8 +40,8 @@ async function info(model: LanguageModel, command: Command): Promise<void> {
 }
 
 /**
- * The text of one token. It is detokenised twice in a row and the first text removed: a leading blank is
- * dropped.
+ * Resolves to the text of one token. Detokenising drops a leading blank. So the token is detokenised twice in
+ * a row, and the text of the first is removed.
  */
 async function pieceOf(model: LanguageModel, id: number): Promise<string> {
   const [once, twice] = await Promise.all([model.detokenize([id]), model.detokenize([id, id])]);

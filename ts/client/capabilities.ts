@@ -24,7 +24,10 @@ export interface Capabilities {
   readonly variant: string;
 }
 
-/** What this browser or Node and this machine can do. Each field is found by trying. Never rejects. */
+/**
+ * Resolves to the capabilities of this browser or Node and of this machine. Each field is found by
+ * trying. Never rejects.
+ */
 export async function capabilities(): Promise<Capabilities> {
   return {
     simd: hasSimd(),

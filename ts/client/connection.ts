@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client's end of the protocol: call numbers, pending answers, and how long a Node process stays alive. A
-// process stays alive while a caller awaits one of our promises.
+// The client's end of the protocol: call numbers and pending answers. It also keeps a Node process alive
+// while a caller awaits a promise of this package.
 import { ChordError, isErrorRecord } from '../errors.js';
 import { isNode, isPrebundled, nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
@@ -29,8 +29,8 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
 }
 
 /**
- * A disposed worker may take this long to close files and pool workers; then it is terminated. The limit is
- * long because on a busy machine the worker may not have started yet.
+ * Maximum time in which a disposed worker closes files and pool workers, before it is terminated. The limit
+ * is long because on a busy machine the worker may not have started yet.
  */
 const LET_GO_MS = 30_000;
 /** Maximum time that `giveUp` waits for the worker to close before it resolves. */
@@ -130,7 +130,7 @@ export class Connection {
    */
   async end(error: ChordError): Promise<void> {
     this.#close(error);
-    // Calls that end now release their hold on the process, so `end` holds it.
+    // Calls that end now release their hold on the process, so `end` holds the process.
     if (isNode) await this.held(this.#peer.end());
     else setTimeout(() => void this.#peer.end(), CLOSING_MS);
   }
@@ -199,7 +199,8 @@ const died = (cause: Error): ChordError =>
   });
 
 /**
- * Browsers don't tell why a worker script can't be fetched: a 404, an HTML page, another origin, or a policy.
+ * Browsers don't report why a worker script can't be fetched: a 404, an HTML page, another origin, or a
+ * policy.
  */
 function cantStart(cause: unknown): ChordError {
   const where = isNode

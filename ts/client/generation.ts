@@ -12,7 +12,8 @@ interface Waiting {
 
 /**
  * One continuation of a prompt. Iterate it for one event per token, or await `text()`. A run is read once: a
- * second loop, or `text()` after a loop, throws `invalid-argument`. Calls of `next()` may come before either.
+ * second loop, or `text()` after a loop, throws `invalid-argument`. Calls of `next()` may come before a loop
+ * or `text()`.
  *
  * Nothing is queued or computed before the first `next()` or `text()`. The worker runs at most a few tokens
  * ahead of the reader, and sends together the tokens of 12 ms. When the reader pauses, the run pauses, and
@@ -26,7 +27,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   readonly #signal: AbortSignal | undefined;
   readonly #events: TokenEvent[] = [];
   readonly #waiting: Waiting[] = [];
-  /** Events that the reader has received and the worker hasn't been told about. */
+  /** Events that the reader has received and that the client hasn't reported to the worker. */
   #untold = 0;
   #call: OpenCall<Omit<GenerationStats, 'ttftMs'>> | undefined;
   #finished: Promise<void> | undefined;
@@ -129,7 +130,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
         },
         cancel: async () => void (await this.return()),
       },
-      // Nothing is requested before somebody reads.
+      // Nothing is requested before the first read.
       { highWaterMark: 0 },
     );
   }

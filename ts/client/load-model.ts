@@ -96,7 +96,7 @@ function pushedSource({ name, totalBytes, phase }: ByteStream): RemoteSource {
 }
 
 /**
- * Posts a local stream in slices. At most CHUNKS slices are on their way. Their buffers come back with the
+ * Posts a local stream in slices. At most CHUNKS slices are under way. Their buffers come back with the
  * acknowledgement and are used again, so neither side produces garbage.
  */
 class Pump {

@@ -46,7 +46,7 @@ export interface LogitsCallOptions {
  * the run rejects with `busy`. After `dispose()` every call rejects with `disposed`.
  */
 export class LanguageModel {
-  /** What the model is and how it runs here. */
+  /** Facts about the model and how it runs here. */
   readonly info: LanguageModelInfo;
   /** OpenAI's chat completions: `model.chat.completions.create({ messages })`. */
   readonly chat: { readonly completions: ChatCompletions<GenerationStats> };

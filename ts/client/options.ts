@@ -22,11 +22,14 @@ import type { LoadOptions } from '../worker/protocol.js';
 export interface LoadModelOptions {
   /** 'auto' selects the best backend that is available. This version has only the CPU. Default 'auto'. */
   backend?: 'auto' | 'cpu' | 'webgpu' | undefined;
-  /** Threads, including the engine worker's own; default: what the hardware runs at once, at most 8. */
+  /**
+   * Threads, including the engine worker's own; default: the number that the hardware runs at once, at
+   * most 8.
+   */
   threads?: number | undefined;
   /**
-   * Maximum tokens of prompt and continuation; default min(the model's, 4096). KV pages are allocated as
-   * tokens come.
+   * Maximum tokens of prompt and continuation; default min(the trained context length, 4096). KV pages are
+   * allocated as tokens come.
    */
   contextLength?: number | undefined;
   /** Type of the KV cache; default 'f16'. */

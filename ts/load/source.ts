@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a caller may pass as a model, sorted by which thread reads it. The engine worker reads a URL, a file's
+// The kinds of model sources, sorted by the thread that reads them. The engine worker reads a URL, a file's
 // path, and a Blob in browsers. The caller's thread reads bytes, streams and responses, and posts slices.
 import { ChordError } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
@@ -51,8 +51,8 @@ const SLICE = 1 << 20;
 const isRemoteAddress = (text: string): boolean => /^(https?|blob|data):/i.test(text);
 
 /**
- * Sorts a source. Opens only what is open already (a Response, a stream). Throws `invalid-argument` for a
- * value that is no source, `http` and `invalid-gguf` for a Response with another content.
+ * Sorts a source. Opens no URL and no file; a Response or a stream is open already. Throws `invalid-argument`
+ * for a value that is no source, `http` and `invalid-gguf` for a Response with another content.
  */
 export async function sortSource(source: ModelSource): Promise<SortedSource> {
   try {

@@ -4,7 +4,7 @@ import { tensorTypes } from '../abi/abi.gen.js';
 import type { WasmEngine } from './engine.js';
 import type { CompiledModule } from './instantiate.js';
 
-/** What a loaded model is, and how it runs here. */
+/** Facts about a loaded model and how it runs here. */
 export interface LanguageModelInfo {
   /** `general.architecture` of the file. */
   readonly architecture: string;
@@ -24,7 +24,7 @@ export interface LanguageModelInfo {
   readonly embeddingLength: number;
   /** Number of layers. */
   readonly blockCount: number;
-  /** What computes; 'cpu' in this version. */
+  /** The backend that computes; 'cpu' in this version. */
   readonly backend: 'cpu' | 'webgpu';
   /** Reasons for this backend, this variant and this number of threads. */
   readonly backendReason: string;

@@ -84,7 +84,7 @@ export interface CompiledModule {
   readonly module: WebAssembly.Module;
   /** 'custom' for a module that the caller gave. */
   readonly variant: Variant | 'custom';
-  /** Why this module was chosen. */
+  /** The reason for the choice of this module. */
   readonly reason: string;
 }
 

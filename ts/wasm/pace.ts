@@ -4,7 +4,10 @@
 
 /** Budget before any measurement: 1 to 5 ms on any machine of the last ten years. */
 const FIRST = 10e6;
-/** Weight of the earlier steps when a step is added. It adapts fast enough to a laptop that throttles. */
+/**
+ * Weight of the earlier steps when a step is added. With this weight the rate follows a laptop that
+ * throttles fast enough.
+ */
 const KEEP = 0.7;
 
 export class Pace {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Converts a text to token ids in slices. The event loop can turn between two slices, and the ids don't
-// depend on the slices. The model's memory holds the text, 70 kB, and scratch if the library asks for it:
-// none for texts of words, about 20 bytes per byte of a long piece that can't be cut. `close` frees all of
-// it.
+// depend on the slices. The model's memory holds the text, 70 kB, and scratch if the library asks for it.
+// Texts of words need no scratch. A long piece that can't be cut needs about 20 bytes per byte. `close`
+// frees this memory.
 import { Status, TextFlag } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { TokenizeOptions } from '../options.js';

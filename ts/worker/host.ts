@@ -187,8 +187,9 @@ export class EngineHost {
 
   /**
    * Starts, restarts or stops the timer that refuses a waiting call. A call inside the loop over a
-   * generation would wait for ever: the call for the generation, the generation for its reader, the reader
-   * for the call. So the first waiting call is refused when the reader has read nothing for BUSY_MS.
+   * generation would wait for ever: the call waits for the generation, the generation for its reader, and
+   * the reader for the call. So the first waiting call is refused when the reader has read nothing for
+   * BUSY_MS.
    *
    * The client's thread may have been blocked in that time. So the host posts a `ping` first, and refuses
    * the waiting call when the `pong` comes. The client posts `taken` for everything it has read before the

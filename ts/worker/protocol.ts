@@ -90,7 +90,7 @@ export interface GenerationStats {
 export interface LoadOptions {
   readonly contextLength: number | undefined;
   readonly kvType: KvTypeName | undefined;
-  /** Undefined: what the hardware runs at once, at most 8. */
+  /** Undefined: the number that the hardware runs at once, at most 8. */
   readonly threads: number | undefined;
   /** Address of thread.js; undefined: beside the worker's own script. */
   readonly threadUrl: string | undefined;

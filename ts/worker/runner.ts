@@ -18,7 +18,7 @@ import type { GenerationStats, Request, Results, TokenEvent } from './protocol.j
 export interface LoadedEngine {
   readonly engine: WasmEngine;
   readonly compiled: CompiledModule;
-  /** Why the model has this number of threads. */
+  /** The reason for the number of threads. */
   readonly why: string;
   readonly pool: ThreadPool | undefined;
 }
@@ -33,7 +33,8 @@ const ROWS_BYTES = 1 << 20;
 /**
  * The tokens of GATHER_MS travel in one message, and the event loop doesn't turn between them. A message and
  * a turn cost about 0.1 ms, and they wake the page's thread, which may take a helper's core. GATHER_MS is
- * less than a frame of a screen, and no longer than a step: a cancel waits for it no longer than for a step.
+ * shorter than a frame of a screen. It is also shorter than a step of the engine worker, so a cancel takes
+ * effect within the time of a step.
  */
 const GATHER_MS = 12;
 
