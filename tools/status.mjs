@@ -35,7 +35,7 @@ const features = [
     ['e2e-level2', 'llama.cpp'],
     ['ts-fixtures', 'llama.cpp'],
   ],
-  ['SmolLM2 as good as llama.cpp', null, null, ['ts-smollm2', 'as good tokens']],
+  ['SmolLM2 as good as llama.cpp', null, null, ['ts-smollm2', 'tokens as good']],
   [
     '`loadModel`, streaming, abort (level 2)',
     ['e2e-page', ': isolated, level 2'],
@@ -56,7 +56,7 @@ const features = [
   ],
   [
     'URL, File, Blob, bytes, stream as source',
-    ['e2e-level2', 'sources of every kind'],
+    ['e2e-level2', 'every kind of source'],
     null,
     ['ts-level2-load', 'source'],
   ],
