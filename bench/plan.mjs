@@ -34,7 +34,10 @@ export const MEASURES = [
   'abort',
   'gap',
 ];
-/** What takes twelve minutes with SmolLM2: with one thread wllama reads 15 tokens per second. */
+/**
+ * The default measures. With SmolLM2 they take twelve minutes, because with one thread wllama reads 15 tokens
+ * per second.
+ */
 export const DEFAULT = [
   'load',
   'start',
@@ -82,7 +85,7 @@ export function stepsOf(measures, decode) {
 const contextOf = (steps) =>
   Math.ceil(Math.max(512, ...steps.map(({ count, tokens }) => count + tokens + 64)) / 256) * 256;
 
-/** Which of `measures` a model with that trained context can run, and which are left out. */
+/** Splits `measures` into measures that a model with that trained context can run, and the rest. */
 export function fitting(measures, decode, trained) {
   const fits = (measure) => stepsOf([measure], decode).contextLength <= trained;
   return { measures: measures.filter(fits), leftOut: measures.filter((measure) => !fits(measure)) };

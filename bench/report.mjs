@@ -25,8 +25,8 @@ export function spread(values) {
 const rate = (tokens, ms) => (tokens / ms) * 1000;
 
 /**
- * How to read `measure` from a run: { title, of, isLess, against }. isLess: less is better. `against`: peers
- * with a ratio.
+ * The rules to read `measure` from a run: { title, of, isLess, against }. isLess: less is better. `against`:
+ * peers with a ratio.
  */
 function rowOf(measure, { decode }) {
   const [kind, n] = parts(measure);
@@ -206,7 +206,7 @@ export const limitLines = (ceilings) =>
 
 const percent = (part) => `${(part * 100).toFixed(1)} %`;
 
-/** What other processes used, before the measurements and during them. */
+/** The cores that other processes used, before the measurements and during them. */
 function disturbance(runs) {
   const busy = runs.filter((run) => run.busy > QUIET),
     robbed = runs.filter((run) => run.stolen > STOLEN);

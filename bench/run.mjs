@@ -19,7 +19,7 @@ import { aborts, DEFAULT, estimate, fitting, MEASURES, QUIET, STOLEN, stepsOf, W
 import { summarize, table } from './report.mjs';
 import { keep } from './results.mjs';
 
-/** How often a disturbed measurement is repeated. */
+/** Maximum number of times that a disturbed measurement is repeated. */
 const MOST_AGAIN = 2;
 const ALL = ['ours', 'simd', 'node', 'wllama', 'native'];
 

@@ -29,9 +29,9 @@ static double fastest_ns(work_fn *f, work *w)
     /* warm-up */
     do f(w);
     while (checkkern_now() - begin < 150);
-    /* Double `times` until the fastest of three rounds takes 3 ms. With a single round, a moment without the
-     * processor would count as work; in Chromium (a clock of 0.1 ms) all rounds would then take single
-     * ticks. */
+    /* Doubles `times` until the fastest of three rounds takes 3 ms. With a single round, a moment
+     * without the processor would count as work; in Chromium (a clock of 0.1 ms) all rounds would then
+     * take single ticks. */
     for (;;) {
         double least = 1e30;
         for (int round = 0; round < 3; round++) {
@@ -96,7 +96,7 @@ static void madds(work *w)
 
 /* ---- rows of the table ------------------------------------------------------------------------------ */
 
-/* What identifies a row of the table, and the figures it is compared with. */
+/* A row of the table: the fields that identify it, and the figures that it is compared with. */
 typedef struct row_of {
     const char *slot, *isa, *shape;
     double scalar_ns, ceiling; /* 0: none */

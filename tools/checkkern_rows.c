@@ -353,7 +353,8 @@ static void store_four(const chord_ops *ops, const uint32_t bits[4])
 
 void check_store(const chord_ops *ops, const chord_ops *scalar)
 {
-    /* Rounding changes at each f16 value and at each midpoint of two: test those and their neighbours. */
+    /* Rounding changes at each f16 value and at each midpoint of two values. The test covers these
+     * floats and their neighbours. */
     next_case("every f16 value, every midpoint, and one step round both");
     for (uint32_t h = 0; h < 0x7c00; h++) {
         float const here = chord_f16_f32((uint16_t)h),

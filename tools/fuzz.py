@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the fuzzers: fuzz.py [--seconds N] TARGET ...; as many at a time as there are cores.
+"""Runs the fuzzers: fuzz.py [--seconds N] TARGET ..., one fuzzer per core at a time.
 
 TARGET is tests/fuzz/TARGET_fuzz.c (libFuzzer with address and undefined-behaviour sanitizers), or
 tests/fuzz/TARGET_fuzz.mjs, in Node: `protocol` (seeded messages to the level-2 worker), `api` (seeded calls

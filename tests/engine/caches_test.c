@@ -1,5 +1,5 @@
 /* caches_test.c: caches, states and batches of synthetic models (synthetic.h). The interpreter judges the
- * values. All other tests compare bytes with those of the sequence evaluated in one go. */
+ * values. All other tests compare bytes with the bytes of the sequence evaluated in one go. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "synthetic.h"
 #include <math.h>

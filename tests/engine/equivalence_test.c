@@ -205,7 +205,7 @@ TEST(a_step_spends_at_most_its_budget_or_one_unit)
     chord_unload(t.l);
 }
 
-TEST(forks_share_pages_and_go_their_own_ways)
+TEST(forks_share_pages_and_continue_independently)
 {
     for (int32_t i = 0; i < N_SOME; i++)        /* inside and at the end of pages 0 and 1, and after them */
         for (int32_t at = 30; at <= 65; at += 5) {

@@ -80,8 +80,8 @@ static chord_status load_data(host *h, file f, size_t (*chunk)(void), const chor
     return status == CHORD_MORE ? chord_model_end(h->model) : status;
 }
 
-/* Loads a file; h.status is DONE or the error. `said`: the file's length as the host tells it, 0 if it
- * doesn't. */
+/* Loads a file; h.status is DONE or the error. `said`: the file length that the host sets, 0 if the host
+ * sets none. */
 static host load(file f, size_t (*chunk)(void), uint64_t said)
 {
     host h = { .given = 64 << 10 };
@@ -133,7 +133,7 @@ TEST(a_model_is_the_same_in_any_chunks)
     }
 }
 
-TEST(every_row_comes_back_as_it_was_in_the_file)
+TEST(chord_model_row_returns_every_row_as_it_is_in_the_file)
 {
     const char *names[GOLDEN_FILES];
     int32_t const n = golden_fixtures(names);
@@ -291,7 +291,7 @@ static size_t behind(file f, const char *name)
     return 0;
 }
 
-/* Where to write, in bytes after the name of the key or tensor. */
+/* The place of the change, in bytes after the name of the key or tensor. */
 enum {
     TYPE = 0,
     VALUE = 4,

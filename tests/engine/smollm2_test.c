@@ -62,7 +62,7 @@ static void finish(const outcome *o, const golden *g, int32_t native, const char
         "  SmolLM2, %s: %d of %d steps differ (llama.cpp natively %d of 640), regret at most %.3f (tolerance %.3f), NMSE %.1e (%.1e), %d of %d texts equal to the end\n",
         way, o->n_differ, PROMPTS * STEPS, native, o->worst_regret, g->regret, nmse, g->nmse, o->n_equal,
         PROMPTS);
-    /* for a few rows the NMSE says little: that of a tenth of the rows is five times the mean */
+    /* the NMSE of a few rows varies much: in a tenth of the rows it is five times the mean */
     if (PROMPTS == 10 && !(nmse <= g->nmse))
         test_fail(__FILE__, __LINE__, "%s: NMSE %.2e, tolerance %.1e", way, nmse, g->nmse);
     if (o->n_differ > 2 * native)

@@ -87,7 +87,7 @@ TEST(every_unit_is_done_once_and_before_the_offer_ends)
     stop(&pool, helpers);
 }
 
-TEST(helpers_that_sleep_come_when_there_is_work)
+TEST(sleeping_helpers_wake_up_when_there_is_work)
 {
     chord_pool pool = { .n_threads = THREADS, .patience_ms = 10000 };
     helper helpers[THREADS];
@@ -184,7 +184,7 @@ TEST(a_helper_that_keeps_the_leader_waiting_gets_no_work_for_a_while)
     naps = 1000;
     CHECK(chord_pool_share(&pool, &run, 0, ROWS, WORK));
     naps = 0;
-    CHECK(helpers_rows > before); /* now helpers may help again, with a new ledger */
+    CHECK(helpers_rows > before); /* the leader shares again, with a new ledger */
     CHECK(pool.ledger.here + pool.ledger.there <= WORK * ROWS);
     stop(&pool, helpers);
 }
@@ -217,9 +217,9 @@ TEST(a_step_is_refused_until_all_threads_of_the_plan_have_joined)
     CHECK_TEXT(e.text, "0 of 1 pool threads have joined");
 }
 
-TEST(a_thread_that_is_ready_but_never_comes_delays_nothing)
+TEST(a_helper_that_joined_but_never_runs_delays_no_step)
 {
-    /* counted as ready, then without a core */
+    /* the helper has joined, but gets no core */
     chord_pool pool = { .n_threads = 2, .patience_ms = 10000, .n_ready = 1 };
     chord_run const run = { .plan = &plan, .ops = &ops, .pool = &pool, .op = &op };
     for (int32_t i = 0; i < 2 * ROWS * 16; i++)

@@ -72,7 +72,7 @@ function checkRuns(runs, first, tokens) {
   );
 }
 
-test('a step computes one token: each step costs as much as the one before and one more key', () =>
+test('each step computes one token and costs one key more than the step before', () =>
   withWorker(async (ask) => {
     const { tokens, runs } = await generate(ask, 0, prompt);
     checkRuns(runs, 0, prompt.length + tokens.length - 1); // the last sampled token isn't evaluated

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // interpreter.test.mjs: the package that this suite builds computes with the interpreter. On F32 fixtures
-// its logits differ from llama.cpp's only by the rounding of a float. Those of the CPU executor differ more:
-// its cache is F16.
+// its logits differ from llama.cpp's only by the rounding of a float. The CPU executor's logits differ more,
+// because its cache is F16.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import * as cpu from '../../dist/index.js';

@@ -22,7 +22,7 @@ interface Kept {
   readonly block: number;
   readonly bytes: number;
 }
-/** A sequence's caches grow by so many positions. */
+/** The caches of a sequence grow by this number of positions. */
 const GROWTH = 64;
 
 /** A run of the interpreter, for tests: its batch, its multiply-adds, and how many sequences have caches. */

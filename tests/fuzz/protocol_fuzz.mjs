@@ -207,9 +207,9 @@ function makeMessage(random, round) {
 }
 
 /**
- * Returns messages whose faults this fuzzer found. Every round posts them, because a seed stands for other
- * messages as soon as an op is added. They are a stop list and a bias list with a hole: `map` skips holes,
- * so they weren't checked, and packStops failed with `internal`.
+ * Returns messages whose faults this fuzzer found. Every round posts them, because a seed makes other
+ * messages as soon as an op is added. These are a stop list and a bias list with a hole. `map` skips holes,
+ * so the holes weren't checked, and packStops failed with `internal`.
  */
 function found(random) {
   const options = makeOptions(random);

@@ -105,7 +105,7 @@ function run({ exports, alloc, memory }, s, kept, flags = 0) {
   return status;
 }
 
-/** Allocates a session's caches for so many positions. */
+/** Allocates a session's caches for `positions` positions. */
 const keep = ({ exports, alloc }, s, positions) => alloc(positions * exports.interpreter_kept_bytes(s));
 
 /** Adds the squares of the difference and of the golden row. */

@@ -1,6 +1,6 @@
 /* sampler_test.c: the sampler, compared with a naive sampler in double and with llama.cpp's chain
- * (tests/golden/sampler.txt). aim() sets the generator so that its next number is a given one. So a test
- * checks the draw at chosen points of [0, 1). */
+ * (tests/golden/sampler.txt). aim() sets the generator so that its next number is a given number. So a
+ * test checks the draw at chosen points of [0, 1). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/session/sequence.h"
 #include "../harness/test.h"

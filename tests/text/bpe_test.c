@@ -118,8 +118,8 @@ TEST(bpe_adds_bos_if_the_pre_tokenizer_or_the_file_asks_for_it)
     CHECK_SAYS(show(t, CHORD_ADD_SPECIAL, "a"), "<bos>|a|<bos>");
 }
 
-/* The definition of BPE: as long as any pair merges, merge the one with the lowest rank, the leftmost on a
- * tie. */
+/* The definition of BPE: as long as any pair merges, merge the pair with the lowest rank; on a tie, the
+ * leftmost pair. */
 static int32_t naive(const tiny *t, const char *text, size_t n, int32_t *ids)
 {
     int32_t count = 0;

@@ -110,8 +110,8 @@ TEST(slices_of_any_size_give_the_ids_of_one_call)
     }
 }
 
-/* llama.cpp's algorithm over the whole stretch: of all pairs that make a token, the one with the best score
- * merges; on a tie, the leftmost. The text has one-byte characters only. */
+/* llama.cpp's algorithm over the whole stretch: among the pairs that make a token, the pair with the
+ * best score merges; on a tie, the leftmost pair. The text has one-byte characters only. */
 static int32_t naive_spm(const tiny *t, const char *text, int32_t *ids)
 {
     static char parts[400][64];

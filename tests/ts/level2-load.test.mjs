@@ -31,7 +31,7 @@ function countOpen(response) {
   });
 }
 
-/** What the server answers, by path. */
+/** The server's answers, by path. */
 const answers = {
   '/model.gguf': (response) => response.writeHead(200, { 'content-length': bytes.length }).end(bytes),
   '/chunked.gguf': (response) => response.writeHead(200).end(bytes), // no content-length

@@ -94,7 +94,7 @@ test('a load and a generation stay within the memory bound from every source', n
 test("the caller's thread grows by at most 8 MiB from every source", needsModel, (t) =>
   withServer(async (url) => {
     const bytes = new Uint8Array(await readFile(SMOLLM2));
-    // What a first load keeps allocated isn't measured.
+    // Memory that the first load keeps allocated isn't measured.
     await withModel(bytes.subarray(), { threads: 1 }, () => {});
     const sources = {
       path: () => SMOLLM2,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // pool-breaker.mjs: the package's engine worker on a machine that claims four cores, where the second pool
-// thread can't be started. It answers 'threads' with { type: 'threads', made, alive }: pool threads that the
-// worker tried to start, and those that still run.
+// thread can't be started. It answers 'threads' with { type: 'threads', made, alive }: the numbers of pool
+// threads that the worker tried to start and that still run.
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 
 const require = createRequire(import.meta.url);
