@@ -42,7 +42,10 @@ function moduleOf(n, code) {
  */
 // prettier-ignore
 const READ = moduleOf(4, [
-  0x03, 0x40, ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [...get(2 + (i & 3)), ...load(0, i * 16), ...simd(XOR), ...set(2 + (i & 3))]),
+  0x03, 0x40,
+  ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [
+    ...get(2 + (i & 3)), ...load(0, i * 16), ...simd(XOR), ...set(2 + (i & 3)),
+  ]),
   ...get(0), 0x41, 0x80, 1, 0x6a, 0x22, 0, ...get(1), 0x49, 0x0d, 0, 0x0b, // at += 128; again while at < end
 ]);
 
@@ -53,9 +56,12 @@ const READ = moduleOf(4, [
 // prettier-ignore
 const dotsOf = (accumulate) => moduleOf(14, [
   ...[0, 1, 2, 3].flatMap((i) => [...load(1, 64 + i * 16), ...set(4 + i)]),
-  0x03, 0x40, ...get(0), 0x41, 63, 0x71, 0x41, 4, 0x74, ...set(1), // another address each round: nothing leaves the loop
+  // Another address each round: nothing leaves the loop.
+  0x03, 0x40, ...get(0), 0x41, 63, 0x71, 0x41, 4, 0x74, ...set(1),
   ...load(1, 0), ...set(2), ...load(1, 16), ...set(3),
-  ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [...accumulate(2 + (i & 1), 4 + (i >> 1), 8 + i), ...set(8 + i)]),
+  ...[0, 1, 2, 3, 4, 5, 6, 7].flatMap((i) => [
+    ...accumulate(2 + (i & 1), 4 + (i >> 1), 8 + i), ...set(8 + i),
+  ]),
   ...get(0), 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b,
 ]);
 const DOTS = {

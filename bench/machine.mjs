@@ -6,7 +6,8 @@ import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QUIET } from './plan.mjs';
 
-// CPU flags that decide how fast a dot of bytes is. V8 uses AVX-VNNI, but not the AVX-512 form (docs/SPEED.md).
+// CPU flags that decide how fast a dot of bytes is. V8 uses AVX-VNNI, but not the AVX-512 form
+// (docs/SPEED.md).
 const TOLD = ['avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'asimddp', 'i8mm'];
 
 /**

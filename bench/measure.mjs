@@ -96,7 +96,10 @@ async function abortion(engine, { prompt, tokens, abortMs }) {
   return aborted === undefined ? { late: true } : { abortMs: performance.now() - aborted, deaf: true };
 }
 
-/** Loads the model that was closed before, then generates: { startMs, text }, from the call of load() to the first token. */
+/**
+ * Loads the model that was closed before, then generates: { startMs, text }, from the call of load() to the
+ * first token.
+ */
 async function start(engine, source, options, step) {
   const begin = performance.now();
   await engine.load(source, options);

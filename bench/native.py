@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""llama.cpp through llama-cpp-python, where node-llama-cpp isn't to be had; as native.mjs, and measures as measure.mjs does.
+"""llama.cpp through llama-cpp-python, where node-llama-cpp isn't to be had; as native.mjs, and measures as
+measure.mjs does.
 
-`native.py --version` prints the version and fails when the module isn't there. Text is tokenised as the file says.
+`native.py --version` prints the version and fails when the module isn't there. Text is tokenised as the file
+says.
 """
 import ctypes
 import json

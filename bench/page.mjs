@@ -11,7 +11,7 @@ const DIST = new URL('../dist/', import.meta.url);
 
 /**
  * wllama: one module for any number of threads; no GPU layers and one slot, as its documentation says for the
- * CPU. Its worker creates the memory. The worker's source is a Blob: a line added in front of the source
+ * CPU. Its worker creates the memory. The worker's source is a Blob: a program in front of the source
  * reports the size.
  */
 async function wllama() {
@@ -19,8 +19,15 @@ async function wllama() {
   const { Wllama, LoggerWithoutDebug } = await import(new URL('index.js', folder).href);
   const channel = new BroadcastChannel('bench-memory');
   const tell = `{ const Memory = WebAssembly.Memory, made = [], channel = new BroadcastChannel('bench-memory');
-    WebAssembly.Memory = function (options) { const memory = new Memory(options); made.push(memory); return memory; };
-    channel.onmessage = ({ data }) => { if (data === 'ask' && made.length) channel.postMessage(Math.max(...made.map((memory) => memory.buffer.byteLength))); }; }\n`;
+    WebAssembly.Memory = function (options) {
+      const memory = new Memory(options);
+      made.push(memory);
+      return memory;
+    };
+    channel.onmessage = ({ data }) => {
+      if (data !== 'ask' || !made.length) return;
+      channel.postMessage(Math.max(...made.map((memory) => memory.buffer.byteLength)));
+    }; }\n`;
   const Plain = globalThis.Blob;
   globalThis.Blob = class extends Plain {
     constructor(parts = [], options = {}) {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // prompts.mjs: texts of exactly n tokens, a different text for each number, the same on every machine.
 
-const WORDS =
-  `the of and a to in is was for on as with by at from his her they which one had were all there when who
-  more out so said what up its about into than them can only other time new some could these two may first then any
-  like now such over our man even most made after also many before must through years where much way well down water
-  river house light stone letter garden winter morning road window paper story people country music hand night door`.split(
-    /\s+/,
-  );
+const WORDS = `the of and a to in is was for on as with by at from his her they which one had were all there
+  when who more out so said what up its about into than them can only other time new some could
+  these two may first then any like now such over our man even most made after also many before must
+  through years where much way well down water river house light stone letter garden winter morning
+  road window paper story people country music hand night door`.split(/\s+/);
 
 /** Integers below n, by a linear congruence. Unlike Math.random it gives the same numbers everywhere. */
 function numbers(seed) {

@@ -199,10 +199,16 @@ export function body({ settings: { threads, measures }, engines, missing, summar
 
 /** Two lines of ceilings per thread count. */
 export const limitLines = (ceilings) =>
-  Object.entries(summarizeCeilings(ceilings)).flatMap(([threads, { readGBs, relaxed32, relaxed16, i16 }]) => [
-    `Ceilings, ${threads} thread${threads > 1 ? 's' : ''} in the browser: memory read ${cell(readGBs)} GB/s,`,
-    `  GMAC/s of dots: ${[...(relaxed32 ? [`relaxed into 32 bits ${cell(relaxed32)}, into 16 bits ${cell(relaxed16)}`] : []), `i16 ${cell(i16)}`].join(', ')}`,
-  ]);
+  Object.entries(summarizeCeilings(ceilings)).flatMap(([threads, { readGBs, relaxed32, relaxed16, i16 }]) => {
+    const dots = relaxed32
+      ? [`relaxed into 32 bits ${cell(relaxed32)}`, `into 16 bits ${cell(relaxed16)}`]
+      : [];
+    dots.push(`i16 ${cell(i16)}`);
+    return [
+      `Ceilings, ${threads} thread${threads > 1 ? 's' : ''} in the browser: memory read ${cell(readGBs)} GB/s,`,
+      `  GMAC/s of dots: ${dots.join(', ')}`,
+    ];
+  });
 
 const percent = (part) => `${(part * 100).toFixed(1)} %`;
 

@@ -38,7 +38,9 @@ const rounded = (value) => String(Number(value.toPrecision(4)));
 
 const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
-/** An engine with its version: of ours browser or Node and module, of wllama and native llama.cpp the package. */
+/**
+ * An engine with its version: of ours browser or Node and module, of wllama and native llama.cpp the package.
+ */
 function engineOf(engine, text = '') {
   if (engine === 'wllama') return `wllama ${text.split(', ')[0]}`;
   const variant = /wasm32-\w+/.exec(text)?.[0];

@@ -23,7 +23,8 @@ import { keep } from './results.mjs';
 const MOST_AGAIN = 2;
 const ALL = ['ours', 'simd', 'node', 'wllama', 'native'];
 
-const usage = `node bench/run.mjs [options]
+const usage =
+  `node bench/run.mjs [options]
   --model FILE      a GGUF file (default ${MODEL})
   --repeat N        repetitions (default 5)
   --threads 1,2     thread counts
@@ -34,7 +35,8 @@ const usage = `node bench/run.mjs [options]
   --decode N        tokens to decode (default 64)
   --out FILE        every single measurement as JSON, too
   --quick           one repetition of one thread count, 8 tokens, no depth: does it work at all?
-A whole run (no --only, --measure, --decode, --quick) on a quiet machine is kept: rows of bench/results/<machine>.csv.`;
+A whole run (no --only, --measure, --decode, --quick) on a quiet machine is kept: ` +
+  'rows of bench/results/<machine>.csv.';
 
 function options() {
   const { values } = parseArgs({

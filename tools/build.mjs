@@ -43,8 +43,8 @@ const swapExecutor = {
 };
 
 /**
- * Webpack and Vite need these comments before an import of a name that isn't literal (importNode). esbuild drops comments
- * where it drops white space.
+ * Webpack and Vite need these comments before an import of a name that isn't literal (importNode). esbuild
+ * drops comments where it drops white space.
  */
 async function markImports() {
   let n = 0;

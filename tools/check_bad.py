@@ -47,11 +47,12 @@ def main():
     passed = failed = 0
     for entry in json.loads((options.folder / 'manifest.json').read_text()):
         outcome, text = outcome_of(options.chord, options.folder / entry['file'])
+        loads = outcome == 'loads'
         is_error = outcome not in ('loads', 'hang', 'died')
         if entry['name'] in refused:
             good = outcome == refused[entry['name']]
         else:
-            good = {'error': is_error, 'loads': outcome == 'loads', 'either': is_error or outcome == 'loads'}[entry['expect']]
+            good = {'error': is_error, 'loads': loads, 'either': is_error or loads}[entry['expect']]
         passed, failed = passed + good, failed + (not good)
         if not good or options.v:
             print(f"{'ok  ' if good else 'FAIL'} {entry['name']}: want {entry['expect']}, got {outcome} {text}")

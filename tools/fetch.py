@@ -118,7 +118,8 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def download(requirement: str, folder: Path, wanted: str | None = None, platform_tag: str | None = None) -> Path:
+def download(requirement: str, folder: Path, wanted: str | None = None,
+             platform_tag: str | None = None) -> Path:
     """Downloads the wheel of `requirement` into the empty `folder`. Checks its SHA-256 if `wanted` is
     given."""
     command = [sys.executable, "-m", "pip"]

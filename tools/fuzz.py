@@ -27,10 +27,12 @@ CI = os.environ.get("CI") == "true"
 
 def capture(command: list[str], limit: float) -> tuple[int, str]:
     try:
-        run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=limit)
+        run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             errors="replace", timeout=limit)
         return run.returncode, run.stdout
     except subprocess.TimeoutExpired as late:
-        return 124, (late.stdout or b"").decode(errors="replace") if isinstance(late.stdout, bytes) else late.stdout or ""
+        output = late.stdout or ""
+        return 124, output.decode(errors="replace") if isinstance(output, bytes) else output
 
 
 def fuzz(target: str, seconds: int) -> tuple[str, str]:
@@ -44,7 +46,8 @@ def fuzz(target: str, seconds: int) -> tuple[str, str]:
     if subprocess.run([ROOT / "tools/sancc", "fuzz"], cwd=ROOT, capture_output=True).returncode:
         return ("failed" if CI else "skipped", f"{'FAIL' if CI else 'SKIP'} {target}: no compiler with libFuzzer")
     with BUILDING:
-        made = subprocess.run(["make", "-s", f"build/fuzz/{target}"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        made = subprocess.run(["make", "-s", f"build/fuzz/{target}"], cwd=ROOT, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
     if made.returncode:
         return "failed", f"FAIL {target}: doesn't build\n{made.stdout}"
     found, crashes, seeds = ROOT / f"build/fuzz/corpus/{target}", ROOT / "build/fuzz/crashes", ROOT / f"tests/fuzz/corpus/{target}"

@@ -5,8 +5,8 @@
     tools/gen_unicode.py > src/text/unicode_tables.c
 
 The version of Unicode is that of llama.cpp's own tables. A code point that was assigned later must stay
-unassigned here: otherwise a text with it would be split into other words. Python's built-in unicodedata is used
-if unicodedata2 isn't installed.
+unassigned here: otherwise a text with it would be split into other words. Python's built-in unicodedata is
+used if unicodedata2 isn't installed.
 """
 # SPDX-License-Identifier: Apache-2.0
 import sys
@@ -20,7 +20,8 @@ VERSION = '15.1.0'
 CATEGORIES = 'Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn'.split()
 ALTERNATING = len(CATEGORIES)
 STRIDE = 32
-WHITE_SPACE = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
+WHITE_SPACE = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F,
+               0x205F, 0x3000}
 
 
 def runs_of(categories):

@@ -3,16 +3,18 @@
 """Writes the fixtures, small models of random weights of every architecture: tests/golden/*.gguf. The bytes
 are always the same.
 
-  python3 tools/make_fixtures.py [--model models/SmolLM2-135M-Instruct.Q4_1.gguf] [--out tests/golden] [NAME ...]
+  python3 tools/make_fixtures.py [--model models/SmolLM2-135M-Instruct.Q4_1.gguf] [--out tests/golden]
+                                 [NAME ...]
 
 Needs PyPI `gguf`, `numpy` and, for the formats that gguf can't write (Q2_K and later, Q1_0, Q2_0),
 `llama-cpp-python`, whose ggml quantises (versions: tests/golden/README.md). The byte-BPE vocabularies are the
 first tokens of SmolLM2's. The SPM vocabularies are trained here on a paragraph of text.
 
-A weight depends only on the name of the fixture and of the tensor. Scales make a random network sensitive to errors:
+A weight depends only on the name of the fixture and of the tensor. Scales make a random network sensitive to
+errors:
 - Matrices with std gain / sqrt(n_in) keep activations near 1.
-- A gain of 2.5 on q (where heads are normed, 1.6 on both norms) makes attention prefer some tokens, so that a wrong angle
-  or mask shows.
+- A gain of 2.5 on q (where heads are normed, 1.6 on both norms) makes attention prefer some tokens, so that a
+  wrong angle or mask shows.
 - Logits get a standard deviation near 4, so that the best token leads by more than rounding.
 - With tied embeddings the final norm has random signs. Otherwise the last token itself would always win."""
 import argparse
@@ -29,57 +31,78 @@ from ggml_types import quantize
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOGIT_STD = 4.0
 
-# arch: llama if absent. n_vocab: tokens, cut and arranged as the vocabulary functions below describe. head_dim: n_embd /
-# n_head if absent. types: one format, or a default and exceptions by the last part of a tensor's name. Blocks of 256 need
-# row lengths that are multiples of 256; the other matrices have shorter rows and other formats, as in real files.
+# arch: llama if absent. n_vocab: tokens, cut and arranged as the vocabulary functions below describe.
+# head_dim: n_embd / n_head if absent. types: one format, or a default and exceptions by the last part of a
+# tensor's name. Blocks of 256 need row lengths that are multiples of 256. The other matrices have shorter
+# rows and other formats, as in real files.
 FIXTURES = [
-    dict(name='f32-mha', types='F32', n_embd=48, n_layer=2, n_head=3, n_kv=3, n_ff=80, vocab='bpe', pre='smollm', n_vocab=301),
-    dict(name='f32-odd-tied', types='F32', n_embd=60, n_layer=2, n_head=3, n_kv=1, n_ff=100, vocab='bpe', pre='gpt-2', n_vocab=302,
-         tied=True, eps=1e-6),
-    dict(name='f32-linear-spm', types='F32', n_embd=40, n_layer=2, n_head=2, n_kv=1, n_ff=64, vocab='spm', n_vocab=443,
-         linear=4.0, head_dim=32, space_prefix=False),
-    dict(name='f16-d64', types='F16', n_embd=128, n_layer=2, n_head=2, n_kv=1, n_ff=72, vocab='bpe', pre='smollm', n_vocab=304,
-         tied=True, base=100000.0),
-    dict(name='f16-d128-spm', types='F16', n_embd=48, n_layer=2, n_head=2, n_kv=1, n_ff=96, vocab='spm', n_vocab=450, head_dim=128),
-    dict(name='bf16-d80-freqs', types='BF16', n_embd=64, n_layer=2, n_head=2, n_kv=2, n_ff=96, vocab='bpe', pre='llama-bpe',
-         n_vocab=303, head_dim=80, base=500000.0, freqs=True),
-    dict(name='f16-fused', types='F16', n_embd=80, n_layer=2, n_head=5, n_kv=1, n_ff=64, vocab='bpe', pre='gpt-2', n_vocab=300,
-         fused=True, bias='qkv', old_linear=2.0, tied=True),
-    dict(name='q8_0-bias', types='Q8_0', n_embd=128, n_layer=2, n_head=8, n_kv=2, n_ff=128, vocab='bpe', pre='qwen2', n_vocab=305,
-         bias='qkv'),
-    dict(name='q8_0-d128', types='Q8_0', n_embd=96, n_layer=2, n_head=2, n_kv=1, n_ff=160, vocab='bpe', pre='llama-bpe', n_vocab=330,
-         head_dim=128, bias='all', add_bos=True),
-    dict(name='q4_0-spm', types='Q4_0', n_embd=128, n_layer=2, n_head=4, n_kv=2, n_ff=256, vocab='spm', n_vocab=446),
-    dict(name='q4_0-d80-freqs', types='Q4_0', n_embd=160, n_layer=2, n_head=2, n_kv=1, n_ff=224, vocab='bpe', pre='llama-bpe',
-         n_vocab=306, tied=True, base=500000.0, freqs=True),
-    dict(name='q4_1-smollm', types='Q4_1', n_embd=192, n_layer=2, n_head=3, n_kv=1, n_ff=192, vocab='bpe', pre='smollm', n_vocab=402,
-         tied=True, base=100000.0),
-    dict(name='q4_1-linear-spm', types='Q4_1', n_embd=128, n_layer=2, n_head=2, n_kv=2, n_ff=192, vocab='spm', n_vocab=449,
-         linear=2.0),
-    dict(name='mixed', types=dict(default='Q4_1', token_embd='Q8_0', output='F16', attn_q='Q4_0', attn_k='F16', attn_v='Q8_0',
-                                  attn_output='BF16', ffn_down='F32'),
-         n_embd=96, n_layer=2, n_head=2, n_kv=1, n_ff=96, vocab='bpe', pre='smollm', n_vocab=307, head_dim=64),
-    dict(name='qwen2-q4_k', arch='qwen2', types=dict(default='Q4_K', output='Q6_K', attn_v='Q6_K', ffn_down='Q5_K'),
-         n_embd=256, n_layer=1, n_head=8, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=308, bias='qkv', base=1e6, eps=1e-6),
-    dict(name='qwen2-q5-tied', arch='qwen2', types=dict(default='Q5_0', token_embd='Q5_1', attn_v='Q5_1', ffn_down='Q5_1'),
-         n_embd=128, n_layer=2, n_head=2, n_kv=1, n_ff=96, vocab='bpe', pre='qwen2', n_vocab=309, bias='qkv', base=1e6, eps=1e-6, tied=True),
-    dict(name='qwen3-f32', arch='qwen3', types='F32', n_embd=48, n_layer=2, n_head=3, n_kv=1, n_ff=64, vocab='bpe', pre='qwen2', n_vocab=310,
-         head_dim=32, base=1e6, eps=1e-6),
-    dict(name='qwen3-q3_k-tied', arch='qwen3', types=dict(default='Q3_K', token_embd='Q6_K', attn_q='Q2_K', attn_v='IQ4_XS', attn_output='IQ4_NL',
-                                                          ffn_up='Q2_K', ffn_down='IQ4_XS'),
-         n_embd=256, n_layer=1, n_head=2, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=311, head_dim=64, base=1e6, eps=1e-6, tied=True),
-    dict(name='qwen3-q1_0-tied', arch='qwen3', types=dict(default='Q1_0', attn_v='Q2_0', attn_output='Q2_0', ffn_up='Q2_0'),
-         n_embd=128, n_layer=2, n_head=2, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=312, head_dim=64, base=1e6, eps=1e-6, tied=True),
-    dict(name='gemma3-f32', arch='gemma3', types='F32', n_embd=40, n_layer=7, n_head=2, n_kv=1, n_ff=48, vocab='gemma', n_vocab=455,
-         head_dim=32, base=1e6, eps=1e-6, tied=True, linear=8.0, window=24),
-    dict(name='gemma3-iq4_nl', arch='gemma3', types=dict(default='IQ4_NL', token_embd='Q8_0', attn_v='Q5_1', ffn_down='Q5_0'),
-         n_embd=64, n_layer=7, n_head=4, n_kv=2, n_ff=96, vocab='gemma', n_vocab=452, head_dim=32, base=1e6, eps=1e-6, tied=True, window=16),
+    dict(name='f32-mha', types='F32', n_embd=48, n_layer=2, n_head=3, n_kv=3, n_ff=80, vocab='bpe',
+         pre='smollm', n_vocab=301),
+    dict(name='f32-odd-tied', types='F32', n_embd=60, n_layer=2, n_head=3, n_kv=1, n_ff=100, vocab='bpe',
+         pre='gpt-2', n_vocab=302, tied=True, eps=1e-6),
+    dict(name='f32-linear-spm', types='F32', n_embd=40, n_layer=2, n_head=2, n_kv=1, n_ff=64, vocab='spm',
+         n_vocab=443, linear=4.0, head_dim=32, space_prefix=False),
+    dict(name='f16-d64', types='F16', n_embd=128, n_layer=2, n_head=2, n_kv=1, n_ff=72, vocab='bpe',
+         pre='smollm', n_vocab=304, tied=True, base=100000.0),
+    dict(name='f16-d128-spm', types='F16', n_embd=48, n_layer=2, n_head=2, n_kv=1, n_ff=96, vocab='spm',
+         n_vocab=450, head_dim=128),
+    dict(name='bf16-d80-freqs', types='BF16', n_embd=64, n_layer=2, n_head=2, n_kv=2, n_ff=96, vocab='bpe',
+         pre='llama-bpe', n_vocab=303, head_dim=80, base=500000.0, freqs=True),
+    dict(name='f16-fused', types='F16', n_embd=80, n_layer=2, n_head=5, n_kv=1, n_ff=64, vocab='bpe',
+         pre='gpt-2', n_vocab=300, fused=True, bias='qkv', old_linear=2.0, tied=True),
+    dict(name='q8_0-bias', types='Q8_0', n_embd=128, n_layer=2, n_head=8, n_kv=2, n_ff=128, vocab='bpe',
+         pre='qwen2', n_vocab=305, bias='qkv'),
+    dict(name='q8_0-d128', types='Q8_0', n_embd=96, n_layer=2, n_head=2, n_kv=1, n_ff=160, vocab='bpe',
+         pre='llama-bpe', n_vocab=330, head_dim=128, bias='all', add_bos=True),
+    dict(name='q4_0-spm', types='Q4_0', n_embd=128, n_layer=2, n_head=4, n_kv=2, n_ff=256, vocab='spm',
+         n_vocab=446),
+    dict(name='q4_0-d80-freqs', types='Q4_0', n_embd=160, n_layer=2, n_head=2, n_kv=1, n_ff=224, vocab='bpe',
+         pre='llama-bpe', n_vocab=306, tied=True, base=500000.0, freqs=True),
+    dict(name='q4_1-smollm', types='Q4_1', n_embd=192, n_layer=2, n_head=3, n_kv=1, n_ff=192, vocab='bpe',
+         pre='smollm', n_vocab=402, tied=True, base=100000.0),
+    dict(name='q4_1-linear-spm', types='Q4_1', n_embd=128, n_layer=2, n_head=2, n_kv=2, n_ff=192, vocab='spm',
+         n_vocab=449, linear=2.0),
+    dict(name='mixed',
+         types=dict(default='Q4_1', token_embd='Q8_0', output='F16', attn_q='Q4_0', attn_k='F16',
+                    attn_v='Q8_0', attn_output='BF16', ffn_down='F32'),
+         n_embd=96, n_layer=2, n_head=2, n_kv=1, n_ff=96, vocab='bpe', pre='smollm', n_vocab=307,
+         head_dim=64),
+    dict(name='qwen2-q4_k', arch='qwen2',
+         types=dict(default='Q4_K', output='Q6_K', attn_v='Q6_K', ffn_down='Q5_K'),
+         n_embd=256, n_layer=1, n_head=8, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=308, bias='qkv',
+         base=1e6, eps=1e-6),
+    dict(name='qwen2-q5-tied', arch='qwen2',
+         types=dict(default='Q5_0', token_embd='Q5_1', attn_v='Q5_1', ffn_down='Q5_1'),
+         n_embd=128, n_layer=2, n_head=2, n_kv=1, n_ff=96, vocab='bpe', pre='qwen2', n_vocab=309, bias='qkv',
+         base=1e6, eps=1e-6, tied=True),
+    dict(name='qwen3-f32', arch='qwen3', types='F32', n_embd=48, n_layer=2, n_head=3, n_kv=1, n_ff=64,
+         vocab='bpe', pre='qwen2', n_vocab=310, head_dim=32, base=1e6, eps=1e-6),
+    dict(name='qwen3-q3_k-tied', arch='qwen3',
+         types=dict(default='Q3_K', token_embd='Q6_K', attn_q='Q2_K', attn_v='IQ4_XS', attn_output='IQ4_NL',
+                    ffn_up='Q2_K', ffn_down='IQ4_XS'),
+         n_embd=256, n_layer=1, n_head=2, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=311,
+         head_dim=64, base=1e6, eps=1e-6, tied=True),
+    dict(name='qwen3-q1_0-tied', arch='qwen3',
+         types=dict(default='Q1_0', attn_v='Q2_0', attn_output='Q2_0', ffn_up='Q2_0'),
+         n_embd=128, n_layer=2, n_head=2, n_kv=1, n_ff=256, vocab='bpe', pre='qwen2', n_vocab=312,
+         head_dim=64, base=1e6, eps=1e-6, tied=True),
+    dict(name='gemma3-f32', arch='gemma3', types='F32', n_embd=40, n_layer=7, n_head=2, n_kv=1, n_ff=48,
+         vocab='gemma', n_vocab=455, head_dim=32, base=1e6, eps=1e-6, tied=True, linear=8.0, window=24),
+    dict(name='gemma3-iq4_nl', arch='gemma3',
+         types=dict(default='IQ4_NL', token_embd='Q8_0', attn_v='Q5_1', ffn_down='Q5_0'),
+         n_embd=64, n_layer=7, n_head=4, n_kv=2, n_ff=96, vocab='gemma', n_vocab=452, head_dim=32, base=1e6,
+         eps=1e-6, tied=True, window=16),
 ]
 
-TEXT = """The old lighthouse keeper had counted the ships for thirty years, and in all that time none had come closer than the reef.
-On the first morning of winter he climbed the stairs, lit the lamp, and saw a small boat with a red sail standing in the bay.
-There was nobody at the tiller; there was nothing in the water but the shadow of the sail. He called, and the wind answered him.
-If the tower was the only thing that stood between the sea and the town, then who had been keeping the keeper?"""
+TEXT = (
+    "The old lighthouse keeper had counted the ships for thirty years, "
+    "and in all that time none had come closer than the reef.\n"
+    "On the first morning of winter he climbed the stairs, lit the lamp, "
+    "and saw a small boat with a red sail standing in the bay.\n"
+    "There was nobody at the tiller; there was nothing in the water but the shadow of the sail. "
+    "He called, and the wind answered him.\n"
+    "If the tower was the only thing that stood between the sea and the town, "
+    "then who had been keeping the keeper?")
 
 
 # ---- vocabularies: (tokens, types, scores or None, merges or None)
@@ -139,7 +162,9 @@ def gemma_vocabulary(n):
     pieces, ranks = trained_pieces(n - len(tokens))
     keep = [i for i in range(len(pieces)) if pieces[i] != '\n']
     tokens += [pieces[i] for i in keep] + ['<unused0>']
-    return tokens, types + [TokenType.NORMAL] * len(keep) + [TokenType.CONTROL], scores + [ranks[i] for i in keep] + [-1000.0], None
+    types += [TokenType.NORMAL] * len(keep) + [TokenType.CONTROL]
+    scores += [ranks[i] for i in keep] + [-1000.0]
+    return tokens, types, scores, None
 
 
 def write_vocabulary(w, f, model):

@@ -48,7 +48,8 @@ def headers() -> "dict[str, bytes]":
         "every_type": gguf(0, len(WIDTH), b"".join(key(f"k{t}", t, b"\1" * n) for t, n in WIDTH.items())),
         "counts": gguf(1 << 63, 1 << 63, b""), "nested": gguf(0, 1, array("n", ARRAY, 1 << 62, b"")),
         "long_string": gguf(0, 1, key("s", STRING, struct.pack("<Q", 2**64 - 1))), "twice": gguf(0, 2, u32("a", 1) * 2),
-        "four_dims": gguf(1, 0, tensor("x", [2**42 + 1, 2**18, 1, 1], 2, 0)), "alignment": gguf(0, 1, u32("general.alignment", 0)),
+        "four_dims": gguf(1, 0, tensor("x", [2**42 + 1, 2**18, 1, 1], 2, 0)),
+        "alignment": gguf(0, 1, u32("general.alignment", 0)),
         "html": b"<!DOCTYPE html><html>", "zeros": bytes(64),
     }
 
@@ -74,12 +75,14 @@ def weights(kind: int, n: int, r: random.Random) -> bytes:
     if kind in (10, 12, 13):  # Q2_K, Q4_K, Q5_K: one scale, one minimum
         head = half(0.001) + half(0.001)
         blocks = n // 256
-        return b"".join(codes(80) + head if kind == 10 else head + codes(140 if kind == 12 else 172) for _ in range(blocks))
+        return b"".join(codes(80) + head if kind == 10 else head + codes(140 if kind == 12 else 172)
+                        for _ in range(blocks))
     if kind in (11, 14):  # Q3_K, Q6_K
         return b"".join(codes(108 if kind == 11 else 208) + half(0.0005) for _ in range(n // 256))
     if kind == 23:  # IQ4_XS
         return b"".join(half(0.0005) + codes(134) for _ in range(n // 256))
-    return b"".join(half(0.001) + bytes(c % 255 + 129 & 255 for c in codes(32)) for _ in range(n // 32))  # Q8_0 without -128
+    # Q8_0 without -128.
+    return b"".join(half(0.001) + bytes(c % 255 + 129 & 255 for c in codes(32)) for _ in range(n // 32))
 
 
 def gpt2_alphabet() -> "list[str]":
@@ -88,14 +91,18 @@ def gpt2_alphabet() -> "list[str]":
     return [chr(b if b in plain else 256 + other.index(b)) for b in range(256)]
 
 
-def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, seed: int, arch: str = "llama", e: int = 32) -> bytes:
+def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, seed: int, arch: str = "llama",
+          e: int = 32) -> bytes:
     """A model of width e. The heads fill that width, except in qwen3, whose heads have 16 elements."""
     r = random.Random(seed)
     head_dim, ff = 16 if arch == "qwen3" else e // n_head, 32
-    keys = [key("general.architecture", STRING, text(arch)), u32(arch + ".context_length", 64), u32(arch + ".embedding_length", e),
-            u32(arch + ".block_count", 1), u32(arch + ".feed_forward_length", ff), u32(arch + ".attention.head_count", n_head),
-            u32(arch + ".attention.head_count_kv", n_kv), key(arch + ".attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
-            u32(arch + ".rope.dimension_count", head_dim), u32("tokenizer.ggml.bos_token_id", 1), u32("tokenizer.ggml.eos_token_id", 2)]
+    keys = [key("general.architecture", STRING, text(arch)), u32(arch + ".context_length", 64),
+            u32(arch + ".embedding_length", e), u32(arch + ".block_count", 1),
+            u32(arch + ".feed_forward_length", ff), u32(arch + ".attention.head_count", n_head),
+            u32(arch + ".attention.head_count_kv", n_kv),
+            key(arch + ".attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
+            u32(arch + ".rope.dimension_count", head_dim), u32("tokenizer.ggml.bos_token_id", 1),
+            u32("tokenizer.ggml.eos_token_id", 2)]
     if arch == "qwen3":
         keys += [u32("qwen3.attention.key_length", head_dim), u32("qwen3.attention.value_length", head_dim)]
     if arch == "gemma3":
@@ -104,7 +111,8 @@ def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, see
         tokens = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), "\u2581", "a", "\u2581a"]
         kinds = [2, 3, 3] + [6] * 256 + [1] * 3
         keys += [key("tokenizer.ggml.model", STRING, text("llama")),
-                 array("tokenizer.ggml.scores", F32, len(tokens), struct.pack(f"<{len(tokens)}f", *(-float(i) for i in range(len(tokens)))))]
+                 array("tokenizer.ggml.scores", F32, len(tokens),
+                       struct.pack(f"<{len(tokens)}f", *(-float(i) for i in range(len(tokens)))))]
     else:
         letters = gpt2_alphabet()
         tokens = ["<unk>", "<|im_start|>", "<|im_end|>", *letters, "ab", "\u0120a", "abab"]
@@ -148,7 +156,8 @@ def main() -> None:
     write("engine", "bpe_f16_untied", b"\3\7\2\0" + model("bpe", [2, 0, 1, 30], False, 2, 2, 3))
     write("engine", "qwen2_q5", b"\12\1\0\1" + model("bpe", [6, 7], True, 2, 1, 4, "qwen2"))
     write("engine", "qwen3_iq4_nl", b"\16\1\2\5" + model("bpe", [20, 6], False, 4, 2, 5, "qwen3"))
-    write("engine", "qwen3_k", b"\16\1\2\1" + model("bpe", [10, 0, 11, 12, 13, 20, 0, 14, 23, 6], True, 2, 1, 8, "qwen3", 256))
+    write("engine", "qwen3_k",
+          b"\16\1\2\1" + model("bpe", [10, 0, 11, 12, 13, 20, 0, 14, 23, 6], True, 2, 1, 8, "qwen3", 256))
     write("engine", "gemma3_f16", b"\4\1\10\1" + model("spm", [1, 30, 0], True, 2, 1, 6, "gemma3"))
     write("engine", "gemma3_iq4_nl", b"\4\0\0\7" + model("spm", [20, 7, 8], True, 2, 1, 7, "gemma3"))
 

@@ -36,15 +36,20 @@ NATIVE = {'kv16': dict(kv='f16'), 'kv16fa': dict(kv='f16', flash=True), 'kv32': 
 PROMPT_TOKENS = (1, 31, 32, 33, 70)  # one token; 31, 32 and 33 around a page of 32; two pages and six tokens
 GREEDY_TOKENS = 40  # greedy tokens of each prompt, so that each run crosses the end of a page
 
-PARAGRAPH = """The keeper of the lighthouse climbed the stairs every morning, and every morning the sea had moved the stones.
-def tide(n):
-    return n + 1 if n < 12 else tide(n - 12)   # twice a day
-Nobody in the town believed him; they said that stones don't walk. In 1984 he began to count them."""
+PARAGRAPH = (
+    "The keeper of the lighthouse climbed the stairs every morning, "
+    "and every morning the sea had moved the stones.\n"
+    "def tide(n):\n"
+    "    return n + 1 if n < 12 else tide(n - 12)   # twice a day\n"
+    "Nobody in the town believed him; they said that stones don't walk. In 1984 he began to count them.")
 
-TEXTS = ['', ' ', '  ', 'Hello world', ' Hello  world ', 'a\nb\n\nc\t d', "I'll say it's 12345.67 o'clock", 'ends in blanks   ',
-         'naïve café 東京 мир', 'x\u0301\u200d👩\u200d🚀🏳️\u200d🌈', '<|im_start|>user\nhi<|im_end|>', '<s>a</s> <unk> <tool>b<|eot_id|><unused0>',
-         'tail <tool> tail', 'AAAAAAAA!!!!!!!!........', '\u2581under\u2581score', 'line\r\nline\r\n', '0 00 000 0000', 'if(x){return y;}//z']
-GEMMA_TEXTS = ['<bos><start_of_turn>user\nthe sea<end_of_turn>\n<start_of_turn>model\n', '\n\n\n\n\n\n  \n      x', '<table> <td></td>[multimodal]<unused0>',
+TEXTS = ['', ' ', '  ', 'Hello world', ' Hello  world ', 'a\nb\n\nc\t d', "I'll say it's 12345.67 o'clock",
+         'ends in blanks   ', 'naïve café 東京 мир', 'x\u0301\u200d👩\u200d🚀🏳️\u200d🌈',
+         '<|im_start|>user\nhi<|im_end|>', '<s>a</s> <unk> <tool>b<|eot_id|><unused0>', 'tail <tool> tail',
+         'AAAAAAAA!!!!!!!!........', '\u2581under\u2581score', 'line\r\nline\r\n', '0 00 000 0000',
+         'if(x){return y;}//z']
+GEMMA_TEXTS = ['<bos><start_of_turn>user\nthe sea<end_of_turn>\n<start_of_turn>model\n',
+               '\n\n\n\n\n\n  \n      x', '<table> <td></td>[multimodal]<unused0>',
                ' \u2581 the  \u2581\u2581sea', 'the \n tower   was']
 
 CHATML = '<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n'
@@ -127,12 +132,17 @@ class Run:
 
     def text(self, ids):
         buffer = ctypes.create_string_buffer(64 + 64 * len(ids))
-        n = L.llama_detokenize(self.vocab, (L.llama_token * len(ids))(*ids), len(ids), buffer, len(buffer), False, True)
+        n = L.llama_detokenize(self.vocab, (L.llama_token * len(ids))(*ids), len(ids), buffer, len(buffer),
+                               False, True)
         return buffer.raw[:n].decode('utf-8', 'replace')
 
     def head_dim(self):
-        value = lambda key: L.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer)) >= 0 and buffer.value.decode()
         buffer = ctypes.create_string_buffer(64)
+
+        def value(key):
+            n = L.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer))
+            return n >= 0 and buffer.value.decode()
+
         length = value(value('general.architecture') + '.attention.key_length')
         return int(length) if length else L.llama_model_n_embd(self.model) // L.llama_model_n_head(self.model)
 
@@ -185,7 +195,8 @@ def exact_file(path, directory):
         if key.startswith('GGUF.') or key == 'general.architecture':
             continue
         kind = field.types[0]
-        w.add_key_value(key, field.contents(), kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
+        element = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+        w.add_key_value(key, field.contents(), kind, element)
     for t in reader.tensors:
         w.add_tensor(t.name, np.ascontiguousarray(dequantize(t.data, t.tensor_type), dtype=np.float32))
     w.write_header_to_file()
@@ -304,9 +315,12 @@ def make_fixture(path, directory):
     out.write(os.path.join(GOLDEN, name + '.txt'))
     np.concatenate(rows_out).astype('<f4').tofile(os.path.join(GOLDEN, name + '.logits'))
     n = native['kv16fa']
-    print('%-16s rms %.2f  exact %.1e  native nmse %.1e median %.1e regret %.3f differ %d/%d  tolerance %.1e %.1e %.3f  margins: %d of %d above' %
-          (name, rms, itself['nmse'], n['nmse'], n['median'], n['regret'], n['differ'], len(reference), tolerance['nmse'], tolerance['median'],
-           tolerance['regret'], sum(m > tolerance['regret'] for p in prompts for m in p[2]), GREEDY_TOKENS * len(prompts)), flush=True)
+    above = sum(m > tolerance['regret'] for p in prompts for m in p[2])
+    print('%-16s rms %.2f  exact %.1e  ' % (name, rms, itself['nmse']) +
+          'native nmse %.1e median %.1e regret %.3f ' % (n['nmse'], n['median'], n['regret']) +
+          'differ %d/%d  ' % (n['differ'], len(reference)) +
+          'tolerance %.1e %.1e %.3f  ' % (tolerance['nmse'], tolerance['median'], tolerance['regret']) +
+          'margins: %d of %d above' % (above, GREEDY_TOKENS * len(prompts)), flush=True)
 
 
 # ---- real models
@@ -378,10 +392,12 @@ def dump(path, ids):
     lib.ggml_is_contiguous.restype, lib.ggml_is_contiguous.argtypes = ctypes.c_bool, [ctypes.c_void_p]
 
     def show(tensor, ask, user):
-        is_f32 = ctypes.cast(tensor, ctypes.POINTER(ctypes.c_int32))[0] == 0  # the first field of ggml_tensor is its type
+        # The first field of ggml_tensor is its type.
+        is_f32 = ctypes.cast(tensor, ctypes.POINTER(ctypes.c_int32))[0] == 0
         if not ask and is_f32 and lib.ggml_is_contiguous(tensor):
             n = lib.ggml_nelements(tensor)
-            x = np.ctypeslib.as_array(ctypes.cast(lib.ggml_get_data(tensor), ctypes.POINTER(ctypes.c_float)), (n,))
+            floats = ctypes.cast(lib.ggml_get_data(tensor), ctypes.POINTER(ctypes.c_float))
+            x = np.ctypeslib.as_array(floats, (n,))
             print('%-24s %8d  norm %-12.6g %s' % (lib.ggml_get_name(tensor).decode(), n, np.linalg.norm(x), x[:6]))
         return True
     callback = L.ggml_backend_sched_eval_callback(show)

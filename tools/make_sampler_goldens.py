@@ -4,9 +4,11 @@
 
     python tools/make_sampler_goldens.py        (needs llama-cpp-python; nothing else)
 
-One logit vector (distinct multiples of 1/256) and one history of tokens serve all cases. A line is
+One logit vector (distinct multiples of 1/256) and one history of tokens serve all cases. A case is one
+line,
 
-    case n_history top_k top_p min_p temperature repetition frequency presence n_bias {id value} n_kept {id probability}
+    case n_history top_k top_p min_p temperature repetition frequency presence n_bias {id value}
+         n_kept {id probability}
 
 with the candidates in descending order. The chain is logit bias, penalties, top-k, top-p, min-p, temperature,
 dist. n_history is the number of the history's last tokens that the sequence holds.

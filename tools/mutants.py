@@ -6,14 +6,15 @@ tools/mutants.txt lists the mutations, in blocks separated by blank lines:
 
     ## quant: Q4_0's nibbles are swapped    the title: what is broken
     src/quant/q4_0.c                        the file
-    c/quant c/engine:prefill                suites to run, in this order, until one fails; `:word` runs only the
-                                            tests whose name contains `word`
+    c/quant c/engine:prefill                suites to run, in this order, until one fails; `:word` runs
+                                            only the tests whose name contains `word`
     -    lines that occur once in the file
     +    their replacement
 
-With WORDs it runs only mutations whose title contains a WORD. Everything happens in a copy, build/mutants/tree, whose
-suites must pass before anything is broken. A mutation fails when no suite catches it, when it doesn't compile, or
-when its text doesn't occur exactly once. `--texts` checks only that each text occurs once.
+With WORDs it runs only mutations whose title contains a WORD. Everything happens in a copy,
+build/mutants/tree, whose suites must pass before anything is broken. A mutation fails when no suite catches
+it, when it doesn't compile, or when its text doesn't occur exactly once. `--texts` checks only that each text
+occurs once.
 """
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def read_list() -> list[Mutation]:
 def copy_tree() -> None:
     """Copies the sources as they are, and links what is fetched. The copy keeps its own build folder for the
     next run."""
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True, check=True)
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                            capture_output=True, check=True)
     names = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
     for name in names:
         source, target = ROOT / name, TREE / name
@@ -82,15 +84,17 @@ def run_suite(suite: str) -> tuple[bool, str]:
     """Returns (whether the suite passes, its first failing test or what else went wrong)."""
     name, _, word = suite.partition(":")
     kind, folder = name.split("/", 1)
-    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")} | {"FILTER": word}
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    environment["FILTER"] = word
     if kind == "c":
         built = subprocess.run(["make", "-s", f"build/test/{folder}"], cwd=TREE, env=environment, capture_output=True, text=True)
         if built.returncode:
             return False, "DOESN'T BUILD\n" + (built.stdout + built.stderr)[-1500:]
     try:
         command = {"kernels": f"make -s build/checkkern/{folder} && build/checkkern/{folder}", "tsan": "make -s suite-tsan"}
-        run = subprocess.run(command.get(kind, f"make -s suite-{kind}-{folder}"), cwd=TREE, env=environment, shell=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=900)
+        run = subprocess.run(command.get(kind, f"make -s suite-{kind}-{folder}"), cwd=TREE, env=environment,
+                             shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             errors="replace", timeout=900)
     except subprocess.TimeoutExpired:
         return False, "the suite hangs"
     if run.returncode == 0:
@@ -101,8 +105,13 @@ def run_suite(suite: str) -> tuple[bool, str]:
     return False, failed.group(1) if failed else fault.group(1) if fault else "the suite dies"
 
 
+def occurrences(m: Mutation) -> int:
+    file = ROOT / m.file
+    return file.read_text().count("\n".join(m.old)) if file.is_file() else 0
+
+
 def check_texts() -> int:
-    wrong = [(m, n) for m in read_list() if (n := (ROOT / m.file).read_text().count("\n".join(m.old)) if (ROOT / m.file).is_file() else 0) != 1]
+    wrong = [(m, n) for m in read_list() if (n := occurrences(m)) != 1]
     for m, n in wrong:
         print(f"mutants.txt, {m.title}: the text occurs {n} times in {m.file} instead of once")
     return 1 if wrong else 0

@@ -25,8 +25,8 @@ SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped\s*$")
 def run(command: str, limit: float) -> tuple[int | None, tuple[int, int, int] | None]:
     """Runs the command and passes its output on. Returns (exit status, or None if it was stopped; its counts,
     or None)."""
-    process = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               errors="replace", start_new_session=True)
+    process = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, errors="replace", start_new_session=True)
     stopped = threading.Event()
 
     def stop() -> None:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The package's other files: worker.js, thread.js and the wasm modules. Each is beside the package's JavaScript, or
-// at an address that the caller names, or (`wasm-chord/inline`) inside the JavaScript itself.
+// The package's other files: worker.js, thread.js and the wasm modules. Each is beside the package's
+// JavaScript, or at an address that the caller names, or (`wasm-chord/inline`) inside the JavaScript itself.
 import { reading, wrong } from './check.js';
 import { isNode } from './platform.js';
 import type { Variant } from './wasm/detect.js';
@@ -26,7 +26,9 @@ export function inlineModule(variant: Variant): Promise<Uint8Array<ArrayBuffer>>
   return inline?.module(variant);
 }
 
-/** An address of the script if the package holds it inside; otherwise undefined. One address for all loads. */
+/**
+ * An address of the script if the package holds it inside; otherwise undefined. One address for all loads.
+ */
 export function inlineScript(name: ScriptName): Promise<string> | undefined {
   const files = inline;
   if (files === undefined) return undefined;
@@ -42,8 +44,8 @@ function addressOf(script: string): string {
 }
 
 /**
- * The absolute address that `value` names; undefined for undefined. A relative address starts at the page, and in Node
- * at the working directory. Throws `invalid-argument`, which names `label`.
+ * The absolute address that `value` names; undefined for undefined. A relative address starts at the page,
+ * and in Node at the working directory. Throws `invalid-argument`, which names `label`.
  */
 export function asAddress(label: string, value: unknown): string | undefined {
   if (value === undefined) return undefined;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// wasm-chord/inline: the package in one file. Its workers and wasm modules are inside, gzipped, as tools/build.mjs packs
-// them. For tools that don't carry other files along (esbuild, Rollup), and for extension service workers.
+// wasm-chord/inline: the package in one file. Its workers and wasm modules are inside, gzipped, as
+// tools/build.mjs packs them. For tools that don't carry other files along (esbuild, Rollup), and for
+// extension service workers.
 import packed from 'packed-files';
 import { ChordError } from './errors.js';
 import { useInlineFiles } from './files.js';

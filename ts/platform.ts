@@ -71,13 +71,13 @@ interface NodeWorker {
   close?(): void;
 }
 
-// A variable: for a bundler, `new URL(name, import.meta.url)` with a name that isn't literal is a dependency that it
-// can't resolve. webpack warned of it in each build.
+// A variable: for a bundler, `new URL(name, import.meta.url)` with a name that isn't literal is a dependency
+// that it can't resolve. webpack warned of it in each build.
 const here: string = import.meta.url;
 
 /**
- * True where Vite's dev server runs a copy of the package from `node_modules/.vite/deps` (Vite 6 and 7). The other
- * files of the package aren't beside that copy.
+ * True where Vite's dev server runs a copy of the package from `node_modules/.vite/deps` (Vite 6 and 7). The
+ * other files of the package aren't beside that copy.
  */
 export const isPrebundled: boolean = /\/\.vite\/deps[^/]*\//.test(here);
 
@@ -88,8 +88,8 @@ export function besideThis(file: string): URL {
 
 /**
  * Starts a worker. `makeWeb` contains the literal `new Worker(new URL('./x.js', import.meta.url), ...)` that
- * bundlers look for. Node starts the file of the same name beside this one. `url`: an address that the caller named
- * instead.
+ * bundlers look for. Node starts the file of the same name beside this one. `url`: an address that the caller
+ * named instead.
  */
 export async function startWorker(
   file: 'worker.js' | 'thread.js',

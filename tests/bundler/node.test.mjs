@@ -31,11 +31,13 @@ test(
       const model = await loadModel(process.argv[2]);
       const text = await model.generate('The walk of', { temperature: 0, maxTokens: 8 }).text();
       await model.dispose();
-      const module = await WebAssembly.compile(await readFile(new URL(import.meta.resolve('wasm-chord/wasm32-simd.wasm'))));
+      const file = new URL(import.meta.resolve('wasm-chord/wasm32-simd.wasm'));
+      const module = await WebAssembly.compile(await readFile(file));
       await init({ module });
       const small = new WasmModel(new Uint8Array(await readFile(process.argv[2])));
       small.set_config(8, 0, 1, 0, 1);
-      console.log(JSON.stringify({ text, again: small.generate('The walk of'), variant: small.get_model_info().variant }));
+      const again = small.generate('The walk of');
+      console.log(JSON.stringify({ text, again, variant: small.get_model_info().variant }));
     `,
       );
       const main = await execute(process.execPath, ['main.mjs', fixture], { cwd: folder });

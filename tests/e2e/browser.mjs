@@ -55,7 +55,10 @@ export async function withBrowser(use) {
   }
 }
 
-/** Runs `use(address)` with the project's server on a free port, cross-origin isolated or not. `extra`: more headers. */
+/**
+ * Runs `use(address)` with the project's server on a free port, cross-origin isolated or not. `extra`: more
+ * headers.
+ */
 export async function withServer({ isolated, directory = root, extra = {} }, use) {
   const server = await startServer({ root: directory, isolated, extra });
   try {

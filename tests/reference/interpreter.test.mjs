@@ -155,7 +155,10 @@ for (const name of FLOATS) {
   });
 }
 
-/** Evaluates `ids`, `cut` ids at a time. Returns the session, its caches, all output rows, and each run's multiply-adds. */
+/**
+ * Evaluates `ids`, `cut` ids at a time. Returns the session, its caches, all output rows, and each run's
+ * multiply-adds.
+ */
 function evaluate(loaded, ids, cut) {
   const { exports, memory, put } = loaded;
   const s = openSession(loaded),

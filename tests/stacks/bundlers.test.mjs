@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// bundlers.test.mjs: a page built by each bundler without settings for this package, and run in Chromium. Where a bundler
-// doesn't carry other files along, by the two ways that the docs name: wasm-chord/inline, and explicit addresses.
+// bundlers.test.mjs: a page built by each bundler without settings for this package, and run in Chromium.
+// Where a bundler doesn't carry other files along, by the two ways that the docs name: wasm-chord/inline, and
+// explicit addresses.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { cp, readFile, writeFile } from 'node:fs/promises';
@@ -61,13 +62,19 @@ test('Parcel builds a page', needs(), () =>
   }),
 );
 
-/** Rollup has no command line option for finding packages, so a configuration imports its own plugin for that. */
+/**
+ * Rollup has no command line option for finding packages, so a configuration imports its own plugin for that.
+ */
 async function rollup(folder) {
   const plugin = path.join(await bundlers(), 'node_modules/@rollup/plugin-node-resolve/dist/es/index.js');
   await writeFile(
     path.join(folder, 'rollup.config.mjs'),
     `import { nodeResolve } from ${JSON.stringify(plugin)};
-    export default { input: 'main.js', output: { dir: 'dist', format: 'es' }, plugins: [nodeResolve({ browser: true })] };`,
+    export default {
+      input: 'main.js',
+      output: { dir: 'dist', format: 'es' },
+      plugins: [nodeResolve({ browser: true })],
+    };`,
   );
   await tool('rollup/dist/bin/rollup', ['-c', '--silent'], folder);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// no-bundler.test.mjs: a page with a script of type module and no bundler, which imports the package from its own origin
-// or from another one, as a CDN serves it.
+// no-bundler.test.mjs: a page with a script of type module and no bundler, which imports the package from its
+// own origin or from another one, as a CDN serves it.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import path from 'node:path';

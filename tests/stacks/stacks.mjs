@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// stacks.mjs: what the tests of this folder share: bundlers at pinned versions (tools/package-lock.json), the packed
-// package in a stranger's project, and a page that runs in Chromium, isolated and not.
+// stacks.mjs: what the tests of this folder share: bundlers at pinned versions (tools/package-lock.json), the
+// packed package in a stranger's project, and a page that runs in Chromium, isolated and not.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises';

@@ -3,11 +3,12 @@
 """Print how jinja2, configured as for Hugging Face, renders the constructs that chat templates use.
 
     pip install jinja2==3.1.6 gguf==0.19.0
-    python tests/ts/chat-template.golden.py models/SmolLM2-135M-Instruct.Q4_1.gguf > tests/ts/chat-template.golden.json
+    python tests/ts/chat-template.golden.py models/SmolLM2-135M-Instruct.Q4_1.gguf \\
+        > tests/ts/chat-template.golden.json
     python tests/ts/chat-template.golden.py --own models/Qwen2.5-*.gguf > tests/real/chat-template.golden.json
 
-The first golden holds TEMPLATES and SmolLM2's own template. The second holds the own templates of these files,
-which use tools.
+The first golden holds TEMPLATES and SmolLM2's own template. The second holds the own templates of these
+files, which use tools.
 """
 import json
 import os
@@ -55,13 +56,24 @@ CONVERSATIONS = [
     [{"role": "user", "content": "{% raw %}\\n $1 {{ bos_token }} <|im_end|>"}, {"role": "assistant", "content": " a  b\n\n\nc "}],
 ]
 
-TOOLS = [{"type": "function", "function": {"name": "count_stones", "description": "Counts the \"stones\" on a beach: <b>é</b>.", "parameters": {
-    "type": "object", "properties": {"beach": {"type": "string"}, "least": {"type": "integer", "minimum": 0}, "wet": {"type": "boolean", "default": False}},
-    "required": ["beach"]}}}, {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}}]
+TOOLS = [
+    {"type": "function", "function": {
+        "name": "count_stones",
+        "description": "Counts the \"stones\" on a beach: <b>é</b>.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "beach": {"type": "string"},
+                "least": {"type": "integer", "minimum": 0},
+                "wet": {"type": "boolean", "default": False}},
+            "required": ["beach"]}}},
+    {"type": "function", "function": {"name": "tide", "parameters": {"type": "object", "properties": {}}}},
+]
 CALLS = [
     {"role": "system", "content": "Use the tools."}, {"role": "user", "content": "How many stones?"},
     {"role": "assistant", "content": "", "tool_calls": [
-        {"type": "function", "function": {"name": "count_stones", "arguments": {"beach": "Étretat", "least": 3, "wet": True, "not": None, "part": 0.5, "of": [1, "a"]}}},
+        {"type": "function", "function": {"name": "count_stones", "arguments": {
+            "beach": "Étretat", "least": 3, "wet": True, "not": None, "part": 0.5, "of": [1, "a"]}}},
         {"name": "tide", "arguments": {}}]},
     {"role": "tool", "content": "{\"n\": 12}"}, {"role": "tool", "content": "low"},
     {"role": "assistant", "content": "Twelve."}, {"role": "user", "content": "Thanks."},
@@ -82,7 +94,8 @@ def environment() -> ImmutableSandboxedEnvironment:
 def render(template: str, messages: list, add_generation_prompt: bool, **more) -> dict:
     try:
         text = environment().from_string(template).render(
-            messages=messages, bos_token=BOS, eos_token=EOS, add_generation_prompt=add_generation_prompt, **more)
+            messages=messages, bos_token=BOS, eos_token=EOS, add_generation_prompt=add_generation_prompt,
+            **more)
     except TemplateError as error:
         return {"error": str(error)}
     return {"text": text}
@@ -98,14 +111,17 @@ def own(path: str) -> str:
 
 
 def with_tools(template: str) -> list:
-    return [{"messages": messages, "tools": tools, "addGenerationPrompt": True, **render(template, messages, True, **({"tools": tools} if tools else {}))}
-            for messages, tools in ((CONVERSATIONS[0], TOOLS), (CONVERSATIONS[2], TOOLS[:1]), (CALLS, TOOLS), (CALLS, None))]
+    pairs = ((CONVERSATIONS[0], TOOLS), (CONVERSATIONS[2], TOOLS[:1]), (CALLS, TOOLS), (CALLS, None))
+    return [{"messages": messages, "tools": tools, "addGenerationPrompt": True,
+             **render(template, messages, True, **({"tools": tools} if tools else {}))}
+            for messages, tools in pairs]
 
 
 if sys.argv[1] == "--own":
     # BOS and EOS are SmolLM2's: the Qwens' templates use neither.
     golden = {os.path.basename(path): cases(own(path)) + with_tools(own(path)) for path in sys.argv[2:]}
 else:
-    golden = {"templates": [{"name": name, "template": template, "cases": cases(template)} for name, template in TEMPLATES.items()],
+    golden = {"templates": [{"name": name, "template": template, "cases": cases(template)}
+                            for name, template in TEMPLATES.items()],
               "smollm2": cases(own(sys.argv[1]))}
 print(json.dumps(golden, ensure_ascii=False, indent=1))

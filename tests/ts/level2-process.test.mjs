@@ -49,8 +49,13 @@ for (const [name, code] of Object.entries(cases)) {
 
 // The child has no pipes to its parent, because pipes would keep its event loop alive.
 test('a process stays alive until a model that was disposed of while it tokenised has ended', async () => {
-  const text = `import { loadModel } from ${JSON.stringify(index)}; const model = await loadModel(${JSON.stringify(FIXTURE)});
-    const ids = model.tokenize('the fox '.repeat(100_000)).catch(() => {}); await model.dispose(); await ids; process.exitCode = 5;`;
+  const text = `
+    import { loadModel } from ${JSON.stringify(index)};
+    const model = await loadModel(${JSON.stringify(FIXTURE)});
+    const ids = model.tokenize('the fox '.repeat(100_000)).catch(() => {});
+    await model.dispose();
+    await ids;
+    process.exitCode = 5;`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
     stdio: 'ignore',
     timeout: LIMIT_MS,
@@ -65,7 +70,8 @@ test('a process stays alive until a model that was disposed of while it tokenise
 test('a process stays alive while it awaits a call of the package', async () => {
   const { end, output } = await run(`
     const model = await loadModel(FIXTURE);
-    const texts = await Promise.all([1, 2, 3].map((seed) => model.generate('a', { maxTokens: 50, seed, ignoreEos: true }).text()));
+    const generate = (seed) => model.generate('a', { maxTokens: 50, seed, ignoreEos: true }).text();
+    const texts = await Promise.all([1, 2, 3].map(generate));
     console.log(texts.length);`);
   assert.equal(output.trim(), '3');
   assert.equal(end, 0);
@@ -78,8 +84,10 @@ test("promises that aren't awaited cause no unhandled rejection", async () => {
     for (const options of [{}, { worker: false }]) {
       const model = await loadModel(FIXTURE, options);
       const controller = new AbortController();
-      model.tokenize(5); model.detokenize([-1]); model.logits([]); model.logits([1], { signal: AbortSignal.abort() });
-      model.generate([]).text(); model.generate([]).next(); model.generate('a', { signal: AbortSignal.abort() }).next();
+      model.tokenize(5); model.detokenize([-1]);
+      model.logits([]); model.logits([1], { signal: AbortSignal.abort() });
+      model.generate([]).text(); model.generate([]).next();
+      model.generate('a', { signal: AbortSignal.abort() }).next();
       const run = model.generate('a', { maxTokens: 200, ignoreEos: true, signal: controller.signal });
       await run.next(); run.next(); run.next(); controller.abort(); run.return(); run.throw(new Error('x'));
       model.applyChatTemplate(5); model.generate('a').toReadableStream();
@@ -100,15 +108,20 @@ test('when the engine worker dies, every call fails with internal, and the next 
     import { Worker } from 'node:worker_threads';
     const workers = [];
     const emit = Worker.prototype.postMessage;
-    Worker.prototype.postMessage = function (...values) { workers.push(this); return emit.apply(this, values); };
+    Worker.prototype.postMessage = function (...values) {
+      workers.push(this);
+      return emit.apply(this, values);
+    };
     const model = await loadModel(FIXTURE, { threads: 1 });
     const run = model.generate('a', { maxTokens: 200, ignoreEos: true });
     await run.next();
     const waiting = model.logits([1]);
     await workers.at(-1).terminate();
     const codes = [];
-    for (const call of [(async () => { for await (const _ of run); })(), waiting, model.tokenize('a'), model.counters()])
-      codes.push(await call.then(() => 'no error', (error) => error instanceof ChordError ? error.code : String(error)));
+    const rest = async () => { for await (const _ of run); };
+    const code = (error) => error instanceof ChordError ? error.code : String(error);
+    for (const call of [rest(), waiting, model.tokenize('a'), model.counters()])
+      codes.push(await call.then(() => 'no error', code));
     await model.dispose();
     const again = await loadModel(FIXTURE);
     await again.generate('a', { maxTokens: 1 }).text();

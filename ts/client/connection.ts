@@ -76,8 +76,8 @@ export class Connection {
   }
 
   /**
-   * Starts an engine worker from `url`, or from the package's own file, or (`inWorker` false) a host in this thread.
-   * A service worker can't start workers, so the host runs in it.
+   * Starts an engine worker from `url`, or from the package's own file, or (`inWorker` false) a host in this
+   * thread. A service worker can't start workers, so the host runs in it.
    */
   static async start(inWorker: boolean, url: string | undefined): Promise<Connection> {
     if (!inWorker || (!isNode && typeof Worker === 'undefined')) return new Connection(await localPeer());

@@ -39,9 +39,9 @@ export interface LoadModelOptions {
   /** False runs the engine in the caller's thread, with one thread, in steps of about 10 ms. Default true. */
   worker?: boolean | undefined;
   /**
-   * Addresses of the package's other files, for a bundler that doesn't carry them along, or a strict content security
-   * policy. Relative ones start at the page. `wasmUrl` is one module, or a folder (with a final slash) that has both.
-   * Default: beside the package's JavaScript.
+   * Addresses of the package's other files, for a bundler that doesn't carry them along, or a strict content
+   * security policy. Relative ones start at the page. `wasmUrl` is one module, or a folder (with a final
+   * slash) that has both. Default: beside the package's JavaScript.
    */
   workerUrl?: string | URL | undefined;
   threadUrl?: string | URL | undefined;

@@ -22,7 +22,10 @@ import { isGpuAvailable, probeGpu } from './gpu.js';
 
 /** Options of `init`. By default, `init` compiles the package's own module. */
 export interface InitOptions {
-  /** URL of the wasm module, or of the folder (with a final slash) of the package's modules, if not beside its JavaScript. */
+  /**
+   * URL of the wasm module, or of the folder (with a final slash) of the package's modules, if not beside its
+   * JavaScript.
+   */
   wasmUrl?: string | URL;
   /** A compiled module. With it, `wasmUrl` isn't used. */
   module?: WebAssembly.Module;

@@ -101,8 +101,9 @@ function moduleUrl(variant: Variant): URL {
 /**
  * Compiles the best variant for this JavaScript engine.
  *
- * @param wasm An absolute address of a module, or of a folder (with a final slash) that has the package's modules; or
- *   the bytes of the variant that suits this JavaScript engine. Default: the module beside the package's JavaScript.
+ * @param wasm An absolute address of a module, or of a folder (with a final slash) that has the package's
+ *   modules; or the bytes of the variant that suits this JavaScript engine. Default: the module beside the
+ *   package's JavaScript.
  * @throws {ChordError} `io` or `http`, which name the address; `internal` if the bytes aren't a module.
  */
 export async function compileModule({

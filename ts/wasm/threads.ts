@@ -28,8 +28,8 @@ export class ThreadPool {
   fault: ChordError | undefined;
 
   /**
-   * Starts `count` helpers from `url` (default: the package's own file) and waits until all run. Throws `internal` when one doesn't start; all others are
-   * ended then.
+   * Starts `count` helpers from `url` (default: the package's own file) and waits until all run. Throws
+   * `internal` when one doesn't start; all others are ended then.
    */
   static async start(count: number, url: string | undefined): Promise<ThreadPool> {
     const pool = new ThreadPool();

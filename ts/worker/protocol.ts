@@ -95,8 +95,8 @@ export interface LoadOptions {
   /** Address of thread.js; undefined: beside the worker's own script. */
   readonly threadUrl: string | undefined;
   /**
-   * Address of a wasm module, or of the folder (with a final slash) that has the package's; or the bytes of the
-   * variant that suits this JavaScript engine. Undefined: beside the worker's own script.
+   * Address of a wasm module, or of the folder (with a final slash) that has the package's; or the bytes of
+   * the variant that suits this JavaScript engine. Undefined: beside the worker's own script.
    */
   readonly wasm: string | Uint8Array<ArrayBuffer> | undefined;
 }

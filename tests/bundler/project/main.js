@@ -21,4 +21,7 @@ async function run() {
   return { text, again, variant, threads, backendReason };
 }
 
-run().then((result) => { window.result = result; }, (error) => { window.result = { error: String(error.stack ?? error) }; });
+run().then(
+  (result) => { window.result = result; },
+  (error) => { window.result = { error: String(error.stack ?? error) }; },
+);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// main.js: a page of a stranger's. The test puts the import line and the options in the place of the two names.
+// main.js: a page of a stranger's. The test puts the import line and the options in the place of the two
+// names.
 import { loadModel } from 'PACKAGE';
 
 async function run() {

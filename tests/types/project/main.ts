@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // main.ts: a user's strict project. Each @ts-expect-error is a mistake that the types must catch, so a
 // declaration that fell back to `any` fails here.
-import init, { AsyncTokenStream, ChordError, WasmModel, capabilities, format_chat, loadModel, version } from 'wasm-chord';
+import init, {
+  AsyncTokenStream,
+  ChordError,
+  WasmModel,
+  capabilities,
+  format_chat,
+  loadModel,
+  version,
+} from 'wasm-chord';
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(..._: Equal<A, B> extends true ? [] : ['these types differ', A, B]) => undefined;
@@ -51,7 +59,13 @@ export async function level1(bytes: Uint8Array): Promise<string> {
 }
 
 export async function level2(file: File, signal: AbortSignal): Promise<string> {
-  const model = await loadModel(file, { contextLength: 2048, kvType: 'f16', threads: 2, signal, onProgress: ({ phase, loaded }) => console.log(phase, loaded.toFixed()) });
+  const model = await loadModel(file, {
+    contextLength: 2048,
+    kvType: 'f16',
+    threads: 2,
+    signal,
+    onProgress: ({ phase, loaded }) => console.log(phase, loaded.toFixed()),
+  });
   // @ts-expect-error not an option
   await loadModel(file, { context: 2048 });
   // @ts-expect-error not a type of cache
