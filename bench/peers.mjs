@@ -105,7 +105,7 @@ export async function prepareNative() {
     );
     if (version === null)
       throw new Error(
-        `neither node-llama-cpp (${npmReason(error)}) nor llama_cpp in ${python} ($PYTHON) is to be had`,
+        `neither node-llama-cpp (${npmReason(error)}) nor llama_cpp in ${python} ($PYTHON) is available`,
       );
     return {
       name: `llama-cpp-python ${version.stdout.trim()}`,

@@ -212,7 +212,10 @@ export const limitLines = (ceilings) =>
 
 const percent = (part) => `${(part * 100).toFixed(1)} %`;
 
-/** The cores that other processes used, before the measurements and during them. */
+/**
+ * Lines about disturbances: cores that other processes used before the measurements, and time that the machine
+ * host gave to other guests during the measurements.
+ */
 function disturbance(runs) {
   const busy = runs.filter((run) => run.busy > QUIET),
     robbed = runs.filter((run) => run.stolen > STOLEN);
@@ -224,22 +227,22 @@ function disturbance(runs) {
   return [
     ...(stolen.length
       ? [
-          `Of the processor time that was wanted the machine's host gave ${percent(stolen[stolen.length >> 1])} (${percent(stolen[0])}..${percent(stolen.at(-1))}) to other guests.`,
+          `The machine host gave ${percent(stolen[stolen.length >> 1])} (${percent(stolen[0])}..${percent(stolen.at(-1))}) of the wanted processor time to other guests.`,
         ]
       : []),
     ...(again
       ? [
-          `${again} of ${runs.length} measurements were taken again because it gave away more than ${STOLEN * 100} %.`,
+          `${again} of ${runs.length} measurements were repeated because the machine host gave away more than ${STOLEN * 100} %.`,
         ]
       : []),
     ...(busy.length
       ? [
-          `NOT QUIET: before ${busy.length} of ${runs.length} measurements others used up to ${Math.max(...runs.map((run) => run.busy)).toFixed(1)} cores; don't quote these figures.`,
+          `NOT QUIET: before ${busy.length} of ${runs.length} measurements other processes used up to ${Math.max(...runs.map((run) => run.busy)).toFixed(1)} cores; don't quote these figures.`,
         ]
       : []),
     ...(robbed.length
       ? [
-          `NOT QUIET: during ${robbed.length} of ${runs.length} measurements the host gave away more than ${STOLEN * 100} %; don't quote these figures.`,
+          `NOT QUIET: during ${robbed.length} of ${runs.length} measurements the machine host gave away more than ${STOLEN * 100} %; don't quote these figures.`,
         ]
       : []),
     ...(busy.length || robbed.length ? [] : ['The machine was quiet before every measurement.']),
@@ -269,20 +272,20 @@ export function table(record) {
     ...body(record),
     '',
     ...limitLines(ceilings),
-    'x W, x N: times as good as wllama, as native llama.cpp, of the same threads.',
+    'x W, x N: ratios to wllama and to native llama.cpp with the same number of threads; above 1 ours is better.',
     ...(ceilings.length
       ? [
-          'limit: decode, bytes of weights and KV a token over the memory read; prefill, matmuls over the dot of that variant, the faster one',
+          'limit: decode: bytes of weights and KV per token over the memory read; prefill: matmuls over the faster dot of that variant',
           "  (attention isn't counted).",
         ]
       : []),
     ...(engines.includes('native')
       ? [
-          'Native llama.cpp maps the file and its memory is that of the whole process: no ratios of load and memory.',
+          'Native llama.cpp maps the file, and its memory is the memory of the whole process, so load and memory have no ratios.',
         ]
       : []),
     ...(late.length ? [`The prefill was over before the abort: ${names(late)}.`] : []),
-    ...(deaf.length ? [`Told of the abort, finished all the same: ${names(deaf)}.`] : []),
+    ...(deaf.length ? [`The prefill ignored the abort: ${names(deaf)}.`] : []),
     ...[...errors].map((error) => `FAILED ${error}`),
     ...disturbance(runs),
   ].join('\n');

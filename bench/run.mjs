@@ -199,7 +199,7 @@ async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) 
             stolen = watched();
           if (!(stolen > STOLEN) || again === MOST_AGAIN || isQuick) return { ...found, busy, stolen, again };
           console.error(
-            `${label}: once more, the host gave ${(stolen * 100).toFixed(0)} % of the processors' time to others`,
+            `${label}: repeated, because the machine host gave ${(stolen * 100).toFixed(0)} % of the processor time to other guests`,
           );
         }
       };
@@ -276,7 +276,7 @@ async function main({ file, engines, isKept, isQuick, isAsked, out, settings }) 
         console.log(kept ? `kept in ${path.relative(root, kept)}` : 'not kept: the machine was not quiet');
       }
       if (out) await writeFile(out, `${JSON.stringify(record, null, 1)}\n`);
-      if (isQuick) console.log("A quick run: it works or it doesn't; its figures say nothing.");
+      if (isQuick) console.log("A quick run shows only whether everything works; don't quote its figures.");
     }),
   );
   return runs.some((run) => run.error) ? 1 : 0;

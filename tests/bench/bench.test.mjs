@@ -278,10 +278,7 @@ test('a table has ratios to both peers and shares of the ceilings, names failed 
   );
   assert.match(text, /FAILED native llama\.cpp, 1 thread\(s\): out of luck/);
   assert.match(text, /Left out, the model's context is 2048: decode2048/);
-  assert.match(
-    text,
-    /over before the abort: Chromium, simd\.\nTold of the abort, finished all the same: wllama\./,
-  );
+  assert.match(text, /over before the abort: Chromium, simd\.\nThe prefill ignored the abort: wllama\./);
   assert.match(
     text,
     /1 thread in the browser: memory read 12\.0 .*\n.*relaxed into 32 bits 20\.0 .*into 16 bits 24\.0 .*i16 10\.0/,
@@ -289,7 +286,7 @@ test('a table has ratios to both peers and shares of the ceilings, names failed 
   assert.match(text, /quiet before every measurement/);
   runs[1].busy = 1.5;
   const busy = table({ ...record, missing: { native: 'no such thing' } });
-  assert.match(busy, /NOT QUIET: before 1 of 4 measurements others used up to 1\.5 cores/);
+  assert.match(busy, /NOT QUIET: before 1 of 4 measurements other processes used up to 1\.5 cores/);
   assert.match(busy, /native llama\.cpp is missing: no such thing/);
   assert.doesNotMatch(busy, /host/, "stolen time must be left out where the system doesn't report it");
 
@@ -297,15 +294,18 @@ test('a table has ratios to both peers and shares of the ceilings, names failed 
   runs.forEach((each, i) => (each.stolen = [0.01, 0.02, 0.03, null][i]));
   assert.match(
     table(record),
-    /host gave 2\.0 % \(1\.0 %\.\.3\.0 %\) to other guests\.\nThe machine was quiet/,
+    /host gave 2\.0 % \(1\.0 %\.\.3\.0 %\) of the wanted processor time to other guests\.\nThe machine was quiet/,
   );
   runs[2].again = 1;
   assert.match(
     table(record),
-    /other guests\.\n1 of 4 measurements were taken again because it gave away more than 10 %\.\nThe machine was quiet/,
+    /other guests\.\n1 of 4 measurements were repeated because the machine host gave away more than 10 %\.\nThe machine was quiet/,
   );
   runs[2].stolen = 0.2;
-  assert.match(table(record), /NOT QUIET: during 1 of 4 measurements the host gave away more than 10 %/);
+  assert.match(
+    table(record),
+    /NOT QUIET: during 1 of 4 measurements the machine host gave away more than 10 %/,
+  );
 });
 
 test("time that the machine host gives to other guests counts as wanted time; idle and waiting time don't", () => {
