@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // markup.mjs: renders a model's text as elements: paragraphs, lists, headings, code with a button to copy it.
 // Text is only ever set as text, never as HTML. A block that hasn't ended yet (the answer isn't finished) is
-// rendered as far as it goes.
+// rendered as far as the text goes.
 
 const element = (tag, properties = {}, ...children) => {
   const node = Object.assign(document.createElement(tag), properties);

@@ -227,7 +227,9 @@ class AnswerView {
     cancelAnimationFrame(this.#frame);
     this.#paint();
     if (!stats) return;
-    const reason = { stop: '', length: 'cut off: most tokens reached', abort: 'stopped' }[stats.finishReason];
+    const reason = { stop: '', length: 'cut off: maximum number of tokens reached', abort: 'stopped' }[
+      stats.finishReason
+    ];
     this.#note.textContent = [
       `${stats.tokens} tokens`,
       stats.tokensPerSecond > 0 ? `${stats.tokensPerSecond.toFixed(1)} tokens/s` : '',

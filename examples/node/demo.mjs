@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
-// demo.mjs: load a GGUF model in Node and stream its answer to one question into the terminal.
+// demo.mjs: loads a GGUF model in Node and streams the model's answer to one question into the terminal.
 //
 //   node demo.mjs [model.gguf] [question]          (`make demo` builds the package and runs this)
 import { loadModel } from 'wasm-chord';
@@ -24,8 +24,9 @@ console.log(
   `${name} in ${variant} with ${threads} ${threads === 1 ? 'thread' : 'threads'} (${backendReason})\n`,
 );
 
-// A system turn of our own. Without one SmolLM2's template adds another. Its two best first tokens are then
-// 0.08 apart, less than the noise of 4-bit weights, and llama.cpp too may answer in French nonsense.
+// A system turn of our own. Without it SmolLM2's template adds another system turn. The two best first
+// tokens are then 0.08 apart, less than the noise of 4-bit weights, and llama.cpp too may answer in French
+// nonsense.
 const prompt = await model.applyChatTemplate([
   { role: 'system', content: 'You are a helpful assistant.' },
   { role: 'user', content: question },

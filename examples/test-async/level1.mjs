@@ -14,7 +14,7 @@ export const checks = [
     id: 'init_gpu_async',
     title: 'GPU',
     button: 'Test init_gpu_async',
-    what: 'Brings the model onto the GPU, or says why not and leaves the CPU path working.',
+    what: 'Puts the model onto the GPU, or shows the reason why not; the CPU still works then.',
     async run(model) {
       const available = await WasmModel.probe_gpu();
       expectEqual(WasmModel.is_gpu_available(), available, 'is_gpu_available() after probe_gpu()');
@@ -38,7 +38,7 @@ export const checks = [
     id: 'generate_async',
     title: 'Stream',
     button: 'Test generate_async',
-    what: 'The pieces of the stream, put together, are the text that generate() gives.',
+    what: 'The pieces of the stream, put together, are the text that generate() returns.',
     async run(model, show) {
       greedy(model, 32);
       const begin = performance.now();
@@ -79,7 +79,7 @@ export const checks = [
     id: 'for-await',
     title: 'Loop',
     button: 'Test for await',
-    what: 'Runs to max_tokens, and the stream gives the model back at its end.',
+    what: 'Runs to max_tokens, and the stream releases the model at its end.',
     async run(model, show) {
       greedy(model, 24);
       const stream = model.generate_async(PROMPT);
@@ -153,7 +153,7 @@ export const checks = [
       expectTicks(result, steps);
       return (
         `${result.ticks} ticks in ${steps} steps and ${result.elapsed.toFixed(0)} ms: ` +
-        `${(result.elapsed / steps).toFixed(1)} ms a step, longest wait ${result.longest.toFixed(0)} ms.`
+        `${(result.elapsed / steps).toFixed(1)} ms per step, longest wait ${result.longest.toFixed(0)} ms.`
       );
     },
   },

@@ -23,7 +23,7 @@ export const checks = [
     id: 'generate_async',
     title: 'Stream',
     button: 'Test generate',
-    what: 'The events of a run, put together, are the text that text() gives.',
+    what: 'The events of a run, put together, are the text that text() returns.',
     async run(model, show) {
       const run = model.generate(PROMPT, { ...greedy, maxTokens: 32 });
       let text = '';
