@@ -16,7 +16,7 @@ static const char usage[] =
     "options (defaults in parentheses)\n"
     "  --json                  print one JSON object (generate: one per token, each on a line)\n"
     "  --threads N             threads that compute (1)\n"
-    "  --ctx N                 context length (the model's, at most 4096)\n"
+    "  --ctx N                 context length (the trained length, at most 4096)\n"
     "  --kv f16|q8_0|f32       type of the KV cache (f16)\n"
     "  --isa scalar|vector     kernels (vector, where this machine has them)\n"
     "  --max-tokens N          (256)   --temperature X (0.8)  --top-k N (40)  --top-p X (0.95)  --min-p X (0.05)\n"

@@ -60,7 +60,7 @@ struct chord_session {
     chord_cursor cursor;
     int32_t cancel;               /* atomic */
     int32_t layer;
-    int32_t is_given; /* 1: chord_session_next_batch() gave the batch under way to an executor */
+    int32_t is_given; /* 1: chord_session_next_batch() passed the batch under way to an executor */
     /* first position that another executor evaluated, INT32_MAX if none: the keys and values from this
      * position on aren't in the caches */
     int32_t first_elsewhere;

@@ -48,7 +48,7 @@ static chord_status run_slice(chord_run *run, chord_error *e)
     if (__atomic_load_n(run->cancel, __ATOMIC_RELAXED)) return CHORD_CANCELLED;
     double const begin = run->profile ? chord_host_now() : 0;
     if (!chord_pool_share(run->pool, run, at->unit, (int32_t)n, stage.unit_work))
-        return chord_fail(e, CHORD_INTERNAL, "a thread of the pool didn't answer");
+        return chord_fail(e, CHORD_INTERNAL, "a pool thread claimed work and didn't finish it");
     if (*run->fault) return faulty(run, e);
     if (run->profile) run->profile[at->op] += chord_host_now() - begin;
     run->work += (uint64_t)n * stage.unit_work;

@@ -2,7 +2,8 @@
 #include "op_matmul.h"
 #include "../quant/act.h"
 
-/* With this many units per thread, no thread waits for the last one longer than a ninth of the time. */
+/* With this number of units per thread, no thread waits for the last unit longer than a ninth of the
+ * time. */
 enum { UNITS_A_THREAD = 8 };
 
 /* Work: the quantised inputs, chord_q8_stride(n_in) bytes per row, two rows if the product is FINE. Scratch:
@@ -45,9 +46,8 @@ static chord_stage stage(const chord_op *op, const chord_cut *cut, int64_t unit)
     return (chord_stage){ quantized, cut->n_units, (uint64_t)(CHORD_UNIT_ROWS * tokens * n_in) };
 }
 
-/* Quantises an input row to q8. A FINE product has two terms per row: the second is the rounding error of
- * the first.
- * Together they have 16 bits. */
+/* Quantises an input row to q8. A FINE product has two terms per row: the second term is the rounding
+ * error of the first. Together both terms have 16 bits. */
 static void quantize(const chord_run *run, int64_t row)
 {
     const chord_op *op = run->op;

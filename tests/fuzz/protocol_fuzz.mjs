@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // protocol_fuzz.mjs: posts messages of any shape to the engine worker, from a seed: `protocol_fuzz.mjs
 // [--seconds N] [--seed N]` (or FUZZ_SECONDS, FUZZ_SEED). Each round starts a worker and posts 50 to 300
-// messages in bursts, without waiting: valid ones, valid ones with a field changed, and nonsense. Checked:
+// messages in bursts, without waiting: valid messages, valid messages with one field changed, and nonsense.
+// Checked:
 //   every opened call gets one answer within the time limit;
 //   every failure is a record with a message and a known code, and the code is never `internal`;
 //   the worker never dies, and at the round's end it still loads, answers and disposes.

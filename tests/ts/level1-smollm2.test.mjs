@@ -57,7 +57,7 @@ test('timers fire during a generation, at least once per four steps', needsModel
   const steps = model.counters().stepsRun - before;
   const elapsed = performance.now() - begin;
   t.diagnostic(
-    `${ticks} ticks in ${steps} steps and ${elapsed.toFixed(0)} ms, ${(elapsed / steps).toFixed(1)} ms a step, longest wait ${longest.toFixed(0)} ms`,
+    `${ticks} ticks in ${steps} steps and ${elapsed.toFixed(0)} ms, ${(elapsed / steps).toFixed(1)} ms per step, longest wait ${longest.toFixed(0)} ms`,
   );
   assert.ok(steps > 100);
   assert.ok(ticks >= steps / 4, `${ticks} ticks in ${steps} steps, at least one per four steps was expected`);

@@ -94,7 +94,7 @@ export class LanguageModel {
     });
   }
 
-  /** Converts text, or UTF-8 bytes, to the token ids that llama.cpp gives. */
+  /** Converts text, or UTF-8 bytes, to the token ids that llama.cpp returns. */
   tokenize(text: string | Uint8Array, options: TokenizeCallOptions = {}): Promise<number[]> {
     return quiet(this.#tokenize(text, options));
   }

@@ -320,7 +320,10 @@ function readableStream(
   };
 }
 
-/** Node's Blobs: the next slice is read while the last one is used. Their streams give 64 kB per message. */
+/**
+ * Node's Blobs: the next slice is read while the last slice is used. A stream of such a Blob delivers 64
+ * kB per message.
+ */
 function blobStream(blob: Blob, name: string): ByteStream {
   let at = 0;
   let ahead: Promise<ArrayBuffer> | undefined;
