@@ -213,8 +213,8 @@ export const limitLines = (ceilings) =>
 const percent = (part) => `${(part * 100).toFixed(1)} %`;
 
 /**
- * Lines about disturbances: cores that other processes used before the measurements, and time that the machine
- * host gave to other guests during the measurements.
+ * Lines about disturbances: cores that other processes used before the measurements, and time that the
+ * machine host gave to other guests during the measurements.
  */
 function disturbance(runs) {
   const busy = runs.filter((run) => run.busy > QUIET),

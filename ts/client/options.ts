@@ -40,8 +40,8 @@ export interface LoadModelOptions {
   worker?: boolean | undefined;
   /**
    * Addresses of the package's other files, for a bundler that doesn't carry them along, or a strict content
-   * security policy. Relative ones start at the page. `wasmUrl` is one module, or a folder (with a final
-   * slash) that has both. Default: beside the package's JavaScript.
+   * security policy. A relative address starts at the page. `wasmUrl` is one module, or a folder (with a
+   * final slash) that has both. Default: beside the package's JavaScript.
    */
   workerUrl?: string | URL | undefined;
   threadUrl?: string | URL | undefined;
