@@ -90,8 +90,8 @@ export function asSignal(name: string, value: unknown): AbortSignal | undefined 
 }
 
 /**
- * Maximum number of ids. No text has more, so a larger length is false. V8 ends the process over an
- * array that is somewhat larger.
+ * Maximum number of ids in a list. No prompt needs more, so a larger length counts as false. V8 ends the
+ * process over an array that is somewhat larger.
  */
 const MOST_IDS = 2 ** 26;
 

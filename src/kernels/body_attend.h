@@ -1,11 +1,11 @@
 /* body_attend.h: attention over one KV page of 32 slots. Each isa_*.c includes it with BODY(name) set.
  *
  * Neighbouring queries with the same unmasked slots (the heads of one token, or any heads over a full page)
- * are computed together, so that one load of K or V serves all of them: two queries over rows of floats,
- * up to four over rows of f16. Four, because widening a vector of f16 costs more than multiplying it.
- * The operations of a query don't depend on the queries computed with it. They are the same for f16 and
- * for the equal floats: a score is summed in four lanes over d, then over the lanes; the sum over V goes
- * by ascending slots. */
+ * are computed together, so that one load of K or V serves all of them: two queries over rows of floats, up
+ * to four over rows of f16, because widening a vector of f16 costs more than multiplying it. The operations
+ * of a query don't depend on the queries computed with it. They are the same for f16 and for the equal
+ * floats. A score is summed in four lanes over d, then over the lanes. The sum over V goes by ascending
+ * slots. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vexp.h"
 

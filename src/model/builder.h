@@ -1,6 +1,6 @@
 /* builder.h: the functions for an architecture's file: typed reads of hyper-parameters, binding of tensors
  * by name, emission of op records. The first error is kept in `status`. After it every function does nothing
- * and returns a harmless value, so that an architecture needs no checks; chord_plan_program() returns
+ * and returns a harmless value, so that an architecture needs no checks. chord_plan_program() returns
  * `status` at the end. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_MODEL_BUILDER_H

@@ -216,7 +216,7 @@ TEST(forks_share_pages_and_continue_independently)
             chord_session *copy = fork_session(t.l, s);
             CHECK_EQ(chord_session_match(copy, t.p->sequence, 70), cut);
 
-            /* the copy gets other tokens, then the original continues: neither may see the other's */
+            /* the copy gets other tokens, then the original continues: neither may see the other's tokens */
             int32_t other[70];
             memcpy(other, t.p->sequence, sizeof other);
             for (int32_t k = cut; k < 70; k++) other[k] = (other[k] + 7) % t.n_vocab;
