@@ -141,11 +141,13 @@ build/native/generate: examples/c/generate.c include/chord.h build/native/libcho
 # ---- package ------------------------------------------------------------------------------------------
 
 TS := $(shell find ts -name '*.ts' 2>/dev/null)
-dist/index.js: $(TS) build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm tools/build.mjs tsconfig.json node_modules/.stamp
+dist/index.js: $(TS) build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm tools/build.mjs tools/types.mjs tsconfig.json \
+  node_modules/.stamp
 	@node tools/build.mjs
 
-abi: build/gen_abi ## generate ts/abi/abi.gen.ts from the C headers
+abi: build/gen_abi ## generate ts/abi/abi.gen.ts from the C headers, and the report of the package's API
 	@build/gen_abi > ts/abi/abi.gen.ts.tmp && mv ts/abi/abi.gen.ts.tmp ts/abi/abi.gen.ts
+	@node node_modules/typescript/bin/tsc -p . --outDir build/types && node tools/types.mjs build/index.d.ts --report
 build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 	@mkdir -p build
 	@$(ZIG) cc -mcpu=baseline $(STRICT) $< -o $@
@@ -261,7 +263,7 @@ check-mutants: FORCE
 check-abi: build/gen_abi FORCE
 	@build/gen_abi | cmp - ts/abi/abi.gen.ts || { echo "ts/abi/abi.gen.ts is stale: make abi" >&2; exit 1; }
 check-types: node_modules/.stamp FORCE
-	@node node_modules/typescript/bin/tsc -p . --noEmit
+	@node node_modules/typescript/bin/tsc -p . --outDir build/types && node tools/types.mjs build/index.d.ts --check
 check-package: dist/index.js FORCE
 	@node_modules/.bin/publint --strict >build/publint.log 2>&1 || { cat build/publint.log >&2; exit 1; }
 	@node_modules/.bin/attw --pack . --profile esm-only >build/attw.log 2>&1 || { cat build/attw.log >&2; exit 1; }

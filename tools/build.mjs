@@ -88,6 +88,14 @@ async function buildInline() {
   await build({ ...single, plugins: [packedFiles], entryPoints: { inline: 'ts/inline.ts' }, outdir: dist });
 }
 
+function run(script, ...parameters) {
+  const { status } = spawnSync(process.execPath, [path.join(root, script), ...parameters], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
 const pack = (bytes) => gzipSync(bytes, { level: 9 }).toString('base64');
 
 const missing = [];
@@ -128,9 +136,13 @@ await copyFile(
 );
 
 if (!isInterpreter) {
-  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-  const { status } = spawnSync(process.execPath, [tsc, '-p', root, '--outDir', dist], { stdio: 'inherit' });
-  if (status !== 0) process.exit(status ?? 1);
+  run('node_modules/typescript/bin/tsc', '-p', root, '--outDir', 'build/types');
+  run('tools/types.mjs', 'build/dist/index.d.ts');
+  await writeFile(
+    path.join(dist, 'inline.d.ts'),
+    "export * from './index.js';\nexport { default } from './index.js';\n",
+  );
+  await writeFile(path.join(dist, 'worker.d.ts'), 'export {};\n');
 }
 await rm(target, { recursive: true, force: true });
 await rename(dist, target);

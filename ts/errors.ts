@@ -82,6 +82,7 @@ export class ChordError extends Error {
 
   // `this` instead of the class's name: a bundler renames a class that names itself, and the error prints as
   // `_ChordError`.
+  /** @internal */
   static from(record: ErrorRecord): ChordError {
     return new this(record.code, record.message, { hint: record.hint });
   }

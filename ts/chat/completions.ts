@@ -52,7 +52,7 @@ type Whole = ChatCompletionCreateParams & { readonly stream?: false | null | und
 export class ChatCompletions<S extends Stats> {
   readonly #engine: ChatEngine<S>;
 
-  /** Models have one as `model.chat.completions`; don't call this. */
+  /** Models have one as `model.chat.completions`. @internal */
   constructor(engine: ChatEngine<S>) {
     this.#engine = engine;
   }
@@ -258,7 +258,7 @@ export class ChatCompletionStream<S extends Stats = Stats> implements AsyncItera
   readonly #answer: Answer<S>;
   #isConsumed = false;
 
-  /** `chat.completions.create` makes streams; don't call this. */
+  /** `chat.completions.create` makes streams. @internal */
   constructor(answer: Answer<S>) {
     this.#answer = answer;
   }

@@ -42,7 +42,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   /** A loop, a stream or `text()` reads the events, or `next()` has returned the end. */
   #isRead = false;
 
-  /** `model.generate` makes runs; don't call this. */
+  /** `model.generate` makes runs. @internal */
   constructor(
     connection: Connection,
     prompt: string | Ids,

@@ -57,7 +57,7 @@ export class LanguageModel {
   /** The same as `dispose()`, where the JavaScript engine has `Symbol.asyncDispose`. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
-  /** `loadModel` makes models; don't call this. */
+  /** `loadModel` makes models. @internal */
   constructor(connection: Connection, loaded: Loaded, meter: BufferMeter, backendReason: string) {
     this.#connection = connection;
     this.#loaded = loaded;

@@ -29,7 +29,7 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
   #tokens = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** `WasmModel.generate_async` makes streams; don't call this. */
+  /** `WasmModel.generate_async` makes streams. @internal */
   constructor(lease: Lease) {
     this.#lease = lease;
   }
