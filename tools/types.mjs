@@ -8,7 +8,7 @@
 //     a smaller type of our own elsewhere.
 //   - Typed arrays have no type parameter before TypeScript 5.7, and Symbol.dispose isn't declared before 5.2.
 import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -35,6 +35,7 @@ const quiet = { logLevel: 'none' };
 const config = ExtractorConfig.prepare({
   configObject: {
     projectFolder: root,
+    newlineKind: 'lf',
     mainEntryPointFilePath: entry,
     compiler: { overrideTsconfig: { compilerOptions, files: [entry] } },
     apiReport: {
@@ -104,7 +105,8 @@ const globals = {
   URL: '{ readonly href: string; readonly protocol: string; readonly pathname: string; }',
 };
 
-let text = prune(await readFile(path.join(work, 'index.d.ts'), 'utf8'))
+const rolledUp = (await readFile(path.join(work, 'index.d.ts'), 'utf8')).replaceAll('\r\n', '\n');
+const text = prune(rolledUp)
   .replace(/^\/\/\/ <reference .*\n/gm, '')
   .replaceAll('/* Excluded from this release type: __constructor */', 'private constructor();')
   .replace(/^ *\/\* Excluded from this release type: .*\*\/\n/gm, '')
@@ -128,16 +130,12 @@ const head = [
 await writeFile(path.join(root, output), `${head.join('\n')}\n\n${text}`);
 
 const kept = path.join(root, 'docs/api', report);
+const made = (await readFile(path.join(work, report), 'utf8')).replaceAll('\r\n', '\n');
 if (flag === '--report') {
   await mkdir(path.dirname(kept), { recursive: true });
-  await copyFile(path.join(work, report), kept);
-} else if (flag === '--check') {
-  const [made, known] = await Promise.all([
-    readFile(path.join(work, report), 'utf8'),
-    readFile(kept, 'utf8').catch(() => ''),
-  ]);
-  if (made !== known)
-    fail(`docs/api/${report} differs from the code: run make abi, and look at what changed`);
+  await writeFile(kept, made);
+} else if (flag === '--check' && made !== (await readFile(kept, 'utf8').catch(() => ''))) {
+  fail(`docs/api/${report} differs from the code: run make abi, and look at what changed`);
 }
 
 function fail(why) {
