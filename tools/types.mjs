@@ -2,11 +2,12 @@
 // types.mjs: build/types/ -> dist/index.d.ts, one file with the public types, and the report of the API.
 // `node tools/types.mjs OUTPUT [--report | --check]`: --report writes docs/api/, --check compares with it.
 //
-// API Extractor rolls the declarations up and leaves out what is @internal. Two things are done to its output, so
-// that it compiles in projects of TypeScript 5.0 and newer, with and without the DOM library, without skipLibCheck:
-//   - A name that only the DOM library (or Node's types) declares is the global type where there is one, and
-//     a smaller type of our own elsewhere.
-//   - Typed arrays have no type parameter before TypeScript 5.7, and Symbol.dispose isn't declared before 5.2.
+// API Extractor rolls the declarations up and leaves out what is @internal. Two things are done to its
+// output, so that it compiles in projects of TypeScript 5.0 and newer, with and without the DOM library,
+// without skipLibCheck:
+//   - A name that only the DOM library (or Node's types) declares is the global type where there is one,
+//     and a smaller type of our own elsewhere.
+//   - Typed arrays have no type parameter before TypeScript 5.7. Symbol.dispose isn't declared before 5.2.
 import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';

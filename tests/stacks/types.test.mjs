@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// types.test.mjs: the package's types compile in strict projects of TypeScript 5.0 and newer, with and without the DOM
-// library, without skipLibCheck. tests/types has the compiler of this project, and the mistakes that it must catch.
+// types.test.mjs: the package's types compile in strict projects of TypeScript 5.0 and newer, with and
+// without the DOM library, without skipLibCheck. tests/types has the compiler of this project, and the
+// mistakes that it must catch.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
