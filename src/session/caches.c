@@ -28,9 +28,9 @@ static bool has_states(const chord_sequence *q)
 static int32_t dead_end(const chord_sequence *q, int32_t c)
 {
     const chord_cache_class *k = &q->config.classes[c];
-    /* the first position that a query at n_past - KEPT_TOKENS sees */
-    int32_t const lowest = q->n_past - KEPT_TOKENS - k->window + 1;
-    return k->kind == CHORD_CACHE_WINDOW && lowest > 0 ? lowest / CHORD_PAGE_TOKENS : 0;
+    /* the first position that a query at n_past - KEPT_TOKENS sees; a window may be INT32_MAX */
+    int64_t const lowest = (int64_t)q->n_past - KEPT_TOKENS - k->window + 1;
+    return k->kind == CHORD_CACHE_WINDOW && lowest > 0 ? (int32_t)(lowest / CHORD_PAGE_TOKENS) : 0;
 }
 
 /* Returns how many pages would become free if the sequence dropped all dead pages of class c. */

@@ -17,18 +17,24 @@ static chord_page_pool new_pool(int n_pages)
     return pool;
 }
 
-static void init(chord_sequence *q, chord_page_pool *pool, int n_ctx, int n_batch, int n_logits)
+static void init_class(chord_sequence *q, chord_page_pool *pool, int n_ctx, int n_batch, int n_logits,
+                       const chord_cache_class *only)
 {
-    static const chord_cache_class paged = { .kind = CHORD_CACHE_PAGED };
     chord_sequence_config const config = { .n_ctx = n_ctx,
                                            .n_batch = n_batch,
                                            .n_logits = n_logits,
                                            .n_vocab = N_VOCAB,
                                            .n_axes = 1,
                                            .n_classes = 1,
-                                           .classes = &paged,
+                                           .classes = only,
                                            .pools = pool };
     chord_sequence_init(q, test_alloc((size_t)chord_sequence_bytes(&config)), &config);
+}
+
+static void init(chord_sequence *q, chord_page_pool *pool, int n_ctx, int n_batch, int n_logits)
+{
+    static const chord_cache_class paged = { .kind = CHORD_CACHE_PAGED };
+    init_class(q, pool, n_ctx, n_batch, n_logits, &paged);
 }
 
 static int32_t random_id(void) { return (int32_t)(test_random() % N_VOCAB); }
@@ -625,4 +631,25 @@ TEST(random_operations_agree_with_a_naive_model)
     for (int i = 0; i < N_SEQUENCES; i++) chord_sequence_clear(&q[i]);
     CHECK_EQ(pool.n_free, pool.n_pages);
     CHECK(pool.n_pages <= N_SEQUENCES * ((N_CTX + 31) / 32));
+}
+
+TEST(a_window_wider_than_any_context_has_no_dead_pages)
+{
+    static const chord_cache_class widest[] = {
+        { .kind = CHORD_CACHE_WINDOW, .window = INT32_MAX },
+        { .kind = CHORD_CACHE_WINDOW, .window = INT32_MAX - 254 },
+        { .kind = CHORD_CACHE_WINDOW, .window = 1000 },
+    };
+    for (int i = 0; i < 3; i++) {
+        chord_page_pool pool = new_pool(24);
+        chord_sequence q;
+        init_class(&q, &pool, 24 * CHORD_PAGE_TOKENS, 50, 1, &widest[i]);
+        push_random(&q, 600);
+        evaluate(&q);
+        CHECK_EQ(chord_sequence_truncate(&q, 40, &error), 40);
+        push_random(&q, 700);
+        evaluate(&q);
+        CHECK_EQ(q.classes[0].n_dead, 0);
+        CHECK_EQ(chord_sequence_pages(&q), q.classes[0].n_pages);
+    }
 }
