@@ -262,3 +262,52 @@ test('a blob URL loads in Node too; one that is revoked or from another thread i
     }
   }
 });
+
+test('an abort ends a load whose file handle never returns its file', async () => {
+  for (const options of ways) {
+    const abort = new AbortController();
+    const reason = new Error('mine');
+    setTimeout(() => abort.abort(reason), 50);
+    const never = { getFile: () => new Promise(() => {}) };
+    const load = within(loadModel(never, { ...options, signal: abort.signal }));
+    await assert.rejects(load, (error) => error === reason);
+  }
+});
+
+test('bytes that are detached during the load are invalid-argument', async () => {
+  for (const options of ways) {
+    const own = bytes.slice();
+    const load = loadModel(own, options);
+    structuredClone(own.buffer, { transfer: [own.buffer] });
+    await refused(within(load), 'invalid-argument', 'detached');
+  }
+});
+
+test("a Blob or Response whose own fields are odd is io or loads, and the error isn't the caller's", async () => {
+  const thrower = () => {
+    throw new TypeError('mine');
+  };
+  const slices = [thrower, () => ({ arrayBuffer: thrower }), () => ({ arrayBuffer: () => 5 }), () => null];
+  for (const options of ways) {
+    for (const slice of slices)
+      await refused(
+        within(loadModel(Object.assign(new Blob([bytes]), { slice }), options)),
+        'io',
+        'the Blob',
+      );
+    const response = Object.defineProperty(new Response(bytes), 'url', { value: thrower });
+    await withModel(response, options, async (model) => assert.ok(model.info.contextLength > 0));
+  }
+});
+
+test('an error about a data URL does not repeat its data', async () => {
+  const address = `data:application/octet-stream;base64,${Buffer.from(bytes.subarray(0, 9999)).toString('base64')}`;
+  for (const options of ways) {
+    const { message } = await refused(within(loadModel(address, options)), 'invalid-gguf', 'the data URL');
+    assert.ok(message.length < 300, message);
+  }
+});
+
+test('null as a source is called null', async () => {
+  await refused(loadModel(null), 'invalid-argument', 'the model source is null');
+});

@@ -35,16 +35,18 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
       hint: "backend: 'auto' uses the CPU",
     });
   }
-  const sorted = await sortSource(source);
-  const stream = 'local' in sorted ? sorted.local : undefined;
-  const remote: RemoteSource = 'remote' in sorted ? sorted.remote : pushedSource(sorted.local);
   const meter = new BufferMeter();
+  let stream: ByteStream | undefined;
   let connection: Connection | undefined;
   let fail: (error: unknown) => void = () => {};
   const failed = quiet(new Promise<never>((_, reject) => (fail = reject)));
   const onAbort = (): void => fail(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
+    // A file handle is the caller's object: its getFile() may never settle.
+    const sorted = await Promise.race([sortSource(source), failed]);
+    stream = 'local' in sorted ? sorted.local : undefined;
+    const remote: RemoteSource = 'remote' in sorted ? sorted.remote : pushedSource(sorted.local);
     signal?.throwIfAborted();
     const files = await findFiles(record, workerUrl);
     connection = await Connection.start(worker, files.workerUrl);

@@ -74,7 +74,7 @@ async function sort(source: ModelSource): Promise<SortedSource> {
   if (typeof Blob === 'function' && source instanceof Blob) return sortBlob(source);
   if (isFileHandle(source)) return sortBlob(await fileOf(source));
   if (typeof Response === 'function' && source instanceof Response)
-    return { local: responseStream(source, source.url || 'the response') };
+    return { local: responseStream(source, responseName(source)) };
   if (typeof ReadableStream === 'function' && source instanceof ReadableStream)
     return { local: readableStream(source, 'the stream', 'read', undefined) };
   const bytes = toBytes(source);
@@ -126,6 +126,15 @@ function toUrl(address: string, base?: string): string {
   }
 }
 
+function responseName({ url }: { readonly url: unknown }): string {
+  return typeof url === 'string' && url !== '' ? urlName(url) : 'the response';
+}
+
+/** A URL's name in messages and progress. A data URL may be as long as a model. */
+export function urlName(url: string): string {
+  return /^data:/i.test(url) ? 'the data URL' : url;
+}
+
 /** Node can't post file-backed Blobs. A page can, and then the worker reads the Blob. */
 function sortBlob(blob: Blob): SortedSource {
   const name = (blob as { name?: unknown }).name;
@@ -167,16 +176,20 @@ function toBytes(source: unknown): Uint8Array | undefined {
       return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
     return isBuffer ? new Uint8Array(source) : undefined;
   } catch (cause) {
-    throw new ChordError('invalid-argument', 'the ArrayBuffer of the model source is detached', {
-      cause,
-      hint: 'it was transferred to another thread; pass a buffer that is still here',
-    });
+    throw isDetached(cause);
   }
 }
 
+function isDetached(cause: unknown): ChordError {
+  return new ChordError('invalid-argument', 'the ArrayBuffer of the model source is detached', {
+    cause,
+    hint: 'it was transferred to another thread; pass a buffer that is still here',
+  });
+}
+
 function describe(value: unknown): string {
-  if (value === null || typeof value !== 'object')
-    return value === undefined ? 'undefined' : `a ${typeof value}`;
+  if (value === null || value === undefined) return String(value);
+  if (typeof value !== 'object') return `a ${typeof value}`;
   try {
     return `an object of class ${value.constructor?.name ?? 'Object'}`;
   } catch {
@@ -211,11 +224,11 @@ export function openRemote(
 
 async function openUrl(url: string, signal: AbortSignal): Promise<ByteStream> {
   try {
-    return responseStream(await fetch(url, { signal }), url);
+    return responseStream(await fetch(url, { signal }), urlName(url));
   } catch (cause) {
     if (ChordError.isInstance(cause)) throw cause;
     signal.throwIfAborted();
-    throw new ChordError('io', `can't fetch ${url}: ${reasonOf(cause)}`, {
+    throw new ChordError('io', `can't fetch ${urlName(url)}: ${reasonOf(cause)}`, {
       cause,
       hint: isNode
         ? 'check the address and the network'
@@ -329,7 +342,8 @@ function blobStream(blob: Blob, name: string): ByteStream {
   let ahead: Promise<ArrayBuffer> | undefined;
   const ask = (from: number): Promise<ArrayBuffer> | undefined => {
     if (from >= blob.size) return undefined;
-    const slice = blob.slice(from, from + SLICE).arrayBuffer();
+    // A subclass's methods may throw, or return what isn't a promise.
+    const slice = (async () => blob.slice(from, from + SLICE).arrayBuffer())();
     // The error is reported when the slice is awaited.
     slice.catch(() => {});
     return slice;
@@ -371,9 +385,13 @@ function bytesStream(bytes: Uint8Array): ByteStream {
     phase: 'read',
     totalBytes: bytes.byteLength,
     async read() {
-      const slice = bytes.subarray(at, at + SLICE);
-      at += slice.byteLength;
-      return slice.byteLength > 0 ? slice : undefined;
+      try {
+        const slice = bytes.subarray(at, at + SLICE);
+        at += slice.byteLength;
+        return slice.byteLength > 0 ? slice : undefined;
+      } catch (cause) {
+        throw isDetached(cause);
+      }
     },
     async close() {},
   };
