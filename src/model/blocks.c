@@ -27,7 +27,7 @@ chord_slots chord_slots_new(chord_builder *b)
 
 static float scaling_factor(chord_builder *b, const char *suffix, float fallback)
 {
-    chord_range range = { 0, 3e38, "0 or a number of at least 1/1024" };
+    chord_range range = { 0, 3e38, "0 or a number from 1/1024 to 3e38" };
     float const factor = chord_read_float(b, suffix, fallback, range);
     range.least = LEAST_SCALING;
     return factor > 0 ? chord_read_float(b, suffix, fallback, range) : factor;

@@ -46,12 +46,12 @@ typedef struct chord_range {
     double least, most;
     const char *text;
 } chord_range;
-#define CHORD_FINITE ((chord_range){ -3e38, 3e38, "a finite number" })
+#define CHORD_FINITE ((chord_range){ -3e38, 3e38, "a number from -3e38 to 3e38" })
 /* Range of a norm's epsilon. With 0, a row of zeros has no norm (0 / 0). The minimum is the smallest normal
  * float, which no device flushes to 0. */
-#define CHORD_EPSILON ((chord_range){ 0x1p-126, 3e38, "a number above 0" })
+#define CHORD_EPSILON ((chord_range){ 0x1p-126, 3e38, "a number from 1.2e-38 to 3e38" })
 /* Range of RoPE's base. Below 1, angles would grow from pair to pair, up to 1 / base per position. */
-#define CHORD_ROPE_BASE ((chord_range){ 1, 3e38, "a number of at least 1" })
+#define CHORD_ROPE_BASE ((chord_range){ 1, 3e38, "a number from 1 to 3e38" })
 /* Returns a number within the range. The fallback is checked too; NaN: the key must be there. */
 float chord_read_float(chord_builder *b, const char *suffix, float fallback, chord_range range);
 /* Returns the integer under any key; `fallback` when the key is absent or holds something else. */

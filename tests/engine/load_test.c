@@ -345,7 +345,7 @@ static const damage of_llama[] = {
     { "llama.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF,
       "layer_norm_rms_epsilon" },
     { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF,
-      "a number above 0 is needed for the key 'llama.attention.layer_norm_rms_epsilon'" },
+      "a number from 1.2e-38 to 3e38 is needed for the key 'llama.attention.layer_norm_rms_epsilon'" },
     { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0xb727c5ac /* -1e-5 */, CHORD_INVALID_GGUF,
       "layer_norm_rms_epsilon" },
     { "llama.attention.layer_norm_rms_epsilon", VALUE, 4, 0x007fffff /* subnormal */, CHORD_INVALID_GGUF,
@@ -353,7 +353,7 @@ static const damage of_llama[] = {
     { "llama.context_length", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.context_length" },
     { "llama.rope.freq_base", VALUE, 4, 0x7f800000, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
     { "llama.rope.freq_base", VALUE, 4, 0, CHORD_INVALID_GGUF,
-      "a number of at least 1 is needed for the key 'llama.rope.freq_base'" },
+      "a number from 1 to 3e38 is needed for the key 'llama.rope.freq_base'" },
     { "llama.rope.freq_base", VALUE, 4, 0xc61c4000 /* -10000 */, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
     { "llama.rope.freq_base", VALUE, 4, 0x006ce3ee /* 1e-38 */, CHORD_INVALID_GGUF, "llama.rope.freq_base" },
     { "tokenizer.ggml.model", TEXT, 1, 'x', CHORD_UNSUPPORTED_TOKENIZER, "'xpt2'" },
@@ -397,7 +397,8 @@ static const damage of_llama[] = {
 static const damage of_qwen2[] = {
     /* qwen2-q4_k */
     { "qwen2.attention.head_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "qwen2.attention.head_count" },
-    { "qwen2.attention.head_count_kv", VALUE, 4, 3, CHORD_INVALID_GGUF, "8 heads don't share 3 KV heads" },
+    { "qwen2.attention.head_count_kv", VALUE, 4, 3, CHORD_INVALID_GGUF,
+      "8 heads aren't a multiple of the 3 KV heads" },
     { "qwen2.attention.layer_norm_rms_epsilon", NAME_END, 1, 'x', CHORD_INVALID_GGUF,
       "qwen2.attention.layer_norm_rms_epsilon" },
     { "blk.0.attn_k.bias", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "blk.0.attn_k.biax" },
@@ -461,7 +462,7 @@ static const damage of_gemma3_linear[] = {
     /* gemma3-f32 */
     { "gemma3.rope.scaling.factor", VALUE, 4, 0, CHORD_DONE, "" }, /* no scaling, as in llama.cpp */
     { "gemma3.rope.scaling.factor", VALUE, 4, 0x0da24260 /* 1e-30 */, CHORD_INVALID_GGUF,
-      "0 or a number of at least 1/1024 is needed for the key 'gemma3.rope.scaling.factor'" },
+      "0 or a number from 1/1024 to 3e38 is needed for the key 'gemma3.rope.scaling.factor'" },
     { "gemma3.rope.scaling.factor", VALUE, 4, 0xc0000000 /* -2 */, CHORD_INVALID_GGUF,
       "'gemma3.rope.scaling.factor'" },
     { "gemma3.attention.layer_norm_rms_epsilon", VALUE, 4, 0, CHORD_INVALID_GGUF,
