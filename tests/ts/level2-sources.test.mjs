@@ -308,6 +308,13 @@ test('an error about a data URL does not repeat its data', async () => {
   }
 });
 
+test('an address of a scheme that Node cannot fetch is invalid-argument, and the message names the scheme', async () => {
+  const error = await loadModel('ftp://example.com/model.gguf').catch((caught) => caught);
+  assert.equal(error.code, 'invalid-argument');
+  assert.match(error.message, /ftp:\/\/example\.com\/model\.gguf has the unknown scheme ftp:/);
+  assert.match(error.hint, /https:/);
+});
+
 test('null as a source is called null', async () => {
   await refused(loadModel(null), 'invalid-argument', 'the model source is null');
 });

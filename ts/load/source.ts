@@ -99,7 +99,17 @@ async function sortAddress(address: string): Promise<RemoteSource> {
   }
   if (isRemoteAddress(address)) return { kind: 'url', url: toUrl(address) };
   if (!isNode) return { kind: 'url', url: toUrl(address, globalThis.location?.href) };
-  if (!/^file:/i.test(address)) return { kind: 'path', path: address };
+  if (!/^file:/i.test(address)) {
+    const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(address)?.[1];
+    if (scheme === undefined) return { kind: 'path', path: address };
+    throw new ChordError(
+      'invalid-argument',
+      `the model source ${address} has the unknown scheme ${scheme}:`,
+      {
+        hint: 'known are http:, https:, file:, data: and blob:',
+      },
+    );
+  }
   const { fileURLToPath } = (await importNode('url')) as typeof import('node:url');
   try {
     return { kind: 'path', path: fileURLToPath(address) };
