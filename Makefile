@@ -45,12 +45,13 @@ WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
 # Code that runs once per model, or a few lines per step, is built for size: the first load is 4 kB gzipped smaller.
 # Executor and session run a few lines per step: kernels and sampler take the time.
 # The formats' decodes run one row per token. Built for size they are 1.4 kB smaller, and a row of 2048 columns takes
-# up to 4 us more. act.c and x4.c are built for speed: built for size, x4.c is
-# 1.3 kB smaller, but a load takes 400 ms instead of 320.
+# up to 4 us more. act.c and x4.c are built for speed: built for size, x4.c is 1.3 kB smaller, but a load takes 400 ms
+# instead of 320.
 WASM_SMALL := src/model/% src/format/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
   src/session/sequence.c src/session/pages.c \
   src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c \
-  src/text/vocab.c src/text/pre.c src/text/unicode.c src/quant/q% src/quant/iq% src/quant/f% src/quant/b%
+  src/text/vocab.c src/text/pre.c src/text/unicode.c \
+  $(filter-out src/quant/act.c src/quant/x4.c,$(wildcard src/quant/*.c))
 # -Oz gives the same bytes as -Os here. The default threshold of -Os is 50, which adds 0.9 kB gzipped.
 WASM_SIZE := -Os -mllvm -inline-threshold=5
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
