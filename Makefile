@@ -275,6 +275,8 @@ check-size: dist/index.js FORCE
 check-reproducible: wasm FORCE
 	@$(PYTHON) tools/check_reproducible.py
 
+# A recipe that uses run_suites starts with +. Without the + a parallel make keeps its jobserver from the $(MAKE) here,
+# which it doesn't see.
 run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s check-$(c)") \
   $(foreach s,$(2),"c/$(s)=$(MAKE) -s suite-c-$(s)") $(foreach s,$(3),"js/$(s)=$(MAKE) -s suite-js-$(s)") \
   $(foreach k,$(4),"kernels/$(k)=$(MAKE) -s checkkern-$(k)") $(if $(5),"tsan=$(MAKE) -s suite-tsan" "fuzz=$(MAKE) -s suite-fuzz")
@@ -285,17 +287,17 @@ REAL := real
 
 check: ## everyday check, under a minute: rules, generated files, types, tests of the small rooms
 	@-$(MAKE) -s -k -j2 wasm $(patsubst %,build/test/%,$(filter $(QUICK),$(C_SUITES))) >/dev/null 2>&1
-	@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
+	+@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
 test: setup-test $(MODEL) ## all tests except the big models; the last line sums up all suites
 	@-$(MAKE) -s -k -j2 dist/index.js native $(C_SUITES:%=build/test/%) build/test/tsan-exec build/test/tsan-engine \
 	  $(FUZZERS:%=build/fuzz/%) build/checkkern/native build/checkkern/plain >/dev/null 2>&1
-	@$(call run_suites,$(CHECKS) package size reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),native node chromium,fuzz)
+	+@$(call run_suites,$(CHECKS) package size reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),native node chromium,fuzz)
 test-real: $(MODEL) ## tests with big real models (tests/real)
-	@$(call run_suites,,,$(REAL))
+	+@$(call run_suites,,,$(REAL))
 test-all: test test-real ## test and test-real
 test-%: FORCE
 	@test -n "$(filter $*,$(C_SUITES) $(JS_SUITES))" || { echo "make test-$*: tests/$* has no tests" >&2; exit 1; }
-	@$(call run_suites,,$(filter $*,$(C_SUITES)),$(filter $*,$(JS_SUITES)))
+	+@$(call run_suites,,$(filter $*,$(C_SUITES)),$(filter $*,$(JS_SUITES)))
 
 setup-test: node_modules/.stamp
 	@tools/setup_test.sh

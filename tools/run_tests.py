@@ -25,8 +25,9 @@ SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped\s*$")
 def run(command: str, limit: float) -> tuple[int | None, tuple[int, int, int] | None]:
     """Runs the command and passes its output on. Returns (exit status, or None if it was stopped; its counts,
     or None)."""
+    # close_fds: the jobserver of a parallel make is two descriptors, which the make of the suite uses.
     process = subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, errors="replace", start_new_session=True)
+                               text=True, errors="replace", start_new_session=True, close_fds=False)
     stopped = threading.Event()
 
     def stop() -> None:
