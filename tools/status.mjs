@@ -3,8 +3,9 @@
 //
 //   make status            after make test; writes between the two markers in README.md
 //
-// A cell is `yes` when every test that it names ran and passed, `no` when one failed, `not run` when one is
-// missing or was skipped, and `-` where there is no test.
+// A cell is `yes` when every test that it names ran and passed, `no` when one failed, `not run` when one was
+// skipped or its suite has no results, and `-` where there is no test. A matcher that finds no title in the
+// results of its suite is an error: the title has changed.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
@@ -75,6 +76,17 @@ function cell(matcher) {
   const found = tests.filter((test) => test.file === matcher[0] && test.name.includes(matcher[1]));
   if (found.some((test) => test.result === 'failed')) return '**no**';
   return found.length > 0 && found.every((test) => test.result === 'passed') ? 'yes' : 'not run';
+}
+
+const files = new Set(tests.map((test) => test.file));
+const stale = features
+  .flatMap(([, ...matchers]) => matchers)
+  .filter((matcher) => matcher && files.has(matcher[0]))
+  .filter(([file, part]) => !tests.some((test) => test.file === file && test.name.includes(part)));
+if (stale.length > 0) {
+  for (const [file, part] of stale)
+    console.error(`tools/status.mjs: no title in the results of ${file} contains '${part}'`);
+  process.exit(1);
 }
 
 const table = [
