@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Formats that gguf (the Python package) doesn't know or can't convert, computed by ggml. Import this before
-the package is used. Needs PyPI `llama-cpp-python` and calls its libggml-base (versions:
+the package is used. These conversions call libggml-base of PyPI `llama-cpp-python` (versions:
 tests/golden/README.md)."""
 import ctypes
 import glob
 import importlib.util
 import os
+import sys
 
 import gguf
 import numpy as np
@@ -15,7 +16,10 @@ LATER = {'Q2_0': (42, 64, 18)}
 
 
 def ggml():
-    folder = os.path.dirname(importlib.util.find_spec('llama_cpp').origin)
+    spec = importlib.util.find_spec('llama_cpp')
+    if not spec:
+        sys.exit('a format that gguf cannot convert needs PyPI llama-cpp-python (versions: tests/golden/README.md)')
+    folder = os.path.dirname(spec.origin)
     return ctypes.CDLL(glob.glob(os.path.join(folder, 'lib', 'libggml-base.*'))[0])
 
 

@@ -49,3 +49,33 @@ test('status fails and names the matcher when a suite ran and no title matches, 
   assert.match(stderr, /no title in the results of ts-smollm2 contains 'tokens as good'/);
   assert.equal(readFileSync(`${folder}/README.md`, 'utf8'), readme);
 });
+
+// Stand-ins for the Python packages: every format has blocks of 32 elements and no dequantizer of gguf's.
+const gguf = `
+from unittest.mock import MagicMock
+GGMLQuantizationType = MagicMock(__members__={'Q2_0': 42})
+GGML_QUANT_SIZES = MagicMock(__getitem__=lambda self, kind: (32, 18))
+quants = MagicMock(dequantize=MagicMock(side_effect=NotImplementedError))
+`;
+const numpy = `
+from unittest.mock import MagicMock
+import sys
+sys.modules['numpy'] = MagicMock()
+`;
+
+test('make_quant_goldens without llama-cpp-python names the package and keeps the golden', (t) => {
+  const golden = 'tests/golden/quant.bin';
+  const folder = folderOf(t, ['make_quant_goldens.py', 'ggml_types.py'], {
+    [golden]: 'the committed golden',
+    'packages/gguf.py': gguf,
+    'packages/numpy.py': numpy,
+  });
+  const { status: exit, stderr } = spawnSync('python3', ['-S', 'tools/make_quant_goldens.py'], {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, PYTHONPATH: `${folder}/packages` },
+  });
+  assert.equal(exit, 1);
+  assert.equal(readFileSync(`${folder}/${golden}`, 'utf8'), 'the committed golden');
+  assert.match(stderr, /^[^\n]*needs PyPI llama-cpp-python[^\n]*\n$/);
+});
