@@ -58,8 +58,8 @@ static int32_t bit_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p
  * in the table. `planes` points behind the part's field of scales. */
 static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int32_t r, int32_t e)
 {
-    const uint8_t *const pairs = planes + (f->high == 1 ? 16 : 0), *const low = pairs +
-                                                                                (f->high == 2 ? 32 : 0);
+    const uint8_t *const pairs = planes + (f->high == 1 ? 16 : 0);
+    const uint8_t *const low = pairs + (f->high == 2 ? 32 : 0);
     int32_t const high = f->high == 1 ? bit_at(planes, r, e) : f->high == 2 ? pair_at(pairs, r, e) : 0;
     if (f->low == 8) return (int8_t)byte_at(low, r, e);
     int32_t const code = (f->low == 4   ? nibble_at(low, r, e)
@@ -112,10 +112,8 @@ static inline float dot_blocks(const chord_format *f, const uint8_t *w, int32_t 
                   head_bytes = 4 * f->block_bytes - parts * part_bytes;
     float sum = 0;
     for (int32_t b = 0; b < n / 32; b++) {
-        const uint8_t *const block = w + (int64_t)(b / parts) * 4 * f->block_bytes, *const at =
-                                                                                        block + head_bytes +
-                                                                                        b % parts *
-                                                                                            part_bytes;
+        const uint8_t *const block = w + (int64_t)(b / parts) * 4 * f->block_bytes;
+        const uint8_t *const at = block + head_bytes + b % parts * part_bytes;
         scales const s = scales_of(f, block, at, b % parts, r);
         int32_t i = 0, offset = 0;
         for (int32_t h = 0; h < 2; h++) {
