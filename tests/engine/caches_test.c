@@ -57,7 +57,7 @@ static void judge(const chord_loaded *l, const float *got, const double *want, i
                   bound);
 }
 
-TEST(programs_of_no_family_agree_with_the_interpreter)
+TEST(synthetic_programs_agree_with_the_interpreter)
 {
     int32_t ids[N], rows[N];
     random_ids(ids, N);
