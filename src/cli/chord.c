@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../host/native/load.h"
 #include "chord_cli.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,10 @@
 static const char usage[] =
     "usage: chord COMMAND MODEL.gguf [options]\n"
     "  info                    print metadata and sizes; --program: the op records; --tensors: the tensor table\n"
-    "  tokenize --text T       print the ids of a text\n"
-    "  generate --prompt T     continue a prompt\n"
-    "  logits --ids 1,2,3      print the logits after a prompt (--ids or --text); --all: after every position\n"
+    "  tokenize TEXT           print the ids of a text\n"
+    "  generate PROMPT         continue a prompt\n"
+    "  logits TEXT             print the logits after a text; --all: after every position\n"
+    "A text that starts with - needs --text TEXT or --prompt PROMPT. --ids 1,2,3 replaces the text.\n"
     "options (defaults in parentheses)\n"
     "  --json                  print one JSON object (generate: one per token, each on a line)\n"
     "  --threads N             threads that compute (1)\n"
@@ -23,61 +25,115 @@ static const char usage[] =
     "  --repetition-penalty X  (1)     --seed N (0)           --ignore-eos\n"
     "  --no-special            add no BOS or EOS   --no-parse: read special tokens as plain text\n";
 
-static int text_arguments(cli *c, int argc, char **argv)
+static int32_t *flag_of(cli *c, const char *name)
 {
-    for (int i = 3; i < argc; i++) {
-        const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        int32_t *flag = !strcmp(name, "--json")         ? &c->json
-                        : !strcmp(name, "--program")    ? &c->program
-                        : !strcmp(name, "--tensors")    ? &c->tensors
-                        : !strcmp(name, "--all")        ? &c->all
-                        : !strcmp(name, "--ignore-eos") ? &c->ignore_eos
-                        : !strcmp(name, "--no-special") ? &c->no_special
-                        : !strcmp(name, "--no-parse")   ? &c->no_parse
-                                                        : NULL;
-        if (flag) {
-            *flag = 1;
-            continue;
-        }
-        if (!value) return cli_usage("%s needs a value", name);
-        i++;
-        char *end = NULL;
-        int32_t *whole = !strcmp(name, "--threads")      ? &c->config.n_threads
-                         : !strcmp(name, "--ctx")        ? &c->config.n_ctx
-                         : !strcmp(name, "--max-tokens") ? &c->max_tokens
-                         : !strcmp(name, "--top-k")      ? &c->sampling.top_k
-                         : !strcmp(name, "--seed")       ? &c->seed
-                                                         : NULL;
-        float *real = !strcmp(name, "--temperature")          ? &c->sampling.temperature
-                      : !strcmp(name, "--top-p")              ? &c->sampling.top_p
-                      : !strcmp(name, "--min-p")              ? &c->sampling.min_p
-                      : !strcmp(name, "--repetition-penalty") ? &c->sampling.repetition_penalty
-                                                              : NULL;
-        if (whole) *whole = (int32_t)strtol(value, &end, 10);
-        else if (real) *real = strtof(value, &end);
-        else if (!strcmp(name, "--text") || !strcmp(name, "--prompt")) c->text = value;
-        else if (!strcmp(name, "--ids")) c->ids = value;
-        else if (!strcmp(name, "--kv") &&
-                 (!strcmp(value, "f16") || !strcmp(value, "f32") || !strcmp(value, "q8_0")))
-            c->config.kv_type = value[0] == 'q'   ? CHORD_KV_Q8_0
-                                : value[1] == '3' ? CHORD_KV_F32
-                                                  : CHORD_KV_F16;
-        else if (!strcmp(name, "--isa") && (!strcmp(value, "scalar") || !strcmp(value, "vector")))
-            c->config.isa = !strcmp(value, "scalar") ? CHORD_ISA_SCALAR : CHORD_ISA_VECTOR;
-        else return cli_usage("%s %s isn't known", name, value);
-        if (end && (end == value || *end)) return cli_usage("%s %s isn't a number", name, value);
+    return !strcmp(name, "--json")         ? &c->json
+           : !strcmp(name, "--program")    ? &c->program
+           : !strcmp(name, "--tensors")    ? &c->tensors
+           : !strcmp(name, "--all")        ? &c->all
+           : !strcmp(name, "--ignore-eos") ? &c->ignore_eos
+           : !strcmp(name, "--no-special") ? &c->no_special
+           : !strcmp(name, "--no-parse")   ? &c->no_parse
+                                           : NULL;
+}
+
+static int32_t *integer_of(cli *c, const char *name)
+{
+    return !strcmp(name, "--threads")      ? &c->config.n_threads
+           : !strcmp(name, "--ctx")        ? &c->config.n_ctx
+           : !strcmp(name, "--max-tokens") ? &c->max_tokens
+           : !strcmp(name, "--top-k")      ? &c->sampling.top_k
+           : !strcmp(name, "--seed")       ? &c->seed
+                                           : NULL;
+}
+
+static float *real_of(cli *c, const char *name)
+{
+    return !strcmp(name, "--temperature")          ? &c->sampling.temperature
+           : !strcmp(name, "--top-p")              ? &c->sampling.top_p
+           : !strcmp(name, "--min-p")              ? &c->sampling.min_p
+           : !strcmp(name, "--repetition-penalty") ? &c->sampling.repetition_penalty
+                                                   : NULL;
+}
+
+static const char **text_of(cli *c, const char *name)
+{
+    return !strcmp(name, "--text") || !strcmp(name, "--prompt") ? &c->text
+           : !strcmp(name, "--ids")                             ? &c->ids
+                                                                : NULL;
+}
+
+/* Sets the KV type or the isa. Returns 0 if `value` isn't one of the option's words. */
+static int set_word(cli *c, int is_kv, const char *value)
+{
+    static const struct {
+        const char *text;
+        int32_t is_kv, value;
+    } words[] = { { "f16", 1, CHORD_KV_F16 },
+                  { "f32", 1, CHORD_KV_F32 },
+                  { "q8_0", 1, CHORD_KV_Q8_0 },
+                  { "scalar", 0, CHORD_ISA_SCALAR },
+                  { "vector", 0, CHORD_ISA_VECTOR } };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (words[i].is_kv != is_kv || strcmp(words[i].text, value)) continue;
+        *(is_kv ? &c->config.kv_type : &c->config.isa) = words[i].value;
+        return 1;
     }
     return 0;
 }
 
-int cli_usage(const char *format, const char *a, ...)
+/* Sets an option that has a value. `value` is NULL at the end of the command line. Returns 0, or 2 after a
+ * complaint. */
+static int set_option(cli *c, const char *name, const char *value)
 {
-    va_list rest;
-    va_start(rest, a);
-    const char *b = va_arg(rest, const char *);
-    va_end(rest);
+    int32_t *integer = integer_of(c, name);
+    float *real = real_of(c, name);
+    const char **text = text_of(c, name);
+    int const is_kv = !strcmp(name, "--kv");
+    if (!integer && !real && !text && !is_kv && strcmp(name, "--isa"))
+        return cli_usage("'%s' isn't an option", name);
+    if (!value) return cli_usage("%s needs a value", name);
+    if (integer || real) {
+        char *end = NULL;
+        if (integer) *integer = (int32_t)strtol(value, &end, 10);
+        else *real = strtof(value, &end);
+        return end == value || *end ? cli_usage("%s %s isn't a number", name, value) : 0;
+    }
+    if (text) *text = value;
+    else if (!set_word(c, is_kv, value)) return cli_usage("%s %s isn't known", name, value);
+    return 0;
+}
+
+/* Parses the arguments after the model: options, and one text if the command takes one. */
+static int parse_arguments(cli *c, int argc, char **argv, int has_text)
+{
+    const char *word = NULL;
+    for (int i = 3; i < argc; i++) {
+        int32_t *flag = flag_of(c, argv[i]);
+        if (flag) {
+            *flag = 1;
+        } else if (argv[i][0] == '-') {
+            int const result = set_option(c, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
+            if (result) return result;
+            i++;
+        } else {
+            if (word || !has_text) return cli_usage("the argument '%s' is one too many", argv[i]);
+            word = argv[i];
+        }
+    }
+    if (word && (c->text || c->ids))
+        return cli_usage("the argument '%s' can't be combined with --prompt, --text or --ids", word);
+    if (word) c->text = word;
+    return 0;
+}
+
+int cli_usage(const char *format, ...)
+{
     char text[400];
-    snprintf(text, sizeof text, format, a, b);
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
     cli_complain(text);
     fputs(usage, stderr);
     return 2;
@@ -94,12 +150,12 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(cli *c);
-        int only_header;
+        int has_text; /* the command takes a text; `info` needs only the header */
     } commands[] = {
-        { "info", cli_info, 1 },
-        { "tokenize", cli_tokenize, 0 },
-        { "generate", cli_generate, 0 },
-        { "logits", cli_logits, 0 },
+        { "info", cli_info, 0 },
+        { "tokenize", cli_tokenize, 1 },
+        { "generate", cli_generate, 1 },
+        { "logits", cli_logits, 1 },
     };
     if (argc == 2 && !strcmp(argv[1], "--help")) {
         fputs(usage, stdout);
@@ -121,9 +177,9 @@ int main(int argc, char **argv)
                                 .min_p = 0.05f,
                                 .typical_p = 1,
                                 .repetition_penalty = 1 } };
-        int result = text_arguments(&c, argc, argv);
+        int result = parse_arguments(&c, argc, argv, commands[i].has_text);
         if (result) return result;
-        chord_status const status = chord_load_file(&c.loaded, argv[2], &c.config, 0, commands[i].only_header,
+        chord_status const status = chord_load_file(&c.loaded, argv[2], &c.config, 0, !commands[i].has_text,
                                                     isatty(2) ? show_progress : NULL);
         if (status < 0) {
             char text[1000];
@@ -136,5 +192,5 @@ int main(int argc, char **argv)
         chord_unload(&c.loaded);
         return result;
     }
-    return cli_usage("there is no command '%s'%s", argv[1], "");
+    return cli_usage("there is no command '%s'", argv[1]);
 }

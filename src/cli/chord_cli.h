@@ -3,7 +3,6 @@
 #ifndef CHORD_CLI_H
 #define CHORD_CLI_H
 #include "../host/native/load.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +11,7 @@ typedef struct cli {
     chord_loaded loaded;
     chord_config config;
     chord_sampling sampling;
-    const char *text, *ids;       /* --text or --prompt; --ids as given */
+    const char *text, *ids;       /* the text or --prompt; --ids as given */
     int32_t json, program, tensors, all, ignore_eos, no_special, no_parse;
     int32_t max_tokens, seed;
 } cli;
@@ -31,6 +30,6 @@ void cli_show(FILE *out, const char *text, size_t n, int32_t form);
 /* Prints "chord: " and the text on one line of stderr. */
 void cli_complain(const char *text);
 /* Prints a complaint and the usage to stderr. Returns 2. */
-int cli_usage(const char *format, const char *a, ...);
+int cli_usage(const char *format, ...);
 
 #endif

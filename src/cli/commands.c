@@ -189,7 +189,7 @@ static int32_t *prompt_ids(cli *c, int32_t *n)
         return ids;
     }
     if (!c->text) {
-        cli_usage("%s or %s is needed", "--text (--prompt)", "--ids");
+        cli_usage("a text or --ids is needed");
         return NULL;
     }
     size_t const n_text = strlen(c->text), scratch_bytes = chord_tokenize_bytes(c->loaded.model, n_text);

@@ -126,6 +126,54 @@ test('a failure exits with 1 and names code and culprit; wrong usage exits with 
     assert.equal(run('chord', ...args).status, 2, args.join(' '));
 });
 
+test('the text is an argument after the model, before or after the options, as in the npm command', () => {
+  for (const [command, name] of [
+    ['tokenize', '--text'],
+    ['generate', '--prompt'],
+    ['logits', '--text'],
+  ]) {
+    const options = command === 'generate' ? ['--temperature', '0', '--max-tokens', '4'] : ['--json'];
+    const wanted = run('chord', command, fixture, name, 'Once upon', ...options);
+    assert.equal(wanted.status, 0, wanted.stderr);
+    assert.ok(wanted.stdout.length > 0);
+    for (const args of [
+      ['Once upon', ...options],
+      [...options, 'Once upon'],
+    ]) {
+      const got = run('chord', command, fixture, ...args);
+      assert.equal(got.status, 0, got.stderr);
+      assert.equal(got.stdout, wanted.stdout);
+    }
+  }
+});
+
+test('wrong usage names the argument at fault', () => {
+  for (const [args, complaint] of [
+    [['info', fixture, '--loud'], "'--loud' isn't an option"],
+    [['generate', fixture, '--temprature', '0'], "'--temprature' isn't an option"],
+    [['generate', fixture, 'Once', 'upon'], "the argument 'upon' is one too many"],
+    [['info', fixture, 'Once'], "the argument 'Once' is one too many"],
+    [
+      ['generate', fixture, 'a', '--prompt', 'b'],
+      "the argument 'a' can't be combined with --prompt, --text or --ids",
+    ],
+    [
+      ['logits', fixture, '--ids', '1', 'a'],
+      "the argument 'a' can't be combined with --prompt, --text or --ids",
+    ],
+    [['generate', fixture, '--prompt'], '--prompt needs a value'],
+    [['generate', fixture, 'a', '--kv', 'f64'], "--kv f64 isn't known"],
+    [['generate', fixture, 'a', '--kv', 'vector'], "--kv vector isn't known"],
+    [['generate', fixture, 'a', '--isa', 'f16'], "--isa f16 isn't known"],
+    [['generate', fixture, 'a', '--seed', '1x'], "--seed 1x isn't a number"],
+    [['tokenize', fixture], 'a text or --ids is needed'],
+  ]) {
+    const { status, stderr } = run('chord', ...args);
+    assert.equal(status, 2, args.join(' '));
+    assert.equal(stderr.split('\n')[0], `chord: ${complaint}`);
+  }
+});
+
 test('a model loads through a pipe or a FIFO, whose length is unknown', () => {
   const { ids } = prompt(1);
   const wanted = run('chord', 'logits', fixture, '--ids', ids.join(',')).stdout;
@@ -182,4 +230,18 @@ test('examples/c/generate.c, built as its first comment says, continues a prompt
   const b = run('chord', 'generate', fixture, '--prompt', text, '--max-tokens', '8', '--temperature', '0');
   assert.equal(a.stdout.trimEnd(), b.stdout.trimEnd());
   assert.equal(run('generate', fixture).status, 2);
+});
+
+test('examples/c/generate.c ends with the cause when the file is empty or cut anywhere', () => {
+  const cut = `${root}build/native/cut.gguf`;
+  for (const [n, cause] of [
+    [0, /the file ends at byte 0, inside its header/],
+    [20, /the file ends at byte \d+, inside its header/],
+    [200000, /the file ends inside tensor/],
+  ]) {
+    writeFileSync(cut, readFileSync(fixture).subarray(0, n));
+    const { status, stderr } = run('generate', cut, 'a', '1');
+    assert.equal(status, 1);
+    assert.match(stderr, cause);
+  }
 });
