@@ -5,19 +5,26 @@
  * chord_status (chord_status.h): zero and positive values are results, negative values are errors.
  * chord_last_error() returns the cause of an error.
  *
- * A complete native use (examples/c/generate.c is this loop with error handling):
+ * A complete native use (examples/c/generate.c is this loop with error handling). A native program links
+ * build/native/libchord.a -lm -lpthread; `make native` builds the library.
  *
  *   chord_model *m = chord_model_init(block, block_bytes);              // HEADER: metadata, tensor table
- *   while ((st = chord_model_push(m, 0, chord_model_position(m), p, n)) == CHORD_MORE) ...read on...
+ *   for (st = CHORD_MORE; st == CHORD_MORE && (n = ...read the next bytes to p...) > 0;)
+ *     st = chord_model_push(m, 0, chord_model_position(m), p, n);
+ *   if (st == CHORD_MORE) chord_model_end(m);                           // the file ended: names the fault
  *   chord_model_plan(m, &config, &plan);                                // PLAN: memory sizes, tensor list
- *   chord_model_begin(m, arena, plan.bytes);                            // DATA: tensors arrive
- *   while (chord_model_push(m, 0, offset, p, n) == CHORD_MORE) ...read on...
+ *   st = chord_model_begin(m, arena, plan.bytes);                       // DATA: tensors arrive
+ *   for (offset = plan.data_begin; st == CHORD_MORE && (n = ...read from offset on...) > 0; offset += n)
+ *     st = chord_model_push(m, 0, offset, p, n);
+ *   if (st == CHORD_MORE) chord_model_end(m);
  *   chord_session *s = chord_session_open(m, mem, chord_session_bytes(m));
  *   n = chord_tokenize(m, text, n_text, CHORD_ADD_SPECIAL, ids, cap, scratch, scratch_bytes);
  *   chord_session_push(s, ids, n);
  *   for (;;) {
- *     while ((st = chord_session_step(s, CHORD_NO_LIMIT)) == CHORD_NEED_MEMORY)
- *       chord_model_give(m, page, bytes);
+ *     while ((st = chord_session_step(s, CHORD_NO_LIMIT)) == CHORD_NEED_MEMORY) {
+ *       chord_session_get_state(s, &state);
+ *       chord_model_give(m, page, state.wanted_bytes);                  // or a larger block, for more pages
+ *     }
  *     token = chord_session_sample(s, &sampling);
  *     if (token < 0 || chord_token_flags(m, token) & CHORD_TOKEN_EOG) break;
  *     chord_detokenize(m, &token, 1, 0, text, cap);
@@ -26,8 +33,10 @@
  *
  * Sizes and file offsets are uint64_t or size_t here. In WebAssembly each of them crosses as a double that
  * holds an integer below 2^53.
- * The structs below hold only int32_t, float and double. They start with their version and size. Their
- * layout is the same on wasm32, wasm64 and native.
+ * The structs below hold only int32_t, float and double. Their layout is the same on wasm32, wasm64 and
+ * native. They start with their version and size. The host sets both in chord_config and chord_sampling,
+ * and sets `reserved` to 0; a wrong version or size is INVALID_ARGUMENT. The library sets all fields of the
+ * structs that it writes.
  *
  * Only one thread may call a model at a time, except chord_session_cancel() and helpers in
  * chord_thread_join(). */
@@ -53,6 +62,7 @@ typedef struct chord_session chord_session; /* one sequence of tokens with its K
 
 enum { CHORD_KV_F32 = 0, CHORD_KV_F16 = 1, CHORD_KV_Q8_0 = 8 }; /* ggml's type ids */
 
+/* A config of zeros, with version and size, is valid. Its KV cache is F32; the command lines use F16. */
 typedef struct chord_config {
     int32_t version, size;      /* CHORD_ABI_VERSION, sizeof(chord_config) */
     int32_t n_ctx;              /* context length; 0: n_ctx_train, at most 4096 */
@@ -173,12 +183,18 @@ const char *chord_status_text(chord_status status);
 /* Creates a model object at the start of `block`. The rest of the block is the header's arena.
  *
  *   block  `bytes` of memory, CHORD_BLOCK_ALIGN aligned, minimum 64 KiB. The model owns it from now on.
+ *          64 MiB is more than any header needs today. Where the system provides memory at the first touch,
+ *          the unused rest costs nothing. A smaller block must be extensible in place: NEED_MEMORY asks
+ *          for more bytes at its end.
  *
  * Returns NULL if the block is too small or misaligned. To free a model, the host closes its sessions, waits
  * until every helper has returned, and frees the blocks. */
 chord_model *chord_model_init(void *block, size_t bytes);
 
-/* Sets the file's length, if the host knows it. A truncated file is then refused before its data is read. */
+/* Sets the file's length, if the host knows it. Without this call the length is unknown; 0 is an empty file.
+ * chord_model_plan() then refuses a file that is too short for its tensors, and chord_model_push() a length
+ * in the header that exceeds the rest of the file. A file that ends inside its header is a fault only in
+ * chord_model_end(). */
 chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes);
 
 /* Returns the file offset chord_model_push() needs next. The host may drop all bytes before it. */
@@ -190,11 +206,15 @@ size_t chord_model_wanted(const chord_model *m);
 /* Gives memory to the model. Before chord_model_begin(), `block` must start where the last block ended: it
  * extends the arena in place. After the load, `block` must be CHORD_BLOCK_ALIGN aligned, and the library
  * cuts it into pages and states: first the pages that NEED_MEMORY asked for, then pages of the class
- * that grows with the sequence. A rest smaller than a page stays unused. Errors: INVALID_ARGUMENT. */
+ * that grows with the sequence. The pages asked for need state.wanted_bytes (chord_session_get_state()); a
+ * larger block leaves pages for later steps. A rest smaller than a page stays unused. Errors:
+ * INVALID_ARGUMENT. */
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
 
 /* Pushes bytes [off, off + n) of file `file`. A model has one file today, number 0. Every push names its
  * file, so that shards, adapters and projectors can become files of one model.
+ *
+ * A push of 0 bytes returns MORE in both phases. At the file's end call chord_model_end().
  *
  * HEADER phase: `off` must equal chord_model_position(). A chunk may have any size.
  *   MORE: push the bytes from chord_model_position() on.
@@ -367,7 +387,8 @@ int32_t chord_stream_stopped(const chord_stream *t);
 
 /* Returns the bytes of a session object. Its KV pages come from chord_model_give(). */
 size_t chord_session_bytes(const chord_model *m);
-/* Creates an empty session in `block`. Returns NULL if the model isn't ready or the block is too small. */
+/* Creates an empty session in `block` (chord_session_bytes() bytes, CHORD_BLOCK_ALIGN aligned). Returns NULL
+ * if the model isn't ready, or the block is too small or misaligned. */
 chord_session *chord_session_open(chord_model *m, void *block, size_t bytes);
 /* Returns the session's pages to the model and its block to the host. After a step that ended INTERNAL
  * because a helper didn't answer, the host must wait until all helpers have returned: a slow helper may

@@ -58,8 +58,12 @@ int main(int argc, char **argv)
     if (n_ids < 0 || n_ids > 4096 || (st = chord_session_push(s, ids, n_ids)) != CHORD_OK)
         fail(m, "prompt", n_ids < 0 ? n_ids : st);
     for (int left = argc > 3 ? atoi(argv[3]) : 64; left-- > 0;) {
-        while ((st = chord_session_step(s, CHORD_NO_LIMIT)) == CHORD_NEED_MEMORY)
-            chord_model_give(m, block((size_t)plan.page_bytes), (size_t)plan.page_bytes);
+        while ((st = chord_session_step(s, CHORD_NO_LIMIT)) == CHORD_NEED_MEMORY) {
+            chord_session_state state;
+            chord_session_get_state(s, &state);
+            size_t const wanted = (size_t)state.wanted_bytes;
+            if ((st = chord_model_give(m, block(wanted), wanted)) != CHORD_OK) fail(m, "pages", st);
+        }
         int32_t const token = st == CHORD_DONE ? chord_session_sample(s, &greedy) : st;
         if (token < 0) fail(m, "step", token);
         if (chord_token_flags(m, token) & CHORD_TOKEN_EOG) break;
