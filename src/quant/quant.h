@@ -65,7 +65,9 @@ enum {
 
 /* Rearrangements of a block's bytes before the block is cut into fields and pieces, so that the codes of a
  * part are side by side (x4.h):
- *   NIBBLES, PAIRS, BITS  32 bytes, whose nibbles, pairs of bits or bits belong to two, four or eight parts
+ *   NIBBLES, PAIRS, BITS  32 bytes, whose nibbles, pairs of bits or bits belong to two, four or eight parts.
+ *                         PAIRS gives the first piece of parts 0..3, then the second piece of each. The line
+ *                         of Q2_K in formats.def is the example.
  *   SPREAD                4 bytes: bit e of the 32 (element e) moves to bit e / 4 of byte e % 4
  *   TURN                  4 bytes: pair of bits i of byte j (element 4 j + i) moves to pair j of byte i
  *   Q3_SCALES             the 12 bytes of scales of Q3_K (q3_k.c) */
