@@ -71,6 +71,9 @@ interface NodeWorker {
   close?(): void;
 }
 
+/** Whether this thread can start workers. A service worker can't. */
+export const hasWorkers: boolean = isNode || typeof Worker === 'function';
+
 // A variable: for a bundler, `new URL(name, import.meta.url)` with a name that isn't literal is a dependency
 // that it can't resolve. webpack warned of it in each build.
 const here: string = import.meta.url;

@@ -77,10 +77,10 @@ export class Connection {
 
   /**
    * Starts an engine worker from `url`, or from the package's own file, or (`inWorker` false) a host in this
-   * thread. A service worker can't start workers, so the host runs in it.
+   * thread.
    */
   static async start(inWorker: boolean, url: string | undefined): Promise<Connection> {
-    if (!inWorker || (!isNode && typeof Worker === 'undefined')) return new Connection(await localPeer());
+    if (!inWorker) return new Connection(await localPeer());
     try {
       const own = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
       return new Connection(await startWorker('worker.js', own, url));

@@ -4,6 +4,7 @@ import { inlineModule, inlineScript } from '../files.js';
 import { BufferMeter } from '../load/meter.js';
 import { sortSource } from '../load/source.js';
 import type { ByteStream, ModelSource, RemoteSource } from '../load/source.js';
+import { hasWorkers } from '../platform.js';
 import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
 import type { Loaded, LoadOptions } from '../worker/protocol.js';
 import { chooseVariant } from '../wasm/detect.js';
@@ -48,8 +49,9 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     stream = 'local' in sorted ? sorted.local : undefined;
     const remote: RemoteSource = 'remote' in sorted ? sorted.remote : pushedSource(sorted.local);
     signal?.throwIfAborted();
-    const files = await findFiles(record, workerUrl);
-    connection = await Connection.start(worker, files.workerUrl);
+    const inWorker = worker && hasWorkers;
+    const files = await findFiles(record, inWorker, workerUrl);
+    connection = await Connection.start(inWorker, files.workerUrl);
     const pump = new Pump(stream, meter);
     const call = connection.open<'load'>(
       { op: 'load', source: remote, options: files.record },
@@ -83,11 +85,12 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
 /** The addresses that the caller named; for the rest, what the package holds inside. */
 async function findFiles(
   record: LoadOptions,
+  inWorker: boolean,
   workerUrl: string | undefined,
 ): Promise<{ record: LoadOptions; workerUrl: string | undefined }> {
   const [worker, threadUrl, wasm] = await Promise.all([
-    workerUrl ?? inlineScript('worker.js'),
-    record.threadUrl ?? inlineScript('thread.js'),
+    workerUrl ?? (inWorker ? inlineScript('worker.js') : undefined),
+    record.threadUrl ?? (inWorker ? inlineScript('thread.js') : undefined),
     record.wasm ?? inlineModule(chooseVariant().variant),
   ]);
   return { record: { ...record, threadUrl, wasm }, workerUrl: worker };
