@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// service-worker.test.mjs: a service worker, as an extension has one, runs a model by wasm-chord/inline. It can
-// start no workers and may not import() anything, so the engine runs in its own thread.
+// service-worker.test.mjs: a service worker, as an extension has one, runs a model by wasm-chord/inline. A
+// service worker can start no workers and may not import() anything, so the engine runs in its own thread.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { cp, writeFile } from 'node:fs/promises';
