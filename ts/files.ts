@@ -2,7 +2,7 @@
 // The package's other files: worker.js, thread.js and the wasm modules. Each is beside the package's
 // JavaScript, or at an address that the caller names, or (`wasm-chord/inline`) inside the JavaScript itself.
 import { reading, wrong } from './check.js';
-import { isNode } from './platform.js';
+import { isNode, workingDirectory } from './platform.js';
 import type { Variant } from './wasm/detect.js';
 
 export type ScriptName = 'worker.js' | 'thread.js';
@@ -50,7 +50,6 @@ function addressOf(script: string): string {
 export function asAddress(label: string, value: unknown): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'string' && !(value instanceof URL)) wrong(label, value, 'a string or a URL');
-  const base =
-    globalThis.location?.href ?? (isNode ? `file://${encodeURI(process.cwd())}/` : import.meta.url);
+  const base = globalThis.location?.href ?? workingDirectory() ?? import.meta.url;
   return reading(label, () => new URL(value, base).href);
 }

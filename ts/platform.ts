@@ -2,12 +2,17 @@
 // Differences between Node and browsers: workers, Node's modules, one turn of the event loop. This file
 // imports nothing, and every room may use it. wasm/detect.ts detects features of the JavaScript engine.
 
+// By globalThis: Parcel replaces the bare name by a package that a project must install.
+const node = (globalThis as { process?: { versions?: { node?: unknown }; type?: unknown; cwd(): string } })
+  .process;
+
 /** True in Node, or in a runtime that has its modules: files and worker_threads. */
-export const isNode: boolean =
-  typeof process === 'object' &&
-  typeof process.versions === 'object' &&
-  typeof process.versions.node === 'string' &&
-  (process as { type?: unknown }).type !== 'renderer';
+export const isNode: boolean = typeof node?.versions?.node === 'string' && node.type !== 'renderer';
+
+/** Node's working directory as an address with a final slash; undefined in a browser. */
+export function workingDirectory(): string | undefined {
+  return isNode ? `file://${encodeURI(node!.cwd())}/` : undefined;
+}
 
 /**
  * Imports a module of Node's. Bundlers don't see the import: they would fail on `node:` in a page's bundle.
