@@ -30,8 +30,9 @@ void chord_decode_q3_k(float *dst, const void *row, int32_t n_cols)
         uint8_t scale[16];
         scales_of(scale, p + 96);
         for (int i = 0; i < 256; i++) {
-            int const q = (p[32 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3) | (p[i % 32] >> i / 32 & 1)
-                                                                                        << 2;
+            int const low = p[32 + i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+            int const high = p[i % 32] >> i / 32 & 1;
+            int const q = low | high << 2;
             *dst++ = d * (float)(scale[i / 16] - 32) * (float)(q - 4);
         }
     }
