@@ -288,6 +288,8 @@ REAL := real
 check: ## everyday check, under a minute: rules, generated files, types, tests of the small rooms
 	@-$(MAKE) -s -k -j2 wasm $(patsubst %,build/test/%,$(filter $(QUICK),$(C_SUITES))) >/dev/null 2>&1
 	+@$(call run_suites,$(CHECKS),$(filter $(QUICK),$(C_SUITES)))
+# Half of the time of `make fuzz`: the suites take some 20 minutes together.
+test test-all: export FUZZ_SECONDS := 30
 test: setup-test $(MODEL) ## all tests except the big models; the last line sums up all suites
 	@-$(MAKE) -s -k -j2 dist/index.js native $(C_SUITES:%=build/test/%) build/test/tsan-exec build/test/tsan-engine \
 	  $(FUZZERS:%=build/fuzz/%) build/checkkern/native build/checkkern/plain >/dev/null 2>&1
