@@ -11,7 +11,9 @@ export const isNode: boolean = typeof node?.versions?.node === 'string' && node.
 
 /** Node's working directory as an address with a final slash; undefined in a browser. */
 export function workingDirectory(): string | undefined {
-  return isNode ? `file://${encodeURI(node!.cwd())}/` : undefined;
+  if (!isNode) return undefined;
+  const path = node!.cwd().replace(/^[a-z]:.*/i, (windows) => `/${windows.replaceAll('\\', '/')}`);
+  return `file://${encodeURI(path).replace(/[?#]/g, encodeURIComponent)}/`;
 }
 
 /**

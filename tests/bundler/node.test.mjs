@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // node.test.mjs: the packed package in a user's Node project: the command through npm's link, the import,
-// and the wasm files by their subpaths.
+// wasm-chord/inline, the wasm files by their subpaths and by an address.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -37,13 +37,26 @@ test(
       const small = new WasmModel(new Uint8Array(await readFile(process.argv[2])));
       small.set_config(8, 0, 1, 0, 1);
       const again = small.generate('The walk of');
-      console.log(JSON.stringify({ text, again, variant: small.get_model_info().variant }));
+      const { loadModel: loadInline } = await import('wasm-chord/inline');
+      const inline = await loadInline(process.argv[2], { threads: 2 });
+      const inlineText = await inline.generate('The walk of', { temperature: 0, maxTokens: 8 }).text();
+      await inline.dispose();
+      const named = await loadModel(process.argv[2], { wasmUrl: '../node_modules/wasm-chord/dist/' });
+      const namedVariant = named.info.variant;
+      await named.dispose();
+      const { variant } = small.get_model_info();
+      console.log(JSON.stringify({ inlineText, namedVariant, text, again, variant }));
     `,
       );
-      const main = await execute(process.execPath, ['main.mjs', fixture], { cwd: folder });
-      const { text, again, variant } = JSON.parse(main.stdout);
+      // Relative addresses start at the working directory, whose name may hold what an address can't.
+      const cwd = path.join(folder, 'a #b%');
+      await mkdir(cwd);
+      const main = await execute(process.execPath, ['../main.mjs', fixture], { cwd });
+      const { inlineText, namedVariant, text, again, variant } = JSON.parse(main.stdout);
       assert.ok(text.length > 0);
       assert.equal(again, text);
+      assert.equal(inlineText, text);
+      assert.match(namedVariant, /^wasm32-/);
       assert.equal(variant, 'custom');
       assert.equal(main.stderr, '');
     }),
