@@ -8,10 +8,11 @@
 // matmuls of relaxed-dot8.wasm use the ARM form on every machine, with its dot written out in instructions.
 // The VNNI form is used, and checked, where the machine has it. Without a browser or playwright-core the run
 // is reported as skipped, or as failed when CI=true. SPDX-License-Identifier: Apache-2.0
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import os from 'node:os';
+import { chromiumPath, launchChromium } from './chromium.mjs';
 
 const args = process.argv.slice(2);
 const option = (name) => args.find((a) => a.startsWith(`--${name}=`))?.slice(name.length + 3);
@@ -48,26 +49,8 @@ function skip(reason) {
 }
 
 async function openChromium() {
-  const { chromium } = await import('playwright-core').catch(() => skip('playwright-core is not installed'));
-  const path = [
-    process.env.CHROMIUM,
-    '/usr/bin/chromium',
-    '/usr/bin/chromium-browser',
-    '/usr/bin/google-chrome',
-  ].find((p) => p && existsSync(p));
-  if (!path) skip('no chromium found; set CHROMIUM to its path');
-  const browser = await chromium.launch({
-    executablePath: path,
-    headless: true,
-    args: [
-      '--no-sandbox',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  if (!chromiumPath) skip('no chromium found; set CHROMIUM to its path');
+  const browser = await launchChromium().catch((error) => skip(error.message));
   return { browser, page: await browser.newPage() };
 }
 

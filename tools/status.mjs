@@ -8,6 +8,7 @@
 // results of its suite is an error: the title has changed.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chromiumPath } from './chromium.mjs';
 
 const root = new URL('..', import.meta.url).pathname;
 const folder = `${root}build/results/`;
@@ -18,10 +19,9 @@ const tests = (existsSync(folder) ? readdirSync(folder) : []).flatMap((file) =>
   })),
 );
 
-const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) =>
-  existsSync(file),
-);
-const version = chromium ? execFileSync(chromium, ['--version'], { encoding: 'utf8' }).match(/\d+/)[0] : '?';
+const version = chromiumPath
+  ? execFileSync(chromiumPath, ['--version'], { encoding: 'utf8' }).match(/\d+/)[0]
+  : '?';
 const columns = [
   `Chromium ${version}`,
   `Chromium ${version}, no headers`,

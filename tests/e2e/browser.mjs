@@ -6,21 +6,11 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
-import { chromium } from 'playwright-core';
+import { chromiumPath, launchChromium } from '../../tools/chromium.mjs';
 import { startServer } from '../../tools/serve.mjs';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const MODEL = 'models/SmolLM2-135M-Instruct.Q4_1.gguf';
-
-const chromiumPath = [
-  process.env.CHROMIUM,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/usr/bin/google-chrome-stable',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-  '/Applications/Chromium.app/Contents/MacOS/Chromium',
-].find((file) => file && existsSync(file));
 
 /**
  * Options of node:test's test(): skips if the browser or one of `files` is missing. Throws then if CI=true.
@@ -37,17 +27,7 @@ export function needs(...files) {
 
 /** Runs `use(browser)` with a fresh headless Chromium. */
 export async function withBrowser(use) {
-  const browser = await chromium.launch({
-    executablePath: chromiumPath,
-    args: [
-      '--no-sandbox',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  const browser = await launchChromium();
   try {
     return await use(browser);
   } finally {

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { ChordError, loadModel } from '../../dist/index.js';
-import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
+import { FIXTURE, GREEDY, GREEDY_SAMPLING, refused, withModel } from './level2.mjs';
 
 // some 140 tokens; the fixture's context is 256
 const LONG = 'The quick brown fox jumps over the lazy dog. '.repeat(5);
@@ -178,20 +178,11 @@ test('the first token comes alone, later tokens come together, and the worker is
     const ended = () => new Promise((resolve) => (onReply = (reply) => reply.type === 'result' && resolve()));
     worker.postMessage({ op: 'load', call: 0, source: { kind: 'path', path: FIXTURE }, options: {} });
     await ended();
-    const sampling = {
-      temperature: 0,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      frequencyPenalty: 0,
-      presencePenalty: 0,
-    };
     worker.postMessage({
       op: 'generate',
       call: 1,
       prompt: 'Hello',
-      options: { maxTokens: 200, ignoreEos: true, stop: [], logprobs: false, sampling },
+      options: { maxTokens: 200, ignoreEos: true, stop: [], logprobs: false, sampling: GREEDY_SAMPLING },
     });
     while (sum() < 6) await nextTurn();
     await sleep(50); // long enough for a token that mustn't come

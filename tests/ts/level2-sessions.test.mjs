@@ -4,17 +4,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { Worker } from 'node:worker_threads';
-import { FIXTURE } from './level2.mjs';
+import { FIXTURE, GREEDY_SAMPLING as GREEDY } from './level2.mjs';
 
-const GREEDY = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-};
 const RANDOM = { ...GREEDY, temperature: 0.9, topK: 40 };
 
 /**

@@ -18,6 +18,17 @@ export const needsModel = {
   skip: isMissing ? 'models/SmolLM2-135M-Instruct.Q4_1.gguf is missing (make model)' : false,
 };
 
+/** A complete `Sampling` of the worker's protocol: the most likely token. */
+export const GREEDY_SAMPLING = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+};
+
 export const GREEDY = { temperature: 0, maxTokens: 16, ignoreEos: true };
 
 /** Runs `use(model)` and disposes of the model afterwards. */
