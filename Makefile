@@ -146,7 +146,7 @@ dist/index.js: $(TS) build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm 
   node_modules/.stamp
 	@node tools/build.mjs
 
-abi: build/gen_abi ## generate ts/abi/abi.gen.ts from the C headers, and the report of the package's API
+abi: build/gen_abi ## generate ts/abi/abi.gen.ts from the C headers, the report of the package's API, and docs/API.md
 	@build/gen_abi > ts/abi/abi.gen.ts.tmp && mv ts/abi/abi.gen.ts.tmp ts/abi/abi.gen.ts
 	@node node_modules/typescript/bin/tsc -p . --outDir build/types && node tools/types.mjs build/index.d.ts --report
 build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)

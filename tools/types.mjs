@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// types.mjs: build/types/ -> dist/index.d.ts, one file with the public types, and the report of the API.
-// `node tools/types.mjs OUTPUT [--report | --check]`: --report writes docs/api/, --check compares with it.
+// types.mjs: build/types/ -> dist/index.d.ts, one file with the public types, the report of the API
+// (docs/api/) and its reference (docs/API.md).
+// `node tools/types.mjs OUTPUT [--report | --check]`: --report writes the two pages, --check compares them.
 //
 // API Extractor rolls the declarations up and leaves out what is @internal. Two things are done to its
 // output, so that it compiles in projects of TypeScript 5.0 and newer, with and without the DOM library,
@@ -13,6 +14,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { reference } from './reference.mjs';
 
 // API Extractor's own: the compiler of this project has no such interface.
 const ts = createRequire(createRequire(import.meta.url).resolve('@microsoft/api-extractor'))('typescript');
@@ -130,13 +132,18 @@ const head = [
 ];
 await writeFile(path.join(root, output), `${head.join('\n')}\n\n${text}`);
 
-const kept = path.join(root, 'docs/api', report);
-const made = (await readFile(path.join(work, report), 'utf8')).replaceAll('\r\n', '\n');
-if (flag === '--report') {
-  await mkdir(path.dirname(kept), { recursive: true });
-  await writeFile(kept, made);
-} else if (flag === '--check' && made !== (await readFile(kept, 'utf8').catch(() => ''))) {
-  fail(`docs/api/${report} differs from the code: run make abi, and look at what changed`);
+const pages = {
+  [`docs/api/${report}`]: (await readFile(path.join(work, report), 'utf8')).replaceAll('\r\n', '\n'),
+  'docs/API.md': reference(ts, text),
+};
+for (const [page, made] of Object.entries(pages)) {
+  const kept = path.join(root, page);
+  if (flag === '--report') {
+    await mkdir(path.dirname(kept), { recursive: true });
+    await writeFile(kept, made);
+  } else if (flag === '--check' && made !== (await readFile(kept, 'utf8').catch(() => ''))) {
+    fail(`${page} differs from the code: run make abi, and look at what changed`);
+  }
 }
 
 function fail(why) {
