@@ -230,9 +230,9 @@ const makeSource = (random) =>
     { kind: 'path', path: MODEL },
     { kind: 'path', path: '/nothing/there' },
     { kind: 'path', path: '\u0000' },
-    { kind: 'url', url: 'http://127.0.0.1:1/x' },
-    { kind: 'url', url: 'not a url' },
-    { kind: 'url', url: `data:text/html,<html></html>` },
+    { kind: 'url', file: { url: 'http://127.0.0.1:1/x', name: 'x' } },
+    { kind: 'url', file: { url: 'not a url', name: 'x' } },
+    { kind: 'url', file: { url: `data:text/html,<html></html>`, name: 'x' } },
     { kind: 'blob', blob: new Blob([model]), name: 'b' },
     { kind: 'blob', blob: new Blob([model.subarray(0, 9999)]), name: 'b' },
     {

@@ -17,6 +17,8 @@ const bytes = new Uint8Array(await readFile(FIXTURE));
 const longer = new Uint8Array(bytes.length + 130_000);
 longer.set(bytes);
 const zipped = gzipSync(bytes);
+/** What a web server of a clone without Git LFS delivers. */
+const POINTER = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 42\n`;
 let expected, folder, server, address;
 let openConnections = 0;
 /** Waits without a limit. The runner names a test that hangs. */
@@ -49,6 +51,7 @@ const answers = {
   '/page.gguf': (response) =>
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<p>not here'),
   '/untyped.gguf': (response) => response.writeHead(200).end('\n<html><body>log in first</body></html>'),
+  '/pointer.gguf': (response) => response.writeHead(200).end(POINTER),
   '/truncated.gguf': (response) =>
     response
       .writeHead(200, { 'content-length': bytes.length >> 1 })
@@ -299,6 +302,18 @@ test('bad bytes are invalid-gguf from every kind of source, and the next load wo
   await stillWorks();
 });
 
+test('a Git LFS pointer is refused by that name, with a hint, from a path and from bytes', async () => {
+  const file = path.join(folder, 'pointer.gguf');
+  await writeFile(file, POINTER);
+  for (const [source, name] of [
+    [file, file],
+    [new TextEncoder().encode(POINTER), 'the given bytes'],
+  ]) {
+    const { hint } = await refused(loadModel(source), 'invalid-gguf', name, 'Git LFS pointer');
+    assert.match(hint, /git lfs pull/);
+  }
+});
+
 test('a file cut at any byte is invalid-gguf, and the message says what is missing', async () => {
   const cuts = new Set([1, 3, 4, 8, 23, 24, 100, 5000, bytes.length - 1]);
   let random = 1;
@@ -324,6 +339,7 @@ test('a bad answer of the network is http, io or invalid-gguf, and the message n
       ['/forbidden.gguf', 'http', '403'],
       ['/page.gguf', 'invalid-gguf', 'web page'],
       ['/untyped.gguf', 'invalid-gguf', 'web page'],
+      ['/pointer.gguf', 'invalid-gguf', 'Git LFS pointer'],
       ['/truncated.gguf', 'invalid-gguf', ''],
       ['/empty.gguf', 'invalid-gguf', ''],
       ['/broken.gguf', 'io', ''],

@@ -123,7 +123,7 @@ test('the engine worker grows by at most 8 MiB', needsModel, (t) =>
   withServer(async (url) => {
     for (const source of [
       { kind: 'path', path: SMOLLM2 },
-      { kind: 'url', url },
+      { kind: 'url', file: { url, name: url } },
     ]) {
       const worker = new Worker(new URL('./measured-worker.mjs', import.meta.url));
       await new Promise((resolve) => worker.once('message', resolve)); // the worker listens

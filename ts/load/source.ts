@@ -3,6 +3,10 @@
 // path, and a Blob in browsers. The caller's thread reads bytes, streams and responses, and posts slices.
 import { ChordError } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
+import { httpFile, openUrl, responseStream, urlName } from './http.js';
+import type { HttpFile } from './http.js';
+import { SLICE, describe, isDetached, readableStream, reasonOf, toBytes } from './stream.js';
+import type { ByteStream } from './stream.js';
 
 /** Every kind of source. Bytes are read in slices; they are never detached and never cloned whole. */
 export type ModelSource =
@@ -17,7 +21,7 @@ export type ModelSource =
 
 /** A source that is posted to the worker. The client reads `pushed` and posts slices. */
 export type RemoteSource =
-  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'url'; readonly file: HttpFile }
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
   | {
@@ -27,26 +31,8 @@ export type RemoteSource =
       readonly phase: 'download' | 'read';
     };
 
-/** Bytes in order, read on request. */
-export interface ByteStream {
-  /** For messages and progress: URL, path or file name, or the kind of source. */
-  readonly name: string;
-  readonly phase: 'download' | 'read';
-  /** The file's length, if it can be trusted. */
-  readonly totalBytes: number | undefined;
-  /** Maximum bytes read ahead of requests. The loader counts them as held. */
-  readonly aheadBytes?: number;
-  /** The next bytes, valid until the next call; undefined at the end. Throws `io`, `http`. */
-  read(): Promise<Uint8Array | undefined>;
-  /** Closes the source. A read in progress may be dropped. A second call does nothing. */
-  close(): Promise<void>;
-}
-
 /** A sorted source: one that the worker reads, or a local stream that the client posts. */
 export type SortedSource = { readonly remote: RemoteSource } | { readonly local: ByteStream };
-
-/** Size of slices of bytes and Blobs: large beside the cost of a message, small beside any model. */
-const SLICE = 1 << 20;
 
 const isRemoteAddress = (text: string): boolean => /^(https?|blob|data):/i.test(text);
 
@@ -97,8 +83,8 @@ async function sortAddress(address: string): Promise<RemoteSource> {
       },
     );
   }
-  if (isRemoteAddress(address)) return { kind: 'url', url: toUrl(address) };
-  if (!isNode) return { kind: 'url', url: toUrl(address, globalThis.location?.href) };
+  if (isRemoteAddress(address)) return { kind: 'url', file: httpFile(toUrl(address)) };
+  if (!isNode) return { kind: 'url', file: httpFile(toUrl(address, globalThis.location?.href)) };
   if (!/^file:/i.test(address)) {
     const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(address)?.[1];
     if (scheme === undefined) return { kind: 'path', path: address };
@@ -140,11 +126,6 @@ function responseName({ url }: { readonly url: unknown }): string {
   return typeof url === 'string' && url !== '' ? urlName(url) : 'the response';
 }
 
-/** A URL's name in messages and progress. A data URL may be as long as a model. */
-export function urlName(url: string): string {
-  return /^data:/i.test(url) ? 'the data URL' : url;
-}
-
 /** Node can't post file-backed Blobs. A page can, and then the worker reads the Blob. */
 function sortBlob(blob: Blob): SortedSource {
   const name = (blob as { name?: unknown }).name;
@@ -177,37 +158,6 @@ async function fileOf(handle: FileSystemFileHandle): Promise<Blob> {
   );
 }
 
-function toBytes(source: unknown): Uint8Array | undefined {
-  const isBuffer =
-    source instanceof ArrayBuffer ||
-    (typeof SharedArrayBuffer === 'function' && source instanceof SharedArrayBuffer);
-  try {
-    if (ArrayBuffer.isView(source))
-      return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-    return isBuffer ? new Uint8Array(source) : undefined;
-  } catch (cause) {
-    throw isDetached(cause);
-  }
-}
-
-function isDetached(cause: unknown): ChordError {
-  return new ChordError('invalid-argument', 'the ArrayBuffer of the model source is detached', {
-    cause,
-    hint: 'it was transferred to another thread; pass a buffer that is still here',
-  });
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (typeof value !== 'object') return `a ${typeof value}`;
-  try {
-    return `an object of class ${value.constructor?.name ?? 'Object'}`;
-  } catch {
-    // The constructor can't be read.
-    return 'an object';
-  }
-}
-
 /** Hint for a chosen file that can't be read. */
 const CHANGED = 'the file may have been changed or removed after it was chosen';
 
@@ -222,7 +172,7 @@ export function openRemote(
 ): Promise<ByteStream> {
   switch (source.kind) {
     case 'url':
-      return openUrl(source.url, signal);
+      return openUrl(source.file, signal);
     case 'path':
       return openPath(source.path, signal);
     case 'blob':
@@ -230,117 +180,6 @@ export function openRemote(
         readableStream(source.blob.stream(), source.name, 'read', source.blob.size, CHANGED),
       );
   }
-}
-
-async function openUrl(url: string, signal: AbortSignal): Promise<ByteStream> {
-  try {
-    return responseStream(await fetch(url, { signal }), urlName(url));
-  } catch (cause) {
-    if (ChordError.isInstance(cause)) throw cause;
-    signal.throwIfAborted();
-    throw new ChordError('io', `can't fetch ${urlName(url)}: ${reasonOf(cause)}`, {
-      cause,
-      hint: isNode
-        ? 'check the address and the network'
-        : 'check the address, and whether its server allows requests from this page (CORS)',
-    });
-  }
-}
-
-/**
- * The reason of a failure. fetch says little ("fetch failed"); its cause says more. A caller's source may
- * throw anything.
- */
-function reasonOf(error: unknown): string {
-  try {
-    const { message, cause } = (error ?? {}) as {
-      message?: string;
-      cause?: { message?: string; code?: string };
-    };
-    const inner = cause?.message || cause?.code;
-    return inner ? `${message}: ${inner}` : String(message ?? error ?? 'no reason was given');
-  } catch {
-    return "a reason that can't be read";
-  }
-}
-
-/** Checks a response before its body is read. */
-function responseStream(response: Response, name: string): ByteStream {
-  const refuse = (error: ChordError): never => {
-    void response.body?.cancel().catch(() => {});
-    throw error;
-  };
-  if (!response.ok) {
-    refuse(
-      new ChordError('http', `${response.status} ${response.statusText} for ${name}`.replace('  ', ' '), {
-        hint:
-          response.status === 401 || response.status === 403
-            ? 'the server needs credentials for this file'
-            : undefined,
-      }),
-    );
-  }
-  const type = response.headers.get('content-type') ?? '';
-  if (/^text\/html\b/i.test(type)) refuse(htmlError(name));
-  if (response.bodyUsed) throw new ChordError('invalid-argument', `the body of ${name} was already read`);
-  if (response.body === null) throw new ChordError('invalid-gguf', `${name} has no body`);
-  return readableStream(response.body, name, 'download', bodyBytes(response));
-}
-
-export function htmlError(name: string): ChordError {
-  return new ChordError('invalid-gguf', `${name} is a web page, not a GGUF file`, {
-    hint: 'use the address of the file itself; on Hugging Face, /resolve/ instead of /blob/',
-  });
-}
-
-/**
- * Content-Length of a body, if it is the number of bytes that will be read. With a content encoding it may be
- * the length of the compressed body. Across origins a page can't see the content encoding, so the length is
- * unknown there.
- */
-function bodyBytes(response: Response): number | undefined {
-  const length = response.headers.get('content-length');
-  const encoding = response.headers.get('content-encoding');
-  const isPlain = encoding === null || encoding === 'identity';
-  if (length === null || !isPlain || (!isNode && response.type === 'cors')) return undefined;
-  const bytes = Number(length);
-  return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
-}
-
-function readableStream(
-  body: ReadableStream<Uint8Array>,
-  name: string,
-  phase: 'download' | 'read',
-  totalBytes: number | undefined,
-  hint?: string,
-): ByteStream {
-  if (body.locked) throw new ChordError('invalid-argument', `${name} is locked by another reader`);
-  const reader = body.getReader();
-  let loaded = 0;
-  return {
-    name,
-    phase,
-    totalBytes,
-    async read() {
-      for (;;) {
-        const { done, value } = await reader.read().catch((cause: unknown) => {
-          throw new ChordError('io', `${name} broke off after ${loaded} bytes: ${reasonOf(cause)}`, {
-            cause,
-            hint,
-          });
-        });
-        if (done) return undefined;
-        const bytes = toBytes(value);
-        if (bytes === undefined)
-          throw new ChordError('invalid-argument', `${name} returned ${describe(value)}, not bytes`);
-        loaded += bytes.byteLength;
-        if (bytes.byteLength > 0) return bytes;
-      }
-    },
-    async close() {
-      await reader.cancel().catch(() => {});
-    },
-  };
 }
 
 /**

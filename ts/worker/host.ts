@@ -4,7 +4,7 @@
 // reader may make them inside its loop. No message may crash or hang the worker.
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
-import { openRemote, urlName } from '../load/source.js';
+import { openRemote } from '../load/source.js';
 import type { RemoteSource } from '../load/source.js';
 import { describe } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
@@ -236,8 +236,7 @@ export class EngineHost {
         signal: call.signal,
         meter: pushed ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
         mayThread: this.#options.mayThread,
-        name:
-          source.kind === 'url' ? urlName(source.url) : source.kind === 'path' ? source.path : source.name,
+        name: source.kind === 'url' ? source.file.name : source.kind === 'path' ? source.path : source.name,
         open: async (signal) =>
           pushed ?? openRemote(source as Exclude<typeof source, { kind: 'pushed' }>, signal),
         onBytes: (bytes) => (this.#bytesRead += bytes),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A load in the engine worker: header, plan, pool, data. One chunk of the source is read at a time.
 import { ChordError } from '../errors.js';
+import { checkStart } from '../load/http.js';
 import type { BufferMeter } from '../load/meter.js';
 import { ProgressReporter } from '../load/progress.js';
 import type { LoadProgress } from '../load/progress.js';
-import { htmlError } from '../load/source.js';
-import type { ByteStream } from '../load/source.js';
+import type { ByteStream } from '../load/stream.js';
 import { hardwareThreads, nextTurn } from '../platform.js';
 import { canPostSharedMemory } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
@@ -132,18 +132,13 @@ class Chunks {
     const chunk = await this.#stream.read();
     this.#job.signal.throwIfAborted();
     if (chunk === undefined) return false;
-    if (this.#offset === 0 && looksLikeHtml(chunk)) throw htmlError(this.#stream.name);
+    if (this.#offset === 0) checkStart(chunk, this.#stream.name);
     this.#job.meter.hold(chunk.byteLength);
     this.#job.onBytes(chunk.byteLength);
     this.#progress.add(chunk.byteLength);
     this.#chunk = chunk;
     return true;
   }
-}
-
-function looksLikeHtml(chunk: Uint8Array): boolean {
-  const start = String.fromCharCode(...chunk.subarray(0, 64)).trimStart();
-  return /^(<!doctype html|<html)\b/i.test(start);
 }
 
 /**

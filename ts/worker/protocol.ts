@@ -19,6 +19,7 @@ import type { Fields } from '../check.js';
 import { isErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
+import type { HttpFile } from '../load/http.js';
 import type { RemoteSource } from '../load/source.js';
 import { asBias, asOption, kvTypes, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling } from '../options.js';
@@ -214,11 +215,31 @@ function asObject(name: string, value: unknown): Fields {
   return value;
 }
 
+function parseFile(value: unknown): HttpFile {
+  const file = asObject('source.file', value);
+  return {
+    url: asString('source.file.url', file['url']),
+    name: asString('source.file.name', file['name']),
+    headers: asOptional(file['headers'], (list) => {
+      if (!Array.isArray(list)) wrong('headers', list, 'a list of pairs');
+      return Array.from(list, (pair: unknown): [string, string] => {
+        if (!Array.isArray(pair)) wrong('headers', pair, 'a pair of name and value');
+        return [asString('headers', pair[0]), asString('headers', pair[1])];
+      });
+    }),
+    credentials: asOptional(file['credentials'], (kind) =>
+      asOneOf('credentials', kind, ['omit', 'same-origin', 'include'] as const),
+    ),
+    sha256: asOptional(file['sha256'], (hash) => asString('sha256', hash)),
+    bytes: asOptional(file['bytes'], (bytes) => asWhole('bytes', bytes, 0, Number.MAX_SAFE_INTEGER)),
+  };
+}
+
 function parseSource(value: unknown): RemoteSource {
   const source = asObject('source', value);
   switch (source['kind']) {
     case 'url':
-      return { kind: 'url', url: asString('source.url', source['url']) };
+      return { kind: 'url', file: parseFile(source['file']) };
     case 'path':
       return { kind: 'path', path: asString('source.path', source['path']) };
     case 'blob':

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ChordError } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
-import type { ByteStream } from '../load/source.js';
+import type { ByteStream } from '../load/stream.js';
 import { CHUNKS, CHUNK_BYTES } from './protocol.js';
 
 /** A source that the client reads and posts in chunks. Each `read` acknowledges the chunk read before. */
