@@ -3,7 +3,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -98,19 +98,57 @@ test('each line is a turn of one conversation: answers go to stdout, figures to 
     assert.equal(json[1].stats.finishReason, 'length');
   }));
 
-test("/reset starts over but keeps the system text, /exit ends, and an unknown command isn't asked as a question", () =>
+test("/clear and /reset start over but keep the system text, /exit ends, and an unknown command isn't asked as a question", () =>
   withFile(async (file) => {
     const { status, stdout, stderr } = await chat(
       [file, ...flags, '--json'],
-      'Hi there\n/reset\n/what\nHi there\n/exit\nHi there\n',
+      'Hi there\n/reset\n/what\nHi there\n/clear\nHi there\n/exit\nHi there\n',
     );
     assert.equal(status, 0, stderr);
-    const [first, second, ...more] = lines(stdout);
-    assert.equal(more.length, 0);
-    assert.equal(second.text, first.text);
-    assert.equal(second.stats.promptTokens, first.stats.promptTokens);
-    assert.match(stderr, /\/reset .*\n\/exit /);
+    const [first, ...others] = lines(stdout);
+    assert.equal(others.length, 2);
+    for (const other of others) {
+      assert.equal(other.text, first.text);
+      assert.equal(other.stats.promptTokens, first.stats.promptTokens);
+    }
+    assert.match(stderr, /^there is no \/what\. The commands are \/help .*\/clear .*\/exit$/m);
     assert.equal((await chat([file, ...flags], '')).status, 0);
+  }));
+
+test('/save and /load carry a conversation from one run to the next; /system and /retry change what is asked', () =>
+  withFile(async (file) => {
+    const saved = path.join(path.dirname(file), 'talk.json');
+    const expected = await answers(file, 'Be brief.', ['Hi there', 'And then?']);
+    const first = await chat([file, ...flags], `/system Be brief.\nHi there\n/save ${saved}\n`);
+    assert.deepEqual([first.status, first.stdout], [0, `${expected[0]}\n`], first.stderr);
+    assert.deepEqual(JSON.parse(await readFile(saved, 'utf8')).messages, [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Hi there' },
+      { role: 'assistant', content: expected[0] },
+    ]);
+    const second = await chat([file, ...flags], `/load ${saved}\nAnd then?\n/retry\n`);
+    assert.equal(second.stdout, `${expected[1]}\n${expected[1]}\n`, second.stderr);
+    const several = await chat([file, ...flags, '--quiet'], '"""Hi\nthere\n"""\n');
+    assert.equal(several.stdout, `${(await answers(file, undefined, ['Hi\nthere']))[0]}\n`);
+  }));
+
+test('a file that is no conversation is neither overwritten nor loaded, and the exit status is 1', () =>
+  withFile(async (file) => {
+    const notes = path.join(path.dirname(file), 'notes.md');
+    await writeFile(notes, 'my notes');
+    for (const [input, expected] of [
+      [`/save ${notes}\n`, /notes\.md exists and isn't a conversation/],
+      [`/load ${notes}\n`, /notes\.md isn't a conversation/],
+      [`/load ${notes}.missing\n`, /missing can't be read/],
+      [`/save ${notes}/talk\n`, /talk can't be written/],
+    ]) {
+      const { status, stderr } = await chat([file, ...flags], input);
+      assert.equal(status, 1, input);
+      assert.match(stderr, expected);
+    }
+    assert.equal(await readFile(notes, 'utf8'), 'my notes');
+    const { stderr } = await chat([file, ...flags], '/save\n/sav x\n/retry\n/clear now\n');
+    assert.match(stderr, /\/save FILE[^]*did you mean \/save\?[^]*no question[^]*\/clear takes nothing/);
   }));
 
 test('Ctrl-C during an answer stops only the answer; between answers it ends the program', () =>

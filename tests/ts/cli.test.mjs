@@ -50,15 +50,69 @@ async function withModel(use) {
   }
 }
 
-test('--help and --version print to stdout with status 0', async () => {
-  for (const parameters of [['--help'], ['-h'], ['generate', '--help']]) {
+const COMMANDS = ['chat', 'generate', 'info', 'tokenize', 'logits', 'bench'];
+
+test('--help and --version print to stdout with status 0; --help lists every command and the exit status', async () => {
+  for (const parameters of [['--help'], ['-h'], ['help']]) {
     const { status, stdout, stderr } = await run(parameters);
     assert.equal(status, 0);
     assert.equal(stderr, '');
-    for (const word of ['info', 'tokenize', 'generate', 'chat', 'logits', '--json', 'exit status'])
-      assert.ok(stdout.includes(word), word);
+    for (const word of [...COMMANDS, '--json', 'Exit status']) assert.ok(stdout.includes(word), word);
   }
   assert.equal((await run(['--version'])).stdout, `${version()}\n`);
+});
+
+test("each command's help has its usage, its options and examples that parse", async () => {
+  for (const name of COMMANDS) {
+    const first = await run([name, '--help']);
+    assert.equal(first.status, 0);
+    assert.match(first.stdout, new RegExp(`^Usage: wasm-chord ${name} MODEL`, 'm'));
+    assert.match(first.stdout, /^ {2}--json +JSON/m);
+    assert.ok(first.stdout.split('\n').every((line) => line.length <= 110));
+    const examples = first.stdout.match(/^ {2}.*wasm-chord [a-z]+ .*$/gm);
+    assert.ok(examples.length >= 2, `${examples.length} examples`);
+    const tries = examples.map(async (example) => {
+      const words = example.match(/wasm-chord ([^|<>]*)/)[1].match(/"[^"]*"|\S+/g);
+      const parameters = words.map((word) => word.replaceAll('"', '').replace('model.gguf', '/missing.gguf'));
+      const { status, stderr } = await run(parameters);
+      assert.deepEqual([status, stderr.includes('io: ')], [1, true], `${example}: ${stderr}`);
+    });
+    await Promise.all(tries);
+  }
+  for (const parameters of [
+    ['help', 'logits'],
+    ['logits', MODEL, 'x', '-h'],
+  ])
+    assert.deepEqual(await run(parameters), await run(['logits', '--help']));
+  assert.match((await run(['generate', '--help'])).stdout, /--ignore-eos/);
+  assert.doesNotMatch((await run(['chat', '--help'])).stdout, /--ignore-eos/);
+});
+
+test('a misspelt option or command names the nearest one', async () => {
+  for (const [parameters, expected] of [
+    [['generate', MODEL, TEXT, '--tempreature', '0'], 'did you mean --temperature?'],
+    [['chat', MODEL, '--sytem', 'x'], 'did you mean --system?'],
+    [['info', MODEL, '--thread=2'], 'did you mean --threads?'],
+    [['generate', MODEL, TEXT, '--max', '2'], 'did you mean --max-tokens?'],
+    [['tokenise', MODEL], "did you mean 'tokenize'?"],
+    [['sing', MODEL], 'the commands are '],
+    [['help', 'chatt'], "did you mean 'chat'?"],
+  ]) {
+    const { status, stderr } = await run(parameters);
+    assert.equal(status, 2);
+    assert.ok(stderr.includes(expected), stderr);
+  }
+  const { stderr } = await run(['info', MODEL, '--zzzzzzzzz']);
+  assert.doesNotMatch(stderr, /did you mean/);
+  assert.match(stderr, /Try 'wasm-chord info --help'/);
+});
+
+test('a value may begin with a minus, and a text after --', async () => {
+  const flags = ['--max-tokens', '1', '--quiet', '--temperature', '0'];
+  assert.equal((await run(['generate', MODEL, TEXT, ...flags, '--frequency-penalty', '-0.5'])).status, 0);
+  assert.equal((await run(['tokenize', MODEL, '--json', '--', '-x'])).status, 0);
+  const { status, stderr } = await run(['tokenize', MODEL, '-x']);
+  assert.deepEqual([status, /goes after --/.test(stderr)], [2, true], stderr);
 });
 
 test('wrong usage is status 2, names what is wrong on stderr and prints nothing on stdout', async () => {
@@ -77,6 +131,10 @@ test('wrong usage is status 2, names what is wrong on stderr and prints nothing 
     [['logits', MODEL, '--ids', '1,x'], "'x'"],
     [['generate', MODEL, TEXT, '--system', 'x'], '--chat'],
     [['info', MODEL, '--kv', 'q1'], '--kv'],
+    [['info', MODEL, '--json=yes'], '--json'],
+    [['logits', MODEL, TEXT, '--full'], '--json'],
+    [['logits', MODEL, TEXT, '--json', '--full', '--top', '3'], '--top'],
+    [['bench', MODEL, '--repeat', '0'], '--repeat'],
   ];
   const answers = await Promise.all(cases.map(([parameters]) => run(parameters)));
   for (const [index, { status, stdout, stderr }] of answers.entries()) {
@@ -126,6 +184,7 @@ test('info prints facts about the model; info --json prints the info object', ()
 test('tokenize prints ids with their texts; the text is an argument, an option or stdin', () =>
   withModel(async (model) => {
     const ids = await model.tokenize(TEXT);
+    const pieces = ['H', 'el', 'l', 'o', ' w', 'or', 'l', 'd'];
     for (const [parameters, stdin] of [
       [[TEXT], ''],
       [['--text', TEXT], ''],
@@ -133,7 +192,7 @@ test('tokenize prints ids with their texts; the text is an argument, an option o
       [['-'], TEXT],
     ])
       assert.deepEqual(lines((await run(['tokenize', MODEL, ...parameters, '--json'], { stdin })).stdout), [
-        { ids },
+        { ids, pieces },
       ]);
     const { stdout } = await run(['tokenize', MODEL, TEXT]);
     assert.deepEqual(
@@ -199,19 +258,78 @@ test('generate --profile prints the time of each op; with --json it prints the e
   );
 });
 
-test('logits prints the largest logits; logits --json prints one row per line', () =>
+test('one line end that ends the text of stdin is dropped; --exact keeps it', () =>
+  withModel(async (model) => {
+    for (const [stdin, flags, text] of [
+      [`${TEXT}\n`, [], TEXT],
+      [`${TEXT}\r\n`, [], TEXT],
+      [`${TEXT}\n\n`, [], `${TEXT}\n`],
+      [`${TEXT}\n`, ['--exact'], `${TEXT}\n`],
+    ]) {
+      const { stdout } = await run(['tokenize', MODEL, '--json', ...flags], { stdin });
+      assert.deepEqual(lines(stdout)[0].ids, await model.tokenize(text), JSON.stringify([stdin, flags]));
+    }
+    const greedy = ['--temperature', '0', '--max-tokens', '4', '--quiet'];
+    const argument = await run(['generate', MODEL, TEXT, ...greedy]);
+    assert.equal((await run(['generate', MODEL, ...greedy], { stdin: `${TEXT}\n` })).stdout, argument.stdout);
+    const [{ top }] = lines((await run(['logits', MODEL, '--json'], { stdin: `${TEXT}\n` })).stdout);
+    const row = await model.logits(await model.tokenize(TEXT));
+    assert.equal(top[0].logit, Math.max(...row));
+  }));
+
+test('logits prints the largest logits with their texts; with --json only those, and whole rows with --full', () =>
   withModel(async (model) => {
     const ids = await model.tokenize(TEXT);
     const row = Array.from(await model.logits(ids));
-    const events = lines((await run(['logits', MODEL, TEXT, '--json'])).stdout);
+    const flags = ['logits', MODEL, TEXT];
+    const events = lines((await run([...flags, '--json', '--full'])).stdout);
     assert.equal(events.length, 1);
     assert.equal(events[0].position, ids.length - 1);
     assert.deepEqual(events[0].logits, row);
-    assert.equal(lines((await run(['logits', MODEL, TEXT, '--json', '--all'])).stdout).length, ids.length);
-    const { stdout } = await run(['logits', MODEL, TEXT, '--top', '3']);
+    assert.equal(lines((await run([...flags, '--json', '--all', '--full'])).stdout).length, ids.length);
+    const { stdout } = await run([...flags, '--top', '3']);
     assert.equal(stdout.trimEnd().split('\n').length, 4);
     assert.equal(Number(stdout.split('\n')[1].trim().split(/\s/)[0]), row.indexOf(Math.max(...row)));
+
+    const json = lines((await run([...flags, '--json', '--top', '3', '--all'])).stdout);
+    assert.deepEqual(
+      json.map(({ position }) => position),
+      ids.map((_, index) => index),
+    );
+    const largest = row.map((logit, token) => ({ token, logit })).sort((a, b) => b.logit - a.logit);
+    assert.deepEqual(
+      json.at(-1).top.map(({ token, logit }) => ({ token, logit })),
+      largest.slice(0, 3),
+    );
+    for (const { token, text } of json.at(-1).top)
+      assert.equal(text, (await model.detokenize([...ids, token])).slice(TEXT.length));
+    assert.equal(lines((await run([...flags, '--json'])).stdout)[0].top.length, 10);
   }));
+
+test('bench prints speeds at each depth, load, abort and memory; with --json one object and nothing else', async () => {
+  const flags = ['bench', MODEL, '--repeat', '2', '--depths', '0,64,100000', '--threads', '1'];
+  const { status, stdout, stderr } = await run([...flags, '--json']);
+  assert.deepEqual([status, stderr], [0, '']);
+  const [found, ...more] = lines(stdout);
+  assert.equal(more.length, 0);
+  assert.deepEqual(found.leftOut, [100000]);
+  assert.deepEqual(
+    found.depths.map(({ depth }) => depth),
+    [0, 64],
+  );
+  for (const { prefillTokensPerSecond, decodeTokensPerSecond } of found.depths)
+    assert.ok(prefillTokensPerSecond > 0 && decodeTokensPerSecond > 0);
+  assert.ok(found.loadMs > 0 && found.memoryBytes > 1e6 && found.threads === 1);
+  assert.ok(found.abortMs === null || found.abortMs >= 0);
+  const table = (await run(flags)).stdout;
+  for (const line of [
+    /^64 +[\d.]+ +[\d.]+$/m,
+    /^load +\d+ ms$/m,
+    /^memory +[\d.]+ MB$/m,
+    /^left out: depth 100000;/m,
+  ])
+    assert.match(table, line);
+});
 
 test('Ctrl-C stops the generation, the stats say abort, and the process ends by the signal', async () => {
   const { signal, status, stdout, stderr } = await run(

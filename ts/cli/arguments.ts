@@ -2,11 +2,20 @@
 // arguments.ts: argv -> a checked command. Every error in the command line is a UsageError (exit status 2).
 import { parseArgs } from 'node:util';
 import type { GenerateOptions } from '../index.js';
+import { commands, isCommand, optionsOf, rowOf } from './commands.js';
+import type { CommandName } from './commands.js';
+import { nearest } from './nearest.js';
+import { isOption, options } from './options.js';
+import type { CommandOption, OptionName } from './options.js';
 
-export class UsageError extends Error {}
-
-const commands = ['info', 'tokenize', 'generate', 'chat', 'logits'] as const;
-export type CommandName = (typeof commands)[number];
+export class UsageError extends Error {
+  /** The command whose help tells more; undefined: the general help. */
+  readonly command: CommandName | undefined;
+  constructor(message: string, command?: CommandName) {
+    super(message);
+    this.command = command;
+  }
+}
 
 export interface Command {
   name: CommandName;
@@ -15,6 +24,8 @@ export interface Command {
   /** The text after the model; null when it is absent and stdin is read. */
   text: string | null;
   ids: number[] | null;
+  /** Keep the line end that ends stdin's text. */
+  exact: boolean;
   json: boolean;
   quiet: boolean;
   contextLength?: number;
@@ -25,192 +36,167 @@ export interface Command {
   /** Put the text into the model's chat template as the user's turn. */
   chat: boolean;
   system: string | null;
+  /** chat: keep questions for later conversations. */
+  history: boolean;
   /** logits: one row per id, instead of one row for the last id. */
   all: boolean;
   /** logits: how many of the largest logits to print. */
   top: number;
+  /** logits --json: all logits of each row. */
+  full: boolean;
   /** generate: print where the time goes. */
   profile: boolean;
+  /** bench: tokens before the measured ones. */
+  depths: number[];
+  /** bench: repetitions of each measurement. */
+  repeat: number;
   sampling: GenerateOptions;
 }
 
-const options = {
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean' },
-  json: { type: 'boolean' },
-  quiet: { type: 'boolean', short: 'q' },
-  ctx: { type: 'string' },
-  threads: { type: 'string' },
-  kv: { type: 'string' },
-  'no-special': { type: 'boolean' },
-  'no-parse': { type: 'boolean' },
-  text: { type: 'string' },
-  prompt: { type: 'string' },
-  ids: { type: 'string' },
-  chat: { type: 'boolean' },
-  system: { type: 'string' },
-  all: { type: 'boolean' },
-  top: { type: 'string' },
-  'max-tokens': { type: 'string' },
-  temperature: { type: 'string' },
-  'top-k': { type: 'string' },
-  'top-p': { type: 'string' },
-  'min-p': { type: 'string' },
-  'repetition-penalty': { type: 'string' },
-  'frequency-penalty': { type: 'string' },
-  'presence-penalty': { type: 'string' },
-  seed: { type: 'string' },
-  stop: { type: 'string', multiple: true },
-  'ignore-eos': { type: 'boolean' },
-  profile: { type: 'boolean' },
-} as const;
+/** A request for a text instead of work: the help of a command, the general help, or the version. */
+export type Request = { help: CommandName | undefined } | { version: true };
 
-const samplingFlags = [
-  'max-tokens',
-  'temperature',
-  'top-k',
-  'top-p',
-  'min-p',
-  'repetition-penalty',
-  'frequency-penalty',
-  'presence-penalty',
-  'seed',
-  'stop',
-];
-const common = ['help', 'json', 'quiet', 'ctx', 'threads', 'kv'];
-/** Flags of each command besides the common ones. A flag without effect is an error. */
-const flags: { readonly [name in CommandName]: readonly string[] } = {
-  info: [],
-  tokenize: ['text', 'no-special', 'no-parse'],
-  generate: [
-    'prompt',
-    'no-special',
-    'no-parse',
-    'ids',
-    'chat',
-    'system',
-    'ignore-eos',
-    'profile',
-    ...samplingFlags,
-  ],
-  chat: ['system', ...samplingFlags],
-  logits: ['text', 'no-special', 'no-parse', 'ids', 'all', 'top'],
-};
-
-export const help = `wasm-chord: run GGUF language models in WebAssembly
-
-  wasm-chord info     MODEL                 what the file holds and how it runs here
-  wasm-chord tokenize MODEL [TEXT]          text to token ids
-  wasm-chord generate MODEL [PROMPT]        continue a prompt; Ctrl-C stops the answer
-  wasm-chord chat     MODEL                 a conversation, typed or piped; Ctrl-C stops the answer
-  wasm-chord logits   MODEL [TEXT]          the next token's logits
-
-MODEL is a path or a URL. Without TEXT or PROMPT, or with -, the text is read from stdin. --text TEXT and
---prompt PROMPT are the same by name.
-
-for all       --json            JSON, one value per line     -q, --quiet  no progress, no figures
-              --ctx N           context length               --threads N
-              --kv f16|q8_0|f32 type of the KV cache         -h, --help   --version
-text          --no-special      add no BOS or EOS            --no-parse   special tokens are plain text
-              --ids 1,2,3       ids instead of text (generate, logits)
-generate      --chat            put the prompt into the model's chat template
-              --ignore-eos      continue after the model ends its turn
-              --profile         where the time went, by op
-generate,     --system TEXT     the system turn (generate: with --chat)
-chat          --max-tokens N    (256; chat: no limit)        --stop TEXT  may be repeated
-              --temperature T   (0.8; 0 is greedy)           --seed N
-              --top-k N (40)    --top-p P (0.95)             --min-p P (0.05)
-              --repetition-penalty X   --frequency-penalty X   --presence-penalty X
-logits        --top N           the N largest (10)           --all        one row per token
-
-exit status   0 done, 1 failed, 2 wrong usage
-`;
-
-/** Parses argv (without node and script). Help and version requests return 'help' and 'version'. */
-export function parseCommand(argv: string[]): Command | 'help' | 'version' {
-  const { values, positionals } = parse(argv);
-  if (values.help) return 'help';
-  if (values.version) return 'version';
-
-  const [name, model, ...words] = positionals;
+/** Parses argv (without node and script). */
+export function parseCommand(argv: string[]): Command | Request {
+  const { positionals, values } = split(argv);
+  const [name, ...words] = positionals;
+  if (name === 'help') return { help: words[0] === undefined ? undefined : asCommand(words[0]) };
+  if (values.has('help')) return { help: name === undefined ? undefined : asCommand(name) };
+  if (values.has('version')) return { version: true };
   if (name === undefined) throw new UsageError('no command is given');
-  if (!isCommand(name)) throw new UsageError(`there is no command '${name}'`);
-  if (model === undefined) throw new UsageError(`${name}: no model is given`);
-  const named = values.text ?? values.prompt;
-  const excess = words[name === 'info' || name === 'chat' || named !== undefined ? 0 : 1];
-  if (excess !== undefined) throw new UsageError(`${name}: the argument '${excess}' is one too many`);
-  for (const flag of Object.keys(values)) {
-    if (!common.includes(flag) && !flags[name].includes(flag))
-      throw new UsageError(`${name} has no option --${flag}`);
+  const command = asCommand(name);
+  try {
+    return check(command, words, values);
+  } catch (error) {
+    throw error instanceof UsageError ? new UsageError(error.message, command) : error;
   }
-  const text = named ?? (words[0] === '-' ? undefined : words[0]);
-  const ids = values.ids === undefined ? null : parseIds(values.ids);
-  if (ids !== null && (named ?? words[0]) !== undefined)
+}
+
+type Values = ReadonlyMap<OptionName, string | true | readonly string[]>;
+
+/** Splits argv into words and options. An unknown option names the nearest that the command has. */
+function split(argv: string[]): { positionals: string[]; values: Values } {
+  const { tokens, positionals } = parseArgs({
+    args: argv,
+    options,
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  const command = positionals.find(isCommand);
+  const values = new Map<OptionName, string | true | readonly string[]>();
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue;
+    const { name, rawName, value, inlineValue } = token;
+    if (!isOption(name)) throw new UsageError(unknownOption(rawName, name, command), command);
+    const option: CommandOption = options[name];
+    if (option.type === 'boolean') {
+      if (value !== undefined) throw new UsageError(`${rawName} takes no value`, command);
+      values.set(name, true);
+    } else {
+      // A value may begin with a minus, as in -0.5; two of them begin the next option.
+      if (value === undefined || (!inlineValue && value.startsWith('--')))
+        throw new UsageError(`${rawName} needs a value: ${rawName} ${option.value ?? ''}`, command);
+      const before = values.get(name);
+      values.set(name, option.multiple ? [...((before as readonly string[]) ?? []), value] : value);
+    }
+  }
+  return { positionals, values };
+}
+
+function unknownOption(rawName: string, name: string, command: CommandName | undefined): string {
+  if (!rawName.startsWith('--'))
+    return `there is no option ${rawName}; a text that begins with - goes after --`;
+  const known = command === undefined ? Object.keys(options) : optionsOf(rowOf(command));
+  const meant = nearest(name, known) ?? nearest(name, Object.keys(options));
+  return `there is no option ${rawName}${meant ? `; did you mean --${meant}?` : ''}`;
+}
+
+function asCommand(name: string): CommandName {
+  if (isCommand(name)) return name;
+  const meant = nearest(name, Object.keys(commands));
+  throw new UsageError(
+    `there is no command '${name}'${meant ? `; did you mean '${meant}'?` : `; the commands are ${Object.keys(commands).join(', ')}`}`,
+  );
+}
+
+function check(name: CommandName, words: string[], values: Values): Command {
+  const row = rowOf(name);
+  for (const option of values.keys())
+    if (!optionsOf(row).includes(option)) throw new UsageError(`${name} has no option --${option}`);
+  const has = (option: OptionName): boolean => values.has(option);
+  const value = (option: OptionName): string | undefined => values.get(option) as string | undefined;
+
+  const named = value('text') ?? value('prompt');
+  if (words.length < row.least) throw new UsageError(`${name}: no model is given`);
+  const excess = words[named === undefined ? row.most : row.least];
+  if (excess !== undefined) throw new UsageError(`${name}: the argument '${excess}' is one too many`);
+  const [model = '', word] = words;
+  const ids = has('ids') ? numbers('ids', value('ids')!) : null;
+  if (ids !== null && (named ?? word) !== undefined)
     throw new UsageError(`${name}: text and --ids can't be combined`);
-  if (values.chat && ids !== null) throw new UsageError("--chat and --ids can't be combined");
-  if (values.system !== undefined && name !== 'chat' && !values.chat)
-    throw new UsageError('--system needs --chat');
-  if (values.kv !== undefined && !['f16', 'q8_0', 'f32'].includes(values.kv))
-    throw new UsageError(`--kv: '${values.kv}' isn't f16, q8_0 or f32`);
-
-  const sampling: GenerateOptions = {};
-  const put = <K extends keyof GenerateOptions>(key: K, value: GenerateOptions[K] | undefined) => {
-    if (value !== undefined) sampling[key] = value;
-  };
-  put('maxTokens', whole('max-tokens', values['max-tokens']));
-  put('temperature', real('temperature', values.temperature));
-  put('topK', whole('top-k', values['top-k']));
-  put('topP', real('top-p', values['top-p']));
-  put('minP', real('min-p', values['min-p']));
-  put('repetitionPenalty', real('repetition-penalty', values['repetition-penalty']));
-  put('frequencyPenalty', real('frequency-penalty', values['frequency-penalty']));
-  put('presencePenalty', real('presence-penalty', values['presence-penalty']));
-  put('seed', whole('seed', values.seed));
-  put('stop', values.stop);
-  put('ignoreEos', values['ignore-eos']);
-
-  const contextLength = whole('ctx', values.ctx);
-  const threads = whole('threads', values.threads);
+  if (has('chat') && ids !== null) throw new UsageError("--chat and --ids can't be combined");
+  if (has('system') && name !== 'chat' && !has('chat')) throw new UsageError('--system needs --chat');
+  if (has('full') && !has('json')) throw new UsageError('--full needs --json');
+  if (has('full') && has('top')) throw new UsageError("--full and --top can't be combined");
+  const kvType = value('kv');
+  if (kvType !== undefined && kvType !== 'f16' && kvType !== 'q8_0' && kvType !== 'f32')
+    throw new UsageError(`--kv: '${kvType}' isn't f16, q8_0 or f32`);
+  const contextLength = whole('ctx', value('ctx'));
+  const threads = whole('threads', value('threads'));
+  const repeat = whole('repeat', value('repeat')) ?? 3;
+  if (repeat < 1) throw new UsageError('--repeat: at least 1 is needed');
   return {
     name,
     model,
     ids,
-    sampling,
-    text: text ?? null,
-    json: values.json ?? false,
-    quiet: values.quiet ?? false,
-    special: { addSpecial: !values['no-special'], parseSpecial: !values['no-parse'] },
-    chat: values.chat ?? false,
-    system: values.system ?? null,
-    all: values.all ?? false,
-    top: whole('top', values.top) ?? 10,
-    profile: values.profile ?? false,
+    sampling: samplingOf(values),
+    text: named ?? (word === '-' || word === undefined ? null : word),
+    exact: has('exact'),
+    json: has('json'),
+    quiet: has('quiet'),
+    special: { addSpecial: !has('no-special'), parseSpecial: !has('no-parse') },
+    chat: has('chat'),
+    system: value('system') ?? null,
+    history: !has('no-history'),
+    all: has('all'),
+    top: whole('top', value('top')) ?? 10,
+    full: has('full'),
+    profile: has('profile'),
+    depths: numbers('depths', value('depths') ?? '0,512,2048'),
+    repeat,
     ...(contextLength !== undefined && { contextLength }),
     ...(threads !== undefined && { threads }),
-    ...(values.kv !== undefined && { kvType: values.kv as 'f16' | 'q8_0' | 'f32' }),
+    ...(kvType !== undefined && { kvType }),
   };
 }
 
-function parse(argv: string[]) {
-  try {
-    return parseArgs({ args: argv, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message.split('. To specify')[0]!.split('\n')[0]!);
-  }
+function samplingOf(values: Values): GenerateOptions {
+  const value = (option: OptionName): string | undefined => values.get(option) as string | undefined;
+  const given: GenerateOptions = {
+    maxTokens: whole('max-tokens', value('max-tokens')),
+    temperature: real('temperature', value('temperature')),
+    topK: whole('top-k', value('top-k')),
+    topP: real('top-p', value('top-p')),
+    minP: real('min-p', value('min-p')),
+    repetitionPenalty: real('repetition-penalty', value('repetition-penalty')),
+    frequencyPenalty: real('frequency-penalty', value('frequency-penalty')),
+    presencePenalty: real('presence-penalty', value('presence-penalty')),
+    seed: whole('seed', value('seed')),
+    stop: values.get('stop') as readonly string[] | undefined,
+    ignoreEos: values.has('ignore-eos') || undefined,
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, one]) => one !== undefined));
 }
 
-function isCommand(name: string): name is CommandName {
-  return (commands as readonly string[]).includes(name);
-}
-
-function whole(flag: string, text: string | undefined): number | undefined {
+function whole(flag: OptionName, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text)))
     throw new UsageError(`--${flag}: '${text}' isn't an integer from 0 on`);
   return Number(text);
 }
 
-function real(flag: string, text: string | undefined): number | undefined {
+function real(flag: OptionName, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value))
@@ -218,9 +204,9 @@ function real(flag: string, text: string | undefined): number | undefined {
   return value;
 }
 
-function parseIds(text: string): number[] {
+function numbers(flag: OptionName, text: string): number[] {
   return text
     .split(/[\s,]+/)
-    .filter((id) => id !== '')
-    .map((id) => whole('ids', id)!);
+    .filter((one) => one !== '')
+    .map((one) => whole(flag, one)!);
 }

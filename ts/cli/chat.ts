@@ -8,99 +8,265 @@ import type {
   LanguageModel,
 } from '../index.js';
 import type { Command } from './arguments.js';
-import { Lines, onOneLine, print, printText } from './terminal.js';
+import { Conversation, ConversationError, FileError } from './conversation.js';
+import { History, historyFile } from './history.js';
+import { Lines } from './lines.js';
+import { nearest } from './nearest.js';
+import { faint, note, onOneLine, print, printJson, size, TextPrinter, wrapped } from './terminal.js';
 
-const commands = `/reset   start a new conversation; the system turn is kept
-/exit    end the conversation, as Ctrl-D does
-/help    show these commands
-Ctrl-C stops an answer; at the prompt it ends the conversation
-`;
+/** A command of the conversation. `run` gets what follows its name, and may resolve to a question to ask. */
+interface ChatCommand {
+  readonly usage: string;
+  readonly text: string;
+  readonly run: (rest: string) => Promise<string | undefined> | string | undefined;
+}
+const QUOTES = '"""';
+/** Below so many parameters a model is introduced as a small one. */
+const SMALL = 5e8;
 
 /** Runs until the input ends or the user ends it. Resolves to true if Ctrl-C ended it. */
 export async function chat(model: LanguageModel, command: Command): Promise<boolean> {
   // Throws the template's error before the first question.
   if (!model.info.chatTemplate) await model.applyChatTemplate([]);
-  const lines = new Lines('> ');
-  const system: ChatCompletionMessageParam[] =
-    command.system === null ? [] : [{ role: 'system', content: command.system }];
-  let messages = [...system];
-  if (lines.isTerminal && !command.quiet)
-    process.stderr.write(
-      `${onOneLine(`${model.info.name || model.info.architecture}: ${model.info.backendReason}`)}\n${commands}\n`,
-    );
+  const talk = new Talk(model, command);
   try {
-    for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
-      const text = line.trim();
-      if (text === '') continue;
-      if (text === '/exit') break;
-      if (text === '/reset') {
-        messages = [...system];
-        continue;
-      }
-      if (/^\/[a-z]+$/.test(text)) {
-        process.stderr.write(commands);
-        continue;
-      }
-      const question: ChatCompletionMessageParam = { role: 'user', content: line };
-      try {
-        const content = await lines.interruptible((signal) =>
-          answer(model, command, [...messages, question], signal),
-        );
-        // An answer that was stopped before its first word is dropped with its question.
-        if (content !== '') messages.push(question, { role: 'assistant', content });
-      } catch (error) {
-        if (!lines.isTerminal || !ChordError.isInstance(error)) throw error;
-        process.stderr.write(
-          `${onOneLine(`${error.code}: ${error.message}`)}\n${error.code === 'context-full' ? '/reset starts a new conversation\n' : ''}\n`,
-        );
-      }
-    }
+    await talk.run();
   } finally {
-    lines.close();
+    talk.lines.close();
   }
-  return lines.isInterrupted;
+  return talk.lines.isInterrupted;
 }
 
-/** Prints the answer and its figures. Resolves to the answer's text, which may be partial. */
-async function answer(
-  model: LanguageModel,
-  command: Command,
-  messages: ChatCompletionMessageParam[],
-  signal: AbortSignal,
-): Promise<string> {
-  const stream = await model.chat.completions.create(
-    { ...requestOf(command), messages, stream: true },
-    { signal },
-  );
-  let text = '';
-  try {
-    for await (const { choices } of stream) {
-      const piece = choices[0]?.delta.content ?? '';
-      text += piece;
-      if (!command.json) await printText(piece);
+class Talk {
+  readonly lines: Lines;
+  readonly #model: LanguageModel;
+  readonly #command: Command;
+  readonly #conversation: Conversation;
+  readonly #historyFile: string | undefined;
+  #isOver = false;
+  /** How often the last question was asked again: with --seed each answer has a seed of its own. */
+  #retries = 0;
+
+  constructor(model: LanguageModel, command: Command) {
+    this.#model = model;
+    this.#command = command;
+    this.#conversation = new Conversation(command.system);
+    this.#historyFile = command.history ? historyFile() : undefined;
+    const history = this.#historyFile === undefined ? undefined : new History(this.#historyFile);
+    this.lines = new Lines(history, Object.keys(this.#commands));
+  }
+
+  async run(): Promise<void> {
+    if (this.lines.isTerminal) this.#greet();
+    for (let line = await this.#next(); line !== undefined && !this.#isOver; line = await this.#next()) {
+      if (line.trim() === '') continue;
+      try {
+        const question = /^\/(?:[a-z]+|\?)(?=\s|$)/.test(line) ? await this.#obey(line) : line;
+        if (question !== undefined) await this.lines.interruptible((signal) => this.#ask(question, signal));
+      } catch (error) {
+        this.#tell(error);
+      }
+      if (this.#isOver) return;
     }
-  } catch (error) {
-    if (!signal.aborted) throw error;
   }
-  const stats = stream.stats;
-  if (command.json) await printText(`${JSON.stringify({ text, stats })}\n`);
-  else await print('\n');
-  if (!command.json && !command.quiet && stats) process.stderr.write(figures(stats));
-  return text;
+
+  /** The next line; the lines between two """ are one. Undefined at the end. */
+  async #next(): Promise<string | undefined> {
+    const first = await this.lines.next('> ');
+    if (!first?.startsWith(QUOTES)) return first;
+    let text = first.slice(QUOTES.length);
+    while (!text.trimEnd().endsWith(QUOTES)) {
+      const line = await this.lines.next('… ');
+      if (line === undefined) return this.lines.isInterrupted ? undefined : text;
+      text += `\n${line}`;
+    }
+    return text.trimEnd().slice(0, -QUOTES.length).trim();
+  }
+
+  #greet(): void {
+    const { parameters, quantization, memory, threads } = this.#model.info;
+    const facts = [`${count(parameters)} parameters`, quantization, size(memory.weights)].filter(Boolean);
+    const keys =
+      'Ctrl-C stops an answer, and leaves at the empty prompt. ↑ brings earlier questions back. /help tells more.' +
+      (parameters < SMALL ? ' A model this small is quick, and often wrong.' : '');
+    note(
+      this.#command,
+      `${wrapped(onOneLine(`${this.#name()} (${facts.join(', ')}) on ${threads} ${threads === 1 ? 'thread' : 'threads'}.`))}\n` +
+        `${faint(wrapped(keys))}\n\n`,
+    );
+  }
+
+  /** The file's name tells a user more than the name that was written into the file. */
+  #name(): string {
+    const file = this.#command.model.split(/[?#]/)[0]!.split(/[\\/]/).at(-1)!;
+    return file.replace(/\.gguf$/i, '') || this.#model.info.name || this.#model.info.architecture;
+  }
+
+  /** Runs a line that is a command of the conversation. */
+  async #obey(line: string): Promise<string | undefined> {
+    const [name = '', ...words] = line.trim().split(/\s+/);
+    const rest = line.trim().slice(name.length).trim();
+    const known = this.#commands[name] ?? this.#commands[this.#aliases[name] ?? ''];
+    if (known === undefined) {
+      const all = Object.keys(this.#commands);
+      const meant = nearest(name, all);
+      throw new ConversationError(
+        `there is no ${name}${meant ? `; did you mean ${meant}?` : '.'} The commands are ${all.join(' ')}`,
+      );
+    }
+    const needsWord = /^[A-Z]/.test(known.usage);
+    if (needsWord && words.length === 0) throw new ConversationError(`${name} needs a name: ${name} FILE`);
+    if (known.usage === '' && words.length > 0) throw new ConversationError(`${name} takes nothing after it`);
+    return known.run(rest);
+  }
+
+  readonly #commands: { readonly [name: string]: ChatCommand } = {
+    '/help': { usage: '', text: 'this list', run: () => this.#help() },
+    '/retry': { usage: '', text: 'ask the last question again', run: () => this.#retry() },
+    '/system': {
+      usage: '[TEXT]',
+      text: 'show the system turn, or set it; - takes it away',
+      run: (rest) => this.#system(rest),
+    },
+    '/clear': {
+      usage: '',
+      text: 'start a new conversation; the system turn is kept',
+      run: () => {
+        this.#conversation.turns = [];
+        return this.#say('A new conversation.');
+      },
+    },
+    '/save': {
+      usage: 'FILE',
+      text: 'write the conversation to a file (JSON)',
+      run: async (rest) => {
+        const { name, architecture } = this.#model.info;
+        return this.#say(`Saved to ${await this.#conversation.save(rest, name || architecture)}.`);
+      },
+    },
+    '/load': {
+      usage: 'FILE',
+      text: 'go on with the conversation of a file',
+      run: async (rest) => {
+        const file = await this.#conversation.load(rest);
+        const last = this.#conversation.turns.at(-1);
+        const n = this.#conversation.turns.filter(({ role }) => role === 'user').length;
+        return this.#say(
+          `${n} ${n === 1 ? 'question' : 'questions'} from ${file}.${last ? ` The last words: ${last.content.slice(-300)}` : ''}`,
+        );
+      },
+    },
+    '/exit': {
+      usage: '',
+      text: 'leave, as Ctrl-D does',
+      run: () => {
+        this.#isOver = true;
+        return undefined;
+      },
+    },
+  };
+  readonly #aliases: { readonly [name: string]: string } = {
+    '/reset': '/clear',
+    '/quit': '/exit',
+    '/bye': '/exit',
+    '/?': '/help',
+  };
+
+  #help(): undefined {
+    const rows = Object.entries(this.#commands).map(
+      ([name, { usage, text }]) => `${`${name} ${usage}`.padEnd(15)} ${text}\n`,
+    );
+    const kept =
+      this.#historyFile === undefined
+        ? "aren't kept after this conversation"
+        : `are kept in ${this.#historyFile} (--no-history: they aren't)`;
+    const keys =
+      `${QUOTES}             begins and ends a question of several lines\n` +
+      'Ctrl-C stops an answer; a second one, or one at the empty prompt, leaves.\n' +
+      'A question that begins with / goes after a blank.\n' +
+      (this.lines.isTerminal ? `Earlier questions (↑) ${kept}.\n` : '');
+    process.stderr.write(wrapped(rows.join('') + keys));
+  }
+
+  #system(rest: string): undefined {
+    if (rest !== '') this.#conversation.system = rest === '-' ? null : rest;
+    const { system } = this.#conversation;
+    return this.#say(system === null ? 'There is no system turn.' : `The system turn: ${system}`);
+  }
+
+  #retry(): string {
+    const question = this.#conversation.takeLast();
+    if (question === undefined) throw new ConversationError('there is no question to ask again');
+    this.#retries++;
+    return question;
+  }
+
+  #say(text: string): undefined {
+    note(this.#command, `${faint(wrapped(onOneLine(text)))}\n`);
+  }
+
+  /** Asks a question and prints the answer and its figures. */
+  async #ask(question: string, signal: AbortSignal): Promise<void> {
+    const text = await this.#answer(this.#conversation.messages(question), signal);
+    // An answer that was stopped before its first word is dropped with its question.
+    if (text !== '') this.#conversation.add(question, text);
+  }
+
+  /** Resolves to the answer's text, which may be partial. */
+  async #answer(messages: ChatCompletionMessageParam[], signal: AbortSignal): Promise<string> {
+    const { json } = this.#command;
+    const request = requestOf(this.#command, this.#retries);
+    const stream = await this.#model.chat.completions.create(
+      { ...request, messages, stream: true },
+      { signal },
+    );
+    const printer = new TextPrinter();
+    let text = '';
+    try {
+      for await (const { choices } of stream) {
+        const piece = choices[0]?.delta.content ?? '';
+        text += piece;
+        if (!json) await printer.write(piece);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+    const { stats } = stream;
+    if (json) await printJson({ text, stats });
+    else await print('\n');
+    if (!json && stats)
+      note(this.#command, `\n${faint((this.lines.isTerminal ? brief : figures)(stats))}\n\n`);
+    return text;
+  }
+
+  /** In a terminal a conversation survives an error that names its cause; in a pipe an error ends it. */
+  #tell(error: unknown): void {
+    if (error instanceof ConversationError) {
+      if (error instanceof FileError && !this.lines.isTerminal) process.exitCode = 1;
+      process.stderr.write(`${wrapped(onOneLine(error.message))}\n`);
+      return;
+    }
+    if (!this.lines.isTerminal || !ChordError.isInstance(error)) throw error;
+    process.stderr.write(
+      `${onOneLine(`${error.code}: ${error.message}`)}\n${error.code === 'context-full' ? '/clear starts a new conversation\n' : ''}\n`,
+    );
+  }
 }
 
-const figures = ({
-  promptTokens,
-  cachedTokens,
-  promptMs,
-  tokens,
-  tokensPerSecond,
-  finishReason,
-}: GenerationStats): string =>
-  `\n${promptTokens} prompt tokens, ${cachedTokens} kept and ${promptTokens - cachedTokens} read in ${promptMs.toFixed(0)} ms; ` +
-  `${tokens} written at ${tokensPerSecond.toFixed(1)} tokens/s (${finishReason})\n\n`;
+const count = (n: number): string => (n < 1e9 ? `${(n / 1e6).toFixed(0)}M` : `${(n / 1e9).toFixed(1)}B`);
 
-function requestOf({ sampling }: Command): Omit<ChatCompletionCreateParams, 'messages' | 'stream'> {
+const figures = ({ promptTokens, cachedTokens, promptMs, ...rest }: GenerationStats): string =>
+  `${promptTokens} prompt tokens, ${cachedTokens} kept and ${promptTokens - cachedTokens} read in ${promptMs.toFixed(0)} ms; ` +
+  `${rest.tokens} written at ${rest.tokensPerSecond.toFixed(1)} tokens/s (${rest.finishReason})`;
+
+const ends = { stop: '', length: '; cut at the greatest length', abort: '; stopped' } as const;
+const brief = ({ tokens, tokensPerSecond, finishReason }: GenerationStats): string =>
+  `${tokens} ${tokens === 1 ? 'token' : 'tokens'}${tokensPerSecond > 0 ? `, ${tokensPerSecond.toFixed(0)} per second` : ''}${ends[finishReason]}`;
+
+function requestOf(
+  { sampling }: Command,
+  retries: number,
+): Omit<ChatCompletionCreateParams, 'messages' | 'stream'> {
   const {
     maxTokens,
     temperature,
@@ -119,7 +285,7 @@ function requestOf({ sampling }: Command): Omit<ChatCompletionCreateParams, 'mes
     top_p: topP,
     frequency_penalty: frequencyPenalty,
     presence_penalty: presencePenalty,
-    seed,
+    seed: seed === undefined ? undefined : seed + retries,
     stop,
     extra_body: { top_k: topK, min_p: minP, repetition_penalty: repetitionPenalty },
   };

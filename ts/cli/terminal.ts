@@ -1,130 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // terminal.ts: how the command line prints: results to stdout, everything else to stderr. A model's file may
 // hold any text: its escape sequences never reach a terminal, and its text can't look like a line of ours.
-import { createInterface } from 'node:readline';
-import type { Interface } from 'node:readline';
-import type { LoadProgress } from '../index.js';
-
-const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
-
-/** Draws load progress over one line of stderr. Draws nothing where stderr isn't a terminal. */
-export class ProgressBar {
-  readonly #isShown: boolean;
-  #isDrawn = false;
-
-  constructor(isShown: boolean) {
-    this.#isShown = isShown && process.stderr.isTTY === true;
-  }
-
-  update({ phase, loaded, total, progress }: LoadProgress): void {
-    if (!this.#isShown) return;
-    if (phase === 'ready') return this.clear();
-    const part = Math.min(1, Math.max(0, progress ?? 0));
-    const filled = Math.round(part * 30);
-    const bar = '█'.repeat(filled) + '·'.repeat(30 - filled);
-    const bytes = total ? `${mebibytes(loaded)} of ${mebibytes(total)} MiB` : `${mebibytes(loaded)} MiB`;
-    process.stderr.write(
-      `\r\x1b[2K${phase.padEnd(8)} ${bar} ${String(Math.round(part * 100)).padStart(3)} %  ${bytes}`,
-    );
-    this.#isDrawn = true;
-  }
-
-  clear(): void {
-    if (this.#isDrawn) process.stderr.write('\r\x1b[2K');
-    this.#isDrawn = false;
-  }
-}
-
-/**
- * Turns Ctrl-C into an abort while `work` runs. The interrupted work ends in order, and then the process dies
- * of the same signal, so that a shell's loop stops too. A second Ctrl-C kills at once.
- */
-export async function interruptible(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const controller = new AbortController();
-  const onInterrupt = () => controller.abort();
-  process.once('SIGINT', onInterrupt);
-  try {
-    await work(controller.signal);
-  } catch (error) {
-    if (!controller.signal.aborted) throw error;
-  } finally {
-    process.off('SIGINT', onInterrupt);
-  }
-  if (controller.signal.aborted) process.kill(process.pid, 'SIGINT');
-}
-
-/**
- * The lines of a conversation, typed after a prompt or piped, and its Ctrl-C. Ctrl-C stops the current run. A
- * second Ctrl-C, or one between two runs, ends the lines.
- */
-export class Lines {
-  readonly isTerminal = process.stdin.isTTY === true;
-  /** Whether Ctrl-C ended the lines. */
-  isInterrupted = false;
-  readonly #reader: Interface;
-  readonly #lines: string[] = [];
-  readonly #onInterrupt = (): void => this.#interrupt();
-  #isClosed = false;
-  #wake: () => void = () => {};
-  #running: AbortController | undefined;
-
-  constructor(prompt: string) {
-    // On a terminal readline reads the keyboard, so Ctrl-C arrives from readline instead of as a signal.
-    this.#reader = createInterface({
-      input: process.stdin,
-      output: this.isTerminal ? process.stderr : undefined,
-      prompt,
-    });
-    this.#reader.on('line', (line) => {
-      this.#lines.push(line);
-      this.#wake();
-    });
-    this.#reader.on('close', () => {
-      this.#isClosed = true;
-      this.#wake();
-    });
-    this.#reader.on('SIGINT', this.#onInterrupt);
-    process.on('SIGINT', this.#onInterrupt);
-  }
-
-  /** The next line; undefined at the end. */
-  async next(): Promise<string | undefined> {
-    if (this.isTerminal && this.#lines.length === 0 && !this.#isClosed) this.#reader.prompt();
-    while (this.#lines.length === 0 && !this.#isClosed)
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    return this.isInterrupted ? undefined : this.#lines.shift();
-  }
-
-  /** Runs `work` with a signal that Ctrl-C aborts. */
-  async interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    this.#running = new AbortController();
-    try {
-      return await work(this.#running.signal);
-    } finally {
-      this.#running = undefined;
-    }
-  }
-
-  close(): void {
-    process.off('SIGINT', this.#onInterrupt);
-    this.#reader.close();
-  }
-
-  #interrupt(): void {
-    if (this.#running !== undefined && !this.#running.signal.aborted) return this.#running.abort();
-    this.isInterrupted = true;
-    this.close();
-    // The run doesn't stop: end the process.
-    if (this.#running !== undefined) process.kill(process.pid, 'SIGINT');
-  }
-}
-
-/** All of stdin as text. */
-export async function readStdin(): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
-  return Buffer.concat(chunks).toString('utf8');
-}
+import type { Command } from './arguments.js';
+import { WordWrap } from './wrap.js';
 
 /**
  * Control characters except line feed and tab, marks that change the direction of text, line and paragraph
@@ -147,8 +25,55 @@ export function printText(text: string): Promise<void> {
   return print(process.stdout.isTTY === true ? text.replace(CONTROLS, escaped) : text);
 }
 
+export const printJson = (value: unknown): Promise<void> => printText(`${JSON.stringify(value)}\n`);
+
 /** Writes to stdout and waits while its buffer is full: a slow reader slows the model down. */
 export async function print(text: string): Promise<void> {
   if (text !== '' && !process.stdout.write(text))
     await new Promise<void>((resolve) => process.stdout.once('drain', () => resolve()));
+}
+
+/** Whether the cursor of this terminal can be moved and its lines erased. */
+export const isScreen = (stream: NodeJS.WriteStream): boolean =>
+  stream.isTTY === true && process.env['TERM'] !== 'dumb';
+
+/** Writes a text piece by piece. On a terminal it breaks lines at words. */
+export class TextPrinter {
+  readonly #wrap = isScreen(process.stdout) ? new WordWrap() : undefined;
+
+  write(piece: string): Promise<void> {
+    if (this.#wrap === undefined) return printText(piece);
+    return print(this.#wrap.write(piece.replace(CONTROLS, escaped), process.stdout.columns));
+  }
+}
+
+/** Faint text on stderr, where stderr is a terminal with colours (NO_COLOR and TERM=dumb are honoured). */
+export const faint = (text: string): string =>
+  process.stderr.isTTY === true && process.stderr.hasColors() ? `\x1b[2m${text}\x1b[22m` : text;
+
+/** A text of ours for stderr: on a terminal its lines break at words. */
+export const wrapped = (text: string): string =>
+  isScreen(process.stderr) ? new WordWrap().write(text, process.stderr.columns) : text;
+
+/** A note for people on stderr. --quiet leaves it out. */
+export function note(command: Command, text: string): void {
+  if (!command.quiet) process.stderr.write(text);
+}
+
+/** All of stdin as text, without the line end that ends it unless it is wanted exactly. */
+export async function readStdin(isExact: boolean): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
+  const text = Buffer.concat(chunks).toString('utf8');
+  return isExact ? text : text.replace(/\r?\n$/, '');
+}
+
+/** Bytes in the unit that fits: 98.4 MB. */
+export function size(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  let n = bytes;
+  let i = 0;
+  // 999.95 would be printed as 1000.0.
+  while (n >= 999.95 && i < units.length - 1) [n, i] = [n / 1000, i + 1];
+  return `${i === 0 ? n : n.toFixed(1)} ${units[i]}`;
 }

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+// cli-terminal.test.mjs: what a user of `wasm-chord` sees and types in a terminal. The tests need python3 for
+// a pseudo-terminal.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { CHATML, withTemplate } from './chat.mjs';
+import { FIXTURE } from './level2.mjs';
+import { CTRL_C, CTRL_D, inTerminal, needsTerminal, screenOf, UP } from './terminal.mjs';
+
+const flags = ['--temperature', '0', '--max-tokens', '6', '--threads', '1'];
+const endless = ['--temperature', '0', '--ctx', '100000', '--max-tokens', '90000', '--threads', '1'];
+
+/** Runs `use(file, folder)` with a fixture that has a chat template. */
+async function withFile(use) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-terminal-'));
+  try {
+    const file = path.join(folder, 'tiny.gguf');
+    await writeFile(file, await withTemplate(CHATML));
+    return await use(file, folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Resolves to the exports of a file of ts/cli. */
+async function importSource(name) {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL(`../../ts/cli/${name}`, import.meta.url))],
+    bundle: true,
+    format: 'esm',
+    write: false,
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
+}
+
+test(
+  'a conversation opens with the model, its size, its threads and the keys, in sentences',
+  needsTerminal,
+  () =>
+    withFile(async (file) => {
+      const { screen, status } = await inTerminal(['chat', file, ...flags], async ({ see, type }) => {
+        await see('> ');
+        type(CTRL_D);
+      });
+      assert.equal(status, 0);
+      assert.match(screen[0], /^tiny \(\dM parameters, Q4_1, [\d.]+ [kM]B\) on 1 thread\.$/);
+      assert.match(
+        screen.slice(1, 4).join(' '),
+        /Ctrl-C stops an answer, and leaves at the empty prompt\. ↑ .*\/help/,
+      );
+    }),
+);
+
+test('Ctrl-C stops an answer, a second one leaves, and the shell sees 130', needsTerminal, () =>
+  withFile(async (file) => {
+    const { screen, status } = await inTerminal(['chat', file, ...endless], async ({ see, type }) => {
+      await see('> ');
+      type('Hi there\r');
+      await see(/\n[^>]/);
+      type(CTRL_C);
+      await see('stopped');
+      await see('> ');
+      type('half a question');
+      await see('half a question');
+      type(CTRL_C); // empties the line
+      await see('> ');
+      type('/system\r');
+      await see('no system turn');
+      await see('> ');
+      type(CTRL_C);
+    });
+    assert.equal(status, 130, screen.join('\n'));
+  }),
+);
+
+test(
+  '↑ brings back questions of this conversation and of earlier ones; --no-history keeps none',
+  needsTerminal,
+  () =>
+    withFile(async (file, folder) => {
+      const history = path.join(folder, 'state/history');
+      const env = { WASM_CHORD_HISTORY: history };
+      const ask = (more, keys) =>
+        inTerminal(
+          ['chat', file, ...flags, ...more],
+          async ({ see, type }) => {
+            for (const line of keys) {
+              await see('> ');
+              type(line);
+              await see(/token/);
+            }
+            await see('> ');
+            type(CTRL_D);
+          },
+          { env },
+        );
+      await ask([], ['First question\r', 'Second question\r']);
+      assert.equal(await readFile(history, 'utf8'), 'First question\nSecond question\n');
+      assert.equal((await stat(history)).mode & 0o077, 0, 'others can read the history');
+      const { screen } = await ask([], [`${UP}${UP}\r`, `${UP}\r`]);
+      assert.equal(screen.filter((line) => line === '> First question').length, 2, screen.join('\n'));
+      const before = await readFile(history, 'utf8');
+      const none = await ask(['--no-history'], [`${UP}Third question\r`]);
+      assert.ok(none.screen.includes('> Third question'), none.screen.join('\n'));
+      assert.equal(await readFile(history, 'utf8'), before);
+    }),
+);
+
+test(
+  'what is typed during an answer is not drawn into it, and stands at the next prompt',
+  needsTerminal,
+  () =>
+    withFile(async (file) => {
+      const { raw, screen } = await inTerminal(['chat', file, ...endless], async ({ see, type }) => {
+        await see('> ');
+        type('Hi there\r');
+        await see(/\n[^>]/);
+        type('typed early');
+        // The program has read the keys: it reads Ctrl-C after them.
+        type(CTRL_C);
+        await see('stopped');
+        await see('> typed early');
+        type('\r');
+        await see(/\n[^>]/);
+        type('a whole line\r');
+        type(CTRL_C);
+        await see('> a whole line');
+        await see(/\n[^>]/);
+        type(CTRL_C);
+        await see('> ');
+        type(CTRL_C);
+      });
+      assert.equal(raw.match(/typed early/g).length, 1, raw);
+      assert.ok(screen.includes('> typed early') && screen.includes('> a whole line'), screen.join('\n'));
+    }),
+);
+
+test(
+  'a text breaks at words at the edge of a narrow terminal, and loses nothing',
+  needsTerminal,
+  async () => {
+    const long = [
+      'generate',
+      FIXTURE,
+      'Hello',
+      '--temperature',
+      '2',
+      '--top-k',
+      '200',
+      '--seed',
+      '5',
+      '--quiet',
+    ];
+    const run = (columns) =>
+      inTerminal([...long, '--max-tokens', '300', '--ignore-eos', '--threads', '1'], async () => {}, {
+        columns,
+      });
+    const [narrow, wide] = [await run(24), await run(5000)];
+    const words = wide.screen.join('\n').split(/\s+/);
+    assert.ok(narrow.screen.length > wide.screen.length + 10, narrow.screen.join('\n'));
+    assert.equal(narrow.screen.join('').replace(/\s+/g, ''), words.join(''));
+    // No line begins or ends inside a word that fits the line.
+    const fitting = new Set(words.filter((word) => word.length > 0));
+    const edges = narrow.screen.flatMap((line) => [
+      line.trim().split(/\s+/)[0],
+      line.trim().split(/\s+/).at(-1),
+    ]);
+    const broken = edges.filter((word) => word !== '' && !fitting.has(word));
+    const cut = words.filter((word) => word.length > 23).length;
+    assert.ok(broken.length <= 4 * cut, `${broken.join(' | ')} in\n${narrow.screen.join('\n')}`);
+  },
+);
+
+test('a word that reaches the edge is moved, a longer one is cut, and wide characters count twice', async () => {
+  const { WordWrap } = await importSource('wrap.ts');
+  const shown = (pieces, columns) => {
+    const wrap = new WordWrap();
+    return screenOf(
+      pieces
+        .map((piece) => wrap.write(piece, columns))
+        .join('')
+        .replaceAll('\n', '\r\n'),
+      columns,
+    );
+  };
+  const each = (text) => [...text];
+  for (const pieces of [['one two three four'], each('one two three four'), ['one tw', 'o thr', 'ee four']])
+    assert.deepEqual(shown(pieces, 10), ['one two', 'three', 'four']);
+  assert.deepEqual(shown(['exactly9! no'], 10), ['exactly9!', 'no']);
+  assert.deepEqual(shown(['a abcdefghijklmnop b'], 10), ['a', 'abcdefghi', 'jklmnop b']);
+  assert.deepEqual(shown(['  indented\n\n  so that words move'], 12), [
+    '  indented',
+    '',
+    '  so that',
+    'words move',
+  ]);
+  assert.deepEqual(shown(each('你好世界你好世界'), 10), ['你好世界', '你好世界']);
+  assert.deepEqual(shown(each('你好世界。你好'), 10), ['你好世', '界。你好']);
+  assert.deepEqual(shown(each('abc 你好世界'), 10), ['abc 你好', '世界']);
+  assert.deepEqual(shown(['ab\tcd ef gh'], 14), ['ab      cd ef', 'gh']);
+  assert.equal(
+    new WordWrap().write('a terminal that tells no width', undefined),
+    'a terminal that tells no width',
+  );
+});
+
+test("the columns of every character are those of Python's Unicode tables", needsTerminal, async () => {
+  const { columnsOf } = await importSource('width.ts');
+  // Characters that the tables of both know, without those that Unicode 16 made wide (4DC0 to 4DFF) and the
+  // vowels of Hangul, which a terminal draws over the character before them.
+  const script = `
+import unicodedata as u
+for c in range(0x20, 0x110000):
+    category, width = u.category(chr(c)), u.east_asian_width(chr(c))
+    if category not in ('Cc', 'Cn', 'Co', 'Cs') and not 0x4dc0 <= c < 0x4e00 and not 0x1160 <= c < 0x1200:
+        print(c, 0 if category in ('Mn', 'Me', 'Cf') else 2 if width in 'WF' else 1)`;
+  const { stdout, status } = spawnSync('python3', ['-c', script], { maxBuffer: 1 << 26, encoding: 'utf8' });
+  assert.equal(status, 0);
+  const rows = stdout.trimEnd().split('\n');
+  assert.ok(rows.length > 100_000);
+  const wrong = rows
+    .map((row) => row.split(' ').map(Number))
+    .map(([code, columns]) => [code, columns, String.fromCodePoint(code)])
+    .filter(([, columns, sign]) => !/\p{Cn}/u.test(sign) && columnsOf(sign) !== columns)
+    .map(([code]) => code.toString(16));
+  assert.ok(wrong.length <= 2, wrong.join(' '));
+});
+
+test(
+  'a load draws a bar with bytes on one line, and none where TERM is dumb; NO_COLOR leaves colours out',
+  needsTerminal,
+  async () => {
+    const run = (env) => inTerminal(['info', FIXTURE], async () => {}, { columns: 60, env });
+    const { raw, screen } = await run({});
+    assert.match(raw, /\r\x1b\[2K(?:starting|reading|downloading)/);
+    assert.match(raw, /of [\d.]+ kB/);
+    assert.match(screen[0], /^name /, 'the bar must be erased');
+    const dumb = await run({ TERM: 'dumb' });
+    assert.doesNotMatch(dumb.raw, /\x1b|starting|reading/);
+    const talk = (env) =>
+      withFile((file) =>
+        inTerminal(
+          ['chat', file, ...flags],
+          async ({ see, type }) => {
+            await see('> ');
+            type(CTRL_D);
+          },
+          { env },
+        ),
+      );
+    assert.match((await talk({})).raw, /\x1b\[2m/);
+    assert.doesNotMatch((await talk({ NO_COLOR: '1' })).raw, /\x1b\[[\d;]*m/);
+  },
+);

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// commands.ts: the commands, each once: what it takes, its options, its help and its examples.
+import { loadingOptions, samplingOptions } from './options.js';
+import type { OptionName } from './options.js';
+
+export interface CommandRow {
+  /** What follows the command's name. */
+  readonly usage: string;
+  /** One line in the list of commands. */
+  readonly summary: string;
+  /** More about it, in the command's own help. */
+  readonly about: string;
+  /** How many words after the command: MODEL, and a text. */
+  readonly least: number;
+  readonly most: number;
+  /** The command's own options. An option without effect is an error. */
+  readonly own: readonly OptionName[];
+  readonly sampling: boolean;
+  readonly loading: boolean;
+  readonly examples: readonly string[];
+}
+
+const MODEL = `MODEL is a path or a URL.`;
+const TEXT = `Without TEXT, or with -, the text is read from stdin. One line end at its end is dropped,
+so that 'echo hello | ...' means the text "hello"; --exact keeps it.`;
+
+export const commands = {
+  chat: {
+    usage: 'MODEL',
+    summary: 'talk to a model',
+    about: `${MODEL} Each line is a question, typed or piped.
+
+In a terminal: Ctrl-C stops an answer; at the empty prompt it leaves, as Ctrl-D does. The arrow keys edit the
+line and bring earlier questions back. They are kept from one conversation to the next in
+~/.local/state/wasm-chord/history ($XDG_STATE_HOME; on Windows %LOCALAPPDATA%), unless --no-history is given
+or WASM_CHORD_HISTORY is empty; WASM_CHORD_HISTORY can name another file. /help lists the commands of a
+conversation.`,
+    least: 1,
+    most: 1,
+    own: ['system', 'no-history'],
+    sampling: true,
+    loading: true,
+    examples: [
+      'wasm-chord chat model.gguf',
+      'wasm-chord chat model.gguf --system "Answer in one sentence." --temperature 0.2',
+      'printf "Hi\\nAnd then?\\n" | wasm-chord chat model.gguf --quiet',
+    ],
+  },
+  generate: {
+    usage: 'MODEL [PROMPT]',
+    summary: 'continue a prompt',
+    about: `${MODEL}
+${TEXT.replaceAll('TEXT', 'PROMPT').replace('the text is', 'the prompt is')}
+
+The text goes to stdout while it is written, the figures to stderr. Ctrl-C stops it. With --json, each token
+is a line { token, text }, and the last line is { stats }.`,
+    least: 1,
+    most: 2,
+    own: ['prompt', 'exact', 'ids', 'no-special', 'no-parse', 'chat', 'system', 'ignore-eos', 'profile'],
+    sampling: true,
+    loading: true,
+    examples: [
+      'wasm-chord generate model.gguf "Once upon a time" --temperature 0',
+      'wasm-chord generate model.gguf --chat "Name three rivers of Europe." --seed 7',
+      'wasm-chord generate model.gguf --chat --quiet < question.txt > answer.txt',
+    ],
+  },
+  info: {
+    usage: 'MODEL',
+    summary: 'what the file holds and how it runs here',
+    about: `${MODEL} With --json: model.info, one object.`,
+    least: 1,
+    most: 1,
+    own: [],
+    sampling: false,
+    loading: true,
+    examples: ['wasm-chord info model.gguf', 'wasm-chord info model.gguf --json | jq .parameters'],
+  },
+  tokenize: {
+    usage: 'MODEL [TEXT]',
+    summary: 'text to token ids',
+    about: `${MODEL}
+${TEXT}
+
+Prints one line per token: its id and its text. With --json: { ids, pieces }.`,
+    least: 1,
+    most: 2,
+    own: ['text', 'exact', 'no-special', 'no-parse'],
+    sampling: false,
+    loading: true,
+    examples: [
+      'wasm-chord tokenize model.gguf "Hello world"',
+      'echo "Hello world" | wasm-chord tokenize model.gguf --json',
+      'wasm-chord tokenize model.gguf --exact < file.txt | wc -l',
+    ],
+  },
+  logits: {
+    usage: 'MODEL [TEXT]',
+    summary: 'the scores of the next token',
+    about: `${MODEL}
+${TEXT}
+
+Prints the largest logits after the text's last token. With --json: one line per row,
+{ position, top: [{ token, logit, text }] }, or with --full { position, logits }.`,
+    least: 1,
+    most: 2,
+    own: ['text', 'exact', 'ids', 'no-special', 'no-parse', 'all', 'top', 'full'],
+    sampling: false,
+    loading: true,
+    examples: [
+      'wasm-chord logits model.gguf "The capital of France is" --top 3',
+      'wasm-chord logits model.gguf --ids 1,2,3 --all --json',
+    ],
+  },
+  bench: {
+    usage: 'MODEL',
+    summary: 'how fast a model runs here',
+    about: `${MODEL}
+Measures this package alone, on this machine: loading, reading a prompt (prefill) and writing (decode) with
+few and many tokens before, the memory, and how soon an abort takes effect. With --json: one object.`,
+    least: 1,
+    most: 1,
+    own: ['depths', 'repeat'],
+    sampling: false,
+    loading: true,
+    examples: ['wasm-chord bench model.gguf', 'wasm-chord bench model.gguf --threads 1 --depths 0 --json'],
+  },
+} as const satisfies { readonly [name: string]: CommandRow };
+
+export type CommandName = keyof typeof commands;
+export const isCommand = (name: string): name is CommandName => Object.hasOwn(commands, name);
+export const rowOf = (name: CommandName): CommandRow => commands[name];
+
+/** All options that a command takes. */
+export function optionsOf({ own, sampling, loading }: CommandRow): OptionName[] {
+  return [
+    ...own,
+    ...(sampling ? samplingOptions : []),
+    ...(loading ? loadingOptions : []),
+    'json',
+    'quiet',
+    'help',
+  ];
+}

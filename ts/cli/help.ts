@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// help.ts: the texts of --help, made from the tables of commands and options.
+import { commands, rowOf } from './commands.js';
+import type { CommandName } from './commands.js';
+import { commonOptions, loadingOptions, options, samplingOptions } from './options.js';
+import type { CommandOption, OptionName } from './options.js';
+
+const names = Object.keys(commands) as CommandName[];
+
+export function generalHelp(): string {
+  const width = Math.max(...names.map((name) => `${name} ${rowOf(name).usage}`.length)) + 2;
+  return `wasm-chord: run GGUF language models in WebAssembly
+
+Usage: wasm-chord COMMAND [ARGUMENTS] [OPTIONS]
+
+${names.map((name) => `  ${`${name} ${rowOf(name).usage}`.padEnd(width)}${rowOf(name).summary}\n`).join('')}
+MODEL is a path or a URL of a GGUF file.
+'wasm-chord help COMMAND' describes a command, its options and examples. --json works with every command.
+
+Options:
+${optionLines(['help', 'version'])}
+Exit status: 0 done, 1 failed, 2 wrong usage; ended by Ctrl-C as a shell expects (130).
+`;
+}
+
+export function commandHelp(name: CommandName): string {
+  const row = rowOf(name);
+  const groups: [string, readonly OptionName[]][] = [
+    ['Options', row.own],
+    ['Sampling', row.sampling ? samplingOptions : []],
+    ['Loading', row.loading ? loadingOptions : []],
+    [row.own.length > 0 ? 'Output' : 'Options', commonOptions],
+  ];
+  return `wasm-chord ${name}: ${row.summary}
+
+Usage: wasm-chord ${name} ${row.usage} [OPTIONS]
+
+${row.about}
+
+Examples:
+${row.examples.map((example) => `  ${example}\n`).join('')}${groups
+    .filter(([, list]) => list.length > 0)
+    .map(([title, list]) => `\n${title}:\n${optionLines(list)}`)
+    .join('')}
+Exit status: 0 done, 1 failed, 2 wrong usage.
+`;
+}
+
+function optionLines(list: readonly OptionName[]): string {
+  return list
+    .map((name) => {
+      const { short, value, text }: CommandOption = options[name];
+      const left = `${short ? `-${short}, ` : ''}--${name}${value ? ` ${value}` : ''}`;
+      return `  ${left.padEnd(27)} ${text}\n`;
+    })
+    .join('');
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { LanguageModel } from '../index.js';
+import type { Command } from './arguments.js';
+import { onOneLine, print, printJson, size } from './terminal.js';
+
+/** The command `info`: facts about the model and how it runs here. */
+export async function info({ info }: LanguageModel, command: Command): Promise<void> {
+  if (command.json) return printJson(info);
+  const { memory } = info;
+  const rows: [string, unknown][] = [
+    ['name', info.name],
+    ['architecture', info.architecture],
+    ['quantization', info.quantization],
+    ['parameters', `${(info.parameters / 1e6).toFixed(1)} M`],
+    ['vocabulary', info.vocabularySize],
+    ['context', info.contextLength],
+    ['embedding', info.embeddingLength],
+    ['blocks', info.blockCount],
+    ['memory', `${size(memory.total)} (weights ${size(memory.weights)}, KV cache up to ${size(memory.kv)})`],
+    ['runs on', `${info.backend}: ${info.backendReason}`],
+    ['variant', info.variant],
+    ['threads', info.threads],
+    ['chat template', info.chatTemplate ? 'yes' : 'none'],
+  ];
+  await print(
+    rows.map(([label, value]) => `${label.padEnd(14)}${onOneLine(String(value ?? '-'))}\n`).join(''),
+  );
+}
