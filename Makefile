@@ -84,6 +84,8 @@ serve: dist/index.js ## serve the example pages (ISOLATED=0: without COOP/COEP h
 	@ISOLATED=$(ISOLATED) node tools/serve.mjs
 
 model: $(MODEL) ## fetch the default model
+model-%: FORCE ## fetch one model, such as model-qwen2.5-coder-0.5b
+	@$(PYTHON) tools/fetch.py model $*
 models: ## fetch the other real models too (1.9 GB), which `make test-real` runs
 	@$(PYTHON) tools/fetch.py model $(MODELS)
 wasm: build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm ## compile the WebAssembly modules

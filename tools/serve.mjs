@@ -3,8 +3,9 @@
 //
 // ISOLATED=0 leaves out the COOP/COEP headers that give a page shared memory. PORT: default 8080; 0 picks a
 // free port. Range requests are answered, because model headers are read with them. Only GET and HEAD, only
-// files inside the folder, and only requests from this machine are answered. As a module: startServer({ root,
-// isolated, port }).
+// files inside the folder, and only requests from this machine are answered. Two answers aren't files: / leads
+// to examples/ where the folder has no index.html, and models/index.json lists the .gguf files in models/. As
+// a module: startServer({ root, isolated, port }).
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -25,6 +26,8 @@ const types = {
   '.wasm': 'application/wasm',
   '.gguf': 'application/octet-stream',
 };
+/** The page with links to all others. */
+const INDEX = 'examples/index.html';
 const isolation = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
@@ -60,11 +63,22 @@ async function find(root, url) {
   if (relative.split('/').some((part) => part.startsWith('.'))) return null;
   let info = await stat(file).catch(() => null);
   if (info?.isDirectory()) {
-    if (!relative.endsWith('/')) return { redirect: `${relative}/` };
+    if (!relative.endsWith('/')) return { status: 301, redirect: `${relative}/` };
     file = path.join(file, 'index.html');
     info = await stat(file).catch(() => null);
+    if (!info && relative === '/' && (await stat(path.join(root, INDEX)).catch(() => null)))
+      return { status: 302, redirect: `/${path.dirname(INDEX)}/` };
   }
   return info?.isFile() ? { file, size: info.size } : null;
+}
+
+/** The list of models that the pages offer. */
+async function modelList(folder) {
+  const names = await readdir(folder).catch(() => []);
+  const models = names.filter((name) => name.endsWith('.gguf')).sort();
+  return Promise.all(
+    models.map(async (file) => ({ file, bytes: (await stat(path.join(folder, file))).size })),
+  );
 }
 
 async function answer(root, headers, request, response) {
@@ -72,8 +86,12 @@ async function answer(root, headers, request, response) {
     response.writeHead(status, { ...headers, 'content-type': 'text/plain', ...extra }).end(`${status}\n`);
   if (request.method !== 'GET' && request.method !== 'HEAD') return end(405, { allow: 'GET, HEAD' });
   const found = await find(root, request.url);
+  if (!found && request.url === '/models/index.json')
+    return response
+      .writeHead(200, { ...headers, 'content-type': types['.json'], 'cache-control': 'no-cache' })
+      .end(JSON.stringify(await modelList(path.join(root, 'models'))));
   if (!found) return end(404);
-  if (found.redirect) return end(301, { location: encodeURI(found.redirect) });
+  if (found.redirect) return end(found.status, { location: encodeURI(found.redirect) });
   const range = rangeOf(request.headers.range, found.size);
   if (range === 'bad') return end(416, { 'content-range': `bytes */${found.size}` });
   const [first, last] = range ?? [0, found.size - 1];
@@ -111,16 +129,20 @@ export async function startServer({ root, isolated = true, port = 0, extra = {} 
   };
 }
 
+/** The folders of the example pages, and of the benchmark. */
+async function pagesOf(root) {
+  const examples = await readdir(path.join(root, 'examples')).catch(() => []);
+  const folders = [...examples.sort().map((name) => `examples/${name}`), 'bench'];
+  const isPage = await Promise.all(
+    folders.map((folder) => stat(path.join(root, folder, 'index.html')).catch(() => null)),
+  );
+  return folders.filter((_, i) => isPage[i]);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const root = process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url));
   const isolated = process.env.ISOLATED !== '0';
   const { address } = await startServer({ root, isolated, port: Number(process.env.PORT ?? 8080) });
   console.log(`${address}/  (${isolated ? 'cross-origin isolated' : 'not isolated: one thread'})`);
-  const examples = await readdir(path.join(root, 'examples'), { withFileTypes: true }).catch(() => []);
-  for (const entry of examples)
-    if (
-      entry.isDirectory() &&
-      (await stat(path.join(root, 'examples', entry.name, 'index.html')).catch(() => null))
-    )
-      console.log(`  ${address}/examples/${entry.name}/`);
+  for (const folder of await pagesOf(root)) console.log(`  ${address}/${folder}/`);
 }

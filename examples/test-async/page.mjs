@@ -2,16 +2,16 @@
 // page.mjs: the page of the checks. It loads a model at one level, runs checks, and shows and keeps the
 // results.
 //
-// ?model=ADDRESS and ?level=1|2 preset the form. `window.results` holds everything as plain data: { version,
-// environment, level, load: { status, text, milliseconds }, info, checks: { id: { status, text, milliseconds
-// } } }.
+// ?model=ADDRESS and ?level=1|2 preset the form, and start=1 loads at once. `window.results` holds everything
+// as plain data: { version, environment, level, load: { status, text, milliseconds }, info, checks: { id: {
+// status, text, milliseconds } } }.
 import init, { WasmModel, capabilities, loadModel, version } from '../../dist/index.js';
+import { modelOfAddress, offerModels } from '../models.mjs';
 import { checks as level1 } from './level1.mjs';
 import { checks as level2 } from './level2.mjs';
 
 const lists = { 1: level1, 2: level2 };
 const $ = (id) => document.getElementById(id);
-const parameters = new URLSearchParams(location.search);
 const results = (window.results = {
   version: version(),
   environment: null,
@@ -27,9 +27,11 @@ let model = null;
 let isBusy = false;
 
 $('version').textContent = version();
-$('url').value = parameters.get('model') ?? '../../models/SmolLM2-135M-Instruct.Q4_1.gguf';
+const { address: given, isStarting } = modelOfAddress();
+$('url').value = given ?? '../../models/SmolLM2-135M-Instruct.Q4_1.gguf';
 const level = () => Number(new FormData($('load-form')).get('level'));
-if (parameters.get('level') === '2') document.querySelector('[name=level][value="2"]').checked = true;
+if (new URLSearchParams(location.search).get('level') === '2')
+  document.querySelector('[name=level][value="2"]').checked = true;
 
 await showEnvironment();
 drawChecks();
@@ -41,7 +43,14 @@ $('load-form').addEventListener('submit', (event) => {
   void load();
 });
 $('run-all').addEventListener('click', () => void runAll());
+await offerModels($('models'), (model) => {
+  if (isBusy) return;
+  $('url').value = model.address;
+  $('file').value = '';
+  void load();
+});
 document.documentElement.dataset.ready = 'true';
+if (isStarting) void load();
 
 async function showEnvironment() {
   const found = (results.environment = await capabilities());
@@ -239,6 +248,7 @@ function setBusy(busy) {
 function enableButtons() {
   const canRun = !isBusy && model !== null && results.level === level();
   $('load').disabled = isBusy;
+  for (const button of $('models').querySelectorAll('button')) button.disabled = isBusy;
   $('run-all').disabled = !canRun;
   for (const button of $('checks').querySelectorAll('button')) button.disabled = !canRun;
 }
