@@ -13,36 +13,47 @@
 // gives no figure.
 
 /**
- * Watches this thread's event loop. The returned function returns the longest time between two turns since.
+ * Watches this thread's event loop. `lap()` returns the longest time between two turns since the last lap,
+ * and `stop()` does so for the last time. `turns()`: how many turns there were.
  */
 export function watchGaps() {
   let last = performance.now(),
     longest = 0,
+    turns = 0,
     timer;
   const tick = () => {
     const now = performance.now();
     longest = Math.max(longest, now - last);
     last = now;
+    turns++;
     // Browsers wait at least 4 ms, so no shorter gap is reported.
     timer = setTimeout(tick, 0);
   };
   timer = setTimeout(tick, 0);
-  return () => {
-    clearTimeout(timer);
-    return Math.max(longest, performance.now() - last);
+  // A gap that a lap cuts counts in both laps.
+  const lap = () => {
+    const found = Math.max(longest, performance.now() - last);
+    longest = 0;
+    return found;
   };
+  const stop = () => {
+    clearTimeout(timer);
+    return lap();
+  };
+  return { lap, stop, turns: () => turns };
 }
 
 /**
  * Times one generation from now, or from `since` for a model that has just been loaded and has nothing to
- * forget.
+ * forget. The gaps of a step with `gap` are those before the first token, and those from it on.
  */
 async function generation(engine, { prompt, tokens: maxTokens, gap }, since) {
   if (since === undefined) await engine.forget?.(prompt.text);
-  const stop = gap ? watchGaps() : undefined;
+  const watch = gap ? watchGaps() : undefined;
   const begin = since ?? performance.now();
   let first,
     firstCount = 0,
+    prefillGapMs,
     last,
     tokens = 0;
   const events = engine.generate(prompt.text, maxTokens);
@@ -50,9 +61,10 @@ async function generation(engine, { prompt, tokens: maxTokens, gap }, since) {
   for (; !event.done; event = await events.next()) {
     last = performance.now();
     tokens = event.value;
-    if (first === undefined && tokens > 0) [first, firstCount] = [last, tokens];
+    if (first !== undefined || tokens === 0) continue;
+    [first, firstCount, prefillGapMs] = [last, tokens, watch?.lap()];
   }
-  const gapMs = stop?.();
+  const decodeGapMs = watch?.stop();
   const { promptTokens, cachedTokens, promptMs, text } = event.value;
   const expect = (what, found, wanted) => {
     if (found !== wanted) throw new Error(`${what}: ${found}, not ${wanted}`);
@@ -66,7 +78,7 @@ async function generation(engine, { prompt, tokens: maxTokens, gap }, since) {
     promptMs,
     tokens: tokens - firstCount,
     decodeMs: last - first,
-    ...(gap ? { gapMs } : {}),
+    ...(gap ? { prefillGapMs, decodeGapMs, gapMs: Math.max(prefillGapMs, decodeGapMs) } : {}),
     text,
   };
 }
@@ -98,14 +110,16 @@ async function abortion(engine, { prompt, tokens, abortMs }) {
 
 /**
  * Loads the model that was closed before, then generates: { startMs, text }, from the call of load() to the
- * first token.
+ * first token; with `gap` also the gaps while it loads, reads and writes.
  */
 async function start(engine, source, options, step) {
+  const watch = step.gap ? watchGaps() : undefined;
   const begin = performance.now();
   await engine.load(source, options);
+  const loadGapMs = watch?.stop();
   try {
-    const { firstMs, text } = await generation(engine, step, begin);
-    return { startMs: firstMs, text };
+    const { firstMs, prefillGapMs, decodeGapMs, text } = await generation(engine, step, begin);
+    return { startMs: firstMs, ...(step.gap ? { loadGapMs, prefillGapMs, decodeGapMs } : {}), text };
   } finally {
     await engine.close();
   }
@@ -116,7 +130,7 @@ async function start(engine, source, options, step) {
  * `steps`.
  *
  * Returns { loadMs, steps: { name: { count, firstMs, promptMs, tokens, decodeMs, gapMs?, text } | { abortMs }
- * | { startMs, text } }, memoryBytes, threads, version }. firstMs: from the call to the first token.
+ * | { startMs, text, loadGapMs? ... } }, memoryBytes, threads, version }. firstMs: from the call to the first token.
  * decodeMs: from the first to the last token. `tokens`: tokens after the first. memoryBytes: read before a
  * step that aborts. A step that loads comes last and is warm: this page or process has loaded the file before
  * and closed it.

@@ -13,6 +13,8 @@ export const STOLEN = 0.1;
 export const SHORT = 16; // the prompt of ttft and of decoding at depth 0
 const ABORT = { name: 'abort', count: 2000, tokens: 1, abortMs: 300 };
 const GAP = { name: 'gap', count: 32, tokens: 16, gap: true };
+/** The gaps while a model loads, reads a prompt and writes. The load is warm, as `start`'s is. */
+const GAPS = { name: 'gaps', count: 400, tokens: 16, gap: true, load: true };
 const START = { name: 'start', count: SHORT, tokens: 1, load: true };
 export const WARM_UP = { count: 32, tokens: 8 };
 
@@ -33,6 +35,9 @@ export const MEASURES = [
   'memory',
   'abort',
   'gap',
+  'gapload',
+  'gapprefill',
+  'gapdecode',
 ];
 /**
  * The default measures. With SmolLM2 they take twelve minutes, because with one thread wllama reads 15 tokens
@@ -60,6 +65,7 @@ export function parts(measure) {
 export function stepOf(measure) {
   const [kind, number] = parts(measure);
   if (kind === 'ttft' || number === 0) return 'd0';
+  if (/^gap./.test(kind)) return 'gaps';
   return { prefill: `d${number}`, decode: `d${number}`, abort: 'abort', gap: 'gap', start: 'start' }[kind];
 }
 
@@ -77,8 +83,9 @@ export function stepsOf(measures, decode) {
   if (measures.includes('gap')) steps.push(GAP);
   // Next to last: a later step would find the cache of an aborted prompt.
   if (measures.includes('abort')) steps.push(ABORT);
-  // Last: this step loads the model again and finds no cache.
+  // Last: these steps load the model again and find no cache.
   if (measures.includes('start')) steps.push(START);
+  if (measures.some((measure) => stepOf(measure) === 'gaps')) steps.push(GAPS);
   return { steps, contextLength: contextOf(steps) };
 }
 

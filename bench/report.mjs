@@ -84,6 +84,17 @@ function rowOf(measure, { decode }) {
       };
     case 'gap':
       return { title: 'longest gap, ms', of: (run) => run.steps.gap?.gapMs, isLess: true, against: [] };
+    case 'gapload':
+    case 'gapprefill':
+    case 'gapdecode': {
+      const phase = kind.slice('gap'.length);
+      return {
+        title: `longest gap, ${phase}, ms`,
+        of: (run) => run.steps.gaps?.[`${phase}GapMs`],
+        isLess: true,
+        against: [],
+      };
+    }
     default:
       throw new Error(`no measure is called ${measure}`);
   }
@@ -150,7 +161,8 @@ export function summarize({ settings, engines, runs, model, ceilings = [] }) {
   );
 }
 
-const figure = (value) => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+/** `value` with three digits. */
+export const figure = (value) => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 const cell = ({ median, min, max }) => `${figure(median)} (${figure(min)}..${figure(max)})`;
 
 /** Aligns rows of texts as lines. Each column is as wide as its widest text. */

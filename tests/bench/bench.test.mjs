@@ -85,12 +85,42 @@ test("an abort that came too late or was ignored is reported; an engine that can
 });
 
 test('a gap is as long as the thread was blocked', async () => {
-  const stop = watchGaps();
+  const watch = watchGaps();
   await new Promise((resolve) => setTimeout(resolve, 5));
   const end = performance.now() + 40;
   while (performance.now() < end);
   await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.ok(stop() >= 40);
+  assert.ok(watch.stop() >= 40);
+});
+
+test('a gap belongs to the lap that it is in: while a model loads, reads a prompt, or writes', async () => {
+  const block = (ms) => {
+    const end = performance.now() + ms;
+    while (performance.now() < end);
+  };
+  for (const blocked of ['load', 'prefill', 'decode']) {
+    const engine = engineOf();
+    const { load, generate } = engine;
+    engine.load = async () => {
+      await load();
+      if (blocked === 'load' && engine.seen.loaded === 2) block(80);
+    };
+    engine.generate = async function* (...given) {
+      const isMeasured = given[0].length > 3;
+      for await (const n of { [Symbol.asyncIterator]: () => generate(...given) }) {
+        if (isMeasured && blocked === (n === 1 ? 'prefill' : 'decode')) {
+          block(80);
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        yield n;
+      }
+      return { promptTokens: given[0].split(' ').length, cachedTokens: 0, promptMs: 1, text: '' };
+    };
+    const step = { name: 'gaps', prompt: prompt(3), tokens: 3, gap: true, load: true };
+    const { gaps } = (await measure(engine, null, { ...plan, steps: [step] })).steps;
+    for (const phase of ['load', 'prefill', 'decode'])
+      assert.equal(gaps[`${phase}GapMs`] >= 80, phase === blocked, `${blocked}: ${JSON.stringify(gaps)}`);
+  }
 });
 
 test('cached tokens, another prompt length or an early stop make a measurement fail, and the engine is closed', async () => {
