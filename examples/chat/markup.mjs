@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // markup.mjs: renders a model's text as elements: paragraphs, lists, headings, code with a button to copy it.
 // Text is only ever set as text, never as HTML. A block that hasn't ended yet (the answer isn't finished) is
-// rendered as far as the text goes.
+// rendered as far as the text goes; code without a line yet is no block.
 
-const element = (tag, properties = {}, ...children) => {
+export const element = (tag, properties = {}, ...children) => {
   const node = Object.assign(document.createElement(tag), properties);
   node.append(...children);
   return node;
@@ -18,7 +18,8 @@ export function blocksOf(text) {
     if (fence) {
       let end = at + 1;
       while (end < lines.length && !/^\s*```\s*$/.test(lines[end])) end++;
-      blocks.push(code(fence[1], lines.slice(at + 1, end).join('\n')));
+      const text = lines.slice(at + 1, end).join('\n');
+      if (text.trim() !== '') blocks.push(code(fence[1], text));
       at = end + 1;
       continue;
     }
@@ -31,20 +32,31 @@ export function blocksOf(text) {
 }
 
 function code(language, text) {
+  return element(
+    'div',
+    { className: 'code' },
+    element(
+      'div',
+      {},
+      element('span', { textContent: language || 'code' }),
+      copyButton(() => text),
+    ),
+    element('pre', { tabIndex: 0 }, element('code', { textContent: text })),
+  );
+}
+
+/** A button that copies what `textOf()` returns, and says for a moment whether it could. */
+export function copyButton(textOf, title = '') {
   const copy = element('button', { type: 'button', textContent: 'Copy' });
+  if (title) copy.title = title;
   copy.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(text).then(
+    await navigator.clipboard.writeText(textOf()).then(
       () => (copy.textContent = 'Copied'),
       () => (copy.textContent = 'Not allowed'),
     );
     setTimeout(() => (copy.textContent = 'Copy'), 1500);
   });
-  return element(
-    'div',
-    { className: 'code' },
-    element('div', {}, element('span', { textContent: language || 'code' }), copy),
-    element('pre', { tabIndex: 0 }, element('code', { textContent: text })),
-  );
+  return copy;
 }
 
 /** Lines without an empty one between them: items of lists, headings, and text. */

@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // page.mjs: a chat with a model that runs in this page. It uses loadModel and chat.completions only.
 //
-// ?model=ADDRESS presets the address. `window.chat` holds the state as plain data, for tests and for the
-// console: { state: 'empty' | 'loading' | 'ready' | 'answering', info, messages, stats, error: { code,
+// ?model=ADDRESS presets the address, and start=1 loads it at once. `window.chat` holds the state as plain
+// data, for tests and for the console: { state: 'empty' | 'loading' | 'ready' | 'answering', info, messages, stats, error: { code,
 // message, hint } | null }.
 import { loadModel } from '../../dist/index.js';
-import { blocksOf } from './markup.mjs';
+import { knownModel, modelOfAddress, offerModels } from '../models.mjs';
+import { AnswerView } from './answer.mjs';
 
 const $ = (id) => document.getElementById(id);
 const chat = (window.chat = { state: 'empty', info: null, messages: [], stats: null, error: null });
 const SUGGESTIONS = [
+  'What is the capital of France?',
   'Explain tides to a child.',
   'Write a haiku about autumn rain.',
   'Give me three ideas for a quick dinner.',
 ];
+// At temperature 0 every answer to a question is the same, so another answer needs some chance.
+const RETRY_TEMPERATURE = 0.2;
+// A tiny model that always takes the likeliest word soon goes round in circles; this breaks them. A larger
+// model writes long code, where the same words come again rightly.
+const TINY = 3e8;
+const TINY_PENALTY = 0.2;
 
 let model = null;
 // AbortController of the current load.
@@ -21,8 +29,13 @@ let loading = null;
 // Stream of the current answer.
 let stream = null;
 
-$('url').value =
-  new URLSearchParams(location.search).get('model') ?? '../../models/SmolLM2-135M-Instruct.Q4_1.gguf';
+const { address, isStarting } = modelOfAddress();
+$('url').value = address ?? '../../models/SmolLM2-135M-Instruct.Q4_1.gguf';
+void offerModels(
+  $('models'),
+  (model) => void load(model.address),
+  (model) => !model.isBase,
+);
 for (const text of SUGGESTIONS) {
   const button = Object.assign(document.createElement('button'), { type: 'button', textContent: text });
   button.addEventListener('click', () => void ask(text));
@@ -37,7 +50,8 @@ function setState(state) {
   for (const id of ['talk', 'composer', 'new-chat', 'model-button']) $(id).hidden = !isReady;
   $('progress').hidden = state !== 'loading';
   $('back').hidden = true;
-  for (const id of ['load', 'url', 'file']) $(id).disabled = state === 'loading';
+  for (const control of [$('load'), $('url'), $('file'), ...$('models').querySelectorAll('button')])
+    control.disabled = state === 'loading';
   $('send').hidden = state === 'answering';
   $('stop').hidden = state !== 'answering';
   $('messages').ariaBusy = String(state === 'answering');
@@ -59,12 +73,16 @@ async function load(source) {
     model = await loadModel(source, { signal: loading.signal, onProgress: showProgress });
     chat.info = model.info;
     const { name, architecture, quantization, parameters, threads, backendReason } = model.info;
-    $('model-name').textContent = name || architecture;
-    $('model-button').title = backendReason;
+    const title = knownModel(source.name ?? source)?.title ?? (name || architecture);
+    $('model-name').textContent = title;
+    $('model-button').title = `${name || architecture}; ${backendReason}`;
     $('about').textContent =
-      `${name || architecture}, ${millions(parameters)} parameters, ${quantization}, ${threads === 1 ? 'one thread' : `${threads} threads`}`;
+      `${title}, ${millions(parameters)} parameters, ${quantization}, ${threads === 1 ? 'one thread' : `${threads} threads`}`;
+    $('expect').textContent = expectation(parameters);
+    await presetSystem();
     newChat();
     setState('ready');
+    say(`${title} is ready.`);
     if (!model.info.chatTemplate)
       showError(addMessage('error'), {
         code: 'no template',
@@ -81,14 +99,47 @@ async function load(source) {
   loading = null;
 }
 
-function showProgress({ phase, loaded, total, progress }) {
-  $('bar').value = progress ?? 0;
-  if (!total && phase === 'download') $('bar').removeAttribute('value');
-  $('progress-text').textContent =
-    loaded > 0
-      ? `${phase}: ${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''} MB`
-      : `${phase} ...`;
+function showProgress(event) {
+  $('bar').value = event.progress ?? 0;
+  if (!event.total && event.phase === 'download') $('bar').removeAttribute('value');
+  $('progress-text').textContent = progressText(event);
 }
+
+/** The rate and the time left are undefined until they are known. */
+export function progressText({ phase, loaded, total, bytesPerSecond, secondsLeft }) {
+  if (!(loaded > 0)) return `${phase} ...`;
+  const parts = [`${phase}: ${megabytes(loaded)}${total ? ` of ${megabytes(total)}` : ''} MB`];
+  if (bytesPerSecond > 0) parts.push(`${(bytesPerSecond / 1e6).toFixed(1)} MB/s`);
+  if (secondsLeft >= 1) parts.push(`${timeOf(secondsLeft)} left`);
+  return parts.join(' · ');
+}
+
+const timeOf = (seconds) => (seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`);
+
+/** What a visitor may expect of a model of that size. */
+function expectation(parameters) {
+  if (parameters < TINY)
+    return `A model with ${millions(parameters)} parameters is tiny: it knows little and makes things up. It shows how quick a model in a page can be; larger ones answer better.`;
+  if (parameters < 2e9) return 'A small model: it is quick, and it makes things up.';
+  return 'It may make things up: check what matters.';
+}
+
+let isOwnSystem = false;
+/** The default system prompt, unless the user wrote one, or the model's template has no system turn. */
+async function presetSystem() {
+  const field = $('system');
+  if (isOwnSystem) return;
+  field.value = field.defaultValue;
+  if (!model.info.chatTemplate) return;
+  const messages = [
+    { role: 'system', content: field.value },
+    { role: 'user', content: 'Hello' },
+  ];
+  await model.applyChatTemplate(messages).catch(() => (field.value = ''));
+}
+
+/** Tells those who don't see the page. */
+const say = (text) => ($('status').textContent = text);
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(0);
 const millions = (count) =>
@@ -97,7 +148,7 @@ const millions = (count) =>
 $('url-form').addEventListener('submit', (event) => {
   event.preventDefault();
   try {
-    void load(new URL($('url').value.trim(), location.href));
+    void load(new URL($('url').value.trim(), location.href).href);
   } catch {
     showError($('load-error'), { code: 'invalid-argument', message: `${$('url').value} is no address` });
   }
@@ -113,7 +164,7 @@ $('model-button').addEventListener('click', () => {
   $('loader').hidden = false;
   for (const id of ['talk', 'composer', 'model-button', 'new-chat']) $(id).hidden = true;
   $('back').hidden = false;
-  $('url').focus();
+  ($('models').querySelector('button') ?? $('url')).focus();
 });
 $('back').addEventListener('click', () => {
   setState(chat.state);
@@ -135,7 +186,8 @@ addEventListener('drop', (event) => {
 
 // ---- talking ---------------------------------------------------------------------------------------------
 
-async function ask(text) {
+/** `isRetry`: the question was asked before, and another answer is wanted. */
+async function ask(text, isRetry = false) {
   if (chat.state !== 'ready' || text.trim() === '') return;
   // A new chat replaces `chat.messages`.
   const conversation = chat.messages;
@@ -145,27 +197,31 @@ async function ask(text) {
   mine.textContent = question.content;
   $('question').value = '';
   fitQuestion();
-  const answer = new AnswerView(addMessage('assistant'));
+  const answer = new AnswerView(addMessage('assistant'), scrollDown);
   isStopping = false;
   setState('answering');
+  say('The model answers.');
   scrollDown(true);
   try {
     stream = await model.chat.completions.create({
       messages: [...(system === '' ? [] : [{ role: 'system', content: system }]), ...conversation, question],
       stream: true,
-      temperature: Number($('temperature').value),
+      temperature: Math.max(Number($('temperature').value), isRetry ? RETRY_TEMPERATURE : 0),
       max_tokens: $('max-tokens').value === '' ? null : Number($('max-tokens').value),
+      frequency_penalty: model.info.parameters < TINY ? TINY_PENALTY : 0,
     });
     if (isStopping) stream.controller.abort();
-    for await (const { choices } of stream)
-      if (choices[0]?.delta.content) answer.add(choices[0].delta.content);
+    for await (const { choices } of stream) {
+      // Words that were on their way when the user stopped aren't shown any more.
+      if (choices[0]?.delta.content && !isStopping) answer.add(choices[0].delta.content);
+    }
     // Stopped before the first word: the question is dropped.
     if (answer.text === '' && stream.controller.signal.aborted) {
       mine.remove();
       answer.item.remove();
       askAgain(question.content);
     } else {
-      answer.end(stream.stats);
+      answer.end(stream.stats, () => retry(answer));
       conversation.push(question, { role: 'assistant', content: answer.text });
       if (conversation === chat.messages) Object.assign(chat, { stats: stream.stats, error: null });
     }
@@ -180,8 +236,19 @@ async function ask(text) {
   stream = null;
   if (chat.state !== 'answering') return;
   setState('ready');
+  say(isStopping ? 'Stopped.' : 'The answer is complete.');
   await showFigures();
   scrollDown();
+}
+
+/** Asks the last question again, in place of its answer. */
+function retry(answer) {
+  if (chat.state !== 'ready' || answer.item.matches('.assistant:has(~ .assistant)')) return;
+  const [question] = chat.messages.splice(-2);
+  const items = [...$('messages').children];
+  for (const item of items.slice(items.indexOf(answer.item) - 1)) item.remove();
+  $('question').focus();
+  void ask(question.content, true);
 }
 
 function askAgain(text) {
@@ -196,57 +263,6 @@ function stop() {
   isStopping = true;
   stream?.controller.abort();
   $('question').focus();
-}
-
-/** Shows the answer as it grows, at most once per frame. */
-class AnswerView {
-  text = '';
-  item;
-  #body = Object.assign(document.createElement('div'), { className: 'text' });
-  #note = Object.assign(document.createElement('p'), { className: 'note' });
-  #pieces = 0;
-  #begin = 0;
-  #frame = 0;
-
-  constructor(item) {
-    this.item = item;
-    this.#body.append(
-      Object.assign(document.createElement('span'), { className: 'waiting', title: 'reading' }),
-    );
-    item.append(this.#body, this.#note);
-  }
-
-  add(piece) {
-    this.text += piece;
-    if (this.#pieces++ === 0) this.#begin = performance.now();
-    this.#frame ||= requestAnimationFrame(() => this.#paint());
-  }
-
-  /** `stats` is undefined where an error ended the answer. */
-  end(stats) {
-    cancelAnimationFrame(this.#frame);
-    this.#paint();
-    if (!stats) return;
-    const reason = { stop: '', length: 'cut off: maximum number of tokens reached', abort: 'stopped' }[
-      stats.finishReason
-    ];
-    this.#note.textContent = [
-      `${stats.tokens} tokens`,
-      stats.tokensPerSecond > 0 ? `${stats.tokensPerSecond.toFixed(1)} tokens/s` : '',
-      `${(stats.ttftMs / 1000).toFixed(2)} s to the first`,
-      reason,
-    ]
-      .filter(Boolean)
-      .join(' · ');
-  }
-
-  #paint() {
-    this.#frame = 0;
-    this.#body.replaceChildren(...blocksOf(this.text));
-    const seconds = (performance.now() - this.#begin) / 1000;
-    if (this.#pieces > 1) this.#note.textContent = `${((this.#pieces - 1) / seconds).toFixed(1)} tokens/s`;
-    scrollDown();
-  }
 }
 
 function addMessage(kind) {
@@ -291,7 +307,7 @@ function showError(place, error) {
 
 /** Shows the speed of the last answer, the current memory, and how full the context is. */
 async function showFigures() {
-  const { contextLength, threads } = model.info;
+  const { contextLength, threads, parameters } = model.info;
   const { wasmBytes } = await model.counters();
   const used = chat.stats ? chat.stats.promptTokens + chat.stats.tokens : 0;
   const figures = {
@@ -299,6 +315,7 @@ async function showFigures() {
     memory: `${megabytes(wasmBytes)} MB memory`,
     threads: threads === 1 ? '1 thread' : `${threads} threads`,
     context: `${used} of ${contextLength} tokens`,
+    size: parameters < 2e9 ? `${millions(parameters)} parameters: often wrong` : '',
   };
   $('figures').replaceChildren(
     ...Object.entries(figures)
@@ -349,5 +366,7 @@ $('settings-button').addEventListener('click', () => $('settings').showModal());
 const showTemperature = () => ($('temperature-text').textContent = Number($('temperature').value).toFixed(1));
 $('temperature').addEventListener('input', showTemperature);
 showTemperature();
+$('system').addEventListener('input', () => (isOwnSystem = true));
 setState('empty');
+if (isStarting) void load(new URL(address, location.href).href);
 document.documentElement.dataset.ready = 'true';

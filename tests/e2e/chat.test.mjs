@@ -3,10 +3,11 @@
 // screen.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CHATML, withTemplate } from '../ts/chat.mjs';
+import { llamaHeader } from '../ts/header.mjs';
 import { MODEL, needs, openPage, root, screenshot, withBrowser, withServer } from './browser.mjs';
 
 const PAGE = '/examples/chat/';
@@ -270,5 +271,197 @@ test('on a phone nothing of the chat page is wider than the screen, in light and
       await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor),
       dark,
     );
+  }),
+);
+
+test('an answer can be copied and asked for again; Retry replaces the last answer alone', needs(), () =>
+  withChat(true, async (page, file) => {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.setInputFiles('#file', file);
+    await reached(page, 'ready');
+    await settings(page, { temperature: '1', 'max-tokens': '12' });
+    for (const [i, text] of ['one', 'two'].entries()) {
+      await ask(page, text);
+      await page.waitForFunction(
+        (n) => window.chat.state === 'ready' && window.chat.messages.length === n,
+        2 * i + 2,
+      );
+    }
+    const { messages } = await state(page);
+    assert.equal(await page.getByRole('button', { name: 'Retry' }).count(), 1, 'only at the last answer');
+    await page.locator('.assistant').first().getByRole('button', { name: 'Copy' }).click();
+    await page.getByRole('button', { name: 'Copied' }).waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), messages[1].content);
+
+    await page.getByRole('button', { name: 'Retry' }).click();
+    await page.waitForFunction(
+      (before) =>
+        window.chat.state === 'ready' &&
+        window.chat.messages[3] &&
+        window.chat.messages[3].content !== before,
+      messages[3].content,
+    );
+    const after = await state(page);
+    assert.deepEqual(after.messages.slice(0, 3), messages.slice(0, 3));
+    assert.equal(await page.locator('.user').count(), 2);
+    assert.equal(await page.locator('.assistant').count(), 2);
+    assert.deepEqual(page.faults, []);
+  }),
+);
+
+test('Stop shows no further word, and the page is ready at once', needs(MODEL), () =>
+  withChat(true, async (page) => {
+    await page
+      .locator('#models')
+      .getByRole('button', { name: /SmolLM2/ })
+      .click();
+    await reached(page, 'ready');
+    await ask(page, 'Write a long story about a river.');
+    await page.waitForFunction(() => document.querySelector('.assistant .text')?.textContent.length > 3);
+    const { before, after, ms } = await page.evaluate(async () => {
+      const text = () => document.querySelector('.assistant .text').textContent;
+      document.getElementById('stop').click();
+      const before = text();
+      const begin = performance.now();
+      while (window.chat.state !== 'ready') await new Promise((resolve) => setTimeout(resolve, 5));
+      return { before, after: text(), ms: performance.now() - begin };
+    });
+    // A frame that was due when the button was clicked may still paint what had arrived.
+    assert.ok(after.length <= before.length + 40, JSON.stringify([before, after]));
+    assert.ok(ms < 1000, `${ms} ms`);
+    const [, answer] = (await state(page)).messages;
+    assert.equal(answer.content.trim().replaceAll(/\s+/g, ' '), after.trim().replaceAll(/\s+/g, ' '));
+    assert.equal(await page.textContent('#status'), 'Stopped.');
+  }),
+);
+
+test(
+  'the first question gets the right answer from SmolLM2 with the settings that the page has',
+  needs(MODEL),
+  () =>
+    withChat(true, async (page) => {
+      await page
+        .locator('#models')
+        .getByRole('button', { name: /SmolLM2/ })
+        .click();
+      await reached(page, 'ready');
+      assert.match(await page.textContent('#expect'), /135 M parameters is tiny/);
+      await page.getByRole('button', { name: 'What is the capital of France?' }).click();
+      await page.waitForFunction(() => window.chat.state === 'ready' && window.chat.messages.length === 2);
+      assert.match((await state(page)).messages[1].content, /^The capital of France is Paris/);
+      assert.match(await page.textContent('[data-figure=size]'), /often wrong/);
+      assert.deepEqual(page.faults, []);
+    }),
+);
+
+test('a dropped file is loaded, and one that needs more memory than there is shows the hint', needs(), () =>
+  withChat(true, async (page, file) => {
+    // `zeros` GB follow the bytes: parts of a Blob may repeat, so they take no memory.
+    const drop = (bytes, name, zeros = 0) =>
+      page.evaluate(
+        ([base64, name, zeros]) => {
+          const transfer = new DataTransfer();
+          const million = new Blob([new Uint8Array(1e6)]);
+          const billion = new Blob(Array(1000).fill(million));
+          const head = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+          transfer.items.add(new File([head, ...Array(zeros).fill(billion)], name));
+          const event = new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true });
+          document.querySelector('main').dispatchEvent(event);
+        },
+        [Buffer.from(bytes).toString('base64'), name, zeros],
+      );
+    const large = llamaHeader({ layers: 32, width: 4096, ff: 11008, heads: 32, vocabulary: 32000 });
+    await drop(large, 'large.gguf', 14);
+    await page.waitForSelector('#load-error:not([hidden])');
+    const { error } = await state(page);
+    assert.equal(error.code, 'out-of-memory');
+    assert.ok(error.hint.length > 10);
+    assert.ok((await page.textContent('#load-error')).includes(error.hint));
+    await drop(await readFile(file), 'small.gguf');
+    await reached(page, 'ready');
+    assert.deepEqual(page.faults, []);
+  }),
+);
+
+test('an opening fence without code behind it leaves no empty box', needs(), () =>
+  withChat(true, async (page) => {
+    const count = (text) =>
+      page.evaluate(async (text) => (await import('./markup.mjs')).blocksOf(text).length, text);
+    for (const text of ['word\n```', 'word\n```js', 'word\n```js\n', 'word\n```\n```'])
+      assert.equal(await count(text), 1, JSON.stringify(text));
+    assert.equal(await count('word\n```js\nx'), 2);
+  }),
+);
+
+test('a cryptic name of a file is whole on a phone, and a known file has a readable name', needs(MODEL), () =>
+  withChat(true, async (page) => {
+    await page.setViewportSize({ width: 360, height: 640 });
+    await page.setInputFiles('#file', path.join(root, MODEL));
+    await reached(page, 'ready');
+    assert.equal(await page.textContent('#model-name'), 'SmolLM2 135M Instruct');
+    const cut = await page.evaluate(() => {
+      const name = document.getElementById('model-name');
+      name.textContent = 'Smollm2 135M 8k Lc100K Mix1 Ep2';
+      return name.scrollHeight - name.clientHeight > 1 || name.scrollWidth - name.clientWidth > 1;
+    });
+    assert.equal(cut, false);
+    const { x, width } = await page.locator('#new-chat').boundingBox();
+    assert.ok(x + width <= 360);
+  }),
+);
+
+test('progress names the rate and the time left when the load knows them', needs(), () =>
+  withChat(true, async (page) => {
+    const said = await page.evaluate(async () => {
+      const { progressText } = await import('./page.mjs');
+      return [
+        progressText({
+          phase: 'download',
+          loaded: 45e6,
+          total: 98e6,
+          bytesPerSecond: 12.34e6,
+          secondsLeft: 4.3,
+        }),
+        progressText({ phase: 'download', loaded: 45e6, total: undefined }),
+        progressText({ phase: 'download', loaded: 1e6, total: 4e9, bytesPerSecond: 1e6, secondsLeft: 4000 }),
+        progressText({ phase: 'compile', loaded: 0, total: undefined }),
+      ];
+    });
+    assert.deepEqual(said, [
+      'download: 45 of 98 MB · 12.3 MB/s · 5 s left',
+      'download: 45 MB',
+      'download: 1 of 4000 MB · 1.0 MB/s · 67 min left',
+      'compile ...',
+    ]);
+  }),
+);
+
+test('every control of the chat page has a name that a screen reader says', needs(), () =>
+  withChat(true, async (page, file) => {
+    const nameless = () =>
+      page.evaluate(() =>
+        [...document.querySelectorAll('button, input, textarea, progress')]
+          .filter((control) => {
+            const label = control.getAttribute('aria-labelledby');
+            const text =
+              control.ariaLabel ||
+              (label && document.getElementById(label)) ||
+              control.labels?.[0]?.textContent ||
+              (control.localName === 'button' && control.textContent);
+            return !text || (typeof text === 'string' && text.trim() === '');
+          })
+          .map((control) => control.id || control.outerHTML),
+      );
+    assert.deepEqual(await nameless(), []);
+    await page.setInputFiles('#file', file);
+    await reached(page, 'ready');
+    assert.match(await page.textContent('#status'), /is ready\.$/);
+    await settings(page, { 'max-tokens': '8' });
+    await ask(page, 'one');
+    await page.waitForFunction(() => window.chat.state === 'ready' && window.chat.messages.length === 2);
+    assert.equal(await page.textContent('#status'), 'The answer is complete.');
+    assert.equal(await page.getAttribute('#messages', 'aria-busy'), 'false');
+    await page.locator('#model-name').evaluate((name) => (name.textContent ||= 'x'));
+    assert.deepEqual(await nameless(), []);
   }),
 );

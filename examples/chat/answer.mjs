@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// answer.mjs: one answer of the model on the page: its text as it grows, its figures, and buttons to copy it
+// and to ask again.
+import { blocksOf, copyButton, element } from './markup.mjs';
+
+const REASONS = { stop: '', length: 'cut off: no room for more tokens', abort: 'stopped' };
+
+export class AnswerView {
+  text = '';
+  item;
+  #body = element('div', { className: 'text' });
+  #note = element('span', { className: 'note' });
+  #pieces = 0;
+  #begin = 0;
+  #frame = 0;
+  #onPaint;
+
+  /** `onPaint` is called after each change, for example to scroll. */
+  constructor(item, onPaint) {
+    this.item = item;
+    this.#onPaint = onPaint;
+    this.#body.append(element('span', { className: 'waiting', title: 'reading' }));
+    item.append(this.#body, this.#note);
+  }
+
+  /** Adds a piece; the page is painted at most once per frame. */
+  add(piece) {
+    this.text += piece;
+    if (this.#pieces++ === 0) this.#begin = performance.now();
+    this.#frame ||= requestAnimationFrame(() => this.#paint());
+  }
+
+  /** `stats` is undefined where an error ended the answer. `retry` asks the same question again. */
+  end(stats, retry) {
+    cancelAnimationFrame(this.#frame);
+    this.#paint();
+    if (!stats) return;
+    this.#note.textContent = [
+      `${stats.tokens} tokens`,
+      stats.tokensPerSecond > 0 ? `${stats.tokensPerSecond.toFixed(1)} tokens/s` : '',
+      `${(stats.ttftMs / 1000).toFixed(2)} s to the first`,
+      REASONS[stats.finishReason],
+    ]
+      .filter(Boolean)
+      .join(' · ');
+    const again = element('button', { type: 'button', className: 'retry', textContent: 'Retry' });
+    again.title = 'Replace this answer by another one';
+    again.addEventListener('click', retry);
+    const actions = element('div', { className: 'actions' });
+    actions.append(
+      copyButton(() => this.text, 'Copy this answer'),
+      again,
+      this.#note,
+    );
+    this.item.append(actions);
+  }
+
+  #paint() {
+    this.#frame = 0;
+    this.#body.replaceChildren(...blocksOf(this.text));
+    const seconds = (performance.now() - this.#begin) / 1000;
+    if (this.#pieces > 1) this.#note.textContent = `${((this.#pieces - 1) / seconds).toFixed(1)} tokens/s`;
+    this.#onPaint();
+  }
+}
