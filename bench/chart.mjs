@@ -79,7 +79,7 @@ function figureOf({ title, unit, note, mark }, rows) {
   return place;
 }
 
-/** Fills `table`: a row per measure, and per number of threads the median, the range and the limit's share. */
+/** Fills `table`: a row per measure, per number of threads the median, the range and the limit's share. */
 export function fillTable(table, { settings: { measures, threads }, summary }) {
   const row = (tag, ...cells) => {
     const line = document.createElement('tr');

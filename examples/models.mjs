@@ -91,7 +91,7 @@ export function describeModel({ title, megabytes, licence, note, command, isPres
   return box;
 }
 
-/** Fills the list `place` with all models, or the wanted ones. A click on one that is present calls `pick`. */
+/** Fills the list `place` with all models, or the wanted ones. A click on a present one calls `pick`. */
 export async function offerModels(place, pick, isWanted = () => true) {
   const models = (await findModels()).filter(isWanted);
   const items = models.map((model) => {

@@ -3,9 +3,9 @@
 //
 // ISOLATED=0 leaves out the COOP/COEP headers that give a page shared memory. PORT: default 8080; 0 picks a
 // free port. Range requests are answered, because model headers are read with them. Only GET and HEAD, only
-// files inside the folder, and only requests from this machine are answered. Two answers aren't files: / leads
-// to examples/ where the folder has no index.html, and models/index.json lists the .gguf files in models/. As
-// a module: startServer({ root, isolated, port }).
+// files inside the folder, and only requests from this machine are answered. Two answers aren't files: /
+// leads to examples/ where the folder has no index.html, and models/index.json lists the .gguf files in
+// models/. As a module: startServer({ root, isolated, port }).
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';

@@ -2,8 +2,8 @@
 // page.mjs: a chat with a model that runs in this page. It uses loadModel and chat.completions only.
 //
 // ?model=ADDRESS presets the address, and start=1 loads it at once. `window.chat` holds the state as plain
-// data, for tests and for the console: { state: 'empty' | 'loading' | 'ready' | 'answering', info, messages, stats, error: { code,
-// message, hint } | null }.
+// data, for tests and for the console: { state: 'empty' | 'loading' | 'ready' | 'answering', info, messages,
+// stats, error: { code, message, hint } | null }.
 import { loadModel } from '../../dist/index.js';
 import { knownModel, modelOfAddress, offerModels } from '../models.mjs';
 import { AnswerView } from './answer.mjs';

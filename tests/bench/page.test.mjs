@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// page.test.mjs: the benchmark's page in Chromium: the machine's ceilings, a run with a small model, its charts
-// and its table, and the page's own turns while a real model works.
+// page.test.mjs: the benchmark's page in Chromium: the machine's ceilings, a run with a small model, its
+// charts and its table, and the page's own turns while a real model works.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
