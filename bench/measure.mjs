@@ -131,9 +131,9 @@ async function start(engine, source, options, step) {
  *
  * Returns { loadMs, steps: { name: { count, firstMs, promptMs, tokens, decodeMs, gapMs?, text } | { abortMs }
  * | { startMs, text, loadGapMs? ... } }, memoryBytes, threads, version }. firstMs: from the call to the first
- * token. decodeMs: from the first to the last token. `tokens`: tokens after the first. memoryBytes: read before a
- * step that aborts. A step that loads comes last and is warm: this page or process has loaded the file before
- * and closed it.
+ * token. decodeMs: from the first to the last token. `tokens`: tokens after the first. memoryBytes: read
+ * before a step that aborts. A step that loads comes last and is warm: this page or process has loaded the
+ * file before and closed it.
  */
 export async function measure(engine, source, { threads, contextLength, warmUp, steps }) {
   const options = { threads, contextLength };
