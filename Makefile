@@ -164,6 +164,14 @@ TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
 TEST_WITH_engine := $(filter-out %_wasm.c,$(wildcard tests/reference/*.c)) tests/engine/synthetic.c
 
+# What tests/stacks runs: bundlers, runtimes and frameworks, at the versions of the lock files.
+STACKS := $(patsubst tests/stacks/%/package-lock.json,build/stacks/%/.stamp,$(wildcard tests/stacks/*/package-lock.json))
+build/stacks/%/.stamp: tests/stacks/%/package.json tests/stacks/%/package-lock.json
+	@echo "installing the tools of tests/stacks/$*" >&2
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
 C_SUITES := $(sort $(foreach f,$(wildcard tests/*/*_test.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
 JS_SUITES := $(sort $(foreach f,$(wildcard tests/*/*.test.mjs),$(notdir $(patsubst %/,%,$(dir $(f))))))
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
@@ -241,6 +249,7 @@ suite-js-%: dist/index.js FORCE
 	@test -n "$(wildcard tests/$*/$(FILTER)*test.mjs)" || { echo "no tests/$*/$(FILTER)*test.mjs" >&2; exit 1; }
 	@node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 suite-js-cli: native build/native/generate
+suite-js-stacks: $(STACKS)
 suite-js-reference suite-js-ts suite-js-e2e: build/test/interpreter.wasm
 suite-js-executor: build/dist-interpreter/index.js
 build/dist-interpreter/index.js: dist/index.js build/test/interpreter.wasm tests/executor/interpreter.ts
@@ -269,7 +278,10 @@ check-types: node_modules/.stamp FORCE
 	@node node_modules/typescript/bin/tsc -p . --outDir build/types && node tools/types.mjs build/index.d.ts --check
 check-package: dist/index.js FORCE
 	@node_modules/.bin/publint --strict >build/publint.log 2>&1 || { cat build/publint.log >&2; exit 1; }
-	@node_modules/.bin/attw --pack . --profile esm-only >build/attw.log 2>&1 || { cat build/attw.log >&2; exit 1; }
+# Only "." has a file for require(). npm packs once for both runs.
+	@rm -rf build/attw && mkdir -p build/attw && npm pack --ignore-scripts --silent --pack-destination build/attw >/dev/null
+	@for e in "--profile node16 --entrypoints ." "--profile esm-only --exclude-entrypoints ."; do \
+	  node_modules/.bin/attw build/attw/*.tgz $$e >build/attw.log 2>&1 || { cat build/attw.log >&2; exit 1; }; done
 check-size: dist/index.js FORCE
 	@$(PYTHON) tools/size.py
 # Builds the modules again in another folder with a cold cache. The bytes must be equal: no path, time or order is in

@@ -92,8 +92,14 @@ const here: string = import.meta.url;
 export const isPrebundled: boolean = /\/\.vite\/deps[^/]*\//.test(here);
 
 /** Address of another file of the package, where no bundler has moved it. */
-export function besideThis(file: string): URL {
-  return new URL(file, isPrebundled ? new URL('../../wasm-chord/dist/', here) : here);
+export async function besideThis(file: string): Promise<URL> {
+  if (!isPrebundled) return new URL(file, here);
+  // In a workspace the package is in a folder above the page's, at an address that only the server knows.
+  // The server answers with a module that exports the address.
+  const base = here.replace(/(@fs|node_modules\/\.vite|\.vite)\/.*/s, '');
+  const asked = `${base}@id/wasm-chord/${file.replace('.js', '')}?import&url`;
+  const answer = await fetch(asked).then((response) => response.text());
+  return new URL(/^export default "(.*)"/m.exec(answer)?.[1] ?? `../../wasm-chord/dist/${file}`, here);
 }
 
 /**
@@ -106,27 +112,27 @@ export async function startWorker(
   makeWeb: () => Worker,
   url: string | undefined,
 ): Promise<Peer> {
-  if (!isNode) return webPeer(url === undefined ? ownWorker(file, makeWeb) : openWorker(url));
+  if (!isNode) return webPeer(url === undefined ? await ownWorker(file, makeWeb) : openWorker(url));
   const { Worker: NodeWorkerClass } = (await importNode(
     'worker_threads',
   )) as typeof import('node:worker_threads');
   // No flags of the process: the worker needs none (V8's apply to all threads), and --input-type refuses
   // files.
   return nodePeer(
-    new NodeWorkerClass(url === undefined ? besideThis(file) : new URL(url), {
+    new NodeWorkerClass(url === undefined ? await besideThis(file) : new URL(url), {
       execArgv: [],
     }) as unknown as NodeWorker,
   );
 }
 
-function ownWorker(file: string, makeWeb: () => Worker): Worker {
-  if (isPrebundled) return openWorker(besideThis(file).href);
+async function ownWorker(file: string, makeWeb: () => Worker): Promise<Worker> {
+  if (isPrebundled) return openWorker((await besideThis(file)).href);
   try {
     return makeWeb();
   } catch (error) {
     // The package was loaded from another origin, such as a CDN's. A worker can't be.
     if (!isOtherOrigin(error)) throw error;
-    return openWorker(besideThis(file).href);
+    return openWorker((await besideThis(file)).href);
   }
 }
 

@@ -91,7 +91,7 @@ export interface CompiledModule {
 /**
  * Returns the URL of the package's module. The paths are literals, so that every bundler finds the files.
  */
-function moduleUrl(variant: Variant): URL {
+function moduleUrl(variant: Variant): URL | Promise<URL> {
   if (isPrebundled) return besideThis(`${variant}.wasm`);
   return variant === 'wasm32-relaxed'
     ? new URL('./wasm32-relaxed.wasm', import.meta.url)
@@ -114,7 +114,8 @@ export async function compileModule({
   signal?: AbortSignal | undefined;
 } = {}): Promise<CompiledModule> {
   const { variant, reason } = chooseVariant();
-  if (wasm === undefined) return { module: await compileFrom(moduleUrl(variant), signal), variant, reason };
+  if (wasm === undefined)
+    return { module: await compileFrom(await moduleUrl(variant), signal), variant, reason };
   if (typeof wasm !== 'string')
     return { module: await compile(wasm, 'the module inside the package'), variant, reason };
   if (wasm.endsWith('/'))
