@@ -88,6 +88,31 @@ async function buildInline() {
   await build({ ...single, plugins: [packedFiles], entryPoints: { inline: 'ts/inline.ts' }, outdir: dist });
 }
 
+/**
+ * index.cjs: one file for require() in Node. Jest and Node before 20.19 can't require modules. worker.js
+ * beside it stays a module. An assignment to each of the `names` is what TypeScript and Node's lexer of
+ * exports see.
+ */
+async function buildCommonJs(names) {
+  await build({
+    ...settings,
+    format: 'iife',
+    platform: 'node',
+    globalName: 'chord',
+    supported: { 'dynamic-import': false },
+    define: { 'import.meta.url': 'ownUrl' },
+    banner: { js: `'use strict';const ownUrl=require('node:url').pathToFileURL(__filename).href;` },
+    footer: {
+      js: ["Object.defineProperty(exports,'__esModule',{value:true});"]
+        .concat(names.map((name) => `exports.${name}=chord.${name};`))
+        .join('\n'),
+    },
+    entryPoints: { index: entries.index },
+    outExtension: { '.js': '.cjs' },
+    outdir: dist,
+  });
+}
+
 function run(script, ...parameters) {
   const { status } = spawnSync(process.execPath, [path.join(root, script), ...parameters], {
     cwd: root,
@@ -123,10 +148,21 @@ const settings = {
   plugins: isInterpreter ? [swapExecutor] : [],
 };
 const { thread, ...others } = entries;
-await build({ ...settings, entryPoints: others, outdir: dist, splitting: true, chunkNames: '[name]-[hash]' });
+const { metafile } = await build({
+  ...settings,
+  entryPoints: others,
+  outdir: dist,
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+  metafile: true,
+});
 // By itself: Parcel doesn't load a chunk that two workers share.
 await build({ ...settings, entryPoints: { thread }, outdir: dist });
-if (!isInterpreter) await buildInline();
+if (!isInterpreter)
+  await Promise.all([
+    buildInline(),
+    buildCommonJs(metafile.outputs[path.relative(root, path.join(dist, 'index.js'))].exports),
+  ]);
 await markImports();
 for (const name of modules) await copyFile(path.join(root, moduleFile(name)), path.join(dist, name));
 await chmod(path.join(dist, 'cli.js'), 0o755);
@@ -138,6 +174,7 @@ await copyFile(
 if (!isInterpreter) {
   run('node_modules/typescript/bin/tsc', '-p', root, '--outDir', 'build/types');
   run('tools/types.mjs', 'build/dist/index.d.ts');
+  await copyFile(path.join(dist, 'index.d.ts'), path.join(dist, 'index.d.cts'));
   await writeFile(
     path.join(dist, 'inline.d.ts'),
     "export * from './index.js';\nexport { default } from './index.js';\n",

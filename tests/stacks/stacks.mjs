@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// stacks.mjs: what the tests of this folder share: tools at pinned versions (tools/package-lock.json, which make
-// installs in build/stacks), the packed package in a stranger's project, and a page that runs in Chromium,
-// isolated and not. Each test file has one browser, and each page its own context.
+// stacks.mjs: what the tests of this folder share: tools at pinned versions (tools/package-lock.json; make
+// installs them in build/stacks), the packed package in a stranger's project, and a page that runs in
+// Chromium, isolated and not. Each test file has one browser, and each page its own context.
 import { after } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
@@ -53,7 +53,7 @@ export async function link(folder, ...names) {
   }
 }
 
-/** Runs a script or program of `tools` in `folder`; fails with what it printed, and returns that otherwise. */
+/** Runs a script or program of `tools`; fails with what it printed, and returns that otherwise. */
 export async function tool(script, parameters, folder) {
   const file = path.join(tools, script);
   const isBinary = (await readFile(file)).subarray(0, 4).toString('latin1') === '\x7fELF';
