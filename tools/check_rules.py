@@ -142,8 +142,9 @@ def check_ts(root: Path, file: Path, found: list[str]) -> None:
             example = (root / "/".join(name.split("/")[:2])).resolve()
             path = (file.parent / target).resolve()
             # A file beside the folders, examples/models.mjs, is common to all pages.
-            own = target.startswith("./") or path.is_relative_to(example) or path.parent == example.parent
+            own = target.startswith(".") and (path.is_relative_to(example) or path.parent == example.parent)
             public = target.startswith(("wasm-chord", "node:")) or re.fullmatch(r"(\.\./)+dist/[\w-]+\.js", target)
+            public = public or target == example.name  # examples/react is for those who have React
             if not (public or own):
                 found.append(f"{name}:{line}: an example imports {target}, not the public package")
             continue
@@ -322,6 +323,7 @@ def self_test() -> int:
         "ts/load/f.ts": (spdx + "import x from 'left-pad';\n", "imports the package left-pad"),
         "examples/page/g.mjs": (spdx + "import x from '../../ts/index.js';\n", "not the public package"),
         "examples/page/h.mjs": (spdx + "import x from '../other/x.mjs';\n", "not the public package"),
+        "examples/page/k.mjs": (spdx + "import x from 'react';\n", "not the public package"),
         "docs/h.md": (f"see {home}/project\n", "a machine's path"),
         "tests/exec/i.c": (spdx + f"/* {'x ' * 54}x*/\n", "width: 114 columns"),
         "tests/exec/k.c": (spdx + f"/* {'x' * 104} */\n", "width: 110 columns, at most 109"),
@@ -343,6 +345,7 @@ def self_test() -> int:
         "tests/exec/ok2.c": spdx + f"int {'x' * 105};\n/* {'x' * 103} */\n",
         "ts/chat/ok.ts": spdx + f"const text = `{'he ' * 60}`;\nconst form = /{'x' * 120}/;\n// it's here\n",
         "ts/chat/ok2.ts": spdx + f"match(\n  text,\n  /{'x' * 120}/,\n);\n",
+        "examples/react/ok.mjs": spdx + "import { useState } from 'react';\n",
         "docs/speed/2026-01-01.md": "his day\n",
         "examples/page/ok.mjs": spdx + "import { loadModel } from 'wasm-chord';\nimport { x } from './g.mjs';\nimport { y } from '../common.mjs';\n",
     }
