@@ -4,6 +4,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createServer } from 'node:http';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -11,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { CHATML, withTemplate } from './chat.mjs';
 import { FIXTURE } from './level2.mjs';
-import { CTRL_C, CTRL_D, inTerminal, needsTerminal, screenOf, UP } from './terminal.mjs';
+import { bin, CTRL_C, CTRL_D, inTerminal, needsTerminal, screenOf, UP } from './terminal.mjs';
 
 const flags = ['--temperature', '0', '--max-tokens', '6', '--threads', '1'];
 const endless = ['--temperature', '0', '--ctx', '100000', '--max-tokens', '90000', '--threads', '1'];
@@ -49,7 +50,7 @@ test(
         type(CTRL_D);
       });
       assert.equal(status, 0);
-      assert.match(screen[0], /^tiny \(\dM parameters, Q4_1, [\d.]+ [kM]B\) on 1 thread\.$/);
+      assert.match(screen[0], /^tiny \([\d.]+M parameters, Q4_1, [\d.]+ [kM]B\) on 1 thread\.$/);
       assert.match(
         screen.slice(1, 4).join(' '),
         /Ctrl-C stops an answer, and leaves at the empty prompt\. ↑ .*\/help/,
@@ -59,22 +60,25 @@ test(
 
 test('Ctrl-C stops an answer, a second one leaves, and the shell sees 130', needsTerminal, () =>
   withFile(async (file) => {
-    const { screen, status } = await inTerminal(['chat', file, ...endless], async ({ see, type }) => {
-      await see('> ');
-      type('Hi there\r');
-      await see(/\n[^>]/);
-      type(CTRL_C);
-      await see('stopped');
-      await see('> ');
-      type('half a question');
-      await see('half a question');
-      type(CTRL_C); // empties the line
-      await see('> ');
-      type('/system\r');
-      await see('no system turn');
-      await see('> ');
-      type(CTRL_C);
-    });
+    const { screen, status } = await inTerminal(
+      ['chat', file, ...endless, '--system', ''],
+      async ({ see, type }) => {
+        await see('> ');
+        type('Hi there\r');
+        await see(/\n[^>]/);
+        type(CTRL_C);
+        await see('stopped');
+        await see('> ');
+        type('half a question');
+        await see('half a question');
+        type(CTRL_C); // empties the line
+        await see('> ');
+        type('/system\r');
+        await see('no system turn');
+        await see('> ');
+        type(CTRL_C);
+      },
+    );
     assert.equal(status, 130, screen.join('\n'));
   }),
 );
@@ -176,6 +180,63 @@ test(
     assert.ok(broken.length <= 4 * cut, `${broken.join(' | ')} in\n${narrow.screen.join('\n')}`);
   },
 );
+
+test(
+  'in a terminal a tiny model gets the settings that it needs; options of the user win, and a pipe has none',
+  needsTerminal,
+  () =>
+    withFile(async (file, folder) => {
+      const more = ['--max-tokens', '12', '--threads', '1', '--quiet'];
+      const talk = async (options) => {
+        const saved = path.join(folder, `${options.length}.json`);
+        await inTerminal(['chat', file, ...more, ...options], async ({ see, type }) => {
+          for (const line of ['Hi there', `/save ${saved}`, '/exit']) {
+            await see('> ');
+            type(`${line}\r`);
+          }
+        });
+        return JSON.parse(await readFile(saved, 'utf8')).messages;
+      };
+      const preset = await talk([]);
+      const same = [
+        '--temperature',
+        '0',
+        '--frequency-penalty',
+        '0.2',
+        '--system',
+        'You are a helpful assistant.',
+      ];
+      assert.deepEqual(preset, await talk(same));
+      assert.deepEqual(preset[0], { role: 'system', content: 'You are a helpful assistant.' });
+      const own = await talk(['--temperature', '0', '--system', '']);
+      assert.equal(own[0].role, 'user');
+      const piped = spawnSync(process.execPath, [bin, 'chat', file, ...more, '--temperature', '0'], {
+        input: 'Hi there\n',
+        encoding: 'utf8',
+      });
+      assert.equal(piped.stdout, `${own[1].content}\n`);
+    }),
+);
+
+test('a download shows bytes, rate and time left', needsTerminal, async () => {
+  const bytes = await readFile(FIXTURE);
+  const server = createServer(async (request, response) => {
+    response.writeHead(200, { 'content-length': bytes.length });
+    for (let at = 0; at < bytes.length && request.method !== 'HEAD'; at += 16 << 10) {
+      response.write(bytes.subarray(at, at + (16 << 10)));
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    response.end();
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    const url = `http://127.0.0.1:${server.address().port}/tiny.gguf`;
+    const { raw } = await inTerminal(['info', url], async () => {}, { columns: 100 });
+    assert.match(raw, /\d %  [\d.]+ kB of 322\.9 kB {2}[\d.]+ kB\/s {2}\d s left/);
+  } finally {
+    server.close();
+  }
+});
 
 test('a word that reaches the edge is moved, a longer one is cut, and wide characters count twice', async () => {
   const { WordWrap } = await importSource('wrap.ts');

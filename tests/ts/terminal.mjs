@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+export const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const helper = fileURLToPath(new URL('terminal.py', import.meta.url));
 
 export const needsTerminal = {
@@ -58,8 +58,10 @@ export async function inTerminal(parameters, use, { columns = 80, env = {} } = {
   };
   try {
     await use(terminal);
-  } finally {
     child.stdin.end();
+  } catch (error) {
+    child.kill();
+    throw error;
   }
   const status = await closed;
   return { status, raw, screen: screenOf(raw, columns) };

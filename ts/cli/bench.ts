@@ -3,15 +3,19 @@
 // sources measures more, and compares with others.
 import type { LanguageModel } from '../index.js';
 import type { Command } from './arguments.js';
-import { isScreen, onOneLine, print, printJson, size } from './terminal.js';
+import { count, isScreen, onOneLine, print, printJson, size } from './terminal.js';
 
 const PREFILL_TOKENS = 128;
 const DECODE_TOKENS = 32;
+/** On a slow machine repetitions at a depth end after so long. */
+const DEPTH_MS = 10_000;
 /** An abort comes so long after the call. */
 const ABORT_AFTER_MS = 50;
 
 interface DepthFigures {
   depth: number;
+  /** Measurements, of which the medians are. */
+  repetitions: number;
   prefillTokensPerSecond: number;
   decodeTokensPerSecond: number;
 }
@@ -54,7 +58,6 @@ export async function bench(
       backendReason,
       prefillTokens: PREFILL_TOKENS,
       decodeTokens: DECODE_TOKENS,
-      repetitions: command.repeat,
       loadMs: median(loads),
       depths: measured,
       leftOut: command.depths.filter((depth) => !depths.includes(depth)),
@@ -96,8 +99,9 @@ async function atDepth(
   const before = ids(depth, 1);
   const prefill: number[] = [];
   const decode: number[] = [];
+  const start = performance.now();
   // The first run reads the tokens before, and warms up.
-  for (let i = 0; i <= repeat; i++) {
+  for (let i = 0; i <= repeat && (i < 2 || performance.now() - start < DEPTH_MS); i++) {
     status.show(`depth ${depth}${i === 0 ? '' : `, ${i} of ${repeat}`}`);
     const run = model.generate([...before, ...ids(PREFILL_TOKENS, 2 + i)], {
       maxTokens: i === 0 ? 2 : DECODE_TOKENS,
@@ -113,6 +117,7 @@ async function atDepth(
   }
   return {
     depth,
+    repetitions: prefill.length,
     prefillTokensPerSecond: median(prefill),
     decodeTokensPerSecond: median(decode),
   };
@@ -176,7 +181,7 @@ function table(
       .map((cell) => cell.padStart(20))
       .join('')}\n`;
   return (
-    `${onOneLine(model)}: ${(parameters / 1e6).toFixed(0)} M parameters, ${onOneLine(quantization)}; ` +
+    `${onOneLine(model)}: ${count(parameters)} parameters, ${onOneLine(quantization)}; ` +
     `${variant}, ${threads} ${threads === 1 ? 'thread' : 'threads'}\n\n` +
     row('depth', 'prefill, tokens/s', 'decode, tokens/s') +
     found.depths

@@ -34,7 +34,8 @@ In a terminal: Ctrl-C stops an answer; at the empty prompt it leaves, as Ctrl-D 
 line and bring earlier questions back. They are kept from one conversation to the next in
 ~/.local/state/wasm-chord/history ($XDG_STATE_HOME; on Windows %LOCALAPPDATA%), unless --no-history is given
 or WASM_CHORD_HISTORY is empty; WASM_CHORD_HISTORY can name another file. /help lists the commands of a
-conversation.`,
+conversation. A model below 300 million parameters gets temperature 0, a frequency penalty of 0.2 and the
+system turn "You are a helpful assistant." there, unless others are given: such models need it.`,
     least: 1,
     most: 1,
     own: ['system', 'no-history'],

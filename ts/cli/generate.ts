@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LanguageModel, ProfileEntry } from '../index.js';
 import type { Command } from './arguments.js';
-import { faint, note, onOneLine, print, printJson, TextPrinter } from './terminal.js';
+import { faint, note, onOneLine, print, printJson, TextPrinter, wrapped } from './terminal.js';
 
 /** The command `generate`: the continuation goes to stdout while it is written, the figures to stderr. */
 export async function generate(
@@ -24,11 +24,11 @@ export async function generate(
   const profile = command.profile ? await model.profile() : undefined;
   if (command.json) return printJson({ stats, ...(profile && { profile }) });
   await print('\n');
-  if (stats === undefined) return;
+  if (stats === undefined || stats.tokens + stats.promptMs === 0) return;
   const figures =
     `${stats.promptTokens} tokens read in ${stats.promptMs.toFixed(0)} ms, ${stats.tokens} written at ` +
     `${stats.tokensPerSecond.toFixed(1)} tokens/s (${stats.finishReason})`;
-  note(command, `\n${faint(figures)}\n`);
+  note(command, `\n${faint(wrapped(figures))}\n`);
   if (profile) note(command, profileTable(profile, stats.promptTokens - stats.cachedTokens + stats.tokens));
 }
 

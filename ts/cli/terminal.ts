@@ -68,6 +68,10 @@ export async function readStdin(isExact: boolean): Promise<string> {
   return isExact ? text : text.replace(/\r?\n$/, '');
 }
 
+/** Parameters of a model as people write them: 135M, 1.5B. */
+export const count = (n: number): string =>
+  n < 1e9 ? `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)}M` : `${(n / 1e9).toFixed(1)}B`;
+
 /** Bytes in the unit that fits: 98.4 MB. */
 export function size(bytes: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
