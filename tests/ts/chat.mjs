@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// chat.mjs: adds a chat template to a fixture's metadata.
+// chat.mjs: changes a fixture's metadata: adds a chat template, sets the trained context length.
 import { readFile } from 'node:fs/promises';
 import { FIXTURE } from './level2.mjs';
 
@@ -7,6 +7,16 @@ import { FIXTURE } from './level2.mjs';
 export const CHATML =
   '{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}' +
   '{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}';
+
+/** Sets the trained context length in a llama's bytes, which it returns. A fixture's own is 256 tokens. */
+export function withContext(bytes, tokens) {
+  const key = 'llama.context_length';
+  const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(key) + key.length;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.getUint32(at, true) !== 4) throw new Error(`${key} isn't a u32`);
+  view.setUint32(at + 4, tokens, true);
+  return bytes;
+}
 
 /** Resolves to the bytes of `file` with `template` as tokenizer.chat_template. */
 export async function withTemplate(template, file = FIXTURE) {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadModel } from '../../dist/index.js';
-import { CHATML, withTemplate } from './chat.mjs';
+import { CHATML, withContext, withTemplate } from './chat.mjs';
 import { FIXTURE } from './level2.mjs';
 
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -45,7 +45,7 @@ async function withFile(use) {
   const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-chat-'));
   try {
     const file = path.join(folder, 'chat.gguf');
-    await writeFile(file, await withTemplate(CHATML));
+    await writeFile(file, withContext(await withTemplate(CHATML), 100_000));
     return await use(file);
   } finally {
     await rm(folder, { recursive: true });

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { CHATML, withTemplate } from './chat.mjs';
+import { CHATML, withContext, withTemplate } from './chat.mjs';
 import { FIXTURE } from './level2.mjs';
 import { bin, CTRL_C, CTRL_D, inTerminal, needsTerminal, screenOf, UP } from './terminal.mjs';
 
@@ -22,7 +22,7 @@ async function withFile(use) {
   const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-terminal-'));
   try {
     const file = path.join(folder, 'tiny.gguf');
-    await writeFile(file, await withTemplate(CHATML));
+    await writeFile(file, withContext(await withTemplate(CHATML), 100_000));
     return await use(file, folder);
   } finally {
     await rm(folder, { recursive: true });

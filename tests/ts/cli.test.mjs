@@ -4,10 +4,11 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loadModel, version } from '../../dist/index.js';
+import { withContext } from './chat.mjs';
 
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
@@ -331,23 +332,37 @@ test('bench prints speeds at each depth, load, abort and memory; with --json one
     assert.match(table, line);
 });
 
-test('Ctrl-C stops the generation, the stats say abort, and the process ends by the signal', async () => {
-  const { signal, status, stdout, stderr } = await run(
-    ['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000', '--json'],
-    { onOutput: (child) => child.kill('SIGINT') },
-  );
-  assert.equal(status, null);
-  assert.equal(signal, 'SIGINT');
-  assert.equal(stderr, '');
-  const { stats } = lines(stdout).pop();
-  assert.equal(stats.finishReason, 'abort');
-});
+/** Runs `use(file)` with a fixture that has room for a long text. */
+async function withLongContext(use) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-cli-'));
+  try {
+    const file = path.join(folder, 'long.gguf');
+    await writeFile(file, withContext(new Uint8Array(await readFile(MODEL)), 100_000));
+    return await use(file);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
 
-test('when the reader closes the pipe, the command ends without an error', async () => {
-  const { status, stderr } = await run(
-    ['generate', MODEL, TEXT, '--max-tokens', '100000', '--ignore-eos', '--ctx', '100000'],
-    { onOutput: (child) => child.stdout.destroy() },
-  );
-  assert.equal(status, 0);
-  assert.equal(stderr, '');
-});
+const ENDLESS = [TEXT, '--max-tokens', '90000', '--ignore-eos', '--ctx', '100000'];
+
+test('Ctrl-C stops the generation, the stats say abort, and the process ends by the signal', () =>
+  withLongContext(async (file) => {
+    const { signal, status, stdout, stderr } = await run(['generate', file, ...ENDLESS, '--json'], {
+      onOutput: (child) => child.kill('SIGINT'),
+    });
+    assert.equal(status, null);
+    assert.equal(signal, 'SIGINT');
+    assert.equal(stderr, '');
+    const { stats } = lines(stdout).pop();
+    assert.equal(stats.finishReason, 'abort');
+  }));
+
+test('when the reader closes the pipe, the command ends without an error', () =>
+  withLongContext(async (file) => {
+    const { status, stderr } = await run(['generate', file, ...ENDLESS], {
+      onOutput: (child) => child.stdout.destroy(),
+    });
+    assert.equal(status, 0);
+    assert.equal(stderr, '');
+  }));

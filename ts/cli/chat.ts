@@ -26,8 +26,9 @@ const QUOTES = '"""';
 /** Below so many parameters a model is introduced as a small one. */
 const SMALL = 2e9;
 /**
- * In a terminal a model with fewer parameters than this gets the settings of the example page, unless the user
- * gives others: with them SmolLM2-135M names Paris in 20 of 20 first answers, with the package's defaults in 9.
+ * In a terminal a model with fewer parameters than this gets the settings of the example page, unless the
+ * user gives others: with them SmolLM2-135M names Paris in 20 of 20 first answers, with the package's
+ * defaults in 9.
  */
 const TINY = 3e8;
 const TINY_SYSTEM = 'You are a helpful assistant.';
