@@ -250,6 +250,7 @@ suite-js-%: dist/index.js FORCE
 	@node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 suite-js-cli: native build/native/generate
 suite-js-stacks: $(STACKS)
+suite-js-recipes: build/stacks/tools/.stamp
 suite-js-reference suite-js-ts suite-js-e2e: build/test/interpreter.wasm
 suite-js-executor: build/dist-interpreter/index.js
 build/dist-interpreter/index.js: dist/index.js build/test/interpreter.wasm tests/executor/interpreter.ts
