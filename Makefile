@@ -247,7 +247,8 @@ suite-tsan: FORCE
 	else echo "SKIP tsan: ThreadSanitizer doesn't run here"; echo "0 passed, 0 failed, 1 skipped"; fi
 suite-js-%: dist/index.js FORCE
 	@test -n "$(wildcard tests/$*/$(FILTER)*test.mjs)" || { echo "no tests/$*/$(FILTER)*test.mjs" >&2; exit 1; }
-	@node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
+	@rm -rf build/test/cache-$* && WASM_CHORD_CACHE=$(CURDIR)/build/test/cache-$* \
+	  node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 suite-js-cli: native build/native/generate
 suite-js-stacks: $(STACKS)
 suite-js-recipes: build/stacks/tools/.stamp

@@ -43,7 +43,7 @@ DETECT = {"wasm/detect", "webgpu/detect"}
 # platform.ts (what differs between Node and browsers) imports nothing, like errors.ts. Rooms that take values
 # from a caller may import check.ts (checks of values) and options.ts (the numbers that a caller may set).
 VALUES = {"errors", "check", "options"}
-SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm", "webgpu", "load", "chat"}
+SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm", "webgpu", "load", "store", "chat"}
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": set(),
     "files": {"platform", "check"} | DETECT,
@@ -52,9 +52,10 @@ TS_RULES = {
     "wasm": VALUES | {"abi", "executor", "platform"} | DETECT,
     "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT,
     "load": {"errors", "check", "platform"}, "chat": VALUES,
+    "store": {"errors", "platform", "load"},
     "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,
     "worker/host": SHARED | DETECT | {"worker/protocol"},
-    "client": VALUES | {"worker/protocol", "worker/host", "load", "chat", "files", "platform"} | DETECT,
+    "client": VALUES | {"worker/protocol", "worker/host", "load", "store", "chat", "files", "platform"} | DETECT,
     "cli": {"index"}, "inline": {"index", "errors", "files"},
 }
 WIDTH = 110

@@ -13,12 +13,20 @@ export { loadModel } from './client/load-model.js';
 export { LanguageModel } from './client/model.js';
 export { Generation } from './client/generation.js';
 export { ChatCompletions, ChatCompletionStream } from './chat/completions.js';
+export { cacheUsage, deleteModel, downloadModel, listModels, persistCache } from './client/cache.js';
 export { capabilities } from './client/capabilities.js';
 export { ChordError } from './errors.js';
 export type { ChordErrorCode } from './errors.js';
 export type { Capabilities } from './client/capabilities.js';
 export type { DetokenizeCallOptions, LogitsCallOptions, TokenizeCallOptions } from './client/model.js';
-export type { GenerateOptions, LoadModelOptions } from './client/options.js';
+export type {
+  CacheOptions,
+  DownloadModelOptions,
+  GenerateOptions,
+  LoadModelOptions,
+} from './client/options.js';
+export type { CacheUsage } from './client/cache.js';
+export type { CachedModel } from './store/cache.js';
 export type { ChatMessage, ChatTemplateOptions } from './chat/template.js';
 export type {
   ChatCompletion,

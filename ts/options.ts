@@ -45,6 +45,8 @@ export const numbers = {
   },
   contextLength: { least: 1, most: INT32, isWhole: true, otherwise: undefined, off: undefined, c: 'n_ctx' },
   threads: { least: 1, most: 256, isWhole: true, otherwise: undefined, off: undefined, c: 'n_threads' },
+  /** Ranges of one file that are downloaded at the same time. The core doesn't know them. */
+  connections: { least: 1, most: 16, isWhole: true, otherwise: undefined, off: undefined, c: 'connections' },
 } as const satisfies { readonly [name: string]: NumberOption };
 
 export type NumberName = keyof typeof numbers;

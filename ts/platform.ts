@@ -20,7 +20,7 @@ export function workingDirectory(): string | undefined {
  * Imports a module of Node's. Bundlers don't see the import: they would fail on `node:` in a page's bundle.
  */
 export function importNode(
-  name: 'buffer' | 'fs' | 'fs/promises' | 'net' | 'os' | 'worker_threads' | 'path' | 'url',
+  name: 'buffer' | 'crypto' | 'fs' | 'fs/promises' | 'net' | 'os' | 'worker_threads' | 'path' | 'url',
 ): Promise<unknown> {
   const specifier = `node:${name}`;
   return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);

@@ -164,7 +164,8 @@ test('progress names the phases in order, counts every byte and never decreases'
     [bytes, 'read', true],
   ]) {
     const reports = [];
-    await withModel(source, { onProgress: (progress) => reports.push(progress) }, () => {});
+    const onProgress = (progress) => reports.push(progress);
+    await withModel(source, { onProgress, cache: 'none' }, () => {});
     const phases = reports.map((report) => report.phase).filter((name, i, all) => name !== all[i - 1]);
     assert.deepEqual(phases, ['compile', phase, 'ready']);
     for (let i = 1; i < reports.length; i++) {
@@ -397,7 +398,12 @@ test("values that aren't a source and wrong options are invalid-argument; backen
     ['contextLength', 1e12],
     ['kvType', 'q1'],
     ['backend', 'gpu'],
-    ['cache', 'maybe'],
+    ['cache', ''],
+    ['cache', 5],
+    ['sha256', 'abc'],
+    ['sha256', 5],
+    ['connections', 0],
+    ['connections', 17],
     ['cache', {}],
     ['worker', 'yes'],
     ['signal', 5],

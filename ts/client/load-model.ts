@@ -7,20 +7,21 @@ import type { ModelSource, RemoteSource } from '../load/source.js';
 import type { ByteStream } from '../load/stream.js';
 import { hasWorkers } from '../platform.js';
 import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
-import type { Loaded, LoadOptions } from '../worker/protocol.js';
+import type { LoadOptions, Results } from '../worker/protocol.js';
 import { chooseVariant } from '../wasm/detect.js';
 import { Connection, quiet } from './connection.js';
-import type { OpenCall } from './connection.js';
+import type { Message, OpenCall } from './connection.js';
 import { LanguageModel } from './model.js';
 import { checkLoadOptions } from './options.js';
-import type { LoadModelOptions } from './options.js';
+import type { CheckedLoad, LoadModelOptions } from './options.js';
 
 /**
  * Loads a GGUF model into an engine worker of its own.
  *
  * @param source A URL, a path (Node), a Blob or File, a FileSystemFileHandle, bytes, a Response or a
  *   ReadableStream. Bytes are read in slices: they are never detached and never cloned whole.
- * @throws {ChordError} `http` and `io` for a source that can't be read; `invalid-gguf` for a file that is no
+ * @throws {ChordError} `http` and `io` for a source that can't be read; `integrity` for one that changes or
+ *   has another hash; `quota` for a named cache that is full; `invalid-gguf` for a file that is no
  *   model, or is cut off; `unsupported-*`, which names what this version doesn't know; `out-of-memory`,
  *   `invalid-argument`, `no-webgpu`. After an error everything is released, and the next load works.
  * @throws The signal's `reason` when it aborts.
@@ -30,13 +31,26 @@ export function loadModel(source: ModelSource, options: LoadModelOptions = {}): 
 }
 
 async function load(source: ModelSource, options: LoadModelOptions): Promise<LanguageModel> {
-  const { record, backend, worker, workerUrl, signal, onProgress } = checkLoadOptions(options);
-  signal?.throwIfAborted();
-  if (backend === 'webgpu') {
+  const checked = checkLoadOptions(options);
+  checked.signal?.throwIfAborted();
+  if (checked.backend === 'webgpu') {
     throw new ChordError('no-webgpu', 'this version has no WebGPU backend', {
       hint: "backend: 'auto' uses the CPU",
     });
   }
+  const { connection, value, meter } = await openInWorker('load', source, checked);
+  const reason =
+    checked.backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
+  return new LanguageModel(connection, value, meter, reason);
+}
+
+/** Runs `op` over a source in a new worker, which the caller ends. After an error it is ended here. */
+export async function openInWorker<Op extends 'load' | 'download'>(
+  op: Op,
+  source: ModelSource,
+  { record, worker, workerUrl, signal, onProgress }: CheckedLoad,
+): Promise<{ connection: Connection; value: Results[Op]; meter: BufferMeter }> {
+  signal?.throwIfAborted();
   const meter = new BufferMeter();
   let stream: ByteStream | undefined;
   let connection: Connection | undefined;
@@ -54,25 +68,21 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
     const files = await findFiles(record, inWorker, workerUrl);
     connection = await Connection.start(inWorker, files.workerUrl);
     const pump = new Pump(stream, meter);
-    const call = connection.open<'load'>(
-      { op: 'load', source: remote, options: files.record },
-      {
-        onEvent(reply) {
-          if (reply.type === 'taken') pump.taken(reply.buffer);
-          if (reply.type !== 'progress' || onProgress === undefined) return;
-          try {
-            onProgress(reply.progress);
-          } catch (error) {
-            fail(error);
-          }
-        },
+    const message = { op, source: remote, options: files.record } as Extract<Message, { op: Op }>;
+    const call = connection.open<Op>(message, {
+      onEvent(reply) {
+        if (reply.type === 'taken') pump.taken(reply.buffer);
+        if (reply.type !== 'progress' || onProgress === undefined) return;
+        try {
+          onProgress(reply.progress);
+        } catch (error) {
+          fail(error);
+        }
       },
-    );
+    });
     pump.run(call).catch(fail);
-    const loaded = await connection.held(Promise.race([call.ended, failed]));
-    const reason =
-      backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
-    return new LanguageModel(connection, loaded, meter, reason);
+    const value = await connection.held(Promise.race([call.ended, failed]));
+    return { connection, value, meter };
   } catch (error) {
     await connection?.giveUp(new ChordError('aborted', 'the load was aborted, or has failed'));
     throw error;
@@ -126,7 +136,7 @@ class Pump {
   }
 
   /** Resolves when the stream or the load has ended. Throws what the stream throws. */
-  async run(call: OpenCall<Loaded>): Promise<void> {
+  async run(call: OpenCall<unknown>): Promise<void> {
     if (this.#stream === undefined) return;
     const stop = (): void => {
       this.#isOver = true;
@@ -147,7 +157,7 @@ class Pump {
     call.post({ op: 'end' });
   }
 
-  async #post(call: OpenCall<Loaded>, slice: Uint8Array): Promise<void> {
+  async #post(call: OpenCall<unknown>, slice: Uint8Array): Promise<void> {
     while (this.#underWay >= CHUNKS && !this.#isOver)
       await new Promise<void>((resolve) => (this.#wake = resolve));
     if (this.#isOver) return;

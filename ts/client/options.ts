@@ -11,12 +11,16 @@ import {
   isObject,
   reading,
   refuse,
+  wrong,
 } from '../check.js';
 import type { Fields } from '../check.js';
+import { show } from '../errors.js';
 import { asAddress } from '../files.js';
 import type { LoadProgress } from '../load/progress.js';
 import { asBias, asOption, kvTypes, numbers, samplingOf } from '../options.js';
 import type { ContinuationOptions } from '../options.js';
+import { isNode } from '../platform.js';
+import type { CacheChoice } from '../store/cache.js';
 import type { LoadOptions } from '../worker/protocol.js';
 
 export interface LoadModelOptions {
@@ -34,8 +38,20 @@ export interface LoadModelOptions {
   contextLength?: number | undefined;
   /** Type of the KV cache; default 'f16'. */
   kvType?: 'f16' | 'q8_0' | 'f32' | undefined;
-  /** This version keeps no copy of downloads: 'auto' and 'none' do the same. */
-  cache?: 'auto' | 'none' | undefined;
+  /**
+   * Where a model of an http(s) URL is kept. 'auto', the default: in a browser the origin's private storage,
+   * in Node the folder WASM_CHORD_CACHE, or wasm-chord in XDG_CACHE_HOME or ~/.cache; a load goes on without
+   * it if it fails or is full. 'none': nowhere. A folder (Node), or a directory that the user picked.
+   *
+   * A copy in the cache is compared with its server's (length, ETag or date; one byte is requested) and
+   * replaced if the server has another. It is used as it is if the server can't be reached or says nothing
+   * in two seconds, and if its `sha256` is the one that is asked for.
+   */
+  cache?: 'auto' | 'none' | (string & {}) | FileSystemDirectoryHandle | undefined;
+  /** SHA-256 of the whole file in hex. A file with another one is refused as `integrity`. */
+  sha256?: string | undefined;
+  /** Ranges that are downloaded at the same time, where the server has ranges; default 4. */
+  connections?: number | undefined;
   /** False runs the engine in the caller's thread, with one thread, in steps of about 10 ms. Default true. */
   worker?: boolean | undefined;
   /**
@@ -49,6 +65,17 @@ export interface LoadModelOptions {
   /** Aborts the load; everything is released. */
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/** Options of `downloadModel`, as in `loadModel`. */
+export type DownloadModelOptions = Pick<
+  LoadModelOptions,
+  'cache' | 'sha256' | 'connections' | 'worker' | 'workerUrl' | 'signal' | 'onProgress'
+>;
+
+/** Which cache: as in `loadModel`. Default 'auto'. */
+export interface CacheOptions {
+  cache?: 'auto' | (string & {}) | FileSystemDirectoryHandle | undefined;
 }
 
 export interface GenerateOptions {
@@ -101,23 +128,23 @@ export interface CheckedLoad {
   readonly onProgress: ((progress: LoadProgress) => void) | undefined;
 }
 
-export function checkLoadOptions(options: unknown): CheckedLoad {
-  const given = asOptions('loadModel', options, [
-    'backend',
-    'threads',
-    'contextLength',
-    'kvType',
+export function checkLoadOptions(
+  options: unknown,
+  what: 'loadModel' | 'downloadModel' = 'loadModel',
+): CheckedLoad {
+  const given = asOptions(what, options, [
     'cache',
+    'sha256',
+    'connections',
     'worker',
     'workerUrl',
-    'threadUrl',
-    'wasmUrl',
     'signal',
     'onProgress',
+    ...(what === 'loadModel'
+      ? ['backend', 'threads', 'contextLength', 'kvType', 'threadUrl', 'wasmUrl']
+      : []),
   ]);
-  const { cache, onProgress } = given;
-  if (cache !== undefined && cache !== 'auto' && cache !== 'none')
-    notInThisVersion('a custom cache', "leave it out; downloads aren't kept");
+  const { onProgress } = given;
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('onProgress is not a function');
   return {
     backend: asOneOf('backend', given['backend'] ?? 'auto', ['auto', 'cpu', 'webgpu'] as const),
@@ -126,6 +153,9 @@ export function checkLoadOptions(options: unknown): CheckedLoad {
     signal: asSignal('signal', given['signal']),
     onProgress: onProgress as CheckedLoad['onProgress'],
     record: {
+      cache: asCache(given['cache']),
+      sha256: asOptional(given['sha256'], asSha256),
+      connections: asOptional(given['connections'], (n) => asOption('connections', n)),
       contextLength: asOptional(given['contextLength'], (n) => asOption('contextLength', n)),
       kvType: asOptional(given['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
       threads: asOptional(given['threads'], (n) => asOption('threads', n)),
@@ -133,6 +163,27 @@ export function checkLoadOptions(options: unknown): CheckedLoad {
       wasm: asAddress('wasmUrl', given['wasmUrl']),
     },
   };
+}
+
+export function checkCacheOptions(options: unknown, what: string): { cache: CacheChoice } {
+  return { cache: asCache(asOptions(what, options, ['cache'])['cache']) };
+}
+
+function asCache(value: unknown = 'auto'): CacheChoice {
+  const isFolder = typeof value === 'string' && value !== '';
+  if (value === 'auto' || value === 'none' || (isFolder && isNode)) return value as string;
+  if (isFolder)
+    refuse(`cache is ${show(value)}: a browser has no folders`, "use 'auto', 'none' or a directory's handle");
+  const isDirectory =
+    isObject(value) && reading('cache', () => typeof value['getDirectoryHandle'] === 'function');
+  if (!isDirectory) wrong('cache', value, "'auto', 'none', a folder or a directory's handle");
+  return value as unknown as FileSystemDirectoryHandle;
+}
+
+function asSha256(value: unknown): string {
+  const hash = asString('sha256', value).toLowerCase();
+  if (!/^[0-9a-f]{64}$/.test(hash)) wrong('sha256', value, '64 hex digits');
+  return hash;
 }
 
 export function checkGenerateOptions(options: unknown): {

@@ -32,10 +32,12 @@ export async function request(
   file: HttpFile,
   signal: AbortSignal,
   headers: readonly (readonly [string, string])[] = [],
+  init: RequestInit = {},
 ): Promise<Response> {
   try {
     const all = [...(file.headers ?? []), ...headers] as [string, string][];
     return await fetch(file.url, {
+      ...init,
       signal,
       headers: all,
       ...(file.credentials !== undefined && { credentials: file.credentials }),
@@ -49,11 +51,6 @@ export async function request(
         : 'check the address, and whether its server allows requests from this page (CORS)',
     });
   }
-}
-
-/** The whole file as one stream. */
-export async function openUrl(file: HttpFile, signal: AbortSignal): Promise<ByteStream> {
-  return responseStream(await request(file, signal), file.name);
 }
 
 /** The body of an answer. Throws `http` and `invalid-gguf`, and ends the answer then. */
@@ -115,7 +112,8 @@ export function isEncoded(response: Response): boolean {
   return !/^(identity)?$/i.test(response.headers.get('content-encoding') ?? '');
 }
 
-function wholeNumber(text: string): number | undefined {
-  const number = Number(text);
+/** Undefined for a header that is missing or no number. */
+export function wholeNumber(text: string | null): number | undefined {
+  const number = Number(text ?? NaN);
   return Number.isSafeInteger(number) && number >= 0 ? number : undefined;
 }

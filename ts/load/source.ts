@@ -3,8 +3,9 @@
 // path, and a Blob in browsers. The caller's thread reads bytes, streams and responses, and posts slices.
 import { ChordError } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
-import { httpFile, openUrl, responseStream, urlName } from './http.js';
+import { httpFile, responseStream, urlName } from './http.js';
 import type { HttpFile } from './http.js';
+import { HttpReader } from './span.js';
 import { SLICE, describe, isDetached, readableStream, reasonOf, toBytes } from './stream.js';
 import type { ByteStream } from './stream.js';
 
@@ -172,7 +173,7 @@ export function openRemote(
 ): Promise<ByteStream> {
   switch (source.kind) {
     case 'url':
-      return openUrl(source.file, signal);
+      return new HttpReader(source.file, signal, false).stream();
     case 'path':
       return openPath(source.path, signal);
     case 'blob':

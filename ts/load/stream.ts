@@ -11,6 +11,12 @@ export interface ByteStream {
   readonly totalBytes: number | undefined;
   /** Maximum bytes read ahead of requests. The loader counts them as held. */
   readonly aheadBytes?: number;
+  /** Whether a reader must come to the end: the rest of a download, or a hash, depends on it. */
+  readonly mustEnd?: boolean;
+  /** Calls `report` with the bytes that have arrived in all, which may be ahead of those that were read. */
+  watch?(report: (bytes: number) => void): void;
+  /** Has a stored copy removed at `close`: its bytes are no model. */
+  drop?(): void;
   /** The next bytes, valid until the next call; undefined at the end. Throws `io`, `http`. */
   read(): Promise<Uint8Array | undefined>;
   /** Closes the source. A read in progress may be dropped. A second call does nothing. */

@@ -4,11 +4,12 @@
 // reader may make them inside its loop. No message may crash or hang the worker.
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
-import { openRemote } from '../load/source.js';
 import type { RemoteSource } from '../load/source.js';
+import { checked, openSource } from '../store/open.js';
 import { describe } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
 import { Call } from './call.js';
+import { downloadFile } from './download.js';
 import { loadEngine } from './load.js';
 import { callOf, parseRequest } from './protocol.js';
 import type { ModelCounters, Reply, Request, Results } from './protocol.js';
@@ -85,7 +86,15 @@ export class EngineHost {
 
   #open(
     request: Requested<
-      'load' | 'tokenize' | 'detokenize' | Queued | 'open-session' | 'counters' | 'profile' | 'dispose'
+      | 'load'
+      | 'download'
+      | 'tokenize'
+      | 'detokenize'
+      | Queued
+      | 'open-session'
+      | 'counters'
+      | 'profile'
+      | 'dispose'
     >,
   ): void {
     if (this.#calls.has(request.call))
@@ -113,6 +122,8 @@ export class EngineHost {
     switch (request.op) {
       case 'load':
         return this.#load(call as Call<Requested<'load'>>, request);
+      case 'download':
+        return this.#download(call as Call<Requested<'download'>>);
       case 'tokenize':
         return this.#work().tokenize(call as Call<Requested<'tokenize'>>);
       case 'detokenize':
@@ -237,8 +248,10 @@ export class EngineHost {
         meter: pushed ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
         mayThread: this.#options.mayThread,
         name: source.kind === 'url' ? source.file.name : source.kind === 'path' ? source.path : source.name,
-        open: async (signal) =>
-          pushed ?? openRemote(source as Exclude<typeof source, { kind: 'pushed' }>, signal),
+        open: (signal) =>
+          pushed !== undefined || source.kind === 'pushed'
+            ? checked(pushed!, request.options.sha256)
+            : openSource(source, request.options, signal),
         onBytes: (bytes) => (this.#bytesRead += bytes),
         onProgress: (progress) => this.#post({ type: 'progress', call: call.id, progress }),
       });
@@ -248,6 +261,21 @@ export class EngineHost {
     } finally {
       this.#isLoading = false;
       this.#pushed = undefined;
+      this.#onIdle();
+    }
+  }
+
+  /** A download counts as a load: `dispose` waits for it. */
+  async #download({ id, signal, request }: Call<Requested<'download'>>): Promise<Results['download']> {
+    if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
+    if (this.#isLoading) throw new ChordError('busy', 'a model is loaded or downloaded already');
+    this.#isLoading = true;
+    try {
+      return await downloadFile(request.source, request.options, signal, (progress) =>
+        this.#post({ type: 'progress', call: id, progress }),
+      );
+    } finally {
+      this.#isLoading = false;
       this.#onIdle();
     }
   }

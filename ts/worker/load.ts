@@ -46,13 +46,15 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   const aheadBytes = stream.aheadBytes ?? 0;
   let engine: WasmEngine | undefined;
   let pool: ThreadPool | undefined;
+  let chunks: Chunks | undefined;
   try {
     job.meter.hold(aheadBytes);
     job.signal.throwIfAborted();
     engine = new WasmEngine(compiled.module);
     progress.total = stream.totalBytes;
+    stream.watch?.((loaded) => progress.update(loaded));
     progress.begin(stream.phase);
-    const chunks = new Chunks(stream, job, progress);
+    chunks = new Chunks(stream, job, progress);
     if (stream.totalBytes !== undefined) engine.file.setFileBytes(stream.totalBytes);
 
     await chunks.until(engine.file);
@@ -60,6 +62,7 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
     pool = threads.pool;
     progress.total ??= engine.file.planInfo.data_end;
     if (!engine.file.begin()) await chunks.until(engine.file);
+    if (stream.mustEnd) await chunks.drain();
     await pool?.join(engine.instance);
     job.signal.throwIfAborted();
     progress.begin('ready');
@@ -67,6 +70,7 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   } catch (error) {
     engine?.free();
     await pool?.stop();
+    if (!chunks?.isBroken && ChordError.isInstance(error) && error.code === 'invalid-gguf') stream.drop?.();
     throw named(error, job.name);
   } finally {
     job.meter.release(aheadBytes);
@@ -103,6 +107,8 @@ class Chunks {
   #chunk: Uint8Array = new Uint8Array();
   #offset = 0;
   #sinceTurn = 0;
+  /** Whether the source has failed: the bytes before may be right. */
+  isBroken = false;
 
   constructor(stream: ByteStream, job: LoadJob, progress: ProgressReporter) {
     this.#stream = stream;
@@ -121,6 +127,11 @@ class Chunks {
     }
   }
 
+  /** Reads the bytes behind the model. */
+  async drain(): Promise<void> {
+    while (await this.#next()) continue;
+  }
+
   /** Reads the next chunk. Returns false at the end of the source. */
   async #next(): Promise<boolean> {
     this.#job.meter.release(this.#chunk.byteLength);
@@ -129,13 +140,15 @@ class Chunks {
     this.#chunk = new Uint8Array();
     if (this.#sinceTurn >= TURN_BYTES) await nextTurn();
     if (this.#sinceTurn >= TURN_BYTES) this.#sinceTurn = 0;
+    this.isBroken = true;
     const chunk = await this.#stream.read();
+    this.isBroken = false;
     this.#job.signal.throwIfAborted();
     if (chunk === undefined) return false;
     if (this.#offset === 0) checkStart(chunk, this.#stream.name);
     this.#job.meter.hold(chunk.byteLength);
     this.#job.onBytes(chunk.byteLength);
-    this.#progress.add(chunk.byteLength);
+    if (this.#stream.watch === undefined) this.#progress.update(this.#offset + chunk.byteLength);
     this.#chunk = chunk;
     return true;
   }

@@ -3,11 +3,11 @@
 // with exactly one `result` or `failed`. `parseRequest` trusts no message: it checks every field's type.
 //
 //   client                              worker
-//   load, tokenize, detokenize,    ->   progress* ... result | failed
-//   logits, generate, counters,
-//   profile, open-session,
-//   fork-session, close-session,
-//   dispose
+//   load, download, tokenize,      ->   progress* ... result | failed
+//   detokenize, logits, generate,
+//   counters, profile,
+//   open-session, fork-session,
+//   close-session, dispose
 //   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
 //     of a pushed source)
 //   taken* (the reader took n      <-   tokens*, rows* (the worker runs a few ahead of the reader)
@@ -24,6 +24,8 @@ import type { RemoteSource } from '../load/source.js';
 import { asBias, asOption, kvTypes, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling } from '../options.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
+import type { CacheChoice, CachedModel } from '../store/cache.js';
+import type { KeepOptions } from '../store/open.js';
 import type { ProfileEntry } from '../wasm/profile.js';
 
 export type { LanguageModelInfo, ProfileEntry };
@@ -88,7 +90,7 @@ export interface GenerationStats {
   readonly finishReason: 'stop' | 'length' | 'abort';
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends KeepOptions {
   readonly contextLength: number | undefined;
   readonly kvType: KvTypeName | undefined;
   /** Undefined: the number that the hardware runs at once, at most 8. */
@@ -116,6 +118,12 @@ export type Request =
       readonly call: number;
       readonly source: RemoteSource;
       readonly options: LoadOptions;
+    }
+  | {
+      readonly op: 'download';
+      readonly call: number;
+      readonly source: RemoteSource;
+      readonly options: KeepOptions;
     }
   | { readonly op: 'chunk'; readonly call: number; readonly bytes: Uint8Array }
   | { readonly op: 'end'; readonly call: number }
@@ -156,6 +164,7 @@ export type Op = Request['op'];
 /** The value in each op's `result`. */
 export interface Results {
   load: Loaded;
+  download: CachedModel;
   tokenize: Int32Array;
   detokenize: string;
   logits: null;
@@ -259,9 +268,21 @@ function parseSource(value: unknown): RemoteSource {
   }
 }
 
+function parseKeepOptions(options: Fields): KeepOptions {
+  return {
+    cache: asOptional(options['cache'], (cache) => {
+      if (typeof cache !== 'string' && !isObject(cache)) wrong('cache', cache, 'a string or a directory');
+      return cache as CacheChoice;
+    }),
+    sha256: asOptional(options['sha256'], (hash) => asString('sha256', hash)),
+    connections: asOptional(options['connections'], (n) => asOption('connections', n)),
+  };
+}
+
 function parseLoadOptions(value: unknown): LoadOptions {
   const options = asObject('options', value);
   return {
+    ...parseKeepOptions(options),
     contextLength: asOptional(options['contextLength'], (n) => asOption('contextLength', n)),
     kvType: asOptional(options['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
     threads: asOptional(options['threads'], (n) => asOption('threads', n)),
@@ -320,6 +341,13 @@ export function parseRequest(message: unknown): Request {
         call,
         source: parseSource(fields['source']),
         options: parseLoadOptions(fields['options']),
+      };
+    case 'download':
+      return {
+        op,
+        call,
+        source: parseSource(fields['source']),
+        options: parseKeepOptions(asObject('options', fields['options'])),
       };
     case 'chunk':
       if (!(fields['bytes'] instanceof Uint8Array)) wrong('bytes', fields['bytes'], 'a Uint8Array');

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole file in the cache, read in order.
+import { verified } from '../load/integrity.js';
+import type { ByteStream } from '../load/stream.js';
+import type { StoreJob } from './download.js';
+import type { Entry } from './entry.js';
+import type { Lock } from './folder.js';
+
+/**
+ * Opens a whole copy; it releases the lock in the end. Undefined if its data is gone. A copy whose hash was
+ * never checked is checked where the caller knows one.
+ */
+export async function openCopy(job: StoreJob, entry: Entry, lock: Lock): Promise<ByteStream | undefined> {
+  const { folder } = entry;
+  const { data, parts, totalBytes, sha256, pieceBytes } = entry.journal!;
+  const inData = parts.length * pieceBytes < totalBytes!;
+  const stream = inData ? await folder.stream(`${data}.gguf`).catch(() => undefined) : undefined;
+  if (
+    inData &&
+    (stream === undefined || (parts.length === 0 && (stream.totalBytes ?? totalBytes) !== totalBytes))
+  )
+    return undefined;
+  const names = parts.length > 0 ? new Set(await folder.names()) : undefined;
+  if (parts.some((part) => !names!.has(`${data}.${part}`))) return undefined;
+  await entry.touch();
+  const bytes = parts.length > 0 ? joined(entry, stream) : undefined;
+  let isDropped = false;
+  let isClosed = false;
+  const copy: ByteStream = {
+    name: job.file.name,
+    phase: 'read',
+    totalBytes,
+    read: bytes === undefined ? () => stream!.read() : async () => (await bytes.next()).value ?? undefined,
+    drop() {
+      isDropped = true;
+    },
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      await bytes?.return();
+      await stream?.close();
+      if (isDropped) await entry.drop().catch(() => {});
+      await lock.release();
+    },
+  };
+  return job.sha256 !== undefined && sha256 === undefined ? verified(copy, job.sha256) : copy;
+}
+
+/** The pieces that are files of their own, and between them the data's bytes. */
+async function* joined(
+  { folder, journal }: Entry,
+  data: ByteStream | undefined,
+): AsyncGenerator<Uint8Array, void> {
+  const { data: name, parts, totalBytes, pieceBytes } = journal!;
+  const apart = new Set(parts);
+  const inData = data && reader(data);
+  let dataAt = 0;
+  for (let from = 0, piece = 0; from < totalBytes!; from += pieceBytes, piece++) {
+    if (apart.has(piece)) {
+      const part = await folder.stream(`${name}.${piece}`);
+      try {
+        for (let bytes = await part.read(); bytes !== undefined; bytes = await part.read()) yield bytes;
+      } finally {
+        await part.close();
+      }
+      continue;
+    }
+    for (; dataAt < from;) dataAt += (await inData!(from - dataAt)).byteLength;
+    for (const end = Math.min(from + pieceBytes, totalBytes!); dataAt < end;) {
+      const bytes = await inData!(end - dataAt);
+      dataAt += bytes.byteLength;
+      yield bytes;
+    }
+  }
+}
+
+/** Reads at most `most` bytes, and at least one. */
+function reader(stream: ByteStream): (most: number) => Promise<Uint8Array> {
+  let chunk: Uint8Array = new Uint8Array();
+  return async (most) => {
+    while (chunk.byteLength === 0) {
+      const next = await stream.read();
+      if (next === undefined) throw new Error(`${stream.name} is cut off`);
+      chunk = next;
+    }
+    const bytes = chunk.subarray(0, most);
+    chunk = chunk.subarray(bytes.byteLength);
+    return bytes;
+  };
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stored files of one folder. An entry's files begin with its key: `key.a` and `key.b` are its journals,
+// `key.<number>.gguf` its data, `key.<number>.<piece>` pieces apart, `key.used` the time of its last use.
+import { importNode, isNode } from '../platform.js';
+import type { Folder } from './folder.js';
+import { decodeJournal, encodeJournal, storedBytes } from './journal.js';
+import type { Journal } from './journal.js';
+
+/** A model file in the cache, whole or in part. */
+export interface CachedModel {
+  /** The URL that it is from. */
+  readonly source: string;
+  readonly name: string;
+  /** Bytes that are stored. */
+  readonly bytes: number;
+  /** The file's length; undefined while the server hasn't said it. */
+  readonly totalBytes: number | undefined;
+  /** Whether the file is whole. A download of the rest continues one that isn't. */
+  readonly isComplete: boolean;
+  /** SHA-256 of the file, if it was checked. */
+  readonly sha256?: string | undefined;
+  readonly etag?: string | undefined;
+  /** When it was last loaded or downloaded. */
+  readonly usedAt: Date;
+}
+
+/** An entry's key: 32 hex digits of the SHA-256 of its URL. */
+export async function keyOf(url: string): Promise<string> {
+  const crypto = isNode
+    ? ((await importNode('crypto')) as typeof import('node:crypto')).webcrypto
+    : globalThis.crypto;
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(url));
+  return Array.from(new Uint8Array(hash, 0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+export class Entry {
+  readonly folder: Folder;
+  readonly key: string;
+  journal: Journal | undefined;
+  #sequence: number;
+
+  private constructor(folder: Folder, key: string, journal: Journal | undefined, sequence: number) {
+    this.folder = folder;
+    this.key = key;
+    this.journal = journal;
+    this.#sequence = sequence;
+  }
+
+  static async read(folder: Folder, key: string): Promise<Entry> {
+    const records = await Promise.all(
+      ['a', 'b'].map(async (slot) => decodeJournal(await folder.load(`${key}.${slot}`))),
+    );
+    const newest = records.reduce((one, other) =>
+      (other?.sequence ?? -1) > (one?.sequence ?? -1) ? other : one,
+    );
+    return new Entry(folder, key, newest?.journal, newest?.sequence ?? 0);
+  }
+
+  static async all(folder: Folder): Promise<Entry[]> {
+    const keys = (await folder.names()).flatMap((name) => /^([0-9a-f]{32})\.[ab]$/.exec(name)?.[1] ?? []);
+    const entries = await Promise.all([...new Set(keys)].map((key) => Entry.read(folder, key)));
+    return entries.filter(({ journal }) => journal !== undefined);
+  }
+
+  /** Writes a journal over the older one. */
+  async commit(journal: Journal): Promise<void> {
+    this.#sequence += 1;
+    await this.folder.save(`${this.key}.${'ab'[this.#sequence % 2]}`, encodeJournal(journal, this.#sequence));
+    this.journal = journal;
+  }
+
+  /** Begins a file anew, with a data file that no earlier journal names. */
+  async begin(journal: Omit<Journal, 'data' | 'ranges' | 'parts' | 'isComplete' | 'sha256'>): Promise<void> {
+    const data = `${this.key}.${Math.random().toString(36).slice(2, 10)}`;
+    const fresh = { ...journal, data, ranges: [], parts: [], isComplete: false, sha256: undefined };
+    await this.commit(fresh);
+    await this.commit(fresh); // over both: the older names a file that goes now
+    await this.#removeAll((name) => /\.([ab]|used|lock)$/.test(name) || name.startsWith(data));
+    await this.touch();
+  }
+
+  async drop(): Promise<void> {
+    this.journal = undefined;
+    await this.#removeAll((name) => !/\.[ab]$/.test(name));
+    await this.#removeAll((name) => name.endsWith('.lock'));
+  }
+
+  async #removeAll(isKept: (name: string) => boolean): Promise<void> {
+    for (const name of await this.folder.names())
+      if (name.startsWith(`${this.key}.`) && !isKept(name)) await this.folder.remove(name);
+  }
+
+  /** Notes the time of use. Not in the journal, which only the holder of the lock writes. */
+  async touch(): Promise<void> {
+    await this.folder.save(`${this.key}.used`, new TextEncoder().encode(String(Date.now()))).catch(() => {});
+  }
+
+  async describe(): Promise<CachedModel> {
+    const { url, name, totalBytes, isComplete, sha256, etag } = this.journal!;
+    const used = Number(new TextDecoder().decode(await this.folder.load(`${this.key}.used`)));
+    return {
+      source: url,
+      name,
+      bytes: storedBytes(this.journal!),
+      totalBytes,
+      isComplete,
+      ...(sha256 !== undefined && { sha256 }),
+      ...(etag !== undefined && { etag }),
+      usedAt: new Date(used || 0),
+    };
+  }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// A folder in Node. Processes lock a file by a second file: it holds the process's id and its machine's name,
+// and its date is renewed while the lock is held. A lock whose process has ended, or whose date is old, is
+// taken over.
+import { importNode } from '../platform.js';
+import { SLICE } from '../load/stream.js';
+import type { ByteStream } from '../load/stream.js';
+import type { Folder, FolderSpace, Lock, LockKind, Place } from './folder.js';
+
+type Fs = typeof import('node:fs/promises');
+
+const RENEW_MS = 2000;
+/** Longer than a process may be stopped by a busy machine. */
+const OLD_MS = 15_000;
+const LOOK_MS = 100;
+
+export class NodeFolder implements Folder {
+  readonly name: string;
+  readonly #fs: Fs;
+  readonly #host: string;
+
+  private constructor(path: string, fs: Fs, host: string) {
+    this.name = path;
+    this.#fs = fs;
+    this.#host = host;
+  }
+
+  /** Makes the folder. Throws what the system says. */
+  static async open(path: string): Promise<NodeFolder> {
+    const fs = (await importNode('fs/promises')) as Fs;
+    const os = (await importNode('os')) as typeof import('node:os');
+    await fs.mkdir(path, { recursive: true });
+    return new NodeFolder(path, fs, os.hostname());
+  }
+
+  /** The folder of the user: WASM_CHORD_CACHE, or wasm-chord in XDG_CACHE_HOME or ~/.cache. */
+  static async home(): Promise<string> {
+    const os = (await importNode('os')) as typeof import('node:os');
+    const path = (await importNode('path')) as typeof import('node:path');
+    const { WASM_CHORD_CACHE, XDG_CACHE_HOME } = globalThis.process.env;
+    // The convention wants an absolute path, and ignores another.
+    const caches =
+      XDG_CACHE_HOME && path.isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : path.join(os.homedir(), '.cache');
+    return WASM_CHORD_CACHE || path.join(caches, 'wasm-chord');
+  }
+
+  #path(name: string): string {
+    return `${this.name}/${name}`;
+  }
+
+  names(): Promise<string[]> {
+    return this.#fs.readdir(this.name);
+  }
+
+  async load(name: string): Promise<Uint8Array | undefined> {
+    return this.#fs.readFile(this.#path(name)).catch(ifMissing);
+  }
+
+  async save(name: string, bytes: Uint8Array): Promise<void> {
+    const file = await this.#fs.open(this.#path(name), 'w');
+    try {
+      await file.writeFile(bytes);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#fs.unlink(this.#path(name)).catch(ifMissing);
+  }
+
+  async stream(name: string): Promise<ByteStream> {
+    const file = await this.#fs.open(this.#path(name));
+    const { size } = await file.stat();
+    const buffer = new Uint8Array(SLICE);
+    let isClosed = false;
+    return {
+      name,
+      phase: 'read',
+      totalBytes: size,
+      async read() {
+        const { bytesRead } = await file.read(buffer, 0, SLICE, null);
+        return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
+      },
+      async close() {
+        if (!isClosed) await file.close();
+        isClosed = true;
+      },
+    };
+  }
+
+  async place(name: string): Promise<Place> {
+    const { O_CREAT, O_RDWR } = this.#fs.constants;
+    const file = await this.#fs.open(this.#path(name), O_CREAT | O_RDWR);
+    return {
+      async write(at, bytes) {
+        for (let done = 0; done < bytes.byteLength;)
+          done += (await file.write(bytes, done, bytes.byteLength - done, at + done)).bytesWritten;
+      },
+      read: async (at, buffer) => (await file.read(buffer, 0, buffer.byteLength, at)).bytesRead,
+      flush: () => file.datasync(),
+      close: () => file.close(),
+    };
+  }
+
+  /** Readers need no lock: a removed file stays readable, and a file that is begun anew has a new name. */
+  async lock(name: string, { isShared, isPatient = true, signal }: LockKind): Promise<Lock | undefined> {
+    if (isShared) return { release: async () => {} };
+    const path = this.#path(`${name}.lock`);
+    const owner = `${process.pid} ${this.#host} ${Math.random()}`;
+    for (;;) {
+      signal?.throwIfAborted();
+      try {
+        await this.#fs.writeFile(path, owner, { flag: 'wx' });
+        return this.#held(path, owner);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+      if (await this.#takeOver(path)) continue;
+      if (!isPatient) return undefined;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  #held(path: string, owner: string): Lock {
+    const renew = (): void => {
+      const now = new Date();
+      this.#fs.utimes(path, now, now).catch(() => {});
+    };
+    const timer = setInterval(renew, RENEW_MS);
+    timer.unref();
+    return {
+      release: async () => {
+        clearInterval(timer);
+        const now = await this.#fs.readFile(path, 'utf8').catch(() => '');
+        if (now === owner) await this.#fs.unlink(path).catch(() => {});
+      },
+    };
+  }
+
+  /** Removes a lock whose holder is gone. Returns whether the lock may be free now. */
+  async #takeOver(path: string): Promise<boolean> {
+    const owner = await this.#fs.readFile(path, 'utf8').catch(ifMissing);
+    const stat = await this.#fs.stat(path).catch(ifMissing);
+    if (owner === undefined || stat === undefined) return true;
+    const [pid, host] = owner.split(' ');
+    const isDead = host === this.#host && !isAlive(Number(pid));
+    if (!isDead && Date.now() - stat.mtimeMs < OLD_MS) return false;
+    // By a rename: of two processes, one gets it. If another has renewed it meanwhile, it is put back.
+    const aside = `${path}.${process.pid}.${Math.random()}`;
+    await this.#fs.rename(path, aside).catch(ifMissing);
+    if ((await this.#fs.readFile(aside, 'utf8').catch(ifMissing)) !== owner)
+      await this.#fs.link(aside, path).catch(() => {});
+    await this.#fs.unlink(aside).catch(ifMissing);
+    return true;
+  }
+
+  async space(): Promise<FolderSpace> {
+    const { bavail, bsize } = await this.#fs.statfs(this.name);
+    let used = 0;
+    for (const name of await this.names())
+      used += (await this.#fs.stat(this.#path(name)).catch(ifMissing))?.size ?? 0;
+    return { quota: used + bavail * bsize, free: bavail * bsize, persisted: true };
+  }
+}
+
+function ifMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+  return undefined;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

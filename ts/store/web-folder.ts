@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// The browser's places. A directory (the origin's private one, or one that the user picked) holds a file
+// written in place where there are sync access handles: in a worker, in the origin's private directory.
+// Elsewhere every piece is a file of its own, which exists when it is whole. The Cache API holds pieces too.
+import { readableStream } from '../load/stream.js';
+import type { ByteStream } from '../load/stream.js';
+import type { Folder, FolderSpace, Lock, LockKind, Piece, Place } from './folder.js';
+
+interface SyncHandle {
+  read(buffer: Uint8Array, options: { at: number }): number;
+  write(bytes: Uint8Array, options: { at: number }): number;
+  truncate(bytes: number): unknown;
+  flush(): unknown;
+  close(): unknown;
+}
+type FileHandle = FileSystemFileHandle & { createSyncAccessHandle?(): Promise<SyncHandle> };
+type DirectoryHandle = FileSystemDirectoryHandle & { keys(): AsyncIterable<string> };
+
+abstract class WebFolder {
+  abstract readonly name: string;
+
+  /** Web Locks end with their tab. Without them (old engines) two tabs may download twice. */
+  async lock(name: string, { isShared, isPatient = true, signal }: LockKind): Promise<Lock | undefined> {
+    if (navigator.locks === undefined) return { release: async () => {} };
+    const mode = isShared ? ('shared' as const) : ('exclusive' as const);
+    return new Promise((resolve, reject) => {
+      navigator.locks
+        .request(
+          `wasm-chord ${this.name} ${name}`,
+          isPatient ? { mode, ...(signal && { signal }) } : { mode, ifAvailable: true },
+          (lock) =>
+            new Promise<void>((release) => {
+              if (lock === null) release();
+              resolve(lock === null ? undefined : { release: async () => release() });
+            }),
+        )
+        .catch(reject);
+    });
+  }
+
+  async space(): Promise<FolderSpace> {
+    const { quota, usage = 0 } = (await navigator.storage?.estimate?.()) ?? {};
+    return {
+      quota,
+      free: quota === undefined ? undefined : Math.max(quota - usage, 0),
+      persisted: (await navigator.storage?.persisted?.()) ?? false,
+    };
+  }
+}
+
+export class DirectoryFolder extends WebFolder implements Folder {
+  readonly name: string;
+  readonly #directory: DirectoryHandle;
+  readonly place?: (name: string) => Promise<Place>;
+  readonly #isPicked: boolean;
+
+  constructor(directory: FileSystemDirectoryHandle, isPicked: boolean) {
+    super();
+    this.#directory = directory as DirectoryHandle;
+    this.#isPicked = isPicked;
+    this.name = isPicked ? `the directory ${directory.name}` : "the browser's storage";
+    // The method is there in workers only, and not for directories that a user picked.
+    const inPlace = 'createSyncAccessHandle' in (globalThis.FileSystemFileHandle?.prototype ?? {});
+    if (!isPicked && inPlace) this.place = (name) => this.#place(name);
+  }
+
+  async names(): Promise<string[]> {
+    const names = [];
+    for await (const name of this.#directory.keys()) names.push(name);
+    return names;
+  }
+
+  async #file(name: string): Promise<File | undefined> {
+    try {
+      return await (await this.#directory.getFileHandle(name)).getFile();
+    } catch (error) {
+      if ((error as DOMException).name === 'NotFoundError') return undefined;
+      throw error;
+    }
+  }
+
+  async load(name: string): Promise<Uint8Array | undefined> {
+    const file = await this.#file(name);
+    return file && new Uint8Array(await file.arrayBuffer());
+  }
+
+  async save(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (this.place === undefined) {
+      const piece = await this.piece(name);
+      await piece.write(bytes);
+      return piece.close();
+    }
+    const handle = await this.#handle(name);
+    try {
+      await handle.truncate(0);
+      writeAll(handle, 0, bytes);
+      await handle.flush();
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#directory.removeEntry(name).catch((error: DOMException) => {
+      if (error.name !== 'NotFoundError') throw error;
+    });
+  }
+
+  async stream(name: string): Promise<ByteStream> {
+    const file = await (await this.#directory.getFileHandle(name)).getFile();
+    return readableStream(file.stream(), name, 'read', file.size);
+  }
+
+  async #handle(name: string): Promise<SyncHandle> {
+    const file: FileHandle = await this.#directory.getFileHandle(name, { create: true });
+    return file.createSyncAccessHandle!();
+  }
+
+  async #place(name: string): Promise<Place> {
+    const handle = await this.#handle(name);
+    return {
+      write: async (at, bytes) => writeAll(handle, at, bytes),
+      read: async (at, buffer) => handle.read(buffer, { at }),
+      flush: async () => void (await handle.flush()),
+      close: async () => void (await handle.close()),
+    };
+  }
+
+  async piece(name: string): Promise<Piece> {
+    const handle = await this.#directory.getFileHandle(name, { create: true });
+    const writer = await handle.createWritable();
+    return {
+      write: (bytes) => writer.write(bytes as Uint8Array<ArrayBuffer>),
+      close: () => writer.close(),
+      abort: () => writer.abort().catch(() => {}),
+    };
+  }
+
+  /** A directory that the user picked is on a disk of which the browser says nothing. */
+  override async space(): Promise<FolderSpace> {
+    return this.#isPicked ? { quota: undefined, free: undefined, persisted: true } : super.space();
+  }
+}
+
+function writeAll(handle: SyncHandle, at: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.byteLength;) {
+    const written = handle.write(done === 0 ? bytes : bytes.subarray(done), { at: at + done });
+    if (!(written > 0)) throw new DOMException('no byte could be written', 'QuotaExceededError');
+    done += written;
+  }
+}
+
+/** An address per file, of a host that can't exist. */
+const CACHE_URL = 'https://wasm-chord.invalid/';
+
+export class CacheFolder extends WebFolder implements Folder {
+  readonly name = "the browser's Cache API";
+  readonly #cache: Cache;
+
+  constructor(cache: Cache) {
+    super();
+    this.#cache = cache;
+  }
+
+  async names(): Promise<string[]> {
+    return (await this.#cache.keys()).map(({ url }) => url.slice(CACHE_URL.length));
+  }
+
+  async load(name: string): Promise<Uint8Array | undefined> {
+    const response = await this.#cache.match(CACHE_URL + name);
+    return response && new Uint8Array(await response.arrayBuffer());
+  }
+
+  async save(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.#cache.put(CACHE_URL + name, new Response(bytes));
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#cache.delete(CACHE_URL + name);
+  }
+
+  async stream(name: string): Promise<ByteStream> {
+    const response = await this.#cache.match(CACHE_URL + name);
+    if (!response?.body) throw new Error(`${name} is not in the cache`);
+    return readableStream(response.body, name, 'read', undefined);
+  }
+
+  async piece(name: string): Promise<Piece> {
+    const { readable, writable } = new TransformStream<Uint8Array<ArrayBuffer>>();
+    const writer = writable.getWriter();
+    const stored = this.#cache.put(CACHE_URL + name, new Response(readable));
+    const isStored = stored.catch((error: unknown) => {
+      void writer.abort(error).catch(() => {});
+      throw error;
+    });
+    isStored.catch(() => {});
+    return {
+      // A failed put never reads on, so a write alone would wait for ever.
+      write: (bytes) => Promise.race([writer.write(bytes as Uint8Array<ArrayBuffer>), isStored]),
+      async close() {
+        await writer.close();
+        await isStored;
+      },
+      abort: async () => {
+        await writer.abort().catch(() => {});
+        await isStored.catch(() => {});
+      },
+    };
+  }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A download into the cache without a load.
+import { ChordError } from '../errors.js';
+import { ProgressReporter } from '../load/progress.js';
+import type { LoadProgress } from '../load/progress.js';
+import type { RemoteSource } from '../load/source.js';
+import { nextTurn } from '../platform.js';
+import { describeEntry, openFolder, openStored } from '../store/cache.js';
+import type { CachedModel } from '../store/cache.js';
+import { CONNECTIONS } from '../store/open.js';
+import type { KeepOptions } from '../store/open.js';
+
+/** The event loop turns at least once per TURN_BYTES, so that a cancel arrives. */
+const TURN_BYTES = 1 << 20;
+
+/** Downloads a file to its end. Throws the errors of the source and of the cache, and `invalid-gguf`. */
+export async function downloadFile(
+  source: RemoteSource,
+  { cache = 'auto', connections = CONNECTIONS, sha256 }: KeepOptions,
+  signal: AbortSignal,
+  onProgress: (progress: LoadProgress) => void,
+): Promise<CachedModel> {
+  if (source.kind !== 'url' || !/^https?:/i.test(source.file.url)) {
+    throw new ChordError('invalid-argument', 'only a file behind an http(s) URL can be downloaded', {
+      hint: 'loadModel takes every kind of source',
+    });
+  }
+  const { file } = source;
+  const progress = new ProgressReporter(file.name, onProgress);
+  const folder = await openFolder(cache);
+  if (folder === undefined)
+    throw new ChordError('io', `${file.name} can't be kept: this browser has no place for files`);
+  const job = { file, connections, sha256: sha256 ?? file.sha256, isRequired: true, signal };
+  const stream = await openStored(job, folder);
+  try {
+    progress.total = stream.totalBytes;
+    stream.watch?.((loaded) => progress.update(loaded));
+    progress.begin(stream.phase);
+    let loaded = 0;
+    let sinceTurn = 0;
+    for (let chunk = await stream.read(); chunk !== undefined; chunk = await stream.read()) {
+      if (loaded === 0 && String.fromCharCode(...chunk.subarray(0, 4)) !== 'GGUF') {
+        stream.drop?.();
+        throw new ChordError('invalid-gguf', `${file.name} is not a GGUF file`);
+      }
+      loaded += chunk.byteLength;
+      if (stream.watch === undefined) progress.update(loaded);
+      if ((sinceTurn += chunk.byteLength) < TURN_BYTES) continue;
+      sinceTurn = 0;
+      await nextTurn();
+      signal.throwIfAborted();
+    }
+  } finally {
+    await stream.close();
+  }
+  progress.begin('ready');
+  return describeEntry(folder, file.url);
+}
