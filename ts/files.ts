@@ -21,6 +21,9 @@ export function useInlineFiles(files: InlineFiles): void {
   inline = files;
 }
 
+/** Whether the package holds its files inside. */
+export const isInline = (): boolean => inline !== undefined;
+
 /** The module's bytes if the package holds them inside; otherwise undefined. */
 export function inlineModule(variant: Variant): Promise<Uint8Array<ArrayBuffer>> | undefined {
   return inline?.module(variant);

@@ -2,6 +2,7 @@
 // The client's end of the protocol: call numbers and pending answers. It also keeps a Node process alive
 // while a caller awaits a promise of this package.
 import { ChordError, isErrorRecord } from '../errors.js';
+import { isInline } from '../files.js';
 import { isNode, isPrebundled, nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
 import type { Reply, Request, Results } from '../worker/protocol.js';
@@ -199,19 +200,25 @@ const died = (cause: Error): ChordError =>
   });
 
 /**
- * Browsers don't report why a worker script can't be fetched: a 404, an HTML page, another origin, or a
- * policy.
+ * Browsers don't report why a worker script can't be fetched: a 404, an HTML page, another origin, a policy,
+ * or a header that isolated pages need.
  */
 function cantStart(cause: unknown): ChordError {
-  const where = isNode
-    ? "worker.js must be beside the package's JavaScript, and a bundler must include it"
-    : "worker.js must be served as JavaScript from the page's own origin, be included by a bundler, and be allowed by the content security policy (worker-src)";
-  const instead = isPrebundled
-    ? "Vite: optimizeDeps: { exclude: ['wasm-chord'] }"
-    : 'import from wasm-chord/inline, or name workerUrl, threadUrl and wasmUrl';
+  const named = 'name workerUrl, threadUrl and wasmUrl';
+  const hint = isNode
+    ? `worker.js must be beside the package's JavaScript: a bundler must leave the package out of its bundle, or ${named}`
+    : globalThis.location?.protocol === 'file:'
+      ? 'a page that is opened as a file can start no worker: serve its folder'
+      : isInline()
+        ? `the content security policy must allow blob: workers (worker-src blob:). Otherwise: ${named}`
+        : 'worker.js must be served as JavaScript, be included by a bundler, be allowed by the content security ' +
+          'policy (worker-src), and on an isolated page have its Cross-Origin-Embedder-Policy header. Otherwise: ' +
+          (isPrebundled
+            ? "Vite: optimizeDeps: { exclude: ['wasm-chord'] }"
+            : `import from wasm-chord/inline, or ${named}`);
   return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, {
     cause,
-    hint: `${where}. Otherwise: ${instead}; worker: false runs without a worker`,
+    hint: `${hint}; worker: false runs without a worker`,
   });
 }
 

@@ -48,7 +48,10 @@ export async function request(
       cause,
       hint: isNode
         ? 'check the address and the network'
-        : 'check the address, and whether its server allows requests from this page (CORS)',
+        : file.url.startsWith('file:')
+          ? 'a page can fetch no file: serve its folder, or pass a File that the user chose'
+          : "check the address, whether its server allows requests from this page (CORS), and the page's " +
+            'policy (connect-src)',
     });
   }
 }

@@ -80,6 +80,9 @@ export interface Exports {
   session_get_state(s: number, out: number): number;
 }
 
+const HINT =
+  "the .wasm files must be beside the package's JavaScript, unchanged; or name wasmUrl, or import from wasm-chord/inline";
+
 export interface CompiledModule {
   readonly module: WebAssembly.Module;
   /** 'custom' for a module that the caller gave. */
@@ -134,13 +137,25 @@ async function compileFrom(url: URL, signal: AbortSignal | undefined): Promise<W
   );
 }
 
-async function compile(bytes: BufferSource, where: string): Promise<WebAssembly.Module> {
+async function compile(
+  bytes: Uint8Array<ArrayBuffer> | ArrayBuffer,
+  where: string,
+): Promise<WebAssembly.Module> {
+  const [first = 0] = new Uint8Array(bytes);
+  // Servers of single-page apps answer with the app's page for a file that they don't have.
+  if (first === 0x3c) throw new ChordError('http', `${where} is a web page, not a module`, { hint: HINT });
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
-    throw new ChordError('internal', `${where} is not a WebAssembly module: ${(cause as Error).message}`, {
+    const reason = (cause as Error).message;
+    if (/unsafe-eval|CSP|Content Security/i.test(reason))
+      throw new ChordError('internal', `a policy forbids WebAssembly: ${reason}`, {
+        cause,
+        hint: "Content-Security-Policy: add 'wasm-unsafe-eval' to script-src",
+      });
+    throw new ChordError('internal', `${where} is not a WebAssembly module: ${reason}`, {
       cause,
-      hint: "the .wasm files must be beside the package's JavaScript and be served unchanged",
+      hint: HINT,
     });
   }
 }
@@ -163,11 +178,12 @@ async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<Ar
     if (response.ok) return await response.arrayBuffer();
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new ChordError('io', `can't fetch ${url.href}: ${(cause as Error).message}`, { cause });
+    throw new ChordError('io', `can't fetch ${url.href}: ${(cause as Error).message}`, {
+      cause,
+      hint: 'a policy must allow it (connect-src); another origin must send Access-Control-Allow-Origin',
+    });
   }
-  throw new ChordError('http', `${response.status} ${response.statusText} for ${url.href}`, {
-    hint: "the .wasm files must be beside the package's JavaScript",
-  });
+  throw new ChordError('http', `${response.status} ${response.statusText} for ${url.href}`, { hint: HINT });
 }
 
 /**

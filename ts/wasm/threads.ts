@@ -21,7 +21,8 @@ export class ThreadPool {
   readonly #peers: Peer[] = [];
   /** Helpers that are closing themselves, or have died. */
   readonly #gone = new Set<Peer>();
-  #ups = 0;
+  /** Helpers that run. */
+  readonly #up = new Set<Peer>();
   #onChange: () => void = () => {};
   #isStopping = false;
   /** Set when a helper couldn't start or has died. The pool can't be used then. */
@@ -36,7 +37,7 @@ export class ThreadPool {
     try {
       for (const added of await Promise.allSettled(Array.from({ length: count }, () => pool.#add(url))))
         if (added.status === 'rejected') throw added.reason;
-      if (!(await pool.#until(() => pool.#ups === count, START_MS)))
+      if (!(await pool.#until(() => pool.#up.size === count, START_MS)))
         throw new ChordError('internal', `the pool threads did not start within ${START_MS / 1000} s`);
       if (pool.fault !== undefined) throw pool.fault;
       return pool;
@@ -55,7 +56,7 @@ export class ThreadPool {
     this.#peers.push(peer);
     peer.listen(
       (message) => {
-        if (message === 'up') this.#ups += 1;
+        if (message === 'up') this.#up.add(peer);
         else this.#lost(peer, new Error(JSON.stringify(message))); // it has left the model
         this.#onChange();
       },
@@ -66,8 +67,11 @@ export class ThreadPool {
 
   #lost(peer: Peer, cause: Error): void {
     this.#gone.add(peer);
+    const what = this.#up.has(peer)
+      ? 'a pool thread died'
+      : "thread.js can't be started (it needs the headers of worker.js)";
     if (!this.#isStopping)
-      this.fault ??= new ChordError('internal', `a pool thread died: ${cause.message}`, {
+      this.fault ??= new ChordError('internal', `${what}: ${cause.message}`, {
         cause,
         hint: 'load the model again, perhaps with threads: 1',
       });
