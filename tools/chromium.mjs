@@ -15,18 +15,18 @@ const known = [
 /** Path of the program; undefined if there is none. */
 export const chromiumPath = known.find((file) => file && existsSync(file));
 
-/** Starts a headless browser. Without these arguments Chromium calls its maker's hosts at every start. */
+/** Without these Chromium calls its maker's hosts at every start. */
+export const chromiumArguments = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** Starts a headless browser. */
 export async function launchChromium() {
   const { chromium } = await import('playwright-core');
-  return chromium.launch({
-    executablePath: chromiumPath,
-    args: [
-      '--no-sandbox',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  return chromium.launch({ executablePath: chromiumPath, args: chromiumArguments });
 }
