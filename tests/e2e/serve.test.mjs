@@ -73,7 +73,7 @@ test('the index page leads to every page, which loads the chosen model by that o
       await page.waitForSelector('html[data-ready=true]');
       assert.equal(new URL(page.url()).pathname, '/examples/');
       await screenshot(page, 'index');
-      for (const card of await page.locator('#pages a').all())
+      for (const card of await page.locator('#pages a, #recipes a').all())
         assert.equal((await fetch(new URL(await card.getAttribute('href'), page.url()))).status, 200);
       const row = page.locator('#models > li', { hasText: 'SmolLM2 135M' });
 
