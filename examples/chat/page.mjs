@@ -7,6 +7,7 @@
 import { loadModel } from '../../dist/index.js';
 import { knownModel, modelOfAddress, offerModels } from '../models.mjs';
 import { AnswerView } from './answer.mjs';
+import { showKept } from './kept.mjs';
 
 const $ = (id) => document.getElementById(id);
 const chat = (window.chat = { state: 'empty', info: null, messages: [], stats: null, error: null });
@@ -23,6 +24,7 @@ const RETRY_TEMPERATURE = 0.2;
 const TINY = 3e8;
 const TINY_PENALTY = 0.2;
 
+const refreshKept = () => showKept($('kept'), (source) => void load(source), say);
 let model = null;
 // AbortController of the current load.
 let loading = null;
@@ -36,6 +38,7 @@ void offerModels(
   (model) => void load(model.address),
   (model) => !model.isBase,
 );
+void refreshKept();
 for (const text of SUGGESTIONS) {
   const button = Object.assign(document.createElement('button'), { type: 'button', textContent: text });
   button.addEventListener('click', () => void ask(text));
@@ -50,7 +53,7 @@ function setState(state) {
   for (const id of ['talk', 'composer', 'new-chat', 'model-button']) $(id).hidden = !isReady;
   $('progress').hidden = state !== 'loading';
   $('back').hidden = true;
-  for (const control of [$('load'), $('url'), $('file'), ...$('models').querySelectorAll('button')])
+  for (const control of [$('load'), $('url'), $('file'), ...$('loader').querySelectorAll('.models button')])
     control.disabled = state === 'loading';
   $('send').hidden = state === 'answering';
   $('stop').hidden = state !== 'answering';
@@ -97,6 +100,8 @@ async function load(source) {
     if (!loading.signal.aborted) showError($('load-error'), error);
   }
   loading = null;
+  // A load that was cancelled has also kept what came.
+  await refreshKept();
 }
 
 function showProgress(event) {
@@ -139,7 +144,9 @@ async function presetSystem() {
 }
 
 /** Tells those who don't see the page. */
-const say = (text) => ($('status').textContent = text);
+function say(text) {
+  $('status').textContent = text;
+}
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(0);
 const millions = (count) =>

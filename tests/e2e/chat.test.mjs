@@ -465,3 +465,39 @@ test('every control of the chat page has a name that a screen reader says', need
     assert.deepEqual(await nameless(), []);
   }),
 );
+
+test(
+  'models that are kept on the device are listed with their sizes, load by one click, and can be deleted',
+  needs(),
+  () =>
+    withBrowser((browser) =>
+      withServer({ isolated: true }, async (address) => {
+        const page = await openPage(
+          browser,
+          `${address}${PAGE}?model=../../tests/golden/q4_1-smollm.gguf&start=1`,
+        );
+        const kept = page.locator('#kept li');
+        await page.waitForFunction(() => window.chat?.state === 'ready', null, { timeout: 60_000 });
+        await kept.first().waitFor({ state: 'attached' });
+        await page.reload();
+        await page.waitForFunction(() => window.chat?.state === 'ready', null, { timeout: 60_000 });
+
+        await page.goto(`${address}${PAGE}`);
+        assert.match(await kept.locator('.model').textContent(), /q4_1-smollm.*1 MB/);
+        assert.match(await page.textContent('#kept p'), /^1 MB kept; this browser allows \d/);
+        await screenshot(page, 'chat-kept');
+        await page.setViewportSize({ width: 360, height: 640 });
+        assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360);
+        await kept.locator('.model').click();
+        await reached(page, 'ready');
+        await page.click('#model-button');
+        await page.getByRole('button', { name: /^Delete / }).click();
+        await page.waitForFunction(
+          () => document.querySelector('#kept').hidden || document.querySelector('#kept .bad'),
+        );
+        assert.equal(await page.isHidden('#kept'), true, await page.textContent('#kept'));
+        assert.match(await page.textContent('#status'), /is deleted\.$/);
+        assert.deepEqual(page.faults, []);
+      }),
+    ),
+);
