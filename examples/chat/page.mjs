@@ -69,6 +69,7 @@ async function load(source) {
   setState('loading');
   showProgress({ phase: 'starting', loaded: 0, progress: 0 });
   loading = new AbortController();
+  $('progress').scrollIntoView({ block: 'nearest' });
   try {
     // Two models at once might not fit in memory.
     await model?.dispose();
@@ -97,7 +98,10 @@ async function load(source) {
   } catch (error) {
     model = null;
     setState('empty');
-    if (!loading.signal.aborted) showError($('load-error'), error);
+    if (!loading.signal.aborted) {
+      showError($('load-error'), error);
+      $('load-error').scrollIntoView({ block: 'nearest' });
+    }
   }
   loading = null;
   // A load that was cancelled has also kept what came.
@@ -150,7 +154,7 @@ function say(text) {
 
 const megabytes = (bytes) => (bytes / 1e6).toFixed(0);
 const millions = (count) =>
-  count >= 1e9 ? `${(count / 1e9).toFixed(1)} B` : `${(count / 1e6).toFixed(0)} M`;
+  count >= 1e9 ? `${(count / 1e9).toFixed(1)} B` : `${(count / 1e6).toFixed(count < 1e7 ? 1 : 0)} M`;
 
 $('url-form').addEventListener('submit', (event) => {
   event.preventDefault();
