@@ -19,8 +19,10 @@ export class UsageError extends Error {
 
 export interface Command {
   name: CommandName;
-  /** Path, file: URL or http(s) URL of the GGUF. */
+  /** Path or URL of the GGUF. */
   model: string;
+  /** rm: all models. */
+  models: string[];
   /** The text after the model; null when it is absent and stdin is read. */
   text: string | null;
   ids: number[] | null;
@@ -28,9 +30,13 @@ export interface Command {
   exact: boolean;
   json: boolean;
   quiet: boolean;
-  contextLength?: number;
-  threads?: number;
-  kvType?: 'f16' | 'q8_0' | 'f32';
+  contextLength: number | undefined;
+  threads: number | undefined;
+  kvType: 'f16' | 'q8_0' | 'f32' | undefined;
+  /** A folder, 'none', or undefined for the package's default. */
+  cache: string | undefined;
+  sha256: string | undefined;
+  connections: number | undefined;
   /** Options for converting text to ids. */
   special: { addSpecial: boolean; parseSpecial: boolean };
   /** Put the text into the model's chat template as the user's turn. */
@@ -142,13 +148,13 @@ function check(name: CommandName, words: string[], values: Values): Command {
   const kvType = value('kv');
   if (kvType !== undefined && kvType !== 'f16' && kvType !== 'q8_0' && kvType !== 'f32')
     throw new UsageError(`--kv: '${kvType}' isn't f16, q8_0 or f32`);
-  const contextLength = whole('ctx', value('ctx'));
-  const threads = whole('threads', value('threads'));
+  if (has('cache') && has('no-cache')) throw new UsageError("--cache and --no-cache can't be combined");
   const repeat = whole('repeat', value('repeat')) ?? 3;
   if (repeat < 1) throw new UsageError('--repeat: at least 1 is needed');
   return {
     name,
     model,
+    models: words,
     ids,
     sampling: samplingOf(values),
     text: named ?? (word === '-' || word === undefined ? null : word),
@@ -165,9 +171,12 @@ function check(name: CommandName, words: string[], values: Values): Command {
     profile: has('profile'),
     depths: numbers('depths', value('depths') ?? '0,512,2048'),
     repeat,
-    ...(contextLength !== undefined && { contextLength }),
-    ...(threads !== undefined && { threads }),
-    ...(kvType !== undefined && { kvType }),
+    contextLength: whole('ctx', value('ctx')),
+    threads: whole('threads', value('threads')),
+    kvType,
+    cache: has('no-cache') ? 'none' : value('cache'),
+    sha256: value('sha256'),
+    connections: whole('connections', value('connections')),
   };
 }
 

@@ -126,6 +126,46 @@ few and many tokens before, the memory, and how soon an abort takes effect. With
     loading: true,
     examples: ['wasm-chord bench model.gguf', 'wasm-chord bench model.gguf --threads 1 --depths 0 --json'],
   },
+  pull: {
+    usage: 'MODEL',
+    summary: 'download a model into the cache',
+    about: `MODEL is a URL.
+A download that was stopped goes on where it was. The other commands download too, into the same cache; they
+take what is there. With --json: one object.`,
+    least: 1,
+    most: 1,
+    own: ['cache', 'sha256', 'connections'],
+    sampling: false,
+    loading: false,
+    examples: [
+      'wasm-chord pull https://example.org/model.gguf',
+      'wasm-chord pull https://example.org/model.gguf --cache /data/models',
+    ],
+  },
+  list: {
+    usage: '',
+    summary: 'the models in the cache',
+    about: `One line per model, the one used last first: name, size (or how much of it is there), day of the last use,
+source. With --json: one object per model, one a line.`,
+    least: 0,
+    most: 0,
+    own: ['cache'],
+    sampling: false,
+    loading: false,
+    examples: ['wasm-chord list', 'wasm-chord list --json | jq -r .source'],
+  },
+  rm: {
+    usage: 'MODEL...',
+    summary: 'delete models from the cache',
+    about: `MODEL is what was pulled or loaded, or a name or source that 'wasm-chord list' shows. With --json: one object
+per deleted model, one a line.`,
+    least: 1,
+    most: 1000,
+    own: ['cache'],
+    sampling: false,
+    loading: false,
+    examples: ['wasm-chord rm https://example.org/model.gguf', 'wasm-chord rm model.gguf other.gguf'],
+  },
 } as const satisfies { readonly [name: string]: CommandRow };
 
 export type CommandName = keyof typeof commands;

@@ -14,7 +14,7 @@ export function generalHelp(): string {
 Usage: wasm-chord COMMAND [ARGUMENTS] [OPTIONS]
 
 ${names.map((name) => `  ${`${name} ${rowOf(name).usage}`.padEnd(width)}${rowOf(name).summary}\n`).join('')}
-MODEL is a path or a URL of a GGUF file.
+MODEL is the path or URL of a GGUF file. Downloads are kept in ~/.cache/wasm-chord.
 'wasm-chord help COMMAND' describes a command, its options and examples. --json works with every command.
 
 Options:

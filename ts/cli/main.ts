@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // main.ts: the npm command `wasm-chord`, over the package's public exports. Results go to stdout, progress
 // and figures to stderr. The exit status is 0, 1 for a failure, or 2 for wrong usage.
-import { loadModel, version, ChordError } from '../index.js';
+import { version, ChordError } from '../index.js';
 import type { LanguageModel } from '../index.js';
 import { parseCommand, UsageError } from './arguments.js';
 import type { Command } from './arguments.js';
@@ -12,21 +12,10 @@ import { generate } from './generate.js';
 import { commandHelp, generalHelp } from './help.js';
 import { info } from './info.js';
 import { interruptible } from './interrupt.js';
-import { ProgressBar } from './progress.js';
+import { load } from './load.js';
+import { list, pull, remove } from './models.js';
 import { onOneLine, print, readStdin } from './terminal.js';
 import { logits, tokenize } from './tokens.js';
-
-async function load(command: Command, signal: AbortSignal): Promise<LanguageModel> {
-  const bar = new ProgressBar(!command.quiet);
-  const { contextLength, threads, kvType } = command;
-  return loadModel(command.model, {
-    ...(contextLength !== undefined && { contextLength }),
-    ...(threads !== undefined && { threads }),
-    ...(kvType !== undefined && { kvType }),
-    signal,
-    onProgress: (progress) => bar.update(progress),
-  }).finally(() => bar.clear());
-}
 
 /** Loads the model, and disposes of it after `work`. */
 async function withModel(
@@ -44,6 +33,9 @@ async function withModel(
 
 async function run(command: Command, signal: AbortSignal): Promise<void> {
   const { name } = command;
+  if (name === 'pull') return pull(command, signal);
+  if (name === 'list') return list(command);
+  if (name === 'rm') return remove(command);
   const needsText = (name === 'tokenize' || name === 'generate' || name === 'logits') && command.ids === null;
   const text = needsText ? (command.text ?? (await readStdin(command.exact))) : '';
   if (name === 'bench') return bench(command, signal, () => load(command, signal));

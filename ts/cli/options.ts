@@ -55,13 +55,23 @@ export const options = {
   repeat: { type: 'string', value: 'N', text: 'repetitions; the median is printed (3)' },
   'no-history': { type: 'boolean', text: 'neither read nor keep earlier questions' },
   // Loading
-  ctx: { type: 'string', value: 'N', text: "context length in tokens (the model's own, at most 4096)" },
+  ctx: {
+    type: 'string',
+    value: 'N',
+    text: "context in tokens, or auto: what fits (the model's, at most 4096)",
+  },
+  memory: { type: 'string', value: 'SIZE', text: 'at most so much memory for the model, as 800MB or 2GiB' },
   threads: {
     type: 'string',
     value: 'N',
     text: 'threads that compute (as many as the machine has, at most 8)',
   },
   kv: { type: 'string', value: 'TYPE', text: 'type of the KV cache: f16, q8_0 or f32 (f16)' },
+  // Models of the web
+  cache: { type: 'string', value: 'DIR', text: 'where downloads are kept (~/.cache/wasm-chord)' },
+  'no-cache': { type: 'boolean', text: 'keep nothing of a download' },
+  sha256: { type: 'string', value: 'HEX', text: 'refuse a file with another SHA-256' },
+  connections: { type: 'string', value: 'N', text: 'ranges that are downloaded at the same time (4)' },
   // All commands
   json: { type: 'boolean', text: 'JSON on stdout: one object, or one a line' },
   quiet: { type: 'boolean', short: 'q', text: 'no progress and no figures on stderr' },
@@ -84,7 +94,13 @@ export const samplingOptions = [
   'stop',
 ] as const satisfies readonly OptionName[];
 
-export const loadingOptions = ['ctx', 'threads', 'kv'] as const satisfies readonly OptionName[];
+export const loadingOptions = [
+  'ctx',
+  'threads',
+  'kv',
+  'cache',
+  'no-cache',
+] as const satisfies readonly OptionName[];
 
 /** Options of every command. */
 export const commonOptions = ['json', 'quiet', 'help'] as const satisfies readonly OptionName[];
