@@ -7,20 +7,18 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { loadModel } from 'wasm-chord';
 
-const NOTHING = { model: null, progress: null, error: null };
-
 /**
- * Loads the model at `source`, again when `source` changes, and disposes of it with the component. `options`
- * are those of loadModel; only the first ones count for a source, so they may be written in place.
+ * Loads the model at `source`, again when `source` changes, and disposes of it with the component. Returns {
+ * progress, model, error }: what is there yet. `options` are those of loadModel, from the first render.
  */
 export function useModel(source, options) {
-  const [state, setState] = useState(NOTHING);
+  const [state, setState] = useState({});
   const first = useRef(options);
   useEffect(() => {
     // In StrictMode React runs each effect twice in development: the first load is aborted.
     const controller = new AbortController();
     const { signal } = controller;
-    const show = (next) => signal.aborted || setState({ ...NOTHING, ...next });
+    const show = (next) => signal.aborted || setState(next);
     show({});
     const loading = loadModel(source, {
       ...first.current,
@@ -45,7 +43,7 @@ export function useModel(source, options) {
 
 /** Streams the model's answer to `messages`, one answer at a time; `ask` resolves to its whole text. */
 export function useAnswer(model) {
-  const [state, setState] = useState({ text: '', isWriting: false, error: null });
+  const [state, setState] = useState({ text: '', isWriting: false });
   const current = useRef(null);
   const stop = useCallback(() => current.current?.abort(), []);
   const ask = useCallback(
@@ -55,7 +53,7 @@ export function useAnswer(model) {
       // An answer that a newer one has replaced shows nothing more.
       const show = (next) => current.current === controller && setState((old) => ({ ...old, ...next }));
       let text = '';
-      show({ text, isWriting: true, error: null });
+      show({ text, isWriting: true, error: undefined });
       try {
         const stream = await model.chat.completions.create({
           ...options,

@@ -11,7 +11,7 @@ import { assertAnswer, devServer, fixture, link, prompt, root, withBrowser, with
 const app = `
   import { StrictMode, useEffect, useState } from 'react';
   import { createRoot } from 'react-dom/client';
-  import { useModel } from './use-model.js';
+  import { useModel } from './use-model.mjs';
 
   window.mounts = 0;
   function Answer() {
@@ -49,7 +49,7 @@ test("a React app's hook leaves no model behind, in StrictMode and after unmount
     await writeFile(path.join(folder, 'vite.config.js'), settings);
     await writeFile(path.join(folder, 'main.js'), "import './app.jsx';");
     await writeFile(path.join(folder, 'app.jsx'), app);
-    await cp(path.join(root, 'examples/react/use-model.js'), path.join(folder, 'use-model.js'));
+    await cp(path.join(root, 'examples/react/use-model.mjs'), path.join(folder, 'use-model.mjs'));
     await cp(fixture, path.join(folder, 'model.gguf'));
     const port = 47330;
     const end = await devServer('vite/bin/vite.js', ['--port', String(port), '--strictPort'], folder, port);
