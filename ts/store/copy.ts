@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole file in the cache, read in order.
+import { ChordError } from '../errors.js';
 import { verified } from '../load/integrity.js';
 import type { ByteStream } from '../load/stream.js';
 import type { StoreJob } from './download.js';
 import type { Entry } from './entry.js';
-import type { Lock } from './folder.js';
+import { storeError } from './errors.js';
+import type { Folder, Lock } from './folder.js';
 
 /**
  * Opens a whole copy; it releases the lock in the end. Undefined if its data is gone. A copy whose hash was
@@ -30,7 +32,14 @@ export async function openCopy(job: StoreJob, entry: Entry, lock: Lock): Promise
     name: job.file.name,
     phase: 'read',
     totalBytes,
-    read: bytes === undefined ? () => stream!.read() : async () => (await bytes.next()).value ?? undefined,
+    async read() {
+      try {
+        return bytes === undefined ? await stream!.read() : ((await bytes.next()).value ?? undefined);
+      } catch (cause) {
+        isDropped = true; // the next load downloads it
+        throw storeError(cause, folder);
+      }
+    },
     drop() {
       isDropped = true;
     },
@@ -57,12 +66,7 @@ async function* joined(
   let dataAt = 0;
   for (let from = 0, piece = 0; from < totalBytes!; from += pieceBytes, piece++) {
     if (apart.has(piece)) {
-      const part = await folder.stream(`${name}.${piece}`);
-      try {
-        for (let bytes = await part.read(); bytes !== undefined; bytes = await part.read()) yield bytes;
-      } finally {
-        await part.close();
-      }
+      yield* wholePart(folder, `${name}.${piece}`, Math.min(pieceBytes, totalBytes! - from));
       continue;
     }
     for (; dataAt < from;) dataAt += (await inData!(from - dataAt)).byteLength;
@@ -72,6 +76,25 @@ async function* joined(
       yield bytes;
     }
   }
+}
+
+/** A piece that is a file of its own. Throws `io` for one that is too short. */
+export async function* wholePart(
+  folder: Folder,
+  name: string,
+  bytes: number,
+): AsyncGenerator<Uint8Array, void> {
+  const part = await folder.stream(name);
+  let left = bytes;
+  try {
+    for (let chunk = await part.read(); chunk !== undefined; chunk = await part.read()) {
+      left -= chunk.byteLength;
+      yield chunk;
+    }
+  } finally {
+    await part.close();
+  }
+  if (left !== 0) throw new ChordError('io', `${name} in ${folder.name} is damaged`);
 }
 
 /** Reads at most `most` bytes, and at least one. */

@@ -12,6 +12,7 @@ import type { Answer } from '../load/span.js';
 import { SLICE } from '../load/stream.js';
 import type { ByteStream } from '../load/stream.js';
 import { storeError } from './errors.js';
+import { wholePart } from './copy.js';
 import type { Entry } from './entry.js';
 import type { Lock, Piece, Place } from './folder.js';
 
@@ -25,9 +26,11 @@ export interface StoreJob {
   readonly signal: AbortSignal;
 }
 
-/** Bytes of a piece, and the maximum of pieces that a connection asks for at once. */
+/** Bytes that a connection asks for at once: less at first, until the length is known. */
+const MOST_SPAN = 16 << 20;
+/** Bytes of a piece where files are written in place, and where a piece is a file: a crash loses it there. */
 const PIECE = 4 << 20;
-const MOST_PIECES = 4;
+const FILE_PIECE = 2 << 20;
 /** A crash loses what came in this time. */
 const COMMIT_MS = 500;
 /** How long a body of unknown length may go on after its model is complete. */
@@ -52,6 +55,7 @@ export class Download implements ByteStream {
   readonly #stop = new AbortController();
   readonly #unlink: () => void;
   #place: Place | undefined;
+  #piece: number;
   #total: number | undefined;
   /** Bytes of each piece that were written, from its beginning on. */
   #have: number[] = [];
@@ -83,6 +87,7 @@ export class Download implements ByteStream {
     this.#entry = entry;
     this.#lock = lock;
     this.#sha256 = job.sha256;
+    this.#piece = entry.folder.place === undefined ? FILE_PIECE : PIECE;
     const { signal } = job;
     const stop = (): void => this.#fail(signal.reason);
     signal.addEventListener('abort', stop);
@@ -134,19 +139,18 @@ export class Download implements ByteStream {
     const { ranges, parts, pieceBytes, totalBytes, data } = journal;
     const names = new Set(await folder.names());
     // The data may be gone, for example after the folder was copied.
-    if (pieceBytes !== PIECE || parts.some((part) => !names.has(`${data}.${part}`))) return false;
     const end = ranges.at(-1)?.[1] ?? 0;
-    if (end > 0 && !names.has(`${data}.gguf`)) return false;
+    if (parts.some((part) => !names.has(`${data}.${part}`)) || (end > 0 && !names.has(`${data}.gguf`)))
+      return false;
+    // Pieces don't continue a file that was written in place. The other way round, they do.
+    if (end > 0 && folder.place === undefined) return false;
+    this.#piece = pieceBytes;
     this.#total = totalBytes;
     this.#place = await folder.place?.(`${data}.gguf`);
-    // Without a place, a piece that isn't whole in the data can't be continued.
-    if (this.#place !== undefined && end > 0 && (await this.#place.read(end - 1, new Uint8Array(1))) !== 1)
-      return this.#forget();
+    if (end > 0 && (await this.#place!.read(end - 1, new Uint8Array(1))) !== 1) return this.#forget();
     for (const [from, to] of ranges)
-      for (let piece = Math.ceil(from / PIECE); piece * PIECE < to; piece++) {
-        const bytes = Math.min(to - piece * PIECE, this.#size(piece));
-        if (this.#place !== undefined || bytes === this.#size(piece)) this.#have[piece] = bytes;
-      }
+      for (let piece = Math.ceil(from / this.#piece); piece * this.#piece < to; piece++)
+        this.#have[piece] = Math.min(to - piece * this.#piece, this.#size(piece));
     for (const part of parts) {
       this.#parts.add(part);
       this.#have[part] = this.#size(part);
@@ -197,7 +201,7 @@ export class Download implements ByteStream {
       const { free } = await this.#entry.folder.space();
       if (this.#total !== undefined && free !== undefined && this.#total > free)
         throw new DOMException(`${free} bytes are free`, 'QuotaExceededError');
-      await this.#entry.begin({ ...answer.version, url: file.url, name: file.name, pieceBytes: PIECE });
+      await this.#entry.begin({ ...answer.version, url: file.url, name: file.name, pieceBytes: this.#piece });
       this.#place = await this.#entry.folder.place?.(`${this.#entry.journal!.data}.gguf`);
     } catch (error) {
       return this.#lose(error, 0, this.#remote.bytes(0, answer.isPart ? this.#total : undefined, answer));
@@ -210,7 +214,7 @@ export class Download implements ByteStream {
   /** Undefined: the file can only be had as a whole. */
   async #firstRange(): Promise<Answer | undefined> {
     try {
-      return await this.#remote.open(0, PIECE);
+      return await this.#remote.open(0, this.#piece);
     } catch (error) {
       // A server may refuse the Range header of another origin. A page can't tell that from no connection.
       const isRefused = 'location' in globalThis && ChordError.isInstance(error) && error.code === 'io';
@@ -222,24 +226,29 @@ export class Download implements ByteStream {
   // ---- connections ------------------------------------------------------------------------------------
 
   #size(piece: number): number {
-    return this.#total === undefined ? PIECE : Math.min(PIECE, this.#total - piece * PIECE);
+    return this.#total === undefined ? this.#piece : Math.min(this.#piece, this.#total - piece * this.#piece);
   }
 
   /** The next bytes in file order that no connection has: what the reader needs first. */
   #claim(): Span | undefined {
     const total = this.#total!;
     const isFree = (piece: number): boolean =>
-      piece * PIECE < total && !this.#claimed.has(piece) && (this.#have[piece] ?? 0) < this.#size(piece);
+      piece * this.#piece < total &&
+      !this.#claimed.has(piece) &&
+      (this.#have[piece] ?? 0) < this.#size(piece);
     let first = 0;
-    while (first * PIECE < total && !isFree(first)) first++;
-    if (first * PIECE >= total) return undefined;
+    while (first * this.#piece < total && !isFree(first)) first++;
+    if (first * this.#piece >= total) return undefined;
     // Small enough that every connection has work until the end.
-    const left = (total - first * PIECE) / PIECE;
-    const most = Math.min(MOST_PIECES, Math.max(1, Math.floor(left / this.#job.connections)));
+    const left = (total - first * this.#piece) / this.#piece;
+    const most = Math.min(MOST_SPAN / this.#piece, Math.max(1, Math.floor(left / this.#job.connections)));
     let last = first;
     this.#claimed.add(first);
     while (last + 1 - first < most && isFree(last + 1) && !this.#have[last + 1]) this.#claimed.add(++last);
-    return { from: first * PIECE + (this.#have[first] ?? 0), to: last * PIECE + this.#size(last) };
+    return {
+      from: first * this.#piece + (this.#have[first] ?? 0),
+      to: last * this.#piece + this.#size(last),
+    };
   }
 
   #connect(span: Span, answer: Answer, connections: number): void {
@@ -280,9 +289,9 @@ export class Download implements ByteStream {
   async #write(from: number, chunk: Uint8Array): Promise<void> {
     const { folder, journal } = this.#entry;
     for (let at = from, left = chunk; left.byteLength > 0;) {
-      const piece = Math.floor(at / PIECE);
-      const end = at - piece * PIECE + Math.min(left.byteLength, (piece + 1) * PIECE - at);
-      const bytes = left.subarray(0, end - (at - piece * PIECE));
+      const piece = Math.floor(at / this.#piece);
+      const end = at - piece * this.#piece + Math.min(left.byteLength, (piece + 1) * this.#piece - at);
+      const bytes = left.subarray(0, end - (at - piece * this.#piece));
       if (this.#place !== undefined) await this.#place.write(at, bytes);
       else {
         const file = this.#open.get(piece) ?? (await folder.piece!(`${journal!.data}.${piece}`));
@@ -308,7 +317,7 @@ export class Download implements ByteStream {
   async #setTotal(total: number): Promise<void> {
     for (const [piece, file] of this.#open) await this.#closePiece(piece, file);
     this.#total = total;
-    this.#have.length = Math.ceil(total / PIECE);
+    this.#have.length = Math.ceil(total / this.#piece);
     this.#wake();
   }
 
@@ -334,7 +343,7 @@ export class Download implements ByteStream {
       const ranges: [number, number][] = [];
       this.#have.forEach((bytes, piece) => {
         if (this.#parts.has(piece) || this.#place === undefined) return;
-        const [from, to] = [piece * PIECE, piece * PIECE + bytes];
+        const [from, to] = [piece * this.#piece, piece * this.#piece + bytes];
         const last = ranges.at(-1);
         if (last?.[1] === from) last[1] = to;
         else ranges.push([from, to]);
@@ -377,13 +386,19 @@ export class Download implements ByteStream {
   // ---- reading ----------------------------------------------------------------------------------------
 
   async read(): Promise<Uint8Array | undefined> {
-    const { done, value } = await this.#bytes.next();
-    return done ? undefined : value;
+    try {
+      return (await this.#bytes.next()).value ?? undefined;
+    } catch (error) {
+      // What the store gave back was damaged: the next download begins anew.
+      if (this.#failure === undefined && this.#lost === undefined) this.drop();
+      throw error;
+    }
   }
 
   async *#inOrder(): AsyncGenerator<Uint8Array, void> {
     const buffer = new Uint8Array(SLICE);
     let at = 0;
+    let isDamaged = false;
     const take = (bytes: Uint8Array): Uint8Array => {
       this.#hash?.update(bytes);
       at += bytes.byteLength;
@@ -391,19 +406,18 @@ export class Download implements ByteStream {
     };
     while (at !== this.#total) {
       if (this.#failure !== undefined) throw this.#failure.error;
-      const piece = Math.floor(at / PIECE);
-      const ready = piece * PIECE + (this.#have[piece] ?? 0) - at;
-      if (this.#parts.has(piece) && at === piece * PIECE) {
-        const part = await this.#entry.folder.stream(`${this.#entry.journal!.data}.${piece}`);
-        try {
-          for (let bytes = await part.read(); bytes !== undefined; bytes = await part.read())
-            yield take(bytes);
-        } finally {
-          await part.close();
-        }
-      } else if (this.#place !== undefined && ready > 0) {
+      const piece = Math.floor(at / this.#piece);
+      const ready = piece * this.#piece + (this.#have[piece] ?? 0) - at;
+      if (this.#parts.has(piece) && at === piece * this.#piece) {
+        const name = `${this.#entry.journal!.data}.${piece}`;
+        for await (const bytes of wholePart(this.#entry.folder, name, this.#size(piece))) yield take(bytes);
+      } else if (this.#place !== undefined && ready > 0 && !isDamaged) {
         const read = await this.#place.read(at, buffer.subarray(0, Math.min(ready, SLICE)));
-        yield take(buffer.subarray(0, read));
+        if (read > 0) yield take(buffer.subarray(0, read));
+        else {
+          isDamaged = true;
+          if (this.#lost === undefined) this.#lose(new Error('bytes are missing'), at);
+        }
       } else if (this.#lost !== undefined) {
         for await (const bytes of this.#behind(at)) {
           yield take(bytes);
@@ -462,7 +476,7 @@ export class Download implements ByteStream {
 
   #isWhole(): boolean {
     const total = this.#total ?? Infinity;
-    for (let piece = 0; piece * PIECE < total; piece++)
+    for (let piece = 0; piece * this.#piece < total; piece++)
       if (this.#have[piece] !== this.#size(piece)) return false;
     return true;
   }

@@ -129,9 +129,17 @@ export class DirectoryFolder extends WebFolder implements Folder {
   async piece(name: string): Promise<Piece> {
     const handle = await this.#directory.getFileHandle(name, { create: true });
     const writer = await handle.createWritable();
+    let written = 0;
     return {
-      write: (bytes) => writer.write(bytes as Uint8Array<ArrayBuffer>),
-      close: () => writer.close(),
+      async write(bytes) {
+        await writer.write(bytes as Uint8Array<ArrayBuffer>);
+        written += bytes.byteLength;
+      },
+      async close() {
+        await writer.close();
+        // On a full disk an empty file was seen after a close without an error.
+        if ((await handle.getFile()).size !== written) throw full();
+      },
       abort: () => writer.abort().catch(() => {}),
     };
   }
@@ -144,11 +152,15 @@ export class DirectoryFolder extends WebFolder implements Folder {
 
 function writeAll(handle: SyncHandle, at: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.byteLength;) {
-    const written = handle.write(done === 0 ? bytes : bytes.subarray(done), { at: at + done });
-    if (!(written > 0)) throw new DOMException('no byte could be written', 'QuotaExceededError');
+    const left = bytes.subarray(done);
+    const written = handle.write(left, { at: at + done });
+    // On a full disk Chromium 156 returns the error's number, -8, as an unsigned one.
+    if (!(written > 0 && written <= left.byteLength)) throw full();
     done += written;
   }
 }
+
+const full = (): DOMException => new DOMException('no byte could be written', 'QuotaExceededError');
 
 /** An address per file, of a host that can't exist. */
 const CACHE_URL = 'https://wasm-chord.invalid/';
