@@ -22,7 +22,8 @@ const app = `
       if (model) model.generate(${prompt}).text().then(setText);
     }, [model]);
     useEffect(() => {
-      if (text || error) window.result = { text, error: error && String(error.stack), hint: error?.hint };
+      if (text) window.result = { text };
+      if (error) window.result = { error: String(error.stack), hint: error.hint };
     }, [text, error]);
     return <p>{text || (progress ? progress.phase : 'nothing yet')}</p>;
   }

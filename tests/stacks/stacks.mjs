@@ -64,8 +64,8 @@ export async function tool(script, parameters, folder) {
 }
 
 /** Runs a command; resolves to its exit status and all that it printed. */
-export async function run([command, ...parameters], folder, environment = {}) {
-  const options = { cwd: folder, timeout: 120_000, env: { ...process.env, ...environment } };
+export async function run([command, ...parameters], folder, environment = {}, timeout = 120_000) {
+  const options = { cwd: folder, timeout, env: { ...process.env, ...environment } };
   try {
     const { stdout, stderr } = await execute(command, parameters, options);
     return { status: 0, output: stdout + stderr };
