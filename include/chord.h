@@ -65,7 +65,7 @@ enum { CHORD_KV_F32 = 0, CHORD_KV_F16 = 1, CHORD_KV_Q8_0 = 8 }; /* ggml's type i
 /* A config of zeros, with version and size, is valid. Its KV cache is F32; the command lines use F16. */
 typedef struct chord_config {
     int32_t version, size;      /* CHORD_ABI_VERSION, sizeof(chord_config) */
-    int32_t n_ctx;              /* context length; 0: n_ctx_train, at most 4096 */
+    int32_t n_ctx;              /* context length, at most n_ctx_train; 0: n_ctx_train, at most 4096 */
     int32_t n_batch;            /* maximum tokens in a batch; 0: 256 */
     /* maximum output rows in a batch; 0: the number that fits in 4 MiB, minimum 1 */
     int32_t n_logits;

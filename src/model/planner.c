@@ -246,6 +246,9 @@ chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const c
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "unknown KV type %d; f32 is 0, f16 is 1, q8_0 is 8",
                           c->kv_type);
     plan->n_vocab = h->n_vocab;
+    if (c->n_ctx > h->n_ctx_train)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens; the model was trained for %d",
+                          c->n_ctx, h->n_ctx_train);
     plan->n_ctx = c->n_ctx ? c->n_ctx : clamp(h->n_ctx_train, 1, 4096);
     if (plan->n_ctx > (1 << 24))
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens; the maximum is %d", plan->n_ctx,

@@ -191,6 +191,31 @@ TEST(external_placement_leaves_vectors_in_the_plan)
     }
 }
 
+TEST(a_context_beyond_the_trained_one_is_refused_with_both_lengths)
+{
+    file const f = read_fixture("f32-mha");
+    host h = { .given = HEADER_MOST };
+    h.header = aligned_alloc(CHORD_BLOCK_ALIGN, HEADER_MOST);
+    h.model = chord_model_init(h.header, h.given);
+    CHECK_EQ(load_header(&h, f, all_at_once), CHORD_DONE);
+    chord_config config = chord_config_default();
+    chord_plan_info plan;
+    static int32_t const beyond[] = { 257, 1000000, INT32_MAX };
+    for (int32_t i = 0; i < 3; i++) {
+        config.n_ctx = beyond[i];
+        CHECK_EQ(chord_model_plan(h.model, &config, &plan), CHORD_INVALID_ARGUMENT);
+        char asked[40], message[256];
+        snprintf(asked, sizeof asked, "a context of %d tokens", (int)beyond[i]);
+        chord_last_error(h.model, message, sizeof message);
+        CHECK_TEXT(message, asked);
+        CHECK_TEXT(message, "trained for 256");
+    }
+    config.n_ctx = 256;
+    CHECK_EQ(chord_model_plan(h.model, &config, &plan), CHORD_OK);
+    CHECK_EQ(plan.n_ctx, 256);
+    done(&h);
+}
+
 /* ---- cut off ------------------------------------------------------------------------------------------ */
 
 /* One load, byte by byte. Before each byte the host says that the file has ended. This changes only the
