@@ -585,7 +585,7 @@ test('get_model_info returns plain data about the model and how it runs', () =>
     assert.equal(info.architecture, 'llama');
     assert.equal(info.threads, 1);
     assert.equal(info.backend, 'cpu');
-    assert.match(info.variant, /^wasm32-(simd|relaxed)$/);
+    assert.match(info.variant, /^wasm32-(simd|relaxed(\+fma)?)$/);
     assert.ok(info.memory.total >= info.memory.weights && info.parameters > 0 && info.vocabularySize > 0);
   }));
 

@@ -35,7 +35,7 @@ interface Run<S extends Stats> extends AsyncIterable<Event> {
 /** The parts of a model that a chat uses. */
 export interface ChatEngine<S extends Stats> {
   readonly name: string;
-  /** With the same fingerprint and the same seed, answers are the same. */
+  /** With the same fingerprint and the same seed, answers are the same in one JavaScript engine. */
   readonly fingerprint: string;
   readonly template: string | undefined;
   /** Converts messages to the prompt's token ids. */

@@ -35,7 +35,7 @@ export interface ChatCompletionCreateParams {
   readonly presence_penalty?: number | null | undefined;
   /** The answer ends before the first of these strings. */
   readonly stop?: string | readonly string[] | null | undefined;
-  /** The same seed and `system_fingerprint` give the same answer. */
+  /** The same seed and `system_fingerprint` give the same answer in one JavaScript engine. */
   readonly seed?: number | null | undefined;
   /** Token ids as keys. */
   readonly logit_bias?: Readonly<Record<string, number>> | null | undefined;

@@ -20,7 +20,7 @@ export interface Capabilities {
   readonly crossOriginIsolated: boolean;
   /** Whether files can be kept in the origin's private file system. */
   readonly opfs: boolean;
-  /** The WebAssembly module that `loadModel` would run. */
+  /** The WebAssembly variant that `loadModel` would run, as in `model.info`. */
   readonly variant: string;
 }
 
@@ -37,7 +37,7 @@ export async function capabilities(): Promise<Capabilities> {
     webgpu: await findAdapter().catch(() => null),
     crossOriginIsolated: globalThis.crossOriginIsolated === true,
     opfs: await hasOpfs(),
-    variant: chooseVariant().variant,
+    variant: chooseVariant().label,
   };
 }
 

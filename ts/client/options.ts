@@ -99,7 +99,9 @@ export interface GenerateOptions {
   frequencyPenalty?: number | undefined;
   presencePenalty?: number | undefined;
   /**
-   * An integer from 0 on. The same seed and variant give the same text. Default: another seed for each run.
+   * An integer from 0 on. The same seed gives the same text in one JavaScript engine with the same
+   * `model.info.variant`, with any number of threads. Another engine or variant rounds differently, and where
+   * two tokens are almost equally likely the text may differ. Default: another seed for each run.
    */
   seed?: number | undefined;
   /** The text ends before the first of these strings. */

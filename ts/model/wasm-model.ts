@@ -4,6 +4,7 @@
 // page. generate_async() doesn't block. Level 2 (loadModel) runs the engine in a worker.
 /// <reference lib="esnext.disposable" preserve="true" />
 import { asBytes, asOptions, refuse, wrong } from '../check.js';
+import type { Fields } from '../check.js';
 import { Work } from '../continuation.js';
 import { ChordError, show } from '../errors.js';
 import { asAddress, inlineModule } from '../files.js';
@@ -42,15 +43,15 @@ let compiling: Promise<void> | undefined;
  * @throws {ChordError} `io` or `http`, which name the URL, `internal` when the bytes aren't a module,
  *   `invalid-argument` for a wrong option. Another call may try again then.
  */
-export default function init(options: InitOptions = {}): Promise<void> {
-  if (compiled !== undefined) return Promise.resolve();
-  return (compiling ??= compile(options).finally(() => {
+export default async function init(options: InitOptions = {}): Promise<void> {
+  const given = asOptions('init', options, ['wasmUrl', 'module']);
+  if (compiled !== undefined) return;
+  await (compiling ??= compile(given).finally(() => {
     compiling = undefined;
   }));
 }
 
-async function compile(options: InitOptions): Promise<void> {
-  const { wasmUrl, module } = asOptions('init', options, ['wasmUrl', 'module']);
+async function compile({ wasmUrl, module }: Fields): Promise<void> {
   const wasm = asAddress('wasmUrl', wasmUrl) ?? inlineModule(chooseVariant().variant);
   void probeGpu();
   if (module !== undefined)

@@ -30,7 +30,10 @@ export interface LanguageModelInfo {
   readonly backendReason: string;
   /** Threads that compute, including the caller's or the engine worker's own. */
   readonly threads: number;
-  /** The WebAssembly variant that runs, or 'custom' for a module that the caller gave. */
+  /**
+   * The WebAssembly variant that runs: 'wasm32-simd', 'wasm32-relaxed', or 'wasm32-relaxed+fma' where relaxed
+   * multiply-adds are fused (rounded once); 'custom' for a module that the caller gave.
+   */
   readonly variant: string;
   /**
    * Bytes by use. `kv` is the KV cache when the context is full. `total` also counts the header's tables.

@@ -26,27 +26,48 @@ export const hasRelaxedSimd = (): boolean =>
   validates([...splat, ...splat, ...splat, 0xfd, 0x93, 2, 0x1a]) && addsRelaxedDots();
 
 /**
- * Whether the relaxed dot product adds its third operand. Validation can't tell: the baseline compiler of
- * Node 20's V8 (--experimental-wasm-relaxed-simd) adds the dot product to itself instead. The correct result
- * is 4 x 3 x 5 + 7 = 67. That compiler returns 120.
+ * The result of a function (t, t, t) -> t, whose body is `splats` of its arguments and then `code`; undefined
+ * if it can't be run. `type`: the number type t.
  */
-function addsRelaxedDots(): boolean {
-  // Splats of the three arguments: i8x16, i8x16, i32x4.
-  const splats = [0, 1, 2].flatMap((local) => [0x20, local, 0xfd, local < 2 ? 0x0f : 0x11]);
-  const body = [0, ...splats, 0xfd, 0x93, 2, 0xfd, 0x1b, 0, 0x0b]; // the dot; i32x4.extract_lane 0
+function run(
+  type: number,
+  splats: readonly number[],
+  code: readonly number[],
+  values: readonly [number, number, number],
+): number | undefined {
+  const body = [0, ...splats.flatMap((splat, local) => [0x20, local, 0xfd, splat]), ...code, 0x0b];
   // prettier-ignore
   const bytes = [
     0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-    1, 8, 1, 0x60, 3, 0x7f, 0x7f, 0x7f, 1, 0x7f, // type (i32, i32, i32) -> i32
+    1, 8, 1, 0x60, 3, type, type, type, 1, type, // type (t, t, t) -> t
     3, 2, 1, 0, 7, 5, 1, 1, 0x66, 0, 0, // one function, exported as f
     10, body.length + 2, 1, body.length, ...body,
   ];
   try {
     const { f } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes))).exports;
-    return (f as (a: number, b: number, sum: number) => number)(3, 5, 7) === 67;
+    return (f as (...values: number[]) => number)(...values);
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+/**
+ * Whether the relaxed dot product adds its third operand. Validation can't tell: the baseline compiler of
+ * Node 20's V8 (--experimental-wasm-relaxed-simd) adds the dot product to itself instead. The correct result
+ * is 4 x 3 x 5 + 7 = 67. That compiler returns 120.
+ */
+function addsRelaxedDots(): boolean {
+  // The dot over splats i8x16, i8x16, i32x4; i32x4.extract_lane 0.
+  return run(0x7f, [0x0f, 0x0f, 0x11], [0xfd, 0x93, 2, 0xfd, 0x1b, 0], [3, 5, 7]) === 67;
+}
+
+/**
+ * Whether f32x4.relaxed_madd rounds once (a fused multiply-add) instead of twice. With x = 1 + 2^-12 the
+ * product x * x is 1 + 2^-11 + 2^-24, whose last term is lost where the product is rounded.
+ */
+function fusesMadd(): boolean {
+  const x = 1 + 2 ** -12;
+  return run(0x7d, [0x13, 0x13, 0x13], [0xfd, 0x85, 2, 0xfd, 0x1f, 0], [x, x, -1 - 2 ** -11]) === 2 ** -24;
 }
 
 /** Tries a memory with 64-bit addresses (flag 4) and a minimum of one wasm page. */
@@ -55,12 +76,20 @@ export const hasMemory64 = (): boolean => validates([], [5, 3, 1, 4, 1]);
 /** The variants that the package contains. */
 export type Variant = 'wasm32-simd' | 'wasm32-relaxed';
 
-/** Returns the fastest variant that this JavaScript engine can run, and the reason for the choice. */
-export function chooseVariant(): { variant: Variant; reason: string } {
-  if (hasRelaxedSimd())
-    return { variant: 'wasm32-relaxed', reason: 'this JavaScript engine has relaxed SIMD' };
+/**
+ * Returns the fastest variant that this JavaScript engine can run, and the reason for the choice. `label`:
+ * the variant, and how its relaxed operations round here. The kernels use relaxed operations only where one
+ * result is allowed, except for the multiply-add, which may be fused.
+ */
+export function chooseVariant(): { variant: Variant; label: string; reason: string } {
+  if (hasRelaxedSimd()) {
+    const variant = 'wasm32-relaxed';
+    const label = fusesMadd() ? `${variant}+fma` : variant;
+    return { variant, label, reason: 'this JavaScript engine has relaxed SIMD' };
+  }
   return {
     variant: 'wasm32-simd',
+    label: 'wasm32-simd',
     reason: 'this JavaScript engine has no relaxed SIMD, or computes it wrongly',
   };
 }

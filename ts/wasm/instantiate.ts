@@ -85,8 +85,8 @@ const HINT =
 
 export interface CompiledModule {
   readonly module: WebAssembly.Module;
-  /** 'custom' for a module that the caller gave. */
-  readonly variant: Variant | 'custom';
+  /** As in LanguageModelInfo. */
+  readonly variant: string;
   /** The reason for the choice of this module. */
   readonly reason: string;
 }
@@ -116,13 +116,15 @@ export async function compileModule({
   wasm?: string | Uint8Array<ArrayBuffer> | undefined;
   signal?: AbortSignal | undefined;
 } = {}): Promise<CompiledModule> {
-  const { variant, reason } = chooseVariant();
-  if (wasm === undefined)
-    return { module: await compileFrom(await moduleUrl(variant), signal), variant, reason };
-  if (typeof wasm !== 'string')
-    return { module: await compile(wasm, 'the module inside the package'), variant, reason };
-  if (wasm.endsWith('/'))
-    return { module: await compileFrom(new URL(`${variant}.wasm`, wasm), signal), variant, reason };
+  const { variant, label, reason } = chooseVariant();
+  const own = async (module: Promise<WebAssembly.Module>): Promise<CompiledModule> => ({
+    module: await module,
+    variant: label,
+    reason,
+  });
+  if (wasm === undefined) return own(compileFrom(await moduleUrl(variant), signal));
+  if (typeof wasm !== 'string') return own(compile(wasm, 'the module inside the package'));
+  if (wasm.endsWith('/')) return own(compileFrom(new URL(`${variant}.wasm`, wasm), signal));
   return {
     module: await compileFrom(new URL(wasm), signal),
     variant: 'custom',

@@ -9,16 +9,22 @@ import { ChordError } from '../errors.js';
 
 /** Bytes of a wasm page. */
 const PAGE = 65536;
-/** Maximums to try, in wasm pages, from 4 GiB down. A 32-bit or crowded process can't reserve 4 GiB. */
-const LADDER = [65536, 32768, 16384, 8192, 4096];
+/**
+ * Maximums to try, in wasm pages: 4 GiB, 3 GiB, 2 GiB, 1.5 GiB ... 64 MiB. A 32-bit or crowded process can't
+ * reserve 4 GiB.
+ */
+const LADDER = Array.from({ length: 13 }, (_, i) => (i % 2 === 0 ? 65536 : 49152) >> (i >> 1));
 
 /**
- * Creates a shared memory with the largest maximum of LADDER that this process grants. Returns the memory
- * and the maximum in bytes. Throws `out-of-memory`.
+ * Creates a shared memory with the largest maximum of LADDER that this process grants, or less if `budget`
+ * allows only fewer bytes. Returns the memory and the maximum in bytes. Throws `out-of-memory`.
  */
-export function makeMemory(): { memory: WebAssembly.Memory; maximum: number } {
+export function makeMemory(budget = Infinity): { memory: WebAssembly.Memory; maximum: number } {
+  const most = Math.floor(budget / PAGE);
+  let maximum = 0;
   let cause: unknown;
-  for (const maximum of LADDER) {
+  for (const step of LADDER) {
+    maximum = Math.min(step, most);
     try {
       return {
         memory: new WebAssembly.Memory({ initial: 16, maximum, shared: true }),
@@ -30,7 +36,7 @@ export function makeMemory(): { memory: WebAssembly.Memory; maximum: number } {
   }
   throw new ChordError(
     'out-of-memory',
-    'no WebAssembly memory could be created, not even with a maximum of 256 MiB',
+    `no WebAssembly memory could be created, not even with a maximum of ${maximum * PAGE} bytes`,
     {
       cause,
       hint: 'dispose of models that are no longer used, or close other tabs',
@@ -43,13 +49,14 @@ const up = (bytes: number): number => Math.ceil(bytes / BLOCK_ALIGN) * BLOCK_ALI
 /** Allocates blocks of a model's memory, with a bump pointer and a first-fit list of freed blocks. */
 export class Heap {
   readonly memory: WebAssembly.Memory;
-  readonly #maximum: number;
+  /** Size in bytes that the memory may reach, if the machine has so much. */
+  readonly maximum: number;
   #top: number;
   #free: { address: number; bytes: number }[] = []; // sorted by address; neighbours are merged
 
   constructor(memory: WebAssembly.Memory, base: number, maximum: number) {
     this.memory = memory;
-    this.#maximum = maximum;
+    this.maximum = maximum;
     this.#top = up(base);
   }
 
@@ -60,7 +67,7 @@ export class Heap {
 
   /** Bytes by which the heap may still grow, if the machine has them. */
   get room(): number {
-    return this.#maximum - this.#top;
+    return this.maximum - this.#top;
   }
 
   /** The memory's present size in bytes. */
@@ -95,7 +102,7 @@ export class Heap {
       } catch (cause) {
         throw new ChordError(
           'out-of-memory',
-          `${end} bytes of WebAssembly memory were refused; ${this.size} are in use`,
+          `${end} bytes of WebAssembly memory were refused; ${this.size} are in use, the maximum is ${this.maximum}`,
           {
             cause,
             hint: 'use a smaller model or quantization, a shorter contextLength, or fewer models at a time',

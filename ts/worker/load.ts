@@ -178,14 +178,13 @@ async function choosePool(
       return { pool: undefined, why: `1 thread: ${(error as Error).message}` };
     }
   }
-  if (asked === 1) return { pool: undefined, why: '1 thread, as asked' };
+  if (job.options.threads === 1) return { pool: undefined, why: '1 thread, as asked' };
+  if (hardware === 1) return { pool: undefined, why: '1 thread: the machine has only one' };
   if (!job.mayThread) return { pool: undefined, why: '1 thread: only a worker can have more' };
-  if (wanted === 1 && hardware > 1)
-    return {
-      pool: undefined,
-      why: "1 thread: shared memory can't be posted here (the page isn't cross-origin isolated)",
-    };
-  return { pool: undefined, why: '1 thread: the machine has only one' };
+  return {
+    pool: undefined,
+    why: "1 thread: shared memory can't be posted here (the page isn't cross-origin isolated)",
+  };
 }
 
 /** Adds the file's name to an error about the file. Other errors name their subject already. */
