@@ -10,6 +10,7 @@ export function version(): string {
 
 // Level 2
 export { loadModel } from './client/load-model.js';
+export { estimateModel } from './client/estimate.js';
 export { LanguageModel } from './client/model.js';
 export { Generation } from './client/generation.js';
 export { ChatCompletions, ChatCompletionStream } from './chat/completions.js';
@@ -47,6 +48,7 @@ export type {
   GenerationStats,
   LanguageModelInfo,
   ModelCounters,
+  ModelEstimate,
   ProfileEntry,
   TokenEvent,
 } from './worker/protocol.js';

@@ -44,6 +44,14 @@ export const numbers = {
     c: 'seed',
   },
   contextLength: { least: 1, most: INT32, isWhole: true, otherwise: undefined, off: undefined, c: 'n_ctx' },
+  memoryBudget: {
+    least: 1,
+    most: Number.MAX_SAFE_INTEGER,
+    isWhole: true,
+    otherwise: undefined,
+    off: undefined,
+    c: 'memory_budget',
+  },
   threads: { least: 1, most: 256, isWhole: true, otherwise: undefined, off: undefined, c: 'n_threads' },
   /** Ranges of one file that are downloaded at the same time. The core doesn't know them. */
   connections: { least: 1, most: 16, isWhole: true, otherwise: undefined, off: undefined, c: 'connections' },
@@ -73,6 +81,9 @@ export function asOption(name: NumberName, value: unknown, label: string = name)
   const { least, most, isWhole } = numbers[name];
   return isWhole ? asWhole(label, value, least, most) : asNumber(label, value, least, most);
 }
+
+export const asContextLength = (value: unknown): number | 'auto' =>
+  value === 'auto' ? value : asOption('contextLength', value);
 
 /** The numbers of a Sampling, each read by `read`. */
 export function samplingOf(read: (name: SamplingName) => number): { [name in SamplingName]: number } {

@@ -3,8 +3,16 @@
 // imports nothing, and every room may use it. wasm/detect.ts detects features of the JavaScript engine.
 
 // By globalThis: Parcel replaces the bare name by a package that a project must install.
-const node = (globalThis as { process?: { versions?: { node?: unknown }; type?: unknown; cwd(): string } })
-  .process;
+const node = (
+  globalThis as {
+    process?: {
+      versions?: { node?: unknown };
+      type?: unknown;
+      cwd(): string;
+      constrainedMemory?(): number | undefined;
+    };
+  }
+).process;
 
 /** True in Node, or in a runtime that has its modules: files and worker_threads. */
 export const isNode: boolean = typeof node?.versions?.node === 'string' && node.type !== 'renderer';
@@ -24,6 +32,21 @@ export function importNode(
 ): Promise<unknown> {
   const specifier = `node:${name}`;
   return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
+}
+
+/**
+ * Bytes of memory that this machine has at most, and that are free; Infinity where that isn't known. Chromium
+ * tells a page the total rounded to a power of two, so the machine has less than 1.5 times as much.
+ */
+export async function machineMemory(): Promise<{ total: number; free: number }> {
+  if (!isNode) {
+    const { deviceMemory = Infinity } = navigator as { deviceMemory?: number };
+    return { total: deviceMemory * 1.5 * 2 ** 30, free: Infinity };
+  }
+  const os = (await importNode('os')) as typeof import('node:os');
+  // A container's limit; 0 or more than the machine has where there is none.
+  const limit = node!.constrainedMemory?.() || Infinity;
+  return { total: Math.min(os.totalmem(), limit), free: os.freemem() };
 }
 
 /** Number of threads that this machine runs at once. */

@@ -46,7 +46,7 @@ class Writer {
 /**
  * Returns the header of a llama of these sizes with F16 matrices. `pairs` are additional [key, type, value].
  */
-export function llamaHeader({ layers, width, ff, heads, vocabulary, pairs = [] }) {
+export function llamaHeader({ layers, width, ff, heads, vocabulary, context = 2048, pairs = [] }) {
   const shapes = [
     ['token_embd.weight', [width, vocabulary]],
     ['output.weight', [width, vocabulary]],
@@ -65,7 +65,7 @@ export function llamaHeader({ layers, width, ff, heads, vocabulary, pairs = [] }
     .u64(shapes.length)
     .u64(9 + pairs.length);
   writer.pair('general.architecture', 'string', 'llama');
-  writer.pair('llama.context_length', 'u32', 2048).pair('llama.embedding_length', 'u32', width);
+  writer.pair('llama.context_length', 'u32', context).pair('llama.embedding_length', 'u32', width);
   writer.pair('llama.block_count', 'u32', layers).pair('llama.feed_forward_length', 'u32', ff);
   writer
     .pair('llama.attention.head_count', 'u32', heads)

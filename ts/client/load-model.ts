@@ -23,6 +23,7 @@ import type { CheckedLoad, LoadModelOptions } from './options.js';
  * @throws {ChordError} `http` and `io` for a source that can't be read; `integrity` for one that changes or
  *   has another hash; `quota` for a named cache that is full; `invalid-gguf` for a file that is no
  *   model, or is cut off; `unsupported-*`, which names what this version doesn't know; `out-of-memory`,
+ *   before the data is read, with the bytes needed and available and a hint at what fits;
  *   `invalid-argument`, `no-webgpu`. After an error everything is released, and the next load works.
  * @throws The signal's `reason` when it aborts.
  */
@@ -32,25 +33,30 @@ export function loadModel(source: ModelSource, options: LoadModelOptions = {}): 
 
 async function load(source: ModelSource, options: LoadModelOptions): Promise<LanguageModel> {
   const checked = checkLoadOptions(options);
-  checked.signal?.throwIfAborted();
-  if (checked.backend === 'webgpu') {
+  const { connection, value, meter } = await openInWorker('load', source, checked);
+  return new LanguageModel(connection, value, meter, reasonOf(checked));
+}
+
+/** The reason for the backend, to put before the engine's own reasons. */
+export function reasonOf({ backend }: CheckedLoad): string {
+  return backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
+}
+
+/**
+ * Runs `op` over a source in a new worker, which the caller ends. After an error it is ended here. Throws
+ * `no-webgpu`.
+ */
+export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
+  op: Op,
+  source: ModelSource,
+  { record, backend, worker, workerUrl, signal, onProgress }: CheckedLoad,
+): Promise<{ connection: Connection; value: Results[Op]; meter: BufferMeter }> {
+  signal?.throwIfAborted();
+  if (backend === 'webgpu') {
     throw new ChordError('no-webgpu', 'this version has no WebGPU backend', {
       hint: "backend: 'auto' uses the CPU",
     });
   }
-  const { connection, value, meter } = await openInWorker('load', source, checked);
-  const reason =
-    checked.backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
-  return new LanguageModel(connection, value, meter, reason);
-}
-
-/** Runs `op` over a source in a new worker, which the caller ends. After an error it is ended here. */
-export async function openInWorker<Op extends 'load' | 'download'>(
-  op: Op,
-  source: ModelSource,
-  { record, worker, workerUrl, signal, onProgress }: CheckedLoad,
-): Promise<{ connection: Connection; value: Results[Op]; meter: BufferMeter }> {
-  signal?.throwIfAborted();
   const meter = new BufferMeter();
   let stream: ByteStream | undefined;
   let connection: Connection | undefined;

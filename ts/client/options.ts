@@ -17,7 +17,7 @@ import type { Fields } from '../check.js';
 import { show } from '../errors.js';
 import { asAddress } from '../files.js';
 import type { LoadProgress } from '../load/progress.js';
-import { asBias, asOption, kvTypes, numbers, samplingOf } from '../options.js';
+import { asBias, asContextLength, asOption, kvTypes, numbers, samplingOf } from '../options.js';
 import type { ContinuationOptions } from '../options.js';
 import { isNode } from '../platform.js';
 import type { CacheChoice } from '../store/cache.js';
@@ -32,10 +32,19 @@ export interface LoadModelOptions {
    */
   threads?: number | undefined;
   /**
-   * Maximum tokens of prompt and continuation; default min(the trained context length, 4096). KV pages are
-   * allocated as tokens come.
+   * Maximum tokens of prompt and continuation, at most the trained context length; default min(the trained
+   * context length, 4096). Memory for the KV cache is taken as tokens come, but a context that could never
+   * be filled is refused as `out-of-memory` before the file's data is read. 'auto' takes the default, or
+   * where that doesn't fit the largest length that fits, from 256 tokens on.
    */
-  contextLength?: number | undefined;
+  contextLength?: number | 'auto' | undefined;
+  /**
+   * Maximum bytes of the model's WebAssembly memory: weights, vocabulary, activations and KV cache. A model
+   * that needs more is refused as `out-of-memory` before its data is read, and a call that needs more later
+   * fails with `out-of-memory` and leaves the model usable. Default: what this machine is known to have, and
+   * at most 4 GiB, which is all that 32-bit addresses reach.
+   */
+  memoryBudget?: number | undefined;
   /** Type of the KV cache; default 'f16'. */
   kvType?: 'f16' | 'q8_0' | 'f32' | undefined;
   /**
@@ -132,7 +141,7 @@ export interface CheckedLoad {
 
 export function checkLoadOptions(
   options: unknown,
-  what: 'loadModel' | 'downloadModel' = 'loadModel',
+  what: 'loadModel' | 'estimateModel' | 'downloadModel' = 'loadModel',
 ): CheckedLoad {
   const given = asOptions(what, options, [
     'cache',
@@ -142,9 +151,9 @@ export function checkLoadOptions(
     'workerUrl',
     'signal',
     'onProgress',
-    ...(what === 'loadModel'
-      ? ['backend', 'threads', 'contextLength', 'kvType', 'threadUrl', 'wasmUrl']
-      : []),
+    ...(what === 'downloadModel'
+      ? []
+      : ['backend', 'threads', 'contextLength', 'memoryBudget', 'kvType', 'threadUrl', 'wasmUrl']),
   ]);
   const { onProgress } = given;
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('onProgress is not a function');
@@ -158,7 +167,8 @@ export function checkLoadOptions(
       cache: asCache(given['cache']),
       sha256: asOptional(given['sha256'], asSha256),
       connections: asOptional(given['connections'], (n) => asOption('connections', n)),
-      contextLength: asOptional(given['contextLength'], (n) => asOption('contextLength', n)),
+      contextLength: asOptional(given['contextLength'], asContextLength),
+      memoryBudget: asOptional(given['memoryBudget'], (n) => asOption('memoryBudget', n)),
       kvType: asOptional(given['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
       threads: asOptional(given['threads'], (n) => asOption('threads', n)),
       threadUrl: asAddress('threadUrl', given['threadUrl']),

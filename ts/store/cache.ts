@@ -56,13 +56,26 @@ async function privateDirectory(): Promise<Folder | undefined> {
  * Opens a file of HTTP that is kept in `folder`. A whole copy is read as it is if the server says that it is
  * current, or says nothing within two seconds, or can't be reached. Else the file is downloaded, from the
  * bytes on that are there. Of several tabs or processes, one downloads and the others wait for it.
+ *
+ * With `onlyWhole` nothing is downloaded and no other is waited for: undefined unless there is a whole copy.
  */
-export async function openStored(job: StoreJob, folder: Folder): Promise<ByteStream> {
+export async function openStored(job: StoreJob, folder: Folder): Promise<ByteStream>;
+export async function openStored(
+  job: StoreJob,
+  folder: Folder,
+  onlyWhole: boolean,
+): Promise<ByteStream | undefined>;
+export async function openStored(
+  job: StoreJob,
+  folder: Folder,
+  onlyWhole = false,
+): Promise<ByteStream | undefined> {
   const { file, sha256, signal } = job;
   const key = await keyOf(file.url);
   let isCurrent: boolean | undefined;
-  for (const isShared of [true, false]) {
-    const lock = (await folder.lock(key, { isShared, signal }))!;
+  for (const isShared of onlyWhole ? [true] : [true, false]) {
+    const lock = await folder.lock(key, { isShared, isPatient: !onlyWhole, signal });
+    if (lock === undefined) break;
     try {
       const entry = await Entry.read(folder, key);
       if (entry.journal?.isComplete) {
@@ -81,7 +94,7 @@ export async function openStored(job: StoreJob, folder: Folder): Promise<ByteStr
     }
     await lock.release();
   }
-  throw new Error('unreachable');
+  return undefined;
 }
 
 /** Asks the server for one byte. Only another version in its answer makes the copy old. */

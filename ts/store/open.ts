@@ -21,11 +21,15 @@ export interface KeepOptions {
 /** Connections by default. Browsers open at most six to a host of HTTP/1.1. */
 export const CONNECTIONS = 4;
 
-/** Opens any source but a pushed one. Throws `io`, `http`, `integrity`, `quota`, `invalid-gguf`. */
+/**
+ * Opens any source but a pushed one. `onlyHeader`: the reader closes it behind the header, so it isn't kept.
+ * Throws `io`, `http`, `integrity`, `quota`, `invalid-gguf`.
+ */
 export async function openSource(
   source: Exclude<RemoteSource, { kind: 'pushed' }>,
   { cache = 'none', connections = CONNECTIONS, ...keep }: KeepOptions,
   signal: AbortSignal,
+  onlyHeader: boolean,
 ): Promise<ByteStream> {
   if (source.kind !== 'url') return checked(await openRemote(source, signal), keep.sha256);
   const { file } = source;
@@ -34,7 +38,9 @@ export async function openSource(
   if (folder !== undefined) {
     const isRequired = cache !== 'auto';
     try {
-      return await openStored({ file, connections, sha256, isRequired, signal }, folder);
+      const job = { file, connections, sha256, isRequired, signal };
+      const stored = await openStored(job, folder, onlyHeader);
+      if (stored !== undefined) return stored;
     } catch (error) {
       signal.throwIfAborted();
       if (ChordError.isInstance(error)) throw error;

@@ -36,7 +36,8 @@ export interface LanguageModelInfo {
    */
   readonly variant: string;
   /**
-   * Bytes by use. `kv` is the KV cache when the context is full. `total` also counts the header's tables.
+   * Bytes by use. `kv` is the KV cache of one session when the context is full. `total` is the size of the
+   * WebAssembly memory then: it also counts the header's tables, buffers, and the threads' stacks.
    */
   readonly memory: {
     readonly weights: number;
@@ -63,7 +64,6 @@ const fileTypes: { readonly [type: number]: string } = {
 export function describe(engine: WasmEngine, compiled: CompiledModule, why?: string): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
-  const kv = plan.context_bytes;
   return {
     architecture: engine.file.meta('general.architecture') ?? '',
     name: engine.file.meta('general.name') ?? '',
@@ -82,8 +82,8 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why?: str
       weights: plan.weight_bytes,
       vocabulary: plan.vocabulary_bytes,
       activations: plan.activation_bytes,
-      kv,
-      total: plan.bytes + plan.header_bytes + kv,
+      kv: plan.context_bytes,
+      total: engine.file.neededBytes,
     },
     chatTemplate: engine.file.meta('tokenizer.chat_template'),
   };

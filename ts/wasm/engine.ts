@@ -19,11 +19,11 @@ export class WasmEngine {
   readonly profile: Profile;
 
   /**
-   * Creates a memory and an instance of `module`. No model is loaded yet. Throws `out-of-memory`,
-   * `internal`.
+   * Creates a memory of at most `memoryBudget` bytes and an instance of `module`. No model is loaded yet.
+   * Throws `out-of-memory`, `internal`.
    */
-  constructor(module: WebAssembly.Module) {
-    this.instance = new WasmInstance(module);
+  constructor(module: WebAssembly.Module, memoryBudget?: number) {
+    this.instance = new WasmInstance(module, memoryBudget);
     this.file = new Loader(this.instance);
     this.vocabulary = new Vocabulary(this.instance, this.file);
     this.executor = openExecutor(this.instance);

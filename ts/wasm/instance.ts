@@ -19,6 +19,9 @@ export const STAGING = 1 << 20;
 /** Minimum bytes by which the header's arena grows. A large vocabulary makes it grow a few dozen times. */
 export const ARENA = 256 << 10;
 
+/** Bytes of a helper's stack; the leader's stack, which the linker reserves, has the same size. */
+export const STACK = 64 << 10;
+
 export const hints: { readonly [code in ChordErrorCode]?: string } = {
   'context-full': 'shorten the prompt, or load the model with a larger contextLength',
   'out-of-memory': 'use a smaller model or quantization, a shorter contextLength, or fewer models at a time',
@@ -40,10 +43,13 @@ export class WasmInstance {
   #exports: Exports | undefined;
   #fault: ChordError | undefined;
 
-  /** Creates the memory, an instance of `module`, and an empty model. Throws `out-of-memory`, `internal`. */
-  constructor(module: WebAssembly.Module) {
+  /**
+   * Creates the memory, an instance of `module`, and an empty model. `memoryBudget`: maximum bytes of the
+   * memory. Throws `out-of-memory`, `internal`.
+   */
+  constructor(module: WebAssembly.Module, memoryBudget?: number) {
     this.module = module;
-    const { memory, maximum } = makeMemory();
+    const { memory, maximum } = makeMemory(memoryBudget);
     this.#exports = instantiate(module, memory, (cause) => this.#onTrap(cause));
     this.#heap = new Heap(memory, this.#exports.__heap_base.value as number, maximum);
     this.scratch = this.heap.alloc(SCRATCH);

@@ -14,7 +14,7 @@ import {
 import type { StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { PlanOptions } from '../options.js';
-import { ARENA, SCRATCH, STAGING, decoder, hints } from './instance.js';
+import { ARENA, SCRATCH, STACK, STAGING, decoder, hints } from './instance.js';
 import type { WasmInstance } from './instance.js';
 
 export type PlanInfo = StructValue<typeof planInfoLayout>;
@@ -22,10 +22,13 @@ export type ModelInfo = StructValue<typeof modelInfoLayout>;
 export type TensorInfo = StructValue<typeof tensorInfoLayout> & { readonly name: string };
 
 const encoder = new TextEncoder();
+/** Bytes of the blocks that a call allocates for a while: tokenizer (70 kB and the text), sampler, stream. */
+const BLOCKS = 256 << 10;
 
 export class Loader {
   readonly #instance: WasmInstance;
   #plan: PlanInfo | undefined;
+  #needed = 0;
   #info: ModelInfo | undefined;
 
   constructor(instance: WasmInstance) {
@@ -41,7 +44,15 @@ export class Loader {
   load(bytes: Uint8Array, options: PlanOptions): void {
     this.setFileBytes(bytes.byteLength);
     if (!this.push(0, bytes)) this.end();
-    this.plan(options);
+    const { bytes: needed } = this.plan(options);
+    const { room } = this.#instance.heap;
+    if (needed > room) {
+      throw new ChordError(
+        'out-of-memory',
+        `the model needs ${needed} bytes of memory, ${room} are available`,
+        { hint: hints['out-of-memory'] },
+      );
+    }
     if (!this.begin() && !this.push(0, bytes)) this.end();
   }
 
@@ -97,7 +108,7 @@ export class Loader {
 
   /**
    * Binds every tensor and lays out memory. Call it after the header, and again with other options until
-   * `begin`. Throws `out-of-memory` before any data is read, if the plan exceeds this memory.
+   * `begin`. The plan may exceed this memory. Throws `out-of-memory` when not even the header's tables fit.
    */
   plan(options: PlanOptions = {}): PlanInfo {
     const kv = { f16: KvType.F16, f32: KvType.F32, q8_0: KvType.Q8_0 }[options.kvType ?? 'f16'];
@@ -119,14 +130,22 @@ export class Loader {
     )
       this.#growArena();
     const plan = this.#instance.heap.readStruct(out, planInfoLayout);
-    if (plan.bytes > this.#instance.heap.room) {
-      throw new ChordError(
-        'out-of-memory',
-        `the model needs ${plan.bytes} bytes of memory, ${this.#instance.heap.room} are available`,
-        { hint: hints['out-of-memory'] },
-      );
-    }
+    this.#needed =
+      this.#instance.heap.top +
+      plan.bytes +
+      (plan.n_threads - 1) * STACK +
+      plan.session_bytes +
+      plan.context_bytes +
+      BLOCKS;
     return (this.#plan = plan);
+  }
+
+  /**
+   * Size in bytes that the memory reaches by the last plan when one session's context is full. It includes
+   * what the heap held before the plan: the module's data, the header's tables and buffers.
+   */
+  get neededBytes(): number {
+    return this.#needed;
   }
 
   /**

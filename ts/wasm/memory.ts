@@ -8,7 +8,7 @@ import type { StructLayout, StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 
 /** Bytes of a wasm page. */
-const PAGE = 65536;
+export const PAGE = 65536;
 /**
  * Maximums to try, in wasm pages: 4 GiB, 3 GiB, 2 GiB, 1.5 GiB ... 64 MiB. A 32-bit or crowded process can't
  * reserve 4 GiB.

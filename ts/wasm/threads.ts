@@ -5,6 +5,7 @@
 import { ChordError } from '../errors.js';
 import { nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
+import { STACK } from './instance.js';
 import type { WasmInstance } from './instance.js';
 import type { ThreadStart } from './thread.js';
 
@@ -12,8 +13,6 @@ import type { ThreadStart } from './thread.js';
  * Maximum milliseconds for the helpers to start, and to join. If they don't start, the model has one thread.
  */
 const START_MS = 10_000;
-/** Bytes of a helper's stack; the leader's stack, which the linker reserves, has the same size. */
-const STACK = 64 << 10;
 /** Maximum milliseconds for the helpers to close themselves. A helper that is stuck is terminated. */
 const CLOSE_MS = 1000;
 

@@ -10,7 +10,8 @@ import { describe } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
 import { Call } from './call.js';
 import { downloadFile } from './download.js';
-import { loadEngine } from './load.js';
+import { estimateEngine, loadEngine } from './load.js';
+import type { LoadJob } from './load.js';
 import { callOf, parseRequest } from './protocol.js';
 import type { ModelCounters, Reply, Request, Results } from './protocol.js';
 import { PushedStream } from './pushed.js';
@@ -88,6 +89,7 @@ export class EngineHost {
     request: Requested<
       | 'load'
       | 'download'
+      | 'estimate'
       | 'tokenize'
       | 'detokenize'
       | Queued
@@ -121,7 +123,8 @@ export class EngineHost {
     const { request } = call;
     switch (request.op) {
       case 'load':
-        return this.#load(call as Call<Requested<'load'>>, request);
+      case 'estimate':
+        return this.#load(call, request);
       case 'download':
         return this.#download(call as Call<Requested<'download'>>);
       case 'tokenize':
@@ -234,7 +237,7 @@ export class EngineHost {
 
   // ---- load and dispose -------------------------------------------------------------------------------
 
-  async #load(call: Call<Requested<'load'>>, request: Requested<'load'>): Promise<Results['load']> {
+  async #load(call: Call, request: Requested<'load' | 'estimate'>): Promise<Results['load' | 'estimate']> {
     if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
     if (this.#isLoading || this.#loaded !== undefined)
       throw new ChordError('busy', 'a model is loaded already');
@@ -242,7 +245,7 @@ export class EngineHost {
     const { source } = request;
     const pushed = source.kind === 'pushed' ? this.#openPushed(call, source) : undefined; // before any await
     try {
-      const loaded = await loadEngine({
+      const job: LoadJob = {
         options: request.options,
         signal: call.signal,
         meter: pushed ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
@@ -251,10 +254,12 @@ export class EngineHost {
         open: (signal) =>
           pushed !== undefined || source.kind === 'pushed'
             ? checked(pushed!, request.options.sha256)
-            : openSource(source, request.options, signal),
+            : openSource(source, request.options, signal, request.op === 'estimate'),
         onBytes: (bytes) => (this.#bytesRead += bytes),
         onProgress: (progress) => this.#post({ type: 'progress', call: call.id, progress }),
-      });
+      };
+      if (request.op === 'estimate') return await estimateEngine(job);
+      const loaded = await loadEngine(job);
       this.#loaded = loaded;
       this.#runner = new Runner(loaded, new Pace(this.#options.stepMs));
       return describeLoaded(loaded);

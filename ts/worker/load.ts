@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// A load in the engine worker: header, plan, pool, data. One chunk of the source is read at a time.
+// A load in the engine worker: header, plan, pool, data; an estimate ends behind the plan. One chunk of the
+// source is read at a time.
 import { ChordError } from '../errors.js';
 import { checkStart } from '../load/http.js';
 import type { BufferMeter } from '../load/meter.js';
 import { ProgressReporter } from '../load/progress.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { ByteStream } from '../load/stream.js';
+import type { PlanOptions } from '../options.js';
 import { hardwareThreads, nextTurn } from '../platform.js';
+import { describe } from '../wasm/describe.js';
 import { canPostSharedMemory } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
+import { doesNotFit, fitModel, largestContext } from '../wasm/fit.js';
+import type { Fit } from '../wasm/fit.js';
 import { compileModule } from '../wasm/instantiate.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { Loader } from '../wasm/loader.js';
 import { ThreadPool } from '../wasm/threads.js';
-import type { LoadOptions } from './protocol.js';
+import type { LoadOptions, ModelEstimate } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
 
 /** Maximum number of threads by default. With more, small models lose more time in waits than they save. */
@@ -34,43 +39,85 @@ export interface LoadJob {
   onProgress(progress: LoadProgress): void;
 }
 
+/** A source that has been read to the end of its header. */
+interface Opened {
+  readonly engine: WasmEngine;
+  readonly compiled: CompiledModule;
+  readonly stream: ByteStream;
+  readonly chunks: Chunks;
+  readonly progress: ProgressReporter;
+  pool?: ThreadPool | undefined;
+}
+
 /**
  * Loads a model. The caller frees the engine and stops the pool.
  *
  * Throws the errors of the source, the file and the memory, and the signal's reason. The engine, the pool
- * and the source are released then.
+ * and the source are released then. A model that doesn't fit is refused after its header.
  */
-export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
-  const progress = new ProgressReporter(job.name, job.onProgress);
-  const [compiled, stream] = await compileAndOpen(job);
-  const aheadBytes = stream.aheadBytes ?? 0;
-  let engine: WasmEngine | undefined;
-  let pool: ThreadPool | undefined;
-  let chunks: Chunks | undefined;
-  try {
-    job.meter.hold(aheadBytes);
-    job.signal.throwIfAborted();
-    engine = new WasmEngine(compiled.module);
-    progress.total = stream.totalBytes;
-    stream.watch?.((loaded) => progress.update(loaded));
-    progress.begin(stream.phase);
-    chunks = new Chunks(stream, job, progress);
-    if (stream.totalBytes !== undefined) engine.file.setFileBytes(stream.totalBytes);
-
-    await chunks.until(engine.file);
-    const threads = await choosePool(engine.file, job);
-    pool = threads.pool;
+export function loadEngine(job: LoadJob): Promise<LoadedEngine> {
+  return withHeader(job, async (opened) => {
+    const { engine, compiled, stream, chunks, progress } = opened;
+    const { fit, why } = await planModel(engine, job);
+    if (!fit.fits) throw doesNotFit(engine.file, fit);
+    const started = await startPool(engine.file, fit.options, job.options.threadUrl);
+    opened.pool = started.pool;
     progress.total ??= engine.file.planInfo.data_end;
     if (!engine.file.begin()) await chunks.until(engine.file);
     if (stream.mustEnd) await chunks.drain();
-    await pool?.join(engine.instance);
+    await opened.pool?.join(engine.instance);
     job.signal.throwIfAborted();
     progress.begin('ready');
-    return { engine, compiled, why: threads.why, pool };
+    return { engine, compiled, why: started.why ?? why, pool: opened.pool };
+  });
+}
+
+/** Reads the header and says what `loadEngine` would do. Everything is released. Throws as `loadEngine`. */
+export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
+  return withHeader(job, async ({ engine, compiled, stream }) => {
+    const { fit, why } = await planModel(engine, job);
+    const largest = largestContext(engine.file, fit.options, fit.available);
+    engine.file.plan(fit.options);
+    const estimate = {
+      ...describe(engine, compiled, why),
+      fileBytes: stream.totalBytes ?? engine.file.planInfo.data_end,
+      kvType: fit.options.kvType ?? 'f16',
+      fits: fit.fits,
+      why: fit.why,
+      availableBytes: fit.available,
+      largestContextLength: largest,
+    };
+    engine.free();
+    return estimate;
+  });
+}
+
+/**
+ * Opens the source, reads its header and runs `use`. The source is closed afterwards. If anything throws, the
+ * engine and the pool are released.
+ */
+async function withHeader<T>(job: LoadJob, use: (opened: Opened) => Promise<T>): Promise<T> {
+  const progress = new ProgressReporter(job.name, job.onProgress);
+  const [compiled, stream] = await compileAndOpen(job);
+  const aheadBytes = stream.aheadBytes ?? 0;
+  let opened: Opened | undefined;
+  try {
+    job.meter.hold(aheadBytes);
+    job.signal.throwIfAborted();
+    const engine = new WasmEngine(compiled.module, job.options.memoryBudget);
+    progress.total = stream.totalBytes;
+    stream.watch?.((loaded) => progress.update(loaded));
+    progress.begin(stream.phase);
+    const chunks = new Chunks(stream, job, progress);
+    opened = { engine, compiled, stream, chunks, progress };
+    if (stream.totalBytes !== undefined) engine.file.setFileBytes(stream.totalBytes);
+    await chunks.until(engine.file);
+    return await use(opened);
   } catch (error) {
-    engine?.free();
-    await pool?.stop();
-    if (!chunks?.isBroken && ChordError.isInstance(error) && error.code === 'invalid-gguf') stream.drop?.();
+    opened?.engine.free();
+    await opened?.pool?.stop();
+    if (!opened?.chunks.isBroken && ChordError.isInstance(error) && error.code === 'invalid-gguf')
+      stream.drop?.();
     throw named(error, job.name);
   } finally {
     job.meter.release(aheadBytes);
@@ -155,36 +202,45 @@ class Chunks {
 }
 
 /**
- * Plans the model for the threads that are asked for and possible, and starts the pool. If the pool can't
- * start, the model is planned for one thread instead. `why` is the reason for the number of threads.
+ * Plans the model for the threads that are asked for and possible. `why` is the reason for their number.
  */
-async function choosePool(
-  file: Loader,
-  job: LoadJob,
-): Promise<{ pool: ThreadPool | undefined; why: string }> {
-  const { contextLength, kvType } = job.options;
+async function planModel(engine: WasmEngine, job: LoadJob): Promise<{ fit: Fit; why: string }> {
+  const { contextLength, kvType, memoryBudget } = job.options;
+  const { threads, why } = await chooseThreads(job);
+  return { fit: await fitModel(engine, { contextLength, kvType, threads }, memoryBudget), why };
+}
+
+async function chooseThreads({ options, mayThread }: LoadJob): Promise<{ threads: number; why: string }> {
   const hardware = await hardwareThreads();
-  const asked = job.options.threads ?? Math.min(hardware, MOST_THREADS);
-  const wanted = job.mayThread && canPostSharedMemory() ? Math.min(asked, hardware) : 1;
-  const { n_threads } = file.plan({ contextLength, kvType, threads: wanted });
-  if (n_threads > 1) {
-    try {
-      return {
-        pool: await ThreadPool.start(n_threads - 1, job.options.threadUrl),
-        why: `${n_threads} threads`,
-      };
-    } catch (error) {
-      file.plan({ contextLength, kvType, threads: 1 });
-      return { pool: undefined, why: `1 thread: ${(error as Error).message}` };
-    }
-  }
-  if (job.options.threads === 1) return { pool: undefined, why: '1 thread, as asked' };
-  if (hardware === 1) return { pool: undefined, why: '1 thread: the machine has only one' };
-  if (!job.mayThread) return { pool: undefined, why: '1 thread: only a worker can have more' };
+  const asked = options.threads ?? Math.min(hardware, MOST_THREADS);
+  const threads = mayThread && canPostSharedMemory() ? Math.min(asked, hardware) : 1;
+  if (threads > 1) return { threads, why: `${threads} threads` };
+  if (options.threads === 1) return { threads, why: '1 thread, as asked' };
+  if (hardware === 1) return { threads, why: '1 thread: the machine has only one' };
+  if (!mayThread) return { threads, why: '1 thread: only a worker can have more' };
   return {
-    pool: undefined,
+    threads,
     why: "1 thread: shared memory can't be posted here (the page isn't cross-origin isolated)",
   };
+}
+
+/**
+ * Starts the pool of a model that is planned with `options`. If the pool can't start, the model is planned
+ * for one thread instead, and `why` is the reason.
+ */
+async function startPool(
+  file: Loader,
+  options: PlanOptions,
+  url: string | undefined,
+): Promise<{ pool?: ThreadPool; why?: string }> {
+  const { n_threads } = file.planInfo;
+  if (n_threads === 1) return {};
+  try {
+    return { pool: await ThreadPool.start(n_threads - 1, url) };
+  } catch (error) {
+    file.plan({ ...options, threads: 1 });
+    return { why: `1 thread: ${(error as Error).message}` };
+  }
 }
 
 /** Adds the file's name to an error about the file. Other errors name their subject already. */

@@ -3,13 +3,14 @@
 // with exactly one `result` or `failed`. `parseRequest` trusts no message: it checks every field's type.
 //
 //   client                              worker
-//   load, download, tokenize,      ->   progress* ... result | failed
-//   detokenize, logits, generate,
+//   load, estimate, download,      ->   progress* ... result | failed
+//   tokenize, detokenize,
+//   logits, generate,
 //   counters, profile,
 //   open-session, fork-session,
 //   close-session, dispose
 //   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
-//     of a pushed source)
+//     or estimate of a pushed source)
 //   taken* (the reader took n      <-   tokens*, rows* (the worker runs a few ahead of the reader)
 //     events, or a block of rows)
 //   pong (its event loop turns)    <-   ping (before a call that waits for a reader is refused as `busy`)
@@ -21,7 +22,7 @@ import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { HttpFile } from '../load/http.js';
 import type { RemoteSource } from '../load/source.js';
-import { asBias, asOption, kvTypes, samplingOf } from '../options.js';
+import { asBias, asContextLength, asOption, kvTypes, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling } from '../options.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
@@ -91,7 +92,9 @@ export interface GenerationStats {
 }
 
 export interface LoadOptions extends KeepOptions {
-  readonly contextLength: number | undefined;
+  readonly contextLength: number | 'auto' | undefined;
+  /** Undefined: what the machine is known to have. */
+  readonly memoryBudget: number | undefined;
   readonly kvType: KvTypeName | undefined;
   /** Undefined: the number that the hardware runs at once, at most 8. */
   readonly threads: number | undefined;
@@ -111,10 +114,35 @@ export interface Loaded {
   readonly eosToken: string;
 }
 
+/**
+ * What a model would need on this device, from its header alone. The fields of `LanguageModelInfo` have the
+ * values that the loaded model's `info` would have.
+ */
+export interface ModelEstimate extends LanguageModelInfo {
+  /** Size of the file in bytes. Where the source doesn't say it: the end of the last tensor. */
+  readonly fileBytes: number;
+  /** Type of the KV cache. */
+  readonly kvType: KvTypeName;
+  /**
+   * Whether the model fits on this device with `contextLength` tokens: `memory.total` is at most
+   * `availableBytes`. `loadModel` with the same options throws `out-of-memory` if not.
+   */
+  readonly fits: boolean;
+  /** What was compared, as a sentence with the bytes. */
+  readonly why: string;
+  /**
+   * Bytes that the model may take here: `memoryBudget`, or the memory that this machine is known to have, and
+   * at most the address space that this process has granted. Memory that is in use now isn't taken off.
+   */
+  readonly availableBytes: number;
+  /** Largest context length that fits, in tokens, at most the trained one; 0 if the weights don't fit. */
+  readonly largestContextLength: number;
+}
+
 export type Ids = readonly number[] | Int32Array;
 export type Request =
   | {
-      readonly op: 'load';
+      readonly op: 'load' | 'estimate';
       readonly call: number;
       readonly source: RemoteSource;
       readonly options: LoadOptions;
@@ -165,6 +193,7 @@ export type Op = Request['op'];
 export interface Results {
   load: Loaded;
   download: CachedModel;
+  estimate: ModelEstimate;
   tokenize: Int32Array;
   detokenize: string;
   logits: null;
@@ -283,7 +312,8 @@ function parseLoadOptions(value: unknown): LoadOptions {
   const options = asObject('options', value);
   return {
     ...parseKeepOptions(options),
-    contextLength: asOptional(options['contextLength'], (n) => asOption('contextLength', n)),
+    contextLength: asOptional(options['contextLength'], asContextLength),
+    memoryBudget: asOptional(options['memoryBudget'], (n) => asOption('memoryBudget', n)),
     kvType: asOptional(options['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
     threads: asOptional(options['threads'], (n) => asOption('threads', n)),
     threadUrl: asOptional(options['threadUrl'], (url) => asString('threadUrl', url)),
@@ -336,6 +366,7 @@ export function parseRequest(message: unknown): Request {
   const op = fields['op'] as Op;
   switch (op) {
     case 'load':
+    case 'estimate':
       return {
         op,
         call,

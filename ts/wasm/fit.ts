@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether a model fits on this device, and with which context. The library's own plan is asked, with other
+// configs, so that an estimate says what a load does. Call these functions after the header and before
+// `begin`.
+import { PAGE_TOKENS } from '../abi/abi.gen.js';
+import { ChordError } from '../errors.js';
+import type { PlanOptions } from '../options.js';
+import { machineMemory } from '../platform.js';
+import type { WasmEngine } from './engine.js';
+import { hints } from './instance.js';
+import type { Loader } from './loader.js';
+import { PAGE } from './memory.js';
+
+/** The library's maximum context length. */
+const MOST_CONTEXT = 2 ** 24;
+/** 'auto' takes no shorter context, because it would hold no question and answer. */
+const LEAST_AUTO = 256;
+
+export interface FitOptions extends Omit<PlanOptions, 'contextLength'> {
+  readonly contextLength: number | 'auto' | undefined;
+}
+
+export interface Fit {
+  /** The options with which the model is planned: without 'auto'. */
+  readonly options: PlanOptions;
+  /** Bytes that the model may take here. */
+  readonly available: number;
+  readonly fits: boolean;
+  /** What was compared, as a sentence. */
+  readonly why: string;
+}
+
+/**
+ * Plans the model and compares what it needs, with a full context, with what it may take: the address space
+ * that this process grants, and `memoryBudget` or else the memory that this machine is known to have. Memory
+ * that is in use at the moment counts as available: the system can make room.
+ *
+ * A contextLength of 'auto' is the default length, or the largest that fits if it is LEAST_AUTO or more.
+ */
+export async function fitModel(
+  { file, instance }: WasmEngine,
+  { contextLength, ...others }: FitOptions,
+  memoryBudget: number | undefined,
+): Promise<Fit> {
+  const machine = await machineMemory();
+  let available = instance.heap.maximum;
+  let where = 'a WebAssembly memory can have';
+  if (memoryBudget === undefined && machine.total < available)
+    [available, where] = [machine.total, 'this machine has'];
+  else if (memoryBudget !== undefined && memoryBudget - available < PAGE) where = 'memoryBudget allows';
+  const isAuto = contextLength === 'auto';
+  let options: PlanOptions = { ...others, contextLength: isAuto ? undefined : contextLength };
+  file.plan(options);
+  if (isAuto && file.neededBytes > available) {
+    const largest = largestContext(file, options, available);
+    if (largest >= LEAST_AUTO) options = { ...options, contextLength: largest };
+    file.plan(options);
+  }
+  const needed = file.neededBytes;
+  const why = `the model needs ${needed} bytes with a context of ${file.planInfo.n_ctx} tokens, ${where} ${available}`;
+  const now = needed > machine.free ? `; ${machine.free} are free now` : '';
+  return { options, available, fits: needed <= available, why: why + now };
+}
+
+/**
+ * Returns the largest context in tokens with which the model fits, at most the trained one; 0 if it fits with
+ * none. Contexts are compared in whole pages of the KV cache. Leaves the file planned with another context.
+ */
+export function largestContext(file: Loader, options: PlanOptions, available: number): number {
+  const fits = (contextLength: number): boolean => {
+    file.plan({ ...options, contextLength });
+    return file.neededBytes <= available;
+  };
+  const most = Math.min(file.modelInfo().n_ctx_train, MOST_CONTEXT);
+  if (fits(most)) return most;
+  let [low, high] = [0, Math.ceil(most / PAGE_TOKENS)];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (fits(middle * PAGE_TOKENS)) low = middle;
+    else high = middle;
+  }
+  return low * PAGE_TOKENS;
+}
+
+/** The error for a model that doesn't fit. Its hint names what would fit. */
+export function doesNotFit(file: Loader, { options, available, why }: Fit): ChordError {
+  const ways = [];
+  const length = largestContext(file, options, available);
+  if (length > 0) ways.push(`contextLength: ${length}`);
+  if (options.kvType !== 'q8_0') {
+    try {
+      const longer = largestContext(file, { ...options, kvType: 'q8_0' }, available);
+      if (longer > length) ways.push(`kvType: 'q8_0' with contextLength: ${longer}`);
+    } catch {
+      // the model's heads don't allow q8_0
+    }
+  }
+  const hint = `what fits: ${ways.join(', or ')}`;
+  return new ChordError('out-of-memory', why, {
+    hint: ways.length > 0 ? hint : hints['out-of-memory'],
+  });
+}
