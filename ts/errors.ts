@@ -83,9 +83,30 @@ export class ChordError extends Error {
   // `this` instead of the class's name: a bundler renames a class that names itself, and the error prints as
   // `_ChordError`.
   /** @internal */
-  static from(record: ErrorRecord): ChordError {
-    return new this(record.code, record.message, { hint: record.hint });
+  static from({ code, message, hint, cause }: ErrorRecord & { cause?: unknown }): ChordError {
+    return new this(code, message, { hint, cause });
   }
+}
+
+/**
+ * Returns `promise`, the result of a public call. Its rejection isn't reported as unhandled if the caller
+ * drops it, and a ChordError of it shows the caller's frames: an error that comes from the worker is made in
+ * a message's handler, whose stack has none. Call it in the public function itself, before any `await`.
+ */
+export function quiet<T>(promise: Promise<T>): Promise<T> {
+  const call = new Error();
+  // This handler was added first, so it runs before the caller's.
+  promise.catch((error: unknown) => ChordError.isInstance(error) && addFrames(error, call));
+  return promise;
+}
+
+function addFrames(error: Error, { stack = '' }: Error): void {
+  // V8's stack begins with a line `Error`. The next two frames are `quiet` and the public function.
+  const frames = stack
+    .replace(/^Error\n/, '')
+    .split('\n')
+    .slice(2);
+  if (error.stack?.includes(frames[0] ?? '') === false) error.stack += `\n${frames.join('\n')}`;
 }
 
 /** A value as messages show it: short. The value's own methods can't make this function fail. */

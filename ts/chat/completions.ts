@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // chat.completions: OpenAI's interface over one loaded model. request.ts checks requests, shapes.ts has the
 // types. This file turns a run into a completion, or into a stream of chunks.
-import { ChordError } from '../errors.js';
+import { ChordError, quiet } from '../errors.js';
 import { parseChatRequest } from './request.js';
 import type { ChatRequest, ChatSampling } from './request.js';
 import type {
@@ -79,10 +79,7 @@ export class ChatCompletions<S extends Stats> {
     body: ChatCompletionCreateParams,
     options: ChatRequestOptions = {},
   ): Promise<ChatCompletion | ChatCompletionStream<S>> {
-    const result = this.#create(body, options);
-    // A caller that drops the promise gets no unhandled rejection.
-    result.catch(() => {});
-    return result;
+    return quiet(this.#create(body, options));
   }
 
   async #create(

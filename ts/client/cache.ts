@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cache of model files, for callers: download, list, delete, sizes.
 import { refuse } from '../check.js';
-import { ChordError } from '../errors.js';
+import { ChordError, quiet } from '../errors.js';
 import { sortSource } from '../load/source.js';
 import type { ModelSource } from '../load/source.js';
 import { isNode } from '../platform.js';
 import type { CachedModel, Folder } from '../store/cache.js';
-import { quiet } from './connection.js';
 import { openInWorker } from './load-model.js';
 import { checkCacheOptions, checkLoadOptions } from './options.js';
 import type { CacheOptions, DownloadModelOptions } from './options.js';

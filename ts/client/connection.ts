@@ -23,12 +23,6 @@ export interface OpenCall<T> {
   post(message: Message, transfer?: Transferable[]): void;
 }
 
-/** Returns `promise`, which may now be dropped: its rejection is never reported as unhandled. */
-export function quiet<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
-}
-
 /**
  * Maximum time in which a disposed worker closes files and pool workers, before it is terminated. The limit
  * is long because on a busy machine the worker may not have started yet.
@@ -97,11 +91,11 @@ export class Connection {
   ): OpenCall<Results[Op]> {
     const id = this.#next++;
     const ended = new Promise<Results[Op]>((resolve, reject) => {
-      if (this.#closed !== undefined) return reject(this.#closed);
+      if (this.#closed !== undefined) return reject(ChordError.from(this.#closed));
       this.#pending.set(id, { resolve: resolve as (value: never) => void, reject, events });
       this.#peer.post({ ...message, call: id });
     });
-    quiet(ended);
+    ended.catch(() => {});
     const post = (more: Message, transfer?: Transferable[]): void => {
       if (this.#closed === undefined && this.#pending.has(id))
         this.#peer.post({ ...more, call: id }, transfer);
@@ -117,11 +111,11 @@ export class Connection {
   /** Keeps a Node process alive while `promise` is pending. */
   held<T>(promise: Promise<T>): Promise<T> {
     if (this.#holds++ === 0) this.#peer.hold(true);
-    return quiet(
-      promise.finally(() => {
-        if (--this.#holds === 0) this.#peer.hold(false);
-      }),
-    );
+    const held = promise.finally(() => {
+      if (--this.#holds === 0) this.#peer.hold(false);
+    });
+    held.catch(() => {});
+    return held;
   }
 
   /**
@@ -164,7 +158,8 @@ export class Connection {
 
   #close(error: ChordError): void {
     this.#closed ??= error;
-    for (const { reject } of this.#pending.values()) reject(this.#closed);
+    // Each call gets an error of its own, with the frames of its caller.
+    for (const { reject } of this.#pending.values()) reject(ChordError.from(this.#closed));
     this.#pending.clear();
   }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ChordError } from '../errors.js';
+import { ChordError, quiet } from '../errors.js';
 import type { ModelSource } from '../load/source.js';
 import type { ModelEstimate } from '../worker/protocol.js';
-import { quiet } from './connection.js';
 import { openInWorker, reasonOf } from './load-model.js';
 import { checkLoadOptions } from './options.js';
 import type { LoadModelOptions } from './options.js';

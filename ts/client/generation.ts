@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ChordError } from '../errors.js';
+import { ChordError, quiet } from '../errors.js';
 import type { ContinuationOptions } from '../options.js';
 import type { GenerationStats, Ids, TokenEvent } from '../worker/protocol.js';
-import { quiet } from './connection.js';
 import type { Connection, OpenCall } from './connection.js';
 
 interface Waiting {
@@ -73,7 +72,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
       this.#waiting.push({ resolve, reject }),
     );
     this.#deliver();
-    return this.#connection.held(result);
+    return quiet(this.#connection.held(result));
   }
 
   /** Stops the run. Resolves when the worker has stopped. Pending `next()` calls end. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ChordError } from '../errors.js';
+import { ChordError, quiet } from '../errors.js';
 import { inlineModule, inlineScript } from '../files.js';
 import { BufferMeter } from '../load/meter.js';
 import { sortSource } from '../load/source.js';
@@ -9,7 +9,7 @@ import { hasWorkers } from '../platform.js';
 import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
 import type { LoadOptions, Results } from '../worker/protocol.js';
 import { chooseVariant } from '../wasm/detect.js';
-import { Connection, quiet } from './connection.js';
+import { Connection } from './connection.js';
 import type { Message, OpenCall } from './connection.js';
 import { LanguageModel } from './model.js';
 import { checkLoadOptions } from './options.js';

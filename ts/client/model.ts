@@ -4,7 +4,7 @@ import { asBoolean, asBytes, asIdList, asOptions, asSignal } from '../check.js';
 import { ChatCompletions } from '../chat/completions.js';
 import { renderChatTemplate } from '../chat/template.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
-import { ChordError } from '../errors.js';
+import { ChordError, quiet } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
 import type {
   GenerationStats,
@@ -13,7 +13,6 @@ import type {
   ModelCounters,
   ProfileEntry,
 } from '../worker/protocol.js';
-import { quiet } from './connection.js';
 import type { Connection, OpenCall } from './connection.js';
 import { Generation } from './generation.js';
 import { checkGenerateOptions } from './options.js';
