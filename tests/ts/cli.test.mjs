@@ -4,7 +4,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loadModel, version } from '../../dist/index.js';
@@ -51,7 +51,18 @@ async function withModel(use) {
   }
 }
 
-const COMMANDS = ['chat', 'generate', 'info', 'tokenize', 'logits', 'bench', 'pull', 'list', 'rm'];
+const COMMANDS = [
+  'chat',
+  'generate',
+  'info',
+  'tokenize',
+  'logits',
+  'estimate',
+  'bench',
+  'pull',
+  'list',
+  'rm',
+];
 
 test('--help and --version print to stdout with status 0; --help lists every command and the exit status', async () => {
   for (const parameters of [['--help'], ['-h'], ['help']]) {
@@ -187,6 +198,26 @@ test('info prints facts about the model; info --json prints the info object', ()
     assert.equal(info.parameters, model.info.parameters);
     assert.equal(info.threads, 1);
   }));
+
+test('estimate says from the header what a model needs, whether it fits and why; --ctx auto and --memory as in a load', async () => {
+  const [found, ...more] = lines((await run(['estimate', MODEL, '--json', '--ctx', '128'])).stdout);
+  assert.equal(more.length, 0);
+  assert.deepEqual([found.fits, found.contextLength, found.fileBytes], [true, 128, (await stat(MODEL)).size]);
+  const [info] = lines((await run(['info', MODEL, '--json', '--ctx', '128'])).stdout);
+  assert.deepEqual(found.memory, info.memory);
+  const table = await run(['estimate', MODEL]);
+  assert.match(table.stdout, /^needs +[\d.]+ MB with 256 tokens of context: weights [\d.]+ kB, KV cache/m);
+  assert.match(table.stdout, /^fits +yes: /m);
+  assert.equal((await run(['info', MODEL, '--ctx', 'auto', '--memory', '1GB'])).status, 0);
+  const small = await run(['info', MODEL, '--memory', '100kB']);
+  assert.equal(small.status, 1);
+  assert.match(small.stderr, /out-of-memory: |memoryBudget/);
+  for (const wrong of [
+    ['--memory', 'much'],
+    ['--ctx', 'long'],
+  ])
+    assert.equal((await run(['estimate', MODEL, ...wrong])).status, 2);
+});
 
 test('tokenize prints ids with their texts; the text is an argument, an option or stdin', () =>
   withModel(async (model) => {

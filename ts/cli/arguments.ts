@@ -30,7 +30,8 @@ export interface Command {
   exact: boolean;
   json: boolean;
   quiet: boolean;
-  contextLength: number | undefined;
+  contextLength: number | 'auto' | undefined;
+  memoryBudget: number | undefined;
   threads: number | undefined;
   kvType: 'f16' | 'q8_0' | 'f32' | undefined;
   /** A folder, 'none', or undefined for the package's default. */
@@ -171,7 +172,8 @@ function check(name: CommandName, words: string[], values: Values): Command {
     profile: has('profile'),
     depths: numbers('depths', value('depths') ?? '0,512,2048'),
     repeat,
-    contextLength: whole('ctx', value('ctx')),
+    contextLength: value('ctx') === 'auto' ? 'auto' : whole('ctx', value('ctx')),
+    memoryBudget: bytes('memory', value('memory')),
     threads: whole('threads', value('threads')),
     kvType,
     cache: has('no-cache') ? 'none' : value('cache'),
@@ -211,6 +213,17 @@ function real(flag: OptionName, text: string | undefined): number | undefined {
   if (text.trim() === '' || !Number.isFinite(value))
     throw new UsageError(`--${flag}: '${text}' isn't a number`);
   return value;
+}
+
+/** 800MB, 2GiB, 1.5 GB, or a number of bytes. */
+function bytes(flag: OptionName, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const match = /^(\d+(?:\.\d+)?) ?(?:([kmgt])(i?)b?|b?)$/i.exec(text);
+  const power = 'kmgt'.indexOf((match?.[2] ?? '').toLowerCase() || '-') + 1;
+  const n = Math.floor(Number(match?.[1]) * (match?.[3] ? 1024 : 1000) ** power);
+  if (!Number.isSafeInteger(n))
+    throw new UsageError(`--${flag}: '${text}' isn't a size such as 800MB or 2GiB`);
+  return n;
 }
 
 function numbers(flag: OptionName, text: string): number[] {

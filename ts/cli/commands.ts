@@ -113,6 +113,22 @@ Prints the largest logits after the text's last token. With --json: one line per
       'wasm-chord logits model.gguf --ids 1,2,3 --all --json',
     ],
   },
+  estimate: {
+    usage: 'MODEL',
+    summary: 'memory that a model needs, from its header alone',
+    about: `${MODEL}
+Nothing but the header is read or downloaded. Prints the memory by use, whether the model fits on this machine
+and why, the largest context that fits, and how it would run. With --json: one object.`,
+    least: 1,
+    most: 1,
+    own: [],
+    sampling: false,
+    loading: true,
+    examples: [
+      'wasm-chord estimate model.gguf',
+      'wasm-chord estimate model.gguf --ctx 2048 --kv q8_0 --json',
+    ],
+  },
   bench: {
     usage: 'MODEL',
     summary: 'how fast a model runs here',

@@ -16,6 +16,7 @@ export const downloadOptions = ({ cache, sha256, connections }: Command): Downlo
 export const loadOptions = (command: Command): LoadModelOptions => ({
   ...downloadOptions(command),
   contextLength: command.contextLength,
+  memoryBudget: command.memoryBudget,
   threads: command.threads,
   kvType: command.kvType,
 });

@@ -8,6 +8,7 @@ import { parseCommand, UsageError } from './arguments.js';
 import type { Command } from './arguments.js';
 import { bench } from './bench.js';
 import { chat } from './chat.js';
+import { estimate } from './estimate.js';
 import { generate } from './generate.js';
 import { commandHelp, generalHelp } from './help.js';
 import { info } from './info.js';
@@ -34,6 +35,7 @@ async function withModel(
 async function run(command: Command, signal: AbortSignal): Promise<void> {
   const { name } = command;
   if (name === 'pull') return pull(command, signal);
+  if (name === 'estimate') return estimate(command, signal);
   if (name === 'list') return list(command);
   if (name === 'rm') return remove(command);
   const needsText = (name === 'tokenize' || name === 'generate' || name === 'logits') && command.ids === null;

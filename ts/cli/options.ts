@@ -96,6 +96,7 @@ export const samplingOptions = [
 
 export const loadingOptions = [
   'ctx',
+  'memory',
   'threads',
   'kv',
   'cache',

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import { estimateModel } from '../index.js';
+import type { Command } from './arguments.js';
+import { loadOptions } from './load.js';
+import { ProgressBar } from './progress.js';
+import { count, onOneLine, print, printJson, size } from './terminal.js';
+
+/** The command `estimate`: what a model needs and whether it fits here, from its header alone. */
+export async function estimate(command: Command, signal: AbortSignal): Promise<void> {
+  const bar = new ProgressBar(!command.quiet);
+  const found = await estimateModel(command.model, {
+    ...loadOptions(command),
+    signal,
+    onProgress: (progress) => bar.update(progress),
+  }).finally(() => bar.clear());
+  if (command.json) return printJson(found);
+  const { memory } = found;
+  const rows: [string, string][] = [
+    ['name', found.name || found.architecture],
+    ['parameters', count(found.parameters)],
+    ['quantization', found.quantization],
+    ['file', size(found.fileBytes)],
+    [
+      'needs',
+      `${size(memory.total)} with ${found.contextLength} tokens of context: weights ${size(memory.weights)}, KV cache ${size(memory.kv)} (${found.kvType})`,
+    ],
+    ['fits', `${found.fits ? 'yes' : 'no'}: ${found.why}`],
+    ['context', `at most ${found.largestContextLength} tokens fit`],
+    ['runs on', `${found.backend}: ${found.backendReason}`],
+    ['variant', found.variant],
+    ['threads', String(found.threads)],
+  ];
+  await print(rows.map(([label, value]) => `${label.padEnd(14)}${onOneLine(value)}\n`).join(''));
+}
