@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { createReadStream, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { startHostile } from '../ts/hostile-server.mjs';
+import { sha256, startHostile } from '../ts/hostile-server.mjs';
 import { MODEL, needs, openPage, root, withBrowser } from './browser.mjs';
 
 const FIXTURE = 'tests/golden/q4_1-smollm.gguf';
@@ -226,6 +226,26 @@ test(
         assert.ok(usage.bytes < 9e6);
       }),
     ),
+);
+
+test('a browser checks the SHA-256 of a download, and drops a file that has another', needs(), () =>
+  withModelServer({ bytesPerSecond: 0 }, (server) =>
+    withBrowser(async (browser) => {
+      const page = await openPage(browser, blank(server));
+      const [error, models, model] = await page.evaluate(async (sha256) => {
+        const { downloadModel, listModels } = await import('/dist/index.js');
+        const refused = await downloadModel('/model.gguf', { sha256: '0'.repeat(64) }).catch((e) => ({
+          code: e.code,
+          message: e.message,
+        }));
+        return [refused, await listModels(), await downloadModel('/model.gguf', { sha256 })];
+      }, sha256(server.state.bytes));
+      assert.equal(error.code, 'integrity');
+      assert.ok(error.message.includes(sha256(server.state.bytes)), error.message);
+      assert.deepEqual(models, []);
+      assert.equal(model.sha256, sha256(server.state.bytes));
+    }),
+  ),
 );
 
 test("a second load of SmolLM2's 100 MB is from the cache", needs(MODEL), async (t) => {

@@ -81,7 +81,7 @@ export async function openStored(
       if (entry.journal?.isComplete) {
         const isExpected = sha256 === undefined || (entry.journal.sha256 ?? sha256) === sha256;
         // A hash says more than a server.
-        if (isExpected && sha256 !== undefined) isCurrent = true;
+        if (sha256 !== undefined && entry.journal.sha256 === sha256) isCurrent = true;
         isCurrent ??= await isStillCurrent(job, entry);
         const stream = isExpected && isCurrent ? await openCopy(job, entry, lock) : undefined;
         if (stream !== undefined) return stream;

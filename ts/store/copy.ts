@@ -15,15 +15,16 @@ import type { Folder, Lock } from './folder.js';
 export async function openCopy(job: StoreJob, entry: Entry, lock: Lock): Promise<ByteStream | undefined> {
   const { folder } = entry;
   const { data, parts, totalBytes, sha256, pieceBytes } = entry.journal!;
+  const names = new Set(await folder.names());
   const inData = parts.length * pieceBytes < totalBytes!;
-  const stream = inData ? await folder.stream(`${data}.gguf`).catch(() => undefined) : undefined;
-  if (
-    inData &&
-    (stream === undefined || (parts.length === 0 && (stream.totalBytes ?? totalBytes) !== totalBytes))
-  )
+  if (parts.some((part) => !names.has(`${data}.${part}`)) || (inData && !names.has(`${data}.gguf`)))
     return undefined;
-  const names = parts.length > 0 ? new Set(await folder.names()) : undefined;
-  if (parts.some((part) => !names!.has(`${data}.${part}`))) return undefined;
+  const stream = inData ? await folder.stream(`${data}.gguf`).catch(() => undefined) : undefined;
+  if (inData && stream === undefined) return undefined;
+  if (parts.length === 0 && (stream!.totalBytes ?? totalBytes) !== totalBytes) {
+    await stream!.close();
+    return undefined;
+  }
   await entry.touch();
   const bytes = parts.length > 0 ? joined(entry, stream) : undefined;
   let isDropped = false;

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// cache.test.mjs: the cache in Node: what is kept, continued, replaced and refused, and its files.
+import test, { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, readdir, rm, truncate, unlink, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { cacheUsage, deleteModel, downloadModel, listModels, loadModel } from '../../dist/index.js';
+import { sha256, startHostile } from './hostile-server.mjs';
+import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
+
+const model = new Uint8Array(await readFile(FIXTURE));
+const CHILD = fileURLToPath(new URL('./download-child.mjs', import.meta.url));
+const folders = [];
+let expected;
+
+/** The fixture with bytes behind its last tensor, which no load needs. */
+function padded(bytes, seed = 1) {
+  const file = new Uint8Array(bytes);
+  file.set(model);
+  for (let i = model.length; i < bytes; i++) file[i] = (i * seed) ^ (i >> 8);
+  return file;
+}
+
+async function newFolder() {
+  const folder = await mkdtemp(path.join(tmpdir(), 'chord-cache-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** Runs `use` with a server of `bytes` and an empty cache. */
+async function withHostile(bytes, given, use) {
+  const server = await startHostile(bytes, given);
+  try {
+    await use(server, await newFolder());
+  } finally {
+    await server.close();
+  }
+}
+
+const textOf = (source, options) =>
+  withModel(source, { worker: false, ...options }, (loaded) => loaded.generate('Hello', GREEDY).text());
+const download = (server, options) => downloadModel(server.url, { worker: false, ...options });
+const journals = async (cache) => (await readdir(cache)).filter((name) => /\.[ab]$/.test(name));
+
+before(async () => {
+  expected = await textOf(FIXTURE);
+});
+after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
+
+test('a model is downloaded once, listed, loaded without its server, and deleted', () =>
+  withHostile(padded(9e6), {}, async (server, cache) => {
+    const { state } = server;
+    for (const options of [{}, { worker: true }]) {
+      assert.equal(await textOf(server.url, { cache, ...options }), expected);
+      assert.ok(state.sent < 9e6 + 10, `${state.sent} bytes were sent`);
+    }
+    const [entry, ...others] = await listModels({ cache });
+    assert.equal(others.length, 0);
+    assert.ok(Date.now() - entry.usedAt < 60_000);
+    const { usedAt, ...rest } = entry;
+    assert.ok(usedAt instanceof Date);
+    assert.deepEqual(rest, {
+      source: server.url,
+      name: server.url,
+      bytes: 9e6,
+      totalBytes: 9e6,
+      isComplete: true,
+      etag: state.etag,
+    });
+    const usage = await cacheUsage({ cache });
+    assert.ok(usage.bytes === 9e6 && usage.quota > 9e6 && usage.persisted);
+    await server.close();
+    assert.equal(await textOf(server.url, { cache }), expected);
+    assert.equal(await deleteModel(server.url, { cache }), true);
+    assert.equal(await deleteModel(server.url, { cache }), false);
+    assert.deepEqual(await readdir(cache), []);
+    await refused(textOf(server.url, { cache }), 'io', server.url);
+  }));
+
+test("cache: 'none' keeps nothing; a place that can't be used stops a named cache and no other", () =>
+  withHostile(model, {}, async (server, cache) => {
+    const before = process.env.WASM_CHORD_CACHE;
+    try {
+      process.env.WASM_CHORD_CACHE = cache;
+      assert.equal(await textOf(server.url, { cache: 'none' }), expected);
+      assert.deepEqual(await readdir(cache), []);
+      assert.equal(await textOf(server.url), expected);
+      assert.equal((await listModels()).length, 1);
+      process.env.WASM_CHORD_CACHE = path.join(FIXTURE, 'inside a file');
+      assert.equal(await textOf(server.url), expected);
+      await refused(textOf(server.url, { cache: process.env.WASM_CHORD_CACHE }), 'io', 'inside a file');
+    } finally {
+      process.env.WASM_CHORD_CACHE = before;
+    }
+  }));
+
+test('servers without ranges, without a length, with a content encoding, and without a version work', async () => {
+  for (const given of [{ ranges: false }, { gzip: true }, { etag: null }, { etag: null, ranges: false }])
+    await withHostile(padded(5e6), given, async (server, cache) => {
+      assert.equal(await textOf(server.url, { cache }), expected, JSON.stringify(given));
+      const [entry] = await listModels({ cache });
+      assert.ok(entry.isComplete && entry.bytes === 5e6, JSON.stringify([given, entry]));
+      server.state.onRequest = (_, response) => response.destroy() || true;
+      assert.equal(await textOf(server.url, { cache }), expected);
+    });
+});
+
+test('a copy is replaced when its server has another file, also in the middle of a download', () =>
+  withHostile(padded(9e6), {}, async (server, cache) => {
+    const { state } = server;
+    await download(server, { cache });
+    [state.bytes, state.etag] = [padded(9e6, 3), '"other"'];
+    assert.equal((await download(server, { cache, sha256: sha256(state.bytes) })).etag, '"other"');
+    // A hash that the copy has is enough: no request is made.
+    const before = state.requests.length;
+    await download(server, { cache, sha256: sha256(state.bytes) });
+    assert.equal(state.requests.length, before);
+
+    await deleteModel(server.url, { cache });
+    state.bytesPerSecond = 4e6;
+    const onProgress = ({ loaded }) => {
+      if (loaded > 2e6) state.etag = '"third"';
+    };
+    const error = await refused(
+      download(server, { cache, onProgress, connections: 2 }),
+      'integrity',
+      server.url,
+    );
+    assert.match(error.message, /"other".*"third"/);
+    state.bytesPerSecond = 0;
+    assert.equal((await download(server, { cache })).etag, '"third"');
+  }));
+
+test('a server that says nothing delays a copy by two seconds at most', () =>
+  withHostile(model, {}, async (server, cache) => {
+    await download(server, { cache });
+    server.state.onRequest = () => true; // never answers
+    assert.equal(await textOf(server.url, { cache }), expected);
+  }));
+
+test('bad answers are typed errors that name the URL, and nothing is kept of them', () =>
+  withHostile(model, {}, async (server, cache) => {
+    const { state } = server;
+    const answer = (status, headers, body = '') => {
+      state.onRequest = (_, response) => response.writeHead(status, headers).end(body) && true;
+    };
+    const html = { 'content-type': 'text/html' };
+    const cases = [
+      [() => answer(404, {}), 'http', '404'],
+      [() => answer(401, {}), 'http', '401'],
+      [() => answer(200, html, '<p>'), 'invalid-gguf', 'web page'],
+      [() => answer(200, {}, 'version https://git-lfs.github.com/spec/v1\n'), 'invalid-gguf', 'LFS'],
+      [() => answer(200, {}, 'no model at all'), 'invalid-gguf', 'not a GGUF'],
+      [() => answer(503, { 'retry-after': '3600' }), 'http', '503'],
+    ];
+    for (const [prepare, code, detail] of cases) {
+      prepare();
+      const before = state.requests.length;
+      await refused(download(server, { cache }), code, server.url, detail);
+      assert.equal(state.requests.length, before + 1, `${detail} is asked for once`);
+      assert.deepEqual(await listModels({ cache }), [], detail);
+    }
+    state.onRequest = () => false;
+    const wrong = '0'.repeat(64);
+    for (const run of [download, (_, options) => textOf(server.url, options)]) {
+      const error = await refused(run(server, { cache, sha256: wrong }), 'integrity', server.url, wrong);
+      assert.ok(error.message.includes(sha256(model)) && error.hint);
+      assert.deepEqual(await listModels({ cache }), [], 'a file with another hash is dropped');
+    }
+    await refused(textOf(FIXTURE, { sha256: wrong }), 'integrity', FIXTURE);
+    assert.equal(await textOf(model, { sha256: sha256(model).toUpperCase() }), expected);
+    state.headers = { 'x-linked-etag': `"${wrong}"` };
+    await refused(download(server, { cache }), 'integrity', wrong);
+    state.headers = { 'x-linked-etag': `"${sha256(model)}"` };
+    assert.equal((await download(server, { cache })).sha256, sha256(model));
+  }));
+
+test('failures that may pass are repeated: 503 with Retry-After, broken bodies, refused connections', () =>
+  withHostile(padded(6e6), { faults: { cut: 0.5, status: 0.4 } }, async (server, cache) => {
+    let waited;
+    const begin = performance.now();
+    server.state.onRequest = (request, response) => {
+      if (waited !== undefined) return false;
+      waited = performance.now();
+      response.writeHead(503, { 'retry-after': '1' }).end();
+      return true;
+    };
+    await download(server, { cache, sha256: sha256(server.state.bytes) });
+    assert.ok(performance.now() - begin >= 1000, 'Retry-After is respected');
+    // Uncached, one stream continues where it broke.
+    server.state.faults = { cut: 0.5 };
+    assert.equal(await textOf(server.url, { cache: 'none', sha256: sha256(server.state.bytes) }), expected);
+  }));
+
+test('a torn journal is never believed: the older one is, or the download begins anew', () =>
+  withHostile(padded(9e6), { bytesPerSecond: 8e6 }, async (server, cache) => {
+    const { state } = server;
+    const stop = new AbortController();
+    const onProgress = ({ loaded }) => loaded > 5e6 && stop.abort();
+    await assert.rejects(download(server, { cache, signal: stop.signal, onProgress }));
+    const [{ bytes }] = await listModels({ cache });
+    assert.ok(bytes > 4e6, `${bytes} bytes are kept`);
+    const files = await journals(cache);
+    const whole = await Promise.all(files.map((name) => readFile(path.join(cache, name))));
+    for (const length of [0, 1, 7, 8, 100, -1]) {
+      // One torn record: the other one counts.
+      await writeFile(path.join(cache, files[0]), whole[0].subarray(0, length));
+      assert.equal((await listModels({ cache })).length, 1);
+      await writeFile(path.join(cache, files[0]), whole[0]);
+    }
+    const flipped = Buffer.from(whole[0]);
+    flipped[whole[0].indexOf('ranges')] ^= 1;
+    await writeFile(path.join(cache, files[0]), flipped);
+    await writeFile(path.join(cache, files[1]), whole[1].subarray(0, 50));
+    assert.deepEqual(await listModels({ cache }), []);
+    state.bytesPerSecond = 0;
+    assert.ok((await download(server, { cache, sha256: sha256(state.bytes) })).isComplete);
+
+    // Data that is gone or short under a good journal.
+    const data = (await readdir(cache)).find((name) => name.endsWith('.gguf'));
+    for (const damage of [truncate, unlink]) {
+      const file = (await readdir(cache)).find((name) => name.endsWith('.gguf'));
+      await damage(path.join(cache, file));
+      assert.equal(await textOf(server.url, { cache }), expected);
+      assert.ok((await readdir(cache)).every((name) => name !== data));
+    }
+    await writeFile(path.join(cache, 'notes.txt'), 'mine');
+    assert.equal((await listModels({ cache })).length, 1);
+  }));
+
+test('two processes and a load share one download; a lock of a dead process is taken over', () =>
+  withHostile(padded(6e6), { bytesPerSecond: 6e6 }, async (server, cache) => {
+    const children = [0, 1].map(() =>
+      spawn(process.execPath, [CHILD, server.url, cache], { stdio: 'ignore' }),
+    );
+    const text = textOf(server.url, { cache });
+    const codes = await Promise.all(children.map(async (child) => (await once(child, 'exit'))[0]));
+    assert.deepEqual(codes, [0, 0]);
+    assert.equal(await text, expected);
+    assert.ok(server.state.sent < 6e6 + 10, `${server.state.sent} bytes were sent`);
+    const name = (await journals(cache))[0].replace(/\.[ab]$/, '');
+    const lock = path.join(cache, `${name}.lock`);
+    await writeFile(lock, `999999999 ${hostname()} 0.5`);
+    assert.equal(await deleteModel(server.url, { cache }), true);
+    // Another machine's lock, renewed a moment ago, is respected.
+    await writeFile(lock, `999999999 another-machine 0.5`);
+    await refused(deleteModel(server.url, { cache }), 'busy', server.url);
+    const waiting = download(server, { cache, signal: AbortSignal.timeout(300) });
+    await assert.rejects(waiting, (error) => error.name === 'TimeoutError');
+  }));
+
+test('progress has a rate and the time left, comes every 200 ms, and ends at exactly 1', () =>
+  withHostile(padded(6e6), { bytesPerSecond: 2e6 }, async (server, cache) => {
+    const reports = [];
+    const begin = performance.now();
+    await download(server, { cache, onProgress: (report) => reports.push(report), connections: 2 });
+    const seconds = (performance.now() - begin) / 1000;
+    assert.ok(reports.length <= seconds * 5 + 5, `${reports.length} reports in ${seconds} s`);
+    assert.ok(reports.every(({ progress, loaded, total }) => progress <= 1 && !(loaded > total)));
+    assert.equal(reports.at(-1).progress, 1);
+    const [middle] = reports.filter(({ bytesPerSecond }) => bytesPerSecond > 0);
+    assert.ok(middle.secondsLeft > 0, JSON.stringify(middle));
+    assert.ok(Math.abs(middle.secondsLeft * middle.bytesPerSecond - (middle.total - middle.loaded)) < 1);
+  }));
