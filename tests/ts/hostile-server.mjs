@@ -99,7 +99,7 @@ function answer(state, request, response) {
   let length = to - from;
   if (happens('lie')) {
     const lie = Math.floor(random() * 4);
-    if (lie === 0) from += 1; // another place than asked for
+    if (lie === 0 && length > 1) [from, length] = [from + 1, length - 1]; // another place than asked for
     if (lie === 1) total += 1; // another length than before
     if (lie === 2) length += 5; // a body that is longer than its range
     if (lie === 3) return response.writeHead(200, { ...headers, 'content-length': bytes.length }).end(bytes);
