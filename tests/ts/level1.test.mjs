@@ -91,7 +91,9 @@ test('level 1 generates the same text as level 2, which is compared with llama.c
           model.generate(prompt),
           await other.generate(prompt, { maxTokens: 16, temperature: 0 }).text(),
         );
-      const { threads: _, backendReason: __, memory: ___, ...facts } = model.get_model_info();
+      const { threads: _, threadsReason, backendReason, memory: __, ...facts } = model.get_model_info();
+      assert.equal(threadsReason, "1 thread: level 1 runs in the caller's thread");
+      assert.ok(backendReason.startsWith(threadsReason));
       for (const [name, value] of Object.entries(facts)) assert.deepEqual(value, other.info[name], name);
     } finally {
       await other.dispose();

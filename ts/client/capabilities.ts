@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hardwareThreads } from '../platform.js';
-import { canPostSharedMemory, chooseVariant, hasMemory64, hasRelaxedSimd, hasSimd } from '../wasm/detect.js';
+import { chooseVariant, hasMemory64, hasRelaxedSimd, hasSimd, whyNotShared } from '../wasm/detect.js';
 
 export interface Capabilities {
   readonly simd: boolean;
@@ -32,7 +32,7 @@ export async function capabilities(): Promise<Capabilities> {
   return {
     simd: hasSimd(),
     relaxedSimd: hasRelaxedSimd(),
-    threads: canPostSharedMemory() ? await hardwareThreads() : 1,
+    threads: whyNotShared() === undefined ? await hardwareThreads() : 1,
     memory64: hasMemory64(),
     webgpu: await findAdapter().catch(() => null),
     crossOriginIsolated: globalThis.crossOriginIsolated === true,

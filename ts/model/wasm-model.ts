@@ -257,7 +257,11 @@ export class WasmModel {
 
   /** Returns the same facts as level 2's `info`. */
   get_model_info(): LanguageModelInfo {
-    return describe(this.#open().work.engine, this.#compiled, "level 1 runs in the caller's thread");
+    return describe(
+      this.#open().work.engine,
+      this.#compiled,
+      "1 thread: level 1 runs in the caller's thread",
+    );
   }
 
   /** Returns counters of the work since the load. */

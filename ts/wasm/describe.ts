@@ -30,11 +30,15 @@ export interface LanguageModelInfo {
   readonly backendReason: string;
   /** Threads that compute, including the caller's or the engine worker's own. */
   readonly threads: number;
+  /** Reason for this number of threads, such as "1 thread: the page isn't cross-origin isolated". */
+  readonly threadsReason: string;
   /**
    * The WebAssembly variant that runs: 'wasm32-simd', 'wasm32-relaxed', or 'wasm32-relaxed+fma' where relaxed
    * multiply-adds are fused (rounded once); 'custom' for a module that the caller gave.
    */
   readonly variant: string;
+  /** Reason for this variant. */
+  readonly variantReason: string;
   /**
    * Bytes by use. `kv` is the KV cache of one session when the context is full. `total` is the size of the
    * WebAssembly memory then: it also counts the header's tables, buffers, and the threads' stacks.
@@ -61,7 +65,7 @@ const fileTypes: { readonly [type: number]: string } = {
 };
 
 /** Describes a model. `why`: the reason for the number of threads. */
-export function describe(engine: WasmEngine, compiled: CompiledModule, why?: string): LanguageModelInfo {
+export function describe(engine: WasmEngine, compiled: CompiledModule, why: string): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
   return {
@@ -75,9 +79,11 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why?: str
     embeddingLength: model.n_embd,
     blockCount: model.n_layer,
     backend: engine.executor.name,
-    backendReason: `${why === undefined ? '' : `${why}; `}${compiled.variant}: ${compiled.reason}`,
+    backendReason: `${why}; ${compiled.variant}: ${compiled.reason}`,
     threads: plan.n_threads,
+    threadsReason: why,
     variant: compiled.variant,
+    variantReason: compiled.reason,
     memory: {
       weights: plan.weight_bytes,
       vocabulary: plan.vocabulary_bytes,

@@ -85,7 +85,11 @@ export function chooseVariant(): { variant: Variant; label: string; reason: stri
   if (hasRelaxedSimd()) {
     const variant = 'wasm32-relaxed';
     const label = fusesMadd() ? `${variant}+fma` : variant;
-    return { variant, label, reason: 'this JavaScript engine has relaxed SIMD' };
+    return {
+      variant,
+      label,
+      reason: `this JavaScript engine has relaxed SIMD${label === variant ? '' : ' and fuses its multiply-adds'}`,
+    };
   }
   return {
     variant: 'wasm32-simd',
@@ -95,18 +99,20 @@ export function chooseVariant(): { variant: Variant; label: string; reason: stri
 }
 
 /**
- * Whether a shared memory can be posted to a worker. Pages without COOP/COEP refuse it. WebKitGTK refuses it
- * too, although its `crossOriginIsolated` is true.
+ * Why a shared memory can't be posted to a worker here; undefined where it can. A page without COOP/COEP may
+ * not. WebKitGTK can't, although its `crossOriginIsolated` is true.
  */
-export function canPostSharedMemory(): boolean {
+export function whyNotShared(): string | undefined {
   let ports: MessageChannel | undefined;
   try {
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
     ports = new MessageChannel();
     ports.port1.postMessage(memory);
-    return true;
+    return undefined;
   } catch {
-    return false;
+    return globalThis.crossOriginIsolated === false
+      ? "the page isn't cross-origin isolated"
+      : "this JavaScript engine can't post a shared memory to a worker";
   } finally {
     ports?.port1.close();
     ports?.port2.close();

@@ -10,7 +10,7 @@ import type { ByteStream } from '../load/stream.js';
 import type { PlanOptions } from '../options.js';
 import { hardwareThreads, nextTurn } from '../platform.js';
 import { describe } from '../wasm/describe.js';
-import { canPostSharedMemory } from '../wasm/detect.js';
+import { whyNotShared } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
 import { doesNotFit, fitModel, largestContext } from '../wasm/fit.js';
 import type { Fit } from '../wasm/fit.js';
@@ -213,15 +213,17 @@ async function planModel(engine: WasmEngine, job: LoadJob): Promise<{ fit: Fit; 
 async function chooseThreads({ options, mayThread }: LoadJob): Promise<{ threads: number; why: string }> {
   const hardware = await hardwareThreads();
   const asked = options.threads ?? Math.min(hardware, MOST_THREADS);
-  const threads = mayThread && canPostSharedMemory() ? Math.min(asked, hardware) : 1;
-  if (threads > 1) return { threads, why: `${threads} threads` };
+  const obstacle = mayThread ? whyNotShared() : 'only a worker can have more';
+  const threads = obstacle === undefined ? Math.min(asked, hardware) : 1;
+  if (threads > 1) return { threads, why: `${threads} threads${whyMany(options.threads, hardware, threads)}` };
   if (options.threads === 1) return { threads, why: '1 thread, as asked' };
-  if (hardware === 1) return { threads, why: '1 thread: the machine has only one' };
-  if (!mayThread) return { threads, why: '1 thread: only a worker can have more' };
-  return {
-    threads,
-    why: "1 thread: shared memory can't be posted here (the page isn't cross-origin isolated)",
-  };
+  return { threads, why: `1 thread: ${hardware === 1 ? 'the machine has only one' : obstacle}` };
+}
+
+/** Why there are `n` threads: more than one. */
+function whyMany(asked: number | undefined, hardware: number, n: number): string {
+  if (n === asked) return ', as asked';
+  return n === hardware ? ': the machine runs no more at once' : `: by default at most ${MOST_THREADS}`;
 }
 
 /**
