@@ -69,7 +69,9 @@ async function find(root, url) {
     if (!info && relative === '/' && (await stat(path.join(root, INDEX)).catch(() => null)))
       return { status: 302, redirect: `/${path.dirname(INDEX)}/` };
   }
-  return info?.isFile() ? { file, size: info.size } : null;
+  return info?.isFile()
+    ? { file, size: info.size, etag: `"${info.size.toString(36)}-${info.mtimeMs.toString(36)}"` }
+    : null;
 }
 
 /** The list of models that the pages offer. */
@@ -92,7 +94,9 @@ async function answer(root, headers, request, response) {
       .end(JSON.stringify(await modelList(path.join(root, 'models'))));
   if (!found) return end(404);
   if (found.redirect) return end(found.status, { location: encodeURI(found.redirect) });
-  const range = rangeOf(request.headers.range, found.size);
+  // A download that is continued asks for the rest of the file that it began with.
+  const isOther = ![undefined, found.etag].includes(request.headers['if-range']);
+  const range = isOther ? null : rangeOf(request.headers.range, found.size);
   if (range === 'bad') return end(416, { 'content-range': `bytes */${found.size}` });
   const [first, last] = range ?? [0, found.size - 1];
   response.writeHead(range ? 206 : 200, {
@@ -100,6 +104,7 @@ async function answer(root, headers, request, response) {
     'content-type': types[path.extname(found.file)] ?? 'application/octet-stream',
     'content-length': last - first + 1,
     'accept-ranges': 'bytes',
+    etag: found.etag,
     'cache-control': 'no-cache',
     ...(range ? { 'content-range': `bytes ${first}-${last}/${found.size}` } : {}),
   });

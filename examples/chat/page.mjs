@@ -282,6 +282,11 @@ function addMessage(kind) {
   return item;
 }
 
+// Not by CSS: WebKit doesn't see that :has(:empty) has become false.
+new MutationObserver(() => {
+  $('welcome').hidden = $('messages').childElementCount > 0;
+}).observe($('messages'), { childList: true });
+
 function newChat() {
   stream?.controller.abort();
   chat.messages = [];
