@@ -248,8 +248,10 @@ suite-tsan: FORCE
 suite-js-%: dist/index.js FORCE
 	@test -n "$(wildcard tests/$*/$(FILTER)*test.mjs)" || { echo "no tests/$*/$(FILTER)*test.mjs" >&2; exit 1; }
 	@rm -rf build/test/cache-$* && WASM_CHORD_CACHE=$(CURDIR)/build/test/cache-$* \
-	  node $(NODE_FLAGS) --test --test-timeout=300000 --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
+	  node $(NODE_FLAGS) --test --test-timeout=$(or $(TEST_MS),300000) --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 suite-js-cli: native build/native/generate
+# A file of this suite is a browser with all its tests.
+suite-js-engines: TEST_MS := 800000
 suite-js-stacks: $(STACKS)
 suite-js-recipes: build/stacks/tools/.stamp
 suite-js-reference suite-js-ts suite-js-e2e: build/test/interpreter.wasm
@@ -322,6 +324,8 @@ setup-test: node_modules/.stamp
 
 status: ## write README's status table from the results of the last test run
 	@node tools/status.mjs
+engines: ## write the table of docs/ENGINES.md from the results of the last `make test-engines`
+	@node tools/engines.mjs
 fuzz: ## fuzz every parser, the worker's protocol and the API for FUZZ_SECONDS each (default 60)
 	@$(MAKE) -s suite-fuzz
 mutants: $(MODEL) ## break listed places one at a time and show which test catches each

@@ -8,7 +8,7 @@
 // results of its suite is an error: the title has changed.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { chromiumPath } from './chromium.mjs';
+import { chromiumPath } from './browsers.mjs';
 
 const root = new URL('..', import.meta.url).pathname;
 const folder = `${root}build/results/`;

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
-import { chromiumPath, launchChromium } from '../../tools/chromium.mjs';
+import { chromiumPath, launchChromium } from '../../tools/browsers.mjs';
 import { startServer } from '../../tools/serve.mjs';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { cp, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { chromiumPath } from '../../tools/chromium.mjs';
+import { chromiumPath } from '../../tools/browsers.mjs';
 import { needs, openPage, root, screenshot, withBrowser, withServer } from '../e2e/browser.mjs';
 import { CHATML, withTemplate } from '../ts/chat.mjs';
 import { file, withExample, withFolder } from './example.mjs';

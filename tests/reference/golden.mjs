@@ -1,11 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// golden.mjs: reads the files of tests/golden (described in its README.md) and compares logits with them.
-import { readFile } from 'node:fs/promises';
+// golden.mjs: reads the files of tests/golden (described in its README.md) and compares logits with them, in
+// Node and in a page that the project's server serves.
 
 const BEST = 32; // tokens per step in the golden of a real model
 
 const at = (name, suffix) => new URL(`../golden/${name}${suffix}`, import.meta.url);
-const fromHex = (hex) => Buffer.from(hex === '-' ? '' : hex, 'hex').toString('utf8');
+const fromHex = (hex) =>
+  hex === '-'
+    ? ''
+    : new TextDecoder().decode(Uint8Array.from(hex.match(/../g), (byte) => Number.parseInt(byte, 16)));
+
+/** The bytes of a file beside this one, in a buffer of their own. */
+async function bytesOf(url) {
+  if (url.protocol !== 'file:') return (await fetch(url)).arrayBuffer();
+  const { readFile } = await import('node:fs/promises');
+  return Uint8Array.from(await readFile(url)).buffer;
+}
 
 /**
  * Reads a golden. A prompt of a fixture has `logits`, one array per row. A prompt of a real model has `best`
@@ -13,7 +23,7 @@ const fromHex = (hex) => Buffer.from(hex === '-' ? '' : hex, 'hex').toString('ut
  */
 export async function readGolden(name) {
   const golden = { tolerance: null, vocabulary: 0, noise: {}, ends: [], prompts: [], texts: [] };
-  for (const line of (await readFile(at(name, '.txt'), 'utf8')).split('\n')) {
+  for (const line of new TextDecoder().decode(await bytesOf(at(name, '.txt'))).split('\n')) {
     const [key, ...values] = line.split(' ');
     const numbers = values.map(Number);
     const prompt = golden.prompts.at(-1);
@@ -42,8 +52,7 @@ export async function readGolden(name) {
 
 async function readLogits(name, golden) {
   for (const prompt of golden.prompts) prompt.sequence = [...prompt.ids, ...prompt.greedy.slice(0, -1)];
-  const bytes = await readFile(at(name, '.logits'));
-  const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const buffer = await bytesOf(at(name, '.logits'));
   if (golden.sample) placeSteps(golden, buffer);
   else placeRows(golden, new Float32Array(buffer));
 }

@@ -5,7 +5,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { cp, mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { chromiumArguments, chromiumPath } from '../../tools/chromium.mjs';
+import { chromiumArguments, chromiumPath } from '../../tools/browsers.mjs';
 import { needs } from '../e2e/browser.mjs';
 import { assertAnswer, fixture, prompt, resultOf, withPage } from './stacks.mjs';
 

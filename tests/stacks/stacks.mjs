@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { launchChromium } from '../../tools/chromium.mjs';
+import { launchChromium } from '../../tools/browsers.mjs';
 import { root, withProject } from '../bundler/package.mjs';
 import { openPage, withServer } from '../e2e/browser.mjs';
 

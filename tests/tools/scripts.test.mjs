@@ -27,7 +27,7 @@ const results = (...names) => JSON.stringify(names.map((name) => ({ name, result
 const status = (cwd) => spawnSync(process.execPath, ['tools/status.mjs'], { cwd, encoding: 'utf8' });
 
 test('status writes the table of the results that are there', (t) => {
-  const folder = folderOf(t, ['status.mjs', 'chromium.mjs'], {
+  const folder = folderOf(t, ['status.mjs', 'browsers.mjs'], {
     'README.md': readme,
     'build/results/tests-ts-smollm2.json': results('SmolLM2 prefers tokens as good as any'),
   });
@@ -40,7 +40,7 @@ test('status writes the table of the results that are there', (t) => {
 });
 
 test('status fails and names the matcher when a suite ran and no title matches, and keeps README.md', (t) => {
-  const folder = folderOf(t, ['status.mjs', 'chromium.mjs'], {
+  const folder = folderOf(t, ['status.mjs', 'browsers.mjs'], {
     'README.md': readme,
     'build/results/tests-ts-smollm2.json': results('another title'),
   });

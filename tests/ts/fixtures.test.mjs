@@ -3,22 +3,9 @@
 // loadModel in Node, with both variants and with 1 and 2 threads. The thread count changes no logit.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { assertFixture } from '../reference/asserts.mjs';
 import { readGolden } from '../reference/golden.mjs';
 import { fixtureNames, judged, VARIANTS } from './judged.mjs';
-
-/**
- * Asserts that free-running greedy tokens are the golden's, up to the first whose lead is within the noise.
- */
-function assertGreedy(name, golden, greedy) {
-  for (const [i, prompt] of golden.prompts.entries()) {
-    const at = prompt.greedy.findIndex((token, k) => token !== greedy[i][k]);
-    assert.equal(greedy[i].length, prompt.greedy.length);
-    assert.ok(
-      at < 0 || prompt.margins[at] <= golden.tolerance.regret,
-      `${name}, prompt of ${prompt.ids.length}: token ${at} is ${greedy[i][at]}, not ${prompt.greedy[at]}, which leads by ${prompt.margins[at]}`,
-    );
-  }
-}
 
 for (const variant of Object.keys(VARIANTS)) {
   test(`every fixture has llama.cpp's tokens, logits and greedy text in ${variant}, with 1 and 2 threads`, async (t) => {
@@ -32,7 +19,6 @@ for (const variant of Object.keys(VARIANTS)) {
     let worst = 0;
     for (const name of names) {
       const golden = await readGolden(name);
-      const { tolerance } = golden;
       assert.deepEqual(
         [one[name].variant, one[name].threads, two[name].variant, two[name].threads],
         [variant, 1, variant, 2],
@@ -44,13 +30,7 @@ for (const variant of Object.keys(VARIANTS)) {
       );
       assert.notEqual(f32[name].hash, two[name].hash, `${name}: an F32 KV cache must change the logits`);
       for (const ours of [two[name], f32[name]]) {
-        assert.deepEqual(ours.wrongTexts, [], name);
-        assert.ok(
-          ours.nmse <= tolerance.nmse && ours.median <= tolerance.median && ours.regret <= tolerance.regret,
-          `${name}: NMSE ${ours.nmse}, median ${ours.median}, regret ${ours.regret}; tolerance ${JSON.stringify(tolerance)}`,
-        );
-        assertGreedy(name, golden, ours.greedy);
-        worst = Math.max(worst, ours.nmse / tolerance.nmse);
+        worst = Math.max(worst, assertFixture(name, golden, ours));
       }
       assert.deepEqual(one[name].greedy, two[name].greedy);
     }
