@@ -215,7 +215,8 @@ async function chooseThreads({ options, mayThread }: LoadJob): Promise<{ threads
   const asked = options.threads ?? Math.min(hardware, MOST_THREADS);
   const obstacle = mayThread ? whyNotShared() : 'only a worker can have more';
   const threads = obstacle === undefined ? Math.min(asked, hardware) : 1;
-  if (threads > 1) return { threads, why: `${threads} threads${whyMany(options.threads, hardware, threads)}` };
+  if (threads > 1)
+    return { threads, why: `${threads} threads${whyMany(options.threads, hardware, threads)}` };
   if (options.threads === 1) return { threads, why: '1 thread, as asked' };
   return { threads, why: `1 thread: ${hardware === 1 ? 'the machine has only one' : obstacle}` };
 }
