@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { needs } from '../e2e/browser.mjs';
-import { assertAnswer, fixture, resultOf, tool, withBrowser, withPage } from './stacks.mjs';
+import { assertAnswer, fixture, prompt, resultOf, run, tool, withBrowser, withPage } from './stacks.mjs';
 
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' };
 const isolated = {
@@ -148,3 +148,32 @@ for (const [options, expected] of [
       assert.match(`${told.error}\n${told.hint}`, expected);
     }),
   );
+
+test('a Node program in one file is told to leave the package out, and runs with wasm-chord/inline', () =>
+  withPage({}, async (folder) => {
+    await cp(fixture, path.join(folder, 'model.gguf'));
+    const bundled = async (from) => {
+      const program = `
+        import { loadModel } from '${from}';
+        async function answer() {
+          const model = await loadModel('model.gguf');
+          const text = await model.generate(${prompt}).text();
+          await model.dispose();
+          return 'answered ' + text.length;
+        }
+        answer().then(console.log, (error) => console.log(String(error), error.hint));`;
+      await writeFile(path.join(folder, 'program.js'), program);
+      const parameters = [
+        'program.js',
+        '--bundle',
+        '--platform=node',
+        '--format=cjs',
+        '--outfile=out/all.cjs',
+      ];
+      await tool('esbuild/bin/esbuild', parameters, folder);
+      return (await run([process.execPath, 'out/all.cjs'], folder)).output;
+    };
+    const hint = /engine worker can't be started.*a bundler must leave the package out of its bundle/;
+    assert.match(await bundled('wasm-chord'), hint);
+    assert.match(await bundled('wasm-chord/inline'), /^answered [1-9]/);
+  }));
