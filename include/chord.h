@@ -90,7 +90,8 @@ typedef struct chord_plan_info {
     double page_bytes; /* one page of each class: CHORD_PAGE_TOKENS more tokens need at most this */
     double context_bytes; /* pages and states of a session with a full context */
     double session_bytes; /* bytes for chord_session_open() */
-    double data_begin, data_end; /* file range that holds the tensors' bytes */
+    /* offsets of the first tensor's first byte and behind the last tensor's last byte, in their files */
+    double data_begin, data_end;
     double madds_per_token; /* multiply-adds of one token at position 0, output row included */
 } chord_plan_info;
 
@@ -104,7 +105,7 @@ typedef struct chord_tensor_info {
     double file_off, file_bytes; /* offset from the file's first byte; bytes in the file */
     int32_t placement; /* CHORD_PLACE_* */
     int32_t is_ready; /* 1: all its bytes have arrived */
-    int32_t file; /* index of the file that holds it, as in chord_model_push(); 0 today */
+    int32_t file; /* index of the file that holds it, as in chord_model_push() */
     int32_t reserved;
 } chord_tensor_info;
 
@@ -191,13 +192,20 @@ const char *chord_status_text(chord_status status);
  * until every helper has returned, and frees the blocks. */
 chord_model *chord_model_init(void *block, size_t bytes);
 
-/* Sets the file's length, if the host knows it. Without this call the length is unknown; 0 is an empty file.
+/* Sets the length of file chord_model_file(), if the host knows it. Call it before chord_model_plan(); the
+ * lengths of later files are set while their headers are read. Without this call the length is unknown; 0 is
+ * an empty file.
  * chord_model_plan() then refuses a file that is too short for its tensors, and chord_model_push() a length
  * in the header that exceeds the rest of the file. A file that ends inside its header is a fault only in
  * chord_model_end(). */
 chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes);
 
-/* Returns the file offset chord_model_push() needs next. The host may drop all bytes before it. */
+/* Returns the number of the model's files: the key split.count, and 1 until the first header is complete. */
+int32_t chord_model_files(const chord_model *m);
+/* Returns the file that chord_model_push() needs next, in the phases HEADER and DATA. */
+int32_t chord_model_file(const chord_model *m);
+/* Returns the offset in that file that chord_model_push() needs next. The host may drop all bytes before
+ * it, of a shard in HEADER only those of its header. */
 uint64_t chord_model_position(const chord_model *m);
 /* Returns, after NEED_MEMORY of chord_model_push() or chord_model_plan(), the minimum number of bytes to
  * add at the arena's end. */
@@ -211,27 +219,35 @@ size_t chord_model_wanted(const chord_model *m);
  * INVALID_ARGUMENT. */
 chord_status chord_model_give(chord_model *m, void *block, size_t bytes);
 
-/* Pushes bytes [off, off + n) of file `file`. A model has one file today, number 0. Every push names its
- * file, so that shards, adapters and projectors can become files of one model.
+/* Pushes bytes [off, off + n) of file `file`. Most models have one file, number 0. A model that
+ * llama-gguf-split has cut has chord_model_files() files, the shards in the order of their key split.no:
  *
- * A push of 0 bytes returns MORE in both phases. At the file's end call chord_model_end().
+ *   do st = ...push the next bytes of file chord_model_file(m), from chord_model_position(m) on...
+ *   while (st == CHORD_MORE);                     // HEADER: all headers, from offset 0 of each file
+ *   ...plan, begin, and the same loop again...    // DATA: the tensors, file by file
  *
- * HEADER phase: `off` must equal chord_model_position(). A chunk may have any size.
- *   MORE: push the bytes from chord_model_position() on.
+ * A push of 0 bytes returns MORE in both phases. When the file that is needed has no more bytes, call
+ * chord_model_end().
+ *
+ * HEADER phase: `file` must equal chord_model_file(), and `off` chord_model_position(). A chunk may have any
+ * size.
+ *   MORE: push the bytes from chord_model_position() on. If chord_model_file() has changed, a header is
+ *   complete, the rest of the chunk wasn't consumed, and the next file's bytes are needed.
  *   NEED_MEMORY: give memory, then push again from chord_model_position(). Some of the bytes may have been
  *   consumed.
  *   DONE: metadata and tensor table are complete. The rest of the chunk wasn't consumed.
- * DATA phase: push chunks in file order. The call ignores bytes outside the resident tensors; the host may
- * leave them out.
+ * DATA phase: push chunks in the order of files and offsets. The call ignores bytes outside the resident
+ * tensors; the host may leave them out.
  *   MORE: push the next chunk.
  *   DONE: the last resident tensor is complete.
- * Errors: INVALID_ARGUMENT if the model has no such file or, in HEADER, `off` is wrong; no byte was
- * consumed. After INVALID_GGUF, UNSUPPORTED_* or, in DATA, an offset that leaves out needed bytes, the model
- * object can't continue. */
+ * Errors: INVALID_ARGUMENT if the model has no such file or, in HEADER, `file` or `off` is wrong; no byte
+ * was consumed. After INVALID_GGUF, UNSUPPORTED_*, INVALID_ARGUMENT of a shard that doesn't belong here or,
+ * in DATA, an offset that leaves out needed bytes, the model object can't continue. */
 chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const void *bytes, size_t n);
 
-/* Tells the model that the file has ended. Returns OK if the load is complete. Errors: INVALID_GGUF (the
- * file ends too early; chord_last_error() says where), INVALID_ARGUMENT. */
+/* Tells the model that file chord_model_file() has ended. Returns OK if the load is complete. Errors:
+ * INVALID_GGUF (the file ends too early; chord_last_error() says where), INVALID_ARGUMENT (a shard is
+ * missing: none of its bytes was pushed). */
 chord_status chord_model_end(chord_model *m);
 
 /* Chooses the architecture, binds every tensor and lays out memory. Call it after HEADER. The host may call

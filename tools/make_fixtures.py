@@ -267,9 +267,17 @@ def type_of(f, name, shape):
     return Type[f['types'].get(name.split('.')[-2], f['types']['default'])]
 
 
-def write_fixture(f, model, path):
+# (fixture, its name in tests/golden/shards, arguments of gguf's writer): fixtures in several files, which
+# gguf writes as llama-gguf-split does.
+SHARDS = [
+    ('f16-fused', 'f16-fused', dict(split_max_tensors=8)),
+    ('f16-fused', 'f16-fused-small-first', dict(split_max_tensors=12, small_first_shard=True)),
+]
+
+
+def write_fixture(f, model, path, **split):
     f = dict(dict(arch='llama', base=10000.0, eps=1e-5, head_dim=f['n_embd'] // f['n_head']), **f)
-    w = gguf.GGUFWriter(path, f['arch'])
+    w = gguf.GGUFWriter(path, f['arch'], **split)
     w.add_name(f['name'])
     w.add_context_length(256)
     w.add_embedding_length(f['n_embd'])
@@ -315,6 +323,9 @@ def main():
             write_fixture(f, a.model, path)
             data = open(path, 'rb').read()
             print('%-18s %7d bytes  sha256 %s' % (f['name'], len(data), hashlib.sha256(data).hexdigest()[:16]))
+            for name, stem, split in SHARDS:
+                if name == f['name']:
+                    write_fixture(f, a.model, os.path.join(a.out, 'shards', stem + '.gguf'), **split)
 
 
 if __name__ == '__main__':

@@ -92,8 +92,9 @@ def gpt2_alphabet() -> "list[str]":
 
 
 def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, seed: int, arch: str = "llama",
-          e: int = 32) -> bytes:
-    """A model of width e. The heads fill that width, except in qwen3, whose heads have 16 elements."""
+          e: int = 32, n_files: int = 1) -> bytes:
+    """A model of width e. The heads fill that width, except in qwen3, whose heads have 16 elements. Its files
+    follow each other."""
     r = random.Random(seed)
     head_dim, ff = 16 if arch == "qwen3" else e // n_head, 32
     keys = [key("general.architecture", STRING, text(arch)), u32(arch + ".context_length", 64),
@@ -134,7 +135,7 @@ def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, see
         shapes += [("blk.0.attn_q_norm.weight", [head_dim]), ("blk.0.attn_k_norm.weight", [head_dim])]
     if arch == "gemma3":
         shapes += [("blk.0.post_attention_norm.weight", [e]), ("blk.0.post_ffw_norm.weight", [e])]
-    table, data = b"", b""
+    table, data, files, per_file = b"", b"", b"", -(-len(shapes) // n_files)
     for i, (name, ne) in enumerate(shapes):
         kind_id = 0 if len(ne) == 1 else types[i % len(types)]
         if kind_id in (10, 11, 12, 13, 14, 23) and ne[0] % 256:
@@ -142,8 +143,16 @@ def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, see
         table += tensor(name, ne, kind_id, len(data))
         data += weights(kind_id, ne[0] * (ne[1] if len(ne) > 1 else 1), r)
         data += bytes(-len(data) % 32)
-    head = gguf(len(shapes), len(keys), b"".join(keys) + table)
-    return head + bytes(-len(head) % 32) + data
+        if (i + 1) % per_file and i + 1 < len(shapes):
+            continue
+        if n_files > 1:
+            keys += [key("split.no", U16, struct.pack("<H", i // per_file)),
+                     key("split.count", U16, struct.pack("<H", n_files)),
+                     key("split.tensors.count", I32, struct.pack("<i", len(shapes)))]
+        head = gguf(i % per_file + 1, len(keys), b"".join(keys) + table)
+        files += head + bytes(-len(head) % 32) + data
+        table, data, keys = b"", b"", []
+    return files
 
 
 def main() -> None:
@@ -152,6 +161,7 @@ def main() -> None:
         write("gguf", name, b"\7\0" + content)
     # The engine's first bytes are knobs: see tests/fuzz/engine_fuzz.c.
     write("engine", "spm_q4_0", b"\1\2\0\3" + model("spm", [8, 2], True, 1, 1, 1))
+    write("engine", "split", b"\1\2\0\7" + model("spm", [8, 2], True, 1, 1, 9, n_files=3))
     write("engine", "bpe_q4_1_q8_0", b"\5\0\1\1" + model("bpe", [3, 8, 1], True, 2, 1, 2))
     write("engine", "bpe_f16_untied", b"\3\7\2\0" + model("bpe", [2, 0, 1, 30], False, 2, 2, 3))
     write("engine", "qwen2_q5", b"\12\1\0\1" + model("bpe", [6, 7], True, 2, 1, 4, "qwen2"))

@@ -43,7 +43,8 @@ export type {
   CompletionUsage,
 } from './chat/shapes.js';
 export type { LoadProgress } from './load/progress.js';
-export type { ModelSource } from './load/source.js';
+export type { Fetch } from './load/hub.js';
+export type { FileSource, ModelSource } from './load/source.js';
 export type {
   GenerationStats,
   LanguageModelInfo,

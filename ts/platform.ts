@@ -8,6 +8,7 @@ const node = (
     process?: {
       versions?: { node?: unknown };
       type?: unknown;
+      env?: { [name: string]: string | undefined };
       cwd(): string;
       constrainedMemory?(): number | undefined;
     };
@@ -16,6 +17,9 @@ const node = (
 
 /** True in Node, or in a runtime that has its modules: files and worker_threads. */
 export const isNode: boolean = typeof node?.versions?.node === 'string' && node.type !== 'renderer';
+
+/** A variable of Node's environment; undefined in a browser, and for an empty one. */
+export const environment = (name: string): string | undefined => (isNode && node?.env?.[name]) || undefined;
 
 /** Node's working directory as an address with a final slash; undefined in a browser. */
 export function workingDirectory(): string | undefined {

@@ -24,6 +24,11 @@ chord_status chord_data_begin(chord_model *m)
     return seek(m);
 }
 
+int32_t chord_data_file(const chord_model *m)
+{
+    return m->at < m->plan.n_tensors ? tensor_at(m)->file : m->split.n_files - 1;
+}
+
 uint64_t chord_data_position(const chord_model *m)
 {
     return m->at < m->plan.n_tensors ? tensor_at(m)->file_off + m->filled : UINT64_MAX;
@@ -79,7 +84,7 @@ static chord_status take(chord_model *m, const uint8_t *bytes, size_t n, size_t 
     return CHORD_OK;
 }
 
-chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes, size_t n)
+chord_status chord_data_push(chord_model *m, int32_t file, uint64_t off, const uint8_t *bytes, size_t n)
 {
     uint64_t end;
     if (!chord_add(off, n, &end))
@@ -87,7 +92,11 @@ chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes,
                           "offset %u is too large: the pushed bytes end behind 2^64", off);
     for (;;) {
         uint64_t const position = chord_data_position(m);
-        if (position >= end) return CHORD_MORE;
+        if (file < tensor_at(m)->file || (file == tensor_at(m)->file && position >= end)) return CHORD_MORE;
+        if (file > tensor_at(m)->file)
+            return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                              "bytes of file %d pushed, but the bytes at %u of file %d are needed first",
+                              file, position, tensor_at(m)->file);
         if (position < off)
             return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
                               "bytes pushed at offset %u, but the bytes at %u are needed first", off,

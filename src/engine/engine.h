@@ -27,7 +27,9 @@ enum { PHASE_HEADER, PHASE_PARSED, PHASE_PLANNED, PHASE_DATA, PHASE_READY, PHASE
 struct chord_model {
     int32_t phase;
     chord_error error;
-    chord_gguf gguf;
+    chord_gguf gguf;              /* the first file's header, joined with the tensors of later files */
+    chord_gguf shard;             /* HEADER: the header under way, if it isn't the first */
+    chord_split split;
     uint64_t wanted;              /* after NEED_MEMORY */
 
     uint64_t log_end;             /* end of the header's log; tables follow */
@@ -93,8 +95,12 @@ uint64_t chord_session_cache_bytes(const chord_model *m);
 
 /* data.c */
 chord_status chord_data_begin(chord_model *m);
-chord_status chord_data_push(chord_model *m, uint64_t off, const uint8_t *bytes, size_t n);
-/* Returns the file offset of the next byte that the load needs; UINT64_MAX: the load is complete. */
+chord_status chord_data_push(chord_model *m, int32_t file, uint64_t off, const uint8_t *bytes, size_t n);
+/* Returns the offset in its file of the next byte that the load needs; UINT64_MAX: the load is complete. */
 uint64_t chord_data_position(const chord_model *m);
+/* Returns the file of that byte; the last file when the load is complete. */
+int32_t chord_data_file(const chord_model *m);
+/* Puts "shard I of N: " before the error's text if the model has several files. */
+chord_status chord_fail_in_file(chord_model *m, int32_t file, chord_status status);
 
 #endif

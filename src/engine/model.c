@@ -48,9 +48,17 @@ chord_model *chord_model_init(void *block, size_t bytes)
     size_t const own = (sizeof *m + CHORD_BLOCK_ALIGN - 1) & ~(size_t)(CHORD_BLOCK_ALIGN - 1);
     chord_arena const log = { (uint8_t *)block + own, 0, bytes - own };
     m->archs = chord_archs;
+    m->split.n_files = 1;
     chord_gguf_init(&m->gguf, log, chord_vocabulary_keys);
     return m;
 }
+
+/* Returns the header under way; after the HEADER phase the first file's. */
+static const chord_gguf *header_of(const chord_model *m)
+{
+    return m->phase == PHASE_HEADER && m->shard.file ? &m->shard : &m->gguf;
+}
+static chord_gguf *under_way(chord_model *m) { return (chord_gguf *)(uintptr_t)header_of(m); }
 
 chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes)
 {
@@ -60,14 +68,23 @@ chord_status chord_model_set_file_bytes(chord_model *m, uint64_t bytes)
     if (bytes > CHORD_MAX_FILE)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
                           "a file of %u bytes is larger than the maximum of 2^53", bytes);
-    m->gguf.file_bytes = bytes;
+    under_way(m)->file_bytes = bytes;
+    m->split.files[under_way(m)->file].bytes = bytes;
     return CHORD_OK;
+}
+
+int32_t chord_model_files(const chord_model *m) { return m ? m->split.n_files : 0; }
+
+int32_t chord_model_file(const chord_model *m)
+{
+    if (!m) return 0;
+    return m->phase == PHASE_DATA ? chord_data_file(m) : header_of(m)->file;
 }
 
 uint64_t chord_model_position(const chord_model *m)
 {
     if (!m) return 0;
-    return m->phase == PHASE_DATA ? chord_data_position(m) : m->gguf.position;
+    return m->phase == PHASE_DATA ? chord_data_position(m) : header_of(m)->position;
 }
 
 size_t chord_model_wanted(const chord_model *m) { return m ? (size_t)m->wanted : 0; }
@@ -94,7 +111,7 @@ chord_status chord_model_give(chord_model *m, void *block, size_t bytes)
         return CHORD_OK;
     }
     if (m->phase > PHASE_PLANNED) return chord_wrong_phase(m, "chord_model_give");
-    chord_arena *a = &m->gguf.log;
+    chord_arena *a = &under_way(m)->log;
     if ((uint8_t *)block != a->base + a->cap)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
                           "the block doesn't start where the header's memory ends");
@@ -110,19 +127,57 @@ static chord_status need_memory(chord_model *m, uint64_t bytes)
     return CHORD_NEED_MEMORY;
 }
 
-static chord_status push_header(chord_model *m, uint64_t off, const void *bytes, size_t n)
+chord_status chord_fail_in_file(chord_model *m, int32_t file, chord_status status)
 {
-    chord_gguf *g = &m->gguf;
+    char text[CHORD_ERROR_BYTES];
+    if (m->split.n_files == 1) return status;
+    chord_copy(text, m->error.text, sizeof text);
+    return chord_fail(chord_error_begin(m), status, "shard %d of %d: %s", file + 1, m->split.n_files, text);
+}
+
+/* Checks a complete header and begins the next file's. DONE: it was the last one. */
+static chord_status end_header(chord_model *m, chord_gguf *g)
+{
+    CHORD_TRY(chord_split_check(&m->split, g, &m->error));
+    if (g->file) chord_gguf_join(&m->gguf, g);
+    if (g->file + 1 < m->split.n_files) {
+        chord_gguf_follow(&m->shard, g);
+        return CHORD_MORE;
+    }
+    CHORD_TRY(chord_split_end(&m->split, &m->gguf, &m->error));
+    m->phase = PHASE_PARSED;
+    m->log_end = m->gguf.log.used;
+    return CHORD_DONE;
+}
+
+/* A shard that doesn't belong here may have the tensors of another one: its keys are the better reason. */
+static chord_status reason_of(chord_model *m, const chord_gguf *g, chord_status status)
+{
+    chord_error const first = m->error;
+    if (!g->file || !g->n_kv || g->kv_left) return status; /* its keys are complete */
+    chord_status const keys = chord_split_check(&m->split, g, &m->error);
+    if (keys < 0) return keys;
+    m->error = first;
+    return status;
+}
+
+static chord_status push_header(chord_model *m, int32_t file, uint64_t off, const void *bytes, size_t n)
+{
+    chord_gguf *g = under_way(m);
+    if (file != g->file)
+        return chord_fail(
+            &m->error, CHORD_INVALID_ARGUMENT,
+            "bytes pushed for file %d, but the header of file %d is needed next: the model has %d files",
+            file, g->file, m->split.n_files);
     if (off != g->position)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
                           "bytes pushed at offset %u, but the bytes at %u are needed next", off, g->position);
     size_t taken;
     chord_status const status = chord_gguf_push(g, bytes, n, &taken, &m->error);
     if (status == CHORD_NEED_MEMORY) return need_memory(m, g->left);
-    if (status != CHORD_OK) return failed(m, status);
-    m->phase = PHASE_PARSED;
-    m->log_end = g->log.used;
-    return CHORD_DONE;
+    if (status == CHORD_MORE) return status;
+    chord_status const ended = status == CHORD_OK ? end_header(m, g) : reason_of(m, g, status);
+    return ended < 0 ? failed(m, chord_fail_in_file(m, file, ended)) : ended;
 }
 
 chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const void *bytes, size_t n)
@@ -130,13 +185,25 @@ chord_status chord_model_push(chord_model *m, int32_t file, uint64_t off, const 
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (!bytes && n) return missing(m, "bytes");
-    if (file != 0)
+    if (file < 0 || file >= m->split.n_files)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
-                          "bytes pushed for file %d, the model has only file 0", file);
-    if (m->phase == PHASE_HEADER) return push_header(m, off, bytes, n);
-    if (m->phase == PHASE_DATA) return failed(m, chord_data_push(m, off, bytes, n));
+                          "bytes pushed for file %d, the model's last file is file %d", file,
+                          m->split.n_files - 1);
+    if (m->phase == PHASE_HEADER) return push_header(m, file, off, bytes, n);
+    if (m->phase == PHASE_DATA) return failed(m, chord_data_push(m, file, off, bytes, n));
     if (m->phase == PHASE_READY) return CHORD_DONE;
     return chord_wrong_phase(m, "chord_model_push");
+}
+
+static chord_status end_in_header(chord_model *m, const chord_gguf *g)
+{
+    if (g->file && !g->position)
+        return chord_fail(&m->error, CHORD_INVALID_ARGUMENT,
+                          "the file is sound, but it is shard %d of %d of a model; the next shard is missing",
+                          g->file, m->split.n_files);
+    return chord_fail_in_file(m, g->file,
+                              chord_fail(&m->error, CHORD_INVALID_GGUF,
+                                         "the file ends at byte %u, inside its header", g->position));
 }
 
 chord_status chord_model_end(chord_model *m)
@@ -144,14 +211,13 @@ chord_status chord_model_end(chord_model *m)
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(m);
     if (m->phase == PHASE_READY) return CHORD_OK;
-    if (m->phase == PHASE_HEADER)
-        return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF,
-                                    "the file ends at byte %u, inside its header", m->gguf.position));
+    if (m->phase == PHASE_HEADER) return failed(m, end_in_header(m, under_way(m)));
     if (m->phase != PHASE_DATA) return chord_wrong_phase(m, "chord_model_end");
     const chord_tensor *t = &m->plan.tensors[m->plan.file_order[m->at]];
-    return failed(m, chord_fail(&m->error, CHORD_INVALID_GGUF,
-                                "the file ends inside tensor %q: %u of its %u bytes are there", t->name,
-                                (size_t)t->n_name, m->filled, t->file_bytes));
+    chord_status const status = chord_fail(&m->error, CHORD_INVALID_GGUF,
+                                           "the file ends inside tensor %q: %u of its %u bytes are there",
+                                           t->name, (size_t)t->n_name, m->filled, t->file_bytes);
+    return failed(m, chord_fail_in_file(m, t->file, status));
 }
 
 /* ---- plan ------------------------------------------------------------------------------------------- */
@@ -173,8 +239,7 @@ static chord_status plan(chord_model *m, const chord_config *config)
     chord_arena *tables = &m->gguf.log;
     tables->used = m->log_end;
     chord_zero(&m->plan, sizeof m->plan);
-    CHORD_TRY(chord_plan_shard(&m->gguf, &m->error));
-    CHORD_TRY(chord_plan_tensors(&m->plan, &m->gguf, tables, &m->error));
+    CHORD_TRY(chord_plan_tensors(&m->plan, &m->gguf, m->split.files, tables, &m->error));
     CHORD_TRY(chord_plan_program(&m->plan, m->archs, &m->hparams, &m->gguf, tables, &m->error));
     CHORD_TRY(chord_plan_config(&m->plan, &m->hparams, config, tables, &m->error));
     m->ops = chord_ops_of(config->isa);
@@ -212,13 +277,11 @@ static uint64_t token_work(const chord_model *m)
 static void fill_plan_info(const chord_model *m, chord_plan_info *out)
 {
     const chord_plan *p = &m->plan;
-    uint64_t resident = 0, begin = UINT64_MAX, end = 0;
-    for (int32_t i = 0; i < p->n_tensors; i++) {
-        const chord_tensor *t = &p->tensors[i];
-        if (t->placement == CHORD_PLACE_RESIDENT) resident += t->file_bytes;
-        if (t->file_off < begin) begin = t->file_off;
-        if (t->file_off + t->file_bytes > end) end = t->file_off + t->file_bytes;
-    }
+    const chord_tensor *first = &p->tensors[p->file_order[0]],
+                       *last = &p->tensors[p->file_order[p->n_tensors - 1]];
+    uint64_t resident = 0;
+    for (int32_t i = 0; i < p->n_tensors; i++)
+        if (p->tensors[i].placement == CHORD_PLACE_RESIDENT) resident += p->tensors[i].file_bytes;
     const chord_vocab_source *v = &m->vocab_source;
     *out = (chord_plan_info){
         .version = CHORD_ABI_VERSION,
@@ -240,8 +303,8 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
         .page_bytes = (double)page_bytes(p),
         .session_bytes = (double)chord_session_bytes(m),
         .context_bytes = (double)chord_session_cache_bytes(m),
-        .data_begin = (double)begin,
-        .data_end = (double)end,
+        .data_begin = (double)first->file_off,
+        .data_end = (double)(last->file_off + last->file_bytes),
         .madds_per_token = (double)token_work(m),
     };
 }

@@ -66,7 +66,27 @@ void chord_gguf_init(chord_gguf *g, chord_arena log, const char *const *wanted)
     g->log.used = 8; /* offset 0 means "none" */
     g->file_bytes = UINT64_MAX;
     g->alignment = 32;
+    g->tensors_most = CHORD_MAX_TENSORS;
     expect(g, STATE_MAGIC, SINK_CARRY, 8);
+}
+
+void chord_gguf_follow(chord_gguf *g, const chord_gguf *before)
+{
+    chord_gguf const b = *before; /* may be g itself */
+    chord_gguf_init(g, b.log, NULL);
+    g->log.used = b.log.used;
+    g->first_tensor = b.first_tensor;
+    g->last_tensor = b.last_tensor;
+    g->tensors_most = b.tensors_most - b.n_tensors;
+    g->file = b.file + 1;
+}
+
+void chord_gguf_join(chord_gguf *first, const chord_gguf *g)
+{
+    first->log = g->log;
+    first->first_tensor = g->first_tensor;
+    first->last_tensor = g->last_tensor;
+    first->n_tensors += g->n_tensors;
 }
 
 static chord_gguf_kv *last_kv(chord_gguf *g) { return (chord_gguf_kv *)(g->log.base + g->last_kv); }
@@ -125,9 +145,9 @@ static chord_status counts(chord_gguf *g, chord_error *e)
 {
     g->n_tensors = g->tensors_left = chord_u64(g->carry);
     g->n_kv = g->kv_left = chord_u64(g->carry + 8);
-    if (g->n_tensors > CHORD_MAX_TENSORS)
+    if (g->n_tensors > g->tensors_most)
         return chord_fail(e, CHORD_INVALID_GGUF, "the header claims %u tensors; at most %u are accepted",
-                          g->n_tensors, (uint64_t)CHORD_MAX_TENSORS);
+                          g->n_tensors, g->tensors_most);
     if (g->n_kv > CHORD_MAX_KEYS)
         return chord_fail(e, CHORD_INVALID_GGUF,
                           "the header claims %u metadata keys; at most %u are accepted", g->n_kv,
@@ -292,6 +312,7 @@ static chord_status name_length(chord_gguf *g, chord_error *e)
     if (!t) return CHORD_NEED_MEMORY;
     t->n_name = (int32_t)n;
     t->name = g->log.used;
+    t->file = g->file;
     expect(g, STATE_NAME, SINK_LOG, n);
     return CHORD_OK;
 }

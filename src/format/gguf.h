@@ -4,7 +4,10 @@
  * The bytes that are kept are appended to one log, an arena that the host grows. A key-value pair appends a
  * chord_gguf_kv record, the key and the value. A tensor appends a chord_gguf_tensor record and its name.
  * Long values and arrays of strings are skipped, except those of `wanted` keys; their records are kept. A
- * hostile count costs no memory before its bytes have arrived. The format is specified in ggml's docs. */
+ * hostile count costs no memory before its bytes have arrived. The format is specified in ggml's docs.
+ *
+ * A model may be split into several files. Each file has a header of its own, and so a chord_gguf. They
+ * share one log and one chain of tensors. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_FORMAT_GGUF_H
 #define CHORD_FORMAT_GGUF_H
@@ -47,6 +50,7 @@ typedef struct chord_gguf_tensor {
     int32_t type, n_dims;
     int64_t ne[4];         /* dimensions past n_dims are 1 */
     uint64_t offset;       /* from the start of the data section */
+    int32_t file, reserved; /* index of the model's file that holds the tensor */
 } chord_gguf_tensor;
 
 typedef struct chord_gguf {
@@ -55,11 +59,13 @@ typedef struct chord_gguf {
     uint64_t position;     /* file offset of the next byte */
     uint64_t file_bytes;   /* UINT64_MAX when unknown */
     uint64_t n_tensors, n_kv, tensors_left, kv_left;
+    uint64_t tensors_most; /* maximum n_tensors: CHORD_MAX_TENSORS minus the tensors of the files before */
     uint64_t first_kv, last_kv, first_tensor, last_tensor; /* log offsets; 0: none */
     uint64_t left;         /* missing bytes of the current atom (gguf.c) */
     uint64_t elements_left;
     uint64_t data_begin;   /* file offset of the data section, once is_done */
     uint32_t version;
+    int32_t file;          /* index of the file in its model */
     int32_t state, sink;
     int32_t is_done;
     uint32_t alignment;
@@ -71,6 +77,14 @@ typedef struct chord_gguf {
  * whose values are kept whatever their size; NULL ends the list, and `wanted` may be NULL. The list must
  * outlive the header. */
 void chord_gguf_init(chord_gguf *g, chord_arena log, const char *const *wanted);
+
+/* Prepares `g` for the header of the file behind `before`, whose header is complete. `g` continues the log
+ * and the chain of tensors: read on with `g` alone, then call chord_gguf_join(). No value is kept whatever
+ * its size. */
+void chord_gguf_follow(chord_gguf *g, const chord_gguf *before);
+/* Gives `first`, the model's first header, the log and the tensors of `g`, a complete header of a later
+ * file. `first` keeps its own keys. */
+void chord_gguf_join(chord_gguf *first, const chord_gguf *g);
 
 /* Reads bytes at g->position and sets *taken to the number of bytes consumed. OK: the header is complete.
  * MORE: all bytes were consumed. NEED_MEMORY: extend g->log.cap and push the rest. Error: INVALID_GGUF. */

@@ -5,7 +5,8 @@
 #define CHORD_FORMAT_LIMITS_H
 
 #define CHORD_MAX_KEYS 8192            /* real files: 20 to 60; keys are compared pairwise for duplicates */
-#define CHORD_MAX_TENSORS 32768        /* real files: up to about 2,000 */
+#define CHORD_MAX_TENSORS 32768        /* of all files of a model; real models: up to about 2,000 */
+#define CHORD_MAX_FILES 256            /* shards of a model; real models: up to about 50 */
 #define CHORD_MAX_KEY_BYTES 65535      /* ggml's own limit for a key */
 #define CHORD_MAX_NAME_BYTES 255       /* ggml allows 63 for a tensor's name */
 #define CHORD_MAX_ALIGNMENT 65536      /* general.alignment; 32 in practice */

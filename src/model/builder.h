@@ -33,6 +33,8 @@ typedef struct chord_arch {
 
 /* The architectures of this build (archs.def). An entry without a name ends the list. */
 extern const chord_arch chord_archs[];
+/* The names of chord_archs, for a message. */
+extern const char *const chord_arch_names;
 /* Returns the architecture of that name in a list; NULL when it isn't there. */
 const chord_arch *chord_arch_find(const chord_arch *archs, const char *name, size_t n);
 

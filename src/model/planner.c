@@ -9,23 +9,12 @@
 #define CACHES_PER_LAYER 2 /* one for keys and values, and a state */
 #define LOGITS_BYTES (4u << 20)
 
-/* ---- shards: llama.cpp's keys --------------------------------------------------------------------- */
-
-chord_status chord_plan_shard(const chord_gguf *g, chord_error *e)
-{
-    int64_t const count = chord_read_whole(g, "split.count", 1), no = chord_read_whole(g, "split.no", 0);
-    if (count <= 1) return CHORD_OK;
-    return chord_fail(
-        e, CHORD_INVALID_ARGUMENT,
-        "the file is sound, but it is shard %u of %u of a model; join all shards first (llama-gguf-split --merge)",
-        (uint64_t)no + 1, (uint64_t)count);
-}
-
 /* ---- tensor table --------------------------------------------------------------------------------- */
 
 static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor *in, const chord_gguf *g,
-                                       chord_error *e)
+                                       const chord_split_file *files, chord_error *e)
 {
+    const chord_split_file *file = &files[in->file];
     const char *name = chord_gguf_at(g, in->name);
     size_t const n = (size_t)in->n_name;
     chord_zero(t, sizeof *t);
@@ -33,6 +22,7 @@ static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor 
     t->n_name = in->n_name;
     t->type = in->type;
     t->n_dims = in->n_dims;
+    t->file = in->file;
     t->placement = -1; /* neither bound nor skipped yet */
     chord_copy(t->ne, in->ne, sizeof t->ne);
 
@@ -49,24 +39,32 @@ static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor 
     uint64_t rows = (uint64_t)t->ne[1], end;
     if (!chord_mul(rows, (uint64_t)t->ne[2], &rows) || !chord_mul(rows, (uint64_t)t->ne[3], &rows) ||
         rows > (uint64_t)CHORD_MAX_DIM || !chord_mul(rows, chord_row_bytes(f, t->ne[0]), &t->file_bytes) ||
-        !chord_add(g->data_begin, in->offset, &t->file_off) || !chord_add(t->file_off, t->file_bytes, &end) ||
-        end > CHORD_MAX_FILE)
+        !chord_add(file->data_begin, in->offset, &t->file_off) ||
+        !chord_add(t->file_off, t->file_bytes, &end) || end > CHORD_MAX_FILE)
         return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q is larger than any file", name, n);
-    if (end > g->file_bytes)
+    if (end > file->bytes && in->file)
+        return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q ends at offset %u, but shard %d ends at %u", name,
+                          n, end, in->file + 1, file->bytes);
+    if (end > file->bytes)
         return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q ends at offset %u, but the file ends at %u", name,
-                          n, end, g->file_bytes);
+                          n, end, file->bytes);
     t->n_rows = (int64_t)rows;
     t->row_bytes = chord_row_bytes(f, t->ne[0]);
     return CHORD_OK;
 }
 
-/* Heap sort of tensor indices by file offset. */
+static bool is_behind(const chord_tensor *a, const chord_tensor *b)
+{
+    return a->file != b->file ? a->file > b->file : a->file_off > b->file_off;
+}
+
+/* Heap sort of tensor indices by file and offset. */
 static void sift(int32_t *order, const chord_tensor *t, int32_t i, int32_t n)
 {
     for (;;) {
         int32_t big = i;
         for (int32_t c = 2 * i + 1; c <= 2 * i + 2 && c < n; c++)
-            if (t[order[c]].file_off > t[order[big]].file_off) big = c;
+            if (is_behind(&t[order[c]], &t[order[big]])) big = c;
         if (big == i) return;
         int32_t const swap = order[i];
         order[i] = order[big];
@@ -87,7 +85,8 @@ static void sort_by_offset(int32_t *order, const chord_tensor *t, int32_t n)
     }
 }
 
-chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, chord_arena *tables, chord_error *e)
+chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, const chord_split_file *files,
+                                chord_arena *tables, chord_error *e)
 {
     plan->n_tensors = (int32_t)g->n_tensors;
     plan->tensors = chord_arena_take(tables, g->n_tensors * sizeof(chord_tensor), 16);
@@ -96,12 +95,12 @@ chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, chord_are
     if (!plan->n_tensors) return chord_fail(e, CHORD_INVALID_GGUF, "the file has no tensors");
     int32_t i = 0;
     for (const chord_gguf_tensor *in = NULL; (in = chord_gguf_next_tensor(g, in));)
-        CHORD_TRY(tensor_from_header(&plan->tensors[i++], in, g, e));
+        CHORD_TRY(tensor_from_header(&plan->tensors[i++], in, g, files, e));
     sort_by_offset(plan->file_order, plan->tensors, plan->n_tensors);
     for (i = 1; i < plan->n_tensors; i++) {
         const chord_tensor *a = &plan->tensors[plan->file_order[i - 1]],
                            *b = &plan->tensors[plan->file_order[i]];
-        if (a->file_off + a->file_bytes > b->file_off)
+        if (a->file == b->file && a->file_off + a->file_bytes > b->file_off)
             return chord_fail(e, CHORD_INVALID_GGUF, "tensors %q and %q overlap in the file", a->name,
                               (size_t)a->n_name, b->name, (size_t)b->n_name);
     }
@@ -119,8 +118,8 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
     const char *name = chord_gguf_at(g, kv->data);
     const chord_arch *arch = chord_arch_find(archs, name, (size_t)kv->data_bytes);
     if (!arch)
-        return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known", name,
-                          (size_t)kv->data_bytes);
+        return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known; known are %s",
+                          name, (size_t)kv->data_bytes, chord_arch_names);
 
     chord_builder b = { .gguf = g,
                         .plan = plan,

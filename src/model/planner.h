@@ -5,19 +5,19 @@
 #include "../../include/chord.h"
 
 #include "builder.h"
+#include "split.h"
 
 /* Bytes of the parts of the memory map and of the whole. Staging overlaps the activations. */
 typedef struct chord_memory_map {
     uint64_t weight_bytes, vocabulary_bytes, activation_bytes, bytes;
 } chord_memory_map;
 
-/* Returns INVALID_ARGUMENT for one file of a model that is split into several files, else OK. */
-chord_status chord_plan_shard(const chord_gguf *g, chord_error *e);
-
-/* Fills plan->tensors and plan->file_order from the header and allocates them from `tables`. NEED_MEMORY:
- * they don't fit. Errors: INVALID_GGUF (a tensor is outside the file, two tensors overlap ...),
- * UNSUPPORTED_QUANTIZATION; both name the tensor. */
-chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, chord_arena *tables, chord_error *e);
+/* Fills plan->tensors and plan->file_order from the header, joined with the headers of all later files, and
+ * allocates them from `tables`. `files` has an entry per file. NEED_MEMORY: they don't fit. Errors:
+ * INVALID_GGUF (a tensor is outside the file, two tensors overlap ...), UNSUPPORTED_QUANTIZATION; both name
+ * the tensor. */
+chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, const chord_split_file *files,
+                                chord_arena *tables, chord_error *e);
 
 /* Runs the builder of the file's architecture, one of `archs`, and checks that every tensor is bound or
  * skipped. Ops and caches are allocated from `tables`. */

@@ -13,6 +13,12 @@ const chord_arch chord_archs[] = {
     { NULL, NULL },
 };
 
+#define ARCH(name, build) ", " name
+const char *const chord_arch_names = &
+#include "archs.def"
+                                     [2]; /* behind the first comma */
+#undef ARCH
+
 const chord_arch *chord_arch_find(const chord_arch *archs, const char *name, size_t n)
 {
     for (; archs->name; archs++)

@@ -24,7 +24,7 @@ typedef struct chord_tensor {
     int32_t is_ready;
     int64_t ne[4];                /* elements per dimension; ne[0] is the row length */
     int64_t n_rows;               /* ne[1] * ne[2] * ne[3] */
-    int32_t file;                 /* index of the model's file that holds the tensor; 0 today */
+    int32_t file;                 /* index of the model's file that holds the tensor */
     uint64_t file_off, file_bytes; /* offset from the file's first byte; bytes in the file */
     uint64_t row_bytes;           /* bytes of a row in file form */
     uint64_t bytes;               /* bytes in memory, padding rows included */
@@ -53,7 +53,7 @@ typedef struct chord_plan {
     chord_program program;
     chord_tensor *tensors;        /* in the order of the file's table */
     int32_t n_tensors;
-    int32_t *file_order;          /* tensor indices by ascending file offset */
+    int32_t *file_order;          /* tensor indices by ascending file and offset */
     int32_t n_ctx, n_batch, n_logits, n_threads;
     int32_t n_vocab;
     chord_cache *caches;          /* program.n_caches */

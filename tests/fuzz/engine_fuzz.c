@@ -2,7 +2,8 @@
  * to ids and back.
  *
  *   input   4 bytes of knobs, then the file. Its last 24 bytes are also the text to tokenise, and the
- *           calls of an executor outside the library (play_executor)
+ *           calls of an executor outside the library (play_executor). File k of a split model begins at the
+ *           k-th later "GGUF" and goes on to the input's end
  *
  * No call may fault, whatever the file holds. Every error has a text. Loading never fails with INTERNAL.
  * The header's arena ends exactly where the model's requests end; the rest is poisoned, so AddressSanitizer
@@ -39,15 +40,27 @@ static void check_error(const chord_model *m, chord_status status)
     check(chord_status_text(status)[0]);
 }
 
+static size_t begin_of(int32_t file, const uint8_t *bytes, size_t n)
+{
+    size_t at = 0;
+    while (file-- > 0)
+        for (at++; at < n && (n - at < 4 || memcmp(bytes + at, "GGUF", 4));) at++;
+    return at < n ? at : n;
+}
+
 /* Pushes the file in chunks of `chunk` bytes until the phase ends. */
 static chord_status push(chord_model *m, uint8_t *header, size_t *given, const uint8_t *file, size_t n,
                          size_t chunk)
 {
     for (;;) {
+        int32_t const index = chord_model_file(m);
+        check(index >= 0 && index < chord_model_files(m));
+        size_t const begin = begin_of(index, file, n);
         uint64_t const at = chord_model_position(m);
-        if (at >= n) return chord_model_end(m);
-        size_t const left = n - (size_t)at;
-        chord_status const status = chord_model_push(m, 0, at, file + at, chunk < left ? chunk : left);
+        if (at >= n - begin) return chord_model_end(m);
+        size_t const left = n - begin - (size_t)at;
+        chord_status const status = chord_model_push(m, index, at, file + begin + at,
+                                                     chunk < left ? chunk : left);
         if (status == CHORD_NEED_MEMORY) {
             size_t const more = chord_model_wanted(m);
             check(more > 0);
@@ -58,7 +71,8 @@ static chord_status push(chord_model *m, uint8_t *header, size_t *given, const u
         } else if (status != CHORD_MORE) {
             return status;
         } else {
-            check(chord_model_position(m) > at); /* MORE without progress would loop for ever */
+            /* MORE without progress would loop for ever */
+            check(chord_model_position(m) > at || chord_model_file(m) > index);
         }
     }
 }

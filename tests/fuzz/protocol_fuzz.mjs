@@ -164,6 +164,7 @@ function makeMessage(random, round) {
       return {
         op,
         call: random.pick([round.pushed, known()]),
+        file: random.pick([0, 0, undefined, 1, 255, 256, -1]),
         bytes: random.pick([
           new Uint8Array(),
           model.slice(0, 1 << 19),
@@ -224,7 +225,21 @@ function found(random) {
   ];
 }
 
+const SHARDS = [1, 2, 3].map(
+  (no) => new URL(`../golden/shards/f16-fused-0000${no}-of-00003.gguf`, import.meta.url).pathname,
+);
+
 const makeSource = (random) =>
+  random.chance(0.15)
+    ? {
+        kind: 'files',
+        files: random.chance(0.5)
+          ? SHARDS.map((path) => ({ kind: 'path', path }))
+          : Array.from({ length: random.below(4) }, () => makeFile(random)),
+      }
+    : makeFile(random);
+
+const makeFile = (random) =>
   random.pick([
     { kind: 'path', path: MODEL },
     { kind: 'path', path: MODEL },

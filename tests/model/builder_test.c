@@ -115,7 +115,8 @@ static chord_plan *plan_of_57_gib(chord_hparams *h, chord_error *e)
     chord_config const config = {
         .version = CHORD_ABI_VERSION, .size = sizeof config, .kv_type = CHORD_KV_F16, .n_threads = 1
     };
-    CHECK_EQ(chord_plan_tensors(plan, &r->g, &tables, e), CHORD_OK);
+    chord_split_file const file = { r->g.file_bytes, r->g.data_begin };
+    CHECK_EQ(chord_plan_tensors(plan, &r->g, &file, &tables, e), CHORD_OK);
     CHECK_EQ(chord_plan_program(plan, chord_archs, h, &r->g, &tables, e), CHORD_OK);
     CHECK_EQ(chord_plan_config(plan, h, &config, &tables, e), CHORD_OK);
     return plan;

@@ -7,7 +7,7 @@ import type { ModelSource } from '../load/source.js';
 import { isNode } from '../platform.js';
 import type { CachedModel, Folder } from '../store/cache.js';
 import { openInWorker } from './load-model.js';
-import { checkCacheOptions, checkLoadOptions } from './options.js';
+import { checkCacheOptions, checkHttp, checkLoadOptions } from './options.js';
 import type { CacheOptions, DownloadModelOptions } from './options.js';
 
 /** Not part of the first load: in a page the engine worker reads and writes the cache. */
@@ -56,10 +56,12 @@ export async function listModels(options: CacheOptions = {}): Promise<CachedMode
  */
 export async function deleteModel(source: ModelSource, options: CacheOptions = {}): Promise<boolean> {
   const folder = await openPlace(options, 'deleteModel');
-  const sorted = await sortSource(source);
-  const remote = 'remote' in sorted ? sorted.remote : undefined;
-  if (remote?.kind !== 'url') return false;
-  return folder !== undefined && (await store()).deleteEntry(folder, remote.file.url);
+  const { remote } = await sortSource(source, checkHttp({}));
+  let isDeleted = false;
+  for (const file of remote.kind === 'files' ? remote.files : [remote])
+    if (file.kind === 'url' && folder !== undefined)
+      isDeleted = (await (await store()).deleteEntry(folder, file.file.url)) || isDeleted;
+  return isDeleted;
 }
 
 /** The size of the cache. The figures of a browser are estimates, and `quota` is for the whole origin. */

@@ -3,7 +3,7 @@ import { ChordError, quiet } from '../errors.js';
 import { inlineModule, inlineScript } from '../files.js';
 import { BufferMeter } from '../load/meter.js';
 import { sortSource } from '../load/source.js';
-import type { ModelSource, RemoteSource } from '../load/source.js';
+import type { ModelSource } from '../load/source.js';
 import type { ByteStream } from '../load/stream.js';
 import { hasWorkers } from '../platform.js';
 import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
@@ -19,7 +19,8 @@ import type { CheckedLoad, LoadModelOptions } from './options.js';
  * Loads a GGUF model into an engine worker of its own.
  *
  * @param source A URL, a path (Node), a Blob or File, a FileSystemFileHandle, bytes, a Response or a
- *   ReadableStream. Bytes are read in slices: they are never detached and never cloned whole.
+ *   ReadableStream. Bytes are read in slices: they are never detached and never cloned whole. Of a model in
+ *   several files: a list of its files, or the URL or path of one shard; its name says where the others are.
  * @throws {ChordError} `http` and `io` for a source that can't be read; `integrity` for one that changes or
  *   has another hash; `quota` for a named cache that is full; `invalid-gguf` for a file that is no
  *   model, or is cut off; `unsupported-*`, which names what this version doesn't know; `out-of-memory`,
@@ -49,7 +50,7 @@ export function reasonOf({ backend }: CheckedLoad): string {
 export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
   op: Op,
   source: ModelSource,
-  { record, backend, worker, workerUrl, signal, onProgress }: CheckedLoad,
+  { record, http, backend, worker, workerUrl, signal, onProgress }: CheckedLoad,
 ): Promise<{ connection: Connection; value: Results[Op]; meter: BufferMeter }> {
   signal?.throwIfAborted();
   if (backend === 'webgpu') {
@@ -58,7 +59,7 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
     });
   }
   const meter = new BufferMeter();
-  let stream: ByteStream | undefined;
+  let streams: readonly (ByteStream | undefined)[] = [];
   let connection: Connection | undefined;
   let fail: (error: unknown) => void = () => {};
   const failed = quiet(new Promise<never>((_, reject) => (fail = reject)));
@@ -66,18 +67,20 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
     // A file handle is the caller's object: its getFile() may never settle.
-    const sorted = await Promise.race([sortSource(source), failed]);
-    stream = 'local' in sorted ? sorted.local : undefined;
-    const remote: RemoteSource = 'remote' in sorted ? sorted.remote : pushedSource(sorted.local);
+    const sorted = await Promise.race([sortSource(source, { ...http, signal }), failed]);
+    streams = sorted.local;
+    if (sorted.remote.kind === 'files' && record.sha256 !== undefined)
+      throw new ChordError('invalid-argument', 'sha256 is the hash of one file; the model has several');
     signal?.throwIfAborted();
     const inWorker = worker && hasWorkers;
     const files = await findFiles(record, inWorker, workerUrl);
     connection = await Connection.start(inWorker, files.workerUrl);
-    const pump = new Pump(stream, meter);
-    const message = { op, source: remote, options: files.record } as Extract<Message, { op: Op }>;
+    const most = streams.length > 1 ? 1 : CHUNKS;
+    const pumps = streams.map((stream, file) => stream && new Pump(stream, file, most, meter));
+    const message = { op, source: sorted.remote, options: files.record } as Extract<Message, { op: Op }>;
     const call = connection.open<Op>(message, {
       onEvent(reply) {
-        if (reply.type === 'taken') pump.taken(reply.buffer);
+        if (reply.type === 'taken') pumps[reply.file]?.taken(reply.buffer);
         if (reply.type !== 'progress' || onProgress === undefined) return;
         try {
           onProgress(reply.progress);
@@ -86,7 +89,7 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
         }
       },
     });
-    pump.run(call).catch(fail);
+    for (const pump of pumps) pump?.run(call).catch(fail);
     const value = await connection.held(Promise.race([call.ended, failed]));
     return { connection, value, meter };
   } catch (error) {
@@ -95,7 +98,7 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
   } finally {
     signal?.removeEventListener('abort', onAbort);
     // Not awaited: a stream's cancel() is the caller's code and may never settle.
-    stream?.close().catch(() => {});
+    for (const stream of streams) stream?.close().catch(() => {});
   }
 }
 
@@ -113,24 +116,25 @@ async function findFiles(
   return { record: { ...record, threadUrl, wasm }, workerUrl: worker };
 }
 
-function pushedSource({ name, totalBytes, phase }: ByteStream): RemoteSource {
-  return { kind: 'pushed', name, totalBytes, phase };
-}
-
 /**
- * Posts a local stream in slices. At most CHUNKS slices are under way. Their buffers come back with the
+ * Posts a local stream in slices. At most `most` slices are under way: CHUNKS of one file, one of each of
+ * several files, which are all open at the same time. Their buffers come back with the
  * acknowledgement and are used again, so neither side produces garbage.
  */
 class Pump {
-  readonly #stream: ByteStream | undefined;
+  readonly #stream: ByteStream;
+  readonly #file: number;
+  readonly #most: number;
   readonly #meter: BufferMeter;
   #spare: ArrayBufferLike[] = [];
   #underWay = 0;
   #isOver = false;
   #wake: () => void = () => {};
 
-  constructor(stream: ByteStream | undefined, meter: BufferMeter) {
+  constructor(stream: ByteStream, file: number, most: number, meter: BufferMeter) {
     this.#stream = stream;
+    this.#file = file;
+    this.#most = most;
     this.#meter = meter;
   }
 
@@ -143,7 +147,6 @@ class Pump {
 
   /** Resolves when the stream or the load has ended. Throws what the stream throws. */
   async run(call: OpenCall<unknown>): Promise<void> {
-    if (this.#stream === undefined) return;
     const stop = (): void => {
       this.#isOver = true;
       this.#spare = [];
@@ -160,18 +163,18 @@ class Pump {
       this.#meter.release(chunk.byteLength);
     }
     this.#meter.release(this.#stream.aheadBytes ?? 0);
-    call.post({ op: 'end' });
+    call.post({ op: 'end', file: this.#file });
   }
 
   async #post(call: OpenCall<unknown>, slice: Uint8Array): Promise<void> {
-    while (this.#underWay >= CHUNKS && !this.#isOver)
+    while (this.#underWay >= this.#most && !this.#isOver)
       await new Promise<void>((resolve) => (this.#wake = resolve));
     if (this.#isOver) return;
     this.#underWay += 1;
     const buffer = this.#spare.pop() ?? this.#fresh();
     const bytes = new Uint8Array(buffer, 0, slice.byteLength);
     bytes.set(slice);
-    call.post({ op: 'chunk', bytes }, buffer instanceof ArrayBuffer ? [buffer] : []);
+    call.post({ op: 'chunk', file: this.#file, bytes }, buffer instanceof ArrayBuffer ? [buffer] : []);
   }
 
   #fresh(): ArrayBuffer {

@@ -16,10 +16,11 @@ import {
 import type { Fields } from '../check.js';
 import { show } from '../errors.js';
 import { asAddress } from '../files.js';
+import type { Fetch, HttpOptions } from '../load/hub.js';
 import type { LoadProgress } from '../load/progress.js';
 import { asBias, asContextLength, asOption, kvTypes, numbers, samplingOf } from '../options.js';
 import type { ContinuationOptions } from '../options.js';
-import { isNode } from '../platform.js';
+import { environment, isNode } from '../platform.js';
 import type { CacheChoice } from '../store/cache.js';
 import type { LoadOptions } from '../worker/protocol.js';
 
@@ -71,6 +72,20 @@ export interface LoadModelOptions {
   workerUrl?: string | URL | undefined;
   threadUrl?: string | URL | undefined;
   wasmUrl?: string | URL | undefined;
+  /** Headers of the requests for a URL or an address hf:. */
+  headers?: Readonly<Record<string, string>> | Iterable<readonly [string, string]> | undefined;
+  /** Whether these requests carry cookies, as in `fetch`. */
+  credentials?: 'omit' | 'same-origin' | 'include' | undefined;
+  /**
+   * Makes these requests instead of the global `fetch`, in the caller's thread. The model is then downloaded
+   * by one request per file and isn't kept. All shards of a split model are requested at once.
+   */
+  fetch?: Fetch | undefined;
+  /**
+   * The hub of addresses hf:. `endpoint`: default https://huggingface.co, in Node HF_ENDPOINT. `token`: sent
+   * to that origin only; default in Node HF_TOKEN.
+   */
+  hub?: { endpoint?: string | undefined; token?: string | undefined } | undefined;
   /** Aborts the load; everything is released. */
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -79,7 +94,16 @@ export interface LoadModelOptions {
 /** Options of `downloadModel`, as in `loadModel`. */
 export type DownloadModelOptions = Pick<
   LoadModelOptions,
-  'cache' | 'sha256' | 'connections' | 'worker' | 'workerUrl' | 'signal' | 'onProgress'
+  | 'cache'
+  | 'sha256'
+  | 'connections'
+  | 'headers'
+  | 'credentials'
+  | 'hub'
+  | 'worker'
+  | 'workerUrl'
+  | 'signal'
+  | 'onProgress'
 >;
 
 /** Which cache: as in `loadModel`. Default 'auto'. */
@@ -133,6 +157,7 @@ export interface GenerateOptions {
 export interface CheckedLoad {
   readonly record: LoadOptions;
   readonly backend: 'auto' | 'cpu' | 'webgpu';
+  readonly http: HttpOptions;
   readonly worker: boolean;
   readonly workerUrl: string | undefined;
   readonly signal: AbortSignal | undefined;
@@ -147,6 +172,10 @@ export function checkLoadOptions(
     'cache',
     'sha256',
     'connections',
+    'headers',
+    'credentials',
+    'fetch',
+    'hub',
     'worker',
     'workerUrl',
     'signal',
@@ -159,6 +188,7 @@ export function checkLoadOptions(
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('onProgress is not a function');
   return {
     backend: asOneOf('backend', given['backend'] ?? 'auto', ['auto', 'cpu', 'webgpu'] as const),
+    http: checkHttp(given),
     worker: asBoolean('worker', given['worker'] ?? true),
     workerUrl: asAddress('workerUrl', given['workerUrl']),
     signal: asSignal('signal', given['signal']),
@@ -196,6 +226,39 @@ function asSha256(value: unknown): string {
   const hash = asString('sha256', value).toLowerCase();
   if (!/^[0-9a-f]{64}$/.test(hash)) wrong('sha256', value, '64 hex digits');
   return hash;
+}
+
+/** Checks the options of requests; {} are the defaults. */
+export function checkHttp(given: Fields): HttpOptions {
+  const own = given['fetch'];
+  if (own !== undefined && typeof own !== 'function') refuse('fetch is not a function');
+  const hub = asOptions('hub', given['hub'] ?? {}, ['endpoint', 'token']);
+  const token = asOptional(hub['token'] ?? environment('HF_TOKEN')?.trim(), (t) => asString('hub.token', t));
+  // A request would be refused with a message that has the token.
+  if (token !== undefined && !/^[!-~]+$/.test(token)) refuse('hub.token has characters that no token has');
+  const endpoint = hub['endpoint'] ?? environment('HF_ENDPOINT') ?? 'https://huggingface.co';
+  if (!/^https?:\/\/[^/?#]+[^?#]*$/i.test(asString('hub.endpoint', endpoint)))
+    refuse('hub.endpoint is not an http or https address');
+  return {
+    headers: asOptional(given['headers'], asHeaders),
+    credentials: asOptional(given['credentials'], (kind) =>
+      asOneOf('credentials', kind, ['omit', 'same-origin', 'include'] as const),
+    ),
+    fetch: own as Fetch | undefined,
+    hub: { endpoint: (endpoint as string).replace(/\/+$/, ''), token },
+  };
+}
+
+function asHeaders(value: unknown): [string, string][] {
+  let headers: [string, string][];
+  try {
+    headers = [...new Headers(value as Record<string, string>)];
+  } catch {
+    // The cause's message may have a value, which may be a secret.
+    return refuse('headers has a name or a value that no request may have');
+  }
+  if (headers.some(([name]) => name === 'range')) refuse('headers may not have range');
+  return headers;
 }
 
 export function checkGenerateOptions(options: unknown): {

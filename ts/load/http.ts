@@ -64,6 +64,14 @@ export function responseStream(response: Response, name: string): ByteStream {
   return readableStream(response.body, name, 'download', bodyBytes(response));
 }
 
+/** Hints for the header X-Error-Code of Hugging Face. */
+const hubHints: { readonly [code: string]: string } = {
+  GatedRepo: 'accept the terms on the page of the repository, and pass hub: { token } (in Node: HF_TOKEN)',
+  RepoNotFound: 'check owner and repository; a private one needs hub: { token } (in Node: HF_TOKEN)',
+  RevisionNotFound: 'the repository has no such revision',
+  EntryNotFound: 'the repository has no such file; hf:owner/repo:Q4_K_M finds a file by its quantisation',
+};
+
 /** Checks status and content type before the body is read. Ends an answer that it refuses. */
 export function checkResponse(response: Response, name: string): void {
   const refuse = (error: ChordError): never => {
@@ -74,9 +82,10 @@ export function checkResponse(response: Response, name: string): void {
     refuse(
       new ChordError('http', `${response.status} ${response.statusText} for ${name}`.replace('  ', ' '), {
         hint:
-          response.status === 401 || response.status === 403
-            ? 'the server needs credentials for this file'
-            : undefined,
+          hubHints[response.headers.get('x-error-code') ?? ''] ??
+          (response.status === 401 || response.status === 403
+            ? 'the server needs credentials for this file: the options headers and credentials, or hub: { token } for hf:'
+            : undefined),
       }),
     );
   }

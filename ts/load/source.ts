@@ -5,12 +5,15 @@ import { ChordError } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
 import { httpFile, responseStream, urlName } from './http.js';
 import type { HttpFile } from './http.js';
+import { ask, hubFiles, pageFile } from './hub.js';
+import type { HttpOptions } from './hub.js';
+import { inOrder, oneModel, shardsOf } from './shards.js';
 import { HttpReader } from './span.js';
 import { SLICE, describe, isDetached, readableStream, reasonOf, toBytes } from './stream.js';
 import type { ByteStream } from './stream.js';
 
-/** Every kind of source. Bytes are read in slices; they are never detached and never cloned whole. */
-export type ModelSource =
+/** A model's file. Bytes are read in slices; they are never detached and never cloned whole. */
+export type FileSource =
   | string
   | URL
   | Blob
@@ -20,8 +23,20 @@ export type ModelSource =
   | Response
   | ReadableStream<Uint8Array>;
 
-/** A source that is posted to the worker. The client reads `pushed` and posts slices. */
-export type RemoteSource =
+/**
+ * Every kind of source. The list holds the files of a model that llama-gguf-split has split. Files whose
+ * names are shards' names (`NAME-00001-of-00003.gguf`) may come in any order, others come in the order of
+ * their key `split.no`. Of a URL or a path, the name of one shard is enough: the others are beside it. A
+ * directory that the user picked holds the files of one model.
+ *
+ * A string may be an address on a hub: `hf:owner/repo/file.gguf`, or `hf:owner/repo:Q4_K_M` for the only
+ * model of that quantisation; both may have a revision: `hf:owner/repo@revision/file.gguf`. The address of a
+ * page that shows a file (/blob/) stands for the file.
+ */
+export type ModelSource = FileSource | FileSystemDirectoryHandle | readonly FileSource[];
+
+/** A file that is posted to the worker. The client reads `pushed` and posts slices. */
+export type RemoteFile =
   | { readonly kind: 'url'; readonly file: HttpFile }
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
@@ -32,8 +47,20 @@ export type RemoteSource =
       readonly phase: 'download' | 'read';
     };
 
-/** A sorted source: one that the worker reads, or a local stream that the client posts. */
-export type SortedSource = { readonly remote: RemoteSource } | { readonly local: ByteStream };
+export type RemoteSource = RemoteFile | { readonly kind: 'files'; readonly files: readonly RemoteFile[] };
+
+/** A sorted source: the part for the worker, and for each file that is pushed, the stream to post. */
+export interface SortedSource {
+  readonly remote: RemoteSource;
+  readonly local: readonly (ByteStream | undefined)[];
+}
+
+type SortedFile = { readonly remote: RemoteFile } | { readonly local: ByteStream };
+
+/** The name of a file in messages and progress. */
+export function fileName(file: RemoteFile): string {
+  return file.kind === 'url' ? file.file.name : file.kind === 'path' ? file.path : file.name;
+}
 
 const isRemoteAddress = (text: string): boolean => /^(https?|blob|data):/i.test(text);
 
@@ -41,9 +68,9 @@ const isRemoteAddress = (text: string): boolean => /^(https?|blob|data):/i.test(
  * Sorts a source. Opens no URL and no file; a Response or a stream is open already. Throws `invalid-argument`
  * for a value that is no source, `http` and `invalid-gguf` for a Response with another content.
  */
-export async function sortSource(source: ModelSource): Promise<SortedSource> {
+export async function sortSource(source: ModelSource, http: HttpOptions = PLAIN): Promise<SortedSource> {
   try {
-    return await sort(source);
+    return together(await sortAll(source, http));
   } catch (cause) {
     if (ChordError.isInstance(cause)) throw cause;
     // A getter of the source threw.
@@ -51,13 +78,83 @@ export async function sortSource(source: ModelSource): Promise<SortedSource> {
   }
 }
 
-async function sort(source: ModelSource): Promise<SortedSource> {
+async function sortAll(given: ModelSource, http: HttpOptions): Promise<SortedFile[]> {
+  const source = isDirectory(given) ? await modelOf(given) : given;
+  if (!Array.isArray(source)) return sort(source as FileSource, http);
+  if (source.length === 0) throw new ChordError('invalid-argument', 'the model source is an empty list');
+  if (source.length > 256)
+    throw new ChordError(
+      'invalid-argument',
+      `the model source is a list of ${source.length} files, at most 256`,
+    );
+  const files: SortedFile[] = [];
+  try {
+    for (const each of source as readonly FileSource[]) files.push(...(await sort(each, http, false)));
+  } catch (error) {
+    for (const file of files) if ('local' in file) file.local.close().catch(() => {});
+    throw error;
+  }
+  return inOrder(files, nameOf);
+}
+
+const nameOf = (file: SortedFile): string => ('local' in file ? file.local.name : fileName(file.remote));
+
+/** The requests of a caller who names no options. */
+const PLAIN: HttpOptions = { hub: { endpoint: 'https://huggingface.co', token: undefined } };
+
+/** `files` behind HTTP: the worker requests them, or this thread with the caller's fetch. */
+async function overHttp(files: readonly HttpFile[], http: HttpOptions): Promise<SortedFile[]> {
+  if (http.fetch === undefined) return files.map((file) => ({ remote: { kind: 'url', file } }));
+  const sorted: { local: ByteStream }[] = [];
+  try {
+    for (const file of files) sorted.push({ local: responseStream(await ask(file, http), file.name) });
+  } catch (error) {
+    for (const { local } of sorted) local.close().catch(() => {});
+    throw error;
+  }
+  return sorted;
+}
+
+function isDirectory(source: unknown): source is FileSystemDirectoryHandle {
+  const { kind, values } = (source ?? {}) as { kind?: unknown; values?: unknown };
+  return kind === 'directory' && typeof values === 'function';
+}
+
+/** The files of the one model in a directory. */
+async function modelOf(directory: FileSystemDirectoryHandle): Promise<FileSystemFileHandle[]> {
+  const files = new Map<string, FileSystemFileHandle>();
+  try {
+    const entries = (directory as unknown as { values(): AsyncIterable<FileSystemHandle> }).values();
+    for await (const entry of entries)
+      if (entry.kind === 'file') files.set(entry.name, entry as FileSystemFileHandle);
+  } catch (cause) {
+    throw new ChordError('io', `can't read the directory ${directory.name}: ${reasonOf(cause)}`, { cause });
+  }
+  return oneModel([...files.keys()], `the directory ${directory.name}`).map((name) => files.get(name)!);
+}
+
+function together(files: readonly SortedFile[]): SortedSource {
+  const local = files.map((file) => ('local' in file ? file.local : undefined));
+  const remotes = files.map((file): RemoteFile => {
+    if ('remote' in file) return file.remote;
+    const { name, totalBytes, phase } = file.local;
+    return { kind: 'pushed', name, totalBytes, phase };
+  });
+  return { remote: remotes.length === 1 ? remotes[0]! : { kind: 'files', files: remotes }, local };
+}
+
+/** Sorts a file; with `all`, every shard of the model that a URL or a path names one of. */
+async function sort(source: FileSource, http: HttpOptions, all = true): Promise<SortedFile[]> {
   if (typeof source === 'string' || source instanceof URL) {
     const address = String(source);
     return isNode && /^blob:/i.test(address)
-      ? sortBlob(await blobAt(address))
-      : { remote: await sortAddress(address) };
+      ? [sortBlob(await blobAt(address))]
+      : sortAddress(address, http, all ? shardsOf : (name) => [name]);
   }
+  return [await sortObject(source)];
+}
+
+async function sortObject(source: Exclude<FileSource, string | URL>): Promise<SortedFile> {
   if (typeof Blob === 'function' && source instanceof Blob) return sortBlob(source);
   if (isFileHandle(source)) return sortBlob(await fileOf(source));
   if (typeof Response === 'function' && source instanceof Response)
@@ -67,39 +164,47 @@ async function sort(source: ModelSource): Promise<SortedSource> {
   const bytes = toBytes(source);
   if (bytes !== undefined) return { local: bytesStream(bytes) };
   throw new ChordError('invalid-argument', `the model source is ${describe(source)}`, {
-    hint: Array.isArray(source)
-      ? 'a model in several files is not in this version'
-      : 'pass a URL, a path, a Blob or File, bytes, a Response or a ReadableStream',
+    hint: 'pass a URL, hf:owner/repo/file.gguf, a path, a Blob or File, a handle, bytes, a Response, a ReadableStream, or a list of these',
   });
 }
 
-async function sortAddress(address: string): Promise<RemoteSource> {
+async function sortAddress(
+  address: string,
+  http: HttpOptions,
+  namesOf: (name: string) => string[],
+): Promise<SortedFile[]> {
   if (address === '') throw new ChordError('invalid-argument', 'the model source is an empty string');
-  if (/^hf:/i.test(address)) {
-    throw new ChordError(
-      'invalid-argument',
-      `the model source ${address} has the scheme hf:, which is not in this version`,
-      {
-        hint: "pass the file's own URL: https://huggingface.co/owner/repo/resolve/main/file.gguf",
-      },
+  if (/^hf:/i.test(address)) return overHttp(await hubFiles(address, http), http);
+  if (isRemoteAddress(address) || !isNode) {
+    const url = toUrl(address, isNode ? undefined : globalThis.location?.href);
+    const page = pageFile(url, http);
+    if (page !== undefined) return overHttp(await hubFiles(page, http), http);
+    const { headers, credentials } = http;
+    const urls = /^https?:/i.test(url) ? namesOf(url) : [url];
+    return overHttp(
+      urls.map((each) => ({ ...httpFile(each), headers, credentials })),
+      http,
     );
   }
-  if (isRemoteAddress(address)) return { kind: 'url', file: httpFile(toUrl(address)) };
-  if (!isNode) return { kind: 'url', file: httpFile(toUrl(address, globalThis.location?.href)) };
+  const paths = namesOf(await pathOf(address));
+  return paths.map((path) => ({ remote: { kind: 'path', path } }));
+}
+
+async function pathOf(address: string): Promise<string> {
   if (!/^file:/i.test(address)) {
     const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(address)?.[1];
-    if (scheme === undefined) return { kind: 'path', path: address };
+    if (scheme === undefined) return address;
     throw new ChordError(
       'invalid-argument',
       `the model source ${address} has the unknown scheme ${scheme}:`,
       {
-        hint: 'known are http:, https:, file:, data: and blob:',
+        hint: 'known are http:, https:, file:, data:, blob: and hf:',
       },
     );
   }
   const { fileURLToPath } = (await importNode('url')) as typeof import('node:url');
   try {
-    return { kind: 'path', path: fileURLToPath(address) };
+    return fileURLToPath(address);
   } catch (cause) {
     throw new ChordError('invalid-argument', `${address}: ${(cause as Error).message}`, { cause });
   }
@@ -128,7 +233,7 @@ function responseName({ url }: { readonly url: unknown }): string {
 }
 
 /** Node can't post file-backed Blobs. A page can, and then the worker reads the Blob. */
-function sortBlob(blob: Blob): SortedSource {
+function sortBlob(blob: Blob): SortedFile {
   const name = (blob as { name?: unknown }).name;
   const label = typeof name === 'string' && name !== '' ? name : 'the Blob';
   return isNode ? { local: blobStream(blob, label) } : { remote: { kind: 'blob', blob, name: label } };
@@ -168,7 +273,7 @@ const CHANGED = 'the file may have been changed or removed after it was chosen';
  * separately (241 MB: 0.2 s, with slices of 1 MB 0.4 s).
  */
 export function openRemote(
-  source: Exclude<RemoteSource, { kind: 'pushed' }>,
+  source: Exclude<RemoteFile, { kind: 'pushed' }>,
   signal: AbortSignal,
 ): Promise<ByteStream> {
   switch (source.kind) {

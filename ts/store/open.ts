@@ -3,7 +3,7 @@
 import { ChordError } from '../errors.js';
 import { verified } from '../load/integrity.js';
 import { openRemote } from '../load/source.js';
-import type { RemoteSource } from '../load/source.js';
+import type { RemoteFile } from '../load/source.js';
 import type { ByteStream } from '../load/stream.js';
 import { openFolder, openStored } from './cache.js';
 import type { CacheChoice } from './cache.js';
@@ -26,7 +26,7 @@ export const CONNECTIONS = 4;
  * Throws `io`, `http`, `integrity`, `quota`, `invalid-gguf`.
  */
 export async function openSource(
-  source: Exclude<RemoteSource, { kind: 'pushed' }>,
+  source: Exclude<RemoteFile, { kind: 'pushed' }>,
   { cache = 'none', connections = CONNECTIONS, ...keep }: KeepOptions,
   signal: AbortSignal,
   onlyHeader: boolean,

@@ -17,6 +17,8 @@ export interface Exports {
   isa(): number;
   model_init(block: number, bytes: number): number;
   model_set_file_bytes(m: number, bytes: number): number;
+  model_files(m: number): number;
+  model_file(m: number): number;
   model_position(m: number): number;
   model_wanted(m: number): number;
   model_give(m: number, block: number, bytes: number): number;

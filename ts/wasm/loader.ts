@@ -43,7 +43,8 @@ export class Loader {
    */
   load(bytes: Uint8Array, options: PlanOptions): void {
     this.setFileBytes(bytes.byteLength);
-    if (!this.push(0, bytes)) this.end();
+    // `end` refuses a shard.
+    if (!this.push(0, bytes) || this.files > 1) this.end();
     const { bytes: needed } = this.plan(options);
     const { room } = this.#instance.heap;
     if (needed > room) {
@@ -56,25 +57,35 @@ export class Loader {
     if (!this.begin() && !this.push(0, bytes)) this.end();
   }
 
+  /** The number of the model's files; 1 until the first header is complete. */
+  get files(): number {
+    return this.#instance.exports.model_files(this.#instance.model);
+  }
+
+  /** The file that `push` needs next. */
+  get file(): number {
+    return this.#instance.exports.model_file(this.#instance.model);
+  }
+
   /**
-   * Sets the file's length in bytes, if it is known. A truncated file is then refused before its data is
-   * read.
+   * Sets the length in bytes of that file, if it is known. A truncated file is then refused before its data
+   * is read.
    */
   setFileBytes(bytes: number): void {
     this.#instance.check(this.#instance.exports.model_set_file_bytes(this.#instance.model, bytes));
   }
 
-  /** The file offset that `push` needs next. The caller may drop all bytes before it. */
+  /** The offset in that file that `push` needs next. The caller may drop all bytes before it. */
   get position(): number {
     return this.#instance.exports.model_position(this.#instance.model);
   }
 
   /**
-   * Pushes the file's bytes from `offset` on, and skips bytes that the model doesn't need. Returns true when
-   * the header or the data is complete. Behind the header, the rest of the chunk isn't consumed: call `plan`
-   * and `begin`, and push the chunk again.
+   * Pushes a file's bytes from `offset` on, and skips bytes that the model doesn't need. Returns true when
+   * the file's header or its data is complete. Behind the header, the rest of the chunk isn't consumed: call
+   * `plan` and `begin`, and push the chunk again.
    */
-  push(offset: number, bytes: Uint8Array): boolean {
+  push(offset: number, bytes: Uint8Array, file = 0): boolean {
     let status: number = Status.MORE;
     for (;;) {
       const position = Math.max(this.position, offset);
@@ -83,13 +94,13 @@ export class Loader {
       this.#instance.heap.copyIn(this.#instance.staging, rest);
       status = this.#instance.exports.model_push(
         this.#instance.model,
-        0,
+        file,
         position,
         this.#instance.staging,
         rest.byteLength,
       );
       if (status === Status.NEED_MEMORY) this.#growArena();
-      else if (this.#instance.check(status) === Status.DONE) return true;
+      else if (this.#instance.check(status) === Status.DONE || this.file !== file) return true;
       else if (this.position <= position) return false; // the model needs no byte of this chunk
     }
   }

@@ -3,7 +3,8 @@
 import { ChordError } from '../errors.js';
 import { ProgressReporter } from '../load/progress.js';
 import type { LoadProgress } from '../load/progress.js';
-import type { RemoteSource } from '../load/source.js';
+import { fileName } from '../load/source.js';
+import type { RemoteFile, RemoteSource } from '../load/source.js';
 import { nextTurn } from '../platform.js';
 import { describeEntry, openFolder, openStored } from '../store/cache.js';
 import type { CachedModel } from '../store/cache.js';
@@ -13,9 +14,40 @@ import type { KeepOptions } from '../store/open.js';
 /** The event loop turns at least once per TURN_BYTES, so that a cancel arrives. */
 const TURN_BYTES = 1 << 20;
 
-/** Downloads a file to its end. Throws the errors of the source and of the cache, and `invalid-gguf`. */
-export async function downloadFile(
+/**
+ * Downloads a model's files to their end, one after the other. Resolves to the first, with the bytes of all.
+ * Throws the errors of the source and of the cache, and `invalid-gguf`.
+ */
+export async function downloadFiles(
   source: RemoteSource,
+  options: KeepOptions,
+  signal: AbortSignal,
+  onProgress: (progress: LoadProgress) => void,
+): Promise<CachedModel> {
+  if (source.kind !== 'files') return downloadFile(source, options, signal, onProgress);
+  const models: CachedModel[] = [];
+  let bytes = 0;
+  for (const [i, file] of source.files.entries()) {
+    const model = await downloadFile(file, options, signal, (report) => {
+      const isLast = i === source.files.length - 1;
+      if (report.phase === 'compile' ? i === 0 : report.phase !== 'ready' || isLast)
+        onProgress({
+          ...report,
+          file: fileName(source.files[0]!),
+          loaded: bytes + report.loaded,
+          total: isLast && report.total !== undefined ? bytes + report.total : undefined,
+          progress: (i + report.progress) / source.files.length,
+          secondsLeft: undefined,
+        });
+    });
+    models.push(model);
+    bytes += model.bytes;
+  }
+  return { ...models[0]!, bytes, totalBytes: bytes };
+}
+
+async function downloadFile(
+  source: RemoteFile,
   { cache = 'auto', connections = CONNECTIONS, sha256 }: KeepOptions,
   signal: AbortSignal,
   onProgress: (progress: LoadProgress) => void,

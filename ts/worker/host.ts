@@ -4,12 +4,13 @@
 // reader may make them inside its loop. No message may crash or hang the worker.
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
-import type { RemoteSource } from '../load/source.js';
+import { fileName } from '../load/source.js';
+import type { RemoteFile } from '../load/source.js';
 import { checked, openSource } from '../store/open.js';
 import { describe } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
 import { Call } from './call.js';
-import { downloadFile } from './download.js';
+import { downloadFiles } from './download.js';
 import { estimateEngine, loadEngine } from './load.js';
 import type { LoadJob } from './load.js';
 import { callOf, parseRequest } from './protocol.js';
@@ -50,7 +51,7 @@ export class EngineHost {
   #isLoading = false;
   #isDisposed = false;
   #bytesRead = 0;
-  #pushed: { stream: PushedStream; call: number } | undefined;
+  #pushed: { call: number; streams: (PushedStream | undefined)[] } | undefined;
   #loaded: LoadedEngine | undefined;
   #runner: Runner | undefined;
 
@@ -69,11 +70,11 @@ export class EngineHost {
     }
     switch (request.op) {
       case 'chunk':
-        return void (this.#pushed?.call === request.call && this.#pushed.stream.push(request.bytes));
+        return this.#pushedFile(request)?.push(request.bytes);
       case 'end':
-        return void (this.#pushed?.call === request.call && this.#pushed.stream.end());
+        return this.#pushedFile(request)?.end();
       case 'fail':
-        return void (this.#pushed?.call === request.call && this.#pushed.stream.fail(request.error));
+        return this.#pushedFile(request)?.fail(request.error);
       case 'taken':
         return this.#calls.get(request.call)?.take(request.count);
       case 'pong':
@@ -243,18 +244,23 @@ export class EngineHost {
       throw new ChordError('busy', 'a model is loaded already');
     this.#isLoading = true;
     const { source } = request;
-    const pushed = source.kind === 'pushed' ? this.#openPushed(call, source) : undefined; // before any await
+    const files = source.kind === 'files' ? source.files : [source];
+    const streams = files.map((file, i) => this.#openPushed(call, file, i)); // before any await
+    this.#pushed = { call: call.id, streams };
     try {
       const job: LoadJob = {
         options: request.options,
         signal: call.signal,
-        meter: pushed ? new BufferMeter() : this.#meter, // pushed bytes are counted by the client
+        meter: this.#meter,
         mayThread: this.#options.mayThread,
-        name: source.kind === 'url' ? source.file.name : source.kind === 'path' ? source.path : source.name,
-        open: (signal) =>
-          pushed !== undefined || source.kind === 'pushed'
-            ? checked(pushed!, request.options.sha256)
-            : openSource(source, request.options, signal, request.op === 'estimate'),
+        files: files.map((file, i) => ({
+          name: fileName(file),
+          isPushed: file.kind === 'pushed',
+          open: (signal) =>
+            file.kind === 'pushed'
+              ? checked(streams[i]!, request.options.sha256)
+              : openSource(file, request.options, signal, request.op === 'estimate'),
+        })),
         onBytes: (bytes) => (this.#bytesRead += bytes),
         onProgress: (progress) => this.#post({ type: 'progress', call: call.id, progress }),
       };
@@ -276,7 +282,7 @@ export class EngineHost {
     if (this.#isLoading) throw new ChordError('busy', 'a model is loaded or downloaded already');
     this.#isLoading = true;
     try {
-      return await downloadFile(request.source, request.options, signal, (progress) =>
+      return await downloadFiles(request.source, request.options, signal, (progress) =>
         this.#post({ type: 'progress', call: id, progress }),
       );
     } finally {
@@ -285,16 +291,20 @@ export class EngineHost {
     }
   }
 
-  #openPushed(call: Call, source: Extract<RemoteSource, { kind: 'pushed' }>): PushedStream {
+  #openPushed(call: Call, source: RemoteFile, file: number): PushedStream | undefined {
+    if (source.kind !== 'pushed') return undefined;
     const stream = new PushedStream(source, ({ byteLength, buffer }) =>
       this.#post(
-        { type: 'taken', call: call.id, bytes: byteLength, buffer },
+        { type: 'taken', call: call.id, file, bytes: byteLength, buffer },
         buffer instanceof ArrayBuffer ? [buffer] : [],
       ),
     );
     call.signal.addEventListener('abort', () => stream.stop(call.signal.reason));
-    this.#pushed = { stream, call: call.id };
     return stream;
+  }
+
+  #pushedFile({ call, file }: { call: number; file: number }): PushedStream | undefined {
+    return this.#pushed?.call === call ? this.#pushed.streams[file] : undefined;
   }
 
   #counters(): ModelCounters {

@@ -32,20 +32,28 @@ export interface LoadJob {
   readonly meter: BufferMeter;
   /** Whether a pool is possible: true in the engine worker, false in the caller's thread. */
   readonly mayThread: boolean;
-  /** Name of the source, for messages and progress. */
-  readonly name: string;
-  open(signal: AbortSignal): Promise<ByteStream>;
+  /** The model's files in the order of the key split.no. */
+  readonly files: readonly JobFile[];
   onBytes(bytes: number): void;
   onProgress(progress: LoadProgress): void;
 }
 
-/** A source that has been read to the end of its header. */
+export interface JobFile {
+  /** For messages and progress. */
+  readonly name: string;
+  /** The client reads the file and counts its bytes as held. The file can be opened only once. */
+  readonly isPushed: boolean;
+  open(signal: AbortSignal): Promise<ByteStream>;
+}
+
+/** A source whose headers have been read. */
 interface Opened {
   readonly engine: WasmEngine;
   readonly compiled: CompiledModule;
-  readonly stream: ByteStream;
-  readonly chunks: Chunks;
+  readonly files: readonly Chunks[];
   readonly progress: ProgressReporter;
+  /** The file that is read: an error names it. */
+  at: Chunks;
   pool?: ThreadPool | undefined;
 }
 
@@ -57,14 +65,19 @@ interface Opened {
  */
 export function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   return withHeader(job, async (opened) => {
-    const { engine, compiled, stream, chunks, progress } = opened;
+    const { engine, compiled, files, progress } = opened;
     const { fit, why } = await planModel(engine, job);
     if (!fit.fits) throw doesNotFit(engine.file, fit);
     const started = await startPool(engine.file, fit.options, job.options.threadUrl);
     opened.pool = started.pool;
-    progress.total ??= engine.file.planInfo.data_end;
-    if (!engine.file.begin()) await chunks.until(engine.file);
-    if (stream.mustEnd) await chunks.drain();
+    progress.total = bytesOf(files, engine.file);
+    if (!engine.file.begin())
+      for (const [i, file] of files.entries()) {
+        if (engine.file.file !== i) continue;
+        opened.at = file;
+        await file.data(engine.file, i);
+      }
+    for (const file of files) await (opened.at = file).finish();
     await opened.pool?.join(engine.instance);
     job.signal.throwIfAborted();
     progress.begin('ready');
@@ -74,13 +87,13 @@ export function loadEngine(job: LoadJob): Promise<LoadedEngine> {
 
 /** Reads the header and says what `loadEngine` would do. Everything is released. Throws as `loadEngine`. */
 export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
-  return withHeader(job, async ({ engine, compiled, stream }) => {
+  return withHeader(job, async ({ engine, compiled, files }) => {
     const { fit, why } = await planModel(engine, job);
     const largest = largestContext(engine.file, fit.options, fit.available);
     engine.file.plan(fit.options);
     const estimate = {
       ...describe(engine, compiled, why),
-      fileBytes: stream.totalBytes ?? engine.file.planInfo.data_end,
+      fileBytes: bytesOf(files, engine.file) ?? engine.file.planInfo.file_weight_bytes,
       kvType: fit.options.kvType ?? 'f16',
       fits: fit.fits,
       why: fit.why,
@@ -97,32 +110,51 @@ export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
  * engine and the pool are released.
  */
 async function withHeader<T>(job: LoadJob, use: (opened: Opened) => Promise<T>): Promise<T> {
-  const progress = new ProgressReporter(job.name, job.onProgress);
+  const progress = new ProgressReporter(job.files[0]!.name, job.onProgress);
   const [compiled, stream] = await compileAndOpen(job);
-  const aheadBytes = stream.aheadBytes ?? 0;
+  const report = (): void => progress.update(files.reduce((loaded, file) => loaded + file.loaded, 0));
+  const files: Chunks[] = job.files.map((file) => new Chunks(file, job, report));
   let opened: Opened | undefined;
   try {
-    job.meter.hold(aheadBytes);
+    if (files.length === 1) progress.total = stream.totalBytes;
+    files[0]!.begin(stream);
     job.signal.throwIfAborted();
     const engine = new WasmEngine(compiled.module, job.options.memoryBudget);
-    progress.total = stream.totalBytes;
-    stream.watch?.((loaded) => progress.update(loaded));
+    const { file } = engine;
     progress.begin(stream.phase);
-    const chunks = new Chunks(stream, job, progress);
-    opened = { engine, compiled, stream, chunks, progress };
-    if (stream.totalBytes !== undefined) engine.file.setFileBytes(stream.totalBytes);
-    await chunks.until(engine.file);
+    opened = { engine, compiled, files, progress, at: files[0]! };
+    for (let i = 0; i < file.files; i++) {
+      // Without a next shard, `end` says that it is missing.
+      if (i === files.length) file.end();
+      opened.at = files[i]!;
+      await opened.at.header(file, i);
+    }
+    if (files.length > file.files) throw tooMany(files.length, file.files);
     return await use(opened);
   } catch (error) {
     opened?.engine.free();
     await opened?.pool?.stop();
-    if (!opened?.chunks.isBroken && ChordError.isInstance(error) && error.code === 'invalid-gguf')
-      stream.drop?.();
-    throw named(error, job.name);
+    const { at } = opened ?? { at: files[0]! };
+    if (!at.isBroken && ChordError.isInstance(error) && error.code === 'invalid-gguf') at.drop();
+    throw named(error, at.name);
   } finally {
-    job.meter.release(aheadBytes);
-    await stream.close();
+    for (const file of files) await file.close();
   }
+}
+
+/** The files' bytes in all; undefined if the length of one of several is unknown. */
+function bytesOf(files: readonly Chunks[], { planInfo }: Loader): number | undefined {
+  const [first] = files;
+  if (files.length === 1) return first!.totalBytes ?? planInfo.data_end;
+  const add = (a: number | undefined, b: number | undefined): number | undefined =>
+    a === undefined || b === undefined ? undefined : a + b;
+  return files.map(({ totalBytes }) => totalBytes).reduce(add);
+}
+
+function tooMany(given: number, count: number): ChordError {
+  return new ChordError('invalid-argument', `${given} files were given, but the model has ${count}`, {
+    hint: "the key 'split.count' of the first file says how many shards the model has",
+  });
 }
 
 /**
@@ -134,7 +166,7 @@ async function compileAndOpen(job: LoadJob): Promise<[CompiledModule, ByteStream
   const onAbort = (): void => stop.abort(job.signal.reason);
   job.signal.addEventListener('abort', onAbort);
   if (job.signal.aborted) onAbort();
-  const opening = job.open(stop.signal);
+  const opening = job.files[0]!.open(stop.signal);
   opening.catch(() => undefined); // a rejection is reported where `opening` is awaited
   try {
     return [await compileModule({ wasm: job.options.wasm, signal: job.signal }), await opening];
@@ -146,56 +178,111 @@ async function compileAndOpen(job: LoadJob): Promise<[CompiledModule, ByteStream
   }
 }
 
-/** The chunks of a source. The end of the header and the first data may be in one chunk. */
+/**
+ * The chunks of a file. The end of the header and the first data may be in one chunk. A shard behind the
+ * first is closed when its header is complete, and opened again for its data: many open requests would block
+ * each other. A pushed file stays open, and one that must be read to its end: a download that is kept.
+ */
 class Chunks {
-  readonly #stream: ByteStream;
+  readonly name: string;
+  totalBytes: number | undefined;
+  readonly #file: JobFile;
   readonly #job: LoadJob;
-  readonly #progress: ProgressReporter;
+  readonly #report: () => void;
+  #stream: ByteStream | undefined;
   #chunk: Uint8Array = new Uint8Array();
   #offset = 0;
   #sinceTurn = 0;
   /** Whether the source has failed: the bytes before may be right. */
   isBroken = false;
+  /** Bytes of the file that have arrived. */
+  loaded = 0;
 
-  constructor(stream: ByteStream, job: LoadJob, progress: ProgressReporter) {
-    this.#stream = stream;
+  constructor(file: JobFile, job: LoadJob, report: () => void) {
+    this.name = file.name;
+    this.#file = file;
     this.#job = job;
-    this.#progress = progress;
+    this.#report = report;
+  }
+
+  begin(stream: ByteStream): void {
+    this.#stream = stream;
+    this.totalBytes = stream.totalBytes;
+    this.#hold(stream.aheadBytes ?? 0);
+    stream.watch?.((loaded) => this.#arrived(loaded));
+  }
+
+  #arrived(loaded: number): void {
+    this.loaded = Math.max(loaded, this.loaded);
+    this.#report();
+  }
+
+  async header(loader: Loader, file: number): Promise<void> {
+    if (this.#stream === undefined) this.begin(await this.#file.open(this.#job.signal));
+    if (this.totalBytes !== undefined) loader.setFileBytes(this.totalBytes);
+    await this.#until(loader, file);
+    if (file > 0 && !this.#file.isPushed && !this.#stream?.mustEnd) await this.close();
+  }
+
+  async data(loader: Loader, file: number): Promise<void> {
+    if (this.#stream === undefined) this.begin(await this.#file.open(this.#job.signal));
+    await this.#until(loader, file);
+    await this.finish();
+  }
+
+  /** Closes the file, and reads the bytes behind the model before if something depends on them. */
+  async finish(): Promise<void> {
+    const stream = this.#stream;
+    if (stream?.mustEnd) while (await this.#next(stream)) continue;
+    await this.close();
+  }
+
+  drop(): void {
+    this.#stream?.drop?.();
+  }
+
+  async close(): Promise<void> {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    this.#hold(-this.#chunk.byteLength - (stream.aheadBytes ?? 0));
+    this.#stream = undefined;
+    this.#chunk = new Uint8Array();
+    this.#offset = 0;
+    await stream.close();
+  }
+
+  #hold(bytes: number): void {
+    if (!this.#file.isPushed) this.#job.meter.hold(bytes);
   }
 
   /**
    * Pushes chunks until the header or the data is complete. Throws `invalid-gguf` if the file ends before.
    */
-  async until(file: Loader): Promise<void> {
-    while (!file.push(this.#offset, this.#chunk)) {
-      if (await this.#next()) continue;
-      file.end();
+  async #until(loader: Loader, file: number): Promise<void> {
+    while (!loader.push(this.#offset, this.#chunk, file)) {
+      if (await this.#next(this.#stream!)) continue;
+      loader.end();
       throw new ChordError('invalid-gguf', 'the file ends before its model is complete');
     }
   }
 
-  /** Reads the bytes behind the model. */
-  async drain(): Promise<void> {
-    while (await this.#next()) continue;
-  }
-
   /** Reads the next chunk. Returns false at the end of the source. */
-  async #next(): Promise<boolean> {
-    this.#job.meter.release(this.#chunk.byteLength);
+  async #next(stream: ByteStream): Promise<boolean> {
+    this.#hold(-this.#chunk.byteLength);
     this.#offset += this.#chunk.byteLength;
     this.#sinceTurn += this.#chunk.byteLength;
     this.#chunk = new Uint8Array();
     if (this.#sinceTurn >= TURN_BYTES) await nextTurn();
     if (this.#sinceTurn >= TURN_BYTES) this.#sinceTurn = 0;
     this.isBroken = true;
-    const chunk = await this.#stream.read();
+    const chunk = await stream.read();
     this.isBroken = false;
     this.#job.signal.throwIfAborted();
     if (chunk === undefined) return false;
-    if (this.#offset === 0) checkStart(chunk, this.#stream.name);
-    this.#job.meter.hold(chunk.byteLength);
+    if (this.#offset === 0) checkStart(chunk, this.name);
+    this.#hold(chunk.byteLength);
     this.#job.onBytes(chunk.byteLength);
-    if (this.#stream.watch === undefined) this.#progress.update(this.#offset + chunk.byteLength);
+    if (stream.watch === undefined) this.#arrived(this.#offset + chunk.byteLength);
     this.#chunk = chunk;
     return true;
   }
@@ -249,6 +336,8 @@ async function startPool(
 /** Adds the file's name to an error about the file. Other errors name their subject already. */
 function named(error: unknown, name: string): unknown {
   if (!ChordError.isInstance(error) || error.message.includes(name)) return error;
-  if (error.code !== 'invalid-gguf' && !error.code.startsWith('unsupported-')) return error;
-  return new ChordError(error.code, `${name}: ${error.message}`, { hint: error.hint, cause: error });
+  const isShard = error.code === 'invalid-argument' && error.message.includes('shard');
+  if (!isShard && error.code !== 'invalid-gguf' && !error.code.startsWith('unsupported-')) return error;
+  const hint = isShard ? 'pass all shards in a list, or the name of one of them' : error.hint;
+  return new ChordError(error.code, `${name}: ${error.message}`, { hint, cause: error });
 }

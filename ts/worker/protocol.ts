@@ -21,7 +21,7 @@ import { isErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { HttpFile } from '../load/http.js';
-import type { RemoteSource } from '../load/source.js';
+import type { RemoteFile, RemoteSource } from '../load/source.js';
 import { asBias, asContextLength, asOption, kvTypes, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling } from '../options.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
@@ -153,9 +153,10 @@ export type Request =
       readonly source: RemoteSource;
       readonly options: KeepOptions;
     }
-  | { readonly op: 'chunk'; readonly call: number; readonly bytes: Uint8Array }
-  | { readonly op: 'end'; readonly call: number }
-  | { readonly op: 'fail'; readonly call: number; readonly error: ErrorRecord }
+  // `file`: index among the source's files.
+  | { readonly op: 'chunk'; readonly call: number; readonly file: number; readonly bytes: Uint8Array }
+  | { readonly op: 'end'; readonly call: number; readonly file: number }
+  | { readonly op: 'fail'; readonly call: number; readonly file: number; readonly error: ErrorRecord }
   | {
       readonly op: 'tokenize';
       readonly call: number;
@@ -215,6 +216,7 @@ export type Reply =
   | {
       readonly type: 'taken';
       readonly call: number;
+      readonly file: number;
       readonly bytes: number;
       readonly buffer: ArrayBufferLike;
     }
@@ -234,6 +236,8 @@ export type Reply =
 export const WINDOW = 6;
 /** Maximum number of chunks of a pushed source under way. */
 export const CHUNKS = 3;
+/** Maximum number of a model's files: CHORD_MAX_FILES of the core. */
+export const MOST_FILES = 256;
 /** Maximum bytes of a pushed source's chunk. */
 export const CHUNK_BYTES = 1 << 20;
 
@@ -247,6 +251,9 @@ function asIds(name: string, value: unknown): Ids {
 /** Returns the session number of a call; 0 if the call names no session. */
 const asSession = (fields: Fields): number =>
   asWhole('session', fields['session'] ?? 0, 0, Number.MAX_SAFE_INTEGER);
+
+/** Returns a message's file; 0 if it names none. */
+const asFile = (fields: Fields): number => asWhole('file', fields['file'] ?? 0, 0, MOST_FILES - 1);
 
 function asObject(name: string, value: unknown): Fields {
   if (!isObject(value)) wrong(name, value, 'an object');
@@ -274,6 +281,14 @@ function parseFile(value: unknown): HttpFile {
 }
 
 function parseSource(value: unknown): RemoteSource {
+  const { kind, files } = asObject('source', value);
+  if (kind !== 'files') return parseFileSource(value);
+  if (!Array.isArray(files) || files.length < 1 || files.length > MOST_FILES)
+    wrong('source.files', files, `a list of 1 to ${MOST_FILES} files`);
+  return { kind, files: Array.from(files, parseFileSource) };
+}
+
+function parseFileSource(value: unknown): RemoteFile {
   const source = asObject('source', value);
   switch (source['kind']) {
     case 'url':
@@ -382,10 +397,10 @@ export function parseRequest(message: unknown): Request {
       };
     case 'chunk':
       if (!(fields['bytes'] instanceof Uint8Array)) wrong('bytes', fields['bytes'], 'a Uint8Array');
-      return { op, call, bytes: fields['bytes'] };
+      return { op, call, file: asFile(fields), bytes: fields['bytes'] };
     case 'fail':
       if (!isErrorRecord(fields['error'])) wrong('error', fields['error'], 'an error record');
-      return { op, call, error: fields['error'] };
+      return { op, call, file: asFile(fields), error: fields['error'] };
     case 'tokenize': {
       const text = fields['text'];
       if (typeof text !== 'string' && !(text instanceof Uint8Array))
@@ -429,8 +444,9 @@ export function parseRequest(message: unknown): Request {
     case 'fork-session':
     case 'close-session':
       return { op, call, session: asSession(fields) };
-    case 'open-session':
     case 'end':
+      return { op, call, file: asFile(fields) };
+    case 'open-session':
     case 'pong':
     case 'cancel':
     case 'counters':

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include "load.h"
+#include "../../base/status.h"
 #include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -56,12 +57,16 @@ void *chord_load_block(chord_loaded *l, size_t bytes)
     return p;
 }
 
-/* The file is read as a stream, so that it may be a pipe. `chunk` holds its n bytes from offset `at` on. */
+/* The model's files. Each is read as a stream, so that it may be a pipe. `chunk` holds the n bytes from
+ * offset `at` on of file `file`. Of a model in several files, a file is closed when its header is complete,
+ * and opened again for its data. */
 typedef struct source {
-    FILE *f;
+    const char *path;             /* of the first file */
+    FILE *f;                      /* file `file`, NULL between two files */
     uint8_t *chunk;
     size_t cap, n;
     uint64_t at;
+    int32_t file;
 } source;
 
 static int next_chunk(source *s)
@@ -69,6 +74,44 @@ static int next_chunk(source *s)
     s->at += s->n;
     s->n = fread(s->chunk, 1, s->cap, s->f);
     return s->n > 0;
+}
+
+/* Returns the "-00001-of-00003.gguf" of a shard's path, or NULL. */
+#define SHARD_TAIL 20
+static char *shard_tail(char *path)
+{
+    size_t const n = strlen(path);
+    char *tail = n > SHARD_TAIL ? path + n - SHARD_TAIL : NULL;
+    if (!tail || tail[0] != '-' || memcmp(tail + 6, "-of-", 4) || strcmp(tail + 15, ".gguf")) return NULL;
+    for (int i = 1; i < 15; i++)
+        if ((i < 6 || i > 9) && (tail[i] < '0' || tail[i] > '9')) return NULL;
+    return tail;
+}
+
+/* Opens file `file` at offset `at`. The other shards of a model are beside the given one. */
+static chord_status open_file(chord_loaded *l, source *s, int32_t file, uint64_t at)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s", s->path);
+    char *tail = shard_tail(path);
+    if (tail) snprintf(tail, SHARD_TAIL + 1, "-%05d%s", file + 1, s->path + strlen(path) - SHARD_TAIL + 6);
+    else if (file)
+        return fail(l, CHORD_INVALID_ARGUMENT,
+                    "the file is shard 1 of %d; the others are found by names like model-00001-of-%05d.gguf",
+                    chord_model_files(l->model), chord_model_files(l->model));
+    if (s->f) fclose(s->f);
+    s->f = fopen(path, "rb");
+    if (!s->f) return fail(l, CHORD_INVALID_ARGUMENT, "%s can't be opened: %s", path, strerror(errno));
+    s->file = file;
+    s->at = at;
+    s->n = 0;
+    if (at && fseeko(s->f, (off_t)at, SEEK_SET))
+        return fail(l, CHORD_INVALID_ARGUMENT, "%s can't be read at offset %llu: %s", path,
+                    (unsigned long long)at, strerror(errno));
+    struct stat about;
+    if (!at && !fstat(fileno(s->f), &about) && S_ISREG(about.st_mode)) /* the length of a pipe is unknown */
+        chord_model_set_file_bytes(l->model, (uint64_t)about.st_size);
+    return CHORD_OK;
 }
 
 static chord_status ended(chord_loaded *l, const source *s)
@@ -81,24 +124,36 @@ static chord_status ended(chord_loaded *l, const source *s)
 static chord_status load_header(chord_loaded *l, source *s)
 {
     while (next_chunk(s)) {
-        chord_status const status = chord_model_push(l->model, 0, s->at, s->chunk, s->n);
+        chord_status status = chord_model_push(l->model, s->file, s->at, s->chunk, s->n);
         if (status == CHORD_NEED_MEMORY)
             return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header needs more than %zu bytes",
                         HEADER_BYTES);
         if (status != CHORD_MORE) return status;
+        int32_t const next = chord_model_file(l->model);
+        if (next != s->file && (status = open_file(l, s, next, 0)) != CHORD_OK) return status;
     }
     return ended(l, s);
 }
 
-/* Pushes the file again from the current chunk on, in which the header ended. */
+/* Pushes the only file again from the current chunk on, in which the header ended; or every file of several
+ * from its first tensor on. */
 static chord_status load_data(chord_loaded *l, source *s, chord_load_progress *progress)
 {
-    do {
-        chord_status const status = chord_model_push(l->model, 0, s->at, s->chunk, s->n);
-        if (progress) progress(s->at + s->n, (uint64_t)l->plan.data_end);
+    int32_t open = chord_model_files(l->model) > 1 ? -1 : 0;
+    double const all = open ? l->plan.file_weight_bytes : l->plan.data_end;
+    uint64_t done = open ? 0 : s->at; /* bytes before the chunk */
+    for (;;) {
+        int32_t const file = chord_model_file(l->model);
+        if (file != open) {
+            CHORD_TRY(open_file(l, s, open = file, chord_model_position(l->model)));
+            if (!next_chunk(s)) return ended(l, s);
+        }
+        chord_status const status = chord_model_push(l->model, file, s->at, s->chunk, s->n);
+        done += s->n;
+        if (progress) progress(done, (uint64_t)all);
         if (status != CHORD_MORE) return status;
-    } while (next_chunk(s));
-    return ended(l, s);
+        if (chord_model_file(l->model) == file && !next_chunk(s)) return ended(l, s);
+    }
 }
 
 typedef struct joining {
@@ -155,8 +210,7 @@ chord_status chord_load_file(chord_loaded *l, const char *path, const chord_conf
 {
     memset(l, 0, sizeof *l);
     if (!chunk) chunk = (size_t)4 << 20;
-    source s = { .f = fopen(path, "rb"), .cap = chunk };
-    if (!s.f) return fail(l, CHORD_INVALID_ARGUMENT, "%s can't be opened: %s", path, strerror(errno));
+    source s = { .path = path, .cap = chunk };
     s.chunk = malloc(chunk);
     void *header = chord_load_block(l, HEADER_BYTES);
     chord_status status;
@@ -164,14 +218,12 @@ chord_status chord_load_file(chord_loaded *l, const char *path, const chord_conf
         status = fail(l, CHORD_OUT_OF_MEMORY, "no memory for the header of %s", path);
     } else {
         l->model = chord_model_init(header, HEADER_BYTES);
-        struct stat about;
-        if (!fstat(fileno(s.f), &about) && S_ISREG(about.st_mode)) /* the length of a pipe is unknown */
-            chord_model_set_file_bytes(l->model, (uint64_t)about.st_size);
-        status = load(l, &s, config, only_header, progress);
+        status = open_file(l, &s, 0, 0);
+        if (status == CHORD_OK) status = load(l, &s, config, only_header, progress);
         if (status < 0 && !l->error[0]) fail_with_last(l, status);
     }
     free(s.chunk);
-    fclose(s.f);
+    if (s.f) fclose(s.f);
     return status;
 }
 

@@ -26,9 +26,10 @@ chord_config chord_config_default(void);
 /* Called after each chunk of data with the bytes read so far. */
 typedef void chord_load_progress(uint64_t done, uint64_t all);
 
-/* Loads a model. OK: the model is ready and its pool has joined. A file that can't be read is
- * INVALID_ARGUMENT. Call chord_unload() in any case. `chunk` is the number of bytes per push; 0: 4 MiB. With
- * `only_header`, the load ends after chord_model_plan(). `progress` may be NULL. */
+/* Loads a model. OK: the model is ready and its pool has joined. Of a model in several files, `path` is any
+ * shard, by llama-gguf-split's name NAME-00001-of-00003.gguf; the others are beside it. A file that can't be
+ * read is INVALID_ARGUMENT. Call chord_unload() in any case. `chunk` is the number of bytes per push; 0: 4
+ * MiB. With `only_header`, the load ends after chord_model_plan(). `progress` may be NULL. */
 chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk,
                              int only_header, chord_load_progress *progress);
 /* Opens a session. NULL: no memory. */

@@ -26,6 +26,8 @@ EXPORT(model_set_file_bytes) int32_t export_set_file_bytes(double m, double byte
 {
     return chord_model_set_file_bytes(at(m), whole(bytes));
 }
+EXPORT(model_files) int32_t export_files(double m) { return chord_model_files(at(m)); }
+EXPORT(model_file) int32_t export_file(double m) { return chord_model_file(at(m)); }
 EXPORT(model_position) double export_position(double m) { return (double)chord_model_position(at(m)); }
 EXPORT(model_wanted) double export_wanted(double m) { return (double)chord_model_wanted(at(m)); }
 EXPORT(model_give) int32_t export_give(double m, double block, double bytes)
