@@ -102,6 +102,7 @@ const globals = {
     removeEventListener(type: 'abort', listener: () => void): void; }`,
   AbortController: '{ readonly signal: AbortSignal; abort(reason?: any): void; }',
   Blob: '{ readonly size: number; readonly type: string; slice(start?: number, end?: number): Blob; }',
+  FileSystemDirectoryHandle: "{ readonly kind: 'directory'; readonly name: string; }",
   FileSystemFileHandle: "{ readonly kind: 'file'; readonly name: string; getFile(): Promise<Blob>; }",
   Response:
     '{ readonly ok: boolean; readonly status: number; readonly body: unknown; readonly headers: object; }',
