@@ -48,7 +48,7 @@ WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
 # up to 4 us more. act.c and x4.c are built for speed: built for size, x4.c is 1.3 kB smaller, but a load takes 400 ms
 # instead of 320.
 WASM_SMALL := src/model/% src/format/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
-  src/session/sequence.c src/session/pages.c \
+  src/session/sequence.c src/session/pages.c src/session/save.c \
   src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c \
   src/text/vocab.c src/text/pre.c src/text/unicode.c \
   $(filter-out src/quant/act.c src/quant/x4.c,$(wildcard src/quant/*.c))
@@ -227,6 +227,7 @@ endef
 FUZZ_NEEDS_gguf := format base
 FUZZ_NEEDS_tokenizer := text base
 FUZZ_NEEDS_engine := $(ROOMS) host/native
+FUZZ_NEEDS_session := $(ROOMS) host/native
 $(foreach f,$(FUZZERS),$(eval $(call FUZZER,$(f))))
 
 # The float64 interpreter as an executor: the core's module with tests/reference/interpreter_wasm.c.

@@ -396,7 +396,7 @@ int32_t chord_stream_push(chord_stream *t, const char *bytes, size_t n, const ch
 /* Ends the text: releases held bytes, and an unfinished character as U+FFFD. Returns as
  * chord_stream_push(). */
 int32_t chord_stream_end(chord_stream *t, const char **text);
-/* Returns 1 after a stop string was complete, otherwise 0. */
+/* Returns which stop string is complete, counted from 1 in the order of `stops`; 0 if none is. */
 int32_t chord_stream_stopped(const chord_stream *t);
 
 /* ---- sessions ---------------------------------------------------------------------------------- */
@@ -520,6 +520,50 @@ int32_t chord_session_truncate(chord_session *s, int32_t n);
 chord_status chord_session_fork(chord_session *s, void *block, size_t bytes, chord_session **out);
 /* Returns how many leading ids equal the session's first evaluated tokens. An embedding equals no id. */
 int32_t chord_session_match(const chord_session *s, const int32_t *ids, int32_t n);
+/* Returns the address of the session's n_tokens ids, evaluated and pending: int32_t[n_tokens], -1 for an
+ * embedding. NULL if `s` is NULL. The ids are valid until the session's next call. */
+const int32_t *chord_session_tokens(const chord_session *s);
+
+/* A session as bytes, in chunks of any size:
+ *
+ *   total = chord_session_save_bytes(s);
+ *   for (at = 0; at < total; at += n) {                                  // n bytes, cut to the rest
+ *     chord_session_save(s, at, chunk, n); ... write chunk ...
+ *   }
+ *   for (at = 0, st = CHORD_MORE; st == CHORD_MORE && (n = ...read the next bytes to chunk...) > 0; at += n)
+ *     while ((st = chord_session_restore(s, at, chunk, n)) == CHORD_NEED_MEMORY)
+ *       ... chord_model_give() state.wanted_bytes ...
+ *   // st isn't DONE: an error, or the save is cut off
+ *
+ * A save holds the tokens, pending ones included; keys, values, states and checkpoints; the output mode; the
+ * random generator. The penalties' window is the last tokens. It doesn't hold output rows: to get logits,
+ * truncate by a token and evaluate that token again. The restored session continues with the bits of the
+ * saved one. A save has a version, a fingerprint of the model and the KV type, and checksums. Its numbers
+ * are little-endian. A save fits every context length that its tokens fit, and every build and isa of the
+ * library with the same CHORD_SAVE_VERSION. Equal sessions have equal saves. */
+
+/* Returns the bytes of a save of the session as it is now; 0 if `s` is NULL or a restore is under way. */
+uint64_t chord_session_save_bytes(const chord_session *s);
+/* Writes bytes [at, at + n) of the session's save to `dst`, cut to the save's end. `at` 0 begins a save.
+ * Every other call continues at the end of the call before; a step, truncate or drop between them ends the
+ * save. The session doesn't change. Returns MORE, or DONE after the last byte. Errors: BUSY (a batch is
+ * under way); INVALID_ARGUMENT (another offset, embeddings are pending, a restore is under way, another
+ * executor holds the keys and values, `dst` is NULL). */
+chord_status chord_session_save(chord_session *s, uint64_t at, void *dst, size_t n);
+/* Reads the next n bytes of a save. `at` 0 begins; the session must then be empty. Every other call
+ * continues at the end of the call before. While a restore is under way, the session takes no tokens;
+ * chord_session_truncate(s, 0) ends the restore.
+ *
+ *   MORE         more bytes are needed
+ *   NEED_MEMORY  give state.wanted_bytes with chord_model_give(), then pass the same bytes again
+ *   DONE         the session continues where the saved one was
+ *
+ * Errors: INVALID_ARGUMENT (the session isn't empty, another offset, `bytes` is NULL: nothing has changed).
+ * After every other error the session is empty: INVALID_ARGUMENT (the bytes are no save, or one of another
+ * version, model or KV type; the text names the difference), INTEGRITY (a damaged save, or bytes behind its
+ * end), CONTEXT_FULL (more tokens than the context length). */
+chord_status chord_session_restore(chord_session *s, uint64_t at, const void *bytes, size_t n);
+
 /* Writes the session's state to *out. Errors: INVALID_ARGUMENT. */
 chord_status chord_session_get_state(const chord_session *s, chord_session_state *out);
 

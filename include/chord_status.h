@@ -29,6 +29,7 @@
                 "this runtime doesn't know a tensor's type")                                   \
     CHORD_ERROR(UNSUPPORTED_TOKENIZER, -23, "unsupported-tokenizer",                           \
                 "this runtime doesn't know the vocabulary's kind or pre-tokenizer")            \
+    CHORD_ERROR(INTEGRITY, -24, "integrity", "the saved session is damaged or cut off")        \
     CHORD_ERROR(OUT_OF_MEMORY, -30, "out-of-memory", "the memory given is too small")          \
     CHORD_ERROR(INTERNAL, -40, "internal", "a fault of the runtime itself")
 

@@ -108,13 +108,17 @@ export function asIdList(name: string, value: unknown): number[] | Int32Array {
       refuse(`${name} is neither a string nor a list of token ids`);
     if ((length as number) > MOST_IDS)
       refuse(`${name} has ${String(length)} ids, the maximum is ${MOST_IDS}`);
-    const ids: number[] = [];
-    for (let i = 0; i < (length as number); i++) {
+    // Int32 crosses to the worker faster than an array of any numbers.
+    const ids = new Int32Array(length as number);
+    let others: number[] | undefined;
+    for (let i = 0; i < ids.length; i++) {
       const id = value[i];
       if (typeof id !== 'number') wrong(`${name}[${i}]`, id, 'a token id');
-      ids.push(id);
+      ids[i] = id;
+      if (ids[i] !== id) others ??= Array.from(ids.subarray(0, i));
+      others?.push(id);
     }
-    return ids;
+    return others ?? ids;
   });
 }
 

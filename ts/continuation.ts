@@ -84,7 +84,7 @@ export class Work {
       return isDone;
     };
     const fail = (error: unknown): never => {
-      if (this.engine.isUsable) this.forget(Number.MAX_SAFE_INTEGER); // the session stays usable
+      if (this.engine.isUsable) this.forget(); // the session stays usable
       throw error;
     };
     try {
@@ -96,11 +96,20 @@ export class Work {
   }
 
   /**
-   * Truncates the session to its first `count` evaluated tokens, or to fewer where its caches allow no later
-   * position. Pending tokens and a batch under way are dropped.
+   * Drops the session's pending tokens and a batch under way.
    */
-  forget(count: number): void {
-    this.session.truncate(Math.min(count, this.session.state().n_past));
+  forget(): void {
+    this.session.truncate(this.session.state().n_past);
+  }
+
+  /**
+   * Keeps the session's first `count` tokens. Those whose keys and values its caches can't keep, or that
+   * were never evaluated, are pending.
+   */
+  keep(count: number): void {
+    const { session } = this;
+    const ids = session.tokens().subarray(0, count);
+    session.push(ids.subarray(session.truncate(ids.length)));
   }
 }
 
@@ -136,6 +145,7 @@ export class Continuation {
   readonly #most: number;
   #tokens = 0;
   #finishReason: 'stop' | 'length' | undefined;
+  #stopString: string | undefined;
 
   /**
    * Prepares the session and computes nothing. Throws the errors of `Work.begin`, and `invalid-argument` for
@@ -170,6 +180,11 @@ export class Continuation {
     return this.#finishReason;
   }
 
+  /** The stop string that the text reached; undefined: none, or the model ended its turn. */
+  get stopString(): string | undefined {
+    return this.#stopString;
+  }
+
   /** Runs one step, as `Work.step`. Returns true when a token can be taken. */
   step(): boolean | Promise<boolean> {
     return this.#work.step(this.#tokens === 0);
@@ -186,10 +201,12 @@ export class Continuation {
     const isEnd = !this.#options.ignoreEos && engine.vocabulary.isEndOfGeneration(token);
     let text = isEnd ? this.#stream.end() : this.#stream.push(token);
     if (!isEnd) this.#tokens += 1;
-    if (isEnd || this.#stream.isStopped) this.#finishReason = 'stop';
+    this.#stopString = this.#stream.stopString;
+    if (isEnd || this.#stopString !== undefined) this.#finishReason = 'stop';
     else if (this.#tokens >= this.#most) this.#finishReason = 'length';
-    if (this.#finishReason === undefined) session.push([token]);
-    else if (!isEnd) text += this.#stream.end();
+    // The last token stays pending: it's a part of the session's text, and needn't be evaluated.
+    if (!isEnd) session.push([token]);
+    if (!isEnd && this.#finishReason !== undefined) text += this.#stream.end();
     return { text, token, ...logprob };
   }
 

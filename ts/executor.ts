@@ -10,8 +10,8 @@
 //   tensors outside the instance                 the loader places all tensors inside
 //   a token id instead of output rows            needs an executor that answers later
 //   cancel of a `run` under way                  needs an executor that answers later
-//   copyPage, readPages, writePages, also for    needed by saved sessions; `fork` covers what a fork needs
-//     states
+//   readPages, writePages, also for states       needed to save the sessions of an executor outside the
+//                                                instance; until then chord_session_save() refuses them
 
 /** Consecutive tokens of one sequence. */
 export interface Batch {
@@ -44,6 +44,8 @@ export interface Ran {
 
 export interface Executor {
   readonly name: 'cpu' | 'webgpu';
+  /** True: keys and values are outside the instance. Its sessions can't be saved or restored yet. */
+  readonly holdsCaches?: boolean;
   /**
    * Computes pending batches until one has output rows, or until about `budget` multiply-adds are spent. At
    * least one unit is computed. An executor that can't answer at once returns a promise. After an error the

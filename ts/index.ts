@@ -12,6 +12,7 @@ export function version(): string {
 export { loadModel } from './client/load-model.js';
 export { estimateModel } from './client/estimate.js';
 export { LanguageModel } from './client/model.js';
+export { Session } from './client/session.js';
 export { Generation } from './client/generation.js';
 export { ChatCompletions, ChatCompletionStream } from './chat/completions.js';
 export { cacheUsage, deleteModel, downloadModel, listModels, persistCache } from './client/cache.js';
@@ -20,6 +21,7 @@ export { ChordError } from './errors.js';
 export type { ChordErrorCode } from './errors.js';
 export type { Capabilities } from './client/capabilities.js';
 export type { DetokenizeCallOptions, LogitsCallOptions, TokenizeCallOptions } from './client/model.js';
+export type { RestoreOptions, SaveOptions, SaveToOptions } from './client/session.js';
 export type {
   CacheOptions,
   DownloadModelOptions,

@@ -6,6 +6,7 @@
  *   data.c     DATA: staging, repacking, chord_model_row()
  *   info.c     information about the file and the model
  *   session.c  tokens in and out: push, sampling, truncate, fork
+ *   save.c     save and restore, the fingerprint of a model
  *   batch.c    next, accept, drop; a step is these three and the CPU executor
  *   text.c     the vocabulary's calls
  *

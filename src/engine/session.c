@@ -29,7 +29,9 @@ static chord_sequence_config sequence_config(const chord_model *m)
                                     .n_checkpoints = N_CHECKPOINTS,
                                     .n_classes = p->n_classes,
                                     .classes = p->classes,
-                                    .pools = (chord_page_pool *)(uintptr_t)m->pools };
+                                    .pools = (chord_page_pool *)(uintptr_t)m->pools,
+                                    .n_caches = p->program.n_caches,
+                                    .caches = p->caches };
 }
 
 uint64_t chord_session_cache_bytes(const chord_model *m)

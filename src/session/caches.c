@@ -317,3 +317,32 @@ chord_status chord_caches_fork(chord_sequence *q, chord_sequence *to)
     fork_states(q, to);
     return CHORD_OK;
 }
+
+/* ---- restore ----------------------------------------------------------------------------------------- */
+
+static void take_pages(chord_sequence *q, int32_t c, int32_t n_dead, int32_t n_pages)
+{
+    chord_sequence_class *k = &q->classes[c];
+    k->n_dead = n_dead;
+    for (k->n_pages = 0; k->n_pages < n_pages; k->n_pages++)
+        k->pages[k->n_pages] = k->n_pages < n_dead ? NULL : chord_page_take(&q->config.pools[c]);
+}
+
+chord_status chord_caches_restore(chord_sequence *q, const chord_save_header *save)
+{
+    int32_t const n_pages = chord_pages_for(save->n_past);
+    int32_t n_saved = save->n_past > 0, need[CHORD_MAX_CLASSES] = { 0 };
+    for (int32_t i = 0; i < q->config.n_checkpoints; i++) n_saved += save->checkpoints[i] > 0;
+    for (int32_t c = 0; c < q->config.n_classes; c++)
+        need[c] = is_state(q, c) ? n_saved : n_pages - save->n_dead[c];
+    CHORD_TRY(want_pages(q, need));
+    for (int32_t c = 0; c < q->config.n_classes; c++)
+        take_pages(q, c, save->n_dead[c], is_state(q, c) ? save->n_past > 0 : n_pages);
+    for (int32_t i = 0; i < q->config.n_checkpoints; i++) {
+        q->checkpoints[i].at = save->checkpoints[i];
+        for (int32_t c = 0; save->checkpoints[i] && c < q->config.n_classes; c++)
+            if (is_state(q, c)) q->checkpoints[i].states[c] = chord_page_take(&q->config.pools[c]);
+    }
+    q->next_checkpoint = save->next_checkpoint;
+    return CHORD_OK;
+}

@@ -27,5 +27,8 @@ void chord_caches_cut(chord_sequence *q);
 void chord_caches_clear(chord_sequence *q);
 /* Does the caches' part of chord_sequence_fork(). */
 chord_status chord_caches_fork(chord_sequence *q, chord_sequence *to);
+/* Takes the pages and states of a save for the empty sequence q. OK, or NEED_MEMORY (q->wanted), which
+ * changes nothing. */
+chord_status chord_caches_restore(chord_sequence *q, const chord_save_header *save);
 
 #endif

@@ -41,6 +41,7 @@ void chord_sequence_init(chord_sequence *q, void *arrays, const chord_sequence_c
 void chord_sequence_clear(chord_sequence *q)
 {
     chord_caches_clear(q);
+    q->transfer.kind = CHORD_TRANSFER_NONE;
     q->has_batch = q->n_past = q->n_tokens = q->n_rows = q->first_row = 0;
     q->embeddings = NULL;
     q->has_positions = q->next_position = 0;
@@ -53,8 +54,9 @@ static chord_status may_push(const chord_sequence *q, const void *what, int32_t 
     if (n < 0 || (n && !what))
         return chord_fail(e, CHORD_INVALID_ARGUMENT,
                           "can't push %d tokens: the number is negative, or the address is NULL", n);
-    if (q->has_batch)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "tokens pushed while a batch is under way");
+    if (q->has_batch || q->transfer.kind == CHORD_TRANSFER_RESTORE)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "tokens pushed while a %s is under way",
+                          q->has_batch ? "batch" : "restore");
     if (n > q->config.n_ctx - q->n_tokens)
         return chord_fail(e, CHORD_CONTEXT_FULL, "%d tokens after the first %d exceed the context length %d",
                           n, q->n_tokens, q->config.n_ctx);
@@ -150,6 +152,7 @@ chord_status chord_sequence_next_batch(chord_sequence *q)
     if (q->has_batch) return CHORD_OK;
     int32_t const n = batch_size(q);
     if (n <= 0) return CHORD_DONE;
+    q->transfer.kind = CHORD_TRANSFER_NONE; /* the batch may write pages that a save has yet to read */
     CHORD_TRY(chord_caches_extend(q, n));
     q->run = (chord_batch_run){ .n_tokens = n, .first_pos = q->n_past };
     for (int32_t i = 0; i < q->config.n_classes; i++) q->run.pages[i] = q->classes[i].pages;
@@ -180,9 +183,11 @@ void chord_sequence_accept_batch(chord_sequence *q)
     chord_caches_accept(q, before);
 }
 
-/* Undoes the batch under way: its tokens are pending again. */
+/* Undoes the batch under way: its tokens are pending again. Ends a save or a restore under way. */
 static void undo_batch(chord_sequence *q)
 {
+    if (q->transfer.kind == CHORD_TRANSFER_RESTORE) chord_caches_clear(q);
+    q->transfer.kind = CHORD_TRANSFER_NONE;
     q->has_batch = 0;
     chord_caches_undo(q);
 }
@@ -229,7 +234,7 @@ int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
 chord_status chord_sequence_fork(chord_sequence *q, chord_sequence *to)
 {
     if (to == q || to->n_tokens || chord_sequence_pages(to) || to->config.pools != q->config.pools ||
-        to->config.n_ctx < q->n_tokens)
+        to->config.n_ctx < q->n_tokens || q->transfer.kind == CHORD_TRANSFER_RESTORE)
         return CHORD_INVALID_ARGUMENT;
     CHORD_TRY(chord_caches_fork(q, to));
     chord_copy(to->ids, q->ids, (size_t)q->n_tokens * sizeof *q->ids);

@@ -4,6 +4,7 @@
  *
  *   sequence.c  tokens and batches        caches.c   the pages and states that a sequence holds
  *   pages.c     the pool of pages         sampler.c  logits -> token id
+ *   save.c      a sequence as bytes
  *
  * Invariants: n_past <= n_tokens <= n_ctx; a page that is written has one reference. */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -68,7 +69,42 @@ typedef struct chord_sequence_config {
     int32_t n_classes;
     const chord_cache_class *classes; /* owned by the caller, valid as long as the sequence */
     chord_page_pool *pools;       /* n_classes pools, owned by the caller */
+    int32_t n_caches;
+    const chord_cache *caches;    /* the places in a page, for save.c; owned by the caller */
 } chord_sequence_config;
+
+/* ---- saves: save.h -----------------------------------------------------------------------------------
+ * What a save must have in common with the model that restores it. */
+#define CHORD_SAVE_VERSION 1
+typedef struct chord_save_model {
+    char architecture[24];        /* cut, padded with zeros */
+    int32_t n_layer, n_embd, n_vocab;
+    int32_t kv_type;              /* CHORD_KV_* */
+    uint64_t fingerprint;         /* of everything else */
+} chord_save_model;
+
+typedef struct chord_save_header {
+    char magic[8];                /* "chordsav" */
+    int32_t version, size;        /* CHORD_SAVE_VERSION, sizeof(chord_save_header) */
+    uint64_t bytes;               /* of the whole save */
+    chord_save_model model;
+    uint64_t random[2];
+    int32_t n_tokens, n_past, has_positions, next_position, outputs, next_checkpoint;
+    int32_t n_dead[CHORD_MAX_CLASSES];
+    int32_t checkpoints[CHORD_MAX_CHECKPOINTS]; /* their positions, 0: unused */
+    uint64_t sum;                 /* of the fields above */
+} chord_save_header;
+/* No padding: the same on every target. */
+_Static_assert(sizeof(chord_save_header) == 8 + 8 + 8 + 24 + 16 + 8 + 16 + 24 + 64 + 8, "padding");
+
+/* A save or a restore under way. */
+enum { CHORD_TRANSFER_NONE, CHORD_TRANSFER_SAVE, CHORD_TRANSFER_RESTORE };
+typedef struct chord_transfer {
+    int32_t kind, reserved;
+    uint64_t at, sum;             /* bytes so far, and their sum */
+    uint64_t end;                 /* restore: the checksum at the save's end, as far as it has arrived */
+    chord_save_header header;
+} chord_transfer;
 
 typedef struct chord_sequence {
     chord_sequence_config config;
@@ -91,6 +127,7 @@ typedef struct chord_sequence {
     int32_t *positions;           /* [n_ctx][n_axes] */
     int32_t *rows;                /* [n_batch] */
     const float **batch_embeddings; /* [n_batch] */
+    chord_transfer transfer;
 } chord_sequence;
 
 /* Returns the maximum bytes of pages and states that a sequence of n tokens holds. */

@@ -26,7 +26,7 @@ struct chord_stream {
     uint32_t n_ready;    /* first bytes of `text`, returned by the last call */
     uint32_t n_character, want; /* bytes of the unfinished character: so far; when complete */
     uint8_t character[4], low, high; /* low, high: bounds of the next byte */
-    bool is_stopped;
+    int32_t stopped;             /* the stop string that is complete, counted from 1; 0: none */
     uint8_t *text;
 };
 
@@ -90,17 +90,16 @@ static uint32_t advance(const stop *s, uint32_t matched, uint8_t byte)
 static void put_byte(chord_stream *t, uint8_t byte)
 {
     uint32_t longest = 0;
-    if (t->is_stopped) return;
+    if (t->stopped) return;
     t->text[t->n_text++] = byte;
     t->n_held = 0;
     for (uint32_t i = 0; i < t->n_stops; i++) {
         stop *s = &t->stops[i];
         s->matched = advance(s, s->matched, byte);
-        if (s->matched == s->n && s->n > longest) longest = s->n;
+        if (s->matched == s->n && s->n > longest) longest = s->n, t->stopped = (int32_t)i + 1;
         if (s->matched > t->n_held) t->n_held = s->matched;
     }
     if (!longest) return;
-    t->is_stopped = true;
     t->n_text -= longest;
     t->n_held = 0;
 }
@@ -195,11 +194,11 @@ int32_t chord_stream_push(chord_stream *t, const char *bytes, size_t n, const ch
 int32_t chord_stream_end(chord_stream *t, const char **text)
 {
     drop_ready(t);
-    if (t->n_character && !t->is_stopped) put_replacement(t);
+    if (t->n_character && !t->stopped) put_replacement(t);
     t->n_character = 0;
     for (uint32_t i = 0; i < t->n_stops; i++) t->stops[i].matched = 0;
     t->n_held = 0;
     return give(t, t->n_text, text);
 }
 
-int32_t chord_stream_stopped(const chord_stream *t) { return t->is_stopped; }
+int32_t chord_stream_stopped(const chord_stream *t) { return t->stopped; }

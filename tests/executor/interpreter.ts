@@ -36,6 +36,7 @@ const watched = globalThis as { onInterpreterRun?: (run: Run) => void };
 
 class Interpreter implements Executor {
   readonly name = 'cpu';
+  readonly holdsCaches = true;
   readonly #instance: WasmInstance;
   /** Caches by the sequence's address. */
   readonly #kept = new Map<number, Kept>();

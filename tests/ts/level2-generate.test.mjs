@@ -120,7 +120,13 @@ test('stats and KV cache count exactly the tokens that were read before leaving,
       const ids = Array.from({ length: 20 }, (_, i) => 3 + i);
       const run = model.generate(ids, { ...GREEDY, maxTokens: 200 });
       const read = [];
-      for await (const { token } of run) if (read.push(token) === 9) break;
+      for await (const { token } of run) {
+        if (read.push(token) < 9) continue;
+        // The reader may be faster than the worker, and have the ninth token before it's evaluated. Sampling
+        // the tenth shows that it is.
+        while ((await model.counters()).tokensDecoded < 10);
+        break;
+      }
       assert.equal(run.stats.tokens, 9);
       const again = model.generate([...ids, ...read, 5], GREEDY);
       await again.text();
@@ -320,6 +326,7 @@ test('a stop string ends the text before it, however tokens split it', () =>
       const run = model.generate('Hello', { ...GREEDY, maxTokens: 60, stop: ['never in there', stop] });
       assert.equal(await run.text(), whole.slice(0, whole.indexOf(stop)));
       assert.equal(run.stats.finishReason, 'stop');
+      assert.equal(run.stats.stopString, stop);
     }
     const none = model.generate('Hello', { ...GREEDY, maxTokens: 60, stop: `${whole.at(-1)}never` });
     assert.equal(await none.text(), whole, 'text held back must come at the end');
@@ -417,6 +424,7 @@ test('an end-of-generation token ends the generation with stop and without an ev
     const ended = model.generate('Hello', { ...GREEDY, ignoreEos: false, logitBias: { [end]: 1000 } });
     assert.equal(await ended.text(), '');
     assert.equal(ended.stats.finishReason, 'stop');
+    assert.equal(ended.stats.stopString, undefined);
     assert.equal(ended.stats.tokens, 0);
     const ignored = model.generate('Hello', { ...GREEDY, maxTokens: 3, logitBias: new Map([[end, 1000]]) });
     const tokens = [];

@@ -28,6 +28,7 @@ export const Status = {
   UNSUPPORTED_ARCHITECTURE: -21,
   UNSUPPORTED_QUANTIZATION: -22,
   UNSUPPORTED_TOKENIZER: -23,
+  INTEGRITY: -24,
   OUT_OF_MEMORY: -30,
   INTERNAL: -40,
 } as const;
@@ -43,6 +44,7 @@ export const statusErrors = {
   [-21]: { code: 'unsupported-architecture', text: "this runtime doesn't know the model's architecture" },
   [-22]: { code: 'unsupported-quantization', text: "this runtime doesn't know a tensor's type" },
   [-23]: { code: 'unsupported-tokenizer', text: "this runtime doesn't know the vocabulary's kind or pre-tokenizer" },
+  [-24]: { code: 'integrity', text: "the saved session is damaged or cut off" },
   [-30]: { code: 'out-of-memory', text: "the memory given is too small" },
   [-40]: { code: 'internal', text: "a fault of the runtime itself" },
 } as const;

@@ -2,6 +2,7 @@
 // chat.completions: OpenAI's interface over one loaded model. request.ts checks requests, shapes.ts has the
 // types. This file turns a run into a completion, or into a stream of chunks.
 import { ChordError, quiet } from '../errors.js';
+import type { Cut } from './overflow.js';
 import { parseChatRequest } from './request.js';
 import type { ChatRequest, ChatSampling } from './request.js';
 import type {
@@ -26,6 +27,7 @@ interface Stats {
   readonly cachedTokens: number;
   readonly tokens: number;
   readonly finishReason: string;
+  readonly stopString: string | undefined;
 }
 /** The part of `Generation` that is used here. */
 interface Run<S extends Stats> extends AsyncIterable<Event> {
@@ -38,6 +40,7 @@ export interface ChatEngine<S extends Stats> {
   /** With the same fingerprint and the same seed, answers are the same in one JavaScript engine. */
   readonly fingerprint: string;
   readonly template: string | undefined;
+  readonly contextLength: number;
   /** Converts messages to the prompt's token ids. */
   encode(messages: readonly ChatMessage[], signal: AbortSignal): Promise<number[]>;
   /** Returns a run, which starts when it is first read. */
@@ -46,11 +49,15 @@ export interface ChatEngine<S extends Stats> {
   tokenText(id: number): Promise<string>;
 }
 
+/** Tokens of the context left for an answer without `max_tokens`: the default of generate's maxTokens. */
+const ROOM = 256;
+
 type Streaming = ChatCompletionCreateParams & { readonly stream: true };
 type Whole = ChatCompletionCreateParams & { readonly stream?: false | null | undefined };
 
 export class ChatCompletions<S extends Stats> {
   readonly #engine: ChatEngine<S>;
+  readonly #memory: { cut?: Cut } = {};
 
   /** Models have one as `model.chat.completions`. @internal */
   constructor(engine: ChatEngine<S>) {
@@ -65,8 +72,8 @@ export class ChatCompletions<S extends Stats> {
    * For a stream nothing is computed before it is first read. The call queues with the model's other calls.
    *
    * @throws {ChordError} `invalid-argument`, which names a field that is unknown, out of range or not in this
-   *   version, or says that the file has no template; `context-full` when no token fits in the context behind
-   *   the messages.
+   *   version, or says that the file has no template; `context-full` when no token fits in the context
+   *   behind the messages (with `overflow: 'drop-oldest'`: behind the last turn).
    * @throws The reason of `signal`, in the body or in `options`, when it aborts.
    */
   create(body: Streaming, options?: ChatRequestOptions): Promise<ChatCompletionStream<S>>;
@@ -87,7 +94,7 @@ export class ChatCompletions<S extends Stats> {
     options: ChatRequestOptions,
   ): Promise<ChatCompletion | ChatCompletionStream<S>> {
     const request = parseChatRequest(body, options);
-    const answer = new Answer(this.#engine, request);
+    const answer = new Answer(this.#engine, request, this.#memory);
     await answer.begin();
     return request.stream ? new ChatCompletionStream(answer) : answer.whole();
   }
@@ -103,11 +110,15 @@ class Answer<S extends Stats> {
   readonly #request: ChatRequest;
   readonly #id = `chatcmpl-${Array.from({ length: 3 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, '0')).join('')}`;
   readonly #created = Math.floor(Date.now() / 1000);
+  readonly #memory: { cut?: Cut };
   #run: Run<S> | undefined;
+  dropped = 0;
 
-  constructor(engine: ChatEngine<S>, request: ChatRequest) {
+  /** `memory`: where the call before cut its conversation. */
+  constructor(engine: ChatEngine<S>, request: ChatRequest, memory: { cut?: Cut }) {
     this.#engine = engine;
     this.#request = request;
+    this.#memory = memory;
   }
 
   get stats(): S | undefined {
@@ -121,11 +132,25 @@ class Answer<S extends Stats> {
     );
     const unlink = this.#link();
     try {
-      const ids = await this.#engine.encode(messages, this.controller.signal);
+      const ids = await this.#encode(messages);
       this.#run = this.#engine.generate(ids, this.#request.sampling, this.controller.signal);
     } finally {
       unlink();
     }
+  }
+
+  async #encode(messages: readonly ChatMessage[]): Promise<number[]> {
+    const { overflow, sampling } = this.#request;
+    const encode = (some: readonly ChatMessage[]): Promise<number[]> =>
+      this.#engine.encode(some, this.controller.signal);
+    if (overflow === 'error') return encode(messages);
+    const { contextLength } = this.#engine;
+    const room = Math.min(sampling.maxTokens ?? ROOM, contextLength >> 1);
+    const { dropOldest } = await import('./overflow.js');
+    const { ids, cut } = await dropOldest(messages, contextLength - room, this.#memory.cut, encode);
+    this.#memory.cut = cut;
+    this.dropped = cut.dropped;
+    return ids;
   }
 
   async whole(): Promise<ChatCompletion> {
@@ -143,6 +168,7 @@ class Answer<S extends Stats> {
           message: { role: 'assistant', content, refusal: null },
           logprobs: this.#request.sampling.logprobs ? { content: logprobs, refusal: null } : null,
           finish_reason: this.#finishReason(),
+          ...this.#stopReason(),
         },
       ],
       usage: this.#usage(),
@@ -161,7 +187,15 @@ class Answer<S extends Stats> {
       logprobs: ChatCompletionLogprobs | null = null,
     ): ChatCompletionChunk => ({
       ...this.#head('chat.completion.chunk'),
-      choices: [{ index: 0, delta, logprobs, finish_reason }],
+      choices: [
+        {
+          index: 0,
+          delta,
+          logprobs,
+          finish_reason,
+          ...(finish_reason === null ? {} : this.#stopReason()),
+        },
+      ],
       ...(includeUsage ? { usage: null } : {}),
     });
     let isFirst = true;
@@ -230,6 +264,11 @@ class Answer<S extends Stats> {
     return this.stats?.finishReason === 'stop' ? 'stop' : 'length';
   }
 
+  #stopReason(): { stop_reason?: string } {
+    const stop_reason = this.stats?.stopString;
+    return stop_reason === undefined ? {} : { stop_reason };
+  }
+
   #usage(): CompletionUsage {
     const { promptTokens = 0, cachedTokens = 0, tokens = 0 } = this.stats ?? {};
     return {
@@ -237,6 +276,7 @@ class Answer<S extends Stats> {
       completion_tokens: tokens,
       total_tokens: promptTokens + tokens,
       prompt_tokens_details: { cached_tokens: cachedTokens },
+      ...(this.#request.overflow === 'error' ? {} : { dropped_messages: this.dropped }),
     };
   }
 
@@ -268,6 +308,11 @@ export class ChatCompletionStream<S extends Stats = Stats> implements AsyncItera
   /** Figures of the run, speeds included; undefined until it has ended. */
   get stats(): S | undefined {
     return this.#answer.stats;
+  }
+
+  /** With `overflow: 'drop-oldest'`: how many messages were dropped; otherwise 0. */
+  get droppedMessages(): number {
+    return this.#answer.dropped;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<ChatCompletionChunk, void> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parses a chat request from any value. Every field is accepted, or refused by its name. Only fields for
 // OpenAI's own service are ignored.
-import { asSignal, asWhole, isObject as isAnyObject, reading, refuse } from '../check.js';
+import { asOneOf, asSignal, asWhole, isObject as isAnyObject, reading, refuse } from '../check.js';
 import type { Fields } from '../check.js';
 import { show } from '../errors.js';
 import { asOption, numbers } from '../options.js';
@@ -29,6 +29,7 @@ export interface ChatRequest {
   readonly sampling: ChatSampling;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  readonly overflow: 'error' | 'drop-oldest';
   readonly signals: readonly AbortSignal[];
 }
 
@@ -49,6 +50,7 @@ const taken = [
   'logprobs',
   'top_logprobs',
   'extra_body',
+  'overflow',
   'signal',
 ];
 /** OpenAI's service reads these for itself. They can't change an answer here, so any value is accepted. */
@@ -135,6 +137,7 @@ function parse(body: Fields, options: unknown): ChatRequest {
   return {
     messages: reading('messages', () => parseMessages(body['messages'])),
     stream,
+    overflow: asOneOf('overflow', body['overflow'] ?? 'error', ['error', 'drop-oldest'] as const),
     includeUsage: boolean(streamOptions ?? {}, 'include_usage') ?? false,
     signals: [body['signal'], object({ options }, 'options', ['signal'])?.['signal']].flatMap(
       (signal) => asSignal('signal', signal ?? undefined) ?? [],

@@ -63,6 +63,14 @@ export interface ChatCompletionCreateParams {
       }
     | null
     | undefined;
+  /**
+   * What happens to a conversation that has outgrown the context. 'error', the default: `context-full`.
+   * 'drop-oldest': the oldest turns are dropped, whole, until the rest leaves room for `max_tokens` tokens,
+   * or 256, but not more than half of the context. Leading system messages and the last turn stay. The cut
+   * stays where it is for several turns, so that keys and values are used again. `usage.dropped_messages`
+   * and the stream's `droppedMessages` tell how many messages were dropped. Not a field of OpenAI's.
+   */
+  readonly overflow?: 'error' | 'drop-oldest' | null | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -79,6 +87,8 @@ export interface CompletionUsage {
   total_tokens: number;
   /** Tokens of the prompt whose keys and values were kept from the last call. */
   prompt_tokens_details: { cached_tokens: number };
+  /** With `overflow: 'drop-oldest'`: how many messages were dropped. */
+  dropped_messages?: number;
 }
 
 export interface ChatCompletionTokenLogprob {
@@ -116,6 +126,8 @@ export interface ChatCompletion {
     message: ChatCompletionMessage;
     logprobs: ChatCompletionLogprobs | null;
     finish_reason: ChatFinishReason;
+    /** The stop string that ended the answer, named as in vLLM's server. Absent: the model ended it. */
+    stop_reason?: string;
   }[];
   usage: CompletionUsage;
   system_fingerprint: string;
@@ -131,6 +143,8 @@ export interface ChatCompletionChunk {
     delta: { role?: 'assistant'; content?: string; refusal?: null };
     logprobs: ChatCompletionLogprobs | null;
     finish_reason: ChatFinishReason | null;
+    /** In the chunk with the finish reason: as in a whole completion. */
+    stop_reason?: string;
   }[];
   /** With `include_usage` only: null, except in the last chunk, which has no choices. */
   usage?: CompletionUsage | null;

@@ -88,12 +88,13 @@ export class Connection {
   open<Op extends keyof Results>(
     message: Extract<Message, { op: Op }>,
     events: CallEvents = {},
+    transfer?: Transferable[],
   ): OpenCall<Results[Op]> {
     const id = this.#next++;
     const ended = new Promise<Results[Op]>((resolve, reject) => {
       if (this.#closed !== undefined) return reject(ChordError.from(this.#closed));
       this.#pending.set(id, { resolve: resolve as (value: never) => void, reject, events });
-      this.#peer.post({ ...message, call: id });
+      this.#peer.post({ ...message, call: id }, transfer);
     });
     ended.catch(() => {});
     const post = (more: Message, transfer?: Transferable[]): void => {

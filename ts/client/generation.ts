@@ -2,7 +2,8 @@
 import { ChordError, quiet } from '../errors.js';
 import type { ContinuationOptions } from '../options.js';
 import type { GenerationStats, Ids, TokenEvent } from '../worker/protocol.js';
-import type { Connection, OpenCall } from './connection.js';
+import type { Calls } from './calls.js';
+import type { OpenCall } from './connection.js';
 
 interface Waiting {
   readonly resolve: (result: IteratorResult<TokenEvent, void>) => void;
@@ -21,7 +22,7 @@ interface Waiting {
  * at once.
  */
 export class Generation implements AsyncIterableIterator<TokenEvent, void> {
-  readonly #connection: Connection;
+  readonly #calls: Calls;
   readonly #request: { readonly prompt: string | Ids; readonly options: ContinuationOptions };
   readonly #signal: AbortSignal | undefined;
   readonly #events: TokenEvent[] = [];
@@ -43,12 +44,12 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
 
   /** `model.generate` makes runs. @internal */
   constructor(
-    connection: Connection,
+    calls: Calls,
     prompt: string | Ids,
     options: ContinuationOptions,
     signal: AbortSignal | undefined,
   ) {
-    this.#connection = connection;
+    this.#calls = calls;
     this.#request = { prompt, options };
     this.#signal = signal;
   }
@@ -72,7 +73,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
       this.#waiting.push({ resolve, reject }),
     );
     this.#deliver();
-    return quiet(this.#connection.held(result));
+    return quiet(this.#calls.held(result));
   }
 
   /** Stops the run. Resolves when the worker has stopped. Pending `next()` calls end. */
@@ -138,8 +139,8 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     if (this.#call !== undefined || this.#isOver) return;
     this.#begin = performance.now();
     const { prompt, options } = this.#request;
-    const call = this.#connection.open<'generate'>(
-      { op: 'generate', prompt, options },
+    const call = this.#calls.open<'generate'>(
+      { op: 'generate', session: this.#calls.session, prompt, options },
       {
         onEvent: (reply) => {
           if (reply.type === 'ping') this.#tell();
@@ -219,7 +220,7 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     }
     this.#isLeft = true;
     this.#events.length = 0;
-    if (this.#finished !== undefined) await this.#connection.held(this.#finished);
+    if (this.#finished !== undefined) await this.#calls.held(this.#finished);
     this.#deliver();
   }
 }
@@ -234,4 +235,5 @@ const noStats: GenerationStats = {
   ttftMs: 0,
   tokensPerSecond: 0,
   finishReason: 'abort',
+  stopString: undefined,
 };

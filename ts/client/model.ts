@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /// <reference lib="esnext.disposable" preserve="true" />
-import { asBoolean, asBytes, asIdList, asOptions, asSignal } from '../check.js';
-import { ChatCompletions } from '../chat/completions.js';
-import { renderChatTemplate } from '../chat/template.js';
+import type { ChatCompletions } from '../chat/completions.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError, quiet } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
@@ -12,11 +10,13 @@ import type {
   Loaded,
   ModelCounters,
   ProfileEntry,
+  Results,
 } from '../worker/protocol.js';
-import type { Connection, OpenCall } from './connection.js';
-import { Generation } from './generation.js';
-import { checkGenerateOptions } from './options.js';
+import { Calls } from './calls.js';
+import type { Connection } from './connection.js';
+import type { Generation } from './generation.js';
 import type { GenerateOptions } from './options.js';
+import { Session } from './session.js';
 
 export interface TokenizeCallOptions {
   /** Add BOS and EOS as the file says; default true. */
@@ -49,8 +49,7 @@ export class LanguageModel {
   readonly info: LanguageModelInfo;
   /** OpenAI's chat completions: `model.chat.completions.create({ messages })`. */
   readonly chat: { readonly completions: ChatCompletions<GenerationStats> };
-  readonly #connection: Connection;
-  readonly #loaded: Loaded;
+  readonly #calls: Calls;
   readonly #meter: BufferMeter;
   #disposed: Promise<void> | undefined;
   /** The same as `dispose()`, where the JavaScript engine has `Symbol.asyncDispose`. */
@@ -58,55 +57,15 @@ export class LanguageModel {
 
   /** `loadModel` makes models. @internal */
   constructor(connection: Connection, loaded: Loaded, meter: BufferMeter, backendReason: string) {
-    this.#connection = connection;
-    this.#loaded = loaded;
     this.#meter = meter;
     this.info = { ...loaded.info, backendReason: `${backendReason}${loaded.info.backendReason}` };
-    this.chat = { completions: this.#completions() };
-  }
-
-  #completions(): ChatCompletions<GenerationStats> {
-    const { name, architecture, variant, chatTemplate, contextLength } = this.info;
-    let before: Promise<{ ids: number[]; length: number }> | undefined;
-    const textBefore = async (): Promise<{ ids: number[]; length: number }> => {
-      const ids = await this.tokenize('a', { addSpecial: false });
-      return { ids, length: (await this.detokenize(ids)).length };
-    };
-    return new ChatCompletions<GenerationStats>({
-      name: name || architecture,
-      fingerprint: variant,
-      template: chatTemplate,
-      // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.
-      encode: async (messages, signal) =>
-        this.#tokenize(
-          await this.applyChatTemplate(messages),
-          { addSpecial: false, parseSpecial: true, signal },
-          contextLength,
-        ),
-      generate: (ids, { maxTokens, ...sampling }, signal) =>
-        this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
-      tokenText: async (id) => {
-        // Tokenised alone, SentencePiece drops a token's leading blank.
-        const { ids, length } = await (before ??= textBefore());
-        return (await this.detokenize([...ids, id])).slice(length);
-      },
-    });
+    this.#calls = new Calls(connection, { ...loaded, info: this.info }, 0);
+    this.chat = { completions: this.#calls.completions() };
   }
 
   /** Converts text, or UTF-8 bytes, to the token ids that llama.cpp returns. */
   tokenize(text: string | Uint8Array, options: TokenizeCallOptions = {}): Promise<number[]> {
-    return quiet(this.#tokenize(text, options));
-  }
-
-  async #tokenize(text: string | Uint8Array, options: TokenizeCallOptions, most?: number): Promise<number[]> {
-    const given = asOptions('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
-    const own = typeof text === 'string' ? text : asBytes('the text', text).slice();
-    const addSpecial = asBoolean('addSpecial', given['addSpecial'] ?? true),
-      parseSpecial = asBoolean('parseSpecial', given['parseSpecial'] ?? true);
-    const ids = await this.#run(given['signal'], () =>
-      this.#connection.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial, most }),
-    );
-    return Array.from(ids);
+    return quiet(this.#calls.tokenize(text, options));
   }
 
   /**
@@ -114,16 +73,7 @@ export class LanguageModel {
    * unknown id.
    */
   detokenize(ids: ArrayLike<number>, options: DetokenizeCallOptions = {}): Promise<string> {
-    return quiet(this.#detokenize(ids, options));
-  }
-
-  async #detokenize(ids: ArrayLike<number>, options: DetokenizeCallOptions): Promise<string> {
-    const given = asOptions('detokenize', options, ['skipSpecial', 'signal']);
-    const list = asIdList('ids', ids);
-    const skipSpecial = asBoolean('skipSpecial', given['skipSpecial'] ?? false);
-    return this.#run(given['signal'], () =>
-      this.#connection.open<'detokenize'>({ op: 'detokenize', ids: list, skipSpecial }),
-    );
+    return quiet(this.#calls.detokenize(ids, options));
   }
 
   /**
@@ -134,31 +84,7 @@ export class LanguageModel {
    * ids.
    */
   logits(ids: ArrayLike<number>, options: LogitsCallOptions = {}): Promise<Float32Array> {
-    return quiet(this.#logits(ids, options));
-  }
-
-  async #logits(ids: ArrayLike<number>, options: LogitsCallOptions): Promise<Float32Array> {
-    const given = asOptions('logits', options, ['all', 'signal']);
-    const list = asIdList('ids', ids);
-    const all = asBoolean('all', given['all'] ?? false);
-    const width = this.info.vocabularySize;
-    // Too many ids are refused below.
-    const out =
-      list.length > this.info.contextLength ? new Float32Array() : makeRows(all ? list.length : 1, width);
-    await this.#run(given['signal'], () => {
-      const call: OpenCall<null> = this.#connection.open<'logits'>(
-        { op: 'logits', ids: list, all },
-        {
-          onEvent: (reply) => {
-            if (reply.type !== 'rows') return;
-            out.set(reply.values, reply.firstRow * width);
-            call.post({ op: 'taken', count: 1 });
-          },
-        },
-      );
-      return call;
-    });
-    return out;
+    return quiet(this.#calls.logits(ids, options));
   }
 
   /**
@@ -173,13 +99,26 @@ export class LanguageModel {
    *   this version.
    */
   generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): Generation {
-    const { record, signal } = checkGenerateOptions(options);
-    return new Generation(
-      this.#connection,
-      typeof prompt === 'string' ? prompt : asIdList('the prompt', prompt),
-      record,
-      signal,
-    );
+    return this.#calls.generate(prompt, options);
+  }
+
+  /**
+   * Opens an empty session: a sequence of tokens with keys and values of its own, such as a conversation
+   * beside others. `session.dispose()` frees its memory. Throws `out-of-memory`.
+   */
+  createSession(): Promise<Session> {
+    return quiet(this.#createSession());
+  }
+
+  async #createSession(): Promise<Session> {
+    const { connection, loaded } = this.#calls;
+    return new Session(new Calls(connection, loaded, await this.#request({ op: 'open-session' })));
+  }
+
+  #request<Op extends 'open-session' | 'counters' | 'profile' | 'dispose'>(message: {
+    readonly op: Op;
+  }): Promise<Results[Op]> {
+    return this.#calls.held(this.#calls.open<Op>(message as never).ended);
   }
 
   /**
@@ -187,17 +126,7 @@ export class LanguageModel {
    * Throws `invalid-argument` when the file has no template, or when the template refuses the messages.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): Promise<string> {
-    return quiet(this.#applyChatTemplate(messages, options));
-  }
-
-  async #applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions): Promise<string> {
-    if (this.#disposed !== undefined) throw disposed();
-    const given: ChatTemplateOptions = asOptions('applyChatTemplate', options, [
-      'addGenerationPrompt',
-      'tools',
-    ]);
-    const { info, bosToken, eosToken } = this.#loaded;
-    return renderChatTemplate({ template: info.chatTemplate, bosToken, eosToken }, messages, given);
+    return quiet(this.#calls.applyChatTemplate(messages, options));
   }
 
   /** Counters of the work done so far; none of them is a time. */
@@ -206,7 +135,7 @@ export class LanguageModel {
   }
 
   async #counters(): Promise<ModelCounters> {
-    const counters = await this.#connection.request<'counters'>({ op: 'counters' });
+    const counters = await this.#request({ op: 'counters' });
     return { ...counters, bufferBytesPeak: counters.bufferBytesPeak + this.#meter.peak };
   }
 
@@ -215,7 +144,7 @@ export class LanguageModel {
    * costs a fraction of a percent, and returns [].
    */
   profile(): Promise<ProfileEntry[]> {
-    return quiet(this.#connection.request<'profile'>({ op: 'profile' }));
+    return quiet(this.#request({ op: 'profile' }));
   }
 
   /** Stops what runs, ends the worker and its threads, and frees all memory. A second call does nothing. */
@@ -224,29 +153,11 @@ export class LanguageModel {
   }
 
   async #dispose(): Promise<void> {
-    try {
-      await this.#connection.request<'dispose'>({ op: 'dispose' });
-    } catch {
-      // The worker is dead already.
-    }
-    await this.#connection.end(disposed());
-  }
-
-  /** A call that its signal can abort. It rejects with the signal's reason once the worker has stopped. */
-  async #run<T>(given: unknown, open: () => OpenCall<T>): Promise<T> {
-    const signal = asSignal('signal', given);
-    signal?.throwIfAborted();
-    const call = open();
-    const onAbort = (): void => call.post({ op: 'cancel' });
-    signal?.addEventListener('abort', onAbort, { once: true });
-    try {
-      return await this.#connection.held(call.ended);
-    } catch (error) {
-      if (ChordError.isInstance(error) && error.code === 'aborted') signal?.throwIfAborted();
-      throw error;
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
-    }
+    const disposed = new ChordError('disposed', 'the model was disposed of');
+    const ending = this.#request({ op: 'dispose' });
+    this.#calls.closed = disposed;
+    await ending.catch(() => {}); // the worker is dead already
+    await this.#calls.connection.end(disposed);
   }
 }
 
@@ -257,17 +168,3 @@ if (typeof Symbol.asyncDispose === 'symbol') {
     },
   });
 }
-
-function makeRows(rows: number, width: number): Float32Array {
-  try {
-    return new Float32Array(rows * width);
-  } catch (cause) {
-    throw new ChordError(
-      'out-of-memory',
-      `${rows} rows of ${width} logits don't fit into this thread's memory`,
-      { cause, hint: 'pass fewer ids at a time' },
-    );
-  }
-}
-
-const disposed = (): ChordError => new ChordError('disposed', 'the model was disposed of');

@@ -79,6 +79,10 @@ export interface Exports {
   session_truncate(s: number, n: number): number;
   session_fork(s: number, block: number, bytes: number): number;
   session_match(s: number, ids: number, n: number): number;
+  session_tokens(s: number): number;
+  session_save_bytes(s: number): number;
+  session_save(s: number, off: number, dst: number, n: number): number;
+  session_restore(s: number, off: number, bytes: number, n: number): number;
   session_get_state(s: number, out: number): number;
 }
 

@@ -14,7 +14,7 @@ import { ChordError } from '../errors.js';
 import type { Batch, Batches } from '../executor.js';
 import { numbers, samplingNames } from '../options.js';
 import type { Sampling } from '../options.js';
-import { SCRATCH } from './instance.js';
+import { SCRATCH, STAGING } from './instance.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
 import { toIds } from './vocabulary.js';
@@ -166,6 +166,41 @@ export class WasmSession implements Batches {
   match(ids: ArrayLike<number>): number {
     const list = toIds(ids);
     return this.#withIds(list, (block) => this.#exports.session_match(this.#at, block, list.length));
+  }
+
+  /** The session's ids: the evaluated ones, then the pending ones. */
+  tokens(): Int32Array<ArrayBuffer> {
+    return this.#instance.heap.copyOutIds(this.#exports.session_tokens(this.#at), this.state().n_tokens);
+  }
+
+  /** Bytes of a save of the session as it is now. */
+  get saveBytes(): number {
+    return this.#exports.session_save_bytes(this.#at);
+  }
+
+  /**
+   * Returns the save's bytes from `at` on, at most STAGING. `at` is 0, or the end of the bytes returned
+   * before. Throws `invalid-argument` when the session has changed since the save began.
+   */
+  save(at: number): Uint8Array<ArrayBuffer> {
+    const { heap, staging } = this.#instance;
+    this.#check(this.#exports.session_save(this.#at, at, staging, STAGING));
+    return heap.copyOut(staging, Math.min(STAGING, this.saveBytes - at));
+  }
+
+  /**
+   * Reads the save's bytes from `at` on into this empty session. Returns true after the last byte. Throws
+   * `integrity` for a damaged save, `invalid-argument` for bytes that are no save of this model,
+   * `context-full`, `out-of-memory`; the session is empty then.
+   */
+  restore(at: number, bytes: Uint8Array): boolean {
+    const { heap, staging } = this.#instance;
+    heap.copyIn(staging, bytes);
+    for (;;) {
+      const status = this.#check(this.#exports.session_restore(this.#at, at, staging, bytes.byteLength));
+      if (status !== Status.NEED_MEMORY) return status === Status.DONE;
+      this.#instance.giveMemory(this.state().wanted_bytes);
+    }
   }
 
   state(): SessionState {

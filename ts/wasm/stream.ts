@@ -19,12 +19,14 @@ export class TextStream {
   readonly #bytes: number;
   readonly #textAt: number; // the library writes the text's address here; `push` passes the token here
   readonly #pieceAt: number; // STREAM_PUSH bytes
+  readonly #stops: readonly string[];
   #address: number;
 
   /** Opens the stream. Throws `out-of-memory`, and `invalid-argument` for refused stop strings. */
   constructor(instance: WasmInstance, vocabulary: Vocabulary, stops: readonly string[]) {
     this.#instance = instance;
     this.#vocabulary = vocabulary;
+    this.#stops = stops;
     const list = packStops(stops);
     const streamBytes = Math.ceil(instance.exports.stream_bytes(list.byteLength) / 64) * 64;
     this.#bytes = streamBytes + 64 + STREAM_PUSH + list.byteLength;
@@ -80,9 +82,9 @@ export class TextStream {
     return this.#text(this.#instance.exports.stream_end(this.#at, this.#textAt));
   }
 
-  /** True when a stop string is complete. The text ends before it. */
-  get isStopped(): boolean {
-    return this.#instance.exports.stream_stopped(this.#at) !== 0;
+  /** The stop string that is complete, before which the text ends; undefined: none is. */
+  get stopString(): string | undefined {
+    return this.#stops[this.#instance.exports.stream_stopped(this.#at) - 1];
   }
 
   /** Frees the stream's memory. A second call, or a call after the model was freed, does nothing. */

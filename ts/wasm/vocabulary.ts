@@ -6,6 +6,7 @@ import type { TokenizeOptions } from '../options.js';
 import { STAGING, decoder } from './instance.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
+import { Detokenizing } from './detokenizing.js';
 import { TextStream } from './stream.js';
 import { Tokenizing } from './tokenizing.js';
 
@@ -58,7 +59,7 @@ export class Vocabulary {
     ids: ArrayLike<number>,
     options: { skipSpecial?: boolean | undefined; wholeText?: boolean } = {},
   ): Uint8Array<ArrayBuffer> {
-    const list = this.#knownIds(ids);
+    const list = this.knownIds(ids);
     const flags =
       (options.skipSpecial === true ? TextFlag.SKIP_SPECIAL : 0) |
       (options.wholeText === true ? TextFlag.WHOLE_TEXT : 0);
@@ -86,13 +87,25 @@ export class Vocabulary {
     return decoder.decode(this.detokenizeBytes(ids, { ...options, wholeText: true }));
   }
 
-  /** Returns the ids as int32. Throws `invalid-argument`, which names the first unknown id. */
-  #knownIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
-    const list = toIds(ids);
+  /** Starts `detokenize` in slices. The caller calls `step` until `isDone`. */
+  openDetokenizing(ids: readonly number[] | Int32Array, skipSpecial: boolean): Detokenizing {
+    return new Detokenizing(this.#instance, this, ids, skipSpecial);
+  }
+
+  /**
+   * Returns the ids as int32. Throws `invalid-argument`, which names the first unknown id by its index and
+   * `offset`.
+   */
+  knownIds(ids: ArrayLike<number>, offset = 0): Int32Array<ArrayBuffer> {
+    const list = toIds(ids, offset);
     const { n_vocab } = this.#file.modelInfo();
     const bad = list.findIndex((id) => id < 0 || id >= n_vocab);
-    if (bad >= 0)
-      throw new ChordError('invalid-argument', `ids[${bad}] is ${list[bad]}, not 0 to ${n_vocab - 1}`);
+    if (bad >= 0) {
+      throw new ChordError(
+        'invalid-argument',
+        `ids[${offset + bad}] is ${list[bad]}, not 0 to ${n_vocab - 1}`,
+      );
+    }
     return list;
   }
 
@@ -113,13 +126,16 @@ export class Vocabulary {
   }
 }
 
-/** Returns the ids as int32. Throws `invalid-argument`, which names the first that isn't an int32. */
-export function toIds(ids: ArrayLike<number>): Int32Array<ArrayBuffer> {
+/**
+ * Returns the ids as int32. Throws `invalid-argument`, which names the first that isn't an int32 by its index
+ * and `offset`.
+ */
+export function toIds(ids: ArrayLike<number>, offset = 0): Int32Array<ArrayBuffer> {
   const list = new Int32Array(ids.length);
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i];
     if (typeof id !== 'number' || (id | 0) !== id)
-      throw new ChordError('invalid-argument', `ids[${i}] is ${String(id)}, not a token id`);
+      throw new ChordError('invalid-argument', `ids[${offset + i}] is ${String(id)}, not a token id`);
     list[i] = id;
   }
   return list;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ChordError } from '../errors.js';
 import type { Reply, Request } from './protocol.js';
 
 /**
@@ -35,8 +36,9 @@ export class Call<R extends Request = Request> {
     return this.#taken;
   }
 
-  cancel(): void {
-    this.#abort.abort();
+  /** `why`: the error of the call's answer; undefined: `aborted`. */
+  cancel(why?: ChordError): void {
+    this.#abort.abort(why);
   }
 
   /** Number of events that were sent and not taken. */

@@ -24,8 +24,15 @@ type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;
 /**
  * Calls that compute, or that need a session in which nothing computes. They run one at a time and in order.
  */
-type Queued = 'logits' | 'generate' | 'fork-session' | 'close-session';
-const queued: ReadonlySet<string> = new Set<Queued>(['logits', 'generate', 'fork-session', 'close-session']);
+type Queued = 'logits' | 'generate' | 'fork-session' | 'close-session' | 'save-session' | 'restore-session';
+const queued: ReadonlySet<string> = new Set<Queued>([
+  'logits',
+  'generate',
+  'fork-session',
+  'close-session',
+  'save-session',
+  'restore-session',
+]);
 
 /**
  * Milliseconds that a call waits behind a generation whose reader reads nothing, before the call is refused.
@@ -51,7 +58,8 @@ export class EngineHost {
   #isLoading = false;
   #isDisposed = false;
   #bytesRead = 0;
-  #pushed: { call: number; streams: (PushedStream | undefined)[] } | undefined;
+  /** The streams of files that the client pushes, by the number of their call. */
+  readonly #pushed = new Map<number, readonly (PushedStream | undefined)[]>();
   #loaded: LoadedEngine | undefined;
   #runner: Runner | undefined;
 
@@ -107,6 +115,9 @@ export class EngineHost {
       );
     const call = new Call<Request>(request, this.#post);
     this.#calls.set(call.id, call);
+    if (request.op === 'restore-session')
+      this.#pushed.set(call.id, [this.#openPushed(call, savedSession, 0)]);
+    if (request.op === 'close-session') this.#stop(call, request.session);
     if (queued.has(request.op)) this.#enqueue(call);
     else void this.#answer(call, () => this.#serve(call));
   }
@@ -131,7 +142,7 @@ export class EngineHost {
       case 'tokenize':
         return this.#work().tokenize(call as Call<Requested<'tokenize'>>);
       case 'detokenize':
-        return this.#work().engine.vocabulary.detokenize(request.ids, request);
+        return this.#work().detokenize(call as Call<Requested<'detokenize'>>);
       case 'counters':
         return this.#counters();
       case 'profile':
@@ -139,9 +150,16 @@ export class EngineHost {
       case 'open-session':
         return this.#work().openSession();
       case 'fork-session':
-        return this.#work().openSession(request.session);
+        return this.#work().forkSession(call as Call<Requested<'fork-session'>>);
       case 'close-session':
         return this.#work().closeSession(request.session);
+      case 'save-session':
+        return this.#work().saveSession(call as Call<Requested<'save-session'>>);
+      case 'restore-session':
+        return this.#work().restoreSession(
+          call as Call<Requested<'restore-session'>>,
+          this.#pushed.get(call.id)![0]!,
+        );
       case 'dispose':
         return this.#dispose(call);
       case 'logits':
@@ -158,20 +176,27 @@ export class EngineHost {
     let reply: Reply;
     try {
       const value = await run();
-      if (this.#isDisposed && call.request.op !== 'dispose') throw new Cancelled();
+      if (call.signal.reason instanceof ChordError) throw new Cancelled();
       reply = { type: 'result', call: call.id, value };
     } catch (error) {
       // A cancelled call is answered as `aborted` or `disposed`, unless it failed with `internal`.
       const isStopped =
         error instanceof Cancelled ||
         (call.signal.aborted && !(ChordError.isInstance(error) && error.code === 'internal'));
-      const stopped = this.#isDisposed
-        ? new ChordError('disposed', 'the model was disposed of')
-        : new ChordError('aborted', 'the call was cancelled');
+      const why: unknown = this.#isDisposed ? modelDisposed() : call.signal.reason;
+      const stopped = why instanceof ChordError ? why : new ChordError('aborted', 'the call was cancelled');
       reply = { type: 'failed', call: call.id, error: toErrorRecord(isStopped ? stopped : error) };
     }
     this.#calls.delete(call.id);
+    this.#pushed.delete(call.id);
     this.#post(reply);
+  }
+
+  /** Stops the calls of a session that will be closed. */
+  #stop(own: Call, session: number): void {
+    for (const call of this.#calls.values())
+      if (call !== own && (call.request as { session?: number }).session === session && session > 0)
+        call.cancel(new ChordError('disposed', 'the session was disposed of'));
   }
 
   // ---- the queue --------------------------------------------------------------------------------------
@@ -231,7 +256,7 @@ export class EngineHost {
   }
 
   #work(): Runner {
-    if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
+    if (this.#isDisposed) throw modelDisposed();
     if (this.#runner === undefined) throw new ChordError('invalid-argument', 'no model is loaded');
     return this.#runner;
   }
@@ -239,14 +264,14 @@ export class EngineHost {
   // ---- load and dispose -------------------------------------------------------------------------------
 
   async #load(call: Call, request: Requested<'load' | 'estimate'>): Promise<Results['load' | 'estimate']> {
-    if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
+    if (this.#isDisposed) throw modelDisposed();
     if (this.#isLoading || this.#loaded !== undefined)
       throw new ChordError('busy', 'a model is loaded already');
     this.#isLoading = true;
     const { source } = request;
     const files = source.kind === 'files' ? source.files : [source];
     const streams = files.map((file, i) => this.#openPushed(call, file, i)); // before any await
-    this.#pushed = { call: call.id, streams };
+    this.#pushed.set(call.id, streams);
     try {
       const job: LoadJob = {
         options: request.options,
@@ -271,14 +296,13 @@ export class EngineHost {
       return describeLoaded(loaded);
     } finally {
       this.#isLoading = false;
-      this.#pushed = undefined;
       this.#onIdle();
     }
   }
 
   /** A download counts as a load: `dispose` waits for it. */
   async #download({ id, signal, request }: Call<Requested<'download'>>): Promise<Results['download']> {
-    if (this.#isDisposed) throw new ChordError('disposed', 'the model was disposed of');
+    if (this.#isDisposed) throw modelDisposed();
     if (this.#isLoading) throw new ChordError('busy', 'a model is loaded or downloaded already');
     this.#isLoading = true;
     try {
@@ -304,7 +328,7 @@ export class EngineHost {
   }
 
   #pushedFile({ call, file }: { call: number; file: number }): PushedStream | undefined {
-    return this.#pushed?.call === call ? this.#pushed.streams[file] : undefined;
+    return this.#pushed.get(call)?.[file];
   }
 
   #counters(): ModelCounters {
@@ -327,7 +351,7 @@ export class EngineHost {
   async #dispose(own: Call): Promise<null> {
     this.#isDisposed = true;
     const others = [...this.#calls.values()].filter((call) => call !== own && call.request.op !== 'dispose');
-    for (const call of others) call.cancel();
+    for (const call of others) call.cancel(modelDisposed());
     while (this.#running !== undefined || this.#isLoading)
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#loaded?.engine.free();
@@ -337,6 +361,15 @@ export class EngineHost {
     return null;
   }
 }
+
+const savedSession = {
+  kind: 'pushed',
+  name: 'the saved session',
+  phase: 'read',
+  totalBytes: undefined,
+} as const;
+
+const modelDisposed = (): ChordError => new ChordError('disposed', 'the model was disposed of');
 
 function busy(waiting: string, running: string): ChordError {
   return new ChordError(

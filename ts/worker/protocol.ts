@@ -8,11 +8,14 @@
 //   logits, generate,
 //   counters, profile,
 //   open-session, fork-session,
+//   save-session, restore-session,
 //   close-session, dispose
 //   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
-//     or estimate of a pushed source)
-//   taken* (the reader took n      <-   tokens*, rows* (the worker runs a few ahead of the reader)
-//     events, or a block of rows)
+//     or estimate of a pushed source,
+//     or a restore-session)
+//   taken* (the reader took n      <-   tokens*, rows*, texts*, saved* (the worker runs a few ahead of the
+//     events, or a block)                 reader)
+//                                  <-   history (before the result: the ids that the session now holds)
 //   pong (its event loop turns)    <-   ping (before a call that waits for a reader is refused as `busy`)
 //   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
 import { asBoolean, asOneOf, asOptional, asString, asWhole, isObject, wrong } from '../check.js';
@@ -89,6 +92,8 @@ export interface GenerationStats {
    * or the context is full. `abort`: the reader or a signal stopped the generation.
    */
   readonly finishReason: 'stop' | 'length' | 'abort';
+  /** With `stop`: the stop string that the text reached; undefined: the model ended its turn. */
+  readonly stopString: string | undefined;
 }
 
 export interface LoadOptions extends KeepOptions {
@@ -140,6 +145,10 @@ export interface ModelEstimate extends LanguageModelInfo {
 }
 
 export type Ids = readonly number[] | Int32Array;
+/** A call with no field but its session. */
+type OfSession<Op> = Op extends string
+  ? { readonly op: Op; readonly call: number; readonly session: number }
+  : never;
 export type Request =
   | {
       readonly op: 'load' | 'estimate';
@@ -184,7 +193,7 @@ export type Request =
   | { readonly op: 'pong'; readonly call: number }
   | { readonly op: 'cancel'; readonly call: number }
   | { readonly op: 'open-session'; readonly call: number }
-  | { readonly op: 'fork-session' | 'close-session'; readonly call: number; readonly session: number }
+  | OfSession<'fork-session' | 'close-session' | 'save-session' | 'restore-session'>
   | { readonly op: 'counters'; readonly call: number }
   | { readonly op: 'profile'; readonly call: number }
   | { readonly op: 'dispose'; readonly call: number };
@@ -203,6 +212,9 @@ export interface Results {
   'open-session': number;
   'fork-session': number;
   'close-session': null;
+  /** The save's bytes came before, as `saved`. */
+  'save-session': number;
+  'restore-session': null;
   counters: ModelCounters;
   profile: ProfileEntry[];
   dispose: null;
@@ -221,6 +233,9 @@ export type Reply =
       readonly buffer: ArrayBufferLike;
     }
   | { readonly type: 'ping'; readonly call: number }
+  | { readonly type: 'text'; readonly call: number; readonly text: string }
+  | { readonly type: 'history'; readonly call: number; readonly ids: Int32Array }
+  | { readonly type: 'saved'; readonly call: number; readonly total: number; readonly bytes: Uint8Array }
   | { readonly type: 'tokens'; readonly call: number; readonly events: readonly TokenEvent[] }
   | {
       readonly type: 'rows';
@@ -443,6 +458,8 @@ export function parseRequest(message: unknown): Request {
       return { op, call, count: asWhole('count', fields['count'], 0, 2 ** 31 - 1) };
     case 'fork-session':
     case 'close-session':
+    case 'save-session':
+    case 'restore-session':
       return { op, call, session: asSession(fields) };
     case 'end':
       return { op, call, file: asFile(fields) };

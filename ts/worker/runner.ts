@@ -4,6 +4,8 @@
 // memory.
 import { Continuation, Work, contextFull } from '../continuation.js';
 import { refuse } from '../check.js';
+import { ChordError } from '../errors.js';
+import type { ByteStream } from '../load/stream.js';
 import type { TokenizeOptions } from '../options.js';
 import { nextTurn } from '../platform.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
@@ -37,6 +39,10 @@ const ROWS_BYTES = 1 << 20;
  * effect within the time of a step.
  */
 const GATHER_MS = 12;
+
+/** A text of more characters is posted in parts. Between two turns, its conversion takes about TEXT_MS. */
+const TEXT_LENGTH = 1 << 18;
+const TEXT_MS = 4;
 
 /** Thrown in a call that was cancelled, at its next turn. The host turns it into the call's answer. */
 export class Cancelled extends Error {}
@@ -87,9 +93,66 @@ export class Runner {
    * `invalid-argument` for an unknown `from`, and `out-of-memory`.
    */
   openSession(from?: number): number {
-    const copied = from === undefined ? undefined : this.#work(from).session;
-    this.#sessions.set(++this.#opened, new Work(this.engine, this.#pace, this.#own.counters, copied));
+    this.#sessions.set(++this.#opened, this.#open(from));
     return this.#opened;
+  }
+
+  #open(from?: number): Work {
+    const copied = from === undefined ? undefined : this.#work(from).session;
+    return new Work(this.engine, this.#pace, this.#own.counters, copied);
+  }
+
+  /** A session that can be saved or restored. */
+  #movable(session: number): Work {
+    if (this.engine.executor.holdsCaches === true)
+      refuse('a session of this backend can be neither saved nor restored in this version');
+    return this.#work(session);
+  }
+
+  /** Opens a copy of a session and posts its ids. Returns the new session's number. */
+  forkSession(call: Call<Requested<'fork-session'>>): number {
+    const session = this.openSession(call.request.session);
+    this.#tell(call, this.#work(session));
+    return session;
+  }
+
+  /** Posts a session as slices of bytes. Returns their number. The event loop turns between two slices. */
+  async saveSession(call: Call<Requested<'save-session'>>): Promise<number> {
+    const { session } = this.#movable(call.request.session);
+    const total = session.saveBytes;
+    for (let at = 0; at < total;) {
+      const bytes = session.save(at);
+      at += bytes.byteLength;
+      await call.send({ type: 'saved', call: call.id, total, bytes }, 1, 2, [bytes.buffer]);
+      await nextTurn();
+      if (call.signal.aborted) throw new Cancelled();
+    }
+    return total;
+  }
+
+  /**
+   * Replaces a session by the one whose save `stream` gives. Until the save is complete and right, the
+   * session stays as it was.
+   */
+  async restoreSession(call: Call<Requested<'restore-session'>>, stream: ByteStream): Promise<null> {
+    const old = this.#movable(call.request.session);
+    const work = this.#open();
+    let isDone = false;
+    try {
+      let at = 0;
+      for (let bytes = await stream.read(); bytes !== undefined; bytes = await stream.read()) {
+        isDone = work.session.restore(at, bytes);
+        at += bytes.byteLength;
+        await nextTurn();
+        if (call.signal.aborted) throw new Cancelled();
+      }
+      if (!isDone) throw new ChordError('integrity', `the saved session is cut off after ${at} bytes`);
+      this.#sessions.set(call.request.session, work);
+      this.#tell(call, work);
+      return null;
+    } finally {
+      if (this.engine.isUsable) this.engine.closeSession((isDone ? old : work).session);
+    }
   }
 
   closeSession(session: number): null {
@@ -127,6 +190,29 @@ export class Runner {
     }
   }
 
+  /**
+   * Returns the text of ids. A long text is posted in parts, and the last one returned. The event loop turns
+   * every few milliseconds.
+   */
+  async detokenize(call: Call<Requested<'detokenize'>>): Promise<string> {
+    const { ids, skipSpecial } = call.request;
+    const work = this.engine.vocabulary.openDetokenizing(ids, skipSpecial);
+    let text = '';
+    let turned = performance.now();
+    while (!work.isDone) {
+      text += work.step();
+      if (text.length > TEXT_LENGTH) {
+        await call.send({ type: 'text', call: call.id, text }, 1, 2);
+        text = '';
+      }
+      if (performance.now() - turned < TEXT_MS) continue;
+      await nextTurn();
+      if (call.signal.aborted) throw new Cancelled();
+      turned = performance.now();
+    }
+    return text;
+  }
+
   /** Returns the ids of a prompt, without a doubled BOS. Returns undefined when the call was cancelled. */
   async #promptIds(prompt: string, signal: AbortSignal): Promise<Int32Array<ArrayBuffer> | undefined> {
     try {
@@ -156,6 +242,7 @@ export class Runner {
         decodeMs: 0,
         tokensPerSecond: 0,
         finishReason: 'abort',
+        stopString: undefined,
       };
     }
     const continuation = new Continuation(work, ids, options);
@@ -171,12 +258,21 @@ export class Runner {
     } catch (error) {
       if (!(error instanceof Cancelled)) throw error;
       tokens = call.taken;
-      work.forget(promptTokens + tokens); // tokens that the reader never took aren't part of the text
+      work.keep(promptTokens + tokens); // tokens that the reader never took aren't part of the text
     } finally {
       continuation.close();
+      this.#tell(call, work);
     }
     const tokensPerSecond = tokens > 1 && time.decodeMs > 0 ? ((tokens - 1) / time.decodeMs) * 1000 : 0;
-    return { promptTokens, cachedTokens, tokens, ...time, tokensPerSecond, finishReason };
+    const stopString = finishReason === 'stop' ? continuation.stopString : undefined;
+    return { promptTokens, cachedTokens, tokens, ...time, tokensPerSecond, finishReason, stopString };
+  }
+
+  /** Posts the ids that the session of a call holds now. The model's own session has no reader for them. */
+  #tell(call: { readonly request: Request; post: Call['post'] }, { session }: Work): void {
+    const { request } = call;
+    if (!('session' in request) || (request.session === 0 && request.op !== 'fork-session')) return;
+    if (this.engine.isUsable) call.post({ type: 'history', call: request.call, ids: session.tokens() });
   }
 
   async #continue(
@@ -237,8 +333,9 @@ export class Runner {
       }
       return null;
     } finally {
-      if (this.engine.isUsable) work.forget(ids.length);
+      if (this.engine.isUsable) work.keep(ids.length);
       if (this.engine.isUsable) session.setOutputs('last');
+      this.#tell(call, work);
     }
   }
 

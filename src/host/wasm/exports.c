@@ -212,6 +212,19 @@ EXPORT(session_match) int32_t export_session_match(double s, double ids, int32_t
 {
     return chord_session_match(at(s), at(ids), n);
 }
+EXPORT(session_tokens) double export_session_tokens(double s) { return address(chord_session_tokens(at(s))); }
+EXPORT(session_save_bytes) double export_session_save_bytes(double s)
+{
+    return (double)chord_session_save_bytes(at(s));
+}
+EXPORT(session_save) int32_t export_session_save(double s, double off, double dst, double n)
+{
+    return chord_session_save(at(s), whole(off), at(dst), size(n));
+}
+EXPORT(session_restore) int32_t export_session_restore(double s, double off, double bytes, double n)
+{
+    return chord_session_restore(at(s), whole(off), at(bytes), size(n));
+}
 EXPORT(session_get_state) int32_t export_session_get_state(double s, double out)
 {
     return chord_session_get_state(at(s), at(out));

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The calls of one sequence of tokens: session 0, which LanguageModel shows, or one that a Session shows.
+import { asBoolean, asBytes, asIdList, asOptions, asSignal } from '../check.js';
+import { ChatCompletions } from '../chat/completions.js';
+import { renderChatTemplate } from '../chat/template.js';
+import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
+import { ChordError, quiet } from '../errors.js';
+import { nextTurn } from '../platform.js';
+import type { GenerationStats, Loaded, Results } from '../worker/protocol.js';
+import type { CallEvents, Connection, Message, OpenCall } from './connection.js';
+import { Generation } from './generation.js';
+import { checkGenerateOptions } from './options.js';
+
+/** Ids per turn of the event loop, where a list becomes an array. */
+const IDS_PER_TURN = 1 << 17;
+
+export class Calls {
+  readonly connection: Connection;
+  readonly loaded: Loaded;
+  readonly session: number;
+  /** The ids that the session holds, as of its last call's end. Session 0 has none. */
+  tokens: Int32Array<ArrayBuffer> = new Int32Array();
+  /** Why there are no more calls; undefined: there are. */
+  closed: ChordError | undefined;
+
+  constructor(connection: Connection, loaded: Loaded, session: number) {
+    this.connection = connection;
+    this.loaded = loaded;
+    this.session = session;
+  }
+
+  /** Opens a call. After `closed` was set, its `ended` is rejected. */
+  open<Op extends keyof Results>(
+    message: Extract<Message, { op: Op }>,
+    events: CallEvents = {},
+    transfer?: Transferable[],
+  ): OpenCall<Results[Op]> {
+    if (this.closed !== undefined)
+      return { id: -1, ended: quiet(Promise.reject<Results[Op]>(this.closed)), post() {} };
+    return this.connection.open<Op>(
+      message,
+      {
+        onEvent: (reply) => {
+          if (reply.type === 'history') this.tokens = reply.ids as Int32Array<ArrayBuffer>;
+          else events.onEvent?.(reply);
+        },
+      },
+      transfer,
+    );
+  }
+
+  held<T>(promise: Promise<T>): Promise<T> {
+    return this.connection.held(promise);
+  }
+
+  /** A call that its signal can abort. It rejects with the signal's reason once the worker has stopped. */
+  async run<T>(given: unknown, open: () => OpenCall<T>): Promise<T> {
+    const signal = asSignal('signal', given);
+    signal?.throwIfAborted();
+    const call = open();
+    const onAbort = (): void => call.post({ op: 'cancel' });
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await this.held(call.ended);
+    } catch (error) {
+      if (ChordError.isInstance(error) && error.code === 'aborted') signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async tokenize(text: string | Uint8Array, options: unknown, most?: number): Promise<number[]> {
+    const given = asOptions('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
+    const own = typeof text === 'string' ? text : asBytes('the text', text).slice();
+    const addSpecial = asBoolean('addSpecial', given['addSpecial'] ?? true),
+      parseSpecial = asBoolean('parseSpecial', given['parseSpecial'] ?? true);
+    const ids = await this.run(given['signal'], () =>
+      this.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial, most }),
+    );
+    const list: number[] = [];
+    for (let at = 0; at < ids.length; at += IDS_PER_TURN) {
+      if (at > 0) await nextTurn();
+      for (const id of ids.subarray(at, at + IDS_PER_TURN)) list.push(id);
+    }
+    return list;
+  }
+
+  async detokenize(ids: ArrayLike<number>, options: unknown): Promise<string> {
+    const given = asOptions('detokenize', options, ['skipSpecial', 'signal']);
+    const list = asIdList('ids', ids);
+    const skipSpecial = asBoolean('skipSpecial', given['skipSpecial'] ?? false);
+    let text = '';
+    const rest = await this.run(given['signal'], () => {
+      const call: OpenCall<string> = this.open<'detokenize'>(
+        { op: 'detokenize', ids: list, skipSpecial },
+        {
+          onEvent(reply) {
+            if (reply.type !== 'text') return;
+            text += reply.text;
+            call.post({ op: 'taken', count: 1 });
+          },
+        },
+      );
+      return call;
+    });
+    return text + rest;
+  }
+
+  async logits(ids: ArrayLike<number>, options: unknown): Promise<Float32Array> {
+    const given = asOptions('logits', options, ['all', 'signal']);
+    const list = asIdList('ids', ids);
+    const all = asBoolean('all', given['all'] ?? false);
+    const { vocabularySize: width, contextLength } = this.loaded.info;
+    // Too many ids are refused below.
+    const out = list.length > contextLength ? new Float32Array() : makeRows(all ? list.length : 1, width);
+    await this.run(given['signal'], () => {
+      const call: OpenCall<null> = this.open<'logits'>(
+        { op: 'logits', session: this.session, ids: list, all },
+        {
+          onEvent: (reply) => {
+            if (reply.type !== 'rows') return;
+            out.set(reply.values, reply.firstRow * width);
+            call.post({ op: 'taken', count: 1 });
+          },
+        },
+      );
+      return call;
+    });
+    return out;
+  }
+
+  generate(prompt: string | ArrayLike<number>, options: unknown): Generation {
+    const { record, signal } = checkGenerateOptions(options);
+    return new Generation(
+      this,
+      typeof prompt === 'string' ? prompt : asIdList('the prompt', prompt),
+      record,
+      signal,
+    );
+  }
+
+  async applyChatTemplate(messages: readonly ChatMessage[], options: unknown): Promise<string> {
+    if (this.closed !== undefined) throw this.closed;
+    const given: ChatTemplateOptions = asOptions('applyChatTemplate', options, [
+      'addGenerationPrompt',
+      'tools',
+    ]);
+    const { info, bosToken, eosToken } = this.loaded;
+    return renderChatTemplate({ template: info.chatTemplate, bosToken, eosToken }, messages, given);
+  }
+
+  completions(): ChatCompletions<GenerationStats> {
+    const { name, architecture, variant, chatTemplate, contextLength } = this.loaded.info;
+    let before: Promise<{ ids: number[]; length: number }> | undefined;
+    const textBefore = async (): Promise<{ ids: number[]; length: number }> => {
+      const ids = await this.tokenize('a', { addSpecial: false });
+      return { ids, length: (await this.detokenize(ids, {})).length };
+    };
+    return new ChatCompletions<GenerationStats>({
+      name: name || architecture,
+      fingerprint: variant,
+      template: chatTemplate,
+      contextLength,
+      // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.
+      encode: async (messages, signal) =>
+        this.tokenize(
+          await this.applyChatTemplate(messages, {}),
+          { addSpecial: false, parseSpecial: true, signal },
+          contextLength,
+        ),
+      generate: (ids, { maxTokens, ...sampling }, signal) =>
+        this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
+      tokenText: async (id) => {
+        // Tokenised alone, SentencePiece drops a token's leading blank.
+        const { ids, length } = await (before ??= textBefore());
+        return (await this.detokenize([...ids, id], {})).slice(length);
+      },
+    });
+  }
+}
+
+function makeRows(rows: number, width: number): Float32Array {
+  try {
+    return new Float32Array(rows * width);
+  } catch (cause) {
+    throw new ChordError(
+      'out-of-memory',
+      `${rows} rows of ${width} logits don't fit into this thread's memory`,
+      { cause, hint: 'pass fewer ids at a time' },
+    );
+  }
+}
