@@ -201,11 +201,13 @@ async function waitIn(page, call, argument, seconds = 120) {
 
 async function launchDrivenChromium() {
   const browser = await launchChromium();
+  // One context: what a page stores, the next one finds.
+  const context = await browser.newContext();
   return {
     name: 'Chromium',
     version: browser.version(),
     async open(address) {
-      const playwright = await browser.newPage();
+      const playwright = await context.newPage();
       await playwright.goto(address);
       const page = {
         evaluate: (call, argument) => playwright.evaluate(call, argument),
