@@ -107,6 +107,33 @@ test('a pull that Ctrl-C stops says that what came is kept, and the next pull do
     { bytesPerSecond: 100_000 },
   ));
 
+test('pull, generate and rm take a model of a hub by its quantisation; the token goes along', () =>
+  withServer(async ({ server, bytes, cache }) => {
+    const tokens = new Set();
+    server.state.onRequest = (request, response) => {
+      tokens.add(request.headers.authorization);
+      if (!request.url.startsWith('/api/models/owner/repo/tree/main')) return false;
+      response.writeHead(200, { 'content-type': 'application/json' }).end(
+        JSON.stringify([
+          { path: 'tiny-Q4_1.gguf', size: bytes.length },
+          { path: 'tiny-Q8_0.gguf', size: 9 },
+        ]),
+      );
+      return true;
+    };
+    const env = { HF_ENDPOINT: server.url.replace('/model.gguf', ''), HF_TOKEN: 'hf_environment' };
+    const more = [...cache, '--token', 'hf_secret'];
+    const pulled = await run(['pull', 'hf:owner/repo:Q4_1', ...more], { env });
+    assert.deepEqual([pulled.status, pulled.stdout], [0, 'tiny-Q4_1.gguf  322.9 kB\n'], pulled.stderr);
+    assert.deepEqual([...tokens], ['Bearer hf_secret']);
+    server.state.sent = 0;
+    const { status, stderr } = await run(['info', 'hf:owner/repo/tiny-Q4_1.gguf', ...more], { env });
+    assert.equal(status, 0, stderr);
+    assert.ok(server.state.sent < 1000, `${server.state.sent} bytes were downloaded again`);
+    assert.equal((await run(['rm', 'hf:owner/repo:Q4_1', ...cache], { env })).status, 0);
+    assert.equal((await run(['list', ...cache])).stdout, 'The cache is empty.\n');
+  }));
+
 test('--no-cache keeps nothing, and a wrong SHA-256 is status 1', () =>
   withServer(async ({ server, cache, folder }) => {
     const env = { WASM_CHORD_CACHE: folder };

@@ -90,7 +90,10 @@ test("each command's help has its usage, its options and examples that parse", a
       const words = example.match(/wasm-chord ([^|<>]*)/)[1].match(/"[^"]*"|\S+/g);
       // No file and no server is there, so the command fails after its words were understood.
       const parameters = words.map((word) =>
-        word.replaceAll('"', '').replace('model.gguf', 'missing.gguf').replace('https:', 'ftp:'),
+        word
+          .replaceAll('"', '')
+          .replace('model.gguf', 'missing.gguf')
+          .replace(/https:|hf:/, 'ftp:'),
       );
       const { status, stderr } = await run(parameters, { env: { WASM_CHORD_CACHE: '/missing' } });
       assert.equal(status, name === 'list' ? 0 : 1, `${example}: ${stderr}`);

@@ -19,7 +19,7 @@ export class UsageError extends Error {
 
 export interface Command {
   name: CommandName;
-  /** Path or URL of the GGUF. */
+  /** Path, URL or hf: address of the GGUF. */
   model: string;
   /** rm: all models. */
   models: string[];
@@ -36,6 +36,7 @@ export interface Command {
   kvType: 'f16' | 'q8_0' | 'f32' | undefined;
   /** A folder, 'none', or undefined for the package's default. */
   cache: string | undefined;
+  token: string | undefined;
   sha256: string | undefined;
   connections: number | undefined;
   /** Options for converting text to ids. */
@@ -177,6 +178,7 @@ function check(name: CommandName, words: string[], values: Values): Command {
     threads: whole('threads', value('threads')),
     kvType,
     cache: has('no-cache') ? 'none' : value('cache'),
+    token: value('token'),
     sha256: value('sha256'),
     connections: whole('connections', value('connections')),
   };

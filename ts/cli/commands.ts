@@ -20,7 +20,7 @@ export interface CommandRow {
   readonly examples: readonly string[];
 }
 
-const MODEL = `MODEL is a path or a URL.`;
+const MODEL = `MODEL is a path, a URL, or a model of Hugging Face: hf:owner/repo:Q4_K_M or hf:owner/repo/file.gguf.`;
 const TEXT = `Without TEXT, or with -, the text is read from stdin. One line end at its end is dropped,
 so that 'echo hello | ...' means the text "hello"; --exact keeps it.`;
 
@@ -145,16 +145,16 @@ few and many tokens before, the memory, and how soon an abort takes effect. With
   pull: {
     usage: 'MODEL',
     summary: 'download a model into the cache',
-    about: `MODEL is a URL.
-A download that was stopped goes on where it was. The other commands download too, into the same cache; they
-take what is there. With --json: one object.`,
+    about: `MODEL is a URL or a model of Hugging Face: hf:owner/repo:Q4_K_M or hf:owner/repo/file.gguf.
+HF_ENDPOINT names a mirror. A download that was stopped goes on where it was. The other commands download too,
+into the same cache; they take what is there. With --json: one object.`,
     least: 1,
     most: 1,
-    own: ['cache', 'sha256', 'connections'],
+    own: ['cache', 'token', 'sha256', 'connections'],
     sampling: false,
     loading: false,
     examples: [
-      'wasm-chord pull https://example.org/model.gguf',
+      'wasm-chord pull hf:owner/repo:Q4_K_M',
       'wasm-chord pull https://example.org/model.gguf --cache /data/models',
     ],
   },

@@ -14,7 +14,8 @@ export function generalHelp(): string {
 Usage: wasm-chord COMMAND [ARGUMENTS] [OPTIONS]
 
 ${names.map((name) => `  ${`${name} ${rowOf(name).usage}`.padEnd(width)}${rowOf(name).summary}\n`).join('')}
-MODEL is the path or URL of a GGUF file. Downloads are kept in ~/.cache/wasm-chord.
+MODEL is the path or URL of a GGUF file, hf:owner/repo:Q4_K_M or hf:owner/repo/file.gguf. Downloads are kept
+in ~/.cache/wasm-chord.
 'wasm-chord help COMMAND' describes a command, its options and examples. --json works with every command.
 
 Options:

@@ -7,10 +7,11 @@ import { ProgressBar } from './progress.js';
 
 export const cacheOptions = ({ cache }: Command): CacheOptions => ({ cache });
 
-export const downloadOptions = ({ cache, sha256, connections }: Command): DownloadModelOptions => ({
+export const downloadOptions = ({ cache, token, sha256, connections }: Command): DownloadModelOptions => ({
   cache,
   sha256,
   connections,
+  ...(token !== undefined && { hub: { token } }),
 });
 
 export const loadOptions = (command: Command): LoadModelOptions => ({

@@ -70,6 +70,7 @@ export const options = {
   // Models of the web
   cache: { type: 'string', value: 'DIR', text: 'where downloads are kept (~/.cache/wasm-chord)' },
   'no-cache': { type: 'boolean', text: 'keep nothing of a download' },
+  token: { type: 'string', value: 'TOKEN', text: 'access token for models hf: (HF_TOKEN)' },
   sha256: { type: 'string', value: 'HEX', text: 'refuse a file with another SHA-256' },
   connections: { type: 'string', value: 'N', text: 'ranges that are downloaded at the same time (4)' },
   // All commands
@@ -101,6 +102,7 @@ export const loadingOptions = [
   'kv',
   'cache',
   'no-cache',
+  'token',
 ] as const satisfies readonly OptionName[];
 
 /** Options of every command. */
