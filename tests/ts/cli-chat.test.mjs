@@ -3,7 +3,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -130,6 +130,42 @@ test('/save and /load carry a conversation from one run to the next; /system and
     assert.equal(second.stdout, `${expected[1]}\n${expected[1]}\n`, second.stderr);
     const several = await chat([file, ...flags, '--quiet'], '"""Hi\nthere\n"""\n');
     assert.equal(several.stdout, `${(await answers(file, undefined, ['Hi\nthere']))[0]}\n`);
+  }));
+
+test('/load continues from the keys and values that /save wrote, with the same words', () =>
+  withFile(async (file) => {
+    const saved = path.join(path.dirname(file), 'talk.json');
+    const expected = await answers(file, 'Be brief.', ['Hi there', 'And then?']);
+    const first = await chat(
+      [file, ...flags, '--json', '--system', 'Be brief.'],
+      `Hi there\n/save ${saved}\n`,
+    );
+    const { stats } = lines(first.stdout)[0];
+    assert.ok((await stat(`${saved}.kv`)).size > 1000);
+    const [second] = lines((await chat([file, ...flags, '--json'], `/load ${saved}\nAnd then?\n`)).stdout);
+    assert.equal(second.text, expected[1]);
+    assert.ok(
+      second.stats.cachedTokens >= stats.promptTokens,
+      `${second.stats.cachedTokens} tokens were kept`,
+    );
+
+    await writeFile(`${saved}.kv`, 'damaged');
+    const third = await chat([file, ...flags, '--json'], `/load ${saved}\nAnd then?\n`);
+    const [{ text, stats: anew }] = lines(third.stdout);
+    assert.deepEqual([third.status, text, anew.cachedTokens], [0, expected[1], 0]);
+    assert.match(third.stderr, /its KV cache isn't used/);
+  }));
+
+test('a conversation longer than the context goes on without its oldest turns, and says so', () =>
+  withFile(async (file) => {
+    const questions = Array.from({ length: 8 }, (_, i) => `Question number ${i}\n`).join('');
+    const { status, stdout, stderr } = await chat([file, ...flags, '--ctx', '160', '--json'], questions);
+    assert.equal(status, 0, stderr);
+    const found = lines(stdout);
+    assert.equal(found.length, 8);
+    assert.equal(found[0].droppedMessages, undefined);
+    assert.ok(found.at(-1).droppedMessages >= 2, stdout);
+    assert.match(stderr, /The context is full: the first \d+ messages were left out/);
   }));
 
 test('a file that is no conversation is neither overwritten nor loaded, and the exit status is 1', () =>

@@ -8,9 +8,17 @@ import type {
   GenerateOptions,
   GenerationStats,
   LanguageModel,
+  Session,
 } from '../index.js';
 import type { Command } from './arguments.js';
-import { Conversation, ConversationError, FileError } from './conversation.js';
+import {
+  cacheFile,
+  Conversation,
+  ConversationError,
+  FileError,
+  restoreCache,
+  saveCache,
+} from './conversation.js';
 import { History, historyFile } from './history.js';
 import { Lines } from './lines.js';
 import { nearest } from './nearest.js';
@@ -40,7 +48,7 @@ const TINY_RETRY = { temperature: 0.2, frequencyPenalty: 0.2 };
 export async function chat(model: LanguageModel, command: Command): Promise<boolean> {
   // Throws the template's error before the first question.
   if (!model.info.chatTemplate) await model.applyChatTemplate([]);
-  const talk = new Talk(model, command);
+  const talk = new Talk(model, await model.createSession(), command);
   try {
     await talk.run();
   } finally {
@@ -52,16 +60,19 @@ export async function chat(model: LanguageModel, command: Command): Promise<bool
 class Talk {
   readonly lines: Lines;
   readonly #model: LanguageModel;
+  readonly #session: Session;
   readonly #command: Command;
   readonly #conversation: Conversation;
   readonly #historyFile: string | undefined;
   #isOver = false;
+  #dropped = 0;
   #isTiny = false;
   /** How often the last question was asked again: with --seed each answer has a seed of its own. */
   #retries = 0;
 
-  constructor(model: LanguageModel, command: Command) {
+  constructor(model: LanguageModel, session: Session, command: Command) {
     this.#model = model;
+    this.#session = session;
     this.#command = command;
     this.#conversation = new Conversation(command.system || null);
     this.#historyFile = command.history ? historyFile() : undefined;
@@ -169,23 +180,13 @@ class Talk {
     },
     '/save': {
       usage: 'FILE',
-      text: 'write the conversation to a file (JSON)',
-      run: async (rest) => {
-        const { name, architecture } = this.#model.info;
-        return this.#say(`Saved to ${await this.#conversation.save(rest, name || architecture)}.`);
-      },
+      text: 'write the conversation to a file (JSON), and its KV cache beside it',
+      run: (rest) => this.#save(rest),
     },
     '/load': {
       usage: 'FILE',
       text: 'go on with the conversation of a file',
-      run: async (rest) => {
-        const file = await this.#conversation.load(rest);
-        const last = this.#conversation.turns.at(-1);
-        const n = this.#conversation.turns.filter(({ role }) => role === 'user').length;
-        return this.#say(
-          `${n} ${n === 1 ? 'question' : 'questions'} from ${file}.${last ? ` The last words: ${last.content.slice(-300)}` : ''}`,
-        );
-      },
+      run: (rest) => this.#load(rest),
     },
     '/exit': {
       usage: '',
@@ -225,6 +226,25 @@ class Talk {
     return this.#say(system === null ? 'There is no system turn.' : `The system turn: ${system}`);
   }
 
+  async #save(name: string): Promise<undefined> {
+    const file = await this.#conversation.save(name, this.#model.info.name || this.#model.info.architecture);
+    const isEmpty = this.#session.tokens.length === 0;
+    const bytes = isEmpty ? 0 : await saveCache(this.#session, cacheFile(file));
+    return this.#say(`Saved to ${file}${isEmpty ? '' : `; the KV cache (${size(bytes)}) beside it`}.`);
+  }
+
+  async #load(name: string): Promise<undefined> {
+    const file = await this.#conversation.load(name);
+    const { turns } = this.#conversation;
+    const n = turns.filter(({ role }) => role === 'user').length;
+    const why = await restoreCache(this.#session, cacheFile(file));
+    const last = turns.at(-1);
+    return this.#say(
+      `${n} ${n === 1 ? 'question' : 'questions'} from ${file}${why ? `; its KV cache isn't used (${why})` : ''}.` +
+        (last ? ` The last words: ${last.content.slice(-300)}` : ''),
+    );
+  }
+
   #retry(): string {
     const question = this.#conversation.takeLast();
     if (question === undefined) throw new ConversationError('there is no question to ask again');
@@ -253,8 +273,8 @@ class Talk {
       ...sampling,
       ...(sampling.seed !== undefined && { seed: sampling.seed + this.#retries }),
     });
-    const stream = await this.#model.chat.completions.create(
-      { ...request, messages, stream: true },
+    const stream = await this.#session.chat.completions.create(
+      { ...request, messages, stream: true, overflow: 'drop-oldest' },
       { signal },
     );
     const printer = new TextPrinter();
@@ -268,9 +288,14 @@ class Talk {
     } catch (error) {
       if (!signal.aborted) throw error;
     }
-    const { stats } = stream;
-    if (json) await printJson({ text, stats });
+    const { stats, droppedMessages } = stream;
+    if (json) await printJson({ text, stats, ...(droppedMessages > 0 && { droppedMessages }) });
     else await print('\n');
+    if (droppedMessages > this.#dropped)
+      this.#say(
+        `The context is full: the first ${droppedMessages} messages were left out of what the model reads.`,
+      );
+    this.#dropped = droppedMessages;
     if (!json && stats)
       note(this.#command, `\n${faint((this.lines.isTerminal ? brief : figures)(stats))}\n\n`);
     return text;

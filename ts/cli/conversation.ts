@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // conversation.ts: a conversation's turns, and its file.
-import { readFile, writeFile } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import type { ChatCompletionMessageParam } from '../index.js';
+import { Writable } from 'node:stream';
+import type { ChatCompletionMessageParam, Session } from '../index.js';
 
 export interface Turn {
   readonly role: 'user' | 'assistant';
@@ -72,6 +74,32 @@ export class Conversation {
     this.turns = found.turns;
     return file;
   }
+}
+
+/** Where the keys and values of a conversation's file are: the next /load needn't compute them. */
+export const cacheFile = (file: string): string => `${file}.kv`;
+
+/** Resolves to the size in bytes. */
+export async function saveCache(session: Session, file: string): Promise<number> {
+  const part = `${file}.part`;
+  try {
+    await session.save({ to: Writable.toWeb(createWriteStream(part)) as WritableStream<Uint8Array> });
+    await rename(part, file);
+    return (await stat(file)).size;
+  } catch (error) {
+    await rm(part, { force: true });
+    throw new FileError(`${file} can't be written: ${(error as Error).message}`);
+  }
+}
+
+/** Resolves to why the file's keys and values can't be used; undefined if they are, or if there are none. */
+export async function restoreCache(session: Session, file: string): Promise<string | undefined> {
+  const bytes = await readFile(file).catch(() => undefined);
+  if (bytes === undefined) return undefined;
+  return session.restore(bytes).then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
 }
 
 const fileOf = (name: string): string => path.resolve(name.replace(/^~(?=\/|\\|$)/, () => homedir()));
