@@ -7,10 +7,9 @@
 // so the same relative addresses hold there. The template engine is such a chunk and is loaded when a
 // template is first used: a page without a bundler or an import map couldn't find a package.
 //
-// White space and syntax are minified, names aren't: stack traces and `constructor.name` show the names of
-// the sources. Level 2 gzipped: 49.2 kB unminified, 38.0 kB in this form, 32.9 kB with short names. Lines end
-// near column 200, because Node prints the whole line that threw an uncaught error. One line per file would
-// save 1.0 kB.
+// Names are minified too: level 2 is 50.3 kB gzipped instead of 57.9. Exported classes keep theirs
+// (`static name`), which consoles and uncaught errors print. Lines end near column 200, because Node prints the
+// whole line that threw an uncaught error. One line per file would save 1.0 kB.
 import { build } from 'esbuild';
 import { spawnSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -143,6 +142,7 @@ const settings = {
   legalComments: 'none',
   minifyWhitespace: true,
   minifySyntax: true,
+  minifyIdentifiers: true,
   lineLimit: 200,
   logLevel: 'warning',
   plugins: isInterpreter ? [swapExecutor] : [],

@@ -55,6 +55,8 @@ const brand = Symbol.for('wasm-chord.ChordError');
  * at fault. `hint` says what can be done, if anything. `cause` is the underlying error.
  */
 export class ChordError extends Error {
+  /** @internal The build shortens other names. */
+  static override readonly name: string = 'ChordError';
   override readonly name = 'ChordError';
   readonly code: ChordErrorCode;
   readonly hint: string | undefined;

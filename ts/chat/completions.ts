@@ -56,6 +56,8 @@ type Streaming = ChatCompletionCreateParams & { readonly stream: true };
 type Whole = ChatCompletionCreateParams & { readonly stream?: false | null | undefined };
 
 export class ChatCompletions<S extends Stats> {
+  /** @internal The build shortens other names. */
+  static readonly name: string = 'ChatCompletions';
   readonly #engine: ChatEngine<S>;
   readonly #memory: { cut?: Cut } = {};
 
@@ -292,6 +294,8 @@ class Answer<S extends Stats> {
  * run at its next step, also while the prompt is read. The model stays usable.
  */
 export class ChatCompletionStream<S extends Stats = Stats> implements AsyncIterable<ChatCompletionChunk> {
+  /** @internal The build shortens other names. */
+  static readonly name: string = 'ChatCompletionStream';
   readonly #answer: Answer<S>;
   #isConsumed = false;
 

@@ -22,6 +22,8 @@ interface Waiting {
  * at once.
  */
 export class Generation implements AsyncIterableIterator<TokenEvent, void> {
+  /** @internal The build shortens other names. */
+  static readonly name: string = 'Generation';
   readonly #calls: Calls;
   readonly #request: { readonly prompt: string | Ids; readonly options: ContinuationOptions };
   readonly #signal: AbortSignal | undefined;

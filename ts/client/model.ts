@@ -45,6 +45,8 @@ export interface LogitsCallOptions {
  * the run rejects with `busy`. After `dispose()` every call rejects with `disposed`.
  */
 export class LanguageModel {
+  /** @internal The build shortens other names. */
+  static readonly name: string = 'LanguageModel';
   /** Facts about the model and how it runs here. */
   readonly info: LanguageModelInfo;
   /** OpenAI's chat completions: `model.chat.completions.create({ messages })`. */

@@ -35,6 +35,8 @@ export interface RestoreOptions {
  * frees a session's memory; the model's `dispose` ends its sessions.
  */
 export class Session {
+  /** @internal The build shortens other names. */
+  static readonly name: string = 'Session';
   /** OpenAI's chat completions in this session: `session.chat.completions.create({ messages })`. */
   readonly chat: { readonly completions: ChatCompletions<GenerationStats> };
   readonly #calls: Calls;

@@ -22,6 +22,8 @@ export interface Lease {
  * isn't complete. The last piece may be text that was held back, without a token of its own.
  */
 export class AsyncTokenStream implements AsyncIterableIterator<string> {
+  /** @internal The build shortens other names. */
+  static readonly name: string = 'AsyncTokenStream';
   readonly #lease: Lease;
   #generation: Generation | undefined;
   #hasModel = false;

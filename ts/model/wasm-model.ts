@@ -103,6 +103,8 @@ const defaults: GenerationConfig = {
  * after `free()`.
  */
 export class WasmModel {
+  /** @internal The build shortens other names. */
+  static readonly name: string = 'WasmModel';
   readonly #compiled: CompiledModule;
   readonly #place: Workplace;
   #config = defaults;
