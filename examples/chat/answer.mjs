@@ -30,8 +30,11 @@ export class AnswerView {
     this.#frame ||= requestAnimationFrame(() => this.#paint());
   }
 
-  /** `stats` is undefined where an error ended the answer. `retry` asks the same question again. */
-  end(stats, retry) {
+  /**
+   * `stats` is undefined where an error ended the answer. `retry` asks the same question again. `dropped`:
+   * messages that no longer fit in the context.
+   */
+  end(stats, retry, dropped = 0) {
     cancelAnimationFrame(this.#frame);
     this.#paint();
     if (!stats) return;
@@ -40,6 +43,7 @@ export class AnswerView {
       stats.tokensPerSecond > 0 ? `${stats.tokensPerSecond.toFixed(1)} tokens/s` : '',
       `${(stats.ttftMs / 1000).toFixed(2)} s to the first`,
       REASONS[stats.finishReason],
+      dropped > 0 ? `the oldest ${dropped} messages no longer fit` : '',
     ]
       .filter(Boolean)
       .join(' · ');

@@ -219,6 +219,8 @@ async function ask(text, isRetry = false) {
       stream: true,
       temperature: Math.max(Number($('temperature').value), isRetry ? RETRY_TEMPERATURE : 0),
       max_tokens: $('max-tokens').value === '' ? null : Number($('max-tokens').value),
+      // A long chat goes on without its oldest turns.
+      overflow: 'drop-oldest',
       frequency_penalty: model.info.parameters < TINY ? TINY_PENALTY : 0,
     });
     if (isStopping) stream.controller.abort();
@@ -232,7 +234,7 @@ async function ask(text, isRetry = false) {
       answer.item.remove();
       askAgain(question.content);
     } else {
-      answer.end(stream.stats, () => retry(answer));
+      answer.end(stream.stats, () => retry(answer), stream.droppedMessages);
       conversation.push(question, { role: 'assistant', content: answer.text });
       if (conversation === chat.messages) Object.assign(chat, { stats: stream.stats, error: null });
     }

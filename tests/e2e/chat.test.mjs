@@ -501,3 +501,24 @@ test(
       }),
     ),
 );
+
+test('a chat longer than the context goes on, and says that its oldest messages no longer fit', needs(), () =>
+  withChat(true, async (page, file) => {
+    await page.setInputFiles('#file', file);
+    await reached(page, 'ready');
+    await settings(page, { 'max-tokens': '40' });
+    for (let turn = 1; turn <= 5; turn++) {
+      await ask(page, 'one two three');
+      await page.waitForFunction(
+        (n) => window.chat.state === 'ready' && window.chat.messages.length === n,
+        2 * turn,
+      );
+    }
+    assert.match(
+      await page.locator('.assistant .note').last().textContent(),
+      /the oldest \d+ messages no longer fit/,
+    );
+    assert.equal(await page.locator('#messages .error').count(), 0);
+    assert.deepEqual(page.faults, []);
+  }),
+);
