@@ -123,6 +123,8 @@ const head = [
   'type GlobalOr<Name extends string, Other> =',
   '  typeof globalThis extends { [K in Name]: { prototype: infer T } } ? T : Other;',
   ...used.map((name) => `type ${name} = GlobalOr<'${name}', ${globals[name]}>;`),
+  // The DOM library's is the same union.
+  "type RequestCredentials = 'include' | 'omit' | 'same-origin';",
   // Declared once more, with members of the same types: the declarations merge.
   'declare global {',
   '  interface ReadableStream<R = any> { readonly locked: boolean; }',
