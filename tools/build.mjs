@@ -7,9 +7,9 @@
 // so the same relative addresses hold there. The template engine is such a chunk and is loaded when a
 // template is first used: a page without a bundler or an import map couldn't find a package.
 //
-// Names are minified too: level 2 is 50.3 kB gzipped instead of 57.9. Exported classes keep theirs
-// (`static name`), which consoles and uncaught errors print. Lines end near column 200, because Node prints the
-// whole line that threw an uncaught error. One line per file would save 1.0 kB.
+// Names are minified too: level 2 was 50.3 kB gzipped instead of 57.9. Exported classes keep theirs
+// (`static name`), which consoles and uncaught errors print. Lines end near column 200, because Node prints
+// the whole line that threw an uncaught error. One line per file would save 1.0 kB.
 import { build } from 'esbuild';
 import { spawnSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
