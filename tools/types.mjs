@@ -128,6 +128,7 @@ const head = [
   // Declared once more, with members of the same types: the declarations merge.
   'declare global {',
   '  interface ReadableStream<R = any> { readonly locked: boolean; }',
+  '  interface WritableStream<W = any> { readonly locked: boolean; }',
   '  interface SymbolConstructor { readonly dispose: unique symbol; readonly asyncDispose: unique symbol; }',
   '  interface Disposable { [Symbol.dispose](): void; }',
   '  namespace WebAssembly { interface Module {} }',
