@@ -43,17 +43,17 @@ const swapExecutor = {
 
 /**
  * Webpack and Vite need these comments before an import of a name that isn't literal (importNode). esbuild
- * drops comments where it drops white space.
+ * drops comments where it drops white space. At its line limit esbuild continues a string in the next line:
+ * such strings are joined again, because no bundler sees an address that is cut in two.
  */
 async function markImports() {
   let n = 0;
   for (const name of await readdir(dist)) {
     if (!name.endsWith('.js')) continue;
     const text = await readFile(path.join(dist, name), 'utf8');
-    const marked = text.replace(
-      /\bimport\((?=`node:\$)/g,
-      () => (n++, 'import(/* webpackIgnore: true *//* @vite-ignore */'),
-    );
+    const marked = text
+      .replace(/(?<!\\)((?:\\\\)*)\\\n/g, '$1')
+      .replace(/\bimport\((?=`node:\$)/g, () => (n++, 'import(/* webpackIgnore: true *//* @vite-ignore */'));
     if (marked !== text) await writeFile(path.join(dist, name), marked);
   }
   if (n === 0) throw new Error('build.mjs: importNode has another form now, and its import is unmarked');
