@@ -58,7 +58,7 @@ def run(command: str, limit: float) -> tuple[int | None, tuple[int, int, int] | 
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--limit", type=float, default=900, help="seconds a suite may take")
+    parser.add_argument("--limit", type=float, default=1800, help="seconds a suite may take")
     parser.add_argument("suites", nargs="+", metavar="NAME=COMMAND or NAME:=COMMAND")
     arguments = parser.parse_args()
     rows = []

@@ -131,7 +131,7 @@ test(
           assert.match(message, /the engine worker can't be started/, way);
           assert.match(
             hint,
-            /worker\.js must be served .* own origin.*bundler.*worker-src.*worker: false/,
+            /worker\.js must be served as JavaScript.*bundler.*worker-src.*worker: false/,
             way,
           );
           assert.ok(works);

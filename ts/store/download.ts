@@ -76,6 +76,7 @@ export class Download implements ByteStream {
   #isDropped = false;
   #isClosed = false;
   #wake: () => void = () => {};
+  #letGo: (() => Promise<void>) | undefined;
   #committing: Promise<void> | undefined;
   #committedAt = 0;
   #loaded = 0;
@@ -100,6 +101,8 @@ export class Download implements ByteStream {
   static async open(job: StoreJob, entry: Entry, lock: Lock): Promise<Download> {
     const download = new Download(job, entry, lock);
     try {
+      // Without it each save opens its file.
+      download.#letGo = await entry.folder.keep?.(entry.slots).catch(() => undefined);
       if (!(await download.#continue())) await download.#begin();
       if (download.#sha256 !== undefined) download.#hash = await createHash();
       return download;
@@ -469,6 +472,7 @@ export class Download implements ByteStream {
     if (this.#connections !== undefined && !this.#isDropped)
       await this.#commit(this.#sha256 === undefined && this.#isWhole()).catch(() => {});
     await this.#place?.close();
+    await this.#letGo?.();
     if (this.#isDropped || (!this.#canContinue && !journal?.isComplete))
       await this.#entry.drop().catch(() => {});
     await this.#lock.release();

@@ -62,6 +62,11 @@ export class Entry {
     return entries.filter(({ journal }) => journal !== undefined);
   }
 
+  /** Names of the two journals. */
+  get slots(): readonly string[] {
+    return [`${this.key}.a`, `${this.key}.b`];
+  }
+
   /** Writes a journal over the older one. */
   async commit(journal: Journal): Promise<void> {
     this.#sequence += 1;

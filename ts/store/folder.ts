@@ -41,6 +41,11 @@ export interface Folder {
   load(name: string): Promise<Uint8Array | undefined>;
   /** Writes a small file and flushes it. */
   save(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /**
+   * Opens small files for the saves to come, and resolves to what lets them go. Nobody else can write or
+   * remove them meanwhile. Absent where each save opens its file.
+   */
+  keep?(names: readonly string[]): Promise<() => Promise<void>>;
   /** Does nothing if there is no such file. */
   remove(name: string): Promise<void>;
   /** A whole file in order. Throws if there is none. */

@@ -53,6 +53,7 @@ export class DirectoryFolder extends WebFolder implements Folder {
   readonly #directory: DirectoryHandle;
   readonly place?: (name: string) => Promise<Place>;
   readonly #isPicked: boolean;
+  readonly #kept = new Map<string, SyncHandle>();
 
   constructor(directory: FileSystemDirectoryHandle, isPicked: boolean) {
     super();
@@ -90,14 +91,36 @@ export class DirectoryFolder extends WebFolder implements Folder {
       await piece.write(bytes);
       return piece.close();
     }
-    const handle = await this.#handle(name);
+    const kept = this.#kept.get(name);
+    const handle = kept ?? (await this.#handle(name));
     try {
       await handle.truncate(0);
       writeAll(handle, 0, bytes);
       await handle.flush();
     } finally {
-      await handle.close();
+      if (kept === undefined) await handle.close();
     }
+  }
+
+  /**
+   * Chromium 156 sometimes never opened a handle while large writes went on and a pool thread started: about
+   * one load in thirty hung on a busy machine. So a download opens its journals before its first write.
+   */
+  async keep(names: readonly string[]): Promise<() => Promise<void>> {
+    const letGo = async (): Promise<void> => {
+      for (const name of names) {
+        await this.#kept.get(name)?.close();
+        this.#kept.delete(name);
+      }
+    };
+    if (this.place === undefined) return letGo;
+    try {
+      for (const name of names) this.#kept.set(name, await this.#handle(name));
+    } catch (error) {
+      await letGo();
+      throw error;
+    }
+    return letGo;
   }
 
   async remove(name: string): Promise<void> {
