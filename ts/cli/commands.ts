@@ -28,7 +28,8 @@ export const commands = {
   chat: {
     usage: 'MODEL',
     summary: 'talk to a model',
-    about: `${MODEL} Each line is a question, typed or piped.
+    about: `${MODEL}
+Each line is a question, typed or piped.
 
 In a terminal: Ctrl-C stops an answer; at the empty prompt it leaves, as Ctrl-D does. The arrow keys edit the
 line and bring earlier questions back. They are kept from one conversation to the next in
@@ -69,7 +70,8 @@ is a line { token, text }, and the last line is { stats }.`,
   info: {
     usage: 'MODEL',
     summary: 'what the file holds and how it runs here',
-    about: `${MODEL} With --json: model.info, one object.`,
+    about: `${MODEL}
+With --json: model.info, one object.`,
     least: 1,
     most: 1,
     own: [],

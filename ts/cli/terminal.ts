@@ -49,7 +49,7 @@ export class TextPrinter {
 
 /** Faint text on stderr, where stderr is a terminal with colours (NO_COLOR and TERM=dumb are honoured). */
 export const faint = (text: string): string =>
-  process.stderr.isTTY === true && process.stderr.hasColors() ? `\x1b[2m${text}\x1b[22m` : text;
+  process.stderr.isTTY === true && process.stderr.hasColors?.() ? `\x1b[2m${text}\x1b[22m` : text;
 
 /** A text of ours for stderr: on a terminal its lines break at words. */
 export const wrapped = (text: string): string =>
