@@ -36,7 +36,7 @@ export class Calls {
     transfer?: Transferable[],
   ): OpenCall<Results[Op]> {
     if (this.closed !== undefined)
-      return { id: -1, ended: quiet(Promise.reject<Results[Op]>(this.closed)), post() {} };
+      return { id: -1, ended: quiet(Promise.reject<Results[Op]>(ChordError.from(this.closed))), post() {} };
     return this.connection.open<Op>(
       message,
       {
@@ -141,7 +141,7 @@ export class Calls {
   }
 
   async applyChatTemplate(messages: readonly ChatMessage[], options: unknown): Promise<string> {
-    if (this.closed !== undefined) throw this.closed;
+    if (this.closed !== undefined) throw ChordError.from(this.closed);
     const given: ChatTemplateOptions = asOptions('applyChatTemplate', options, [
       'addGenerationPrompt',
       'tools',
