@@ -71,6 +71,9 @@ async function run(seed) {
   try {
     let interruptions = Math.floor(random() * 5);
     let kept = 0;
+    let data;
+    // False from a change of the file until a download begins anew, in another data file.
+    let isCurrent = true;
     let model;
     for (let attempt = 0; model === undefined; attempt++) {
       assert.ok(attempt < 200, 'the download never ends');
@@ -83,7 +86,7 @@ async function run(seed) {
         if (state.etag === null) state.modified = new Date(Date.now() - attempt * 5000).toUTCString();
         else state.etag = `"${sha256(state.bytes).slice(0, 20)}"`;
         figures.changes += 1;
-        kept = 0;
+        isCurrent = false;
       }
       const signal = interruptions > 0 ? AbortSignal.timeout(Math.floor(random() * 250)) : undefined;
       if (seed % 10 === 0 && interruptions > 0) {
@@ -110,14 +113,17 @@ async function run(seed) {
         }
       }
       const now = await stored(cache);
+      const name = (await readdir(cache)).find((file) => file.endsWith('.gguf'));
+      if (name !== data && !isCurrent) [kept, isCurrent] = [0, true];
+      data = name;
       if (hasRanges) assert.ok(now >= kept, `${now} bytes are kept of ${kept}`);
       kept = now;
     }
     assert.equal(model.totalBytes, state.bytes.length);
     assert.ok(model.isComplete);
-    const data = (await readdir(cache)).filter((name) => name.endsWith('.gguf'));
-    assert.equal(data.length, 1, 'nothing is left of earlier files');
-    const file = new Uint8Array(await readFile(path.join(cache, data[0])));
+    const files = (await readdir(cache)).filter((name) => name.endsWith('.gguf'));
+    assert.equal(files.length, 1, 'nothing is left of earlier files');
+    const file = new Uint8Array(await readFile(path.join(cache, files[0])));
     assert.equal(sha256(file), sha256(state.bytes));
     figures.bytes += file.length;
   } catch (error) {
