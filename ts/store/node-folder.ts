@@ -108,7 +108,7 @@ export class NodeFolder implements Folder {
   async lock(name: string, { isShared, isPatient = true, signal }: LockKind): Promise<Lock | undefined> {
     if (isShared) return { release: async () => {} };
     const path = this.#path(`${name}.lock`);
-    const owner = `${process.pid} ${this.#host} ${Math.random()}`;
+    const owner = `${globalThis.process.pid} ${this.#host} ${Math.random()}`;
     for (;;) {
       signal?.throwIfAborted();
       try {
@@ -148,7 +148,7 @@ export class NodeFolder implements Folder {
     const isDead = host === this.#host && !isAlive(Number(pid));
     if (!isDead && Date.now() - stat.mtimeMs < OLD_MS) return false;
     // By a rename: of two processes, one gets it. If another has renewed it meanwhile, it is put back.
-    const aside = `${path}.${process.pid}.${Math.random()}`;
+    const aside = `${path}.${globalThis.process.pid}.${Math.random()}`;
     await this.#fs.rename(path, aside).catch(ifMissing);
     if ((await this.#fs.readFile(aside, 'utf8').catch(ifMissing)) !== owner)
       await this.#fs.link(aside, path).catch(() => {});
@@ -172,7 +172,7 @@ function ifMissing(error: NodeJS.ErrnoException): undefined {
 
 function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
+    globalThis.process.kill(pid, 0);
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
