@@ -18,8 +18,14 @@ const node = (
 /** True in Node, or in a runtime that has its modules: files and worker_threads. */
 export const isNode: boolean = typeof node?.versions?.node === 'string' && node.type !== 'renderer';
 
-/** A variable of Node's environment; undefined in a browser, and for an empty one. */
-export const environment = (name: string): string | undefined => (isNode && node?.env?.[name]) || undefined;
+/** A variable of Node's environment; undefined in a browser, if empty, and where Deno may not read it. */
+export function environment(name: string): string | undefined {
+  try {
+    return (isNode && node?.env?.[name]) || undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Node's working directory as an address with a final slash; undefined in a browser. */
 export function workingDirectory(): string | undefined {
