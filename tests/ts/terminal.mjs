@@ -9,6 +9,9 @@ const helper = fileURLToPath(new URL('terminal.py', import.meta.url));
 export const needsTerminal = {
   skip: spawnSync('python3', ['-c', 'import pty']).status === 0 ? false : 'no python3 with a pseudo-terminal',
 };
+// Where CI is set, Node takes a terminal for one without colours.
+const { CI: _, ...shown } = process.env;
+
 export const UP = '\x1b[A';
 export const CTRL_C = '\x03';
 export const CTRL_D = '\x04';
@@ -21,7 +24,7 @@ export const CTRL_D = '\x04';
 export async function inTerminal(parameters, use, { columns = 80, env = {} } = {}) {
   const child = spawn('python3', [helper, String(columns), process.execPath, bin, ...parameters], {
     stdio: 'pipe',
-    env: { ...process.env, TERM: 'xterm-256color', WASM_CHORD_HISTORY: '', ...env },
+    env: { ...shown, TERM: 'xterm-256color', WASM_CHORD_HISTORY: '', ...env },
     timeout: 120_000,
   });
   let raw = '';

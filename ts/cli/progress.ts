@@ -38,7 +38,8 @@ export class ProgressBar {
     if (this.#phase !== progress.phase) this.#samples.length = 0;
     this.#samples.push({ ms, loaded: progress.loaded });
     while (this.#samples.length > 2 && ms - this.#samples[0]!.ms > WINDOW_MS) this.#samples.shift();
-    if (this.#phase === progress.phase && ms - this.#drawnMs < REDRAW_MS) return;
+    const isSoon = this.#phase === progress.phase && ms - this.#drawnMs < REDRAW_MS;
+    if (isSoon && progress.progress !== 1) return;
     this.#phase = progress.phase;
     this.#drawnMs = ms;
     this.#draw(progress);
