@@ -151,6 +151,55 @@ __attribute__((noinline)) static void attend_cap(vf *s, int32_t n, float cap)
     CHORD_ROLL(int32_t i = 0; i < n; i++) s[i] = vf_mul(vf_tanh(vf_div(s[i], vf_all(cap))), vf_all(cap));
 }
 
+/* Replaces the scores p[query][lo .. hi) by weights exp(score - top), 0 for the other slots of a four. top:
+ * the maxima in four lanes. Updates each query's ml: its maximum and its sum of weights. keep: the factor
+ * for what was summed before. Not inlined, as attend_cap. */
+__attribute__((noinline)) static void attend_weigh(int32_t N, const vf *top, float p[][32], float *const *ml,
+                                                   float *keep, int32_t lo, int32_t hi)
+{
+    CHORD_ROLL(int32_t i = 0; i < N; i++) {
+        vf t = vf_max(top[i], vf_shuffle(top[i], top[i], 2, 3, 0, 1));
+        t = vf_max(t, vf_shuffle(t, t, 1, 0, 3, 2));
+        t = vf_all(vf_first(t));
+        vf sum = vf_all(0);
+        CHORD_ROLL(int32_t j = lo / 4 * 4; j < hi; j += 4) {
+            vi const e = vf_bits(vf_exp(vf_sub(vf_load(&p[i][j]), t)));
+            vf const pj = vi_as_f(vi_and(attend_mask(j, lo, hi), e));
+            sum = vf_add(sum, pj);
+            vf_store(&p[i][j], pj);
+        }
+        keep[i] = vf_first(vf_exp(vf_sub(vf_all(ml[i][0]), t)));
+        ml[i][0] = vf_first(t);
+        ml[i][1] = ml[i][1] * keep[i] + vf_sum(sum);
+    }
+}
+
+/* attend_values from element d on, where fewer are left than a body computes at once. Heads of a multiple of
+ * 16 elements have none, or one vector. */
+CHORD_INLINE void attend_last_rows(attend_rows rows, const chord_attend *a, int32_t N, float *const *acc,
+                                   int32_t d, float p[][32], const float *keep, int32_t lo, int32_t hi)
+{
+    CHORD_ROLL(; d + 4 <= a->v_dim; d += 4)
+        CHORD_ROLL(int32_t i = 0; i < N; i++)
+            attend_values(rows, 1, 1, a, acc + i, d, p[i], keep + i, lo, hi);
+    CHORD_ROLL(; d < a->v_dim; d++)
+        CHORD_ROLL(int32_t i = 0; i < N; i++) {
+            float sum = acc[i][d] * keep[i];
+            CHORD_ROLL(int32_t j = lo; j < hi; j++)
+                sum += p[i][j] * attend_element(rows, (const uint8_t *)a->v +
+                                                          ((size_t)j * (size_t)a->v_stride + (size_t)d) *
+                                                              attend_bytes(rows));
+            acc[i][d] = sum;
+        }
+}
+__attribute__((noinline)) static void attend_last_values(const chord_attend *a, int32_t N, float *const *acc,
+                                                         int32_t d, float p[][32], const float *keep,
+                                                         int32_t lo, int32_t hi)
+{
+    if (a->is_f16) attend_last_rows(attend_rows_of(true), a, N, acc, d, p, keep, lo, hi);
+    else attend_last_rows(attend_rows_of(false), a, N, acc, d, p, keep, lo, hi);
+}
+
 CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int32_t first, int32_t lo,
                                  int32_t hi)
 {
@@ -177,36 +226,13 @@ CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int3
             top[i] = vf_max(top[i], s[i]);
         }
     }
-    vf tops[4];
+    vf tops[4]; /* a copy, so that top stays in registers */
     CHORD_UNROLL(int i = 0; i < N; i++) tops[i] = top[i];
-    CHORD_ROLL(int i = 0; i < N; i++) { /* not unrolled: an exp takes 200 bytes of code */
-        vf t = vf_max(tops[i], vf_shuffle(tops[i], tops[i], 2, 3, 0, 1));
-        t = vf_max(t, vf_shuffle(t, t, 1, 0, 3, 2));
-        t = vf_all(vf_first(t));
-        vf sum = vf_all(0);
-        CHORD_ROLL(int32_t j = lo / 4 * 4; j < hi; j += 4) {
-            vi const e = vf_bits(vf_exp(vf_sub(vf_load(&p[i][j]), t)));
-            vf const pj = vi_as_f(vi_and(attend_mask(j, lo, hi), e));
-            sum = vf_add(sum, pj);
-            vf_store(&p[i][j], pj);
-        }
-        keep[i] = vf_first(vf_exp(vf_sub(vf_all(ml[i][0]), t)));
-        ml[i][0] = vf_first(t);
-        ml[i][1] = ml[i][1] * keep[i] + vf_sum(sum);
-    }
+    attend_weigh(N, tops, p, ml, keep, lo, hi);
     int const D = N > 2 ? 2 : 4;
     int32_t d = 0;
     for (; d + 4 * D <= a->v_dim; d += 4 * D) attend_values(rows, N, D, a, acc, d, &p[0][0], keep, lo, hi);
-    for (; d + 4 <= a->v_dim; d += 4) attend_values(rows, N, 1, a, acc, d, &p[0][0], keep, lo, hi);
-    for (; d < a->v_dim; d++)
-        for (int i = 0; i < N; i++) {
-            float sum = acc[i][d] * keep[i];
-            for (int32_t j = lo; j < hi; j++)
-                sum += p[i][j] * attend_element(rows, (const uint8_t *)a->v +
-                                                          ((size_t)j * (size_t)a->v_stride + (size_t)d) *
-                                                              attend_bytes(rows));
-            acc[i][d] = sum;
-        }
+    if (d < a->v_dim) attend_last_values(a, N, acc, d, p, keep, lo, hi);
 }
 
 void BODY(chord_attend)(const chord_attend *a)

@@ -210,6 +210,14 @@ CHORD_INLINE int32_t matmul_tokens(tile_kind k, const chord_matmul *m, matmul_ra
     return r.t0 + (r.t1 - r.t0) / T * T;
 }
 
+/* Whether a format has a tile of two tokens, for the two terms of a FINE product. Signed bytes have tile_fine,
+ * except with DOT8. In other formats two tokens go one by one, over weights in the L1 cache: tiles of two
+ * tokens in all formats would add 8 kB to the gzipped module. */
+CHORD_INLINE bool has_tile_of_two(int how, const chord_format *f)
+{
+    return f->is_output && (f->low != 8 || how == DOT8);
+}
+
 CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmul *m, matmul_range r,
                                panel_unpack_fn *unpack)
 {
@@ -232,7 +240,7 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
         r.t1 = t1;
     }
     if (how < 0) r.t0 = matmul_tokens((tile_kind){ f, how, 2, 4 }, m, r);
-    r.t0 = matmul_tokens((tile_kind){ f, how, how < 0 ? 4 : how == DOT16 ? 1 : 2, 2 }, m, r);
+    if (has_tile_of_two(how, f)) r.t0 = matmul_tokens((tile_kind){ f, how, how == DOT16 ? 1 : 2, 2 }, m, r);
     matmul_tokens((tile_kind){ f, how, how < 0 ? 4 : 2, 1 }, m, r);
 }
 

@@ -104,6 +104,8 @@ typedef struct chord_format {
      * multiplies code - centre, or, when is_table is 1, chord_iq4_values[code]. */
     uint8_t low, high, high_at, centre, is_table;
     uint8_t scales, tile; /* CHORD_SCALES_*, CHORD_TILE_* */
+    /* llama-quantize writes output matrices in this format: Q6_K, or Q8_0 where rows aren't whole blocks */
+    uint8_t is_output;
     /* The x4 order: the block is mixed by each entry of `mix`, then come the stretches of `head`, then for
      * each part the stretches of `part`: its field of scales if it has one, then its planes (bits, pairs,
      * nibbles or bytes). */
