@@ -326,6 +326,7 @@ def self_test() -> int:
         "ts/client/d.ts": (spdx + "export type { X } from '../wasm/memory.js';\n", "client may not import wasm"),
         "ts/errors.ts": (spdx + "import './abi/abi.gen.js';\n", "errors may not import abi"),
         "ts/cli/e.ts": (spdx + "import { x } from '../load/source.js';\n", "cli may not import load"),
+        "ts/store/e.ts": (spdx + "const id = process.pid;\n", "write globalThis.process"),
         "ts/load/f.ts": (spdx + "import x from 'left-pad';\n", "imports the package left-pad"),
         "examples/page/g.mjs": (spdx + "import x from '../../ts/index.js';\n", "not the public package"),
         "examples/page/h.mjs": (spdx + "import x from '../other/x.mjs';\n", "not the public package"),
