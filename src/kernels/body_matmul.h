@@ -211,8 +211,8 @@ CHORD_INLINE int32_t matmul_tokens(tile_kind k, const chord_matmul *m, matmul_ra
 }
 
 /* Whether a format has a tile of two tokens, for the two terms of a FINE product. Signed bytes have
- * tile_fine, except with DOT8. In other formats two tokens go one by one, over weights in the L1 cache: tiles
- * of two tokens in all formats would add 8 kB to the gzipped module. */
+ * tile_fine, except with DOT8. In other formats two tokens go one by one, over weights in the L1 cache.
+ * Tiles of two tokens in all formats would add 8 kB to the gzipped module. */
 CHORD_INLINE bool has_tile_of_two(int how, const chord_format *f)
 {
     return f->is_output && (f->low != 8 || how == DOT8);
