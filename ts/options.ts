@@ -52,7 +52,7 @@ export const numbers = {
     off: undefined,
     c: 'memory_budget',
   },
-  threads: { least: 1, most: 256, isWhole: true, otherwise: undefined, off: undefined, c: 'n_threads' },
+  threads: { least: 1, most: 64, isWhole: true, otherwise: undefined, off: undefined, c: 'n_threads' },
   /** Ranges of one file that are downloaded at the same time. The core doesn't know them. */
   connections: { least: 1, most: 16, isWhole: true, otherwise: undefined, off: undefined, c: 'connections' },
 } as const satisfies { readonly [name: string]: NumberOption };

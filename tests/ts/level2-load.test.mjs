@@ -395,6 +395,7 @@ test("values that aren't a source and wrong options are invalid-argument; backen
   for (const [name, value] of [
     ['threads', 0],
     ['threads', 1.5],
+    ['threads', 65],
     ['threads', '2'],
     ['contextLength', -1],
     ['contextLength', 1e12],

@@ -28,7 +28,7 @@ export interface LoadModelOptions {
   /** 'auto' selects the best backend that is available. This version has only the CPU. Default 'auto'. */
   backend?: 'auto' | 'cpu' | 'webgpu' | undefined;
   /**
-   * Threads, including the engine worker's own; default: the number that the hardware runs at once, at
+   * Threads, including the engine worker's own, at most 64; default: as many as the hardware runs at once, at
    * most 8.
    */
   threads?: number | undefined;
