@@ -2,11 +2,13 @@
 // level2-hub.test.mjs: addresses hf: against a hub of our own, whose files lie on another origin; headers,
 // credentials and fetch; a directory that the user picked.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { basename } from 'node:path';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { after, before } from 'node:test';
+import { deleteModel, downloadModel, listModels } from '../../dist/index.js';
 import { refused, withModel } from './level2.mjs';
 
 const golden = (name) => fileURLToPath(new URL(`../golden/${name}`, import.meta.url));
@@ -189,6 +191,41 @@ test('refusals of the hub are http errors with hints, and no error has the token
     'hub.token',
   );
   assert.ok(!bad.stack.includes(TOKEN));
+});
+
+test('deleteModel finds what an address hf: loaded, and asks no hub', async () => {
+  const cache = await mkdtemp(join(tmpdir(), 'chord-hub-'));
+  try {
+    const keep = (source) => downloadModel(source, { hub: { endpoint: hub.origin }, cache });
+    const left = async () => (await listModels({ cache })).map(({ name }) => name).sort();
+    for (const source of ['hf:owner/repo:Q4_K_M', 'hf:owner/repo/tiny-Q4_K_S.gguf', 'hf:owner/repo@v1.0'])
+      await keep(source);
+    const model = 'hf:owner/repo/tiny-Q4_K_M.gguf';
+    const [small, old] = ['hf:owner/repo/tiny-Q4_K_S.gguf', 'hf:owner/repo@v1.0/old tiny#1.Q4_K_M.gguf'];
+    assert.deepEqual(await left(), [model, small, old]);
+    requests = [];
+    await refused(
+      deleteModel('hf:owner/repo', { cache }),
+      'invalid-argument',
+      'several',
+      'hf:owner/repo',
+      'tiny-Q4_K_S.gguf',
+    );
+    assert.equal(await deleteModel('hf:owner/repo:Q8_0', { cache }), false);
+    assert.equal(await deleteModel('hf:owner/repo/none.gguf', { cache }), false);
+    assert.equal(await deleteModel('hf:owner/repo:Q4_K_M', { cache }), true);
+    assert.deepEqual(await left(), [small, old]);
+    assert.equal(await deleteModel('hf:owner/repo', { cache }), true);
+    assert.equal(await deleteModel(old, { cache }), true);
+    assert.deepEqual(await left(), []);
+    assert.equal(requests.length, 0, 'a deletion asked the hub');
+    await keep('hf:owner/repo:Q8_0');
+    assert.equal((await left()).length, 3);
+    assert.equal(await deleteModel('hf:owner/repo:Q8_0', { cache }), true);
+    assert.deepEqual(await left(), []);
+  } finally {
+    await rm(cache, { recursive: true });
+  }
 });
 
 test('the address of a page that shows a file stands for the file', async () => {

@@ -2,6 +2,7 @@
 // The cache of model files, for callers: download, list, delete, sizes.
 import { refuse } from '../check.js';
 import { ChordError, quiet } from '../errors.js';
+import { hubNames } from '../load/hub.js';
 import { sortSource } from '../load/source.js';
 import type { ModelSource } from '../load/source.js';
 import { isNode } from '../platform.js';
@@ -56,12 +57,27 @@ export async function listModels(options: CacheOptions = {}): Promise<CachedMode
  */
 export async function deleteModel(source: ModelSource, options: CacheOptions = {}): Promise<boolean> {
   const folder = await openPlace(options, 'deleteModel');
-  const { remote } = await sortSource(source, checkHttp({}));
+  if (folder === undefined) return false;
+  const { deleteEntry } = await store();
   let isDeleted = false;
-  for (const file of remote.kind === 'files' ? remote.files : [remote])
-    if (file.kind === 'url' && folder !== undefined)
-      isDeleted = (await (await store()).deleteEntry(folder, file.file.url)) || isDeleted;
+  for (const url of await urlsOf(source, folder)) isDeleted = (await deleteEntry(folder, url)) || isDeleted;
   return isDeleted;
+}
+
+/** The URLs of a source. Those of an address hf: are found by name: no hub is asked, and any endpoint fits. */
+async function urlsOf(source: ModelSource, folder: Folder): Promise<string[]> {
+  if (typeof source === 'string' && /^hf:/i.test(source)) {
+    const entries = await (await store()).listEntries(folder);
+    const names = hubNames(
+      source,
+      entries.map(({ name }) => name),
+    );
+    if (names !== undefined)
+      return entries.filter(({ name }) => names.includes(name)).map((entry) => entry.source);
+  }
+  const { remote } = await sortSource(source, checkHttp({}));
+  const files = remote.kind === 'files' ? remote.files : [remote];
+  return files.flatMap((file) => (file.kind === 'url' ? [file.file.url] : []));
 }
 
 /** The size of the cache. The figures of a browser are estimates, and `quota` is for the whole origin. */

@@ -4,7 +4,7 @@
 import { ChordError } from '../errors.js';
 import { checkResponse } from './http.js';
 import type { HttpFile } from './http.js';
-import { oneModel, shardsOf } from './shards.js';
+import { modelsAmong, oneModel, shardsOf } from './shards.js';
 import { describe, reasonOf } from './stream.js';
 
 /** A fetch of the caller's own. */
@@ -52,20 +52,53 @@ export function pageFile(url: string, { hub }: HttpOptions): string | undefined 
     : undefined;
 }
 
+/** The parts of an address hf:; undefined for another source. `name` is that of the repository. */
+function partsOf(
+  address: string,
+): { repo: string; revision: string; path?: string; quant?: string; name: string } | undefined {
+  const [, repo, revision = 'main', path, quant] = ADDRESS.exec(address) ?? [];
+  if (repo === undefined) return undefined;
+  return { repo, revision, path, quant, name: revision === 'main' ? `hf:${repo}` : `hf:${repo}@${revision}` };
+}
+
+/**
+ * Those of `names`, names of a hub's files, that an address hf: means. Asks nobody. Undefined for another
+ * source. Throws `invalid-argument` if several models fit.
+ */
+export function hubNames(address: string, names: readonly string[]): string[] | undefined {
+  const parts = partsOf(address);
+  if (parts === undefined) return undefined;
+  const { name, path, quant } = parts;
+  const files = names
+    .filter((each) => each.startsWith(`${name}/`))
+    .map((each) => each.slice(name.length + 1));
+  const found =
+    path !== undefined
+      ? shardsOf(path).filter((file) => files.includes(file))
+      : modelsAmong(files, quant).length === 0
+        ? []
+        : oneModel(files, `the cache of ${name}`, {
+            quant,
+            addressOf: (file) => `${name}/${file}`,
+            mayLack: true,
+          });
+  return found.map((file) => `${name}/${file}`);
+}
+
 /**
  * The files that an address names: hf:owner/repo/file.gguf, hf:owner/repo:QUANT, hf:owner/repo if it holds
  * one model; each with @revision behind the repository. The last two ask the hub for its list of files.
  * Throws `invalid-argument`, which lists the GGUF files if none or several fit, `http`, `io`.
  */
 export async function hubFiles(address: string, options: HttpOptions): Promise<HttpFile[]> {
-  const [, repo, revision = 'main', path, quant] = ADDRESS.exec(address) ?? [];
-  if (repo === undefined) {
+  const parts = partsOf(address);
+  if (parts === undefined) {
     throw new ChordError('invalid-argument', `the model source ${address} is not an address of a hub`, {
       hint: 'write hf:owner/repo/file.gguf, hf:owner/repo:Q4_K_M or hf:owner/repo@revision/file.gguf',
     });
   }
+  const { repo, revision, path, quant, name } = parts;
   const { endpoint, token } = options.hub;
-  const name = revision === 'main' ? `hf:${repo}` : `hf:${repo}@${revision}`;
   const common = {
     headers: [
       ...(token === undefined ? [] : ([['authorization', `Bearer ${token}`]] as const)),
@@ -84,7 +117,7 @@ export async function hubFiles(address: string, options: HttpOptions): Promise<H
   if (path !== undefined) return shardsOf(path).map((at) => fileAt(at));
   const url = `${endpoint}/api/models/${repo}/tree/${revision}?recursive=true`;
   const files = await listFiles({ ...common, url, name }, options);
-  const names = oneModel([...files.keys()], name, quant, (file) => `${name}/${file}`);
+  const names = oneModel([...files.keys()], name, { quant, addressOf: (file) => `${name}/${file}` });
   return names.map((at) => fileAt(at, files.get(at)));
 }
 

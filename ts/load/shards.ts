@@ -33,30 +33,47 @@ export function inOrder<T>(files: readonly T[], nameOf: (file: T) => string): T[
     : [...files].sort((a, b) => number(a) - number(b));
 }
 
+/** How a model is chosen: `addressOf` makes a hint of a name. */
+export interface ModelChoice {
+  readonly quant?: string | undefined;
+  readonly addressOf?: (name: string) => string;
+  readonly mayLack?: boolean;
+}
+
 /** Most names that a message lists. */
 const MOST_NAMES = 20;
 
+/** Those of `names` that are models of the quantisation `quant`, if it is given. Projectors (mmproj) aren't. */
+export function modelsAmong(names: readonly string[], quant: string | undefined): string[] {
+  const all = names.filter((name) => /\.gguf$/i.test(name) && !/mmproj[^/]*$/i.test(name)).sort();
+  if (quant === undefined) return all;
+  const words = quant.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const fits = new RegExp(`(^|[-._/])${words}([-./]|$)`, 'i');
+  return all.filter((name) => fits.test(modelOf(name)));
+}
+
+const modelOf = (name: string): string => shardOf(name)?.model ?? name.slice(0, -5);
+
 /**
  * Chooses the one model among the files of a folder or a repository, of the quantisation `quant` if it is
- * given. Returns the names of its files in order. Projectors of images (mmproj) aren't models. Throws
- * `invalid-argument`, which lists the models if none or several fit, or names a missing shard.
+ * given. Returns the names of its files in order. Throws `invalid-argument`, which lists the models if none
+ * or several fit, or names a missing shard; with `mayLack`, a model of which some shards are there is one.
  */
 export function oneModel(
   names: readonly string[],
   where: string,
-  quant?: string,
-  addressOf?: (name: string) => string,
+  { quant, addressOf, mayLack = false }: ModelChoice = {},
 ): string[] {
-  const all = names.filter((name) => /\.gguf$/i.test(name) && !/mmproj[^/]*$/i.test(name)).sort();
-  const words = quant?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  const fits = words === undefined ? /./ : new RegExp(`(^|[-._/])${words}([-./]|$)`, 'i');
-  const modelOf = (name: string): string => shardOf(name)?.model ?? name.slice(0, -5);
-  const found = all.filter((name) => fits.test(modelOf(name)));
+  const found = modelsAmong(names, quant);
   const models = new Map(found.map((name) => [modelOf(name), name]));
   const first = found[0];
   if (first === undefined || models.size > 1) {
     const what = quant === undefined ? 'GGUF files' : `GGUF files of ${quant}`;
-    const listed = [...new Map((first ? found : all).map((name) => [modelOf(name), name])).values()];
+    const listed = [
+      ...new Map(
+        (first ? found : modelsAmong(names, undefined)).map((name) => [modelOf(name), name]),
+      ).values(),
+    ];
     const more = listed.length > MOST_NAMES ? ` and ${listed.length - MOST_NAMES} more` : '';
     const list = listed.slice(0, MOST_NAMES).join(', ') + more;
     throw new ChordError(
@@ -68,6 +85,7 @@ export function oneModel(
     );
   }
   const shards = shardsOf(first);
+  if (mayLack) return shards.filter((name) => names.includes(name));
   const missing = shards.find((name) => !names.includes(name));
   if (missing !== undefined) throw new ChordError('invalid-argument', `${where} lacks the shard ${missing}`);
   return shards;
