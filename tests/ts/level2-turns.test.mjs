@@ -4,6 +4,8 @@
 // the longest gap between two turns.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, SMOLLM2, needsModel, withModel } from './level2.mjs';
 
 /** Runs `call`, and counts the turns of the event loop meanwhile. */
@@ -81,4 +83,29 @@ test('save, restore, generate and logits turn the event loop as often as they ha
     const restored = await watch(() => session.restore(saved.value));
     assert.ok(restored.turns >= slices, `${restored.turns} turns for ${slices} MiB`);
   }),
+);
+
+test(
+  "a load in the caller's thread reads at most 2 MiB between two turns of the event loop",
+  needsModel,
+  async () => {
+    const bytes = await readFile(SMOLLM2);
+    const read = new Map(); // turn: bytes
+    let turn = 0,
+      isOver = false,
+      at = 0;
+    const count = () => void (isOver || (turn++, setImmediate(count)));
+    const pull = (controller) => {
+      const chunk = bytes.subarray(at, (at += 2 ** 16));
+      read.set(turn, (read.get(turn) ?? 0) + chunk.byteLength);
+      if (chunk.byteLength === 0) controller.close();
+      else controller.enqueue(new Uint8Array(chunk));
+    };
+    count();
+    const model = await loadModel(new ReadableStream({ pull }), { worker: false });
+    isOver = true;
+    await model.dispose();
+    const most = Math.max(...read.values());
+    assert.ok(at >= bytes.byteLength && most <= 2 ** 21, `${most} bytes in one turn`);
+  },
 );
