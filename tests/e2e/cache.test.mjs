@@ -11,7 +11,12 @@ import { MODEL, needs, openPage, root, withBrowser } from './browser.mjs';
 
 const FIXTURE = 'tests/golden/q4_1-smollm.gguf';
 const BYTES = 24_000_001;
-const TYPES = { '.js': 'text/javascript', '.html': 'text/html', '.wasm': 'application/wasm' };
+const TYPES = {
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.html': 'text/html',
+  '.wasm': 'application/wasm',
+};
 const ISOLATED = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
@@ -123,6 +128,19 @@ test(
         );
       }),
     ),
+);
+
+test('a storage that never opens a file is given up: the model loads without it', needs(), () =>
+  withModelServer({ bytesPerSecond: 60e6 }, (server) =>
+    withBrowser(async (browser) => {
+      const page = await openPage(browser, blank(server));
+      const workerUrl = '/tests/e2e/stuck-storage.mjs';
+      const { text } = await page.evaluate(load, { workerUrl, threads: 1 });
+      assert.equal(text, (await page.evaluate(load, { threads: 1, cache: 'none' })).text);
+      assert.ok(text.length > 0);
+      assert.deepEqual((await page.evaluate(list)).models, []);
+    }),
+  ),
 );
 
 test('two tabs that load the same model at once download it once', needs(), (t) =>

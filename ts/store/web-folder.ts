@@ -48,6 +48,9 @@ abstract class WebFolder {
   }
 }
 
+/** How long the browser may take to open a file. */
+const OPEN_MS = 5000;
+
 export class DirectoryFolder extends WebFolder implements Folder {
   readonly name: string;
   readonly #directory: DirectoryHandle;
@@ -136,7 +139,7 @@ export class DirectoryFolder extends WebFolder implements Folder {
 
   async #handle(name: string): Promise<SyncHandle> {
     const file: FileHandle = await this.#directory.getFileHandle(name, { create: true });
-    return file.createSyncAccessHandle!();
+    return opened(file.createSyncAccessHandle!(), name);
   }
 
   async #place(name: string): Promise<Place> {
@@ -170,6 +173,22 @@ export class DirectoryFolder extends WebFolder implements Folder {
   /** A directory that the user picked is on a disk of which the browser says nothing. */
   override async space(): Promise<FolderSpace> {
     return this.#isPicked ? { quota: undefined, free: undefined, persisted: true } : super.space();
+  }
+}
+
+/** Throws if the browser doesn't open the file in time. A handle that comes later is closed. */
+async function opened(opening: Promise<SyncHandle>, name: string): Promise<SyncHandle> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`the browser opens no file: ${name} is waited for since ${OPEN_MS / 1000} s`));
+      opening.then((handle) => handle.close()).catch(() => {});
+    }, OPEN_MS);
+  });
+  try {
+    return await Promise.race([opening, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
