@@ -64,7 +64,7 @@ export async function deleteModel(source: ModelSource, options: CacheOptions = {
   return isDeleted;
 }
 
-/** The URLs of a source. Those of an address hf: are found by name: no hub is asked, and any endpoint fits. */
+/** The URLs of a source. Those of hf: are found by name: no hub is asked, and any endpoint fits. */
 async function urlsOf(source: ModelSource, folder: Folder): Promise<string[]> {
   if (typeof source === 'string' && /^hf:/i.test(source)) {
     const entries = await (await store()).listEntries(folder);

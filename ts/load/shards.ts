@@ -43,7 +43,7 @@ export interface ModelChoice {
 /** Most names that a message lists. */
 const MOST_NAMES = 20;
 
-/** Those of `names` that are models of the quantisation `quant`, if it is given. Projectors (mmproj) aren't. */
+/** The models among `names`, of the quantisation `quant` if it is given. Projectors (mmproj) are none. */
 export function modelsAmong(names: readonly string[], quant: string | undefined): string[] {
   const all = names.filter((name) => /\.gguf$/i.test(name) && !/mmproj[^/]*$/i.test(name)).sort();
   if (quant === undefined) return all;
