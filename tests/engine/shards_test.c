@@ -212,8 +212,11 @@ TEST(split_count_has_a_maximum)
 {
     shard files[3];
     read_shards("f16-fused", files, 3);
-    value_of(files[0], "split.count")[1] = 2;
-    refused(files, 3, CHORD_INVALID_GGUF, "'split.count' claims 515 files", "256");
+    uint8_t *const count = value_of(files[0], "split.count");
+    count[0] = 1, count[1] = 1;
+    refused(files, 3, CHORD_INVALID_GGUF, "'split.count' claims 257 files", "at most 256");
+    count[0] = 0;
+    refused(files, 3, CHORD_INVALID_ARGUMENT, "shard 2 of 256:", "'split.count' is 3, but 256");
 }
 
 TEST(a_shard_cut_anywhere_is_an_error_that_names_the_shard)
@@ -231,6 +234,49 @@ TEST(a_shard_cut_anywhere_is_an_error_that_names_the_shard)
         }
     files[1].n -= 100;
     refused(files, 3, CHORD_INVALID_GGUF, "tensor '", "but shard 2 ends at");
+}
+
+/* Returns the shard with `n_pairs` more keys of strings that the header keeps. */
+static shard padded(shard f, int32_t n_pairs)
+{
+    enum { TEXT = 4096 - 32, PAIR = 8 + 12 + 4 + 8 + TEXT };
+    _Static_assert(PAIR % 32 == 0, "the data stays aligned");
+    uint64_t const n_key = 12, n_text = TEXT;
+    uint32_t const type = CHORD_GGUF_STRING;
+    uint64_t n_kv;
+    shard more = { .n = f.n + (size_t)n_pairs * PAIR };
+    more.p = test_alloc(more.n);
+    memset(more.p, 'x', more.n);
+    memcpy(more.p, f.p, 24);
+    memcpy(&n_kv, f.p + 16, 8);
+    n_kv += (uint64_t)n_pairs;
+    memcpy(more.p + 16, &n_kv, 8);
+    uint8_t *p = more.p + 24;
+    for (int32_t i = 0; i < n_pairs; i++, p += PAIR) {
+        char key[20];
+        snprintf(key, sizeof key, "more.%07d", i);
+        memcpy(p, &n_key, 8);
+        memcpy(p + 8, key, 12);
+        memcpy(p + 20, &type, 4);
+        memcpy(p + 24, &n_text, 8);
+    }
+    memcpy(p, f.p + 24, f.n - 24);
+    return more;
+}
+
+TEST(the_header_of_every_shard_gets_the_memory_that_it_asks_for)
+{
+    enum { PAIRS = 40 }; /* 160 KiB: a header asks for 64 KiB at a time */
+    shard files[3];
+    for (int32_t k = 0; k < 3; k++)
+        for (size_t chunk = 999; chunk < 1 << 20; chunk *= 100) {
+            read_shards("f16-fused", files, 3);
+            files[k] = padded(files[k], PAIRS);
+            host h = load(files, 3, chunk);
+            CHECK_EQ(h.status, CHORD_DONE);
+            CHECK(h.given > PAIRS * 4000u && h.given < 1 << 20);
+            done(&h);
+        }
 }
 
 TEST(files_are_pushed_in_order)
