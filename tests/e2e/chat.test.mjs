@@ -320,10 +320,13 @@ test('Stop shows no further word, and the page is ready at once', needs(MODEL), 
     await page.waitForFunction(() => document.querySelector('.assistant .text')?.textContent.length > 3);
     const { before, after, ms } = await page.evaluate(async () => {
       const text = () => document.querySelector('.assistant .text').textContent;
+      // The words of this half second wait for the page when the button is clicked.
+      for (const end = performance.now() + 500; performance.now() < end;);
       document.getElementById('stop').click();
       const before = text();
       const begin = performance.now();
-      while (window.chat.state !== 'ready') await new Promise((resolve) => setTimeout(resolve, 5));
+      while (window.chat.state !== 'ready' && performance.now() - begin < 5000)
+        await new Promise((resolve) => setTimeout(resolve, 5));
       return { before, after: text(), ms: performance.now() - begin };
     });
     // A frame that was due when the button was clicked may still paint what had arrived.
@@ -348,10 +351,28 @@ test(
       assert.match(await page.textContent('#expect'), /135 M parameters is tiny/);
       await page.getByRole('button', { name: 'What is the capital of France?' }).click();
       await page.waitForFunction(() => window.chat.state === 'ready' && window.chat.messages.length === 2);
-      assert.match((await state(page)).messages[1].content, /^The capital of France is Paris/);
+      const { content } = (await state(page)).messages[1];
+      assert.match(content, /^The capital of France is Paris/);
+      assert.equal((await page.textContent('.assistant .text')).trim(), content.trim());
       assert.match(await page.textContent('[data-figure=size]'), /often wrong/);
       assert.deepEqual(page.faults, []);
     }),
+);
+
+test('a tab in the background, which paints no frames, has the whole answer at its end', needs(), () =>
+  withChat(true, async (page, file) => {
+    await page.setInputFiles('#file', file);
+    await reached(page, 'ready');
+    await settings(page, { temperature: '0', 'max-tokens': '8' });
+    await page.evaluate(() => (window.requestAnimationFrame = () => 1));
+    await ask(page, 'one');
+    const isDone = () => window.chat.state === 'ready' && window.chat.messages.length === 2;
+    await page.waitForFunction(isDone, null, { polling: 50 });
+    const { content } = (await state(page)).messages[1];
+    const words = (text) => text.replaceAll(/\s+/g, ' ').trim();
+    assert.ok(words(content).length > 0);
+    assert.equal(words(await page.textContent('.assistant .text')), words(content));
+  }),
 );
 
 test('a dropped file is loaded, and one that needs more memory than there is shows the hint', needs(), () =>
@@ -365,13 +386,18 @@ test('a dropped file is loaded, and one that needs more memory than there is sho
           const billion = new Blob(Array(1000).fill(million));
           const head = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
           transfer.items.add(new File([head, ...Array(zeros).fill(billion)], name));
-          const event = new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true });
-          document.querySelector('main').dispatchEvent(event);
+          // Without preventDefault() the browser would show the file in place of the page.
+          const prevented = ['dragover', 'drop'].map((type) => {
+            const event = new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true });
+            return !document.querySelector('main').dispatchEvent(event);
+          });
+          return prevented.join();
         },
         [Buffer.from(bytes).toString('base64'), name, zeros],
       );
     const large = llamaHeader({ layers: 32, width: 4096, ff: 11008, heads: 32, vocabulary: 32000 });
-    await drop(large, 'large.gguf', 14);
+    assert.equal(await drop(large, 'large.gguf', 14), 'true,true');
+    assert.equal(await page.getAttribute('html', 'data-dragging'), null);
     await page.waitForSelector('#load-error:not([hidden])');
     const { error } = await state(page);
     assert.equal(error.code, 'out-of-memory');
