@@ -120,7 +120,7 @@ test("the benchmark's simd variant is the package with the wasm32-simd module un
 });
 
 test(
-  "while a model loads, reads and writes, the page's own loop turns more often than every 50 ms",
+  "while a model loads, reads and writes, the page's own loop turns more often than every 50 ms and never stands still for 100 ms",
   needs(MODEL),
   (t) =>
     withServer({ isolated: true }, (address) =>
@@ -128,35 +128,45 @@ test(
         const page = await openPage(browser, `${address}/bench/`);
         await page.waitForSelector('html[data-ready=true]');
         await page.setInputFiles('#file', path.join(root, MODEL));
-        const phases = await page.evaluate(async () => {
-          const { watchGaps } = await import('./measure.mjs');
-          const { ours } = await import('./ours.mjs');
-          const engine = await ours(new URL('../dist/', location.href));
-          const found = {};
-          const during = async (phase, work) => {
-            const watch = watchGaps();
-            const begin = performance.now();
-            const result = await work();
-            const longest = watch.stop();
-            found[phase] = { turns: watch.turns(), ms: performance.now() - begin, longest };
-            return result;
-          };
-          await during('load', () =>
-            engine.load(document.querySelector('#file').files[0], { threads: 2, contextLength: 1024 }),
-          );
-          const run = engine.generate('the sea and the wind '.repeat(100), 48);
-          await during('prefill', () => run.next());
-          await during('decode', async () => {
-            while (!(await run.next()).done);
+        const measured = () =>
+          page.evaluate(async () => {
+            const { watchGaps } = await import('./measure.mjs');
+            const { ours } = await import('./ours.mjs');
+            const engine = await ours(new URL('../dist/', location.href));
+            const found = {};
+            const during = async (phase, work) => {
+              const watch = watchGaps();
+              const begin = performance.now();
+              const result = await work();
+              const longest = watch.stop();
+              found[phase] = { turns: watch.turns(), ms: performance.now() - begin, longest };
+              return result;
+            };
+            await during('load', () =>
+              engine.load(document.querySelector('#file').files[0], { threads: 2, contextLength: 1024 }),
+            );
+            const run = engine.generate('the sea and the wind '.repeat(100), 48);
+            await during('prefill', () => run.next());
+            await during('decode', async () => {
+              while (!(await run.next()).done);
+            });
+            await engine.close();
+            return found;
           });
-          await engine.close();
-          return found;
-        });
+        // A page answers within 100 ms, or its user notices (RAIL). Other processes may hold the page up for
+        // longer, so the best of three runs counts.
+        let phases = await measured();
+        const gaps = (found) => Object.values(found).map(({ longest }) => longest);
+        for (let run = 1; run < 3 && Math.max(...gaps(phases)) > 100; run++) {
+          const again = await measured();
+          if (Math.max(...gaps(again)) < Math.max(...gaps(phases))) phases = again;
+        }
         for (const [phase, { turns, ms, longest }] of Object.entries(phases)) {
           t.diagnostic(
             `${phase}: ${turns} turns in ${ms.toFixed(0)} ms, the longest gap ${longest.toFixed(1)} ms`,
           );
           assert.ok(turns >= ms / 50, `${phase}: ${turns} turns in ${ms.toFixed(0)} ms`);
+          assert.ok(longest <= 100, `${phase}: the page stood still for ${longest.toFixed(0)} ms`);
         }
         assert.deepEqual(page.faults, []);
       }),
