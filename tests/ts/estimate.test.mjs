@@ -91,6 +91,26 @@ test('the parts of the estimate add up, and the KV cache grows with context and 
   assert.ok(Math.abs(wide.memory.kv - 2 * large.memory.kv) <= header);
   assert.equal(small.trainedContextLength, 256);
   assert.equal(small.contextLength, 64);
+  // Each helper has a stack of its own, of the size that the Makefile gives the linker.
+  const two = await of({ contextLength: 64, threads: 2 });
+  const stacks = (two.threads - 1) * 65536;
+  assert.equal(two.memory.total - two.memory.activations, total - activations + stacks);
+});
+
+test('the estimate has what a session of a long context takes before its first token', async () => {
+  const context = 2 ** 20; // 4 bytes for each id and 4 for each position are 8 MiB
+  const header = llamaHeader({ layers: 1, width: 32, ff: 32, heads: 1, vocabulary: 300, context });
+  const file = new Uint8Array(header.length + 1e5);
+  file.set(header);
+  const options = { threads: 1, contextLength: context };
+  const { memory } = await estimateModel(file, options);
+  await withModel(file, options, async (model) => {
+    await model.logits([1]);
+    const { wasmBytes } = await model.counters();
+    const expected = memory.total - memory.kv;
+    assert.ok(wasmBytes <= expected + WASM_PAGE, `${wasmBytes} bytes, ${expected} were estimated`);
+    assert.ok(wasmBytes >= expected - BLOCKS, `only ${wasmBytes} bytes, ${expected} were estimated`);
+  });
 });
 
 async function withServer(file, use) {
