@@ -103,6 +103,8 @@ test('a pull that Ctrl-C stops says that what came is kept, and the next pull do
       assert.equal(status, 0, stderr);
       assert.equal(lines(stdout)[0].isComplete, true);
       assert.ok(server.state.sent < 0.75 * bytes.length, `${server.state.sent} bytes were sent again`);
+      const [gone] = lines((await run(['rm', server.url, ...cache, '--json'])).stdout);
+      assert.deepEqual(gone, { source: server.url, bytes: bytes.length });
     },
     { bytesPerSecond: 100_000 },
   ));

@@ -331,6 +331,7 @@ test('a stop string ends the text before it, however tokens split it', () =>
     const none = model.generate('Hello', { ...GREEDY, maxTokens: 60, stop: `${whole.at(-1)}never` });
     assert.equal(await none.text(), whole, 'text held back must come at the end');
     assert.equal(none.stats.finishReason, 'length');
+    assert.equal(none.stats.stopString, undefined);
   }));
 
 test('a bias of -Infinity forbids a token; with every token forbidden the generation fails, and the model stays usable', async () => {
