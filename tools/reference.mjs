@@ -118,6 +118,9 @@ export function reference(ts, text) {
     flat(node, file)
       .replace(/^export (default )?/, '')
       .replace(/^declare /, '');
+  /** The default export has no name that braces could import. */
+  const isDefault = (name) => new RegExp(`^export default ${name};`, 'm').test(text);
+  const importOf = (name) => (isDefault(name) ? `import ${name} from 'wasm-chord';\n\n` : '');
 
   function classEntry(node) {
     const own = node.members.filter((member) => !isHidden(member) && !ts.isConstructorDeclaration(member));
@@ -139,7 +142,7 @@ export function reference(ts, text) {
   }
   const method = (name, member, text) =>
     [`#### ${name}`, fenced(text), prose(member)].filter(Boolean).join('\n\n');
-  const fenced = (line) => ['```ts', broken(line), '```'].join('\n');
+  const fenced = (line, before = '') => ['```ts', before + broken(line), '```'].join('\n');
   /** A long signature, with a line per parameter. */
   const broken = (line) => {
     if (line.length <= 100) return line;
@@ -152,7 +155,8 @@ export function reference(ts, text) {
     for (const node of entries.get(name)) {
       if (ts.isClassDeclaration(node)) parts.push(...classEntry(node));
       else if (ts.isInterfaceDeclaration(node)) parts.push(prose(node), table(node.members, 'field'));
-      else if (ts.isFunctionDeclaration(node)) parts.push(fenced(signature(node)), prose(node));
+      else if (ts.isFunctionDeclaration(node))
+        parts.push(fenced(signature(node), importOf(name)), prose(node));
       else if (ts.isTypeAliasDeclaration(node)) parts.push(prose(node), fenced(signature(node)));
     }
     return parts.filter(Boolean).join('\n\n');

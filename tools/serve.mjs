@@ -2,10 +2,11 @@
 // serve.mjs: a static server for the example pages and the tests: `node tools/serve.mjs [folder]`.
 //
 // ISOLATED=0 leaves out the COOP/COEP headers that give a page shared memory. PORT: default 8080; 0 picks a
-// free port. Range requests are answered, because model headers are read with them. Only GET and HEAD, only
-// files inside the folder, and only requests from this machine are answered. Two answers aren't files: /
-// leads to examples/ where the folder has no index.html, and models/index.json lists the .gguf files in
-// models/. As a module: startServer({ root, isolated, port }).
+// free port. HOST: the address to listen on, by default 127.0.0.1, this machine alone; 0.0.0.0 lets the
+// network in. Range requests are answered, because model headers are read with them. Only GET and HEAD, and
+// only files inside the folder, are answered. Two answers aren't files: / leads to examples/ where the folder
+// has no index.html, and models/index.json lists the .gguf files in models/. As a module: startServer({ root,
+// isolated, port, host }).
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -117,13 +118,13 @@ async function answer(root, headers, request, response) {
 }
 
 /** Serves `root`, with `extra` headers. Resolves to { address, close() } once the server listens. */
-export async function startServer({ root, isolated = true, port = 0, extra = {} }) {
+export async function startServer({ root, isolated = true, port = 0, host = '127.0.0.1', extra = {} }) {
   const folder = path.resolve(root);
   const headers = { ...(isolated ? isolation : {}), ...extra };
   const server = createServer(
     (request, response) => void answer(folder, headers, request, response).catch(() => response.destroy()),
   );
-  await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   return {
     address: `http://localhost:${server.address().port}`,
     close: () =>
@@ -147,7 +148,8 @@ async function pagesOf(root) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const root = process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url));
   const isolated = process.env.ISOLATED !== '0';
-  const { address } = await startServer({ root, isolated, port: Number(process.env.PORT ?? 8080) });
+  const { PORT: port = 8080, HOST: host } = process.env;
+  const { address } = await startServer({ root, isolated, port: Number(port), host });
   console.log(`${address}/  (${isolated ? 'cross-origin isolated' : 'not isolated: one thread'})`);
   for (const folder of await pagesOf(root)) console.log(`  ${address}/${folder}/`);
 }

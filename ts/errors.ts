@@ -1,7 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 /// <reference lib="es2022.error" />
 
-/** All kinds of failure, stable across versions. `message` names what is at fault. */
+/**
+ * All kinds of failure, stable across versions. `message` names what is at fault.
+ *
+ * - `invalid-argument`: an argument or an option isn't allowed.
+ * - `invalid-gguf`: the file is no GGUF model, is cut off, or contradicts itself.
+ * - `unsupported-architecture`, `unsupported-quantization`, `unsupported-tokenizer`: the file needs a part
+ *   that this version doesn't have.
+ * - `out-of-memory`: the model, its context or the text needs more memory than there is, or than
+ *   `memoryBudget`.
+ * - `context-full`: the prompt leaves no place in the context for a new token.
+ * - `io`: a file, a stream or a file of the package can't be read, or a server can't be reached.
+ * - `http`: a server answers with something else than the file: a status, a web page, wrong ranges.
+ * - `quota`: the place where downloads are kept is full.
+ * - `integrity`: a file changed while it was read or has another SHA-256, or a saved session is damaged.
+ * - `aborted`: a call was cancelled from inside the package. A call that the caller's signal aborts rejects
+ *   with the signal's reason instead, by default a DOMException named AbortError.
+ * - `no-webgpu`: the caller asked for WebGPU, which this version doesn't have.
+ * - `device-lost`: the GPU was lost. This version never throws it.
+ * - `busy`: a call waits for a generation whose reader waits for the call; or on level 1 another generation
+ *   is unfinished.
+ * - `disposed`: the model, session or run was disposed of before the call or during it.
+ * - `internal`: a fault of this package, or a worker that ended. Please report it.
+ */
 export type ChordErrorCode =
   | 'invalid-argument'
   | 'invalid-gguf'

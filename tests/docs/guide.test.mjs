@@ -24,6 +24,7 @@ const BLOCKS = {
     ['Chat', /Paris[\s\S]* stop\n[\s\S]*Rome[\s\S]* stop\n$/],
     ['Chat', /^\d+ tokens, \d+ bytes\n$/],
     ['Errors', /^io .*missing\.gguf.*\n$/],
+    ['The same answer again', /^true wasm32-\S+\n$/],
   ],
   'README.md': [
     ['wasm-chord', /Paris[\s\S]*finishReason: 'stop'/],

@@ -24,29 +24,38 @@ function folderOf(t, tools, texts) {
 
 const readme = 'before\n<!-- status -->\nold table\n<!-- /status -->\nafter\n';
 const results = (...names) => JSON.stringify(names.map((name) => ({ name, result: 'passed' })));
+const engines = readFileSync(`${root}docs/ENGINES.md`, 'utf8');
 const status = (cwd) => spawnSync(process.execPath, ['tools/status.mjs'], { cwd, encoding: 'utf8' });
 
 test('status writes the table of the results that are there', (t) => {
   const folder = folderOf(t, ['status.mjs', 'browsers.mjs'], {
     'README.md': readme,
+    'docs/ENGINES.md': engines,
     'build/results/tests-ts-smollm2.json': results('SmolLM2 prefers tokens as good as any'),
   });
   const { status: exit, stderr } = status(folder);
   assert.equal(exit, 0, stderr);
   const text = readFileSync(`${folder}/README.md`, 'utf8');
   assert.match(text, /^before\n<!-- status -->\n\|[^]*\|\n<!-- \/status -->\nafter\n$/);
-  assert.match(text, /\| SmolLM2 as good as llama\.cpp \| - \| - \| yes \|/);
-  assert.match(text, /\| behind a bundler \(Vite\) \| not run \| - \| - \|/);
+  // Firefox, WebKit and SmolLM2 in Chromium come from docs/ENGINES.md.
+  assert.match(
+    text,
+    /^\| {2}\| Chromium .* \| Chromium .*, no headers \| Firefox \d+ \| WebKit [\d.]+ \| Node \d+ \|$/m,
+  );
+  assert.match(text, /\| SmolLM2 as good as llama\.cpp \| yes \| - \| yes \| yes \| yes \|/);
+  assert.match(text, /\| behind a bundler \(Vite\) \| not run \| - \| - \| - \| - \|/);
 });
 
 test('status fails and names the matcher when a suite ran and no title matches, and keeps README.md', (t) => {
   const folder = folderOf(t, ['status.mjs', 'browsers.mjs'], {
     'README.md': readme,
+    'docs/ENGINES.md': engines.replace('| the chat page |', '| another page |'),
     'build/results/tests-ts-smollm2.json': results('another title'),
   });
   const { status: exit, stderr } = status(folder);
   assert.equal(exit, 1);
   assert.match(stderr, /no title in the results of ts-smollm2 contains 'tokens as good'/);
+  assert.match(stderr, /docs\/ENGINES\.md has no row 'the chat page'/);
   assert.equal(readFileSync(`${folder}/README.md`, 'utf8'), readme);
 });
 
