@@ -20,11 +20,7 @@ export const isNode: boolean = typeof node?.versions?.node === 'string' && node.
 
 /** A variable of Node's environment; undefined in a browser, if empty, and where Deno may not read it. */
 export function environment(name: string): string | undefined {
-  try {
-    return (isNode && node?.env?.[name]) || undefined;
-  } catch {
-    return undefined;
-  }
+  return (isNode && allowed(() => node?.env?.[name])) || undefined;
 }
 
 /** Node's working directory as an address with a final slash; undefined in a browser. */
@@ -55,15 +51,27 @@ export async function machineMemory(): Promise<{ total: number; free: number }> 
   }
   const os = (await importNode('os')) as typeof import('node:os');
   // A container's limit; 0 or more than the machine has where there is none.
-  const limit = node!.constrainedMemory?.() || Infinity;
-  return { total: Math.min(os.totalmem(), limit), free: os.freemem() };
+  const limit = allowed(() => node!.constrainedMemory?.()) || Infinity;
+  return {
+    total: Math.min(allowed(() => os.totalmem()) ?? Infinity, limit),
+    free: allowed(() => os.freemem()) ?? Infinity,
+  };
+}
+
+/** What `read` returns; undefined where Deno has no permission for it. */
+function allowed<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Number of threads that this machine runs at once. */
 export async function hardwareThreads(): Promise<number> {
   if (!isNode) return navigator.hardwareConcurrency || 1;
   const os = (await importNode('os')) as typeof import('node:os');
-  return os.availableParallelism?.() ?? os.cpus().length;
+  return allowed(() => os.availableParallelism?.() ?? os.cpus().length) || 1;
 }
 
 /**
