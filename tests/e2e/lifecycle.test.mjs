@@ -90,6 +90,36 @@ test(
     ),
 );
 
+test('an abort ends a load at once whose helpers have not joined yet', needs(), (t) =>
+  withServer({ isolated: true }, (address) =>
+    withBrowser(async (browser) => {
+      const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
+      const count = await counting(browser);
+      await page.evaluate(async (url) => {
+        const { loadModel } = await import('/dist/index.js');
+        const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+        window.aborting = new AbortController();
+        // The last bytes never come.
+        const stalled = new ReadableStream({ start: (to) => to.enqueue(bytes.subarray(0, -1000)) });
+        window.load = loadModel(stalled, { threads: 2, signal: window.aborting.signal });
+        window.load.catch(() => {});
+      }, FIXTURE);
+      while (!(await count()).includes('thread.js')) continue;
+      await new Promise((resolve) => setTimeout(resolve, 500)); // the helper listens
+      const { reason, ms } = await page.evaluate(async () => {
+        const begin = performance.now();
+        window.aborting.abort();
+        const reason = await window.load.catch((error) => error.name);
+        return { reason, ms: performance.now() - begin };
+      });
+      t.diagnostic(`the abort took ${ms.toFixed(0)} ms`);
+      assert.equal(reason, 'AbortError');
+      assert.ok(ms < 900, `the abort took ${ms} ms: a helper that stops isn't waited for until it is given up`);
+      assert.deepEqual(await settled(count), []);
+    }),
+  ),
+);
+
 test(
   "when worker.js can't be fetched, the hint names origin, bundler and policy, and worker: false works",
   needs(),

@@ -18,7 +18,10 @@ export interface ThreadStart {
 // There is no top-level await, because a bundler may make this file a classic script.
 void parentPeer().then((parent) => {
   parent.listen((message) => {
-    if (message === 'end') return void parent.end();
+    if (message === 'end') {
+      parent.post('end'); // a browser doesn't tell the creator that a worker has closed itself
+      return void parent.end();
+    }
     const { module, memory, model, index, stackTop } = message as ThreadStart;
     try {
       const exports = instantiate(
