@@ -114,7 +114,10 @@ test('an abort ends a load at once whose helpers have not joined yet', needs(), 
       });
       t.diagnostic(`the abort took ${ms.toFixed(0)} ms`);
       assert.equal(reason, 'AbortError');
-      assert.ok(ms < 900, `the abort took ${ms} ms: a helper that stops isn't waited for until it is given up`);
+      assert.ok(
+        ms < 900,
+        `the abort took ${ms} ms: a helper that stops isn't waited for until it is given up`,
+      );
       assert.deepEqual(await settled(count), []);
     }),
   ),

@@ -227,3 +227,30 @@ test("two models at once don't affect each other", async () => {
   assert.equal(await two.generate('Hello', options).text(), a);
   await two.dispose();
 });
+
+for (const [name, start] of Object.entries({
+  run: `model.generate('a', { maxTokens: 200, ignoreEos: true })`,
+  loop: `model.generate('a', { maxTokens: 200, ignoreEos: true })[Symbol.asyncIterator]()`,
+  'stream of text': `model.generate('a', { maxTokens: 200, ignoreEos: true }).toReadableStream().values()`,
+}))
+  test(`a ${name} that was read in part and then dropped is stopped when it is collected`, async () => {
+    const { end, output } = await run(
+      `const model = await loadModel(FIXTURE, { threads: 1 });
+      await (async () => { const run = ${start}; for (let i = 0; i < 3; i++) await run.next(); })();
+      const refused = await model.logits([1]).catch((error) => error);
+      console.log(refused.code, refused.hint);
+      for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 20, gc()));
+      console.log((await model.logits([1])).length > 0);
+      // A run is not collected while its reader waits.
+      const reads = Array.from({ length: 5 }, () => model.generate('b', { maxTokens: 40, ignoreEos: true }));
+      const texts = reads.map((run) => run.text());
+      reads.length = 0;
+      const collecting = setInterval(gc, 1);
+      console.log(new Set(await Promise.all(texts.map(async (text) => (await text).length > 20))));
+      clearInterval(collecting);
+      await model.dispose();`,
+      ['--expose-gc'],
+    );
+    assert.match(output, /^busy .*return\(\).*\ntrue\nSet\(1\) { true }\n$/);
+    assert.equal(end, 0);
+  });

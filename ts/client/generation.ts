@@ -6,6 +6,8 @@ import type { Calls } from './calls.js';
 import type { OpenCall } from './connection.js';
 
 interface Waiting {
+  /** Not collected while it waits. */
+  readonly reader: Generation;
   readonly resolve: (result: IteratorResult<TokenEvent, void>) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -24,25 +26,8 @@ interface Waiting {
 export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   /** @internal The build shortens other names. */
   static readonly name: string = 'Generation';
-  readonly #calls: Calls;
-  readonly #request: { readonly prompt: string | Ids; readonly options: ContinuationOptions };
-  readonly #signal: AbortSignal | undefined;
-  readonly #events: TokenEvent[] = [];
-  readonly #waiting: Waiting[] = [];
-  /** Events that the reader has received and that the client hasn't reported to the worker. */
-  #untold = 0;
-  #call: OpenCall<Omit<GenerationStats, 'ttftMs'>> | undefined;
-  #finished: Promise<void> | undefined;
-  #begin = 0;
-  #ttftMs = 0;
-  /** The run has ended for the reader: by the worker, by return(), or by an abort. */
-  #isOver = false;
-  #isLeft = false;
-  #failure: { readonly error: unknown } | undefined;
-  #stats: GenerationStats | undefined;
+  readonly #run: Run;
   #text: Promise<string> | undefined;
-  /** A loop, a stream or `text()` reads the events, or `next()` has returned the end. */
-  #isRead = false;
 
   /** `model.generate` makes runs. @internal */
   constructor(
@@ -51,14 +36,13 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     options: ContinuationOptions,
     signal: AbortSignal | undefined,
   ) {
-    this.#calls = calls;
-    this.#request = { prompt, options };
-    this.#signal = signal;
+    this.#run = new Run(calls, { prompt, options }, signal);
+    dropped.register(this, this.#run);
   }
 
   /** Figures of the run; undefined until it has ended. */
   get stats(): GenerationStats | undefined {
-    return this.#stats;
+    return this.#run.stats;
   }
 
   /**
@@ -69,33 +53,27 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
    * @throws The signal's `reason` when it aborts.
    */
   next(): Promise<IteratorResult<TokenEvent, void>> {
-    if (this.#signal?.aborted === true && !this.#isOver) this.#abort();
-    this.#start();
-    const result = new Promise<IteratorResult<TokenEvent, void>>((resolve, reject) =>
-      this.#waiting.push({ resolve, reject }),
-    );
-    this.#deliver();
-    return quiet(this.#calls.held(result));
+    return quiet(this.#run.next(this));
   }
 
   /** Stops the run. Resolves when the worker has stopped. Pending `next()` calls end. */
   return(): Promise<IteratorResult<TokenEvent, void>> {
-    return this.#leave().then(() => ({ value: undefined, done: true }));
+    return this.#run.leave().then(() => ({ value: undefined, done: true }));
   }
 
   /** Stops the run, then throws `error`. */
   throw(error?: unknown): Promise<IteratorResult<TokenEvent, void>> {
-    return quiet(this.#leave().then(() => Promise.reject(error)));
+    return quiet(this.#run.leave().then(() => Promise.reject(error)));
   }
 
   /** Throws `invalid-argument` when the run has been read already. */
   [Symbol.asyncIterator](): AsyncIterableIterator<TokenEvent, void> {
-    if (this.#isRead) {
+    if (this.#run.isRead) {
       throw new ChordError('invalid-argument', 'the run was read already', {
         hint: 'keep its events the first time, or call generate again',
       });
     }
-    this.#isRead = true;
+    this.#run.isRead = true;
     const iterator: Required<AsyncIterableIterator<TokenEvent, void>> = {
       next: () => this.next(),
       return: () => this.return(),
@@ -136,6 +114,48 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
       { highWaterMark: 0 },
     );
   }
+}
+
+/** A run, which its call holds. The call doesn't hold the Generation, except while a `next()` is pending. */
+class Run {
+  readonly #calls: Calls;
+  readonly #request: { readonly prompt: string | Ids; readonly options: ContinuationOptions };
+  readonly #signal: AbortSignal | undefined;
+  readonly #events: TokenEvent[] = [];
+  readonly #waiting: Waiting[] = [];
+  /** Events that the reader has received and that the client hasn't reported to the worker. */
+  #untold = 0;
+  #call: OpenCall<Omit<GenerationStats, 'ttftMs'>> | undefined;
+  #finished: Promise<void> | undefined;
+  #begin = 0;
+  #ttftMs = 0;
+  /** The run has ended for the reader: by the worker, by return(), or by an abort. */
+  #isOver = false;
+  #isLeft = false;
+  #failure: { readonly error: unknown } | undefined;
+  stats: GenerationStats | undefined;
+  /** A loop, a stream or `text()` reads the events, or `next()` has returned the end. */
+  isRead = false;
+
+  constructor(
+    calls: Calls,
+    request: { readonly prompt: string | Ids; readonly options: ContinuationOptions },
+    signal: AbortSignal | undefined,
+  ) {
+    this.#calls = calls;
+    this.#request = request;
+    this.#signal = signal;
+  }
+
+  next(reader: Generation): Promise<IteratorResult<TokenEvent, void>> {
+    if (this.#signal?.aborted === true && !this.#isOver) this.#abort();
+    this.#start();
+    const result = new Promise<IteratorResult<TokenEvent, void>>((resolve, reject) =>
+      this.#waiting.push({ reader, resolve, reject }),
+    );
+    this.#deliver();
+    return this.#calls.held(result);
+  }
 
   #start(): void {
     if (this.#call !== undefined || this.#isOver) return;
@@ -158,14 +178,14 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     this.#signal?.addEventListener('abort', onAbort, { once: true });
     this.#finished = call.ended
       .then(
-        (stats) => void (this.#stats = { ...stats, ttftMs: this.#ttftMs }),
+        (stats) => void (this.stats = { ...stats, ttftMs: this.#ttftMs }),
         (error: unknown) => {
           if (!this.#isLeft) this.#failure ??= { error };
         },
       )
       .then(() => {
         this.#signal?.removeEventListener('abort', onAbort);
-        this.#stats ??= noStats;
+        this.stats ??= noStats;
         this.#isOver = true;
         this.#deliver();
       });
@@ -188,10 +208,10 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
         const { error } = this.#failure;
         // The error is reported to one `next()` only.
         this.#failure = undefined;
-        this.#isRead = true;
+        this.isRead = true;
         reader.reject(error);
       } else {
-        this.#isRead = true;
+        this.isRead = true;
         reader.resolve({ value: undefined, done: true });
       }
     }
@@ -205,16 +225,16 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
   #abort(): void {
     if (this.#isOver || this.#isLeft) return;
     this.#failure = { error: this.#signal?.reason };
-    void this.#leave();
+    void this.leave();
   }
 
-  async #leave(): Promise<void> {
+  async leave(): Promise<void> {
     if (!this.#isLeft && !this.#isOver) {
       this.#isLeft = true;
       this.#events.length = 0;
       if (this.#call === undefined) {
         this.#isOver = true;
-        this.#stats = noStats;
+        this.stats = noStats;
       } else {
         this.#tell(); // `text()` has read these events
         this.#call.post({ op: 'cancel' });
@@ -226,6 +246,9 @@ export class Generation implements AsyncIterableIterator<TokenEvent, void> {
     this.#deliver();
   }
 }
+
+/** Stops the runs whose Generation was collected before its end: other calls would wait behind them. */
+const dropped = new FinalizationRegistry<Run>((run) => void run.leave());
 
 /** Figures of a run that never started. */
 const noStats: GenerationStats = {

@@ -376,7 +376,7 @@ function busy(waiting: string, running: string): ChordError {
     'busy',
     `${waiting} waits behind a ${running} whose reader has read nothing for ${BUSY_MS / 1000} s`,
     {
-      hint: 'inside the loop over a run, a call that computes waits for that run: read the run to its end, or leave the loop, before the call',
+      hint: "inside the loop over a run, a call that computes waits for that run: before the call, read the run to its end, leave the loop, or call the run's return()",
     },
   );
 }
