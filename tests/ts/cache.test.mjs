@@ -94,7 +94,8 @@ test("cache: 'none' keeps nothing; a place that can't be used stops a named cach
       assert.equal(await textOf(server.url), expected);
       await refused(textOf(server.url, { cache: process.env.WASM_CHORD_CACHE }), 'io', 'inside a file');
     } finally {
-      process.env.WASM_CHORD_CACHE = before;
+      if (before === undefined) delete process.env.WASM_CHORD_CACHE;
+      else process.env.WASM_CHORD_CACHE = before;
     }
   }));
 
@@ -108,6 +109,38 @@ test('servers without ranges, without a length, with a content encoding, and wit
       assert.equal(await textOf(server.url, { cache }), expected);
     });
 });
+
+test('a server that tells another length with the same ETag makes nothing kept old', () =>
+  withHostile(padded(9e6), {}, async (server, cache) => {
+    const { state } = server;
+    let lies = 0;
+    const lie = (request, response) => {
+      const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range) ?? [];
+      if (from === undefined || lies-- <= 0) return false;
+      const part = state.bytes.subarray(Number(from), Number(to) + 1);
+      response.writeHead(206, {
+        etag: state.etag,
+        'content-range': `bytes ${from}-${to}/${state.bytes.length + 1}`,
+        'content-length': part.length,
+      });
+      return response.end(part);
+    };
+    state.onRequest = lie;
+    state.bytesPerSecond = 4e6;
+    const signal = AbortSignal.timeout(700);
+    await assert.rejects(download(server, { cache, signal, connections: 2 }));
+    const [{ bytes: kept }] = await listModels({ cache });
+    assert.ok(kept > 1e5, `${kept} bytes are kept`);
+    state.bytesPerSecond = 0;
+    const before = state.sent;
+    lies = 1; // the first answer, by which the download decides whether it continues
+    await download(server, { cache, connections: 2 });
+    assert.ok(state.sent - before <= 9e6 - kept, `${state.sent - before} bytes were sent for the rest`);
+    lies = 1; // the answer whether the copy is current
+    const whole = state.sent;
+    await download(server, { cache });
+    assert.equal(state.sent, whole);
+  }));
 
 test('a copy is replaced when its server has another file, also in the middle of a download', () =>
   withHostile(padded(9e6), {}, async (server, cache) => {

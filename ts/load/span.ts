@@ -238,7 +238,10 @@ export class HttpReader {
       if (length !== undefined && length !== end - first) lies(`sends ${part[0]} in ${length} bytes`);
     } else if (isPart) throw new NoRanges();
     const change = this.version && changeOf(this.version, version);
-    if (change) throw this.#changed(change, from);
+    if (change) {
+      const error = this.#changed(change, from);
+      throw isSame(this.version!, version) ? new Passing(error) : error;
+    }
     this.version ??= version;
     const hasRanges = isPart || headers.get('accept-ranges') === 'bytes';
     return {
@@ -280,6 +283,10 @@ export function versionOf(response: Response): Version {
     modified: headers.get('last-modified') ?? undefined,
   };
 }
+
+/** Whether two answers name the same version. If they tell two lengths, one of them is wrong. */
+export const isSame = (one: Version, other: Version): boolean =>
+  one.etag !== undefined && one.etag === other.etag;
 
 /** How `now` differs from `before`; undefined if it doesn't. An ETag outweighs the date. */
 export function changeOf(before: Version, now: Version): string | undefined {

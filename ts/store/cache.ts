@@ -2,7 +2,7 @@
 // Where model files are kept, and the ways to open, list and delete them.
 import { ChordError, messageOf } from '../errors.js';
 import { openCopy } from './copy.js';
-import { changeOf, versionOf } from '../load/span.js';
+import { changeOf, isSame, versionOf } from '../load/span.js';
 import { request } from '../load/http.js';
 import type { ByteStream } from '../load/stream.js';
 import { isNode } from '../platform.js';
@@ -109,6 +109,7 @@ async function isStillCurrent({ file, signal }: StoreJob, { journal }: Entry): P
     if (!response.ok || /^text\/html\b/i.test(response.headers.get('content-type') ?? '')) return true;
     const now = versionOf(response);
     return (
+      isSame(journal!, now) ||
       changeOf(journal!, {
         totalBytes: now.totalBytes,
         etag: now.etag ?? journal!.etag,
