@@ -41,11 +41,13 @@ const LONGEST_RETRY_AFTER_MS = 60_000;
 /** A body that delivers nothing for so long is asked for again. */
 const STALL_MS = 30_000;
 
+const isIo = (error: unknown): boolean => ChordError.isInstance(error) && error.code === 'io';
+
 /** A failure that another request may not have. */
 class Passing {
-  readonly error: ChordError;
+  readonly error: ChordError | NoRanges;
   readonly waitMs: number;
-  constructor(error: ChordError, waitMs = 0) {
+  constructor(error: ChordError | NoRanges, waitMs = 0) {
     this.error = error;
     this.waitMs = waitMs;
   }
@@ -76,8 +78,11 @@ export class HttpReader {
       try {
         return await this.#ask(from, to, signal);
       } catch (error) {
-        const isUnknown = this.version === undefined && error instanceof Passing && error.error.code === 'io';
-        await this.#pause(error, tries, isUnknown ? FIRST_TRIES : MOST_TRIES, signal);
+        // A server that has sent ranges of this version may fail to once.
+        const isOdd = error instanceof NoRanges && this.version !== undefined;
+        const isFirst = this.version === undefined && error instanceof Passing && isIo(error.error);
+        const most = isOdd || isFirst ? FIRST_TRIES : MOST_TRIES;
+        await this.#pause(isOdd ? new Passing(error) : error, tries, most, signal);
       }
     }
   }
@@ -200,7 +205,7 @@ export class HttpReader {
     try {
       response = await request(file, signal, isRange ? [['range', range]] : [], this.#init);
     } catch (error) {
-      throw ChordError.isInstance(error) && error.code === 'io' ? new Passing(error) : error;
+      throw isIo(error) ? new Passing(error as ChordError) : error;
     }
     try {
       return this.#check(response, from, to, isRange);
