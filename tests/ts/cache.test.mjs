@@ -110,6 +110,23 @@ test('servers without ranges, without a length, with a content encoding, and wit
     });
 });
 
+test('an abort ends a download whose body neither goes on nor fails', async () => {
+  const cache = await newFolder();
+  const [url, real] = ['http://localhost:1/model.gguf', globalThis.fetch];
+  const body = new ReadableStream({ start: (controller) => controller.enqueue(model.slice(0, 9000)) });
+  globalThis.fetch = async () => new Response(body, { headers: { 'content-length': String(model.length) } });
+  try {
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(reason), 100);
+    const aborted = downloadModel(url, { cache, worker: false, signal: controller.signal });
+    await assert.rejects(aborted, (error) => error === reason);
+    assert.equal(await deleteModel(url, { cache }), false); // `busy` if its lock were held
+  } finally {
+    globalThis.fetch = real;
+  }
+});
+
 for (const kind of ['tells another length with the same ETag', 'sends the whole file once, asked for a part'])
   test(`a server that ${kind} makes nothing kept old`, () => keepsWhatCame(kind));
 

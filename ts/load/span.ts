@@ -167,12 +167,17 @@ export class HttpReader {
     signal: AbortSignal,
   ): Promise<ReadableStreamReadResult<Uint8Array>> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const stalled = new Promise<never>((_, reject) => {
+    let onAbort = (): void => {};
+    const over = new Promise<never>((_, reject) => {
       if (canContinue)
         timer = setTimeout(() => reject(new Error(`no byte came for ${STALL_MS / 1000} s`)), STALL_MS);
+      // Node's fetch at times never ends a read of a body that was whole when it was aborted.
+      onAbort = () => reject(signal.reason);
+      if (signal.aborted) onAbort();
+      signal.addEventListener('abort', onAbort);
     });
     try {
-      return await Promise.race([body.read(), stalled]);
+      return await Promise.race([body.read(), over]);
     } catch (cause) {
       signal.throwIfAborted();
       const message = `${this.#file.name} broke off after ${at} bytes: ${reasonOf(cause)}`;
@@ -180,6 +185,7 @@ export class HttpReader {
       throw canContinue ? new Passing(error) : error;
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
     }
   }
 
