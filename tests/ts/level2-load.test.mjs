@@ -10,7 +10,7 @@ import { gzipSync } from 'node:zlib';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { loadModel } from '../../dist/index.js';
+import { estimateModel, loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
 const bytes = new Uint8Array(await readFile(FIXTURE));
@@ -220,6 +220,21 @@ test('a throw in onProgress ends the load with that error', async () => {
     );
     await stillWorks(options);
   }
+});
+
+test('an async onProgress that rejects ends the load with that error', async () => {
+  const mine = new Error('mine');
+  for (const options of [{}, { worker: false }])
+    for (const load of [loadModel, estimateModel]) {
+      const reject = (phase) => async (progress) => {
+        if (progress.phase === phase) throw mine;
+      };
+      const is = (error) => error === mine;
+      await assert.rejects(load(FIXTURE, { ...options, onProgress: reject('compile') }), is);
+      if (load === loadModel)
+        await assert.rejects(load(FIXTURE, { ...options, onProgress: reject('ready') }), is);
+      await stillWorks(options);
+    }
 });
 
 test("an abort ends the load at every phase with the signal's reason, closes its source, and the next load works", async () => {

@@ -81,12 +81,9 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
     const call = connection.open<Op>(message, {
       onEvent(reply) {
         if (reply.type === 'taken') pumps[reply.file]?.taken(reply.buffer);
-        if (reply.type !== 'progress' || onProgress === undefined) return;
-        try {
-          onProgress(reply.progress);
-        } catch (error) {
-          fail(error);
-        }
+        if (reply.type !== 'progress') return;
+        // An async function also calls `fail` for what the callback throws.
+        (async () => onProgress?.(reply.progress))().catch(fail);
       },
     });
     for (const pump of pumps) pump?.run(call).catch(fail);
