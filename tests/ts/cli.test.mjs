@@ -214,7 +214,10 @@ test('estimate says from the header what a model needs, whether it fits and why;
   assert.equal((await run(['info', MODEL, '--ctx', 'auto', '--memory', '1GB'])).status, 0);
   const small = await run(['info', MODEL, '--memory', '100kB']);
   assert.equal(small.status, 1);
-  assert.match(small.stderr, /out-of-memory: |memoryBudget/);
+  assert.match(small.stderr, /memoryBudget allows 100000/);
+  const none = await run(['estimate', MODEL, '--memory', '100kB']);
+  assert.match(none.stdout, /^fits +no: .*memoryBudget allows 100000$/m);
+  assert.match(none.stdout, /^context +none fits$/m);
   for (const wrong of [
     ['--memory', 'much'],
     ['--ctx', 'long'],

@@ -220,10 +220,12 @@ test('a model that does not fit is an estimate, and the sentence has the bytes n
   const estimate = await estimateModel(stalled());
   assert.equal(estimate.fits, false);
   assert.equal(estimate.largestContextLength, 0);
+  assert.doesNotMatch(estimate.why, /not known/);
   assert.ok(estimate.memory.weights > 13.4e9 && estimate.memory.total > estimate.memory.weights);
   assert.match(estimate.why, new RegExp(`needs ${estimate.memory.total} bytes .*${estimate.availableBytes}`));
   const error = await refused(loadModel(stalled()), 'out-of-memory', `${estimate.memory.total} bytes`);
   assert.ok(error.message.includes(String(estimate.availableBytes)), error.message);
+  assert.doesNotMatch(error.hint, /contextLength|memoryBudget/); // weights of 13 GB fit with no context
   // 32 layers of 2 x 4096 values of 2 bytes per token, and the pages' headers
   const perToken = estimate.memory.kv / estimate.contextLength;
   assert.ok(perToken >= 32 * 2 * 4096 * 2 && perToken < 32 * 2 * 4096 * 2 + 4, `${perToken}`);
@@ -273,11 +275,51 @@ test('a budget refuses a context that could never be filled, the hint names one 
   await load({ contextLength: 'auto' }, (model) => assert.equal(model.info.contextLength, 2048));
 });
 
-test('a budget too small for the header is out-of-memory too', async () => {
-  for (const memoryBudget of [1, 100_000, 1_200_000, 2_000_000]) {
-    await refused(loadModel(FIXTURE, { memoryBudget }), 'out-of-memory');
-    if (memoryBudget < 2_000_000) await refused(estimateModel(FIXTURE, { memoryBudget }), 'out-of-memory');
+test('a budget too small for the header is out-of-memory too, which names it, and an estimate that does not fit', async () => {
+  for (const memoryBudget of [1, 1000, 100_000, 1_200_000, 2_000_000]) {
+    const { hint } = await refused(
+      loadModel(FIXTURE, { memoryBudget }),
+      'out-of-memory',
+      `memoryBudget allows ${memoryBudget}`,
+    );
+    assert.match(hint, /larger memoryBudget/);
+    assert.doesNotMatch(hint, /contextLength/);
+    const estimate = await estimateModel(FIXTURE, { memoryBudget });
+    assert.deepEqual([estimate.fits, estimate.availableBytes], [false, memoryBudget]);
+    assert.match(estimate.why, new RegExp(`memoryBudget allows ${memoryBudget}$`));
   }
+});
+
+test('a budget of memory.total fits, to the byte', async () => {
+  for (const [source, contextLength] of [
+    [FIXTURE, 256],
+    [zeros(), 512],
+  ]) {
+    const options = { threads: 1, contextLength };
+    const { memory } = await estimateModel(source, options);
+    for (const memoryBudget of [memory.total, memory.total - 1]) {
+      const { fits, availableBytes } = await estimateModel(source, { ...options, memoryBudget });
+      assert.deepEqual([fits, availableBytes], [memoryBudget === memory.total, memoryBudget]);
+    }
+    await withModel(source, { ...options, memoryBudget: memory.total }, async (model) =>
+      assert.ok((await filled(model)) < memory.total + WASM_PAGE),
+    );
+    await refused(loadModel(source, { ...options, memoryBudget: memory.total - 1 }), 'out-of-memory');
+  }
+});
+
+test("contextLength 'auto' that doesn't fit names the least context, and no shorter one where none fits", async () => {
+  const bytes = zeros();
+  const { memory } = await estimateModel(bytes, { threads: 1, contextLength: 256 });
+  const of = (memoryBudget) => ({ threads: 1, contextLength: 'auto', memoryBudget });
+  const { hint } = await refused(
+    loadModel(bytes, of(memory.total - 1)),
+    'out-of-memory',
+    `needs ${memory.total} bytes with a context of 256 tokens`,
+  );
+  assert.match(hint, /what fits: contextLength: 224/);
+  const none = await refused(loadModel(bytes, of(4e6)), 'out-of-memory', 'with a context of 256 tokens');
+  assert.doesNotMatch(none.hint, /contextLength/);
 });
 
 test('a budget holds when pages are given later: the call fails with out-of-memory, and its session and model go on', async () => {
@@ -312,7 +354,8 @@ test('a budget holds when pages are given later: the call fails with out-of-memo
     await logits(second, 32);
     await ask({ op: 'close-session', session: second });
     const { wasmBytes } = await ask({ op: 'counters' });
-    assert.ok(wasmBytes <= memory.total + 512 * 1024, `${wasmBytes}`);
+    // A memory has whole pages.
+    assert.ok(wasmBytes < memory.total + 512 * 1024 + WASM_PAGE, `${wasmBytes}`);
   } finally {
     await worker.terminate();
   }
@@ -334,6 +377,27 @@ test('a machine with too little memory is refused by its own bytes, and memoryBu
     );
   } finally {
     os.totalmem = totalmem;
+    syncBuiltinESMExports();
+  }
+});
+
+test('where the memory is not known, an estimate that fits says so', async () => {
+  const { totalmem } = os;
+  const { constrainedMemory } = process;
+  process.constrainedMemory = () => 0;
+  os.totalmem = () => {
+    throw new Error('not allowed');
+  };
+  syncBuiltinESMExports();
+  try {
+    const { fits, why } = await estimateModel(FIXTURE, { worker: false });
+    assert.ok(fits);
+    assert.match(why, /how much memory this device has is not known.*telephone/);
+    const named = await estimateModel(FIXTURE, { worker: false, memoryBudget: 1e9 });
+    assert.doesNotMatch(named.why, /known/);
+  } finally {
+    os.totalmem = totalmem;
+    process.constrainedMemory = constrainedMemory;
     syncBuiltinESMExports();
   }
 });

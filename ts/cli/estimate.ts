@@ -25,7 +25,10 @@ export async function estimate(command: Command, signal: AbortSignal): Promise<v
       `${size(memory.total)} with ${found.contextLength} tokens of context: weights ${size(memory.weights)}, KV cache ${size(memory.kv)} (${found.kvType})`,
     ],
     ['fits', `${found.fits ? 'yes' : 'no'}: ${found.why}`],
-    ['context', `at most ${found.largestContextLength} tokens fit`],
+    [
+      'context',
+      found.largestContextLength > 0 ? `at most ${found.largestContextLength} tokens fit` : 'none fits',
+    ],
     ['runs on', `${found.backend}: ${found.backendReason}`],
     ['variant', found.variant],
     ['threads', String(found.threads)],

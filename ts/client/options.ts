@@ -40,10 +40,10 @@ export interface LoadModelOptions {
    */
   contextLength?: number | 'auto' | undefined;
   /**
-   * Maximum bytes of the model's WebAssembly memory: weights, vocabulary, activations and KV cache. A model
-   * that needs more is refused as `out-of-memory` before its data is read, and a call that needs more later
-   * fails with `out-of-memory` and leaves the model usable. Default: what this machine is known to have, and
-   * at most 4 GiB, which is all that 32-bit addresses reach.
+   * Maximum bytes of the model's WebAssembly memory, which has whole pages of 64 KiB: weights, vocabulary,
+   * activations and KV cache. A model that needs more is refused as `out-of-memory` before its data is read,
+   * and a call that needs more later fails with `out-of-memory` and leaves the model usable. Default: what
+   * this machine is known to have, and at most 4 GiB, which is all that 32-bit addresses reach.
    */
   memoryBudget?: number | undefined;
   /** Type of the KV cache; default 'f16'. */

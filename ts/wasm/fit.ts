@@ -7,9 +7,7 @@ import { ChordError } from '../errors.js';
 import type { PlanOptions } from '../options.js';
 import { machineMemory } from '../platform.js';
 import type { WasmEngine } from './engine.js';
-import { hints } from './instance.js';
 import type { Loader } from './loader.js';
-import { PAGE } from './memory.js';
 
 /** The library's maximum context length. */
 const MOST_CONTEXT = 2 ** 24;
@@ -45,21 +43,26 @@ export async function fitModel(
   const machine = await machineMemory();
   let available = instance.heap.maximum;
   let where = 'a WebAssembly memory can have';
-  if (memoryBudget === undefined && machine.total < available)
-    [available, where] = [machine.total, 'this machine has'];
-  else if (memoryBudget !== undefined && memoryBudget - available < PAGE) where = 'memoryBudget allows';
+  const most = memoryBudget ?? machine.total;
+  if (most <= available)
+    [available, where] = [most, memoryBudget === undefined ? 'this machine has' : 'memoryBudget allows'];
   const isAuto = contextLength === 'auto';
   let options: PlanOptions = { ...others, contextLength: isAuto ? undefined : contextLength };
   file.plan(options);
   if (isAuto && file.neededBytes > available) {
+    const least = Math.min(LEAST_AUTO, file.planInfo.n_ctx);
     const largest = largestContext(file, options, available);
-    if (largest >= LEAST_AUTO) options = { ...options, contextLength: largest };
+    // Where even the least doesn't fit, the error says what the least needs.
+    options = { ...options, contextLength: Math.max(largest, least) };
     file.plan(options);
   }
   const needed = file.neededBytes;
   const why = `the model needs ${needed} bytes with a context of ${file.planInfo.n_ctx} tokens, ${where} ${available}`;
   const now = needed > machine.free ? `; ${machine.free} are free now` : '';
-  return { options, available, fits: needed <= available, why: why + now };
+  const fits = needed <= available;
+  const isUnknown = fits && most === Infinity;
+  const unknown = '; how much memory this device has is not known, and a telephone gives a page far less';
+  return { options, available, fits, why: why + (isUnknown ? unknown : now) };
 }
 
 /**
@@ -95,8 +98,11 @@ export function doesNotFit(file: Loader, { options, available, why }: Fit): Chor
       // the model's heads don't allow q8_0
     }
   }
-  const hint = `what fits: ${ways.join(', or ')}`;
+  const budget = why.includes('memoryBudget') ? 'a larger memoryBudget (in bytes), ' : '';
   return new ChordError('out-of-memory', why, {
-    hint: ways.length > 0 ? hint : hints['out-of-memory'],
+    hint:
+      ways.length > 0
+        ? `what fits: ${ways.join(', or ')}`
+        : `use ${budget}a smaller model or a smaller quantization: no context fits`,
   });
 }

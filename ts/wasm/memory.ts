@@ -17,10 +17,11 @@ const LADDER = Array.from({ length: 13 }, (_, i) => (i % 2 === 0 ? 65536 : 49152
 
 /**
  * Creates a shared memory with the largest maximum of LADDER that this process grants, or less if `budget`
- * allows only fewer bytes. Returns the memory and the maximum in bytes. Throws `out-of-memory`.
+ * allows only fewer bytes, but never less than the last one: a header must be read to say what its model
+ * needs. Returns the memory and the maximum in bytes. Throws `out-of-memory`.
  */
 export function makeMemory(budget = Infinity): { memory: WebAssembly.Memory; maximum: number } {
-  const most = Math.floor(budget / PAGE);
+  const most = Math.max(Math.ceil(budget / PAGE), LADDER.at(-1)!);
   let maximum = 0;
   let cause: unknown;
   for (const step of LADDER) {
@@ -49,15 +50,24 @@ const up = (bytes: number): number => Math.ceil(bytes / BLOCK_ALIGN) * BLOCK_ALI
 /** Allocates blocks of a model's memory, with a bump pointer and a first-fit list of freed blocks. */
 export class Heap {
   readonly memory: WebAssembly.Memory;
-  /** Size in bytes that the memory may reach, if the machine has so much. */
-  readonly maximum: number;
+  #maximum: number;
   #top: number;
   #free: { address: number; bytes: number }[] = []; // sorted by address; neighbours are merged
 
   constructor(memory: WebAssembly.Memory, base: number, maximum: number) {
     this.memory = memory;
-    this.maximum = maximum;
+    this.#maximum = maximum;
     this.#top = up(base);
+  }
+
+  /** Size in bytes that the memory may reach, if the machine has so much. */
+  get maximum(): number {
+    return this.#maximum;
+  }
+
+  /** Lowers the maximum to `bytes`, in whole pages. */
+  bound(bytes: number): void {
+    this.#maximum = Math.min(this.#maximum, Math.ceil(bytes / PAGE) * PAGE);
   }
 
   /** Address of the next fresh block. An arena that ends here can be extended in place. */
@@ -98,7 +108,8 @@ export class Heap {
     const missing = end - this.size;
     if (missing > 0) {
       try {
-        this.memory.grow(Math.ceil(missing / PAGE));
+        // More than 4 GiB are always refused.
+        this.memory.grow(end > this.maximum ? LADDER[0]! + 1 : Math.ceil(missing / PAGE));
       } catch (cause) {
         throw new ChordError(
           'out-of-memory',

@@ -68,6 +68,7 @@ export function loadEngine(job: LoadJob): Promise<LoadedEngine> {
     const { engine, compiled, files, progress } = opened;
     const { fit, why } = await planModel(engine, job);
     if (!fit.fits) throw doesNotFit(engine.file, fit);
+    if (job.options.memoryBudget !== undefined) engine.instance.heap.bound(fit.available);
     const started = await startPool(engine.file, fit.options, job.options.threadUrl);
     opened.pool = started.pool;
     progress.total = bytesOf(files, engine.file);
