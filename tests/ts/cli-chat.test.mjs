@@ -55,7 +55,7 @@ async function withFile(use) {
 /** Resolves to the answers to the turns of `texts`, one after the other. */
 async function answers(file, system, texts) {
   const model = await loadModel(file, { threads: 1 });
-  const messages = system === undefined ? [] : [{ role: 'system', content: system }];
+  const messages = [{ role: 'system', content: system ?? 'You are a helpful assistant.' }];
   const found = [];
   for (const text of texts) {
     messages.push({ role: 'user', content: text });

@@ -60,8 +60,8 @@ test('pull keeps a model, list shows it, other commands take it from there, and 
     assert.equal(pulled.stdout, 'model.gguf  322.9 kB\n');
     const [entry] = lines((await run(['list', ...cache, '--json'])).stdout);
     assert.deepEqual(
-      [entry.source, entry.name, entry.bytes, entry.isComplete],
-      [server.url, server.url, bytes.length, true],
+      [entry.source, entry.name, entry.file, entry.bytes, entry.isComplete],
+      [server.url, server.url, 'model.gguf', bytes.length, true],
     );
     const list = await run(['list', ...cache]);
     assert.match(list.stdout, /^model\.gguf {2}322\.9 kB {2}\d{4}-\d\d-\d\d {2}http:\/\/127.*model\.gguf\n$/);
@@ -77,7 +77,13 @@ test('pull keeps a model, list shows it, other commands take it from there, and 
     assert.equal((await run(['list', ...cache])).stdout, 'The cache is empty.\n');
     const again = await run(['rm', server.url, ...cache]);
     assert.deepEqual([again.status, again.stdout], [1, '']);
-    assert.match(again.stderr, /isn't in the cache/);
+    assert.match(again.stderr, /^wasm-chord: invalid-argument: http.* isn't in the cache\n$/);
+    const path = await run(['pull', 'model.gguf', ...cache]);
+    assert.equal(path.status, 1);
+    assert.match(
+      path.stderr,
+      /pull downloads .*; model\.gguf is neither\nhint: a file of this machine needs no pull/,
+    );
   }));
 
 test('a pull that Ctrl-C stops says that what came is kept, and the next pull downloads only the rest', () =>

@@ -106,6 +106,17 @@ test(
         );
       await ask([], ['First question\r', 'Second question\r']);
       assert.equal(await readFile(history, 'utf8'), 'First question\nSecond question\n');
+      await inTerminal(
+        ['chat', file, ...flags],
+        async ({ see, type }) => {
+          for (const line of ['/help', '/system', '/exit']) {
+            await see('> ');
+            type(`${line}\r`);
+          }
+        },
+        { env },
+      );
+      assert.equal(await readFile(history, 'utf8'), 'First question\nSecond question\n', 'no commands');
       assert.equal((await stat(history)).mode & 0o077, 0, 'others can read the history');
       const { screen } = await ask([], [`${UP}${UP}\r`, `${UP}\r`]);
       assert.equal(screen.filter((line) => line === '> First question').length, 2, screen.join('\n'));
@@ -121,25 +132,28 @@ test(
   needsTerminal,
   () =>
     withFile(async (file) => {
-      const { raw, screen } = await inTerminal(['chat', file, ...endless], async ({ see, type }) => {
-        await see('> ');
-        type('Hi there\r');
-        await see(/\n[^>]/);
-        type('typed early');
-        // The program has read the keys: it reads Ctrl-C after them.
-        type(CTRL_C);
-        await see('stopped');
-        await see('> typed early');
-        type('\r');
-        await see(/\n[^>]/);
-        type('a whole line\r');
-        type(CTRL_C);
-        await see('> a whole line');
-        await see(/\n[^>]/);
-        type(CTRL_C);
-        await see('> ');
-        type(CTRL_C);
-      });
+      const { raw, screen } = await inTerminal(
+        ['chat', file, ...endless, '--system', ''],
+        async ({ see, type }) => {
+          await see('> ');
+          type('Hi there\r');
+          await see(/\n[^>]/);
+          type('typed early');
+          // The program has read the keys: it reads Ctrl-C after them.
+          type(CTRL_C);
+          await see('stopped');
+          await see('> typed early');
+          type('\r');
+          await see(/\n[^>]/);
+          type('a whole line\r');
+          type(CTRL_C);
+          await see('> a whole line');
+          await see(/\n[^>]/);
+          type(CTRL_C);
+          await see('> ');
+          type(CTRL_C);
+        },
+      );
       assert.equal(raw.match(/typed early/g).length, 1, raw);
       assert.ok(screen.includes('> typed early') && screen.includes('> a whole line'), screen.join('\n'));
     }),
@@ -182,7 +196,7 @@ test(
 );
 
 test(
-  'in a terminal a tiny model gets the settings that it needs; options of the user win, and a pipe has none',
+  'in a terminal a tiny model gets the settings that it needs; options of the user win, and a pipe has the system turn alone',
   needsTerminal,
   () =>
     withFile(async (file, folder) => {
@@ -210,11 +224,15 @@ test(
       assert.deepEqual(preset[0], { role: 'system', content: 'You are a helpful assistant.' });
       const own = await talk(['--temperature', '0', '--system', '']);
       assert.equal(own[0].role, 'user');
-      const piped = spawnSync(process.execPath, [bin, 'chat', file, ...more, '--temperature', '0'], {
-        input: 'Hi there\n',
-        encoding: 'utf8',
-      });
-      assert.equal(piped.stdout, `${own[1].content}\n`);
+      const piped = (...options) =>
+        spawnSync(process.execPath, [bin, 'chat', file, ...more, '--temperature', '0', ...options], {
+          input: 'Hi there\n',
+          encoding: 'utf8',
+        }).stdout;
+      assert.equal(piped('--system', ''), `${own[1].content}\n`);
+      const withSystem = await talk(['--temperature', '0', '--frequency-penalty', '0']);
+      assert.equal(piped(), `${withSystem[2].content}\n`);
+      assert.notEqual(piped(), piped('--system', ''));
     }),
 );
 

@@ -2,13 +2,13 @@
 // cli.test.mjs: the npm bin as a process: what it prints where, its exit status, Ctrl-C, a closed pipe.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loadModel, version } from '../../dist/index.js';
-import { withContext } from './chat.mjs';
+import { CHATML, withContext, withTemplate } from './chat.mjs';
 
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
@@ -195,6 +195,7 @@ test('info prints facts about the model; info --json prints the info object', ()
     const { status, stdout, stderr } = await run(['info', MODEL]);
     assert.equal(status, 0, stderr);
     assert.match(stdout, /^architecture +llama$/m);
+    assert.match(stdout, /^context +256 tokens; the model was trained on 256$/m);
     assert.equal(stderr, '', "no progress is drawn when stderr isn't a terminal");
     const [info] = lines((await run(['info', MODEL, '--json', '--threads', '1'])).stdout);
     assert.equal(info.architecture, model.info.architecture);
@@ -210,7 +211,9 @@ test('estimate says from the header what a model needs, whether it fits and why;
   assert.deepEqual(found.memory, info.memory);
   const table = await run(['estimate', MODEL]);
   assert.match(table.stdout, /^needs +[\d.]+ MB with 256 tokens of context: weights [\d.]+ kB, KV cache/m);
+  assert.match(table.stdout, /KV cache [\d.]+ .B \(f16\), activations [\d.]+ .B, vocabulary [\d.]+ .B$/m);
   assert.match(table.stdout, /^fits +yes: /m);
+  assert.doesNotMatch(table.stdout, /\d{6}/, 'bytes without a unit');
   assert.equal((await run(['info', MODEL, '--ctx', 'auto', '--memory', '1GB'])).status, 0);
   const small = await run(['info', MODEL, '--memory', '100kB']);
   assert.equal(small.status, 1);
@@ -400,6 +403,40 @@ test('Ctrl-C stops the generation, the stats say abort, and the process ends by 
     const { stats } = lines(stdout).pop();
     assert.equal(stats.finishReason, 'abort');
   }));
+
+test('a full disk behind stdout is status 1, and stderr says so', async () => {
+  const full = await open('/dev/full', 'w').catch(() => undefined);
+  if (full === undefined) return;
+  const { status, stderr } = spawnSync(process.execPath, [bin, 'tokenize', MODEL, TEXT], {
+    stdio: ['ignore', full.fd, 'pipe'],
+    encoding: 'utf8',
+  });
+  await full.close();
+  assert.equal(status, 1);
+  assert.match(stderr, /^wasm-chord: io: can't write to stdout: .*ENOSPC/);
+});
+
+test("generate --chat gives a tiny model its system turn, unless --system has another or ''", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-cli-'));
+  try {
+    const file = path.join(folder, 'chat.gguf');
+    await writeFile(file, await withTemplate(CHATML));
+    const ask = async (...more) =>
+      (await run(['generate', file, 'Hi', '--chat', '--temperature', '0', '--max-tokens', '8', ...more]))
+        .stdout;
+    const preset = await ask();
+    assert.equal(preset, await ask('--system', 'You are a helpful assistant.'));
+    assert.notEqual(preset, await ask('--system', ''));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('the help names the folder of downloads that is in use, and has no two blanks in a usage', async () => {
+  const { stdout } = await run(['--help'], { env: { WASM_CHORD_CACHE: '/data/models' } });
+  assert.match(stdout, /kept\nin \/data\/models \(WASM_CHORD_CACHE/);
+  assert.match((await run(['list', '--help'])).stdout, /^Usage: wasm-chord list \[OPTIONS\]$/m);
+});
 
 test('when the reader closes the pipe, the command ends without an error', () =>
   withLongContext(async (file) => {

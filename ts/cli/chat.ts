@@ -4,7 +4,6 @@ import { ChordError } from '../index.js';
 import type {
   ChatCompletionCreateParams,
   ChatCompletionMessageParam,
-  ChatMessage,
   GenerateOptions,
   GenerationStats,
   LanguageModel,
@@ -19,9 +18,10 @@ import {
   restoreCache,
   saveCache,
 } from './conversation.js';
-import { History, historyFile } from './history.js';
+import { History, historyFile, isCommand } from './history.js';
 import { Lines } from './lines.js';
 import { nearest } from './nearest.js';
+import { isTiny, systemOf, TINY_RETRY, TINY_SAMPLING } from './preset.js';
 import { count, faint, note, onOneLine, print, printJson, size, TextPrinter, wrapped } from './terminal.js';
 
 /** A command of the conversation. `run` gets what follows its name, and may resolve to a question to ask. */
@@ -33,17 +33,6 @@ interface ChatCommand {
 const QUOTES = '"""';
 /** Below so many parameters a model is introduced as a small one. */
 const SMALL = 2e9;
-/**
- * In a terminal a model with fewer parameters than this gets the settings of the example page, unless the
- * user gives others: with them SmolLM2-135M names Paris in 20 of 20 first answers, with the package's
- * defaults in 9.
- */
-const TINY = 3e8;
-const TINY_SYSTEM = 'You are a helpful assistant.';
-const TINY_SAMPLING = { temperature: 0, frequencyPenalty: 0.2 };
-/** At temperature 0 every answer to a question is the same, so another answer needs some chance. */
-const TINY_RETRY = { temperature: 0.2, frequencyPenalty: 0.2 };
-
 /** Runs until the input ends or the user ends it. Resolves to true if Ctrl-C ended it. */
 export async function chat(model: LanguageModel, command: Command): Promise<boolean> {
   // Throws the template's error before the first question.
@@ -66,7 +55,6 @@ class Talk {
   readonly #historyFile: string | undefined;
   #isOver = false;
   #dropped = 0;
-  #isTiny = false;
   /** How often the last question was asked again: with --seed each answer has a seed of its own. */
   #retries = 0;
 
@@ -74,21 +62,20 @@ class Talk {
     this.#model = model;
     this.#session = session;
     this.#command = command;
-    this.#conversation = new Conversation(command.system || null);
+    this.#conversation = new Conversation();
     this.#historyFile = command.history ? historyFile() : undefined;
     const history = this.#historyFile === undefined ? undefined : new History(this.#historyFile);
     this.lines = new Lines(history, Object.keys(this.#commands));
   }
 
   async run(): Promise<void> {
-    await this.#preset();
+    this.#conversation.system = await systemOf(this.#model, this.#command);
     if (this.lines.isTerminal) this.#greet();
     for (let line = await this.#next(); line !== undefined && !this.#isOver; line = await this.#next()) {
       if (line.trim() === '') continue;
       try {
-        const isCommand = /^\/(?:[a-z]+|\?)(?=\s|$)/.test(line);
-        if (!isCommand) this.#retries = 0;
-        const question = isCommand ? await this.#obey(line) : line;
+        if (!isCommand(line)) this.#retries = 0;
+        const question = isCommand(line) ? await this.#obey(line) : line;
         if (question !== undefined) await this.lines.interruptible((signal) => this.#ask(question, signal));
       } catch (error) {
         this.#tell(error);
@@ -108,21 +95,6 @@ class Talk {
       text += `\n${line}`;
     }
     return text.trimEnd().slice(0, -QUOTES.length).trim();
-  }
-
-  async #preset(): Promise<void> {
-    if (!this.lines.isTerminal || this.#model.info.parameters >= TINY) return;
-    this.#isTiny = true;
-    if (this.#command.system !== null) return;
-    this.#conversation.system = TINY_SYSTEM;
-    // A template may refuse a system turn.
-    const isRefused = await this.#model
-      .applyChatTemplate(this.#conversation.messages('Hi') as ChatMessage[])
-      .then(
-        () => false,
-        () => true,
-      );
-    if (isRefused) this.#conversation.system = null;
   }
 
   #greet(): void {
@@ -267,7 +239,8 @@ class Talk {
   async #answer(messages: ChatCompletionMessageParam[], signal: AbortSignal): Promise<string> {
     const { json } = this.#command;
     const { sampling } = this.#command;
-    const preset = this.#isTiny ? (this.#retries > 0 ? TINY_RETRY : TINY_SAMPLING) : {};
+    const preset =
+      this.lines.isTerminal && isTiny(this.#model) ? (this.#retries > 0 ? TINY_RETRY : TINY_SAMPLING) : {};
     const request = requestOf({
       ...(sampling.temperature === undefined && preset),
       ...sampling,

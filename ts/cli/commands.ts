@@ -23,6 +23,8 @@ export interface CommandRow {
 const MODEL = `MODEL is a path, a URL, or a model of Hugging Face: hf:owner/repo:Q4_K_M or hf:owner/repo/file.gguf.`;
 const TEXT = `Without TEXT, or with -, the text is read from stdin. One line end at its end is dropped,
 so that 'echo hello | ...' means the text "hello"; --exact keeps it.`;
+const TINY = `A model below 300 million parameters gets the system turn "You are a helpful assistant.", unless
+--system gives another; --system '' leaves it out.`;
 
 export const commands = {
   chat: {
@@ -35,8 +37,10 @@ In a terminal: Ctrl-C stops an answer; at the empty prompt it leaves, as Ctrl-D 
 line and bring earlier questions back. They are kept from one conversation to the next in
 ~/.local/state/wasm-chord/history ($XDG_STATE_HOME; on Windows %LOCALAPPDATA%), unless --no-history is given
 or WASM_CHORD_HISTORY is empty; WASM_CHORD_HISTORY can name another file. /help lists the commands of a
-conversation. A model below 300 million parameters gets temperature 0, a frequency penalty of 0.2 and the
-system turn "You are a helpful assistant." there, unless others are given: such models need it.`,
+conversation.
+
+${TINY} In a terminal it gets temperature 0 and a
+frequency penalty of 0.2 too.`,
     least: 1,
     most: 1,
     own: ['system', 'no-history'],
@@ -55,7 +59,9 @@ system turn "You are a helpful assistant." there, unless others are given: such 
 ${TEXT.replaceAll('TEXT', 'PROMPT').replace('the text is', 'the prompt is')}
 
 The text goes to stdout while it is written, the figures to stderr. Ctrl-C stops it. With --json, each token
-is a line { token, text }, and the last line is { stats }.`,
+is a line { token, text }, and the last line is { stats }.
+
+${TINY.replace('A model', 'With --chat, a model').replace(', unless\n--system', ',\nunless --system')}`,
     least: 1,
     most: 2,
     own: ['prompt', 'exact', 'ids', 'no-special', 'no-parse', 'chat', 'system', 'ignore-eos', 'profile'],
@@ -120,7 +126,8 @@ Prints the largest logits after the text's last token. With --json: one line per
     summary: 'memory that a model needs, from its header alone',
     about: `${MODEL}
 Nothing but the header is read or downloaded. Prints the memory by use, whether the model fits on this machine
-and why, the largest context that fits, and how it would run. With --json: one object.`,
+and why, the largest context that fits, and how it would run. With --json: one object. The exit status is 0
+also where the model doesn't fit: the field 'fits' says it.`,
     least: 1,
     most: 1,
     own: [],
@@ -148,8 +155,9 @@ few and many tokens before, the memory, and how soon an abort takes effect. With
     usage: 'MODEL',
     summary: 'download a model into the cache',
     about: `MODEL is a URL or a model of Hugging Face: hf:owner/repo:Q4_K_M or hf:owner/repo/file.gguf.
-HF_ENDPOINT names a mirror. A download that was stopped goes on where it was. The other commands download too,
-into the same cache; they take what is there. With --json: one object.`,
+HF_ENDPOINT names a mirror, and WASM_CHORD_CACHE another folder for all commands. A download that was
+stopped goes on where it was. The other commands download too, into the same cache; they take what is there.
+With --json: one object.`,
     least: 1,
     most: 1,
     own: ['cache', 'token', 'sha256', 'connections'],
@@ -164,7 +172,7 @@ into the same cache; they take what is there. With --json: one object.`,
     usage: '',
     summary: 'the models in the cache',
     about: `One line per model, the one used last first: name, size (or how much of it is there), day of the last use,
-source. With --json: one object per model, one a line.`,
+source. With --json: one object per model, one a line; 'file' is the name.`,
     least: 0,
     most: 0,
     own: ['cache'],

@@ -18,12 +18,8 @@ export class ConversationError extends Error {}
 export class FileError extends ConversationError {}
 
 export class Conversation {
-  system: string | null;
+  system: string | null = null;
   turns: Turn[] = [];
-
-  constructor(system: string | null) {
-    this.system = system;
-  }
 
   /** The messages of a request that asks `question`. */
   messages(question?: string): ChatCompletionMessageParam[] {

@@ -5,6 +5,10 @@ import { loadOptions } from './load.js';
 import { ProgressBar } from './progress.js';
 import { count, onOneLine, print, printJson, size } from './terminal.js';
 
+/** A sentence with its bytes in units that people read. */
+const inUnits = (text: string): string =>
+  text.replace(/\b(\d{6,})(?: bytes)?\b/g, (_, bytes) => size(Number(bytes)));
+
 /** The command `estimate`: what a model needs and whether it fits here, from its header alone. */
 export async function estimate(command: Command, signal: AbortSignal): Promise<void> {
   const bar = new ProgressBar(!command.quiet);
@@ -22,9 +26,9 @@ export async function estimate(command: Command, signal: AbortSignal): Promise<v
     ['file', size(found.fileBytes)],
     [
       'needs',
-      `${size(memory.total)} with ${found.contextLength} tokens of context: weights ${size(memory.weights)}, KV cache ${size(memory.kv)} (${found.kvType})`,
+      `${size(memory.total)} with ${found.contextLength} tokens of context: weights ${size(memory.weights)}, KV cache ${size(memory.kv)} (${found.kvType}), activations ${size(memory.activations)}, vocabulary ${size(memory.vocabulary)}`,
     ],
-    ['fits', `${found.fits ? 'yes' : 'no'}: ${found.why}`],
+    ['fits', `${found.fits ? 'yes' : 'no'}: ${inUnits(found.why)}`],
     [
       'context',
       found.largestContextLength > 0 ? `at most ${found.largestContextLength} tokens fit` : 'none fits',

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LanguageModel, ProfileEntry } from '../index.js';
 import type { Command } from './arguments.js';
+import { systemOf } from './preset.js';
 import { faint, note, onOneLine, print, printJson, TextPrinter, wrapped } from './terminal.js';
 
 /** The command `generate`: the continuation goes to stdout while it is written, the figures to stderr. */
@@ -60,8 +61,9 @@ async function promptOf(model: LanguageModel, command: Command, text: string): P
     const { addSpecial, parseSpecial } = command.special;
     return addSpecial && parseSpecial ? text : model.tokenize(text, command.special);
   }
+  const system = await systemOf(model, command);
   const messages = [
-    ...(command.system === null ? [] : [{ role: 'system' as const, content: command.system }]),
+    ...(system === null ? [] : [{ role: 'system' as const, content: system }]),
     { role: 'user' as const, content: text },
   ];
   // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.

@@ -4,10 +4,12 @@ import { commands, rowOf } from './commands.js';
 import type { CommandName } from './commands.js';
 import { commonOptions, loadingOptions, options, samplingOptions } from './options.js';
 import type { CommandOption, OptionName } from './options.js';
+import { onOneLine } from './terminal.js';
 
 const names = Object.keys(commands) as CommandName[];
 
 export function generalHelp(): string {
+  const folder = onOneLine(process.env['WASM_CHORD_CACHE'] || '~/.cache/wasm-chord');
   const width = Math.max(...names.map((name) => `${name} ${rowOf(name).usage}`.length)) + 2;
   return `wasm-chord: run GGUF language models in WebAssembly
 
@@ -15,7 +17,7 @@ Usage: wasm-chord COMMAND [ARGUMENTS] [OPTIONS]
 
 ${names.map((name) => `  ${`${name} ${rowOf(name).usage}`.padEnd(width)}${rowOf(name).summary}\n`).join('')}
 MODEL is the path or URL of a GGUF file, hf:owner/repo:Q4_K_M or hf:owner/repo/file.gguf. Downloads are kept
-in ~/.cache/wasm-chord.
+in ${folder} (WASM_CHORD_CACHE, or --cache DIR, names another folder).
 'wasm-chord help COMMAND' describes a command, its options and examples. --json works with every command.
 
 Options:
@@ -34,7 +36,7 @@ export function commandHelp(name: CommandName): string {
   ];
   return `wasm-chord ${name}: ${row.summary}
 
-Usage: wasm-chord ${name} ${row.usage} [OPTIONS]
+Usage: ${['wasm-chord', name, row.usage, '[OPTIONS]'].filter(Boolean).join(' ')}
 
 ${row.about}
 

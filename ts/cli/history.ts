@@ -5,6 +5,8 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 
 const KEPT = 1000;
+/** Whether a line of a conversation is a command. */
+export const isCommand = (line: string): boolean => /^\/(?:[a-z]+|\?)(?=\s|$)/.test(line);
 
 /** $WASM_CHORD_HISTORY; the user's state folder without it; undefined where it is empty. */
 export function historyFile(): string | undefined {
@@ -34,7 +36,7 @@ export class History {
   }
 
   add(line: string): void {
-    if (line.trim() === '') return;
+    if (line.trim() === '' || isCommand(line)) return;
     attempt(() => {
       mkdirSync(path.dirname(this.#file), { recursive: true, mode: 0o700 });
       appendFileSync(this.#file, `${line}\n`, { mode: 0o600 });

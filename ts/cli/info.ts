@@ -13,7 +13,7 @@ export async function info({ info }: LanguageModel, command: Command): Promise<v
     ['quantization', info.quantization],
     ['parameters', `${(info.parameters / 1e6).toFixed(1)} M`],
     ['vocabulary', info.vocabularySize],
-    ['context', info.contextLength],
+    ['context', `${info.contextLength} tokens; the model was trained on ${info.trainedContextLength}`],
     ['embedding', info.embeddingLength],
     ['blocks', info.blockCount],
     ['memory', `${size(memory.total)} (weights ${size(memory.weights)}, KV cache up to ${size(memory.kv)})`],

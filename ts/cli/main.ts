@@ -62,7 +62,11 @@ async function converse(command: Command): Promise<void> {
 
 async function main(): Promise<void> {
   // A reader that closes the pipe early (`| head`) isn't a failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE')
+      process.stderr.write(`wasm-chord: io: can't write to stdout: ${onOneLine(error.message)}\n`);
+    process.exit(error.code === 'EPIPE' ? 0 : 1);
+  });
   try {
     const request = parseCommand(process.argv.slice(2));
     if ('help' in request) await print(request.help ? commandHelp(request.help) : generalHelp());

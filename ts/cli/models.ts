@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // models.ts: the commands `pull`, `list` and `rm` over the cache of model files.
-import { cacheUsage, deleteModel, downloadModel, listModels } from '../index.js';
+import { cacheUsage, ChordError, deleteModel, downloadModel, listModels } from '../index.js';
 import type { CachedModel } from '../index.js';
 import type { Command } from './arguments.js';
 import { cacheOptions, downloadOptions } from './load.js';
@@ -9,6 +9,12 @@ import { note, onOneLine, print, printJson, printText, size } from './terminal.j
 
 /** Downloads a model into the cache. After Ctrl-C what came is kept, and the next call continues. */
 export async function pull(command: Command, signal: AbortSignal): Promise<void> {
+  if (!/^(?:https?|hf):/i.test(command.model))
+    throw new ChordError(
+      'invalid-argument',
+      `pull downloads an http(s) URL or hf:owner/repo:Q4_K_M; ${command.model} is neither`,
+      { hint: 'a file of this machine needs no pull: give its path to the other commands' },
+    );
   const bar = new ProgressBar(!command.quiet);
   const model = await downloadModel(command.model, {
     ...downloadOptions(command),
@@ -29,7 +35,7 @@ export async function pull(command: Command, signal: AbortSignal): Promise<void>
 export async function list(command: Command): Promise<void> {
   const models = await listModels(cacheOptions(command));
   if (command.json) {
-    for (const model of models) await printJson(model);
+    for (const model of models) await printJson({ file: nameOf(model), ...model });
     return;
   }
   if (models.length === 0) return print('The cache is empty.\n');
@@ -72,9 +78,13 @@ export async function remove(command: Command): Promise<void> {
   for (const word of command.models) {
     const known = (await listModels(options)).filter((one) => nameOf(one) === word || one.source === word);
     if (known.length > 1)
-      throw new Error(`${word} is the name of ${known.length} models: give the source that list shows`);
+      throw new ChordError(
+        'invalid-argument',
+        `${word} is the name of ${known.length} models: give the source that list shows`,
+      );
     const source = known[0]?.source ?? word;
-    if (!(await deleteModel(source, options))) throw new Error(`${word} isn't in the cache`);
+    if (!(await deleteModel(source, options)))
+      throw new ChordError('invalid-argument', `${word} isn't in the cache`);
     if (command.json) await printJson({ source, bytes: known[0]?.bytes ?? 0 });
     else note(command, `Deleted ${onOneLine(word)}${known[0] ? `, ${size(known[0].bytes)}` : ''}.\n`);
   }

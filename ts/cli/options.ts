@@ -21,7 +21,7 @@ export const options = {
   'no-special': { type: 'boolean', text: 'add no BOS and no EOS' },
   'no-parse': { type: 'boolean', text: 'special tokens in the text are plain text' },
   chat: { type: 'boolean', text: "put the prompt into the model's chat template" },
-  system: { type: 'string', value: 'TEXT', text: 'the system turn' },
+  system: { type: 'string', value: 'TEXT', text: "the system turn; '': none" },
   // Sampling
   'max-tokens': { type: 'string', value: 'N', text: 'at most N new tokens' },
   temperature: { type: 'string', value: 'T', text: '0 always takes the likeliest token (default 0.8)' },
@@ -68,7 +68,11 @@ export const options = {
   },
   kv: { type: 'string', value: 'TYPE', text: 'type of the KV cache: f16, q8_0 or f32 (f16)' },
   // Models of the web
-  cache: { type: 'string', value: 'DIR', text: 'where downloads are kept (~/.cache/wasm-chord)' },
+  cache: {
+    type: 'string',
+    value: 'DIR',
+    text: 'where downloads are kept ($WASM_CHORD_CACHE, else ~/.cache/wasm-chord)',
+  },
   'no-cache': { type: 'boolean', text: 'keep nothing of a download' },
   token: { type: 'string', value: 'TOKEN', text: 'access token for models hf: (HF_TOKEN)' },
   sha256: { type: 'string', value: 'HEX', text: 'refuse a file with another SHA-256' },
