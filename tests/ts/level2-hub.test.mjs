@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { after, before } from 'node:test';
-import { deleteModel, downloadModel, listModels } from '../../dist/index.js';
+import { deleteModel, downloadModel, estimateModel, listModels } from '../../dist/index.js';
 import { refused, withModel } from './level2.mjs';
 
 const golden = (name) => fileURLToPath(new URL(`../golden/${name}`, import.meta.url));
@@ -37,6 +37,8 @@ const repositories = {
   'owner/empty@main': { 'README.md': Buffer.from('text') },
 };
 let requests = [];
+/** refuses: the hub's lists that are answered by 503. */
+const state = { refuses: 0 };
 let hub;
 let files;
 
@@ -67,6 +69,8 @@ function answerHub(request, response) {
   if (repository === undefined)
     return fail(response, 404, `${repo}@main` in repositories ? 'RevisionNotFound' : 'RepoNotFound');
   if (pathname.startsWith('/api/')) {
+    if (state.refuses-- > 0) return fail(response, 503);
+    state.refuses = 0;
     assert.equal(searchParams.get('recursive'), 'true');
     // Three entries per page.
     const names = Object.keys(repository);
@@ -226,6 +230,38 @@ test('deleteModel finds what an address hf: loaded, and asks no hub', async () =
   } finally {
     await rm(cache, { recursive: true });
   }
+});
+
+test('without its hub an address hf: is loaded from the whole copies that the cache keeps', async () => {
+  const cache = await mkdtemp(join(tmpdir(), 'chord-hub-'));
+  try {
+    for (const source of ['hf:owner/repo:Q4_K_M', 'hf:owner/repo:Q8_0'])
+      await downloadModel(source, { hub: { endpoint: hub.origin }, cache });
+    const gone = { hub: { endpoint: 'http://127.0.0.1:1' }, cache };
+    for (const source of ['hf:owner/repo:Q4_K_M', 'hf:owner/repo:Q8_0']) {
+      await isTheModel(source, gone);
+      assert.ok((await estimateModel(source, gone)).fits);
+      assert.ok((await downloadModel(source, gone)).isComplete);
+    }
+    state.refuses = 9; // 503, for each of three tries
+    await isTheModel('hf:owner/repo:Q4_K_M', { cache });
+    state.refuses = 0;
+    await refused(load('hf:owner/repo:Q4_K_S', gone), 'io', 'hf:owner/repo');
+    await refused(load('hf:owner/repo:Q4_K_M', { ...gone, cache: 'none' }), 'io', 'hf:owner/repo');
+    await deleteModel('hf:owner/repo/UD/Q8_0-fused-00002-of-00003.gguf', { cache });
+    await refused(load('hf:owner/repo:Q8_0', gone), 'io', 'hf:owner/repo');
+  } finally {
+    state.refuses = 0;
+    await rm(cache, { recursive: true });
+  }
+});
+
+test("the hub's list of files is asked for again after a failure that may pass", async () => {
+  state.refuses = 2;
+  await isTheModel('hf:owner/repo:Q4_K_M');
+  assert.equal(state.refuses, 0);
+  for (const source of ['hf:../..:Q8_0', 'hf:o?x/r#y:Q8_0'])
+    await refused(load(source), 'invalid-argument', source);
 });
 
 test('the address of a page that shows a file stands for the file', async () => {

@@ -2,17 +2,13 @@
 // The cache of model files, for callers: download, list, delete, sizes.
 import { refuse } from '../check.js';
 import { ChordError, quiet } from '../errors.js';
-import { hubNames } from '../load/hub.js';
-import { sortSource } from '../load/source.js';
 import type { ModelSource } from '../load/source.js';
 import { isNode } from '../platform.js';
 import type { CachedModel, Folder } from '../store/cache.js';
+import { store, urlsOf } from './kept.js';
 import { openInWorker } from './load-model.js';
-import { checkCacheOptions, checkHttp, checkLoadOptions } from './options.js';
+import { checkCacheOptions, checkLoadOptions } from './options.js';
 import type { CacheOptions, DownloadModelOptions } from './options.js';
-
-/** Not part of the first load: in a page the engine worker reads and writes the cache. */
-const store = (): Promise<typeof import('../store/cache.js')> => import('../store/cache.js');
 
 /** How much is kept, and how much may be. */
 export interface CacheUsage {
@@ -62,22 +58,6 @@ export async function deleteModel(source: ModelSource, options: CacheOptions = {
   let isDeleted = false;
   for (const url of await urlsOf(source, folder)) isDeleted = (await deleteEntry(folder, url)) || isDeleted;
   return isDeleted;
-}
-
-/** The URLs of a source. Those of hf: are found by name: no hub is asked, and any endpoint fits. */
-async function urlsOf(source: ModelSource, folder: Folder): Promise<string[]> {
-  if (typeof source === 'string' && /^hf:/i.test(source)) {
-    const entries = await (await store()).listEntries(folder);
-    const names = hubNames(
-      source,
-      entries.map(({ name }) => name),
-    );
-    if (names !== undefined)
-      return entries.filter(({ name }) => names.includes(name)).map((entry) => entry.source);
-  }
-  const { remote } = await sortSource(source, checkHttp({}));
-  const files = remote.kind === 'files' ? remote.files : [remote];
-  return files.flatMap((file) => (file.kind === 'url' ? [file.file.url] : []));
 }
 
 /** The size of the cache. The figures of a browser are estimates, and `quota` is for the whole origin. */

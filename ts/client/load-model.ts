@@ -11,6 +11,7 @@ import type { LoadOptions, Results } from '../worker/protocol.js';
 import { chooseVariant } from '../wasm/detect.js';
 import { Connection } from './connection.js';
 import type { Message, OpenCall } from './connection.js';
+import { keptFiles } from './kept.js';
 import { LanguageModel } from './model.js';
 import { checkLoadOptions } from './options.js';
 import type { CheckedLoad, LoadModelOptions } from './options.js';
@@ -67,7 +68,9 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
     // A file handle is the caller's object: its getFile() may never settle.
-    const sorted = await Promise.race([sortSource(source, { ...http, signal }), failed]);
+    const { cache = 'none' } = record;
+    const kept = http.fetch === undefined ? (address: string) => keptFiles(address, cache) : undefined;
+    const sorted = await Promise.race([sortSource(source, { ...http, signal, kept }), failed]);
     streams = sorted.local;
     if (sorted.remote.kind === 'files' && record.sha256 !== undefined)
       throw new ChordError('invalid-argument', 'sha256 is the hash of one file; the model has several');

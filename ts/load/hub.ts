@@ -20,6 +20,8 @@ export interface HttpOptions {
   readonly fetch?: Fetch | undefined;
   readonly hub: { readonly endpoint: string; readonly token: string | undefined };
   readonly signal?: AbortSignal | undefined;
+  /** Finds the kept files of an address hf:, for when the hub doesn't answer. */
+  readonly kept?: ((address: string) => Promise<HttpFile[] | undefined>) | undefined;
 }
 
 /** Requests a file in this thread, by the caller's fetch if there is one. Throws `io`, `invalid-argument`. */
@@ -40,7 +42,10 @@ export async function ask(file: HttpFile, { fetch: own, signal }: HttpOptions): 
   throw new ChordError('invalid-argument', `the option fetch returned ${describe(response)}, not a Response`);
 }
 
-const ADDRESS = /^hf:(?:\/\/)?([^/:@\s]+\/[^/:@\s]+)(?:@([^/:\s]+))?(?:\/(.+)|:([^/:\s]+))?$/i;
+/** How long the hub may take to send its list of files. */
+const LIST_MS = 10_000;
+
+const ADDRESS = /^hf:(?:\/\/)?(\w[\w.-]*\/\w[\w.-]*)(?:@([^/:\s]+))?(?:\/(.+)|:([^/:\s]+))?$/i;
 
 /** The address hf: of a page that shows a file; undefined for another URL. */
 export function pageFile(url: string, { hub }: HttpOptions): string | undefined {
@@ -52,23 +57,31 @@ export function pageFile(url: string, { hub }: HttpOptions): string | undefined 
     : undefined;
 }
 
-/** The parts of an address hf:; undefined for another source. `name` is that of the repository. */
-function partsOf(
-  address: string,
-): { repo: string; revision: string; path?: string; quant?: string; name: string } | undefined {
+interface Parts {
+  readonly repo: string;
+  readonly revision: string;
+  readonly path: string | undefined;
+  readonly quant: string | undefined;
+  /** The repository's name in messages and in the cache. */
+  readonly name: string;
+}
+
+function partsOf(address: string): Parts {
   const [, repo, revision = 'main', path, quant] = ADDRESS.exec(address) ?? [];
-  if (repo === undefined) return undefined;
+  if (repo === undefined) {
+    throw new ChordError('invalid-argument', `the model source ${address} is not an address of a hub`, {
+      hint: 'write hf:owner/repo/file.gguf, hf:owner/repo:Q4_K_M or hf:owner/repo@revision/file.gguf',
+    });
+  }
   return { repo, revision, path, quant, name: revision === 'main' ? `hf:${repo}` : `hf:${repo}@${revision}` };
 }
 
 /**
- * Those of `names`, names of a hub's files, that an address hf: means. Asks nobody. Undefined for another
- * source. Throws `invalid-argument` if several models fit.
+ * Those of `names`, names of a hub's files, that an address hf: means. Asks nobody. Throws `invalid-argument`
+ * if several models fit.
  */
-export function hubNames(address: string, names: readonly string[]): string[] | undefined {
-  const parts = partsOf(address);
-  if (parts === undefined) return undefined;
-  const { name, path, quant } = parts;
+export function hubNames(address: string, names: readonly string[]): string[] {
+  const { name, path, quant } = partsOf(address);
   const files = names
     .filter((each) => each.startsWith(`${name}/`))
     .map((each) => each.slice(name.length + 1));
@@ -87,17 +100,12 @@ export function hubNames(address: string, names: readonly string[]): string[] | 
 
 /**
  * The files that an address names: hf:owner/repo/file.gguf, hf:owner/repo:QUANT, hf:owner/repo if it holds
- * one model; each with @revision behind the repository. The last two ask the hub for its list of files.
+ * one model; each with @revision behind the repository. The last two ask the hub for its list of files; what
+ * `kept` finds stands in for a list that can't be had.
  * Throws `invalid-argument`, which lists the GGUF files if none or several fit, `http`, `io`.
  */
 export async function hubFiles(address: string, options: HttpOptions): Promise<HttpFile[]> {
-  const parts = partsOf(address);
-  if (parts === undefined) {
-    throw new ChordError('invalid-argument', `the model source ${address} is not an address of a hub`, {
-      hint: 'write hf:owner/repo/file.gguf, hf:owner/repo:Q4_K_M or hf:owner/repo@revision/file.gguf',
-    });
-  }
-  const { repo, revision, path, quant, name } = parts;
+  const { repo, revision, path, quant, name } = partsOf(address);
   const { endpoint, token } = options.hub;
   const common = {
     headers: [
@@ -116,7 +124,15 @@ export async function hubFiles(address: string, options: HttpOptions): Promise<H
   });
   if (path !== undefined) return shardsOf(path).map((at) => fileAt(at));
   const url = `${endpoint}/api/models/${repo}/tree/${revision}?recursive=true`;
-  const files = await listFiles({ ...common, url, name }, options);
+  let files: Map<string, Listed>;
+  try {
+    files = await listFiles({ ...common, url, name }, options);
+  } catch (error) {
+    // A model whose list can't be had is loaded from its whole copies.
+    const kept = isRemote(error) ? await options.kept?.(address).catch(() => undefined) : undefined;
+    if (kept === undefined) throw error;
+    return kept.map((file) => ({ ...common, ...file }));
+  }
   const names = oneModel([...files.keys()], name, { quant, addressOf: (file) => `${name}/${file}` });
   return names.map((at) => fileAt(at, files.get(at)));
 }
@@ -126,24 +142,55 @@ interface Listed {
   readonly bytes: number | undefined;
 }
 
+const isRemote = (error: unknown): boolean =>
+  ChordError.isInstance(error) && (error.code === 'io' || error.code === 'http');
+
+/** Requests a page of the list, up to three times where the failure may pass. */
+async function askAgain(file: HttpFile, options: HttpOptions): Promise<Response> {
+  for (let tries = 1; ; tries++) {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new ChordError('io', `${file.name}: the hub doesn't answer`, {
+        hint: 'check the network',
+      });
+      timer = setTimeout(reject, LIST_MS, error);
+    });
+    let waitMs = 300 * tries;
+    try {
+      const response = await Promise.race([ask(file, options), late]);
+      const { status, headers } = response;
+      if (tries === 3 || (status !== 408 && status !== 429 && status < 500)) return response;
+      waitMs = Math.min(Number(headers.get('retry-after')) * 1000 || waitMs, 5000);
+      void response.body?.cancel().catch(() => {});
+    } catch (error) {
+      if (tries === 3 || !isRemote(error)) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    options.signal?.throwIfAborted();
+  }
+}
+
 /** The files of a repository. A page of the list has a thousand; the header Link leads to the next. */
 async function listFiles(first: HttpFile, options: HttpOptions): Promise<Map<string, Listed>> {
   const files = new Map<string, Listed>();
   const { origin } = new URL(first.url);
   for (let url: string | undefined = first.url, pages = 0; url !== undefined && pages < 20; pages++) {
-    const response = await ask({ ...first, url }, options);
+    const response = await askAgain({ ...first, url }, options);
     checkResponse(response, first.name);
     const list = (await response.json().catch(() => undefined)) as unknown;
     if (!Array.isArray(list))
       throw new ChordError('http', `the hub's list of files of ${first.name} is no list`, {
         hint: "check the hub's endpoint",
       });
-    for (const { path, size, lfs } of list as { path?: unknown; size?: unknown; lfs?: { oid?: unknown } }[]) {
+    for (const entry of list as ({ path?: unknown; size?: unknown; lfs?: { oid?: unknown } } | null)[]) {
+      const { path, size, lfs } = entry ?? {};
       if (typeof path !== 'string') continue;
       const hash = String(lfs?.oid);
       files.set(path, {
         sha256: /^[0-9a-f]{64}$/.test(hash) ? hash : undefined,
-        bytes: Number.isSafeInteger(size) ? (size as number) : undefined,
+        bytes: Number.isSafeInteger(size) && (size as number) > 0 ? (size as number) : undefined,
       });
     }
     const next = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
