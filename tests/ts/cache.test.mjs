@@ -4,7 +4,7 @@ import test, { after, before } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, readdir, rm, truncate, unlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, readdir, rm, truncate, unlink, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,6 +75,7 @@ test('a model is downloaded once, listed, loaded without its server, and deleted
     assert.ok(usage.bytes === 9e6 && usage.quota > 9e6 && usage.persisted);
     await server.close();
     assert.equal(await textOf(server.url, { cache }), expected);
+    assert.ok((await listModels({ cache }))[0].usedAt > usedAt, 'a load of the copy is a use');
     assert.equal(await deleteModel(server.url, { cache }), true);
     assert.equal(await deleteModel(server.url, { cache }), false);
     assert.deepEqual(await readdir(cache), []);
@@ -196,7 +197,11 @@ test('a server that says nothing delays a copy by two seconds at most', () =>
   withHostile(model, {}, async (server, cache) => {
     await download(server, { cache });
     server.state.onRequest = () => true; // never answers
+    const begin = performance.now();
     assert.equal(await textOf(server.url, { cache }), expected);
+    const ms = performance.now() - begin;
+    // The load itself takes some 0.2 s; the rest is for a busy machine.
+    assert.ok(ms > 1900 && ms < 5000, `${ms} ms`);
   }));
 
 test('bad answers are typed errors that name the URL, and nothing is kept of them', () =>
@@ -262,13 +267,15 @@ test('an aborted download continues from the bytes that are there', () =>
     const [{ bytes, isComplete }] = await listModels({ cache });
     assert.ok(bytes > 4e6 && bytes < 9e6 && !isComplete, `${bytes} bytes are kept`);
     const before = state.sent;
-    let first;
+    const reports = [];
     await download(server, {
       cache,
       sha256: sha256(state.bytes),
-      onProgress: (report) => (first ??= report),
+      onProgress: (report) => reports.push(report),
     });
     assert.equal(state.sent - before, 9e6 - bytes, 'no byte comes twice');
+    const first = reports.find(({ phase }) => phase === 'download');
+    assert.ok(first.loaded >= bytes, `the first report has ${first.loaded} bytes, ${bytes} were there`);
   }));
 
 test('a torn journal is never believed: the older one is, or the download begins anew', () =>
@@ -305,6 +312,53 @@ test('a torn journal is never believed: the older one is, or the download begins
     }
     await writeFile(path.join(cache, 'notes.txt'), 'mine');
     assert.equal((await listModels({ cache })).length, 1);
+  }));
+
+test('a journal names only bytes that were flushed before, and no file as whole whose hash is wrong', () =>
+  withHostile(padded(9e6), { bytesPerSecond: 8e6 }, async (server, cache) => {
+    const file = await open(FIXTURE);
+    const handles = Object.getPrototypeOf(file);
+    await file.close();
+    const { write, datasync, writeFile: save } = handles;
+    const written = new WeakMap();
+    const flushed = new Uint8Array(9e6);
+    const named = [];
+    const early = [];
+    let whole = 0;
+    handles.write = async function (bytes, from, length, at) {
+      const result = await write.call(this, bytes, from, length, at);
+      written.set(this, [...(written.get(this) ?? []), [at, at + result.bytesWritten]]);
+      return result;
+    };
+    handles.datasync = async function () {
+      const ranges = written.get(this) ?? [];
+      written.delete(this);
+      await datasync.call(this);
+      for (const [from, to] of ranges) flushed.fill(1, from, to);
+    };
+    handles.writeFile = function (bytes) {
+      const [json = '{}'] = /\{.*"ranges".*/.exec(Buffer.from(bytes).toString()) ?? [];
+      const { ranges = [], isComplete = false } = JSON.parse(json);
+      if (isComplete) whole += 1;
+      for (const range of ranges) {
+        named.push(range);
+        if (flushed.subarray(...range).includes(0)) early.push(range);
+      }
+      return save.call(this, bytes);
+    };
+    try {
+      await download(server, { cache });
+      assert.equal(whole, 1);
+      await deleteModel(server.url, { cache });
+      flushed.fill(0);
+      server.state.bytesPerSecond = 0;
+      await refused(download(server, { cache, sha256: '0'.repeat(64) }), 'integrity');
+      assert.equal(whole, 1, 'a file is whole after its hash was compared');
+    } finally {
+      Object.assign(handles, { write, datasync, writeFile: save });
+    }
+    assert.ok(named.length > 2, `${named.length} ranges were named`);
+    assert.deepEqual(early, []);
   }));
 
 test('two processes and a load share one download; a lock of a dead process is taken over', () =>
