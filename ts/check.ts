@@ -134,8 +134,8 @@ const tagOf = inner(Symbol.toStringTag),
  * Returns the bytes of a Uint8Array, as a view of this realm's class. The array may come from another realm
  * (an iframe, a test runner's sandbox). The object's own properties aren't read: they may be false.
  */
-export function asBytes(name: string, value: unknown): Uint8Array {
-  if (tagOf.call(value) !== 'Uint8Array') wrong(name, value, 'a Uint8Array');
+export function asBytes(name: string, value: unknown, wanted = 'a Uint8Array'): Uint8Array {
+  if (tagOf.call(value) !== 'Uint8Array') wrong(name, value, wanted);
   return reading(
     name,
     () =>

@@ -75,6 +75,25 @@ export async function hardwareThreads(): Promise<number> {
 }
 
 /**
+ * Resolves to the result of `promise`; to undefined after `ms`, or if it rejects. `isHeld`: the timer keeps a
+ * process alive.
+ */
+export function atMost<T>(ms: number, promise: Promise<T>, isHeld = false): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const timer: { unref?(): void } | number = setTimeout(resolve, ms, undefined);
+    if (typeof timer === 'object' && !isHeld) timer.unref?.();
+    const done = (value?: T): void => {
+      clearTimeout(timer as number);
+      resolve(value);
+    };
+    promise.then(done, () => done());
+  });
+}
+
+/** As atMost, for what a browser may never answer. */
+export const answered = <T>(promise: Promise<T>): Promise<T | undefined> => atMost(3000, promise, true);
+
+/**
  * One turn of the event loop, in which timers and messages run. Browsers use MessageChannel, because
  * setTimeout is clamped to 4 ms and throttled in hidden tabs. Node uses setImmediate.
  */

@@ -156,7 +156,14 @@ test('a save goes to a file or a stream, with back-pressure, and comes back from
     });
     const error = await refused(session.save({ to: broken }), 'io', 'the disk is full');
     assert.equal(error.cause.message, 'the disk is full');
-    await refused(session.save({ to: 5 }), 'invalid-argument', "to can't be written");
+    for (const to of [5, null, 'a name', {}]) {
+      const { message } = await refused(
+        session.save({ to }),
+        'invalid-argument',
+        "to can't be written: it is",
+      );
+      assert.doesNotMatch(message, /getWriter|destructure|intermediate/);
+    }
     await refused(session.save({ into: file }), 'invalid-argument', "no option 'into'");
     assert.equal(hash(await session.save()), hash(bytes), 'the session is usable after all that');
   }),

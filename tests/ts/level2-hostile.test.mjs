@@ -48,6 +48,16 @@ async function refuses(call, name, what) {
   assert.ok(error.message.includes(name), `${what}: ${JSON.stringify(error.message)} doesn't name ${name}`);
 }
 
+test('a text that is no string, and a logit bias for a token that the model lacks, are named', () =>
+  withModel(FIXTURE, { threads: 1 }, async (model) => {
+    for (const text of [5, null, undefined, {}])
+      await refuses(() => model.tokenize(text), 'not a string or a Uint8Array', `tokenize(${text})`);
+    const { vocabularySize } = model.info;
+    const generate = (id) => model.generate('Hello', { ...GREEDY, logitBias: { [id]: 1 } }).text();
+    await refuses(() => generate(vocabularySize), `logitBias has token ${vocabularySize}`, 'logitBias');
+    assert.equal(typeof (await generate(vocabularySize - 1)), 'string');
+  }));
+
 test('level 2 refuses by name options that throw when read, false signals and lists with false lengths', () =>
   withModel(FIXTURE, { threads: 1 }, async (model) => {
     const text = await model.generate('Hello', GREEDY).text();

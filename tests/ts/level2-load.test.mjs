@@ -383,6 +383,20 @@ test('a bad answer of the network is http, io or invalid-gguf, and the message n
   }
 });
 
+test('a wrong address of a file of the package is an io error that names the option; a wrong threadUrl is a reason', async () => {
+  const away = new URL('none.js', import.meta.url);
+  const noModule = new URL('header.mjs', import.meta.url);
+  for (const workerUrl of [away, noModule])
+    await refused(loadModel(FIXTURE, { workerUrl }), 'io', `workerUrl ${workerUrl.href}`);
+  await refused(loadModel(FIXTURE, { wasmUrl: away }), 'io', 'none.js');
+  await refused(loadModel(FIXTURE, { wasmUrl: noModule }), 'io', 'wasmUrl', noModule.href);
+  for (const threadUrl of [away, noModule])
+    await withModel(FIXTURE, { threadUrl, threads: 2 }, (model) => {
+      assert.equal(model.info.threads, 1);
+      assert.match(model.info.threadsReason, /^1 thread: .*threadUrl/);
+    });
+});
+
 test("values that aren't a source and wrong options are invalid-argument; backend webgpu is no-webgpu", async () => {
   const locked = new Response(bytes);
   locked.body.getReader();
@@ -423,6 +437,8 @@ test("values that aren't a source and wrong options are invalid-argument; backen
     ['connections', 0],
     ['connections', 17],
     ['cache', {}],
+    ['cache', { getDirectoryHandle() {} }],
+    ['cache', { getDirectoryHandle() {}, getFileHandle() {}, keys() {}, removeEntry() {} }],
     ['worker', 'yes'],
     ['signal', 5],
     ['headers', 5],
@@ -436,7 +452,7 @@ test("values that aren't a source and wrong options are invalid-argument; backen
     ['onProgress', 5],
     ['thread', 2],
   ])
-    await refused(loadModel(FIXTURE, { [name]: value }), 'invalid-argument', name === 'cache' ? '' : name);
+    await refused(loadModel(FIXTURE, { [name]: value }), 'invalid-argument', name);
   const error = await refused(loadModel(FIXTURE, { backend: 'webgpu' }), 'no-webgpu');
   assert.ok(error.hint);
   await withModel(

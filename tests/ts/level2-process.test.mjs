@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { FIXTURE, refused } from './level2.mjs';
-import { capabilities, loadModel } from '../../dist/index.js';
+import { WasmModel, capabilities, loadModel } from '../../dist/index.js';
 
 const index = new URL('../../dist/index.js', import.meta.url).href;
 /** A process that hangs is killed after this time. Its signal shows that. */
@@ -203,6 +203,21 @@ test(
     await worker.terminate();
   },
 );
+
+test('capabilities and probe_gpu answer where a browser never says whether it has an adapter', async () => {
+  const had = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  const never = () => new Promise(() => {});
+  const value = { gpu: { requestAdapter: never }, storage: { getDirectory: never } };
+  Object.defineProperty(globalThis, 'navigator', { value, configurable: true });
+  try {
+    const [found, isAvailable] = await Promise.all([capabilities(), WasmModel.probe_gpu()]);
+    assert.deepEqual([found.webgpu, found.opfs, isAvailable], [null, false, false]);
+    value.gpu.requestAdapter = async () => ({ requestDevice: never });
+    assert.equal(await WasmModel.probe_gpu(), false);
+  } finally {
+    Object.defineProperty(globalThis, 'navigator', had ?? { value: undefined, configurable: true });
+  }
+});
 
 test('capabilities reports what this Node has: SIMD, threads and variant, but no WebGPU and no OPFS', async (t) => {
   const found = await capabilities();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The calls of one sequence of tokens: session 0, which LanguageModel shows, or one that a Session shows.
-import { asBoolean, asBytes, asIdList, asOptions, asSignal } from '../check.js';
+import { asBoolean, asBytes, asIdList, asOptions, asSignal, refuse } from '../check.js';
 import { ChatCompletions } from '../chat/completions.js';
 import { renderChatTemplate } from '../chat/template.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
@@ -72,7 +72,8 @@ export class Calls {
 
   async tokenize(text: string | Uint8Array, options: unknown, most?: number): Promise<number[]> {
     const given = asOptions('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
-    const own = typeof text === 'string' ? text : asBytes('the text', text).slice();
+    const own =
+      typeof text === 'string' ? text : asBytes('the text', text, 'a string or a Uint8Array').slice();
     const addSpecial = asBoolean('addSpecial', given['addSpecial'] ?? true),
       parseSpecial = asBoolean('parseSpecial', given['parseSpecial'] ?? true);
     const ids = await this.run(given['signal'], () =>
@@ -132,6 +133,10 @@ export class Calls {
 
   generate(prompt: string | ArrayLike<number>, options: unknown): Generation {
     const { record, signal } = checkGenerateOptions(options);
+    const { vocabularySize } = this.loaded.info;
+    for (const [id] of record.sampling.bias ?? [])
+      if (id >= vocabularySize)
+        refuse(`logitBias has token ${id}, the vocabulary has ${vocabularySize} tokens`);
     return new Generation(
       this,
       typeof prompt === 'string' ? prompt : asIdList('the prompt', prompt),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { hardwareThreads } from '../platform.js';
+import { answered, hardwareThreads } from '../platform.js';
 import { chooseVariant, hasMemory64, hasRelaxedSimd, hasSimd, whyNotShared } from '../wasm/detect.js';
 
 export interface Capabilities {
@@ -26,7 +26,7 @@ export interface Capabilities {
 
 /**
  * Resolves to the capabilities of this browser or Node and of this machine. Each field is found by
- * trying. Never rejects.
+ * trying; what isn't answered in three seconds isn't there. Never rejects.
  */
 export async function capabilities(): Promise<Capabilities> {
   return {
@@ -34,9 +34,9 @@ export async function capabilities(): Promise<Capabilities> {
     relaxedSimd: hasRelaxedSimd(),
     threads: whyNotShared() === undefined ? await hardwareThreads() : 1,
     memory64: hasMemory64(),
-    webgpu: await findAdapter().catch(() => null),
+    webgpu: (await answered(findAdapter())) ?? null,
     crossOriginIsolated: globalThis.crossOriginIsolated === true,
-    opfs: await hasOpfs(),
+    opfs: (await answered(hasOpfs())) === true,
     variant: chooseVariant().label,
   };
 }
@@ -72,10 +72,5 @@ async function findAdapter(): Promise<Capabilities['webgpu']> {
   };
 }
 
-async function hasOpfs(): Promise<boolean> {
-  try {
-    return (await globalThis.navigator.storage.getDirectory()) !== undefined;
-  } catch {
-    return false;
-  }
-}
+const hasOpfs = async (): Promise<boolean> =>
+  (await globalThis.navigator.storage.getDirectory()) !== undefined;

@@ -3,7 +3,7 @@
 // while a caller awaits a promise of this package.
 import { ChordError, isErrorRecord } from '../errors.js';
 import { isInline } from '../files.js';
-import { isNode, isPrebundled, nextTurn, startWorker } from '../platform.js';
+import { atMost, isNode, isPrebundled, nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
 import type { Reply, Request, Results } from '../worker/protocol.js';
 
@@ -33,19 +33,6 @@ const GIVE_UP_MS = 2000;
 /** In a browser: time that the pool workers get to close before the engine worker is terminated. */
 const CLOSING_MS = 200;
 
-/** Resolves when `promise` settles, or after `ms`. Never rejects. The timer doesn't keep a process alive. */
-function atMost(ms: number, promise: Promise<unknown>): Promise<void> {
-  return new Promise((resolve) => {
-    const timer: { unref?(): void } | number = setTimeout(resolve, ms);
-    if (typeof timer === 'object') timer.unref?.();
-    const done = (): void => {
-      clearTimeout(timer as number);
-      resolve();
-    };
-    promise.then(done, done);
-  });
-}
-
 interface Pending {
   readonly resolve: (value: never) => void;
   readonly reject: (error: unknown) => void;
@@ -60,27 +47,32 @@ export class Connection {
   #closed: ChordError | undefined;
   #hasSpoken = false;
 
-  constructor(peer: Peer) {
+  /** `url`: the address that the caller named for the worker. */
+  constructor(peer: Peer, url?: string) {
     this.#peer = peer;
     peer.listen(
       (message) => this.#receive(message as Reply),
       // The worker's first message comes when it has loaded its script.
-      (cause) => this.#close(this.#hasSpoken ? died(cause) : cantStart(cause)),
+      (cause) => this.#close(this.#hasSpoken ? died(cause) : cantStart(cause, url)),
     );
     peer.hold(false);
   }
 
   /**
-   * Starts an engine worker from `url`, or from the package's own file, or (`inWorker` false) a host in this
-   * thread.
+   * Starts an engine worker from `url`, or from the package's own file, at `own` if that is inside the
+   * JavaScript, or (`inWorker` false) a host in this thread.
    */
-  static async start(inWorker: boolean, url: string | undefined): Promise<Connection> {
+  static async start(
+    inWorker: boolean,
+    url: string | undefined,
+    own: string | undefined,
+  ): Promise<Connection> {
     if (!inWorker) return new Connection(await localPeer());
     try {
-      const own = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
-      return new Connection(await startWorker('worker.js', own, url));
+      const web = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+      return new Connection(await startWorker('worker.js', web, url ?? own), url);
     } catch (cause) {
-      throw cantStart(cause);
+      throw cantStart(cause, url);
     }
   }
 
@@ -199,7 +191,7 @@ const died = (cause: Error): ChordError =>
  * Browsers don't report why a worker script can't be fetched: a 404, an HTML page, another origin, a policy,
  * or a header that isolated pages need.
  */
-function cantStart(cause: unknown): ChordError {
+function cantStart(cause: unknown, url: string | undefined): ChordError {
   const named = 'name workerUrl, threadUrl and wasmUrl';
   const hint = isNode
     ? `worker.js must be beside the package's JavaScript: a bundler must leave the package out of its bundle, or ${named}`
@@ -212,10 +204,12 @@ function cantStart(cause: unknown): ChordError {
           (isPrebundled
             ? "Vite: optimizeDeps: { exclude: ['wasm-chord'] }"
             : `import from wasm-chord/inline, or ${named}`);
-  return new ChordError('internal', `the engine worker can't be started: ${(cause as Error).message}`, {
-    cause,
-    hint: `${hint}; worker: false runs without a worker`,
-  });
+  const from = url === undefined ? '' : ` from workerUrl ${url}`;
+  return new ChordError(
+    url === undefined ? 'internal' : 'io',
+    `the engine worker can't be started${from}: ${(cause as Error).message}`,
+    { cause, hint: `${hint}; worker: false runs without a worker` },
+  );
 }
 
 /**

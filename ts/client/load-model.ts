@@ -76,8 +76,8 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
       throw new ChordError('invalid-argument', 'sha256 is the hash of one file; the model has several');
     signal?.throwIfAborted();
     const inWorker = worker && hasWorkers;
-    const files = await findFiles(record, inWorker, workerUrl);
-    connection = await Connection.start(inWorker, files.workerUrl);
+    const files = await findFiles(record, inWorker);
+    connection = await Connection.start(inWorker, workerUrl, files.worker);
     const most = streams.length > 1 ? 1 : CHUNKS;
     const pumps = streams.map((stream, file) => stream && new Pump(stream, file, most, meter));
     const message = { op, source: sorted.remote, options: files.record } as Extract<Message, { op: Op }>;
@@ -106,14 +106,13 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
 async function findFiles(
   record: LoadOptions,
   inWorker: boolean,
-  workerUrl: string | undefined,
-): Promise<{ record: LoadOptions; workerUrl: string | undefined }> {
+): Promise<{ record: LoadOptions; worker: string | undefined }> {
   const [worker, threadUrl, wasm] = await Promise.all([
-    workerUrl ?? (inWorker ? inlineScript('worker.js') : undefined),
+    inWorker ? inlineScript('worker.js') : undefined,
     record.threadUrl ?? (inWorker ? inlineScript('thread.js') : undefined),
     record.wasm ?? inlineModule(chooseVariant().variant),
   ]);
-  return { record: { ...record, threadUrl, wasm }, workerUrl: worker };
+  return { record: { ...record, threadUrl, wasm }, worker };
 }
 
 /**

@@ -185,6 +185,7 @@ export function checkLoadOptions(
       : ['backend', 'threads', 'contextLength', 'memoryBudget', 'kvType', 'threadUrl', 'wasmUrl']),
   ]);
   const { onProgress } = given;
+  const cache = asCache(given['cache']);
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('onProgress is not a function');
   return {
     backend: asOneOf('backend', given['backend'] ?? 'auto', ['auto', 'cpu', 'webgpu'] as const),
@@ -194,7 +195,7 @@ export function checkLoadOptions(
     signal: asSignal('signal', given['signal']),
     onProgress: onProgress as CheckedLoad['onProgress'],
     record: {
-      cache: asCache(given['cache']),
+      cache: given['worker'] === false ? cache : reading('cache', () => structuredClone(cache)),
       sha256: asOptional(given['sha256'], asSha256),
       connections: asOptional(given['connections'], (n) => asOption('connections', n)),
       contextLength: asOptional(given['contextLength'], asContextLength),
@@ -217,7 +218,12 @@ function asCache(value: unknown = 'auto'): CacheChoice {
   if (isFolder)
     refuse(`cache is ${show(value)}: a browser has no folders`, "use 'auto', 'none' or a directory's handle");
   const isDirectory =
-    isObject(value) && reading('cache', () => typeof value['getDirectoryHandle'] === 'function');
+    isObject(value) &&
+    reading('cache', () =>
+      ['getDirectoryHandle', 'getFileHandle', 'keys', 'removeEntry'].every(
+        (name) => typeof value[name] === 'function',
+      ),
+    );
   if (!isDirectory) wrong('cache', value, "'auto', 'none', a folder or a directory's handle");
   return value as unknown as FileSystemDirectoryHandle;
 }

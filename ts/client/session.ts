@@ -2,7 +2,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { asBytes, asOptions, isObject, reading, wrong } from '../check.js';
 import type { ChatCompletions } from '../chat/completions.js';
-import { ChordError, messageOf, quiet, toErrorRecord } from '../errors.js';
+import { ChordError, messageOf, quiet, show, toErrorRecord } from '../errors.js';
 import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
 import type { GenerationStats } from '../worker/protocol.js';
 import { Calls } from './calls.js';
@@ -238,9 +238,10 @@ interface Sink {
 
 async function writerOf(to: unknown): Promise<Sink> {
   try {
-    const { createWritable } = to as { createWritable?: () => Promise<WritableStream> };
-    const stream = typeof createWritable === 'function' ? await createWritable.call(to) : to;
-    return (stream as WritableStream).getWriter() as Sink;
+    const { createWritable, getWriter } = Object(to) as { createWritable?: unknown; getWriter?: unknown };
+    if (typeof createWritable === 'function') return (await createWritable.call(to)).getWriter() as Sink;
+    if (typeof getWriter !== 'function') throw new Error(`it is ${show(to)}`);
+    return getWriter.call(to) as Sink;
   } catch (cause) {
     throw new ChordError('invalid-argument', `to can't be written: ${messageOf(cause)}`, {
       cause,

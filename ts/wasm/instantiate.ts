@@ -3,6 +3,7 @@
 // exports.
 import { ABI_VERSION } from '../abi/abi.gen.js';
 import { ChordError, messageOf } from '../errors.js';
+import type { ChordErrorCode } from '../errors.js';
 import { besideThis, importNode, isNode, isPrebundled } from '../platform.js';
 import { chooseVariant } from './detect.js';
 import type { Variant } from './detect.js';
@@ -113,7 +114,8 @@ function moduleUrl(variant: Variant): URL | Promise<URL> {
  * @param wasm An absolute address of a module, or of a folder (with a final slash) that has the package's
  *   modules; or the bytes of the variant that suits this JavaScript engine. Default: the module beside the
  *   package's JavaScript.
- * @throws {ChordError} `io` or `http`, which name the address; `internal` if the bytes aren't a module.
+ * @throws {ChordError} `io` or `http`, which name the address, also of a file that is named and no module;
+ *   `internal` if the package's own file isn't one.
  */
 export async function compileModule({
   wasm,
@@ -130,24 +132,30 @@ export async function compileModule({
   });
   if (wasm === undefined) return own(compileFrom(await moduleUrl(variant), signal));
   if (typeof wasm !== 'string') return own(compile(wasm, 'the module inside the package'));
-  if (wasm.endsWith('/')) return own(compileFrom(new URL(`${variant}.wasm`, wasm), signal));
+  if (wasm.endsWith('/')) return own(compileFrom(new URL(`${variant}.wasm`, wasm), signal, true));
   return {
-    module: await compileFrom(new URL(wasm), signal),
+    module: await compileFrom(new URL(wasm), signal, true),
     variant: 'custom',
     reason: 'the caller named the module',
   };
 }
 
-async function compileFrom(url: URL, signal: AbortSignal | undefined): Promise<WebAssembly.Module> {
+async function compileFrom(
+  url: URL,
+  signal: AbortSignal | undefined,
+  isNamed = false,
+): Promise<WebAssembly.Module> {
   return compile(
     isNode && url.protocol === 'file:' ? await readFile(url, signal) : await fetchBytes(url, signal),
-    url.href,
+    isNamed ? `wasmUrl ${url.href}` : url.href,
+    isNamed ? 'io' : 'internal',
   );
 }
 
 async function compile(
   bytes: Uint8Array<ArrayBuffer> | ArrayBuffer,
   where: string,
+  code: ChordErrorCode = 'internal',
 ): Promise<WebAssembly.Module> {
   const [first = 0] = new Uint8Array(bytes);
   // Servers of single-page apps answer with the app's page for a file that they don't have.
@@ -161,7 +169,7 @@ async function compile(
         cause,
         hint: "Content-Security-Policy: add 'wasm-unsafe-eval' to script-src",
       });
-    throw new ChordError('internal', `${where} is not a WebAssembly module: ${reason}`, {
+    throw new ChordError(code, `${where} is not a WebAssembly module: ${reason}`, {
       cause,
       hint: HINT,
     });
