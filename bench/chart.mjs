@@ -39,8 +39,9 @@ function figureOf({ title, unit, note, mark }, rows) {
   const scale = Math.max(...rows.map((row) => Math.max(row.engines.ours.max, limitOf(row))), mark ?? 0);
   const percent = (value) => `${((100 * value) / scale).toFixed(2)}%`;
   const svg = draw('svg', { class: 'chart', role: 'img' });
-  // The bars have a coordinate system of their own: its 100 % are the scale. The rest is for the last number.
-  const bars = draw('svg', { x: LEFT, width: '66%', style: 'overflow: visible' });
+  // The bars have a coordinate system of their own: its 100 % are the scale. The numbers are a column at the
+  // right, where no bar or line reaches them; style.css has the width, and 40 % holds where it can't.
+  const bars = draw('svg', { class: 'bars', x: LEFT, width: '40%' });
   const said = [];
   let y = 0,
     measure;
@@ -58,8 +59,8 @@ function figureOf({ title, unit, note, mark }, rows) {
     bars.append(
       draw('rect', { class: 'bar', y, height: 14, width: percent(median), rx: 3 }),
       draw('line', { class: 'range', x1: percent(min), x2: percent(max), y1: y + 7, y2: y + 7 }),
-      draw('text', { x: percent(max), dx: 6, y: y + 11 }, value),
     );
+    svg.append(draw('text', { class: 'value', x: '100%', y: y + 11 }, value));
     said.push(`${shortTitle(row)}, ${threadsOf(row)}: ${value} ${unit}`);
     y += ROW;
   }

@@ -86,6 +86,7 @@ async function run(file, say) {
 const $ = (id) => document.getElementById(id);
 const input = $('file');
 let last,
+  picked,
   isStopped = false;
 
 /** Lines about the record that stand beside its figures. */
@@ -123,9 +124,18 @@ function say(text, share) {
   if (share !== undefined) $('bar').value = share;
 }
 
-function showPicked() {
+/** `address`: of the model that was picked from the list, undefined for the user's own file. */
+function showPicked(address) {
   const [file] = input.files;
+  picked = address;
+  markPicked();
+  $('run').disabled = !file;
   if (file) $('picked').textContent = `${file.name}, ${(file.size / 1e6).toFixed(1)} MB`;
+}
+
+function markPicked() {
+  for (const card of $('models').querySelectorAll('button'))
+    card.ariaCurrent = card.dataset.address === picked ? 'true' : null;
 }
 
 /** Puts the model at `address` where a picked file is. */
@@ -149,7 +159,8 @@ async function pick(address) {
   const chosen = new DataTransfer();
   chosen.items.add(new File(parts, name));
   input.files = chosen.files;
-  showPicked();
+  showPicked(new URL(address, location.href).href);
+  $('run').disabled = true;
 }
 
 /** Runs `work` with the buttons off, and says its error. */
@@ -165,11 +176,11 @@ async function busily(work) {
     );
   }
   for (const button of buttons) button.disabled = false;
+  $('run').disabled = input.files.length === 0;
 }
 
 async function measureFile() {
   const [file] = input.files;
-  if (!file) throw new Error('Choose a model or a file first.');
   isStopped = false;
   $('stop').hidden = false;
   try {
@@ -191,7 +202,7 @@ $('stop').addEventListener('click', () => {
   isStopped = true;
   say('Stopping after this run ...');
 });
-input.addEventListener('change', showPicked);
+input.addEventListener('change', () => showPicked());
 
 async function copy(text) {
   await navigator.clipboard.writeText(text).then(
@@ -202,6 +213,9 @@ async function copy(text) {
 $('copy-text').addEventListener('click', () => void copy(asText(last)));
 $('copy-json').addEventListener('click', () => void copy(JSON.stringify(last, null, 1)));
 
-void offerModels($('models'), ({ address }) => void busily(() => pick(address).then(measureFile)));
+const measureModel = (address) => busily(() => pick(address).then(measureFile));
+void offerModels($('models'), ({ address }) => void measureModel(address)).then(markPicked);
+// A browser that reloads the page may keep the chosen file.
+showPicked();
 const { address, isStarting } = modelOfAddress();
-if (isStarting) void busily(() => pick(address)).then(() => $('run').focus());
+if (isStarting) void measureModel(address);

@@ -74,7 +74,7 @@ export async function findModels() {
 }
 
 /** An element that says what `model` is: a button that calls `pick` if there is one, a box otherwise. */
-export function describeModel({ title, megabytes, licence, note, command, isPresent }, pick) {
+export function describeModel({ title, megabytes, licence, note, command, isPresent, address }, pick) {
   const box = element(pick ? 'button' : 'div', { className: 'model' });
   const facts = [`${megabytes} MB`, licence, note].filter(Boolean).join(' · ');
   box.append(element('b', { textContent: title }), element('small', { textContent: facts }));
@@ -86,6 +86,7 @@ export function describeModel({ title, megabytes, licence, note, command, isPres
   }
   if (pick) {
     box.type = 'button';
+    box.dataset.address = address;
     box.addEventListener('click', pick);
   }
   return box;

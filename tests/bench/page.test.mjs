@@ -17,7 +17,7 @@ async function longerContext(file, length) {
 }
 
 test(
-  "the benchmark page measures the machine's ceilings with two threads, and asks for a file before it runs",
+  "the benchmark page measures the machine's ceilings with two threads, and can't run before a file is chosen",
   needs(),
   () =>
     withServer({ isolated: true }, (address) =>
@@ -29,11 +29,65 @@ test(
         assert.deepEqual(Object.keys(found.dot), ['relaxed32', 'relaxed16', 'i16', 'relaxed']);
         for (const value of [found.readGBs, ...Object.values(found.dot)])
           assert.ok(value > 0.1 && value < 1e5, `${value}`);
-        await page.getByRole('button', { name: 'Run', exact: true }).click();
-        assert.equal(await page.textContent('#said'), 'Choose a model or a file first.');
+        const run = page.getByRole('button', { name: 'Run', exact: true });
+        assert.equal(await run.isDisabled(), true);
+        assert.match(await page.textContent('#picked'), /^Nothing chosen yet\./);
+        await page.setInputFiles('#file', path.join(root, 'tests/golden/q4_1-smollm.gguf'));
+        assert.equal(await run.isDisabled(), false);
         assert.deepEqual(page.faults, []);
       }),
     ),
+);
+
+test('the numbers of a chart stay inside it, and no line runs through one', needs(), () =>
+  withServer({ isolated: true }, (address) =>
+    withBrowser(async (browser) => {
+      const page = await openPage(browser, `${address}/bench/index.html`);
+      await page.evaluate(async () => {
+        const { chartsOf } = await import('/bench/chart.mjs');
+        const row = (measure, title, threads, [min, median, max], share) => ({
+          measure,
+          title,
+          threads,
+          engines: { ours: { min, median, max } },
+          shares: share ? { ours: share } : {},
+        });
+        const charts = chartsOf([
+          row('decode0', 'decode 64 at 0, tokens/s', 1, [27.6, 46.4, 65.4], 0.78),
+          row('decode0', 'decode 64 at 0, tokens/s', 2, [1024, 1111, 1222], 0.43),
+          row('gapprefill', 'longest gap, prefill, ms', 1, [15.9, 57.2, 121]),
+          row('gapdecode', 'longest gap, decode, ms', 1, [17.3, 20.3, 39.1]),
+        ]);
+        document.querySelector('#charts').replaceChildren(...charts);
+        document.querySelector('#results').hidden = false;
+      });
+      for (const width of [320, 390, 1200]) {
+        await page.setViewportSize({ width, height: 844 });
+        const found = await page.evaluate(() => {
+          const box = (node) => node.getBoundingClientRect();
+          return [...document.querySelectorAll('svg.chart')].flatMap((chart) => {
+            const texts = [...chart.querySelectorAll('text')];
+            const lines = [...chart.querySelectorAll('.mark, .range, .bar')];
+            return texts.flatMap((text) => {
+              const at = box(text);
+              const isCut = at.right > box(chart).right + 1;
+              const isCrossed = lines.some(
+                (line) =>
+                  box(line).left < at.right &&
+                  box(line).right > at.left &&
+                  box(line).top < at.bottom &&
+                  box(line).bottom > at.top,
+              );
+              // A mark is a line over all rows: the names of measures begin left of it.
+              const isName = at.left - box(chart).left < 2;
+              return isCut || (isCrossed && !isName) ? [text.textContent] : [];
+            });
+          });
+        });
+        assert.deepEqual(found, [], `at ${width}`);
+      }
+    }),
+  ),
 );
 
 test(

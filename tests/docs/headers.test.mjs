@@ -60,12 +60,22 @@ test(
   'examples/isolated: a service worker isolates a page whose server sends no headers',
   needs(),
   async () => {
+    await withServer({ isolated: true }, (address) =>
+      withBrowser(async (browser) => {
+        const page = await openPage(browser, `${address}/examples/isolated/`);
+        await page.waitForFunction(() => /thread/.test(document.querySelector('#status')?.textContent));
+        assert.match(await page.textContent('#who'), /server sends the headers itself/);
+      }),
+    );
     await withServer({ isolated: false }, (address) =>
       withBrowser(async (browser) => {
         const context = await browser.newContext();
         const page = await openPage(context, `${address}/examples/isolated/`);
         await page.waitForFunction(() => /thread/.test(document.querySelector('#status')?.textContent));
         assert.match(await page.textContent('#status'), /^Isolated: a model can have \d+ threads here/);
+        assert.match(await page.textContent('#who'), /service worker .* adds the headers/);
+        await page.getByRole('link', { name: 'wasm-chord' }).click();
+        await page.waitForURL(`${address}/examples/`);
         assert.deepEqual(page.faults, []);
       }),
     );

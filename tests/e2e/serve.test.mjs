@@ -85,6 +85,8 @@ test('the index page leads to every page, which loads the chosen model by that o
       await page.goBack();
       await row.getByRole('link', { name: 'Benchmark' }).click();
       await page.waitForFunction(() => /98\.4 MB/.test(document.querySelector('#picked')?.textContent));
+      await page.waitForFunction(() => /^Run 1 of 3/.test(document.querySelector('#said').textContent));
+      assert.match(await page.textContent('#models [aria-current=true]'), /SmolLM2 135M/);
       assert.deepEqual(page.faults, []);
     }),
   ),
