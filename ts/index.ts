@@ -45,7 +45,7 @@ export type {
   CompletionUsage,
 } from './chat/shapes.js';
 export type { LoadProgress } from './load/progress.js';
-export type { Fetch } from './load/hub.js';
+export type { Fetch } from './load/ask.js';
 export type { FileSource, ModelSource } from './load/source.js';
 export type {
   GenerationStats,

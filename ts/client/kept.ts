@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files that the cache keeps, found by what a caller names.
-import { hubNames } from '../load/hub.js';
 import type { HttpFile } from '../load/http.js';
 import { shardsOf } from '../load/shards.js';
 import { sortSource } from '../load/source.js';
@@ -14,7 +13,7 @@ export const store = (): Promise<typeof import('../store/cache.js')> => import('
 /** The URLs of a source. Those of hf: are found by name: no hub is asked, and any endpoint fits. */
 export async function urlsOf(source: ModelSource, folder: Folder): Promise<string[]> {
   if (typeof source === 'string' && /^hf:/i.test(source))
-    return named(source, await (await store()).listEntries(folder)).map((entry) => entry.source);
+    return (await named(source, await (await store()).listEntries(folder))).map((entry) => entry.source);
   const { remote } = await sortSource(source, checkHttp({}));
   const files = remote.kind === 'files' ? remote.files : [remote];
   return files.flatMap((file) => (file.kind === 'url' ? [file.file.url] : []));
@@ -26,11 +25,12 @@ export async function keptFiles(address: string, cache: CacheChoice): Promise<Ht
   const folder = await openFolder(cache);
   if (folder === undefined) return undefined;
   const whole = (await listEntries(folder)).filter(({ isComplete }) => isComplete);
-  const files = named(address, whole).map(({ source: url, name }) => ({ url, name }));
+  const files = (await named(address, whole)).map(({ source: url, name }) => ({ url, name }));
   return files.length > 0 && shardsOf(files[0]!.name).length === files.length ? files : undefined;
 }
 
-function named(address: string, entries: readonly CachedModel[]): CachedModel[] {
+async function named(address: string, entries: readonly CachedModel[]): Promise<CachedModel[]> {
+  const { hubNames } = await import('../load/hub.js');
   const names = hubNames(
     address,
     entries.map(({ name }) => name),

@@ -16,7 +16,7 @@ import {
 import type { Fields } from '../check.js';
 import { show } from '../errors.js';
 import { asAddress } from '../files.js';
-import type { Fetch, HttpOptions } from '../load/hub.js';
+import type { Fetch, HttpOptions } from '../load/ask.js';
 import type { LoadProgress } from '../load/progress.js';
 import { asBias, asContextLength, asOption, kvTypes, numbers, samplingOf } from '../options.js';
 import type { ContinuationOptions } from '../options.js';

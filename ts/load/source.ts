@@ -5,10 +5,11 @@ import { ChordError } from '../errors.js';
 import { importNode, isNode } from '../platform.js';
 import { httpFile, responseStream, urlName } from './http.js';
 import type { HttpFile } from './http.js';
-import { ask, hubFiles, pageFile } from './hub.js';
-import type { HttpOptions } from './hub.js';
+import { ask, pageFile } from './ask.js';
+import type { HttpOptions } from './ask.js';
+import { CHANGED, fileName } from './remote.js';
+import type { RemoteFile, RemoteSource } from './remote.js';
 import { inOrder, oneModel, shardsOf } from './shards.js';
-import { HttpReader } from './span.js';
 import { SLICE, describe, isDetached, readableStream, reasonOf, toBytes } from './stream.js';
 import type { ByteStream } from './stream.js';
 
@@ -35,20 +36,6 @@ export type FileSource =
  */
 export type ModelSource = FileSource | FileSystemDirectoryHandle | readonly FileSource[];
 
-/** A file that is posted to the worker. The client reads `pushed` and posts slices. */
-export type RemoteFile =
-  | { readonly kind: 'url'; readonly file: HttpFile }
-  | { readonly kind: 'path'; readonly path: string }
-  | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
-  | {
-      readonly kind: 'pushed';
-      readonly name: string;
-      readonly totalBytes: number | undefined;
-      readonly phase: 'download' | 'read';
-    };
-
-export type RemoteSource = RemoteFile | { readonly kind: 'files'; readonly files: readonly RemoteFile[] };
-
 /** A sorted source: the part for the worker, and for each file that is pushed, the stream to post. */
 export interface SortedSource {
   readonly remote: RemoteSource;
@@ -56,11 +43,6 @@ export interface SortedSource {
 }
 
 type SortedFile = { readonly remote: RemoteFile } | { readonly local: ByteStream };
-
-/** The name of a file in messages and progress. */
-export function fileName(file: RemoteFile): string {
-  return file.kind === 'url' ? file.file.name : file.kind === 'path' ? file.path : file.name;
-}
 
 const isRemoteAddress = (text: string): boolean => /^(https?|blob|data):/i.test(text);
 
@@ -174,11 +156,11 @@ async function sortAddress(
   namesOf: (name: string) => string[],
 ): Promise<SortedFile[]> {
   if (address === '') throw new ChordError('invalid-argument', 'the model source is an empty string');
-  if (/^hf:/i.test(address)) return overHttp(await hubFiles(address, http), http);
+  if (/^hf:/i.test(address)) return overHttp(await onHub(address, http), http);
   if (isRemoteAddress(address) || !isNode) {
     const url = toUrl(address, isNode ? undefined : globalThis.location?.href);
     const page = pageFile(url, http);
-    if (page !== undefined) return overHttp(await hubFiles(page, http), http);
+    if (page !== undefined) return overHttp(await onHub(page, http), http);
     const { headers, credentials } = http;
     const urls = /^https?:/i.test(url) ? namesOf(url) : [url];
     return overHttp(
@@ -188,6 +170,11 @@ async function sortAddress(
   }
   const paths = namesOf(await pathOf(address));
   return paths.map((path) => ({ remote: { kind: 'path', path } }));
+}
+
+/** Not part of the first load. */
+async function onHub(address: string, http: HttpOptions): Promise<HttpFile[]> {
+  return (await import('./hub.js')).hubFiles(address, http);
 }
 
 async function pathOf(address: string): Promise<string> {
@@ -264,30 +251,6 @@ async function fileOf(handle: FileSystemFileHandle): Promise<Blob> {
   );
 }
 
-/** Hint for a chosen file that can't be read. */
-const CHANGED = 'the file may have been changed or removed after it was chosen';
-
-/**
- * Opens a source that `sortSource` left for the reading thread. `pushed` belongs to the protocol. A Blob is
- * read as a stream: browsers fill the stream ahead from another process, whereas each slice is requested
- * separately (241 MB: 0.2 s, with slices of 1 MB 0.4 s).
- */
-export function openRemote(
-  source: Exclude<RemoteFile, { kind: 'pushed' }>,
-  signal: AbortSignal,
-): Promise<ByteStream> {
-  switch (source.kind) {
-    case 'url':
-      return new HttpReader(source.file, signal, false).stream();
-    case 'path':
-      return openPath(source.path, signal);
-    case 'blob':
-      return Promise.resolve(
-        readableStream(source.blob.stream(), source.name, 'read', source.blob.size, CHANGED),
-      );
-  }
-}
-
 /**
  * Node's Blobs: the next slice is read while the last slice is used. A stream of such a Blob delivers 64
  * kB per message.
@@ -349,73 +312,5 @@ function bytesStream(bytes: Uint8Array): ByteStream {
       }
     },
     async close() {},
-  };
-}
-
-/**
- * A path in Node. The length is unknown unless it is a regular file. Files in /proc report 0 and hold more.
- */
-async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> {
-  const fs = (await importNode('fs/promises')) as typeof import('node:fs/promises');
-  const fail = (cause: unknown): never => {
-    throw new ChordError('io', `can't read ${path}: ${reasonOf(cause)}`, { cause });
-  };
-  const kind = await fs.stat(path).catch(fail);
-  if (kind.isFIFO()) return openPipe(path, signal).catch(fail);
-  const file = await fs.open(path).catch(fail);
-  const stat = await file.stat().catch(async (cause: unknown) => {
-    await file.close();
-    return fail(cause);
-  });
-  // Every read goes into this buffer.
-  const buffer = new Uint8Array(SLICE);
-  let isClosed = false;
-  return {
-    name: path,
-    phase: 'read',
-    totalBytes: stat.isFile() && stat.size > 0 ? stat.size : undefined,
-    async read() {
-      const { bytesRead } = await file.read(buffer, 0, SLICE, null).catch(fail);
-      return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
-    },
-    async close() {
-      if (!isClosed) await file.close();
-      isClosed = true;
-    },
-  };
-}
-
-/**
- * A pipe in Node. Reads of a file run in libuv's few threads and can't be stopped. A read that waits for a
- * writer would block a thread and keep the process from ending. A socket over the descriptor waits in the
- * event loop.
- */
-async function openPipe(path: string, signal: AbortSignal): Promise<ByteStream> {
-  const fs = (await importNode('fs')) as typeof import('node:fs');
-  const net = (await importNode('net')) as typeof import('node:net');
-  // Without O_NONBLOCK, open waits for a writer.
-  const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-  const socket = new net.Socket({ fd, readable: true, writable: false });
-  const stop = (): void => void socket.destroy();
-  // The reader gets the error.
-  socket.on('error', () => {});
-  signal.addEventListener('abort', stop);
-  if (signal.aborted) stop();
-  const chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array, undefined>;
-  return {
-    name: path,
-    phase: 'read',
-    totalBytes: undefined,
-    async read() {
-      try {
-        return (await chunks.next()).value;
-      } catch (cause) {
-        throw new ChordError('io', `can't read ${path}: ${reasonOf(cause)}`, { cause });
-      }
-    },
-    async close() {
-      signal.removeEventListener('abort', stop);
-      stop();
-    },
   };
 }

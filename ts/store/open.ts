@@ -2,8 +2,8 @@
 // Opens a source in the thread that reads it: from the cache, through it, or past it.
 import { ChordError } from '../errors.js';
 import { verified } from '../load/integrity.js';
-import { openRemote } from '../load/source.js';
-import type { RemoteFile } from '../load/source.js';
+import { openRemote } from '../load/remote.js';
+import type { RemoteFile } from '../load/remote.js';
 import type { ByteStream } from '../load/stream.js';
 import { openFolder, openStored } from './cache.js';
 import type { CacheChoice } from './cache.js';

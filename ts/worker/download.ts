@@ -3,8 +3,8 @@
 import { ChordError } from '../errors.js';
 import { ProgressReporter } from '../load/progress.js';
 import type { LoadProgress } from '../load/progress.js';
-import { fileName } from '../load/source.js';
-import type { RemoteFile, RemoteSource } from '../load/source.js';
+import { fileName } from '../load/remote.js';
+import type { RemoteFile, RemoteSource } from '../load/remote.js';
 import { nextTurn } from '../platform.js';
 import { describeEntry, openFolder, openStored } from '../store/cache.js';
 import type { CachedModel } from '../store/cache.js';

@@ -4,8 +4,8 @@
 // reader may make them inside its loop. No message may crash or hang the worker.
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
-import { fileName } from '../load/source.js';
-import type { RemoteFile } from '../load/source.js';
+import { fileName } from '../load/remote.js';
+import type { RemoteFile } from '../load/remote.js';
 import { checked, openSource } from '../store/open.js';
 import { describe } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';

@@ -24,7 +24,7 @@ import { isErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { HttpFile } from '../load/http.js';
-import type { RemoteFile, RemoteSource } from '../load/source.js';
+import type { RemoteFile, RemoteSource } from '../load/remote.js';
 import { asBias, asContextLength, asOption, kvTypes, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling } from '../options.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
