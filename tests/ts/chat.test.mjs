@@ -669,3 +669,16 @@ test('drop-oldest with one turn, without turns, and with a turn that is too long
     const { usage: after } = await create({ ...body, messages: greeted });
     assert.equal(after.dropped_messages % 2, 1);
   }));
+
+test('the body is read at the call: what the caller changes afterwards changes nothing', () =>
+  withChat(async (model, create) => {
+    const expectedText = (await create(greedy)).choices[0].message.content;
+    const message = { ...asked[0] };
+    const messages = [message];
+    const body = { ...greedy, messages };
+    const answer = create(body);
+    messages.push({ role: 'user', content: 'and more' });
+    message.content = 'another';
+    body.max_tokens = 1;
+    assert.equal((await answer).choices[0].message.content, expectedText);
+  }));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // chat.completions: OpenAI's interface over one loaded model. request.ts checks requests, shapes.ts has the
 // types. This file turns a run into a completion, or into a stream of chunks.
+import { isObject, reading } from '../check.js';
 import { ChordError, quiet } from '../errors.js';
 import type { Cut } from './overflow.js';
-import { parseChatRequest } from './request.js';
 import type { ChatRequest, ChatSampling } from './request.js';
 import type {
   ChatCompletion,
@@ -95,11 +95,30 @@ export class ChatCompletions<S extends Stats> {
     body: ChatCompletionCreateParams,
     options: ChatRequestOptions,
   ): Promise<ChatCompletion | ChatCompletionStream<S>> {
-    const request = parseChatRequest(body, options);
+    const asCalled = snapshot(body);
+    const { parseChatRequest } = await import('./request.js');
+    const request = parseChatRequest(asCalled, options);
     const answer = new Answer(this.#engine, request, this.#memory);
     await answer.begin();
     return request.stream ? new ChatCompletionStream(answer) : answer.whole();
   }
+}
+
+/** The body as it is at the call: its checks are loaded later, and the caller may change it meanwhile. */
+function snapshot(body: ChatCompletionCreateParams): unknown {
+  if (!isObject(body) || Array.isArray(body)) return body;
+  return reading('the request', () => {
+    const copy = copyOf(body);
+    const { messages } = copy;
+    return Array.isArray(messages) ? Object.assign(copy, { messages: messages.map(copyOf) }) : copy;
+  });
+}
+
+/** A shallow copy that inherits what the object inherits. */
+function copyOf<T>(value: T): T {
+  return isObject(value) && !Array.isArray(value)
+    ? Object.assign(Object.create(Object.getPrototypeOf(value) as object | null), value)
+    : value;
 }
 
 /**
