@@ -20,7 +20,7 @@ export ZIG_GLOBAL_CACHE_DIR := $(CURDIR)/build/zig-cache
 # ---- sources, by room ---------------------------------------------------------------------------------
 # NEEDS_<room>: rooms that <room> may include (tools/check_rules.py checks this). The room's tests link the same rooms.
 
-ROOMS := base format quant text program kernels model exec session engine
+ROOMS := base format quant text program kernels model exec session template engine
 NEEDS_base :=
 NEEDS_format := base
 NEEDS_quant := base
@@ -30,6 +30,7 @@ NEEDS_kernels := base quant
 NEEDS_model := base format quant text program
 NEEDS_exec := base quant kernels program
 NEEDS_session := base text program
+NEEDS_template := base
 NEEDS_engine := $(filter-out engine,$(ROOMS))
 
 room = $(wildcard src/$(1)/*.c)
@@ -47,7 +48,7 @@ WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
 # The formats' decodes run one row per token. Built for size they are 1.4 kB smaller, and a row of 2048 columns takes
 # up to 4 us more. act.c and x4.c are built for speed: built for size, x4.c is 1.3 kB smaller, but a load takes 400 ms
 # instead of 320.
-WASM_SMALL := src/model/% src/format/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
+WASM_SMALL := src/model/% src/format/% src/template/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
   src/session/sequence.c src/session/pages.c src/session/save.c \
   src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c \
   src/text/vocab.c src/text/pre.c src/text/unicode.c \
@@ -160,6 +161,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 # A C test is linked with its room, the rooms that its room may include, and the rooms of TEST_NEEDS_<folder>.
 
 TEST_NEEDS_session := host/native
+TEST_NEEDS_template := host/native
 TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
 TEST_WITH_engine := $(filter-out %_wasm.c,$(wildcard tests/reference/*.c)) tests/engine/synthetic.c
@@ -192,7 +194,7 @@ export UBSAN_OPTIONS := print_stacktrace=1
 
 # Archives, later rooms first. A test links only what it uses: a room that doesn't compile breaks its own tests only.
 # host/native is listed twice: its loader uses the engine, and exec uses its waits.
-LINK_ORDER := host/native engine session exec model kernels program text quant format base host/native
+LINK_ORDER := host/native engine template session exec model kernels program text quant format base host/native
 define ROOM_ARCHIVE
 build/$(1)/$(2).a: $(patsubst %.c,build/$(1)/%.o,$(call room,$(2)))
 	@mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
@@ -226,6 +228,7 @@ build/fuzz/$(1): build/fuzz/tests/fuzz/$(1)_fuzz.o $(call archives,fuzz,$(or $(F
 endef
 FUZZ_NEEDS_gguf := format base
 FUZZ_NEEDS_tokenizer := text base
+FUZZ_NEEDS_template := template base host/native
 FUZZ_NEEDS_engine := $(ROOMS) host/native
 FUZZ_NEEDS_session := $(ROOMS) host/native
 $(foreach f,$(FUZZERS),$(eval $(call FUZZER,$(f))))
@@ -301,7 +304,7 @@ run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s che
   $(foreach k,$(4),"kernels/$(k)=$(MAKE) -s checkkern-$(k)") $(if $(5),"tsan=$(MAKE) -s suite-tsan" "fuzz=$(MAKE) -s suite-fuzz")
 
 CHECKS := wasm rules abi types mutants format
-QUICK := base format quant text program kernels model session
+QUICK := base format quant text program kernels model session template
 REAL := real
 
 check: ## everyday check, under a minute: rules, generated files, types, tests of the small rooms

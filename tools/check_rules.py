@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 # room -> other rooms that it may include. Every room may include include/.
-ENGINE = {"base", "format", "quant", "text", "program", "kernels", "model", "exec", "session"}
+ENGINE = {"base", "format", "quant", "text", "program", "kernels", "model", "exec", "session", "template"}
 C_RULES = {
     "base": set(),
     "format": {"base"}, "quant": {"base"}, "text": {"base"}, "program": {"base"},
@@ -34,6 +34,7 @@ C_RULES = {
     "model": {"base", "format", "quant", "text", "program"},
     "exec": {"base", "quant", "kernels", "program"},
     "session": {"base", "text", "program"},
+    "template": {"base"},
     "engine": ENGINE,
     "host": {"engine", "base"},
     "cli": {"engine", "base", "host", "program"},  # program: the records that `info --program` prints

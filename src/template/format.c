@@ -1,0 +1,365 @@
+/* format.c: `%` with a string, format() and strftime_now. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "functions.h"
+
+/* ---- % ---------------------------------------------------------------------------------------------- */
+
+typedef struct spec {
+    bool left, zero, plus, blank, other; /* the flags - 0 + space # */
+    int64_t width, digits;               /* digits: behind the point, -1 if not given */
+} spec;
+
+static int64_t number_at(const char **s, const char *end)
+{
+    int64_t n = 0;
+    for (; *s < end && **s >= '0' && **s <= '9'; (*s)++)
+        if (n < 100000) n = n * 10 + (**s - '0');
+    return n;
+}
+
+static void put_padded(vm *r, chord_buffer *b, val text, spec f, bool is_number)
+{
+    int64_t const room = f.width - chord_string_length(text);
+    bool const zero = f.zero && is_number && !f.left,
+               has_sign = zero && text.n && (text.s[0] == '-' || text.s[0] == '+');
+    if (has_sign) chord_buffer_put1(r, b, text.s[0]);
+    if (f.left) chord_buffer_put(r, b, text.s, text.n);
+    for (int64_t i = 0; i < room && r->status == CHORD_OK; i++) chord_buffer_put1(r, b, zero ? '0' : ' ');
+    if (!f.left) chord_buffer_put(r, b, text.s + has_sign, text.n - has_sign);
+}
+
+static val number_text(vm *r, val v, char kind, spec f)
+{
+    chord_buffer b = { 0 };
+    double const size = is_number(v) ? as_float(v) : 0;
+    if (!is_number(v)) return chord_vm_refuse(r, "a number is needed, not", v);
+    if (f.plus && size >= 0) chord_buffer_put1(r, &b, '+');
+    else if (f.blank && size >= 0) chord_buffer_put1(r, &b, ' ');
+    if (kind == 'f' || kind == 'F') {
+        if (f.digits > 30) return fail(r, "a number with more than 30 digits behind the point");
+        chord_number_put_fixed(r, &b, size, f.digits < 0 ? 6 : (uint32_t)f.digits);
+        return chord_buffer_string(r, &b);
+    }
+    if (v.kind == FLOAT && !(__builtin_fabs(v.f) < 9.2e18))
+        return fail(r, "a whole number doesn't fit 64 bits");
+    int64_t const whole = v.kind == FLOAT ? (int64_t)v.f : v.i;
+    if (kind != 'x' && kind != 'X' && kind != 'o') {
+        chord_number_put(r, &b, of_int(whole));
+        return chord_buffer_string(r, &b);
+    }
+    if (v.kind == FLOAT) return chord_vm_refuse(r, "a whole number is needed, not", v);
+    uint64_t left = whole < 0 ? 0 - (uint64_t)whole : (uint64_t)whole;
+    uint64_t const radix = kind == 'o' ? 8 : 16;
+    char digits[24];
+    uint32_t at = 24;
+    do {
+        digits[--at] = (kind == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[left % radix];
+        left /= radix;
+    } while (left);
+    if (whole < 0) chord_buffer_put1(r, &b, '-');
+    chord_buffer_put(r, &b, digits + at, 24 - at);
+    return chord_buffer_string(r, &b);
+}
+
+static val converted(vm *r, val v, char kind, spec f)
+{
+    chord_buffer b = { 0 };
+    static const chord_writing python = { .item = { .kind = STRING, .n = 2, .s = ", " },
+                                          .colon = { .kind = STRING, .n = 2, .s = ": " } };
+    switch (kind) {
+    case 's':
+    case 'r':
+        if (kind == 's') chord_write_text(r, &b, v);
+        else chord_write(r, &b, v, &python);
+        v = chord_buffer_string(r, &b);
+        if (f.digits >= 0 && v.kind == STRING) v.n = chord_string_offset(v, f.digits);
+        return v;
+    case 'd':
+    case 'i':
+    case 'u':
+    case 'x':
+    case 'X':
+    case 'o':
+    case 'f':
+    case 'F': return number_text(r, v, kind, f);
+    case 'c':
+        if (v.kind == STRING && chord_string_length(v) == 1) return v;
+        if (!is_whole(v) || v.i < 0 || v.i > 0x10ffff)
+            return chord_vm_refuse(r, "a character is needed, not", v);
+        chord_char_put(r, &b, (uint32_t)v.i);
+        return chord_buffer_string(r, &b);
+    default: return chord_vm_fail(r, "a format isn't known:", &kind, 1);
+    }
+}
+
+val chord_format_percent(vm *r, val format, val args)
+{
+    chord_buffer b = { 0 };
+    const char *s = format.s, *const end = s + format.n;
+    uint32_t used = 0;
+    bool by_name = false;
+    while (s < end && r->status == CHORD_OK) {
+        const char *run = s;
+        while (s < end && *s != '%') s++;
+        chord_buffer_put(r, &b, run, (uint64_t)(s - run));
+        if (s++ == end) break;
+        spec f = { .digits = -1 };
+        val v = args;
+        bool is_named = s < end && *s == '(';
+        if (is_named) {
+            run = ++s;
+            while (s < end && *s != ')') s++;
+            val const name = of_string(run, (uint64_t)(s - run));
+            v = args.kind == DICT ? chord_dict_get(r, args, name) : (val){ 0 };
+            if (v.kind == MISSING) return chord_vm_fail(r, "a format's value is missing:", name.s, name.n);
+            by_name = true;
+            s += s < end;
+        }
+        for (; s < end && (*s == '-' || *s == '0' || *s == '+' || *s == ' ' || *s == '#'); s++) {
+            f.left |= *s == '-';
+            f.zero |= *s == '0';
+            f.plus |= *s == '+';
+            f.blank |= *s == ' ';
+        }
+        f.width = number_at(&s, end);
+        if (s < end && *s == '.') {
+            s++;
+            f.digits = number_at(&s, end);
+        }
+        if (s == end) return fail(r, "a format isn't finished");
+        char const kind = *s++;
+        if (kind == '%') {
+            chord_buffer_put1(r, &b, '%');
+            continue;
+        }
+        if (!is_named && args.kind == TUPLE) {
+            if (used == args.n) return fail(r, "a format has too few values");
+            v = args.v[used];
+        } else if (!is_named && used) {
+            return fail(r, "a format has too few values");
+        }
+        used += !is_named;
+        val const text = converted(r, v, kind, f);
+        if (text.kind == STRING) put_padded(r, &b, text, f, kind != 's' && kind != 'r' && kind != 'c');
+    }
+    if (args.kind == TUPLE ? used != args.n : !used && !by_name && args.kind != DICT && args.kind != LIST)
+        return fail(r, "a format doesn't use all values");
+    return chord_buffer_string(r, &b);
+}
+
+val chord_f_format(vm *r, const val *a, int n)
+{
+    chord_values l = { 0 };
+    bool const by_name = r->n_kw != 0;
+    if (by_name && n > 1) return fail(r, "format takes either values or names");
+    for (uint32_t i = 0; i < r->n_kw; i++) chord_dict_put(r, &l, r->kw[2 * i], r->kw[2 * i + 1]);
+    for (int i = 1; i < n; i++) chord_values_put(r, &l, a[i]);
+    return chord_format_percent(r, chord_write_string(r, a[0]),
+                                chord_values_done(r, &l, by_name ? DICT : TUPLE));
+}
+
+/* '{} {0} {name} {x.y[0]}'.format(...), without format specifications but widths of numbers and `.2f`. */
+static val field(vm *r, val path, const val *a, int n, uint32_t *next)
+{
+    uint32_t at = 0;
+    val v = { 0 }, index;
+    while (at < path.n && path.s[at] != '.' && path.s[at] != '[') at++;
+    val const first = of_string(path.s, at);
+    if (!at) v = *next + 1 < (uint32_t)n ? a[1 + (*next)++] : v;
+    else if (chord_number_scan(path.s, at, &index) == at && index.kind == INT)
+        v = index.i + 1 < n ? a[1 + index.i] : v;
+    else
+        for (uint32_t i = 0; i < r->n_kw; i++)
+            if (chord_value_equal(r, r->kw[2 * i], first)) v = r->kw[2 * i + 1];
+    if (v.kind == MISSING) return chord_vm_fail(r, "a format's value is missing:", path.s, path.n);
+    while (at < path.n && r->status == CHORD_OK) {
+        bool const is_item = path.s[at++] == '[';
+        uint32_t const begin = at;
+        while (at < path.n && path.s[at] != '.' && path.s[at] != '[' && path.s[at] != ']') at++;
+        val key = of_string(path.s + begin, at - begin);
+        if (is_item && chord_number_scan(key.s, key.n, &index) == key.n && key.n) key = index;
+        v = is_item ? chord_value_item(r, v, key) : chord_value_attribute(r, v, key);
+        at += is_item;
+    }
+    return v;
+}
+
+val chord_m_format(vm *r, const val *a, int n)
+{
+    chord_buffer b = { 0 };
+    const char *s = a[0].s, *const end = s + a[0].n;
+    uint32_t next = 0;
+    while (s < end && r->status == CHORD_OK) {
+        char const c = *s++;
+        if (c != '{' && c != '}') {
+            chord_buffer_put1(r, &b, c);
+        } else if (s < end && *s == c) {
+            chord_buffer_put1(r, &b, c);
+            s++;
+        } else if (c == '}') {
+            return fail(r, "a format has a single }");
+        } else {
+            const char *const begin = s;
+            while (s < end && *s != '}' && *s != ':' && *s != '!') s++;
+            val v = field(r, of_string(begin, (uint64_t)(s - begin)), a, n, &next);
+            char kind = 's';
+            spec f = { .digits = -1 };
+            if (s + 1 < end && *s == '!') {
+                kind = s[1];
+                s += 2;
+            }
+            if (s < end && *s == ':') {
+                s++;
+                f.left = !is_number(v);
+                for (; s < end && (*s == '<' || *s == '>' || *s == '0'); s++) {
+                    f.zero |= *s == '0';
+                    if (*s != '0') f.left = *s == '<';
+                }
+                f.width = number_at(&s, end);
+                if (s < end && *s == '.') {
+                    s++;
+                    f.digits = number_at(&s, end);
+                }
+                if (s < end && *s != '}') kind = *s++;
+            }
+            if (s++ == end || s[-1] != '}') return fail(r, "a format isn't known or isn't finished");
+            val const text = converted(r, v, kind, f);
+            if (text.kind == STRING) put_padded(r, &b, text, f, is_number(v));
+        }
+    }
+    return chord_buffer_string(r, &b);
+}
+
+/* ---- strftime --------------------------------------------------------------------------------------- */
+
+static int32_t day_of_year(const chord_template_time *t)
+{
+    static const uint16_t before[] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
+    bool const is_leap = (t->year % 4 == 0 && t->year % 100 != 0) || t->year % 400 == 0;
+    return before[(uint32_t)(t->month - 1) % 12] + t->day + (is_leap && t->month > 2);
+}
+
+/* 0 is Monday. */
+static int32_t weekday(const chord_template_time *t)
+{
+    int32_t const y = t->year - 1;
+    return (int32_t)(((int64_t)y * 365 + y / 4 - y / 100 + y / 400 + day_of_year(t) + 6) % 7);
+}
+
+static void put_name(vm *r, chord_buffer *b, const char *names, int32_t i, bool is_short)
+{
+    while (i--)
+        while (*names++ != ' ') {}
+    uint64_t n = 0;
+    while (names[n] != ' ') n++;
+    chord_buffer_put(r, b, names, is_short ? 3 : n);
+}
+
+static const char days[] = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday ";
+static const char months[] =
+    "January February March April May June July August September October November December ";
+
+/* A number of at least `width` digits, filled with `fill`; `fill` '-' fills with nothing. */
+static void put_number(vm *r, chord_buffer *b, int32_t v, int width, char fill)
+{
+    int32_t unit = 1;
+    for (int i = 1; i < width; i++) unit *= 10;
+    for (; unit > v && unit > 1 && fill != '-'; unit /= 10) chord_buffer_put1(r, b, fill);
+    chord_number_put(r, b, of_int(v));
+}
+
+/* The week of the year, if weeks begin `first` days after Monday. */
+static int32_t week(const chord_template_time *t, int32_t first)
+{
+    return (day_of_year(t) - 1 + 7 - (weekday(t) + 7 - first) % 7) / 7;
+}
+
+/* ISO 8601: the week belongs to the year of its Thursday. */
+static void iso_week(const chord_template_time *t, int32_t *year, int32_t *number)
+{
+    int32_t const thursday = day_of_year(t) - weekday(t) + 3;
+    chord_template_time const end = { .year = t->year, .month = 12, .day = 31 },
+                              before = { .year = t->year - 1, .month = 12, .day = 31 };
+    int32_t const length = day_of_year(&end);
+    *year = t->year + (thursday > length) - (thursday < 1);
+    int32_t const day = thursday < 1        ? thursday + day_of_year(&before)
+                        : thursday > length ? thursday - length
+                                            : thursday;
+    *number = (day - 1) / 7 + 1;
+}
+
+static void put_time(vm *r, chord_buffer *b, const char *s, const char *end)
+{
+    const chord_template_time *const t = &r->now;
+    int32_t year, number, const_hour = t->hour % 12 ? t->hour % 12 : 12;
+    /* Formats that stand for others; none of these stands for a third. */
+    static const char *const more[] = {
+        "D%m/%d/%y",    "F%Y-%m-%d", "R%H:%M", "T%H:%M:%S", "X%H:%M:%S", "x%m/%d/%y", "c%a %b %e %H:%M:%S %Y",
+        "r%I:%M:%S %p", "n\n",       "t\t"
+    };
+    for (; s < end && r->status == CHORD_OK; s++) {
+        if (*s != '%' || s + 1 == end) {
+            chord_buffer_put1(r, b, *s);
+            continue;
+        }
+        char const *const begin = s++;
+        char fill = *s == '-' || *s == '_' || *s == '0' ? *s++ : 0;
+        if (fill == '_') fill = ' ';
+        char const zero = fill ? fill : '0', blank = fill ? fill : ' ', c = s < end ? *s : 0;
+        switch (c) {
+        case 'Y': chord_number_put(r, b, of_int(t->year)); break;
+        case 'y': put_number(r, b, t->year % 100, 2, zero); break;
+        case 'C': put_number(r, b, t->year / 100, 2, zero); break;
+        case 'm': put_number(r, b, t->month, 2, zero); break;
+        case 'd': put_number(r, b, t->day, 2, zero); break;
+        case 'e': put_number(r, b, t->day, 2, blank); break;
+        case 'H': put_number(r, b, t->hour, 2, zero); break;
+        case 'k': put_number(r, b, t->hour, 2, blank); break;
+        case 'I': put_number(r, b, const_hour, 2, zero); break;
+        case 'l': put_number(r, b, const_hour, 2, blank); break;
+        case 'M': put_number(r, b, t->minute, 2, zero); break;
+        case 'S': put_number(r, b, t->second, 2, zero); break;
+        case 'f': chord_buffer_put(r, b, "000000", 6); break;
+        case 'j': put_number(r, b, day_of_year(t), 3, zero); break;
+        case 'U': put_number(r, b, week(t, 6), 2, zero); break;
+        case 'W': put_number(r, b, week(t, 0), 2, zero); break;
+        case 'G':
+        case 'V':
+            iso_week(t, &year, &number);
+            put_number(r, b, c == 'G' ? year : number, 2, zero);
+            break;
+        case 'u': put_number(r, b, weekday(t) + 1, 1, zero); break;
+        case 'w': put_number(r, b, (weekday(t) + 1) % 7, 1, zero); break;
+        case 'a':
+        case 'A': put_name(r, b, days, weekday(t), c == 'a'); break;
+        case 'b':
+        case 'h':
+        case 'B': put_name(r, b, months, (int32_t)((uint32_t)(t->month - 1) % 12), c != 'B'); break;
+        case 'p': chord_buffer_put(r, b, t->hour < 12 ? "AM" : "PM", 2); break;
+        case 'P': chord_buffer_put(r, b, t->hour < 12 ? "am" : "pm", 2); break;
+        case 'Z':
+        case 'z': break; /* local time without a zone */
+        case '%': chord_buffer_put1(r, b, '%'); break;
+        default: {
+            const char *other = NULL;
+            for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+                if (more[i][0] == c) other = more[i] + 1;
+            if (other && r->n_inside < 2) {
+                r->n_inside++;
+                put_time(r, b, other, other + chord_strlen(other));
+                r->n_inside--;
+            } else {
+                chord_buffer_put(r, b, begin, (uint64_t)(s - begin) + (s < end));
+            }
+        }
+        }
+    }
+}
+
+val chord_g_strftime_now(vm *r, const val *a, int n)
+{
+    (void)n;
+    chord_buffer b = { 0 };
+    if (chord_string_check(r, a[1])) put_time(r, &b, a[1].s, a[1].s + a[1].n);
+    return chord_buffer_string(r, &b);
+}

@@ -1,0 +1,247 @@
+/* value.h: the values of a template, and the machine that owns them.
+ *
+ * A value has 16 bytes. Strings and containers never change once made, so a part of a string points into it,
+ * and copies share. Memory is taken from the run's arena and never given back.
+ *
+ * A failure is kept: functions return MISSING then, and vm.c looks at `status` after each instruction. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CHORD_TEMPLATE_VALUE_H
+#define CHORD_TEMPLATE_VALUE_H
+#include "../base/arena.h"
+#include "../base/mem.h"
+#include "template.h"
+
+enum {
+    MISSING, /* no value: an argument left out */
+    UNDEFINED, /* s, n: its name */
+    NONE,
+    BOOL, /* i */
+    INT,
+    FLOAT,
+    STRING, /* s, n bytes, UTF-8 */
+    LIST,   /* v, n elements */
+    TUPLE,
+    DICT,      /* v, n pairs: key, value, key, value, ... in order of insertion */
+    KEYS,      /* of a dict: v[0] */
+    VALUES,
+    ITEMS,
+    RANGE,     /* v[0], v[1], v[2]: begin, step, length */
+    GENERATOR, /* v[0] a list; v[1] is NONE until it was read */
+    NAMESPACE, /* v[0] a dict, which is replaced */
+    LOOP,      /* loop */
+    MACRO,     /* v[0]: INT, the macro; env in v[1] */
+    FUNCTION,  /* i: entry of names.def */
+    METHOD,    /* id: entry of names.def; v[0] its object */
+    CYCLER,    /* v[0] a tuple, v[1] INT, the place */
+    JOINER,    /* v[0] the separator, v[1] NONE until used */
+};
+
+typedef struct val {
+    uint8_t kind, depth; /* depth: of containers inside each other */
+    uint16_t id;         /* a constant string's first entry in names.def; METHOD */
+    uint32_t n;
+    union {
+        int64_t i;
+        double f;
+        const char *s;
+        struct val *v;
+        struct chord_loop *loop;
+        struct chord_scope *scope;
+    };
+} val;
+
+/* Containers inside each other; JSON of tools has about ten. The writer's and the reader's stacks have this
+ * size. */
+#define CHORD_TEMPLATE_DEPTH 100
+
+typedef struct chord_binding {
+    int32_t id;
+    val v;
+} chord_binding;
+typedef struct chord_scope {
+    struct chord_scope *parent;
+    uint32_t n, cap;
+    bool is_kept; /* a macro has it */
+    chord_binding *at;
+} chord_scope;
+
+typedef struct chord_loop {
+    val *items, *kept; /* kept: selected by the condition */
+    uint32_t n, i, n_kept, next; /* i: index of the current element; next: of the next one to look at */
+    uint8_t flags, pass;
+    bool any, is_call;
+    int32_t depth, at; /* at: OP_FOR */
+    val range, changed; /* range: elements that are counted, not kept; MISSING for items */
+    chord_scope *outer, *own; /* own: of the iteration */
+} chord_loop;
+
+/* A growing text; the last in the arena grows in place. */
+typedef struct chord_buffer {
+    char *s;
+    uint64_t n, cap;
+} chord_buffer;
+/* A growing list. */
+typedef struct chord_values {
+    val *v;
+    uint64_t n, cap;
+    uint8_t depth;
+} chord_values;
+
+typedef struct chord_frame {
+    uint8_t kind;
+    int32_t pc;
+    uint64_t captured; /* the output's bytes before */
+    chord_scope *scope;
+    chord_loop *loop;
+} chord_frame;
+
+/* Values at once: an expression's and those of its callers. Frames: Python allows some 300 macros inside
+ * each other. */
+enum { CHORD_TEMPLATE_STACK = 4096, CHORD_TEMPLATE_FRAMES = 512 };
+
+struct chord_template_run {
+    const struct chord_template *program;
+    chord_arena *arena;
+    chord_error *error;
+    chord_status status;
+    int32_t pc;
+    uint32_t line, sp, n_frames;
+    uint64_t budget, max_output;
+    val *stack, *context; /* context: the value of each word outside all scopes */
+    chord_frame *frames;
+    chord_scope *scope;
+    chord_buffer out;
+    chord_template_time now;
+    const val *kw; /* pairs of name and value, for functions that take any */
+    uint32_t n_kw, n_inside; /* n_inside: filters that call a filter, inside each other */
+    val raised;
+};
+typedef chord_template_run vm;
+
+/* ---- machine (machine.c) ---------------------------------------------------------------------------- */
+
+/* Keeps the first failure, and returns MISSING. `name` is quoted behind the text; it may be NULL. */
+val chord_vm_fail(vm *r, const char *what, const char *name, size_t n);
+static inline val fail(vm *r, const char *what) { return chord_vm_fail(r, what, NULL, 0); }
+/* Fails with what's wrong with v: undefined by its name, others by their kind. */
+val chord_vm_refuse(vm *r, const char *what, val v);
+/* n elements of `bytes` each, zeroed by nobody. */
+void *chord_vm_take(vm *r, uint64_t n, uint64_t bytes);
+/* False when the steps of the rendering are spent. */
+bool chord_vm_spend(vm *r, uint64_t n);
+void chord_buffer_put(vm *r, chord_buffer *b, const char *s, uint64_t n);
+static inline void chord_buffer_put1(vm *r, chord_buffer *b, char c) { chord_buffer_put(r, b, &c, 1); }
+val chord_buffer_string(vm *r, const chord_buffer *b);
+/* The string a, then b. If a is the arena's last, it grows in place: then a is what it was, and the result
+ * begins with the same bytes. So a text that a template adds to costs its length, not its square. */
+val chord_string_join(vm *r, val a, val b);
+void chord_values_put(vm *r, chord_values *l, val v);
+val chord_values_done(vm *r, const chord_values *l, int kind);
+
+/* ---- values (value.c) ------------------------------------------------------------------------------- */
+
+static inline val of_int(int64_t i) { return (val){ .kind = INT, .i = i }; }
+static inline val of_bool(bool b) { return (val){ .kind = BOOL, .i = b }; }
+static inline val of_float(double f) { return (val){ .kind = FLOAT, .f = f }; }
+static inline val of_string(const char *s, uint64_t n)
+{
+    return (val){ .kind = STRING, .n = (uint32_t)n, .s = s };
+}
+static inline val of_none(void) { return (val){ .kind = NONE }; }
+static inline bool is_number(val v) { return v.kind == INT || v.kind == FLOAT || v.kind == BOOL; }
+static inline bool is_whole(val v) { return v.kind == INT || v.kind == BOOL; }
+static inline double as_float(val v) { return v.kind == FLOAT ? v.f : (double)v.i; }
+static inline bool is_given(val v) { return v.kind != MISSING && v.kind != NONE; }
+bool chord_value_is(val v, const char *word); /* the string `word` */
+bool chord_value_truth(val v);
+bool chord_value_equal(vm *r, val a, val b);
+/* Sets *order to -1, 0, 1; fails for values without an order. */
+int chord_value_compare(vm *r, val a, val b);
+bool chord_value_in(vm *r, val x, val in);
+/* The number of elements or characters; -1 where Python's len fails. */
+int64_t chord_value_length(val v);
+/* All elements as one LIST, as a loop over v has them. Fails if v has no elements. */
+val chord_value_list(vm *r, val v);
+val chord_value_attribute(vm *r, val v, val name);
+val chord_value_item(vm *r, val v, val key);
+val chord_value_slice(vm *r, val v, const val *part);
+val chord_dict_get(vm *r, val d, val key); /* MISSING if it isn't there */
+void chord_dict_put(vm *r, chord_values *d, val key, val v);
+/* A heap object of n values. */
+val chord_value_box(vm *r, int kind, int n, val a, val b);
+
+/* ---- characters and numbers (character.c, number.c) ------------------------------------------------- */
+
+uint32_t chord_char_at(const char *s, const char *end, uint32_t *code);
+void chord_char_put(vm *r, chord_buffer *b, uint32_t code);
+bool chord_char_is_space(uint32_t code);
+/* The other case of a letter, or the letter. */
+uint32_t chord_char_upper(uint32_t code);
+uint32_t chord_char_lower(uint32_t code);
+bool chord_char_is_letter(uint32_t code);
+int64_t chord_string_length(val s);
+/* Bytes before character i (which may be the end). */
+uint32_t chord_string_offset(val s, int64_t i);
+
+double chord_number_parse(const char *s, size_t n);
+/* Returns the bytes that s begins with as a number (JSON's or Python's digits), 0 if none; sets *v. A whole
+ * number that doesn't fit 64 bits leaves *v MISSING. */
+size_t chord_number_scan(const char *s, size_t n, val *v);
+void chord_number_put(vm *r, chord_buffer *b, val v); /* as Python's repr */
+/* At most 30 digits behind the point. */
+void chord_number_put_fixed(vm *r, chord_buffer *b, double f, uint32_t digits);
+int64_t chord_number_floor(double f);
+
+/* ---- texts of values (write.c, json.c) -------------------------------------------------------------- */
+
+typedef struct chord_writing {
+    bool is_json, ascii, sort;
+    val item, colon, indent; /* separators, and the indentation of a level: STRING, or NONE */
+} chord_writing;
+/* How the value looks inside a container: Python's repr, or JSON. */
+void chord_write(vm *r, chord_buffer *b, val v, const chord_writing *how);
+/* As print does. A string is itself. */
+void chord_write_text(vm *r, chord_buffer *b, val v);
+val chord_write_string(vm *r, val v);
+val chord_json_read(vm *r, const char *s, size_t n);
+
+/* ---- functions (names.def) -------------------------------------------------------------------------- */
+
+enum {
+    IS_FILTER = 1,
+    IS_TEST = 2,
+    IS_GLOBAL = 4,
+    OF_STRING = 8,
+    OF_DICT = 16,
+    OF_LIST = 32,
+    OF_TUPLE = 64,
+    OF_LOOP = 128,
+    OF_CYCLER = 256,
+};
+/* a[0] is the subject or the method's object (MISSING for a global function); a[1 .. n - 1] are arguments in
+ * the order of `params`, MISSING where left out. */
+typedef val chord_function(vm *r, const val *a, int n);
+typedef struct chord_entry {
+    const char *name;
+    const char *params; /* names with a space behind each; "*": any arguments */
+    chord_function *call;
+    uint16_t kinds;
+    uint8_t least; /* arguments that must be there */
+} chord_entry;
+extern const chord_entry chord_names[];
+/* The first entry with this name and one of these kinds; 0 is none. */
+int32_t chord_names_find(const char *s, size_t n, uint32_t kinds);
+/* Calls entry `id` with subject and positional values; r->kw has the named ones. */
+val chord_names_call(vm *r, int32_t id, const val *a, int n);
+/* x.a.b[0] for a filter's argument `attribute`. */
+val chord_value_path(vm *r, val v, val path);
+/* The string in upper or lower case; the key by which filters compare. */
+val chord_string_case(vm *r, val s, bool is_upper);
+/* Fails unless v is a string. */
+bool chord_string_check(vm *r, val v);
+val chord_string_strip(val s, val chars, bool left, bool right);
+val chord_format_percent(vm *r, val format, val args);
+val chord_operate(vm *r, int op, val a, val b);
+val chord_loop_attribute(vm *r, const chord_loop *l, val name);
+
+#endif

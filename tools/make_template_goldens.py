@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Renders the templates of tests/template with Jinja2, set up as Hugging Face transformers does.
+
+    pip install jinja2==3.1.6
+    python3 tools/make_template_goldens.py                 # writes tests/template/*.golden
+    python3 tools/make_template_goldens.py --check         # fails if a file would change
+    python3 tools/make_template_goldens.py --families DIR  # DIR/*.jinja: writes tests/template/families.txt
+    python3 tools/make_template_goldens.py --requests DIR OUT  # the cases of DIR as a file of goldens
+
+tests/template/snippets.py holds the snippets, styles/ short templates in the styles of chat formats, chats.py
+the conversations for them.
+
+A golden file holds cases: a line `case <bytes of template> <of variables> <of text; -1: an error> name`,
+then the template, the variables (JSON) and the text, each with a line end behind it. If the template calls
+raise_exception, the bytes are negative, -2 - n, and the text is the message.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import runpy
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import jinja2
+import jinja2.ext
+from jinja2.exceptions import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "tests/template"
+NOW = datetime(2026, 3, 9, 7, 5, 3)  # tests/template/goldens.h has the same
+
+
+class Raised(TemplateError):
+    pass
+
+
+class Generation(jinja2.ext.Extension):
+    """transformers marks what the assistant wrote with these blocks. The text stays as it is."""
+    tags = {"generation"}
+
+    def parse(self, parser):
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return jinja2.nodes.CallBlock(self.call_method("_body"), [], [], body).set_lineno(line)
+
+    def _body(self, caller):
+        return caller()
+
+
+def environment() -> ImmutableSandboxedEnvironment:
+    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
+                                        extensions=[Generation, jinja2.ext.loopcontrols])
+
+    def raise_exception(message):
+        raise Raised(message)
+
+    def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators,
+                          sort_keys=sort_keys)
+
+    env.filters["tojson"] = tojson
+    env.globals["raise_exception"] = raise_exception
+    env.globals["strftime_now"] = lambda form: NOW.strftime(form)
+    return env
+
+
+ENVIRONMENT = environment()
+
+
+def render(template: str, variables: str) -> tuple[int, str]:
+    """Returns (bytes as in the file, text)."""
+    try:
+        text = ENVIRONMENT.from_string(template).render(**json.loads(variables))
+        return len(text.encode()), text
+    except Raised as raised:
+        text = str(raised.message)
+        return -2 - len(text.encode()), text
+    except Exception:  # whatever Python raises is an error of the template
+        return -1, ""
+
+
+def case(name: str, template: str, variables: str) -> bytes:
+    size, text = render(template, variables)
+    head = f"case {len(template.encode())} {len(variables.encode())} {size} {name}\n"
+    return (head + template + "\n" + variables + "\n" + text + "\n").encode()
+
+
+def encode(value) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def snippets() -> bytes:
+    listed = runpy.run_path(str(FOLDER / "snippets.py"))["SNIPPETS"]
+    parts = []
+    for i, entry in enumerate(listed):
+        template, variables = entry if isinstance(entry, tuple) else (entry, {})
+        parts.append(case(str(i + 1), template, encode(variables)))
+    return b"".join(parts)
+
+
+def conversations() -> dict:
+    return runpy.run_path(str(FOLDER / "chats.py"))["CONVERSATIONS"]
+
+
+def chats() -> bytes:
+    return b"".join(case(f"{file.stem}, {name}", file.read_text(), encode(variables))
+                    for file in sorted((FOLDER / "styles").glob("*.jinja"))
+                    for name, variables in conversations().items())
+
+
+def families(folder: Path, write) -> None:
+    data = conversations()
+    for file in sorted(folder.glob("*.jinja")):
+        template = file.read_text()
+        for name, variables in data.items():
+            write(file.stem, name, template, encode(variables))
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def family_list(folder: Path) -> str:
+    lines = ["# The SHA-256 (its first 16 digits) of templates of model families, and of what Jinja2 renders from them:",
+             "# family, conversation of chats.py, template, text (or error). Written by tools/make_template_goldens.py.",
+             "# The templates are their makers' and aren't here."]
+
+    def write(family: str, name: str, template: str, variables: str) -> None:
+        size, text = render(template, variables)
+        lines.append(f"{family} | {name} | {digest(template)} | {digest(text) if size >= 0 else 'error'}")
+    families(folder, write)
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--families"]:
+        (FOLDER / "families.txt").write_text(family_list(Path(arguments[1])))
+        return 0
+    if arguments[:1] == ["--requests"]:
+        parts = []
+        families(Path(arguments[1]), lambda family, name, template, variables:
+                 parts.append(case(f"{family}, {name}", template, variables)))
+        Path(arguments[2]).write_bytes(b"".join(parts))
+        return 0
+    stale = []
+    for name, content in (("snippets.golden", snippets()), ("chats.golden", chats())):
+        file = FOLDER / name
+        if not file.exists() or file.read_bytes() != content:
+            stale.append(name)
+            if arguments != ["--check"]:
+                file.write_bytes(content)
+        print(f"{name}: {content.count(b'case ')} cases")
+    if stale and arguments == ["--check"]:
+        print("stale:", ", ".join(stale))
+        return 1
+    return 0
+
+
+sys.exit(main())
