@@ -6,17 +6,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { GREEDY_SAMPLING as sampling } from '../ts/level2.mjs';
 
 const path = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
-const sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-};
 const prompt = Array.from({ length: 120 }, (_, i) => (i * 7) % 400); // the caches grow while it is continued
 
 /**
