@@ -9,8 +9,11 @@ export interface ChatTextPart {
 
 /** A message. Text parts become one text, joined by line ends as in llama.cpp's server. */
 export interface ChatCompletionMessageParam {
-  /** The template gets `developer` as `system`, unless the template contains the word `developer`. */
-  readonly role: 'system' | 'developer' | 'user' | 'assistant';
+  /**
+   * The template gets `developer` as `system`, unless the template contains the word `developer`. Any string
+   * has the type, so that a list needs no `as const`; another role is refused as `invalid-argument`.
+   */
+  readonly role: 'system' | 'developer' | 'user' | 'assistant' | (string & {});
   readonly content: string | readonly ChatTextPart[];
   readonly name?: string | undefined;
   /** Answers have this field. It is accepted, so that the message of an answer can be sent back. */
