@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// A folder in Node. Processes lock a file by a second file: it holds the process's id and its machine's name,
-// and its date is renewed while the lock is held. A lock whose process has ended, or whose date is old, is
-// taken over.
+// A folder in Node. Processes lock a file by a second file: it holds the process's id, its machine's name and
+// when the process began, and its date is renewed while the lock is held. A lock whose process has ended, or
+// whose date is old, is taken over. On a full disk the lock is an empty file.
+import { ChordError } from '../errors.js';
 import { importNode } from '../platform.js';
 import { SLICE } from '../load/stream.js';
 import type { ByteStream } from '../load/stream.js';
+import { isFull } from './errors.js';
 import type { Folder, FolderSpace, Lock, LockKind, Place } from './folder.js';
 
 type Fs = typeof import('node:fs/promises');
+type FileHandle = import('node:fs/promises').FileHandle;
 
 const RENEW_MS = 2000;
 /** Longer than a process may be stopped by a busy machine. */
 const OLD_MS = 15_000;
+/** A lock without an owner was held on a full disk, or its holder died before it wrote its name. */
+const EMPTY_OLD_MS = 5000;
 const LOOK_MS = 100;
 
 export class NodeFolder implements Folder {
@@ -25,8 +30,12 @@ export class NodeFolder implements Folder {
     this.#host = host;
   }
 
-  /** Makes the folder. Throws what the system says. */
+  /** Makes the folder. Throws what the system says, and `invalid-argument` for what only looks like a path. */
   static async open(path: string): Promise<NodeFolder> {
+    if (/^~[\\/]|^\w+:\/\//.test(path))
+      throw new ChordError('invalid-argument', `the cache folder ${path} is no path`, {
+        hint: 'write the whole path',
+      });
     const fs = (await importNode('fs/promises')) as Fs;
     const os = (await importNode('os')) as typeof import('node:os');
     await fs.mkdir(path, { recursive: true });
@@ -108,19 +117,39 @@ export class NodeFolder implements Folder {
   async lock(name: string, { isShared, isPatient = true, signal }: LockKind): Promise<Lock | undefined> {
     if (isShared) return { release: async () => {} };
     const path = this.#path(`${name}.lock`);
-    const owner = `${globalThis.process.pid} ${this.#host} ${Math.random()}`;
+    const { pid } = globalThis.process;
+    const owner = `${pid} ${this.#host} ${Math.random()} ${await this.#startOf(pid)}`;
     for (;;) {
       signal?.throwIfAborted();
-      try {
-        await this.#fs.writeFile(path, owner, { flag: 'wx' });
-        return this.#held(path, owner);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
+      const file = await this.#fs.open(path, 'wx').catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+      });
+      if (file !== undefined) return this.#held(path, await this.#sign(file, path, owner));
       if (await this.#takeOver(path)) continue;
       if (!isPatient) return undefined;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
+  }
+
+  /** Writes a lock's owner, and returns what the lock holds: on a full disk it stays empty. */
+  async #sign(file: FileHandle, path: string, owner: string): Promise<string> {
+    try {
+      await file.writeFile(owner);
+      return owner;
+    } catch (error) {
+      await file.truncate().catch(() => {});
+      if (isFull(error)) return '';
+      await this.#fs.unlink(path);
+      throw error;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** When a process began, where /proc says it: a later process may have its id. Else ''. */
+  async #startOf(pid: number): Promise<string> {
+    const stat = await this.#fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+    return stat.slice(stat.lastIndexOf(')')).split(' ')[20] ?? '';
   }
 
   #held(path: string, owner: string): Lock {
@@ -144,9 +173,11 @@ export class NodeFolder implements Folder {
     const owner = await this.#fs.readFile(path, 'utf8').catch(ifMissing);
     const stat = await this.#fs.stat(path).catch(ifMissing);
     if (owner === undefined || stat === undefined) return true;
-    const [pid, host] = owner.split(' ');
-    const isDead = host === this.#host && !isAlive(Number(pid));
-    if (!isDead && Date.now() - stat.mtimeMs < OLD_MS) return false;
+    const [pid, host, , start] = owner.split(' ');
+    const isDead =
+      host === this.#host && !(isAlive(Number(pid)) && start === (await this.#startOf(Number(pid))));
+    const oldMs = owner === '' ? EMPTY_OLD_MS : OLD_MS;
+    if (!isDead && Date.now() - stat.mtimeMs < oldMs) return false;
     // By a rename: of two processes, one gets it. If another has renewed it meanwhile, it is put back.
     const aside = `${path}.${globalThis.process.pid}.${Math.random()}`;
     await this.#fs.rename(path, aside).catch(ifMissing);
