@@ -8,7 +8,7 @@ import type { CacheChoice, CachedModel, Folder } from '../store/cache.js';
 import { checkHttp } from './options.js';
 
 /** Not part of the first load: in a page the engine worker reads and writes the cache. */
-export const store = (): Promise<typeof import('../store/cache.js')> => import('../store/cache.js');
+export const store = (): Promise<typeof import('../store/list.js')> => import('../store/list.js');
 
 /** The URLs of a source. Those of hf: are found by name: no hub is asked, and any endpoint fits. */
 export async function urlsOf(source: ModelSource, folder: Folder): Promise<string[]> {

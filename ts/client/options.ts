@@ -53,7 +53,7 @@ export interface LoadModelOptions {
    * in Node the folder WASM_CHORD_CACHE, or wasm-chord in XDG_CACHE_HOME or ~/.cache; a load goes on without
    * it if it fails or is full. 'none': nowhere. A folder (Node), or a directory that the user picked.
    *
-   * A copy in the cache is compared with its server's (length, ETag or date; one byte is requested) and
+   * A copy in the cache is compared with its server's (length, ETag or date; four bytes are requested) and
    * replaced if the server has another. It is used as it is if the server can't be reached or says nothing
    * in two seconds, and if its `sha256` is the one that is asked for.
    */

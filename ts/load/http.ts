@@ -27,6 +27,26 @@ export function httpFile(url: string): HttpFile {
   return { url, name: urlName(url) };
 }
 
+/** A signal that aborts with `signal`, and after `ms` unless `timer` was cleared. `unlink` ends both. */
+export function limited(
+  signal: AbortSignal,
+  ms: number,
+): { signal: AbortSignal; timer: ReturnType<typeof setTimeout>; unlink: () => void } {
+  const stop = new AbortController();
+  const unlink = (): void => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', end);
+  };
+  const end = (): void => {
+    unlink();
+    stop.abort(signal.reason);
+  };
+  const timer = setTimeout(end, ms);
+  signal.addEventListener('abort', end);
+  if (signal.aborted) end();
+  return { signal: stop.signal, timer, unlink };
+}
+
 /** Requests a file; `headers` are added to the file's own. Throws `io`. The answer isn't checked. */
 export async function request(
   file: HttpFile,
@@ -72,6 +92,9 @@ const hubHints: { readonly [code: string]: string } = {
   EntryNotFound: 'the repository has no such file; hf:owner/repo:Q4_K_M finds a file by its quantisation',
 };
 
+/** Hint for an answer that no file explains. */
+export const SERVER = 'the server or a proxy is at fault: try again later';
+
 /** Checks status and content type before the body is read. Ends an answer that it refuses. */
 export function checkResponse(response: Response, name: string): void {
   const refuse = (error: ChordError): never => {
@@ -84,13 +107,19 @@ export function checkResponse(response: Response, name: string): void {
         hint:
           hubHints[response.headers.get('x-error-code') ?? ''] ??
           (response.status === 401 || response.status === 403
-            ? 'the server needs credentials for this file: the options headers and credentials, or hub: { token } for hf:'
-            : undefined),
+            ? 'the server needs credentials for this file: the options headers and credentials, or hub: { token } for hf:; or the address has expired'
+            : response.status === 429 || response.status >= 500
+              ? SERVER
+              : 'check the address'),
       }),
     );
   }
   const type = response.headers.get('content-type') ?? '';
   if (/^text\/html\b/i.test(type)) refuse(htmlError(name));
+}
+
+export function isGguf(bytes: Uint8Array): boolean {
+  return String.fromCharCode(...bytes.subarray(0, 4)) === 'GGUF';
 }
 
 /** Checks a file's first bytes. Throws `invalid-gguf` for a web page and for a Git LFS pointer. */

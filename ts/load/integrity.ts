@@ -19,9 +19,8 @@ export async function createHash(): Promise<Hash> {
   return { update: (bytes) => hash.update(bytes), hex: () => hash.digest('hex') };
 }
 
-/** Throws `integrity` unless `hash` is `expected`. */
-export function checkHash(hash: Hash, expected: string, name: string): void {
-  const got = hash.hex();
+/** Throws `integrity` unless the hash `got` is `expected`. */
+export function checkHash(got: string, expected: string, name: string): void {
   if (got === expected) return;
   throw new ChordError('integrity', `${name} has the SHA-256 ${got}, not ${expected}`, {
     hint: 'the file is damaged, or it is not the file that the hash belongs to',
@@ -37,19 +36,16 @@ export async function verified(stream: ByteStream, expected: string): Promise<By
     totalBytes: stream.totalBytes,
     ...(stream.aheadBytes !== undefined && { aheadBytes: stream.aheadBytes }),
     mustEnd: true,
-    drop: () => stream.drop?.(),
+    drop: (code) => stream.drop?.(code),
     async read() {
       const chunk = await stream.read();
       if (chunk !== undefined) {
         hash.update(chunk);
         return chunk;
       }
-      try {
-        checkHash(hash, expected, stream.name);
-      } catch (error) {
-        stream.drop?.();
-        throw error;
-      }
+      const got = hash.hex();
+      if (got !== expected) stream.drop?.('integrity', got);
+      checkHash(got, expected, stream.name);
       return undefined;
     },
     close: () => stream.close(),

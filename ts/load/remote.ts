@@ -56,7 +56,9 @@ export function openRemote(
 async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> {
   const fs = (await importNode('fs/promises')) as typeof import('node:fs/promises');
   const fail = (cause: unknown): never => {
-    throw new ChordError('io', `can't read ${path}: ${reasonOf(cause)}`, { cause });
+    const isFolder = (cause as NodeJS.ErrnoException).code === 'EISDIR';
+    const hint = isFolder ? 'it is a folder: pass the path of a .gguf file in it' : undefined;
+    throw new ChordError('io', `can't read ${path}: ${reasonOf(cause)}`, { cause, hint });
   };
   const kind = await fs.stat(path).catch(fail);
   if (kind.isFIFO()) return openPipe(path, signal).catch(fail);

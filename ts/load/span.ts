@@ -2,8 +2,9 @@
 // A file behind HTTP, read from any byte on. Requests are repeated with back-off after a failure that may
 // pass. Every answer is compared with the first one, so bytes of two versions of a file never mix.
 import { ChordError } from '../errors.js';
+import type { ChordErrorCode } from '../errors.js';
 import { isNode } from '../platform.js';
-import { checkResponse, isEncoded, request, wholeNumber } from './http.js';
+import { SERVER, checkResponse, isEncoded, limited, request, wholeNumber } from './http.js';
 import type { HttpFile } from './http.js';
 import { reasonOf } from './stream.js';
 import type { ByteStream } from './stream.js';
@@ -32,14 +33,21 @@ export interface Answer {
 
 /** Failures in a row, without a byte between them, after which a read gives up. */
 const MOST_TRIES = 6;
+/** Once bytes have come: together at least half a minute, in which a network may come back. */
+const BEGUN_TRIES = 13;
 /** Tries to reach a server that hasn't answered yet: the address may be wrong. */
 const FIRST_TRIES = 3;
+/** No try begins later than this after the last byte. */
+const GIVE_UP_MS = 120_000;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 8000;
 /** A server that asks for a longer wait than this is asked no more. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 /** A body that delivers nothing for so long is asked for again. */
 const STALL_MS = 30_000;
+/** Where it can't be asked for again, this is an error. So long an answer's headers may take, too. */
+const LAST_STALL_MS = 60_000;
+const NETWORK = 'check the network, and load it again';
 
 const isIo = (error: unknown): boolean => ChordError.isInstance(error) && error.code === 'io';
 
@@ -47,9 +55,12 @@ const isIo = (error: unknown): boolean => ChordError.isInstance(error) && error.
 class Passing {
   readonly error: ChordError | NoRanges;
   readonly waitMs: number;
-  constructor(error: ChordError | NoRanges, waitMs = 0) {
+  /** Whether it may take long until it has passed. */
+  readonly isOutage: boolean;
+  constructor(error: ChordError | NoRanges, waitMs = 0, isOutage = true) {
     this.error = error;
     this.waitMs = waitMs;
+    this.isOutage = isOutage;
   }
 }
 
@@ -57,6 +68,7 @@ export class HttpReader {
   readonly #file: HttpFile;
   readonly #signal: AbortSignal;
   readonly #init: RequestInit;
+  #hasBytes = false;
   /** The version that every answer must have; undefined until the first answer. */
   version: Version | undefined;
 
@@ -74,15 +86,16 @@ export class HttpReader {
    * other than `version`.
    */
   async open(from: number, to: number | undefined, signal = this.#signal): Promise<Answer> {
+    const since = performance.now();
     for (let tries = 1; ; tries++) {
       try {
         return await this.#ask(from, to, signal);
       } catch (error) {
+        if (error instanceof NoRanges && from === 0 && to === undefined)
+          throw this.#error('http', `the server ${error.message} to a request for the whole file`, SERVER);
         // A server that has sent ranges of this version may fail to once.
         const isOdd = error instanceof NoRanges && this.version !== undefined;
-        const isFirst = this.version === undefined && error instanceof Passing && isIo(error.error);
-        const most = isOdd || isFirst ? FIRST_TRIES : MOST_TRIES;
-        await this.#pause(isOdd ? new Passing(error) : error, tries, most, signal);
+        await this.#pause(isOdd ? new Passing(error) : error, tries, since, signal);
       }
     }
   }
@@ -101,6 +114,7 @@ export class HttpReader {
     let at = from;
     let answer = first;
     let tries = 0;
+    let since = performance.now();
     while (to === undefined || at < to) {
       let body: Answer['body'] | undefined;
       try {
@@ -114,24 +128,24 @@ export class HttpReader {
           if (chunk.byteLength === 0) continue;
           at += chunk.byteLength;
           tries = 0;
+          this.#hasBytes = true;
           yield chunk;
+          since = performance.now();
           if (at === to) return;
         }
         answer = undefined;
         const isWhole = end !== undefined && at >= end;
         if (to === undefined && (isWhole || end === undefined)) return;
         if (isWhole) continue;
-        const error = new ChordError('io', `${this.#file.name} ended at byte ${at}, not at ${end ?? to}`);
+        const error = this.#error('io', `the body ended at byte ${at}, not at ${end ?? to}`, NETWORK);
         throw canContinue ? new Passing(error) : error;
       } catch (error) {
         answer = undefined;
         const again =
           error instanceof NoRanges
-            ? new Passing(
-                new ChordError('http', `${this.#file.name}: the server sends no range at byte ${at}`),
-              )
+            ? new Passing(this.#error('http', `the server sends no range at byte ${at}`, SERVER), 0, false)
             : error;
-        await this.#pause(again, ++tries, MOST_TRIES, signal);
+        await this.#pause(again, ++tries, since, signal);
       } finally {
         // Not awaited: the end of a connection may take long.
         body?.cancel().catch(() => {});
@@ -150,6 +164,7 @@ export class HttpReader {
       name: this.#file.name,
       phase: 'download',
       totalBytes: answer.version.totalBytes,
+      sha256: answer.sha256,
       read: async () => (await bytes.next()).value ?? undefined,
       close: async () => {
         this.#signal.removeEventListener('abort', onAbort);
@@ -166,39 +181,36 @@ export class HttpReader {
     canContinue: boolean,
     signal: AbortSignal,
   ): Promise<ReadableStreamReadResult<Uint8Array>> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let onAbort = (): void => {};
+    const ms = canContinue ? STALL_MS : LAST_STALL_MS;
+    signal.throwIfAborted();
+    const limit = limited(signal, ms);
+    // Node's fetch at times never ends a read of a body that was whole when it was aborted.
     const over = new Promise<never>((_, reject) => {
-      if (canContinue)
-        timer = setTimeout(() => reject(new Error(`no byte came for ${STALL_MS / 1000} s`)), STALL_MS);
-      // Node's fetch at times never ends a read of a body that was whole when it was aborted.
-      onAbort = () => reject(signal.reason);
-      if (signal.aborted) onAbort();
-      signal.addEventListener('abort', onAbort);
+      limit.signal.onabort = () => reject(new Error(`no byte came for ${ms / 1000} s`));
     });
     try {
       return await Promise.race([body.read(), over]);
     } catch (cause) {
       signal.throwIfAborted();
-      const message = `${this.#file.name} broke off after ${at} bytes: ${reasonOf(cause)}`;
-      const error = new ChordError('io', message, { cause });
+      const error = this.#error('io', `the body stops at byte ${at}: ${reasonOf(cause)}`, NETWORK, cause);
       throw canContinue ? new Passing(error) : error;
     } finally {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
+      limit.unlink();
     }
   }
 
   /** Waits before the next try. Throws `error` if it doesn't pass, or after the last try. */
-  async #pause(error: unknown, tries: number, most: number, signal: AbortSignal): Promise<void> {
+  async #pause(error: unknown, tries: number, since: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (!(error instanceof Passing)) throw error;
-    if (tries >= most || error.waitMs > LONGEST_RETRY_AFTER_MS) throw error.error;
+    const isFirst = error.error instanceof NoRanges || (this.version === undefined && isIo(error.error));
+    const isBegun = this.#hasBytes && error.isOutage;
+    const most = isFirst ? FIRST_TRIES : isBegun ? BEGUN_TRIES : MOST_TRIES;
+    const isLate = performance.now() - since > GIVE_UP_MS;
+    if (tries >= most || isLate || error.waitMs > LONGEST_RETRY_AFTER_MS) throw error.error;
     const backOff = Math.min(FIRST_WAIT_MS * 2 ** tries, LONGEST_WAIT_MS) * (0.5 + Math.random() / 2);
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.max(backOff, error.waitMs));
-      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-    });
+    const { signal: over } = limited(signal, Math.max(backOff, error.waitMs));
+    await new Promise((resolve) => (over.onabort = resolve));
     signal.throwIfAborted();
   }
 
@@ -208,14 +220,24 @@ export class HttpReader {
     const isRange = from > 0 || to !== undefined;
     const range = `bytes=${from}-${to === undefined ? '' : to - 1}`;
     let response: Response;
+    const { signal: stop, timer, unlink } = limited(signal, LAST_STALL_MS);
     try {
-      response = await request(file, signal, isRange ? [['range', range]] : [], this.#init);
+      response = await request(file, stop, isRange ? [['range', range]] : [], this.#init);
     } catch (error) {
+      unlink();
+      signal.throwIfAborted();
+      if (stop.aborted)
+        throw new Passing(this.#error('io', `no answer came for ${LAST_STALL_MS / 1000} s`, NETWORK));
       throw isIo(error) ? new Passing(error as ChordError) : error;
+    } finally {
+      clearTimeout(timer);
     }
     try {
-      return this.#check(response, from, to, isRange);
+      const answer = this.#check(response, from, to, isRange);
+      void answer.body.closed.then(unlink, unlink);
+      return answer;
     } catch (error) {
+      unlink();
       void response.body?.cancel().catch(() => {});
       const { status } = response;
       const canPass = [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505);
@@ -226,17 +248,19 @@ export class HttpReader {
   #check(response: Response, from: number, to: number | undefined, isRange: boolean): Answer {
     const { name } = this.#file;
     if (response.status === 416) {
-      if (this.version === undefined) throw new NoRanges(); // an empty file
+      // An empty file, or a server that refuses every request.
+      if (this.version === undefined || !isRange) throw new NoRanges('answers 416');
       throw this.#changed(`it has no byte ${from}`, from);
     }
     checkResponse(response, name);
     const lies = (what: string): never => {
-      throw new Passing(new ChordError('http', `${name}: the server ${what}, asked for byte ${from}`));
+      throw new Passing(this.#error('http', `the server ${what}, asked for byte ${from}`, SERVER), 0, false);
     };
     const { headers } = response;
     const isPart = response.status === 206;
     if (response.body === null) throw new ChordError('invalid-gguf', `${name} has no body`);
-    if ((!isPart && from > 0) || (isPart && isEncoded(response))) throw new NoRanges();
+    const noRanges = new NoRanges(`answers ${response.status}`);
+    if ((!isPart && from > 0) || (isPart && isEncoded(response))) throw noRanges;
     const length = isEncoded(response) ? undefined : wholeNumber(headers.get('content-length'));
     const part = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers.get('content-range') ?? '');
     const version = versionOf(response);
@@ -247,7 +271,7 @@ export class HttpReader {
       const isWrong = !isRange || first !== from || end <= first || end > total || end > (to ?? total);
       if (isWrong) lies(`sends ${part[0]}`);
       if (length !== undefined && length !== end - first) lies(`sends ${part[0]} in ${length} bytes`);
-    } else if (isPart) throw new NoRanges();
+    } else if (isPart) throw noRanges;
     const change = this.version && changeOf(this.version, version);
     if (change) {
       const error = this.#changed(change, from);
@@ -268,13 +292,15 @@ export class HttpReader {
     };
   }
 
+  #error(code: ChordErrorCode, what: string, hint: string, cause?: unknown): ChordError {
+    return new ChordError(code, `${this.#file.name}: ${what}`, { hint, cause });
+  }
+
   #changed(how: string, at: number): ChordError {
-    return new ChordError(
+    return this.#error(
       'integrity',
-      `${this.#file.name} has changed on its server: ${how} (at byte ${at})`,
-      {
-        hint: 'load it again: the new file is then downloaded from its beginning',
-      },
+      `the file has changed on its server: ${how} (at byte ${at})`,
+      'load it again: the new file is then downloaded from its beginning',
     );
   }
 }
@@ -297,7 +323,7 @@ export function versionOf(response: Response): Version {
 
 /** Whether two answers name the same version. If they tell two lengths, one of them is wrong. */
 export const isSame = (one: Version, other: Version): boolean =>
-  one.etag !== undefined && one.etag === other.etag;
+  one.etag !== undefined && strong(one.etag) === strong(other.etag);
 
 /** How `now` differs from `before`; undefined if it doesn't. An ETag outweighs the date. */
 export function changeOf(before: Version, now: Version): string | undefined {
@@ -305,9 +331,12 @@ export function changeOf(before: Version, now: Version): string | undefined {
     return `its length was ${before.totalBytes} and is ${now.totalBytes}`;
   const [what, key] =
     before.etag !== undefined ? (['ETag', 'etag'] as const) : (['date', 'modified'] as const);
-  if (before[key] === undefined || before[key] === now[key]) return undefined;
+  if (before[key] === undefined || strong(before[key]) === strong(now[key])) return undefined;
   return `its ${what} was ${before[key]} and is ${now[key] ?? 'missing'}`;
 }
+
+/** A weak ETag as a strong one: servers behind one address may differ in that. */
+const strong = (etag: string | undefined): string | undefined => etag?.replace(/^W\//, '');
 
 function retryAfterMs({ headers }: Response): number {
   const text = headers.get('retry-after');

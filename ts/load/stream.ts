@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one shape of an open source, ByteStream, and what every kind of source needs to make one.
 import { ChordError } from '../errors.js';
+import type { ChordErrorCode } from '../errors.js';
 
 /** Bytes in order, read on request. */
 export interface ByteStream {
@@ -15,8 +16,13 @@ export interface ByteStream {
   readonly mustEnd?: boolean;
   /** Calls `report` with the bytes that have arrived in all, which may be ahead of those that were read. */
   watch?(report: (bytes: number) => void): void;
-  /** Has a stored copy removed at `close`: its bytes are no model. */
-  drop?(): void;
+  /** The whole file's SHA-256 by its server. */
+  readonly sha256?: string | undefined;
+  /**
+   * Says that a reader refused the bytes with an error of `code`, for `integrity` with the hash that they
+   * have. What is stored of them and worth nothing is removed at `close`.
+   */
+  drop?(code: ChordErrorCode, sha256?: string): void;
   /** The next bytes, valid until the next call; undefined at the end. Throws `io`, `http`. */
   read(): Promise<Uint8Array | undefined>;
   /** Closes the source. A read in progress may be dropped. A second call does nothing. */

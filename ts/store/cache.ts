@@ -3,7 +3,7 @@
 import { ChordError, messageOf } from '../errors.js';
 import { openCopy } from './copy.js';
 import { changeOf, isSame, versionOf } from '../load/span.js';
-import { request } from '../load/http.js';
+import { isGguf, limited, request } from '../load/http.js';
 import type { ByteStream } from '../load/stream.js';
 import { isNode } from '../platform.js';
 import { Download } from './download.js';
@@ -11,6 +11,7 @@ import type { StoreJob } from './download.js';
 import { Entry, keyOf } from './entry.js';
 import type { CachedModel } from './entry.js';
 import type { Folder } from './folder.js';
+import type { Journal } from './journal.js';
 import { NodeFolder } from './node-folder.js';
 import { CacheFolder, DirectoryFolder } from './web-folder.js';
 
@@ -26,18 +27,24 @@ export type CacheChoice = 'auto' | 'none' | (string & {}) | FileSystemDirectoryH
 const CURRENT_MS = 2000;
 
 /**
- * Opens the place that `choice` names. Resolves to undefined for 'none', and for 'auto' where there is no
- * place. Throws `io` for a named place that can't be used.
+ * Opens the place that `choice` names. Resolves to undefined for 'none', and where there is no place if it
+ * isn't required: for 'auto'. Throws `io` for a place that can't be used, `invalid-argument` for no path.
  */
-export async function openFolder(choice: CacheChoice): Promise<Folder | undefined> {
+export async function openFolder(
+  choice: CacheChoice,
+  isRequired = choice !== 'auto',
+): Promise<Folder | undefined> {
   if (choice === 'none') return undefined;
+  let what = "the browser's storage";
   try {
     if (typeof choice !== 'string') return new DirectoryFolder(choice, true);
-    if (isNode) return await NodeFolder.open(choice === 'auto' ? await NodeFolder.home() : choice);
-    return (await privateDirectory()) ?? new CacheFolder(await caches.open('wasm-chord'));
+    if (!isNode) return (await privateDirectory()) ?? new CacheFolder(await caches.open('wasm-chord'));
+    what = choice === 'auto' ? await NodeFolder.home() : choice;
+    return await NodeFolder.open(what);
   } catch (cause) {
-    if (choice === 'auto') return undefined;
-    throw new ChordError('io', `can't use the cache folder ${choice}: ${messageOf(cause)}`, { cause });
+    if (!isRequired) return undefined;
+    if (ChordError.isInstance(cause)) throw cause;
+    throw new ChordError('io', `can't use the cache folder ${what}: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -73,21 +80,32 @@ export async function openStored(
   const { file, sha256, signal } = job;
   const key = await keyOf(file.url);
   let isCurrent: boolean | undefined;
+  let asked: string | undefined;
   for (const isShared of onlyWhole ? [true] : [true, false]) {
     const lock = await folder.lock(key, { isShared, isPatient: !onlyWhole, signal });
     if (lock === undefined) break;
     try {
       const entry = await Entry.read(folder, key);
-      if (entry.journal?.isComplete) {
-        const isExpected = sha256 === undefined || (entry.journal.sha256 ?? sha256) === sha256;
+      const { whole } = entry;
+      let isDamaged = false;
+      if (whole !== undefined) {
+        const isExpected = sha256 === undefined || (whole.sha256 ?? sha256) === sha256;
         // A hash says more than a server.
-        if (sha256 !== undefined && entry.journal.sha256 === sha256) isCurrent = true;
-        isCurrent ??= await isStillCurrent(job, entry);
-        const stream = isExpected && isCurrent ? await openCopy(job, entry, lock) : undefined;
+        if (sha256 !== undefined && whole.sha256 === sha256) isCurrent = true;
+        else if (whole.data !== asked) isCurrent = await isStillCurrent(job, whole);
+        asked = whole.data;
+        const isWanted = isExpected && isCurrent;
+        const stream = isWanted ? await openCopy(job, entry, lock) : undefined;
         if (stream !== undefined) return stream;
-        entry.journal = undefined; // begun anew
+        isDamaged = isWanted === true;
+        if (isDamaged) entry.journal = undefined; // begun anew
       }
-      if (!isShared) return await Download.open(job, entry, lock);
+      if (!isShared)
+        return await Download.open(job, entry, lock).catch((error: unknown) => {
+          if (!isDamaged || !ChordError.isInstance(error)) throw error;
+          const message = `${error.message}; its copy in ${folder.name} is damaged`;
+          throw new ChordError(error.code, message, { cause: error, hint: error.hint });
+        });
     } catch (error) {
       await lock.release();
       throw error;
@@ -97,58 +115,33 @@ export async function openStored(
   return undefined;
 }
 
-/** Asks the server for one byte. Only another version in its answer makes the copy old. */
-async function isStillCurrent({ file, signal }: StoreJob, { journal }: Entry): Promise<boolean> {
-  const stop = new AbortController();
-  const onAbort = (): void => stop.abort();
-  const timer = setTimeout(onAbort, CURRENT_MS);
-  signal.addEventListener('abort', onAbort);
+/** Asks the server for the first bytes. Only another version of a model in its answer makes the copy old. */
+async function isStillCurrent({ file, signal }: StoreJob, before: Journal): Promise<boolean> {
+  const limit = limited(signal, CURRENT_MS);
   try {
-    const response = await request(file, stop.signal, [['range', 'bytes=0-0']], { cache: 'no-store' });
-    void response.body?.cancel().catch(() => {});
-    if (!response.ok || /^text\/html\b/i.test(response.headers.get('content-type') ?? '')) return true;
+    const response = await request(file, limit.signal, [['range', 'bytes=0-3']], { cache: 'no-store' });
+    const body = response.body!.getReader();
+    const { value } = await body.read().catch(() => ({ value: undefined }));
+    void body.cancel().catch(() => {});
+    // A gateway that wants a login answers in the server's place.
+    if (!response.ok || (value?.[3] && !isGguf(value))) return true;
     const now = versionOf(response);
     return (
-      isSame(journal!, now) ||
-      changeOf(journal!, {
+      isSame(before, now) ||
+      changeOf(before, {
         totalBytes: now.totalBytes,
-        etag: now.etag ?? journal!.etag,
-        modified: now.modified ?? journal!.modified,
+        etag: now.etag ?? before.etag,
+        modified: now.modified ?? before.modified,
       }) === undefined
     );
   } catch {
     return true;
   } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort);
+    limit.unlink();
     signal.throwIfAborted();
   }
 }
 
 export async function describeEntry(folder: Folder, url: string): Promise<CachedModel> {
   return (await Entry.read(folder, await keyOf(url))).describe();
-}
-
-export async function listEntries(folder: Folder): Promise<CachedModel[]> {
-  const models = await Promise.all((await Entry.all(folder)).map((entry) => entry.describe()));
-  return models.sort((one, other) => other.usedAt.getTime() - one.usedAt.getTime());
-}
-
-/** Removes what is stored of a URL. Resolves to whether there was anything. Throws `busy` for one in use. */
-export async function deleteEntry(folder: Folder, url: string): Promise<boolean> {
-  const key = await keyOf(url);
-  const lock = await folder.lock(key, { isPatient: false });
-  if (lock === undefined) {
-    throw new ChordError('busy', `${url} is being downloaded or loaded`, {
-      hint: 'wait for the load to end, or abort it',
-    });
-  }
-  try {
-    const entry = await Entry.read(folder, key);
-    const isThere = entry.journal !== undefined;
-    await entry.drop();
-    return isThere;
-  } finally {
-    await lock.release();
-  }
 }

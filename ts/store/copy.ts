@@ -4,17 +4,20 @@ import { ChordError } from '../errors.js';
 import { verified } from '../load/integrity.js';
 import type { ByteStream } from '../load/stream.js';
 import type { StoreJob } from './download.js';
-import type { Entry } from './entry.js';
+import { Entry } from './entry.js';
 import { storeError } from './errors.js';
 import type { Folder, Lock } from './folder.js';
+import type { Journal } from './journal.js';
 
 /**
  * Opens a whole copy; it releases the lock in the end. Undefined if its data is gone. A copy whose hash was
- * never checked is checked where the caller knows one.
+ * never checked is checked where the caller knows one. If it has another, that is noted: the next load that
+ * expects the same downloads the file, and the copy stays until then.
  */
 export async function openCopy(job: StoreJob, entry: Entry, lock: Lock): Promise<ByteStream | undefined> {
   const { folder } = entry;
-  const { data, parts, totalBytes, sha256, pieceBytes } = entry.journal!;
+  const journal = entry.whole!;
+  const { data, parts, totalBytes, sha256, pieceBytes } = journal;
   const names = new Set(await folder.names());
   const inData = parts.length * pieceBytes < totalBytes!;
   if (parts.some((part) => !names.has(`${data}.${part}`)) || (inData && !names.has(`${data}.gguf`)))
@@ -26,8 +29,9 @@ export async function openCopy(job: StoreJob, entry: Entry, lock: Lock): Promise
     return undefined;
   }
   await entry.touch();
-  const bytes = parts.length > 0 ? joined(entry, stream) : undefined;
+  const bytes = parts.length > 0 ? joined(folder, journal, stream) : undefined;
   let isDropped = false;
+  let otherHash: string | undefined;
   let isClosed = false;
   const copy: ByteStream = {
     name: job.file.name,
@@ -41,8 +45,9 @@ export async function openCopy(job: StoreJob, entry: Entry, lock: Lock): Promise
         throw storeError(cause, folder);
       }
     },
-    drop() {
-      isDropped = true;
+    drop(code, hash) {
+      otherHash = hash;
+      isDropped ||= code === 'invalid-gguf';
     },
     async close() {
       if (isClosed) return;
@@ -51,17 +56,27 @@ export async function openCopy(job: StoreJob, entry: Entry, lock: Lock): Promise
       await stream?.close();
       if (isDropped) await entry.drop().catch(() => {});
       await lock.release();
+      if (otherHash !== undefined) await noteHash(entry, data, otherHash).catch(() => {});
     },
   };
   return job.sha256 !== undefined && sha256 === undefined ? verified(copy, job.sha256) : copy;
 }
 
+async function noteHash({ folder, key }: Entry, data: string, sha256: string): Promise<void> {
+  const lock = await folder.lock(key, { isPatient: false });
+  if (lock === undefined) return;
+  const entry = await Entry.read(folder, key);
+  const { journal } = entry;
+  if (journal?.isComplete && journal.data === data) await entry.commit({ ...journal, sha256 });
+  await lock.release();
+}
+
 /** The pieces that are files of their own, and between them the data's bytes. */
 async function* joined(
-  { folder, journal }: Entry,
+  folder: Folder,
+  { data: name, parts, totalBytes, pieceBytes }: Journal,
   data: ByteStream | undefined,
 ): AsyncGenerator<Uint8Array, void> {
-  const { data: name, parts, totalBytes, pieceBytes } = journal!;
   const apart = new Set(parts);
   const inData = data && reader(data);
   let dataAt = 0;

@@ -3,6 +3,7 @@
 // early byte waits in memory. Bytes count as there after they were written, and the journal names them after
 // they were flushed.
 import { ChordError } from '../errors.js';
+import type { ChordErrorCode } from '../errors.js';
 import { checkStart } from '../load/http.js';
 import type { HttpFile } from '../load/http.js';
 import { checkHash, createHash } from '../load/integrity.js';
@@ -15,6 +16,7 @@ import { storeError } from './errors.js';
 import { wholePart } from './copy.js';
 import type { Entry } from './entry.js';
 import type { Lock, Piece, Place } from './folder.js';
+import type { Journal } from './journal.js';
 
 export interface StoreJob {
   readonly file: HttpFile;
@@ -54,6 +56,8 @@ export class Download implements ByteStream {
   /** Ends the connections to ranges. */
   readonly #stop = new AbortController();
   readonly #unlink: () => void;
+  /** The journal of a whole copy that this download may replace. */
+  readonly #whole: Journal | undefined;
   #place: Place | undefined;
   #piece: number;
   #total: number | undefined;
@@ -88,6 +92,7 @@ export class Download implements ByteStream {
     this.#entry = entry;
     this.#lock = lock;
     this.#sha256 = job.sha256;
+    this.#whole = entry.journal?.isComplete ? entry.journal : undefined;
     this.#piece = entry.folder.place === undefined ? FILE_PIECE : PIECE;
     const { signal } = job;
     const stop = (): void => this.#fail(signal.reason);
@@ -139,6 +144,7 @@ export class Download implements ByteStream {
   async #continue(): Promise<boolean> {
     const { journal, folder } = this.#entry;
     if (journal?.totalBytes === undefined || (journal.etag ?? journal.modified) === undefined) return false;
+    if (journal.isComplete) return false; // it isn't what is wanted
     const { ranges, parts, pieceBytes, totalBytes, data } = journal;
     const names = new Set(await folder.names());
     // The data may be gone, for example after the folder was copied.
@@ -207,6 +213,7 @@ export class Download implements ByteStream {
       await this.#entry.begin({ ...answer.version, url: file.url, name: file.name, pieceBytes: this.#piece });
       this.#place = await this.#entry.folder.place?.(`${this.#entry.journal!.data}.gguf`);
     } catch (error) {
+      if (this.#entry.journal === undefined) await this.#entry.drop().catch(() => {});
       return this.#lose(error, 0, this.#remote.bytes(0, answer.isPart ? this.#total : undefined, answer));
     }
     this.#claimed.add(0);
@@ -276,7 +283,12 @@ export class Download implements ByteStream {
       for (;;) {
         const { done, value } = await bytes.next();
         if (done) break;
-        if (at === 0) checkStart(value, this.name);
+        try {
+          if (at === 0) checkStart(value, this.name);
+        } catch (error) {
+          this.#isDropped = true;
+          throw error;
+        }
         try {
           await this.#write(at, value);
         } catch (error) {
@@ -393,7 +405,7 @@ export class Download implements ByteStream {
       return (await this.#bytes.next()).value ?? undefined;
     } catch (error) {
       // What the store gave back was damaged: the next download begins anew.
-      if (this.#failure === undefined && this.#lost === undefined) this.drop();
+      if (this.#failure === undefined && this.#lost === undefined) this.drop('integrity');
       throw error;
     }
   }
@@ -441,17 +453,15 @@ export class Download implements ByteStream {
   }
 
   async #verify(bytes: number): Promise<void> {
-    try {
-      if (this.#hash !== undefined) checkHash(this.#hash, this.#sha256!, this.name);
-    } catch (error) {
-      this.drop();
-      throw error;
-    }
+    const got = this.#hash?.hex();
+    if (got !== this.#sha256) this.drop('integrity');
+    if (got !== undefined) checkHash(got, this.#sha256!, this.name);
     if (!this.#isDropped) await this.#commit(true).catch((error) => this.#lose(error, bytes));
   }
 
-  drop(): void {
-    this.#isDropped = true;
+  /** A file that another build may read is kept if it is whole. */
+  drop(code: ChordErrorCode): void {
+    this.#isDropped ||= !code.startsWith('unsupported') || !this.#isWhole();
   }
 
   /** Keeps what came, flushed and named by the journal. */
@@ -466,15 +476,15 @@ export class Download implements ByteStream {
     await this.#bytes.return().catch(() => {});
     await this.#lost?.bytes?.return().catch(() => {});
     for (const piece of this.#open.values()) await piece.abort();
-    const { journal } = this.#entry;
     await this.#committing?.catch(() => {});
     // If that fails, the journal of before holds.
     if (this.#connections !== undefined && !this.#isDropped)
       await this.#commit(this.#sha256 === undefined && this.#isWhole()).catch(() => {});
     await this.#place?.close();
     await this.#letGo?.();
-    if (this.#isDropped || (!this.#canContinue && !journal?.isComplete))
-      await this.#entry.drop().catch(() => {});
+    const { journal } = this.#entry;
+    if (journal && journal !== this.#whole)
+      await this.#entry.end(!this.#isDropped && (this.#canContinue || journal.isComplete)).catch(() => {});
     await this.#lock.release();
   }
 

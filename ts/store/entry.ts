@@ -56,10 +56,15 @@ export class Entry {
     return new Entry(folder, key, newest?.journal, newest?.sequence ?? 0);
   }
 
+  /** Also of keys whose journals are gone. */
   static async all(folder: Folder): Promise<Entry[]> {
-    const keys = (await folder.names()).flatMap((name) => /^([0-9a-f]{32})\.[ab]$/.exec(name)?.[1] ?? []);
-    const entries = await Promise.all([...new Set(keys)].map((key) => Entry.read(folder, key)));
-    return entries.filter(({ journal }) => journal !== undefined);
+    const keys = (await folder.names()).flatMap((name) => /^([0-9a-f]{32})\./.exec(name)?.[1] ?? []);
+    return Promise.all([...new Set(keys)].map((key) => Entry.read(folder, key)));
+  }
+
+  /** The copy that can be read: also while another version is downloaded. */
+  get whole(): Journal | undefined {
+    return this.journal?.isComplete ? this.journal : this.journal?.old;
   }
 
   /** Names of the two journals. */
@@ -74,25 +79,48 @@ export class Entry {
     this.journal = journal;
   }
 
-  /** Begins a file anew, with a data file that no earlier journal names. */
+  /** Begins a file anew, with a data file that no earlier journal names. A whole copy stays beside it. */
   async begin(journal: Omit<Journal, 'data' | 'ranges' | 'parts' | 'isComplete' | 'sha256'>): Promise<void> {
+    const old = this.whole && { ...this.whole, old: undefined };
     const data = `${this.key}.${Math.random().toString(36).slice(2, 10)}`;
-    const fresh = { ...journal, data, ranges: [], parts: [], isComplete: false, sha256: undefined };
+    const fresh = { ...journal, data, ranges: [], parts: [], isComplete: false, sha256: undefined, old };
     await this.commit(fresh);
     await this.commit(fresh); // over both: the older names a file that goes now
-    await this.#removeAll((name) => /\.([ab]|used|lock)$/.test(name) || name.startsWith(data));
+    await this.tidy();
     await this.touch();
   }
 
   async drop(): Promise<void> {
     this.journal = undefined;
-    await this.#removeAll((name) => !/\.[ab]$/.test(name));
-    await this.#removeAll((name) => name.endsWith('.lock'));
+    for (const slot of this.slots) await this.folder.remove(slot);
+    await this.tidy();
   }
 
-  async #removeAll(isKept: (name: string) => boolean): Promise<void> {
-    for (const name of await this.folder.names())
-      if (name.startsWith(`${this.key}.`) && !isKept(name)) await this.folder.remove(name);
+  /** Ends a download: it stays, and a whole one without the copy of before; or that copy alone stays. */
+  async end(isKept: boolean): Promise<void> {
+    const { old, ...journal } = this.journal!;
+    if (!old) return isKept ? undefined : this.drop();
+    if (isKept && !journal.isComplete) return;
+    const last = isKept ? journal : old;
+    await this.commit(last);
+    await this.commit(last);
+    await this.tidy();
+  }
+
+  /** Files of the key that the journal doesn't name. */
+  async strays(): Promise<string[]> {
+    const { journal, key } = this;
+    const kept = journal && [...this.slots, `${key}.used`, `${journal.data}.`, `${journal.old?.data}.`];
+    return (await this.folder.names()).filter(
+      (name) =>
+        name.startsWith(`${key}.`) &&
+        !name.endsWith('.lock') &&
+        !kept?.some((begin) => name.startsWith(begin)),
+    );
+  }
+
+  async tidy(): Promise<void> {
+    for (const name of await this.strays()) await this.folder.remove(name);
   }
 
   /** Notes the time of use. Not in the journal, which only the holder of the lock writes. */
@@ -101,14 +129,22 @@ export class Entry {
   }
 
   async describe(): Promise<CachedModel> {
-    const { url, name, totalBytes, isComplete, sha256, etag } = this.journal!;
+    const journal = this.whole ?? this.journal!;
+    const { url, name, totalBytes, isComplete, sha256, etag, data, parts } = journal;
+    let bytes = storedBytes(journal);
+    if (isComplete && parts.length === 0) {
+      // The file may have been cut, or be gone.
+      const stream = await this.folder.stream(`${data}.gguf`).catch(() => undefined);
+      bytes = Math.min(bytes, stream === undefined ? 0 : (stream.totalBytes ?? bytes));
+      await stream?.close();
+    }
     const used = Number(new TextDecoder().decode(await this.folder.load(`${this.key}.used`)));
     return {
       source: url,
       name,
-      bytes: storedBytes(this.journal!),
+      bytes,
       totalBytes,
-      isComplete,
+      isComplete: isComplete && bytes === totalBytes,
       ...(sha256 !== undefined && { sha256 }),
       ...(etag !== undefined && { etag }),
       usedAt: new Date(used || 0),

@@ -19,6 +19,8 @@ export interface Journal extends Version {
   readonly parts: readonly number[];
   /** Whether every byte is there, and is checked if a hash was known. */
   readonly isComplete: boolean;
+  /** The whole copy that this download will replace. It can be read until then. */
+  readonly old?: Journal | undefined;
 }
 
 /** FNV-1a: a torn record isn't an attack. */

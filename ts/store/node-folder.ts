@@ -30,7 +30,7 @@ export class NodeFolder implements Folder {
     this.#host = host;
   }
 
-  /** Makes the folder. Throws what the system says, and `invalid-argument` for what only looks like a path. */
+  /** Makes the folder. Throws what the system says, and `invalid-argument` for what isn't a path. */
   static async open(path: string): Promise<NodeFolder> {
     if (/^~[\\/]|^\w+:\/\//.test(path))
       throw new ChordError('invalid-argument', `the cache folder ${path} is no path`, {

@@ -43,14 +43,17 @@ export async function openSource(
       if (stored !== undefined) return stored;
     } catch (error) {
       signal.throwIfAborted();
-      if (ChordError.isInstance(error)) throw error;
-      // The place itself failed: 'auto' goes on without it.
-      if (isRequired) throw storeError(error, folder);
+      // If the place itself failed, 'auto' goes on without it.
+      if (isRequired || ChordError.isInstance(error)) throw storeError(error, folder);
     }
   }
   return checked(await openRemote(source, signal), sha256);
 }
 
-export async function checked(stream: ByteStream, sha256: string | undefined): Promise<ByteStream> {
+/** `stream`, whose hash is compared with `sha256`, or else with what its server says. */
+export async function checked(
+  stream: ByteStream,
+  sha256: string | undefined = stream.sha256,
+): Promise<ByteStream> {
   return sha256 === undefined ? stream : verified(stream, sha256);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A download into the cache without a load.
 import { ChordError } from '../errors.js';
+import { isGguf } from '../load/http.js';
 import { ProgressReporter } from '../load/progress.js';
 import type { LoadProgress } from '../load/progress.js';
 import { fileName } from '../load/remote.js';
@@ -8,6 +9,7 @@ import type { RemoteFile, RemoteSource } from '../load/remote.js';
 import { nextTurn } from '../platform.js';
 import { describeEntry, openFolder, openStored } from '../store/cache.js';
 import type { CachedModel } from '../store/cache.js';
+import { storeError } from '../store/errors.js';
 import { CONNECTIONS } from '../store/open.js';
 import type { KeepOptions } from '../store/open.js';
 
@@ -59,11 +61,14 @@ async function downloadFile(
   }
   const { file } = source;
   const progress = new ProgressReporter(file.name, onProgress);
-  const folder = await openFolder(cache);
+  const folder = await openFolder(cache, true);
   if (folder === undefined)
-    throw new ChordError('io', `${file.name} can't be kept: this browser has no place for files`);
+    throw new ChordError('invalid-argument', `downloadModel has no place to keep a file with cache: 'none'`);
   const job = { file, connections, sha256: sha256 ?? file.sha256, isRequired: true, signal };
-  const stream = await openStored(job, folder);
+  const stream = await openStored(job, folder).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw storeError(error, folder);
+  });
   try {
     progress.total = stream.totalBytes;
     stream.watch?.((loaded) => progress.update(loaded));
@@ -71,8 +76,8 @@ async function downloadFile(
     let loaded = 0;
     let sinceTurn = 0;
     for (let chunk = await stream.read(); chunk !== undefined; chunk = await stream.read()) {
-      if (loaded === 0 && String.fromCharCode(...chunk.subarray(0, 4)) !== 'GGUF') {
-        stream.drop?.();
+      if (loaded === 0 && !isGguf(chunk)) {
+        stream.drop?.('invalid-gguf');
         throw new ChordError('invalid-gguf', `${file.name} is not a GGUF file`);
       }
       loaded += chunk.byteLength;

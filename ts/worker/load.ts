@@ -2,6 +2,7 @@
 // A load in the engine worker: header, plan, pool, data; an estimate ends behind the plan. One chunk of the
 // source is read at a time.
 import { ChordError } from '../errors.js';
+import type { ChordErrorCode } from '../errors.js';
 import { checkStart } from '../load/http.js';
 import type { BufferMeter } from '../load/meter.js';
 import { ProgressReporter } from '../load/progress.js';
@@ -136,7 +137,8 @@ async function withHeader<T>(job: LoadJob, use: (opened: Opened) => Promise<T>):
     opened?.engine.free();
     await opened?.pool?.stop();
     const { at } = opened ?? { at: files[0]! };
-    if (!at.isBroken && ChordError.isInstance(error) && error.code === 'invalid-gguf') at.drop();
+    if (!at.isBroken && ChordError.isInstance(error) && /^(invalid-gguf|unsupp)/.test(error.code))
+      at.drop(error.code);
     throw named(error, at.name);
   } finally {
     for (const file of files) await file.close();
@@ -238,8 +240,8 @@ class Chunks {
     await this.close();
   }
 
-  drop(): void {
-    this.#stream?.drop?.();
+  drop(code: ChordErrorCode): void {
+    this.#stream?.drop?.(code);
   }
 
   async close(): Promise<void> {
@@ -339,6 +341,8 @@ function named(error: unknown, name: string): unknown {
   if (!ChordError.isInstance(error) || error.message.includes(name)) return error;
   const isShard = error.code === 'invalid-argument' && error.message.includes('shard');
   if (!isShard && error.code !== 'invalid-gguf' && !error.code.startsWith('unsupported-')) return error;
-  const hint = isShard ? 'pass all shards in a list, or the name of one of them' : error.hint;
+  const hint = isShard
+    ? 'pass all shards in a list, or the name of one of them'
+    : (error.hint ?? (/^i/.test(error.code) ? 'get the file again; its name ends in .gguf' : undefined));
   return new ChordError(error.code, `${name}: ${error.message}`, { hint, cause: error });
 }
