@@ -64,6 +64,10 @@ function paragraphs(lines) {
   const blocks = [];
   for (const line of lines) {
     const last = blocks.at(-1);
+    if (/^\s*([-*_])(?:\s*\1){2,}\s*$/.test(line)) {
+      blocks.push(element('hr'));
+      continue;
+    }
     const heading = /^#{1,6}\s+(.*)$/.exec(line);
     const item = /^\s*(?:[-*•]|(\d+)[.)])\s+(.*)$/.exec(line);
     if (heading) blocks.push(element('h3', {}, ...inline(heading[1])));

@@ -18,7 +18,7 @@ const SUGGESTIONS = [
   'Give me three ideas for a quick dinner.',
 ];
 // At temperature 0 every answer to a question is the same, so another answer needs some chance.
-const RETRY_TEMPERATURE = 0.2;
+const RETRY_TEMPERATURE = 0.5;
 // A tiny model that always takes the likeliest word soon goes round in circles; this breaks them. A larger
 // model writes long code, where the same words come again rightly.
 const TINY = 3e8;
@@ -49,6 +49,11 @@ function setState(state) {
   chat.state = state;
   const isReady = state === 'ready' || state === 'answering';
   document.documentElement.dataset.state = isReady ? 'ready' : state;
+  // Without a template there is no chat: the error in the conversation says so.
+  const canTalk = isReady && Boolean(model.info.chatTemplate);
+  for (const control of [$('question'), $('send')]) control.disabled = !canTalk;
+  $('question').placeholder = canTalk || !isReady ? 'Message' : 'This model has no chat';
+  $('suggestions').hidden = isReady && !canTalk;
   $('loader').hidden = isReady;
   for (const id of ['talk', 'composer', 'new-chat', 'model-button']) $(id).hidden = !isReady;
   $('progress').hidden = state !== 'loading';
@@ -76,12 +81,22 @@ async function load(source) {
     model = null;
     model = await loadModel(source, { signal: loading.signal, onProgress: showProgress });
     chat.info = model.info;
-    const { name, architecture, quantization, parameters, threads, backendReason } = model.info;
+    const { name, architecture, quantization, parameters, threads, threadsReason, backendReason } =
+      model.info;
     const title = knownModel(source.name ?? source)?.title ?? (name || architecture);
     $('model-name').textContent = title;
     $('model-button').title = `${name || architecture}; ${backendReason}`;
-    $('about').textContent =
-      `${title}, ${millions(parameters)} parameters, ${quantization}, ${threads === 1 ? 'one thread' : `${threads} threads`}`;
+    // A model's name may round its size, or leave its word table out: two numbers would confuse.
+    const size = /\d\s?[MB]\b/i.test(title) ? '' : `${millions(parameters)} parameters`;
+    const why = (threadsReason ?? '').replace(/^1 thread: /, '');
+    $('about').textContent = [
+      title,
+      size,
+      quantization,
+      threads === 1 ? `one thread${why && ` (${why})`}` : `${threads} threads`,
+    ]
+      .filter(Boolean)
+      .join(', ');
     $('expect').textContent = expectation(parameters);
     await presetSystem();
     newChat();
@@ -91,7 +106,7 @@ async function load(source) {
       showError(addMessage('error'), {
         code: 'no template',
         message: 'This file has no chat template: it may be a base model.',
-        hint: 'Load an "instruct" or "chat" version of it.',
+        hint: 'Change to an "instruct" or "chat" version of it. `wasm-chord generate` continues a text with this one.',
       });
     await showFigures();
     $('question').focus();
@@ -173,6 +188,7 @@ $('file').addEventListener('change', ({ target }) => {
 $('cancel').addEventListener('click', () => loading?.abort());
 $('model-button').addEventListener('click', () => {
   $('loader').hidden = false;
+  document.documentElement.dataset.state = 'choosing';
   for (const id of ['talk', 'composer', 'model-button', 'new-chat']) $(id).hidden = true;
   $('back').hidden = false;
   ($('models').querySelector('button') ?? $('url')).focus();
@@ -211,6 +227,8 @@ async function ask(text, isRetry = false) {
   const answer = new AnswerView(addMessage('assistant'), scrollDown);
   isStopping = false;
   setState('answering');
+  // The answer shows its own speed while it grows.
+  document.querySelector('[data-figure=speed]')?.remove();
   say('The model answers.');
   scrollDown(true);
   try {
@@ -333,7 +351,7 @@ async function showFigures() {
     memory: `${megabytes(wasmBytes)} MB memory`,
     threads: threads === 1 ? '1 thread' : `${threads} threads`,
     context: `${used} of ${contextLength} tokens`,
-    size: parameters < 2e9 ? `${millions(parameters)} parameters: often wrong` : '',
+    size: parameters < 2e9 ? 'small model: often wrong' : '',
   };
   $('figures').replaceChildren(
     ...Object.entries(figures)

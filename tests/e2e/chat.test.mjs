@@ -161,6 +161,9 @@ test('the chat page shows an error with its code and a hint, and the next load w
     await page.setInputFiles('#file', path.join(root, 'tests/golden/q4_1-smollm.gguf'));
     await reached(page, 'ready');
     assert.match(await page.textContent('#messages .error'), /no chat template.*instruct/);
+    assert.equal(await page.isDisabled('#question'), true);
+    await page.click('#new-chat');
+    assert.equal(await page.locator('#suggestions').isVisible(), false, 'nothing to ask');
 
     await page.click('#model-button');
     await page.setInputFiles('#file', file);
@@ -217,7 +220,7 @@ test('Markdown in an answer becomes elements, and HTML in it is shown as text', 
       const place = document.createElement('div');
       place.append(
         ...blocksOf(
-          '# Head\nA <b>bold</b> `x<y` **word**\nnext\n\n- one\n- two\n\n3. three\n\n```js\nif (a < b) {}\n\n``` \nlast *one* 2*3*4\n```\nopen <script>',
+          '# Head\nA <b>bold</b> `x<y` **word**\nnext\n\n- one\n- two\n\n---\n3. three\n\n```js\nif (a < b) {}\n\n``` \nlast *one* 2*3*4\n```\nopen <script>',
         ),
       );
       return place.innerHTML;
@@ -229,7 +232,7 @@ test('Markdown in an answer becomes elements, and HTML in it is shown as text', 
           '<pre $1>',
         )
         .replaceAll('</pre></div>', '</pre>'),
-      '<h3>Head</h3><p>A &lt;b&gt;bold&lt;/b&gt; <code>x&lt;y</code> <strong>word</strong>\nnext</p><ul><li>one</li><li>two</li></ul><ol start="3"><li>three</li></ol>' +
+      '<h3>Head</h3><p>A &lt;b&gt;bold&lt;/b&gt; <code>x&lt;y</code> <strong>word</strong>\nnext</p><ul><li>one</li><li>two</li></ul><hr><ol start="3"><li>three</li></ol>' +
         '<pre js><code>if (a &lt; b) {}\n</code></pre><p>last <em>one</em> 2<em>3</em>4</p><pre code><code>open &lt;script&gt;</code></pre>',
     );
   }),
@@ -431,6 +434,8 @@ test('a cryptic name of a file is whole on a phone, and a known file has a reada
       return name.scrollHeight - name.clientHeight > 1 || name.scrollWidth - name.clientWidth > 1;
     });
     assert.equal(cut, false);
+    assert.ok(await page.getByRole('link', { name: 'wasm-chord' }).isVisible(), 'the way home');
+    assert.ok(await page.getByText('change', { exact: true }).isVisible());
     const { x, width } = await page.locator('#new-chat').boundingBox();
     assert.ok(x + width <= 360);
   }),
