@@ -106,7 +106,7 @@ async function load(source) {
       showError(addMessage('error'), {
         code: 'no template',
         message: 'This file has no chat template: it may be a base model.',
-        hint: 'Change to an "instruct" or "chat" version of it. `wasm-chord generate` continues a text with this one.',
+        hint: 'Change to an "instruct" or "chat" version of it. "wasm-chord generate" continues a text with this one.',
       });
     await showFigures();
     $('question').focus();

@@ -3,6 +3,7 @@
 // demo.mjs: loads a GGUF model in Node and streams the model's answer to one question into the terminal.
 //
 //   node demo.mjs [model.gguf] [question]          (`make demo` builds the package and runs this)
+import path from 'node:path';
 import { loadModel } from 'wasm-chord';
 
 const [file = 'models/SmolLM2-135M-Instruct.Q4_1.gguf', question = 'What is the capital of France?'] =
@@ -21,7 +22,7 @@ const bar = ({ phase, loaded, total, progress }) => {
 const model = await loadModel(file, { onProgress: bar });
 const { name, variant, threads, backendReason } = model.info;
 console.log(
-  `${name} in ${variant} with ${threads} ${threads === 1 ? 'thread' : 'threads'} (${backendReason})\n`,
+  `${path.basename(file)} (${name}) in ${variant} with ${threads} ${threads === 1 ? 'thread' : 'threads'} (${backendReason})\n`,
 );
 
 // A system turn of our own. Without it SmolLM2's template adds another system turn. The two best first

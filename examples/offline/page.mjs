@@ -43,8 +43,9 @@ try {
     },
   });
   const { name, threads } = model.info;
+  const file = decodeURIComponent(new URL(source).pathname.split('/').at(-1));
   $('said').textContent =
-    `${name} is ready, ${threads === 1 ? 'with one thread' : `with ${threads} threads`}.`;
+    `${file} (${name}) is ready, ${threads === 1 ? 'with one thread' : `with ${threads} threads`}.`;
   $('go').disabled = false;
   document.documentElement.dataset.state = 'ready';
 } catch (error) {

@@ -194,6 +194,7 @@ test('info prints facts about the model; info --json prints the info object', ()
   withModel(async (model) => {
     const { status, stdout, stderr } = await run(['info', MODEL]);
     assert.equal(status, 0, stderr);
+    assert.match(stdout, /^file +q4_1-smollm\.gguf$/m);
     assert.match(stdout, /^architecture +llama$/m);
     assert.match(stdout, /^context +256 tokens; the model was trained on 256$/m);
     assert.equal(stderr, '', "no progress is drawn when stderr isn't a terminal");

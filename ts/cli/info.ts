@@ -8,6 +8,7 @@ export async function info({ info }: LanguageModel, command: Command): Promise<v
   if (command.json) return printJson(info);
   const { memory } = info;
   const rows: [string, unknown][] = [
+    ['file', command.model.split(/[?#]/)[0]!.split(/[\\/]/).at(-1)],
     ['name', info.name],
     ['architecture', info.architecture],
     ['quantization', info.quantization],
