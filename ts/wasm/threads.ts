@@ -68,7 +68,7 @@ export class ThreadPool {
     this.#gone.add(peer);
     const what = this.#up.has(peer)
       ? 'a pool thread died'
-      : "thread.js, or threadUrl, can't be started (it needs the headers of worker.js)";
+      : "threadUrl or thread.js can't be started (it needs the headers of worker.js)";
     if (!this.#isStopping)
       this.fault ??= new ChordError('internal', `${what}: ${cause.message}`, {
         cause,
