@@ -30,12 +30,26 @@ function fileOf(random) {
   return file;
 }
 
-/** What is kept: bytes, and the hash of a whole copy. */
+/** What is kept: the last download's data file and its bytes, and the hash of a whole copy. */
 async function stored(cache) {
   const [model] = await listModels({ cache });
-  if (!model?.isComplete) return { bytes: model?.bytes ?? 0 };
-  const file = (await readdir(cache)).find((name) => name.endsWith('.gguf'));
-  return { bytes: model.bytes, whole: sha256(await readFile(path.join(cache, file))) };
+  if (model === undefined) return { bytes: 0 };
+  const slots = (await readdir(cache)).filter((name) => /\.[ab]$/.test(name));
+  const texts = await Promise.all(slots.map((name) => readFile(path.join(cache, name), 'utf8')));
+  const journals = texts.flatMap((text) => {
+    try {
+      return [JSON.parse(text.slice(8))];
+    } catch {
+      return []; // torn
+    }
+  });
+  const journal = journals.reduce((one, other) => (other.sequence > one.sequence ? other : one));
+  const bytes = journal.ranges.reduce((sum, [from, to]) => sum + to - from, 0);
+  // A download that replaces a whole copy names it.
+  const copy = journal.isComplete ? journal : journal.old;
+  assert.equal(model.isComplete, copy !== undefined);
+  const whole = copy && sha256(await readFile(path.join(cache, `${copy.data}.gguf`)));
+  return { bytes, data: journal.data, whole };
 }
 
 /** Starts a process that downloads, and kills it after `ms`. */
@@ -120,8 +134,9 @@ async function run(seed) {
           if (signal !== undefined) interruptions -= 1;
         }
       }
-      const now = (await stored(cache)).bytes;
-      const name = (await readdir(cache)).find((file) => file.endsWith('.gguf'));
+      const after = await stored(cache);
+      const [now, name] = [after.bytes, after.data];
+      assert.ok(whole === undefined || versions.has(after.whole), 'a whole copy is lost');
       if (name !== data && !isCurrent) [kept, isCurrent] = [0, true];
       data = name;
       if (hasRanges) assert.ok(now >= kept, `${now} bytes are kept of ${kept}`);
