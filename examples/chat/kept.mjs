@@ -31,7 +31,7 @@ function item(model, load, refresh, say) {
   const { source, bytes, totalBytes, isComplete } = model;
   const title = titleOf(model);
   const facts = isComplete
-    ? size(bytes)
+    ? `${size(bytes)}${knownModel(source) ? ', the copy kept of the model above' : ''}`
     : `${size(bytes)}${totalBytes ? ` of ${size(totalBytes)}` : ''}, not complete: go on`;
   const open = element(
     'button',

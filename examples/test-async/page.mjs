@@ -89,7 +89,7 @@ async function load() {
         : await loadModel(file ?? address(), { onProgress: showProgress });
     results.info = model instanceof WasmModel ? model.get_model_info() : model.info;
     results.load.milliseconds = performance.now() - begin;
-    showInfo(results.info);
+    showInfo(results.info, file?.name ?? address().split(/[?#]/)[0].split('/').at(-1));
     loadState('pass', `Loaded in ${(results.load.milliseconds / 1000).toFixed(1)} s.`);
   } catch (error) {
     showInfo(null);
@@ -135,10 +135,11 @@ function loadState(status, text) {
   $('progress').hidden = status !== 'running';
 }
 
-function showInfo(info) {
+function showInfo(info, file) {
   $('info').hidden = !info;
   if (!info) return;
   const facts = {
+    File: file,
     Name: info.name,
     Architecture: info.architecture,
     Quantization: info.quantization,
