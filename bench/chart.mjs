@@ -23,8 +23,7 @@ const CHARTS = [
 
 // Pixels: a title's line, a bar's line, the column of thread counts.
 const TITLE = 22,
-  ROW = 19,
-  LEFT = 72;
+  ROW = 19;
 
 /** One figure per chart that has values. */
 export function chartsOf(summary) {
@@ -37,11 +36,15 @@ export function chartsOf(summary) {
 function figureOf({ title, unit, note, mark }, rows) {
   const limitOf = ({ engines, shares }) => (shares.ours ? engines.ours.median / shares.ours : 0);
   const scale = Math.max(...rows.map((row) => Math.max(row.engines.ours.max, limitOf(row))), mark ?? 0);
-  const percent = (value) => `${((100 * value) / scale).toFixed(2)}%`;
   const svg = draw('svg', { class: 'chart', role: 'img' });
-  // The bars have a coordinate system of their own: its 100 % are the scale. The numbers are a column at the
-  // right, where no bar or line reaches them; style.css has the width, and 40 % holds where it can't.
-  const bars = draw('svg', { class: 'bars', x: LEFT, width: '40%' });
+  // style.css places bars between two columns, of thread counts and of numbers: --from and --to are shares
+  // of its width.
+  const bar = (kind, from, to, y, height, rx = 0) => {
+    const rect = draw('rect', { class: `across ${kind}`, y, height, rx });
+    rect.style.setProperty('--from', (from / scale).toFixed(4));
+    rect.style.setProperty('--to', (to / scale).toFixed(4));
+    svg.append(rect);
+  };
   const said = [];
   let y = 0,
     measure;
@@ -55,17 +58,14 @@ function figureOf({ title, unit, note, mark }, rows) {
     const limit = limitOf(row);
     const value = `${figure(median)}${limit > 0 ? ` (${Math.round(row.shares.ours * 100)} %)` : ''}`;
     svg.append(draw('text', { class: 'row', x: 0, y: y + 11 }, threadsOf(row)));
-    if (limit > 0) bars.append(draw('rect', { class: 'limit', y, height: 14, width: percent(limit), rx: 3 }));
-    bars.append(
-      draw('rect', { class: 'bar', y, height: 14, width: percent(median), rx: 3 }),
-      draw('line', { class: 'range', x1: percent(min), x2: percent(max), y1: y + 7, y2: y + 7 }),
-    );
+    if (limit > 0) bar('limit', 0, limit, y, 14, 3);
+    bar('bar', 0, median, y, 14, 3);
+    bar('range', min, max, y + 6.25, 1.5);
     svg.append(draw('text', { class: 'value', x: '100%', y: y + 11 }, value));
     said.push(`${shortTitle(row)}, ${threadsOf(row)}: ${value} ${unit}`);
     y += ROW;
   }
-  if (mark) bars.append(draw('line', { class: 'mark', x1: percent(mark), x2: percent(mark), y1: 0, y2: y }));
-  svg.append(bars);
+  if (mark) bar('mark', mark, mark, 0, y);
   svg.setAttribute('height', y);
   svg.setAttribute('aria-label', `${title}. ${said.join('; ')}`);
 

@@ -85,6 +85,15 @@ test('the numbers of a chart stay inside it, and no line runs through one', need
           });
         });
         assert.deepEqual(found, [], `at ${width}`);
+        const left = await page.evaluate(() =>
+          [...document.querySelectorAll('svg.chart')].map((chart) => {
+            const ends = [...chart.querySelectorAll('rect')].map((one) => one.getBoundingClientRect().right);
+            return Math.round(chart.getBoundingClientRect().right - Math.max(...ends));
+          }),
+        );
+        assert.ok(left.length >= 2);
+        for (const px of left)
+          assert.ok(px >= 90 && px <= 93, `${px} px right of the longest bar at ${width}`);
       }
     }),
   ),
