@@ -5,7 +5,8 @@
     pip install jinja2==3.1.6
     python3 tools/make_template_goldens.py                 # writes tests/template/*.golden
     python3 tools/make_template_goldens.py --check         # fails if a file would change
-    python3 tools/make_template_goldens.py --families DIR  # DIR/*.jinja: writes tests/template/families.txt
+    python3 tools/make_template_goldens.py --families DIR  # DIR/*.jinja: writes tests/template/families.txt;
+                                                           # with --check behind it: compares
     python3 tools/make_template_goldens.py --requests DIR OUT  # the cases of DIR as a file of goldens
 
 tests/template/snippets.py holds the snippets, styles/ short templates in the styles of chat formats, chats.py
@@ -125,21 +126,31 @@ def digest(text: str) -> str:
 
 
 def family_list(folder: Path) -> str:
-    lines = ["# The SHA-256 (its first 16 digits) of templates of model families, and of what Jinja2 renders from them:",
-             "# family, conversation of chats.py, template, text (or error). Written by tools/make_template_goldens.py.",
-             "# The templates are their makers' and aren't here."]
+    texts: dict[str, list[str]] = {}
+    sources: dict[str, str] = {}
 
     def write(family: str, name: str, template: str, variables: str) -> None:
         size, text = render(template, variables)
-        lines.append(f"{family} | {name} | {digest(template)} | {digest(text) if size >= 0 else 'error'}")
+        sources[family] = digest(template)
+        texts.setdefault(family, []).append(f"{min(size, 0)} {text}")
     families(folder, write)
+    lines = ["# Templates of model families (repository and name), their SHA-256, and the SHA-256 of what Jinja2 renders",
+             "# from each for the conversations of chats.py (the first 16 digits). The templates are their makers' and",
+             "# aren't here. tools/make_template_goldens.py --families DIR writes this file."]
+    lines += [f"{family} | {sources[family]} | {digest(chr(0).join(texts[family]))}" for family in sorted(texts)]
     return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     arguments = sys.argv[1:]
     if arguments[:1] == ["--families"]:
-        (FOLDER / "families.txt").write_text(family_list(Path(arguments[1])))
+        file, text = FOLDER / "families.txt", family_list(Path(arguments[1]))
+        if arguments[2:] == ["--check"]:
+            known = set(file.read_text().splitlines())
+            new = [line for line in text.splitlines() if line not in known]
+            print(f"{len(text.splitlines()) - 3} templates, {len(new)} not as in {file.name}", *new, sep="\n")
+            return 1 if new else 0
+        file.write_text(text)
         return 0
     if arguments[:1] == ["--requests"]:
         parts = []

@@ -85,14 +85,14 @@ int64_t chord_string_length(val s)
 {
     uint32_t code;
     int64_t n = 0;
-    for (const char *p = s.s, *end = s.s + s.n; p < end; n++) p += chord_char_at(p, end, &code);
+    for (const char *p = s->s, *end = s->s + s->n; p < end; n++) p += chord_char_at(p, end, &code);
     return n;
 }
 
 uint32_t chord_string_offset(val s, int64_t i)
 {
     uint32_t code;
-    const char *p = s.s, *end = s.s + s.n;
+    const char *p = s->s, *end = s->s + s->n;
     for (; i > 0 && p < end; i--) p += chord_char_at(p, end, &code);
-    return (uint32_t)(p - s.s);
+    return (uint32_t)(p - s->s);
 }

@@ -74,7 +74,7 @@ static void string_literal(chord_parser *p)
         chord_parse_next(p);
     } while (p->at.t.kind == TOKEN_STRING);
     if (n == 1 && is_plain) {
-        chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, of_string(begin.t.s, begin.t.n)));
+        chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, string_literal_of(begin.t.s, begin.t.n)));
         return;
     }
     char *const d = chord_arena_take(p->arena, total, 1);
@@ -85,14 +85,14 @@ static void string_literal(chord_parser *p)
     uint32_t at = 0;
     p->at = begin;
     for (; p->at.t.kind == TOKEN_STRING; chord_parse_next(p)) at += unescape(p, p->at.t.s, p->at.t.n, d + at);
-    chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, of_string(d, at)));
+    chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, string_literal_of(d, at)));
 }
 
-static val number_literal(chord_parser *p, chord_token t)
+static chord_value number_literal(chord_parser *p, chord_token t)
 {
     uint64_t whole = 0;
     uint32_t i = 0, radix = 10;
-    if (t.kind == TOKEN_FLOAT) return of_float(chord_number_parse(t.s, t.n));
+    if (t.kind == TOKEN_FLOAT) return float_literal(chord_number_parse(t.s, t.n));
     if (t.n > 2 && t.s[1] > '9' && t.s[1] != '_') {
         radix = (t.s[1] | 32) == 'x' ? 16 : (t.s[1] | 32) == 'o' ? 8 : 2;
         i = 2;
@@ -106,10 +106,13 @@ static val number_literal(chord_parser *p, chord_token t)
             break;
         }
     }
-    return of_int((int64_t)whole);
+    return int_literal((int64_t)whole);
 }
 
-static void push(chord_parser *p, val v) { chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, v)); }
+static void push(chord_parser *p, chord_value v)
+{
+    chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, v));
+}
 
 /* ---- primaries -------------------------------------------------------------------------------------- */
 
@@ -117,7 +120,7 @@ static bool name_literal(chord_parser *p)
 {
     static const struct {
         const char *name;
-        val v;
+        chord_value v;
     } names[] = { { "true", { .kind = BOOL, .i = 1 } }, { "True", { .kind = BOOL, .i = 1 } },
                   { "false", { .kind = BOOL } },        { "False", { .kind = BOOL } },
                   { "none", { .kind = NONE } },         { "None", { .kind = NONE } } };
@@ -203,7 +206,7 @@ static chord_instruction arguments(chord_parser *p)
             push(p, chord_parse_name(p));
             chord_parse_next(p);
         } else if (stars) {
-            push(p, of_none());
+            push(p, none_literal());
         }
         chord_parse_expression(p, true);
         call.a += is_named || stars;
@@ -230,14 +233,15 @@ static void subscript(chord_parser *p)
             break;
         }
         if (p->at.t.kind != ':') chord_parse_expression(p, true);
-        else push(p, (val){ 0 });
+        else push(p, (chord_value){ 0 });
         int parts = 1;
         for (; chord_parse_take(p, ':') && parts < 4; parts++) {
             is_slice = true;
-            if (p->at.t.kind == ':' || p->at.t.kind == ']' || p->at.t.kind == ',') push(p, (val){ 0 });
+            if (p->at.t.kind == ':' || p->at.t.kind == ']' || p->at.t.kind == ',')
+                push(p, (chord_value){ 0 });
             else chord_parse_expression(p, true);
         }
-        for (; is_slice && parts < 3; parts++) push(p, (val){ 0 });
+        for (; is_slice && parts < 3; parts++) push(p, (chord_value){ 0 });
     } while (chord_parse_take(p, ',') && p->status == CHORD_OK);
     chord_parse_expect(p, ']', "a bracket isn't closed");
     if (is_slice && n > 1) chord_parse_fail(p, "several slices at once");
@@ -254,7 +258,7 @@ static void attribute(chord_parser *p)
         chord_code_emit(p, OP_ITEM, 0, 0);
         return;
     }
-    val name = chord_parse_name(p);
+    chord_value name = chord_parse_name(p);
     name.id = chord_names_find(name.s, name.n, ~(uint32_t)(IS_FILTER | IS_TEST | IS_GLOBAL)) == 0;
     chord_code_emit(p, OP_ATTR, 0, chord_parse_constant(p, name));
 }
@@ -276,17 +280,17 @@ static void postfix(chord_parser *p)
 /* ---- filters and tests ------------------------------------------------------------------------------ */
 
 /* The name of a filter or test may have points. */
-static val dotted_name(chord_parser *p)
+static chord_value dotted_name(chord_parser *p)
 {
-    val name = chord_parse_name(p);
+    chord_value name = chord_parse_name(p);
     while (chord_parse_take(p, '.')) {
-        val const more = chord_parse_name(p);
+        chord_value const more = chord_parse_name(p);
         name.n = (uint32_t)(more.s + more.n - name.s);
     }
     return name;
 }
 
-static void emit_named(chord_parser *p, val name, chord_instruction call, int op, uint32_t kind)
+static void emit_named(chord_parser *p, chord_value name, chord_instruction call, int op, uint32_t kind)
 {
     int32_t const id = chord_names_find(name.s, name.n, kind);
     if (id) emit_call(p, call, op, id);
@@ -296,7 +300,7 @@ static void emit_named(chord_parser *p, val name, chord_instruction call, int op
 static void filter(chord_parser *p)
 {
     chord_instruction call = { .op = OP_FILTER };
-    val const name = dotted_name(p);
+    chord_value const name = dotted_name(p);
     if (chord_parse_take(p, '(')) call = arguments(p);
     emit_named(p, name, call, OP_FILTER, IS_FILTER);
 }
@@ -311,7 +315,7 @@ static void test(chord_parser *p)
 {
     chord_instruction call = { .op = OP_TEST };
     bool const is_not = chord_parse_word(p, "not");
-    val const name = dotted_name(p);
+    chord_value const name = dotted_name(p);
     int32_t const k = p->at.t.kind;
     if (chord_parse_take(p, '(')) {
         call = arguments(p);
@@ -466,7 +470,7 @@ static void condition(chord_parser *p, int32_t begin, int32_t middle)
     int32_t const over = chord_code_emit(p, OP_JUMP, 0, 0);
     chord_code_land(p, begin + (end - middle) - 1);
     if (chord_parse_word(p, "else")) chord_parse_expression(p, true);
-    else push(p, (val){ .kind = UNDEFINED });
+    else push(p, (chord_value){ .kind = UNDEFINED });
     chord_code_land(p, over);
 }
 

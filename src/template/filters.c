@@ -5,14 +5,14 @@
 /* x.a.b.0: each part is looked up as an item. */
 val chord_value_path(vm *r, val v, val path)
 {
-    if (path.kind != STRING) return is_given(path) ? chord_value_item(r, v, path) : v;
-    for (uint32_t at = 0, end; at <= path.n && r->status == CHORD_OK; at = end + 1) {
-        for (end = at; end < path.n && path.s[end] != '.';) end++;
-        val const part = of_string(path.s + at, end - at);
-        val number = part;
-        bool const is_index = part.n && part.s[0] >= '0' && part.s[0] <= '9' &&
-                              chord_number_scan(part.s, part.n, &number) == part.n;
-        v = chord_value_item(r, v, is_index ? number : part);
+    if (path->kind != STRING) return is_given(path) ? chord_value_item(r, v, path) : v;
+    for (uint32_t at = 0, end; at <= path->n && r->status == CHORD_OK; at = end + 1) {
+        for (end = at; end < path->n && path->s[end] != '.';) end++;
+        val const part = of_string(r, path->s + at, end - at);
+        chord_value number;
+        bool const is_index = part->n && part->s[0] >= '0' && part->s[0] <= '9' &&
+                              chord_number_scan(part->s, part->n, &number) == part->n;
+        v = chord_value_item(r, v, is_index ? of_int(r, number.i) : part);
     }
     return v;
 }
@@ -20,16 +20,16 @@ val chord_value_path(vm *r, val v, val path)
 static val key_of(vm *r, val v, val path, val is_exact)
 {
     val const key = chord_value_path(r, v, path);
-    return key.kind == STRING && !chord_value_truth(is_exact) ? chord_string_case(r, key, false) : key;
+    return key->kind == STRING && !chord_value_truth(is_exact) ? chord_string_case(r, key, false) : key;
 }
 
 /* Sorts by keys, of which there are `stride` values from one to the next; keeps equal elements in order. */
 static val sorted(vm *r, val list, val path, val is_exact, bool is_reverse)
 {
-    uint32_t const n = list.n;
+    uint32_t const n = list->n;
     val *const v = chord_vm_take(r, n, sizeof(val)), *const keys = chord_vm_take(r, n, sizeof(val));
     for (uint32_t i = 0; v && keys && i < n && r->status == CHORD_OK; i++) {
-        val const key = key_of(r, list.v[i], path, is_exact);
+        val const key = key_of(r, list->v[i], path, is_exact);
         uint32_t k = i;
         for (; k && chord_vm_spend(r, 1); k--) {
             int const order = chord_value_compare(r, keys[k - 1], key);
@@ -38,10 +38,10 @@ static val sorted(vm *r, val list, val path, val is_exact, bool is_reverse)
             v[k] = v[k - 1];
         }
         keys[k] = key;
-        v[k] = list.v[i];
+        v[k] = list->v[i];
     }
-    list.v = v;
-    return list;
+    chord_values const l = { v, n, n, list->depth };
+    return chord_values_done(r, &l, LIST);
 }
 
 val chord_f_sort(vm *r, const val *a, int n)
@@ -54,22 +54,22 @@ val chord_f_sort(vm *r, const val *a, int n)
 val chord_f_dictsort(vm *r, const val *a, int n)
 {
     (void)n;
-    if (a[0].kind != DICT) return chord_vm_refuse(r, "only a mapping has sorted pairs, not", a[0]);
+    if (a[0]->kind != DICT) return chord_vm_refuse(r, "only a mapping has sorted pairs, not", a[0]);
     val items = a[0];
-    val const box = chord_value_box(r, ITEMS, 1, items, items);
+    val const box = chord_value_of(r, ITEMS, items);
     if (r->status != CHORD_OK) return box;
     items = chord_value_list(r, box);
-    return sorted(r, items, of_int(chord_value_is(a[2], "value")), a[1], chord_value_truth(a[3]));
+    return sorted(r, items, of_int(r, chord_value_is(a[2], "value")), a[1], chord_value_truth(a[3]));
 }
 
 static val extreme(vm *r, const val *a, int wanted)
 {
     val const list = chord_value_list(r, a[0]);
-    val best = { .kind = UNDEFINED }, best_key = { 0 };
-    for (uint32_t i = 0; i < list.n && chord_vm_spend(r, 1); i++) {
-        val const key = key_of(r, list.v[i], a[2], a[1]);
+    val best = &chord_undefined, best_key = NOTHING;
+    for (uint32_t i = 0; i < list->n && chord_vm_spend(r, 1); i++) {
+        val const key = key_of(r, list->v[i], a[2], a[1]);
         if (i && chord_value_compare(r, key, best_key) != wanted) continue;
-        best = list.v[i];
+        best = list->v[i];
         best_key = key;
     }
     return best;
@@ -81,9 +81,9 @@ val chord_f_sum(vm *r, const val *a, int n)
 {
     (void)n;
     val const list = chord_value_list(r, a[0]);
-    val sum = a[2].kind == MISSING ? of_int(0) : a[2];
-    for (uint32_t i = 0; i < list.n && chord_vm_spend(r, 1); i++)
-        sum = chord_operate(r, '+', sum, chord_value_path(r, list.v[i], a[1]));
+    val sum = a[2]->kind == MISSING ? of_int(r, 0) : a[2];
+    for (uint32_t i = 0; i < list->n && chord_vm_spend(r, 1); i++)
+        sum = chord_operate(r, '+', sum, chord_value_path(r, list->v[i], a[1]));
     return sum;
 }
 
@@ -92,13 +92,13 @@ val chord_f_unique(vm *r, const val *a, int n)
     (void)n;
     val const list = chord_value_list(r, a[0]);
     chord_values l = { 0 }, keys = { 0 };
-    for (uint32_t i = 0; i < list.n && r->status == CHORD_OK; i++) {
-        val const key = key_of(r, list.v[i], a[2], a[1]);
+    for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
+        val const key = key_of(r, list->v[i], a[2], a[1]);
         uint64_t k = 0;
         while (k < keys.n && !chord_value_equal(r, keys.v[k], key)) k++;
         if (k < keys.n) continue;
         chord_values_put(r, &keys, key);
-        chord_values_put(r, &l, list.v[i]);
+        chord_values_put(r, &l, list->v[i]);
     }
     return chord_values_done(r, &l, GENERATOR);
 }
@@ -108,12 +108,12 @@ val chord_f_groupby(vm *r, const val *a, int n)
     (void)n;
     val const list = sorted(r, chord_value_list(r, a[0]), a[1], a[3], false);
     chord_values groups = { 0 };
-    for (uint32_t i = 0; i < list.n && r->status == CHORD_OK;) {
-        val const key = key_of(r, list.v[i], a[1], a[3]), plain = chord_value_path(r, list.v[i], a[1]);
+    for (uint32_t i = 0; i < list->n && r->status == CHORD_OK;) {
+        val const key = key_of(r, list->v[i], a[1], a[3]), plain = chord_value_path(r, list->v[i], a[1]);
         chord_values group = { 0 }, pair = { 0 };
-        for (; i < list.n && chord_value_equal(r, key, key_of(r, list.v[i], a[1], a[3])); i++)
-            chord_values_put(r, &group, list.v[i]);
-        chord_values_put(r, &pair, plain.kind == UNDEFINED && a[2].kind != MISSING ? a[2] : plain);
+        for (; i < list->n && chord_value_equal(r, key, key_of(r, list->v[i], a[1], a[3])); i++)
+            chord_values_put(r, &group, list->v[i]);
+        chord_values_put(r, &pair, plain->kind == UNDEFINED && a[2]->kind != MISSING ? a[2] : plain);
         chord_values_put(r, &pair, chord_values_done(r, &group, LIST));
         chord_values_put(r, &groups, chord_values_done(r, &pair, TUPLE));
     }
@@ -124,12 +124,12 @@ val chord_f_batch(vm *r, const val *a, int n)
 {
     (void)n;
     val const list = chord_value_list(r, a[0]);
-    if (!is_whole(a[1]) || a[1].i < 1) return fail(r, "a batch needs a size");
+    if (!is_whole(a[1]) || a[1]->i < 1) return fail(r, "a batch needs a size");
     chord_values batches = { 0 }, batch = { 0 };
-    for (uint32_t i = 0; i < list.n && r->status == CHORD_OK; i++) {
-        chord_values_put(r, &batch, list.v[i]);
-        if (i + 1 < list.n && batch.n < (uint64_t)a[1].i) continue;
-        while (is_given(a[2]) && batch.n < (uint64_t)a[1].i && r->status == CHORD_OK)
+    for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
+        chord_values_put(r, &batch, list->v[i]);
+        if (i + 1 < list->n && batch.n < (uint64_t)a[1]->i) continue;
+        while (is_given(a[2]) && batch.n < (uint64_t)a[1]->i && r->status == CHORD_OK)
             chord_values_put(r, &batch, a[2]);
         chord_values_put(r, &batches, chord_values_done(r, &batch, LIST));
         batch = (chord_values){ 0 };
@@ -141,22 +141,22 @@ val chord_f_first(vm *r, const val *a, int n)
 {
     (void)n;
     val const list = chord_value_list(r, a[0]);
-    return list.n ? list.v[0] : (val){ .kind = UNDEFINED };
+    return list->n ? list->v[0] : &chord_undefined;
 }
 val chord_f_last(vm *r, const val *a, int n)
 {
     (void)n;
-    if (a[0].kind == GENERATOR) return fail(r, "a filter's result has no last element; make a list of it");
+    if (a[0]->kind == GENERATOR) return fail(r, "a filter's result has no last element; make a list of it");
     val const list = chord_value_list(r, a[0]);
-    return list.n ? list.v[list.n - 1] : (val){ .kind = UNDEFINED };
+    return list->n ? list->v[list->n - 1] : &chord_undefined;
 }
 
 val chord_f_length(vm *r, const val *a, int n)
 {
     (void)n;
     int64_t const length = chord_value_length(a[0]);
-    chord_vm_spend(r, a[0].kind == STRING ? a[0].n / 16 : 0);
-    return length < 0 ? chord_vm_refuse(r, "no length of", a[0]) : of_int(length);
+    chord_vm_spend(r, a[0]->kind == STRING ? a[0]->n / 16 : 0);
+    return length < 0 ? chord_vm_refuse(r, "no length of", a[0]) : of_int(r, length);
 }
 
 val chord_f_list(vm *r, const val *a, int n) { return (void)n, chord_value_list(r, a[0]); }
@@ -166,10 +166,10 @@ val chord_f_reverse(vm *r, const val *a, int n)
     (void)n;
     chord_values l = { 0 };
     val const list = chord_value_list(r, a[0]);
-    for (uint32_t i = list.n; i-- && r->status == CHORD_OK;) chord_values_put(r, &l, list.v[i]);
-    if (a[0].kind != STRING) return chord_values_done(r, &l, GENERATOR);
+    for (uint32_t i = list->n; i-- && r->status == CHORD_OK;) chord_values_put(r, &l, list->v[i]);
+    if (a[0]->kind != STRING) return chord_values_done(r, &l, GENERATOR);
     chord_buffer b = { 0 };
-    for (uint64_t i = 0; i < l.n; i++) chord_buffer_put(r, &b, l.v[i].s, l.v[i].n);
+    for (uint32_t i = 0; i < l.n; i++) chord_buffer_put(r, &b, l.v[i]->s, l.v[i]->n);
     return chord_buffer_string(r, &b);
 }
 
@@ -177,10 +177,10 @@ val chord_f_items(vm *r, const val *a, int n)
 {
     (void)n;
     chord_values none = { 0 };
-    if (a[0].kind == UNDEFINED) return chord_values_done(r, &none, GENERATOR);
-    if (a[0].kind != DICT) return chord_vm_refuse(r, "only a mapping has items, not", a[0]);
-    val const list = chord_value_list(r, chord_value_box(r, ITEMS, 1, a[0], a[0]));
-    return chord_value_box(r, GENERATOR, 2, list, of_none());
+    if (a[0]->kind == UNDEFINED) return chord_values_done(r, &none, GENERATOR);
+    if (a[0]->kind != DICT) return chord_vm_refuse(r, "only a mapping has items, not", a[0]);
+    val const list = chord_value_list(r, chord_value_of(r, ITEMS, a[0]));
+    return chord_value_of(r, GENERATOR, list);
 }
 
 /* ---- filters that call others ----------------------------------------------------------------------- */
@@ -189,17 +189,18 @@ static val named(vm *r, const char *name)
 {
     for (uint32_t i = 0; i < r->n_kw; i++)
         if (chord_value_is(r->kw[2 * i], name)) return r->kw[2 * i + 1];
-    return (val){ 0 };
+    return NOTHING;
 }
 
 /* Applies the filter or test a[0] to the subject, with arguments a[1 .. n - 1]. */
 static val apply(vm *r, uint32_t kind, val subject, const val *a, int n)
 {
     val args[8];
-    if (!chord_string_check(r, a[0])) return (val){ 0 };
-    int32_t const id = chord_names_find(a[0].s, a[0].n, kind);
+    if (!chord_string_check(r, a[0])) return NOTHING;
+    int32_t const id = chord_names_find(a[0]->s, a[0]->n, kind);
     if (!id)
-        return chord_vm_fail(r, kind == IS_TEST ? "there is no test" : "there is no filter", a[0].s, a[0].n);
+        return chord_vm_fail(r, kind == IS_TEST ? "there is no test" : "there is no filter", a[0]->s,
+                             a[0]->n);
     if (n > 8 || r->n_inside == 4) return fail(r, "filters are nested too deep");
     args[0] = subject;
     for (int i = 1; i < n; i++) args[i] = a[i];
@@ -216,17 +217,17 @@ static val apply(vm *r, uint32_t kind, val subject, const val *a, int n)
 /* Jinja2 takes any false value for an empty list here. */
 static val elements(vm *r, val v)
 {
-    return chord_value_truth(v) ? chord_value_list(r, v) : (val){ .kind = LIST };
+    return chord_value_truth(v) ? chord_value_list(r, v) : chord_values_done(r, &(chord_values){ 0 }, LIST);
 }
 
 val chord_f_map(vm *r, const val *a, int n)
 {
     chord_values l = { 0 };
     val const list = elements(r, a[0]), path = named(r, "attribute"), fallback = named(r, "default");
-    if (n < 2 && path.kind == MISSING) return fail(r, "map needs a filter or an attribute");
-    for (uint32_t i = 0; i < list.n && r->status == CHORD_OK; i++) {
-        val v = n > 1 ? apply(r, IS_FILTER, list.v[i], a + 1, n - 1) : chord_value_path(r, list.v[i], path);
-        if (n < 2 && v.kind == UNDEFINED && is_given(fallback)) v = fallback;
+    if (n < 2 && path->kind == MISSING) return fail(r, "map needs a filter or an attribute");
+    for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
+        val v = n > 1 ? apply(r, IS_FILTER, list->v[i], a + 1, n - 1) : chord_value_path(r, list->v[i], path);
+        if (n < 2 && v->kind == UNDEFINED && is_given(fallback)) v = fallback;
         chord_values_put(r, &l, v);
     }
     return chord_values_done(r, &l, GENERATOR);
@@ -237,11 +238,11 @@ static val selected(vm *r, const val *a, int n, bool has_attribute, bool wanted)
     chord_values l = { 0 };
     val const list = elements(r, a[0]);
     if (has_attribute && n < 2) return fail(r, "an attribute is missing");
-    for (uint32_t i = 0; i < list.n && r->status == CHORD_OK; i++) {
-        val const v = has_attribute ? chord_value_path(r, list.v[i], a[1]) : list.v[i];
+    for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
+        val const v = has_attribute ? chord_value_path(r, list->v[i], a[1]) : list->v[i];
         int const at = 1 + has_attribute;
         val const holds = n > at ? apply(r, IS_TEST, v, a + at, n - at) : v;
-        if (chord_value_truth(holds) == wanted) chord_values_put(r, &l, list.v[i]);
+        if (chord_value_truth(holds) == wanted) chord_values_put(r, &l, list->v[i]);
     }
     return chord_values_done(r, &l, GENERATOR);
 }
@@ -255,93 +256,92 @@ val chord_f_rejectattr(vm *r, const val *a, int n) { return selected(r, a, n, tr
 val chord_f_attr(vm *r, const val *a, int n)
 {
     (void)n;
-    if (!chord_string_check(r, a[1])) return (val){ 0 };
+    if (!chord_string_check(r, a[1])) return NOTHING;
     val const v = chord_value_attribute(r, a[0], a[1]);
     /* Only attributes, no keys. */
-    return a[0].kind == DICT && v.kind != METHOD ? (val){ .kind = UNDEFINED, .n = a[1].n, .s = a[1].s } : v;
+    return a[0]->kind == DICT && v->kind != METHOD ? &chord_undefined : v;
 }
 
 val chord_f_default(vm *r, const val *a, int n)
 {
     (void)n;
     (void)r;
-    bool const is_used = a[0].kind == UNDEFINED || (chord_value_truth(a[2]) && !chord_value_truth(a[0]));
-    return !is_used ? a[0] : a[1].kind == MISSING ? of_string("", 0) : a[1];
+    bool const is_used = a[0]->kind == UNDEFINED || (chord_value_truth(a[2]) && !chord_value_truth(a[0]));
+    return !is_used ? a[0] : a[1]->kind == MISSING ? of_string(r, "", 0) : a[1];
 }
 
 val chord_f_tojson(vm *r, const val *a, int n)
 {
     (void)n;
-    chord_writing how = { .is_json = true,
-                          .ascii = chord_value_truth(a[1]),
-                          .indent = of_none(),
-                          .sort = chord_value_truth(a[4]) };
-    how.item = of_string(", ", 2);
-    how.colon = of_string(": ", 2);
-    if (is_given(a[2])) how.item = of_string(",", 1);
-    if (a[2].kind == STRING) how.indent = a[2];
-    else if (is_whole(a[2])) how.indent = chord_operate(r, '*', of_string(" ", 1), a[2]);
+    chord_writing how = {
+        .is_json = true, .ascii = chord_value_truth(a[1]), .indent = NULL, .sort = chord_value_truth(a[4])
+    };
+    how.item = of_string(r, ", ", 2);
+    how.colon = of_string(r, ": ", 2);
+    if (is_given(a[2])) how.item = of_string(r, ",", 1);
+    if (a[2]->kind == STRING) how.indent = a[2];
+    else if (is_whole(a[2])) how.indent = chord_operate(r, '*', of_string(r, " ", 1), a[2]);
     else if (is_given(a[2])) return chord_vm_refuse(r, "an indentation can't be", a[2]);
     if (is_given(a[3])) {
         val const both = chord_value_list(r, a[3]);
-        if (both.n != 2 || both.v[0].kind != STRING || both.v[1].kind != STRING)
+        if (both->n != 2 || both->v[0]->kind != STRING || both->v[1]->kind != STRING)
             return fail(r, "separators are two strings");
-        how.item = both.v[0];
-        how.colon = both.v[1];
+        how.item = both->v[0];
+        how.colon = both->v[1];
     }
     chord_buffer b = { 0 };
     chord_write(r, &b, a[0], &how);
     return chord_buffer_string(r, &b);
 }
 
+/* The number that a string is, blanks aside; MISSING if it isn't one. The value itself if it's no string. */
+static val number_of(vm *r, val v)
+{
+    chord_value number;
+    if (v->kind == UNDEFINED) return chord_vm_refuse(r, "", v);
+    if (v->kind != STRING) return v;
+    val const s = chord_string_strip(r, v, &chord_none, true, true);
+    if (!s->n || chord_number_scan(s->s, s->n, &number) != s->n) return NOTHING;
+    if (number.kind == MISSING) return of_float(r, chord_number_parse(s->s, s->n)); /* beyond 64 bits */
+    return number.kind == INT ? of_int(r, number.i) : of_float(r, number.f);
+}
+
 val chord_f_int(vm *r, const val *a, int n)
 {
     (void)n;
-    val v = a[0], fallback = a[1].kind == MISSING ? of_int(0) : a[1];
-    if (v.kind == UNDEFINED) return chord_vm_refuse(r, "", v);
-    if (v.kind == STRING) {
-        val const s = chord_string_strip(v, of_none(), true, true);
-        if (!s.n || chord_number_scan(s.s, s.n, &v) != s.n) return fallback;
-        if (v.kind == MISSING) return fail(r, "a whole number doesn't fit 64 bits");
+    val const v = number_of(r, a[0]), fallback = a[1]->kind == MISSING ? of_int(r, 0) : a[1];
+    if (v->kind == FLOAT && v->f - v->f == 0) {
+        if (!(v->f > -9.2e18 && v->f < 9.2e18)) return fail(r, "a whole number doesn't fit 64 bits");
+        return of_int(r, (int64_t)v->f);
     }
-    if (v.kind == FLOAT) {
-        if (!(v.f > -9.2e18 && v.f < 9.2e18))
-            return v.f - v.f == 0 ? fail(r, "a whole number doesn't fit 64 bits") : fallback;
-        return of_int((int64_t)v.f);
-    }
-    return is_whole(v) ? of_int(v.i) : fallback;
+    return is_whole(v) ? of_int(r, v->i) : fallback;
 }
 
 val chord_f_float(vm *r, const val *a, int n)
 {
     (void)n;
-    val v = a[0];
-    if (v.kind == UNDEFINED) return chord_vm_refuse(r, "", v);
-    if (v.kind == STRING) {
-        val const s = chord_string_strip(v, of_none(), true, true);
-        if (s.n && chord_number_scan(s.s, s.n, &v) == s.n) return of_float(chord_number_parse(s.s, s.n));
-    }
-    return is_number(v) ? of_float(as_float(v)) : a[1].kind == MISSING ? of_float(0) : a[1];
+    val const v = number_of(r, a[0]);
+    return is_number(v) ? of_float(r, as_float(v)) : a[1]->kind == MISSING ? of_float(r, 0) : a[1];
 }
 
 val chord_f_abs(vm *r, const val *a, int n)
 {
     (void)n;
-    if (a[0].kind == FLOAT) return of_float(__builtin_fabs(a[0].f));
-    return is_whole(a[0]) && a[0].i >= 0 ? of_int(a[0].i) : chord_operate(r, '-', of_int(0), a[0]);
+    if (a[0]->kind == FLOAT) return of_float(r, __builtin_fabs(a[0]->f));
+    return is_whole(a[0]) && a[0]->i >= 0 ? of_int(r, a[0]->i) : chord_operate(r, '-', of_int(r, 0), a[0]);
 }
 
 val chord_f_round(vm *r, const val *a, int n)
 {
     (void)n;
-    int64_t const digits = a[1].kind == MISSING ? 0 : a[1].i;
+    int64_t const digits = a[1]->kind == MISSING ? 0 : a[1]->i;
     bool const is_up = chord_value_is(a[2], "ceil"), is_down = chord_value_is(a[2], "floor");
     if (!is_number(a[0])) return chord_vm_refuse(r, "no number to round:", a[0]);
-    if ((a[1].kind != MISSING && !is_whole(a[1])) || digits > 30 || digits < -18)
+    if ((a[1]->kind != MISSING && !is_whole(a[1])) || digits > 30 || digits < -18)
         return fail(r, "round takes -18 to 30 digits");
     if (is_given(a[2]) && !is_up && !is_down && !chord_value_is(a[2], "common"))
         return fail(r, "round's method must be common, ceil or floor");
-    if (is_whole(a[0]) && digits >= 0 && !is_up && !is_down) return of_int(a[0].i);
+    if (is_whole(a[0]) && digits >= 0 && !is_up && !is_down) return of_int(r, a[0]->i);
     double unit = 1;
     for (int64_t i = digits < 0 ? -digits : digits; i; i--) unit *= 10;
     double const f = as_float(a[0]);
@@ -354,63 +354,63 @@ val chord_f_round(vm *r, const val *a, int n)
         else if (!is_down) { /* to even */ double const rest = x - (double)whole;
             whole += rest > 0.5 || (rest == 0.5 && (whole & 1));
         }
-        if (is_whole(a[0]) && digits < 0 && !is_up && !is_down) return of_int(whole * (int64_t)unit);
-        return of_float(digits < 0 ? (double)whole * unit : (double)whole / unit);
+        if (is_whole(a[0]) && digits < 0 && !is_up && !is_down) return of_int(r, whole * (int64_t)unit);
+        return of_float(r, digits < 0 ? (double)whole * unit : (double)whole / unit);
     }
     chord_buffer b = { 0 };
     chord_number_put_fixed(r, &b, f, (uint32_t)digits);
-    return b.n ? of_float(chord_number_parse(b.s, (size_t)b.n)) : (val){ 0 };
+    return b.n ? of_float(r, chord_number_parse(b.s, (size_t)b.n)) : NOTHING;
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------ */
 
-val chord_t_defined(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0].kind != UNDEFINED); }
+val chord_t_defined(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind != UNDEFINED); }
 val chord_t_undefined(vm *r, const val *a, int n)
 {
-    return (void)r, (void)n, of_bool(a[0].kind == UNDEFINED);
+    return (void)r, (void)n, of_bool(a[0]->kind == UNDEFINED);
 }
-val chord_t_none(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0].kind == NONE); }
-val chord_t_boolean(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0].kind == BOOL); }
+val chord_t_none(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == NONE); }
+val chord_t_boolean(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == BOOL); }
 val chord_t_true(vm *r, const val *a, int n)
 {
-    return (void)r, (void)n, of_bool(a[0].kind == BOOL && a[0].i);
+    return (void)r, (void)n, of_bool(a[0]->kind == BOOL && a[0]->i);
 }
 val chord_t_false(vm *r, const val *a, int n)
 {
-    return (void)r, (void)n, of_bool(a[0].kind == BOOL && !a[0].i);
+    return (void)r, (void)n, of_bool(a[0]->kind == BOOL && !a[0]->i);
 }
-val chord_t_integer(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0].kind == INT); }
-val chord_t_float(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0].kind == FLOAT); }
+val chord_t_integer(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == INT); }
+val chord_t_float(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == FLOAT); }
 val chord_t_number(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(is_number(a[0])); }
-val chord_t_string(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0].kind == STRING); }
-val chord_t_mapping(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0].kind == DICT); }
+val chord_t_string(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == STRING); }
+val chord_t_mapping(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == DICT); }
 val chord_t_sequence(vm *r, const val *a, int n)
 {
-    int const k = a[0].kind;
+    int const k = a[0]->kind;
     return (void)r, (void)n, of_bool(k == UNDEFINED || (k >= STRING && k <= DICT) || k == RANGE);
 }
 val chord_t_iterable(vm *r, const val *a, int n)
 {
-    int const k = a[0].kind;
+    int const k = a[0]->kind;
     return (void)r, (void)n, of_bool(k == UNDEFINED || (k >= STRING && k <= GENERATOR) || k == LOOP);
 }
 val chord_t_callable(vm *r, const val *a, int n)
 {
-    int const k = a[0].kind;
+    int const k = a[0]->kind;
     return (void)r, (void)n,
            of_bool(k == UNDEFINED || k == MACRO || k == FUNCTION || k == METHOD || k == JOINER || k == LOOP);
 }
 val chord_t_odd(vm *r, const val *a, int n)
 {
-    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], of_int(2)), of_int(1)));
+    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], of_int(r, 2)), of_int(r, 1)));
 }
 val chord_t_even(vm *r, const val *a, int n)
 {
-    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], of_int(2)), of_int(0)));
+    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], of_int(r, 2)), of_int(r, 0)));
 }
 val chord_t_divisibleby(vm *r, const val *a, int n)
 {
-    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], a[1]), of_int(0)));
+    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], a[1]), of_int(r, 0)));
 }
 val chord_t_eq(vm *r, const val *a, int n) { return (void)n, chord_operate(r, TOKEN_EQ, a[0], a[1]); }
 val chord_t_ne(vm *r, const val *a, int n) { return (void)n, chord_operate(r, TOKEN_NE, a[0], a[1]); }
@@ -422,15 +422,15 @@ val chord_t_in(vm *r, const val *a, int n) { return (void)n, chord_operate(r, TO
 val chord_t_sameas(vm *r, const val *a, int n)
 {
     (void)n;
-    bool const is = a[0].kind == a[1].kind &&
-                    (a[0].kind >= LIST ? a[0].v == a[1].v : chord_value_equal(r, a[0], a[1]));
+    bool const is = a[0]->kind == a[1]->kind &&
+                    (a[0]->kind >= LIST ? a[0]->v == a[1]->v : chord_value_equal(r, a[0], a[1]));
     return of_bool(is);
 }
 val chord_t_filter(vm *r, const val *a, int n)
 {
-    return (void)n, of_bool(chord_string_check(r, a[0]) && chord_names_find(a[0].s, a[0].n, IS_FILTER));
+    return (void)n, of_bool(chord_string_check(r, a[0]) && chord_names_find(a[0]->s, a[0]->n, IS_FILTER));
 }
 val chord_t_test(vm *r, const val *a, int n)
 {
-    return (void)n, of_bool(chord_string_check(r, a[0]) && chord_names_find(a[0].s, a[0].n, IS_TEST));
+    return (void)n, of_bool(chord_string_check(r, a[0]) && chord_names_find(a[0]->s, a[0]->n, IS_TEST));
 }

@@ -21,11 +21,11 @@ static void put_padded(vm *r, chord_buffer *b, val text, spec f, bool is_number)
 {
     int64_t const room = f.width - chord_string_length(text);
     bool const zero = f.zero && is_number && !f.left,
-               has_sign = zero && text.n && (text.s[0] == '-' || text.s[0] == '+');
-    if (has_sign) chord_buffer_put1(r, b, text.s[0]);
-    if (f.left) chord_buffer_put(r, b, text.s, text.n);
+               has_sign = zero && text->n && (text->s[0] == '-' || text->s[0] == '+');
+    if (has_sign) chord_buffer_put1(r, b, text->s[0]);
+    if (f.left) chord_buffer_put(r, b, text->s, text->n);
     for (int64_t i = 0; i < room && r->status == CHORD_OK; i++) chord_buffer_put1(r, b, zero ? '0' : ' ');
-    if (!f.left) chord_buffer_put(r, b, text.s + has_sign, text.n - has_sign);
+    if (!f.left) chord_buffer_put(r, b, text->s + has_sign, text->n - has_sign);
 }
 
 static val number_text(vm *r, val v, char kind, spec f)
@@ -40,14 +40,14 @@ static val number_text(vm *r, val v, char kind, spec f)
         chord_number_put_fixed(r, &b, size, f.digits < 0 ? 6 : (uint32_t)f.digits);
         return chord_buffer_string(r, &b);
     }
-    if (v.kind == FLOAT && !(__builtin_fabs(v.f) < 9.2e18))
+    if (v->kind == FLOAT && !(__builtin_fabs(v->f) < 9.2e18))
         return fail(r, "a whole number doesn't fit 64 bits");
-    int64_t const whole = v.kind == FLOAT ? (int64_t)v.f : v.i;
+    int64_t const whole = v->kind == FLOAT ? (int64_t)v->f : v->i;
     if (kind != 'x' && kind != 'X' && kind != 'o') {
-        chord_number_put(r, &b, of_int(whole));
+        chord_number_put(r, &b, of_int(r, whole));
         return chord_buffer_string(r, &b);
     }
-    if (v.kind == FLOAT) return chord_vm_refuse(r, "a whole number is needed, not", v);
+    if (v->kind == FLOAT) return chord_vm_refuse(r, "a whole number is needed, not", v);
     uint64_t left = whole < 0 ? 0 - (uint64_t)whole : (uint64_t)whole;
     uint64_t const radix = kind == 'o' ? 8 : 16;
     char digits[24];
@@ -64,16 +64,13 @@ static val number_text(vm *r, val v, char kind, spec f)
 static val converted(vm *r, val v, char kind, spec f)
 {
     chord_buffer b = { 0 };
-    static const chord_writing python = { .item = { .kind = STRING, .n = 2, .s = ", " },
-                                          .colon = { .kind = STRING, .n = 2, .s = ": " } };
     switch (kind) {
     case 's':
     case 'r':
         if (kind == 's') chord_write_text(r, &b, v);
-        else chord_write(r, &b, v, &python);
+        else chord_write(r, &b, v, &chord_python);
         v = chord_buffer_string(r, &b);
-        if (f.digits >= 0 && v.kind == STRING) v.n = chord_string_offset(v, f.digits);
-        return v;
+        return f.digits >= 0 && v->kind == STRING ? of_string(r, v->s, chord_string_offset(v, f.digits)) : v;
     case 'd':
     case 'i':
     case 'u':
@@ -83,10 +80,10 @@ static val converted(vm *r, val v, char kind, spec f)
     case 'f':
     case 'F': return number_text(r, v, kind, f);
     case 'c':
-        if (v.kind == STRING && chord_string_length(v) == 1) return v;
-        if (!is_whole(v) || v.i < 0 || v.i > 0x10ffff)
+        if (v->kind == STRING && chord_string_length(v) == 1) return v;
+        if (!is_whole(v) || v->i < 0 || v->i > 0x10ffff)
             return chord_vm_refuse(r, "a character is needed, not", v);
-        chord_char_put(r, &b, (uint32_t)v.i);
+        chord_char_put(r, &b, (uint32_t)v->i);
         return chord_buffer_string(r, &b);
     default: return chord_vm_fail(r, "a format isn't known:", &kind, 1);
     }
@@ -95,13 +92,13 @@ static val converted(vm *r, val v, char kind, spec f)
 val chord_format_percent(vm *r, val format, val args)
 {
     chord_buffer b = { 0 };
-    const char *s = format.s, *const end = s + format.n;
+    const char *s = format->s, *const end = s + format->n;
     uint32_t used = 0;
     bool by_name = false;
     while (s < end && r->status == CHORD_OK) {
         const char *run = s;
         while (s < end && *s != '%') s++;
-        chord_buffer_put(r, &b, run, (uint64_t)(s - run));
+        chord_buffer_put(r, &b, run, (size_t)(s - run));
         if (s++ == end) break;
         spec f = { .digits = -1 };
         val v = args;
@@ -109,9 +106,9 @@ val chord_format_percent(vm *r, val format, val args)
         if (is_named) {
             run = ++s;
             while (s < end && *s != ')') s++;
-            val const name = of_string(run, (uint64_t)(s - run));
-            v = args.kind == DICT ? chord_dict_get(r, args, name) : (val){ 0 };
-            if (v.kind == MISSING) return chord_vm_fail(r, "a format's value is missing:", name.s, name.n);
+            val const name = of_string(r, run, (size_t)(s - run));
+            v = args->kind == DICT ? chord_dict_get(r, args, name) : NOTHING;
+            if (v->kind == MISSING) return chord_vm_fail(r, "a format's value is missing:", name->s, name->n);
             by_name = true;
             s += s < end;
         }
@@ -132,17 +129,17 @@ val chord_format_percent(vm *r, val format, val args)
             chord_buffer_put1(r, &b, '%');
             continue;
         }
-        if (!is_named && args.kind == TUPLE) {
-            if (used == args.n) return fail(r, "a format has too few values");
-            v = args.v[used];
+        if (!is_named && args->kind == TUPLE) {
+            if (used == args->n) return fail(r, "a format has too few values");
+            v = args->v[used];
         } else if (!is_named && used) {
             return fail(r, "a format has too few values");
         }
         used += !is_named;
         val const text = converted(r, v, kind, f);
-        if (text.kind == STRING) put_padded(r, &b, text, f, kind != 's' && kind != 'r' && kind != 'c');
+        if (text->kind == STRING) put_padded(r, &b, text, f, kind != 's' && kind != 'r' && kind != 'c');
     }
-    if (args.kind == TUPLE ? used != args.n : !used && !by_name && args.kind != DICT && args.kind != LIST)
+    if (args->kind == TUPLE ? used != args->n : !used && !by_name && args->kind != DICT && args->kind != LIST)
         return fail(r, "a format doesn't use all values");
     return chord_buffer_string(r, &b);
 }
@@ -162,22 +159,24 @@ val chord_f_format(vm *r, const val *a, int n)
 static val field(vm *r, val path, const val *a, int n, uint32_t *next)
 {
     uint32_t at = 0;
-    val v = { 0 }, index;
-    while (at < path.n && path.s[at] != '.' && path.s[at] != '[') at++;
-    val const first = of_string(path.s, at);
+    val v = NOTHING;
+    chord_value index;
+    while (at < path->n && path->s[at] != '.' && path->s[at] != '[') at++;
+    val const first = of_string(r, path->s, at);
     if (!at) v = *next + 1 < (uint32_t)n ? a[1 + (*next)++] : v;
-    else if (chord_number_scan(path.s, at, &index) == at && index.kind == INT)
+    else if (chord_number_scan(path->s, at, &index) == at && index.kind == INT && index.i >= 0)
         v = index.i + 1 < n ? a[1 + index.i] : v;
     else
         for (uint32_t i = 0; i < r->n_kw; i++)
             if (chord_value_equal(r, r->kw[2 * i], first)) v = r->kw[2 * i + 1];
-    if (v.kind == MISSING) return chord_vm_fail(r, "a format's value is missing:", path.s, path.n);
-    while (at < path.n && r->status == CHORD_OK) {
-        bool const is_item = path.s[at++] == '[';
+    if (v->kind == MISSING) return chord_vm_fail(r, "a format's value is missing:", path->s, path->n);
+    while (at < path->n && r->status == CHORD_OK) {
+        bool const is_item = path->s[at++] == '[';
         uint32_t const begin = at;
-        while (at < path.n && path.s[at] != '.' && path.s[at] != '[' && path.s[at] != ']') at++;
-        val key = of_string(path.s + begin, at - begin);
-        if (is_item && chord_number_scan(key.s, key.n, &index) == key.n && key.n) key = index;
+        while (at < path->n && path->s[at] != '.' && path->s[at] != '[' && path->s[at] != ']') at++;
+        val key = of_string(r, path->s + begin, at - begin);
+        if (is_item && chord_number_scan(key->s, key->n, &index) == key->n && key->n)
+            key = of_int(r, index.i);
         v = is_item ? chord_value_item(r, v, key) : chord_value_attribute(r, v, key);
         at += is_item;
     }
@@ -187,7 +186,7 @@ static val field(vm *r, val path, const val *a, int n, uint32_t *next)
 val chord_m_format(vm *r, const val *a, int n)
 {
     chord_buffer b = { 0 };
-    const char *s = a[0].s, *const end = s + a[0].n;
+    const char *s = a[0]->s, *const end = s + a[0]->n;
     uint32_t next = 0;
     while (s < end && r->status == CHORD_OK) {
         char const c = *s++;
@@ -201,7 +200,7 @@ val chord_m_format(vm *r, const val *a, int n)
         } else {
             const char *const begin = s;
             while (s < end && *s != '}' && *s != ':' && *s != '!') s++;
-            val v = field(r, of_string(begin, (uint64_t)(s - begin)), a, n, &next);
+            val v = field(r, of_string(r, begin, (size_t)(s - begin)), a, n, &next);
             char kind = 's';
             spec f = { .digits = -1 };
             if (s + 1 < end && *s == '!') {
@@ -224,7 +223,7 @@ val chord_m_format(vm *r, const val *a, int n)
             }
             if (s++ == end || s[-1] != '}') return fail(r, "a format isn't known or isn't finished");
             val const text = converted(r, v, kind, f);
-            if (text.kind == STRING) put_padded(r, &b, text, f, is_number(v));
+            if (text->kind == STRING) put_padded(r, &b, text, f, is_number(v));
         }
     }
     return chord_buffer_string(r, &b);
@@ -265,7 +264,7 @@ static void put_number(vm *r, chord_buffer *b, int32_t v, int width, char fill)
     int32_t unit = 1;
     for (int i = 1; i < width; i++) unit *= 10;
     for (; unit > v && unit > 1 && fill != '-'; unit /= 10) chord_buffer_put1(r, b, fill);
-    chord_number_put(r, b, of_int(v));
+    chord_number_put(r, b, of_int(r, v));
 }
 
 /* The week of the year, if weeks begin `first` days after Monday. */
@@ -307,7 +306,7 @@ static void put_time(vm *r, chord_buffer *b, const char *s, const char *end)
         if (fill == '_') fill = ' ';
         char const zero = fill ? fill : '0', blank = fill ? fill : ' ', c = s < end ? *s : 0;
         switch (c) {
-        case 'Y': chord_number_put(r, b, of_int(t->year)); break;
+        case 'Y': chord_number_put(r, b, of_int(r, t->year)); break;
         case 'y': put_number(r, b, t->year % 100, 2, zero); break;
         case 'C': put_number(r, b, t->year / 100, 2, zero); break;
         case 'm': put_number(r, b, t->month, 2, zero); break;
@@ -349,7 +348,7 @@ static void put_time(vm *r, chord_buffer *b, const char *s, const char *end)
                 put_time(r, b, other, other + chord_strlen(other));
                 r->n_inside--;
             } else {
-                chord_buffer_put(r, b, begin, (uint64_t)(s - begin) + (s < end));
+                chord_buffer_put(r, b, begin, (size_t)(s - begin) + (s < end));
             }
         }
         }
@@ -360,6 +359,6 @@ val chord_g_strftime_now(vm *r, const val *a, int n)
 {
     (void)n;
     chord_buffer b = { 0 };
-    if (chord_string_check(r, a[1])) put_time(r, &b, a[1].s, a[1].s + a[1].n);
+    if (chord_string_check(r, a[1])) put_time(r, &b, a[1]->s, a[1]->s + a[1]->n);
     return chord_buffer_string(r, &b);
 }

@@ -60,15 +60,15 @@ static bool read_string(reader *j, val *v)
     const char *const begin = j->s;
     while (j->s < j->end && *j->s != '"' && *j->s != '\\' && (uint8_t)*j->s >= 32) j->s++;
     if (j->s < j->end && *j->s == '"') {
-        *v = of_string(begin, (uint64_t)(j->s++ - begin));
+        *v = of_string(j->r, begin, (size_t)(j->s++ - begin));
         return true;
     }
     chord_buffer b = { 0 };
-    chord_buffer_put(j->r, &b, begin, (uint64_t)(j->s - begin));
+    chord_buffer_put(j->r, &b, begin, (size_t)(j->s - begin));
     while (j->s < j->end && *j->s != '"') {
         const char *const run = j->s;
         while (j->s < j->end && *j->s != '"' && *j->s != '\\' && (uint8_t)*j->s >= 32) j->s++;
-        chord_buffer_put(j->r, &b, run, (uint64_t)(j->s - run));
+        chord_buffer_put(j->r, &b, run, (size_t)(j->s - run));
         if (j->s == j->end || *j->s == '"') break;
         if (*j->s++ != '\\' || !read_escape(j, &b)) return false;
     }
@@ -81,9 +81,7 @@ static bool read_scalar(reader *j, val *v)
     static const struct {
         const char *word;
         val v;
-    } words[] = { { "true", { .kind = BOOL, .i = 1 } },
-                  { "false", { .kind = BOOL } },
-                  { "null", { .kind = NONE } } };
+    } words[] = { { "true", &chord_true }, { "false", &chord_false }, { "null", &chord_none } };
     skip_blanks(j);
     if (j->s < j->end && *j->s == '"') {
         j->s++;
@@ -98,9 +96,11 @@ static bool read_scalar(reader *j, val *v)
         }
     }
     if (j->s == j->end || *j->s == '+') return false;
-    size_t const n = chord_number_scan(j->s, (size_t)(j->end - j->s), v);
+    chord_value number;
+    size_t const n = chord_number_scan(j->s, (size_t)(j->end - j->s), &number);
     j->s += n;
-    if (n && v->kind == MISSING) fail(j->r, "a whole number of the variables doesn't fit 64 bits");
+    if (n) *v = number.kind == FLOAT ? of_float(j->r, number.f) : of_int(j->r, number.i);
+    if (n && number.kind == MISSING) fail(j->r, "a whole number of the variables doesn't fit 64 bits");
     return n != 0;
 }
 
@@ -163,11 +163,11 @@ static bool read_value(reader *j, val *v)
 val chord_json_read(vm *r, const char *s, size_t n)
 {
     reader j = { r, s, s + n };
-    val v = { 0 };
+    val v = NOTHING;
     if (read_value(&j, &v)) {
         skip_blanks(&j);
         if (j.s == j.end) return v;
     }
     fail(r, "the variables aren't valid JSON");
-    return (val){ 0 };
+    return NOTHING;
 }

@@ -23,7 +23,7 @@ int32_t chord_names_find(const char *s, size_t n, uint32_t kinds)
 }
 
 /* The number of the parameter, from 1 on; 0 if there is none. Without a name: how many there are. */
-static int parameter(const char *params, const val *name)
+static int parameter(const char *params, val name)
 {
     int k = 1;
     for (const char *p = params; *p; k++) {
@@ -38,21 +38,21 @@ static int parameter(const char *params, const val *name)
 val chord_names_call(vm *r, int32_t id, const val *a, int n)
 {
     const chord_entry *const e = &chord_names[id];
-    val args[1 + MOST_PARAMS] = { a[0] };
-    if (r->status != CHORD_OK) return (val){ 0 };
+    val args[1 + MOST_PARAMS];
+    if (r->status != CHORD_OK) return NOTHING;
     if (e->params[0] == '*') return e->call(r, a, n);
     int const most = parameter(e->params, NULL);
     if (n - 1 > most) return chord_vm_fail(r, "too many arguments for", e->name, chord_strlen(e->name));
-    for (int i = 1; i < n; i++) args[i] = a[i];
+    for (int i = 0; i <= MOST_PARAMS; i++) args[i] = i < n ? a[i] : NOTHING;
     for (uint32_t i = 0; i < r->n_kw; i++) {
         val const name = r->kw[2 * i];
-        int const at = name.kind == STRING ? parameter(e->params, &name) : 0;
-        if (!at || args[at].kind != MISSING)
-            return chord_vm_fail(r, "no such argument:", name.s, name.kind == STRING ? name.n : 0);
+        int const at = name->kind == STRING ? parameter(e->params, name) : 0;
+        if (!at || args[at]->kind != MISSING)
+            return chord_vm_fail(r, "no such argument:", name->s, name->kind == STRING ? name->n : 0);
         args[at] = r->kw[2 * i + 1];
     }
     for (int i = 1; i <= e->least; i++)
-        if (args[i].kind == MISSING)
+        if (args[i]->kind == MISSING)
             return chord_vm_fail(r, "an argument is missing for", e->name, chord_strlen(e->name));
     return e->call(r, args, 1 + most);
 }

@@ -258,14 +258,14 @@ static void put_float(vm *r, chord_buffer *b, double f)
 
 void chord_number_put(vm *r, chord_buffer *b, val v)
 {
-    if (v.kind != FLOAT) {
-        put_whole(r, b, v.i < 0 ? 0 - (uint64_t)v.i : (uint64_t)v.i, v.i < 0);
-    } else if (v.f != v.f) {
+    if (v->kind != FLOAT) {
+        put_whole(r, b, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i, v->i < 0);
+    } else if (v->f != v->f) {
         chord_buffer_put(r, b, "nan", 3);
-    } else if (__builtin_isinf(v.f)) {
-        chord_buffer_put(r, b, v.f < 0 ? "-inf" : "inf", v.f < 0 ? 4 : 3);
+    } else if (__builtin_isinf(v->f)) {
+        chord_buffer_put(r, b, v->f < 0 ? "-inf" : "inf", v->f < 0 ? 4 : 3);
     } else {
-        put_float(r, b, v.f);
+        put_float(r, b, v->f);
     }
 }
 
@@ -275,7 +275,7 @@ void chord_number_put_fixed(vm *r, chord_buffer *b, double f, uint32_t n)
     int32_t e;
     char digits[400];
     if (f != f || __builtin_isinf(f)) {
-        chord_number_put(r, b, of_float(f));
+        chord_number_put(r, b, of_float(r, f));
         return;
     }
     big_set(&v, parts(f, &e));
@@ -310,7 +310,7 @@ void chord_number_put_fixed(vm *r, chord_buffer *b, double f, uint32_t n)
     chord_buffer_put(r, b, digits + at - n, n);
 }
 
-size_t chord_number_scan(const char *s, size_t n, val *v)
+size_t chord_number_scan(const char *s, size_t n, chord_value *v)
 {
     size_t i = n && (s[0] == '-' || s[0] == '+'), begin = i;
     bool is_float = false;
@@ -337,9 +337,9 @@ size_t chord_number_scan(const char *s, size_t n, val *v)
         }
     }
     bool const is_negative = s[0] == '-';
-    if (is_float) *v = of_float(chord_number_parse(s, i));
-    else if (!fits || whole > (uint64_t)INT64_MAX + is_negative) *v = (val){ 0 };
-    else *v = of_int((int64_t)(is_negative ? 0 - whole : whole));
+    if (is_float) *v = (chord_value){ .kind = FLOAT, .f = chord_number_parse(s, i) };
+    else if (!fits || whole > (uint64_t)INT64_MAX + is_negative) *v = (chord_value){ .kind = MISSING };
+    else *v = (chord_value){ .kind = INT, .i = (int64_t)(is_negative ? 0 - whole : whole) };
     return i;
 }
 

@@ -105,23 +105,23 @@ static void jump_back(chord_parser *p, int op, int32_t to)
     if (i >= 0) p->code[i].c = to - i;
 }
 
-int32_t chord_parse_constant(chord_parser *p, val v)
+int32_t chord_parse_constant(chord_parser *p, chord_value v)
 {
-    val *const constants = chord_parse_grow(p, p->constants, p->n_constants, sizeof *constants);
+    chord_value *const constants = chord_parse_grow(p, p->constants, p->n_constants, sizeof *constants);
     if (!constants) return 0;
     p->constants = constants;
     constants[p->n_constants] = v;
     return p->n_constants++;
 }
 
-val chord_parse_name(chord_parser *p)
+chord_value chord_parse_name(chord_parser *p)
 {
     chord_token const t = p->at.t;
     chord_parse_expect(p, TOKEN_NAME, "a name is missing");
-    return of_string(t.s, t.n);
+    return string_literal_of(t.s, t.n);
 }
 
-int32_t chord_word_id(chord_parser *p, val name)
+int32_t chord_word_id(chord_parser *p, chord_value name)
 {
     uint32_t hash = 2166136261u;
     for (uint32_t i = 0; i < name.n; i++) hash = (hash ^ (uint8_t)name.s[i]) * 16777619u;
@@ -163,7 +163,7 @@ static bool skip_to(chord_parser *p, int32_t kind, const char *word)
     for (int32_t open = 0; p->status == CHORD_OK; chord_parse_next(p)) {
         int32_t const k = p->at.t.kind;
         if (!open && (k == kind || (word && chord_parse_is(p, word)))) return true;
-        if (k == TOKEN_CLOSE || k == TOKEN_END || (!open && k == '|')) return false;
+        if (k == TOKEN_CLOSE || k == TOKEN_END || (!open && k == '|' && kind == '=')) return false;
         open += (k == '(' || k == '[' || k == '{') - (k == ')' || k == ']' || k == '}');
     }
     return false;
@@ -178,7 +178,7 @@ static void target_unit(chord_parser *p)
         chord_parse_expect(p, ')', "a bracket isn't closed");
         return;
     }
-    val const name = chord_parse_name(p);
+    chord_value const name = chord_parse_name(p);
     int32_t const uses = p->uses, id = chord_word_id(p, name);
     p->uses = uses;
     if (chord_parse_take(p, '.')) {
@@ -374,7 +374,7 @@ static void parameters(chord_parser *p, chord_macro *m)
 }
 
 /* A macro's value. Its parameters are at `signature` (NULL: none), its body is behind this tag. */
-static void function(chord_parser *p, val name, const chord_place *signature, const char *end)
+static void function(chord_parser *p, chord_value name, const chord_place *signature, const char *end)
 {
     chord_macro m = { .name = name };
     int32_t const index = p->n_macros;
@@ -383,7 +383,7 @@ static void function(chord_parser *p, val name, const chord_place *signature, co
     p->macros = macros;
     p->n_macros++;
     int32_t const over = chord_code_emit(p, OP_MACRO, index, 0);
-    if (index > UINT16_MAX) chord_parse_fail(p, "too many macros");
+    if (index > 65535) chord_parse_fail(p, "too many macros");
     outside const o = leave(p);
     m.entry = p->n_code;
     p->uses = 0;
@@ -406,7 +406,7 @@ static void function(chord_parser *p, val name, const chord_place *signature, co
 
 static void parse_macro(chord_parser *p)
 {
-    val const name = chord_parse_name(p);
+    chord_value const name = chord_parse_name(p);
     chord_parse_expect(p, '(', "a macro's parameters are missing");
     chord_place const signature = p->at;
     if (!skip_to(p, ')', NULL)) chord_parse_fail(p, "a bracket isn't closed");
@@ -431,7 +431,7 @@ static void parse_call(chord_parser *p)
         return;
     }
     p->n_code--;
-    val const caller = of_string("caller", 6);
+    chord_value const caller = string_literal_of("caller", 6);
     chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, caller));
     function(p, caller, has_signature ? &signature : NULL, "endcall");
     int32_t const i = chord_code_emit(p, OP_CALL, call.b, call.c);
@@ -497,7 +497,7 @@ static void statements(chord_parser *p, const char *end, const char *end2, const
         }
         chord_parse_next(p);
         if (t.kind == TOKEN_DATA) {
-            if (t.n) chord_code_emit(p, OP_TEXT, 0, chord_parse_constant(p, of_string(t.s, t.n)));
+            if (t.n) chord_code_emit(p, OP_TEXT, 0, chord_parse_constant(p, string_literal_of(t.s, t.n)));
         } else if (t.kind == TOKEN_OPEN_VALUE) {
             chord_parse_tuple(p, true);
             chord_code_emit(p, OP_PRINT, 0, 0);
@@ -550,7 +550,7 @@ chord_status chord_template_compile(const char *source, size_t n, chord_arena *a
     if (!t || !p.words || !p.hash || !clean_lines(arena, &source, &n))
         return chord_fail(error, CHORD_OUT_OF_MEMORY, "the chat template needs more memory than was given");
     chord_zero(p.hash, HASH_SIZE * sizeof *p.hash);
-    for (int i = 0; i < N_OWN_WORDS; i++) chord_word_id(&p, of_string(own[i], chord_strlen(own[i])));
+    for (int i = 0; i < N_OWN_WORDS; i++) chord_word_id(&p, string_literal_of(own[i], chord_strlen(own[i])));
     p.uses = 0;
     p.at.lexer = (chord_lexer){ .s = source, .end = source + n, .line = 1, .line_starts = true };
     chord_parse_next(&p);

@@ -57,7 +57,7 @@ typedef struct chord_instruction {
 
 enum { MACRO_VARARGS = 1, MACRO_KWARGS = 2, MACRO_CALLER = 4 };
 typedef struct chord_macro {
-    val name;
+    chord_value name;
     int32_t first, n;     /* its parameters: chord_template.params[first ..], variables */
     int32_t uses, entry;  /* uses: bits MACRO_*; entry: its first instruction */
 } chord_macro;
@@ -73,12 +73,20 @@ enum { WORD_LOOP, WORD_CALLER, WORD_VARARGS, WORD_KWARGS, N_OWN_WORDS };
 
 struct chord_template {
     const chord_instruction *code;
-    const val *constants;
+    const chord_value *constants;
     const chord_macro *macros;
     const int32_t *params;
     const chord_word *words;
     int32_t n_words;
 };
+
+static inline chord_value int_literal(int64_t i) { return (chord_value){ .kind = INT, .i = i }; }
+static inline chord_value float_literal(double f) { return (chord_value){ .kind = FLOAT, .f = f }; }
+static inline chord_value none_literal(void) { return (chord_value){ .kind = NONE }; }
+static inline chord_value string_literal_of(const char *s, uint64_t n)
+{
+    return (chord_value){ .kind = STRING, .n = (uint32_t)n, .s = s };
+}
 
 /* ---- tokens ----------------------------------------------------------------------------------------- */
 
@@ -140,7 +148,7 @@ typedef struct chord_parser {
         breaks; /* where `continue` goes, -1 outside a loop; the last `break`, which names the one before */
     int32_t scopes; /* open since the loop's or the macro's begin */
     chord_instruction *code;
-    val *constants;
+    chord_value *constants;
     chord_macro *macros;
     int32_t *params;
     chord_word *words;
@@ -160,9 +168,9 @@ bool chord_parse_down(chord_parser *p);
 int32_t chord_code_emit(chord_parser *p, int op, int b, int32_t c);
 /* The jump at `at` goes to the next instruction. */
 void chord_code_land(chord_parser *p, int32_t at);
-int32_t chord_parse_constant(chord_parser *p, val v);
-val chord_parse_name(chord_parser *p);
-int32_t chord_word_id(chord_parser *p, val name);
+int32_t chord_parse_constant(chord_parser *p, chord_value v);
+chord_value chord_parse_name(chord_parser *p);
+int32_t chord_word_id(chord_parser *p, chord_value name);
 void *chord_parse_grow(chord_parser *p, void *at, int32_t n, size_t size);
 /* An expression; `if` is false where `a if b` may not be. */
 void chord_parse_expression(chord_parser *p, bool with_if);

@@ -4,7 +4,7 @@
 
 bool chord_string_check(vm *r, val v)
 {
-    if (v.kind == STRING) return true;
+    if (v->kind == STRING) return true;
     chord_vm_refuse(r, "a string is needed, not", v);
     return false;
 }
@@ -15,7 +15,7 @@ val chord_f_string(vm *r, const val *a, int n) { return (void)n, chord_write_str
 
 enum { LOWER, UPPER, CAPITALIZE, TITLE_FILTER, TITLE_METHOD, SWAP };
 
-static bool has_case(uint32_t c) { return chord_char_lower(c) != c || chord_char_upper(c) != c; }
+static bool has_case(uint32_t c) { return chord_char_lower(c) != c || chord_char_upper(c) != c || c == 0xdf; }
 
 /* Does the title filter begin a word behind this character? */
 static bool begins_word(uint32_t c)
@@ -28,8 +28,8 @@ static val recased(vm *r, val s, int how)
     chord_buffer b = { 0 };
     uint32_t c, n;
     bool is_first = true;
-    for (uint32_t i = 0; i < s.n && r->status == CHORD_OK; i += n) {
-        n = chord_char_at(s.s + i, s.s + s.n, &c);
+    for (uint32_t i = 0; i < s->n && r->status == CHORD_OK; i += n) {
+        n = chord_char_at(s->s + i, s->s + s->n, &c);
         bool const up = how == UPPER ||
                         (how == SWAP ? chord_char_lower(c) == c : is_first && how >= CAPITALIZE);
         if (up && c == 0xdf) chord_buffer_put(r, &b, how == UPPER || how == SWAP ? "SS" : "Ss", 2);
@@ -65,8 +65,8 @@ static val all_cased(vm *r, val v, bool is_upper)
     bool any = false;
     uint32_t c, n;
     val const s = chord_write_string(r, v);
-    for (uint32_t i = 0; i < s.n; i += n) {
-        n = chord_char_at(s.s + i, s.s + s.n, &c);
+    for (uint32_t i = 0; i < s->n; i += n) {
+        n = chord_char_at(s->s + i, s->s + s->n, &c);
         if ((is_upper ? chord_char_upper(c) : chord_char_lower(c)) != c) return of_bool(false);
         any |= has_case(c);
     }
@@ -81,11 +81,11 @@ static bool is_alnum(uint32_t c) { return is_digit(c) || chord_char_is_letter(c)
 static val all_are(val s, bool (*is)(uint32_t))
 {
     uint32_t c, n;
-    for (uint32_t i = 0; i < s.n; i += n) {
-        n = chord_char_at(s.s + i, s.s + s.n, &c);
+    for (uint32_t i = 0; i < s->n; i += n) {
+        n = chord_char_at(s->s + i, s->s + s->n, &c);
         if (!is(c)) return of_bool(false);
     }
-    return of_bool(s.n != 0);
+    return of_bool(s->n != 0);
 }
 val chord_m_isdigit(vm *r, const val *a, int n) { return (void)r, (void)n, all_are(a[0], is_digit); }
 val chord_m_isalpha(vm *r, const val *a, int n)
@@ -103,39 +103,39 @@ val chord_m_isspace(vm *r, const val *a, int n)
 static bool strips(uint32_t c, val chars)
 {
     uint32_t other, n;
-    if (chars.kind != STRING) return chord_char_is_space(c);
-    for (uint32_t i = 0; i < chars.n; i += n) {
-        n = chord_char_at(chars.s + i, chars.s + chars.n, &other);
+    if (chars->kind != STRING) return chord_char_is_space(c);
+    for (uint32_t i = 0; i < chars->n; i += n) {
+        n = chord_char_at(chars->s + i, chars->s + chars->n, &other);
         if (c == other) return true;
     }
     return false;
 }
 
-val chord_string_strip(val s, val chars, bool left, bool right)
+val chord_string_strip(vm *r, val text, val chars, bool left, bool right)
 {
     uint32_t c;
-    while (left && s.n) {
-        uint32_t const n = chord_char_at(s.s, s.s + s.n, &c);
+    const char *s = text->s, *end = s + text->n;
+    while (left && s < end) {
+        uint32_t const n = chord_char_at(s, end, &c);
         if (!strips(c, chars)) break;
-        s.s += n;
-        s.n -= n;
+        s += n;
     }
-    while (right && s.n) {
-        uint32_t begin = s.n - 1;
-        while (begin && s.n - begin < 4 && (s.s[begin] & 0xc0) == 0x80) begin--;
-        if (begin + chord_char_at(s.s + begin, s.s + s.n, &c) != s.n) begin = s.n - 1;
+    while (right && s < end) {
+        const char *begin = end - 1;
+        while (begin > s && end - begin < 4 && (*begin & 0xc0) == 0x80) begin--;
+        if (begin + chord_char_at(begin, end, &c) != end) begin = end - 1;
         if (!strips(c, chars)) break;
-        s.n = begin;
+        end = begin;
     }
-    return s;
+    return of_string(r, s, (size_t)(end - s));
 }
 
 static val strip(vm *r, val s, val chars, bool left, bool right)
 {
-    if (is_given(chars) && !chord_string_check(r, chars)) return (val){ 0 };
-    if (!chord_vm_spend(r, is_given(chars) ? (uint64_t)s.n * (chars.n + 1) / 64 : s.n / 64))
-        return (val){ 0 };
-    return chord_string_strip(s, chars, left, right);
+    if (is_given(chars) && !chord_string_check(r, chars)) return NOTHING;
+    if (!chord_vm_spend(r, is_given(chars) ? (uint64_t)s->n * (chars->n + 1) / 64 : s->n / 64))
+        return NOTHING;
+    return chord_string_strip(r, s, chars, left, right);
 }
 val chord_f_trim(vm *r, const val *a, int n)
 {
@@ -150,38 +150,37 @@ val chord_m_rstrip(vm *r, const val *a, int n) { return (void)n, strip(r, a[0], 
 /* The byte at which `part` is in s, from byte `at` on, or before `at` if it goes back; -1 if it isn't. */
 static int64_t search(vm *r, val s, val part, int64_t at, bool is_back)
 {
-    int64_t const last = (int64_t)s.n - part.n;
+    int64_t const last = (int64_t)s->n - part->n;
     if (is_back && at > last) at = last;
     int64_t i = at;
     for (; is_back ? i >= 0 : i <= last; i += is_back ? -1 : 1) {
-        if (part.n && s.s[i] != part.s[0]) continue;
-        if (chord_equal(s.s + i, part.s, part.n)) break;
-        if (!chord_vm_spend(r, 1 + part.n / 64)) return -1;
+        if (part->n && s->s[i] != part->s[0]) continue;
+        if (chord_equal(s->s + i, part->s, part->n)) break;
+        if (!chord_vm_spend(r, 1 + part->n / 64)) return -1;
     }
-    chord_vm_spend(r, (uint64_t)(i > at ? i - at : at - i) / 64);
+    chord_vm_spend(r, (size_t)(i > at ? i - at : at - i) / 64);
     return (is_back ? i >= 0 : i <= last) ? i : -1;
 }
 
 /* The part of a[0] between the characters a[2] and a[3]; *before: characters before it. */
 static val between(vm *r, const val *a, int64_t *before)
 {
-    val const part[3] = { a[2], a[3], { 0 } };
+    val const part[3] = { a[2], a[3], NOTHING };
     int64_t const n = chord_string_length(a[0]);
-    int64_t const i = is_given(a[2]) && is_whole(a[2]) ? a[2].i : 0;
+    int64_t const i = is_given(a[2]) && is_whole(a[2]) ? a[2]->i : 0;
     *before = i < 0 ? i < -n ? 0 : i + n : i;
-    if (*before > n) return (val){ 0 };
+    if (*before > n) return NOTHING;
     return chord_value_slice(r, a[0], part);
 }
 
 static val find(vm *r, const val *a, bool is_back, bool must)
 {
     int64_t before, at = -1;
-    if (!chord_string_check(r, a[1])) return (val){ 0 };
+    if (!chord_string_check(r, a[1])) return NOTHING;
     val s = between(r, a, &before);
-    if (s.kind == STRING) at = search(r, s, a[1], is_back ? s.n : 0, is_back);
-    if (at < 0) return must ? fail(r, "a string isn't in the other") : of_int(-1);
-    s.n = (uint32_t)at;
-    return of_int(before + chord_string_length(s));
+    if (s->kind == STRING) at = search(r, s, a[1], is_back ? s->n : 0, is_back);
+    if (at < 0) return must ? fail(r, "a string isn't in the other") : of_int(r, -1);
+    return of_int(r, before + chord_string_length(of_string(r, s->s, (uint64_t)at)));
 }
 val chord_m_find(vm *r, const val *a, int n) { return (void)n, find(r, a, false, false); }
 val chord_m_rfind(vm *r, const val *a, int n) { return (void)n, find(r, a, true, false); }
@@ -192,24 +191,24 @@ val chord_m_count(vm *r, const val *a, int n)
 {
     (void)n;
     int64_t before, count = 0;
-    if (!chord_string_check(r, a[1])) return (val){ 0 };
+    if (!chord_string_check(r, a[1])) return NOTHING;
     val const s = between(r, a, &before);
-    if (s.kind != STRING) return of_int(0);
-    if (!a[1].n) return of_int(chord_string_length(s) + 1);
-    for (int64_t at = 0; (at = search(r, s, a[1], at, false)) >= 0 && chord_vm_spend(r, 1); at += a[1].n)
+    if (s->kind != STRING) return of_int(r, 0);
+    if (!a[1]->n) return of_int(r, chord_string_length(s) + 1);
+    for (int64_t at = 0; (at = search(r, s, a[1], at, false)) >= 0 && chord_vm_spend(r, 1); at += a[1]->n)
         count++;
-    return of_int(count);
+    return of_int(r, count);
 }
 
 static bool has_end(val s, val part, bool at_end)
 {
-    return part.n <= s.n && chord_equal(at_end ? s.s + s.n - part.n : s.s, part.s, part.n);
+    return part->n <= s->n && chord_equal(at_end ? s->s + s->n - part->n : s->s, part->s, part->n);
 }
 static val has_any_end(vm *r, const val *a, bool at_end)
 {
-    if (a[1].kind != TUPLE) return of_bool(chord_string_check(r, a[1]) && has_end(a[0], a[1], at_end));
-    for (uint32_t i = 0; i < a[1].n; i++)
-        if (chord_string_check(r, a[1].v[i]) && has_end(a[0], a[1].v[i], at_end)) return of_bool(true);
+    if (a[1]->kind != TUPLE) return of_bool(chord_string_check(r, a[1]) && has_end(a[0], a[1], at_end));
+    for (uint32_t i = 0; i < a[1]->n; i++)
+        if (chord_string_check(r, a[1]->v[i]) && has_end(a[0], a[1]->v[i], at_end)) return of_bool(true);
     return of_bool(false);
 }
 val chord_m_startswith(vm *r, const val *a, int n) { return (void)n, has_any_end(r, a, false); }
@@ -219,7 +218,7 @@ static val without_end(vm *r, const val *a, bool at_end)
 {
     val s = a[0];
     if (!chord_string_check(r, a[1]) || !has_end(s, a[1], at_end)) return s;
-    return of_string(at_end ? s.s : s.s + a[1].n, s.n - a[1].n);
+    return of_string(r, at_end ? s->s : s->s + a[1]->n, s->n - a[1]->n);
 }
 val chord_m_removeprefix(vm *r, const val *a, int n) { return (void)n, without_end(r, a, false); }
 val chord_m_removesuffix(vm *r, const val *a, int n) { return (void)n, without_end(r, a, true); }
@@ -228,14 +227,14 @@ static val partition(vm *r, const val *a, bool is_back)
 {
     val const s = a[0];
     chord_values l = { 0 };
-    if (!chord_string_check(r, a[1])) return (val){ 0 };
-    if (!a[1].n) return fail(r, "a separator is empty");
-    int64_t const at = search(r, s, a[1], is_back ? s.n : 0, is_back);
-    uint32_t const end = at < 0 ? 0 : (uint32_t)at + a[1].n;
+    if (!chord_string_check(r, a[1])) return NOTHING;
+    if (!a[1]->n) return fail(r, "a separator is empty");
+    int64_t const at = search(r, s, a[1], is_back ? s->n : 0, is_back);
+    uint32_t const end = at < 0 ? 0 : (uint32_t)at + a[1]->n;
     if (at < 0 && !is_back) chord_values_put(r, &l, s);
-    else chord_values_put(r, &l, of_string(s.s, at < 0 ? 0 : (uint64_t)at));
-    chord_values_put(r, &l, of_string(a[1].s, at < 0 ? 0 : a[1].n));
-    chord_values_put(r, &l, at < 0 && !is_back ? of_string("", 0) : of_string(s.s + end, s.n - end));
+    else chord_values_put(r, &l, of_string(r, s->s, at < 0 ? 0 : (uint64_t)at));
+    chord_values_put(r, &l, of_string(r, a[1]->s, at < 0 ? 0 : a[1]->n));
+    chord_values_put(r, &l, at < 0 && !is_back ? of_string(r, "", 0) : of_string(r, s->s + end, s->n - end));
     return chord_values_done(r, &l, TUPLE);
 }
 val chord_m_partition(vm *r, const val *a, int n) { return (void)n, partition(r, a, false); }
@@ -244,38 +243,28 @@ val chord_m_rpartition(vm *r, const val *a, int n) { return (void)n, partition(r
 /* ---- split, join, replace --------------------------------------------------------------------------- */
 
 /* Words between white space. From the right, the words are found backwards and turned round at the end. */
-static val split_blanks(vm *r, val s, int64_t most, bool is_back)
+static val split_blanks(vm *r, val text, int64_t most, bool is_back)
 {
     chord_values l = { 0 };
-    for (s = chord_string_strip(s, of_none(), !is_back, is_back); s.n && r->status == CHORD_OK; most--) {
-        uint32_t c, n;
-        val word = s;
-        if (most != 0) {
-            uint32_t i = is_back ? s.n : 0;
-            for (;;) {
-                if (is_back ? !i : i == s.n) break;
-                if (is_back) {
-                    uint32_t k = i - 1;
-                    while (k && (s.s[k] & 0xc0) == 0x80) k--;
-                    chord_char_at(s.s + k, s.s + i, &c);
-                    if (chord_char_is_space(c)) break;
-                    i = k;
-                } else {
-                    n = chord_char_at(s.s + i, s.s + s.n, &c);
-                    if (chord_char_is_space(c)) break;
-                    i += n;
-                }
-            }
-            word = is_back ? of_string(s.s + i, s.n - i) : of_string(s.s, i);
-            s = is_back ? of_string(s.s, i) : of_string(s.s + i, s.n - i);
-        } else {
-            s.n = 0;
+    val rest = chord_string_strip(r, text, &chord_none, !is_back, is_back);
+    for (; rest->n && r->status == CHORD_OK; most--) {
+        uint32_t c, at = is_back ? rest->n : 0;
+        const char *const s = rest->s;
+        while (most && (is_back ? at : rest->n - at)) {
+            uint32_t k = at;
+            if (is_back)
+                while (--k && (s[k] & 0xc0) == 0x80) {}
+            uint32_t const n = chord_char_at(s + k, s + rest->n, &c);
+            if (chord_char_is_space(c)) break;
+            at = is_back ? k : k + n;
         }
-        s = chord_string_strip(s, of_none(), !is_back, is_back);
-        chord_vm_spend(r, word.n / 16);
-        chord_values_put(r, &l, word);
+        if (!most) at = is_back ? 0 : rest->n;
+        val const left = of_string(r, s, at), right = of_string(r, s + at, rest->n - at);
+        chord_vm_spend(r, rest->n / 64);
+        chord_values_put(r, &l, is_back ? right : left);
+        rest = chord_string_strip(r, is_back ? left : right, &chord_none, !is_back, is_back);
     }
-    for (uint64_t i = 0; is_back && i < l.n / 2; i++) {
+    for (uint32_t i = 0; is_back && i < l.n / 2; i++) {
         val const one = l.v[i];
         l.v[i] = l.v[l.n - 1 - i];
         l.v[l.n - 1 - i] = one;
@@ -288,30 +277,30 @@ static val split(vm *r, const val *a, bool is_back)
     val s = a[0];
     val const sep = a[1];
     chord_values l = { 0 };
-    if (a[2].kind != MISSING && !is_whole(a[2])) return chord_vm_refuse(r, "a number is needed, not", a[2]);
-    int64_t most = a[2].kind == MISSING || a[2].i < 0 ? INT64_MAX : a[2].i;
+    if (a[2]->kind != MISSING && !is_whole(a[2])) return chord_vm_refuse(r, "a number is needed, not", a[2]);
+    int64_t most = a[2]->kind == MISSING || a[2]->i < 0 ? INT64_MAX : a[2]->i;
     if (!is_given(sep)) return split_blanks(r, s, most, is_back);
-    if (!chord_string_check(r, sep)) return (val){ 0 };
-    if (!sep.n) return fail(r, "a separator is empty");
+    if (!chord_string_check(r, sep)) return NOTHING;
+    if (!sep->n) return fail(r, "a separator is empty");
     /* From the right: count first, and go from the left where the cut is the same. */
     if (is_back && most != INT64_MAX) {
-        int64_t at = s.n;
-        for (; most && (at = search(r, s, sep, at - (at < s.n ? (int64_t)sep.n : 0), true)) >= 0 &&
+        int64_t at = s->n;
+        for (; most && (at = search(r, s, sep, at - (at < s->n ? (int64_t)sep->n : 0), true)) >= 0 &&
                r->status == CHORD_OK;
              most--)
-            chord_values_put(r, &l, of_int(at));
+            chord_values_put(r, &l, of_int(r, at));
         chord_values parts = { 0 };
         uint32_t begin = 0;
-        for (uint64_t i = l.n; i-- && r->status == CHORD_OK;) {
-            chord_values_put(r, &parts, of_string(s.s + begin, (uint64_t)l.v[i].i - begin));
-            begin = (uint32_t)l.v[i].i + sep.n;
+        for (uint32_t i = l.n; i-- && r->status == CHORD_OK;) {
+            chord_values_put(r, &parts, of_string(r, s->s + begin, (uint64_t)l.v[i]->i - begin));
+            begin = (uint32_t)l.v[i]->i + sep->n;
         }
-        chord_values_put(r, &parts, of_string(s.s + begin, s.n - begin));
+        chord_values_put(r, &parts, of_string(r, s->s + begin, s->n - begin));
         return chord_values_done(r, &parts, LIST);
     }
     for (int64_t at; most && (at = search(r, s, sep, 0, false)) >= 0 && r->status == CHORD_OK; most--) {
-        chord_values_put(r, &l, of_string(s.s, (uint64_t)at));
-        s = of_string(s.s + at + sep.n, s.n - (uint64_t)at - sep.n);
+        chord_values_put(r, &l, of_string(r, s->s, (uint64_t)at));
+        s = of_string(r, s->s + at + sep->n, s->n - (uint64_t)at - sep->n);
     }
     chord_values_put(r, &l, s);
     return chord_values_done(r, &l, LIST);
@@ -334,13 +323,13 @@ static val lines(vm *r, val s, bool keep)
 {
     chord_values l = { 0 };
     uint32_t begin = 0, n;
-    for (uint32_t i = 0; i < s.n && r->status == CHORD_OK; i += n ? n : 1) {
-        n = line_end(s.s + i, s.s + s.n);
+    for (uint32_t i = 0; i < s->n && r->status == CHORD_OK; i += n ? n : 1) {
+        n = line_end(s->s + i, s->s + s->n);
         if (!n) continue;
-        chord_values_put(r, &l, of_string(s.s + begin, i - begin + (keep ? n : 0)));
+        chord_values_put(r, &l, of_string(r, s->s + begin, i - begin + (keep ? n : 0)));
         begin = i + n;
     }
-    if (begin < s.n) chord_values_put(r, &l, of_string(s.s + begin, s.n - begin));
+    if (begin < s->n) chord_values_put(r, &l, of_string(r, s->s + begin, s->n - begin));
     return chord_values_done(r, &l, LIST);
 }
 val chord_m_splitlines(vm *r, const val *a, int n)
@@ -352,19 +341,19 @@ static val join(vm *r, val all, val sep, val path, bool strict)
 {
     val const list = chord_value_list(r, all);
     chord_buffer b = { 0 };
-    for (uint32_t i = 0; i < list.n && r->status == CHORD_OK; i++) {
-        if (i) chord_buffer_put(r, &b, sep.s, sep.n);
-        if (!strict || chord_string_check(r, list.v[i]))
-            chord_write_text(r, &b, chord_value_path(r, list.v[i], path));
+    for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
+        if (i) chord_buffer_put(r, &b, sep->s, sep->n);
+        if (!strict || chord_string_check(r, list->v[i]))
+            chord_write_text(r, &b, chord_value_path(r, list->v[i], path));
     }
     return chord_buffer_string(r, &b);
 }
 val chord_f_join(vm *r, const val *a, int n)
 {
-    return (void)n,
-           join(r, a[0], a[1].kind == MISSING ? of_string("", 0) : chord_write_string(r, a[1]), a[2], false);
+    return (void)n, join(r, a[0], a[1]->kind == MISSING ? of_string(r, "", 0) : chord_write_string(r, a[1]),
+                         a[2], false);
 }
-val chord_m_join(vm *r, const val *a, int n) { return (void)n, join(r, a[1], a[0], (val){ 0 }, true); }
+val chord_m_join(vm *r, const val *a, int n) { return (void)n, join(r, a[1], a[0], NOTHING, true); }
 
 val chord_m_replace(vm *r, const val *a, int n)
 {
@@ -373,22 +362,22 @@ val chord_m_replace(vm *r, const val *a, int n)
     chord_buffer b = { 0 };
     uint32_t begin = 0;
     if (!chord_string_check(r, s) || !chord_string_check(r, old) || !chord_string_check(r, new))
-        return (val){ 0 };
+        return NOTHING;
     if (is_given(a[3]) && !is_whole(a[3])) return chord_vm_refuse(r, "a number is needed, not", a[3]);
-    int64_t most = is_given(a[3]) && a[3].i >= 0 ? a[3].i : INT64_MAX;
+    int64_t most = is_given(a[3]) && a[3]->i >= 0 ? a[3]->i : INT64_MAX;
     for (int64_t at = 0; most && r->status == CHORD_OK; most--) {
         uint32_t c;
         if ((at = search(r, s, old, at, false)) < 0) break;
-        chord_buffer_put(r, &b, s.s + begin, (uint64_t)at - begin);
-        chord_buffer_put(r, &b, new.s, new.n);
-        begin = (uint32_t)at + old.n;
+        chord_buffer_put(r, &b, s->s + begin, (uint64_t)at - begin);
+        chord_buffer_put(r, &b, new->s, new->n);
+        begin = (uint32_t)at + old->n;
         at = begin;
-        if (old.n) continue;
-        if (at == s.n) break; /* an empty string is before each character and at the end */
-        at += chord_char_at(s.s + at, s.s + s.n, &c);
+        if (old->n) continue;
+        if (at == s->n) break; /* an empty string is before each character and at the end */
+        at += chord_char_at(s->s + at, s->s + s->n, &c);
     }
-    if (!begin && !b.n && !(old.n == 0 && most != INT64_MAX)) return r->status == CHORD_OK ? s : (val){ 0 };
-    chord_buffer_put(r, &b, s.s + begin, s.n - begin);
+    if (!begin && !b.n && !(old->n == 0 && most != INT64_MAX)) return r->status == CHORD_OK ? s : NOTHING;
+    chord_buffer_put(r, &b, s->s + begin, s->n - begin);
     return chord_buffer_string(r, &b);
 }
 val chord_f_replace(vm *r, const val *a, int n)
@@ -403,19 +392,20 @@ val chord_f_replace(vm *r, const val *a, int n)
 val chord_f_indent(vm *r, const val *a, int n)
 {
     (void)n;
-    val const s = chord_write_string(r, a[0]), width = a[1].kind == MISSING ? of_int(4) : a[1];
-    val const blanks = width.kind == STRING ? width : chord_operate(r, '*', of_string(" ", 1), width);
+    if (!chord_string_check(r, a[0])) return NOTHING;
+    val const s = a[0], width = a[1]->kind == MISSING ? of_int(r, 4) : a[1];
+    val const blanks = width->kind == STRING ? width : chord_operate(r, '*', of_string(r, " ", 1), width);
     /* The filter adds a line end first, so that a text with one at its end has an empty last line. */
     val const all = lines(r, s, false);
-    bool const has_end = s.n && s.s[s.n - 1] == '\n';
+    bool const has_end = s->n && s->s[s->n - 1] == '\n';
     chord_buffer b = { 0 };
-    uint32_t const count = all.n + (has_end || !all.n);
+    uint32_t const count = all->n + (has_end || !all->n);
     for (uint32_t i = 0; i < count && r->status == CHORD_OK; i++) {
-        val const line = i < all.n ? all.v[i] : of_string("", 0);
+        val const line = i < all->n ? all->v[i] : of_string(r, "", 0);
         if (i) chord_buffer_put1(r, &b, '\n');
-        if (i ? line.n || chord_value_truth(a[3]) : chord_value_truth(a[2]))
-            chord_buffer_put(r, &b, blanks.s, blanks.n);
-        chord_buffer_put(r, &b, line.s, line.n);
+        if (i ? line->n || chord_value_truth(a[3]) : chord_value_truth(a[2]))
+            chord_buffer_put(r, &b, blanks->s, blanks->n);
+        chord_buffer_put(r, &b, line->s, line->n);
     }
     return chord_buffer_string(r, &b);
 }
@@ -423,49 +413,50 @@ val chord_f_indent(vm *r, const val *a, int n)
 static val padded(vm *r, val s, val width, val fill, int64_t left_of_two)
 {
     if (!is_whole(width)) return chord_vm_refuse(r, "a width can't be", width);
-    if (fill.kind == MISSING) fill = of_string(" ", 1);
-    if (!chord_string_check(r, fill)) return (val){ 0 };
-    int64_t const length = chord_string_length(s), room = width.i > length ? width.i - length : 0;
-    int64_t const left = left_of_two == 1 ? room / 2 + (room & width.i & 1) : left_of_two ? room : 0;
+    if (fill->kind == MISSING) fill = of_string(r, " ", 1);
+    if (!chord_string_check(r, fill)) return NOTHING;
+    int64_t const length = chord_string_length(s), room = width->i > length ? width->i - length : 0;
+    int64_t const left = left_of_two == 1 ? room / 2 + (room & width->i & 1) : left_of_two ? room : 0;
     chord_buffer b = { 0 };
     for (int64_t i = 0; i < room && chord_vm_spend(r, 1); i++) {
-        if (i == left) chord_buffer_put(r, &b, s.s, s.n);
-        chord_buffer_put(r, &b, fill.s, fill.n);
+        if (i == left) chord_buffer_put(r, &b, s->s, s->n);
+        chord_buffer_put(r, &b, fill->s, fill->n);
     }
-    if (left == room) chord_buffer_put(r, &b, s.s, s.n);
+    if (left == room) chord_buffer_put(r, &b, s->s, s->n);
     return chord_buffer_string(r, &b);
 }
 val chord_f_center(vm *r, const val *a, int n)
 {
     return (void)n,
-           padded(r, chord_write_string(r, a[0]), a[1].kind == MISSING ? of_int(80) : a[1], (val){ 0 }, 1);
+           padded(r, chord_write_string(r, a[0]), a[1]->kind == MISSING ? of_int(r, 80) : a[1], NOTHING, 1);
 }
 val chord_m_ljust(vm *r, const val *a, int n) { return (void)n, padded(r, a[0], a[1], a[2], 0); }
 val chord_m_rjust(vm *r, const val *a, int n) { return (void)n, padded(r, a[0], a[1], a[2], 2); }
 val chord_m_zfill(vm *r, const val *a, int n)
 {
     (void)n;
-    bool const has_sign = a[0].n && (a[0].s[0] == '-' || a[0].s[0] == '+');
-    val const digits = of_string(a[0].s + has_sign, a[0].n - has_sign);
+    bool const has_sign = a[0]->n && (a[0]->s[0] == '-' || a[0]->s[0] == '+');
+    val const digits = of_string(r, a[0]->s + has_sign, a[0]->n - has_sign);
     if (!is_whole(a[1])) return chord_vm_refuse(r, "a width can't be", a[1]);
-    val const width = of_int(a[1].i > INT64_MIN ? a[1].i - has_sign : a[1].i);
-    return chord_string_join(r, of_string(a[0].s, has_sign), padded(r, digits, width, of_string("0", 1), 2));
+    val const width = of_int(r, a[1]->i > INT64_MIN ? a[1]->i - has_sign : a[1]->i);
+    return chord_string_join(r, of_string(r, a[0]->s, has_sign),
+                             padded(r, digits, width, of_string(r, "0", 1), 2));
 }
 
 val chord_f_truncate(vm *r, const val *a, int n)
 {
     (void)n;
-    val const s = chord_write_string(r, a[0]), end = a[3].kind == MISSING ? of_string("...", 3) : a[3];
-    int64_t const most = a[1].kind == MISSING ? 255 : a[1].i, leeway = is_given(a[4]) ? a[4].i : 5;
-    if ((a[1].kind != MISSING && !is_whole(a[1])) || !chord_string_check(r, end))
+    if (!chord_string_check(r, a[0])) return NOTHING;
+    val const s = a[0], end = a[3]->kind == MISSING ? of_string(r, "...", 3) : a[3];
+    int64_t const most = a[1]->kind == MISSING ? 255 : a[1]->i, leeway = is_given(a[4]) ? a[4]->i : 5;
+    if ((a[1]->kind != MISSING && !is_whole(a[1])) || !chord_string_check(r, end))
         return fail(r, "truncate needs a length and an end");
     int64_t const room = most - chord_string_length(end);
     if (chord_string_length(s) <= most + leeway) return s;
     if (room < 0) return fail(r, "truncate's end is longer than its length");
-    val cut = of_string(s.s, chord_string_offset(s, room));
-    int64_t const at = chord_value_truth(a[2]) ? -1 : search(r, cut, of_string(" ", 1), cut.n, true);
-    if (at >= 0) cut.n = (uint32_t)at;
-    return chord_string_join(r, cut, end);
+    val const cut = of_string(r, s->s, chord_string_offset(s, room));
+    int64_t const at = chord_value_truth(a[2]) ? -1 : search(r, cut, of_string(r, " ", 1), cut->n, true);
+    return chord_string_join(r, at >= 0 ? of_string(r, s->s, (uint64_t)at) : cut, end);
 }
 
 val chord_f_wordcount(vm *r, const val *a, int n)
@@ -475,13 +466,13 @@ val chord_f_wordcount(vm *r, const val *a, int n)
     int64_t count = 0;
     bool in_word = false;
     uint32_t c, size;
-    for (uint32_t i = 0; i < s.n; i += size) {
-        size = chord_char_at(s.s + i, s.s + s.n, &c);
+    for (uint32_t i = 0; i < s->n; i += size) {
+        size = chord_char_at(s->s + i, s->s + s->n, &c);
         bool const is = is_alnum(c) || c == '_';
         count += is && !in_word;
         in_word = is;
     }
-    return of_int(count);
+    return of_int(r, count);
 }
 
 val chord_f_escape(vm *r, const val *a, int n)
@@ -491,11 +482,11 @@ val chord_f_escape(vm *r, const val *a, int n)
     static const char *const to[] = { "&amp;", "&lt;", "&gt;", "&#34;", "&#39;" };
     val const s = chord_write_string(r, a[0]);
     chord_buffer b = { 0 };
-    for (uint32_t i = 0; i < s.n && r->status == CHORD_OK; i++) {
+    for (uint32_t i = 0; i < s->n && r->status == CHORD_OK; i++) {
         int k = 0;
-        while (from[k] && from[k] != s.s[i]) k++;
+        while (from[k] && from[k] != s->s[i]) k++;
         if (from[k]) chord_buffer_put(r, &b, to[k], chord_strlen(to[k]));
-        else chord_buffer_put1(r, &b, s.s[i]);
+        else chord_buffer_put1(r, &b, s->s[i]);
     }
     return chord_buffer_string(r, &b);
 }
@@ -503,11 +494,11 @@ val chord_f_escape(vm *r, const val *a, int n)
 val chord_f_urlencode(vm *r, const val *a, int n)
 {
     (void)n;
-    if (a[0].kind >= LIST) return chord_vm_refuse(r, "urlencode takes a string here, not", a[0]);
+    if (a[0]->kind >= LIST) return chord_vm_refuse(r, "urlencode takes a string here, not", a[0]);
     val const s = chord_write_string(r, a[0]);
     chord_buffer b = { 0 };
-    for (uint32_t i = 0; i < s.n && r->status == CHORD_OK; i++) {
-        uint8_t const c = (uint8_t)s.s[i];
+    for (uint32_t i = 0; i < s->n && r->status == CHORD_OK; i++) {
+        uint8_t const c = (uint8_t)s->s[i];
         bool const is_safe = is_digit(c) || (c < 0x80 && chord_char_is_letter(c)) || c == '_' || c == '.' ||
                              c == '-' || c == '~' || c == '/';
         char const code[3] = { is_safe ? (char)c : '%', "0123456789ABCDEF"[c >> 4],

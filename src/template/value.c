@@ -4,36 +4,36 @@
 
 bool chord_value_is(val v, const char *word)
 {
-    return v.kind == STRING && chord_strlen(word) == v.n && chord_equal(v.s, word, v.n);
+    return v->kind == STRING && chord_strlen(word) == v->n && chord_equal(v->s, word, v->n);
 }
 
 int64_t chord_value_length(val v)
 {
-    switch (v.kind) {
+    switch (v->kind) {
     case UNDEFINED: return 0;
     case STRING: return chord_string_length(v);
     case LIST:
     case TUPLE:
-    case DICT: return v.n;
+    case DICT: return v->n;
     case KEYS:
     case VALUES:
-    case ITEMS: return v.v[0].n;
-    case RANGE: return v.v[2].i;
-    case LOOP: return v.loop->n;
+    case ITEMS: return v->of->n;
+    case RANGE: return v->range[2];
+    case LOOP: return v->loop->n;
     default: return -1;
     }
 }
 
 bool chord_value_truth(val v)
 {
-    switch (v.kind) {
+    switch (v->kind) {
     case MISSING:
     case UNDEFINED:
     case NONE: return false;
     case BOOL:
-    case INT: return v.i != 0;
-    case FLOAT: return v.f != 0;
-    case STRING: return v.n != 0;
+    case INT: return v->i != 0;
+    case FLOAT: return v->f != 0;
+    case STRING: return v->n != 0;
     default: return chord_value_length(v) != 0;
     }
 }
@@ -43,25 +43,25 @@ bool chord_value_truth(val v)
 static bool same_scalar(val a, val b)
 {
     if (is_number(a) && is_number(b))
-        return a.kind == FLOAT || b.kind == FLOAT ? as_float(a) == as_float(b) : a.i == b.i;
-    if (a.kind != b.kind) return false;
-    switch (a.kind) {
+        return a->kind == FLOAT || b->kind == FLOAT ? as_float(a) == as_float(b) : a->i == b->i;
+    if (a->kind != b->kind) return false;
+    switch (a->kind) {
     case MISSING:
     case UNDEFINED:
     case NONE: return true;
-    case STRING: return a.n == b.n && chord_equal(a.s, b.s, a.n);
-    case FUNCTION: return a.i == b.i;
-    default: return a.v == b.v && a.n == b.n;
+    case STRING: return a->n == b->n && chord_equal(a->s, b->s, a->n);
+    case FUNCTION: return a->i == b->i;
+    default: return a->v == b->v && a->n == b->n;
     }
 }
 
 val chord_dict_get(vm *r, val d, val key)
 {
-    if (key.kind == LIST || key.kind == DICT) return fail(r, "a list or a mapping can't be a key");
-    if (!chord_vm_spend(r, d.n / 8)) return (val){ 0 };
-    for (uint32_t i = 0; i < d.n; i++)
-        if (same_scalar(d.v[2 * i], key)) return d.v[2 * i + 1];
-    return (val){ 0 };
+    if (key->kind == LIST || key->kind == DICT) return fail(r, "a list or a mapping can't be a key");
+    if (!chord_vm_spend(r, d->n / 8)) return NOTHING;
+    for (uint32_t i = 0; i < d->n; i++)
+        if (same_scalar(d->v[2 * i], key)) return d->v[2 * i + 1];
+    return NOTHING;
 }
 
 /* A comparison of containers waits here while an element of both is compared. */
@@ -73,13 +73,13 @@ typedef struct pair {
 /* Compares the next elements: *a and *b become them. Returns whether there is one in both. */
 static bool next_pair(vm *r, pair *p, val *a, val *b)
 {
-    if (p->i == p->a.n) return false;
-    if (p->a.kind == DICT) {
-        *a = p->a.v[2 * p->i + 1];
-        *b = chord_dict_get(r, p->b, p->a.v[2 * p->i]);
+    if (p->i == p->a->n) return false;
+    if (p->a->kind == DICT) {
+        *a = p->a->v[2 * p->i + 1];
+        *b = chord_dict_get(r, p->b, p->a->v[2 * p->i]);
     } else {
-        *a = p->a.v[p->i];
-        *b = p->b.v[p->i];
+        *a = p->a->v[p->i];
+        *b = p->b->v[p->i];
     }
     p->i++;
     return true;
@@ -90,12 +90,12 @@ bool chord_value_equal(vm *r, val a, val b)
     pair stack[CHORD_TEMPLATE_DEPTH + 1];
     int n = 0;
     for (;;) {
-        bool const is_list = a.kind == b.kind && (a.kind == LIST || a.kind == TUPLE || a.kind == DICT);
-        if (!chord_vm_spend(r, 1 + (a.kind == STRING ? a.n / 64 : 0))) return false;
-        if (is_list ? a.n != b.n || n > CHORD_TEMPLATE_DEPTH : !same_scalar(a, b)) {
-            if (a.kind != RANGE || b.kind != RANGE) return false;
+        bool const is_list = a->kind == b->kind && (a->kind == LIST || a->kind == TUPLE || a->kind == DICT);
+        if (!chord_vm_spend(r, 1 + (a->kind == STRING ? a->n / 64 : 0))) return false;
+        if (is_list ? a->n != b->n || n > CHORD_TEMPLATE_DEPTH : !same_scalar(a, b)) {
+            if (a->kind != RANGE || b->kind != RANGE) return false;
             for (int i = 0; i < 3; i++)
-                if (a.v[i].i != b.v[i].i) return false;
+                if (a->range[i] != b->range[i]) return false;
         }
         if (is_list) stack[n++] = (pair){ a, b, 0 };
         while (n && !next_pair(r, &stack[n - 1], &a, &b)) n--;
@@ -106,54 +106,54 @@ bool chord_value_equal(vm *r, val a, val b)
 int chord_value_compare(vm *r, val a, val b)
 {
     /* Lists are ordered by their first elements that differ. */
-    while ((a.kind == LIST || a.kind == TUPLE) && a.kind == b.kind) {
+    while ((a->kind == LIST || a->kind == TUPLE) && a->kind == b->kind) {
         uint32_t i = 0;
-        while (i < a.n && i < b.n && chord_value_equal(r, a.v[i], b.v[i])) i++;
-        if (i == a.n || i == b.n) return a.n < b.n ? -1 : a.n > b.n;
-        val const left = a.v[i];
-        b = b.v[i];
+        while (i < a->n && i < b->n && chord_value_equal(r, a->v[i], b->v[i])) i++;
+        if (i == a->n || i == b->n) return a->n < b->n ? -1 : a->n > b->n;
+        val const left = a->v[i];
+        b = b->v[i];
         a = left;
     }
-    if (is_whole(a) && is_whole(b)) return a.i < b.i ? -1 : a.i > b.i;
+    if (is_whole(a) && is_whole(b)) return a->i < b->i ? -1 : a->i > b->i;
     if (is_number(a) && is_number(b)) {
         double const x = as_float(a), y = as_float(b);
         return x < y ? -1 : x == y ? 0 : x > y ? 1 : 2; /* 2: NaN */
     }
-    if (a.kind != STRING || b.kind != STRING) {
-        chord_vm_refuse(r, "no order between values:", a.kind == UNDEFINED || b.kind != UNDEFINED ? a : b);
+    if (a->kind != STRING || b->kind != STRING) {
+        chord_vm_refuse(r, "no order between values:", a->kind == UNDEFINED || b->kind != UNDEFINED ? a : b);
         return 0;
     }
-    chord_vm_spend(r, (a.n < b.n ? a.n : b.n) / 16);
-    for (uint32_t i = 0; i < a.n && i < b.n; i++)
-        if (a.s[i] != b.s[i]) return (uint8_t)a.s[i] < (uint8_t)b.s[i] ? -1 : 1;
-    return a.n < b.n ? -1 : a.n > b.n;
+    chord_vm_spend(r, (a->n < b->n ? a->n : b->n) / 16);
+    for (uint32_t i = 0; i < a->n && i < b->n; i++)
+        if (a->s[i] != b->s[i]) return (uint8_t)a->s[i] < (uint8_t)b->s[i] ? -1 : 1;
+    return a->n < b->n ? -1 : a->n > b->n;
 }
 
 bool chord_value_in(vm *r, val x, val in)
 {
-    if (in.kind == STRING) {
-        if (x.kind != STRING) {
+    if (in->kind == STRING) {
+        if (x->kind != STRING) {
             chord_vm_refuse(r, "only a string can be in a string, not", x);
             return false;
         }
-        if (!chord_vm_spend(r, in.n / 16)) return false;
-        for (uint32_t i = 0; x.n <= in.n && i <= in.n - x.n; i++) {
-            if (x.n && in.s[i] != x.s[0]) continue;
-            if (chord_equal(in.s + i, x.s, x.n)) return true;
-            if (!chord_vm_spend(r, x.n / 64)) return false;
+        if (!chord_vm_spend(r, in->n / 16)) return false;
+        for (uint32_t i = 0; x->n <= in->n && i <= in->n - x->n; i++) {
+            if (x->n && in->s[i] != x->s[0]) continue;
+            if (chord_equal(in->s + i, x->s, x->n)) return true;
+            if (!chord_vm_spend(r, x->n / 64)) return false;
         }
         return false;
     }
-    if (in.kind == DICT) return chord_dict_get(r, in, x).kind != MISSING;
+    if (in->kind == DICT) return chord_dict_get(r, in, x)->kind != MISSING;
     val const all = chord_value_list(r, in);
-    for (uint32_t i = 0; i < all.n; i++)
-        if (chord_value_equal(r, all.v[i], x)) return true;
+    for (uint32_t i = 0; i < all->n; i++)
+        if (chord_value_equal(r, all->v[i], x)) return true;
     return false;
 }
 
 /* ---- elements --------------------------------------------------------------------------------------- */
 
-static val range_at(val v, int64_t i) { return of_int(v.v[0].i + i * v.v[1].i); }
+static val range_at(vm *r, val v, int64_t i) { return of_int(r, v->range[0] + i * v->range[1]); }
 
 static val pair_of(vm *r, val key, val v)
 {
@@ -163,39 +163,61 @@ static val pair_of(vm *r, val key, val v)
     return chord_values_done(r, &l, TUPLE);
 }
 
+val chord_range_new(vm *r, int64_t begin, int64_t step, int64_t n)
+{
+    int64_t *const parts = chord_vm_take(r, 3, sizeof *parts);
+    chord_value *const v = chord_value_new(r, parts ? RANGE : NONE);
+    if (!parts) return v;
+    parts[0] = begin;
+    parts[1] = step;
+    parts[2] = n;
+    v->range = parts;
+    return v;
+}
+
+/* n elements of the list or tuple, from one on. */
+static val part_of(vm *r, val v, int kind, int64_t begin, int64_t n)
+{
+    chord_value *const part = chord_value_new(r, kind);
+    part->depth = v->depth;
+    part->n = (uint32_t)n;
+    part->v = v->v ? v->v + begin : NULL;
+    return part;
+}
+
 val chord_value_list(vm *r, val v)
 {
     chord_values l = { 0 };
-    switch (v.kind) {
+    switch (v->kind) {
     case UNDEFINED: break;
     case LIST: return v;
-    case TUPLE: v.kind = LIST; return v;
+    case TUPLE: return part_of(r, v, LIST, 0, v->n);
     case GENERATOR: {
-        bool const is_read = v.v[1].kind != NONE;
-        v.v[1] = of_bool(true);
-        if (!is_read) return v.v[0];
+        bool const is_read = v->n;
+        chord_value_edit(v)->n = 1;
+        if (!is_read) return v->of;
         break;
     }
     case STRING: {
         uint32_t code;
-        for (uint32_t i = 0, n; i < v.n && r->status == CHORD_OK; i += n) {
-            n = chord_char_at(v.s + i, v.s + v.n, &code);
-            chord_values_put(r, &l, of_string(v.s + i, n));
+        for (uint32_t i = 0, n; i < v->n && r->status == CHORD_OK; i += n) {
+            n = chord_char_at(v->s + i, v->s + v->n, &code);
+            chord_values_put(r, &l, of_string(r, v->s + i, n));
         }
         break;
     }
     case RANGE:
-        for (int64_t i = 0; i < v.v[2].i && r->status == CHORD_OK; i++)
-            chord_values_put(r, &l, range_at(v, i));
+        for (int64_t i = 0; i < v->range[2] && r->status == CHORD_OK; i++)
+            chord_values_put(r, &l, range_at(r, v, i));
         break;
     case DICT:
     case KEYS:
     case VALUES:
     case ITEMS: {
-        val const d = v.kind == DICT ? v : v.v[0];
-        for (uint32_t i = 0; i < d.n && r->status == CHORD_OK; i++) {
-            val const key = d.v[2 * i], of = d.v[2 * i + 1];
-            chord_values_put(r, &l, v.kind == VALUES ? of : v.kind == ITEMS ? pair_of(r, key, of) : key);
+        val const d = v->kind == DICT ? v : v->of;
+        for (uint32_t i = 0; i < d->n && r->status == CHORD_OK; i++) {
+            val const key = d->v[2 * i], of = d->v[2 * i + 1];
+            chord_values_put(r, &l, v->kind == VALUES ? of : v->kind == ITEMS ? pair_of(r, key, of) : key);
         }
         break;
     }
@@ -207,26 +229,29 @@ val chord_value_list(vm *r, val v)
 /* The dict's value becomes v. */
 void chord_dict_put(vm *r, chord_values *d, val key, val v)
 {
-    if (key.kind >= LIST) {
+    if (key->kind >= LIST) {
         chord_vm_refuse(r, "a key of a mapping can't be", key);
         return;
     }
     if (!chord_vm_spend(r, d->n / 8)) return;
-    for (uint64_t i = 0; i < d->n; i += 2)
+    for (uint32_t i = 0; i < d->n; i += 2)
         if (same_scalar(d->v[i], key)) {
             d->v[i + 1] = v;
-            if (v.depth >= d->depth) d->depth = (uint8_t)(v.depth + 1);
+            if (v->depth >= d->depth) d->depth = (uint8_t)(v->depth + 1);
             return;
         }
     chord_values_put(r, d, key);
     chord_values_put(r, d, v);
 }
 
-static val undefined(val name)
+static val undefined(vm *r, val name)
 {
-    return (val){ .kind = UNDEFINED,
-                  .n = name.kind == STRING ? name.n : 0,
-                  .s = name.kind == STRING ? name.s : NULL };
+    chord_value *const v = chord_value_new(r, UNDEFINED);
+    if (name->kind == STRING) {
+        v->n = name->n;
+        v->s = name->s;
+    }
+    return v;
 }
 
 /* A method of v, or MISSING. Methods that change their object are undefined, as the immutable sandbox makes
@@ -235,59 +260,59 @@ static val method(vm *r, val v, val name)
 {
     static const uint16_t of[] = { [STRING] = OF_STRING, [DICT] = OF_DICT, [LIST] = OF_LIST,
                                    [TUPLE] = OF_TUPLE,   [LOOP] = OF_LOOP, [CYCLER] = OF_CYCLER };
-    if (name.id) return (val){ 0 }; /* the parser found no method of this name */
-    uint32_t const mask = v.kind < sizeof of / sizeof *of ? of[v.kind] : 0;
-    int32_t id = mask ? chord_names_find(name.s, name.n, mask) : 0;
-    if (!id) return (val){ 0 };
-    if (!chord_names[id].call) return undefined(name);
-    val m = chord_value_box(r, METHOD, 1, v, v);
-    m.id = (uint16_t)id;
+    if (name->id) return NOTHING; /* the parser found no method of this name */
+    uint32_t const mask = v->kind < sizeof of / sizeof *of ? of[v->kind] : 0;
+    int32_t id = mask ? chord_names_find(name->s, name->n, mask) : 0;
+    if (!id) return NOTHING;
+    if (!chord_names[id].call) return undefined(r, name);
+    chord_value *const m = chord_value_edit(chord_value_of(r, METHOD, v));
+    m->id = (uint16_t)id;
     return m;
 }
 
 static val plain_item(vm *r, val v, val key)
 {
     int64_t const n = chord_value_length(v);
-    if (key.kind >= LIST) return (val){ 0 }; /* what can't be a key is no key */
-    if (v.kind == DICT) return chord_dict_get(r, v, key);
-    if (v.kind == NAMESPACE) return chord_dict_get(r, v.v[0], key);
-    if (!is_whole(key) || n < 0) return (val){ 0 };
-    int64_t const i = key.i < 0 ? key.i + n : key.i;
-    if (i < 0 || i >= n) return (val){ 0 };
-    switch (v.kind) {
+    if (key->kind >= LIST) return NOTHING; /* what can't be a key is no key */
+    if (v->kind == DICT) return chord_dict_get(r, v, key);
+    if (v->kind == NAMESPACE) return chord_dict_get(r, v->of, key);
+    if (!is_whole(key) || n < 0) return NOTHING;
+    int64_t const i = key->i < 0 ? key->i + n : key->i;
+    if (i < 0 || i >= n) return NOTHING;
+    switch (v->kind) {
     case LIST:
-    case TUPLE: return v.v[i];
-    case RANGE: return range_at(v, i);
+    case TUPLE: return v->v[i];
+    case RANGE: return range_at(r, v, i);
     case STRING: {
-        chord_vm_spend(r, v.n / 16);
+        chord_vm_spend(r, v->n / 16);
         uint32_t const at = chord_string_offset(v, i);
         uint32_t code;
-        return of_string(v.s + at, chord_char_at(v.s + at, v.s + v.n, &code));
+        return of_string(r, v->s + at, chord_char_at(v->s + at, v->s + v->n, &code));
     }
-    default: return (val){ 0 };
+    default: return NOTHING;
     }
 }
 
 val chord_value_attribute(vm *r, val v, val name)
 {
-    if (v.kind == UNDEFINED) return chord_vm_refuse(r, "", v);
-    val found = (val){ 0 };
-    if (v.kind == LOOP) found = chord_loop_attribute(r, v.loop, name);
-    if (v.kind == CYCLER && chord_value_is(name, "current")) return v.v[0].v[v.v[1].i];
-    if (v.kind == MACRO && chord_value_is(name, "name")) return r->program->macros[v.v[0].i].name;
-    if (found.kind == MISSING) found = method(r, v, name);
-    if (found.kind == MISSING) found = plain_item(r, v, name);
-    return found.kind == MISSING ? undefined(name) : found;
+    if (v->kind == UNDEFINED) return chord_vm_refuse(r, "", v);
+    val found = NOTHING;
+    if (v->kind == LOOP) found = chord_loop_attribute(r, v->loop, name);
+    if (v->kind == CYCLER && chord_value_is(name, "current")) return v->of->v[v->n];
+    if (v->kind == MACRO && chord_value_is(name, "name")) return &r->program->macros[v->n].name;
+    if (found->kind == MISSING) found = method(r, v, name);
+    if (found->kind == MISSING) found = plain_item(r, v, name);
+    return found->kind == MISSING ? undefined(r, name) : found;
 }
 
 val chord_value_item(vm *r, val v, val key)
 {
-    if (v.kind == UNDEFINED) return chord_vm_refuse(r, "", v);
+    if (v->kind == UNDEFINED) return chord_vm_refuse(r, "", v);
     val found = plain_item(r, v, key);
-    if (found.kind == MISSING && key.kind == STRING && v.kind == LOOP)
-        found = chord_loop_attribute(r, v.loop, key);
-    if (found.kind == MISSING && key.kind == STRING) found = method(r, v, key);
-    return found.kind == MISSING ? undefined(key) : found;
+    if (found->kind == MISSING && key->kind == STRING && v->kind == LOOP)
+        found = chord_loop_attribute(r, v->loop, key);
+    if (found->kind == MISSING && key->kind == STRING) found = method(r, v, key);
+    return found->kind == MISSING ? undefined(r, key) : found;
 }
 
 static bool bound(vm *r, val v, int64_t n, int64_t fallback, bool is_back, int64_t *out)
@@ -299,7 +324,7 @@ static bool bound(vm *r, val v, int64_t n, int64_t fallback, bool is_back, int64
         return false;
     }
     int64_t const least = is_back ? -1 : 0, most = is_back ? n - 1 : n;
-    int64_t const i = v.i < 0 ? v.i < -n ? least : v.i + n : v.i;
+    int64_t const i = v->i < 0 ? v->i < -n ? least : v->i + n : v->i;
     *out = i < least ? least : i > most ? most : i;
     return true;
 }
@@ -307,45 +332,38 @@ static bool bound(vm *r, val v, int64_t n, int64_t fallback, bool is_back, int64
 val chord_value_slice(vm *r, val v, const val *part)
 {
     int64_t begin, end, n = chord_value_length(v), step = 1;
-    if (v.kind == UNDEFINED) return chord_vm_refuse(r, "", v);
-    if (v.kind != STRING && v.kind != LIST && v.kind != TUPLE && v.kind != RANGE)
+    if (v->kind == UNDEFINED) return chord_vm_refuse(r, "", v);
+    if (v->kind != STRING && v->kind != LIST && v->kind != TUPLE && v->kind != RANGE)
         return chord_vm_refuse(r, "no slice of", v);
     if (is_given(part[2])) {
         if (!is_whole(part[2])) return chord_vm_refuse(r, "a slice's step can't be", part[2]);
-        step = part[2].i;
+        step = part[2]->i;
     }
     if (!step) return fail(r, "a slice's step can't be 0");
     bool const is_back = step < 0;
     if (!bound(r, part[0], n, is_back ? n - 1 : 0, is_back, &begin) ||
         !bound(r, part[1], n, is_back ? -1 : n, is_back, &end))
-        return (val){ 0 };
+        return NOTHING;
     if (step > n) step = n + 1;
     if (step < -n) step = -n - 1;
     int64_t const span = is_back ? begin - end : end - begin;
     int64_t const size = is_back ? -step : step, count = span > 0 ? (span + size - 1) / size : 0;
-    if (!chord_vm_spend(r, v.kind == STRING ? v.n / 16 : 0)) return (val){ 0 };
-    if (step == 1 && v.kind == STRING) {
+    if (!chord_vm_spend(r, v->kind == STRING ? v->n / 16 : 0)) return NOTHING;
+    if (step == 1 && v->kind == STRING) {
         uint32_t const at = chord_string_offset(v, begin);
-        val rest = of_string(v.s + at, v.n - at);
-        return of_string(rest.s, chord_string_offset(rest, count));
+        val rest = of_string(r, v->s + at, v->n - at);
+        return of_string(r, rest->s, chord_string_offset(rest, count));
     }
-    if (step == 1 && v.kind != RANGE) {
-        v.v += begin;
-        v.n = (uint32_t)count;
-        return v;
-    }
-    if (v.kind == RANGE) {
-        val const three[3] = { range_at(v, begin), of_int(v.v[1].i * step), of_int(count) };
-        chord_values l = { 0 };
-        for (int i = 0; i < 3; i++) chord_values_put(r, &l, three[i]);
-        return chord_values_done(r, &l, RANGE);
+    if (step == 1 && v->kind != RANGE) return part_of(r, v, v->kind, begin, count);
+    if (v->kind == RANGE) {
+        return chord_range_new(r, v->range[0] + begin * v->range[1], v->range[1] * step, count);
     }
     chord_values l = { 0 };
     val const all = chord_value_list(r, v);
     for (int64_t i = 0; i < count && r->status == CHORD_OK; i++)
-        chord_values_put(r, &l, all.v[begin + i * step]);
-    if (v.kind != STRING) return chord_values_done(r, &l, v.kind);
+        chord_values_put(r, &l, all->v[begin + i * step]);
+    if (v->kind != STRING) return chord_values_done(r, &l, v->kind);
     chord_buffer b = { 0 };
-    for (uint64_t i = 0; i < l.n; i++) chord_buffer_put(r, &b, l.v[i].s, l.v[i].n);
+    for (uint32_t i = 0; i < l.n; i++) chord_buffer_put(r, &b, l.v[i]->s, l.v[i]->n);
     return chord_buffer_string(r, &b);
 }

@@ -1,7 +1,9 @@
 /* value.h: the values of a template, and the machine that owns them.
  *
- * A value has 16 bytes. Strings and containers never change once made, so a part of a string points into it,
- * and copies share. Memory is taken from the run's arena and never given back.
+ * A value has 16 bytes and is passed by its address: passing the bytes themselves doubles the code in wasm.
+ * Strings and containers never change once made, so a part of a string points into it, and copies share.
+ * Memory is taken from the run's arena and never given back: values from the arena's end, all other from its
+ * begin, so that a text stays the last and can grow in place.
  *
  * A failure is kept: functions return MISSING then, and vm.c looks at `status` after each instruction. */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -22,21 +24,21 @@ enum {
     LIST,   /* v, n elements */
     TUPLE,
     DICT,      /* v, n pairs: key, value, key, value, ... in order of insertion */
-    KEYS,      /* of a dict: v[0] */
+    KEYS,      /* of: a dict */
     VALUES,
     ITEMS,
-    RANGE,     /* v[0], v[1], v[2]: begin, step, length */
-    GENERATOR, /* v[0] a list; v[1] is NONE until it was read */
-    NAMESPACE, /* v[0] a dict, which is replaced */
+    RANGE,     /* range: begin, step, length */
+    GENERATOR, /* of: a list; n is 1 once it was read */
+    NAMESPACE, /* of: a dict, which is replaced */
     LOOP,      /* loop */
-    MACRO,     /* v[0]: INT, the macro; env in v[1] */
+    MACRO,     /* n: the macro; scope: where it was made */
     FUNCTION,  /* i: entry of names.def */
-    METHOD,    /* id: entry of names.def; v[0] its object */
-    CYCLER,    /* v[0] a tuple, v[1] INT, the place */
-    JOINER,    /* v[0] the separator, v[1] NONE until used */
+    METHOD,    /* id: entry of names.def; of: its object */
+    CYCLER,    /* of: a tuple; n: the place in it */
+    JOINER,    /* of: the separator; n is 1 once it was used */
 };
 
-typedef struct val {
+typedef struct chord_value {
     uint8_t kind, depth; /* depth: of containers inside each other */
     uint16_t id;         /* a constant string's first entry in names.def; METHOD */
     uint32_t n;
@@ -44,11 +46,16 @@ typedef struct val {
         int64_t i;
         double f;
         const char *s;
-        struct val *v;
+        const struct chord_value **v, *of;
+        const int64_t *range;
         struct chord_loop *loop;
         struct chord_scope *scope;
     };
-} val;
+} chord_value;
+typedef const chord_value *val;
+
+extern const chord_value chord_nothing, chord_undefined, chord_none, chord_false, chord_true;
+#define NOTHING (&chord_nothing)
 
 /* Containers inside each other; JSON of tools has about ten. The writer's and the reader's stacks have this
  * size. */
@@ -71,26 +78,27 @@ typedef struct chord_loop {
     uint8_t flags, pass;
     bool any, is_call;
     int32_t depth, at; /* at: OP_FOR */
-    val range, changed; /* range: elements that are counted, not kept; MISSING for items */
+    const int64_t *range; /* elements that are counted, not kept; NULL for items */
+    val changed;
     chord_scope *outer, *own; /* own: of the iteration */
 } chord_loop;
 
 /* A growing text; the last in the arena grows in place. */
 typedef struct chord_buffer {
     char *s;
-    uint64_t n, cap;
+    uint32_t n, cap;
 } chord_buffer;
 /* A growing list. */
 typedef struct chord_values {
     val *v;
-    uint64_t n, cap;
+    uint32_t n, cap;
     uint8_t depth;
 } chord_values;
 
 typedef struct chord_frame {
     uint8_t kind;
     int32_t pc;
-    uint64_t captured; /* the output's bytes before */
+    uint32_t captured; /* the output's bytes before */
     chord_scope *scope;
     chord_loop *loop;
 } chord_frame;
@@ -101,12 +109,13 @@ enum { CHORD_TEMPLATE_STACK = 4096, CHORD_TEMPLATE_FRAMES = 512 };
 
 struct chord_template_run {
     const struct chord_template *program;
-    chord_arena *arena;
+    chord_arena arena; /* the rest of the caller's */
     chord_error *error;
     chord_status status;
     int32_t pc;
     uint32_t line, sp, n_frames;
-    uint64_t budget, max_output;
+    uint64_t budget;
+    uint32_t max_output;
     val *stack, *context; /* context: the value of each word outside all scopes */
     chord_frame *frames;
     chord_scope *scope;
@@ -115,6 +124,7 @@ struct chord_template_run {
     const val *kw; /* pairs of name and value, for functions that take any */
     uint32_t n_kw, n_inside; /* n_inside: filters that call a filter, inside each other */
     val raised;
+    chord_value spare; /* a value for which there is no memory */
 };
 typedef chord_template_run vm;
 
@@ -129,7 +139,7 @@ val chord_vm_refuse(vm *r, const char *what, val v);
 void *chord_vm_take(vm *r, uint64_t n, uint64_t bytes);
 /* False when the steps of the rendering are spent. */
 bool chord_vm_spend(vm *r, uint64_t n);
-void chord_buffer_put(vm *r, chord_buffer *b, const char *s, uint64_t n);
+void chord_buffer_put(vm *r, chord_buffer *b, const char *s, size_t n);
 static inline void chord_buffer_put1(vm *r, chord_buffer *b, char c) { chord_buffer_put(r, b, &c, 1); }
 val chord_buffer_string(vm *r, const chord_buffer *b);
 /* The string a, then b. If a is the arena's last, it grows in place: then a is what it was, and the result
@@ -140,18 +150,16 @@ val chord_values_done(vm *r, const chord_values *l, int kind);
 
 /* ---- values (value.c) ------------------------------------------------------------------------------- */
 
-static inline val of_int(int64_t i) { return (val){ .kind = INT, .i = i }; }
-static inline val of_bool(bool b) { return (val){ .kind = BOOL, .i = b }; }
-static inline val of_float(double f) { return (val){ .kind = FLOAT, .f = f }; }
-static inline val of_string(const char *s, uint64_t n)
-{
-    return (val){ .kind = STRING, .n = (uint32_t)n, .s = s };
-}
-static inline val of_none(void) { return (val){ .kind = NONE }; }
-static inline bool is_number(val v) { return v.kind == INT || v.kind == FLOAT || v.kind == BOOL; }
-static inline bool is_whole(val v) { return v.kind == INT || v.kind == BOOL; }
-static inline double as_float(val v) { return v.kind == FLOAT ? v.f : (double)v.i; }
-static inline bool is_given(val v) { return v.kind != MISSING && v.kind != NONE; }
+/* A new value of the kind, otherwise zero. Its memory is never NULL. */
+chord_value *chord_value_new(vm *r, int kind);
+val of_int(vm *r, int64_t i);
+val of_float(vm *r, double f);
+val of_string(vm *r, const char *s, size_t n);
+static inline val of_bool(bool b) { return b ? &chord_true : &chord_false; }
+static inline bool is_whole(val v) { return v->kind == INT || v->kind == BOOL; }
+static inline bool is_number(val v) { return v->kind == FLOAT || is_whole(v); }
+static inline double as_float(val v) { return v->kind == FLOAT ? v->f : (double)v->i; }
+static inline bool is_given(val v) { return v->kind != MISSING && v->kind != NONE; }
 bool chord_value_is(val v, const char *word); /* the string `word` */
 bool chord_value_truth(val v);
 bool chord_value_equal(vm *r, val a, val b);
@@ -165,10 +173,15 @@ val chord_value_list(vm *r, val v);
 val chord_value_attribute(vm *r, val v, val name);
 val chord_value_item(vm *r, val v, val key);
 val chord_value_slice(vm *r, val v, const val *part);
+val chord_range_new(vm *r, int64_t begin, int64_t step, int64_t n);
+/* A namespace could hold itself, so its dict has no depth. */
+val chord_flat(vm *r, val d);
 val chord_dict_get(vm *r, val d, val key); /* MISSING if it isn't there */
 void chord_dict_put(vm *r, chord_values *d, val key, val v);
-/* A heap object of n values. */
-val chord_value_box(vm *r, int kind, int n, val a, val b);
+/* A value of another. */
+val chord_value_of(vm *r, int kind, val of);
+/* The value for a change: a generator, namespace, cycler or joiner. */
+static inline chord_value *chord_value_edit(val v) { return (chord_value *)(uintptr_t)v; }
 
 /* ---- characters and numbers (character.c, number.c) ------------------------------------------------- */
 
@@ -186,7 +199,7 @@ uint32_t chord_string_offset(val s, int64_t i);
 double chord_number_parse(const char *s, size_t n);
 /* Returns the bytes that s begins with as a number (JSON's or Python's digits), 0 if none; sets *v. A whole
  * number that doesn't fit 64 bits leaves *v MISSING. */
-size_t chord_number_scan(const char *s, size_t n, val *v);
+size_t chord_number_scan(const char *s, size_t n, chord_value *v);
 void chord_number_put(vm *r, chord_buffer *b, val v); /* as Python's repr */
 /* At most 30 digits behind the point. */
 void chord_number_put_fixed(vm *r, chord_buffer *b, double f, uint32_t digits);
@@ -196,8 +209,9 @@ int64_t chord_number_floor(double f);
 
 typedef struct chord_writing {
     bool is_json, ascii, sort;
-    val item, colon, indent; /* separators, and the indentation of a level: STRING, or NONE */
+    val item, colon, indent; /* separators, and the indentation of a level: NULL: no lines */
 } chord_writing;
+extern const chord_writing chord_python;
 /* How the value looks inside a container: Python's repr, or JSON. */
 void chord_write(vm *r, chord_buffer *b, val v, const chord_writing *how);
 /* As print does. A string is itself. */
@@ -239,7 +253,7 @@ val chord_value_path(vm *r, val v, val path);
 val chord_string_case(vm *r, val s, bool is_upper);
 /* Fails unless v is a string. */
 bool chord_string_check(vm *r, val v);
-val chord_string_strip(val s, val chars, bool left, bool right);
+val chord_string_strip(vm *r, val s, val chars, bool left, bool right);
 val chord_format_percent(vm *r, val format, val args);
 val chord_operate(vm *r, int op, val a, val b);
 val chord_loop_attribute(vm *r, const chord_loop *l, val name);

@@ -70,7 +70,7 @@ static val load(vm *r, int32_t id)
     for (chord_scope *s = r->scope; s; s = s->parent) {
         val const *v = find(s, id);
         if (!chord_vm_spend(r, s->n / 8)) break;
-        if (v) return *v;
+        if (v) return (*v)->kind == MISSING ? &chord_undefined : *v;
     }
     return r->context[id];
 }
@@ -79,7 +79,7 @@ static val load(vm *r, int32_t id)
 static val captured(vm *r, const chord_frame *f)
 {
     chord_buffer b = { 0 };
-    uint64_t const n = r->out.n - f->captured;
+    uint32_t const n = r->out.n - f->captured;
     if (n) chord_buffer_put(r, &b, r->out.s + f->captured, n);
     r->out.n = f->captured;
     return chord_buffer_string(r, &b);
@@ -87,9 +87,9 @@ static val captured(vm *r, const chord_frame *f)
 
 /* ---- loops ------------------------------------------------------------------------------------------ */
 
-static val element(const chord_loop *l, uint32_t i)
+static val element(vm *r, const chord_loop *l, uint32_t i)
 {
-    return l->range.kind == RANGE ? of_int(l->range.v[0].i + i * l->range.v[1].i) : l->items[i];
+    return l->range ? of_int(r, l->range[0] + i * l->range[1]) : l->items[i];
 }
 
 static void begin_loop(vm *r, val over, int32_t flags, bool is_call)
@@ -101,22 +101,21 @@ static void begin_loop(vm *r, val over, int32_t flags, bool is_call)
                 depth = r->frames[i].loop->depth + 1;
                 break;
             }
-    bool const is_range = over.kind == RANGE;
-    val items = { 0 };
-    if (is_range) items.n = (uint32_t)over.v[2].i;
-    else items = chord_value_list(r, over);
+    bool const is_range = over->kind == RANGE;
+    val const items = is_range ? over : chord_value_list(r, over);
     chord_frame *const f = r->status == CHORD_OK ? enter(r, FRAME_LOOP) : NULL;
     chord_loop *const l = f ? chord_vm_take(r, 1, sizeof *l) : NULL;
     if (!l) return;
-    *l = (chord_loop){ .items = items.v,
-                       .n = items.n,
+    *l = (chord_loop){ .items = is_range ? NULL : items->v,
+                       .n = is_range ? (uint32_t)over->range[2] : items->n,
                        .i = UINT32_MAX,
                        .flags = (uint8_t)flags,
                        .is_call = is_call,
                        .depth = depth,
                        .at = r->pc,
                        .outer = r->scope };
-    if (is_range) l->range = over;
+    l->range = is_range ? over->range : NULL;
+    l->changed = NOTHING;
     /* A condition selects elements as the loop goes. It selects all first if the body names `loop`, because
      * loop.last and loop.length count what was selected. */
     if ((flags & FOR_TEST) && (flags & FOR_LOOP)) {
@@ -126,13 +125,23 @@ static void begin_loop(vm *r, val over, int32_t flags, bool is_call)
     f->loop = l;
 }
 
+/* The condition of a loop doesn't know its `loop`: there the name is that of the loop outside. */
+static void bind_loop(vm *r, chord_loop *l)
+{
+    if (!(l->flags & FOR_LOOP)) return;
+    chord_value *const loop = chord_value_new(r, LOOP);
+    loop->depth = 1;
+    loop->loop = l;
+    store(r, WORD_LOOP, loop);
+}
+
 /* False if there is no element. */
 static bool next_element(vm *r)
 {
     chord_loop *const l = r->frames[r->n_frames - 1].loop;
     if (l->next == l->n && l->pass == 1) {
         l->items = l->kept;
-        l->range.kind = MISSING;
+        l->range = NULL;
         l->n = l->n_kept;
         l->next = 0;
         l->pass = 2;
@@ -146,9 +155,9 @@ static bool next_element(vm *r)
         open_scope(r, l->outer);
         l->own = r->scope;
     }
-    val const v = element(l, l->next++);
+    val const v = element(r, l, l->next++);
     if (!(l->flags & FOR_TEST) || l->pass == 2) l->i++;
-    if (l->flags & FOR_LOOP) store(r, WORD_LOOP, (val){ .kind = LOOP, .depth = 1, .loop = l });
+    if (!(l->flags & FOR_TEST)) bind_loop(r, l);
     push(r, v);
     return true;
 }
@@ -159,10 +168,11 @@ static bool select_element(vm *r, bool holds)
     chord_loop *const l = r->frames[r->n_frames - 1].loop;
     if (!holds) return false;
     if (l->pass == 1) {
-        if (l->kept) l->kept[l->n_kept++] = element(l, l->next - 1);
+        if (l->kept) l->kept[l->n_kept++] = element(r, l, l->next - 1);
         return false;
     }
     l->i++;
+    bind_loop(r, l);
     return true;
 }
 
@@ -172,21 +182,20 @@ val chord_loop_attribute(vm *r, const chord_loop *l, val name)
     static const char *const names[] = { "index",  "index0", "revindex", "revindex0", "first",   "last",
                                          "length", "depth",  "depth0",   "previtem",  "nextitem" };
     size_t k = 0;
-    (void)r;
     while (k < sizeof names / sizeof *names && !chord_value_is(name, names[k])) k++;
     switch (k) {
-    case 0: return of_int(i + 1);
-    case 1: return of_int(i);
-    case 2: return of_int(n - i);
-    case 3: return of_int(n - i - 1);
+    case 0: return of_int(r, i + 1);
+    case 1: return of_int(r, i);
+    case 2: return of_int(r, n - i);
+    case 3: return of_int(r, n - i - 1);
     case 4: return of_bool(i == 0);
     case 5: return of_bool(i == n - 1);
-    case 6: return of_int(n);
-    case 7: return of_int(l->depth + 1);
-    case 8: return of_int(l->depth);
-    case 9: return i > 0 ? element(l, l->i - 1) : (val){ .kind = UNDEFINED };
-    case 10: return i + 1 < n ? element(l, l->i + 1) : (val){ .kind = UNDEFINED };
-    default: return (val){ 0 };
+    case 6: return of_int(r, n);
+    case 7: return of_int(r, l->depth + 1);
+    case 8: return of_int(r, l->depth);
+    case 9: return i > 0 ? element(r, l, l->i - 1) : &chord_undefined;
+    case 10: return i + 1 < n ? element(r, l, l->i + 1) : &chord_undefined;
+    default: return NOTHING;
     }
 }
 
@@ -205,27 +214,29 @@ static void return_call(vm *r)
 /* Binds the arguments of a macro in a new scope. The named ones are pairs. */
 static void call_macro(vm *r, val callee, const val *args, uint32_t n, const val *kw, uint32_t n_kw)
 {
-    chord_macro const *m = &r->program->macros[callee.v[0].i];
-    int32_t const *params = r->program->params + m->first;
+    chord_macro const *m = &r->program->macros[callee->n];
+    int32_t const *params = m->n ? r->program->params + m->first : NULL;
     chord_values more = { 0 }, named = { 0 };
     if (!enter(r, FRAME_CALL)) return;
-    open_scope(r, callee.v[1].scope);
+    open_scope(r, callee->scope);
     if (r->status != CHORD_OK) return;
     for (uint32_t i = 0; i < n; i++) {
         if (i < (uint32_t)m->n) store(r, params[i], args[i]);
         else chord_values_put(r, &more, args[i]);
     }
+    /* A parameter hides the name outside even while it has no value. */
+    for (uint32_t i = n; i < (uint32_t)m->n; i++) store(r, params[i], NOTHING);
     if (more.n && !(m->uses & MACRO_VARARGS)) fail(r, "a macro gets too many arguments");
     bool has_caller = false;
     for (uint32_t i = 0; i < n_kw; i++) {
         val const name = kw[2 * i];
         int32_t at = 0;
-        while (at < m->n && !(r->program->words[params[at]].n == name.n &&
-                              chord_equal(r->program->words[params[at]].s, name.s, name.n)))
+        while (at < m->n && !(r->program->words[params[at]].n == name->n &&
+                              chord_equal(r->program->words[params[at]].s, name->s, name->n)))
             at++;
         if (at < m->n) {
-            if (find(r->scope, params[at]))
-                chord_vm_fail(r, "a macro gets an argument twice:", name.s, name.n);
+            if (r->status == CHORD_OK && (*find(r->scope, params[at]))->kind != MISSING)
+                chord_vm_fail(r, "a macro gets an argument twice:", name->s, name->n);
             store(r, params[at], kw[2 * i + 1]);
         } else if (chord_value_is(name, "caller") && (m->uses & MACRO_CALLER)) {
             store(r, WORD_CALLER, kw[2 * i + 1]);
@@ -233,13 +244,12 @@ static void call_macro(vm *r, val callee, const val *args, uint32_t n, const val
         } else if (m->uses & MACRO_KWARGS) {
             chord_dict_put(r, &named, name, kw[2 * i + 1]);
         } else {
-            chord_vm_fail(r, "a macro has no parameter", name.s, name.n);
+            chord_vm_fail(r, "a macro has no parameter", name->s, name->n);
         }
     }
     if (m->uses & MACRO_VARARGS) store(r, WORD_VARARGS, chord_values_done(r, &more, TUPLE));
     if (m->uses & MACRO_KWARGS) store(r, WORD_KWARGS, chord_values_done(r, &named, DICT));
-    if ((m->uses & MACRO_CALLER) && !has_caller)
-        store(r, WORD_CALLER, (val){ .kind = UNDEFINED, .n = 6, .s = "caller" });
+    if ((m->uses & MACRO_CALLER) && !has_caller) store(r, WORD_CALLER, &chord_undefined);
     r->pc = m->entry;
 }
 
@@ -253,15 +263,16 @@ static void call(vm *r, const chord_instruction *in)
     if (in->c & CALL_STAR) {
         for (uint32_t i = 0; i + 1 < n; i++) chord_values_put(r, &all, args[i]);
         val const more = chord_value_list(r, args[n - 1]);
-        for (uint32_t i = 0; i < more.n; i++) chord_values_put(r, &all, more.v[i]);
+        for (uint32_t i = 0; i < more->n; i++) chord_values_put(r, &all, more->v[i]);
         args = all.v;
         n = (uint32_t)all.n;
     }
     if (in->c & CALL_STARS) {
         val const more = kw[2 * n_kw - 1];
-        if (more.kind != DICT) chord_vm_refuse(r, "named arguments can't come from", more);
+        if (more->kind != DICT) chord_vm_refuse(r, "named arguments can't come from", more);
         for (uint32_t i = 0; i < 2 * n_kw - 2; i++) chord_values_put(r, &named, kw[i]);
-        for (uint32_t i = 0; more.kind == DICT && i < 2 * more.n; i++) chord_values_put(r, &named, more.v[i]);
+        for (uint32_t i = 0; more->kind == DICT && i < 2 * more->n; i++)
+            chord_values_put(r, &named, more->v[i]);
         kw = named.v;
         n_kw = (uint32_t)named.n / 2;
     }
@@ -272,30 +283,30 @@ static void call(vm *r, const chord_instruction *in)
     }
     r->kw = kw;
     r->n_kw = n_kw;
-    if (callee.kind == MACRO) {
+    if (callee->kind == MACRO) {
         call_macro(r, callee, args, n, kw, n_kw);
-    } else if (callee.kind == LOOP) {
-        if (!(callee.loop->flags & FOR_RECURSIVE) || n != 1 || n_kw) {
+    } else if (callee->kind == LOOP) {
+        if (!(callee->loop->flags & FOR_RECURSIVE) || n != 1 || n_kw) {
             fail(r, "a loop is called that isn't recursive");
             return;
         }
         val const over = args[0];
         if (!enter(r, FRAME_CALL)) return;
-        r->pc = callee.loop->at;
-        r->scope = callee.loop->outer;
-        begin_loop(r, over, callee.loop->flags, true);
+        r->pc = callee->loop->at;
+        r->scope = callee->loop->outer;
+        begin_loop(r, over, callee->loop->flags, true);
         r->pc++;
-    } else if (callee.kind == FUNCTION || callee.kind == METHOD) {
+    } else if (callee->kind == FUNCTION || callee->kind == METHOD) {
         /* The callee's place becomes the object's: functions take it before their arguments. */
-        bool const is_method = callee.kind == METHOD;
+        bool const is_method = callee->kind == METHOD;
         val *const a = args == r->stack + r->sp + 1 ? r->stack + r->sp : chord_vm_take(r, n + 1, sizeof *a);
         if (!a) return;
         if (a != r->stack + r->sp) chord_copy(a + 1, args, n * sizeof *a);
-        a[0] = is_method ? callee.v[0] : (val){ 0 };
-        push(r, chord_names_call(r, is_method ? callee.id : (int32_t)callee.i, a, (int)n + 1));
-    } else if (callee.kind == JOINER && !n && !n_kw) {
-        push(r, callee.v[1].kind == NONE ? of_string("", 0) : callee.v[0]);
-        callee.v[1] = of_bool(true);
+        a[0] = is_method ? callee->of : NOTHING;
+        push(r, chord_names_call(r, is_method ? callee->id : (int32_t)callee->i, a, (int)n + 1));
+    } else if (callee->kind == JOINER && !n && !n_kw) {
+        push(r, callee->n ? callee->of : of_string(r, "", 0));
+        chord_value_edit(callee)->n = 1;
     } else {
         chord_vm_refuse(r, "only functions and macros can be called, not", callee);
     }
@@ -314,9 +325,9 @@ static void filter(vm *r, const chord_instruction *in)
 static void unpack(vm *r, int32_t n)
 {
     val const all = chord_value_list(r, pop(r));
-    if (r->status == CHORD_OK && all.n != (uint32_t)n)
+    if (r->status == CHORD_OK && all->n != (uint32_t)n)
         fail(r, "a value has not as many elements as names take them");
-    for (int32_t i = n; i-- && r->status == CHORD_OK;) push(r, all.v[i]);
+    for (int32_t i = n; i-- && r->status == CHORD_OK;) push(r, all->v[i]);
 }
 
 static void build(vm *r, int kind, int32_t n)
@@ -336,44 +347,42 @@ static void set_attribute(vm *r, val name)
 {
     val const space = pop(r), v = pop(r);
     chord_values d = { 0 };
-    if (space.kind != NAMESPACE) {
+    if (space->kind != NAMESPACE) {
         chord_vm_refuse(r, "only a namespace's attributes can be set, not those of", space);
         return;
     }
-    val *const old = &space.v[0];
+    val const old = space->of;
     d = (chord_values){ old->v, 2 * (uint64_t)old->n, 2 * (uint64_t)old->n, old->depth };
-    /* A namespace in a namespace could hold itself. */
     chord_dict_put(r, &d, name, v);
-    *old = chord_values_done(r, &d, DICT);
-    old->depth = 1;
+    chord_value_edit(space)->of = chord_flat(r, chord_values_done(r, &d, DICT));
 }
 
 static void negate(vm *r, int op)
 {
     val v = pop(r);
     if (op == '!') v = of_bool(!chord_value_truth(v));
-    else if (v.kind == FLOAT) v.f = op == '-' ? -v.f : v.f;
+    else if (v->kind == FLOAT) v = op == '-' ? of_float(r, -v->f) : v;
     else if (!is_whole(v)) v = chord_vm_refuse(r, "no number to give a sign:", v);
-    else if (op == '-' && v.i == INT64_MIN) v = fail(r, "a whole number doesn't fit 64 bits");
-    else v = of_int(op == '-' ? -v.i : v.i);
+    else if (op == '-' && v->i == INT64_MIN) v = fail(r, "a whole number doesn't fit 64 bits");
+    else v = of_int(r, op == '-' ? -v->i : v->i);
     push(r, v);
 }
 
 static void run_one(vm *r)
 {
     const chord_instruction *const in = &r->program->code[r->pc];
-    val const *constants = r->program->constants;
+    const chord_value *const constants = r->program->constants;
     int32_t const jump = r->pc + in->c;
     r->line = in->line;
     switch (in->op) {
     case OP_END: r->status = CHORD_DONE; return;
     case OP_TEXT: chord_buffer_put(r, &r->out, constants[in->c].s, constants[in->c].n); break;
     case OP_PRINT: chord_write_text(r, &r->out, pop(r)); break;
-    case OP_CONST: push(r, constants[in->c]); break;
+    case OP_CONST: push(r, &constants[in->c]); break;
     case OP_LOAD: push(r, load(r, in->c)); break;
     case OP_STORE: store(r, in->c, pop(r)); break;
-    case OP_ATTR: push(r, chord_value_attribute(r, pop(r), constants[in->c])); break;
-    case OP_SETATTR: set_attribute(r, constants[in->c]); break;
+    case OP_ATTR: push(r, chord_value_attribute(r, pop(r), &constants[in->c])); break;
+    case OP_SETATTR: set_attribute(r, &constants[in->c]); break;
     case OP_ITEM: {
         val const key = pop(r);
         push(r, chord_value_item(r, pop(r), key));
@@ -426,14 +435,16 @@ static void run_one(vm *r)
     case OP_CAPTURE: enter(r, FRAME_CAPTURE); break;
     case OP_UNCAPTURE: push(r, captured(r, &r->frames[--r->n_frames])); break;
     case OP_MACRO: {
-        val const macro = chord_value_box(r, MACRO, 2, of_int(in->b), (val){ .scope = r->scope });
+        chord_value *const macro = chord_value_new(r, MACRO);
+        macro->n = in->b;
+        macro->scope = r->scope;
         for (chord_scope *s = r->scope; s && !s->is_kept; s = s->parent) s->is_kept = true;
         push(r, macro);
         r->pc = jump - 1;
         break;
     }
     case OP_DEFAULT:
-        if (find(r->scope, in->b)) r->pc = jump - 1;
+        if ((*find(r->scope, in->b))->kind != MISSING) r->pc = jump - 1;
         break;
     case OP_RETURN: return_call(r); return;
     case OP_FOR: begin_loop(r, pop(r), in->b, false); break;
@@ -445,7 +456,10 @@ static void run_one(vm *r)
         r->pc = jump - 1;
         break;
     case OP_FOR_SKIP:
-        if (r->frames[r->n_frames - 1].loop->pass == 2) r->pc = jump - 1;
+        if (r->frames[r->n_frames - 1].loop->pass == 2) {
+            bind_loop(r, r->frames[r->n_frames - 1].loop);
+            r->pc = jump - 1;
+        }
         break;
     case OP_FOR_TEST:
         if (!select_element(r, chord_value_truth(pop(r)))) r->pc = jump - 1;
@@ -481,11 +495,20 @@ static void bind_context(vm *r, val variables)
     chord_template const *t = r->program;
     r->context = chord_vm_take(r, (uint64_t)t->n_words, sizeof(val));
     for (int32_t i = 0; r->context && i < t->n_words; i++) {
-        val const name = of_string(t->words[i].s, t->words[i].n);
+        val const name = of_string(r, t->words[i].s, t->words[i].n);
         val v = chord_dict_get(r, variables, name);
-        int32_t const id = v.kind == MISSING ? chord_names_find(name.s, name.n, IS_GLOBAL) : 0;
-        if (id) v = (val){ .kind = FUNCTION, .i = id };
-        if (v.kind == MISSING) v = (val){ .kind = UNDEFINED, .n = name.n, .s = name.s };
+        int32_t const id = v->kind == MISSING ? chord_names_find(name->s, name->n, IS_GLOBAL) : 0;
+        if (id) {
+            chord_value *const function = chord_value_new(r, FUNCTION);
+            function->i = id;
+            v = function;
+        }
+        if (v->kind == MISSING) {
+            chord_value *const undefined = chord_value_new(r, UNDEFINED);
+            undefined->n = name->n;
+            undefined->s = name->s;
+            v = undefined;
+        }
         r->context[i] = v;
     }
 }
@@ -497,20 +520,22 @@ chord_status chord_template_begin(const chord_template *t, const chord_template_
     *out = NULL;
     if (!r)
         return chord_fail(error, CHORD_OUT_OF_MEMORY, "the chat template needs more memory than was given");
-    *r = (vm){ .program = t, .arena = arena, .error = error, .line = 1, .now = in->now };
+    *r = (vm){ .program = t, .arena = *arena, .error = error, .raised = NOTHING, .line = 1, .now = in->now };
+    arena->used = arena->cap;
+    r->arena.cap &= ~(uint64_t)7; /* values begin at the end */
     chord_template_time *const now = &r->now; /* strftime_now counts from them */
     if (now->year < 1 || now->year > 9999) now->year = 1970;
     if (now->month < 1 || now->month > 12) now->month = 1;
     if (now->day < 1 || now->day > 31) now->day = 1;
     if (now->hour < 0 || now->hour > 23) now->hour = 0;
     r->budget = in->max_steps ? in->max_steps : 50000000;
-    r->max_output = in->max_output ? in->max_output : UINT32_MAX;
+    r->max_output = in->max_output && in->max_output < UINT32_MAX ? (uint32_t)in->max_output : UINT32_MAX;
     r->stack = chord_vm_take(r, CHORD_TEMPLATE_STACK, sizeof *r->stack);
     r->frames = chord_vm_take(r, CHORD_TEMPLATE_FRAMES, sizeof *r->frames);
     open_scope(r, NULL);
     val const variables = r->status == CHORD_OK ? chord_json_read(r, in->variables, in->n_variables)
-                                                : (val){ 0 };
-    if (variables.kind != DICT) fail(r, "the variables aren't a JSON object");
+                                                : NOTHING;
+    if (variables->kind != DICT) fail(r, "the variables aren't a JSON object");
     bind_context(r, variables);
     if (r->status != CHORD_OK) return r->status;
     *out = r;
@@ -525,6 +550,6 @@ const char *chord_template_text(const chord_template_run *r, size_t *n)
 
 const char *chord_template_raised(const chord_template_run *r, size_t *n)
 {
-    *n = r->raised.n;
-    return r->raised.kind == STRING ? r->raised.s : NULL;
+    *n = r->raised->n;
+    return r->raised->kind == STRING ? r->raised->s : NULL;
 }

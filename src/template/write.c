@@ -21,25 +21,25 @@ static bool is_hidden(uint32_t c)
 static void put_quoted(vm *r, chord_buffer *b, val v, const chord_writing *how)
 {
     bool has_single = false, has_double = false;
-    for (uint32_t i = 0; i < v.n && !how->is_json; i++) {
-        has_single |= v.s[i] == '\'';
-        has_double |= v.s[i] == '"';
+    for (uint32_t i = 0; i < v->n && !how->is_json; i++) {
+        has_single |= v->s[i] == '\'';
+        has_double |= v->s[i] == '"';
     }
     char const quote = how->is_json || (has_single && !has_double) ? '"' : '\'';
     static const char from[] = "\n\r\t\b\f", to[] = "nrtbf";
     chord_buffer_put1(r, b, quote);
-    for (uint32_t i = 0, n; i < v.n && r->status == CHORD_OK; i += n) {
+    for (uint32_t i = 0, n; i < v->n && r->status == CHORD_OK; i += n) {
         uint32_t c;
         int k = 0;
         /* A run of plain letters at once. */
-        for (n = 0; i + n < v.n && (uint8_t)(v.s[i + n] - 32) < 95 && v.s[i + n] != '"' &&
-                    v.s[i + n] != '\'' && v.s[i + n] != '\\';)
+        for (n = 0; i + n < v->n && (uint8_t)(v->s[i + n] - 32) < 95 && v->s[i + n] != '"' &&
+                    v->s[i + n] != '\'' && v->s[i + n] != '\\';)
             n++;
         if (n) {
-            chord_buffer_put(r, b, v.s + i, n);
+            chord_buffer_put(r, b, v->s + i, n);
             continue;
         }
-        n = chord_char_at(v.s + i, v.s + v.n, &c);
+        n = chord_char_at(v->s + i, v->s + v->n, &c);
         while (from[k] && (uint32_t)from[k] != c) k++;
         if (c == (uint32_t)quote || c == '\\' || (from[k] && (how->is_json || k < 3))) {
             chord_buffer_put1(r, b, '\\');
@@ -61,14 +61,14 @@ static void put_quoted(vm *r, chord_buffer *b, val v, const chord_writing *how)
 static void put_scalar(vm *r, chord_buffer *b, val v, const chord_writing *how)
 {
     bool const json = how->is_json;
-    switch (v.kind) {
+    switch (v->kind) {
     case STRING: put_quoted(r, b, v, how); return;
     case NONE: put_text(r, b, json ? "null" : "None"); return;
-    case BOOL: put_text(r, b, v.i ? json ? "true" : "True" : json ? "false" : "False"); return;
+    case BOOL: put_text(r, b, v->i ? json ? "true" : "True" : json ? "false" : "False"); return;
     case INT: chord_number_put(r, b, v); return;
     case FLOAT:
-        if (json && (v.f != v.f || __builtin_isinf(v.f)))
-            put_text(r, b, v.f != v.f ? "NaN" : v.f < 0 ? "-Infinity" : "Infinity");
+        if (json && (v->f != v->f || __builtin_isinf(v->f)))
+            put_text(r, b, v->f != v->f ? "NaN" : v->f < 0 ? "-Infinity" : "Infinity");
         else chord_number_put(r, b, v);
         return;
     default: break;
@@ -77,22 +77,22 @@ static void put_scalar(vm *r, chord_buffer *b, val v, const chord_writing *how)
         chord_vm_refuse(r, "JSON has no form for", v);
         return;
     }
-    switch (v.kind) {
+    switch (v->kind) {
     case UNDEFINED: put_text(r, b, "Undefined"); return;
     case RANGE:
         put_text(r, b, "range(");
-        chord_number_put(r, b, v.v[0]);
+        chord_number_put(r, b, of_int(r, v->range[0]));
         put_text(r, b, ", ");
-        chord_number_put(r, b, of_int(v.v[0].i + v.v[1].i * v.v[2].i));
-        if (v.v[1].i != 1) {
+        chord_number_put(r, b, of_int(r, v->range[0] + v->range[1] * v->range[2]));
+        if (v->range[1] != 1) {
             put_text(r, b, ", ");
-            chord_number_put(r, b, v.v[1]);
+            chord_number_put(r, b, of_int(r, v->range[1]));
         }
         put_text(r, b, ")");
         return;
     case MACRO:
         put_text(r, b, "<Macro ");
-        put_quoted(r, b, r->program->macros[v.v[0].i].name, how);
+        put_quoted(r, b, &r->program->macros[v->n].name, how);
         put_text(r, b, ">");
         return;
     default: chord_vm_refuse(r, "no text for", v);
@@ -100,16 +100,17 @@ static void put_scalar(vm *r, chord_buffer *b, val v, const chord_writing *how)
 }
 
 typedef struct writer {
-    val v, close; /* a list, its dict's pairs; what is written behind it */
+    val v;
+    const char *close; /* a list, its dict's pairs; what is written behind it */
     uint32_t i;
     bool is_dict;
 } writer;
 
 static void put_line(vm *r, chord_buffer *b, const chord_writing *how, int level)
 {
-    if (how->indent.kind != STRING) return;
+    if (!how->indent) return;
     put_text(r, b, "\n");
-    for (int i = 0; i < level; i++) chord_buffer_put(r, b, how->indent.s, how->indent.n);
+    for (int i = 0; i < level; i++) chord_buffer_put(r, b, how->indent->s, how->indent->n);
 }
 
 static const struct {
@@ -123,42 +124,45 @@ static const struct {
 
 static val sorted_pairs(vm *r, val d)
 {
-    val *const at = chord_vm_take(r, 2 * (uint64_t)d.n, sizeof(val));
-    if (!at || !chord_vm_spend(r, (uint64_t)d.n * d.n / 4)) return (val){ 0 };
-    for (uint32_t i = 0; i < d.n; i++) {
+    val *const at = chord_vm_take(r, 2 * (uint64_t)d->n, sizeof(val));
+    if (!at || !chord_vm_spend(r, (uint64_t)d->n * d->n / 4)) return NOTHING;
+    for (uint32_t i = 0; i < d->n; i++) {
         uint32_t k = i;
-        for (; k && chord_value_compare(r, at[2 * k - 2], d.v[2 * i]) > 0; k--) {
+        for (; k && chord_value_compare(r, at[2 * k - 2], d->v[2 * i]) > 0; k--) {
             at[2 * k] = at[2 * k - 2];
             at[2 * k + 1] = at[2 * k - 1];
         }
-        at[2 * k] = d.v[2 * i];
-        at[2 * k + 1] = d.v[2 * i + 1];
+        at[2 * k] = d->v[2 * i];
+        at[2 * k + 1] = d->v[2 * i + 1];
     }
-    d.v = at;
-    return d;
+    chord_value *const sorted = chord_value_new(r, DICT);
+    sorted->depth = d->depth;
+    sorted->n = d->n;
+    sorted->v = at;
+    return sorted;
 }
 
 static void put_key(vm *r, chord_buffer *b, val key, const chord_writing *how)
 {
-    bool const is_bare = how->is_json && key.kind != STRING;
+    bool const is_bare = how->is_json && key->kind != STRING;
     if (is_bare) put_text(r, b, "\"");
     put_scalar(r, b, key, how);
     if (is_bare) put_text(r, b, "\"");
-    chord_buffer_put(r, b, how->colon.s, how->colon.n);
+    chord_buffer_put(r, b, how->colon->s, how->colon->n);
 }
 
 /* Opens a container; false for another value, which is written. */
 static bool open_container(vm *r, chord_buffer *b, val v, const chord_writing *how, writer *w)
 {
-    bool const is_view = v.kind >= KEYS && v.kind <= ITEMS;
-    if ((v.kind != LIST && v.kind != TUPLE && v.kind != DICT && !is_view) || (is_view && how->is_json)) {
+    bool const is_view = v->kind >= KEYS && v->kind <= ITEMS;
+    if ((v->kind != LIST && v->kind != TUPLE && v->kind != DICT && !is_view) || (is_view && how->is_json)) {
         put_scalar(r, b, v, how);
         return false;
     }
-    int const kind = how->is_json && v.kind == TUPLE ? LIST : v.kind;
+    int const kind = how->is_json && v->kind == TUPLE ? LIST : v->kind;
     put_text(r, b, marks[kind].open);
-    *w = (writer){ .v = v, .is_dict = v.kind == DICT };
-    w->close = of_string(marks[kind].close, chord_strlen(marks[kind].close));
+    *w = (writer){ .v = v, .is_dict = v->kind == DICT };
+    w->close = marks[kind].close;
     if (is_view) w->v = chord_value_list(r, v);
     if (w->is_dict && how->sort) w->v = sorted_pairs(r, v);
     return true;
@@ -170,17 +174,17 @@ void chord_write(vm *r, chord_buffer *b, val v, const chord_writing *how)
     int n = open_container(r, b, v, how, &stack[0]);
     while (n && chord_vm_spend(r, 1)) {
         writer *const w = &stack[n - 1];
-        if (w->i == w->v.n) {
-            if (w->v.n) put_line(r, b, how, n - 1);
-            if (w->v.kind == TUPLE && w->v.n == 1 && !how->is_json) put_text(r, b, ",");
-            chord_buffer_put(r, b, w->close.s, w->close.n);
+        if (w->i == w->v->n) {
+            if (w->v->n) put_line(r, b, how, n - 1);
+            if (w->v->kind == TUPLE && w->v->n == 1 && !how->is_json) put_text(r, b, ",");
+            put_text(r, b, w->close);
             n--;
             continue;
         }
-        if (w->i) chord_buffer_put(r, b, how->item.s, how->item.n);
+        if (w->i) chord_buffer_put(r, b, how->item->s, how->item->n);
         put_line(r, b, how, n);
-        if (w->is_dict) put_key(r, b, w->v.v[2 * w->i], how);
-        val const element = w->v.v[w->is_dict ? 2 * w->i + 1 : w->i];
+        if (w->is_dict) put_key(r, b, w->v->v[2 * w->i], how);
+        val const element = w->v->v[w->is_dict ? 2 * w->i + 1 : w->i];
         w->i++;
         if (n == CHORD_TEMPLATE_DEPTH + 2) {
             fail(r, "values are nested too deep");
@@ -190,18 +194,20 @@ void chord_write(vm *r, chord_buffer *b, val v, const chord_writing *how)
     }
 }
 
+static const chord_value comma = { .kind = STRING, .n = 2, .s = ", " },
+                         colon = { .kind = STRING, .n = 2, .s = ": " };
+const chord_writing chord_python = { .item = &comma, .colon = &colon };
+
 void chord_write_text(vm *r, chord_buffer *b, val v)
 {
-    static const chord_writing python = { .item = { .kind = STRING, .n = 2, .s = ", " },
-                                          .colon = { .kind = STRING, .n = 2, .s = ": " } };
-    if (v.kind == STRING) chord_buffer_put(r, b, v.s, v.n);
-    else if (v.kind != UNDEFINED && v.kind != MISSING) chord_write(r, b, v, &python);
+    if (v->kind == STRING) chord_buffer_put(r, b, v->s, v->n);
+    else if (v->kind != UNDEFINED && v->kind != MISSING) chord_write(r, b, v, &chord_python);
 }
 
 val chord_write_string(vm *r, val v)
 {
     chord_buffer b = { 0 };
-    if (v.kind == STRING) return v;
+    if (v->kind == STRING) return v;
     chord_write_text(r, &b, v);
     return chord_buffer_string(r, &b);
 }
