@@ -320,7 +320,11 @@ val chord_f_int(vm *r, const val *a, int n)
 val chord_f_float(vm *r, const val *a, int n)
 {
     (void)n;
-    val const v = number_of(r, a[0]);
+    val v = number_of(r, a[0]);
+    if (v->kind == INT && a[0]->kind == STRING && v->i == 0) { /* "-0" keeps its sign */
+        val const s = chord_string_strip(r, a[0], &chord_none, true, true);
+        v = of_float(r, chord_number_parse(s->s, s->n));
+    }
     return is_number(v) ? of_float(r, as_float(v)) : a[1]->kind == MISSING ? of_float(r, 0) : a[1];
 }
 

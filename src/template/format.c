@@ -183,6 +183,44 @@ static val field(vm *r, val path, const val *a, int n, uint32_t *next)
     return v;
 }
 
+/* What stands behind a field's name, and its bracket: `!r`, `:` with fill 0, width, digits and type. */
+static void put_field(vm *r, chord_buffer *b, val v, const char **at, const char *end)
+{
+    const char *s = *at;
+    char kind = 's';
+    spec f = { .digits = -1 };
+    if (s + 1 < end && *s == '!') {
+        kind = s[1];
+        s += 2;
+    }
+    if (s + 1 < end && *s == ':' && *++s != '}') {
+        f.left = !is_number(v);
+        for (; s < end && (*s == '<' || *s == '>' || *s == '0'); s++) {
+            f.zero |= *s == '0';
+            if (*s != '0') f.left = *s == '<';
+        }
+        f.width = number_at(&s, end);
+        if (s < end && *s == '.') {
+            s++;
+            f.digits = number_at(&s, end);
+        }
+        char const type = s < end && *s != '}' ? *s++ : 0;
+        if (v->kind == BOOL) v = of_int(r, v->i); /* a boolean with a format is its number */
+        bool const is_wrong = v->kind == STRING ? type && type != 's'
+                                                : type == 's' || (type == 'd' && !is_whole(v));
+        if (is_wrong || (v->kind != STRING && !is_number(v) && kind == 's'))
+            chord_vm_refuse(r, "a format doesn't take", v);
+        if (type) kind = type;
+    }
+    if (s == end || *s != '}') {
+        fail(r, "a format isn't known or isn't finished");
+        return;
+    }
+    *at = s + 1;
+    val const text = converted(r, v, kind, f);
+    if (text->kind == STRING) put_padded(r, b, text, f, is_number(v));
+}
+
 val chord_m_format(vm *r, const val *a, int n)
 {
     chord_buffer b = { 0 };
@@ -190,41 +228,17 @@ val chord_m_format(vm *r, const val *a, int n)
     uint32_t next = 0;
     while (s < end && r->status == CHORD_OK) {
         char const c = *s++;
-        if (c != '{' && c != '}') {
-            chord_buffer_put1(r, &b, c);
-        } else if (s < end && *s == c) {
-            chord_buffer_put1(r, &b, c);
+        if ((c == '{' || c == '}') && s < end && *s == c) {
             s++;
         } else if (c == '}') {
             return fail(r, "a format has a single }");
-        } else {
+        } else if (c == '{') {
             const char *const begin = s;
             while (s < end && *s != '}' && *s != ':' && *s != '!') s++;
-            val v = field(r, of_string(r, begin, (size_t)(s - begin)), a, n, &next);
-            char kind = 's';
-            spec f = { .digits = -1 };
-            if (s + 1 < end && *s == '!') {
-                kind = s[1];
-                s += 2;
-            }
-            if (s < end && *s == ':') {
-                s++;
-                f.left = !is_number(v);
-                for (; s < end && (*s == '<' || *s == '>' || *s == '0'); s++) {
-                    f.zero |= *s == '0';
-                    if (*s != '0') f.left = *s == '<';
-                }
-                f.width = number_at(&s, end);
-                if (s < end && *s == '.') {
-                    s++;
-                    f.digits = number_at(&s, end);
-                }
-                if (s < end && *s != '}') kind = *s++;
-            }
-            if (s++ == end || s[-1] != '}') return fail(r, "a format isn't known or isn't finished");
-            val const text = converted(r, v, kind, f);
-            if (text->kind == STRING) put_padded(r, &b, text, f, is_number(v));
+            put_field(r, &b, field(r, of_string(r, begin, (size_t)(s - begin)), a, n, &next), &s, end);
+            continue;
         }
+        chord_buffer_put1(r, &b, c);
     }
     return chord_buffer_string(r, &b);
 }

@@ -207,7 +207,8 @@ static int32_t shortest(double v, char *digits, int32_t *point)
         bool const may_down = down < 0 || (!down && is_even), may_up = up > 0 || (!up && is_even);
         if (may_down || may_up) {
             big_mul(&r, 2, 0);
-            digits[n++] = (char)(d + (may_up && (!may_down || big_cmp(&r, &s) >= 0)));
+            int const order = big_cmp(&r, &s); /* of two texts as near as each other, the even one */
+            digits[n++] = (char)(d + (may_up && (!may_down || order > 0 || (!order && (d & 1)))));
             return n;
         }
         digits[n++] = d;

@@ -169,7 +169,8 @@ static val between(vm *r, const val *a, int64_t *before)
     int64_t const n = chord_string_length(a[0]);
     int64_t const i = is_given(a[2]) && is_whole(a[2]) ? a[2]->i : 0;
     *before = i < 0 ? i < -n ? 0 : i + n : i;
-    if (*before > n) return NOTHING;
+    int64_t const k = is_given(a[3]) && is_whole(a[3]) ? a[3]->i : n, end = k < 0 ? k + n : k;
+    if (*before > n || *before > (end < 0 ? 0 : end)) return NOTHING;
     return chord_value_slice(r, a[0], part);
 }
 
@@ -363,8 +364,8 @@ val chord_m_replace(vm *r, const val *a, int n)
     uint32_t begin = 0;
     if (!chord_string_check(r, s) || !chord_string_check(r, old) || !chord_string_check(r, new))
         return NOTHING;
-    if (is_given(a[3]) && !is_whole(a[3])) return chord_vm_refuse(r, "a number is needed, not", a[3]);
-    int64_t most = is_given(a[3]) && a[3]->i >= 0 ? a[3]->i : INT64_MAX;
+    if (a[3]->kind != MISSING && !is_whole(a[3])) return chord_vm_refuse(r, "a number is needed, not", a[3]);
+    int64_t most = a[3]->kind != MISSING && a[3]->i >= 0 ? a[3]->i : INT64_MAX;
     for (int64_t at = 0; most && r->status == CHORD_OK; most--) {
         uint32_t c;
         if ((at = search(r, s, old, at, false)) < 0) break;
@@ -383,7 +384,7 @@ val chord_m_replace(vm *r, const val *a, int n)
 val chord_f_replace(vm *r, const val *a, int n)
 {
     val const args[4] = { chord_write_string(r, a[0]), chord_write_string(r, a[1]),
-                          chord_write_string(r, a[2]), a[3] };
+                          chord_write_string(r, a[2]), is_given(a[3]) ? a[3] : NOTHING };
     return chord_m_replace(r, args, n);
 }
 
