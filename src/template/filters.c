@@ -94,7 +94,8 @@ val chord_f_unique(vm *r, const val *a, int n)
     chord_values l = { 0 }, keys = { 0 };
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
         val const key = key_of(r, list->v[i], a[2], a[1]);
-        uint64_t k = 0;
+        uint32_t k = 0;
+        if (key->kind == LIST || key->kind == DICT) return chord_vm_refuse(r, "unique doesn't take", key);
         while (k < keys.n && !chord_value_equal(r, keys.v[k], key)) k++;
         if (k < keys.n) continue;
         chord_values_put(r, &keys, key);

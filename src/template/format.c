@@ -139,7 +139,9 @@ val chord_format_percent(vm *r, val format, val args)
         val const text = converted(r, v, kind, f);
         if (text->kind == STRING) put_padded(r, &b, text, f, kind != 's' && kind != 'r' && kind != 'c');
     }
-    if (args->kind == TUPLE ? used != args->n : !used && !by_name && args->kind != DICT && args->kind != LIST)
+    if (args->kind == TUPLE
+            ? used != args->n
+            : !used && !by_name && args->kind != DICT && args->kind != LIST && args->kind != UNDEFINED)
         return fail(r, "a format doesn't use all values");
     return chord_buffer_string(r, &b);
 }

@@ -135,11 +135,11 @@ val chord_operate(vm *r, int op, val a, val b)
     case TOKEN_GE: return compare(r, op, a, b);
     default: break;
     }
+    if (op == '%' && a->kind == STRING) return chord_format_percent(r, a, b);
     if (a->kind == UNDEFINED || b->kind == UNDEFINED)
         return chord_vm_refuse(r, "", a->kind == UNDEFINED ? a : b);
     if (is_number(a) && is_number(b)) return arithmetic(r, op, a, b);
     if (op == '+' && is_sequence && a->kind == b->kind) return joined(r, a, b);
-    if (op == '%' && a->kind == STRING) return chord_format_percent(r, a, b);
     if (op == '*' && is_sequence && is_whole(b)) return repeat(r, a, b->i);
     if (op == '*' && (b->kind == STRING || b->kind == LIST || b->kind == TUPLE) && is_whole(a))
         return repeat(r, b, a->i);

@@ -21,9 +21,10 @@
  *   integers have 64 bits, and a result outside is an error;
  *   a filter or test that doesn't exist is an error when it is used, not before;
  *   printing a value whose text holds an address in Python (a generator, a function) is an error;
- *   upper and lower change ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic;
- *   escape and safe give plain strings;
- *   inheritance, include, import and async don't exist. */
+ *   upper, lower and the like know the letters of ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic;
+ *   escape and safe give plain strings; urlencode takes strings alone;
+ *   keys of mappings are no tuples; a slice of a literal that has none is an error, as of any other value;
+ *   inheritance, include, import, autoescape and async don't exist. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TEMPLATE_TEMPLATE_H
 #define CHORD_TEMPLATE_TEMPLATE_H
@@ -37,7 +38,7 @@ typedef struct chord_template_run chord_template_run;
 #define CHORD_TEMPLATE_MAX_SOURCE (1u << 20)
 
 /* Makes a program of the template `source`, UTF-8. The program is in `arena` and names bytes of `source`,
- * so both must outlive it. Some 20 bytes of arena a byte of source are enough. Time is linear in n.
+ * so both must outlive it. 90 kB of arena and 24 bytes a byte of source are enough. Time is linear in n.
  * Errors: INVALID_ARGUMENT (the text isn't a template; `error` names the line), OUT_OF_MEMORY. */
 chord_status chord_template_compile(const char *source, size_t n, chord_arena *arena, chord_template **out,
                                     chord_error *error);
