@@ -63,17 +63,17 @@ static chord_token data(const chord_lexer *l, const char *tag, char sign, bool i
 {
     const char *end = tag;
     uint32_t code;
-    if (sign == '-') {
-        while (end > l->s) {
-            const char *c = end - 1;
-            while (c > l->s && (*c & 0xc0) == 0x80) c--;
-            if (c + chord_char_at(c, end, &code) != end || !chord_char_is_space(code)) break;
-            end = c;
-        }
-    } else if (sign != '+' && !is_value) {
-        while (end > l->s && (end[-1] == ' ' || end[-1] == '\t')) end--;
-        if (end > l->s ? end[-1] != '\n' : !l->line_starts) end = tag;
+    bool const strips = sign == '-', is_lead = !strips && sign != '+' && !is_value;
+    while ((strips || is_lead) && end > l->s) {
+        const char *c = end - 1;
+        while (c > l->s && (*c & 0xc0) == 0x80) c--;
+        if (c + chord_char_at(c, end, &code) != end || !chord_char_is_space(code) ||
+            (is_lead && code == '\n'))
+            break;
+        end = c;
     }
+    /* White space before a block goes if it begins the line. */
+    if (is_lead && (end > l->s ? end[-1] != '\n' : !l->line_starts)) end = tag;
     return (chord_token){ TOKEN_DATA, l->s, (uint32_t)(end - l->s), l->line };
 }
 
@@ -98,10 +98,10 @@ static chord_token lex_raw(chord_lexer *l)
     return bad(l, "a raw block has no end");
 }
 
-/* A comment begins at l->s. */
-static bool skip_comment(chord_lexer *l)
+/* s is in a comment, behind its opening mark. */
+static bool skip_comment(chord_lexer *l, const char *s)
 {
-    for (const char *s = l->s + 2; s < l->end; s++) {
+    for (; s < l->end; s++) {
         bool const is_marked = (*s == '-' || *s == '+') && at(l, s + 1, '#', '}');
         if (!is_marked && !at(l, s, '#', '}')) continue;
         close_tag(l, s + is_marked, is_marked ? *s : 0, true);
@@ -131,10 +131,12 @@ static chord_token lex_text(chord_lexer *l)
             if (t.n) return t;
         }
         if (s[1] == '#') {
-            if (l->end - s > 2 && !skip_comment(l)) return bad(l, "a comment has no end");
-            if (l->end - s == 2) l->s = l->end; /* Jinja2 takes a lone {# at the end for nothing */
+            s += 2 + (mark == '-' || mark == '+');
+            if (s == l->end) l->s = s; /* Jinja2 takes a lone {# at the end for nothing, and a lone raw tag */
+            else if (!skip_comment(l, s)) return bad(l, "a comment has no end");
         } else if (s[1] == '%' && is_raw_tag(l, s, "raw", &close, &sign) && sign != '+') {
             close_tag(l, close, sign, false);
+            if (l->s == l->end) continue;
             chord_token const t = lex_raw(l);
             if (t.n || t.kind == TOKEN_BAD) return t;
         } else {
