@@ -132,7 +132,7 @@ static chord_token lex_text(chord_lexer *l)
         }
         if (s[1] == '#') {
             s += 2 + (mark == '-' || mark == '+');
-            if (s == l->end) l->s = s; /* Jinja2 takes a lone {# at the end for nothing, and a lone raw tag */
+            if (s == l->end) l->s = s; /* Jinja2 takes a lone {# at the end for nothing; a raw tag too */
             else if (!skip_comment(l, s)) return bad(l, "a comment has no end");
         } else if (s[1] == '%' && is_raw_tag(l, s, "raw", &close, &sign) && sign != '+') {
             close_tag(l, close, sign, false);
