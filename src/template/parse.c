@@ -307,6 +307,14 @@ static void parse_if(chord_parser *p)
     land_all(p, ends);
 }
 
+static void scoped(chord_parser *p, const char *end)
+{
+    p->scopes++;
+    body_alone(p, end);
+    p->scopes--;
+    chord_code_emit(p, OP_UNSCOPE, 0, 0);
+}
+
 static void parse_for(chord_parser *p)
 {
     chord_place const names = p->at;
@@ -336,8 +344,12 @@ static void parse_for(chord_parser *p)
     come_back(p, o);
 
     int32_t const end = chord_code_emit(p, OP_FOR_END, 0, 0);
-    if (chord_parse_word(p, "else")) body(p, "endfor", NULL);
-    chord_parse_word(p, "endfor");
+    if (chord_parse_word(p, "else")) {
+        chord_code_emit(p, OP_SCOPE, 0, 0);
+        scoped(p, "endfor");
+    } else {
+        chord_parse_word(p, "endfor");
+    }
     chord_code_land(p, end);
     if (p->status == CHORD_OK) p->code[begin].b = (uint16_t)flags;
 }
@@ -437,14 +449,6 @@ static void parse_call(chord_parser *p)
     int32_t const i = chord_code_emit(p, OP_CALL, call.b, call.c);
     if (i >= 0) p->code[i].a = (uint8_t)(call.a + 1);
     chord_code_emit(p, OP_PRINT, 0, 0);
-}
-
-static void scoped(chord_parser *p, const char *end)
-{
-    p->scopes++;
-    body_alone(p, end);
-    p->scopes--;
-    chord_code_emit(p, OP_UNSCOPE, 0, 0);
 }
 
 static void parse_with(chord_parser *p)

@@ -24,6 +24,7 @@
  *   upper, lower and the like know the letters of ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic;
  *   escape and safe give plain strings; urlencode takes strings alone;
  *   keys of mappings are no tuples; a slice of a literal that has none is an error, as of any other value;
+ *   in `{% set a %}{{ a }}{% endset %}` the inner a may be a variable of the caller, as in `set a = a`;
  *   inheritance, include, import, autoescape and async don't exist. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TEMPLATE_TEMPLATE_H
