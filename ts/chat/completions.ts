@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // chat.completions: OpenAI's interface over one loaded model. request.ts checks requests, shapes.ts has the
 // types. This file turns a run into a completion, or into a stream of chunks.
-import { isObject, reading } from '../check.js';
+import { isObject } from '../check.js';
 import { ChordError, quiet } from '../errors.js';
 import type { Cut } from './overflow.js';
 import type { ChatRequest, ChatSampling } from './request.js';
@@ -106,12 +106,13 @@ export class ChatCompletions<S extends Stats> {
 
 /** The body as it is at the call: its checks are loaded later, and the caller may change it meanwhile. */
 function snapshot(body: ChatCompletionCreateParams): unknown {
-  if (!isObject(body) || Array.isArray(body)) return body;
-  return reading('the request', () => {
+  try {
     const copy = copyOf(body);
     const { messages } = copy;
     return Array.isArray(messages) ? Object.assign(copy, { messages: messages.map(copyOf) }) : copy;
-  });
+  } catch {
+    return body; // the checks name what throws when it is read
+  }
 }
 
 /** A shallow copy that inherits what the object inherits. */
