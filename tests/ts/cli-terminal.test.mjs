@@ -319,7 +319,7 @@ test(
     const { raw, screen } = await run({});
     assert.match(raw, /\r\x1b\[2K(?:starting|reading|downloading)/);
     assert.match(raw, /of [\d.]+ kB/);
-    assert.match(screen[0], /^name /, 'the bar must be erased');
+    assert.match(screen[0], /^file /, 'the bar must be erased');
     const dumb = await run({ TERM: 'dumb' });
     assert.doesNotMatch(dumb.raw, /\x1b|starting|reading/);
     const talk = (env) =>

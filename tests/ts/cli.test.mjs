@@ -220,7 +220,7 @@ test('estimate says from the header what a model needs, whether it fits and why;
   assert.equal(small.status, 1);
   assert.match(small.stderr, /memoryBudget allows 100000/);
   const none = await run(['estimate', MODEL, '--memory', '100kB']);
-  assert.match(none.stdout, /^fits +no: .*memoryBudget allows 100000$/m);
+  assert.match(none.stdout, /^fits +no: .*memoryBudget allows 100\.0 kB$/m);
   assert.match(none.stdout, /^context +none fits$/m);
   for (const wrong of [
     ['--memory', 'much'],
