@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadModel } from '../../dist/index.js';
 import { CHATML, withContext, withTemplate } from './chat.mjs';
-import { FIXTURE } from './level2.mjs';
+import { FIXTURE, SMOLLM2, needsModel } from './level2.mjs';
 
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const flags = ['--temperature', '0', '--max-tokens', '6', '--threads', '1'];
@@ -187,15 +187,16 @@ test('a file that is no conversation is neither overwritten nor loaded, and the 
     assert.match(stderr, /\/save FILE[^]*did you mean \/save\?[^]*no question[^]*\/clear takes nothing/);
   }));
 
-test('Ctrl-C during an answer stops only the answer; between answers it ends the program', () =>
+test('Ctrl-C during an answer stops only the answer; between answers it ends the program', needsModel, () =>
   withFile(async (file) => {
-    const endless = [file, '--temperature', '0', '--ctx', '100000', '--max-tokens', '3000', '--threads', '1'];
+    // The fixture's answers end within milliseconds.
+    const story = [SMOLLM2, '--temperature', '0', '--max-tokens', '2000', '--threads', '1'];
     let isStopped = false;
-    const goesOn = await chat(endless, 'Hi there\n', (child) => {
+    const goesOn = await chat(story, 'Tell me a long story.\n', (child) => {
       if (isStopped) return;
       isStopped = true;
       child.kill('SIGINT');
-      child.stdin.end('/reset\nHello\n/exit\n');
+      child.stdin.end('/reset\nSay hi.\n/exit\n');
     });
     assert.equal(goesOn.status, 0, goesOn.stderr);
     assert.match(goesOn.stderr, /\(abort\)[^]*\((stop|length)\)/);
@@ -207,7 +208,8 @@ test('Ctrl-C during an answer stops only the answer; between answers it ends the
     });
     assert.deepEqual([ends.status, ends.signal], [null, 'SIGINT']);
     assert.ok(ends.stdout.endsWith('\n'));
-  }));
+  }),
+);
 
 test('a missing template and a full context end the conversation with status 1 and the reason; wrong usage is status 2', () =>
   withFile(async (file) => {

@@ -11,11 +11,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { CHATML, withContext, withTemplate } from './chat.mjs';
-import { FIXTURE } from './level2.mjs';
+import { FIXTURE, SMOLLM2, needsModel } from './level2.mjs';
 import { bin, CTRL_C, CTRL_D, inTerminal, needsTerminal, screenOf, UP } from './terminal.mjs';
 
 const flags = ['--temperature', '0', '--max-tokens', '6', '--threads', '1'];
-const endless = ['--temperature', '0', '--ctx', '100000', '--max-tokens', '90000', '--threads', '1'];
+/** Seconds of an answer: the fixture's answers end after some dozens of tokens, within milliseconds. */
+const story = [SMOLLM2, '--temperature', '0', '--max-tokens', '2000', '--threads', '1'];
+const needsBoth = { skip: needsTerminal.skip || needsModel.skip };
 
 /** Runs `use(file, folder)` with a fixture that has a chat template. */
 async function withFile(use) {
@@ -58,30 +60,25 @@ test(
     }),
 );
 
-test('Ctrl-C stops an answer, a second one leaves, and the shell sees 130', needsTerminal, () =>
-  withFile(async (file) => {
-    const { screen, status } = await inTerminal(
-      ['chat', file, ...endless, '--system', ''],
-      async ({ see, type }) => {
-        await see('> ');
-        type('Hi there\r');
-        await see(/\n[^>]/);
-        type(CTRL_C);
-        await see('stopped');
-        await see('> ');
-        type('half a question');
-        await see('half a question');
-        type(CTRL_C); // empties the line
-        await see('> ');
-        type('/system\r');
-        await see('no system turn');
-        await see('> ');
-        type(CTRL_C);
-      },
-    );
-    assert.equal(status, 130, screen.join('\n'));
-  }),
-);
+test('Ctrl-C stops an answer, a second one leaves, and the shell sees 130', needsBoth, async () => {
+  const { screen, status } = await inTerminal(['chat', ...story, '--system', ''], async ({ see, type }) => {
+    await see('> ');
+    type('Tell me a long story.\r');
+    await see(/\n[^>]/);
+    type(CTRL_C);
+    await see('stopped');
+    await see('> ');
+    type('half a question');
+    await see('half a question');
+    type(CTRL_C); // empties the line
+    await see('> ');
+    type('/system\r');
+    await see('no system turn');
+    await see('> ');
+    type(CTRL_C);
+  });
+  assert.equal(status, 130, screen.join('\n'));
+});
 
 test(
   '↑ brings back questions of this conversation and of earlier ones; --no-history keeps none',
@@ -129,34 +126,33 @@ test(
 
 test(
   'what is typed during an answer is not drawn into it, and stands at the next prompt',
-  needsTerminal,
-  () =>
-    withFile(async (file) => {
-      const { raw, screen } = await inTerminal(
-        ['chat', file, ...endless, '--system', ''],
-        async ({ see, type }) => {
-          await see('> ');
-          type('Hi there\r');
-          await see(/\n[^>]/);
-          type('typed early');
-          // The program has read the keys: it reads Ctrl-C after them.
-          type(CTRL_C);
-          await see('stopped');
-          await see('> typed early');
-          type('\r');
-          await see(/\n[^>]/);
-          type('a whole line\r');
-          type(CTRL_C);
-          await see('> a whole line');
-          await see(/\n[^>]/);
-          type(CTRL_C);
-          await see('> ');
-          type(CTRL_C);
-        },
-      );
-      assert.equal(raw.match(/typed early/g).length, 1, raw);
-      assert.ok(screen.includes('> typed early') && screen.includes('> a whole line'), screen.join('\n'));
-    }),
+  needsBoth,
+  async () => {
+    const { raw, screen } = await inTerminal(['chat', ...story, '--system', ''], async ({ see, type }) => {
+      await see('> ');
+      type('Tell me a long story.\r');
+      await see(/\n[^>]/);
+      type('Write a long poem.');
+      // The program has read the keys: it reads Ctrl-C after them.
+      type(CTRL_C);
+      await see('stopped');
+      await see('> Write a long poem.');
+      type('\r');
+      await see(/\n[^>]/);
+      type('Write a long letter.\r');
+      type(CTRL_C);
+      await see('> Write a long letter.');
+      await see(/\n[^>]/);
+      type(CTRL_C);
+      await see('> ');
+      type(CTRL_C);
+    });
+    assert.equal(raw.match(/Write a long poem\./g).length, 1, raw);
+    assert.ok(
+      screen.includes('> Write a long poem.') && screen.includes('> Write a long letter.'),
+      screen.join('\n'),
+    );
+  },
 );
 
 test(
