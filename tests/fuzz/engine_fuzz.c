@@ -209,9 +209,9 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
         case 11: status = chord_session_sample_row(s, &sampling, rows); break;
         case 12: status = chord_session_truncate(s, id), is_out &= status < 0; break;
         case 13:
-            status = step(m, s, plan->page_bytes, (uint64_t)id * 300),
+            status = step(m, s, plan->page_bytes, (uint64_t)id * 300);
             /* a computation that failed, also by the file's numbers, takes the batch back */
-                is_out &= status < 0 && status != CHORD_INTERNAL && status != CHORD_INVALID_GGUF;
+            is_out &= status < 0 && status != CHORD_INTERNAL && status != CHORD_INVALID_GGUF;
             break;
         case 14: chord_session_cancel(s); break;
         default: status = chord_session_outputs(s, id & 1);
