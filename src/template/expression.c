@@ -263,17 +263,20 @@ static void attribute(chord_parser *p)
     chord_code_emit(p, OP_ATTR, 0, chord_parse_constant(p, name));
 }
 
+/* A call of what stands before the parenthesis. */
+static void call(chord_parser *p)
+{
+    chord_instruction const given = arguments(p);
+    emit_call(p, given, OP_CALL, given.c);
+}
+
 static void postfix(chord_parser *p)
 {
     while (p->status == CHORD_OK) {
         if (chord_parse_take(p, '.')) attribute(p);
         else if (chord_parse_take(p, '[')) subscript(p);
-        else if (chord_parse_take(p, '(')) {
-            chord_instruction const call = arguments(p);
-            emit_call(p, call, OP_CALL, call.c);
-        } else {
-            return;
-        }
+        else if (chord_parse_take(p, '(')) call(p);
+        else return;
     }
 }
 
@@ -346,12 +349,8 @@ static void unary(chord_parser *p, bool with_filters)
     while (with_filters && p->status == CHORD_OK) {
         if (chord_parse_take(p, '|')) filter(p);
         else if (chord_parse_word(p, "is")) test(p);
-        else if (chord_parse_take(p, '(')) {
-            chord_instruction const call = arguments(p);
-            emit_call(p, call, OP_CALL, call.c);
-        } else {
-            break;
-        }
+        else if (chord_parse_take(p, '(')) call(p);
+        else break;
     }
     p->depth--;
 }
