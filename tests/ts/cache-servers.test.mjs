@@ -77,6 +77,26 @@ test('a copy stays until the file that replaces it is whole', () =>
     assert.equal(data.length, 1, 'the older file is gone');
   }));
 
+test('an older file goes whatever its name begins with', () =>
+  withCache(model, {}, async (server, cache) => {
+    const { random } = Math;
+    try {
+      for (const letter of ['a', 'b', 'u']) {
+        // Data files are named by random letters; journals end in .a and .b, the time of use in .used.
+        Math.random = () => parseInt(letter, 36) / 36 + random() / 36;
+        server.state.etag = `"of ${letter}"`;
+        await download(server, { cache });
+        Math.random = random;
+        server.state.etag = `"after ${letter}"`;
+        await download(server, { cache });
+        const data = (await readdir(cache)).filter((name) => name.endsWith('.gguf'));
+        assert.equal(data.length, 1, `the file whose name begins with ${letter} is gone`);
+      }
+    } finally {
+      Math.random = random;
+    }
+  }));
+
 test('a new file that is refused leaves the copy of before', () =>
   withCache(model, {}, async (server, cache) => {
     const { state } = server;

@@ -110,12 +110,13 @@ export class Entry {
   /** Files of the key that the journal doesn't name. */
   async strays(): Promise<string[]> {
     const { journal, key } = this;
-    const kept = journal && [...this.slots, `${key}.used`, `${journal.data}.`, `${journal.old?.data}.`];
+    const data = [journal?.data, journal?.old?.data];
+    const own = journal ? [...this.slots, `${key}.used`] : [];
+    const isKept = (name: string): boolean =>
+      // A data file's name may begin as a journal's does.
+      own.includes(name) || data.some((begin) => name.startsWith(`${begin}.`));
     return (await this.folder.names()).filter(
-      (name) =>
-        name.startsWith(`${key}.`) &&
-        !name.endsWith('.lock') &&
-        !kept?.some((begin) => name.startsWith(begin)),
+      (name) => name.startsWith(`${key}.`) && !name.endsWith('.lock') && !isKept(name),
     );
   }
 
