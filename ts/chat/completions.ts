@@ -15,7 +15,7 @@ import type {
   ChatRequestOptions,
   CompletionUsage,
 } from './shapes.js';
-import type { ChatMessage } from './template.js';
+import type { ChatMessage, ChatTemplateOptions } from './template.js';
 
 interface Event {
   readonly text: string;
@@ -34,6 +34,20 @@ interface Run<S extends Stats> extends AsyncIterable<Event> {
   readonly stats: S | undefined;
 }
 
+/** What `encode` renders: messages, and the options of `applyChatTemplate`. */
+export interface PromptRequest {
+  readonly messages: readonly ChatMessage[];
+  readonly options: ChatTemplateOptions;
+}
+
+export interface Prompt {
+  readonly ids: number[];
+  /** The last 400 characters of the rendered prompt. An answer's reader starts in their state. */
+  readonly promptTail: string;
+  /** The text of the template that was rendered. */
+  readonly template: string;
+}
+
 /** The parts of a model that a chat uses. */
 export interface ChatEngine<S extends Stats> {
   readonly name: string;
@@ -41,8 +55,8 @@ export interface ChatEngine<S extends Stats> {
   readonly fingerprint: string;
   readonly template: string | undefined;
   readonly contextLength: number;
-  /** Converts messages to the prompt's token ids. */
-  encode(messages: readonly ChatMessage[], signal: AbortSignal): Promise<number[]>;
+  /** Renders messages to a prompt and converts it to token ids. */
+  encode(request: PromptRequest, signal: AbortSignal): Promise<Prompt>;
   /** Returns a run, which starts when it is first read. */
   generate(ids: number[], sampling: ChatSampling, signal: AbortSignal): Run<S>;
   /** The text of a token that is inside a text. */
@@ -154,25 +168,25 @@ class Answer<S extends Stats> {
     );
     const unlink = this.#link();
     try {
-      const ids = await this.#encode(messages);
+      const { ids } = await this.#encode(messages);
       this.#run = this.#engine.generate(ids, this.#request.sampling, this.controller.signal);
     } finally {
       unlink();
     }
   }
 
-  async #encode(messages: readonly ChatMessage[]): Promise<number[]> {
+  async #encode(messages: readonly ChatMessage[]): Promise<Prompt> {
     const { overflow, sampling } = this.#request;
-    const encode = (some: readonly ChatMessage[]): Promise<number[]> =>
-      this.#engine.encode(some, this.controller.signal);
+    const encode = (some: readonly ChatMessage[]): Promise<Prompt> =>
+      this.#engine.encode({ messages: some, options: {} }, this.controller.signal);
     if (overflow === 'error') return encode(messages);
     const { contextLength } = this.#engine;
     const room = Math.min(sampling.maxTokens ?? ROOM, contextLength >> 1);
     const { dropOldest } = await import('./overflow.js');
-    const { ids, cut } = await dropOldest(messages, contextLength - room, this.#memory.cut, encode);
+    const { prompt, cut } = await dropOldest(messages, contextLength - room, this.#memory.cut, encode);
     this.#memory.cut = cut;
     this.dropped = cut.dropped;
-    return ids;
+    return prompt;
   }
 
   async whole(): Promise<ChatCompletion> {

@@ -9,8 +9,8 @@ export interface Cut {
   readonly first: string;
 }
 
-export interface Fitted {
-  readonly ids: number[];
+export interface Fitted<P> {
+  readonly prompt: P;
   readonly cut: Cut;
 }
 
@@ -25,12 +25,12 @@ const show = (message: ChatMessage | undefined): string => JSON.stringify(messag
  * The cut of the call before is tried first: as long as it fits, the prompt's beginning doesn't change, and
  * its keys and values are used again. A new cut leaves a quarter of the limit free, so that it lasts.
  */
-export async function dropOldest(
+export async function dropOldest<P extends { readonly ids: readonly number[] }>(
   messages: readonly ChatMessage[],
   limit: number,
   before: Cut | undefined,
-  encode: (messages: readonly ChatMessage[]) => Promise<number[]>,
-): Promise<Fitted> {
+  encode: (messages: readonly ChatMessage[]) => Promise<P>,
+): Promise<Fitted<P>> {
   const head = messages.findIndex((message) => !isSystem(message));
   const starts = messages.flatMap(({ role }, i) => (i === head || (i > head && role === 'user') ? i : []));
   if (head < 0) starts.push(messages.length);
@@ -41,10 +41,10 @@ export async function dropOldest(
     first: show(messages[starts[k]!]),
   });
   /** The prompt behind cut `k`; undefined if it has more than `most` tokens. */
-  const fit = async (k: number, most: number): Promise<number[] | undefined> => {
+  const fit = async (k: number, most: number): Promise<P | undefined> => {
     try {
-      const ids = await encode(kept(k));
-      return ids.length <= most ? ids : undefined;
+      const prompt = await encode(kept(k));
+      return prompt.ids.length <= most ? prompt : undefined;
     } catch (error) {
       if (ChordError.isInstance(error) && error.code === 'context-full') return undefined;
       throw error;
@@ -55,14 +55,14 @@ export async function dropOldest(
     return dropped === before?.dropped && first === before.first;
   });
   let low = Math.max(same, 0);
-  let ids = await fit(low, limit);
-  if (ids !== undefined) return { ids, cut: cutAt(low) };
+  let prompt = await fit(low, limit);
+  if (prompt !== undefined) return { prompt, cut: cutAt(low) };
   let high = starts.length - 1;
   while (low + 1 < high) {
     const middle = (low + high) >> 1;
     const found = await fit(middle, Math.floor(limit * 0.75));
     if (found === undefined) low = middle;
-    else [high, ids] = [middle, found];
+    else [high, prompt] = [middle, found];
   }
-  return { ids: ids ?? (await encode(kept(high))), cut: cutAt(high) };
+  return { prompt: prompt ?? (await encode(kept(high))), cut: cutAt(high) };
 }

@@ -168,12 +168,12 @@ export class Calls {
       template: chatTemplate,
       contextLength,
       // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.
-      encode: async (messages, signal) =>
-        this.tokenize(
-          await this.applyChatTemplate(messages, {}),
-          { addSpecial: false, parseSpecial: true, signal },
-          contextLength,
-        ),
+      encode: async ({ messages, options }, signal) => {
+        const text = await this.applyChatTemplate(messages, options);
+        const how = { addSpecial: false, parseSpecial: true, signal };
+        const ids = await this.tokenize(text, how, contextLength);
+        return { ids, promptTail: text.slice(-400), template: chatTemplate ?? '' };
+      },
       generate: (ids, { maxTokens, ...sampling }, signal) =>
         this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
       tokenText: async (id) => {
