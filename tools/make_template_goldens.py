@@ -8,9 +8,11 @@
     python3 tools/make_template_goldens.py --families DIR  # DIR/*.jinja: writes tests/template/families.txt;
                                                            # with --check behind it: compares
     python3 tools/make_template_goldens.py --requests DIR OUT  # the cases of DIR as a file of goldens
+    python3 tools/make_template_goldens.py --merged DIR OUT    # the same for merge_system
 
 tests/template/snippets.py holds the snippets, styles/ short templates in the styles of chat formats, chats.py
-the conversations for them.
+the conversations for them. In merged.golden the text is rendered from messages that merge_system changed, the
+variables are those before.
 
 A golden file holds cases: a line `case <bytes of template> <of variables> <of text; -1: an error> name`,
 then the template, the variables (JSON) and the text, each with a line end behind it. If the template calls
@@ -84,8 +86,34 @@ def render(template: str, variables: str) -> tuple[int, str]:
         return -1, ""
 
 
-def case(name: str, template: str, variables: str) -> bytes:
-    size, text = render(template, variables)
+def merge_system(variables: dict) -> dict:
+    """What llama.cpp does for a template that takes no system message (common/chat.cpp, workaround): the
+    first message's text and a line end come before the next message's. Three things are our own: contents
+    of parts, which llama.cpp has made strings before; only a user's message is changed; and without one the
+    text isn't lost, but a user's message of its own."""
+    messages = variables.get("messages")
+    first = messages[0] if isinstance(messages, list) and messages else None
+    if not isinstance(first, dict) or first.get("role") != "system":
+        return variables
+    following = messages[1] if len(messages) > 1 else None
+    if not isinstance(following, dict) or following.get("role") != "user":
+        return {**variables, "messages": [{**first, "role": "user"}, *messages[1:]]}
+    text, content = first.get("content"), following.get("content")
+    if isinstance(text, list):
+        parts, text = text, ""
+        for part in parts:
+            if isinstance(part, dict) and isinstance(part.get("text"), str):
+                text += ("\n" if text else "") + part["text"]
+    text = (text if isinstance(text, str) else "") + "\n"
+    if isinstance(content, list):
+        content = [{"type": "text", "text": text}, *content]
+    else:
+        content = text + (content if isinstance(content, str) else "")
+    return {**variables, "messages": [{**following, "content": content}, *messages[2:]]}
+
+
+def case(name: str, template: str, variables: str, is_merged: bool = False) -> bytes:
+    size, text = render(template, encode(merge_system(json.loads(variables))) if is_merged else variables)
     head = f"case {len(template.encode())} {len(variables.encode())} {size} {name}\n"
     return (head + template + "\n" + variables + "\n" + text + "\n").encode()
 
@@ -103,14 +131,32 @@ def snippets() -> bytes:
     return b"".join(parts)
 
 
+def chat(name: str):
+    return runpy.run_path(str(FOLDER / "chats.py"))[name]
+
+
 def conversations() -> dict:
-    return runpy.run_path(str(FOLDER / "chats.py"))["CONVERSATIONS"]
+    return chat("CONVERSATIONS")
 
 
 def chats() -> bytes:
     return b"".join(case(f"{file.stem}, {name}", file.read_text(), encode(variables))
                     for file in sorted((FOLDER / "styles").glob("*.jinja"))
                     for name, variables in conversations().items())
+
+
+def merged() -> bytes:
+    system, base = chat("SYSTEM"), chat("BASE")
+    parts = [case(f"{file.stem}, {name}", file.read_text(), encode(variables), True)
+             for file in sorted((FOLDER / "styles").glob("*.jinja"))
+             for name, variables in conversations().items() if variables["messages"][0] == system]
+    refusing = (FOLDER / "styles/no-system.jinja").read_text()
+    for name, messages in chat("MERGES").items():
+        variables = encode({"messages": messages, **base})
+        parts.append(case(f"values, {name}", "{{ messages|tojson }} {{ bos_token }}", variables, True))
+        parts.append(case(f"no-system, {name}", refusing, variables, True))
+    parts.append(case("no messages at all", "{{ messages }}{{ a }}", '{"a": 1}', True))
+    return b"".join(parts)
 
 
 def families(folder: Path, write) -> None:
@@ -152,14 +198,15 @@ def main() -> int:
             return 1 if new else 0
         file.write_text(text)
         return 0
-    if arguments[:1] == ["--requests"]:
+    if arguments[:1] in (["--requests"], ["--merged"]):
         parts = []
         families(Path(arguments[1]), lambda family, name, template, variables:
-                 parts.append(case(f"{family}, {name}", template, variables)))
+                 parts.append(case(f"{family}, {name}", template, variables, arguments[0] == "--merged")))
         Path(arguments[2]).write_bytes(b"".join(parts))
         return 0
     stale = []
-    for name, content in (("snippets.golden", snippets()), ("chats.golden", chats())):
+    for name, content in (("snippets.golden", snippets()), ("chats.golden", chats()),
+                          ("merged.golden", merged())):
         file = FOLDER / name
         if not file.exists() or file.read_bytes() != content:
             stale.append(name)

@@ -56,6 +56,10 @@ typedef struct chord_template_input {
     /* Units of work: about one per instruction, element or 16 bytes. 0: 50 million, a second or so. */
     uint64_t max_steps;
     uint64_t max_output; /* bytes; 0: no bound but the arena */
+    /* For a template that raises an exception on a system message (chord_template_raised). If the first of
+     * `messages` is a system message, the user's message behind it gets its text and a line end: in front of
+     * a string, or as a text part before the parts. Without a user's message there it becomes one itself. */
+    bool merge_system;
 } chord_template_input;
 
 /* Reads the variables and makes a run at the template's first instruction. The run takes what is left of

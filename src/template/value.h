@@ -218,6 +218,8 @@ void chord_write(vm *r, chord_buffer *b, val v, const chord_writing *how);
 void chord_write_text(vm *r, chord_buffer *b, val v);
 val chord_write_string(vm *r, val v);
 val chord_json_read(vm *r, const char *s, size_t n);
+/* The variables without a system message: it is merged into the user's message (merge.c). */
+val chord_messages_merge(vm *r, val variables);
 
 /* ---- functions (names.def) -------------------------------------------------------------------------- */
 

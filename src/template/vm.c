@@ -533,8 +533,8 @@ chord_status chord_template_begin(const chord_template *t, const chord_template_
     r->stack = chord_vm_take(r, CHORD_TEMPLATE_STACK, sizeof *r->stack);
     r->frames = chord_vm_take(r, CHORD_TEMPLATE_FRAMES, sizeof *r->frames);
     open_scope(r, NULL);
-    val const variables = r->status == CHORD_OK ? chord_json_read(r, in->variables, in->n_variables)
-                                                : NOTHING;
+    val variables = r->status == CHORD_OK ? chord_json_read(r, in->variables, in->n_variables) : NOTHING;
+    if (in->merge_system) variables = chord_messages_merge(r, variables);
     if (variables->kind != DICT) fail(r, "the variables aren't a JSON object");
     bind_context(r, variables);
     if (r->status != CHORD_OK) return r->status;

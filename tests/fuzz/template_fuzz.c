@@ -1,7 +1,7 @@
 /* template_fuzz.c: arbitrary bytes as a chat template and as its variables.
  *
- * The first byte chooses the length of a step and the memory; a zero byte ends the template, and the rest is
- * the variables' JSON. Without a zero byte the variables are a fixed conversation.
+ * The first byte chooses the length of a step, the memory and merge_system; a zero byte ends the template,
+ * and the rest is the variables' JSON. Without a zero byte the variables are a fixed conversation.
  *
  * Checked, apart from crashes:
  *   every end is DONE, or an error that has a text;
@@ -31,15 +31,17 @@ typedef struct result {
     size_t n;
 } result;
 
-static result render(const chord_template *t, const char *variables, size_t n, uint64_t steps, size_t bytes)
+static result render(const chord_template *t, const char *variables, size_t n, uint64_t steps, uint8_t choice)
 {
+    size_t const bytes = choice & 1 ? 1 << 20 : 100000 + (size_t)choice * 997;
     result r = { .error = { 0 } };
     chord_arena arena = { malloc(bytes), 0, bytes };
     chord_template_input const in = { .variables = variables,
                                       .n_variables = n,
                                       .now = { 2026, 3, 9, 7, 5, 3 },
                                       .max_steps = 200000,
-                                      .max_output = 100000 };
+                                      .max_output = 100000,
+                                      .merge_system = choice & 2 };
     chord_template_run *run;
     r.status = chord_template_begin(t, &in, &arena, &run, &r.error);
     if (r.status == CHORD_OK) {
@@ -74,9 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     chord_status const status = chord_template_compile(s, n_source, &arena, &t, &error);
     check(status == CHORD_OK ? t != NULL : status < 0 && error.length > 0);
     if (status == CHORD_OK) {
-        size_t const bytes = choice & 1 ? 1 << 20 : 100000 + (size_t)choice * 997;
-        result const a = render(t, v, n_variables, 1, bytes);
-        result const b = render(t, v, n_variables, 1 + (uint64_t)choice * 100, bytes);
+        result const a = render(t, v, n_variables, 1, choice);
+        result const b = render(t, v, n_variables, 1 + (uint64_t)choice * 100, choice);
         check(a.status == b.status && a.n == b.n && (!a.n || !memcmp(a.text, b.text, a.n)) &&
               !strcmp(a.error.text, b.error.text));
         free(a.text);

@@ -55,3 +55,30 @@ CONVERSATIONS = {
     "parts": {**BASE, "messages": PARTS},
     "two users": {**BASE, "messages": [ASK, ASK]},
 }
+
+# For merge_system: besides the conversations above, what may stand before and behind a system message.
+TEXT, IMAGE = {"type": "text", "text": "In <one>\nword."}, {"type": "image", "image": "a.png"}
+LINES = {"role": "system", "content": [TEXT, IMAGE, {"type": "text", "text": "No more."}]}
+MERGES = {
+    "escapes": [{"role": "system", "content": "\"É\"\t"}, {"content": "\\n\n", "name": "Ann", "role": "user"}, ASK],
+    "system alone": [SYSTEM],
+    "parts alone": [LINES],
+    "system, assistant": [SYSTEM, *TURNS[1:]],
+    "two systems": [SYSTEM, SYSTEM, ASK],
+    "later system": [ASK, SYSTEM, ASK],
+    "to parts": [SYSTEM, {"role": "user", "content": [IMAGE, TEXT]}, *TURNS[1:]],
+    "from parts": [LINES, ASK],
+    "parts to parts": [LINES, *PARTS, ASK],
+    "no parts": [{"role": "system", "content": []}, {"role": "user", "content": []}],
+    "empty": [{"role": "system", "content": ""}, {"role": "user", "content": ""}],
+    "none": [{"role": "system", "content": None}, {"role": "user", "content": None}],
+    "no content": [{"role": "system"}, {"role": "user", "name": "Ann"}],
+    "numbers": [{"role": "system", "content": 5}, {"role": "user", "content": {"a": [1]}}],
+    "strange parts": [{"role": "system", "content": ["a", {"text": 5}, {"text": ""}, {"text": "b"}, None]}, ASK],
+    "no role": [{"content": "a"}, ASK],
+    "no messages": [],
+    "not messages": [5, ASK],
+    "system, not a message": [SYSTEM, "user"],
+    "a mapping": {"role": "system"},
+    "a text": "system",
+}

@@ -2,10 +2,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "goldens.h"
 
+static chord_template_input const plain;
+
 /* Is the case what the golden says? Prints the difference if it isn't. */
-static int holds(const golden *g, size_t bytes, uint64_t steps)
+static int holds(const golden *g, chord_template_input in, size_t bytes, uint64_t steps)
 {
-    chord_template_input const in = { .variables = g->variables, .n_variables = g->n_variables };
+    in.variables = g->variables;
+    in.n_variables = g->n_variables;
     rendering const got = render(g->template, g->n_template, in, bytes, steps);
     int same;
     if (g->is_error) {
@@ -29,7 +32,7 @@ static int holds(const golden *g, size_t bytes, uint64_t steps)
 }
 
 /* Returns the number of cases. */
-static int check_file(const char *name, size_t bytes, uint64_t steps)
+static int check_file(const char *name, chord_template_input in, size_t bytes, uint64_t steps)
 {
     size_t size;
     const char *at = (const char *)test_read_file(name, &size);
@@ -38,7 +41,7 @@ static int check_file(const char *name, size_t bytes, uint64_t steps)
     int n = 0, wrong = 0;
     for (golden g; golden_next(&at, end, &g); n++) {
         int const mark = test_mark();
-        wrong += !holds(&g, bytes, steps);
+        wrong += !holds(&g, in, bytes, steps);
         test_release(mark);
     }
     CHECK_EQ(wrong, 0);
@@ -47,22 +50,35 @@ static int check_file(const char *name, size_t bytes, uint64_t steps)
 
 TEST(a_snippet_renders_as_jinja2_renders_it)
 {
-    CHECK(check_file("tests/template/snippets.golden", 1 << 22, 1000) > 300);
+    CHECK(check_file("tests/template/snippets.golden", plain, 1 << 22, 1000) > 300);
 }
 
 TEST(a_snippet_in_steps_of_one_renders_the_same)
 {
-    CHECK(check_file("tests/template/snippets.golden", 1 << 22, 1) > 300);
+    CHECK(check_file("tests/template/snippets.golden", plain, 1 << 22, 1) > 300);
 }
 
 /* And the templates of model families, for developers who have them:
  *   python3 tools/make_template_goldens.py --requests DIR build/families.golden
- *   build/test/template chat */
-TEST(a_chat_format_renders_as_jinja2_renders_it)
+ *   python3 tools/make_template_goldens.py --merged DIR build/families-merged.golden
+ *   build/test/template chat merged */
+static void check_families(const char *name, chord_template_input in)
 {
-    CHECK(check_file("tests/template/chats.golden", 1 << 22, 100) > 60);
-    FILE *f = fopen("build/families.golden", "rb");
+    FILE *f = fopen(name, "rb");
     if (!f) return;
     fclose(f);
-    CHECK(check_file("build/families.golden", 1 << 22, 10000) > 0);
+    CHECK(check_file(name, in, 1 << 22, 10000) > 0);
+}
+
+TEST(a_chat_format_renders_as_jinja2_renders_it)
+{
+    CHECK(check_file("tests/template/chats.golden", plain, 1 << 22, 100) > 70);
+    check_families("build/families.golden", plain);
+}
+
+TEST(a_merged_system_message_renders_as_jinja2_renders_the_merged_messages)
+{
+    chord_template_input const in = { .merge_system = true };
+    CHECK(check_file("tests/template/merged.golden", in, 1 << 22, 100) > 70);
+    check_families("build/families-merged.golden", in);
 }

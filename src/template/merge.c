@@ -1,0 +1,68 @@
+/* merge.c: a system message, given to the user's next message. Some templates refuse system messages. What
+ * is sent then is what llama.cpp sends: the system's text, a line end, the user's text. Messages are merged
+ * as values, so the template sees nothing but messages. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "value.h"
+
+static val word(vm *r, const char *s) { return of_string(r, s, chord_strlen(s)); }
+
+/* A copy of the mapping in which `key` is v. */
+static val with(vm *r, val d, const char *key, val v)
+{
+    chord_values l = { 0 };
+    for (uint32_t i = 0; i < 2 * d->n; i++) chord_values_put(r, &l, d->v[i]);
+    chord_dict_put(r, &l, word(r, key), v);
+    return chord_values_done(r, &l, DICT);
+}
+
+static val field(vm *r, val d, const char *key)
+{
+    return d->kind == DICT ? chord_dict_get(r, d, word(r, key)) : NOTHING;
+}
+
+/* The content as one string: text parts are lines, as llama.cpp joins them; others have no text. */
+static val text_of(vm *r, val content)
+{
+    val text = word(r, "");
+    if (content->kind == STRING) return content;
+    for (uint32_t i = 0; content->kind == LIST && i < content->n; i++) {
+        val const part = field(r, content->v[i], "text");
+        if (part->kind != STRING) continue;
+        if (text->n) text = chord_string_join(r, text, word(r, "\n"));
+        text = chord_string_join(r, text, part);
+    }
+    return text;
+}
+
+/* `text` before the content: in front of its string, or as a part before its parts. */
+static val prepend(vm *r, val text, val content)
+{
+    text = chord_string_join(r, text, word(r, "\n"));
+    if (content->kind == STRING) return chord_string_join(r, text, content);
+    if (content->kind != LIST) return text;
+    chord_values part = { 0 }, l = { 0 };
+    chord_dict_put(r, &part, word(r, "type"), word(r, "text"));
+    chord_dict_put(r, &part, word(r, "text"), text);
+    chord_values_put(r, &l, chord_values_done(r, &part, DICT));
+    for (uint32_t i = 0; i < content->n; i++) chord_values_put(r, &l, content->v[i]);
+    return chord_values_done(r, &l, LIST);
+}
+
+val chord_messages_merge(vm *r, val variables)
+{
+    val const messages = field(r, variables, "messages");
+    if (messages->kind != LIST || !messages->n) return variables;
+    val const system = messages->v[0];
+    if (!chord_value_is(field(r, system, "role"), "system")) return variables;
+
+    val const next = messages->n > 1 ? messages->v[1] : NOTHING;
+    bool const has_user = chord_value_is(field(r, next, "role"), "user");
+    val const content = field(r, system, "content");
+    chord_values l = { 0 };
+    chord_values_put(r, &l,
+                     has_user ? with(r, next, "content",
+                                     prepend(r, text_of(r, content), field(r, next, "content")))
+                              : with(r, system, "role", word(r, "user")));
+    for (uint32_t i = 1 + has_user; i < messages->n; i++) chord_values_put(r, &l, messages->v[i]);
+    return with(r, variables, "messages", chord_values_done(r, &l, LIST));
+}
