@@ -394,7 +394,8 @@ chord_stream *chord_stream_open(void *block, size_t bytes, const void *stops, si
  * bytes). */
 int32_t chord_stream_push(chord_stream *t, const char *bytes, size_t n, const char **text);
 /* Ends the text: releases held bytes, and an unfinished character as U+FFFD. Returns as
- * chord_stream_push(). */
+ * chord_stream_push(). Pushes may follow. They begin as in a new stream, unless a stop string is
+ * complete. */
 int32_t chord_stream_end(chord_stream *t, const char **text);
 /* Returns which stop string is complete, counted from 1 in the order of `stops`; 0 if none is. */
 int32_t chord_stream_stopped(const chord_stream *t);
@@ -497,6 +498,18 @@ const float *chord_session_logits(const chord_session *s, int32_t row);
  * pushed, or a negative status: INVALID_ARGUMENT (no output row, or a field out of range, named), INTERNAL
  * (a logit isn't finite; the text names the position). */
 int32_t chord_session_sample(chord_session *s, const chord_sampling *p);
+/* Writes natural logarithms of probabilities. The probabilities are the softmax of the last output row,
+ * before bias, penalties and all other fields of chord_sampling apply.
+ *
+ *   id             the token whose entry is written first: mostly the one that was sampled
+ *   k              how many of the most likely tokens follow, 0 .. CHORD_MAX_TOP: by descending
+ *                  logarithm, then by ascending id
+ *   ids, logprobs  int32_t[1 + k], double[1 + k], aligned
+ *
+ * Returns the number of entries: 1 + k, or fewer if fewer than k tokens have a logit above -inf. Errors:
+ * those of chord_session_sample(); INVALID_ARGUMENT (an argument out of range, NULL or misaligned). */
+#define CHORD_MAX_TOP 20
+int32_t chord_session_logprobs(chord_session *s, int32_t id, int32_t k, int32_t *ids, double *logprobs);
 /* Seeds the session's random generator. A new session is seeded with 0. */
 void chord_session_seed(chord_session *s, uint64_t seed);
 /* As chord_session_sample(), from the host's logits[n_vocab], aligned to 4 bytes. The call doesn't

@@ -249,6 +249,9 @@ int main(void)
     printf("export const PROGRAM_VERSION = %d;\n", CHORD_PROGRAM_VERSION);
     printf("/** Maximum bytes per push to a text stream. */\nexport const STREAM_PUSH = %d;\n",
            CHORD_STREAM_PUSH);
+    printf(
+        "/** Maximum tokens of session_logprobs beside the one that is given. */\nexport const MAX_TOP = %d;\n",
+        CHORD_MAX_TOP);
     printf("/** Tokens per KV page. */\nexport const PAGE_TOKENS = %d;\n", CHORD_PAGE_TOKENS);
     printf("/** Alignment in bytes of every block given to the library. */\nexport const BLOCK_ALIGN = %d;\n",
            CHORD_BLOCK_ALIGN);

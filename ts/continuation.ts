@@ -4,7 +4,7 @@
 // the event loop turn between two calls, and decides when to send the text to its reader.
 import { ChordError } from './errors.js';
 import type { Ran } from './executor.js';
-import type { ContinuationOptions } from './options.js';
+import type { ContinuationOptions, TokenLogprob } from './options.js';
 import type { WasmEngine } from './wasm/engine.js';
 import type { Pace } from './wasm/pace.js';
 import type { WasmSession } from './wasm/session.js';
@@ -129,6 +129,9 @@ export interface ContinuationToken {
   readonly text: string;
   readonly token: number;
   readonly logprob?: number;
+  readonly topLogprobs?: readonly TokenLogprob[];
+  /** The own text of a control token. It isn't in `text`, whose characters are all before it. */
+  readonly control?: string;
 }
 
 /**
@@ -146,6 +149,7 @@ export class Continuation {
   #tokens = 0;
   #finishReason: 'stop' | 'length' | undefined;
   #stopString: string | undefined;
+  #endToken: string | undefined;
 
   /**
    * Prepares the session and computes nothing. Throws the errors of `Work.begin`, and `invalid-argument` for
@@ -185,6 +189,11 @@ export class Continuation {
     return this.#stopString;
   }
 
+  /** The own text of the end-of-generation token that ended the text; undefined: none did. */
+  get endToken(): string | undefined {
+    return this.#endToken;
+  }
+
   /** Runs one step, as `Work.step`. Returns true when a token can be taken. */
   step(): boolean | Promise<boolean> {
     return this.#work.step(this.#tokens === 0);
@@ -197,9 +206,13 @@ export class Continuation {
   take(): ContinuationToken {
     const { session, engine } = this.#work;
     const token = session.sample();
-    const logprob = this.#options.logprobs ? { logprob: logProbability(session.logits(), token) } : {};
-    const isEnd = !this.#options.ignoreEos && engine.vocabulary.isEndOfGeneration(token);
-    let text = isEnd ? this.#stream.end() : this.#stream.push(token);
+    const { vocabulary } = engine;
+    const logprobs = this.#logprobs(token);
+    const isEnd = !this.#options.ignoreEos && vocabulary.isEndOfGeneration(token);
+    const isControl = !isEnd && this.#options.controls && vocabulary.isControl(token);
+    // A control token has no text of its own in the stream. What is held back comes before it.
+    let text = isEnd || isControl ? this.#stream.end() : this.#stream.push(token);
+    if (isEnd) this.#endToken = vocabulary.tokenText(token);
     if (!isEnd) this.#tokens += 1;
     this.#stopString = this.#stream.stopString;
     if (isEnd || this.#stopString !== undefined) this.#finishReason = 'stop';
@@ -207,7 +220,14 @@ export class Continuation {
     // The last token stays pending: it's a part of the session's text, and needn't be evaluated.
     if (!isEnd) session.push([token]);
     if (!isEnd && this.#finishReason !== undefined) text += this.#stream.end();
-    return { text, token, ...logprob };
+    return { text, token, ...logprobs, ...(isControl ? { control: vocabulary.tokenText(token) } : {}) };
+  }
+
+  #logprobs(token: number): Pick<ContinuationToken, 'logprob' | 'topLogprobs'> {
+    const { logprobs, topLogprobs } = this.#options;
+    if (!logprobs) return {};
+    const [own, ...best] = this.#work.session.logprobs(token, topLogprobs);
+    return { logprob: own!.logprob, ...(topLogprobs > 0 ? { topLogprobs: best } : {}) };
   }
 
   /**
@@ -217,13 +237,4 @@ export class Continuation {
   close(): void {
     this.#stream.close();
   }
-}
-
-/** Returns ln softmax(logits)[token], in double precision. */
-function logProbability(logits: Float32Array, token: number): number {
-  let most = -Infinity;
-  for (const logit of logits) if (logit > most) most = logit;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - most);
-  return logits[token]! - most - Math.log(sum);
 }

@@ -54,6 +54,7 @@ export type {
   ModelEstimate,
   ProfileEntry,
   TokenEvent,
+  TokenLogprob,
 } from './worker/protocol.js';
 
 // Level 1

@@ -43,6 +43,7 @@ export const numbers = {
     off: undefined,
     c: 'seed',
   },
+  topLogprobs: { least: 0, most: 20, isWhole: true, otherwise: 0, off: 0, c: 'top_logprobs' },
   contextLength: { least: 1, most: INT32, isWhole: true, otherwise: undefined, off: undefined, c: 'n_ctx' },
   memoryBudget: {
     least: 1,
@@ -140,6 +141,13 @@ export interface TokenizeOptions {
   readonly parseSpecial?: boolean | undefined;
 }
 
+/** A token, and the natural logarithm of its probability before sampling options apply. */
+export interface TokenLogprob {
+  /** The token's id. */
+  readonly token: number;
+  readonly logprob: number;
+}
+
 /** The options of one generation, complete and checked. */
 export interface ContinuationOptions {
   readonly maxTokens: number;
@@ -149,4 +157,8 @@ export interface ContinuationOptions {
   readonly seed: number | undefined;
   readonly stop: readonly string[];
   readonly logprobs: boolean;
+  /** How many of the most likely tokens each event has; 0: none. */
+  readonly topLogprobs: number;
+  /** Events of control tokens have their own text, as `control`. */
+  readonly controls: boolean;
 }

@@ -173,6 +173,25 @@ int32_t chord_session_sample_row(chord_session *s, const chord_sampling *p, cons
     return sample(s, p, logits);
 }
 
+int32_t chord_session_logprobs(chord_session *s, int32_t id, int32_t k, int32_t *ids, double *logprobs)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(s->model);
+    const float *logits = chord_session_logits(s, s->sequence.n_rows - 1);
+    int32_t const n_vocab = s->sequence.config.n_vocab;
+    if (!logits) return chord_fail(e, CHORD_INVALID_ARGUMENT, "there are no logits: step first");
+    if (!ids || !logprobs) return chord_fail(e, CHORD_INVALID_ARGUMENT, "ids or logprobs is NULL");
+    CHORD_TRY(aligned(s, "ids", ids));
+    if ((uintptr_t)logprobs % sizeof *logprobs)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "logprobs isn't aligned to 8 bytes");
+    if (id < 0 || id >= n_vocab)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "id %d is outside the vocabulary of %d tokens", id,
+                          n_vocab);
+    if (k < 0 || k > CHORD_MAX_TOP)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "k is %d, not 0 to %d", k, CHORD_MAX_TOP);
+    return chord_sequence_logprobs(&s->sequence, logits, id, k, ids, logprobs, e);
+}
+
 void chord_session_seed(chord_session *s, uint64_t seed)
 {
     if (s) chord_sequence_seed(&s->sequence, seed);

@@ -102,6 +102,20 @@ static int32_t first_not_finite(const float *x)
     return i;
 }
 
+/* Writes the largest of the last row's logits to *top. Errors: INTERNAL (NaN, +inf or no finite logit). */
+static chord_status find_top(const chord_sequence *q, const float *logits, float *top, chord_error *e)
+{
+    int32_t const position = q->n_past - 1; /* position of the last output row */
+    bool is_finite;
+    *top = largest_of(logits, q->config.n_vocab, &is_finite);
+    if (!is_finite)
+        return chord_fail(e, CHORD_INTERNAL, "the logit of token %d at position %d isn't finite",
+                          first_not_finite(logits), position);
+    if (!(*top > -__builtin_inff()))
+        return chord_fail(e, CHORD_INTERNAL, "no token has a finite logit at position %d", position);
+    return CHORD_OK;
+}
+
 static bool is_penalising(const chord_sampling *p)
 {
     return p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0;
@@ -133,20 +147,14 @@ static void penalise(const chord_sequence *q, const chord_sampling *p, float *x)
 static chord_status adjust(const chord_sequence *q, const float **logits, const chord_sampling *p,
                            const chord_bias *bias, float *copy, float *top, chord_error *e)
 {
-    int32_t const position = q->n_past - 1; /* position of the last output row */
-    bool is_finite;
-    *top = largest_of(*logits, q->config.n_vocab, &is_finite);
-    if (!is_finite)
-        return chord_fail(e, CHORD_INTERNAL, "the logit of token %d at position %d isn't finite",
-                          first_not_finite(*logits), position);
-    if (!(*top > -__builtin_inff()))
-        return chord_fail(e, CHORD_INTERNAL, "no token has a finite logit at position %d", position);
+    CHORD_TRY(find_top(q, *logits, top, e));
     if (!p->n_bias && !is_penalising(p)) return CHORD_OK;
 
     chord_copy(copy, *logits, (size_t)q->config.n_vocab * 4);
     *logits = copy;
     for (int32_t i = 0; i < p->n_bias; i++) copy[bias[i].id] += bias[i].value;
     if (is_penalising(p)) penalise(q, p, copy);
+    bool is_finite;
     *top = largest_of(copy, q->config.n_vocab, &is_finite);
     if (!is_finite)
         return chord_fail(e, CHORD_INVALID_ARGUMENT,
@@ -302,4 +310,23 @@ int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chor
     n = keep_top_p(c, n, n_sorted, p->top_p, top);
     n = keep_min_p(c, n, p->min_p, top);
     return draw(q, c, n, top, p->temperature);
+}
+
+int32_t chord_sequence_logprobs(const chord_sequence *q, const float *logits, int32_t id, int32_t k,
+                                int32_t *ids, double *logprobs, chord_error *e)
+{
+    float top;
+    CHORD_TRY(find_top(q, logits, &top, e));
+    double total = 0;
+    for (int32_t i = 0; i < q->config.n_vocab; i++) total += chord_host_exp((double)logits[i] - (double)top);
+    double const subtract = (double)top + chord_host_log(total);
+    candidate best[CHORD_MAX_TOP];
+    int32_t const n = k > 0 ? gather_best(logits, q->config.n_vocab, k, best) : 0;
+    ids[0] = id;
+    logprobs[0] = (double)logits[id] - subtract;
+    for (int32_t i = 0; i < n; i++) {
+        ids[1 + i] = best[i].id;
+        logprobs[1 + i] = (double)best[i].logit - subtract;
+    }
+    return 1 + n;
 }

@@ -211,4 +211,10 @@ typedef struct chord_bias {
 int32_t chord_sequence_sample(chord_sequence *q, const float *logits, const chord_sampling *p,
                               const chord_bias *bias, void *scratch, chord_error *e);
 
+/* Writes entries of an id and the natural logarithm of its probability: of `id` first, then of the k most
+ * likely tokens (0 <= k <= CHORD_MAX_TOP). The probabilities are the softmax of logits[n_vocab]. See
+ * chord_session_logprobs(). Errors: INTERNAL, as chord_sequence_sample(). */
+int32_t chord_sequence_logprobs(const chord_sequence *q, const float *logits, int32_t id, int32_t k,
+                                int32_t *ids, double *logprobs, chord_error *e);
+
 #endif

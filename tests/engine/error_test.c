@@ -53,6 +53,7 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
     CHECK(chord_model_plan_of(m)->n_vocab <= 4096);
     static _Alignas(64) char block[1 << 16];
     int32_t ids[16] = { 1, 2, 3 }, far = 1 << 20;
+    double logprobs[3];
     chord_config const config = chord_config_default();
     chord_plan_info plan;
     chord_sampling sampling = { .version = CHORD_ABI_VERSION,
@@ -109,6 +110,7 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
     WORKS(chord_session_outputs(session, CHORD_OUTPUT_LAST));
     FAILS(chord_session_sample(session, &sampling), "no logits");
     FAILS(chord_session_sample(session, NULL), "sampling");
+    FAILS(chord_session_logprobs(session, 1, 2, ids, logprobs), "no logits");
     FAILS(chord_session_truncate(session, 1000), "1000");
     WORKS(chord_session_truncate(session, 0));
     FAILS(chord_session_fork(session, block, 1, &fork), "a block of");
@@ -118,6 +120,16 @@ TEST(the_last_error_is_the_last_call_s_whatever_failed_before_it)
     WORKS(chord_session_push(session, ids, 3));
     WORKS(chord_load_run(loaded, session, CHORD_NO_LIMIT));
     WORKS(chord_session_sample(session, &sampling));
+    FAILS(chord_session_logprobs(session, far, 2, ids, logprobs), "1048576");
+    FAILS(chord_session_logprobs(session, -1, 2, ids, logprobs), "id -1");
+    FAILS(chord_session_logprobs(session, 1, CHORD_MAX_TOP + 1, ids, logprobs), "k is 21, not 0 to 20");
+    FAILS(chord_session_logprobs(session, 1, -1, ids, logprobs), "k is -1");
+    FAILS(chord_session_logprobs(session, 1, 2, NULL, logprobs), "NULL");
+    FAILS(chord_session_logprobs(session, 1, 2, ids, NULL), "NULL");
+    FAILS(chord_session_logprobs(session, 1, 2, ids, (double *)(void *)(block + 4)), "8 bytes");
+    CHECK_EQ(chord_session_logprobs(session, 1, 2, ids, logprobs), 3);
+    CHECK_EQ(ids[0], 1);
+    CHECK(logprobs[1] >= logprobs[2] && logprobs[1] >= logprobs[0] && logprobs[1] < 0);
     CHECK_EQ(chord_session_get_state(session, &state), CHORD_OK);
     chord_unload(loaded);
 }

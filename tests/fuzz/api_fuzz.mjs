@@ -238,6 +238,7 @@ const makeGenerateOptions = (random) =>
     seed: () => random.below(9),
     ignoreEos: () => random.chance(0.5),
     logprobs: () => random.chance(0.5),
+    topLogprobs: () => random.below(22),
     stop: () => random.pick(['a', ['b', 'cd'], []]),
     logitBias: () => random.pick([{ 5: 3 }, new Map([[7, -Infinity]]), {}, { 402: 1 }]),
     signal: () => makeSignal(random),

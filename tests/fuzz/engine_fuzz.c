@@ -162,6 +162,8 @@ static void compute(const chord_batch_info *batch, int leave_last)
 static void play_executor(chord_model *m, const chord_plan_info *plan, const uint8_t *plot, size_t n_plot)
 {
     static float rows[8192]; /* two embeddings, or one row of logits */
+    static int32_t top[1 + CHORD_MAX_TOP];
+    static double logprobs[1 + CHORD_MAX_TOP];
     chord_model_info info;
     if (chord_model_get_info(m, &info) != CHORD_OK || info.n_embd > 4096 || info.n_vocab > 8192) return;
     static int32_t const positions[2][3] = { { 3, 4, 5 }, { 9, 9, 9 } };
@@ -205,7 +207,10 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
             break;
         case 8: status = chord_session_drop_batch(s), is_out = 0; break;
         case 9: status = chord_session_accept_token(s, id); break;
-        case 10: status = chord_session_sample(s, &sampling); break;
+        case 10:
+            status = chord_session_sample(s, &sampling);
+            if (status >= 0) check(chord_session_logprobs(s, status, id, top, logprobs) >= 1);
+            break;
         case 11: status = chord_session_sample_row(s, &sampling, rows); break;
         case 12: status = chord_session_truncate(s, id), is_out &= status < 0; break;
         case 13:

@@ -97,6 +97,8 @@ function makeOptions(random) {
     seed: random.pick([undefined, 0, 1, 2 ** 53 - 1]),
     stop: random.pick([[], ['a'], ['ab', 'b'], ['\ud800'], ['x'.repeat(5000)], ['']]),
     logprobs: random.chance(0.2),
+    topLogprobs: random.pick([undefined, 0, 20]),
+    controls: random.pick([undefined, true, false]),
     sampling: {
       temperature: random.pick([0, 0.8, 1e6, 1e-30]),
       topK: random.pick([0, 1, 40, 2 ** 31 - 1]),

@@ -501,6 +501,59 @@ TEST(draws_agree_with_a_naive_sampler)
     CHECK(n_doubtful < 12);
 }
 
+/* ---- log-probabilities -------------------------------------------------------------------------------- */
+
+/* Compares the entries for `id` and the k best with a computation that sorts nothing: the i-th best token is
+ * the one with exactly i tokens before it. */
+static void agree_with_plain_logprobs(const float *logits, int n_vocab, int32_t id, int k)
+{
+    int32_t ids[1 + CHORD_MAX_TOP];
+    double logprobs[1 + CHORD_MAX_TOP], total = 0;
+    int n_possible = 0;
+    for (int i = 0; i < n_vocab; i++) {
+        total += exp((double)logits[i]);
+        n_possible += logits[i] > -INFINITY;
+    }
+    int const n = chord_sequence_logprobs(&q, logits, id, k, ids, logprobs, &error);
+    CHECK_EQ(n, 1 + (k < n_possible ? k : n_possible));
+    CHECK_EQ(ids[0], id);
+    for (int e = 0; e < n; e++) {
+        int32_t const x = ids[e];
+        double const want = log(exp((double)logits[x]) / total);
+        CHECK(logits[x] > -INFINITY ? fabs(logprobs[e] - want) < 1e-12 : logprobs[e] == -INFINITY);
+        int n_before = 0;
+        for (int i = 0; i < n_vocab; i++)
+            n_before += logits[i] > logits[x] || (logits[i] == logits[x] && i < x);
+        if (e > 0) CHECK_EQ(n_before, e - 1);
+    }
+}
+
+TEST(logprobs_are_those_of_the_softmax_and_the_best_come_in_order)
+{
+    float *const logits = test_alloc(MAX_VOCAB * sizeof *logits);
+    for (int round = 0; round < 400; round++) {
+        int const n_vocab = round < 396 ? 1 + (int)(test_random() % 60) : MAX_VOCAB;
+        begin(n_vocab);
+        for (int i = 0; i < n_vocab; i++) {
+            logits[i] = test_gauss() * 3;
+            if (round % 2) logits[i] = (float)(int)logits[i]; /* many ties */
+            if (round % 3 == 1 && i > 0 && test_random() % 4 == 0) logits[i] = -INFINITY;
+        }
+        agree_with_plain_logprobs(logits, n_vocab, (int32_t)(test_random() % (uint32_t)n_vocab),
+                                  (int)(test_random() % (CHORD_MAX_TOP + 1)));
+    }
+}
+
+TEST(logprobs_of_logits_that_are_not_finite_are_an_internal_error)
+{
+    int32_t ids[3];
+    double logprobs[3];
+    float const wrong[][2] = { { 0, NAN }, { 0, INFINITY }, { -INFINITY, -INFINITY } };
+    begin(2);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(chord_sequence_logprobs(&q, wrong[i], 0, 2, ids, logprobs, &error), CHORD_INTERNAL);
+}
+
 /* ---- against llama.cpp ------------------------------------------------------------------------------ */
 
 /* Draws in the middle of every candidate of the golden and near both its ends, if the candidate is wide

@@ -143,6 +143,19 @@ TEST(a_replaced_character_can_complete_a_stop_string)
     CHECK_EQ(chord_stream_stopped(t), 1);
 }
 
+TEST(pushes_after_the_end_begin_anew)
+{
+    chord_stream *t = STOPS("ab");
+    CHECK_SAYS(push(t, "xa"), "x");
+    CHECK_SAYS(end(t), "a");
+    CHECK_SAYS(push(t, "b\xE2\x82"), "b"); /* no stop string reaches over the end */
+    CHECK_SAYS(end(t), "\xEF\xBF\xBD");
+    CHECK_SAYS(push(t, "\xAC"), "\xEF\xBF\xBD"); /* and no character */
+    CHECK_EQ(chord_stream_stopped(t), 0);
+    CHECK_SAYS(push(t, "ab"), "");
+    CHECK_EQ(chord_stream_stopped(t), 1);
+}
+
 TEST(stop_strings_that_are_not_text_are_refused)
 {
     uint8_t block[32768];

@@ -487,6 +487,77 @@ test('logprob is the logarithm of the softmax of the raw logits', () =>
     assert.ok(Math.abs(value.logprob - (logits[5] - most - Math.log(sum))) < 1e-9);
     const { value: plain } = await model.generate(ids, { ...GREEDY, maxTokens: 1 }).next();
     assert.ok(!('logprob' in plain));
+    assert.ok(!('topLogprobs' in value));
+  }));
+
+test('topLogprobs are the most likely tokens of the raw logits, best first', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const ids = await model.tokenize('Hello');
+    const logits = await model.logits(ids);
+    const most = Math.max(...logits);
+    const log = Math.log(logits.reduce((total, logit) => total + Math.exp(logit - most), 0)) + most;
+    const best = [...logits.keys()].sort((a, b) => logits[b] - logits[a] || a - b);
+    for (const topLogprobs of [1, 7, 20]) {
+      const how = { ...GREEDY, maxTokens: 1, logprobs: true, topLogprobs, logitBias: { 5: 1000 } };
+      const { value } = await model.generate(ids, how).next();
+      assert.deepEqual(
+        value.topLogprobs.map(({ token }) => token),
+        best.slice(0, topLogprobs),
+      );
+      for (const { token, logprob } of value.topLogprobs)
+        assert.ok(Math.abs(logprob - (logits[token] - log)) < 1e-9);
+    }
+    for (const [options, ...words] of [
+      [{ topLogprobs: 2 }, 'topLogprobs', 'logprobs: true'],
+      [{ logprobs: true, topLogprobs: 21 }, 'topLogprobs is 21'],
+      [{ logprobs: true, topLogprobs: -1 }, 'topLogprobs is -1'],
+    ])
+      assert.throws(
+        () => model.generate(ids, options),
+        ({ message }) => words.every((word) => message.includes(word)),
+      );
+  }));
+
+test('with controls, a control token has its text in its event, behind the text that was held back', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const [a, start, end] = [(await model.tokenize('a', { addSpecial: false }))[0], 1, 2];
+    // The penalty lets each of the two tokens come once: first 'a', which may begin the stop string.
+    const options = {
+      ...GREEDY,
+      maxTokens: 2,
+      stop: ['ab'],
+      logitBias: { [a]: 2000, [start]: 1000 },
+      presencePenalty: 5000,
+    };
+    const events = async (more) => {
+      const list = [];
+      for await (const event of model.generate('Hello', { ...options, ...more })) list.push(event);
+      return list;
+    };
+    assert.deepEqual(await events({ controls: true }), [
+      { text: '', token: a },
+      { text: 'a', token: start, control: '<|im_start|>' },
+    ]);
+    assert.deepEqual(await events({}), [
+      { text: '', token: a },
+      { text: 'a', token: start },
+    ]);
+    for (const ignoreEos of [false, true]) {
+      const run = model.generate('Hello', {
+        ...GREEDY,
+        maxTokens: 2,
+        controls: true,
+        ignoreEos,
+        logitBias: { [end]: 1000 },
+      });
+      const controls = [];
+      for await (const { control } of run) controls.push(control);
+      assert.deepEqual(controls, ignoreEos ? ['<|im_end|>', '<|im_end|>'] : []);
+      assert.equal(run.stats.endToken, ignoreEos ? undefined : '<|im_end|>');
+    }
+    const stopped = model.generate('Hello', { ...options, stop: 'a' });
+    await stopped.text();
+    assert.deepEqual([stopped.stats.stopString, stopped.stats.endToken], ['a', undefined]);
   }));
 
 test('logits of all ids are bitwise the rows that each prefix gives, with 1 and 2 threads and without a worker', async () => {

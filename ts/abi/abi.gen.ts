@@ -7,6 +7,8 @@ export const VERSION = '0.1.0';
 export const PROGRAM_VERSION = 2;
 /** Maximum bytes per push to a text stream. */
 export const STREAM_PUSH = 4096;
+/** Maximum tokens of session_logprobs beside the one that is given. */
+export const MAX_TOP = 20;
 /** Tokens per KV page. */
 export const PAGE_TOKENS = 32;
 /** Alignment in bytes of every block given to the library. */

@@ -261,4 +261,5 @@ const noStats: GenerationStats = {
   tokensPerSecond: 0,
   finishReason: 'abort',
   stopString: undefined,
+  endToken: undefined,
 };

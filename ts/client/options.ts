@@ -143,6 +143,10 @@ export interface GenerateOptions {
   logitBias?: Readonly<Record<number, number>> | ReadonlyMap<number, number> | undefined;
   /** Add `logprob` to each event; default false. */
   logprobs?: boolean | undefined;
+  /** Add `topLogprobs` to each event: this many of the most likely tokens, 0 to 20; needs `logprobs`. */
+  topLogprobs?: number | undefined;
+  /** Add `control` to the events of control tokens. @internal */
+  controls?: boolean | undefined;
   /**
    * Takes the call out of the queue, or stops it at its next step. The loop then throws the signal's reason.
    */
@@ -286,6 +290,8 @@ export function checkGenerateOptions(options: unknown): {
     'stop',
     'logitBias',
     'logprobs',
+    'topLogprobs',
+    'controls',
     'grammar',
     'jsonSchema',
     'regex',
@@ -296,6 +302,9 @@ export function checkGenerateOptions(options: unknown): {
   if (given['typicalP'] !== undefined && given['typicalP'] !== numbers.typicalP.off)
     notInThisVersion('typicalP');
   const signal = asSignal('signal', given['signal']);
+  const logprobs = asBoolean('logprobs', given['logprobs'] ?? false);
+  const topLogprobs = asOption('topLogprobs', given['topLogprobs'] ?? 0);
+  if (topLogprobs > 0 && !logprobs) refuse('topLogprobs needs logprobs: true');
   return {
     signal,
     record: {
@@ -307,7 +316,9 @@ export function checkGenerateOptions(options: unknown): {
       },
       seed: asOptional(given['seed'], (seed) => asOption('seed', seed)),
       stop: asOptional(given['stop'], (stop) => reading('stop', () => stopList(stop))) ?? [],
-      logprobs: asBoolean('logprobs', given['logprobs'] ?? false),
+      logprobs,
+      topLogprobs,
+      controls: asBoolean('controls', given['controls'] ?? false),
     },
   };
 }

@@ -57,6 +57,8 @@ export class Generation {
       seed: undefined,
       stop: [],
       logprobs: false,
+      topLogprobs: 0,
+      controls: false,
       sampling: {
         ...this.#config,
         minP: numbers.minP.off,

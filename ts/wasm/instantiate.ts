@@ -76,6 +76,7 @@ export interface Exports {
   session_sample(s: number, sampling: number): number;
   session_sample_row(s: number, sampling: number, logits: number): number;
   session_accept_token(s: number, id: number): number;
+  session_logprobs(s: number, id: number, k: number, ids: number, logprobs: number): number;
   session_seed(s: number, seed: number): void;
   session_truncate(s: number, n: number): number;
   session_fork(s: number, block: number, bytes: number): number;

@@ -3,6 +3,7 @@
 // sampling. A session computes nothing. An executor computes its pending tokens as batches.
 import {
   ABI_VERSION,
+  MAX_TOP,
   Output,
   Status,
   batchInfoLayout,
@@ -13,7 +14,7 @@ import type { StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { Batch, Batches } from '../executor.js';
 import { numbers, samplingNames } from '../options.js';
-import type { Sampling } from '../options.js';
+import type { Sampling, TokenLogprob } from '../options.js';
 import { SCRATCH, STAGING } from './instance.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
@@ -146,6 +147,21 @@ export class WasmSession implements Batches {
   sample(): number {
     if (this.#sampling === 0) throw new ChordError('internal', 'sample was called before setSampling');
     return this.#check(this.#exports.session_sample(this.#at, this.#sampling));
+  }
+
+  /**
+   * Returns the natural logarithms of probabilities from the last output row: of `id` first, then of the
+   * `count` most likely tokens, at most MAX_TOP. They are before all sampling options. Throws `internal` for
+   * logits that aren't finite.
+   */
+  logprobs(id: number, count: number): TokenLogprob[] {
+    const { heap, scratch } = this.#instance;
+    const at = scratch + 8 * (1 + MAX_TOP);
+    const n = this.#check(this.#exports.session_logprobs(this.#at, id, count, at, scratch));
+    return Array.from(heap.copyOutIds(at, n), (token, i) => ({
+      token,
+      logprob: heap.readDouble(scratch + 8 * i),
+    }));
   }
 
   /** Seeds the generator that `sample` draws with. `seed`: an integer from 0 to 2^53 - 1. */

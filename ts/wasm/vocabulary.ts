@@ -111,10 +111,21 @@ export class Vocabulary {
 
   /** Whether the model ends its turn with this id. Throws `invalid-argument` for an unknown id. */
   isEndOfGeneration(id: number): boolean {
-    return (
-      (this.#instance.check(this.#instance.exports.token_flags(this.#instance.model, id)) & TokenFlag.EOG) !==
-      0
-    );
+    return this.#has(id, TokenFlag.EOG);
+  }
+
+  /** Whether the id is a control token, which a stream's text leaves out. Throws as `isEndOfGeneration`. */
+  isControl(id: number): boolean {
+    return this.#has(id, TokenFlag.CONTROL);
+  }
+
+  #has(id: number, flag: TokenFlag): boolean {
+    return (this.#instance.check(this.#instance.exports.token_flags(this.#instance.model, id)) & flag) !== 0;
+  }
+
+  /** The own text of an id. */
+  tokenText(id: number): string {
+    return decoder.decode(this.detokenizeBytes([id]));
   }
 
   /**

@@ -26,13 +26,13 @@ import type { LoadProgress } from '../load/progress.js';
 import type { HttpFile } from '../load/http.js';
 import type { RemoteFile, RemoteSource } from '../load/remote.js';
 import { asBias, asContextLength, asOption, kvTypes, samplingOf } from '../options.js';
-import type { ContinuationOptions, KvTypeName, Sampling } from '../options.js';
+import type { ContinuationOptions, KvTypeName, Sampling, TokenLogprob } from '../options.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
 import type { KeepOptions } from '../store/open.js';
 import type { ProfileEntry } from '../wasm/profile.js';
 
-export type { LanguageModelInfo, ProfileEntry };
+export type { LanguageModelInfo, ProfileEntry, TokenLogprob };
 
 /** Counters of a loaded model. They count from the load on, and none of them is a time. */
 export interface ModelCounters {
@@ -69,6 +69,13 @@ export interface TokenEvent {
   readonly token: number;
   /** With `logprobs: true`: natural logarithm of the token's probability before sampling options apply. */
   readonly logprob?: number;
+  /** With `topLogprobs` above 0: the most likely tokens, best first; on a tie the lower id comes first. */
+  readonly topLogprobs?: readonly TokenLogprob[];
+  /**
+   * For chat: the own text of a control token. It isn't in `text`, whose characters are all before it.
+   * @internal
+   */
+  readonly control?: string;
 }
 
 /** Figures of one generation. */
@@ -94,6 +101,8 @@ export interface GenerationStats {
   readonly finishReason: 'stop' | 'length' | 'abort';
   /** With `stop`: the stop string that the text reached; undefined: the model ended its turn. */
   readonly stopString: string | undefined;
+  /** With `stop`: the token that ended the text, such as `<|im_end|>`; undefined: no token did. */
+  readonly endToken: string | undefined;
 }
 
 export interface LoadOptions extends KeepOptions {
@@ -376,6 +385,8 @@ function parseGenerateOptions(value: unknown): ContinuationOptions {
     seed: asOptional(options['seed'], (seed) => asOption('seed', seed)),
     stop: Array.from(stop, (text: unknown) => asString('stop', text)),
     logprobs: asBoolean('logprobs', options['logprobs']),
+    topLogprobs: asOption('topLogprobs', options['topLogprobs'] ?? 0),
+    controls: asBoolean('controls', options['controls'] ?? false),
   };
 }
 

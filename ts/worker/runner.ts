@@ -44,6 +44,9 @@ const GATHER_MS = 12;
 const TEXT_LENGTH = 1 << 18;
 const TEXT_MS = 4;
 
+/** What ended a text that no stop string and no token did. */
+const noEnd = { stopString: undefined, endToken: undefined };
+
 /** Thrown in a call that was cancelled, at its next turn. The host turns it into the call's answer. */
 export class Cancelled extends Error {}
 
@@ -242,7 +245,7 @@ export class Runner {
         decodeMs: 0,
         tokensPerSecond: 0,
         finishReason: 'abort',
-        stopString: undefined,
+        ...noEnd,
       };
     }
     const continuation = new Continuation(work, ids, options);
@@ -264,8 +267,17 @@ export class Runner {
       this.#tell(call, work);
     }
     const tokensPerSecond = tokens > 1 && time.decodeMs > 0 ? ((tokens - 1) / time.decodeMs) * 1000 : 0;
-    const stopString = finishReason === 'stop' ? continuation.stopString : undefined;
-    return { promptTokens, cachedTokens, tokens, ...time, tokensPerSecond, finishReason, stopString };
+    const { stopString, endToken } = finishReason === 'stop' ? continuation : noEnd;
+    return {
+      promptTokens,
+      cachedTokens,
+      tokens,
+      ...time,
+      tokensPerSecond,
+      finishReason,
+      stopString,
+      endToken,
+    };
   }
 
   /** Posts the ids that the session of a call holds now. The model's own session has no reader for them. */

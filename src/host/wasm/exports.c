@@ -193,6 +193,11 @@ EXPORT(session_accept_token) int32_t export_session_accept_token(double s, int32
 {
     return chord_session_accept_token(at(s), id);
 }
+EXPORT(session_logprobs)
+int32_t export_session_logprobs(double s, int32_t id, int32_t k, double ids, double logprobs)
+{
+    return chord_session_logprobs(at(s), id, k, at(ids), at(logprobs));
+}
 EXPORT(session_seed) void export_session_seed(double s, double seed)
 {
     chord_session_seed(at(s), whole(seed));
