@@ -162,6 +162,7 @@ build/gen_abi: tools/gen_abi.c $(HEADERS) | $(ZIG)
 
 TEST_NEEDS_session := host/native
 TEST_NEEDS_template := host/native
+TEST_NEEDS_model := template host/native
 TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
 TEST_WITH_engine := $(filter-out %_wasm.c,$(wildcard tests/reference/*.c)) tests/engine/synthetic.c

@@ -276,6 +276,18 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
  * instead. */
 int64_t chord_model_meta(const chord_model *m, const char *key, int32_t n_key, char *dst, size_t cap);
 
+/* Writes a chat template, Jinja text, to `dst`: at most `cap` bytes, not terminated. Call it after HEADER.
+ *
+ *   name  `n_name` bytes: the template that the file has under this name, its key
+ *         tokenizer.chat_template.<name>. An empty name, or "default": the file's tokenizer.chat_template,
+ *         or if there is none the one of the architecture's family (qwen2, qwen3, gemma3).
+ *         With n_name = -1 - i the call writes name i of the file instead, and `name` may be NULL.
+ *
+ * Returns the full length; 0 if there is no template, or no name i. Errors: INVALID_GGUF (the key's value
+ * isn't a string), INVALID_ARGUMENT (no such name; chord_last_error() lists the names). */
+int64_t chord_model_chat_template(const chord_model *m, const char *name, int32_t n_name, char *dst,
+                                  size_t cap);
+
 /* Writes row `row` of tensor `tensor` to `dst` in file form: the exact inverse of the repacking. The row
  * has file_bytes / (ne[1] * ne[2] * ne[3]) bytes (fields of chord_tensor_info). Call it after
  * chord_model_begin(). Errors: INVALID_ARGUMENT (no such row, `cap` too small, the tensor isn't in

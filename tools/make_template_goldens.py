@@ -7,6 +7,8 @@
     python3 tools/make_template_goldens.py --check         # fails if a file would change
     python3 tools/make_template_goldens.py --families DIR  # DIR/*.jinja: writes tests/template/families.txt;
                                                            # with --check behind it: compares
+    python3 tools/make_template_goldens.py --defaults DIR  # writes tests/model/chat.golden: what families'
+                                                           # own templates render, for src/model/chat.c
     python3 tools/make_template_goldens.py --requests DIR OUT  # the cases of DIR as a file of goldens
     python3 tools/make_template_goldens.py --merged DIR OUT    # the same for merge_system
 
@@ -167,6 +169,31 @@ def families(folder: Path, write) -> None:
             write(file.stem, name, template, encode(variables))
 
 
+# Where the text of src/model/chat.c says that it renders as this template does.
+DEFAULTS = [("qwen2", "trl qwen3_instruct_2507", lambda messages: True),
+            ("qwen2", "trl qwen2_5", lambda messages: messages[0]["role"] == "system"),
+            ("qwen2", "huggingface.js qwen2_0.5b", lambda messages: messages[0]["role"] == "system"),
+            ("qwen3", "trl qwen3", lambda messages: True),
+            ("gemma3", "huggingface.js gemma3_270m", lambda messages: True)]
+
+
+def defaults(folder: Path) -> bytes:
+    """Cases without a template, of conversations whose messages are texts."""
+    data = {name: variables for name, variables in conversations().items() if "tools" not in variables and
+            all(isinstance(message["content"], str) for message in variables["messages"])}
+    data |= {name: {**chat("BASE"), "messages": messages} for name, messages in chat("ANSWERS").items()}
+    parts = []
+    for architecture, family, takes in DEFAULTS:
+        template = (folder / f"{family}.jinja").read_text()
+        for name, variables in data.items():
+            for prompt in (True, False) if takes(variables["messages"]) else ():
+                given = encode({**variables, "add_generation_prompt": prompt})
+                size, text = render(template, given)
+                parts.append(f"case 0 {len(given.encode())} {max(size, -1)} {architecture} as {family}, {name}\n"
+                             f"\n{given}\n{text if size >= 0 else ''}\n".encode())
+    return b"".join(parts)
+
+
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -197,6 +224,9 @@ def main() -> int:
             print(f"{len(text.splitlines()) - 3} templates, {len(new)} not as in {file.name}", *new, sep="\n")
             return 1 if new else 0
         file.write_text(text)
+        return 0
+    if arguments[:1] == ["--defaults"]:
+        (ROOT / "tests/model/chat.golden").write_bytes(defaults(Path(arguments[1])))
         return 0
     if arguments[:1] in (["--requests"], ["--merged"]):
         parts = []

@@ -5,6 +5,7 @@
  *   model.c    phases: HEADER, PLAN, begin
  *   data.c     DATA: staging, repacking, chord_model_row()
  *   info.c     information about the file and the model
+ *   chat.c     chat templates of the file and of families
  *   session.c  tokens in and out: push, sampling, truncate, fork
  *   save.c     save and restore, the fingerprint of a model
  *   batch.c    next, accept, drop; a step is these three and the CPU executor

@@ -110,9 +110,11 @@ static chord_status claim(chord_gguf *g, uint64_t bytes, const char *what, chord
 static int is_wanted(const chord_gguf *g, const chord_gguf_kv *kv)
 {
     const char *key = key_of(g, kv);
-    for (const char *const *wanted = g->wanted; wanted && *wanted; wanted++)
-        if (chord_strlen(*wanted) == (size_t)kv->n_key && chord_equal(*wanted, key, (size_t)kv->n_key))
-            return 1;
+    for (const char *const *wanted = g->wanted; wanted && *wanted; wanted++) {
+        size_t const n = chord_strlen(*wanted), n_key = (size_t)kv->n_key;
+        bool const is_prefix = (*wanted)[n - 1] == '.';
+        if ((is_prefix ? n < n_key : n == n_key) && chord_equal(*wanted, key, n)) return 1;
+    }
     return 0;
 }
 

@@ -55,7 +55,7 @@ typedef struct chord_gguf_tensor {
 
 typedef struct chord_gguf {
     chord_arena log;
-    const char *const *wanted; /* keys whose values are kept whatever their size; NULL ends the list */
+    const char *const *wanted; /* as in chord_gguf_init() */
     uint64_t position;     /* file offset of the next byte */
     uint64_t file_bytes;   /* UINT64_MAX when unknown */
     uint64_t n_tensors, n_kv, tensors_left, kv_left;
@@ -74,8 +74,8 @@ typedef struct chord_gguf {
 } chord_gguf;
 
 /* `log` is the arena to append to; no record starts at offset 0, which means none. `wanted` lists the keys
- * whose values are kept whatever their size; NULL ends the list, and `wanted` may be NULL. The list must
- * outlive the header. */
+ * whose values are kept whatever their size; one that ends with a point stands for all keys that begin with
+ * it. NULL ends the list, and `wanted` may be NULL. The list must outlive the header. */
 void chord_gguf_init(chord_gguf *g, chord_arena log, const char *const *wanted);
 
 /* Prepares `g` for the header of the file behind `before`, whose header is complete. `g` continues the log

@@ -2,18 +2,18 @@
 #include "builder.h"
 #include "../base/mem.h"
 
-#define ARCH(name, build) void build(chord_builder *b);
+#define ARCH(name, build, chat) void build(chord_builder *b);
 #include "archs.def"
 #undef ARCH
 
 const chord_arch chord_archs[] = {
-#define ARCH(name, build) { name, build },
+#define ARCH(name, build, chat) { name, build, chat },
 #include "archs.def"
 #undef ARCH
-    { NULL, NULL },
+    { NULL, NULL, NULL },
 };
 
-#define ARCH(name, build) ", " name
+#define ARCH(name, build, chat) ", " name
 const char *const chord_arch_names = &
 #include "archs.def"
                                      [2]; /* behind the first comma */

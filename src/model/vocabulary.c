@@ -5,7 +5,13 @@
 #define KEY(name) "tokenizer.ggml." name
 
 const char *const chord_vocabulary_keys[] = {
-    KEY("tokens"), KEY("scores"), KEY("token_type"), KEY("merges"), "tokenizer.chat_template", NULL,
+    KEY("tokens"),
+    KEY("scores"),
+    KEY("token_type"),
+    KEY("merges"),
+    "tokenizer.chat_template",
+    "tokenizer.chat_template.",
+    NULL,
 };
 
 typedef struct reader {

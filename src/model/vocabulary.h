@@ -11,8 +11,8 @@
  * Errors: INVALID_GGUF names the key, UNSUPPORTED_TOKENIZER names the tokenizer. */
 chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *out, chord_error *e);
 
-/* Keys whose values the header must keep whatever their size, for chord_gguf_init(); NULL ends the list. The
- * text room doesn't read tokenizer.chat_template, but users do. */
+/* Keys whose values the header must keep whatever their size, for chord_gguf_init(): the vocabulary's, and
+ * the chat templates (engine/chat.c). */
 extern const char *const chord_vocabulary_keys[];
 
 /* Returns the bytes of tokens, scores, types and merges in the file. */

@@ -413,8 +413,11 @@ static void build_axes(chord_builder *b)
 }
 
 static const chord_arch archs[] = {
-    { "heads", build_heads }, { "state", build_state }, { "values-in-keys", build_values_in_keys },
-    { "axes", build_axes },   { NULL, NULL },
+    { .name = "heads", .build = build_heads },
+    { .name = "state", .build = build_state },
+    { .name = "values-in-keys", .build = build_values_in_keys },
+    { .name = "axes", .build = build_axes },
+    { .name = NULL },
 };
 
 /* ---- load --------------------------------------------------------------------------------------------- */

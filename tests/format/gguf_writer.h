@@ -67,9 +67,13 @@ typedef struct reading {
     int n_refused; /* number of NEED_MEMORY results */
 } reading;
 
-static const char *const test_wanted[] = { "tokenizer.ggml.tokens",     "tokenizer.ggml.scores",
-                                           "tokenizer.ggml.token_type", "tokenizer.ggml.merges",
-                                           "tokenizer.chat_template",   NULL };
+static const char *const test_wanted[] = { "tokenizer.ggml.tokens",
+                                           "tokenizer.ggml.scores",
+                                           "tokenizer.ggml.token_type",
+                                           "tokenizer.ggml.merges",
+                                           "tokenizer.chat_template",
+                                           "tokenizer.chat_template.",
+                                           NULL };
 
 /* Reads `n` bytes in chunks of `chunk`. The log has `first` bytes at first; each NEED_MEMORY adds `step`
  * bytes. */

@@ -242,6 +242,10 @@ static void look_around(chord_model *m)
             chord_model_meta(m, key, (int32_t)n, text, sizeof text);
         }
     }
+    for (int32_t i = -20; i < 12; i++) {
+        int64_t const n = chord_model_chat_template(m, "tool_use.tem", i, text, sizeof text);
+        check(n >= 0 || n == CHORD_INVALID_ARGUMENT || n == CHORD_INVALID_GGUF);
+    }
     for (int32_t i = 0; i < info.n_tensors && i < 50; i++) {
         chord_tensor_info t;
         check(chord_model_tensor(m, i, &t, text, 20) == CHORD_OK);

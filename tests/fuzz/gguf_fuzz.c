@@ -21,9 +21,13 @@ static void check(int holds)
 
 static uint32_t next(uint32_t *state) { return *state = *state * 1664525u + 1013904223u, *state >> 16; }
 
-static const char *const wanted[] = { "tokenizer.ggml.tokens",     "tokenizer.ggml.scores",
-                                      "tokenizer.ggml.token_type", "tokenizer.ggml.merges",
-                                      "tokenizer.chat_template",   NULL };
+static const char *const wanted[] = { "tokenizer.ggml.tokens",
+                                      "tokenizer.ggml.scores",
+                                      "tokenizer.ggml.token_type",
+                                      "tokenizer.ggml.merges",
+                                      "tokenizer.chat_template",
+                                      "tokenizer.chat_template.",
+                                      NULL };
 
 /* Reads the file in chunks chosen by `seed`. Seed 0: one chunk, with all `room` bytes of memory. */
 static void read_all(reading *r, const uint8_t *bytes, size_t n, uint8_t *log, size_t room, uint32_t seed)

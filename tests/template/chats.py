@@ -56,6 +56,23 @@ CONVERSATIONS = {
     "two users": {**BASE, "messages": [ASK, ASK]},
 }
 
+# For templates of families (tools/make_template_goldens.py --defaults): answers with and without thoughts.
+def answer(content, **fields):
+    return {"role": "assistant", "content": content, **fields}
+
+
+ANSWERS = {
+    "last": [ASK, answer("\n\n The Channel.\n")],
+    "last, thought": [ASK, answer("a <think>\n\nhm\n\n</think>\n\n\nThe Channel.")],
+    "last, thought apart": [SYSTEM, ASK, answer("\nThe </think> Channel.", reasoning_content="\n\nhm\n")],
+    "last, empty thought": [ASK, answer("<think>\n\n</think>\n\nThe Channel.", reasoning_content=None)],
+    "two": [ASK, answer("<think>\nhm"), ASK, answer("</think>The", reasoning_content=""), answer("Channel.")],
+    "two, thought": [ASK, answer("x</think>\n\nThe"), answer("<think>\n\n</think>y", reasoning_content="\n"), answer("b")],
+    "many": [ASK, answer("<think>a</think>b</think>\nc<think>"), ASK, answer("1"), ASK],
+    "no question": [SYSTEM, answer("Hello.")],
+    "later system": [ASK, answer("\tHello. "), SYSTEM, ASK],
+}
+
 # For merge_system: besides the conversations above, what may stand before and behind a system message.
 TEXT, IMAGE = {"type": "text", "text": "In <one>\nword."}, {"type": "image", "image": "a.png"}
 LINES = {"role": "system", "content": [TEXT, IMAGE, {"type": "text", "text": "No more."}]}

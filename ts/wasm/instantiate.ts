@@ -30,6 +30,7 @@ export interface Exports {
   model_tensor(m: number, i: number, out: number, name: number, cap: number): number;
   model_get_info(m: number, out: number): number;
   model_meta(m: number, key: number, nKey: number, dst: number, cap: number): number;
+  model_chat_template(m: number, name: number, nName: number, dst: number, cap: number): number;
   model_row(m: number, tensor: number, row: number, dst: number, cap: number): number;
   model_program(m: number): number;
   model_profile(m: number, ms: number): number;

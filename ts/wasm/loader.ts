@@ -224,18 +224,48 @@ export class Loader {
   }
 
   #metaAt(nKey: number): string | undefined {
-    const length = this.#instance.exports.model_meta(
-      this.#instance.model,
-      this.#instance.scratch,
-      nKey,
-      this.#instance.staging,
-      STAGING,
+    const { model_meta } = this.#instance.exports;
+    return this.#text((dst, cap) => model_meta(this.#instance.model, this.#instance.scratch, nKey, dst, cap));
+  }
+
+  /**
+   * Returns a chat template of the file, Jinja text: the one of this name, by default the file's first one or
+   * that of the architecture's family; undefined if there is none.
+   *
+   * Throws `invalid-argument`, which lists the names that the file has, and `invalid-gguf` when the file has
+   * something else in the template's place.
+   */
+  chatTemplate(name = ''): string | undefined {
+    const bytes = encoder.encode(name).subarray(0, SCRATCH);
+    this.#instance.heap.copyIn(this.#instance.scratch, bytes);
+    return this.#templateAt(bytes.byteLength) || undefined;
+  }
+
+  /** The names of the file's further chat templates, in file order. */
+  chatTemplates(): string[] {
+    const names: string[] = [];
+    for (let name; (name = this.#templateAt(-1 - names.length));) names.push(name);
+    return names;
+  }
+
+  #templateAt(nName: number): string | undefined {
+    const { model_chat_template } = this.#instance.exports;
+    return this.#text((dst, cap) =>
+      this.#instance.check(
+        model_chat_template(this.#instance.model, this.#instance.scratch, nName, dst, cap),
+      ),
     );
+  }
+
+  /** The text that `write` writes to at most `cap` bytes; it returns the full length, -1 for none. */
+  #text(write: (dst: number, cap: number) => number): string | undefined {
+    const { heap, staging } = this.#instance;
+    const length = write(staging, STAGING);
     if (length < 0) return undefined;
-    if (length <= STAGING) return decoder.decode(this.#instance.heap.copyOut(this.#instance.staging, length));
+    if (length <= STAGING) return decoder.decode(heap.copyOut(staging, length));
     return this.#instance.withBlock(length, (block) => {
-      this.#instance.exports.model_meta(this.#instance.model, this.#instance.scratch, nKey, block, length);
-      return decoder.decode(this.#instance.heap.copyOut(block, length));
+      write(block, length);
+      return decoder.decode(heap.copyOut(block, length));
     });
   }
 }

@@ -59,6 +59,11 @@ EXPORT(model_meta) double export_meta(double m, double key, int32_t n_key, doubl
 {
     return (double)chord_model_meta(at(m), at(key), n_key, at(dst), size(cap));
 }
+EXPORT(model_chat_template)
+double export_chat_template(double m, double name, int32_t n_name, double dst, double cap)
+{
+    return (double)chord_model_chat_template(at(m), at(name), n_name, at(dst), size(cap));
+}
 EXPORT(model_row) int32_t export_row(double m, int32_t tensor, double row, double dst, double cap)
 {
     return chord_model_row(at(m), tensor, (int64_t)whole(row), at(dst), size(cap));
