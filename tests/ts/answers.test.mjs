@@ -158,9 +158,17 @@ test('thinking: a prompt that ends in the reasoning, or behind it', () => {
     template,
     promptTail: '<|im_start|>assistant\n<think>\n',
   });
+  checkAnswer(' more.</think>Hello', [{ reasoning: ' more.' }, { content: 'Hello' }], {
+    template,
+    promptTail: '<|im_start|>assistant\n<think>\nI need',
+  });
+  checkAnswer('</think>\nHello', [{ content: 'Hello' }], { template });
   checkAnswer(`</think>${CALL}`, [weather], { template, promptTail: 'assistant\n<think>' });
   checkAnswer('\nHello', [{ content: '\nHello' }], { template, promptTail: '<think>\n\n</think>\n\n' });
-  checkAnswer('Hello', [{ content: 'Hello' }], { template, promptTail: 'What is <think>?\nassistant\n' });
+  checkAnswer('Hello', [{ content: 'Hello' }], {
+    template,
+    promptTail: 'What is <think>?<|im_end|>\n<|im_start|>assistant\n',
+  });
 });
 
 test('thinking: none where the template has no marks, or the caller wants none', () => {

@@ -5,7 +5,6 @@ import { isBlank } from './tape.js';
 
 const NAME = ['name', 'tool_name', 'function'];
 const ARGUMENTS = ['arguments', 'parameters'];
-const ID = ['id', 'tool_call_id'];
 
 /**
  * Copies a JSON value to `sink` as it comes. False: it isn't JSON. Then what was taken but not given is no
@@ -45,6 +44,17 @@ export function* copyValue(tape: Tape, sink: Sink): Reading<boolean> {
   }
 }
 
+export const isNumber = (word: string): boolean => /^-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?$/.test(word);
+
+/** Python's words for JSON's. */
+const WORDS = { True: 'true', False: 'false', None: 'null', true: 'true', false: 'false', null: 'null' };
+export const jsonWord = (word: string): string | undefined =>
+  Object.hasOwn(WORDS, word) ? WORDS[word as keyof typeof WORDS] : undefined;
+
+/** A character as it is inside a JSON string. */
+export const escaped = (unit: string): string =>
+  unit < ' ' || unit === '"' || unit === '\\' ? JSON.stringify(unit).slice(1, -1) : unit;
+
 function* copyKey(tape: Tape, sink: Sink): Reading<boolean> {
   if ((yield* tape.space(sink)) !== '"' || !(yield* copyString(tape, sink))) return false;
   if ((yield* tape.space(sink)) !== ':') return false;
@@ -72,44 +82,46 @@ export function* copyString(tape: Tape, sink: Sink): Reading<boolean> {
         escape += next;
       }
       sink(escape);
-    } else sink(item < ' ' ? JSON.stringify(item).slice(1, -1) : item);
+    } else sink(item === '"' ? item : escaped(item));
     if (item === '"') return true;
   }
 }
 
 function* copyWord(tape: Tape, sink: Sink): Reading<boolean> {
-  let word = '';
-  for (;;) {
-    const item = yield* tape.peek();
-    if (item.length !== 1 || !/[-+.\w]/.test(item)) break;
-    tape.skip();
-    word += item;
-  }
-  if (!/^(true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?)$/.test(word)) return false;
+  const word = yield* tape.word(/[-+.\w]/);
+  if (!isNumber(word) && !/^(true|false|null)$/.test(word)) return false;
   sink(word);
   return true;
 }
 
-function* readValue(tape: Tape): Reading<unknown> {
+/** Reads a value. Returns a string's text, null for other values, undefined if it isn't JSON. */
+function* readValue(tape: Tape): Reading<string | null | undefined> {
   let text = '';
   const isValue = yield* copyValue(tape, (piece) => (text += piece));
-  return isValue ? (JSON.parse(text) as unknown) : undefined;
+  return !isValue ? undefined : text.startsWith('"') ? (JSON.parse(text) as string) : null;
 }
 
-/** Reads one call or a list of calls. */
-export function* readCalls(tape: Tape): Reading<boolean> {
-  if ((yield* tape.space()) !== '[') return yield* readCall(tape);
-  do {
-    tape.skip();
-    if (!(yield* readCall(tape))) return false;
-  } while ((yield* tape.space()) === ',');
-  return yield* tape.literal(']');
+/** Reads one call or a list of calls. `isBare`: no marker was in front, so other objects may come. */
+export function* readCalls(tape: Tape, isBare = false): Reading<boolean> {
+  if ((yield* tape.space()) !== '[') return yield* readCall(tape, isBare);
+  tape.skip();
+  return yield* readCallList(tape, isBare);
+}
+
+/** Reads calls up to `]`. */
+export function* readCallList(tape: Tape, isBare = false): Reading<boolean> {
+  for (;;) {
+    if (!(yield* readCall(tape, isBare))) return false;
+    const next = yield* tape.next([',', ']']);
+    if (next !== '') tape.settle();
+    if (next !== ',') return next !== '';
+  }
 }
 
 /**
  * Reads one call. It is given when its arguments begin, or at its end: until then it may turn out to be text.
  */
-export function* readCall(tape: Tape): Reading<boolean> {
+function* readCall(tape: Tape, isBare: boolean): Reading<boolean> {
   if ((yield* tape.space()) !== '{') return false;
   let name: string | undefined;
   let id: string | undefined;
@@ -118,11 +130,19 @@ export function* readCall(tape: Tape): Reading<boolean> {
   do {
     tape.skip();
     if ((yield* tape.space()) !== '"') return false;
-    const key = (yield* readValue(tape)) as string | undefined;
-    if (key === undefined || (yield* tape.space()) !== ':') return false;
+    const key = yield* readValue(tape);
+    if (typeof key !== 'string' || (yield* tape.space()) !== ':') return false;
     tape.skip();
-    const first = yield* tape.space();
-    if (ARGUMENTS.includes(key) && !isGiven && early === '' && first === '{') {
+    const isObject = (yield* tape.space()) === '{';
+    const isName = NAME.includes(key) && !isObject;
+    const isArguments = ARGUMENTS.includes(key);
+    if (
+      isObject &&
+      !isGiven &&
+      early === '' &&
+      (isArguments || (name === undefined && tape.tools.has(key)))
+    ) {
+      if (!isArguments) name = key; // {"name": {arguments}}
       if (name === undefined) {
         if (!(yield* copyValue(tape, (piece) => (early += piece)))) return false;
       } else {
@@ -131,24 +151,25 @@ export function* readCall(tape: Tape): Reading<boolean> {
       }
       continue;
     }
+    if (isBare && !isName && !isArguments && key !== 'id' && key !== 'type') return false;
     const value = yield* readValue(tape);
     if (value === undefined) return false;
-    if (name === undefined && NAME.includes(key)) {
-      if (typeof value !== 'string' || !tape.knows(value)) return false;
+    if (name === undefined && isName) {
+      if (value === null || !tape.tools.has(value)) return false;
       name = value;
-    } else if (ID.includes(key) && (typeof value === 'string' || typeof value === 'number'))
-      id = String(value);
-    else if (ARGUMENTS.includes(key)) {
-      if (isGiven || typeof value !== 'string') return false;
+    } else if (key === 'id') id = value ?? undefined;
+    else if (isArguments) {
+      if (isGiven || value === null) return false;
       early = value;
     }
   } while ((yield* tape.space()) === ',');
-  if (name === undefined || !isObjectText((early ||= '{}')) || !(yield* tape.literal('}'))) return false;
+  if (name === undefined || (isBare && early === '' && !isGiven)) return false;
+  if (!isObjectText((early ||= '{}')) || !(yield* tape.literal('}'))) return false;
   if (!isGiven) {
     tape.call(name, id);
     tape.arguments(early);
   }
-  tape.try('');
+  tape.settle();
   return true;
 }
 
@@ -161,10 +182,17 @@ function isObjectText(text: string): boolean {
   }
 }
 
-/** Gives a call and its arguments as they come. Begins when their first key does, or at their end. */
-export function* streamArguments(tape: Tape, name: string, id?: string): Reading<boolean> {
+/**
+ * Gives a call and its arguments as `copy` gives them. Begins when their first key does, or at their end.
+ */
+export function* streamArguments(
+  tape: Tape,
+  name: string,
+  id?: string,
+  copy: (sink: Sink) => Reading<boolean> = (sink) => copyValue(tape, sink),
+): Reading<boolean> {
   let lead: string | undefined = '';
-  return yield* copyValue(tape, (piece) => {
+  return yield* copy((piece) => {
     if (lead === '' || (lead !== undefined && isBlank(piece))) {
       lead += piece;
       return;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads what a model answers: reasoning, text, and calls of tools, in the format of the model's template.
+import { readChannels } from './channels.js';
 import type { Format, ToolFormatName } from './formats.js';
 import { FORMATS, findFormat } from './formats.js';
 import type { AnswerPart, Tool } from './shapes.js';
-import { findThinking, hasOpened } from './thinking.js';
+import { begunIn, findTags, findThinking, readReasoning } from './thinking.js';
 import type { Thinking } from './thinking.js';
 import type { Reading } from './tape.js';
 import { Tape } from './tape.js';
@@ -33,14 +34,23 @@ export interface AnswerReaderOptions {
 
 export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
   const { template, promptTail, tools, toolFormat = 'auto', reasoningFormat = 'auto' } = options;
-  const names = new Set(tools.flatMap((tool) => (tool.function === undefined ? [] : [tool.function.name])));
-  const isRead = names.size > 0 && toolFormat !== 'none';
-  const format = isRead ? FORMATS[toolFormat === 'auto' ? findFormat(template) : toolFormat] : undefined;
-  const thinking = reasoningFormat === 'none' ? [] : findThinking(template);
+  const functions = (toolFormat === 'none' ? [] : tools).flatMap(({ function: described }) =>
+    described === undefined ? [] : [[described.name, described.parameters] as const],
+  );
+  const name = toolFormat === 'auto' || toolFormat === 'none' ? findFormat(template) : toolFormat;
   const isShort = /length\s*!=\s*9\b/.test(template);
-  const tape = new Tape(names, isShort ? () => random(9) : () => `call_${random(24)}`, toolFormat !== 'auto');
-  const opened = thinking.find((marks) => hasOpened(marks, promptTail));
-  const reading = read(tape, format, thinking, opened);
+  const newId = isShort ? () => random(9) : () => `call_${random(24)}`;
+  const tape = new Tape(new Map(functions), newId, toolFormat === name);
+  const reading =
+    name === 'gpt_oss'
+      ? readChannels(tape, promptTail, reasoningFormat !== 'none')
+      : readAnswer(
+          tape,
+          functions.length > 0 ? FORMATS[name] : undefined,
+          reasoningFormat === 'none' ? [] : findThinking(template),
+          findTags(template),
+          promptTail,
+        );
 
   const take = (): AnswerPart[] => {
     reading.next();
@@ -64,41 +74,51 @@ function random(length: number): string {
   return Array.from({ length }, () => digits[Math.floor(Math.random() * digits.length)]).join('');
 }
 
-function* read(
+function* readAnswer(
   tape: Tape,
   format: Format | undefined,
   thinking: readonly Thinking[],
-  opened: Thinking | undefined,
+  tags: readonly string[],
+  promptTail: string,
 ): Reading<void> {
-  const markers = format?.markers ?? [];
-  let marker = yield* readThinking(tape, thinking, opened, markers);
-  tape.waits = format !== undefined;
-  for (;;) {
-    if (marker === '') marker = yield* tape.until(markers, tape.content);
-    if (marker === '' || format === undefined) break;
-    tape.try(marker);
-    if (yield* format.read(tape, marker)) tape.accept();
+  const calls = format?.markers ?? [];
+  const thinkingOf = (mark: string): Thinking | undefined =>
+    thinking.find(({ opens }) => opens.includes(mark));
+
+  let marks = thinking.find((some) => begunIn(some, promptTail) !== undefined);
+  const begun = marks && begunIn(marks, promptTail);
+  // Marks of reasoning count at the start, and anywhere as control tokens.
+  const opens = thinking.flatMap((some) => some.opens);
+  if (marks === undefined) {
+    const first = yield* tape.first([...opens, ...thinking.map(({ close }) => close)]);
+    if (first !== '') tape.turn('content');
+    marks = thinkingOf(first);
+  }
+  let marker = marks === undefined ? '' : yield* readReasoning(tape, marks, begun, calls);
+
+  const spelled = tape.spelled([...calls, ...tags]);
+  const controls = [...calls, ...tags, ...opens];
+  tape.waits = format !== undefined || tags.length > 0;
+  if (marker === '' && format?.bare !== undefined) {
+    tape.try('');
+    if (format.bare.includes((yield* tape.space()) || ' ') && (yield* format.read(tape, ''))) tape.accept();
     else tape.reject();
+  }
+  for (;;) {
+    if (marker === '') marker = yield* tape.until(spelled, tape.content, controls);
+    if (marker === '') break;
+    const again = thinkingOf(marker);
+    if (again !== undefined) {
+      marker = yield* readReasoning(tape, again, undefined, calls);
+      continue;
+    }
+    if (format === undefined || tags.includes(marker)) tape.turn('content');
+    else {
+      tape.try(marker);
+      if (yield* format.read(tape, marker)) tape.accept();
+      else tape.reject();
+    }
     marker = '';
   }
   tape.finish();
-}
-
-/** Reads the reasoning at the start of an answer. Returns the marker of a call that ended it, or ''. */
-function* readThinking(
-  tape: Tape,
-  thinking: readonly Thinking[],
-  opened: Thinking | undefined,
-  markers: readonly string[],
-): Reading<string> {
-  let marks = opened;
-  if (marks === undefined) {
-    const open = yield* tape.first(thinking.flatMap(({ opens }) => opens));
-    marks = thinking.find(({ opens }) => opens.includes(open));
-  }
-  if (marks === undefined) return '';
-  tape.turn('reasoning');
-  const end = yield* tape.until([marks.close], tape.content, markers);
-  if (end !== '') tape.turn('content');
-  return end === marks.close ? '' : end;
 }

@@ -27,21 +27,27 @@ export class Tape {
   waits = true;
   /** Whether markers that look like control tokens may also be spelled out. */
   readonly #isLenient: boolean;
+  /** The functions that can be called, and the JSON schemas of their arguments. */
+  readonly tools: ReadonlyMap<string, unknown>;
   readonly #newId: () => string;
-  readonly #names: ReadonlySet<string>;
   #piece = '';
   #at = 0;
   #control = '';
   #hasEnded = false;
   #tried: string | undefined;
+  /** Whether `#tried` has been the text of a control token, or a call was given since `try`. */
+  #hasControl = false;
+  #isGiven = false;
+  /** Whether control tokens are text, because they belong to what was rejected. */
+  #shows = false;
   #calls = 0;
   #flow: Flow = 'content';
   /** Blanks that are given when text of the same flow follows, and dropped at a marker. */
   #blanks = '';
   #isAtStart = false;
 
-  constructor(names: ReadonlySet<string>, newId: () => string, isLenient: boolean) {
-    this.#names = names;
+  constructor(tools: ReadonlyMap<string, unknown>, newId: () => string, isLenient: boolean) {
+    this.tools = tools;
     this.#newId = newId;
     this.#isLenient = isLenient;
   }
@@ -77,8 +83,10 @@ export class Tape {
   /** Takes the item that `peek` returned. */
   skip(): void {
     const item = this.#item() ?? '';
-    if (item.length > 1) this.#control = '';
-    else this.#at++;
+    if (item.length > 1) {
+      this.#control = '';
+      this.#hasControl = true;
+    } else this.#at++;
     if (this.#tried !== undefined) this.#tried += item.length > 1 ? item.slice(CONTROL.length) : item;
   }
 
@@ -100,29 +108,53 @@ export class Tape {
 
   /** Takes `wanted`, as text or as a control token. False: what was taken is no more than a part of it. */
   *literal(wanted: string): Reading<boolean> {
-    for (let i = 0; i < wanted.length; i++) {
-      const item = yield* this.peek();
-      if (i === 0 && item === CONTROL + wanted) {
-        this.skip();
-        return true;
-      }
-      if (item !== wanted[i]) return false;
-      this.skip();
-    }
-    return true;
+    return (yield* this.oneOf([wanted])) !== '';
   }
 
-  /** Whether `marker` counts when ordinary tokens spell it. */
-  #isText(marker: string): boolean {
-    return this.#isLenient || !/^(<\|.*\|>|\[[A-Z_]+\])$/.test(marker);
+  /** Takes one of `markers`, as text or as a control token. '': what was taken is no more than a part of one. */
+  *oneOf(markers: readonly string[], spelled = markers): Reading<string> {
+    let held = '';
+    for (;;) {
+      const item = yield* this.peek();
+      const next = held + item;
+      const found = markers.find((marker) => next === CONTROL + marker) ?? spelled.find((m) => m === next);
+      if (found === undefined && (item === '' || !spelled.some((marker) => marker.startsWith(next))))
+        return '';
+      this.skip();
+      if (found !== undefined) return found;
+      held = next;
+    }
+  }
+
+  /** Takes blanks and one of `markers`. */
+  *next(markers: readonly string[]): Reading<string> {
+    yield* this.space();
+    return yield* this.oneOf(markers);
+  }
+
+  /** Takes characters of a name. */
+  *word(form = /[\w.:-]/): Reading<string> {
+    let word = '';
+    for (;;) {
+      const item = yield* this.peek();
+      if (item.length !== 1 || !form.test(item)) return word;
+      this.skip();
+      word += item;
+    }
+  }
+
+  /** The markers that count when ordinary tokens spell them. */
+  spelled(markers: readonly string[]): readonly string[] {
+    return this.#isLenient
+      ? markers
+      : markers.filter((marker) => !/^(<\|.*\|>|\[\/?[A-Z_]+\])$/.test(marker));
   }
 
   /**
-   * Gives text to `sink` until a marker comes. Returns the marker, or '' at the end. `controls`: further
-   * markers, which count as control tokens only.
+   * Gives text to `sink` until a marker comes. Returns the marker, or '' at the end. `controls`: the markers
+   * that count as control tokens. Other control tokens are dropped.
    */
-  *until(markers: readonly string[], sink: Sink, controls: readonly string[] = []): Reading<string> {
-    const spelled = markers.filter((marker) => this.#isText(marker));
+  *until(spelled: readonly string[], sink: Sink, controls = spelled): Reading<string> {
     let held = '';
     for (;;) {
       const item = yield* this.peek();
@@ -131,8 +163,9 @@ export class Tape {
         held = '';
         if (item === '') return '';
         this.skip();
-        const found = [...markers, ...controls].find((marker) => item === CONTROL + marker);
+        const found = controls.find((marker) => item === CONTROL + marker);
         if (found !== undefined) return found;
+        if (this.#shows) sink(item.slice(CONTROL.length));
         continue;
       }
       this.skip();
@@ -147,20 +180,13 @@ export class Tape {
 
   /** Takes a marker if one comes first, behind blanks. Otherwise takes nothing but the blanks: content. */
   *first(markers: readonly string[]): Reading<string> {
-    const spelled = markers.filter((marker) => this.#isText(marker));
-    let blanks = '';
-    let item = yield* this.space((blank) => (blanks += blank));
-    let held = '';
-    for (;;) {
-      const next = held + item;
-      const found = markers.find((marker) => next === CONTROL + marker) ?? spelled.find((m) => m === next);
-      const goes = item !== '' && spelled.some((marker) => marker.startsWith(next));
-      if (found !== undefined || goes) this.skip();
-      if (found !== undefined) return found;
-      if (!goes) break;
-      held = next;
-      item = yield* this.peek();
-    }
+    this.#tried = '';
+    yield* this.space();
+    const blanks = this.tried;
+    const found = yield* this.oneOf(markers, this.spelled(markers));
+    const held = this.tried.slice(blanks.length);
+    this.#tried = undefined;
+    if (found !== '') return found;
     this.content(blanks);
     this.#unread(held);
     return '';
@@ -169,26 +195,39 @@ export class Tape {
   /** From here on what is taken may turn out to be text. `marker` is taken already. */
   try(marker: string): void {
     this.#tried = marker;
+    this.#isGiven = false;
+  }
+
+  /** What was taken so far belongs to the call that was given. */
+  settle(): void {
+    this.#tried = '';
+  }
+
+  /** What was taken and not given, `marker` included. */
+  get tried(): string {
+    return this.#tried ?? '';
   }
 
   /** What was taken was no text. The text that follows begins behind its blanks. */
-  accept(): void {
+  accept(flow: Flow = 'content'): void {
     this.#tried = undefined;
-    this.turn('content');
+    this.turn(flow);
   }
 
-  /** What was taken was text, except the parts that were given. */
+  /** What was taken was text, except what was given. The end of an answer may cut off the end of a call. */
   reject(): void {
-    const text = this.#tried ?? '';
+    const text = this.tried;
     this.#tried = undefined;
+    if (this.#isGiven && this.#item() === '') return;
+    if (this.#hasControl) this.#shows = true;
     this.content(text);
   }
 
-  /** Text of another flow begins. Blanks at the seam belong to the marker. */
-  turn(flow: Flow): void {
+  /** Text of another flow begins. Blanks at the seam belong to the marker, if there is one. */
+  turn(flow: Flow, isAtStart = true): void {
     this.#flow = flow;
     this.#blanks = '';
-    this.#isAtStart = true;
+    this.#isAtStart = isAtStart;
   }
 
   /** Gives text of the flow. */
@@ -218,13 +257,11 @@ export class Tape {
     else this.parts.push({ type: this.#flow, text });
   }
 
-  /** Whether a tool has this name. */
-  knows(name: string): boolean {
-    return this.#names.has(name);
-  }
-
   /** Begins a call. */
   call(name: string, id?: string): void {
+    this.#isGiven = true;
+    this.#hasControl = false;
+    this.#shows = false;
     this.parts.push({ type: 'call', index: this.#calls++, id: id ?? this.#newId(), name });
     this.turn('content');
   }
