@@ -111,7 +111,9 @@ export class Tape {
     return (yield* this.oneOf([wanted])) !== '';
   }
 
-  /** Takes one of `markers`, as text or as a control token. '': what was taken is no more than a part of one. */
+  /**
+   * Takes one of `markers`, as text or as a control token. '': what was taken is no more than a part of one.
+   */
   *oneOf(markers: readonly string[], spelled = markers): Reading<string> {
     let held = '';
     for (;;) {

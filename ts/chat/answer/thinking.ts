@@ -36,7 +36,7 @@ export function findTags(template: string): readonly string[] {
 /** Marks of a turn, in all families: behind them the text is another message. */
 const TURN = /<[|｜]|[|｜]>|_of_turn>|\[\/|\[e~\[|<\/?s>/;
 
-/** The reasoning in which the prompt ends: empty at its beginning. Undefined: the prompt ends elsewhere. */
+/** The reasoning in which the prompt ends; '' at its beginning. Undefined: the prompt ends elsewhere. */
 export function begunIn({ opens, close }: Thinking, promptTail: string): string | undefined {
   return opens
     .filter((open) => promptTail.includes(open))
@@ -44,7 +44,7 @@ export function begunIn({ opens, close }: Thinking, promptTail: string): string 
     .find((rest) => !rest.includes(close) && !TURN.test(rest));
 }
 
-/** Reads reasoning up to its close, behind the prompt's part of it. Returns the marker of a call that ended it, or ''. */
+/** Reads reasoning up to its close. Returns the marker of a call that ended it, or ''. */
 export function* readReasoning(
   tape: Tape,
   { close, word }: Thinking,
