@@ -58,6 +58,7 @@ WASM_SIZE := -Os -mllvm -inline-threshold=5
 # What runs even less gains from fewer copies of code: 2.1 kB gzipped. The formats' decodes keep theirs.
 WASM_SMALLEST := -Xclang -Oz -mllvm -disable-lsr -mllvm -enable-pre=0 -mllvm -enable-load-pre=0
 WASM_WARM := src/quant/%
+WASM_MODULES := $(patsubst %,build/wasm/%.wasm,wasm32-simd wasm32-relaxed template)
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
 # The module declares 65536 wasm pages; an imported Memory may have any smaller maximum. The stack comes first in
@@ -92,7 +93,7 @@ model-%: FORCE ## fetch one model, such as model-qwen2.5-coder-0.5b
 	@$(PYTHON) tools/fetch.py model $*
 models: ## fetch the other real models too (1.9 GB), which `make test-real` runs
 	@$(PYTHON) tools/fetch.py model $(MODELS)
-wasm: build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm ## compile the WebAssembly modules
+wasm: $(WASM_MODULES) ## compile the WebAssembly modules
 native: build/native/libchord.a build/native/chord ## compile the native library and command line
 package-files: dist/index.js
 package: dist/index.js ## build the npm package into build/package/
@@ -117,7 +118,7 @@ node_modules/.stamp: package.json package-lock.json
 
 # ---- wasm ---------------------------------------------------------------------------------------------
 
-WASM_SOURCES := $(CORE) $(wildcard src/host/wasm/*.c)
+WASM_SOURCES := $(CORE) src/host/wasm/exports.c src/host/wasm/host.c
 
 define WASM_VARIANT
 build/wasm/$(1)/%.o: %.c Makefile | $(ZIG)
@@ -128,6 +129,17 @@ build/wasm/wasm32-$(1).wasm: $(WASM_SOURCES:%.c=build/wasm/$(1)/%.o)
 	@echo "$$@: $$$$(wc -c < $$@) bytes"
 endef
 $(foreach v,simd relaxed,$(eval $(call WASM_VARIANT,$(v))))
+
+# The template engine is a module of its own, with a memory of its own: it has no vectors and no threads, and runs in
+# every JavaScript engine. Whoever never chats doesn't load it.
+TEMPLATE_SOURCES := $(call room,base) $(call room,template) src/host/wasm/template.c
+TEMPLATE_LINK := --no-entry -z stack-size=65536 --stack-first --export=__heap_base --gc-sections --compress-relocations
+build/wasm/template/%.o: %.c Makefile | $(ZIG)
+	@mkdir -p $(@D)
+	@$(ZIG) cc -c $(WASM_FLAGS) $(WASM_SIZE) $(WASM_SMALLEST) -mcpu=generic+bulk_memory -MMD -MP $< -o $@
+build/wasm/template.wasm: $(TEMPLATE_SOURCES:%.c=build/wasm/template/%.o)
+	@$(ZIG) wasm-ld $(TEMPLATE_LINK) --strip-all --Map=build/wasm/template/map $^ -o $@.tmp && mv $@.tmp $@
+	@echo "$@: $$(wc -c < $@) bytes"
 
 # ---- native -------------------------------------------------------------------------------------------
 
@@ -148,7 +160,7 @@ build/native/generate: examples/c/generate.c include/chord.h build/native/libcho
 # ---- package ------------------------------------------------------------------------------------------
 
 TS := $(shell find ts -name '*.ts' 2>/dev/null)
-dist/index.js: $(TS) build/wasm/wasm32-simd.wasm build/wasm/wasm32-relaxed.wasm tools/build.mjs tools/types.mjs tsconfig.json \
+dist/index.js: $(TS) $(WASM_MODULES) tools/build.mjs tools/types.mjs tsconfig.json \
   node_modules/.stamp
 	@node tools/build.mjs
 

@@ -4,8 +4,8 @@
 //
 // Entries stay separate files in one flat folder. Each is reached by a literal new URL('./worker.js',
 // import.meta.url), the only form that every bundler recognises. Shared code is in chunks in the same folder,
-// so the same relative addresses hold there. The template engine is such a chunk and is loaded when a
-// template is first used: a page without a bundler or an import map couldn't find a package.
+// so the same relative addresses hold there. The template engine's module is inside such a chunk, which is
+// loaded when a template is first used.
 //
 // Names are minified too: level 2 was 50.3 kB gzipped instead of 57.9. Exported classes keep theirs
 // (`static name`), which consoles and uncaught errors print. Lines end near column 400, because Node prints
@@ -41,6 +41,20 @@ const swapExecutor = {
     ),
 };
 
+const templateModule = 'build/wasm/template.wasm';
+const pack = (bytes) => gzipSync(bytes, { level: 9 }).toString('base64');
+/** Makes the module `name`, which holds what `value` resolves to. */
+const packed = (name, value) => ({
+  name,
+  setup(build) {
+    build.onResolve({ filter: new RegExp(`^${name}$`) }, () => ({ path: name, namespace: name }));
+    build.onLoad({ filter: /.*/, namespace: name }, async () => ({
+      contents: JSON.stringify(await value()),
+      loader: 'json',
+    }));
+  },
+});
+
 /**
  * Webpack and Vite need these comments before an import of a name that isn't literal (importNode). esbuild
  * drops comments where it drops white space. At its line limit esbuild continues a string in the next line:
@@ -65,26 +79,21 @@ async function markImports() {
  */
 async function buildInline() {
   const single = { ...settings, lineLimit: 0, define: { 'import.meta.url': '"file:///"' } };
-  const packed = {};
+  const files = {};
   for (const [name, entry] of [
     ['worker.js', entries.worker],
     ['thread.js', entries.thread],
   ]) {
     const { outputFiles } = await build({ ...single, entryPoints: [entry], write: false });
-    packed[name] = pack(outputFiles[0].contents);
+    files[name] = pack(outputFiles[0].contents);
   }
-  for (const name of modules) packed[name] = pack(await readFile(path.join(root, moduleFile(name))));
-  const packedFiles = {
-    name: 'packed-files',
-    setup(build) {
-      build.onResolve({ filter: /^packed-files$/ }, () => ({ path: 'packed-files', namespace: 'packed' }));
-      build.onLoad({ filter: /.*/, namespace: 'packed' }, () => ({
-        contents: JSON.stringify(packed),
-        loader: 'json',
-      }));
-    },
-  };
-  await build({ ...single, plugins: [packedFiles], entryPoints: { inline: 'ts/inline.ts' }, outdir: dist });
+  for (const name of modules) files[name] = pack(await readFile(path.join(root, moduleFile(name))));
+  await build({
+    ...single,
+    plugins: [...single.plugins, packed('packed-files', () => files)],
+    entryPoints: { inline: 'ts/inline.ts' },
+    outdir: dist,
+  });
 }
 
 /**
@@ -168,10 +177,8 @@ function run(script, ...parameters) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-const pack = (bytes) => gzipSync(bytes, { level: 9 }).toString('base64');
-
 const missing = [];
-for (const file of [...Object.values(entries), ...modules.map(moduleFile)])
+for (const file of [...Object.values(entries), ...modules.map(moduleFile), templateModule])
   if (!(await stat(path.join(root, file)).catch(() => null))) missing.push(file);
 if (missing.length > 0) {
   console.error(`build.mjs: missing ${missing.join(', ')}`);
@@ -193,7 +200,10 @@ const settings = {
   minifyIdentifiers: true,
   lineLimit: 400,
   logLevel: 'warning',
-  plugins: isInterpreter ? [swapExecutor] : [],
+  plugins: [
+    packed('packed-template', async () => pack(await readFile(path.join(root, templateModule)))),
+    ...(isInterpreter ? [swapExecutor] : []),
+  ],
 };
 const { thread, ...others } = entries;
 const split = {
@@ -220,10 +230,6 @@ if (!isInterpreter)
 await markImports();
 for (const name of modules) await copyFile(path.join(root, moduleFile(name)), path.join(dist, name));
 await chmod(path.join(dist, 'cli.js'), 0o755);
-await copyFile(
-  path.join(root, 'node_modules/@huggingface/jinja/LICENSE'),
-  path.join(dist, 'LICENSE-huggingface-jinja.txt'),
-);
 
 if (!isInterpreter) {
   run('node_modules/typescript/bin/tsc', '-p', root, '--outDir', 'build/types');

@@ -36,7 +36,7 @@ C_RULES = {
     "session": {"base", "text", "program"},
     "template": {"base"},
     "engine": ENGINE,
-    "host": {"engine", "base"},
+    "host": {"engine", "base", "template"},
     "cli": {"engine", "base", "host", "program"},  # program: the records that `info --program` prints
 }
 DETECT = {"wasm/detect", "webgpu/detect"}
@@ -44,7 +44,8 @@ DETECT = {"wasm/detect", "webgpu/detect"}
 # platform.ts (what differs between Node and browsers) imports nothing, like errors.ts. Rooms that take values
 # from a caller may import check.ts (checks of values) and options.ts (the numbers that a caller may set).
 VALUES = {"errors", "check", "options"}
-SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm", "webgpu", "load", "store", "chat"}
+SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm", "webgpu", "load", "store", "chat",
+                   "template"}
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": set(),
     "files": {"platform", "check"} | DETECT,
@@ -52,13 +53,16 @@ TS_RULES = {
     "continuation": {"executor", "errors", "options", "wasm"},
     "wasm": VALUES | {"abi", "executor", "platform"} | DETECT,
     "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT,
-    "load": {"errors", "check", "platform"}, "chat": VALUES,
+    "load": {"errors", "check", "platform"}, "chat": VALUES | {"template"},
+    "packed": set(), "template": {"abi", "errors", "platform", "packed"},
     "store": {"errors", "platform", "load"},
     "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,
     "worker/host": SHARED | DETECT | {"worker/protocol"},
-    "client": VALUES | {"worker/protocol", "worker/host", "load", "store", "chat", "files", "platform"} | DETECT,
-    "cli": {"index"}, "inline": {"index", "errors", "files"},
+    "client": VALUES | {"worker/protocol", "worker/host", "load", "store", "chat", "template", "files", "platform"} | DETECT,
+    "cli": {"index"}, "inline": {"index", "errors", "files", "packed"},
 }
+# Modules that tools/build.mjs makes, and the files that may import them.
+MADE = {("packed-files", "ts/inline.ts"), ("packed-template", "ts/template/packed.ts")}
 WIDTH = 110
 GENERATED = {"src/text/unicode_tables.c", "tests/quant/goldens.h", "ts/abi/abi.gen.ts"}
 SOURCE = re.compile(r"(src|include|ts|tools|examples|bench|tests)/.*\.(c|h|def|ts|mjs|js|py|sh)")
@@ -156,9 +160,8 @@ def check_ts(root: Path, file: Path, found: list[str]) -> None:
                 found.append(f"{name}:{line}: an example imports {target}, not the public package")
             continue
         if not target.startswith("."):
-            made = target == "packed-files" and name == "ts/inline.ts"  # by tools/build.mjs
-            jinja = target == "@huggingface/jinja" and name.startswith("ts/chat/")
-            if not (target.startswith("node:") or made or jinja):
+            made = (target, name) in MADE
+            if not (target.startswith("node:") or made):
                 found.append(f"{name}:{line}: imports the package {target}")
             continue
         room = ts_room(name[3:])

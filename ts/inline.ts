@@ -5,19 +5,18 @@
 import packed from 'packed-files';
 import { ChordError } from './errors.js';
 import { useInlineFiles } from './files.js';
+import { unpack } from './packed.js';
 
 export * from './index.js';
 export { default } from './index.js';
 
 useInlineFiles({
-  script: async (name) => new TextDecoder().decode(await unpack(name)),
-  module: (variant) => unpack(`${variant}.wasm`),
+  script: async (name) => new TextDecoder().decode(await file(name)),
+  module: (variant) => file(`${variant}.wasm`),
 });
 
-async function unpack(name: string): Promise<Uint8Array<ArrayBuffer>> {
+async function file(name: string): Promise<Uint8Array<ArrayBuffer>> {
   const text = packed[name];
   if (text === undefined) throw new ChordError('internal', `${name} is not inside this build`);
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  return unpack(text);
 }

@@ -38,7 +38,7 @@ test("a missing template, one that can't be parsed and one that raises an except
     await refused(model.chat.completions.create({ messages }), 'invalid-argument', 'no chat template');
   });
   for (const [template, word] of [
-    ['{% for m in messages %}', 'the chat template failed'],
+    ['{% for m in messages %}', "chat template, line 1: a block isn't closed"],
     ['{{ raise_exception("only English") }}', 'only English'],
     ['{{ messages | shout }}', 'shout'],
   ]) {

@@ -38,3 +38,9 @@ export async function withTemplate(template, file = FIXTURE) {
   head.writeBigUInt64LE(head.readBigUInt64LE(16) + 1n, 16);
   return new Uint8Array(Buffer.concat([head, added, bytes.subarray(24)]));
 }
+
+/** The ids of the prompt as llama-server makes them: special tokens are added, a BOS is not doubled. */
+export async function promptIds(model, messages, options = {}) {
+  const ids = await model.tokenize(await model.applyChatTemplate(messages, options));
+  return ids[0] === ids[1] && (await model.tokenize(''))[0] === ids[0] ? ids.slice(1) : ids;
+}

@@ -3,7 +3,7 @@
 // chunks, the prompt's ids, options, errors, leaving and aborting, the KV cache kept between turns.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { CHATML, withTemplate } from './chat.mjs';
+import { CHATML, withTemplate, promptIds } from './chat.mjs';
 import { SMOLLM2, needsModel, refused, withModel } from './level2.mjs';
 
 const fixture = await withTemplate(CHATML);
@@ -29,10 +29,7 @@ const textOf = (chunks) => chunks.map(({ choices }) => choices[0]?.delta.content
  * Generates from the template's text, tokenised with special tokens parsed and none added, as in llama.cpp.
  */
 async function expected(model, messages, options) {
-  const ids = await model.tokenize(await model.applyChatTemplate(messages), {
-    addSpecial: false,
-    parseSpecial: true,
-  });
+  const ids = await promptIds(model, messages);
   const run = model.generate(ids, options);
   const events = [];
   for await (const event of run) events.push(event);
@@ -250,8 +247,7 @@ test('logprobs are those of the chosen tokens, the same in a completion and in i
 
 test("messages: text parts are joined, developer means system, and an answer's message is accepted in a later prompt", () =>
   withChat(async (model, create) => {
-    const ids = async (messages) =>
-      (await model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false })).length;
+    const ids = async (messages) => (await promptIds(model, messages)).length;
     const promptTokens = async (messages) => (await create({ messages, max_tokens: 1 })).usage.prompt_tokens;
     const parts = [
       {
@@ -286,7 +282,7 @@ test('the KV cache of the last turn is kept: cached tokens are the longest commo
     const next = [...asked, first.choices[0].message, { role: 'user', content: 'And then?' }];
     // The last token was never evaluated.
     const known = [...ids, ...events.slice(0, -1).map(({ token }) => token)];
-    const nextIds = await model.tokenize(await model.applyChatTemplate(next), { addSpecial: false });
+    const nextIds = await promptIds(model, next);
     const common = nextIds.findIndex((id, index) => id !== known[index]);
     const before = (await model.counters()).tokensPrefilled;
     const stream = await create({
@@ -595,8 +591,7 @@ function conversation(turns) {
 test("overflow 'drop-oldest' keeps the system message and whole turns, and leaves room for max_tokens", () =>
   withChat(async (model, create) => {
     const { contextLength } = model.info;
-    const count = async (messages) =>
-      (await model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false })).length;
+    const count = async (messages) => (await promptIds(model, messages)).length;
     let drops = 0;
     for (let turns = 0; turns < 30; turns++) {
       const messages = conversation(turns);

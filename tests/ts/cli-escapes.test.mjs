@@ -96,7 +96,7 @@ test('an error from a template stays on one line and sends no controls', needsPy
     assert.equal(piped.status, 1);
     assert.match(
       piped.stderr,
-      /^wasm-chord: invalid-argument: the chat template failed: a\\u001b\[31mred\\u000awasm-chord: all is well\\u009b\\u202e\n$/,
+      /^wasm-chord: invalid-argument: chat template, line 2: a\\u001b\[31mred\\u000awasm-chord: all is well\\u009b\\u202e\n$/,
     );
     const terminal = await run(['generate', file, 'Hi', '--chat', '--quiet'], { isTerminal: true });
     assert.equal(terminal.stdout, piped.stderr);

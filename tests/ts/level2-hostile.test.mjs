@@ -151,7 +151,7 @@ test('chat refuses bodies and messages that throw when read', async () =>
       if (options !== null) await refuses(() => create({}, options), '', 'options');
     for (const list of [trapped, revoked.proxy, null, 'Hi', ['Hi'], [, messages[0]], Array(2 ** 32 - 1)])
       await refuses(() => model.applyChatTemplate(list), 'messages', 'applyChatTemplate');
-    await refuses(() => model.applyChatTemplate([throwing('role')]), 'template', 'a message that throws');
+    await refuses(() => model.applyChatTemplate([throwing('role')]), 'messages', 'a message that throws');
     await refuses(
       () =>
         model.applyChatTemplate([
@@ -161,7 +161,7 @@ test('chat refuses bodies and messages that throw when read', async () =>
             },
           },
         ]),
-      'template',
+      'messages',
       'a message that throws null',
     );
     await refuses(() => model.applyChatTemplate(messages, throwing('tools')), 'tools', 'tools');

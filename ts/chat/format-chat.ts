@@ -58,6 +58,9 @@ const forms: { readonly [name in ChatFormat]: Form } = {
   },
 };
 
+/** The names of all forms. */
+export const formats: readonly string[] = Object.keys(forms);
+
 /**
  * Formats one question in the form `format`.
  *
@@ -69,7 +72,7 @@ export function format_chat(system: string | null | undefined, user: string, for
   if (typeof format !== 'string' || !Object.hasOwn(forms, format)) {
     refuse(
       `format_chat: there is no form '${typeof format === 'string' ? format : show(format)}'`,
-      `the forms are ${Object.keys(forms).join(', ')}`,
+      `the forms are ${formats.join(', ')}`,
     );
   }
   if (typeof user !== 'string') refuse(`format_chat: user is ${show(user)}, not a string`);

@@ -66,6 +66,5 @@ async function promptOf(model: LanguageModel, command: Command, text: string): P
     ...(system === null ? [] : [{ role: 'system' as const, content: system }]),
     { role: 'user' as const, content: text },
   ];
-  // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.
-  return model.tokenize(await model.applyChatTemplate(messages), { addSpecial: false, parseSpecial: true });
+  return model.applyChatTemplate(messages);
 }

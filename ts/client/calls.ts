@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The calls of one sequence of tokens: session 0, which LanguageModel shows, or one that a Session shows.
-import { asBoolean, asBytes, asIdList, asOptions, asSignal, refuse } from '../check.js';
+import {
+  asBoolean,
+  asBytes,
+  asIdList,
+  asOptions,
+  asSignal,
+  isObject,
+  reading,
+  refuse,
+  wrong,
+} from '../check.js';
 import { ChatCompletions } from '../chat/completions.js';
-import { renderChatTemplate } from '../chat/template.js';
+import type { RenderedPrompt } from '../chat/prompt.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError, quiet } from '../errors.js';
 import { nextTurn } from '../platform.js';
@@ -13,6 +23,15 @@ import { checkGenerateOptions } from './options.js';
 
 /** Ids per turn of the event loop, where a list becomes an array. */
 const IDS_PER_TURN = 1 << 17;
+
+const promptOptions: readonly (keyof ChatTemplateOptions)[] = [
+  'addGenerationPrompt',
+  'continueFinalMessage',
+  'tools',
+  'chatTemplate',
+  'templateKwargs',
+  'signal',
+];
 
 export class Calls {
   readonly connection: Connection;
@@ -70,14 +89,15 @@ export class Calls {
     }
   }
 
-  async tokenize(text: string | Uint8Array, options: unknown, most?: number): Promise<number[]> {
+  /** `mostOfPrompt`: the text is a prompt, of at most so many tokens. */
+  async tokenize(text: string | Uint8Array, options: unknown, mostOfPrompt?: number): Promise<number[]> {
     const given = asOptions('tokenize', options, ['addSpecial', 'parseSpecial', 'signal']);
     const own =
       typeof text === 'string' ? text : asBytes('the text', text, 'a string or a Uint8Array').slice();
     const addSpecial = asBoolean('addSpecial', given['addSpecial'] ?? true),
       parseSpecial = asBoolean('parseSpecial', given['parseSpecial'] ?? true);
     const ids = await this.run(given['signal'], () =>
-      this.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial, most }),
+      this.open<'tokenize'>({ op: 'tokenize', text: own, addSpecial, parseSpecial, mostOfPrompt }),
     );
     const list: number[] = [];
     for (let at = 0; at < ids.length; at += IDS_PER_TURN) {
@@ -145,14 +165,21 @@ export class Calls {
     );
   }
 
-  async applyChatTemplate(messages: readonly ChatMessage[], options: unknown): Promise<string> {
+  async applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions): Promise<string> {
+    return (await this.prompt(messages, options)).text;
+  }
+
+  /** Renders messages. They are read at once: the caller may change them later. */
+  async prompt(messages: readonly ChatMessage[], options: ChatTemplateOptions): Promise<RenderedPrompt> {
     if (this.closed !== undefined) throw ChordError.from(this.closed);
-    const given: ChatTemplateOptions = asOptions('applyChatTemplate', options, [
-      'addGenerationPrompt',
-      'tools',
-    ]);
-    const { info, bosToken, eosToken } = this.loaded;
-    return renderChatTemplate({ template: info.chatTemplate, bosToken, eosToken }, messages, given);
+    const { signal, ...given } = asOptions('applyChatTemplate', options, promptOptions);
+    const request = reading('messages', () => {
+      for (let i = 0; Array.isArray(messages) && i < messages.length; i++)
+        if (!isObject(messages[i])) wrong(`messages[${i}]`, messages[i], 'an object');
+      return JSON.stringify({ ...given, messages });
+    });
+    const { promptOf } = await import('./prompt.js');
+    return promptOf(this, request, asSignal('signal', signal));
   }
 
   completions(): ChatCompletions<GenerationStats> {
@@ -167,12 +194,10 @@ export class Calls {
       fingerprint: variant,
       template: chatTemplate,
       contextLength,
-      // The template writes the special tokens itself, so tokenising adds none, as in llama.cpp's server.
       encode: async ({ messages, options }, signal) => {
-        const text = await this.applyChatTemplate(messages, options);
-        const how = { addSpecial: false, parseSpecial: true, signal };
-        const ids = await this.tokenize(text, how, contextLength);
-        return { ids, promptTail: text.slice(-400), template: chatTemplate ?? '' };
+        const { text, template } = await this.prompt(messages, { ...options, signal });
+        const ids = await this.tokenize(text, { signal }, contextLength);
+        return { ids, promptTail: text.slice(-400), template };
       },
       generate: (ids, { maxTokens, ...sampling }, signal) =>
         this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),

@@ -124,8 +124,16 @@ export class LanguageModel {
   }
 
   /**
-   * Renders the messages to one prompt with the template in the model's file.
-   * Throws `invalid-argument` when the file has no template, or when the template refuses the messages.
+   * Renders the messages to one prompt with the template in the model's file, as Jinja2 does with the
+   * settings of Hugging Face transformers. `generate(prompt)` reads the tokens that `chat.completions` reads.
+   *
+   * Contents in parts are joined, and the arguments of calls parsed, where the template wants it. A system
+   * message that the template refuses is merged into the next user message. The event loop turns while a
+   * template renders, and its steps and memory are limited.
+   *
+   * @throws {ChordError} `invalid-argument` when the file has no template, or when the template fails or
+   *   refuses the messages; the message names the template's line.
+   * @throws The signal's reason.
    */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): Promise<string> {
     return quiet(this.#calls.applyChatTemplate(messages, options));

@@ -43,11 +43,13 @@ export class Vocabulary {
    * empty text otherwise.
    */
   promptIds(ids: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
-    const { bos, add_bos } = this.#file.modelInfo();
+    const { bos, eos, add_bos, add_eos } = this.#file.modelInfo();
     if (ids.length === 0 && bos >= 0) return Int32Array.of(bos);
     if (ids.length === 0)
       throw new ChordError('invalid-argument', 'the prompt is empty, and the model has no BOS token');
-    return add_bos !== 0 && ids[0] === bos && ids[1] === bos ? ids.slice(1) : ids;
+    const begin = add_bos !== 0 && ids[0] === bos && ids[1] === bos ? 1 : 0;
+    const end = add_eos !== 0 && ids.at(-1) === eos && ids.at(-2) === eos ? -1 : ids.length;
+    return ids.slice(begin, end);
   }
 
   /**

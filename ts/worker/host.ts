@@ -2,11 +2,13 @@
 // The engine worker's end of the protocol. The host answers each request once. Calls that compute run one at
 // a time and in order. Text calls and counters are answered between two steps of the running call, so a
 // reader may make them inside its loop. No message may crash or hang the worker.
+import { wrong } from '../check.js';
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
 import { fileName } from '../load/remote.js';
 import type { RemoteFile } from '../load/remote.js';
 import { checked, openSource } from '../store/open.js';
+import { TemplateEngine } from '../template/engine.js';
 import { describe } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
 import { Call } from './call.js';
@@ -62,6 +64,7 @@ export class EngineHost {
   readonly #pushed = new Map<number, readonly (PushedStream | undefined)[]>();
   #loaded: LoadedEngine | undefined;
   #runner: Runner | undefined;
+  #templates: TemplateEngine | undefined;
 
   constructor(post: (reply: Reply, transfer?: Transferable[]) => void, options: HostOptions) {
     this.#post = post;
@@ -100,6 +103,7 @@ export class EngineHost {
       | 'download'
       | 'estimate'
       | 'tokenize'
+      | 'render'
       | 'detokenize'
       | Queued
       | 'open-session'
@@ -141,6 +145,11 @@ export class EngineHost {
         return this.#download(call as Call<Requested<'download'>>);
       case 'tokenize':
         return this.#work().tokenize(call as Call<Requested<'tokenize'>>);
+      case 'render':
+        this.#work();
+        if (request.module !== undefined) this.#templates ??= new TemplateEngine(request.module);
+        if (this.#templates === undefined) wrong('module', undefined, "the template engine's");
+        return this.#templates.render(request, call.signal);
       case 'detokenize':
         return this.#work().detokenize(call as Call<Requested<'detokenize'>>);
       case 'counters':

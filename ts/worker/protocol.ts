@@ -4,7 +4,7 @@
 //
 //   client                              worker
 //   load, estimate, download,      ->   progress* ... result | failed
-//   tokenize, detokenize,
+//   tokenize, detokenize, render,
 //   logits, generate,
 //   counters, profile,
 //   open-session, fork-session,
@@ -30,6 +30,7 @@ import type { ContinuationOptions, KvTypeName, Sampling, TokenLogprob } from '..
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
 import type { KeepOptions } from '../store/open.js';
+import type { Rendered, Rendering } from '../template/engine.js';
 import type { ProfileEntry } from '../wasm/profile.js';
 
 export type { LanguageModelInfo, ProfileEntry, TokenLogprob };
@@ -181,8 +182,15 @@ export type Request =
       readonly text: string | Uint8Array;
       readonly addSpecial: boolean;
       readonly parseSpecial: boolean;
-      readonly most?: number | undefined;
+      /** Maximum number of ids; the text is a prompt, and its BOS and EOS aren't doubled. */
+      readonly mostOfPrompt?: number | undefined;
     }
+  // `module`: the template engine's. The first message has it.
+  | ({
+      readonly op: 'render';
+      readonly call: number;
+      readonly module?: Uint8Array<ArrayBuffer> | undefined;
+    } & Rendering)
   | { readonly op: 'detokenize'; readonly call: number; readonly ids: Ids; readonly skipSpecial: boolean }
   | {
       readonly op: 'logits';
@@ -214,6 +222,7 @@ export interface Results {
   download: CachedModel;
   estimate: ModelEstimate;
   tokenize: Int32Array;
+  render: Rendered;
   detokenize: string;
   logits: null;
   generate: Omit<GenerationStats, 'ttftMs'>;
@@ -437,9 +446,25 @@ export function parseRequest(message: unknown): Request {
         text,
         addSpecial: asBoolean('addSpecial', fields['addSpecial']),
         parseSpecial: asBoolean('parseSpecial', fields['parseSpecial']),
-        most: asOptional(fields['most'], (most) => asWhole('most', most, 0, Number.MAX_SAFE_INTEGER)),
+        mostOfPrompt: asOptional(fields['mostOfPrompt'], (most) =>
+          asWhole('mostOfPrompt', most, 0, Number.MAX_SAFE_INTEGER),
+        ),
       };
     }
+    case 'render':
+      return {
+        op,
+        call,
+        module: asOptional(fields['module'], (bytes) =>
+          bytes instanceof Uint8Array ? (bytes as Uint8Array<ArrayBuffer>) : wrong('module', bytes, 'bytes'),
+        ),
+        template: asString('template', fields['template']),
+        variables: asString('variables', fields['variables']),
+        now: Array.from({ length: 6 }, (_, i) =>
+          asWhole('now', (fields['now'] as readonly unknown[] | undefined)?.[i], 0, 9999),
+        ),
+        mergeSystem: asBoolean('mergeSystem', fields['mergeSystem']),
+      };
     case 'detokenize':
       return {
         op,

@@ -170,8 +170,9 @@ export class Runner {
    * text certainly has more than `most` ids.
    */
   async tokenize(call: Call<Requested<'tokenize'>>): Promise<Results['tokenize']> {
-    const { text, most } = call.request;
-    return this.#tokenize(text, call.request, call.signal, most ?? Infinity);
+    const { text, mostOfPrompt } = call.request;
+    const ids = await this.#tokenize(text, call.request, call.signal, mostOfPrompt ?? Infinity);
+    return mostOfPrompt === undefined ? ids : this.engine.vocabulary.promptIds(ids);
   }
 
   async #tokenize(

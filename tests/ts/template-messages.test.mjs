@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// template-messages.test.mjs: OpenAI's messages in the form that each template reads, the options of
+// applyChatTemplate, and what is merged or continued.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { withTemplate } from './chat.mjs';
+import { refused, withModel } from './level2.mjs';
+
+const ASK = [{ role: 'user', content: 'Hi' }];
+const withText = async (template, use) => withModel(await withTemplate(template), {}, use);
+
+const TURNS =
+  '{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<bot>{% endif %}';
+/** Reads a text or its parts. */
+const BOTH =
+  '{% for m in messages %}<{{ m.role }}>{% if m.content is string %}{{ m.content }}{% else %}' +
+  "{% for p in m.content %}{% if p.type == 'text' %}[{{ p.text }}]{% endif %}{% endfor %}{% endif %}</>{% endfor %}";
+/** Reads parts alone. */
+const PARTS =
+  "{% for m in messages %}<{{ m.role }}>{% for p in m.content %}{% if p['type'] == 'text' %}[{{ p['text'] }}]" +
+  '{% endif %}{% endfor %}</>{% endfor %}';
+const parted = [
+  {
+    role: 'user',
+    content: [
+      { type: 'text', text: 'One' },
+      { type: 'text', text: 'two' },
+    ],
+  },
+];
+
+test('parts are joined by line ends where a template reads text, and stay where it reads parts', async () => {
+  await withText(TURNS, async (model) => {
+    assert.equal(await model.applyChatTemplate(parted), '<user>One\ntwo</><bot>');
+  });
+  await withText(BOTH, async (model) => {
+    assert.equal(await model.applyChatTemplate(parted), '<user>[One][two]</>');
+    assert.equal(await model.applyChatTemplate(ASK), '<user>Hi</>');
+  });
+  await withText(PARTS, async (model) => {
+    assert.equal(await model.applyChatTemplate(parted), '<user>[One][two]</>');
+    assert.equal(await model.applyChatTemplate(ASK), '<user>[Hi]</>');
+  });
+});
+
+const called = (args) => [
+  ...ASK,
+  {
+    role: 'assistant',
+    content: null,
+    tool_calls: [{ id: 'call12345', type: 'function', function: { name: 'tide', arguments: args } }],
+  },
+];
+const callsWith = (args) =>
+  `{% for m in messages %}{% for c in m.tool_calls or [] %}${args}{% endfor %}{{ m.content }};{% endfor %}`;
+
+test('arguments of calls are objects where the template reads objects, and JSON text where it reads text', async () => {
+  const objects = { where: 'Étretat', least: 3, wet: true, not: null };
+  const text = JSON.stringify(objects);
+  for (const [template, rendered] of [
+    [
+      callsWith('{{ c.function.arguments | tojson }}'),
+      '{"where": "Étretat", "least": 3, "wet": true, "not": null}',
+    ],
+    [
+      callsWith('{% for k, v in c.function.arguments.items() %}<{{ k }}>{{ v }}{% endfor %}'),
+      '<where>Étretat<least>3<wet>True<not>None',
+    ],
+    [callsWith("{{ '(' + c.function.arguments + ')' }}"), `(${text})`],
+    [callsWith('{{ c.function.arguments }}'), text],
+  ]) {
+    await withText(template, async (model) => {
+      for (const args of [objects, text])
+        assert.equal(await model.applyChatTemplate(called(args)), `Hi;${rendered};`, template);
+    });
+  }
+  await withText(callsWith('{{ c.function.arguments | tojson }}'), async (model) => {
+    assert.equal(await model.applyChatTemplate(called('')), 'Hi;{};');
+    assert.equal(await model.applyChatTemplate(called('{"a')), 'Hi;"{\\"a";', 'no JSON: the text as it is');
+  });
+});
+
+test('a developer is a system unless the template knows the role', async () => {
+  const messages = [{ role: 'developer', content: 'Brief.' }, ...ASK];
+  await withText(TURNS, async (model) => {
+    assert.equal(await model.applyChatTemplate(messages), '<system>Brief.</><user>Hi</><bot>');
+  });
+  await withText(`{# developer #}${TURNS}`, async (model) => {
+    assert.equal(await model.applyChatTemplate(messages), '<developer>Brief.</><user>Hi</><bot>');
+  });
+});
+
+test('a system message that the template refuses is merged into the next user message', async () => {
+  const refuses = `{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}${TURNS}`;
+  await withText(refuses, async (model) => {
+    const system = { role: 'system', content: 'Brief.' };
+    assert.equal(await model.applyChatTemplate([system, ...ASK]), '<user>Brief.\nHi</><bot>');
+    assert.equal(
+      await model.applyChatTemplate([{ ...system, role: 'developer' }, ...ASK]),
+      '<user>Brief.\nHi</><bot>',
+    );
+    assert.equal(await model.applyChatTemplate([system]), '<user>Brief.</><bot>');
+    const { usage } = await model.chat.completions.create({ messages: [system, ...ASK], max_tokens: 1 });
+    assert.ok(usage.prompt_tokens > 0);
+  });
+  await withText(`{{ raise_exception('never ' ~ messages | length) }}`, async (model) => {
+    const error = await refused(
+      model.applyChatTemplate([{ role: 'system', content: 'a' }, ...ASK]),
+      'invalid-argument',
+      'never 2',
+    );
+    assert.match(error.message, /line 1/);
+  });
+});
+
+test("the assistant's last message is continued: the prompt ends with its text", async () => {
+  const messages = [...ASK, { role: 'assistant', content: 'Well, ' }];
+  const go = { continueFinalMessage: true };
+  await withText(TURNS, async (model) => {
+    assert.equal(await model.applyChatTemplate(messages, go), '<user>Hi</><assistant>Well, ');
+    assert.equal(
+      await model.applyChatTemplate([...ASK, { role: 'assistant', content: '' }], go),
+      '<user>Hi</><assistant>',
+    );
+    const same = [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: 'Hi' },
+    ];
+    assert.equal(await model.applyChatTemplate(same, go), '<user>Hi</><assistant>Hi');
+    await refused(model.applyChatTemplate(ASK, go), 'invalid-argument', 'continueFinalMessage');
+    await refused(
+      model.applyChatTemplate(messages, { ...go, addGenerationPrompt: true }),
+      'invalid-argument',
+      'addGenerationPrompt',
+    );
+  });
+  await withText(TURNS.replace('m.content', 'm.content | trim'), async (model) => {
+    assert.equal(await model.applyChatTemplate(messages, go), '<user>Hi</><assistant>Well,');
+  });
+  await withText(PARTS, async (model) => {
+    assert.equal(await model.applyChatTemplate(messages, go), '<user>[Hi]</><assistant>[Well, ');
+    assert.equal(
+      await model.applyChatTemplate([...ASK, { ...parted[0], role: 'assistant' }], go),
+      '<user>[Hi]</><assistant>[One][two',
+    );
+  });
+  await withText('{{ messages | length }}', async (model) => {
+    await refused(
+      model.applyChatTemplate(messages, go),
+      'invalid-argument',
+      "doesn't write the last message",
+    );
+  });
+});
+
+test('templateKwargs are variables; tools and documents are none without them, as in transformers', async () => {
+  const template =
+    '{{ tools is none }},{{ documents is none }},{{ enable_thinking | default("?") }},{{ add_generation_prompt }}' +
+    '{% for t in tools or [] %},{{ t.function.name }}{% endfor %}';
+  await withText(template, async (model) => {
+    assert.equal(await model.applyChatTemplate(ASK), 'True,True,?,True');
+    const tools = [{ type: 'function', function: { name: 'tide' } }];
+    assert.equal(
+      await model.applyChatTemplate(ASK, {
+        tools,
+        templateKwargs: { enable_thinking: false },
+        addGenerationPrompt: false,
+      }),
+      'False,True,False,False,tide',
+    );
+    assert.equal(await model.applyChatTemplate(ASK, { tools: [] }), 'True,True,?,True');
+    for (const [options, name] of [
+      [{ tools: {} }, 'tools'],
+      [{ templateKwargs: [] }, 'templateKwargs'],
+      [{ templateKwargs: { messages: [] } }, 'messages'],
+      [{ addGenerationPrompt: 1 }, 'addGenerationPrompt'],
+      [{ chatTemplate: 'rag' }, 'rag'],
+      [{ chatTemplate: 3 }, 'chatTemplate'],
+      [{ continueFinalMessage: 'yes' }, 'continueFinalMessage'],
+      [{ signal: 3 }, 'signal'],
+      [{ stream: true }, 'stream'],
+    ])
+      await refused(model.applyChatTemplate(ASK, options), 'invalid-argument', name);
+    assert.equal(await model.applyChatTemplate(ASK, { chatTemplate: 'default' }), 'True,True,?,True');
+  });
+});
+
+test('messages are read at the call, and what throws there is invalid-argument', async () => {
+  await withText(TURNS, async (model) => {
+    const messages = [{ role: 'user', content: 'Hi' }];
+    const rendering = model.applyChatTemplate(messages);
+    messages[0].content = 'changed';
+    assert.equal(await rendering, '<user>Hi</><bot>');
+    const circle = {};
+    circle.self = circle;
+    for (const [wrong, word] of [
+      [[circle], 'messages'],
+      [[{ role: 'user', content: 1n }], 'messages'],
+      [
+        [
+          {
+            get role() {
+              throw new Error('mine');
+            },
+          },
+        ],
+        'mine',
+      ],
+      ['Hi', 'messages is not an array'],
+      [undefined, 'messages is not an array'],
+      [[null], 'messages[0]'],
+      [[['a']], 'messages[0]'],
+    ])
+      await refused(model.applyChatTemplate(wrong), 'invalid-argument', word);
+  });
+});
+
+test('the template sees text as it is: surrogates, controls, what looks like Jinja', async () => {
+  await withText('{{ messages[0].content }}', async (model) => {
+    for (const content of ['{{ 1 }}{% raw %}', '\u0000\u001f\ufeff\u2028', '👩‍🚀 é\u0301', '"\\"\n'])
+      assert.equal(await model.applyChatTemplate([{ role: 'user', content }]), content);
+    assert.equal(await model.applyChatTemplate([{ role: 'user', content: 'a\ud800b' }]), 'a\ufffdb');
+  });
+});

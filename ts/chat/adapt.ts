@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings OpenAI's messages into the form that a template reads. Templates differ in two things: whether a
+// content may be an array of parts, and whether the arguments of a call are an object or JSON text. Both are
+// found by rendering a small conversation with each form. A probe is rendered when a message needs it.
+import { isObject } from '../check.js';
+import type { Fields } from '../check.js';
+import { ChordError } from '../errors.js';
+import type { Rendered, Rendering } from '../template/engine.js';
+
+export type Message = Fields & { readonly role?: unknown };
+export type Render = (rendering: Rendering, signal?: AbortSignal) => Promise<Rendered>;
+type Probe = (variables: Fields) => Promise<Rendered>;
+
+const MARK = 'kiesel';
+const KEY = 'strand';
+const ASKS = { role: 'user', content: 'Hi' };
+
+/**
+ * Returns `messages` as `template` reads them. A role 'developer' becomes 'system' unless the template names
+ * it. A message with calls and without content gets ''.
+ */
+export async function adapt(
+  template: string,
+  messages: readonly Message[],
+  render: Probe,
+): Promise<readonly Message[]> {
+  const has = (is: (message: Message) => boolean): boolean => messages.some(is);
+  // A template that reads parts asks for their type.
+  const content =
+    has(({ content }) => Array.isArray(content)) || template.includes('type')
+      ? await contentForm(template, render)
+      : 'any';
+  const takesObjects = has(hasArguments) ? await argumentsForm(template, render) : 'any';
+  const knowsDeveloper = template.includes('developer');
+  return messages.map((message) => ({
+    ...message,
+    ...(message.role === 'developer' && !knowsDeveloper ? { role: 'system' } : {}),
+    ...contentOf(message, content),
+    ...callsOf(message, takesObjects),
+  }));
+}
+
+type ContentForm = 'any' | 'text' | 'parts';
+type ArgumentsForm = 'any' | 'text' | 'object';
+
+function contentOf(message: Message, form: ContentForm): Fields {
+  const { content } = message;
+  if (content === null || content === undefined)
+    return Array.isArray(message['tool_calls']) ? { content: '' } : {};
+  if (form === 'parts' && typeof content === 'string') return { content: [{ type: 'text', text: content }] };
+  const isText = (part: unknown): part is { text: string } =>
+    isObject(part) && part['type'] === 'text' && typeof part['text'] === 'string';
+  if (form === 'text' && Array.isArray(content) && content.every(isText))
+    return { content: content.map(({ text }) => text).join('\n') };
+  return {};
+}
+
+function callsOf(message: Message, form: ArgumentsForm): Fields {
+  const calls = message['tool_calls'];
+  if (form === 'any' || !Array.isArray(calls)) return {};
+  return {
+    tool_calls: calls.map((call: unknown) => {
+      if (!isObject(call) || !isObject(call['function'])) return call;
+      const given = call['function']['arguments'];
+      return { ...call, function: { ...call['function'], arguments: argumentsOf(given, form) } };
+    }),
+  };
+}
+
+function argumentsOf(given: unknown, form: ArgumentsForm): unknown {
+  if (form === 'text') return typeof given === 'string' ? given : JSON.stringify(given);
+  if (typeof given !== 'string') return given;
+  try {
+    return given.trim() === '' ? {} : (JSON.parse(given) as unknown);
+  } catch {
+    return given; // the template gets the text that the model wrote
+  }
+}
+
+const hasArguments = ({ tool_calls: calls }: Message): boolean => Array.isArray(calls) && calls.length > 0;
+
+const known = new Map<string, Promise<unknown>>();
+
+/** One answer per template and question. */
+function once<T>(question: string, template: string, find: () => Promise<T>): Promise<T> {
+  const key = `${question} ${template}`;
+  const before = known.get(key) as Promise<T> | undefined;
+  if (before !== undefined) return before;
+  const found = find();
+  if (known.size > 64) known.clear();
+  known.set(key, found);
+  found.catch(() => known.delete(key));
+  return found;
+}
+
+/** Renders; '' if the template fails. */
+async function tried(render: Probe, variables: Fields): Promise<string> {
+  try {
+    const { text, isRaised } = await render({
+      tools: null,
+      documents: null,
+      add_generation_prompt: true,
+      ...variables,
+    });
+    return isRaised ? '' : text;
+  } catch (error) {
+    if (ChordError.isInstance(error) && error.code === 'invalid-argument') return '';
+    throw error;
+  }
+}
+
+const contentForm = (template: string, render: Probe): Promise<ContentForm> =>
+  once('content', template, async () => {
+    const ask = (content: unknown): Promise<string> =>
+      tried(render, { messages: [{ role: 'user', content }] });
+    const takesText = (await ask(MARK)).includes(MARK);
+    const parts = await ask([{ type: 'text', text: MARK }]);
+    // A template that doesn't know parts prints the list.
+    const takesParts = parts.includes(MARK) && !/['"]type['"] ?: ?['"]text/.test(parts);
+    if (takesParts) return takesText ? 'any' : 'parts';
+    return 'text';
+  });
+
+const argumentsForm = (template: string, render: Probe): Promise<ArgumentsForm> =>
+  once('arguments', template, async () => {
+    const ask = (given: unknown): Promise<string> =>
+      tried(render, {
+        messages: [
+          ASKS,
+          {
+            role: 'assistant',
+            content: '',
+            tool_calls: [{ id: 'call00001', type: 'function', function: { name: 'find', arguments: given } }],
+          },
+        ],
+        tools: [
+          {
+            type: 'function',
+            function: { name: 'find', description: '', parameters: { type: 'object', properties: {} } },
+          },
+        ],
+        add_generation_prompt: false,
+      });
+    const object = await ask({ [KEY]: MARK });
+    // A template that takes text prints an object as Python does.
+    if (object.includes(MARK) && !object.includes(`{'${KEY}': '${MARK}'}`)) return 'object';
+    return (await ask(JSON.stringify({ [KEY]: MARK }))).includes(MARK) ? 'text' : 'object';
+  });
