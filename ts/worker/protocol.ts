@@ -70,6 +70,8 @@ export interface TokenEvent {
   readonly token: number;
   /** With `logprobs: true`: natural logarithm of the token's probability before sampling options apply. */
   readonly logprob?: number;
+  /** For chat: the token's own bytes, which may be a part of a character. @internal */
+  readonly bytes?: Uint8Array;
   /** With `topLogprobs` above 0: the most likely tokens, best first; on a tie the lower id comes first. */
   readonly topLogprobs?: readonly TokenLogprob[];
   /**
