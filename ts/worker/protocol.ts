@@ -27,7 +27,7 @@ import type { HttpFile } from '../load/http.js';
 import type { RemoteFile, RemoteSource } from '../load/remote.js';
 import { asBias, asContextLength, asOption, kvTypes, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling, TokenLogprob } from '../options.js';
-import type { LanguageModelInfo } from '../wasm/describe.js';
+import type { LanguageModelInfo, ModelTemplates } from '../wasm/describe.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
 import type { KeepOptions } from '../store/open.js';
 import type { Rendered, Rendering } from '../template/engine.js';
@@ -124,11 +124,10 @@ export interface LoadOptions extends KeepOptions {
   readonly wasm: string | Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** The answer to `load`. The chat template needs the token strings. */
+/** The answer to `load`. */
 export interface Loaded {
   readonly info: LanguageModelInfo;
-  readonly bosToken: string;
-  readonly eosToken: string;
+  readonly templates: ModelTemplates;
 }
 
 /**
