@@ -66,6 +66,23 @@ test('calls become text that reads as the same calls, results become messages of
 test('a template uses tools if its code names them', () => {
   for (const template of ['{% if tools %}', '{{- tools | tojson }}', '{%- for t in tools -%}'])
     assert.ok(usesTools(template), template);
-  for (const template of ['You have tools.', '{{ messages }} tools {% x %}', '{{ mytools }}', ''])
+  for (const template of [
+    "{% if 'tools' in message %}{{ message['tools'] + message.tools }}{% endif %}",
+    'You have tools.',
+    '{{ messages }} tools {% x %}',
+    '{{ mytools }}',
+    '',
+  ])
     assert.ok(!usesTools(template), template);
+});
+
+test('a template that knows no tools, but calls, is read in both forms', () => {
+  const template = "{{ messages }}'<｜tool▁calls▁begin｜>'";
+  const ours = '<tool_call>{"name": "now", "arguments": {}}</tool_call>';
+  const theirs =
+    '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>';
+  for (const text of [ours, theirs]) assert.equal(readText(text, { template })[0].call, 'now');
+  const knowing = { template: `${template}{{ tools }}` };
+  assert.deepEqual(readText(ours, knowing), [{ content: ours }]);
+  assert.equal(readText(theirs, knowing)[0].call, 'now');
 });

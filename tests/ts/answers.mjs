@@ -8,14 +8,16 @@ import { build } from 'esbuild';
 
 const { outputFiles } = await build({
   stdin: {
-    contents: ['describe', 'formats', 'reader'].map((name) => `export * from './${name}.js';`).join('\n'),
+    contents: ['describe', 'formats', 'reader', 'tape']
+      .map((name) => `export * from './${name}.js';`)
+      .join('\n'),
     resolveDir: fileURLToPath(new URL('../../ts/chat/answer', import.meta.url)),
   },
   bundle: true,
   format: 'esm',
   write: false,
 });
-export const { createAnswerReader, describeTools, findFormat, FORMATS, usesTools, withToolsInText } =
+export const { createAnswerReader, describeTools, findFormat, FORMATS, Tape, usesTools, withToolsInText } =
   await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
 
 const tool = (name, properties = {}) => ({

@@ -22,7 +22,7 @@ export function* readChannels(tape: Tape, promptTail: string, thinks: boolean): 
     if (found === '<|message|>') {
       yield* readMessage(tape, head, thinks);
       found = yield* tape.until(tape.spelled(ENDS), tape.content, ENDS);
-      tape.turn('content');
+      if (found !== '') tape.turn('content');
     } else {
       // A head: a role, a receiver, a channel, a form, in any order. The last channel counts.
       if (found === '<|channel|>' || found === '<|constrain|>') head += '\n';

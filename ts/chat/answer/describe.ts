@@ -10,6 +10,12 @@ export interface Message {
   readonly [field: string]: unknown;
 }
 
+/** Whether a template's code reads `tools`. The word in quotes is another thing: a field of a message. */
+export function usesTools(template: string): boolean {
+  const blocks = template.match(/\{[{%][^{}]*/g) ?? [];
+  return blocks.some((block) => /(?<!\.)\btools\b/.test(block.replace(/'[^']*'|"[^"]*"/g, '')));
+}
+
 /** Returns what a model must know to call `tools`. */
 export function describeTools(tools: readonly Tool[]): string {
   const lines = tools.flatMap((tool) => (tool.function === undefined ? [] : [JSON.stringify(tool.function)]));

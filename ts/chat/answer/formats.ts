@@ -171,12 +171,7 @@ export const FORMATS = {
 
 export type ToolFormatName = keyof typeof FORMATS;
 
-/** Whether a template writes tools, or any text that comes from them. */
-export function usesTools(template: string): boolean {
-  return /\{[{%][^{}]*\btools\b/.test(template);
-}
-
-/** Templates that know no tools get them as text, in the form of `hermes`. */
+/** Returns the first format that a template shows. */
 export function findFormat(template: string): ToolFormatName {
   const names = Object.keys(FORMATS) as ToolFormatName[];
   const isIn = (sign: string): boolean => template.includes(sign);

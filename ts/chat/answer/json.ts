@@ -76,8 +76,8 @@ export function* copyString(tape: Tape, sink: Sink): Reading<boolean> {
       const length = (yield* tape.peek()) === 'u' ? 6 : 2;
       while (escape.length < length) {
         const next = yield* tape.peek();
-        if (!(escape.length === 1 ? '"\\/bfnrtu' : '0123456789abcdefABCDEF').includes(next) || next === '')
-          return false;
+        if (next === '') return cutOff(sink, escape);
+        if (!(escape.length === 1 ? '"\\/bfnrtu' : '0123456789abcdefABCDEF').includes(next)) return false;
         tape.skip();
         escape += next;
       }
@@ -87,8 +87,15 @@ export function* copyString(tape: Tape, sink: Sink): Reading<boolean> {
   }
 }
 
+/** Gives the part of a word or an escape with which a whole answer ends. */
+export function cutOff(sink: Sink, part: string): false {
+  if (part !== '') sink(part);
+  return false;
+}
+
 function* copyWord(tape: Tape, sink: Sink): Reading<boolean> {
   const word = yield* tape.word(/[-+.\w]/);
+  if ((yield* tape.peek()) === '') return cutOff(sink, word);
   if (!isNumber(word) && !/^(true|false|null)$/.test(word)) return false;
   sink(word);
   return true;

@@ -30,7 +30,10 @@ export function* readNamed(tape: Tape, names: Names, marker: string): Reading<bo
     if (!(yield* readArguments(tape, name, number === undefined ? undefined : head))) return false;
     if (isBlock) yield* tape.next(['```']);
     found = yield* tape.next([names.end]);
-    if (found !== '') found = yield* tape.next([names.begin, names.close]);
+    if (found !== '') {
+      tape.settle();
+      found = yield* tape.next([names.begin, names.close]);
+    }
     if (found === '') return false;
   }
   return true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls written as in Python, f(a=1, b="x"), and as Gemma writes them, call:f{a:1,b:<escape>x<escape>}.
 // Their values become JSON text as they come.
-import { escaped, isNumber, jsonWord, readCallList, streamArguments } from './json.js';
+import { cutOff, escaped, isNumber, jsonWord, readCallList, streamArguments } from './json.js';
 import type { Reading, Sink, Tape } from './tape.js';
 
 /** Deeper values are text: each level costs a little for every character. */
@@ -100,6 +100,7 @@ function* copyLoose(tape: Tape, sink: Sink, quote: string, depth: number): Readi
   }
   if (!/[-+.\w]/.test(item) || item.length !== 1) return yield* copyText(tape, sink, quote);
   const word = yield* tape.word(/[-+.\w]/);
+  if ((yield* tape.peek()) === '') return cutOff(sink, word);
   const text = jsonWord(word) ?? (isNumber(word) ? word : pythonNumber(word));
   if (text !== undefined) sink(text);
   return text !== undefined;

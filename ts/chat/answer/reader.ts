@@ -2,6 +2,7 @@
 // Reads what a model answers: reasoning, text, and calls of tools, in the format of the model's template.
 import { readChannels } from './channels.js';
 import type { Format, ToolFormatName } from './formats.js';
+import { usesTools } from './describe.js';
 import { FORMATS, findFormat } from './formats.js';
 import type { AnswerPart, Tool } from './shapes.js';
 import { begunIn, findTags, findThinking, readReasoning } from './thinking.js';
@@ -38,6 +39,9 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
     described === undefined ? [] : [[described.name, described.parameters] as const],
   );
   const name = toolFormat === 'auto' || toolFormat === 'none' ? findFormat(template) : toolFormat;
+  // A template that knows no tools gets them as text, in the form of hermes.
+  const isInText = name !== toolFormat && name !== 'hermes' && !usesTools(template);
+  const formats: Format[] = [FORMATS[name], ...(isInText ? [FORMATS.hermes] : [])];
   const isShort = /length\s*!=\s*9\b/.test(template);
   const newId = isShort ? () => random(9) : () => `call_${random(24)}`;
   const tape = new Tape(new Map(functions), newId, toolFormat === name);
@@ -46,7 +50,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
       ? readChannels(tape, promptTail, reasoningFormat !== 'none')
       : readAnswer(
           tape,
-          functions.length > 0 ? FORMATS[name] : undefined,
+          functions.length > 0 ? formats : [],
           reasoningFormat === 'none' ? [] : findThinking(template),
           findTags(template),
           promptTail,
@@ -76,12 +80,12 @@ function random(length: number): string {
 
 function* readAnswer(
   tape: Tape,
-  format: Format | undefined,
+  formats: readonly Format[],
   thinking: readonly Thinking[],
   tags: readonly string[],
   promptTail: string,
 ): Reading<void> {
-  const calls = format?.markers ?? [];
+  const calls = formats.flatMap(({ markers }) => markers);
   const thinkingOf = (mark: string): Thinking | undefined =>
     thinking.find(({ opens }) => opens.includes(mark));
 
@@ -98,10 +102,12 @@ function* readAnswer(
 
   const spelled = tape.spelled([...calls, ...tags]);
   const controls = [...calls, ...tags, ...opens];
-  tape.waits = format !== undefined || tags.length > 0;
-  if (marker === '' && format?.bare !== undefined) {
+  tape.waits = formats.length > 0 || tags.length > 0;
+  const bare = formats.find((some) => some.bare !== undefined);
+  if (marker === '' && bare !== undefined) {
     tape.try('');
-    if (format.bare.includes((yield* tape.space()) || ' ') && (yield* format.read(tape, ''))) tape.accept();
+    const isBare = bare.bare!.includes((yield* tape.space()) || ' ');
+    if (isBare && (yield* bare.read(tape, ''))) tape.accept();
     else tape.reject();
   }
   for (;;) {
@@ -112,7 +118,8 @@ function* readAnswer(
       marker = yield* readReasoning(tape, again, undefined, calls);
       continue;
     }
-    if (format === undefined || tags.includes(marker)) tape.turn('content');
+    const format = formats.find(({ markers }) => markers.includes(marker));
+    if (format === undefined) tape.turn('content');
     else {
       tape.try(marker);
       if (yield* format.read(tape, marker)) tape.accept();

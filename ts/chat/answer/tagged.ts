@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls in tags: each argument is a text, and the JSON schema of the function says what it stands for.
 import { isObject } from '../../check.js';
-import { escaped, jsonWord, streamArguments } from './json.js';
+import { cutOff, escaped, jsonWord, streamArguments } from './json.js';
 import type { Reading, Sink, Tape } from './tape.js';
 
 export interface Tags {
@@ -76,7 +76,7 @@ function* copyArgument(tape: Tape, end: string, types: readonly string[], sink: 
       if (line === '') give(unit);
     }
   });
-  if (found === '') return false;
+  if (found === '') return cutOff(sink, text);
   sink(isText ? '"' : typed(text, types));
   return true;
 }

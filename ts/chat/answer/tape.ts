@@ -19,6 +19,9 @@ export const isBlank = (item: string): boolean => item.length === 1 && BLANKS.in
 /** Stands in front of the text of a control token. */
 const CONTROL = '\0';
 
+/** What may stand between a call's arguments and its end: brackets, a last field, a part of a marker. */
+const CUT_OFF = /^[\s\]}),;`]*("\w*("\s*:\s*"?\w*)?"?[\s\]})]*)?([<[][^>\]]*)?$/;
+
 type Flow = 'content' | 'reasoning';
 
 export class Tape {
@@ -216,11 +219,11 @@ export class Tape {
     this.turn(flow);
   }
 
-  /** What was taken was text, except what was given. The end of an answer may cut off the end of a call. */
+  /** What was taken was text, except what was given, and the end of a call that was cut off. */
   reject(): void {
     const text = this.tried;
     this.#tried = undefined;
-    if (this.#isGiven && this.#item() === '') return;
+    if (this.#isGiven && this.#item() === '' && CUT_OFF.test(text)) return;
     if (this.#hasControl) this.#shows = true;
     this.content(text);
   }
