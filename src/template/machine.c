@@ -20,6 +20,7 @@ static const char *const kinds[] = { "nothing",     "undefined", "none",    "a b
 val chord_vm_refuse(vm *r, const char *what, val v)
 {
     if (v->kind == UNDEFINED && v->s) return chord_vm_fail(r, "an undefined value is used:", v->s, v->n);
+    if (!*what) return fail(r, "an undefined value is used"); /* its name isn't known */
     const char *const kind = kinds[v->kind];
     return chord_vm_fail(r, what, kind, chord_strlen(kind));
 }

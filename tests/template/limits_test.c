@@ -218,6 +218,7 @@ TEST(an_error_names_what_is_wrong)
 {
     static const char *const cases[][2] = {
         { "\n\n{{ nothing.x }}", "chat template, line 3: an undefined value is used: 'nothing'" },
+        { "\n{{ [1][5].role }}", "line 2: an undefined value is used" },
         { "\n{{ messages[0].role }}", "line 2: an undefined value is used: 'messages'" },
         { "{{ 1 + 'a' }}", "line 1: an operator doesn't take 'a string'" },
         { "{% if 1 %}\n{{ x|nope }}{% endif %}", "line 2: there is no filter 'nope'" },
