@@ -37,7 +37,7 @@ C_RULES = {
     "template": {"base"},
     "engine": ENGINE,
     "host": {"engine", "base", "template"},
-    "cli": {"engine", "base", "host", "program"},  # program: the records that `info --program` prints
+    "cli": {"engine", "base", "host", "program", "template"},  # program: what `info --program` prints
 }
 DETECT = {"wasm/detect", "webgpu/detect"}
 # The client reaches worker/host by import() alone, for `worker: false`, which runs it in the caller's thread.

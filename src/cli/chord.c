@@ -1,5 +1,5 @@
-/* chord.c: the native command line: info, tokenize, generate, logits. It prints text, or JSON with --json.
- * Progress goes to stderr. The exit status is 0, 1 for a failure, 2 for wrong usage. */
+/* chord.c: the native command line: info, tokenize, generate, logits, chat. It prints text, or JSON with
+ * --json. Progress goes to stderr. The exit status is 0, 1 for a failure, 2 for wrong usage. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../host/native/load.h"
 #include "chord_cli.h"
@@ -13,15 +13,19 @@ static const char usage[] =
     "  info                    print metadata and sizes; --program: the op records; --tensors: the tensor table\n"
     "  tokenize TEXT           print the ids of a text\n"
     "  generate PROMPT         continue a prompt\n"
+    "  chat                    answer stdin line by line, by the model's chat template\n"
     "  logits TEXT             print the logits after a text; --all: after every position\n"
     "A text that starts with - needs --text TEXT or --prompt PROMPT. --ids 1,2,3 replaces the text.\n"
     "options (defaults in parentheses)\n"
-    "  --json                  print one JSON object (generate: one per token, each on a line)\n"
+    "  --json                  print one JSON object (generate: one a token; chat: one an answer)\n"
+    "  --chat                  the text is a user's turn in the model's chat template\n"
+    "  --system TEXT           a chat's system turn; '': none (a standard one below 300 million parameters)\n"
     "  --threads N             threads that compute (1)\n"
     "  --ctx N                 context length (the trained length, at most 4096)\n"
     "  --kv f16|q8_0|f32       type of the KV cache (f16)\n"
     "  --isa scalar|vector     kernels (vector, where this machine has them)\n"
-    "  --max-tokens N          (256)   --temperature X (0.8)  --top-k N (40)  --top-p X (0.95)  --min-p X (0.05)\n"
+    "  --max-tokens N          (256; chat: the context)\n"
+    "  --temperature X (0.8)  --top-k N (40)  --top-p X (0.95)  --min-p X (0.05)\n"
     "  --repetition-penalty X  (1)     --seed N (0)           --ignore-eos\n"
     "  --no-special            add no BOS or EOS   --no-parse: read special tokens as plain text\n";
 
@@ -31,6 +35,7 @@ static int32_t *flag_of(cli *c, const char *name)
            : !strcmp(name, "--program")    ? &c->program
            : !strcmp(name, "--tensors")    ? &c->tensors
            : !strcmp(name, "--all")        ? &c->all
+           : !strcmp(name, "--chat")       ? &c->chat
            : !strcmp(name, "--ignore-eos") ? &c->ignore_eos
            : !strcmp(name, "--no-special") ? &c->no_special
            : !strcmp(name, "--no-parse")   ? &c->no_parse
@@ -60,6 +65,7 @@ static const char **text_of(cli *c, const char *name)
 {
     return !strcmp(name, "--text") || !strcmp(name, "--prompt") ? &c->text
            : !strcmp(name, "--ids")                             ? &c->ids
+           : !strcmp(name, "--system")                          ? &c->system
                                                                 : NULL;
 }
 
@@ -127,6 +133,20 @@ static int parse_arguments(cli *c, int argc, char **argv, int has_text)
     return 0;
 }
 
+/* Refuses options of a chat where there is none. */
+static int check_arguments(const cli *c, int (*run)(cli *c))
+{
+    bool const is_chat = run == cli_chat;
+    if (c->chat && (is_chat || run == cli_info))
+        return cli_usage("--chat is an option of generate, tokenize and logits");
+    if (c->chat && c->ids) return cli_usage("--chat takes a text, not --ids");
+    if (c->system && !is_chat && !c->chat) return cli_usage("--system needs --chat");
+    if (is_chat && (c->text || c->ids)) return cli_usage("chat reads its questions from stdin");
+    if ((is_chat || c->chat) && (c->no_special || c->no_parse))
+        return cli_usage("a chat's special tokens are added and read");
+    return 0;
+}
+
 int cli_usage(const char *format, ...)
 {
     char text[400];
@@ -150,12 +170,10 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(cli *c);
-        int has_text; /* the command takes a text; `info` needs only the header */
+        int has_text; /* the command takes a text */
     } commands[] = {
-        { "info", cli_info, 0 },
-        { "tokenize", cli_tokenize, 1 },
-        { "generate", cli_generate, 1 },
-        { "logits", cli_logits, 1 },
+        { "info", cli_info, 0 },     { "tokenize", cli_tokenize, 1 }, { "generate", cli_generate, 1 },
+        { "logits", cli_logits, 1 }, { "chat", cli_chat, 0 },
     };
     if (argc == 2 && !strcmp(argv[1], "--help")) {
         fputs(usage, stdout);
@@ -168,7 +186,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(argv[1], commands[i].name)) continue;
         cli c = { .config = chord_config_default(),
-                  .max_tokens = 256,
+                  .max_tokens = -1,
                   .sampling = { .version = CHORD_ABI_VERSION,
                                 .size = (int32_t)sizeof(chord_sampling),
                                 .top_k = 40,
@@ -178,8 +196,10 @@ int main(int argc, char **argv)
                                 .typical_p = 1,
                                 .repetition_penalty = 1 } };
         int result = parse_arguments(&c, argc, argv, commands[i].has_text);
+        if (!result) result = check_arguments(&c, commands[i].run);
         if (result) return result;
-        chord_status const status = chord_load_file(&c.loaded, argv[2], &c.config, 0, !commands[i].has_text,
+        chord_status const status = chord_load_file(&c.loaded, argv[2], &c.config, 0,
+                                                    commands[i].run == cli_info,
                                                     isatty(2) ? show_progress : NULL);
         if (status < 0) {
             char text[1000];

@@ -51,3 +51,10 @@ void cli_complain(const char *text)
     cli_show(stderr, text, strlen(text), CLI_LINE);
     fputc('\n', stderr);
 }
+
+void cli_print_json(const char *text, size_t n)
+{
+    putchar('"');
+    cli_show(stdout, text, n, CLI_JSON);
+    putchar('"');
+}

@@ -20,5 +20,6 @@ export function promptOf(calls: Calls, request: string, signal?: AbortSignal): P
     ready.add(connection);
     return rendered;
   };
-  return renderPrompt({ ...loaded.templates, render }, request, signal);
+  const { info, bosToken, eosToken } = loaded;
+  return renderPrompt({ main: info.chatTemplate, named: {}, bosToken, eosToken, render }, request, signal);
 }
