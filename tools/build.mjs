@@ -30,7 +30,7 @@ const entries = {
   cli: 'ts/cli/main.ts',
 };
 const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm'];
-const moduleFile = (name) => (isInterpreter ? 'build/test/interpreter.wasm' : `build/wasm/${name}`);
+const moduleFile = (name) => (isInterpreter ? 'build/test/interpreter.wasm' : `build/wasm/packed/${name}`);
 const swapExecutor = {
   name: 'swap-executor',
   setup: (build) =>
@@ -41,8 +41,7 @@ const swapExecutor = {
     ),
 };
 
-const templateModule = 'build/wasm/template.wasm';
-const pack = (bytes) => gzipSync(bytes, { level: 9 }).toString('base64');
+const templateModule = 'build/wasm/packed/template.wasm';
 /** Makes the module `name`, which holds what `value` resolves to. */
 const packed = (name, value) => ({
   name,
@@ -85,9 +84,9 @@ async function buildInline() {
     ['thread.js', entries.thread],
   ]) {
     const { outputFiles } = await build({ ...single, entryPoints: [entry], write: false });
-    files[name] = pack(outputFiles[0].contents);
+    files[name] = gzipSync(outputFiles[0].contents, { level: 9 }).toString('base64');
   }
-  for (const name of modules) files[name] = pack(await readFile(path.join(root, moduleFile(name))));
+  for (const name of modules) files[name] = await readFile(path.join(root, moduleFile(name)), 'base64');
   await build({
     ...single,
     plugins: [...single.plugins, packed('packed-files', () => files)],
@@ -201,7 +200,7 @@ const settings = {
   lineLimit: 400,
   logLevel: 'warning',
   plugins: [
-    packed('packed-template', async () => pack(await readFile(path.join(root, templateModule)))),
+    packed('packed-template', () => readFile(path.join(root, templateModule), 'base64')),
     ...(isInterpreter ? [swapExecutor] : []),
   ],
 };

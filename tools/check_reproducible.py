@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ["build/wasm/wasm32-simd.wasm", "build/wasm/wasm32-relaxed.wasm"]
+MODULES = ["build/wasm/wasm32-simd.wasm", "build/wasm/wasm32-relaxed.wasm", "build/wasm/template.wasm"]
 
 with tempfile.TemporaryDirectory() as folder:
     copy = Path(folder) / "another" / "place"

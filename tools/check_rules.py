@@ -45,16 +45,16 @@ DETECT = {"wasm/detect", "webgpu/detect"}
 # from a caller may import check.ts (checks of values) and options.ts (the numbers that a caller may set).
 VALUES = {"errors", "check", "options"}
 SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm", "webgpu", "load", "store", "chat",
-                   "template"}
+                   "template", "unpacked"}
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": set(),
     "files": {"platform", "check"} | DETECT,
     "executor": set(), "check": {"errors"}, "options": {"check"},
     "continuation": {"executor", "errors", "options", "wasm"},
-    "wasm": VALUES | {"abi", "executor", "platform"} | DETECT,
+    "wasm": VALUES | {"abi", "executor", "platform", "unpacked"} | DETECT,
     "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT,
     "load": {"errors", "check", "platform"}, "chat": VALUES | {"template"},
-    "packed": set(), "template": {"abi", "errors", "platform", "packed"},
+    "packed": set(), "unpacked": set(), "template": {"abi", "errors", "platform", "packed", "unpacked"},
     "store": {"errors", "platform", "load"},
     "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,
     "worker/host": SHARED | DETECT | {"worker/protocol"},

@@ -13,7 +13,7 @@ const ready = new WeakSet<object>();
 export function promptOf(calls: Calls, request: string, signal?: AbortSignal): Promise<RenderedPrompt> {
   const { connection, loaded } = calls;
   const render = async (rendering: Rendering): Promise<Rendered> => {
-    const module = ready.has(connection) ? undefined : await templateModule();
+    const module = ready.has(connection) ? undefined : templateModule();
     const rendered = await calls.run(signal, () =>
       calls.open<'render'>({ op: 'render', module, ...rendering }),
     );

@@ -12,6 +12,7 @@ import { asOption, numbers } from '../options.js';
 import { describe } from '../wasm/describe.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import { WasmEngine } from '../wasm/engine.js';
+import { unpacked } from '../unpacked.js';
 import { compileModule } from '../wasm/instantiate.js';
 import { chooseVariant } from '../wasm/detect.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
@@ -55,7 +56,11 @@ async function compile({ wasmUrl, module }: Fields): Promise<void> {
   const wasm = asAddress('wasmUrl', wasmUrl) ?? inlineModule(chooseVariant().variant);
   void probeGpu();
   if (module !== undefined)
-    compiled = { module: asModule(module), variant: 'custom', reason: 'the caller gave the module' };
+    compiled = {
+      module: await unpacked(asModule(module)),
+      variant: 'custom',
+      reason: 'the caller gave the module',
+    };
   else compiled = await compileModule({ wasm: await wasm });
 }
 

@@ -5,6 +5,7 @@
 import { Status } from '../abi/abi.gen.js';
 import { ChordError, messageOf } from '../errors.js';
 import { nextTurn } from '../platform.js';
+import { unpacked } from '../unpacked.js';
 
 /** What is rendered. */
 export interface Rendering {
@@ -66,7 +67,7 @@ export class TemplateEngine {
 
   /** `bytes`: the template engine's module. */
   constructor(bytes: Uint8Array<ArrayBuffer>) {
-    this.#module = WebAssembly.compile(bytes);
+    this.#module = WebAssembly.compile(bytes).then(unpacked);
     this.#module.catch(() => {});
   }
 

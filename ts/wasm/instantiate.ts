@@ -5,6 +5,7 @@ import { ABI_VERSION } from '../abi/abi.gen.js';
 import { ChordError, messageOf } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
 import { besideThis, importNode, isNode, isPrebundled } from '../platform.js';
+import { unpacked } from '../unpacked.js';
 import { chooseVariant } from './detect.js';
 import type { Variant } from './detect.js';
 
@@ -163,7 +164,7 @@ async function compile(
   // Servers of single-page apps answer with the app's page for a file that they don't have.
   if (first === 0x3c) throw new ChordError('http', `${where} is a web page, not a module`, { hint: HINT });
   try {
-    return await WebAssembly.compile(bytes);
+    return await unpacked(await WebAssembly.compile(bytes));
   } catch (cause) {
     const reason = (cause as Error).message;
     if (/unsafe-eval|CSP|Content Security/i.test(reason))

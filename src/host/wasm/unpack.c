@@ -1,0 +1,160 @@
+/* unpack.c: a wasm module that holds another one, compressed, and unpacks it: the files that a page loads.
+ * gzip leaves a fifth more, and servers that don't compress modules send these as they are. tools/pack.py
+ * writes the stream PACKED: LZMA (lc 3, lp 0, pb 0) without a header, the first byte (0) and an end mark.
+ * SIZE is the module's bytes, HASH is FNV-1a over them.
+ *
+ *   exports: memory; unpack(), which puts the module at address 0 and returns SIZE, or 0 if it is damaged.
+ *
+ * The stack comes first in memory and is larger than the module, which takes its place: no variable here is
+ * on it. A damaged stream may also read or write outside the memory, which traps. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdint.h>
+
+static const uint8_t packed[] = {
+#embed PACKED
+};
+
+/* Probabilities of 0 in units of 1/2048, by what they decide. A state has 8 places from STATE on; a length
+ * has 2 choices, then trees of 3, 3 and 8 bits. */
+enum {
+    STATE = 0,
+    LENGTH = 96,
+    REPEATED = LENGTH + 2 + 8 + 8 + 256,
+    SLOT = REPEATED + 2 + 8 + 8 + 256,
+    NEAR = SLOT + 4 * 64,
+    ALIGN = NEAR + 128,
+    LITERAL = ALIGN + 16,
+    N_PROBABILITIES = LITERAL + 8 * 0x300,
+};
+enum { IS_MATCH, IS_REPEATED, IS_OLDER, IS_OLDER_2, IS_OLDER_3, IS_LONG };
+
+static uint16_t probability[N_PROBABILITIES];
+static const uint8_t *in;
+static uint32_t d[4]; /* the last distances, less one */
+static uint32_t range, code;
+
+static void refill(void)
+{
+    if (range >> 24) return;
+    range <<= 8;
+    code = code << 8 | *in++;
+}
+
+static __attribute__((noinline)) uint32_t bit(uint32_t at)
+{
+    uint16_t *const p = &probability[at];
+    uint32_t const bound = (range >> 11) * *p, is_set = code >= bound;
+    if (is_set) {
+        range -= bound;
+        code -= bound;
+        *p -= *p >> 5;
+    } else {
+        range = bound;
+        *p += (2048 - *p) >> 5;
+    }
+    refill();
+    return is_set;
+}
+
+/* A number of n bits, the highest first. */
+static uint32_t tree(uint32_t at, uint32_t n)
+{
+    uint32_t m = 1;
+    while (!(m >> n)) m = m << 1 | bit(at + m);
+    return m - (1u << n);
+}
+
+/* A number of n bits, the lowest first. */
+static uint32_t reverse(uint32_t at, uint32_t n)
+{
+    uint32_t m = 1, v = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        m = m << 1 | bit(at + m);
+        v |= (m & 1) << i;
+    }
+    return v;
+}
+
+static uint32_t length(uint32_t at)
+{
+    if (!bit(at)) return tree(at + 2, 3);
+    return bit(at + 1) ? 16 + tree(at + 18, 8) : 8 + tree(at + 10, 3);
+}
+
+/* A distance, less one, for a match of n bytes, less two. */
+static uint32_t distance(uint32_t n)
+{
+    uint32_t const slot = tree(SLOT + 64 * (n < 3 ? n : 3), 6), bits = (slot >> 1) - 1;
+    if (slot < 4) return slot;
+    uint32_t v = (2 | (slot & 1)) << bits;
+    if (slot < 14) return v + reverse(NEAR + v - slot, bits);
+    for (uint32_t i = bits; i-- > 4;) {
+        range >>= 1;
+        if (code >= range) {
+            code -= range;
+            v += 1u << i;
+        }
+        refill();
+    }
+    return v + reverse(ALIGN, 4);
+}
+
+/* A byte behind `before`. After a match, the byte `match` foretells the bits, until one differs. */
+static uint32_t literal(uint32_t before, uint32_t match, int is_foretold)
+{
+    uint32_t const at = LITERAL + 0x300 * (before >> 5);
+    uint32_t m = 1;
+    while (is_foretold && m < 256) {
+        uint32_t const guess = match >> 7 & 1;
+        match <<= 1;
+        m = m << 1 | bit(at + 0x100 + (guess << 8) + m);
+        is_foretold = (m & 1) == guess;
+    }
+    while (m < 256) m = m << 1 | bit(at + m);
+    return m;
+}
+
+__attribute__((export_name("unpack"))) uint32_t unpack(void)
+{
+    volatile uint8_t *const out = (volatile uint8_t *)0;
+    uint32_t hash = 2166136261u, state = 0;
+    for (uint32_t i = 0; i < N_PROBABILITIES; i++) probability[i] = 1024;
+    in = packed;
+    for (int i = 0; i < 4; i++) code = code << 8 | *in++;
+    range = UINT32_MAX;
+    for (uint32_t n = 0; n < SIZE;) {
+        uint32_t const at = STATE + 8 * state;
+        uint32_t count;
+        if (!bit(at + IS_MATCH)) {
+            out[n] = (uint8_t)literal(n ? out[n - 1] : 0, n ? out[n - 1 - d[0]] : 0, state >= 7);
+            n++;
+            state = state < 4 ? 0 : state < 10 ? state - 3 : state - 6;
+            continue;
+        }
+        if (!bit(at + IS_REPEATED)) {
+            d[3] = d[2];
+            d[2] = d[1];
+            d[1] = d[0];
+            count = length(LENGTH);
+            d[0] = distance(count);
+            state = state < 7 ? 7 : 10;
+        } else {
+            uint32_t const is_older = bit(at + IS_OLDER);
+            if (is_older) {
+                uint32_t const k = bit(at + IS_OLDER_2) ? 2 + bit(at + IS_OLDER_3) : 1, again = d[k];
+                for (uint32_t i = k; i; i--) d[i] = d[i - 1];
+                d[0] = again;
+            }
+            if (!is_older && !bit(at + IS_LONG)) {
+                count = UINT32_MAX; /* one byte */
+                state = state < 7 ? 9 : 11;
+            } else {
+                count = length(REPEATED);
+                state = state < 7 ? 8 : 11;
+            }
+        }
+        for (count += 2; count; count--, n++) out[n] = out[n - 1 - d[0]];
+    }
+    for (uint32_t n = 0; n < SIZE; n++) hash = (hash ^ out[n]) * 16777619u;
+    return hash == HASH ? SIZE : 0;
+}
