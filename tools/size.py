@@ -72,8 +72,8 @@ def main() -> int:
     loads["JavaScript, level 2"] = weigh(one | two | thread)
     first = one | two | thread | {"wasm32-relaxed.wasm"}
     loads["first load: level 2, relaxed"] = weigh(first)
-    # What the first chat loads: prompt-*.js holds the engine's module.
-    engine = {name.name for name in DIST.glob("prompt-*.js")} | {name.name for name in DIST.glob("request-*.js")}
+    # What the first chat loads.
+    engine = {name.name for name in [*DIST.glob("prompt-*.js"), *DIST.glob("answering-*.js")]}
     loads["with the template engine"] = weigh(first.union(*(static_imports(name, set()) for name in engine)))
     optional = {name.name for name in DIST.glob("*.js")} - {"cli.js", "inline.js"}
     loads["with every optional chunk"] = weigh(first | optional)

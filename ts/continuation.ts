@@ -129,6 +129,8 @@ export interface ContinuationToken {
   readonly text: string;
   readonly token: number;
   readonly logprob?: number;
+  /** The token's own bytes, which may be a part of a character. */
+  readonly bytes?: Uint8Array;
   readonly topLogprobs?: readonly TokenLogprob[];
   /** The own text of a control token. It isn't in `text`, whose characters are all before it. */
   readonly control?: string;
@@ -223,11 +225,14 @@ export class Continuation {
     return { text, token, ...logprobs, ...(isControl ? { control: vocabulary.tokenText(token) } : {}) };
   }
 
-  #logprobs(token: number): Pick<ContinuationToken, 'logprob' | 'topLogprobs'> {
-    const { logprobs, topLogprobs } = this.#options;
+  #logprobs(token: number): Omit<ContinuationToken, 'text' | 'token' | 'control'> {
+    const { logprobs, topLogprobs, controls } = this.#options;
     if (!logprobs) return {};
-    const [own, ...best] = this.#work.session.logprobs(token, topLogprobs);
-    return { logprob: own!.logprob, ...(topLogprobs > 0 ? { topLogprobs: best } : {}) };
+    const { session, engine } = this.#work;
+    const [own, ...best] = session
+      .logprobs(token, topLogprobs)
+      .map((one) => (controls ? { ...one, bytes: engine.vocabulary.detokenizeBytes([one.token]) } : one));
+    return { ...own, ...(topLogprobs > 0 ? { topLogprobs: best } : {}) };
   }
 
   /**

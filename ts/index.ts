@@ -35,15 +35,20 @@ export type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionCreateParams,
+  ChatCompletionDelta,
   ChatCompletionLogprobs,
   ChatCompletionMessage,
   ChatCompletionMessageParam,
   ChatCompletionTokenLogprob,
+  ChatCompletionTool,
+  ChatCompletionToolCall,
+  ChatCompletionToolCallParam,
+  ChatContentPart,
   ChatFinishReason,
   ChatRequestOptions,
-  ChatTextPart,
   CompletionUsage,
 } from './chat/shapes.js';
+export type { ToolFormatName } from './chat/answer/reader.js';
 export type { LoadProgress } from './load/progress.js';
 export type { Fetch } from './load/ask.js';
 export type { FileSource, ModelSource } from './load/source.js';

@@ -146,6 +146,8 @@ export interface TokenLogprob {
   /** The token's id. */
   readonly token: number;
   readonly logprob: number;
+  /** For chat: the token's own bytes, which may be a part of a character. @internal */
+  readonly bytes?: Uint8Array;
 }
 
 /** The options of one generation, complete and checked. */
@@ -159,6 +161,9 @@ export interface ContinuationOptions {
   readonly logprobs: boolean;
   /** How many of the most likely tokens each event has; 0: none. */
   readonly topLogprobs: number;
-  /** Events of control tokens have their own text, as `control`. */
+  /**
+   * For chat: events of control tokens have their own text, as `control`, and log-probabilities the tokens'
+   * own bytes.
+   */
   readonly controls: boolean;
 }

@@ -64,6 +64,7 @@ test("a completion has exactly OpenAI's fields, and the text that generate retur
         completion_tokens: 12,
         total_tokens: ids.length + 12,
         prompt_tokens_details: { cached_tokens: 0 },
+        completion_tokens_details: { reasoning_tokens: 0 },
       },
     });
     assert.notEqual((await create(greedy)).id, answer.id);
@@ -100,6 +101,7 @@ test('a stream is the same completion in chunks: the role, the text, the finish 
             completion_tokens: tokens,
             total_tokens: promptTokens + tokens,
             prompt_tokens_details: { cached_tokens: cachedTokens },
+            completion_tokens_details: { reasoning_tokens: 0 },
           },
         });
         assert.equal(tokens, 12);
@@ -212,6 +214,7 @@ test('sampling fields reach the sampler: the text is that of generate with the s
 
 test('logprobs are those of the chosen tokens, the same in a completion and in its chunks', async () => {
   let blank = 0;
+  let parts = 0;
   for (const source of [fixture, ending, blanks]) {
     await withChat(async (model, create) => {
       const { events, ids } = await expected(model, asked, { temperature: 0, maxTokens: 7, logprobs: true });
@@ -225,14 +228,22 @@ test('logprobs are those of the chosen tokens, the same in a completion and in i
       const rest = (await model.detokenize(ids)).length;
       for (const [index, entry] of content.entries()) {
         const { token, bytes, top_logprobs } = entry;
+        assert.equal(Buffer.from(bytes).toString('utf8'), token);
         assert.equal(
           await model.detokenize([...ids, events[index].token]).then((text) => text.slice(rest)),
           token,
         );
-        assert.deepEqual(bytes, token.includes('\ufffd') ? null : [...Buffer.from(token)]);
+        assert.ok(bytes.length > 0);
+        if (token.includes('\ufffd')) parts += 1;
         assert.deepEqual(top_logprobs, []);
         if (token.startsWith(' ') && source === blanks) blank += 1;
       }
+      // Also where a token is a part of a character, the bytes of all tokens are those of the answer.
+      const shown = [];
+      for (const [index, { bytes }] of content.entries())
+        if ((await model.detokenize([events[index].token], { skipSpecial: true })) !== '')
+          shown.push(...bytes);
+      assert.equal(Buffer.from(shown).toString('utf8'), answer.choices[0].message.content);
       const chunks = await collect(
         await create({ ...greedy, max_tokens: 7, logprobs: true, stream: true, top_logprobs: 0 }),
       );
@@ -243,7 +254,32 @@ test('logprobs are those of the chosen tokens, the same in a completion and in i
     }, source);
   }
   assert.ok(blank > 0, 'a token must start with a space');
+  assert.ok(parts > 0, 'a token must be a part of a character');
 });
+
+test('top_logprobs are the most likely tokens at each place, as in generate, with their bytes', () =>
+  withChat(async (model, create) => {
+    const { events } = await expected(model, asked, {
+      temperature: 0,
+      maxTokens: 5,
+      logprobs: true,
+      topLogprobs: 4,
+    });
+    const answer = await create({ ...greedy, max_tokens: 5, logprobs: true, top_logprobs: 4 });
+    const { content } = answer.choices[0].logprobs;
+    for (const [index, { token, bytes, logprob, top_logprobs: top }] of content.entries()) {
+      assert.deepEqual(
+        top.map((one) => one.logprob),
+        events[index].topLogprobs.map((one) => one.logprob),
+      );
+      assert.deepEqual(
+        top[0],
+        { token, bytes, logprob },
+        'without sampling the best token is the chosen one',
+      );
+      for (const one of top) assert.equal(Buffer.from(one.bytes).toString('utf8'), one.token);
+    }
+  }));
 
 test("messages: text parts are joined, developer means system, and an answer's message is accepted in a later prompt", () =>
   withChat(async (model, create) => {
@@ -457,10 +493,7 @@ test('a stream can be read once, and toReadableStream returns its chunks as line
 
 test('unknown, out-of-range and unsupported fields are refused by name', () =>
   withChat(async (model, create) => {
-    const tool = { type: 'function', function: { name: 'f', parameters: {} } };
     const notIn = {
-      n: 2,
-      tools: [tool],
       tool_choice: 'required',
       functions: [{}],
       function_call: 'auto',
@@ -468,17 +501,15 @@ test('unknown, out-of-range and unsupported fields are refused by name', () =>
       modalities: ['text', 'audio'],
       audio: {},
       prediction: {},
-      reasoning_effort: 'low',
       web_search_options: {},
       verbosity: 'low',
     };
     for (const [name, value] of Object.entries(notIn))
       await refused(create({ ...greedy, [name]: value }), 'invalid-argument', name, 'not in this version');
     await refused(
-      create({ ...greedy, logprobs: true, top_logprobs: 3 }),
+      create({ ...greedy, logprobs: true, top_logprobs: 21 }),
       'invalid-argument',
       'top_logprobs',
-      'not in this version',
     );
     const wrong = {
       temperature: -1,
@@ -526,10 +557,10 @@ test('unknown, out-of-range and unsupported fields are refused by name', () =>
       '[0] is': ['Hi'],
       '[0] is undefined': [, ...asked],
       '[0].role': [{ role: 'robot', content: '' }],
-      "role 'tool'": [{ role: 'tool', content: '' }],
+      "role 'function'": [{ role: 'function', content: '' }],
       '[0].content is': [{ role: 'user' }],
       '[0].content[0].type': [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }],
-      '[1].tool_calls': [...asked, { role: 'assistant', content: '', tool_calls: [tool] }],
+      '[1].tool_calls': [...asked, { role: 'assistant', content: '', tool_calls: [{}] }],
       "'text'": [{ role: 'user', content: 'x', text: 'y' }],
       '[0].name': [{ role: 'user', content: 'x', name: 1 }],
     };
@@ -539,6 +570,10 @@ test('unknown, out-of-range and unsupported fields are refused by name', () =>
       n: 1,
       tools: [],
       tool_choice: 'none',
+      parallel_tool_calls: false,
+      functions: [],
+      function_call: 'none',
+      top_logprobs: null,
       response_format: { type: 'text' },
       modalities: ['text'],
       store: false,
@@ -559,12 +594,12 @@ test("fields for OpenAI's own service, which can't change an answer here, are ac
       service_tier: 'flex',
       prompt_cache_key: 'k',
       prompt_cache_retention: '24h',
-      parallel_tool_calls: true,
+      prompt_cache_options: {},
     };
     for (const more of [
       service,
       ...Object.entries(service).map(([name, value]) => ({ [name]: value })),
-      { store: false, parallel_tool_calls: false, user: null },
+      { store: false, user: null },
     ]) {
       const answer = await create({ ...greedy, ...more });
       assert.deepEqual(answer.choices, plain.choices, Object.keys(more).join(', '));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // types.test.mjs: a user's strict TypeScript project compiles against the packed package, and its
-// deliberate mistakes are caught (tests/types/project/main.ts).
+// deliberate mistakes are caught (tests/types/project/main.ts). A program written for OpenAI's client
+// compiles with our model in its place (tests/types/openai/main.ts).
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { root, runTool, withProject } from '../bundler/package.mjs';
 
@@ -32,3 +33,12 @@ test(
       );
     }),
 );
+
+test("what a model returns, and the messages and tools that it takes, have the types of OpenAI's client", () =>
+  withProject(path.join(root, 'tests/types/openai'), async (folder) => {
+    const client = 'node_modules/openai';
+    await symlink(path.join(root, client), path.join(folder, client), 'dir');
+    await writeFile(path.join(folder, 'package.json'), '{ "private": true, "type": "module" }');
+    const { status, output } = await runTool('typescript/bin/tsc', ['-p', 'tsconfig.json'], folder);
+    assert.equal(status, 0, output);
+  }));

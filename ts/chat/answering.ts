@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers a chat request. request.ts checks it, encode renders its prompt. This file turns a run into a
+// Answers a chat request. request.ts checks it, encode renders its prompt. This file turns its runs into a
 // completion, or into chunks. A chunk of the package: nothing of it is loaded before the first call.
+import { addDelta, Choice } from './choice.js';
+import type { ChoiceEvent } from './choice.js';
 import type { Cut } from './overflow.js';
 import { parseChatRequest } from './request.js';
 import type { ChatRequest, ChatSampling } from './request.js';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
-  ChatCompletionLogprobs,
-  ChatCompletionTokenLogprob,
+  ChatCompletionMessage,
   ChatFinishReason,
   CompletionUsage,
 } from './shapes.js';
 import type { ChatMessage, ChatTemplateOptions } from './template.js';
 
-interface Event {
-  readonly text: string;
-  readonly token: number;
-  readonly logprob?: number;
-}
 export interface Stats {
   readonly promptTokens: number;
   readonly cachedTokens: number;
@@ -27,7 +23,7 @@ export interface Stats {
   readonly stopString: string | undefined;
 }
 /** The part of `Generation` that is used here. */
-interface Run<S extends Stats> extends AsyncIterable<Event> {
+interface Run<S extends Stats> extends AsyncIterable<ChoiceEvent> {
   readonly stats: S | undefined;
 }
 
@@ -50,14 +46,11 @@ export interface ChatEngine<S extends Stats> {
   readonly name: string;
   /** With the same fingerprint and the same seed, answers are the same in one JavaScript engine. */
   readonly fingerprint: string;
-  readonly template: string | undefined;
   readonly contextLength: number;
   /** Renders messages to a prompt and converts it to token ids. */
   encode(request: PromptRequest, signal: AbortSignal): Promise<Prompt>;
-  /** Returns a run, which starts when it is first read. */
+  /** Returns a run, which starts when it is first read. Its events have control tokens and bytes. */
   generate(ids: number[], sampling: ChatSampling, signal: AbortSignal): Run<S>;
-  /** The text of a token that is inside a text. */
-  tokenText(id: number): Promise<string>;
 }
 
 /** Tokens of the context left for an answer without `max_tokens`: the default of generate's maxTokens. */
@@ -80,18 +73,18 @@ export async function beginAnswer<S extends Stats>(
   return answer;
 }
 
-/**
- * One request in progress: its run, the controller that all its signals abort, and the fields common to all
- * its objects.
- */
+/** One request in progress: its prompt, its runs, and the controller that all its signals abort. */
 export class Answer<S extends Stats> {
   readonly controller = new AbortController();
   readonly #engine: ChatEngine<S>;
   readonly #request: ChatRequest;
+  readonly #memory: Memory;
   readonly #id = `chatcmpl-${Array.from({ length: 3 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, '0')).join('')}`;
   readonly #created = Math.floor(Date.now() / 1000);
-  readonly #memory: Memory;
+  #prompt: Prompt | undefined;
   #run: Run<S> | undefined;
+  /** Figures of the choices that have ended. */
+  readonly #usage: { stats: S; reasoningTokens: number }[] = [];
   dropped = 0;
 
   /** `memory`: where the call before cut its conversation. */
@@ -110,23 +103,18 @@ export class Answer<S extends Stats> {
   }
 
   async begin(): Promise<void> {
-    const knowsDeveloper = this.#engine.template?.includes('developer') === true;
-    const messages = this.#request.messages.map((message) =>
-      message.role === 'developer' && !knowsDeveloper ? { ...message, role: 'system' } : message,
-    );
     const unlink = this.#link();
     try {
-      const { ids } = await this.#encode(messages);
-      this.#run = this.#engine.generate(ids, this.#request.sampling, this.controller.signal);
+      this.#prompt = await this.#encode();
     } finally {
       unlink();
     }
   }
 
-  async #encode(messages: readonly ChatMessage[]): Promise<Prompt> {
-    const { overflow, sampling } = this.#request;
+  async #encode(): Promise<Prompt> {
+    const { messages, overflow, sampling, template } = this.#request;
     const encode = (some: readonly ChatMessage[]): Promise<Prompt> =>
-      this.#engine.encode({ messages: some, options: {} }, this.controller.signal);
+      this.#engine.encode({ messages: some, options: template }, this.controller.signal);
     if (overflow === 'error') return encode(messages);
     const { contextLength } = this.#engine;
     const room = Math.min(sampling.maxTokens ?? ROOM, contextLength >> 1);
@@ -137,78 +125,94 @@ export class Answer<S extends Stats> {
     return prompt;
   }
 
+  /** The completion that the chunks make. */
   async whole(): Promise<ChatCompletion> {
-    let content = '';
-    const logprobs: ChatCompletionTokenLogprob[] = [];
-    for await (const event of this.events()) {
-      content += event.text;
-      if (event.logprob !== undefined) logprobs.push(await this.#tokenLogprob(event.token, event.logprob));
+    const choices: ChatCompletion['choices'] = [];
+    const { logprobs: hasLogprobs } = this.#request.sampling;
+    for await (const { choices: deltas } of this.chunks()) {
+      for (const { index, delta, logprobs, finish_reason, stop_reason } of deltas) {
+        const choice = (choices[index] ??= {
+          index,
+          message: { role: 'assistant', content: null, refusal: null } satisfies ChatCompletionMessage,
+          logprobs: hasLogprobs ? { content: [], refusal: null } : null,
+          finish_reason: 'stop',
+        });
+        addDelta(choice.message, delta);
+        choice.logprobs?.content?.push(...(logprobs?.content ?? []));
+        if (finish_reason !== null) choice.finish_reason = finish_reason;
+        if (stop_reason !== undefined) choice.stop_reason = stop_reason;
+      }
     }
-    return {
-      ...this.#head('chat.completion'),
-      choices: [
-        {
-          index: 0,
-          message: { role: 'assistant', content, refusal: null },
-          logprobs: this.#request.sampling.logprobs ? { content: logprobs, refusal: null } : null,
-          finish_reason: this.#finishReason(),
-          ...this.#stopReason(),
-        },
-      ],
-      usage: this.#usage(),
-    };
+    for (const { message } of choices)
+      if (message.content === '' && message.tool_calls !== undefined) message.content = null;
+    return { ...this.#head('chat.completion'), choices, usage: this.#sums() };
   }
 
   /**
-   * Yields a first chunk with the role, at most one chunk per token, a chunk with the finish reason, and, if
-   * requested, a chunk with the usage.
+   * Yields per choice a first chunk with the role, chunks with what is certain, and a chunk with the finish
+   * reason; then, if requested, a chunk with the usage.
    */
   async *chunks(): AsyncGenerator<ChatCompletionChunk, void> {
-    const { includeUsage, sampling } = this.#request;
+    const { includeUsage, n } = this.#request;
+    for (let index = 0; index < n && !this.controller.signal.aborted; index++) yield* this.#choice(index);
+    if (includeUsage && !this.controller.signal.aborted)
+      yield { ...this.#head('chat.completion.chunk'), choices: [], usage: this.#sums() };
+  }
+
+  async *#choice(index: number): AsyncGenerator<ChatCompletionChunk, void> {
+    const { includeUsage, isOneCall, reader } = this.#request;
+    const { ids, promptTail, template } = this.#prompt!;
+    const choice = new Choice({ template, promptTail, ...reader }, isOneCall);
     const chunk = (
-      delta: ChatCompletionChunk['choices'][0]['delta'],
-      finish_reason: ChatFinishReason | null = null,
-      logprobs: ChatCompletionLogprobs | null = null,
+      fields: Pick<ChatCompletionChunk['choices'][0], 'delta'> & Partial<ChatCompletionChunk['choices'][0]>,
     ): ChatCompletionChunk => ({
       ...this.#head('chat.completion.chunk'),
-      choices: [
-        {
-          index: 0,
-          delta,
-          logprobs,
-          finish_reason,
-          ...(finish_reason === null ? {} : this.#stopReason()),
-        },
-      ],
+      choices: [{ index, logprobs: null, finish_reason: null, ...fields }],
       ...(includeUsage ? { usage: null } : {}),
     });
+    this.#run = this.#engine.generate(ids, this.#sampling(index), this.controller.signal);
     let isFirst = true;
-    for await (const { text, token, logprob } of this.events()) {
-      if (isFirst) yield chunk({ role: 'assistant', content: '', refusal: null });
+    const first = (): ChatCompletionChunk[] => {
+      const wasFirst = isFirst;
       isFirst = false;
-      if (text === '' && logprob === undefined) continue;
-      yield chunk(
-        { content: text },
-        null,
-        sampling.logprobs && logprob !== undefined
-          ? { content: [await this.#tokenLogprob(token, logprob)], refusal: null }
-          : null,
-      );
+      return wasFirst ? [chunk({ delta: { role: 'assistant', content: '', refusal: null } })] : [];
+    };
+    for await (const event of this.#events(this.#run)) {
+      yield* first();
+      for (const piece of choice.push(event)) yield chunk(piece);
+      if (choice.isComplete) break;
     }
     if (this.controller.signal.aborted) return;
-    if (isFirst) yield chunk({ role: 'assistant', content: '', refusal: null });
-    yield chunk({}, this.#finishReason());
-    if (includeUsage) yield { ...this.#head('chat.completion.chunk'), choices: [], usage: this.#usage() };
+    yield* first();
+    for (const piece of choice.end()) yield chunk(piece);
+    const stats = this.#run.stats!;
+    this.#usage.push({ stats, reasoningTokens: choice.reasoningTokens });
+    const { stopString: stop_reason } = stats;
+    yield chunk({
+      delta: {},
+      finish_reason: finishReason(stats, choice),
+      ...(stop_reason === undefined ? {} : { stop_reason }),
+    });
+  }
+
+  /** The choices have seeds one after the other, so each differs from the others and can be had again. */
+  #sampling(index: number): ChatSampling {
+    const { sampling } = this.#request;
+    const { seed } = sampling;
+    return {
+      ...sampling,
+      seed: seed === undefined ? undefined : (seed + index) % (Number.MAX_SAFE_INTEGER + 1),
+    };
   }
 
   /**
    * Yields the run's events. When a caller's signal aborts, the generator throws the signal's reason.
    * `controller.abort()` ends the events, as in openai-node.
    */
-  async *events(): AsyncGenerator<Event, void> {
+  async *#events(run: Run<S>): AsyncGenerator<ChoiceEvent, void> {
     const unlink = this.#link();
     try {
-      if (!this.controller.signal.aborted) yield* this.#run!;
+      if (!this.controller.signal.aborted) yield* run;
     } catch (error) {
       if (!this.controller.signal.aborted || this.#request.signals.some((signal) => signal.aborted))
         throw error;
@@ -244,29 +248,25 @@ export class Answer<S extends Stats> {
     };
   }
 
-  #finishReason(): ChatFinishReason {
-    return this.stats?.finishReason === 'stop' ? 'stop' : 'length';
-  }
-
-  #stopReason(): { stop_reason?: string } {
-    const stop_reason = this.stats?.stopString;
-    return stop_reason === undefined ? {} : { stop_reason };
-  }
-
-  #usage(): CompletionUsage {
-    const { promptTokens = 0, cachedTokens = 0, tokens = 0 } = this.stats ?? {};
+  /** The prompt counts once, with the tokens that the first choice found cached. */
+  #sums(): CompletionUsage {
+    const { promptTokens = 0, cachedTokens = 0 } = this.#usage[0]?.stats ?? {};
+    const sum = (of: (one: { stats: S; reasoningTokens: number }) => number): number =>
+      this.#usage.reduce((total, one) => total + of(one), 0);
+    const tokens = sum(({ stats }) => stats.tokens);
     return {
       prompt_tokens: promptTokens,
       completion_tokens: tokens,
       total_tokens: promptTokens + tokens,
       prompt_tokens_details: { cached_tokens: cachedTokens },
+      completion_tokens_details: { reasoning_tokens: sum(({ reasoningTokens }) => reasoningTokens) },
       ...(this.#request.overflow === 'error' ? {} : { dropped_messages: this.dropped }),
     };
   }
+}
 
-  async #tokenLogprob(id: number, logprob: number): Promise<ChatCompletionTokenLogprob> {
-    const token = await this.#engine.tokenText(id);
-    const bytes = token.includes('\ufffd') ? null : Array.from(new TextEncoder().encode(token));
-    return { token, bytes, logprob, top_logprobs: [] };
-  }
+/** A run that was left behind its one call has ended by 'abort'. */
+function finishReason({ finishReason: reason }: Stats, { hasCalls, isComplete }: Choice): ChatFinishReason {
+  if (hasCalls && (reason === 'stop' || isComplete)) return 'tool_calls';
+  return reason === 'stop' ? 'stop' : 'length';
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // chat.completions: OpenAI's interface over one loaded model. answering.ts, a chunk that is loaded with the
 // first call, makes the answers; shapes.ts has the types.
-import { isObject } from '../check.js';
+import type { Fields } from '../check.js';
 import { ChordError, quiet } from '../errors.js';
 import type { Answer, ChatEngine, Memory, Stats } from './answering.js';
 import type {
@@ -64,19 +64,25 @@ export class ChatCompletions<S extends Stats> {
 /** The body as it is at the call: its checks are loaded later, and the caller may change it meanwhile. */
 function snapshot(body: ChatCompletionCreateParams): unknown {
   try {
-    const copy = copyOf(body);
-    const { messages } = copy;
-    return Array.isArray(messages) ? Object.assign(copy, { messages: messages.map(copyOf) }) : copy;
+    const copy = Object.assign(Object.create(Object.getPrototypeOf(body) as object | null), body) as Fields;
+    return Object.assign(
+      copy,
+      Object.fromEntries(
+        Object.entries(copy).map(([name, value]) => [name, name === 'signal' ? value : copyOf(value)]),
+      ),
+    );
   } catch {
     return body; // the checks name what throws when it is read
   }
 }
 
-/** A shallow copy that inherits what the object inherits. */
-function copyOf<T>(value: T): T {
-  return isObject(value) && !Array.isArray(value)
-    ? Object.assign(Object.create(Object.getPrototypeOf(value) as object | null), value)
-    : value;
+/** A copy of plain data. What can't be copied stays. */
+function copyOf(value: unknown): unknown {
+  try {
+    return structuredClone(value);
+  } catch {
+    return value;
+  }
 }
 
 /**
@@ -99,7 +105,7 @@ export class ChatCompletionStream<S extends Stats = Stats> implements AsyncItera
     return this.#answer.controller;
   }
 
-  /** Figures of the run, speeds included; undefined until it has ended. */
+  /** Figures of the run, speeds included; undefined until it has ended. With `n`: of the last run so far. */
   get stats(): S | undefined {
     return this.#answer.stats;
   }

@@ -4,6 +4,7 @@
 import { asBoolean, asOptional, asString, isObject, refuse, wrong } from '../check.js';
 import type { Fields } from '../check.js';
 import { ChordError } from '../errors.js';
+import type { ErrorRecord } from '../errors.js';
 import { formats } from './format-chat.js';
 import { adapt } from './adapt.js';
 import type { Message, Render } from './adapt.js';
@@ -12,6 +13,8 @@ import type { Message, Render } from './adapt.js';
 export interface Templates {
   /** The template without a name: the file's, or its architecture's. */
   readonly main: string | undefined;
+  /** What is wrong with `main`. */
+  readonly error: ErrorRecord | undefined;
   /** The file's named templates. */
   readonly named: { readonly [name: string]: string };
   readonly bosToken: string;
@@ -95,23 +98,24 @@ function asMessages(value: unknown): Message[] {
   return value as Message[];
 }
 
-function choose({ main, named }: Templates, name: string | undefined, hasTools: boolean): string {
-  if (name === undefined) {
-    const template = hasTools && Object.hasOwn(named, 'tool_use') ? named['tool_use'] : main;
-    if (template) return template;
-    throw new ChordError('invalid-argument', 'the model has no chat template (tokenizer.chat_template)', {
-      hint:
-        'it may be a base model: give generate() plain text, or build the prompt with format_chat(), which ' +
-        `knows ${formats.join(', ')}`,
-    });
-  }
-  if (Object.hasOwn(named, name)) return named[name]!;
-  if (name === 'default' && main) return main;
+function choose({ main, error, named }: Templates, given: string | undefined, hasTools: boolean): string {
   const names = Object.keys(named);
-  return refuse(
-    `the model has no chat template '${name}'`,
-    names.length > 0 ? `the names are ${names.join(', ')}` : 'it has no named templates',
-  );
+  const name = given ?? (hasTools && names.includes('tool_use') ? 'tool_use' : 'default');
+  if (names.includes(name)) return named[name]!;
+  if (name !== 'default')
+    return refuse(
+      `the model has no chat template '${name}'`,
+      names.length > 0 ? `the names are ${names.join(', ')}` : 'it has no named templates',
+    );
+  if (main) return main;
+  if (error !== undefined) throw ChordError.from(error);
+  throw new ChordError('invalid-argument', 'the model has no chat template (tokenizer.chat_template)', {
+    hint:
+      names.length > 0
+        ? `it has templates with names; chatTemplate chooses one of ${names.join(', ')}`
+        : 'it may be a base model: give generate() plain text, or build the prompt with format_chat(), which ' +
+          `knows ${formats.join(', ')}`,
+  });
 }
 
 function localTime(): number[] {

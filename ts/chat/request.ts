@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parses a chat request from any value. Every field is accepted, or refused by its name. Only fields for
 // OpenAI's own service are ignored.
-import { asOneOf, asSignal, asWhole, isObject as isAnyObject, reading, refuse } from '../check.js';
+import { asOneOf, asSignal, asWhole, reading, refuse } from '../check.js';
 import type { Fields } from '../check.js';
 import { show } from '../errors.js';
 import { asOption, numbers } from '../options.js';
 import type { NumberName } from '../options.js';
-import type { ChatMessage } from './template.js';
+import type { AnswerReaderOptions, Tool } from './answer/reader.js';
+import { FORMATS } from './answer/formats.js';
+import { booleanField, fieldsOf, isObject, notInThisVersion, objectField, stringField } from './fields.js';
+import { parseMessages, parseToolChoice, parseTools } from './messages.js';
+import type { ChatMessage, ChatTemplateOptions } from './template.js';
 
 /** The part of a request that `generate` uses. */
 export interface ChatSampling {
@@ -22,10 +26,17 @@ export interface ChatSampling {
   stop: string[] | undefined;
   logitBias: Record<number, number> | undefined;
   logprobs: boolean;
+  topLogprobs: number;
 }
 
 export interface ChatRequest {
   readonly messages: readonly ChatMessage[];
+  readonly template: ChatTemplateOptions;
+  readonly reader: Pick<AnswerReaderOptions, 'tools' | 'toolFormat' | 'reasoningFormat'>;
+  /** The answer ends behind its first call. */
+  readonly isOneCall: boolean;
+  /** Number of choices. */
+  readonly n: number;
   readonly sampling: ChatSampling;
   readonly stream: boolean;
   readonly includeUsage: boolean;
@@ -49,6 +60,11 @@ const taken = [
   'logit_bias',
   'logprobs',
   'top_logprobs',
+  'n',
+  'tools',
+  'tool_choice',
+  'parallel_tool_calls',
+  'reasoning_effort',
   'extra_body',
   'overflow',
   'signal',
@@ -62,9 +78,19 @@ const forTheService = [
   'service_tier',
   'prompt_cache_key',
   'prompt_cache_retention',
-  'parallel_tool_calls',
+  'prompt_cache_options',
 ];
+/** Fields of extra_body only. */
 const extras = ['top_k', 'min_p', 'repetition_penalty'];
+/** Fields that stand beside `messages`, or in extra_body. */
+const anywhere = [
+  'chat_template_kwargs',
+  'chat_template',
+  'add_generation_prompt',
+  'continue_final_message',
+  'tool_format',
+  'reasoning_format',
+];
 const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
 
 /**
@@ -72,32 +98,15 @@ const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.lengt
  * nothing.
  */
 const notTaken: { readonly [name: string]: (value: unknown) => boolean } = {
-  n: (value) => value === 1,
-  tools: isEmpty,
   functions: isEmpty,
-  tool_choice: (value) => value === 'none',
   function_call: (value) => value === 'none',
   response_format: (value) => isObject(value) && value['type'] === 'text',
   modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
   audio: () => false,
   prediction: () => false,
-  reasoning_effort: () => false,
   verbosity: () => false,
   web_search_options: () => false,
 };
-
-const isObject = (value: unknown): value is Fields => isAnyObject(value) && !Array.isArray(value);
-
-/** The own fields of a caller's object, read once. */
-function fieldsOf(at: string, value: unknown): Fields {
-  const names = reading(at, () => (isObject(value) ? Object.keys(value) : undefined));
-  if (names === undefined) return refuse(`${at} is ${show(value)}, not an object`);
-  return Object.fromEntries(
-    names.map((name) => [name, reading(`${at}.${name}`, () => (value as Fields)[name])]),
-  );
-}
-
-const notInThisVersion = (name: string): never => refuse(`${name} is not in this version`, 'leave it out');
 
 /**
  * Throws `invalid-argument`, which names the field. Null and undefined fields count as absent, as in OpenAI's
@@ -108,38 +117,58 @@ export function parseChatRequest(body: unknown, options: unknown): ChatRequest {
 }
 
 function parse(body: Fields, options: unknown): ChatRequest {
+  const known = [...taken, ...anywhere, ...forTheService];
   for (const [name, value] of Object.entries(body)) {
-    if (value === undefined || value === null || taken.includes(name) || forTheService.includes(name))
-      continue;
+    if (value === undefined || value === null || known.includes(name)) continue;
     const asksForNothing = Object.hasOwn(notTaken, name) ? notTaken[name] : undefined;
     if (asksForNothing !== undefined && reading(name, () => asksForNothing(value))) continue;
-    if (asksForNothing !== undefined) notInThisVersion(name);
+    const hint = name === 'functions' || name === 'function_call' ? 'use tools and tool_choice' : undefined;
+    if (asksForNothing !== undefined) notInThisVersion(name, hint);
     else if (extras.includes(name))
       refuse(
         `chat.completions.create has no field '${name}'`,
         `write extra_body: { ${name}: ${show(value)} }`,
       );
-    else refuse(`chat.completions.create has no field '${name}'`, `the fields are ${taken.join(', ')}`);
+    else
+      refuse(
+        `chat.completions.create has no field '${name}'`,
+        `the fields are ${[...taken, ...anywhere].join(', ')}`,
+      );
   }
   if (body['model'] !== undefined && body['model'] !== null && typeof body['model'] !== 'string')
     refuse(`model is ${show(body['model'])}, not a string`);
-  const stream = boolean(body, 'stream') ?? false;
-  const extra = object(body, 'extra_body', extras);
+  const stream = booleanField(body, 'stream') ?? false;
+  const extra = objectField(body, 'extra_body', [...extras, ...anywhere]);
   const max = [number(body, 'maxTokens'), number(body, 'maxTokens', 'max_completion_tokens')];
   if (max[0] !== undefined && max[1] !== undefined)
     refuse('max_tokens and max_completion_tokens are both given, but mean the same', 'leave max_tokens out');
-  const streamOptions = object(body, 'stream_options', ['include_usage']);
+  const streamOptions = objectField(body, 'stream_options', ['include_usage', 'include_obfuscation']);
   if (streamOptions !== undefined && !stream)
     refuse(
       'stream_options needs stream: true',
       'leave it out: an answer without stream always has its usage',
     );
+  const n = body['n'] ?? 1;
+  const hasTools = parseToolChoice(body['tool_choice']);
+  const tools = reading('tools', () => parseTools(body['tools']));
+  const placed = placedAnywhere(body, extra ?? {});
   return {
+    n: asWhole('n', n, 1, 128),
+    isOneCall: booleanField(body, 'parallel_tool_calls') === false,
+    template: templateOptions(placed, stringField(body, 'reasoning_effort'), hasTools ? tools : []),
+    reader: {
+      tools: hasTools ? tools : [],
+      toolFormat: asOneOf('tool_format', placed['tool_format'] ?? 'auto', toolFormats),
+      reasoningFormat: asOneOf('reasoning_format', placed['reasoning_format'] ?? 'auto', [
+        'auto',
+        'none',
+      ] as const),
+    },
     messages: reading('messages', () => parseMessages(body['messages'])),
     stream,
     overflow: asOneOf('overflow', body['overflow'] ?? 'error', ['error', 'drop-oldest'] as const),
-    includeUsage: boolean(streamOptions ?? {}, 'include_usage') ?? false,
-    signals: [body['signal'], object({ options }, 'options', ['signal'])?.['signal']].flatMap(
+    includeUsage: booleanField(streamOptions ?? {}, 'include_usage') ?? false,
+    signals: [body['signal'], objectField({ options }, 'options', ['signal'])?.['signal']].flatMap(
       (signal) => asSignal('signal', signal ?? undefined) ?? [],
     ),
     sampling: {
@@ -151,7 +180,7 @@ function parse(body: Fields, options: unknown): ChatRequest {
       seed: number(body, 'seed'),
       stop: reading('stop', () => parseStop(body['stop'])),
       logitBias: reading('logit_bias', () => parseBias(body['logit_bias'])),
-      logprobs: parseLogprobs(body),
+      ...parseLogprobs(body),
       topK: number(extra ?? {}, 'topK', numbers.topK.c, 'extra_body.'),
       minP: number(extra ?? {}, 'minP', numbers.minP.c, 'extra_body.'),
       repetitionPenalty: number(extra ?? {}, 'repetitionPenalty', numbers.repetitionPenalty.c, 'extra_body.'),
@@ -159,52 +188,38 @@ function parse(body: Fields, options: unknown): ChatRequest {
   };
 }
 
-function parseMessages(value: unknown): ChatMessage[] {
-  if (!Array.isArray(value)) refuse(`messages is ${show(value)}, not an array`);
-  if (value.length === 0) refuse('messages is empty');
-  return Array.from(value, (given: unknown, index) => {
-    const at = `messages[${index}]`;
-    const message = fieldsOf(at, given);
-    const role = message['role'];
-    if (role === 'tool' || role === 'function') notInThisVersion(`${at}.role '${role}'`);
-    if (role !== 'system' && role !== 'developer' && role !== 'user' && role !== 'assistant') {
-      refuse(`${at}.role is ${show(role)}, not 'system', 'developer', 'user' or 'assistant'`);
-    }
-    const name = message['name'] ?? undefined;
-    if (name !== undefined && typeof name !== 'string') refuse(`${at}.name is ${show(name)}, not a string`);
-    for (const [field, content] of Object.entries(message)) {
-      // The message of an answer has these fields, empty. The caller may send such a message back.
-      if (
-        ['role', 'content', 'name'].includes(field) ||
-        content === undefined ||
-        content === null ||
-        reading(`${at}.${field}`, () => isEmpty(content))
-      )
-        continue;
-      if (['refusal', 'audio', 'tool_calls', 'function_call', 'tool_call_id', 'annotations'].includes(field))
-        notInThisVersion(`${at}.${field}`);
-      refuse(`${at} has no field '${field}'`);
-    }
-    return {
-      role,
-      content: reading(`${at}.content`, () => parseContent(`${at}.content`, message['content'])),
-      ...(name === undefined ? {} : { name }),
-    };
-  });
+const toolFormats = ['auto', 'none', ...(Object.keys(FORMATS) as (keyof typeof FORMATS)[])] as const;
+
+/** The fields that may stand in two places. */
+function placedAnywhere(body: Fields, extra: Fields): Fields {
+  return Object.fromEntries(
+    anywhere.map((name) => {
+      const [own, other] = [body[name] ?? undefined, extra[name] ?? undefined];
+      if (own !== undefined && other !== undefined) refuse(`${name} is given twice, also in extra_body`);
+      return [name, own ?? other];
+    }),
+  );
 }
 
-function parseContent(at: string, content: unknown): string {
-  if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) refuse(`${at} is ${show(content)}, neither a string nor an array of parts`);
-  const texts = Array.from(content, (given: unknown, index) => {
-    const part = fieldsOf(`${at}[${index}]`, given);
-    if (part['type'] !== 'text')
-      refuse(`${at}[${index}].type is ${show(part['type'])}, not 'text', the only type in this version`);
-    if (typeof part['text'] !== 'string')
-      refuse(`${at}[${index}].text is ${show(part['text'])}, not a string`);
-    return part['text'];
-  });
-  return texts.join('\n');
+function templateOptions(
+  placed: Fields,
+  effort: string | undefined,
+  tools: readonly Tool[],
+): ChatTemplateOptions {
+  const kwargs = placed['chat_template_kwargs'];
+  if (kwargs !== undefined && !isObject(kwargs))
+    refuse(`chat_template_kwargs is ${show(kwargs)}, not an object`);
+  const options: Fields = {
+    tools: tools.length > 0 ? tools : undefined,
+    templateKwargs:
+      kwargs === undefined && effort === undefined
+        ? undefined
+        : { ...(effort === undefined ? {} : { reasoning_effort: effort }), ...kwargs },
+    chatTemplate: stringField(placed, 'chat_template'),
+    addGenerationPrompt: booleanField(placed, 'add_generation_prompt'),
+    continueFinalMessage: booleanField(placed, 'continue_final_message'),
+  };
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 function parseStop(value: unknown): string[] | undefined {
@@ -229,26 +244,11 @@ function parseBias(value: unknown): Record<number, number> | undefined {
   return bias;
 }
 
-function parseLogprobs(body: Fields): boolean {
-  const logprobs = boolean(body, 'logprobs') ?? false;
-  const top =
-    body['top_logprobs'] === undefined || body['top_logprobs'] === null
-      ? undefined
-      : asWhole('top_logprobs', body['top_logprobs'], 0, 20);
-  if (top !== undefined && !logprobs) refuse('top_logprobs needs logprobs: true');
-  if (top !== undefined && top > 0)
-    refuse(
-      'top_logprobs is not in this version',
-      'leave it out: logprobs: true returns those of the chosen tokens',
-    );
-  return logprobs;
-}
-
-function boolean(fields: Fields, name: string): boolean | undefined {
-  const value = fields[name] ?? undefined;
-  return value === undefined || typeof value === 'boolean'
-    ? value
-    : refuse(`${name} is ${show(value)}, not true or false`);
+function parseLogprobs(body: Fields): { logprobs: boolean; topLogprobs: number } {
+  const logprobs = booleanField(body, 'logprobs') ?? false;
+  const topLogprobs = number(body, 'topLogprobs');
+  if (topLogprobs !== undefined && !logprobs) refuse('top_logprobs needs logprobs: true');
+  return { logprobs, topLogprobs: topLogprobs ?? 0 };
 }
 
 /** The option `name`, read from OpenAI's field `field`. */
@@ -260,14 +260,4 @@ function number(
 ): number | undefined {
   const value = fields[field] ?? undefined;
   return value === undefined ? undefined : asOption(name, value, `${where}${field}`);
-}
-
-function object(fields: Fields, name: string, known: readonly string[]): Fields | undefined {
-  if (fields[name] === undefined || fields[name] === null) return undefined;
-  const value = fieldsOf(name, fields[name]);
-  for (const [field, content] of Object.entries(value)) {
-    if (content !== undefined && content !== null && !known.includes(field))
-      refuse(`${name} has no field '${field}' in this version`, `the fields are ${known.join(', ')}`);
-  }
-  return value;
 }

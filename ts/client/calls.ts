@@ -183,16 +183,10 @@ export class Calls {
   }
 
   completions(): ChatCompletions<GenerationStats> {
-    const { name, architecture, variant, chatTemplate, contextLength } = this.loaded.info;
-    let before: Promise<{ ids: number[]; length: number }> | undefined;
-    const textBefore = async (): Promise<{ ids: number[]; length: number }> => {
-      const ids = await this.tokenize('a', { addSpecial: false });
-      return { ids, length: (await this.detokenize(ids, {})).length };
-    };
+    const { name, architecture, variant, contextLength } = this.loaded.info;
     return new ChatCompletions<GenerationStats>({
       name: name || architecture,
       fingerprint: variant,
-      template: chatTemplate,
       contextLength,
       encode: async ({ messages, options }, signal) => {
         const { text, template } = await this.prompt(messages, { ...options, signal });
@@ -200,12 +194,12 @@ export class Calls {
         return { ids, promptTail: text.slice(-400), template };
       },
       generate: (ids, { maxTokens, ...sampling }, signal) =>
-        this.generate(ids, { maxTokens: maxTokens ?? contextLength, ...sampling, signal }),
-      tokenText: async (id) => {
-        // Tokenised alone, SentencePiece drops a token's leading blank.
-        const { ids, length } = await (before ??= textBefore());
-        return (await this.detokenize([...ids, id], {})).slice(length);
-      },
+        this.generate(ids, {
+          maxTokens: maxTokens ?? contextLength,
+          controls: true,
+          ...sampling,
+          signal,
+        }),
     });
   }
 }

@@ -145,7 +145,7 @@ export interface GenerateOptions {
   logprobs?: boolean | undefined;
   /** Add `topLogprobs` to each event: this many of the most likely tokens, 0 to 20; needs `logprobs`. */
   topLogprobs?: number | undefined;
-  /** Add `control` to the events of control tokens. @internal */
+  /** For chat: see ContinuationOptions. @internal */
   controls?: boolean | undefined;
   /**
    * Takes the call out of the queue, or stops it at its next step. The loop then throws the signal's reason.

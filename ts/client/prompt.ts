@@ -20,6 +20,5 @@ export function promptOf(calls: Calls, request: string, signal?: AbortSignal): P
     ready.add(connection);
     return rendered;
   };
-  const { info, bosToken, eosToken } = loaded;
-  return renderPrompt({ main: info.chatTemplate, named: {}, bosToken, eosToken, render }, request, signal);
+  return renderPrompt({ ...loaded.templates, render }, request, signal);
 }

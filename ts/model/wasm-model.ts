@@ -231,6 +231,26 @@ export class WasmModel {
   }
 
   /**
+   * Resolves to the prompt of a conversation, rendered with the chat template in the model's file, as
+   * Jinja2 does with the settings of Hugging Face transformers. The event loop turns while a template
+   * renders, and its steps and memory are limited. `generate` doesn't double a BOS that the prompt has.
+   *
+   * @param messages_json JSON text: an array of messages (`role`, `content` ...), or an object with
+   *   `messages` and, if wanted, `tools`, `add_generation_prompt` (default true), `continue_final_message`,
+   *   `chat_template` (a name), and more variables for the template, such as `enable_thinking`.
+   * @throws {ChordError} `invalid-argument` for a text that isn't such JSON, when the file has no template,
+   *   or when the template fails or refuses the messages; the message names the template's line.
+   */
+  async format_chat_messages(messages_json: string): Promise<string> {
+    const { engine } = this.#open().work;
+    if (typeof messages_json !== 'string')
+      wrong('format_chat_messages: messages_json', messages_json, 'a string');
+    const { formatMessages } = await import('./format-messages.js');
+    this.#open();
+    return formatMessages(engine, messages_json);
+  }
+
+  /**
    * Always rejects with `no-webgpu` and the reason: this version has no GPU backend. The model continues to
    * run on the CPU.
    */

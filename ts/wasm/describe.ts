@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Describes a loaded model as plain data, the same in level 1 and level 2.
 import { tensorTypes } from '../abi/abi.gen.js';
+import { toErrorRecord } from '../errors.js';
+import type { ErrorRecord } from '../errors.js';
 import type { WasmEngine } from './engine.js';
 import type { CompiledModule } from './instantiate.js';
 
@@ -50,8 +52,12 @@ export interface LanguageModelInfo {
     readonly kv: number;
     readonly total: number;
   };
-  /** `tokenizer.chat_template` of the file. */
+  /** The chat template: `tokenizer.chat_template` of the file, or else that of its architecture's family. */
   readonly chatTemplate: string | undefined;
+  /** Where `chatTemplate` is from. */
+  readonly chatTemplateSource: 'file' | 'architecture' | undefined;
+  /** Names of the file's further chat templates, such as 'tool_use'. */
+  readonly chatTemplates: readonly string[];
 }
 
 /** Labels of `general.file_type` (llama.cpp's llama_ftype), by number. */
@@ -91,7 +97,54 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why: stri
       kv: plan.context_bytes,
       total: engine.file.neededBytes,
     },
-    chatTemplate: engine.file.meta('tokenizer.chat_template'),
+    ...templateInfo(engine),
+  };
+}
+
+/** A model's chat templates. `error`: what is wrong with `main`, which the file has in another form. */
+export interface ModelTemplates {
+  readonly main: string | undefined;
+  readonly error: ErrorRecord | undefined;
+  readonly named: { readonly [name: string]: string };
+  readonly bosToken: string;
+  readonly eosToken: string;
+}
+
+export function describeTemplates(engine: WasmEngine): ModelTemplates {
+  const { file, vocabulary } = engine;
+  const { bos, eos } = file.modelInfo();
+  const text = (id: number): string => (id < 0 ? '' : vocabulary.detokenize([id]));
+  const named: [string, string][] = [];
+  for (const name of file.chatTemplates()) {
+    const template = ownTemplate(engine, name).main;
+    if (template !== undefined) named.push([name, template]);
+  }
+  return {
+    ...ownTemplate(engine),
+    named: Object.fromEntries(named),
+    bosToken: text(bos),
+    eosToken: text(eos),
+  };
+}
+
+/** A model loads also when its template is no text. */
+function ownTemplate(engine: WasmEngine, name?: string): Pick<ModelTemplates, 'main' | 'error'> {
+  try {
+    return { main: engine.file.chatTemplate(name), error: undefined };
+  } catch (error) {
+    return { main: undefined, error: toErrorRecord(error) };
+  }
+}
+
+function templateInfo(
+  engine: WasmEngine,
+): Pick<LanguageModelInfo, 'chatTemplate' | 'chatTemplateSource' | 'chatTemplates'> {
+  const { main } = ownTemplate(engine);
+  const isOwn = engine.file.meta('tokenizer.chat_template') !== undefined;
+  return {
+    chatTemplate: main,
+    chatTemplateSource: main === undefined ? undefined : isOwn ? 'file' : 'architecture',
+    chatTemplates: engine.file.chatTemplates(),
   };
 }
 

@@ -9,7 +9,7 @@ import { fileName } from '../load/remote.js';
 import type { RemoteFile } from '../load/remote.js';
 import { checked, openSource } from '../store/open.js';
 import { TemplateEngine } from '../template/engine.js';
-import { describe } from '../wasm/describe.js';
+import { describe, describeTemplates } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
 import { Call } from './call.js';
 import { downloadFiles } from './download.js';
@@ -392,7 +392,5 @@ function busy(waiting: string, running: string): ChordError {
 
 function describeLoaded(loaded: LoadedEngine): Results['load'] {
   const { engine, compiled, why } = loaded;
-  const { bos, eos } = engine.file.modelInfo();
-  const text = (id: number): string => (id < 0 ? '' : engine.vocabulary.detokenize([id]));
-  return { info: describe(engine, compiled, why), bosToken: text(bos), eosToken: text(eos) };
+  return { info: describe(engine, compiled, why), templates: describeTemplates(engine) };
 }

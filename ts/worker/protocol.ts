@@ -27,7 +27,7 @@ import type { HttpFile } from '../load/http.js';
 import type { RemoteFile, RemoteSource } from '../load/remote.js';
 import { asBias, asContextLength, asOption, kvTypes, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling, TokenLogprob } from '../options.js';
-import type { LanguageModelInfo } from '../wasm/describe.js';
+import type { LanguageModelInfo, ModelTemplates } from '../wasm/describe.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
 import type { KeepOptions } from '../store/open.js';
 import type { Rendered, Rendering } from '../template/engine.js';
@@ -70,6 +70,8 @@ export interface TokenEvent {
   readonly token: number;
   /** With `logprobs: true`: natural logarithm of the token's probability before sampling options apply. */
   readonly logprob?: number;
+  /** For chat: the token's own bytes, which may be a part of a character. @internal */
+  readonly bytes?: Uint8Array;
   /** With `topLogprobs` above 0: the most likely tokens, best first; on a tie the lower id comes first. */
   readonly topLogprobs?: readonly TokenLogprob[];
   /**
@@ -122,11 +124,10 @@ export interface LoadOptions extends KeepOptions {
   readonly wasm: string | Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** The answer to `load`. The chat template needs the token strings. */
+/** The answer to `load`. */
 export interface Loaded {
   readonly info: LanguageModelInfo;
-  readonly bosToken: string;
-  readonly eosToken: string;
+  readonly templates: ModelTemplates;
 }
 
 /**
