@@ -168,6 +168,45 @@ test('a conversation longer than the context goes on without its oldest turns, a
     assert.match(stderr, /The context is full: the first \d+ messages were left out/);
   }));
 
+test('in a pipe, what a model thinks stays out of its answer; --json has it apart, and a saved conversation keeps it', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-chat-'));
+  try {
+    const file = path.join(folder, 'thinks.gguf');
+    const saved = path.join(folder, 'talk.json');
+    // The prompt opens the reasoning, which the fixture never closes.
+    await writeFile(file, withContext(await withTemplate(`${CHATML}{{ '<think>' }}`), 100_000));
+    const plain = await chat([file, ...flags], 'Hi there\n');
+    assert.deepEqual([plain.status, plain.stdout], [0, '\n'], plain.stderr);
+    const json = await chat([file, ...flags, '--json'], `Hi there\n/save ${saved}\n`);
+    const [{ text, reasoning, stats }] = lines(json.stdout);
+    assert.equal(text, '');
+    assert.ok(reasoning.length > 0 && stats.tokens > 0, json.stdout);
+    const { messages } = JSON.parse(await readFile(saved, 'utf8'));
+    assert.deepEqual(
+      messages.filter(({ role }) => role !== 'system'),
+      [],
+      'a question without an answer is dropped',
+    );
+    // What a file has of reasoning comes back with /load and goes into the next request's messages.
+    await writeFile(
+      saved,
+      JSON.stringify({
+        messages: [
+          { role: 'user', content: 'Hi' },
+          { role: 'assistant', content: 'Ho', reasoning_content: 'Hm' },
+        ],
+      }),
+    );
+    const again = path.join(folder, 'again.json');
+    await chat([file, ...flags], `/load ${saved}\n/save ${again}\n`);
+    assert.deepEqual(JSON.parse(await readFile(again, 'utf8')).messages.slice(-1), [
+      { role: 'assistant', content: 'Ho', reasoning_content: 'Hm' },
+    ]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test('a file that is no conversation is neither overwritten nor loaded, and the exit status is 1', () =>
   withFile(async (file) => {
     const notes = path.join(path.dirname(file), 'notes.md');

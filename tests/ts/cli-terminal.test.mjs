@@ -333,3 +333,34 @@ test(
     assert.doesNotMatch((await talk({ NO_COLOR: '1' })).raw, /\x1b\[[\d;]*m/);
   },
 );
+
+test('what a model thinks is faint, and its answer begins a paragraph', async () => {
+  const { TextPrinter } = await importSource('terminal.ts');
+  const { stdout } = process;
+  const before = { isTTY: stdout.isTTY, write: stdout.write, hasColors: stdout.hasColors };
+  let written = '';
+  const run = async (isTTY) => {
+    written = '';
+    try {
+      Object.assign(stdout, { isTTY, hasColors: () => true, write: (text) => ((written += text), true) });
+      const printer = new TextPrinter();
+      for (const [piece, thought] of [
+        ['', 'Hm, \x1b[31m'],
+        ['', 'well.'],
+        ['', ''],
+        ['Yes', ''],
+        ['.', ''],
+      ])
+        await printer.write(piece, thought);
+    } finally {
+      Object.assign(stdout, before);
+    }
+  };
+  const { TERM } = process.env;
+  process.env.TERM = 'xterm';
+  await run(true);
+  process.env.TERM = TERM ?? '';
+  assert.equal(written, '\x1b[2mHm, \\u001b[31m\x1b[22m\x1b[2mwell.\x1b[22m\n\nYes.');
+  await run(false);
+  assert.equal(written, 'Yes.');
+});

@@ -230,13 +230,16 @@ class Talk {
 
   /** Asks a question and prints the answer and its figures. */
   async #ask(question: string, signal: AbortSignal): Promise<void> {
-    const text = await this.#answer(this.#conversation.messages(question), signal);
+    const { text, reasoning } = await this.#answer(this.#conversation.messages(question), signal);
     // An answer that was stopped before its first word is dropped with its question.
-    if (text !== '') this.#conversation.add(question, text);
+    if (text !== '') this.#conversation.add(question, text, reasoning);
   }
 
-  /** Resolves to the answer's text, which may be partial. */
-  async #answer(messages: ChatCompletionMessageParam[], signal: AbortSignal): Promise<string> {
+  /** Resolves to the answer's text, which may be partial, and to the reasoning before it. */
+  async #answer(
+    messages: ChatCompletionMessageParam[],
+    signal: AbortSignal,
+  ): Promise<{ text: string; reasoning: string }> {
     const { json } = this.#command;
     const { sampling } = this.#command;
     const preset =
@@ -252,17 +255,25 @@ class Talk {
     );
     const printer = new TextPrinter();
     let text = '';
+    let reasoning = '';
     try {
       for await (const { choices } of stream) {
-        const piece = choices[0]?.delta.content ?? '';
-        text += piece;
-        if (!json) await printer.write(piece);
+        const { content = '', reasoning_content: thought = '' } = choices[0]?.delta ?? {};
+        text += content;
+        reasoning += thought;
+        if (!json) await printer.write(content, thought);
       }
     } catch (error) {
       if (!signal.aborted) throw error;
     }
     const { stats, droppedMessages } = stream;
-    if (json) await printJson({ text, stats, ...(droppedMessages > 0 && { droppedMessages }) });
+    if (json)
+      await printJson({
+        text,
+        ...(reasoning !== '' && { reasoning }),
+        stats,
+        ...(droppedMessages > 0 && { droppedMessages }),
+      });
     else await print('\n');
     if (droppedMessages > this.#dropped)
       this.#say(
@@ -271,7 +282,7 @@ class Talk {
     this.#dropped = droppedMessages;
     if (!json && stats)
       note(this.#command, `\n${faint((this.lines.isTerminal ? brief : figures)(stats))}\n\n`);
-    return text;
+    return { text, reasoning };
   }
 
   /** In a terminal a conversation survives an error that names its cause; in a pipe an error ends it. */

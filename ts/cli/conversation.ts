@@ -10,6 +10,8 @@ import type { ChatCompletionMessageParam, Session } from '../index.js';
 export interface Turn {
   readonly role: 'user' | 'assistant';
   readonly content: string;
+  /** What the assistant thought before. The template keeps it or drops it. */
+  readonly reasoning_content?: string;
 }
 
 /** A failure that a conversation tells and survives. */
@@ -30,8 +32,11 @@ export class Conversation {
     ];
   }
 
-  add(question: string, answer: string): void {
-    this.turns.push({ role: 'user', content: question }, { role: 'assistant', content: answer });
+  add(question: string, answer: string, reasoning = ''): void {
+    this.turns.push(
+      { role: 'user', content: question },
+      { role: 'assistant', content: answer, ...(reasoning !== '' && { reasoning_content: reasoning }) },
+    );
   }
 
   /** Takes the last question and its answer away, and returns the question. */
@@ -113,9 +118,12 @@ function parse(text: string): { system: string | null; turns: Turn[] } | undefin
   let system: string | null = null;
   const turns: Turn[] = [];
   for (const [index, one] of (list as unknown[]).entries()) {
-    const { role, content } = (one ?? {}) as { role?: unknown; content?: unknown };
+    const fields = (one ?? {}) as { role?: unknown; content?: unknown; reasoning_content?: unknown };
+    const { role, content, reasoning_content: reasoning } = fields;
     if (typeof content !== 'string') return undefined;
     if (role === 'system' && index === 0) system = content;
+    else if (role === 'assistant' && typeof reasoning === 'string')
+      turns.push({ role, content, reasoning_content: reasoning });
     else if (role === 'user' || role === 'assistant') turns.push({ role, content });
     else return undefined;
   }

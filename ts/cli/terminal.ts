@@ -37,13 +37,28 @@ export async function print(text: string): Promise<void> {
 export const isScreen = (stream: NodeJS.WriteStream): boolean =>
   stream.isTTY === true && process.env['TERM'] !== 'dumb';
 
-/** Writes a text piece by piece. On a terminal it breaks lines at words. */
+/**
+ * Writes a text piece by piece. On a terminal it breaks lines at words, and what was thought before the text
+ * is faint. Elsewhere only the text is written.
+ */
 export class TextPrinter {
   readonly #wrap = isScreen(process.stdout) ? new WordWrap() : undefined;
+  #isThinking = false;
 
-  write(piece: string): Promise<void> {
-    if (this.#wrap === undefined) return printText(piece);
-    return print(this.#wrap.write(piece.replace(CONTROLS, escaped), process.stdout.columns));
+  async write(piece: string, thought = ''): Promise<void> {
+    const wrap = this.#wrap;
+    if (wrap === undefined) return printText(piece);
+    const shown = (text: string): string =>
+      wrap.write(text.replace(CONTROLS, escaped), process.stdout.columns);
+    if (thought !== '') {
+      this.#isThinking = true;
+      const text = shown(thought);
+      await print(process.stdout.hasColors?.() ? `\x1b[2m${text}\x1b[22m` : text);
+    }
+    if (piece === '') return;
+    const between = this.#isThinking ? shown('\n\n') : '';
+    this.#isThinking = false;
+    await print(between + shown(piece));
   }
 }
 
