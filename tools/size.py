@@ -22,7 +22,7 @@ DIST = ROOT / "dist"
 # Gzipped bytes. wasm-chord/inline holds both modules and the JavaScript of pages and workers.
 BUDGET = {"wasm32-relaxed.wasm": 80_000, "wasm32-simd.wasm": 76_000, "JavaScript, level 1": 40_000,
           "JavaScript, level 2": 60_000, "first load: level 2, relaxed": 140_000,
-          "with the template engine": 170_000, "with every optional chunk": 180_000,
+          "with the template engine": 180_000, "with every optional chunk": 185_000,
           "wasm-chord/inline, all in one": 290_000}
 
 
