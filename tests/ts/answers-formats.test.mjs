@@ -166,6 +166,7 @@ True
       ['Hm. ⟦<|python_tag|>⟧get_weather(city="Paris")', [{ content: 'Hm.' }, weather()]],
       ['[get_weather(city="Paris"), now()]', [weather(), now]],
       ['⟦<|python_start|>⟧[get_weather(city="Paris")]⟦<|python_end|>⟧', [weather()]],
+      ['⟦<|python_start|>⟧⟦<|python_end|>⟧{"name": "now", "parameters": {}}', [now]],
       ['\n{"name": "now", "parameters": {}}\n', [now]],
       ['[{"name": "now", "parameters": {}}]', [now]],
       // Text.
@@ -384,6 +385,7 @@ for (const [name, format] of Object.entries(formats)) {
   test(`${name}: its templates are known`, () => {
     assert.equal(findFormat(template), name);
     assert.equal(findFormat(thinks), name);
+    assert.equal(findFormat(''), undefined);
   });
 
   test(`${name}: each call`, () => {
@@ -499,6 +501,11 @@ test('a schema says what a text stands for', () => {
     ['flag', 'maybe', 'maybe'],
     ['none', '"quoted"', 'quoted'],
     ['none', 'toString', 'toString'],
+    ['none', "['x', 'it\\'s', None, {'a': True}, (1,)]", ['x', "it's", null, { a: true }, [1]]],
+    ['none', "['x'] and", "['x'] and"],
+    ['none', '[now()]', '[now()]'],
+    ['maybe', "['x']", "['x']"],
+    ['union', "{'a': 1}", { a: 1 }],
   ])
     assert.deepEqual(read(key, text), value, `${key}: ${text}`);
 });
@@ -551,5 +558,23 @@ test('gpt_oss: a prompt that ends in a message', () => {
   checkAnswer('⟦<|channel|>⟧analysis⟦<|message|>⟧Hm.⟦<|end|>⟧', [{ content: 'Hm.' }], {
     template,
     reasoningFormat: 'none',
+  });
+});
+
+test('where a template shows no format, hermes and JSON alone are calls', () => {
+  for (const template of ['', '{{ messages }}', '{{ tools | tojson }}']) {
+    checkAnswer(formats.hermes.weather, [weather()], { template });
+    checkAnswer(formats.llama3.weather, [weather()], { template });
+    checkAnswer('[{"name": "now", "arguments": {}, "id": "x"}]', [now], { template });
+    checkAnswer(
+      'So: {"name": "now", "arguments": {}}',
+      [{ content: 'So: {"name": "now", "arguments": {}}' }],
+      {
+        template,
+      },
+    );
+  }
+  checkAnswer('{"name": "now", "arguments": {}}', [{ content: '{"name": "now", "arguments": {}}' }], {
+    template: formats.hermes.template,
   });
 });

@@ -172,8 +172,8 @@ export const FORMATS = {
 export type ToolFormatName = keyof typeof FORMATS;
 
 /** Returns the first format that a template shows. */
-export function findFormat(template: string): ToolFormatName {
+export function findFormat(template: string): ToolFormatName | undefined {
   const names = Object.keys(FORMATS) as ToolFormatName[];
   const isIn = (sign: string): boolean => template.includes(sign);
-  return names.find((name) => FORMATS[name].signs.some(isIn)) ?? 'hermes';
+  return names.find((name) => FORMATS[name].signs.some(isIn));
 }

@@ -8,6 +8,9 @@ import type { Reading, Tape } from './tape.js';
 const INTERPRETERS = ['python', 'ipython', 'code_interpreter'];
 
 export function* readLlama(tape: Tape, marker: string): Reading<boolean> {
+  // Llama 4 writes <|python_start|> and <|python_end|> around a call, or both in front of it.
+  if (marker === '<|python_start|>' && (yield* tape.next(['<|python_end|>'])) !== '')
+    return yield* readLlama(tape, '<|python_end|>');
   const first = yield* tape.space();
   if (first === '{') {
     do if (!(yield* readCalls(tape, marker === ''))) return false;

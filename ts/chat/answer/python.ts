@@ -2,7 +2,8 @@
 // Calls written as in Python, f(a=1, b="x"), and as Gemma writes them, call:f{a:1,b:<escape>x<escape>}.
 // Their values become JSON text as they come.
 import { cutOff, escaped, isNumber, jsonWord, readCallList, streamArguments } from './json.js';
-import type { Reading, Sink, Tape } from './tape.js';
+import type { Reading, Sink } from './tape.js';
+import { Tape } from './tape.js';
 
 /** Deeper values are text: each level costs a little for every character. */
 const DEPTH = 64;
@@ -40,6 +41,16 @@ export function* readGemmaCall(tape: Tape, quote: string): Reading<boolean> {
   const name = yield* tape.word();
   if (!tape.tools.has(name) || !(yield* tape.literal('{'))) return false;
   return yield* readMembers(tape, name, '}', ':', quote);
+}
+
+/** The JSON text of a list or mapping in Python's form, if `text` is one. */
+export function pythonValue(text: string): string | undefined {
+  const tape = new Tape(new Map(), () => '', true);
+  tape.feed(text, '');
+  tape.end();
+  let json = '';
+  const isRead = /^[[{(]/.test(text) && copyLoose(tape, (piece) => (json += piece), '', 0).next().value;
+  return isRead === true && tape.peek().next().value === '' ? json : undefined;
 }
 
 function* readMembers(

@@ -38,15 +38,19 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
   const functions = (toolFormat === 'none' ? [] : tools).flatMap(({ function: described }) =>
     described === undefined ? [] : [[described.name, described.parameters] as const],
   );
-  const name = toolFormat === 'auto' || toolFormat === 'none' ? findFormat(template) : toolFormat;
-  // A template that knows no tools gets them as text, in the form of hermes.
-  const isInText = name !== toolFormat && name !== 'hermes' && !usesTools(template);
-  const formats: Format[] = [FORMATS[name], ...(isInText ? [FORMATS.hermes] : [])];
+  const found = toolFormat === 'auto' || toolFormat === 'none' ? findFormat(template) : toolFormat;
+  const formats: Format[] = [];
+  if (found !== undefined) formats.push(FORMATS[found]);
+  // Templates that know no tools get them as text, in the form of hermes. Where nothing shows a form, a call
+  // may also come as JSON alone.
+  if (found === undefined || (found !== toolFormat && found !== 'hermes' && !usesTools(template)))
+    formats.push(FORMATS.hermes);
+  if (found === undefined) formats.push(FORMATS.llama3);
   const isShort = /length\s*!=\s*9\b/.test(template);
   const newId = isShort ? () => random(9) : () => `call_${random(24)}`;
-  const tape = new Tape(new Map(functions), newId, toolFormat === name);
+  const tape = new Tape(new Map(functions), newId, toolFormat === found);
   const reading =
-    name === 'gpt_oss'
+    found === 'gpt_oss'
       ? readChannels(tape, promptTail, reasoningFormat !== 'none')
       : readAnswer(
           tape,

@@ -2,6 +2,7 @@
 // Calls in tags: each argument is a text, and the JSON schema of the function says what it stands for.
 import { isObject } from '../../check.js';
 import { cutOff, escaped, jsonWord, streamArguments } from './json.js';
+import { pythonValue } from './python.js';
 import type { Reading, Sink, Tape } from './tape.js';
 
 export interface Tags {
@@ -84,15 +85,15 @@ function* copyArgument(tape: Tape, end: string, types: readonly string[], sink: 
 /** The JSON text of a value that is written as text. `types` are those of the schema; none: any. */
 function typed(text: string, types: readonly string[]): string {
   const trimmed = text.trim();
-  const json = jsonWord(trimmed) ?? trimmed;
-  try {
-    const value: unknown = JSON.parse(json);
-    const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
-    const isWanted = (types.includes('integer') && type === 'number') || types.includes(type);
-    if (isWanted || !types.includes('string')) return json;
-  } catch {
-    // No JSON: a string.
-  }
+  for (const json of [jsonWord(trimmed) ?? trimmed, pythonValue(trimmed)])
+    try {
+      const value: unknown = JSON.parse(json ?? '');
+      const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
+      const isWanted = (types.includes('integer') && type === 'number') || types.includes(type);
+      if (isWanted || !types.includes('string')) return json!;
+    } catch {
+      // Neither JSON nor Python's form of it: a string.
+    }
   return JSON.stringify(text);
 }
 
