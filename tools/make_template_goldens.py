@@ -108,7 +108,11 @@ def merge_system(variables: dict) -> dict:
                 text += ("\n" if text else "") + part["text"]
     text = (text if isinstance(text, str) else "") + "\n"
     if isinstance(content, list):
-        content = [{"type": "text", "text": text}, *content]
+        part = content[0] if content else None
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            content = [{**part, "text": text + part["text"]}, *content[1:]]
+        else:
+            content = [{"type": "text", "text": text}, *content]
     else:
         content = text + (content if isinstance(content, str) else "")
     return {**variables, "messages": [{**following, "content": content}, *messages[2:]]}

@@ -34,17 +34,27 @@ static val text_of(vm *r, val content)
     return text;
 }
 
-/* `text` before the content: in front of its string, or as a part before its parts. */
+/* `text` and a line end before the content: in front of its string or of its first part's text, so that a
+ * template that strips parts, or reads the first alone, loses nothing; a part of its own before an image. */
 static val prepend(vm *r, val text, val content)
 {
     text = chord_string_join(r, text, word(r, "\n"));
     if (content->kind == STRING) return chord_string_join(r, text, content);
     if (content->kind != LIST) return text;
-    chord_values part = { 0 }, l = { 0 };
-    chord_dict_put(r, &part, word(r, "type"), word(r, "text"));
-    chord_dict_put(r, &part, word(r, "text"), text);
-    chord_values_put(r, &l, chord_values_done(r, &part, DICT));
-    for (uint32_t i = 0; i < content->n; i++) chord_values_put(r, &l, content->v[i]);
+    val const first = content->n ? field(r, content->v[0], "text") : NOTHING;
+    bool const has_text = first->kind == STRING;
+    val part;
+    if (has_text) {
+        part = with(r, content->v[0], "text", chord_string_join(r, text, first));
+    } else {
+        chord_values fields = { 0 };
+        chord_dict_put(r, &fields, word(r, "type"), word(r, "text"));
+        chord_dict_put(r, &fields, word(r, "text"), text);
+        part = chord_values_done(r, &fields, DICT);
+    }
+    chord_values l = { 0 };
+    chord_values_put(r, &l, part);
+    for (uint32_t i = has_text; i < content->n; i++) chord_values_put(r, &l, content->v[i]);
     return chord_values_done(r, &l, LIST);
 }
 

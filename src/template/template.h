@@ -58,7 +58,8 @@ typedef struct chord_template_input {
     uint64_t max_output; /* bytes; 0: no bound but the arena */
     /* For a template that raises an exception on a system message (chord_template_raised). If the first of
      * `messages` is a system message, the user's message behind it gets its text and a line end: in front of
-     * a string, or as a text part before the parts. Without a user's message there it becomes one itself. */
+     * a string or of the first part's text, otherwise as a part before the parts. Without a user's message
+     * there it becomes one itself. */
     bool merge_system;
 } chord_template_input;
 

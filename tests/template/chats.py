@@ -86,6 +86,8 @@ MERGES = {
     "to parts": [SYSTEM, {"role": "user", "content": [IMAGE, TEXT]}, *TURNS[1:]],
     "from parts": [LINES, ASK],
     "parts to parts": [LINES, *PARTS, ASK],
+    "to a first part without type": [SYSTEM, {"role": "user", "content": [{"n": 1, "text": ""}, IMAGE]}],
+    "to strings": [SYSTEM, {"role": "user", "content": ["a", {"text": None}]}],
     "no parts": [{"role": "system", "content": []}, {"role": "user", "content": []}],
     "empty": [{"role": "system", "content": ""}, {"role": "user", "content": ""}],
     "none": [{"role": "system", "content": None}, {"role": "user", "content": None}],
