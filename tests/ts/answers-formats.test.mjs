@@ -561,20 +561,22 @@ test('gpt_oss: a prompt that ends in a message', () => {
   });
 });
 
-test('where a template shows no format, hermes and JSON alone are calls', () => {
-  for (const template of ['', '{{ messages }}', '{{ tools | tojson }}']) {
-    checkAnswer(formats.hermes.weather, [weather()], { template });
-    checkAnswer(formats.llama3.weather, [weather()], { template });
-    checkAnswer('[{"name": "now", "arguments": {}, "id": "x"}]', [now], { template });
-    checkAnswer(
+test('hermes: an answer that begins with the JSON of a call is one, as small models write it', () => {
+  for (const template of ['', '{{ tools | tojson }}', formats.hermes.template]) {
+    const check = (text, wanted) => checkAnswer(text, wanted, { template });
+    check(formats.hermes.weather, [weather()]);
+    check('\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>', [weather()]);
+    check('{"name": "now", "arguments": {}}\n{"name": "now", "arguments": {}}', [now, now]);
+    check('[{"name": "now", "arguments": {}, "id": "x"}]', [now]);
+    check(`{"name": "now", "arguments": {}}\n${formats.hermes.add}`, [now, add]);
+    for (const text of [
       'So: {"name": "now", "arguments": {}}',
-      [{ content: 'So: {"name": "now", "arguments": {}}' }],
-      {
-        template,
-      },
-    );
+      '```json\n{"name": "now", "arguments": {}}\n```',
+      '{"name": "then", "arguments": {}}',
+      '{"name": "now"}',
+      '{"answer": "now", "arguments": {}}',
+      '[1, 2]',
+    ])
+      check(text, [{ content: text }]);
   }
-  checkAnswer('{"name": "now", "arguments": {}}', [{ content: '{"name": "now", "arguments": {}}' }], {
-    template: formats.hermes.template,
-  });
 });

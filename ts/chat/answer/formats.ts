@@ -26,10 +26,10 @@ function json(open: string, close?: string, signs = [open]): Format {
   return {
     signs,
     markers: [open],
-    *read(tape) {
+    *read(tape, marker) {
       let found = open;
       while (found === open) {
-        do if (!(yield* readCalls(tape))) return false;
+        do if (!(yield* readCalls(tape, marker === ''))) return false;
         while ((yield* tape.space()) === '{');
         found = yield* tape.oneOf(markers);
       }
@@ -132,7 +132,8 @@ export const FORMATS = {
     '<seed:tool_call>',
   ]),
   qwen3_coder: tagged(FUNCTION, ['<function=']),
-  hermes: json('<tool_call>', '</tool_call>'),
+  /** Small models leave the tags out. */
+  hermes: { ...json('<tool_call>', '</tool_call>'), bare: '{[' },
   lfm2: {
     signs: ['<|tool_call_start|>', '<|tool_list_start|>'],
     markers: ['<|tool_call_start|>'],

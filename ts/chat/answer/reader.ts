@@ -41,11 +41,9 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
   const found = toolFormat === 'auto' || toolFormat === 'none' ? findFormat(template) : toolFormat;
   const formats: Format[] = [];
   if (found !== undefined) formats.push(FORMATS[found]);
-  // Templates that know no tools get them as text, in the form of hermes. Where nothing shows a form, a call
-  // may also come as JSON alone.
+  // Templates that know no tools get them as text, in the form of hermes.
   if (found === undefined || (found !== toolFormat && found !== 'hermes' && !usesTools(template)))
     formats.push(FORMATS.hermes);
-  if (found === undefined) formats.push(FORMATS.llama3);
   const isShort = /length\s*!=\s*9\b/.test(template);
   const newId = isShort ? () => random(9) : () => `call_${random(24)}`;
   const tape = new Tape(new Map(functions), newId, toolFormat === found);
