@@ -115,14 +115,16 @@ static int ask(talk *t, const char *line, size_t n_line)
 {
     int32_t n;
     cli_figures f;
+    size_t const n_dropped = t->n_dropped;
     if (add(t, "user", line, n_line)) return 1;
     int32_t *const ids = fitting_ids(t, &n);
     t->n_answer = 0;
-    int const status = ids ? cli_continue(t->c, t->session, t->stream, ids, n, take_piece, t, &f) : 1;
+    int status = ids ? cli_continue(t->c, t->session, t->stream, ids, n, take_piece, t, &f) : 1;
     free(ids);
     if (!status) print_answer(t, &f);
+    else t->n_dropped = n_dropped;
+    if (!status && t->n_answer) status = add(t, "assistant", t->answer, t->n_answer);
     if (status || !t->n_answer) take_last(t);
-    else if (add(t, "assistant", t->answer, t->n_answer)) return 1;
     return status;
 }
 

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import test from 'node:test';
 import { SMOLLM2, needsModel } from '../ts/level2.mjs';
+import { CTRL_D, inTerminal, needsTerminal } from '../ts/terminal.mjs';
 
 const root = new URL('../../', import.meta.url).pathname;
 const folder = mkdtempSync(`${tmpdir()}/chord-`);
@@ -276,6 +277,33 @@ test('a question that no context can hold ends a piped chat with 1', () => {
   assert.match(stderr, /^chord: context-full: /);
   assert.equal(stdout.trimEnd().split('\n').length, 1);
   assert.equal(run(['generate', file, 'sea '.repeat(400), '--chat']).status, 1);
+});
+
+test('at a terminal chat prompts, and survives a question that is too long', needsTerminal, async () => {
+  const file = withTemplate(CHATML);
+  const answers = [];
+  const { status } = await inTerminal(
+    ['chat', file, '--json', '--temperature', '0', '--max-tokens', '6', '--system', ''],
+    async (terminal) => {
+      for (const question of ['Once', 'upon', 'sea '.repeat(300), 'a time']) {
+        await terminal.see('> ');
+        terminal.type(`${question}\n`);
+        const [line] = await terminal.see(/\{"text".*\}|context-full/);
+        if (line.startsWith('{')) answers.push(JSON.parse(line));
+        else assert.equal(question.length, 1200);
+      }
+      await terminal.see('> ');
+      terminal.type(CTRL_D);
+    },
+    { command: [`${root}build/native/chord`], columns: 2000 },
+  );
+  assert.equal(status, 0);
+  assert.equal(answers.length, 3);
+  const say = (role, text) => `<|im_start|>${role}\n${text}<|im_end|>\n`;
+  const asked = say('user', 'Once') + say('assistant', answers[0].text) + say('user', 'upon');
+  const whole = `${asked}${say('assistant', answers[1].text)}${say('user', 'a time')}<|im_start|>assistant\n`;
+  assert.equal(answers[2].stats.promptTokens, plain(file, whole).length);
+  assert.equal(answers[2].droppedMessages, undefined);
 });
 
 test('the answers of SmolLM2 are those of the npm command', needsModel, () => {

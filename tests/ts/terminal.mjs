@@ -17,12 +17,16 @@ export const CTRL_C = '\x03';
 export const CTRL_D = '\x04';
 
 /**
- * Runs the bin in a terminal of so many columns. `use(terminal)` types and waits; the terminal ends with the
- * program. Resolves to { status, raw, screen }: the status as a shell sees it, all that was written, and the
- * lines on screen.
+ * Runs the bin, or another command, in a terminal of so many columns. `use(terminal)` types and waits; the
+ * terminal ends with the program. Resolves to { status, raw, screen }: the status as a shell sees it, all
+ * that was written, and the lines on screen.
  */
-export async function inTerminal(parameters, use, { columns = 80, env = {} } = {}) {
-  const child = spawn('python3', [helper, String(columns), process.execPath, bin, ...parameters], {
+export async function inTerminal(
+  parameters,
+  use,
+  { columns = 80, env = {}, command = [process.execPath, bin] } = {},
+) {
+  const child = spawn('python3', [helper, String(columns), ...command, ...parameters], {
     stdio: 'pipe',
     env: { ...shown, TERM: 'xterm-256color', WASM_CHORD_HISTORY: '', ...env },
     timeout: 120_000,
