@@ -3,7 +3,7 @@
 // applyChatTemplate, and what is merged or continued.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { withTemplate } from './chat.mjs';
+import { promptIds, withContext, withTemplate } from './chat.mjs';
 import { refused, withModel } from './level2.mjs';
 
 const ASK = [{ role: 'user', content: 'Hi' }];
@@ -67,13 +67,17 @@ test('arguments of calls are objects where the template reads objects, and JSON 
       '<where>Étretat<least>3<wet>True<not>None',
     ],
     [callsWith("{{ '(' + c.function.arguments + ')' }}"), `(${text})`],
-    [callsWith('{{ c.function.arguments }}'), text],
   ]) {
     await withText(template, async (model) => {
       for (const args of [objects, text])
         assert.equal(await model.applyChatTemplate(called(args)), `Hi;${rendered};`, template);
     });
   }
+  await withText(callsWith('{{ c.function.arguments }}'), async (model) => {
+    // Both can be printed: what was given is.
+    assert.equal(await model.applyChatTemplate(called(text)), `Hi;${text};`);
+    assert.equal(await model.applyChatTemplate(called({ n: null })), "Hi;{'n': None};");
+  });
   await withText(callsWith('{{ c.function.arguments | tojson }}'), async (model) => {
     assert.equal(await model.applyChatTemplate(called('')), 'Hi;{};');
     assert.equal(await model.applyChatTemplate(called('{"a')), 'Hi;"{\\"a";', 'no JSON: the text as it is');
@@ -149,6 +153,38 @@ test("the assistant's last message is continued: the prompt ends with its text",
       model.applyChatTemplate(messages, go),
       'invalid-argument',
       "doesn't write the last message",
+    );
+  });
+});
+
+test('tools go into the system text where the template knows none, in chat.completions and with toolsInText', async () => {
+  const tools = [{ type: 'function', function: { name: 'tide', parameters: { type: 'object' } } }];
+  const messages = [...called('{"where":"B"}'), { role: 'tool', tool_call_id: 'call12345', content: 'low' }];
+  const known = `{% if tools %}{{ tools | tojson }}{% endif %}${callsWith('{{ c.function.arguments | tojson }}')}`;
+  const file = async (template) => withContext(await withTemplate(template), 2048);
+  const promptTokens = async (model, body) =>
+    (await model.chat.completions.create({ ...body, max_tokens: 1 })).usage.prompt_tokens;
+  await withModel(await file(TURNS), { contextLength: 2048 }, async (model) => {
+    const text = await model.applyChatTemplate(messages, { tools, toolsInText: true });
+    assert.ok(text.startsWith('<system>') && text.includes('"name":"tide"'), text);
+    assert.ok(text.includes('<assistant><tool_call>\n{"name": "tide", "arguments": {"where":"B"}}'), text);
+    assert.ok(text.endsWith('<user><tool_response>\nlow\n</tool_response></><bot>'), text);
+    assert.equal(
+      await promptTokens(model, { messages, tools }),
+      (await promptIds(model, messages, { tools, toolsInText: true })).length,
+    );
+    const without = await model.applyChatTemplate(messages, { toolsInText: true });
+    assert.equal(without, text.slice(text.indexOf('<user>')));
+    // As Jinja2 renders it.
+    assert.equal(await model.applyChatTemplate(ASK, { tools }), '<user>Hi</><bot>');
+    assert.equal(await model.applyChatTemplate(ASK, { toolsInText: true }), '<user>Hi</><bot>');
+  });
+  await withModel(await file(known), { contextLength: 2048 }, async (model) => {
+    const text = await model.applyChatTemplate(messages, { tools });
+    assert.equal(text, await model.applyChatTemplate(messages, { tools, toolsInText: true }));
+    assert.equal(
+      await promptTokens(model, { messages, tools }),
+      (await promptIds(model, messages, { tools })).length,
     );
   });
 });

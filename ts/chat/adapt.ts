@@ -7,7 +7,7 @@ import type { Fields } from '../check.js';
 import { ChordError } from '../errors.js';
 import type { Rendered, Rendering } from '../template/engine.js';
 
-export type Message = Fields & { readonly role?: unknown };
+export type Message = Fields & { readonly role: string };
 export type Render = (rendering: Rendering, signal?: AbortSignal) => Promise<Rendered>;
 type Probe = (variables: Fields) => Promise<Rendered>;
 
@@ -142,7 +142,7 @@ const argumentsForm = (template: string, render: Probe): Promise<ArgumentsForm> 
         add_generation_prompt: false,
       });
     const object = await ask({ [KEY]: MARK });
-    // A template that takes text prints an object as Python does.
-    if (object.includes(MARK) && !object.includes(`{'${KEY}': '${MARK}'}`)) return 'object';
-    return (await ask(JSON.stringify({ [KEY]: MARK }))).includes(MARK) ? 'text' : 'object';
+    // A template that is made for text prints an object as Python does, if it doesn't fail.
+    if (object.includes(MARK)) return object.includes(`{'${KEY}': '${MARK}'}`) ? 'any' : 'object';
+    return (await ask(JSON.stringify({ [KEY]: MARK }))).includes(MARK) ? 'text' : 'any';
   });

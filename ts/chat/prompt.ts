@@ -5,6 +5,8 @@ import { asBoolean, asOptional, asString, isObject, refuse, wrong } from '../che
 import type { Fields } from '../check.js';
 import { ChordError } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
+import { usesTools, withToolsInText } from './answer/describe.js';
+import type { Tool } from './answer/shapes.js';
 import { formats } from './format-chat.js';
 import { adapt } from './adapt.js';
 import type { Message, Render } from './adapt.js';
@@ -46,10 +48,10 @@ export async function renderPrompt(
   signal?: AbortSignal,
 ): Promise<RenderedPrompt> {
   const given = JSON.parse(request) as Fields;
-  const messages = asMessages(given['messages']);
-  const tools = asOptional(given['tools'], (list) => {
+  let messages = asMessages(given['messages']);
+  let tools = asOptional(given['tools'], (list) => {
     if (!Array.isArray(list)) wrong('tools', list, 'an array');
-    return list.length > 0 ? (list as unknown[]) : undefined;
+    return list.length > 0 ? (list as Tool[]) : undefined;
   });
   const continues = asBoolean('continueFinalMessage', given['continueFinalMessage'] ?? false);
   const adds = asBoolean('addGenerationPrompt', given['addGenerationPrompt'] ?? !continues);
@@ -66,6 +68,11 @@ export async function renderPrompt(
       refuse(`templateKwargs has ${name}, which has an option of its own`);
   const name = asOptional(given['chatTemplate'], (value) => asString('chatTemplate', value));
   const template = choose(templates, name, tools !== undefined);
+
+  if (asBoolean('toolsInText', given['toolsInText'] ?? false) && lacksTools(template, messages, tools)) {
+    messages = withToolsInText(messages, tools ?? []);
+    tools = undefined;
+  }
 
   const constants = { bos_token: templates.bosToken, eos_token: templates.eosToken };
   const render = (variables: Fields, mergeSystem: boolean): ReturnType<Render> =>
@@ -88,6 +95,14 @@ export async function renderPrompt(
   }
   if (isRaised) throw new ChordError('invalid-argument', text);
   return { text: continues ? cut(text) : text, template };
+}
+
+/** Whether the template leaves out tools, calls or results that there are. */
+function lacksTools(template: string, messages: readonly Message[], tools: unknown): boolean {
+  if (tools !== undefined) return !usesTools(template);
+  const isOfTools = ({ role, tool_calls: calls }: Message): boolean =>
+    role === 'tool' || Array.isArray(calls);
+  return messages.some(isOfTools) && !template.includes('tool_calls');
 }
 
 function asMessages(value: unknown): Message[] {

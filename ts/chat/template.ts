@@ -22,5 +22,10 @@ export interface ChatTemplateOptions {
   chatTemplate?: string | undefined;
   /** Further variables for the template, such as `{ enable_thinking: false }`. */
   templateKwargs?: { readonly [name: string]: unknown } | undefined;
+  /**
+   * Write tools, calls and results as text where the template knows no tools, as `chat.completions` does;
+   * default false: such a template leaves them out.
+   */
+  toolsInText?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }

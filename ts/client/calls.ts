@@ -30,6 +30,7 @@ const promptOptions: readonly (keyof ChatTemplateOptions)[] = [
   'tools',
   'chatTemplate',
   'templateKwargs',
+  'toolsInText',
   'signal',
 ];
 
@@ -189,7 +190,7 @@ export class Calls {
       fingerprint: variant,
       contextLength,
       encode: async ({ messages, options }, signal) => {
-        const { text, template } = await this.prompt(messages, { ...options, signal });
+        const { text, template } = await this.prompt(messages, { ...options, toolsInText: true, signal });
         const ids = await this.tokenize(text, { signal }, contextLength);
         return { ids, promptTail: text.slice(-400), template };
       },
