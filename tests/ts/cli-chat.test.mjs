@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadModel } from '../../dist/index.js';
-import { CHATML, withContext, withTemplate } from './chat.mjs';
+import { CHATML, withContext, withKeys, withTemplate } from './chat.mjs';
 import { FIXTURE, SMOLLM2, needsModel } from './level2.mjs';
 
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -261,3 +261,31 @@ test('a missing template and a full context end the conversation with status 1 a
     for (const more of [['x'], ['--ignore-eos'], ['--prompt', 'x'], ['--chat']])
       assert.equal((await chat([file, ...more], '')).status, 2, more.join(' '));
   }));
+
+test('--chat-template chooses a template by its name, and a wrong name fails before the first question', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-chat-'));
+  try {
+    const file = path.join(folder, 'named.gguf');
+    const keys = {
+      'tokenizer.chat_template': "{{ raise_exception('main') }}",
+      'tokenizer.chat_template.tool_use': CHATML,
+    };
+    await writeFile(file, withContext(await withKeys(keys), 4096));
+    const named = [file, ...flags, '--chat-template', 'tool_use', '--json'];
+    const plain = path.join(folder, 'plain.gguf');
+    await writeFile(plain, withContext(await withTemplate(CHATML), 4096));
+    const textOf = ({ stdout }) => stdout.split('\n').flatMap((line) => JSON.parse(line || '[]').text ?? []);
+    const answer = await chat(named, 'Hi\n');
+    assert.equal(answer.status, 0, answer.stderr);
+    // The system turn of a tiny model is there too.
+    assert.deepEqual(textOf(answer), textOf(await chat([plain, ...flags, '--json'], 'Hi\n')));
+    const main = await chat([file, ...flags], 'Hi\n');
+    assert.equal(main.status, 1);
+    assert.match(main.stderr, /line 1: main/);
+    const wrong = await chat([file, ...flags, '--chat-template', 'rag'], 'Hi\n');
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.stderr, /no chat template 'rag'[^]*tool_use/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

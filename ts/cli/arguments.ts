@@ -43,6 +43,8 @@ export interface Command {
   special: { addSpecial: boolean; parseSpecial: boolean };
   /** Put the text into the model's chat template as the user's turn. */
   chat: boolean;
+  /** Name of one of the file's chat templates; undefined: the main one. */
+  chatTemplate: string | undefined;
   system: string | null;
   /** chat: keep questions for later conversations. */
   history: boolean;
@@ -144,7 +146,8 @@ function check(name: CommandName, words: string[], values: Values): Command {
   if (ids !== null && (named ?? word) !== undefined)
     throw new UsageError(`${name}: text and --ids can't be combined`);
   if (has('chat') && ids !== null) throw new UsageError("--chat and --ids can't be combined");
-  if (has('system') && name !== 'chat' && !has('chat')) throw new UsageError('--system needs --chat');
+  for (const option of ['system', 'chat-template'] as const)
+    if (has(option) && name !== 'chat' && !has('chat')) throw new UsageError(`--${option} needs --chat`);
   if (has('full') && !has('json')) throw new UsageError('--full needs --json');
   if (has('full') && has('top')) throw new UsageError("--full and --top can't be combined");
   const kvType = value('kv');
@@ -165,6 +168,7 @@ function check(name: CommandName, words: string[], values: Values): Command {
     quiet: has('quiet'),
     special: { addSpecial: !has('no-special'), parseSpecial: !has('no-parse') },
     chat: has('chat'),
+    chatTemplate: value('chat-template'),
     system: value('system') ?? null,
     history: !has('no-history'),
     all: has('all'),

@@ -36,7 +36,10 @@ const SMALL = 2e9;
 /** Runs until the input ends or the user ends it. Resolves to true if Ctrl-C ended it. */
 export async function chat(model: LanguageModel, command: Command): Promise<boolean> {
   // Throws the template's error before the first question.
-  if (!model.info.chatTemplate) await model.applyChatTemplate([]);
+  const { chatTemplate } = command;
+  const { info } = model;
+  if (chatTemplate === undefined ? !info.chatTemplate : !info.chatTemplates.includes(chatTemplate))
+    await model.applyChatTemplate([], { chatTemplate });
   const talk = new Talk(model, await model.createSession(), command);
   try {
     await talk.run();
@@ -240,8 +243,7 @@ class Talk {
     messages: ChatCompletionMessageParam[],
     signal: AbortSignal,
   ): Promise<{ text: string; reasoning: string }> {
-    const { json } = this.#command;
-    const { sampling } = this.#command;
+    const { json, sampling, chatTemplate: chat_template } = this.#command;
     const preset =
       this.lines.isTerminal && isTiny(this.#model) ? (this.#retries > 0 ? TINY_RETRY : TINY_SAMPLING) : {};
     const request = requestOf({
@@ -250,7 +252,13 @@ class Talk {
       ...(sampling.seed !== undefined && { seed: sampling.seed + this.#retries }),
     });
     const stream = await this.#session.chat.completions.create(
-      { ...request, messages, stream: true, overflow: 'drop-oldest' },
+      {
+        ...request,
+        messages,
+        stream: true,
+        overflow: 'drop-oldest',
+        ...(chat_template !== undefined && { chat_template }),
+      },
       { signal },
     );
     const printer = new TextPrinter();

@@ -43,7 +43,7 @@ ${TINY} In a terminal it gets temperature 0 and a
 frequency penalty of 0.2 too.`,
     least: 1,
     most: 1,
-    own: ['system', 'no-history'],
+    own: ['system', 'chat-template', 'no-history'],
     sampling: true,
     loading: true,
     examples: [
@@ -64,7 +64,18 @@ is a line { token, text }, and the last line is { stats }.
 ${TINY.replace('A model', 'With --chat, a model').replace(', unless\n--system', ',\nunless --system')}`,
     least: 1,
     most: 2,
-    own: ['prompt', 'exact', 'ids', 'no-special', 'no-parse', 'chat', 'system', 'ignore-eos', 'profile'],
+    own: [
+      'prompt',
+      'exact',
+      'ids',
+      'no-special',
+      'no-parse',
+      'chat',
+      'system',
+      'chat-template',
+      'ignore-eos',
+      'profile',
+    ],
     sampling: true,
     loading: true,
     examples: [

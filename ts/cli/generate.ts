@@ -66,5 +66,5 @@ async function promptOf(model: LanguageModel, command: Command, text: string): P
     ...(system === null ? [] : [{ role: 'system' as const, content: system }]),
     { role: 'user' as const, content: text },
   ];
-  return model.applyChatTemplate(messages);
+  return model.applyChatTemplate(messages, { chatTemplate: command.chatTemplate });
 }

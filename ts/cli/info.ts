@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { LanguageModel } from '../index.js';
+import type { LanguageModel, LanguageModelInfo } from '../index.js';
 import type { Command } from './arguments.js';
 import { onOneLine, print, printJson, size } from './terminal.js';
 
@@ -21,9 +21,14 @@ export async function info({ info }: LanguageModel, command: Command): Promise<v
     ['runs on', `${info.backend}: ${info.backendReason}`],
     ['variant', info.variant],
     ['threads', info.threads],
-    ['chat template', info.chatTemplate ? 'yes' : 'none'],
+    ['chat template', templateOf(info)],
   ];
   await print(
     rows.map(([label, value]) => `${label.padEnd(14)}${onOneLine(String(value ?? '-'))}\n`).join(''),
   );
+}
+
+function templateOf({ chatTemplateSource: source, chatTemplates: names }: LanguageModelInfo): string {
+  const main = source === undefined ? 'none' : source === 'file' ? 'yes' : "the architecture's";
+  return names.length > 0 ? `${main}; by name: ${names.join(', ')}` : main;
 }

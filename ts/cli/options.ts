@@ -21,6 +21,11 @@ export const options = {
   'no-special': { type: 'boolean', text: 'add no BOS and no EOS' },
   'no-parse': { type: 'boolean', text: 'special tokens in the text are plain text' },
   chat: { type: 'boolean', text: "put the prompt into the model's chat template" },
+  'chat-template': {
+    type: 'string',
+    value: 'NAME',
+    text: "one of the file's further templates, such as tool_use",
+  },
   system: { type: 'string', value: 'TEXT', text: "the system turn; '': none" },
   // Sampling
   'max-tokens': { type: 'string', value: 'N', text: 'at most N new tokens' },

@@ -17,7 +17,10 @@ export const TINY_RETRY = { temperature: 0.2, frequencyPenalty: 0.2 };
 export const isTiny = ({ info }: LanguageModel): boolean => info.parameters < TINY;
 
 /** The system turn of a conversation; null: none, as `--system ''` says. */
-export async function systemOf(model: LanguageModel, { system }: Command): Promise<string | null> {
+export async function systemOf(
+  model: LanguageModel,
+  { system, chatTemplate }: Command,
+): Promise<string | null> {
   if (system !== null) return system || null;
   if (!isTiny(model)) return null;
   const messages: ChatMessage[] = [
@@ -25,7 +28,7 @@ export async function systemOf(model: LanguageModel, { system }: Command): Promi
     { role: 'user', content: 'Hi' },
   ];
   // A template may refuse a system turn.
-  return model.applyChatTemplate(messages).then(
+  return model.applyChatTemplate(messages, { chatTemplate }).then(
     () => TINY_SYSTEM,
     () => null,
   );
