@@ -244,10 +244,39 @@ const makeGenerateOptions = (random) =>
     signal: () => makeSignal(random),
   });
 
+const makeTool = (random) => ({
+  type: orOdd(random, () => 'function', 0.1),
+  function: orOdd(
+    random,
+    () =>
+      makeOptions(random, {
+        name: () => random.pick(['f', 'g', makeText(random)]),
+        description: () => makeText(random),
+        parameters: () => orOdd(random, () => ({ type: 'object', properties: {} }), 0.2),
+      }),
+    0.1,
+  ),
+});
+const makeCall = (random) =>
+  makeOptions(random, {
+    id: () => 'a',
+    type: () => 'function',
+    function: () => ({ name: 'f', arguments: random.pick(['{}', '{"a": 1}', makeText(random)]) }),
+  });
+const makeMessage = (random) =>
+  makeOptions(random, {
+    role: () => random.pick(['user', 'assistant', 'tool', 'system', 'developer']),
+    content: () => random.pick([makeText(random), null, [{ type: 'text', text: makeText(random) }]]),
+    tool_calls: () => [makeCall(random)],
+    tool_call_id: () => 'a',
+    reasoning_content: () => makeText(random),
+  });
+
 const makeBody = (random) =>
   makeOptions(random, {
     messages: () => [
       { role: 'user', content: makeText(random) },
+      ...(random.chance(0.3) ? [makeMessage(random)] : []),
       ...(random.chance(0.2) ? [makeOdd(random)] : []),
     ],
     max_tokens: () => random.pick([1, 4]),
@@ -261,8 +290,18 @@ const makeBody = (random) =>
     extra_body: () => makeOptions(random, { top_k: () => 3, min_p: () => 0 }),
     signal: () => makeSignal(random),
     user: () => makeOdd(random),
-    tools: () => [],
-    n: () => 1,
+    tools: () => Array.from({ length: random.below(3) }, () => makeTool(random)),
+    tool_choice: () => random.pick(['auto', 'none', 'required', { type: 'function' }]),
+    parallel_tool_calls: () => random.chance(0.5),
+    reasoning_effort: () => 'low',
+    chat_template_kwargs: () => ({ enable_thinking: false, deep: [{ a: makeText(random) }] }),
+    tool_format: () => random.pick(['auto', 'none', 'hermes']),
+    reasoning_format: () => random.pick(['auto', 'none']),
+    add_generation_prompt: () => random.chance(0.5),
+    continue_final_message: () => random.chance(0.5),
+    chat_template: () => 'tool_use',
+    top_logprobs: () => random.below(22),
+    n: () => 1 + random.below(3),
     response_format: () => ({ type: 'text' }),
     stream_options: () => ({ include_usage: true }),
     model: () => 'any',
