@@ -138,6 +138,19 @@ test('every token has its log-probability once and in order, also where its text
   }
 });
 
+test('a chunk has the log-probabilities of its own text, and of what was held back before it', async () => {
+  const { create } = scripted(['Well, this is <tool so. ']);
+  const chunks = await collect(await create({ ...asked, logprobs: true, stream: true }));
+  let text = '';
+  let tokens = '';
+  for (const { delta, logprobs } of choices(chunks)) {
+    text += delta.content ?? '';
+    tokens += (logprobs?.content ?? []).map(({ token }) => token).join('');
+    assert.ok(tokens.startsWith(text), `${tokens}: ${text}`);
+  }
+  assert.equal(text, tokens);
+});
+
 test('parallel_tool_calls: false keeps the first call, and leaves the run at the second', async () => {
   const text = `${WEATHER}\n${NOW}${' and more'.repeat(50)}`;
   for (const stream of [false, true]) {
@@ -173,6 +186,27 @@ test("tool_choice 'none' keeps the tools out of the prompt, and calls are text",
   assert.equal(list[0].finish_reason, 'stop');
   const auto = await scripted([WEATHER]).create({ ...asked, tool_choice: 'auto' });
   assert.equal(auto.choices[0].finish_reason, 'tool_calls');
+});
+
+test("tool_choice 'allowed_tools' leaves the other tools out of the prompt and of what is read", async () => {
+  const tool_choice = (mode, ...names) => ({
+    type: 'allowed_tools',
+    allowed_tools: { mode, tools: names.map((name) => ({ type: 'function', function: { name } })) },
+  });
+  const { create, log } = scripted([`${WEATHER}\n${NOW}`]);
+  const { choices: list } = await create({ ...asked, tool_choice: tool_choice('auto', 'now') });
+  assert.deepEqual(log.prompts[0].options, { tools: [TOOLS[1]] });
+  assert.deepEqual(
+    list[0].message.tool_calls.map(({ function: of }) => of.name),
+    ['now'],
+  );
+  for (const [choice, ...words] of [
+    [tool_choice('required', 'now'), 'tool_choice', "'required'", 'not in this version'],
+    [tool_choice('auto', 'later'), 'tool_choice.allowed_tools.tools[0].function.name'],
+    [tool_choice('some'), 'tool_choice.allowed_tools.mode'],
+    [{ type: 'allowed_tools' }, 'tool_choice.allowed_tools'],
+  ])
+    await refused(create({ ...asked, tool_choice: choice }), ...words);
 });
 
 test('without tools in the request, what looks like a call is text', async () => {

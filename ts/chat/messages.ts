@@ -112,14 +112,34 @@ export function parseTools(value: unknown): (Tool & object)[] {
   });
 }
 
-/** Returns whether the model may call tools. */
-export function parseToolChoice(value: unknown): boolean {
-  if (value === undefined || value === null || value === 'auto') return true;
-  if (value === 'none') return false;
+/** Returns those of `tools` that the model may call. */
+export function chosenTools(value: unknown, tools: readonly Tool[]): readonly Tool[] {
+  if (value === undefined || value === null || value === 'auto') return tools;
+  if (value === 'none') return [];
+  const fields = isObject(value) ? fieldsOf('tool_choice', value) : {};
+  if (fields['type'] === 'allowed_tools') return allowedTools(fields['allowed_tools'], tools);
   const what = typeof value === 'string' ? `'${value}'` : show(value);
   if (value !== 'required' && !isObject(value)) refuse(`tool_choice is ${what}, not 'none' or 'auto'`);
-  return notInThisVersion(
-    `tool_choice ${typeof value === 'string' ? what : 'with a named tool'}`,
+  return cantForce(value === 'required' ? what : 'with a named tool');
+}
+
+const cantForce = (what: string): never =>
+  notInThisVersion(
+    `tool_choice ${what}`,
     "a call can't be forced: use 'auto', give only the tools in question, and ask for the call in a message",
   );
+
+function allowedTools(value: unknown, tools: readonly Tool[]): readonly Tool[] {
+  const at = 'tool_choice.allowed_tools';
+  const { mode, tools: list } = fieldsOf(at, value);
+  if (mode === 'required') cantForce("with the mode 'required'");
+  if (mode !== 'auto') refuse(`${at}.mode is ${show(mode)}, not 'auto'`);
+  if (!Array.isArray(list)) refuse(`${at}.tools is ${show(list)}, not an array`);
+  const names = Array.from(list, (given: unknown, index) => {
+    const here = `${at}.tools[${index}].function`;
+    const { name } = fieldsOf(here, fieldsOf(`${at}.tools[${index}]`, given)['function']);
+    if (!tools.some((tool) => tool.function?.name === name)) refuse(`${here}.name ${show(name)} is no tool`);
+    return name;
+  });
+  return tools.filter((tool) => names.includes(tool.function?.name));
 }

@@ -9,7 +9,7 @@ import type { NumberName } from '../options.js';
 import type { AnswerReaderOptions, Tool } from './answer/reader.js';
 import { FORMATS } from './answer/formats.js';
 import { booleanField, fieldsOf, isObject, notInThisVersion, objectField, stringField } from './fields.js';
-import { parseMessages, parseToolChoice, parseTools } from './messages.js';
+import { chosenTools, parseMessages, parseTools } from './messages.js';
 import type { ChatMessage, ChatTemplateOptions } from './template.js';
 
 /** The part of a request that `generate` uses. */
@@ -143,21 +143,22 @@ function parse(body: Fields, options: unknown): ChatRequest {
   if (max[0] !== undefined && max[1] !== undefined)
     refuse('max_tokens and max_completion_tokens are both given, but mean the same', 'leave max_tokens out');
   const streamOptions = objectField(body, 'stream_options', ['include_usage', 'include_obfuscation']);
+  booleanField(streamOptions ?? {}, 'include_obfuscation'); // there is none: nobody listens on the way
   if (streamOptions !== undefined && !stream)
     refuse(
       'stream_options needs stream: true',
       'leave it out: an answer without stream always has its usage',
     );
   const n = body['n'] ?? 1;
-  const hasTools = parseToolChoice(body['tool_choice']);
-  const tools = reading('tools', () => parseTools(body['tools']));
+  const all = reading('tools', () => parseTools(body['tools']));
+  const tools = reading('tool_choice', () => chosenTools(body['tool_choice'], all));
   const placed = placedAnywhere(body, extra ?? {});
   return {
     n: asWhole('n', n, 1, 128),
     isOneCall: booleanField(body, 'parallel_tool_calls') === false,
-    template: templateOptions(placed, stringField(body, 'reasoning_effort'), hasTools ? tools : []),
+    template: templateOptions(placed, stringField(body, 'reasoning_effort'), tools),
     reader: {
-      tools: hasTools ? tools : [],
+      tools,
       toolFormat: asOneOf('tool_format', placed['tool_format'] ?? 'auto', toolFormats),
       reasoningFormat: asOneOf('reasoning_format', placed['reasoning_format'] ?? 'auto', [
         'auto',
