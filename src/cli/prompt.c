@@ -15,7 +15,7 @@ struct cli_template {
     chord_template *program;
     char bos[256], eos[256];
     int adds_bos, adds_eos;
-    int takes_parts; /* a message's content must be a list of parts */
+    bool knows_parts, must_have_parts; /* of a message's content; knows: it may read them */
 };
 
 /* A text that was rendered, malloc'd; NULL after an error. */
@@ -40,7 +40,8 @@ static void put_json(FILE *f, const char *text, size_t n)
 }
 
 /* The template's variables, JSON, malloc'd. What isn't given is null, as in transformers. */
-static char *variables_of(const cli_template *t, const cli_message *m, size_t n_messages, size_t *n)
+static char *variables_of(const cli_template *t, const cli_message *m, size_t n_messages, bool as_parts,
+                          size_t *n)
 {
     char *text = NULL;
     FILE *f = open_memstream(&text, n);
@@ -52,9 +53,9 @@ static char *variables_of(const cli_template *t, const cli_message *m, size_t n_
     fputs(",\"messages\":[", f);
     for (size_t i = 0; i < n_messages; i++) {
         fprintf(f, "%s{\"role\":\"%s\",\"content\":%s", i ? "," : "", m[i].role,
-                t->takes_parts ? "[{\"type\":\"text\",\"text\":" : "");
+                as_parts ? "[{\"type\":\"text\",\"text\":" : "");
         put_json(f, m[i].text, m[i].n);
-        fputs(t->takes_parts ? "}]}" : "}", f);
+        fputs(as_parts ? "}]}" : "}", f);
     }
     fputs("]}", f);
     if (fclose(f)) {
@@ -99,10 +100,10 @@ static rendered render(const cli_template *t, const char *variables, size_t n, b
     return out;
 }
 
-static rendered render_messages(const cli_template *t, const cli_message *m, size_t n_messages)
+static rendered render_messages(const cli_template *t, const cli_message *m, size_t n_messages, bool as_parts)
 {
     size_t n;
-    char *const variables = variables_of(t, m, n_messages, &n);
+    char *const variables = variables_of(t, m, n_messages, as_parts, &n);
     if (!variables) return (rendered){ 0 };
     rendered out = render(t, variables, n, false);
     /* Some templates refuse a system message. */
@@ -113,21 +114,19 @@ static rendered render_messages(const cli_template *t, const cli_message *m, siz
 
 /* Whether a user's text appears in the prompt only as a part. A template that doesn't know parts prints the
  * list. */
-static int must_have_parts(cli_template *t)
+static bool must_have_parts(const cli_template *t)
 {
     static const char word[] = "kiesel";
     cli_message const ask = { "user", word, sizeof word - 1 };
-    if (!strstr(t->source, "type")) return 0;
-    rendered const plain = render_messages(t, &ask, 1);
-    int is_there = plain.text && strstr(plain.text, word);
+    if (!t->knows_parts) return false;
+    rendered const plain = render_messages(t, &ask, 1, false), parts = render_messages(t, &ask, 1, true);
+    bool const takes_text = plain.text && strstr(plain.text, word),
+               takes_parts = parts.text && strstr(parts.text, word) &&
+                             !strstr(parts.text, "'type': 'text'") &&
+                             !strstr(parts.text, "\"type\": \"text\"");
     free(plain.text);
-    if (is_there) return 0;
-    t->takes_parts = 1;
-    rendered const parts = render_messages(t, &ask, 1);
-    is_there = parts.text && strstr(parts.text, word) && !strstr(parts.text, "'type': 'text'") &&
-               !strstr(parts.text, "\"type\": \"text\"");
     free(parts.text);
-    return is_there;
+    return takes_parts && !takes_text;
 }
 
 static int compile(cli *c, cli_template *t)
@@ -165,7 +164,8 @@ cli_template *cli_template_open(cli *c)
     token_text(c, info.eos, t->eos, sizeof t->eos);
     t->adds_bos = info.add_bos;
     t->adds_eos = info.add_eos;
-    t->takes_parts = must_have_parts(t);
+    t->knows_parts = strstr(t->source, "type") != NULL;
+    t->must_have_parts = must_have_parts(t);
     return t;
 }
 
@@ -180,7 +180,12 @@ void cli_template_close(cli_template *t)
 int32_t *cli_template_ids(cli *c, const cli_template *t, const cli_message *messages, size_t n_messages,
                           int32_t *n)
 {
-    rendered const r = render_messages(t, messages, n_messages);
+    rendered r = render_messages(t, messages, n_messages, t->must_have_parts);
+    /* Gemma 3 1B's template reads the user's text, and the system's first part. */
+    if (!r.text && !r.is_raised && t->knows_parts && !t->must_have_parts) {
+        rendered const parts = render_messages(t, messages, n_messages, true);
+        if (parts.text) r = parts;
+    }
     if (!r.text) {
         cli_fail(r.error.length ? r.error.text : "no memory for the prompt");
         return NULL;

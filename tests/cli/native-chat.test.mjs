@@ -117,6 +117,11 @@ test('a template that reads parts gets parts', () => {
     "{% for m in messages %}{% for p in m.content if p.type == 'text' %}[{{ m.role }}] {{ p.text }}{% endfor %}{% endfor %}",
   );
   assert.deepEqual(turn(file, 'Hi', '--system', 'Be brief.'), plain(file, '[system] Be brief.[user] Hi'));
+  const mixed = withTemplate(
+    "{% if messages[0].role == 'system' %}{{ messages[0].content[0].text + '. ' }}{% endif %}" +
+      '{% set c = messages[-1].content %}{{ c if c is string else c[0].text }}{# type #}',
+  );
+  assert.deepEqual(turn(mixed, 'Hi', '--system', 'Be brief'), plain(mixed, 'Be brief. Hi'));
   const both = withTemplate(
     '{% for m in messages %}{{ m.content if m.content is string else m.content[0].type }}{% endfor %}',
   );
