@@ -7,9 +7,13 @@ const REASONS = { stop: '', length: 'cut off: no room for more tokens', abort: '
 
 export class AnswerView {
   text = '';
+  /** What the model thought before it answered. */
+  thoughts = '';
   item;
   #body = element('div', { className: 'text' });
+  #details = element('details', { className: 'thoughts', open: true });
   #note = element('span', { className: 'note' });
+  #hasText = false;
   #pieces = 0;
   #begin = 0;
   #frame = 0;
@@ -27,6 +31,13 @@ export class AnswerView {
   add(piece) {
     this.text += piece;
     if (this.#pieces++ === 0) this.#begin = performance.now();
+    this.#frame ||= requestAnimationFrame(() => this.#paint());
+  }
+
+  /** Adds a piece of what the model thinks. It is open while the answer has no text. */
+  think(piece) {
+    if (this.thoughts === '') this.item.prepend(this.#details);
+    this.thoughts += piece;
     this.#frame ||= requestAnimationFrame(() => this.#paint());
   }
 
@@ -61,7 +72,13 @@ export class AnswerView {
 
   #paint() {
     this.#frame = 0;
-    this.#body.replaceChildren(...blocksOf(this.text));
+    if (this.thoughts !== '') {
+      const text = element('div', { textContent: this.thoughts });
+      this.#details.replaceChildren(element('summary', { textContent: 'Thoughts' }), text);
+    }
+    if (this.text !== '' || this.thoughts === '') this.#body.replaceChildren(...blocksOf(this.text));
+    if (this.text !== '' && !this.#hasText) this.#details.open = false;
+    this.#hasText = this.text !== '';
     const seconds = (performance.now() - this.#begin) / 1000;
     if (this.#pieces > 1) this.#note.textContent = `${((this.#pieces - 1) / seconds).toFixed(1)} tokens/s`;
     this.#onPaint();

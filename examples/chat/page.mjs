@@ -244,7 +244,9 @@ async function ask(text, isRetry = false) {
     if (isStopping) stream.controller.abort();
     for await (const { choices } of stream) {
       // Words that were on their way when the user stopped aren't shown any more.
-      if (choices[0]?.delta.content && !isStopping) answer.add(choices[0].delta.content);
+      const { content, reasoning_content: thought } = choices[0]?.delta ?? {};
+      if (thought && !isStopping) answer.think(thought);
+      if (content && !isStopping) answer.add(content);
     }
     // Stopped before the first word: the question is dropped.
     if (answer.text === '' && stream.controller.signal.aborted) {
@@ -253,7 +255,9 @@ async function ask(text, isRetry = false) {
       askAgain(question.content);
     } else {
       answer.end(stream.stats, () => retry(answer), stream.droppedMessages);
-      conversation.push(question, { role: 'assistant', content: answer.text });
+      // The template keeps or drops what the model thought.
+      const thoughts = answer.thoughts === '' ? {} : { reasoning_content: answer.thoughts };
+      conversation.push(question, { role: 'assistant', content: answer.text, ...thoughts });
       if (conversation === chat.messages) Object.assign(chat, { stats: stream.stats, error: null });
     }
   } catch (error) {

@@ -553,3 +553,22 @@ test('a chat longer than the context goes on, and says that its oldest messages 
     assert.deepEqual(page.faults, []);
   }),
 );
+
+test('what a model thinks stands apart from its answer, and stays with it in the conversation', () =>
+  withChat(true, async (page, file) => {
+    // The prompt opens the reasoning, and a model of random weights never closes it.
+    await writeFile(file, await withTemplate(`${CHATML}{{ '<think>' }}`));
+    await page.setInputFiles('#file', file);
+    await reached(page, 'ready');
+    await settings(page, { temperature: '0', 'max-tokens': '8' });
+    await ask(page, 'Hi there');
+    await reached(page, 'ready');
+    await page.waitForSelector('.assistant .retry');
+    const thoughts = page.locator('.assistant .thoughts');
+    assert.equal(await thoughts.evaluate((element) => element.open), true);
+    const { messages } = await state(page);
+    assert.equal(messages.at(-1).content, '');
+    assert.ok(messages.at(-1).reasoning_content.length > 0);
+    assert.equal(await thoughts.locator('div').textContent(), messages.at(-1).reasoning_content);
+    assert.match(await page.textContent('.assistant .note'), /^\d tokens/);
+  }));
