@@ -31,7 +31,17 @@ const formats = {
     add: '<tool_call>{"name":"add","arguments":{"a":1,"b":-2.5}}</tool_call>',
     now: '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>',
     all: `<tool_call>${JSON.stringify({ name: 'get_weather', arguments: all })}</tool_call>`,
-    rows: [['<tool_call>{"name":"now"}<tool_call>{"name":"now"}', [now, now]]],
+    rows: [
+      ['<tool_call>{"name":"now"}<tool_call>{"name":"now"}', [now, now]],
+      [
+        '<tool_call>{"id": "x", "type": "function", "function": {"name": "now", "arguments": {}}}</tool_call>',
+        [{ ...now, id: 'x' }],
+      ],
+      [
+        '<tool_call>{"function": {"name": "then", "arguments": {}}}</tool_call>',
+        [{ content: '<tool_call>{"function": {"name": "then", "arguments": {}}}</tool_call>' }],
+      ],
+    ],
   },
   qwen3_coder: {
     template:
@@ -360,6 +370,20 @@ True
     add: 'functools[{"name": "add", "arguments": {"a": 1, "b": -2.5}}]',
     now: 'functools[{"name": "now", "arguments": {}}]',
     rows: [['import functools\nfunctools.reduce', [{ content: 'import functools\nfunctools.reduce' }]]],
+  },
+  olmo3: {
+    template: '{% if tools %}<function_calls>{% endif %}',
+    weather: '<function_calls>get_weather(city="Paris")</function_calls>',
+    add: '<function_calls>\nadd(a=1, b=-2.5)\n</function_calls>',
+    now: '<function_calls>now()</function_calls>',
+    rows: [['<function_calls>now()\nadd(a=1, b=-2.5)</function_calls>', [now, add]]],
+  },
+  internlm: {
+    template: "{% if tools %}'<|action_start|><|plugin|>'{% endif %}",
+    weather: '⟦<|plugin|>⟧\n{"name": "get_weather", "parameters": {"city": "Paris"}}⟦<|action_end|>⟧',
+    add: '⟦<|plugin|>⟧{"name": "add", "parameters": {"a": 1, "b": -2.5}}⟦<|action_end|>⟧',
+    now: '⟦<|plugin|>⟧{"name": "now", "parameters": {}}⟦<|action_end|>⟧',
+    rows: [['So.⟦<|action_start|>⟧⟦<|plugin|>⟧{"name": "now"}⟦<|action_end|>⟧', [{ content: 'So.' }, now]]],
   },
   gemma: {
     template: '{% if tools %}```tool_code{% endif %}',

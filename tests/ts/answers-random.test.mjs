@@ -111,7 +111,7 @@ const textOf = (read) => read.map((part) => part.content ?? part.reasoning ?? pa
 
 for (const name of NAMES)
   test(`${name}: random answers lose and duplicate no word, however they are cut`, () => {
-    for (let seed = 1; seed <= 200; seed++) {
+    for (let seed = 1; seed <= 120; seed++) {
       const random = randomOf(seed);
       const { pieces, words } = randomAnswer(random, name);
       const options = { template: TEMPLATE, toolFormat: random() < 0.5 ? name : 'auto' };
@@ -188,31 +188,26 @@ for (const name of NAMES)
   test(`${name}: work grows with the length of a hostile answer, not faster`, () => {
     for (const start of ['', ...FORMATS[name].markers])
       for (const fill of [...HOSTILE, ...FORMATS[name].markers]) {
-        const text = start + fill.repeat(2000);
+        const text = start + fill.repeat(3000 / fill.length);
         const work = workOf(text, { toolFormat: name });
         assert.ok(work > 0 && work <= 6 * text.length + 100, `${work} for ${text.length} of ${start}${fill}`);
       }
   });
 
-test('a megabyte of what a reader must hold ends', () => {
+test('a megabyte of what a reader must hold ends, in one piece and in single units', () => {
   const size = 2 ** 20;
   const begun = '<tool_call>{"name": "add", "arguments": {"a": ';
+  const read = (pieces) => textOf(readPieces(pieces, { template: '', toolFormat: 'hermes' }));
   for (const text of [
-    '<'.repeat(size),
-    ' '.repeat(size),
     `${begun}"${'a'.repeat(size)}`,
     `${begun}${'['.repeat(size)}`,
     `${begun}${'1'.repeat(size)}`,
-    `<tool_call>{"arguments": {"a": "${'b'.repeat(size)}`,
     `<tool_call>{"name": "now", "arguments": {},${' '.repeat(size)}"a b`,
     `<tool_call>{"more": ${'['.repeat(size)}${']'.repeat(size)}`,
   ])
-    for (const step of [1, size * 3]) {
-      const pieces = [];
-      for (let at = 0; at < text.length; at += step) pieces.push([text.slice(at, at + step)]);
-      const read = readPieces(pieces, { template: '', toolFormat: 'hermes' });
-      assert.ok(textOf(read).length >= size, text.slice(0, 60));
-    }
+    assert.ok(read([[text]]).length >= size, text.slice(0, 60));
+  for (const text of [' '.repeat(size), `<tool_call>{"arguments": {"a": "${'<'.repeat(size)}`])
+    assert.equal(read(Array.from(text, (unit) => [unit])), text);
   const value = `<function=get_weather><parameter=any>${'<'.repeat(size)}`;
   assert.ok(textOf(readPieces([[value]], { toolFormat: 'qwen3_coder' })).length >= size);
 });

@@ -60,6 +60,23 @@ function gemma(open: string, close: string, quote: string): Format {
   };
 }
 
+/** Python calls up to `close`, each in a line. */
+function lines(open: string, close: string): Format {
+  return {
+    signs: [open],
+    markers: [open],
+    *read(tape) {
+      let item;
+      do {
+        const isList = (yield* tape.space()) === '[';
+        if (!(yield* isList ? readList(tape) : readPythonCall(tape))) return false;
+        item = yield* tape.space();
+      } while (item !== close[0] && item !== '');
+      return yield* tape.literal(close);
+    },
+  };
+}
+
 /** <function=f> <parameter=a> value </parameter> </function> */
 const FUNCTION: Tags = {
   open: '<tool_call>',
@@ -155,19 +172,9 @@ export const FORMATS = {
     bare: '{[',
     read: readLlama,
   },
-  gemma: {
-    signs: ['```tool_code'],
-    markers: ['```tool_code'],
-    *read(tape) {
-      let item;
-      do {
-        const isList = (yield* tape.space()) === '[';
-        if (!(yield* isList ? readList(tape) : readPythonCall(tape))) return false;
-        item = yield* tape.space();
-      } while (item !== '`' && item !== '');
-      return yield* tape.literal('```');
-    },
-  },
+  gemma: lines('```tool_code', '```'),
+  olmo3: lines('<function_calls>', '</function_calls>'),
+  internlm: json('<|plugin|>', '<|action_end|>'),
 } satisfies Record<string, Format>;
 
 export type ToolFormatName = keyof typeof FORMATS;

@@ -128,10 +128,10 @@ export function* readCallList(tape: Tape, isBare = false): Reading<boolean> {
 /**
  * Reads one call. It is given when its arguments begin, or at its end: until then it may turn out to be text.
  */
-function* readCall(tape: Tape, isBare: boolean): Reading<boolean> {
+function* readCall(tape: Tape, isBare: boolean, outerId?: string): Reading<boolean> {
   if ((yield* tape.space()) !== '{') return false;
   let name: string | undefined;
-  let id: string | undefined;
+  let id = outerId;
   let early = '';
   let isGiven = false;
   do {
@@ -143,6 +143,13 @@ function* readCall(tape: Tape, isBare: boolean): Reading<boolean> {
     const isObject = (yield* tape.space()) === '{';
     const isName = NAME.includes(key) && !isObject;
     const isArguments = ARGUMENTS.includes(key);
+    if (key === 'function' && isObject && name === undefined) {
+      // {"function": {"name": ..., "arguments": ...}}, as OpenAI's API writes calls
+      if (!(yield* readCall(tape, isBare, id))) return false;
+      name = key;
+      isGiven = true;
+      continue;
+    }
     if (
       isObject &&
       !isGiven &&

@@ -22,6 +22,9 @@ const CONTROL = '\0';
 /** What may stand between a call's arguments and its end: brackets, a last field, a part of a marker. */
 const CUT_OFF = /^[\s\]}),;`]*("\w*("\s*:\s*"?\w*)?"?[\s\]})]*)?([<[][^>\]]*)?$/;
 
+/** The form of markers that are control tokens in every vocabulary that has them. */
+const SPECIAL = /^(<\|.*\|>|\[\/?[A-Z_]+\])$/;
+
 type Flow = 'content' | 'reasoning';
 
 export class Tape {
@@ -150,9 +153,7 @@ export class Tape {
 
   /** The markers that count when ordinary tokens spell them. */
   spelled(markers: readonly string[]): readonly string[] {
-    return this.#isLenient
-      ? markers
-      : markers.filter((marker) => !/^(<\|.*\|>|\[\/?[A-Z_]+\])$/.test(marker));
+    return this.#isLenient ? markers : markers.filter((marker) => !SPECIAL.test(marker));
   }
 
   /**
