@@ -3,6 +3,7 @@
 // what the families' templates have. ⟦x⟧ is the control token x.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { checkAnswer, findFormat, FORMATS, readText, TOOLS } from './answers.mjs';
 
 const weather = (args = { city: 'Paris' }) => ({ call: 'get_weather', arguments: args });
@@ -399,6 +400,14 @@ True
 
 test('every format has cases', () =>
   assert.deepEqual(Object.keys(formats).sort(), Object.keys(FORMATS).sort()));
+
+test('docs/CHAT.md lists the formats in the order in which they are looked for', async () => {
+  const page = await readFile(new URL('../../docs/CHAT.md', import.meta.url), 'utf8');
+  assert.deepEqual(
+    [...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name),
+    ['tool_format', ...Object.keys(FORMATS)],
+  );
+});
 
 for (const [name, format] of Object.entries(formats)) {
   const { template, between = '\n', rows = [], isWhole = false } = format;
