@@ -421,7 +421,30 @@ const CALLS = [
     ({ level2 }, random) =>
       level2.applyChatTemplate(
         orOdd(random, () => [{ role: 'user', content: orOdd(random, () => 'Hi') }]),
-        makeOptions(random, { addGenerationPrompt: () => true, tools: () => [] }),
+        makeOptions(random, {
+          addGenerationPrompt: () => random.chance(0.5),
+          continueFinalMessage: () => random.chance(0.2),
+          tools: () => [],
+          chatTemplate: () => random.pick(['default', 'tool_use']),
+          templateKwargs: () => ({ enable_thinking: false }),
+          toolsInText: () => true,
+          signal: () => makeSignal(random),
+        }),
+      ),
+  ],
+  [
+    'format_chat_messages',
+    2,
+    ({ level1 }, random) =>
+      level1.format_chat_messages(
+        orOdd(random, () =>
+          random.pick([
+            '[]',
+            '[{"role": "user", "content": "Hi"}]',
+            '{"messages": [null]}',
+            '{"messages": [',
+          ]),
+        ),
       ),
   ],
   [

@@ -17,6 +17,8 @@ const seconds = Number(values.seconds ?? process.env.FUZZ_SECONDS ?? 10);
 const firstSeed = Number(values.seed ?? process.env.FUZZ_SEED ?? Date.now() % 1e9);
 const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
 const model = new Uint8Array(await readFile(MODEL));
+/** The template engine's module. */
+const engine = new Uint8Array(await readFile(new URL('../../build/wasm/template.wasm', import.meta.url)));
 const CODES = new Set([
   'invalid-argument',
   'invalid-gguf',
@@ -132,6 +134,8 @@ function makeMessage(random, round) {
     'fail',
     'tokenize',
     'tokenize',
+    'render',
+    'render',
     'detokenize',
     'logits',
     'generate',
@@ -185,6 +189,22 @@ function makeMessage(random, round) {
         text: makeText(random),
         addSpecial: random.chance(0.5),
         parseSpecial: random.chance(0.5),
+      };
+    case 'render':
+      return {
+        op,
+        call,
+        module: random.pick([undefined, engine, engine, engine, 'bytes']),
+        template: random.pick([
+          '{{ messages | length }}',
+          '{% for m in messages %}{{ m.content }}{% endfor %}',
+          '{{ raise_exception("no") }}',
+          '{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}',
+          String(makeText(random)),
+        ]),
+        variables: random.pick(['{"messages": [{"content": "Hi"}]}', '{}', '[', String(makeText(random))]),
+        now: random.pick([[2026, 1, 31, 12, 0, 0], [0, 0, 0, 0, 0, 0], [], undefined, 3]),
+        mergeSystem: random.chance(0.5),
       };
     case 'detokenize':
       return { op, call, ids: makeIds(random), skipSpecial: random.chance(0.5) };

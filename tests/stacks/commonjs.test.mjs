@@ -5,11 +5,12 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fixture, needsTool, prompt, run, tool, tools, withPage } from './stacks.mjs';
+import { chats, fixture, needsTool, prompt, run, tool, tools, withPage } from './stacks.mjs';
 
 const body = `
   const model = await loadModel('model.gguf', { threads: 2 });
   const text = await model.generate(${prompt}).text();
+  ${chats}
   const bytes = await model.tokenize('The walk of');
   await model.dispose();
   const missing = await loadModel('none.gguf').catch((error) => error);

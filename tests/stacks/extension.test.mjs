@@ -7,7 +7,7 @@ import { cp, mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { chromiumArguments, chromiumPath } from '../../tools/browsers.mjs';
 import { needs } from '../e2e/browser.mjs';
-import { assertAnswer, fixture, prompt, resultOf, withPage } from './stacks.mjs';
+import { chats, assertAnswer, fixture, prompt, resultOf, withPage } from './stacks.mjs';
 
 const manifest = {
   manifest_version: 3,
@@ -22,6 +22,7 @@ const background = `
   async function run() {
     const model = await loadModel(new URL('model.gguf', location.href).href);
     const text = await model.generate(${prompt}).text();
+    ${chats}
     const { threads } = model.info;
     await model.dispose();
     return { text, threads };

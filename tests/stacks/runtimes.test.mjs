@@ -5,7 +5,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { cp, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fixture, needsTool, prompt, run, tools, withPage } from './stacks.mjs';
+import { chats, fixture, needsTool, prompt, run, tools, withPage } from './stacks.mjs';
 import { tarball } from '../bundler/package.mjs';
 
 const script = `
@@ -15,6 +15,7 @@ const script = `
   for (const load of [loadModel, loadInline]) {
     const model = await load('model.gguf', { threads: 2 });
     const text = await model.generate(${prompt}).text();
+    ${chats}
     answers.push({ text, threads: model.info.threads });
     await model.dispose();
   }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { cp, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { needs } from '../e2e/browser.mjs';
-import { answers, fixture, withPage, withServer } from './stacks.mjs';
+import { chats, answers, fixture, withPage, withServer } from './stacks.mjs';
 
 const page = `
   const registration = await navigator.serviceWorker.register('./service-worker.js', { type: 'module' });
@@ -19,6 +19,7 @@ const serviceWorker = `
   async function run() {
     const model = await loadModel(new URL('model.gguf', location.href).href);
     const text = await model.generate('The walk of', { temperature: 0, maxTokens: 8, ignoreEos: true }).text();
+    ${chats}
     const { threads, backendReason } = model.info;
     await model.dispose();
     return { text, threads, backendReason };

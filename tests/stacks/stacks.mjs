@@ -6,17 +6,30 @@ import { after } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { launchChromium } from '../../tools/browsers.mjs';
 import { root, withProject } from '../bundler/package.mjs';
 import { openPage, withServer } from '../e2e/browser.mjs';
+import { CHATML, withTemplate } from '../ts/chat.mjs';
 
 const execute = promisify(execFile);
 const here = path.join(root, 'tests/stacks');
-export const fixture = path.join(root, 'tests/golden/q4_1-smollm.gguf');
+/** A fixture with a chat template. */
+export const fixture = path.join(root, 'build/test/chat.gguf');
 export const tools = path.join(root, 'build/stacks/tools/node_modules');
+
+// Several files run at once.
+await mkdir(path.dirname(fixture), { recursive: true });
+await writeFile(`${fixture}.${process.pid}`, await withTemplate(CHATML));
+await rename(`${fixture}.${process.pid}`, fixture);
+
+/** Statements that render a chat with `model`: the template engine is loaded where the package is used. */
+export const chats = `
+  const rendered = await model.applyChatTemplate([{ role: 'user', content: 'Hi' }]);
+  if (!rendered.startsWith('<|im_start|>user\\nHi<|im_end|>')) throw new Error('rendered: ' + rendered);
+`;
 
 /** Eight greedy tokens of the fixture, after a prompt that all tests use. */
 export const prompt = `'The walk of', { temperature: 0, maxTokens: 8, ignoreEos: true }`;

@@ -7,6 +7,8 @@ async function run() {
   const model = await loadModel(new URL('model.gguf', document.baseURI).href, OPTIONS);
   const run = model.generate('The walk of', { temperature: 0, maxTokens: 8, ignoreEos: true });
   const text = await run.text();
+  const rendered = await model.applyChatTemplate([{ role: 'user', content: 'Hi' }]);
+  if (!rendered.startsWith('<|im_start|>user\nHi<|im_end|>')) throw new Error(`rendered: ${rendered}`);
   const { variant, threads, backendReason } = model.info;
   await model.dispose();
   return { text, variant, threads, backendReason };
