@@ -20,6 +20,7 @@ static const char usage[] =
     "  --json                  print one JSON object (generate: one a token; chat: one an answer)\n"
     "  --chat                  the text is a user's turn in the model's chat template\n"
     "  --system TEXT           a chat's system turn; '': none (a standard one below 300 million parameters)\n"
+    "  --chat-template NAME    one of the file's further chat templates, by its name\n"
     "  --threads N             threads that compute (1)\n"
     "  --ctx N                 context length (the trained length, at most 4096)\n"
     "  --kv f16|q8_0|f32       type of the KV cache (f16)\n"
@@ -66,6 +67,7 @@ static const char **text_of(cli *c, const char *name)
     return !strcmp(name, "--text") || !strcmp(name, "--prompt") ? &c->text
            : !strcmp(name, "--ids")                             ? &c->ids
            : !strcmp(name, "--system")                          ? &c->system
+           : !strcmp(name, "--chat-template")                   ? &c->chat_template
                                                                 : NULL;
 }
 
@@ -141,6 +143,7 @@ static int check_arguments(const cli *c, int (*run)(cli *c))
         return cli_usage("--chat is an option of generate, tokenize and logits");
     if (c->chat && c->ids) return cli_usage("--chat takes a text, not --ids");
     if (c->system && !is_chat && !c->chat) return cli_usage("--system needs --chat");
+    if (c->chat_template && !is_chat && !c->chat) return cli_usage("--chat-template needs --chat");
     if (is_chat && (c->text || c->ids)) return cli_usage("chat reads its questions from stdin");
     if ((is_chat || c->chat) && (c->no_special || c->no_parse))
         return cli_usage("a chat's special tokens are added and read");

@@ -21,7 +21,8 @@ typedef struct cli {
     chord_loaded loaded;
     chord_config config;
     chord_sampling sampling;
-    const char *text, *ids, *system; /* the text or --prompt; --ids and --system as given */
+    const char *text, *ids; /* the text or --prompt; --ids as given */
+    const char *system, *chat_template;
     int32_t json, program, tensors, all, chat, ignore_eos, no_special, no_parse;
     int32_t max_tokens, seed; /* max_tokens -1: not given */
 } cli;

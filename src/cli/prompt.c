@@ -131,7 +131,9 @@ static bool must_have_parts(const cli_template *t)
 
 static int compile(cli *c, cli_template *t)
 {
-    int64_t const length = chord_model_chat_template(c->loaded.model, NULL, 0, NULL, 0);
+    const char *const name = c->chat_template ? c->chat_template : "";
+    int32_t const n_name = (int32_t)strlen(name);
+    int64_t const length = chord_model_chat_template(c->loaded.model, name, n_name, NULL, 0);
     if (length < 0) return cli_fail_with_last(c, (chord_status)length);
     if (!length)
         return cli_fail("the model has no chat template (tokenizer.chat_template): it may be a base model");
@@ -139,7 +141,7 @@ static int compile(cli *c, cli_template *t)
     t->source = malloc(n + 1);
     t->memory = malloc(bytes);
     if (!t->source || !t->memory) return cli_fail("no memory for the chat template");
-    chord_model_chat_template(c->loaded.model, NULL, 0, t->source, n);
+    chord_model_chat_template(c->loaded.model, name, n_name, t->source, n);
     t->source[n] = 0;
     chord_arena arena = { t->memory, 0, bytes };
     chord_error error = { 0 };

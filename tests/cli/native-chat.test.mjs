@@ -164,6 +164,23 @@ test('without a template the family has one, and otherwise the error says so', (
   assert.match(run(['chat', number]).stderr, /'tokenizer.chat_template' is u32 instead of a string/);
 });
 
+test('--chat-template chooses a template by its name, and an unknown name lists the names', () => {
+  const file = withKeys('q4_1-smollm', {
+    'tokenizer.chat_template.tool_use': '[{{ messages[-1].content }}]',
+    'tokenizer.chat_template': CHATML,
+    'tokenizer.chat_template.rag': '({{ messages[-1].content }})',
+  });
+  for (const [name, wanted] of [
+    ['tool_use', '[Hi]'],
+    ['rag', '(Hi)'],
+    ['default', '<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n'],
+  ])
+    assert.deepEqual(turn(file, 'Hi', '--system', '', '--chat-template', name), plain(file, wanted));
+  const { status, stderr } = run(['chat', file, '--chat-template', 'tool'], { input: 'Hi\n' });
+  assert.equal(status, 1);
+  assert.match(stderr, /^chord: invalid-argument: .*'tool'; the file has 'tool_use, rag'\n$/);
+});
+
 test('a template that fails or never ends is an error that names the line', () => {
   for (const [template, wanted] of [
     ['a\n{{ messages[5].content.x }}', /line 2: an undefined value is used/],
@@ -192,6 +209,7 @@ test('options of a chat where there is none are wrong usage', () => {
     [['generate', file, '--chat', '--ids', '1'], '--chat takes a text, not --ids'],
     [['generate', file, '--chat'], 'a text or --ids is needed'],
     [['generate', file, 'a', '--system', 'b'], '--system needs --chat'],
+    [['logits', file, 'a', '--chat-template', 'b'], '--chat-template needs --chat'],
     [['chat', file, 'a'], "the argument 'a' is one too many"],
     [['chat', file, '--prompt', 'a'], 'chat reads its questions from stdin'],
     [['chat', file, '--no-parse'], "a chat's special tokens are added and read"],
