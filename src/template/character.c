@@ -5,38 +5,32 @@
 #include "value.h"
 
 /* A byte that begins no complete character is a character of its own. */
-uint32_t chord_char_at(const char *s, const char *end, uint32_t *code)
+uint32_t chord_char_at(const char *s, const char *end)
 {
     const uint8_t *p = (const uint8_t *)s;
     uint32_t const n = p[0] < 0xc2 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 1;
     uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
-    if (n > (size_t)(end - s)) {
-        *code = 0xfffd;
-        return 1;
-    }
+    uint32_t const wrong = 1 << 24 | 0xfffd;
+    if (n > (size_t)(end - s)) return wrong;
     for (uint32_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            *code = 0xfffd;
-            return 1;
-        }
+        if ((p[i] & 0xc0) != 0x80) return wrong;
         c = c << 6 | (p[i] & 0x3f);
     }
-    *code = c >= 0x80 && n == 1 ? 0xfffd : c;
-    return n;
+    return c >= 0x80 && n == 1 ? wrong : n << 24 | c;
 }
 
-void chord_char_put(vm *r, chord_buffer *b, uint32_t c)
+void chord_char_put(vm *r, uint32_t c)
 {
     char s[4];
     if (c < 0x80) {
-        chord_buffer_put1(r, b, (char)c);
+        chord_text_put1(r, (char)c);
         return;
     }
     if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) c = 0xfffd;
     uint32_t const n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
     for (uint32_t i = n; --i; c >>= 6) s[i] = (char)(0x80 | (c & 0x3f));
     s[0] = (char)((0xf00u >> n & 0xf0) | c);
-    chord_buffer_put(r, b, s, n);
+    chord_text_put(r, s, n);
 }
 
 bool chord_char_is_space(uint32_t c)
@@ -83,16 +77,14 @@ bool chord_char_is_letter(uint32_t c)
 
 int64_t chord_string_length(val s)
 {
-    uint32_t code;
     int64_t n = 0;
-    for (const char *p = s->s, *end = s->s + s->n; p < end; n++) p += chord_char_at(p, end, &code);
+    for (const char *p = s->s, *end = s->s + s->n; p < end; n++) p += char_bytes(chord_char_at(p, end));
     return n;
 }
 
 uint32_t chord_string_offset(val s, int64_t i)
 {
-    uint32_t code;
     const char *p = s->s, *end = s->s + s->n;
-    for (; i > 0 && p < end; i--) p += chord_char_at(p, end, &code);
+    for (; i > 0 && p < end; i--) p += char_bytes(chord_char_at(p, end));
     return (uint32_t)(p - s->s);
 }

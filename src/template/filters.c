@@ -40,8 +40,7 @@ static val sorted(vm *r, val list, val path, val is_exact, bool is_reverse)
         keys[k] = key;
         v[k] = list->v[i];
     }
-    chord_values const l = { v, n, n, list->depth };
-    return chord_values_done(r, &l, LIST);
+    return chord_list_new(r, LIST, v, n, list->depth);
 }
 
 val chord_f_sort(vm *r, const val *a, int n)
@@ -91,34 +90,34 @@ val chord_f_unique(vm *r, const val *a, int n)
 {
     (void)n;
     val const list = chord_value_list(r, a[0]);
-    chord_values l = { 0 }, keys = { 0 };
+    val *const keys = chord_vm_take(r, list->n, sizeof(val));
+    uint32_t const first = r->made.n;
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
         val const key = key_of(r, list->v[i], a[2], a[1]);
-        uint32_t k = 0;
+        uint32_t k = 0, n_keys = r->made.n - first;
         if (key->kind == LIST || key->kind == DICT) return chord_vm_refuse(r, "unique doesn't take", key);
-        while (k < keys.n && !chord_value_equal(r, keys.v[k], key)) k++;
-        if (k < keys.n) continue;
-        chord_values_put(r, &keys, key);
-        chord_values_put(r, &l, list->v[i]);
+        while (k < n_keys && !chord_value_equal(r, keys[k], key)) k++;
+        if (k < n_keys) continue;
+        keys[k] = key;
+        chord_list_put(r, list->v[i]);
     }
-    return chord_values_done(r, &l, GENERATOR);
+    return chord_list_take(r, first, GENERATOR);
 }
 
 val chord_f_groupby(vm *r, const val *a, int n)
 {
     (void)n;
     val const list = sorted(r, chord_value_list(r, a[0]), a[1], a[3], false);
-    chord_values groups = { 0 };
+    uint32_t const first = r->made.n;
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK;) {
         val const key = key_of(r, list->v[i], a[1], a[3]), plain = chord_value_path(r, list->v[i], a[1]);
-        chord_values group = { 0 }, pair = { 0 };
+        uint32_t const inner = r->made.n;
         for (; i < list->n && chord_value_equal(r, key, key_of(r, list->v[i], a[1], a[3])); i++)
-            chord_values_put(r, &group, list->v[i]);
-        chord_values_put(r, &pair, plain->kind == UNDEFINED && a[2]->kind != MISSING ? a[2] : plain);
-        chord_values_put(r, &pair, chord_values_done(r, &group, LIST));
-        chord_values_put(r, &groups, chord_values_done(r, &pair, TUPLE));
+            chord_list_put(r, list->v[i]);
+        val const name = plain->kind == UNDEFINED && a[2]->kind != MISSING ? a[2] : plain;
+        chord_list_put(r, chord_pair_new(r, name, chord_list_take(r, inner, LIST)));
     }
-    return chord_values_done(r, &groups, LIST);
+    return chord_list_take(r, first, LIST);
 }
 
 val chord_f_batch(vm *r, const val *a, int n)
@@ -126,16 +125,17 @@ val chord_f_batch(vm *r, const val *a, int n)
     (void)n;
     val const list = chord_value_list(r, a[0]);
     if (!is_whole(a[1]) || a[1]->i < 1) return fail(r, "a batch needs a size");
-    chord_values batches = { 0 }, batch = { 0 };
+    uint32_t const first = r->made.n;
+    uint32_t inner = first;
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
-        chord_values_put(r, &batch, list->v[i]);
-        if (i + 1 < list->n && batch.n < (uint64_t)a[1]->i) continue;
-        while (is_given(a[2]) && batch.n < (uint64_t)a[1]->i && r->status == CHORD_OK)
-            chord_values_put(r, &batch, a[2]);
-        chord_values_put(r, &batches, chord_values_done(r, &batch, LIST));
-        batch = (chord_values){ 0 };
+        chord_list_put(r, list->v[i]);
+        if (i + 1 < list->n && r->made.n - inner < a[1]->i) continue;
+        while (is_given(a[2]) && r->made.n - inner < a[1]->i && r->status == CHORD_OK)
+            chord_list_put(r, a[2]);
+        chord_list_put(r, chord_list_take(r, inner, LIST));
+        inner = r->made.n;
     }
-    return chord_values_done(r, &batches, GENERATOR);
+    return chord_list_take(r, first, GENERATOR);
 }
 
 val chord_f_first(vm *r, const val *a, int n)
@@ -165,20 +165,17 @@ val chord_f_list(vm *r, const val *a, int n) { return (void)n, chord_value_list(
 val chord_f_reverse(vm *r, const val *a, int n)
 {
     (void)n;
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     val const list = chord_value_list(r, a[0]);
-    for (uint32_t i = list->n; i-- && r->status == CHORD_OK;) chord_values_put(r, &l, list->v[i]);
-    if (a[0]->kind != STRING) return chord_values_done(r, &l, GENERATOR);
-    chord_buffer b = { 0 };
-    for (uint32_t i = 0; i < l.n; i++) chord_buffer_put(r, &b, l.v[i]->s, l.v[i]->n);
-    return chord_buffer_string(r, &b);
+    for (uint32_t i = list->n; i-- && r->status == CHORD_OK;) chord_list_put(r, list->v[i]);
+    if (a[0]->kind != STRING) return chord_list_take(r, first, GENERATOR);
+    return chord_list_join(r, first);
 }
 
 val chord_f_items(vm *r, const val *a, int n)
 {
     (void)n;
-    chord_values none = { 0 };
-    if (a[0]->kind == UNDEFINED) return chord_values_done(r, &none, GENERATOR);
+    if (a[0]->kind == UNDEFINED) return chord_list_take(r, r->made.n, GENERATOR);
     if (a[0]->kind != DICT) return chord_vm_refuse(r, "only a mapping has items, not", a[0]);
     val const list = chord_value_list(r, chord_value_of(r, ITEMS, a[0]));
     return chord_value_of(r, GENERATOR, list);
@@ -218,34 +215,34 @@ static val apply(vm *r, uint32_t kind, val subject, const val *a, int n)
 /* Jinja2 takes any false value for an empty list here. */
 static val elements(vm *r, val v)
 {
-    return chord_value_truth(v) ? chord_value_list(r, v) : chord_values_done(r, &(chord_values){ 0 }, LIST);
+    return chord_value_truth(v) ? chord_value_list(r, v) : chord_list_take(r, r->made.n, LIST);
 }
 
 val chord_f_map(vm *r, const val *a, int n)
 {
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     val const list = elements(r, a[0]), path = named(r, "attribute"), fallback = named(r, "default");
     if (n < 2 && path->kind == MISSING) return fail(r, "map needs a filter or an attribute");
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
         val v = n > 1 ? apply(r, IS_FILTER, list->v[i], a + 1, n - 1) : chord_value_path(r, list->v[i], path);
         if (n < 2 && v->kind == UNDEFINED && is_given(fallback)) v = fallback;
-        chord_values_put(r, &l, v);
+        chord_list_put(r, v);
     }
-    return chord_values_done(r, &l, GENERATOR);
+    return chord_list_take(r, first, GENERATOR);
 }
 
 static val selected(vm *r, const val *a, int n, bool has_attribute, bool wanted)
 {
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     val const list = elements(r, a[0]);
     if (has_attribute && n < 2) return fail(r, "an attribute is missing");
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
         val const v = has_attribute ? chord_value_path(r, list->v[i], a[1]) : list->v[i];
         int const at = 1 + has_attribute;
         val const holds = n > at ? apply(r, IS_TEST, v, a + at, n - at) : v;
-        if (chord_value_truth(holds) == wanted) chord_values_put(r, &l, list->v[i]);
+        if (chord_value_truth(holds) == wanted) chord_list_put(r, list->v[i]);
     }
-    return chord_values_done(r, &l, GENERATOR);
+    return chord_list_take(r, first, GENERATOR);
 }
 val chord_f_select(vm *r, const val *a, int n) { return selected(r, a, n, false, true); }
 val chord_f_reject(vm *r, const val *a, int n) { return selected(r, a, n, false, false); }
@@ -290,9 +287,9 @@ val chord_f_tojson(vm *r, const val *a, int n)
         how.item = both->v[0];
         how.colon = both->v[1];
     }
-    chord_buffer b = { 0 };
-    chord_write(r, &b, a[0], &how);
-    return chord_buffer_string(r, &b);
+    uint32_t const mark = r->out.n;
+    chord_write(r, a[0], &how);
+    return chord_text_take(r, mark);
 }
 
 /* The number that a string is, blanks aside; MISSING if it isn't one. The value itself if it's no string. */
@@ -362,9 +359,10 @@ val chord_f_round(vm *r, const val *a, int n)
         if (is_whole(a[0]) && digits < 0 && !is_up && !is_down) return of_int(r, whole * (int64_t)unit);
         return of_float(r, digits < 0 ? (double)whole * unit : (double)whole / unit);
     }
-    chord_buffer b = { 0 };
-    chord_number_put_fixed(r, &b, f, (uint32_t)digits);
-    return b.n ? of_float(r, chord_number_parse(b.s, (size_t)b.n)) : NOTHING;
+    uint32_t const mark = r->out.n;
+    chord_number_put_fixed(r, f, (uint32_t)digits);
+    val const text = chord_text_take(r, mark);
+    return text->n ? of_float(r, chord_number_parse(text->s, text->n)) : NOTHING;
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------ */

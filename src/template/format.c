@@ -17,35 +17,35 @@ static int64_t number_at(const char **s, const char *end)
     return n;
 }
 
-static void put_padded(vm *r, chord_buffer *b, val text, spec f, bool is_number)
+static void put_padded(vm *r, val text, spec f, bool is_number)
 {
     int64_t const room = f.width - chord_string_length(text);
     bool const zero = f.zero && is_number && !f.left,
                has_sign = zero && text->n && (text->s[0] == '-' || text->s[0] == '+');
-    if (has_sign) chord_buffer_put1(r, b, text->s[0]);
-    if (f.left) chord_buffer_put(r, b, text->s, text->n);
-    for (int64_t i = 0; i < room && r->status == CHORD_OK; i++) chord_buffer_put1(r, b, zero ? '0' : ' ');
-    if (!f.left) chord_buffer_put(r, b, text->s + has_sign, text->n - has_sign);
+    if (has_sign) chord_text_put1(r, text->s[0]);
+    if (f.left) chord_text_put(r, text->s, text->n);
+    for (int64_t i = 0; i < room && r->status == CHORD_OK; i++) chord_text_put1(r, zero ? '0' : ' ');
+    if (!f.left) chord_text_put(r, text->s + has_sign, text->n - has_sign);
 }
 
 static val number_text(vm *r, val v, char kind, spec f)
 {
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     double const size = is_number(v) ? as_float(v) : 0;
     if (!is_number(v)) return chord_vm_refuse(r, "a number is needed, not", v);
-    if (f.plus && size >= 0) chord_buffer_put1(r, &b, '+');
-    else if (f.blank && size >= 0) chord_buffer_put1(r, &b, ' ');
+    if (f.plus && size >= 0) chord_text_put1(r, '+');
+    else if (f.blank && size >= 0) chord_text_put1(r, ' ');
     if (kind == 'f' || kind == 'F') {
         if (f.digits > 30) return fail(r, "a number with more than 30 digits behind the point");
-        chord_number_put_fixed(r, &b, size, f.digits < 0 ? 6 : (uint32_t)f.digits);
-        return chord_buffer_string(r, &b);
+        chord_number_put_fixed(r, size, f.digits < 0 ? 6 : (uint32_t)f.digits);
+        return chord_text_take(r, mark);
     }
     if (v->kind == FLOAT && !(__builtin_fabs(v->f) < 9.2e18))
         return fail(r, "a whole number doesn't fit 64 bits");
     int64_t const whole = v->kind == FLOAT ? (int64_t)v->f : v->i;
     if (kind != 'x' && kind != 'X' && kind != 'o') {
-        chord_number_put(r, &b, of_int(r, whole));
-        return chord_buffer_string(r, &b);
+        chord_number_put(r, of_int(r, whole));
+        return chord_text_take(r, mark);
     }
     if (v->kind == FLOAT) return chord_vm_refuse(r, "a whole number is needed, not", v);
     uint64_t left = whole < 0 ? 0 - (uint64_t)whole : (uint64_t)whole;
@@ -56,20 +56,20 @@ static val number_text(vm *r, val v, char kind, spec f)
         digits[--at] = (kind == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[left % radix];
         left /= radix;
     } while (left);
-    if (whole < 0) chord_buffer_put1(r, &b, '-');
-    chord_buffer_put(r, &b, digits + at, 24 - at);
-    return chord_buffer_string(r, &b);
+    if (whole < 0) chord_text_put1(r, '-');
+    chord_text_put(r, digits + at, 24 - at);
+    return chord_text_take(r, mark);
 }
 
 static val converted(vm *r, val v, char kind, spec f)
 {
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     switch (kind) {
     case 's':
     case 'r':
-        if (kind == 's') chord_write_text(r, &b, v);
-        else chord_write(r, &b, v, &chord_python);
-        v = chord_buffer_string(r, &b);
+        if (kind == 's') chord_write_text(r, v);
+        else chord_write(r, v, &chord_python);
+        v = chord_text_take(r, mark);
         return f.digits >= 0 && v->kind == STRING ? of_string(r, v->s, chord_string_offset(v, f.digits)) : v;
     case 'd':
     case 'i':
@@ -83,22 +83,22 @@ static val converted(vm *r, val v, char kind, spec f)
         if (v->kind == STRING && chord_string_length(v) == 1) return v;
         if (!is_whole(v) || v->i < 0 || v->i > 0x10ffff)
             return chord_vm_refuse(r, "a character is needed, not", v);
-        chord_char_put(r, &b, (uint32_t)v->i);
-        return chord_buffer_string(r, &b);
+        chord_char_put(r, (uint32_t)v->i);
+        return chord_text_take(r, mark);
     default: return chord_vm_fail(r, "a format isn't known:", &kind, 1);
     }
 }
 
 val chord_format_percent(vm *r, val format, val args)
 {
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     const char *s = format->s, *const end = s + format->n;
     uint32_t used = 0;
     bool by_name = false;
     while (s < end && r->status == CHORD_OK) {
         const char *run = s;
         while (s < end && *s != '%') s++;
-        chord_buffer_put(r, &b, run, (size_t)(s - run));
+        chord_text_put(r, run, (size_t)(s - run));
         if (s++ == end) break;
         spec f = { .digits = -1 };
         val v = args;
@@ -126,7 +126,7 @@ val chord_format_percent(vm *r, val format, val args)
         if (s == end) return fail(r, "a format isn't finished");
         char const kind = *s++;
         if (kind == '%') {
-            chord_buffer_put1(r, &b, '%');
+            chord_text_put1(r, '%');
             continue;
         }
         if (!is_named && args->kind == TUPLE) {
@@ -137,24 +137,24 @@ val chord_format_percent(vm *r, val format, val args)
         }
         used += !is_named;
         val const text = converted(r, v, kind, f);
-        if (text->kind == STRING) put_padded(r, &b, text, f, kind != 's' && kind != 'r' && kind != 'c');
+        if (text->kind == STRING) put_padded(r, text, f, kind != 's' && kind != 'r' && kind != 'c');
     }
     if (args->kind == TUPLE
             ? used != args->n
             : !used && !by_name && args->kind != DICT && args->kind != LIST && args->kind != UNDEFINED)
         return fail(r, "a format doesn't use all values");
-    return chord_buffer_string(r, &b);
+    return chord_text_take(r, mark);
 }
 
 val chord_f_format(vm *r, const val *a, int n)
 {
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     bool const by_name = r->n_kw != 0;
     if (by_name && n > 1) return fail(r, "format takes either values or names");
-    for (uint32_t i = 0; i < r->n_kw; i++) chord_dict_put(r, &l, r->kw[2 * i], r->kw[2 * i + 1]);
-    for (int i = 1; i < n; i++) chord_values_put(r, &l, a[i]);
+    for (uint32_t i = 0; i < r->n_kw; i++) chord_dict_put(r, first, r->kw[2 * i], r->kw[2 * i + 1]);
+    for (int i = 1; i < n; i++) chord_list_put(r, a[i]);
     return chord_format_percent(r, chord_write_string(r, a[0]),
-                                chord_values_done(r, &l, by_name ? DICT : TUPLE));
+                                chord_list_take(r, first, by_name ? DICT : TUPLE));
 }
 
 /* '{} {0} {name} {x.y[0]}'.format(...), without format specifications but widths of numbers and `.2f`. */
@@ -186,7 +186,7 @@ static val field(vm *r, val path, const val *a, int n, uint32_t *next)
 }
 
 /* What stands behind a field's name, and its bracket: `!r`, `:` with fill 0, width, digits and type. */
-static void put_field(vm *r, chord_buffer *b, val v, const char **at, const char *end)
+static void put_field(vm *r, val v, const char **at, const char *end)
 {
     const char *s = *at;
     char kind = 's';
@@ -220,12 +220,12 @@ static void put_field(vm *r, chord_buffer *b, val v, const char **at, const char
     }
     *at = s + 1;
     val const text = converted(r, v, kind, f);
-    if (text->kind == STRING) put_padded(r, b, text, f, is_number(v));
+    if (text->kind == STRING) put_padded(r, text, f, is_number(v));
 }
 
 val chord_m_format(vm *r, const val *a, int n)
 {
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     const char *s = a[0]->s, *const end = s + a[0]->n;
     uint32_t next = 0;
     while (s < end && r->status == CHORD_OK) {
@@ -237,12 +237,12 @@ val chord_m_format(vm *r, const val *a, int n)
         } else if (c == '{') {
             const char *const begin = s;
             while (s < end && *s != '}' && *s != ':' && *s != '!') s++;
-            put_field(r, &b, field(r, of_string(r, begin, (size_t)(s - begin)), a, n, &next), &s, end);
+            put_field(r, field(r, of_string(r, begin, (size_t)(s - begin)), a, n, &next), &s, end);
             continue;
         }
-        chord_buffer_put1(r, &b, c);
+        chord_text_put1(r, c);
     }
-    return chord_buffer_string(r, &b);
+    return chord_text_take(r, mark);
 }
 
 /* ---- strftime --------------------------------------------------------------------------------------- */
@@ -261,13 +261,13 @@ static int32_t weekday(const chord_template_time *t)
     return (int32_t)(((int64_t)y * 365 + y / 4 - y / 100 + y / 400 + day_of_year(t) + 6) % 7);
 }
 
-static void put_name(vm *r, chord_buffer *b, const char *names, int32_t i, bool is_short)
+static void put_name(vm *r, const char *names, int32_t i, bool is_short)
 {
     while (i--)
         while (*names++ != ' ') {}
     uint64_t n = 0;
     while (names[n] != ' ') n++;
-    chord_buffer_put(r, b, names, is_short ? 3 : n);
+    chord_text_put(r, names, is_short ? 3 : n);
 }
 
 static const char days[] = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday ";
@@ -275,12 +275,12 @@ static const char months[] =
     "January February March April May June July August September October November December ";
 
 /* A number of at least `width` digits, filled with `fill`; `fill` '-' fills with nothing. */
-static void put_number(vm *r, chord_buffer *b, int32_t v, int width, char fill)
+static void put_number(vm *r, int32_t v, int width, char fill)
 {
     int32_t unit = 1;
     for (int i = 1; i < width; i++) unit *= 10;
-    for (; unit > v && unit > 1 && fill != '-'; unit /= 10) chord_buffer_put1(r, b, fill);
-    chord_number_put(r, b, of_int(r, v));
+    for (; unit > v && unit > 1 && fill != '-'; unit /= 10) chord_text_put1(r, fill);
+    chord_number_put(r, of_int(r, v));
 }
 
 /* The week of the year, if weeks begin `first` days after Monday. */
@@ -303,7 +303,7 @@ static void iso_week(const chord_template_time *t, int32_t *year, int32_t *numbe
     *number = (day - 1) / 7 + 1;
 }
 
-static void put_time(vm *r, chord_buffer *b, const char *s, const char *end)
+static void put_time(vm *r, const char *s, const char *end)
 {
     const chord_template_time *const t = &r->now;
     int32_t year, number, const_hour = t->hour % 12 ? t->hour % 12 : 12;
@@ -314,7 +314,7 @@ static void put_time(vm *r, chord_buffer *b, const char *s, const char *end)
     };
     for (; s < end && r->status == CHORD_OK; s++) {
         if (*s != '%' || s + 1 == end) {
-            chord_buffer_put1(r, b, *s);
+            chord_text_put1(r, *s);
             continue;
         }
         char const *const begin = s++;
@@ -322,49 +322,49 @@ static void put_time(vm *r, chord_buffer *b, const char *s, const char *end)
         if (fill == '_') fill = ' ';
         char const zero = fill ? fill : '0', blank = fill ? fill : ' ', c = s < end ? *s : 0;
         switch (c) {
-        case 'Y': chord_number_put(r, b, of_int(r, t->year)); break;
-        case 'y': put_number(r, b, t->year % 100, 2, zero); break;
-        case 'C': put_number(r, b, t->year / 100, 2, zero); break;
-        case 'm': put_number(r, b, t->month, 2, zero); break;
-        case 'd': put_number(r, b, t->day, 2, zero); break;
-        case 'e': put_number(r, b, t->day, 2, blank); break;
-        case 'H': put_number(r, b, t->hour, 2, zero); break;
-        case 'k': put_number(r, b, t->hour, 2, blank); break;
-        case 'I': put_number(r, b, const_hour, 2, zero); break;
-        case 'l': put_number(r, b, const_hour, 2, blank); break;
-        case 'M': put_number(r, b, t->minute, 2, zero); break;
-        case 'S': put_number(r, b, t->second, 2, zero); break;
-        case 'f': chord_buffer_put(r, b, "000000", 6); break;
-        case 'j': put_number(r, b, day_of_year(t), 3, zero); break;
-        case 'U': put_number(r, b, week(t, 6), 2, zero); break;
-        case 'W': put_number(r, b, week(t, 0), 2, zero); break;
+        case 'Y': chord_number_put(r, of_int(r, t->year)); break;
+        case 'y': put_number(r, t->year % 100, 2, zero); break;
+        case 'C': put_number(r, t->year / 100, 2, zero); break;
+        case 'm': put_number(r, t->month, 2, zero); break;
+        case 'd': put_number(r, t->day, 2, zero); break;
+        case 'e': put_number(r, t->day, 2, blank); break;
+        case 'H': put_number(r, t->hour, 2, zero); break;
+        case 'k': put_number(r, t->hour, 2, blank); break;
+        case 'I': put_number(r, const_hour, 2, zero); break;
+        case 'l': put_number(r, const_hour, 2, blank); break;
+        case 'M': put_number(r, t->minute, 2, zero); break;
+        case 'S': put_number(r, t->second, 2, zero); break;
+        case 'f': chord_text_put(r, "000000", 6); break;
+        case 'j': put_number(r, day_of_year(t), 3, zero); break;
+        case 'U': put_number(r, week(t, 6), 2, zero); break;
+        case 'W': put_number(r, week(t, 0), 2, zero); break;
         case 'G':
         case 'V':
             iso_week(t, &year, &number);
-            put_number(r, b, c == 'G' ? year : number, 2, zero);
+            put_number(r, c == 'G' ? year : number, 2, zero);
             break;
-        case 'u': put_number(r, b, weekday(t) + 1, 1, zero); break;
-        case 'w': put_number(r, b, (weekday(t) + 1) % 7, 1, zero); break;
+        case 'u': put_number(r, weekday(t) + 1, 1, zero); break;
+        case 'w': put_number(r, (weekday(t) + 1) % 7, 1, zero); break;
         case 'a':
-        case 'A': put_name(r, b, days, weekday(t), c == 'a'); break;
+        case 'A': put_name(r, days, weekday(t), c == 'a'); break;
         case 'b':
         case 'h':
-        case 'B': put_name(r, b, months, (int32_t)((uint32_t)(t->month - 1) % 12), c != 'B'); break;
-        case 'p': chord_buffer_put(r, b, t->hour < 12 ? "AM" : "PM", 2); break;
-        case 'P': chord_buffer_put(r, b, t->hour < 12 ? "am" : "pm", 2); break;
+        case 'B': put_name(r, months, (int32_t)((uint32_t)(t->month - 1) % 12), c != 'B'); break;
+        case 'p': chord_text_put(r, t->hour < 12 ? "AM" : "PM", 2); break;
+        case 'P': chord_text_put(r, t->hour < 12 ? "am" : "pm", 2); break;
         case 'Z':
         case 'z': break; /* local time without a zone */
-        case '%': chord_buffer_put1(r, b, '%'); break;
+        case '%': chord_text_put1(r, '%'); break;
         default: {
             const char *other = NULL;
             for (size_t i = 0; i < sizeof more / sizeof *more; i++)
                 if (more[i][0] == c) other = more[i] + 1;
             if (other && r->n_inside < 2) {
                 r->n_inside++;
-                put_time(r, b, other, other + chord_strlen(other));
+                put_time(r, other, other + chord_strlen(other));
                 r->n_inside--;
             } else {
-                chord_buffer_put(r, b, begin, (size_t)(s - begin) + (s < end));
+                chord_text_put(r, begin, (size_t)(s - begin) + (s < end));
             }
         }
         }
@@ -374,7 +374,7 @@ static void put_time(vm *r, chord_buffer *b, const char *s, const char *end)
 val chord_g_strftime_now(vm *r, const val *a, int n)
 {
     (void)n;
-    chord_buffer b = { 0 };
-    if (chord_string_check(r, a[1])) put_time(r, &b, a[1]->s, a[1]->s + a[1]->n);
-    return chord_buffer_string(r, &b);
+    uint32_t const mark = r->out.n;
+    if (chord_string_check(r, a[1])) put_time(r, a[1]->s, a[1]->s + a[1]->n);
+    return chord_text_take(r, mark);
 }

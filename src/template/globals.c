@@ -4,9 +4,9 @@
 
 static val pack(vm *r, const val *v, int n, int kind)
 {
-    chord_values l = { 0 };
-    for (int i = 0; i < n; i++) chord_values_put(r, &l, v[i]);
-    return chord_values_done(r, &l, kind);
+    uint32_t const first = r->made.n;
+    for (int i = 0; i < n; i++) chord_list_put(r, v[i]);
+    return chord_list_take(r, first, kind);
 }
 
 /* The sandbox of Jinja2 allows 100,000 elements. */
@@ -32,20 +32,20 @@ val chord_g_range(vm *r, const val *a, int n)
 /* dict(mapping or pairs, name=value ...) */
 val chord_g_dict(vm *r, const val *a, int n)
 {
-    chord_values d = { 0 };
+    uint32_t const first = r->made.n;
     if (n > 2) return fail(r, "dict takes one mapping");
     if (n == 2 && a[1]->kind == DICT) {
-        for (uint32_t i = 0; i < a[1]->n; i++) chord_dict_put(r, &d, a[1]->v[2 * i], a[1]->v[2 * i + 1]);
+        for (uint32_t i = 0; i < a[1]->n; i++) chord_dict_put(r, first, a[1]->v[2 * i], a[1]->v[2 * i + 1]);
     } else if (n == 2) {
         val const list = chord_value_list(r, a[1]);
         for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
             val const pair = chord_value_list(r, list->v[i]);
-            if (pair->n == 2) chord_dict_put(r, &d, pair->v[0], pair->v[1]);
+            if (pair->n == 2) chord_dict_put(r, first, pair->v[0], pair->v[1]);
             else fail(r, "dict takes pairs");
         }
     }
-    for (uint32_t i = 0; i < r->n_kw; i++) chord_dict_put(r, &d, r->kw[2 * i], r->kw[2 * i + 1]);
-    return chord_values_done(r, &d, DICT);
+    for (uint32_t i = 0; i < r->n_kw; i++) chord_dict_put(r, first, r->kw[2 * i], r->kw[2 * i + 1]);
+    return chord_list_take(r, first, DICT);
 }
 
 val chord_flat(vm *r, val d)

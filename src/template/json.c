@@ -32,14 +32,14 @@ static bool hex4(reader *j, uint32_t *code)
     return true;
 }
 
-static bool read_escape(reader *j, chord_buffer *b)
+static bool read_escape(reader *j)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     uint32_t code, low;
     char const c = j->s < j->end ? *j->s++ : 0;
     for (int i = 0; from[i]; i++)
         if (c == from[i]) {
-            chord_buffer_put1(j->r, b, to[i]);
+            chord_text_put1(j->r, to[i]);
             return true;
         }
     if (c != 'u' || !hex4(j, &code)) return false;
@@ -50,7 +50,7 @@ static bool read_escape(reader *j, chord_buffer *b)
             j->s = ahead.s;
         }
     }
-    chord_char_put(j->r, b, code);
+    chord_char_put(j->r, code);
     return true;
 }
 
@@ -63,16 +63,16 @@ static bool read_string(reader *j, val *v)
         *v = of_string(j->r, begin, (size_t)(j->s++ - begin));
         return true;
     }
-    chord_buffer b = { 0 };
-    chord_buffer_put(j->r, &b, begin, (size_t)(j->s - begin));
+    uint32_t const mark = j->r->out.n;
+    chord_text_put(j->r, begin, (size_t)(j->s - begin));
     while (j->s < j->end && *j->s != '"') {
         const char *const run = j->s;
         while (j->s < j->end && *j->s != '"' && *j->s != '\\' && (uint8_t)*j->s >= 32) j->s++;
-        chord_buffer_put(j->r, &b, run, (size_t)(j->s - run));
+        chord_text_put(j->r, run, (size_t)(j->s - run));
         if (j->s == j->end || *j->s == '"') break;
-        if (*j->s++ != '\\' || !read_escape(j, &b)) return false;
+        if (*j->s++ != '\\' || !read_escape(j)) return false;
     }
-    *v = chord_buffer_string(j->r, &b);
+    *v = chord_text_take(j->r, mark);
     return j->s++ < j->end;
 }
 
@@ -105,7 +105,7 @@ static bool read_scalar(reader *j, val *v)
 }
 
 typedef struct open {
-    chord_values l;
+    uint32_t mark; /* of its elements */
     bool is_dict;
     val key;
 } open;
@@ -117,8 +117,8 @@ static bool read_key(reader *j, open *o)
 
 static void put(vm *r, open *o, val v)
 {
-    if (o->is_dict) chord_dict_put(r, &o->l, o->key, v);
-    else chord_values_put(r, &o->l, v);
+    if (o->is_dict) chord_dict_put(r, o->mark, o->key, v);
+    else chord_list_put(r, v);
 }
 
 static bool read_value(reader *j, val *v)
@@ -133,13 +133,13 @@ static bool read_value(reader *j, val *v)
                 fail(j->r, "the variables are nested too deep");
                 return false;
             }
-            stack[n] = (open){ .is_dict = is_dict };
+            stack[n] = (open){ .is_dict = is_dict, .mark = j->r->made.n };
             is_done = take(j, is_dict ? '}' : ']');
             if (!is_done) {
                 if (!read_key(j, &stack[n++])) return false;
                 continue;
             }
-            *v = chord_values_done(j->r, &stack[n].l, is_dict ? DICT : LIST);
+            *v = chord_list_take(j->r, stack[n].mark, is_dict ? DICT : LIST);
         } else if (!read_scalar(j, v)) {
             return false;
         }
@@ -154,7 +154,7 @@ static bool read_value(reader *j, val *v)
                 break;
             }
             if (!take(j, o->is_dict ? '}' : ']')) return false;
-            *v = chord_values_done(j->r, &o->l, o->is_dict ? DICT : LIST);
+            *v = chord_list_take(j->r, o->mark, o->is_dict ? DICT : LIST);
             n--;
         }
     }

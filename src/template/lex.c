@@ -18,11 +18,10 @@ static void advance(chord_lexer *l, const char *to)
 
 static const char *skip_space(const chord_lexer *l, const char *s)
 {
-    uint32_t code;
     while (s < l->end) {
-        uint32_t const n = chord_char_at(s, l->end, &code);
-        if (!chord_char_is_space(code)) break;
-        s += n;
+        uint32_t const c = chord_char_at(s, l->end);
+        if (!chord_char_is_space(char_code(c))) break;
+        s += char_bytes(c);
     }
     return s;
 }
@@ -62,13 +61,12 @@ static bool is_raw_tag(const chord_lexer *l, const char *s, const char *word, co
 static chord_token data(const chord_lexer *l, const char *tag, char sign, bool is_value)
 {
     const char *end = tag;
-    uint32_t code;
     bool const strips = sign == '-', is_lead = !strips && sign != '+' && !is_value;
     while ((strips || is_lead) && end > l->s) {
         const char *c = end - 1;
         while (c > l->s && (*c & 0xc0) == 0x80) c--;
-        if (c + chord_char_at(c, end, &code) != end || !chord_char_is_space(code) ||
-            (is_lead && code == '\n'))
+        uint32_t const last = chord_char_at(c, end);
+        if (c + char_bytes(last) != end || !chord_char_is_space(char_code(last)) || (is_lead && *c == '\n'))
             break;
         end = c;
     }

@@ -11,6 +11,8 @@ val chord_vm_fail(vm *r, const char *what, const char *name, size_t n)
     return NOTHING;
 }
 
+val fail(vm *r, const char *what) { return chord_vm_fail(r, what, NULL, 0); }
+
 static const char *const kinds[] = { "nothing",     "undefined", "none",    "a boolean",  "an integer",
                                      "a float",     "a string",  "a list",  "a tuple",    "a mapping",
                                      "a view",      "a view",    "a view",  "a range",    "a filter's result",
@@ -25,22 +27,22 @@ val chord_vm_refuse(vm *r, const char *what, val v)
     return chord_vm_fail(r, what, kind, chord_strlen(kind));
 }
 
-static void refuse_memory(vm *r, const char *what)
+void chord_vm_refuse_memory(vm *r, const char *what)
 {
     if (r->status == CHORD_OK)
         r->status = chord_fail(r->error, CHORD_OUT_OF_MEMORY, "chat template, line %u: %s", (uint64_t)r->line,
                                what);
 }
 
-void *chord_vm_take(vm *r, uint64_t n, uint64_t bytes)
+void *chord_vm_take(vm *r, size_t n, uint32_t bytes)
 {
     uint64_t size;
     void *const p = chord_mul(n, bytes, &size) ? chord_arena_take(&r->arena, size, bytes == 1 ? 1 : 8) : NULL;
-    if (!p) refuse_memory(r, "the template's values need more memory than it may have");
+    if (!p) chord_vm_refuse_memory(r, "the template's values need more memory than it may have");
     return p;
 }
 
-bool chord_vm_spend(vm *r, uint64_t n)
+bool chord_vm_spend(vm *r, size_t n)
 {
     if (n <= r->budget) {
         r->budget -= n;
@@ -68,10 +70,10 @@ static bool grow(vm *r, void **at, uint32_t used, uint32_t *cap, size_t n, uint3
     /* The first allocation is exact: most texts and lists are written once. */
     if (*cap) want += want;
     if (want > UINT32_MAX) {
-        refuse_memory(r, "a value is larger than 4 GB");
+        chord_vm_refuse_memory(r, "a value is larger than 4 GB");
         return false;
     }
-    void *const p = chord_vm_take(r, want, size);
+    void *const p = chord_vm_take(r, (size_t)want, size);
     if (!p) return false;
     chord_copy(p, *at, (size_t)used * size);
     *at = p;
@@ -79,23 +81,24 @@ static bool grow(vm *r, void **at, uint32_t used, uint32_t *cap, size_t n, uint3
     return true;
 }
 
-void chord_buffer_put(vm *r, chord_buffer *b, const char *s, size_t n)
+void chord_text_put(vm *r, const char *s, size_t n)
 {
-    if (!n) return;
-    if (b == &r->out && n > r->max_output - b->n) {
-        refuse_memory(r, "the template writes more than it may");
-        return;
-    }
-    void *at = b->s;
-    if (!chord_vm_spend(r, n / 16) || !grow(r, &at, b->n, &b->cap, n, 1)) return;
-    b->s = at;
-    chord_copy(b->s + b->n, s, n);
-    b->n += (uint32_t)n;
+    void *at = r->out.s;
+    if (!n || !chord_vm_spend(r, n / 16) || !grow(r, &at, r->out.n, &r->out.cap, n, 1)) return;
+    r->out.s = at;
+    chord_copy(r->out.s + r->out.n, s, n);
+    r->out.n += (uint32_t)n;
 }
+void chord_text_put1(vm *r, char c) { chord_text_put(r, &c, 1); }
 
-val chord_buffer_string(vm *r, const chord_buffer *b)
+val chord_text_take(vm *r, uint32_t mark)
 {
-    return r->status == CHORD_OK ? of_string(r, b->n ? b->s : "", b->n) : NOTHING;
+    uint32_t const n = r->out.n - mark;
+    char *const s = r->status == CHORD_OK ? chord_vm_take(r, n, 1) : NULL;
+    if (!s) return NOTHING;
+    chord_copy(s, r->out.s + mark, n);
+    r->out.n = mark;
+    return of_string(r, s, n);
 }
 
 val chord_string_join(vm *r, val a, val b)
@@ -105,32 +108,54 @@ val chord_string_join(vm *r, val a, val b)
     if (!b->n || r->status != CHORD_OK) return a;
     if (!a->n) return b;
     bool const is_last = (const uint8_t *)a->s + a->n == at->base + at->used;
-    if (!chord_vm_spend(r, (is_last ? b->n : (uint64_t)a->n + b->n) / 16)) return NOTHING;
+    if (!chord_vm_spend(r, (is_last ? b->n : (size_t)a->n + b->n) / 16)) return NOTHING;
     if (!chord_add(a->n, b->n, &n) || n > UINT32_MAX) return fail(r, "a string is too long");
-    char *const d = chord_vm_take(r, is_last ? b->n : n, 1);
+    char *const d = chord_vm_take(r, is_last ? b->n : (size_t)n, 1);
     if (!d) return NOTHING;
     if (!is_last) chord_copy(d, a->s, a->n);
     chord_copy(d + (is_last ? 0 : a->n), b->s, b->n);
     return of_string(r, is_last ? a->s : d, n);
 }
 
-void chord_values_put(vm *r, chord_values *l, val v)
+void chord_list_put(vm *r, val v)
 {
-    void *at = l->v;
-    if (v->depth >= CHORD_TEMPLATE_DEPTH) fail(r, "values are nested too deep");
-    if (!chord_vm_spend(r, 1) || !grow(r, &at, l->n, &l->cap, 1, sizeof(val))) return;
-    l->v = at;
-    l->v[l->n++] = v;
-    if (v->depth >= l->depth) l->depth = (uint8_t)(v->depth + 1);
+    void *at = r->made.v;
+    if (!chord_vm_spend(r, 1) || !grow(r, &at, r->made.n, &r->made.cap, 1, sizeof(val))) return;
+    r->made.v = at;
+    r->made.v[r->made.n++] = v;
 }
 
-val chord_values_done(vm *r, const chord_values *l, int kind)
+val chord_list_new(vm *r, int kind, val *v, uint32_t n, uint8_t depth)
 {
-    chord_value *const v = chord_value_new(r, kind == GENERATOR ? LIST : kind);
-    v->depth = l->depth ? l->depth : 1;
-    v->n = (uint32_t)(kind == DICT ? l->n / 2 : l->n);
-    v->v = l->v;
-    return kind == GENERATOR ? chord_value_of(r, GENERATOR, v) : v;
+    chord_value *const list = chord_value_new(r, kind);
+    list->depth = depth;
+    list->n = n;
+    list->v = v;
+    return list;
+}
+
+val chord_list_take(vm *r, uint32_t mark, int kind)
+{
+    uint32_t const n = r->made.n - mark;
+    val *const v = r->status == CHORD_OK ? chord_vm_take(r, n, sizeof(val)) : NULL;
+    uint8_t depth = 1;
+    if (!v) return NOTHING;
+    r->made.n = mark;
+    for (uint32_t i = 0; i < n; i++) {
+        v[i] = r->made.v[mark + i];
+        if (v[i]->depth >= depth) depth = (uint8_t)(v[i]->depth + 1);
+    }
+    if (depth > CHORD_TEMPLATE_DEPTH) return fail(r, "values are nested too deep");
+    val const list = chord_list_new(r, kind == GENERATOR ? LIST : kind, v, kind == DICT ? n / 2 : n, depth);
+    return kind == GENERATOR ? chord_value_of(r, GENERATOR, list) : list;
+}
+
+val chord_list_join(vm *r, uint32_t mark)
+{
+    uint32_t const begin = r->out.n;
+    for (uint32_t i = mark; i < r->made.n; i++) chord_text_put(r, r->made.v[i]->s, r->made.v[i]->n);
+    r->made.n = mark;
+    return chord_text_take(r, begin);
 }
 
 const chord_value chord_nothing = { .kind = MISSING }, chord_undefined = { .kind = UNDEFINED },
@@ -141,7 +166,7 @@ chord_value *chord_value_new(vm *r, int kind)
 {
     chord_value *v = &r->spare;
     if (r->arena.cap - r->arena.used < sizeof *v) {
-        refuse_memory(r, "the template's values need more memory than it may have");
+        chord_vm_refuse_memory(r, "the template's values need more memory than it may have");
     } else {
         r->arena.cap -= sizeof *v;
         v = (chord_value *)(r->arena.base + r->arena.cap);

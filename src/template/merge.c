@@ -9,10 +9,10 @@ static val word(vm *r, const char *s) { return of_string(r, s, chord_strlen(s));
 /* A copy of the mapping in which `key` is v. */
 static val with(vm *r, val d, const char *key, val v)
 {
-    chord_values l = { 0 };
-    for (uint32_t i = 0; i < 2 * d->n; i++) chord_values_put(r, &l, d->v[i]);
-    chord_dict_put(r, &l, word(r, key), v);
-    return chord_values_done(r, &l, DICT);
+    uint32_t const first = r->made.n;
+    for (uint32_t i = 0; i < 2 * d->n; i++) chord_list_put(r, d->v[i]);
+    chord_dict_put(r, first, word(r, key), v);
+    return chord_list_take(r, first, DICT);
 }
 
 static val field(vm *r, val d, const char *key)
@@ -41,21 +41,18 @@ static val prepend(vm *r, val text, val content)
     text = chord_string_join(r, text, word(r, "\n"));
     if (content->kind == STRING) return chord_string_join(r, text, content);
     if (content->kind != LIST) return text;
-    val const first = content->n ? field(r, content->v[0], "text") : NOTHING;
-    bool const has_text = first->kind == STRING;
-    val part;
+    val const old = content->n ? field(r, content->v[0], "text") : NOTHING;
+    bool const has_text = old->kind == STRING;
+    uint32_t const first = r->made.n;
     if (has_text) {
-        part = with(r, content->v[0], "text", chord_string_join(r, text, first));
+        chord_list_put(r, with(r, content->v[0], "text", chord_string_join(r, text, old)));
     } else {
-        chord_values fields = { 0 };
-        chord_dict_put(r, &fields, word(r, "type"), word(r, "text"));
-        chord_dict_put(r, &fields, word(r, "text"), text);
-        part = chord_values_done(r, &fields, DICT);
+        chord_dict_put(r, first, word(r, "type"), word(r, "text"));
+        chord_dict_put(r, first, word(r, "text"), text);
+        chord_list_put(r, chord_list_take(r, first, DICT));
     }
-    chord_values l = { 0 };
-    chord_values_put(r, &l, part);
-    for (uint32_t i = has_text; i < content->n; i++) chord_values_put(r, &l, content->v[i]);
-    return chord_values_done(r, &l, LIST);
+    for (uint32_t i = has_text; i < content->n; i++) chord_list_put(r, content->v[i]);
+    return chord_list_take(r, first, LIST);
 }
 
 val chord_messages_merge(vm *r, val variables)
@@ -68,11 +65,10 @@ val chord_messages_merge(vm *r, val variables)
     val const next = messages->n > 1 ? messages->v[1] : NOTHING;
     bool const has_user = chord_value_is(field(r, next, "role"), "user");
     val const content = field(r, system, "content");
-    chord_values l = { 0 };
-    chord_values_put(r, &l,
-                     has_user ? with(r, next, "content",
-                                     prepend(r, text_of(r, content), field(r, next, "content")))
-                              : with(r, system, "role", word(r, "user")));
-    for (uint32_t i = 1 + has_user; i < messages->n; i++) chord_values_put(r, &l, messages->v[i]);
-    return with(r, variables, "messages", chord_values_done(r, &l, LIST));
+    uint32_t const first = r->made.n;
+    chord_list_put(r, has_user ? with(r, next, "content",
+                                      prepend(r, text_of(r, content), field(r, next, "content")))
+                               : with(r, system, "role", word(r, "user")));
+    for (uint32_t i = 1 + has_user; i < messages->n; i++) chord_list_put(r, messages->v[i]);
+    return with(r, variables, "messages", chord_list_take(r, first, LIST));
 }

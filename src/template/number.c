@@ -215,7 +215,7 @@ static int32_t shortest(double v, char *digits, int32_t *point)
     }
 }
 
-static void put_whole(vm *r, chord_buffer *b, uint64_t v, bool is_negative)
+static void put_whole(vm *r, uint64_t v, bool is_negative)
 {
     char s[24];
     int at = 24;
@@ -224,10 +224,10 @@ static void put_whole(vm *r, chord_buffer *b, uint64_t v, bool is_negative)
         v /= 10;
     } while (v);
     if (is_negative) s[--at] = '-';
-    chord_buffer_put(r, b, s + at, (uint64_t)(24 - at));
+    chord_text_put(r, s + at, (uint64_t)(24 - at));
 }
 
-static void put_float(vm *r, chord_buffer *b, double f)
+static void put_float(vm *r, double f)
 {
     char s[48], digits[20];
     int32_t point, n, at = 0;
@@ -250,33 +250,33 @@ static void put_float(vm *r, chord_buffer *b, double f)
         s[at++] = '.';
         s[at++] = '0';
     }
-    chord_buffer_put(r, b, s, (uint64_t)at);
+    chord_text_put(r, s, (uint64_t)at);
     if (!is_power) return;
     int32_t const power = point - 1, size = power < 0 ? -power : power;
-    chord_buffer_put(r, b, power < 0 ? "e-0" : "e+0", size < 10 ? 3 : 2);
-    put_whole(r, b, (uint64_t)size, false);
+    chord_text_put(r, power < 0 ? "e-0" : "e+0", size < 10 ? 3 : 2);
+    put_whole(r, (uint64_t)size, false);
 }
 
-void chord_number_put(vm *r, chord_buffer *b, val v)
+void chord_number_put(vm *r, val v)
 {
     if (v->kind != FLOAT) {
-        put_whole(r, b, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i, v->i < 0);
+        put_whole(r, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i, v->i < 0);
     } else if (v->f != v->f) {
-        chord_buffer_put(r, b, "nan", 3);
+        chord_text_put(r, "nan", 3);
     } else if (__builtin_isinf(v->f)) {
-        chord_buffer_put(r, b, v->f < 0 ? "-inf" : "inf", v->f < 0 ? 4 : 3);
+        chord_text_put(r, v->f < 0 ? "-inf" : "inf", v->f < 0 ? 4 : 3);
     } else {
-        put_float(r, b, v->f);
+        put_float(r, v->f);
     }
 }
 
-void chord_number_put_fixed(vm *r, chord_buffer *b, double f, uint32_t n)
+void chord_number_put_fixed(vm *r, double f, uint32_t n)
 {
     big v, unit;
     int32_t e;
     char digits[400];
     if (f != f || __builtin_isinf(f)) {
-        chord_number_put(r, b, of_float(r, f));
+        chord_number_put(r, of_float(r, f));
         return;
     }
     big_set(&v, parts(f, &e));
@@ -304,11 +304,11 @@ void chord_number_put_fixed(vm *r, chord_buffer *b, double f, uint32_t n)
             at++;
         }
     }
-    if (__builtin_signbit(f)) chord_buffer_put1(r, b, '-');
-    chord_buffer_put(r, b, digits, (uint64_t)(at - (int32_t)n));
+    if (__builtin_signbit(f)) chord_text_put1(r, '-');
+    chord_text_put(r, digits, (uint64_t)(at - (int32_t)n));
     if (!n) return;
-    chord_buffer_put1(r, b, '.');
-    chord_buffer_put(r, b, digits + at - n, n);
+    chord_text_put1(r, '.');
+    chord_text_put(r, digits + at - n, n);
 }
 
 size_t chord_number_scan(const char *s, size_t n, chord_value *v)

@@ -90,23 +90,23 @@ static val arithmetic(vm *r, int op, val a, val b)
 
 static val repeat(vm *r, val v, int64_t times)
 {
-    chord_values l = { 0 };
-    chord_buffer b = { 0 };
+    uint32_t const first = r->made.n;
+    uint32_t const mark = r->out.n;
     for (int64_t i = 0; i < times && v->n && chord_vm_spend(r, 1); i++) {
-        if (v->kind == STRING) chord_buffer_put(r, &b, v->s, v->n);
+        if (v->kind == STRING) chord_text_put(r, v->s, v->n);
         else
-            for (uint32_t k = 0; k < v->n; k++) chord_values_put(r, &l, v->v[k]);
+            for (uint32_t k = 0; k < v->n; k++) chord_list_put(r, v->v[k]);
     }
-    return v->kind == STRING ? chord_buffer_string(r, &b) : chord_values_done(r, &l, v->kind);
+    return v->kind == STRING ? chord_text_take(r, mark) : chord_list_take(r, first, v->kind);
 }
 
 static val joined(vm *r, val a, val b)
 {
     if (a->kind == STRING) return chord_string_join(r, a, b);
-    chord_values l = { 0 };
-    for (uint32_t i = 0; i < a->n; i++) chord_values_put(r, &l, a->v[i]);
-    for (uint32_t i = 0; i < b->n; i++) chord_values_put(r, &l, b->v[i]);
-    return chord_values_done(r, &l, a->kind);
+    uint32_t const first = r->made.n;
+    for (uint32_t i = 0; i < a->n; i++) chord_list_put(r, a->v[i]);
+    for (uint32_t i = 0; i < b->n; i++) chord_list_put(r, b->v[i]);
+    return chord_list_take(r, first, a->kind);
 }
 
 static val compare(vm *r, int op, val a, val b)

@@ -25,18 +25,20 @@ static bool begins_word(uint32_t c)
 
 static val recased(vm *r, val s, int how)
 {
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     uint32_t c, n;
     bool is_first = true;
     for (uint32_t i = 0; i < s->n && r->status == CHORD_OK; i += n) {
-        n = chord_char_at(s->s + i, s->s + s->n, &c);
+        c = chord_char_at(s->s + i, s->s + s->n);
+        n = char_bytes(c);
+        c = char_code(c);
         bool const up = how == UPPER ||
                         (how == SWAP ? chord_char_lower(c) == c : is_first && how >= CAPITALIZE);
-        if (up && c == 0xdf) chord_buffer_put(r, &b, how == UPPER || how == SWAP ? "SS" : "Ss", 2);
-        else chord_char_put(r, &b, up ? chord_char_upper(c) : chord_char_lower(c));
+        if (up && c == 0xdf) chord_text_put(r, how == UPPER || how == SWAP ? "SS" : "Ss", 2);
+        else chord_char_put(r, up ? chord_char_upper(c) : chord_char_lower(c));
         is_first = how == TITLE_FILTER ? begins_word(c) : how == TITLE_METHOD && !has_case(c);
     }
-    return chord_buffer_string(r, &b);
+    return chord_text_take(r, mark);
 }
 
 val chord_string_case(vm *r, val s, bool is_upper) { return recased(r, s, is_upper ? UPPER : LOWER); }
@@ -66,7 +68,9 @@ static val all_cased(vm *r, val v, bool is_upper)
     uint32_t c, n;
     val const s = chord_write_string(r, v);
     for (uint32_t i = 0; i < s->n; i += n) {
-        n = chord_char_at(s->s + i, s->s + s->n, &c);
+        c = chord_char_at(s->s + i, s->s + s->n);
+        n = char_bytes(c);
+        c = char_code(c);
         if ((is_upper ? chord_char_upper(c) : chord_char_lower(c)) != c) return of_bool(false);
         any |= has_case(c);
     }
@@ -82,7 +86,9 @@ static val all_are(val s, bool (*is)(uint32_t))
 {
     uint32_t c, n;
     for (uint32_t i = 0; i < s->n; i += n) {
-        n = chord_char_at(s->s + i, s->s + s->n, &c);
+        c = chord_char_at(s->s + i, s->s + s->n);
+        n = char_bytes(c);
+        c = char_code(c);
         if (!is(c)) return of_bool(false);
     }
     return of_bool(s->n != 0);
@@ -105,26 +111,27 @@ static bool strips(uint32_t c, val chars)
     uint32_t other, n;
     if (chars->kind != STRING) return chord_char_is_space(c);
     for (uint32_t i = 0; i < chars->n; i += n) {
-        n = chord_char_at(chars->s + i, chars->s + chars->n, &other);
-        if (c == other) return true;
+        other = chord_char_at(chars->s + i, chars->s + chars->n);
+        n = char_bytes(other);
+        if (c == char_code(other)) return true;
     }
     return false;
 }
 
 val chord_string_strip(vm *r, val text, val chars, bool left, bool right)
 {
-    uint32_t c;
     const char *s = text->s, *end = s + text->n;
     while (left && s < end) {
-        uint32_t const n = chord_char_at(s, end, &c);
-        if (!strips(c, chars)) break;
-        s += n;
+        uint32_t const c = chord_char_at(s, end);
+        if (!strips(char_code(c), chars)) break;
+        s += char_bytes(c);
     }
     while (right && s < end) {
         const char *begin = end - 1;
         while (begin > s && end - begin < 4 && (*begin & 0xc0) == 0x80) begin--;
-        if (begin + chord_char_at(begin, end, &c) != end) begin = end - 1;
-        if (!strips(c, chars)) break;
+        uint32_t const c = chord_char_at(begin, end);
+        if (begin + char_bytes(c) != end) begin = end - 1;
+        if (!strips(char_code(c), chars)) break;
         end = begin;
     }
     return of_string(r, s, (size_t)(end - s));
@@ -133,8 +140,8 @@ val chord_string_strip(vm *r, val text, val chars, bool left, bool right)
 static val strip(vm *r, val s, val chars, bool left, bool right)
 {
     if (is_given(chars) && !chord_string_check(r, chars)) return NOTHING;
-    if (!chord_vm_spend(r, is_given(chars) ? (uint64_t)s->n * (chars->n + 1) / 64 : s->n / 64))
-        return NOTHING;
+    uint64_t const cost = is_given(chars) ? (uint64_t)s->n * (chars->n + 1) / 64 : s->n / 64;
+    if (!chord_vm_spend(r, cost < UINT32_MAX ? (size_t)cost : UINT32_MAX)) return NOTHING;
     return chord_string_strip(r, s, chars, left, right);
 }
 val chord_f_trim(vm *r, const val *a, int n)
@@ -227,16 +234,16 @@ val chord_m_removesuffix(vm *r, const val *a, int n) { return (void)n, without_e
 static val partition(vm *r, const val *a, bool is_back)
 {
     val const s = a[0];
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     if (!chord_string_check(r, a[1])) return NOTHING;
     if (!a[1]->n) return fail(r, "a separator is empty");
     int64_t const at = search(r, s, a[1], is_back ? s->n : 0, is_back);
     uint32_t const end = at < 0 ? 0 : (uint32_t)at + a[1]->n;
-    if (at < 0 && !is_back) chord_values_put(r, &l, s);
-    else chord_values_put(r, &l, of_string(r, s->s, at < 0 ? 0 : (uint64_t)at));
-    chord_values_put(r, &l, of_string(r, a[1]->s, at < 0 ? 0 : a[1]->n));
-    chord_values_put(r, &l, at < 0 && !is_back ? of_string(r, "", 0) : of_string(r, s->s + end, s->n - end));
-    return chord_values_done(r, &l, TUPLE);
+    if (at < 0 && !is_back) chord_list_put(r, s);
+    else chord_list_put(r, of_string(r, s->s, at < 0 ? 0 : (uint64_t)at));
+    chord_list_put(r, of_string(r, a[1]->s, at < 0 ? 0 : a[1]->n));
+    chord_list_put(r, at < 0 && !is_back ? of_string(r, "", 0) : of_string(r, s->s + end, s->n - end));
+    return chord_list_take(r, first, TUPLE);
 }
 val chord_m_partition(vm *r, const val *a, int n) { return (void)n, partition(r, a, false); }
 val chord_m_rpartition(vm *r, const val *a, int n) { return (void)n, partition(r, a, true); }
@@ -246,38 +253,38 @@ val chord_m_rpartition(vm *r, const val *a, int n) { return (void)n, partition(r
 /* Words between white space. From the right, the words are found backwards and turned round at the end. */
 static val split_blanks(vm *r, val text, int64_t most, bool is_back)
 {
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     val rest = chord_string_strip(r, text, &chord_none, !is_back, is_back);
     for (; rest->n && r->status == CHORD_OK; most--) {
-        uint32_t c, at = is_back ? rest->n : 0;
+        uint32_t at = is_back ? rest->n : 0;
         const char *const s = rest->s;
         while (most && (is_back ? at : rest->n - at)) {
             uint32_t k = at;
             if (is_back)
                 while (--k && (s[k] & 0xc0) == 0x80) {}
-            uint32_t const n = chord_char_at(s + k, s + rest->n, &c);
-            if (chord_char_is_space(c)) break;
-            at = is_back ? k : k + n;
+            uint32_t const c = chord_char_at(s + k, s + rest->n);
+            if (chord_char_is_space(char_code(c))) break;
+            at = is_back ? k : k + char_bytes(c);
         }
         if (!most) at = is_back ? 0 : rest->n;
         val const left = of_string(r, s, at), right = of_string(r, s + at, rest->n - at);
         chord_vm_spend(r, rest->n / 64);
-        chord_values_put(r, &l, is_back ? right : left);
+        chord_list_put(r, is_back ? right : left);
         rest = chord_string_strip(r, is_back ? left : right, &chord_none, !is_back, is_back);
     }
-    for (uint32_t i = 0; is_back && i < l.n / 2; i++) {
-        val const one = l.v[i];
-        l.v[i] = l.v[l.n - 1 - i];
-        l.v[l.n - 1 - i] = one;
+    for (uint32_t i = first, last = r->made.n; is_back && i + 1 < last--; i++) {
+        val const one = r->made.v[i];
+        r->made.v[i] = r->made.v[last];
+        r->made.v[last] = one;
     }
-    return chord_values_done(r, &l, LIST);
+    return chord_list_take(r, first, LIST);
 }
 
 static val split(vm *r, const val *a, bool is_back)
 {
     val s = a[0];
     val const sep = a[1];
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     if (a[2]->kind != MISSING && !is_whole(a[2])) return chord_vm_refuse(r, "a number is needed, not", a[2]);
     int64_t most = a[2]->kind == MISSING || a[2]->i < 0 ? INT64_MAX : a[2]->i;
     if (!is_given(sep)) return split_blanks(r, s, most, is_back);
@@ -289,22 +296,22 @@ static val split(vm *r, const val *a, bool is_back)
         for (; most && (at = search(r, s, sep, at - (at < s->n ? (int64_t)sep->n : 0), true)) >= 0 &&
                r->status == CHORD_OK;
              most--)
-            chord_values_put(r, &l, of_int(r, at));
-        chord_values parts = { 0 };
+            chord_list_put(r, of_int(r, at));
+        val const places = chord_list_take(r, first, LIST);
         uint32_t begin = 0;
-        for (uint32_t i = l.n; i-- && r->status == CHORD_OK;) {
-            chord_values_put(r, &parts, of_string(r, s->s + begin, (uint64_t)l.v[i]->i - begin));
-            begin = (uint32_t)l.v[i]->i + sep->n;
+        for (uint32_t i = places->n; i-- && r->status == CHORD_OK;) {
+            chord_list_put(r, of_string(r, s->s + begin, (uint64_t)places->v[i]->i - begin));
+            begin = (uint32_t)places->v[i]->i + sep->n;
         }
-        chord_values_put(r, &parts, of_string(r, s->s + begin, s->n - begin));
-        return chord_values_done(r, &parts, LIST);
+        chord_list_put(r, of_string(r, s->s + begin, s->n - begin));
+        return chord_list_take(r, first, LIST);
     }
     for (int64_t at; most && (at = search(r, s, sep, 0, false)) >= 0 && r->status == CHORD_OK; most--) {
-        chord_values_put(r, &l, of_string(r, s->s, (uint64_t)at));
+        chord_list_put(r, of_string(r, s->s, (uint64_t)at));
         s = of_string(r, s->s + at + sep->n, s->n - (uint64_t)at - sep->n);
     }
-    chord_values_put(r, &l, s);
-    return chord_values_done(r, &l, LIST);
+    chord_list_put(r, s);
+    return chord_list_take(r, first, LIST);
 }
 val chord_m_split(vm *r, const val *a, int n) { return (void)n, split(r, a, false); }
 val chord_m_rsplit(vm *r, const val *a, int n) { return (void)n, split(r, a, true); }
@@ -312,26 +319,25 @@ val chord_m_rsplit(vm *r, const val *a, int n) { return (void)n, split(r, a, tru
 /* A line's end: \n, \r, \r\n, and what Unicode calls one. */
 static uint32_t line_end(const char *s, const char *end)
 {
-    uint32_t c;
-    uint32_t const n = chord_char_at(s, end, &c);
+    uint32_t const one = chord_char_at(s, end), c = char_code(one);
     if (c == '\r') return s + 1 < end && s[1] == '\n' ? 2 : 1;
     return (c >= '\n' && c <= '\f') || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029
-               ? n
+               ? char_bytes(one)
                : 0;
 }
 
 static val lines(vm *r, val s, bool keep)
 {
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     uint32_t begin = 0, n;
     for (uint32_t i = 0; i < s->n && r->status == CHORD_OK; i += n ? n : 1) {
         n = line_end(s->s + i, s->s + s->n);
         if (!n) continue;
-        chord_values_put(r, &l, of_string(r, s->s + begin, i - begin + (keep ? n : 0)));
+        chord_list_put(r, of_string(r, s->s + begin, i - begin + (keep ? n : 0)));
         begin = i + n;
     }
-    if (begin < s->n) chord_values_put(r, &l, of_string(r, s->s + begin, s->n - begin));
-    return chord_values_done(r, &l, LIST);
+    if (begin < s->n) chord_list_put(r, of_string(r, s->s + begin, s->n - begin));
+    return chord_list_take(r, first, LIST);
 }
 val chord_m_splitlines(vm *r, const val *a, int n)
 {
@@ -341,13 +347,13 @@ val chord_m_splitlines(vm *r, const val *a, int n)
 static val join(vm *r, val all, val sep, val path, bool strict)
 {
     val const list = chord_value_list(r, all);
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
-        if (i) chord_buffer_put(r, &b, sep->s, sep->n);
+        if (i) chord_text_put(r, sep->s, sep->n);
         if (!strict || chord_string_check(r, list->v[i]))
-            chord_write_text(r, &b, chord_value_path(r, list->v[i], path));
+            chord_write_text(r, chord_value_path(r, list->v[i], path));
     }
-    return chord_buffer_string(r, &b);
+    return chord_text_take(r, mark);
 }
 val chord_f_join(vm *r, const val *a, int n)
 {
@@ -360,26 +366,26 @@ val chord_m_replace(vm *r, const val *a, int n)
 {
     (void)n;
     val const s = a[0], old = a[1], new = a[2];
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     uint32_t begin = 0;
     if (!chord_string_check(r, s) || !chord_string_check(r, old) || !chord_string_check(r, new))
         return NOTHING;
     if (a[3]->kind != MISSING && !is_whole(a[3])) return chord_vm_refuse(r, "a number is needed, not", a[3]);
     int64_t most = a[3]->kind != MISSING && a[3]->i >= 0 ? a[3]->i : INT64_MAX;
     for (int64_t at = 0; most && r->status == CHORD_OK; most--) {
-        uint32_t c;
         if ((at = search(r, s, old, at, false)) < 0) break;
-        chord_buffer_put(r, &b, s->s + begin, (uint64_t)at - begin);
-        chord_buffer_put(r, &b, new->s, new->n);
+        chord_text_put(r, s->s + begin, (uint64_t)at - begin);
+        chord_text_put(r, new->s, new->n);
         begin = (uint32_t)at + old->n;
         at = begin;
         if (old->n) continue;
         if (at == s->n) break; /* an empty string is before each character and at the end */
-        at += chord_char_at(s->s + at, s->s + s->n, &c);
+        at += char_bytes(chord_char_at(s->s + at, s->s + s->n));
     }
-    if (!begin && !b.n && !(old->n == 0 && most != INT64_MAX)) return r->status == CHORD_OK ? s : NOTHING;
-    chord_buffer_put(r, &b, s->s + begin, s->n - begin);
-    return chord_buffer_string(r, &b);
+    if (!begin && r->out.n == mark && !(old->n == 0 && most != INT64_MAX))
+        return r->status == CHORD_OK ? s : NOTHING;
+    chord_text_put(r, s->s + begin, s->n - begin);
+    return chord_text_take(r, mark);
 }
 val chord_f_replace(vm *r, const val *a, int n)
 {
@@ -399,16 +405,16 @@ val chord_f_indent(vm *r, const val *a, int n)
     /* The filter adds a line end first, so that a text with one at its end has an empty last line. */
     val const all = lines(r, s, false);
     bool const has_end = s->n && s->s[s->n - 1] == '\n';
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     uint32_t const count = all->n + (has_end || !all->n);
     for (uint32_t i = 0; i < count && r->status == CHORD_OK; i++) {
         val const line = i < all->n ? all->v[i] : of_string(r, "", 0);
-        if (i) chord_buffer_put1(r, &b, '\n');
+        if (i) chord_text_put1(r, '\n');
         if (i ? line->n || chord_value_truth(a[3]) : chord_value_truth(a[2]))
-            chord_buffer_put(r, &b, blanks->s, blanks->n);
-        chord_buffer_put(r, &b, line->s, line->n);
+            chord_text_put(r, blanks->s, blanks->n);
+        chord_text_put(r, line->s, line->n);
     }
-    return chord_buffer_string(r, &b);
+    return chord_text_take(r, mark);
 }
 
 static val padded(vm *r, val s, val width, val fill, int64_t left_of_two)
@@ -418,13 +424,13 @@ static val padded(vm *r, val s, val width, val fill, int64_t left_of_two)
     if (!chord_string_check(r, fill)) return NOTHING;
     int64_t const length = chord_string_length(s), room = width->i > length ? width->i - length : 0;
     int64_t const left = left_of_two == 1 ? room / 2 + (room & width->i & 1) : left_of_two ? room : 0;
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     for (int64_t i = 0; i < room && chord_vm_spend(r, 1); i++) {
-        if (i == left) chord_buffer_put(r, &b, s->s, s->n);
-        chord_buffer_put(r, &b, fill->s, fill->n);
+        if (i == left) chord_text_put(r, s->s, s->n);
+        chord_text_put(r, fill->s, fill->n);
     }
-    if (left == room) chord_buffer_put(r, &b, s->s, s->n);
-    return chord_buffer_string(r, &b);
+    if (left == room) chord_text_put(r, s->s, s->n);
+    return chord_text_take(r, mark);
 }
 val chord_f_center(vm *r, const val *a, int n)
 {
@@ -468,7 +474,9 @@ val chord_f_wordcount(vm *r, const val *a, int n)
     bool in_word = false;
     uint32_t c, size;
     for (uint32_t i = 0; i < s->n; i += size) {
-        size = chord_char_at(s->s + i, s->s + s->n, &c);
+        c = chord_char_at(s->s + i, s->s + s->n);
+        size = char_bytes(c);
+        c = char_code(c);
         bool const is = is_alnum(c) || c == '_';
         count += is && !in_word;
         in_word = is;
@@ -482,14 +490,14 @@ val chord_f_escape(vm *r, const val *a, int n)
     static const char from[] = "&<>\"'";
     static const char *const to[] = { "&amp;", "&lt;", "&gt;", "&#34;", "&#39;" };
     val const s = chord_write_string(r, a[0]);
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     for (uint32_t i = 0; i < s->n && r->status == CHORD_OK; i++) {
         int k = 0;
         while (from[k] && from[k] != s->s[i]) k++;
-        if (from[k]) chord_buffer_put(r, &b, to[k], chord_strlen(to[k]));
-        else chord_buffer_put1(r, &b, s->s[i]);
+        if (from[k]) chord_text_put(r, to[k], chord_strlen(to[k]));
+        else chord_text_put1(r, s->s[i]);
     }
-    return chord_buffer_string(r, &b);
+    return chord_text_take(r, mark);
 }
 
 val chord_f_urlencode(vm *r, const val *a, int n)
@@ -497,14 +505,14 @@ val chord_f_urlencode(vm *r, const val *a, int n)
     (void)n;
     if (a[0]->kind >= LIST) return chord_vm_refuse(r, "urlencode takes a string here, not", a[0]);
     val const s = chord_write_string(r, a[0]);
-    chord_buffer b = { 0 };
+    uint32_t const mark = r->out.n;
     for (uint32_t i = 0; i < s->n && r->status == CHORD_OK; i++) {
         uint8_t const c = (uint8_t)s->s[i];
         bool const is_safe = is_digit(c) || (c < 0x80 && chord_char_is_letter(c)) || c == '_' || c == '.' ||
                              c == '-' || c == '~' || c == '/';
         char const code[3] = { is_safe ? (char)c : '%', "0123456789ABCDEF"[c >> 4],
                                "0123456789ABCDEF"[c & 15] };
-        chord_buffer_put(r, &b, code, is_safe ? 1 : 3);
+        chord_text_put(r, code, is_safe ? 1 : 3);
     }
-    return chord_buffer_string(r, &b);
+    return chord_text_take(r, mark);
 }

@@ -155,12 +155,12 @@ bool chord_value_in(vm *r, val x, val in)
 
 static val range_at(vm *r, val v, int64_t i) { return of_int(r, v->range[0] + i * v->range[1]); }
 
-static val pair_of(vm *r, val key, val v)
+val chord_pair_new(vm *r, val key, val v)
 {
-    chord_values l = { 0 };
-    chord_values_put(r, &l, key);
-    chord_values_put(r, &l, v);
-    return chord_values_done(r, &l, TUPLE);
+    uint32_t const first = r->made.n;
+    chord_list_put(r, key);
+    chord_list_put(r, v);
+    return chord_list_take(r, first, TUPLE);
 }
 
 val chord_range_new(vm *r, int64_t begin, int64_t step, int64_t n)
@@ -178,16 +178,12 @@ val chord_range_new(vm *r, int64_t begin, int64_t step, int64_t n)
 /* n elements of the list or tuple, from one on. */
 static val part_of(vm *r, val v, int kind, int64_t begin, int64_t n)
 {
-    chord_value *const part = chord_value_new(r, kind);
-    part->depth = v->depth;
-    part->n = (uint32_t)n;
-    part->v = v->v ? v->v + begin : NULL;
-    return part;
+    return chord_list_new(r, kind, v->v ? v->v + begin : NULL, (uint32_t)n, v->depth);
 }
 
 val chord_value_list(vm *r, val v)
 {
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     switch (v->kind) {
     case UNDEFINED: break;
     case LIST: return v;
@@ -199,16 +195,15 @@ val chord_value_list(vm *r, val v)
         break;
     }
     case STRING: {
-        uint32_t code;
         for (uint32_t i = 0, n; i < v->n && r->status == CHORD_OK; i += n) {
-            n = chord_char_at(v->s + i, v->s + v->n, &code);
-            chord_values_put(r, &l, of_string(r, v->s + i, n));
+            n = char_bytes(chord_char_at(v->s + i, v->s + v->n));
+            chord_list_put(r, of_string(r, v->s + i, n));
         }
         break;
     }
     case RANGE:
         for (int64_t i = 0; i < v->range[2] && r->status == CHORD_OK; i++)
-            chord_values_put(r, &l, range_at(r, v, i));
+            chord_list_put(r, range_at(r, v, i));
         break;
     case DICT:
     case KEYS:
@@ -217,31 +212,30 @@ val chord_value_list(vm *r, val v)
         val const d = v->kind == DICT ? v : v->of;
         for (uint32_t i = 0; i < d->n && r->status == CHORD_OK; i++) {
             val const key = d->v[2 * i], of = d->v[2 * i + 1];
-            chord_values_put(r, &l, v->kind == VALUES ? of : v->kind == ITEMS ? pair_of(r, key, of) : key);
+            chord_list_put(r, v->kind == VALUES ? of : v->kind == ITEMS ? chord_pair_new(r, key, of) : key);
         }
         break;
     }
     default: return chord_vm_refuse(r, "no elements to go through in", v);
     }
-    return chord_values_done(r, &l, LIST);
+    return chord_list_take(r, first, LIST);
 }
 
 /* The dict's value becomes v. */
-void chord_dict_put(vm *r, chord_values *d, val key, val v)
+void chord_dict_put(vm *r, uint32_t mark, val key, val v)
 {
     if (key->kind >= LIST) {
         chord_vm_refuse(r, "a key of a mapping can't be", key);
         return;
     }
-    if (!chord_vm_spend(r, d->n / 8)) return;
-    for (uint32_t i = 0; i < d->n; i += 2)
-        if (same_scalar(d->v[i], key)) {
-            d->v[i + 1] = v;
-            if (v->depth >= d->depth) d->depth = (uint8_t)(v->depth + 1);
+    if (!chord_vm_spend(r, (r->made.n - mark) / 8)) return;
+    for (uint32_t i = mark; i < r->made.n; i += 2)
+        if (same_scalar(r->made.v[i], key)) {
+            r->made.v[i + 1] = v;
             return;
         }
-    chord_values_put(r, d, key);
-    chord_values_put(r, d, v);
+    chord_list_put(r, key);
+    chord_list_put(r, v);
 }
 
 static val undefined(vm *r, val name)
@@ -286,8 +280,7 @@ static val plain_item(vm *r, val v, val key)
     case STRING: {
         chord_vm_spend(r, v->n / 16);
         uint32_t const at = chord_string_offset(v, i);
-        uint32_t code;
-        return of_string(r, v->s + at, chord_char_at(v->s + at, v->s + v->n, &code));
+        return of_string(r, v->s + at, char_bytes(chord_char_at(v->s + at, v->s + v->n)));
     }
     default: return NOTHING;
     }
@@ -358,12 +351,9 @@ val chord_value_slice(vm *r, val v, const val *part)
     if (v->kind == RANGE) {
         return chord_range_new(r, v->range[0] + begin * v->range[1], v->range[1] * step, count);
     }
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     val const all = chord_value_list(r, v);
-    for (int64_t i = 0; i < count && r->status == CHORD_OK; i++)
-        chord_values_put(r, &l, all->v[begin + i * step]);
-    if (v->kind != STRING) return chord_values_done(r, &l, v->kind);
-    chord_buffer b = { 0 };
-    for (uint32_t i = 0; i < l.n; i++) chord_buffer_put(r, &b, l.v[i]->s, l.v[i]->n);
-    return chord_buffer_string(r, &b);
+    for (int64_t i = 0; i < count && r->status == CHORD_OK; i++) chord_list_put(r, all->v[begin + i * step]);
+    if (v->kind != STRING) return chord_list_take(r, first, v->kind);
+    return chord_list_join(r, first);
 }

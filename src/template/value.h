@@ -83,17 +83,16 @@ typedef struct chord_loop {
     chord_scope *outer, *own; /* own: of the iteration */
 } chord_loop;
 
-/* A growing text; the last in the arena grows in place. */
-typedef struct chord_buffer {
+/* Texts and lists grow at the end of one of each: where a part begins is its mark, and taking the part makes a
+ * value of it. So parts are inside each other, and no function needs memory for one. */
+typedef struct chord_text {
     char *s;
     uint32_t n, cap;
-} chord_buffer;
-/* A growing list. */
-typedef struct chord_values {
+} chord_text;
+typedef struct chord_list {
     val *v;
     uint32_t n, cap;
-    uint8_t depth;
-} chord_values;
+} chord_list;
 
 typedef struct chord_frame {
     uint8_t kind;
@@ -119,7 +118,8 @@ struct chord_template_run {
     val *stack, *context; /* context: the value of each word outside all scopes */
     chord_frame *frames;
     chord_scope *scope;
-    chord_buffer out;
+    chord_text out; /* the template's, and behind it texts that aren't taken yet */
+    chord_list made; /* elements of lists that aren't taken yet */
     chord_template_time now;
     const val *kw; /* pairs of name and value, for functions that take any */
     uint32_t n_kw, n_inside; /* n_inside: filters that call a filter, inside each other */
@@ -132,21 +132,30 @@ typedef chord_template_run vm;
 
 /* Keeps the first failure, and returns MISSING. `name` is quoted behind the text; it may be NULL. */
 val chord_vm_fail(vm *r, const char *what, const char *name, size_t n);
-static inline val fail(vm *r, const char *what) { return chord_vm_fail(r, what, NULL, 0); }
+val fail(vm *r, const char *what);
 /* Fails with what's wrong with v: undefined by its name, others by their kind. */
 val chord_vm_refuse(vm *r, const char *what, val v);
 /* n elements of `bytes` each, zeroed by nobody. */
-void *chord_vm_take(vm *r, uint64_t n, uint64_t bytes);
+void *chord_vm_take(vm *r, size_t n, uint32_t bytes);
+void chord_vm_refuse_memory(vm *r, const char *what);
 /* False when the steps of the rendering are spent. */
-bool chord_vm_spend(vm *r, uint64_t n);
-void chord_buffer_put(vm *r, chord_buffer *b, const char *s, size_t n);
-static inline void chord_buffer_put1(vm *r, chord_buffer *b, char c) { chord_buffer_put(r, b, &c, 1); }
-val chord_buffer_string(vm *r, const chord_buffer *b);
+bool chord_vm_spend(vm *r, size_t n);
+void chord_text_put(vm *r, const char *s, size_t n);
+void chord_text_put1(vm *r, char c);
+/* What was put since r->out.n was `mark`, as a string. */
+val chord_text_take(vm *r, uint32_t mark);
 /* The string a, then b. If a is the arena's last, it grows in place: then a is what it was, and the result
  * begins with the same bytes. So a text that a template adds to costs its length, not its square. */
 val chord_string_join(vm *r, val a, val b);
-void chord_values_put(vm *r, chord_values *l, val v);
-val chord_values_done(vm *r, const chord_values *l, int kind);
+void chord_list_put(vm *r, val v);
+/* What was put since r->made.n was `mark`: a LIST, TUPLE, DICT, or GENERATOR of a list. */
+val chord_list_take(vm *r, uint32_t mark, int kind);
+/* The same of strings, as one string. */
+val chord_list_join(vm *r, uint32_t mark);
+val chord_pair_new(vm *r, val key, val v);
+val chord_list_new(vm *r, int kind, val *v, uint32_t n, uint8_t depth);
+/* Sets a key of the dict whose pairs begin at `mark`. */
+void chord_dict_put(vm *r, uint32_t mark, val key, val v);
 
 /* ---- values (value.c) ------------------------------------------------------------------------------- */
 
@@ -177,7 +186,6 @@ val chord_range_new(vm *r, int64_t begin, int64_t step, int64_t n);
 /* A namespace could hold itself, so its dict has no depth. */
 val chord_flat(vm *r, val d);
 val chord_dict_get(vm *r, val d, val key); /* MISSING if it isn't there */
-void chord_dict_put(vm *r, chord_values *d, val key, val v);
 /* A value of another. */
 val chord_value_of(vm *r, int kind, val of);
 /* The value for a change: a generator, namespace, cycler or joiner. */
@@ -185,8 +193,11 @@ static inline chord_value *chord_value_edit(val v) { return (chord_value *)(uint
 
 /* ---- characters and numbers (character.c, number.c) ------------------------------------------------- */
 
-uint32_t chord_char_at(const char *s, const char *end, uint32_t *code);
-void chord_char_put(vm *r, chord_buffer *b, uint32_t code);
+/* The character at s: its code, and its bytes shifted left by 24. */
+uint32_t chord_char_at(const char *s, const char *end);
+static inline uint32_t char_code(uint32_t c) { return c & 0xffffff; }
+static inline uint32_t char_bytes(uint32_t c) { return c >> 24; }
+void chord_char_put(vm *r, uint32_t code);
 bool chord_char_is_space(uint32_t code);
 /* The other case of a letter, or the letter. */
 uint32_t chord_char_upper(uint32_t code);
@@ -200,9 +211,9 @@ double chord_number_parse(const char *s, size_t n);
 /* Returns the bytes that s begins with as a number (JSON's or Python's digits), 0 if none; sets *v. A whole
  * number that doesn't fit 64 bits leaves *v MISSING. */
 size_t chord_number_scan(const char *s, size_t n, chord_value *v);
-void chord_number_put(vm *r, chord_buffer *b, val v); /* as Python's repr */
+void chord_number_put(vm *r, val v); /* as Python's repr */
 /* At most 30 digits behind the point. */
-void chord_number_put_fixed(vm *r, chord_buffer *b, double f, uint32_t digits);
+void chord_number_put_fixed(vm *r, double f, uint32_t digits);
 int64_t chord_number_floor(double f);
 
 /* ---- texts of values (write.c, json.c) -------------------------------------------------------------- */
@@ -213,9 +224,9 @@ typedef struct chord_writing {
 } chord_writing;
 extern const chord_writing chord_python;
 /* How the value looks inside a container: Python's repr, or JSON. */
-void chord_write(vm *r, chord_buffer *b, val v, const chord_writing *how);
+void chord_write(vm *r, val v, const chord_writing *how);
 /* As print does. A string is itself. */
-void chord_write_text(vm *r, chord_buffer *b, val v);
+void chord_write_text(vm *r, val v);
 val chord_write_string(vm *r, val v);
 val chord_json_read(vm *r, const char *s, size_t n);
 /* The variables without a system message: it is merged into the user's message (merge.c). */

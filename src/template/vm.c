@@ -56,7 +56,7 @@ static void store(vm *r, int32_t id, val v)
         return;
     }
     if (s->n == s->cap) {
-        chord_binding *const at = chord_vm_take(r, 2 * (uint64_t)s->cap + 4, sizeof *at);
+        chord_binding *const at = chord_vm_take(r, 2 * (size_t)s->cap + 4, sizeof *at);
         if (!at) return;
         chord_copy(at, s->at, s->n * sizeof *at);
         s->at = at;
@@ -76,14 +76,7 @@ static val load(vm *r, int32_t id)
 }
 
 /* What was written since the frame began, as a string. */
-static val captured(vm *r, const chord_frame *f)
-{
-    chord_buffer b = { 0 };
-    uint32_t const n = r->out.n - f->captured;
-    if (n) chord_buffer_put(r, &b, r->out.s + f->captured, n);
-    r->out.n = f->captured;
-    return chord_buffer_string(r, &b);
-}
+static val captured(vm *r, const chord_frame *f) { return chord_text_take(r, f->captured); }
 
 /* ---- loops ------------------------------------------------------------------------------------------ */
 
@@ -216,17 +209,18 @@ static void call_macro(vm *r, val callee, const val *args, uint32_t n, const val
 {
     chord_macro const *m = &r->program->macros[callee->n];
     int32_t const *params = m->n ? r->program->params + m->first : NULL;
-    chord_values more = { 0 }, named = { 0 };
     if (!enter(r, FRAME_CALL)) return;
     open_scope(r, callee->scope);
     if (r->status != CHORD_OK) return;
+    uint32_t const more = r->made.n;
     for (uint32_t i = 0; i < n; i++) {
         if (i < (uint32_t)m->n) store(r, params[i], args[i]);
-        else chord_values_put(r, &more, args[i]);
+        else chord_list_put(r, args[i]);
     }
+    uint32_t const named = r->made.n;
     /* A parameter hides the name outside even while it has no value. */
     for (uint32_t i = n; i < (uint32_t)m->n; i++) store(r, params[i], NOTHING);
-    if (more.n && !(m->uses & MACRO_VARARGS)) fail(r, "a macro gets too many arguments");
+    if (named > more && !(m->uses & MACRO_VARARGS)) fail(r, "a macro gets too many arguments");
     bool has_caller = false;
     for (uint32_t i = 0; i < n_kw; i++) {
         val const name = kw[2 * i];
@@ -242,13 +236,13 @@ static void call_macro(vm *r, val callee, const val *args, uint32_t n, const val
             store(r, WORD_CALLER, kw[2 * i + 1]);
             has_caller = true;
         } else if (m->uses & MACRO_KWARGS) {
-            chord_dict_put(r, &named, name, kw[2 * i + 1]);
+            chord_dict_put(r, named, name, kw[2 * i + 1]);
         } else {
             chord_vm_fail(r, "a macro has no parameter", name->s, name->n);
         }
     }
-    if (m->uses & MACRO_VARARGS) store(r, WORD_VARARGS, chord_values_done(r, &more, TUPLE));
-    if (m->uses & MACRO_KWARGS) store(r, WORD_KWARGS, chord_values_done(r, &named, DICT));
+    if (m->uses & MACRO_KWARGS) store(r, WORD_KWARGS, chord_list_take(r, named, DICT));
+    if (m->uses & MACRO_VARARGS) store(r, WORD_VARARGS, chord_list_take(r, more, TUPLE));
     if ((m->uses & MACRO_CALLER) && !has_caller) store(r, WORD_CALLER, &chord_undefined);
     r->pc = m->entry;
 }
@@ -259,22 +253,23 @@ static void call(vm *r, const chord_instruction *in)
     r->sp -= 2 * n_kw + n + 1;
     val const callee = r->stack[r->sp];
     val const *args = r->stack + r->sp + 1, *kw = args + n;
-    chord_values all = { 0 }, named = { 0 };
+    uint32_t const first = r->made.n;
     if (in->c & CALL_STAR) {
-        for (uint32_t i = 0; i + 1 < n; i++) chord_values_put(r, &all, args[i]);
+        for (uint32_t i = 0; i + 1 < n; i++) chord_list_put(r, args[i]);
         val const more = chord_value_list(r, args[n - 1]);
-        for (uint32_t i = 0; i < more->n; i++) chord_values_put(r, &all, more->v[i]);
-        args = all.v;
-        n = (uint32_t)all.n;
+        for (uint32_t i = 0; i < more->n; i++) chord_list_put(r, more->v[i]);
+        val const all = chord_list_take(r, first, LIST);
+        args = all->v;
+        n = all->n;
     }
     if (in->c & CALL_STARS) {
         val const more = kw[2 * n_kw - 1];
         if (more->kind != DICT) chord_vm_refuse(r, "named arguments can't come from", more);
-        for (uint32_t i = 0; i < 2 * n_kw - 2; i++) chord_values_put(r, &named, kw[i]);
-        for (uint32_t i = 0; more->kind == DICT && i < 2 * more->n; i++)
-            chord_values_put(r, &named, more->v[i]);
-        kw = named.v;
-        n_kw = (uint32_t)named.n / 2;
+        for (uint32_t i = 0; i < 2 * n_kw - 2; i++) chord_list_put(r, kw[i]);
+        for (uint32_t i = 0; more->kind == DICT && i < 2 * more->n; i++) chord_list_put(r, more->v[i]);
+        val const named = chord_list_take(r, first, LIST);
+        kw = named->v;
+        n_kw = named->n / 2;
     }
     if (r->status != CHORD_OK) return;
     if (n > 1000) {
@@ -332,29 +327,34 @@ static void unpack(vm *r, int32_t n)
 
 static void build(vm *r, int kind, int32_t n)
 {
-    chord_values l = { 0 };
+    uint32_t const first = r->made.n;
     uint32_t const count = (uint32_t)n * (kind == DICT ? 2 : 1);
     r->sp -= count;
     for (uint32_t i = 0; i < count && r->status == CHORD_OK; i++) {
         val const v = r->stack[r->sp + i];
-        if (kind != DICT) chord_values_put(r, &l, v);
-        else if (i & 1) chord_dict_put(r, &l, r->stack[r->sp + i - 1], v);
+        if (kind != DICT) chord_list_put(r, v);
+        else if (i & 1) chord_dict_put(r, first, r->stack[r->sp + i - 1], v);
     }
-    push(r, chord_values_done(r, &l, kind));
+    push(r, chord_list_take(r, first, kind));
 }
 
 static void set_attribute(vm *r, val name)
 {
     val const space = pop(r), v = pop(r);
-    chord_values d = { 0 };
     if (space->kind != NAMESPACE) {
         chord_vm_refuse(r, "only a namespace's attributes can be set, not those of", space);
         return;
     }
     val const old = space->of;
-    d = (chord_values){ old->v, 2 * (uint64_t)old->n, 2 * (uint64_t)old->n, old->depth };
-    chord_dict_put(r, &d, name, v);
-    chord_value_edit(space)->of = chord_flat(r, chord_values_done(r, &d, DICT));
+    uint32_t const first = r->made.n;
+    for (uint32_t i = 0; i < old->n; i++)
+        if (chord_value_equal(r, old->v[2 * i], name)) {
+            old->v[2 * i + 1] = v;
+            return;
+        }
+    for (uint32_t i = 0; i < 2 * old->n; i++) chord_list_put(r, old->v[i]);
+    chord_dict_put(r, first, name, v);
+    chord_value_edit(space)->of = chord_flat(r, chord_list_take(r, first, DICT));
 }
 
 static void negate(vm *r, int op)
@@ -376,8 +376,8 @@ static void run_one(vm *r)
     r->line = in->line;
     switch (in->op) {
     case OP_END: r->status = CHORD_DONE; return;
-    case OP_TEXT: chord_buffer_put(r, &r->out, constants[in->c].s, constants[in->c].n); break;
-    case OP_PRINT: chord_write_text(r, &r->out, pop(r)); break;
+    case OP_TEXT: chord_text_put(r, constants[in->c].s, constants[in->c].n); break;
+    case OP_PRINT: chord_write_text(r, pop(r)); break;
     case OP_CONST: push(r, &constants[in->c]); break;
     case OP_LOAD: push(r, load(r, in->c)); break;
     case OP_STORE: store(r, in->c, pop(r)); break;
@@ -482,6 +482,7 @@ chord_status chord_template_step(chord_template_run *r, uint64_t steps)
     uint64_t const stop = r->budget > steps ? r->budget - steps : 0;
     while (r->status == CHORD_OK && chord_vm_spend(r, 1)) {
         run_one(r);
+        if (r->out.n > r->max_output) chord_vm_refuse_memory(r, "the template writes more than it may");
         if (r->status == CHORD_OK && r->budget <= stop && stop) return CHORD_MORE;
     }
     return r->status;
@@ -493,7 +494,7 @@ chord_status chord_template_step(chord_template_run *r, uint64_t steps)
 static void bind_context(vm *r, val variables)
 {
     chord_template const *t = r->program;
-    r->context = chord_vm_take(r, (uint64_t)t->n_words, sizeof(val));
+    r->context = chord_vm_take(r, (size_t)t->n_words, sizeof(val));
     for (int32_t i = 0; r->context && i < t->n_words; i++) {
         val const name = of_string(r, t->words[i].s, t->words[i].n);
         val v = chord_dict_get(r, variables, name);
