@@ -74,7 +74,8 @@ static void string_literal(chord_parser *p)
         chord_parse_next(p);
     } while (p->at.t.kind == TOKEN_STRING);
     if (n == 1 && is_plain) {
-        chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, string_literal_of(begin.t.s, begin.t.n)));
+        chord_parse_string(p, begin.t.s, begin.t.n);
+        chord_parse_constant(p, OP_CONST);
         return;
     }
     char *const d = chord_arena_take(p->arena, total, 1);
@@ -85,14 +86,29 @@ static void string_literal(chord_parser *p)
     uint32_t at = 0;
     p->at = begin;
     for (; p->at.t.kind == TOKEN_STRING; chord_parse_next(p)) at += unescape(p, p->at.t.s, p->at.t.n, d + at);
-    chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, string_literal_of(d, at)));
+    chord_parse_string(p, d, at);
+    chord_parse_constant(p, OP_CONST);
 }
 
-static chord_value number_literal(chord_parser *p, chord_token t)
+static void push(chord_parser *p, int kind, int64_t i)
 {
+    chord_parse_literal(p, kind, i);
+    chord_parse_constant(p, OP_CONST);
+}
+
+/* Pushes the number at the current token. */
+static void number_literal(chord_parser *p)
+{
+    chord_token const t = p->at.t;
     uint64_t whole = 0;
     uint32_t i = 0, radix = 10;
-    if (t.kind == TOKEN_FLOAT) return float_literal(chord_number_parse(t.s, t.n));
+    chord_parse_next(p);
+    if (t.kind == TOKEN_FLOAT) {
+        chord_parse_literal(p, FLOAT, 0);
+        p->v.f = chord_number_parse(t.s, t.n);
+        chord_parse_constant(p, OP_CONST);
+        return;
+    }
     if (t.n > 2 && t.s[1] > '9' && t.s[1] != '_') {
         radix = (t.s[1] | 32) == 'x' ? 16 : (t.s[1] | 32) == 'o' ? 8 : 2;
         i = 2;
@@ -106,27 +122,17 @@ static chord_value number_literal(chord_parser *p, chord_token t)
             break;
         }
     }
-    return int_literal((int64_t)whole);
-}
-
-static void push(chord_parser *p, chord_value v)
-{
-    chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, v));
+    push(p, INT, (int64_t)whole);
 }
 
 /* ---- primaries -------------------------------------------------------------------------------------- */
 
 static bool name_literal(chord_parser *p)
 {
-    static const struct {
-        const char *name;
-        chord_value v;
-    } names[] = { { "true", { .kind = BOOL, .i = 1 } }, { "True", { .kind = BOOL, .i = 1 } },
-                  { "false", { .kind = BOOL } },        { "False", { .kind = BOOL } },
-                  { "none", { .kind = NONE } },         { "None", { .kind = NONE } } };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (chord_parse_word(p, names[i].name)) {
-            push(p, names[i].v);
+    static const char *const names[] = { "true", "True", "false", "False", "none", "None" };
+    for (int i = 0; i < 6; i++)
+        if (chord_parse_word(p, names[i])) {
+            push(p, i < 4 ? BOOL : NONE, i < 2);
             return true;
         }
     return false;
@@ -154,18 +160,14 @@ static void elements(chord_parser *p, int kind, int close)
 
 static void primary(chord_parser *p)
 {
-    chord_token const t = p->at.t;
-    switch (t.kind) {
+    switch (p->at.t.kind) {
     case TOKEN_NAME:
         if (name_literal(p)) return;
-        chord_code_emit(p, OP_LOAD, 0, chord_word_id(p, chord_parse_name(p)));
+        chord_code_emit(p, OP_LOAD, 0, chord_parse_variable(p));
         return;
     case TOKEN_STRING: string_literal(p); return;
     case TOKEN_INT:
-    case TOKEN_FLOAT:
-        chord_parse_next(p);
-        push(p, number_literal(p, t));
-        return;
+    case TOKEN_FLOAT: number_literal(p); return;
     case '(':
         chord_parse_next(p);
         if (chord_parse_take(p, ')')) {
@@ -203,10 +205,11 @@ static chord_instruction arguments(chord_parser *p)
             (call.a && !is_named && !stars) || n > 200)
             chord_parse_fail(p, "arguments are in an order that isn't supported");
         if (is_named) {
-            push(p, chord_parse_name(p));
+            chord_parse_name(p);
+            chord_parse_constant(p, OP_CONST);
             chord_parse_next(p);
         } else if (stars) {
-            push(p, none_literal());
+            push(p, NONE, 0);
         }
         chord_parse_expression(p, true);
         call.a += is_named || stars;
@@ -233,15 +236,15 @@ static void subscript(chord_parser *p)
             break;
         }
         if (p->at.t.kind != ':') chord_parse_expression(p, true);
-        else push(p, (chord_value){ 0 });
+        else push(p, MISSING, 0);
         int parts = 1;
         for (; chord_parse_take(p, ':') && parts < 4; parts++) {
             is_slice = true;
             if (p->at.t.kind == ':' || p->at.t.kind == ']' || p->at.t.kind == ',')
-                push(p, (chord_value){ 0 });
+                push(p, MISSING, 0);
             else chord_parse_expression(p, true);
         }
-        for (; is_slice && parts < 3; parts++) push(p, (chord_value){ 0 });
+        for (; is_slice && parts < 3; parts++) push(p, MISSING, 0);
     } while (chord_parse_take(p, ',') && p->status == CHORD_OK);
     chord_parse_expect(p, ']', "a bracket isn't closed");
     if (is_slice && n > 1) chord_parse_fail(p, "several slices at once");
@@ -251,16 +254,14 @@ static void subscript(chord_parser *p)
 
 static void attribute(chord_parser *p)
 {
-    chord_token const t = p->at.t;
-    if (t.kind == TOKEN_INT) {
-        chord_parse_next(p);
-        push(p, number_literal(p, t));
+    if (p->at.t.kind == TOKEN_INT) {
+        number_literal(p);
         chord_code_emit(p, OP_ITEM, 0, 0);
         return;
     }
-    chord_value name = chord_parse_name(p);
-    name.id = chord_names_find(name.s, name.n, ~(uint32_t)(IS_FILTER | IS_TEST | IS_GLOBAL)) == 0;
-    chord_code_emit(p, OP_ATTR, 0, chord_parse_constant(p, name));
+    chord_parse_name(p);
+    p->v.id = chord_names_find(p->v.s, p->v.n, ~(uint32_t)(IS_FILTER | IS_TEST | IS_GLOBAL)) == 0;
+    chord_parse_constant(p, OP_ATTR);
 }
 
 /* A call of what stands before the parenthesis. */
@@ -285,10 +286,11 @@ static void postfix(chord_parser *p)
 /* The name of a filter or test may have points. */
 static chord_value dotted_name(chord_parser *p)
 {
-    chord_value name = chord_parse_name(p);
+    chord_parse_name(p);
+    chord_value name = p->v;
     while (chord_parse_take(p, '.')) {
-        chord_value const more = chord_parse_name(p);
-        name.n = (uint32_t)(more.s + more.n - name.s);
+        chord_parse_name(p);
+        name.n = (uint32_t)(p->v.s + p->v.n - name.s);
     }
     return name;
 }
@@ -296,8 +298,9 @@ static chord_value dotted_name(chord_parser *p)
 static void emit_named(chord_parser *p, chord_value name, chord_instruction call, int op, uint32_t kind)
 {
     int32_t const id = chord_names_find(name.s, name.n, kind);
+    p->v = name;
     if (id) emit_call(p, call, op, id);
-    else chord_code_emit(p, OP_UNKNOWN, op == OP_TEST, chord_parse_constant(p, name));
+    else chord_parse_constant(p, op == OP_TEST ? OP_NO_TEST : OP_NO_FILTER);
 }
 
 static void filter(chord_parser *p)
@@ -469,7 +472,7 @@ static void condition(chord_parser *p, int32_t begin, int32_t middle)
     int32_t const over = chord_code_emit(p, OP_JUMP, 0, 0);
     chord_code_land(p, begin + (end - middle) - 1);
     if (chord_parse_word(p, "else")) chord_parse_expression(p, true);
-    else push(p, (chord_value){ .kind = UNDEFINED });
+    else push(p, UNDEFINED, 0);
     chord_code_land(p, over);
 }
 

@@ -105,36 +105,52 @@ static void jump_back(chord_parser *p, int op, int32_t to)
     if (i >= 0) p->code[i].c = to - i;
 }
 
-int32_t chord_parse_constant(chord_parser *p, chord_value v)
+void chord_parse_constant(chord_parser *p, int op)
 {
     chord_value *const constants = chord_parse_grow(p, p->constants, p->n_constants, sizeof *constants);
-    if (!constants) return 0;
+    if (!constants) return;
     p->constants = constants;
-    constants[p->n_constants] = v;
-    return p->n_constants++;
+    constants[p->n_constants] = p->v;
+    chord_code_emit(p, op, 0, p->n_constants++);
 }
 
-chord_value chord_parse_name(chord_parser *p)
+void chord_parse_literal(chord_parser *p, int kind, int64_t i)
 {
-    chord_token const t = p->at.t;
+    p->v = (chord_value){ .kind = (uint8_t)kind, .i = i };
+}
+
+void chord_parse_string(chord_parser *p, const char *s, size_t n)
+{
+    p->v = (chord_value){ .kind = STRING, .n = (uint32_t)n, .s = s };
+}
+
+void chord_parse_name(chord_parser *p)
+{
+    chord_parse_string(p, p->at.t.s, p->at.t.n);
     chord_parse_expect(p, TOKEN_NAME, "a name is missing");
-    return string_literal_of(t.s, t.n);
 }
 
-int32_t chord_word_id(chord_parser *p, chord_value name)
+int32_t chord_parse_variable(chord_parser *p)
 {
+    chord_parse_name(p);
+    return chord_word_id(p);
+}
+
+int32_t chord_word_id(chord_parser *p)
+{
+    const chord_value *const name = &p->v;
     uint32_t hash = 2166136261u;
-    for (uint32_t i = 0; i < name.n; i++) hash = (hash ^ (uint8_t)name.s[i]) * 16777619u;
+    for (uint32_t i = 0; i < name->n; i++) hash = (hash ^ (uint8_t)name->s[i]) * 16777619u;
     for (;; hash++) {
         uint16_t *const slot = &p->hash[hash % HASH_SIZE];
         chord_word const *w = &p->words[*slot - 1];
-        if (*slot && (w->n != name.n || !chord_equal(w->s, name.s, name.n))) continue;
+        if (*slot && (w->n != name->n || !chord_equal(w->s, name->s, name->n))) continue;
         if (!*slot) {
             if (p->n_words == MOST_WORDS) {
                 chord_parse_fail(p, "too many different names");
                 return 0;
             }
-            p->words[p->n_words] = (chord_word){ name.s, name.n };
+            p->words[p->n_words] = (chord_word){ name->s, name->n };
             *slot = (uint16_t)++p->n_words;
         }
         if (*slot <= N_OWN_WORDS) p->uses |= 1 << (*slot - 1);
@@ -178,12 +194,12 @@ static void target_unit(chord_parser *p)
         chord_parse_expect(p, ')', "a bracket isn't closed");
         return;
     }
-    chord_value const name = chord_parse_name(p);
-    int32_t const uses = p->uses, id = chord_word_id(p, name);
+    int32_t const uses = p->uses, id = chord_parse_variable(p);
     p->uses = uses;
     if (chord_parse_take(p, '.')) {
         chord_code_emit(p, OP_LOAD, 0, id);
-        chord_code_emit(p, OP_SETATTR, 0, chord_parse_constant(p, chord_parse_name(p)));
+        chord_parse_name(p);
+        chord_parse_constant(p, OP_SETATTR);
     } else {
         chord_code_emit(p, OP_STORE, 0, id);
     }
@@ -368,7 +384,7 @@ static void parameters(chord_parser *p, chord_macro *m)
     m->first = p->n_params;
     while (!chord_parse_take(p, ')') && p->status == CHORD_OK) {
         if (m->n++) chord_parse_expect(p, ',', "a comma is missing");
-        int32_t const id = chord_word_id(p, chord_parse_name(p));
+        int32_t const id = chord_parse_variable(p);
         int32_t *const params = chord_parse_grow(p, p->params, p->n_params, sizeof *params);
         if (!params) return;
         p->params = params;
@@ -385,10 +401,10 @@ static void parameters(chord_parser *p, chord_macro *m)
     }
 }
 
-/* A macro's value. Its parameters are at `signature` (NULL: none), its body is behind this tag. */
-static void function(chord_parser *p, chord_value name, const chord_place *signature, const char *end)
+/* The value of a macro named p->v. Its parameters are at `signature` (NULL: none), its body is behind this tag. */
+static void function(chord_parser *p, const chord_place *signature, const char *end)
 {
-    chord_macro m = { .name = name };
+    chord_macro m = { .name = p->v };
     int32_t const index = p->n_macros;
     chord_macro *const macros = chord_parse_grow(p, p->macros, index, sizeof *macros);
     if (!macros) return;
@@ -418,13 +434,16 @@ static void function(chord_parser *p, chord_value name, const chord_place *signa
 
 static void parse_macro(chord_parser *p)
 {
-    chord_value const name = chord_parse_name(p);
+    chord_parse_name(p);
+    chord_value const name = p->v;
     chord_parse_expect(p, '(', "a macro's parameters are missing");
     chord_place const signature = p->at;
     if (!skip_to(p, ')', NULL)) chord_parse_fail(p, "a bracket isn't closed");
     chord_parse_next(p);
-    function(p, name, &signature, "endmacro");
-    chord_code_emit(p, OP_STORE, 0, chord_word_id(p, name));
+    p->v = name;
+    function(p, &signature, "endmacro");
+    p->v = name;
+    chord_code_emit(p, OP_STORE, 0, chord_word_id(p));
 }
 
 static void parse_call(chord_parser *p)
@@ -443,9 +462,9 @@ static void parse_call(chord_parser *p)
         return;
     }
     p->n_code--;
-    chord_value const caller = string_literal_of("caller", 6);
-    chord_code_emit(p, OP_CONST, 0, chord_parse_constant(p, caller));
-    function(p, caller, has_signature ? &signature : NULL, "endcall");
+    chord_parse_string(p, "caller", 6);
+    chord_parse_constant(p, OP_CONST);
+    function(p, has_signature ? &signature : NULL, "endcall");
     int32_t const i = chord_code_emit(p, OP_CALL, call.b, call.c);
     if (i >= 0) p->code[i].a = (uint8_t)(call.a + 1);
     chord_code_emit(p, OP_PRINT, 0, 0);
@@ -457,7 +476,7 @@ static void parse_with(chord_parser *p)
     while (p->at.t.kind != TOKEN_CLOSE && p->status == CHORD_OK) {
         if (n) chord_parse_expect(p, ',', "a comma is missing");
         if (n == 32) chord_parse_fail(p, "too many names");
-        else ids[n++] = chord_word_id(p, chord_parse_name(p));
+        else ids[n++] = chord_parse_variable(p);
         chord_parse_expect(p, '=', "a value is missing");
         chord_parse_expression(p, true);
     }
@@ -501,7 +520,8 @@ static void statements(chord_parser *p, const char *end, const char *end2, const
         }
         chord_parse_next(p);
         if (t.kind == TOKEN_DATA) {
-            if (t.n) chord_code_emit(p, OP_TEXT, 0, chord_parse_constant(p, string_literal_of(t.s, t.n)));
+            chord_parse_string(p, t.s, t.n);
+            if (t.n) chord_parse_constant(p, OP_TEXT);
         } else if (t.kind == TOKEN_OPEN_VALUE) {
             chord_parse_tuple(p, true);
             chord_code_emit(p, OP_PRINT, 0, 0);
@@ -554,7 +574,10 @@ chord_status chord_template_compile(const char *source, size_t n, chord_arena *a
     if (!t || !p.words || !p.hash || !clean_lines(arena, &source, &n))
         return chord_fail(error, CHORD_OUT_OF_MEMORY, "the chat template needs more memory than was given");
     chord_zero(p.hash, HASH_SIZE * sizeof *p.hash);
-    for (int i = 0; i < N_OWN_WORDS; i++) chord_word_id(&p, string_literal_of(own[i], chord_strlen(own[i])));
+    for (int i = 0; i < N_OWN_WORDS; i++) {
+        chord_parse_string(&p, own[i], chord_strlen(own[i]));
+        chord_word_id(&p);
+    }
     p.uses = 0;
     p.at.lexer = (chord_lexer){ .s = source, .end = source + n, .line = 1, .line_starts = true };
     chord_parse_next(&p);

@@ -29,7 +29,8 @@ enum {
     OP_CALL,        /* pops callee, b positional values, a pairs of name and value; bits of c: CALL_* */
     OP_FILTER,      /* pops subject, then as OP_CALL; c: the entry of names.def */
     OP_TEST,
-    OP_UNKNOWN, /* fails: constant c is no filter or test */
+    OP_NO_FILTER, /* fails: constant c is none */
+    OP_NO_TEST,
     OP_UNPACK,  /* pops a value, pushes its c elements, the first last */
     OP_SCOPE,
     OP_UNSCOPE,
@@ -79,14 +80,6 @@ struct chord_template {
     const chord_word *words;
     int32_t n_words;
 };
-
-static inline chord_value int_literal(int64_t i) { return (chord_value){ .kind = INT, .i = i }; }
-static inline chord_value float_literal(double f) { return (chord_value){ .kind = FLOAT, .f = f }; }
-static inline chord_value none_literal(void) { return (chord_value){ .kind = NONE }; }
-static inline chord_value string_literal_of(const char *s, uint64_t n)
-{
-    return (chord_value){ .kind = STRING, .n = (uint32_t)n, .s = s };
-}
 
 /* ---- tokens ----------------------------------------------------------------------------------------- */
 
@@ -143,6 +136,7 @@ typedef struct chord_parser {
     chord_arena *arena;
     chord_error *error;
     chord_status status;
+    chord_value v; /* the literal or name that was read last */
     int32_t depth, uses;    /* uses: of the machine's own words, bits 1 << WORD_* */
     int32_t loop,
         breaks; /* where `continue` goes, -1 outside a loop; the last `break`, which names the one before */
@@ -168,9 +162,15 @@ bool chord_parse_down(chord_parser *p);
 int32_t chord_code_emit(chord_parser *p, int op, int b, int32_t c);
 /* The jump at `at` goes to the next instruction. */
 void chord_code_land(chord_parser *p, int32_t at);
-int32_t chord_parse_constant(chord_parser *p, chord_value v);
-chord_value chord_parse_name(chord_parser *p);
-int32_t chord_word_id(chord_parser *p, chord_value name);
+/* p->v becomes a value of the kind, with whole number i; the string; the name at the current token. */
+void chord_parse_literal(chord_parser *p, int kind, int64_t i);
+void chord_parse_string(chord_parser *p, const char *s, size_t n);
+void chord_parse_name(chord_parser *p);
+/* Emits an instruction whose c is the constant p->v. */
+void chord_parse_constant(chord_parser *p, int op);
+/* The number of the variable p->v. */
+int32_t chord_word_id(chord_parser *p);
+int32_t chord_parse_variable(chord_parser *p); /* the name at the current token */
 void *chord_parse_grow(chord_parser *p, void *at, int32_t n, size_t size);
 /* An expression; `if` is false where `a if b` may not be. */
 void chord_parse_expression(chord_parser *p, bool with_if);
