@@ -240,8 +240,7 @@ static void subscript(chord_parser *p)
         int parts = 1;
         for (; chord_parse_take(p, ':') && parts < 4; parts++) {
             is_slice = true;
-            if (p->at.t.kind == ':' || p->at.t.kind == ']' || p->at.t.kind == ',')
-                push(p, MISSING, 0);
+            if (p->at.t.kind == ':' || p->at.t.kind == ']' || p->at.t.kind == ',') push(p, MISSING, 0);
             else chord_parse_expression(p, true);
         }
         for (; is_slice && parts < 3; parts++) push(p, MISSING, 0);

@@ -43,16 +43,14 @@ static val sorted(vm *r, val list, val path, val is_exact, bool is_reverse)
     return chord_list_new(r, LIST, v, n, list->depth);
 }
 
-val chord_f_sort(vm *r, const val *a, int n)
+val chord_f_sort(vm *r, const val *a)
 {
-    (void)n;
     val const list = chord_value_list(r, a[0]);
     return sorted(r, list, a[3], a[2], chord_value_truth(a[1]));
 }
 
-val chord_f_dictsort(vm *r, const val *a, int n)
+val chord_f_dictsort(vm *r, const val *a)
 {
-    (void)n;
     if (a[0]->kind != DICT) return chord_vm_refuse(r, "only a mapping has sorted pairs, not", a[0]);
     val items = a[0];
     val const box = chord_value_of(r, ITEMS, items);
@@ -61,8 +59,9 @@ val chord_f_dictsort(vm *r, const val *a, int n)
     return sorted(r, items, of_int(r, chord_value_is(a[2], "value")), a[1], chord_value_truth(a[3]));
 }
 
-static val extreme(vm *r, const val *a, int wanted)
+val chord_f_extreme(vm *r, const val *a)
 {
+    int const wanted = r->how;
     val const list = chord_value_list(r, a[0]);
     val best = &chord_undefined, best_key = NOTHING;
     for (uint32_t i = 0; i < list->n && chord_vm_spend(r, 1); i++) {
@@ -73,12 +72,9 @@ static val extreme(vm *r, const val *a, int wanted)
     }
     return best;
 }
-val chord_f_min(vm *r, const val *a, int n) { return (void)n, extreme(r, a, -1); }
-val chord_f_max(vm *r, const val *a, int n) { return (void)n, extreme(r, a, 1); }
 
-val chord_f_sum(vm *r, const val *a, int n)
+val chord_f_sum(vm *r, const val *a)
 {
-    (void)n;
     val const list = chord_value_list(r, a[0]);
     val sum = a[2]->kind == MISSING ? of_int(r, 0) : a[2];
     for (uint32_t i = 0; i < list->n && chord_vm_spend(r, 1); i++)
@@ -86,9 +82,8 @@ val chord_f_sum(vm *r, const val *a, int n)
     return sum;
 }
 
-val chord_f_unique(vm *r, const val *a, int n)
+val chord_f_unique(vm *r, const val *a)
 {
-    (void)n;
     val const list = chord_value_list(r, a[0]);
     val *const keys = chord_vm_take(r, list->n, sizeof(val));
     uint32_t const first = r->made.n;
@@ -104,9 +99,8 @@ val chord_f_unique(vm *r, const val *a, int n)
     return chord_list_take(r, first, GENERATOR);
 }
 
-val chord_f_groupby(vm *r, const val *a, int n)
+val chord_f_groupby(vm *r, const val *a)
 {
-    (void)n;
     val const list = sorted(r, chord_value_list(r, a[0]), a[1], a[3], false);
     uint32_t const first = r->made.n;
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK;) {
@@ -120,9 +114,8 @@ val chord_f_groupby(vm *r, const val *a, int n)
     return chord_list_take(r, first, LIST);
 }
 
-val chord_f_batch(vm *r, const val *a, int n)
+val chord_f_batch(vm *r, const val *a)
 {
-    (void)n;
     val const list = chord_value_list(r, a[0]);
     if (!is_whole(a[1]) || a[1]->i < 1) return fail(r, "a batch needs a size");
     uint32_t const first = r->made.n;
@@ -138,33 +131,29 @@ val chord_f_batch(vm *r, const val *a, int n)
     return chord_list_take(r, first, GENERATOR);
 }
 
-val chord_f_first(vm *r, const val *a, int n)
+val chord_f_first(vm *r, const val *a)
 {
-    (void)n;
     val const list = chord_value_list(r, a[0]);
     return list->n ? list->v[0] : &chord_undefined;
 }
-val chord_f_last(vm *r, const val *a, int n)
+val chord_f_last(vm *r, const val *a)
 {
-    (void)n;
     if (a[0]->kind == GENERATOR) return fail(r, "a filter's result has no last element; make a list of it");
     val const list = chord_value_list(r, a[0]);
     return list->n ? list->v[list->n - 1] : &chord_undefined;
 }
 
-val chord_f_length(vm *r, const val *a, int n)
+val chord_f_length(vm *r, const val *a)
 {
-    (void)n;
     int64_t const length = chord_value_length(a[0]);
     chord_vm_spend(r, a[0]->kind == STRING ? a[0]->n / 16 : 0);
     return length < 0 ? chord_vm_refuse(r, "no length of", a[0]) : of_int(r, length);
 }
 
-val chord_f_list(vm *r, const val *a, int n) { return (void)n, chord_value_list(r, a[0]); }
+val chord_f_list(vm *r, const val *a) { return chord_value_list(r, a[0]); }
 
-val chord_f_reverse(vm *r, const val *a, int n)
+val chord_f_reverse(vm *r, const val *a)
 {
-    (void)n;
     uint32_t const first = r->made.n;
     val const list = chord_value_list(r, a[0]);
     for (uint32_t i = list->n; i-- && r->status == CHORD_OK;) chord_list_put(r, list->v[i]);
@@ -172,9 +161,8 @@ val chord_f_reverse(vm *r, const val *a, int n)
     return chord_list_join(r, first);
 }
 
-val chord_f_items(vm *r, const val *a, int n)
+val chord_f_items(vm *r, const val *a)
 {
-    (void)n;
     if (a[0]->kind == UNDEFINED) return chord_list_take(r, r->made.n, GENERATOR);
     if (a[0]->kind != DICT) return chord_vm_refuse(r, "only a mapping has items, not", a[0]);
     val const list = chord_value_list(r, chord_value_of(r, ITEMS, a[0]));
@@ -218,8 +206,9 @@ static val elements(vm *r, val v)
     return chord_value_truth(v) ? chord_value_list(r, v) : chord_list_take(r, r->made.n, LIST);
 }
 
-val chord_f_map(vm *r, const val *a, int n)
+val chord_f_map(vm *r, const val *a)
 {
+    int const n = r->n;
     uint32_t const first = r->made.n;
     val const list = elements(r, a[0]), path = named(r, "attribute"), fallback = named(r, "default");
     if (n < 2 && path->kind == MISSING) return fail(r, "map needs a filter or an attribute");
@@ -231,46 +220,40 @@ val chord_f_map(vm *r, const val *a, int n)
     return chord_list_take(r, first, GENERATOR);
 }
 
-static val selected(vm *r, const val *a, int n, bool has_attribute, bool wanted)
+val chord_f_select(vm *r, const val *a)
 {
+    int const n = r->n, at = r->how & ATTRIBUTE ? 2 : 1;
+    bool const wanted = r->how & WANTED;
     uint32_t const first = r->made.n;
     val const list = elements(r, a[0]);
-    if (has_attribute && n < 2) return fail(r, "an attribute is missing");
+    if (n < at) return fail(r, "an attribute is missing");
     for (uint32_t i = 0; i < list->n && r->status == CHORD_OK; i++) {
-        val const v = has_attribute ? chord_value_path(r, list->v[i], a[1]) : list->v[i];
-        int const at = 1 + has_attribute;
+        val const v = at > 1 ? chord_value_path(r, list->v[i], a[1]) : list->v[i];
         val const holds = n > at ? apply(r, IS_TEST, v, a + at, n - at) : v;
         if (chord_value_truth(holds) == wanted) chord_list_put(r, list->v[i]);
     }
     return chord_list_take(r, first, GENERATOR);
 }
-val chord_f_select(vm *r, const val *a, int n) { return selected(r, a, n, false, true); }
-val chord_f_reject(vm *r, const val *a, int n) { return selected(r, a, n, false, false); }
-val chord_f_selectattr(vm *r, const val *a, int n) { return selected(r, a, n, true, true); }
-val chord_f_rejectattr(vm *r, const val *a, int n) { return selected(r, a, n, true, false); }
 
 /* ---- filters over any value ------------------------------------------------------------------------- */
 
-val chord_f_attr(vm *r, const val *a, int n)
+val chord_f_attr(vm *r, const val *a)
 {
-    (void)n;
     if (!chord_string_check(r, a[1])) return NOTHING;
     val const v = chord_value_attribute(r, a[0], a[1]);
     /* Only attributes, no keys. */
     return a[0]->kind == DICT && v->kind != METHOD ? &chord_undefined : v;
 }
 
-val chord_f_default(vm *r, const val *a, int n)
+val chord_f_default(vm *r, const val *a)
 {
-    (void)n;
     (void)r;
     bool const is_used = a[0]->kind == UNDEFINED || (chord_value_truth(a[2]) && !chord_value_truth(a[0]));
     return !is_used ? a[0] : a[1]->kind == MISSING ? of_string(r, "", 0) : a[1];
 }
 
-val chord_f_tojson(vm *r, const val *a, int n)
+val chord_f_tojson(vm *r, const val *a)
 {
-    (void)n;
     chord_writing how = {
         .is_json = true, .ascii = chord_value_truth(a[1]), .indent = NULL, .sort = chord_value_truth(a[4])
     };
@@ -304,9 +287,8 @@ static val number_of(vm *r, val v)
     return number.kind == INT ? of_int(r, number.i) : of_float(r, number.f);
 }
 
-val chord_f_int(vm *r, const val *a, int n)
+val chord_f_int(vm *r, const val *a)
 {
-    (void)n;
     val const v = number_of(r, a[0]), fallback = a[1]->kind == MISSING ? of_int(r, 0) : a[1];
     if (v->kind == FLOAT && v->f - v->f == 0) {
         if (!(v->f > -9.2e18 && v->f < 9.2e18)) return fail(r, "a whole number doesn't fit 64 bits");
@@ -315,9 +297,8 @@ val chord_f_int(vm *r, const val *a, int n)
     return is_whole(v) ? of_int(r, v->i) : fallback;
 }
 
-val chord_f_float(vm *r, const val *a, int n)
+val chord_f_float(vm *r, const val *a)
 {
-    (void)n;
     val v = number_of(r, a[0]);
     if (v->kind == INT && a[0]->kind == STRING && v->i == 0) { /* "-0" keeps its sign */
         val const s = chord_string_strip(r, a[0], &chord_none, true, true);
@@ -326,16 +307,14 @@ val chord_f_float(vm *r, const val *a, int n)
     return is_number(v) ? of_float(r, as_float(v)) : a[1]->kind == MISSING ? of_float(r, 0) : a[1];
 }
 
-val chord_f_abs(vm *r, const val *a, int n)
+val chord_f_abs(vm *r, const val *a)
 {
-    (void)n;
     if (a[0]->kind == FLOAT) return of_float(r, __builtin_fabs(a[0]->f));
     return is_whole(a[0]) && a[0]->i >= 0 ? of_int(r, a[0]->i) : chord_operate(r, '-', of_int(r, 0), a[0]);
 }
 
-val chord_f_round(vm *r, const val *a, int n)
+val chord_f_round(vm *r, const val *a)
 {
-    (void)n;
     int64_t const digits = a[1]->kind == MISSING ? 0 : a[1]->i;
     bool const is_up = chord_value_is(a[2], "ceil"), is_down = chord_value_is(a[2], "floor");
     if (!is_number(a[0])) return chord_vm_refuse(r, "no number to round:", a[0]);
@@ -367,73 +346,26 @@ val chord_f_round(vm *r, const val *a, int n)
 
 /* ---- tests ------------------------------------------------------------------------------------------ */
 
-val chord_t_defined(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind != UNDEFINED); }
-val chord_t_undefined(vm *r, const val *a, int n)
+val chord_t_kind(vm *r, const val *a) { return of_bool(r->how >> a[0]->kind & 1); }
+val chord_t_bool(vm *r, const val *a) { return of_bool(a[0]->kind == BOOL && a[0]->i == r->how); }
+val chord_t_compare(vm *r, const val *a) { return chord_operate(r, r->how, a[0], a[1]); }
+
+/* odd, even, divisibleby: the rest of a division by the argument or 2 */
+val chord_t_rest(vm *r, const val *a)
 {
-    return (void)r, (void)n, of_bool(a[0]->kind == UNDEFINED);
+    val const by = a[1]->kind == MISSING ? of_int(r, 2) : a[1];
+    return of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], by), of_int(r, r->how)));
 }
-val chord_t_none(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == NONE); }
-val chord_t_boolean(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == BOOL); }
-val chord_t_true(vm *r, const val *a, int n)
+
+val chord_t_sameas(vm *r, const val *a)
 {
-    return (void)r, (void)n, of_bool(a[0]->kind == BOOL && a[0]->i);
-}
-val chord_t_false(vm *r, const val *a, int n)
-{
-    return (void)r, (void)n, of_bool(a[0]->kind == BOOL && !a[0]->i);
-}
-val chord_t_integer(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == INT); }
-val chord_t_float(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == FLOAT); }
-val chord_t_number(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(is_number(a[0])); }
-val chord_t_string(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == STRING); }
-val chord_t_mapping(vm *r, const val *a, int n) { return (void)r, (void)n, of_bool(a[0]->kind == DICT); }
-val chord_t_sequence(vm *r, const val *a, int n)
-{
-    int const k = a[0]->kind;
-    return (void)r, (void)n, of_bool(k == UNDEFINED || (k >= STRING && k <= DICT) || k == RANGE);
-}
-val chord_t_iterable(vm *r, const val *a, int n)
-{
-    int const k = a[0]->kind;
-    return (void)r, (void)n, of_bool(k == UNDEFINED || (k >= STRING && k <= GENERATOR) || k == LOOP);
-}
-val chord_t_callable(vm *r, const val *a, int n)
-{
-    int const k = a[0]->kind;
-    return (void)r, (void)n,
-           of_bool(k == UNDEFINED || k == MACRO || k == FUNCTION || k == METHOD || k == JOINER || k == LOOP);
-}
-val chord_t_odd(vm *r, const val *a, int n)
-{
-    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], of_int(r, 2)), of_int(r, 1)));
-}
-val chord_t_even(vm *r, const val *a, int n)
-{
-    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], of_int(r, 2)), of_int(r, 0)));
-}
-val chord_t_divisibleby(vm *r, const val *a, int n)
-{
-    return (void)n, of_bool(chord_value_equal(r, chord_operate(r, '%', a[0], a[1]), of_int(r, 0)));
-}
-val chord_t_eq(vm *r, const val *a, int n) { return (void)n, chord_operate(r, TOKEN_EQ, a[0], a[1]); }
-val chord_t_ne(vm *r, const val *a, int n) { return (void)n, chord_operate(r, TOKEN_NE, a[0], a[1]); }
-val chord_t_lt(vm *r, const val *a, int n) { return (void)n, chord_operate(r, '<', a[0], a[1]); }
-val chord_t_le(vm *r, const val *a, int n) { return (void)n, chord_operate(r, TOKEN_LE, a[0], a[1]); }
-val chord_t_gt(vm *r, const val *a, int n) { return (void)n, chord_operate(r, '>', a[0], a[1]); }
-val chord_t_ge(vm *r, const val *a, int n) { return (void)n, chord_operate(r, TOKEN_GE, a[0], a[1]); }
-val chord_t_in(vm *r, const val *a, int n) { return (void)n, chord_operate(r, TOKEN_IN, a[0], a[1]); }
-val chord_t_sameas(vm *r, const val *a, int n)
-{
-    (void)n;
     bool const is = a[0]->kind == a[1]->kind &&
                     (a[0]->kind >= LIST ? a[0]->v == a[1]->v : chord_value_equal(r, a[0], a[1]));
     return of_bool(is);
 }
-val chord_t_filter(vm *r, const val *a, int n)
+
+/* Is there a filter or test of this name? */
+val chord_t_named(vm *r, const val *a)
 {
-    return (void)n, of_bool(chord_string_check(r, a[0]) && chord_names_find(a[0]->s, a[0]->n, IS_FILTER));
-}
-val chord_t_test(vm *r, const val *a, int n)
-{
-    return (void)n, of_bool(chord_string_check(r, a[0]) && chord_names_find(a[0]->s, a[0]->n, IS_TEST));
+    return of_bool(chord_string_check(r, a[0]) && chord_names_find(a[0]->s, a[0]->n, (uint32_t)r->how));
 }

@@ -146,8 +146,9 @@ val chord_format_percent(vm *r, val format, val args)
     return chord_text_take(r, mark);
 }
 
-val chord_f_format(vm *r, const val *a, int n)
+val chord_f_format(vm *r, const val *a)
 {
+    int const n = r->n;
     uint32_t const first = r->made.n;
     bool const by_name = r->n_kw != 0;
     if (by_name && n > 1) return fail(r, "format takes either values or names");
@@ -223,8 +224,9 @@ static void put_field(vm *r, val v, const char **at, const char *end)
     if (text->kind == STRING) put_padded(r, text, f, is_number(v));
 }
 
-val chord_m_format(vm *r, const val *a, int n)
+val chord_m_format(vm *r, const val *a)
 {
+    int const n = r->n;
     uint32_t const mark = r->out.n;
     const char *s = a[0]->s, *const end = s + a[0]->n;
     uint32_t next = 0;
@@ -371,9 +373,8 @@ static void put_time(vm *r, const char *s, const char *end)
     }
 }
 
-val chord_g_strftime_now(vm *r, const val *a, int n)
+val chord_g_strftime_now(vm *r, const val *a)
 {
-    (void)n;
     uint32_t const mark = r->out.n;
     if (chord_string_check(r, a[1])) put_time(r, a[1]->s, a[1]->s + a[1]->n);
     return chord_text_take(r, mark);

@@ -10,8 +10,9 @@ static val pack(vm *r, const val *v, int n, int kind)
 }
 
 /* The sandbox of Jinja2 allows 100,000 elements. */
-val chord_g_range(vm *r, const val *a, int n)
+val chord_g_range(vm *r, const val *a)
 {
+    int const n = r->n;
     int64_t begin = 0, step = 1;
     for (int i = 1; i < n; i++)
         if (!is_whole(a[i])) return chord_vm_refuse(r, "range takes whole numbers, not", a[i]);
@@ -30,8 +31,9 @@ val chord_g_range(vm *r, const val *a, int n)
 }
 
 /* dict(mapping or pairs, name=value ...) */
-val chord_g_dict(vm *r, const val *a, int n)
+val chord_g_dict(vm *r, const val *a)
 {
+    int const n = r->n;
     uint32_t const first = r->made.n;
     if (n > 2) return fail(r, "dict takes one mapping");
     if (n == 2 && a[1]->kind == DICT) {
@@ -55,14 +57,13 @@ val chord_flat(vm *r, val d)
     return d;
 }
 
-val chord_g_namespace(vm *r, const val *a, int n)
+val chord_g_namespace(vm *r, const val *a)
 {
-    return chord_value_of(r, NAMESPACE, chord_flat(r, chord_g_dict(r, a, n)));
+    return chord_value_of(r, NAMESPACE, chord_flat(r, chord_g_dict(r, a)));
 }
 
-val chord_g_raise_exception(vm *r, const val *a, int n)
+val chord_g_raise_exception(vm *r, const val *a)
 {
-    (void)n;
     char text[CHORD_ERROR_BYTES];
     val const message = chord_write_string(r, a[1]);
     if (r->status != CHORD_OK) return message;
@@ -74,68 +75,61 @@ val chord_g_raise_exception(vm *r, const val *a, int n)
     return fail(r, text);
 }
 
-val chord_g_joiner(vm *r, const val *a, int n)
+val chord_g_joiner(vm *r, const val *a)
 {
-    return (void)n, chord_value_of(r, JOINER, a[1]->kind == MISSING ? of_string(r, ", ", 2) : a[1]);
+    return chord_value_of(r, JOINER, a[1]->kind == MISSING ? of_string(r, ", ", 2) : a[1]);
 }
 
-val chord_g_cycler(vm *r, const val *a, int n)
+val chord_g_cycler(vm *r, const val *a)
 {
-    if (n < 2) return fail(r, "cycler takes values");
-    return chord_value_of(r, CYCLER, pack(r, a + 1, n - 1, TUPLE));
+    if (r->n < 2) return fail(r, "cycler takes values");
+    return chord_value_of(r, CYCLER, pack(r, a + 1, r->n - 1, TUPLE));
 }
-val chord_m_next(vm *r, const val *a, int n)
+val chord_m_next(vm *r, const val *a)
 {
     (void)r;
-    (void)n;
     val const one = a[0]->of->v[a[0]->n];
     chord_value_edit(a[0])->n = (a[0]->n + 1) % a[0]->of->n;
     return one;
 }
-val chord_m_reset(vm *r, const val *a, int n)
+val chord_m_reset(vm *r, const val *a)
 {
     (void)r;
-    (void)n;
     chord_value_edit(a[0])->n = 0;
     return &chord_none;
 }
 
-val chord_m_cycle(vm *r, const val *a, int n)
+val chord_m_cycle(vm *r, const val *a)
 {
-    if (n < 2) return fail(r, "loop.cycle takes values");
-    return a[1 + a[0]->loop->i % (uint32_t)(n - 1)];
+    if (r->n < 2) return fail(r, "loop.cycle takes values");
+    return a[1 + a[0]->loop->i % (uint32_t)(r->n - 1)];
 }
-val chord_m_changed(vm *r, const val *a, int n)
+val chord_m_changed(vm *r, const val *a)
 {
     chord_loop *const l = a[0]->loop;
-    val const now = pack(r, a + 1, n - 1, TUPLE);
+    val const now = pack(r, a + 1, r->n - 1, TUPLE);
     bool const is_same = l->changed->kind == TUPLE && chord_value_equal(r, l->changed, now);
     l->changed = now;
     return of_bool(!is_same);
 }
 
-val chord_m_list_count(vm *r, const val *a, int n)
+val chord_m_list_count(vm *r, const val *a)
 {
-    (void)n;
     int64_t count = 0;
     for (uint32_t i = 0; i < a[0]->n; i++) count += chord_value_equal(r, a[0]->v[i], a[1]);
     return of_int(r, count);
 }
-val chord_m_list_index(vm *r, const val *a, int n)
+val chord_m_list_index(vm *r, const val *a)
 {
-    (void)n;
     for (uint32_t i = 0; i < a[0]->n; i++)
         if (chord_value_equal(r, a[0]->v[i], a[1])) return of_int(r, i);
     return fail(r, "a value isn't in the list");
 }
 
-val chord_m_copy(vm *r, const val *a, int n) { return (void)r, (void)n, a[0]; }
-val chord_m_get(vm *r, const val *a, int n)
+val chord_m_copy(vm *r, const val *a) { return (void)r, a[0]; }
+val chord_m_get(vm *r, const val *a)
 {
-    (void)n;
     val const v = chord_dict_get(r, a[0], a[1]);
     return v->kind != MISSING ? v : a[2]->kind == MISSING ? &chord_none : a[2];
 }
-val chord_m_keys(vm *r, const val *a, int n) { return (void)n, chord_value_of(r, KEYS, a[0]); }
-val chord_m_values(vm *r, const val *a, int n) { return (void)n, chord_value_of(r, VALUES, a[0]); }
-val chord_m_items(vm *r, const val *a, int n) { return (void)n, chord_value_of(r, ITEMS, a[0]); }
+val chord_m_view(vm *r, const val *a) { return chord_value_of(r, r->how, a[0]); }

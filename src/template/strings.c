@@ -9,11 +9,9 @@ bool chord_string_check(vm *r, val v)
     return false;
 }
 
-val chord_f_string(vm *r, const val *a, int n) { return (void)n, chord_write_string(r, a[0]); }
+val chord_f_string(vm *r, const val *a) { return chord_write_string(r, a[0]); }
 
 /* ---- letters ---------------------------------------------------------------------------------------- */
-
-enum { LOWER, UPPER, CAPITALIZE, TITLE_FILTER, TITLE_METHOD, SWAP };
 
 static bool has_case(uint32_t c) { return chord_char_lower(c) != c || chord_char_upper(c) != c || c == 0xdf; }
 
@@ -42,31 +40,19 @@ static val recased(vm *r, val s, int how)
 }
 
 val chord_string_case(vm *r, val s, bool is_upper) { return recased(r, s, is_upper ? UPPER : LOWER); }
-val chord_f_upper(vm *r, const val *a, int n)
+val chord_f_case(vm *r, const val *a)
 {
-    return (void)n, recased(r, chord_write_string(r, a[0]), UPPER);
+    int const how = r->how;
+    return recased(r, chord_write_string(r, a[0]), how);
 }
-val chord_f_lower(vm *r, const val *a, int n)
-{
-    return (void)n, recased(r, chord_write_string(r, a[0]), LOWER);
-}
-val chord_f_capitalize(vm *r, const val *a, int n)
-{
-    return (void)n, recased(r, chord_write_string(r, a[0]), CAPITALIZE);
-}
-val chord_f_title(vm *r, const val *a, int n)
-{
-    return (void)n, recased(r, chord_write_string(r, a[0]), TITLE_FILTER);
-}
-val chord_m_title(vm *r, const val *a, int n) { return (void)n, recased(r, a[0], TITLE_METHOD); }
-val chord_m_swapcase(vm *r, const val *a, int n) { return (void)n, recased(r, a[0], SWAP); }
 
 /* All letters with a case have this one, and there is one. */
-static val all_cased(vm *r, val v, bool is_upper)
+val chord_t_case(vm *r, const val *a)
 {
     bool any = false;
     uint32_t c, n;
-    val const s = chord_write_string(r, v);
+    bool const is_upper = r->how == UPPER;
+    val const s = chord_write_string(r, a[0]);
     for (uint32_t i = 0; i < s->n; i += n) {
         c = chord_char_at(s->s + i, s->s + s->n);
         n = char_bytes(c);
@@ -76,32 +62,22 @@ static val all_cased(vm *r, val v, bool is_upper)
     }
     return of_bool(any);
 }
-val chord_t_upper(vm *r, const val *a, int n) { return (void)n, all_cased(r, a[0], true); }
-val chord_t_lower(vm *r, const val *a, int n) { return (void)n, all_cased(r, a[0], false); }
-
 static bool is_digit(uint32_t c) { return c - '0' <= 9; }
 static bool is_alnum(uint32_t c) { return is_digit(c) || chord_char_is_letter(c); }
 
-static val all_are(val s, bool (*is)(uint32_t))
+val chord_m_is(vm *r, const val *a)
 {
+    val const s = a[0];
     uint32_t c, n;
     for (uint32_t i = 0; i < s->n; i += n) {
         c = chord_char_at(s->s + i, s->s + s->n);
         n = char_bytes(c);
         c = char_code(c);
-        if (!is(c)) return of_bool(false);
+        if (!((r->how & DIGITS && is_digit(c)) || (r->how & LETTERS && chord_char_is_letter(c)) ||
+              (r->how & BLANKS && chord_char_is_space(c))))
+            return &chord_false;
     }
     return of_bool(s->n != 0);
-}
-val chord_m_isdigit(vm *r, const val *a, int n) { return (void)r, (void)n, all_are(a[0], is_digit); }
-val chord_m_isalpha(vm *r, const val *a, int n)
-{
-    return (void)r, (void)n, all_are(a[0], chord_char_is_letter);
-}
-val chord_m_isalnum(vm *r, const val *a, int n) { return (void)r, (void)n, all_are(a[0], is_alnum); }
-val chord_m_isspace(vm *r, const val *a, int n)
-{
-    return (void)r, (void)n, all_are(a[0], chord_char_is_space);
 }
 
 /* ---- strip ------------------------------------------------------------------------------------------ */
@@ -137,20 +113,15 @@ val chord_string_strip(vm *r, val text, val chars, bool left, bool right)
     return of_string(r, s, (size_t)(end - s));
 }
 
-static val strip(vm *r, val s, val chars, bool left, bool right)
+val chord_f_trim(vm *r, const val *a)
 {
+    int const how = r->how;
+    val const s = chord_write_string(r, a[0]), chars = a[1];
     if (is_given(chars) && !chord_string_check(r, chars)) return NOTHING;
     uint64_t const cost = is_given(chars) ? (uint64_t)s->n * (chars->n + 1) / 64 : s->n / 64;
     if (!chord_vm_spend(r, cost < UINT32_MAX ? (size_t)cost : UINT32_MAX)) return NOTHING;
-    return chord_string_strip(r, s, chars, left, right);
+    return chord_string_strip(r, s, chars, how & LEFT, how & RIGHT);
 }
-val chord_f_trim(vm *r, const val *a, int n)
-{
-    return (void)n, strip(r, chord_write_string(r, a[0]), a[1], true, true);
-}
-val chord_f_strip(vm *r, const val *a, int n) { return (void)n, strip(r, a[0], a[1], true, true); }
-val chord_m_lstrip(vm *r, const val *a, int n) { return (void)n, strip(r, a[0], a[1], true, false); }
-val chord_m_rstrip(vm *r, const val *a, int n) { return (void)n, strip(r, a[0], a[1], false, true); }
 
 /* ---- search ----------------------------------------------------------------------------------------- */
 
@@ -181,23 +152,19 @@ static val between(vm *r, const val *a, int64_t *before)
     return chord_value_slice(r, a[0], part);
 }
 
-static val find(vm *r, const val *a, bool is_back, bool must)
+val chord_m_find(vm *r, const val *a)
 {
+    bool const is_back = r->how & BACK;
     int64_t before, at = -1;
     if (!chord_string_check(r, a[1])) return NOTHING;
     val s = between(r, a, &before);
     if (s->kind == STRING) at = search(r, s, a[1], is_back ? s->n : 0, is_back);
-    if (at < 0) return must ? fail(r, "a string isn't in the other") : of_int(r, -1);
+    if (at < 0) return r->how & MUST ? fail(r, "a string isn't in the other") : of_int(r, -1);
     return of_int(r, before + chord_string_length(of_string(r, s->s, (uint64_t)at)));
 }
-val chord_m_find(vm *r, const val *a, int n) { return (void)n, find(r, a, false, false); }
-val chord_m_rfind(vm *r, const val *a, int n) { return (void)n, find(r, a, true, false); }
-val chord_m_index(vm *r, const val *a, int n) { return (void)n, find(r, a, false, true); }
-val chord_m_rindex(vm *r, const val *a, int n) { return (void)n, find(r, a, true, true); }
 
-val chord_m_count(vm *r, const val *a, int n)
+val chord_m_count(vm *r, const val *a)
 {
-    (void)n;
     int64_t before, count = 0;
     if (!chord_string_check(r, a[1])) return NOTHING;
     val const s = between(r, a, &before);
@@ -212,27 +179,26 @@ static bool has_end(val s, val part, bool at_end)
 {
     return part->n <= s->n && chord_equal(at_end ? s->s + s->n - part->n : s->s, part->s, part->n);
 }
-static val has_any_end(vm *r, const val *a, bool at_end)
+val chord_m_has_end(vm *r, const val *a)
 {
+    bool const at_end = r->how == RIGHT;
     if (a[1]->kind != TUPLE) return of_bool(chord_string_check(r, a[1]) && has_end(a[0], a[1], at_end));
     for (uint32_t i = 0; i < a[1]->n; i++)
-        if (chord_string_check(r, a[1]->v[i]) && has_end(a[0], a[1]->v[i], at_end)) return of_bool(true);
-    return of_bool(false);
+        if (chord_string_check(r, a[1]->v[i]) && has_end(a[0], a[1]->v[i], at_end)) return &chord_true;
+    return &chord_false;
 }
-val chord_m_startswith(vm *r, const val *a, int n) { return (void)n, has_any_end(r, a, false); }
-val chord_m_endswith(vm *r, const val *a, int n) { return (void)n, has_any_end(r, a, true); }
 
-static val without_end(vm *r, const val *a, bool at_end)
+val chord_m_without_end(vm *r, const val *a)
 {
-    val s = a[0];
+    bool const at_end = r->how == RIGHT;
+    val const s = a[0];
     if (!chord_string_check(r, a[1]) || !has_end(s, a[1], at_end)) return s;
     return of_string(r, at_end ? s->s : s->s + a[1]->n, s->n - a[1]->n);
 }
-val chord_m_removeprefix(vm *r, const val *a, int n) { return (void)n, without_end(r, a, false); }
-val chord_m_removesuffix(vm *r, const val *a, int n) { return (void)n, without_end(r, a, true); }
 
-static val partition(vm *r, const val *a, bool is_back)
+val chord_m_partition(vm *r, const val *a)
 {
+    bool const is_back = r->how & BACK;
     val const s = a[0];
     uint32_t const first = r->made.n;
     if (!chord_string_check(r, a[1])) return NOTHING;
@@ -245,8 +211,6 @@ static val partition(vm *r, const val *a, bool is_back)
     chord_list_put(r, at < 0 && !is_back ? of_string(r, "", 0) : of_string(r, s->s + end, s->n - end));
     return chord_list_take(r, first, TUPLE);
 }
-val chord_m_partition(vm *r, const val *a, int n) { return (void)n, partition(r, a, false); }
-val chord_m_rpartition(vm *r, const val *a, int n) { return (void)n, partition(r, a, true); }
 
 /* ---- split, join, replace --------------------------------------------------------------------------- */
 
@@ -280,8 +244,9 @@ static val split_blanks(vm *r, val text, int64_t most, bool is_back)
     return chord_list_take(r, first, LIST);
 }
 
-static val split(vm *r, const val *a, bool is_back)
+val chord_m_split(vm *r, const val *a)
 {
+    bool const is_back = r->how & BACK;
     val s = a[0];
     val const sep = a[1];
     uint32_t const first = r->made.n;
@@ -313,8 +278,6 @@ static val split(vm *r, const val *a, bool is_back)
     chord_list_put(r, s);
     return chord_list_take(r, first, LIST);
 }
-val chord_m_split(vm *r, const val *a, int n) { return (void)n, split(r, a, false); }
-val chord_m_rsplit(vm *r, const val *a, int n) { return (void)n, split(r, a, true); }
 
 /* A line's end: \n, \r, \r\n, and what Unicode calls one. */
 static uint32_t line_end(const char *s, const char *end)
@@ -339,10 +302,7 @@ static val lines(vm *r, val s, bool keep)
     if (begin < s->n) chord_list_put(r, of_string(r, s->s + begin, s->n - begin));
     return chord_list_take(r, first, LIST);
 }
-val chord_m_splitlines(vm *r, const val *a, int n)
-{
-    return (void)n, lines(r, a[0], chord_value_truth(a[1]));
-}
+val chord_m_splitlines(vm *r, const val *a) { return lines(r, a[0], chord_value_truth(a[1])); }
 
 static val join(vm *r, val all, val sep, val path, bool strict)
 {
@@ -355,16 +315,15 @@ static val join(vm *r, val all, val sep, val path, bool strict)
     }
     return chord_text_take(r, mark);
 }
-val chord_f_join(vm *r, const val *a, int n)
+val chord_f_join(vm *r, const val *a)
 {
-    return (void)n, join(r, a[0], a[1]->kind == MISSING ? of_string(r, "", 0) : chord_write_string(r, a[1]),
-                         a[2], false);
+    return join(r, a[0], a[1]->kind == MISSING ? of_string(r, "", 0) : chord_write_string(r, a[1]), a[2],
+                false);
 }
-val chord_m_join(vm *r, const val *a, int n) { return (void)n, join(r, a[1], a[0], NOTHING, true); }
+val chord_m_join(vm *r, const val *a) { return join(r, a[1], a[0], NOTHING, true); }
 
-val chord_m_replace(vm *r, const val *a, int n)
+val chord_m_replace(vm *r, const val *a)
 {
-    (void)n;
     val const s = a[0], old = a[1], new = a[2];
     uint32_t const mark = r->out.n;
     uint32_t begin = 0;
@@ -387,18 +346,17 @@ val chord_m_replace(vm *r, const val *a, int n)
     chord_text_put(r, s->s + begin, s->n - begin);
     return chord_text_take(r, mark);
 }
-val chord_f_replace(vm *r, const val *a, int n)
+val chord_f_replace(vm *r, const val *a)
 {
     val const args[4] = { chord_write_string(r, a[0]), chord_write_string(r, a[1]),
                           chord_write_string(r, a[2]), is_given(a[3]) ? a[3] : NOTHING };
-    return chord_m_replace(r, args, n);
+    return chord_m_replace(r, args);
 }
 
 /* ---- layout ----------------------------------------------------------------------------------------- */
 
-val chord_f_indent(vm *r, const val *a, int n)
+val chord_f_indent(vm *r, const val *a)
 {
-    (void)n;
     if (!chord_string_check(r, a[0])) return NOTHING;
     val const s = a[0], width = a[1]->kind == MISSING ? of_int(r, 4) : a[1];
     val const blanks = width->kind == STRING ? width : chord_operate(r, '*', of_string(r, " ", 1), width);
@@ -432,16 +390,13 @@ static val padded(vm *r, val s, val width, val fill, int64_t left_of_two)
     if (left == room) chord_text_put(r, s->s, s->n);
     return chord_text_take(r, mark);
 }
-val chord_f_center(vm *r, const val *a, int n)
+val chord_f_center(vm *r, const val *a)
 {
-    return (void)n,
-           padded(r, chord_write_string(r, a[0]), a[1]->kind == MISSING ? of_int(r, 80) : a[1], NOTHING, 1);
+    return padded(r, chord_write_string(r, a[0]), a[1]->kind == MISSING ? of_int(r, 80) : a[1], NOTHING, 1);
 }
-val chord_m_ljust(vm *r, const val *a, int n) { return (void)n, padded(r, a[0], a[1], a[2], 0); }
-val chord_m_rjust(vm *r, const val *a, int n) { return (void)n, padded(r, a[0], a[1], a[2], 2); }
-val chord_m_zfill(vm *r, const val *a, int n)
+val chord_m_just(vm *r, const val *a) { return padded(r, a[0], a[1], a[2], r->how); }
+val chord_m_zfill(vm *r, const val *a)
 {
-    (void)n;
     bool const has_sign = a[0]->n && (a[0]->s[0] == '-' || a[0]->s[0] == '+');
     val const digits = of_string(r, a[0]->s + has_sign, a[0]->n - has_sign);
     if (!is_whole(a[1])) return chord_vm_refuse(r, "a width can't be", a[1]);
@@ -450,9 +405,8 @@ val chord_m_zfill(vm *r, const val *a, int n)
                              padded(r, digits, width, of_string(r, "0", 1), 2));
 }
 
-val chord_f_truncate(vm *r, const val *a, int n)
+val chord_f_truncate(vm *r, const val *a)
 {
-    (void)n;
     if (!chord_string_check(r, a[0])) return NOTHING;
     val const s = a[0], end = a[3]->kind == MISSING ? of_string(r, "...", 3) : a[3];
     int64_t const most = a[1]->kind == MISSING ? 255 : a[1]->i, leeway = is_given(a[4]) ? a[4]->i : 5;
@@ -466,9 +420,8 @@ val chord_f_truncate(vm *r, const val *a, int n)
     return chord_string_join(r, at >= 0 ? of_string(r, s->s, (uint64_t)at) : cut, end);
 }
 
-val chord_f_wordcount(vm *r, const val *a, int n)
+val chord_f_wordcount(vm *r, const val *a)
 {
-    (void)n;
     val const s = chord_write_string(r, a[0]);
     int64_t count = 0;
     bool in_word = false;
@@ -484,9 +437,8 @@ val chord_f_wordcount(vm *r, const val *a, int n)
     return of_int(r, count);
 }
 
-val chord_f_escape(vm *r, const val *a, int n)
+val chord_f_escape(vm *r, const val *a)
 {
-    (void)n;
     static const char from[] = "&<>\"'";
     static const char *const to[] = { "&amp;", "&lt;", "&gt;", "&#34;", "&#39;" };
     val const s = chord_write_string(r, a[0]);
@@ -500,9 +452,8 @@ val chord_f_escape(vm *r, const val *a, int n)
     return chord_text_take(r, mark);
 }
 
-val chord_f_urlencode(vm *r, const val *a, int n)
+val chord_f_urlencode(vm *r, const val *a)
 {
-    (void)n;
     if (a[0]->kind >= LIST) return chord_vm_refuse(r, "urlencode takes a string here, not", a[0]);
     val const s = chord_write_string(r, a[0]);
     uint32_t const mark = r->out.n;

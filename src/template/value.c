@@ -258,7 +258,7 @@ static val method(vm *r, val v, val name)
     uint32_t const mask = v->kind < sizeof of / sizeof *of ? of[v->kind] : 0;
     int32_t id = mask ? chord_names_find(name->s, name->n, mask) : 0;
     if (!id) return NOTHING;
-    if (!chord_names[id].call) return undefined(r, name);
+    if (!chord_names_is_safe(id)) return undefined(r, name);
     chord_value *const m = chord_value_edit(chord_value_of(r, METHOD, v));
     m->id = (uint16_t)id;
     return m;

@@ -122,6 +122,7 @@ struct chord_template_run {
     chord_list made; /* elements of lists that aren't taken yet */
     chord_template_time now;
     const val *kw; /* pairs of name and value, for functions that take any */
+    int32_t n, how;  /* of the function that is called: values at `a`, and names.def's column */
     uint32_t n_kw, n_inside; /* n_inside: filters that call a filter, inside each other */
     val raised;
     chord_value spare; /* a value for which there is no memory */
@@ -245,19 +246,12 @@ enum {
     OF_LOOP = 128,
     OF_CYCLER = 256,
 };
-/* a[0] is the subject or the method's object (MISSING for a global function); a[1 .. n - 1] are arguments in
- * the order of `params`, MISSING where left out. */
-typedef val chord_function(vm *r, const val *a, int n);
-typedef struct chord_entry {
-    const char *name;
-    const char *params; /* names with a space behind each; "*": any arguments */
-    chord_function *call;
-    uint16_t kinds;
-    uint8_t least; /* arguments that must be there */
-} chord_entry;
-extern const chord_entry chord_names[];
+/* a[0] is the subject or the method's object (MISSING for a global function); a[1 .. r->n - 1] are arguments
+ * in the order of the parameters, MISSING where left out. r->how is the entry's. */
+typedef val chord_function(vm *r, const val *a);
 /* The first entry with this name and one of these kinds; 0 is none. */
 int32_t chord_names_find(const char *s, size_t n, uint32_t kinds);
+bool chord_names_is_safe(int32_t id);
 /* Calls entry `id` with subject and positional values; r->kw has the named ones. */
 val chord_names_call(vm *r, int32_t id, const val *a, int n);
 /* x.a.b[0] for a filter's argument `attribute`. */

@@ -427,8 +427,8 @@ static void run_one(vm *r)
     case OP_TEST: filter(r, in); break;
     case OP_NO_FILTER:
     case OP_NO_TEST:
-        chord_vm_fail(r, in->op == OP_NO_TEST ? "there is no test" : "there is no filter",
-                      constants[in->c].s, constants[in->c].n);
+        chord_vm_fail(r, in->op == OP_NO_TEST ? "there is no test" : "there is no filter", constants[in->c].s,
+                      constants[in->c].n);
         break;
     case OP_UNPACK: unpack(r, in->c); break;
     case OP_SCOPE: open_scope(r, r->scope); break;
