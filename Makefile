@@ -136,7 +136,7 @@ TEMPLATE_SOURCES := $(call room,base) $(call room,template) src/host/wasm/templa
 TEMPLATE_LINK := --no-entry -z stack-size=65536 --stack-first --export=__heap_base --gc-sections --compress-relocations
 build/wasm/template/%.o: %.c Makefile | $(ZIG)
 	@mkdir -p $(@D)
-	@$(ZIG) cc -c $(WASM_FLAGS) $(WASM_SIZE) $(WASM_SMALLEST) -mcpu=generic+bulk_memory -MMD -MP $< -o $@
+	@$(ZIG) cc -c $(WASM_FLAGS) -Os -mllvm -inline-threshold=-10 $(WASM_SMALLEST) -mcpu=generic -MMD -MP $< -o $@
 build/wasm/template.wasm: $(TEMPLATE_SOURCES:%.c=build/wasm/template/%.o)
 	@$(ZIG) wasm-ld $(TEMPLATE_LINK) --strip-all --Map=build/wasm/template/map $^ -o $@.tmp && mv $@.tmp $@
 	@echo "$@: $$(wc -c < $@) bytes"
