@@ -401,7 +401,8 @@ static void parameters(chord_parser *p, chord_macro *m)
     }
 }
 
-/* The value of a macro named p->v. Its parameters are at `signature` (NULL: none), its body is behind this tag. */
+/* The value of a macro named p->v. Its parameters are at `signature` (NULL: none), its body is behind the
+ * tag. */
 static void function(chord_parser *p, const chord_place *signature, const char *end)
 {
     chord_macro m = { .name = p->v };

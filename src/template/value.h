@@ -83,8 +83,8 @@ typedef struct chord_loop {
     chord_scope *outer, *own; /* own: of the iteration */
 } chord_loop;
 
-/* Texts and lists grow at the end of one of each: where a part begins is its mark, and taking the part makes a
- * value of it. So parts are inside each other, and no function needs memory for one. */
+/* Texts and lists grow at the end of one of each: where a part begins is its mark, and taking the part makes
+ * a value of it. So parts are inside each other, and no function needs memory for one. */
 typedef struct chord_text {
     char *s;
     uint32_t n, cap;
