@@ -89,7 +89,10 @@ test('a developer is a system unless the template knows the role', async () => {
   await withText(TURNS, async (model) => {
     assert.equal(await model.applyChatTemplate(messages), '<system>Brief.</><user>Hi</><bot>');
   });
-  await withText(`{# developer #}${TURNS}`, async (model) => {
+  await withText(`{# The developer's preamble. #}${TURNS}`, async (model) => {
+    assert.equal(await model.applyChatTemplate(messages), '<system>Brief.</><user>Hi</><bot>');
+  });
+  await withText(`{% set known = "developer" %}${TURNS}`, async (model) => {
     assert.equal(await model.applyChatTemplate(messages), '<developer>Brief.</><user>Hi</><bot>');
   });
 });

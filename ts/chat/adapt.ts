@@ -16,8 +16,8 @@ const KEY = 'strand';
 const ASKS = { role: 'user', content: 'Hi' };
 
 /**
- * Returns `messages` as `template` reads them. A role 'developer' becomes 'system' unless the template names
- * it. A message with calls and without content gets ''.
+ * Returns `messages` as `template` reads them. A role 'developer' becomes 'system' unless the template has
+ * 'developer' as a string. A message with calls and without content gets ''.
  */
 export async function adapt(
   template: string,
@@ -31,7 +31,8 @@ export async function adapt(
       ? await contentForm(template, render)
       : 'any';
   const takesObjects = has(hasArguments) ? await argumentsForm(template, render) : 'any';
-  const knowsDeveloper = template.includes('developer');
+  // Command R's template has the word in its texts, and refuses the role.
+  const knowsDeveloper = /(['"])developer\1/.test(template);
   return messages.map((message) => ({
     ...message,
     ...(message.role === 'developer' && !knowsDeveloper ? { role: 'system' } : {}),

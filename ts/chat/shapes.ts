@@ -37,7 +37,7 @@ export interface ChatCompletionTool {
 /** A message. */
 export interface ChatCompletionMessageParam {
   /**
-   * The template gets `developer` as `system`, unless the template contains the word `developer`. Any string
+   * The template gets `developer` as `system`, unless the template names `'developer'`. Any string
    * has the type, so that a list needs no `as const`; another role is refused as `invalid-argument`.
    */
   readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool' | (string & {});
