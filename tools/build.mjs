@@ -131,8 +131,8 @@ function joinChunks({ inputs, outputs }) {
   const closure = (name, found = new Set()) => {
     if (!found.has(name)) {
       found.add(name);
-      for (const { path: next, kind } of inputs[name]?.imports ?? [])
-        if (kind === 'import-statement') closure(next, found);
+      for (const { path: next, kind, external } of inputs[name]?.imports ?? [])
+        if (kind === 'import-statement' && !external) closure(next, found);
     }
     return found;
   };
