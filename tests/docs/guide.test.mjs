@@ -23,6 +23,7 @@ const BLOCKS = {
     ['Stop', /^TimeoutError\n$/],
     ['Chat', /Paris[\s\S]* stop\n[\s\S]*Rome[\s\S]* stop\n$/],
     ['Chat', /^\d+ tokens, \d+ bytes\n$/],
+    ['Chat', /^ \S+ River/],
     ['Tools', /\S/],
     ['Errors', /^io .*missing\.gguf.*\n$/],
     ['The same answer again', /^true wasm32-\S+\n$/],

@@ -6,7 +6,8 @@
 //   fixtures, smollm2                       compared by the CPU executor's tolerances and hashes
 //   level1-smollm2, level2-smollm2          bounds of a step's time; the interpreter can't cut a batch
 //   level2-memory                           SmolLM2's memory; the bound counts the CPU's caches, not doubles
-//   level1-errors, level2-sources, larger-than-memory, chat-template, format-chat
+//   level1-errors, level2-sources, larger-than-memory, chat-template, format-chat, level1-chat,
+//   template-hostile, template-messages, template-named, template-tokens
 //                                           no case computes a token, or only to show that a load succeeded
 //   cli, cli-chat, cli-escapes, examples    the command line and the pages, not levels 1 and 2
 import { createRequire, register, syncBuiltinESMExports } from 'node:module';

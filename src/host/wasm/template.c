@@ -23,6 +23,9 @@ typedef struct render_state {
 /* Where the source begins in a block. The variables follow it. */
 enum { SOURCE_AT = (sizeof(render_state) + 63) / 64 * 64 };
 
+/* JavaScript engines have strings of half a billion letters at most. */
+enum { MAX_OUTPUT = 1 << 28 };
+
 static render_state *at(double block) { return (render_state *)(uintptr_t)block; }
 static double address(const void *p) { return (double)(uintptr_t)p; }
 
@@ -37,6 +40,7 @@ EXPORT(begin) int32_t export_begin(double block, double bytes, double n_source, 
     const chord_template_input input = { .variables = source + (size_t)n_source,
                                          .n_variables = (size_t)n_variables,
                                          .merge_system = s->merges_system != 0,
+                                         .max_output = MAX_OUTPUT,
                                          .now = { now[0], now[1], now[2], now[3], now[4], now[5] } };
     s->arena = (chord_arena){ .base = (uint8_t *)s,
                               .used = SOURCE_AT + (uint64_t)n_source + (uint64_t)n_variables,
