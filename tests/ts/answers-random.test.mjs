@@ -203,11 +203,24 @@ test('a megabyte of what a reader must hold ends, in one piece and in single uni
     `${begun}${'['.repeat(size)}`,
     `${begun}${'1'.repeat(size)}`,
     `<tool_call>{"name": "now", "arguments": {},${' '.repeat(size)}"a b`,
+    `<tool_call>{"name": "now", "arguments": {},"a":${' '.repeat(size)}"a b`,
     `<tool_call>{"more": ${'['.repeat(size)}${']'.repeat(size)}`,
   ])
     assert.ok(read([[text]]).length >= size, text.slice(0, 60));
   for (const text of [' '.repeat(size), `<tool_call>{"arguments": {"a": "${'<'.repeat(size)}`])
     assert.equal(read(Array.from(text, (unit) => [unit])), text);
+  for (const [format, text] of [
+    ['hermes', `<tool_call>${'{"function":'.repeat(size / 12)}`],
+    ['gemma', `\`\`\`tool_code\n${'print('.repeat(size / 6)}`],
+    ['gemma', `\`\`\`tool_code\nadd(a=${'('.repeat(size)}`],
+    ['llama3', '<|python_start|><|python_end|>'.repeat(size / 30)],
+  ])
+    assert.ok(
+      textOf(readPieces([[text]], { template: '', toolFormat: format })).length >= size - 100,
+      format,
+    );
+  const head = [['', '<|channel|>'], ['\n'.repeat(size), '<|message|>'], ['Yes']];
+  assert.deepEqual(readPieces(head, { template: '', toolFormat: 'gpt_oss' }), [{ content: 'Yes' }]);
   const value = `<function=get_weather><parameter=any>${'<'.repeat(size)}`;
   assert.ok(textOf(readPieces([[value]], { toolFormat: 'qwen3_coder' })).length >= size);
 });

@@ -10,7 +10,8 @@ const MARKERS = [...ENDS, '<|message|>', '<|constrain|>'];
 /** Reads a whole answer. The prompt ends behind <|start|>assistant, or inside a message. */
 export function* readChannels(tape: Tape, promptTail: string, thinks: boolean): Reading<void> {
   const [, begun] = /<\|channel\|>([^<]*)<\|message\|>[^<]*$/.exec(promptTail) ?? [];
-  let head = begun ?? '';
+  let head = '';
+  let channel = begun ?? '';
   let found = '<|message|>';
   if (begun === undefined) {
     found = yield* tape.first(['to=', ...MARKERS]);
@@ -20,24 +21,33 @@ export function* readChannels(tape: Tape, promptTail: string, thinks: boolean): 
   }
   while (found !== '') {
     if (found === '<|message|>') {
-      yield* readMessage(tape, head, thinks);
+      yield* readMessage(tape, head, thinks && channel.trimStart().startsWith('analysis'));
       found = yield* tape.until(tape.spelled(ENDS), tape.content, ENDS);
       if (found !== '') tape.turn('content');
     } else {
       // A head: a role, a receiver, a channel, a form, in any order. The last channel counts.
-      if (found === '<|channel|>' || found === '<|constrain|>') head += '\n';
-      else if (found !== 'to=') head = '';
-      found = yield* tape.until(tape.spelled(MARKERS), (text) => (head += text), MARKERS);
+      const isGoingOn = found === '<|channel|>' || found === '<|constrain|>' || found === 'to=';
+      if (found === '<|channel|>') channel = '';
+      if (!isGoingOn) head = channel = '';
+      else if (found !== 'to=') head += ' ';
+      found = yield* tape.until(
+        tape.spelled(MARKERS),
+        (text) => {
+          head += text;
+          channel += text;
+        },
+        MARKERS,
+      );
     }
   }
   tape.finish();
 }
 
 /** Begins a message. A call is read whole. */
-function* readMessage(tape: Tape, head: string, thinks: boolean): Reading<void> {
+function* readMessage(tape: Tape, head: string, isThought: boolean): Reading<void> {
   const name = /to=functions\.([\w.:-]+)/.exec(head)?.[1];
   if (name === undefined || !tape.tools.has(name)) {
-    tape.turn(thinks && /^\s*analysis\b[^\n]*(\n[^\n]*)?$/m.test(head) ? 'reasoning' : 'content');
+    tape.turn(isThought ? 'reasoning' : 'content');
     return;
   }
   tape.try('');

@@ -128,7 +128,7 @@ export function* readCallList(tape: Tape, isBare = false): Reading<boolean> {
 /**
  * Reads one call. It is given when its arguments begin, or at its end: until then it may turn out to be text.
  */
-function* readCall(tape: Tape, isBare: boolean, outerId?: string): Reading<boolean> {
+function* readCall(tape: Tape, isBare: boolean, outerId?: string, isInner = false): Reading<boolean> {
   if ((yield* tape.space()) !== '{') return false;
   let name: string | undefined;
   let id = outerId;
@@ -143,9 +143,9 @@ function* readCall(tape: Tape, isBare: boolean, outerId?: string): Reading<boole
     const isObject = (yield* tape.space()) === '{';
     const isName = NAME.includes(key) && !isObject;
     const isArguments = ARGUMENTS.includes(key);
-    if (key === 'function' && isObject && name === undefined) {
+    if (key === 'function' && isObject && name === undefined && !isInner) {
       // {"function": {"name": ..., "arguments": ...}}, as OpenAI's API writes calls
-      if (!(yield* readCall(tape, isBare, id))) return false;
+      if (!(yield* readCall(tape, isBare, id, true))) return false;
       name = key;
       isGiven = true;
       continue;

@@ -11,11 +11,12 @@ const DEPTH = 64;
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', '\n': '' };
 
 /** Reads f(...) and `print(f(...))`. */
-export function* readPythonCall(tape: Tape): Reading<boolean> {
+export function* readPythonCall(tape: Tape, isInner = false): Reading<boolean> {
   const written = yield* tape.word();
   if ((yield* tape.peek()) !== '(') return false;
   tape.skip();
-  if (written === 'print') return (yield* readPythonCall(tape)) && (yield* tape.next([')'])) !== '';
+  if (written === 'print' && !isInner)
+    return (yield* readPythonCall(tape, true)) && (yield* tape.next([')'])) !== '';
   const name = [written, written.replace(/^\w+\./, ''), written.replace(/\.call$/, '')].find((n) =>
     tape.tools.has(n),
   );

@@ -224,7 +224,7 @@ export class Tape {
   reject(): void {
     const text = this.tried;
     this.#tried = undefined;
-    if (this.#isGiven && this.#item() === '' && CUT_OFF.test(text)) return;
+    if (this.#isGiven && this.#item() === '' && text.length < 99 && CUT_OFF.test(text)) return;
     if (this.#hasControl) this.#shows = true;
     this.content(text);
   }
