@@ -54,6 +54,20 @@ const called = (args) => [
 const callsWith = (args) =>
   `{% for m in messages %}{% for c in m.tool_calls or [] %}${args}{% endfor %}{{ m.content }};{% endfor %}`;
 
+test("a system's text becomes a part where the template reads only its parts", async () => {
+  const template =
+    "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'][0]['text'] + ':' }}{% endif %}" +
+    "{% for m in messages if m['role'] == 'user' %}{% if m['content'] is string %}{{ m['content'] }}{% else %}{% for p in m['content'] %}" +
+    "{% if p['type'] == 'text' %}{{ p['text'] }}{% endif %}{% endfor %}{% endif %}{% endfor %}";
+  await withText(template, async (model) => {
+    assert.equal(await model.applyChatTemplate([{ role: 'system', content: 'Brief.' }, ...ASK]), 'Brief.:Hi');
+    assert.equal(
+      await model.applyChatTemplate([{ role: 'developer', content: 'Brief.' }, ...ASK]),
+      'Brief.:Hi',
+    );
+  });
+});
+
 test('arguments of calls are objects where the template reads objects, and JSON text where it reads text', async () => {
   const objects = { where: 'Étretat', least: 3, wet: true, not: null };
   const text = JSON.stringify(objects);

@@ -16,27 +16,32 @@ const KEY = 'strand';
 const ASKS = { role: 'user', content: 'Hi' };
 
 /**
- * Returns `messages` as `template` reads them. A role 'developer' becomes 'system' unless the template has
+ * Returns `given` as `template` reads them. A role 'developer' becomes 'system' unless the template has
  * 'developer' as a string. A message with calls and without content gets ''.
  */
 export async function adapt(
   template: string,
-  messages: readonly Message[],
+  given: readonly Message[],
   render: Probe,
 ): Promise<readonly Message[]> {
-  const has = (is: (message: Message) => boolean): boolean => messages.some(is);
-  // A template that reads parts asks for their type.
-  const content =
-    has(({ content }) => Array.isArray(content)) || template.includes('type')
-      ? await contentForm(template, render)
-      : 'any';
-  const takesObjects = has(hasArguments) ? await argumentsForm(template, render) : 'any';
   // Command R's template has the word in its texts, and refuses the role.
   const knowsDeveloper = /(['"])developer\1/.test(template);
-  return messages.map((message) => ({
+  const named = given.map((message) =>
+    message.role === 'developer' && !knowsDeveloper ? { ...message, role: 'system' } : message,
+  );
+  const has = (is: (message: Message) => boolean): boolean => named.some(is);
+  // A template that reads parts asks for their type.
+  const mayReadParts = template.includes('type');
+  const content =
+    mayReadParts || has((message) => Array.isArray(message['content']))
+      ? await contentForm(template, render)
+      : 'any';
+  const ofSystem =
+    content === 'any' && mayReadParts && has(isSystemText) ? await systemForm(template, render) : content;
+  const takesObjects = has(hasArguments) ? await argumentsForm(template, render) : 'any';
+  return named.map((message) => ({
     ...message,
-    ...(message.role === 'developer' && !knowsDeveloper ? { role: 'system' } : {}),
-    ...contentOf(message, content),
+    ...contentOf(message, isSystemText(message) ? ofSystem : content),
     ...callsOf(message, takesObjects),
   }));
 }
@@ -78,6 +83,8 @@ function argumentsOf(given: unknown, form: ArgumentsForm): unknown {
   }
 }
 
+const isSystemText = ({ role, content }: Message): boolean =>
+  role === 'system' && typeof content === 'string';
 const hasArguments = ({ tool_calls: calls }: Message): boolean => Array.isArray(calls) && calls.length > 0;
 
 const known = new Map<string, Promise<unknown>>();
@@ -120,6 +127,14 @@ const contentForm = (template: string, render: Probe): Promise<ContentForm> =>
     const takesParts = parts.includes(MARK) && !/['"]type['"] ?: ?['"]text/.test(parts);
     if (takesParts) return takesText ? 'any' : 'parts';
     return 'text';
+  });
+
+/** Gemma 3 1B's older template reads a user's text, and of a system message only the first part. */
+const systemForm = (template: string, render: Probe): Promise<ContentForm> =>
+  once('system', template, async () => {
+    const shows = async (content: unknown): Promise<boolean> =>
+      (await tried(render, { messages: [{ role: 'system', content }, ASKS] })).includes(MARK);
+    return !(await shows(MARK)) && (await shows([{ type: 'text', text: MARK }])) ? 'parts' : 'any';
   });
 
 const argumentsForm = (template: string, render: Probe): Promise<ArgumentsForm> =>
