@@ -275,3 +275,22 @@ test('the template sees text as it is: surrogates, controls, what looks like Jin
     assert.equal(await model.applyChatTemplate([{ role: 'user', content: 'a\ud800b' }]), 'a\ufffdb');
   });
 });
+
+test('a signal that ends a probe ends its own call alone', async () => {
+  const loops =
+    'abcd'
+      .split('')
+      .map((i) => `{% for ${i} in l %}`)
+      .join('') + '{% endfor %}'.repeat(4);
+  // Slow for the question whether it reads parts, and quick for messages.
+  const slow = `{% if messages[0].content is not string %}{% set l = range(300) | list %}${loops}{% endif %}${TURNS}`;
+  await withText(`${slow}{# type #}`, async (model) => {
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const first = model.applyChatTemplate(ASK, { signal: abort.signal });
+    const second = model.applyChatTemplate(ASK);
+    setTimeout(() => abort.abort(reason), 50);
+    await assert.rejects(first, (error) => error === reason);
+    assert.equal(await second, '<user>Hi</><bot>');
+  });
+});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// template-wasm.test.mjs: the template engine as a wasm module, over the goldens of tests/template: what Jinja2
-// renders. tests/template/golden_test.c runs the same natively.
+// template-wasm.test.mjs: the template engine as a wasm module, over the goldens of tests/template, which are
+// what Jinja2 renders. tests/template/golden_test.c runs the same natively.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

@@ -87,18 +87,18 @@ const isSystemText = ({ role, content }: Message): boolean =>
   role === 'system' && typeof content === 'string';
 const hasArguments = ({ tool_calls: calls }: Message): boolean => Array.isArray(calls) && calls.length > 0;
 
-const known = new Map<string, Promise<unknown>>();
+const known = new Map<string, unknown>();
 
-/** One answer per template and question. */
-function once<T>(question: string, template: string, find: () => Promise<T>): Promise<T> {
+/** Finds an answer once per template and question. A call that a signal ends leaves no answer. */
+async function once<T>(question: string, template: string, find: () => Promise<T>): Promise<T> {
   const key = `${question} ${template}`;
-  const before = known.get(key) as Promise<T> | undefined;
-  if (before !== undefined) return before;
-  const found = find();
-  if (known.size > 64) known.clear();
-  known.set(key, found);
-  found.catch(() => known.delete(key));
-  return found;
+  if (!known.has(key)) {
+    const found = await find();
+    if (known.size > 64) known.clear();
+    known.set(key, found);
+    return found;
+  }
+  return known.get(key) as T;
 }
 
 /** Renders; '' if the template fails. */
