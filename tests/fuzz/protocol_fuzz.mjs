@@ -194,7 +194,7 @@ function makeMessage(random, round) {
       return {
         op,
         call,
-        module: random.pick([undefined, engine, engine, engine, 'bytes']),
+        module: random.pick([undefined, engine, engine, engine, engine, 'bytes', new Uint8Array()]),
         template: random.pick([
           '{{ messages | length }}',
           '{% for m in messages %}{{ m.content }}{% endfor %}',

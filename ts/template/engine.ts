@@ -87,17 +87,22 @@ export class TemplateEngine {
   async #render(rendering: Rendering, signal: AbortSignal | undefined): Promise<Rendered> {
     signal?.throwIfAborted();
     try {
-      this.#exports ??= instantiate(await this.#module);
+      this.#exports ??= instantiate(await this.#module.catch(notTheEngine));
       return await run(this.#exports, rendering, signal);
     } catch (cause) {
       this.#exports = undefined; // what failed may have used all of its memory
-      if (!(cause instanceof WebAssembly.RuntimeError || cause instanceof WebAssembly.CompileError))
-        throw cause;
+      if (!(cause instanceof WebAssembly.RuntimeError)) throw cause;
       throw new ChordError('internal', `the template engine stopped: ${messageOf(cause)}`, { cause });
     } finally {
       if ((this.#exports?.memory.buffer.byteLength ?? 0) > KEPT) this.#exports = undefined;
     }
   }
+}
+
+function notTheEngine(cause: unknown): never {
+  throw new ChordError('invalid-argument', `module isn't the template engine's: ${messageOf(cause)}`, {
+    cause,
+  });
 }
 
 const instantiate = (module: WebAssembly.Module): Exports =>
