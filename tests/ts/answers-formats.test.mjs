@@ -594,17 +594,28 @@ test('gpt_oss: a prompt that ends in a message', () => {
   });
 });
 
-test('hermes: an answer that begins with the JSON of a call is one, as small models write it', () => {
+test('hermes: an answer that begins with the JSON of a call, or with it in a code block, is one', () => {
   for (const template of ['', '{{ tools | tojson }}', formats.hermes.template]) {
     const check = (text, wanted) => checkAnswer(text, wanted, { template });
     check(formats.hermes.weather, [weather()]);
     check('\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>', [weather()]);
     check('{"name": "now", "arguments": {}}\n{"name": "now", "arguments": {}}', [now, now]);
     check('[{"name": "now", "arguments": {}, "id": "x"}]', [now]);
+    check('```json\n{\n  "name": "get_weather",\n  "arguments": {\n    "city": "Paris"\n  }\n}\n```', [
+      weather(),
+    ]);
+    check(
+      '```json\n{"name": "now", "arguments": {}}\n```\n\n```\n{"name": "now", "arguments": {}}\n```\nDone.',
+      [now, now, { content: 'Done.' }],
+    );
     check(`{"name": "now", "arguments": {}}\n${formats.hermes.add}`, [now, add]);
     for (const text of [
       'So: {"name": "now", "arguments": {}}',
-      '```json\n{"name": "now", "arguments": {}}\n```',
+      'So:\n```json\n{"name": "now", "arguments": {}}\n```',
+      '```js\nnow()\n```',
+      '```json\n{"name": "Bob", "age": 5}\n```',
+      '```json\n[1]\n```\nand `now`',
+      '`now` is a function.',
       '{"name": "then", "arguments": {}}',
       '{"name": "now"}',
       '{"answer": "now", "arguments": {}}',

@@ -20,6 +20,16 @@ export interface Format {
   readonly read: (tape: Tape, marker: string) => Reading<boolean>;
 }
 
+/** Reads calls, each in a code block. */
+function* readBlocks(tape: Tape): Reading<boolean> {
+  do {
+    if (!(yield* tape.literal('```')) || !/^(json)?$/.test(yield* tape.word())) return false;
+    if (!(yield* readCalls(tape, true)) || (yield* tape.next(['```'])) === '') return false;
+    tape.settle();
+  } while ((yield* tape.space()) === '`');
+  return true;
+}
+
 /** A marker and JSON. `close`: a marker behind it, which may be missing. */
 function json(open: string, close?: string, signs = [open]): Format {
   const markers = close === undefined ? [open] : [close, open];
@@ -27,6 +37,7 @@ function json(open: string, close?: string, signs = [open]): Format {
     signs,
     markers: [open],
     *read(tape, marker) {
+      if (marker === '' && (yield* tape.space()) === '`') return yield* readBlocks(tape);
       let found = open;
       while (found === open) {
         do if (!(yield* readCalls(tape, marker === ''))) return false;
@@ -149,8 +160,8 @@ export const FORMATS = {
     '<seed:tool_call>',
   ]),
   qwen3_coder: tagged(FUNCTION, ['<function=']),
-  /** Small models leave the tags out. */
-  hermes: { ...json('<tool_call>', '</tool_call>'), bare: '{[' },
+  /** Small models leave the tags out, or write a code block. */
+  hermes: { ...json('<tool_call>', '</tool_call>'), bare: '{[`' },
   lfm2: {
     signs: ['<|tool_call_start|>', '<|tool_list_start|>'],
     markers: ['<|tool_call_start|>'],
