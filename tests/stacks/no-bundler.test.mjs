@@ -3,9 +3,10 @@
 // own origin or from another one, as a CDN serves it.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { needs } from '../e2e/browser.mjs';
-import { runs, withPage, withServer } from './stacks.mjs';
+import { answers, fixture, runs, withPage, withServer } from './stacks.mjs';
 
 test('a page imports the package from its own origin', needs(), () =>
   withPage({ from: './node_modules/wasm-chord/dist/index.js' }, (folder) => runs(folder)),
@@ -36,4 +37,20 @@ test('a page imports wasm-chord/inline, under a policy that allows blob: workers
       more: ({ variant }) => assert.match(variant, /^wasm32-/),
     });
   }),
+);
+
+test('a page without a worker answers and chats under a policy that allows none', needs(), () =>
+  withPage(
+    { from: './node_modules/wasm-chord/dist/index.js', options: '{ worker: false }' },
+    async (folder) => {
+      await cp(fixture, path.join(folder, 'model.gguf'));
+      const policy =
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'none'; connect-src 'self'; img-src data:";
+      const extra = { 'content-security-policy': policy };
+      await withServer({ isolated: false, directory: folder, extra }, async (address) => {
+        const { faults } = await answers(`${address}/`);
+        assert.deepEqual(faults, []);
+      });
+    },
+  ),
 );

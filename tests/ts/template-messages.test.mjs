@@ -37,6 +37,9 @@ test('parts are joined by line ends where a template reads text, and stay where 
     assert.equal(await model.applyChatTemplate(parted), '<user>[One][two]</>');
     assert.equal(await model.applyChatTemplate(ASK), '<user>Hi</>');
   });
+  await withText('{% for m in messages %}{{ m.content[0].text }};{% endfor %}', async (model) => {
+    assert.equal(await model.applyChatTemplate(ASK), 'Hi;');
+  });
   await withText(PARTS, async (model) => {
     assert.equal(await model.applyChatTemplate(parted), '<user>[One][two]</>');
     assert.equal(await model.applyChatTemplate(ASK), '<user>[Hi]</>');

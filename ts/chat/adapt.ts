@@ -30,8 +30,8 @@ export async function adapt(
     message.role === 'developer' && !knowsDeveloper ? { ...message, role: 'system' } : message,
   );
   const has = (is: (message: Message) => boolean): boolean => named.some(is);
-  // A template that reads parts asks for their type.
-  const mayReadParts = template.includes('type');
+  // A template that reads parts asks for their type or text.
+  const mayReadParts = /type|\.text\b|['"]text['"]/.test(template);
   const content =
     mayReadParts || has((message) => Array.isArray(message['content']))
       ? await contentForm(template, render)
