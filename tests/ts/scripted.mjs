@@ -38,9 +38,13 @@ function tokensOf(text) {
 
 /**
  * chat.completions whose runs answer with `texts`, one after the other. `log` gets what was asked: prompts
- * and the options of runs; `left` counts runs that were left before their end.
+ * and the options of runs; `left` counts runs that were left before their end. `controls`: the control tokens
+ * of the engine's vocabulary.
  */
-export function scripted(texts, { template = HERMES, promptTail = '', finishReason = 'stop' } = {}) {
+export function scripted(
+  texts,
+  { template = HERMES, promptTail = '', finishReason = 'stop', controls = [] } = {},
+) {
   const log = { prompts: [], runs: [], left: 0 };
   const engine = {
     name: 'scripted',
@@ -49,6 +53,9 @@ export function scripted(texts, { template = HERMES, promptTail = '', finishReas
     async encode(request) {
       log.prompts.push(structuredClone(request));
       return { ids: [1, 2, 3], promptTail, template };
+    },
+    async isControl(text) {
+      return controls.includes(text);
     },
     generate(ids, sampling) {
       const all = tokensOf(texts[log.runs.length % texts.length]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers a chat request. request.ts checks it, encode renders its prompt. This file turns its runs into a
 // completion, or into chunks. A chunk of the package: nothing of it is loaded before the first call.
+import { controlOf } from './answer/reader.js';
 import { addDelta, Choice } from './choice.js';
 import type { ChoiceEvent } from './choice.js';
 import type { Cut } from './overflow.js';
@@ -49,6 +50,8 @@ export interface ChatEngine<S extends Stats> {
   readonly contextLength: number;
   /** Renders messages to a prompt and converts it to token ids. */
   encode(request: PromptRequest, signal: AbortSignal): Promise<Prompt>;
+  /** Whether the vocabulary has `text` as a control token. */
+  isControl(text: string, signal: AbortSignal): Promise<boolean>;
   /** Returns a run, which starts when it is first read. Its events have control tokens and bytes. */
   generate(ids: number[], sampling: ChatSampling, signal: AbortSignal): Run<S>;
 }
@@ -82,6 +85,7 @@ export class Answer<S extends Stats> {
   readonly #id = `chatcmpl-${Array.from({ length: 3 }, () => Math.random().toString(36).slice(2, 10).padEnd(8, '0')).join('')}`;
   readonly #created = Math.floor(Date.now() / 1000);
   #prompt: Prompt | undefined;
+  #isSpelled = false;
   #run: Run<S> | undefined;
   /** Figures of the choices that have ended. */
   readonly #usage: { stats: S; reasoningTokens: number }[] = [];
@@ -106,6 +110,9 @@ export class Answer<S extends Stats> {
     const unlink = this.#link();
     try {
       this.#prompt = await this.#encode();
+      const control = controlOf({ ...this.#request.reader, template: this.#prompt.template });
+      this.#isSpelled =
+        control !== undefined && !(await this.#engine.isControl(control, this.controller.signal));
     } finally {
       unlink();
     }
@@ -162,7 +169,7 @@ export class Answer<S extends Stats> {
   async *#choice(index: number): AsyncGenerator<ChatCompletionChunk, void> {
     const { includeUsage, isOneCall, reader } = this.#request;
     const { ids, promptTail, template } = this.#prompt!;
-    const choice = new Choice({ template, promptTail, ...reader }, isOneCall);
+    const choice = new Choice({ template, promptTail, isSpelled: this.#isSpelled, ...reader }, isOneCall);
     const chunk = (
       fields: Pick<ChatCompletionChunk['choices'][0], 'delta'> & Partial<ChatCompletionChunk['choices'][0]>,
     ): ChatCompletionChunk => ({

@@ -8,7 +8,7 @@ import type { AnswerPart, Tool } from './shapes.js';
 import { begunIn, findTags, findThinking, readReasoning } from './thinking.js';
 import type { Thinking } from './thinking.js';
 import type { Reading } from './tape.js';
-import { Tape } from './tape.js';
+import { SPECIAL, Tape } from './tape.js';
 
 export type { AnswerPart, Tool, ToolFormatName };
 
@@ -24,6 +24,8 @@ export interface AnswerReaderOptions {
   /** The last characters of the prompt: it may have begun the reasoning, or ended it. */
   readonly promptTail: string;
   readonly tools: readonly Tool[];
+  /** Whether the vocabulary lacks the format's control token (controlOf): ordinary tokens spell it. */
+  readonly isSpelled?: boolean | undefined;
   /**
    * Default 'auto': the format that the template shows. With a name, the format's control tokens may also be
    * spelled out by other tokens.
@@ -33,12 +35,37 @@ export interface AnswerReaderOptions {
   readonly reasoningFormat?: 'auto' | 'none' | undefined;
 }
 
+const formatOf = (
+  template: string,
+  toolFormat: AnswerReaderOptions['toolFormat'],
+): ToolFormatName | undefined =>
+  toolFormat === undefined || toolFormat === 'auto' || toolFormat === 'none'
+    ? findFormat(template)
+    : toolFormat;
+
+/** A marker of the answers' format that is a control token in most vocabularies; undefined: none is. */
+export function controlOf({
+  template,
+  toolFormat,
+}: Pick<AnswerReaderOptions, 'template' | 'toolFormat'>): string | undefined {
+  const found = formatOf(template, toolFormat);
+  if (found === 'gpt_oss') return '<|channel|>';
+  return found && FORMATS[found].markers.find((marker) => SPECIAL.test(marker));
+}
+
 export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
-  const { template, promptTail, tools, toolFormat = 'auto', reasoningFormat = 'auto' } = options;
+  const {
+    template,
+    promptTail,
+    tools,
+    toolFormat = 'auto',
+    reasoningFormat = 'auto',
+    isSpelled = false,
+  } = options;
   const functions = (toolFormat === 'none' ? [] : tools).flatMap(({ function: described }) =>
     described === undefined ? [] : [[described.name, described.parameters] as const],
   );
-  const found = toolFormat === 'auto' || toolFormat === 'none' ? findFormat(template) : toolFormat;
+  const found = formatOf(template, toolFormat);
   const formats: Format[] = [];
   if (found !== undefined) formats.push(FORMATS[found]);
   // Templates that know no tools get them as text, in the form of hermes.
@@ -46,7 +73,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
     formats.push(FORMATS.hermes);
   const isShort = /length\s*!=\s*9\b/.test(template);
   const newId = isShort ? () => random(9) : () => `call_${random(24)}`;
-  const tape = new Tape(new Map(functions), newId, toolFormat === found);
+  const tape = new Tape(new Map(functions), newId, isSpelled || toolFormat === found);
   const reading =
     found === 'gpt_oss'
       ? readChannels(tape, promptTail, reasoningFormat !== 'none')

@@ -22,8 +22,8 @@ const CONTROL = '\0';
 /** What may stand between a call's arguments and its end: brackets, a last field, a part of a marker. */
 const CUT_OFF = /^[\s\]}),;`]*("\w*("\s*:\s*"?\w*)?"?[\s\]})]*)?([<[][^>\]]*)?$/;
 
-/** The form of markers that are control tokens in every vocabulary that has them. */
-const SPECIAL = /^(<\|.*\|>|\[\/?[A-Z_]+\])$/;
+/** The form of markers that are control tokens in most vocabularies that have them. */
+export const SPECIAL = /^(<\|.*\|>|\[\/?[A-Z_]+\])$/;
 
 type Flow = 'content' | 'reasoning';
 
