@@ -712,3 +712,43 @@ test('the body is read at the call: what the caller changes afterwards changes n
     body.max_tokens = 1;
     assert.equal((await answer).choices[0].message.content, expectedText);
   }));
+
+test("n choices of a seed are those of single calls with the seeds in a row, in a model's chat and in a session's", () =>
+  withChat(async (model, create) => {
+    const body = { messages: asked, temperature: 1.5, max_tokens: 10, logprobs: true, top_logprobs: 2 };
+    const alone = [];
+    for (const seed of [40, 41, 42]) alone.push((await create({ ...body, seed })).choices[0]);
+    const { choices, usage } = await create({ ...body, seed: 40, n: 3 });
+    assert.deepEqual(
+      choices,
+      alone.map((choice, index) => ({ ...choice, index })),
+    );
+    assert.notEqual(choices[0].message.content, choices[1].message.content);
+    assert.equal(
+      usage.completion_tokens,
+      choices.reduce((sum, { logprobs }) => sum + logprobs.content.length, 0),
+    );
+    const session = await model.createSession();
+    const stream = await session.chat.completions.create({ ...body, seed: 40, n: 3, stream: true });
+    const texts = [];
+    for (const { choices: deltas } of await collect(stream))
+      for (const { index, delta } of deltas) texts[index] = (texts[index] ?? '') + (delta.content ?? '');
+    assert.deepEqual(
+      texts,
+      choices.map(({ message }) => message.content),
+    );
+    await session.dispose();
+
+    const aborts = new AbortController();
+    const reason = new Error('enough');
+    const seen = new Set();
+    await assert.rejects(async () => {
+      const long = { ...body, max_tokens: 100, n: 9, stream: true, signal: aborts.signal };
+      for await (const { choices: deltas } of await create(long)) {
+        seen.add(deltas[0].index);
+        if (deltas[0].index === 1) aborts.abort(reason);
+      }
+    }, reason);
+    assert.deepEqual([...seen], [0, 1]);
+    assert.deepEqual((await create({ ...body, seed: 41 })).choices[0], alone[1]);
+  }));
