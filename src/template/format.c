@@ -267,7 +267,7 @@ static void put_name(vm *r, const char *names, int32_t i, bool is_short)
 {
     while (i--)
         while (*names++ != ' ') {}
-    uint64_t n = 0;
+    size_t n = 0;
     while (names[n] != ' ') n++;
     chord_text_put(r, names, is_short ? 3 : n);
 }
@@ -308,12 +308,18 @@ static void iso_week(const chord_template_time *t, int32_t *year, int32_t *numbe
 static void put_time(vm *r, const char *s, const char *end)
 {
     const chord_template_time *const t = &r->now;
-    int32_t year, number, const_hour = t->hour % 12 ? t->hour % 12 : 12;
+    int32_t const day = weekday(t), hour = t->hour % 12 ? t->hour % 12 : 12;
+    int32_t year, number;
+    iso_week(t, &year, &number);
+    /* The letters of numbers; for each its value, and where it is in `widths`: those of 0 have blanks. */
+    static const char letters[] = "YyCmdeHkIlMSjUWGVuw", widths[] = "1222202020223222211";
+    int32_t const values[] = { t->year,       t->year % 100, t->year / 100, t->month,  t->day,
+                               t->day,        t->hour,       t->hour,       hour,      hour,
+                               t->minute,     t->second,     day_of_year(t), week(t, 6), week(t, 0),
+                               year,          number,        day + 1,       (day + 1) % 7 };
     /* Formats that stand for others; none of these stands for a third. */
-    static const char *const more[] = {
-        "D%m/%d/%y",    "F%Y-%m-%d", "R%H:%M", "T%H:%M:%S", "X%H:%M:%S", "x%m/%d/%y", "c%a %b %e %H:%M:%S %Y",
-        "r%I:%M:%S %p", "n\n",       "t\t"
-    };
+    static const char more[] = "D%m/%d/%y\0F%Y-%m-%d\0R%H:%M\0T%H:%M:%S\0X%H:%M:%S\0x%m/%d/%y\0"
+                               "c%a %b %e %H:%M:%S %Y\0r%I:%M:%S %p\0n\n\0t\t\0%%\0f000000\0Z\0z\0";
     for (; s < end && r->status == CHORD_OK; s++) {
         if (*s != '%' || s + 1 == end) {
             chord_text_put1(r, *s);
@@ -322,53 +328,25 @@ static void put_time(vm *r, const char *s, const char *end)
         char const *const begin = s++;
         char fill = *s == '-' || *s == '_' || *s == '0' ? *s++ : 0;
         if (fill == '_') fill = ' ';
-        char const zero = fill ? fill : '0', blank = fill ? fill : ' ', c = s < end ? *s : 0;
-        switch (c) {
-        case 'Y': chord_number_put(r, of_int(r, t->year)); break;
-        case 'y': put_number(r, t->year % 100, 2, zero); break;
-        case 'C': put_number(r, t->year / 100, 2, zero); break;
-        case 'm': put_number(r, t->month, 2, zero); break;
-        case 'd': put_number(r, t->day, 2, zero); break;
-        case 'e': put_number(r, t->day, 2, blank); break;
-        case 'H': put_number(r, t->hour, 2, zero); break;
-        case 'k': put_number(r, t->hour, 2, blank); break;
-        case 'I': put_number(r, const_hour, 2, zero); break;
-        case 'l': put_number(r, const_hour, 2, blank); break;
-        case 'M': put_number(r, t->minute, 2, zero); break;
-        case 'S': put_number(r, t->second, 2, zero); break;
-        case 'f': chord_text_put(r, "000000", 6); break;
-        case 'j': put_number(r, day_of_year(t), 3, zero); break;
-        case 'U': put_number(r, week(t, 6), 2, zero); break;
-        case 'W': put_number(r, week(t, 0), 2, zero); break;
-        case 'G':
-        case 'V':
-            iso_week(t, &year, &number);
-            put_number(r, c == 'G' ? year : number, 2, zero);
-            break;
-        case 'u': put_number(r, weekday(t) + 1, 1, zero); break;
-        case 'w': put_number(r, (weekday(t) + 1) % 7, 1, zero); break;
-        case 'a':
-        case 'A': put_name(r, days, weekday(t), c == 'a'); break;
-        case 'b':
-        case 'h':
-        case 'B': put_name(r, months, (int32_t)((uint32_t)(t->month - 1) % 12), c != 'B'); break;
-        case 'p': chord_text_put(r, t->hour < 12 ? "AM" : "PM", 2); break;
-        case 'P': chord_text_put(r, t->hour < 12 ? "am" : "pm", 2); break;
-        case 'Z':
-        case 'z': break; /* local time without a zone */
-        case '%': chord_text_put1(r, '%'); break;
-        default: {
-            const char *other = NULL;
-            for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-                if (more[i][0] == c) other = more[i] + 1;
-            if (other && r->n_inside < 2) {
-                r->n_inside++;
-                put_time(r, other, other + chord_strlen(other));
-                r->n_inside--;
-            } else {
-                chord_text_put(r, begin, (size_t)(s - begin) + (s < end));
-            }
-        }
+        char const c = s < end ? *s : 0;
+        int k = 0;
+        while (letters[k] && letters[k] != c) k++;
+        if (letters[k]) {
+            int const width = widths[k] == '0' ? 2 : widths[k] - '0';
+            put_number(r, values[k], width, fill ? fill : widths[k] == '0' ? ' ' : '0');
+        } else if (c == 'a' || c == 'A') {
+            put_name(r, days, day, c == 'a');
+        } else if (c == 'b' || c == 'h' || c == 'B') {
+            put_name(r, months, (int32_t)((uint32_t)(t->month - 1) % 12), c != 'B');
+        } else if (c == 'p' || c == 'P') {
+            bool const is_am = t->hour < 12;
+            chord_text_put(r, c == 'p' ? is_am ? "AM" : "PM" : is_am ? "am" : "pm", 2);
+        } else {
+            const char *other = more;
+            while (*other && *other != c) other += chord_strlen(other) + 1;
+            if (!*other) chord_text_put(r, begin, (size_t)(s - begin) + (s < end));
+            else if (other[1] != '%' || !other[2]) chord_text_put(r, other + 1, chord_strlen(other + 1));
+            else put_time(r, other + 1, other + 1 + chord_strlen(other + 1));
         }
     }
 }

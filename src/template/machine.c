@@ -13,17 +13,17 @@ val chord_vm_fail(vm *r, const char *what, const char *name, size_t n)
 
 val fail(vm *r, const char *what) { return chord_vm_fail(r, what, NULL, 0); }
 
-static const char *const kinds[] = { "nothing",     "undefined", "none",    "a boolean",  "an integer",
-                                     "a float",     "a string",  "a list",  "a tuple",    "a mapping",
-                                     "a view",      "a view",    "a view",  "a range",    "a filter's result",
-                                     "a namespace", "loop",      "a macro", "a function", "a method",
-                                     "a cycler",    "a joiner" };
+/* By kind. */
+static const char kinds[] = "nothing\0undefined\0none\0a boolean\0an integer\0a float\0a string\0a list\0a tuple\0"
+                            "a mapping\0a view\0a view\0a view\0a range\0a filter's result\0a namespace\0loop\0"
+                            "a macro\0a function\0a method\0a cycler\0a joiner";
 
 val chord_vm_refuse(vm *r, const char *what, val v)
 {
     if (v->kind == UNDEFINED && v->s) return chord_vm_fail(r, "an undefined value is used:", v->s, v->n);
     if (!*what) return fail(r, "an undefined value is used"); /* its name isn't known */
-    const char *const kind = kinds[v->kind];
+    const char *kind = kinds;
+    for (int i = 0; i < v->kind; i++) kind += chord_strlen(kind) + 1;
     return chord_vm_fail(r, what, kind, chord_strlen(kind));
 }
 
