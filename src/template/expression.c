@@ -1,6 +1,7 @@
 /* expression.c: expressions, straight to instructions. The code of `a if b else c` is turned round when `if`
  * is met; jumps are relative, so code can move. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../base/host.h"
 #include "program.h"
 
 static void unary(chord_parser *p, bool with_filters);
@@ -105,7 +106,16 @@ static void number_literal(chord_parser *p)
     chord_parse_next(p);
     if (t.kind == TOKEN_FLOAT) {
         chord_parse_literal(p, FLOAT, 0);
-        p->v.f = chord_number_parse(t.s, t.n);
+        /* Digits may have low lines between them, which the host doesn't know. */
+        char *const digits = chord_arena_take(p->arena, t.n, 1);
+        uint32_t n = 0;
+        if (!digits) {
+            p->status = CHORD_OUT_OF_MEMORY;
+            return;
+        }
+        for (; i < t.n; i++)
+            if (t.s[i] != '_') digits[n++] = t.s[i];
+        p->v.f = chord_host_parse(digits, n);
         chord_parse_constant(p, OP_CONST);
         return;
     }

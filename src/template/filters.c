@@ -1,5 +1,6 @@
 /* filters.c: filters over lists and mappings, and tests. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../base/host.h"
 #include "functions.h"
 
 /* x.a.b.0: each part is looked up as an item. */
@@ -283,7 +284,7 @@ static val number_of(vm *r, val v)
     if (v->kind != STRING) return v;
     val const s = chord_string_strip(r, v, &chord_none, true, true);
     if (!s->n || chord_number_scan(s->s, s->n, &number) != s->n) return NOTHING;
-    if (number.kind == MISSING) return of_float(r, chord_number_parse(s->s, s->n)); /* beyond 64 bits */
+    if (number.kind == MISSING) return of_float(r, chord_host_parse(s->s, s->n)); /* beyond 64 bits */
     return number.kind == INT ? of_int(r, number.i) : of_float(r, number.f);
 }
 
@@ -302,7 +303,7 @@ val chord_f_float(vm *r, const val *a)
     val v = number_of(r, a[0]);
     if (v->kind == INT && a[0]->kind == STRING && v->i == 0) { /* "-0" keeps its sign */
         val const s = chord_string_strip(r, a[0], &chord_none, true, true);
-        v = of_float(r, chord_number_parse(s->s, s->n));
+        v = of_float(r, chord_host_parse(s->s, s->n));
     }
     return is_number(v) ? of_float(r, as_float(v)) : a[1]->kind == MISSING ? of_float(r, 0) : a[1];
 }
@@ -341,7 +342,7 @@ val chord_f_round(vm *r, const val *a)
     uint32_t const mark = r->out.n;
     chord_number_put_fixed(r, f, (uint32_t)digits);
     val const text = chord_text_take(r, mark);
-    return text->n ? of_float(r, chord_number_parse(text->s, text->n)) : NOTHING;
+    return text->n ? of_float(r, chord_host_parse(text->s, text->n)) : NOTHING;
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------ */

@@ -313,10 +313,10 @@ static void put_time(vm *r, const char *s, const char *end)
     iso_week(t, &year, &number);
     /* The letters of numbers; for each its value, and where it is in `widths`: those of 0 have blanks. */
     static const char letters[] = "YyCmdeHkIlMSjUWGVuw", widths[] = "1222202020223222211";
-    int32_t const values[] = { t->year,       t->year % 100, t->year / 100, t->month,  t->day,
-                               t->day,        t->hour,       t->hour,       hour,      hour,
-                               t->minute,     t->second,     day_of_year(t), week(t, 6), week(t, 0),
-                               year,          number,        day + 1,       (day + 1) % 7 };
+    int32_t const values[] = { t->year,   t->year % 100, t->year / 100,  t->month,     t->day,
+                               t->day,    t->hour,       t->hour,        hour,         hour,
+                               t->minute, t->second,     day_of_year(t), week(t, 6),   week(t, 0),
+                               year,      number,        day + 1,        (day + 1) % 7 };
     /* Formats that stand for others; none of these stands for a third. */
     static const char more[] = "D%m/%d/%y\0F%Y-%m-%d\0R%H:%M\0T%H:%M:%S\0X%H:%M:%S\0x%m/%d/%y\0"
                                "c%a %b %e %H:%M:%S %Y\0r%I:%M:%S %p\0n\n\0t\t\0%%\0f000000\0Z\0z\0";

@@ -14,9 +14,10 @@ val chord_vm_fail(vm *r, const char *what, const char *name, size_t n)
 val fail(vm *r, const char *what) { return chord_vm_fail(r, what, NULL, 0); }
 
 /* By kind. */
-static const char kinds[] = "nothing\0undefined\0none\0a boolean\0an integer\0a float\0a string\0a list\0a tuple\0"
-                            "a mapping\0a view\0a view\0a view\0a range\0a filter's result\0a namespace\0loop\0"
-                            "a macro\0a function\0a method\0a cycler\0a joiner";
+static const char kinds[] =
+    "nothing\0undefined\0none\0a boolean\0an integer\0a float\0a string\0a list\0a tuple\0"
+    "a mapping\0a view\0a view\0a view\0a range\0a filter's result\0a namespace\0loop\0"
+    "a macro\0a function\0a method\0a cycler\0a joiner";
 
 val chord_vm_refuse(vm *r, const char *what, val v)
 {

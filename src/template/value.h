@@ -208,7 +208,6 @@ int64_t chord_string_length(val s);
 /* Bytes before character i (which may be the end). */
 uint32_t chord_string_offset(val s, int64_t i);
 
-double chord_number_parse(const char *s, size_t n);
 /* Returns the bytes that s begins with as a number (JSON's or Python's digits), 0 if none; sets *v. A whole
  * number that doesn't fit 64 bits leaves *v MISSING. */
 size_t chord_number_scan(const char *s, size_t n, chord_value *v);

@@ -105,8 +105,27 @@ function notTheEngine(cause: unknown): never {
   });
 }
 
-const instantiate = (module: WebAssembly.Module): Exports =>
-  new WebAssembly.Instance(module, { env: { pow: Math.pow } }).exports as unknown as Exports;
+function instantiate(module: WebAssembly.Module): Exports {
+  const bytes = (at: number, n?: number): Uint8Array => new Uint8Array(exports.memory.buffer, at, n);
+  const exports = new WebAssembly.Instance(module, {
+    env: {
+      pow: Math.pow,
+      parse: (at: number, n: number) => Number(decoder.decode(bytes(at, n))),
+      print: (value: number, digits: number, at: number) =>
+        encoder.encodeInto(digits < 0 ? value.toExponential() : fixed(value, digits), bytes(at)).written,
+    },
+  }).exports as unknown as Exports;
+  return exports;
+}
+
+/** `value` with `digits` digits behind the point, a half rounded to even; toFixed rounds it up. */
+function fixed(value: number, digits: number): string {
+  if (value >= 1e21) return BigInt(value) + (digits > 0 ? `.${'0'.repeat(digits)}` : '');
+  const exact = value.toFixed(100);
+  const end = exact.length - 100 + digits;
+  const isHalf = /^50*$/.test(exact.slice(end)) && /[02468]\.?$/.test(exact.slice(0, end));
+  return isHalf ? exact.slice(0, digits > 0 ? end : -101) : value.toFixed(digits);
+}
 
 async function run(
   exports: Exports,

@@ -10,6 +10,10 @@
 #define IMPORT(name) __attribute__((import_module("env"), import_name(#name)))
 
 IMPORT(pow) double math_pow(double x, double y);
+IMPORT(parse) double number_parse(const char *s, size_t n);
+IMPORT(print) int32_t number_print(double v, int32_t digits, char *s);
+double chord_host_parse(const char *s, size_t n) { return number_parse(s, n); }
+int32_t chord_host_print(double v, int32_t digits, char s[static 400]) { return number_print(v, digits, s); }
 double chord_host_pow(double x, double y) { return math_pow(x, y); }
 
 typedef struct render_state {
