@@ -2,7 +2,8 @@
 // answers-random.test.mjs: answers of random markers, and hostile ones of great length.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { createAnswerReader, FORMATS, randomOf, readPieces, Tape, TOOLS } from './answers.mjs';
+import { formats } from './answer-formats.mjs';
+import { createAnswerReader, FORMATS, piecesOf, randomOf, readPieces, Tape, TOOLS } from './answers.mjs';
 
 const NAMES = Object.keys(FORMATS);
 const TEMPLATE = "{{ tools }}'<think>'<response></response>";
@@ -79,7 +80,15 @@ function randomAnswer(random, name) {
   const words = [];
   for (let n = 1 + random() * 14; n > 0; n--) {
     const kind = random();
-    const text = kind < 0.3 && markers.length > 0 ? pick(markers) : pick(FRAGMENTS);
+    if (kind < 0.25) {
+      const call = piecesOf(pick([formats[name].weather, formats[name].add, formats[name].now]));
+      // Some calls lack their first or last piece, or the end of one.
+      if (random() < 0.1 && call.length > 1) call.shift();
+      if (random() < 0.2) call.push([call.pop()[0].slice(0, 9)]);
+      pieces.push(...call);
+      continue;
+    }
+    const text = kind < 0.4 && markers.length > 0 ? pick(markers) : pick(FRAGMENTS);
     if (kind > 0.7) {
       words.push(`x${words.length}y`);
       pieces.push([words.at(-1)]);

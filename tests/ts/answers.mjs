@@ -38,7 +38,7 @@ export const TOOLS = [
 ];
 
 /** Cuts a text of the tests into pieces of text, each with the control token behind it. */
-function piecesOf(text) {
+export function piecesOf(text) {
   return [...text.matchAll(/([^⟦]*)(?:⟦([^⟧]*)⟧)?/gu)]
     .filter(([all]) => all !== '')
     .map(([, plain, control]) => [plain, control]);

@@ -47,6 +47,7 @@ export class Tape {
   /** Whether control tokens are text, because they belong to what was rejected. */
   #shows = false;
   #calls = 0;
+  readonly #ids = new Set<string>();
   #flow: Flow = 'content';
   /** Blanks that are given when text of the same flow follows, and dropped at a marker. */
   #blanks = '';
@@ -263,12 +264,14 @@ export class Tape {
     else this.parts.push({ type: this.#flow, text });
   }
 
-  /** Begins a call. */
+  /** Begins a call. `id`: the model's own, which may be one that it gave before. */
   call(name: string, id?: string): void {
     this.#isGiven = true;
     this.#hasControl = false;
     this.#shows = false;
-    this.parts.push({ type: 'call', index: this.#calls++, id: id ?? this.#newId(), name });
+    const own = id === undefined || id === '' || this.#ids.has(id) ? this.#newId() : id;
+    this.#ids.add(own);
+    this.parts.push({ type: 'call', index: this.#calls++, id: own, name });
     this.turn('content');
   }
 
