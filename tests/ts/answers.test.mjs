@@ -165,10 +165,17 @@ test('thinking: a prompt that ends in the reasoning, or behind it', () => {
   checkAnswer('</think>\nHello', [{ content: 'Hello' }], { template });
   checkAnswer(`</think>${CALL}`, [weather], { template, promptTail: 'assistant\n<think>' });
   checkAnswer('\nHello', [{ content: '\nHello' }], { template, promptTail: '<think>\n\n</think>\n\n' });
-  checkAnswer('Hello', [{ content: 'Hello' }], {
-    template,
-    promptTail: 'What is <think>?<|im_end|>\n<|im_start|>assistant\n',
-  });
+  // A user's message may have the mark too.
+  for (const turn of [
+    '<|im_end|>\n<|im_start|>assistant\n',
+    '<｜Assistant｜>',
+    ' [/INST]',
+    '<end_of_turn>\n<start_of_turn>model\n',
+    '\n[|assistant|]',
+    '[e~[\n]~b]ai\n',
+    '</s>\n',
+  ])
+    checkAnswer('Hello', [{ content: 'Hello' }], { template, promptTail: `What is <think>?${turn}` });
 });
 
 test('thinking: none where the template has no marks, or the caller wants none', () => {

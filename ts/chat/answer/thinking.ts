@@ -34,7 +34,7 @@ export function findTags(template: string): readonly string[] {
 }
 
 /** Marks of a turn, in all families: behind them the text is another message. */
-const TURN = /<[|｜]|[|｜]>|_of_turn>|\[\/|\[e~\[|<\/?s>/;
+const TURN = /<[|｜]|[|｜][>\]]|_of_turn>|\[\/|\[e~\[|<\/?s>/;
 
 /** The reasoning in which the prompt ends; '' at its beginning. Undefined: the prompt ends elsewhere. */
 export function begunIn({ opens, close }: Thinking, promptTail: string): string | undefined {
