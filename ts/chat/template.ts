@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Types of applyChatTemplate. prompt.ts, a chunk that is loaded with the first chat, renders.
 
-/** A message for a template. Further fields (tool calls ...) reach the template unchanged. */
+/**
+ * A message for a template. Further fields reach the template unchanged, except that the arguments of calls
+ * are given as the template reads them: as an object or as JSON text.
+ */
 export interface ChatMessage {
   readonly role: string;
   readonly content: unknown;
