@@ -13,7 +13,15 @@ static int64_t number_at(const char **s, const char *end)
 {
     int64_t n = 0;
     for (; *s < end && **s >= '0' && **s <= '9'; (*s)++)
-        if (n < 100000) n = n * 10 + (**s - '0');
+        if (n < INT32_MAX) n = n * 10 + (**s - '0');
+    return n;
+}
+
+static int64_t width_at(vm *r, const char **s, const char *end)
+{
+    const char *const begin = *s;
+    int64_t const n = number_at(s, end);
+    if (n > 1000000) chord_vm_fail(r, "a format's width is too large:", begin, (size_t)(*s - begin));
     return n;
 }
 
@@ -118,7 +126,7 @@ val chord_format_percent(vm *r, val format, val args)
             f.plus |= *s == '+';
             f.blank |= *s == ' ';
         }
-        f.width = number_at(&s, end);
+        f.width = width_at(r, &s, end);
         if (s < end && *s == '.') {
             s++;
             f.digits = number_at(&s, end);
@@ -202,7 +210,7 @@ static void put_field(vm *r, val v, const char **at, const char *end)
             f.zero |= *s == '0';
             if (*s != '0') f.left = *s == '<';
         }
-        f.width = number_at(&s, end);
+        f.width = width_at(r, &s, end);
         if (s < end && *s == '.') {
             s++;
             f.digits = number_at(&s, end);

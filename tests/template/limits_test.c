@@ -66,6 +66,20 @@ TEST(a_long_product_of_a_string_ends_at_the_memory)
                "line 2: ");
 }
 
+TEST(a_wide_format_is_refused)
+{
+    static const char *const uses[] = { "\n{{ '%1000000000d' % 5 }}", "\n{{ '%-1000000000s'|format('a') }}",
+                                        "\n{{ '{:>1000000000}'.format(1) }}" };
+    for (int i = 0; i < 3; i++)
+        check_ends(uses[i], "{}", CHORD_INVALID_ARGUMENT,
+                   "line 2: a format's width is too large: '1000000000'");
+    check_ends("\n{{ '%9999999999999999999999d' % 5 }}", "{}", CHORD_INVALID_ARGUMENT,
+               "line 2: a format's width is too large: '9999999999999999999999'");
+    CHECK_EQ(render_text("{{ '%1000000d' % 5 }}{{ '{:>1000000}'.format(1) }}", "{}").n, 2000000);
+    const char *const digits = "{{ '%.1000000000s' % 'abc' }} {{ ('%.1100000s' % ('a' * 1200000))|length }}";
+    CHECK_TEXT(run(digits, strlen(digits), "{}", 1000).text, "abc 1100000");
+}
+
 TEST(replacing_over_and_over_ends_at_the_memory)
 {
     check_ends(
