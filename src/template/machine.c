@@ -43,6 +43,15 @@ void *chord_vm_take(vm *r, size_t n, uint32_t bytes)
     return p;
 }
 
+bool chord_vm_has_room(vm *r, uint64_t n, int64_t times)
+{
+    uint64_t bytes;
+    if (times < 1 || (chord_mul(n, (uint64_t)times, &bytes) && bytes <= r->arena.cap - r->arena.used))
+        return true;
+    chord_vm_refuse_memory(r, "the template's values need more memory than it may have");
+    return false;
+}
+
 bool chord_vm_spend(vm *r, size_t n)
 {
     if (n <= r->budget) {
@@ -91,6 +100,19 @@ void chord_text_put(vm *r, const char *s, size_t n)
     r->out.n += (uint32_t)n;
 }
 void chord_text_put1(vm *r, char c) { chord_text_put(r, &c, 1); }
+
+/* Each copy is twice as long as the one before: a step for each character would take too long. */
+void chord_text_repeat(vm *r, const char *s, size_t n, int64_t times)
+{
+    uint32_t const mark = r->out.n;
+    if (times < 1 || !n || !chord_vm_has_room(r, n, times)) return;
+    chord_text_put(r, s, n);
+    uint64_t more;
+    for (uint64_t done = 1, all = (uint64_t)times; done < all && r->status == CHORD_OK; done += more) {
+        more = done < all - done ? done : all - done;
+        chord_text_put(r, r->out.s + mark, (size_t)(more * n));
+    }
+}
 
 val chord_text_take(vm *r, uint32_t mark)
 {

@@ -92,12 +92,14 @@ static val repeat(vm *r, val v, int64_t times)
 {
     uint32_t const first = r->made.n;
     uint32_t const mark = r->out.n;
-    for (int64_t i = 0; i < times && v->n && chord_vm_spend(r, 1); i++) {
-        if (v->kind == STRING) chord_text_put(r, v->s, v->n);
-        else
-            for (uint32_t k = 0; k < v->n; k++) chord_list_put(r, v->v[k]);
+    if (v->kind == STRING) {
+        chord_text_repeat(r, v->s, v->n, times);
+        return chord_text_take(r, mark);
     }
-    return v->kind == STRING ? chord_text_take(r, mark) : chord_list_take(r, first, v->kind);
+    if (!chord_vm_has_room(r, v->n * (uint64_t)sizeof(val), times)) return NOTHING;
+    for (int64_t i = 0; i < times && v->n && chord_vm_spend(r, 1); i++)
+        for (uint32_t k = 0; k < v->n; k++) chord_list_put(r, v->v[k]);
+    return chord_list_take(r, first, v->kind);
 }
 
 static val joined(vm *r, val a, val b)

@@ -383,11 +383,9 @@ static val padded(vm *r, val s, val width, val fill, int64_t left_of_two)
     int64_t const length = chord_string_length(s), room = width->i > length ? width->i - length : 0;
     int64_t const left = left_of_two == 1 ? room / 2 + (room & width->i & 1) : left_of_two ? room : 0;
     uint32_t const mark = r->out.n;
-    for (int64_t i = 0; i < room && chord_vm_spend(r, 1); i++) {
-        if (i == left) chord_text_put(r, s->s, s->n);
-        chord_text_put(r, fill->s, fill->n);
-    }
-    if (left == room) chord_text_put(r, s->s, s->n);
+    chord_text_repeat(r, fill->s, fill->n, left);
+    chord_text_put(r, s->s, s->n);
+    chord_text_repeat(r, fill->s, fill->n, room - left);
     return chord_text_take(r, mark);
 }
 val chord_f_center(vm *r, const val *a)

@@ -139,10 +139,13 @@ val chord_vm_refuse(vm *r, const char *what, val v);
 /* n elements of `bytes` each, zeroed by nobody. */
 void *chord_vm_take(vm *r, size_t n, uint32_t bytes);
 void chord_vm_refuse_memory(vm *r, const char *what);
+/* Whether `times` times n bytes fit into the arena. What is too large fails before it is written. */
+bool chord_vm_has_room(vm *r, uint64_t n, int64_t times);
 /* False when the steps of the rendering are spent. */
 bool chord_vm_spend(vm *r, size_t n);
 void chord_text_put(vm *r, const char *s, size_t n);
 void chord_text_put1(vm *r, char c);
+void chord_text_repeat(vm *r, const char *s, size_t n, int64_t times);
 /* What was put since r->out.n was `mark`, as a string. */
 val chord_text_take(vm *r, uint32_t mark);
 /* The string a, then b. If a is the arena's last, it grows in place: then a is what it was, and the result
