@@ -347,10 +347,10 @@ test('n answers come one after the other over one prompt, with seeds in a row; u
     [undefined, undefined],
   );
   const last = scripted(texts);
-  await last.create({ messages, n: 2, seed: Number.MAX_SAFE_INTEGER });
+  await last.create({ messages, n: 4, seed: Number.MAX_SAFE_INTEGER });
   assert.deepEqual(
     last.log.runs.map(({ seed }) => seed),
-    [Number.MAX_SAFE_INTEGER, 0],
+    [Number.MAX_SAFE_INTEGER, 0, 1, 2],
   );
   for (const n of [0, 129, 1.5, '2']) await refused(scripted(texts).create({ messages, n }), 'n is');
 });

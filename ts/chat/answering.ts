@@ -208,7 +208,7 @@ export class Answer<S extends Stats> {
     const { seed } = sampling;
     return {
       ...sampling,
-      seed: seed === undefined ? undefined : (seed + index) % (Number.MAX_SAFE_INTEGER + 1),
+      seed: seed === undefined ? undefined : seedBehind(seed, index),
     };
   }
 
@@ -276,4 +276,10 @@ export class Answer<S extends Stats> {
 function finishReason({ finishReason: reason }: Stats, { hasCalls, isComplete }: Choice): ChatFinishReason {
   if (hasCalls && (reason === 'stop' || isComplete)) return 'tool_calls';
   return reason === 'stop' ? 'stop' : 'length';
+}
+
+/** The seed `index` places behind `seed`. 0 follows the largest: a sum above it would be rounded. */
+function seedBehind(seed: number, index: number): number {
+  const left = Number.MAX_SAFE_INTEGER - seed;
+  return index > left ? index - left - 1 : seed + index;
 }
