@@ -13,6 +13,7 @@ import {
 } from '../check.js';
 import { ChatCompletions } from '../chat/completions.js';
 import type { RenderedPrompt } from '../chat/prompt.js';
+import type { ChatCompletionMessageParam } from '../chat/shapes.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError, quiet } from '../errors.js';
 import { nextTurn } from '../platform.js';
@@ -23,6 +24,8 @@ import { checkGenerateOptions } from './options.js';
 
 /** Ids per turn of the event loop, where a list becomes an array. */
 const IDS_PER_TURN = 1 << 17;
+
+type PromptMessages = readonly (ChatMessage | ChatCompletionMessageParam)[];
 
 const promptOptions: readonly (keyof ChatTemplateOptions)[] = [
   'addGenerationPrompt',
@@ -166,12 +169,12 @@ export class Calls {
     );
   }
 
-  async applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions): Promise<string> {
+  async applyChatTemplate(messages: PromptMessages, options: ChatTemplateOptions): Promise<string> {
     return (await this.prompt(messages, options)).text;
   }
 
   /** Renders messages. They are read at once: the caller may change them later. */
-  async prompt(messages: readonly ChatMessage[], options: ChatTemplateOptions): Promise<RenderedPrompt> {
+  async prompt(messages: PromptMessages, options: ChatTemplateOptions): Promise<RenderedPrompt> {
     if (this.closed !== undefined) throw ChordError.from(this.closed);
     const { signal, ...given } = asOptions('applyChatTemplate', options, promptOptions);
     const request = reading('messages', () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { ChatCompletions } from '../chat/completions.js';
+import type { ChatCompletionMessageParam } from '../chat/shapes.js';
 import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError, quiet } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
@@ -125,7 +126,8 @@ export class LanguageModel {
 
   /**
    * Renders the messages to one prompt with the template in the model's file, as Jinja2 does with the
-   * settings of Hugging Face transformers. `generate(prompt)` reads the tokens that `chat.completions` reads.
+   * settings of Hugging Face transformers. `generate(prompt)` reads the tokens that `chat.completions` reads;
+   * with tools, set `toolsInText` for that.
    *
    * Contents in parts are joined, and the arguments of calls parsed, where the template wants it. A system
    * message that the template refuses is merged into the next user message. The event loop turns while a
@@ -135,7 +137,10 @@ export class LanguageModel {
    *   refuses the messages; the message names the template's line.
    * @throws The signal's reason.
    */
-  applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): Promise<string> {
+  applyChatTemplate(
+    messages: readonly (ChatMessage | ChatCompletionMessageParam)[],
+    options: ChatTemplateOptions = {},
+  ): Promise<string> {
     return quiet(this.#calls.applyChatTemplate(messages, options));
   }
 

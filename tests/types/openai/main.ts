@@ -85,5 +85,6 @@ export async function requests(
   await model.chat.completions.create({ messages: [{ role: 'user', content: 3 }] });
   // @ts-expect-error a tool has a type
   await model.chat.completions.create({ messages, tools: [{ function: { name: 'now' } }] });
-  return again.choices[0]!.message.content ?? '';
+  const prompt: string = await model.applyChatTemplate([...messages, choices[0]!.message], { tools: [tool] });
+  return prompt + again.choices[0]!.message.content;
 }
