@@ -54,11 +54,11 @@ bool chord_vm_has_room(vm *r, uint64_t n, int64_t times)
 
 bool chord_vm_spend(vm *r, size_t n)
 {
-    if (n <= r->budget) {
+    if (n <= r->budget - r->floor) {
         r->budget -= n;
         return r->status == CHORD_OK;
     }
-    r->budget = 0;
+    r->budget = r->floor = 0;
     fail(r, "the template takes too many steps");
     return false;
 }

@@ -70,7 +70,8 @@ typedef struct chord_template_input {
 chord_status chord_template_begin(const chord_template *t, const chord_template_input *input,
                                   chord_arena *arena, chord_template_run **out, chord_error *error);
 
-/* Goes on for about `steps` units of work; one instruction isn't cut, so a long filter may take more.
+/* Goes on for about `steps` units of work; one instruction isn't cut, so a long filter may take more, at
+ * most four million.
  * Results: DONE, MORE, or an error that names the line and ends the run: INVALID_ARGUMENT (the template
  * fails, calls raise_exception or has spent max_steps), OUT_OF_MEMORY (arena or max_output). */
 chord_status chord_template_step(chord_template_run *run, uint64_t steps);

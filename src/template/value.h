@@ -114,6 +114,7 @@ struct chord_template_run {
     int32_t pc;
     uint32_t line, sp, n_frames;
     uint64_t budget;
+    uint64_t floor; /* the budget must stay above it until the next instruction */
     uint32_t max_output;
     val *stack, *context; /* context: the value of each word outside all scopes */
     chord_frame *frames;

@@ -478,11 +478,16 @@ static void run_one(vm *r)
     r->pc++;
 }
 
+/* One instruction is not cut, so it has a bound of its own: some 200 ms, or a copy of 64 MB. */
+#define ONE_INSTRUCTION 4000000
+
 chord_status chord_template_step(chord_template_run *r, uint64_t steps)
 {
     uint64_t const stop = r->budget > steps ? r->budget - steps : 0;
     while (r->status == CHORD_OK && chord_vm_spend(r, 1)) {
+        r->floor = r->budget > ONE_INSTRUCTION ? r->budget - ONE_INSTRUCTION : 0;
         run_one(r);
+        if (r->status == CHORD_OK) r->floor = 0;
         if (r->out.n > r->max_output) chord_vm_refuse_memory(r, "the template writes more than it may");
         if (r->status == CHORD_OK && r->budget <= stop && stop) return CHORD_MORE;
     }

@@ -28,6 +28,7 @@ const hostile = {
   'huge output': ['{% for i in range(100000) %}\n{{ "x" * 100000 }}{% endfor %}', 'line 2'],
   'a text of 1e9': ['{{ "a" * 1000000000 }}', 'line 1', 'memory'],
   'texts of 1e7': ['{% for i in range(99) %}{{ "a" * 10000000 }}{% endfor %}', 'line 1', 'memory'],
+  'a search that takes long': ["{{ ('a' * 3000000 ~ 'b') in ('a' * 6000000) }}", 'line 1', 'too many steps'],
   'a text in the middle of 1e9 blanks': ['{{ "a".center(1000000000) }}', 'line 1', 'memory'],
   'an indentation of 1e9': ['\n{{ messages | tojson(indent=1000000000) }}', 'line 2', 'memory'],
   'a macro that calls itself': ['{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}', 'line 1'],
@@ -59,7 +60,7 @@ for (const worker of [true, false]) {
   for (const [name, [template, ...words]] of Object.entries(hostile)) {
     test(`${name}: invalid-argument, which names the line; worker: ${worker}`, async () => {
       await withModel(await withTemplate(template), { worker }, async (model) => {
-        await refused(turning(model.applyChatTemplate(ASK), 300), 'invalid-argument', ...words);
+        await refused(turning(model.applyChatTemplate(ASK), 500), 'invalid-argument', ...words);
         await refused(model.chat.completions.create({ messages: ASK }), 'invalid-argument', ...words);
         assert.ok((await model.generate('a', { maxTokens: 2, ignoreEos: true }).text()) !== undefined);
       });
