@@ -310,7 +310,7 @@ val chord_f_float(vm *r, const val *a)
 
 val chord_f_abs(vm *r, const val *a)
 {
-    if (a[0]->kind == FLOAT) return of_float(r, __builtin_fabs(a[0]->f));
+    if (a[0]->kind == FLOAT && !a[0]->n) return of_float(r, __builtin_fabs(a[0]->f));
     return is_whole(a[0]) && a[0]->i >= 0 ? of_int(r, a[0]->i) : chord_operate(r, '-', of_int(r, 0), a[0]);
 }
 
@@ -347,7 +347,8 @@ val chord_f_round(vm *r, const val *a)
 
 /* ---- tests ------------------------------------------------------------------------------------------ */
 
-val chord_t_kind(vm *r, const val *a) { return of_bool(r->how >> a[0]->kind & 1); }
+val chord_t_kind(vm *r, const val *a) { return of_bool(r->how >> (is_large(a[0]) ? INT : a[0]->kind) & 1); }
+
 val chord_t_bool(vm *r, const val *a) { return of_bool(a[0]->kind == BOOL && a[0]->i == r->how); }
 val chord_t_compare(vm *r, const val *a) { return chord_operate(r, r->how, a[0], a[1]); }
 

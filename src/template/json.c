@@ -1,5 +1,6 @@
 /* json.c: the reader of JSON. Strings without escapes point into the text. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../base/host.h"
 #include "value.h"
 
 typedef struct reader {
@@ -76,6 +77,16 @@ static bool read_string(reader *j, val *v)
     return j->s++ < j->end;
 }
 
+/* A schema may have bounds of 64 bits. */
+static val large_number(vm *r, const char *s, size_t n)
+{
+    of_string(r, s, n); /* values are taken from the arena's end downward */
+    chord_value *const v = chord_value_new(r, FLOAT);
+    v->f = chord_host_parse(s, n);
+    v->n = r->status == CHORD_OK;
+    return v;
+}
+
 static bool read_scalar(reader *j, val *v)
 {
     static const struct {
@@ -100,7 +111,7 @@ static bool read_scalar(reader *j, val *v)
     size_t const n = chord_number_scan(j->s, (size_t)(j->end - j->s), &number);
     j->s += n;
     if (n) *v = number.kind == FLOAT ? of_float(j->r, number.f) : of_int(j->r, number.i);
-    if (n && number.kind == MISSING) fail(j->r, "a whole number of the variables doesn't fit 64 bits");
+    if (n && number.kind == MISSING) *v = large_number(j->r, j->s - n, n);
     return n != 0;
 }
 

@@ -44,7 +44,9 @@ static void put_float(vm *r, double f)
 
 void chord_number_put(vm *r, val v)
 {
-    if (v->kind != FLOAT) {
+    if (is_large(v)) {
+        chord_text_put(r, v[1].s, v[1].n);
+    } else if (v->kind != FLOAT) {
         put_whole(r, v->i < 0 ? 0 - (uint64_t)v->i : (uint64_t)v->i, v->i < 0);
     } else if (v->f != v->f) {
         chord_text_put(r, "nan", 3);

@@ -75,6 +75,7 @@ static val arithmetic(vm *r, int op, val a, val b)
 {
     bool const is_float = a->kind == FLOAT || b->kind == FLOAT;
     int64_t i;
+    if (is_large(a) || is_large(b)) return overflow(r);
     if (op == TOKEN_POW) return power(r, a, b);
     if (op == '/' || op == '%' || op == TOKEN_FLOORDIV)
         return is_float ? float_divide(r, op, as_float(a), as_float(b)) : int_divide(r, op, a->i, b->i);

@@ -19,7 +19,7 @@ enum {
     NONE,
     BOOL, /* i */
     INT,
-    FLOAT,
+    FLOAT, /* n is 1 if it is whole and beyond 64 bits: the next value is its text */
     STRING, /* s, n bytes, UTF-8 */
     LIST,   /* v, n elements */
     TUPLE,
@@ -172,6 +172,7 @@ val of_string(vm *r, const char *s, size_t n);
 static inline val of_bool(bool b) { return b ? &chord_true : &chord_false; }
 static inline bool is_whole(val v) { return v->kind == INT || v->kind == BOOL; }
 static inline bool is_number(val v) { return v->kind == FLOAT || is_whole(v); }
+static inline bool is_large(val v) { return v->kind == FLOAT && v->n; }
 static inline double as_float(val v) { return v->kind == FLOAT ? v->f : (double)v->i; }
 static inline bool is_given(val v) { return v->kind != MISSING && v->kind != NONE; }
 bool chord_value_is(val v, const char *word); /* the string `word` */

@@ -361,9 +361,10 @@ static void negate(vm *r, int op)
 {
     val v = pop(r);
     if (op == '!') v = of_bool(!chord_value_truth(v));
-    else if (v->kind == FLOAT) v = op == '-' ? of_float(r, -v->f) : v;
-    else if (!is_whole(v)) v = chord_vm_refuse(r, "no number to give a sign:", v);
-    else if (op == '-' && v->i == INT64_MIN) v = fail(r, "a whole number doesn't fit 64 bits");
+    else if (v->kind == FLOAT && !v->n) v = op == '-' ? of_float(r, -v->f) : v;
+    else if (!is_number(v)) v = chord_vm_refuse(r, "no number to give a sign:", v);
+    else if (is_large(v) || (op == '-' && v->i == INT64_MIN))
+        v = fail(r, "a whole number doesn't fit 64 bits");
     else v = of_int(r, op == '-' ? -v->i : v->i);
     push(r, v);
 }

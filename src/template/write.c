@@ -69,7 +69,7 @@ static void put_scalar(vm *r, val v, const chord_writing *how)
     case BOOL: put_text(r, v->i ? json ? "true" : "True" : json ? "false" : "False"); return;
     case INT: chord_number_put(r, v); return;
     case FLOAT:
-        if (json && (v->f != v->f || __builtin_isinf(v->f)))
+        if (json && !v->n && (v->f != v->f || __builtin_isinf(v->f)))
             put_text(r, v->f != v->f ? "NaN" : v->f < 0 ? "-Infinity" : "Infinity");
         else chord_number_put(r, v);
         return;

@@ -66,6 +66,20 @@ TEST(a_long_product_of_a_string_ends_at_the_memory)
                "line 2: ");
 }
 
+TEST(a_whole_number_beyond_64_bits_has_its_text_and_no_arithmetic)
+{
+    static const char *const uses[] = { "w + 1",  "1 - w", "w * 2", "w / 2", "w // 2",  "w % 2",
+                                        "w ** 2", "-w",    "w|abs", "w|int", "'%d' % w" };
+    static const char *const variables[] = { "{\"w\": 18446744073709551615}",
+                                             "{\"w\": -9223372036854775809}" };
+    for (size_t i = 0; i < 2 * sizeof uses / sizeof *uses; i++) {
+        char source[60];
+        snprintf(source, sizeof source, "\n{{ %s }}", uses[i / 2]);
+        check_ends(source, variables[i % 2], CHORD_INVALID_ARGUMENT,
+                   "line 2: a whole number doesn't fit 64 bits");
+    }
+}
+
 TEST(a_wide_format_is_refused)
 {
     static const char *const uses[] = { "\n{{ '%1000000000d' % 5 }}", "\n{{ '%-1000000000s'|format('a') }}",
