@@ -43,6 +43,7 @@ static chord_status begin(chord_session *s, const int32_t *ids, int32_t n, int32
 int cli_continue(cli *c, chord_session *s, void *block, const int32_t *ids, int32_t n, cli_piece *piece,
                  void *to, cli_figures *out)
 {
+    if (!n) return cli_fail("the prompt has no tokens");
     int32_t const n_ctx = c->loaded.plan.n_ctx, most = c->max_tokens < 0 ? n_ctx : c->max_tokens;
     *out = (cli_figures){ .n_prompt = n };
     chord_stream *stream = chord_stream_open(block, chord_stream_bytes(0), NULL, 0);

@@ -124,6 +124,8 @@ test('a failure exits with 1 and names code and culprit; wrong usage exits with 
     ['tokenize', fixture],
   ])
     assert.equal(run('chord', ...args).status, 2, args.join(' '));
+  const empty = run('chord', 'generate', fixture, '');
+  assert.deepEqual([empty.status, empty.stderr], [1, 'chord: the prompt has no tokens\n']);
 });
 
 test('the text is an argument after the model, before or after the options, as in the npm command', () => {
