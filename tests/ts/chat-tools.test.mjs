@@ -178,10 +178,10 @@ test('an answer that reaches max_tokens inside a call has the finish reason leng
   assert.equal(list[0].finish_reason, 'length');
 });
 
-test("tool_choice 'none' keeps the tools out of the prompt, and calls are text", async () => {
+test("tool_choice 'none' leaves the tools in the prompt, as llama-server does, and calls are text", async () => {
   const { create, log } = scripted([WEATHER]);
   const { choices: list } = await create({ ...asked, tool_choice: 'none' });
-  assert.deepEqual(log.prompts[0].options, {});
+  assert.deepEqual(log.prompts[0].options, { tools: TOOLS });
   assert.equal(list[0].message.content, WEATHER);
   assert.equal(list[0].finish_reason, 'stop');
   const auto = await scripted([WEATHER]).create({ ...asked, tool_choice: 'auto' });

@@ -156,7 +156,12 @@ function parse(body: Fields, options: unknown): ChatRequest {
   return {
     n: asWhole('n', n, 1, 128),
     isOneCall: booleanField(body, 'parallel_tool_calls') === false,
-    template: templateOptions(placed, stringField(body, 'reasoning_effort'), tools),
+    // As llama-server, 'none' leaves the tools in the prompt: its beginning stays the last turn's.
+    template: templateOptions(
+      placed,
+      stringField(body, 'reasoning_effort'),
+      body['tool_choice'] === 'none' ? all : tools,
+    ),
     reader: {
       tools,
       toolFormat: asOneOf('tool_format', placed['tool_format'] ?? 'auto', toolFormats),

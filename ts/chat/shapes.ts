@@ -97,9 +97,9 @@ export interface ChatCompletionCreateParams {
    */
   readonly tools?: readonly ChatCompletionTool[] | null | undefined;
   /**
-   * 'auto', the default: the model decides. 'none': the tools stay out of the prompt. This version can't
-   * force a call: 'required' and a named function are refused. 'allowed_tools' with the mode 'auto' leaves
-   * the other tools out.
+   * 'auto', the default: the model decides. 'none': the prompt has the tools, and calls are text, as in
+   * llama-server. This version can't force a call: 'required' and a named function are refused.
+   * 'allowed_tools' with the mode 'auto' leaves the other tools out.
    */
   readonly tool_choice?: 'none' | 'auto' | 'required' | { readonly type: string } | null | undefined;
   /** False: an answer ends behind its first call; default true. */
