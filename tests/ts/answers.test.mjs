@@ -55,6 +55,10 @@ const hermes = {
       },
     ],
   ],
+  "Python's words": [
+    '<tool_call>{"name":"get_weather","arguments":{"city":"Oslo","any":[True,False,None,NaN,-Infinity]}}</tool_call>',
+    [{ call: 'get_weather', arguments: { city: 'Oslo', any: [true, false, null, null, null] } }],
+  ],
   'a line end inside a string': [
     '<tool_call>{"name":"get_weather","arguments":{"city":"a\n\tb"}}</tool_call>',
     [{ call: 'get_weather', arguments: { city: 'a\n\tb' } }],

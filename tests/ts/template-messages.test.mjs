@@ -138,10 +138,23 @@ test('a system message that the template refuses is merged into the next user me
 });
 
 test("the assistant's last message is continued: the prompt ends with its text", async () => {
+  await withText('{{ messages[0].content }}{% if add_generation_prompt %}:{% endif %}', async (model) => {
+    const messages = [...ASK, { role: 'assistant', content: 'Well, ' }];
+    assert.equal(await model.applyChatTemplate(messages), 'Hi:', 'the template leaves it out');
+  });
   const messages = [...ASK, { role: 'assistant', content: 'Well, ' }];
   const go = { continueFinalMessage: true };
   await withText(TURNS, async (model) => {
     assert.equal(await model.applyChatTemplate(messages, go), '<user>Hi</><assistant>Well, ');
+    assert.equal(await model.applyChatTemplate(messages), '<user>Hi</><assistant>Well, ', 'the default');
+    for (const options of [{ continueFinalMessage: false }, { addGenerationPrompt: true }])
+      assert.equal(await model.applyChatTemplate(messages, options), '<user>Hi</><assistant>Well, </><bot>');
+    assert.equal(
+      await model.applyChatTemplate(messages, { addGenerationPrompt: false }),
+      '<user>Hi</><assistant>Well, </>',
+    );
+    const empty = [...ASK, { role: 'assistant', content: '' }];
+    assert.equal(await model.applyChatTemplate(empty), '<user>Hi</><assistant></><bot>');
     assert.equal(
       await model.applyChatTemplate([...ASK, { role: 'assistant', content: '' }], go),
       '<user>Hi</><assistant>',

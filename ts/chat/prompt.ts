@@ -53,7 +53,11 @@ export async function renderPrompt(
     if (!Array.isArray(list)) wrong('tools', list, 'an array');
     return list.length > 0 ? (list as Tool[]) : undefined;
   });
-  const continues = asBoolean('continueFinalMessage', given['continueFinalMessage'] ?? false);
+  const asked = asOptional(given['continueFinalMessage'], (value) =>
+    asBoolean('continueFinalMessage', value),
+  );
+  const isOpen = given['addGenerationPrompt'] === undefined && mayContinue(messages.at(-1));
+  const continues = asked ?? isOpen;
   const adds = asBoolean('addGenerationPrompt', given['addGenerationPrompt'] ?? !continues);
   if (continues && adds)
     refuse(
@@ -94,7 +98,10 @@ export async function renderPrompt(
     if (!merged.isRaised) ({ text, isRaised } = merged);
   }
   if (isRaised) throw new ChordError('invalid-argument', text);
-  return { text: continues ? cut(text) : text, template };
+  const prompt = continues ? cut(text) : text;
+  if (prompt !== undefined) return { text: prompt, template };
+  if (asked) refuse("continueFinalMessage: the template doesn't write the last message");
+  return renderPrompt(templates, JSON.stringify({ ...given, addGenerationPrompt: true }), signal);
 }
 
 /** Whether the template leaves out tools, calls or results that there are. */
@@ -146,6 +153,13 @@ function localTime(): number[] {
 }
 
 /** `messages` with CUT behind the last text of the last one. */
+/** Whether a last message is continued by default: a text of the assistant's, as in llama-server. */
+function mayContinue(last: Message | undefined): boolean {
+  if (last?.role !== 'assistant' || last['tool_calls']) return false;
+  const { content } = last;
+  return Array.isArray(content) ? content.some((part) => isObject(part) && part['text']) : Boolean(content);
+}
+
 function marked(messages: readonly Message[]): Message[] {
   const last = messages.at(-1);
   const mark = (content: unknown): unknown => {
@@ -163,10 +177,10 @@ function marked(messages: readonly Message[]): Message[] {
   return [...messages.slice(0, -1), { ...last, content: mark(last['content']) }];
 }
 
-/** The prompt up to the mark. A template that strips the message has stripped the mark's blank. */
-function cut(text: string): string {
+/** The prompt up to the mark, if it has one. A template that strips the message strips the mark's blank. */
+function cut(text: string): string | undefined {
   const at = text.lastIndexOf(CUT.trimEnd());
-  if (at < 0) refuse("continueFinalMessage: the template doesn't write the last message");
+  if (at < 0) return undefined;
   const before = text.slice(0, at);
   return text.startsWith(CUT, at) ? before : before.trimEnd();
 }

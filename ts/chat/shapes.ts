@@ -110,9 +110,12 @@ export interface ChatCompletionCreateParams {
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null | undefined;
   /** Name of one of the file's templates. */
   readonly chat_template?: string | null | undefined;
-  /** End the prompt with the start of the assistant's turn; default true. */
+  /** End the prompt with the start of the assistant's turn; default true, unless a message is continued. */
   readonly add_generation_prompt?: boolean | null | undefined;
-  /** The answer goes on with the last message, which is the assistant's; default false. */
+  /**
+   * The answer goes on with the last message, which is the assistant's. Default, as in llama-server: if that
+   * message has text and no calls, and `add_generation_prompt` isn't given.
+   */
   readonly continue_final_message?: boolean | null | undefined;
   /**
    * The format of the model's calls; default 'auto': the one that the template shows. 'none': calls stay in

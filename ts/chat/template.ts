@@ -12,9 +12,12 @@ export interface ChatMessage {
 }
 
 export interface ChatTemplateOptions {
-  /** End with the start of the assistant's turn; default true, and false with `continueFinalMessage`. */
+  /** End with the start of the assistant's turn; default true, unless the last message is continued. */
   addGenerationPrompt?: boolean | undefined;
-  /** End inside the last message, which is the assistant's: the model goes on with its text. */
+  /**
+   * End inside the last message, which is the assistant's: the model goes on with its text. Default, as in
+   * llama-server: if that message has text and no calls, and `addGenerationPrompt` isn't given.
+   */
   continueFinalMessage?: boolean | undefined;
   /** Function descriptions (JSON schema) for templates that support tools. */
   tools?: readonly unknown[] | undefined;

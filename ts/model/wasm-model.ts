@@ -236,7 +236,7 @@ export class WasmModel {
    * renders, and its steps and memory are limited. `generate` doesn't double a BOS that the prompt has.
    *
    * @param messages_json JSON text: an array of messages (`role`, `content` ...), or an object with
-   *   `messages` and, if wanted, `tools`, `add_generation_prompt` (default true), `continue_final_message`,
+   *   `messages` and, if wanted, `tools`, `add_generation_prompt`, `continue_final_message`,
    *   `chat_template` (a name), and more variables for the template, such as `enable_thinking`.
    * @throws {ChordError} `invalid-argument` for a text that isn't such JSON, when the file has no template,
    *   or when the template fails or refuses the messages; the message names the template's line.

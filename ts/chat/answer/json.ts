@@ -46,8 +46,18 @@ export function* copyValue(tape: Tape, sink: Sink): Reading<boolean> {
 
 export const isNumber = (word: string): boolean => /^-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?$/.test(word);
 
-/** Python's words for JSON's. */
-const WORDS = { True: 'true', False: 'false', None: 'null', true: 'true', false: 'false', null: 'null' };
+/** Python's words for JSON's. JSON has no number for the last ones. */
+const WORDS = {
+  True: 'true',
+  False: 'false',
+  None: 'null',
+  true: 'true',
+  false: 'false',
+  null: 'null',
+  NaN: 'null',
+  Infinity: 'null',
+  '-Infinity': 'null',
+};
 export const jsonWord = (word: string): string | undefined =>
   Object.hasOwn(WORDS, word) ? WORDS[word as keyof typeof WORDS] : undefined;
 
@@ -96,9 +106,9 @@ export function cutOff(sink: Sink, part: string): false {
 function* copyWord(tape: Tape, sink: Sink): Reading<boolean> {
   const word = yield* tape.word(/[-+.\w]/);
   if ((yield* tape.peek()) === '') return cutOff(sink, word);
-  if (!isNumber(word) && !/^(true|false|null)$/.test(word)) return false;
-  sink(word);
-  return true;
+  const written = isNumber(word) ? word : jsonWord(word);
+  if (written !== undefined) sink(written);
+  return written !== undefined;
 }
 
 /** Reads a value. Returns a string's text, null for other values, undefined if it isn't JSON. */
