@@ -110,7 +110,9 @@ test(
           .slice(0, -1)
           .map((line) => JSON.parse(line.slice(6)).choices[0]?.delta.content ?? '');
         assert.equal(pieces.join(''), whole.choices[0].message.content);
-        const wrong = await post({ messages, n: 2 });
+        const two = await (await post({ messages, max_tokens: 2, n: 2 })).json();
+        assert.equal(two.choices.length, 2);
+        const wrong = await post({ messages, n: 0 });
         assert.equal(wrong.status, 400);
         assert.match((await wrong.json()).error.message, /\bn\b/);
         assert.equal((await fetch(new URL('/', address))).status, 404);
