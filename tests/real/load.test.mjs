@@ -98,7 +98,7 @@ for (const name of names) {
   test(`${title}'s vocabulary stays within its memory bound in Node`, needs(name), async (t) => {
     const engine = pathToFileURL(path.join(root, await engineModule())).href;
     for (const variant of ['wasm32-simd', 'wasm32-relaxed']) {
-      const wasm = await readFile(path.join(root, `dist/${variant}.wasm`));
+      const wasm = await readFile(path.join(root, `build/wasm/${variant}.wasm`));
       if (!WebAssembly.validate(wasm)) continue;
       check(
         t,
@@ -162,7 +162,7 @@ for (const name of names) {
               `Chromium, ${variant}`,
               await page.evaluate(loadHeads, {
                 engine,
-                wasm: `/dist/${variant}.wasm`,
+                wasm: `/build/wasm/${variant}.wasm`,
                 head: `/models/${file}`,
                 size: (await stat(fileOf(name))).size,
               }),
