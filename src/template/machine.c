@@ -119,7 +119,7 @@ val chord_text_take(vm *r, uint32_t mark)
     uint32_t const n = r->out.n - mark;
     char *const s = r->status == CHORD_OK ? chord_vm_take(r, n, 1) : NULL;
     if (!s) return NOTHING;
-    chord_copy(s, r->out.s + mark, n);
+    if (n) chord_copy(s, r->out.s + mark, n); /* out.s is NULL before the first text */
     r->out.n = mark;
     return of_string(r, s, n);
 }

@@ -16,6 +16,7 @@ SNIPPETS = [
     "plain\n\n",
     "a\r\nb\rc\n",
     "{{ 1 }}\n",
+    "{{ no ~ '' }}",
     "{{ 1 }}\n\nx",
     "{% if true %}\nyes\n{% endif %}\n",
     "  {% if true %}\n  yes\n  {% endif %}\n  end",

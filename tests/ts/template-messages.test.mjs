@@ -208,6 +208,9 @@ test('tools go into the system text where the template knows none, in chat.compl
     );
     const without = await model.applyChatTemplate(messages, { toolsInText: true });
     assert.equal(without, text.slice(text.indexOf('<user>')));
+    const odd = [...ASK, { role: 'assistant', content: '', tool_calls: [null, { function: null }] }];
+    const none = await model.applyChatTemplate([...odd, ...ASK], { tools: [null], toolsInText: true });
+    assert.ok(none.includes('{"name": "", "arguments": {}}'), none);
     // As Jinja2 renders it.
     assert.equal(await model.applyChatTemplate(ASK, { tools }), '<user>Hi</><bot>');
     assert.equal(await model.applyChatTemplate(ASK, { toolsInText: true }), '<user>Hi</><bot>');

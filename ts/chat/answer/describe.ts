@@ -18,7 +18,9 @@ export function usesTools(template: string): boolean {
 
 /** Returns what a model must know to call `tools`. */
 export function describeTools(tools: readonly Tool[]): string {
-  const lines = tools.flatMap((tool) => (tool.function === undefined ? [] : [JSON.stringify(tool.function)]));
+  const lines = tools.flatMap((tool: Tool | null) =>
+    tool?.function === undefined ? [] : [JSON.stringify(tool.function)],
+  );
   return [
     'You can call these functions. Each line describes one, with a JSON schema of its parameters:',
     '<tools>',
@@ -62,11 +64,13 @@ export function withToolsInText(messages: readonly Message[], tools: readonly To
 function withCallsInText(message: Message): Message {
   const { tool_calls, ...others } = message;
   if (!Array.isArray(tool_calls)) return message;
-  const calls = tool_calls.map((call: { function?: { name?: unknown; arguments?: unknown } }) => {
-    const { name, arguments: given } = call.function ?? {};
-    const text = typeof given === 'string' ? given : JSON.stringify(given ?? {});
-    return `<tool_call>\n{"name": ${JSON.stringify(name ?? '')}, "arguments": ${text}}\n</tool_call>`;
-  });
+  const calls = tool_calls.map(
+    (call: { function?: { name?: unknown; arguments?: unknown } | null } | null) => {
+      const { name, arguments: given } = call?.function ?? {};
+      const text = typeof given === 'string' ? given : JSON.stringify(given ?? {});
+      return `<tool_call>\n{"name": ${JSON.stringify(name ?? '')}, "arguments": ${text}}\n</tool_call>`;
+    },
+  );
   return { ...others, content: [textOf(message.content), ...calls].filter((part) => part !== '').join('\n') };
 }
 
