@@ -212,15 +212,17 @@ test("tool_choice 'allowed_tools' leaves the other tools out of the prompt and o
 test('a marker that is a control token of the vocabulary is text where it is spelled out; otherwise it begins a call', async () => {
   const answer = `[TOOL_CALLS][{"name": "now", "arguments": {}}]`;
   const template = '{% if tools %}[TOOL_CALLS]{% endif %}';
-  const ask = async (controls) => {
-    const { create } = scripted([answer], { template, controls });
+  const ask = async (vocabulary) => {
+    const { create } = scripted([answer], { template, ...vocabulary });
     const { choices } = await create(asked);
     return choices[0].message;
   };
-  const spelled = await ask(['[TOOL_CALLS]']);
+  const spelled = await ask({ controls: ['[TOOL_CALLS]'] });
   assert.deepEqual([spelled.content, spelled.tool_calls], [answer, undefined]);
-  const [call] = (await ask([])).tool_calls;
-  assert.deepEqual([call.function.name, call.function.arguments], ['now', '{}']);
+  for (const vocabulary of [{}, { words: ['[TOOL_CALLS]'] }]) {
+    const [call] = (await ask(vocabulary)).tool_calls;
+    assert.deepEqual([call.function.name, call.function.arguments], ['now', '{}']);
+  }
 });
 
 test('without tools in the request, what looks like a call is text', async () => {

@@ -38,12 +38,12 @@ function tokensOf(text) {
 
 /**
  * chat.completions whose runs answer with `texts`, one after the other. `log` gets what was asked: prompts
- * and the options of runs; `left` counts runs that were left before their end. `controls`: the control tokens
- * of the engine's vocabulary.
+ * and the options of runs; `left` counts runs that were left before their end. `controls` and `words`:
+ * the engine's control tokens, and its ordinary tokens of several characters.
  */
 export function scripted(
   texts,
-  { template = HERMES, promptTail = '', finishReason = 'stop', controls = [] } = {},
+  { template = HERMES, promptTail = '', finishReason = 'stop', controls = [], words = [] } = {},
 ) {
   const log = { prompts: [], runs: [], left: 0 };
   const engine = {
@@ -54,8 +54,8 @@ export function scripted(
       log.prompts.push(structuredClone(request));
       return { ids: [1, 2, 3], promptTail, template };
     },
-    async isControl(text) {
-      return controls.includes(text);
+    async tokenize(text, parseSpecial) {
+      return parseSpecial && controls.includes(text) ? [0] : [...(words.includes(text) ? [text] : text)];
     },
     generate(ids, sampling) {
       const all = tokensOf(texts[log.runs.length % texts.length]);

@@ -50,8 +50,8 @@ export interface ChatEngine<S extends Stats> {
   readonly contextLength: number;
   /** Renders messages to a prompt and converts it to token ids. */
   encode(request: PromptRequest, signal: AbortSignal): Promise<Prompt>;
-  /** Whether the vocabulary has `text` as a control token. */
-  isControl(text: string, signal: AbortSignal): Promise<boolean>;
+  /** Converts a text to ids, without BOS and EOS. Control tokens are seen in it only with `parseSpecial`. */
+  tokenize(text: string, parseSpecial: boolean, signal: AbortSignal): Promise<number[]>;
   /** Returns a run, which starts when it is first read. Its events have control tokens and bytes. */
   generate(ids: number[], sampling: ChatSampling, signal: AbortSignal): Run<S>;
 }
@@ -111,11 +111,17 @@ export class Answer<S extends Stats> {
     try {
       this.#prompt = await this.#encode();
       const control = controlOf({ ...this.#request.reader, template: this.#prompt.template });
-      this.#isSpelled =
-        control !== undefined && !(await this.#engine.isControl(control, this.controller.signal));
+      this.#isSpelled = control !== undefined && !(await this.#isControl(control));
     } finally {
       unlink();
     }
+  }
+
+  /** Whether the vocabulary has `text` as a control token. */
+  async #isControl(text: string): Promise<boolean> {
+    const count = async (parseSpecial: boolean): Promise<number> =>
+      (await this.#engine.tokenize(text, parseSpecial, this.controller.signal)).length;
+    return (await count(true)) === 1 && (await count(false)) > 1;
   }
 
   async #encode(): Promise<Prompt> {

@@ -197,11 +197,8 @@ export class Calls {
         const ids = await this.tokenize(text, { signal }, contextLength);
         return { ids, promptTail: text.slice(-400), template };
       },
-      isControl: async (text, signal) => {
-        const ids = (parseSpecial: boolean): Promise<number[]> =>
-          this.tokenize(text, { addSpecial: false, parseSpecial, signal });
-        return (await ids(true)).length === 1 && (await ids(false)).length > 1;
-      },
+      tokenize: (text, parseSpecial, signal) =>
+        this.tokenize(text, { addSpecial: false, parseSpecial, signal }),
       generate: (ids, { maxTokens, ...sampling }, signal) =>
         this.generate(ids, {
           maxTokens: maxTokens ?? contextLength,
