@@ -37,6 +37,11 @@ here compiler || install libclang-rt-dev || true
 browser chromium chromium
 browser firefox firefox-esr
 browser webkit webkit2gtk-driver xvfb
+# WebGPU without a GPU: Node's Dawn loads Chromium's SwiftShader through libvulkan, Firefox Mesa's lavapipe.
+vulkan() {
+    ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 && ls /usr/share/vulkan/icd.d/lvp_icd* >/dev/null 2>&1
+}
+[ "$(uname)" != Linux ] || vulkan || install libvulkan1 mesa-vulkan-drivers || true
 
 missing=
 here compiler || missing=" a clang with sanitizers and libFuzzer (Debian: clang libclang-rt-dev);"

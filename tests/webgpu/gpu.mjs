@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// gpu.mjs: a WebGPU of Node's for the tests: Dawn (npm `webgpu`) on a software adapter. ADAPTER chooses it:
+//   swiftshader  (default) Chromium's own, beside its program
+//   system       whatever the machine's Vulkan, Metal or D3D12 offers: a real GPU
+// Dawn refuses Mesa's lavapipe 22.3 (no shaderUniformArrayDynamicIndexing); Firefox takes it.
+// The variable VK_ICD_FILENAMES must be set before the first adapter is asked for, so a process has one.
+import { existsSync } from 'node:fs';
+
+export const ADAPTER = process.env.ADAPTER ?? 'swiftshader';
+const drivers = {
+  swiftshader: [
+    '/usr/lib/chromium/vk_swiftshader_icd.json',
+    '/usr/lib64/chromium-browser/vk_swiftshader_icd.json',
+  ],
+  system: [],
+};
+
+/** Why this machine has no such adapter; '' if it has. */
+export function missing(adapter = ADAPTER) {
+  if (!(adapter in drivers)) return `no adapter is called ${adapter}`;
+  if (adapter === 'system' || drivers[adapter].some(existsSync)) return '';
+  return 'SwiftShader is missing (Debian: chromium, libvulkan1)';
+}
+
+/** Resolves to a GPU, as navigator.gpu. `flags`: Dawn's, such as 'disable-dawn-features=...'. */
+export async function openGpu(flags = []) {
+  const driver = drivers[ADAPTER].find(existsSync);
+  if (driver !== undefined) process.env.VK_ICD_FILENAMES = driver;
+  const { create, globals } = await import('webgpu');
+  Object.assign(globalThis, globals);
+  return create(flags);
+}
