@@ -3,6 +3,7 @@
 // with the same of both share it, whatever their buffers are.
 import texts from 'wgsl-texts';
 import { ChordError } from '../errors.js';
+import { COMPUTE } from './flags.js';
 import type { Dispatch, Features } from './dispatch.js';
 
 const parameters = /@group\(0\)\s*@binding\(1\)\s*var<uniform>\s*p:/;
@@ -76,7 +77,7 @@ export class Pipelines {
     const bindings = [...text.matchAll(/@binding\((\d+)\)\s*var<(uniform|storage)(?:,\s*(\w+))?>/g)].map(
       ([, binding, space, access]) => ({
         binding: Number(binding),
-        visibility: GPUShaderStage.COMPUTE,
+        visibility: COMPUTE,
         buffer: {
           type: (space === 'uniform'
             ? 'uniform'
