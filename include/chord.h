@@ -524,6 +524,11 @@ int32_t chord_session_sample(chord_session *s, const chord_sampling *p);
 int32_t chord_session_logprobs(chord_session *s, int32_t id, int32_t k, int32_t *ids, double *logprobs);
 /* Seeds the session's random generator. A new session is seeded with 0. */
 void chord_session_seed(chord_session *s, uint64_t seed);
+/* Returns the number in [0, 1) that the draw after the next `ahead` draws will use; 0: the next draw, as
+ * batch_info.random. The generator doesn't move. An executor that draws tokens itself can so encode later
+ * steps before it knows the tokens of earlier ones. The time is proportional to `ahead`. Returns -1 if `s`
+ * is NULL or `ahead` negative. */
+double chord_session_random(const chord_session *s, int32_t ahead);
 /* As chord_session_sample(), from the host's logits[n_vocab], aligned to 4 bytes. The call doesn't
  * change the logits. */
 int32_t chord_session_sample_row(chord_session *s, const chord_sampling *p, const float *logits);

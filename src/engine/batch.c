@@ -61,7 +61,6 @@ static void fill_info(const chord_session *s, chord_batch_info *out)
     int32_t first = 0, n = 0; /* the embeddings: one block at most is pending, so they are consecutive */
     for (int32_t i = 0; b->embeddings && i < b->n_tokens; i++)
         if (b->embeddings[i] && !n++) first = i;
-    uint64_t random[2] = { s->sequence.random[0], s->sequence.random[1] };
     *out = (chord_batch_info){
         .version = CHORD_ABI_VERSION,
         .size = (int32_t)sizeof *out,
@@ -79,7 +78,7 @@ static void fill_info(const chord_session *s, chord_batch_info *out)
         .positions = address(b->positions),
         .rows = address(b->rows),
         .outputs = address(chord_output_row(s->model, 0)),
-        .random = chord_random(random) * 0x1p-32,
+        .random = chord_session_random(s, 0),
     };
 }
 

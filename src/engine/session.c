@@ -106,6 +106,14 @@ chord_status chord_session_push_embeddings(chord_session *s, const float *rows, 
     return chord_sequence_push_embeddings(&s->sequence, &in, &s->model->error);
 }
 
+double chord_session_random(const chord_session *s, int32_t ahead)
+{
+    if (!s || ahead < 0) return -1;
+    uint64_t random[2] = { s->sequence.random[0], s->sequence.random[1] };
+    for (int32_t i = 0; i < ahead; i++) (void)chord_random(random);
+    return chord_random(random) * 0x1p-32;
+}
+
 chord_status chord_session_accept_token(chord_session *s, int32_t id)
 {
     CHORD_TRY(chord_session_push(s, &id, 1));

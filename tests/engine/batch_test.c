@@ -391,6 +391,27 @@ TEST(a_token_drawn_elsewhere_moves_the_generator_as_a_sample_does)
     chord_unload(l);
 }
 
+TEST(numbers_ahead_are_those_that_later_draws_use)
+{
+    const int32_t *ids = tokens("f32-mha");
+    chord_loaded *l = load("f32-mha", 128);
+    chord_session *s = open_session(l);
+    chord_sequence q;
+    chord_sequence_seed(&q, 11);
+    chord_session_seed(s, 11);
+    double want[40];
+    for (int32_t i = 0; i < 40; i++) want[i] = chord_random(q.random) * 0x1p-32;
+    CHECK_EQ(chord_session_push(s, ids, 4), CHORD_OK);
+    for (int32_t i = 0; i < 20; i++) {
+        for (int32_t ahead = 0; ahead < 20; ahead += 1 + i)
+            CHECK(chord_session_random(s, ahead) == want[i + ahead]);
+        CHECK_EQ(chord_session_accept_token(s, ids[i]), CHORD_OK); /* moves the generator by one number */
+    }
+    CHECK(chord_session_random(s, -1) == -1 && chord_session_random(NULL, 0) == -1);
+    CHECK(chord_session_random(s, 0) == want[20]);
+    chord_unload(l);
+}
+
 /* ---- embeddings --------------------------------------------------------------------------------------- */
 
 /* Returns the rows of the embedding matrix, which must be F32, for ids[0 .. n). */

@@ -80,6 +80,7 @@ export interface Exports {
   session_accept_token(s: number, id: number): number;
   session_logprobs(s: number, id: number, k: number, ids: number, logprobs: number): number;
   session_seed(s: number, seed: number): void;
+  session_random(s: number, ahead: number): number;
   session_truncate(s: number, n: number): number;
   session_fork(s: number, block: number, bytes: number): number;
   session_match(s: number, ids: number, n: number): number;

@@ -170,6 +170,14 @@ export class WasmSession implements Batches {
   }
 
   /**
+   * The number in [0, 1) that `sample` will draw with after the next `ahead` draws; 0: its next number. The
+   * generator doesn't move.
+   */
+  randomAhead(ahead: number): number {
+    return this.#exports.session_random(this.#at, ahead);
+  }
+
+  /**
    * Drops the tokens from position `count` on, and undoes a batch under way. Returns the number of tokens
    * kept: `count`, or fewer where the caches allow no later position. The caller pushes the tokens between
    * again. Throws `invalid-argument` unless 0 <= `count` <= n_tokens.

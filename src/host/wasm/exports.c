@@ -207,6 +207,10 @@ EXPORT(session_seed) void export_session_seed(double s, double seed)
 {
     chord_session_seed(at(s), whole(seed));
 }
+EXPORT(session_random) double export_session_random(double s, int32_t ahead)
+{
+    return chord_session_random(at(s), ahead);
+}
 EXPORT(session_truncate) int32_t export_session_truncate(double s, int32_t n)
 {
     return chord_session_truncate(at(s), n);
