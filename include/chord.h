@@ -106,7 +106,7 @@ typedef struct chord_tensor_info {
     int32_t placement; /* CHORD_PLACE_* */
     int32_t is_ready; /* 1: all its bytes have arrived */
     int32_t file; /* index of the file that holds it, as in chord_model_push() */
-    int32_t reserved;
+    int32_t is_vector; /* 1: held as floats (a norm, a bias, rope factors): chord_model_vector() */
 } chord_tensor_info;
 
 typedef struct chord_model_info {
@@ -169,6 +169,21 @@ typedef struct chord_batch_info {
     int32_t stride; /* floats from one output row to the next */
     int32_t reserved;
 } chord_batch_info;
+
+/* The program and its tables, for an executor outside the library. The addresses are valid as long as the
+ * model. The records are in src/program/program.h. */
+#define CHORD_MAX_ROPE_TABLES 4
+typedef struct chord_program_info {
+    int32_t version, size;
+    int32_t n_ops, n_slots, n_ropes, n_caches, n_classes;
+    int32_t output_slot; /* slot that holds the output rows */
+    int32_t kv_type;     /* CHORD_KV_* of keys and values */
+    int32_t reserved;
+    double ops, slots, ropes; /* chord_op[n_ops], chord_slot[n_slots], chord_rope[n_ropes] */
+    double caches;            /* chord_cache_spec[n_caches] */
+    /* double[n_rot / 2] per rope: the angle of each pair per position. Complete after the load. */
+    double rope_freqs[CHORD_MAX_ROPE_TABLES];
+} chord_program_info;
 
 /* ---- library --------------------------------------------------------------------------------- */
 
@@ -296,6 +311,16 @@ chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, 
 
 /* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
+
+/* Writes where the program and its tables are to *out. Call it after chord_model_begin(). Errors:
+ * INVALID_ARGUMENT. */
+chord_status chord_model_get_program(const chord_model *m, chord_program_info *out);
+/* Returns the class of pages or states to which cache `cache` belongs: 0 .. n_classes - 1, or
+ * INVALID_ARGUMENT. */
+int32_t chord_model_cache_class(const chord_model *m, int32_t cache);
+/* Returns the address of a vector's elements in rows of ne[0] floats: a norm, a bias, rope factors. NULL if
+ * the tensor is a matrix or isn't complete. */
+const float *chord_model_vector(const chord_model *m, int32_t tensor);
 
 /* Profiles steps by op. Each step adds to ms[i] the milliseconds that op i took on the leader, including its
  * wait for helpers. `ms` has plan_info.n_ops doubles, 8-byte aligned, and belongs to the host. NULL ends
@@ -489,6 +514,19 @@ chord_status chord_session_step(chord_session *s, uint64_t budget);
  * chord_session_drop_batch()). Errors: BUSY (another session of the model has a batch under way),
  * INVALID_ARGUMENT (`out` is NULL). Only OK writes *out. Only OK and CANCELLED change the session. */
 chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out);
+/* Writes the numbers of the pages of class `cls` from entry `first` of the session's table on: at most `cap`
+ * numbers, -1 for a dead page. Entry i holds positions 32 i .. 32 i + 31. A class of states has entry 0, the
+ * state before the batch, and entry 1, the state that the executor writes; entry 1 only while a batch is
+ * under way. The executor keeps a page for each number. Numbers begin at 0, and a page keeps its number. With
+ * external weights the library's own pages hold nothing and take 128 bytes each.
+ * Returns how many entries the table has from `first` on. Errors: INVALID_ARGUMENT. */
+int32_t chord_session_pages(const chord_session *s, int32_t cls, int32_t first, int32_t *numbers,
+                            int32_t cap);
+/* Writes what the executor must put into pages before the next batch: triples (class, number of the page,
+ * number of the page to copy, or -2 for zeros), at most `cap`. Call it after each OK of
+ * chord_session_next_batch(), and for the new session after chord_session_fork(). What is written isn't
+ * reported again. Returns the number of triples. Errors: INVALID_ARGUMENT (`cap` is below n_classes). */
+int32_t chord_session_copies(chord_session *s, int32_t *triples, int32_t cap);
 /* Marks the tokens of the batch as evaluated. chord_session_logits() then returns its output rows. An output
  * row that the executor didn't write starts with NaN, and chord_session_sample() refuses it. Error:
  * INVALID_ARGUMENT (chord_session_next_batch() has returned no batch since the last accept, drop, step

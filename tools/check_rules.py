@@ -49,7 +49,7 @@ SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": set(),
     "files": {"platform", "check"} | DETECT,
-    "executor": set(), "check": {"errors"}, "options": {"check"},
+    "executor": {"abi"}, "check": {"errors"}, "options": {"check"},
     "continuation": {"executor", "errors", "options", "wasm"},
     "wasm": VALUES | {"abi", "executor", "platform", "unpacked"} | DETECT,
     "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT,

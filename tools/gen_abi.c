@@ -22,7 +22,7 @@
     F(T, session_bytes) F(T, data_begin) F(T, data_end) F(T, madds_per_token)
 #define TENSOR_INFO(F, T)                                                                           \
     F(T, version) F(T, size) F(T, type) F(T, n_dims) F(T, ne) F(T, file_off) F(T, file_bytes)       \
-    F(T, placement) F(T, is_ready) F(T, file) F(T, reserved)
+    F(T, placement) F(T, is_ready) F(T, file) F(T, is_vector)
 #define MODEL_INFO(F, T)                                                                            \
     F(T, version) F(T, size) F(T, n_vocab) F(T, n_embd) F(T, n_layer) F(T, n_head) F(T, n_kv)       \
     F(T, head_dim) F(T, n_ff) F(T, n_ctx_train) F(T, file_type) F(T, bos) F(T, eos) F(T, unk)       \
@@ -40,6 +40,13 @@
     F(T, version) F(T, size) F(T, n_tokens) F(T, n_outputs) F(T, first_pos) F(T, n_axes)            \
     F(T, n_embd) F(T, n_width) F(T, first_embedding) F(T, n_embeddings) F(T, ids)                   \
     F(T, embeddings) F(T, positions) F(T, rows) F(T, outputs) F(T, random) F(T, stride) F(T, reserved)
+#define PROGRAM_INFO(F, T)                                                                          \
+    F(T, version) F(T, size) F(T, n_ops) F(T, n_slots) F(T, n_ropes) F(T, n_caches) F(T, n_classes) \
+    F(T, output_slot) F(T, kv_type) F(T, reserved) F(T, ops) F(T, slots) F(T, ropes) F(T, caches)   \
+    F(T, rope_freqs)
+#define SLOT(F, T) F(T, width) F(T, rows)
+#define ROPE(F, T)                                                                                  \
+    F(T, style) F(T, n_rot) F(T, freqs) F(T, slot) F(T, sections) F(T, base) F(T, factor) F(T, magnitude)
 #define OP_HEAD(F, T)                                                                               \
     F(T, kind) F(T, layer) F(T, flags) F(T, cache) F(T, in) F(T, out) F(T, weight) F(T, words)
 #define CACHE_SPEC(F, T) F(T, kind) F(T, window) F(T, n_kv) F(T, k_dim) F(T, v_dim) F(T, n_state)
@@ -52,6 +59,9 @@
     S(SESSION_STATE, chord_session_state, "sessionStateLayout")                                     \
     S(SAMPLING, chord_sampling, "samplingLayout")                                                   \
     S(BATCH_INFO, chord_batch_info, "batchInfoLayout")                                              \
+    S(PROGRAM_INFO, chord_program_info, "programInfoLayout")                                        \
+    S(SLOT, chord_slot, "slotLayout")                                                               \
+    S(ROPE, chord_rope, "ropeLayout")                                                               \
     S(OP_HEAD, chord_op, "opLayout")                                                                \
     S(CACHE_SPEC, chord_cache_spec, "cacheLayout")
 /* clang-format on */

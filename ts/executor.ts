@@ -13,6 +13,67 @@
 //   readPages, writePages, also for states       needed to save the sessions of an executor outside the
 //                                                instance; until then chord_session_save() refuses them
 
+import type {
+  OpKind,
+  StructValue,
+  cacheLayout,
+  opLayout,
+  opPartLayouts,
+  ropeLayout,
+  slotLayout,
+} from './abi/abi.gen.js';
+
+/** An op's record: the head that all ops share, the op's name, and its own part under that name. */
+export type OpRecord = {
+  readonly [Name in keyof typeof OpKind]: Readonly<Omit<StructValue<typeof opLayout>, 'words'>> & {
+    readonly name: Name;
+    readonly part: Readonly<StructValue<(typeof opPartLayouts)[Name]>>;
+  };
+}[keyof typeof OpKind];
+
+/** A matrix or vector of the model's file. */
+export interface ProgramTensor {
+  readonly name: string;
+  /** ggml's type id and its name, as "Q4_K". */
+  readonly type: number;
+  readonly format: string;
+  /** Row length, and the product of the other dimensions. */
+  readonly nIn: number;
+  readonly nRows: number;
+  /** The file's number in the model, the offset in it, and the bytes there. */
+  readonly file: number;
+  readonly offset: number;
+  readonly bytes: number;
+  /** False: the tensor is on the architecture's skip list, or it's a vector, which the instance holds. */
+  readonly isMatrix: boolean;
+}
+
+/** The program and its tables (src/program), for an executor outside the instance. */
+export interface Program {
+  readonly ops: readonly OpRecord[];
+  readonly slots: readonly Readonly<StructValue<typeof slotLayout>>[];
+  readonly ropes: readonly (Readonly<StructValue<typeof ropeLayout>> & {
+    /** The angle of each pair per position; empty until the load is complete. */
+    readonly anglePerPosition: Float64Array;
+  })[];
+  readonly caches: readonly (Readonly<StructValue<typeof cacheLayout>> & { readonly cls: number })[];
+  readonly nClasses: number;
+  readonly outputSlot: number;
+  readonly kv: 'f32' | 'f16' | 'q8_0';
+  readonly tensors: readonly ProgramTensor[];
+  /** A vector's elements (norm, bias, taps), widened; undefined: not complete yet, or a matrix. */
+  vector(tensor: number): Float32Array | undefined;
+  /** Row `row` of tensor `tensor` in file form; only of weights inside the instance. */
+  row(tensor: number, row: number): Uint8Array;
+  readonly nCtx: number;
+  readonly nBatch: number;
+  /** Output rows that a batch has at most. */
+  readonly nLogits: number;
+  readonly nVocab: number;
+  /** Planned multiply-adds of one token at position 0. */
+  readonly maddsPerToken: number;
+}
+
 /** Consecutive tokens of one sequence. */
 export interface Batch {
   /** Position of the first token. The executor holds keys and values of the positions before it. */
@@ -20,6 +81,20 @@ export interface Batch {
   readonly ids: Int32Array;
   /** Indices of the tokens that have an output row, ascending. */
   readonly rows: Int32Array;
+  /** Numbers per position: 1 or 3. */
+  readonly nAxes: number;
+  /** Positions for rotary angles, `nAxes` per token; undefined: consecutive from `firstPosition`. */
+  readonly positions?: Int32Array;
+  /** The number in [0, 1) that the session's generator gives next. */
+  readonly random: number;
+}
+
+/** What an executor with caches of its own must put into page `page` of class `cls`: a copy, or zeros. */
+export interface PageFill {
+  readonly cls: number;
+  readonly page: number;
+  /** The page that is copied; undefined: zeros. */
+  readonly from: number | undefined;
 }
 
 /** The pending tokens of one sequence. An executor sees nothing else of the session. */
@@ -30,6 +105,14 @@ export interface Batches {
    * For other executors: returns the batch under way, or the next one; undefined when no token is pending.
    */
   nextBatch(): Batch | undefined;
+  /**
+   * For other executors: the numbers of the pages of a class from entry `first` of the sequence's table on,
+   * -1 for a dead page. Entry i holds positions 32 i .. 32 i + 31. Of a class of states, entry 0 is read and
+   * entry 1 is written.
+   */
+  pages(cls: number, first: number): Int32Array;
+  /** For other executors: what must be put into pages before the batch runs. Each fill is told once. */
+  fills(): PageFill[];
   /** For other executors: accepts the computed batch. `outputs` holds its output rows, one after another. */
   acceptBatch(outputs: Float32Array): void;
 }

@@ -113,6 +113,8 @@ export interface PlanOptions {
   readonly kvType?: KvTypeName | undefined;
   /** Threads that compute, the caller's included; default 1. */
   readonly threads?: number | undefined;
+  /** True: an executor outside the instance has matrices, slots and caches. */
+  readonly isExternal?: boolean | undefined;
 }
 export type KvTypeName = 'f16' | 'q8_0' | 'f32';
 

@@ -121,6 +121,47 @@ chord_status chord_session_drop_batch(chord_session *s)
     return CHORD_OK;
 }
 
+/* ---- the pages of an executor outside the library ---------------------------------------------------- */
+
+static bool is_class(const chord_session *s, int32_t cls)
+{
+    return s && cls >= 0 && cls < s->sequence.config.n_classes;
+}
+
+int32_t chord_session_pages(const chord_session *s, int32_t cls, int32_t first, int32_t *numbers, int32_t cap)
+{
+    if (!is_class(s, cls) || first < 0 || cap < 0 || (cap && !numbers)) return CHORD_INVALID_ARGUMENT;
+    const chord_sequence_class *k = &s->sequence.classes[cls];
+    int32_t const n = k->n_pages > first ? k->n_pages - first : 0;
+    for (int32_t i = 0; i < n && i < cap; i++)
+        numbers[i] = k->pages[first + i] ? chord_page_number(k->pages[first + i]) : -1;
+    return n;
+}
+
+/* A page is copied or cleared only where it holds the first position that is written next, or a state. */
+static uint8_t *page_to_fill(const chord_sequence *q, int32_t c)
+{
+    const chord_sequence_class *k = &q->classes[c];
+    int32_t const i = q->config.classes[c].kind == CHORD_CACHE_STATE ? 0 : q->n_past / CHORD_PAGE_TOKENS;
+    return i < k->n_pages ? k->pages[i] : NULL;
+}
+
+int32_t chord_session_copies(chord_session *s, int32_t *triples, int32_t cap)
+{
+    if (!s || !triples || cap < s->sequence.config.n_classes) return CHORD_INVALID_ARGUMENT;
+    int32_t n = 0;
+    for (int32_t c = 0; c < s->sequence.config.n_classes; c++) {
+        uint8_t *const page = page_to_fill(&s->sequence, c);
+        if (!page || chord_page_source(page) == CHORD_PAGE_NEW) continue;
+        triples[3 * n] = c;
+        triples[3 * n + 1] = chord_page_number(page);
+        triples[3 * n + 2] = chord_page_source(page);
+        chord_page_set_source(page, CHORD_PAGE_NEW);
+        n++;
+    }
+    return n;
+}
+
 /* ---- step ------------------------------------------------------------------------------------------- */
 
 /* Computes the batch under way with at most `budget` multiply-adds. */

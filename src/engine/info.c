@@ -3,6 +3,8 @@
 #include "../base/bytes.h"
 #include "../base/mem.h"
 
+_Static_assert(CHORD_MAX_ROPE_TABLES == CHORD_MAX_ROPES, "a table per rope");
+
 static bool is_planned(const chord_model *m) { return m->phase >= PHASE_PLANNED && m->phase != PHASE_FAILED; }
 static bool is_parsed(const chord_model *m)
 {
@@ -28,7 +30,8 @@ chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_in
                                 .file_bytes = (double)t->file_bytes,
                                 .placement = t->placement,
                                 .is_ready = t->is_ready,
-                                .file = t->file };
+                                .file = t->file,
+                                .is_vector = t->layout == CHORD_LAYOUT_VECTOR };
     for (int d = 0; d < 4; d++) out->ne[d] = (double)t->ne[d];
     if (!name || !cap) return CHORD_OK;
     size_t const n = (size_t)t->n_name < cap - 1 ? (size_t)t->n_name : cap - 1;
@@ -92,6 +95,47 @@ const void *chord_model_program(const chord_model *m, int32_t *n_ops)
     const chord_plan *p = chord_model_plan_of(m);
     if (n_ops) *n_ops = p ? p->program.n_ops : 0;
     return p ? p->program.ops : NULL;
+}
+
+static double address(const void *p) { return (double)(uintptr_t)p; }
+
+chord_status chord_model_get_program(const chord_model *m, chord_program_info *out)
+{
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(m);
+    if (m->phase < PHASE_DATA || m->phase == PHASE_FAILED)
+        return chord_wrong_phase(m, "chord_model_get_program");
+    if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
+    const chord_program *p = &m->plan.program;
+    *out = (chord_program_info){ .version = CHORD_ABI_VERSION,
+                                 .size = (int32_t)sizeof *out,
+                                 .n_ops = p->n_ops,
+                                 .n_slots = p->n_slots,
+                                 .n_ropes = p->n_ropes,
+                                 .n_caches = p->n_caches,
+                                 .n_classes = m->plan.n_classes,
+                                 .output_slot = p->output_slot,
+                                 .kv_type = m->config.kv_type,
+                                 .ops = address(p->ops),
+                                 .slots = address(p->slots),
+                                 .ropes = address(p->ropes),
+                                 .caches = address(p->caches) };
+    for (int32_t r = 0; r < p->n_ropes; r++) out->rope_freqs[r] = address(m->plan.rope_freqs[r]);
+    return CHORD_OK;
+}
+
+int32_t chord_model_cache_class(const chord_model *m, int32_t cache)
+{
+    const chord_plan *p = chord_model_plan_of(m);
+    return p && cache >= 0 && cache < p->program.n_caches ? p->caches[cache].cls : CHORD_INVALID_ARGUMENT;
+}
+
+const float *chord_model_vector(const chord_model *m, int32_t tensor)
+{
+    const chord_plan *p = chord_model_plan_of(m);
+    if (!p || tensor < 0 || tensor >= p->n_tensors) return NULL;
+    const chord_tensor *t = &p->tensors[tensor];
+    return t->layout == CHORD_LAYOUT_VECTOR && t->is_ready ? (const float *)(const void *)t->data : NULL;
 }
 
 chord_status chord_model_profile(chord_model *m, double *ms)

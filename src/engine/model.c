@@ -222,16 +222,22 @@ chord_status chord_model_end(chord_model *m)
 
 /* ---- plan ------------------------------------------------------------------------------------------- */
 
-/* With `external` the host places the matrices. Vectors (norms, biases, rope factors) stay resident: the
+/* Bytes of a page with external weights: its executor holds the contents. */
+#define EMPTY_PAGE 64
+
+/* With `external` the host places the matrices, and its executor the caches. Vectors (norms, biases, rope factors) stay resident: the
  * tables of rotary angles are made from the rope factors. */
 static void take_config(chord_model *m, const chord_config *config)
 {
     m->config = *config;
+    m->plan.is_external = config->external != 0;
     for (int32_t i = 0; config->external && i < m->plan.n_tensors; i++) {
         chord_tensor *t = &m->plan.tensors[i];
         if (t->placement == CHORD_PLACE_RESIDENT && t->layout != CHORD_LAYOUT_VECTOR)
             t->placement = CHORD_PLACE_EXTERNAL;
     }
+    for (int32_t c = 0; config->external && c < m->plan.n_classes; c++)
+        m->plan.classes[c].page_bytes = EMPTY_PAGE;
 }
 
 static chord_status plan(chord_model *m, const chord_config *config)
@@ -249,7 +255,7 @@ static chord_status plan(chord_model *m, const chord_config *config)
     CHORD_TRY(chord_vocabulary_read(&m->gguf, &m->vocab_source, &m->error));
     if (!chord_vocab_bytes(&m->vocab_source, &m->vocab_bytes))
         return chord_fail(&m->error, CHORD_INVALID_GGUF, "the vocabulary is larger than any memory");
-    chord_exec_measure(&m->plan);
+    if (!m->plan.is_external) chord_exec_measure(&m->plan);
     chord_arena measure = { NULL, 0, CHORD_MEASURE };
     return chord_plan_memory(&m->plan, &measure, m->vocab_bytes, &m->vocab_block, &m->map);
 }

@@ -284,8 +284,15 @@ static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_S
     }
 }
 
+/* Returns whether the slot has memory. Outside the library's executor, only output rows are handed over. */
+static int has_memory(const chord_plan *plan, int32_t s)
+{
+    return !plan->is_external || s == plan->program.output_slot;
+}
+
 static uint64_t slot_bytes(const chord_plan *plan, int32_t s)
 {
+    if (!has_memory(plan, s)) return 0;
     const chord_slot *slot = &plan->program.slots[s];
     uint64_t const rows = (uint64_t)(slot->rows == CHORD_ROWS_OUTPUT ? plan->n_logits : plan->n_batch);
     return rows * (uint64_t)chord_slot_stride(slot) * 4;
@@ -321,7 +328,7 @@ static chord_status place_slots(chord_plan *plan, chord_arena *memory)
     uint8_t *base = chord_arena_take(memory, total, CHORD_BLOCK_ALIGN);
     if (!base && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
     for (int32_t s = 0; s < plan->program.n_slots; s++)
-        plan->slots[s] = (float *)((uintptr_t)base + (uintptr_t)place[s]);
+        plan->slots[s] = has_memory(plan, s) ? (float *)((uintptr_t)base + (uintptr_t)place[s]) : NULL;
     return CHORD_OK;
 }
 

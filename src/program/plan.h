@@ -56,10 +56,11 @@ typedef struct chord_plan {
     int32_t *file_order;          /* tensor indices by ascending file and offset */
     int32_t n_ctx, n_batch, n_logits, n_threads;
     int32_t n_vocab;
+    int32_t is_external;          /* 1: an executor outside the library has matrices, slots and caches */
     chord_cache *caches;          /* program.n_caches */
     int32_t n_classes;
     chord_cache_class classes[CHORD_MAX_CLASSES];
-    float *slots[CHORD_MAX_SLOTS];
+    float *slots[CHORD_MAX_SLOTS]; /* is_external: the output slot only, all others are NULL */
     double *rope_freqs[CHORD_MAX_ROPES];  /* n_rot / 2 angles per position */
     /* The CPU executor's memory, measured by chord_exec_measure(): */
     uint8_t *work;                /* results that an op keeps from one of its stages to the next */

@@ -90,6 +90,7 @@ static uint8_t *copy_page(chord_page_pool *pool, const uint8_t *payload)
 {
     uint8_t *const copy = chord_page_take(pool);
     chord_copy(copy, payload, (size_t)pool->payload_bytes);
+    chord_page_set_source(copy, chord_page_number(payload));
     return copy;
 }
 
@@ -121,6 +122,7 @@ static void extend_state(chord_sequence *q, int32_t c)
     if (!k->n_pages) {
         k->pages[0] = chord_page_take(pool);
         chord_zero(k->pages[0], (size_t)pool->payload_bytes);
+        chord_page_set_source(k->pages[0], CHORD_PAGE_ZEROS);
     }
     k->pages[1] = chord_page_take(pool);
     k->n_pages = 2;

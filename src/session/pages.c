@@ -5,6 +5,8 @@
 typedef struct chord_page_header {
     uint8_t *next;                /* payload of the next free page; only while free */
     int32_t refs;                 /* 0 while free */
+    int32_t number;               /* the pool numbers its pages from 0 */
+    int32_t source;               /* number of the page that this page was copied from, or CHORD_PAGE_* */
 } chord_page_header;
 
 _Static_assert(sizeof(chord_page_header) <= CHORD_PAGE_HEADER, "the header's room");
@@ -17,7 +19,8 @@ static chord_page_header *header(const uint8_t *payload)
 
 static void put(chord_page_pool *pool, uint8_t *payload)
 {
-    *header(payload) = (chord_page_header){ .next = pool->free };
+    header(payload)->refs = 0;
+    header(payload)->next = pool->free;
     pool->free = payload;
     pool->n_free++;
 }
@@ -34,7 +37,11 @@ void chord_page_give(chord_page_pool *pool, void *block, size_t bytes)
     uint64_t n = bytes / page;
     if (n > (uint64_t)(INT32_MAX - pool->n_pages)) n = (uint64_t)(INT32_MAX - pool->n_pages);
     /* from the last page to the first: chord_page_take() then returns pages in ascending order of address */
-    for (uint64_t i = n; i-- > 0;) put(pool, (uint8_t *)block + i * page + CHORD_PAGE_HEADER);
+    for (uint64_t i = n; i-- > 0;) {
+        uint8_t *const payload = (uint8_t *)block + i * page + CHORD_PAGE_HEADER;
+        header(payload)->number = pool->n_pages + (int32_t)i;
+        put(pool, payload);
+    }
     pool->n_pages += (int32_t)n;
 }
 
@@ -58,7 +65,10 @@ uint8_t *chord_page_take(chord_page_pool *pool)
     if (!payload) return NULL;
     pool->free = header(payload)->next;
     pool->n_free--;
-    *header(payload) = (chord_page_header){ .refs = 1 };
+    chord_page_header *h = header(payload);
+    h->next = NULL;
+    h->refs = 1;
+    h->source = CHORD_PAGE_NEW;
     return payload;
 }
 
@@ -70,3 +80,7 @@ void chord_page_drop(chord_page_pool *pool, uint8_t *payload)
 }
 
 int32_t chord_page_refs(const uint8_t *payload) { return header(payload)->refs; }
+
+int32_t chord_page_number(const uint8_t *payload) { return header(payload)->number; }
+int32_t chord_page_source(const uint8_t *payload) { return header(payload)->source; }
+void chord_page_set_source(uint8_t *payload, int32_t source) { header(payload)->source = source; }

@@ -41,6 +41,14 @@ void chord_page_share(uint8_t *payload);
 /* Removes a reference. Without references the page is free. */
 void chord_page_drop(chord_page_pool *pool, uint8_t *payload);
 int32_t chord_page_refs(const uint8_t *payload);
+/* An executor outside the library holds keys, values and states in pages of its own. It knows a page by its
+ * number, 0 .. n_pages - 1 of the pool, which the page keeps for ever. The page's source says what the
+ * executor must put into the page before it is used: nothing (NEW), zeros (ZEROS), or a copy of the page of
+ * that number. */
+enum { CHORD_PAGE_NEW = -1, CHORD_PAGE_ZEROS = -2 };
+int32_t chord_page_number(const uint8_t *payload);
+int32_t chord_page_source(const uint8_t *payload);
+void chord_page_set_source(uint8_t *payload, int32_t source);
 
 /* ---- sequence ---------------------------------------------------------------------------------------
  * A sequence holds pages of each class of caches (program/plan.h):

@@ -318,6 +318,83 @@ TEST(with_external_weights_next_batch_works_and_steps_are_refused)
     chord_unload(l);
 }
 
+/* Accepts every batch of `s` without computing it. */
+static void accept_all(chord_loaded *l, chord_session *s)
+{
+    chord_batch_info b;
+    while (next_batch(l, s, &b) == CHORD_OK) CHECK_EQ(chord_session_accept_batch(s), CHORD_OK);
+}
+
+TEST(an_executor_outside_the_library_knows_pages_by_numbers_and_is_told_what_to_copy)
+{
+    chord_loaded *l = test_alloc(sizeof *l);
+    chord_config config = chord_config_default();
+    config.external = 1;
+    CHECK_EQ(chord_load_file(l, golden_path("f32-mha", ".gguf"), &config, 0, 0, NULL), CHORD_OK);
+    chord_session *a = open_session(l);
+    int32_t ids[70] = { 1 }, pages[8], triples[3 * CHORD_MAX_CLASSES];
+    CHECK_EQ(chord_session_pages(a, 0, 0, pages, 8), 0);
+    CHECK_EQ(chord_session_push(a, ids, 70), CHORD_OK);
+    accept_all(l, a);
+    CHECK_EQ(chord_session_copies(a, triples, CHORD_MAX_CLASSES), 0);
+    CHECK_EQ(chord_session_pages(a, 0, 0, pages, 8), 3);
+    for (int32_t i = 0; i < 3; i++)
+        for (int32_t j = 0; j < i; j++) CHECK(pages[i] != pages[j]);
+    CHECK_EQ(chord_session_pages(a, 0, 2, pages + 4, 1), 1);
+    CHECK_EQ(pages[4], pages[2]);
+
+    chord_session *b = NULL; /* a copy: whole pages are shared, and the last one must be copied */
+    size_t const bytes = chord_session_bytes(l->model);
+    void *block = chord_load_block(l, bytes);
+    while (chord_session_fork(a, block, bytes, &b) == CHORD_NEED_MEMORY) {
+        size_t const wanted = (size_t)state_of(a).wanted_bytes;
+        CHECK_EQ(chord_model_give(l->model, chord_load_block(l, wanted), wanted), CHORD_OK);
+    }
+    CHECK(b != NULL);
+    int32_t of_b[3];
+    CHECK_EQ(chord_session_pages(b, 0, 0, of_b, 3), 3);
+    CHECK(of_b[0] == pages[0] && of_b[1] == pages[1] && of_b[2] != pages[2]);
+    CHECK_EQ(chord_session_copies(b, triples, CHORD_MAX_CLASSES), 1);
+    CHECK(triples[0] == 0 && triples[1] == of_b[2] && triples[2] == pages[2]);
+    CHECK_EQ(chord_session_copies(b, triples, CHORD_MAX_CLASSES), 0);
+
+    /* a continues inside a page that it shares with b: it writes a copy */
+    CHECK_EQ(chord_session_truncate(a, 40), 40);
+    CHECK_EQ(chord_session_push(a, ids, 1), CHORD_OK);
+    chord_batch_info info;
+    CHECK_EQ(next_batch(l, a, &info), CHORD_OK);
+    CHECK_EQ(chord_session_pages(a, 0, 0, pages + 4, 3), 2);
+    CHECK(pages[4] == pages[0] && pages[5] != pages[1]);
+    CHECK_EQ(chord_session_copies(a, triples, CHORD_MAX_CLASSES), 1);
+    CHECK(triples[1] == pages[5] && triples[2] == pages[1]);
+
+    CHECK_EQ(chord_session_pages(a, 1, 0, pages, 8), CHORD_INVALID_ARGUMENT);
+    CHECK_EQ(chord_session_pages(a, 0, -1, pages, 8), CHORD_INVALID_ARGUMENT);
+    CHECK_EQ(chord_session_pages(NULL, 0, 0, pages, 8), CHORD_INVALID_ARGUMENT);
+    CHECK_EQ(chord_session_copies(a, triples, 0), CHORD_INVALID_ARGUMENT);
+    chord_unload(l);
+}
+
+TEST(the_program_s_tables_can_be_found)
+{
+    chord_loaded *l = load("q4_0-d80-freqs", 128);
+    chord_program_info info;
+    CHECK_EQ(chord_model_get_program(l->model, &info), CHORD_OK);
+    const chord_plan *p = chord_model_plan_of(l->model);
+    CHECK(info.n_ops == p->program.n_ops && at(info.ops) == (void *)p->program.ops);
+    CHECK(info.n_caches == p->program.n_caches && info.n_slots == p->program.n_slots);
+    CHECK(at(info.rope_freqs[0]) == (void *)p->rope_freqs[0]);
+    CHECK_EQ(chord_model_cache_class(l->model, 0), 0);
+    CHECK_EQ(chord_model_cache_class(l->model, info.n_caches), CHORD_INVALID_ARGUMENT);
+    const chord_rope *rope = at(info.ropes);
+    const float *freqs = chord_model_vector(l->model, rope->freqs);
+    CHECK(freqs && freqs == (const float *)(const void *)p->tensors[rope->freqs].data);
+    CHECK(!chord_model_vector(l->model, -1) && !chord_model_vector(l->model, p->n_tensors));
+    for (int32_t i = 0; i < p->n_tensors; i++)
+        if (p->tensors[i].layout == CHORD_LAYOUT_X4) CHECK(!chord_model_vector(l->model, i));
+    chord_unload(l);
+}
+
 /* ---- tokens and rows of another executor -------------------------------------------------------------- */
 
 TEST(rows_of_the_host_are_sampled_as_the_session_s_own)

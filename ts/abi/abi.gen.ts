@@ -258,7 +258,7 @@ export const tensorInfoLayout = {
     placement: { offset: 64, type: 'i32', count: 1 },
     is_ready: { offset: 68, type: 'i32', count: 1 },
     file: { offset: 72, type: 'i32', count: 1 },
-    reserved: { offset: 76, type: 'i32', count: 1 },
+    is_vector: { offset: 76, type: 'i32', count: 1 },
   },
 } as const satisfies StructLayout;
 
@@ -354,6 +354,52 @@ export const batchInfoLayout = {
     random: { offset: 80, type: 'f64', count: 1 },
     stride: { offset: 88, type: 'i32', count: 1 },
     reserved: { offset: 92, type: 'i32', count: 1 },
+  },
+} as const satisfies StructLayout;
+
+/** chord_program_info */
+export const programInfoLayout = {
+  size: 104,
+  fields: {
+    version: { offset: 0, type: 'i32', count: 1 },
+    size: { offset: 4, type: 'i32', count: 1 },
+    n_ops: { offset: 8, type: 'i32', count: 1 },
+    n_slots: { offset: 12, type: 'i32', count: 1 },
+    n_ropes: { offset: 16, type: 'i32', count: 1 },
+    n_caches: { offset: 20, type: 'i32', count: 1 },
+    n_classes: { offset: 24, type: 'i32', count: 1 },
+    output_slot: { offset: 28, type: 'i32', count: 1 },
+    kv_type: { offset: 32, type: 'i32', count: 1 },
+    reserved: { offset: 36, type: 'i32', count: 1 },
+    ops: { offset: 40, type: 'f64', count: 1 },
+    slots: { offset: 48, type: 'f64', count: 1 },
+    ropes: { offset: 56, type: 'f64', count: 1 },
+    caches: { offset: 64, type: 'f64', count: 1 },
+    rope_freqs: { offset: 72, type: 'f64', count: 4 },
+  },
+} as const satisfies StructLayout;
+
+/** chord_slot */
+export const slotLayout = {
+  size: 8,
+  fields: {
+    width: { offset: 0, type: 'i32', count: 1 },
+    rows: { offset: 4, type: 'i32', count: 1 },
+  },
+} as const satisfies StructLayout;
+
+/** chord_rope */
+export const ropeLayout = {
+  size: 40,
+  fields: {
+    style: { offset: 0, type: 'i32', count: 1 },
+    n_rot: { offset: 4, type: 'i32', count: 1 },
+    freqs: { offset: 8, type: 'i32', count: 1 },
+    slot: { offset: 12, type: 'i32', count: 1 },
+    sections: { offset: 16, type: 'i32', count: 3 },
+    base: { offset: 28, type: 'f32', count: 1 },
+    factor: { offset: 32, type: 'f32', count: 1 },
+    magnitude: { offset: 36, type: 'f32', count: 1 },
   },
 } as const satisfies StructLayout;
 

@@ -34,6 +34,9 @@ export interface Exports {
   model_chat_template(m: number, name: number, nName: number, dst: number, cap: number): number;
   model_row(m: number, tensor: number, row: number, dst: number, cap: number): number;
   model_program(m: number): number;
+  model_get_program(m: number, out: number): number;
+  model_cache_class(m: number, cache: number): number;
+  model_vector(m: number, tensor: number): number;
   model_profile(m: number, ms: number): number;
   last_error(m: number, dst: number, cap: number): number;
   thread_join(m: number, index: number): number;
@@ -71,6 +74,8 @@ export interface Exports {
   session_outputs(s: number, mode: number): number;
   session_step(s: number, budget: number): number;
   session_next_batch(s: number, out: number): number;
+  session_pages(s: number, cls: number, first: number, numbers: number, cap: number): number;
+  session_copies(s: number, triples: number, cap: number): number;
   session_accept_batch(s: number): number;
   session_drop_batch(s: number): number;
   session_cancel(s: number): void;

@@ -132,6 +132,7 @@ export class Loader {
       kv_type: kv,
       n_threads: options.threads ?? 1,
       isa: Isa.BEST,
+      external: options.isExternal === true ? 1 : 0,
     });
     this.#instance.heap.writeStruct(out, planInfoLayout, { version: ABI_VERSION, size: planInfoLayout.size });
     while (

@@ -12,13 +12,16 @@ import {
 } from '../abi/abi.gen.js';
 import type { StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
-import type { Batch, Batches } from '../executor.js';
+import type { Batch, Batches, PageFill } from '../executor.js';
 import { numbers, samplingNames } from '../options.js';
 import type { Sampling, TokenLogprob } from '../options.js';
 import { SCRATCH, STAGING } from './instance.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
 import { toIds } from './vocabulary.js';
+
+/** Classes of pages that a program has at most. */
+const MAX_CLASSES = 8;
 
 export type SessionState = StructValue<typeof sessionStateLayout>;
 
@@ -95,7 +98,30 @@ export class WasmSession implements Batches {
       firstPosition: info.first_pos,
       ids: heap.copyOutIds(info.ids, info.n_tokens),
       rows: heap.copyOutIds(info.rows, info.n_outputs),
+      nAxes: info.n_axes,
+      ...(info.positions === 0
+        ? {}
+        : { positions: heap.copyOutIds(info.positions, info.n_tokens * info.n_axes) }),
+      random: info.random,
     };
+  }
+
+  pages(cls: number, first: number): Int32Array {
+    const { exports, heap, staging } = this.#instance;
+    const most = STAGING / 4;
+    const n = this.#check(exports.session_pages(this.#at, cls, first, staging, most));
+    if (n > most) throw new ChordError('internal', `a table of ${n} pages`);
+    return heap.copyOutIds(staging, n);
+  }
+
+  fills(): PageFill[] {
+    const { exports, heap, scratch } = this.#instance;
+    const n = this.#check(exports.session_copies(this.#at, scratch, MAX_CLASSES));
+    const triples = heap.copyOutIds(scratch, 3 * n);
+    return Array.from({ length: n }, (_, i) => {
+      const [cls, page, from] = triples.subarray(3 * i);
+      return { cls: cls!, page: page!, from: from! < 0 ? undefined : from! };
+    });
   }
 
   acceptBatch(outputs: Float32Array): void {

@@ -74,6 +74,18 @@ EXPORT(model_program) double export_program(double m)
     int32_t n;
     return address(chord_model_program(at(m), &n));
 }
+EXPORT(model_get_program) int32_t export_get_program(double m, double out)
+{
+    return chord_model_get_program(at(m), at(out));
+}
+EXPORT(model_cache_class) int32_t export_cache_class(double m, int32_t cache)
+{
+    return chord_model_cache_class(at(m), cache);
+}
+EXPORT(model_vector) double export_vector(double m, int32_t tensor)
+{
+    return address(chord_model_vector(at(m), tensor));
+}
 EXPORT(model_profile) int32_t export_profile(double m, double ms)
 {
     return chord_model_profile(at(m), at(ms));
@@ -172,6 +184,15 @@ EXPORT(session_step) int32_t export_session_step(double s, double budget)
 EXPORT(session_next_batch) int32_t export_session_next_batch(double s, double out)
 {
     return chord_session_next_batch(at(s), at(out));
+}
+EXPORT(session_pages)
+int32_t export_session_pages(double s, int32_t cls, int32_t first, double numbers, int32_t cap)
+{
+    return chord_session_pages(at(s), cls, first, at(numbers), cap);
+}
+EXPORT(session_copies) int32_t export_session_copies(double s, double triples, int32_t cap)
+{
+    return chord_session_copies(at(s), at(triples), cap);
 }
 EXPORT(session_accept_batch) int32_t export_session_accept_batch(double s)
 {
