@@ -517,8 +517,8 @@ chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out);
 /* Writes the numbers of the pages of class `cls` from entry `first` of the session's table on: at most `cap`
  * numbers, -1 for a dead page. Entry i holds positions 32 i .. 32 i + 31. A class of states has entry 0, the
  * state before the batch, and entry 1, the state that the executor writes; entry 1 only while a batch is
- * under way. The executor keeps a page for each number. Numbers begin at 0, and a page keeps its number. With
- * external weights the library's own pages hold nothing and take 128 bytes each.
+ * under way. The executor keeps a page for each number. Numbers begin at 0, and a page keeps its number.
+ * With external weights the library's own pages hold nothing and take 128 bytes each.
  * Returns how many entries the table has from `first` on. Errors: INVALID_ARGUMENT. */
 int32_t chord_session_pages(const chord_session *s, int32_t cls, int32_t first, int32_t *numbers,
                             int32_t cap);

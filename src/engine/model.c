@@ -225,8 +225,8 @@ chord_status chord_model_end(chord_model *m)
 /* Bytes of a page with external weights: its executor holds the contents. */
 #define EMPTY_PAGE 64
 
-/* With `external` the host places the matrices, and its executor the caches. Vectors (norms, biases, rope factors) stay resident: the
- * tables of rotary angles are made from the rope factors. */
+/* With `external` the host places the matrices, and its executor the caches. Vectors (norms, biases, rope
+ * factors) stay resident: the tables of rotary angles are made from the rope factors. */
 static void take_config(chord_model *m, const chord_config *config)
 {
     m->config = *config;
