@@ -177,10 +177,10 @@ typedef struct chord_program_info {
     int32_t version, size;
     int32_t n_ops, n_slots, n_ropes, n_caches, n_classes;
     int32_t output_slot; /* slot that holds the output rows */
-    int32_t kv_type;     /* CHORD_KV_* of keys and values */
+    int32_t kv_type; /* CHORD_KV_* of keys and values */
     int32_t reserved;
     double ops, slots, ropes; /* chord_op[n_ops], chord_slot[n_slots], chord_rope[n_ropes] */
-    double caches;            /* chord_cache_spec[n_caches] */
+    double caches; /* chord_cache_spec[n_caches] */
     /* double[n_rot / 2] per rope: the angle of each pair per position. Complete after the load. */
     double rope_freqs[CHORD_MAX_ROPE_TABLES];
 } chord_program_info;
