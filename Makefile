@@ -95,7 +95,7 @@ models: ## fetch the other real models too (1.9 GB), which `make test-real` runs
 	@$(PYTHON) tools/fetch.py model $(MODELS)
 wasm: $(WASM_MODULES) ## compile the WebAssembly modules
 native: build/native/libchord.a build/native/chord ## compile the native library and command line
-package-files: dist/index.js
+package-files: dist/index.js ## build the package's files in dist/ (WEBGPU=0: without the WebGPU backend)
 package: dist/index.js ## build the npm package into build/package/
 	@mkdir -p build/package && npm pack --silent --pack-destination build/package
 
@@ -170,10 +170,12 @@ build/native/generate: examples/c/generate.c include/chord.h build/native/libcho
 
 # ---- package ------------------------------------------------------------------------------------------
 
-TS := $(shell find ts -name '*.ts' 2>/dev/null)
-dist/index.js: $(TS) $(PACKED_MODULES) tools/build.mjs tools/types.mjs tsconfig.json \
-  node_modules/.stamp
-	@node tools/build.mjs
+TS := $(shell find ts -name '*.ts' -o -name '*.wgsl' 2>/dev/null)
+# WEBGPU=0 leaves the WebGPU backend out.
+WEBGPU ?= 1
+dist/index.js: $(TS) $(PACKED_MODULES) tools/build.mjs tools/wgsl.mjs tools/types.mjs tsconfig.json \
+  node_modules/.stamp $(if $(filter-out $(WEBGPU),$(shell cat build/webgpu-flag 2>/dev/null || echo 1)),FORCE)
+	@WEBGPU=$(WEBGPU) node tools/build.mjs
 
 abi: build/gen_abi ## generate ts/abi/abi.gen.ts from the C headers, the report of the package's API, and docs/API.md
 	@build/gen_abi > ts/abi/abi.gen.ts.tmp && mv ts/abi/abi.gen.ts.tmp ts/abi/abi.gen.ts

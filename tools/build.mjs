@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // build.mjs: ts/ and build/wasm/ -> dist/, the files of the npm package.
-// `node tools/build.mjs [--interpreter]`
+// `node tools/build.mjs [--interpreter] [--into FOLDER]`
 //
 // Entries stay separate files in one flat folder. Each is reached by a literal new URL('./worker.js',
 // import.meta.url), the only form that every bundler recognises. Shared code is in chunks in the same folder,
 // so the same relative addresses hold there. The template engine's module is inside such a chunk, which is
-// loaded when a template is first used.
+// loaded when a template is first used. webgpu.js, the WebGPU backend, is one file: a worker imports it by
+// its address, because Vite refuses chunks in workers. WEBGPU=0 in the environment leaves it out.
 //
 // Names are minified too: level 2 was 50.3 kB gzipped instead of 57.9. Exported classes keep theirs
 // (`static name`), which consoles and uncaught errors print. Lines end near column 400, because Node prints
@@ -16,19 +17,26 @@ import { chmod, copyFile, mkdir, readFile, readdir, rename, rm, stat, writeFile 
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { wgslTexts } from './wgsl.mjs';
 
 // --interpreter: build/dist-interpreter/, the same package with the tests' float64 interpreter as executor.
+// --into FOLDER: the JavaScript in another folder, for tests.
 const isInterpreter = process.argv.includes('--interpreter');
+const into = process.argv.indexOf('--into');
+const isPackage = !isInterpreter && into < 0;
+const hasWebgpu = process.env.WEBGPU !== '0';
 const root = fileURLToPath(new URL('..', import.meta.url));
-const target = path.join(root, isInterpreter ? 'build/dist-interpreter' : 'dist');
+const folder = into < 0 ? 'build/dist-interpreter' : process.argv[into + 1];
+const target = path.join(root, isPackage ? 'dist' : folder);
 // Renamed to `target` when everything has succeeded.
-const dist = path.join(root, isInterpreter ? 'build/dist-interpreter.new' : 'build/dist');
+const dist = path.join(root, isPackage ? 'build/dist' : `${folder}.new`);
 const entries = {
   index: 'ts/index.ts',
   worker: 'ts/worker/worker.ts',
   thread: 'ts/wasm/thread.ts',
   cli: 'ts/cli/main.ts',
 };
+const gpuEntry = { webgpu: 'ts/webgpu/index.ts' };
 const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm'];
 const moduleFile = (name) => (isInterpreter ? 'build/test/interpreter.wasm' : `build/wasm/packed/${name}`);
 const swapExecutor = {
@@ -55,21 +63,28 @@ const packed = (name, value) => ({
 });
 
 /**
- * Webpack and Vite need these comments before an import of a name that isn't literal (importNode). esbuild
- * drops comments where it drops white space. At its line limit esbuild continues a string in the next line:
- * such strings are joined again, because no bundler sees an address that is cut in two.
+ * Webpack and Vite need these comments before an import of a name that isn't literal (importNode, importAt).
+ * esbuild drops comments where it drops white space. At its line limit esbuild continues a string in the next
+ * line: such strings are joined again, because no bundler sees an address that is cut in two.
  */
 async function markImports() {
-  let n = 0;
+  const n = { '`': 0, ')': 0 };
   for (const name of await readdir(dist)) {
     if (!name.endsWith('.js')) continue;
     const text = await readFile(path.join(dist, name), 'utf8');
     const marked = text
       .replace(/(?<!\\)((?:\\\\)*)\\\n/g, '$1')
-      .replace(/\bimport\((?=`node:\$)/g, () => (n++, 'import(/* webpackIgnore: true *//* @vite-ignore */'));
+      .replace(/\bimport\((?=`node:\$|[\w$]+\))/g, (_, at, whole) => {
+        n[whole[at + 'import('.length] === '`' ? '`' : ')'] += 1;
+        return 'import(/* webpackIgnore: true *//* @vite-ignore */';
+      });
     if (marked !== text) await writeFile(path.join(dist, name), marked);
   }
-  if (n === 0) throw new Error('build.mjs: importNode has another form now, and its import is unmarked');
+  for (const [name, count] of [
+    ['importNode', n['`']],
+    ['importAt', n[')']],
+  ])
+    if (count === 0) throw new Error(`build.mjs: ${name} has another form now, and its import is unmarked`);
 }
 
 /**
@@ -77,11 +92,13 @@ async function markImports() {
  * `import.meta.url` is a constant there.
  */
 async function buildInline() {
-  const single = { ...settings, lineLimit: 0, define: { 'import.meta.url': '"file:///"' } };
+  const define = { ...settings.define, 'import.meta.url': '"file:///"' };
+  const single = { ...settings, lineLimit: 0, define };
   const files = {};
   for (const [name, entry] of [
     ['worker.js', entries.worker],
     ['thread.js', entries.thread],
+    ...(hasWebgpu ? [['webgpu.js', gpuEntry.webgpu]] : []),
   ]) {
     const { outputFiles } = await build({ ...single, entryPoints: [entry], write: false });
     files[name] = gzipSync(outputFiles[0].contents, { level: 9 }).toString('base64');
@@ -107,8 +124,10 @@ async function buildCommonJs(names) {
     platform: 'node',
     globalName: 'chord',
     supported: { 'dynamic-import': false },
-    define: { 'import.meta.url': 'ownUrl' },
-    banner: { js: `'use strict';const ownUrl=require('node:url').pathToFileURL(__filename).href;` },
+    define: { ...settings.define, 'import.meta.url': 'ownUrl', IMPORT: 'ownImport' },
+    banner: {
+      js: `'use strict';const ownUrl=require('node:url').pathToFileURL(__filename).href,ownImport=(name)=>import(name);`,
+    },
     footer: {
       js: ["Object.defineProperty(exports,'__esModule',{value:true});"]
         .concat(names.map((name) => `exports.${name}=chord.${name};`))
@@ -199,7 +218,9 @@ const settings = {
   minifyIdentifiers: true,
   lineLimit: 400,
   logLevel: 'warning',
+  define: { WEBGPU: String(hasWebgpu), IMPORT: 'undefined' },
   plugins: [
+    wgslTexts,
     packed('packed-template', () => readFile(path.join(root, templateModule), 'base64')),
     ...(isInterpreter ? [swapExecutor] : []),
   ],
@@ -221,6 +242,7 @@ const { metafile } = await build({
 });
 // By itself: Parcel doesn't load a chunk that two workers share.
 await build({ ...settings, entryPoints: { thread }, outdir: dist });
+if (hasWebgpu) await build({ ...settings, entryPoints: gpuEntry, outdir: dist });
 if (!isInterpreter)
   await Promise.all([
     buildInline(),
@@ -230,7 +252,8 @@ await markImports();
 for (const name of modules) await copyFile(path.join(root, moduleFile(name)), path.join(dist, name));
 await chmod(path.join(dist, 'cli.js'), 0o755);
 
-if (!isInterpreter) {
+if (isPackage) {
+  await writeFile(path.join(root, 'build/webgpu-flag'), hasWebgpu ? '1' : '0');
   run('node_modules/typescript/bin/tsc', '-p', root, '--outDir', 'build/types');
   run('tools/types.mjs', 'build/dist/index.d.ts');
   await copyFile(path.join(dist, 'index.d.ts'), path.join(dist, 'index.d.cts'));
@@ -238,7 +261,8 @@ if (!isInterpreter) {
     path.join(dist, 'inline.d.ts'),
     "export * from './index.js';\nexport { default } from './index.js';\n",
   );
-  await writeFile(path.join(dist, 'worker.d.ts'), 'export {};\n');
+  for (const name of ['worker', ...(hasWebgpu ? ['webgpu'] : [])])
+    await writeFile(path.join(dist, `${name}.d.ts`), 'export {};\n');
 }
 await rm(target, { recursive: true, force: true });
 await rename(dist, target);

@@ -47,7 +47,7 @@ VALUES = {"errors", "check", "options"}
 SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm", "webgpu", "load", "store", "chat",
                    "template", "unpacked"}
 TS_RULES = {
-    "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": set(),
+    "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": {"errors", "platform"},
     "files": {"platform", "check"} | DETECT,
     "executor": {"abi"}, "check": {"errors"}, "options": {"check"},
     "continuation": {"executor", "errors", "options", "wasm"},

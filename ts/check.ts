@@ -65,6 +65,11 @@ export function asString(name: string, value: unknown): string {
   return value;
 }
 
+export function asStrings(name: string, value: unknown): readonly string[] {
+  if (!Array.isArray(value)) wrong(name, value, 'a list of strings');
+  return Array.from(value, (text: unknown) => asString(name, text));
+}
+
 export function asOneOf<T extends string>(name: string, value: unknown, known: readonly T[]): T {
   if (!known.includes(value as T)) wrong(name, value, `one of ${known.join(', ')}`);
   return value as T;

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The package's other files: worker.js, thread.js and the wasm modules. Each is beside the package's
-// JavaScript, or at an address that the caller names, or (`wasm-chord/inline`) inside the JavaScript itself.
+// The package's other files: worker.js, thread.js, webgpu.js and the wasm modules. Each is beside the
+// package's JavaScript, or at an address that the caller names, or (`wasm-chord/inline`) inside the
+// JavaScript itself.
 import { reading, wrong } from './check.js';
-import { isNode, workingDirectory } from './platform.js';
+import { besideThis, isNode, isPrebundled, workingDirectory } from './platform.js';
 import type { Variant } from './wasm/detect.js';
 
-export type ScriptName = 'worker.js' | 'thread.js';
+export type ScriptName = 'worker.js' | 'thread.js' | 'webgpu.js';
+
+/** Whether this build has the WebGPU backend. tools/build.mjs defines it. */
+declare const WEBGPU: boolean;
+export const hasWebgpu: boolean = WEBGPU;
 
 /** Holds the files inside the JavaScript. */
 export interface InlineFiles {
@@ -38,6 +43,16 @@ export function inlineScript(name: ScriptName): Promise<string> | undefined {
   const address = addresses.get(name) ?? files.script(name).then(addressOf);
   addresses.set(name, address);
   return address;
+}
+
+/**
+ * Address of the WebGPU backend; undefined in a build without it. Workers import it too, so the address is
+ * absolute. The name is a literal: bundlers carry the file along.
+ */
+export async function gpuScript(): Promise<string | undefined> {
+  if (!WEBGPU) return undefined;
+  if (isPrebundled) return (await besideThis('webgpu.js')).href;
+  return inlineScript('webgpu.js') ?? new URL('./webgpu.js', import.meta.url).href;
 }
 
 /** Node has no blob: workers, and browsers take no data: module that starts workers of its own. */

@@ -72,6 +72,9 @@ export const samplingNames = [
 ] as const;
 export type SamplingName = (typeof samplingNames)[number];
 
+/** Names of backends. */
+export const backends = ['auto', 'cpu', 'webgpu'] as const;
+
 export const kvTypes = ['f16', 'q8_0', 'f32'] as const;
 
 /**

@@ -34,9 +34,22 @@ export function workingDirectory(): string | undefined {
  * Imports a module of Node's. Bundlers don't see the import: they would fail on `node:` in a page's bundle.
  */
 export function importNode(
-  name: 'buffer' | 'crypto' | 'fs' | 'fs/promises' | 'net' | 'os' | 'worker_threads' | 'path' | 'url',
+  name:
+    'buffer' | 'crypto' | 'fs' | 'fs/promises' | 'module' | 'net' | 'os' | 'worker_threads' | 'path' | 'url',
 ): Promise<unknown> {
   const specifier = `node:${name}`;
+  return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
+}
+
+/**
+ * The `import` of index.cjs, where esbuild would make require() of another one; undefined in modules.
+ * tools/build.mjs defines it.
+ */
+declare const IMPORT: ((specifier: string) => Promise<unknown>) | undefined;
+
+/** Imports a module that only the machine that runs this knows: an address, or a package of Node's. */
+export function importAt(specifier: string): Promise<unknown> {
+  if (IMPORT !== undefined) return IMPORT(specifier);
   return import(/* webpackIgnore: true */ /* @vite-ignore */ specifier);
 }
 

@@ -17,6 +17,7 @@ test('a page that vite built from the packed package runs at both levels', needs
     for (const part of [
       /^worker-.*\.js$/,
       /^thread-.*\.js$/,
+      /^webgpu-.*\.js$/,
       /^wasm32-simd-.*\.wasm$/,
       /^wasm32-relaxed-.*\.wasm$/,
     ])

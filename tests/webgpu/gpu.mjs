@@ -22,10 +22,15 @@ export function missing(adapter = ADAPTER) {
   return 'SwiftShader is missing (Debian: chromium, libvulkan1)';
 }
 
-/** Resolves to a GPU, as navigator.gpu. `flags`: Dawn's, such as 'disable-dawn-features=...'. */
-export async function openGpu(flags = []) {
+/** Makes this process and its workers use ADAPTER's driver. */
+export function useDriver() {
   const driver = drivers[ADAPTER].find(existsSync);
   if (driver !== undefined) process.env.VK_ICD_FILENAMES = driver;
+}
+
+/** Resolves to a GPU, as navigator.gpu. `flags`: Dawn's, such as 'disable-dawn-features=...'. */
+export async function openGpu(flags = []) {
+  useDriver();
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
   return create(flags);

@@ -2,7 +2,7 @@
 import { ChordError, quiet } from '../errors.js';
 import type { ModelSource } from '../load/source.js';
 import type { ModelEstimate } from '../worker/protocol.js';
-import { openInWorker, reasonOf } from './load-model.js';
+import { openInWorker } from './load-model.js';
 import { checkLoadOptions } from './options.js';
 import type { LoadModelOptions } from './options.js';
 
@@ -26,5 +26,5 @@ async function estimate(source: ModelSource, options: LoadModelOptions): Promise
   const checked = checkLoadOptions(options, 'estimateModel');
   const { connection, value } = await openInWorker('estimate', source, checked);
   await connection.giveUp(new ChordError('disposed', 'the estimate has ended'));
-  return { ...value, backendReason: reasonOf(checked) + value.backendReason };
+  return value;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ChordError, quiet } from '../errors.js';
-import { inlineModule, inlineScript } from '../files.js';
+import { gpuScript, inlineModule, inlineScript } from '../files.js';
 import { BufferMeter } from '../load/meter.js';
 import { sortSource } from '../load/source.js';
 import type { ModelSource } from '../load/source.js';
@@ -9,6 +9,7 @@ import { hasWorkers } from '../platform.js';
 import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
 import type { LoadOptions, Results } from '../worker/protocol.js';
 import { chooseVariant } from '../wasm/detect.js';
+import { hasOwnGpu } from '../webgpu/detect.js';
 import { Connection } from './connection.js';
 import type { Message, OpenCall } from './connection.js';
 import { keptFiles } from './kept.js';
@@ -34,31 +35,17 @@ export function loadModel(source: ModelSource, options: LoadModelOptions = {}): 
 }
 
 async function load(source: ModelSource, options: LoadModelOptions): Promise<LanguageModel> {
-  const checked = checkLoadOptions(options);
-  const { connection, value, meter } = await openInWorker('load', source, checked);
-  return new LanguageModel(connection, value, meter, reasonOf(checked));
+  const { connection, value, meter } = await openInWorker('load', source, checkLoadOptions(options));
+  return new LanguageModel(connection, value, meter);
 }
 
-/** The reason for the backend, to put before the engine's own reasons. */
-export function reasonOf({ backend }: CheckedLoad): string {
-  return backend === 'cpu' ? 'the CPU, as asked; ' : 'the CPU: this version has no WebGPU backend; ';
-}
-
-/**
- * Runs `op` over a source in a new worker, which the caller ends. After an error it is ended here. Throws
- * `no-webgpu`.
- */
+/** Runs `op` over a source in a new worker, which the caller ends. After an error it is ended here. */
 export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
   op: Op,
   source: ModelSource,
-  { record, http, backend, worker, workerUrl, signal, onProgress }: CheckedLoad,
+  { record, http, worker, workerUrl, signal, onProgress }: CheckedLoad,
 ): Promise<{ connection: Connection; value: Results[Op]; meter: BufferMeter }> {
   signal?.throwIfAborted();
-  if (backend === 'webgpu') {
-    throw new ChordError('no-webgpu', 'this version has no WebGPU backend', {
-      hint: "backend: 'auto' uses the CPU",
-    });
-  }
   const meter = new BufferMeter();
   let streams: readonly (ByteStream | undefined)[] = [];
   let connection: Connection | undefined;
@@ -107,12 +94,15 @@ async function findFiles(
   record: LoadOptions,
   inWorker: boolean,
 ): Promise<{ record: LoadOptions; worker: string | undefined }> {
-  const [worker, threadUrl, wasm] = await Promise.all([
+  const { backend } = record;
+  const mayNeedGpu = backend === 'webgpu' || (backend === 'auto' && hasOwnGpu());
+  const [worker, threadUrl, webgpuUrl, wasm] = await Promise.all([
     inWorker ? inlineScript('worker.js') : undefined,
     record.threadUrl ?? (inWorker ? inlineScript('thread.js') : undefined),
+    mayNeedGpu ? (record.webgpuUrl ?? gpuScript()) : undefined,
     record.wasm ?? inlineModule(chooseVariant().variant),
   ]);
-  return { record: { ...record, threadUrl, wasm }, worker };
+  return { record: { ...record, threadUrl, webgpuUrl, wasm }, worker };
 }
 
 /**

@@ -59,10 +59,10 @@ export class LanguageModel {
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
   /** `loadModel` makes models. @internal */
-  constructor(connection: Connection, loaded: Loaded, meter: BufferMeter, backendReason: string) {
+  constructor(connection: Connection, loaded: Loaded, meter: BufferMeter) {
     this.#meter = meter;
-    this.info = { ...loaded.info, backendReason: `${backendReason}${loaded.info.backendReason}` };
-    this.#calls = new Calls(connection, { ...loaded, info: this.info }, 0);
+    this.info = loaded.info;
+    this.#calls = new Calls(connection, loaded, 0);
     this.chat = { completions: this.#calls.completions() };
   }
 

@@ -8,6 +8,7 @@ import {
   asOptions,
   asSignal,
   asString,
+  asStrings,
   isObject,
   reading,
   refuse,
@@ -18,15 +19,21 @@ import { show } from '../errors.js';
 import { asAddress } from '../files.js';
 import type { Fetch, HttpOptions } from '../load/ask.js';
 import type { LoadProgress } from '../load/progress.js';
-import { asBias, asContextLength, asOption, kvTypes, numbers, samplingOf } from '../options.js';
+import { asBias, asContextLength, asOption, backends, kvTypes, numbers, samplingOf } from '../options.js';
 import type { ContinuationOptions } from '../options.js';
 import { environment, isNode } from '../platform.js';
 import type { CacheChoice } from '../store/cache.js';
 import type { LoadOptions } from '../worker/protocol.js';
 
 export interface LoadModelOptions {
-  /** 'auto' selects the best backend that is available. This version has only the CPU. Default 'auto'. */
+  /**
+   * 'webgpu' runs the model on the GPU, or fails as `no-webgpu` with the reason. 'auto', the default: the GPU
+   * where the browser has one, otherwise the CPU; `model.info.backendReason` says why. In Node only 'webgpu'
+   * uses a GPU, through the package `webgpu`, which a project installs beside this one.
+   */
   backend?: 'auto' | 'cpu' | 'webgpu' | undefined;
+  /** Node: flags for the package `webgpu`, such as 'backend=vulkan'. */
+  gpu?: readonly string[] | undefined;
   /**
    * Threads, including the engine worker's own, at most 64; default: as many as the hardware runs at once, at
    * most 8.
@@ -71,6 +78,7 @@ export interface LoadModelOptions {
    */
   workerUrl?: string | URL | undefined;
   threadUrl?: string | URL | undefined;
+  webgpuUrl?: string | URL | undefined;
   wasmUrl?: string | URL | undefined;
   /** Headers of the requests for a URL or an address hf:. */
   headers?: Readonly<Record<string, string>> | Iterable<readonly [string, string]> | undefined;
@@ -160,7 +168,6 @@ export interface GenerateOptions {
 /** A load's options: the part for the worker, and the part for the client. */
 export interface CheckedLoad {
   readonly record: LoadOptions;
-  readonly backend: 'auto' | 'cpu' | 'webgpu';
   readonly http: HttpOptions;
   readonly worker: boolean;
   readonly workerUrl: string | undefined;
@@ -186,13 +193,22 @@ export function checkLoadOptions(
     'onProgress',
     ...(what === 'downloadModel'
       ? []
-      : ['backend', 'threads', 'contextLength', 'memoryBudget', 'kvType', 'threadUrl', 'wasmUrl']),
+      : [
+          'backend',
+          'gpu',
+          'threads',
+          'contextLength',
+          'memoryBudget',
+          'kvType',
+          'threadUrl',
+          'webgpuUrl',
+          'wasmUrl',
+        ]),
   ]);
   const { onProgress } = given;
   const cache = asCache(given['cache']);
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('onProgress is not a function');
   return {
-    backend: asOneOf('backend', given['backend'] ?? 'auto', ['auto', 'cpu', 'webgpu'] as const),
     http: checkHttp(given),
     worker: asBoolean('worker', given['worker'] ?? true),
     workerUrl: asAddress('workerUrl', given['workerUrl']),
@@ -200,6 +216,9 @@ export function checkLoadOptions(
     onProgress: onProgress as CheckedLoad['onProgress'],
     record: {
       cache: given['worker'] === false ? cache : reading('cache', () => structuredClone(cache)),
+      backend: asOneOf('backend', given['backend'] ?? 'auto', backends),
+      gpu: asOptional(given['gpu'], (flags) => asStrings('gpu', flags)),
+      webgpuUrl: asAddress('webgpuUrl', given['webgpuUrl']),
       sha256: asOptional(given['sha256'], asSha256),
       connections: asOptional(given['connections'], (n) => asOption('connections', n)),
       contextLength: asOptional(given['contextLength'], asContextLength),

@@ -3,10 +3,7 @@
 // proves neither: it exists on machines without an adapter, and an adapter may refuse its device.
 
 import { answered } from '../platform.js';
-
-interface Gpu {
-  requestAdapter(): Promise<{ requestDevice(): Promise<{ destroy(): void }> } | null>;
-}
+import { findGpu } from '../webgpu/detect.js';
 
 let isAvailable = false;
 
@@ -19,8 +16,7 @@ export async function probeGpu(): Promise<boolean> {
 }
 
 async function obtain(): Promise<boolean> {
-  const gpu = (globalThis.navigator as { gpu?: Gpu } | undefined)?.gpu;
-  const adapter = await gpu?.requestAdapter();
+  const adapter = await (await findGpu()).requestAdapter();
   const device = await adapter?.requestDevice();
   device?.destroy();
   return device !== undefined;

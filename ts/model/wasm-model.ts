@@ -13,6 +13,7 @@ import { describe } from '../wasm/describe.js';
 import type { LanguageModelInfo } from '../wasm/describe.js';
 import { WasmEngine } from '../wasm/engine.js';
 import { unpacked } from '../unpacked.js';
+import { hasOwnGpu } from '../webgpu/detect.js';
 import { compileModule } from '../wasm/instantiate.js';
 import { chooseVariant } from '../wasm/detect.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
@@ -39,7 +40,7 @@ let compiling: Promise<void> | undefined;
 /**
  * Compiles the WebAssembly module once for all models. Call it before the first `new WasmModel`. After a
  * success, a call does nothing. By default it compiles the fastest variant that this JavaScript engine can
- * run. It starts the GPU probe and doesn't wait for it.
+ * run. In a browser that has WebGPU it starts the probe and doesn't wait for it.
  *
  * @throws {ChordError} `io` or `http`, which name the URL, `internal` when the bytes aren't a module,
  *   `invalid-argument` for a wrong option. Another call may try again then.
@@ -54,7 +55,7 @@ export default async function init(options: InitOptions = {}): Promise<void> {
 
 async function compile({ wasmUrl, module }: Fields): Promise<void> {
   const wasm = asAddress('wasmUrl', wasmUrl) ?? inlineModule(chooseVariant().variant);
-  void probeGpu();
+  if (hasOwnGpu()) void probeGpu();
   if (module !== undefined)
     compiled = {
       module: await unpacked(asModule(module)),

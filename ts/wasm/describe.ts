@@ -26,7 +26,7 @@ export interface LanguageModelInfo {
   readonly embeddingLength: number;
   /** Number of layers. */
   readonly blockCount: number;
-  /** The backend that computes; 'cpu' in this version. */
+  /** The backend that computes. */
   readonly backend: 'cpu' | 'webgpu';
   /** Reasons for this backend, this variant and this number of threads. */
   readonly backendReason: string;
@@ -70,8 +70,13 @@ const fileTypes: { readonly [type: number]: string } = {
   37: 'TQ2_0', 38: 'MXFP4', 39: 'NVFP4', 40: 'Q1_0', 41: 'Q2_0',
 };
 
-/** Describes a model. `why`: the reason for the number of threads. */
-export function describe(engine: WasmEngine, compiled: CompiledModule, why: string): LanguageModelInfo {
+/** Describes a model. `why`: the reason for the number of threads. `reason`: the reason for the backend. */
+export function describe(
+  engine: WasmEngine,
+  compiled: CompiledModule,
+  why: string,
+  reason?: string,
+): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
   return {
@@ -85,7 +90,7 @@ export function describe(engine: WasmEngine, compiled: CompiledModule, why: stri
     embeddingLength: model.n_embd,
     blockCount: model.n_layer,
     backend: engine.executor.name,
-    backendReason: `${why}; ${compiled.variant}: ${compiled.reason}`,
+    backendReason: `${reason === undefined ? '' : `${reason}; `}${why}; ${compiled.variant}: ${compiled.reason}`,
     threads: plan.n_threads,
     threadsReason: why,
     variant: compiled.variant,

@@ -391,6 +391,6 @@ function busy(waiting: string, running: string): ChordError {
 }
 
 function describeLoaded(loaded: LoadedEngine): Results['load'] {
-  const { engine, compiled, why } = loaded;
-  return { info: describe(engine, compiled, why), templates: describeTemplates(engine) };
+  const { engine, compiled, why, reason } = loaded;
+  return { info: describe(engine, compiled, why, reason), templates: describeTemplates(engine) };
 }

@@ -19,6 +19,7 @@ import { compileModule } from '../wasm/instantiate.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { Loader } from '../wasm/loader.js';
 import { ThreadPool } from '../wasm/threads.js';
+import { chooseBackend } from '../webgpu/chunk.js';
 import type { LoadOptions, ModelEstimate } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
 
@@ -67,6 +68,7 @@ interface Opened {
 export function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   return withHeader(job, async (opened) => {
     const { engine, compiled, files, progress } = opened;
+    const reason = await backendOf(job.options);
     const { fit, why } = await planModel(engine, job);
     if (!fit.fits) throw doesNotFit(engine.file, fit);
     if (job.options.memoryBudget !== undefined) engine.instance.heap.bound(fit.available);
@@ -83,18 +85,19 @@ export function loadEngine(job: LoadJob): Promise<LoadedEngine> {
     await opened.pool?.join(engine.instance);
     job.signal.throwIfAborted();
     progress.begin('ready');
-    return { engine, compiled, why: started.why ?? why, pool: opened.pool };
+    return { engine, compiled, why: started.why ?? why, reason, pool: opened.pool };
   });
 }
 
 /** Reads the header and says what `loadEngine` would do. Everything is released. Throws as `loadEngine`. */
 export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
   return withHeader(job, async ({ engine, compiled, files }) => {
+    const reason = await backendOf(job.options);
     const { fit, why } = await planModel(engine, job);
     const largest = largestContext(engine.file, fit.options, fit.available);
     engine.file.plan(fit.options);
     const estimate = {
-      ...describe(engine, compiled, why),
+      ...describe(engine, compiled, why, reason),
       fileBytes: bytesOf(files, engine.file) ?? engine.file.planInfo.file_weight_bytes,
       kvType: fit.options.kvType ?? 'f16',
       fits: fit.fits,
@@ -105,6 +108,17 @@ export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
     engine.free();
     return estimate;
   });
+}
+
+/** The reason for the CPU. Throws `no-webgpu` and `io` where the GPU is asked for. */
+async function backendOf(options: LoadOptions): Promise<string> {
+  const { gpu, reason } = await chooseBackend(options);
+  if (gpu === undefined) return reason;
+  gpu.opened.device.destroy();
+  const none = "this version's WebGPU backend runs no models yet";
+  if (options.backend === 'webgpu')
+    throw new ChordError('no-webgpu', none, { hint: "backend: 'auto' uses the CPU" });
+  return `the CPU: ${none}`;
 }
 
 /**

@@ -18,14 +18,14 @@
 //                                  <-   history (before the result: the ids that the session now holds)
 //   pong (its event loop turns)    <-   ping (before a call that waits for a reader is refused as `busy`)
 //   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
-import { asBoolean, asOneOf, asOptional, asString, asWhole, isObject, wrong } from '../check.js';
+import { asBoolean, asOneOf, asOptional, asString, asStrings, asWhole, isObject, wrong } from '../check.js';
 import type { Fields } from '../check.js';
 import { isErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { HttpFile } from '../load/http.js';
 import type { RemoteFile, RemoteSource } from '../load/remote.js';
-import { asBias, asContextLength, asOption, kvTypes, samplingOf } from '../options.js';
+import { asBias, asContextLength, asOption, backends, kvTypes, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling, TokenLogprob } from '../options.js';
 import type { LanguageModelInfo, ModelTemplates } from '../wasm/describe.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
@@ -109,6 +109,11 @@ export interface GenerationStats {
 }
 
 export interface LoadOptions extends KeepOptions {
+  readonly backend: 'auto' | 'cpu' | 'webgpu';
+  /** Flags for Dawn, where Node's package `webgpu` is the GPU. */
+  readonly gpu: readonly string[] | undefined;
+  /** Address of webgpu.js; undefined: this build has no WebGPU backend, or it isn't asked for. */
+  readonly webgpuUrl: string | undefined;
   readonly contextLength: number | 'auto' | undefined;
   /** Undefined: what the machine is known to have. */
   readonly memoryBudget: number | undefined;
@@ -361,6 +366,9 @@ function parseLoadOptions(value: unknown): LoadOptions {
   const options = asObject('options', value);
   return {
     ...parseKeepOptions(options),
+    backend: asOneOf('backend', options['backend'] ?? 'cpu', backends),
+    gpu: asOptional(options['gpu'], (flags) => asStrings('gpu', flags)),
+    webgpuUrl: asOptional(options['webgpuUrl'], (url) => asString('webgpuUrl', url)),
     contextLength: asOptional(options['contextLength'], asContextLength),
     memoryBudget: asOptional(options['memoryBudget'], (n) => asOption('memoryBudget', n)),
     kvType: asOptional(options['kvType'], (name) => asOneOf('kvType', name, kvTypes)),

@@ -22,6 +22,8 @@ export interface LoadedEngine {
   readonly compiled: CompiledModule;
   /** The reason for the number of threads. */
   readonly why: string;
+  /** The reason for the backend. */
+  readonly reason: string;
   readonly pool: ThreadPool | undefined;
 }
 

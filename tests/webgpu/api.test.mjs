@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// api.test.mjs: how the WebGPU backend reaches Node: the file webgpu.js, Dawn in the thread of the caller and
+// in a worker, what an error says where there is no GPU, and the build without the backend.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { ChordError, WasmModel, loadModel } from '../../dist/index.js';
+import { missing, useDriver } from './gpu.mjs';
+
+const execute = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const FIXTURE = path.join(root, 'tests/golden/q4_1-smollm.gguf');
+const needsGpu = { skip: missing() || false };
+useDriver();
+
+/** Resolves to the error of `promise`, which has `code`. */
+async function refused(promise, code) {
+  const error = await promise.then(
+    () => assert.fail('it succeeded'),
+    (error) => error,
+  );
+  assert.ok(ChordError.isInstance(error), String(error.stack));
+  assert.equal(error.code, code, error.message);
+  return error;
+}
+
+/** Runs a script in a process of its own; resolves to the JSON that it printed. */
+async function inProcess(folder, script) {
+  const begin = performance.now();
+  const { stdout } = await execute(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: folder,
+    timeout: 60_000,
+  });
+  return { ...JSON.parse(stdout), ms: performance.now() - begin };
+}
+
+/** Runs `use` with a copy of the built package in a folder from which no package can be found. */
+async function withCopy(dist, use) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-gpu-'));
+  try {
+    await cp(dist, path.join(folder, 'dist'), { recursive: true });
+    return await use(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+test('webgpu.js is one file without imports, and exports what the worker asks of it', async () => {
+  const text = await readFile(path.join(root, 'dist/webgpu.js'), 'utf8');
+  assert.doesNotMatch(text, /\bimport\b/);
+  assert.doesNotMatch(text, /from ?["']/);
+  const { openDevice, Pipelines } = await import('../../dist/webgpu.js');
+  assert.equal(typeof openDevice, 'function');
+  assert.equal(typeof Pipelines, 'function');
+});
+
+test(
+  'Dawn runs in a worker of Node, and the process ends when the device is destroyed',
+  needsGpu,
+  async () => {
+    const worker = `
+    import { parentPort } from 'node:worker_threads';
+    import { create } from 'webgpu';
+    import { openDevice } from ${JSON.stringify(path.join(root, 'dist/webgpu.js'))};
+    const { device, adapter, features } = await openDevice(create([]));
+    const buffer = device.createBuffer({ size: 8, usage: 9 });
+    device.queue.writeBuffer(buffer, 0, new Uint32Array([3, 4]));
+    await buffer.mapAsync(1);
+    const sum = new Uint32Array(buffer.getMappedRange()).reduce((a, b) => a + b);
+    device.destroy();
+    parentPort.postMessage({ sum, adapter, features });
+  `;
+    const found = await inProcess(
+      root,
+      `import { Worker } from 'node:worker_threads';
+    const worker = new Worker(${JSON.stringify(worker)}, { eval: true });
+    const message = await new Promise((resolve, reject) => {
+      worker.on('message', resolve);
+      worker.on('error', reject);
+    });
+    const code = await new Promise((resolve) => worker.on('exit', resolve));
+    console.log(JSON.stringify({ ...message, code }));`,
+    );
+    assert.equal(found.sum, 7);
+    assert.equal(found.code, 0);
+    assert.ok(found.adapter.length > 0);
+    assert.equal(typeof found.features.subgroups, 'boolean');
+  },
+);
+
+test('without the package webgpu the error says what to install, and auto is the CPU with its reason', () =>
+  withCopy(path.join(root, 'dist'), async (folder) => {
+    const found = await inProcess(
+      folder,
+      `import { loadModel } from './dist/index.js';
+      const [asked] = await Promise.allSettled([loadModel(${JSON.stringify(FIXTURE)}, { backend: 'webgpu' })]);
+      const { code, message, hint } = asked.reason;
+      const model = await loadModel(${JSON.stringify(FIXTURE)});
+      const { backend, backendReason } = model.info;
+      await model.dispose();
+      console.log(JSON.stringify({ code, message, hint, backend, backendReason }));`,
+    );
+    assert.equal(found.code, 'no-webgpu', found.message);
+    assert.match(found.message, /Node has no WebGPU/);
+    assert.match(found.hint, /npm install webgpu/);
+    assert.equal(found.backend, 'cpu');
+    assert.match(found.backendReason, /^the CPU: .*WebGPU/);
+  }));
+
+test("no adapter and a wrong flag are no-webgpu, in a worker, in the caller's thread and inside one file", async () => {
+  const { loadModel: loadInline } = await import('../../dist/inline.js');
+  for (const load of [loadModel, loadInline])
+    for (const worker of [true, false]) {
+      const asked = (gpu) => load(FIXTURE, { backend: 'webgpu', worker, gpu });
+      const none = await refused(asked(['adapter=there is no such adapter']), 'no-webgpu');
+      assert.match(none.message, /no adapter/);
+      const wrong = await refused(asked(['backend=steam']), 'no-webgpu');
+      assert.match(`${wrong.message} ${wrong.hint}`, /steam/);
+    }
+  await refused(loadModel(FIXTURE, { gpu: 'backend=vulkan' }), 'invalid-argument');
+  await refused(loadModel(FIXTURE, { gpu: [5] }), 'invalid-argument');
+});
+
+test('a webgpuUrl that leads nowhere is an io error which names it', needsGpu, async () => {
+  for (const webgpuUrl of ['file:///no/such/webgpu.js', new URL('file:///no/such/webgpu.js')]) {
+    const error = await refused(loadModel(FIXTURE, { backend: 'webgpu', webgpuUrl }), 'io');
+    assert.match(error.message, /no\/such\/webgpu\.js/);
+    assert.match(error.hint, /webgpuUrl/);
+  }
+});
+
+test('a build with WEBGPU=0 has no webgpu.js and says so', async () => {
+  const into = `build/test/dist-no-webgpu-${process.pid}`;
+  const dist = path.join(root, into);
+  try {
+    await execute(process.execPath, ['tools/build.mjs', '--into', into], {
+      cwd: root,
+      env: { ...process.env, WEBGPU: '0' },
+    });
+    const files = await readdir(dist);
+    assert.ok(files.includes('index.js') && !files.includes('webgpu.js'), files.join(' '));
+    for (const name of files.filter((name) => /\.c?js$/.test(name)))
+      assert.doesNotMatch(await readFile(path.join(dist, name), 'utf8'), /\.\/webgpu\.js/, name);
+    for (const file of ['index.js', 'inline.js']) {
+      const none = await import(path.join(dist, file));
+      const error = await refused(none.loadModel(FIXTURE, { backend: 'webgpu' }), 'no-webgpu');
+      assert.match(error.message, /this build of the package has no WebGPU backend/);
+      const model = await none.loadModel(FIXTURE);
+      assert.equal(model.info.backend, 'cpu');
+      await model.dispose();
+    }
+  } finally {
+    await rm(dist, { recursive: true, force: true });
+  }
+});
+
+test('probe_gpu says whether Dawn has a device', needsGpu, async () => {
+  assert.equal(await WasmModel.probe_gpu(), true);
+  assert.equal(WasmModel.is_gpu_available(), true);
+});

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Imports webgpu.js, in a worker or in the caller's thread, and chooses the backend. Only types of this room
+// are here: its code would otherwise be in every page.
+import { ChordError, messageOf } from '../errors.js';
+import { answered, importAt } from '../platform.js';
+import { findGpu, hasOwnGpu } from './detect.js';
+import type { OpenDevice } from './device.js';
+
+export type GpuModule = typeof import('./index.js');
+
+export interface GpuRequest {
+  readonly backend: 'auto' | 'cpu' | 'webgpu';
+  /** Flags for Dawn. */
+  readonly gpu: readonly string[] | undefined;
+  /** Address of webgpu.js: the caller's, or gpuScript() of files.ts. Undefined in a build without it. */
+  readonly webgpuUrl: string | undefined;
+}
+
+export interface OpenGpu {
+  readonly module: GpuModule;
+  readonly opened: OpenDevice;
+}
+
+/** `reason` says why, for people: it begins with the backend. */
+export interface ChosenBackend {
+  readonly gpu: OpenGpu | undefined;
+  readonly reason: string;
+}
+
+/** The build without webgpu.js. */
+const without = (): ChordError =>
+  new ChordError('no-webgpu', 'this build of the package has no WebGPU backend', {
+    hint: "backend: 'auto' or 'cpu' uses the CPU",
+  });
+
+/** Imports the WebGPU backend. Throws `no-webgpu` without an address, and `io`, which names the address. */
+export async function importGpu(url: string | undefined): Promise<GpuModule> {
+  if (url === undefined) throw without();
+  try {
+    return (await importAt(url)) as GpuModule;
+  } catch (cause) {
+    const from = /^(data|blob):/.test(url) ? '' : ` from ${url}`;
+    throw new ChordError('io', `the WebGPU backend can't be loaded${from}: ${messageOf(cause)}`, {
+      cause,
+      hint: "webgpu.js must be beside the package's JavaScript, or name webgpuUrl, or import from wasm-chord/inline",
+    });
+  }
+}
+
+/** Throws `no-webgpu` and `io`. The caller destroys the device. */
+export async function openGpu({ gpu, webgpuUrl }: Omit<GpuRequest, 'backend'>): Promise<OpenGpu> {
+  if (webgpuUrl === undefined) throw without();
+  const found = await findGpu(gpu);
+  const module = await importGpu(webgpuUrl);
+  try {
+    return { module, opened: await module.openDevice(found) };
+  } catch (cause) {
+    if (ChordError.isInstance(cause)) throw cause;
+    // Dawn throws where a flag names no adapter.
+    throw new ChordError('no-webgpu', `WebGPU has no adapter: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/**
+ * Opens a GPU if `backend` says so. 'auto' takes a browser's own, unless a program plays the adapter: the CPU
+ * is faster then. Throws only for 'webgpu', as openGpu().
+ */
+export async function chooseBackend(request: GpuRequest): Promise<ChosenBackend> {
+  if (request.backend === 'cpu') return { gpu: undefined, reason: 'the CPU, as asked' };
+  const isAsked = request.backend === 'webgpu';
+  try {
+    const obstacle = isAsked ? undefined : await whyNotAuto(request);
+    if (obstacle !== undefined) return { gpu: undefined, reason: `the CPU: ${obstacle}` };
+    const gpu = await openGpu(request);
+    return { gpu, reason: `WebGPU${isAsked ? ', as asked' : ''}: ${gpu.opened.adapter}` };
+  } catch (error) {
+    if (isAsked) throw error;
+    return { gpu: undefined, reason: `the CPU: ${messageOf(error)}` };
+  }
+}
+
+/** Why 'auto' is the CPU here; undefined: a GPU may be used. */
+async function whyNotAuto({ gpu, webgpuUrl }: GpuRequest): Promise<string | undefined> {
+  if (webgpuUrl === undefined) return without().message;
+  if (!hasOwnGpu()) return 'there is no WebGPU here';
+  const found = await findGpu(gpu);
+  const adapter = await answered(found.requestAdapter());
+  if (!adapter) return 'WebGPU has no adapter on this machine';
+  const { isFallbackAdapter } = { ...adapter, ...adapter.info } as { isFallbackAdapter?: boolean };
+  return isFallbackAdapter === true ? 'the WebGPU adapter is no GPU, but a program' : undefined;
+}
