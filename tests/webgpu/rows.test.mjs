@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+// rows.test.mjs: the kernels of rows.ts against src/program/ops.def in float64, with all that the adapter
+// offers and with nothing.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { missing, openGpu } from './gpu.mjs';
+import { bench, download, load, runDispatches, upload } from './room.mjs';
+
+// A rounding to f32 adds a relative error of at most EPS.
+const EPS = 2 ** -24;
+const plain = { without: ['subgroups', 'packedDot', 'immediates'] };
+const skip = missing() || false;
+let room, gpu, benches;
+before(async () => {
+  if (skip) return;
+  room = await load('device', 'pipelines', 'rows');
+  gpu = await openGpu();
+  benches = [await bench(room, gpu), await bench(room, gpu, plain)];
+});
+after(() => benches?.forEach(({ device }) => device.destroy()));
+
+/** Runs `check` on each device. */
+function onEach(name, check) {
+  test(name, { skip }, async () => {
+    for (const b of benches) await check(b);
+  });
+}
+
+let seed = 1;
+function random() {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return seed / 2 ** 31 - 1;
+}
+const floats = (n, scale = 1) => Float32Array.from({ length: n }, () => scale * random());
+
+/** A slot of `rows` rows; what is behind a row's `width` elements is 777. */
+function slotOf(device, rows, width, data, stride = Math.ceil(width / 4) * 4 + 4) {
+  const all = new Float32Array(rows * stride).fill(777);
+  for (let r = 0; r < rows && data; r++) all.set(data.subarray(r * width, (r + 1) * width), r * stride);
+  return { view: { buffer: upload(device, all) }, width, stride };
+}
+
+/** The rows of a slot, without what is behind them. That must be as it was. */
+async function rowsOf(device, { view, width, stride }, rows) {
+  const all = new Float32Array(await download(device, view.buffer));
+  const out = new Float32Array(rows * width);
+  for (let i = 0; i < all.length; i++) {
+    const r = Math.floor(i / stride);
+    if (r < rows && i % stride < width) out[r * width + (i % stride)] = all[i];
+    else if (i % stride >= width) assert.equal(all[i], 777, `element ${i} isn't the op's`);
+  }
+  return out;
+}
+
+/** Each |got - want| is at most `bound(i)`. */
+function close(got, want, bound, what) {
+  assert.equal(got.length, want.length);
+  for (let i = 0; i < want.length; i++)
+    assert.ok(Math.abs(got[i] - want[i]) <= bound(i), `${what}: element ${i} is ${got[i]}, not ${want[i]}`);
+}
+
+// 0.5 (1 + tanh z) = 1 / (1 + exp(-2 z)), which float64 can hold where it is small.
+const gelu = (x) => x / (1 + Math.exp(-2 * 0.79788456080286536 * (x + 0.044715 * x * x * x)));
+const activations = { 1: (x) => x / (1 + Math.exp(-x)), 2: gelu, 3: (x) => Math.max(x, 0) };
+// WGSL: exp(z) is right to 3 + 2|z| units of its last place (2 EPS each), z itself to 4 EPS |z| (GELU's
+// polynomial), a division to 2.5 units. So logistic(z) has a relative error of at most (6|z| + 6 + 4|z| + 8)
+// EPS where its exp counts. |z| is at most 80 at work, because beyond it the result is below 1e-33.
+const activationBound = (x, kind) => {
+  const z = kind === 3 ? 0 : kind === 1 ? Math.abs(x) : 1.6 * Math.abs(x + 0.044715 * x ** 3);
+  return (10 * Math.min(z, 80) + 14) * EPS * Math.abs(activations[kind](x)) + 1e-30;
+};
+// Values where exp overflows, and ordinary ones.
+const hard = [0, -0, 1e-20, 60, -60, 100, -100, 1000, -1000, 3e4, -3e4, 0.5, -0.5, 5, -5, 11, -11];
+const withHard = (n, scale) => {
+  const x = floats(n, scale);
+  x.set(hard.slice(0, n));
+  return x;
+};
+
+onEach('norm is ops.def, for tokens and for output rows, with a gather', async ({ device, ...b }) => {
+  for (const [width, weighted, gathered, scale] of [
+    [7, true, false, 1],
+    [64, false, false, 1e-3],
+    [960, true, true, 100],
+    [2050, true, false, 1],
+  ]) {
+    const [n, eps] = [5, 1e-5];
+    const x = floats(n * width, scale);
+    const vectors = floats(width + 3);
+    const rows = new Uint32Array([3, 1, 4]);
+    const nOutputs = rows.length;
+    const nOut = gathered ? nOutputs : n;
+    const out = slotOf(device, n, width);
+    const dispatch = b.norm({
+      label: 'norm',
+      input: slotOf(device, n, width, x),
+      out,
+      width,
+      eps,
+      weight: weighted ? { offset: 3, length: width } : undefined,
+      vectors: { buffer: upload(device, vectors) },
+      gather: gathered ? { buffer: upload(device, rows) } : undefined,
+      rowsOf: gathered ? 'output' : 'batch',
+    });
+    await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs });
+    const want = [];
+    for (let t = 0; t < nOut; t++) {
+      const from = gathered ? rows[t] : t;
+      const row = Array.from(x.subarray(from * width, (from + 1) * width));
+      const s = 1 / Math.sqrt(row.reduce((sum, z) => sum + z * z, 0) / width + Math.fround(eps));
+      want.push(...row.map((z, i) => z * s * (weighted ? vectors[3 + i] : 1)));
+    }
+    // A sum of n positive terms in trees and strides: n roundings at most; the square root halves them;
+    // then 1 / sqrt (4 units) and two products.
+    const bound = (i) => (width / 2 + 16) * EPS * Math.abs(want[i]);
+    close((await rowsOf(device, out, n)).subarray(0, nOut * width), want, bound, `norm ${width}`);
+  }
+});
+
+onEach('layer_norm is ops.def', async ({ device, ...b }) => {
+  for (const [width, weighted, biased] of [
+    [10, true, true],
+    [384, true, false],
+    [1536, false, true],
+  ]) {
+    const [n, eps] = [3, 1e-5];
+    const x = floats(n * width).map((z) => z + 3);
+    const vectors = floats(2 * width);
+    const out = slotOf(device, n, width);
+    const dispatch = b.layerNorm({
+      label: 'layer_norm',
+      input: slotOf(device, n, width, x),
+      out,
+      width,
+      eps,
+      weight: weighted ? { offset: width, length: width } : undefined,
+      bias: biased ? { offset: 0, length: width } : undefined,
+      vectors: { buffer: upload(device, vectors) },
+    });
+    await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
+    const [want, bound] = [[], []];
+    for (let t = 0; t < n; t++) {
+      const row = Array.from(x.subarray(t * width, (t + 1) * width));
+      const mean = row.reduce((sum, z) => sum + z, 0) / width;
+      const variance = row.reduce((sum, z) => sum + (z - mean) ** 2, 0) / width;
+      const s = 1 / Math.sqrt(variance + Math.fround(eps));
+      // The mean is wrong by (width + 3) EPS mean|x|, each difference and the result by that times s.
+      const off = (width + 3) * EPS * row.reduce((sum, z) => sum + Math.abs(z), 0) * (s / width);
+      row.forEach((z, i) => {
+        const w = weighted ? vectors[width + i] : 1;
+        want.push((z - mean) * s * w + (biased ? vectors[i] : 0));
+        // off moves the element itself and, through the variance, every element by off * |its value|.
+        const size = Math.abs((z - mean) * s * w);
+        bound.push(
+          off * Math.abs(w) * (1 + size) + (width + 32) * EPS * size + 4 * EPS * Math.abs(want.at(-1)),
+        );
+      });
+    }
+    close(await rowsOf(device, out, n), want, (i) => bound[i], `layer_norm ${width}`);
+  }
+});
+
+onEach('add leaves what is behind the width', async ({ device, ...b }) => {
+  for (const [width, rowsOfOp] of [
+    [1030, 'batch'],
+    [5, 'output'],
+  ]) {
+    const n = 4;
+    const [x, y] = [floats(n * width), floats(n * width)];
+    const out = slotOf(device, n, width, y);
+    const dispatch = b.add({
+      label: 'add',
+      input: slotOf(device, n, width, x, Math.ceil(width / 4) * 4),
+      out,
+      width,
+      rowsOf: rowsOfOp,
+    });
+    await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 9, nOutputs: 2 });
+    const nAdded = rowsOfOp === 'output' ? 2 : n;
+    const want = y.map((z, i) => (i < nAdded * width ? z + x[i] : z));
+    close(await rowsOf(device, out, n), want, () => 0, `add ${width}`);
+  }
+});
+
+onEach('glu and activate, all activations, where exp overflows too', async ({ device, ...b }) => {
+  for (const activation of [1, 2, 3]) {
+    const [n, width] = [3, 301];
+    const [gate, up] = [withHard(n * width, 8), floats(n * width)];
+    const [out, own] = [slotOf(device, n, width), slotOf(device, n, width, gate)];
+    const dispatches = [
+      b.glu({
+        label: 'glu',
+        gate: slotOf(device, n, width, gate),
+        up: slotOf(device, n, width, up),
+        out,
+        width,
+        activation,
+      }),
+      b.activate({ label: 'activate', out: own, width, activation }),
+    ];
+    await runDispatches({ device, ...b }, dispatches, { nTokens: n, firstPosition: 0, nOutputs: 1 });
+    const want = Array.from(gate, (x) => activations[activation](x));
+    const bound = (i) => activationBound(gate[i], activation);
+    close(await rowsOf(device, own, n), want, bound, `activate ${activation}`);
+    const product = want.map((x, i) => x * up[i]);
+    close(
+      await rowsOf(device, out, n),
+      product,
+      (i) => Math.abs(up[i]) * bound(i) + EPS * Math.abs(product[i]),
+      `glu ${activation}`,
+    );
+  }
+});
+
+onEach('softcap', async ({ device, ...b }) => {
+  const [n, width, cap] = [2, 77, 30];
+  const x = withHard(n * width, 50);
+  const out = slotOf(device, n, width, x);
+  const dispatch = b.softcap({ label: 'softcap', out, width, cap });
+  await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
+  const want = Array.from(x, (z) => cap * Math.tanh(z / cap));
+  // t = exp(-2|z|) has an absolute error of at most 2 (3 + 2 z) exp(-z) EPS + 3 z exp(-z) EPS < 12 EPS;
+  // (1 - t) / (1 + t) moves by at most twice that, and rounds four times.
+  close(await rowsOf(device, out, n), want, () => 30 * EPS * cap, 'softcap');
+});
+
+onEach('head_norm', async ({ device, ...b }) => {
+  for (const [nHead, headDim, weighted] of [
+    [3, 96, true],
+    [2, 80, false],
+    [4, 16, true],
+  ]) {
+    const [n, eps, width] = [3, 1e-6, nHead * headDim];
+    const [x, vectors] = [floats(n * width), floats(headDim + 5)];
+    const out = slotOf(device, n, width, x);
+    const dispatch = b.headNorm({
+      label: 'head_norm',
+      out,
+      nHead,
+      headDim,
+      eps,
+      weight: weighted ? { offset: 5, length: headDim } : undefined,
+      vectors: { buffer: upload(device, vectors) },
+    });
+    await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
+    const want = Array.from(x, (z, i) => {
+      const head = Array.from(x.subarray(i - (i % headDim), i - (i % headDim) + headDim));
+      const s = 1 / Math.sqrt(head.reduce((sum, h) => sum + h * h, 0) / headDim + Math.fround(eps));
+      return z * s * (weighted ? vectors[5 + (i % headDim)] : 1);
+    });
+    const bound = (i) => (headDim / 2 + 16) * EPS * Math.abs(want[i]);
+    close(await rowsOf(device, out, n), want, bound, `head_norm ${headDim}`);
+  }
+});
+
+onEach('rope turns pairs of both styles and leaves the rest', async ({ device, ...b }) => {
+  for (const [nHead, headDim, nRot, first, style] of [
+    [3, 64, 64, 0, 0],
+    [2, 80, 32, 0, 1],
+    [5, 96, 64, 32, 0],
+    [1, 24, 16, 8, 1],
+  ]) {
+    const [n, width] = [4, nHead * headDim];
+    const half = nRot / 2;
+    const angles = Float32Array.from({ length: n * nRot }, (_, i) =>
+      i % 2 ? Math.sin(i * 1.7) : Math.cos((i + 1) * 1.7),
+    );
+    const x = floats(n * width);
+    const out = slotOf(device, n, width, x);
+    const dispatch = b.rope({
+      label: 'rope',
+      angles: slotOf(device, n, nRot, angles),
+      out,
+      nHead,
+      headDim,
+      nRot,
+      first,
+      style,
+    });
+    await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
+    const want = Float64Array.from(x);
+    for (let t = 0; t < n; t++)
+      for (let h = 0; h < nHead; h++)
+        for (let i = 0; i < half; i++) {
+          const at = t * width + h * headDim + first;
+          const [a, c] = style === 0 ? [at + 2 * i, at + 2 * i + 1] : [at + i, at + i + half];
+          const [cos, sin] = angles.subarray(t * nRot + 2 * i);
+          want[a] = x[a] * cos - x[c] * sin;
+          want[c] = x[a] * sin + x[c] * cos;
+        }
+    // Two products and a sum of magnitude at most 2.
+    close(await rowsOf(device, out, n), want, () => 6 * EPS, `rope ${headDim} ${style}`);
+  }
+});
+
+onEach('short_conv continues at its state, in batches of any size', async ({ device, ...b }) => {
+  const [width, kernel, total] = [70, 4, 11];
+  const x = floats(total * width);
+  const vectors = floats(width * kernel + 2);
+  // Three states; the batches use them in turns. Garbage at first: a sequence starts with zeros.
+  const stateFloats = (kernel - 1) * width;
+  const states = { buffer: upload(device, new Float32Array(3 * stateFloats).fill(99)) };
+  const got = new Float32Array(total * width);
+  let position = 0;
+  let state = 2;
+  for (const n of [1, 2, 5, 3]) {
+    const out = slotOf(device, n, width);
+    const next = (state + 1) % 3;
+    const dispatch = b.shortConv({
+      label: 'short_conv',
+      input: slotOf(device, n, width, x.subarray(position * width)),
+      out,
+      width,
+      kernel,
+      weight: { offset: 2, length: width * kernel },
+      vectors: { buffer: upload(device, vectors) },
+      states,
+      pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
+      table: 1,
+    });
+    await runDispatches({ device, ...b }, [dispatch], {
+      nTokens: n,
+      firstPosition: position,
+      nOutputs: 1,
+    });
+    got.set(await rowsOf(device, out, n), position * width);
+    [position, state] = [position + n, next];
+  }
+  const want = Array.from(x, (_, at) => {
+    const [t, c] = [Math.floor(at / width), at % width];
+    let sum = 0;
+    for (let j = 0; j < kernel; j++)
+      if (t - kernel + 1 + j >= 0) sum += vectors[2 + c * kernel + j] * x[(t - kernel + 1 + j) * width + c];
+    return sum;
+  });
+  close(got, want, () => 2 * kernel * kernel * EPS, 'short_conv');
+});

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dispatches of the ops that work on rows of slots: everything but products, attention and sampling. A batch
+// has at most 65,535 rows, so a row is a workgroup's y (or a norm's x).
+import type { BatchShape, Dispatch, Param, Slot, Vector, View } from './dispatch.js';
+
+/** The numbers of program.h (CHORD_ACTIVATION_*, CHORD_ROPE_*). */
+export const Activation = { silu: 1, gelu: 2, relu: 3 } as const;
+export const RopeStyle = { norm: 0, neox: 1 } as const;
+
+/** Which rows an op works on: a row for each token of the batch, or for each output row. */
+export type RowsOf = 'batch' | 'output';
+
+interface Common {
+  readonly label: string;
+  readonly rowsOf?: RowsOf;
+}
+
+const u32 = (value: number): Param => ({ u32: value });
+const NO_VECTOR: Vector = { offset: 0, length: 0 };
+
+function rowsIn(batch: BatchShape, rowsOf: RowsOf | undefined): number {
+  return rowsOf === 'output' ? batch.nOutputs : batch.nTokens;
+}
+
+/** Groups of four elements of `width`, 64 in a workgroup; a row a workgroup's y. */
+function elementwise(
+  { label, rowsOf = 'batch' }: Common,
+  kernel: string,
+  width: number,
+  rest: Pick<Dispatch, 'buffers' | 'overrides'> & { with?: readonly string[] },
+): Dispatch {
+  return {
+    kernel,
+    label,
+    with: ['rows', ...(rest.with ?? [])],
+    overrides: { WIDTH: width, ...rest.overrides },
+    params: [],
+    buffers: rest.buffers,
+    groups: (batch) => {
+      const rows = rowsIn(batch, rowsOf);
+      return rows === 0 ? [0, 0, 0] : [Math.ceil(width / 256), rows, 1];
+    },
+    work: (batch) => ({ madds: rowsIn(batch, rowsOf) * width, bytes: 0 }),
+  };
+}
+
+export interface NormOptions extends Common {
+  readonly input: Slot;
+  readonly out: Slot;
+  readonly width: number;
+  readonly eps: number;
+  readonly weight?: Vector | undefined;
+  readonly vectors: View;
+  /** GATHER: the numbers of the rows of `input`, an output row each. */
+  readonly gather?: View | undefined;
+}
+
+function anyNorm(o: NormOptions, isLayer: boolean, bias: Vector | undefined): Dispatch {
+  const { input, out, width, weight, vectors, gather, rowsOf = 'batch' } = o;
+  return {
+    kernel: 'norm',
+    label: o.label,
+    with: ['rows', 'sum_workgroup'],
+    // A row is 4 x 256 elements or more in most models; smaller ones leave invocations idle.
+    constants: { LANES: width > 512 ? 256 : 64 },
+    overrides: {
+      WIDTH: width,
+      X_STRIDE: input.stride,
+      Y_STRIDE: out.stride,
+      EPS: o.eps,
+      LAYER: isLayer ? 1 : 0,
+      WEIGHTED: weight === undefined ? 0 : 1,
+      BIASED: bias === undefined ? 0 : 1,
+      GATHER: gather === undefined ? 0 : 1,
+    },
+    params: [u32((weight ?? NO_VECTOR).offset), u32((bias ?? NO_VECTOR).offset)],
+    buffers: [input.view, vectors, gather ?? vectors, out.view],
+    groups: (batch) => {
+      const rows = rowsIn(batch, rowsOf);
+      return rows === 0 ? [0, 0, 0] : [rows, 1, 1];
+    },
+    work: (batch) => ({
+      madds: rowsIn(batch, rowsOf) * width * (isLayer ? 2 : 1),
+      bytes: 4 * ((weight ?? NO_VECTOR).length + (bias ?? NO_VECTOR).length),
+    }),
+  };
+}
+
+export function norm(o: NormOptions): Dispatch {
+  return anyNorm(o, false, undefined);
+}
+
+export function layerNorm(o: NormOptions & { readonly bias?: Vector | undefined }): Dispatch {
+  return anyNorm(o, true, o.bias);
+}
+
+/** out += input */
+export function add(
+  o: Common & { readonly input: Slot; readonly out: Slot; readonly width: number },
+): Dispatch {
+  return elementwise(o, 'add', o.width, {
+    overrides: { X_STRIDE: o.input.stride, Y_STRIDE: o.out.stride },
+    buffers: [o.input.view, o.out.view],
+  });
+}
+
+/** out = activation(gate) * up; `activation` is a number of Activation. */
+export function glu(
+  o: Common & {
+    readonly gate: Slot;
+    readonly up: Slot;
+    readonly out: Slot;
+    readonly width: number;
+    readonly activation: number;
+  },
+): Dispatch {
+  return elementwise(o, 'glu', o.width, {
+    with: ['activation'],
+    overrides: {
+      ACTIVATION: o.activation,
+      GATE_STRIDE: o.gate.stride,
+      UP_STRIDE: o.up.stride,
+      Y_STRIDE: o.out.stride,
+    },
+    buffers: [o.gate.view, o.up.view, o.out.view],
+  });
+}
+
+/** out = activation(out) */
+export function activate(
+  o: Common & { readonly out: Slot; readonly width: number; readonly activation: number },
+): Dispatch {
+  return elementwise(o, 'activate', o.width, {
+    with: ['activation'],
+    overrides: { ACTIVATION: o.activation, Y_STRIDE: o.out.stride },
+    buffers: [o.out.view],
+  });
+}
+
+/** out = cap * tanh(out / cap) */
+export function softcap(
+  o: Common & { readonly out: Slot; readonly width: number; readonly cap: number },
+): Dispatch {
+  return elementwise(o, 'softcap', o.width, {
+    with: ['cap'],
+    overrides: { CAP: o.cap, Y_STRIDE: o.out.stride },
+    buffers: [o.out.view],
+  });
+}
+
+/** NORM over each head of `out`, in place. */
+export function headNorm(
+  o: Common & {
+    readonly out: Slot;
+    readonly nHead: number;
+    readonly headDim: number;
+    readonly eps: number;
+    readonly weight?: Vector | undefined;
+    readonly vectors: View;
+  },
+): Dispatch {
+  const { out, nHead, headDim, weight, rowsOf = 'batch' } = o;
+  return {
+    kernel: 'head_norm',
+    label: o.label,
+    with: ['sum_workgroup'],
+    constants: { LANES: 64 },
+    overrides: {
+      HEAD_DIM: headDim,
+      STRIDE: out.stride,
+      EPS: o.eps,
+      WEIGHTED: weight === undefined ? 0 : 1,
+    },
+    params: [u32((weight ?? NO_VECTOR).offset)],
+    buffers: [o.vectors, out.view],
+    groups: (batch) => {
+      const rows = rowsIn(batch, rowsOf);
+      return rows === 0 ? [0, 0, 0] : [nHead, rows, 1];
+    },
+    work: (batch) => ({
+      madds: rowsIn(batch, rowsOf) * nHead * headDim,
+      bytes: 4 * (weight ?? NO_VECTOR).length,
+    }),
+  };
+}
+
+/** Turns nRot elements from element `first` of each head of `out`, in place; `style` is a number of RopeStyle. */
+export function rope(o: {
+  readonly label: string;
+  readonly angles: Slot;
+  readonly out: Slot;
+  readonly nHead: number;
+  readonly headDim: number;
+  readonly nRot: number;
+  readonly first: number;
+  readonly style: number;
+}): Dispatch {
+  const pairs = Math.floor(o.nRot / 2);
+  return {
+    kernel: 'rope',
+    label: o.label,
+    overrides: {
+      N_HEAD: o.nHead,
+      HEAD_DIM: o.headDim,
+      PAIRS: pairs,
+      FIRST: o.first,
+      NEOX: o.style,
+      ANGLES_STRIDE: o.angles.stride,
+      STRIDE: o.out.stride,
+    },
+    params: [],
+    buffers: [o.angles.view, o.out.view],
+    groups: ({ nTokens }) =>
+      nTokens === 0 || pairs === 0 ? [0, 0, 0] : [Math.ceil((o.nHead * pairs) / 64), nTokens, 1],
+    work: ({ nTokens }) => ({ madds: nTokens * o.nHead * o.headDim, bytes: 0 }),
+  };
+}
+
+/**
+ * Word `table` of `pages` has the number of the state before the batch, the word after it that of the state
+ * after the batch: two states. A state is (kernel - 1) * width floats.
+ */
+export function shortConv(o: {
+  readonly label: string;
+  readonly input: Slot;
+  readonly out: Slot;
+  readonly width: number;
+  readonly kernel: number;
+  /** [width][kernel] */
+  readonly weight: Vector;
+  readonly vectors: View;
+  readonly states: View;
+  readonly pages: View;
+  readonly table: number;
+}): Dispatch {
+  const { width, kernel } = o;
+  return {
+    kernel: 'short_conv',
+    label: o.label,
+    overrides: { WIDTH: width, KERNEL: kernel, X_STRIDE: o.input.stride, Y_STRIDE: o.out.stride },
+    params: [u32(o.weight.offset), u32(o.table)],
+    buffers: [o.input.view, o.vectors, o.pages, o.states, o.out.view],
+    groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [Math.ceil(width / 64), nTokens, 1]),
+    work: ({ nTokens }) => ({
+      madds: nTokens * width * kernel,
+      bytes: 4 * (width * kernel + (kernel - 1) * width),
+    }),
+  };
+}
