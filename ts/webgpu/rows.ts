@@ -184,7 +184,7 @@ export function headNorm(
   };
 }
 
-/** Turns nRot elements from element `first` of each head of `out`, in place; `style` is a number of RopeStyle. */
+/** Turns nRot elements from element `first` of each head, in place. `style`: a number of RopeStyle. */
 export function rope(o: {
   readonly label: string;
   readonly angles: Slot;

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// attend.test.mjs: KV_STORE and ATTEND over paged caches against src/program/ops.def in float64, with all
+// that the adapter offers and with nothing. Keys and values of the oracle are what the cache's type makes of
+// them, computed here.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { missing, openGpu } from './gpu.mjs';
+import { bench, download, load, runDispatches, upload } from './room.mjs';
+
+const EPS = 2 ** -24;
+const plain = { without: ['subgroups', 'packedDot', 'immediates'] };
+const skip = missing() || false;
+let room, gpu, benches;
+before(async () => {
+  if (skip) return;
+  room = await load('device', 'pipelines', 'attend');
+  gpu = await openGpu();
+  benches = [await bench(room, gpu), await bench(room, gpu, plain)];
+});
+after(() => benches?.forEach(({ device }) => device.destroy()));
+
+/** Runs `check` on each device. */
+function onEach(name, check) {
+  test(name, { skip }, async () => {
+    for (const b of benches) await check(b);
+  });
+}
+
+let seed = 7;
+function random() {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return seed / 2 ** 31 - 1;
+}
+const floats = (n, scale = 1) => Float32Array.from({ length: n }, () => scale * random());
+
+/** Rounds to f16, ties to even, as pack2x16float does on every adapter seen. Largest: 65504. */
+function toF16(x) {
+  const a = Math.min(Math.abs(x), 65504);
+  const step = 2 ** (Math.max(Math.floor(Math.log2(a || 1)), -14) - 10);
+  const [whole, part] = [Math.floor(a / step), (a / step) % 1];
+  const up = part > 0.5 || (part === 0.5 && whole % 2 === 1);
+  return Math.sign(x) * (whole + (up ? 1 : 0)) * step;
+}
+
+/** What a cache of type `kv` keeps of a head's row. */
+function kept(kv, row) {
+  if (kv === 'f32') return Array.from(row);
+  if (kv === 'f16') return Array.from(row, toF16);
+  const out = [];
+  for (let b = 0; b < row.length; b += 32) {
+    const block = row.subarray(b, b + 32);
+    const d = Math.fround(Math.max(...block.map(Math.abs)) / 127);
+    for (const x of block) out.push(d > 0 ? toF16(d) * Math.sign(x) * Math.floor(Math.abs(x) / d + 0.5) : 0);
+  }
+  return out;
+}
+
+/** A slot of `rows` rows of `width` elements, with a stride that is wider. */
+function slotOf(device, rows, width, data) {
+  const stride = Math.ceil(width / 4) * 4 + 4;
+  const all = new Float32Array(rows * stride).fill(777);
+  for (let r = 0; r < rows && data; r++) all.set(data.subarray(r * width, (r + 1) * width), r * stride);
+  return { view: { buffer: upload(device, all) }, width, stride };
+}
+async function rowsOf(device, { view, width, stride }, rows) {
+  const all = new Float32Array(await download(device, view.buffer));
+  const out = new Float32Array(rows * width);
+  for (let i = 0; i < all.length; i++) {
+    const r = Math.floor(i / stride);
+    if (r < rows && i % stride < width) out[r * width + (i % stride)] = all[i];
+    else assert.equal(all[i], 777, `element ${i} isn't the op's`);
+  }
+  return out;
+}
+
+/**
+ * A cache with room for `nTokens` positions, its table at word 3. Pages lie in the buffer in reverse, with a
+ * page between each two that isn't in the table: all of its bytes stay as they were.
+ */
+function cacheOf({ device, pageBytes }, spec, nTokens) {
+  const nPages = Math.ceil(nTokens / 32);
+  const bytes = pageBytes(spec);
+  const table = new Uint32Array(3 + nPages).fill(0xffffff);
+  for (let i = 0; i < nPages; i++) table[3 + i] = 2 * (nPages - i);
+  // NaN in every type: f16 and f32 0x7fff7fff, q8_0 scales too.
+  const buffer = upload(device, new Uint32Array(((2 * nPages + 1) * bytes) / 4).fill(0x7fff7fff));
+  return {
+    cache: { window: 0, ...spec, view: { buffer }, table: 3 },
+    pages: { buffer: upload(device, table) },
+    isUnused: (at) => !table.subarray(3).includes(Math.floor(at / bytes)),
+  };
+}
+
+/** A whole case: a context of keys and values, queries of the last nTokens of it. */
+function caseOf({ nHead, nKv, kDim, vDim, vOut = vDim, context, nTokens, size = 1 }) {
+  return {
+    keys: floats(context * nKv * kDim, size),
+    values: floats(context * nKv * vDim, size),
+    queries: floats(nTokens * nHead * kDim, size),
+    nHead,
+    nKv,
+    kDim,
+    vDim,
+    vOut,
+    context,
+    nTokens,
+  };
+}
+
+/**
+ * ATTEND as ops.def says, in float64, with a bound for each element. A score of magnitude S = sum|q k| scale
+ * is computed with an error of at most (k_dim + 4) EPS S (its sum in any order, the scale) and 30 EPS cap of
+ * the soft-cap; a weight exp(s - max) with a relative error of that, twice, and (6 + 4 |s - max|) EPS of exp
+ * (scores more than 20 below the maximum count less than 1e-8 and at most 80 of them). The sums over n
+ * positions have n roundings at most, numerator and denominator.
+ */
+function oracle(c, { kv, scale, softcap = 0, window = 0, sinks }) {
+  const { nHead, nKv, kDim, vDim, vOut, context, nTokens } = c;
+  const rows = (x, width) =>
+    Array.from({ length: context * nKv }, (_, i) => kept(kv, x.subarray(i * width, (i + 1) * width)));
+  const keys = rows(c.keys, kDim);
+  const values = vDim > 0 ? rows(c.values, vDim) : keys;
+  const [want, bound] = [[], []];
+  for (let t = 0; t < nTokens; t++)
+    for (let h = 0; h < nHead; h++) {
+      const position = context - nTokens + t;
+      const begin = window > 0 ? Math.max(0, position - window + 1) : 0;
+      const of = (j) => j * nKv + Math.floor(h / (nHead / nKv));
+      const q = c.queries.subarray((t * nHead + h) * kDim, (t * nHead + h + 1) * kDim);
+      const scores = [];
+      let off = 0;
+      for (let j = begin; j <= position; j++) {
+        const k = keys[of(j)];
+        let [score, size] = [0, 0];
+        for (let i = 0; i < kDim; i++) {
+          score += q[i] * k[i];
+          size += Math.abs(q[i] * k[i]);
+        }
+        off = Math.max(off, (kDim + 4) * EPS * size * scale);
+        score *= scale;
+        scores.push(softcap > 0 ? softcap * Math.tanh(score / softcap) : score);
+      }
+      if (softcap > 0) off += 30 * EPS * softcap;
+      const most = Math.max(...scores, sinks?.[h] ?? -Infinity);
+      const weights = scores.map((s) => Math.exp(s - most));
+      const total = weights.reduce((sum, w) => sum + w, sinks ? Math.exp(sinks[h] - most) : 0);
+      const spread = Math.min(20, most - Math.min(...scores));
+      const relative = 2 * (2 * off + (6 + 4 * spread + weights.length + 8) * EPS);
+      for (let d = 0; d < vOut; d++) {
+        let [sum, size] = [0, 0];
+        weights.forEach((w, j) => {
+          const v = values[of(begin + j)][d];
+          sum += (w / total) * v;
+          size += (w / total) * Math.abs(v);
+        });
+        want.push(sum);
+        bound.push(relative * size + 1e-30);
+      }
+    }
+  return { want, bound };
+}
+
+function close(got, { want, bound }, what) {
+  assert.equal(got.length, want.length, what);
+  for (let i = 0; i < want.length; i++)
+    assert.ok(
+      Math.abs(got[i] - want[i]) <= bound[i],
+      `${what}: element ${i} is ${got[i]}, not ${want[i]} +- ${bound[i]}`,
+    );
+}
+
+/** Stores a case's context in batches of `step` tokens. */
+async function store(b, c, { cache, pages }, step = 100) {
+  for (let first = 0; first < c.context; first += step) {
+    const n = Math.min(step, c.context - first);
+    const part = (x, width) => slotOf(b.device, n, width, x.subarray(first * width, (first + n) * width));
+    const dispatch = b.kvStore({
+      label: 'kv_store',
+      keys: part(c.keys, c.nKv * c.kDim),
+      values: c.vDim > 0 ? part(c.values, c.nKv * c.vDim) : undefined,
+      cache,
+      pages,
+    });
+    await runDispatches(b, [dispatch], { nTokens: n, firstPosition: first, nOutputs: 0 });
+  }
+}
+
+onEach('attend over what kv_store wrote, in every type of cache', async (b) => {
+  for (const [kv, shape, options] of [
+    ['f32', { nHead: 4, nKv: 2, kDim: 64, vDim: 64, context: 70, nTokens: 3 }, {}],
+    ['f16', { nHead: 6, nKv: 2, kDim: 80, vDim: 96, context: 41, nTokens: 9 }, {}],
+    ['q8_0', { nHead: 2, nKv: 1, kDim: 96, vDim: 64, context: 70, nTokens: 2 }, {}],
+    ['q8_0', { nHead: 2, nKv: 2, kDim: 128, vDim: 32, context: 33, nTokens: 1 }, {}],
+    ['f16', { nHead: 8, nKv: 1, kDim: 36, vDim: 0, vOut: 20, context: 37, nTokens: 37 }, {}],
+    ['f32', { nHead: 3, nKv: 3, kDim: 10, vDim: 6, context: 65, nTokens: 2, size: 4 }, { softcap: 15 }],
+    ['f16', { nHead: 4, nKv: 4, kDim: 32, vDim: 32, context: 150, nTokens: 5 }, { window: 40 }],
+  ]) {
+    const c = caseOf(shape);
+    const o = { kv, scale: 1 / Math.sqrt(c.kDim), softcap: 0, window: 0, ...options };
+    const { cache, pages, isUnused } = cacheOf(b, { ...c, kv, window: o.window }, c.context);
+    await store(b, c, { cache, pages });
+    const kept = new Uint8Array(await download(b.device, cache.view.buffer));
+    for (let i = 0; i < kept.length; i++)
+      if (isUnused(i)) assert.equal(kept[i], [0xff, 0x7f][i % 2], 'a page of others');
+    const out = slotOf(b.device, c.nTokens, c.nHead * c.vOut);
+    const dispatches = b.attend({
+      label: 'attend',
+      queries: slotOf(b.device, c.nTokens, c.nHead * c.kDim, c.queries),
+      out,
+      cache,
+      pages,
+      nHead: c.nHead,
+      vDim: c.vOut,
+      scale: o.scale,
+      softcap: o.softcap,
+    });
+    const batch = { nTokens: c.nTokens, firstPosition: c.context - c.nTokens, nOutputs: 1 };
+    await runDispatches(b, dispatches, batch);
+    close(await rowsOf(b.device, out, c.nTokens), oracle(c, o), `${kv} ${JSON.stringify(shape)}`);
+  }
+});
