@@ -125,8 +125,22 @@ export interface Ran {
   readonly work: number;
 }
 
+/** What an executor on a GPU has done and holds. */
+export interface GpuCounters {
+  readonly gpuDispatches: number;
+  /** Bytes of its buffers, those of the weights included. */
+  readonly gpuBytes: number;
+  /** Planned bytes of weights, keys and values that its dispatches read. */
+  readonly gpuBytesRead: number;
+  readonly submits: number;
+  /** Times that results were read back. */
+  readonly readbacks: number;
+}
+
 export interface Executor {
   readonly name: 'cpu' | 'webgpu';
+  /** Undefined: it runs on no GPU. */
+  readonly counters?: GpuCounters;
   /** True: keys and values are outside the instance. Its sessions can't be saved or restored yet. */
   readonly holdsCaches?: boolean;
   /**

@@ -180,6 +180,36 @@ describe('weights are brought into planes', { skip }, () => {
   });
 });
 
+test('the matrices of a program, and the groups that a product reads', { skip }, () => {
+  const tensor = (name, isMatrix) => ({
+    name,
+    isMatrix,
+    format: 'Q4_K',
+    type: 12,
+    nIn: 256,
+    nRows: 1,
+    file: 0,
+    offset: 0,
+    bytes: 144,
+  });
+  const tensors = ['embd', 'norm', 'q', 'k', 'bias'].map((name) => tensor(name, !/norm|bias/.test(name)));
+  const ops = [
+    { name: 'EMBED', weight: [0, -1, -1, -1, -1, -1] },
+    { name: 'MATMUL', weight: Int32Array.of(2, 3, -1, 4, -1, -1) },
+    { name: 'MATMUL', weight: [0, -1, -1, -1, -1, -1] },
+  ];
+  const weights = room.weightsOf({ ops, tensors });
+  assert.deepEqual(weights.groups, [[2, 3], [0]]);
+  assert.deepEqual(
+    weights.tensors.map(({ index, format }) => [index, format]),
+    [
+      [0, 'q4_k'],
+      [2, 'q4_k'],
+      [3, 'q4_k'],
+    ],
+  );
+});
+
 describe('where matrices lie', { skip }, () => {
   test('a group is in one buffer, also if its tensors are far apart in the file', () => {
     const { tensors } = makeFile(

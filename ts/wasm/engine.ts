@@ -15,8 +15,10 @@ export class WasmEngine {
   readonly instance: WasmInstance;
   readonly file: Loader;
   readonly vocabulary: Vocabulary;
-  readonly executor: Executor;
   readonly profile: Profile;
+  #executor: Executor;
+  /** Frees what the executor runs on. */
+  #release: () => void = () => {};
 
   /**
    * Creates a memory of at most `memoryBudget` bytes and an instance of `module`. No model is loaded yet.
@@ -26,7 +28,7 @@ export class WasmEngine {
     this.instance = new WasmInstance(module, memoryBudget);
     this.file = new Loader(this.instance);
     this.vocabulary = new Vocabulary(this.instance, this.file);
-    this.executor = openExecutor(this.instance);
+    this.#executor = openExecutor(this.instance);
     this.profile = new Profile(this.instance, this.file);
   }
 
@@ -43,6 +45,20 @@ export class WasmEngine {
       engine.free();
       throw error;
     }
+  }
+
+  get executor(): Executor {
+    return this.#executor;
+  }
+
+  /**
+   * Puts another executor in place of the CPU's, before any session is open. `release` is called after the
+   * executor was freed: it frees what the executor runs on.
+   */
+  useExecutor(executor: Executor, release: () => void): void {
+    this.#executor.free();
+    this.#executor = executor;
+    this.#release = release;
   }
 
   /** Opens an empty session, or a copy of `from`. Throws `out-of-memory`. */
@@ -72,7 +88,9 @@ export class WasmEngine {
    * Makes the helpers leave the model, and drops the instance and the memory. A second call does nothing.
    */
   free(): void {
-    this.executor.free();
+    this.#executor.free();
+    this.#release();
+    this.#release = () => {};
     this.instance.free();
   }
 }

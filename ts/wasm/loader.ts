@@ -30,6 +30,8 @@ export class Loader {
   #plan: PlanInfo | undefined;
   #needed = 0;
   #info: ModelInfo | undefined;
+  #hasBegun = false;
+  #isReady = false;
 
   constructor(instance: WasmInstance) {
     this.#instance = instance;
@@ -100,7 +102,10 @@ export class Loader {
         rest.byteLength,
       );
       if (status === Status.NEED_MEMORY) this.#growArena();
-      else if (this.#instance.check(status) === Status.DONE || this.file !== file) return true;
+      else if (this.#instance.check(status) === Status.DONE) {
+        this.#isReady = this.#hasBegun;
+        return true;
+      } else if (this.file !== file) return true;
       else if (this.position <= position) return false; // the model needs no byte of this chunk
     }
   }
@@ -165,11 +170,16 @@ export class Loader {
    */
   begin(): boolean {
     const { bytes } = this.planInfo;
-    return (
-      this.#instance.check(
-        this.#instance.exports.model_begin(this.#instance.model, this.#instance.heap.allocTop(bytes), bytes),
-      ) === Status.DONE
-    );
+    const { heap, exports, model } = this.#instance;
+    this.#hasBegun = true;
+    this.#isReady =
+      this.#instance.check(exports.model_begin(model, heap.allocTop(bytes), bytes)) === Status.DONE;
+    return this.#isReady;
+  }
+
+  /** Whether all tensors inside the instance are complete. */
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   get planInfo(): PlanInfo {

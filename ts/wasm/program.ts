@@ -19,6 +19,16 @@ import type { OpRecord, Program, ProgramTensor } from '../executor.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
 
+/** The records and tensors of a model that is planned: what says which matrices there are. */
+export function readOps(instance: WasmInstance, file: Loader): Pick<Program, 'ops' | 'tensors'> {
+  const { n_ops, n_tensors } = file.planInfo;
+  const at = instance.exports.model_program(instance.model);
+  return {
+    ops: Array.from({ length: n_ops }, (_, i) => opAt(instance, at + i * opLayout.size)),
+    tensors: Array.from({ length: n_tensors }, (_, i) => tensorOf(file, i)),
+  };
+}
+
 /** The program of a model that is planned and begun. Vectors and angles are complete after the load. */
 export function readProgram(instance: WasmInstance, file: Loader): Program {
   const { exports, heap, scratch, model } = instance;
@@ -28,10 +38,10 @@ export function readProgram(instance: WasmInstance, file: Loader): Program {
   const list = <L extends StructLayout>(at: number, count: number, layout: L): StructValue<L>[] =>
     Array.from({ length: count }, (_, i) => heap.readStruct(at + i * layout.size, layout));
   const plan = file.planInfo;
-  const tensors = Array.from({ length: plan.n_tensors }, (_, i) => tensorOf(file, i));
+  const { ops, tensors } = readOps(instance, file);
   const kv = { [KvType.F32]: 'f32', [KvType.F16]: 'f16', [KvType.Q8_0]: 'q8_0' } as const;
   return {
-    ops: Array.from({ length: info.n_ops }, (_, i) => opAt(instance, info.ops + i * opLayout.size)),
+    ops,
     slots: list(info.slots, info.n_slots, slotLayout),
     ropes: list(info.ropes, info.n_ropes, ropeLayout).map((rope, i) => ({
       ...rope,

@@ -6,7 +6,8 @@
 // A queue runs writes and submitted commands in order. So one staging buffer is enough: a write to it waits
 // for the kernel that reads what was there before.
 import { ChordError } from '../errors.js';
-import type { Dispatch, Features, Matrix } from './dispatch.js';
+import type { Program } from '../executor.js';
+import type { Dispatch, Features, FormatName, Matrix } from './dispatch.js';
 import { Usage } from './flags.js';
 import type { CompiledKernel, Pipelines } from './pipelines.js';
 import { blocksOf, placeTensors, rowBytes, rowWords } from './placement.js';
@@ -45,6 +46,20 @@ export interface UploadOptions {
 
 /** TypeScript's library doesn't have it yet. */
 type Immediates = GPUComputePassEncoder & { setImmediates(offset: number, data: Uint32Array): void };
+
+/** The matrices of a program that is planned, and the groups of those that one product reads. */
+export function weightsOf({ ops, tensors }: Pick<Program, 'ops' | 'tensors'>): {
+  tensors: TensorEntry[];
+  groups: number[][];
+} {
+  const products = ops.filter(({ name }) => name === 'MATMUL');
+  return {
+    tensors: tensors.flatMap(({ isMatrix, format, ...tensor }, index) =>
+      isMatrix ? [{ ...tensor, index, format: format.toLowerCase() as FormatName }] : [],
+    ),
+    groups: products.map(({ weight }) => [...weight].slice(0, 3).filter((index) => index >= 0)),
+  };
+}
 
 /** A part of a tensor's bytes on the way into one buffer. */
 interface Run {
@@ -130,9 +145,9 @@ export class Uploader {
     return this.#at === this.#order.length;
   }
 
-  /** The file of the next byte that is needed; undefined when all have come. */
-  get file(): number | undefined {
-    return this.#order[this.#at]?.file;
+  /** The tensor whose bytes are needed next; undefined when all have come. */
+  get next(): TensorEntry | undefined {
+    return this.#order[this.#at];
   }
 
   /**
