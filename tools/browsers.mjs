@@ -72,10 +72,13 @@ export const chromiumArguments = [
   '--disable-sync',
 ];
 
-/** Starts playwright-core's Chromium, headless. */
-export async function launchChromium() {
+/** WebGPU on a machine without a GPU: SwiftShader plays the adapter. */
+export const webgpuArguments = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+/** Starts playwright-core's Chromium, headless. `more`: further arguments. */
+export async function launchChromium(more = []) {
   const { chromium } = await import('playwright-core');
-  return chromium.launch({ executablePath: chromiumPath, args: chromiumArguments });
+  return chromium.launch({ executablePath: chromiumPath, args: [...chromiumArguments, ...more] });
 }
 
 /**

@@ -36,7 +36,7 @@ const entries = {
   thread: 'ts/wasm/thread.ts',
   cli: 'ts/cli/main.ts',
 };
-const gpuEntry = { webgpu: 'ts/webgpu/index.ts' };
+const gpuEntry = { webgpu: 'ts/webgpu/entry.ts' };
 const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm'];
 const moduleFile = (name) => (isInterpreter ? 'build/test/interpreter.wasm' : `build/wasm/packed/${name}`);
 const swapExecutor = {

@@ -5,6 +5,7 @@ import { ChordError, messageOf } from '../errors.js';
 import { answered, importAt } from '../platform.js';
 import { findGpu, hasOwnGpu } from './detect.js';
 import type { OpenDevice } from './device.js';
+import { place } from './place.js';
 
 export type GpuModule = typeof import('./index.js');
 
@@ -37,7 +38,8 @@ const without = (): ChordError =>
 export async function importGpu(url: string | undefined): Promise<GpuModule> {
   if (url === undefined) throw without();
   try {
-    return (await importAt(url)) as GpuModule;
+    const module = (await importAt(url)) as GpuModule;
+    return 'openDevice' in module ? module : (globalThis as unknown as { [place]: GpuModule })[place];
   } catch (cause) {
     const from = /^(data|blob):/.test(url) ? '' : ` from ${url}`;
     throw new ChordError('io', `the WebGPU backend can't be loaded${from}: ${messageOf(cause)}`, {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Entry of webgpu.js, the WebGPU backend: one file, which imports nothing and is loaded where a model goes
-// onto a GPU. chunk.ts imports it.
+// What webgpu.js exports, the WebGPU backend: one file, which imports nothing and is loaded where a model
+// goes onto a GPU. entry.ts is its entry, chunk.ts imports it.
 export { openDevice } from './device.js';
 export type { DeviceOptions, OpenDevice } from './device.js';
 export { Pipelines } from './pipelines.js';
