@@ -2,7 +2,7 @@
 // Imports webgpu.js, in a worker or in the caller's thread, and chooses the backend. Only types of this room
 // are here: its code would otherwise be in every page.
 import { ChordError, messageOf } from '../errors.js';
-import { answered, importAt } from '../platform.js';
+import { answered, importAt, isNode } from '../platform.js';
 import { findGpu, hasOwnGpu } from './detect.js';
 import type { OpenDevice } from './device.js';
 import { place } from './place.js';
@@ -64,8 +64,8 @@ export async function openGpu({ gpu, webgpuUrl }: Omit<GpuRequest, 'backend'>): 
 }
 
 /**
- * Opens a GPU if `backend` says so. 'auto' takes a browser's own, unless a program plays the adapter: the CPU
- * is faster then. Throws only for 'webgpu', as openGpu().
+ * Opens a GPU if `backend` says so. 'auto' takes a browser's, unless a program plays the adapter: the CPU is
+ * faster then. Throws only for 'webgpu', as openGpu().
  */
 export async function chooseBackend(request: GpuRequest): Promise<ChosenBackend> {
   if (request.backend === 'cpu') return { gpu: undefined, reason: 'the CPU, as asked' };
@@ -83,11 +83,15 @@ export async function chooseBackend(request: GpuRequest): Promise<ChosenBackend>
 
 /** Why 'auto' is the CPU here; undefined: a GPU may be used. */
 async function whyNotAuto({ gpu, webgpuUrl }: GpuRequest): Promise<string | undefined> {
+  if (!hasOwnGpu())
+    return isNode ? "outside a browser only backend: 'webgpu' uses a GPU" : 'this browser has no WebGPU here';
   if (webgpuUrl === undefined) return without().message;
-  if (!hasOwnGpu()) return 'there is no WebGPU here';
   const found = await findGpu(gpu);
   const adapter = await answered(found.requestAdapter());
   if (!adapter) return 'WebGPU has no adapter on this machine';
-  const { isFallbackAdapter } = { ...adapter, ...adapter.info } as { isFallbackAdapter?: boolean };
-  return isFallbackAdapter === true ? 'the WebGPU adapter is no GPU, but a program' : undefined;
+  const { info } = adapter as { info: GPUAdapterInfo & { isFallbackAdapter?: boolean } };
+  const isProgram =
+    (info.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter) === true ||
+    /swiftshader|llvmpipe|basic render/i.test(`${info.architecture} ${info.description}`);
+  return isProgram ? 'the WebGPU adapter is no GPU, but a program' : undefined;
 }

@@ -15,8 +15,8 @@ const made = new Map<string, Promise<GPU>>();
 /** The browser's own, or Node's once it has one. */
 const ownGpu = (): GPU | undefined => (globalThis.navigator as { gpu?: GPU } | undefined)?.gpu;
 
-/** Whether findGpu() succeeds without a package that the user installs. */
-export const hasOwnGpu = (): boolean => ownGpu() !== undefined;
+/** Whether this is a browser with WebGPU: a GPU is used there without being asked for. */
+export const hasOwnGpu = (): boolean => !isNode && ownGpu() !== undefined;
 
 /**
  * Resolves to the machine's WebGPU. `flags` are for Dawn, such as 'backend=vulkan'; a browser needs none.
