@@ -309,6 +309,42 @@ describe('faults of an upload', { skip }, () => {
     uploader.destroy();
   });
 
+  test('an upload waits for a slow GPU, and at most 24 MiB are under way', async () => {
+    const done = [];
+    let written = 0;
+    const proxy = (target, replaced) =>
+      new Proxy(target, {
+        get(_, key) {
+          const value = replaced[key] ?? target[key];
+          return typeof value === 'function' ? value.bind(target) : value;
+        },
+      });
+    const queue = proxy(own.device.queue, {
+      onSubmittedWorkDone: () => new Promise((resolve) => done.push(resolve)),
+      writeBuffer: (...all) => {
+        written += all[2].byteLength;
+        own.device.queue.writeBuffer(...all);
+      },
+    });
+    const rows = 40 << 10;
+    const tensor = { index: 0, name: 't', format: 'f32', nIn: 256, nRows: rows, file: 0, offset: 0 };
+    const tensors = [{ ...tensor, bytes: rows * 1024 }];
+    const uploader = await own.Uploader.open({
+      ...own,
+      device: proxy(own.device, { queue }),
+      tensors,
+      groups: [],
+    });
+    const pushing = uploader.push(0, 0, new Uint8Array(rows * 1024));
+    for (let i = 0; i < 3; i++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(written, Math.min(24 + i * 8, 40) << 20);
+      done.shift()();
+    }
+    await pushing;
+    uploader.destroy();
+  });
+
   test('bytes that are missing are named, and an upload that is not complete does not finish', async () => {
     const { data, tensors } = makeFile(['q8_0', 'q4_k']);
     const uploader = await own.Uploader.open({ ...own, tensors, groups: [] });

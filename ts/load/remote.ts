@@ -26,6 +26,16 @@ export function fileName(file: RemoteFile): string {
   return file.kind === 'url' ? file.file.name : file.kind === 'path' ? file.path : file.name;
 }
 
+/** Whether the worker can open a file a second time and gets the same bytes. */
+export async function opensAgain(file: RemoteFile): Promise<boolean> {
+  if (file.kind !== 'path') return file.kind !== 'pushed';
+  const fs = (await importNode('fs/promises')) as typeof import('node:fs/promises');
+  return fs.stat(file.path).then(
+    (stat) => stat.isFile(),
+    () => false,
+  );
+}
+
 /** Hint for a chosen file that can't be read. */
 export const CHANGED = 'the file may have been changed or removed after it was chosen';
 

@@ -43,7 +43,8 @@ export interface LanguageModelInfo {
   readonly variantReason: string;
   /**
    * Bytes by use. `kv` is the KV cache of one session when the context is full. `total` is the size of the
-   * WebAssembly memory then: it also counts the header's tables, buffers, and the threads' stacks.
+   * WebAssembly memory then: it also counts the header's tables, buffers, and the threads' stacks. `gpu` are
+   * the buffers on the GPU, which holds matrices, keys and values there; 0 on the CPU.
    */
   readonly memory: {
     readonly weights: number;
@@ -51,6 +52,7 @@ export interface LanguageModelInfo {
     readonly activations: number;
     readonly kv: number;
     readonly total: number;
+    readonly gpu: number;
   };
   /** The chat template: `tokenizer.chat_template` of the file, or else that of its architecture's family. */
   readonly chatTemplate: string | undefined;
@@ -70,12 +72,16 @@ const fileTypes: { readonly [type: number]: string } = {
   37: 'TQ2_0', 38: 'MXFP4', 39: 'NVFP4', 40: 'Q1_0', 41: 'Q2_0',
 };
 
-/** Describes a model. `why`: the reason for the number of threads. `reason`: the reason for the backend. */
+/**
+ * Describes a model. `why`: the reason for the number of threads. `reason`: the reason for the backend.
+ * `gpuBytes`: bytes on the GPU; undefined: the CPU computes.
+ */
 export function describe(
   engine: WasmEngine,
   compiled: CompiledModule,
   why: string,
   reason?: string,
+  gpuBytes = engine.executor.counters?.gpuBytes,
 ): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
@@ -89,7 +95,7 @@ export function describe(
     trainedContextLength: model.n_ctx_train,
     embeddingLength: model.n_embd,
     blockCount: model.n_layer,
-    backend: engine.executor.name,
+    backend: gpuBytes === undefined ? engine.executor.name : 'webgpu',
     backendReason: `${reason === undefined ? '' : `${reason}; `}${why}; ${compiled.variant}: ${compiled.reason}`,
     threads: plan.n_threads,
     threadsReason: why,
@@ -101,6 +107,7 @@ export function describe(
       activations: plan.activation_bytes,
       kv: plan.context_bytes,
       total: engine.file.neededBytes,
+      gpu: gpuBytes ?? 0,
     },
     ...templateInfo(engine),
   };

@@ -4,3 +4,4 @@
 export { openDevice } from './device.js';
 export type { DeviceOptions, OpenDevice } from './device.js';
 export { Pipelines } from './pipelines.js';
+export { Uploader, weightsOf } from './upload.js';

@@ -5,7 +5,7 @@
 import { wrong } from '../check.js';
 import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
-import { fileName } from '../load/remote.js';
+import { fileName, opensAgain } from '../load/remote.js';
 import type { RemoteFile } from '../load/remote.js';
 import { checked, openSource } from '../store/open.js';
 import { TemplateEngine } from '../template/engine.js';
@@ -290,6 +290,7 @@ export class EngineHost {
         files: files.map((file, i) => ({
           name: fileName(file),
           isPushed: file.kind === 'pushed',
+          opensAgain: () => opensAgain(file),
           open: (signal) =>
             file.kind === 'pushed'
               ? checked(streams[i]!, request.options.sha256)
@@ -345,12 +346,11 @@ export class EngineHost {
     return {
       ...runner.counters,
       bytesRead: this.#bytesRead,
-      bytesUploaded: 0,
+      bytesUploaded: this.#loaded!.bytesUploaded,
       kvPages: runner.kvPages,
       wasmBytes: runner.engine.instance.heap.size,
       bufferBytesPeak: this.#meter.peak,
-      gpuDispatches: 0,
-      gpuBytes: 0,
+      ...(runner.engine.executor.counters ?? noGpu),
     };
   }
 
@@ -370,6 +370,8 @@ export class EngineHost {
     return null;
   }
 }
+
+const noGpu = { gpuDispatches: 0, gpuBytes: 0, gpuBytesRead: 0, submits: 0, readbacks: 0 };
 
 const savedSession = {
   kind: 'pushed',

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A load in the engine worker: header, plan, pool, data; an estimate ends behind the plan. One chunk of the
-// source is read at a time.
+// source is read at a time. gpu.ts takes the data where a model goes onto a GPU. If the GPU fails, the model
+// goes onto the CPU: planned again before the data, read again after it.
 import { ChordError } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
 import { checkStart } from '../load/http.js';
@@ -19,7 +20,9 @@ import { compileModule } from '../wasm/instantiate.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { Loader } from '../wasm/loader.js';
 import { ThreadPool } from '../wasm/threads.js';
-import { chooseBackend } from '../webgpu/chunk.js';
+import type { OpenGpu } from '../webgpu/chunk.js';
+import { GpuFailure, GpuLoad, chooseFor, noWebgpu } from './gpu.js';
+import type { Sink } from './gpu.js';
 import type { LoadOptions, ModelEstimate } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
 
@@ -43,9 +46,11 @@ export interface LoadJob {
 export interface JobFile {
   /** For messages and progress. */
   readonly name: string;
-  /** The client reads the file and counts its bytes as held. The file can be opened only once. */
+  /** The client reads the file and counts its bytes as held. */
   readonly isPushed: boolean;
   open(signal: AbortSignal): Promise<ByteStream>;
+  /** Whether `open` gives the same bytes a second time. */
+  opensAgain(): Promise<boolean>;
 }
 
 /** A source whose headers have been read. */
@@ -57,47 +62,65 @@ interface Opened {
   /** The file that is read: an error names it. */
   at: Chunks;
   pool?: ThreadPool | undefined;
+  gpu?: GpuLoad | undefined;
 }
 
 /**
  * Loads a model. The caller frees the engine and stops the pool.
  *
  * Throws the errors of the source, the file and the memory, and the signal's reason. The engine, the pool
- * and the source are released then. A model that doesn't fit is refused after its header.
+ * and the source are released then. A model that doesn't fit is refused after its header. Throws `no-webgpu`
+ * where the GPU is asked for and fails, or fails when the source is used up.
  */
-export function loadEngine(job: LoadJob): Promise<LoadedEngine> {
+export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
+  try {
+    return await load(job);
+  } catch (error) {
+    if (!(error instanceof GpuFailure)) throw error;
+    job.signal.throwIfAborted();
+    if (job.options.backend === 'webgpu') throw noWebgpu(error, true);
+    for (const file of job.files) if (!(await file.opensAgain())) throw noWebgpu(error, false);
+    return load(job, `the CPU: ${error.message}`);
+  }
+}
+
+/** `onlyCpu`: the reason why no GPU is used. */
+function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
   return withHeader(job, async (opened) => {
     const { engine, compiled, files, progress } = opened;
-    const reason = await backendOf(job.options);
-    const { fit, why } = await planModel(engine, job);
+    const { fit, why, reason, load: gpu } = await planLoad(engine, job, onlyCpu);
+    opened.gpu = gpu;
     if (!fit.fits) throw doesNotFit(engine.file, fit);
     if (job.options.memoryBudget !== undefined) engine.instance.heap.bound(fit.available);
     const started = await startPool(engine.file, fit.options, job.options.threadUrl);
     opened.pool = started.pool;
     progress.total = bytesOf(files, engine.file);
-    if (!engine.file.begin())
-      for (const [i, file] of files.entries()) {
-        if (engine.file.file !== i) continue;
-        opened.at = file;
-        await file.data(engine.file, i);
-      }
+    engine.file.begin();
+    const sink: Sink = gpu ?? engine.file;
+    for (const [i, file] of files.entries()) {
+      if (sink.isReady || sink.file !== i) continue;
+      opened.at = file;
+      await file.data(sink, i);
+    }
     for (const file of files) await (opened.at = file).finish();
+    await gpu?.finish();
     await opened.pool?.join(engine.instance);
     job.signal.throwIfAborted();
     progress.begin('ready');
-    return { engine, compiled, why: started.why ?? why, reason, pool: opened.pool };
+    const bytesUploaded = gpu?.bytesUploaded ?? 0;
+    return { engine, compiled, why: started.why ?? why, reason, pool: opened.pool, bytesUploaded };
   });
 }
 
 /** Reads the header and says what `loadEngine` would do. Everything is released. Throws as `loadEngine`. */
 export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
   return withHeader(job, async ({ engine, compiled, files }) => {
-    const reason = await backendOf(job.options);
-    const { fit, why } = await planModel(engine, job);
+    const { fit, why, reason, gpu, gpuBytes } = await planModel(engine, job);
+    gpu?.opened.device.destroy();
     const largest = largestContext(engine.file, fit.options, fit.available);
     engine.file.plan(fit.options);
     const estimate = {
-      ...describe(engine, compiled, why, reason),
+      ...describe(engine, compiled, why, reason, gpuBytes),
       fileBytes: bytesOf(files, engine.file) ?? engine.file.planInfo.file_weight_bytes,
       kvType: fit.options.kvType ?? 'f16',
       fits: fit.fits,
@@ -108,17 +131,6 @@ export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
     engine.free();
     return estimate;
   });
-}
-
-/** The reason for the CPU. Throws `no-webgpu` and `io` where the GPU is asked for. */
-async function backendOf(options: LoadOptions): Promise<string> {
-  const { gpu, reason } = await chooseBackend(options);
-  if (gpu === undefined) return reason;
-  gpu.opened.device.destroy();
-  const none = "this version's WebGPU backend runs no models yet";
-  if (options.backend === 'webgpu')
-    throw new ChordError('no-webgpu', none, { hint: "backend: 'auto' uses the CPU" });
-  return `the CPU: ${none}`;
 }
 
 /**
@@ -149,6 +161,7 @@ async function withHeader<T>(job: LoadJob, use: (opened: Opened) => Promise<T>):
     return await use(opened);
   } catch (error) {
     opened?.engine.free();
+    opened?.gpu?.destroy();
     await opened?.pool?.stop();
     const { at } = opened ?? { at: files[0]! };
     if (!at.isBroken && ChordError.isInstance(error) && /^(invalid-gguf|unsupp)/.test(error.code))
@@ -241,9 +254,9 @@ class Chunks {
     if (file > 0 && !this.#file.isPushed && !this.#stream?.mustEnd) await this.close();
   }
 
-  async data(loader: Loader, file: number): Promise<void> {
+  async data(sink: Sink, file: number): Promise<void> {
     if (this.#stream === undefined) this.begin(await this.#file.open(this.#job.signal));
-    await this.#until(loader, file);
+    await this.#until(sink, file);
     await this.finish();
   }
 
@@ -275,10 +288,10 @@ class Chunks {
   /**
    * Pushes chunks until the header or the data is complete. Throws `invalid-gguf` if the file ends before.
    */
-  async #until(loader: Loader, file: number): Promise<void> {
-    while (!loader.push(this.#offset, this.#chunk, file)) {
+  async #until(sink: Sink, file: number): Promise<void> {
+    while (!(await sink.push(this.#offset, this.#chunk, file))) {
       if (await this.#next(this.#stream!)) continue;
-      loader.end();
+      sink.end();
       throw new ChordError('invalid-gguf', 'the file ends before its model is complete');
     }
   }
@@ -305,13 +318,62 @@ class Chunks {
   }
 }
 
+interface Planned {
+  readonly fit: Fit;
+  /** The reason for the number of threads. */
+  readonly why: string;
+  /** The reason for the backend. */
+  readonly reason: string;
+  /** The GPU for which the model is planned. */
+  readonly gpu?: OpenGpu;
+  /** Bytes that it will hold: matrices, and keys and values of a full context. */
+  readonly gpuBytes?: number;
+}
+
 /**
- * Plans the model for the threads that are asked for and possible. `why` is the reason for their number.
+ * Plans the model for the backend that is asked for and possible, and for the threads. `onlyCpu`: the reason
+ * why no GPU is used.
  */
-async function planModel(engine: WasmEngine, job: LoadJob): Promise<{ fit: Fit; why: string }> {
+async function planModel(engine: WasmEngine, job: LoadJob, onlyCpu?: string): Promise<Planned> {
   const { contextLength, kvType, memoryBudget } = job.options;
   const { threads, why } = await chooseThreads(job);
-  return { fit: await fitModel(engine, { contextLength, kvType, threads }, memoryBudget), why };
+  const fit = await fitModel(engine, { contextLength, kvType, threads }, memoryBudget);
+  if (onlyCpu !== undefined) return { fit, why, reason: onlyCpu };
+  const kv = engine.file.planInfo.context_bytes;
+  const { gpu, reason, matrixBytes } = await chooseFor(engine, job.options);
+  if (gpu === undefined) return { fit, why, reason };
+  const external = { contextLength, kvType, threads: 1, isExternal: true };
+  return {
+    fit: await fitModel(engine, external, memoryBudget),
+    why: '1 thread: the GPU computes',
+    reason,
+    gpu,
+    gpuBytes: matrixBytes + kv,
+  };
+}
+
+/**
+ * Plans as planModel(), and allocates the matrices on the GPU. If it can't hold them, 'auto' plans for the
+ * CPU.
+ */
+async function planLoad(
+  engine: WasmEngine,
+  job: LoadJob,
+  onlyCpu?: string,
+): Promise<Planned & { load?: GpuLoad }> {
+  const planned = await planModel(engine, job, onlyCpu);
+  const { gpu, fit } = planned;
+  if (gpu === undefined) return planned;
+  try {
+    if (!fit.fits) throw doesNotFit(engine.file, fit);
+    return { ...planned, load: await GpuLoad.open(engine, gpu, job.signal) };
+  } catch (error) {
+    gpu.opened.device.destroy();
+    if (!fit.fits) throw error;
+    const failure = new GpuFailure(error);
+    if (job.options.backend === 'webgpu') throw noWebgpu(failure, true);
+    return planModel(engine, job, `the CPU: ${failure.message}`);
+  }
 }
 
 async function chooseThreads({ options, mayThread }: LoadJob): Promise<{ threads: number; why: string }> {

@@ -47,7 +47,7 @@ export interface ModelCounters {
   readonly tokensDecoded: number;
   /** Bytes read from the source. */
   readonly bytesRead: number;
-  /** Always 0 in this version, as `gpuDispatches` and `gpuBytes`: models run on the CPU. */
+  /** Bytes of weights that went to the GPU; 0 where the CPU computes, as all counters of the GPU. */
   readonly bytesUploaded: number;
   /** KV pages in use, summed over the sessions. A page that two sessions share counts twice. */
   readonly kvPages: number;
@@ -55,8 +55,16 @@ export interface ModelCounters {
   readonly wasmBytes: number;
   /** Maximum bytes that the loader and the protocol held in buffers at one time. */
   readonly bufferBytesPeak: number;
+  /** Dispatches of kernels since the load. */
   readonly gpuDispatches: number;
+  /** Bytes of the model's buffers on the GPU: weights, keys and values, activations. */
   readonly gpuBytes: number;
+  /** Planned bytes of weights, keys and values that the dispatches read. */
+  readonly gpuBytesRead: number;
+  /** Submissions to the GPU's queue. */
+  readonly submits: number;
+  /** Times that results were read back from the GPU. */
+  readonly readbacks: number;
 }
 
 /** One event per token. */

@@ -25,6 +25,8 @@ export interface LoadedEngine {
   /** The reason for the backend. */
   readonly reason: string;
   readonly pool: ThreadPool | undefined;
+  /** Bytes of weights that went to the GPU. */
+  readonly bytesUploaded: number;
 }
 
 type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+// load.test.mjs: a load onto the GPU in the engine worker, from the sources, with an executor that computes
+// nothing: which bytes reach the GPU, what the host holds meanwhile, and what happens when the GPU fails
+// before, in and after the data.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { wgslTexts } from '../../tools/wgsl.mjs';
+import { llamaHeader } from '../ts/header.mjs';
+import { missing, openGpu } from './gpu.mjs';
+import { download } from './room.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const needsGpu = { skip: missing() || false };
+const FIXTURE = path.join(root, 'tests/golden/qwen2-q4_k.gguf');
+const MiB = 2 ** 20;
+
+let room, gpu;
+/** What chooseBackend() resolves to. */
+const chosen = { gpu: undefined, reason: '' };
+const engines = [];
+
+before(async () => {
+  if (needsGpu.skip) return;
+  const outfile = path.join(root, `build/test/webgpu/load-${process.pid}.mjs`);
+  await mkdir(path.dirname(outfile), { recursive: true });
+  globalThis.chooseBackend = async () => ({ ...chosen });
+  const names = [
+    'webgpu/index',
+    'webgpu/start',
+    'worker/load',
+    'load/meter',
+    'wasm/program',
+    'wasm/describe',
+  ];
+  await build({
+    stdin: { contents: names.map((name) => `export * from './ts/${name}.js';`).join('\n'), resolveDir: root },
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'es2022',
+    define: { WEBGPU: 'true', IMPORT: 'undefined' },
+    plugins: [wgslTexts, swapBackend],
+    logLevel: 'warning',
+  });
+  room = await import(pathToFileURL(outfile).href);
+  gpu = await openGpu();
+});
+after(() => engines.forEach((engine) => engine.free()));
+
+/** Puts the test's choice in place of chunk.ts. */
+const swapBackend = {
+  name: 'swap-backend',
+  setup(build) {
+    build.onResolve({ filter: /\/chunk\.js$/ }, () => ({ path: 'chunk', namespace: 'test' }));
+    build.onLoad({ filter: /.*/, namespace: 'test' }, () => ({
+      contents: 'export const chooseBackend = (request) => globalThis.chooseBackend(request);',
+    }));
+  },
+};
+
+/** An executor whose logits are largest for the id after the last one. It keeps what it got. */
+class Stub {
+  name = 'webgpu';
+  holdsCaches = true;
+  counters = { gpuDispatches: 1, gpuBytes: 2, gpuBytesRead: 3, submits: 4, readbacks: 5 };
+  isFreed = false;
+  constructor(parts) {
+    Object.assign(this, parts);
+  }
+  async run(batches) {
+    const { ids, rows } = batches.nextBatch();
+    const { nVocab } = this.program;
+    const logits = new Float32Array(rows.length * nVocab);
+    rows.forEach((row, i) => (logits[i * nVocab + ((ids[row] + 1) % nVocab)] = 1));
+    batches.acceptBatch(logits);
+    return { isDone: rows.length > 0, work: ids.length };
+  }
+  free() {
+    this.isFreed = true;
+    for (const { parts } of this.matrices.values()) for (const { view } of parts) view.buffer.destroy();
+  }
+}
+
+/** Opens a device for the next load. `Executor`: a class in place of Stub. */
+async function choose({ Executor = Stub, ...replaced } = {}) {
+  const opened = await room.openDevice(gpu);
+  const { Pipelines, Uploader, weightsOf } = room;
+  const GpuExecutor = { open: async (parts) => new Executor(parts) };
+  chosen.gpu = { opened, module: { Pipelines, Uploader, weightsOf, GpuExecutor, ...replaced } };
+  chosen.reason = 'WebGPU: the test';
+  return opened.device;
+}
+
+/** A file in chunks of `size` bytes. `onRead` is called before each read with the bytes read so far. */
+function fileOf(bytes, { size = 65_536, opensAgain = true, onRead = () => {}, name = 'model.gguf' } = {}) {
+  const file = {
+    name,
+    isPushed: false,
+    opened: 0,
+    opensAgain: async () => opensAgain,
+    async open() {
+      file.opened += 1;
+      let at = 0;
+      return {
+        name,
+        phase: 'read',
+        totalBytes: bytes.byteLength,
+        async read() {
+          await onRead(at);
+          const chunk = bytes.subarray(at, at + size);
+          at += chunk.byteLength;
+          return chunk.byteLength > 0 ? chunk : undefined;
+        },
+        async close() {},
+      };
+    },
+  };
+  return file;
+}
+
+function jobOf(files, { signal = new AbortController().signal, ...options } = {}) {
+  const meter = new room.BufferMeter();
+  const wasm = new URL('../../dist/', import.meta.url).href;
+  return {
+    options: { backend: 'auto', wasm, threads: 1, cache: 'none', ...options },
+    signal,
+    meter,
+    mayThread: false,
+    files: [files].flat(),
+    onBytes() {},
+    onProgress() {},
+  };
+}
+
+async function load(files, options) {
+  const job = jobOf(files, options);
+  const loaded = await room.loadEngine(job);
+  engines.push(loaded.engine);
+  const { engine, compiled, why, reason } = loaded;
+  return { ...loaded, meter: job.meter, info: room.describe(engine, compiled, why, reason) };
+}
+
+/** A hash of all matrices on the GPU, by their tensors' names. */
+async function digest(executor, device) {
+  const buffers = new Map();
+  const hash = createHash('sha256');
+  for (const { name, parts, rowWords } of [...executor.matrices.values()].sort((a, b) =>
+    a.name < b.name ? -1 : 1,
+  )) {
+    hash.update(name);
+    for (const { view, offset, nRows } of parts) {
+      if (!buffers.has(view.buffer)) buffers.set(view.buffer, await download(device, view.buffer));
+      hash.update(new Uint8Array(buffers.get(view.buffer), offset * 4, nRows * rowWords * 4));
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** The first token that a model generates after id 5, and whether it computed on the stub. */
+async function next({ engine }) {
+  const session = engine.openSession();
+  session.push([5]);
+  await engine.executor.run(session, 1e15);
+  const logits = session.logits();
+  engine.closeSession(session);
+  return logits.indexOf(Math.max(...logits));
+}
+
+/** A llama of F16 matrices of more than 4 MB in all: large enough for 'auto'. */
+function largeModel(sizes = {}) {
+  const header = llamaHeader({ layers: 2, width: 256, ff: 1024, heads: 4, vocabulary: 4000, ...sizes });
+  const { layers = 2, width = 256, ff = 1024, vocabulary = 4000 } = sizes;
+  const matrices = 2 * (2 * width * vocabulary + layers * (4 * width * width + 3 * width * ff));
+  const bytes = new Uint8Array(header.byteLength + matrices + (2 * layers + 1) * width * 4 + 32);
+  bytes.set(header);
+  // 0x2c2c: 0.065 as F16, and 2.4e-12 as F32 in vectors.
+  bytes.fill(0x2c, header.byteLength);
+  return bytes;
+}
+
+test(
+  'weights stream onto the GPU in chunks of any size, and info and the executor say so',
+  needsGpu,
+  async () => {
+    const bytes = await readFile(FIXTURE);
+    const hashes = new Set();
+    for (const size of [bytes.byteLength, 4099, 65_536]) {
+      const device = await choose();
+      const loaded = await load(fileOf(bytes, { size }), { backend: 'webgpu' });
+      const { engine, info } = loaded;
+      hashes.add(await digest(engine.executor, device));
+      assert.equal(await next(loaded), 6);
+      assert.equal(info.backend, 'webgpu');
+      assert.match(info.backendReason, /^WebGPU: the test; 1 thread: the GPU computes/);
+      assert.equal(info.memory.gpu, 2);
+      const { tensors } = engine.executor.program;
+      const matrices = tensors.filter(({ isMatrix }) => isMatrix);
+      assert.equal(
+        loaded.bytesUploaded,
+        matrices.reduce((sum, tensor) => sum + tensor.bytes, 0),
+      );
+      assert.ok(info.memory.weights < 0.1 * loaded.bytesUploaded, 'vectors only are in wasm');
+      assert.ok(
+        tensors.some((tensor, i) => !tensor.isMatrix && engine.executor.program.vector(i)?.[0] !== undefined),
+      );
+      engine.free();
+      assert.ok(engine.executor.isFreed);
+      assert.equal((await device.lost).reason, 'destroyed');
+    }
+    assert.equal(hashes.size, 1);
+
+    // The same bytes as the upload alone writes.
+    const { device, ...opened } = await room.openDevice(gpu);
+    const pipelines = new room.Pipelines(device, opened.features);
+    const { tensors, groups } = room.weightsOf(engines.at(-1).executor.program);
+    const uploader = await room.Uploader.open({ device, ...opened, pipelines, tensors, groups });
+    await uploader.push(0, 0, bytes);
+    assert.equal(await digest({ matrices: await uploader.finish() }, device), [...hashes][0]);
+    device.destroy();
+  },
+);
+
+test('at most 128 MiB are on the host while 300 MB stream onto the GPU', needsGpu, async () => {
+  const bytes = largeModel({ layers: 6, width: 1024, ff: 6144, heads: 16, vocabulary: 16_000 });
+  assert.ok(bytes.byteLength > 300e6);
+  await choose();
+  const { engine, meter, bytesUploaded } = await load(fileOf(bytes, { size: MiB }));
+  const host = engine.instance.heap.size + meter.peak;
+  assert.ok(bytesUploaded > 300e6);
+  assert.ok(host <= 128 * MiB, `${host / MiB} MiB`);
+  engine.free();
+});
+
+test("'auto' leaves a small model on the CPU, and says why", needsGpu, async () => {
+  const device = await choose();
+  const { info } = await load(fileOf(await readFile(FIXTURE)));
+  assert.equal(info.backend, 'cpu');
+  assert.match(info.backendReason, /^the CPU: the model is small: \d+ dispatches/);
+  assert.equal((await device.lost).reason, 'destroyed');
+});
+
+/** Faults of the GPU, by the stage at which they happen. `opened`: how often the file is read. */
+const faults = {
+  'the GPU has no memory for the weights': {
+    opened: 1,
+    reason: /can't hold \d+ bytes of weights: none left/,
+    replaced: () => ({
+      Uploader: {
+        open: async () => Promise.reject(new Error("the GPU can't hold 5 bytes of weights: none left")),
+      },
+    }),
+  },
+  'the GPU is lost while weights stream': {
+    opened: 2,
+    reason: /lost/,
+    onRead: (device) => (at) => {
+      if (at > 3 * MiB) device.destroy();
+    },
+  },
+  'the executor has no memory': {
+    opened: 2,
+    reason: /no memory for the context/,
+    replaced: () => ({ GpuExecutor: { open: () => Promise.reject(new Error('no memory for the context')) } }),
+  },
+  'a kernel does not compile': {
+    opened: 2,
+    reason: /kernel matvec/,
+    replaced: () => ({
+      Executor: class extends Stub {
+        async warm() {
+          throw new Error('kernel matvec: an error');
+        }
+      },
+    }),
+  },
+  'the self-test finds an error': {
+    opened: 2,
+    reason: /computes wrongly: matvec\/q4_k is 3 off/,
+    replaced: () => ({
+      Executor: class extends Stub {
+        async selfTest() {
+          return 'matvec/q4_k is 3 off';
+        }
+      },
+    }),
+  },
+  'the device reports a validation error': {
+    opened: 2,
+    reason: /computes wrongly: .*exceeds/,
+    replaced: () => ({
+      Executor: class extends Stub {
+        async warm() {
+          this.opened.device.createBuffer({ size: 2 ** 50, usage: 128 });
+          await this.opened.device.queue.onSubmittedWorkDone();
+        }
+      },
+    }),
+  },
+};
+
+for (const [name, { reason, opened, replaced = () => ({}), onRead }] of Object.entries(faults))
+  test(`${name}: 'auto' goes on with the CPU, 'webgpu' is refused`, needsGpu, async () => {
+    const bytes = largeModel();
+    const begin = async () => {
+      const device = await choose(replaced());
+      return [device, (options) => fileOf(bytes, { size: 100_000, onRead: onRead?.(device), ...options })];
+    };
+    const [device, file] = await begin();
+    const source = file();
+    const loaded = await load(source);
+    assert.equal(loaded.info.backend, 'cpu');
+    assert.match(loaded.info.backendReason, /^the CPU: /);
+    assert.match(loaded.info.backendReason, reason);
+    assert.equal(source.opened, opened);
+    assert.ok(Number.isFinite(await next(loaded)));
+    assert.equal(loaded.bytesUploaded, 0);
+    assert.equal((await device.lost).reason, 'destroyed');
+    loaded.engine.free();
+
+    const [, asked] = await begin();
+    const refused = load(asked(), { backend: 'webgpu' });
+    await assert.rejects(refused, (error) => error.code === 'no-webgpu' && reason.test(error.message));
+
+    const [, once] = await begin();
+    const unrepeatable = load(once({ opensAgain: false }));
+    if (opened === 1) return assert.equal((await unrepeatable).info.backend, 'cpu');
+    await assert.rejects(unrepeatable, {
+      code: 'no-webgpu',
+      message: reason,
+      hint: /only once.*backend: 'cpu'/,
+    });
+  });
+
+test('shards give the same matrices as the whole file', needsGpu, async () => {
+  const golden = (name) => readFile(path.join(root, 'tests/golden', name));
+  const shard = (stem, no) => golden(`shards/${stem}-0000${no}-of-00003.gguf`);
+  const sources = [[await golden('f16-fused.gguf')]];
+  for (const stem of ['f16-fused', 'f16-fused-small-first'])
+    sources.push(await Promise.all([1, 2, 3].map((no) => shard(stem, no))));
+  const hashes = new Set();
+  for (const source of sources) {
+    const device = await choose();
+    const files = source.map((bytes, i) => fileOf(bytes, { size: 3000, name: `${i}.gguf` }));
+    const { engine } = await load(files, { backend: 'webgpu' });
+    hashes.add(await digest(engine.executor, device));
+    engine.free();
+  }
+  assert.equal(hashes.size, 1);
+});
+
+test('a file that ends before its last matrix is refused by the tensor', needsGpu, async () => {
+  const bytes = await readFile(FIXTURE);
+  const device = await choose();
+  const cut = fileOf(bytes.subarray(0, bytes.byteLength - 3000));
+  const { open } = cut;
+  cut.open = async () => ({ ...(await open()), totalBytes: undefined });
+  const loading = load(cut, { backend: 'webgpu' });
+  await assert.rejects(loading, { code: 'invalid-gguf', message: /model.gguf.*'output.weight'/ });
+  assert.equal((await device.lost).reason, 'destroyed');
+});
+
+test('an abort ends a load whose GPU answers nothing', needsGpu, async () => {
+  const stop = new AbortController();
+  await choose({
+    Executor: class extends Stub {
+      warm() {
+        setTimeout(() => stop.abort(new Error('enough')), 20);
+        return new Promise(() => {});
+      }
+    },
+  });
+  await assert.rejects(load(fileOf(largeModel()), { signal: stop.signal }), { message: 'enough' });
+});
+
+test('an estimate says what the GPU will hold, and leaves nothing there', needsGpu, async () => {
+  const bytes = largeModel();
+  const device = await choose();
+  const job = jobOf(fileOf(bytes));
+  const estimate = await room.estimateEngine(job);
+  assert.equal((await device.lost).reason, 'destroyed');
+  assert.equal(estimate.backend, 'webgpu');
+  const kv = 2 * 2 * 256 * 2 * 2048; // layers, keys and values, width, bytes, context
+  assert.ok(Math.abs(estimate.memory.gpu - bytes.byteLength - kv) < 0.05 * bytes.byteLength);
+  assert.ok(estimate.memory.weights < 10_000);
+});
