@@ -19,13 +19,6 @@ before(async () => {
 });
 after(() => benches?.forEach(({ device }) => device.destroy()));
 
-/** Runs `check` on each device. */
-function onEach(name, check) {
-  test(name, { skip }, async () => {
-    for (const b of benches) await check(b);
-  });
-}
-
 let seed = 7;
 function random() {
   seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -185,37 +178,82 @@ async function store(b, c, { cache, pages }, step = 100) {
   }
 }
 
-onEach('attend over what kv_store wrote, in every type of cache', async (b) => {
-  for (const [kv, shape, options] of [
-    ['f32', { nHead: 4, nKv: 2, kDim: 64, vDim: 64, context: 70, nTokens: 3 }, {}],
-    ['f16', { nHead: 6, nKv: 2, kDim: 80, vDim: 96, context: 41, nTokens: 9 }, {}],
-    ['q8_0', { nHead: 2, nKv: 1, kDim: 96, vDim: 64, context: 70, nTokens: 2 }, {}],
-    ['q8_0', { nHead: 2, nKv: 2, kDim: 128, vDim: 32, context: 33, nTokens: 1 }, {}],
-    ['f16', { nHead: 8, nKv: 1, kDim: 36, vDim: 0, vOut: 20, context: 37, nTokens: 37 }, {}],
-    ['f32', { nHead: 3, nKv: 3, kDim: 10, vDim: 6, context: 65, nTokens: 2, size: 4 }, { softcap: 15 }],
-    ['f16', { nHead: 4, nKv: 4, kDim: 32, vDim: 32, context: 150, nTokens: 5 }, { window: 40 }],
-  ]) {
+/** A case through the device: what it stored, and ATTEND's result. */
+async function attended(b, c, { kv, scale, softcap, window, tokens }) {
+  const { cache, pages, isUnused } = cacheOf(b, { ...c, kv, window }, c.context);
+  await store(b, c, { cache, pages });
+  const kept = new Uint8Array(await download(b.device, cache.view.buffer));
+  const out = slotOf(b.device, c.nTokens, c.nHead * c.vOut);
+  const shape = { nHead: c.nHead, vDim: c.vOut, tokens, cache };
+  const dispatches = b.attend({
+    label: 'attend',
+    queries: slotOf(b.device, c.nTokens, c.nHead * c.kDim, c.queries),
+    out,
+    pages,
+    scale,
+    softcap,
+    partial: { buffer: upload(b.device, b.partialBytes(shape) || 4) },
+    ...shape,
+  });
+  const batch = { nTokens: c.nTokens, firstPosition: c.context - c.nTokens, nOutputs: 1 };
+  await runDispatches(b, dispatches, batch);
+  return { out: await rowsOf(b.device, out, c.nTokens), kept, isUnused, dispatches, batch };
+}
+
+/**
+ * Checks rows of [type, shape of a case, options]. Compiling takes most of the time, so the rows take turns
+ * on the two devices, unless `both`.
+ */
+async function checkAll(rows) {
+  for (const [i, [kv, shape, options = {}]] of rows.entries()) {
     const c = caseOf(shape);
     const o = { kv, scale: 1 / Math.sqrt(c.kDim), softcap: 0, window: 0, ...options };
-    const { cache, pages, isUnused } = cacheOf(b, { ...c, kv, window: o.window }, c.context);
-    await store(b, c, { cache, pages });
-    const kept = new Uint8Array(await download(b.device, cache.view.buffer));
-    for (let i = 0; i < kept.length; i++)
-      if (isUnused(i)) assert.equal(kept[i], [0xff, 0x7f][i % 2], 'a page of others');
-    const out = slotOf(b.device, c.nTokens, c.nHead * c.vOut);
-    const dispatches = b.attend({
-      label: 'attend',
-      queries: slotOf(b.device, c.nTokens, c.nHead * c.kDim, c.queries),
-      out,
-      cache,
-      pages,
-      nHead: c.nHead,
-      vDim: c.vOut,
-      scale: o.scale,
-      softcap: o.softcap,
-    });
-    const batch = { nTokens: c.nTokens, firstPosition: c.context - c.nTokens, nOutputs: 1 };
-    await runDispatches(b, dispatches, batch);
-    close(await rowsOf(b.device, out, c.nTokens), oracle(c, o), `${kv} ${JSON.stringify(shape)}`);
+    const expected = oracle(c, o);
+    for (const b of o.both ? benches : [benches[i % 2]])
+      for (const tokens of o.tokens.split(' ')) {
+        const { out, kept, isUnused } = await attended(b, c, { ...o, tokens });
+        close(out, expected, `${tokens} ${kv} ${JSON.stringify(shape)}`);
+        for (let i = 0; i < kept.length; i++)
+          if (kept[i] !== [0xff, 0x7f][i % 2]) assert.ok(!isUnused(i), 'a page of others was written');
+      }
   }
-});
+}
+
+test('attend over what kv_store wrote, in every type of cache, with windows and a soft-cap', { skip }, () =>
+  checkAll([
+    [
+      'f32',
+      { nHead: 4, nKv: 2, kDim: 64, vDim: 64, context: 70, nTokens: 3 },
+      { tokens: 'few many', both: 1 },
+    ],
+    ['f16', { nHead: 6, nKv: 2, kDim: 80, vDim: 96, context: 41, nTokens: 9 }, { tokens: 'many', both: 1 }],
+    ['q8_0', { nHead: 2, nKv: 1, kDim: 96, vDim: 64, context: 70, nTokens: 2 }, { tokens: 'few many' }],
+    ['q8_0', { nHead: 2, nKv: 2, kDim: 128, vDim: 32, context: 150, nTokens: 1 }, { tokens: 'one' }],
+    ['f16', { nHead: 8, nKv: 1, kDim: 36, vDim: 0, vOut: 20, context: 37, nTokens: 37 }, { tokens: 'many' }],
+    ['f16', { nHead: 4, nKv: 1, kDim: 36, vDim: 0, vOut: 20, context: 300, nTokens: 1 }, { tokens: 'one' }],
+    [
+      'f32',
+      { nHead: 3, nKv: 3, kDim: 10, vDim: 6, context: 65, nTokens: 2, size: 4 },
+      { softcap: 15, tokens: 'few many' },
+    ],
+    [
+      'f16',
+      { nHead: 4, nKv: 4, kDim: 32, vDim: 32, context: 150, nTokens: 5 },
+      { window: 40, tokens: 'few many' },
+    ],
+    [
+      'f16',
+      { nHead: 4, nKv: 4, kDim: 32, vDim: 32, context: 400, nTokens: 1 },
+      { window: 300, tokens: 'one' },
+    ],
+  ]),
+);
+
+test('attend: heads of every ratio, widths from 8 to 256', { skip }, () =>
+  checkAll([
+    ['f16', { nHead: 16, nKv: 1, kDim: 64, vDim: 64, context: 200, nTokens: 1 }, { tokens: 'one' }],
+    ['f16', { nHead: 5, nKv: 1, kDim: 256, vDim: 256, context: 140, nTokens: 1 }, { tokens: 'one many' }],
+    ['f16', { nHead: 9, nKv: 3, kDim: 128, vDim: 128, context: 270, nTokens: 1 }, { tokens: 'one many' }],
+    ['f16', { nHead: 2, nKv: 2, kDim: 8, vDim: 8, context: 1, nTokens: 1 }, { tokens: 'one many' }],
+  ]),
+);

@@ -53,6 +53,13 @@ export function kvStore(o: {
   };
 }
 
+/**
+ * How many tokens a batch has. 'one': exactly one; 'few': at most FEW_TOKENS; 'many': any number, in tiles.
+ * 'one' and 'few' split the positions, so that one token keeps a whole GPU busy.
+ */
+export type Tokens = 'one' | 'few' | 'many';
+export const FEW_TOKENS = 8;
+
 export interface AttendOptions {
   readonly label: string;
   readonly queries: Slot;
@@ -65,46 +72,149 @@ export interface AttendOptions {
   /** 0: none. */
   readonly softcap: number;
   readonly pages: View;
+  readonly tokens: Tokens;
+  /** Scratch of at least partialBytes(). Attention ops that follow each other may share it. */
+  readonly partial: View;
 }
 
-/** Positions that the queries of a batch see, first of the first query's to the last query's own. */
-function seenBy({ window }: Cache, { nTokens, firstPosition }: BatchShape): number {
-  const begin = window > 0 ? Math.max(0, firstPosition - window + 1) : 0;
-  return firstPosition + nTokens - begin;
+/** The first position that any query of a batch sees. */
+function firstSeen({ window }: Cache, { firstPosition }: BatchShape): number {
+  return window > 0 ? Math.max(0, firstPosition - window + 1) : 0;
 }
 
 function attendWork(o: AttendOptions, batch: BatchShape): { madds: number; bytes: number } {
+  const end = batch.firstPosition + batch.nTokens;
   let pairs = 0;
-  for (let t = 0; t < batch.nTokens; t++)
-    pairs += seenBy(o.cache, { nTokens: 1, firstPosition: batch.firstPosition + t, nOutputs: 0 });
+  for (let at = batch.firstPosition; at < end; at++)
+    pairs += at + 1 - firstSeen(o.cache, { ...batch, firstPosition: at });
   return {
     madds: pairs * o.nHead * (o.cache.kDim + o.vDim),
-    bytes: seenBy(o.cache, batch) * o.cache.nKv * tokenBytes(o.cache),
+    bytes: (end - firstSeen(o.cache, batch)) * o.cache.nKv * tokenBytes(o.cache),
+  };
+}
+
+/** Overrides of every attention kernel. */
+function attendOverrides(o: AttendOptions): Record<string, number> {
+  return {
+    ...cacheOverrides(o.cache),
+    N_HEAD: o.nHead,
+    V_OUT: o.vDim,
+    WINDOW: o.cache.window,
+    SCALE: o.scale,
+    CAP: o.softcap,
+    Q_STRIDE: o.queries.stride,
+    Y_STRIDE: o.out.stride,
+  };
+}
+
+function only(names: string, all: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(names.split(' ').map((name) => [name, all[name]!]));
+}
+
+// ---- one token and few ----
+
+const THREADS = 128;
+/** Positions that a workgroup takes at a time. */
+const CHUNK = 128;
+
+interface Split {
+  /** Query rows of a workgroup, and how many workgroups have the rows of a KV head. */
+  readonly rows: number;
+  readonly blocks: number;
+  readonly mostChunks: number;
+  readonly constants: Readonly<Record<string, number>>;
+}
+
+function splitOf(o: Pick<AttendOptions, 'nHead' | 'vDim' | 'tokens'> & { cache: Cache }): Split {
+  const eights = (width: number): number => Math.ceil(width / 8);
+  const k8 = eights(o.cache.kDim);
+  // About four loads of 16 bytes an invocation. A power of two.
+  const lanes = 2 ** Math.min(7, Math.ceil(Math.log2(Math.max(1, k8 / 4))));
+  const floats = (rows: number): number =>
+    rows * (8 * k8 + CHUNK + 18) + Math.max(lanes * ((rows * THREADS) / lanes + 1), 8 * THREADS) + 4;
+  // Eight rows have 64 sums an invocation: more would spill. WebGPU promises 16 KiB a workgroup.
+  let most = 8;
+  while (most > 1 && floats(most) > 4096) most--;
+  const all = (o.nHead / o.cache.nKv) * (o.tokens === 'one' ? 1 : FEW_TOKENS);
+  const blocks = Math.ceil(all / most);
+  const rows = Math.ceil(all / blocks);
+  return {
+    rows,
+    blocks,
+    // Some 512 workgroups fill a large GPU, and each chunk costs a part.
+    mostChunks: Math.min(256, Math.max(32, Math.ceil(512 / (o.cache.nKv * blocks)))),
+    constants: { THREADS, CHUNK, ROWS: rows, K8: k8, V8: eights(o.vDim), K_LANES: lanes },
+  };
+}
+
+/** Bytes of `partial`; 'many' needs none. */
+export function partialBytes(
+  o: Pick<AttendOptions, 'nHead' | 'vDim' | 'tokens'> & { readonly cache: Cache },
+): number {
+  if (o.tokens === 'many') return 0;
+  const tokens = o.tokens === 'one' ? 1 : FEW_TOKENS;
+  return 4 * o.nHead * tokens * splitOf(o).mostChunks * (o.vDim + 2);
+}
+
+/** Chunks of a batch, as attend_chunks.wgsl says. */
+function chunksOf(cache: Cache, mostChunks: number, batch: BatchShape): number {
+  const n = batch.firstPosition + batch.nTokens - Math.floor(firstSeen(cache, batch) / 32) * 32;
+  const length = Math.ceil(n / (mostChunks * CHUNK)) * CHUNK;
+  return Math.ceil(n / length);
+}
+
+function attendSplit(o: AttendOptions): Dispatch[] {
+  const { cache, nHead, partial } = o;
+  const { rows, mostChunks, constants } = splitOf(o);
+  const all = { ...attendOverrides(o), MOST_CHUNKS: mostChunks };
+  const chunks = (batch: BatchShape): number => chunksOf(cache, mostChunks, batch);
+  return [
+    {
+      kernel: 'attend_split',
+      label: o.label,
+      with: ['cap', 'kv', `kv_${cache.kv}`, 'attend_chunks', 'query_plain'],
+      constants,
+      overrides: all,
+      params: [{ u32: cache.table }],
+      buffers: [o.queries.view, o.pages, cache.view, partial, o.out.view],
+      groups: (batch) => {
+        if (batch.nTokens === 0) return [0, 0, 0];
+        const blocks = Math.ceil(((nHead / cache.nKv) * batch.nTokens) / rows);
+        return [cache.nKv * blocks, chunks(batch), 1];
+      },
+      work: (batch) => attendWork(o, batch),
+    },
+    {
+      kernel: 'attend_reduce',
+      label: `${o.label}/reduce`,
+      with: ['attend_chunks'],
+      constants: { CHUNK, MOST: mostChunks },
+      overrides: only('N_HEAD V_OUT WINDOW MOST_CHUNKS Y_STRIDE', all),
+      params: [],
+      buffers: [partial, o.out.view],
+      groups: (batch) => (batch.nTokens === 0 || chunks(batch) === 1 ? [0, 0, 0] : [nHead, batch.nTokens, 1]),
+      work: ({ nTokens }) => ({ madds: nTokens * nHead * o.vDim, bytes: 0 }),
+    },
+  ];
+}
+
+// ---- many tokens ----
+
+function attendTiles(o: AttendOptions): Dispatch {
+  const { cache } = o;
+  return {
+    kernel: 'attend',
+    label: o.label,
+    with: ['cap', 'kv', `kv_${cache.kv}`],
+    constants: { MOST_K: cache.kDim, MOST_V: o.vDim },
+    overrides: attendOverrides(o),
+    params: [{ u32: cache.table }],
+    buffers: [o.queries.view, o.pages, cache.view, o.out.view],
+    groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [o.nHead, nTokens, 1]),
+    work: (batch) => attendWork(o, batch),
   };
 }
 
 export function attend(o: AttendOptions): Dispatch[] {
-  const { queries, out, cache, nHead, vDim } = o;
-  return [
-    {
-      kernel: 'attend',
-      label: o.label,
-      with: ['cap', 'kv', `kv_${cache.kv}`],
-      constants: { MOST_K: cache.kDim, MOST_V: vDim },
-      overrides: {
-        ...cacheOverrides(cache),
-        N_HEAD: nHead,
-        V_OUT: vDim,
-        WINDOW: cache.window,
-        SCALE: o.scale,
-        CAP: o.softcap,
-        Q_STRIDE: queries.stride,
-        Y_STRIDE: out.stride,
-      },
-      params: [{ u32: cache.table }],
-      buffers: [queries.view, o.pages, cache.view, out.view],
-      groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [nHead, nTokens, 1]),
-      work: (batch) => attendWork(o, batch),
-    },
-  ];
+  return o.tokens === 'many' ? [attendTiles(o)] : attendSplit(o);
 }
