@@ -125,6 +125,8 @@ export interface Dispatch {
   /** For people: op/format/layer, as "matvec/q4_k/3". */
   readonly label: string;
   readonly with?: readonly string[];
+  /** WGSL that goes with them: functions that choose among functions of the texts. */
+  readonly glue?: string;
   readonly constants?: Readonly<Record<string, number>>;
   readonly overrides?: Readonly<Record<string, number>>;
   /** At most 16 words. */

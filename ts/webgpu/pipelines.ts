@@ -16,7 +16,7 @@ export function textOf(dispatch: Dispatch, features: Features): string {
     if (text === undefined) throw new ChordError('internal', `there is no kernel text ${name}`);
     return text;
   });
-  let text = body.join('\n');
+  let text = [...body, dispatch.glue ?? ''].join('\n');
   const head: string[] = [];
   if (features.subgroups && text.includes('subgroup')) head.push('enable subgroups;');
   if (features.f16 && /\bf16\b/.test(text)) head.push('enable f16;');
@@ -61,8 +61,8 @@ export class Pipelines {
 
   /** Resolves to the pipeline of a dispatch. Rejects with `internal`, which names the kernel. */
   get(dispatch: Dispatch): Promise<CompiledKernel> {
-    const { kernel, constants = {}, overrides = {}, with: others = [] } = dispatch;
-    const module = JSON.stringify([kernel, others, constants]);
+    const { kernel, constants = {}, overrides = {}, with: others = [], glue } = dispatch;
+    const module = JSON.stringify([kernel, others, constants, glue]);
     const key = `${module}${JSON.stringify(overrides)}`;
     let pipeline = this.#pipelines.get(key);
     if (pipeline === undefined) {

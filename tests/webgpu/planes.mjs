@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// planes.mjs: the specification of weights on the GPU, in JavaScript: decodes rows of every format as
+// src/quant does, makes rows for tests, and brings rows into planes (dispatch.ts, Matrix).
+import { upload } from './room.mjs';
+
+/** The number that 16 bits of an IEEE binary16 mean. */
+export function halfToNumber(h) {
+  const sign = h & 0x8000 ? -1 : 1;
+  const exponent = (h >> 10) & 31;
+  const mantissa = h & 1023;
+  if (exponent === 31) return mantissa ? NaN : sign * Infinity;
+  return exponent === 0 ? sign * mantissa * 2 ** -24 : sign * (1024 + mantissa) * 2 ** (exponent - 25);
+}
+const half = (bytes, at) => halfToNumber(bytes[at] | (bytes[at + 1] << 8));
+const signed = (byte) => (byte << 24) >> 24;
+const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const iq4 = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+// Each returns [d * scale, code, m * offset] of element i of the block p; -0 changes nothing that it is added
+// to. src/quant/<format>.c has the diagram.
+const nibble = (p, at, i) => (i < 16 ? p[at + i] & 15 : p[at + i - 16] >> 4);
+const bit = (p, at, i) => (p[at + (i >> 3)] >> (i & 7)) & 1;
+const kScale = (p, i) => (i < 4 ? p[4 + i] & 63 : (p[8 + i] & 15) | ((p[i] >> 6) << 4));
+const kOffset = (p, i) => (i < 4 ? p[8 + i] & 63 : (p[8 + i] >> 4) | ((p[4 + i] >> 6) << 4));
+const kTerm = (p, i, code) => [half(p, 0) * kScale(p, i >> 5), code, -half(p, 2) * kOffset(p, i >> 5)];
+const kNibble = (p, at, i) => (p[at + (i >> 6) * 32 + (i & 31)] >> (((i >> 5) & 1) * 4)) & 15;
+const pair = (p, at, i) => (p[at + (i >> 7) * 32 + (i & 31)] >> (((i >> 5) & 3) * 2)) & 3;
+const q3Scale = (s, i) => (((s[i % 8] >> ((i >> 3) * 4)) & 15) | (((s[8 + (i % 4)] >> ((i >> 2) * 2)) & 3) << 4)) - 32;
+const terms = {
+  f32: (p) => [1, view(p).getFloat32(0, true), -0],
+  f16: (p) => [1, half(p, 0), -0],
+  bf16: (p) => [1, new Float32Array(new Uint32Array([(p[0] << 16) | (p[1] << 24)]).buffer)[0], -0],
+  q4_0: (p, i) => [half(p, 0), nibble(p, 2, i) - 8, -0],
+  q4_1: (p, i) => [half(p, 0), nibble(p, 4, i), half(p, 2)],
+  q5_0: (p, i) => [half(p, 0), (nibble(p, 6, i) | (bit(p, 2, i) << 4)) - 16, -0],
+  q5_1: (p, i) => [half(p, 0), nibble(p, 8, i) | (bit(p, 4, i) << 4), half(p, 2)],
+  q8_0: (p, i) => [half(p, 0), signed(p[2 + i]), -0],
+  q2_k: (p, i) => [half(p, 80) * (p[i >> 4] & 15), pair(p, 16, i), -half(p, 82) * (p[i >> 4] >> 4)],
+  q3_k: (p, i) => [
+    half(p, 108) * q3Scale(p.subarray(96), i >> 4),
+    (pair(p, 32, i) | (((p[i & 31] >> (i >> 5)) & 1) << 2)) - 4,
+    -0,
+  ],
+  q4_k: (p, i) => kTerm(p, i, kNibble(p, 16, i)),
+  q5_k: (p, i) => kTerm(p, i, kNibble(p, 48, i) | (((p[16 + (i & 31)] >> (i >> 5)) & 1) << 4)),
+  q6_k: (p, i) => {
+    const low = (p[(i >> 7) * 64 + (i & 63)] >> (((i >> 6) & 1) * 4)) & 15;
+    return [half(p, 208) * signed(p[192 + (i >> 4)]), (low | (pair(p, 128, i) << 4)) - 32, -0];
+  },
+  iq4_nl: (p, i) => [half(p, 0), iq4[nibble(p, 2, i)], -0],
+  iq4_xs: (p, i) => {
+    const s = i >> 5;
+    const scale = ((p[4 + (s >> 1)] >> ((s & 1) * 4)) & 15) | (((view(p).getUint16(2, true) >> (2 * s)) & 3) << 4);
+    return [half(p, 0) * (scale - 32), iq4[nibble(p, 8 + 16 * s, i & 31)], -0];
+  },
+  q1_0: (p, i) => [half(p, 0), 2 * bit(p, 2, i) - 1, -0],
+  q2_0: (p, i) => [half(p, 0), ((p[2 + (i >> 2)] >> ((i & 3) * 2)) & 3) - 1, -0],
+};
+
+/** ggml's type id, elements and bytes of a block, the bytes d and m in it, where planes hold d apart. */
+export const FORMATS = {
+  f32: { type: 0, elements: 1, bytes: 4 },
+  f16: { type: 1, elements: 1, bytes: 2 },
+  bf16: { type: 30, elements: 1, bytes: 2 },
+  q4_0: { type: 2, elements: 32, bytes: 18, d: 0, apart: true },
+  q4_1: { type: 3, elements: 32, bytes: 20, d: 0, m: 2 },
+  q5_0: { type: 6, elements: 32, bytes: 22, d: 0, apart: true },
+  q5_1: { type: 7, elements: 32, bytes: 24, d: 0, m: 2 },
+  q8_0: { type: 8, elements: 32, bytes: 34, d: 0, apart: true },
+  q2_k: { type: 10, elements: 256, bytes: 84, d: 80, m: 82 },
+  q3_k: { type: 11, elements: 256, bytes: 110, d: 108, apart: true },
+  q4_k: { type: 12, elements: 256, bytes: 144, d: 0, m: 2 },
+  q5_k: { type: 13, elements: 256, bytes: 176, d: 0, m: 2 },
+  q6_k: { type: 14, elements: 256, bytes: 210, d: 208, apart: true },
+  iq4_nl: { type: 20, elements: 32, bytes: 18, d: 0, apart: true },
+  iq4_xs: { type: 23, elements: 256, bytes: 136, d: 0 },
+  q1_0: { type: 41, elements: 128, bytes: 18, d: 0, apart: true },
+  q2_0: { type: 42, elements: 64, bytes: 18, d: 0, apart: true },
+};
+
+/**
+ * The elements of a row in file order, and for each |d * code| + |m|: what a product that takes the codes and
+ * the offsets apart adds up. Exact but for the elements' own rounding to float32, as in src/quant.
+ */
+export function decodeRow(format, row) {
+  const { elements, bytes } = FORMATS[format];
+  const n = (row.length / bytes) * elements;
+  const values = new Float32Array(n);
+  const sizes = new Float64Array(n);
+  for (let b = 0; b < n / elements; b++) {
+    const block = row.subarray(b * bytes, (b + 1) * bytes);
+    for (let i = 0; i < elements; i++) {
+      const [d, code, m] = terms[format](block, i);
+      values[b * elements + i] = Math.fround(Math.fround(d * code) + m);
+      sizes[b * elements + i] = Math.abs(d * code) + Math.abs(m);
+    }
+  }
+  return { values, sizes };
+}
+
+/** A generator of numbers in [0, 1) from a seed (mulberry32). */
+export function randomFrom(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const scales = {
+  /** Around 0.01, of both signs. */
+  sane: (random) => (random() < 0.5 ? 0 : 0x8000) | (0x1c00 + Math.floor(random() * 0x0c00)),
+  zero: (random) => (random() < 0.6 ? (random() < 0.5 ? 0 : 0x8000) : 0x2400),
+  largest: (random) => (random() < 0.5 ? 0x7bff : 0xfbff),
+  subnormal: (random) => Math.floor(random() * 0x400) | (random() < 0.5 ? 0 : 0x8000),
+};
+
+/**
+ * A row of `n` elements in file order that the core accepts. `kind`: sane, zero (many scales are 0), largest
+ * (the largest finite scales, codes at their ends) or subnormal (scales).
+ */
+export function randomRow(format, n, random, kind = 'sane') {
+  const { elements, bytes, d, m } = FORMATS[format];
+  const row = new Uint8Array((n / elements) * bytes);
+  if (elements === 1) {
+    for (let i = 0; i < n; i++) {
+      let number = kind === 'zero' && random() < 0.5 ? 0 : random() * 2 - 1;
+      if (kind === 'largest') number = number < 0 ? -60000 : 60000;
+      if (format === 'f16') view(row).setUint16(2 * i, kind === 'sane' ? scales.sane(random) : scales[kind](random), true);
+      else if (format === 'f32') view(row).setFloat32(4 * i, number, true);
+      else view(row).setUint16(2 * i, new Uint32Array(new Float32Array([number]).buffer)[0] >>> 16, true);
+    }
+    return row;
+  }
+  const ends = [0xff, 0, 0xf0, 0x0f, 0xff, 0, 0x80, 0x7f];
+  for (let i = 0; i < row.length; i++) {
+    row[i] = Math.floor(random() * 256);
+    if (kind === 'largest') row[i] = format === 'q8_0' ? (row[i] & 1 ? 0x7f : 0x81) : ends[row[i] % 8];
+    if (format === 'q8_0' && row[i] === 0x80) row[i] = 0x81;
+  }
+  for (let at = 0; at < row.length; at += bytes) {
+    view(row).setUint16(at + d, scales[kind](random), true);
+    if (m !== undefined) view(row).setUint16(at + m, scales[kind](random), true);
+  }
+  return row;
+}
+
+/** Words of a row of `n` elements on the GPU. */
+export function planeWords(format, n) {
+  const { elements, bytes } = FORMATS[format];
+  return Math.ceil(((n / elements) * bytes) / 4);
+}
+
+/**
+ * Brings rows in file order (Uint8Arrays of equal length) into planes, one after the other: the blocks of a
+ * row, and where a format's d is held apart the blocks without d, then all d, then zeros up to a whole word.
+ */
+export function toPlanes(format, rows) {
+  const { bytes, d, apart } = FORMATS[format];
+  const words = Math.ceil((rows[0]?.length ?? 0) / 4);
+  const planes = new Uint8Array(rows.length * words * 4);
+  rows.forEach((row, r) => {
+    const plane = planes.subarray(r * words * 4);
+    if (!apart) return plane.set(row);
+    const n = row.length / bytes;
+    for (let b = 0; b < n; b++) {
+      const block = row.subarray(b * bytes, (b + 1) * bytes);
+      plane.set(block.subarray(0, d), b * (bytes - 2));
+      plane.set(block.subarray(d + 2), b * (bytes - 2) + d);
+      plane.set(block.subarray(d, d + 2), n * (bytes - 2) + 2 * b);
+    }
+  });
+  return new Uint32Array(planes.buffer);
+}
+
+/** A Matrix with these rows, in parts that begin at rows `cuts`, each in a buffer after `before` words of NaN. */
+export function makeMatrix(device, format, n, rows, cuts = [0], before = 3) {
+  const rowWords = planeWords(format, n);
+  const planes = toPlanes(format, rows);
+  const parts = cuts.map((firstRow, i) => {
+    const nRows = (cuts[i + 1] ?? rows.length) - firstRow;
+    const words = new Uint32Array(before + nRows * rowWords).fill(0x7e017e01); // a NaN in each half
+    words.set(planes.subarray(firstRow * rowWords, (firstRow + nRows) * rowWords), before);
+    return { view: { buffer: upload(device, words) }, offset: before, firstRow, nRows };
+  });
+  return { name: 'test', format, nIn: n, nRows: rows.length, rowWords, parts };
+}

@@ -1,0 +1,10 @@
+// src/quant/q5_k.c has the diagram.
+fn word_q5_k(row: u32, b: u32, j: u32) -> u32 {
+  let at = row + 44u * (b / 8u);
+  let low = (weights[at + 12u + b % 8u / 2u * 8u + j] >> (4u * (b % 2u))) & 0x0f0f0f0fu;
+  let high = (weights[at + 4u + j] >> (b % 8u)) & 0x01010101u;
+  return low | (high << 4u);
+}
+fn scale_q5_k(row: u32, b: u32) -> vec4f {
+  return scale_of_k(row + 44u * (b / 8u), b % 8u);
+}

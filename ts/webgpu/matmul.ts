@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dispatches of products: MATMUL and EMBED.
+import type { BatchShape, Dispatch, Features, Matrix, MatrixPart, Param, Slot, Vector, View } from './dispatch.js';
+import { FORMATS, textsOf } from './formats.js';
+
+/** `count` rows of a matrix from row `first` on, their bias, and where the result goes. */
+export interface Segment {
+  readonly matrix: Matrix;
+  readonly rows: { readonly first: number; readonly count: number };
+  /** Element i belongs to row rows.first + i. */
+  readonly bias?: Vector;
+  readonly out: Slot;
+}
+
+/** one: one row. few: one to eight. many: more; for rows of output any number from one on. */
+export type Tokens = 'one' | 'few' | 'many';
+
+export interface MatmulOptions {
+  /** Where the op is, as "3" or "3.ffn": it ends the labels. */
+  readonly label: string;
+  readonly input: Slot;
+  readonly nIn: number;
+  /** One to three, of different slots. */
+  readonly matrices: readonly Segment[];
+  /** The product is added to `out`. */
+  readonly add?: boolean;
+  /** The input is rows 0 .. nTokens - 1 or rows 0 .. nOutputs - 1 of its slot. */
+  readonly rowsOf: 'batch' | 'output';
+  readonly tokens: Tokens;
+  readonly vectors: View;
+  readonly features: Features;
+}
+
+const FEW = 8;
+const MOST_GROUPS = 65535;
+const THREADS = 64;
+
+const u32 = (value: number): Param => ({ u32: value });
+
+/** Workgroups in x and y: more than a dimension holds are spread over both, the last row may be too long. */
+function spread(count: number): [number, number] {
+  const y = Math.ceil(count / MOST_GROUPS);
+  return y <= 1 ? [count, 1] : [Math.ceil(count / y), y];
+}
+
+const sameView = (a: View, b: View): boolean =>
+  a.buffer === b.buffer && (a.offset ?? 0) === (b.offset ?? 0) && a.size === b.size;
+
+/** A segment's rows within one part of its matrix. */
+interface Piece extends Segment {
+  readonly part: MatrixPart;
+  /** The number of the piece's first row among the segment's rows. */
+  readonly skipped: number;
+}
+
+function piecesOf(segment: Segment): Piece[] {
+  const { first, count } = segment.rows;
+  return segment.matrix.parts.flatMap((part) => {
+    const begin = Math.max(first, part.firstRow);
+    const end = Math.min(first + count, part.firstRow + part.nRows);
+    return begin < end
+      ? [{ ...segment, part, rows: { first: begin, count: end - begin }, skipped: begin - first }]
+      : [];
+  });
+}
+
+/** Whether one dispatch can compute segments: none is split, all lie in one view, all are floats or none is. */
+export function canShare(segments: readonly Segment[]): boolean {
+  const pieces = segments.map(piecesOf);
+  const first = pieces[0]?.[0];
+  return pieces.every(
+    (list) =>
+      list.length === 1 &&
+      sameView(list[0]!.part.view, first!.part.view) &&
+      FORMATS[list[0]!.matrix.format].isFloat === FORMATS[first!.matrix.format].isFloat,
+  );
+}
+
+/** MATMUL: one dispatch, or more where matrices are split or can't share a dispatch. */
+export function matmul(options: MatmulOptions): Dispatch[] {
+  const { matrices } = options;
+  const lists = canShare(matrices) ? [matrices.flatMap(piecesOf)] : matrices.flatMap(piecesOf).map((p) => [p]);
+  return lists.map((pieces) => matvec(options, pieces));
+}
+
+function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
+  const { features, nIn, tokens } = options;
+  const TOKENS = tokens === 'one' ? 1 : FEW;
+  const ROWS = tokens === 'one' ? 4 : 2;
+  const lanes = lanesFor(nIn);
+  const texts = textsOf(
+    pieces.map(({ matrix }) => matrix),
+    features.packedDot,
+  );
+  const tile = (THREADS / lanes) * ROWS;
+  const tiles = pieces.reduce((sum, { rows }) => sum + Math.ceil(rows.count / tile), 0);
+  return {
+    kernel: 'matvec',
+    with: [...texts.with, 'segments', `outputs_${pieces.length}`],
+    glue: texts.glue,
+    constants: { ROWS, TOKENS, OFFSETS: hasOffsets(pieces) },
+    overrides: { ...overridesOf(options, pieces), LANES: lanes },
+    ...common(options, pieces, 'matvec'),
+    groups: (batch) => [...spread(tiles), Math.ceil(rowsOf(options, batch) / TOKENS)],
+  };
+}
+
+/** Threads that share a row: a power of two, at most one per group of 32 elements where that is possible. */
+function lanesFor(nIn: number): number {
+  const groups = Math.ceil(nIn / 32);
+  return groups <= 16 ? 16 : groups <= 64 ? 32 : 64;
+}
+
+const rowsOf = (o: MatmulOptions, batch: BatchShape): number =>
+  o.rowsOf === 'output' ? batch.nOutputs : batch.nTokens;
+const hasOffsets = (pieces: readonly Piece[]): number =>
+  Number(pieces.some(({ matrix }) => FORMATS[matrix.format].hasOffset));
+
+/** The overrides of segments.wgsl and blocks.wgsl. */
+function overridesOf(options: MatmulOptions, pieces: readonly Piece[]): Record<string, number> {
+  const overrides: Record<string, number> = {
+    N_IN: options.nIn,
+    X_STRIDE: options.input.stride / 4,
+    ADD: Number(options.add ?? false),
+    OUTPUT_ROWS: Number(options.rowsOf === 'output'),
+  };
+  pieces.forEach(({ matrix, rows, bias, out }, s) => {
+    overrides[`COUNT${s}`] = rows.count;
+    overrides[`ROW_WORDS${s}`] = matrix.rowWords;
+    overrides[`BIAS${s}`] = Number(bias !== undefined);
+    overrides[`STRIDE${s}`] = out.stride;
+  });
+  return overrides;
+}
+
+/** What the kernels of products have in common. */
+function common(
+  options: MatmulOptions,
+  pieces: readonly Piece[],
+  kernel: string,
+): Pick<Dispatch, 'label' | 'params' | 'buffers' | 'work'> {
+  const three = [0, 1, 2].map((s) => pieces[s]);
+  const formats = [...new Set(pieces.map(({ matrix }) => matrix.format))].join('+');
+  const weights = pieces.reduce((sum, { matrix, rows }) => sum + rows.count * matrix.rowWords * 4, 0);
+  const products = pieces.reduce((sum, { rows }) => sum + rows.count * options.nIn, 0);
+  return {
+    label: `${kernel}/${formats}/${options.label}`,
+    params: [
+      ...three.map((p) => u32(p ? p.part.offset + (p.rows.first - p.part.firstRow) * p.matrix.rowWords : 0)),
+      ...three.map((p) => u32(p?.bias ? p.bias.offset + p.skipped : 0)),
+      ...three.map((p) => u32(p?.skipped ?? 0)),
+    ],
+    buffers: [
+      pieces[0]!.part.view,
+      options.input.view,
+      options.vectors,
+      ...pieces.map(({ out }) => out.view),
+    ],
+    work: (batch) => {
+      const n = rowsOf(options, batch);
+      return { madds: n * products, bytes: n === 0 ? 0 : weights };
+    },
+  };
+}
+
+export interface EmbedOptions {
+  readonly matrix: Matrix;
+  /** Elements of a row that are written: the matrix's nIn. */
+  readonly width: number;
+  readonly scale: number;
+  /** Token ids by position. */
+  readonly tokens: View;
+  readonly out: Slot;
+  readonly features: Features;
+}
+
+/** EMBED: a dispatch for each part of the matrix. */
+export function embed(options: EmbedOptions): Dispatch[] {
+  const { matrix, width, scale, tokens, out, features } = options;
+  const texts = textsOf([matrix], features.packedDot);
+  return matrix.parts.map((part) => ({
+    kernel: 'embed',
+    label: `embed/${matrix.format}/${part.firstRow}`,
+    with: texts.with,
+    glue: texts.glue,
+    constants: { OFFSETS: Number(FORMATS[matrix.format].hasOffset) },
+    overrides: { N_IN: width, ROW_WORDS: matrix.rowWords, STRIDE: out.stride, SCALE: scale },
+    params: [u32(part.offset), u32(part.firstRow), u32(part.nRows)],
+    buffers: [part.view, tokens, out.view],
+    groups: ({ nTokens }) => [Math.ceil(width / 4 / THREADS), nTokens, nTokens === 0 ? 0 : 1],
+    work: ({ nTokens }) => ({ madds: 0, bytes: nTokens * matrix.rowWords * 4 }),
+  }));
+}
