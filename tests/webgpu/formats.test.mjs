@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// formats.test.mjs: every weight format on the GPU, element by element, through EMBED. The judge is planes.mjs,
-// which is compared with the goldens of gguf's own dequantizer first.
+// formats.test.mjs: every weight format on the GPU, element by element, through EMBED. The judge is
+// planes.mjs, which is compared with the goldens of gguf's own dequantizer first.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
@@ -13,7 +13,7 @@ async function goldens() {
   const list = [];
   const nameOf = (id) => Object.entries(FORMATS).find(([, { type }]) => type === id)[0];
   const file = await readFile(new URL('../golden/quant.bin', import.meta.url));
-  for (let at = 0; at < file.length; ) {
+  for (let at = 0; at < file.length;) {
     const [type, blocks, bytes] = [0, 4, 8].map((i) => file.readInt32LE(at + i));
     const end = at + 12 + bytes;
     const n = 4 * blocks * FORMATS[nameOf(type)].elements;
@@ -24,7 +24,11 @@ async function goldens() {
   const header = await readFile(new URL('../quant/goldens.h', import.meta.url), 'utf8');
   for (const [, type, text, numbers] of header.matchAll(/\{ (\d+), \d+,([^{]*)\{([^}]*)\}/g)) {
     const bytes = [...text.matchAll(/\\x(..)/g)].map(([, hex]) => parseInt(hex, 16));
-    list.push([nameOf(Number(type)), Uint8Array.from(bytes), Uint32Array.from(numbers.match(/0x\w+/g), Number)]);
+    list.push([
+      nameOf(Number(type)),
+      Uint8Array.from(bytes),
+      Uint32Array.from(numbers.match(/0x\w+/g), Number),
+    ]);
   }
   return list;
 }
@@ -70,7 +74,9 @@ describe('EMBED', { skip: missing() || false }, () => {
       for (let i = 0; i < stride; i++) {
         const value = i < n ? 2 * want[i] : 7;
         if (got[t * stride + i] !== value)
-          assert.fail(`${format} ${kind} ${n}: row ${t} element ${i} is ${got[t * stride + i]}, not ${value}`);
+          assert.fail(
+            `${format} ${kind} ${n}: row ${t} element ${i} is ${got[t * stride + i]}, not ${value}`,
+          );
       }
     });
   }
@@ -78,7 +84,8 @@ describe('EMBED', { skip: missing() || false }, () => {
   for (const [format, { elements }] of Object.entries(FORMATS)) {
     it(`gives the elements of ${format}, exactly`, async () => {
       for (const room of rooms)
-        for (const n of elements === 1 ? [37, 5, 96] : [elements, 3 * elements]) await check(room, format, n, 'sane');
+        for (const n of elements === 1 ? [37, 5, 96] : [elements, 3 * elements])
+          await check(room, format, n, 'sane');
       for (const kind of elements === 1 ? ['zero'] : ['zero', 'largest', 'subnormal'])
         await check(rooms[0], format, elements === 1 ? 64 : 2 * elements, kind);
     });

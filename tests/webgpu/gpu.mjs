@@ -22,6 +22,9 @@ export function missing(adapter = ADAPTER) {
   return 'SwiftShader is missing (Debian: chromium, libvulkan1)';
 }
 
+/** GPUs that are open: Dawn ends, in the middle of its threads' work, when a GPU is collected. */
+const kept = [];
+
 /** Makes this process and its workers use ADAPTER's driver. */
 export function useDriver() {
   const driver = drivers[ADAPTER].find(existsSync);
@@ -33,5 +36,6 @@ export async function openGpu(flags = []) {
   useDriver();
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
-  return create(flags);
+  kept.push(create(flags));
+  return kept.at(-1);
 }

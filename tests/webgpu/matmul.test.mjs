@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // matmul.test.mjs: products on the GPU against sums in double, in every format.
 //
-// The bound. A kernel adds n products of |d code| |x| and |m| |x| in float32 in some order. With eps = 2^-23, which
-// allows any rounding, the sum of n terms is off by at most n eps times the sum of their magnitudes; a product, a
-// scale's product, the offset's and the bias's sum are six operations more.
+// The bound. A kernel adds n products of |d code| |x| and |m| |x| in float32 in some order. With eps = 2^-23,
+// which allows any rounding, the sum of n terms is off by at most n eps times the sum of their magnitudes. A
+// product, a scale's product, the sums of offset, bias and old value are six operations more.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
@@ -26,7 +26,8 @@ describe('MATMUL', { skip: missing() || false }, () => {
   function makeInput(device, n, count, random, size = 1) {
     const stride = Math.ceil((n + 1) / 4) * 4;
     const floats = new Float32Array(stride * count).fill(NaN);
-    for (let t = 0; t < count; t++) for (let i = 0; i < n; i++) floats[t * stride + i] = (random() * 2 - 1) * size;
+    for (let t = 0; t < count; t++)
+      for (let i = 0; i < n; i++) floats[t * stride + i] = (random() * 2 - 1) * size;
     return { floats, stride, slot: { view: { buffer: upload(device, floats) }, width: n, stride } };
   }
 
@@ -46,18 +47,31 @@ describe('MATMUL', { skip: missing() || false }, () => {
    * One to three segments of one input: { format, rows, first, count, bias, cuts }. Their matrices lie in one
    * buffer, unless `cuts` splits one.
    */
-  async function check(room, { n, segments, tokens, nTokens, add = false, rowsOf = 'batch', kind = 'sane', ...more }) {
+  async function check(
+    room,
+    { n, segments, tokens, nTokens, add = false, rowsOf = 'batch', kind = 'sane', ...more },
+  ) {
     const { device, features, matmul } = room;
     const random = randomFrom(n * 31 + nTokens);
-    const made = segments.map(({ format, rows, first = 0, count = rows - first, bias = false, cuts = [0] }) => {
-      const files = Array.from({ length: rows }, () => randomRow(format, n, random, kind));
-      return { format, files, decoded: files.map((row) => decodeRow(format, row)), first, count, bias, cuts };
-    });
+    const made = segments.map(
+      ({ format, rows, first = 0, count = rows - first, bias = false, cuts = [0] }) => {
+        const files = Array.from({ length: rows }, () => randomRow(format, n, random, kind));
+        return {
+          format,
+          files,
+          decoded: files.map((row) => decodeRow(format, row)),
+          first,
+          count,
+          bias,
+          cuts,
+        };
+      },
+    );
     const matrices = shareBuffer(device, n, made);
     const { floats, stride, slot } = makeInput(device, n, nTokens, random);
     const vectors = Float32Array.from({ length: 700 }, () => random() * 4 - 2);
     const outs = made.map(({ count }) => {
-      const y = Float32Array.from({ length: (Math.ceil((count + 1) / 4) * 4) * (nTokens + 1) }, () => random());
+      const y = Float32Array.from({ length: Math.ceil((count + 1) / 4) * 4 * (nTokens + 1) }, () => random());
       return { y, stride: Math.ceil((count + 1) / 4) * 4, buffer: upload(device, y) };
     });
     const dispatches = matmul({
@@ -77,7 +91,12 @@ describe('MATMUL', { skip: missing() || false }, () => {
       features,
       ...more,
     });
-    const batch = { nTokens, firstPosition: 0, nOutputs: nTokens, [rowsOf === 'batch' ? 'nOutputs' : 'nTokens']: 1 };
+    const batch = {
+      nTokens,
+      firstPosition: 0,
+      nOutputs: nTokens,
+      [rowsOf === 'batch' ? 'nOutputs' : 'nTokens']: 1,
+    };
     await runDispatches(room, dispatches, batch);
     for (const [s, { format, decoded, first, count, bias }] of made.entries()) {
       const got = new Float32Array(await download(device, outs[s].buffer));
@@ -95,9 +114,17 @@ describe('MATMUL', { skip: missing() || false }, () => {
             });
         }
     }
-    const { madds, bytes } = dispatches.map((d) => d.work(batch)).reduce((a, b) => ({ madds: a.madds + b.madds, bytes: a.bytes + b.bytes }));
-    assert.equal(madds, made.reduce((sum, { count }) => sum + count * n * nTokens, 0));
-    assert.equal(bytes, made.reduce((sum, { count, format }) => sum + count * planeWords(format, n) * 4, 0));
+    const { madds, bytes } = dispatches
+      .map((d) => d.work(batch))
+      .reduce((a, b) => ({ madds: a.madds + b.madds, bytes: a.bytes + b.bytes }));
+    assert.equal(
+      madds,
+      made.reduce((sum, { count }) => sum + count * n * nTokens, 0),
+    );
+    assert.equal(
+      bytes,
+      made.reduce((sum, { count, format }) => sum + count * planeWords(format, n) * 4, 0),
+    );
     return dispatches.length;
   }
 
@@ -112,7 +139,14 @@ describe('MATMUL', { skip: missing() || false }, () => {
       words.push([at, planes]);
       offset += planes.length;
       const part = { offset: at, firstRow: 0, nRows: files.length };
-      return { name: 'test', format, nIn: n, nRows: files.length, rowWords: planeWords(format, n), parts: [part] };
+      return {
+        name: 'test',
+        format,
+        nIn: n,
+        nRows: files.length,
+        rowWords: planeWords(format, n),
+        parts: [part],
+      };
     });
     const all = new Uint32Array(offset).fill(0x7e017e01);
     for (const [at, planes] of words) all.set(planes, at);
@@ -121,16 +155,27 @@ describe('MATMUL', { skip: missing() || false }, () => {
   }
 
   for (const [format, { elements }] of Object.entries(FORMATS)) {
-    it(`multiplies ${format}, one token to 65`, async () => {
-      const short = elements === 1 ? 37 : elements;
-      const long = elements === 1 ? 160 : 3 * elements;
-      for (const [nTokens, tokens] of [[1, 'one'], [3, 'few'], [8, 'few'], [9, 'many'], [65, 'many']]) {
-        const room = rooms[nTokens % 2];
-        await check(room, { n: short, segments: [{ format, rows: 37 }], tokens, nTokens });
-        await check(room, { n: long, segments: [{ format, rows: 3 }], tokens, nTokens: Math.min(nTokens, 64) });
-      }
+    it(`multiplies ${format}`, async () => {
+      const n = elements === 1 ? 165 : 2 * elements;
+      await check(rooms[0], { n, segments: [{ format, rows: 37 }], tokens: 'one', nTokens: 1 });
     });
   }
+
+  for (const format of ['f32', 'q4_0', 'q4_k'])
+    it(`multiplies ${format} by several tokens`, async () => {
+      for (const [nTokens, tokens] of [
+        [3, 'few'],
+        [8, 'few'],
+        [9, 'many'],
+        [64, 'many'],
+      ])
+        await check(rooms[1], {
+          n: format === 'f32' ? 37 : 256,
+          segments: [{ format, rows: 37 }],
+          tokens,
+          nTokens,
+        });
+    });
 
   it('takes one to three matrices of different formats, ranges of rows, biases', async () => {
     const three = [
@@ -138,15 +183,42 @@ describe('MATMUL', { skip: missing() || false }, () => {
       { format: 'q6_k', rows: 3 },
       { format: 'q5_0', rows: 70, first: 8, bias: true },
     ];
-    for (const room of rooms)
-      for (const [nTokens, tokens] of [[1, 'one'], [5, 'few'], [70, 'many']])
-        for (const segments of [three, three.slice(0, 2), three.slice(2), [{ format: 'bf16', rows: 5 }, { format: 'f32', rows: 9 }]])
-          assert.equal(await check(room, { n: 256, segments, tokens, nTokens }), 1);
+    const floats = [
+      { format: 'bf16', rows: 5 },
+      { format: 'f32', rows: 9 },
+    ];
+    for (const [nTokens, tokens] of [
+      [1, 'one'],
+      [5, 'few'],
+    ])
+      assert.equal(await check(rooms[nTokens % 2], { n: 256, segments: three, tokens, nTokens }), 1);
+    assert.equal(await check(rooms[0], { n: 256, segments: floats, tokens: 'one', nTokens: 1 }), 1);
+    const mixed = [...floats, { format: 'q8_0', rows: 7 }];
+    assert.equal(await check(rooms[0], { n: 64, segments: mixed, tokens: 'one', nTokens: 1 }), 3);
+  });
+
+  it('takes a matrix in parts', async () => {
+    const segments = [
+      { format: 'q4_1', rows: 40, first: 8, count: 25, bias: true, cuts: [0, 4, 12, 20, 36] },
+    ];
+    assert.equal(await check(rooms[0], { n: 64, segments, tokens: 'one', nTokens: 1 }), 3);
   });
 
   it('adds to the output, and takes rows of output', async () => {
-    for (const [nTokens, tokens] of [[1, 'one'], [2, 'few'], [1, 'many'], [33, 'many']])
+    for (const [nTokens, tokens] of [
+      [1, 'one'],
+      [2, 'few'],
+      [1, 'many'],
+      [33, 'many'],
+    ])
       for (const rowsOf of ['batch', 'output'])
-        await check(rooms[0], { n: 64, segments: [{ format: 'q8_0', rows: 19, bias: true }], tokens, nTokens, add: true, rowsOf });
+        await check(rooms[0], {
+          n: 64,
+          segments: [{ format: 'q8_0', rows: 19, bias: true }],
+          tokens,
+          nTokens,
+          add: true,
+          rowsOf,
+        });
   });
 });

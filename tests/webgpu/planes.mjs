@@ -25,7 +25,8 @@ const kOffset = (p, i) => (i < 4 ? p[8 + i] & 63 : (p[8 + i] >> 4) | ((p[4 + i] 
 const kTerm = (p, i, code) => [half(p, 0) * kScale(p, i >> 5), code, -half(p, 2) * kOffset(p, i >> 5)];
 const kNibble = (p, at, i) => (p[at + (i >> 6) * 32 + (i & 31)] >> (((i >> 5) & 1) * 4)) & 15;
 const pair = (p, at, i) => (p[at + (i >> 7) * 32 + (i & 31)] >> (((i >> 5) & 3) * 2)) & 3;
-const q3Scale = (s, i) => (((s[i % 8] >> ((i >> 3) * 4)) & 15) | (((s[8 + (i % 4)] >> ((i >> 2) * 2)) & 3) << 4)) - 32;
+const q3Scale = (s, i) =>
+  (((s[i % 8] >> ((i >> 3) * 4)) & 15) | (((s[8 + (i % 4)] >> ((i >> 2) * 2)) & 3) << 4)) - 32;
 const terms = {
   f32: (p) => [1, view(p).getFloat32(0, true), -0],
   f16: (p) => [1, half(p, 0), -0],
@@ -50,7 +51,8 @@ const terms = {
   iq4_nl: (p, i) => [half(p, 0), iq4[nibble(p, 2, i)], -0],
   iq4_xs: (p, i) => {
     const s = i >> 5;
-    const scale = ((p[4 + (s >> 1)] >> ((s & 1) * 4)) & 15) | (((view(p).getUint16(2, true) >> (2 * s)) & 3) << 4);
+    const scale =
+      ((p[4 + (s >> 1)] >> ((s & 1) * 4)) & 15) | (((view(p).getUint16(2, true) >> (2 * s)) & 3) << 4);
     return [half(p, 0) * (scale - 32), iq4[nibble(p, 8 + 16 * s, i & 31)], -0];
   },
   q1_0: (p, i) => [half(p, 0), 2 * bit(p, 2, i) - 1, -0],
@@ -128,7 +130,8 @@ export function randomRow(format, n, random, kind = 'sane') {
     for (let i = 0; i < n; i++) {
       let number = kind === 'zero' && random() < 0.5 ? 0 : random() * 2 - 1;
       if (kind === 'largest') number = number < 0 ? -60000 : 60000;
-      if (format === 'f16') view(row).setUint16(2 * i, kind === 'sane' ? scales.sane(random) : scales[kind](random), true);
+      if (format === 'f16')
+        view(row).setUint16(2 * i, kind === 'sane' ? scales.sane(random) : scales[kind](random), true);
       else if (format === 'f32') view(row).setFloat32(4 * i, number, true);
       else view(row).setUint16(2 * i, new Uint32Array(new Float32Array([number]).buffer)[0] >>> 16, true);
     }
@@ -175,7 +178,7 @@ export function toPlanes(format, rows) {
   return new Uint32Array(planes.buffer);
 }
 
-/** A Matrix with these rows, in parts that begin at rows `cuts`, each in a buffer after `before` words of NaN. */
+/** A Matrix with these rows, in parts that begin at rows `cuts`: each in a buffer, after words of NaN. */
 export function makeMatrix(device, format, n, rows, cuts = [0], before = 3) {
   const rowWords = planeWords(format, n);
   const planes = toPlanes(format, rows);

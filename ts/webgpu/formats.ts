@@ -69,7 +69,8 @@ export function rowWords(format: FormatName, nIn: number): number {
 }
 
 /**
- * The texts that matrices need (`with`), and functions that choose the format by the segment's number (`glue`).
+ * The texts that matrices need (`with`), and functions that choose the format by the segment's number
+ * (`glue`).
  * All matrices are quantised, or all are floats.
  */
 export function textsOf(matrices: readonly Matrix[], packedDot: boolean): { with: string[]; glue: string } {

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dispatches of products: MATMUL and EMBED.
-import type { BatchShape, Dispatch, Features, Matrix, MatrixPart, Param, Slot, Vector, View } from './dispatch.js';
+import type {
+  BatchShape,
+  Dispatch,
+  Features,
+  Matrix,
+  MatrixPart,
+  Param,
+  Slot,
+  Vector,
+  View,
+} from './dispatch.js';
 import { FORMATS, textsOf } from './formats.js';
 
 /** `count` rows of a matrix from row `first` on, their bias, and where the result goes. */
@@ -64,7 +74,7 @@ function piecesOf(segment: Segment): Piece[] {
   });
 }
 
-/** Whether one dispatch can compute segments: none is split, all lie in one view, all are floats or none is. */
+/** Whether one dispatch can compute segments: none is split, all lie in one view, all or none are floats. */
 export function canShare(segments: readonly Segment[]): boolean {
   const pieces = segments.map(piecesOf);
   const first = pieces[0]?.[0];
@@ -79,7 +89,9 @@ export function canShare(segments: readonly Segment[]): boolean {
 /** MATMUL: one dispatch, or more where matrices are split or can't share a dispatch. */
 export function matmul(options: MatmulOptions): Dispatch[] {
   const { matrices } = options;
-  const lists = canShare(matrices) ? [matrices.flatMap(piecesOf)] : matrices.flatMap(piecesOf).map((p) => [p]);
+  const lists = canShare(matrices)
+    ? [matrices.flatMap(piecesOf)]
+    : matrices.flatMap(piecesOf).map((p) => [p]);
   return lists.map((pieces) => matvec(options, pieces));
 }
 

@@ -36,8 +36,9 @@ fn main(
       groups[r] = read_group(segment.s, segment.weights + row * segment.row_words, b);
     }
     for (var h = 0u; h < 2u; h++) {
-      var sums: array<f32, VALUES>;
-      var inputs: array<f32, TOKENS>;
+      // Without initialisers Tint's SPIR-V keeps the last turn's values.
+      var sums = array<f32, VALUES>();
+      var inputs = array<f32, TOKENS>();
       for (var j = 4u * h; j < 4u * h + 4u; j++) {
         var parts: array<vec4f, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
