@@ -270,6 +270,10 @@ build/test/wasm/%.o: %.c Makefile | $(ZIG)
 build/test/interpreter.wasm: $(WASM_SOURCES:%.c=build/wasm/simd/%.o) $(INTERPRETER)
 	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all $^ -o $@.tmp && mv $@.tmp $@
 
+# The CPU's sampler alone: what the GPU's draws are compared with.
+build/test/sampler.wasm: $(patsubst %.c,build/wasm/simd/%.o,$(filter-out %/exports.c,$(WASM_SOURCES))) build/test/wasm/tests/webgpu/sampler_wasm.o
+	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all $^ -o $@.tmp && mv $@.tmp $@
+
 .SECONDARY:
 suite-c-%: FORCE
 	@if tools/sancc asan >/dev/null; then $(MAKE) -s build/test/$* && build/test/$* $(FILTER); \
@@ -288,6 +292,7 @@ suite-js-engines: TEST_MS := 800000
 suite-js-stacks: $(STACKS)
 suite-js-recipes: build/stacks/tools/.stamp
 suite-js-reference suite-js-ts suite-js-e2e: build/test/interpreter.wasm
+suite-js-webgpu: build/test/sampler.wasm
 suite-js-executor: build/dist-interpreter/index.js
 build/dist-interpreter/index.js: dist/index.js build/test/interpreter.wasm tests/executor/interpreter.ts
 	@node tools/build.mjs --interpreter

@@ -283,3 +283,22 @@ test('later tokens need the caches of embeddings, and not their rows', async () 
   const behind = [...new Float32Array(memory.buffer, outputs, n_width)];
   assert.ok(behind.every(Number.isFinite) && new Set(behind).size > 100);
 });
+
+test('the numbers of draws ahead are those that the draws use', async () => {
+  const loaded = await load('f32-mha');
+  const { exports, put } = loaded;
+  const s = openSession(loaded);
+  exports.session_seed(s, 5);
+  const ahead = Array.from({ length: 8 }, (_, i) => exports.session_random(s, i));
+  assert.equal(new Set(ahead).size, 8);
+  assert.ok(ahead.every((x) => x >= 0 && x < 1 && Number.isInteger(x * 2 ** 32)));
+  assert.equal(exports.session_push(s, put(Int32Array.of(3, 4)), 2), Status.OK);
+  assert.equal(nextBatch(loaded, s).random, ahead[0]);
+  assert.equal(exports.session_drop_batch(s), Status.OK);
+  for (let i = 0; i < 8; i++) {
+    assert.equal(exports.session_random(s, 0), ahead[i]);
+    assert.equal(exports.session_accept_token(s, 3), Status.OK);
+  }
+  assert.equal(exports.session_random(s, -1), -1);
+  assert.equal(exports.session_random(0, 0), -1);
+});
