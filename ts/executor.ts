@@ -113,6 +113,8 @@ export interface Batches {
   pages(cls: number, first: number): Int32Array;
   /** For other executors: what must be put into pages before the batch runs. Each fill is told once. */
   fills(): PageFill[];
+  /** For other executors, when keys and values are lost: makes all tokens pending. */
+  evaluateAgain(): void;
   /** For other executors: accepts the computed batch. `outputs` holds its output rows, one after another. */
   acceptBatch(outputs: Float32Array): void;
 }

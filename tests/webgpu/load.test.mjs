@@ -28,15 +28,8 @@ before(async () => {
   if (needsGpu.skip) return;
   const outfile = path.join(root, `build/test/webgpu/load-${process.pid}.mjs`);
   await mkdir(path.dirname(outfile), { recursive: true });
-  globalThis.chooseBackend = async () => ({ ...chosen });
-  const names = [
-    'webgpu/index',
-    'webgpu/start',
-    'worker/load',
-    'load/meter',
-    'wasm/program',
-    'wasm/describe',
-  ];
+  globalThis.backend = { chooseBackend: async () => ({ ...chosen }), openGpu: async () => chosen.gpu };
+  const names = ['errors', 'webgpu/index', 'worker/load', 'load/meter', 'wasm/program', 'wasm/describe'];
   await build({
     stdin: { contents: names.map((name) => `export * from './ts/${name}.js';`).join('\n'), resolveDir: root },
     outfile,
@@ -59,12 +52,12 @@ const swapBackend = {
   setup(build) {
     build.onResolve({ filter: /\/chunk\.js$/ }, () => ({ path: 'chunk', namespace: 'test' }));
     build.onLoad({ filter: /.*/, namespace: 'test' }, () => ({
-      contents: 'export const chooseBackend = (request) => globalThis.chooseBackend(request);',
+      contents: 'export const { chooseBackend, openGpu } = globalThis.backend;',
     }));
   },
 };
 
-/** An executor whose logits are largest for the id after the last one. It keeps what it got. */
+/** An executor whose logits are largest for the id after the last one. `Stub.last` keeps what it got. */
 class Stub {
   name = 'webgpu';
   holdsCaches = true;
@@ -72,6 +65,7 @@ class Stub {
   isFreed = false;
   constructor(parts) {
     Object.assign(this, parts);
+    Stub.last = this;
   }
   async run(batches) {
     const { ids, rows } = batches.nextBatch();
@@ -90,9 +84,8 @@ class Stub {
 /** Opens a device for the next load. `Executor`: a class in place of Stub. */
 async function choose({ Executor = Stub, ...replaced } = {}) {
   const opened = await room.openDevice(gpu);
-  const { Pipelines, Uploader, weightsOf } = room;
   const GpuExecutor = { open: async (parts) => new Executor(parts) };
-  chosen.gpu = { opened, module: { Pipelines, Uploader, weightsOf, GpuExecutor, ...replaced } };
+  chosen.gpu = { opened, module: { ...room, GpuExecutor, ...replaced } };
   chosen.reason = 'WebGPU: the test';
   return opened.device;
 }
@@ -194,12 +187,12 @@ test(
       const device = await choose();
       const loaded = await load(fileOf(bytes, { size }), { backend: 'webgpu' });
       const { engine, info } = loaded;
-      hashes.add(await digest(engine.executor, device));
+      hashes.add(await digest(Stub.last, device));
       assert.equal(await next(loaded), 6);
       assert.equal(info.backend, 'webgpu');
       assert.match(info.backendReason, /^WebGPU: the test; 1 thread: the GPU computes/);
       assert.equal(info.memory.gpu, 2);
-      const { tensors } = engine.executor.program;
+      const { tensors } = Stub.last.program;
       const matrices = tensors.filter(({ isMatrix }) => isMatrix);
       assert.equal(
         loaded.bytesUploaded,
@@ -207,10 +200,10 @@ test(
       );
       assert.ok(info.memory.weights < 0.1 * loaded.bytesUploaded, 'vectors only are in wasm');
       assert.ok(
-        tensors.some((tensor, i) => !tensor.isMatrix && engine.executor.program.vector(i)?.[0] !== undefined),
+        tensors.some((tensor, i) => !tensor.isMatrix && Stub.last.program.vector(i)?.[0] !== undefined),
       );
       engine.free();
-      assert.ok(engine.executor.isFreed);
+      assert.ok(Stub.last.isFreed);
       assert.equal((await device.lost).reason, 'destroyed');
     }
     assert.equal(hashes.size, 1);
@@ -218,7 +211,7 @@ test(
     // The same bytes as the upload alone writes.
     const { device, ...opened } = await room.openDevice(gpu);
     const pipelines = new room.Pipelines(device, opened.features);
-    const { tensors, groups } = room.weightsOf(engines.at(-1).executor.program);
+    const { tensors, groups } = room.weightsOf(Stub.last.program);
     const uploader = await room.Uploader.open({ device, ...opened, pipelines, tensors, groups });
     await uploader.push(0, 0, bytes);
     assert.equal(await digest({ matrices: await uploader.finish() }, device), [...hashes][0]);
@@ -348,7 +341,7 @@ test('shards give the same matrices as the whole file', needsGpu, async () => {
     const device = await choose();
     const files = source.map((bytes, i) => fileOf(bytes, { size: 3000, name: `${i}.gguf` }));
     const { engine } = await load(files, { backend: 'webgpu' });
-    hashes.add(await digest(engine.executor, device));
+    hashes.add(await digest(Stub.last, device));
     engine.free();
   }
   assert.equal(hashes.size, 1);
@@ -376,6 +369,100 @@ test('an abort ends a load whose GPU answers nothing', needsGpu, async () => {
     },
   });
   await assert.rejects(load(fileOf(largeModel()), { signal: stop.signal }), { message: 'enough' });
+});
+
+/** Fails as an executor does whose device is lost. It counts the tokens that it evaluates. */
+class Mortal extends Stub {
+  evaluated = [];
+  #isLost = false;
+  constructor(parts) {
+    super(parts);
+    parts.opened.device.lost.then(() => (this.#isLost = true));
+  }
+  async run(batches) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (this.#isLost) throw new room.ChordError('device-lost', 'the GPU was lost: the test');
+    const { firstPosition } = batches.nextBatch();
+    this.evaluated.push(firstPosition);
+    return super.run(batches);
+  }
+}
+
+test(
+  'a run goes on after its device was lost, and other sessions are evaluated again',
+  needsGpu,
+  async () => {
+    const bytes = await readFile(FIXTURE);
+    let device = await choose({ Executor: Mortal });
+    const source = fileOf(bytes);
+    const { engine } = await load(source, { backend: 'webgpu' });
+    const [a, b] = [engine.openSession(), engine.openSession()];
+    const until = async (session) => {
+      while (!(await engine.executor.run(session, 1e9)).isDone) continue;
+      const logits = session.logits();
+      return logits.indexOf(Math.max(...logits));
+    };
+    a.push([5, 6, 7]);
+    b.push([9]);
+    assert.equal(await until(a), 8);
+    assert.equal(await until(b), 10);
+    const hash = await digest(Stub.last, device);
+    const first = Stub.last;
+    device.destroy();
+    device = await choose({ Executor: Mortal });
+
+    a.push([8]);
+    assert.equal(await until(a), 9);
+    assert.ok(first.isFreed && Stub.last !== first);
+    assert.equal(source.opened, 2);
+    assert.equal(await digest(Stub.last, device), hash);
+    b.push([10]);
+    assert.equal(await until(b), 11);
+    assert.deepEqual(
+      Stub.last.evaluated,
+      [0, 0],
+      'all tokens are evaluated again, those of an idle session too',
+    );
+    assert.deepEqual([...a.tokens()], [5, 6, 7, 8]);
+    assert.equal(engine.executor.counters.submits, 8);
+    assert.equal(engine.executor.counters.gpuBytes, 2);
+
+    // A GPU that doesn't come back: the error says so, and the session keeps its tokens.
+    device.destroy();
+    await device.lost;
+    chosen.gpu = undefined;
+    a.push([9]);
+    await assert.rejects(until(a), { code: 'device-lost', message: /the test; it can't be used again: / });
+    device = await choose({ Executor: Mortal });
+    assert.equal(await until(a), 10);
+    engine.free();
+    assert.equal((await device.lost).reason, 'destroyed');
+  },
+);
+
+test('a GPU that is lost again and again is given up', needsGpu, async () => {
+  class Dead extends Stub {
+    static made = 0;
+    constructor(parts) {
+      super(parts);
+      Dead.made += 1;
+    }
+    async run() {
+      throw new room.ChordError('device-lost', 'the GPU was lost: always');
+    }
+    free() {}
+  }
+  await choose({ Executor: Dead });
+  const { engine } = await load(fileOf(await readFile(FIXTURE)), { backend: 'webgpu' });
+  const session = engine.openSession();
+  session.push([5]);
+  for (let i = 0; i < 3; i++) {
+    await choose({ Executor: Dead });
+    assert.equal((await engine.executor.run(session, 1e9)).isDone, false);
+  }
+  await assert.rejects(engine.executor.run(session, 1e9), { code: 'device-lost', message: /always$/ });
+  assert.equal(Dead.made, 4);
+  engine.free();
 });
 
 test('an estimate says what the GPU will hold, and leaves nothing there', needsGpu, async () => {

@@ -124,6 +124,12 @@ export class WasmSession implements Batches {
     });
   }
 
+  evaluateAgain(): void {
+    const ids = this.tokens();
+    this.truncate(0);
+    this.push(ids);
+  }
+
   acceptBatch(outputs: Float32Array): void {
     const { heap } = this.#instance;
     const { outputs: at, stride, n_width, n_outputs } = this.#batch!;

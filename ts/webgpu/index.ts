@@ -5,3 +5,5 @@ export { openDevice } from './device.js';
 export type { DeviceOptions, OpenDevice } from './device.js';
 export { Pipelines } from './pipelines.js';
 export { Uploader, weightsOf } from './upload.js';
+export { GpuStart, matrixBytesOf, whyCpu } from './start.js';
+export { LastingExecutor } from './lasting.js';

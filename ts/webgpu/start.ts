@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model on its way onto a GPU: the upload of its matrices, then its executor. Both levels use it. Only
-// types of this room are here, and webgpu.js has the code.
+// A model on its way onto a GPU: the upload of its matrices, then its executor. Both levels use it.
 import { ChordError } from '../errors.js';
 import type { Executor, Program } from '../executor.js';
 import type { OpenGpu } from './chunk.js';

@@ -2,11 +2,13 @@
 // A load onto the GPU in the engine worker: chunks of the source go to the instance, which keeps vocabulary
 // and vectors, and to the upload, which keeps the matrices.
 import { ChordError, messageOf } from '../errors.js';
+import type { ByteStream } from '../load/stream.js';
 import type { WasmEngine } from '../wasm/engine.js';
 import { readOps, readProgram } from '../wasm/program.js';
-import { chooseBackend } from '../webgpu/chunk.js';
+import { chooseBackend, openGpu } from '../webgpu/chunk.js';
 import type { ChosenBackend, GpuRequest, OpenGpu } from '../webgpu/chunk.js';
-import { GpuStart, matrixBytesOf, whyCpu } from '../webgpu/start.js';
+import type { OnDevice } from '../webgpu/lasting.js';
+import type { GpuStart } from '../webgpu/start.js';
 
 /** Where the chunks of a load go. */
 export interface Sink {
@@ -54,7 +56,7 @@ export class GpuLoad implements Sink {
 
   /** Allocates the matrices of a model that is planned with `isExternal`. Throws as Uploader.open(). */
   static async open(engine: WasmEngine, gpu: OpenGpu, signal: AbortSignal): Promise<GpuLoad> {
-    const start = await GpuStart.open(gpu, readOps(engine.instance, engine.file));
+    const start = await gpu.module.GpuStart.open(gpu, readOps(engine.instance, engine.file));
     return new GpuLoad(engine, gpu, start, signal);
   }
 
@@ -88,13 +90,19 @@ export class GpuLoad implements Sink {
       throw new ChordError('invalid-gguf', `the file ends inside tensor '${next.name}' or before it`);
   }
 
-  /** Puts the executor into the engine. Throws GpuFailure and the signal's reason. */
-  async finish(): Promise<void> {
+  /**
+   * Puts the executor into the engine. `again`: makes another one after its device was lost. Throws
+   * GpuFailure and the signal's reason.
+   */
+  async finish(again: (() => Promise<OnDevice>) | undefined): Promise<void> {
     const { instance, file } = this.#engine;
     const starting = guarded(this.#start.finish(readProgram(instance, file)));
     const executor = await Promise.race([starting, this.#stopped]);
+    const { LastingExecutor } = this.#gpu.module;
+    const destroyDevice = (): void => this.#gpu.opened.device.destroy();
     this.#isFinished = true;
-    this.#engine.useExecutor(executor, () => this.#gpu.opened.device.destroy());
+    if (again === undefined) this.#engine.useExecutor(executor, destroyDevice);
+    else this.#engine.useExecutor(new LastingExecutor({ executor, destroyDevice }, again), () => {});
   }
 
   /** Frees everything on the GPU, unless the engine has it. */
@@ -102,6 +110,51 @@ export class GpuLoad implements Sink {
     if (this.#isFinished) return;
     this.#start.uploader.destroy();
     this.#gpu.opened.device.destroy();
+  }
+}
+
+/**
+ * Makes an executor on a new device for a model that is loaded: the matrices are read from `files` again.
+ * Throws the errors of the GPU and of the files.
+ */
+export async function startAgain(
+  engine: WasmEngine,
+  request: GpuRequest,
+  files: readonly Source[],
+): Promise<OnDevice> {
+  const gpu = await openGpu(request);
+  const destroyDevice = (): void => gpu.opened.device.destroy();
+  try {
+    const start = await gpu.module.GpuStart.open(gpu, readOps(engine.instance, engine.file));
+    for (const [i, file] of files.entries())
+      if (start.uploader.next?.file === i) await upload(start, file, i);
+    const executor = await start.finish(readProgram(engine.instance, engine.file));
+    return { executor, destroyDevice };
+  } catch (error) {
+    destroyDevice();
+    throw error;
+  }
+}
+
+/** A file of the model, which opens again. */
+interface Source {
+  readonly name: string;
+  open(signal: AbortSignal): Promise<ByteStream>;
+}
+
+async function upload({ uploader }: GpuStart, file: Source, index: number): Promise<void> {
+  const stream = await file.open(new AbortController().signal);
+  try {
+    for (let offset = 0; stream.mustEnd || uploader.next?.file === index;) {
+      const chunk = await stream.read();
+      if (chunk === undefined) break;
+      await uploader.push(index, offset, chunk);
+      offset += chunk.byteLength;
+    }
+    if (uploader.next?.file === index)
+      throw new ChordError('io', `${file.name} is shorter than when the model was loaded`);
+  } finally {
+    await stream.close();
   }
 }
 
@@ -113,6 +166,7 @@ export async function chooseFor(
   const chosen = await chooseBackend(request);
   if (chosen.gpu === undefined) return { ...chosen, matrixBytes: 0 };
   const program = readOps(engine.instance, engine.file);
+  const { matrixBytesOf, whyCpu } = chosen.gpu.module;
   const matrixBytes = matrixBytesOf(program);
   const why = request.backend === 'auto' ? whyCpu(program) : undefined;
   if (why === undefined) return { ...chosen, matrixBytes };

@@ -21,7 +21,7 @@ import type { CompiledModule } from '../wasm/instantiate.js';
 import type { Loader } from '../wasm/loader.js';
 import { ThreadPool } from '../wasm/threads.js';
 import type { OpenGpu } from '../webgpu/chunk.js';
-import { GpuFailure, GpuLoad, chooseFor, noWebgpu } from './gpu.js';
+import { GpuFailure, GpuLoad, chooseFor, noWebgpu, startAgain } from './gpu.js';
 import type { Sink } from './gpu.js';
 import type { LoadOptions, ModelEstimate } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
@@ -79,9 +79,14 @@ export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
     if (!(error instanceof GpuFailure)) throw error;
     job.signal.throwIfAborted();
     if (job.options.backend === 'webgpu') throw noWebgpu(error, true);
-    for (const file of job.files) if (!(await file.opensAgain())) throw noWebgpu(error, false);
+    if (!(await canOpenAgain(job))) throw noWebgpu(error, false);
     return load(job, `the CPU: ${error.message}`);
   }
+}
+
+async function canOpenAgain({ files }: LoadJob): Promise<boolean> {
+  for (const file of files) if (!(await file.opensAgain())) return false;
+  return true;
 }
 
 /** `onlyCpu`: the reason why no GPU is used. */
@@ -103,7 +108,8 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
       await file.data(sink, i);
     }
     for (const file of files) await (opened.at = file).finish();
-    await gpu?.finish();
+    const again = gpu && (await canOpenAgain(job));
+    await gpu?.finish(again ? () => startAgain(engine, job.options, job.files) : undefined);
     await opened.pool?.join(engine.instance);
     job.signal.throwIfAborted();
     progress.begin('ready');
