@@ -44,6 +44,9 @@ export interface MatmulOptions {
 const FEW = 8;
 const MOST_GROUPS = 65535;
 const THREADS = 64;
+/** The tile of matmul.wgsl: 64 rows, and tokens whose number times four are the workgroup's invocations. */
+const TILE_ROWS = 64;
+const TILE_TOKENS = 32;
 
 const u32 = (value: number): Param => ({ u32: value });
 
@@ -86,13 +89,32 @@ export function canShare(segments: readonly Segment[]): boolean {
   );
 }
 
-/** MATMUL: one dispatch, or more where matrices are split or can't share a dispatch. */
+/**
+ * MATMUL: one dispatch, or more where matrices are split or can't share a dispatch. For `many` rows of output
+ * there are two kernels, of which each leaves itself out where the other runs.
+ */
 export function matmul(options: MatmulOptions): Dispatch[] {
-  const { matrices } = options;
+  const { matrices, tokens, rowsOf } = options;
   const lists = canShare(matrices)
     ? [matrices.flatMap(piecesOf)]
-    : matrices.flatMap(piecesOf).map((p) => [p]);
-  return lists.map((pieces) => matvec(options, pieces));
+    : matrices.flatMap(piecesOf).map((piece) => [piece]);
+  return lists.flatMap((pieces) => {
+    if (tokens !== 'many') return [matvec(options, pieces)];
+    if (rowsOf === 'batch') return [tiled(options, pieces)];
+    return [
+      limited(matvec(options, pieces), ({ nOutputs }) => nOutputs <= FEW),
+      limited(tiled(options, pieces), ({ nOutputs }) => nOutputs > FEW),
+    ];
+  });
+}
+
+/** A dispatch that is left out unless `runs`. */
+function limited(dispatch: Dispatch, runs: (batch: BatchShape) => boolean): Dispatch {
+  return {
+    ...dispatch,
+    groups: (batch) => (runs(batch) ? dispatch.groups(batch) : [0, 0, 0]),
+    work: (batch) => (runs(batch) ? dispatch.work(batch) : { madds: 0, bytes: 0 }),
+  };
 }
 
 function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
@@ -104,8 +126,7 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
     pieces.map(({ matrix }) => matrix),
     features.packedDot,
   );
-  const tile = (THREADS / lanes) * ROWS;
-  const tiles = pieces.reduce((sum, { rows }) => sum + Math.ceil(rows.count / tile), 0);
+  const tiles = tilesOf(pieces, (THREADS / lanes) * ROWS);
   return {
     kernel: 'matvec',
     with: [...texts.with, 'segments', `outputs_${pieces.length}`],
@@ -116,6 +137,30 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
     groups: (batch) => [...spread(tiles), Math.ceil(rowsOf(options, batch) / TOKENS)],
   };
 }
+
+function tiled(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
+  const texts = textsOf(
+    pieces.map(({ matrix }) => matrix),
+    options.features.packedDot,
+  );
+  const tiles = tilesOf(pieces, TILE_ROWS);
+  return {
+    kernel: 'matmul',
+    with: [...texts.with, 'segments', `outputs_${pieces.length}`],
+    glue: texts.glue,
+    constants: { TILE_TOKENS },
+    overrides: overridesOf(options, pieces),
+    ...common(options, pieces, 'matmul'),
+    groups: (batch) => {
+      const n = rowsOf(options, batch);
+      return [tiles, Math.ceil(n / TILE_TOKENS), n === 0 ? 0 : 1];
+    },
+  };
+}
+
+/** Workgroups of `tile` rows each; a workgroup has rows of one segment only. */
+const tilesOf = (pieces: readonly Piece[], tile: number): number =>
+  pieces.reduce((sum, { rows }) => sum + Math.ceil(rows.count / tile), 0);
 
 /** Threads that share a row: a power of two, at most one per group of 32 elements where that is possible. */
 function lanesFor(nIn: number): number {
@@ -195,7 +240,6 @@ export function embed(options: EmbedOptions): Dispatch[] {
     label: `embed/${matrix.format}/${part.firstRow}`,
     with: texts.with,
     glue: texts.glue,
-    constants: { OFFSETS: Number(FORMATS[matrix.format].hasOffset) },
     overrides: { N_IN: width, ROW_WORDS: matrix.rowWords, STRIDE: out.stride, SCALE: scale },
     params: [u32(part.offset), u32(part.firstRow), u32(part.nRows)],
     buffers: [part.view, tokens, out.view],

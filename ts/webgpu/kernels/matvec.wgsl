@@ -28,21 +28,24 @@ fn main(
   let first_token = id.z * TOKENS;
   let n_tokens = min(n_rows() - min(n_rows(), first_token), TOKENS);
   let first = (segment.tile * teams + local / LANES) * ROWS;
-  var products: array<f32, VALUES>;
+  var rows = array<u32, ROWS>();
+  for (var r = 0u; r < ROWS; r++) {
+    rows[r] = segment.weights + min(first + r, segment.count - 1u) * segment.row_words;
+  }
+  var products = array<f32, VALUES>();
   for (var b = local % LANES; b < (N_IN + 31u) / 32u; b += LANES) {
-    var groups: array<Group, ROWS>;
+    var factors = array<vec4f, ROWS>();
     for (var r = 0u; r < ROWS; r++) {
-      let row = min(first + r, segment.count - 1u);
-      groups[r] = read_group(segment.s, segment.weights + row * segment.row_words, b);
+      factors[r] = scales(segment.s, rows[r], b);
     }
     for (var h = 0u; h < 2u; h++) {
       // Without initialisers Tint's SPIR-V keeps the last turn's values.
       var sums = array<f32, VALUES>();
       var inputs = array<f32, TOKENS>();
       for (var j = 4u * h; j < 4u * h + 4u; j++) {
-        var parts: array<vec4f, ROWS>;
+        var parts = array<vec4f, ROWS>();
         for (var r = 0u; r < ROWS; r++) {
-          parts[r] = part(&groups[r], j);
+          parts[r] = part(segment.s, rows[r], b, j);
         }
         for (var t = 0u; t < TOKENS; t++) {
           if (t < n_tokens) {
@@ -56,7 +59,10 @@ fn main(
       }
       for (var r = 0u; r < ROWS; r++) {
         for (var t = 0u; t < TOKENS; t++) {
-          products[r * TOKENS + t] += scaled(&groups[r], h, sums[r * TOKENS + t], inputs[t]);
+          products[r * TOKENS + t] += factors[r][h] * sums[r * TOKENS + t];
+          if (OFFSETS == 1u) {
+            products[r * TOKENS + t] += factors[r][2u + h] * inputs[t];
+          }
         }
       }
     }
