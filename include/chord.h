@@ -309,6 +309,12 @@ int64_t chord_model_chat_template(const chord_model *m, const char *name, int32_
  * memory). */
 chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap);
 
+/* Decodes the `n` elements of a row in file form to `dst`, one element after another: the specification of
+ * the tensor type. An executor outside the library checks its own kernels with it. Errors: INVALID_ARGUMENT
+ * (an unknown type, `n` elements aren't whole blocks, `bytes` are fewer than the row has, NULL, dst isn't
+ * aligned to 4 bytes). */
+chord_status chord_row_decode(int32_t type, const void *row, size_t bytes, int32_t n, float *dst);
+
 /* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
 

@@ -49,7 +49,7 @@ SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": {"errors", "platform"},
     "files": {"platform", "check"} | DETECT,
-    "executor": {"abi"}, "check": {"errors"}, "options": {"check"},
+    "executor": {"abi", "options"}, "check": {"errors"}, "options": {"check"},
     "continuation": {"executor", "errors", "options", "wasm"},
     "wasm": VALUES | {"abi", "executor", "platform", "unpacked"} | DETECT,
     "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT,

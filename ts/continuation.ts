@@ -4,7 +4,7 @@
 // the event loop turn between two calls, and decides when to send the text to its reader.
 import { ChordError } from './errors.js';
 import type { Ran } from './executor.js';
-import type { ContinuationOptions, TokenLogprob } from './options.js';
+import type { ContinuationOptions, Sampling, TokenLogprob } from './options.js';
 import type { WasmEngine } from './wasm/engine.js';
 import type { Pace } from './wasm/pace.js';
 import type { WasmSession } from './wasm/session.js';
@@ -25,6 +25,7 @@ export class Work {
   readonly session: WasmSession;
   readonly counters: WorkCounters;
   readonly #pace: Pace;
+  #drawn: number | undefined;
 
   /**
    * Opens an empty session, or a copy of `from`. Sessions of one model may share `pace` and `counters`.
@@ -68,15 +69,18 @@ export class Work {
    * the result if the executor returns a promise. `isPrompt` counts the evaluated tokens in
    * `tokensPrefilled`.
    *
+   * `sampling`: the executor may draw the next token, for `sample`.
+   *
    * After an error, the session drops its pending tokens and keeps its evaluated tokens, if the engine is
    * still usable.
    */
-  step(isPrompt: boolean): boolean | Promise<boolean> {
+  step(isPrompt: boolean, sampling?: Sampling): boolean | Promise<boolean> {
     const before = isPrompt ? this.session.state() : undefined;
     const kind = before === undefined || before.n_tokens - before.n_past === 1 ? 'single' : 'many';
     const budget = this.#pace.budget(kind);
     const begin = performance.now();
-    const count = ({ isDone, work }: Ran): boolean => {
+    const count = ({ isDone, work, token }: Ran): boolean => {
+      this.#drawn = token;
       this.#pace.measured(kind, work, performance.now() - begin);
       this.counters.stepsRun += 1;
       if (work > budget) this.counters.stepsOverBudget += 1;
@@ -88,11 +92,25 @@ export class Work {
       throw error;
     };
     try {
-      const ran = this.engine.executor.run(this.session, budget);
+      const ran = this.engine.executor.run(this.session, budget, sampling);
       return ran instanceof Promise ? ran.then(count).catch(fail) : count(ran);
     } catch (error) {
       return fail(error);
     }
+  }
+
+  /**
+   * The token behind the last step, drawn with the sampling that the step got, or by the session's own.
+   * Throws `internal` for logits that aren't finite.
+   */
+  sample(): number {
+    return this.#drawn ?? this.session.sample();
+  }
+
+  /** Appends the token of `sample()`. `isRandom`: its draw took a number of the generator. */
+  accept(token: number, isRandom: boolean): void {
+    if (this.#drawn !== undefined && isRandom) this.session.acceptToken(token);
+    else this.session.push([token]);
   }
 
   /**
@@ -198,7 +216,8 @@ export class Continuation {
 
   /** Runs one step, as `Work.step`. Returns true when a token can be taken. */
   step(): boolean | Promise<boolean> {
-    return this.#work.step(this.#tokens === 0);
+    const { logprobs, sampling } = this.#options;
+    return this.#work.step(this.#tokens === 0, logprobs ? undefined : sampling);
   }
 
   /**
@@ -206,8 +225,8 @@ export class Continuation {
    * Throws `internal` for logits that aren't finite.
    */
   take(): ContinuationToken {
-    const { session, engine } = this.#work;
-    const token = session.sample();
+    const { engine } = this.#work;
+    const token = this.#work.sample();
     const { vocabulary } = engine;
     const logprobs = this.#logprobs(token);
     const isEnd = !this.#options.ignoreEos && vocabulary.isEndOfGeneration(token);
@@ -220,7 +239,7 @@ export class Continuation {
     if (isEnd || this.#stopString !== undefined) this.#finishReason = 'stop';
     else if (this.#tokens >= this.#most) this.#finishReason = 'length';
     // The last token stays pending: it's a part of the session's text, and needn't be evaluated.
-    if (!isEnd) session.push([token]);
+    if (!isEnd) this.#work.accept(token, this.#options.sampling.temperature > 0);
     if (!isEnd && this.#finishReason !== undefined) text += this.#stream.end();
     return { text, token, ...logprobs, ...(isControl ? { control: vocabulary.tokenText(token) } : {}) };
   }

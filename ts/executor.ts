@@ -13,6 +13,7 @@
 //   readPages, writePages, also for states       needed to save the sessions of an executor outside the
 //                                                instance; until then chord_session_save() refuses them
 
+import type { Sampling } from './options.js';
 import type {
   OpKind,
   StructValue,
@@ -63,6 +64,8 @@ export interface Program {
   readonly tensors: readonly ProgramTensor[];
   /** A vector's elements (norm, bias, taps), widened; undefined: not complete yet, or a matrix. */
   vector(tensor: number): Float32Array | undefined;
+  /** Decodes a row of `n` elements in file form: the specification of the format. */
+  decode(type: number, row: Uint8Array, n: number): Float32Array;
   /** Row `row` of tensor `tensor` in file form; only of weights inside the instance. */
   row(tensor: number, row: number): Uint8Array;
   readonly nCtx: number;
@@ -115,6 +118,10 @@ export interface Batches {
   fills(): PageFill[];
   /** For other executors, when keys and values are lost: makes all tokens pending. */
   evaluateAgain(): void;
+  /** For other executors: the sequence's ids, evaluated and pending. */
+  tokens(): Int32Array;
+  /** For other executors: the number in [0, 1) that the draw behind the next `ahead` draws takes. */
+  randomAhead(ahead: number): number;
   /** For other executors: accepts the computed batch. `outputs` holds its output rows, one after another. */
   acceptBatch(outputs: Float32Array): void;
 }
@@ -125,6 +132,8 @@ export interface Ran {
   readonly isDone: boolean;
   /** Planned work of the units computed, in multiply-adds. */
   readonly work: number;
+  /** The token that the executor drew. The output row can't be read then. */
+  readonly token?: number | undefined;
 }
 
 /** What an executor on a GPU has done and holds. */
@@ -149,8 +158,11 @@ export interface Executor {
    * Computes pending batches until one has output rows, or until about `budget` multiply-adds are spent. At
    * least one unit is computed. An executor that can't answer at once returns a promise. After an error the
    * caller truncates the sequence.
+   *
+   * `sampling`: an executor that can draw with these options draws the token behind the batch's last output
+   * row, as the session would. It may then begin the next step before the caller knows the token.
    */
-  run(batches: Batches, budget: number): Ran | Promise<Ran>;
+  run(batches: Batches, budget: number, sampling?: Sampling): Ran | Promise<Ran>;
   /**
    * Called after the instance has made `to` a copy of `from`. An executor that holds keys and values outside
    * the instance copies them here.

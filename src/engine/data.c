@@ -110,6 +110,16 @@ chord_status chord_data_push(chord_model *m, int32_t file, uint64_t off, const u
     }
 }
 
+chord_status chord_row_decode(int32_t type, const void *row, size_t bytes, int32_t n, float *dst)
+{
+    const chord_format *f = chord_format_of(type);
+    if (!f || !row || !dst || (uintptr_t)dst % sizeof *dst || n < 0 || n % f->block_elems ||
+        bytes < chord_row_bytes(f, n))
+        return CHORD_INVALID_ARGUMENT;
+    f->decode(dst, row, n);
+    return CHORD_OK;
+}
+
 /* Narrows a vector, which the load widened to f32, to the file's bits. A quiet NaN stays one. */
 static void narrow(void *dst, const float *x, int32_t n, int32_t type)
 {

@@ -62,6 +62,13 @@ export function readProgram(instance: WasmInstance, file: Loader): Program {
       const { nIn, nRows } = tensors[tensor]!;
       return at === 0 ? undefined : heap.copyOutFloats(at, nIn * nRows);
     },
+    decode: (type, row, n) =>
+      instance.withBlock(n * 4 + row.byteLength, (block) => {
+        heap.copyIn(block + n * 4, row);
+        const { exports: calls } = instance;
+        instance.check(calls.row_decode(type, block + n * 4, row.byteLength, n, block));
+        return heap.copyOutFloats(block, n);
+      }),
     row: (tensor, row) => {
       const { bytes, nRows } = tensors[tensor]!;
       const length = bytes / nRows;

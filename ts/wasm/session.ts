@@ -72,6 +72,11 @@ export class WasmSession implements Batches {
     this.#withIds(list, (block) => this.#check(this.#exports.session_push(this.#at, block, list.length)));
   }
 
+  /** Appends a token that an executor drew: the generator moves on by one number. Throws as `push`. */
+  acceptToken(id: number): void {
+    this.#check(this.#exports.session_accept_token(this.#at, id));
+  }
+
   /**
    * Selects the tokens that have output rows: the last pushed token (the default), or all. With 'all', a
    * batch has at most n_logits tokens.

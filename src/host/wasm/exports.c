@@ -68,6 +68,10 @@ EXPORT(model_row) int32_t export_row(double m, int32_t tensor, double row, doubl
 {
     return chord_model_row(at(m), tensor, (int64_t)whole(row), at(dst), size(cap));
 }
+EXPORT(row_decode) int32_t export_row_decode(int32_t type, double row, double bytes, int32_t n, double dst)
+{
+    return chord_row_decode(type, at(row), size(bytes), n, at(dst));
+}
 /* The number of ops is plan_info.n_ops. */
 EXPORT(model_program) double export_program(double m)
 {

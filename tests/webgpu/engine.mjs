@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// engine.mjs: a model in wasm with its matrices on the GPU, from the sources, without worker or loader.
+import { readFile } from 'node:fs/promises';
+import { load } from './room.mjs';
+
+export const room = await load(
+  'device',
+  'pipelines',
+  'upload',
+  'executor',
+  'lowering',
+  'memory',
+  '../wasm/engine',
+  '../wasm/program',
+);
+
+let module;
+
+/**
+ * Loads a GGUF file's bytes for the GPU. Returns { engine, executor, program, session(), logits(ids),
+ * free() }.
+ */
+export async function openModel(gpu, bytes, { device: deviceOptions, ...options } = {}) {
+  module ??= await WebAssembly.compile(
+    await readFile(new URL('../../build/wasm/wasm32-simd.wasm', import.meta.url)),
+  );
+  const engine = room.WasmEngine.load(module, bytes, { ...options, isExternal: true });
+  const opened = await room.openDevice(gpu, deviceOptions);
+  const errors = [];
+  opened.device.onuncapturederror = ({ error }) => errors.push(error.message);
+  const pipelines = new room.Pipelines(opened.device, opened.features);
+  const program = room.readProgram(engine.instance, engine.file);
+  const { tensors, groups } = room.weightsOf(program);
+  const uploader = await room.Uploader.open({ ...opened, pipelines, tensors, groups });
+  await uploader.push(0, 0, bytes);
+  const matrices = await uploader.finish();
+  const executor = await room.GpuExecutor.open({ opened, program, matrices, pipelines });
+  return {
+    engine,
+    executor,
+    program,
+    matrices,
+    opened,
+    errors,
+    /** Resolves to the logits of all ids of a sequence, from position 0 on. */
+    async logits(ids, { batch = Infinity, budget = Infinity } = {}) {
+      const session = engine.openSession();
+      session.setOutputs('all');
+      const rows = [];
+      for (let at = 0; at < ids.length; at += batch) {
+        session.push(ids.slice(at, at + batch));
+        for (let left = Math.min(batch, ids.length - at); left > 0;) {
+          const { isDone } = await executor.run(session, budget);
+          if (!isDone) continue;
+          const { n_rows } = session.state();
+          for (let i = 0; i < n_rows; i++) rows.push(session.logits(i));
+          left -= n_rows;
+        }
+      }
+      executor.close(session);
+      session.close();
+      if (errors.length > 0) throw new Error(errors.join('\n'));
+      return rows;
+    },
+    free() {
+      executor.free();
+      engine.free();
+      opened.device.destroy();
+    },
+  };
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lists of dispatches that are ready to be encoded: kernels compiled, bind groups and parameters made once.
+import type { BatchShape, Dispatch } from './dispatch.js';
+import { Usage } from './flags.js';
+import type { CompiledKernel, Pipelines } from './pipelines.js';
+
+/** Bytes between the parameters of two dispatches: the offset of a uniform binding is a multiple of it. */
+const ALIGN = 256;
+/** Bytes of a dispatch's parameters at most. */
+const PARAMS = 64;
+
+/** A dispatch with all that its encoding needs. */
+export interface Ready {
+  readonly dispatch: Dispatch;
+  readonly kernel: CompiledKernel;
+  readonly bindings: GPUBindGroup;
+  /** The parameters, where they are immediates. */
+  readonly immediates: Uint32Array<ArrayBuffer> | undefined;
+}
+
+/** TypeScript's library doesn't have it yet. */
+type Immediates = GPUComputePassEncoder & { setImmediates(offset: number, data: Uint32Array): void };
+
+export class Commands {
+  readonly counters = { gpuDispatches: 0, gpuBytesRead: 0, submits: 0 };
+  readonly #device: GPUDevice;
+  readonly #pipelines: Pipelines;
+  /** The uniform `batch` of every dispatch. */
+  readonly #batch: GPUBuffer;
+  readonly #arenas: GPUBuffer[] = [];
+
+  constructor(device: GPUDevice, pipelines: Pipelines, batch: GPUBuffer) {
+    this.#device = device;
+    this.#pipelines = pipelines;
+    this.#batch = batch;
+  }
+
+  get gpuBytes(): number {
+    return this.#arenas.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Resolves when all kernels are compiled. Rejects with `internal`, which names the kernel. */
+  async ready(dispatches: readonly Dispatch[]): Promise<readonly Ready[]> {
+    const kernels = await Promise.all(dispatches.map((dispatch) => this.#pipelines.get(dispatch)));
+    const uniforms = kernels.filter(({ hasUniform }) => hasUniform).length;
+    const arena = uniforms === 0 ? undefined : this.#makeArena(uniforms);
+    let used = 0;
+    return dispatches.map((dispatch, i) => {
+      const kernel = kernels[i]!;
+      const words = wordsOf(dispatch);
+      const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: this.#batch } }];
+      if (kernel.hasUniform) {
+        const offset = ALIGN * used++;
+        this.#device.queue.writeBuffer(arena!, offset, words);
+        entries.push({ binding: 1, resource: { buffer: arena!, offset, size: PARAMS } });
+      }
+      dispatch.buffers.forEach((view, at) => entries.push({ binding: 2 + at, resource: { ...view } }));
+      const bindings = this.#device.createBindGroup({
+        label: dispatch.label,
+        layout: kernel.group,
+        entries,
+      });
+      const isImmediate = !kernel.hasUniform && dispatch.params.length > 0;
+      const immediates = isImmediate ? words.subarray(0, dispatch.params.length) : undefined;
+      return { dispatch, kernel, bindings, immediates };
+    });
+  }
+
+  /**
+   * Encodes the dispatches of `list` from index `first` on, until `budget` multiply-adds are reached; at
+   * least one. Returns the index behind the last, and the planned work.
+   */
+  encode(
+    encoder: GPUCommandEncoder,
+    list: readonly Ready[],
+    shape: BatchShape,
+    first = 0,
+    budget = Infinity,
+  ): { readonly end: number; readonly work: number } {
+    const pass = encoder.beginComputePass({ label: 'batch' });
+    let end = first;
+    let work = 0;
+    do {
+      const { dispatch, kernel, bindings, immediates } = list[end++]!;
+      const groups = dispatch.groups(shape);
+      if (groups.some((n) => n === 0)) continue;
+      pass.setPipeline(kernel.pipeline);
+      pass.setBindGroup(0, bindings);
+      if (immediates !== undefined) (pass as Immediates).setImmediates(0, immediates);
+      pass.dispatchWorkgroups(...groups);
+      const { madds, bytes } = dispatch.work(shape);
+      work += madds;
+      this.counters.gpuDispatches += 1;
+      this.counters.gpuBytesRead += bytes;
+    } while (end < list.length && work < budget);
+    pass.end();
+    return { end, work };
+  }
+
+  submit(encoder: GPUCommandEncoder): void {
+    this.#device.queue.submit([encoder.finish()]);
+    this.counters.submits += 1;
+  }
+
+  destroy(): void {
+    for (const arena of this.#arenas) arena.destroy();
+  }
+
+  #makeArena(count: number): GPUBuffer {
+    const arena = this.#device.createBuffer({
+      label: 'parameters',
+      size: count * ALIGN,
+      usage: Usage.uniform | Usage.copyTarget,
+    });
+    this.#arenas.push(arena);
+    return arena;
+  }
+}
+
+function wordsOf({ params }: Dispatch): Uint32Array<ArrayBuffer> {
+  const view = new DataView(new ArrayBuffer(PARAMS));
+  params.forEach((param, i) =>
+    'u32' in param ? view.setUint32(i * 4, param.u32, true) : view.setFloat32(i * 4, param.f32, true),
+  );
+  return new Uint32Array(view.buffer);
+}

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+// The GPU's executor. It computes the batches of sequences that live in a wasm instance. Matrices, slots and
+// caches are on the GPU; ids, page tables and angles go there with each batch; output rows or drawn tokens
+// come back.
+import { CacheKind, PAGE_TOKENS } from '../abi/abi.gen.js';
+import { ChordError } from '../errors.js';
+import type { Batch, Batches, Executor, GpuCounters, Program, Ran } from '../executor.js';
+import type { Sampling } from '../options.js';
+import { anglesOf } from './angles.js';
+import { Commands } from './commands.js';
+import type { Ready } from './commands.js';
+import type { OpenDevice } from './device.js';
+import type { BatchShape, Dispatch, Features, Matrix, Slot } from './dispatch.js';
+import { lower, tokensOf } from './lowering.js';
+import type { Rows } from './lowering.js';
+import { GpuMemory } from './memory.js';
+import type { Pipelines } from './pipelines.js';
+import { Readback } from './readback.js';
+import { Sampler, canSample, kindOf } from './sample.js';
+import type { DrawKind, Drawn } from './sample.js';
+
+/** Steps that are submitted before the token that they evaluate is known. */
+const AHEAD = 2;
+/** Tokens that the penalties of sampling look at. */
+const PENALTY_WINDOW = 64;
+
+export interface ExecutorParts {
+  readonly opened: OpenDevice;
+  readonly program: Program;
+  /** The matrices by their tensors' indices. They belong to the executor from now on. */
+  readonly matrices: ReadonlyMap<number, Matrix>;
+  readonly pipelines: Pipelines;
+  /** False: op by op, for tests. */
+  readonly isFused?: boolean;
+}
+
+/** A batch under way: which of its dispatches have been submitted. */
+interface UnderWay {
+  readonly address: number;
+  readonly batch: Batch;
+  readonly list: readonly Ready[];
+  at: number;
+}
+
+/** A step whose token the GPU draws. */
+interface Step {
+  readonly address: number;
+  readonly position: number;
+  readonly sampling: Sampling;
+  readonly work: number;
+  readonly drawn: Promise<Drawn>;
+}
+
+export class GpuExecutor implements Executor {
+  readonly name = 'webgpu';
+  readonly holdsCaches = true;
+  readonly #parts: ExecutorParts;
+  readonly #device: GPUDevice;
+  readonly #program: Program;
+  readonly #memory: GpuMemory;
+  readonly #commands: Commands;
+  readonly #sampler: Sampler;
+  readonly #readback: Readback;
+  readonly #hasStates: boolean;
+  readonly #lists = new Map<string, Promise<{ readonly list: readonly Ready[]; readonly output: Slot }>>();
+  readonly #draws = new Map<DrawKind, Promise<readonly Ready[]>>();
+  #underWay: UnderWay | undefined;
+  /** Steps ahead, and the token that the step before them drew. */
+  #ahead: Step[] = [];
+  #last = -1;
+  /** The sequence whose tables and ids are on the GPU. */
+  #shown: number | undefined;
+  #lost: string | undefined;
+  #isFreed = false;
+
+  /** Throws `out-of-memory`, `no-webgpu`, `internal`. */
+  static async open(parts: ExecutorParts): Promise<GpuExecutor> {
+    const { device, features } = parts.opened;
+    return new GpuExecutor(parts, await GpuMemory.open(device, features, parts.program));
+  }
+
+  private constructor(parts: ExecutorParts, memory: GpuMemory) {
+    const { opened, program, pipelines } = parts;
+    this.#parts = parts;
+    this.#device = opened.device;
+    this.#program = program;
+    this.#memory = memory;
+    this.#commands = new Commands(opened.device, pipelines, memory.batch);
+    this.#sampler = new Sampler(opened.device, { nVocab: program.nVocab, nRecords: AHEAD + 2 });
+    this.#readback = new Readback(opened.device, this.#sampler, AHEAD + 2);
+    this.#hasStates = program.caches.some(({ kind }) => kind === CacheKind.STATE);
+    void opened.device.lost.then(({ message }) => (this.#lost = message || 'no reason is known'));
+  }
+
+  get features(): Features {
+    return this.#parts.opened.features;
+  }
+
+  get counters(): GpuCounters {
+    const weights = new Set(
+      [...this.#parts.matrices.values()].flatMap(({ parts }) => parts.map(({ view }) => view.buffer)),
+    );
+    const bytes = [...weights].reduce((sum, { size }) => sum + size, 0);
+    return {
+      ...this.#commands.counters,
+      readbacks: this.#readback.count,
+      gpuBytes: bytes + this.#memory.gpuBytes + this.#commands.gpuBytes,
+    };
+  }
+
+  /** Compiles the pipelines of decode and of a prompt. */
+  async warm(): Promise<void> {
+    await Promise.all([
+      this.#list({ batch: 'one', output: 'one' }),
+      this.#list({ batch: 'many', output: 'one' }),
+      this.#drawing('draw'),
+      this.#drawing('max'),
+    ]);
+  }
+
+  /** The dispatches of a batch of one token, for people. */
+  async describe(): Promise<readonly Dispatch[]> {
+    const { list } = await this.#list({ batch: 'one', output: 'one' });
+    return list.map(({ dispatch }) => dispatch);
+  }
+
+  async run(batches: Batches, budget: number, sampling?: Sampling): Promise<Ran> {
+    this.#check();
+    const batch = batches.nextBatch();
+    if (batch === undefined) return { isDone: true, work: 0 };
+    const { address } = batches;
+    const draw =
+      sampling !== undefined && batch.rows.length === 1 && canSample(sampling, this.#program.nVocab)
+        ? sampling
+        : undefined;
+    const foreseen = this.#takeForeseen(address, batch, draw);
+    if (foreseen !== undefined) return this.#finishStep(batches, batch, foreseen);
+
+    const one = this.#underWay;
+    if (one === undefined || one.address !== address || !isSame(one.batch, batch)) {
+      this.#underWay = undefined;
+      this.#show(batches, batch);
+      this.#write(batch);
+      const { list } = await this.#listOf(batch);
+      this.#underWay = { address, batch, list, at: 0 };
+    }
+    const underWay = this.#underWay!;
+    const record = draw === undefined ? undefined : await this.#readback.next();
+    const encoder = this.#device.createCommandEncoder({ label: 'batch' });
+    const { end, work } = this.#commands.encode(encoder, underWay.list, shapeOf(batch), underWay.at, budget);
+    underWay.at = end;
+    const isWhole = end === underWay.list.length;
+    if (isWhole && record !== undefined) {
+      const step = await this.#draw(encoder, batches, batch, { sampling: draw!, work, record, ahead: 0 });
+      this.#underWay = undefined;
+      return this.#finishStep(batches, batch, step);
+    }
+    this.#commands.submit(encoder);
+    if (!isWhole || batch.rows.length === 0) await this.#device.queue.onSubmittedWorkDone();
+    this.#check();
+    if (!isWhole) return { isDone: false, work };
+    this.#underWay = undefined;
+    batches.acceptBatch(await this.#rows(batch));
+    return { isDone: batch.rows.length > 0, work };
+  }
+
+  fork(_from: Batches, to: Batches): void {
+    this.#fill(to);
+  }
+
+  close({ address }: Batches): void {
+    if (this.#shown === address) this.#shown = undefined;
+    if (this.#underWay?.address === address) this.#underWay = undefined;
+    if (this.#ahead[0]?.address === address) this.#ahead = [];
+  }
+
+  free(): void {
+    if (this.#isFreed) return;
+    this.#isFreed = true;
+    for (const part of [this.#memory, this.#commands, this.#readback]) part.destroy();
+    this.#sampler.free();
+    for (const { parts } of this.#parts.matrices.values())
+      for (const { view } of parts) view.buffer.destroy();
+  }
+
+  #check(): void {
+    if (this.#isFreed) throw new ChordError('disposed', 'the model was disposed of');
+    if (this.#lost !== undefined)
+      throw new ChordError('device-lost', `the GPU was lost: ${this.#lost}`, {
+        hint: 'load the model again',
+      });
+  }
+
+  // ---- steps ahead ------------------------------------------------------------------------------------
+
+  /**
+   * The step ahead that computes `batch`, if there is one. A step ahead that computes something else is
+   * dropped with all behind it: later batches overwrite what it wrote.
+   */
+  #takeForeseen(address: number, batch: Batch, sampling: Sampling | undefined): Step | undefined {
+    const [step] = this.#ahead;
+    const isForeseen =
+      step !== undefined &&
+      step.address === address &&
+      step.position === batch.firstPosition &&
+      step.sampling === sampling &&
+      batch.ids.length === 1 &&
+      batch.ids[0] === this.#last;
+    if (isForeseen) return this.#ahead.shift();
+    this.#ahead = [];
+    return undefined;
+  }
+
+  /** Submits the steps behind `step`, which computes `batch`. Then waits for its token. */
+  async #finishStep(batches: Batches, batch: Batch, step: Step): Promise<Ran> {
+    await this.#lookAhead(batches, batch, step);
+    const { id } = await step.drawn;
+    this.#check();
+    const { work } = step;
+    this.#last = id;
+    if (id >= 0) {
+      batches.acceptBatch(new Float32Array(0));
+      return { isDone: true, work, token: id };
+    }
+    // The candidates don't decide, or a logit isn't finite: the session samples, or tells the error. Steps
+    // ahead have overwritten the row, so the batch runs again.
+    if (this.#ahead.length > 0) {
+      this.#ahead = [];
+      this.#write(batch);
+      const { list } = await this.#listOf(batch);
+      const encoder = this.#device.createCommandEncoder({ label: 'batch' });
+      this.#commands.encode(encoder, list, shapeOf(batch));
+      this.#commands.submit(encoder);
+    }
+    batches.acceptBatch(await this.#rows(batch));
+    return { isDone: true, work };
+  }
+
+  /** Submits steps for the positions behind `batch`, which evaluate tokens that aren't known yet. */
+  async #lookAhead(batches: Batches, batch: Batch, { sampling, address }: Step): Promise<void> {
+    // The session names the state that a batch writes, and the positions of tokens behind an image.
+    if (this.#hasStates || batch.positions !== undefined) return;
+    while (this.#ahead.length < AHEAD) {
+      const ahead = this.#ahead.length + 1;
+      const position = batch.firstPosition + batch.ids.length + ahead - 1;
+      // The session gives a page when it makes the batch that begins it.
+      if (position % PAGE_TOKENS === 0 || position >= this.#program.nCtx) return;
+      const next = { ...oneToken, firstPosition: position };
+      this.#write(next);
+      const { list } = await this.#listOf(next);
+      const record = await this.#readback.next();
+      const encoder = this.#device.createCommandEncoder({ label: 'step' });
+      const { work } = this.#commands.encode(encoder, list, shapeOf(next));
+      this.#ahead.push(await this.#draw(encoder, batches, next, { sampling, work, record, ahead }));
+      this.#check();
+      if (this.#ahead.at(-1)?.address !== address) return; // closed meanwhile
+    }
+  }
+
+  /**
+   * Submits what is encoded, with the draw of the token behind `batch`. `ahead`: draws before it whose
+   * numbers aren't taken yet.
+   */
+  async #draw(
+    encoder: GPUCommandEncoder,
+    batches: Batches,
+    batch: Batch,
+    o: {
+      readonly sampling: Sampling;
+      readonly work: number;
+      readonly record: number;
+      readonly ahead: number;
+    },
+  ): Promise<Step> {
+    const draws = await this.#drawing(kindOf(o.sampling));
+    this.#sampler.set(o.sampling);
+    this.#sampler.next(batches.randomAhead(o.ahead), o.record);
+    this.#commands.encode(encoder, draws, shapeOf(batch));
+    this.#readback.copy(encoder, o.record);
+    this.#commands.submit(encoder);
+    const drawn = this.#readback.read(o.record);
+    drawn.catch(() => undefined); // whoever waits for the step gets the error
+    const { sampling, work } = o;
+    return { address: batches.address, position: batch.firstPosition, sampling, work, drawn };
+  }
+
+  // ---- what goes to the GPU before a batch ------------------------------------------------------------
+
+  /** Makes the sequence of `batches` the one whose tables and ids are on the GPU. */
+  #show(batches: Batches, batch: Batch): void {
+    const { firstPosition, ids } = batch;
+    const isShown = this.#shown === batches.address;
+    this.#shown = batches.address;
+    for (let cls = 0; cls < this.#program.nClasses; cls++) {
+      const isState = this.#program.caches.some(
+        (cache) => cache.cls === cls && cache.kind === CacheKind.STATE,
+      );
+      const first = isState || !isShown ? 0 : Math.floor(firstPosition / PAGE_TOKENS);
+      const pages = batches.pages(cls, first);
+      this.#reserve(cls, Math.max(-1, ...pages));
+      const words = Uint32Array.from(pages, (page) => Math.max(page, 0));
+      const at = (this.#memory.tableOf[cls]! + first) * 4;
+      this.#device.queue.writeBuffer(this.#memory.tables.buffer, at, words);
+    }
+    this.#fill(batches);
+    // The penalties look at earlier ids, too. A row that is an embedding has the id -1.
+    const from = Math.max(0, firstPosition - PENALTY_WINDOW);
+    const written = isShown ? ids : batches.tokens().subarray(from, firstPosition + ids.length);
+    const at = isShown ? firstPosition : from;
+    this.#device.queue.writeBuffer(this.#memory.tokens.buffer, at * 4, written as Int32Array<ArrayBuffer>);
+  }
+
+  #fill(batches: Batches): void {
+    const fills = batches.fills();
+    if (fills.length === 0) return;
+    for (const { cls, page } of fills) this.#reserve(cls, page);
+    const encoder = this.#device.createCommandEncoder({ label: 'pages' });
+    for (const { cls, page, from } of fills) this.#memory.fill(encoder, cls, page, from);
+    this.#commands.submit(encoder);
+  }
+
+  #reserve(cls: number, page: number): void {
+    if (this.#memory.reserve(cls, page)) this.#lists.clear();
+  }
+
+  /** Writes the numbers of a batch, its output rows and its angles. */
+  #write(batch: Batch): void {
+    const { queue } = this.#device;
+    const memory = this.#memory;
+    const { firstPosition, ids, rows } = batch;
+    queue.writeBuffer(memory.batch, 0, new Uint32Array([ids.length, firstPosition, rows.length, 0]));
+    if (rows.length > 0) queue.writeBuffer(memory.rows.buffer, 0, rows as Int32Array<ArrayBuffer>);
+    for (const op of this.#program.ops) {
+      if (op.name !== 'ANGLES') continue;
+      const slot = memory.slots[op.out[0]!]!;
+      const angles = anglesOf(this.#program.ropes[op.part.rope]!, batch, slot.stride);
+      queue.writeBuffer(slot.view.buffer, 0, angles);
+    }
+  }
+
+  // ---- lists of dispatches ------------------------------------------------------------------------------
+
+  #listOf({ ids, rows }: Batch): Promise<{ readonly list: readonly Ready[]; readonly output: Slot }> {
+    return this.#list({ batch: tokensOf(ids.length), output: tokensOf(rows.length) });
+  }
+
+  #list(rows: Rows): Promise<{ readonly list: readonly Ready[]; readonly output: Slot }> {
+    const key = `${rows.batch} ${rows.output}`;
+    let list = this.#lists.get(key);
+    if (list === undefined) {
+      const { matrices, isFused = true } = this.#parts;
+      const parts = { program: this.#program, memory: this.#memory, matrices, features: this.features };
+      const { dispatches, output } = lower({ ...parts, isFused }, rows);
+      list = this.#commands.ready(dispatches).then((ready) => ({ list: ready, output }));
+      this.#lists.set(key, list);
+    }
+    return list;
+  }
+
+  #drawing(kind: DrawKind): Promise<readonly Ready[]> {
+    let draws = this.#draws.get(kind);
+    if (draws === undefined) {
+      const { tokens } = this.#memory;
+      draws = this.#list({ batch: 'one', output: 'one' }).then(({ output }) =>
+        this.#commands.ready(this.#sampler.dispatches({ kind, logits: output, tokens })),
+      );
+      this.#draws.set(kind, draws);
+    }
+    return draws;
+  }
+
+  /** Resolves to the output rows of the batch, one after another. */
+  async #rows(batch: Batch): Promise<Float32Array> {
+    if (batch.rows.length === 0) return new Float32Array(0);
+    const { output } = await this.#listOf(batch);
+    const rows = await this.#readback.rows(
+      output.view.buffer,
+      batch.rows.length,
+      output.width,
+      output.stride,
+    );
+    this.#check();
+    return rows;
+  }
+}
+
+/** A batch of one token, whose id is on the GPU. */
+const oneToken: Omit<Batch, 'firstPosition'> = {
+  ids: new Int32Array(1),
+  rows: new Int32Array(1),
+  nAxes: 1,
+  random: 0,
+};
+
+const shapeOf = ({ ids, firstPosition, rows }: Batch): BatchShape => ({
+  nTokens: ids.length,
+  firstPosition,
+  nOutputs: rows.length,
+});
+
+/** Whether two batches of a sequence are one: a batch under way is made again in the same way. */
+function isSame(a: Batch, b: Batch): boolean {
+  const isEqual = (x: Int32Array, y: Int32Array): boolean =>
+    x.length === y.length && x.every((id, i) => id === y[i]);
+  return a.firstPosition === b.firstPosition && isEqual(a.ids, b.ids) && isEqual(a.rows, b.rows);
+}

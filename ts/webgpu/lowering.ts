@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns the program into dispatches: op by op here, in the order of the program. fusions.ts joins neighbours.
+// No architecture is known: an op is what ops.def says.
+import { OpFlag } from '../abi/abi.gen.js';
+import { ChordError } from '../errors.js';
+import type { OpRecord, Program } from '../executor.js';
+import { attend, kvStore } from './attend.js';
+import type { Dispatch, Features, Matrix, Slot } from './dispatch.js';
+import { embed, matmul } from './matmul.js';
+import type { Tokens } from './matmul.js';
+import type { GpuMemory } from './memory.js';
+import { activate, add, glu, headNorm, layerNorm, norm, rope, shortConv, softcap } from './rows.js';
+
+export interface Lowering {
+  readonly program: Program;
+  readonly memory: GpuMemory;
+  readonly matrices: ReadonlyMap<number, Matrix>;
+  readonly features: Features;
+  /** False: op by op. */
+  readonly isFused: boolean;
+}
+
+/** How many rows a list of dispatches is for: those of the batch, and those with an output row. */
+export interface Rows {
+  readonly batch: Tokens;
+  readonly output: Tokens;
+}
+
+/** Mat-vec for up to FEW rows; from there on tiles. */
+const FEW = 8;
+export const tokensOf = (rows: number): Tokens => (rows <= 1 ? 'one' : rows <= FEW ? 'few' : 'many');
+
+/**
+ * Where each slot's contents are while a program is lowered. A dispatch can't bind one buffer for reading and
+ * for writing. So an op that reads a slot and writes the same slot anew, as a norm in place, writes the
+ * slot's spare buffer, and later ops read there.
+ */
+export class Places {
+  readonly #memory: GpuMemory;
+  readonly #now: Slot[];
+
+  constructor(memory: GpuMemory) {
+    this.#memory = memory;
+    this.#now = [...memory.slots];
+  }
+
+  at(slot: number): Slot {
+    return this.#now[slot]!;
+  }
+
+  /** The place for new contents of `slot`, by a dispatch that reads the slots `read`. */
+  fresh(slot: number, read: readonly number[]): Slot {
+    if (!read.includes(slot)) return this.#now[slot]!;
+    const own = this.#memory.slots[slot]!;
+    return (this.#now[slot] = this.#now[slot] === own ? this.#memory.spare(slot) : own);
+  }
+}
+
+type Op<Name extends OpRecord['name']> = Extract<OpRecord, { name: Name }>;
+
+/** A layer's number, or "out" outside the layers: the end of a label. */
+const where = ({ layer }: OpRecord): string => (layer < 0 ? 'out' : String(layer));
+
+/** The dispatches of one op; none for an op that the host does. */
+export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): Dispatch[] {
+  const { memory, program } = l;
+  const { vectors } = memory;
+  const slot = (index: number) => places.at(index);
+  const label = where(op);
+  const rowsOf = op.flags & OpFlag.OUTPUT ? 'output' : 'batch';
+  switch (op.name) {
+    case 'EMBED':
+      return embed({
+        matrix: matrixOf(l, op.weight[0]!),
+        width: op.part.width,
+        scale: op.part.scale,
+        tokens: memory.tokens,
+        out: slot(op.out[0]!),
+        features: l.features,
+      });
+    case 'NORM':
+    case 'LAYER_NORM': {
+      const options = {
+        label: `${op.name === 'NORM' ? 'norm' : 'layer_norm'}/${label}`,
+        input: slot(op.in[0]!),
+        out: places.fresh(op.out[0]!, [op.in[0]!]),
+        width: op.part.width,
+        eps: op.part.eps,
+        weight: memory.optional(op.weight[0]!),
+        vectors,
+        rowsOf,
+        gather: op.flags & OpFlag.GATHER ? memory.rows : undefined,
+      } as const;
+      return [
+        op.name === 'NORM' ? norm(options) : layerNorm({ ...options, bias: memory.optional(op.weight[1]!) }),
+      ];
+    }
+    case 'MATMUL':
+      return matmul(matmulOptions(op, l, rows, places));
+    case 'HEAD_NORM': {
+      const { n_head: nHead, head_dim: headDim, eps } = op.part;
+      const weight = memory.optional(op.weight[0]!);
+      const out = slot(op.out[0]!);
+      return [headNorm({ label: `head_norm/${label}`, out, nHead, headDim, eps, weight, vectors, rowsOf })];
+    }
+    case 'ROPE': {
+      const { rope: index, n_head: nHead, head_dim: headDim, first } = op.part;
+      const { style, n_rot: nRot } = program.ropes[index]!;
+      const angles = slot(op.in[0]!);
+      const out = slot(op.out[0]!);
+      return [rope({ label: `rope/${label}`, angles, out, nHead, headDim, nRot, first, style })];
+    }
+    case 'KV_STORE':
+      return [
+        kvStore({
+          label: `kv_store/${label}`,
+          keys: slot(op.in[0]!),
+          values: op.in[1]! < 0 ? undefined : slot(op.in[1]!),
+          cache: memory.cache(op.cache),
+          pages: memory.tables,
+        }),
+      ];
+    case 'ATTEND':
+      return attend({
+        label: `attend/${label}`,
+        queries: slot(op.in[0]!),
+        out: slot(op.out[0]!),
+        cache: memory.cache(op.cache),
+        nHead: op.part.n_head,
+        vDim: op.part.v_dim,
+        scale: op.part.scale,
+        softcap: op.part.softcap,
+        pages: memory.tables,
+        tokens: rows.batch,
+        partial: memory.partial,
+      });
+    case 'GLU': {
+      const { width, activation } = op.part;
+      const [gate, up] = [slot(op.in[0]!), slot(op.in[1]!)];
+      const out = places.fresh(op.out[0]!, [op.in[0]!, op.in[1]!]);
+      return [glu({ label: `glu/${label}`, gate, up, out, width, activation, rowsOf })];
+    }
+    case 'ADD': {
+      const { width } = op.part;
+      return [add({ label: `add/${label}`, input: slot(op.in[0]!), out: slot(op.out[0]!), width, rowsOf })];
+    }
+    case 'ACTIVATE': {
+      const { width, activation } = op.part;
+      return [activate({ label: `activate/${label}`, out: slot(op.out[0]!), width, activation, rowsOf })];
+    }
+    case 'SOFTCAP': {
+      const { width, cap } = op.part;
+      return [softcap({ label: `softcap/${label}`, out: slot(op.out[0]!), width, cap, rowsOf })];
+    }
+    case 'SHORT_CONV': {
+      const { width, kernel } = op.part;
+      const { view: states, table } = memory.cache(op.cache);
+      const weight = memory.vector(op.weight[0]!);
+      const [input, out] = [slot(op.in[0]!), slot(op.out[0]!)];
+      const place = { states, table, pages: memory.tables, vectors };
+      return [shortConv({ label: `short_conv/${label}`, input, out, width, kernel, weight, ...place })];
+    }
+    case 'ANGLES': // the host computes them in double (executor.ts)
+    case 'ACQUIRE':
+    case 'RELEASE':
+      return [];
+  }
+}
+
+export function matmulOptions(
+  op: Op<'MATMUL'>,
+  l: Lowering,
+  rows: Rows,
+  places: Places,
+): Parameters<typeof matmul>[0] {
+  const { memory, features } = l;
+  const { n_in: nIn, n_weights, n_out, row } = op.part;
+  return {
+    label: where(op),
+    input: places.at(op.in[0]!),
+    nIn,
+    matrices: Array.from({ length: n_weights }, (_, i) => ({
+      matrix: matrixOf(l, op.weight[i]!),
+      rows: { first: row[i]!, count: n_out[i]! },
+      ...(op.weight[3 + i]! < 0 ? {} : { bias: memory.vector(op.weight[3 + i]!) }),
+      out: places.at(op.out[i]!),
+    })),
+    add: (op.flags & OpFlag.ADD) !== 0,
+    rowsOf: op.flags & OpFlag.OUTPUT ? 'output' : 'batch',
+    tokens: op.flags & OpFlag.OUTPUT ? rows.output : rows.batch,
+    vectors: memory.vectors,
+    features,
+  };
+}
+
+function matrixOf(l: Lowering, tensor: number): Matrix {
+  const matrix = l.matrices.get(tensor);
+  if (matrix === undefined) throw new ChordError('internal', `matrix ${tensor} isn't on the GPU`);
+  return matrix;
+}
+
+/** All dispatches of a batch, and the slot that holds its output rows. */
+export function lower(l: Lowering, rows: Rows): { dispatches: Dispatch[]; output: Slot } {
+  const places = new Places(l.memory);
+  const dispatches = l.program.ops.flatMap((op) => lowerOp(op, l, rows, places));
+  return { dispatches, output: places.at(l.program.outputSlot) };
+}
