@@ -159,6 +159,21 @@ test('a build with WEBGPU=0 has no webgpu.js and says so', async () => {
   }
 });
 
+test('bytes are read again for the CPU when the GPU fails, a stream is used up', async () => {
+  const workerUrl = new URL('failing-worker.mjs', import.meta.url);
+  const bytes = new Uint8Array(await readFile(FIXTURE));
+  for (const source of [bytes, bytes.buffer, [bytes]]) {
+    const model = await loadModel(source, { workerUrl });
+    assert.equal(model.info.backend, 'cpu');
+    assert.match(model.info.backendReason, /^the CPU: the GPU is lost; /);
+    await model.dispose();
+  }
+  const { body } = new Response(bytes);
+  for (const source of [body, new Response(bytes), [new Response(bytes)]])
+    await refused(loadModel(source, { workerUrl }), 'no-webgpu');
+  await refused(loadModel(bytes, { workerUrl, backend: 'webgpu' }), 'no-webgpu');
+});
+
 test('probe_gpu says whether Dawn has a device', needsGpu, async () => {
   assert.equal(await WasmModel.probe_gpu(), true);
   assert.equal(WasmModel.is_gpu_available(), true);

@@ -35,8 +35,22 @@ export function loadModel(source: ModelSource, options: LoadModelOptions = {}): 
 }
 
 async function load(source: ModelSource, options: LoadModelOptions): Promise<LanguageModel> {
-  const { connection, value, meter } = await openInWorker('load', source, checkLoadOptions(options));
+  const checked = checkLoadOptions(options);
+  const { connection, value, meter } = await openInWorker('load', source, checked).catch((error: unknown) => {
+    const isGpu = ChordError.isInstance(error) && error.code === 'no-webgpu';
+    if (!isGpu || checked.record.backend !== 'auto' || !isRepeatable(source)) throw error;
+    // The worker can't read bytes again, this thread can.
+    return openInWorker('load', source, {
+      ...checked,
+      record: { ...checked.record, noGpu: `the CPU: ${error.message}` },
+    });
+  });
   return new LanguageModel(connection, value, meter);
+}
+
+function isRepeatable(source: ModelSource): boolean {
+  if (Array.isArray(source)) return source.every(isRepeatable);
+  return !/^\[object (Response|ReadableStream)\]$/.test(Object.prototype.toString.call(source));
 }
 
 /** Runs `op` over a source in a new worker, which the caller ends. After an error it is ended here. */

@@ -25,6 +25,16 @@ interface Maker {
   readonly GpuExecutor?: { open(parts: ExecutorParts): Promise<Started> };
 }
 
+/** A file of a model, which opens again. */
+export interface FileAgain {
+  readonly name: string;
+  open(signal: AbortSignal): Promise<{
+    readonly mustEnd?: boolean;
+    read(): Promise<Uint8Array | undefined>;
+    close(): Promise<void>;
+  }>;
+}
+
 /** The matrices under way. The device belongs to the caller. */
 export class GpuStart {
   readonly #gpu: OpenGpu;
@@ -48,6 +58,26 @@ export class GpuStart {
     const pipelines = new module.Pipelines(opened.device, opened.features);
     const uploader = await module.Uploader.open({ ...opened, pipelines, ...module.weightsOf(program) });
     return new GpuStart(gpu, pipelines, uploader);
+  }
+
+  /** Reads the matrices from the model's files. Throws the errors of the files and of Uploader.push(). */
+  async read(files: readonly FileAgain[]): Promise<void> {
+    for (const [i, file] of files.entries()) {
+      if (this.uploader.next?.file !== i) continue;
+      const stream = await file.open(new AbortController().signal);
+      try {
+        for (let offset = 0; stream.mustEnd || this.uploader.next?.file === i;) {
+          const chunk = await stream.read();
+          if (chunk === undefined) break;
+          await this.uploader.push(i, offset, chunk);
+          offset += chunk.byteLength;
+        }
+      } finally {
+        await stream.close();
+      }
+      if (this.uploader.next?.file === i)
+        throw new ChordError('io', `${file.name} is shorter than when the model was loaded`);
+    }
   }
 
   /**

@@ -2,13 +2,12 @@
 // A load onto the GPU in the engine worker: chunks of the source go to the instance, which keeps vocabulary
 // and vectors, and to the upload, which keeps the matrices.
 import { ChordError, messageOf } from '../errors.js';
-import type { ByteStream } from '../load/stream.js';
 import type { WasmEngine } from '../wasm/engine.js';
 import { readOps, readProgram } from '../wasm/program.js';
 import { chooseBackend, openGpu } from '../webgpu/chunk.js';
 import type { ChosenBackend, GpuRequest, OpenGpu } from '../webgpu/chunk.js';
 import type { OnDevice } from '../webgpu/lasting.js';
-import type { GpuStart } from '../webgpu/start.js';
+import type { FileAgain, GpuStart } from '../webgpu/start.js';
 
 /** Where the chunks of a load go. */
 export interface Sink {
@@ -120,41 +119,18 @@ export class GpuLoad implements Sink {
 export async function startAgain(
   engine: WasmEngine,
   request: GpuRequest,
-  files: readonly Source[],
+  files: readonly FileAgain[],
 ): Promise<OnDevice> {
   const gpu = await openGpu(request);
   const destroyDevice = (): void => gpu.opened.device.destroy();
   try {
     const start = await gpu.module.GpuStart.open(gpu, readOps(engine.instance, engine.file));
-    for (const [i, file] of files.entries())
-      if (start.uploader.next?.file === i) await upload(start, file, i);
+    await start.read(files);
     const executor = await start.finish(readProgram(engine.instance, engine.file));
     return { executor, destroyDevice };
   } catch (error) {
     destroyDevice();
     throw error;
-  }
-}
-
-/** A file of the model, which opens again. */
-interface Source {
-  readonly name: string;
-  open(signal: AbortSignal): Promise<ByteStream>;
-}
-
-async function upload({ uploader }: GpuStart, file: Source, index: number): Promise<void> {
-  const stream = await file.open(new AbortController().signal);
-  try {
-    for (let offset = 0; stream.mustEnd || uploader.next?.file === index;) {
-      const chunk = await stream.read();
-      if (chunk === undefined) break;
-      await uploader.push(index, offset, chunk);
-      offset += chunk.byteLength;
-    }
-    if (uploader.next?.file === index)
-      throw new ChordError('io', `${file.name} is shorter than when the model was loaded`);
-  } finally {
-    await stream.close();
   }
 }
 

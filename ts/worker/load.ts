@@ -74,7 +74,7 @@ interface Opened {
  */
 export async function loadEngine(job: LoadJob): Promise<LoadedEngine> {
   try {
-    return await load(job);
+    return await load(job, job.options.noGpu);
   } catch (error) {
     if (!(error instanceof GpuFailure)) throw error;
     job.signal.throwIfAborted();

@@ -122,6 +122,8 @@ export interface LoadOptions extends KeepOptions {
   readonly gpu: readonly string[] | undefined;
   /** Address of webgpu.js; undefined: this build has no WebGPU backend, or it isn't asked for. */
   readonly webgpuUrl: string | undefined;
+  /** Why no GPU is used: a GPU failed when this model was loaded onto it. */
+  readonly noGpu?: string | undefined;
   readonly contextLength: number | 'auto' | undefined;
   /** Undefined: what the machine is known to have. */
   readonly memoryBudget: number | undefined;
@@ -377,6 +379,7 @@ function parseLoadOptions(value: unknown): LoadOptions {
     backend: asOneOf('backend', options['backend'] ?? 'cpu', backends),
     gpu: asOptional(options['gpu'], (flags) => asStrings('gpu', flags)),
     webgpuUrl: asOptional(options['webgpuUrl'], (url) => asString('webgpuUrl', url)),
+    noGpu: asOptional(options['noGpu'], (why) => asString('noGpu', why)),
     contextLength: asOptional(options['contextLength'], asContextLength),
     memoryBudget: asOptional(options['memoryBudget'], (n) => asOption('memoryBudget', n)),
     kvType: asOptional(options['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
