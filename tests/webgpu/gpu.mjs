@@ -22,6 +22,11 @@ export function missing(adapter = ADAPTER) {
   return 'SwiftShader is missing (Debian: chromium, libvulkan1)';
 }
 
+/**
+ * SwiftShader compiles the zeros that WebGPU puts into workgroup memory one by one, which takes seconds.
+ * Kernels write that memory before they read it, so tests do without the zeros.
+ */
+const QUICK = ['enable-dawn-features=disable_workgroup_init'];
 /** GPUs that are open: Dawn ends, in the middle of its threads' work, when a GPU is collected. */
 const kept = [];
 
@@ -36,6 +41,6 @@ export async function openGpu(flags = []) {
   useDriver();
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
-  kept.push(create(flags));
+  kept.push(create([...QUICK, ...flags]));
   return kept.at(-1);
 }

@@ -155,27 +155,31 @@ describe('MATMUL', { skip: missing() || false }, () => {
   }
 
   for (const [format, { elements }] of Object.entries(FORMATS)) {
-    it(`multiplies ${format}`, async () => {
-      const n = elements === 1 ? 165 : 2 * elements;
-      await check(rooms[0], { n, segments: [{ format, rows: 37 }], tokens: 'one', nTokens: 1 });
+    it(`multiplies ${format} by 1 to 65 tokens`, async () => {
+      const long = { n: elements === 1 ? 165 : Math.max(96, 2 * elements), segments: [{ format, rows: 37 }] };
+      const short = { n: elements === 1 ? 5 : elements, segments: [{ format, rows: 3 }] };
+      await check(rooms[0], { ...long, tokens: 'one', nTokens: 1 });
+      for (const nTokens of [3, 8]) await check(rooms[1], { ...long, tokens: 'few', nTokens });
+      for (const nTokens of [9, 65]) await check(rooms[0], { ...long, tokens: 'many', nTokens });
+      await check(rooms[1], { ...short, tokens: 'one', nTokens: 1 });
+      await check(rooms[0], { ...short, tokens: 'many', nTokens: 64 });
     });
   }
 
-  for (const format of ['f32', 'q4_0', 'q4_k'])
-    it(`multiplies ${format} by several tokens`, async () => {
-      for (const [nTokens, tokens] of [
-        [3, 'few'],
-        [8, 'few'],
-        [9, 'many'],
-        [64, 'many'],
-      ])
-        await check(rooms[1], {
-          n: format === 'f32' ? 37 : 256,
-          segments: [{ format, rows: 37 }],
-          tokens,
-          nTokens,
-        });
+  for (const format of ['f16', 'q4_k', 'q6_k', 'q5_0'])
+    it(`multiplies ${format} with scales of zero, the largest and subnormal ones`, async () => {
+      for (const kind of ['zero', 'largest', 'subnormal'])
+        for (const [nTokens, tokens] of [
+          [1, 'one'],
+          [33, 'many'],
+        ])
+          await check(rooms[0], { n: 256, segments: [{ format, rows: 9 }], tokens, nTokens, kind });
     });
+
+  it('lets each lane take several groups of a long row', async () => {
+    for (const n of [544, 1056, 2080])
+      await check(rooms[1], { n, segments: [{ format: 'q8_0', rows: 5 }], tokens: 'one', nTokens: 1 });
+  });
 
   it('takes one to three matrices of different formats, ranges of rows, biases', async () => {
     const three = [
