@@ -19,7 +19,7 @@ import { Usage } from './flags.js';
 
 /** kernels/sample.wgsl: candidates that are kept, and logits per chunk. */
 const BEST = 64;
-const CHUNK = 2048;
+const CHUNK = 1024;
 const RECORD_BYTES = 16;
 
 /** Why a record has no token. */

@@ -41,7 +41,7 @@ const NO_CANDIDATE: u32 = 4u;
 const NOT_COVERED: u32 = 8u; // the answer depends on more than the best candidates
 
 const THREADS: u32 = 256u;
-const EACH: u32 = 8u; // logits of a chunk per thread
+const EACH: u32 = 4u; // logits of a chunk per thread
 const CHUNK: u32 = THREADS * EACH;
 const BEST: u32 = 64u; // candidates of a chunk
 const NONE: vec2u = vec2u(0u, 0xffffffffu);
@@ -62,17 +62,18 @@ fn is_before(a: vec2u, b: vec2u) -> bool {
   return (a.x > b.x) | ((a.x == b.x) & (a.y < b.y));
 }
 
-var<workgroup> firsts: array<vec2u, THREADS>;
+// One array for all purposes, because software adapters take a second to compile the clearing of 1,000 words.
+var<workgroup> pool: array<vec2u, BEST * (EACH + 1u)>;
 var<workgroup> parts: array<vec2u, 16>;
 
 // Returns the first in order of what the threads bring, to all of them.
 fn first_of(mine: vec2u, t: u32) -> vec2u {
-  firsts[t] = mine;
+  pool[t] = mine;
   workgroupBarrier();
   if (t < 16u) {
     var first = NONE;
     for (var i = 0u; i < THREADS / 16u; i++) {
-      let other = firsts[t * (THREADS / 16u) + i];
+      let other = pool[t * (THREADS / 16u) + i];
       first = select(first, other, is_before(other, first));
     }
     parts[t] = first;

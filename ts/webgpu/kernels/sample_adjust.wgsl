@@ -14,7 +14,7 @@ var<workgroup> n_recent: u32;
 var<workgroup> flags: atomic<u32>;
 var<workgroup> n_present: atomic<u32>;
 
-// Reads the penalties' window. The last token of the batch is its last; a token drawn before is there already.
+// Begins: reads the penalties' window. The last token of the batch is its last; a token drawn before is there already.
 fn read_window(t: u32) {
   let position = batch.first_position + batch.n_tokens;
   let n = select(0u, min(position, WINDOW), sampling.penalises != 0u);
@@ -23,6 +23,8 @@ fn read_window(t: u32) {
   }
   if (t == 0u) {
     n_recent = n;
+    atomicStore(&flags, 0u);
+    atomicStore(&n_present, 0u);
   }
   workgroupBarrier();
 }

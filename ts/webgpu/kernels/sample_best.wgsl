@@ -2,7 +2,6 @@
 
 var<workgroup> least: vec2u;
 var<workgroup> n_found: atomic<u32>;
-var<workgroup> found: array<vec2u, BEST * (EACH + 1u)>;
 var<workgroup> best: array<vec2u, BEST>;
 
 // Writes the first BEST of all threads' candidates to `best`, in order, with NONE behind them: of `mine` and
@@ -15,7 +14,7 @@ fn select_best(base: u32, mine: vec2u, t: u32) {
     let item = item_of(base, j, t);
     first = select(first, item, is_before(item, first));
   }
-  firsts[t] = first;
+  pool[t] = first;
   if (t < BEST) {
     best[t] = NONE;
   }
@@ -26,7 +25,7 @@ fn select_best(base: u32, mine: vec2u, t: u32) {
   workgroupBarrier();
   var rank = 0u;
   for (var i = 0u; i < THREADS; i++) {
-    rank += select(0u, 1u, is_before(firsts[i], first));
+    rank += select(0u, 1u, is_before(pool[i], first));
   }
   if ((rank == BEST - 1u) & (first.x != 0u)) {
     least = first;
@@ -41,10 +40,10 @@ fn select_best(base: u32, mine: vec2u, t: u32) {
   workgroupBarrier();
   let n = atomicLoad(&n_found);
   for (var i = t; i < n; i += THREADS) {
-    let item = found[i];
+    let item = pool[i];
     var before = 0u;
     for (var k = 0u; k < n; k++) {
-      before += select(0u, 1u, is_before(found[k], item));
+      before += select(0u, 1u, is_before(pool[k], item));
     }
     if (before < BEST) {
       best[before] = item;
@@ -55,18 +54,18 @@ fn select_best(base: u32, mine: vec2u, t: u32) {
 
 fn add_found(item: vec2u) {
   if ((item.x != 0u) & !is_before(least, item)) {
-    found[atomicAdd(&n_found, 1u)] = item;
+    pool[atomicAdd(&n_found, 1u)] = item;
   }
 }
 
 // Returns the sum of what the threads bring, in one order, to all of them.
 fn sum_of(mine: f32, t: u32) -> f32 {
-  firsts[t] = vec2u(bitcast<u32>(mine), 0u);
+  pool[t] = vec2u(bitcast<u32>(mine), 0u);
   workgroupBarrier();
   if (t < 16u) {
     var sum = 0.0;
     for (var i = 0u; i < THREADS / 16u; i++) {
-      sum += bitcast<f32>(firsts[t * (THREADS / 16u) + i].x);
+      sum += bitcast<f32>(pool[t * (THREADS / 16u) + i].x);
     }
     parts[t] = vec2u(bitcast<u32>(sum), 0u);
   }

@@ -1,8 +1,8 @@
 // Sampling, first part: a chunk's best candidates, and what top-p needs of all others.
-var<workgroup> keys: array<u32, CHUNK>;
+var<private> keys: array<u32, EACH>;
 
 fn item_of(begin: u32, j: u32, t: u32) -> vec2u {
-  let key = keys[j * THREADS + t];
+  let key = keys[j];
   return select(NONE, vec2u(key, begin + j * THREADS + t), key != 0u);
 }
 
@@ -13,7 +13,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) group: v
   var n = 0u;
   for (var j = 0u; j < EACH; j++) {
     let item = candidate_of(begin + j * THREADS + t);
-    keys[j * THREADS + t] = item.x;
+    keys[j] = item.x;
     n += select(0u, 1u, item.x != 0u);
   }
   atomicAdd(&n_present, n);
@@ -25,7 +25,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) group: v
   if (sampling.top_k == 0u && sampling.top_p < 1.0) {
     let top = logit_of(best[0].x);
     for (var j = 0u; j < EACH; j++) {
-      let key = keys[j * THREADS + t];
+      let key = keys[j];
       let x = logit_of(key);
       if ((key != 0u) & !is_far(x, top, -104.0)) {
         sum += exp_scaled(x - top, 0);

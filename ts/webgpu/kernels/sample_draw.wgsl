@@ -32,8 +32,16 @@ fn item_of(begin: u32, j: u32, t: u32) -> vec2u {
 // Candidates come by rank in their chunk. So the first round has the best of every chunk, and a later one
 // brings mostly nothing better than the last of the best.
 fn merge(t: u32) {
-  select_best(0u, NONE, t);
-  for (var begin = THREADS * EACH; begin < p.n_chunks * BEST; begin += THREADS * EACH) {
+  if (t < BEST) {
+    best[t] = NONE;
+  }
+  if (t == 0u) {
+    atomicStore(&better, 0u);
+    atomicStore(&flags, 0u);
+    atomicStore(&n_present, 0u);
+  }
+  workgroupBarrier();
+  for (var begin = 0u; begin < p.n_chunks * BEST; begin += CHUNK) {
     let last = best[BEST - 1u];
     for (var j = 0u; j < EACH; j++) {
       if (is_before(item_of(begin, j, t), last)) {

@@ -1,6 +1,10 @@
 // Sampling at temperature 0, second part: the best candidate of all chunks.
 @compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) t: u32) {
+  if (t == 0u) {
+    atomicStore(&flags, 0u);
+  }
+  workgroupBarrier();
   var first = NONE;
   for (var c = t; c < p.n_chunks; c += THREADS) {
     let item = candidates[c];
