@@ -13,7 +13,7 @@ const skip = missing() || false;
 let room, gpu, benches;
 before(async () => {
   if (skip) return;
-  room = await load('device', 'pipelines', 'attend');
+  room = await load('device', 'pipelines', 'attend', 'rows');
   gpu = await openGpu();
   benches = [await bench(room, gpu), await bench(room, gpu, plain)];
 });
@@ -105,9 +105,10 @@ function caseOf({ nHead, nKv, kDim, vDim, vOut = vDim, context, nTokens, size = 
  * is computed with an error of at most (k_dim + 4) EPS S (its sum in any order, the scale) and 30 EPS cap of
  * the soft-cap; a weight exp(s - max) with a relative error of that, twice, and (6 + 4 |s - max|) EPS of exp
  * (scores more than 20 below the maximum count less than 1e-8 and at most 80 of them). The sums over n
- * positions have n roundings at most, numerator and denominator.
+ * positions have n roundings at most, numerator and denominator. `extra`: a relative error that queries and
+ * keys together have before.
  */
-function oracle(c, { kv, scale, softcap = 0, window = 0, sinks }) {
+function oracle(c, { kv, scale, softcap = 0, window = 0, sinks, extra = 0 }) {
   const { nHead, nKv, kDim, vDim, vOut, context, nTokens } = c;
   const rows = (x, width) =>
     Array.from({ length: context * nKv }, (_, i) => kept(kv, x.subarray(i * width, (i + 1) * width)));
@@ -124,20 +125,22 @@ function oracle(c, { kv, scale, softcap = 0, window = 0, sinks }) {
       let off = 0;
       for (let j = begin; j <= position; j++) {
         const k = keys[of(j)];
-        let [score, size] = [0, 0];
+        let [score, size, qq, kk] = [0, 0, 0, 0];
         for (let i = 0; i < kDim; i++) {
           score += q[i] * k[i];
           size += Math.abs(q[i] * k[i]);
+          qq += q[i] ** 2;
+          kk += k[i] ** 2;
         }
-        off = Math.max(off, (kDim + 4) * EPS * size * scale);
+        off = Math.max(off, ((kDim + 4) * EPS * size + extra * Math.sqrt(qq * kk)) * scale);
         score *= scale;
         scores.push(softcap > 0 ? softcap * Math.tanh(score / softcap) : score);
       }
       if (softcap > 0) off += 30 * EPS * softcap;
-      const most = Math.max(...scores, sinks?.[h] ?? -Infinity);
+      const most = scores.reduce((top, s) => Math.max(top, s), sinks?.[h] ?? -Infinity);
       const weights = scores.map((s) => Math.exp(s - most));
       const total = weights.reduce((sum, w) => sum + w, sinks ? Math.exp(sinks[h] - most) : 0);
-      const spread = Math.min(20, most - Math.min(...scores));
+      const spread = Math.min(20, most - scores.reduce((least, s) => Math.min(least, s)));
       const relative = 2 * (2 * off + (6 + 4 * spread + weights.length + 8) * EPS);
       for (let d = 0; d < vOut; d++) {
         let [sum, size] = [0, 0];
@@ -162,8 +165,8 @@ function close(got, { want, bound }, what) {
     );
 }
 
-/** Stores a case's context in batches of `step` tokens. */
-async function store(b, c, { cache, pages }, step = 100) {
+/** Stores a case's context in batches of `step` tokens, which end inside of pages. */
+async function store(b, c, { cache, pages }, step = c.context > 1000 ? 5000 : 100) {
   for (let first = 0; first < c.context; first += step) {
     const n = Math.min(step, c.context - first);
     const part = (x, width) => slotOf(b.device, n, width, x.subarray(first * width, (first + n) * width));
@@ -179,7 +182,7 @@ async function store(b, c, { cache, pages }, step = 100) {
 }
 
 /** A case through the device: what it stored, and ATTEND's result. */
-async function attended(b, c, { kv, scale, softcap, window, tokens }) {
+async function attended(b, c, { kv, scale, softcap, window, tokens, sinks }) {
   const { cache, pages, isUnused } = cacheOf(b, { ...c, kv, window }, c.context);
   await store(b, c, { cache, pages });
   const kept = new Uint8Array(await download(b.device, cache.view.buffer));
@@ -193,6 +196,8 @@ async function attended(b, c, { kv, scale, softcap, window, tokens }) {
     scale,
     softcap,
     partial: { buffer: upload(b.device, b.partialBytes(shape) || 4) },
+    sinks: sinks && { offset: 2, length: c.nHead },
+    vectors: sinks && { buffer: upload(b.device, Float32Array.of(8, 8, ...sinks)) },
     ...shape,
   });
   const batch = { nTokens: c.nTokens, firstPosition: c.context - c.nTokens, nOutputs: 1 };
@@ -219,41 +224,182 @@ async function checkAll(rows) {
   }
 }
 
-test('attend over what kv_store wrote, in every type of cache, with windows and a soft-cap', { skip }, () =>
+test('attend of many tokens, in tiles, over what kv_store wrote', { skip }, () =>
   checkAll([
+    ['f32', { nHead: 4, nKv: 2, kDim: 64, vDim: 64, context: 70, nTokens: 35 }, { tokens: 'many', both: 1 }],
+    ['f16', { nHead: 5, nKv: 1, kDim: 36, vDim: 0, vOut: 20, context: 50, nTokens: 50 }, { tokens: 'many' }],
     [
-      'f32',
-      { nHead: 4, nKv: 2, kDim: 64, vDim: 64, context: 70, nTokens: 3 },
-      { tokens: 'few many', both: 1 },
-    ],
-    ['f16', { nHead: 6, nKv: 2, kDim: 80, vDim: 96, context: 41, nTokens: 9 }, { tokens: 'many', both: 1 }],
-    ['q8_0', { nHead: 2, nKv: 1, kDim: 96, vDim: 64, context: 70, nTokens: 2 }, { tokens: 'few many' }],
-    ['q8_0', { nHead: 2, nKv: 2, kDim: 128, vDim: 32, context: 150, nTokens: 1 }, { tokens: 'one' }],
-    ['f16', { nHead: 8, nKv: 1, kDim: 36, vDim: 0, vOut: 20, context: 37, nTokens: 37 }, { tokens: 'many' }],
-    ['f16', { nHead: 4, nKv: 1, kDim: 36, vDim: 0, vOut: 20, context: 300, nTokens: 1 }, { tokens: 'one' }],
-    [
-      'f32',
-      { nHead: 3, nKv: 3, kDim: 10, vDim: 6, context: 65, nTokens: 2, size: 4 },
-      { softcap: 15, tokens: 'few many' },
+      'q8_0',
+      { nHead: 4, nKv: 2, kDim: 32, vDim: 96, context: 170, nTokens: 110 },
+      { window: 40, tokens: 'many' },
     ],
     [
       'f16',
-      { nHead: 4, nKv: 4, kDim: 32, vDim: 32, context: 150, nTokens: 5 },
-      { window: 40, tokens: 'few many' },
-    ],
-    [
-      'f16',
-      { nHead: 4, nKv: 4, kDim: 32, vDim: 32, context: 400, nTokens: 1 },
-      { window: 300, tokens: 'one' },
+      { nHead: 2, nKv: 2, kDim: 8, vDim: 80, context: 66, nTokens: 9, size: 4 },
+      { softcap: 15, tokens: 'many', sinks: [3, 20] },
     ],
   ]),
 );
 
-test('attend: heads of every ratio, widths from 8 to 256', { skip }, () =>
+test('attend of few tokens', { skip }, () =>
   checkAll([
-    ['f16', { nHead: 16, nKv: 1, kDim: 64, vDim: 64, context: 200, nTokens: 1 }, { tokens: 'one' }],
-    ['f16', { nHead: 5, nKv: 1, kDim: 256, vDim: 256, context: 140, nTokens: 1 }, { tokens: 'one many' }],
-    ['f16', { nHead: 9, nKv: 3, kDim: 128, vDim: 128, context: 270, nTokens: 1 }, { tokens: 'one many' }],
-    ['f16', { nHead: 2, nKv: 2, kDim: 8, vDim: 8, context: 1, nTokens: 1 }, { tokens: 'one many' }],
+    [
+      'f16',
+      { nHead: 6, nKv: 2, kDim: 80, vDim: 96, context: 150, nTokens: 5 },
+      { window: 40, tokens: 'few' },
+    ],
+    [
+      'q8_0',
+      { nHead: 2, nKv: 2, kDim: 32, vDim: 32, context: 180, nTokens: 2 },
+      { tokens: 'few', sinks: [1, -4] },
+    ],
   ]),
 );
+
+test('attend of one token: ratios of heads, widths, and a position beyond the longest chunks', { skip }, () =>
+  checkAll([
+    ['f16', { nHead: 16, nKv: 1, kDim: 64, vDim: 64, context: 200, nTokens: 1 }, { tokens: 'one', both: 1 }],
+    [
+      'f16',
+      { nHead: 1, nKv: 1, kDim: 256, vDim: 256, context: 400, nTokens: 1 },
+      { window: 300, tokens: 'one' },
+    ],
+    ['q8_0', { nHead: 5, nKv: 1, kDim: 96, vDim: 64, context: 70, nTokens: 1 }, { tokens: 'one' }],
+    [
+      'f32',
+      { nHead: 2, nKv: 2, kDim: 8, vDim: 6, context: 1, nTokens: 1, size: 4 },
+      { softcap: 15, tokens: 'one', sinks: [2, 0] },
+    ],
+    [
+      'f32',
+      { nHead: 2, nKv: 2, kDim: 8, vDim: 6, context: 6200, nTokens: 1 },
+      { softcap: 15, tokens: 'one', sinks: [5, 11] },
+    ],
+    ['f16', { nHead: 3, nKv: 1, kDim: 12, vDim: 0, vOut: 10, context: 40000, nTokens: 1 }, { tokens: 'one' }],
+  ]),
+);
+
+/** HEAD_NORM (weight: null, none; [], without weight) and ROPE of one token's heads, in float64. */
+function prepared(x, width, weight, eps, rope) {
+  const out = Float64Array.from(x);
+  for (let h = 0; h < out.length; h += width) {
+    const head = out.subarray(h, h + width);
+    const mean = head.reduce((sum, z) => sum + z * z, 0) / width;
+    if (weight) head.forEach((z, i) => (head[i] = (z / Math.sqrt(mean + eps)) * (weight[i] ?? 1)));
+    for (let i = 0; rope && i < rope.nRot / 2; i++) {
+      const [a, b] = rope.style === 0 ? [2 * i, 2 * i + 1] : [i, i + rope.nRot / 2];
+      const [x0, x1] = [head[rope.first + a], head[rope.first + b]];
+      const [cos, sin] = rope.pairs.subarray(2 * i);
+      head[rope.first + a] = x0 * cos - x1 * sin;
+      head[rope.first + b] = x0 * sin + x1 * cos;
+    }
+  }
+  return out;
+}
+
+/** Last row of [rows][width] changed by `change`, in float64. */
+function withLast(x, width, change) {
+  const out = Float64Array.from(x);
+  out.set(change(out.subarray(out.length - width)), out.length - width);
+  return out;
+}
+
+const pairsOf = (nRot) =>
+  Float32Array.from({ length: nRot }, (_, i) => (i % 2 ? Math.sin : Math.cos)(0.7 + Math.floor(i / 2)));
+
+/** What attendFused and the kernels that it replaces take, and ATTEND's oracle over the same. */
+function fusedCase(shape, { kv, norms = '', rope, window = 0, softcap = 0 }) {
+  const c = caseOf(shape);
+  const { nKv, kDim, vDim, vOut } = c;
+  const eps = Math.fround(1e-6);
+  const weights = { q: floats(kDim), k: floats(kDim) };
+  const weightOf = (of) => (norms.includes(of.toUpperCase()) ? weights[of] : norms.includes(of) ? [] : null);
+  const ready = {
+    ...c,
+    queries: prepared(c.queries, kDim, weightOf('q'), eps, rope),
+    keys: withLast(c.keys, nKv * kDim, (x) => prepared(x, kDim, weightOf('k'), eps, rope)),
+    values: withLast(c.values, nKv * vDim, (x) => prepared(x, vDim, norms.includes('v') && [], eps)),
+  };
+  // A norm sums kDim squares, twice (query and key); RoPE rounds six times. A key that is near the middle
+  // of two values of its type may become the other.
+  const step = { f32: 0, f16: 2 ** -10, q8_0: 1 / 64 }[kv];
+  const extra = 2 * (kDim / 2 + 30) * EPS + step;
+  const scale = 1 / Math.sqrt(kDim);
+  const expected = oracle(ready, { kv, scale, softcap, window, extra });
+  // A normed value of the last position.
+  const relative = norms.includes('v') ? (vDim / 2 + 16) * EPS : 0;
+  expected.bound = expected.bound.map((z, i) => z + relative * (Math.abs(expected.want[i]) + 3));
+  return { c, eps, weights, vOut, scale, softcap, window, expected };
+}
+
+/** Runs attendFused, or with `isPair` the kernels that it replaces. */
+async function fusedOut(b, f, { kv, norms = '', rope }, isPair) {
+  const { c, eps, weights, scale, softcap } = f;
+  const { nHead, nKv, kDim, vDim } = c;
+  const { cache, pages } = cacheOf(b, { ...c, kv, window: f.window }, c.context);
+  await store(b, { ...c, context: c.context - 1 }, { cache, pages });
+  const last = (x, width) => slotOf(b.device, 1, width, x.subarray(x.length - width));
+  const [queries, keys] = [last(c.queries, nHead * kDim), last(c.keys, nKv * kDim)];
+  const values = vDim > 0 ? last(c.values, nKv * vDim) : undefined;
+  const vectors = { buffer: upload(b.device, Float32Array.of(9, ...weights.q, ...weights.k)) };
+  const vector = { q: { offset: 1, length: kDim }, k: { offset: 1 + kDim, length: kDim } };
+  const normOf = (of) =>
+    norms.includes(of.toUpperCase()) ? { weight: vector[of] } : norms.includes(of) ? {} : undefined;
+  const turn = rope && { ...rope, angles: slotOf(b.device, 1, rope.nRot, rope.pairs) };
+  const out = slotOf(b.device, 1, nHead * c.vOut);
+  const shape = { label: 'x', queries, out, cache, pages, nHead, vDim: c.vOut, scale, softcap };
+  const partial = { buffer: upload(b.device, b.partialBytes({ ...shape, tokens: 'one' })) };
+  const plain = () => [
+    b.headNorm({ label: 'q', out: queries, nHead, headDim: kDim, eps, vectors, ...normOf('q') }),
+    b.headNorm({ label: 'k', out: keys, nHead: nKv, headDim: kDim, eps, vectors, ...normOf('k') }),
+    b.rope({ label: 'q', out: queries, nHead, headDim: kDim, ...turn }),
+    b.rope({ label: 'k', out: keys, nHead: nKv, headDim: kDim, ...turn }),
+    b.kvStore({ label: 'kv', keys, values, cache, pages }),
+    ...b.attend({ ...shape, tokens: 'one', partial }),
+  ];
+  const fused = () =>
+    b.attendFused({
+      ...shape,
+      partial,
+      keys,
+      values,
+      queryNorm: normOf('q'),
+      keyNorm: normOf('k'),
+      valueNorm: norms.includes('v'),
+      eps,
+      rope: turn,
+      vectors,
+    });
+  const batch = { nTokens: 1, firstPosition: c.context - 1, nOutputs: 1 };
+  await runDispatches(b, isPair ? plain() : fused(), batch);
+  return rowsOf(b.device, out, 1);
+}
+
+test('attendFused is head norms, RoPE, KV store and attention of one token', { skip }, async () => {
+  const neox = { nRot: 48, first: 0, style: 1, pairs: pairsOf(48) };
+  const norm = { nRot: 16, first: 8, style: 0, pairs: pairsOf(16) };
+  for (const [i, [shape, o]] of [
+    [
+      { nHead: 4, nKv: 2, kDim: 64, vDim: 64, context: 200 },
+      { kv: 'f32', norms: 'QK', rope: neox },
+    ],
+    [
+      { nHead: 12, nKv: 1, kDim: 32, vDim: 40, context: 129 },
+      { kv: 'f16', rope: norm, softcap: 9 },
+    ],
+    [
+      { nHead: 2, nKv: 1, kDim: 96, vDim: 32, context: 1 },
+      { kv: 'q8_0', norms: 'qkv', rope: norm },
+    ],
+    [
+      { nHead: 3, nKv: 3, kDim: 24, vDim: 0, vOut: 20, context: 90 },
+      { kv: 'f32', norms: 'K', window: 50 },
+    ],
+  ].entries()) {
+    const f = fusedCase({ ...shape, nTokens: 1 }, o);
+    for (const b of i === 0 ? benches : [benches[i % 2]]) {
+      close(await fusedOut(b, f, o, false), f.expected, `fused ${JSON.stringify(shape)}`);
+      if (i === 0) close(await fusedOut(b, f, o, true), f.expected, 'the kernels that it replaces');
+    }
+  }
+});

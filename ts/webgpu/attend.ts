@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dispatches of KV_STORE and ATTEND over paged caches. kernels/kv.wgsl knows the order in a page.
-import type { BatchShape, Cache, Dispatch, KvName, Slot, View } from './dispatch.js';
+import type { BatchShape, Cache, Dispatch, KvName, Param, Slot, Vector, View } from './dispatch.js';
 
 /** Tokens of a page. */
 export const PAGE_TOKENS = 32;
@@ -75,6 +75,10 @@ export interface AttendOptions {
   readonly tokens: Tokens;
   /** Scratch of at least partialBytes(). Attention ops that follow each other may share it. */
   readonly partial: View;
+  /** A logit of each head that takes weight in the softmax and has no value; it lies in `vectors`. */
+  readonly sinks?: Vector | undefined;
+  /** Needed with sinks. */
+  readonly vectors?: View | undefined;
 }
 
 /** The first position that any query of a batch sees. */
@@ -105,6 +109,14 @@ function attendOverrides(o: AttendOptions): Record<string, number> {
     Q_STRIDE: o.queries.stride,
     Y_STRIDE: o.out.stride,
   };
+}
+
+function hasSinks({ sinks }: Pick<AttendOptions, 'sinks'>): { HAS_SINKS: number } {
+  return { HAS_SINKS: sinks === undefined ? 0 : 1 };
+}
+
+function sinksOf({ sinks }: Pick<AttendOptions, 'sinks'>): Param {
+  return { u32: sinks?.offset ?? 0 };
 }
 
 function only(names: string, all: Record<string, number>): Record<string, number> {
@@ -163,7 +175,17 @@ function chunksOf(cache: Cache, mostChunks: number, batch: BatchShape): number {
   return Math.ceil(n / length);
 }
 
-function attendSplit(o: AttendOptions): Dispatch[] {
+/** What the two ways to make queries have of their own. */
+interface Queries {
+  readonly with: readonly string[];
+  readonly overrides: Readonly<Record<string, number>>;
+  readonly params: readonly Param[];
+  readonly buffers: readonly View[];
+  /** One chunk writes the result itself. */
+  readonly isDirect: boolean;
+}
+
+function attendSplit(o: AttendOptions, queries: Queries): Dispatch[] {
   const { cache, nHead, partial } = o;
   const { rows, mostChunks, constants } = splitOf(o);
   const all = { ...attendOverrides(o), MOST_CHUNKS: mostChunks };
@@ -172,11 +194,11 @@ function attendSplit(o: AttendOptions): Dispatch[] {
     {
       kernel: 'attend_split',
       label: o.label,
-      with: ['cap', 'kv', `kv_${cache.kv}`, 'attend_chunks', 'query_plain'],
+      with: ['cap', 'kv', `kv_${cache.kv}`, 'attend_chunks', ...queries.with],
       constants,
-      overrides: all,
-      params: [{ u32: cache.table }],
-      buffers: [o.queries.view, o.pages, cache.view, partial, o.out.view],
+      overrides: { ...all, ...queries.overrides },
+      params: [{ u32: cache.table }, ...queries.params],
+      buffers: queries.buffers,
       groups: (batch) => {
         if (batch.nTokens === 0) return [0, 0, 0];
         const blocks = Math.ceil(((nHead / cache.nKv) * batch.nTokens) / rows);
@@ -187,34 +209,114 @@ function attendSplit(o: AttendOptions): Dispatch[] {
     {
       kernel: 'attend_reduce',
       label: `${o.label}/reduce`,
-      with: ['attend_chunks'],
+      with: ['attend_chunks', 'sink'],
       constants: { CHUNK, MOST: mostChunks },
-      overrides: only('N_HEAD V_OUT WINDOW MOST_CHUNKS Y_STRIDE', all),
-      params: [],
-      buffers: [partial, o.out.view],
-      groups: (batch) => (batch.nTokens === 0 || chunks(batch) === 1 ? [0, 0, 0] : [nHead, batch.nTokens, 1]),
+      overrides: { ...only('N_HEAD V_OUT WINDOW MOST_CHUNKS Y_STRIDE', all), ...hasSinks(o) },
+      params: [sinksOf(o)],
+      buffers: [partial, o.out.view, o.vectors ?? partial],
+      groups: (batch) =>
+        batch.nTokens === 0 || (queries.isDirect && chunks(batch) === 1)
+          ? [0, 0, 0]
+          : [nHead, batch.nTokens, 1],
       work: ({ nTokens }) => ({ madds: nTokens * nHead * o.vDim, bytes: 0 }),
     },
   ];
 }
 
+function attendPlain(o: AttendOptions): Dispatch[] {
+  return attendSplit(o, {
+    with: ['query_plain', 'sink'],
+    overrides: hasSinks(o),
+    params: [sinksOf(o)],
+    buffers: [o.queries.view, o.pages, o.cache.view, o.partial, o.out.view, o.vectors ?? o.pages],
+    isDirect: true,
+  });
+}
+
+/** HEAD_NORM of each head; without `weight` the norm alone. */
+export interface HeadNorm {
+  readonly weight?: Vector | undefined;
+}
+
+export interface AttendFusedOptions extends Omit<AttendOptions, 'tokens' | 'vectors'> {
+  /** As the product gave them. Left out: the op only reads the cache. */
+  readonly keys?: Slot | undefined;
+  /** Left out if the cache's values are the first part of its keys. */
+  readonly values?: Slot | undefined;
+  readonly queryNorm?: HeadNorm | undefined;
+  readonly keyNorm?: HeadNorm | undefined;
+  /** A norm of the values has no weight. */
+  readonly valueNorm?: boolean | undefined;
+  /** Of all norms. */
+  readonly eps?: number | undefined;
+  /** Turns queries and keys; `style` is a number of RopeStyle. */
+  readonly rope?:
+    | { readonly angles: Slot; readonly nRot: number; readonly first: number; readonly style: number }
+    | undefined;
+  readonly vectors: View;
+}
+
+/**
+ * HEAD_NORM and ROPE of queries and keys, KV_STORE and ATTEND for a batch of exactly one token. `partial` is
+ * that of 'one'. 8 storage buffers: so a single chunk is reduced too.
+ */
+export function attendFused(o: AttendFusedOptions): Dispatch[] {
+  const { keys, values, cache, rope, queryNorm, keyNorm } = o;
+  const normOf = (norm: HeadNorm | undefined): number =>
+    norm === undefined ? 0 : norm.weight === undefined ? 1 : 2;
+  const none = o.queries.view;
+  return attendSplit(
+    { ...o, tokens: 'one' },
+    {
+      with: [`store_${cache.kv}`, 'query_raw'],
+      overrides: {
+        EPS: o.eps ?? 0,
+        Q_NORM: normOf(queryNorm),
+        K_NORM: keys === undefined ? 0 : normOf(keyNorm),
+        V_NORM: values !== undefined && o.valueNorm === true ? 1 : 0,
+        STORES: keys === undefined ? 0 : 1,
+        PAIRS: rope === undefined ? 0 : Math.floor(rope.nRot / 2),
+        FIRST: rope?.first ?? 0,
+        NEOX: rope?.style ?? 0,
+      },
+      params: [{ u32: queryNorm?.weight?.offset ?? 0 }, { u32: keyNorm?.weight?.offset ?? 0 }],
+      buffers: [
+        o.queries.view,
+        keys?.view ?? none,
+        values?.view ?? none,
+        rope?.angles.view ?? none,
+        o.vectors,
+        o.pages,
+        cache.view,
+        o.partial,
+      ],
+      isDirect: false,
+    },
+  );
+}
+
 // ---- many tokens ----
+
+/** Query rows of a workgroup. */
+const TILE_ROWS = 32;
 
 function attendTiles(o: AttendOptions): Dispatch {
   const { cache } = o;
+  const group = o.nHead / cache.nKv;
   return {
-    kernel: 'attend',
+    kernel: 'attend_tiles',
     label: o.label,
-    with: ['cap', 'kv', `kv_${cache.kv}`],
-    constants: { MOST_K: cache.kDim, MOST_V: o.vDim },
-    overrides: attendOverrides(o),
-    params: [{ u32: cache.table }],
-    buffers: [o.queries.view, o.pages, cache.view, o.out.view],
-    groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [o.nHead, nTokens, 1]),
+    with: ['cap', 'kv', `kv_${cache.kv}`, 'sink'],
+    constants: { K8: Math.ceil(cache.kDim / 8), V8: Math.ceil(o.vDim / 8) },
+    overrides: { ...attendOverrides(o), ...hasSinks(o) },
+    params: [{ u32: cache.table }, sinksOf(o)],
+    buffers: [o.queries.view, o.pages, cache.view, o.out.view, o.vectors ?? o.pages],
+    groups: ({ nTokens }) =>
+      nTokens === 0 ? [0, 0, 0] : [cache.nKv, Math.ceil((group * nTokens) / TILE_ROWS), 1],
     work: (batch) => attendWork(o, batch),
   };
 }
 
 export function attend(o: AttendOptions): Dispatch[] {
-  return o.tokens === 'many' ? [attendTiles(o)] : attendSplit(o);
+  return o.tokens === 'many' ? [attendTiles(o)] : attendPlain(o);
 }

@@ -1,6 +1,11 @@
 // Joins the chunks of attend_split, one query row a workgroup.
+struct Params {
+  sinks: u32,
+}
+@group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> partial: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> vectors: array<f32>;
 
 var<workgroup> weights: array<f32, MOST>;
 var<workgroup> totals: array<f32, MOST>;
@@ -27,11 +32,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var i = 0u; i < n; i++) {
     total += weights[i] * totals[i];
   }
+  let by = share(total, top, group.x);
   for (var d = lane; d < V_OUT; d += 64) {
     var sum = 0.0;
     for (var i = 0u; i < n; i++) {
       sum += weights[i] * partial[part_at(group.y, group.x, i) + d];
     }
-    y[group.y * Y_STRIDE + group.x * V_OUT + d] = sum / total;
+    y[group.y * Y_STRIDE + group.x * V_OUT + d] = sum * by;
   }
 }

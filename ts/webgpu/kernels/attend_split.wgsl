@@ -1,22 +1,17 @@
 // ATTEND for few tokens: ROWS query rows of one KV head over one chunk of positions a workgroup. So keys and
-// values are read once for all heads that share them. If there are several chunks, attend_reduce joins them.
+// values are read once for all heads that share them. query_plain or query_raw has the bindings and makes
+// the queries. attend_reduce joins the chunks.
 // CHUNK positions at a time: K_LANES invocations share a key, an invocation has eight elements of the values
 // of every V_SUBS-th position.
 override CAP: f32;
-struct Params {
-  table: u32,
-}
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(3) var<storage, read> pages: array<u32>;
-@group(0) @binding(5) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 const STEP = THREADS / K_LANES;
 const ROOM_ROW = ROWS * STEP + 1;
 const V_SUBS = THREADS / V8;
 var<workgroup> query: array<vec4f, ROWS * 2 * K8>;
 var<workgroup> scores: array<f32, ROWS * CHUNK>;
-var<workgroup> room: array<f32, max(K_LANES * ROOM_ROW, 8 * THREADS)>;
+var<workgroup> room: array<f32, max(max(K_LANES * ROOM_ROW, 8 * THREADS), 8 * (K8 + V8))>;
 var<workgroup> sixteen: array<f32, ROWS * 16>;
 var<workgroup> most: array<f32, ROWS>;
 var<workgroup> keep: array<f32, ROWS>;
@@ -158,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     let row = row_of(first_row + r, kv_head);
     if (first_row + r < N_HEAD / N_KV * batch.n_tokens) {
-      let is_whole = n_chunks() == 1;
+      let is_whole = IS_DIRECT && n_chunks() == 1;
       let at = part_at(row.x, row.y, group.y);
       for (var d = lane; d < V_OUT; d += THREADS) {
         var sum = 0.0;
@@ -166,7 +161,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
           sum += room[d % 8 * THREADS + i * V8 + d / 8];
         }
         if (is_whole) {
-          y[row.x * Y_STRIDE + row.y * V_OUT + d] = sum / total;
+          write_y(row, d, sum, total, most[r]);
         } else {
           partial[at + d] = sum;
         }
