@@ -31,16 +31,19 @@ describe('MATMUL', { skip: missing() || false }, () => {
     return { floats, stride, slot: { view: { buffer: upload(device, floats) }, width: n, stride } };
   }
 
-  /** Compares element r of row t with a sum in double over the elements of `row`. */
-  function expect(what, got, { row, x, bias = 0, old = 0 }) {
-    let sum = bias + old;
-    let size = Math.abs(bias) + Math.abs(old);
+  /** The product in double of the elements of `row` with x, and the sum of its terms' magnitudes. */
+  function product(row, x, bias = 0, sizes = x) {
+    let sum = bias;
+    let size = Math.abs(bias);
     row.values.forEach((w, i) => {
       sum += w * x[i];
-      size += row.sizes[i] * Math.abs(x[i]);
+      size += row.sizes[i] * Math.abs(sizes[i]);
     });
-    const bound = (row.values.length + 6) * EPS * size;
-    if (!(Math.abs(got - sum) <= bound)) assert.fail(`${what}: ${got}, not ${sum} +- ${bound}`);
+    return { sum, size };
+  }
+
+  function near(what, got, want, bound) {
+    if (!(Math.abs(got - want) <= bound)) assert.fail(`${what}: ${got}, not ${want} +- ${bound}`);
   }
 
   /**
@@ -105,13 +108,12 @@ describe('MATMUL', { skip: missing() || false }, () => {
           const at = t * outs[s].stride + r;
           const what = `${format} ${kind} ${n}x${count} ${tokens} ${nTokens}: segment ${s} row ${r} token ${t}`;
           if (t === nTokens || r >= count) assert.equal(got[at], outs[s].y[at], what);
-          else
-            expect(what, got[at], {
-              row: decoded[first + r],
-              x: floats.subarray(t * stride),
-              bias: bias ? vectors[3 + s + r] : 0,
-              old: add ? outs[s].y[at] : 0,
-            });
+          else {
+            const old = add ? outs[s].y[at] : 0;
+            const x = floats.subarray(t * stride);
+            const { sum, size } = product(decoded[first + r], x, bias ? vectors[3 + s + r] : 0);
+            near(what, got[at], sum + old, (n + 6) * EPS * (size + Math.abs(old)));
+          }
         }
     }
     const { madds, bytes } = dispatches
@@ -152,6 +154,111 @@ describe('MATMUL', { skip: missing() || false }, () => {
     for (const [at, planes] of words) all.set(planes, at);
     const view = { buffer: upload(device, all) };
     return matrices.map((m) => ({ ...m, parts: m.parts.map((part) => ({ view, ...part })) }));
+  }
+
+  const ACTIVATIONS = [
+    { z: () => 0, f: (x) => Math.max(x, 0) },
+    { z: (x) => x, f: (x) => x / (1 + Math.exp(-x)) },
+    {
+      z: (x) => 1.5957691216057308 * (x + 0.044715 * x ** 3),
+      f: (x) => (x * (1 + Math.tanh(0.7978845608028654 * (x + 0.044715 * x ** 3)))) / 2,
+    },
+  ];
+
+  /**
+   * norm, x + norm(h) before it (`plus`), and gate and up (`glu`) in one dispatch. The bound: each norm is a
+   * sum of n squares, whose root is off by n / 2 + 4 eps; x and norm(h) count apart in the terms' sizes.
+   */
+  async function checkFused(
+    room,
+    { n, formats, rows, nTokens, tokens, weighted = true, plus, glu, bias = true },
+  ) {
+    const { device, features, matmul } = room;
+    const random = randomFrom(n + nTokens);
+    const made = formats.map((format) => {
+      const files = Array.from({ length: rows }, () => randomRow(format, n, random));
+      return { format, files, cuts: [0], decoded: files.map((row) => decodeRow(format, row)) };
+    });
+    const matrices = shareBuffer(device, n, made);
+    const x = makeInput(device, n, nTokens, random, 0.5);
+    const h = makeInput(device, n, nTokens, random, 3);
+    const vectors = Float32Array.from({ length: 3 * n + 700 }, () => random() * 2 - 1);
+    const stride = Math.ceil((rows + 1) / 4) * 4;
+    const outs = formats.map(() => upload(device, new Float32Array(stride * nTokens).fill(7)));
+    const sum = upload(device, new Float32Array(x.stride * nTokens).fill(7));
+    const weights = weighted
+      ? [
+          { offset: 1, length: n },
+          { offset: n + 2, length: n },
+        ]
+      : [];
+    const dispatches = matmul({
+      label: 'test',
+      input: x.slot,
+      nIn: n,
+      matrices: matrices.map((matrix, s) => ({
+        matrix,
+        rows: { first: 0, count: rows },
+        ...(bias ? { bias: { offset: 2 * n + 3 + 100 * s, length: rows } } : {}),
+        out: { view: { buffer: outs[s] }, width: rows, stride },
+      })),
+      rowsOf: 'batch',
+      tokens,
+      vectors: { buffer: upload(device, vectors) },
+      features,
+      norm: { weight: weights[0], eps: 0.01 },
+      ...(plus && {
+        plus: { h: h.slot, sum: { ...x.slot, view: { buffer: sum } }, weight: weights[1], eps: 0.1 },
+      }),
+      ...(glu !== undefined && { glu }),
+    });
+    assert.equal(dispatches.length, 1);
+    await runDispatches(room, dispatches, { nTokens, firstPosition: 0, nOutputs: 1 });
+    const got = await Promise.all(outs.map(async (out) => new Float32Array(await download(device, out))));
+    const sums = new Float32Array(await download(device, sum));
+    for (let t = 0; t < nTokens; t++) {
+      const row = (floats) => Array.from(floats.subarray(t * x.stride, t * x.stride + n));
+      const root = (list, eps) => Math.sqrt(list.reduce((total, v) => total + v * v, 0) / n + eps);
+      const weight = (number, i) => (weighted ? vectors[weights[number].offset + i] : 1);
+      const added = row(h.floats).map((v, i) => (plus ? (v / root(row(h.floats), 0.1)) * weight(1, i) : 0));
+      const whole = row(x.floats).map((v, i) => v + added[i]);
+      const what = `${formats} ${n}x${rows} ${tokens} ${nTokens}: token ${t}`;
+      for (let i = 0; i < x.stride; i++)
+        if (!plus || i >= n) assert.equal(sums[t * x.stride + i], 7, `${what}: behind the sum`);
+        else
+          near(
+            `${what} sum ${i}`,
+            sums[t * x.stride + i],
+            whole[i],
+            (n + 12) * EPS * (Math.abs(added[i]) + 1),
+          );
+      const scale = 1 / root(whole, 0.01);
+      const normed = whole.map((v, i) => v * scale * weight(0, i));
+      const sizes = whole.map((v, i) => (Math.abs(v - added[i]) + Math.abs(added[i])) * scale * weight(0, i));
+      for (let r = 0; r < stride; r++) {
+        const at = t * stride + r;
+        if (r >= rows) {
+          for (const list of got) assert.equal(list[at], 7, `${what}: behind the results`);
+          continue;
+        }
+        const each = made.map(({ decoded }, s) =>
+          product(decoded[r], normed, bias ? vectors[2 * n + 3 + 100 * s + r] : 0, sizes),
+        );
+        const bounds = each.map(({ size }) => (3 * n + 30) * EPS * size);
+        if (glu === undefined) {
+          each.forEach(({ sum: want }, s) => near(`${what} row ${r} of ${s}`, got[s][at], want, bounds[s]));
+          continue;
+        }
+        // A slope is at most 1.13; exp is off by 3 + 2 |z| eps.
+        const { f, z } = ACTIVATIONS[glu];
+        const [gate, up] = each.map(({ sum: value }) => value);
+        const active = f(gate);
+        const own = (10 + 2 * Math.abs(z(gate))) * 2 * EPS * Math.abs(active * up);
+        const slopes = 1.13 * bounds[0] * (Math.abs(up) + bounds[1]) + Math.abs(active) * bounds[1];
+        near(`${what} row ${r}`, got[0][at], active * up, own + slopes);
+        assert.equal(got[1][at], 7);
+      }
+    }
   }
 
   for (const [format, { elements }] of Object.entries(FORMATS)) {
@@ -224,5 +331,58 @@ describe('MATMUL', { skip: missing() || false }, () => {
           add: true,
           rowsOf,
         });
+  });
+
+  it('fuses a norm', async () => {
+    const formats = ['q4_k', 'q6_k', 'q4_k'];
+    await checkFused(rooms[0], { n: 512, formats, rows: 21, nTokens: 1, tokens: 'one' });
+    await checkFused(rooms[1], { n: 512, formats, rows: 21, nTokens: 5, tokens: 'few', weighted: false });
+    await checkFused(rooms[1], { n: 37, formats: ['f16'], rows: 3, nTokens: 2, tokens: 'few', bias: false });
+  });
+
+  it('fuses the sum with a norm before a norm, and writes the sum once', async () => {
+    const formats = ['q8_0', 'q4_1', 'q8_0'];
+    await checkFused(rooms[0], { n: 640, formats, rows: 70, nTokens: 1, tokens: 'one', plus: true });
+    await checkFused(rooms[1], { n: 640, formats: ['q5_1'], rows: 9, nTokens: 8, tokens: 'few', plus: true });
+    await checkFused(rooms[0], {
+      n: 36,
+      formats: ['f32'],
+      rows: 9,
+      nTokens: 1,
+      tokens: 'one',
+      plus: true,
+      weighted: false,
+    });
+  });
+
+  it('fuses gate and up, with each activation', async () => {
+    const formats = ['q4_k', 'q5_k'];
+    for (const glu of [0, 1, 2])
+      await checkFused(rooms[0], {
+        n: 256,
+        formats,
+        rows: 37,
+        nTokens: 1,
+        tokens: 'one',
+        glu,
+        bias: glu === 1,
+      });
+    await checkFused(rooms[1], {
+      n: 256,
+      formats: ['q4_0', 'q4_0'],
+      rows: 19,
+      nTokens: 3,
+      tokens: 'few',
+      glu: 2,
+    });
+    await checkFused(rooms[0], {
+      n: 96,
+      formats: ['q8_0', 'q8_0'],
+      rows: 5,
+      nTokens: 1,
+      tokens: 'one',
+      glu: 1,
+      plus: true,
+    });
   });
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dispatches of products: MATMUL and EMBED.
+import { ChordError } from '../errors.js';
 import type {
   BatchShape,
   Dispatch,
@@ -39,6 +40,20 @@ export interface MatmulOptions {
   readonly tokens: Tokens;
   readonly vectors: View;
   readonly features: Features;
+  /** Fused: the input is norm(input), as the op NORM says. For `one` and `few`, as the next two. */
+  readonly norm?: Norm;
+  /** Fused before `norm`: the input is input + norm(h), which is also written to `sum`. nIn % 4 is 0. */
+  readonly plus?: Norm & { readonly h: Slot; readonly sum: Slot };
+  /**
+   * Fused: the activation's number (program.h). There are two matrices with equal counts of rows, gate and
+   * up, which can share a dispatch (canShare). activation(gate) * up goes to gate's `out`; up's is unused.
+   */
+  readonly glu?: number;
+}
+
+export interface Norm {
+  readonly weight?: Vector;
+  readonly eps: number;
 }
 
 const FEW = 8;
@@ -94,7 +109,9 @@ export function canShare(segments: readonly Segment[]): boolean {
  * there are two kernels, of which each leaves itself out where the other runs.
  */
 export function matmul(options: MatmulOptions): Dispatch[] {
-  const { matrices, tokens, rowsOf } = options;
+  const { label, matrices, tokens, rowsOf, glu } = options;
+  if (glu !== undefined && !(matrices.length === 2 && canShare(matrices)))
+    throw new ChordError('internal', `${label}: gate and up can't be fused`);
   const lists = canShare(matrices)
     ? [matrices.flatMap(piecesOf)]
     : matrices.flatMap(piecesOf).map((piece) => [piece]);
@@ -118,7 +135,7 @@ function limited(dispatch: Dispatch, runs: (batch: BatchShape) => boolean): Disp
 }
 
 function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
-  const { features, nIn, tokens } = options;
+  const { features, nIn, tokens, norm, plus, glu } = options;
   const TOKENS = tokens === 'one' ? 1 : FEW;
   const ROWS = tokens === 'one' ? 4 : 2;
   const lanes = lanesFor(nIn);
@@ -126,19 +143,31 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
     pieces.map(({ matrix }) => matrix),
     features.packedDot,
   );
-  const tiles = tilesOf(pieces, (THREADS / lanes) * ROWS);
+  const GLU = Number(glu !== undefined);
+  const results = GLU ? pieces.slice(0, 1) : pieces;
+  const tiles = tilesOf(results, ((THREADS / lanes) * ROWS) / (1 + GLU));
+  const fused = `${plus ? 'add+' : ''}${norm ? 'norm+' : ''}matvec${GLU ? '+glu' : ''}`;
   return {
     kernel: 'matvec',
-    with: [...texts.with, 'segments', `outputs_${pieces.length}`],
-    glue: texts.glue,
-    constants: { ROWS, TOKENS, OFFSETS: hasOffsets(pieces) },
-    overrides: { ...overridesOf(options, pieces), LANES: lanes },
-    ...common(options, pieces, 'matvec'),
+    with: [...texts.with, 'segments', 'activation', plus ? 'before_sum' : 'before_plain'],
+    glue: `${texts.glue}\n${outputs(results.length, plus ? 7 : 5)}`,
+    constants: { ROWS, TOKENS, GLU, NORM: Number(norm !== undefined), OFFSETS: hasOffsets(pieces) },
+    overrides: {
+      ...overridesOf(options, pieces),
+      LANES: lanes,
+      ACTIVATION: glu ?? 0,
+      ...(norm && { EPS: norm.eps, HAS_NORM_WEIGHT: Number(norm.weight !== undefined) }),
+      ...(plus && { H_STRIDE: plus.h.stride / 4, SUM_STRIDE: plus.sum.stride / 4, POST_EPS: plus.eps }),
+      ...(plus && { HAS_POST_WEIGHT: Number(plus.weight !== undefined) }),
+    },
+    ...common(options, pieces, results, fused),
     groups: (batch) => [...spread(tiles), Math.ceil(rowsOf(options, batch) / TOKENS)],
   };
 }
 
 function tiled(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
+  if (options.norm || options.plus || options.glu !== undefined)
+    throw new ChordError('internal', `${options.label}: nothing is fused into a product of many tokens`);
   const texts = textsOf(
     pieces.map(({ matrix }) => matrix),
     options.features.packedDot,
@@ -146,11 +175,11 @@ function tiled(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
   const tiles = tilesOf(pieces, TILE_ROWS);
   return {
     kernel: 'matmul',
-    with: [...texts.with, 'segments', `outputs_${pieces.length}`],
-    glue: texts.glue,
+    with: [...texts.with, 'segments'],
+    glue: `${texts.glue}\n${outputs(pieces.length, 5)}`,
     constants: { TILE_TOKENS },
     overrides: overridesOf(options, pieces),
-    ...common(options, pieces, 'matmul'),
+    ...common(options, pieces, pieces, 'matmul'),
     groups: (batch) => {
       const n = rowsOf(options, batch);
       return [tiles, Math.ceil(n / TILE_TOKENS), n === 0 ? 0 : 1];
@@ -190,12 +219,22 @@ function overridesOf(options: MatmulOptions, pieces: readonly Piece[]): Record<s
   return overrides;
 }
 
-/** What the kernels of products have in common. */
+/** The outputs y0, y1, ... from binding `first` on, and put(s, at, value), which writes to output s. */
+function outputs(count: number, first: number): string {
+  const all = Array.from({ length: count }, (_, s) => s);
+  const buffers = all.map((s) => `@group(0)@binding(${first + s})var<storage,read_write>y${s}:array<f32>;`);
+  const puts = all.map((s) => `if(s==${s}u){y${s}[at]=select(value,y${s}[at]+value,ADD);}`);
+  return `${buffers.join('')}\nfn put(s:u32,at:u32,value:f32){${puts.join('')}}`;
+}
+
+/** What the kernels of products have in common; `results` are the pieces whose output is written. */
 function common(
   options: MatmulOptions,
   pieces: readonly Piece[],
+  results: readonly Piece[],
   kernel: string,
 ): Pick<Dispatch, 'label' | 'params' | 'buffers' | 'work'> {
+  const { norm, plus } = options;
   const three = [0, 1, 2].map((s) => pieces[s]);
   const formats = [...new Set(pieces.map(({ matrix }) => matrix.format))].join('+');
   const weights = pieces.reduce((sum, { matrix, rows }) => sum + rows.count * matrix.rowWords * 4, 0);
@@ -206,12 +245,15 @@ function common(
       ...three.map((p) => u32(p ? p.part.offset + (p.rows.first - p.part.firstRow) * p.matrix.rowWords : 0)),
       ...three.map((p) => u32(p?.bias ? p.bias.offset + p.skipped : 0)),
       ...three.map((p) => u32(p?.skipped ?? 0)),
+      u32(norm?.weight?.offset ?? 0),
+      u32(plus?.weight?.offset ?? 0),
     ],
     buffers: [
       pieces[0]!.part.view,
       options.input.view,
       options.vectors,
-      ...pieces.map(({ out }) => out.view),
+      ...(plus ? [plus.h.view, plus.sum.view] : []),
+      ...results.map(({ out }) => out.view),
     ],
     work: (batch) => {
       const n = rowsOf(options, batch);

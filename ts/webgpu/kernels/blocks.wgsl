@@ -1,6 +1,6 @@
-// What the formats' texts share. A row of a matrix is N_IN elements and begins at word `row` of `weights`. Its
-// elements are counted in groups of 32; b is a group's number. Word j (0..7) of a group's codes holds elements
-// 4 j .. 4 j + 3, one signed byte each. A format F has two functions:
+// What the formats' texts share. A row of a matrix is N_IN elements and begins at word `row` of `weights`.
+// Its elements are counted in groups of 32; b is a group's number. Word j (0..7) of a group's codes holds
+// elements 4 j .. 4 j + 3, one signed byte each. A format F has two functions:
 //   word_F(row, b, j)   word j of group b's codes
 //   scale_F(row, b)     vec4f(d0, d1, m0, m1): an element of the group's first half is d0 * code + m0, an
 //                       element of the second half d1 * code + m1

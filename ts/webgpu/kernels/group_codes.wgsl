@@ -1,5 +1,6 @@
-// Elements of quantised rows. `s` is the segment: it decides the format. part() gives elements 4 j .. 4 j + 3 of
-// group b without their scale, scales() the factors and offsets of blocks.wgsl, value() the elements themselves.
+// Elements of quantised rows. `s` is the segment: it decides the format. part() gives elements 4 j .. 4 j
+// + 3 of group b without their scale, scales() the factors and offsets of blocks.wgsl, value() the
+// elements themselves.
 fn part(s: u32, row: u32, b: u32, j: u32) -> vec4f {
   return unpack(word(s, row, b, j));
 }

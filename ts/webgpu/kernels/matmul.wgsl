@@ -1,5 +1,5 @@
-// MATMUL of many tokens. A workgroup computes a tile of 64 rows and TILE_TOKENS tokens, an invocation 4 x 4 of
-// it. It goes along K in groups of 32 elements, which it brings into workgroup memory first.
+// MATMUL of many tokens. A workgroup computes a tile of 64 rows and TILE_TOKENS tokens, an invocation 4 x
+// 4 of it. It goes along K in groups of 32 elements, which it brings into workgroup memory first.
 const TILE_ROWS = 64u;
 const THREADS = 4u * TILE_TOKENS;
 

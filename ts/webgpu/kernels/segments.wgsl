@@ -1,6 +1,6 @@
-// One to three matrices (segments) with a common input: each with its first row's word in `weights`, a bias in
-// `vectors`, and its own output (outputs_1.wgsl and so on), in whose rows it
-// begins at element `out`. Workgroups of segment 0 come first.
+// One to three matrices (segments) with a common input: each with its first row's word in `weights`, a
+// bias in `vectors`, and its own output y0, y1 or y2, in whose rows it begins at element `out`. Workgroups
+// of segment 0 come first.
 struct Params {
   weights0: u32,
   weights1: u32,
@@ -11,6 +11,8 @@ struct Params {
   out0: u32,
   out1: u32,
   out2: u32,
+  norm: u32,
+  post: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(3) var<storage, read> x: array<vec4f>;
@@ -81,11 +83,22 @@ fn input(t: u32, b: u32, j: u32) -> vec4f {
   return select(vec4f(0.0), x[t * X_STRIDE + 8u * b + j], at < vec4u(N_IN));
 }
 
+// Four of a vector's N_IN elements, those that belong to input(t, b, j).
+fn vector_part(vector: u32, b: u32, j: u32) -> vec4f {
+  let first = vec4u(32u * b + 4u * j) + vec4u(0u, 1u, 2u, 3u);
+  let at = vector + select(min(first, vec4u(N_IN - 1u)), first, N_IN % 32u == 0u);
+  return vec4f(vectors[at.x], vectors[at.y], vectors[at.z], vectors[at.w]);
+}
+
+fn biased(product: f32, has_bias: bool, at: u32) -> f32 {
+  if (has_bias) {
+    return product + vectors[at];
+  }
+  return product;
+}
+
 // Writes the product of row `row` of a segment and input row t.
 fn finish(segment: Segment, row: u32, t: u32, product: f32) {
-  var result = product;
-  if (segment.has_bias) {
-    result += vectors[segment.bias + row];
-  }
+  let result = biased(product, segment.has_bias, segment.bias + row);
   put(segment.s, t * segment.stride + segment.out + row, result);
 }
