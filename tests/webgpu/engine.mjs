@@ -11,6 +11,8 @@ export const room = await load(
   'lowering',
   'memory',
   '../wasm/engine',
+  '../wasm/pace',
+  '../continuation',
   '../wasm/program',
 );
 

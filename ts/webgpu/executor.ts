@@ -146,8 +146,9 @@ export class GpuExecutor implements Executor {
     }
     const underWay = this.#underWay!;
     const record = draw === undefined ? undefined : await this.#readback.next();
+    const limit = batch.ids.length === 1 ? Infinity : budget; // one submit a token
     const encoder = this.#device.createCommandEncoder({ label: 'batch' });
-    const { end, work } = this.#commands.encode(encoder, underWay.list, shapeOf(batch), underWay.at, budget);
+    const { end, work } = this.#commands.encode(encoder, underWay.list, shapeOf(batch), underWay.at, limit);
     underWay.at = end;
     const isWhole = end === underWay.list.length;
     if (isWhole && record !== undefined) {

@@ -40,6 +40,8 @@ export class GpuMemory {
   /** Pages that each class has room for. */
   readonly #pages: number[];
   readonly #caches: GPUBuffer[];
+  /** A page on its way. */
+  readonly #page: GPUBuffer;
   readonly #others: GPUBuffer[] = [];
 
   /** Throws `out-of-memory`, and `no-webgpu` when a binding can't hold a cache. */
@@ -81,6 +83,7 @@ export class GpuMemory {
     this.partial = { buffer: this.#make('attention scratch', this.#partialBytes()) };
     this.batch = device.createBuffer({ label: 'batch', size: 16, usage: Usage.uniform | Usage.copyTarget });
     this.#others.push(this.batch);
+    this.#page = this.#make('page', Math.max(0, ...program.caches.map((_, i) => this.pageBytes(i))));
     this.#pages = Array.from({ length: nClasses }, (_, cls) => this.#firstPages(cls));
     this.#caches = program.caches.map(({ cls }, i) => this.#makeCache(i, this.#pages[cls]!));
   }
@@ -159,9 +162,13 @@ export class GpuMemory {
       if (cache.cls !== cls) return;
       const bytes = this.pageBytes(i);
       const buffer = this.#caches[i]!;
-      if (from === undefined) encoder.clearBuffer(buffer, to * bytes, bytes);
-      // A copy inside one buffer isn't allowed where the ranges overlap; two pages never do.
-      else encoder.copyBufferToBuffer(buffer, from * bytes, buffer, to * bytes, bytes);
+      if (from === undefined) {
+        encoder.clearBuffer(buffer, to * bytes, bytes);
+        return;
+      }
+      // A buffer can't be copied to itself.
+      encoder.copyBufferToBuffer(buffer, from * bytes, this.#page, 0, bytes);
+      encoder.copyBufferToBuffer(this.#page, 0, buffer, to * bytes, bytes);
     });
   }
 
