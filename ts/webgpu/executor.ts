@@ -108,7 +108,7 @@ export class GpuExecutor implements Executor {
     };
   }
 
-  /** Compiles the pipelines of decode and of a prompt. */
+  /** Compiles the pipelines of decode and of a prompt. Those of short batches are compiled afterwards. */
   async warm(): Promise<void> {
     await Promise.all([
       this.#list({ batch: 'one', output: 'one' }),
@@ -116,6 +116,7 @@ export class GpuExecutor implements Executor {
       this.#drawing('draw'),
       this.#drawing('max'),
     ]);
+    this.#list({ batch: 'few', output: 'one' }).catch(() => undefined); // whoever needs it gets the error
   }
 
   /** The dispatches of a batch of one token, for people. */
