@@ -137,6 +137,7 @@ function oracle(c, { kv, scale, softcap = 0, window = 0, sinks, extra = 0 }) {
         scores.push(softcap > 0 ? softcap * Math.tanh(score / softcap) : score);
       }
       if (softcap > 0) off += 30 * EPS * softcap;
+      if (scores.length === 1 && !sinks) off = 0; // its weight is 1, whatever the score
       const most = scores.reduce((top, s) => Math.max(top, s), sinks?.[h] ?? -Infinity);
       const weights = scores.map((s) => Math.exp(s - most));
       const total = weights.reduce((sum, w) => sum + w, sinks ? Math.exp(sinks[h] - most) : 0);
@@ -332,8 +333,8 @@ function fusedCase(shape, { kv, norms = '', rope, window = 0, softcap = 0 }) {
   return { c, eps, weights, vOut, scale, softcap, window, expected };
 }
 
-/** Runs attendFused, or with `isPair` the kernels that it replaces. */
-async function fusedOut(b, f, { kv, norms = '', rope }, isPair) {
+/** Runs attendFused ('one'), the kernels that it replaces ('plain'), or storeHeads and ATTEND ('heads'). */
+async function fusedOut(b, f, { kv, norms = '', rope }, how) {
   const { c, eps, weights, scale, softcap } = f;
   const { nHead, nKv, kDim, vDim } = c;
   const { cache, pages } = cacheOf(b, { ...c, kv, window: f.window }, c.context);
@@ -357,21 +358,25 @@ async function fusedOut(b, f, { kv, norms = '', rope }, isPair) {
     b.kvStore({ label: 'kv', keys, values, cache, pages }),
     ...b.attend({ ...shape, tokens: 'one', partial }),
   ];
-  const fused = () =>
-    b.attendFused({
-      ...shape,
-      partial,
-      keys,
-      values,
-      queryNorm: normOf('q'),
-      keyNorm: normOf('k'),
-      valueNorm: norms.includes('v'),
-      eps,
-      rope: turn,
-      vectors,
-    });
+  const raw = {
+    ...shape,
+    partial,
+    keys,
+    values,
+    queryNorm: normOf('q'),
+    keyNorm: normOf('k'),
+    valueNorm: norms.includes('v'),
+    eps,
+    rope: turn,
+    vectors,
+  };
+  const ways = {
+    plain,
+    one: () => b.attendFused(raw),
+    heads: () => [b.storeHeads(raw), ...b.attend({ ...shape, tokens: 'one', partial })],
+  };
   const batch = { nTokens: 1, firstPosition: c.context - 1, nOutputs: 1 };
-  await runDispatches(b, isPair ? plain() : fused(), batch);
+  await runDispatches(b, ways[how](), batch);
   return rowsOf(b.device, out, 1);
 }
 
@@ -398,8 +403,47 @@ test('attendFused is head norms, RoPE, KV store and attention of one token', { s
   ].entries()) {
     const f = fusedCase({ ...shape, nTokens: 1 }, o);
     for (const b of i === 0 ? benches : [benches[i % 2]]) {
-      close(await fusedOut(b, f, o, false), f.expected, `fused ${JSON.stringify(shape)}`);
-      if (i === 0) close(await fusedOut(b, f, o, true), f.expected, 'the kernels that it replaces');
+      close(await fusedOut(b, f, o, 'one'), f.expected, `fused ${JSON.stringify(shape)}`);
+      if (i === 0) close(await fusedOut(b, f, o, 'plain'), f.expected, 'the kernels that it replaces');
+      close(await fusedOut(b, f, o, 'heads'), f.expected, `storeHeads ${JSON.stringify(shape)}`);
     }
+  }
+});
+
+test('storeHeads of several tokens is the kernels that it replaces', { skip }, async () => {
+  const [nHead, nKv, kDim, vDim, n, firstPosition] = [3, 2, 40, 24, 3, 30];
+  const rope = { nRot: 32, first: 4, style: 1 };
+  const data = [floats(n * nHead * kDim), floats(n * nKv * kDim), floats(n * nKv * vDim), floats(n * 32)];
+  for (const b of benches) {
+    const results = [];
+    for (const isFused of [false, true]) {
+      const vectors = { buffer: upload(b.device, floats(2 * kDim).fill(0.5)) };
+      const [queries, keys, values, angles] = data.map((x) => slotOf(b.device, n, x.length / n, x));
+      const { cache, pages } = cacheOf(b, { kv: 'f32', nKv, kDim, vDim }, firstPosition + n);
+      const weight = { offset: kDim, length: kDim };
+      const common = { label: 'x', vectors, eps: 1e-5, weight, headDim: kDim, angles, ...rope };
+      const plain = () => [
+        b.headNorm({ ...common, out: queries, nHead }),
+        b.headNorm({ ...common, out: keys, nHead: nKv }),
+        b.rope({ ...common, out: queries, nHead }),
+        b.rope({ ...common, out: keys, nHead: nKv }),
+        b.kvStore({ label: 'x', keys, values, cache, pages }),
+      ];
+      const raw = { queries, keys, values, queryNorm: { weight }, keyNorm: { weight } };
+      const fused = () => [
+        b.storeHeads({ ...common, ...raw, rope: { angles, ...rope }, nHead, cache, pages }),
+      ];
+      await runDispatches(b, isFused ? fused() : plain(), { nTokens: n, firstPosition, nOutputs: 0 });
+      const stored = new Float32Array(await download(b.device, cache.view.buffer));
+      results.push([...(await rowsOf(b.device, queries, n)), ...stored]);
+    }
+    const [want, got] = results;
+    // Both are wrong by at most (kDim / 2 + 30) EPS of a normed pair, which is at most 0.5 sqrt(2 kDim).
+    const bound = 2 * (kDim / 2 + 30) * EPS * 0.5 * Math.sqrt(2 * kDim);
+    assert.ok(got.filter((x) => !Number.isNaN(x)).length >= n * (nHead * kDim + nKv * (kDim + vDim)));
+    want.forEach((x, i) => {
+      const same = Number.isNaN(x) ? Number.isNaN(got[i]) : Math.abs(got[i] - x) <= bound;
+      assert.ok(same, `element ${i} is ${got[i]}, not ${x}`);
+    });
   }
 });

@@ -238,8 +238,10 @@ export interface HeadNorm {
   readonly weight?: Vector | undefined;
 }
 
-export interface AttendFusedOptions extends Omit<AttendOptions, 'tokens' | 'vectors'> {
-  /** As the product gave them. Left out: the op only reads the cache. */
+/** Queries, keys and values as the products gave them, and what makes them ready. */
+export interface RawHeads {
+  readonly queries: Slot;
+  /** Left out: nothing is stored. */
   readonly keys?: Slot | undefined;
   /** Left out if the cache's values are the first part of its keys. */
   readonly values?: Slot | undefined;
@@ -256,40 +258,89 @@ export interface AttendFusedOptions extends Omit<AttendOptions, 'tokens' | 'vect
   readonly vectors: View;
 }
 
+/** What kernels over RawHeads share. */
+function rawHeads(o: RawHeads): {
+  overrides: Record<string, number>;
+  params: Param[];
+  buffers: View[];
+} {
+  const { queries, keys, values, queryNorm, keyNorm, rope } = o;
+  const normOf = (norm: HeadNorm | undefined): number =>
+    norm === undefined ? 0 : norm.weight === undefined ? 1 : 2;
+  return {
+    overrides: {
+      EPS: o.eps ?? 0,
+      Q_NORM: normOf(queryNorm),
+      K_NORM: keys === undefined ? 0 : normOf(keyNorm),
+      V_NORM: values !== undefined && o.valueNorm === true ? 1 : 0,
+      PAIRS: rope === undefined ? 0 : Math.floor(rope.nRot / 2),
+      FIRST: rope?.first ?? 0,
+      NEOX: rope?.style ?? 0,
+    },
+    params: [{ u32: queryNorm?.weight?.offset ?? 0 }, { u32: keyNorm?.weight?.offset ?? 0 }],
+    // A slot that is absent isn't read. `queries` may be written, so it can't stand for another.
+    buffers: [
+      queries.view,
+      keys?.view ?? o.vectors,
+      values?.view ?? o.vectors,
+      rope?.angles.view ?? o.vectors,
+      o.vectors,
+    ],
+  };
+}
+
+/** HEAD_NORM and ROPE of queries (in place) and keys, and KV_STORE, for any number of tokens. */
+export function storeHeads(
+  o: RawHeads & {
+    readonly label: string;
+    readonly nHead: number;
+    readonly cache: Cache;
+    readonly pages: View;
+  },
+): Dispatch {
+  const { cache, nHead, queries, keys, values } = o;
+  const { overrides, params, buffers } = rawHeads(o);
+  const nStored = (keys === undefined ? 0 : cache.nKv) + (values === undefined ? 0 : cache.nKv);
+  const most = Math.ceil(Math.max(cache.kDim, cache.vDim) / 64) * 64;
+  return {
+    kernel: 'heads',
+    label: o.label,
+    with: ['kv', `kv_${cache.kv}`, `store_${cache.kv}`, 'sum_workgroup', 'turn'],
+    constants: { LANES: 64, MOST: most },
+    overrides: {
+      ...cacheOverrides(cache),
+      ...overrides,
+      N_HEAD: nHead,
+      Q_STRIDE: queries.stride,
+      K_STRIDE: (keys ?? queries).stride,
+      V_STRIDE: (values ?? queries).stride,
+      ANGLES_STRIDE: o.rope?.angles.stride ?? 0,
+    },
+    params: [{ u32: cache.table }, ...params],
+    buffers: [...buffers, o.pages, cache.view],
+    groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [nHead + nStored, nTokens, 1]),
+    work: ({ nTokens }) => ({
+      madds: nTokens * (2 * (nHead + cache.nKv) * cache.kDim + cache.nKv * (cache.kDim + cache.vDim)),
+      bytes: 0,
+    }),
+  };
+}
+
+export interface AttendFusedOptions extends Omit<AttendOptions, 'tokens' | 'vectors'>, RawHeads {}
+
 /**
  * HEAD_NORM and ROPE of queries and keys, KV_STORE and ATTEND for a batch of exactly one token. `partial` is
  * that of 'one'. 8 storage buffers: so a single chunk is reduced too.
  */
 export function attendFused(o: AttendFusedOptions): Dispatch[] {
-  const { keys, values, cache, rope, queryNorm, keyNorm } = o;
-  const normOf = (norm: HeadNorm | undefined): number =>
-    norm === undefined ? 0 : norm.weight === undefined ? 1 : 2;
-  const none = o.queries.view;
+  const { overrides, params, buffers } = rawHeads(o);
   return attendSplit(
     { ...o, tokens: 'one' },
     {
-      with: [`store_${cache.kv}`, 'query_raw'],
-      overrides: {
-        EPS: o.eps ?? 0,
-        Q_NORM: normOf(queryNorm),
-        K_NORM: keys === undefined ? 0 : normOf(keyNorm),
-        V_NORM: values !== undefined && o.valueNorm === true ? 1 : 0,
-        STORES: keys === undefined ? 0 : 1,
-        PAIRS: rope === undefined ? 0 : Math.floor(rope.nRot / 2),
-        FIRST: rope?.first ?? 0,
-        NEOX: rope?.style ?? 0,
-      },
-      params: [{ u32: queryNorm?.weight?.offset ?? 0 }, { u32: keyNorm?.weight?.offset ?? 0 }],
-      buffers: [
-        o.queries.view,
-        keys?.view ?? none,
-        values?.view ?? none,
-        rope?.angles.view ?? none,
-        o.vectors,
-        o.pages,
-        cache.view,
-        o.partial,
-      ],
+      with: ['turn', `store_${o.cache.kv}`, 'query_raw'],
+      overrides: { ...overrides, STORES: o.keys === undefined ? 0 : 1 },
+      params,
+      buffers: [...buffers, o.pages, o.cache.view, o.partial],
       isDirect: false,
     },
   );

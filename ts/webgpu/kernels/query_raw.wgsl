@@ -10,10 +10,6 @@ override Q_NORM: u32 = 0;
 override K_NORM: u32 = 0;
 override V_NORM: u32 = 0;
 override STORES: u32 = 1;
-// Pairs that turn, from element FIRST of a head. 0: none.
-override PAIRS: u32 = 0;
-override FIRST: u32 = 0;
-override NEOX: u32 = 0;
 struct Params {
   table: u32,
   q_weight: u32,
@@ -93,20 +89,6 @@ fn normed(kind: u32, head: u32, d: u32, by: f32) -> f32 {
   return z;
 }
 
-// Element d of a query or a key, ready.
-fn turned(kind: u32, head: u32, d: u32, by: f32) -> f32 {
-  let z = normed(kind, head, d, by);
-  let e = d - FIRST;
-  if (d < FIRST || e >= 2 * PAIRS) {
-    return z;
-  }
-  let is_second = select(e % 2 == 1, e >= PAIRS, NEOX == 1);
-  let step = select(1, PAIRS, NEOX == 1);
-  let other = normed(kind, head, select(d + step, d - step, is_second), by);
-  let turn = angles[select(e / 2, e % max(PAIRS, 1), NEOX == 1)];
-  return z * turn.x + select(-other, other, is_second) * turn.y;
-}
-
 fn source(j: u32) -> f32 {
   return room[source_at + j];
 }
@@ -122,7 +104,7 @@ fn store(kv_head: u32, lane: u32) {
   for (var d = lane; d < 8 * K8; d += THREADS) {
     var z = 0.0;
     if (d < K_DIM) {
-      z = turned(1, kv_head, d, k_by);
+      z = turned(1, kv_head, d, k_by, 0);
     }
     room[d] = z;
   }
@@ -160,7 +142,7 @@ fn prepare(first_row: u32, kv_head: u32, is_last: bool, lane: u32) {
     for (var c = 0u; c < 4; c++) {
       let d = 4 * (i % (2 * K8)) + c;
       if (d < K_DIM) {
-        z[c] = SCALE * turned(0, head, d, by);
+        z[c] = SCALE * turned(0, head, d, by, 0);
       }
     }
     query[i] = z;
