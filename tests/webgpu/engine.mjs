@@ -37,6 +37,7 @@ export async function openModel(gpu, bytes, { device: deviceOptions, ...options 
   await uploader.push(0, 0, bytes);
   const matrices = await uploader.finish();
   const executor = await room.GpuExecutor.open({ opened, program, matrices, pipelines });
+  executor.loadVectors();
   return {
     engine,
     executor,

@@ -73,7 +73,10 @@ export class GpuExecutor implements Executor {
   #lost: string | undefined;
   #isFreed = false;
 
-  /** Throws `out-of-memory`, `no-webgpu`, `internal`. */
+  /**
+   * Allocates what the model needs beside its matrices. The load may be under way: loadVectors() is called
+   * when it is complete. Throws `out-of-memory`, `no-webgpu`, `internal`.
+   */
   static async open(parts: ExecutorParts): Promise<GpuExecutor> {
     const { device, features } = parts.opened;
     return new GpuExecutor(parts, await GpuMemory.open(device, features, parts.program));
@@ -106,6 +109,11 @@ export class GpuExecutor implements Executor {
       readbacks: this.#readback.count,
       gpuBytes: bytes + this.#memory.gpuBytes + this.#commands.gpuBytes,
     };
+  }
+
+  /** Takes the vectors from the instance, before the first step. */
+  loadVectors(): void {
+    this.#memory.loadVectors();
   }
 
   /** Compiles the pipelines of decode and of a prompt. Those of short batches are compiled afterwards. */

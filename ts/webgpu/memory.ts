@@ -74,7 +74,7 @@ export class GpuMemory {
       const bytes = (rows === 1 ? nLogits : nBatch) * stride * 4;
       return { view: { buffer: this.#make(`slot ${i}`, bytes) }, width, stride };
     });
-    this.vectors = { buffer: this.#uploadVectors() };
+    this.vectors = { buffer: this.#makeVectors() };
     const entries = Math.ceil(nCtx / PAGE_TOKENS) + 1;
     this.tableOf = Array.from({ length: nClasses }, (_, cls) => cls * entries);
     this.tables = { buffer: this.#make('page tables', nClasses * entries * 4) };
@@ -101,6 +101,15 @@ export class GpuMemory {
 
   get gpuBytes(): number {
     return [...this.#others, ...this.#caches].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Writes the vectors when the load is complete. */
+  loadVectors(): void {
+    for (const [tensor, { offset }] of this.#vectors) {
+      const data = this.#program.vector(tensor);
+      if (data === undefined) throw new ChordError('internal', `vector ${tensor} isn't loaded`);
+      this.#device.queue.writeBuffer(this.vectors.buffer, offset * 4, data as Float32Array<ArrayBuffer>);
+    }
   }
 
   vector(tensor: number): Vector {
@@ -229,28 +238,18 @@ export class GpuMemory {
     return buffer;
   }
 
-  #uploadVectors(): GPUBuffer {
-    const { ops } = this.#program;
+  /** Places the vectors. A vector begins at a multiple of 16 bytes. */
+  #makeVectors(): GPUBuffer {
+    const { ops, tensors } = this.#program;
     const used = new Set(
       ops.flatMap((op) => op.weight.filter((tensor, i) => tensor >= 0 && !isMatrixOf(op, i))),
     );
-    const all = [...used].map((tensor) => {
-      const data = this.#program.vector(tensor);
-      if (data === undefined) throw new ChordError('internal', `vector ${tensor} isn't loaded`);
-      return { tensor, data };
-    });
     let offset = 0;
-    for (const { tensor, data } of all) {
-      this.#vectors.set(tensor, { offset, length: data.length });
-      offset += Math.ceil(data.length / 4) * 4; // a vector begins at a multiple of 16 bytes
+    for (const tensor of used) {
+      const { nIn, nRows } = tensors[tensor]!;
+      this.#vectors.set(tensor, { offset, length: nIn * nRows });
+      offset += Math.ceil((nIn * nRows) / 4) * 4;
     }
-    const buffer = this.#make('vectors', offset * 4);
-    for (const { tensor, data } of all)
-      this.#device.queue.writeBuffer(
-        buffer,
-        this.#vectors.get(tensor)!.offset * 4,
-        data as Float32Array<ArrayBuffer>,
-      );
-    return buffer;
+    return this.#make('vectors', offset * 4);
   }
 }

@@ -3,27 +3,10 @@
 import { ChordError } from '../errors.js';
 import type { Executor, Program } from '../executor.js';
 import type { OpenGpu } from './chunk.js';
-import type { Matrix } from './dispatch.js';
-import type { OpenDevice } from './device.js';
+import type { GpuExecutor } from './executor.js';
 import type { Pipelines } from './pipelines.js';
+import type { SelfTest } from './self-test.js';
 import type { Uploader } from './upload.js';
-
-/** What webgpu.js makes of the parts. */
-interface Started extends Executor {
-  /** Compiles the pipelines. */
-  warm?(): Promise<void>;
-  /** Compares kernels with a specification on this adapter. Resolves to what is wrong. */
-  selfTest?(): Promise<string | undefined>;
-}
-interface ExecutorParts {
-  readonly opened: OpenDevice;
-  readonly program: Program;
-  readonly matrices: ReadonlyMap<number, Matrix>;
-  readonly pipelines: Pipelines;
-}
-interface Maker {
-  readonly GpuExecutor?: { open(parts: ExecutorParts): Promise<Started> };
-}
 
 /** A file of a model, which opens again. */
 export interface FileAgain {
@@ -35,11 +18,16 @@ export interface FileAgain {
   }>;
 }
 
-/** The matrices under way. The device belongs to the caller. */
+/**
+ * A model under way. The device belongs to the caller. Open it when the program is planned, begin when the
+ * instance has begun, push the bytes of all matrices, finish when the instance is complete.
+ */
 export class GpuStart {
   readonly #gpu: OpenGpu;
   readonly #pipelines: Pipelines;
   readonly uploader: Uploader;
+  #test: SelfTest | undefined;
+  #making: Promise<GpuExecutor> | undefined;
   #fault: string | undefined;
 
   private constructor(gpu: OpenGpu, pipelines: Pipelines, uploader: Uploader) {
@@ -53,14 +41,37 @@ export class GpuStart {
   /** Allocates the matrices of a program that is planned. Throws as Uploader.open(). */
   static async open(gpu: OpenGpu, program: Pick<Program, 'ops' | 'tensors'>): Promise<GpuStart> {
     const { module, opened } = gpu;
-    if ((module as Maker).GpuExecutor === undefined)
-      throw new ChordError('no-webgpu', "this version's WebGPU backend runs no models yet");
     const pipelines = new module.Pipelines(opened.device, opened.features);
     const uploader = await module.Uploader.open({ ...opened, pipelines, ...module.weightsOf(program) });
     return new GpuStart(gpu, pipelines, uploader);
   }
 
-  /** Reads the matrices from the model's files. Throws the errors of the files and of Uploader.push(). */
+  /** Begins to make the executor and to compile its pipelines. An error waits for finish(). */
+  begin(program: Program): void {
+    const { module, opened } = this.#gpu;
+    this.#test = new module.SelfTest(program);
+    const { matrices } = this.uploader;
+    this.#making = module.GpuExecutor.open({ opened, program, matrices, pipelines: this.#pipelines }).then(
+      async (executor) => {
+        await executor.warm();
+        return executor;
+      },
+    );
+    this.#making.catch(() => undefined);
+  }
+
+  /** Takes bytes of a file, as Uploader.push(). */
+  async push(file: number, offset: number, bytes: Uint8Array): Promise<void> {
+    this.#test!.push(file, offset, bytes);
+    await this.uploader.push(file, offset, bytes);
+  }
+
+  /** Takes the rows of a model that is loaded already, as Uploader.pushRows(). */
+  async pushRows(read: Parameters<Uploader['pushRows']>[0]): Promise<void> {
+    await this.uploader.pushRows(read, this.push.bind(this));
+  }
+
+  /** Reads the matrices from the model's files. Throws the errors of the files and of push(). */
   async read(files: readonly FileAgain[]): Promise<void> {
     for (const [i, file] of files.entries()) {
       if (this.uploader.next?.file !== i) continue;
@@ -69,7 +80,7 @@ export class GpuStart {
         for (let offset = 0; stream.mustEnd || this.uploader.next?.file === i;) {
           const chunk = await stream.read();
           if (chunk === undefined) break;
-          await this.uploader.push(i, offset, chunk);
+          await this.push(i, offset, chunk);
           offset += chunk.byteLength;
         }
       } finally {
@@ -81,23 +92,17 @@ export class GpuStart {
   }
 
   /**
-   * Makes the executor when all matrices and vectors have come, compiles its pipelines and tests it. Throws
-   * `no-webgpu`, which says what the test found, and the errors of the executor and the upload.
+   * Resolves to the executor when its pipelines are compiled and this adapter passed the self-test. Throws
+   * `no-webgpu`, which says what is wrong, and the errors of the executor and the upload.
    */
-  async finish(program: Program): Promise<Executor> {
-    const { GpuExecutor } = this.#gpu.module as Maker;
+  async finish(): Promise<Executor> {
     const matrices = await this.uploader.finish();
-    const { opened } = this.#gpu;
-    const executor = await GpuExecutor!.open({ opened, program, matrices, pipelines: this.#pipelines });
-    try {
-      await executor.warm?.();
-      const why = (await executor.selfTest?.()) ?? this.#fault;
-      if (why !== undefined) throw new ChordError('no-webgpu', `the GPU computes wrongly: ${why}`);
-      return executor;
-    } catch (error) {
-      executor.free();
-      throw error;
-    }
+    const executor = await this.#making!;
+    executor.loadVectors();
+    const found = await this.#test!.run(this.#gpu.opened, this.#pipelines, matrices);
+    const why = found ?? this.#fault;
+    if (why !== undefined) throw new ChordError('no-webgpu', `the GPU computes wrongly: ${why}`);
+    return executor;
   }
 }
 

@@ -150,6 +150,18 @@ export class Uploader {
     return this.#order[this.#at];
   }
 
+  /** The matrices by their tensors' indices. Their bytes are complete after finish(). */
+  get matrices(): Map<number, Matrix> {
+    const matrices = this.#order.map(({ index, name, format, nIn, nRows }): [number, Matrix] => {
+      const parts = this.#placement.parts.get(index)!.map(({ buffer, ...part }) => ({
+        view: { buffer: this.#buffers[buffer]! },
+        ...part,
+      }));
+      return [index, { name, format, nIn, nRows, rowWords: rowWords({ format, nIn }), parts }];
+    });
+    return new Map(matrices);
+  }
+
   /**
    * Takes bytes of a file from `offset` on. Chunks come in order; bytes that no matrix needs may be left out.
    * Resolves when `bytes` may be used again. It waits when much is under way, so that memory stays bounded.
@@ -179,9 +191,13 @@ export class Uploader {
     }
   }
 
-  /** Takes all rows from `read`, which writes `count` rows of a tensor in file form, from `first` on. */
+  /**
+   * Takes all rows from `read`, which writes `count` rows of a tensor in file form, from `first` on. `push`:
+   * where their bytes go.
+   */
   async pushRows(
     read: (tensor: TensorEntry, first: number, count: number, into: Uint8Array) => void,
+    push: (file: number, offset: number, bytes: Uint8Array) => Promise<void> = this.push.bind(this),
   ): Promise<void> {
     const rows = new Uint8Array(Math.max(ROWS, ...this.#order.map(rowBytes)));
     for (const tensor of this.#order) {
@@ -190,7 +206,7 @@ export class Uploader {
       for (let first = 0; first < tensor.nRows; first += most) {
         const part = rows.subarray(0, Math.min(most, tensor.nRows - first) * bytes);
         read(tensor, first, part.byteLength / bytes, part);
-        await this.push(tensor.file, tensor.offset + first * bytes, part);
+        await push(tensor.file, tensor.offset + first * bytes, part);
       }
     }
   }
@@ -205,14 +221,7 @@ export class Uploader {
     await Promise.all(this.#underWay.splice(0));
     this.#checkLost();
     this.#free();
-    const matrices = this.#order.map(({ index, name, format, nIn, nRows }): [number, Matrix] => {
-      const parts = this.#placement.parts.get(index)!.map(({ buffer, ...part }) => ({
-        view: { buffer: this.#buffers[buffer]! },
-        ...part,
-      }));
-      return [index, { name, format, nIn, nRows, rowWords: rowWords({ format, nIn }), parts }];
-    });
-    return new Map(matrices);
+    return this.matrices;
   }
 
   /** Frees everything, also the weights. */

@@ -59,6 +59,11 @@ export class GpuLoad implements Sink {
     return new GpuLoad(engine, gpu, start, signal);
   }
 
+  /** Begins to compile, when the instance has begun. */
+  begin(): void {
+    this.#start.begin(readProgram(this.#engine.instance, this.#engine.file));
+  }
+
   get bytesUploaded(): number {
     return this.#start.uploader.counters.bytesUploaded;
   }
@@ -77,7 +82,7 @@ export class GpuLoad implements Sink {
     const { file } = this.#engine;
     if (!file.isReady && file.file === number) file.push(offset, bytes, number);
     // A GPU that hangs must not hold an abort.
-    await Promise.race([guarded(this.#start.uploader.push(number, offset, bytes)), this.#stopped]);
+    await Promise.race([guarded(this.#start.push(number, offset, bytes)), this.#stopped]);
     return this.file > number;
   }
 
@@ -94,9 +99,7 @@ export class GpuLoad implements Sink {
    * GpuFailure and the signal's reason.
    */
   async finish(again: (() => Promise<OnDevice>) | undefined): Promise<void> {
-    const { instance, file } = this.#engine;
-    const starting = guarded(this.#start.finish(readProgram(instance, file)));
-    const executor = await Promise.race([starting, this.#stopped]);
+    const executor = await Promise.race([guarded(this.#start.finish()), this.#stopped]);
     const { LastingExecutor } = this.#gpu.module;
     const destroyDevice = (): void => this.#gpu.opened.device.destroy();
     this.#isFinished = true;
@@ -125,8 +128,9 @@ export async function startAgain(
   const destroyDevice = (): void => gpu.opened.device.destroy();
   try {
     const start = await gpu.module.GpuStart.open(gpu, readOps(engine.instance, engine.file));
+    start.begin(readProgram(engine.instance, engine.file));
     await start.read(files);
-    const executor = await start.finish(readProgram(engine.instance, engine.file));
+    const executor = await start.finish();
     return { executor, destroyDevice };
   } catch (error) {
     destroyDevice();

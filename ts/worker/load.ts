@@ -101,6 +101,7 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
     opened.pool = started.pool;
     progress.total = bytesOf(files, engine.file);
     engine.file.begin();
+    gpu?.begin();
     const sink: Sink = gpu ?? engine.file;
     for (const [i, file] of files.entries()) {
       if (sink.isReady || sink.file !== i) continue;
