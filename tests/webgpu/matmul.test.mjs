@@ -156,6 +156,66 @@ describe('MATMUL', { skip: missing() || false }, () => {
     return matrices.map((m) => ({ ...m, parts: m.parts.map((part) => ({ view, ...part })) }));
   }
 
+  /** Products with inputs that quantize() wrote, judged with the codes and scales that it wrote. */
+  async function checkQuantised(room, { n, formats, rows, nTokens, add = false }) {
+    const { device, features, matmul, quantize } = room;
+    const random = randomFrom(n + nTokens);
+    const made = formats.map((format) => {
+      const files = Array.from({ length: rows }, () => randomRow(format, n, random));
+      return { format, files, cuts: [0], decoded: files.map((row) => decodeRow(format, row)) };
+    });
+    const matrices = shareBuffer(device, n, made);
+    const { slot } = makeInput(device, n, nTokens, random, 2);
+    const stride = Math.ceil((rows + 1) / 4) * 4;
+    const outs = formats.map(() => upload(device, new Float32Array(stride * nTokens).fill(7)));
+    const words = (n + n / 8) / 4;
+    const quantised = { buffer: upload(device, nTokens * words * 4) };
+    const dispatches = matmul({
+      label: 'test',
+      input: slot,
+      nIn: n,
+      matrices: matrices.map((matrix, s) => ({
+        matrix,
+        rows: { first: 0, count: rows },
+        out: { view: { buffer: outs[s] }, width: rows, stride },
+      })),
+      add,
+      rowsOf: 'batch',
+      tokens: 'many',
+      vectors: { buffer: upload(device, 16) },
+      features,
+      quantised,
+    });
+    assert.deepEqual(
+      dispatches.map(({ kernel }) => kernel),
+      ['matmul_packed'],
+    );
+    const batch = { nTokens, firstPosition: 0, nOutputs: 1 };
+    await runDispatches(
+      room,
+      [quantize({ label: 'test', input: slot, nIn: n, out: quantised }), ...dispatches],
+      batch,
+    );
+    const q = await download(device, quantised.buffer);
+    for (const [s, { format, decoded }] of made.entries()) {
+      const got = new Float32Array(await download(device, outs[s]));
+      for (let t = 0; t < nTokens; t++) {
+        const codes = new Int8Array(q, t * words * 4, n);
+        const scales = new Float32Array(q, (t * words + n / 4) * 4, n / 32);
+        const x = Float64Array.from(codes, (code, i) => code * scales[i >> 5]);
+        for (let r = 0; r < stride; r++) {
+          const what = `${format} ${n}x${rows} q8 ${nTokens}: row ${r} token ${t}`;
+          if (r >= rows) assert.equal(got[t * stride + r], 7, what);
+          else {
+            const { sum, size } = product(decoded[r], x);
+            const old = add ? 7 : 0;
+            near(what, got[t * stride + r], sum + old, (n / 32 + 10) * EPS * (size + old));
+          }
+        }
+      }
+    }
+  }
+
   const ACTIVATIONS = [
     { z: () => 0, f: (x) => Math.max(x, 0) },
     { z: (x) => x, f: (x) => x / (1 + Math.exp(-x)) },
@@ -331,6 +391,88 @@ describe('MATMUL', { skip: missing() || false }, () => {
           add: true,
           rowsOf,
         });
+  });
+
+  it('spreads more workgroups than a dimension holds', async () => {
+    const { device, features, matmul } = rooms[0];
+    const batch = { nTokens: 1, firstPosition: 0, nOutputs: 1 };
+    const floats = Float32Array.from({ length: 100 }, (_, r) => r + 1);
+    const out = upload(device, 400);
+    const view = { buffer: upload(device, floats) };
+    const make = (rows) =>
+      matmul({
+        label: 'test',
+        input: { view: { buffer: upload(device, new Float32Array([3, 0, 0, 0])) }, width: 1, stride: 4 },
+        nIn: 1,
+        matrices: [
+          {
+            matrix: {
+              name: 'test',
+              format: 'f32',
+              nIn: 1,
+              nRows: rows,
+              rowWords: 1,
+              parts: [{ view, offset: 0, firstRow: 0, nRows: rows }],
+            },
+            rows: { first: 0, count: rows },
+            out: { view: { buffer: out }, width: rows, stride: rows },
+          },
+        ],
+        rowsOf: 'output',
+        tokens: 'few', // eight rows a workgroup
+        vectors: { buffer: upload(device, 16) },
+        features,
+      })[0];
+    assert.deepEqual(make(8 * 65535).groups(batch), [65535, 1, 1]);
+    assert.deepEqual(make(8 * 65535 + 1).groups(batch), [32768, 2, 1]);
+    // As if a dimension held five: 13 workgroups in three rows of five.
+    await runDispatches(rooms[0], [{ ...make(100), groups: () => [5, 3, 1] }], batch);
+    const got = new Float32Array(await download(device, out, 400));
+    assert.deepEqual(
+      got,
+      floats.map((value) => 3 * value),
+    );
+  });
+
+  it('brings inputs into q8', async () => {
+    const { device, quantize } = rooms[0];
+    const [n, count] = [96, 5];
+    const x = makeInput(device, n, count, randomFrom(5), 3);
+    x.floats.fill(0, 0, 32); // a group of zeros
+    x.floats.fill(1e-40, x.stride, x.stride + 32); // 1 / d would overflow
+    device.queue.writeBuffer(x.slot.view.buffer, 0, x.floats);
+    const words = (n + n / 8) / 4;
+    const out = upload(device, count * words * 4);
+    const dispatch = quantize({ label: 'test', input: x.slot, nIn: n, out: { buffer: out } });
+    await runDispatches(rooms[0], [dispatch], { nTokens: count, firstPosition: 0, nOutputs: 1 });
+    const got = await download(device, out);
+    for (let t = 0; t < count; t++)
+      for (let i = 0; i < n; i++) {
+        const d = new Float32Array(got, (t * words + n / 4) * 4)[i >> 5];
+        const code = new Int8Array(got, t * words * 4)[i];
+        const value = x.floats[t * x.stride + i];
+        // Half a step, and the rounding of value / d <= 127, whose reciprocal is off by 2.5 eps.
+        near(`token ${t} element ${i}`, d * code, value, d * (0.5 + 127 * 5 * EPS) + 1e-37);
+      }
+  });
+
+  for (const [format, { elements }] of Object.entries(FORMATS).filter(([, f]) => f.elements > 1))
+    it(`multiplies ${format} by q8 inputs`, async () => {
+      const n = Math.max(96, 2 * elements);
+      await checkQuantised(rooms[0], { n, formats: [format], rows: 37, nTokens: 65 });
+    });
+
+  it('takes up to three matrices with q8 inputs', async () => {
+    await checkQuantised(rooms[0], {
+      n: 256,
+      formats: ['q4_k', 'q6_k', 'q4_0'],
+      rows: 70,
+      nTokens: 9,
+      add: true,
+    });
+    assert.equal(rooms[0].takesQuantised([{ format: 'q4_k', nIn: 256 }], rooms[0].features), true);
+    assert.equal(rooms[0].takesQuantised([{ format: 'f16', nIn: 256 }], rooms[0].features), false);
+    assert.equal(rooms[0].takesQuantised([{ format: 'q4_k', nIn: 256 }], rooms[1].features), false);
   });
 
   it('fuses a norm', async () => {

@@ -11,6 +11,8 @@ export interface Format {
   readonly isFloat: boolean;
   /** An element is d * code + m, not only d * code. */
   readonly hasOffset: boolean;
+  /** Each 16 elements have a scale of their own, not each 32. */
+  readonly has16?: boolean;
   /** Texts of kernels/formats that its own text needs. */
   readonly needs: readonly string[];
 }
@@ -51,11 +53,11 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   q5_0: split(32, 22, 0),
   q5_1: whole(32, 24, true),
   q8_0: split(32, 34, 0),
-  q2_k: whole(256, 84, true),
-  q3_k: split(256, 110, 108),
+  q2_k: { ...whole(256, 84, true), has16: true },
+  q3_k: { ...split(256, 110, 108), has16: true },
   q4_k: whole(256, 144, true, 'k_scales'),
   q5_k: whole(256, 176, true, 'k_scales'),
-  q6_k: split(256, 210, 208),
+  q6_k: { ...split(256, 210, 208), has16: true },
   iq4_nl: split(32, 18, 0, 'iq4_values'),
   iq4_xs: whole(256, 136, false, 'iq4_values'),
   q1_0: split(128, 18, 0),

@@ -40,6 +40,8 @@ export interface MatmulOptions {
   readonly tokens: Tokens;
   readonly vectors: View;
   readonly features: Features;
+  /** The input as quantize() wrote it, for `many` rows of the batch (takesQuantised). */
+  readonly quantised?: View;
   /** Fused: the input is norm(input), as the op NORM says. For `one` and `few`, as the next two. */
   readonly norm?: Norm;
   /** Fused before `norm`: the input is input + norm(h), which is also written to `sum`. nIn % 4 is 0. */
@@ -62,6 +64,8 @@ const THREADS = 64;
 /** The tile of matmul.wgsl: 64 rows, and tokens whose number times four are the workgroup's invocations. */
 const TILE_ROWS = 64;
 const TILE_TOKENS = 32;
+/** matmul_packed.wgsl's, with the same rows. */
+const PACKED_TOKENS = 64;
 
 const u32 = (value: number): Param => ({ u32: value });
 
@@ -117,7 +121,12 @@ export function matmul(options: MatmulOptions): Dispatch[] {
     : matrices.flatMap(piecesOf).map((piece) => [piece]);
   return lists.flatMap((pieces) => {
     if (tokens !== 'many') return [matvec(options, pieces)];
-    if (rowsOf === 'batch') return [tiled(options, pieces)];
+    if (rowsOf === 'batch') {
+      const isFloat = pieces.some(({ matrix }) => FORMATS[matrix.format].isFloat);
+      return [
+        options.quantised && !isFloat ? packed(options, pieces, options.quantised) : tiled(options, pieces),
+      ];
+    }
     return [
       limited(matvec(options, pieces), ({ nOutputs }) => nOutputs <= FEW),
       limited(tiled(options, pieces), ({ nOutputs }) => nOutputs > FEW),
@@ -149,11 +158,12 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
   const fused = `${plus ? 'add+' : ''}${norm ? 'norm+' : ''}matvec${GLU ? '+glu' : ''}`;
   return {
     kernel: 'matvec',
-    with: [...texts.with, 'segments', 'activation', plus ? 'before_sum' : 'before_plain'],
+    with: [...texts.with, 'segments', 'inputs', 'activation', plus ? 'before_sum' : 'before_plain'],
     glue: `${texts.glue}\n${outputs(results.length, plus ? 7 : 5)}`,
     constants: { ROWS, TOKENS, GLU, NORM: Number(norm !== undefined), OFFSETS: hasOffsets(pieces) },
     overrides: {
       ...overridesOf(options, pieces),
+      X_STRIDE: options.input.stride / 4,
       LANES: lanes,
       ACTIVATION: glu ?? 0,
       ...(norm && { EPS: norm.eps, HAS_NORM_WEIGHT: Number(norm.weight !== undefined) }),
@@ -175,15 +185,38 @@ function tiled(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
   const tiles = tilesOf(pieces, TILE_ROWS);
   return {
     kernel: 'matmul',
-    with: [...texts.with, 'segments'],
+    with: [...texts.with, 'segments', 'inputs'],
     glue: `${texts.glue}\n${outputs(pieces.length, 5)}`,
     constants: { TILE_TOKENS },
-    overrides: overridesOf(options, pieces),
+    overrides: { ...overridesOf(options, pieces), X_STRIDE: options.input.stride / 4 },
     ...common(options, pieces, pieces, 'matmul'),
     groups: (batch) => {
       const n = rowsOf(options, batch);
       return [tiles, Math.ceil(n / TILE_TOKENS), n === 0 ? 0 : 1];
     },
+  };
+}
+
+/** As tiled(), with integer products of codes. */
+function packed(options: MatmulOptions, pieces: readonly Piece[], q: View): Dispatch {
+  const texts = textsOf(
+    pieces.map(({ matrix }) => matrix),
+    true,
+  );
+  const tiles = tilesOf(pieces, TILE_ROWS);
+  const { buffers, ...others } = common(options, pieces, pieces, 'matmul_packed');
+  return {
+    kernel: 'matmul_packed',
+    with: [...texts.with, 'segments'],
+    glue: `${texts.glue}\n${outputs(pieces.length, 5)}`,
+    constants: {
+      OFFSETS: hasOffsets(pieces),
+      SCALES: pieces.some(({ matrix }) => FORMATS[matrix.format].has16) ? 2 : 1,
+    },
+    overrides: overridesOf(options, pieces),
+    ...others,
+    buffers: [buffers[0]!, q, ...buffers.slice(2)],
+    groups: ({ nTokens }) => [tiles, Math.ceil(nTokens / PACKED_TOKENS), nTokens === 0 ? 0 : 1],
   };
 }
 
@@ -206,7 +239,6 @@ const hasOffsets = (pieces: readonly Piece[]): number =>
 function overridesOf(options: MatmulOptions, pieces: readonly Piece[]): Record<string, number> {
   const overrides: Record<string, number> = {
     N_IN: options.nIn,
-    X_STRIDE: options.input.stride / 4,
     ADD: Number(options.add ?? false),
     OUTPUT_ROWS: Number(options.rowsOf === 'output'),
   };
@@ -259,6 +291,38 @@ function common(
       const n = rowsOf(options, batch);
       return { madds: n * products, bytes: n === 0 ? 0 : weights };
     },
+  };
+}
+
+/**
+ * Whether a product of many tokens with these matrices can take q8 inputs, as the CPU's products do: then
+ * quantize() the input once, and give matmul() `quantised`.
+ */
+export function takesQuantised(matrices: readonly Matrix[], features: Features): boolean {
+  return (
+    features.packedDot && matrices.every(({ format, nIn }) => !FORMATS[format].isFloat && nIn % 32 === 0)
+  );
+}
+
+/** Bytes that quantize() writes for a row. */
+export const quantisedBytes = (nIn: number): number => nIn + nIn / 8;
+
+/** Brings rows of the batch into q8. `out` holds quantisedBytes(nIn) for each; nIn is a multiple of 32. */
+export function quantize(o: {
+  readonly label: string;
+  readonly input: Slot;
+  readonly nIn: number;
+  readonly out: View;
+}): Dispatch {
+  const { label, input, nIn, out } = o;
+  return {
+    kernel: 'quantize',
+    label: `quantize/q8/${label}`,
+    overrides: { N_IN: nIn, X_STRIDE: input.stride / 4 },
+    params: [],
+    buffers: [input.view, out],
+    groups: ({ nTokens }) => [Math.ceil(nIn / 32 / THREADS), nTokens, nTokens === 0 ? 0 : 1],
+    work: () => ({ madds: 0, bytes: 0 }),
   };
 }
 

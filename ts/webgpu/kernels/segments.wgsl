@@ -15,7 +15,6 @@ struct Params {
   post: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;
-@group(0) @binding(3) var<storage, read> x: array<vec4f>;
 @group(0) @binding(4) var<storage, read> vectors: array<f32>;
 
 // Rows of each segment. A segment that isn't there has none.
@@ -32,8 +31,6 @@ override BIAS2: bool = false;
 override STRIDE0: u32;
 override STRIDE1: u32 = 0;
 override STRIDE2: u32 = 0;
-// From one row of x to the next, in four floats.
-override X_STRIDE: u32;
 override ADD: bool = false;
 override OUTPUT_ROWS: bool = false;
 
@@ -68,19 +65,6 @@ fn segment_of(number: u32, rows: u32) -> Segment {
 
 fn n_rows() -> u32 {
   return select(batch.n_tokens, batch.n_outputs, OUTPUT_ROWS);
-}
-
-// Inputs 4 j .. 4 j + 3 of group b; those past the row's end are 0.
-fn input(t: u32, b: u32, j: u32) -> vec4f {
-  if (N_IN % 32u == 0u) {
-    return x[t * X_STRIDE + 8u * b + j];
-  }
-  let first = 32u * b + 4u * j;
-  if (first >= N_IN) {
-    return vec4f(0.0);
-  }
-  let at = vec4u(first, first + 1u, first + 2u, first + 3u);
-  return select(vec4f(0.0), x[t * X_STRIDE + 8u * b + j], at < vec4u(N_IN));
 }
 
 // Four of a vector's N_IN elements, those that belong to input(t, b, j).
