@@ -228,6 +228,22 @@ test('a number on the border of two tokens takes the second', { skip }, async ()
   );
 });
 
+test('topP keeps the fewest tokens that reach it', { skip }, async () => {
+  const cases = [0, 0.25, 0.26, 0.5, 0.75, 0.999].flatMap((topP) =>
+    [0.249, 0.25, 0.4, 0.5, 0.7, 0.999].map((u) => ({
+      nVocab: 80,
+      logits: row(80, () => -1),
+      sampling: { ...plain, topK: 4, topP },
+      random: Math.floor(u * 2 ** 32) / 2 ** 32,
+    })),
+  );
+  const records = await open(80).draw(cases);
+  assert.deepEqual(
+    records.map(({ id }) => id),
+    cases.map((one) => oracle.draw(one)),
+  );
+});
+
 test('a draw that further tokens may decide is left to the host', { skip }, async () => {
   const sampler = open(3000);
   const flat = row(3000, () => gauss() / 10);

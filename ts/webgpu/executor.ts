@@ -21,6 +21,8 @@ import type { DrawKind, Drawn } from './sample.js';
 
 /** Steps that are submitted before the token that they evaluate is known. */
 const AHEAD = 2;
+/** Draws without steps ahead after one that the session had to make: steps ahead of it are lost. */
+const PAUSE = 16;
 /** Tokens that the penalties of sampling look at. */
 const PENALTY_WINDOW = 64;
 
@@ -47,6 +49,8 @@ interface Step {
   readonly address: number;
   readonly position: number;
   readonly sampling: Sampling;
+  /** The number that it draws with. */
+  readonly random: number;
   readonly work: number;
   readonly drawn: Promise<Drawn>;
 }
@@ -68,6 +72,8 @@ export class GpuExecutor implements Executor {
   /** Steps ahead, and the token that the step before them drew. */
   #ahead: Step[] = [];
   #last = -1;
+  /** Draws to make before steps are submitted ahead again. */
+  #pause = 0;
   /** The sequence whose tables and ids are on the GPU. */
   #shown: number | undefined;
   #lost: string | undefined;
@@ -214,6 +220,8 @@ export class GpuExecutor implements Executor {
       step.address === address &&
       step.position === batch.firstPosition &&
       step.sampling === sampling &&
+      // A new seed. At temperature 0 the generator stands still.
+      (step.random === batch.random || kindOf(step.sampling) === 'max') &&
       batch.ids.length === 1 &&
       batch.ids[0] === this.#last;
     if (isForeseen) return this.#ahead.shift();
@@ -223,17 +231,19 @@ export class GpuExecutor implements Executor {
 
   /** Submits the steps behind `step`, which computes `batch`. Then waits for its token. */
   async #finishStep(batches: Batches, batch: Batch, step: Step): Promise<Ran> {
-    await this.#lookAhead(batches, batch, step);
+    if (this.#pause === 0) await this.#lookAhead(batches, batch, step);
     const { id } = await step.drawn;
     this.#check();
     const { work } = step;
     this.#last = id;
     if (id >= 0) {
+      this.#pause = Math.max(0, this.#pause - 1);
       batches.acceptBatch(new Float32Array(0));
       return { isDone: true, work, token: id };
     }
     // The candidates don't decide, or a logit isn't finite: the session samples, or tells the error. Steps
     // ahead have overwritten the row, so the batch runs again.
+    this.#pause = PAUSE;
     if (this.#ahead.length > 0) {
       this.#ahead = [];
       this.#write(batch);
@@ -284,14 +294,15 @@ export class GpuExecutor implements Executor {
   ): Promise<Step> {
     const draws = await this.#drawing(kindOf(o.sampling));
     this.#sampler.set(o.sampling);
-    this.#sampler.next(batches.randomAhead(o.ahead), o.record);
+    const random = batches.randomAhead(o.ahead);
+    this.#sampler.next(random, o.record);
     this.#commands.encode(encoder, draws, shapeOf(batch));
     this.#readback.copy(encoder, o.record);
     this.#commands.submit(encoder);
     const drawn = this.#readback.read(o.record);
     drawn.catch(() => undefined); // whoever waits for the step gets the error
     const { sampling, work } = o;
-    return { address: batches.address, position: batch.firstPosition, sampling, work, drawn };
+    return { address: batches.address, position: batch.firstPosition, sampling, random, work, drawn };
   }
 
   // ---- what goes to the GPU before a batch ------------------------------------------------------------
