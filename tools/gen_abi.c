@@ -185,6 +185,21 @@ static void print_enums(void)
     ENTRY(FLAG_, FINE);
     close_object("OpFlag", "OpFlag");
 
+    printf("\n/** What an op does with its slots and its cache. */");
+    open_object("OpTrait");
+    ENTRY(TRAIT_, IN_PLACE);
+    ENTRY(TRAIT_, READS_CACHE);
+    ENTRY(TRAIT_, WRITES_CACHE);
+    close_object("OpTrait", "OpTrait");
+    printf("/** Bits of OpTrait by the op's kind. */\n"
+           "export const opTraits: { readonly [kind: number]: number } = {\n");
+#define INT(f)
+#define INTS(f, n)
+#define FLOAT(f)
+#define OP(NAME, name, value, traits, fields, text) printf("  %d: %d,\n", value, (int)(traits));
+#include "../src/program/ops.def"
+    printf("};\n");
+
     open_object("Activation");
     ENTRY(ACTIVATION_, SILU);
     ENTRY(ACTIVATION_, GELU);

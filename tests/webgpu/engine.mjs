@@ -8,6 +8,7 @@ export const room = await load(
   'pipelines',
   'upload',
   'executor',
+  'fusions',
   'lowering',
   'memory',
   '../wasm/engine',
@@ -22,7 +23,7 @@ let module;
  * Loads a GGUF file's bytes for the GPU. Returns { engine, executor, program, session(), logits(ids),
  * free() }.
  */
-export async function openModel(gpu, bytes, { device: deviceOptions, ...options } = {}) {
+export async function openModel(gpu, bytes, { device: deviceOptions, isFused, ...options } = {}) {
   module ??= await WebAssembly.compile(
     await readFile(new URL('../../build/wasm/wasm32-simd.wasm', import.meta.url)),
   );
@@ -36,7 +37,7 @@ export async function openModel(gpu, bytes, { device: deviceOptions, ...options 
   const uploader = await room.Uploader.open({ ...opened, pipelines, tensors, groups });
   await uploader.push(0, 0, bytes);
   const matrices = await uploader.finish();
-  const executor = await room.GpuExecutor.open({ opened, program, matrices, pipelines });
+  const executor = await room.GpuExecutor.open({ opened, program, matrices, pipelines, isFused });
   executor.loadVectors();
   return {
     engine,

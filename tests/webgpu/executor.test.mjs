@@ -50,6 +50,43 @@ test('a fork continues with its own copy of a page, and so does the original', {
   assert.deepEqual(model.errors, []);
 });
 
+// Dispatches of a layer. In `mixed`, queries, keys and values are of floats and of codes: three products.
+const layers = { 'f32-mha': 6, 'q8_0-bias': 6, 'qwen3-f32': 6, 'gemma3-f32': 6, mixed: 8 };
+for (const [name, most] of Object.entries(layers))
+  test(
+    `${name}: a decoded token takes ${most} dispatches a layer, with the results of op by op`,
+    { skip },
+    async (t) => {
+      const { prompts, tolerance } = await readGolden(name);
+      const { sequence, rows, logits } = prompts[0];
+      const bytes = await bytesOf(name);
+      const results = [];
+      for (const isFused of [true, false]) {
+        const model = await openModel(gpu, bytes, { isFused, kvType: 'f32' });
+        try {
+          const got = await model.logits(sequence, { batch: 1 });
+          results.push(rows.map((row) => got[row]));
+          const labels = (await model.executor.describe()).map(({ label }) => label);
+          const perLayer = labels.filter(
+            (label) => /\/0(\b|$)/.test(label) && !label.startsWith('embed'),
+          ).length;
+          t.diagnostic(`${isFused ? 'fused' : 'op by op'}: ${perLayer} in layer 0, ${labels.length} in all`);
+          if (isFused) assert.ok(perLayer <= most, labels.join(' '));
+          else assert.ok(perLayer > most, labels.join(' '));
+        } finally {
+          model.free();
+        }
+      }
+      const [fused, plain] = results;
+      t.diagnostic(
+        `NMSE of fused ${nmse(fused, logits).toExponential(1)}, to op by op ${nmse(fused, plain).toExponential(1)}`,
+      );
+      assert.ok(nmse(fused, logits) <= tolerance.nmse);
+      // Both are sums of the same float32 terms in another order: each is some 1e-13 from exact.
+      assert.ok(nmse(fused, plain) <= 1e-9);
+    },
+  );
+
 const names = (await fixtureNames()).filter((name) => name.match(process.env.FIXTURE ?? ''));
 for (const name of names)
   test(`${name}: the GPU's logits are llama.cpp's`, { skip }, async (t) => {

@@ -148,6 +148,33 @@ export const OpFlag = {
 } as const;
 export type OpFlag = (typeof OpFlag)[keyof typeof OpFlag];
 
+/** What an op does with its slots and its cache. */
+export const OpTrait = {
+  IN_PLACE: 1,
+  READS_CACHE: 2,
+  WRITES_CACHE: 4,
+} as const;
+export type OpTrait = (typeof OpTrait)[keyof typeof OpTrait];
+/** Bits of OpTrait by the op's kind. */
+export const opTraits: { readonly [kind: number]: number } = {
+  1: 0,
+  2: 0,
+  3: 0,
+  4: 1,
+  5: 1,
+  6: 4,
+  7: 2,
+  8: 0,
+  9: 1,
+  10: 0,
+  11: 0,
+  12: 0,
+  13: 0,
+  14: 1,
+  15: 1,
+  16: 6,
+};
+
 export const Activation = {
   SILU: 1,
   GELU: 2,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns the program into dispatches: op by op here, in the order of the program. fusions.ts joins neighbours.
+// The dispatches of one op. fusions.ts goes through the program and joins neighbours.
 // No architecture is known: an op is what ops.def says.
 import { OpFlag } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
@@ -56,7 +56,7 @@ export class Places {
   }
 }
 
-type Op<Name extends OpRecord['name']> = Extract<OpRecord, { name: Name }>;
+export type Op<Name extends OpRecord['name']> = Extract<OpRecord, { name: Name }>;
 
 /** A layer's number, or "out" outside the layers: the end of a label. */
 const where = ({ layer }: OpRecord): string => (layer < 0 ? 'out' : String(layer));
@@ -121,19 +121,7 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
         }),
       ];
     case 'ATTEND':
-      return attend({
-        label: `attend/${label}`,
-        queries: slot(op.in[0]!),
-        out: slot(op.out[0]!),
-        cache: memory.cache(op.cache),
-        nHead: op.part.n_head,
-        vDim: op.part.v_dim,
-        scale: op.part.scale,
-        softcap: op.part.softcap,
-        pages: memory.tables,
-        tokens: rows.batch,
-        partial: memory.partial,
-      });
+      return attend(attendOptions(op, l, rows, places));
     case 'GLU': {
       const { width, activation } = op.part;
       const [gate, up] = [slot(op.in[0]!), slot(op.in[1]!)];
@@ -193,15 +181,29 @@ export function matmulOptions(
   };
 }
 
+export function attendOptions(
+  op: Op<'ATTEND'>,
+  { memory }: Lowering,
+  rows: Rows,
+  places: Places,
+): Parameters<typeof attend>[0] {
+  return {
+    label: `attend/${where(op)}`,
+    queries: places.at(op.in[0]!),
+    out: places.at(op.out[0]!),
+    cache: memory.cache(op.cache),
+    nHead: op.part.n_head,
+    vDim: op.part.v_dim,
+    scale: op.part.scale,
+    softcap: op.part.softcap,
+    pages: memory.tables,
+    tokens: rows.batch,
+    partial: memory.partial,
+  };
+}
+
 function matrixOf(l: Lowering, tensor: number): Matrix {
   const matrix = l.matrices.get(tensor);
   if (matrix === undefined) throw new ChordError('internal', `matrix ${tensor} isn't on the GPU`);
   return matrix;
-}
-
-/** All dispatches of a batch, and the slot that holds its output rows. */
-export function lower(l: Lowering, rows: Rows): { dispatches: Dispatch[]; output: Slot } {
-  const places = new Places(l.memory);
-  const dispatches = l.program.ops.flatMap((op) => lowerOp(op, l, rows, places));
-  return { dispatches, output: places.at(l.program.outputSlot) };
 }
