@@ -5,7 +5,7 @@ import { OpFlag } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { OpRecord, Program } from '../executor.js';
 import { attend, kvStore } from './attend.js';
-import type { Dispatch, Features, Matrix, Slot } from './dispatch.js';
+import type { Dispatch, Features, Matrix, Slot, Vector } from './dispatch.js';
 import { embed, matmul } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import type { GpuMemory } from './memory.js';
@@ -155,6 +155,12 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
   }
 }
 
+/** A vector's elements from `first` on: the biases of fused matrices are one vector. */
+const from = ({ offset, length }: Vector, first: number): Vector => ({
+  offset: offset + first,
+  length: length - first,
+});
+
 export function matmulOptions(
   op: Op<'MATMUL'>,
   l: Lowering,
@@ -170,7 +176,7 @@ export function matmulOptions(
     matrices: Array.from({ length: n_weights }, (_, i) => ({
       matrix: matrixOf(l, op.weight[i]!),
       rows: { first: row[i]!, count: n_out[i]! },
-      ...(op.weight[3 + i]! < 0 ? {} : { bias: memory.vector(op.weight[3 + i]!) }),
+      ...(op.weight[3 + i]! < 0 ? {} : { bias: from(memory.vector(op.weight[3 + i]!), row[i]!) }),
       out: places.at(op.out[i]!),
     })),
     add: (op.flags & OpFlag.ADD) !== 0,
