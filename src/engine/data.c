@@ -162,3 +162,17 @@ chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, 
     else narrow(dst, (const float *)(const void *)t->data + row * n_cols, n_cols, t->type);
     return CHORD_OK;
 }
+
+void *chord_model_release(chord_model *m, int32_t tensor, size_t *bytes)
+{
+    if (!m || m->phase != PHASE_READY || tensor < 0 || tensor >= m->plan.n_tensors) return NULL;
+    chord_tensor *t = &m->plan.tensors[tensor];
+    if (t->placement != CHORD_PLACE_RESIDENT || t->layout == CHORD_LAYOUT_VECTOR) return NULL;
+    void *block = t->data;
+    *bytes = (size_t)t->bytes;
+    t->placement = CHORD_PLACE_EXTERNAL;
+    t->data = NULL;
+    t->is_ready = 0;
+    m->config.external = 1; /* no step of the CPU executor from now on */
+    return block;
+}

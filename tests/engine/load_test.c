@@ -157,6 +157,40 @@ TEST(chord_model_row_returns_every_row_as_it_is_in_the_file)
     }
 }
 
+TEST(a_released_matrix_is_the_hosts_and_the_vectors_stay)
+{
+    file const f = read_fixture("qwen2-q4_k");
+    host h = load(f, all_at_once, f.n);
+    CHECK_EQ(h.status, CHORD_DONE);
+    const chord_plan *plan = chord_model_plan_of(h.model);
+    size_t released = 0, n = 7;
+    CHECK(!chord_model_release(h.model, -1, &n) && !chord_model_release(h.model, plan->n_tensors, &n));
+    for (int32_t k = 0; k < plan->n_tensors; k++) {
+        const chord_tensor *t = &plan->tensors[k];
+        const float *vector = chord_model_vector(h.model, k);
+        const uint8_t *data = t->data;
+        uint8_t *block = chord_model_release(h.model, k, &n);
+        CHECK(!!block == (t->layout != CHORD_LAYOUT_VECTOR && data));
+        CHECK(chord_model_vector(h.model, k) == vector);
+        if (!block) continue;
+        CHECK(block == data && n == t->bytes && (uintptr_t)block % CHORD_BLOCK_ALIGN == 0);
+        memset(block, 0xff, n);
+        released += n;
+        CHECK(!chord_model_release(h.model, k, &n)); /* once */
+        CHECK_EQ(chord_model_row(h.model, k, 0, block, n), CHORD_INVALID_ARGUMENT);
+    }
+    CHECK(released > f.n / 2);
+    size_t const bytes = chord_session_bytes(h.model);
+    void *block = aligned_alloc(CHORD_BLOCK_ALIGN,
+                                (bytes + CHORD_BLOCK_ALIGN - 1) / CHORD_BLOCK_ALIGN * CHORD_BLOCK_ALIGN);
+    chord_session *s = chord_session_open(h.model, block, bytes);
+    int32_t const id = 1;
+    CHECK_EQ(chord_session_push(s, &id, 1), CHORD_OK);
+    CHECK_EQ(chord_session_step(s, CHORD_NO_LIMIT), CHORD_INVALID_ARGUMENT);
+    free(block);
+    done(&h);
+}
+
 /* Rope factors, norms and biases stay in the plan: tables and small kernels of every executor need them. */
 TEST(external_placement_leaves_vectors_in_the_plan)
 {

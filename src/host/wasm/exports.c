@@ -72,6 +72,14 @@ EXPORT(row_decode) int32_t export_row_decode(int32_t type, double row, double by
 {
     return chord_row_decode(type, at(row), size(bytes), n, at(dst));
 }
+/* Writes the number of bytes to the double at `bytes`. */
+EXPORT(model_release) double export_release(double m, int32_t tensor, double bytes)
+{
+    size_t n = 0;
+    void *block = chord_model_release(at(m), tensor, &n);
+    *(double *)at(bytes) = (double)n;
+    return address(block);
+}
 /* The number of ops is plan_info.n_ops. */
 EXPORT(model_program) double export_program(double m)
 {
