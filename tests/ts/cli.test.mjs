@@ -153,6 +153,8 @@ test('wrong usage is status 2, names what is wrong on stderr and prints nothing 
     [['generate', MODEL, TEXT, '--system', 'x'], '--chat'],
     [['info', MODEL, '--kv', 'q1'], '--kv'],
     [['info', MODEL, '--json=yes'], '--json'],
+    [['generate', MODEL, TEXT, '--backend', 'gpu'], "'gpu'"],
+    [['generate', MODEL, TEXT, '--gpu', 'backend=vulkan'], '--backend webgpu'],
     [['logits', MODEL, TEXT, '--full'], '--json'],
     [['logits', MODEL, TEXT, '--json', '--full', '--top', '3'], '--top'],
     [['bench', MODEL, '--repeat', '0'], '--repeat'],

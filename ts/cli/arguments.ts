@@ -33,6 +33,9 @@ export interface Command {
   contextLength: number | 'auto' | undefined;
   memoryBudget: number | undefined;
   threads: number | undefined;
+  backend: 'auto' | 'cpu' | 'webgpu' | undefined;
+  /** Flags of the package `webgpu`. */
+  gpu: readonly string[] | undefined;
   kvType: 'f16' | 'q8_0' | 'f32' | undefined;
   /** A folder, 'none', or undefined for the package's default. */
   cache: string | undefined;
@@ -153,6 +156,10 @@ function check(name: CommandName, words: string[], values: Values): Command {
   const kvType = value('kv');
   if (kvType !== undefined && kvType !== 'f16' && kvType !== 'q8_0' && kvType !== 'f32')
     throw new UsageError(`--kv: '${kvType}' isn't f16, q8_0 or f32`);
+  const backend = value('backend');
+  if (backend !== undefined && backend !== 'auto' && backend !== 'cpu' && backend !== 'webgpu')
+    throw new UsageError(`--backend: '${backend}' isn't auto, cpu or webgpu`);
+  if (has('gpu') && backend !== 'webgpu') throw new UsageError('--gpu needs --backend webgpu');
   if (has('cache') && has('no-cache')) throw new UsageError("--cache and --no-cache can't be combined");
   const repeat = whole('repeat', value('repeat')) ?? 3;
   if (repeat < 1) throw new UsageError('--repeat: at least 1 is needed');
@@ -180,6 +187,8 @@ function check(name: CommandName, words: string[], values: Values): Command {
     contextLength: value('ctx') === 'auto' ? 'auto' : whole('ctx', value('ctx')),
     memoryBudget: bytes('memory', value('memory')),
     threads: whole('threads', value('threads')),
+    backend,
+    gpu: values.get('gpu') as readonly string[] | undefined,
     kvType,
     cache: has('no-cache') ? 'none' : value('cache'),
     token: value('token'),

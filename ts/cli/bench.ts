@@ -47,7 +47,8 @@ export async function bench(
       if (ms !== null) aborts.push(ms);
     }
     const { wasmBytes, bufferBytesPeak } = await model!.counters();
-    const { name, architecture, quantization, parameters, variant, threads, backendReason } = model!.info;
+    const { name, architecture, quantization, parameters, variant, threads, backend, backendReason } =
+      model!.info;
     status.clear();
     const found = {
       model: name || architecture,
@@ -55,6 +56,7 @@ export async function bench(
       quantization,
       variant,
       threads,
+      backend,
       backendReason,
       prefillTokens: PREFILL_TOKENS,
       decodeTokens: DECODE_TOKENS,
@@ -166,6 +168,7 @@ function table(
     quantization: string;
     variant: string;
     threads: number;
+    backend: string;
     loadMs: number;
     depths: DepthFigures[];
     leftOut: number[];
@@ -174,7 +177,7 @@ function table(
   },
   contextLength: number,
 ): string {
-  const { model, parameters, quantization, variant, threads } = found;
+  const { model, parameters, quantization, variant, threads, backend } = found;
   const row = (...cells: string[]): string =>
     `${cells[0]!.padEnd(12)}${cells
       .slice(1)
@@ -182,7 +185,7 @@ function table(
       .join('')}\n`;
   return (
     `${onOneLine(model)}: ${count(parameters)} parameters, ${onOneLine(quantization)}; ` +
-    `${variant}, ${threads} ${threads === 1 ? 'thread' : 'threads'}\n\n` +
+    `${backend === 'webgpu' ? 'WebGPU, ' : ''}${variant}, ${threads} ${threads === 1 ? 'thread' : 'threads'}\n\n` +
     row('depth', 'prefill, tokens/s', 'decode, tokens/s') +
     found.depths
       .map(({ depth, prefillTokensPerSecond, decodeTokensPerSecond }) =>

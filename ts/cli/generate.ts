@@ -28,7 +28,8 @@ export async function generate(
   if (stats === undefined || stats.tokens + stats.promptMs === 0) return;
   const figures =
     `${stats.promptTokens} tokens read in ${stats.promptMs.toFixed(0)} ms, ${stats.tokens} written at ` +
-    `${stats.tokensPerSecond.toFixed(1)} tokens/s (${stats.finishReason})`;
+    `${stats.tokensPerSecond.toFixed(1)} tokens/s (${stats.finishReason})` +
+    (command.backend === undefined ? '' : `\n${model.info.backend}: ${model.info.backendReason}`);
   note(command, `\n${faint(wrapped(figures))}\n`);
   if (profile) note(command, profileTable(profile, stats.promptTokens - stats.cachedTokens + stats.tokens));
 }

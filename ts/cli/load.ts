@@ -19,6 +19,8 @@ export const loadOptions = (command: Command): LoadModelOptions => ({
   contextLength: command.contextLength,
   memoryBudget: command.memoryBudget,
   threads: command.threads,
+  backend: command.backend,
+  gpu: command.gpu,
   kvType: command.kvType,
 });
 

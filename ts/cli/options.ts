@@ -71,6 +71,17 @@ export const options = {
     value: 'N',
     text: 'threads that compute (as many as the machine has, at most 8)',
   },
+  backend: {
+    type: 'string',
+    value: 'NAME',
+    text: 'cpu, webgpu (the GPU, by the package webgpu) or auto (the CPU in Node)',
+  },
+  gpu: {
+    type: 'string',
+    value: 'FLAG',
+    multiple: true,
+    text: 'a flag for the package webgpu, as backend=vulkan; may be repeated',
+  },
   kv: { type: 'string', value: 'TYPE', text: 'type of the KV cache: f16, q8_0 or f32 (f16)' },
   // Models of the web
   cache: {
@@ -108,6 +119,8 @@ export const loadingOptions = [
   'ctx',
   'memory',
   'threads',
+  'backend',
+  'gpu',
   'kv',
   'cache',
   'no-cache',
