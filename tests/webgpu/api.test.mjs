@@ -9,8 +9,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { ChordError, WasmModel, loadModel } from '../../dist/index.js';
+import init, { ChordError, WasmModel, loadModel } from '../../dist/index.js';
 import { missing, useDriver } from './gpu.mjs';
+import { load } from './room.mjs';
 
 const execute = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -177,4 +178,125 @@ test('bytes are read again for the CPU when the GPU fails, a stream is used up',
 test('probe_gpu says whether Dawn has a device', needsGpu, async () => {
   assert.equal(await WasmModel.probe_gpu(), true);
   assert.equal(WasmModel.is_gpu_available(), true);
+});
+
+const PROMPT = 'The walk of';
+
+/** Runs `use(model)` with a model of level 1 that takes the likeliest of 12 tokens. */
+async function withModel(use) {
+  await init();
+  const model = new WasmModel(new Uint8Array(await readFile(FIXTURE)));
+  model.set_config(12, 0, 1, 0, 1);
+  try {
+    return await use(model);
+  } finally {
+    model.free();
+  }
+}
+
+async function textOf(stream) {
+  let text = '';
+  for await (const piece of stream) text += piece;
+  return text;
+}
+
+test('init_gpu_async brings a model onto the GPU, which writes the same text', needsGpu, () =>
+  withModel(async (model) => {
+    const expected = model.generate(PROMPT);
+    assert.throws(() => model.init_gpu(), { code: 'no-webgpu', hint: /init_gpu_async/ });
+    const unused = model.generate_async(PROMPT);
+    const going = model.init_gpu_async();
+    await refused(unused.next(), 'busy');
+    assert.throws(() => model.generate(PROMPT), { code: 'busy' });
+    await Promise.all([going, model.init_gpu_async()]);
+    model.init_gpu();
+    assert.equal(WasmModel.is_gpu_available(), true);
+    const { backend, backendReason, memory } = model.get_model_info();
+    assert.equal(backend, 'webgpu');
+    assert.match(backendReason, /^WebGPU, as asked: /);
+    assert.ok(memory.gpu > memory.weights / 2);
+
+    const before = model.counters();
+    assert.equal(await textOf(unused), expected);
+    const after = model.counters();
+    assert.ok(after.gpuDispatches > before.gpuDispatches && after.gpuBytes > 0);
+    assert.equal(after.wasmBytes, before.wasmBytes);
+    for (const call of [() => model.generate(PROMPT), () => model.generate_stream(PROMPT, () => {})])
+      assert.throws(call, { code: 'invalid-argument', hint: /generate_async/ });
+    await model.init_gpu_async();
+
+    // A stream that is left gives the model back after its step.
+    for await (const piece of model.generate_async(PROMPT)) if (piece !== undefined) break;
+    assert.equal(await textOf(model.generate_async(PROMPT)), expected);
+    const left = model.generate_async(PROMPT);
+    const pending = left.next();
+    const { stepsRun } = model.counters();
+    while (model.counters().stepsRun === stepsRun) await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    await left.return();
+    assert.equal((await pending).done, true);
+    assert.equal(await textOf(model.generate_async(PROMPT)), expected);
+    const freed = model.generate_async(PROMPT);
+    const last = freed.next();
+    await new Promise(setImmediate);
+    freed.free();
+    await last;
+    assert.equal(await textOf(model.generate_async(PROMPT)), expected);
+  }),
+);
+
+test('a model without a GPU says why and goes on with the CPU', () =>
+  withModel(async (model) => {
+    const expected = model.generate(PROMPT);
+    await refused(model.init_gpu_async({ gpu: ['adapter=there is no such adapter'] }), 'no-webgpu');
+    await refused(model.init_gpu_async({ gpu: 'backend=vulkan' }), 'invalid-argument');
+    await refused(model.init_gpu_async({ flags: [] }), 'invalid-argument');
+    assert.throws(() => model.init_gpu(), { code: 'no-webgpu' });
+    const { backend, backendReason } = model.get_model_info();
+    assert.equal(backend, 'cpu');
+    assert.match(backendReason, /^the CPU: WebGPU has no adapter/);
+    assert.equal(model.generate(PROMPT), expected);
+    assert.equal(model.counters().gpuDispatches, 0);
+  }));
+
+test('errors of webgpu.js are of the class that the package exports', needsGpu, () =>
+  withModel(async (model) => {
+    const going = model.init_gpu_async();
+    model.free();
+    const error = await refused(going, 'disposed');
+    assert.ok(error instanceof ChordError);
+    await refused(model.init_gpu_async(), 'disposed');
+  }),
+);
+
+test('the command line runs on the GPU when it is asked to', needsGpu, async () => {
+  const generate = (...more) =>
+    execute(process.execPath, [
+      path.join(root, 'dist/cli.js'),
+      'generate',
+      FIXTURE,
+      PROMPT,
+      ...['--temperature', '0', '--max-tokens', '12'],
+      ...more,
+    ]);
+  const [cpu, gpu] = await Promise.all([generate('--backend', 'cpu'), generate('--backend', 'webgpu')]);
+  assert.equal(gpu.stdout, cpu.stdout);
+  assert.match(cpu.stderr, /\ncpu: the CPU, as asked/);
+  assert.match(gpu.stderr, /\nwebgpu: WebGPU, as asked: /);
+});
+
+test('the memory of released matrices is free, and the CPU executor refuses', async () => {
+  const { WasmEngine } = await load('../wasm/engine');
+  const module = await WebAssembly.compile(await readFile(path.join(root, 'build/wasm/wasm32-simd.wasm')));
+  const engine = WasmEngine.load(module, new Uint8Array(await readFile(FIXTURE)));
+  const { heap } = engine.instance;
+  const { top } = heap;
+  const released = engine.file.release();
+  assert.ok(released > 0.9 * engine.file.planInfo.weight_bytes, `${released} bytes`);
+  assert.equal(engine.file.release(), 0);
+  assert.ok(heap.alloc(released / 8) + released / 8 < top);
+  const session = engine.openSession();
+  session.push([1]);
+  assert.throws(() => engine.executor.run(session, 1), /external/);
+  engine.free();
 });

@@ -30,6 +30,8 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
   #isComplete = false;
   #tokens = 0;
   #queue: Promise<unknown> = Promise.resolve();
+  /** A step that the GPU hasn't answered yet. */
+  #pending: Promise<unknown> | undefined;
 
   /** `WasmModel.generate_async` makes streams. @internal */
   constructor(lease: Lease) {
@@ -64,7 +66,8 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
         await nextTurn();
         if (this.#isComplete) continue; // return(), throw() or free() came in between
         const generation = (this.#generation ??= this.#lease.start());
-        const piece = generation.step();
+        const piece = await this.#answer(generation.step());
+        if (this.#isComplete) continue;
         const isToken = generation.tokenCount > this.#tokens;
         this.#tokens = generation.tokenCount;
         if (generation.isFinished) this.#finish();
@@ -76,10 +79,27 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
     }
   }
 
-  /** Ends the stream and releases the model. `break` in a for-await loop calls it. */
-  return(): Promise<{ value: string; done: true }> {
+  /** Resolves to a step's result. A step that is complete takes no turn. */
+  async #answer(step: string | undefined | Promise<string | undefined>): Promise<string | undefined> {
+    if (!(step instanceof Promise)) return step;
+    this.#pending = step;
+    try {
+      return await step;
+    } finally {
+      this.#pending = undefined;
+      if (this.#isComplete) this.#release();
+    }
+  }
+
+  /**
+   * Ends the stream and releases the model. `break` in a for-await loop calls it. Resolves after the step that
+   * a GPU is computing.
+   */
+  async return(): Promise<{ value: string; done: true }> {
+    const pending = this.#pending;
     this.#finish();
-    return Promise.resolve({ value: '', done: true });
+    await pending?.catch(() => undefined);
+    return { value: '', done: true };
   }
 
   /** Ends the stream as `return()` does, and rejects with `error`. */
@@ -100,7 +120,10 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
     return this.#tokens;
   }
 
-  /** Ends the stream as `return()` does, without a promise. */
+  /**
+   * Ends the stream as `return()` does, without a promise. On the GPU the model is `busy` until the step under
+   * way has ended.
+   */
   free(): void {
     this.#finish();
   }
@@ -112,6 +135,10 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
   #finish(): void {
     if (this.#isComplete) return;
     this.#isComplete = true;
+    if (this.#pending === undefined) this.#release();
+  }
+
+  #release(): void {
     this.#generation?.end();
     if (this.#hasModel) this.#lease.giveBack();
   }

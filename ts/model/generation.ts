@@ -18,7 +18,8 @@ export interface GenerationConfig {
 
 /** A model's session and counters. One generation at a time uses them. */
 export interface Workplace {
-  readonly work: Work;
+  /** Replaced when the model goes onto the GPU, while no generation uses it. */
+  work: Work;
   /**
    * `tokensPrefilled`: prompt tokens evaluated, of prompts that were read to their end. `tokensDecoded`:
    * tokens sampled, except the first of each generation.
@@ -93,16 +94,26 @@ export class Generation {
   /**
    * Runs one step of about 10 ms. Returns a piece of text, which may be '', when a token is complete;
    * undefined when the token needs more steps. The last piece, which sets `isFinished`, may be text that was
-   * held back, without a token of its own.
+   * held back, without a token of its own. Returns a promise of it where the executor answers later.
    */
-  step(): string | undefined {
+  step(): string | undefined | Promise<string | undefined> {
     if (this.#isFinished) return undefined;
     if (this.#prompt !== undefined) this.#continuation = this.#tokenize(this.#prompt);
     const continuation = this.#continuation;
-    const isDone = continuation?.step();
-    if (isDone instanceof Promise)
-      throw new ChordError('internal', 'level 1 needs an executor that answers at once');
-    if (continuation === undefined || isDone !== true) return undefined;
+    if (continuation === undefined) return undefined;
+    const isDone = continuation.step();
+    if (!(isDone instanceof Promise)) return this.#took(continuation, isDone);
+    return isDone.then(
+      (isDone) => this.#took(continuation, isDone),
+      (error: unknown) => {
+        // The executor of another file has an error class of its own.
+        throw ChordError.isInstance(error) ? ChordError.from(error) : error;
+      },
+    );
+  }
+
+  #took(continuation: Continuation, isDone: boolean): string | undefined {
+    if (this.#isFinished || !isDone) return undefined;
     const { promptTokens, cachedTokens } = continuation;
     if (this.#taken === 0) this.#at.counters.tokensPrefilled += promptTokens - cachedTokens;
     else this.#at.counters.tokensDecoded += 1;

@@ -7,6 +7,11 @@ import { findGpu } from '../webgpu/detect.js';
 
 let isAvailable = false;
 
+/** A model got a device. */
+export function foundGpu(): void {
+  isAvailable = true;
+}
+
 /**
  * Requests an adapter and a device, destroys the device, and stores whether it got one within three seconds.
  * Never rejects.

@@ -3,10 +3,11 @@
 // Calls are synchronous where they wait for nothing, so the load of a large model and generate() block a
 // page. generate_async() doesn't block. Level 2 (loadModel) runs the engine in a worker.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { asBytes, asOptions, refuse, wrong } from '../check.js';
+import { asBytes, asOptional, asOptions, asStrings, refuse, wrong } from '../check.js';
 import type { Fields } from '../check.js';
 import { Work } from '../continuation.js';
-import { ChordError, show } from '../errors.js';
+import { ChordError, messageOf, show } from '../errors.js';
+import type { GpuCounters } from '../executor.js';
 import { asAddress, inlineModule } from '../files.js';
 import { asOption, numbers } from '../options.js';
 import { describe } from '../wasm/describe.js';
@@ -21,7 +22,7 @@ import { Pace } from '../wasm/pace.js';
 import { AsyncTokenStream } from './async-token-stream.js';
 import { Generation } from './generation.js';
 import type { GenerationConfig, Workplace } from './generation.js';
-import { isGpuAvailable, probeGpu } from './gpu.js';
+import { foundGpu, isGpuAvailable, probeGpu } from './gpu.js';
 
 /** Options of `init`. By default, `init` compiles the package's own module. */
 export interface InitOptions {
@@ -75,8 +76,18 @@ function asModule(module: unknown): WebAssembly.Module {
   return module as WebAssembly.Module;
 }
 
-/** Counters of the work since the load; none of them is a time. */
-export interface WasmModelCounters {
+/** Options of `init_gpu_async`. */
+export interface GpuOptions {
+  /** Node: flags for the package `webgpu`, such as 'backend=vulkan'. */
+  gpu?: readonly string[];
+  /** Address of webgpu.js, if not beside the package's JavaScript. */
+  webgpuUrl?: string | URL;
+}
+
+/**
+ * Counters of the work since the load; none of them is a time. Those of the GPU are 0 while the CPU computes.
+ */
+export interface WasmModelCounters extends GpuCounters {
   /** Steps that the executor ran. A step takes about 10 ms. */
   readonly stepsRun: number;
   /**
@@ -94,6 +105,14 @@ export interface WasmModelCounters {
 
 /** Target time of a step. Chromium runs a timer at every second turn, so a step must stay below 20 ms. */
 const STEP_MS = 10;
+
+const noGpuCounters: GpuCounters = {
+  gpuDispatches: 0,
+  gpuBytes: 0,
+  gpuBytesRead: 0,
+  submits: 0,
+  readbacks: 0,
+};
 
 /** The same defaults as level 2. */
 const defaults: GenerationConfig = {
@@ -116,6 +135,10 @@ export class WasmModel {
   #config = defaults;
   #isFreed = false;
   #isBusy = false;
+  /** The way onto the GPU: under way, or done. */
+  #gpu: Promise<void> | undefined;
+  /** The reason for the backend, after init_gpu_async(). */
+  #reason: string | undefined;
 
   /**
    * Loads a GGUF file from its bytes. The bytes are copied and not changed. Blocks until the model is
@@ -171,7 +194,9 @@ export class WasmModel {
   }
 
   /**
-   * Returns the continuation of `prompt`, without the prompt. Blocks until the continuation is complete.
+   * Returns the continuation of `prompt`, without the prompt. Blocks until the continuation is complete. After
+   * `init_gpu_async()` it throws `invalid-argument`: a call that blocks can't wait for a GPU. Use
+   * `generate_async` then.
    *
    * @throws {ChordError} `busy` while another generation is unfinished, `context-full` when no new token
    *   fits in the context behind the prompt, `invalid-argument` for an empty prompt or a value that isn't a
@@ -192,6 +217,8 @@ export class WasmModel {
     needPrompt(prompt);
     if (typeof callback !== 'function')
       refuse(`generate_stream: callback is ${show(callback)}, not a function`);
+    if (this.#open().work.engine.executor.name === 'webgpu')
+      refuse("the model is on the GPU, and a call that blocks can't wait for it", 'use generate_async');
     this.#take();
     let generation: Generation | undefined;
     try {
@@ -199,6 +226,8 @@ export class WasmModel {
       let text = '';
       for (let count = 0; !generation.isFinished;) {
         const piece = generation.step();
+        if (piece instanceof Promise)
+          throw new ChordError('internal', 'the CPU executor must answer at once');
         const isToken = generation.tokenCount > count;
         count = generation.tokenCount;
         text += piece ?? '';
@@ -252,22 +281,55 @@ export class WasmModel {
   }
 
   /**
-   * Always rejects with `no-webgpu` and the reason: this version has no GPU backend. The model continues to
-   * run on the CPU.
+   * Brings the model onto the GPU: a WebGPU adapter and device, the weights out of memory, the pipelines, and
+   * a test of what they compute here. From then on `generate_async` runs on the GPU, and `generate` and
+   * `generate_stream` throw `invalid-argument`. The session starts empty. The weights' WebAssembly memory
+   * serves pages and prompts then; a memory never shrinks. The model is `busy` until the promise settles. A
+   * call after a success does nothing.
+   *
+   * In Node the project must have installed the package `webgpu`.
+   *
+   * @throws {ChordError} `no-webgpu` with the reason, `out-of-memory` when the GPU can't hold the model,
+   *   `device-lost`, `io` when webgpu.js can't be loaded, `busy` while a generation is unfinished,
+   *   `disposed`. The model continues to run on the CPU.
    */
-  async init_gpu_async(): Promise<void> {
+  async init_gpu_async(options: GpuOptions = {}): Promise<void> {
     this.#open();
-    const found = (await probeGpu())
-      ? 'a WebGPU device is available, but'
-      : 'no WebGPU device is available, and';
-    throw new ChordError('no-webgpu', `${found} this version has no GPU backend yet`, {
-      hint: 'the model continues to run on the CPU',
-    });
+    const given = asOptions('init_gpu_async', options, ['gpu', 'webgpuUrl']);
+    const gpu = asOptional(given['gpu'], (flags) => asStrings('gpu', flags));
+    const webgpuUrl = asAddress('webgpuUrl', given['webgpuUrl']);
+    await (this.#gpu ??= this.#goOntoGpu({ gpu, webgpuUrl }));
   }
 
-  /** Always throws `no-webgpu`: no `init_gpu_async()` can have succeeded in this version. */
+  async #goOntoGpu(request: {
+    gpu: readonly string[] | undefined;
+    webgpuUrl: string | undefined;
+  }): Promise<void> {
+    let hasModel = false;
+    try {
+      this.#take();
+      hasModel = true;
+      const { engine, session, counters } = this.#place.work;
+      const { ontoGpu } = await import('./onto-gpu.js');
+      const { executor, adapter, release } = await ontoGpu(engine, request, () => !this.#isFreed);
+      engine.closeSession(session);
+      engine.useExecutor(executor, release);
+      engine.file.release();
+      this.#place.work = new Work(engine, new Pace(STEP_MS), counters);
+      this.#reason = `WebGPU, as asked: ${adapter}`;
+      foundGpu();
+    } catch (error) {
+      this.#gpu = undefined;
+      if (hasModel) this.#reason = `the CPU: ${messageOf(error)}`;
+      throw error;
+    } finally {
+      if (hasModel) this.#isBusy = false;
+    }
+  }
+
+  /** Does nothing if `init_gpu_async()` has succeeded on this model; throws `no-webgpu` otherwise. */
   init_gpu(): void {
-    this.#open();
+    if (this.#open().work.engine.executor.name === 'webgpu') return;
     throw new ChordError('no-webgpu', 'the model is not on the GPU', {
       hint: 'await init_gpu_async() first',
     });
@@ -289,6 +351,7 @@ export class WasmModel {
       this.#open().work.engine,
       this.#compiled,
       "1 thread: level 1 runs in the caller's thread",
+      this.#reason,
     );
   }
 
@@ -299,6 +362,7 @@ export class WasmModel {
     return {
       stepsRun,
       ...counters,
+      ...(work.engine.executor.counters ?? noGpuCounters),
       kvPages: work.session.state().n_pages,
       wasmBytes: work.engine.instance.heap.size,
     };

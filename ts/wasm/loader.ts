@@ -182,6 +182,23 @@ export class Loader {
     return this.#isReady;
   }
 
+  /**
+   * Frees the memory of all matrices: an executor outside the instance has them. Returns its bytes. No helper
+   * may have joined the model.
+   */
+  release(): number {
+    const { heap, exports, model, scratch } = this.#instance;
+    let bytes = 0;
+    for (let i = 0; i < this.planInfo.n_tensors; i++) {
+      const block = exports.model_release(model, i, scratch);
+      if (block === 0) continue;
+      const size = heap.readDouble(scratch);
+      heap.free(block, size);
+      bytes += size;
+    }
+    return bytes;
+  }
+
   get planInfo(): PlanInfo {
     if (this.#plan === undefined) throw new ChordError('internal', 'the model is not planned yet');
     return this.#plan;
