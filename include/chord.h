@@ -315,10 +315,10 @@ chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, 
  * aligned to 4 bytes). */
 chord_status chord_row_decode(int32_t type, const void *row, size_t bytes, int32_t n, float *dst);
 
-/* Takes a matrix out of the model, because another executor has a copy: the model never uses its bytes again,
- * and the host may. Its placement is EXTERNAL from then on, and the CPU executor can't step any more. Call it
- * when the model is ready and no helper has joined it. Returns the address of *bytes bytes, a multiple of
- * CHORD_BLOCK_ALIGN; NULL if the tensor is no matrix in memory, or the model isn't ready. */
+/* Takes a matrix out of the model, because another executor has a copy: the model never uses its bytes
+ * again, and the host may. Its placement is EXTERNAL from then on, and the CPU executor can't step any more.
+ * Call it when the model is ready and no helper has joined it. Returns the address of *bytes bytes, a
+ * multiple of CHORD_BLOCK_ALIGN; NULL if the tensor is no matrix in memory, or the model isn't ready. */
 void *chord_model_release(chord_model *m, int32_t tensor, size_t *bytes);
 
 /* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */

@@ -92,8 +92,8 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
   }
 
   /**
-   * Ends the stream and releases the model. `break` in a for-await loop calls it. Resolves after the step that
-   * a GPU is computing.
+   * Ends the stream and releases the model. `break` in a for-await loop calls it. Resolves after the step
+   * that a GPU is computing.
    */
   async return(): Promise<{ value: string; done: true }> {
     const pending = this.#pending;
@@ -121,8 +121,8 @@ export class AsyncTokenStream implements AsyncIterableIterator<string> {
   }
 
   /**
-   * Ends the stream as `return()` does, without a promise. On the GPU the model is `busy` until the step under
-   * way has ended.
+   * Ends the stream as `return()` does, without a promise. On the GPU the model is `busy` until the step
+   * under way has ended.
    */
   free(): void {
     this.#finish();

@@ -8,8 +8,7 @@ import { nextTurn } from '../platform.js';
 import type { WasmEngine } from '../wasm/engine.js';
 import { readProgram } from '../wasm/program.js';
 import { openGpu } from '../webgpu/chunk.js';
-import { GpuStart } from '../webgpu/start.js';
-import type { Uploader } from '../webgpu/upload.js';
+import type { GpuStart } from '../webgpu/start.js';
 
 export interface OnGpu {
   readonly executor: Executor;
@@ -22,8 +21,8 @@ export interface OnGpu {
 const PART = 512 << 10;
 
 /**
- * Opens a GPU, uploads the engine's matrices and makes the executor, which isn't in the engine yet. The engine
- * is only read. `isWanted`: false stops the work, which then throws `disposed`.
+ * Opens a GPU, uploads the engine's matrices and makes the executor, which isn't in the engine yet. The
+ * engine is only read. `isWanted`: false stops the work, which then throws `disposed`.
  *
  * Throws `no-webgpu`, `out-of-memory`, `device-lost`, `io`; nothing is left on the GPU then.
  */
@@ -42,9 +41,10 @@ export async function ontoGpu(
   try {
     check();
     const program = readProgram(engine.instance, engine.file);
-    start = await GpuStart.open(open, program);
-    await upload(start.uploader, program, check);
-    executor = await start.finish(program);
+    start = await open.module.GpuStart.open(open, program);
+    start.begin(program);
+    await upload(start, program, check);
+    executor = await start.finish();
     check();
     return { executor, adapter, release: () => device.destroy() };
   } catch (error) {
@@ -56,8 +56,8 @@ export async function ontoGpu(
 }
 
 /** Rows come out of memory in file form: the exact inverse of the repacking. */
-async function upload(uploader: Uploader, program: Program, check: () => void): Promise<void> {
-  for (let tensor; (tensor = uploader.next) !== undefined;) {
+async function upload(start: GpuStart, program: Program, check: () => void): Promise<void> {
+  for (let tensor; (tensor = start.uploader.next) !== undefined;) {
     const { index, nRows, bytes, file, offset } = tensor;
     const rowBytes = bytes / nRows;
     const most = Math.max(1, Math.floor(PART / rowBytes));
@@ -65,7 +65,7 @@ async function upload(uploader: Uploader, program: Program, check: () => void): 
       const part = new Uint8Array(Math.min(most, nRows - first) * rowBytes);
       for (let at = 0; at < part.byteLength; at += rowBytes)
         part.set(program.row(index, first + at / rowBytes), at);
-      await uploader.push(file, offset + first * rowBytes, part);
+      await start.push(file, offset + first * rowBytes, part);
       await nextTurn();
       check();
     }

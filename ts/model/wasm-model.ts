@@ -194,8 +194,8 @@ export class WasmModel {
   }
 
   /**
-   * Returns the continuation of `prompt`, without the prompt. Blocks until the continuation is complete. After
-   * `init_gpu_async()` it throws `invalid-argument`: a call that blocks can't wait for a GPU. Use
+   * Returns the continuation of `prompt`, without the prompt. Blocks until the continuation is complete.
+   * After `init_gpu_async()` it throws `invalid-argument`: a call that blocks can't wait for a GPU. Use
    * `generate_async` then.
    *
    * @throws {ChordError} `busy` while another generation is unfinished, `context-full` when no new token
