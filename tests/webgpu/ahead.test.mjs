@@ -55,46 +55,39 @@ async function using(use) {
 }
 const sampled = (options, n) => using((open) => take(start(open(), { ...options, isDrawn: false }), n));
 
-test('steps ahead are dropped when another token, seed, sequence or place comes', { skip }, () =>
-  using(async (open) => {
-    const options = { ids: prompt, sampling: defaults, seed: 1 };
-    const session = open();
-    let next = start(session, options);
-    const first = await take(next, 12);
-
-    // Another token than the one drawn, at a place that steps ahead have computed.
-    const other = (first[11] + 1) % 290;
-    session.truncate(prompt.length + 11);
-    session.push([other]);
-    const changed = [...prompt, ...first.slice(0, 11), other];
-    next = start(session, { ids: [], sampling: defaults, seed: 2 });
-    const second = await take(next, 9);
-
-    // The same options and the same last token, but another seed.
-    next = start(session, { ids: [], sampling: defaults, seed: 3 });
-    const third = await take(next, 9);
-    const kept = [...changed, ...second];
-    assert.deepEqual(first, await sampled(options, 12));
-    assert.deepEqual(second, await sampled({ ids: changed, sampling: defaults, seed: 2 }, 9));
-    assert.deepEqual(third, await sampled({ ids: kept, sampling: defaults, seed: 3 }, 9));
-
-    // A fork, and the two in turn.
-    const copy = open(session);
-    const a = start(session, { ids: [], sampling: defaults, seed: 4 });
-    const b = start(copy, { ids: [], sampling: defaults, seed: 5 });
-    const base = [...kept, ...third];
-    const [wantA, wantB] = [
-      await sampled({ ids: base, sampling: defaults, seed: 4 }, 6),
-      await sampled({ ids: base, sampling: defaults, seed: 5 }, 6),
-    ];
-    const [gotA, gotB] = [[], []];
-    for (let i = 0; i < 6; i++) {
-      gotA.push((await a()).token);
-      gotB.push((await b()).token);
-    }
-    assert.deepEqual([gotA, gotB], [wantA, wantB]);
-  }),
-);
+test('steps ahead are dropped when another token, seed, sequence or place comes', { skip }, async () => {
+  const script = (isDrawn) =>
+    using(async (open) => {
+      const options = { ids: [], sampling: defaults, isDrawn };
+      const session = open();
+      const all = [];
+      const some = async (n, more) => {
+        const tokens = await take(start(session, { ...options, ...more }), n);
+        all.push(tokens);
+        return tokens;
+      };
+      const first = await some(12, { ids: prompt, seed: 1 });
+      // Another token than the one drawn, at a place that steps ahead have computed.
+      session.truncate(prompt.length + 11);
+      await some(9, { ids: [(first[11] + 1) % 290] });
+      // The same options and the same last token, but another seed.
+      await some(9, { seed: 3 });
+      // An earlier place, and then the place that steps ahead have computed.
+      const tokens = session.tokens().slice();
+      session.truncate(20);
+      await some(1, { ids: [7] });
+      session.truncate(20);
+      await some(4, { ids: tokens.subarray(20) });
+      // A fork, and the two in turn.
+      const copy = open(session);
+      const a = start(session, { ...options, seed: 4 });
+      const b = start(copy, { ...options, seed: 5 });
+      for (let i = 0; i < 6; i++) all.push(await take(a, 1), await take(b, 1));
+      return all;
+    });
+  const [drawn, sampled] = [await script(true), await script(false)];
+  assert.deepEqual(drawn, sampled);
+});
 
 test('penalties and a prompt in another sequence, in turn', { skip }, () =>
   using(async (open) => {
