@@ -188,7 +188,7 @@ async function attended(b, c, { kv, scale, softcap, window, tokens, sinks }) {
   await store(b, c, { cache, pages });
   const kept = new Uint8Array(await download(b.device, cache.view.buffer));
   const out = slotOf(b.device, c.nTokens, c.nHead * c.vOut);
-  const shape = { nHead: c.nHead, vDim: c.vOut, tokens, cache };
+  const shape = { nHead: c.nHead, vDim: c.vOut, tokens, cache, features: b.features };
   const dispatches = b.attend({
     label: 'attend',
     queries: slotOf(b.device, c.nTokens, c.nHead * c.kDim, c.queries),
@@ -271,12 +271,12 @@ test('attend of one token: ratios of heads, widths, and a position beyond the lo
       { nHead: 2, nKv: 2, kDim: 8, vDim: 6, context: 1, nTokens: 1, size: 4 },
       { softcap: 15, tokens: 'one', sinks: [2, 0] },
     ],
+    ['f16', { nHead: 3, nKv: 1, kDim: 40, vDim: 0, vOut: 10, context: 40000, nTokens: 1 }, { tokens: 'one' }],
     [
       'f32',
       { nHead: 2, nKv: 2, kDim: 8, vDim: 6, context: 6200, nTokens: 1 },
       { softcap: 15, tokens: 'one', sinks: [5, 11] },
     ],
-    ['f16', { nHead: 3, nKv: 1, kDim: 12, vDim: 0, vOut: 10, context: 40000, nTokens: 1 }, { tokens: 'one' }],
   ]),
 );
 
@@ -348,7 +348,18 @@ async function fusedOut(b, f, { kv, norms = '', rope }, how) {
     norms.includes(of.toUpperCase()) ? { weight: vector[of] } : norms.includes(of) ? {} : undefined;
   const turn = rope && { ...rope, angles: slotOf(b.device, 1, rope.nRot, rope.pairs) };
   const out = slotOf(b.device, 1, nHead * c.vOut);
-  const shape = { label: 'x', queries, out, cache, pages, nHead, vDim: c.vOut, scale, softcap };
+  const shape = {
+    label: 'x',
+    features: b.features,
+    queries,
+    out,
+    cache,
+    pages,
+    nHead,
+    vDim: c.vOut,
+    scale,
+    softcap,
+  };
   const partial = { buffer: upload(b.device, b.partialBytes({ ...shape, tokens: 'one' })) };
   const plain = () => [
     b.headNorm({ label: 'q', out: queries, nHead, headDim: kDim, eps, vectors, ...normOf('q') }),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dispatches of KV_STORE and ATTEND over paged caches. kernels/kv.wgsl knows the order in a page.
-import type { BatchShape, Cache, Dispatch, KvName, Param, Slot, Vector, View } from './dispatch.js';
+import type { BatchShape, Cache, Dispatch, Features, KvName, Param, Slot, Vector, View } from './dispatch.js';
 
 /** Tokens of a page. */
 export const PAGE_TOKENS = 32;
@@ -79,6 +79,8 @@ export interface AttendOptions {
   readonly sinks?: Vector | undefined;
   /** Needed with sinks. */
   readonly vectors?: View | undefined;
+  /** Left out: workgroup memory does what subgroups would. */
+  readonly features?: Features | undefined;
 }
 
 /** The first position that any query of a batch sees. */
@@ -135,9 +137,12 @@ interface Split {
   readonly blocks: number;
   readonly mostChunks: number;
   readonly constants: Readonly<Record<string, number>>;
+  readonly bySubgroups: boolean;
 }
 
-function splitOf(o: Pick<AttendOptions, 'nHead' | 'vDim' | 'tokens'> & { cache: Cache }): Split {
+function splitOf(
+  o: Pick<AttendOptions, 'nHead' | 'vDim' | 'tokens' | 'features'> & { readonly cache: Cache },
+): Split {
   const eights = (width: number): number => Math.ceil(width / 8);
   const k8 = eights(o.cache.kDim);
   // About four loads of 16 bytes an invocation. A power of two.
@@ -149,13 +154,24 @@ function splitOf(o: Pick<AttendOptions, 'nHead' | 'vDim' | 'tokens'> & { cache: 
   while (most > 1 && floats(most) > 4096) most--;
   const all = (o.nHead / o.cache.nKv) * (o.tokens === 'one' ? 1 : FEW_TOKENS);
   const blocks = Math.ceil(all / most);
+  const least = o.features?.subgroupMin ?? 0;
+  const bySubgroups = lanes > 1 && lanes <= least;
   const rows = Math.ceil(all / blocks);
   return {
     rows,
     blocks,
     // Some 512 workgroups fill a large GPU, and each chunk costs a part.
     mostChunks: Math.min(256, Math.max(32, Math.ceil(512 / (o.cache.nKv * blocks)))),
-    constants: { THREADS, CHUNK, ROWS: rows, K8: k8, V8: eights(o.vDim), K_LANES: lanes },
+    constants: {
+      THREADS,
+      CHUNK,
+      ROWS: rows,
+      K8: k8,
+      V8: eights(o.vDim),
+      K_LANES: lanes,
+      ROW_LANES: bySubgroups ? Math.min(16, least) : 16,
+    },
+    bySubgroups,
   };
 }
 
@@ -187,14 +203,21 @@ interface Queries {
 
 function attendSplit(o: AttendOptions, queries: Queries): Dispatch[] {
   const { cache, nHead, partial } = o;
-  const { rows, mostChunks, constants } = splitOf(o);
+  const { rows, mostChunks, constants, bySubgroups } = splitOf(o);
   const all = { ...attendOverrides(o), MOST_CHUNKS: mostChunks };
   const chunks = (batch: BatchShape): number => chunksOf(cache, mostChunks, batch);
   return [
     {
       kernel: 'attend_split',
       label: o.label,
-      with: ['cap', 'kv', `kv_${cache.kv}`, 'attend_chunks', ...queries.with],
+      with: [
+        'cap',
+        'kv',
+        `kv_${cache.kv}`,
+        'attend_chunks',
+        bySubgroups ? 'score_subgroup' : 'score_workgroup',
+        ...queries.with,
+      ],
       constants,
       overrides: { ...all, ...queries.overrides },
       params: [{ u32: cache.table }, ...queries.params],

@@ -1,6 +1,6 @@
 // ATTEND for few tokens: ROWS query rows of one KV head over one chunk of positions a workgroup. So keys and
 // values are read once for all heads that share them. query_plain or query_raw has the bindings and makes
-// the queries. attend_reduce joins the chunks.
+// the queries, score_workgroup or score_subgroup the scores. attend_reduce joins the chunks.
 // CHUNK positions at a time: K_LANES invocations share a key, an invocation has eight elements of the values
 // of every V_SUBS-th position.
 override CAP: f32;
@@ -12,7 +12,8 @@ const V_SUBS = THREADS / V8;
 var<workgroup> query: array<vec4f, ROWS * 2 * K8>;
 var<workgroup> scores: array<f32, ROWS * CHUNK>;
 var<workgroup> room: array<f32, max(max(K_LANES * ROOM_ROW, 8 * THREADS), 8 * (K8 + V8))>;
-var<workgroup> sixteen: array<f32, ROWS * 16>;
+// What the ROW_LANES invocations of a row found.
+var<workgroup> found: array<f32, ROWS * ROW_LANES>;
 var<workgroup> most: array<f32, ROWS>;
 var<workgroup> keep: array<f32, ROWS>;
 var<workgroup> numbers: array<u32, CHUNK / 32>;
@@ -29,76 +30,29 @@ fn is_seen(row: u32, kv_head: u32, at: u32) -> bool {
   return at <= position && (WINDOW == 0 || at + WINDOW > position);
 }
 
-// Scores of positions [c, c + n), STEP at a time.
-fn score(c: u32, n: u32, first_row: u32, kv_head: u32, lane: u32) {
-  let part = lane % K_LANES;
-  let slot = lane / K_LANES;
-  for (var s = 0u; s < n; s += STEP) {
-    let j = s + slot;
-    var sums = array<f32, ROWS>(); // without the value, Dawn keeps the last round's sums
-    if (j < n) {
-      let keys = keys_at(numbers[j / 32], kv_head);
-      for (var i = part; i < K8; i += K_LANES) {
-        let k = kv_eight(keys, K_DIM, j % 32, i);
-        for (var r = 0u; r < ROWS; r++) {
-          let at = 2 * (r * K8 + i);
-          sums[r] += dot(k[0], query[at]) + dot(k[1], query[at + 1]);
-        }
+// The sums of all rows over the part of the chunk's key j that an invocation has; 0 from key n on.
+fn products(j: u32, n: u32, part: u32, kv_head: u32) -> array<f32, ROWS> {
+  var sums = array<f32, ROWS>(); // without the value, Dawn keeps the last round's sums
+  if (j < n) {
+    let keys = keys_at(numbers[j / 32], kv_head);
+    for (var i = part; i < K8; i += K_LANES) {
+      let k = kv_eight(keys, K_DIM, j % 32, i);
+      for (var r = 0u; r < ROWS; r++) {
+        let at = 2 * (r * K8 + i);
+        sums[r] += dot(k[0], query[at]) + dot(k[1], query[at + 1]);
       }
     }
-    for (var r = 0u; r < ROWS; r++) {
-      room[part * ROOM_ROW + r * STEP + slot] = sums[r];
-    }
-    workgroupBarrier();
-    for (var e = lane; e < ROWS * STEP; e += THREADS) {
-      var sum = 0.0;
-      for (var i = 0u; i < K_LANES; i++) {
-        sum += room[i * ROOM_ROW + e];
-      }
-      if (CAP > 0) {
-        sum = capped(vec4f(sum), CAP).x;
-      }
-      let at = s + e % STEP;
-      let seen = is_seen(first_row + e / STEP, kv_head, c + at);
-      scores[e / STEP * CHUNK + at] = select(LOWEST, sum, seen);
-    }
-    workgroupBarrier();
   }
+  return sums;
 }
 
-// Makes weights of n scores and returns their sum in the invocation's part. Sixteen invocations have a row.
-fn weigh(n: u32, lane: u32) -> f32 {
-  let first = lane / 16 * CHUNK;
-  let is_mine = lane < ROWS * 16;
-  if (is_mine) {
-    var top = LOWEST;
-    for (var i = lane % 16; i < n; i += 16) {
-      top = max(top, scores[first + i]);
-    }
-    sixteen[lane] = top;
+// A whole product of a query row and the key at a position, as a score.
+fn score_of(sum: f32, row: u32, kv_head: u32, at: u32) -> f32 {
+  var z = sum;
+  if (CAP > 0) {
+    z = capped(vec4f(sum), CAP).x;
   }
-  workgroupBarrier();
-  if (lane < ROWS) {
-    var top = most[lane];
-    for (var i = 0u; i < 16; i++) {
-      top = max(top, sixteen[16 * lane + i]);
-    }
-    keep[lane] = exp(max(most[lane] - top, -80));
-    most[lane] = top;
-  }
-  workgroupBarrier();
-  var sum = 0.0;
-  if (is_mine) {
-    let top = most[lane / 16];
-    for (var i = lane % 16; i < n; i += 16) {
-      let z = scores[first + i];
-      let weight = select(0, exp(max(z - top, -80)), z > LOWEST);
-      scores[first + i] = weight;
-      sum += weight;
-    }
-  }
-  workgroupBarrier();
-  return sum;
+  return select(LOWEST, z, is_seen(row, kv_head, at));
 }
 
 @compute @workgroup_size(THREADS)
@@ -122,7 +76,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     workgroupBarrier();
     score(c, n, first_row, kv_head, lane);
     let sum = weigh(n, lane);
-    total = total * keep[min(lane / 16, ROWS - 1)] + sum;
+    total = total * keep[min(lane / ROW_LANES, ROWS - 1)] + sum;
     if (lane < V_SUBS * V8) {
       for (var r = 0u; r < ROWS; r++) {
         sums[r] *= keep[r];
@@ -139,8 +93,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     workgroupBarrier();
   }
-  if (lane < ROWS * 16) {
-    sixteen[lane] = total;
+  if (lane < ROWS * ROW_LANES) {
+    found[lane] = total;
   }
   for (var r = 0u; r < ROWS; r++) {
     for (var k = 0u; k < 8; k++) {
@@ -148,8 +102,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     workgroupBarrier();
     total = 0;
-    for (var i = 0u; i < 16; i++) {
-      total += sixteen[16 * r + i];
+    for (var i = 0u; i < ROW_LANES; i++) {
+      total += found[ROW_LANES * r + i];
     }
     let row = row_of(first_row + r, kv_head);
     if (first_row + r < N_HEAD / N_KV * batch.n_tokens) {

@@ -1,5 +1,5 @@
-// HEAD_NORM and ROPE of queries in place, of keys and values on their way to the cache (KV_STORE): one head of
-// one token a workgroup; first the heads of queries, then of keys, then of values.
+// HEAD_NORM and ROPE of queries in place, of keys and values on their way to the cache (KV_STORE): one head
+// of one token a workgroup; first the heads of queries, then of keys, then of values.
 override N_HEAD: u32;
 override Q_STRIDE: u32;
 override K_STRIDE: u32;
