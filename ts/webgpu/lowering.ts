@@ -189,7 +189,7 @@ export function matmulOptions(
 
 export function attendOptions(
   op: Op<'ATTEND'>,
-  { memory }: Lowering,
+  { memory, features }: Lowering,
   rows: Rows,
   places: Places,
 ): Parameters<typeof attend>[0] {
@@ -205,6 +205,7 @@ export function attendOptions(
     pages: memory.tables,
     tokens: rows.batch,
     partial: memory.partial,
+    features,
   };
 }
 
