@@ -399,5 +399,8 @@ test('which options the GPU can sample with', { skip }, () => {
   const bias = (...list) => can({ topK: 1, bias: list });
   assert.ok(bias([1, -Infinity], [2, 3e38]) && !bias([1, 1], [1, 2]) && !bias([1, 3.2e38]));
   assert.ok(!can({ topK: 1, repetitionPenalty: 1e7 }) && !can({ topK: 1, presencePenalty: -2e6 }));
+  assert.ok(!bias([1000, 1]) && !bias([-1, 1]) && !bias([1, NaN]) && bias([999, 1]), 'the session refuses');
+  for (const name of Object.keys(plain))
+    for (const value of [NaN, -1e9]) assert.ok(!can({ topK: 1, temperature: 0, [name]: value }), name);
   assert.throws(() => open(1000).sampler.set(plain), /cannot sample/);
 });

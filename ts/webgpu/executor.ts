@@ -17,7 +17,7 @@ import type { Rows } from './lowering.js';
 import { GpuMemory } from './memory.js';
 import type { Pipelines } from './pipelines.js';
 import { Readback } from './readback.js';
-import { Sampler, canSample, kindOf } from './sample.js';
+import { Sampler, kindOf } from './sample.js';
 import type { DrawKind, Drawn } from './sample.js';
 
 /** Steps that are submitted before the token that they evaluate is known. */
@@ -146,9 +146,7 @@ export class GpuExecutor implements Executor {
     if (batch === undefined) return { isDone: true, work: 0 };
     const { address } = batches;
     const draw =
-      sampling !== undefined && batch.rows.length === 1 && canSample(sampling, this.#program.nVocab)
-        ? sampling
-        : undefined;
+      sampling !== undefined && batch.rows.length === 1 && this.#sampler.can(sampling) ? sampling : undefined;
     const foreseen = this.#takeForeseen(address, batch, draw);
     if (foreseen !== undefined) return this.#finishStep(batches, batch, foreseen);
 

@@ -42,16 +42,25 @@ export function kindOf(sampling: Sampling): DrawKind {
   return Math.fround(sampling.temperature) === 0 ? 'max' : 'draw';
 }
 
-/** Whether the candidates of all steps but a few decide the draw. */
+/**
+ * Whether the candidates of all steps but a few decide the draw. False also for options that the session
+ * refuses: it words the error.
+ */
 export function canSample(sampling: Sampling, nVocab: number): boolean {
-  const { topK, bias = [] } = sampling;
-  // What the kernels compute must not overflow, and a token has one bias.
-  const { repetitionPenalty: r, frequencyPenalty: f, presencePenalty: p } = sampling;
-  if (!(r >= 1e-6 && r <= 1e6) || Math.abs(f) > 1e6 || Math.abs(p) > 1e6) return false;
-  if (bias.some(([, value]) => value > 3e38 || (value < -3e38 && value !== -Infinity))) return false;
-  if (new Set(bias.map(([id]) => id)).size < bias.length) return false;
+  const { temperature, topK, bias = [] } = sampling;
+  const isWithin = (x: number, least: number, most: number): boolean => x >= least && x <= most;
   // As in the C struct, numbers are floats before anything is computed with them.
   const [topP, minP] = [Math.fround(sampling.topP), Math.fround(sampling.minP)];
+  if (!isWithin(temperature, 0, 3e38) || !isWithin(topP, 0, 1) || !isWithin(minP, 0, 1) || !(topK >= 0))
+    return false;
+  // What the kernels compute must not overflow, and a token has one bias.
+  if (!isWithin(sampling.repetitionPenalty, 1e-6, 1e6)) return false;
+  if (!isWithin(sampling.frequencyPenalty, -1e6, 1e6)) return false;
+  if (!isWithin(sampling.presencePenalty, -1e6, 1e6)) return false;
+  for (const [id, value] of bias) {
+    if (!isWithin(id, 0, nVocab - 1) || !(value === -Infinity || isWithin(value, -3e38, 3e38))) return false;
+  }
+  if (new Set(bias.map(([id]) => id)).size < bias.length) return false;
   if (kindOf(sampling) === 'max' || nVocab <= BEST || (topK > 0 && topK <= BEST)) return true;
   if (topK > 0 && topK < nVocab) return topP >= 1 && minP > 0;
   return topP < 1 || minP > 0;
@@ -84,6 +93,7 @@ export class Sampler {
   /** Ring of records of `recordBytes` bytes. */
   readonly records: GPUBuffer;
   #sampling: Sampling | undefined;
+  #asked: { readonly sampling: Sampling; readonly can: boolean } | undefined;
 
   constructor(device: GPUDevice, o: { readonly nVocab: number; readonly nRecords: number }) {
     this.#queue = device.queue;
@@ -99,14 +109,20 @@ export class Sampler {
     this.records = make('records', o.nRecords * RECORD_BYTES, Usage.storage | Usage.copySource);
   }
 
+  /** As canSample(), which reads all of a long bias. The last answer is kept. */
+  can(sampling: Sampling): boolean {
+    if (this.#asked?.sampling !== sampling)
+      this.#asked = { sampling, can: canSample(sampling, this.#nVocab) };
+    return this.#asked.can;
+  }
+
   /**
    * Sets how later draws are made. The same object twice writes nothing. Throws `internal` unless
    * `canSample`.
    */
   set(sampling: Sampling): void {
     if (sampling === this.#sampling) return;
-    if (!canSample(sampling, this.#nVocab))
-      throw new ChordError('internal', 'the GPU cannot sample with these options');
+    if (!this.can(sampling)) throw new ChordError('internal', 'the GPU cannot sample with these options');
     this.#sampling = sampling;
     const { temperature, repetitionPenalty, frequencyPenalty, presencePenalty } = sampling;
     const bias = [...(sampling.bias ?? [])].sort(([a], [b]) => a - b);
