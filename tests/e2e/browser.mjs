@@ -25,9 +25,9 @@ export function needs(...files) {
   return { skip: reasons.length > 0 ? reasons.join('; ') : false, timeout: 300_000 };
 }
 
-/** Runs `use(browser)` with a fresh headless Chromium. */
-export async function withBrowser(use) {
-  const browser = await launchChromium();
+/** Runs `use(browser)` with a fresh headless Chromium. `more`: further arguments. */
+export async function withBrowser(use, more = []) {
+  const browser = await launchChromium(more);
   try {
     return await use(browser);
   } finally {

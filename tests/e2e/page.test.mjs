@@ -5,6 +5,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { MODEL, needs, openPage, root, screenshot, withBrowser, withServer } from './browser.mjs';
 import path from 'node:path';
+import { webgpuArguments } from '../../tools/browsers.mjs';
 
 const CHECKS = ['init_gpu_async', 'generate_async', 'iterator', 'for-await', 'abort', 'timers'];
 
@@ -61,6 +62,30 @@ for (const isolated of [true, false]) {
     );
   }
 }
+
+test(
+  'init_gpu_async passes on the test page with real work, and the other checks then run on the GPU',
+  needs(),
+  (t) =>
+    withServer({ isolated: false }, (address) =>
+      withBrowser(async (browser) => {
+        const model = '../../tests/golden/q4_1-smollm.gguf';
+        const page = await openPage(browser, `${address}/examples/test-async/?level=1&model=${model}`);
+        await load(page);
+        for (const id of CHECKS) {
+          await page.click(`#check-${id} button`);
+          const isDone = (id) =>
+            window.results.checks[id] && document.documentElement.dataset.busy === 'false';
+          await page.waitForFunction(isDone, id, { timeout: 240_000 });
+          const { status, text } = await page.evaluate((id) => window.results.checks[id], id);
+          t.diagnostic(`${id}: ${text}`);
+          assert.equal(status, 'pass', `${id}: ${text}`);
+          if (id === 'init_gpu_async') assert.match(text, /went onto the GPU.*[1-9]\d* dispatches/);
+        }
+        assert.deepEqual(page.faults, []);
+      }, webgpuArguments),
+    ),
+);
 
 test('the test page loads a file that the user picks, at both levels', needs(), () =>
   withServer({ isolated: true }, (address) =>
