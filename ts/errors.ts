@@ -17,8 +17,9 @@
  * - `integrity`: a file changed while it was read or has another SHA-256, or a saved session is damaged.
  * - `aborted`: a call was cancelled from inside the package. A call that the caller's signal aborts rejects
  *   with the signal's reason instead, by default a DOMException named AbortError.
- * - `no-webgpu`: the caller asked for WebGPU, which this version doesn't have.
- * - `device-lost`: the GPU was lost. This version never throws it.
+ * - `no-webgpu`: the caller asked for the GPU, and the model can't run there: no adapter, no package `webgpu`
+ *   in Node, kernels that compute wrongly on this adapter, a build without the backend.
+ * - `device-lost`: the GPU was lost and couldn't be made again, or the weights can't be read again.
  * - `busy`: a call waits for a generation whose reader waits for the call; or on level 1 another generation
  *   is unfinished.
  * - `disposed`: the model, session or run was disposed of before the call or during it.

@@ -19,6 +19,7 @@ const BLOCKS = {
     ['Ten lines in a page', /\S/],
     ['In Node, or behind a bundler', /\S[\s\S]*\n?[\d.]+ tokens\/s\n$/],
     ['Which model', /^true .+\n\{[\s\S]*weights: \d+/],
+    ['On the GPU', /^cpu the CPU: outside a browser/],
     ['Download, cache, offline', /SmolLM2.* \d+ true\n$/],
     ['Stop', /^TimeoutError\n$/],
     ['Chat', /Paris[\s\S]* stop\n[\s\S]*Rome[\s\S]* stop\n$/],

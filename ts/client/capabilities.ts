@@ -10,7 +10,7 @@ export interface Capabilities {
    */
   readonly threads: number;
   readonly memory64: boolean;
-  /** The WebGPU adapter, or null. This version has no GPU backend: models always run on the CPU. */
+  /** The adapter of `navigator.gpu`, or null. In Node a model uses the package `webgpu` instead. */
   readonly webgpu: {
     readonly adapter: string;
     readonly f16: boolean;
