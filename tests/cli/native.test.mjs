@@ -247,31 +247,3 @@ test('examples/c/generate.c ends with the cause when the file is empty or cut an
     assert.match(stderr, cause);
   }
 });
-
-test('examples/c/generate.c ends with the cause when the file is empty or cut anywhere', () => {
-  const cut = `${root}build/native/cut.gguf`;
-  for (const [n, cause] of [
-    [0, /the file ends at byte 0, inside its header/],
-    [20, /the file ends at byte \d+, inside its header/],
-    [200000, /the file ends inside tensor/],
-  ]) {
-    writeFileSync(cut, readFileSync(fixture).subarray(0, n));
-    const { status, stderr } = run('generate', cut, 'a', '1');
-    assert.equal(status, 1);
-    assert.match(stderr, cause);
-  }
-});
-
-test('examples/c/generate.c ends with the cause when the file is empty or cut anywhere', () => {
-  const cut = `${root}build/native/cut.gguf`;
-  for (const [n, cause] of [
-    [0, /the file ends at byte 0, inside its header/],
-    [20, /the file ends at byte \d+, inside its header/],
-    [200000, /the file ends inside tensor/],
-  ]) {
-    writeFileSync(cut, readFileSync(fixture).subarray(0, n));
-    const { status, stderr } = run('generate', cut, 'a', '1');
-    assert.equal(status, 1);
-    assert.match(stderr, cause);
-  }
-});
