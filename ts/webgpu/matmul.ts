@@ -158,7 +158,15 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
   const fused = `${plus ? 'add+' : ''}${norm ? 'norm+' : ''}matvec${GLU ? '+glu' : ''}`;
   return {
     kernel: 'matvec',
-    with: [...texts.with, 'segments', 'inputs', 'activation', plus ? 'before_sum' : 'before_plain'],
+    with: [
+      ...texts.with,
+      'segments',
+      'inputs',
+      'activation',
+      plus ? 'before_sum' : 'before_plain',
+      // With many values a shuffle for each halving costs more than the sums in workgroup memory.
+      features.subgroups && tokens === 'one' ? 'lanes_subgroup' : 'lanes_workgroup',
+    ],
     glue: `${texts.glue}\n${outputs(results.length, plus ? 7 : 5)}`,
     constants: { ROWS, TOKENS, GLU, NORM: Number(norm !== undefined), OFFSETS: hasOffsets(pieces) },
     overrides: {

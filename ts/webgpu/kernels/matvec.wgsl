@@ -8,19 +8,10 @@ override LANES: u32 = 32;
 override EPS: f32 = 0.0;
 override HAS_NORM_WEIGHT: bool = false;
 const VALUES = ROWS * TOKENS;
+// Values that are summed over a team's lanes: products, then squares.
+const ALL_VALUES = VALUES + NORM * TOKENS;
 // Rows of a segment that a team computes.
 const TEAM_ROWS = ROWS / (1u + GLU);
-
-var<workgroup> partials: array<f32, 64u * (VALUES + NORM * TOKENS)>;
-
-// The sum of value v over a team's lanes. Threads begin at different lanes, hence in different banks.
-fn total(v: u32, team: u32, begin: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = 0u; i < LANES; i++) {
-    sum += partials[64u * v + team * LANES + (begin + i) % LANES];
-  }
-  return sum;
-}
 
 @compute @workgroup_size(64)
 fn main(
@@ -90,11 +81,11 @@ fn main(
     }
   }
   for (var v = 0u; v < VALUES; v++) {
-    partials[64u * v + local] = products[v];
+    share(v, local, products[v]);
   }
   if (NORM == 1u) {
     for (var t = 0u; t < TOKENS; t++) {
-      partials[64u * (VALUES + t) + local] = squares[t];
+      share(VALUES + t, local, squares[t]);
     }
   }
   workgroupBarrier();
