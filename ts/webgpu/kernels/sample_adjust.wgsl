@@ -14,7 +14,8 @@ var<workgroup> n_recent: u32;
 var<workgroup> flags: atomic<u32>;
 var<workgroup> n_present: atomic<u32>;
 
-// Begins: reads the penalties' window. The last token of the batch is its last; a token drawn before is there already.
+// Begins: reads the penalties' window, which ends with the batch's last token. A token that the GPU drew is
+// there already.
 fn read_window(t: u32) {
   let position = batch.first_position + batch.n_tokens;
   let n = select(0u, min(position, WINDOW), sampling.penalises != 0u);

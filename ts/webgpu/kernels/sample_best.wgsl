@@ -7,15 +7,16 @@ var<workgroup> best: array<vec2u, BEST>;
 // Writes the first BEST of all threads' candidates to `best`, in order, with NONE behind them: of `mine` and
 // of item_of(base, j, t), which the kernel has, for each j below EACH. The threads' own firsts are ranked.
 // Nothing behind the one of rank BEST - 1 can be among the best, and only BEST threads have candidates that
-// aren't behind it. Those are ranked in turn.
-fn select_best(base: u32, mine: vec2u, t: u32) {
+// aren't behind it. Those are ranked in turn. If the selection isn't needed, `best` stays. The barriers stay
+// too: there are compilers that accept a barrier only where all threads visibly come.
+fn select_best(base: u32, mine: vec2u, is_needed: bool, t: u32) {
   var first = mine;
   for (var j = 0u; j < EACH; j++) {
     let item = item_of(base, j, t);
     first = select(first, item, is_before(item, first));
   }
   pool[t] = first;
-  if (t < BEST) {
+  if (is_needed & (t < BEST)) {
     best[t] = NONE;
   }
   if (t == 0u) {
@@ -24,14 +25,15 @@ fn select_best(base: u32, mine: vec2u, t: u32) {
   }
   workgroupBarrier();
   var rank = 0u;
-  for (var i = 0u; i < THREADS; i++) {
+  let n_ranked = select(0u, THREADS, is_needed);
+  for (var i = 0u; i < n_ranked; i++) {
     rank += select(0u, 1u, is_before(pool[i], first));
   }
   if ((rank == BEST - 1u) & (first.x != 0u)) {
     least = first;
   }
   workgroupBarrier();
-  if (!is_before(least, first)) {
+  if (is_needed & !is_before(least, first)) {
     add_found(mine);
     for (var j = 0u; j < EACH; j++) {
       add_found(item_of(base, j, t));

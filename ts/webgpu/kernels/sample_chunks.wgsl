@@ -17,7 +17,7 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) group: v
     n += select(0u, 1u, item.x != 0u);
   }
   atomicAdd(&n_present, n);
-  select_best(begin, NONE, t);
+  select_best(begin, NONE, true, t);
   if (t < BEST) {
     candidates[t * p.n_chunks + group.x] = best[t];
   }
@@ -31,8 +31,8 @@ fn main(@builtin(local_invocation_index) t: u32, @builtin(workgroup_id) group: v
         sum += exp_scaled(x - top, 0);
       }
     }
-    sum = sum_of(sum, t);
   }
+  sum = sum_of(sum, t);
   if (t == 0u) {
     chunks[group.x] = Chunk(atomicLoad(&flags), atomicLoad(&n_present), sum, 0u);
   }

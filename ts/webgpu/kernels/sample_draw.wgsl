@@ -1,10 +1,9 @@
-// Sampling, second part: one workgroup merges the chunks' candidates and draws a token, as src/session/sampler.c.
+// Sampling, second part: one workgroup merges the chunks' candidates and draws as src/session/sampler.c does.
 // Weights are whole numbers: the best candidate has 2^25, and 64 of them fit 32 bits. So sums are exact, and
 // one random number gives one token whatever the order of additions.
 const SCALE: i32 = 25;
 
-var<workgroup> better: atomic<u32>;
-var<workgroup> is_round_needed: u32;
+var<workgroup> last_round: atomic<u32>; // the last round that brought something better, from 1 on
 var<workgroup> n_present: atomic<u32>;
 var<workgroup> whole_sum: f32; // of exp(logit - best logit) of all tokens, if top-p needs it
 var<workgroup> plain: array<u32, BEST>; // weights at temperature 1
@@ -36,29 +35,25 @@ fn merge(t: u32) {
     best[t] = NONE;
   }
   if (t == 0u) {
-    atomicStore(&better, 0u);
+    atomicStore(&last_round, 0u);
     atomicStore(&flags, 0u);
     atomicStore(&n_present, 0u);
   }
   workgroupBarrier();
-  for (var begin = 0u; begin < p.n_chunks * BEST; begin += CHUNK) {
+  for (var round = 0u; round * CHUNK < p.n_chunks * BEST; round++) {
+    let begin = round * CHUNK;
     let last = best[BEST - 1u];
     for (var j = 0u; j < EACH; j++) {
       if (is_before(item_of(begin, j, t), last)) {
-        atomicStore(&better, 1u);
+        atomicStore(&last_round, round + 1u);
       }
     }
     workgroupBarrier();
-    if (t == 0u) {
-      is_round_needed = atomicExchange(&better, 0u);
+    var mine = NONE;
+    if (t < BEST) {
+      mine = best[t];
     }
-    if (workgroupUniformLoad(&is_round_needed) != 0u) {
-      var mine = NONE;
-      if (t < BEST) {
-        mine = best[t];
-      }
-      select_best(begin, mine, t);
-    }
+    select_best(begin, mine, atomicLoad(&last_round) == round + 1u, t);
   }
 }
 
@@ -76,9 +71,7 @@ fn read_chunks(t: u32) {
       sum += chunk.sum * exp_scaled(own - top, 0);
     }
   }
-  if (needs_sum) {
-    sum = sum_of(sum, t);
-  }
+  sum = sum_of(sum, t);
   if (t == 0u) {
     whole_sum = sum;
   }
@@ -166,7 +159,7 @@ fn main(@builtin(local_invocation_index) t: u32) {
     kept = count_kept();
   }
   let n = workgroupUniformLoad(&kept);
-  // The CPU doesn't sort all tokens only to draw one: without top-k and top-p the draw is in the order of ids.
+  // The CPU doesn't sort all tokens to draw one: without top-k and top-p the draw is in the order of ids.
   if (t < n) {
     var at = t;
     if (sampling.top_k == 0u && sampling.top_p >= 1.0) {
