@@ -6,9 +6,9 @@
 // A fusion may leave out what an op writes only if no later op reads it.
 import { CacheKind, OpFlag, OpTrait, opTraits } from '../abi/abi.gen.js';
 import type { OpRecord } from '../executor.js';
-import { attendFused } from './attend.js';
+import { attend as attendAlone, attendFused, storeHeads } from './attend.js';
 import type { Dispatch, Slot } from './dispatch.js';
-import { Places, attendOptions, lowerOp, matmulOptions } from './lowering.js';
+import { Places, attendOptions, lowerOp, matmulOptions, where } from './lowering.js';
 import type { Lowering, Op, Rows } from './lowering.js';
 import { canShare, matmul } from './matmul.js';
 import type { MatmulOptions } from './matmul.js';
@@ -30,7 +30,7 @@ interface Context {
 type Fusion = (context: Context, at: number) => Fused | undefined;
 
 /** In the order in which they are tried. */
-const fusions: readonly Fusion[] = [normsAndProduct, productAndGlu, decodedAttention];
+const fusions: readonly Fusion[] = [normsAndProduct, productAndGlu, wholeAttention];
 
 /** Ops that the host does, or that need nothing on a GPU that holds all weights. */
 const isOfHost = ({ name }: OpRecord): boolean =>
@@ -154,12 +154,15 @@ function normOf({ l }: Context, norm: Op<'NORM'>): NonNullable<MatmulOptions['no
   return { eps: norm.part.eps, ...(weight && { weight }) };
 }
 
-// ---- head norms + RoPE + KV store + attention of one token -----------------------------------------------
+// ---- head norms + RoPE + KV store, with the attention of one token ---------------------------------------
 
-/** HEAD_NORM and ROPE of queries, keys and values, KV_STORE, ATTEND: each at most once for a slot. */
-function decodedAttention(c: Context, at: number): Fused | undefined {
+/**
+ * HEAD_NORM and ROPE of queries, keys and values, KV_STORE, ATTEND: each at most once for a slot. One token
+ * attends in the same dispatch, more tokens in one of their own.
+ */
+function wholeAttention(c: Context, at: number): Fused | undefined {
   const attend = attentionAt(c, at);
-  if (attend === undefined || c.rows.batch !== 'one') return undefined;
+  if (attend === undefined || (c.rows.batch !== 'one' && attend === c.ops[at])) return undefined;
   const end = c.ops.indexOf(attend) + 1;
   const before = c.ops.slice(at, end - 1);
   const store = before.find((op): op is Op<'KV_STORE'> => op.name === 'KV_STORE');
@@ -198,28 +201,30 @@ function decodedAttention(c: Context, at: number): Fused | undefined {
     list.length === 0 ? undefined : { weight: l.memory.optional(list[0]!.weight[0]!) };
   const rope = turn && l.program.ropes[turn.part.rope]!;
   const options = attendOptions(attend, l, c.rows, places);
-  return {
-    count: end - at,
-    dispatches: attendFused({
-      ...options,
-      ...(k < 0 ? {} : { keys: places.at(k) }),
-      ...(v < 0 ? {} : { values: places.at(v) }),
-      queryNorm: headNorm(qNorm),
-      keyNorm: headNorm(kNorm),
-      valueNorm: vNorm.length > 0,
-      eps: norms[0]?.part.eps,
-      rope:
-        turn === undefined
-          ? undefined
-          : {
-              angles: places.at(turn.in[0]!),
-              nRot: rope!.n_rot,
-              first: turn.part.first,
-              style: rope!.style,
-            },
-      vectors: l.memory.vectors,
-    }),
+  const raw = {
+    ...options,
+    ...(k < 0 ? {} : { keys: places.at(k) }),
+    ...(v < 0 ? {} : { values: places.at(v) }),
+    queryNorm: headNorm(qNorm),
+    keyNorm: headNorm(kNorm),
+    valueNorm: vNorm.length > 0,
+    eps: norms[0]?.part.eps,
+    rope:
+      turn === undefined
+        ? undefined
+        : {
+            angles: places.at(turn.in[0]!),
+            nRot: rope!.n_rot,
+            first: turn.part.first,
+            style: rope!.style,
+          },
+    vectors: l.memory.vectors,
   };
+  const dispatches =
+    c.rows.batch === 'one'
+      ? attendFused(raw)
+      : [storeHeads({ ...raw, label: `heads/${where(attend)}` }), ...attendAlone(options)];
+  return { count: end - at, dispatches };
 }
 
 /** The attention that ends a run of ops which belong to it, if one begins at `at`. */

@@ -59,7 +59,7 @@ export class Places {
 export type Op<Name extends OpRecord['name']> = Extract<OpRecord, { name: Name }>;
 
 /** A layer's number, or "out" outside the layers: the end of a label. */
-const where = ({ layer }: OpRecord): string => (layer < 0 ? 'out' : String(layer));
+export const where = ({ layer }: OpRecord): string => (layer < 0 ? 'out' : String(layer));
 
 /** The dispatches of one op; none for an op that the host does. */
 export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): Dispatch[] {
