@@ -164,6 +164,11 @@ export interface Executor {
    */
   run(batches: Batches, budget: number, sampling?: Sampling): Ran | Promise<Ran>;
   /**
+   * Of an executor on a GPU: time and bytes by kernel since the last call. The first call starts the
+   * measurement and resolves to [].
+   */
+  profile?(): Promise<{ op: string; count: number; ms: number; bytes: number }[]>;
+  /**
    * Called after the instance has made `to` a copy of `from`. An executor that holds keys and values outside
    * the instance copies them here.
    */

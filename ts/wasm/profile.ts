@@ -5,14 +5,19 @@ import type { StructValue } from '../abi/abi.gen.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
 
-/** The time of all ops with the same name. */
+/** The time of all ops with the same name; on a GPU, of all dispatches of a kernel. */
 export interface ProfileEntry {
-  /** The op's name. A MATMUL's name also has its weights: `MATMUL ffn_gate+ffn_up`. */
+  /**
+   * The op's name. A MATMUL's name also has its weights: `MATMUL ffn_gate+ffn_up`. On a GPU the kernel and
+   * its weight format: `norm+matvec+glu/q4_k`.
+   */
   readonly op: string;
-  /** Number of ops with this name in the program, usually one per layer. */
+  /** Number of ops with this name in the program, usually one per layer. On a GPU, of dispatches. */
   readonly count: number;
   /** Milliseconds that the leader took for these ops, including its waits for helpers. */
   readonly ms: number;
+  /** On a GPU: planned bytes of weights, keys and values that the kernel read. */
+  readonly bytes?: number;
 }
 
 export class Profile {

@@ -3,6 +3,8 @@
 import type { BatchShape, Dispatch } from './dispatch.js';
 import { Usage } from './flags.js';
 import type { CompiledKernel, Pipelines } from './pipelines.js';
+import { Profiler } from './profiler.js';
+import type { ProfiledKernel } from './profiler.js';
 
 /** Bytes between the parameters of two dispatches: the offset of a uniform binding is a multiple of it. */
 const ALIGN = 256;
@@ -28,6 +30,7 @@ export class Commands {
   /** The uniform `batch` of every dispatch. */
   readonly #batch: GPUBuffer;
   readonly #arenas: GPUBuffer[] = [];
+  #profiler: Profiler | undefined;
 
   constructor(device: GPUDevice, pipelines: Pipelines, batch: GPUBuffer) {
     this.#device = device;
@@ -77,32 +80,63 @@ export class Commands {
     first = 0,
     budget = Infinity,
   ): { readonly end: number; readonly work: number } {
-    const pass = encoder.beginComputePass({ label: 'batch' });
+    let pass: GPUComputePassEncoder | undefined;
     let end = first;
     let work = 0;
     do {
       const { dispatch, kernel, bindings, immediates } = list[end++]!;
       const groups = dispatch.groups(shape);
       if (groups.some((n) => n === 0)) continue;
+      const { madds, bytes } = dispatch.work(shape);
+      pass = this.#passFor(encoder, pass, dispatch, bytes);
       pass.setPipeline(kernel.pipeline);
       pass.setBindGroup(0, bindings);
       if (immediates !== undefined) (pass as Immediates).setImmediates(0, immediates);
       pass.dispatchWorkgroups(...groups);
-      const { madds, bytes } = dispatch.work(shape);
       work += madds;
       this.counters.gpuDispatches += 1;
       this.counters.gpuBytesRead += bytes;
     } while (end < list.length && work < budget);
-    pass.end();
+    pass?.end();
     return { end, work };
   }
 
+  /** One pass for all dispatches; while a profile is taken, a pass with timestamps for each. */
+  #passFor(
+    encoder: GPUCommandEncoder,
+    pass: GPUComputePassEncoder | undefined,
+    dispatch: Dispatch,
+    bytes: number,
+  ): GPUComputePassEncoder {
+    if (this.#profiler === undefined) return pass ?? encoder.beginComputePass({ label: 'batch' });
+    pass?.end();
+    const timestampWrites = this.#profiler.writesOf(dispatch, bytes);
+    return encoder.beginComputePass({
+      label: dispatch.label,
+      ...(timestampWrites && { timestampWrites }),
+    });
+  }
+
   submit(encoder: GPUCommandEncoder): void {
+    const submitted = this.#profiler?.end(encoder);
     this.#device.queue.submit([encoder.finish()]);
     this.counters.submits += 1;
+    submitted?.();
+  }
+
+  /**
+   * Time and bytes by kernel since the last call, longest first. The first call starts the measurement, in
+   * which each dispatch is a pass of its own, and resolves to []. So does every call where the device has no
+   * timestamps.
+   */
+  async profile(): Promise<ProfiledKernel[]> {
+    if (this.#profiler !== undefined) return this.#profiler.read();
+    if (this.#device.features.has('timestamp-query')) this.#profiler = new Profiler(this.#device);
+    return [];
   }
 
   destroy(): void {
+    this.#profiler?.destroy();
     for (const arena of this.#arenas) arena.destroy();
   }
 

@@ -16,6 +16,7 @@ import { tokensOf } from './lowering.js';
 import type { Rows } from './lowering.js';
 import { GpuMemory } from './memory.js';
 import type { Pipelines } from './pipelines.js';
+import type { ProfiledKernel } from './profiler.js';
 import { Readback } from './readback.js';
 import { Sampler, kindOf } from './sample.js';
 import type { DrawKind, Drawn } from './sample.js';
@@ -132,6 +133,11 @@ export class GpuExecutor implements Executor {
       this.#drawing('max'),
     ]);
     this.#list({ batch: 'few', output: 'one' }).catch(() => undefined); // whoever needs it gets the error
+  }
+
+  /** See Commands.profile(). */
+  profile(): Promise<ProfiledKernel[]> {
+    return this.#commands.profile();
   }
 
   /** The dispatches of a batch of one token, for people. */

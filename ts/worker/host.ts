@@ -155,7 +155,7 @@ export class EngineHost {
       case 'counters':
         return this.#counters();
       case 'profile':
-        return this.#work().engine.profile.read();
+        return this.#work().engine.executor.profile?.() ?? this.#work().engine.profile.read();
       case 'open-session':
         return this.#work().openSession();
       case 'fork-session':
