@@ -72,7 +72,11 @@ export const chromiumArguments = [
   '--disable-sync',
 ];
 
-/** WebGPU on a machine without a GPU: SwiftShader plays the adapter. */
+/**
+ * WebGPU on a machine without a GPU: SwiftShader plays the adapter, in windows and in workers, also headless.
+ * On Linux Chromium has no adapter without the first one. The second one alone changes nothing; it is for
+ * machines that have a GPU, too.
+ */
 export const webgpuArguments = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 
 /** Starts playwright-core's Chromium, headless. `more`: further arguments. */
@@ -84,11 +88,22 @@ export async function launchChromium(more = []) {
 /**
  * Starts a browser. Resolves to { name, version, open(address), close() }. A page is { evaluate(call,
  * argument), waitFor(call, argument, seconds), reload(), screenshot(file), setFile(selector, file),
- * close() }.
+ * close() }. `webgpu`: with a software adapter for WebGPU (not WebKitGTK, which has no WebGPU).
  */
-export async function launch(engine) {
+export async function launch(engine, { webgpu = false } = {}) {
   const start = { chromium: launchDrivenChromium, firefox: launchFirefox, webkit: launchWebKit };
-  return start[engine]();
+  return start[engine](webgpu);
+}
+
+/** Mesa's lavapipe, which is Firefox's software adapter. Without it Firefox has no adapter. */
+const lavapipe = first(...['x86_64', 'aarch64'].map((cpu) => `/usr/share/vulkan/icd.d/lvp_icd.${cpu}.json`));
+
+/** What `engine` still needs for WebGPU without a GPU, as text; '' if it can be started with it. */
+export function missingWebgpu(engine) {
+  if (engine === 'webkit') return 'WebKitGTK has no WebGPU';
+  if (engine === 'firefox' && !missing(engine) && !lavapipe)
+    return 'lavapipe is missing (Debian: mesa-vulkan-drivers, libvulkan1)';
+  return missing(engine);
 }
 
 /**
@@ -96,13 +111,18 @@ export async function launch(engine) {
  * `LENGTH:JSON` over TCP. Not by WebDriver BiDi: in a BiDi session `new Worker` in a worker hangs at random
  * (Firefox 153: one of some 50), which no Firefox without such a session does.
  */
-async function launchFirefox() {
+async function launchFirefox(webgpu) {
   const profile = await mkdtemp(path.join(tmpdir(), 'wasm-chord-firefox-'));
-  const lines = FIREFOX_PREFERENCES.map((line) => `user_pref(${line});\n`);
+  const preferences = [...FIREFOX_PREFERENCES, ...(webgpu ? FIREFOX_WEBGPU : [])];
+  const lines = preferences.map((line) => `user_pref(${line});\n`);
   await writeFile(path.join(profile, 'user.js'), lines.join(''));
   const program = spawn(firefoxPath, ['--headless', '--no-remote', '--profile', profile, '--marionette'], {
     stdio: 'ignore',
-    env: { ...process.env, MOZ_CRASHREPORTER_DISABLE: '1' },
+    env: {
+      ...process.env,
+      MOZ_CRASHREPORTER_DISABLE: '1',
+      ...(webgpu && lavapipe ? { VK_ICD_FILENAMES: lavapipe } : {}),
+    },
   });
   const kill = () => program.kill('SIGKILL');
   process.once('exit', kill);
@@ -191,6 +211,16 @@ const FIREFOX_PREFERENCES = [
   '"toolkit.telemetry.reportingpolicy.firstRun", false',
 ];
 
+/**
+ * On Linux a release of Firefox has no navigator.gpu without the first one, and no adapter without the last
+ * one: its blocklist names software adapters.
+ */
+const FIREFOX_WEBGPU = [
+  '"dom.webgpu.enabled", true',
+  '"dom.webgpu.workers.enabled", true',
+  '"gfx.webgpu.ignore-blocklist", true',
+];
+
 /** Waits in steps until `call` returns something true in the page, and returns it. */
 async function waitIn(page, call, argument, seconds = 120) {
   const end = Date.now() + seconds * 1000;
@@ -202,8 +232,8 @@ async function waitIn(page, call, argument, seconds = 120) {
   }
 }
 
-async function launchDrivenChromium() {
-  const browser = await launchChromium();
+async function launchDrivenChromium(webgpu) {
+  const browser = await launchChromium(webgpu ? webgpuArguments : []);
   // One context: what a page stores, the next one finds.
   const context = await browser.newContext();
   return {
