@@ -148,8 +148,22 @@ export interface GpuCounters {
   readonly readbacks: number;
 }
 
+/** What a GPU's products over rows of one format are off, at most. */
+export interface SelfTested {
+  /** Format of the weights, such as 'Q4_K'. */
+  readonly format: string;
+  /** Tokens of the product: each number stands for a kernel of its own. */
+  readonly tokens: number;
+  /** The difference from the sum in double that comes closest to its bound. */
+  readonly difference: number;
+  /** What the roundings of that sum can add up to. A larger difference is an error. */
+  readonly bound: number;
+}
+
 export interface Executor {
   readonly name: 'cpu' | 'webgpu';
+  /** Undefined: it had no self-test. */
+  readonly selfTest?: readonly SelfTested[] | undefined;
   /** Undefined: it runs on no GPU. */
   readonly counters?: GpuCounters;
   /** True: keys and values are outside the instance. Its sessions can't be saved or restored yet. */

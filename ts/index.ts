@@ -52,6 +52,7 @@ export type { ToolFormatName } from './chat/answer/reader.js';
 export type { LoadProgress } from './load/progress.js';
 export type { Fetch } from './load/ask.js';
 export type { FileSource, ModelSource } from './load/source.js';
+export type { SelfTested } from './executor.js';
 export type {
   GenerationStats,
   LanguageModelInfo,

@@ -3,6 +3,7 @@
 import { tensorTypes } from '../abi/abi.gen.js';
 import { toErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
+import type { SelfTested } from '../executor.js';
 import type { WasmEngine } from './engine.js';
 import type { CompiledModule } from './instantiate.js';
 
@@ -30,6 +31,8 @@ export interface LanguageModelInfo {
   readonly backend: 'cpu' | 'webgpu';
   /** Reasons for this backend, this variant and this number of threads. */
   readonly backendReason: string;
+  /** On a GPU: what its products were off, of each format of the model's weights and each kernel. */
+  readonly selfTest?: readonly SelfTested[];
   /** Threads that compute, including the caller's or the engine worker's own. */
   readonly threads: number;
   /** Reason for this number of threads, such as "1 thread: the page isn't cross-origin isolated". */
@@ -85,6 +88,7 @@ export function describe(
 ): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
+  const { selfTest } = engine.executor;
   return {
     architecture: engine.file.meta('general.architecture') ?? '',
     name: engine.file.meta('general.name') ?? '',
@@ -97,6 +101,7 @@ export function describe(
     blockCount: model.n_layer,
     backend: gpuBytes === undefined ? engine.executor.name : 'webgpu',
     backendReason: `${reason === undefined ? '' : `${reason}; `}${why}; ${compiled.variant}: ${compiled.reason}`,
+    ...(selfTest && { selfTest }),
     threads: plan.n_threads,
     threadsReason: why,
     variant: compiled.variant,

@@ -4,7 +4,7 @@
 // come back.
 import { CacheKind, PAGE_TOKENS } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
-import type { Batch, Batches, Executor, GpuCounters, Program, Ran } from '../executor.js';
+import type { Batch, Batches, Executor, GpuCounters, Program, Ran, SelfTested } from '../executor.js';
 import type { Sampling } from '../options.js';
 import { anglesOf } from './angles.js';
 import { Commands } from './commands.js';
@@ -60,6 +60,7 @@ interface Step {
 export class GpuExecutor implements Executor {
   readonly name = 'webgpu';
   readonly holdsCaches = true;
+  selfTest: readonly SelfTested[] | undefined;
   readonly #parts: ExecutorParts;
   readonly #device: GPUDevice;
   readonly #program: Program;

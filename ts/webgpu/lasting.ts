@@ -3,7 +3,7 @@
 // changes its GPU), another executor is made, and the sequences are evaluated again from their first token:
 // a run goes on at the token where it was.
 import { ChordError, messageOf } from '../errors.js';
-import type { Batches, Executor, GpuCounters, Ran } from '../executor.js';
+import type { Batches, Executor, GpuCounters, Ran, SelfTested } from '../executor.js';
 
 /** An executor and its device. */
 export interface OnDevice {
@@ -29,6 +29,10 @@ export class LastingExecutor implements Executor {
   constructor(now: OnDevice, again: () => Promise<OnDevice>) {
     this.#now = now;
     this.#again = again;
+  }
+
+  get selfTest(): readonly SelfTested[] | undefined {
+    return this.#now.executor.selfTest;
   }
 
   get counters(): GpuCounters {

@@ -2,7 +2,7 @@
 // The self-test of a load: products over rows of the model's own weights, on this adapter, compared with the
 // core's decoder and sums in double. An adapter or a driver that computes wrongly is found before the first
 // token, whatever its kernels' compiler did.
-import type { Program } from '../executor.js';
+import type { Program, SelfTested } from '../executor.js';
 import type { OpenDevice } from './device.js';
 import type { Matrix, Slot } from './dispatch.js';
 import { Usage } from './flags.js';
@@ -39,6 +39,8 @@ interface Sample {
 export class SelfTest {
   readonly #program: Program;
   readonly #samples: readonly Sample[];
+  /** What run() has compared: the worst of each format and kernel. */
+  readonly found: SelfTested[] = [];
 
   constructor(program: Program) {
     this.#program = program;
@@ -71,11 +73,14 @@ export class SelfTest {
     for (const sample of this.#samples) {
       if (sample.filled < sample.bytes.byteLength) continue;
       for (const [tokens, count] of TOKENS) {
-        const wrong = await this.#compare(sample, matrices.get(sample.tensor)!, tokens, count, {
+        const matrix = matrices.get(sample.tensor)!;
+        const { difference, bound, ...worst } = await this.#compare(sample, matrix, tokens, count, {
           ...opened,
           pipelines,
         });
-        if (wrong !== undefined) return wrong;
+        this.found.push({ format: matrix.format.toUpperCase(), tokens: count, difference, bound });
+        if (!(difference <= bound))
+          return `row ${worst.row} of ${matrix.name} (${matrix.format}), '${tokens}' gives ${worst.got}, not ${worst.sum}: this GPU or its driver computes wrongly`;
       }
     }
     return undefined;
@@ -87,7 +92,7 @@ export class SelfTest {
     tokens: Tokens,
     count: number,
     { device, features, pipelines }: OpenDevice & { readonly pipelines: Pipelines },
-  ): Promise<string | undefined> {
+  ): Promise<Worst> {
     const { nIn } = sample;
     const rows = this.#decoded(sample);
     const stride = Math.ceil(nIn / 4) * 4;
@@ -126,7 +131,7 @@ export class SelfTest {
       commands.encode(encoder, await commands.ready(dispatches), shape);
       commands.submit(encoder);
       const y = await readback.rows(out.view.buffer, count, rows.length, out.stride);
-      return differenceOf(rows, x, stride, y, `${matrix.name} (${matrix.format}), '${tokens}'`);
+      return worstOf(rows, x, stride, y);
     } finally {
       for (const buffer of made) buffer.destroy();
       commands.destroy();
@@ -156,18 +161,22 @@ function inputs(count: number, width: number, stride: number): Float32Array<Arra
   return x;
 }
 
+interface Worst {
+  readonly difference: number;
+  readonly bound: number;
+  readonly row: number;
+  readonly got: number;
+  readonly sum: number;
+}
+
 /**
- * Compares products y[token][row] with sums in double. In any order of n + 1 float operations, each term is
- * rounded at most n + 1 times, and a weight, d * code + m, twice: the error is at most
- * (n + 4) * eps * sum |w| |x|, and a row of offsets has terms |m| |x| that cancel, which 4 times covers.
+ * Compares products y[token][row] with sums in double: the one that is closest to its bound, or furthest
+ * above it. In any order of n + 1 float operations, each term is rounded at most n + 1 times, and a weight,
+ * d * code + m, twice: the error is at most (n + 4) * eps * sum |w| |x|, and a row of offsets has terms
+ * |m| |x| that cancel, which 4 times covers.
  */
-function differenceOf(
-  rows: readonly Float32Array[],
-  x: Float32Array,
-  stride: number,
-  y: Float32Array,
-  what: string,
-): string | undefined {
+function worstOf(rows: readonly Float32Array[], x: Float32Array, stride: number, y: Float32Array): Worst {
+  let worst: Worst | undefined;
   for (let t = 0; t * rows.length < y.length; t++)
     for (const [r, row] of rows.entries()) {
       let [sum, size] = [0, 0];
@@ -178,8 +187,11 @@ function differenceOf(
       });
       const got = y[t * rows.length + r]!;
       const bound = 4 * (row.length + 4) * EPS * size + Number.MIN_VALUE;
-      if (!(Math.abs(got - sum) <= bound))
-        return `row ${r} of ${what} gives ${got}, not ${sum}: this GPU or its driver computes wrongly`;
+      const difference = Math.abs(got - sum);
+      // Not a number is the worst of all.
+      if (worst === undefined || !(difference / bound <= worst.difference / worst.bound))
+        worst = { difference, bound, row: r, got, sum };
+      if (Number.isNaN(difference)) return worst;
     }
-  return undefined;
+  return worst!;
 }

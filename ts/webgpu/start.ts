@@ -102,6 +102,7 @@ export class GpuStart {
     const found = await this.#test!.run(this.#gpu.opened, this.#pipelines, matrices);
     const why = found ?? this.#fault;
     if (why !== undefined) throw new ChordError('no-webgpu', `the GPU computes wrongly: ${why}`);
+    executor.selfTest = this.#test!.found;
     return executor;
   }
 }
