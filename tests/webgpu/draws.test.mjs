@@ -90,6 +90,18 @@ test('drawn on the GPU', { skip }, async (t) => {
     assert.ok(submits <= 42 && readbacks <= 42, `${submits} submits, ${readbacks} readbacks`);
   });
 
+  await t.test('a profile names the kernels of a step, with the bytes that they read', async (t) => {
+    if (!model.opened.device.features.has('timestamp-query')) return t.skip('the adapter has no timestamps');
+    assert.deepEqual(await model.executor.profile(), []);
+    const { gpuDispatches, gpuBytesRead } = await counted(() => run(work, ids, { sampling, maxTokens: 3 }));
+    const kernels = await model.executor.profile();
+    const sum = (key) => kernels.reduce((total, kernel) => total + kernel[key], 0);
+    assert.equal(sum('count'), gpuDispatches);
+    assert.equal(sum('bytes'), gpuBytesRead);
+    assert.ok(kernels.some(({ op, ms }) => op.startsWith('norm+matvec') && ms > 0));
+    assert.ok(kernels.every(({ op }) => !/\d+$/.test(op.split('/')[0])));
+  });
+
   await t.test('what was written past a stop is cut off', async () => {
     const all = { sampling: { ...sampling, temperature: 1, topK: 30 }, maxTokens: 60 };
     const whole = await run(work, ids, all);

@@ -4,6 +4,7 @@
 // a run goes on at the token where it was.
 import { ChordError, messageOf } from '../errors.js';
 import type { Batches, Executor, GpuCounters, Ran, SelfTested } from '../executor.js';
+import type { ProfiledKernel } from './profiler.js';
 
 /** An executor and its device. */
 export interface OnDevice {
@@ -38,6 +39,10 @@ export class LastingExecutor implements Executor {
   get counters(): GpuCounters {
     const now = this.#now.executor.counters!;
     return this.#before === undefined ? now : added(this.#before, now);
+  }
+
+  async profile(): Promise<ProfiledKernel[]> {
+    return (await this.#now.executor.profile?.()) ?? [];
   }
 
   async run(...call: Parameters<Executor['run']>): Promise<Ran> {

@@ -76,7 +76,8 @@ export class Profiler {
       });
     encoder.resolveQuerySet(this.#queries, 0, 2 * dispatches.length, this.#resolved, 0);
     encoder.copyBufferToBuffer(this.#resolved, 0, buffer, 0, bytes);
-    return () => this.#pending.push(this.#take(buffer, dispatches, bytes));
+    // A device that is destroyed meanwhile gives no times.
+    return () => this.#pending.push(this.#take(buffer, dispatches, bytes).catch(() => undefined));
   }
 
   async #take(buffer: GPUBuffer, dispatches: { op: string; bytes: number }[], bytes: number): Promise<void> {
