@@ -74,7 +74,7 @@ function judge(cases, records, by = NEAR) {
     const all = near(one, by).map((other) => oracle.draw(other));
     assert.ok(all.includes(id), `${id} instead of ${want} (${all}): ${JSON.stringify(shown)}`);
   });
-  assert.ok(nDifferent <= 1 + cases.length / 100, `${nDifferent} of ${cases.length} draws differ`);
+  assert.ok(nDifferent <= 1, `${nDifferent} of ${cases.length} draws differ`);
   return n;
 }
 
@@ -229,11 +229,12 @@ test('a number on the border of two tokens takes the second', { skip }, async ()
 });
 
 test('topP keeps the fewest tokens that reach it', { skip }, async () => {
-  const cases = [0, 0.25, 0.26, 0.5, 0.75, 0.999].flatMap((topP) =>
-    [0.249, 0.25, 0.4, 0.5, 0.7, 0.999].map((u) => ({
+  // As a float 0.1 is above a tenth: five of forty.
+  const cases = [0, 0.1, 0.2, 0.25, 0.26, 0.3, 0.5, 0.75, 0.999].flatMap((topP) =>
+    [0.249, 0.25, 0.4, 0.5, 0.7, 0.999].map((u, i) => ({
       nVocab: 80,
       logits: row(80, () => -1),
-      sampling: { ...plain, topK: 4, topP },
+      sampling: { ...plain, topK: [4, 40][i % 2], topP },
       random: Math.floor(u * 2 ** 32) / 2 ** 32,
     })),
   );

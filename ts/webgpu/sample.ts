@@ -128,7 +128,7 @@ export class Sampler {
     const bias = [...(sampling.bias ?? [])].sort(([a], [b]) => a - b);
     const minP = Math.fround(sampling.minP);
     const divisor = Math.fround(temperature);
-    const floats = new Float32Array(11);
+    const floats = new Float32Array(12);
     const words = new Uint32Array(floats.buffer);
     const isPenalising = repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
     words[0] = sampling.topK < this.#nVocab ? sampling.topK : 0;
@@ -140,6 +140,7 @@ export class Sampler {
     words[6] = bias.length;
     words[7] = isPenalising ? 1 : 0;
     floats.set([repetitionPenalty, frequencyPenalty, presencePenalty], 8);
+    words[11] = Math.min(Math.fround(sampling.topP) * 2 ** 32, 2 ** 32 - 1);
     this.#queue.writeBuffer(this.#numbers, 8, floats);
     const pairs = new DataView(new ArrayBuffer(bias.length * 8));
     bias.forEach(([id, value], i) => {

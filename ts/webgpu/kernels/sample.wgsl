@@ -24,7 +24,7 @@ struct Sampling {
   repetition: f32,
   frequency: f32,
   presence: f32,
-  reserved0: u32,
+  whole_top_p: u32, // top_p times 2^32
   reserved1: u32,
   reserved2: u32,
 }

@@ -104,14 +104,13 @@ fn count_kept() -> u32 {
   }
   var is_covered = atomicLoad(&n_present) <= BEST || (sampling.top_k > 0u && sampling.top_k <= BEST);
   if (sampling.top_p < 1.0) {
-    var whole = f32(total);
-    if (!is_covered) {
-      whole = ldexp(whole_sum, SCALE);
-    }
+    let below = total * sampling.whole_top_p != 0u;
+    let least_sum = multiply_high(total, sampling.whole_top_p) + select(0u, 1u, below);
+    let share = sampling.top_p * ldexp(whole_sum, SCALE);
     var sum = 0u;
     for (var i = 0u; i < n; i++) {
       sum += plain[i];
-      if (f32(sum) >= sampling.top_p * whole) {
+      if (select(f32(sum) >= share, sum >= least_sum, is_covered)) {
         n = i + 1u;
         is_covered = true;
       }
