@@ -348,6 +348,20 @@ describe('MATMUL', { skip: missing() || false }, () => {
       await check(rooms[1], { n, segments: [{ format: 'q8_0', rows: 5 }], tokens: 'one', nTokens: 1 });
   });
 
+  it('gives a team more rows of a large matrix', async () => {
+    await check(rooms[0], { n: 32, segments: [{ format: 'q8_0', rows: 8195 }], tokens: 'one', nTokens: 1 });
+    const formats = ['q8_0', 'q4_0'];
+    await checkFused(rooms[0], {
+      n: 32,
+      formats,
+      rows: 4099,
+      nTokens: 1,
+      tokens: 'one',
+      glu: 1,
+      bias: false,
+    });
+  });
+
   it('takes one to three matrices of different formats, ranges of rows, biases', async () => {
     const three = [
       { format: 'q4_k', rows: 37, first: 4, count: 21, bias: true },

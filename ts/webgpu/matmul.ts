@@ -61,6 +61,8 @@ export interface Norm {
 const FEW = 8;
 const MOST_GROUPS = 65535;
 const THREADS = 64;
+/** By reckoning, not measured: 32 lanes for every two rows give 8,192 rows 131,072 invocations. */
+const MANY_ROWS = 8192;
 /** The tile of matmul.wgsl: 64 rows, and tokens whose number times four are the workgroup's invocations. */
 const TILE_ROWS = 64;
 const TILE_TOKENS = 32;
@@ -146,7 +148,9 @@ function limited(dispatch: Dispatch, runs: (batch: BatchShape) => boolean): Disp
 function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
   const { features, nIn, tokens, norm, plus, glu } = options;
   const TOKENS = tokens === 'one' ? 1 : FEW;
-  const ROWS = tokens === 'one' ? 4 : 2;
+  // More rows share each read of x. Fewer give a small matrix the invocations that hide its reads.
+  const total = pieces.reduce((sum, { rows }) => sum + rows.count, 0);
+  const ROWS = tokens === 'one' && total >= MANY_ROWS ? 4 : 2;
   const lanes = lanesFor(nIn);
   const texts = textsOf(
     pieces.map(({ matrix }) => matrix),
