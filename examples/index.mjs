@@ -2,7 +2,7 @@
 // index.mjs: the index of the pages. A link with ?model=ADDRESS&start=1 makes a page load that model at once.
 import { describeModel, findModels } from './models.mjs';
 
-const PAGES = { Chat: 'chat/', Checks: 'test-async/', Benchmark: '../bench/' };
+const PAGES = { Chat: 'chat/', Checks: 'test-async/', WebGPU: 'test-webgpu/', Benchmark: '../bench/' };
 
 const items = (await findModels()).map((model) => {
   const item = document.createElement('li');

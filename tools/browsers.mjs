@@ -75,9 +75,14 @@ export const chromiumArguments = [
 /**
  * WebGPU on a machine without a GPU: SwiftShader plays the adapter, in windows and in workers, also headless.
  * On Linux Chromium has no adapter without the first one. The second one alone changes nothing; it is for
- * machines that have a GPU, too.
+ * machines that have a GPU, too. SwiftShader compiles the zeros that WebGPU puts into workgroup memory one by
+ * one, which takes a minute for a model's kernels; they write that memory before they read it.
  */
-export const webgpuArguments = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+export const webgpuArguments = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-dawn-features=disable_workgroup_init',
+];
 
 /** Starts playwright-core's Chromium, headless. `more`: further arguments. */
 export async function launchChromium(more = []) {
