@@ -136,6 +136,16 @@ export interface Ran {
   readonly token?: number | undefined;
 }
 
+/** A dispatch of a decoded token on a GPU. */
+export interface GpuDispatch {
+  /** What it does, the weights' format and the layer: "norm+matvec+glu/q4_k/3". */
+  readonly label: string;
+  readonly workgroups: number;
+  /** Planned bytes of weights, keys and values, and multiply-adds, for the first token of a context. */
+  readonly bytes: number;
+  readonly madds: number;
+}
+
 /** What an executor on a GPU has done and holds. */
 export interface GpuCounters {
   readonly gpuDispatches: number;
@@ -182,6 +192,8 @@ export interface Executor {
    * measurement and resolves to [].
    */
   profile?(): Promise<{ op: string; count: number; ms: number; bytes: number }[]>;
+  /** Of an executor on a GPU: the dispatches of one decoded token, in order. */
+  dispatches?(): Promise<GpuDispatch[]>;
   /**
    * Called after the instance has made `to` a copy of `from`. An executor that holds keys and values outside
    * the instance copies them here.

@@ -58,6 +58,7 @@ export type {
   LanguageModelInfo,
   ModelCounters,
   ModelEstimate,
+  GpuDispatch,
   ProfileEntry,
   TokenEvent,
   TokenLogprob,

@@ -286,6 +286,27 @@ test('the command line runs on the GPU when it is asked to', needsGpu, async () 
   assert.match(gpu.stderr, /\nwebgpu: WebGPU, as asked: /);
 });
 
+test(
+  'info --dispatches prints what a token takes on the GPU, and says that the CPU takes none',
+  needsGpu,
+  async () => {
+    const info = (...more) =>
+      execute(process.execPath, [path.join(root, 'dist/cli.js'), 'info', FIXTURE, '--dispatches', ...more]);
+    const [gpu, json, cpu] = await Promise.all([
+      info('--backend', 'webgpu'),
+      info('--backend', 'webgpu', '--json'),
+      info('--backend', 'cpu'),
+    ]);
+    const { dispatches } = JSON.parse(json.stdout);
+    const inLayer = dispatches.filter(({ label }) => /\/1(\/|$)/.test(label));
+    assert.equal(inLayer.length, 6, gpu.stdout);
+    assert.ok(inLayer.every(({ workgroups }) => workgroups > 0));
+    for (const { label } of dispatches) assert.ok(gpu.stdout.includes(label), label);
+    assert.ok(gpu.stdout.includes(`${dispatches.length} dispatches`));
+    assert.match(cpu.stdout, /no dispatches: the model runs on the CPU/);
+  },
+);
+
 test('the memory of released matrices is free, and the CPU executor refuses', async () => {
   const { WasmEngine } = await load('../wasm/engine');
   const module = await WebAssembly.compile(await readFile(path.join(root, 'build/wasm/wasm32-simd.wasm')));

@@ -66,7 +66,7 @@ for (const [name, most] of Object.entries(layers))
         try {
           const got = await model.logits(sequence, { batch: 1 });
           results.push(rows.map((row) => got[row]));
-          const labels = (await model.executor.describe()).map(({ label }) => label);
+          const labels = (await model.executor.dispatches()).map(({ label }) => label);
           const perLayer = labels.filter(
             (label) => /\/0(\b|$)/.test(label) && !label.startsWith('embed'),
           ).length;

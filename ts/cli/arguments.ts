@@ -59,6 +59,7 @@ export interface Command {
   full: boolean;
   /** generate: print where the time goes. */
   profile: boolean;
+  dispatches: boolean;
   /** bench: tokens before the measured ones. */
   depths: number[];
   /** bench: repetitions of each measurement. */
@@ -182,6 +183,7 @@ function check(name: CommandName, words: string[], values: Values): Command {
     top: whole('top', value('top')) ?? 10,
     full: has('full'),
     profile: has('profile'),
+    dispatches: has('dispatches'),
     depths: numbers('depths', value('depths') ?? '0,512,2048'),
     repeat,
     contextLength: value('ctx') === 'auto' ? 'auto' : whole('ctx', value('ctx')),

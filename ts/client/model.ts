@@ -6,6 +6,7 @@ import type { ChatMessage, ChatTemplateOptions } from '../chat/template.js';
 import { ChordError, quiet } from '../errors.js';
 import type { BufferMeter } from '../load/meter.js';
 import type {
+  GpuDispatch,
   GenerationStats,
   LanguageModelInfo,
   Loaded,
@@ -118,7 +119,7 @@ export class LanguageModel {
     return new Session(new Calls(connection, loaded, await this.#request({ op: 'open-session' })));
   }
 
-  #request<Op extends 'open-session' | 'counters' | 'profile' | 'dispose'>(message: {
+  #request<Op extends 'open-session' | 'counters' | 'profile' | 'dispatches' | 'dispose'>(message: {
     readonly op: Op;
   }): Promise<Results[Op]> {
     return this.#calls.held(this.#calls.open<Op>(message as never).ended);
@@ -160,6 +161,14 @@ export class LanguageModel {
    */
   profile(): Promise<ProfileEntry[]> {
     return quiet(this.#request({ op: 'profile' }));
+  }
+
+  /**
+   * The dispatches of one decoded token on the GPU, in order: what the program of the model was lowered to.
+   * [] on the CPU.
+   */
+  dispatches(): Promise<GpuDispatch[]> {
+    return quiet(this.#request({ op: 'dispatches' }));
   }
 
   /** Stops what runs, ends the worker and its threads, and frees all memory. A second call does nothing. */

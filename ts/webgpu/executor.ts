@@ -4,13 +4,22 @@
 // come back.
 import { CacheKind, PAGE_TOKENS } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
-import type { Batch, Batches, Executor, GpuCounters, Program, Ran, SelfTested } from '../executor.js';
+import type {
+  Batch,
+  Batches,
+  Executor,
+  GpuCounters,
+  GpuDispatch,
+  Program,
+  Ran,
+  SelfTested,
+} from '../executor.js';
 import type { Sampling } from '../options.js';
 import { anglesOf } from './angles.js';
 import { Commands } from './commands.js';
 import type { Ready } from './commands.js';
 import type { OpenDevice } from './device.js';
-import type { BatchShape, Dispatch, Features, Matrix, Slot } from './dispatch.js';
+import type { BatchShape, Features, Matrix, Slot } from './dispatch.js';
 import { lower } from './fusions.js';
 import { tokensOf } from './lowering.js';
 import type { Rows } from './lowering.js';
@@ -141,10 +150,16 @@ export class GpuExecutor implements Executor {
     return this.#commands.profile();
   }
 
-  /** The dispatches of a batch of one token, for people. */
-  async describe(): Promise<readonly Dispatch[]> {
+  async dispatches(): Promise<GpuDispatch[]> {
     const { list } = await this.#list({ batch: 'one', output: 'one' });
-    return list.map(({ dispatch }) => dispatch);
+    const shape = { nTokens: 1, firstPosition: 0, nOutputs: 1 };
+    return [...list, ...(await this.#drawing('draw'))]
+      .map(({ dispatch: { label, groups, work } }) => ({
+        label,
+        workgroups: groups(shape).reduce((product, n) => product * n),
+        ...work(shape),
+      }))
+      .filter(({ workgroups }) => workgroups > 0);
   }
 
   async run(batches: Batches, budget: number, sampling?: Sampling): Promise<Ran> {

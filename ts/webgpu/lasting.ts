@@ -3,7 +3,7 @@
 // changes its GPU), another executor is made, and the sequences are evaluated again from their first token:
 // a run goes on at the token where it was.
 import { ChordError, messageOf } from '../errors.js';
-import type { Batches, Executor, GpuCounters, Ran, SelfTested } from '../executor.js';
+import type { Batches, Executor, GpuCounters, GpuDispatch, Ran, SelfTested } from '../executor.js';
 import type { ProfiledKernel } from './profiler.js';
 
 /** An executor and its device. */
@@ -43,6 +43,10 @@ export class LastingExecutor implements Executor {
 
   async profile(): Promise<ProfiledKernel[]> {
     return (await this.#now.executor.profile?.()) ?? [];
+  }
+
+  async dispatches(): Promise<GpuDispatch[]> {
+    return (await this.#now.executor.dispatches?.()) ?? [];
   }
 
   async run(...call: Parameters<Executor['run']>): Promise<Ran> {

@@ -109,6 +109,7 @@ export class EngineHost {
       | 'open-session'
       | 'counters'
       | 'profile'
+      | 'dispatches'
       | 'dispose'
     >,
   ): void {
@@ -156,6 +157,8 @@ export class EngineHost {
         return this.#counters();
       case 'profile':
         return this.#work().engine.executor.profile?.() ?? this.#work().engine.profile.read();
+      case 'dispatches':
+        return (await this.#work().engine.executor.dispatches?.()) ?? [];
       case 'open-session':
         return this.#work().openSession();
       case 'fork-session':

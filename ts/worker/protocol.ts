@@ -6,7 +6,7 @@
 //   load, estimate, download,      ->   progress* ... result | failed
 //   tokenize, detokenize, render,
 //   logits, generate,
-//   counters, profile,
+//   counters, profile, dispatches,
 //   open-session, fork-session,
 //   save-session, restore-session,
 //   close-session, dispose
@@ -31,9 +31,10 @@ import type { LanguageModelInfo, ModelTemplates } from '../wasm/describe.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
 import type { KeepOptions } from '../store/open.js';
 import type { Rendered, Rendering } from '../template/engine.js';
+import type { GpuDispatch } from '../executor.js';
 import type { ProfileEntry } from '../wasm/profile.js';
 
-export type { LanguageModelInfo, ProfileEntry, TokenLogprob };
+export type { GpuDispatch, LanguageModelInfo, ProfileEntry, TokenLogprob };
 
 /** Counters of a loaded model. They count from the load on, and none of them is a time. */
 export interface ModelCounters {
@@ -229,6 +230,7 @@ export type Request =
   | OfSession<'fork-session' | 'close-session' | 'save-session' | 'restore-session'>
   | { readonly op: 'counters'; readonly call: number }
   | { readonly op: 'profile'; readonly call: number }
+  | { readonly op: 'dispatches'; readonly call: number }
   | { readonly op: 'dispose'; readonly call: number };
 export type Op = Request['op'];
 
@@ -251,6 +253,7 @@ export interface Results {
   'restore-session': null;
   counters: ModelCounters;
   profile: ProfileEntry[];
+  dispatches: GpuDispatch[];
   dispose: null;
 }
 
@@ -524,6 +527,7 @@ export function parseRequest(message: unknown): Request {
     case 'cancel':
     case 'counters':
     case 'profile':
+    case 'dispatches':
     case 'dispose':
       return { op, call };
     default: {
