@@ -84,7 +84,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
       matrices: made.map(({ first, count, bias }, s) => ({
         matrix: matrices[s],
         rows: { first, count },
-        ...(bias ? { bias: { offset: 3 + s, length: first + count } } : {}),
+        ...(bias ? { bias: { offset: 3 + s, length: count } } : {}),
         out: { view: { buffer: outs[s].buffer }, width: count, stride: outs[s].stride },
       })),
       add,
@@ -111,7 +111,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
           else {
             const old = add ? outs[s].y[at] : 0;
             const x = floats.subarray(t * stride);
-            const { sum, size } = product(decoded[first + r], x, bias ? vectors[3 + s + first + r] : 0);
+            const { sum, size } = product(decoded[first + r], x, bias ? vectors[3 + s + r] : 0);
             near(what, got[at], sum + old, (n + 6) * EPS * (size + Math.abs(old)));
           }
         }

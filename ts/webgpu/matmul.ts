@@ -18,7 +18,7 @@ import { FORMATS, textsOf } from './formats.js';
 export interface Segment {
   readonly matrix: Matrix;
   readonly rows: { readonly first: number; readonly count: number };
-  /** Element i belongs to row i of the matrix. */
+  /** Element i belongs to row rows.first + i. */
   readonly bias?: Vector;
   readonly out: Slot;
 }
@@ -287,7 +287,7 @@ function common(
     label: `${kernel}/${formats}/${options.label}`,
     params: [
       ...three.map((p) => u32(p ? p.part.offset + (p.rows.first - p.part.firstRow) * p.matrix.rowWords : 0)),
-      ...three.map((p) => u32(p?.bias ? p.bias.offset + p.rows.first : 0)),
+      ...three.map((p) => u32(p?.bias ? p.bias.offset + p.skipped : 0)),
       ...three.map((p) => u32(p?.skipped ?? 0)),
       u32(norm?.weight?.offset ?? 0),
       u32(plus?.weight?.offset ?? 0),
