@@ -458,3 +458,25 @@ test('storeHeads of several tokens is the kernels that it replaces', { skip }, a
     });
   }
 });
+
+test('kernels of attention keep within 16 KiB of workgroup memory', { skip }, () => {
+  const view = { buffer: null };
+  const slot = { view, width: 8, stride: 8 };
+  for (let width = 8; width <= 640; width += 8)
+    for (const group of [1, 2, 5, 8, 16])
+      for (const vDim of [width, 0, 8])
+        for (const tokens of ['one', 'few']) {
+          const cache = { view, kv: 'f16', nKv: 1, kDim: width, vDim, window: 0, table: 0 };
+          const common = { label: 'x', queries: slot, out: slot, pages: view, partial: view, vectors: view };
+          const shape = { ...common, cache, nHead: group, vDim: vDim || width, scale: 1, softcap: 0, tokens };
+          const [{ constants: c }] = room.attend(shape);
+          // The arrays of attend_split and of query_raw.
+          const part = Math.max(c.K_LANES * (c.ROWS * (c.THREADS / c.K_LANES) + 1), 8 * c.THREADS);
+          const words =
+            c.ROWS * (8 * c.K8 + c.CHUNK + c.ROW_LANES + 2) +
+            Math.max(part, 8 * (c.K8 + c.V8)) +
+            c.CHUNK / 32 +
+            (c.ROWS + 2) * 16;
+          assert.ok(4 * words <= 16384, `${width} ${vDim} ${group}: ${4 * words} bytes`);
+        }
+});

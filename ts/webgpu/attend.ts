@@ -147,8 +147,12 @@ function splitOf(
   const k8 = eights(o.cache.kDim);
   // About four loads of 16 bytes an invocation. A power of two.
   const lanes = 2 ** Math.min(7, Math.ceil(Math.log2(Math.max(1, k8 / 4))));
+  const v8 = eights(o.vDim);
+  const room = (rows: number): number =>
+    Math.max(rows * THREADS + lanes, 8 * THREADS, 8 * (k8 + Math.max(v8, eights(o.cache.vDim))));
+  // Queries, scores, what a row's invocations found twice (a token's norms too), maxima; page numbers.
   const floats = (rows: number): number =>
-    rows * (8 * k8 + CHUNK + 18) + Math.max(lanes * ((rows * THREADS) / lanes + 1), 8 * THREADS) + 4;
+    rows * (8 * k8 + CHUNK + 2 * 16 + 2) + 2 * 16 + room(rows) + CHUNK / 32;
   // Eight rows have 64 sums an invocation: more would spill. WebGPU promises 16 KiB a workgroup.
   let most = 8;
   while (most > 1 && floats(most) > 4096) most--;
@@ -167,7 +171,7 @@ function splitOf(
       CHUNK,
       ROWS: rows,
       K8: k8,
-      V8: eights(o.vDim),
+      V8: v8,
       K_LANES: lanes,
       ROW_LANES: bySubgroups ? Math.min(16, least) : 16,
     },
