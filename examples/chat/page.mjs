@@ -58,7 +58,12 @@ function setState(state) {
   for (const id of ['talk', 'composer', 'new-chat', 'model-button']) $(id).hidden = !isReady;
   $('progress').hidden = state !== 'loading';
   $('back').hidden = true;
-  for (const control of [$('load'), $('url'), $('file'), ...$('loader').querySelectorAll('.models button')])
+  for (const control of [
+    $('load'),
+    $('url'),
+    $('file'),
+    ...$('loader').querySelectorAll('.models button, .switch input'),
+  ])
     control.disabled = state === 'loading';
   $('send').hidden = state === 'answering';
   $('stop').hidden = state !== 'answering';
@@ -79,24 +84,20 @@ async function load(source) {
     // Two models at once might not fit in memory.
     await model?.dispose();
     model = null;
-    model = await loadModel(source, { signal: loading.signal, onProgress: showProgress });
+    model = await loadModel(source, {
+      backend: document.querySelector('[name=backend]:checked').value,
+      signal: loading.signal,
+      onProgress: showProgress,
+    });
     chat.info = model.info;
-    const { name, architecture, quantization, parameters, threads, threadsReason, backendReason } =
-      model.info;
+    const { name, architecture, quantization, parameters, backendReason } = model.info;
     const title = knownModel(source.name ?? source)?.title ?? (name || architecture);
     $('model-name').textContent = title;
     $('model-button').title = `${name || architecture}; ${backendReason}`;
     // A model's name may round its size, or leave its word table out: two numbers would confuse.
     const size = /\d\s?[MB]\b/i.test(title) ? '' : `${millions(parameters)} parameters`;
-    const why = (threadsReason ?? '').replace(/^1 thread: /, '');
-    $('about').textContent = [
-      title,
-      size,
-      quantization,
-      threads === 1 ? `one thread${why && ` (${why})`}` : `${threads} threads`,
-    ]
-      .filter(Boolean)
-      .join(', ');
+    $('about').textContent = [title, size, quantization].filter(Boolean).join(', ');
+    $('runs-on').textContent = whatRuns(model.info);
     $('expect').textContent = expectation(parameters);
     await presetSystem();
     newChat();
@@ -146,6 +147,14 @@ function expectation(parameters) {
     return `A model with ${millions(parameters)} parameters is tiny: it knows little and makes things up. It shows how quick a model in a page can be; larger ones answer better.`;
   if (parameters < 2e9) return 'A small model: it is quick, and it makes things up.';
   return 'It may make things up: check what matters.';
+}
+
+/** Which backend runs, and why; on the CPU with how many threads. */
+function whatRuns({ backend, backendReason, threads, threadsReason }) {
+  const why = backendReason.split('; ')[0].replace(/^(the CPU|WebGPU)/, '');
+  if (backend === 'webgpu') return `Runs on the GPU${why}.`;
+  const one = `One thread${threadsReason.replace(/^1 thread/, '')}.`;
+  return `Runs on the CPU${why}. ${threads === 1 ? one : `${threads} threads.`}`;
 }
 
 let isOwnSystem = false;
@@ -322,6 +331,7 @@ function newChat() {
 /** Hints that only the page can give. */
 const HINTS = {
   http: 'Check the address. A file on another site can be read only if that site allows it (CORS).',
+  'no-webgpu': 'Choose "Automatic" or "CPU" above.',
   'context-full': 'Begin a new chat, or ask something shorter.',
 };
 
@@ -347,13 +357,13 @@ function showError(place, error) {
 
 /** Shows the speed of the last answer, the current memory, and how full the context is. */
 async function showFigures() {
-  const { contextLength, threads, parameters } = model.info;
-  const { wasmBytes } = await model.counters();
+  const { contextLength, threads, parameters, backend } = model.info;
+  const { wasmBytes, gpuBytes } = await model.counters();
   const used = chat.stats ? chat.stats.promptTokens + chat.stats.tokens : 0;
   const figures = {
     speed: chat.stats?.tokensPerSecond ? `${chat.stats.tokensPerSecond.toFixed(1)} tokens/s` : '',
-    memory: `${megabytes(wasmBytes)} MB memory`,
-    threads: threads === 1 ? '1 thread' : `${threads} threads`,
+    memory: `${megabytes(wasmBytes + gpuBytes)} MB memory`,
+    backend: backend === 'webgpu' ? 'GPU' : threads === 1 ? 'CPU, 1 thread' : `CPU, ${threads} threads`,
     context: `${used} of ${contextLength} tokens`,
     size: parameters < 2e9 ? 'small model: often wrong' : '',
   };

@@ -7,8 +7,9 @@ import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { launch, missingWebgpu } from '../../tools/browsers.mjs';
-import { root, withServer } from './browser.mjs';
+import { launch, missingWebgpu, webgpuArguments } from '../../tools/browsers.mjs';
+import { CHATML, withTemplate } from '../ts/chat.mjs';
+import { openPage, root, screenshot, withBrowser, withServer } from './browser.mjs';
 
 const PAGE = '/examples/test-webgpu/?model=/tests/golden/';
 
@@ -195,4 +196,64 @@ test('without an adapter the page says why, and the CPU writes both texts', need
     },
     { webgpu: false },
   ),
+);
+
+test(
+  'the chat page runs on the backend that its switch names, and says which and why',
+  needs('chromium'),
+  () =>
+    withServer({ isolated: true }, async (address) => {
+      const folder = await mkdtemp(path.join(tmpdir(), 'wasm-chord-page-'));
+      try {
+        const file = path.join(folder, 'small.gguf');
+        await writeFile(file, await withTemplate(CHATML));
+        await withBrowser(async (browser) => {
+          const page = await openPage(browser, `${address}/examples/chat/`);
+          await page.waitForSelector('html[data-ready=true]');
+          for (const [choice, backend, reason] of [
+            ['GPU', 'webgpu', /^Runs on the GPU, as asked: google swiftshader/],
+            [
+              'CPU',
+              'cpu',
+              /^Runs on the CPU, as asked\. \d+ threads|^Runs on the CPU, as asked\. One thread/,
+            ],
+            ['Automatic', 'cpu', /^Runs on the CPU: the WebGPU adapter is no GPU, but a program\./],
+          ]) {
+            if (await page.isVisible('#model-button')) await page.click('#model-button');
+            await page.locator('#backend').getByText(choice).click();
+            await page.setInputFiles('#file', file);
+            const isReady = (backend) =>
+              window.chat.state === 'ready' && window.chat.info.backend === backend;
+            await page.waitForFunction(isReady, backend, { timeout: 120_000 });
+            await page.waitForFunction(() => document.querySelector('[data-figure=backend]'));
+            assert.match(await page.textContent('#runs-on'), reason);
+            assert.match(
+              await page.textContent('[data-figure=backend]'),
+              backend === 'cpu' ? /^CPU, / : /^GPU$/,
+            );
+            await screenshot(page, `chat-backend-${choice}`);
+            await page.evaluate(() => (document.getElementById('max-tokens').value = 8));
+            await page.fill('#question', 'Hello');
+            await page.press('#question', 'Enter');
+            const isAnswered = () => window.chat.state === 'ready' && window.chat.messages.length === 2;
+            await page.waitForFunction(isAnswered, null, { timeout: 120_000 });
+          }
+          assert.deepEqual(page.faults, []);
+        }, webgpuArguments);
+        await withBrowser(async (browser) => {
+          const page = await openPage(browser, `${address}/examples/chat/`);
+          await page.waitForSelector('html[data-ready=true]');
+          await page.locator('#backend').getByText('GPU').click();
+          await page.setInputFiles('#file', file);
+          await page.waitForSelector('#load-error:not([hidden])');
+          assert.match(await page.textContent('#load-error'), /no-webgpu.*no adapter.*"CPU" above/);
+          await screenshot(page, 'chat-no-webgpu');
+          await page.locator('#backend').getByText('CPU').click();
+          await page.setInputFiles('#file', file);
+          await page.waitForFunction(() => window.chat.state === 'ready');
+        });
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    }),
 );
