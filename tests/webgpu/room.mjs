@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// room.mjs: sources of ts/webgpu for the tests, which look inside the room; and one dispatch at a time.
+// room.mjs: sources of ts/webgpu for the tests, which look inside the room; and dispatches.mjs.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { wgslTexts } from '../../tools/wgsl.mjs';
+
+export * from './dispatches.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -27,78 +29,4 @@ export async function load(...names) {
     logLevel: 'warning',
   });
   return import(pathToFileURL(outfile).href);
-}
-
-/** A device with everything that a test of dispatches needs. */
-export async function bench({ openDevice, Pipelines, ...others }, gpu, options) {
-  const opened = await openDevice(gpu, options);
-  const { device, features } = opened;
-  device.onuncapturederror = ({ error }) => {
-    throw new Error(error.message);
-  };
-  return { ...others, ...opened, pipelines: new Pipelines(device, features) };
-}
-
-/** A buffer with `data` (a typed array), or of `data` bytes. */
-export function upload(device, data, label = 'test') {
-  const bytes = typeof data === 'number' ? data : data.byteLength;
-  const buffer = device.createBuffer({
-    label,
-    size: Math.max(16, Math.ceil(bytes / 4) * 4),
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
-  });
-  if (typeof data !== 'number') device.queue.writeBuffer(buffer, 0, data);
-  return buffer;
-}
-
-/** Resolves to a buffer's bytes. */
-export async function download(device, buffer, bytes = buffer.size) {
-  const read = device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-  const encoder = device.createCommandEncoder();
-  encoder.copyBufferToBuffer(buffer, 0, read, 0, bytes);
-  device.queue.submit([encoder.finish()]);
-  await read.mapAsync(GPUMapMode.READ);
-  const copy = read.getMappedRange().slice(0);
-  read.destroy();
-  return copy;
-}
-
-/** Runs dispatches in order on a batch { nTokens, firstPosition, nOutputs }. A validation error is thrown. */
-export async function runDispatches({ device, features, pipelines }, dispatches, batch) {
-  device.pushErrorScope('validation');
-  const uniform = device.createBuffer({ size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-  device.queue.writeBuffer(
-    uniform,
-    0,
-    new Uint32Array([batch.nTokens, batch.firstPosition, batch.nOutputs, 0]),
-  );
-  const encoder = device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
-  for (const dispatch of dispatches) {
-    const { pipeline, group, hasUniform } = await pipelines.get(dispatch);
-    const words = new DataView(new ArrayBuffer(64));
-    dispatch.params.forEach((param, i) =>
-      'u32' in param ? words.setUint32(i * 4, param.u32, true) : words.setFloat32(i * 4, param.f32, true),
-    );
-    const entries = [{ binding: 0, resource: { buffer: uniform } }];
-    if (hasUniform) {
-      const p = device.createBuffer({ size: 64, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
-      device.queue.writeBuffer(p, 0, words.buffer);
-      entries.push({ binding: 1, resource: { buffer: p } });
-    }
-    dispatch.buffers.forEach(({ buffer, offset, size }, i) =>
-      entries.push({ binding: 2 + i, resource: { buffer, offset, size } }),
-    );
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, device.createBindGroup({ layout: group, entries }));
-    if (!hasUniform && dispatch.params.length > 0)
-      pass.setImmediates(0, words.buffer, 0, dispatch.params.length * 4);
-    const groups = dispatch.groups(batch);
-    if (groups.every((n) => n > 0)) pass.dispatchWorkgroups(...groups);
-  }
-  pass.end();
-  device.queue.submit([encoder.finish()]);
-  const error = await device.popErrorScope();
-  if (error) throw new Error(error.message);
-  await device.queue.onSubmittedWorkDone();
 }
