@@ -54,10 +54,10 @@ async function compare(source) {
   setState('running', 'Starting ...');
   try {
     results.cpu = await runOn('cpu', source, signal);
+    await showAuto(source, signal);
     results.webgpu = await runOn('webgpu', source, signal);
     showSelfTest(results.webgpu.info?.selfTest);
     showVerdict();
-    await showAuto(source, signal);
     setState('done', results.webgpu.error ? 'Only the CPU could run.' : 'Compared.');
   } catch (error) {
     if (!signal.aborted) setState('failed', describe(error));
@@ -185,8 +185,8 @@ function showVerdict() {
 
 const differences = (found) =>
   Object.entries(found)
-    .map(([id, at]) => `${id}: ${at === 'same' ? 'the same tokens' : `the same up to token ${at}`}`)
-    .join('; ') + '.';
+    .map(([id, at]) => `${capital(id)}: the same ${at === 'same' ? 'tokens' : `first ${at} tokens`}.`)
+    .join(' ');
 
 function showSelfTest(list) {
   $('self-test').hidden = !list?.length;

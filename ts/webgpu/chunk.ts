@@ -88,7 +88,7 @@ async function whyNotAuto({ gpu, webgpuUrl }: GpuRequest): Promise<string | unde
   if (webgpuUrl === undefined) return without().message;
   const found = await findGpu(gpu);
   const adapter = await answered(found.requestAdapter());
-  if (!adapter) return 'WebGPU has no adapter on this machine';
+  if (!adapter) return adapter === null ? 'WebGPU has no adapter on this machine' : "WebGPU doesn't answer";
   const { info } = adapter as { info: GPUAdapterInfo & { isFallbackAdapter?: boolean } };
   const isProgram =
     (info.isFallbackAdapter ?? (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter) === true ||
