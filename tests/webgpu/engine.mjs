@@ -21,23 +21,34 @@ let module;
 
 /**
  * Loads a GGUF file's bytes for the GPU. Returns { engine, executor, program, session(), logits(ids),
- * free() }.
+ * free() }. `on`: a device that is open, with its pipelines, which free() leaves alone.
  */
-export async function openModel(gpu, bytes, { device: deviceOptions, isFused, ...options } = {}) {
+export async function openModel(
+  gpu,
+  bytes,
+  { device: deviceOptions, isFused, patienceMs, on, ...options } = {},
+) {
   module ??= await WebAssembly.compile(
     await readFile(new URL('../../build/wasm/wasm32-simd.wasm', import.meta.url)),
   );
   const engine = room.WasmEngine.load(module, bytes, { ...options, isExternal: true });
-  const opened = await room.openDevice(gpu, deviceOptions);
+  const opened = on?.opened ?? (await room.openDevice(gpu, deviceOptions));
   const errors = [];
   opened.device.onuncapturederror = ({ error }) => errors.push(error.message);
-  const pipelines = new room.Pipelines(opened.device, opened.features);
+  const pipelines = on?.pipelines ?? new room.Pipelines(opened.device, opened.features);
   const program = room.readProgram(engine.instance, engine.file);
   const { tensors, groups } = room.weightsOf(program);
   const uploader = await room.Uploader.open({ ...opened, pipelines, tensors, groups });
   await uploader.push(0, 0, bytes);
   const matrices = await uploader.finish();
-  const executor = await room.GpuExecutor.open({ opened, program, matrices, pipelines, isFused });
+  const executor = await room.GpuExecutor.open({
+    opened,
+    program,
+    matrices,
+    pipelines,
+    isFused,
+    patienceMs,
+  });
   executor.loadVectors();
   return {
     engine,
@@ -69,7 +80,7 @@ export async function openModel(gpu, bytes, { device: deviceOptions, isFused, ..
     free() {
       executor.free();
       engine.free();
-      opened.device.destroy();
+      if (on === undefined) opened.device.destroy();
     },
   };
 }

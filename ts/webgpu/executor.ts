@@ -24,6 +24,7 @@ import { lower } from './fusions.js';
 import { tokensOf } from './lowering.js';
 import type { Rows } from './lowering.js';
 import { GpuMemory } from './memory.js';
+import { PATIENCE_MS, within } from './patience.js';
 import type { Pipelines } from './pipelines.js';
 import type { ProfiledKernel } from './profiler.js';
 import { Readback } from './readback.js';
@@ -45,6 +46,8 @@ export interface ExecutorParts {
   readonly pipelines: Pipelines;
   /** False: op by op, for tests. */
   readonly isFused?: boolean;
+  /** Milliseconds for an answer of the GPU; default PATIENCE_MS. For tests. */
+  readonly patienceMs?: number;
 }
 
 /** A batch under way: which of its dispatches have been submitted. */
@@ -108,7 +111,7 @@ export class GpuExecutor implements Executor {
     this.#memory = memory;
     this.#commands = new Commands(opened.device, pipelines, memory.batch);
     this.#sampler = new Sampler(opened.device, { nVocab: program.nVocab, nRecords: AHEAD + 2 });
-    this.#readback = new Readback(opened.device, this.#sampler, AHEAD + 2);
+    this.#readback = new Readback(opened.device, this.#sampler, AHEAD + 2, parts.patienceMs);
     this.#hasStates = program.caches.some(({ kind }) => kind === CacheKind.STATE);
     void opened.device.lost.then(({ message }) => (this.#lost = message || 'no reason is known'));
   }
@@ -193,7 +196,9 @@ export class GpuExecutor implements Executor {
       return this.#finishStep(batches, batch, step);
     }
     this.#commands.submit(encoder);
-    if (!isWhole || batch.rows.length === 0) await this.#device.queue.onSubmittedWorkDone();
+    const { patienceMs = PATIENCE_MS } = this.#parts;
+    if (!isWhole || batch.rows.length === 0)
+      await within(patienceMs, this.#device.queue.onSubmittedWorkDone());
     this.#check();
     if (!isWhole) return { isDone: false, work };
     this.#underWay = undefined;

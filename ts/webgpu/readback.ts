@@ -3,6 +3,7 @@
 // a ring of small buffers, so that later steps can be submitted before an earlier one is read.
 import { ChordError } from '../errors.js';
 import { MAP_READ, Usage } from './flags.js';
+import { PATIENCE_MS, within } from './patience.js';
 import { readRecord } from './sample.js';
 import type { Drawn, Sampler } from './sample.js';
 
@@ -11,11 +12,13 @@ export class Readback {
   readonly #device: GPUDevice;
   readonly #sampler: Sampler;
   readonly #ring: readonly { readonly buffer: GPUBuffer; free: Promise<unknown> }[];
+  readonly #patienceMs: number;
   #rows: GPUBuffer | undefined;
   #at = 0;
 
-  constructor(device: GPUDevice, sampler: Sampler, length: number) {
+  constructor(device: GPUDevice, sampler: Sampler, length: number, patienceMs = PATIENCE_MS) {
     this.#device = device;
+    this.#patienceMs = patienceMs;
     this.#sampler = sampler;
     this.#ring = Array.from({ length }, (_, i) => ({
       buffer: device.createBuffer({
@@ -81,8 +84,9 @@ export class Readback {
 
   async #map(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
     try {
-      await buffer.mapAsync(MAP_READ, 0, bytes);
+      await within(this.#patienceMs, buffer.mapAsync(MAP_READ, 0, bytes));
     } catch (error) {
+      if (ChordError.isInstance(error)) throw error;
       throw new ChordError('device-lost', `the GPU gives no results: ${(error as Error).message}`, {
         cause: error,
       });
