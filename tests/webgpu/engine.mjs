@@ -8,6 +8,7 @@ export const room = await load(
   'pipelines',
   'upload',
   'executor',
+  'self-test',
   'fusions',
   'lowering',
   'memory',
@@ -55,6 +56,7 @@ export async function openModel(
     executor,
     program,
     matrices,
+    pipelines,
     opened,
     errors,
     /** Resolves to the logits of all ids of a sequence, from position 0 on. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { readGolden } from '../reference/golden.mjs';
 import { fixtureNames } from '../ts/judged.mjs';
-import { openModel } from './engine.mjs';
+import { openModel, room } from './engine.mjs';
 import { missing, openGpu } from './gpu.mjs';
 
 const skip = missing() || false;
@@ -86,6 +86,26 @@ for (const [name, most] of Object.entries(layers))
       assert.ok(nmse(fused, plain) <= 1e-9);
     },
   );
+
+for (const name of ['q8_0-bias', 'qwen2-q4_k', 'qwen3-q3_k-tied', 'mixed'])
+  test(`${name}: prompts over q8 inputs are as near to llama.cpp's as its own are`, { skip }, async (t) => {
+    const { prompts, tolerance } = await readGolden(name);
+    const model = await openModel(gpu, await bytesOf(name), { device: { fastDot: true } });
+    t.after(() => model.free());
+    const { sequence, rows, logits } = prompts.at(-1);
+    const got = await model.logits(sequence);
+    const error = nmse(
+      rows.map((row) => got[row]),
+      logits,
+    );
+    t.diagnostic(`NMSE ${error.toExponential(1)}, tolerance ${tolerance.nmse}`);
+    // Inputs of 8 bits leave a trace: without one, the packed products didn't run.
+    assert.ok(error <= tolerance.nmse && error > 1e-6, `NMSE ${error}, tolerance ${tolerance.nmse}`);
+    const test = new room.SelfTest(model.program);
+    test.push(0, 0, await bytesOf(name));
+    assert.equal(await test.run(model.opened, model.pipelines, model.matrices), undefined);
+    assert.ok(test.found.some(({ tokens }) => tokens === 10));
+  });
 
 const names = (await fixtureNames()).filter((name) => name.match(process.env.FIXTURE ?? ''));
 for (const name of names)

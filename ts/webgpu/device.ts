@@ -13,12 +13,17 @@ export interface OpenDevice {
 export interface DeviceOptions {
   /** Features to leave out, for tests and downgrades. */
   readonly without?: readonly ('f16' | 'subgroups' | 'packedDot' | 'immediates')[];
+  /** Prompts as q8 with packed dots, or not: instead of what the adapter's name says, for tests. */
+  readonly fastDot?: boolean;
   /** Limits are asked for up to this binding size, for tests. */
   readonly maxBinding?: number;
 }
 
 /** WebGPU's defaults, which every adapter has: what kernels may rely on. */
 const FLOORS = { maxStorageBufferBindingSize: 128 << 20, maxComputeWorkgroupStorageSize: 16 << 10 };
+
+/** Metal and programs that play an adapter make a packed dot of several instructions. */
+const NO_DOT = /apple|metal|swiftshader|llvmpipe|basic render/i;
 
 /** Throws `no-webgpu` with the reason. */
 export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<OpenDevice> {
@@ -57,17 +62,19 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
   const subgroups = device.features.has('subgroups' as GPUFeatureName);
   const own = device.limits as unknown as Record<string, number>;
   const immediates = language?.has('immediate_address_space') ?? false;
+  const name = [info.vendor, info.architecture, info.description].filter(Boolean).join(' ');
+  const packedDot = !without.has('packedDot') && (language?.has('packed_4x8_integer_dot_product') ?? false);
   return {
     device,
-    adapter:
-      [info.vendor, info.architecture, info.description].filter(Boolean).join(' ') || 'unnamed adapter',
+    adapter: name || 'unnamed adapter',
     features: {
       f16: device.features.has('shader-f16'),
       subgroups,
       // An adapter that doesn't say: any size that WebGPU allows.
       subgroupMin: subgroups ? (info.subgroupMinSize ?? 4) : 0,
       subgroupMax: subgroups ? (info.subgroupMaxSize ?? 128) : 0,
-      packedDot: !without.has('packedDot') && (language?.has('packed_4x8_integer_dot_product') ?? false),
+      packedDot,
+      fastDot: packedDot && (options.fastDot ?? !NO_DOT.test(name)),
       immediates: immediates && (own['maxImmediateSize'] ?? 0) >= 64 && !without.has('immediates'),
       maxBinding: own['maxStorageBufferBindingSize'] ?? FLOORS.maxStorageBufferBindingSize,
       maxWorkgroupStorage: own['maxComputeWorkgroupStorageSize'] ?? FLOORS.maxComputeWorkgroupStorageSize,

@@ -34,6 +34,8 @@ export interface Features {
   readonly subgroupMax: number;
   /** dot4I8Packed and unpack4xI8 (`packed_4x8_integer_dot_product`). */
   readonly packedDot: boolean;
+  /** The packed dot is an instruction of the GPU's, as far as the adapter's name tells. */
+  readonly fastDot: boolean;
   /** Parameters as `var<immediate>`, at most 64 bytes. */
   readonly immediates: boolean;
   readonly maxBinding: number;

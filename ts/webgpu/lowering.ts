@@ -5,8 +5,8 @@ import { OpFlag } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { OpRecord, Program } from '../executor.js';
 import { attend, kvStore } from './attend.js';
-import type { Dispatch, Features, Matrix, Slot, Vector } from './dispatch.js';
-import { embed, matmul } from './matmul.js';
+import type { Dispatch, Features, Matrix, Slot, Vector, View } from './dispatch.js';
+import { embed, matmul, quantize, takesQuantised } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import type { GpuMemory } from './memory.js';
 import { activate, add, glu, headNorm, layerNorm, norm, rope, shortConv, softcap } from './rows.js';
@@ -96,7 +96,7 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       ];
     }
     case 'MATMUL':
-      return matmul(matmulOptions(op, l, rows, places));
+      return product(matmulOptions(op, l, rows, places), memory.quantised);
     case 'HEAD_NORM': {
       const { n_head: nHead, head_dim: headDim, eps } = op.part;
       const weight = memory.optional(op.weight[0]!);
@@ -160,6 +160,15 @@ const from = ({ offset, length }: Vector, first: number): Vector => ({
   offset: offset + first,
   length: length - first,
 });
+
+/** A product; of many tokens over q8 inputs, where packed dots are fast, as the CPU's products are. */
+function product(options: Parameters<typeof matmul>[0], quantised: View | undefined): Dispatch[] {
+  const { label, input, nIn, matrices, rowsOf, tokens, features } = options;
+  const isMany = tokens === 'many' && rowsOf === 'batch';
+  const all = matrices.map(({ matrix }) => matrix);
+  if (quantised === undefined || !isMany || !takesQuantised(all, features)) return matmul(options);
+  return [quantize({ label, input, nIn, out: quantised }), ...matmul({ ...options, quantised })];
+}
 
 export function matmulOptions(
   op: Op<'MATMUL'>,

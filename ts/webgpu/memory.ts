@@ -8,6 +8,7 @@ import type { OpRecord, Program } from '../executor.js';
 import { pageBytes, partialBytes } from './attend.js';
 import type { Cache, Features, Slot, Vector, View } from './dispatch.js';
 import { Usage } from './flags.js';
+import { quantisedBytes } from './matmul.js';
 
 /** Tokens behind a window that the session keeps (src/session/caches.c, KEPT_TOKENS). */
 const KEPT_TOKENS = 256;
@@ -30,6 +31,8 @@ export class GpuMemory {
   readonly rows: View;
   /** Scratch of attention. */
   readonly partial: View;
+  /** Scratch of products over q8 inputs: the input's rows; undefined: the device has no fast packed dot. */
+  readonly quantised: View | undefined;
   /** The uniform `batch`. */
   readonly batch: GPUBuffer;
   readonly #device: GPUDevice;
@@ -81,6 +84,10 @@ export class GpuMemory {
     this.tokens = { buffer: this.#make('tokens', (nCtx + 1) * 4) };
     this.rows = { buffer: this.#make('rows', nLogits * 4) };
     this.partial = { buffer: this.#make('attention scratch', this.#partialBytes()) };
+    const widths = program.ops.map((op) => (op.name === 'MATMUL' ? quantisedBytes(op.part.n_in) : 0));
+    this.quantised = features.fastDot
+      ? { buffer: this.#make('q8 inputs', nBatch * Math.max(0, ...widths)) }
+      : undefined;
     this.batch = device.createBuffer({ label: 'batch', size: 16, usage: Usage.uniform | Usage.copyTarget });
     this.#others.push(this.batch);
     this.#page = this.#make('page', Math.max(0, ...program.caches.map((_, i) => this.pageBytes(i))));

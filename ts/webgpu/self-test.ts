@@ -6,7 +6,7 @@ import type { Program, SelfTested } from '../executor.js';
 import type { OpenDevice } from './device.js';
 import type { Matrix, Slot } from './dispatch.js';
 import { Usage } from './flags.js';
-import { matmul } from './matmul.js';
+import { matmul, quantisedBytes, quantize, takesQuantised } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import { Commands } from './commands.js';
 import type { Pipelines } from './pipelines.js';
@@ -16,10 +16,11 @@ import { blocksOf } from './placement.js';
 
 /** Rows of each format that are compared. */
 const ROWS = 4;
-/** Tokens of a comparison, by the kind of kernel. */
-const TOKENS: readonly (readonly [Tokens, number])[] = [
+/** Tokens of a comparison, by the kind of kernel; 'q8': of many tokens over q8 inputs. */
+const TOKENS: readonly (readonly [Tokens | 'q8', number])[] = [
   ['one', 1],
   ['many', 9],
+  ['q8', 10],
 ];
 /** Unit roundoff of float32. */
 const EPS = 2 ** -24;
@@ -74,6 +75,8 @@ export class SelfTest {
       if (sample.filled < sample.bytes.byteLength) continue;
       for (const [tokens, count] of TOKENS) {
         const matrix = matrices.get(sample.tensor)!;
+        const { features } = opened;
+        if (tokens === 'q8' && !(features.fastDot && takesQuantised([matrix], features))) continue;
         const { difference, bound, ...worst } = await this.#compare(sample, matrix, tokens, count, {
           ...opened,
           pipelines,
@@ -89,7 +92,7 @@ export class SelfTest {
   async #compare(
     sample: Sample,
     matrix: Matrix,
-    tokens: Tokens,
+    kind: Tokens | 'q8',
     count: number,
     { device, features, pipelines }: OpenDevice & { readonly pipelines: Pipelines },
   ): Promise<Worst> {
@@ -116,22 +119,26 @@ export class SelfTest {
     const sampler = new Sampler(device, { nVocab: 1, nRecords: 1 });
     const readback = new Readback(device, sampler, 1);
     try {
-      const dispatches = matmul({
+      const isQ8 = kind === 'q8';
+      const q8 = { buffer: make('q8', isQ8 ? count * quantisedBytes(nIn) : 16, storage) };
+      const first = isQ8 ? [quantize({ label: 'self-test', input, nIn, out: q8 })] : [];
+      const product = matmul({
         label: 'self-test',
         input,
         nIn,
         matrices: [{ matrix, rows: { first: 0, count: rows.length }, out }],
         rowsOf: 'batch',
-        tokens,
+        tokens: isQ8 ? 'many' : kind,
         vectors: { buffer: make('vectors', 16, storage) },
         features,
+        ...(isQ8 && { quantised: q8 }),
       });
       const encoder = device.createCommandEncoder({ label: 'self-test' });
       const shape = { nTokens: count, firstPosition: 0, nOutputs: 0 };
-      commands.encode(encoder, await commands.ready(dispatches), shape);
+      commands.encode(encoder, await commands.ready([...first, ...product]), shape);
       commands.submit(encoder);
       const y = await readback.rows(out.view.buffer, count, rows.length, out.stride);
-      return worstOf(rows, x, stride, y);
+      return worstOf(rows, x, stride, y, isQ8);
     } finally {
       for (const buffer of made) buffer.destroy();
       commands.destroy();
@@ -161,6 +168,16 @@ function inputs(count: number, width: number, stride: number): Float32Array<Arra
   return x;
 }
 
+/** What q8 inputs change at most: half a step, max |x| / 127 of a block of 32, times each weight. */
+function roundingOf(row: Float32Array, x: Float32Array): number {
+  let sum = 0;
+  for (let at = 0; at < row.length; at += 32) {
+    const largest = x.subarray(at, at + 32).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    sum += (largest / 254) * row.subarray(at, at + 32).reduce((total, w) => total + Math.abs(w), 0);
+  }
+  return sum;
+}
+
 interface Worst {
   readonly difference: number;
   readonly bound: number;
@@ -175,7 +192,13 @@ interface Worst {
  * d * code + m, twice: the error is at most (n + 4) * eps * sum |w| |x|, and a row of offsets has terms
  * |m| |x| that cancel, which 4 times covers.
  */
-function worstOf(rows: readonly Float32Array[], x: Float32Array, stride: number, y: Float32Array): Worst {
+function worstOf(
+  rows: readonly Float32Array[],
+  x: Float32Array,
+  stride: number,
+  y: Float32Array,
+  isQ8: boolean,
+): Worst {
   let worst: Worst | undefined;
   for (let t = 0; t * rows.length < y.length; t++)
     for (const [r, row] of rows.entries()) {
@@ -186,7 +209,9 @@ function worstOf(rows: readonly Float32Array[], x: Float32Array, stride: number,
         size += Math.abs(term);
       });
       const got = y[t * rows.length + r]!;
-      const bound = 4 * (row.length + 4) * EPS * size + Number.MIN_VALUE;
+      const inputs = x.subarray(t * stride, t * stride + row.length);
+      const rounded = isQ8 ? roundingOf(row, inputs) : 0;
+      const bound = 4 * (row.length + 4) * EPS * (size + rounded) + rounded + Number.MIN_VALUE;
       const difference = Math.abs(got - sum);
       // Not a number is the worst of all.
       if (worst === undefined || !(difference / bound <= worst.difference / worst.bound))
