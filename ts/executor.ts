@@ -174,6 +174,8 @@ export interface Executor {
   readonly name: 'cpu' | 'webgpu';
   /** Undefined: it had no self-test. */
   readonly selfTest?: readonly SelfTested[] | undefined;
+  /** Of an executor on a GPU: why it uses less than the GPU has, for people; undefined: it uses all. */
+  readonly downgrade?: string | undefined;
   /** Undefined: it runs on no GPU. */
   readonly counters?: GpuCounters;
   /** True: keys and values are outside the instance. Its sessions can't be saved or restored yet. */

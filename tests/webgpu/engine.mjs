@@ -9,6 +9,7 @@ export const room = await load(
   'upload',
   'executor',
   'self-test',
+  'start',
   'fusions',
   'lowering',
   'memory',
@@ -20,6 +21,12 @@ export const room = await load(
 
 let module;
 
+/** Resolves to the core, compiled once. */
+export async function wasm() {
+  const file = new URL('../../build/wasm/wasm32-simd.wasm', import.meta.url);
+  return (module ??= await WebAssembly.compile(await readFile(file)));
+}
+
 /**
  * Loads a GGUF file's bytes for the GPU. Returns { engine, executor, program, session(), logits(ids),
  * free() }. `on`: a device that is open, with its pipelines, which free() leaves alone.
@@ -29,10 +36,7 @@ export async function openModel(
   bytes,
   { device: deviceOptions, isFused, patienceMs, on, ...options } = {},
 ) {
-  module ??= await WebAssembly.compile(
-    await readFile(new URL('../../build/wasm/wasm32-simd.wasm', import.meta.url)),
-  );
-  const engine = room.WasmEngine.load(module, bytes, { ...options, isExternal: true });
+  const engine = room.WasmEngine.load(await wasm(), bytes, { ...options, isExternal: true });
   const opened = on?.opened ?? (await room.openDevice(gpu, deviceOptions));
   const errors = [];
   opened.device.onuncapturederror = ({ error }) => errors.push(error.message);

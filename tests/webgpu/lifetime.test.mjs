@@ -3,7 +3,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { openModel, room } from './engine.mjs';
+import { openModel, room, wasm } from './engine.mjs';
 import { missing, openGpu } from './gpu.mjs';
 
 const skip = missing() || false;
@@ -64,6 +64,52 @@ test('two models on one device compute beside each other', { skip }, async (t) =
   a.free();
   assert.deepEqual(await b.logits(IDS), other, 'after the first was freed');
   b.free();
+});
+
+test('an adapter whose subgroups are wrong gets plain kernels, with the reason', { skip }, async (t) => {
+  const opened = await room.openDevice(gpu);
+  t.after(() => opened.device.destroy());
+  class Wary extends room.SelfTest {
+    run(on, ...rest) {
+      return on.features.subgroups ? Promise.resolve('row 0 is wrong') : super.run(on, ...rest);
+    }
+  }
+  const engine = room.WasmEngine.load(await wasm(), bytes, { isExternal: true });
+  t.after(() => engine.free());
+  const program = room.readProgram(engine.instance, engine.file);
+  const start = async (SelfTest) => {
+    const begun = await room.GpuStart.open({ module: { ...room, SelfTest }, opened }, program);
+    begun.begin(program);
+    await begun.push(0, 0, bytes);
+    return begun.finish();
+  };
+  const rowOf = async (executor) => {
+    const session = engine.openSession();
+    session.push(IDS);
+    while (!(await executor.run(session, Infinity)).isDone) continue;
+    const row = session.logits();
+    executor.close(session);
+    session.close();
+    return row;
+  };
+  const executor = await start(Wary);
+  assert.match(executor.downgrade, /plain kernels, because with subgroups and packed dots row 0 is wrong/);
+  assert.equal(executor.features.subgroups, false);
+  assert.ok(executor.selfTest.length > 0);
+  assert.ok(executor.selfTest.every(({ difference, bound }) => difference <= bound));
+  const row = await rowOf(executor);
+  executor.free();
+
+  const whole = await start(room.SelfTest);
+  assert.equal(whole.downgrade, undefined);
+  (await rowOf(whole)).forEach((x, i) => assert.ok(Math.abs(x - row[i]) < 1e-3));
+  whole.free();
+  class Never extends room.SelfTest {
+    run() {
+      return Promise.resolve('all is wrong');
+    }
+  }
+  await assert.rejects(start(Never), { code: 'no-webgpu', message: /computes wrongly: all is wrong/ });
 });
 
 test(

@@ -88,7 +88,8 @@ export function describe(
 ): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
-  const { selfTest } = engine.executor;
+  const { selfTest, downgrade } = engine.executor;
+  const backend = [reason, downgrade].filter((text) => text !== undefined).map((text) => `${text}; `);
   return {
     architecture: engine.file.meta('general.architecture') ?? '',
     name: engine.file.meta('general.name') ?? '',
@@ -100,7 +101,7 @@ export function describe(
     embeddingLength: model.n_embd,
     blockCount: model.n_layer,
     backend: gpuBytes === undefined ? engine.executor.name : 'webgpu',
-    backendReason: `${reason === undefined ? '' : `${reason}; `}${why}; ${compiled.variant}: ${compiled.reason}`,
+    backendReason: `${backend.join('')}${why}; ${compiled.variant}: ${compiled.reason}`,
     ...(selfTest && { selfTest }),
     threads: plan.n_threads,
     threadsReason: why,

@@ -72,6 +72,8 @@ interface Step {
 export class GpuExecutor implements Executor {
   readonly name = 'webgpu';
   readonly holdsCaches = true;
+  /** Why it has less than its device; undefined: it has all. */
+  downgrade: string | undefined;
   selfTest: readonly SelfTested[] | undefined;
   readonly #parts: ExecutorParts;
   readonly #device: GPUDevice;
@@ -216,11 +218,13 @@ export class GpuExecutor implements Executor {
     if (this.#ahead[0]?.address === address) this.#ahead = [];
   }
 
-  free(): void {
+  /** `withMatrices` false: the matrices go on in another executor. */
+  free(withMatrices = true): void {
     if (this.#isFreed) return;
     this.#isFreed = true;
     for (const part of [this.#memory, this.#commands, this.#readback]) part.destroy();
     this.#sampler.free();
+    if (!withMatrices) return;
     for (const { parts } of this.#parts.matrices.values())
       for (const { view } of parts) view.buffer.destroy();
   }

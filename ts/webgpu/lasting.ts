@@ -36,6 +36,10 @@ export class LastingExecutor implements Executor {
     return this.#now.executor.selfTest;
   }
 
+  get downgrade(): string | undefined {
+    return this.#now.executor.downgrade;
+  }
+
   get counters(): GpuCounters {
     const now = this.#now.executor.counters!;
     return this.#before === undefined ? now : added(this.#before, now);

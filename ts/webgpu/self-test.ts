@@ -71,6 +71,7 @@ export class SelfTest {
     pipelines: Pipelines,
     matrices: ReadonlyMap<number, Matrix>,
   ): Promise<string | undefined> {
+    this.found.length = 0;
     for (const sample of this.#samples) {
       if (sample.filled < sample.bytes.byteLength) continue;
       for (const [tokens, count] of TOKENS) {

@@ -3,10 +3,25 @@
 import { ChordError } from '../errors.js';
 import type { Executor, Program } from '../executor.js';
 import type { OpenGpu } from './chunk.js';
+import type { Features, Matrix } from './dispatch.js';
 import type { GpuExecutor } from './executor.js';
 import type { Pipelines } from './pipelines.js';
 import type { SelfTest } from './self-test.js';
 import type { Uploader } from './upload.js';
+
+/** A device as if it had nothing that kernels can do without. */
+const PLAIN = {
+  f16: false,
+  subgroups: false,
+  subgroupMin: 0,
+  subgroupMax: 0,
+  packedDot: false,
+  fastDot: false,
+} satisfies Partial<Features>;
+
+const isPlain = ({ f16, subgroups, packedDot }: Features): boolean => !f16 && !subgroups && !packedDot;
+
+const wrong = (why: string): ChordError => new ChordError('no-webgpu', `the GPU computes wrongly: ${why}`);
 
 /** A file of a model, which opens again. */
 export interface FileAgain {
@@ -27,6 +42,7 @@ export class GpuStart {
   readonly #pipelines: Pipelines;
   readonly uploader: Uploader;
   #test: SelfTest | undefined;
+  #program: Program | undefined;
   #making: Promise<GpuExecutor> | undefined;
   #fault: string | undefined;
 
@@ -50,6 +66,7 @@ export class GpuStart {
   begin(program: Program): void {
     const { module, opened } = this.#gpu;
     this.#test = new module.SelfTest(program);
+    this.#program = program;
     const { matrices } = this.uploader;
     this.#making = module.GpuExecutor.open({ opened, program, matrices, pipelines: this.#pipelines }).then(
       async (executor) => {
@@ -100,9 +117,37 @@ export class GpuStart {
     const executor = await this.#making!;
     executor.loadVectors();
     const found = await this.#test!.run(this.#gpu.opened, this.#pipelines, matrices);
+    if (found !== undefined && !isPlain(this.#gpu.opened.features)) {
+      executor.free(false);
+      return this.#finishPlain(matrices, found);
+    }
     const why = found ?? this.#fault;
-    if (why !== undefined) throw new ChordError('no-webgpu', `the GPU computes wrongly: ${why}`);
+    if (why !== undefined) throw wrong(why);
     executor.selfTest = this.#test!.found;
+    return executor;
+  }
+
+  /**
+   * Makes an executor with the kernels that every device has: an adapter may misunderstand subgroups or
+   * packed dots alone. `why`: what the self-test found with them.
+   */
+  async #finishPlain(matrices: ReadonlyMap<number, Matrix>, why: string): Promise<Executor> {
+    const { module, opened } = this.#gpu;
+    const features = { ...opened.features, ...PLAIN };
+    const plain = { ...opened, features };
+    const pipelines = new module.Pipelines(opened.device, features);
+    const found = (await this.#test!.run(plain, pipelines, matrices)) ?? this.#fault;
+    if (found !== undefined) throw wrong(found);
+    const executor = await module.GpuExecutor.open({
+      opened: plain,
+      program: this.#program!,
+      matrices,
+      pipelines,
+    });
+    await executor.warm();
+    executor.loadVectors();
+    executor.selfTest = this.#test!.found;
+    executor.downgrade = `only plain kernels, because with subgroups and packed dots ${why}`;
     return executor;
   }
 }
