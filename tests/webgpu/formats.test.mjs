@@ -47,7 +47,7 @@ describe('EMBED', { skip: missing() || false }, () => {
   let gpu;
   const rooms = [];
   before(async () => {
-    modules = await load('device', 'pipelines', 'matmul', 'formats');
+    modules = await load('device', 'pipelines', 'matmul', 'formats', 'placement');
     gpu = await openGpu();
     rooms.push(await bench(modules, gpu));
     rooms.push(await bench(modules, gpu, { without: ['subgroups', 'packedDot', 'immediates'] }));
@@ -60,7 +60,7 @@ describe('EMBED', { skip: missing() || false }, () => {
     const random = randomFrom(n + format.length);
     const rows = Array.from({ length: 5 }, () => randomRow(format, n, random, kind));
     const matrix = makeMatrix(device, format, n, rows, n % 2 ? [0] : [0, 2]);
-    assert.equal(matrix.rowWords, room.rowWords(format, n), `${format}: words of a row`);
+    assert.equal(matrix.rowWords, room.rowWords({ format, nIn: n }), `${format}: words of a row`);
     const ids = [4, 0, 77, 3, 1, 2, 2];
     const tokens = upload(device, new Uint32Array([99, 99, 99, 99, 99, ...ids]));
     const stride = Math.ceil((n + 3) / 4) * 4;

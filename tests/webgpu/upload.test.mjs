@@ -19,7 +19,7 @@ async function open(options) {
 
 before(async () => {
   if (skip) return;
-  room = await load('device', 'pipelines', 'placement', 'upload');
+  room = await load('device', 'pipelines', 'formats', 'placement', 'upload');
   gpu = await openGpu();
   own = await open();
   plain = await open({ without: ['subgroups', 'packedDot', 'immediates'] });
@@ -30,7 +30,7 @@ after(() => benches.forEach(({ device }) => device.destroy()));
 function makeFile(formats, { rows = 5, file = 0, blocks = 3, first = 0 } = {}) {
   let offset = 96;
   const tensors = formats.map((format, i) => {
-    const { elements, bytes } = room.blocksOf[format];
+    const { elements, bytes } = room.FORMATS[format];
     // An odd number of elements of the formats of two bytes: a row that ends inside a word.
     const nIn = elements === 1 ? 2 * blocks + 1 : elements * blocks;
     const tensor = { index: first + i, name: `t${i}.${format}`, format, nIn, nRows: rows, file, offset };
@@ -46,7 +46,7 @@ function makeFile(formats, { rows = 5, file = 0, blocks = 3, first = 0 } = {}) {
 
 /** The planes of a tensor's rows, made as dispatch.ts describes them: the oracle. */
 function planesOf({ format, nIn, nRows, offset, bytes }, data) {
-  const { elements, bytes: size } = room.blocksOf[format];
+  const { elements, bytes: size } = room.FORMATS[format];
   const rowBytes = bytes / nRows;
   const words = Math.ceil(rowBytes / 4);
   const out = new Uint8Array(nRows * words * 4);
@@ -110,7 +110,7 @@ async function compare(on, matrices, files) {
 }
 
 describe('weights are brought into planes', { skip }, () => {
-  const all = () => Object.keys(room.blocksOf);
+  const all = () => Object.keys(room.FORMATS);
 
   for (const size of [1, 3, 17, 4096, Infinity])
     test(`in chunks of ${size} bytes`, async () => {
@@ -236,7 +236,7 @@ describe('where matrices lie', { skip }, () => {
   });
 
   test('buffers hold at most 5 % more than the matrices have in the file', () => {
-    for (const format of Object.keys(room.blocksOf)) {
+    for (const format of Object.keys(room.FORMATS)) {
       const { tensors } = makeFile([format, format, format], { rows: 512, blocks: 4 });
       const { buffers } = room.placeTensors(tensors, [[0, 1]], 128 << 20);
       const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);

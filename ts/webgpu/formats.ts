@@ -64,12 +64,6 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   q2_0: split(64, 18, 0),
 };
 
-/** Words of a row of `nIn` elements in its plane: at most three bytes more than in the file. */
-export function rowWords(format: FormatName, nIn: number): number {
-  const { elements, bytes } = FORMATS[format];
-  return Math.ceil(((nIn / elements) * bytes) / 4);
-}
-
 /**
  * The texts that matrices need (`with`), and functions that choose the format by the segment's number
  * (`glue`).

@@ -2,36 +2,7 @@
 // Where each matrix lies on the GPU: which buffers there are, and which rows of which matrix each one holds.
 import { ChordError } from '../errors.js';
 import type { FormatName } from './dispatch.js';
-
-/** The blocks of a format in the file. `dAt`: where the two bytes are that go behind the row; -1: none go. */
-export interface Blocks {
-  readonly elements: number;
-  readonly bytes: number;
-  readonly dAt: number;
-}
-
-const block = (elements: number, bytes: number, dAt = -1): Blocks => ({ elements, bytes, dAt });
-
-/** ggml's blocks. Those whose length isn't a multiple of four give their d away. */
-export const blocksOf: Readonly<Record<FormatName, Blocks>> = {
-  f32: block(1, 4),
-  f16: block(1, 2),
-  bf16: block(1, 2),
-  q4_0: block(32, 18, 0),
-  q4_1: block(32, 20),
-  q5_0: block(32, 22, 0),
-  q5_1: block(32, 24),
-  q8_0: block(32, 34, 0),
-  q2_k: block(256, 84),
-  q3_k: block(256, 110, 108),
-  q4_k: block(256, 144),
-  q5_k: block(256, 176),
-  q6_k: block(256, 210, 208),
-  iq4_nl: block(32, 18, 0),
-  iq4_xs: block(256, 136),
-  q1_0: block(128, 18, 0),
-  q2_0: block(64, 18, 0),
-};
+import { FORMATS } from './formats.js';
 
 /** A matrix of the file. `nRows` counts all rows, also those of a stack of experts. */
 export interface TensorEntry {
@@ -74,7 +45,7 @@ const up = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
 
 /** Bytes of a row in the file. */
 export function rowBytes({ format, nIn }: Pick<TensorEntry, 'format' | 'nIn'>): number {
-  const { elements, bytes } = blocksOf[format];
+  const { elements, bytes } = FORMATS[format];
   return (nIn / elements) * bytes;
 }
 

@@ -6,13 +6,13 @@ import type { Program, SelfTested } from '../executor.js';
 import type { OpenDevice } from './device.js';
 import type { Matrix, Slot } from './dispatch.js';
 import { Usage } from './flags.js';
+import { FORMATS } from './formats.js';
 import { matmul, quantisedBytes, quantize, takesQuantised } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import { Commands } from './commands.js';
 import type { Pipelines } from './pipelines.js';
 import { Readback } from './readback.js';
 import { Sampler } from './sample.js';
-import { blocksOf } from './placement.js';
 
 /** Rows of each format that are compared. */
 const ROWS = 4;
@@ -47,7 +47,7 @@ export class SelfTest {
     this.#program = program;
     const formats = new Map<string, Sample>();
     program.tensors.forEach(({ isMatrix, format, type, nIn, nRows, file, offset, bytes }, tensor) => {
-      if (!isMatrix || formats.has(format) || !(format.toLowerCase() in blocksOf)) return;
+      if (!isMatrix || formats.has(format) || !(format.toLowerCase() in FORMATS)) return;
       const length = (bytes / nRows) * Math.min(ROWS, nRows);
       formats.set(format, { tensor, type, nIn, file, offset, bytes: new Uint8Array(length), filled: 0 });
     });

@@ -9,8 +9,9 @@ import { ChordError } from '../errors.js';
 import type { Program } from '../executor.js';
 import type { Dispatch, Features, FormatName, Matrix } from './dispatch.js';
 import { Usage } from './flags.js';
+import { FORMATS } from './formats.js';
 import type { CompiledKernel, Pipelines } from './pipelines.js';
-import { blocksOf, placeTensors, rowBytes, rowWords } from './placement.js';
+import { placeTensors, rowBytes, rowWords } from './placement.js';
 import type { Placement, TensorEntry } from './placement.js';
 
 export type { TensorEntry } from './placement.js';
@@ -365,20 +366,20 @@ export class Uploader {
 
 /** Whether rows can't be copied as they are. */
 function isStaged(tensor: TensorEntry): boolean {
-  return blocksOf[tensor.format].dAt >= 0 || rowBytes(tensor) % 4 !== 0;
+  return FORMATS[tensor.format].d >= 0 || rowBytes(tensor) % 4 !== 0;
 }
 
 /** The words of Params in planes.wgsl, in 64 bytes. */
 function planesParams(tensor: TensorEntry, rows: number, from: number, to: number): Uint32Array<ArrayBuffer> {
-  const { elements, bytes, dAt } = blocksOf[tensor.format];
+  const { elements, bytes, d } = FORMATS[tensor.format];
   const words = rowWords(tensor);
   const params = new Uint32Array(16);
   const nBlocks = tensor.nIn / elements;
   const half = bytes / 2;
   params.set(
-    dAt < 0
+    d < 0
       ? [rows, words, 1, nBlocks * half, nBlocks * half, 0, 0, 0, from, to]
-      : [rows, words, nBlocks, half, half - 1, dAt === 0 ? 1 : 0, dAt / 2, nBlocks, from, to],
+      : [rows, words, nBlocks, half, half - 1, d === 0 ? 1 : 0, d / 2, nBlocks, from, to],
   );
   return params;
 }
