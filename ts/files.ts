@@ -55,9 +55,13 @@ export async function gpuScript(): Promise<string | undefined> {
   return inlineScript('webgpu.js') ?? new URL('./webgpu.js', import.meta.url).href;
 }
 
-/** Node has no blob: workers, and browsers take no data: module that starts workers of its own. */
+/**
+ * Node has no blob: workers, and browsers take no data: module that starts workers of its own. A service
+ * worker makes no blob: addresses, and imports nothing: whoever tries there gets its error.
+ */
 function addressOf(script: string): string {
-  if (isNode) return `data:text/javascript,${encodeURIComponent(script)}`;
+  if (isNode || typeof URL.createObjectURL !== 'function')
+    return `data:text/javascript,${encodeURIComponent(script)}`;
   return URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
 }
 
