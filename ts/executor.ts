@@ -90,6 +90,11 @@ export interface Batch {
   readonly positions?: Int32Array;
   /** The number in [0, 1) that the session's generator gives next. */
   readonly random: number;
+  /**
+   * How often the sequence has been truncated, restored or moved on. A batch of another count is another
+   * batch, also with the same ids: its pages may be others.
+   */
+  readonly changes: number;
 }
 
 /** What an executor with caches of its own must put into page `page` of class `cls`: a copy, or zeros. */

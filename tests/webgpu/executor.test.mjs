@@ -87,6 +87,39 @@ for (const [name, most] of Object.entries(layers))
     },
   );
 
+test('a prompt that stopped inside its batch begins anew where its pages are others', { skip }, async (t) => {
+  const model = await openModel(gpu, await bytesOf('f32-odd-tied'));
+  t.after(() => model.free());
+  const ids = Array.from({ length: 70 }, (_, i) => (11 * i) % 50);
+  const { executor, engine } = model;
+  const finish = async (session) => {
+    while (!(await executor.run(session, Infinity)).isDone) continue;
+    return session.logits();
+  };
+  const other = engine.openSession();
+  other.push([1, 2, 3, 4, 5]);
+  await finish(other);
+  const a = engine.openSession();
+  a.push(ids);
+  const expected = await finish(a);
+  a.truncate(0);
+  a.push(ids);
+  assert.equal((await executor.run(a, 1)).isDone, false); // one dispatch
+  a.truncate(0); // the abort: the pages are free
+  const copy = engine.openSession(other); // takes one of them
+  executor.fork(other, copy);
+  a.push(ids);
+  assert.deepEqual(await finish(a), expected);
+  copy.push([6]);
+  await finish(copy);
+  // Whoever shows another sequence reads the tables of both anew.
+  a.truncate(69);
+  a.push(ids.slice(69));
+  const again = await finish(a);
+  assert.ok(nmse([again], [expected]) < 1e-10);
+  assert.deepEqual(model.errors, []);
+});
+
 for (const name of ['q8_0-bias', 'qwen2-q4_k', 'qwen3-q3_k-tied', 'mixed'])
   test(`${name}: prompts over q8 inputs are as near to llama.cpp's as its own are`, { skip }, async (t) => {
     const { prompts, tolerance } = await readGolden(name);

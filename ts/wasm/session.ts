@@ -35,6 +35,7 @@ export class WasmSession implements Batches {
   readonly #bytes: number;
   #address = 0;
   #batch: StructValue<typeof batchInfoLayout> | undefined; // of the last nextBatch()
+  #changes = 0; // of what is evaluated, and of the pages that hold it
   #sampling = 0; // address of a block: chord_sampling, then the bias pairs
   #samplingBytes = 0;
 
@@ -108,6 +109,7 @@ export class WasmSession implements Batches {
         ? {}
         : { positions: heap.copyOutIds(info.positions, info.n_tokens * info.n_axes) }),
       random: info.random,
+      changes: this.#changes,
     };
   }
 
@@ -136,6 +138,7 @@ export class WasmSession implements Batches {
   }
 
   acceptBatch(outputs: Float32Array): void {
+    this.#changes += 1;
     const { heap } = this.#instance;
     const { outputs: at, stride, n_width, n_outputs } = this.#batch!;
     for (let i = 0; i < n_outputs; i++)
@@ -220,6 +223,7 @@ export class WasmSession implements Batches {
    * again. Throws `invalid-argument` unless 0 <= `count` <= n_tokens.
    */
   truncate(count: number): number {
+    this.#changes += 1;
     return this.#check(this.#exports.session_truncate(this.#at, count));
   }
 
@@ -255,6 +259,7 @@ export class WasmSession implements Batches {
    * `context-full`, `out-of-memory`; the session is empty then.
    */
   restore(at: number, bytes: Uint8Array): boolean {
+    this.#changes += 1;
     const { heap, staging } = this.#instance;
     heap.copyIn(staging, bytes);
     for (;;) {

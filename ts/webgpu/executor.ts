@@ -61,7 +61,8 @@ interface UnderWay {
 /** A step whose token the GPU draws. */
 interface Step {
   readonly address: number;
-  readonly position: number;
+  /** Batch.changes of the batch that it computes. */
+  readonly changes: number;
   readonly sampling: Sampling;
   /** The number that it draws with. */
   readonly random: number;
@@ -178,7 +179,7 @@ export class GpuExecutor implements Executor {
     if (foreseen !== undefined) return this.#finishStep(batches, batch, foreseen);
 
     const one = this.#underWay;
-    if (one === undefined || one.address !== address || !isSame(one.batch, batch)) {
+    if (one === undefined || one.address !== address || one.batch.changes !== batch.changes) {
       this.#underWay = undefined;
       this.#show(batches, batch);
       this.#write(batch);
@@ -248,7 +249,7 @@ export class GpuExecutor implements Executor {
     const isForeseen =
       step !== undefined &&
       step.address === address &&
-      step.position === batch.firstPosition &&
+      step.changes === batch.changes &&
       step.sampling === sampling &&
       // A new seed. At temperature 0 the generator stands still.
       (step.random === batch.random || kindOf(step.sampling) === 'max') &&
@@ -295,7 +296,7 @@ export class GpuExecutor implements Executor {
       const position = batch.firstPosition + batch.ids.length + ahead - 1;
       // The session gives a page when it makes the batch that begins it.
       if (position % PAGE_TOKENS === 0 || position >= this.#program.nCtx) return;
-      const next = { ...oneToken, firstPosition: position };
+      const next = { ...oneToken, firstPosition: position, changes: batch.changes + ahead };
       this.#write(next);
       const { list } = await this.#listOf(next);
       const record = await this.#readback.next();
@@ -332,7 +333,7 @@ export class GpuExecutor implements Executor {
     const drawn = this.#readback.read(o.record);
     drawn.catch(() => undefined); // whoever waits for the step gets the error
     const { sampling, work } = o;
-    return { address: batches.address, position: batch.firstPosition, sampling, random, work, drawn };
+    return { address: batches.address, changes: batch.changes, sampling, random, work, drawn };
   }
 
   // ---- what goes to the GPU before a batch ------------------------------------------------------------
@@ -371,7 +372,10 @@ export class GpuExecutor implements Executor {
   }
 
   #reserve(cls: number, page: number): void {
-    if (this.#memory.reserve(cls, page)) this.#lists.clear();
+    if (!this.#memory.reserve(cls, page)) return;
+    // What is ready to be encoded names the old buffers.
+    this.#lists.clear();
+    this.#underWay = undefined;
   }
 
   /** Writes the numbers of a batch, its output rows and its angles. */
@@ -436,7 +440,7 @@ export class GpuExecutor implements Executor {
 }
 
 /** A batch of one token, whose id is on the GPU. */
-const oneToken: Omit<Batch, 'firstPosition'> = {
+const oneToken: Omit<Batch, 'firstPosition' | 'changes'> = {
   ids: new Int32Array(1),
   rows: new Int32Array(1),
   nAxes: 1,
@@ -448,10 +452,3 @@ const shapeOf = ({ ids, firstPosition, rows }: Batch): BatchShape => ({
   firstPosition,
   nOutputs: rows.length,
 });
-
-/** Whether two batches of a sequence are one: a batch under way is made again in the same way. */
-function isSame(a: Batch, b: Batch): boolean {
-  const isEqual = (x: Int32Array, y: Int32Array): boolean =>
-    x.length === y.length && x.every((id, i) => id === y[i]);
-  return a.firstPosition === b.firstPosition && isEqual(a.ids, b.ids) && isEqual(a.rows, b.rows);
-}
