@@ -210,7 +210,7 @@ function blocksOf(type, deviation) {
 }
 
 /**
- * { bytes: total, name, parameters, stream(): AsyncGenerator<Uint8Array> }. Nothing larger than 4 MiB is
+ * { bytes: total, name, parameters, tensors, stream(): AsyncGenerator<Uint8Array> }. Nothing larger than 4 MiB is
  * held.
  */
 export function makeModel(shapeName, quant, { context = 8192 } = {}) {
@@ -248,6 +248,7 @@ export function makeModel(shapeName, quant, { context = 8192 } = {}) {
   }
   return {
     name,
+    tensors,
     bytes: begin + last.offset + last.bytes,
     parameters: tensors.reduce((sum, { ne }) => sum + ne.reduce((a, b) => a * b), 0),
     stream,
