@@ -3,7 +3,7 @@
 // download: the models have random weights.
 //
 //   node bench/webgpu/run.mjs [--shapes 1B,8B] [--types Q4_K_M,Q4_0,Q8_0] [--prefill 128,512,2048]
-//     [--depths 0,512,4096] [--repeat 3] [--gpu backend=vulkan,...] [--agree 135M] [--out FILE.json]
+//     [--depths 0,512,4096] [--repeat 3] [--gpu backend=vulkan,...] [--agree 110M] [--out FILE.json]
 //     [--quick]
 //
 // With all its defaults a run takes some minutes on a desktop GPU. --quick: one tiny model, for software
@@ -22,7 +22,7 @@ const { values } = parseArgs({
     depths: { type: 'string', default: '0,512,4096' },
     repeat: { type: 'string', default: '3' },
     gpu: { type: 'string' },
-    agree: { type: 'string', default: '135M' },
+    agree: { type: 'string', default: '110M' },
     out: { type: 'string' },
     quick: { type: 'boolean', default: false },
   },

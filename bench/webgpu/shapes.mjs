@@ -11,7 +11,7 @@
  */
 export const SHAPES = {
   tiny: { embd: 256, layer: 2, head: 4, kv: 2, dim: 64, ff: 512, vocab: 1024, tied: true },
-  '135M': { embd: 576, layer: 30, head: 9, kv: 3, dim: 64, ff: 1536, vocab: 49152, tied: true },
+  '110M': { embd: 768, layer: 12, head: 12, kv: 4, dim: 64, ff: 2048, vocab: 49152, tied: true },
   '1B': { embd: 2048, layer: 16, head: 32, kv: 8, dim: 64, ff: 8192, vocab: 128256, tied: true },
   '3B': { embd: 3072, layer: 28, head: 24, kv: 8, dim: 128, ff: 8192, vocab: 128256, tied: true },
   '8B': { embd: 4096, layer: 32, head: 32, kv: 8, dim: 128, ff: 14336, vocab: 128256, tied: false },
@@ -96,6 +96,8 @@ function tensorsOf(shape, quant) {
   let offset = 0;
   return list.map(([name, ne, type]) => {
     const { elements, bytes: block } = TYPES[type];
+    if (ne[0] % elements)
+      throw new Error(`${name}: rows of ${ne[0]} elements aren't whole blocks of ${type}`);
     const bytes = (ne.reduce((a, b) => a * b) / elements) * block;
     const at = offset;
     offset = Math.ceil((offset + bytes) / 32) * 32;
@@ -210,8 +212,8 @@ function blocksOf(type, deviation) {
 }
 
 /**
- * { bytes: total, name, parameters, tensors, stream(): AsyncGenerator<Uint8Array> }. Nothing larger than 4 MiB is
- * held.
+ * { bytes: total, name, parameters, tensors, stream(): AsyncGenerator<Uint8Array> }. Nothing larger than 4
+ * MiB is held.
  */
 export function makeModel(shapeName, quant, { context = 8192 } = {}) {
   const shape = SHAPES[shapeName];

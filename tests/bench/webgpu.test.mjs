@@ -25,6 +25,11 @@ for (const type of ['Q4_K_M', 'Q4_0', 'Q8_0'])
     }
   });
 
+test('every shape has whole blocks in every type', () => {
+  for (const shape of Object.keys(SHAPES))
+    for (const type of ['Q4_K_M', 'Q4_0', 'Q8_0']) assert.ok(makeModel(shape, type).bytes > 0);
+});
+
 test('a Llama 3.1 8B in Q4_K_M has 8.03 billion parameters and some 4.9 GB', () => {
   const { parameters, bytes } = makeModel('8B', 'Q4_K_M');
   assert.equal(Math.round(parameters / 1e7), 803);
