@@ -44,7 +44,8 @@ vulkan() {
 [ "$(uname)" != Linux ] || vulkan || install libvulkan1 mesa-vulkan-drivers || true
 
 missing=
-here compiler || missing=" a clang with sanitizers and libFuzzer (Debian: clang libclang-rt-dev);"
+[ "$(uname)" != Linux ] || vulkan || missing=" the Vulkan loader and lavapipe (Debian: libvulkan1 mesa-vulkan-drivers);"
+here compiler || missing="$missing a clang with sanitizers and libFuzzer (Debian: clang libclang-rt-dev);"
 for name in chromium firefox webkit; do
     reason=$(node tools/browsers.mjs missing $name) && continue
     if grep -qx $name build/not-carried 2>/dev/null; then

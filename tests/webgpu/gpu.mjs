@@ -15,11 +15,17 @@ const drivers = {
   system: [],
 };
 
+/** Dawn opens this library; SwiftShader is on Linux only. */
+const loaders = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib'].map(
+  (folder) => `${folder}/libvulkan.so.1`,
+);
+
 /** Why this machine has no such adapter; '' if it has. */
 export function missing(adapter = ADAPTER) {
   if (!(adapter in drivers)) return `no adapter is called ${adapter}`;
-  if (adapter === 'system' || drivers[adapter].some(existsSync)) return '';
-  return 'SwiftShader is missing (Debian: chromium, libvulkan1)';
+  if (adapter === 'system') return '';
+  if (!drivers[adapter].some(existsSync)) return 'SwiftShader is missing (Debian: chromium)';
+  return loaders.some(existsSync) ? '' : 'the Vulkan loader is missing (Debian: libvulkan1)';
 }
 
 /**
