@@ -5,24 +5,8 @@ override Q_STRIDE: u32;
 override K_STRIDE: u32;
 override V_STRIDE: u32;
 override ANGLES_STRIDE: u32;
-override EPS: f32 = 0;
-// 0: no norm, 1: without weight, 2: with weight.
-override Q_NORM: u32 = 0;
-override K_NORM: u32 = 0;
-override V_NORM: u32 = 0;
-struct Params {
-  table: u32,
-  q_weight: u32,
-  k_weight: u32,
-}
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read_write> q: array<f32>;
-@group(0) @binding(3) var<storage, read> k: array<f32>;
-@group(0) @binding(4) var<storage, read> v: array<f32>;
-@group(0) @binding(5) var<storage, read> angles: array<vec2f>;
-@group(0) @binding(6) var<storage, read> vectors: array<f32>;
-@group(0) @binding(7) var<storage, read> pages: array<u32>;
-@group(0) @binding(8) var<storage, read_write> kv: array<vec4u>;
 
 // A head as the product gave it, and ready. Behind its width are zeros.
 var<workgroup> raw: array<f32, MOST>;

@@ -4,24 +4,8 @@
 // KV head write the same words. The others read older positions only.
 override Q_STRIDE: u32;
 override SCALE: f32;
-override EPS: f32 = 0;
-// 0: no norm, 1: without weight, 2: with weight.
-override Q_NORM: u32 = 0;
-override K_NORM: u32 = 0;
-override V_NORM: u32 = 0;
 override STORES: u32 = 1;
-struct Params {
-  table: u32,
-  q_weight: u32,
-  k_weight: u32,
-}
 @group(0) @binding(2) var<storage, read> q: array<f32>;
-@group(0) @binding(3) var<storage, read> k: array<f32>;
-@group(0) @binding(4) var<storage, read> v: array<f32>;
-@group(0) @binding(5) var<storage, read> angles: array<vec2f>;
-@group(0) @binding(6) var<storage, read> vectors: array<f32>;
-@group(0) @binding(7) var<storage, read> pages: array<u32>;
-@group(0) @binding(8) var<storage, read_write> kv: array<vec4u>;
 @group(0) @binding(9) var<storage, read_write> partial: array<f32>;
 
 const IS_DIRECT = false;

@@ -1,5 +1,22 @@
-// RoPE of one element of a head of queries or keys. The kernel defines normed(kind, head, d, by): element d,
-// normed.
+// Heads on their way to the cache: what the kernels over them bind, and RoPE of one element of a query or a
+// key. The kernel defines normed(kind, head, d, by): element d, normed.
+// Queries, keys and values as the products gave them. 0: no norm, 1: without weight, 2: with weight.
+override EPS: f32 = 0;
+override Q_NORM: u32 = 0;
+override K_NORM: u32 = 0;
+override V_NORM: u32 = 0;
+struct Params {
+  table: u32,
+  q_weight: u32,
+  k_weight: u32,
+}
+@group(0) @binding(3) var<storage, read> k: array<f32>;
+@group(0) @binding(4) var<storage, read> v: array<f32>;
+@group(0) @binding(5) var<storage, read> angles: array<vec2f>;
+@group(0) @binding(6) var<storage, read> vectors: array<f32>;
+@group(0) @binding(7) var<storage, read> pages: array<u32>;
+@group(0) @binding(8) var<storage, read_write> kv: array<vec4u>;
+
 // Pairs that turn, from element FIRST of a head. 0: none.
 override PAIRS: u32 = 0;
 override FIRST: u32 = 0;
