@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { ChordError, loadModel } from '../../dist/index.js';
+import { ChordError } from '../../dist/index.js';
 import { FIXTURE, GREEDY, GREEDY_SAMPLING, refused, withModel } from './level2.mjs';
 
 // some 140 tokens; the fixture's context is 256
@@ -590,66 +590,6 @@ test('logits of all ids are bitwise the rows that each prefix gives, with 1 and 
   }
 });
 
-test('unknown, out-of-range and unsupported options are refused by name', () =>
-  withModel(FIXTURE, {}, async (model) => {
-    const refusals = [
-      [{ tempreature: 0 }, 'tempreature'],
-      [{ temperature: -1 }, 'temperature'],
-      [{ temperature: NaN }, 'temperature'],
-      [{ temperature: '0' }, 'temperature'],
-      [{ topK: 1.5 }, 'topK'],
-      [{ topK: -1 }, 'topK'],
-      [{ topP: 2 }, 'topP'],
-      [{ minP: -0.1 }, 'minP'],
-      [{ maxTokens: 0 }, 'maxTokens'],
-      [{ maxTokens: Infinity }, 'maxTokens'],
-      [{ typicalP: 0.5 }, 'typicalP'],
-      [{ grammar: 'root ::= "a"' }, 'grammar'],
-      [{ jsonSchema: {} }, 'jsonSchema'],
-      [{ regex: 'a' }, 'regex'],
-      [{ seed: -1 }, 'seed'],
-      [{ seed: 0.5 }, 'seed'],
-      [{ stop: '' }, 'stop'],
-      [{ stop: [1] }, 'stop'],
-      [{ stop: [, 'a'] }, 'stop'],
-      [{ logitBias: { x: 1 } }, 'logitBias'],
-      [{ logitBias: { 1: NaN } }, 'logitBias'],
-      [{ logitBias: 3 }, 'logitBias'],
-      [{ ignoreEos: 1 }, 'ignoreEos'],
-      [{ logprobs: 5 }, 'logprobs'],
-      [{ repetitionPenalty: 0 }, 'repetitionPenalty'],
-      [{ signal: {} }, 'signal'],
-    ];
-    for (const [options, name] of refusals) {
-      assert.throws(
-        () => model.generate('Hello', options),
-        (error) =>
-          error instanceof ChordError && error.code === 'invalid-argument' && error.message.includes(name),
-        name,
-      );
-    }
-    assert.throws(() => model.generate(42), { code: 'invalid-argument' });
-    assert.equal(
-      typeof (await model
-        .generate('Hello', { maxTokens: 2, typicalP: 1, topK: undefined, grammar: undefined })
-        .text()),
-      'string',
-    );
-    assert.throws(() => model.generate('Hello', { ...GREEDY, logitBias: { 99999: 1 } }), {
-      code: 'invalid-argument',
-      message: /logitBias .*99999/,
-    });
-    await refused(model.generate([], GREEDY).text(), 'invalid-argument');
-    await refused(model.generate([1, 99999], GREEDY).text(), 'invalid-argument', '99999');
-    await refused(model.generate([1, 2.5], GREEDY).text(), 'invalid-argument', '2.5');
-    await refused(model.tokenize(5), 'invalid-argument');
-    await refused(model.tokenize('a', { addSpecials: true }), 'invalid-argument', 'addSpecials');
-    await refused(model.detokenize([-1]), 'invalid-argument', '-1');
-    await refused(model.logits('abc'), 'invalid-argument');
-    await refused(model.logits([]), 'invalid-argument');
-    assert.equal((await model.generate('Hello', GREEDY).text()).length > 0, true);
-  }));
-
 test('profile returns the time of each op since the last call, with products named by their weights', () =>
   withModel(FIXTURE, { threads: 2 }, async (model) => {
     assert.deepEqual(await model.profile(), []);
@@ -689,44 +629,6 @@ test("tokenize accepts UTF-8 bytes, also invalid ones, and doesn't change them",
       true,
     );
   }));
-
-test('dispose ends running and waiting calls, and they and every later call fail with disposed', async () => {
-  for (const options of modes) {
-    const model = await loadModel(FIXTURE, options);
-    const running = model.generate('Hello', { ...GREEDY, maxTokens: 200 });
-    await running.next();
-    const waiting = model.generate('Hello', GREEDY).text();
-    const disposed = model.dispose();
-    assert.equal(model.dispose(), disposed);
-    await disposed;
-    await refused(waiting, 'disposed');
-    await refused(
-      (async () => {
-        for await (const _ of running);
-      })(),
-      'disposed',
-    );
-    for (const call of [
-      () => model.tokenize('a'),
-      () => model.detokenize([1]),
-      () => model.logits([1]),
-      () => model.counters(),
-      () => model.generate('a').text(),
-      () => model.applyChatTemplate([]),
-    ])
-      await refused(call(), 'disposed');
-  }
-});
-
-test(
-  '[Symbol.asyncDispose] disposes of the model where the runtime has the symbol',
-  { skip: Symbol.asyncDispose ? false : 'this runtime has no Symbol.asyncDispose' },
-  async () => {
-    const model = await loadModel(FIXTURE);
-    await model[Symbol.asyncDispose]();
-    await refused(model.tokenize('a'), 'disposed');
-  },
-);
 
 test('applyChatTemplate on a model without a chat template is invalid-argument with a hint', async () => {
   await withModel(FIXTURE, {}, async (model) => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // level2-lifecycle.test.mjs: how workers start and end in Node. Aborted loads leave no descriptor open, a
-// missing worker.js is an error with a hint, and a call that would wait for itself for ever is refused.
+// missing worker.js is an error with a hint, a call that would wait for itself for ever is refused, and
+// dispose ends every call.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { pbkdf2 } from 'node:crypto';
@@ -11,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { loadModel } from '../../dist/index.js';
 import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
+const modes = [{ threads: 1 }, { threads: 2 }, { worker: false }];
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const noProc = process.platform !== 'linux' && 'there is no /proc here';
 /** Returns the files of the project that this process has open. */
@@ -138,3 +140,41 @@ test("a slow reader, or a thread that is blocked for seconds, doesn't get a wait
     assert.ok((await within(waiting)).length > 0);
   });
 });
+
+test('dispose ends running and waiting calls, and they and every later call fail with disposed', async () => {
+  for (const options of modes) {
+    const model = await loadModel(FIXTURE, options);
+    const running = model.generate('Hello', { ...GREEDY, maxTokens: 200 });
+    await running.next();
+    const waiting = model.generate('Hello', GREEDY).text();
+    const disposed = model.dispose();
+    assert.equal(model.dispose(), disposed);
+    await disposed;
+    await refused(waiting, 'disposed');
+    await refused(
+      (async () => {
+        for await (const _ of running);
+      })(),
+      'disposed',
+    );
+    for (const call of [
+      () => model.tokenize('a'),
+      () => model.detokenize([1]),
+      () => model.logits([1]),
+      () => model.counters(),
+      () => model.generate('a').text(),
+      () => model.applyChatTemplate([]),
+    ])
+      await refused(call(), 'disposed');
+  }
+});
+
+test(
+  '[Symbol.asyncDispose] disposes of the model where the runtime has the symbol',
+  { skip: Symbol.asyncDispose ? false : 'this runtime has no Symbol.asyncDispose' },
+  async () => {
+    const model = await loadModel(FIXTURE);
+    await model[Symbol.asyncDispose]();
+    await refused(model.tokenize('a'), 'disposed');
+  },
+);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// level2-options.test.mjs: a number that a caller may set has the same range at every level.
+// level2-options.test.mjs: a number that a caller may set has the same range at every level; what isn't an
+// option is refused by name.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
-import init, { WasmModel } from '../../dist/index.js';
-import { FIXTURE, withModel } from './level2.mjs';
+import init, { ChordError, WasmModel } from '../../dist/index.js';
+import { FIXTURE, GREEDY, refused, withModel } from './level2.mjs';
 
 const MOST = 2 ** 31 - 1;
 /**
@@ -91,3 +92,63 @@ test('level 1, level 2, chat and the worker refuse the same values in the same w
     await worker.terminate();
   }
 });
+
+test('unknown, out-of-range and unsupported options are refused by name', () =>
+  withModel(FIXTURE, {}, async (model) => {
+    const refusals = [
+      [{ tempreature: 0 }, 'tempreature'],
+      [{ temperature: -1 }, 'temperature'],
+      [{ temperature: NaN }, 'temperature'],
+      [{ temperature: '0' }, 'temperature'],
+      [{ topK: 1.5 }, 'topK'],
+      [{ topK: -1 }, 'topK'],
+      [{ topP: 2 }, 'topP'],
+      [{ minP: -0.1 }, 'minP'],
+      [{ maxTokens: 0 }, 'maxTokens'],
+      [{ maxTokens: Infinity }, 'maxTokens'],
+      [{ typicalP: 0.5 }, 'typicalP'],
+      [{ grammar: 'root ::= "a"' }, 'grammar'],
+      [{ jsonSchema: {} }, 'jsonSchema'],
+      [{ regex: 'a' }, 'regex'],
+      [{ seed: -1 }, 'seed'],
+      [{ seed: 0.5 }, 'seed'],
+      [{ stop: '' }, 'stop'],
+      [{ stop: [1] }, 'stop'],
+      [{ stop: [, 'a'] }, 'stop'],
+      [{ logitBias: { x: 1 } }, 'logitBias'],
+      [{ logitBias: { 1: NaN } }, 'logitBias'],
+      [{ logitBias: 3 }, 'logitBias'],
+      [{ ignoreEos: 1 }, 'ignoreEos'],
+      [{ logprobs: 5 }, 'logprobs'],
+      [{ repetitionPenalty: 0 }, 'repetitionPenalty'],
+      [{ signal: {} }, 'signal'],
+    ];
+    for (const [options, name] of refusals) {
+      assert.throws(
+        () => model.generate('Hello', options),
+        (error) =>
+          error instanceof ChordError && error.code === 'invalid-argument' && error.message.includes(name),
+        name,
+      );
+    }
+    assert.throws(() => model.generate(42), { code: 'invalid-argument' });
+    assert.equal(
+      typeof (await model
+        .generate('Hello', { maxTokens: 2, typicalP: 1, topK: undefined, grammar: undefined })
+        .text()),
+      'string',
+    );
+    assert.throws(() => model.generate('Hello', { ...GREEDY, logitBias: { 99999: 1 } }), {
+      code: 'invalid-argument',
+      message: /logitBias .*99999/,
+    });
+    await refused(model.generate([], GREEDY).text(), 'invalid-argument');
+    await refused(model.generate([1, 99999], GREEDY).text(), 'invalid-argument', '99999');
+    await refused(model.generate([1, 2.5], GREEDY).text(), 'invalid-argument', '2.5');
+    await refused(model.tokenize(5), 'invalid-argument');
+    await refused(model.tokenize('a', { addSpecials: true }), 'invalid-argument', 'addSpecials');
+    await refused(model.detokenize([-1]), 'invalid-argument', '-1');
+    await refused(model.logits('abc'), 'invalid-argument');
+    await refused(model.logits([]), 'invalid-argument');
+    assert.equal((await model.generate('Hello', GREEDY).text()).length > 0, true);
+  }));
