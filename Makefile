@@ -42,7 +42,10 @@ HEADERS := $(wildcard include/*.h src/*/*.h src/*/*.def src/*/*/*.h)
 
 STRICT := -std=c17 -Wall -Wextra -Wpedantic -Werror -ffp-contract=off -fno-math-errno -fno-strict-aliasing
 FREE := $(STRICT) -ffreestanding -nostdlib
-WASM_FLAGS := --target=wasm32-freestanding $(FREE) -fno-stack-protector
+WASM_COMMON := $(FREE) -fno-stack-protector
+# An address or a size that is cut to 32 bits would be right in small models.
+WASM_WARN_64 := -Wshorten-64-to-32
+WASM_FLAGS := --target=wasm32-freestanding $(WASM_COMMON)
 # Code that runs once per model, or a few lines per step, is built for size: the first load is 4 kB gzipped smaller.
 # Executor and session run a few lines per step: kernels and sampler take the time.
 # The formats' decodes run one row per token. Built for size they are 1.4 kB smaller, and a row of 2048 columns takes
@@ -58,15 +61,19 @@ WASM_SIZE := -Os -mllvm -inline-threshold=5
 # What runs even less gains from fewer copies of code: 2.1 kB gzipped. The formats' decodes keep theirs.
 WASM_SMALLEST := -Xclang -Oz -mllvm -disable-lsr -mllvm -enable-pre=0 -mllvm -enable-load-pre=0
 WASM_WARM := src/quant/%
-WASM_MODULES := $(patsubst %,build/wasm/%.wasm,wasm32-simd wasm32-relaxed template)
+WASM_MODULES := $(patsubst %,build/wasm/%.wasm,wasm32-simd wasm32-relaxed wasm64-relaxed template)
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory
-# The module declares 65536 wasm pages; an imported Memory may have any smaller maximum. The stack comes first in
+# The module declares 4 GiB, with 64-bit addresses 16 GiB, the most that JavaScript engines grant; an imported Memory
+# may have any smaller maximum. The stack comes first in
 # memory: an overflow leaves the memory and traps instead of overwriting data. A helper has its own stack.
 # --compress-relocations writes each address in the fewest bytes instead of five, which saves 0.7 kB gzipped.
 # wasm-opt isn't used: it saves nothing since code is built as small as WASM_SMALLEST makes it (binaryen 132).
-WASM_LINK := --no-entry --import-memory --shared-memory --max-memory=4294967296 -z stack-size=65536 --stack-first \
+WASM_MEMORY_32 := --max-memory=4294967296
+WASM_MEMORY_64 := -mwasm64 --max-memory=17179869184
+WASM_LINK_COMMON := --no-entry --import-memory --shared-memory -z stack-size=65536 --stack-first \
   --export=__stack_pointer --export=__heap_base --gc-sections --compress-relocations
+WASM_LINK := $(WASM_LINK_COMMON) $(WASM_MEMORY_32)
 
 MACHINE := $(shell uname -m)
 ISA_native128 := $(if $(filter x86_64 amd64,$(MACHINE)),-msse4.1)
@@ -120,15 +127,17 @@ node_modules/.stamp: package.json package-lock.json
 
 WASM_SOURCES := $(CORE) src/host/wasm/exports.c src/host/wasm/host.c
 
+# $(1): the address width, $(2): the isa, $(3): the folder of the objects.
 define WASM_VARIANT
-build/wasm/$(1)/%.o: %.c Makefile | $(ZIG)
+build/wasm/$(3)/%.o: %.c Makefile | $(ZIG)
 	@mkdir -p $$(@D)
-	@$(ZIG) cc -c $(WASM_FLAGS) $$(if $$(filter $(WASM_SMALL),$$<),$(WASM_SIZE)$$(if $$(filter $(WASM_WARM),$$<),, $(WASM_SMALLEST)),-O3) -mcpu=$(WASM_CPU_$(1)) -DCHORD_NO_SCALAR -MMD -MP $$< -o $$@
-build/wasm/wasm32-$(1).wasm: $(WASM_SOURCES:%.c=build/wasm/$(1)/%.o)
-	@$(ZIG) wasm-ld $(WASM_LINK) --strip-all --Map=build/wasm/$(1)/map $$^ -o $$@.tmp && mv $$@.tmp $$@
+	@$(ZIG) cc -c --target=wasm$(1)-freestanding $(WASM_COMMON) $(WASM_WARN_$(1)) $$(if $$(filter $(WASM_SMALL),$$<),$(WASM_SIZE)$$(if $$(filter $(WASM_WARM),$$<),, $(WASM_SMALLEST)),-O3) -mcpu=$(WASM_CPU_$(2)) -DCHORD_NO_SCALAR -MMD -MP $$< -o $$@
+build/wasm/wasm$(1)-$(2).wasm: $(WASM_SOURCES:%.c=build/wasm/$(3)/%.o)
+	@$(ZIG) wasm-ld $(WASM_LINK_COMMON) $(WASM_MEMORY_$(1)) --strip-all --Map=build/wasm/$(3)/map $$^ -o $$@.tmp && mv $$@.tmp $$@
 	@echo "$$@: $$$$(wc -c < $$@) bytes"
 endef
-$(foreach v,simd relaxed,$(eval $(call WASM_VARIANT,$(v))))
+$(foreach v,simd relaxed,$(eval $(call WASM_VARIANT,32,$(v),$(v))))
+$(eval $(call WASM_VARIANT,64,relaxed,relaxed64))
 
 # The template engine is a module of its own, with a memory of its own: it has no vectors and no threads, and runs in
 # every JavaScript engine. Whoever never chats doesn't load it.
@@ -290,7 +299,8 @@ suite-js-cli: native build/native/generate
 # A file of this suite is a browser with all its tests.
 suite-js-engines: TEST_MS := 800000
 suite-js-stacks: $(STACKS)
-suite-js-recipes: build/stacks/tools/.stamp
+# Node 24 is among the tools of the stacks: it has Memory64.
+suite-js-recipes suite-js-ts: build/stacks/tools/.stamp
 suite-js-reference suite-js-ts suite-js-e2e: build/test/interpreter.wasm
 suite-js-webgpu: build/test/sampler.wasm
 suite-js-executor: build/dist-interpreter/index.js

@@ -37,7 +37,7 @@ const entries = {
   cli: 'ts/cli/main.ts',
 };
 const gpuEntry = { webgpu: 'ts/webgpu/entry.ts' };
-const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm'];
+const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm', 'wasm64-relaxed.wasm'];
 const moduleFile = (name) => (isInterpreter ? 'build/test/interpreter.wasm' : `build/wasm/packed/${name}`);
 const swapExecutor = {
   name: 'swap-executor',
@@ -103,7 +103,9 @@ async function buildInline() {
     const { outputFiles } = await build({ ...single, entryPoints: [entry], write: false });
     files[name] = gzipSync(outputFiles[0].contents, { level: 9 }).toString('base64');
   }
-  for (const name of modules) files[name] = await readFile(path.join(root, moduleFile(name)), 'base64');
+  // The 64-bit module would make this file a fifth larger, and its users would load it for small models too.
+  for (const name of modules.filter((name) => !name.startsWith('wasm64')))
+    files[name] = await readFile(path.join(root, moduleFile(name)), 'base64');
   await build({
     ...single,
     plugins: [...single.plugins, packed('packed-files', () => files)],

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ["build/wasm/wasm32-simd.wasm", "build/wasm/wasm32-relaxed.wasm", "build/wasm/template.wasm"]
+MODULES = [f"build/wasm/{name}.wasm" for name in ("wasm32-simd", "wasm32-relaxed", "wasm64-relaxed", "template")]
 
 with tempfile.TemporaryDirectory() as folder:
     copy = Path(folder) / "another" / "place"

@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import init, { WasmModel } from '../../dist/index.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const NAMES = ['wasm32-simd', 'wasm32-relaxed', 'template'];
+const NAMES = ['wasm32-simd', 'wasm32-relaxed', 'wasm64-relaxed', 'template'];
 
 /** The bytes that the packed module holds. */
 async function held(bytes) {

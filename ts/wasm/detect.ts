@@ -70,8 +70,32 @@ function fusesMadd(): boolean {
   return run(0x7d, [0x13, 0x13, 0x13], [0xfd, 0x85, 2, 0xfd, 0x1f, 0], [x, x, -1 - 2 ** -11]) === 2 ** -24;
 }
 
-/** Tries a memory with 64-bit addresses (flag 4) and a minimum of one wasm page. */
-export const hasMemory64 = (): boolean => validates([], [5, 3, 1, 4, 1]);
+/**
+ * Tries a shared memory of one wasm page with 64-bit addresses (flags 4, 2 and 1), in a module and from
+ * JavaScript: Node 22 validates the module, but its JavaScript makes no such memory.
+ */
+export function hasMemory64(): boolean {
+  if (!validates([], [5, 4, 1, 7, 1, 1])) return false;
+  try {
+    return typeof (newMemory(true, 1, 1).grow as (pages: unknown) => unknown)(0n) === 'bigint';
+  } catch {
+    return false;
+  }
+}
+
+/** A shared memory. `isWide`: with 64-bit addresses, whose sizes are BigInts. */
+export function newMemory(isWide: boolean, initial: number, maximum: number): WebAssembly.Memory {
+  return new WebAssembly.Memory(
+    isWide
+      ? ({
+          address: 'i64',
+          initial: BigInt(initial),
+          maximum: BigInt(maximum),
+          shared: true,
+        } as unknown as WebAssembly.MemoryDescriptor) // TypeScript 5 doesn't know `address`
+      : { initial, maximum, shared: true },
+  );
+}
 
 /** The variants that the package contains. */
 export type Variant = 'wasm32-simd' | 'wasm32-relaxed';

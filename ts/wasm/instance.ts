@@ -8,7 +8,7 @@
 import { statusErrors } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
-import { instantiate } from './instantiate.js';
+import { instantiate, isWideModule } from './instantiate.js';
 import type { Exports } from './instantiate.js';
 import { Heap, makeMemory } from './memory.js';
 
@@ -49,9 +49,10 @@ export class WasmInstance {
    */
   constructor(module: WebAssembly.Module, memoryBudget?: number) {
     this.module = module;
-    const { memory, maximum } = makeMemory(memoryBudget);
+    const isWide = isWideModule(module);
+    const { memory, maximum } = makeMemory(memoryBudget, isWide);
     this.#exports = instantiate(module, memory, (cause) => this.#onTrap(cause));
-    this.#heap = new Heap(memory, this.#exports.__heap_base.value as number, maximum);
+    this.#heap = new Heap(memory, Number(this.#exports.__heap_base.value), maximum, isWide);
     this.scratch = this.heap.alloc(SCRATCH);
     this.staging = this.heap.alloc(STAGING);
     this.model = this.#exports.model_init(this.heap.allocTop(ARENA), ARENA);

@@ -213,6 +213,10 @@ async function fetchBytes(url: URL, signal: AbortSignal | undefined): Promise<Ar
   throw new ChordError('http', `${response.status} ${response.statusText} for ${url.href}`, { hint: HINT });
 }
 
+/** Whether the module has 64-bit addresses. Its memory's type can't be asked before it is instantiated. */
+export const isWideModule = (module: WebAssembly.Module): boolean =>
+  WebAssembly.Module.exports(module).some(({ name }) => name === 'has_wide_addresses');
+
 /**
  * Creates an instance over `memory`. When an export traps, the call throws the error that `onTrap` returns.
  * No input may cause a trap, so a trap is a bug of this package, and the memory can't be trusted afterwards.

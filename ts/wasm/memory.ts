@@ -6,6 +6,7 @@
 import { BLOCK_ALIGN } from '../abi/abi.gen.js';
 import type { StructLayout, StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
+import { newMemory } from './detect.js';
 
 /** Bytes of a wasm page. */
 export const PAGE = 65536;
@@ -14,21 +15,27 @@ export const PAGE = 65536;
  * reserve 4 GiB.
  */
 const LADDER = Array.from({ length: 13 }, (_, i) => (i % 2 === 0 ? 65536 : 49152) >> (i >> 1));
+/** With 64-bit addresses 16 GiB, the most that JavaScript engines grant, 12 GiB, 8 GiB, 6 GiB first. */
+const WIDE_LADDER = [262144, 196608, 131072, 98304, ...LADDER];
 
 /**
- * Creates a shared memory with the largest maximum of LADDER that this process grants, or less if `budget`
- * allows only fewer bytes, but never less than the last one: a header must be read to say what its model
- * needs. Returns the memory and the maximum in bytes. Throws `out-of-memory`.
+ * Creates a shared memory with the largest maximum of the ladder that this process grants, or less if
+ * `budget` allows only fewer bytes, but never less than the last one: a header must be read to say what its
+ * model needs. `isWide`: with 64-bit addresses. Returns the memory and the maximum in bytes. Throws
+ * `out-of-memory`.
  */
-export function makeMemory(budget = Infinity): { memory: WebAssembly.Memory; maximum: number } {
+export function makeMemory(
+  budget = Infinity,
+  isWide = false,
+): { memory: WebAssembly.Memory; maximum: number } {
   const most = Math.max(Math.ceil(budget / PAGE), LADDER.at(-1)!);
   let maximum = 0;
   let cause: unknown;
-  for (const step of LADDER) {
+  for (const step of isWide ? WIDE_LADDER : LADDER) {
     maximum = Math.min(step, most);
     try {
       return {
-        memory: new WebAssembly.Memory({ initial: 16, maximum, shared: true }),
+        memory: newMemory(isWide, 16, maximum),
         maximum: maximum * PAGE,
       };
     } catch (error) {
@@ -50,12 +57,15 @@ const up = (bytes: number): number => Math.ceil(bytes / BLOCK_ALIGN) * BLOCK_ALI
 /** Allocates blocks of a model's memory, with a bump pointer and a first-fit list of freed blocks. */
 export class Heap {
   readonly memory: WebAssembly.Memory;
+  readonly #isWide: boolean;
   #maximum: number;
   #top: number;
   #free: { address: number; bytes: number }[] = []; // sorted by address; neighbours are merged
 
-  constructor(memory: WebAssembly.Memory, base: number, maximum: number) {
+  /** `isWide`: the memory has 64-bit addresses. */
+  constructor(memory: WebAssembly.Memory, base: number, maximum: number, isWide: boolean) {
     this.memory = memory;
+    this.#isWide = isWide;
     this.#maximum = maximum;
     this.#top = up(base);
   }
@@ -108,8 +118,9 @@ export class Heap {
     const missing = end - this.size;
     if (missing > 0) {
       try {
-        // More than 4 GiB are always refused.
-        this.memory.grow(end > this.maximum ? LADDER[0]! + 1 : Math.ceil(missing / PAGE));
+        // More than the ladder's first step is always refused.
+        const pages = end > this.maximum ? WIDE_LADDER[0]! + 1 : Math.ceil(missing / PAGE);
+        this.memory.grow((this.#isWide ? BigInt(pages) : pages) as number);
       } catch (cause) {
         throw new ChordError(
           'out-of-memory',
@@ -168,7 +179,7 @@ export class Heap {
   }
 
   readDouble(address: number): number {
-    return new DataView(this.memory.buffer).getFloat64(address, true);
+    return new DataView(this.memory.buffer, address, 8).getFloat64(0, true);
   }
 
   readStruct<L extends StructLayout>(address: number, layout: L): StructValue<L> {

@@ -30,7 +30,8 @@ void parentPeer().then((parent) => {
         (cause) =>
           new ChordError('internal', `thread ${index} stopped: ${(cause as Error).message}`, { cause }),
       );
-      exports.__stack_pointer.value = stackTop;
+      const { __stack_pointer: pointer } = exports;
+      pointer.value = typeof pointer.value === 'bigint' ? BigInt(stackTop) : stackTop;
       parent.post({ ended: exports.thread_join(model, index) });
     } catch (error) {
       parent.post({ error: toErrorRecord(error) });

@@ -15,6 +15,11 @@ static void *at(double x) { return (void *)(uintptr_t)whole(x); }
 static size_t size(double x) { return (size_t)whole(x); }
 static double address(const void *p) { return (double)(uintptr_t)p; }
 
+/* Its presence says that addresses have 64 bits (ts/wasm/instantiate.ts). */
+#ifdef __wasm64__
+EXPORT(has_wide_addresses) void export_has_wide_addresses(void) {}
+#endif
+
 EXPORT(abi_version) int32_t export_abi_version(void) { return chord_abi_version(); }
 EXPORT(isa) int32_t export_isa(void) { return chord_isa(); }
 
