@@ -8,11 +8,12 @@ import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { capabilities } from '../../dist/index.js';
+import { capabilities, estimateModel, loadModel } from '../../dist/index.js';
 import { assertFixture } from '../reference/asserts.mjs';
 import { readGolden } from '../reference/golden.mjs';
 import { fixtureNames } from './judged.mjs';
-import { moduleUrl, needsNode, node, withHeapAt } from './memory64.mjs';
+import { refused } from './level2.mjs';
+import { inNode, longContext, moduleUrl, needsNode, node, withHeapAt } from './memory64.mjs';
 
 const GiB = 2 ** 30;
 
@@ -73,3 +74,117 @@ test('capabilities() says memory64 exactly where a module and JavaScript can mak
   }
   assert.equal((await capabilities()).memory64, made);
 });
+
+/** Calls `use` with the path of a fixture that was trained for 2^24 tokens, and its bytes. */
+async function withLong(use) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'chord-long-'));
+  try {
+    const file = path.join(folder, 'long.gguf');
+    const bytes = await longContext('f32-mha');
+    await writeFile(file, bytes);
+    await use(file, bytes);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Loads and estimates each of `cases` in a process, and returns what was found. */
+async function found({ estimateModel, loadModel }, { file, cases }) {
+  const { createReadStream, readFileSync } = await import('node:fs');
+  const { Readable } = await import('node:stream');
+  const sources = {
+    path: () => file,
+    bytes: () => new Uint8Array(readFileSync(file)),
+    stream: () => Readable.toWeb(createReadStream(file, { highWaterMark: 3000 })),
+    file: () => new File([readFileSync(file)], 'long.gguf'),
+  };
+  const all = [];
+  for (const [source, options] of cases) {
+    const { worker, ...others } = options;
+    const estimate = await estimateModel(sources[source](), others);
+    const model = await loadModel(sources[source](), options);
+    const logits = await model.logits([1, 2, 3, 4, 5]);
+    const { wasmBytes } = await model.counters();
+    all.push({ info: model.info, estimate, wasmBytes, logits: [...logits] });
+    await model.dispose();
+  }
+  return all;
+}
+
+test(
+  'a plan above 4 GiB takes wasm64-relaxed, from every kind of source; a smaller one stays in wasm32',
+  needsNode,
+  () =>
+    withLong(async (file) => {
+      const wide = { contextLength: 2 ** 24, backend: 'cpu', threads: 2 };
+      const [small, ...large] = await inNode(
+        node,
+        {
+          file,
+          cases: [
+            ['path', { ...wide, contextLength: 2 ** 23 }],
+            ['path', wide],
+            ['bytes', wide],
+            ['stream', wide],
+            ['file', wide],
+            ['path', { ...wide, threads: 1, worker: false }],
+          ],
+        },
+        found,
+      );
+      assert.match(small.info.variant, /^wasm32-relaxed/);
+      assert.ok(small.estimate.largestContextLength === 2 ** 24, 'with 64-bit addresses all of it fits');
+      for (const { info, estimate, wasmBytes, logits } of large) {
+        assert.match(info.variant, /^wasm64-relaxed(\+fma)?$/);
+        assert.match(info.variantReason, /needs more than 4 GiB/);
+        assert.ok(info.memory.total > 2 ** 32 && info.memory.kv > 2 ** 32);
+        assert.ok(wasmBytes < 2 ** 28, 'pages are taken as tokens come');
+        assert.equal(info.contextLength, 2 ** 24);
+        assert.deepEqual(logits, small.logits);
+        assert.ok(estimate.fits);
+        assert.equal(estimate.variant, info.variant);
+        assert.ok(estimate.availableBytes > 2 ** 32);
+        if (info.threads === 2) assert.deepEqual(estimate.memory, info.memory);
+      }
+    }),
+);
+
+test('a budget of 4 GiB or less stays in wasm32 and is what the error names', needsNode, () =>
+  withLong(async (file) => {
+    const errors = await inNode(node, { file }, async ({ loadModel }, { file }) => {
+      const texts = [];
+      for (const memoryBudget of [2 ** 32, 2 ** 30, 5 * 2 ** 30])
+        texts.push(
+          await loadModel(file, { contextLength: 2 ** 24, memoryBudget }).catch(
+            ({ code, message, hint }) => `${code}: ${message} ${hint}`,
+          ),
+        );
+      return texts;
+    });
+    for (const [i, budget] of [2 ** 32, 2 ** 30, 5 * 2 ** 30].entries()) {
+      assert.match(errors[i], /^out-of-memory: /);
+      assert.ok(errors[i].includes(`memoryBudget allows ${budget}`), errors[i]);
+      assert.match(errors[i], /what fits: contextLength: \d+/);
+    }
+  }),
+);
+
+const hasMemory64 = (await capabilities()).memory64;
+test(
+  'without Memory64 such a model is refused before its data, with the reason and what fits',
+  { skip: hasMemory64 && 'this Node has Memory64' },
+  () =>
+    withLong(async (file, bytes) => {
+      const options = { contextLength: 2 ** 24 };
+      // A stream of the header, which then stalls: no byte of the data is asked for.
+      const header = new ReadableStream({ start: (to) => to.enqueue(bytes.subarray(0, -1000)) });
+      for (const source of [file, header]) {
+        const { hint } = await refused(loadModel(source, options), 'out-of-memory', 'has no Memory64');
+        assert.match(hint, /what fits: contextLength: \d{7}/);
+      }
+      const estimate = await estimateModel(file, options);
+      assert.equal(estimate.fits, false);
+      assert.match(estimate.why, /has no Memory64/);
+      assert.match(estimate.variant, /^wasm32/);
+    }),
+);

@@ -74,7 +74,7 @@ export interface LoadModelOptions {
   /**
    * Addresses of the package's other files, for a bundler that doesn't carry them along, or a strict content
    * security policy. A relative address starts at the page. `wasmUrl` is one module, or a folder (with a
-   * final slash) that has both. Default: beside the package's JavaScript.
+   * final slash) that has all three. Default: beside the package's JavaScript.
    */
   workerUrl?: string | URL | undefined;
   threadUrl?: string | URL | undefined;

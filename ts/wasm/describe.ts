@@ -38,8 +38,9 @@ export interface LanguageModelInfo {
   /** Reason for this number of threads, such as "1 thread: the page isn't cross-origin isolated". */
   readonly threadsReason: string;
   /**
-   * The WebAssembly variant that runs: 'wasm32-simd', 'wasm32-relaxed', or 'wasm32-relaxed+fma' where relaxed
-   * multiply-adds are fused (rounded once); 'custom' for a module that the caller gave.
+   * The WebAssembly variant that runs: 'wasm32-simd', 'wasm32-relaxed', or 'wasm64-relaxed' for a model that
+   * needs more than 4 GiB. '+fma' follows where relaxed multiply-adds are fused (rounded once). 'custom' for
+   * a module that the caller gave.
    */
   readonly variant: string;
   /** Reason for this variant. */

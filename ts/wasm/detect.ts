@@ -98,21 +98,23 @@ export function newMemory(isWide: boolean, initial: number, maximum: number): We
 }
 
 /** The variants that the package contains. */
-export type Variant = 'wasm32-simd' | 'wasm32-relaxed';
+export type Variant = 'wasm32-simd' | 'wasm32-relaxed' | 'wasm64-relaxed';
 
 /**
  * Returns the fastest variant that this JavaScript engine can run, and the reason for the choice. `label`:
  * the variant, and how its relaxed operations round here. The kernels use relaxed operations only where one
- * result is allowed, except for the multiply-add, which may be fused.
+ * result is allowed, except for the multiply-add, which may be fused. `isWide`: the one with 64-bit
+ * addresses, where nothing speaks against it (`whyNotWide` in instantiate.ts).
  */
-export function chooseVariant(): { variant: Variant; label: string; reason: string } {
-  if (hasRelaxedSimd()) {
-    const variant = 'wasm32-relaxed';
-    const label = fusesMadd() ? `${variant}+fma` : variant;
+export function chooseVariant(isWide = false): { variant: Variant; label: string; reason: string } {
+  if (isWide || hasRelaxedSimd()) {
+    const variant = isWide ? 'wasm64-relaxed' : 'wasm32-relaxed';
+    const isFused = fusesMadd();
+    const needs = isWide ? 'the model needs more than 4 GiB; ' : '';
     return {
       variant,
-      label,
-      reason: `this JavaScript engine has relaxed SIMD${label === variant ? '' : ' and fuses its multiply-adds'}`,
+      label: isFused ? `${variant}+fma` : variant,
+      reason: `${needs}this JavaScript engine has relaxed SIMD${isFused ? ' and fuses its multiply-adds' : ''}`,
     };
   }
   return {

@@ -26,6 +26,10 @@ export interface Fit {
   readonly fits: boolean;
   /** What was compared, as a sentence. */
   readonly why: string;
+  /** Bytes that it may take with 64-bit addresses; `available` where the rest allows no more. */
+  readonly availableWide: number;
+  /** Whether the context that was asked for needs more than 32-bit addresses reach, and the rest allows. */
+  readonly isBeyond32: boolean;
 }
 
 /**
@@ -49,6 +53,8 @@ export async function fitModel(
   const isAuto = contextLength === 'auto';
   let options: PlanOptions = { ...others, contextLength: isAuto ? undefined : contextLength };
   file.plan(options);
+  const availableWide = instance.heap.maximum === 2 ** 32 ? Math.min(most, 2 ** 34) : available;
+  const isBeyond32 = file.neededBytes > 2 ** 32 && availableWide > 2 ** 32 && available === 2 ** 32;
   if (isAuto && file.neededBytes > available) {
     const least = Math.min(LEAST_AUTO, file.planInfo.n_ctx);
     const largest = largestContext(file, options, available);
@@ -62,7 +68,7 @@ export async function fitModel(
   const fits = needed <= available;
   const isUnknown = fits && most === Infinity;
   const unknown = '; how much memory this device has is not known, and a telephone gives a page far less';
-  return { options, available, fits, why: why + (isUnknown ? unknown : now) };
+  return { options, available, fits, why: why + (isUnknown ? unknown : now), availableWide, isBeyond32 };
 }
 
 /**

@@ -6,7 +6,7 @@ import { ChordError, messageOf } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
 import { besideThis, importNode, isNode, isPrebundled } from '../platform.js';
 import { unpacked } from '../unpacked.js';
-import { chooseVariant } from './detect.js';
+import { chooseVariant, hasMemory64, hasRelaxedSimd } from './detect.js';
 import type { Variant } from './detect.js';
 
 /**
@@ -114,9 +114,21 @@ export interface CompiledModule {
  */
 function moduleUrl(variant: Variant): URL | Promise<URL> {
   if (isPrebundled) return besideThis(`${variant}.wasm`);
+  if (variant === 'wasm64-relaxed') return new URL('./wasm64-relaxed.wasm', import.meta.url);
   return variant === 'wasm32-relaxed'
     ? new URL('./wasm32-relaxed.wasm', import.meta.url)
     : new URL('./wasm32-simd.wasm', import.meta.url);
+}
+
+type Wasm = string | Uint8Array<ArrayBuffer> | undefined;
+
+/** Why there is no module with 64-bit addresses here. `wasm`: as for compileModule(). */
+export function whyNotWide(wasm: Wasm): string | undefined {
+  if (wasm instanceof Uint8Array)
+    return 'wasm-chord/inline has no module with 64-bit addresses: wasmUrl may name a folder that has it';
+  if (wasm !== undefined && !wasm.endsWith('/')) return 'wasmUrl names one module, not a folder of modules';
+  if (!hasMemory64()) return 'this JavaScript engine has no Memory64: no memory above 4 GiB';
+  return hasRelaxedSimd() ? undefined : 'a memory above 4 GiB needs relaxed SIMD, which this engine lacks';
 }
 
 /**
@@ -125,17 +137,20 @@ function moduleUrl(variant: Variant): URL | Promise<URL> {
  * @param wasm An absolute address of a module, or of a folder (with a final slash) that has the package's
  *   modules; or the bytes of the variant that suits this JavaScript engine. Default: the module beside the
  *   package's JavaScript.
+ * @param isWide The variant with 64-bit addresses: whyNotWide() has no objection.
  * @throws {ChordError} `io` or `http`, which name the address, also of a file that is named and no module;
  *   `internal` if the package's own file isn't one.
  */
 export async function compileModule({
   wasm,
   signal,
+  isWide,
 }: {
-  wasm?: string | Uint8Array<ArrayBuffer> | undefined;
+  wasm?: Wasm;
   signal?: AbortSignal | undefined;
+  isWide?: boolean;
 } = {}): Promise<CompiledModule> {
-  const { variant, label, reason } = chooseVariant();
+  const { variant, label, reason } = chooseVariant(isWide);
   const own = async (module: Promise<WebAssembly.Module>): Promise<CompiledModule> => ({
     module: await module,
     variant: label,

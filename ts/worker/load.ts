@@ -15,8 +15,8 @@ import { describe } from '../wasm/describe.js';
 import { whyNotShared } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
 import { doesNotFit, fitModel, largestContext } from '../wasm/fit.js';
-import type { Fit } from '../wasm/fit.js';
-import { compileModule } from '../wasm/instantiate.js';
+import type { Fit, FitOptions } from '../wasm/fit.js';
+import { compileModule, whyNotWide } from '../wasm/instantiate.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { Loader } from '../wasm/loader.js';
 import { ThreadPool } from '../wasm/threads.js';
@@ -30,6 +30,12 @@ import type { LoadedEngine } from './runner.js';
 const MOST_THREADS = 8;
 /** The event loop turns at least once per TURN_BYTES, so that a cancel arrives while chunks are ready. */
 const TURN_BYTES = 1 << 20;
+/**
+ * A file above LARGE bytes, or a context above LONG tokens, may need more than 4 GiB: its header is kept
+ * until the model is planned. A header has a few MB, so the copy stays small beside the model.
+ */
+const LARGE = 512 << 20;
+const LONG = 4096;
 
 export interface LoadJob {
   readonly options: LoadOptions;
@@ -55,8 +61,11 @@ export interface JobFile {
 
 /** A source whose headers have been read. */
 interface Opened {
-  readonly engine: WasmEngine;
-  readonly compiled: CompiledModule;
+  /** May be replaced while the model is planned: see widen(). */
+  engine: WasmEngine;
+  compiled: CompiledModule;
+  /** Whether the headers are kept, so that widen() is possible. */
+  readonly mayWiden: boolean;
   readonly files: readonly Chunks[];
   readonly progress: ProgressReporter;
   /** The file that is read: an error names it. */
@@ -92,10 +101,12 @@ async function canOpenAgain({ files }: LoadJob): Promise<boolean> {
 /** `onlyCpu`: the reason why no GPU is used. */
 function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
   return withHeader(job, async (opened) => {
-    const { engine, compiled, files, progress } = opened;
-    const { fit, why, reason, load: gpu } = await planLoad(engine, job, onlyCpu);
+    const { files, progress } = opened;
+    const { fit, why, reason, load: gpu } = await planLoad(opened, job, onlyCpu);
+    const { engine, compiled } = opened;
     opened.gpu = gpu;
     if (!fit.fits) throw doesNotFit(engine.file, fit);
+    for (const file of files) file.forget();
     if (job.options.memoryBudget !== undefined) engine.instance.heap.bound(fit.available);
     const started = await startPool(engine.file, fit.options, job.options.threadUrl);
     opened.pool = started.pool;
@@ -121,10 +132,16 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
 
 /** Reads the header and says what `loadEngine` would do. Everything is released. Throws as `loadEngine`. */
 export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
-  return withHeader(job, async ({ engine, compiled, files }) => {
-    const { fit, why, reason, gpu, gpuBytes } = await planModel(engine, job);
+  return withHeader(job, async (opened) => {
+    const { fit, why, reason, gpu, gpuBytes } = await planModel(opened, job);
+    const { engine, compiled, files } = opened;
     gpu?.opened.device.destroy();
-    const largest = largestContext(engine.file, fit.options, fit.available);
+    const isNarrow = whyNotWide(job.options.wasm) !== undefined || gpu !== undefined;
+    const largest = largestContext(
+      engine.file,
+      fit.options,
+      isNarrow ? fit.available : Math.max(fit.available, fit.availableWide),
+    );
     engine.file.plan(fit.options);
     const estimate = {
       ...describe(engine, compiled, why, reason, gpuBytes),
@@ -153,11 +170,13 @@ async function withHeader<T>(job: LoadJob, use: (opened: Opened) => Promise<T>):
   try {
     if (files.length === 1) progress.total = stream.totalBytes;
     files[0]!.begin(stream);
+    const mayWiden = mayNeedWide(job, stream) && whyNotWide(job.options.wasm) === undefined;
+    if (mayWiden) for (const file of files) file.keep();
     job.signal.throwIfAborted();
     const engine = new WasmEngine(compiled.module, job.options.memoryBudget);
     const { file } = engine;
     progress.begin(stream.phase);
-    opened = { engine, compiled, files, progress, at: files[0]! };
+    opened = { engine, compiled, mayWiden, files, progress, at: files[0]! };
     for (let i = 0; i < file.files; i++) {
       // Without a next shard, `end` says that it is missing.
       if (i === files.length) file.end();
@@ -177,6 +196,22 @@ async function withHeader<T>(job: LoadJob, use: (opened: Opened) => Promise<T>):
   } finally {
     for (const file of files) await file.close();
   }
+}
+
+/** Whether the model may need more than 4 GiB, as far as that can be known before its header. */
+const mayNeedWide = ({ files, options }: LoadJob, { totalBytes = Infinity }: ByteStream): boolean =>
+  files.length > 1 || totalBytes > LARGE || Number(options.contextLength) > LONG;
+
+/**
+ * Puts an engine with 64-bit addresses in the place of the one that has read the headers, which are read
+ * again from what `files` keep. Throws the errors of the module and of the memory.
+ */
+async function widen(opened: Opened, { options, signal }: LoadJob): Promise<void> {
+  const compiled = await compileModule({ wasm: options.wasm, signal, isWide: true });
+  const engine = new WasmEngine(compiled.module, options.memoryBudget);
+  opened.engine.free();
+  Object.assign(opened, { engine, compiled });
+  for (const [i, file] of opened.files.entries()) file.headerAgain(engine.file, i);
 }
 
 /** The files' bytes in all; undefined if the length of one of several is unknown. */
@@ -230,6 +265,7 @@ class Chunks {
   #chunk: Uint8Array = new Uint8Array();
   #offset = 0;
   #sinceTurn = 0;
+  #kept: Uint8Array[] | undefined;
   /** Whether the source has failed: the bytes before may be right. */
   isBroken = false;
   /** Bytes of the file that have arrived. */
@@ -240,6 +276,33 @@ class Chunks {
     this.#file = file;
     this.#job = job;
     this.#report = report;
+  }
+
+  /** Keeps the header's bytes from now on, for headerAgain(). */
+  keep(): void {
+    this.#kept = [];
+  }
+
+  /** Pushes the header to another loader. */
+  headerAgain(loader: Loader, file: number): void {
+    if (this.totalBytes !== undefined) loader.setFileBytes(this.totalBytes);
+    let offset = 0;
+    for (const chunk of [...(this.#kept ?? []), this.#chunk]) {
+      loader.push(offset, chunk, file);
+      offset += chunk.byteLength;
+    }
+  }
+
+  forget(): void {
+    for (const { byteLength } of this.#kept ?? []) this.#job.meter.hold(-byteLength);
+    this.#kept = undefined;
+  }
+
+  /** Keeps the present chunk, whose memory the source uses again. */
+  #copy(): void {
+    if (this.#kept === undefined || this.#chunk.byteLength === 0) return;
+    this.#kept.push(this.#chunk.slice());
+    this.#job.meter.hold(this.#chunk.byteLength);
   }
 
   begin(stream: ByteStream): void {
@@ -258,7 +321,10 @@ class Chunks {
     if (this.#stream === undefined) this.begin(await this.#file.open(this.#job.signal));
     if (this.totalBytes !== undefined) loader.setFileBytes(this.totalBytes);
     await this.#until(loader, file);
-    if (file > 0 && !this.#file.isPushed && !this.#stream?.mustEnd) await this.close();
+    if (file > 0 && !this.#file.isPushed && !this.#stream?.mustEnd) {
+      this.#copy();
+      await this.close();
+    }
   }
 
   async data(sink: Sink, file: number): Promise<void> {
@@ -305,6 +371,7 @@ class Chunks {
 
   /** Reads the next chunk. Returns false at the end of the source. */
   async #next(stream: ByteStream): Promise<boolean> {
+    this.#copy();
     this.#hold(-this.#chunk.byteLength);
     this.#offset += this.#chunk.byteLength;
     this.#sinceTurn += this.#chunk.byteLength;
@@ -341,14 +408,21 @@ interface Planned {
  * Plans the model for the backend that is asked for and possible, and for the threads. `onlyCpu`: the reason
  * why no GPU is used.
  */
-async function planModel(engine: WasmEngine, job: LoadJob, onlyCpu?: string): Promise<Planned> {
+async function planModel(opened: Opened, job: LoadJob, onlyCpu?: string): Promise<Planned> {
+  const { engine } = opened;
   const { contextLength, kvType, memoryBudget } = job.options;
   const { threads, why } = await chooseThreads(job);
-  const fit = await fitModel(engine, { contextLength, kvType, threads }, memoryBudget);
-  if (onlyCpu !== undefined) return { fit, why, reason: onlyCpu };
+  const config = { contextLength, kvType, threads };
+  const fit = await fitModel(engine, config, memoryBudget);
+  const onCpu = async (reason: string): Promise<Planned> => ({
+    fit: fit.isBeyond32 ? await fitBeyond32(opened, job, fit, config) : fit,
+    why,
+    reason,
+  });
+  if (onlyCpu !== undefined) return onCpu(onlyCpu);
   const kv = engine.file.planInfo.context_bytes;
   const { gpu, reason, matrixBytes } = await chooseFor(engine, job.options);
-  if (gpu === undefined) return { fit, why, reason };
+  if (gpu === undefined) return onCpu(reason);
   const external = { contextLength, kvType, threads: 1, isExternal: true };
   return {
     fit: await fitModel(engine, external, memoryBudget),
@@ -359,16 +433,26 @@ async function planModel(engine: WasmEngine, job: LoadJob, onlyCpu?: string): Pr
   };
 }
 
+/** Plans with 64-bit addresses a model that 32-bit ones don't reach. Where there are none, `why` says so. */
+async function fitBeyond32(opened: Opened, job: LoadJob, fit: Fit, config: FitOptions): Promise<Fit> {
+  const obstacle = whyNotWide(job.options.wasm);
+  if (obstacle !== undefined) return { ...fit, why: `${fit.why}; ${obstacle}` };
+  if (!opened.mayWiden) return fit;
+  await widen(opened, job);
+  return fitModel(opened.engine, config, job.options.memoryBudget);
+}
+
 /**
  * Plans as planModel(), and allocates the matrices on the GPU. If it can't hold them, 'auto' plans for the
  * CPU.
  */
 async function planLoad(
-  engine: WasmEngine,
+  opened: Opened,
   job: LoadJob,
   onlyCpu?: string,
 ): Promise<Planned & { load?: GpuLoad }> {
-  const planned = await planModel(engine, job, onlyCpu);
+  const planned = await planModel(opened, job, onlyCpu);
+  const { engine } = opened;
   const { gpu, fit } = planned;
   if (gpu === undefined) return planned;
   try {
@@ -379,7 +463,7 @@ async function planLoad(
     if (!fit.fits) throw error;
     const failure = new GpuFailure(error);
     if (job.options.backend === 'webgpu') throw noWebgpu(failure, true);
-    return planModel(engine, job, `the CPU: ${failure.message}`);
+    return planModel(opened, job, `the CPU: ${failure.message}`);
   }
 }
 
