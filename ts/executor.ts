@@ -167,8 +167,10 @@ export interface GpuCounters {
 export interface SelfTested {
   /** Format of the weights, such as 'Q4_K'. */
   readonly format: string;
-  /** Tokens of the product: each number stands for a kernel of its own. */
+  /** Tokens of the product: one and several have kernels of their own. */
   readonly tokens: number;
+  /** How the kernel reads inputs: as they are, or brought into fewer bits. */
+  readonly inputs: 'f32' | 'f16' | 'q8';
   /** The difference from the sum in double that comes closest to its bound. */
   readonly difference: number;
   /** What the roundings of that sum can add up to. A larger difference is an error. */

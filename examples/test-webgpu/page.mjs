@@ -190,10 +190,11 @@ const differences = (found) =>
 
 function showSelfTest(list) {
   $('self-test').hidden = !list?.length;
-  const rows = (list ?? []).map(({ format, tokens, difference, bound }) => {
+  const rows = (list ?? []).map(({ format, tokens, inputs, difference, bound }) => {
     const cells = [
       format,
       tokens,
+      inputs,
       difference.toExponential(1),
       bound.toExponential(1),
       share(difference / bound),

@@ -17,9 +17,10 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
  * every 100 ms, so it runs one of each kind; KERNELS=. runs all.
  */
 const CHOSEN = {
-  chromium: { matmul: '', formats: '^EMBED', rows: '', attend: '', sample: '' },
+  chromium: { matmul: '', half: 'q4_k|q8_0|outliers', formats: '^EMBED', rows: '', attend: '', sample: '' },
   firefox: {
     matmul: '(f16|q8_0|q4_k) by 1|q6_k by q8|fuses (a norm|gate)',
+    half: '(f16|q4_0|q4_k|q6_k) by f16|outliers|short rows|largest|two matrices|type f16',
     formats: '^EMBED.* (f16|q4_0|q3_k|q4_k|iq4_xs|q2_0),',
     rows: '',
     attend: 'attend of (many|few)',
@@ -28,8 +29,8 @@ const CHOSEN = {
 };
 /** Fewer tests than these would mean that a test has another name now. */
 const LEAST = {
-  chromium: { matmul: 40, formats: 15, rows: 8, attend: 5, sample: 15 },
-  firefox: { matmul: 6, formats: 6, rows: 8, attend: 2, sample: 4 },
+  chromium: { matmul: 40, half: 3, formats: 15, rows: 8, attend: 5, sample: 15 },
+  firefox: { matmul: 6, half: 9, formats: 6, rows: 8, attend: 2, sample: 4 },
 };
 
 for (const engine of ['chromium', 'firefox'])

@@ -71,7 +71,9 @@ test('an adapter whose subgroups are wrong gets plain kernels, with the reason',
   t.after(() => opened.device.destroy());
   class Wary extends room.SelfTest {
     run(on, ...rest) {
-      return on.features.subgroups ? Promise.resolve('row 0 is wrong') : super.run(on, ...rest);
+      return on.features.subgroups
+        ? Promise.resolve({ part: 'f32', why: 'row 0 is wrong' })
+        : super.run(on, ...rest);
     }
   }
   const engine = room.WasmEngine.load(await wasm(), bytes, { isExternal: true });
@@ -106,11 +108,64 @@ test('an adapter whose subgroups are wrong gets plain kernels, with the reason',
   whole.free();
   class Never extends room.SelfTest {
     run() {
-      return Promise.resolve('all is wrong');
+      return Promise.resolve({ part: 'f32', why: 'all is wrong' });
     }
   }
   await assert.rejects(start(Never), { code: 'no-webgpu', message: /computes wrongly: all is wrong/ });
 });
+
+/** Each wrong in one way: a kernel's text is changed on its way to the driver. */
+const WRONG = {
+  'f16 is wrong': {
+    change: ['halve', '268u-', '240u-'],
+    downgrade: /^without f16, because row \d of .* \(f16\), 'many' over f16, gives /,
+    features: { f16Tiles: false, subgroups: true },
+  },
+  'lanes have another order': {
+    change: ['probe_subgroup', 'subgroupShuffleXor(local,i)', 'subgroupShuffleXor(local,i^1u)'],
+    downgrade: /^without subgroups, because lane 0 of 64 isn't in the order that kernels need/,
+    features: { f16Tiles: true, subgroups: false },
+  },
+  'a kernel is refused': {
+    change: ['matmul_half', 'fn main', 'fn main_'],
+    downgrade: /^only plain kernels, because with subgroups and packed dots kernel matmul_half/,
+    features: { f16Tiles: false, subgroups: false, packedDot: false },
+  },
+};
+for (const [fault, { change, downgrade, features }] of Object.entries(WRONG))
+  test(
+    `an adapter on which ${fault} gets the kernels that are right, with the reason`,
+    { skip },
+    async (t) => {
+      const opened = await room.openDevice(gpu, { f16Tiles: true, fastDot: false });
+      t.after(() => opened.device.destroy());
+      const create = opened.device.createShaderModule.bind(opened.device);
+      const [kernel, from, to] = change;
+      opened.device.createShaderModule = ({ label, code }) =>
+        create({ label, code: label === kernel ? code.replace(from, to) : code });
+      const file = new Uint8Array(await readFile(new URL('../golden/f16-fused.gguf', import.meta.url)));
+      const engine = room.WasmEngine.load(await wasm(), file, { isExternal: true });
+      t.after(() => engine.free());
+      const program = room.readProgram(engine.instance, engine.file);
+      // Without the dummy batch, whose kernels take most of the time to compile.
+      const GpuExecutor = {
+        open: async (parts) => Object.assign(await room.GpuExecutor.open(parts), { warm: async () => {} }),
+      };
+      const begun = await room.GpuStart.open({ module: { ...room, GpuExecutor }, opened }, program);
+      begun.begin(program);
+      await begun.push(0, 0, file);
+      const executor = await begun.finish();
+      assert.match(executor.downgrade, downgrade);
+      for (const [name, value] of Object.entries(features))
+        assert.equal(executor.features[name], value, name);
+      assert.ok(executor.selfTest.every(({ difference, bound }) => difference <= bound));
+      assert.equal(
+        executor.selfTest.some(({ inputs }) => inputs === 'f16'),
+        features.f16Tiles,
+      );
+      executor.free();
+    },
+  );
 
 test(
   'a GPU that never answers ends a run with device-lost, which says how long it was waited for',

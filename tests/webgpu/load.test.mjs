@@ -286,7 +286,7 @@ const faults = {
     replaced: () => ({
       SelfTest: class extends Passed {
         async run() {
-          return 'matvec/q4_k is 3 off';
+          return { part: 'f32', why: 'matvec/q4_k is 3 off' };
         }
       },
     }),

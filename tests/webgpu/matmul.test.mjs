@@ -15,9 +15,9 @@ const EPS = 2 ** -23;
 describe('MATMUL', { skip: missing() || false }, () => {
   const rooms = [];
   before(async () => {
-    const modules = await load('device', 'pipelines', 'matmul');
+    const modules = await load('device', 'pipelines', 'matmul', 'tiles');
     const gpu = await openGpu();
-    rooms.push(await bench(modules, gpu));
+    rooms.push(await bench(modules, gpu, { fastDot: true }));
     rooms.push(await bench(modules, gpu, { without: ['subgroups', 'packedDot', 'immediates'] }));
   });
   after(() => rooms.forEach(({ device }) => device.destroy()));
@@ -158,7 +158,8 @@ describe('MATMUL', { skip: missing() || false }, () => {
 
   /** Products with inputs that quantize() wrote, judged with the codes and scales that it wrote. */
   async function checkQuantised(room, { n, formats, rows, nTokens, add = false }) {
-    const { device, features, matmul, quantize } = room;
+    const { device, features, matmul, stage, TILES } = room;
+    const tile = TILES.find(({ inputs }) => inputs === 'q8');
     const random = randomFrom(n + nTokens);
     const made = formats.map((format) => {
       const files = Array.from({ length: rows }, () => randomRow(format, n, random));
@@ -169,7 +170,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
     const stride = Math.ceil((rows + 1) / 4) * 4;
     const outs = formats.map(() => upload(device, new Float32Array(stride * nTokens).fill(7)));
     const words = (n + n / 8) / 4;
-    const quantised = { buffer: upload(device, nTokens * words * 4) };
+    const view = { buffer: upload(device, nTokens * words * 4) };
     const dispatches = matmul({
       label: 'test',
       input: slot,
@@ -184,7 +185,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
       tokens: 'many',
       vectors: { buffer: upload(device, 16) },
       features,
-      quantised,
+      staged: { tile, view },
     });
     assert.deepEqual(
       dispatches.map(({ kernel }) => kernel),
@@ -193,10 +194,10 @@ describe('MATMUL', { skip: missing() || false }, () => {
     const batch = { nTokens, firstPosition: 0, nOutputs: 1 };
     await runDispatches(
       room,
-      [quantize({ label: 'test', input: slot, nIn: n, out: quantised }), ...dispatches],
+      [stage({ tile, label: 'test', input: slot, nIn: n, out: view }), ...dispatches],
       batch,
     );
-    const q = await download(device, quantised.buffer);
+    const q = await download(device, view.buffer);
     for (const [s, { format, decoded }] of made.entries()) {
       const got = new Float32Array(await download(device, outs[s]));
       for (let t = 0; t < nTokens; t++) {
@@ -449,7 +450,8 @@ describe('MATMUL', { skip: missing() || false }, () => {
   });
 
   it('brings inputs into q8', async () => {
-    const { device, quantize } = rooms[0];
+    const { device, stage, TILES } = rooms[0];
+    const tile = TILES.find(({ inputs }) => inputs === 'q8');
     const [n, count] = [96, 5];
     const x = makeInput(device, n, count, randomFrom(5), 3);
     x.floats.fill(0, 0, 32); // a group of zeros
@@ -457,7 +459,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
     device.queue.writeBuffer(x.slot.view.buffer, 0, x.floats);
     const words = (n + n / 8) / 4;
     const out = upload(device, count * words * 4);
-    const dispatch = quantize({ label: 'test', input: x.slot, nIn: n, out: { buffer: out } });
+    const dispatch = stage({ tile, label: 'test', input: x.slot, nIn: n, out: { buffer: out } });
     await runDispatches(rooms[0], [dispatch], { nTokens: count, firstPosition: 0, nOutputs: 1 });
     const got = await download(device, out);
     for (let t = 0; t < count; t++)
@@ -484,9 +486,10 @@ describe('MATMUL', { skip: missing() || false }, () => {
       nTokens: 9,
       add: true,
     });
-    assert.equal(rooms[0].takesQuantised([{ format: 'q4_k', nIn: 256 }], rooms[0].features), true);
-    assert.equal(rooms[0].takesQuantised([{ format: 'f16', nIn: 256 }], rooms[0].features), false);
-    assert.equal(rooms[0].takesQuantised([{ format: 'q4_k', nIn: 256 }], rooms[1].features), false);
+    const { tileOf, features } = rooms[0];
+    assert.equal(tileOf([{ format: 'q4_k', nIn: 256 }], features)?.inputs, 'q8');
+    assert.equal(tileOf([{ format: 'f16', nIn: 256 }], features), undefined);
+    assert.equal(tileOf([{ format: 'q4_k', nIn: 256 }], rooms[1].features), undefined);
   });
 
   it('fuses a norm', async () => {

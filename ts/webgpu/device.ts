@@ -15,6 +15,8 @@ export interface DeviceOptions {
   readonly without?: readonly ('f16' | 'subgroups' | 'packedDot' | 'immediates')[];
   /** Prompts as q8 with packed dots, or not: instead of what the adapter's name says, for tests. */
   readonly fastDot?: boolean;
+  /** Prompts with f16 in workgroup memory, or not: instead of whether the device has the type, for tests. */
+  readonly f16Tiles?: boolean;
   /** Limits are asked for up to this binding size, for tests. */
   readonly maxBinding?: number;
 }
@@ -63,12 +65,15 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
   const own = device.limits as unknown as Record<string, number>;
   const immediates = language?.has('immediate_address_space') ?? false;
   const name = [info.vendor, info.architecture, info.description].filter(Boolean).join(' ');
+  const f16 = device.features.has('shader-f16');
   const packedDot = !without.has('packedDot') && (language?.has('packed_4x8_integer_dot_product') ?? false);
   return {
     device,
     adapter: name || 'unnamed adapter',
     features: {
-      f16: device.features.has('shader-f16'),
+      f16,
+      f16Tiles: options.f16Tiles ?? f16,
+      subgroupMatrices: has('chromium-experimental-subgroup-matrix'),
       subgroups,
       // An adapter that doesn't say: any size that WebGPU allows.
       subgroupMin: subgroups ? (info.subgroupMinSize ?? 4) : 0,

@@ -36,6 +36,10 @@ export interface Features {
   readonly packedDot: boolean;
   /** The packed dot is an instruction of the GPU's, as far as the adapter's name tells. */
   readonly fastDot: boolean;
+  /** Prompts gain by f16 in workgroup memory. */
+  readonly f16Tiles: boolean;
+  /** The adapter has subgroup matrices, an experiment of Chromium's. No kernel uses them yet. */
+  readonly subgroupMatrices: boolean;
   /** Parameters as `var<immediate>`, at most 64 bytes. */
   readonly immediates: boolean;
   readonly maxBinding: number;

@@ -6,9 +6,10 @@ import { ChordError } from '../errors.js';
 import type { OpRecord, Program } from '../executor.js';
 import { attend, kvStore } from './attend.js';
 import type { Dispatch, Features, Matrix, Slot, Vector, View } from './dispatch.js';
-import { embed, matmul, quantize, takesQuantised } from './matmul.js';
+import { embed, matmul } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import type { GpuMemory } from './memory.js';
+import { stage, tileOf } from './tiles.js';
 import { activate, add, glu, headNorm, layerNorm, norm, rope, shortConv, softcap } from './rows.js';
 
 export interface Lowering {
@@ -96,7 +97,7 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       ];
     }
     case 'MATMUL':
-      return product(matmulOptions(op, l, rows, places), memory.quantised);
+      return product(matmulOptions(op, l, rows, places), memory.staged);
     case 'HEAD_NORM': {
       const { n_head: nHead, head_dim: headDim, eps } = op.part;
       const weight = memory.optional(op.weight[0]!);
@@ -161,13 +162,18 @@ const from = ({ offset, length }: Vector, first: number): Vector => ({
   length: length - first,
 });
 
-/** A product; of many tokens over q8 inputs, where packed dots are fast, as the CPU's products are. */
-function product(options: Parameters<typeof matmul>[0], quantised: View | undefined): Dispatch[] {
+/** A product; of many tokens over inputs that are staged first, where a tile takes them. */
+function product(options: Parameters<typeof matmul>[0], view: View | undefined): Dispatch[] {
   const { label, input, nIn, matrices, rowsOf, tokens, features } = options;
   const isMany = tokens === 'many' && rowsOf === 'batch';
-  const all = matrices.map(({ matrix }) => matrix);
-  if (quantised === undefined || !isMany || !takesQuantised(all, features)) return matmul(options);
-  return [quantize({ label, input, nIn, out: quantised }), ...matmul({ ...options, quantised })];
+  const tile = isMany
+    ? tileOf(
+        matrices.map(({ matrix }) => matrix),
+        features,
+      )
+    : undefined;
+  if (view === undefined || tile === undefined) return matmul(options);
+  return [stage({ tile, label, input, nIn, out: view }), ...matmul({ ...options, staged: { tile, view } })];
 }
 
 export function matmulOptions(

@@ -13,6 +13,7 @@ import type {
   View,
 } from './dispatch.js';
 import { FORMATS, textsOf } from './formats.js';
+import type { Tile } from './tiles.js';
 
 /** `count` rows of a matrix from row `first` on, their bias, and where the result goes. */
 export interface Segment {
@@ -40,8 +41,8 @@ export interface MatmulOptions {
   readonly tokens: Tokens;
   readonly vectors: View;
   readonly features: Features;
-  /** The input as quantize() wrote it, for `many` rows of the batch (takesQuantised). */
-  readonly quantised?: View;
+  /** The input as stage() wrote it for this tile, for `many` rows of the batch (tileOf in tiles.ts). */
+  readonly staged?: { readonly tile: Tile; readonly view: View };
   /** Fused: the input is norm(input), as the op NORM says. For `one` and `few`, as the next two. */
   readonly norm?: Norm;
   /** Fused before `norm`: the input is input + norm(h), which is also written to `sum`. nIn % 4 is 0. */
@@ -66,8 +67,8 @@ const MANY_ROWS = 8192;
 /** The tile of matmul.wgsl: 64 rows, and tokens whose number times four are the workgroup's invocations. */
 const TILE_ROWS = 64;
 const TILE_TOKENS = 32;
-/** matmul_packed.wgsl's, with the same rows. */
-const PACKED_TOKENS = 64;
+/** Of the kernels over staged inputs, with the same rows. */
+const STAGED_TOKENS = 64;
 
 const u32 = (value: number): Param => ({ u32: value });
 
@@ -123,12 +124,8 @@ export function matmul(options: MatmulOptions): Dispatch[] {
     : matrices.flatMap(piecesOf).map((piece) => [piece]);
   return lists.flatMap((pieces) => {
     if (tokens !== 'many') return [matvec(options, pieces)];
-    if (rowsOf === 'batch') {
-      const isFloat = pieces.some(({ matrix }) => FORMATS[matrix.format].isFloat);
-      return [
-        options.quantised && !isFloat ? packed(options, pieces, options.quantised) : tiled(options, pieces),
-      ];
-    }
+    if (rowsOf === 'batch')
+      return [options.staged ? staged(options, pieces, options.staged) : tiled(options, pieces)];
     return [
       limited(matvec(options, pieces), ({ nOutputs }) => nOutputs <= FEW),
       limited(tiled(options, pieces), ({ nOutputs }) => nOutputs > FEW),
@@ -209,17 +206,22 @@ function tiled(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
   };
 }
 
-/** As tiled(), with integer products of codes. */
-function packed(options: MatmulOptions, pieces: readonly Piece[], q: View): Dispatch {
+/** As tiled(), over inputs in the form of `tile`. */
+function staged(
+  options: MatmulOptions,
+  pieces: readonly Piece[],
+  { tile, view }: { readonly tile: Tile; readonly view: View },
+): Dispatch {
+  const { features } = options;
   const texts = textsOf(
     pieces.map(({ matrix }) => matrix),
-    true,
+    features.packedDot,
   );
   const tiles = tilesOf(pieces, TILE_ROWS);
-  const { buffers, ...others } = common(options, pieces, pieces, 'matmul_packed');
+  const { buffers, ...others } = common(options, pieces, pieces, tile.kernel);
   return {
-    kernel: 'matmul_packed',
-    with: [...texts.with, 'segments'],
+    kernel: tile.kernel,
+    with: [...texts.with, 'segments', ...tile.with(features)],
     glue: `${texts.glue}\n${outputs(pieces.length, 5)}`,
     constants: {
       OFFSETS: hasOffsets(pieces),
@@ -227,8 +229,8 @@ function packed(options: MatmulOptions, pieces: readonly Piece[], q: View): Disp
     },
     overrides: overridesOf(options, pieces),
     ...others,
-    buffers: [buffers[0]!, q, ...buffers.slice(2)],
-    groups: ({ nTokens }) => [tiles, Math.ceil(nTokens / PACKED_TOKENS), nTokens === 0 ? 0 : 1],
+    buffers: [buffers[0]!, view, ...buffers.slice(2)],
+    groups: ({ nTokens }) => [tiles, Math.ceil(nTokens / STAGED_TOKENS), nTokens === 0 ? 0 : 1],
   };
 }
 
@@ -303,38 +305,6 @@ function common(
       const n = rowsOf(options, batch);
       return { madds: n * products, bytes: n === 0 ? 0 : weights };
     },
-  };
-}
-
-/**
- * Whether a product of many tokens with these matrices can take q8 inputs, as the CPU's products do: then
- * quantize() the input once, and give matmul() `quantised`.
- */
-export function takesQuantised(matrices: readonly Matrix[], features: Features): boolean {
-  return (
-    features.packedDot && matrices.every(({ format, nIn }) => !FORMATS[format].isFloat && nIn % 32 === 0)
-  );
-}
-
-/** Bytes that quantize() writes for a row. */
-export const quantisedBytes = (nIn: number): number => nIn + nIn / 8;
-
-/** Brings rows of the batch into q8. `out` holds quantisedBytes(nIn) for each; nIn is a multiple of 32. */
-export function quantize(o: {
-  readonly label: string;
-  readonly input: Slot;
-  readonly nIn: number;
-  readonly out: View;
-}): Dispatch {
-  const { label, input, nIn, out } = o;
-  return {
-    kernel: 'quantize',
-    label: `quantize/q8/${label}`,
-    overrides: { N_IN: nIn, X_STRIDE: input.stride / 4 },
-    params: [],
-    buffers: [input.view, out],
-    groups: ({ nTokens }) => [Math.ceil(nIn / 32 / THREADS), nTokens, nTokens === 0 ? 0 : 1],
-    work: () => ({ madds: 0, bytes: 0 }),
   };
 }
 

@@ -8,7 +8,7 @@ import type { OpRecord, Program } from '../executor.js';
 import { pageBytes, partialBytes } from './attend.js';
 import type { Cache, Features, Slot, Vector, View } from './dispatch.js';
 import { Usage } from './flags.js';
-import { quantisedBytes } from './matmul.js';
+import { mostStagedBytes } from './tiles.js';
 
 /** Tokens behind a window that the session keeps (src/session/caches.c, KEPT_TOKENS). */
 const KEPT_TOKENS = 256;
@@ -31,8 +31,8 @@ export class GpuMemory {
   readonly rows: View;
   /** Scratch of attention. */
   readonly partial: View;
-  /** Scratch of products over q8 inputs: the input's rows; undefined: the device has no fast packed dot. */
-  readonly quantised: View | undefined;
+  /** Scratch of products over staged inputs: the input's rows. Undefined: this device stages nothing. */
+  readonly staged: View | undefined;
   /** The uniform `batch`. */
   readonly batch: GPUBuffer;
   readonly #device: GPUDevice;
@@ -84,10 +84,11 @@ export class GpuMemory {
     this.tokens = { buffer: this.#make('tokens', (nCtx + 1) * 4) };
     this.rows = { buffer: this.#make('rows', nLogits * 4) };
     this.partial = { buffer: this.#make('attention scratch', this.#partialBytes()) };
-    const widths = program.ops.map((op) => (op.name === 'MATMUL' ? quantisedBytes(op.part.n_in) : 0));
-    this.quantised = features.fastDot
-      ? { buffer: this.#make('q8 inputs', nBatch * Math.max(0, ...widths)) }
-      : undefined;
+    const stagedRows = program.ops.map((op) =>
+      op.name === 'MATMUL' ? mostStagedBytes(features, op.part.n_in) : 0,
+    );
+    const staged = nBatch * Math.max(0, ...stagedRows);
+    this.staged = staged > 0 ? { buffer: this.#make('staged inputs', staged) } : undefined;
     this.batch = device.createBuffer({ label: 'batch', size: 16, usage: Usage.uniform | Usage.copyTarget });
     this.#others.push(this.batch);
     this.#page = this.#make('page', Math.max(0, ...program.caches.map((_, i) => this.pageBytes(i))));

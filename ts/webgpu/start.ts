@@ -3,23 +3,29 @@
 import { ChordError } from '../errors.js';
 import type { Executor, Program } from '../executor.js';
 import type { OpenGpu } from './chunk.js';
+import type { OpenDevice } from './device.js';
 import type { Features, Matrix } from './dispatch.js';
 import type { GpuExecutor } from './executor.js';
 import type { Pipelines } from './pipelines.js';
-import type { SelfTest } from './self-test.js';
+import type { Fault, SelfTest } from './self-test.js';
 import type { Uploader } from './upload.js';
 
-/** A device as if it had nothing that kernels can do without. */
+/** What a device is taken for after a fault: as if it lacked what went wrong. */
+const LESS: Readonly<Record<Exclude<Fault['part'], 'f32'>, Partial<Features>>> = {
+  subgroups: { subgroups: false, subgroupMin: 0, subgroupMax: 0 },
+  q8: { fastDot: false },
+  f16: { f16: false, f16Tiles: false },
+};
+/** After a fault that may have any cause: a device with nothing that kernels can do without. */
 const PLAIN = {
-  f16: false,
-  subgroups: false,
-  subgroupMin: 0,
-  subgroupMax: 0,
+  ...LESS.subgroups,
+  ...LESS.f16,
   packedDot: false,
   fastDot: false,
 } satisfies Partial<Features>;
 
-const isPlain = ({ f16, subgroups, packedDot }: Features): boolean => !f16 && !subgroups && !packedDot;
+const isPlain = ({ f16, f16Tiles, subgroups, packedDot }: Features): boolean =>
+  !f16 && !f16Tiles && !subgroups && !packedDot;
 
 const wrong = (why: string): ChordError => new ChordError('no-webgpu', `the GPU computes wrongly: ${why}`);
 
@@ -67,13 +73,7 @@ export class GpuStart {
     const { module, opened } = this.#gpu;
     this.#test = new module.SelfTest(program);
     this.#program = program;
-    const { matrices } = this.uploader;
-    this.#making = module.GpuExecutor.open({ opened, program, matrices, pipelines: this.#pipelines }).then(
-      async (executor) => {
-        await executor.warm();
-        return executor;
-      },
-    );
+    this.#making = this.#make(opened, this.#pipelines, this.uploader.matrices);
     this.#making.catch(() => undefined);
   }
 
@@ -109,45 +109,67 @@ export class GpuStart {
   }
 
   /**
-   * Resolves to the executor when its pipelines are compiled and this adapter passed the self-test. Throws
+   * Resolves to the executor when its pipelines are compiled and this adapter passed the self-test: with all
+   * that the device has, otherwise without what was wrong, at last with plain kernels alone. Throws
    * `no-webgpu`, which says what is wrong, and the errors of the executor and the upload.
    */
   async finish(): Promise<Executor> {
     const matrices = await this.uploader.finish();
-    const executor = await this.#making!;
-    executor.loadVectors();
-    const found = await this.#test!.run(this.#gpu.opened, this.#pipelines, matrices);
-    if (found !== undefined && !isPlain(this.#gpu.opened.features)) {
-      executor.free(false);
-      return this.#finishPlain(matrices, found);
+    const downgrades: string[] = [];
+    for (let { opened } = this.#gpu, pipelines = this.#pipelines, making = this.#making!; ;) {
+      const { executor, fault } = await this.#try(opened, pipelines, matrices, making);
+      if (executor !== undefined && fault === undefined) {
+        if (this.#fault !== undefined) throw wrong(this.#fault);
+        executor.selfTest = this.#test!.found;
+        if (downgrades.length > 0) executor.downgrade = downgrades.join('; ');
+        return executor;
+      }
+      executor?.free(false);
+      const { part, why } = fault!;
+      if (isPlain(opened.features)) throw wrong(why);
+      downgrades.push(
+        part === 'f32'
+          ? `only plain kernels, because with subgroups and packed dots ${why}`
+          : `without ${part}, because ${why}`,
+      );
+      // An error of a kernel that isn't used any more says nothing about the others.
+      this.#fault = undefined;
+      opened = { ...opened, features: { ...opened.features, ...(part === 'f32' ? PLAIN : LESS[part]) } };
+      pipelines = new this.#gpu.module.Pipelines(opened.device, opened.features);
+      making = this.#make(opened, pipelines, matrices);
     }
-    const why = found ?? this.#fault;
-    if (why !== undefined) throw wrong(why);
-    executor.selfTest = this.#test!.found;
-    return executor;
   }
 
-  /**
-   * Makes an executor with the kernels that every device has: an adapter may misunderstand subgroups or
-   * packed dots alone. `why`: what the self-test found with them.
-   */
-  async #finishPlain(matrices: ReadonlyMap<number, Matrix>, why: string): Promise<Executor> {
-    const { module, opened } = this.#gpu;
-    const features = { ...opened.features, ...PLAIN };
-    const plain = { ...opened, features };
-    const pipelines = new module.Pipelines(opened.device, features);
-    const found = (await this.#test!.run(plain, pipelines, matrices)) ?? this.#fault;
-    if (found !== undefined) throw wrong(found);
-    const executor = await module.GpuExecutor.open({
-      opened: plain,
-      program: this.#program!,
-      matrices,
-      pipelines,
-    });
+  /** Waits for an executor, and tests the adapter. A kernel that the driver refuses is a fault too. */
+  async #try(
+    opened: OpenDevice,
+    pipelines: Pipelines,
+    matrices: ReadonlyMap<number, Matrix>,
+    making: Promise<GpuExecutor>,
+  ): Promise<{ executor?: GpuExecutor; fault?: Fault | undefined }> {
+    let executor: GpuExecutor | undefined;
+    try {
+      executor = await making;
+      executor.loadVectors();
+      return { executor, fault: await this.#test!.run(opened, pipelines, matrices) };
+    } catch (error) {
+      const isRefused = ChordError.isInstance(error) && error.code === 'internal';
+      if (!isRefused || isPlain(opened.features)) {
+        executor?.free(false);
+        throw error;
+      }
+      return { ...(executor && { executor }), fault: { part: 'f32', why: error.message } };
+    }
+  }
+
+  async #make(
+    opened: OpenDevice,
+    pipelines: Pipelines,
+    matrices: ReadonlyMap<number, Matrix>,
+  ): Promise<GpuExecutor> {
+    const program = this.#program!;
+    const executor = await this.#gpu.module.GpuExecutor.open({ opened, program, matrices, pipelines });
     await executor.warm();
-    executor.loadVectors();
-    executor.selfTest = this.#test!.found;
-    executor.downgrade = `only plain kernels, because with subgroups and packed dots ${why}`;
     return executor;
   }
 }

@@ -2,9 +2,7 @@
 // 127. A row of q is N_IN / 4 words of four codes each, then the N_IN / 32 scales. An invocation makes one
 // group; where 1 / d would overflow, of zeros.
 override N_IN: u32;
-override X_STRIDE: u32;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> q: array<u32>;
+@group(0) @binding(2) var<storage, read_write> q: array<u32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -16,7 +14,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var four = array<vec4f, 8>();
   var top = vec4f(0.0);
   for (var j = 0u; j < 8u; j++) {
-    four[j] = x[t * X_STRIDE + 8u * b + j];
+    four[j] = input(t, b, j);
     top = max(top, abs(four[j]));
   }
   let d = max(max(top.x, top.y), max(top.z, top.w)) / 127.0;
