@@ -526,12 +526,19 @@ chord_status chord_session_step(chord_session *s, uint64_t budget);
  * chord_session_drop_batch()). Errors: BUSY (another session of the model has a batch under way),
  * INVALID_ARGUMENT (`out` is NULL). Only OK writes *out. Only OK and CANCELLED change the session. */
 chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out);
+/* Hands out early the pages and states that `ahead` batches of one token behind the batch under way will
+ * write, so that an executor can submit these batches before their tokens are known. The context's end
+ * bounds them. The batches later find them in the table. A truncation or a drop takes them back, and neither
+ * forks nor saves hold them. Results: OK; NEED_MEMORY (give state.wanted_bytes, call again; nothing has
+ * changed). Error: INVALID_ARGUMENT (no batch is under way, or not 0 <= ahead <= CHORD_MAX_AHEAD). */
+#define CHORD_MAX_AHEAD 4
+chord_status chord_session_reserve(chord_session *s, int32_t ahead);
 /* Writes the numbers of the pages of class `cls` from entry `first` of the session's table on: at most `cap`
  * numbers, -1 for a dead page. Entry i holds positions 32 i .. 32 i + 31. A class of states has entry 0, the
  * state before the batch, and entry 1, the state that the executor writes; entry 1 only while a batch is
- * under way. The executor keeps a page for each number. Numbers begin at 0, and a page keeps its number.
- * With external weights the library's own pages hold nothing and take 128 bytes each.
- * Returns how many entries the table has from `first` on. Errors: INVALID_ARGUMENT. */
+ * under way. States handed out early follow. The executor keeps a page for each number. Numbers begin at 0,
+ * and a page keeps its number. With external weights the library's own pages hold nothing and take 128 bytes
+ * each. Returns how many entries the table has from `first` on. Errors: INVALID_ARGUMENT. */
 int32_t chord_session_pages(const chord_session *s, int32_t cls, int32_t first, int32_t *numbers,
                             int32_t cap);
 /* Writes what the executor must put into pages before the next batch: triples (class, number of the page,

@@ -114,9 +114,14 @@ export interface Batches {
    */
   nextBatch(): Batch | undefined;
   /**
+   * For other executors: hands out early the pages, and the states, that `ahead` batches of one token behind
+   * the batch under way write. False: there is no memory for them; the session is as before.
+   */
+  reserve(ahead: number): boolean;
+  /**
    * For other executors: the numbers of the pages of a class from entry `first` of the sequence's table on,
    * -1 for a dead page. Entry i holds positions 32 i .. 32 i + 31. Of a class of states, entry 0 is read and
-   * entry 1 is written.
+   * entry 1 is written; those handed out early follow.
    */
   pages(cls: number, first: number): Int32Array;
   /** For other executors: what must be put into pages before the batch runs. Each fill is told once. */
@@ -159,6 +164,8 @@ export interface GpuCounters {
   /** Planned bytes of weights, keys and values that its dispatches read. */
   readonly gpuBytesRead: number;
   readonly submits: number;
+  /** Of these, steps that were submitted before the token that they evaluate was known. */
+  readonly submitsAhead: number;
   /** Times that results were read back. */
   readonly readbacks: number;
 }

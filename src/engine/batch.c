@@ -101,6 +101,12 @@ chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out)
     return CHORD_OK;
 }
 
+chord_status chord_session_reserve(chord_session *s, int32_t ahead)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    return chord_sequence_reserve(&s->sequence, ahead, chord_error_begin(s->model));
+}
+
 chord_status chord_session_accept_batch(chord_session *s)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;

@@ -115,30 +115,31 @@ static void extend_pages(chord_sequence *q, int32_t c, int32_t n_pages)
 }
 
 /* The state of a new sequence is zeros. */
-static void extend_state(chord_sequence *q, int32_t c)
+static void extend_state(chord_sequence *q, int32_t c, int32_t n_states)
 {
     chord_sequence_class *k = &q->classes[c];
     chord_page_pool *pool = &q->config.pools[c];
     if (!k->n_pages) {
-        k->pages[0] = chord_page_take(pool);
+        k->pages[k->n_pages++] = chord_page_take(pool);
         chord_zero(k->pages[0], (size_t)pool->payload_bytes);
         chord_page_set_source(k->pages[0], CHORD_PAGE_ZEROS);
     }
-    k->pages[1] = chord_page_take(pool);
-    k->n_pages = 2;
+    while (k->n_pages < n_states) k->pages[k->n_pages++] = chord_page_take(pool);
 }
 
-chord_status chord_caches_extend(chord_sequence *q, int32_t n)
+chord_status chord_caches_extend(chord_sequence *q, int32_t n, int32_t ahead)
 {
-    int32_t const n_pages = chord_pages_for(q->n_past + n);
+    int64_t const most = (int64_t)q->n_past + n + ahead;
+    int32_t const n_pages = chord_pages_for(most < q->config.n_ctx ? (int32_t)most : q->config.n_ctx);
     int32_t need[CHORD_MAX_CLASSES] = { 0 };
-    for (int32_t c = 0; c < q->config.n_classes; c++)
-        need[c] = is_state(q, c) ? 2 - q->classes[c].n_pages
-                                 : n_pages - q->classes[c].n_pages + shares_partial(q, c);
+    for (int32_t c = 0; c < q->config.n_classes; c++) {
+        int32_t const n_more = (is_state(q, c) ? 2 + ahead : n_pages) - q->classes[c].n_pages;
+        need[c] = (n_more > 0 ? n_more : 0) + (!is_state(q, c) && shares_partial(q, c));
+    }
     CHORD_TRY(want_pages(q, need));
     for (int32_t c = 0; c < q->config.n_classes; c++) {
         bury(q, c, need[c]);
-        if (is_state(q, c)) extend_state(q, c);
+        if (is_state(q, c)) extend_state(q, c, 2 + ahead);
         else extend_pages(q, c, n_pages);
     }
     return CHORD_OK;
@@ -184,8 +185,8 @@ void chord_caches_accept(chord_sequence *q, int32_t before)
         chord_sequence_class *k = &q->classes[c];
         if (!is_state(q, c)) continue;
         chord_page_drop(&q->config.pools[c], k->pages[0]);
-        k->pages[0] = k->pages[1];
-        k->n_pages = 1;
+        k->n_pages--; /* of states handed out early, the next batch writes the first */
+        for (int32_t i = 0; i < k->n_pages; i++) k->pages[i] = k->pages[i + 1];
     }
     if (has_states(q)) checkpoint(q, before);
 }
@@ -207,7 +208,7 @@ void chord_caches_undo(chord_sequence *q)
 {
     for (int32_t c = 0; c < q->config.n_classes; c++) {
         if (!is_state(q, c)) drop_pages(q, c, chord_pages_for(q->n_past));
-        else if (q->classes[c].n_pages == 2) drop_pages(q, c, q->n_past ? 1 : 0);
+        else if (q->classes[c].n_pages > 1) drop_pages(q, c, q->n_past ? 1 : 0);
     }
 }
 

@@ -10,13 +10,14 @@ static inline int32_t chord_pages_for(int32_t n_tokens)
     return n_tokens / CHORD_PAGE_TOKENS + (n_tokens % CHORD_PAGE_TOKENS != 0);
 }
 
-/* Adds writable pages for n tokens behind n_past, and in each class of states a second state, which the
- * executor writes. Returns OK, or NEED_MEMORY (q->wanted), which changes nothing. */
-chord_status chord_caches_extend(chord_sequence *q, int32_t n);
+/* Adds writable pages for n + ahead tokens behind n_past, as far as the context goes, and in each class of
+ * states 1 + ahead states behind the current one, which executors write. Returns OK, or NEED_MEMORY
+ * (q->wanted), which changes nothing. */
+chord_status chord_caches_extend(chord_sequence *q, int32_t n, int32_t ahead);
 /* Accepts the batch that started at position `before`: the written state becomes the current state. Takes
  * checkpoints. n_past is already behind the batch. */
 void chord_caches_accept(chord_sequence *q, int32_t before);
-/* Frees the pages and states that the batch under way added. */
+/* Frees the pages and states that the batch under way and chord_sequence_reserve() added. */
 void chord_caches_undo(chord_sequence *q);
 /* Returns the nearest position at or before n at which every class can continue. n < n_past. */
 int32_t chord_caches_stand(const chord_sequence *q, int32_t n);

@@ -15,7 +15,8 @@ static void place_arrays(chord_sequence *q, chord_arena *a)
     q->batch_embeddings = chord_arena_take(a, (uint64_t)c->n_batch * sizeof *q->batch_embeddings,
                                            CHORD_BLOCK_ALIGN);
     for (int32_t i = 0; i < c->n_classes; i++) {
-        uint64_t const n = c->classes[i].kind == CHORD_CACHE_STATE ? 2 : (uint64_t)chord_pages_for(c->n_ctx);
+        uint64_t const n = c->classes[i].kind == CHORD_CACHE_STATE ? 2 + CHORD_MAX_AHEAD
+                                                                   : (uint64_t)chord_pages_for(c->n_ctx);
         q->classes[i].pages = chord_arena_take(a, n * sizeof(uint8_t *), CHORD_BLOCK_ALIGN);
     }
 }
@@ -153,7 +154,7 @@ chord_status chord_sequence_next_batch(chord_sequence *q)
     int32_t const n = batch_size(q);
     if (n <= 0) return CHORD_DONE;
     q->transfer.kind = CHORD_TRANSFER_NONE; /* the batch may write pages that a save has yet to read */
-    CHORD_TRY(chord_caches_extend(q, n));
+    CHORD_TRY(chord_caches_extend(q, n, 0));
     q->run = (chord_batch_run){ .n_tokens = n, .first_pos = q->n_past };
     for (int32_t i = 0; i < q->config.n_classes; i++) q->run.pages[i] = q->classes[i].pages;
     int32_t const axes = q->config.n_axes;
@@ -169,6 +170,14 @@ chord_status chord_sequence_next_batch(chord_sequence *q)
     q->has_batch = 1;
     q->n_rows = q->first_row = 0; /* the batch will overwrite the output rows of the last one */
     return CHORD_OK;
+}
+
+chord_status chord_sequence_reserve(chord_sequence *q, int32_t ahead, chord_error *e)
+{
+    if (!q->has_batch || ahead < 0 || ahead > CHORD_MAX_AHEAD)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "can't reserve for %d batches ahead: %s", ahead,
+                          q->has_batch ? "the number is out of range" : "no batch is under way");
+    return chord_caches_extend(q, q->batch.n_tokens, ahead);
 }
 
 void chord_sequence_accept_batch(chord_sequence *q)

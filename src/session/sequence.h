@@ -52,16 +52,18 @@ void chord_page_set_source(uint8_t *payload, int32_t source);
 
 /* ---- sequence ---------------------------------------------------------------------------------------
  * A sequence holds pages of each class of caches (program/plan.h):
- *   PAGED   the pages of [0, n_past); while a batch is under way, also the pages of the batch
+ *   PAGED   the pages of [0, n_past); while a batch is under way, also the pages of the batch; and pages
+ *           handed out early, by chord_sequence_reserve()
  *   WINDOW  like PAGED; when the pool has no free page, pages far enough before the window die: their
  *           entries become NULL
  *   STATE   the state at n_past; while a batch is under way, also a second state, which the executor
- *           writes; and checkpoints, the states at earlier positions. An accepted state is never written
- *           again, so that a checkpoint or a fork costs one reference. */
+ *           writes; states handed out early for the batches behind it; and checkpoints, the states at
+ *           earlier positions. An accepted state is never written again, so that a checkpoint or a fork
+ *           costs one reference. */
 #define CHORD_MAX_CHECKPOINTS 8
 typedef struct chord_sequence_class {
-    uint8_t **pages;              /* by position / CHORD_PAGE_TOKENS; STATE: [0] current, [1] next */
-    int32_t n_pages;              /* entries, dead pages included; STATE: 0, 1 or 2 */
+    uint8_t **pages;              /* by position / CHORD_PAGE_TOKENS; STATE: [0] current, [1] next, early */
+    int32_t n_pages;              /* entries, dead pages included; STATE: maximum 2 + CHORD_MAX_AHEAD */
     int32_t n_dead;               /* WINDOW: dead pages, the first entries, which are NULL */
 } chord_sequence_class;
 
@@ -170,6 +172,11 @@ chord_status chord_sequence_push_embeddings(chord_sequence *q, const chord_embed
  * row. The call copies a partly filled last page that is shared, because the batch writes it. The call
  * reuses dead pages before it returns NEED_MEMORY. */
 chord_status chord_sequence_next_batch(chord_sequence *q);
+/* Hands out early what `ahead` batches of one token behind the batch under way will write: their pages, as
+ * far as the context goes, and a state each. These stay until they are used, truncated or dropped.
+ * NEED_MEMORY (q->wanted): nothing has changed. Error: INVALID_ARGUMENT (no batch is under way, or not
+ * 0 <= ahead <= CHORD_MAX_AHEAD). */
+chord_status chord_sequence_reserve(chord_sequence *q, int32_t ahead, chord_error *e);
 /* Accepts the computed batch: its tokens are evaluated, and its output rows can be read. */
 void chord_sequence_accept_batch(chord_sequence *q);
 /* Drops the batch under way and all pending tokens, and frees the pages behind n_past. */

@@ -491,6 +491,7 @@ enum { N_SEQUENCES = 4, N_CTX = 150, N_BATCH = 40, N_LOGITS = 7 };
 typedef struct model {
     int32_t ids[N_CTX];
     int n_past, n_tokens, n_batch, all, n_rows, first_row;
+    int end;                      /* of the positions with pages that were handed out early */
 } model;
 
 static void check_model(const chord_sequence *q, const model *m)
@@ -498,7 +499,8 @@ static void check_model(const chord_sequence *q, const model *m)
     CHECK_EQ(q->n_past, m->n_past);
     CHECK_EQ(q->n_tokens, m->n_tokens);
     CHECK_EQ(q->has_batch, m->n_batch > 0);
-    CHECK_EQ(q->classes[0].n_pages, (m->n_past + m->n_batch + 31) / 32);
+    int const end = m->n_past + m->n_batch;
+    CHECK_EQ(q->classes[0].n_pages, ((end > m->end ? end : m->end) + 31) / 32);
     CHECK_EQ(q->n_rows, m->n_rows);
     if (m->n_rows) CHECK_EQ(q->first_row, m->first_row);
     CHECK(!memcmp(q->ids, m->ids, (size_t)m->n_tokens * sizeof *m->ids));
@@ -563,6 +565,20 @@ static void next_batch(chord_sequence *q, model *m, chord_page_pool *pool)
     compute(q, 0);
 }
 
+static void reserve(chord_sequence *q, model *m, chord_page_pool *pool, int ahead)
+{
+    chord_sequence const before = *q;
+    chord_status status = chord_sequence_reserve(q, ahead, &error);
+    if (status == CHORD_NEED_MEMORY) {
+        CHECK(q->classes[0].n_pages == before.classes[0].n_pages);
+        chord_page_give(pool, test_alloc((size_t)q->wanted), (size_t)q->wanted);
+        status = chord_sequence_reserve(q, ahead, &error);
+    }
+    CHECK_EQ(status, m->n_batch ? CHORD_OK : CHORD_INVALID_ARGUMENT);
+    int const end = m->n_past + m->n_batch + ahead;
+    if (m->n_batch && end > m->end) m->end = end < N_CTX ? end : N_CTX;
+}
+
 static void finish_batch(chord_sequence *q, model *m)
 {
     if (!m->n_batch) return;
@@ -587,7 +603,7 @@ static void fork_into(chord_sequence *q, const model *m, chord_sequence *to, mod
     }
     CHECK_EQ(status, CHORD_OK);
     *m_to = *m;
-    m_to->n_batch = m_to->n_rows = 0;
+    m_to->n_batch = m_to->n_rows = m_to->end = 0;
 }
 
 TEST(random_operations_agree_with_a_naive_model)
@@ -605,16 +621,17 @@ TEST(random_operations_agree_with_a_naive_model)
         } else if (kind < 34) {
             next_batch(&q[i], &m[i], &pool);
         } else if (kind < 48) {
-            finish_batch(&q[i], &m[i]);
+            if (kind % 2) reserve(&q[i], &m[i], &pool, n % (CHORD_MAX_AHEAD + 1));
+            else finish_batch(&q[i], &m[i]);
         } else if (kind < 50) {
             chord_sequence_drop_batch(&q[i]);
             m[i].n_tokens = m[i].n_past;
-            m[i].n_batch = 0;
+            m[i].n_batch = m[i].end = 0;
         } else if (kind < 56) {
             int const cut = m[i].n_tokens > n ? m[i].n_tokens - n : 0;
             CHECK_EQ(chord_sequence_truncate(&q[i], cut, &error), cut);
             m[i].n_tokens = cut;
-            m[i].n_batch = 0;
+            m[i].n_batch = m[i].end = 0;
             if (m[i].n_past > cut) m[i].n_past = cut;
             while (m[i].n_rows && m[i].first_row + m[i].n_rows > cut) m[i].n_rows--;
         } else if (kind < 61) {

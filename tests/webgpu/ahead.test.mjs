@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { openModel } from './engine.mjs';
 import { missing, openGpu } from './gpu.mjs';
+import { runsOf } from './runs.mjs';
 import { plain } from './sampling.mjs';
 
 const skip = missing() || false;
@@ -15,45 +16,7 @@ const model = skip ? undefined : await openModel(gpu, bytes, { contextLength: 25
 const prompt = [3, 5, 7, 11, 13];
 const defaults = { ...plain, temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05 };
 
-/** Pushes `ids`. Each call of the result evaluates what is pending, draws a token and appends it. */
-function start(session, { ids, sampling, seed, isDrawn = true }) {
-  session.setSampling(sampling);
-  if (seed !== undefined) session.seed(seed);
-  session.push(ids);
-  return async () => {
-    let ran;
-    do ran = await model.executor.run(session, Infinity, isDrawn ? sampling : undefined);
-    while (!ran.isDone);
-    const token = ran.token ?? session.sample();
-    if (ran.token !== undefined && sampling.temperature > 0) session.acceptToken(token);
-    else session.push([token]);
-    return { token, isDrawn: ran.token !== undefined };
-  };
-}
-async function take(next, n) {
-  const all = [];
-  while (all.length < n) all.push((await next()).token);
-  return all;
-}
-async function using(use) {
-  const sessions = [];
-  const open = (from) => {
-    const session = model.engine.openSession(from);
-    if (from !== undefined) model.executor.fork(from, session);
-    sessions.push(session);
-    return session;
-  };
-  try {
-    return await use(open);
-  } finally {
-    for (const session of sessions) {
-      model.executor.close(session);
-      session.close();
-    }
-    assert.deepEqual(model.errors, []);
-  }
-}
-const sampled = (options, n) => using((open) => take(start(open(), { ...options, isDrawn: false }), n));
+const { start, take, using, sampled } = runsOf(model);
 
 test('steps ahead are dropped when another token, seed, sequence or place comes', { skip }, async () => {
   const script = (isDrawn) =>

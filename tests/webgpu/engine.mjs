@@ -17,6 +17,7 @@ export const room = await load(
   '../wasm/pace',
   '../continuation',
   '../wasm/program',
+  '../errors',
 );
 
 let module;
@@ -29,19 +30,20 @@ export async function wasm() {
 
 /**
  * Loads a GGUF file's bytes for the GPU. Returns { engine, executor, program, session(), logits(ids),
- * free() }. `on`: a device that is open, with its pipelines, which free() leaves alone.
+ * free() }. `on`: a device that is open, with its pipelines, which free() leaves alone. `patch`: makes the
+ * executor's program of the file's.
  */
 export async function openModel(
   gpu,
   bytes,
-  { device: deviceOptions, isFused, patienceMs, on, ...options } = {},
+  { device: deviceOptions, isFused, patienceMs, on, patch = (program) => program, ...options } = {},
 ) {
   const engine = room.WasmEngine.load(await wasm(), bytes, { ...options, isExternal: true });
   const opened = on?.opened ?? (await room.openDevice(gpu, deviceOptions));
   const errors = [];
   opened.device.onuncapturederror = ({ error }) => errors.push(error.message);
   const pipelines = on?.pipelines ?? new room.Pipelines(opened.device, opened.features);
-  const program = room.readProgram(engine.instance, engine.file);
+  const program = patch(room.readProgram(engine.instance, engine.file));
   const { tensors, groups } = room.weightsOf(program);
   const uploader = await room.Uploader.open({ ...opened, pipelines, tensors, groups });
   await uploader.push(0, 0, bytes);

@@ -61,7 +61,7 @@ const swapBackend = {
 class Stub {
   name = 'webgpu';
   holdsCaches = true;
-  counters = { gpuDispatches: 1, gpuBytes: 2, gpuBytesRead: 3, submits: 4, readbacks: 5 };
+  counters = { gpuDispatches: 1, gpuBytes: 2, gpuBytesRead: 3, submits: 4, submitsAhead: 3, readbacks: 5 };
   isFreed = false;
   constructor(parts) {
     Object.assign(this, parts);

@@ -111,6 +111,7 @@ const noGpuCounters: GpuCounters = {
   gpuBytes: 0,
   gpuBytesRead: 0,
   submits: 0,
+  submitsAhead: 0,
   readbacks: 0,
 };
 

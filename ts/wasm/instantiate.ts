@@ -76,6 +76,7 @@ export interface Exports {
   session_outputs(s: number, mode: number): number;
   session_step(s: number, budget: number): number;
   session_next_batch(s: number, out: number): number;
+  session_reserve(s: number, ahead: number): number;
   session_pages(s: number, cls: number, first: number, numbers: number, cap: number): number;
   session_copies(s: number, triples: number, cap: number): number;
   session_accept_batch(s: number): number;

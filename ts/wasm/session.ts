@@ -113,6 +113,18 @@ export class WasmSession implements Batches {
     };
   }
 
+  reserve(ahead: number): boolean {
+    for (;;) {
+      const status = this.#check(this.#exports.session_reserve(this.#at, ahead));
+      if (status !== Status.NEED_MEMORY) return true;
+      try {
+        this.#instance.giveMemory(this.state().wanted_bytes);
+      } catch {
+        return false;
+      }
+    }
+  }
+
   pages(cls: number, first: number): Int32Array {
     const { exports, heap, staging } = this.#instance;
     const most = STAGING / 4;

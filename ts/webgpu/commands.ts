@@ -24,7 +24,7 @@ export interface Ready {
 type Immediates = GPUComputePassEncoder & { setImmediates(offset: number, data: Uint32Array): void };
 
 export class Commands {
-  readonly counters = { gpuDispatches: 0, gpuBytesRead: 0, submits: 0 };
+  readonly counters = { gpuDispatches: 0, gpuBytesRead: 0, submits: 0, submitsAhead: 0 };
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   /** The uniform `batch` of every dispatch. */

@@ -23,7 +23,7 @@ import type { BatchShape, Features, Matrix, Slot } from './dispatch.js';
 import { lower } from './fusions.js';
 import { tokensOf } from './lowering.js';
 import type { Rows } from './lowering.js';
-import { GpuMemory } from './memory.js';
+import { AHEAD, GpuMemory } from './memory.js';
 import { PATIENCE_MS, within } from './patience.js';
 import type { Pipelines } from './pipelines.js';
 import type { ProfiledKernel } from './profiler.js';
@@ -31,8 +31,6 @@ import { Readback } from './readback.js';
 import { Sampler, kindOf } from './sample.js';
 import type { DrawKind, Drawn } from './sample.js';
 
-/** Steps that are submitted before the token that they evaluate is known. */
-const AHEAD = 2;
 /** Draws without steps ahead after one that the session had to make: steps ahead of it are lost. */
 const PAUSE = 16;
 /** Tokens that the penalties of sampling look at. */
@@ -277,6 +275,8 @@ export class GpuExecutor implements Executor {
     this.#pause = PAUSE;
     if (this.#ahead.length > 0) {
       this.#ahead = [];
+      for (let cls = 0; this.#hasStates && cls < this.#program.nClasses; cls++)
+        if (this.#isState(cls)) this.#showPages(batches, cls, 0);
       this.#write(batch);
       const { list } = await this.#listOf(batch);
       const encoder = this.#device.createCommandEncoder({ label: 'batch' });
@@ -289,13 +289,12 @@ export class GpuExecutor implements Executor {
 
   /** Submits steps for the positions behind `batch`, which evaluate tokens that aren't known yet. */
   async #lookAhead(batches: Batches, batch: Batch, { sampling, address }: Step): Promise<void> {
-    // The session names the state that a batch writes, and the positions of tokens behind an image.
-    if (this.#hasStates || batch.positions !== undefined) return;
+    // The session names the positions of tokens behind an image.
+    if (batch.positions !== undefined) return;
     while (this.#ahead.length < AHEAD) {
       const ahead = this.#ahead.length + 1;
       const position = batch.firstPosition + batch.ids.length + ahead - 1;
-      // The session gives a page when it makes the batch that begins it.
-      if (position % PAGE_TOKENS === 0 || position >= this.#program.nCtx) return;
+      if (position >= this.#program.nCtx || !this.#reserveStep(batches, position, ahead)) return;
       const next = { ...oneToken, firstPosition: position, changes: batch.changes + ahead };
       this.#write(next);
       const { list } = await this.#listOf(next);
@@ -303,9 +302,22 @@ export class GpuExecutor implements Executor {
       const encoder = this.#device.createCommandEncoder({ label: 'step' });
       const { work } = this.#commands.encode(encoder, list, shapeOf(next));
       this.#ahead.push(await this.#draw(encoder, batches, next, { sampling, work, record, ahead }));
+      this.#commands.counters.submitsAhead += 1;
       this.#check();
       if (this.#ahead.at(-1)?.address !== address) return; // closed meanwhile
     }
+  }
+
+  /** Puts what the session hands out early for step `ahead` into the tables. False: it has no memory. */
+  #reserveStep(batches: Batches, position: number, ahead: number): boolean {
+    const isBorder = position % PAGE_TOKENS === 0;
+    if (!isBorder && !this.#hasStates) return true;
+    if (!batches.reserve(ahead)) return false;
+    for (let cls = 0; cls < this.#program.nClasses; cls++) {
+      if (this.#isState(cls)) this.#showPages(batches, cls, 0, ahead);
+      else if (isBorder) this.#showPages(batches, cls, position / PAGE_TOKENS);
+    }
+    return true;
   }
 
   /**
@@ -343,23 +355,34 @@ export class GpuExecutor implements Executor {
     const { firstPosition, ids } = batch;
     const isShown = this.#shown === batches.address;
     this.#shown = batches.address;
-    for (let cls = 0; cls < this.#program.nClasses; cls++) {
-      const isState = this.#program.caches.some(
-        (cache) => cache.cls === cls && cache.kind === CacheKind.STATE,
-      );
-      const first = isState || !isShown ? 0 : Math.floor(firstPosition / PAGE_TOKENS);
-      const pages = batches.pages(cls, first);
-      this.#reserve(cls, Math.max(-1, ...pages));
-      const words = Uint32Array.from(pages, (page) => Math.max(page, 0));
-      const at = (this.#memory.tableOf[cls]! + first) * 4;
-      this.#device.queue.writeBuffer(this.#memory.tables.buffer, at, words);
-    }
+    const first = isShown ? Math.floor(firstPosition / PAGE_TOKENS) : 0;
+    for (let cls = 0; cls < this.#program.nClasses; cls++)
+      this.#showPages(batches, cls, this.#isState(cls) ? 0 : first);
     this.#fill(batches);
     // The penalties look at earlier ids, too. A row that is an embedding has the id -1.
     const from = Math.max(0, firstPosition - PENALTY_WINDOW);
     const written = isShown ? ids : batches.tokens().subarray(from, firstPosition + ids.length);
     const at = isShown ? firstPosition : from;
     this.#device.queue.writeBuffer(this.#memory.tokens.buffer, at * 4, written as Int32Array<ArrayBuffer>);
+  }
+
+  #isState(cls: number): boolean {
+    return this.#program.caches.some((cache) => cache.cls === cls && cache.kind === CacheKind.STATE);
+  }
+
+  /**
+   * Writes the table of a class from entry `first` on; of a class of states, the two that the step `ahead` of
+   * the batch reads and writes.
+   */
+  #showPages(batches: Batches, cls: number, first: number, ahead = 0): void {
+    const pages = this.#isState(cls) ? batches.pages(cls, ahead).subarray(0, 2) : batches.pages(cls, first);
+    this.#reserve(cls, Math.max(-1, ...pages));
+    const words = Uint32Array.from(pages, (page) => Math.max(page, 0));
+    this.#device.queue.writeBuffer(
+      this.#memory.tables.buffer,
+      (this.#memory.tableOf[cls]! + first) * 4,
+      words,
+    );
   }
 
   #fill(batches: Batches): void {

@@ -115,6 +115,7 @@ function added(before: GpuCounters, now: GpuCounters): GpuCounters {
     gpuBytes: now.gpuBytes,
     gpuBytesRead: before.gpuBytesRead + now.gpuBytesRead,
     submits: before.submits + now.submits,
+    submitsAhead: before.submitsAhead + now.submitsAhead,
     readbacks: before.readbacks + now.readbacks,
   };
 }

@@ -12,8 +12,10 @@ import { mostStagedBytes } from './tiles.js';
 
 /** Tokens behind a window that the session keeps (src/session/caches.c, KEPT_TOKENS). */
 const KEPT_TOKENS = 256;
-/** States of a sequence: the one before the batch, the one after it, and two checkpoints. */
-const STATES = 4;
+/** Steps that are submitted before the token that they evaluate is known. */
+export const AHEAD = 2;
+/** States of a sequence: before the batch, behind it and behind steps ahead, and two checkpoints. */
+const STATES = 4 + AHEAD;
 /** Weights of an op that are vectors: all of them, except a product's and an embedding's matrices. */
 const isMatrixOf = (op: OpRecord, i: number): boolean =>
   op.name === 'EMBED' || (op.name === 'MATMUL' && i < 3);

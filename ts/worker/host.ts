@@ -374,7 +374,7 @@ export class EngineHost {
   }
 }
 
-const noGpu = { gpuDispatches: 0, gpuBytes: 0, gpuBytesRead: 0, submits: 0, readbacks: 0 };
+const noGpu = { gpuDispatches: 0, gpuBytes: 0, gpuBytesRead: 0, submits: 0, submitsAhead: 0, readbacks: 0 };
 
 const savedSession = {
   kind: 'pushed',

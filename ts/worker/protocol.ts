@@ -64,6 +64,8 @@ export interface ModelCounters {
   readonly gpuBytesRead: number;
   /** Submissions to the GPU's queue. */
   readonly submits: number;
+  /** Of these, steps that were submitted before the token that they evaluate was known. */
+  readonly submitsAhead: number;
   /** Times that results were read back from the GPU. */
   readonly readbacks: number;
 }

@@ -202,6 +202,10 @@ EXPORT(session_next_batch) int32_t export_session_next_batch(double s, double ou
 {
     return chord_session_next_batch(at(s), at(out));
 }
+EXPORT(session_reserve) int32_t export_session_reserve(double s, int32_t ahead)
+{
+    return chord_session_reserve(at(s), ahead);
+}
 EXPORT(session_pages)
 int32_t export_session_pages(double s, int32_t cls, int32_t first, double numbers, int32_t cap)
 {
