@@ -65,6 +65,7 @@ const CHECKS = {
   level2: 'level 2: stream, seeds, tokenize, chat',
   sources: 'URL, File, Blob, bytes, Response, stream',
   threads: 'the same logits with any number of threads',
+  memory64: 'plan above 4 GiB: 64-bit addresses, or refused with the reason',
   abort: 'abort within one step',
   badFiles: 'bad files are typed errors',
   memory: 'memory within its bound',

@@ -20,6 +20,7 @@ test('a page that vite built from the packed package runs at both levels', needs
       /^webgpu-.*\.js$/,
       /^wasm32-simd-.*\.wasm$/,
       /^wasm32-relaxed-.*\.wasm$/,
+      /^wasm64-relaxed-.*\.wasm$/,
     ])
       assert.ok(
         files.some((name) => part.test(name)),

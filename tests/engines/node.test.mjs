@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { MODEL, root } from '../e2e/browser.mjs';
 import { needs } from '../reference/real.mjs';
 import { checks } from './page/checks.mjs';
-import { FIXTURES, Findings, judgedFixtures, judgedSmolLm2 } from './suite.mjs';
+import { FIXTURES, Findings, assertMemory64, judgedFixtures, judgedSmolLm2 } from './suite.mjs';
 
 const version = process.versions.node;
 const findings = new Findings(`node-${version.split('.')[0]}`);
@@ -24,6 +24,12 @@ for (const [what, sentence, use] of [
     'smollm2',
     "SmolLM2 prefers tokens as good as llama.cpp's",
     async (t) => judgedSmolLm2(t, `Node ${version}`, await checks.smollm2(given)),
+  ],
+  [
+    'memory64',
+    'a plan above 4 GiB takes 64-bit addresses with the same logits, or says why not',
+    async () =>
+      assertMemory64(findings.modes['Node'].fixtures, await checks.memory64({ ...given, threads: 2 })),
   ],
   ...Object.entries({
     level1: 'level 1 streams, breaks, refuses and frees',

@@ -7,6 +7,7 @@
 // distribution carries no package of the browser (tools/setup_test.sh).
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
@@ -61,16 +62,17 @@ export class Findings {
   }
 }
 
+const shortened = (hash) => createHash('sha256').update(hash).digest('hex').slice(0, 8);
+
 /** Asserts the golden fixtures. Returns figures: hashes of the logits, the worst NMSE in its tolerance. */
 export async function judgedFixtures(t, found) {
   let worst = 0;
-  const { createHash } = await import('node:crypto');
   const hash = createHash('sha256');
   const hashes = {};
   for (const name of FIXTURES) {
     worst = Math.max(worst, assertFixture(name, await readGolden(name), found[name]));
     hash.update(found[name].hash);
-    hashes[name] = createHash('sha256').update(found[name].hash).digest('hex').slice(0, 8);
+    hashes[name] = shortened(found[name].hash);
   }
   const logits = hash.digest('hex').slice(0, 8);
   t.diagnostic(
@@ -86,6 +88,20 @@ export async function judgedSmolLm2(t, label, found) {
   const { differ, regret, nmse, kl } = found.ways.prefill;
   const steps = golden.prompts.length * golden.prompts[0].greedy.length;
   return { differ, regret, nmse, kl, steps };
+}
+
+/** Asserts what the check memory64 found. `narrow`: figures of the fixtures with 32-bit addresses. */
+export function assertMemory64(narrow, { memory64, variant, total, hashes, code, message }) {
+  if (!memory64) {
+    assert.equal(code, 'out-of-memory', message);
+    assert.match(message, /has no Memory64/);
+    return { memory64 };
+  }
+  assert.match(variant, /^wasm64-relaxed(\+fma)?$/);
+  assert.ok(total > 2 ** 32);
+  for (const name of FIXTURES)
+    assert.equal(shortened(hashes[name]), narrow.hashes[name], `${name}: other logits with 64-bit addresses`);
+  return { memory64, variant };
 }
 
 /** Defines the tests of `engine`. */
@@ -122,12 +138,12 @@ export function engineTests(engine) {
       await page.close();
       return found;
     };
-    defineTests({ engine, isolated, findings, define, open, check });
+    defineTests({ engine, isolated, mode, findings, define, open, check });
   }
 }
 
 /** The tests of one mode of a browser. */
-function defineTests({ engine, isolated, findings, define, open, check }) {
+function defineTests({ engine, isolated, mode, findings, define, open, check }) {
   define('environment', 'model.info says which fallback was taken, and why', async (t) => {
     const found = await check('environment');
     const { info } = found;
@@ -169,6 +185,11 @@ function defineTests({ engine, isolated, findings, define, open, check }) {
     for (const reason of found.reasons) t.diagnostic(reason);
     return found;
   });
+  define(
+    'memory64',
+    'a plan above 4 GiB takes 64-bit addresses with the same logits, or says why not',
+    async () => assertMemory64(findings.modes[mode].fixtures, await check('memory64', { threads: 2 })),
+  );
   define('abort', 'an abort takes effect within one step', () => check('abort'));
   define('badFiles', 'bad files are typed errors, and the next load works', () => check('badFiles'));
   define('memory', 'memory stays within its bound', async (t) => {

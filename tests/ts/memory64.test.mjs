@@ -11,9 +11,10 @@ import { promisify } from 'node:util';
 import { capabilities, estimateModel, loadModel } from '../../dist/index.js';
 import { assertFixture } from '../reference/asserts.mjs';
 import { readGolden } from '../reference/golden.mjs';
+import { withHeapAt } from '../reference/heap-at.mjs';
 import { fixtureNames } from './judged.mjs';
 import { refused } from './level2.mjs';
-import { inNode, longContext, moduleUrl, needsNode, node, withHeapAt } from './memory64.mjs';
+import { inNode, longContext, moduleUrl, needsNode, node } from './memory64.mjs';
 
 const GiB = 2 ** 30;
 

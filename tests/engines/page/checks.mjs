@@ -13,6 +13,7 @@ import init, {
   listModels,
   loadModel,
 } from '../../../dist/index.js';
+import { withHeapAt } from '../../reference/heap-at.mjs';
 import { judgeFixture, judgeReal } from '../../reference/judge.mjs';
 
 const SMALL = new URL('../../golden/q4_1-smollm.gguf', import.meta.url);
@@ -26,6 +27,19 @@ function expect(fact, otherwise) {
 function expectEqual(actual, expected, what) {
   const [ours, right] = [JSON.stringify(actual), JSON.stringify(expected)];
   expect(ours === right, `${what}: ${ours} instead of ${right}`);
+}
+
+/** Makes a llama's file say that it was trained for `tokens`, so that a plan may be above 4 GiB. */
+function trainFor(bytes, tokens) {
+  const key = [...'llama.context_length'].map((letter) => letter.charCodeAt(0));
+  const at = bytes.findIndex((_, i) => key.every((code, k) => bytes[i + k] === code));
+  new DataView(bytes.buffer).setUint32(at + key.length + 4, tokens, true); // behind the value's type
+}
+
+function addressOf(module) {
+  return globalThis.location === undefined
+    ? `data:application/wasm;base64,${Buffer.from(module).toString('base64')}`
+    : URL.createObjectURL(new Blob([module]));
 }
 
 async function bytesOf(url) {
@@ -192,6 +206,42 @@ export const checks = {
     expectEqual(one.reason, '1 thread, as asked', 'the reason of threads: 1');
     expectEqual(noWorker.reason, '1 thread: only a worker can have more', 'the reason of worker: false');
     return { granted: granted.threads, reasons: [granted.reason, asked.reason, one.reason, noWorker.reason] };
+  },
+
+  /**
+   * With 64-bit addresses: the hashes of the fixtures' logits, and what a plan above 4 GiB takes. Without
+   * Memory64: the error of such a plan.
+   */
+  async memory64({ fixtures, threads }) {
+    const { memory64 } = await capabilities();
+    const bytes = await bytesOf(new URL('../../golden/f32-mha.gguf', import.meta.url));
+    trainFor(bytes, 2 ** 24);
+    const options = { threads, contextLength: 2 ** 24 };
+    const logitsOf = (more) =>
+      withModel(bytes, { ...options, ...more }, async (model) => [
+        model.info.variant,
+        model.info.memory.total,
+        [...(await model.logits([1, 2, 3, 4, 5]))],
+      ]);
+    if (!memory64) {
+      const error = await logitsOf({}).catch(({ code, message }) => ({ code, message }));
+      return { memory64, ...error };
+    }
+    const [variant, total, wide] = await logitsOf({});
+    expectEqual(wide, (await logitsOf({ contextLength: 64 }))[2], 'logits with 64-bit addresses');
+    const wasmUrl = new URL('../../../dist/wasm64-relaxed.wasm', import.meta.url);
+    const hashes = {};
+    for (const name of fixtures)
+      hashes[name] = (await judgeFixture(loadModel, name, { threads, wasmUrl })).hash;
+    // Some with everything past 5 GiB.
+    const built = await bytesOf(new URL('../../../build/wasm/wasm64-relaxed.wasm', import.meta.url));
+    const module = withHeapAt(built, 5 * 2 ** 30);
+    const high = { threads, wasmUrl: addressOf(module) };
+    for (const name of fixtures.filter((_, i) => i % 5 === 0)) {
+      const { hash } = await judgeFixture(loadModel, name, high);
+      expectEqual(hash, hashes[name], `${name}'s logits in a memory that begins past 5 GiB`);
+    }
+    return { memory64, variant, total, hashes };
   },
 
   /** An abort inside a long prompt takes effect within one step, and the model stays usable. */
