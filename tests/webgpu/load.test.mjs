@@ -338,6 +338,34 @@ for (const [name, { reason, opened, replaced = () => ({}), onRead }] of Object.e
     });
   });
 
+test(
+  "a scale that isn't finite is the CPU's error on the GPU, and no other backend is tried",
+  needsGpu,
+  async () => {
+    const bytes = new Uint8Array(await readFile(FIXTURE));
+    chosen.gpu = undefined;
+    const whole = await load(fileOf(bytes));
+    const { tensors } = room.readOps(whole.engine.instance, whole.engine.file);
+    whole.engine.free();
+    const { name, offset, nIn } = tensors.filter(({ format }) => format === 'Q4_K').at(-1);
+    bytes.set([0, 0x7e], offset + (nIn / 256) * 144 * 4 + 2); // dmin of row 4
+    const error = {
+      code: 'invalid-gguf',
+      message: new RegExp(
+        `^model.gguf: the file is damaged.*: tensor '${name}': row 4 holds a block that no`,
+      ),
+    };
+    chosen.gpu = undefined;
+    await assert.rejects(load(fileOf(bytes)), error);
+    for (const backend of ['auto', 'webgpu']) {
+      await choose();
+      const file = fileOf(bytes);
+      await assert.rejects(load(file, { backend }), error);
+      assert.equal(file.opened, 1);
+    }
+  },
+);
+
 test('shards give the same matrices as the whole file', needsGpu, async () => {
   const golden = (name) => readFile(path.join(root, 'tests/golden', name));
   const shard = (stem, no) => golden(`shards/${stem}-0000${no}-of-00003.gguf`);

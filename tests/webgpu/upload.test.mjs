@@ -26,6 +26,15 @@ before(async () => {
 });
 after(() => benches.forEach(({ device }) => device.destroy()));
 
+/** Where the f16 of a block are that must be finite: d and m of the diagrams in src/quant. */
+const SCALES = {
+  ...Object.fromEntries(
+    ['q4_0', 'q5_0', 'q8_0', 'iq4_nl', 'iq4_xs', 'q1_0', 'q2_0'].map((name) => [name, [0]]),
+  ),
+  ...Object.fromEntries(['q4_1', 'q5_1', 'q4_k', 'q5_k'].map((name) => [name, [0, 2]])),
+  ...{ q2_k: [80, 82], q3_k: [108], q6_k: [208], f32: [], f16: [], bf16: [] },
+};
+
 /** Tensors of every format behind each other, with gaps as GGUF leaves them. `rows`: rows of each. */
 function makeFile(formats, { rows = 5, file = 0, blocks = 3, first = 0 } = {}) {
   let offset = 96;
@@ -41,6 +50,9 @@ function makeFile(formats, { rows = 5, file = 0, blocks = 3, first = 0 } = {}) {
   const data = new Uint8Array(offset + 64);
   let state = 17 + file;
   for (let i = 0; i < data.length; i++) data[i] = (state = (state * 1103515245 + 12345) % 2 ** 31) >> 16;
+  for (const { format, offset, bytes } of tensors)
+    for (const place of SCALES[format])
+      for (let at = place + 1; at < bytes; at += room.FORMATS[format].bytes) data[offset + at] &= 0xbf;
   return { tensors, data };
 }
 
@@ -343,6 +355,41 @@ describe('faults of an upload', { skip }, () => {
     }
     await pushing;
     uploader.destroy();
+  });
+
+  test('a scale that is not finite is invalid-gguf, which names tensor and row', async () => {
+    for (const [format, places] of Object.entries(SCALES)) {
+      assert.ok(format in room.FORMATS);
+      for (const place of [...places, undefined])
+        for (const size of [1, 7, Infinity]) {
+          const { data, tensors } = makeFile(['f16', format, 'q8_0'], { rows: 9 });
+          const { offset, bytes } = tensors[1];
+          const at = offset + (bytes / 9) * 5 + room.FORMATS[format].bytes + place;
+          if (place !== undefined)
+            data.set(
+              [
+                [0, 0x7c],
+                [1, 0xfe],
+              ][size & 1],
+              at,
+            );
+          // In the other bytes the same bits are allowed.
+          for (let i = offset; i < offset + bytes; i++)
+            if (!places.includes(((i - offset) % room.FORMATS[format].bytes) - 1)) data[i] |= 0x7c;
+          const uploader = await own.Uploader.open({ ...own, tensors, groups: [] });
+          const pushing = (async () => {
+            for (const [from, part] of cut(data, Math.min(size, data.length)))
+              await uploader.push(0, from, part);
+          })();
+          if (place === undefined) await pushing;
+          else
+            await assert.rejects(pushing, {
+              code: 'invalid-gguf',
+              message: new RegExp(`tensor 't1.${format}': row 5 holds a block that no quantiser writes`),
+            });
+          uploader.destroy();
+        }
+    }
   });
 
   test('bytes that are missing are named, and an upload that is not complete does not finish', async () => {

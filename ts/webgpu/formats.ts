@@ -11,6 +11,8 @@ export interface Format {
   readonly isFloat: boolean;
   /** An element is d * code + m, not only d * code. */
   readonly hasOffset: boolean;
+  /** Where the f16 of a block are that all its elements are multiplied with, or have as an offset. */
+  readonly scales: readonly number[];
   /** Each 16 elements have a scale of their own, not each 32. */
   readonly has16?: boolean;
   /** Texts of kernels/formats that its own text needs. */
@@ -23,6 +25,7 @@ const float = (bytes: number, ...needs: string[]): Format => ({
   d: -1,
   isFloat: true,
   hasOffset: false,
+  scales: [],
   needs,
 });
 /** A format whose d is taken out. */
@@ -32,15 +35,17 @@ const split = (elements: number, bytes: number, d: number, ...needs: string[]): 
   d,
   isFloat: false,
   hasOffset: false,
+  scales: [d],
   needs,
 });
 /** A format whose blocks stay as they are. */
-const whole = (elements: number, bytes: number, hasOffset: boolean, ...needs: string[]): Format => ({
+const whole = (elements: number, bytes: number, scales: readonly number[], ...needs: string[]): Format => ({
   elements,
   bytes,
   d: -1,
   isFloat: false,
-  hasOffset,
+  hasOffset: scales.length > 1,
+  scales,
   needs,
 });
 
@@ -49,20 +54,37 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   f16: float(2, 'halves'),
   bf16: float(2, 'halves'),
   q4_0: split(32, 18, 0),
-  q4_1: whole(32, 20, true),
+  q4_1: whole(32, 20, [0, 2]),
   q5_0: split(32, 22, 0),
-  q5_1: whole(32, 24, true),
+  q5_1: whole(32, 24, [0, 2]),
   q8_0: split(32, 34, 0),
-  q2_k: { ...whole(256, 84, true), has16: true },
+  q2_k: { ...whole(256, 84, [80, 82]), has16: true },
   q3_k: { ...split(256, 110, 108), has16: true },
-  q4_k: whole(256, 144, true, 'k_scales'),
-  q5_k: whole(256, 176, true, 'k_scales'),
+  q4_k: whole(256, 144, [0, 2], 'k_scales'),
+  q5_k: whole(256, 176, [0, 2], 'k_scales'),
   q6_k: { ...split(256, 210, 208), has16: true },
   iq4_nl: split(32, 18, 0, 'iq4_values'),
-  iq4_xs: whole(256, 136, false, 'iq4_values'),
+  iq4_xs: whole(256, 136, [0], 'iq4_values'),
   q1_0: split(128, 18, 0),
   q2_0: split(64, 18, 0),
 };
+
+/**
+ * The first block with a scale or offset that isn't finite in `bytes`, which are those of rows from byte
+ * `at` on; -1: none. The core refuses these too (chord_format_check in src/quant/quant.h).
+ */
+export function badBlock({ scales, bytes: size }: Format, at: number, bytes: Uint8Array): number {
+  let first = Infinity;
+  for (const place of scales) {
+    // The second byte has all bits of the exponent.
+    for (let i = (((place + 1 - at) % size) + size) % size; i < bytes.byteLength; i += size)
+      if ((bytes[i]! & 0x7c) === 0x7c) {
+        first = Math.min(first, Math.floor((at + i) / size));
+        break;
+      }
+  }
+  return first === Infinity ? -1 : first;
+}
 
 /**
  * The texts that matrices need (`with`), and functions that choose the format by the segment's number

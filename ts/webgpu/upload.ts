@@ -9,7 +9,7 @@ import { ChordError } from '../errors.js';
 import type { Program } from '../executor.js';
 import type { Dispatch, Features, FormatName, Matrix } from './dispatch.js';
 import { Usage } from './flags.js';
-import { FORMATS } from './formats.js';
+import { FORMATS, badBlock } from './formats.js';
 import type { CompiledKernel, Pipelines } from './pipelines.js';
 import { placeTensors, rowBytes, rowWords } from './placement.js';
 import type { Placement, TensorEntry } from './placement.js';
@@ -167,7 +167,8 @@ export class Uploader {
    * Takes bytes of a file from `offset` on. Chunks come in order; bytes that no matrix needs may be left out.
    * Resolves when `bytes` may be used again. It waits when much is under way, so that memory stays bounded.
    *
-   * Throws `device-lost`, and `internal` when bytes are missing.
+   * Throws `device-lost`, `invalid-gguf` for a scale that isn't finite, and `internal` when bytes are
+   * missing.
    */
   async push(file: number, offset: number, bytes: Uint8Array): Promise<void> {
     this.#checkLost();
@@ -181,7 +182,9 @@ export class Uploader {
         );
       const run = (this.#run ??= await this.#begin(tensor));
       const n = Math.min(bytes.byteLength - from, run.bytes - run.filled, STEP - this.#written);
-      this.#write(run, bytes.subarray(from, from + n));
+      const part = bytes.subarray(from, from + n);
+      this.#check(tensor, part);
+      this.#write(run, part);
       if (run.filled === run.bytes) this.#end(run);
       this.#filled += n;
       if (this.#filled === tensor.bytes) {
@@ -239,6 +242,16 @@ export class Uploader {
   #checkLost(): void {
     if (this.#lost !== undefined)
       throw new ChordError('device-lost', `the GPU was lost during the upload: ${this.#lost}`);
+  }
+
+  #check({ name, format, nIn }: TensorEntry, bytes: Uint8Array): void {
+    const bad = badBlock(FORMATS[format], this.#filled, bytes);
+    if (bad < 0) return;
+    const row = Math.floor((bad * FORMATS[format].elements) / nIn);
+    throw new ChordError(
+      'invalid-gguf',
+      `the file is damaged: tensor '${name}': row ${row} holds a block that no quantiser writes (an infinite scale or a NaN)`,
+    );
   }
 
   async #allocate(staged: readonly TensorEntry[], features: Features): Promise<void> {

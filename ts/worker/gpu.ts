@@ -32,7 +32,10 @@ const guarded = async <T>(work: Promise<T>): Promise<T> => {
   try {
     return await work;
   } catch (error) {
-    throw new GpuFailure(error);
+    // What is wrong with the file is so on the CPU too.
+    throw ChordError.isInstance(error) && error.code === 'invalid-gguf'
+      ? ChordError.from(error)
+      : new GpuFailure(error);
   }
 };
 
@@ -77,7 +80,7 @@ export class GpuLoad implements Sink {
     return Math.min(file.isReady ? Infinity : file.file, this.#start.uploader.next?.file ?? Infinity);
   }
 
-  /** Throws GpuFailure, the errors of Loader.push() and the signal's reason. */
+  /** Throws GpuFailure, `invalid-gguf`, the errors of Loader.push() and the signal's reason. */
   async push(offset: number, bytes: Uint8Array, number: number): Promise<boolean> {
     const { file } = this.#engine;
     if (!file.isReady && file.file === number) file.push(offset, bytes, number);
