@@ -2,14 +2,16 @@
  * to ids and back.
  *
  *   input   4 bytes of knobs, then the file. Its last 24 bytes are also the text to tokenise, and the
- *           calls of an executor outside the library (play_executor). File k of a split model begins at the
- *           k-th later "GGUF" and goes on to the input's end
+ *           calls of an executor outside the library (play_executor), which are made again after matrices
+ *           were released. File k of a split model begins at the k-th later "GGUF" and goes on to the
+ *           input's end
  *
  * No call may fault, whatever the file holds. Every error has a text. Loading never fails with INTERNAL.
  * The header's arena ends exactly where the model's requests end; the rest is poisoned, so AddressSanitizer
  * finds an access past the arena. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../include/chord.h"
+#include "executor_calls.h"
 #include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +22,6 @@ enum { HEADER_ROOM = 4 << 20, PLAN_ROOM = 16 << 20, MOST_BLOCKS = 64 };
 
 static void *blocks[MOST_BLOCKS];
 static int n_blocks;
-
-static void check(int holds)
-{
-    if (!holds) abort();
-}
 
 static void *take(double bytes)
 {
@@ -157,6 +154,24 @@ static void compute(const chord_batch_info *batch, int leave_last)
     }
 }
 
+/* A fork, what its executor must copy, and its end. */
+static void fork_and_close(chord_model *m, const chord_plan_info *plan, chord_session *s)
+{
+    chord_session *fork = NULL;
+    void *block = take((double)chord_session_bytes(m));
+    if (!block) return;
+    chord_status status = chord_session_fork(s, block, chord_session_bytes(m), &fork);
+    void *page = status == CHORD_NEED_MEMORY ? take(plan->page_bytes) : NULL;
+    if (page) {
+        check(chord_model_give(m, page, ((size_t)plan->page_bytes + 63) / 64 * 64) == CHORD_OK);
+        status = chord_session_fork(s, block, chord_session_bytes(m), &fork);
+    }
+    if (status != CHORD_OK) return;
+    look_at_pages(m, fork, NULL, 1);
+    look_at_random(fork, NULL, 1);
+    chord_session_close(fork);
+}
+
 /* A session whose batches are computed outside the library, disturbed at every point: each byte of `plot`
  * is one call. */
 static void play_executor(chord_model *m, const chord_plan_info *plan, const uint8_t *plot, size_t n_plot)
@@ -192,7 +207,11 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
         case 5:
             status = chord_session_next_batch(s, &batch);
             is_out = status == CHORD_OK || (is_out && status != CHORD_CANCELLED);
-            if (status == CHORD_OK) compute(&batch, id == 1);
+            if (status == CHORD_OK) {
+                look_at_pages(m, s, &batch, id != 2);
+                look_at_random(s, &batch, id);
+                compute(&batch, id == 1);
+            }
             if (status == CHORD_NEED_MEMORY) {
                 void *page = take(plan->page_bytes);
                 if (page)
@@ -219,7 +238,13 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
             is_out &= status < 0 && status != CHORD_INTERNAL && status != CHORD_INVALID_GGUF;
             break;
         case 14: chord_session_cancel(s); break;
-        default: status = chord_session_outputs(s, id & 1);
+        default:
+            if (id & 2) {
+                look_at_pages(m, s, NULL, id & 4);
+                fork_and_close(m, plan, s);
+            } else {
+                status = chord_session_outputs(s, id & 1);
+            }
         }
         check_error(m, status);
         chord_session_state state;
@@ -252,6 +277,7 @@ static void look_around(chord_model *m)
         chord_model_row(m, i, 0, text, sizeof text);
         chord_model_row(m, i, (int64_t)t.ne[1] - 1, text, sizeof text);
     }
+    look_at_program(m, info.n_tensors);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -306,6 +332,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             const uint8_t *const tail = data + n - n_text;
             if (status == CHORD_DONE) play_executor(m, &plan, tail, n_text);
             if (status == CHORD_DONE && !config.external) talk(m, &plan, knobs, (const char *)tail, n_text);
+            decode_rows(tail, n_text, knobs[0]);
+            if (status == CHORD_DONE && knobs[2] & 16) {
+                release_matrices(m, plan.n_tensors, knobs[3] | 1u << 16);
+                look_around(m);
+                play_executor(m, &plan, tail, n_text);
+                __asan_unpoison_memory_region(arena, ((size_t)plan.bytes + 63) / 64 * 64);
+            }
         }
     }
     chord_model_push(m, 0, 0, data, n);
