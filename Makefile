@@ -381,7 +381,9 @@ mutants: $(MODEL) ## break listed places one at a time and show which test catch
 size: dist/index.js ## bytes of the modules, of the first load, and of each room
 	@$(PYTHON) tools/size.py
 
-checkkern: ## check every kernel against its scalar body: natively, in Node, in Chromium
+checkkern: checkkern-webgpu ## check every kernel against its specification; WGSL in Node, Chromium, Firefox
+checkkern-webgpu: build/test/sampler.wasm node_modules/.stamp FORCE
+	@node tools/checkkern-webgpu.mjs
 checkkern-bench: ## time every kernel natively and in Node
 CC_NATIVE := tools/sancc asan
 include tools/checkkern.mk

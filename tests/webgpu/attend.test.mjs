@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
+import { compared } from './ledger.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
 const EPS = 2 ** -24;
@@ -159,11 +160,11 @@ function oracle(c, { kv, scale, softcap = 0, window = 0, sinks, extra = 0 }) {
 
 function close(got, { want, bound }, what) {
   assert.equal(got.length, want.length, what);
-  for (let i = 0; i < want.length; i++)
-    assert.ok(
-      Math.abs(got[i] - want[i]) <= bound[i],
-      `${what}: element ${i} is ${got[i]}, not ${want[i]} +- ${bound[i]}`,
-    );
+  for (let i = 0; i < want.length; i++) {
+    const error = Math.abs(got[i] - want[i]);
+    assert.ok(error <= bound[i], `${what}: element ${i} is ${got[i]}, not ${want[i]} +- ${bound[i]}`);
+    compared(error, bound[i]);
+  }
 }
 
 /** Stores a case's context in batches of `step` tokens, which end inside of pages. */
@@ -455,6 +456,7 @@ test('storeHeads of several tokens is the kernels that it replaces', { skip }, a
     want.forEach((x, i) => {
       const same = Number.isNaN(x) ? Number.isNaN(got[i]) : Math.abs(got[i] - x) <= bound;
       assert.ok(same, `element ${i} is ${got[i]}, not ${x}`);
+      if (!Number.isNaN(x)) compared(Math.abs(got[i] - x), bound);
     });
   }
 });

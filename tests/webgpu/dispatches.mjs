@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // dispatches.mjs: one dispatch at a time, on any GPUDevice, in Node and in browsers.
+import { ran } from './ledger.mjs';
 
 /** A device with everything that a test of dispatches needs. */
 export async function bench({ openDevice, Pipelines, ...others }, gpu, options) {
@@ -23,13 +24,27 @@ export function upload(device, data, label = 'test') {
   return buffer;
 }
 
+/**
+ * Resolves as `promise`, which waits for the GPU. Firefox looks for the GPU's answers at each submit, and
+ * else every 100 ms only.
+ */
+export async function answered(device, promise) {
+  let isPending = true;
+  const settled = promise.finally(() => (isPending = false));
+  while (isPending) {
+    device.queue.submit([]);
+    await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, 1))]);
+  }
+  return settled;
+}
+
 /** Resolves to a buffer's bytes. */
 export async function download(device, buffer, bytes = buffer.size) {
   const read = device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   const encoder = device.createCommandEncoder();
   encoder.copyBufferToBuffer(buffer, 0, read, 0, bytes);
   device.queue.submit([encoder.finish()]);
-  await read.mapAsync(GPUMapMode.READ);
+  await answered(device, read.mapAsync(GPUMapMode.READ));
   const copy = read.getMappedRange().slice(0);
   read.destroy();
   return copy;
@@ -37,6 +52,7 @@ export async function download(device, buffer, bytes = buffer.size) {
 
 /** Runs dispatches in order on a batch { nTokens, firstPosition, nOutputs }. A validation error is thrown. */
 export async function runDispatches({ device, features, pipelines }, dispatches, batch) {
+  ran(dispatches, features);
   device.pushErrorScope('validation');
   const uniform = device.createBuffer({ size: 16, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
   device.queue.writeBuffer(
@@ -72,5 +88,5 @@ export async function runDispatches({ device, features, pipelines }, dispatches,
   device.queue.submit([encoder.finish()]);
   const error = await device.popErrorScope();
   if (error) throw new Error(error.message);
-  await device.queue.onSubmittedWorkDone();
+  await answered(device, device.queue.onSubmittedWorkDone());
 }

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
+import { compared } from './ledger.mjs';
 import { FORMATS, decodeRow, makeMatrix, randomFrom, randomRow } from './planes.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
@@ -77,6 +78,7 @@ describe('EMBED', { skip: missing() || false }, () => {
           assert.fail(
             `${format} ${kind} ${n}: row ${t} element ${i} is ${got[t * stride + i]}, not ${value}`,
           );
+        compared();
       }
     });
   }

@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
+import { compared } from './ledger.mjs';
 import { FORMATS, decodeRow, halfToNumber, makeMatrix, randomFrom, randomRow } from './planes.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
@@ -45,7 +46,9 @@ describe('MATMUL over f16', { skip: missing() || false }, () => {
   }
 
   function near(what, got, want, bound) {
-    if (!(Math.abs(got - want) <= bound)) assert.fail(`${what}: ${got}, not ${want} +- ${bound}`);
+    const error = Math.abs(got - want);
+    if (!(error <= bound)) assert.fail(`${what}: ${got}, not ${want} +- ${bound}`);
+    compared(error, bound);
   }
 
   /** The inputs of token t as stage() wrote them; checks them against `x` and their sums. */

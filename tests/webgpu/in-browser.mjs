@@ -120,7 +120,7 @@ const replaced = {
 export async function bundleTests(file) {
   const { outputFiles } = await build({
     stdin: {
-      contents: `import './${file}';\nexport { runTests } from 'node:test';`,
+      contents: `import './${file}';\nexport { runTests } from 'node:test';\nexport { ledger } from './ledger.mjs';`,
       resolveDir: path.join(root, 'tests/webgpu'),
     },
     bundle: true,

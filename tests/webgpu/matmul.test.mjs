@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
+import { compared } from './ledger.mjs';
 import { FORMATS, decodeRow, makeMatrix, planeWords, randomFrom, randomRow, toPlanes } from './planes.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
@@ -43,7 +44,9 @@ describe('MATMUL', { skip: missing() || false }, () => {
   }
 
   function near(what, got, want, bound) {
-    if (!(Math.abs(got - want) <= bound)) assert.fail(`${what}: ${got}, not ${want} +- ${bound}`);
+    const error = Math.abs(got - want);
+    if (!(error <= bound)) assert.fail(`${what}: ${got}, not ${want} +- ${bound}`);
+    compared(error, bound);
   }
 
   /**
@@ -447,6 +450,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
       got,
       floats.map((value) => 3 * value),
     );
+    compared();
   });
 
   it('brings inputs into q8', async () => {

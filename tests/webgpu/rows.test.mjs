@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
+import { compared } from './ledger.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
 // A rounding to f32 adds a relative error of at most EPS.
@@ -55,8 +56,11 @@ async function rowsOf(device, { view, width, stride }, rows) {
 /** Each |got - want| is at most `bound(i)`. */
 function close(got, want, bound, what) {
   assert.equal(got.length, want.length);
-  for (let i = 0; i < want.length; i++)
-    assert.ok(Math.abs(got[i] - want[i]) <= bound(i), `${what}: element ${i} is ${got[i]}, not ${want[i]}`);
+  for (let i = 0; i < want.length; i++) {
+    const error = Math.abs(got[i] - want[i]);
+    assert.ok(error <= bound(i), `${what}: element ${i} is ${got[i]}, not ${want[i]}`);
+    compared(error, bound(i));
+  }
 }
 
 // 0.5 (1 + tanh z) = 1 / (1 + exp(-2 z)), which float64 can hold where it is small.
@@ -334,4 +338,24 @@ onEach('short_conv continues at its state, in batches of any size', async ({ dev
     return sum;
   });
   close(got, want, () => 2 * kernel * kernel * EPS, 'short_conv');
+});
+
+onEach('probe_subgroup finds subgroups of a size that the adapter names', async ({ device, ...b }) => {
+  if (!b.features.subgroups) return;
+  const threads = 64;
+  const out = upload(device, new Float32Array(threads).fill(777));
+  const probe = {
+    kernel: 'probe_subgroup',
+    label: 'probe',
+    overrides: { THREADS: threads },
+    params: [],
+    buffers: [{ buffer: out }],
+    groups: () => [1, 1, 1],
+  };
+  await runDispatches({ device, ...b }, [probe], { nTokens: 1, firstPosition: 0, nOutputs: 1 });
+  const { subgroupMin, subgroupMax } = b.features;
+  for (const size of new Float32Array(await download(device, out))) {
+    assert.ok(size >= subgroupMin && size <= subgroupMax && Number.isInteger(Math.log2(size)), `${size}`);
+    compared();
+  }
 });

@@ -3,6 +3,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { missing, openGpu } from './gpu.mjs';
+import { compared } from './ledger.mjs';
 import { bench, download, load } from './room.mjs';
 import { openOracle, openSampler, plain } from './sampling.mjs';
 
@@ -60,6 +61,7 @@ function judge(cases, records, by = NEAR) {
   let nDifferent = 0;
   cases.forEach((one, i) => {
     const { id, faults, position } = records[i];
+    compared();
     assert.equal(position, (one.tokens ?? [0]).length);
     if (id < 0) {
       assert.equal(faults, room.DrawFault.notCovered);

@@ -2,6 +2,7 @@
 // sampling.mjs: draws of the GPU's sampler, and of the CPU's (build/test/sampler.wasm) beside them.
 import { readFile } from 'node:fs/promises';
 import { transform } from 'esbuild';
+import { ran } from './ledger.mjs';
 import { download, upload } from './room.mjs';
 
 const url = (name) => new URL(`../../${name}`, import.meta.url);
@@ -74,7 +75,7 @@ export async function openOracle(largest = 262144) {
  * The GPU's sampler for one vocabulary on a bench (room.mjs). `draw` takes at most 64 cases of openOracle():
  * each is a step of its own, submitted behind the one before. In `tokens` -1 is an embedding.
  */
-export function openSampler({ device, pipelines, Sampler, kindOf, readRecord }, nVocab) {
+export function openSampler({ device, features, pipelines, Sampler, kindOf, readRecord }, nVocab) {
   const stride = Math.ceil(nVocab / 4) * 4 + 8;
   const ROWS = 3;
   const logits = { view: { buffer: upload(device, ROWS * stride * 4) }, width: nVocab, stride };
@@ -134,6 +135,10 @@ export function openSampler({ device, pipelines, Sampler, kindOf, readRecord }, 
       }
       pass.end();
       queue.submit([encoder.finish()]);
+      ran(
+        steps.map(({ dispatch }) => dispatch),
+        features,
+      );
     },
     /** Resolves to the records of the cases. */
     async draw(cases) {
