@@ -38,8 +38,8 @@
  * and sets `reserved` to 0; a wrong version or size is INVALID_ARGUMENT. The library sets all fields of the
  * structs that it writes.
  *
- * Only one thread may call a model at a time, except chord_session_cancel() and helpers in
- * chord_thread_join(). */
+ * Only one thread may call a model at a time, except chord_session_cancel(), helpers in chord_thread_join(),
+ * and a loader's thread in the calls of "paging". */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_H
 #define CHORD_H
@@ -50,7 +50,7 @@
 #define CHORD_VERSION_MAJOR 0
 #define CHORD_VERSION_MINOR 1
 #define CHORD_VERSION_PATCH 0
-#define CHORD_ABI_VERSION 2                 /* version of the structs below and of the exports */
+#define CHORD_ABI_VERSION 3                 /* version of the structs below and of the exports */
 #define CHORD_NO_LIMIT UINT64_MAX
 #define CHORD_PAGE_TOKENS 32                /* tokens per KV page */
 #define CHORD_BLOCK_ALIGN 64                /* alignment of every block given to the library */
@@ -66,14 +66,17 @@ enum { CHORD_KV_F32 = 0, CHORD_KV_F16 = 1, CHORD_KV_Q8_0 = 8 }; /* ggml's type i
 typedef struct chord_config {
     int32_t version, size;      /* CHORD_ABI_VERSION, sizeof(chord_config) */
     int32_t n_ctx;              /* context length, at most n_ctx_train; 0: n_ctx_train, at most 4096 */
-    int32_t n_batch;            /* maximum tokens in a batch; 0: 256 */
+    int32_t n_batch;            /* maximum tokens in a batch; 0: 256, with paged layers mostly 512 */
     /* maximum output rows in a batch; 0: the number that fits in 4 MiB, minimum 1 */
     int32_t n_logits;
     int32_t kv_type;            /* CHORD_KV_* */
     int32_t n_threads;          /* threads that compute, including the caller's; 0: 1 */
     int32_t isa;                /* CHORD_ISA_*; 0: the best of this build */
     int32_t external;           /* 1: matrices are EXTERNAL (a GPU host uploads them); vectors: resident */
-    int32_t reserved;
+    /* 1: tensors that are only looked up by row are LAZY; 0: only if layers are paged */
+    int32_t lazy;
+    /* bytes that the matrices of layers may take in memory, see "paging"; 0 or less: no limit */
+    double resident_bytes;
 } chord_config;
 
 enum { CHORD_ISA_BEST = 0, CHORD_ISA_SCALAR = 1, CHORD_ISA_VECTOR = 2, CHORD_ISA_RELAXED = 3 };
@@ -93,9 +96,23 @@ typedef struct chord_plan_info {
     /* offsets of the first tensor's first byte and behind the last tensor's last byte, in their files */
     double data_begin, data_end;
     double madds_per_token; /* multiply-adds of one token at position 0, output row included */
+    int32_t n_paged; /* layers whose matrices are PAGED; 0: no layer */
+    int32_t n_ring; /* slots that they share: 2, or 1 if two don't fit config.resident_bytes */
+    int32_t n_lazy; /* tensors that are LAZY */
+    int32_t reserved;
+    double layer_bytes; /* bytes of the matrices of all layers, if all were resident */
+    double ring_bytes; /* bytes of the slots, a part of weight_bytes */
+    double paged_bytes; /* the paged matrices' bytes in the file: what a batch reads */
 } chord_plan_info;
 
-enum { CHORD_PLACE_RESIDENT = 0, CHORD_PLACE_EXTERNAL = 1, CHORD_PLACE_SKIPPED = 2 };
+/* PAGED: in memory while its layer is computed. LAZY: the rows of the batch are in memory. */
+enum {
+    CHORD_PLACE_RESIDENT = 0,
+    CHORD_PLACE_EXTERNAL = 1,
+    CHORD_PLACE_SKIPPED = 2,
+    CHORD_PLACE_PAGED = 3,
+    CHORD_PLACE_LAZY = 4
+};
 
 typedef struct chord_tensor_info {
     int32_t version, size;
@@ -107,6 +124,8 @@ typedef struct chord_tensor_info {
     int32_t is_ready; /* 1: all its bytes have arrived */
     int32_t file; /* index of the file that holds it, as in chord_model_push() */
     int32_t is_vector; /* 1: held as floats (a norm, a bias, rope factors): chord_model_vector() */
+    int32_t layer; /* the layer that alone uses it; -1: none, or several */
+    int32_t reserved;
 } chord_tensor_info;
 
 typedef struct chord_model_info {
@@ -128,7 +147,7 @@ typedef struct chord_session_state {
     int32_t n_rows; /* output rows of the last finished batch, see chord_session_logits() */
     int32_t first_row; /* position of the first output row */
     int32_t n_pages; /* pages and states that the session refers to, checkpoints included */
-    int32_t layer; /* after NEED_WEIGHTS: the layer that isn't resident */
+    int32_t layer; /* after NEED_WEIGHTS: the layer that isn't resident; -1: lazy rows are missing */
     double wanted_bytes; /* after NEED_MEMORY: bytes to give */
     double work_done; /* planned work since the session was opened */
     double last_step_work; /* planned work of the last step: at most the step's budget, or one larger unit */
@@ -352,8 +371,74 @@ int32_t chord_last_error(const chord_model *m, char *dst, size_t cap);
 chord_status chord_thread_join(chord_model *m, int32_t index);
 /* Returns how many helpers have joined. All must have joined before the first step. */
 int32_t chord_threads_ready(const chord_model *m);
-/* Makes every helper return from chord_thread_join(). */
+/* Makes every helper return from chord_thread_join(), and the loader from chord_model_wait_layer(). */
 void chord_model_stop(chord_model *m);
+
+/* ---- paging ------------------------------------------------------------------------------------ */
+
+/* With config.resident_bytes, a model larger than memory runs. The matrices of some layers are PAGED: they
+ * share n_ring slots, and are read again for each batch, while other layers compute. The other layers are
+ * resident (pinned), spread evenly among the paged ones. The logits are the same bits. If the budget is too
+ * small for one slot, the plan pages every layer with one slot, and plan.bytes says what that takes. One
+ * *loader* (a thread, or the host between two steps) reads layers:
+ *
+ *   while (chord_model_wait_layer(m, 200) != CHORD_DONE)                  // DONE: chord_model_stop()
+ *     while ((layer = chord_model_want_layer(m)) >= 0) {
+ *       for (each tensor with info.layer == layer and info.placement == CHORD_PLACE_PAGED)
+ *         st = chord_model_load_rows(m, tensor, row, ...bytes from info.file_off on..., n);
+ *       if (...all is read...) chord_model_layer_loaded(m, layer);
+ *       else chord_model_layer_failed(m, layer, st);
+ *     }
+ *
+ * A step that comes to a layer that isn't there returns NEED_WEIGHTS. The host waits, or loads the layer
+ * itself, and steps again. A LAZY tensor is an embedding matrix that no product uses: the rows of the
+ * batch's tokens are loaded before the batch is computed, also with NEED_WEIGHTS.
+ *
+ * The calls from chord_model_want_layer() to chord_pager_error() may run on the loader's thread while
+ * another thread steps. They may be called after chord_model_begin(), also before the load is complete.
+ * They don't touch chord_last_error(). */
+
+/* Claims a slot for the paged layer that the walk needs first and that isn't there, and returns the layer.
+ * -1: nothing is wanted, or no slot is free. Only one thread at a time may claim. A claimed layer must
+ * become loaded or failed. */
+int32_t chord_model_want_layer(chord_model *m);
+/* Checks whole rows of a paged tensor and writes them to their place in the claimed slot.
+ *
+ *   first_row  a multiple of 4
+ *   rows       `bytes` bytes, whole rows in file form, at any address. Their number is a multiple of 4,
+ *              except at the tensor's end.
+ *
+ * Each row of the layer is loaded once, in any order, by any number of threads at a time. Errors:
+ * INVALID_GGUF (a block that no quantiser writes; chord_pager_error() names tensor and row),
+ * INVALID_ARGUMENT. */
+chord_status chord_model_load_rows(chord_model *m, int32_t tensor, int64_t first_row, const void *rows,
+                                   size_t bytes);
+/* Ends the load of a claimed layer: a step may use it. Errors: INVALID_ARGUMENT (it isn't claimed, or rows
+ * are missing; the layer stays claimed then). */
+chord_status chord_model_layer_loaded(chord_model *m, int32_t layer);
+/* Gives the slot of a claimed layer back. The step that needs the layer returns `status`, an error, once,
+ * with the text of chord_pager_error(), and leaves the session as CANCELLED does. The next batch tries the
+ * layer again. Errors: INVALID_ARGUMENT. */
+chord_status chord_model_layer_failed(chord_model *m, int32_t layer, chord_status status);
+/* Sleeps until chord_model_want_layer() may have a layer, or for about `milliseconds`. Returns OK; DONE
+ * after chord_model_stop(), or if no layer is paged. */
+chord_status chord_model_wait_layer(chord_model *m, int32_t milliseconds);
+/* Writes the cause of the first error since the last claim, at most `cap` bytes, terminated. Returns the
+ * length. */
+int32_t chord_pager_error(const chord_model *m, char *dst, size_t cap);
+/* Returns the address of two words that change, int32_t[2]: word 0 with each layer that becomes loaded or
+ * failed, word 1 when a layer may be wanted. A host that waits for a layer reads word 0 before the step,
+ * and sleeps while it has that value. NULL: no layer is paged. */
+const int32_t *chord_pager_word(const chord_model *m);
+
+/* Writes which rows of LAZY tensors the batch under way still needs: triples (tensor, row of the batch,
+ * token id), at most `cap`. Returns the number of rows that are missing. Error: INVALID_ARGUMENT. */
+int32_t chord_session_lazy_rows(const chord_session *s, int32_t *triples, int32_t cap);
+/* Loads the row of a lazy tensor for row `row` of the batch under way: `n` bytes in file form, row `id` of
+ * the tensor. Errors: INVALID_ARGUMENT, INVALID_GGUF (as chord_model_load_rows()); chord_last_error() has
+ * the cause. */
+chord_status chord_session_load_row(chord_session *s, int32_t tensor, int32_t row, const void *bytes,
+                                    size_t n);
 
 /* ---- text -------------------------------------------------------------------------------------- */
 
@@ -497,12 +582,14 @@ chord_status chord_session_outputs(chord_session *s, int32_t mode);
  *   MORE          the budget is spent
  *   NEED_MEMORY   the next batch needs pages and hasn't started: give state.wanted_bytes with
  *                 chord_model_give()
- *   NEED_WEIGHTS  the weights of state.layer aren't resident
+ *   NEED_WEIGHTS  the weights of state.layer aren't there: load the layer, or wait for the loader; layer -1:
+ *                 chord_session_lazy_rows(). Nothing is lost
  *   CANCELLED     the session is at the end of its last finished batch; its pending tokens are dropped
  *
  * These errors change nothing: BUSY (another session of the model has a batch under way), INVALID_ARGUMENT
  * (the weights are external, or the keys and values of an earlier position are in another executor;
- * truncate to that position). Every other error leaves the session as CANCELLED does. */
+ * truncate to that position). Every other error leaves the session as CANCELLED does, also that of a layer
+ * that couldn't be loaded (chord_model_layer_failed()). */
 chord_status chord_session_step(chord_session *s, uint64_t budget);
 
 /* The three calls of a step, for an executor outside the library (a GPU's, the tests' interpreter):

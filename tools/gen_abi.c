@@ -13,16 +13,18 @@
 /* clang-format off */
 #define CONFIG(F, T)                                                                                \
     F(T, version) F(T, size) F(T, n_ctx) F(T, n_batch) F(T, n_logits) F(T, kv_type) F(T, n_threads) \
-    F(T, isa) F(T, external) F(T, reserved)
+    F(T, isa) F(T, external) F(T, lazy) F(T, resident_bytes)
 #define PLAN_INFO(F, T)                                                                             \
     F(T, version) F(T, size) F(T, n_tensors) F(T, n_ops) F(T, n_ctx) F(T, n_batch) F(T, n_logits)   \
     F(T, n_threads) F(T, bytes) F(T, weight_bytes) F(T, vocabulary_bytes) F(T, activation_bytes)    \
     F(T, header_bytes) F(T, file_weight_bytes) F(T, file_vocabulary_bytes) F(T, page_bytes)         \
     F(T, context_bytes)                                                                             \
-    F(T, session_bytes) F(T, data_begin) F(T, data_end) F(T, madds_per_token)
+    F(T, session_bytes) F(T, data_begin) F(T, data_end) F(T, madds_per_token)                       \
+    F(T, n_paged) F(T, n_ring) F(T, n_lazy) F(T, reserved) F(T, layer_bytes) F(T, ring_bytes)       \
+    F(T, paged_bytes)
 #define TENSOR_INFO(F, T)                                                                           \
     F(T, version) F(T, size) F(T, type) F(T, n_dims) F(T, ne) F(T, file_off) F(T, file_bytes)       \
-    F(T, placement) F(T, is_ready) F(T, file) F(T, is_vector)
+    F(T, placement) F(T, is_ready) F(T, file) F(T, is_vector) F(T, layer) F(T, reserved)
 #define MODEL_INFO(F, T)                                                                            \
     F(T, version) F(T, size) F(T, n_vocab) F(T, n_embd) F(T, n_layer) F(T, n_head) F(T, n_kv)       \
     F(T, head_dim) F(T, n_ff) F(T, n_ctx_train) F(T, file_type) F(T, bos) F(T, eos) F(T, unk)       \
@@ -141,6 +143,8 @@ static void print_enums(void)
     ENTRY(PLACE_, RESIDENT);
     ENTRY(PLACE_, EXTERNAL);
     ENTRY(PLACE_, SKIPPED);
+    ENTRY(PLACE_, PAGED);
+    ENTRY(PLACE_, LAZY);
     close_object("Place", "Place");
 
     printf("\n/** Flags of tokenise and detokenise. */");

@@ -24,7 +24,7 @@ DIST = ROOT / "dist"
 # Gzipped bytes. wasm-chord/inline holds both 32-bit modules, all JavaScript and webgpu.js.
 BUDGET = {"wasm32-relaxed.wasm": 80_000, "wasm32-simd.wasm": 76_000, "wasm64-relaxed.wasm": 82_000,
           "JavaScript, level 1": 40_000, "JavaScript, level 2": 63_000, "first load: level 2, relaxed": 140_000,
-          "with the template engine": 172_000, "with all that a chat loads": 187_000,
+          "with the template engine": 173_500, "with all that a chat loads": 187_000,
           "with every optional chunk": 192_000, "webgpu.js": 100_000,
           "wasm-chord/inline, all in one": 390_000}
 

@@ -24,6 +24,7 @@ static const char usage[] =
     "  --threads N             threads that compute (1)\n"
     "  --ctx N                 context length (the trained length, at most 4096)\n"
     "  --kv f16|q8_0|f32       type of the KV cache (f16)\n"
+    "  --memory BYTES          for weights, vocabulary and activations; layers that don't fit are read again and again\n"
     "  --isa scalar|vector     kernels (vector, where this machine has them)\n"
     "  --max-tokens N          (256; chat: the context)\n"
     "  --temperature X (0.8)  --top-k N (40)  --top-p X (0.95)  --min-p X (0.05)\n"
@@ -97,13 +98,14 @@ static int set_option(cli *c, const char *name, const char *value)
     int32_t *integer = integer_of(c, name);
     float *real = real_of(c, name);
     const char **text = text_of(c, name);
-    int const is_kv = !strcmp(name, "--kv");
-    if (!integer && !real && !text && !is_kv && strcmp(name, "--isa"))
+    int const is_kv = !strcmp(name, "--kv"), is_memory = !strcmp(name, "--memory");
+    if (!integer && !real && !text && !is_kv && !is_memory && strcmp(name, "--isa"))
         return cli_usage("'%s' isn't an option", name);
     if (!value) return cli_usage("%s needs a value", name);
-    if (integer || real) {
+    if (integer || real || is_memory) {
         char *end = NULL;
-        if (integer) *integer = (int32_t)strtol(value, &end, 10);
+        if (is_memory) c->memory = strtod(value, &end);
+        else if (integer) *integer = (int32_t)strtol(value, &end, 10);
         else *real = strtof(value, &end);
         return end == value || *end ? cli_usage("%s %s isn't a number", name, value) : 0;
     }
@@ -201,9 +203,9 @@ int main(int argc, char **argv)
         int result = parse_arguments(&c, argc, argv, commands[i].has_text);
         if (!result) result = check_arguments(&c, commands[i].run);
         if (result) return result;
-        chord_status const status = chord_load_file(&c.loaded, argv[2], &c.config, 0,
-                                                    commands[i].run == cli_info,
-                                                    isatty(2) ? show_progress : NULL);
+        chord_status const status = chord_load_within(&c.loaded, argv[2], &c.config, c.memory,
+                                                      commands[i].run == cli_info,
+                                                      isatty(2) ? show_progress : NULL);
         if (status < 0) {
             char text[1000];
             snprintf(text, sizeof text, "%.500s: %s", argv[2], c.loaded.error);

@@ -24,6 +24,7 @@ typedef struct cli {
     const char *text, *ids; /* the text or --prompt; --ids as given */
     const char *system, *chat_template;
     int32_t json, program, tensors, all, chat, ignore_eos, no_special, no_parse;
+    double memory; /* --memory; 0: no limit */
     int32_t max_tokens, seed; /* max_tokens -1: not given */
 } cli;
 

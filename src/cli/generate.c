@@ -91,6 +91,20 @@ static void print_piece(cli *c, void *to, int32_t token, const char *text, size_
     fflush(stdout);
 }
 
+/* Prints what paging cost: `n` batches were evaluated in `ms`. */
+static void print_paging(const cli *c, double n, double ms)
+{
+    const chord_plan_info *p = &c->loaded.plan;
+    if (!c->loaded.reader) return;
+    const chord_reader_figures f = c->loaded.reader->figures;
+    fprintf(
+        stderr,
+        "%d layers are paged through %d slots (%.1f MB); %.1f MB read in %.0f batches, %.1f MB each: read %.0f ms, "
+        "repack %.0f ms; %.0f waits, %.0f of %.0f ms\n",
+        p->n_paged, p->n_ring, p->ring_bytes / 1e6, (double)(f.bytes + f.lazy_bytes) / 1e6, n,
+        (double)(f.bytes + f.lazy_bytes) / 1e6 / n, f.read_ms, f.repack_ms, (double)f.waits, f.waited_ms, ms);
+}
+
 int cli_generate(cli *c)
 {
     int32_t n;
@@ -111,5 +125,7 @@ int cli_generate(cli *c)
     fprintf(stderr, "\n%d prompt tokens in %.2f s (%.1f/s), %d tokens in %.2f s (%.1f/s)\n", n,
             f.prompt_ms / 1e3, n / (f.prompt_ms / 1e3 + 1e-9), f.n_tokens, f.decode_ms / 1e3,
             (f.n_tokens ? f.n_tokens - 1 : 0) / (f.decode_ms / 1e3 + 1e-9));
+    int32_t const n_batch = c->loaded.plan.n_batch;
+    print_paging(c, (n + n_batch - 1) / n_batch + f.n_tokens - 1, f.prompt_ms + f.decode_ms);
     return 0;
 }

@@ -10,7 +10,9 @@ void chord_batch_leave(chord_session *s)
 {
     s->cursor = (chord_cursor){ 0, 0, 0 };
     s->is_given = 0;
-    if (s->model->active == s) s->model->active = NULL;
+    if (s->model->active != s) return;
+    s->model->active = NULL;
+    chord_pager_rewind(&s->model->pager);
 }
 
 static chord_status cancelled(chord_session *s)
@@ -32,6 +34,7 @@ static chord_status next_batch(chord_session *s)
     CHORD_TRY(chord_sequence_next_batch(&s->sequence));
     m->active = s;
     m->shown = NULL;
+    chord_lazy_begin(m);
     s->cursor = (chord_cursor){ 0, 0, 0 };
     s->batch_work = chord_exec_work(&m->plan, &s->sequence.batch);
     s->batch_work_done = 0;
@@ -93,6 +96,7 @@ chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out)
     if (!s->is_given) {
         s->is_given = 1;
         s->cursor = (chord_cursor){ 0, 0, 0 };
+        chord_pager_rewind(&s->model->pager);
         s->batch_work_done = 0;
         for (int32_t i = 0; i < s->sequence.batch.n_outputs; i++)
             chord_output_row(s->model, i)[0] = __builtin_nanf("");
@@ -182,6 +186,7 @@ static chord_status run_batch(chord_session *s, uint64_t budget, uint64_t *spent
                       .budget = budget,
                       .cancel = &s->cancel,
                       .pool = &m->pool,
+                      .pager = &m->pager,
                       .profile = m->profile };
     chord_status const status = chord_exec_run(&run, &m->error);
     s->cursor = run.cursor;

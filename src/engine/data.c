@@ -34,14 +34,6 @@ uint64_t chord_data_position(const chord_model *m)
     return m->at < m->plan.n_tensors ? tensor_at(m)->file_off + m->filled : UINT64_MAX;
 }
 
-static chord_status bad_row(chord_model *m, const chord_tensor *t, int64_t row)
-{
-    return chord_fail(
-        &m->error, CHORD_INVALID_GGUF,
-        "tensor %q: row %u holds a block that no quantiser writes (an infinite scale, a NaN or a code out of range)",
-        t->name, (size_t)t->n_name, (uint64_t)row);
-}
-
 /* Checks rows [first, first + n), complete in the staging area, and writes them to their place. */
 static chord_status place_rows(chord_model *m, const chord_tensor *t, int64_t first, int32_t n)
 {
@@ -53,12 +45,12 @@ static chord_status place_rows(chord_model *m, const chord_tensor *t, int64_t fi
         for (int32_t i = 0; i < n; i++) rows[i] = staging + (uint64_t)i * t->row_bytes;
         if (!chord_format_repack(f, t->data + (uint64_t)(first / 4) * chord_x4_bytes(f, n_cols), rows,
                                  n_cols))
-            return bad_row(m, t, first);
+            return chord_bad_row(&m->error, t, first);
         return CHORD_OK;
     }
     for (int32_t i = 0; i < n; i++) {
         const uint8_t *row = staging + (uint64_t)i * t->row_bytes;
-        if (!chord_format_check(f, row, n_cols)) return bad_row(m, t, first + i);
+        if (!chord_format_check(f, row, n_cols)) return chord_bad_row(&m->error, t, first + i);
         if (t->layout == CHORD_LAYOUT_VECTOR)
             f->decode((float *)(void *)t->data + (first + i) * n_cols, row, n_cols);
         else chord_copy(t->data + (uint64_t)(first + i) * t->row_bytes, row, (size_t)t->row_bytes);

@@ -9,6 +9,7 @@
  *   session.c  tokens in and out: push, sampling, truncate, fork
  *   save.c     save and restore, the fingerprint of a model
  *   batch.c    next, accept, drop; a step is these three and the CPU executor
+ *   paging.c   paged layers and lazy rows
  *   text.c     the vocabulary's calls
  *
  * Invariant: at most one session of a model has a batch under way (`active`), because all sessions share the
@@ -52,6 +53,7 @@ struct chord_model {
     uint64_t staged;              /* bytes of that tensor in the staging area, not yet in place */
 
     chord_pool pool;
+    chord_pager pager;
     chord_page_pool pools[CHORD_MAX_CLASSES]; /* one per class of the plan */
     double *profile;              /* the host's array, see chord_model_profile() */
     chord_session *active;        /* the session that has a batch under way, or NULL */
@@ -86,10 +88,18 @@ chord_status chord_wrong_phase(const chord_model *m, const char *call);
 /* Returns the plan of a model after chord_model_plan(), otherwise NULL. */
 const chord_plan *chord_model_plan_of(const chord_model *m);
 
+/* info.c */
+/* Writes an error's text, at most `cap` bytes, terminated. Returns the length. */
+int32_t chord_error_text(const chord_error *e, char *dst, size_t cap);
+
 /* batch.c */
 /* Ends the batch under way, computed or not: another session may use the slots. */
 void chord_batch_leave(chord_session *s);
 float *chord_output_row(const chord_model *m, int32_t row);
+
+/* paging.c */
+/* Marks the rows of lazy tensors as missing: another batch begins. */
+void chord_lazy_begin(chord_model *m);
 
 /* session.c */
 /* Returns the bytes of pages and states of a session with a full context. */

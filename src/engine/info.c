@@ -30,6 +30,7 @@ chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_in
                                 .file_bytes = (double)t->file_bytes,
                                 .placement = t->placement,
                                 .is_ready = t->is_ready,
+                                .layer = t->layer,
                                 .file = t->file,
                                 .is_vector = t->layout == CHORD_LAYOUT_VECTOR };
     for (int d = 0; d < 4; d++) out->ne[d] = (double)t->ne[d];
@@ -148,13 +149,18 @@ chord_status chord_model_profile(chord_model *m, double *ms)
     return CHORD_OK;
 }
 
-int32_t chord_last_error(const chord_model *m, char *dst, size_t cap)
+int32_t chord_error_text(const chord_error *e, char *dst, size_t cap)
 {
-    if (!m || !dst || !cap) return 0;
-    size_t const n = (size_t)m->error.length < cap - 1 ? (size_t)m->error.length : cap - 1;
-    chord_copy(dst, m->error.text, n);
+    if (!dst || !cap) return 0;
+    size_t const n = (size_t)e->length < cap - 1 ? (size_t)e->length : cap - 1;
+    chord_copy(dst, e->text, n);
     dst[n] = 0;
     return (int32_t)n;
+}
+
+int32_t chord_last_error(const chord_model *m, char *dst, size_t cap)
+{
+    return m ? chord_error_text(&m->error, dst, cap) : 0;
 }
 
 /* ---- metadata as text ------------------------------------------------------------------------------- */

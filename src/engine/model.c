@@ -286,6 +286,8 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
     const chord_tensor *first = &p->tensors[p->file_order[0]],
                        *last = &p->tensors[p->file_order[p->n_tensors - 1]];
     uint64_t resident = 0;
+    double paged = 0;
+    for (int32_t i = 0; i < p->n_pages; i++) paged += (double)p->pages[i].file_bytes;
     for (int32_t i = 0; i < p->n_tensors; i++)
         if (p->tensors[i].placement == CHORD_PLACE_RESIDENT) resident += p->tensors[i].file_bytes;
     const chord_vocab_source *v = &m->vocab_source;
@@ -312,6 +314,12 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
         .data_begin = (double)first->file_off,
         .data_end = (double)(last->file_off + last->file_bytes),
         .madds_per_token = (double)token_work(m),
+        .n_paged = p->n_pages,
+        .n_ring = p->n_pages ? p->n_ring : 0,
+        .n_lazy = p->n_lazy,
+        .layer_bytes = (double)p->layer_bytes,
+        .ring_bytes = p->n_pages ? (double)p->n_ring * (double)p->slot_bytes : 0,
+        .paged_bytes = paged,
     };
 }
 
@@ -349,6 +357,7 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
     CHORD_TRY(chord_plan_memory(&m->plan, &memory, m->vocab_bytes, &m->vocab_block, &map));
     CHORD_TRY(failed(m, chord_vocab_build(&m->vocab, m->vocab_block, m->vocab_bytes, &m->vocab_source,
                                           &m->error)));
+    if (m->plan.n_pages) m->pager.plan = &m->plan;
     m->pool.n_threads = m->plan.n_threads;
     m->pool.patience_ms = PATIENCE_MS;
     for (int32_t c = 0; c < m->plan.n_classes; c++) m->pools[c].payload_bytes = m->plan.classes[c].page_bytes;
@@ -370,7 +379,9 @@ int32_t chord_threads_ready(const chord_model *m)
 }
 void chord_model_stop(chord_model *m)
 {
-    if (m) chord_pool_stop(&m->pool);
+    if (!m) return;
+    chord_pool_stop(&m->pool);
+    chord_pager_stop(&m->pager);
 }
 
 const chord_plan *chord_model_plan_of(const chord_model *m)

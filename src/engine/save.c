@@ -13,8 +13,10 @@ static uint64_t add_tensor(uint64_t sum, const chord_tensor *t)
     sum = chord_sum(sum, t->name, (size_t)t->n_name);
     sum = ADD(sum, t->type);
     sum = ADD(sum, t->ne);
-    /* in memory, because the layout is the same for every isa */
-    return t->data ? chord_sum(sum, t->data, t->bytes < SAMPLE ? (size_t)t->bytes : SAMPLE) : sum;
+    /* In memory, because the layout is the same for every isa. Only tensors that are there in every plan: a
+     * save of a resident model continues in a paged one. */
+    bool const is_there = t->layout == CHORD_LAYOUT_VECTOR || (t->layout == CHORD_LAYOUT_X4 && t->layer < 0);
+    return t->data && is_there ? chord_sum(sum, t->data, t->bytes < SAMPLE ? (size_t)t->bytes : SAMPLE) : sum;
 }
 
 static chord_save_model save_model(const chord_model *m)

@@ -56,16 +56,37 @@ static chord_status run_slice(chord_run *run, chord_error *e)
     return CHORD_OK;
 }
 
+/* Returns whether the rows that an EMBED looks up are in memory. */
+static bool rows_are_there(const chord_run *run)
+{
+    const chord_tensor *t = &run->plan->tensors[run->op->weight[0]];
+    return t->placement != CHORD_PLACE_LAZY ||
+           chord_lazy_next(run->plan, t, run->batch, 0) == run->batch->n_tokens;
+}
+
+/* Gets or gives back the weights that the op at the cursor needs. NEED_WEIGHTS: they aren't there. */
+static chord_status get_weights(chord_run *run, chord_error *e)
+{
+    switch (run->op->kind) {
+    case CHORD_OP_ACQUIRE:
+        run->layer = run->op->layer;
+        if (run->pager) CHORD_TRY(chord_pager_acquire(run->pager, run->cursor.op, e));
+        return layer_is_ready(run->plan, run->cursor.op) ? CHORD_OK : CHORD_NEED_WEIGHTS;
+    case CHORD_OP_RELEASE:
+        if (run->pager) chord_pager_release(run->pager, run->op->layer);
+        return CHORD_OK;
+    case CHORD_OP_EMBED: run->layer = CHORD_NONE; return rows_are_there(run) ? CHORD_OK : CHORD_NEED_WEIGHTS;
+    default: return CHORD_OK;
+    }
+}
+
 /* Walks from run->cursor on and moves the cursor. */
 static chord_status walk(chord_run *run, chord_error *e)
 {
     const chord_program *p = &run->plan->program;
     for (chord_cursor *at = &run->cursor; at->op < p->n_ops; at->op++, at->unit = 0) {
         run->op = &p->ops[at->op];
-        if (run->op->kind == CHORD_OP_ACQUIRE && !layer_is_ready(run->plan, at->op)) {
-            run->layer = run->op->layer;
-            return CHORD_NEED_WEIGHTS;
-        }
+        if (!at->unit) CHORD_TRY(get_weights(run, e));
         run->cut = chord_op_cut(run->plan, run->op, run->batch);
         while (at->unit < run->cut.n_units) CHORD_TRY(run_slice(run, e));
     }

@@ -8,6 +8,7 @@
  *
  *   pool.c    the threads: join, claim, stop; the leader's offer and its wait (spin, then sleep)
  *   exec.c    the walk: cursor, budget, cancel flag
+ *   pager.h   layers whose weights are read while others compute
  *   op.h      the interface of an op; op.c holds the table of ops; each op_<name>.c holds one op
  *
  * Bitwise rule: no output element depends on how units are cut. A slice of a stage may end after any
@@ -19,6 +20,7 @@
 #include "../kernels/kernels.h"
 #include "../program/batch.h"
 #include "../program/plan.h"
+#include "pager.h"
 
 struct chord_run;
 
@@ -58,6 +60,7 @@ typedef struct chord_run {
     int32_t layer; /* out: after NEED_WEIGHTS */
     double *profile; /* NULL, or milliseconds by op; the walk adds to them */
     struct chord_pool *pool;
+    chord_pager *pager; /* NULL: nothing is paged */
     /* The walk uses these fields: */
     const chord_op *op; /* at the cursor */
     chord_cut cut; /* of op */
@@ -110,8 +113,9 @@ void chord_pool_end(chord_pool *p);
 void chord_pool_charge(chord_pool *p, double lost, double now);
 bool chord_pool_is_alone(chord_pool *p);
 
-/* Walks from run->cursor on. Returns DONE (the batch is complete), MORE, CANCELLED, NEED_WEIGHTS, or
- * INTERNAL (the pool is broken, or a value isn't finite). Only the leader calls this function. */
+/* Walks from run->cursor on. Returns DONE (the batch is complete), MORE, CANCELLED, NEED_WEIGHTS, INTERNAL
+ * (the pool is broken, or a value isn't finite), or the status of a layer's load that failed. Only the
+ * leader calls this function. */
 chord_status chord_exec_run(chord_run *run, chord_error *e);
 
 /* Sets plan->work_bytes and plan->thread_scratch_bytes, the memory that ops need besides slots. Call it

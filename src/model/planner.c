@@ -24,6 +24,7 @@ static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor 
     t->n_dims = in->n_dims;
     t->file = in->file;
     t->placement = -1; /* neither bound nor skipped yet */
+    t->page = CHORD_NONE;
     chord_copy(t->ne, in->ne, sizeof t->ne);
 
     const chord_format *f = chord_format_of(in->type);
@@ -229,6 +230,19 @@ static chord_status plan_caches(chord_plan *plan, int32_t kv_type, chord_arena *
     return CHORD_OK;
 }
 
+/* A batch reads each paged layer once. Q4_K has 0.56 bytes per weight, and a batch of 512 tokens does 512
+ * multiply-adds with each: at 40 GMAC/s (a thread) a disk of 44 MB/s keeps up, at 150 one of 160 MB/s. With
+ * 256 tokens it must be twice as fast, which slow sources aren't. The activations are memory that pinned
+ * layers could use, so those of 512 tokens must cost at most an eighth of it. */
+static int32_t default_batch(const chord_plan *plan, const chord_config *c)
+{
+    uint64_t row = 0; /* bytes of a token's activations, if no two slots shared memory */
+    for (int32_t s = 0; s < plan->program.n_slots; s++)
+        if (plan->program.slots[s].rows == CHORD_ROWS_BATCH)
+            row += (uint64_t)chord_slot_stride(&plan->program.slots[s]) * 4;
+    return plan->n_pages && (double)(512 * row) <= c->resident_bytes / 8 ? 512 : 256;
+}
+
 chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const chord_config *c,
                                chord_arena *tables, chord_error *e)
 {
@@ -252,7 +266,8 @@ chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const c
     if (plan->n_ctx > (1 << 24))
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens; the maximum is %d", plan->n_ctx,
                           1 << 24);
-    plan->n_batch = clamp(c->n_batch ? c->n_batch : 256, 1, clamp(plan->n_ctx, 1, 4096));
+    CHORD_TRY(chord_plan_paging(plan, c, tables));
+    plan->n_batch = clamp(c->n_batch ? c->n_batch : default_batch(plan, c), 1, clamp(plan->n_ctx, 1, 4096));
     int32_t const fits = clamp((int32_t)(LOGITS_BYTES / 4 / (uint32_t)h->n_vocab), 1, plan->n_batch);
     plan->n_logits = clamp(c->n_logits ? c->n_logits : fits, 1, plan->n_batch);
     plan->n_threads = clamp(c->n_threads, 1, 64);
@@ -332,21 +347,32 @@ static chord_status place_slots(chord_plan *plan, chord_arena *memory)
     return CHORD_OK;
 }
 
+bool chord_plan_tensor_bytes(const chord_tensor *t, uint64_t *bytes)
+{
+    uint64_t rows = (uint64_t)t->n_rows;
+    if (t->layout == CHORD_LAYOUT_X4) rows = (rows + 3) & ~3ull;
+    uint64_t const row_bytes = t->layout == CHORD_LAYOUT_VECTOR ? (uint64_t)t->ne[0] * 4 : t->row_bytes;
+    return chord_mul(rows, row_bytes, bytes);
+}
+
 static chord_status place_weights(chord_plan *plan, chord_arena *memory)
 {
     for (int32_t k = 0; k < plan->n_tensors; k++) {
         chord_tensor *t = &plan->tensors[plan->file_order[k]];
         t->data = NULL;
         t->bytes = 0;
-        if (t->placement != CHORD_PLACE_RESIDENT) continue;
-        uint64_t rows = (uint64_t)t->n_rows;
-        if (t->layout == CHORD_LAYOUT_X4) rows = (rows + 3) & ~3ull;
-        uint64_t const row_bytes = t->layout == CHORD_LAYOUT_VECTOR ? (uint64_t)t->ne[0] * 4 : t->row_bytes;
-        if (!chord_mul(rows, row_bytes, &t->bytes)) return CHORD_NEED_MEMORY;
+        if (t->placement == CHORD_PLACE_EXTERNAL || t->placement == CHORD_PLACE_SKIPPED) continue;
+        bool const is_lazy = t->placement == CHORD_PLACE_LAZY;
+        if (is_lazy ? !chord_mul((uint64_t)plan->n_batch, t->row_bytes + 1, &t->bytes)
+                    : !chord_plan_tensor_bytes(t, &t->bytes))
+            return CHORD_NEED_MEMORY;
+        if (t->placement == CHORD_PLACE_PAGED) continue; /* its place is in a slot */
         t->data = chord_arena_take(memory, t->bytes, CHORD_BLOCK_ALIGN);
         if (!t->data && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
     }
-    return CHORD_OK;
+    if (!plan->n_pages) return CHORD_OK;
+    plan->ring = chord_arena_take(memory, (uint64_t)plan->n_ring * plan->slot_bytes, CHORD_BLOCK_ALIGN);
+    return plan->ring || memory->cap == CHORD_MEASURE ? CHORD_OK : CHORD_NEED_MEMORY;
 }
 
 /* Allocates RoPE tables, the executor's work memory and scratch, and the sampler's scratch. */

@@ -24,8 +24,14 @@ chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, const cho
 chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord_hparams *h,
                                 const chord_gguf *g, chord_arena *tables, chord_error *e);
 
-/* Sets the plan's sizes from the config (defaults, bounds) and lays out the caches. Their table is allocated
- * from `tables`. */
+/* Finds each tensor's layer and decides, by config.resident_bytes and config.lazy, which tensors are PAGED
+ * and LAZY (paging.c). The table of pages is allocated from `tables`. chord_plan_config() calls it. */
+chord_status chord_plan_paging(chord_plan *plan, const chord_config *config, chord_arena *tables);
+/* Sets *bytes to a tensor's bytes in memory, padding rows included. Returns false on overflow. */
+bool chord_plan_tensor_bytes(const chord_tensor *t, uint64_t *bytes);
+
+/* Sets the plan's sizes from the config (defaults, bounds), chooses paged layers and lays out the caches.
+ * Tables are allocated from `tables`. */
 chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const chord_config *config,
                                chord_arena *tables, chord_error *e);
 

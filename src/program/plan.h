@@ -28,8 +28,23 @@ typedef struct chord_tensor {
     uint64_t file_off, file_bytes; /* offset from the file's first byte; bytes in the file */
     uint64_t row_bytes;           /* bytes of a row in file form */
     uint64_t bytes;               /* bytes in memory, padding rows included */
-    uint8_t *data;                /* NULL until chord_model_begin(), or if not resident */
+    int32_t layer;                /* the layer that alone uses it, or CHORD_NONE */
+    int32_t page;                 /* PAGED: index into plan.pages, otherwise CHORD_NONE */
+    uint64_t slot_off;            /* PAGED: offset in a slot of the ring */
+    /* NULL until chord_model_begin(), or if not in memory. PAGED: set by the leader while it has the layer.
+     * LAZY: n_batch rows in the order of the batch, then n_batch bytes, 1 where the row is there. */
+    uint8_t *data;
 } chord_tensor;
+
+/* A *page*: the matrices of a paged layer (exec/pager.h). Pages are in the order of the walk. */
+enum { CHORD_RING = 2 }; /* maximum slots of a ring */
+typedef struct chord_page {
+    int32_t layer, op; /* op: its ACQUIRE */
+    int64_t n_rows; /* rows of its matrices */
+    uint64_t bytes, file_bytes;
+    int64_t n_loaded; /* atomic: rows in place since the page was claimed */
+    int32_t fault; /* atomic: 0, or the status of a load that failed */
+} chord_page;
 
 /* A cache of the program with its place. Caches of one kind and window form a *class*. A page of a class
  * holds CHORD_PAGE_TOKENS tokens of every cache of the class, [cache][K, V][head][token][width]. Each
@@ -37,38 +52,44 @@ typedef struct chord_tensor {
 #define CHORD_MAX_CLASSES 8
 typedef struct chord_cache {
     chord_cache_spec spec;
-    int32_t type;                 /* CHORD_KV_*; CHORD_KV_F32 for a STATE */
-    int32_t cls;                  /* index into the plan's classes */
-    uint64_t k_row, v_row;        /* bytes of one token of one head */
-    uint64_t k_head, v_head;      /* bytes of CHORD_PAGE_TOKENS rows of one head, a multiple of 16 */
-    uint64_t k_off, v_off;        /* offsets in the page or state; equal if values are a part of the keys */
+    int32_t type; /* CHORD_KV_*; CHORD_KV_F32 for a STATE */
+    int32_t cls; /* index into the plan's classes */
+    uint64_t k_row, v_row; /* bytes of one token of one head */
+    uint64_t k_head, v_head; /* bytes of CHORD_PAGE_TOKENS rows of one head, a multiple of 16 */
+    uint64_t k_off, v_off; /* offsets in the page or state; equal if values are a part of the keys */
 } chord_cache;
 
 typedef struct chord_cache_class {
-    int32_t kind, window;         /* CHORD_CACHE_*; window is 0 unless kind is WINDOW */
-    uint64_t page_bytes;          /* bytes of a page or of the state, a multiple of CHORD_BLOCK_ALIGN */
+    int32_t kind, window; /* CHORD_CACHE_*; window is 0 unless kind is WINDOW */
+    uint64_t page_bytes; /* bytes of a page or of the state, a multiple of CHORD_BLOCK_ALIGN */
 } chord_cache_class;
 
 typedef struct chord_plan {
     chord_program program;
-    chord_tensor *tensors;        /* in the order of the file's table */
+    chord_tensor *tensors; /* in the order of the file's table */
     int32_t n_tensors;
-    int32_t *file_order;          /* tensor indices by ascending file and offset */
+    int32_t *file_order; /* tensor indices by ascending file and offset */
     int32_t n_ctx, n_batch, n_logits, n_threads;
     int32_t n_vocab;
-    int32_t is_external;          /* 1: an executor outside the library has matrices, slots and caches */
-    chord_cache *caches;          /* program.n_caches */
+    /* Paging (model/paging.c): n_pages layers share n_ring slots. */
+    chord_page *pages;
+    int32_t n_pages, n_ring, n_lazy;
+    uint64_t layer_bytes; /* of the matrices of all layers */
+    uint64_t slot_bytes;
+    uint8_t *ring; /* [n_ring][slot_bytes] */
+    int32_t is_external; /* 1: an executor outside the library has matrices, slots and caches */
+    chord_cache *caches; /* program.n_caches */
     int32_t n_classes;
     chord_cache_class classes[CHORD_MAX_CLASSES];
     float *slots[CHORD_MAX_SLOTS]; /* is_external: the output slot only, all others are NULL */
-    double *rope_freqs[CHORD_MAX_ROPES];  /* n_rot / 2 angles per position */
+    double *rope_freqs[CHORD_MAX_ROPES]; /* n_rot / 2 angles per position */
     /* The CPU executor's memory, measured by chord_exec_measure(): */
-    uint8_t *work;                /* results that an op keeps from one of its stages to the next */
+    uint8_t *work; /* results that an op keeps from one of its stages to the next */
     uint64_t work_bytes;
-    uint8_t *thread_scratch;      /* [n_threads][thread_scratch_bytes] */
+    uint8_t *thread_scratch; /* [n_threads][thread_scratch_bytes] */
     uint64_t thread_scratch_bytes;
-    uint8_t *sample_scratch;      /* n_vocab x 8 bytes: candidates of the sampler */
-    uint8_t *staging;             /* load: four rows of the widest tensor; overlaps the activations */
+    uint8_t *sample_scratch; /* n_vocab x 8 bytes: candidates of the sampler */
+    uint8_t *staging; /* load: four rows of the widest tensor; overlaps the activations */
     uint64_t staging_bytes;
 } chord_plan;
 

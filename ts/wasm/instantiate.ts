@@ -44,6 +44,13 @@ export interface Exports {
   thread_join(m: number, index: number): number;
   threads_ready(m: number): number;
   model_stop(m: number): void;
+  model_want_layer(m: number): number;
+  model_load_rows(m: number, tensor: number, firstRow: number, rows: number, bytes: number): number;
+  model_layer_loaded(m: number, layer: number): number;
+  model_layer_failed(m: number, layer: number, status: number): number;
+  model_wait_layer(m: number, milliseconds: number): number;
+  pager_word(m: number): number;
+  pager_error(m: number, dst: number, cap: number): number;
   tokenize_bytes(m: number, n: number): number;
   tokenizer_bytes(): number;
   tokenizer_open(m: number, text: number, n: number, flags: number, block: number, bytes: number): number;
@@ -79,6 +86,8 @@ export interface Exports {
   session_reserve(s: number, ahead: number): number;
   session_pages(s: number, cls: number, first: number, numbers: number, cap: number): number;
   session_copies(s: number, triples: number, cap: number): number;
+  session_lazy_rows(s: number, triples: number, cap: number): number;
+  session_load_row(s: number, tensor: number, row: number, bytes: number, n: number): number;
   session_accept_batch(s: number): number;
   session_drop_batch(s: number): number;
   session_cancel(s: number): void;

@@ -88,14 +88,22 @@ static char *shard_tail(char *path)
     return tail;
 }
 
-/* Opens file `file` at offset `at`. The other shards of a model are beside the given one. */
-static chord_status open_file(chord_loaded *l, source *s, int32_t file, uint64_t at)
+/* Writes the path of file `file`: the other shards of a model are beside the given one. Returns 0 if they
+ * can't be named. */
+#define PATH_BYTES 4096
+static int path_of(const source *s, int32_t file, char path[static PATH_BYTES])
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s", s->path);
+    snprintf(path, PATH_BYTES, "%s", s->path);
     char *tail = shard_tail(path);
     if (tail) snprintf(tail, SHARD_TAIL + 1, "-%05d%s", file + 1, s->path + strlen(path) - SHARD_TAIL + 6);
-    else if (file)
+    return tail || !file;
+}
+
+/* Opens file `file` at offset `at`. */
+static chord_status open_file(chord_loaded *l, source *s, int32_t file, uint64_t at)
+{
+    char path[PATH_BYTES];
+    if (!path_of(s, file, path))
         return fail(l, CHORD_INVALID_ARGUMENT,
                     "the file is shard 1 of %d; the others are found by names like model-00001-of-%05d.gguf",
                     chord_model_files(l->model), chord_model_files(l->model));
@@ -185,28 +193,64 @@ static chord_status start_pool(chord_loaded *l, int32_t n_threads)
     return CHORD_OK;
 }
 
-static chord_status load(chord_loaded *l, source *s, const chord_config *config, int only_header,
-                         chord_load_progress *progress)
+static chord_status start_reader(chord_loaded *l, const source *s)
 {
-    chord_status status = load_header(l, s);
-    if (status != CHORD_DONE) return status;
-    status = chord_model_plan(l->model, config, &l->plan);
+    int32_t const n = chord_model_files(l->model);
+    char (*paths)[PATH_BYTES] = malloc((size_t)n * PATH_BYTES), **list = malloc((size_t)n * sizeof *list);
+    char error[300] = "no memory for reading layers";
+    for (int32_t i = 0; paths && list && i < n; i++) {
+        path_of(s, i, paths[i]);
+        list[i] = paths[i];
+    }
+    if (paths && list) l->reader = chord_reader_open(l->model, list, n, error);
+    free(paths);
+    free(list);
+    return l->reader ? CHORD_OK : fail(l, CHORD_INVALID_ARGUMENT, "%s", error);
+}
+
+/* Plans within `memory` bytes. A paged plan may have other activations than a resident one, so a second
+ * paged plan may be needed. */
+static chord_status plan_within(chord_loaded *l, chord_config config, double memory)
+{
+    chord_status status = chord_model_plan(l->model, &config, &l->plan);
+    config.resident_bytes = l->plan.layer_bytes;
+    for (int i = 0; memory > 0 && i < 3 && status == CHORD_OK && l->plan.bytes > memory; i++) {
+        config.resident_bytes -= l->plan.bytes - memory;
+        if (config.resident_bytes < 1) config.resident_bytes = 1;
+        status = chord_model_plan(l->model, &config, &l->plan);
+    }
     if (status == CHORD_NEED_MEMORY)
         return fail(l, CHORD_OUT_OF_MEMORY, "out-of-memory: the header needs more than %zu bytes",
                     HEADER_BYTES);
+    if (status == CHORD_OK && memory > 0 && l->plan.bytes > memory)
+        return fail(l, CHORD_OUT_OF_MEMORY,
+                    "out-of-memory: the model needs %.0f bytes, also if its layers are paged", l->plan.bytes);
+    return status;
+}
+
+static chord_status load(chord_loaded *l, source *s, const chord_config *config, double memory,
+                         int only_header, chord_load_progress *progress)
+{
+    chord_status status = load_header(l, s);
+    if (status != CHORD_DONE) return status;
+    status = plan_within(l, *config, memory);
     if (status != CHORD_OK || only_header) return status;
     void *block = l->plan.bytes < (double)(SIZE_MAX / 2) ? chord_load_block(l, (size_t)l->plan.bytes) : NULL;
     if (!block)
         return fail(l, CHORD_OUT_OF_MEMORY,
                     "out-of-memory: the model needs %.0f bytes, which can't be allocated", l->plan.bytes);
     status = chord_model_begin(l->model, block, (size_t)l->plan.bytes);
+    if (status >= 0 && (l->plan.n_paged || l->plan.n_lazy)) {
+        chord_status const started = start_reader(l, s);
+        if (started != CHORD_OK) return started;
+    }
     if (status == CHORD_MORE) status = load_data(l, s, progress);
     if (status != CHORD_DONE) return status;
     return start_pool(l, l->plan.n_threads);
 }
 
-chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk,
-                             int only_header, chord_load_progress *progress)
+static chord_status load_file(chord_loaded *l, const char *path, const chord_config *config, double memory,
+                              size_t chunk, int only_header, chord_load_progress *progress)
 {
     memset(l, 0, sizeof *l);
     if (!chunk) chunk = (size_t)4 << 20;
@@ -219,12 +263,24 @@ chord_status chord_load_file(chord_loaded *l, const char *path, const chord_conf
     } else {
         l->model = chord_model_init(header, HEADER_BYTES);
         status = open_file(l, &s, 0, 0);
-        if (status == CHORD_OK) status = load(l, &s, config, only_header, progress);
+        if (status == CHORD_OK) status = load(l, &s, config, memory, only_header, progress);
         if (status < 0 && !l->error[0]) fail_with_last(l, status);
     }
     free(s.chunk);
     if (s.f) fclose(s.f);
     return status;
+}
+
+chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk,
+                             int only_header, chord_load_progress *progress)
+{
+    return load_file(l, path, config, 0, chunk, only_header, progress);
+}
+
+chord_status chord_load_within(chord_loaded *l, const char *path, const chord_config *config, double memory,
+                               int only_header, chord_load_progress *progress)
+{
+    return load_file(l, path, config, memory, 0, only_header, progress);
 }
 
 chord_session *chord_load_session(chord_loaded *l)
@@ -237,7 +293,17 @@ chord_session *chord_load_session(chord_loaded *l)
 chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget)
 {
     for (;;) {
+        int32_t const look = chord_reader_look(l->reader);
         chord_status const status = chord_session_step(s, budget);
+        if (status == CHORD_NEED_WEIGHTS && l->reader) {
+            const char *error = NULL;
+            chord_status const served = chord_reader_serve(l->reader, s, look, &error);
+            if (served == CHORD_OK) continue;
+            if (!error) fail_with_last(l, served);
+            else fail(l, served, "%s: %s", chord_status_code(served), error);
+            chord_session_drop_batch(s);
+            return served;
+        }
         if (status == CHORD_NEED_MEMORY) {
             chord_session_state state;
             chord_session_get_state(s, &state);
@@ -255,6 +321,7 @@ chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget)
 
 void chord_unload(chord_loaded *l)
 {
+    chord_reader_close(l->reader);
     if (l->model && l->n_threads) {
         chord_model_stop(l->model);
         while (l->n_threads) pthread_join(l->threads[--l->n_threads], NULL);

@@ -4,6 +4,7 @@
 #ifndef CHORD_HOST_NATIVE_LOAD_H
 #define CHORD_HOST_NATIVE_LOAD_H
 #include "../../../include/chord.h"
+#include "reader.h"
 #include <pthread.h>
 
 #define CHORD_LOAD_THREADS 64
@@ -14,6 +15,7 @@ typedef struct chord_loaded {
     int32_t n_blocks;
     int32_t n_threads;            /* helpers that run */
     pthread_t threads[CHORD_LOAD_THREADS];
+    chord_reader *reader;         /* of paged layers and lazy rows; NULL: none are */
     char error[400];              /* code and text of the error */
 } chord_loaded;
 
@@ -32,9 +34,14 @@ typedef void chord_load_progress(uint64_t done, uint64_t all);
  * MiB. With `only_header`, the load ends after chord_model_plan(). `progress` may be NULL. */
 chord_status chord_load_file(chord_loaded *l, const char *path, const chord_config *config, size_t chunk,
                              int only_header, chord_load_progress *progress);
+/* As chord_load_file(), with at most `memory` bytes for weights, vocabulary and activations: layers that
+ * don't fit are read again for each batch. OUT_OF_MEMORY: not even two layers fit. */
+chord_status chord_load_within(chord_loaded *l, const char *path, const chord_config *config, double memory,
+                               int only_header, chord_load_progress *progress);
 /* Opens a session. NULL: no memory. */
 chord_session *chord_load_session(chord_loaded *l);
-/* Calls chord_session_step() until it returns neither MORE nor NEED_MEMORY. Allocates the missing pages. */
+/* Calls chord_session_step() until it returns neither MORE, NEED_MEMORY nor NEED_WEIGHTS. Allocates the
+ * missing pages, and waits for layers. */
 chord_status chord_load_run(chord_loaded *l, chord_session *s, uint64_t budget);
 /* Allocates a block owned by `l`, aligned for the library. NULL: no memory, or `blocks` is full. */
 void *chord_load_block(chord_loaded *l, size_t bytes);

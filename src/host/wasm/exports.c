@@ -119,6 +119,30 @@ EXPORT(thread_join) int32_t export_thread_join(double m, int32_t index)
 EXPORT(threads_ready) int32_t export_threads_ready(double m) { return chord_threads_ready(at(m)); }
 EXPORT(model_stop) void export_stop(double m) { chord_model_stop(at(m)); }
 
+EXPORT(model_want_layer) int32_t export_want_layer(double m) { return chord_model_want_layer(at(m)); }
+EXPORT(model_load_rows)
+int32_t export_load_rows(double m, int32_t tensor, double first_row, double rows, double bytes)
+{
+    return chord_model_load_rows(at(m), tensor, (int64_t)whole(first_row), at(rows), size(bytes));
+}
+EXPORT(model_layer_loaded) int32_t export_layer_loaded(double m, int32_t layer)
+{
+    return chord_model_layer_loaded(at(m), layer);
+}
+EXPORT(model_layer_failed) int32_t export_layer_failed(double m, int32_t layer, int32_t status)
+{
+    return chord_model_layer_failed(at(m), layer, status);
+}
+EXPORT(model_wait_layer) int32_t export_wait_layer(double m, int32_t milliseconds)
+{
+    return chord_model_wait_layer(at(m), milliseconds);
+}
+EXPORT(pager_word) double export_pager_word(double m) { return address(chord_pager_word(at(m))); }
+EXPORT(pager_error) int32_t export_pager_error(double m, double dst, double cap)
+{
+    return chord_pager_error(at(m), at(dst), size(cap));
+}
+
 EXPORT(tokenizer_bytes) double export_tokenizer_bytes(void) { return (double)chord_tokenizer_bytes(); }
 EXPORT(tokenizer_open)
 double export_tokenizer_open(double m, double text, double n, int32_t flags, double block, double bytes)
@@ -214,6 +238,15 @@ int32_t export_session_pages(double s, int32_t cls, int32_t first, double number
 EXPORT(session_copies) int32_t export_session_copies(double s, double triples, int32_t cap)
 {
     return chord_session_copies(at(s), at(triples), cap);
+}
+EXPORT(session_lazy_rows) int32_t export_session_lazy_rows(double s, double triples, int32_t cap)
+{
+    return chord_session_lazy_rows(at(s), at(triples), cap);
+}
+EXPORT(session_load_row)
+int32_t export_session_load_row(double s, int32_t tensor, int32_t row, double bytes, double n)
+{
+    return chord_session_load_row(at(s), tensor, row, at(bytes), size(n));
 }
 EXPORT(session_accept_batch) int32_t export_session_accept_batch(double s)
 {

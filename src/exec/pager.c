@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../../include/chord.h"
+
+#include "pager.h"
+#include "../base/host.h"
+#include "../quant/quant.h"
+
+#define LOAD(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define STORE(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
+#define ADD(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
+
+enum { FREE = 0, LOADING = 1, LOADED = 2, IN_USE = 3 };
+
+static int32_t word_of(int32_t page, int32_t state) { return page << 2 | state; }
+
+static bool swap(int32_t *word, int32_t from, int32_t to)
+{
+    return __atomic_compare_exchange_n(word, &from, to, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static void bump(int32_t *word)
+{
+    ADD(word, 1);
+    chord_host_wake(word);
+}
+
+static int32_t page_of(const chord_pager *p, int32_t layer)
+{
+    for (int32_t i = 0; p->plan && i < p->plan->n_pages; i++)
+        if (p->plan->pages[i].layer == layer) return i;
+    return CHORD_NONE;
+}
+
+/* Returns the slot whose word is `word`, or CHORD_NONE. */
+static int32_t slot_of(chord_pager *p, int32_t word)
+{
+    for (int32_t i = 0; p->plan && i < p->plan->n_ring; i++)
+        if (LOAD(&p->slots[i]) == word) return i;
+    return CHORD_NONE;
+}
+
+/* ---- the leader's ------------------------------------------------------------------------------------- */
+
+/* Sets the places of a page's tensors in slot `slot`; CHORD_NONE: they have none. */
+static void place(chord_pager *p, int32_t page, int32_t slot)
+{
+    const chord_plan *plan = p->plan;
+    for (const chord_op *op = &plan->program.ops[plan->pages[page].op]; op->kind != CHORD_OP_RELEASE; op++)
+        for (int32_t k = 0; k < CHORD_OP_WEIGHTS; k++) {
+            chord_tensor *t = op->weight[k] < 0 ? NULL : &plan->tensors[op->weight[k]];
+            if (!t || t->page != page) continue;
+            t->is_ready = slot >= 0;
+            t->data = slot < 0 ? NULL : plan->ring + (uint64_t)slot * plan->slot_bytes + t->slot_off;
+        }
+}
+
+/* Returns the fault of a page, with its text, and forgets it. */
+static chord_status report(chord_pager *p, int32_t page, chord_error *e)
+{
+    chord_status const status = LOAD(&p->plan->pages[page].fault);
+    if (LOAD(&p->is_told)) {
+        *e = p->told;
+        STORE(&p->is_told, 0);
+    }
+    if (!e->length) (void)chord_fail(e, status, "layer %d couldn't be read", p->plan->pages[page].layer);
+    STORE(&p->plan->pages[page].fault, 0);
+    bump(&p->words[1]);
+    return status;
+}
+
+chord_status chord_pager_acquire(chord_pager *p, int32_t op, chord_error *e)
+{
+    int32_t const page = p->plan ? page_of(p, p->plan->program.ops[op].layer) : CHORD_NONE;
+    if (page < 0) return CHORD_OK;
+    if (LOAD(&p->plan->pages[page].fault)) return report(p, page, e);
+    int32_t const slot = slot_of(p, word_of(page, LOADED));
+    if (slot < 0 || !swap(&p->slots[slot], word_of(page, LOADED), word_of(page, IN_USE))) {
+        if (LOAD(&p->want) != page) {
+            STORE(&p->want, page);
+            bump(&p->words[1]);
+        }
+        return CHORD_NEED_WEIGHTS;
+    }
+    place(p, page, slot);
+    STORE(&p->want, (page + 1) % p->plan->n_pages);
+    bump(&p->words[1]);
+    return CHORD_OK;
+}
+
+void chord_pager_release(chord_pager *p, int32_t layer)
+{
+    int32_t const page = page_of(p, layer);
+    int32_t const slot = page < 0 ? CHORD_NONE : slot_of(p, word_of(page, IN_USE));
+    if (slot < 0) return;
+    place(p, page, CHORD_NONE);
+    STORE(&p->slots[slot], word_of(page, LOADED));
+    bump(&p->words[1]);
+}
+
+void chord_pager_rewind(chord_pager *p)
+{
+    if (!p->plan) return;
+    for (int32_t i = 0; i < p->plan->n_pages; i++) {
+        chord_pager_release(p, p->plan->pages[i].layer);
+        STORE(&p->plan->pages[i].fault, 0);
+    }
+    if (LOAD(&p->is_told)) STORE(&p->is_told, 0);
+    STORE(&p->want, 0);
+    bump(&p->words[1]);
+}
+
+/* ---- the loader's ------------------------------------------------------------------------------------- */
+
+static bool is_in_window(const chord_pager *p, int32_t page, int32_t want)
+{
+    int32_t const n = p->plan->n_pages, ahead = page < want ? page - want + n : page - want;
+    return ahead < p->plan->n_ring;
+}
+
+static bool is_in_a_slot(chord_pager *p, int32_t page)
+{
+    for (int32_t i = 0; i < p->plan->n_ring; i++) {
+        int32_t const word = LOAD(&p->slots[i]);
+        if (word && word >> 2 == page) return true;
+    }
+    return false;
+}
+
+/* Returns the page to load next, or CHORD_NONE. `take`: claims a slot for it. */
+static int32_t next_page(chord_pager *p, bool take)
+{
+    int32_t const want = LOAD(&p->want), n = p->plan->n_pages;
+    for (int32_t k = 0; k < p->plan->n_ring && k < n; k++) {
+        int32_t const page = (want + k) % n;
+        if (LOAD(&p->plan->pages[page].fault) || is_in_a_slot(p, page)) continue;
+        for (int32_t i = 0; i < p->plan->n_ring; i++) {
+            int32_t const word = LOAD(&p->slots[i]);
+            bool const is_stale = (word & 3) == LOADED && !is_in_window(p, word >> 2, want);
+            if (word != FREE && !is_stale) continue;
+            if (!take || swap(&p->slots[i], word, word_of(page, LOADING))) return page;
+        }
+    }
+    return CHORD_NONE;
+}
+
+int32_t chord_pager_claim(chord_pager *p)
+{
+    int32_t const page = p->plan ? next_page(p, true) : CHORD_NONE;
+    if (page < 0) return CHORD_NONE;
+    STORE(&p->plan->pages[page].n_loaded, 0);
+    p->error.length = 0;
+    p->error.text[0] = 0;
+    STORE(&p->is_written, 0);
+    return page;
+}
+
+/* Returns where the loader's next error text goes; NULL: there is one already. */
+static chord_error *first_error(chord_pager *p) { return swap(&p->is_written, 0, 1) ? &p->error : NULL; }
+
+chord_status chord_bad_row(chord_error *e, const chord_tensor *t, int64_t row)
+{
+    return chord_fail(
+        e, CHORD_INVALID_GGUF,
+        "tensor %q: row %u holds a block that no quantiser writes (an infinite scale, a NaN or a code out of range)",
+        t->name, (size_t)t->n_name, (uint64_t)row);
+}
+
+chord_status chord_pager_load(chord_pager *p, int32_t tensor, int64_t first_row, const void *rows,
+                              size_t bytes)
+{
+    if (!p->plan || tensor < 0 || tensor >= p->plan->n_tensors)
+        return chord_fail(first_error(p), CHORD_INVALID_ARGUMENT, "no tensor %d is paged", tensor);
+    const chord_tensor *t = &p->plan->tensors[tensor];
+    int32_t const slot = t->page < 0 ? CHORD_NONE : slot_of(p, word_of(t->page, LOADING));
+    if (slot < 0)
+        return chord_fail(first_error(p), CHORD_INVALID_ARGUMENT,
+                          "tensor %q isn't of a layer that is being loaded", t->name, (size_t)t->n_name);
+    int64_t const n = (int64_t)(bytes / t->row_bytes), left = t->n_rows - first_row;
+    if (!rows || bytes % t->row_bytes || first_row < 0 || first_row % 4 || n > left || (n % 4 && n != left))
+        return chord_fail(first_error(p), CHORD_INVALID_ARGUMENT,
+                          "tensor %q: %u bytes from row %u on aren't whole groups of four rows", t->name,
+                          (size_t)t->n_name, (uint64_t)bytes, (uint64_t)first_row);
+    const chord_format *f = chord_format_of(t->type);
+    int32_t const n_cols = (int32_t)t->ne[0];
+    uint8_t *group = p->plan->ring + (uint64_t)slot * p->plan->slot_bytes + t->slot_off +
+                     (uint64_t)first_row * t->row_bytes;
+    for (int64_t r = 0; r < n; r += 4, group += 4 * t->row_bytes) {
+        const void *four[4] = { NULL, NULL, NULL, NULL };
+        for (int64_t i = 0; i < 4 && r + i < n; i++)
+            four[i] = (const uint8_t *)rows + (uint64_t)(r + i) * t->row_bytes;
+        if (!chord_format_repack(f, group, four, n_cols))
+            return chord_bad_row(first_error(p), t, first_row + r);
+    }
+    ADD(&p->plan->pages[t->page].n_loaded, n);
+    return CHORD_OK;
+}
+
+/* Returns the slot that is being loaded for `layer`, or CHORD_NONE, with an error text. */
+static int32_t claimed(chord_pager *p, int32_t layer)
+{
+    int32_t const page = page_of(p, layer), slot = page < 0 ? CHORD_NONE : slot_of(p, word_of(page, LOADING));
+    if (slot < 0)
+        (void)chord_fail(first_error(p), CHORD_INVALID_ARGUMENT, "layer %d isn't being loaded", layer);
+    return slot;
+}
+
+chord_status chord_pager_loaded(chord_pager *p, int32_t layer)
+{
+    int32_t const slot = claimed(p, layer);
+    if (slot < 0) return CHORD_INVALID_ARGUMENT;
+    int32_t const page = page_of(p, layer);
+    int64_t const n = LOAD(&p->plan->pages[page].n_loaded), all = p->plan->pages[page].n_rows;
+    if (n != all)
+        return chord_fail(first_error(p), CHORD_INVALID_ARGUMENT,
+                          "layer %d: %u rows were loaded instead of %u", layer, (uint64_t)n, (uint64_t)all);
+    STORE(&p->slots[slot], word_of(page, LOADED));
+    bump(&p->words[0]);
+    return CHORD_OK;
+}
+
+chord_status chord_pager_failed(chord_pager *p, int32_t layer, chord_status status)
+{
+    int32_t const slot = claimed(p, layer);
+    if (slot < 0 || status >= 0) return CHORD_INVALID_ARGUMENT;
+    if (!LOAD(&p->is_told) && p->error.length) {
+        p->told = p->error;
+        STORE(&p->is_told, 1);
+    }
+    STORE(&p->plan->pages[page_of(p, layer)].fault, status);
+    STORE(&p->slots[slot], FREE);
+    bump(&p->words[0]);
+    return CHORD_OK;
+}
+
+chord_status chord_pager_wait(chord_pager *p, int32_t milliseconds)
+{
+    int32_t const word = LOAD(&p->words[1]);
+    if (!p->plan || LOAD(&p->stop)) return CHORD_DONE;
+    if (next_page(p, false) < 0) chord_host_wait(&p->words[1], word, milliseconds);
+    return LOAD(&p->stop) ? CHORD_DONE : CHORD_OK;
+}
+
+void chord_pager_stop(chord_pager *p)
+{
+    STORE(&p->stop, 1);
+    bump(&p->words[0]);
+    bump(&p->words[1]);
+}
+
+/* ---- lazy rows ---------------------------------------------------------------------------------------- */
+
+int32_t chord_lazy_next(const chord_plan *plan, const chord_tensor *t, const chord_batch *batch, int32_t row)
+{
+    const uint8_t *flags = chord_lazy_flags(plan, t);
+    while (row < batch->n_tokens && (flags[row] || (batch->embeddings && batch->embeddings[row]))) row++;
+    return row;
+}
