@@ -55,7 +55,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
    */
   async function check(
     room,
-    { n, segments, tokens, nTokens, add = false, rowsOf = 'batch', kind = 'sane', ...more },
+    { n, segments, tokens, nTokens, add = false, rowsOf = 'batch', kind = 'sane', at = 5, ...more },
   ) {
     const { device, features, matmul } = room;
     const random = randomFrom(n * 31 + nTokens);
@@ -73,7 +73,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
         };
       },
     );
-    const matrices = shareBuffer(device, n, made);
+    const matrices = shareBuffer(device, n, made, at);
     const { floats, stride, slot } = makeInput(device, n, nTokens, random);
     const vectors = Float32Array.from({ length: 700 }, () => random() * 4 - 2);
     const outs = made.map(({ count }) => {
@@ -97,6 +97,10 @@ describe('MATMUL', { skip: missing() || false }, () => {
       features,
       ...more,
     });
+    // Only rows that all begin at multiples of four words are read in fours.
+    const areFours = at % 4 === 0 && made.every(({ format }) => planeWords(format, n) % 4 === 0);
+    for (const { kernel, with: texts } of dispatches)
+      assert.equal(texts.includes('weights_fours'), kernel === 'matvec' && areFours);
     const batch = {
       nTokens,
       firstPosition: 0,
@@ -133,9 +137,10 @@ describe('MATMUL', { skip: missing() || false }, () => {
     return dispatches.length;
   }
 
-  /** Matrices one after the other in one buffer; those with cuts in buffers of their own. */
-  function shareBuffer(device, n, made) {
-    let offset = 5;
+  /** Matrices one after the other in one buffer, from word `first` on; those with cuts in buffers of their
+   *own. */
+  function shareBuffer(device, n, made, first = 5) {
+    let offset = first;
     const words = [];
     const matrices = made.map(({ format, files, cuts }) => {
       if (cuts.length > 1) return makeMatrix(device, format, n, files, cuts);
@@ -153,7 +158,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
         parts: [part],
       };
     });
-    const all = new Uint32Array(offset).fill(0x7e017e01);
+    const all = new Uint32Array(Math.ceil(offset / 4) * 4).fill(0x7e017e01);
     for (const [at, planes] of words) all.set(planes, at);
     const view = { buffer: upload(device, all) };
     return matrices.map((m) => ({ ...m, parts: m.parts.map((part) => ({ view, ...part })) }));
@@ -346,6 +351,27 @@ describe('MATMUL', { skip: missing() || false }, () => {
         ])
           await check(rooms[0], { n: 256, segments: [{ format, rows: 9 }], tokens, nTokens, kind });
     });
+
+  it('reads four words at once where rows begin at such places', async () => {
+    for (const [i, format] of ['q4_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k', 'iq4_nl'].entries()) {
+      const one = { n: 768, segments: [{ format, rows: 37, first: 3 }], at: 8 };
+      assert.equal(planeWords(format, 768) % 4, 0);
+      await check(rooms[i % 2], { ...one, tokens: 'one', nTokens: 1 });
+      if (i % 3 === 0) await check(rooms[(i + 1) % 2], { ...one, tokens: 'few', nTokens: 5 });
+    }
+    // Formats that have no such reads beside formats that have them, and a matrix that prevents them.
+    const shared = ['q6_k', 'q2_k', 'q8_0'].map((format) => ({ format, rows: 9 }));
+    await check(rooms[0], { n: 1024, segments: shared, tokens: 'one', nTokens: 1, at: 4 });
+    await check(rooms[0], { n: 768, segments: shared, tokens: 'one', nTokens: 1, at: 4 });
+    await check(rooms[1], { n: 768, segments: shared.slice(1, 2), tokens: 'one', nTokens: 1, at: 4 });
+    await check(rooms[1], {
+      n: 64,
+      segments: [{ format: 'f16', rows: 9 }],
+      tokens: 'one',
+      nTokens: 1,
+      at: 4,
+    });
+  });
 
   it('lets each lane take several groups of a long row', async () => {
     for (const n of [544, 1056, 2080])

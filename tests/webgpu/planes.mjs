@@ -150,19 +150,24 @@ export function randomRow(format, n, random, kind = 'sane') {
   return row;
 }
 
+/** Formats whose codes lie in whole fours of words. Their rows may be longer, to begin at such places. */
+const IN_FOURS = ['q4_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k', 'iq4_nl'];
+
 /** Words of a row of `n` elements on the GPU. */
 export function planeWords(format, n) {
   const { elements, bytes } = FORMATS[format];
-  return Math.ceil(((n / elements) * bytes) / 4);
+  const length = (n / elements) * bytes;
+  const more = (16 - (length % 16)) % 16;
+  return IN_FOURS.includes(format) && more * 20 <= length ? (length + more) / 4 : Math.ceil(length / 4);
 }
 
 /**
  * Brings rows in file order (Uint8Arrays of equal length) into planes, one after the other: the blocks of a
- * row, and where a format's d is held apart the blocks without d, then all d, then zeros up to a whole word.
+ * row, and where a format's d is held apart the blocks without d, then all d, then zeros up to the next row.
  */
 export function toPlanes(format, rows) {
-  const { bytes, d, apart } = FORMATS[format];
-  const words = Math.ceil((rows[0]?.length ?? 0) / 4);
+  const { bytes, elements, d, apart } = FORMATS[format];
+  const words = planeWords(format, ((rows[0]?.length ?? 0) / bytes) * elements);
   const planes = new Uint8Array(rows.length * words * 4);
   rows.forEach((row, r) => {
     const plane = planes.subarray(r * words * 4);

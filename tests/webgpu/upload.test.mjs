@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
 import { compared, ran } from './ledger.mjs';
+import { planeWords } from './planes.mjs';
 import { bench, download, load } from './room.mjs';
 
 const skip = missing() || false;
@@ -63,7 +64,7 @@ const joined = (list) => Uint8Array.from(list.flatMap((bytes) => [...bytes]));
 function planesOf({ format, nIn, nRows, offset, bytes }, data) {
   const { elements, bytes: size } = room.FORMATS[format];
   const rowBytes = bytes / nRows;
-  const words = Math.ceil(rowBytes / 4);
+  const words = planeWords(format, nIn);
   const out = new Uint8Array(nRows * words * 4);
   const d = { q4_0: 0, q5_0: 0, q8_0: 0, iq4_nl: 0, q1_0: 0, q2_0: 0, q3_k: 108, q6_k: 208 }[format];
   for (let r = 0; r < nRows; r++) {
@@ -137,6 +138,14 @@ describe('weights are brought into planes', { skip }, () => {
 
   test('without immediates, and with an even number of blocks', async () => {
     const { uploader } = await check(plain, [makeFile(all(), { blocks: 4, rows: 9 })], { size: 1000 });
+    uploader.destroy();
+  });
+
+  test('with rows that are longer for the sake of reads of four words', async () => {
+    const file = makeFile(all(), { blocks: 13 });
+    const { uploader, matrices } = await check(own, [file], { size: 999 });
+    for (const { format, rowWords } of matrices.values())
+      if (['q4_0', 'q8_0', 'q6_k', 'iq4_nl'].includes(format)) assert.equal(rowWords % 4, 0, format);
     uploader.destroy();
   });
 

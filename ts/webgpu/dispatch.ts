@@ -57,8 +57,9 @@ export interface View {
 /**
  * A matrix in its planes: row after row, `rowWords` words of four bytes each. In the row come the blocks of
  * the file. Where a block has a length that isn't a multiple of four, its two bytes `d` are taken out: then
- * come first the blocks without d, then the d of all blocks, then two bytes of zeros if the number of blocks
- * is odd. Rows [firstRow, firstRow + nRows) are at word `offset` of `view`.
+ * come first the blocks without d, then the d of all blocks. Zeros follow up to a whole word, or to a
+ * multiple of four words (rowWords in placement.ts). Rows [firstRow, firstRow + nRows) are at word `offset`
+ * of `view`.
  */
 export interface MatrixPart {
   readonly view: View;

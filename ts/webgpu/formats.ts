@@ -15,6 +15,8 @@ export interface Format {
   readonly scales: readonly number[];
   /** Each 16 elements have a scale of their own, not each 32. */
   readonly has16?: boolean;
+  /** Its text has codes_F: the codes lie in whole fours of words. */
+  readonly inFours?: boolean;
   /** Texts of kernels/formats that its own text needs. */
   readonly needs: readonly string[];
 }
@@ -53,17 +55,17 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   f32: float(4),
   f16: float(2, 'halves'),
   bf16: float(2, 'halves'),
-  q4_0: split(32, 18, 0),
+  q4_0: { ...split(32, 18, 0), inFours: true },
   q4_1: whole(32, 20, [0, 2]),
   q5_0: split(32, 22, 0),
   q5_1: whole(32, 24, [0, 2]),
-  q8_0: split(32, 34, 0),
+  q8_0: { ...split(32, 34, 0), inFours: true },
   q2_k: { ...whole(256, 84, [80, 82]), has16: true },
   q3_k: { ...split(256, 110, 108), has16: true },
-  q4_k: whole(256, 144, [0, 2], 'k_scales'),
-  q5_k: whole(256, 176, [0, 2], 'k_scales'),
-  q6_k: { ...split(256, 210, 208), has16: true },
-  iq4_nl: split(32, 18, 0, 'iq4_values'),
+  q4_k: { ...whole(256, 144, [0, 2], 'k_scales'), inFours: true },
+  q5_k: { ...whole(256, 176, [0, 2], 'k_scales'), inFours: true },
+  q6_k: { ...split(256, 210, 208), has16: true, inFours: true },
+  iq4_nl: { ...split(32, 18, 0, 'iq4_values'), inFours: true },
   iq4_xs: whole(256, 136, [0], 'iq4_values'),
   q1_0: split(128, 18, 0),
   q2_0: split(64, 18, 0),
@@ -89,9 +91,13 @@ export function badBlock({ scales, bytes: size }: Format, at: number, bytes: Uin
 /**
  * The texts that matrices need (`with`), and functions that choose the format by the segment's number
  * (`glue`).
- * All matrices are quantised, or all are floats.
+ * All matrices are quantised, or all are floats. `areFours`: their rows begin at multiples of four words.
  */
-export function textsOf(matrices: readonly Matrix[], packedDot: boolean): { with: string[]; glue: string } {
+export function textsOf(
+  matrices: readonly Matrix[],
+  packedDot: boolean,
+  areFours = false,
+): { with: string[]; glue: string } {
   const names = [...new Set(matrices.map(({ format }) => format))];
   const isFloat = FORMATS[names[0]!].isFloat;
   const needed = names.flatMap((name) => [...FORMATS[name].needs, name]);
@@ -103,15 +109,26 @@ export function textsOf(matrices: readonly Matrix[], packedDot: boolean): { with
   };
   const value = choose((name) => `value_${name}(row,b,j)`);
   const word = choose((name) => `word_${name}(row,b,j)`);
+  const codes = choose((name) => `codes_${name}(row,b)`);
+  const words = (name: string, from: number): string =>
+    `vec4u(${[0, 1, 2, 3].map((i) => `word_${name}(row,b,${from + i}u)`).join()})`;
+  const ofWords = names
+    .filter((name) => !FORMATS[name].inFours)
+    .map(
+      (name) =>
+        `fn codes_${name}(row:u32,b:u32)->Codes{return Codes(${words(name, 0)},${words(name, 4)});}\n`,
+    );
+  const weights = areFours ? 'weights_fours' : 'weights_words';
   const scale = choose((name) => `scale_${name}(row,b)`);
   return isFloat
     ? {
-        with: ['blocks', ...texts, 'group_floats'],
+        with: ['blocks', weights, ...texts, 'group_floats'],
         glue: `fn value(s:u32,row:u32,b:u32,j:u32)->vec4f{${value}}`,
       }
     : {
-        with: ['blocks', ...texts, packedDot ? 'unpack_packed' : 'unpack_shifts', 'group_codes'],
+        with: ['blocks', weights, ...texts, packedDot ? 'unpack_packed' : 'unpack_shifts', 'group_codes'],
         glue:
+          `${ofWords.join('')}fn codes(s:u32,row:u32,b:u32)->Codes{${codes}}\n` +
           `fn word(s:u32,row:u32,b:u32,j:u32)->u32{${word}}\n` +
           `fn scale(s:u32,row:u32,b:u32)->vec4f{${scale}}`,
       };

@@ -88,6 +88,10 @@ interface Piece extends Segment {
   readonly skipped: number;
 }
 
+/** The word with a piece's first row in its view. */
+const firstWord = ({ part, rows, matrix }: Piece): number =>
+  part.offset + (rows.first - part.firstRow) * matrix.rowWords;
+
 function piecesOf(segment: Segment): Piece[] {
   const { first, count } = segment.rows;
   return segment.matrix.parts.flatMap((part) => {
@@ -152,6 +156,7 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
   const texts = textsOf(
     pieces.map(({ matrix }) => matrix),
     features.packedDot,
+    pieces.every((piece) => firstWord(piece) % 4 === 0 && piece.matrix.rowWords % 4 === 0),
   );
   const GLU = Number(glu !== undefined);
   const results = GLU ? pieces.slice(0, 1) : pieces;
@@ -288,7 +293,7 @@ function common(
   return {
     label: `${kernel}/${formats}/${options.label}`,
     params: [
-      ...three.map((p) => u32(p ? p.part.offset + (p.rows.first - p.part.firstRow) * p.matrix.rowWords : 0)),
+      ...three.map((p) => u32(p ? firstWord(p) : 0)),
       ...three.map((p) => u32(p?.bias ? p.bias.offset + p.skipped : 0)),
       ...three.map((p) => u32(p?.skipped ?? 0)),
       u32(norm?.weight?.offset ?? 0),

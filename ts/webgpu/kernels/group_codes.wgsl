@@ -4,6 +4,13 @@
 fn part(s: u32, row: u32, b: u32, j: u32) -> vec4f {
   return unpack(word(s, row, b, j));
 }
+// A group whose words are read at once, for the same.
+fn group(s: u32, row: u32, b: u32) -> Codes {
+  return codes(s, row, b);
+}
+fn part_of(group: Codes, s: u32, row: u32, b: u32, j: u32) -> vec4f {
+  return unpack(select(group.low, group.high, j >= 4u)[j % 4u]);
+}
 fn scales(s: u32, row: u32, b: u32) -> vec4f {
   return scale(s, row, b);
 }

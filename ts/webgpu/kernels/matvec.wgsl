@@ -42,8 +42,10 @@ fn main(
   var squares = array<f32, TOKENS>();
   for (var b = local % LANES; b < (N_IN + 31u) / 32u; b += LANES) {
     var factors = array<vec4f, ROWS>();
+    var groups = array<Codes, ROWS>();
     for (var r = 0u; r < ROWS; r++) {
       factors[r] = scales(segments[r], rows[r], b);
+      groups[r] = group(segments[r], rows[r], b);
     }
     for (var h = 0u; h < 2u; h++) {
       // Without initialisers Tint's SPIR-V keeps the last turn's values.
@@ -52,7 +54,7 @@ fn main(
       for (var j = 4u * h; j < 4u * h + 4u; j++) {
         var parts = array<vec4f, ROWS>();
         for (var r = 0u; r < ROWS; r++) {
-          parts[r] = part(segments[r], rows[r], b, j);
+          parts[r] = part_of(groups[r], segments[r], rows[r], b, j);
         }
         for (var t = 0u; t < TOKENS; t++) {
           if (t < n_tokens) {

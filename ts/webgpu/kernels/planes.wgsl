@@ -1,5 +1,5 @@
 // Brings rows of the file into planes (MatrixPart in dispatch.ts): first the bodies of all blocks, the blocks
-// without their d, then the d of all blocks, then zeros to the end of the word. All lengths and places inside
+// without their d, then the d of all blocks, then zeros up to the next row. All lengths and places inside
 // a row are in halves of two bytes. Rows without d are one block each.
 struct Params {
   n_rows: u32,

@@ -3,12 +3,12 @@ fn value_f32(row: u32, b: u32, j: u32) -> vec4f {
   let first = 32u * b + 4u * j;
   let at = row + first;
   if (N_IN % 32u == 0u) {
-    return bitcast<vec4f>(vec4u(weights[at], weights[at + 1u], weights[at + 2u], weights[at + 3u]));
+    return bitcast<vec4f>(vec4u(weight(at), weight(at + 1u), weight(at + 2u), weight(at + 3u)));
   }
   var four = vec4u(0u);
   for (var i = 0u; i < 4u; i++) {
     if (first + i < N_IN) {
-      four[i] = weights[at + i];
+      four[i] = weight(at + i);
     }
   }
   return bitcast<vec4f>(four);
