@@ -215,8 +215,7 @@ function blocksOf(type, deviation) {
  * { bytes: total, name, parameters, tensors, stream(): AsyncGenerator<Uint8Array> }. Nothing larger than 4
  * MiB is held.
  */
-export function makeModel(shapeName, quant, { context = 8192 } = {}) {
-  const shape = SHAPES[shapeName];
+export function makeModel(shapeName, quant, { context = 8192, shape = SHAPES[shapeName] } = {}) {
   if (!shape) throw new Error(`no shape ${shapeName}; known are ${Object.keys(SHAPES).join(', ')}`);
   const tensors = tensorsOf(shape, quant);
   const name = `random ${shapeName} ${quant}`;

@@ -199,7 +199,7 @@ export class GpuExecutor implements Executor {
     this.#commands.submit(encoder);
     const { patienceMs = PATIENCE_MS } = this.#parts;
     if (!isWhole || batch.rows.length === 0)
-      await within(patienceMs, this.#device.queue.onSubmittedWorkDone());
+      await within(patienceMs, this.#device, this.#device.queue.onSubmittedWorkDone());
     this.#check();
     if (!isWhole) return { isDone: false, work };
     this.#underWay = undefined;

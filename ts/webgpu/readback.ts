@@ -84,7 +84,7 @@ export class Readback {
 
   async #map(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
     try {
-      await within(this.#patienceMs, buffer.mapAsync(MAP_READ, 0, bytes));
+      await within(this.#patienceMs, this.#device, buffer.mapAsync(MAP_READ, 0, bytes));
     } catch (error) {
       if (ChordError.isInstance(error)) throw error;
       throw new ChordError('device-lost', `the GPU gives no results: ${(error as Error).message}`, {

@@ -10,6 +10,7 @@ import type { Program } from '../executor.js';
 import type { Dispatch, Features, FormatName, Matrix } from './dispatch.js';
 import { Usage } from './flags.js';
 import { FORMATS, badBlock } from './formats.js';
+import { answered } from './patience.js';
 import type { CompiledKernel, Pipelines } from './pipelines.js';
 import { placeTensors, rowBytes, rowWords } from './placement.js';
 import type { Placement, TensorEntry } from './placement.js';
@@ -222,7 +223,7 @@ export class Uploader {
   async finish(): Promise<Map<number, Matrix>> {
     if (!this.isComplete) throw new ChordError('internal', 'the upload ended before its last matrix');
     await this.#submit();
-    await Promise.all(this.#underWay.splice(0));
+    await answered(this.#device, Promise.all(this.#underWay.splice(0)));
     this.#checkLost();
     this.#free();
     return this.matrices;
@@ -372,7 +373,7 @@ export class Uploader {
     this.#written = 0;
     this.#submits += 1;
     this.#underWay.push(this.#device.queue.onSubmittedWorkDone());
-    if (this.#underWay.length > AHEAD) await this.#underWay.shift();
+    if (this.#underWay.length > AHEAD) await answered(this.#device, this.#underWay.shift()!);
     this.#checkLost();
   }
 }
