@@ -37,6 +37,8 @@ const entries = {
   cli: 'ts/cli/main.ts',
 };
 const gpuEntry = { webgpu: 'ts/webgpu/entry.ts' };
+/** What pages a model: as webgpu.js, a file that a worker imports by its address when it is needed. */
+const pagingEntry = { paging: 'ts/paging/entry.ts' };
 const modules = ['wasm32-simd.wasm', 'wasm32-relaxed.wasm', 'wasm64-relaxed.wasm'];
 const moduleFile = (name) => (isInterpreter ? 'build/test/interpreter.wasm' : `build/wasm/packed/${name}`);
 const swapExecutor = {
@@ -98,6 +100,7 @@ async function buildInline() {
   for (const [name, entry] of [
     ['worker.js', entries.worker],
     ['thread.js', entries.thread],
+    ['paging.js', pagingEntry.paging],
     ...(hasWebgpu ? [['webgpu.js', gpuEntry.webgpu]] : []),
   ]) {
     const { outputFiles } = await build({ ...single, entryPoints: [entry], write: false });
@@ -244,6 +247,7 @@ const { metafile } = await build({
 });
 // By itself: Parcel doesn't load a chunk that two workers share.
 await build({ ...settings, entryPoints: { thread }, outdir: dist });
+await build({ ...settings, entryPoints: pagingEntry, outdir: dist });
 if (hasWebgpu) await build({ ...settings, entryPoints: gpuEntry, outdir: dist });
 if (!isInterpreter)
   await Promise.all([
@@ -263,7 +267,7 @@ if (isPackage) {
     path.join(dist, 'inline.d.ts'),
     "export * from './index.js';\nexport { default } from './index.js';\n",
   );
-  for (const name of ['worker', ...(hasWebgpu ? ['webgpu'] : [])])
+  for (const name of ['worker', 'paging', ...(hasWebgpu ? ['webgpu'] : [])])
     await writeFile(path.join(dist, `${name}.d.ts`), 'export {};\n');
 }
 await rm(target, { recursive: true, force: true });

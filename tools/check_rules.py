@@ -45,17 +45,18 @@ DETECT = {"wasm/detect", "webgpu/detect"}
 # from a caller may import check.ts (checks of values) and options.ts (the numbers that a caller may set).
 VALUES = {"errors", "check", "options"}
 SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm", "webgpu", "load", "store", "chat",
-                   "template", "unpacked"}
+                   "template", "unpacked", "paging"}
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": {"errors", "platform"},
     "files": {"platform", "check"} | DETECT,
     "executor": {"abi", "options"}, "check": {"errors"}, "options": {"check"},
     "continuation": {"executor", "errors", "options", "wasm"},
+    "paging": {"abi", "errors", "options", "platform", "wasm"} | DETECT,
     "wasm": VALUES | {"abi", "executor", "platform", "unpacked"} | DETECT,
     "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT,
     "load": {"errors", "check", "platform"}, "chat": VALUES | {"template"},
     "packed": set(), "unpacked": set(), "template": {"abi", "errors", "platform", "packed", "unpacked"},
-    "store": {"errors", "platform", "load"},
+    "store": {"errors", "platform", "load", "paging"},
     "model": SHARED | DETECT, "worker": SHARED | DETECT, "worker/protocol": SHARED | DETECT,
     "worker/host": SHARED | DETECT | {"worker/protocol"},
     "client": VALUES | {"worker/protocol", "worker/host", "load", "store", "chat", "template", "files", "platform"} | DETECT,

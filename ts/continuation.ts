@@ -79,9 +79,9 @@ export class Work {
     const kind = before === undefined || before.n_tokens - before.n_past === 1 ? 'single' : 'many';
     const budget = this.#pace.budget(kind);
     const begin = performance.now();
-    const count = ({ isDone, work, token }: Ran): boolean => {
+    const count = ({ isDone, work, token, waitMs = 0 }: Ran): boolean => {
       this.#drawn = token;
-      this.#pace.measured(kind, work, performance.now() - begin);
+      this.#pace.measured(kind, work, performance.now() - begin - waitMs);
       this.counters.stepsRun += 1;
       if (work > budget) this.counters.stepsOverBudget += 1;
       if (before !== undefined) this.counters.tokensPrefilled += this.session.state().n_past - before.n_past;

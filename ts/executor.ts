@@ -142,6 +142,8 @@ export interface Ran {
   readonly isDone: boolean;
   /** Planned work of the units computed, in multiply-adds. */
   readonly work: number;
+  /** Milliseconds of the run in which it waited for weights. */
+  readonly waitMs?: number;
   /** The token that the executor drew. The output row can't be read then. */
   readonly token?: number | undefined;
 }

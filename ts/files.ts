@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The package's other files: worker.js, thread.js, webgpu.js and the wasm modules. Each is beside the
-// package's JavaScript, or at an address that the caller names, or (`wasm-chord/inline`) inside the
+// The package's other files: worker.js, thread.js, webgpu.js, paging.js and the wasm modules. Each is beside
+// the package's JavaScript, or at an address that the caller names, or (`wasm-chord/inline`) inside the
 // JavaScript itself.
 import { reading, wrong } from './check.js';
 import { besideThis, isNode, isPrebundled, workingDirectory } from './platform.js';
 import type { Variant } from './wasm/detect.js';
 
-export type ScriptName = 'worker.js' | 'thread.js' | 'webgpu.js';
+export type ScriptName = 'worker.js' | 'thread.js' | 'webgpu.js' | 'paging.js';
 
 /** Whether this build has the WebGPU backend. tools/build.mjs defines it. */
 declare const WEBGPU: boolean;
@@ -53,6 +53,12 @@ export async function gpuScript(): Promise<string | undefined> {
   if (!WEBGPU) return undefined;
   if (isPrebundled) return (await besideThis('webgpu.js')).href;
   return inlineScript('webgpu.js') ?? new URL('./webgpu.js', import.meta.url).href;
+}
+
+/** Address of paging.js, as gpuScript(). */
+export async function pagingScript(): Promise<string> {
+  if (isPrebundled) return (await besideThis('paging.js')).href;
+  return inlineScript('paging.js') ?? new URL('./paging.js', import.meta.url).href;
 }
 
 /**

@@ -72,6 +72,9 @@ export const samplingNames = [
 ] as const;
 export type SamplingName = (typeof samplingNames)[number];
 
+/** Whether a model may be paged. */
+export const pagings = ['auto', 'never'] as const;
+
 /** Names of backends. */
 export const backends = ['auto', 'cpu', 'webgpu'] as const;
 
@@ -118,6 +121,10 @@ export interface PlanOptions {
   readonly threads?: number | undefined;
   /** True: an executor outside the instance has matrices, slots and caches. */
   readonly isExternal?: boolean | undefined;
+  /** Bytes that the matrices of layers may take, for a paged model; absent: all are in memory. */
+  readonly residentBytes?: number | undefined;
+  /** Bytes that the host will allocate beside the plan. */
+  readonly hostBytes?: number | undefined;
 }
 export type KvTypeName = 'f16' | 'q8_0' | 'f32';
 

@@ -54,6 +54,18 @@ export function importAt(specifier: string): Promise<unknown> {
 }
 
 /**
+ * Imports a file of the package by its address. `name`: one of its exports. Parcel makes a classic script of
+ * the file, without exports, so they are in a global too.
+ */
+export async function importScript(url: string, name: string): Promise<unknown> {
+  const module = (await importAt(url)) as object;
+  return name in module ? module : (globalThis as { [place: symbol]: unknown })[placeOf(name)];
+}
+
+/** The global in which a file of the package puts its exports, one of which is `name`. */
+export const placeOf = (name: string): symbol => Symbol.for(`wasm-chord.${name}`);
+
+/**
  * Bytes of memory that this machine has at most, and that are free; Infinity where that isn't known. Chromium
  * tells a page the total rounded to a power of two, so the machine has less than 1.5 times as much.
  */

@@ -38,6 +38,7 @@ for (const [what, sentence, use] of [
     threads: 'each number of threads gives the same logits',
     abort: 'an abort takes effect within one step',
     badFiles: 'bad files are typed errors, and the next load works',
+    paging: 'a paged model has the bits of the resident one, from a path and from a Blob',
   }).map(([what, sentence]) => [what, sentence, () => checks[what](given)]),
 ])
   test(`Node: ${sentence}`, needs('smollm2'), (t) => findings.keep('Node', what, () => use(t)));

@@ -204,6 +204,15 @@ function defineTests({ engine, isolated, mode, findings, define, open, check }) 
     }
   });
   define('cache', 'a second load comes from the cache', () => check('cache'));
+  define(
+    'paging',
+    'a paged model has the bits of the resident one, from the cache and from a Blob',
+    async (t) => {
+      const found = await check('paging');
+      for (const [kind, what] of Object.entries(found)) t.diagnostic(`${kind}: ${JSON.stringify(what)}`);
+      return found;
+    },
+  );
   define('resume', 'a download goes on after an abort and a reload', async (t) => {
     const kept = await check('interrupt');
     const found = await check('resume', { kept });

@@ -44,7 +44,8 @@ async function filled(model) {
 /** Asserts that `estimate` says what the model loaded with the same options reports and takes. */
 async function holds(t, source, options) {
   const estimate = await estimateModel(source, options);
-  const { fileBytes, kvType, fits, why, availableBytes, largestContextLength, ...info } = estimate;
+  const { fileBytes, kvType, fits, why, availableBytes, largestContextLength, ...more } = estimate;
+  const { placement, residentBytes, ...info } = more;
   await withModel(source, options, async (model) => {
     assert.deepEqual(info, model.info);
     const bytes = await filled(model);
@@ -54,6 +55,7 @@ async function holds(t, source, options) {
     assert.ok(bytes >= total - BLOCKS, `only ${bytes} bytes, ${total} were estimated`);
   });
   assert.ok(fits && info.memory.total <= availableBytes, why);
+  assert.deepEqual([placement, residentBytes], ['resident', info.memory.total]);
   assert.equal(fileBytes, statSync(source).size);
   assert.equal(kvType, options.kvType ?? 'f16');
   assert.equal(largestContextLength, info.trainedContextLength);
@@ -236,7 +238,8 @@ test('a budget refuses a context that could never be filled, the hint names one 
   const total = async (contextLength) =>
     (await estimateModel(bytes, { threads: 1, contextLength })).memory.total;
   const [whole, half, least] = [await total(2048), await total(1024), await total(256)];
-  const load = (options, use) => withModel(bytes, { threads: 1, ...options }, use);
+  const own = { threads: 1, paging: 'never' };
+  const load = (options, use) => withModel(bytes, { ...own, ...options }, use);
 
   const memoryBudget = Math.ceil(whole / WASM_PAGE) * WASM_PAGE;
   await load({ memoryBudget }, async (model) => {
@@ -245,7 +248,7 @@ test('a budget refuses a context that could never be filled, the hint names one 
   });
   const tight = Math.ceil(half / WASM_PAGE) * WASM_PAGE;
   const error = await refused(
-    loadModel(bytes, { threads: 1, memoryBudget: tight }),
+    loadModel(bytes, { ...own, memoryBudget: tight }),
     'out-of-memory',
     `${whole} bytes`,
     `memoryBudget allows ${tight}`,
@@ -263,14 +266,14 @@ test('a budget refuses a context that could never be filled, the hint names one 
     assert.ok((await filled(model)) <= tight);
   });
   await refused(
-    loadModel(bytes, { threads: 1, contextLength: named + 32, memoryBudget: tight }),
+    loadModel(bytes, { ...own, contextLength: named + 32, memoryBudget: tight }),
     'out-of-memory',
   );
   await refused(
-    loadModel(bytes, { threads: 1, contextLength: 'auto', memoryBudget: least - WASM_PAGE }),
+    loadModel(bytes, { ...own, contextLength: 'auto', memoryBudget: least - WASM_PAGE }),
     'out-of-memory',
   );
-  const estimate = await estimateModel(bytes, { threads: 1, memoryBudget: tight });
+  const estimate = await estimateModel(bytes, { ...own, memoryBudget: tight });
   assert.deepEqual([estimate.fits, estimate.largestContextLength], [false, named]);
   await load({ contextLength: 'auto' }, (model) => assert.equal(model.info.contextLength, 2048));
 });
@@ -295,7 +298,7 @@ test('a budget of memory.total fits, to the byte', async () => {
     [FIXTURE, 256],
     [zeros(), 512],
   ]) {
-    const options = { threads: 1, contextLength };
+    const options = { threads: 1, contextLength, paging: 'never' };
     const { memory } = await estimateModel(source, options);
     for (const memoryBudget of [memory.total, memory.total - 1]) {
       const { fits, availableBytes } = await estimateModel(source, { ...options, memoryBudget });
@@ -311,7 +314,7 @@ test('a budget of memory.total fits, to the byte', async () => {
 test("contextLength 'auto' that doesn't fit names the least context, and no shorter one where none fits", async () => {
   const bytes = zeros();
   const { memory } = await estimateModel(bytes, { threads: 1, contextLength: 256 });
-  const of = (memoryBudget) => ({ threads: 1, contextLength: 'auto', memoryBudget });
+  const of = (memoryBudget) => ({ threads: 1, contextLength: 'auto', memoryBudget, paging: 'never' });
   const { hint } = await refused(
     loadModel(bytes, of(memory.total - 1)),
     'out-of-memory',
@@ -368,10 +371,10 @@ test('a machine with too little memory is refused by its own bytes, and memoryBu
   os.totalmem = () => memory.total - 1;
   syncBuiltinESMExports();
   try {
-    const estimate = await estimateModel(bytes, { worker: false });
+    const estimate = await estimateModel(bytes, { worker: false, paging: 'never' });
     assert.deepEqual([estimate.fits, estimate.availableBytes], [false, memory.total - 1]);
     assert.match(estimate.why, /this machine has/);
-    await refused(loadModel(bytes, { worker: false }), 'out-of-memory', 'this machine has');
+    await refused(loadModel(bytes, { worker: false, paging: 'never' }), 'out-of-memory', 'this machine has');
     await withModel(bytes, { worker: false, memoryBudget: 2 ** 32 }, async (model) =>
       assert.equal(typeof (await model.generate([1], { ...GREEDY, maxTokens: 2 }).text()), 'string'),
     );

@@ -33,6 +33,7 @@ export async function estimate(command: Command, signal: AbortSignal): Promise<v
       'context',
       found.largestContextLength > 0 ? `at most ${found.largestContextLength} tokens fit` : 'none fits',
     ],
+    ['weights', `${found.placement}: ${inUnits(found.pagingReason)}`],
     ['runs on', `${found.backend}: ${found.backendReason}`],
     ['variant', found.variant],
     ['threads', String(found.threads)],

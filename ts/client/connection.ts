@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client's end of the protocol: call numbers and pending answers. It also keeps a Node process alive
 // while a caller awaits a promise of this package.
-import { ChordError, isErrorRecord } from '../errors.js';
+import { ChordError, isErrorRecord, toErrorRecord } from '../errors.js';
 import { isInline } from '../files.js';
 import { atMost, isNode, isPrebundled, nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
@@ -46,6 +46,8 @@ export class Connection {
   #holds = 0;
   #closed: ChordError | undefined;
   #hasSpoken = false;
+  /** Reads the sources of a paged model that this thread has; undefined: it has none. */
+  onRead: ((file: number, from: number, bytes: number) => Promise<Uint8Array>) | undefined;
 
   /** `url`: the address that the caller named for the worker. */
   constructor(peer: Peer, url?: string) {
@@ -156,8 +158,20 @@ export class Connection {
     this.#pending.clear();
   }
 
+  /** Answers a read with bytes, which travel as a copy, or with the error. */
+  async #read({ call, file, from, bytes }: Extract<Reply, { type: 'read' }>): Promise<void> {
+    const read = (async () => this.onRead?.(file, from, bytes))();
+    const answer = await read.then(
+      (found) => (found === undefined ? new Uint8Array() : Uint8Array.from(found)),
+      (error: unknown) => toErrorRecord(error, 'io'),
+    );
+    if (this.#closed === undefined)
+      this.#peer.post({ op: 'bytes', call, bytes: answer }, 'buffer' in answer ? [answer.buffer] : []);
+  }
+
   #receive(reply: Reply): void {
     this.#hasSpoken = true;
+    if (reply.type === 'read') return void this.#read(reply);
     const pending = this.#pending.get(reply.call);
     // An answer to a call that was given up.
     if (pending === undefined) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ChordError, quiet } from '../errors.js';
-import { gpuScript, inlineModule, inlineScript } from '../files.js';
+import { gpuScript, inlineModule, inlineScript, pagingScript } from '../files.js';
 import { BufferMeter } from '../load/meter.js';
 import { sortSource } from '../load/source.js';
 import type { ModelSource } from '../load/source.js';
@@ -45,6 +45,8 @@ async function load(source: ModelSource, options: LoadModelOptions): Promise<Lan
       record: { ...checked.record, noGpu: `the CPU: ${error.message}` },
     });
   });
+  // Otherwise the connection would hold the caller's bytes.
+  if (value.info.pagedLayers === 0) connection.onRead = undefined;
   return new LanguageModel(connection, value, meter);
 }
 
@@ -80,6 +82,8 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
     const files = await findFiles(record, inWorker);
     connection = await Connection.start(inWorker, workerUrl, files.worker);
     const most = streams.length > 1 ? 1 : CHUNKS;
+    const seekable = streams;
+    connection.onRead = async (file, from, bytes) => seekable[file]!.at!(from, bytes);
     const pumps = streams.map((stream, file) => stream && new Pump(stream, file, most, meter));
     const message = { op, source: sorted.remote, options: files.record } as Extract<Message, { op: Op }>;
     const call = connection.open<Op>(message, {
@@ -108,15 +112,16 @@ async function findFiles(
   record: LoadOptions,
   inWorker: boolean,
 ): Promise<{ record: LoadOptions; worker: string | undefined }> {
-  const { backend } = record;
+  const { backend, paging } = record;
   const mayNeedGpu = backend === 'webgpu' || (backend === 'auto' && hasOwnGpu());
-  const [worker, threadUrl, webgpuUrl, wasm] = await Promise.all([
+  const [worker, threadUrl, webgpuUrl, pagingUrl, wasm] = await Promise.all([
     inWorker ? inlineScript('worker.js') : undefined,
     record.threadUrl ?? (inWorker ? inlineScript('thread.js') : undefined),
     mayNeedGpu ? (record.webgpuUrl ?? gpuScript()) : undefined,
+    paging === 'never' ? undefined : (record.pagingUrl ?? pagingScript()),
     record.wasm ?? inlineModule(chooseVariant().variant),
   ]);
-  return { record: { ...record, threadUrl, webgpuUrl, wasm }, worker };
+  return { record: { ...record, threadUrl, webgpuUrl, pagingUrl, wasm }, worker };
 }
 
 /**

@@ -19,7 +19,16 @@ import { show } from '../errors.js';
 import { asAddress } from '../files.js';
 import type { Fetch, HttpOptions } from '../load/ask.js';
 import type { LoadProgress } from '../load/progress.js';
-import { asBias, asContextLength, asOption, backends, kvTypes, numbers, samplingOf } from '../options.js';
+import {
+  asBias,
+  asContextLength,
+  asOption,
+  backends,
+  kvTypes,
+  numbers,
+  pagings,
+  samplingOf,
+} from '../options.js';
 import type { ContinuationOptions } from '../options.js';
 import { environment, isNode } from '../platform.js';
 import type { CacheChoice } from '../store/cache.js';
@@ -48,11 +57,19 @@ export interface LoadModelOptions {
   contextLength?: number | 'auto' | undefined;
   /**
    * Maximum bytes of the model's WebAssembly memory, which has whole pages of 64 KiB: weights, vocabulary,
-   * activations and KV cache. A model that needs more is refused as `out-of-memory` before its data is read,
-   * and a call that needs more later fails with `out-of-memory` and leaves the model usable. Default: what
-   * this machine is known to have, and at most 4 GiB, which is all that 32-bit addresses reach.
+   * activations and KV cache. A model that needs more is paged, or refused as `out-of-memory` before its data
+   * is read, and a call that needs more later fails with `out-of-memory` and leaves the model usable.
+   * Default: what this machine is known to have, and at most 4 GiB, which is all that 32-bit addresses reach.
    */
   memoryBudget?: number | undefined;
+  /**
+   * 'auto', the default: a model that needs more memory than it may take keeps some of its layers in its
+   * file, and reads them each time they are needed. It gives the same results, and each token takes as long
+   * as reading them; `model.info.pagedLayers` says how many. The source must be one that can be read at any
+   * byte: a path, a File or Blob, bytes, or a URL whose file is in the cache. 'never': such a model is
+   * refused as `out-of-memory`.
+   */
+  paging?: 'auto' | 'never' | undefined;
   /** Type of the KV cache; default 'f16'. */
   kvType?: 'f16' | 'q8_0' | 'f32' | undefined;
   /**
@@ -79,6 +96,7 @@ export interface LoadModelOptions {
   workerUrl?: string | URL | undefined;
   threadUrl?: string | URL | undefined;
   webgpuUrl?: string | URL | undefined;
+  pagingUrl?: string | URL | undefined;
   wasmUrl?: string | URL | undefined;
   /** Headers of the requests for a URL or an address hf:. */
   headers?: Readonly<Record<string, string>> | Iterable<readonly [string, string]> | undefined;
@@ -199,9 +217,11 @@ export function checkLoadOptions(
           'threads',
           'contextLength',
           'memoryBudget',
+          'paging',
           'kvType',
           'threadUrl',
           'webgpuUrl',
+          'pagingUrl',
           'wasmUrl',
         ]),
   ]);
@@ -223,6 +243,8 @@ export function checkLoadOptions(
       connections: asOptional(given['connections'], (n) => asOption('connections', n)),
       contextLength: asOptional(given['contextLength'], asContextLength),
       memoryBudget: asOptional(given['memoryBudget'], (n) => asOption('memoryBudget', n)),
+      paging: asOptional(given['paging'], (name) => asOneOf('paging', name, pagings)),
+      pagingUrl: asAddress('pagingUrl', given['pagingUrl']),
       kvType: asOptional(given['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
       threads: asOptional(given['threads'], (n) => asOption('threads', n)),
       threadUrl: asAddress('threadUrl', given['threadUrl']),

@@ -17,6 +17,8 @@ export type RemoteFile =
       readonly name: string;
       readonly totalBytes: number | undefined;
       readonly phase: 'download' | 'read';
+      /** Whether the client can read the file at any byte. */
+      readonly isSeekable?: boolean;
     };
 
 export type RemoteSource = RemoteFile | { readonly kind: 'files'; readonly files: readonly RemoteFile[] };
@@ -54,10 +56,23 @@ export function openRemote(
     case 'path':
       return openPath(source.path, signal);
     case 'blob':
-      return Promise.resolve(
-        readableStream(source.blob.stream(), source.name, 'read', source.blob.size, CHANGED),
-      );
+      return Promise.resolve(openBlob(source.blob, source.name));
   }
+}
+
+export function openBlob(blob: Blob, name: string): ByteStream {
+  const from = (to: number): ByteStream =>
+    readableStream(blob.slice(to).stream(), name, 'read', blob.size, CHANGED);
+  let stream = from(0);
+  return {
+    ...stream,
+    read: () => stream.read(),
+    skip(to) {
+      void stream.close();
+      stream = from(to);
+    },
+    close: () => stream.close(),
+  };
 }
 
 /**
@@ -80,14 +95,19 @@ async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> 
   // Every read goes into this buffer.
   const buffer = new Uint8Array(SLICE);
   let isClosed = false;
+  /** Where the next read begins; undefined: behind the last one. */
+  let at: number | undefined;
+  const hasSize = stat.isFile() && stat.size > 0;
   return {
     name: path,
     phase: 'read',
-    totalBytes: stat.isFile() && stat.size > 0 ? stat.size : undefined,
+    totalBytes: hasSize ? stat.size : undefined,
     async read() {
-      const { bytesRead } = await file.read(buffer, 0, SLICE, null).catch(fail);
+      const { bytesRead } = await file.read(buffer, 0, SLICE, at ?? null).catch(fail);
+      if (at !== undefined) at += bytesRead;
       return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
     },
+    ...(hasSize && { skip: (to: number) => void (at = to) }),
     async close() {
       if (!isClosed) await file.close();
       isClosed = true;

@@ -119,8 +119,8 @@ function together(files: readonly SortedFile[]): SortedSource {
   const local = files.map((file) => ('local' in file ? file.local : undefined));
   const remotes = files.map((file): RemoteFile => {
     if ('remote' in file) return file.remote;
-    const { name, totalBytes, phase } = file.local;
-    return { kind: 'pushed', name, totalBytes, phase };
+    const { name, totalBytes, phase, at } = file.local;
+    return { kind: 'pushed', name, totalBytes, phase, isSeekable: at !== undefined };
   });
   return { remote: remotes.length === 1 ? remotes[0]! : { kind: 'files', files: remotes }, local };
 }
@@ -288,6 +288,18 @@ function blobStream(blob: Blob, name: string): ByteStream {
         });
       }
     },
+    async at(from, bytes) {
+      try {
+        const slice = new Uint8Array(await blob.slice(from, from + bytes).arrayBuffer());
+        if (slice.byteLength === bytes) return slice;
+        throw new Error(`only ${slice.byteLength} bytes were read`);
+      } catch (cause) {
+        throw new ChordError('io', `can't read ${name} at byte ${from}: ${reasonOf(cause)}`, {
+          cause,
+          hint: CHANGED,
+        });
+      }
+    },
     async close() {
       ahead = undefined;
       at = blob.size;
@@ -307,6 +319,13 @@ function bytesStream(bytes: Uint8Array): ByteStream {
         const slice = bytes.subarray(at, at + SLICE);
         at += slice.byteLength;
         return slice.byteLength > 0 ? slice : undefined;
+      } catch (cause) {
+        throw isDetached(cause);
+      }
+    },
+    async at(from, count) {
+      try {
+        return bytes.subarray(from, from + count);
       } catch (cause) {
         throw isDetached(cause);
       }

@@ -25,6 +25,10 @@ export interface ByteStream {
   drop?(code: ChordErrorCode, sha256?: string): void;
   /** The next bytes, valid until the next call; undefined at the end. Throws `io`, `http`. */
   read(): Promise<Uint8Array | undefined>;
+  /** Bytes from any place on, also after `close`; absent where they come once and in order. Throws `io`. */
+  at?(from: number, bytes: number): Promise<Uint8Array>;
+  /** Goes on at byte `to`, which is behind what was read. Absent where every byte must be read. */
+  skip?(to: number): void;
   /** Closes the source. A read in progress may be dropped. A second call does nothing. */
   close(): Promise<void>;
 }

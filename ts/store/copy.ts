@@ -45,6 +45,7 @@ export async function openCopy(job: StoreJob, entry: Entry, lock: Lock): Promise
         throw storeError(cause, folder);
       }
     },
+    ...(bytes === undefined && stream!.skip && { skip: (to: number) => stream!.skip!(to) }),
     drop(code, hash) {
       otherHash = hash;
       isDropped ||= code === 'invalid-gguf';

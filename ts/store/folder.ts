@@ -2,6 +2,8 @@
 // A place for model files: what the bodies (a directory of the browser's, the Cache API, a folder in Node)
 // have in common. Names are short and plain.
 import type { ByteStream } from '../load/stream.js';
+import type { RandomSource } from '../paging/reader.js';
+import type { Journal } from './journal.js';
 
 /** A file that is written in place, at any byte. */
 export interface Place {
@@ -53,6 +55,8 @@ export interface Folder {
   /** Opens or makes a file. Absent where files can't be written in place: `piece` is used there. */
   place?(name: string): Promise<Place>;
   piece?(name: string): Promise<Piece>;
+  /** A whole copy as a source that is read at any byte. Absent where files can only be read in order. */
+  file?(copy: Journal): Promise<RandomSource>;
   /**
    * Waits for the lock `name`. Shared holders exclude only the others. `undefined` at once with `isPatient`
    * false and a holder.

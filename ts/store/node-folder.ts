@@ -6,8 +6,10 @@ import { ChordError } from '../errors.js';
 import { importNode } from '../platform.js';
 import { SLICE } from '../load/stream.js';
 import type { ByteStream } from '../load/stream.js';
+import type { RandomSource } from '../paging/reader.js';
 import { isFull } from './errors.js';
 import type { Folder, FolderSpace, Lock, LockKind, Place } from './folder.js';
+import type { Journal } from './journal.js';
 
 type Fs = typeof import('node:fs/promises');
 type FileHandle = import('node:fs/promises').FileHandle;
@@ -84,19 +86,27 @@ export class NodeFolder implements Folder {
     const { size } = await file.stat();
     const buffer = new Uint8Array(SLICE);
     let isClosed = false;
+    let at = 0;
     return {
       name,
       phase: 'read',
       totalBytes: size,
       async read() {
-        const { bytesRead } = await file.read(buffer, 0, SLICE, null);
+        const { bytesRead } = await file.read(buffer, 0, SLICE, at);
+        at += bytesRead;
         return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
       },
+      skip: (to) => void (at = to),
       async close() {
         if (!isClosed) await file.close();
         isClosed = true;
       },
     };
+  }
+
+  async file({ data, parts }: Journal): Promise<RandomSource> {
+    if (parts.length > 0) throw new Error('the copy is in pieces');
+    return { kind: 'path', path: this.#path(`${data}.gguf`), name: data };
   }
 
   async place(name: string): Promise<Place> {

@@ -2,9 +2,12 @@
 // The browser's places. A directory (the origin's private one, or one that the user picked) holds a file
 // written in place where there are sync access handles: in a worker, in the origin's private directory.
 // Elsewhere every piece is a file of its own, which exists when it is whole. The Cache API holds pieces too.
+import { openBlob } from '../load/remote.js';
 import { readableStream } from '../load/stream.js';
 import type { ByteStream } from '../load/stream.js';
+import type { RandomSource } from '../paging/reader.js';
 import type { Folder, FolderSpace, Lock, LockKind, Piece, Place } from './folder.js';
+import type { Journal } from './journal.js';
 
 interface SyncHandle {
   read(buffer: Uint8Array, options: { at: number }): number;
@@ -134,7 +137,23 @@ export class DirectoryFolder extends WebFolder implements Folder {
 
   async stream(name: string): Promise<ByteStream> {
     const file = await (await this.#directory.getFileHandle(name)).getFile();
-    return readableStream(file.stream(), name, 'read', file.size);
+    return openBlob(file, name);
+  }
+
+  /** Files of pieces are read as one Blob, which copies none of them. */
+  async file({ data, parts, totalBytes, pieceBytes }: Journal): Promise<RandomSource> {
+    const whole = this.#directory.getFileHandle(`${data}.gguf`);
+    if (parts.length === 0 && !this.#isPicked)
+      return { kind: 'handle', handle: await whole, bytes: totalBytes!, name: data };
+    const inData = await whole.then((handle) => handle.getFile()).catch(() => new Blob());
+    const blobs: Blob[] = [];
+    for (let at = 0, piece = 0; at < totalBytes!; at += pieceBytes, piece++) {
+      const end = Math.min(at + pieceBytes, totalBytes!);
+      const own = parts.includes(piece) ? await this.#file(`${data}.${piece}`) : undefined;
+      blobs.push(own ?? inData.slice(at, end));
+      if (blobs.at(-1)!.size !== end - at) throw new Error(`piece ${piece} of ${data} is damaged`);
+    }
+    return { kind: 'blob', blob: new Blob(blobs), name: data };
   }
 
   async #handle(name: string): Promise<SyncHandle> {

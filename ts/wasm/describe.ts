@@ -46,6 +46,15 @@ export interface LanguageModelInfo {
   /** Reason for this variant. */
   readonly variantReason: string;
   /**
+   * Layers whose matrices are read from the file each time they are needed; 0: all weights are in memory, or
+   * on the GPU.
+   */
+  readonly pagedLayers: number;
+  /** Bytes that are read for each token, and for each batch of a prompt; 0 without paged layers. */
+  readonly pagedBytes: number;
+  /** Why layers are paged, and who reads them, or why none is. */
+  readonly pagingReason: string;
+  /**
    * Bytes by use. `kv` is the KV cache of one session when the context is full. `total` is the size of the
    * WebAssembly memory then: it also counts the header's tables, buffers, and the threads' stacks. `gpu` are
    * the buffers on the GPU, which holds matrices, keys and values there; 0 on the CPU.
@@ -85,6 +94,7 @@ export function describe(
   compiled: CompiledModule,
   why: string,
   reason?: string,
+  pagingReason = 'all weights are in memory',
   gpuBytes = engine.executor.counters?.gpuBytes,
 ): LanguageModelInfo {
   const model = engine.file.modelInfo();
@@ -108,6 +118,9 @@ export function describe(
     threadsReason: why,
     variant: compiled.variant,
     variantReason: compiled.reason,
+    pagedLayers: plan.n_paged,
+    pagedBytes: plan.paged_bytes,
+    pagingReason,
     memory: {
       weights: plan.weight_bytes,
       vocabulary: plan.vocabulary_bytes,

@@ -15,17 +15,29 @@ class CpuExecutor implements Executor {
   }
 
   /**
-   * Runs one step, and gives the model memory for KV pages when it needs some. Throws `out-of-memory`,
-   * `internal`, and the other errors of chord_session_step().
+   * Runs one step, and gives the model memory for KV pages when it needs some. A step that lacks weights ends
+   * after a while, whether they have come or not. Throws `out-of-memory`, `internal`, and the other errors of
+   * chord_session_step().
    */
-  run({ address }: Batches, budget: number): Ran {
-    const { exports, heap, scratch } = this.#instance;
+  run({ address }: Batches, budget: number): Ran | Promise<Ran> {
+    const { exports, heap, scratch, weights } = this.#instance;
     for (;;) {
-      const status = this.#instance.check(exports.session_step(address, budget));
+      const seen = weights?.seen() ?? 0;
+      const stepped = exports.session_step(address, budget);
+      if (stepped < 0) weights?.throwFault(stepped);
+      const status = this.#instance.check(stepped);
       exports.session_get_state(address, scratch);
-      const { wanted_bytes, last_step_work } = heap.readStruct(scratch, sessionStateLayout);
+      const { wanted_bytes, last_step_work, layer } = heap.readStruct(scratch, sessionStateLayout);
       if (status === Status.DONE || status === Status.MORE)
         return { isDone: status === Status.DONE, work: last_step_work };
+      if (status === Status.NEED_WEIGHTS && weights !== undefined) {
+        const begin = performance.now();
+        return weights.wait(address, layer, seen).then(() => ({
+          isDone: false,
+          work: last_step_work,
+          waitMs: performance.now() - begin,
+        }));
+      }
       if (status !== Status.NEED_MEMORY)
         throw new ChordError('internal', `a step ended with status ${status}`);
       this.#instance.giveMemory(wanted_bytes);

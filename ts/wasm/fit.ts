@@ -13,6 +13,7 @@ import type { Loader } from './loader.js';
 const MOST_CONTEXT = 2 ** 24;
 /** 'auto' takes no shorter context, because it would hold no question and answer. */
 const LEAST_AUTO = 256;
+const NOT_PAGED = 'no layer is paged';
 
 export interface FitOptions extends Omit<PlanOptions, 'contextLength'> {
   readonly contextLength: number | 'auto' | undefined;
@@ -30,6 +31,20 @@ export interface Fit {
   readonly availableWide: number;
   /** Whether the context that was asked for needs more than 32-bit addresses reach, and the rest allows. */
   readonly isBeyond32: boolean;
+  /** Size that the memory would reach with all weights in it. */
+  readonly residentBytes: number;
+  /** Why layers are paged, or aren't. */
+  readonly pagingReason: string;
+}
+
+/** The part of ts/paging that plans: fitPaged() in table.ts. */
+export interface PagedPlanner {
+  fitPaged(
+    file: Loader,
+    resident: PlanOptions,
+    available: number,
+    largestContext: ((options: PlanOptions) => number) | undefined,
+  ): PlanOptions;
 }
 
 /**
@@ -37,12 +52,18 @@ export interface Fit {
  * that this process grants, and `memoryBudget` or else the memory that this machine is known to have. Memory
  * that is in use at the moment counts as available: the system can make room.
  *
- * A contextLength of 'auto' is the default length, or the largest that fits if it is LEAST_AUTO or more.
+ * A contextLength of 'auto' is the default length, or the largest that fits if it is LEAST_AUTO or more. A
+ * model that doesn't fit with it is paged with what `findPaging` resolves to, unless that is a reason why
+ * not.
+ *
+ * `granted`: bytes that the system may still grant, if it has refused more.
  */
 export async function fitModel(
   { file, instance }: WasmEngine,
   { contextLength, ...others }: FitOptions,
   memoryBudget: number | undefined,
+  findPaging?: () => Promise<PagedPlanner | string>,
+  granted = Infinity,
 ): Promise<Fit> {
   const machine = await machineMemory();
   let available = instance.heap.maximum;
@@ -50,11 +71,14 @@ export async function fitModel(
   const most = memoryBudget ?? machine.total;
   if (most <= available)
     [available, where] = [most, memoryBudget === undefined ? 'this machine has' : 'memoryBudget allows'];
+  if (granted <= available) [available, where] = [granted, 'the system grants'];
   const isAuto = contextLength === 'auto';
   let options: PlanOptions = { ...others, contextLength: isAuto ? undefined : contextLength };
   file.plan(options);
   const availableWide = instance.heap.maximum === 2 ** 32 ? Math.min(most, 2 ** 34) : available;
   const isBeyond32 = file.neededBytes > 2 ** 32 && availableWide > 2 ** 32 && available === 2 ** 32;
+  const residentBytes = file.neededBytes;
+  const planned = options;
   if (isAuto && file.neededBytes > available) {
     const least = Math.min(LEAST_AUTO, file.planInfo.n_ctx);
     const largest = largestContext(file, options, available);
@@ -62,13 +86,35 @@ export async function fitModel(
     options = { ...options, contextLength: Math.max(largest, least) };
     file.plan(options);
   }
+  let pagingReason = others.isExternal ? 'all weights are on the GPU' : 'all weights are in memory';
+  if (file.neededBytes > available && findPaging !== undefined) {
+    const paging = await findPaging();
+    if (typeof paging !== 'string') {
+      const { n_ctx } = file.planInfo;
+      const shorter = (some: PlanOptions): number =>
+        Math.max(largestContext(file, some, available), Math.min(LEAST_AUTO, n_ctx));
+      options = paging.fitPaged(file, planned, available, isAuto ? shorter : undefined);
+      pagingReason = `with all weights in memory the model would need ${residentBytes} bytes, ${where} ${available}`;
+    } else pagingReason = `${NOT_PAGED}: ${paging}`;
+  }
   const needed = file.neededBytes;
-  const why = `the model needs ${needed} bytes with a context of ${file.planInfo.n_ctx} tokens, ${where} ${available}`;
+  const { n_ctx, n_paged, paged_bytes } = file.planInfo;
+  const layers = n_paged > 0 ? `${n_paged} layers paged (${paged_bytes} bytes a token) and ` : '';
+  const why = `the model needs ${needed} bytes with ${layers}a context of ${n_ctx} tokens, ${where} ${available}`;
   const now = needed > machine.free ? `; ${machine.free} are free now` : '';
   const fits = needed <= available;
   const isUnknown = fits && most === Infinity;
   const unknown = '; how much memory this device has is not known, and a telephone gives a page far less';
-  return { options, available, fits, why: why + (isUnknown ? unknown : now), availableWide, isBeyond32 };
+  return {
+    options,
+    available,
+    fits,
+    why: why + (isUnknown ? unknown : now),
+    availableWide,
+    isBeyond32,
+    residentBytes,
+    pagingReason,
+  };
 }
 
 /**
@@ -92,7 +138,7 @@ export function largestContext(file: Loader, options: PlanOptions, available: nu
 }
 
 /** The error for a model that doesn't fit. Its hint names what would fit. */
-export function doesNotFit(file: Loader, { options, available, why }: Fit): ChordError {
+export function doesNotFit(file: Loader, { options, available, why, pagingReason }: Fit): ChordError {
   const ways = [];
   const length = largestContext(file, options, available);
   if (length > 0) ways.push(`contextLength: ${length}`);
@@ -105,10 +151,10 @@ export function doesNotFit(file: Loader, { options, available, why }: Fit): Chor
     }
   }
   const budget = why.includes('memoryBudget') ? 'a larger memoryBudget (in bytes), ' : '';
-  return new ChordError('out-of-memory', why, {
-    hint:
-      ways.length > 0
-        ? `what fits: ${ways.join(', or ')}`
-        : `use ${budget}a smaller model or a smaller quantization: no context fits`,
-  });
+  const hint =
+    ways.length > 0
+      ? `what fits: ${ways.join(', or ')}`
+      : `use ${budget}a smaller model or a smaller quantization: no context fits`;
+  const isRefused = pagingReason.startsWith(NOT_PAGED);
+  return new ChordError('out-of-memory', why, { hint: isRefused ? `${hint}; ${pagingReason}` : hint });
 }

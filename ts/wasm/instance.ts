@@ -31,6 +31,19 @@ export const hints: { readonly [code in ChordErrorCode]?: string } = {
 /** `ignoreBOM` keeps a U+FEFF at the start of a text. */
 export const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
+/** What brings the weights that a step lacks (ts/paging). */
+export interface Weights {
+  /** A count that changes when weights have come. */
+  seen(): number;
+  /**
+   * Waits for `layer`, or for rows if it is -1, but not long. `seen`: the count before the step that lacks
+   * them. Throws the errors of the file.
+   */
+  wait(session: number, layer: number, seen: number): Promise<void>;
+  /** Throws the error of the file, if a step has failed with `status` because of it. */
+  throwFault(status: number): void;
+}
+
 export class WasmInstance {
   readonly module: WebAssembly.Module;
   /** Address of SCRATCH bytes, which every call may overwrite. */
@@ -39,6 +52,8 @@ export class WasmInstance {
   readonly staging: number;
   /** Address of the chord_model. */
   readonly model: number;
+  /** Where the weights of a paged model come from; undefined: all are in the memory. */
+  weights: Weights | undefined;
   #heap: Heap | undefined;
   #exports: Exports | undefined;
   #fault: ChordError | undefined;

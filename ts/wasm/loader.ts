@@ -138,6 +138,7 @@ export class Loader {
       n_threads: options.threads ?? 1,
       isa: Isa.BEST,
       external: options.isExternal === true ? 1 : 0,
+      resident_bytes: options.residentBytes ?? 0,
     });
     this.#instance.heap.writeStruct(out, planInfoLayout, { version: ABI_VERSION, size: planInfoLayout.size });
     while (
@@ -153,6 +154,7 @@ export class Loader {
       (plan.n_threads - 1) * STACK +
       plan.session_bytes +
       plan.context_bytes +
+      (options.hostBytes ?? 0) +
       BLOCKS;
     return (this.#plan = plan);
   }
@@ -167,13 +169,14 @@ export class Loader {
 
   /**
    * Allocates the plan's memory and builds the vocabulary. Returns true when the model needs no tensor data.
+   * Throws `out-of-memory` if the memory can't grow; another plan can begin then.
    */
   begin(): boolean {
     const { bytes } = this.planInfo;
     const { heap, exports, model } = this.#instance;
+    const block = heap.allocTop(bytes);
     this.#hasBegun = true;
-    this.#isReady =
-      this.#instance.check(exports.model_begin(model, heap.allocTop(bytes), bytes)) === Status.DONE;
+    this.#isReady = this.#instance.check(exports.model_begin(model, block, bytes)) === Status.DONE;
     return this.#isReady;
   }
 

@@ -2,12 +2,12 @@
 // The helpers of the engine worker: nested workers that compute units of its steps. All helpers join before
 // the first step, because in Chromium a worker neither starts nor gets messages while its creator is busy.
 // Idle helpers sleep in the wasm memory and don't keep a Node process alive.
-import { ChordError } from '../errors.js';
+import { ChordError, isErrorRecord } from '../errors.js';
 import { nextTurn, startWorker } from '../platform.js';
 import type { Peer } from '../platform.js';
 import { STACK } from './instance.js';
 import type { WasmInstance } from './instance.js';
-import type { ThreadStart } from './thread.js';
+import type { FilesStart, ThreadStart } from './thread.js';
 
 /**
  * Maximum milliseconds for the helpers to start, and to join. If they don't start, the model has one thread.
@@ -22,10 +22,13 @@ export class ThreadPool {
   readonly #gone = new Set<Peer>();
   /** Helpers that run. */
   readonly #up = new Set<Peer>();
+  /** Set when the I/O worker has opened the model's files. */
+  #isOpen = false;
   #onChange: () => void = () => {};
   #isStopping = false;
   /** Set when a helper couldn't start or has died. The pool can't be used then. */
   fault: ChordError | undefined;
+  onFault: (fault: ChordError) => void = () => {};
 
   /**
    * Starts `count` helpers from `url` (default: the package's own file) and waits until all run. Throws
@@ -55,8 +58,15 @@ export class ThreadPool {
     this.#peers.push(peer);
     peer.listen(
       (message) => {
+        const { error } = message as { error?: unknown };
         if (message === 'up') this.#up.add(peer);
-        else this.#lost(peer, new Error(JSON.stringify(message))); // it has left the model
+        else if (message === 'open') this.#isOpen = true;
+        // It couldn't open a file, or has left the model.
+        else
+          this.#lost(
+            peer,
+            isErrorRecord(error) ? ChordError.from(error) : new Error(JSON.stringify(message)),
+          );
         this.#onChange();
       },
       (cause) => this.#lost(peer, cause),
@@ -70,10 +80,14 @@ export class ThreadPool {
       ? 'a pool thread died'
       : "threadUrl or thread.js can't be started (it needs the headers of worker.js)";
     if (!this.#isStopping)
-      this.fault ??= new ChordError('internal', `${what}: ${cause.message}`, {
-        cause,
-        hint: 'load the model again, perhaps with threads: 1',
-      });
+      this.fault ??=
+        ChordError.isInstance(cause) && cause.code !== 'internal'
+          ? cause
+          : new ChordError('internal', `${what}: ${cause.message}`, {
+              cause,
+              hint: 'load the model again, perhaps with threads: 1',
+            });
+    if (this.fault !== undefined) this.onFault(this.fault);
     this.#onChange();
   }
 
@@ -105,6 +119,17 @@ export class ThreadPool {
         );
       await nextTurn();
     }
+  }
+
+  /**
+   * Makes the only worker of this pool the I/O worker of a paged model, and waits until it has opened the
+   * files. Throws its error.
+   */
+  async serve(start: FilesStart): Promise<void> {
+    this.#peers[0]!.post(start);
+    if (!(await this.#until(() => this.#isOpen, START_MS)))
+      throw new ChordError('io', `the I/O worker opened no file within ${START_MS / 1000} s`);
+    if (this.fault !== undefined) throw this.fault;
   }
 
   /**

@@ -15,6 +15,8 @@ export interface Sink {
   readonly isReady: boolean;
   /** The file that `push` needs next. */
   readonly file: number;
+  /** The byte of that file that is needed next; absent: all are. */
+  readonly position?: number;
   /** Pushes bytes of a file in file order. Returns whether nothing more of the file is needed. */
   push(offset: number, bytes: Uint8Array, file: number): boolean | Promise<boolean>;
   /** Throws `invalid-gguf`, which names what is missing, when the file ends before it is complete. */

@@ -7,6 +7,7 @@ import { ChordError, toErrorRecord } from '../errors.js';
 import { BufferMeter } from '../load/meter.js';
 import { fileName, opensAgain } from '../load/remote.js';
 import type { RemoteFile } from '../load/remote.js';
+import { atRandom, whyNotAtRandom } from '../store/at-random.js';
 import { checked, openSource } from '../store/open.js';
 import { TemplateEngine } from '../template/engine.js';
 import { describe, describeTemplates } from '../wasm/describe.js';
@@ -17,7 +18,7 @@ import { estimateEngine, loadEngine } from './load.js';
 import type { LoadJob } from './load.js';
 import { callOf, parseRequest } from './protocol.js';
 import type { ModelCounters, Reply, Request, Results } from './protocol.js';
-import { PushedStream } from './pushed.js';
+import { PushedReads, PushedStream } from './pushed.js';
 import { Cancelled, Runner } from './runner.js';
 import type { LoadedEngine } from './runner.js';
 
@@ -55,6 +56,7 @@ export class EngineHost {
   readonly #queue: { call: Call; since: number; run: () => Promise<Results[keyof Results]> }[] = [];
   readonly #meter = new BufferMeter();
   readonly #idle: (() => void)[] = [];
+  readonly #reads = new PushedReads((reply) => this.#post(reply));
   #running: Call | undefined;
   #patience: ReturnType<typeof setTimeout> | undefined;
   #isLoading = false;
@@ -86,6 +88,8 @@ export class EngineHost {
         return this.#pushedFile(request)?.end();
       case 'fail':
         return this.#pushedFile(request)?.fail(request.error);
+      case 'bytes':
+        return this.#reads.take(request.call, request.bytes);
       case 'taken':
         return this.#calls.get(request.call)?.take(request.count);
       case 'pong':
@@ -294,6 +298,9 @@ export class EngineHost {
           name: fileName(file),
           isPushed: file.kind === 'pushed',
           opensAgain: () => opensAgain(file),
+          whyNotAtRandom: () => whyNotAtRandom(file, request.options.cache),
+          atRandom: async () =>
+            file.kind === 'pushed' ? this.#reads.of(file, i) : atRandom(file, request.options.cache),
           open: (signal) =>
             file.kind === 'pushed'
               ? checked(streams[i]!, request.options.sha256)
@@ -353,6 +360,8 @@ export class EngineHost {
       kvPages: runner.kvPages,
       wasmBytes: runner.engine.instance.heap.size,
       bufferBytesPeak: this.#meter.peak,
+      bytesPaged: this.#loaded!.paging?.pager.bytesRead ?? 0,
+      pagingWaits: this.#loaded!.paging?.pager.waits ?? 0,
       ...(runner.engine.executor.counters ?? noGpu),
     };
   }
@@ -362,12 +371,14 @@ export class EngineHost {
    */
   async #dispose(own: Call): Promise<null> {
     this.#isDisposed = true;
+    this.#reads.stop(modelDisposed());
     const others = [...this.#calls.values()].filter((call) => call !== own && call.request.op !== 'dispose');
     for (const call of others) call.cancel(modelDisposed());
     while (this.#running !== undefined || this.#isLoading)
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#loaded?.engine.free();
     await this.#loaded?.pool?.stop();
+    await this.#loaded?.paging?.stop();
     this.#loaded = undefined;
     this.#runner = undefined;
     return null;
@@ -396,6 +407,9 @@ function busy(waiting: string, running: string): ChordError {
 }
 
 function describeLoaded(loaded: LoadedEngine): Results['load'] {
-  const { engine, compiled, why, reason } = loaded;
-  return { info: describe(engine, compiled, why, reason), templates: describeTemplates(engine) };
+  const { engine, compiled, why, reason, pagingReason } = loaded;
+  return {
+    info: describe(engine, compiled, why, reason, pagingReason),
+    templates: describeTemplates(engine),
+  };
 }

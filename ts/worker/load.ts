@@ -2,7 +2,7 @@
 // A load in the engine worker: header, plan, pool, data; an estimate ends behind the plan. One chunk of the
 // source is read at a time. gpu.ts takes the data where a model goes onto a GPU. If the GPU fails, the model
 // goes onto the CPU: planned again before the data, read again after it.
-import { ChordError } from '../errors.js';
+import { ChordError, messageOf } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
 import { checkStart } from '../load/http.js';
 import type { BufferMeter } from '../load/meter.js';
@@ -10,12 +10,15 @@ import { ProgressReporter } from '../load/progress.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { ByteStream } from '../load/stream.js';
 import type { PlanOptions } from '../options.js';
+import { importPaging, ownReads, whyNoWorker } from '../paging/chunk.js';
+import type { PagingModule } from '../paging/chunk.js';
+import type { PagedFile, Paging } from '../paging/start.js';
 import { hardwareThreads, nextTurn } from '../platform.js';
 import { describe } from '../wasm/describe.js';
 import { whyNotShared } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
 import { doesNotFit, fitModel, largestContext } from '../wasm/fit.js';
-import type { Fit, FitOptions } from '../wasm/fit.js';
+import type { Fit } from '../wasm/fit.js';
 import { compileModule, whyNotWide } from '../wasm/instantiate.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { Loader } from '../wasm/loader.js';
@@ -36,6 +39,8 @@ const TURN_BYTES = 1 << 20;
  */
 const LARGE = 512 << 20;
 const LONG = 4096;
+/** Fewer bytes that aren't needed are read. */
+const SKIP_BYTES = 1 << 20;
 
 export interface LoadJob {
   readonly options: LoadOptions;
@@ -57,6 +62,10 @@ export interface JobFile {
   open(signal: AbortSignal): Promise<ByteStream>;
   /** Whether `open` gives the same bytes a second time. */
   opensAgain(): Promise<boolean>;
+  /** Why the file can't be read at any byte when it was loaded; undefined: it can. */
+  whyNotAtRandom(): Promise<string | undefined>;
+  /** The file when it was loaded. Throws `io`, `integrity`. */
+  atRandom(): Promise<PagedFile>;
 }
 
 /** A source whose headers have been read. */
@@ -72,6 +81,7 @@ interface Opened {
   at: Chunks;
   pool?: ThreadPool | undefined;
   gpu?: GpuLoad | undefined;
+  paging?: Paging | undefined;
 }
 
 /**
@@ -102,16 +112,17 @@ async function canOpenAgain({ files }: LoadJob): Promise<boolean> {
 function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
   return withHeader(job, async (opened) => {
     const { files, progress } = opened;
-    const { fit, why, reason, load: gpu } = await planLoad(opened, job, onlyCpu);
+    const planned = await planLoad(opened, job, onlyCpu);
+    const { why, reason, load: gpu } = planned;
     const { engine, compiled } = opened;
     opened.gpu = gpu;
-    if (!fit.fits) throw doesNotFit(engine.file, fit);
+    if (!planned.fit.fits) throw doesNotFit(engine.file, planned.fit);
     for (const file of files) file.forget();
-    if (job.options.memoryBudget !== undefined) engine.instance.heap.bound(fit.available);
-    const started = await startPool(engine.file, fit.options, job.options.threadUrl);
+    if (job.options.memoryBudget !== undefined) engine.instance.heap.bound(planned.fit.available);
+    const started = await startPool(engine.file, planned.fit.options, job.options.threadUrl);
     opened.pool = started.pool;
     progress.total = bytesOf(files, engine.file);
-    engine.file.begin();
+    const fit = await begin(engine, job, planned);
     gpu?.begin();
     const sink: Sink = gpu ?? engine.file;
     for (const [i, file] of files.entries()) {
@@ -122,12 +133,53 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
     for (const file of files) await (opened.at = file).finish();
     const again = gpu && (await canOpenAgain(job));
     await gpu?.finish(again ? () => startAgain(engine, job.options, job.files) : undefined);
+    const { n_paged, n_lazy } = engine.file.planInfo;
+    if (n_paged + n_lazy > 0) {
+      const randoms = await Promise.all(job.files.map((each) => each.atRandom()));
+      const { pagingUrl, threadUrl } = job.options;
+      const start = noWorker(job) === undefined ? () => ThreadPool.start(1, threadUrl) : undefined;
+      const { startPaging } = await importPaging(pagingUrl);
+      opened.paging = await startPaging(engine, randoms, start, pagingUrl!);
+    }
     await opened.pool?.join(engine.instance);
     job.signal.throwIfAborted();
     progress.begin('ready');
     const bytesUploaded = gpu?.bytesUploaded ?? 0;
-    return { engine, compiled, why: started.why ?? why, reason, pool: opened.pool, bytesUploaded };
+    const { paging } = opened;
+    const { obstacle } = paging ?? {};
+    const pagingReason = fit.pagingReason + (obstacle === undefined ? '' : ownReads(obstacle));
+    return {
+      engine,
+      compiled,
+      why: started.why ?? why,
+      reason,
+      pool: opened.pool,
+      bytesUploaded,
+      paging,
+      pagingReason,
+    };
   });
+}
+
+/**
+ * Begins the model as it is planned. If the system refuses the memory, a model on the CPU is paged: with
+ * three quarters of what it needed, as often as it takes. Throws `out-of-memory`.
+ */
+async function begin(engine: WasmEngine, job: LoadJob, { fit, gpu }: Planned): Promise<Fit> {
+  const { file } = engine;
+  const { n_threads } = file.planInfo;
+  for (let now = fit; ;) {
+    try {
+      file.begin();
+      return now;
+    } catch (error) {
+      const isRefused = ChordError.isInstance(error) && error.code === 'out-of-memory';
+      if (!isRefused || gpu !== undefined) throw error;
+      const granted = Math.floor(file.neededBytes * 0.75);
+      now = await fitFor(engine, job, n_threads, granted);
+      if (!now.fits) throw error;
+    }
+  }
 }
 
 /** Reads the header and says what `loadEngine` would do. Everything is released. Throws as `loadEngine`. */
@@ -142,12 +194,14 @@ export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
       fit.options,
       isNarrow ? fit.available : Math.max(fit.available, fit.availableWide),
     );
-    engine.file.plan(fit.options);
-    const estimate = {
-      ...describe(engine, compiled, why, reason, gpuBytes),
+    const { n_paged } = engine.file.plan(fit.options);
+    const estimate: ModelEstimate = {
+      ...describe(engine, compiled, why, reason, fit.pagingReason, gpuBytes),
       fileBytes: bytesOf(files, engine.file) ?? engine.file.planInfo.file_weight_bytes,
       kvType: fit.options.kvType ?? 'f16',
       fits: fit.fits,
+      placement: !fit.fits ? 'impossible' : gpuBytes ? 'gpu' : n_paged > 0 ? 'paged' : 'resident',
+      residentBytes: fit.residentBytes,
       why: fit.why,
       availableBytes: fit.available,
       largestContextLength: largest,
@@ -189,6 +243,7 @@ async function withHeader<T>(job: LoadJob, use: (opened: Opened) => Promise<T>):
     opened?.engine.free();
     opened?.gpu?.destroy();
     await opened?.pool?.stop();
+    await opened?.paging?.stop();
     const { at } = opened ?? { at: files[0]! };
     if (!at.isBroken && ChordError.isInstance(error) && /^(invalid-gguf|unsupp)/.test(error.code))
       at.drop(error.code);
@@ -363,10 +418,21 @@ class Chunks {
    */
   async #until(sink: Sink, file: number): Promise<void> {
     while (!(await sink.push(this.#offset, this.#chunk, file))) {
+      this.#skip(sink.position ?? 0);
       if (await this.#next(this.#stream!)) continue;
       sink.end();
       throw new ChordError('invalid-gguf', 'the file ends before its model is complete');
     }
+  }
+
+  /** Leaves out the bytes before `to`, where the source can and they are many: layers that are paged. */
+  #skip(to: number): void {
+    const stream = this.#stream!;
+    if (stream.skip === undefined || to - this.#offset - this.#chunk.byteLength < SKIP_BYTES) return;
+    stream.skip(to);
+    this.#hold(-this.#chunk.byteLength);
+    this.#chunk = new Uint8Array();
+    this.#offset = to;
   }
 
   /** Reads the next chunk. Returns false at the end of the source. */
@@ -412,10 +478,9 @@ async function planModel(opened: Opened, job: LoadJob, onlyCpu?: string): Promis
   const { engine } = opened;
   const { contextLength, kvType, memoryBudget } = job.options;
   const { threads, why } = await chooseThreads(job);
-  const config = { contextLength, kvType, threads };
-  const fit = await fitModel(engine, config, memoryBudget);
+  const fit = await fitFor(engine, job, threads);
   const onCpu = async (reason: string): Promise<Planned> => ({
-    fit: fit.isBeyond32 ? await fitBeyond32(opened, job, fit, config) : fit,
+    fit: fit.isBeyond32 ? await fitBeyond32(opened, job, fit, threads) : fit,
     why,
     reason,
   });
@@ -433,13 +498,46 @@ async function planModel(opened: Opened, job: LoadJob, onlyCpu?: string): Promis
   };
 }
 
-/** Plans with 64-bit addresses a model that 32-bit ones don't reach. Where there are none, `why` says so. */
-async function fitBeyond32(opened: Opened, job: LoadJob, fit: Fit, config: FitOptions): Promise<Fit> {
+/**
+ * Plans with 64-bit addresses a model that 32-bit ones don't reach. Where there are none, `why` says so, and
+ * the model stays paged if it is.
+ */
+async function fitBeyond32(opened: Opened, job: LoadJob, fit: Fit, threads: number): Promise<Fit> {
   const obstacle = whyNotWide(job.options.wasm);
-  if (obstacle !== undefined) return { ...fit, why: `${fit.why}; ${obstacle}` };
+  if (obstacle !== undefined) {
+    const { why, pagingReason } = fit;
+    return { ...fit, why: `${why}; ${obstacle}`, pagingReason: `${pagingReason}; ${obstacle}` };
+  }
   if (!opened.mayWiden) return fit;
   await widen(opened, job);
-  return fitModel(opened.engine, config, job.options.memoryBudget);
+  return fitFor(opened.engine, job, threads);
+}
+
+/** Plans the model for the CPU. `granted`: as in fitModel(). */
+async function fitFor(engine: WasmEngine, job: LoadJob, threads: number, granted?: number): Promise<Fit> {
+  const { contextLength, kvType, memoryBudget } = job.options;
+  const find = () => findPaging(job);
+  const fit = await fitModel(engine, { contextLength, kvType, threads }, memoryBudget, find, granted);
+  const obstacle = noWorker(job);
+  if (engine.file.planInfo.n_paged === 0 || obstacle === undefined) return fit;
+  return { ...fit, pagingReason: fit.pagingReason + ownReads(obstacle) };
+}
+
+/** Why a paged model would have no I/O worker; undefined: it would. */
+const noWorker = ({ mayThread, files }: LoadJob): string | undefined =>
+  whyNoWorker(
+    mayThread,
+    files.some((file) => file.isPushed),
+  );
+
+/** What pages a model, or why it can't be paged. */
+async function findPaging({ options, files }: LoadJob): Promise<PagingModule | string> {
+  if (options.paging === 'never') return "paging: 'never' was asked for";
+  for (const file of files) {
+    const why = await file.whyNotAtRandom();
+    if (why !== undefined) return why;
+  }
+  return importPaging(options.pagingUrl).catch((error: unknown) => messageOf(error));
 }
 
 /**

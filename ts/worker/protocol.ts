@@ -16,6 +16,7 @@
 //   taken* (the reader took n      <-   tokens*, rows*, texts*, saved* (the worker runs a few ahead of the
 //     events, or a block)                 reader)
 //                                  <-   history (before the result: the ids that the session now holds)
+//   bytes | error of that read     <-   read (of a paged model whose source the client has; numbered apart)
 //   pong (its event loop turns)    <-   ping (before a call that waits for a reader is refused as `busy`)
 //   cancel                         ->   the call ends soon: generate with its stats, others with `aborted`
 import { asBoolean, asOneOf, asOptional, asString, asStrings, asWhole, isObject, wrong } from '../check.js';
@@ -25,7 +26,7 @@ import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { HttpFile } from '../load/http.js';
 import type { RemoteFile, RemoteSource } from '../load/remote.js';
-import { asBias, asContextLength, asOption, backends, kvTypes, samplingOf } from '../options.js';
+import { asBias, asContextLength, asOption, backends, kvTypes, pagings, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling, TokenLogprob } from '../options.js';
 import type { LanguageModelInfo, ModelTemplates } from '../wasm/describe.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
@@ -56,6 +57,10 @@ export interface ModelCounters {
   readonly wasmBytes: number;
   /** Maximum bytes that the loader and the protocol held in buffers at one time. */
   readonly bufferBytesPeak: number;
+  /** Of a paged model: bytes of weights read from its file since the load. */
+  readonly bytesPaged: number;
+  /** Of a paged model: steps that had to wait for weights. */
+  readonly pagingWaits: number;
   /** Dispatches of kernels since the load. */
   readonly gpuDispatches: number;
   /** Bytes of the model's buffers on the GPU: weights, keys and values, activations. */
@@ -130,6 +135,9 @@ export interface LoadOptions extends KeepOptions {
   readonly contextLength: number | 'auto' | undefined;
   /** Undefined: what the machine is known to have. */
   readonly memoryBudget: number | undefined;
+  readonly paging: 'auto' | 'never' | undefined;
+  /** Address of paging.js. */
+  readonly pagingUrl: string | undefined;
   readonly kvType: KvTypeName | undefined;
   /** Undefined: the number that the hardware runs at once, at most 8. */
   readonly threads: number | undefined;
@@ -164,6 +172,13 @@ export interface ModelEstimate extends LanguageModelInfo {
   readonly fits: boolean;
   /** What was compared, as a sentence with the bytes. */
   readonly why: string;
+  /**
+   * How `loadModel` would run the model: on the GPU, with all weights in memory, with layers that are read
+   * again each time they are needed, or not at all. `why` and `pagingReason` have the reasons.
+   */
+  readonly placement: 'gpu' | 'resident' | 'paged' | 'impossible';
+  /** Size of the WebAssembly memory with all weights in it and `contextLength` tokens, on the CPU. */
+  readonly residentBytes: number;
   /**
    * Bytes that the model may take here: `memoryBudget`, or the memory that this machine is known to have, and
    * at most the address space that this process has granted. Memory that is in use now isn't taken off.
@@ -226,6 +241,8 @@ export type Request =
       readonly options: ContinuationOptions;
     }
   | { readonly op: 'taken'; readonly call: number; readonly count: number }
+  // `call`: the number of the read.
+  | { readonly op: 'bytes'; readonly call: number; readonly bytes: Uint8Array | ErrorRecord }
   | { readonly op: 'pong'; readonly call: number }
   | { readonly op: 'cancel'; readonly call: number }
   | { readonly op: 'open-session'; readonly call: number }
@@ -270,6 +287,14 @@ export type Reply =
       readonly file: number;
       readonly bytes: number;
       readonly buffer: ArrayBufferLike;
+    }
+  // `call` is the number of the read, which no call has.
+  | {
+      readonly type: 'read';
+      readonly call: number;
+      readonly file: number;
+      readonly from: number;
+      readonly bytes: number;
     }
   | { readonly type: 'ping'; readonly call: number }
   | { readonly type: 'text'; readonly call: number; readonly text: string }
@@ -360,6 +385,7 @@ function parseFileSource(value: unknown): RemoteFile {
           asWhole('source.totalBytes', bytes, 0, Number.MAX_SAFE_INTEGER),
         ),
         phase: source['phase'] === 'download' ? 'download' : 'read',
+        isSeekable: source['isSeekable'] === true,
       };
     default:
       return wrong('source.kind', source['kind'], 'url, path, blob or pushed');
@@ -387,6 +413,8 @@ function parseLoadOptions(value: unknown): LoadOptions {
     noGpu: asOptional(options['noGpu'], (why) => asString('noGpu', why)),
     contextLength: asOptional(options['contextLength'], asContextLength),
     memoryBudget: asOptional(options['memoryBudget'], (n) => asOption('memoryBudget', n)),
+    paging: asOptional(options['paging'], (name) => asOneOf('paging', name, pagings)),
+    pagingUrl: asOptional(options['pagingUrl'], (url) => asString('pagingUrl', url)),
     kvType: asOptional(options['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
     threads: asOptional(options['threads'], (n) => asOption('threads', n)),
     threadUrl: asOptional(options['threadUrl'], (url) => asString('threadUrl', url)),
@@ -425,7 +453,15 @@ function parseGenerateOptions(value: unknown): ContinuationOptions {
 }
 
 /** Ops that belong to a call under way. They have no answer of their own. */
-const controls: ReadonlySet<unknown> = new Set<Op>(['chunk', 'end', 'fail', 'taken', 'pong', 'cancel']);
+const controls: ReadonlySet<unknown> = new Set<Op>([
+  'chunk',
+  'end',
+  'fail',
+  'taken',
+  'bytes',
+  'pong',
+  'cancel',
+]);
 
 /** Returns the number of the call that `message` opens; undefined if it opens none. A refusal answers it. */
 export function callOf(message: unknown): number | undefined {
@@ -458,6 +494,11 @@ export function parseRequest(message: unknown): Request {
     case 'chunk':
       if (!(fields['bytes'] instanceof Uint8Array)) wrong('bytes', fields['bytes'], 'a Uint8Array');
       return { op, call, file: asFile(fields), bytes: fields['bytes'] };
+    case 'bytes': {
+      const { bytes } = fields;
+      if (!(bytes instanceof Uint8Array) && !isErrorRecord(bytes)) wrong('bytes', bytes, 'bytes or an error');
+      return { op, call, bytes };
+    }
     case 'fail':
       if (!isErrorRecord(fields['error'])) wrong('error', fields['error'], 'an error record');
       return { op, call, file: asFile(fields), error: fields['error'] };

@@ -2,7 +2,9 @@
 import { ChordError } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
 import type { ByteStream } from '../load/stream.js';
+import type { RandomReader } from '../paging/reader.js';
 import { CHUNKS, CHUNK_BYTES } from './protocol.js';
+import type { Reply } from './protocol.js';
 
 /** A source that the client reads and posts in chunks. Each `read` acknowledges the chunk read before. */
 export class PushedStream implements ByteStream {
@@ -71,5 +73,45 @@ export class PushedStream implements ByteStream {
 
   async close(): Promise<void> {
     this.#chunks.length = 0;
+  }
+}
+
+/** Reads at any byte of sources that the client has, for a paged model. */
+export class PushedReads {
+  readonly #post: (reply: Reply) => void;
+  readonly #waiting = new Map<number, (bytes: Uint8Array | ErrorRecord) => void>();
+  #next = 0;
+
+  constructor(post: (reply: Reply) => void) {
+    this.#post = post;
+  }
+
+  /** The answer to a read. */
+  take(read: number, bytes: Uint8Array | ErrorRecord): void {
+    this.#waiting.get(read)?.(bytes);
+  }
+
+  /** Ends all reads with an error. */
+  stop(error: ErrorRecord): void {
+    for (const take of this.#waiting.values()) take(error);
+  }
+
+  /** A reader of file number `file` of the model. */
+  of({ name, totalBytes = 0 }: { name: string; totalBytes: number | undefined }, file: number): RandomReader {
+    return {
+      name,
+      size: totalBytes,
+      read: async (from, target) => {
+        const read = this.#next++;
+        const answer = new Promise<Uint8Array | ErrorRecord>((resolve) => this.#waiting.set(read, resolve));
+        this.#post({ type: 'read', call: read, file, from, bytes: target.byteLength });
+        const bytes = await answer.finally(() => this.#waiting.delete(read));
+        if (!(bytes instanceof Uint8Array)) throw ChordError.from(bytes);
+        target.set(bytes.subarray(0, target.byteLength));
+        return Math.min(bytes.byteLength, target.byteLength);
+      },
+      changed: () => undefined,
+      close() {},
+    };
   }
 }

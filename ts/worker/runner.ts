@@ -14,6 +14,7 @@ import type { Pace } from '../wasm/pace.js';
 import type { WasmSession } from '../wasm/session.js';
 import type { ThreadPool } from '../wasm/threads.js';
 import type { Call } from './call.js';
+import type { Paging } from '../paging/start.js';
 import { WINDOW } from './protocol.js';
 import type { GenerationStats, Request, Results, TokenEvent } from './protocol.js';
 
@@ -27,6 +28,9 @@ export interface LoadedEngine {
   readonly pool: ThreadPool | undefined;
   /** Bytes of weights that went to the GPU. */
   readonly bytesUploaded: number;
+  /** Of a paged model. */
+  readonly paging: Paging | undefined;
+  readonly pagingReason: string;
 }
 
 type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;

@@ -9,6 +9,7 @@ import init, {
   capabilities,
   deleteModel,
   downloadModel,
+  estimateModel,
   format_chat,
   listModels,
   loadModel,
@@ -360,6 +361,55 @@ export const checks = {
       'after deleteModel',
     );
     return { phases: [...first.phases, 'then', ...second.phases] };
+  },
+
+  /**
+   * A model that doesn't fit is paged, with the bits of the resident one: from the cache, where another model
+   * has the file open, and from a Blob.
+   */
+  async paging({ model: address }) {
+    const own = new URL(address, import.meta.url);
+    const isNode = own.protocol === 'file:';
+    const url = isNode ? own : new URL(`${address}?paged`, import.meta.url);
+    const options = { contextLength: 128, backend: 'cpu', threads: 2 };
+    const ids = Array.from({ length: 24 }, (_, i) => 100 + ((i * 379) % 40_000));
+    const judged = async (model) => ({
+      logits: Array.from(await model.logits(ids)),
+      text: await model.generate(ids, { ...GREEDY, maxTokens: 4 }).text(),
+    });
+    const expected = await withModel(url, options, judged);
+    const least = await estimateModel(url, { ...options, memoryBudget: 1 });
+    const tight = { ...options, memoryBudget: Math.ceil(least.memory.total * 1.1) };
+    const blob = new Blob([await bytesOf(own)]);
+    const found = {};
+    const compare = async (kind, model) => {
+      const begin = performance.now();
+      const { logits, text } = await judged(model);
+      const ms = Math.round(performance.now() - begin);
+      expect(model.info.pagedLayers > 10, `${kind}: ${model.info.pagedLayers} layers`);
+      expectEqual(text, expected.text, `${kind}: the text`);
+      expect(
+        logits.every((value, i) => value === expected.logits[i]),
+        `${kind}: the logits differ`,
+      );
+      const { bytesPaged, wasmBytes } = await model.counters();
+      expect(wasmBytes <= tight.memoryBudget + 65536, `${kind}: ${wasmBytes} bytes`);
+      found[kind] = { layers: model.info.pagedLayers, bytesPaged, ms, reason: model.info.pagingReason };
+    };
+    await withModel(blob, tight, (model) => compare('blob', model));
+    // WebKitGTK keeps files in the Cache API, which has no random access.
+    if ((await estimateModel(url, tight)).placement === 'impossible') {
+      expect(navigator.storage?.getDirectory === undefined, 'a URL is paged where there is an OPFS');
+      expectEqual(await codeOf(() => loadModel(url, tight)), 'out-of-memory', 'a URL');
+      found.url = { refused: (await estimateModel(url, tight)).pagingReason };
+    } else
+      await withModel(url, tight, async (model) => {
+        await compare('url', model);
+        await withModel(url, tight, (second) => compare('second', second));
+        await compare('url', model);
+      });
+    if (!isNode) await deleteModel(url);
+    return found;
   },
 
   /** The first part of `resume`: a download that is aborted. Resolves to the bytes that are kept. */

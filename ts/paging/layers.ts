@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loads layers and rows of a paged model into its memory, piece by piece: in the I/O worker, with an instance
+// of its own (serve.ts), or in the thread that computes (pager.ts). A block of the model's memory is between
+// the two threads:
+//
+//   int32  STATE     what the computing thread asks for: rows, or nothing
+//   int32  FAULT     bytes of the error record; 0: none
+//   int32  N_ROWS    rows that are asked for
+//   f64    READ      bytes read since the load
+//   f64    list      file, offset and bytes of each row that is asked for
+//   int32  missing   tensor, row and id of rows that a batch lacks: the computing thread's own
+//   bytes  fault     the record in JSON
+//   bytes  rows      the rows, one behind the other
+//   bytes  piece     where files are read to
+import { statusErrors } from '../abi/abi.gen.js';
+import { ChordError, toErrorRecord } from '../errors.js';
+import type { ErrorRecord } from '../errors.js';
+import { checkUnchanged, readWhole } from './reader.js';
+import type { RandomReader } from './reader.js';
+
+/** A matrix of a layer that is paged. */
+export interface PagedTensor {
+  readonly index: number;
+  readonly file: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly rowBytes: number;
+}
+export interface PagedLayer {
+  readonly layer: number;
+  readonly tensors: readonly PagedTensor[];
+}
+
+/** The exports that a loader's thread may call. */
+export interface PagingExports {
+  model_want_layer(m: number): number;
+  model_load_rows(m: number, tensor: number, firstRow: number, rows: number, bytes: number): number;
+  model_layer_loaded(m: number, layer: number): number;
+  model_layer_failed(m: number, layer: number, status: number): number;
+  pager_error(m: number, dst: number, cap: number): number;
+}
+
+/** The block between the threads: its address, and the sizes of its parts. */
+export interface PagingBlock {
+  readonly address: number;
+  readonly rowsBytes: number;
+  readonly pieceBytes: number;
+}
+
+/** What a loader works on; plain data, which travels to the I/O worker. */
+export interface PagedModel {
+  readonly model: number;
+  /** Address of pager_word(): layers that came or failed, and what may make a layer wanted. */
+  readonly word: number;
+  readonly memory: WebAssembly.Memory;
+  readonly block: PagingBlock;
+  readonly layers: readonly PagedLayer[];
+}
+
+/** Bytes that are read at once, unless four rows are more. Larger reads were no faster in any engine. */
+export const PIECE = 4 << 20;
+/** Bytes of rows that are asked for at once, unless one row is more. */
+export const ROWS = 64 << 10;
+/** Rows that are asked for at once. */
+export const MOST_ROWS = 128;
+
+export const [STATE, FAULT, N_ROWS] = [0, 1, 2];
+const READ_AT = 16;
+export const LIST_AT = 24;
+const MISSING_AT = LIST_AT + 24 * MOST_ROWS;
+const FAULT_AT = MISSING_AT + 12 * MOST_ROWS;
+const FAULT_BYTES = 2048;
+const ROWS_AT = FAULT_AT + FAULT_BYTES;
+/** Values of STATE. */
+export const [IDLE, WANTED] = [0, 1];
+/** The status of a layer that is given up: CHORD_INTERNAL. */
+export const FAILED = -40;
+
+export const blockBytes = (rowsBytes: number, pieceBytes: number): number => ROWS_AT + rowsBytes + pieceBytes;
+
+/** The block's words, in the memory as it is now. */
+export const wordsOf = ({ memory, block }: PagedModel): Int32Array =>
+  new Int32Array(memory.buffer, block.address, 4);
+export const bytesReadOf = ({ memory, block }: PagedModel): number =>
+  new DataView(memory.buffer).getFloat64(block.address + READ_AT, true);
+/** Address of the rows that were asked for. */
+export const rowsAt = ({ block }: PagedModel): number => block.address + ROWS_AT;
+
+/** Address of 3 * MOST_ROWS int32. */
+export const missingAt = ({ block }: PagedModel): number => block.address + MISSING_AT;
+
+/** Takes the error with which the loader gave up a layer or rows; undefined: it had none. */
+export function takeFault(paged: PagedModel): ErrorRecord | undefined {
+  const length = Atomics.exchange(wordsOf(paged), FAULT, 0);
+  if (length === 0) return undefined;
+  const bytes = new Uint8Array(paged.memory.buffer, paged.block.address + FAULT_AT, length).slice();
+  return JSON.parse(new TextDecoder().decode(bytes)) as ErrorRecord;
+}
+
+const pieceAt = ({ block }: PagedModel): number => block.address + ROWS_AT + block.rowsBytes;
+
+export class LayerLoader {
+  readonly #paged: PagedModel;
+  readonly #exports: PagingExports;
+  readonly #readers: readonly RandomReader[];
+  readonly #tensors: ReadonlyMap<number, readonly PagedTensor[]>;
+  /** The layer that was claimed, and the place in it that comes next. */
+  #layer: number | undefined;
+  #tensor = 0;
+  #row = 0;
+
+  /** `readers`: of the model's files, by number. */
+  constructor(paged: PagedModel, exports: PagingExports, readers: readonly RandomReader[]) {
+    this.#paged = paged;
+    this.#exports = exports;
+    this.#readers = readers;
+    this.#tensors = new Map(paged.layers.map(({ layer, tensors }) => [layer, tensors]));
+  }
+
+  /**
+   * Loads one piece: rows that are asked for, or a piece of the layer that the walk needs next. Returns false
+   * when nothing is wanted. An error is left in the block, and the layer given up: the step that needs it
+   * throws the error. Never throws, and returns a promise where a file is read by promises.
+   */
+  step(): boolean | Promise<boolean> {
+    const { model } = this.#paged;
+    const areRows = Atomics.load(wordsOf(this.#paged), STATE) === WANTED;
+    if (!areRows && this.#layer === undefined) {
+      const layer = this.#exports.model_want_layer(model);
+      if (layer < 0) return false;
+      [this.#layer, this.#tensor, this.#row] = [layer, 0, 0];
+    }
+    try {
+      const loading = areRows ? this.#rows(0, rowsAt(this.#paged)) : this.#piece();
+      if (!(loading instanceof Promise)) return true;
+      return loading.then(
+        () => true,
+        (error: unknown) => this.#fail(error, areRows),
+      );
+    } catch (error) {
+      return this.#fail(error, areRows);
+    }
+  }
+
+  #fail(error: unknown, areRows: boolean): true {
+    const { model, memory, block } = this.#paged;
+    const { code, message, hint } = toErrorRecord(error);
+    const record: ErrorRecord = { code, message: message.slice(0, 400), hint: hint?.slice(0, 200) };
+    const json = new TextEncoder().encode(JSON.stringify(record)).subarray(0, FAULT_BYTES);
+    new Uint8Array(memory.buffer, block.address + FAULT_AT, FAULT_BYTES).set(json);
+    Atomics.store(wordsOf(this.#paged), FAULT, json.byteLength);
+    if (areRows) return this.#answer();
+    this.#exports.model_layer_failed(model, this.#layer!, FAILED);
+    this.#layer = undefined;
+    return true;
+  }
+
+  #answer(): true {
+    const words = wordsOf(this.#paged);
+    Atomics.store(words, STATE, IDLE);
+    Atomics.notify(words, STATE);
+    return true;
+  }
+
+  // ---- a piece of a layer -----------------------------------------------------------------------------
+
+  #piece(): void | Promise<void> {
+    const { memory, block } = this.#paged;
+    const tensor = this.#tensors.get(this.#layer!)![this.#tensor]!;
+    const at = this.#row * tensor.rowBytes;
+    const most = Math.max(4, Math.floor(block.pieceBytes / tensor.rowBytes / 4) * 4) * tensor.rowBytes;
+    const bytes = Math.min(most, tensor.bytes - at);
+    const target = new Uint8Array(memory.buffer, pieceAt(this.#paged), bytes);
+    const reading = readWhole(this.#readers[tensor.file]!, tensor.offset + at, target);
+    return reading === undefined ? this.#put(tensor, bytes) : reading.then(() => this.#put(tensor, bytes));
+  }
+
+  /** The piece was read: repacks it, and goes on to the next place. */
+  #put(tensor: PagedTensor, bytes: number): void {
+    const { model } = this.#paged;
+    this.#count(bytes);
+    this.#check(
+      this.#exports.model_load_rows(model, tensor.index, this.#row, pieceAt(this.#paged), bytes),
+      tensor,
+    );
+    this.#row += bytes / tensor.rowBytes;
+    if (this.#row * tensor.rowBytes < tensor.bytes) return;
+    const tensors = this.#tensors.get(this.#layer!)!;
+    [this.#tensor, this.#row] = [this.#tensor + 1, 0];
+    if (this.#tensor < tensors.length) return;
+    // What was read of a file that has changed since is never computed with.
+    for (const file of new Set(tensors.map((each) => each.file))) checkUnchanged(this.#readers[file]!);
+    const layer = this.#layer!;
+    this.#check(this.#exports.model_layer_loaded(model, layer), tensor);
+    this.#layer = undefined;
+  }
+
+  #count(bytes: number): void {
+    const { memory, block } = this.#paged;
+    new DataView(memory.buffer).setFloat64(block.address + READ_AT, bytesReadOf(this.#paged) + bytes, true);
+  }
+
+  #check(status: number, { file }: PagedTensor): void {
+    if (status >= 0) return;
+    const { model, memory } = this.#paged;
+    const cap = 1024;
+    const piece = pieceAt(this.#paged);
+    const length = Math.min(this.#exports.pager_error(model, piece, cap), cap - 1);
+    const text = new TextDecoder().decode(new Uint8Array(memory.buffer, piece, length).slice());
+    const { code } = (statusErrors as { [status: number]: { code: ErrorRecord['code'] } | undefined })[
+      status
+    ] ?? { code: 'internal' };
+    throw new ChordError(code, `${this.#readers[file]!.name}: ${text}`, {
+      hint: code === 'invalid-gguf' ? 'the file is damaged: get it again' : undefined,
+    });
+  }
+
+  // ---- rows -------------------------------------------------------------------------------------------
+
+  /** Reads the rows that are asked for, from number `i` on, to `at`. */
+  #rows(i: number, at: number): void | Promise<void> {
+    const { memory, block } = this.#paged;
+    const count = Atomics.load(wordsOf(this.#paged), N_ROWS);
+    for (; i < count; i++) {
+      const entry = new DataView(memory.buffer, block.address + LIST_AT + 24 * i, 24);
+      const [file, offset, bytes] = [0, 8, 16].map((field) => entry.getFloat64(field, true)) as [
+        number,
+        number,
+        number,
+      ];
+      const reading = readWhole(this.#readers[file]!, offset, new Uint8Array(memory.buffer, at, bytes));
+      this.#count(bytes);
+      at += bytes;
+      const next = i + 1;
+      const end = at;
+      if (reading !== undefined) return reading.then(() => this.#rows(next, end));
+    }
+    for (const reader of this.#readers) checkUnchanged(reader);
+    this.#answer();
+  }
+}

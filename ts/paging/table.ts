@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a paged model reads while it computes: its layers' matrices, and rows of its lookup tensors.
+import { Place } from '../abi/abi.gen.js';
+import type { PlanOptions } from '../options.js';
+import type { Loader } from '../wasm/loader.js';
+import { PIECE, ROWS, blockBytes } from './layers.js';
+import type { PagedLayer, PagedTensor } from './layers.js';
+import type { LazyTensor } from './pager.js';
+
+/** Bytes of the I/O worker's stack: as those of the pool's threads. */
+export const STACK = 64 << 10;
+/** Bytes by which a plan that needs too much is made smaller at least. */
+const LEAST_STEP = 64 << 10;
+
+export interface PagedTable {
+  readonly layers: readonly PagedLayer[];
+  readonly lazy: ReadonlyMap<number, LazyTensor>;
+  readonly rowsBytes: number;
+  readonly pieceBytes: number;
+  /** Bytes that the host allocates for paging: the block between the threads, and the I/O worker's stack. */
+  readonly hostBytes: number;
+}
+
+/** Reads the tensors of a model that is planned with `residentBytes`. */
+export function readPaged(file: Loader): PagedTable {
+  const layers = new Map<number, PagedTensor[]>();
+  const lazy = new Map<number, LazyTensor>();
+  const { n_batch } = file.planInfo;
+  let [rowsBytes, pieceBytes] = [0, 0];
+  for (let index = 0; index < file.planInfo.n_tensors; index++) {
+    const { layer, placement, ne, file: number, file_off: offset, file_bytes: bytes } = file.tensor(index);
+    const rowBytes = bytes / (ne[1]! * ne[2]! * ne[3]!);
+    if (placement === Place.PAGED) {
+      const tensors = layers.get(layer) ?? [];
+      layers.set(layer, tensors);
+      tensors.push({ index, file: number, offset, bytes, rowBytes });
+      // At least four rows: the unit of the order in memory.
+      pieceBytes = Math.max(pieceBytes, Math.min(bytes, Math.max(PIECE, 4 * rowBytes)));
+    } else if (placement === Place.LAZY) {
+      lazy.set(index, { file: number, offset, rowBytes });
+      rowsBytes = Math.max(rowsBytes, Math.min(n_batch * rowBytes, ROWS), rowBytes);
+    }
+  }
+  rowsBytes = Math.ceil(rowsBytes / 8) * 8;
+  return {
+    layers: [...layers].map(([layer, tensors]) => ({ layer, tensors })),
+    lazy,
+    rowsBytes,
+    pieceBytes,
+    hostBytes: blockBytes(rowsBytes, pieceBytes) + STACK,
+  };
+}
+
+/**
+ * Plans the model with as many layers in memory as fit; with the fewest if even these don't. Returns the
+ * options. `largestContext`: for a context that may be shorter than the default one; 0 if none fits.
+ */
+export function fitPaged(
+  file: Loader,
+  resident: PlanOptions,
+  available: number,
+  largestContext: ((options: PlanOptions) => number) | undefined,
+): PlanOptions {
+  file.plan({ ...resident, residentBytes: 1 });
+  const { layer_bytes } = file.planInfo;
+  let options: PlanOptions = { ...resident, residentBytes: 1, hostBytes: readPaged(file).hostBytes };
+  file.plan(options);
+  if (file.neededBytes > available && largestContext !== undefined) {
+    options = { ...options, contextLength: largestContext(options) };
+    file.plan(options);
+  }
+  if (file.neededBytes > available) return options;
+  // The batch may grow with what is in memory, and the ring's slots too, so the first guess may be too much.
+  for (let bytes = layer_bytes; bytes > 1; bytes -= Math.max(file.neededBytes - available, LEAST_STEP)) {
+    const more = { ...options, residentBytes: bytes };
+    file.plan(more);
+    if (file.neededBytes <= available) return more;
+  }
+  file.plan(options);
+  return options;
+}
