@@ -368,6 +368,69 @@ enum {
     DATA = 1000 /* DATA + i: byte i of the tensor */
 };
 
+/* Moves the data of every second tensor of the file on by `gap`, and the last one's by twice as much. */
+static void spread(file f, const chord_plan *plan, uint64_t gap)
+{
+    uint64_t shift = 0;
+    for (int32_t k = 0; k < plan->n_tensors; k++) {
+        const chord_tensor *t = &plan->tensors[plan->file_order[k]];
+        if (k == plan->n_tensors / 2 || k == plan->n_tensors - 1) shift += gap;
+        char name[65] = { 0 };
+        memcpy(name, t->name, (size_t)t->n_name);
+        size_t const at = behind(f, name), offset = at + 4 + 8 * (size_t)f.p[at] + 4;
+        uint64_t old;
+        memcpy(&old, f.p + offset, 8);
+        old += shift;
+        memcpy(f.p + offset, &old, 8);
+    }
+}
+
+/* The gap leaves the low 32 bits of each offset as they were: what cuts them reads another tensor. */
+TEST(tensors_past_4_and_8_gib_of_the_file_make_the_same_model)
+{
+    uint64_t const gap = (uint64_t)4 << 30;
+    file const whole = read_fixture("mixed"), f = read_fixture("mixed");
+    host plain = load(whole, a_page, 0);
+    const chord_plan *plan = chord_model_plan_of(plain.model);
+    spread(f, plan, gap);
+
+    host h = { .given = HEADER_MOST };
+    h.header = aligned_alloc(CHORD_BLOCK_ALIGN, HEADER_MOST);
+    h.model = chord_model_init(h.header, h.given);
+    CHECK_EQ(chord_model_set_file_bytes(h.model, f.n + 2 * gap), CHORD_OK);
+    CHECK_EQ(load_header(&h, f, a_page), CHORD_DONE);
+    chord_config const config = chord_config_default();
+    chord_plan_info info;
+    CHECK_EQ(chord_model_plan(h.model, &config, &info), CHORD_OK);
+    CHECK(info.data_end > (double)(2 * gap));
+    h.arena = aligned_alloc(CHORD_BLOCK_ALIGN, ((size_t)info.bytes + 63) / 64 * 64);
+    chord_status status = chord_model_begin(h.model, h.arena, (size_t)info.bytes);
+    for (int32_t k = 0; status == CHORD_MORE && k < plan->n_tensors; k++) {
+        const chord_tensor *t = &plan->tensors[plan->file_order[k]];
+        uint64_t const shift = (k >= plan->n_tensors / 2) * gap + (k == plan->n_tensors - 1) * gap;
+        CHECK_EQ(chord_model_position(h.model), t->file_off + shift);
+        status = push(&h, t->file_off + shift, f.p + t->file_off, (size_t)(t->row_bytes * t->n_rows));
+    }
+    CHECK_EQ(status, CHORD_DONE);
+    for (int32_t k = 0; k < plan->n_tensors; k++) {
+        const chord_tensor *t = &plan->tensors[k];
+        uint8_t *row = test_alloc((size_t)t->row_bytes);
+        CHECK_EQ(chord_model_row(h.model, k, t->n_rows - 1, row, (size_t)t->row_bytes), CHORD_OK);
+        CHECK(!memcmp(row, whole.p + t->file_off + (t->n_rows - 1) * t->row_bytes, (size_t)t->row_bytes));
+    }
+    done(&h);
+
+    /* A file that ends between the two is refused before its data. */
+    h = (host){ .given = HEADER_MOST };
+    h.header = aligned_alloc(CHORD_BLOCK_ALIGN, HEADER_MOST);
+    h.model = chord_model_init(h.header, h.given);
+    CHECK_EQ(chord_model_set_file_bytes(h.model, f.n + gap), CHORD_OK);
+    CHECK_EQ(load_header(&h, f, a_page), CHORD_DONE);
+    CHECK_EQ(chord_model_plan(h.model, &config, &info), CHORD_INVALID_GGUF);
+    done(&h);
+    done(&plain);
+}
+
 typedef struct damage {
     const char *name;             /* key or tensor */
     int32_t at, bytes;
