@@ -300,7 +300,7 @@ suite-js-cli: native build/native/generate
 suite-js-engines: TEST_MS := 800000
 suite-js-stacks: $(STACKS)
 # Node 24 is among the tools of the stacks: it has Memory64.
-suite-js-recipes suite-js-ts: build/stacks/tools/.stamp
+suite-js-recipes suite-js-ts suite-js-large: build/stacks/tools/.stamp
 suite-js-reference suite-js-ts suite-js-e2e: build/test/interpreter.wasm
 suite-js-webgpu: build/test/sampler.wasm
 suite-js-executor: build/dist-interpreter/index.js
@@ -350,6 +350,7 @@ run_suites = $(PYTHON) tools/run_tests.py $(foreach c,$(1),"$(c):=$(MAKE) -s che
 CHECKS := wasm rules abi types mutants format
 QUICK := base format quant text program kernels model session template
 REAL := real
+BIG := real large
 
 check: ## everyday check, under a minute: rules, generated files, types, tests of the small rooms
 	@-$(MAKE) -s -k -j2 wasm $(patsubst %,build/test/%,$(filter $(QUICK),$(C_SUITES))) >/dev/null 2>&1
@@ -359,9 +360,20 @@ test test-all: export FUZZ_SECONDS := 30
 test: setup-test $(MODEL) ## all tests except the big models; the last line sums up all suites
 	@-$(MAKE) -s -k -j2 dist/index.js native $(C_SUITES:%=build/test/%) build/test/tsan-exec build/test/tsan-engine \
 	  $(FUZZERS:%=build/fuzz/%) build/checkkern/native build/checkkern/plain >/dev/null 2>&1
-	+@$(call run_suites,$(CHECKS) package size reproducible,$(C_SUITES),$(filter-out $(REAL),$(JS_SUITES)),native node chromium,fuzz)
+	+@$(call run_suites,$(CHECKS) package size reproducible,$(C_SUITES),$(filter-out $(BIG),$(JS_SUITES)),native node chromium,fuzz)
 test-real: $(MODEL) ## tests with big real models (tests/real)
 	+@$(call run_suites,,,$(REAL))
+# Random weights in real shapes, made here: 9.6 GB of disk, ten minutes on two cores. REFERENCE is a python with what
+# tools/make_large_answers.py needs.
+LARGE ?= llama-2-7b.Q4_K_M llama-2-7b.Q6_K
+REFERENCE ?= $(PYTHON)
+.PRECIOUS: models/large/%.gguf
+models/large/%.gguf: | tools/make_large.py
+	@$(REFERENCE) tools/make_large.py $*
+models/large/%.json: models/large/%.gguf
+	@$(REFERENCE) tools/make_large_answers.py $<
+test-large: $(LARGE:%=models/large/%.json) ## models of 7 billion random weights, beside llama.cpp (LARGE="NAMES")
+	@$(MAKE) -s suite-js-large TEST_MS=3600000
 test-all: test test-real ## test and test-real
 test-%: FORCE
 	@test -n "$(filter $*,$(C_SUITES) $(JS_SUITES))" || { echo "make test-$*: tests/$* has no tests" >&2; exit 1; }

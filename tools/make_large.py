@@ -3,19 +3,24 @@
 """Writes models of random weights in real shapes, for what no small model shows: files and memories past
 4 GiB. The bytes of a name are always the same.
 
-  python3 tools/make_large.py [--out models/large] [--threads 2] NAME ...      or --list
+  python3 tools/make_large.py [--out models/large] NAME ...      or --list
 
 A name is a shape and a mix, such as llama-2-7b.Q4_K_M. The mixes are those of llama.cpp's quantiser: Q4_K_M
-has Q6_K in the output and in half of attn_v and ffn_down. Tensors are made one after the other, so memory
-stays below 1.5 GB; a 7B takes some 10 minutes on two cores. A file that is there isn't made again. Needs what
-make_fixtures.py needs, which also says how weights are scaled. The vocabulary is made up: tests pass ids."""
+has Q6_K in the output and in half of attn_v and ffn_down. A file that is there isn't made again. Needs what
+make_fixtures.py needs. The vocabulary is made up: tests pass ids.
+
+Quantising 7 billion weights takes an hour. So 8192 rows of each format, length and scale are quantised, and
+each matrix draws its rows from them, in an order of its own. Memory stays below 1.5 GB.
+
+Weights are scaled as make_fixtures.py says, but what a layer adds is scaled down by the square root of the
+number of such additions, as GPT-2 did. So the layers together add as much as the token itself brings, and
+rounding stays far below the lead of the best token, however many layers there are."""
 import argparse
 import ctypes
 import hashlib
 import math
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import gguf
 import numpy as np
@@ -34,11 +39,11 @@ SHAPES = {
                          n_ctx=131072, base=5e5, tied=True),
     'qwen3-4b': dict(arch='qwen3', n_embd=2560, n_layer=36, n_head=32, n_kv=8, head_dim=128, n_ff=9728,
                      n_vocab=151936, n_ctx=40960, base=1e6, eps=1e-6, tied=True),
-    # One layer: what a quick try of this script makes.
-    'tiny': dict(arch='llama', n_embd=256, n_layer=1, n_head=4, n_kv=2, n_ff=512, n_vocab=600, n_ctx=512),
+    # What a quick try of this script makes.
+    'tiny': dict(arch='llama', n_embd=256, n_layer=8, n_head=4, n_kv=2, n_ff=512, n_vocab=600, n_ctx=512),
 }
 FILE_TYPES = {'Q4_K_M': 15, 'Q6_K': 18, 'Q8_0': 7}
-CHUNK = 1 << 24  # elements that are made and quantised at a time
+POOL = 8192  # rows of each format, length and scale
 
 
 def type_of(f, mix, name, shape):
@@ -56,24 +61,43 @@ def type_of(f, mix, name, shape):
     return Type.Q4_K
 
 
-def made(f, mix, quantize, tensor):
-    """The tensor's bytes as an array of its byte shape, made in chunks of rows. Norms are F32."""
-    name, shape, kind, gain = tensor
-    seed = hashlib.sha256(('%s|%s' % (f['name'], name)).encode()).digest()
-    random = np.random.Generator(np.random.PCG64(int.from_bytes(seed[:8], 'little')))
-    if len(shape) == 1:
-        x = np.float32(gain) * (1 + np.float32(0.1) * random.standard_normal(shape, dtype=np.float32))
-        return x * random.choice(np.array([-1, 1], np.float32), size=shape) if kind == 'signed norm' else x
-    type = type_of(f, mix, name, shape)
-    out = np.zeros(gguf.quant_shape_to_byte_shape(shape, type), np.uint8)
-    scale = np.float32(gain / math.sqrt(shape[1]) if kind == 'matrix' else gain)
-    step = max(1, CHUNK // shape[1])
-    for row in range(0, shape[0], step):
-        x = random.standard_normal((min(step, shape[0] - row), shape[1]), dtype=np.float32)
-        x *= scale
-        part = out[row:row + step]
-        assert quantize(int(type), x.ctypes.data, part.ctypes.data, 0, *x.shape, None) == part.size
-    return out
+def seeded(*words):
+    seed = hashlib.sha256('|'.join(map(str, words)).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(seed[:8], 'little')))
+
+
+class Maker:
+    """Makes the tensors of one file."""
+
+    def __init__(self, f, mix):
+        self.f, self.mix, self.pools = f, mix, {}
+        self.quantize = ggml().ggml_quantize_chunk
+        self.quantize.restype = ctypes.c_size_t
+        address, count = ctypes.c_void_p, ctypes.c_int64
+        self.quantize.argtypes = [ctypes.c_int, address, address, count, count, count, address]
+
+    def pool(self, type, n_in, std):
+        key = (type, n_in, std)
+        if key not in self.pools:
+            x = seeded(type, n_in).standard_normal((POOL, n_in), dtype=np.float32)
+            x *= np.float32(std)
+            out = np.zeros(gguf.quant_shape_to_byte_shape(x.shape, type), np.uint8)
+            assert self.quantize(int(type), x.ctypes.data, out.ctypes.data, 0, *x.shape, None) == out.size
+            self.pools[key] = out
+        return self.pools[key]
+
+    def tensor(self, name, shape, kind, gain):
+        """The bytes as an array of the byte shape. Norms are F32."""
+        random = seeded(self.f['name'], name)
+        if len(shape) == 1:
+            x = np.float32(gain) * (1 + np.float32(0.1) * random.standard_normal(shape, dtype=np.float32))
+            return x * random.choice(np.array([-1, 1], np.float32), size=shape) if kind == 'signed norm' else x
+        if 'attn_output' in name or 'ffn_down' in name:
+            gain /= math.sqrt(2 * self.f['n_layer'])
+        pool = self.pool(type_of(self.f, self.mix, name, shape), shape[1],
+                         gain / math.sqrt(shape[1]) if kind == 'matrix' else gain)
+        rows = [random.permutation(POOL) for _ in range(-(-shape[0] // POOL))]
+        return pool[np.concatenate(rows)[:shape[0]]]
 
 
 def vocabulary(n):
@@ -88,7 +112,7 @@ def vocabulary(n):
     return tokens, types + [TokenType.NORMAL] * (n - len(types)), [-float(i) for i in range(n)]
 
 
-def write(name, path, threads):
+def write(name, path):
     shape, mix = name.rsplit('.', 1)
     f = dict(dict(base=1e4, eps=1e-5), **SHAPES[shape])
     f = dict(dict(head_dim=f['n_embd'] // f['n_head']), name=name, **f)
@@ -119,9 +143,7 @@ def write(name, path, threads):
     w.add_eos_token_id(2)
     w.add_unk_token_id(0)
 
-    quantize = ggml().ggml_quantize_chunk
-    quantize.restype = ctypes.c_size_t
-    quantize.argtypes = [ctypes.c_int] + [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
+    maker = Maker(f, mix)
     every = list(tensors(f))
     for tensor, dims, *_ in every:
         kind = type_of(f, mix, tensor, dims)
@@ -133,14 +155,9 @@ def write(name, path, threads):
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_ti_data_to_file()
-    with ThreadPoolExecutor(threads) as pool:
-        # At most one tensor more than threads is in memory.
-        waiting = []
-        for i in range(len(every)):
-            while len(waiting) <= threads and i + len(waiting) < len(every):
-                waiting.append(pool.submit(made, f, mix, quantize, every[i + len(waiting)]))
-            w.write_tensor_data(waiting.pop(0).result())
-            print('\r%s: %d of %d tensors' % (name, i + 1, len(every)), end='', file=sys.stderr, flush=True)
+    for i, tensor in enumerate(every):
+        w.write_tensor_data(maker.tensor(*tensor))
+        print('\r%s: %d of %d tensors' % (name, i + 1, len(every)), end='', file=sys.stderr, flush=True)
     w.close()
     print(file=sys.stderr)
 
@@ -149,7 +166,6 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     ap.add_argument('names', nargs='*')
     ap.add_argument('--out', default=os.path.join(HERE, '../models/large'))
-    ap.add_argument('--threads', type=int, default=os.cpu_count())
     ap.add_argument('--list', action='store_true')
     a = ap.parse_args()
     known = ['%s.%s' % (shape, mix) for shape in SHAPES for mix in FILE_TYPES]
@@ -162,7 +178,7 @@ def main():
         if os.path.exists(path):
             continue
         os.makedirs(a.out, exist_ok=True)
-        write(name, path + '.part', a.threads)
+        write(name, path + '.part')
         os.rename(path + '.part', path)
         print('%s: %d bytes' % (os.path.relpath(path), os.path.getsize(path)))
 
