@@ -86,9 +86,10 @@ async function assertCompared(t, page, results) {
   assert.match(webgpu.info.backendReason, /^WebGPU, as asked: /);
   assert.ok(adapter.isProgram, 'the adapter is a program');
   const { selfTest, quantization } = webgpu.info;
-  for (const { format, tokens, difference, bound } of selfTest) {
-    assert.ok(difference <= bound, `${format}, ${tokens} tokens: ${difference} of ${bound}`);
-    t.diagnostic(`${format}, ${tokens} tokens: ${difference.toExponential(1)} of ${bound.toExponential(1)}`);
+  for (const { format, tokens, inputs, difference, bound } of selfTest) {
+    const what = `${format}, ${tokens} tokens over ${inputs}`;
+    assert.ok(difference <= bound, `${what}: ${difference} of ${bound}`);
+    t.diagnostic(`${what}: ${difference.toExponential(1)} of ${bound.toExponential(1)}`);
   }
   const rows = await page.evaluate(() => document.querySelectorAll('#self-test tbody tr').length);
   assert.equal(rows, selfTest.length);
@@ -118,6 +119,14 @@ for (const engine of ['chromium', 'firefox']) {
       const [{ format }] = await assertCompared(t, other, quantised);
       assert.equal(format, 'Q8_0');
       assert.ok(quantised.webgpu.runs.greedy.tokens.length > 0);
+
+      // Firefox has shader-f16 over lavapipe, SwiftShader doesn't.
+      const half = await open('f16-d64');
+      const selfTest = await assertCompared(t, half, await compare(half));
+      assert.equal(
+        selfTest.some(({ inputs }) => inputs === 'f16'),
+        engine === 'firefox',
+      );
     }),
   );
 
