@@ -10,7 +10,7 @@ has Q6_K in the output and in half of attn_v and ffn_down. A file that is there 
 make_fixtures.py needs. The vocabulary is made up: tests pass ids.
 
 Quantising 7 billion weights takes an hour. So 8192 rows of each format, length and scale are quantised, and
-each matrix draws its rows from them, in an order of its own. Memory stays below 1.5 GB.
+each matrix of a layer draws its rows from them, in an order of its own. Memory stays below 1.5 GB.
 
 Weights are scaled as make_fixtures.py says, but what a layer adds is scaled down by the square root of the
 number of such additions, as GPT-2 did. So the layers together add as much as the token itself brings, and
@@ -44,6 +44,7 @@ SHAPES = {
 }
 FILE_TYPES = {'Q4_K_M': 15, 'Q6_K': 18, 'Q8_0': 7}
 POOL = 8192  # rows of each format, length and scale
+CHUNK = 4096  # rows that are made and quantised at a time
 
 
 def type_of(f, mix, name, shape):
@@ -76,14 +77,19 @@ class Maker:
         address, count = ctypes.c_void_p, ctypes.c_int64
         self.quantize.argtypes = [ctypes.c_int, address, address, count, count, count, address]
 
+    def quantized(self, random, type, shape, std):
+        out = np.zeros(gguf.quant_shape_to_byte_shape(shape, type), np.uint8)
+        for row in range(0, shape[0], CHUNK):
+            x = random.standard_normal((min(CHUNK, shape[0] - row), shape[1]), dtype=np.float32)
+            x *= np.float32(std)
+            part = out[row:row + CHUNK]
+            assert self.quantize(int(type), x.ctypes.data, part.ctypes.data, 0, *x.shape, None) == part.size
+        return out
+
     def pool(self, type, n_in, std):
         key = (type, n_in, std)
         if key not in self.pools:
-            x = seeded(type, n_in).standard_normal((POOL, n_in), dtype=np.float32)
-            x *= np.float32(std)
-            out = np.zeros(gguf.quant_shape_to_byte_shape(x.shape, type), np.uint8)
-            assert self.quantize(int(type), x.ctypes.data, out.ctypes.data, 0, *x.shape, None) == out.size
-            self.pools[key] = out
+            self.pools[key] = self.quantized(seeded(type, n_in), type, (POOL, n_in), std)
         return self.pools[key]
 
     def tensor(self, name, shape, kind, gain):
@@ -94,8 +100,10 @@ class Maker:
             return x * random.choice(np.array([-1, 1], np.float32), size=shape) if kind == 'signed norm' else x
         if 'attn_output' in name or 'ffn_down' in name:
             gain /= math.sqrt(2 * self.f['n_layer'])
-        pool = self.pool(type_of(self.f, self.mix, name, shape), shape[1],
-                         gain / math.sqrt(shape[1]) if kind == 'matrix' else gain)
+        type, std = type_of(self.f, self.mix, name, shape), gain / math.sqrt(shape[1]) if kind == 'matrix' else gain
+        if not name.startswith('blk.'):  # two equal rows would be two equal logits
+            return self.quantized(random, type, shape, std)
+        pool = self.pool(type, shape[1], std)
         rows = [random.permutation(POOL) for _ in range(-(-shape[0] // POOL))]
         return pool[np.concatenate(rows)[:shape[0]]]
 
