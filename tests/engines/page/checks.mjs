@@ -378,9 +378,9 @@ export const checks = {
       text: await model.generate(ids, { ...GREEDY, maxTokens: 4 }).text(),
     });
     const expected = await withModel(url, options, judged);
-    const least = await estimateModel(url, { ...options, memoryBudget: 1 });
-    const tight = { ...options, memoryBudget: Math.ceil(least.memory.total * 1.1) };
     const blob = new Blob([await bytesOf(own)]);
+    const least = await estimateModel(blob, { ...options, memoryBudget: 1 });
+    const tight = { ...options, memoryBudget: Math.ceil(least.memory.total * 1.1) };
     const found = {};
     const compare = async (kind, model) => {
       const begin = performance.now();
