@@ -26,6 +26,11 @@ const FLOORS = { maxStorageBufferBindingSize: 128 << 20, maxComputeWorkgroupStor
 
 /** Metal and programs that play an adapter make a packed dot of several instructions. */
 const NO_DOT = /apple|metal|swiftshader|llvmpipe|basic render/i;
+/** Where WebGPU is Metal, also in a browser that doesn't name its adapter: Firefox. */
+const isMetal = (): boolean =>
+  /Mac OS|iPhone|iPad/.test(
+    (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? '',
+  );
 
 /** Throws `no-webgpu` with the reason. */
 export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<OpenDevice> {
@@ -79,7 +84,7 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
       subgroupMin: subgroups ? (info.subgroupMinSize ?? 4) : 0,
       subgroupMax: subgroups ? (info.subgroupMaxSize ?? 128) : 0,
       packedDot,
-      fastDot: packedDot && (options.fastDot ?? !NO_DOT.test(name)),
+      fastDot: packedDot && (options.fastDot ?? !(NO_DOT.test(name) || isMetal())),
       immediates: immediates && (own['maxImmediateSize'] ?? 0) >= 64 && !without.has('immediates'),
       maxBinding: own['maxStorageBufferBindingSize'] ?? FLOORS.maxStorageBufferBindingSize,
       maxWorkgroupStorage: own['maxComputeWorkgroupStorageSize'] ?? FLOORS.maxComputeWorkgroupStorageSize,
