@@ -18,6 +18,7 @@ const NODE_PACKAGE = `node-${process.platform === 'win32' ? 'win' : process.plat
 const PINNED = {
   node: { [NODE_PACKAGE]: NODE },
   wllama: { '@wllama/wllama': '3.13.0' },
+  webllm: { '@mlc-ai/web-llm': '0.2.86' },
   native: { 'node-llama-cpp': NATIVE, [`@node-llama-cpp/${platform()}`]: NATIVE },
 };
 
@@ -85,6 +86,12 @@ export async function prepareNode() {
 export async function prepareWllama() {
   await install(PINNED.wllama);
   return PINNED.wllama['@wllama/wllama'];
+}
+
+/** Prepares WebLLM, for bench/webgpu/. Returns its version. */
+export async function prepareWebllm() {
+  await install(PINNED.webllm);
+  return PINNED.webllm['@mlc-ai/web-llm'];
 }
 
 /**

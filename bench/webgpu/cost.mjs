@@ -14,25 +14,64 @@ export const CLASSES = {
   'Iris Xe': { bandwidth: 0.7 * 51e9, madds: 0.4 * 1.1e12, dispatch: 10e-6, submit: 200e-6 },
   'H200 (Vulkan)': { bandwidth: 0.7 * 4800e9, madds: 0.4 * 33.5e12, dispatch: 5e-6, submit: 80e-6 },
 };
+/** Tokens of a batch, at most. */
+const BATCH = 256;
 
-/** Tokens per second of decode, from what one token reads and dispatches. */
-export function decodeRate({ bandwidth, dispatch, submit }, { gpuBytesRead, gpuDispatches, submits }) {
-  return 1 / (gpuBytesRead / bandwidth + gpuDispatches * dispatch + submits * submit);
+/**
+ * Tokens per second of decode, from what one token reads and dispatches. At a depth a token also reads the
+ * keys and values of all positions before it (`kvBytes` each).
+ */
+export function decodeRate(
+  { bandwidth, dispatch, submit },
+  { gpuBytesRead, gpuDispatches, submits },
+  { depth = 0, kvBytes = 0 } = {},
+) {
+  return 1 / ((gpuBytesRead + depth * kvBytes) / bandwidth + gpuDispatches * dispatch + submits * submit);
 }
 
-/** Tokens per second of prefill in batches of 256: products of every weight with every token. */
-export function prefillRate({ madds, bandwidth, dispatch, submit }, { parameters, bytes, gpuDispatches }) {
-  const batch = 256;
-  const seconds =
-    Math.max((parameters * batch) / madds, bytes / bandwidth) + 2 * gpuDispatches * dispatch + submit;
-  return batch / seconds;
+/**
+ * Tokens per second of a prompt in batches of 256: products of every weight with every token, and attention,
+ * which takes `attention` multiply-adds for each pair of positions.
+ */
+export function prefillRate(
+  { madds, bandwidth, dispatch, submit },
+  { parameters, bytes, gpuDispatches, attention = 0 },
+  tokens = BATCH,
+) {
+  let seconds = 0;
+  for (let at = 0; at < tokens; at += BATCH) {
+    const batch = Math.min(BATCH, tokens - at);
+    const pairs = batch * (at + (batch + 1) / 2);
+    const work = parameters * batch + attention * pairs;
+    seconds += Math.max(work / madds, bytes / bandwidth) + 2 * gpuDispatches * dispatch + submit;
+  }
+  return tokens / seconds;
 }
 
-/** Predicted rates by class, as rows { device, decode, prefill }. */
-export function predict({ parameters, bytes, perToken }) {
-  return Object.entries(CLASSES).map(([device, cost]) => ({
-    device,
-    decode: decodeRate(cost, perToken),
-    prefill: prefillRate(cost, { parameters, bytes, gpuDispatches: perToken.gpuDispatches }),
-  }));
+/**
+ * Predicted rates by class, as rows { device, decode, prefill, decodeOf: { depth: rate }, prefillOf: {
+ * tokens: rate } }; decode and prefill are at depth 0 and of one batch.
+ */
+export function predict({
+  parameters,
+  multiplied = parameters,
+  bytes,
+  perToken,
+  kvBytes,
+  attention,
+  depths = [],
+  prompts = [],
+}) {
+  return Object.entries(CLASSES).map(([device, cost]) => {
+    const model = { parameters: multiplied, bytes, attention, gpuDispatches: perToken.gpuDispatches };
+    const decode = (depth) => decodeRate(cost, perToken, { depth, kvBytes });
+    const prefill = (tokens) => prefillRate(cost, model, tokens);
+    return {
+      device,
+      decode: decode(0),
+      prefill: prefill(BATCH),
+      decodeOf: Object.fromEntries(depths.map((depth) => [depth, decode(depth)])),
+      prefillOf: Object.fromEntries(prompts.map((tokens) => [tokens, prefill(tokens)])),
+    };
+  });
 }

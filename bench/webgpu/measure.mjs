@@ -5,7 +5,7 @@
 import { streamOf } from './shapes.mjs';
 
 /** Tokens of a decode measurement. */
-const DECODE = 32;
+export const DECODE = 32;
 
 /** Random ids that are no control tokens; `salt` makes prompts that share no prefix. */
 function promptOf(n, vocabulary, salt) {
@@ -18,8 +18,8 @@ function promptOf(n, vocabulary, salt) {
 
 /**
  * Resolves to the figures of `model` (makeModel of shapes.mjs). `options`: { loadModel, backend, gpu,
- * prefill: [n], depths: [n], repeat, note(text), frames? }. `frames()` returns the longest time between two
- * frames since the last call.
+ * prefill: [n], depths: [n], repeat, note(text), frames?, isLate? }. `frames()` returns the longest time
+ * between two frames since the last call. Once `isLate()` is true, figures are of one run each.
  */
 export async function measureModel(model, options) {
   const {
@@ -31,7 +31,13 @@ export async function measureModel(model, options) {
     repeat = 3,
     note = () => {},
     frames,
+    isLate = () => false,
   } = options;
+  const times = async (measure) => {
+    const results = [await measure()];
+    while (results.length < repeat && !isLate()) results.push(await measure());
+    return results;
+  };
   const longest = Math.max(...prefill, ...depths) + DECODE + 16;
   const figures = { model: model.name, bytes: model.bytes, prefill: {}, decode: {} };
   let began = performance.now();
@@ -57,19 +63,16 @@ export async function measureModel(model, options) {
   try {
     let salt = 1;
     figures.ttftColdMs = (await run(16, 1, salt++)).ttftMs;
-    figures.ttftMs = median(await times(repeat, async () => (await run(16, 1, salt++)).ttftMs));
+    figures.ttftMs = median(await times(async () => (await run(16, 1, salt++)).ttftMs));
     frames?.();
     for (const n of prefill) {
-      const ms = median(await times(repeat, async () => (await run(n, 1, salt++)).promptMs));
+      const ms = median(await times(async () => (await run(n, 1, salt++)).promptMs));
       figures.prefill[n] = (n / ms) * 1000;
       note(`prefill ${n}: ${figures.prefill[n].toFixed(1)} tokens/s`);
     }
     if (frames) figures.longestFrameMs = frames();
     for (const depth of depths) {
-      const rates = await times(
-        repeat,
-        async () => (await run(Math.max(depth, 1), DECODE, salt++)).tokensPerSecond,
-      );
+      const rates = await times(async () => (await run(Math.max(depth, 1), DECODE, salt++)).tokensPerSecond);
       figures.decode[depth] = median(rates);
       note(`decode at ${depth}: ${figures.decode[depth].toFixed(1)} tokens/s`);
       if (depth === depths[0]) figures.perToken = await perToken(loaded, run, () => salt++);
@@ -109,12 +112,6 @@ async function profileOf(loaded, decode) {
     share: ms / all,
     gigabytesPerSecond: ms > 0 ? bytes / ms / 1e6 : 0,
   }));
-}
-
-async function times(n, measure) {
-  const results = [];
-  for (let i = 0; i < n; i++) results.push(await measure());
-  return results;
 }
 
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];

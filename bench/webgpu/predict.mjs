@@ -16,8 +16,13 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   console.log(
     `${name} ${type}: ${perToken.gpuDispatches} dispatches a token, ${(perToken.gpuBytesRead / 1e6).toFixed(0)} MB`,
   );
-  for (const { device, prefill, decode } of predict({ ...model, perToken }))
+  const [prompts, depths] = [
+    [128, 512, 2048],
+    [0, 512, 4096],
+  ];
+  const list = (rates, digits) => Object.values(rates).map((rate) => rate.toFixed(digits).padStart(7));
+  for (const { device, prefillOf, decodeOf } of predict({ ...model, perToken, prompts, depths }))
     console.log(
-      `  ${device.padEnd(14)} prefill ${prefill.toFixed(0).padStart(6)}, decode ${decode.toFixed(1).padStart(7)} tokens/s`,
+      `  ${device.padEnd(14)} prefill of ${prompts}:${list(prefillOf, 0)}; decode at ${depths}:${list(decodeOf, 1)} tokens/s`,
     );
 }

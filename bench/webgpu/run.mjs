@@ -2,21 +2,26 @@
 // run.mjs: measures the WebGPU backend in Node, over Dawn (npm `webgpu`). It needs the built package and no
 // download: the models have random weights.
 //
-//   node bench/webgpu/run.mjs [--shapes 1B,8B] [--types Q4_K_M,Q4_0,Q8_0] [--prefill 128,512,2048]
+//   node bench/webgpu/run.mjs [--shapes 1B,8B,3B] [--types Q4_K_M,Q4_0,Q8_0] [--prefill 128,512,2048]
 //     [--depths 0,512,4096] [--repeat 3] [--gpu backend=vulkan,...] [--agree 110M] [--out FILE.json]
-//     [--quick]
+//     [--minutes 9] [--quick]
+//   node bench/webgpu/run.mjs --fetch-peers
 //
-// With all its defaults a run takes some minutes on a desktop GPU. --quick: one tiny model, for software
-// adapters.
+// A run ends within --minutes, but for the model under way then: the most telling models come first, after
+// the first half of the time each figure is of one run, and models for which there is no time are named. With
+// --out FILE.json the charts are FILE-prefill-1B-Q4_K_M.svg and so on. --quick: one tiny model, for software
+// adapters. --fetch-peers puts wllama and WebLLM where the page finds them.
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { prepareWebllm, prepareWllama } from '../peers.mjs';
+import { chartText, rowsOf } from './chart.mjs';
 import { predict } from './cost.mjs';
 import { agreement, measureModel } from './measure.mjs';
 import { makeModel } from './shapes.mjs';
 
 const { values } = parseArgs({
   options: {
-    shapes: { type: 'string', default: '1B,3B,8B' },
+    shapes: { type: 'string', default: '1B,8B,3B' },
     types: { type: 'string', default: 'Q4_K_M,Q4_0,Q8_0' },
     prefill: { type: 'string', default: '128,512,2048' },
     depths: { type: 'string', default: '0,512,4096' },
@@ -24,9 +29,15 @@ const { values } = parseArgs({
     gpu: { type: 'string' },
     agree: { type: 'string', default: '110M' },
     out: { type: 'string' },
+    minutes: { type: 'string', default: '9' },
+    'fetch-peers': { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
   },
 });
+if (values['fetch-peers']) {
+  console.log(`wllama ${await prepareWllama()}, WebLLM ${await prepareWebllm()}`);
+  process.exit();
+}
 if (values.quick)
   Object.assign(values, {
     shapes: 'tiny',
@@ -40,9 +51,20 @@ const numbers = (text) => text.split(',').map(Number);
 const { loadModel } = await import('../../dist/index.js');
 const gpu = values.gpu?.split(',');
 const note = (text) => console.error(text);
+const end = performance.now() + Number(values.minutes) * 60_000;
+const half = (performance.now() + end) / 2;
+const agreed = await agreement(makeModel(values.agree, 'Q4_K_M'), {
+  loadModel,
+  gpu,
+  tokens: values.quick ? 32 : 128,
+}).catch((error) => note(`agreement: ${error.message}`));
 const results = [];
-for (const shape of values.shapes.split(','))
-  for (const type of values.types.split(',')) {
+for (const type of values.types.split(','))
+  for (const shape of values.shapes.split(',')) {
+    if (performance.now() > end) {
+      results.push({ shape, type, error: `left out: ${values.minutes} minutes are over` });
+      continue;
+    }
     const model = makeModel(shape, type);
     try {
       const figures = await measureModel(model, {
@@ -51,23 +73,27 @@ for (const shape of values.shapes.split(','))
         prefill: numbers(values.prefill),
         depths: numbers(values.depths),
         repeat: Number(values.repeat),
+        isLate: () => performance.now() > half,
         note,
       });
-      const predicted = predict({ ...model, perToken: figures.perToken });
+      const [prompts, depths] = [numbers(values.prefill), numbers(values.depths)];
+      const predicted = predict({ ...model, perToken: figures.perToken, prompts, depths });
       results.push({ shape, type, parameters: model.parameters, ...figures, predicted });
+      if (values.out) await draw(results.at(-1));
     } catch (error) {
       note(`${model.name}: ${error.message}`);
       results.push({ shape, type, error: `${error.code ?? ''} ${error.message}` });
     }
-    if (values.out) await writeFile(values.out, JSON.stringify(results, null, 1));
+    if (values.out) await writeFile(values.out, JSON.stringify({ agreement: agreed, results }, null, 1));
   }
-const agreed = await agreement(makeModel(values.agree, 'Q4_K_M'), {
-  loadModel,
-  gpu,
-  tokens: values.quick ? 32 : 128,
-});
 print(results, agreed);
-if (values.out) await writeFile(values.out, JSON.stringify({ agreement: agreed, results }, null, 1));
+
+async function draw(figures) {
+  for (const key of ['prefill', 'decode']) {
+    const file = `${values.out.replace(/\.json$/, '')}-${key}-${figures.shape}-${figures.type}.svg`;
+    await writeFile(file, chartText({ title: `${figures.model}, ${key}`, rows: rowsOf(key, figures) }));
+  }
+}
 
 function print(all, agree) {
   for (const figures of all) {
@@ -90,10 +116,11 @@ function print(all, agree) {
       );
     for (const row of predicted)
       console.log(
-        `  predicted on ${row.device}: prefill ${row.prefill.toFixed(0)}, decode ${row.decode.toFixed(1)} tokens/s`,
+        `  predicted on ${row.device}: prefill ${rates(row.prefillOf)}; decode at ${rates(row.decodeOf)} tokens/s`,
       );
   }
-  console.log(`\nCPU and GPU prefer the same token at ${(100 * agree).toFixed(1)} % of the positions`);
+  if (agree !== undefined)
+    console.log(`\nCPU and GPU prefer the same token at ${(100 * agree).toFixed(1)} % of the positions`);
 }
 
 function rates(list) {

@@ -212,8 +212,9 @@ function blocksOf(type, deviation) {
 }
 
 /**
- * { bytes: total, name, parameters, tensors, stream(): AsyncGenerator<Uint8Array> }. Nothing larger than 4
- * MiB is held.
+ * { bytes: total, name, parameters, multiplied: weights that each token of a prompt is multiplied with,
+ * kvBytes: bytes of keys and values a position, attention: multiply-adds a pair of positions, tensors,
+ * stream(): AsyncGenerator<Uint8Array> }. Nothing larger than 4 MiB is held.
  */
 export function makeModel(shapeName, quant, { context = 8192, shape = SHAPES[shapeName] } = {}) {
   if (!shape) throw new Error(`no shape ${shapeName}; known are ${Object.keys(SHAPES).join(', ')}`);
@@ -252,6 +253,11 @@ export function makeModel(shapeName, quant, { context = 8192, shape = SHAPES[sha
     tensors,
     bytes: begin + last.offset + last.bytes,
     parameters: tensors.reduce((sum, { ne }) => sum + ne.reduce((a, b) => a * b), 0),
+    multiplied: tensors
+      .filter(({ name: tensor, ne }) => tensor.startsWith('blk.') && ne.length > 1)
+      .reduce((sum, { ne }) => sum + ne[0] * ne[1], 0),
+    kvBytes: shape.layer * shape.kv * shape.dim * 2 * 2, // f16
+    attention: shape.layer * shape.head * shape.dim * 2,
     stream,
   };
 }

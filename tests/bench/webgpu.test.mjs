@@ -3,7 +3,8 @@
 // counts what it says.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { decodeRate, predict } from '../../bench/webgpu/cost.mjs';
+import { chartText, rowsOf } from '../../bench/webgpu/chart.mjs';
+import { CLASSES, decodeRate, predict, prefillRate } from '../../bench/webgpu/cost.mjs';
 import { SHAPES, makeModel, streamOf } from '../../bench/webgpu/shapes.mjs';
 
 for (const type of ['Q4_K_M', 'Q4_0', 'Q8_0'])
@@ -44,4 +45,37 @@ test('the predicted rate is the sum of bytes, dispatches and submits', () => {
   const perToken = { gpuBytesRead: 0.8e9, gpuDispatches: 100, submits: 1 };
   for (const { decode, prefill } of predict({ parameters: 1e9, bytes: 0.8e9, perToken }))
     assert.ok(decode > 10 && prefill > decode);
+});
+
+test('at a depth a token also reads the cache, and a prompt also pays its attention', () => {
+  const cost = { bandwidth: 100e9, madds: 1e12, dispatch: 1e-5, submit: 1e-4 };
+  const perToken = { gpuBytesRead: 1e9, gpuDispatches: 100, submits: 1 };
+  const seconds = 1 / decodeRate(cost, perToken, { depth: 4096, kvBytes: 32768 });
+  assert.ok(Math.abs(seconds - (0.01 + (4096 * 32768) / 100e9 + 0.001 + 0.0001)) < 1e-12);
+  // Two batches of 256, 32,896 and 98,432 pairs of positions.
+  const model = { parameters: 1e9, bytes: 1e9, gpuDispatches: 100, attention: 65536 };
+  const prompt = 512 / prefillRate(cost, model, 512);
+  assert.ok(Math.abs(prompt - ((512e9 + 65536 * 131328) / 1e12 + 2 * (0.002 + 0.0001))) < 1e-9);
+  const { multiplied, kvBytes, attention } = makeModel('1B', 'Q4_K_M');
+  assert.equal(multiplied, 16 * 2048 * (2048 + 2 * 512 + 2048 + 3 * 8192));
+  assert.deepEqual([kvBytes, attention], [16 * 8 * 64 * 4, 16 * 32 * 64 * 2]);
+});
+
+test('a chart has a mark for each measured and each predicted rate, and says them', () => {
+  const model = makeModel('8B', 'Q4_K_M');
+  const perToken = { gpuBytesRead: 4.6e9, gpuDispatches: 196, submits: 1 };
+  const [prompts, depths] = [
+    [128, 512],
+    [0, 4096],
+  ];
+  const figures = { prefill: { 128: 900, 512: 12 }, decode: { 0: 50, 4096: 41.5 } };
+  const all = { ...figures, predicted: predict({ ...model, perToken, prompts, depths }) };
+  const rows = rowsOf('decode', all, { wllama: { decode: { 0: 30 } } });
+  const text = chartText({ title: 'Writing', rows });
+  const count = (part) => text.split(part).length - 1;
+  assert.equal(count('measured '), 3, 'two marks, and the legend');
+  assert.equal(count('predicted on'), 2 * Object.keys(CLASSES).length);
+  assert.equal(count('wllama 30'), 1);
+  assert.match(text, /aria-label="Writing, tokens\/s. decode at 0: 50; decode at 4096: 42"/);
+  assert.equal(chartText({ title: '<&">', rows }).includes('<&">'), false);
 });
