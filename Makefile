@@ -296,8 +296,8 @@ suite-js-%: dist/index.js FORCE
 	@rm -rf build/test/cache-$* && WASM_CHORD_CACHE=$(CURDIR)/build/test/cache-$* \
 	  node $(NODE_FLAGS) --test --test-timeout=$(or $(TEST_MS),300000) --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 suite-js-cli: native build/native/generate
-# A file of this suite is a browser with all its tests.
-suite-js-engines: TEST_MS := 800000
+# A file of these suites is a browser with all its tests, or two.
+suite-js-engines suite-js-webgpu: TEST_MS := 800000
 suite-js-stacks: $(STACKS)
 # Node 24 is among the tools of the stacks: it has Memory64.
 suite-js-recipes suite-js-ts suite-js-large: build/stacks/tools/.stamp

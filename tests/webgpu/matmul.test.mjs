@@ -18,8 +18,9 @@ describe('MATMUL', { skip: missing() || false }, () => {
   before(async () => {
     const modules = await load('device', 'pipelines', 'matmul', 'tiles');
     const gpu = await openGpu();
-    rooms.push(await bench(modules, gpu, { fastDot: true }));
-    rooms.push(await bench(modules, gpu, { without: ['subgroups', 'packedDot', 'immediates'] }));
+    rooms.push(await bench(modules, gpu, { fastDot: true, f16Tiles: false }));
+    const without = ['subgroups', 'packedDot', 'immediates'];
+    rooms.push(await bench(modules, gpu, { f16Tiles: false, without }));
   });
   after(() => rooms.forEach(({ device }) => device.destroy()));
 
