@@ -4,7 +4,7 @@
 // Where the thread has synchronous reads (a descriptor in Node, a sync access handle or FileReaderSync in a
 // browser's worker), `read` returns a number, else a promise of one.
 import { ChordError, messageOf } from '../errors.js';
-import { importNode } from '../platform.js';
+import { atMost, importNode } from '../platform.js';
 
 export type RandomSource =
   | { readonly kind: 'path'; readonly path: string; readonly name: string }
@@ -145,17 +145,21 @@ function openBlob(blob: Blob, name: string): RandomReader {
   };
 }
 
+/** How long the browser may take to open a handle: Chromium may take for ever while large writes go on. */
+const OPEN_MS = 5000;
+
 /**
- * A handle reads 5 to 50 times as fast as a Blob. Where there is none (a page's own thread), or where another
- * tab or process has it (Firefox; Chromium without the mode), the file is read as a Blob.
+ * A handle reads 5 to 50 times as fast as a Blob. Where there is none (a page's own thread), where another
+ * tab or process has it (Firefox; Chromium without the mode), or where none comes, the file is read as a
+ * Blob.
  */
 async function openHandle(file: FileSystemFileHandle, name: string): Promise<RandomReader> {
-  const handle = await (file as HandleWithMode)
-    .createSyncAccessHandle?.({ mode: 'read-only' })
-    .catch((error: DOMException) => {
-      if (error.name !== 'NoModificationAllowedError' && error.name !== 'InvalidStateError') throw error;
-    });
-  if (handle === undefined) return openBlob(await file.getFile(), name);
+  const opening = (file as HandleWithMode).createSyncAccessHandle?.({ mode: 'read-only' });
+  const handle = opening && (await atMost(OPEN_MS, opening, true));
+  if (handle === undefined) {
+    void opening?.then((late) => late.close()).catch(() => {});
+    return openBlob(await file.getFile(), name);
+  }
   const size = handle.getSize();
   return {
     name,

@@ -9,7 +9,7 @@ import type { LazyTensor } from './pager.js';
 
 /** Bytes of the I/O worker's stack: as those of the pool's threads. */
 export const STACK = 64 << 10;
-/** Bytes by which a plan that needs too much is made smaller at least. */
+/** Plans are searched to so many bytes. */
 const LEAST_STEP = 64 << 10;
 
 export interface PagedTable {
@@ -70,12 +70,15 @@ export function fitPaged(
     file.plan(options);
   }
   if (file.neededBytes > available) return options;
-  // The batch may grow with what is in memory, and the ring's slots too, so the first guess may be too much.
-  for (let bytes = layer_bytes; bytes > 1; bytes -= Math.max(file.neededBytes - available, LEAST_STEP)) {
-    const more = { ...options, residentBytes: bytes };
-    file.plan(more);
-    if (file.neededBytes <= available) return more;
+  // By halves: the batch may grow with what is in memory, and so may the ring.
+  let [least, most] = [1, layer_bytes];
+  while (most - least > LEAST_STEP) {
+    const residentBytes = Math.floor((least + most) / 2);
+    file.plan({ ...options, residentBytes });
+    if (file.neededBytes <= available) least = residentBytes;
+    else most = residentBytes;
   }
+  options = { ...options, residentBytes: least };
   file.plan(options);
   return options;
 }
