@@ -189,3 +189,45 @@ test(
       assert.match(estimate.variant, /^wasm32/);
     }),
 );
+
+/** Loads `file` with two contexts in a process that grants 64-bit memories of at most 6 GiB. */
+async function grantedSix({ loadModel }, { file, contexts }) {
+  const { Memory } = WebAssembly;
+  const tried = [];
+  WebAssembly.Memory = function (descriptor) {
+    if (descriptor.address === 'i64' && descriptor.maximum > 1)
+      tried.push(Number(descriptor.maximum) / 16384);
+    if (descriptor.maximum > 98304) throw new RangeError('could not allocate memory');
+    return new Memory(descriptor);
+  };
+  const results = [];
+  for (const contextLength of contexts) {
+    const loading = loadModel(file, { contextLength, threads: 1, worker: false, backend: 'cpu' });
+    results.push(
+      await loading.then(
+        async (model) => {
+          const { variant } = model.info;
+          await model.logits([1, 2, 3]);
+          await model.dispose();
+          return variant;
+        },
+        ({ code, message }) => `${code}: ${message}`,
+      ),
+    );
+  }
+  return { results, tried };
+}
+
+test(
+  'the ladder of 64-bit maximums is walked down, and what the process grants is what the error names',
+  needsNode,
+  () =>
+    withLong(async (file) => {
+      const given = { file, contexts: [2 ** 24, 12e6] };
+      const { results, tried } = await inNode(node, given, grantedSix);
+      assert.deepEqual(tried, [16, 12, 8, 6, 16, 12, 8, 6]); // GiB
+      assert.match(results[0], /^out-of-memory: /);
+      assert.ok(results[0].includes(`a WebAssembly memory can have ${6 * GiB}`), results[0]);
+      assert.match(results[1], /^wasm64-relaxed/);
+    }),
+);
