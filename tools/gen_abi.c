@@ -48,7 +48,9 @@
     F(T, rope_freqs)
 #define SLOT(F, T) F(T, width) F(T, rows)
 #define ROPE(F, T)                                                                                  \
-    F(T, style) F(T, n_rot) F(T, freqs) F(T, slot) F(T, sections) F(T, base) F(T, factor) F(T, magnitude)
+    F(T, style) F(T, n_rot) F(T, freqs) F(T, freqs_long) F(T, n_ctx_orig) F(T, is_yarn)             \
+    F(T, beta_fast) F(T, beta_slow) F(T, slot) F(T, sections) F(T, is_interleaved) F(T, base)       \
+    F(T, factor) F(T, magnitude)
 #define OP_HEAD(F, T)                                                                               \
     F(T, kind) F(T, layer) F(T, flags) F(T, cache) F(T, in) F(T, out) F(T, weight) F(T, words)
 #define CACHE_SPEC(F, T) F(T, kind) F(T, window) F(T, n_kv) F(T, k_dim) F(T, v_dim) F(T, n_state)

@@ -126,15 +126,38 @@ uint64_t chord_exec_work(const chord_plan *plan, const chord_batch *batch)
     return work;
 }
 
+/* Returns the pair that turns `turns` times within the trained context:
+ * n_rot ln(n_ctx / (2 pi turns)) / (2 ln base). */
+static double turning_pair(const chord_rope *r, float turns)
+{
+    double const n = (double)r->n_ctx_orig / ((double)turns * 2 * 3.14159265358979323846);
+    return r->n_rot * chord_host_log(n) / (2 * chord_host_log((double)r->base));
+}
+
+/* What scales the angle of a pair (program.h). As in llama.cpp the ramp begins and ends at whole pairs. */
+static double scale_of(const chord_rope *r, int32_t pair)
+{
+    double const factor = (double)r->factor;
+    if (r->is_interleaved && pair >= 3 * r->sections[pair % 3]) return 0;
+    if (!r->is_yarn || r->base <= 1) return factor;
+    double first = __builtin_floor(turning_pair(r, r->beta_fast));
+    double last = __builtin_ceil(turning_pair(r, r->beta_slow));
+    if (first < 0) first = 0;
+    if (last > r->n_rot - 1) last = r->n_rot - 1;
+    double const width = last - first > 0.001 ? last - first : 0.001;
+    double const y = (pair - first) / width, ramp = y < 0 ? 0 : y > 1 ? 1 : y;
+    return factor * ramp + (1 - ramp);
+}
+
 void chord_exec_prepare(const chord_plan *plan)
 {
     for (int32_t r = 0; r < plan->program.n_ropes; r++) {
         const chord_rope *rope = &plan->program.ropes[r];
-        const float *freqs = rope->freqs < 0 ? 0
-                                             : (const float *)(const void *)plan->tensors[rope->freqs].data;
+        int32_t const tensor = plan->n_ctx > rope->n_ctx_orig ? rope->freqs_long : rope->freqs;
+        const float *freqs = tensor < 0 ? 0 : (const float *)(const void *)plan->tensors[tensor].data;
         for (int32_t i = 0; i < rope->n_rot / 2; i++) {
             double const turn = chord_host_pow((double)rope->base, -2.0 * i / rope->n_rot);
-            plan->rope_freqs[r][i] = turn * (double)rope->factor / (freqs ? (double)freqs[i] : 1.0);
+            plan->rope_freqs[r][i] = turn * scale_of(rope, i) / (freqs ? (double)freqs[i] : 1.0);
         }
     }
 }

@@ -7,11 +7,17 @@ static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *b
     chord_cut_rows(op, batch, op->activate.width, cut);
 }
 
+static void relu_squared(float *x, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) x[i] = x[i] > 0 ? x[i] * x[i] : 0;
+}
+
 static chord_activate_fn *function_of(const chord_ops *ops, int32_t activation)
 {
     switch (activation) {
     case CHORD_ACTIVATION_SILU: return ops->silu;
     case CHORD_ACTIVATION_GELU: return ops->gelu;
+    case CHORD_ACTIVATION_RELU_SQUARED: return relu_squared;
     default: return ops->relu;
     }
 }

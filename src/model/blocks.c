@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder.h"
+#include "../base/host.h"
+#include "../base/mem.h"
 
 chord_slots chord_slots_new(chord_builder *b)
 {
@@ -34,29 +36,45 @@ static float scaling_factor(chord_builder *b, const char *suffix, float fallback
 }
 
 /* As in llama.cpp: scaling is linear by default, rope.scale_linear is the key of files from 2023, and a
- * factor of 0 means no scaling. */
-static float linear_scaling(chord_builder *b)
+ * factor of 0 means no scaling. Returns how many times the context was extended, and the type. */
+static float read_scaling(chord_builder *b, int32_t *is_yarn)
 {
     if (chord_read_is(b, "rope.scaling.type", "none")) return 1;
-    if (!chord_read_is(b, "rope.scaling.type", "") && !chord_read_is(b, "rope.scaling.type", "linear"))
+    *is_yarn = chord_read_is(b, "rope.scaling.type", "yarn");
+    if (!*is_yarn && !chord_read_is(b, "rope.scaling.type", "") &&
+        !chord_read_is(b, "rope.scaling.type", "linear") &&
+        !chord_read_is(b, "rope.scaling.type", "longrope"))
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
-                         "a RoPE scaling other than linear isn't supported:", "rope.scaling.type", 17);
+                         "a RoPE scaling other than linear, yarn and longrope isn't supported:",
+                         "rope.scaling.type", 17);
     float const factor = scaling_factor(b, "rope.scaling.factor", scaling_factor(b, "rope.scale_linear", 0));
-    return factor > 0 ? 1 / factor : 1;
+    return factor > 0 ? factor : 1;
 }
 
-int32_t chord_rope_read(chord_builder *b, int32_t style)
+float chord_yarn_magnitude(float factor, float log_multiplier)
 {
-    int32_t const head_dim = b->hparams->head_dim;
-    int32_t const n_rot = chord_read_int(b, "rope.dimension_count", head_dim, 2, head_dim) & ~1;
-    return chord_rope_new(b, (chord_rope){
-                                 .style = style,
-                                 .n_rot = n_rot,
-                                 .magnitude = 1,
-                                 .factor = linear_scaling(b),
-                                 .base = chord_read_float(b, "rope.freq_base", 10000, CHORD_ROPE_BASE),
-                                 .freqs = chord_bind(b, "rope_freqs.weight", 0, n_rot / 2, 0, CHORD_OPTIONAL),
-                             });
+    if (factor <= 1) return 1;
+    double const log_factor = chord_host_log((double)factor);
+    double const m = 1 + 0.1 * log_factor;
+    return (float)(log_multiplier != 0 ? m / (1 + 0.1 * (double)log_multiplier * log_factor) : m);
+}
+
+chord_rope chord_rope_of(chord_builder *b, int32_t style)
+{
+    const chord_hparams *h = b->hparams;
+    chord_rope r = { .style = style, .beta_fast = 32, .beta_slow = 1 };
+    r.n_rot = chord_read_int(b, "rope.dimension_count", h->head_dim, 2, h->head_dim) & ~1;
+    float const factor = read_scaling(b, &r.is_yarn);
+    r.factor = 1 / factor;
+    r.magnitude = chord_read_float(b, "rope.scaling.attn_factor", 1, CHORD_FINITE);
+    if (r.is_yarn) r.magnitude *= chord_yarn_magnitude(factor, 0);
+    r.n_ctx_orig = chord_read_int(b, "rope.scaling.original_context_length", h->n_ctx_train, 1, INT32_MAX);
+    r.base = chord_read_float(b, "rope.freq_base", 10000, CHORD_ROPE_BASE);
+    r.freqs = r.freqs_long = chord_bind(b, "rope_freqs.weight", 0, r.n_rot / 2, 0, CHORD_OPTIONAL);
+    if (r.freqs != CHORD_NONE) return r;
+    r.freqs = chord_bind(b, "rope_factors_short.weight", 0, r.n_rot / 2, 0, CHORD_OPTIONAL);
+    r.freqs_long = chord_bind(b, "rope_factors_long.weight", 0, r.n_rot / 2, 0, CHORD_OPTIONAL);
+    return r;
 }
 
 void chord_emit_embed(chord_builder *b, int32_t x, float scale)
@@ -69,14 +87,27 @@ void chord_emit_embed(chord_builder *b, int32_t x, float scale)
     op->embed = (chord_op_embed){ .width = h->n_embd, .scale = scale };
 }
 
-void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, const char *weight)
+chord_op *chord_emit_norm_of(chord_builder *b, int32_t layer, int32_t kind, int32_t width, int32_t in,
+                             int32_t out, const char *stem)
 {
-    int32_t const tensor = chord_bind(b, weight, layer, b->hparams->n_embd, 0, 0);
-    chord_op *op = chord_emit(b, CHORD_OP_NORM, layer);
+    int32_t const weight = kind == CHORD_NORM_BARE ? CHORD_NONE
+                                                   : chord_bind_part(b, layer, stem, ".weight", width, 0, 0);
+    int32_t const bias = kind == CHORD_NORM_LAYER
+                             ? chord_bind_part(b, layer, stem, ".bias", width, 0, CHORD_OPTIONAL)
+                             : CHORD_NONE;
+    chord_op *op = chord_emit(b, kind == CHORD_NORM_RMS ? CHORD_OP_NORM : CHORD_OP_LAYER_NORM, layer);
     op->in[0] = in;
     op->out[0] = out;
-    op->weight[0] = tensor;
-    op->norm = (chord_op_norm){ .width = b->hparams->n_embd, .eps = b->hparams->norm_eps };
+    op->weight[0] = weight;
+    op->weight[1] = bias;
+    if (kind == CHORD_NORM_RMS) op->norm = (chord_op_norm){ .width = width, .eps = b->hparams->norm_eps };
+    else op->layer_norm = (chord_op_layer_norm){ .width = width, .eps = b->hparams->norm_eps };
+    return op;
+}
+
+void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, const char *stem)
+{
+    chord_emit_norm_of(b, layer, CHORD_NORM_RMS, b->hparams->n_embd, in, out, stem);
 }
 
 chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t n_in, int32_t n,
@@ -99,16 +130,9 @@ chord_op *chord_emit_matmul(chord_builder *b, int32_t layer, int32_t in, int32_t
 static chord_matrix bind_linear(chord_builder *b, int32_t layer, const char *stem, int32_t n_in, int32_t out,
                                 int32_t n_out)
 {
-    char weight[64], bias[64];
-    size_t n = 0;
-    while (stem[n] && n < 48) {
-        weight[n] = bias[n] = stem[n];
-        n++;
-    }
-    for (size_t i = 0; i < 8; i++) weight[n + i] = ".weight"[i];
-    for (size_t i = 0; i < 6; i++) bias[n + i] = ".bias"[i];
-    int32_t const matrix = chord_bind(b, weight, layer, n_in, n_out, 0);
-    return (chord_matrix){ matrix, chord_bind(b, bias, layer, n_out, 0, CHORD_OPTIONAL), out, n_out, 0 };
+    int32_t const matrix = chord_bind_part(b, layer, stem, ".weight", n_in, n_out, 0);
+    return (chord_matrix){ matrix, chord_bind_part(b, layer, stem, ".bias", n_out, 0, CHORD_OPTIONAL), out,
+                           n_out, 0 };
 }
 
 void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t n_in,
@@ -161,8 +185,9 @@ void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t
                                           .eps = b->hparams->norm_eps };
 }
 
-static void emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, int32_t slot, int32_t n_head)
+void chord_emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, int32_t slot, int32_t n_head)
 {
+    if (a->rope == CHORD_NONE) return;
     chord_op *op = chord_emit(b, CHORD_OP_ROPE, layer);
     op->in[0] = b->plan->program.ropes[a->rope].slot;
     op->out[0] = slot;
@@ -185,11 +210,9 @@ chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t wind
                               .scale = scale };
 }
 
-void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
+void chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
 {
-    emit_rope(b, layer, a, s->q, a->n_head);
     if (!a->is_shared) {
-        emit_rope(b, layer, a, s->k, a->n_kv);
         chord_op *store = chord_emit(b, CHORD_OP_KV_STORE, layer);
         store->cache = a->cache;
         store->in[0] = s->k;
@@ -208,17 +231,49 @@ void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s,
                                         .softcap = a->softcap };
 }
 
-void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
+void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
 {
-    const chord_hparams *h = b->hparams;
-    chord_emit_matmul(b, layer, s->h, h->n_embd, 2,
-                      (chord_matrix[]){ bind_linear(b, layer, "blk.%d.ffn_gate", h->n_embd, s->gate, h->n_ff),
-                                        bind_linear(b, layer, "blk.%d.ffn_up", h->n_embd, s->up, h->n_ff) });
+    chord_emit_rope(b, layer, a, s->q, a->n_head);
+    if (!a->is_shared) chord_emit_rope(b, layer, a, s->k, a->n_kv);
+    chord_emit_attend(b, layer, s, a);
+}
+
+void chord_emit_act(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
+{
     chord_op *glu = chord_emit(b, CHORD_OP_GLU, layer);
     glu->in[0] = s->gate;
     glu->in[1] = s->up;
     glu->out[0] = s->gate;
-    glu->glu = (chord_op_glu){ .width = h->n_ff, .activation = activation };
+    glu->glu = (chord_op_glu){ .width = b->hparams->n_ff, .activation = activation };
+}
+
+static void emit_gated(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation,
+                       const chord_matrix gate_up[2])
+{
+    chord_emit_matmul(b, layer, s->h, b->hparams->n_embd, 2, gate_up);
+    chord_emit_act(b, layer, s, activation);
+}
+
+void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
+{
+    const chord_hparams *h = b->hparams;
+    emit_gated(b, layer, s, activation,
+               (chord_matrix[]){ bind_linear(b, layer, "blk.%d.ffn_gate", h->n_embd, s->gate, h->n_ff),
+                                 bind_linear(b, layer, "blk.%d.ffn_up", h->n_embd, s->up, h->n_ff) });
+}
+
+void chord_emit_fused_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
+{
+    const chord_hparams *h = b->hparams;
+    int32_t const n_ff = h->n_ff;
+    int32_t const up = chord_bind(b, "blk.%d.ffn_up.weight", layer, h->n_embd, 2 * (int64_t)n_ff, 0);
+    if (n_ff % 4)
+        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
+                         "a fused matrix whose parts aren't multiples of 4 rows isn't supported:",
+                         "ffn_up.weight", 13);
+    emit_gated(b, layer, s, activation,
+               (chord_matrix[]){ { up, CHORD_NONE, s->gate, n_ff, 0 },
+                                 { up, CHORD_NONE, s->up, n_ff, n_ff } });
 }
 
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out)
@@ -229,40 +284,18 @@ void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out)
     op->add.width = b->hparams->n_embd;
 }
 
-static void emit_layer(chord_builder *b, int32_t layer, const chord_slots *s, int32_t rope, int32_t flags)
+chord_op *chord_emit_scale(chord_builder *b, int32_t layer, int32_t out, int32_t width, float factor)
 {
-    const chord_hparams *h = b->hparams;
-    float const scale = 1 / __builtin_sqrtf((float)h->head_dim);
-    chord_emit(b, CHORD_OP_ACQUIRE, layer);
-    chord_emit_norm(b, layer, s->x, s->h, "blk.%d.attn_norm.weight");
-    chord_emit_qkv(b, layer, s);
-    if (flags & CHORD_QK_NORM) {
-        chord_emit_head_norm(b, layer, s->q, h->n_head, "blk.%d.attn_q_norm.weight");
-        chord_emit_head_norm(b, layer, s->k, h->n_kv, "blk.%d.attn_k_norm.weight");
-    }
-    chord_attention const attention = chord_attention_new(b, rope, 0, scale);
-    chord_emit_attention(b, layer, s, &attention);
-    chord_emit_linear(b, layer, "blk.%d.attn_output", s->attn, h->n_head * h->head_dim, s->x, h->n_embd,
-                      CHORD_FLAG_ADD);
-
-    chord_emit_norm(b, layer, s->x, s->h, "blk.%d.ffn_norm.weight");
-    chord_emit_glu(b, layer, s, CHORD_ACTIVATION_SILU);
-    chord_emit_linear(b, layer, "blk.%d.ffn_down", s->gate, h->n_ff, s->x, h->n_embd, CHORD_FLAG_ADD);
-    chord_emit(b, CHORD_OP_RELEASE, layer);
+    if (factor == 1) return NULL;
+    chord_op *op = chord_emit(b, CHORD_OP_SCALE, layer);
+    op->out[0] = out;
+    op->scale = (chord_op_scale){ .width = width, .factor = factor };
+    return op;
 }
 
-void chord_emit_layers(chord_builder *b, const chord_slots *s, int32_t rope, int32_t flags)
-{
-    for (int32_t layer = 0; layer < b->hparams->n_layer && b->status == CHORD_OK; layer++)
-        emit_layer(b, layer, s, rope, flags);
-}
-
-void chord_emit_output(chord_builder *b, const chord_slots *s)
+void chord_emit_logits(chord_builder *b, const chord_slots *s)
 {
     chord_hparams *h = b->hparams;
-    chord_emit_norm(b, CHORD_NONE, s->x, s->last, "output_norm.weight");
-    b->plan->program.ops[b->plan->program.n_ops - 1].flags = CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
-
     int32_t weight = chord_bind(b, "output.weight", 0, h->n_embd, h->n_vocab, CHORD_OPTIONAL);
     h->is_tied = weight == CHORD_NONE;
     if (h->is_tied) weight = chord_bind(b, "token_embd.weight", 0, h->n_embd, h->n_vocab, 0);

@@ -77,19 +77,40 @@ int64_t chord_read_whole(const chord_gguf *g, const char *key, int64_t fallback)
     return v == INT64_MIN ? fallback : v;
 }
 
+/* Returns the integer at `p`, if it is from `least` to `most`. */
+static int32_t bounded(chord_builder *b, const chord_gguf_kv *kv, const void *p, const char *name, size_t n,
+                       int32_t least, int32_t most)
+{
+    int64_t const v = p ? integer_at(p, kv->type) : INT64_MIN;
+    if (v >= least && v <= most) return (int32_t)v;
+    if (b->status == CHORD_OK && v == INT64_MIN)
+        chord_build_fail(b, CHORD_INVALID_GGUF, "an integer is needed for the key", name, n);
+    else if (b->status == CHORD_OK)
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the key %q is %s%u, outside %d to %d", name, n,
+                               v < 0 ? "-" : "", (uint64_t)(v < 0 ? -v : v), least, most);
+    return least;
+}
+
+/* The value of an absent key. */
+static int32_t fallen_back(chord_builder *b, const char *name, size_t n, int32_t fallback, int32_t least,
+                           int32_t most)
+{
+    if (fallback == CHORD_REQUIRED)
+        chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
+    else if (fallback < least || fallback > most)
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
+                               "the metadata lacks the key %q, and its default, %d, is outside %d to %d",
+                               name, n, fallback, least, most);
+    return b->status == CHORD_OK ? fallback : least;
+}
+
 int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most)
 {
     char name[NAME_CAP];
     size_t n;
     const chord_gguf_kv *kv = find(b, suffix, name, &n);
     if (b->status != CHORD_OK) return least;
-    if (!kv && fallback == CHORD_REQUIRED)
-        chord_build_fail(b, CHORD_INVALID_GGUF, "the metadata lacks the key", name, n);
-    else if (!kv && (fallback < least || fallback > most))
-        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
-                               "the metadata lacks the key %q, and its default, %d, is outside %d to %d",
-                               name, n, fallback, least, most);
-    if (!kv) return b->status == CHORD_OK ? fallback : least;
+    if (!kv) return fallen_back(b, name, n, fallback, least, most);
     if (kv->is_array) { /* one value per layer: supported only if all values are equal */
         uint32_t const step = chord_gguf_type_bytes(kv->type);
         const uint8_t *p = chord_gguf_at(b->gguf, kv->data);
@@ -100,16 +121,35 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
                 return least;
             }
     }
-    int64_t const v = kv->count ? integer_at(chord_gguf_at(b->gguf, kv->data), kv->type) : INT64_MIN;
-    if (v < least || v > most) {
-        if (b->status == CHORD_OK && v == INT64_MIN)
-            chord_build_fail(b, CHORD_INVALID_GGUF, "an integer is needed for the key", name, n);
-        else if (b->status == CHORD_OK)
-            b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the key %q is %s%u, outside %d to %d", name,
-                                   n, v < 0 ? "-" : "", (uint64_t)(v < 0 ? -v : v), least, most);
+    return bounded(b, kv, kv->count ? chord_gguf_at(b->gguf, kv->data) : NULL, name, n, least, most);
+}
+
+int chord_read_is_array(chord_builder *b, const char *suffix)
+{
+    char name[NAME_CAP];
+    size_t n;
+    const chord_gguf_kv *kv = find(b, suffix, name, &n);
+    return kv && kv->is_array;
+}
+
+int32_t chord_read_int_at(chord_builder *b, const char *suffix, int32_t layer, int32_t fallback,
+                          int32_t least, int32_t most)
+{
+    char name[NAME_CAP];
+    size_t n;
+    const chord_gguf_kv *kv = find(b, suffix, name, &n);
+    if (b->status != CHORD_OK) return least;
+    if (!kv) return fallen_back(b, name, n, fallback, least, most);
+    const uint8_t *p = chord_gguf_at(b->gguf, kv->data);
+    if (!kv->is_array) return bounded(b, kv, p, name, n, least, most);
+    if (kv->count <= (uint64_t)layer) {
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
+                               "the key %q has %u values, and layer %d needs one more", name, n, kv->count,
+                               layer);
         return least;
     }
-    return (int32_t)v;
+    uint32_t const step = chord_gguf_type_bytes(kv->type);
+    return bounded(b, kv, step ? p + (uint64_t)layer * step : NULL, name, n, least, most);
 }
 
 /* Returns a number of any type; NaN for a value that isn't a number. */
@@ -134,6 +174,22 @@ float chord_read_float(chord_builder *b, const char *suffix, float fallback, cho
     else
         b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "%s is needed for the key %q", range.text, name,
                                n);
+    return 1;
+}
+
+float chord_read_key_at(chord_builder *b, const char *key, int32_t layer)
+{
+    size_t const n = chord_strlen(key);
+    const chord_gguf_kv *kv = chord_gguf_find(b->gguf, key, n);
+    if (b->status != CHORD_OK) return 1;
+    double v = __builtin_nan("");
+    if (kv && kv->is_kept && (!kv->is_array || kv->count > (uint64_t)layer)) {
+        uint64_t const step = kv->is_array ? (uint64_t)layer * chord_gguf_type_bytes(kv->type) : 0;
+        v = number_at((const uint8_t *)chord_gguf_at(b->gguf, kv->data) + step, kv->type);
+    }
+    if (v >= -3e38 && v <= 3e38) return (float)v;
+    b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "a number for layer %d is needed under the key %q",
+                           layer, key, n);
     return 1;
 }
 
@@ -219,6 +275,23 @@ int32_t chord_bind(chord_builder *b, const char *format, int32_t layer, int64_t 
     return i;
 }
 
+int32_t chord_bind_part(chord_builder *b, int32_t layer, const char *stem, const char *suffix, int64_t n_cols,
+                        int64_t n_rows, int32_t flags)
+{
+    char name[64];
+    size_t n = 0;
+    while (stem[n] && n < 48) name[n] = stem[n], n++;
+    for (; *suffix && n < sizeof name - 1; suffix++) name[n++] = *suffix;
+    name[n] = 0;
+    return chord_bind(b, name, layer, n_cols, n_rows, flags);
+}
+
+int chord_has(const chord_builder *b, const char *format, int32_t layer)
+{
+    char name[NAME_CAP];
+    return find_tensor(b, name, tensor_name(format, layer, name)) != CHORD_NONE;
+}
+
 void chord_skip(chord_builder *b, const char *format, int32_t layer, const char *reason)
 {
     (void)reason;
@@ -246,6 +319,7 @@ int32_t chord_rope_new(chord_builder *b, chord_rope rope)
         chord_build_fail(b, CHORD_INTERNAL, "too many rope tables in", b->arch, b->n_arch);
         return 0;
     }
+    if (!rope.n_ctx_orig) rope.freqs_long = rope.freqs;
     rope.slot = chord_slot_new(b, rope.n_rot, CHORD_ROWS_BATCH);
     p->ropes[p->n_ropes] = rope;
     chord_op *op = chord_emit(b, CHORD_OP_ANGLES, CHORD_NONE);

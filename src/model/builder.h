@@ -21,6 +21,7 @@ typedef struct chord_builder {
     chord_hparams *hparams;
     chord_error *error;
     chord_status status;       /* OK, or the first error */
+    const struct chord_family *family; /* the architecture's row of families.def; NULL: it has a file */
     const char *arch;          /* general.architecture */
     size_t n_arch;
     int32_t max_ops, max_caches; /* capacity of plan->program.ops and .caches */
@@ -30,9 +31,10 @@ typedef struct chord_arch {
     const char *name;
     void (*build)(chord_builder *b);
     const char *chat_template; /* for a file that has none (chat.c); NULL: too many families */
+    const struct chord_family *family; /* for dense.c; NULL: the architecture has a file of its own */
 } chord_arch;
 
-/* The architectures of this build (archs.def). An entry without a name ends the list. */
+/* The architectures of this build (archs.def, families.def). An entry without a name ends the list. */
 extern const chord_arch chord_archs[];
 /* The names of chord_archs, for a message. */
 extern const char *const chord_arch_names;
@@ -45,6 +47,11 @@ enum { CHORD_REQUIRED = INT32_MIN }; /* fallback of chord_read_int(): the key mu
 /* Returns an integer from `least` to `most`. The fallback is checked too: it may depend on other keys of the
  * file. */
 int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most);
+/* The same for a key that may hold an array: the integer (or bool) of one layer. */
+int32_t chord_read_int_at(chord_builder *b, const char *suffix, int32_t layer, int32_t fallback,
+                          int32_t least, int32_t most);
+/* Returns whether the key is there and holds an array. */
+int chord_read_is_array(chord_builder *b, const char *suffix);
 /* Bounds of a number; `text` describes them in an error. No range includes an infinity or a NaN. */
 typedef struct chord_range {
     double least, most;
@@ -58,6 +65,9 @@ typedef struct chord_range {
 #define CHORD_ROPE_BASE ((chord_range){ 1, 3e38, "a number from 1 to 3e38" })
 /* Returns a number within the range. The fallback is checked too; NaN: the key must be there. */
 float chord_read_float(chord_builder *b, const char *suffix, float fallback, chord_range range);
+/* Returns a layer's number under a key without the architecture's name. The key holds one number, or one for
+ * each layer. */
+float chord_read_key_at(chord_builder *b, const char *key, int32_t layer);
 /* Returns the integer under any key; `fallback` when the key is absent or holds something else. */
 int64_t chord_read_whole(const chord_gguf *g, const char *key, int64_t fallback);
 /* Returns whether the string value equals `text`. An absent key equals "". */
@@ -77,6 +87,11 @@ enum { CHORD_OPTIONAL = 1, CHORD_LOOKUP = 2, CHORD_WIDE = 4 };
  * more than once. */
 int32_t chord_bind(chord_builder *b, const char *name, int32_t layer, int64_t n_cols, int64_t n_rows,
                    int32_t flags);
+/* Returns whether the file has the tensor. */
+int chord_has(const chord_builder *b, const char *name, int32_t layer);
+/* Binds the tensor `stem` + `suffix`, such as "blk.%d.attn_q" and ".bias". */
+int32_t chord_bind_part(chord_builder *b, int32_t layer, const char *stem, const char *suffix, int64_t n_cols,
+                        int64_t n_rows, int32_t flags);
 /* Marks a tensor that files may have and the program doesn't use. `reason` is for readers of the code. */
 void chord_skip(chord_builder *b, const char *name, int32_t layer, const char *reason);
 
@@ -97,14 +112,21 @@ typedef struct chord_slots {
 } chord_slots;
 chord_slots chord_slots_new(chord_builder *b);
 
-/* Reads the RoPE constants of the model: the keys rope.dimension_count, rope.freq_base and
- * rope.scaling.* (linear only), and the tensor rope_freqs.weight. */
-int32_t chord_rope_read(chord_builder *b, int32_t style);
+/* Reads the RoPE constants of the model: the keys rope.dimension_count, rope.freq_base and rope.scaling.*
+ * (linear, yarn, longrope), and the tensors rope_freqs, rope_factors_short and rope_factors_long. */
+chord_rope chord_rope_of(chord_builder *b, int32_t style);
+/* The magnitude of YaRN for a context extended `factor` times; log_multiplier 0: the key isn't there. */
+float chord_yarn_magnitude(float factor, float log_multiplier);
 
 /* x = embeddings of the tokens * scale. */
 void chord_emit_embed(chord_builder *b, int32_t x, float scale);
-/* RMS norm over n_embd; `weight` is the tensor's name. `out` may equal `in`. */
-void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, const char *weight);
+/* A norm over `width`; its tensors are <stem>.weight and, of a LAYER norm, <stem>.bias if the file has it.
+ * `out` may equal `in`. */
+enum { CHORD_NORM_RMS = 0, CHORD_NORM_LAYER = 1, CHORD_NORM_BARE = 2 /* LAYER without tensors */ };
+chord_op *chord_emit_norm_of(chord_builder *b, int32_t layer, int32_t kind, int32_t width, int32_t in,
+                             int32_t out, const char *stem);
+/* RMS norm over n_embd; its tensor is <stem>.weight. `out` may equal `in`. */
+void chord_emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, const char *stem);
 /* Multiplies one input with n matrices, 1 to 3. `row` is the matrix's first row in a fused matrix. */
 typedef struct chord_matrix {
     int32_t weight, bias, out, n_out, row;
@@ -121,7 +143,7 @@ void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s);
 void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t n_head, const char *weight);
 /* Rotates q and k, stores k and v, attends: q, k, v -> attn. */
 typedef struct chord_attention {
-    int32_t rope, cache;       /* indices */
+    int32_t rope, cache;       /* indices; rope CHORD_NONE: positions aren't encoded in this layer */
     int32_t is_shared;         /* 1: another layer stored the keys and values; slots k and v aren't read */
     int32_t n_head, n_kv, head_dim;
     float scale, softcap;      /* softcap 0: none */
@@ -130,16 +152,68 @@ typedef struct chord_attention {
  * last `window` of them (0: no window). */
 chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t window, float scale);
 void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a);
+/* The parts of chord_emit_attention(), for a family that does something between them. */
+void chord_emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, int32_t slot, int32_t n_head);
+void chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a);
 /* h -> gate: act(ffn_gate h) * (ffn_up h). */
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
+/* The same, where ffn_up holds the gate's rows and then its own. */
+void chord_emit_fused_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
+/* gate = act(gate) * up. */
+void chord_emit_act(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
 /* out += in, n_embd wide. */
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out);
-/* The layers of a llama-like model, ACQUIRE and RELEASE included: norm, attention without a window, norm,
- * SwiGLU. Each half is added to x. */
-enum { CHORD_QK_NORM = 1 };   /* queries and keys have a norm over each head */
-void chord_emit_layers(chord_builder *b, const chord_slots *s, int32_t rope, int32_t flags);
-/* Final norm of the output rows, then output.weight; the embedding matrix if output.weight is absent. */
-void chord_emit_output(chord_builder *b, const chord_slots *s);
+/* out *= factor, `width` wide; nothing for a factor of 1. Returns the record, or NULL. */
+chord_op *chord_emit_scale(chord_builder *b, int32_t layer, int32_t out, int32_t width, float factor);
+/* last -> logits: output.weight; the embedding matrix if output.weight is absent. */
+void chord_emit_logits(chord_builder *b, const chord_slots *s);
+
+/* ---- dense.c: the transformers that a row of families.def describes ---------------------------------- */
+
+/* What sets a family apart from LLaMA: pre-norm, RMS norms, RoPE of adjacent pairs, a gated feed-forward. */
+#define CHORD_NEOX (1ull << 0) /* RoPE of pairs half a head apart */
+#define CHORD_LAYER_NORM (1ull << 1) /* layer norms, with biases if the file has them */
+#define CHORD_BARE_NORM (1ull << 2) /* layer norms without tensors */
+#define CHORD_QK_NORM (1ull << 3) /* RMS norm of each head of queries and keys */
+#define CHORD_QK_ROW_NORM (1ull << 4) /* RMS norm of all queries, and of all keys, of a token */
+#define CHORD_QK_LATE (1ull << 5) /* the norms of queries and keys come after RoPE */
+#define CHORD_NO_PRE_NORM (1ull << 6) /* attention and feed-forward read the residual stream */
+#define CHORD_POST_NORM (1ull << 7) /* what they add to it is normed */
+#define CHORD_PARALLEL (1ull << 8) /* both read the layer's input, by one norm, or two with ffn_norm */
+#define CHORD_NO_GATE (1ull << 9) /* the feed-forward is up, activation, down */
+#define CHORD_FUSED_GATE (1ull << 10) /* ffn_up holds the gate's rows, then its own */
+#define CHORD_SUB_NORM (1ull << 11) /* RMS norms before attn_output and ffn_down */
+#define CHORD_SQRT_EMBED (1ull << 12) /* embeddings times sqrt(n_embd) */
+#define CHORD_SCALES (1ull << 13) /* keys of scales, as Granite has them; logits / logit_scale */
+#define CHORD_LOGIT_SCALE (1ull << 14) /* logits * logit_scale */
+#define CHORD_SOFTCAPS (1ull << 15) /* soft-caps of attention and logits, 50 and 30 by default */
+#define CHORD_LOCAL_BASE (1ull << 16) /* windowed layers have RoPE base 10000 by default and no scaling */
+#define CHORD_LOCAL_PLAIN (1ull << 17) /* windowed layers have no scaling of RoPE */
+#define CHORD_LOCAL_ROPE (1ull << 18) /* if the model has windows, only windowed layers have RoPE */
+#define CHORD_NOPE_4 (1ull << 19) /* every fourth layer has no RoPE */
+#define CHORD_FFN_POST_NAME (1ull << 20) /* the feed-forward's pre-norm is named post_attention_norm */
+#define CHORD_ROPE_SWITCH (1ull << 21) /* rope.scaling.finetuned false: no RoPE */
+#define CHORD_ROPE_ALPHA (1ull << 22) /* rope.scaling.alpha makes the base larger */
+#define CHORD_ROPE_IMROPE (1ull << 23) /* pair i belongs to axis i % 3 */
+#define CHORD_LONG_QUERIES (1ull << 24) /* queries grow with the position; more keys of YaRN are read */
+#define CHORD_WINDOW_64 (1ull << 25) /* a window only in models of 64 layers */
+#define CHORD_MINICPM (1ull << 26) /* the scales have MiniCPM's defaults */
+#define CHORD_NORM_2 (1ull << 27) /* attention has attn_norm_2 if the file has it */
+#define CHORD_CLAMP_QKV (1ull << 28) /* queries, keys and values are clamped by attention.clamp_kqv */
+#define CHORD_XIELU (1ull << 29) /* the activation is xIELU, with numbers for each layer */
+#define CHORD_LOOPS (1ull << 30) /* num_loops passes over the layers, each with caches of its own */
+#define CHORD_PARALLEL_KEY (1ull << 31) /* parallel if the key use_parallel_residual says so */
+#define CHORD_MAY_PARALLEL (1ull << 32) /* parallel, with one norm, in a file without ffn_norm */
+typedef struct chord_family {
+    uint64_t flags;
+    int32_t activation; /* CHORD_ACTIVATION_* of the feed-forward */
+    int32_t window; /* default of attention.sliding_window; CHORD_NONE: the key is ignored */
+    int32_t period; /* default of ..._pattern: layer i is local if i % period < period - 1 */
+    int32_t n_layer_wide; /* a size that scales queries by n_embd / n_head instead of head_dim; 0: none */
+} chord_family;
+enum { CHORD_MAX_LOOPS = 16 };
+/* Builds the program of b->family. */
+void chord_build_dense(chord_builder *b);
 
 /* Sets b->status and the error's text, "`what` 'name'", unless an earlier error is set. */
 void chord_build_fail(chord_builder *b, chord_status status, const char *what, const char *name,

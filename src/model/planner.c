@@ -127,12 +127,15 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
                         .hparams = h,
                         .error = e,
                         .status = CHORD_OK,
+                        .family = arch->family,
                         .arch = name,
                         .n_arch = (size_t)kv->data_bytes };
     int32_t const n_layer = chord_read_int(&b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
     CHORD_TRY(b.status);
-    b.max_ops = OPS_PER_LAYER * (n_layer + 1);
-    b.max_caches = CACHES_PER_LAYER * n_layer;
+    int32_t const n_loops = chord_read_int(&b, "num_loops", 1, 1, CHORD_MAX_LOOPS);
+    CHORD_TRY(b.status);
+    b.max_ops = OPS_PER_LAYER * (n_loops * n_layer + 1);
+    b.max_caches = CACHES_PER_LAYER * n_loops * n_layer;
     plan->program = (chord_program){ .version = CHORD_PROGRAM_VERSION };
     plan->program.caches = chord_arena_take(tables, (uint64_t)b.max_caches * sizeof(chord_cache_spec), 16);
     if (!plan->program.caches) return CHORD_NEED_MEMORY;

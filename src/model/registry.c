@@ -7,15 +7,21 @@
 #undef ARCH
 
 const chord_arch chord_archs[] = {
-#define ARCH(name, build, chat) { name, build, chat },
+#define ARCH(name, build, chat) { name, build, chat, NULL },
 #include "archs.def"
 #undef ARCH
-    { NULL, NULL, NULL },
+#define FAMILY(name, chat, flags, activation, window, period, n_layer_wide) \
+    { name, chord_build_dense, chat,                                        \
+      &(const chord_family){ flags, CHORD_ACTIVATION_##activation, window, period, n_layer_wide } },
+#include "families.def"
+    { NULL, NULL, NULL, NULL },
 };
 
 #define ARCH(name, build, chat) ", " name
+#define FAMILY(name, ...) ", " name
 const char *const chord_arch_names = &
 #include "archs.def"
+#include "families.def"
                                      [2]; /* behind the first comma */
 #undef ARCH
 

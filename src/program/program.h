@@ -32,7 +32,12 @@ enum { CHORD_TRAIT_IN_PLACE = 1, CHORD_TRAIT_READS_CACHE = 2, CHORD_TRAIT_WRITES
  * the batch's rows that have an output row. FINE: if a MATMUL quantises its activations, it quantises them
  * to 16 bits. */
 enum { CHORD_FLAG_ADD = 1, CHORD_FLAG_GATHER = 2, CHORD_FLAG_OUTPUT = 4, CHORD_FLAG_FINE = 8 };
-enum { CHORD_ACTIVATION_SILU = 1, CHORD_ACTIVATION_GELU = 2, CHORD_ACTIVATION_RELU = 3 };
+enum {
+    CHORD_ACTIVATION_SILU = 1,
+    CHORD_ACTIVATION_GELU = 2, /* the form with tanh */
+    CHORD_ACTIVATION_RELU = 3,
+    CHORD_ACTIVATION_RELU_SQUARED = 4
+};
 enum { CHORD_ROPE_NORM = 0, CHORD_ROPE_NEOX = 1 };
 enum { CHORD_ROWS_BATCH = 0, CHORD_ROWS_OUTPUT = 1 };
 
@@ -78,15 +83,23 @@ static inline int chord_op_is_in_place(const chord_op *op)
 }
 
 /* Rotary angles (RoFormer, arXiv 2104.09864). Position p rotates pair i by
- *   p * factor * base^(-2 i / n_rot) / freqs[i]
- * freqs is the tensor rope_freqs.weight (llama 3); CHORD_NONE: all ones. Cosine and sine are multiplied by
- * `magnitude`. */
+ *   p * base^(-2 i / n_rot) / freqs[i] * scale_i
+ * freqs is the tensor rope_freqs.weight (llama 3) or rope_factors_short.weight (LongRoPE, arXiv 2402.13753);
+ * CHORD_NONE: all ones. With a context above n_ctx_orig, freqs_long takes the place of freqs (n_ctx_orig 0:
+ * never).
+ * scale_i is `factor`. With YaRN (arXiv 2309.00071) it goes from 1 to `factor` as i goes from the pair that
+ * turns beta_fast times within n_ctx_orig positions to the one that turns beta_slow times. Cosine and sine
+ * are multiplied by `magnitude`. */
 typedef struct chord_rope {
     int32_t style;                /* CHORD_ROPE_* */
     int32_t n_rot;                /* elements of a head that are rotated, even */
-    int32_t freqs;                /* tensor or CHORD_NONE */
+    int32_t freqs, freqs_long;    /* tensors or CHORD_NONE */
+    int32_t n_ctx_orig;           /* positions of the training before the context was extended */
+    int32_t is_yarn;
+    float beta_fast, beta_slow;
     int32_t slot;                 /* slot to which ANGLES writes the pairs of cosine and sine */
     int32_t sections[3]; /* pairs per axis of a position, in order; all 0: the first axis for all */
+    int32_t is_interleaved; /* 1: pair i has axis i % 3; from pair 3 * sections[i % 3] on it stands still */
     float base, factor, magnitude;
 } chord_rope;
 

@@ -256,7 +256,7 @@ static chord_slots begin(chord_builder *b, int32_t q, int32_t k, int32_t v, int3
 
 static void end(chord_builder *b, const chord_slots *s)
 {
-    chord_emit_norm(b, CHORD_NONE, s->x, s->last, "output_norm.weight");
+    chord_emit_norm(b, CHORD_NONE, s->x, s->last, "output_norm");
     b->plan->program.ops[b->plan->program.n_ops - 1].flags = CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
     emit_logits(b, s);
 }
@@ -300,7 +300,7 @@ static void build_heads(chord_builder *b)
                                     .scale = 0.3f,
                                     .softcap = layer == 1 ? 4.0f : 0 };
         chord_emit(b, CHORD_OP_ACQUIRE, layer);
-        chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm.weight");
+        chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm");
         emit_product(b, layer, "q", s.h, SYN_EMBD, s.q, 4 * dim, 0);
         if (!is_shared) {
             emit_product(b, layer, "k", s.h, SYN_EMBD, s.k, n_kv * dim, 0);
@@ -374,7 +374,7 @@ static void build_values_in_keys(chord_builder *b)
                                                                      .n_kv = n_kv,
                                                                      .k_dim = k_dim,
                                                                      .v_dim = layer ? v_dim : 0 });
-        chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm.weight");
+        chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm");
         emit_product(b, layer, "q", s.h, SYN_EMBD, s.q, 4 * k_dim, 0);
         emit_product(b, layer, "k", s.h, SYN_EMBD, s.k, n_kv * k_dim, 0);
         if (layer) emit_product(b, layer, "v", s.h, SYN_EMBD, s.v, n_kv * v_dim, 0);
@@ -403,7 +403,7 @@ static void build_axes(chord_builder *b)
                                                          .magnitude = 1 });
     chord_emit_embed(b, s.x, 1);
     chord_attention const a = chord_attention_new(b, rope, 0, 0.35f);
-    chord_emit_norm(b, 0, s.x, s.h, "blk.%d.attn_norm.weight");
+    chord_emit_norm(b, 0, s.x, s.h, "blk.%d.attn_norm");
     emit_product(b, 0, "q", s.h, SYN_EMBD, s.q, 32, 0);
     emit_product(b, 0, "k", s.h, SYN_EMBD, s.k, 32, 0);
     emit_product(b, 0, "v", s.h, SYN_EMBD, s.v, 32, 0);

@@ -155,22 +155,39 @@ static void matmul(interpreter *t, const chord_op *op)
     free(x);
 }
 
+/* YaRN's blend for pair i: 1 keeps the pair's own angle, 0 takes the scaled one (arXiv 2309.00071, 3.2). */
+static double kept_share(const chord_rope *c, int32_t i)
+{
+    double bound[2];
+    float const turns[2] = { c->beta_fast, c->beta_slow };
+    for (int k = 0; k < 2; k++)
+        bound[k] = c->n_rot * log(c->n_ctx_orig / (2 * 3.14159265358979 * (double)turns[k])) / 2 /
+                   log((double)c->base);
+    double const first = fmax(0, floor(bound[0])), last = fmin(c->n_rot - 1, ceil(bound[1]));
+    return 1 - fmin(1, fmax(0, (i - first) / fmax(0.001, last - first)));
+}
+
 /* Pairs of cosine and sine, as the text of ANGLES in ops.def says: the executors' table, in double. */
 static void angles(const interpreter *t, const chord_op *op)
 {
     const chord_rope *c = &t->plan->program.ropes[op->angles.rope];
-    float *freqs = c->freqs == CHORD_NONE ? NULL : weight_row(t, c->freqs, 0);
+    int32_t const tensor = t->plan->n_ctx > c->n_ctx_orig ? c->freqs_long : c->freqs;
+    float *freqs = tensor == CHORD_NONE ? NULL : weight_row(t, tensor, 0);
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
         for (int32_t i = 0; i < c->n_rot / 2; i++) {
-            int32_t const axis = i < c->sections[0] || !c->sections[1]                    ? 0
+            int32_t const axis = c->is_interleaved                                        ? i % 3
+                                 : i < c->sections[0] || !c->sections[1]                  ? 0
                                  : i < c->sections[0] + c->sections[1] || !c->sections[2] ? 1
                                                                                           : 2;
             int32_t const position =
                 t->batch->positions
                     ? t->batch->positions[r * t->batch->n_axes + (t->batch->n_axes == 3 ? axis : 0)]
                     : t->first + r;
-            double const angle = position * (double)c->factor * pow((double)c->base, -2.0 * i / c->n_rot) /
-                                 (freqs ? (double)freqs[i] : 1);
+            int const stands = c->is_interleaved && i >= 3 * c->sections[i % 3];
+            double const turn =
+                stands ? 0 : pow((double)c->base, -2.0 * i / c->n_rot) / (freqs ? (double)freqs[i] : 1);
+            double const own = c->is_yarn ? kept_share(c, i) : 0;
+            double const angle = position * turn * (own + (1 - own) * (double)c->factor);
             double *pair = row_of(t, op->out[0], r) + 2 * i;
             pair[0] = (double)c->magnitude * cos(angle);
             pair[1] = (double)c->magnitude * sin(angle);
@@ -264,6 +281,7 @@ static double gelu(const interpreter *t, double x)
 static double activation(const interpreter *t, int32_t kind, double x)
 {
     if (kind == CHORD_ACTIVATION_RELU) return x > 0 ? x : 0;
+    if (kind == CHORD_ACTIVATION_RELU_SQUARED) return x > 0 ? x * x : 0;
     return kind == CHORD_ACTIVATION_SILU ? x / (1 + exp(-x)) : gelu(t, x);
 }
 
@@ -293,6 +311,46 @@ static void softcap(const interpreter *t, const chord_op *op)
             double *y = row_of(t, op->out[0], r) + i;
             *y = (double)op->softcap.cap * tanh(*y / (double)op->softcap.cap);
         }
+}
+
+static void scale(const interpreter *t, const chord_op *op)
+{
+    float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
+    double const factor = (double)op->scale.factor * (w ? (double)w[0] : 1);
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < op->scale.width; i++) row_of(t, op->out[0], r)[i] *= factor;
+    free(w);
+}
+
+static void clamp(const interpreter *t, const chord_op *op)
+{
+    double const limit = (double)op->clamp.limit;
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < op->clamp.width; i++) {
+            double *y = row_of(t, op->out[0], r) + i;
+            *y = fmin(fmax(*y, -limit), limit);
+        }
+}
+
+static void xielu(const interpreter *t, const chord_op *op)
+{
+    const chord_op_xielu *c = &op->xielu;
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < c->width; i++) {
+            double *y = row_of(t, op->out[0], r) + i, x = *y;
+            double const below = (double)c->alpha_n * (exp(fmin(x, (double)c->eps)) - 1 - x);
+            *y = (x > 0 ? (double)c->alpha_p * x * x : below) + (double)c->beta * x;
+        }
+}
+
+static void log_scale(const interpreter *t, const chord_op *op)
+{
+    const chord_op_log_scale *s = &op->log_scale;
+    for (int32_t r = 0; r < rows_of(t, op); r++) {
+        int32_t const p = t->batch->positions ? t->batch->positions[r * t->batch->n_axes] : t->first + r;
+        double const factor = 1 + (double)s->factor * log(1 + floor((double)p / s->period));
+        for (int32_t i = 0; i < s->width; i++) row_of(t, op->out[0], r)[i] *= factor;
+    }
 }
 
 static void add(const interpreter *t, const chord_op *op)

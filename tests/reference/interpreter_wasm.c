@@ -67,6 +67,7 @@ void free(void *p)
 /* ---- math ------------------------------------------------------------------------------------------ */
 
 double exp(double x) { return chord_host_exp(x); }
+double log(double x) { return chord_host_log(x); }
 double pow(double x, double y) { return chord_host_pow(x, y); }
 double sin(double x) { return chord_host_sin(x); }
 double cos(double x) { return chord_host_cos(x); }

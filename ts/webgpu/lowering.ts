@@ -10,7 +10,7 @@ import { embed, matmul } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import type { GpuMemory } from './memory.js';
 import { stage, tileOf } from './tiles.js';
-import { activate, add, glu, headNorm, layerNorm, norm, rope, shortConv, softcap } from './rows.js';
+import { activate, add, glu, headNorm, layerNorm, map, norm, rope, shortConv, softcap } from './rows.js';
 
 export interface Lowering {
   readonly program: Program;
@@ -141,6 +141,11 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const { width, cap } = op.part;
       return [softcap({ label: `softcap/${label}`, out: slot(op.out[0]!), width, cap, rowsOf })];
     }
+    case 'SCALE':
+    case 'LOG_SCALE':
+    case 'CLAMP':
+    case 'XIELU':
+      return [mapped(op, l, rowsOf, slot(op.out[0]!))];
     case 'SHORT_CONV': {
       const { width, kernel } = op.part;
       const { view: states, table } = memory.cache(op.cache);
@@ -153,6 +158,30 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'ACQUIRE':
     case 'RELEASE':
       return [];
+  }
+}
+
+/** An op that changes each element by itself. */
+function mapped(
+  op: Op<'SCALE' | 'LOG_SCALE' | 'CLAMP' | 'XIELU'>,
+  { memory }: Lowering,
+  rowsOf: 'batch' | 'output',
+  out: Slot,
+): Dispatch {
+  const { vectors } = memory;
+  const kind = op.name.toLowerCase() as Lowercase<typeof op.name>;
+  const common = { label: `${kind}/${where(op)}`, kind, rowsOf, out, width: op.part.width, vectors };
+  switch (op.name) {
+    case 'SCALE':
+      return map({ ...common, numbers: [op.part.factor], weight: memory.optional(op.weight[0]!) });
+    case 'LOG_SCALE':
+      return map({ ...common, numbers: [op.part.factor], period: op.part.period });
+    case 'CLAMP':
+      return map({ ...common, numbers: [op.part.limit] });
+    case 'XIELU': {
+      const { alpha_n, alpha_p, beta, eps } = op.part;
+      return map({ ...common, numbers: [alpha_n, alpha_p, beta, eps] });
+    }
   }
 }
 

@@ -4,7 +4,7 @@
 import type { BatchShape, Dispatch, Param, Slot, Vector, View } from './dispatch.js';
 
 /** The numbers of program.h (CHORD_ACTIVATION_*, CHORD_ROPE_*). */
-export const Activation = { silu: 1, gelu: 2, relu: 3 } as const;
+export const Activation = { silu: 1, gelu: 2, relu: 3, reluSquared: 4 } as const;
 export const RopeStyle = { norm: 0, neox: 1 } as const;
 
 /** Which rows an op works on: a row for each token of the batch, or for each output row. */
@@ -27,14 +27,14 @@ function elementwise(
   { label, rowsOf = 'batch' }: Common,
   kernel: string,
   width: number,
-  rest: Pick<Dispatch, 'buffers' | 'overrides'> & { with?: readonly string[] },
+  rest: Pick<Dispatch, 'buffers' | 'overrides'> & { with?: readonly string[]; params?: readonly Param[] },
 ): Dispatch {
   return {
     kernel,
     label,
     with: ['rows', ...(rest.with ?? [])],
     overrides: { WIDTH: width, ...rest.overrides },
-    params: [],
+    params: rest.params ?? [],
     buffers: rest.buffers,
     groups: (batch) => {
       const rows = rowsIn(batch, rowsOf);
@@ -145,6 +145,32 @@ export function softcap(
     with: ['cap'],
     overrides: { CAP: o.cap, Y_STRIDE: o.out.stride },
     buffers: [o.out.view],
+  });
+}
+
+/** Numbers of KIND in map.wgsl. */
+const MAPPED = { scale: 0, log_scale: 1, clamp: 2, xielu: 3 } as const;
+
+/** SCALE, LOG_SCALE, CLAMP or XIELU of `out`, in place. `numbers`: at most four, in the order of map.wgsl. */
+export function map(
+  o: Common & {
+    readonly kind: keyof typeof MAPPED;
+    readonly out: Slot;
+    readonly width: number;
+    readonly numbers: readonly number[];
+    readonly period?: number;
+    readonly weight?: Vector | undefined;
+    readonly vectors: View;
+  },
+): Dispatch {
+  const { kind, out, width, numbers, period = 1, weight, vectors } = o;
+  return elementwise(o, 'map', width, {
+    overrides: { Y_STRIDE: out.stride, KIND: MAPPED[kind], PERIOD: period },
+    params: [
+      ...Array.from({ length: 4 }, (_, i): Param => ({ f32: numbers[i] ?? 0 })),
+      u32(weight?.offset ?? 0xffffffff),
+    ],
+    buffers: [vectors, out.view],
   });
 }
 

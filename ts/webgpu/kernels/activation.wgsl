@@ -13,5 +13,6 @@ fn activation(x: vec4f) -> vec4f {
   if (ACTIVATION == 2) { // 0.5 (1 + tanh z) = logistic(2 z)
     return x * logistic(2 * 0.79788456080286536 * (x + 0.044715 * x * x * x));
   }
-  return max(x, vec4f(0));
+  let positive = max(x, vec4f(0));
+  return select(positive, positive * positive, ACTIVATION == 4);
 }

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+// models.mjs: small models of random weights, one of each family and shape below. A model's bytes depend on
+// its name alone and are the same in every engine: weights are sums of whole numbers, so no Math.log or
+// Math.cos with a last bit of their own. `node tests/families/models.mjs DIRECTORY [NAME ...]` writes them
+// for llama.cpp (tools/make_family_goldens.py).
+import { writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
+
+/** ggml's numbers of the types, and the elements and bytes of a block. */
+const TYPES = { F32: [0, 1, 4], Q8_0: [8, 32, 34], Q4_K: [12, 256, 144], Q6_K: [14, 256, 210] };
+const N_VOCAB = 288;
+const CONTEXT = 256;
+const LOGIT_STD = 4;
+
+/* Fields of a family:
+ *   norm    rms, layer (weights and biases), weight (layer norms without biases), bare (no tensors)
+ *   qk      head, row: norms of queries and keys
+ *   pre, post, ffnNorm  names of the norms before and after the two halves of a layer
+ *   gate    true: gate, up, down; false: up, down; 'fused': one matrix holds gate and up
+ *   fused   queries, keys and values are one matrix
+ *   bias    parts of a layer that have a bias
+ *   keys    further metadata; a name that begins with '.' gets the architecture's name in front
+ *   extra   further tensors: [name, shape, kind] */
+const BEFORE = { pre: true, post: false, ffnNorm: 'ffn_norm' };
+const AFTER = { pre: false, post: true, ffnNorm: undefined };
+const ALL = ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_up', 'ffn_down'];
+const list = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+
+export const FAMILIES = {
+  llama: {},
+  gemma: { tied: true },
+  gemma2: {
+    tied: true,
+    post: true,
+    layers: 4,
+    keys: { '.attention.sliding_window': 24, '.attn_logit_softcapping': 5, '.final_logit_softcapping': 6 },
+  },
+  mistral3: {
+    keys: {
+      '.rope.scaling.type': 'yarn',
+      '.rope.scaling.factor': 4.5,
+      '.rope.scaling.original_context_length': 32,
+      '.rope.scaling.yarn_beta_fast': 8.5,
+      '.rope.scaling.yarn_log_multiplier': 0.75,
+      '.attention.temperature_scale': 0.4,
+    },
+  },
+  smollm3: { layers: 4, tied: true },
+  phi3: {
+    gate: 'fused',
+    fused: true,
+    keys: {
+      '.rope.scaling.type': 'longrope',
+      '.rope.scaling.attn_factor': 1.19,
+      '.rope.scaling.original_context_length': 64,
+    },
+    extra: [
+      ['rope_factors_long.weight', [8], 'factors'],
+      ['rope_factors_short.weight', [8], 'factors'],
+    ],
+  },
+  granite: {
+    tied: true,
+    keys: { '.embedding_scale': 3.5, '.residual_scale': 0.4, '.attention.scale': 0.2, '.logit_scale': 1.7 },
+  },
+  minicpm: { kv: 4, keys: { '.embedding_scale': 2.5, '.logit_scale': 1.25 } },
+  olmo2: {
+    ...AFTER,
+    qk: 'row',
+    layers: 4,
+    keys: {
+      '.attention.sliding_window': 20,
+      '.rope.scaling.type': 'yarn',
+      '.rope.scaling.factor': 2.5,
+      '.rope.scaling.original_context_length': 48,
+      '.rope.scaling.attn_factor': 1.1,
+    },
+  },
+  exaone4: { ...AFTER, qk: 'head', tied: true },
+  ernie4_5: { tied: true },
+  'hunyuan-dense': { qk: 'head', tied: true, keys: { '.rope.scaling.alpha': 60.5 } },
+  seed_oss: { ffnNorm: 'post_attention_norm', bias: ['attn_q', 'attn_k', 'attn_v'] },
+  arcee: { gate: false },
+  nanbeige: { layers: 2, keys: { '.num_loops': 3 } },
+  apertus: {
+    gate: false,
+    qk: 'head',
+    keys: {
+      'xielu.alpha_n': list(3, (i) => 0.5 + i / 4),
+      'xielu.alpha_p': list(3, (i) => 0.75 - i / 4),
+      'xielu.beta': list(3, (i) => 0.5 + i / 8),
+      'xielu.eps': list(3, () => -1e-6),
+    },
+  },
+  internlm2: {},
+  qwen2vl: { bias: ['attn_q', 'attn_k', 'attn_v'], keys: { '.rope.dimension_sections': [2, 3, 3, 0] } },
+  qwen3vl: { qk: 'head', keys: { '.rope.dimension_sections': [3, 2, 1, 0], '.n_deepstack_layers': 0 } },
+  bitnet: {
+    kv: 4,
+    tied: true,
+    sub: true,
+    extra: list(3, (i) =>
+      ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'].map((name) => [
+        `blk.${i}.${name}.scale`,
+        [1],
+        'scale',
+      ]),
+    ).flat(),
+  },
+  phi2: { norm: 'layer', ffnNorm: undefined, gate: false, kv: 4, bias: ALL, outputBias: true },
+  starcoder2: { norm: 'layer', gate: false, bias: ALL },
+  gptneox: {
+    norm: 'layer',
+    gate: false,
+    kv: 4,
+    fused: true,
+    bias: [...ALL, 'attn_qkv'],
+    keys: { '.use_parallel_residual': true, '.rope.dimension_count': 8 },
+  },
+  'gptneox-serial': {
+    arch: 'gptneox',
+    norm: 'layer',
+    gate: false,
+    kv: 4,
+    fused: true,
+    bias: [...ALL, 'attn_qkv'],
+    keys: { '.use_parallel_residual': false, '.rope.dimension_count': 4 },
+  },
+  falcon: { norm: 'layer', ffnNorm: undefined, gate: false, kv: 1, fused: true },
+  'falcon-40b': { arch: 'falcon', norm: 'layer', ffnNorm: 'attn_norm_2', gate: false, fused: true },
+  stablelm: { norm: 'layer', keys: { '.rope.dimension_count': 4 } },
+  'stablelm-12b': {
+    arch: 'stablelm',
+    norm: 'layer',
+    ffnNorm: undefined,
+    keys: { '.rope.dimension_count': 4 },
+  },
+  olmo: { norm: 'bare', ffnNorm: undefined, keys: { '.attention.clamp_kqv': 0.9 } },
+  'command-r': { norm: 'weight', ffnNorm: undefined, tied: true, keys: { '.logit_scale': 0.6 } },
+  cohere2: {
+    norm: 'weight',
+    ffnNorm: undefined,
+    tied: true,
+    layers: 4,
+    keys: { '.attention.sliding_window': 16, '.logit_scale': 0.7 },
+  },
+};
+
+// ---- numbers
+
+/** A generator of whole numbers below 2^32 (xorshift128), seeded by a text. */
+function generator(text) {
+  const hash = createHash('sha256').update(text).digest();
+  const s = [0, 4, 8, 12].map((at) => hash.readUInt32LE(at) | 1);
+  return () => {
+    let t = s[3];
+    t ^= t << 11;
+    t ^= t >>> 8;
+    s.splice(0, 4, (t ^ s[0] ^ (s[0] >>> 19)) >>> 0, s[0], s[1], s[2]);
+    return s[0];
+  };
+}
+
+/** Sums of four numbers of 16 bits: mean 0, standard deviation 1. */
+function normals(n, next, gain) {
+  const out = new Float32Array(n);
+  const unit = Math.sqrt(3 / 4) / 32768;
+  for (let i = 0; i < n; i++) {
+    const [a, b] = [next(), next()];
+    out[i] = Math.fround(((a & 65535) + (a >>> 16) + (b & 65535) + (b >>> 16) - 4 * 32767.5) * unit * gain);
+  }
+  return out;
+}
+
+/** The f16 below a positive normal number, as 16 bits. */
+function half(x) {
+  const bits = new Uint32Array(new Float32Array([x]).buffer)[0];
+  return ((bits >>> 23) - 112) * 1024 + ((bits >>> 13) & 1023);
+}
+
+/** Random blocks of a type whose elements have this standard deviation. */
+function blocks(type, n, next, std) {
+  const [, elements, size] = TYPES[type];
+  const out = Buffer.alloc((n / elements) * size);
+  for (let at = 0; at < out.length; at += size) {
+    for (let i = 0; i < size; i++) out[at + i] = next() & 255;
+    const near = () => 28 + (next() % 9); // scales of sub-blocks
+    if (type === 'Q8_0') {
+      out.writeUInt16LE(half(std / 73.9), at); // codes from -127 to 127
+      for (let i = 2; i < size; i++) if (out[at + i] === 128) out[at + i] = 0;
+    } else if (type === 'Q4_K') {
+      out.writeUInt16LE(half(std / (32 * 4.61)), at); // code - 7.5 has the deviation 4.61
+      out.writeUInt16LE(half((std * 7.5) / (32 * 4.61)), at + 2);
+      const scales = list(8, near);
+      for (let j = 0; j < 4; j++) {
+        const [low, high] = [scales[j], scales[j + 4]];
+        out[at + 4 + j] = out[at + 8 + j] = low | ((high >> 4) << 6);
+        out[at + 12 + j] = (high & 15) | ((high & 15) << 4);
+      }
+    } else {
+      for (let j = 0; j < 16; j++) out[at + 192 + j] = near();
+      out.writeUInt16LE(half(std / (32 * 18.5)), at + 208);
+    }
+  }
+  return out;
+}
+
+// ---- the file
+
+const UTF8 = new TextEncoder();
+const KINDS = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 };
+
+class Writer {
+  parts = [];
+  bytes = 0;
+  put(...parts) {
+    for (const part of parts) {
+      this.parts.push(part);
+      this.bytes += part.length;
+    }
+  }
+  u32(value) {
+    const b = Buffer.alloc(4);
+    b.writeUInt32LE(value);
+    this.put(b);
+  }
+  u64(value) {
+    const b = Buffer.alloc(8);
+    b.writeBigUInt64LE(BigInt(value));
+    this.put(b);
+  }
+  string(text) {
+    const bytes = UTF8.encode(text);
+    this.u64(bytes.length);
+    this.put(bytes);
+  }
+  value(kind, value) {
+    if (kind === 'string') return this.string(value);
+    if (kind === 'bool') return this.put(Buffer.from([value ? 1 : 0]));
+    const b = Buffer.alloc(4);
+    if (kind === 'f32') b.writeFloatLE(value);
+    else if (kind === 'i32') b.writeInt32LE(value);
+    else b.writeUInt32LE(value);
+    this.put(b);
+  }
+}
+
+/** Keys whose numbers are floats even where they are whole. */
+const isFloat = (key, value) =>
+  typeof value === 'number' &&
+  (!Number.isInteger(value) ||
+    /scale$|scaling\.(factor|alpha|attn_factor)|softcapping|clamp|xielu|freq_base|epsilon/.test(key));
+const kindOf = (key, value) =>
+  typeof value === 'string'
+    ? 'string'
+    : typeof value === 'boolean'
+      ? 'bool'
+      : isFloat(key, value)
+        ? 'f32'
+        : 'u32';
+
+function writeKey(w, key, value) {
+  w.string(key);
+  if (!Array.isArray(value)) {
+    const kind = kindOf(key, value);
+    w.u32(KINDS[kind]);
+    w.value(kind, value);
+    return;
+  }
+  const kind = /tokens|merges/.test(key) ? 'string' : isFloat(key, value[0]) ? 'f32' : 'i32';
+  w.u32(KINDS.array);
+  w.u32(KINDS[kind]);
+  w.u64(value.length);
+  for (const item of value) w.value(kind, item);
+}
+
+/** Byte-level BPE: the 256 bytes, some merges, three special tokens. */
+function vocabulary() {
+  const shown = [...list(94, (i) => 33 + i), ...list(12, (i) => 161 + i), ...list(82, (i) => 174 + i)];
+  const hidden = list(256, (i) => i).filter((i) => !shown.includes(i));
+  const letter = (byte) => String.fromCodePoint(shown.includes(byte) ? byte : 256 + hidden.indexOf(byte));
+  const tokens = list(256, letter);
+  const merges = ['Ġ t', 'h e', 'Ġt he', 'i n', 'e r', 'Ġ s', 'Ġ a', 'o u', 'n d', 'Ġa nd', 'r e', 'Ġ w'];
+  tokens.push(...merges.map((pair) => pair.replace(' ', '')));
+  while (tokens.length < N_VOCAB - 3) tokens.push(`<unused${tokens.length}>`);
+  const unused = list(N_VOCAB - 3 - 256 - merges.length, () => 5);
+  return {
+    'tokenizer.ggml.model': 'gpt2',
+    'tokenizer.ggml.pre': 'gpt-2',
+    'tokenizer.ggml.tokens': [...tokens, '<|begin|>', '<|end|>', '<|unknown|>'],
+    'tokenizer.ggml.token_type': [...list(256 + merges.length, () => 1), ...unused, 3, 3, 3],
+    'tokenizer.ggml.merges': merges,
+    'tokenizer.ggml.bos_token_id': N_VOCAB - 3,
+    'tokenizer.ggml.eos_token_id': N_VOCAB - 2,
+    'tokenizer.ggml.add_bos_token': false,
+  };
+}
+
+function shapeOf(family, isMixed) {
+  const { layers = 3, kv = 2 } = family;
+  const [embd, ff, heads] = isMixed ? [256, 256, 4] : [64, 96, 4];
+  return { layers, embd, ff, heads, kv, dim: embd / heads };
+}
+
+/** [name, shape with the row's length first, kind, gain]; kinds: matrix, norm, bias, embedding ... */
+function tensorsOf(f, shape) {
+  const { embd, ff, heads, kv, dim, layers } = shape;
+  const out = [];
+  const norm = (name, n, kind = 'norm') => {
+    if (f.norm === 'bare') return;
+    out.push([`${name}.weight`, [n], kind, 1]);
+    if (f.norm === 'layer') out.push([`${name}.bias`, [n], 'bias', 0.1]);
+  };
+  const matrix = (p, name, cols, rows, gain) => {
+    out.push([`${p}${name}.weight`, [cols, rows], 'matrix', gain]);
+    if (f.bias?.includes(name)) out.push([`${p}${name}.bias`, [rows], 'bias', 0.1]);
+  };
+  const spread = LOGIT_STD / Math.sqrt(embd);
+  out.push(['token_embd.weight', [embd, N_VOCAB], 'embedding', f.tied ? spread : 1]);
+  for (let i = 0; i < layers; i++) {
+    const p = `blk.${i}.`;
+    if (f.pre !== false) norm(`${p}attn_norm`, embd);
+    if (f.fused) matrix(p, 'attn_qkv', embd, (heads + 2 * kv) * dim, 1.6);
+    else
+      for (const [name, rows, gain] of [
+        ['q', heads * dim, 2.5],
+        ['k', kv * dim, 1],
+        ['v', kv * dim, 1],
+      ])
+        // prettier-ignore
+        matrix(p, `attn_${name}`, embd, rows, gain);
+    const wide = f.qk === 'row';
+    if (f.qk) {
+      out.push([`${p}attn_q_norm.weight`, [wide ? heads * dim : dim], 'norm', 1.6]);
+      out.push([`${p}attn_k_norm.weight`, [wide ? kv * dim : dim], 'norm', 1.6]);
+    }
+    if (f.sub) out.push([`${p}attn_sub_norm.weight`, [heads * dim], 'norm', 1]);
+    matrix(p, 'attn_output', heads * dim, embd, 1);
+    if (f.post) norm(`${p}post_attention_norm`, embd);
+    if (f.ffnNorm) norm(p + f.ffnNorm, embd);
+    if (f.gate === 'fused') matrix(p, 'ffn_up', embd, 2 * ff, 1.3);
+    else {
+      if (f.gate !== false) matrix(p, 'ffn_gate', embd, ff, 1.5);
+      matrix(p, 'ffn_up', embd, ff, 1);
+    }
+    if (f.sub) out.push([`${p}ffn_sub_norm.weight`, [ff], 'norm', 1]);
+    matrix(p, 'ffn_down', ff, embd, 1.5);
+    if (f.post) norm(`${p}post_ffw_norm`, embd);
+  }
+  norm('output_norm', embd, f.tied ? 'signed norm' : 'norm');
+  if (!f.tied) out.push(['output.weight', [embd, N_VOCAB], 'matrix', LOGIT_STD]);
+  if (f.outputBias) out.push(['output.bias', [N_VOCAB], 'bias', 0.1]);
+  for (const [name, size, kind] of f.extra ?? [])
+    if (!name.startsWith('blk.') || Number(name.split('.')[1]) < layers)
+      out.push([name, kind === 'factors' ? [dim / 2] : size, kind, 1]);
+  return out;
+}
+
+function typeOf(name, kind, isMixed) {
+  if (!isMixed || (kind !== 'matrix' && kind !== 'embedding')) return 'F32';
+  if (kind === 'embedding') return 'Q8_0';
+  return /attn_v|ffn_down|output\.weight|attn_qkv/.test(name) ? 'Q6_K' : 'Q4_K';
+}
+
+function dataOf(model, name, shape, kind, gain, type) {
+  const next = generator(`${model}|${name}`);
+  const n = shape.reduce((product, size) => product * size, 1);
+  const std = kind === 'matrix' ? gain / Math.sqrt(shape[0]) : gain;
+  if (type !== 'F32') return blocks(type, n, next, std);
+  const x = normals(n, next, kind === 'matrix' || kind === 'bias' || kind === 'embedding' ? std : 0.1);
+  if (kind.endsWith('norm'))
+    x.forEach((v, i) => (x[i] = gain * (1 + v) * (kind === 'norm' || next() & 1 ? 1 : -1)));
+  if (kind === 'factors') x.forEach((_, i) => (x[i] = 1 + i * (name.includes('long') ? 0.75 : 0.125)));
+  if (kind === 'scale') x.forEach((v, i) => (x[i] = 1 + 2 * v));
+  return Buffer.from(x.buffer);
+}
+
+/** The bytes of a model: NAME, or NAME.mix with quantised matrices. */
+export function modelOf(name) {
+  const [stem, suffix] = name.split('.');
+  const isMixed = suffix === 'mix';
+  const family = { ...BEFORE, ...FAMILIES[stem] };
+  const arch = family.arch ?? stem;
+  const shape = shapeOf(family, isMixed);
+  const epsilon = (family.norm ?? 'rms') === 'rms' ? 'layer_norm_rms_epsilon' : 'layer_norm_epsilon';
+  const keys = {
+    'general.architecture': arch,
+    'general.name': 'random weights', // llama.cpp treats names with phi-3 in them in its own way
+    '.context_length': CONTEXT,
+    '.embedding_length': shape.embd,
+    '.block_count': shape.layers,
+    '.feed_forward_length': shape.ff,
+    '.attention.head_count': shape.heads,
+    '.attention.head_count_kv': shape.kv,
+    '.rope.dimension_count': shape.dim,
+    '.rope.freq_base': 10000,
+    [`.attention.${epsilon}`]: 1e-5,
+    ...family.keys,
+    ...vocabulary(),
+  };
+  const tensors = tensorsOf(family, shape).map(([tensor, size, kind, gain]) => {
+    const type = typeOf(tensor, kind, isMixed);
+    return { tensor, size, type, data: dataOf(name, tensor, size, kind, gain, type) };
+  });
+  const w = new Writer();
+  w.put(UTF8.encode('GGUF'));
+  w.u32(3);
+  w.u64(tensors.length);
+  w.u64(Object.keys(keys).length);
+  for (const [key, value] of Object.entries(keys)) writeKey(w, key.startsWith('.') ? arch + key : key, value);
+  const padded = (n) => Math.ceil(n / 32) * 32;
+  let offset = 0;
+  for (const { tensor, size, type, data } of tensors) {
+    w.string(tensor);
+    w.u32(size.length);
+    for (const n of size) w.u64(n);
+    w.u32(TYPES[type][0]);
+    w.u64(offset);
+    offset += padded(data.length);
+  }
+  w.put(Buffer.alloc(padded(w.bytes) - w.bytes));
+  for (const { data } of tensors) w.put(data, Buffer.alloc(padded(data.length) - data.length));
+  return new Uint8Array(Buffer.concat(w.parts));
+}
+
+/** All names: each family in F32, and with quantised matrices. */
+export const NAMES = Object.keys(FAMILIES).flatMap((name) => [name, `${name}.mix`]);
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
+  for (const name of process.argv.length > 3 ? process.argv.slice(3) : NAMES)
+    writeFileSync(`${process.argv[2]}/${name}.gguf`, modelOf(name));

@@ -1,0 +1,54 @@
+// Ops that change each element of a row by itself, in place: y[t] = mapped(y[t]). ops.def has the formulas.
+override WIDTH: u32;
+override Y_STRIDE: u32;
+override KIND: u32; // Mapped of rows.ts
+override PERIOD: u32 = 1;
+// At most four numbers of the op; `weight` is a place in `vectors`, or 0xffffffff.
+struct Params {
+  a: f32,
+  b: f32,
+  c: f32,
+  d: f32,
+  weight: u32,
+}
+@group(0) @binding(1) var<uniform> p: Params;
+@group(0) @binding(2) var<storage, read> vectors: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+
+fn scaled(x: vec4f) -> vec4f {
+  if (p.weight == 0xffffffff) {
+    return x * p.a;
+  }
+  return x * (p.a * vectors[p.weight]);
+}
+
+fn xielu(x: vec4f) -> vec4f {
+  let below = p.a * (exp(min(x, vec4f(p.d))) - 1 - x);
+  return select(below, p.b * x * x, x > vec4f(0)) + p.c * x;
+}
+
+fn mapped(x: vec4f, row: u32) -> vec4f {
+  switch KIND {
+    case 0: {
+      return scaled(x);
+    }
+    case 1: { // rows are the batch's
+      return x * (1 + p.a * log(1 + f32((batch.first_position + row) / PERIOD)));
+    }
+    case 2: {
+      return clamp(x, vec4f(-p.a), vec4f(p.a));
+    }
+    default: {
+      return xielu(x);
+    }
+  }
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (4 * id.x >= WIDTH) {
+    return;
+  }
+  let at = id.y * (Y_STRIDE / 4) + id.x;
+  y[at] = select(y[at], mapped(y[at], id.y), inside(id.x, WIDTH));
+}
