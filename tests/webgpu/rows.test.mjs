@@ -65,7 +65,12 @@ function close(got, want, bound, what) {
 
 // 0.5 (1 + tanh z) = 1 / (1 + exp(-2 z)), which float64 can hold where it is small.
 const gelu = (x) => x / (1 + Math.exp(-2 * 0.79788456080286536 * (x + 0.044715 * x * x * x)));
-const activations = { 1: (x) => x / (1 + Math.exp(-x)), 2: gelu, 3: (x) => Math.max(x, 0) };
+const activations = {
+  1: (x) => x / (1 + Math.exp(-x)),
+  2: gelu,
+  3: (x) => Math.max(x, 0),
+  4: (x) => Math.max(x, 0) ** 2,
+};
 // WGSL: exp(z) is right to 3 + 2|z| units of its last place (2 EPS each), z itself to 4 EPS |z| (GELU's
 // polynomial), a division to 2.5 units. So logistic(z) has a relative error of at most (6|z| + 6 + 4|z| + 8)
 // EPS where its exp counts. |z| is at most 80 at work, because beyond it the result is below 1e-33.
@@ -187,7 +192,7 @@ onEach('add leaves what is behind the width', async ({ device, ...b }) => {
 });
 
 onEach('glu and activate, all activations, where exp overflows too', async ({ device, ...b }) => {
-  for (const activation of [1, 2, 3]) {
+  for (const activation of [1, 2, 3, 4]) {
     const [n, width] = [3, 301];
     const [gate, up] = [withHard(n * width, 8), floats(n * width)];
     const [out, own] = [slotOf(device, n, width), slotOf(device, n, width, gate)];
@@ -226,6 +231,55 @@ onEach('softcap', async ({ device, ...b }) => {
   // t = exp(-2|z|) has an absolute error of at most 2 (3 + 2 z) exp(-z) EPS + 3 z exp(-z) EPS < 12 EPS;
   // (1 - t) / (1 + t) moves by at most twice that, and rounds four times.
   close(await rowsOf(device, out, n), want, () => 30 * EPS * cap, 'softcap');
+});
+
+onEach('scale, log_scale, clamp and xielu', async ({ device, ...b }) => {
+  const [n, width] = [3, 77];
+  const x = withHard(n * width, 4);
+  const row = (i) => Math.floor(i / width);
+  const vectors = { buffer: upload(device, Float32Array.of(9, 1.75, 9)) };
+  const check = async (options, wanted, bound) => {
+    const out = slotOf(device, n, width, x);
+    const dispatch = b.map({ label: options.kind, out, width, vectors, ...options });
+    await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 31, nOutputs: 1 });
+    close(await rowsOf(device, out, n), Array.from(x, wanted), bound, options.kind);
+  };
+  // Two or three roundings of a product.
+  const of = (factor) => (z) => z * Math.fround(factor);
+  const weight = { offset: 1, length: 1 };
+  await check({ kind: 'scale', numbers: [0.3] }, of(0.3), (i) => 2 * EPS * Math.abs(x[i]));
+  await check(
+    { kind: 'scale', numbers: [0.3], weight },
+    (z) => of(0.3)(z) * 1.75,
+    (i) => 3 * EPS * Math.abs(x[i]),
+  );
+  await check(
+    { kind: 'clamp', numbers: [1.5] },
+    (z) => Math.min(Math.max(z, -1.5), 1.5),
+    () => 0,
+  );
+
+  // Positions 31, 32 and 33 are 15, 16 and 16 periods. WGSL: log is right to 3 units of its last place (2 EPS
+  // each) outside [0.5, 2]. The product, the sum and the product with x round once each.
+  const factor = (i) => 1 + Math.fround(0.4) * Math.log(1 + Math.floor((31 + row(i)) / 2));
+  await check(
+    { kind: 'log_scale', numbers: [0.4], period: 2 },
+    (z, i) => z * factor(i),
+    (i) => Math.abs(x[i]) * factor(i) * 10 * EPS,
+  );
+
+  // exp(z) is right to 3 + 2|z| units of its last place; five operations round numbers of at most `large`.
+  const [alphaN, alphaP, beta, eps] = [0.75, 1.25, 0.5, -1e-6];
+  const below = (z) => alphaN * (Math.exp(Math.min(z, eps)) - 1 - z);
+  await check(
+    { kind: 'xielu', numbers: [alphaN, alphaP, beta, eps] },
+    (z) => (z > 0 ? alphaP * z * z : below(z)) + beta * z,
+    (i) => {
+      const z = Math.abs(x[i]);
+      const large = (1 + z) * (1 + alphaP * z);
+      return 2 * EPS * (3 + 2 * z) * Math.exp(Math.min(x[i], 0)) + 6 * EPS * large;
+    },
+  );
 });
 
 onEach('head_norm', async ({ device, ...b }) => {

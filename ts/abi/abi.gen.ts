@@ -139,6 +139,14 @@ export const OpKind = {
   SOFTCAP: 15,
   /** out[0][t][c] = sum over j of weight[0][c][j] * in[0][t - kernel + 1 + j][c] */
   SHORT_CONV: 16,
+  /** out[0][t] *= factor * weight[0][0] */
+  SCALE: 17,
+  /** out[0][t] *= 1 + factor * ln(1 + floor(p / period)) */
+  LOG_SCALE: 18,
+  /** out[0][t] = x > 0: alpha_p x^2 + beta x; else alpha_n (exp(min(x, eps)) - 1 - x) + beta x */
+  XIELU: 19,
+  /** out[0][t] = min(max(out[0][t], -limit), limit) */
+  CLAMP: 20,
 } as const;
 export type OpKind = (typeof OpKind)[keyof typeof OpKind];
 
@@ -175,6 +183,10 @@ export const opTraits: { readonly [kind: number]: number } = {
   14: 1,
   15: 1,
   16: 6,
+  17: 1,
+  18: 1,
+  19: 1,
+  20: 1,
 };
 
 export const Activation = {
@@ -429,16 +441,22 @@ export const slotLayout = {
 
 /** chord_rope */
 export const ropeLayout = {
-  size: 40,
+  size: 64,
   fields: {
     style: { offset: 0, type: 'i32', count: 1 },
     n_rot: { offset: 4, type: 'i32', count: 1 },
     freqs: { offset: 8, type: 'i32', count: 1 },
-    slot: { offset: 12, type: 'i32', count: 1 },
-    sections: { offset: 16, type: 'i32', count: 3 },
-    base: { offset: 28, type: 'f32', count: 1 },
-    factor: { offset: 32, type: 'f32', count: 1 },
-    magnitude: { offset: 36, type: 'f32', count: 1 },
+    freqs_long: { offset: 12, type: 'i32', count: 1 },
+    n_ctx_orig: { offset: 16, type: 'i32', count: 1 },
+    is_yarn: { offset: 20, type: 'i32', count: 1 },
+    beta_fast: { offset: 24, type: 'f32', count: 1 },
+    beta_slow: { offset: 28, type: 'f32', count: 1 },
+    slot: { offset: 32, type: 'i32', count: 1 },
+    sections: { offset: 36, type: 'i32', count: 3 },
+    is_interleaved: { offset: 48, type: 'i32', count: 1 },
+    base: { offset: 52, type: 'f32', count: 1 },
+    factor: { offset: 56, type: 'f32', count: 1 },
+    magnitude: { offset: 60, type: 'f32', count: 1 },
   },
 } as const satisfies StructLayout;
 
@@ -588,6 +606,38 @@ export const opPartLayouts = {
     fields: {
       width: { offset: 64, type: 'i32', count: 1 },
       kernel: { offset: 68, type: 'i32', count: 1 },
+    },
+  },
+  SCALE: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      factor: { offset: 68, type: 'f32', count: 1 },
+    },
+  },
+  LOG_SCALE: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      period: { offset: 68, type: 'i32', count: 1 },
+      factor: { offset: 72, type: 'f32', count: 1 },
+    },
+  },
+  XIELU: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      alpha_n: { offset: 68, type: 'f32', count: 1 },
+      alpha_p: { offset: 72, type: 'f32', count: 1 },
+      beta: { offset: 76, type: 'f32', count: 1 },
+      eps: { offset: 80, type: 'f32', count: 1 },
+    },
+  },
+  CLAMP: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      limit: { offset: 68, type: 'f32', count: 1 },
     },
   },
 } as const satisfies { readonly [name: string]: StructLayout };
