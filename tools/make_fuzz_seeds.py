@@ -92,13 +92,13 @@ def gpt2_alphabet() -> "list[str]":
 
 
 def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, seed: int, arch: str = "llama",
-          e: int = 32, n_files: int = 1) -> bytes:
+          e: int = 32, n_files: int = 1, n_layer: int = 1) -> bytes:
     """A model of width e. The heads fill that width, except in qwen3, whose heads have 16 elements. Its files
     follow each other."""
     r = random.Random(seed)
     head_dim, ff = 16 if arch == "qwen3" else e // n_head, 32
     keys = [key("general.architecture", STRING, text(arch)), u32(arch + ".context_length", 64),
-            u32(arch + ".embedding_length", e), u32(arch + ".block_count", 1),
+            u32(arch + ".embedding_length", e), u32(arch + ".block_count", n_layer),
             u32(arch + ".feed_forward_length", ff), u32(arch + ".attention.head_count", n_head),
             u32(arch + ".attention.head_count_kv", n_kv),
             key(arch + ".attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
@@ -135,6 +135,8 @@ def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, see
         shapes += [("blk.0.attn_q_norm.weight", [head_dim]), ("blk.0.attn_k_norm.weight", [head_dim])]
     if arch == "gemma3":
         shapes += [("blk.0.post_attention_norm.weight", [e]), ("blk.0.post_ffw_norm.weight", [e])]
+    shapes += [(name.replace("blk.0.", f"blk.{layer}."), ne) for layer in range(1, n_layer) for name, ne in shapes
+               if name.startswith("blk.0.")]
     table, data, files, per_file = b"", b"", b"", -(-len(shapes) // n_files)
     for i, (name, ne) in enumerate(shapes):
         kind_id = 0 if len(ne) == 1 else types[i % len(types)]
@@ -169,6 +171,9 @@ def main() -> None:
     write("engine", "qwen3_k",
           b"\16\1\2\1" + model("bpe", [10, 0, 11, 12, 13, 20, 0, 14, 23, 6], True, 2, 1, 8, "qwen3", 256))
     write("engine", "gemma3_f16", b"\4\1\10\1" + model("spm", [1, 30, 0], True, 2, 1, 6, "gemma3"))
+    # Layers are paged through one slot, and through two beside a layer that stays.
+    write("engine", "paged", b"\336\1\2\1" + model("spm", [8, 2], False, 1, 1, 10, n_layer=3))
+    write("engine", "paged_ring", b"\344\1\0\1" + model("bpe", [8, 2], True, 2, 1, 11, "qwen3", n_layer=4))
     write("engine", "gemma3_iq4_nl", b"\4\0\0\7" + model("spm", [20, 7, 8], True, 2, 1, 7, "gemma3"))
 
 

@@ -6,12 +6,15 @@
  *           were released. File k of a split model begins at the k-th later "GGUF" and goes on to the
  *           input's end
  *
+ * A knob pages layers and makes lookup tensors lazy: they are then read from the input while steps run.
+ *
  * No call may fault, whatever the file holds. Every error has a text. Loading never fails with INTERNAL.
  * The header's arena ends exactly where the model's requests end; the rest is poisoned, so AddressSanitizer
  * finds an access past the arena. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../include/chord.h"
 #include "executor_calls.h"
+#include "paging_calls.h"
 #include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +47,8 @@ static size_t begin_of(int32_t file, const uint8_t *bytes, size_t n)
         for (at++; at < n && (n - at < 4 || memcmp(bytes + at, "GGUF", 4));) at++;
     return at < n ? at : n;
 }
+
+static fuzz_files files = { .begin_of = begin_of };
 
 /* Pushes the file in chunks of `chunk` bytes until the phase ends. */
 static chord_status push(chord_model *m, uint8_t *header, size_t *given, const uint8_t *file, size_t n,
@@ -82,6 +87,9 @@ static chord_status step(chord_model *m, chord_session *s, double page_bytes, ui
             void *page = take(page_bytes);
             if (!page) return status;
             check(chord_model_give(m, page, ((size_t)page_bytes + 63) / 64 * 64) == CHORD_OK);
+        } else if (status == CHORD_NEED_WEIGHTS) {
+            chord_status const served = serve(m, s, &files);
+            if (served != CHORD_OK) return served;
         } else if (status != CHORD_MORE) {
             return status;
         }
@@ -306,8 +314,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                                   .kv_type = knobs[2] & 2 ? CHORD_KV_F32 : CHORD_KV_F16,
                                   .n_threads = 1,
                                   .external = knobs[2] >> 2 & 1,
+                                  .lazy = knobs[0] >= 200,
+                                  .resident_bytes = knobs[0] >= 220 ? (knobs[0] - 219) * 2000. : 0,
                                   .isa = knobs[2] & 8 ? CHORD_ISA_SCALAR : CHORD_ISA_BEST };
     chord_plan_info plan;
+    files.bytes = data;
+    files.n = n;
+    check(chord_model_want_layer(m) == -1 && !chord_pager_word(m));
+    check(chord_model_load_rows(m, 0, 0, data, n) == CHORD_INVALID_ARGUMENT);
     if (status == CHORD_DONE) {
         while ((status = chord_model_plan(m, &config, &plan)) == CHORD_NEED_MEMORY) {
             size_t const more = chord_model_wanted(m);
@@ -333,7 +347,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             if (status == CHORD_DONE) play_executor(m, &plan, tail, n_text);
             if (status == CHORD_DONE && !config.external) talk(m, &plan, knobs, (const char *)tail, n_text);
             decode_rows(tail, n_text, knobs[0]);
-            if (status == CHORD_DONE && knobs[2] & 16) {
+            if (status == CHORD_DONE && knobs[2] & 16 && !plan.n_paged && !plan.n_lazy) {
                 release_matrices(m, plan.n_tensors, knobs[3] | 1u << 16);
                 look_around(m);
                 play_executor(m, &plan, tail, n_text);
