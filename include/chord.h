@@ -724,6 +724,19 @@ uint64_t chord_session_save_bytes(const chord_session *s);
  * under way); INVALID_ARGUMENT (another offset, embeddings are pending, a restore is under way, another
  * executor holds the keys and values, `dst` is NULL). */
 chord_status chord_session_save(chord_session *s, uint64_t at, void *dst, size_t n);
+/* For an executor outside the library that holds all keys and values (the weights are external): where byte
+ * `at` of a save, or of a restore under way whose header has arrived, is. Writes the class of caches, the
+ * number of the page and the byte in it, as the library lays pages out ([cache][K, V][head][token][width], a
+ * head and a state's part at multiples of 16 bytes); class -1 if the byte is the library's. Returns how
+ * many bytes follow each other there, 0 at the save's end. Before chord_session_save() the host writes the
+ * bytes of pages to `dst`, where the call only sums them. After chord_session_restore() it takes them from
+ * `bytes`. Offset 0 is always the library's: begin with what chord_session_save_place(s, 0) returns.
+ * Errors: INVALID_ARGUMENT. */
+int32_t chord_session_save_place(const chord_session *s, uint64_t at, int32_t place[3]);
+/* Tells the library, which doesn't see a matrix that is external, its first bytes in the file: those of the
+ * first row, 256 or all of it. They are a part of the fingerprint in saves. Without them a save is another
+ * model's. Errors: INVALID_ARGUMENT. */
+chord_status chord_model_sample(chord_model *m, int32_t tensor, const void *bytes, size_t n);
 /* Reads the next n bytes of a save. `at` 0 begins; the session must then be empty. Every other call
  * continues at the end of the call before. While a restore is under way, the session takes no tokens;
  * chord_session_truncate(s, 0) ends the restore.

@@ -10,8 +10,6 @@
 //   tensors outside the instance                 the loader places all tensors inside
 //   a token id instead of output rows            needs an executor that answers later
 //   cancel of a `run` under way                  needs an executor that answers later
-//   readPages, writePages, also for states       needed to save the sessions of an executor outside the
-//                                                instance; until then chord_session_save() refuses them
 
 import type { Sampling } from './options.js';
 import type {
@@ -88,6 +86,8 @@ export interface Batch {
   readonly nAxes: number;
   /** Positions for rotary angles, `nAxes` per token; undefined: consecutive from `firstPosition`. */
   readonly positions?: Int32Array;
+  /** Rows in the place of ids, which are -1 there: of `rows`, the first is that of token `first`. */
+  readonly embeddings?: { readonly first: number; readonly rows: Float32Array<ArrayBuffer> };
   /** The number in [0, 1) that the session's generator gives next. */
   readonly random: number;
   /**
@@ -126,12 +126,27 @@ export interface Batches {
   pages(cls: number, first: number): Int32Array;
   /** For other executors: what must be put into pages before the batch runs. Each fill is told once. */
   fills(): PageFill[];
-  /** For other executors, when keys and values are lost: makes all tokens pending. */
+  /**
+   * For other executors, when keys and values are lost: makes all tokens pending. Throws `device-lost` for a
+   * sequence with embeddings, which is empty then.
+   */
   evaluateAgain(): void;
   /** For other executors: the sequence's ids, evaluated and pending. */
   tokens(): Int32Array;
   /** For other executors: the number in [0, 1) that the draw behind the next `ahead` draws takes. */
   randomAhead(ahead: number): number;
+  /** For other executors: bytes of a save of the session as it is now. */
+  readonly saveBytes: number;
+  /**
+   * For other executors that hold all keys and values: where byte `at` of the save, or of the restore under
+   * way, is: in page `page` of class `cls`, `offset` bytes behind its start as the core lays pages out; `cls`
+   * -1: in the instance. `bytes` follow there; 0 at the end and before a restore's header has come.
+   */
+  savePlace(at: number): { cls: number; page: number; offset: number; bytes: number };
+  /** For other executors: the save's bytes from `at` on. `given`: as many, those of pages filled in. */
+  save(at: number, given?: Uint8Array): Uint8Array<ArrayBuffer>;
+  /** For other executors: reads a save's bytes. Those of pages are only summed. True: it was the last. */
+  restore(at: number, bytes: Uint8Array): boolean;
   /** For other executors: accepts the computed batch. `outputs` holds its output rows, one after another. */
   acceptBatch(outputs: Float32Array): void;
 }
@@ -194,8 +209,15 @@ export interface Executor {
   readonly downgrade?: string | undefined;
   /** Undefined: it runs on no GPU. */
   readonly counters?: GpuCounters;
-  /** True: keys and values are outside the instance. Its sessions can't be saved or restored yet. */
+  /**
+   * True: keys and values are outside the instance. Its sessions are saved and restored by `save` and
+   * `restore`, and can't be without them.
+   */
   readonly holdsCaches?: boolean;
+  /** Resolves to the save's bytes from `at` on, as many as it likes. */
+  save?(batches: Batches, at: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** Reads a save's bytes from `at` on into an empty session. Returns true after the last. */
+  restore?(batches: Batches, at: number, bytes: Uint8Array): boolean;
   /**
    * Computes pending batches until one has output rows, or until about `budget` multiply-adds are spent. At
    * least one unit is computed. An executor that can't answer at once returns a promise. After an error the

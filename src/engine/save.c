@@ -1,22 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
 #include "../base/mem.h"
+#include "../quant/quant.h"
 #include "../session/save.h"
 
-/* Bytes of each tensor that the fingerprint holds. Models of one shape differ in their weights. */
+/* Bytes of a tensor that the fingerprint holds: of a matrix's first row, as in the file. Models of one shape
+ * differ in their weights. */
 #define SAMPLE 256
+#define MOST_BLOCK 256 /* bytes of a block of any format, at most */
 
 #define ADD(sum, field) chord_sum(sum, &(field), sizeof(field))
+
+static size_t least(uint64_t a, uint64_t b) { return (size_t)(a < b ? a : b); }
+
+/* Returns the sum of the tensor's sample. A vector is widened in memory, whoever holds the matrices. */
+static uint64_t sample_of(const chord_tensor *t)
+{
+    if (!t->data) return t->sample;
+    if (t->layout == CHORD_LAYOUT_VECTOR) return chord_sum(CHORD_SUM_BEGIN, t->data, least(t->bytes, SAMPLE));
+    const chord_format *f = chord_format_of(t->type);
+    uint8_t row[SAMPLE + MOST_BLOCK];
+    int64_t const n_blocks = (SAMPLE + f->block_bytes - 1) / f->block_bytes, all = t->ne[0] / f->block_elems;
+    chord_format_unpack(f, row, t->data, 0, (int32_t)(n_blocks < all ? n_blocks : all) * f->block_elems);
+    return chord_sum(CHORD_SUM_BEGIN, row, least(t->row_bytes, SAMPLE));
+}
 
 static uint64_t add_tensor(uint64_t sum, const chord_tensor *t)
 {
     sum = chord_sum(sum, t->name, (size_t)t->n_name);
     sum = ADD(sum, t->type);
     sum = ADD(sum, t->ne);
-    /* In memory, because the layout is the same for every isa. Only tensors that are there in every plan: a
-     * save of a resident model continues in a paged one. */
+    /* Only tensors that are there in every plan: a save of a resident model continues in a paged one. */
     bool const is_there = t->layout == CHORD_LAYOUT_VECTOR || (t->layout == CHORD_LAYOUT_X4 && t->layer < 0);
-    return t->data && is_there ? chord_sum(sum, t->data, t->bytes < SAMPLE ? (size_t)t->bytes : SAMPLE) : sum;
+    uint64_t const sample = is_there ? sample_of(t) : 0;
+    return ADD(sum, sample);
+}
+
+chord_status chord_model_sample(chord_model *m, int32_t tensor, const void *bytes, size_t n)
+{
+    if (!m) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(m);
+    if (m->phase < PHASE_DATA || m->phase == PHASE_FAILED) return chord_wrong_phase(m, "chord_model_sample");
+    if (!bytes || tensor < 0 || tensor >= m->plan.n_tensors)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "no bytes, or no tensor %d", tensor);
+    chord_tensor *t = &m->plan.tensors[tensor];
+    size_t const want = least(t->row_bytes, SAMPLE);
+    if (n < want)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "the sample of tensor %q has %u bytes instead of %u",
+                          t->name, (size_t)t->n_name, (uint64_t)n, (uint64_t)want);
+    t->sample = chord_sum(CHORD_SUM_BEGIN, bytes, want);
+    return CHORD_OK;
 }
 
 static chord_save_model save_model(const chord_model *m)
@@ -51,7 +84,8 @@ chord_status chord_session_save(chord_session *s, uint64_t at, void *dst, size_t
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
     if (!dst) return chord_fail(e, CHORD_INVALID_ARGUMENT, "dst is NULL");
-    if (s->first_elsewhere < s->sequence.n_past)
+    s->sequence.is_elsewhere = s->model->plan.is_external;
+    if (s->first_elsewhere < s->sequence.n_past && !s->sequence.is_elsewhere)
         return chord_fail(e, CHORD_INVALID_ARGUMENT,
                           "another executor holds the keys and values from position %d on: the session can't "
                           "be saved",
@@ -65,10 +99,18 @@ chord_status chord_session_restore(chord_session *s, uint64_t at, const void *by
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
     if (!bytes) return chord_fail(e, CHORD_INVALID_ARGUMENT, "bytes is NULL");
+    s->sequence.is_elsewhere = s->model->plan.is_external;
     /* only the header's last byte needs the model */
     chord_save_model const model = at < sizeof(chord_save_header) ? save_model(s->model)
                                                                   : (chord_save_model){ 0 };
     chord_status const status = chord_sequence_restore(&s->sequence, &model, at, bytes, n, e);
     if (status == CHORD_DONE) s->first_elsewhere = INT32_MAX;
     return status;
+}
+
+int32_t chord_session_save_place(const chord_session *s, uint64_t at, int32_t place[3])
+{
+    if (!s || !place) return CHORD_INVALID_ARGUMENT;
+    uint64_t const n = chord_sequence_save_place(&s->sequence, at, place);
+    return (int32_t)(n < INT32_MAX ? n : INT32_MAX);
 }

@@ -34,6 +34,7 @@ typedef struct chord_tensor {
     /* NULL until chord_model_begin(), or if not in memory. PAGED: set by the leader while it has the layer.
      * LAZY: n_batch rows in the order of the batch, then n_batch bytes, 1 where the row is there. */
     uint8_t *data;
+    uint64_t sample; /* of chord_model_sample(), while data is NULL */
 } chord_tensor;
 
 /* A *page*: the matrices of a paged layer (exec/pager.h). Pages are in the order of the walk. */

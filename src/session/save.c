@@ -9,10 +9,13 @@
 
 /* ---- the places of a save's bytes ------------------------------------------------------------------- */
 
-/* n consecutive bytes of a save, in memory. */
+/* n consecutive bytes of a save, in memory. Those of a page are its bytes from `off` on. */
 typedef struct span {
-    uint8_t *at;
+    uint8_t *at;                  /* NULL: an executor outside the library has them */
     uint64_t n;
+    const uint8_t *page;          /* NULL: they aren't a page's */
+    uint64_t off;
+    int32_t cls;
 } span;
 
 /* The keys or the values of a cache in a page. A STATE cache has one row of one head. */
@@ -48,10 +51,17 @@ static span in_page(const chord_sequence *q, int32_t c, uint8_t *page, uint64_t 
         const chord_cache *k = &q->config.caches[i / 2];
         part const p = part_of(k, i % 2);
         uint64_t const head = rows * p.row, bytes = k->cls == c ? p.n_heads * head : 0;
-        if (at < bytes) return (span){ page + p.off + at / head * p.head + at % head, head - at % head };
+        if (at < bytes) {
+            uint64_t const off = p.off + at / head * p.head + at % head;
+            return (span){ .at = q->is_elsewhere ? NULL : page + off,
+                           .n = head - at % head,
+                           .page = page,
+                           .off = off,
+                           .cls = c };
+        }
         at -= bytes;
     }
-    return (span){ NULL, 0 };
+    return (span){ .n = 0 };
 }
 
 static bool is_state(const chord_sequence *q, int32_t c)
@@ -98,10 +108,10 @@ static span in_class(const chord_sequence *q, const chord_save_header *h, int32_
 static span find(const chord_sequence *q, const chord_save_header *h, uint64_t at)
 {
     uint64_t n = ids_bytes(h);
-    if (at < n) return (span){ (uint8_t *)q->ids + at, n - at };
+    if (at < n) return (span){ .at = (uint8_t *)q->ids + at, .n = n - at };
     at -= n;
     n = positions_bytes(q, h);
-    if (at < n) return (span){ (uint8_t *)q->positions + at, n - at };
+    if (at < n) return (span){ .at = (uint8_t *)q->positions + at, .n = n - at };
     at -= n;
     for (int32_t c = 0; c < q->config.n_classes; c++) {
         n = class_bytes(q, h, c);
@@ -114,7 +124,7 @@ static span find(const chord_sequence *q, const chord_save_header *h, uint64_t a
             if (at < n) return in_page(q, c, q->checkpoints[i].states[c], 1, at);
             at -= n;
         }
-    return (span){ NULL, 0 };
+    return (span){ .n = 0 };
 }
 
 /* ---- save -------------------------------------------------------------------------------------------- */
@@ -168,9 +178,28 @@ static span next_span(chord_sequence *q)
 {
     chord_transfer *t = &q->transfer;
     uint64_t const end = t->header.bytes - SUM;
-    if (t->at < HEADER) return (span){ (uint8_t *)&t->header + t->at, HEADER - t->at };
+    if (t->at < HEADER) return (span){ .at = (uint8_t *)&t->header + t->at, .n = HEADER - t->at };
     if (t->at < end) return find(q, &t->header, t->at - HEADER);
-    return (span){ (uint8_t *)&t->end + (t->at - end), t->header.bytes - t->at };
+    return (span){ .at = (uint8_t *)&t->end + (t->at - end), .n = t->header.bytes - t->at };
+}
+
+uint64_t chord_sequence_save_place(const chord_sequence *q, uint64_t at, int32_t place[3])
+{
+    const chord_transfer *t = &q->transfer;
+    bool const has_header = t->kind == CHORD_TRANSFER_RESTORE || (t->kind == CHORD_TRANSFER_SAVE && at);
+    chord_save_header const h = has_header ? t->header : header_of(q, NULL);
+    uint64_t const end = h.bytes - SUM;
+    place[0] = CHORD_NONE;
+    place[1] = place[2] = 0;
+    if (at >= h.bytes || (t->kind == CHORD_TRANSFER_RESTORE && t->at < HEADER)) return 0;
+    if (at < HEADER) return HEADER - at;
+    if (at >= end) return h.bytes - at;
+    span const s = find(q, &h, at - HEADER);
+    if (!s.page) return s.n;
+    place[0] = s.cls;
+    place[1] = chord_page_number(s.page);
+    place[2] = (int32_t)s.off;
+    return s.n;
 }
 
 static chord_status wrong_place(chord_error *e, const chord_transfer *t, int32_t kind, uint64_t at)
@@ -192,7 +221,7 @@ chord_status chord_sequence_save(chord_sequence *q, const chord_save_model *mode
         if (t->at == t->header.bytes - SUM) t->end = t->sum;
         span const from = next_span(q);
         size_t const take = from.n < n ? (size_t)from.n : n;
-        chord_copy(to, from.at, take);
+        if (from.at) chord_copy(to, from.at, take);
         t->sum = chord_sum(t->sum, to, take);
         t->at += take, to += take, n -= take;
     }
@@ -324,7 +353,7 @@ static chord_status read_bytes(chord_sequence *q, const chord_save_model *model,
         bool const is_sum = !is_header && t->at >= t->header.bytes - SUM;
         span const to = next_span(q);
         size_t const take = to.n < n ? (size_t)to.n : n;
-        chord_copy(to.at, from, take);
+        if (to.at) chord_copy(to.at, from, take);
         if (!is_sum) t->sum = chord_sum(t->sum, from, take);
         t->at += take, from += take, n -= take;
         if (!is_header || t->at < HEADER) continue;

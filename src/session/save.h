@@ -27,6 +27,14 @@ static inline uint64_t chord_sum(uint64_t sum, const void *bytes, size_t n)
     return sum;
 }
 
+/* Where an executor outside the library holds the pages (q->is_elsewhere), a save's bytes that are in pages
+ * are left alone: chord_sequence_save() sums what `dst` already has there, and chord_sequence_restore() only
+ * sums them. */
+
+/* Writes where byte `at` is: the class, the number of the page and the offset in it, or CHORD_NONE if it's
+ * in no page. Returns how many bytes follow there, 0 behind the save's end. Of a restore under way, the
+ * header must have arrived. */
+uint64_t chord_sequence_save_place(const chord_sequence *q, uint64_t at, int32_t place[3]);
 /* Returns the bytes of a save of q; 0 while a restore of q is under way. */
 uint64_t chord_sequence_save_bytes(const chord_sequence *q);
 /* Writes bytes [at, at + n) of the save, cut to its end. MORE, or DONE after the last byte. `at` is 0, which

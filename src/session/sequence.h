@@ -85,7 +85,7 @@ typedef struct chord_sequence_config {
 
 /* ---- saves: save.h -----------------------------------------------------------------------------------
  * What a save must have in common with the model that restores it. */
-#define CHORD_SAVE_VERSION 1
+#define CHORD_SAVE_VERSION 2
 typedef struct chord_save_model {
     char architecture[24];        /* cut, padded with zeros */
     int32_t n_layer, n_embd, n_vocab;
@@ -133,6 +133,7 @@ typedef struct chord_sequence {
     int32_t next_checkpoint;      /* index of the periodic checkpoint that is taken next */
     chord_checkpoint checkpoints[CHORD_MAX_CHECKPOINTS];
     chord_sequence_class classes[CHORD_MAX_CLASSES];
+    int32_t is_elsewhere;         /* 1: the pages' bytes are in an executor outside the library */
     int32_t *ids;                 /* [n_ctx]; -1 for an embedding */
     int32_t *positions;           /* [n_ctx][n_axes] */
     int32_t *rows;                /* [n_batch] */

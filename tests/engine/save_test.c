@@ -357,7 +357,7 @@ TEST(every_number_of_a_save_with_right_checksums_is_checked)
         const char *text;
     } cases[] = {
 #define FIELD(field, value, status, text) { offsetof(chord_save_header, field), value, CHORD_##status, text }
-        FIELD(version, 2, INVALID_ARGUMENT, "version 2"),
+        FIELD(version, 3, INVALID_ARGUMENT, "version 3"),
         FIELD(size, 8, INVALID_ARGUMENT, "version"),
         FIELD(bytes, 300, INTEGRITY, "300 bytes instead of"),
         FIELD(model.n_layer, 9, INVALID_ARGUMENT, "9 layers"),
@@ -430,13 +430,19 @@ TEST(a_save_of_another_model_or_kv_type_is_refused_by_name)
     CHECK(strstr(other->model->error.text, "of a model 'llama'") &&
           strstr(other->model->error.text, "this one is 'qwen3'"));
     check_empty(r);
-    /* the same shape with other weights */
-    chord_tensor *t = &l->model->plan.tensors[0];
-    CHECK(t->data != NULL);
-    t->data[3] ^= 1;
-    r = open_session(l);
-    CHECK_EQ(restore(l, r, b, 0), CHORD_INVALID_ARGUMENT);
-    CHECK(strstr(l->model->error.text, "another model of this shape"));
+    /* the same shape with other weights, in a vector and in the output matrix: these are in every plan */
+    int32_t n_changed = 0;
+    for (int32_t i = 0; i < l->model->plan.n_tensors; i++) {
+        chord_tensor *t = &l->model->plan.tensors[i];
+        if (t->layout != CHORD_LAYOUT_VECTOR && (t->layout != CHORD_LAYOUT_X4 || t->layer >= 0)) continue;
+        t->data[3] ^= 1;
+        r = open_session(l);
+        CHECK_EQ(restore(l, r, b, 0), CHORD_INVALID_ARGUMENT);
+        CHECK(strstr(l->model->error.text, "another model of this shape"));
+        t->data[3] ^= 1;
+        n_changed++;
+    }
+    CHECK_EQ(n_changed, 6); /* the norms of two layers, the output's norm and matrix */
     chord_unload(l);
     chord_unload(f32);
     chord_unload(other);
@@ -540,6 +546,91 @@ TEST(a_save_fits_every_context_length_that_its_tokens_fit)
     check_empty(r);
     chord_unload(l);
     chord_unload(m);
+}
+
+/* Where a save's pages are, by class and number: what an executor outside the library has. */
+static uint8_t *outside(uint8_t (*pages)[16][1 << 15], const int32_t place[3])
+{
+    CHECK(place[0] >= 0 && place[0] < 2 && place[1] >= 0 && place[1] < 16 && place[2] >= 0);
+    return pages[place[0]][place[1]] + place[2];
+}
+
+TEST(pages_outside_the_library_are_summed_and_placed_by_their_executor)
+{
+    int32_t const ids[45] = { 1, 2, 3 };
+    uint8_t (*pages)[16][1 << 15] = test_alloc(2 * sizeof *pages);
+    for (size_t i = 0; i < 2 * sizeof *pages; i++) ((uint8_t *)pages)[i] = (uint8_t)test_random();
+    chord_config config = chord_config_default();
+    config.external = 1;
+    chord_loaded *l = test_alloc(sizeof *l);
+    CHECK_EQ(chord_load_file(l, golden_path("f32-mha", ".gguf"), &config, 0, 0, NULL), CHORD_OK);
+    chord_session *s = open_session(l), *r = open_session(l);
+    chord_batch_info batch;
+    CHECK_EQ(chord_session_push(s, ids, 45), CHORD_OK);
+    while (chord_session_next_batch(s, &batch) == CHORD_NEED_MEMORY) give(l, s);
+    CHECK_EQ(chord_session_accept_batch(s), CHORD_OK);
+
+    uint64_t const total = chord_session_save_bytes(s);
+    bytes const b = { test_alloc((size_t)total), (size_t)total };
+    int32_t place[3], n_outside = 0;
+    for (uint64_t at = 0; at < total;) {
+        int32_t const n = chord_session_save_place(s, at, place);
+        CHECK(n > 0 && (at || place[0] < 0));
+        if (place[0] >= 0) memcpy(b.at + at, outside(pages, place), (size_t)n), n_outside += n;
+        chord_status const status = chord_session_save(s, at, b.at + at, (size_t)n);
+        at += (uint64_t)n;
+        CHECK_EQ(status, at < total ? CHORD_MORE : CHORD_DONE);
+    }
+    CHECK_EQ(n_outside, 45 * 2 * 2 * 3 * 16 * 2); /* tokens, layers, K and V, heads, width, f16 */
+    CHECK_EQ(chord_session_save_place(s, total, place), 0);
+
+    /* a chunk of any size; then the executor takes its bytes */
+    for (uint64_t at = 0; at < total;) {
+        size_t const n = total - at < 1000 ? (size_t)(total - at) : 1000;
+        chord_status status;
+        while ((status = chord_session_restore(r, at, b.at + at, n)) == CHORD_NEED_MEMORY) give(l, r);
+        CHECK_EQ(status, at + n < total ? CHORD_MORE : CHORD_DONE);
+        for (uint64_t end = at + n; at < end;) {
+            int32_t const k = chord_session_save_place(r, at, place);
+            size_t const take = (uint64_t)k < end - at ? (size_t)k : (size_t)(end - at);
+            if (place[0] >= 0) memcpy(outside(pages, place), b.at + at, take);
+            at += take;
+        }
+    }
+    int32_t of_s[2], of_r[2];
+    CHECK_EQ(chord_session_pages(s, 0, 0, of_s, 2), 2);
+    CHECK_EQ(chord_session_pages(r, 0, 0, of_r, 2), 2);
+    CHECK(of_r[0] != of_s[0] && of_r[1] != of_s[1]);
+    for (int i = 0; i < 2; i++) /* of each head's rows, those in use */
+        for (int at = 0; at < 12 * 1024; at += 1024)
+            CHECK(!memcmp(pages[0][of_s[i]] + at, pages[0][of_r[i]] + at, i ? 13 * 32 : 1024));
+    b.at[b.n - 100] ^= 1;
+    CHECK_EQ(chord_session_truncate(r, 0), 0);
+    CHECK_EQ(chord_session_restore(r, 0, b.at, b.n), CHORD_INTEGRITY);
+    b.at[b.n - 100] ^= 1;
+
+    /* A model with its weights inside takes the save if it knows the samples. */
+    chord_loaded *own = test_alloc(sizeof *own);
+    config.external = 0;
+    CHECK_EQ(chord_load_file(own, golden_path("f32-mha", ".gguf"), &config, 0, 0, NULL), CHORD_OK);
+    chord_session *o = open_session(own);
+    CHECK_EQ(restore(own, o, b, 0), CHORD_INVALID_ARGUMENT);
+    CHECK(strstr(own->model->error.text, "another model of this shape"));
+    uint8_t row[4096];
+    for (int32_t t = 0; t < own->model->plan.n_tensors; t++) {
+        if (l->model->plan.tensors[t].data) continue;
+        CHECK_EQ(chord_model_row(own->model, t, 0, row, sizeof row), CHORD_OK);
+        CHECK_EQ(chord_model_sample(l->model, t, row, 1), CHORD_INVALID_ARGUMENT);
+        CHECK_EQ(chord_model_sample(l->model, t, row, sizeof row), CHORD_OK);
+    }
+    CHECK_EQ(chord_session_save(s, 0, b.at, (size_t)chord_session_save_place(s, 0, place)), CHORD_MORE);
+    sign(b);
+    CHECK_EQ(restore(own, o, b, 0), CHORD_DONE);
+    chord_session_state state;
+    CHECK_EQ(chord_session_get_state(o, &state), CHORD_OK);
+    CHECK_EQ(state.n_past, 45);
+    chord_unload(own);
+    chord_unload(l);
 }
 
 TEST(what_another_executor_computed_cant_be_saved)

@@ -2,8 +2,9 @@
 // lost.test.mjs: a device that is lost in the middle of a run, by the package: the run goes on at its token.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { loadModel } from '../../dist/index.js';
+import init, { ChordError, WasmModel, loadModel } from '../../dist/index.js';
 import { missing, useDriver } from './gpu.mjs';
 
 const FIXTURE = fileURLToPath(new URL('../golden/f32-mha.gguf', import.meta.url));
@@ -35,6 +36,42 @@ test('a run whose device is destroyed goes on at its token', { skip: missing() |
   }
   assert.equal((await globalThis.devices[1].lost).reason, 'destroyed');
 });
+
+test(
+  'level 1: the weights were on the lost GPU alone, which the error says; another model runs',
+  { skip: missing() || false },
+  async () => {
+    const bytes = await readFile(FIXTURE);
+    const gpu = ['enable-dawn-features=disable_workgroup_init'];
+    const texts = [];
+    await init();
+    for (let i = 0; i < 2; i++) {
+      const model = new WasmModel(new Uint8Array(bytes));
+      try {
+        model.set_config(6, 0, 1, 0, 1);
+        await model.init_gpu_async({ webgpuUrl, gpu });
+        const text = async () => {
+          let all = '';
+          for await (const piece of model.generate_async('Hello')) all += piece;
+          return all;
+        };
+        texts.push(await text());
+        globalThis.devices.at(-1).destroy();
+        for (let call = 0; call < 2; call++)
+          await assert.rejects(text(), (error) => {
+            assert.ok(error instanceof ChordError);
+            assert.equal(error.code, 'device-lost');
+            assert.match(error.message, /the model's weights were on it alone/);
+            assert.match(error.hint, /make another WasmModel/);
+            return true;
+          });
+      } finally {
+        model.free();
+      }
+    }
+    assert.equal(texts[1], texts[0]);
+  },
+);
 
 /** The ids of a run. `onToken` is called behind each of them with their number. */
 async function tokensOf(run, onToken = () => {}) {

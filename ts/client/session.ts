@@ -90,13 +90,13 @@ export class Session {
 
   /**
    * The session as bytes: its tokens, keys and values. `restore` of a session of the same model, with the
-   * same `kvType`, then continues with the same bits as this session. The bytes carry a version, a
-   * fingerprint of the model and checksums.
+   * same `kvType`, then continues with the same bits as this session, on the same backend; on another one
+   * nearly. The bytes carry a version, a fingerprint of the model and checksums.
    *
    * A save's size is that of the keys and values: `model.counters().kvPages` tells it. It travels in slices.
    *
-   * @throws {ChordError} `invalid-argument`, `out-of-memory`; the error of `to`, as its `cause` of an `io`
-   *   error.
+   * @throws {ChordError} `invalid-argument`, `out-of-memory`; `device-lost` when the GPU is lost meanwhile:
+   *   save again; the error of `to`, as its `cause` of an `io` error.
    */
   save(options?: SaveOptions): Promise<Uint8Array>;
   save(options: SaveToOptions): Promise<void>;

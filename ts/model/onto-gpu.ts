@@ -46,7 +46,7 @@ export async function ontoGpu(
     await upload(start, program, check);
     executor = await start.finish();
     check();
-    return { executor, adapter, release: () => device.destroy() };
+    return { executor: asLast(executor), adapter, release: () => device.destroy() };
   } catch (error) {
     executor?.free();
     start?.uploader.destroy();
@@ -70,6 +70,24 @@ async function upload(start: GpuStart, program: Program, check: () => void): Pro
       check();
     }
   }
+}
+
+/** The weights left wasm, and their bytes are the caller's: a lost GPU can't be replaced. */
+function asLast(executor: Executor): Executor {
+  const run = executor.run.bind(executor);
+  executor.run = async (...call) => {
+    try {
+      return await run(...call);
+    } catch (cause) {
+      const error = asOwn(cause);
+      if (error.code !== 'device-lost') throw error;
+      throw new ChordError('device-lost', `${error.message}; the model's weights were on it alone`, {
+        cause,
+        hint: "free() this model, and make another WasmModel of the file's bytes",
+      });
+    }
+  };
+  return executor;
 }
 
 /** An error of webgpu.js, which has a class of its own, as an error of this file's class. */

@@ -103,6 +103,8 @@ export interface Exports {
   session_match(s: number, ids: number, n: number): number;
   session_tokens(s: number): number;
   session_save_bytes(s: number): number;
+  session_save_place(s: number, off: number, place: number): number;
+  model_sample(m: number, tensor: number, bytes: number, n: number): number;
   session_save(s: number, off: number, dst: number, n: number): number;
   session_restore(s: number, off: number, bytes: number, n: number): number;
   session_get_state(s: number, out: number): number;

@@ -117,6 +117,13 @@ export class Loader {
     );
   }
 
+  /** Tells the model the first bytes of a matrix that it doesn't hold, for the fingerprint of saves. */
+  setSample(tensor: number, bytes: Uint8Array): void {
+    const { heap, scratch, exports, model } = this.#instance;
+    heap.copyIn(scratch, bytes);
+    this.#instance.check(exports.model_sample(model, tensor, scratch, bytes.byteLength));
+  }
+
   /** Tells the model that the file has ended. Throws `invalid-gguf`, which names what is missing. */
   end(): void {
     this.#instance.check(this.#instance.exports.model_end(this.#instance.model));

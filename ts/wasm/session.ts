@@ -108,6 +108,12 @@ export class WasmSession implements Batches {
       ...(info.positions === 0
         ? {}
         : { positions: heap.copyOutIds(info.positions, info.n_tokens * info.n_axes) }),
+      ...(info.n_embeddings > 0 && {
+        embeddings: {
+          first: info.first_embedding,
+          rows: heap.copyOutFloats(info.embeddings, info.n_embeddings * info.n_embd),
+        },
+      }),
       random: info.random,
       changes: this.#changes,
     };
@@ -146,6 +152,11 @@ export class WasmSession implements Batches {
   evaluateAgain(): void {
     const ids = this.tokens();
     this.truncate(0);
+    if (ids.includes(-1))
+      throw new ChordError(
+        'device-lost',
+        'the GPU was lost, and embeddings can only be pushed again by the caller',
+      );
     this.push(ids);
   }
 
@@ -255,14 +266,23 @@ export class WasmSession implements Batches {
     return this.#exports.session_save_bytes(this.#at);
   }
 
+  savePlace(at: number): { cls: number; page: number; offset: number; bytes: number } {
+    const { heap, scratch } = this.#instance;
+    const bytes = this.#check(this.#exports.session_save_place(this.#at, at, scratch));
+    const [cls, page, offset] = heap.copyOutIds(scratch, 3);
+    return { cls: cls!, page: page!, offset: offset!, bytes };
+  }
+
   /**
    * Returns the save's bytes from `at` on, at most STAGING. `at` is 0, or the end of the bytes returned
    * before. Throws `invalid-argument` when the session has changed since the save began.
    */
-  save(at: number): Uint8Array<ArrayBuffer> {
+  save(at: number, given?: Uint8Array): Uint8Array<ArrayBuffer> {
     const { heap, staging } = this.#instance;
-    this.#check(this.#exports.session_save(this.#at, at, staging, STAGING));
-    return heap.copyOut(staging, Math.min(STAGING, this.saveBytes - at));
+    if (given !== undefined) heap.copyIn(staging, given);
+    const most = Math.min(given?.byteLength ?? STAGING, this.saveBytes - at);
+    this.#check(this.#exports.session_save(this.#at, at, staging, most));
+    return heap.copyOut(staging, most);
   }
 
   /**

@@ -6,7 +6,8 @@ import type { BatchShape, Cache, Dispatch, Features, KvName, Param, Slot, Vector
 export const PAGE_TOKENS = 32;
 
 /** Bytes of one head's part of a page. */
-function headBytes(kv: KvName, width: number): number {
+/** Bytes of a head's keys or values in a page. */
+export function headBytes(kv: KvName, width: number): number {
   if (kv === 'q8_0') return 32 * width + 128 * Math.ceil(width / 64);
   return 32 * 8 * Math.ceil(width / 8) * (kv === 'f32' ? 4 : 2);
 }

@@ -29,6 +29,7 @@ import type { Pipelines } from './pipelines.js';
 import type { ProfiledKernel } from './profiler.js';
 import { Readback } from './readback.js';
 import { Sampler, kindOf } from './sample.js';
+import { Saves } from './saves.js';
 import type { DrawKind, Drawn } from './sample.js';
 
 /** Draws without steps ahead after one that the session had to make: steps ahead of it are lost. */
@@ -61,6 +62,8 @@ interface Step {
   readonly address: number;
   /** Batch.changes of the batch that it computes. */
   readonly changes: number;
+  /** That of its first token on every axis, where the session names positions. */
+  readonly position: number | undefined;
   readonly sampling: Sampling;
   /** The number that it draws with. */
   readonly random: number;
@@ -81,6 +84,7 @@ export class GpuExecutor implements Executor {
   readonly #commands: Commands;
   readonly #sampler: Sampler;
   readonly #readback: Readback;
+  readonly #saves: Saves;
   readonly #hasStates: boolean;
   readonly #lists = new Map<string, Promise<{ readonly list: readonly Ready[]; readonly output: Slot }>>();
   readonly #draws = new Map<DrawKind, Promise<readonly Ready[]>>();
@@ -113,6 +117,15 @@ export class GpuExecutor implements Executor {
     this.#commands = new Commands(opened.device, pipelines, memory.batch);
     this.#sampler = new Sampler(opened.device, { nVocab: program.nVocab, nRecords: AHEAD + 2 });
     this.#readback = new Readback(opened.device, this.#sampler, AHEAD + 2, parts.patienceMs);
+    this.#saves = new Saves(program, {
+      bytes: (cache) => memory.pageBytes(cache),
+      read: (caches, page) => this.#readback.bytes(caches.map((cache) => memory.placeOf(cache, page))),
+      write: (cache, page, bytes) => {
+        this.#reserve(program.caches[cache]!.cls, page);
+        const { buffer, offset } = memory.placeOf(cache, page);
+        this.#device.queue.writeBuffer(buffer, offset, bytes);
+      },
+    });
     this.#hasStates = program.caches.some(({ kind }) => kind === CacheKind.STATE);
     void opened.device.lost.then(({ message }) => (this.#lost = message || 'no reason is known'));
   }
@@ -211,6 +224,18 @@ export class GpuExecutor implements Executor {
     this.#fill(to);
   }
 
+  async save(batches: Batches, at: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.#check();
+    const bytes = await this.#saves.save(batches, at);
+    this.#check();
+    return bytes;
+  }
+
+  restore(batches: Batches, at: number, bytes: Uint8Array): boolean {
+    this.#check();
+    return this.#saves.restore(batches, at, bytes);
+  }
+
   close({ address }: Batches): void {
     if (this.#shown === address) this.#shown = undefined;
     if (this.#underWay?.address === address) this.#underWay = undefined;
@@ -248,6 +273,7 @@ export class GpuExecutor implements Executor {
       step !== undefined &&
       step.address === address &&
       step.changes === batch.changes &&
+      step.position === batch.positions?.[0] &&
       step.sampling === sampling &&
       // A new seed. At temperature 0 the generator stands still.
       (step.random === batch.random || kindOf(step.sampling) === 'max') &&
@@ -289,13 +315,20 @@ export class GpuExecutor implements Executor {
 
   /** Submits steps for the positions behind `batch`, which evaluate tokens that aren't known yet. */
   async #lookAhead(batches: Batches, batch: Batch, { sampling, address }: Step): Promise<void> {
-    // The session names the positions of tokens behind an image.
-    if (batch.positions !== undefined) return;
+    // Behind a token all axes have its position and 1; behind an image the session names them.
+    if (batch.positions !== undefined && batch.ids.at(-1)! < 0) return;
     while (this.#ahead.length < AHEAD) {
       const ahead = this.#ahead.length + 1;
       const position = batch.firstPosition + batch.ids.length + ahead - 1;
       if (position >= this.#program.nCtx || !this.#reserveStep(batches, position, ahead)) return;
-      const next = { ...oneToken, firstPosition: position, changes: batch.changes + ahead };
+      const positions = batch.positions?.slice(-batch.nAxes).map((last) => last + ahead);
+      const next = {
+        ...oneToken,
+        nAxes: batch.nAxes,
+        ...(positions && { positions }),
+        firstPosition: position,
+        changes: batch.changes + ahead,
+      };
       this.#write(next);
       const { list } = await this.#listOf(next);
       const record = await this.#readback.next();
@@ -345,7 +378,8 @@ export class GpuExecutor implements Executor {
     const drawn = this.#readback.read(o.record);
     drawn.catch(() => undefined); // whoever waits for the step gets the error
     const { sampling, work } = o;
-    return { address: batches.address, changes: batch.changes, sampling, random, work, drawn };
+    const { changes, positions } = batch;
+    return { address: batches.address, changes, position: positions?.[0], sampling, random, work, drawn };
   }
 
   // ---- what goes to the GPU before a batch ------------------------------------------------------------
@@ -405,14 +439,23 @@ export class GpuExecutor implements Executor {
   #write(batch: Batch): void {
     const { queue } = this.#device;
     const memory = this.#memory;
-    const { firstPosition, ids, rows } = batch;
+    const { firstPosition, ids, rows, embeddings } = batch;
     queue.writeBuffer(memory.batch, 0, new Uint32Array([ids.length, firstPosition, rows.length, 0]));
     if (rows.length > 0) queue.writeBuffer(memory.rows.buffer, 0, rows as Int32Array<ArrayBuffer>);
     for (const op of this.#program.ops) {
+      if (op.name === 'EMBED' && embeddings !== undefined) this.#place(embeddings, memory.slots[op.out[0]!]!);
       if (op.name !== 'ANGLES') continue;
       const slot = memory.slots[op.out[0]!]!;
       const angles = anglesOf(this.#program.ropes[op.part.rope]!, batch, slot.stride);
       queue.writeBuffer(slot.view.buffer, 0, angles);
+    }
+  }
+
+  /** Writes rows that aren't a matrix's: EMBED leaves those of the id -1 alone. */
+  #place({ first, rows }: NonNullable<Batch['embeddings']>, { view, width, stride }: Slot): void {
+    for (let at = 0; at < rows.length; at += width) {
+      const to = (first + at / width) * stride * 4;
+      this.#device.queue.writeBuffer(view.buffer, (view.offset ?? 0) + to, rows, at, width);
     }
   }
 

@@ -6,6 +6,7 @@ export type { DeviceOptions, OpenDevice } from './device.js';
 export { GpuExecutor } from './executor.js';
 export type { ExecutorParts } from './executor.js';
 export { Pipelines } from './pipelines.js';
+export { Samples } from './saves.js';
 export { SelfTest } from './self-test.js';
 export { Uploader, weightsOf } from './upload.js';
 export { GpuStart, matrixBytesOf, whyCpu } from './start.js';

@@ -61,7 +61,8 @@ export class LastingExecutor implements Executor {
       return ran;
     } catch (error) {
       if (!isLoss(error) || this.#isFreed || ++this.#losses > MOST_LOSSES) throw error;
-      await this.#revive(error);
+      const gone = await this.#revive(error);
+      if (gone.has(call[0])) throw gone.get(call[0]);
       return { isDone: false, work: 0 };
     }
   }
@@ -69,6 +70,25 @@ export class LastingExecutor implements Executor {
   fork(from: Batches, to: Batches): void {
     this.#sequences.add(to);
     this.#now.executor.fork?.(from, to);
+  }
+
+  /** After a loss nothing is left to be saved: the session's tokens are pending. */
+  async save(batches: Batches, at: number): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      return await this.#now.executor.save!(batches, at);
+    } catch (error) {
+      if (!isLoss(error) || this.#isFreed) throw error;
+      await this.#revive(error);
+      throw new ChordError('device-lost', `the GPU was lost while a session was saved: ${error.message}`, {
+        cause: error,
+        hint: 'save the session again',
+      });
+    }
+  }
+
+  restore(batches: Batches, at: number, bytes: Uint8Array): boolean {
+    this.#sequences.add(batches);
+    return this.#now.executor.restore!(batches, at, bytes);
   }
 
   close(batches: Batches): void {
@@ -82,7 +102,8 @@ export class LastingExecutor implements Executor {
     this.#now.destroyDevice();
   }
 
-  async #revive(loss: ChordError): Promise<void> {
+  /** Returns the sequences that can't be evaluated again, with the errors. */
+  async #revive(loss: ChordError): Promise<Map<Batches, unknown>> {
     let next: OnDevice;
     try {
       next = await this.#again();
@@ -101,7 +122,14 @@ export class LastingExecutor implements Executor {
     this.#now.executor.free();
     this.#now.destroyDevice();
     this.#now = next;
-    for (const sequence of this.#sequences) sequence.evaluateAgain();
+    const gone = new Map<Batches, unknown>();
+    for (const sequence of this.#sequences)
+      try {
+        sequence.evaluateAgain();
+      } catch (error) {
+        gone.set(sequence, error);
+      }
+    return gone;
   }
 }
 

@@ -191,6 +191,12 @@ export class GpuMemory {
     });
   }
 
+  /** The place of a page of one cache. */
+  placeOf(index: number, page: number): Required<GPUBufferBinding> {
+    const size = this.pageBytes(index);
+    return { buffer: this.#caches[index]!, offset: page * size, size };
+  }
+
   destroy(): void {
     for (const buffer of [...this.#others, ...this.#caches]) buffer.destroy();
   }

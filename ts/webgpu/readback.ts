@@ -57,7 +57,17 @@ export class Readback {
 
   /** Resolves to rows 0 .. count - 1 of a buffer of `stride` floats a row, `width` floats of each. */
   async rows(from: GPUBuffer, count: number, width: number, stride: number): Promise<Float32Array> {
-    const bytes = count * stride * 4;
+    const [bytes] = await this.bytes([{ buffer: from, offset: 0, size: count * stride * 4 }]);
+    const all = new Float32Array(bytes!.buffer);
+    if (stride === width) return all;
+    const rows = new Float32Array(count * width);
+    for (let i = 0; i < count; i++) rows.set(all.subarray(i * stride, i * stride + width), i * width);
+    return rows;
+  }
+
+  /** Resolves to parts of buffers; sizes and offsets are multiples of 4. */
+  async bytes(parts: readonly Required<GPUBufferBinding>[]): Promise<Uint8Array<ArrayBuffer>[]> {
+    const bytes = parts.reduce((sum, { size }) => sum + size, 0);
     if (this.#rows === undefined || this.#rows.size < bytes) {
       this.#rows?.destroy();
       this.#rows = this.#device.createBuffer({
@@ -67,14 +77,15 @@ export class Readback {
       });
     }
     const encoder = this.#device.createCommandEncoder({ label: 'output rows' });
-    encoder.copyBufferToBuffer(from, 0, this.#rows, 0, bytes);
+    let at = 0;
+    const begins = parts.map(({ buffer, offset, size }) => {
+      encoder.copyBufferToBuffer(buffer, offset, this.#rows!, at, size);
+      return (at += size) - size;
+    });
     this.#device.queue.submit([encoder.finish()]);
     this.#count += 1;
-    const all = new Float32Array(await this.#map(this.#rows, bytes));
-    if (stride === width) return all;
-    const rows = new Float32Array(count * width);
-    for (let i = 0; i < count; i++) rows.set(all.subarray(i * stride, i * stride + width), i * width);
-    return rows;
+    const all = await this.#map(this.#rows, bytes);
+    return parts.map(({ size }, i) => new Uint8Array(all, begins[i], size));
   }
 
   destroy(): void {

@@ -5,7 +5,7 @@ import { ChordError, messageOf } from '../errors.js';
 import type { WasmEngine } from '../wasm/engine.js';
 import { readOps, readProgram } from '../wasm/program.js';
 import { chooseBackend, openGpu } from '../webgpu/chunk.js';
-import type { ChosenBackend, GpuRequest, OpenGpu } from '../webgpu/chunk.js';
+import type { ChosenBackend, GpuModule, GpuRequest, OpenGpu } from '../webgpu/chunk.js';
 import type { OnDevice } from '../webgpu/lasting.js';
 import type { FileAgain, GpuStart } from '../webgpu/start.js';
 
@@ -45,6 +45,7 @@ export class GpuLoad implements Sink {
   readonly #engine: WasmEngine;
   readonly #gpu: OpenGpu;
   readonly #start: GpuStart;
+  readonly #samples: InstanceType<GpuModule['Samples']>;
   readonly #stopped: Promise<never>;
   #isFinished = false;
 
@@ -52,6 +53,7 @@ export class GpuLoad implements Sink {
     this.#engine = engine;
     this.#gpu = gpu;
     this.#start = start;
+    this.#samples = new gpu.module.Samples(readOps(engine.instance, engine.file));
     this.#stopped = new Promise((_, reject) =>
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
     );
@@ -86,6 +88,7 @@ export class GpuLoad implements Sink {
   async push(offset: number, bytes: Uint8Array, number: number): Promise<boolean> {
     const { file } = this.#engine;
     if (!file.isReady && file.file === number) file.push(offset, bytes, number);
+    this.#samples.push(number, offset, bytes);
     // A GPU that hangs must not hold an abort.
     await Promise.race([guarded(this.#start.push(number, offset, bytes)), this.#stopped]);
     return this.file > number;
@@ -105,6 +108,7 @@ export class GpuLoad implements Sink {
    */
   async finish(again: (() => Promise<OnDevice>) | undefined): Promise<void> {
     const executor = await Promise.race([guarded(this.#start.finish()), this.#stopped]);
+    for (const [tensor, bytes] of this.#samples) this.#engine.file.setSample(tensor, bytes);
     const { LastingExecutor } = this.#gpu.module;
     const destroyDevice = (): void => this.#gpu.opened.device.destroy();
     this.#isFinished = true;

@@ -115,7 +115,8 @@ export class Runner {
 
   /** A session that can be saved or restored. */
   #movable(session: number): Work {
-    if (this.engine.executor.holdsCaches === true)
+    const { holdsCaches, save } = this.engine.executor;
+    if (holdsCaches === true && save === undefined)
       refuse('a session of this backend can be neither saved nor restored in this version');
     return this.#work(session);
   }
@@ -132,7 +133,7 @@ export class Runner {
     const { session } = this.#movable(call.request.session);
     const total = session.saveBytes;
     for (let at = 0; at < total;) {
-      const bytes = session.save(at);
+      const bytes = (await this.engine.executor.save?.(session, at)) ?? session.save(at);
       at += bytes.byteLength;
       await call.send({ type: 'saved', call: call.id, total, bytes }, 1, 2, [bytes.buffer]);
       await nextTurn();
@@ -152,7 +153,8 @@ export class Runner {
     try {
       let at = 0;
       for (let bytes = await stream.read(); bytes !== undefined; bytes = await stream.read()) {
-        isDone = work.session.restore(at, bytes);
+        const { executor } = this.engine;
+        isDone = executor.restore?.(work.session, at, bytes) ?? work.session.restore(at, bytes);
         at += bytes.byteLength;
         await nextTurn();
         if (call.signal.aborted) throw new Cancelled();

@@ -306,6 +306,14 @@ EXPORT(session_save_bytes) double export_session_save_bytes(double s)
 {
     return (double)chord_session_save_bytes(at(s));
 }
+EXPORT(session_save_place) int32_t export_session_save_place(double s, double at_byte, double place)
+{
+    return chord_session_save_place(at(s), whole(at_byte), at(place));
+}
+EXPORT(model_sample) int32_t export_model_sample(double m, int32_t tensor, double bytes, double n)
+{
+    return chord_model_sample(at(m), tensor, at(bytes), size(n));
+}
 EXPORT(session_save) int32_t export_session_save(double s, double off, double dst, double n)
 {
     return chord_session_save(at(s), whole(off), at(dst), size(n));
