@@ -9,10 +9,18 @@ import { MODEL, needs, openPage, withBrowser, withServer } from './browser.mjs';
 async function compare({ url }) {
   const { estimateModel, loadModel } = await import('/dist/index.js');
   const options = { cache: 'none' };
-  const { fileBytes, kvType, fits, why, availableBytes, largestContextLength, ...info } = await estimateModel(
-    url,
-    options,
-  );
+  const estimate = await estimateModel(url, options);
+  const {
+    fileBytes,
+    kvType,
+    fits,
+    why,
+    availableBytes,
+    largestContextLength,
+    placement,
+    residentBytes,
+    ...info
+  } = estimate;
   const model = await loadModel(url, options);
   const loaded = structuredClone(model.info);
   await model.dispose();
