@@ -91,6 +91,23 @@ test('generate continues greedily as llama.cpp does while the margin is above th
   assert.ok(compared >= 20, `only ${compared} tokens had a margin above the noise`);
 });
 
+test('within --memory a model of seven layers gives the same tokens, and says what it read', () => {
+  const model = `${root}tests/golden/gemma3-f32.gguf`;
+  const args = ['generate', model, '--ids', '2,5,9', '--max-tokens', '6', '--temperature', '0', '--json'];
+  const whole = run('chord', ...args);
+  assert.equal(whole.status, 0, whole.stderr);
+  const least = run('chord', ...args, '--memory', '1');
+  assert.equal(least.status, 1);
+  const [, bytes] = /out-of-memory: the model needs (\d+) bytes, also if its layers are paged/.exec(
+    least.stderr,
+  );
+  const paged = run('chord', ...args, '--memory', bytes);
+  assert.equal(paged.status, 0, paged.stderr);
+  assert.equal(paged.stdout, whole.stdout);
+  assert.match(paged.stderr, /7 layers are paged through [12] slots .* MB read in \d+ batches/);
+  assert.doesNotMatch(whole.stderr, /paged/);
+});
+
 test('logits --all prints one row of the vocabulary per token', () => {
   const { ids } = prompt(31);
   const result = run('chord', 'logits', fixture, '--ids', ids.join(','), '--all', '--json');
