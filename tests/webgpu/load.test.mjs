@@ -50,7 +50,7 @@ after(() => engines.forEach((engine) => engine.free()));
 const swapBackend = {
   name: 'swap-backend',
   setup(build) {
-    build.onResolve({ filter: /\/chunk\.js$/ }, () => ({ path: 'chunk', namespace: 'test' }));
+    build.onResolve({ filter: /webgpu\/chunk\.js$/ }, () => ({ path: 'chunk', namespace: 'test' }));
     build.onLoad({ filter: /.*/, namespace: 'test' }, () => ({
       contents: 'export const { chooseBackend, openGpu } = globalThis.backend;',
     }));
