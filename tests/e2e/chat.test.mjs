@@ -398,8 +398,9 @@ test('a dropped file is loaded, and one that needs more memory than there is sho
         },
         [Buffer.from(bytes).toString('base64'), name, zeros],
       );
-    const large = llamaHeader({ layers: 32, width: 4096, ff: 11008, heads: 32, vocabulary: 32000 });
-    assert.equal(await drop(large, 'large.gguf', 14), 'true,true');
+    // One layer of 20 GB: more than 64-bit addresses grant, and a single layer isn't read in parts.
+    const large = llamaHeader({ layers: 1, width: 20480, ff: 131072, heads: 32, vocabulary: 32000 });
+    assert.equal(await drop(large, 'large.gguf', 24), 'true,true');
     assert.equal(await page.getAttribute('html', 'data-dragging'), null);
     await page.waitForSelector('#load-error:not([hidden])');
     const { error } = await state(page);

@@ -40,7 +40,7 @@ os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)`;
 async function answers({ loadModel, estimateModel }, { file, ids, greedy, logitsFile }) {
   const { writeFile } = await import('node:fs/promises');
   const now = () => performance.now();
-  const options = { backend: 'cpu', contextLength: 4096 };
+  const options = { backend: 'cpu' }; // the default context: the trained one, at most 4096
   const estimate = await estimateModel(file, { ...options, threads: 2 });
   const speed = {};
   let found;
