@@ -733,9 +733,9 @@ chord_status chord_session_save(chord_session *s, uint64_t at, void *dst, size_t
  * `bytes`. Offset 0 is always the library's: begin with what chord_session_save_place(s, 0) returns.
  * Errors: INVALID_ARGUMENT. */
 int32_t chord_session_save_place(const chord_session *s, uint64_t at, int32_t place[3]);
-/* Tells the library, which doesn't see a matrix that is external, its first bytes in the file: those of the
- * first row, 256 or all of it. They are a part of the fingerprint in saves. Without them a save is another
- * model's. Errors: INVALID_ARGUMENT. */
+/* Tells the library, which doesn't see a matrix that is external, paged or lazy, its first bytes in the
+ * file: those of the first row, 256 or all of it. They are a part of the fingerprint in saves. Without them
+ * a save is another model's. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_sample(chord_model *m, int32_t tensor, const void *bytes, size_t n);
 /* Reads the next n bytes of a save. `at` 0 begins; the session must then be empty. Every other call
  * continues at the end of the call before. While a restore is under way, the session takes no tokens;

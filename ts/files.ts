@@ -55,10 +55,16 @@ export async function gpuScript(): Promise<string | undefined> {
   return inlineScript('webgpu.js') ?? new URL('./webgpu.js', import.meta.url).href;
 }
 
-/** Address of paging.js, as gpuScript(). */
-export async function pagingScript(): Promise<string> {
+/** Address of paging.js, as gpuScript(); undefined in a bundle without an address: its worker says why. */
+export async function pagingScript(): Promise<string | undefined> {
   if (isPrebundled) return (await besideThis('paging.js')).href;
-  return inlineScript('paging.js') ?? new URL('./paging.js', import.meta.url).href;
+  const inside = inlineScript('paging.js');
+  if (inside !== undefined) return inside;
+  try {
+    return new URL('./paging.js', import.meta.url).href;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -161,6 +161,7 @@ void *chord_model_release(chord_model *m, int32_t tensor, size_t *bytes)
     chord_tensor *t = &m->plan.tensors[tensor];
     if (t->placement != CHORD_PLACE_RESIDENT || t->layout == CHORD_LAYOUT_VECTOR) return NULL;
     void *block = t->data;
+    t->sample = chord_tensor_sample(t);
     *bytes = (size_t)t->bytes;
     t->placement = CHORD_PLACE_EXTERNAL;
     t->data = NULL;

@@ -105,6 +105,11 @@ void chord_lazy_begin(chord_model *m);
 /* Returns the bytes of pages and states of a session with a full context. */
 uint64_t chord_session_cache_bytes(const chord_model *m);
 
+/* save.c */
+/* Returns the sum of a tensor's sample: of its first bytes, or what chord_model_sample() told. A vector is
+ * widened in memory, whoever holds the matrices. */
+uint64_t chord_tensor_sample(const chord_tensor *t);
+
 /* data.c */
 chord_status chord_data_begin(chord_model *m);
 chord_status chord_data_push(chord_model *m, int32_t file, uint64_t off, const uint8_t *bytes, size_t n);

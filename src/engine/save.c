@@ -13,10 +13,11 @@
 
 static size_t least(uint64_t a, uint64_t b) { return (size_t)(a < b ? a : b); }
 
-/* Returns the sum of the tensor's sample. A vector is widened in memory, whoever holds the matrices. */
-static uint64_t sample_of(const chord_tensor *t)
+uint64_t chord_tensor_sample(const chord_tensor *t)
 {
-    if (!t->data) return t->sample;
+    if (t->placement != CHORD_PLACE_RESIDENT) return t->sample;
+    if (t->layout == CHORD_LAYOUT_PLAIN)
+        return chord_sum(CHORD_SUM_BEGIN, t->data, least(t->row_bytes, SAMPLE));
     if (t->layout == CHORD_LAYOUT_VECTOR) return chord_sum(CHORD_SUM_BEGIN, t->data, least(t->bytes, SAMPLE));
     const chord_format *f = chord_format_of(t->type);
     uint8_t row[SAMPLE + MOST_BLOCK];
@@ -30,9 +31,7 @@ static uint64_t add_tensor(uint64_t sum, const chord_tensor *t)
     sum = chord_sum(sum, t->name, (size_t)t->n_name);
     sum = ADD(sum, t->type);
     sum = ADD(sum, t->ne);
-    /* Only tensors that are there in every plan: a save of a resident model continues in a paged one. */
-    bool const is_there = t->layout == CHORD_LAYOUT_VECTOR || (t->layout == CHORD_LAYOUT_X4 && t->layer < 0);
-    uint64_t const sample = is_there ? sample_of(t) : 0;
+    uint64_t const sample = chord_tensor_sample(t);
     return ADD(sum, sample);
 }
 

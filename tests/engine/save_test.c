@@ -430,19 +430,15 @@ TEST(a_save_of_another_model_or_kv_type_is_refused_by_name)
     CHECK(strstr(other->model->error.text, "of a model 'llama'") &&
           strstr(other->model->error.text, "this one is 'qwen3'"));
     check_empty(r);
-    /* the same shape with other weights, in a vector and in the output matrix: these are in every plan */
-    int32_t n_changed = 0;
+    /* the same shape with other weights, in one tensor */
     for (int32_t i = 0; i < l->model->plan.n_tensors; i++) {
         chord_tensor *t = &l->model->plan.tensors[i];
-        if (t->layout != CHORD_LAYOUT_VECTOR && (t->layout != CHORD_LAYOUT_X4 || t->layer >= 0)) continue;
         t->data[3] ^= 1;
         r = open_session(l);
         CHECK_EQ(restore(l, r, b, 0), CHORD_INVALID_ARGUMENT);
         CHECK(strstr(l->model->error.text, "another model of this shape"));
         t->data[3] ^= 1;
-        n_changed++;
     }
-    CHECK_EQ(n_changed, 6); /* the norms of two layers, the output's norm and matrix */
     chord_unload(l);
     chord_unload(f32);
     chord_unload(other);

@@ -10,7 +10,7 @@ import { missing, openGpu } from '../webgpu/gpu.mjs';
 import { NAMES, modelOf } from './models.mjs';
 
 const goldens = JSON.parse(readFileSync(new URL('goldens.json', import.meta.url), 'utf8'));
-const ON_GPU = ['mistral3', 'granite', 'apertus', 'olmo', 'bitnet', 'arcee', 'phi3']; // prettier-ignore
+const ON_GPU = ['mistral3', 'granite', 'apertus', 'olmo', 'bitnet'];
 
 const bestOf = (row) => row.reduce((best, x, i) => (x > row[best] ? i : best), 0);
 
@@ -70,7 +70,9 @@ for (const name of ON_GPU)
   test(`${name}: logits are llama.cpp's on the GPU`, async (t) => {
     if (missing()) return t.skip(missing());
     await openGpu(); // names the driver to Dawn
-    const { nmse, info } = await compare(name, { backend: 'webgpu', kvType: 'f32' });
+    // SwiftShader compiles the zeroing of workgroup memory element by element.
+    const gpu = ['enable-dawn-features=disable_workgroup_init'];
+    const { nmse, info } = await compare(name, { backend: 'webgpu', kvType: 'f32', gpu });
     assert.equal(info.backend, 'webgpu');
     t.diagnostic(`NMSE ${nmse.toExponential(1)}`);
   });

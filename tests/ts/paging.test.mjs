@@ -128,3 +128,29 @@ test(
     }
   },
 );
+
+test('a save of a resident model continues in a paged one and back, and one of other weights is refused', () =>
+  withPagedModel(async (file, bytes) => {
+    const { budget } = await budgetFor(file, 0, { threads: 2 });
+    const paged = { threads: 2, memoryBudget: budget };
+    const asked = 'the river and the mill';
+    const continued = (source, options, saved) =>
+      withModel(source, options, async (model) => {
+        const session = await model.createSession();
+        if (saved !== undefined) await session.restore(saved);
+        else await session.generate(asked, { ...GREEDY, seed: 1, maxTokens: 4 }).text();
+        const kept = await session.save();
+        return { kept, text: await session.generate('.', { ...GREEDY, maxTokens: 6 }).text() };
+      });
+    const resident = await continued(file, { threads: 1 });
+    const first = await continued(file, paged);
+    assert.ok(Buffer.from(first.kept).equals(Buffer.from(resident.kept)));
+    assert.equal((await continued(file, paged, resident.kept)).text, resident.text);
+    assert.equal((await continued(file, { threads: 1 }, first.kept)).text, resident.text);
+    // Another first weight in a layer, as after a fine-tuning that left the norms alone.
+    const layer = bytes.length - 2 * 4 * 128 - 2 * (4 * 128 * 128 + 3 * 128 * 512); // the last one's
+    const other = bytes.slice();
+    other[layer] ^= 1;
+    for (const options of [{ threads: 1 }, paged])
+      await refused(continued(other, options, first.kept), 'invalid-argument', 'another model of this shape');
+  }));

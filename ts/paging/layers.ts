@@ -83,6 +83,9 @@ export const wordsOf = ({ memory, block }: PagedModel): Int32Array =>
   new Int32Array(memory.buffer, block.address, 4);
 export const bytesReadOf = ({ memory, block }: PagedModel): number =>
   new DataView(memory.buffer).getFloat64(block.address + READ_AT, true);
+/** What a load reads isn't counted. */
+export const forgetBytesRead = ({ memory, block }: PagedModel): void =>
+  new DataView(memory.buffer).setFloat64(block.address + READ_AT, 0, true);
 /** Address of the rows that were asked for. */
 export const rowsAt = ({ block }: PagedModel): number => block.address + ROWS_AT;
 

@@ -15,6 +15,7 @@ import {
   STATE,
   WANTED,
   bytesReadOf,
+  forgetBytesRead,
   missingAt,
   rowsAt,
   takeFault,
@@ -23,6 +24,8 @@ import {
 import type { PagedModel, PagingExports } from './layers.js';
 import type { RandomReader } from './reader.js';
 
+/** Bytes of a matrix that the fingerprint of saves has, as in save.c. */
+const SAMPLE = 256;
 /** Milliseconds after which a step that waits or reads ends. */
 const STEP_MS = 20;
 
@@ -31,6 +34,13 @@ export interface LazyTensor {
   readonly file: number;
   readonly offset: number;
   readonly rowBytes: number;
+}
+
+/** Bytes of a file of the model. */
+interface Place {
+  readonly file: number;
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 interface SessionExports extends PagingExports {
@@ -160,21 +170,65 @@ export class Pager {
   }
 
   #ask(missing: Int32Array): void {
-    const { memory, block } = this.#paged;
-    const list = new DataView(memory.buffer, block.address + LIST_AT);
+    const places: Place[] = [];
     for (let i = 0; i < missing.length; i += 3) {
       const { file, offset, rowBytes } = this.#lazy.get(missing[i]!)!;
-      list.setFloat64(8 * i, file, true);
-      list.setFloat64(8 * i + 8, offset + missing[i + 2]! * rowBytes, true);
-      list.setFloat64(8 * i + 16, rowBytes, true);
+      places.push({ file, offset: offset + missing[i + 2]! * rowBytes, bytes: rowBytes });
     }
     this.#asked = missing;
+    this.#read(places);
+  }
+
+  /** Asks the loader for bytes of the files, at most MOST_ROWS places and what the block holds. */
+  #read(places: readonly Place[]): void {
+    const { memory, block } = this.#paged;
+    const list = new DataView(memory.buffer, block.address + LIST_AT);
+    places.forEach(({ file, offset, bytes }, i) => {
+      list.setFloat64(24 * i, file, true);
+      list.setFloat64(24 * i + 8, offset, true);
+      list.setFloat64(24 * i + 16, bytes, true);
+    });
     const words = wordsOf(this.#paged);
     Atomics.store(words, FAULT, 0);
-    Atomics.store(words, N_ROWS, missing.length / 3);
+    Atomics.store(words, N_ROWS, places.length);
     Atomics.store(words, STATE, WANTED);
     Atomics.add(this.#words(), 1, 1);
     Atomics.notify(this.#words(), 1);
+  }
+
+  /**
+   * Reads the first bytes of each matrix that isn't in memory, for the fingerprint of saves, and calls `tell`
+   * with them. Called once, before the first step. Throws what reading throws, and the signal's reason.
+   */
+  async sample(tell: (tensor: number, bytes: Uint8Array) => void, signal: AbortSignal): Promise<void> {
+    const { memory, block, layers } = this.#paged;
+    const all = [
+      ...layers.flatMap(({ tensors }) => tensors),
+      ...[...this.#lazy].map(([index, tensor]) => ({ index, ...tensor })),
+    ].map(({ index, file, offset, rowBytes }) => ({
+      index,
+      file,
+      offset,
+      bytes: Math.min(rowBytes, SAMPLE),
+    }));
+    const words = wordsOf(this.#paged);
+    const isThere = (): boolean => Atomics.load(words, STATE) === IDLE;
+    const atOnce = Math.min(MOST_ROWS, Math.floor(block.rowsBytes / SAMPLE));
+    for (let i = 0; i < all.length; i += atOnce) {
+      const places = all.slice(i, i + atOnce);
+      this.#read(places);
+      while (!isThere()) {
+        await this.#until(isThere, () => sleep(words, STATE, WANTED));
+        signal.throwIfAborted();
+      }
+      this.throwFault(0);
+      let at = rowsAt(this.#paged);
+      for (const { index, bytes } of places) {
+        tell(index, new Uint8Array(memory.buffer, at, bytes).slice());
+        at += bytes;
+      }
+    }
+    forgetBytesRead(this.#paged);
   }
 
   /** Closes what this thread has open. The I/O worker closes its files when the model stops. */

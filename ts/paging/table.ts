@@ -9,6 +9,8 @@ import type { LazyTensor } from './pager.js';
 
 /** Bytes of the I/O worker's stack: as those of the pool's threads. */
 export const STACK = 64 << 10;
+/** Bytes for the first rows' beginnings, which Pager.sample() reads. */
+const SAMPLES = 4096;
 /** Plans are searched to so many bytes. */
 const LEAST_STEP = 64 << 10;
 
@@ -26,7 +28,7 @@ export function readPaged(file: Loader): PagedTable {
   const layers = new Map<number, PagedTensor[]>();
   const lazy = new Map<number, LazyTensor>();
   const { n_batch } = file.planInfo;
-  let [rowsBytes, pieceBytes] = [0, 0];
+  let [rowsBytes, pieceBytes] = [SAMPLES, 0];
   for (let index = 0; index < file.planInfo.n_tensors; index++) {
     const { layer, placement, ne, file: number, file_off: offset, file_bytes: bytes } = file.tensor(index);
     const rowBytes = bytes / (ne[1]! * ne[2]! * ne[3]!);

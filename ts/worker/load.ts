@@ -140,6 +140,8 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
       const start = noWorker(job) === undefined ? () => ThreadPool.start(1, threadUrl) : undefined;
       const { startPaging } = await importPaging(pagingUrl);
       opened.paging = await startPaging(engine, randoms, start, pagingUrl!);
+      const tell = (tensor: number, bytes: Uint8Array): void => engine.file.setSample(tensor, bytes);
+      await opened.paging.pager.sample(tell, job.signal);
     }
     await opened.pool?.join(engine.instance);
     job.signal.throwIfAborted();

@@ -98,6 +98,21 @@ static int copy_table(chord_reader *r)
     return r->tensors && r->buffer && r->row;
 }
 
+/* Tells the model the first bytes of each matrix that it doesn't hold, for the fingerprint of saves. Returns
+ * the file that couldn't be read, or -1. */
+static int32_t sample_tensors(const chord_reader *r)
+{
+    for (int32_t i = 0; i < r->n_tensors; i++) {
+        const chord_tensor_info *t = &r->tensors[i];
+        if (t->placement != CHORD_PLACE_PAGED && t->placement != CHORD_PLACE_LAZY) continue;
+        size_t const n = row_bytes(t) < 256 ? (size_t)row_bytes(t) : 256;
+        if (!read_whole(r->fds[t->file], r->buffer, n, (uint64_t)t->file_off) ||
+            chord_model_sample(r->model, i, r->buffer, n) != CHORD_OK)
+            return t->file;
+    }
+    return -1;
+}
+
 chord_reader *chord_reader_open(chord_model *m, char *const *paths, int32_t n_files, char error[static 300])
 {
     chord_reader *r = calloc(1, sizeof *r);
@@ -120,6 +135,12 @@ chord_reader *chord_reader_open(chord_model *m, char *const *paths, int32_t n_fi
     }
     if (!copy_table(r)) {
         snprintf(error, 300, "no memory for reading layers");
+        chord_reader_close(r);
+        return NULL;
+    }
+    int32_t const bad = sample_tensors(r);
+    if (bad >= 0) {
+        snprintf(error, 300, "%.200s: it couldn't be read", paths[bad]);
         chord_reader_close(r);
         return NULL;
     }
