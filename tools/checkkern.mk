@@ -8,7 +8,7 @@ WASM_CPU_simd ?= generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed ?= generic+simd128+relaxed_simd+atomics+bulk_memory
 
 CHECKKERN_C := $(wildcard src/kernels/*.c src/quant/*.c) tools/checkkern.c tools/checkkern_rows.c tools/checkkern_matmul.c \
-               tools/checkkern_attend.c tools/checkkern_bench.c
+               tools/checkkern_attend.c tools/checkkern_recur.c tools/checkkern_bench.c
 CHECKKERN_DEPS := $(wildcard src/kernels/*.h src/kernels/*.def src/quant/*.h src/quant/*.def src/base/*.h include/*.h) \
                   tools/checkkern.h tools/checkkern.mk
 CHECKKERN_NATIVE := $(CHECKKERN_C) tools/checkkern_native.c

@@ -210,6 +210,7 @@ static void print_enums(void)
     ENTRY(ACTIVATION_, SILU);
     ENTRY(ACTIVATION_, GELU);
     ENTRY(ACTIVATION_, RELU);
+    ENTRY(ACTIVATION_, NONE);
     close_object("Activation", "Activation");
 
     printf("\n/** Kinds of caches. */");

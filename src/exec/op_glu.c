@@ -11,8 +11,9 @@ static void glu(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
 {
     (void)thread;
     const chord_op *op = run->op;
-    chord_glu_fn *const act = op->glu.activation == CHORD_ACTIVATION_SILU ? run->ops->silu_glu
-                                                                          : run->ops->gelu_glu;
+    chord_glu_fn *const act = op->glu.activation == CHORD_ACTIVATION_SILU   ? run->ops->silu_glu
+                              : op->glu.activation == CHORD_ACTIVATION_NONE ? run->ops->product
+                                                                            : run->ops->gelu_glu;
     for (int64_t row = u0; row < u1; row++)
         act(chord_run_row(run, op->out[0], row), chord_run_row(run, op->in[0], row),
             chord_run_row(run, op->in[1], row), op->glu.width);

@@ -286,6 +286,30 @@ void BODY(chord_add)(float *y, const float *x, int32_t n)
     for (; i < n; i++) y[i] += x[i];
 }
 
+void BODY(chord_product)(float *y, const float *gate, const float *up, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4) vf_store(y + i, vf_mul(vf_load(gate + i), vf_load(up + i)));
+    for (; i < n; i++) y[i] = gate[i] * up[i];
+}
+
+/* Products and sums are never fused: equal to the scalar body, also in the last channels. */
+void BODY(chord_conv)(const chord_conv *c)
+{
+    int32_t i = 0;
+    for (; i + 4 <= c->n; i += 4) {
+        vf sum = vf_all(0);
+        for (int32_t j = 0; j < c->kernel; j++)
+            sum = vf_add(sum, vf_mul(vf_load(c->w + j * c->n + i), vf_load(c->x[j] + i)));
+        vf_store(c->y + i, c->bias ? vf_add(sum, vf_load(c->bias + i)) : sum);
+    }
+    for (; i < c->n; i++) {
+        float sum = 0;
+        for (int32_t j = 0; j < c->kernel; j++) sum += c->w[j * c->n + i] * c->x[j][i];
+        c->y[i] = c->bias ? sum + c->bias[i] : sum;
+    }
+}
+
 void BODY(chord_scale)(float *y, const float *x, float scale, int32_t n)
 {
     int32_t i = 0;

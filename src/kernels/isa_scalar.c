@@ -248,6 +248,20 @@ void chord_add__scalar(float *y, const float *x, int32_t n)
     for (int32_t i = 0; i < n; i++) y[i] += x[i];
 }
 
+void chord_product__scalar(float *y, const float *gate, const float *up, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) y[i] = gate[i] * up[i];
+}
+
+void chord_conv__scalar(const chord_conv *c)
+{
+    for (int32_t i = 0; i < c->n; i++) {
+        float sum = 0;
+        for (int32_t j = 0; j < c->kernel; j++) sum += c->w[j * c->n + i] * c->x[j][i];
+        c->y[i] = c->bias ? sum + c->bias[i] : sum;
+    }
+}
+
 void chord_scale__scalar(float *y, const float *x, float scale, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) y[i] = x[i] * scale;

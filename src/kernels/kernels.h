@@ -47,7 +47,8 @@ typedef struct chord_layer_norm {
 typedef float chord_layer_norm_fn(const chord_layer_norm *norm);
 /* converts one row of n floats to q8 (quant.h); n is a multiple of 32 */
 typedef void chord_quantize_q8_fn(void *dst, const float *x, int32_t n);
-/* y = act(gate) * up; y may be gate. act is silu(x) = x / (1 + exp(-x)), or gelu in its tanh form */
+/* y = act(gate) * up; y may be gate. act is silu(x) = x / (1 + exp(-x)), or gelu in its tanh form; none in
+ * `product` */
 typedef void chord_glu_fn(float *y, const float *gate, const float *up, int32_t n);
 /* y = act(y); act is silu, gelu or relu(x) = max(x, 0) */
 typedef void chord_activate_fn(float *y, int32_t n);
@@ -59,6 +60,15 @@ typedef void chord_softcap_fn(float *y, float cap, int32_t n);
 typedef void chord_rope_fn(float *x, const float *cs, int32_t n_pairs);
 /* y += x */
 typedef void chord_add_fn(float *y, const float *x, int32_t n);
+/* y[i] = sum over j = 0 .. kernel - 1 of w[j][i] * x[j][i], then + bias[i]: n channels of a convolution over
+ * `kernel` tokens. */
+typedef struct chord_conv {
+    float *y;
+    const float *const *x; /* kernel rows of n, oldest first */
+    const float *w, *bias; /* [kernel][n]; n or NULL */
+    int32_t kernel, n;
+} chord_conv;
+typedef void chord_conv_fn(const chord_conv *c);
 /* y = x * scale */
 typedef void chord_scale_fn(float *y, const float *x, float scale, int32_t n);
 /* KV rows in f16. The store rounds to even and saturates at 65504; the load is for finite values only. */
@@ -106,6 +116,8 @@ typedef struct chord_ops {
     chord_softcap_fn *softcap;
     chord_rope_fn *rope_norm, *rope_neox;
     chord_add_fn *add;
+    chord_glu_fn *product;
+    chord_conv_fn *conv;
     chord_scale_fn *scale;
     chord_f16_store_fn *f16_store;
     chord_f16_load_fn *f16_load;

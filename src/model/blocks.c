@@ -238,13 +238,34 @@ void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s,
     chord_emit_attend(b, layer, s, a);
 }
 
-void chord_emit_act(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
+void chord_emit_conv(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t out,
+                     int32_t width, int32_t kernel)
+{
+    int32_t const weight = chord_bind_part(b, layer, stem, ".weight", kernel, width, CHORD_WIDE),
+                  bias = chord_bind_part(b, layer, stem, ".bias", width, 0, CHORD_OPTIONAL);
+    chord_cache_spec const spec = { .kind = CHORD_CACHE_STATE, .n_state = (kernel - 1) * width };
+    chord_op *op = chord_emit(b, CHORD_OP_SHORT_CONV, layer);
+    op->cache = chord_cache_new(b, spec);
+    op->in[0] = in;
+    op->out[0] = out;
+    op->weight[0] = weight;
+    op->weight[1] = bias;
+    op->short_conv = (chord_op_short_conv){ .width = width, .kernel = kernel };
+}
+
+void chord_emit_glu_of(chord_builder *b, int32_t layer, int32_t gate, int32_t up, int32_t out, int32_t width,
+                       int32_t activation)
 {
     chord_op *glu = chord_emit(b, CHORD_OP_GLU, layer);
-    glu->in[0] = s->gate;
-    glu->in[1] = s->up;
-    glu->out[0] = s->gate;
-    glu->glu = (chord_op_glu){ .width = b->hparams->n_ff, .activation = activation };
+    glu->in[0] = gate;
+    glu->in[1] = up;
+    glu->out[0] = out;
+    glu->glu = (chord_op_glu){ .width = width, .activation = activation };
+}
+
+void chord_emit_act(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
+{
+    chord_emit_glu_of(b, layer, s->gate, s->up, s->gate, b->hparams->n_ff, activation);
 }
 
 static void emit_gated(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation,

@@ -152,6 +152,20 @@ int32_t chord_read_int_at(chord_builder *b, const char *suffix, int32_t layer, i
     return bounded(b, kv, step ? p + (uint64_t)layer * step : NULL, name, n, least, most);
 }
 
+int32_t chord_read_int_used(chord_builder *b, const char *suffix, int32_t fallback, int32_t most)
+{
+    int32_t used = 0;
+    for (int32_t layer = 0; layer < b->hparams->n_layer && b->status == CHORD_OK; layer++) {
+        int32_t const of_layer = chord_read_int_at(b, suffix, layer, fallback, 0, most);
+        if (used && of_layer && used != of_layer)
+            chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
+                             "values other than 0 that differ from layer to layer aren't supported:", suffix,
+                             chord_strlen(suffix));
+        if (of_layer) used = of_layer;
+    }
+    return used;
+}
+
 /* Returns a number of any type; NaN for a value that isn't a number. */
 static double number_at(const void *p, int32_t type)
 {
@@ -203,11 +217,13 @@ int chord_read_is(chord_builder *b, const char *suffix, const char *text)
     return kv->data_bytes == n_text && chord_equal(chord_gguf_at(b->gguf, kv->data), text, n_text);
 }
 
-void chord_read_hparams(chord_builder *b)
+/* Maximum width: the product of two widths fits int64, the number of floats in a row fits int32. */
+#define MOST_WIDTH (1 << 20)
+
+/* The keys that every architecture has. */
+static void read_sizes(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
-    /* Maximum width: the product of two widths fits int64, the number of floats in a row fits int32. */
-    int32_t const most = 1 << 20;
     const chord_gguf_kv *tokens = chord_gguf_find(b->gguf, "tokenizer.ggml.tokens", 21);
     if (!tokens || !tokens->is_array || tokens->type != CHORD_GGUF_STRING || !tokens->count ||
         tokens->count > CHORD_MAX_TOKENS)
@@ -215,11 +231,14 @@ void chord_read_hparams(chord_builder *b)
                          "the metadata lacks a usable array of tokens:", "tokenizer.ggml.tokens", 21);
     else h->n_vocab = (int32_t)tokens->count;
     h->n_ctx_train = chord_read_int(b, "context_length", CHORD_REQUIRED, 1, INT32_MAX);
-    h->n_embd = chord_read_int(b, "embedding_length", CHORD_REQUIRED, 1, most);
+    h->n_embd = chord_read_int(b, "embedding_length", CHORD_REQUIRED, 1, MOST_WIDTH);
     h->n_layer = chord_read_int(b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
-    h->n_ff = chord_read_int(b, "feed_forward_length", CHORD_REQUIRED, 1, most);
-    h->n_head = chord_read_int(b, "attention.head_count", CHORD_REQUIRED, 1, CHORD_MAX_HEADS);
-    h->n_kv = chord_read_int(b, "attention.head_count_kv", h->n_head, 1, h->n_head);
+}
+
+/* Reads the heads' size, when their numbers are known. */
+static void read_heads(chord_builder *b)
+{
+    chord_hparams *h = b->hparams;
     h->head_dim = chord_read_int(b, "attention.key_length", h->n_embd / h->n_head, LEAST_HEAD, MOST_HEAD);
     int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, LEAST_HEAD,
                                                 MOST_HEAD);
@@ -231,6 +250,37 @@ void chord_read_hparams(chord_builder *b)
         b->status = chord_fail(b->error, CHORD_UNSUPPORTED_ARCHITECTURE,
                                "keys of %d and values of %d elements per head; both must be equal",
                                h->head_dim, value_length);
+}
+
+void chord_read_hparams(chord_builder *b)
+{
+    chord_hparams *h = b->hparams;
+    read_sizes(b);
+    h->n_ff = chord_read_int(b, "feed_forward_length", CHORD_REQUIRED, 1, MOST_WIDTH);
+    h->n_head = chord_read_int(b, "attention.head_count", CHORD_REQUIRED, 1, CHORD_MAX_HEADS);
+    h->n_kv = chord_read_int(b, "attention.head_count_kv", h->n_head, 1, h->n_head);
+    read_heads(b);
+}
+
+void chord_read_hybrid(chord_builder *b)
+{
+    chord_hparams *h = b->hparams;
+    read_sizes(b);
+    h->n_layer -= chord_read_int(b, "nextn_predict_layers", 0, 0, h->n_layer - 1);
+    h->n_ff = chord_read_int_used(b, "feed_forward_length", CHORD_REQUIRED, MOST_WIDTH);
+    h->n_head = chord_read_int_used(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
+    h->n_kv = chord_read_int_used(b, "attention.head_count_kv", h->n_head, h->n_head);
+    if (b->status == CHORD_OK && h->n_head && h->n_kv) read_heads(b);
+    b->hparams->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""),
+                                            CHORD_EPSILON);
+}
+
+void chord_need_attention(chord_builder *b)
+{
+    if (!b->hparams->n_head || !b->hparams->n_kv)
+        chord_build_fail(b, CHORD_INVALID_GGUF, "no layer has heads according to the key",
+                         b->hparams->n_head ? "attention.head_count_kv" : "attention.head_count",
+                         b->hparams->n_head ? 23 : 20);
 }
 
 static int32_t find_tensor(const chord_builder *b, const char *name, size_t n)

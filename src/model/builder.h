@@ -50,6 +50,9 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
 /* The same for a key that may hold an array: the integer (or bool) of one layer. */
 int32_t chord_read_int_at(chord_builder *b, const char *suffix, int32_t layer, int32_t fallback,
                           int32_t least, int32_t most);
+/* The same for a key that holds 0 for the layers that don't use it: returns the integer of all others, which
+ * must be equal; 0 when there are none. */
+int32_t chord_read_int_used(chord_builder *b, const char *suffix, int32_t fallback, int32_t most);
 /* Returns whether the key is there and holds an array. */
 int chord_read_is_array(chord_builder *b, const char *suffix);
 /* Bounds of a number; `text` describes them in an error. No range includes an infinity or a NaN. */
@@ -76,6 +79,12 @@ int chord_read_is(chord_builder *b, const char *suffix, const char *text);
 /* Reads block_count, embedding_length, head counts and sizes, feed_forward_length, context_length and the
  * number of tokens into b->hparams, and checks each against its bounds. */
 void chord_read_hparams(chord_builder *b);
+/* The same, and the RMS norm's epsilon, for a model some of whose layers have no attention or no
+ * feed-forward: their numbers are 0. n_head, n_kv and n_ff are 0 when no layer has any; head_dim is then
+ * unknown. n_layer doesn't count the blocks of nextn_predict_layers, which come last. */
+void chord_read_hybrid(chord_builder *b);
+/* Fails when no layer has attention. */
+void chord_need_attention(chord_builder *b);
 
 /* ---- tensors -------------------------------------------------------------------------------------- */
 /* LOOKUP: rows are looked up; the matrix stays in file order unless it is also multiplied. WIDE: a small
@@ -117,6 +126,14 @@ chord_slots chord_slots_new(chord_builder *b);
 chord_rope chord_rope_of(chord_builder *b, int32_t style);
 /* The magnitude of YaRN for a context extended `factor` times; log_multiplier 0: the key isn't there. */
 float chord_yarn_magnitude(float factor, float log_multiplier);
+
+/* out = the convolution of in, `width` channels wide, over `kernel` tokens, with a new state; its tensors
+ * are <stem>.weight and <stem>.bias if the file has it. */
+void chord_emit_conv(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t out,
+                     int32_t width, int32_t kernel);
+/* out = activation(gate) * up; `out` may equal either. */
+void chord_emit_glu_of(chord_builder *b, int32_t layer, int32_t gate, int32_t up, int32_t out, int32_t width,
+                       int32_t activation);
 
 /* x = embeddings of the tokens * scale. */
 void chord_emit_embed(chord_builder *b, int32_t x, float scale);

@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
+import { HYBRIDS } from './hybrids.mjs';
 
 /** ggml's numbers of the types, and the elements and bytes of a block. */
 const TYPES = { F32: [0, 1, 4], Q8_0: [8, 32, 34], Q4_K: [12, 256, 144], Q6_K: [14, 256, 210] };
@@ -21,7 +22,9 @@ const LOGIT_STD = 4;
  *   fused   queries, keys and values are one matrix
  *   bias    parts of a layer that have a bias
  *   keys    further metadata; a name that begins with '.' gets the architecture's name in front
- *   extra   further tensors: [name, shape, kind] */
+ *   extra   further tensors: [name, shape, kind]
+ *   mixer   a function of the layer and the shape: the tensors that a layer has in the place of attention
+ *   outNorm the last norm's name */
 const BEFORE = { pre: true, post: false, ffnNorm: 'ffn_norm' };
 const AFTER = { pre: false, post: true, ffnNorm: undefined };
 const ALL = ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_up', 'ffn_down'];
@@ -145,6 +148,7 @@ export const FAMILIES = {
     layers: 4,
     keys: { '.attention.sliding_window': 16, '.logit_scale': 0.7 },
   },
+  ...HYBRIDS,
 };
 
 // ---- numbers
@@ -321,7 +325,9 @@ function tensorsOf(f, shape) {
   for (let i = 0; i < layers; i++) {
     const p = `blk.${i}.`;
     if (f.pre !== false) norm(`${p}attn_norm`, embd);
-    if (f.fused) matrix(p, 'attn_qkv', embd, (heads + 2 * kv) * dim, 1.6);
+    const mixer = f.mixer?.(i, shape);
+    if (mixer) out.push(...mixer.map(([name, ...rest]) => [p + name, ...rest]));
+    else if (f.fused) matrix(p, 'attn_qkv', embd, (heads + 2 * kv) * dim, 1.6);
     else
       for (const [name, rows, gain] of [
         ['q', heads * dim, 2.5],
@@ -331,12 +337,12 @@ function tensorsOf(f, shape) {
         // prettier-ignore
         matrix(p, `attn_${name}`, embd, rows, gain);
     const wide = f.qk === 'row';
-    if (f.qk) {
+    if (f.qk && !mixer) {
       out.push([`${p}attn_q_norm.weight`, [wide ? heads * dim : dim], 'norm', 1.6]);
       out.push([`${p}attn_k_norm.weight`, [wide ? kv * dim : dim], 'norm', 1.6]);
     }
     if (f.sub) out.push([`${p}attn_sub_norm.weight`, [heads * dim], 'norm', 1]);
-    matrix(p, 'attn_output', heads * dim, embd, 1);
+    if (!mixer) matrix(p, 'attn_output', heads * dim, embd, 1);
     if (f.post) norm(`${p}post_attention_norm`, embd);
     if (f.ffnNorm) norm(p + f.ffnNorm, embd);
     if (f.gate === 'fused') matrix(p, 'ffn_up', embd, 2 * ff, 1.3);
@@ -348,7 +354,7 @@ function tensorsOf(f, shape) {
     matrix(p, 'ffn_down', ff, embd, 1.5);
     if (f.post) norm(`${p}post_ffw_norm`, embd);
   }
-  norm('output_norm', embd, f.tied ? 'signed norm' : 'norm');
+  norm(f.outNorm ?? 'output_norm', embd, f.tied ? 'signed norm' : 'norm');
   if (!f.tied) out.push(['output.weight', [embd, N_VOCAB], 'matrix', LOGIT_STD]);
   if (f.outputBias) out.push(['output.bias', [N_VOCAB], 'bias', 0.1]);
   for (const [name, size, kind] of f.extra ?? [])
@@ -366,9 +372,9 @@ function typeOf(name, kind, isMixed) {
 function dataOf(model, name, shape, kind, gain, type) {
   const next = generator(`${model}|${name}`);
   const n = shape.reduce((product, size) => product * size, 1);
-  const std = kind === 'matrix' ? gain / Math.sqrt(shape[0]) : gain;
+  const std = kind === 'matrix' || kind === 'table' ? gain / Math.sqrt(shape[0]) : gain;
   if (type !== 'F32') return blocks(type, n, next, std);
-  const x = normals(n, next, kind === 'matrix' || kind === 'bias' || kind === 'embedding' ? std : 0.1);
+  const x = normals(n, next, /matrix|table|bias|embedding/.test(kind) ? std : 0.1);
   if (kind.endsWith('norm'))
     x.forEach((v, i) => (x[i] = gain * (1 + v) * (kind === 'norm' || next() & 1 ? 1 : -1)));
   if (kind === 'factors') x.forEach((_, i) => (x[i] = 1 + i * (name.includes('long') ? 0.75 : 0.125)));
@@ -376,8 +382,8 @@ function dataOf(model, name, shape, kind, gain, type) {
   return Buffer.from(x.buffer);
 }
 
-/** The bytes of a model: NAME, or NAME.mix with quantised matrices. */
-export function modelOf(name) {
+/** The bytes of a model: NAME, or NAME.mix with quantised matrices. `changes` takes the place of metadata. */
+export function modelOf(name, changes = {}) {
   const [stem, suffix] = name.split('.');
   const isMixed = suffix === 'mix';
   const family = { ...BEFORE, ...FAMILIES[stem] };
@@ -398,7 +404,9 @@ export function modelOf(name) {
     [`.attention.${epsilon}`]: 1e-5,
     ...family.keys,
     ...vocabulary(),
+    ...changes,
   };
+  for (const key of Object.keys(keys)) if (keys[key] === undefined) delete keys[key];
   const tensors = tensorsOf(family, shape).map(([tensor, size, kind, gain]) => {
     const type = typeOf(tensor, kind, isMixed);
     return { tensor, size, type, data: dataOf(name, tensor, size, kind, gain, type) };

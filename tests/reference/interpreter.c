@@ -280,6 +280,7 @@ static double gelu(const interpreter *t, double x)
 
 static double activation(const interpreter *t, int32_t kind, double x)
 {
+    if (kind == CHORD_ACTIVATION_NONE) return x;
     if (kind == CHORD_ACTIVATION_RELU) return x > 0 ? x : 0;
     if (kind == CHORD_ACTIVATION_RELU_SQUARED) return x > 0 ? x * x : 0;
     return kind == CHORD_ACTIVATION_SILU ? x / (1 + exp(-x)) : gelu(t, x);
@@ -364,6 +365,7 @@ static void add(const interpreter *t, const chord_op *op)
 static void short_conv(const interpreter *t, const chord_op *op)
 {
     int32_t const width = op->short_conv.width, n_past = op->short_conv.kernel - 1;
+    float *bias = op->weight[1] == CHORD_NONE ? NULL : weight_row(t, op->weight[1], 0);
     for (int32_t c = 0; c < width; c++) {
         float *w = weight_row(t, op->weight[0], c);
         for (int32_t r = 0; r < t->batch->n_tokens; r++) {
@@ -374,10 +376,11 @@ static void short_conv(const interpreter *t, const chord_op *op)
                 sum += before ? (double)w[j] * before[j * width] : 0;
                 after[j * width] = j + 1 == n_past ? x : before ? before[(j + 1) * width] : 0;
             }
-            row_of(t, op->out[0], r)[c] = sum + (double)w[n_past] * x;
+            row_of(t, op->out[0], r)[c] = sum + (double)w[n_past] * x + (bias ? (double)bias[c] : 0);
         }
         free(w);
     }
+    free(bias);
 }
 
 static void acquire(const interpreter *t, const chord_op *op) { (void)t, (void)op; }

@@ -137,7 +137,7 @@ export const OpKind = {
   ACTIVATE: 14,
   /** out[0][t] = cap * tanh(out[0][t] / cap) */
   SOFTCAP: 15,
-  /** out[0][t][c] = sum over j of weight[0][c][j] * in[0][t - kernel + 1 + j][c] */
+  /** out[0][t][c] = sum over j of weight[0][c][j] * in[0][t - kernel + 1 + j][c] + weight[1][c] */
   SHORT_CONV: 16,
   /** out[0][t] *= factor * weight[0][0] */
   SCALE: 17,
@@ -193,6 +193,7 @@ export const Activation = {
   SILU: 1,
   GELU: 2,
   RELU: 3,
+  NONE: 7,
 } as const;
 export type Activation = (typeof Activation)[keyof typeof Activation];
 

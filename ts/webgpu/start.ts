@@ -8,6 +8,7 @@ import type { Features, Matrix } from './dispatch.js';
 import type { GpuExecutor } from './executor.js';
 import type { Pipelines } from './pipelines.js';
 import type { Fault, SelfTest } from './self-test.js';
+import { whatLacks } from './lacks.js';
 import type { Uploader } from './upload.js';
 
 /** What a device is taken for after a fault: as if it lacked what went wrong. */
@@ -60,9 +61,14 @@ export class GpuStart {
     gpu.opened.device.addEventListener('uncapturederror', ({ error }) => (this.#fault ??= error.message));
   }
 
-  /** Allocates the matrices of a program that is planned. Throws as Uploader.open(). */
+  /**
+   * Allocates the matrices of a program that is planned. Throws as Uploader.open(), and `no-webgpu` where a
+   * kernel is missing.
+   */
   static async open(gpu: OpenGpu, program: Pick<Program, 'ops' | 'tensors'>): Promise<GpuStart> {
     const { module, opened } = gpu;
+    const lack = whatLacks(program);
+    if (lack !== undefined) throw new ChordError('no-webgpu', `the backend lacks a kernel for ${lack}`);
     const pipelines = new module.Pipelines(opened.device, opened.features);
     const uploader = await module.Uploader.open({ ...opened, pipelines, ...module.weightsOf(program) });
     return new GpuStart(gpu, pipelines, uploader);
