@@ -70,12 +70,13 @@ const activations = {
   2: gelu,
   3: (x) => Math.max(x, 0),
   4: (x) => Math.max(x, 0) ** 2,
+  5: (x) => 1 / (1 + Math.exp(-x)),
 };
 // WGSL: exp(z) is right to 3 + 2|z| units of its last place (2 EPS each), z itself to 4 EPS |z| (GELU's
 // polynomial), a division to 2.5 units. So logistic(z) has a relative error of at most (6|z| + 6 + 4|z| + 8)
 // EPS where its exp counts. |z| is at most 80 at work, because beyond it the result is below 1e-33.
 const activationBound = (x, kind) => {
-  const z = kind === 3 ? 0 : kind === 1 ? Math.abs(x) : 1.6 * Math.abs(x + 0.044715 * x ** 3);
+  const z = kind === 3 ? 0 : kind === 1 || kind === 5 ? Math.abs(x) : 1.6 * Math.abs(x + 0.044715 * x ** 3);
   return (10 * Math.min(z, 80) + 14) * EPS * Math.abs(activations[kind](x)) + 1e-30;
 };
 // Values where exp overflows, and ordinary ones.
@@ -192,7 +193,7 @@ onEach('add leaves what is behind the width', async ({ device, ...b }) => {
 });
 
 onEach('glu and activate, all activations, where exp overflows too', async ({ device, ...b }) => {
-  for (const activation of [1, 2, 3, 4]) {
+  for (const activation of [1, 2, 3, 4, 5]) {
     const [n, width] = [3, 301];
     const [gate, up] = [withHard(n * width, 8), floats(n * width)];
     const [out, own] = [slotOf(device, n, width), slotOf(device, n, width, gate)];
@@ -219,6 +220,27 @@ onEach('glu and activate, all activations, where exp overflows too', async ({ de
       `glu ${activation}`,
     );
   }
+});
+
+onEach('the GLU of gpt-oss has bounds for gate and up', async ({ device, ...b }) => {
+  const [n, width] = [2, 301];
+  const [gate, up] = [withHard(n * width, 8), withHard(n * width, 9).reverse()];
+  const slots = { gate: slotOf(device, n, width, gate), up: slotOf(device, n, width, up) };
+  const out = slotOf(device, n, width);
+  const dispatch = b.glu({ label: 'glu', ...slots, out, width, activation: 6 });
+  await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
+  const want = Array.from(gate, (g, i) => {
+    const x = Math.min(g, 7);
+    return (x / (1 + Math.exp(-1.702 * x))) * (Math.min(Math.max(up[i], -7), 7) + 1);
+  });
+  // As of SiLU with z = 1.702 x, whose factor is rounded; y + 1 loses at most 8 units of the last place.
+  const bound = (i) => {
+    const x = Math.min(gate[i], 7);
+    const size = Math.abs(x / (1 + Math.exp(-1.702 * x)));
+    const most = (10 * Math.min(Math.abs(1.702 * x), 80) + 20) * EPS;
+    return size * (8 * EPS + most * Math.abs(want[i] / (size || 1))) + most * Math.abs(want[i]) + 1e-29;
+  };
+  close(await rowsOf(device, out, n), want, bound, 'glu 6');
 });
 
 onEach('softcap', async ({ device, ...b }) => {

@@ -73,12 +73,12 @@ const STAGED_TOKENS = 64;
 const u32 = (value: number): Param => ({ u32: value });
 
 /** Workgroups in x and y: more than a dimension holds are spread over both, the last row may be too long. */
-function spread(count: number): [number, number] {
+export function spread(count: number): [number, number] {
   const y = Math.ceil(count / MOST_GROUPS);
   return y <= 1 ? [count, 1] : [Math.ceil(count / y), y];
 }
 
-const sameView = (a: View, b: View): boolean =>
+export const sameView = (a: View, b: View): boolean =>
   a.buffer === b.buffer && (a.offset ?? 0) === (b.offset ?? 0) && a.size === b.size;
 
 /** A segment's rows within one part of its matrix. */
@@ -244,7 +244,7 @@ const tilesOf = (pieces: readonly Piece[], tile: number): number =>
   pieces.reduce((sum, { rows }) => sum + Math.ceil(rows.count / tile), 0);
 
 /** Threads that share a row: a power of two, at most one per group of 32 elements where that is possible. */
-function lanesFor(nIn: number): number {
+export function lanesFor(nIn: number): number {
   const groups = Math.ceil(nIn / 32);
   return groups <= 16 ? 16 : groups <= 64 ? 32 : 64;
 }

@@ -4,7 +4,15 @@
 import type { BatchShape, Dispatch, Param, Slot, Vector, View } from './dispatch.js';
 
 /** The numbers of program.h (CHORD_ACTIVATION_*, CHORD_ROPE_*). */
-export const Activation = { silu: 1, gelu: 2, relu: 3, reluSquared: 4 } as const;
+export const Activation = {
+  silu: 1,
+  gelu: 2,
+  relu: 3,
+  reluSquared: 4,
+  /** Of GLU alone, as the next. */
+  sigmoid: 5,
+  swigluOai: 6,
+} as const;
 export const RopeStyle = { norm: 0, neox: 1 } as const;
 
 /** Which rows an op works on: a row for each token of the batch, or for each output row. */
@@ -146,6 +154,43 @@ export function softcap(
     overrides: { CAP: o.cap, Y_STRIDE: o.out.stride },
     buffers: [o.out.view],
   });
+}
+
+/** out = out * logistic(element 0 of input) */
+export function gate(
+  o: Common & { readonly input: Slot; readonly out: Slot; readonly width: number },
+): Dispatch {
+  return elementwise(o, 'gate', o.width, {
+    overrides: { X_STRIDE: o.input.stride, Y_STRIDE: o.out.stride },
+    buffers: [o.input.view, o.out.view],
+  });
+}
+
+/** out (+)= the weighted sum of `input`'s nUsed rows of `width` a token. `route`: what ROUTE wrote. */
+export function combine(
+  o: Common & {
+    readonly input: Slot;
+    readonly route: Slot;
+    readonly out: Slot;
+    readonly width: number;
+    readonly nUsed: number;
+    readonly add: boolean;
+  },
+): Dispatch {
+  const { input, route, out, width, nUsed, add, rowsOf } = o;
+  return {
+    ...elementwise(o, 'combine', width, {
+      overrides: {
+        N_USED: nUsed,
+        ADD: Number(add),
+        X_STRIDE: input.stride,
+        ROUTE_STRIDE: route.stride,
+        Y_STRIDE: out.stride,
+      },
+      buffers: [input.view, route.view, out.view],
+    }),
+    work: (batch) => ({ madds: rowsIn(batch, rowsOf) * width * nUsed, bytes: 0 }),
+  };
 }
 
 /** Numbers of KIND in map.wgsl. */

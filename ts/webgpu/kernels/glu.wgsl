@@ -13,6 +13,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let at = id.y * (Y_STRIDE / 4) + id.x;
-  let z = activation(gate[id.y * (GATE_STRIDE / 4) + id.x]) * up[id.y * (UP_STRIDE / 4) + id.x];
+  let z = gated(gate[id.y * (GATE_STRIDE / 4) + id.x], up[id.y * (UP_STRIDE / 4) + id.x]);
   y[at] = select(y[at], z, inside(id.x, WIDTH));
 }

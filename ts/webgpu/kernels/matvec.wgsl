@@ -105,7 +105,7 @@ fn main(
       if (GLU == 1u) {
         let gate = biased(product, segment.has_bias, segment.bias + row);
         let up = biased(scale * total((r + TEAM_ROWS) * TOKENS + t, team, i), BIAS1, p.bias1 + row);
-        put(0u, (first_token + t) * segment.stride + segment.out + row, activation(vec4f(gate)).x * up);
+        put(0u, (first_token + t) * segment.stride + segment.out + row, gated(vec4f(gate), vec4f(up)).x);
       } else {
         finish(segment, row, first_token + t, product);
       }
