@@ -163,6 +163,8 @@ static chord_status read_special(const reader *r, chord_vocab_source *s)
     CHORD_TRY(read_bool(r, KEY("add_bos_token"), &s->add_bos));
     CHORD_TRY(read_bool(r, KEY("add_eos_token"), &s->add_eos));
     CHORD_TRY(read_bool(r, KEY("add_space_prefix"), &s->add_space_prefix));
+    CHORD_TRY(read_bool(r, KEY("normalizer.lowercase"), &s->lowercase));
+    CHORD_TRY(read_bool(r, KEY("normalizer.strip_accents"), &s->strip_accents));
     return read_bool(r, KEY("remove_extra_whitespaces"), &s->remove_extra_whitespaces);
 }
 

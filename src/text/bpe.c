@@ -295,5 +295,5 @@ static void put_text(chord_bytes_out *o, const uint8_t *text, uint32_t n)
 }
 
 const chord_text_kind chord_text_bpe = {
-    CHORD_VOCAB_BPE, "gpt2", check, lay_out, build, set_defaults, most_scratch, begin, step, put_text,
+    CHORD_VOCAB_BPE, "gpt2", check, lay_out, build, set_defaults, NULL, most_scratch, begin, step, put_text,
 };

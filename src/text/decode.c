@@ -16,6 +16,15 @@ void bytes_put(chord_bytes_out *o, const void *bytes, size_t n)
     o->n += n;
 }
 
+void bytes_put_blanks(chord_bytes_out *o, const uint8_t *text, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        bool const is_blank = is_blank_letter(text + i, n - i);
+        bytes_put(o, is_blank ? (const uint8_t *)" " : text + i, 1);
+        if (is_blank) i += 2;
+    }
+}
+
 static uint8_t hex(uint8_t c) { return (uint8_t)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10); }
 
 static void put_token(chord_bytes_out *o, const chord_vocab *v, int32_t id)

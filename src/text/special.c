@@ -154,6 +154,13 @@ static void set_strip_after(chord_vocab *v)
     }
 }
 
+/* The file's id, else the kind's default if the vocabulary has it. */
+static void set_id(const chord_vocab *v, int32_t *id, int32_t given)
+{
+    if (given >= 0) *id = given;
+    if (*id >= v->n_tokens) *id = -1;
+}
+
 static chord_status set_ids(chord_vocab *v, const chord_vocab_source *s, chord_error *error)
 {
     const struct {
@@ -172,28 +179,24 @@ static chord_status set_ids(chord_vocab *v, const chord_vocab_source *s, chord_e
             return chord_fail(error, CHORD_INVALID_GGUF,
                               "tokenizer.ggml.%s_token_id is %d, the vocabulary has %d tokens", given[i].name,
                               given[i].id, v->n_tokens);
+    v->bos = v->eos = v->unk = v->sep = v->pad = -1;
     v->kind->set_defaults(v);
-    if (s->bos >= 0 || v->bos >= v->n_tokens) v->bos = s->bos;
-    if (s->eos >= 0 || v->eos >= v->n_tokens) v->eos = s->eos;
-    if (s->unk >= 0) v->unk = s->unk;
-    v->pad = s->pad;
+    set_id(v, &v->bos, s->bos);
+    set_id(v, &v->eos, s->eos);
+    set_id(v, &v->unk, s->unk);
+    set_id(v, &v->sep, s->sep);
+    set_id(v, &v->pad, s->pad);
     if (s->add_bos >= 0) v->add_bos = s->add_bos;
+    if (s->add_eos >= 0) v->add_eos = s->add_eos;
     if (s->add_space_prefix >= 0) v->add_space_prefix = s->add_space_prefix;
-    v->add_eos = s->add_eos > 0;
+    v->first = v->add_bos ? v->bos : -1;
+    v->last = v->add_eos ? v->eos : -1;
+    if (v->kind->set_ends) v->kind->set_ends(v);
     return CHORD_OK;
 }
 
 /* ---- the sorted lists -------------------------------------------------------------------------- */
 
-/* Returns -1, 0 or 1: the lexicographic order of the bytes. */
-static int compare_texts(const chord_vocab *v, int32_t a, int32_t b)
-{
-    const uint8_t *p = token_text(v, a), *q = token_text(v, b);
-    uint32_t const n_p = token_bytes(v, a), n_q = token_bytes(v, b);
-    for (uint32_t i = 0; i < n_p && i < n_q; i++)
-        if (p[i] != q[i]) return p[i] < q[i] ? -1 : 1;
-    return n_p < n_q ? -1 : n_p > n_q;
-}
 static bool by_length(const chord_vocab *v, int32_t a, int32_t b)
 {
     uint32_t const n_a = token_bytes(v, a), n_b = token_bytes(v, b);
@@ -201,31 +204,7 @@ static bool by_length(const chord_vocab *v, int32_t a, int32_t b)
 }
 static bool by_text(const chord_vocab *v, int32_t a, int32_t b)
 {
-    return compare_texts(v, v->specials[a], v->specials[b]) < 0;
-}
-
-static void sift(const chord_vocab *v, int32_t *list, int32_t at, int32_t n,
-                 bool (*before)(const chord_vocab *, int32_t, int32_t))
-{
-    int32_t const item = list[at];
-    for (int32_t child; (child = at * 2 + 1) < n; at = child) {
-        if (child + 1 < n && before(v, list[child], list[child + 1])) child++;
-        if (!before(v, item, list[child])) break;
-        list[at] = list[child];
-    }
-    list[at] = item;
-}
-/* Heapsort: n log n for any file. */
-static void sort(const chord_vocab *v, int32_t *list, int32_t n,
-                 bool (*before)(const chord_vocab *, int32_t, int32_t))
-{
-    for (int32_t i = n / 2; i-- > 0;) sift(v, list, i, n, before);
-    for (int32_t i = n; i-- > 1;) {
-        int32_t const last = list[i];
-        list[i] = list[0];
-        list[0] = last;
-        sift(v, list, 0, i, before);
-    }
+    return vocab_text_before(v, v->specials[a], v->specials[b]);
 }
 
 chord_status special_build(chord_vocab *v, const chord_vocab_source *s, chord_error *error)
@@ -240,14 +219,14 @@ chord_status special_build(chord_vocab *v, const chord_vocab_source *s, chord_er
         }
     v->strips_after_special = s->strip_after_special;
     if (v->strips_after_special) set_strip_after(v);
-    sort(v, v->specials, v->n_specials, by_length);
+    vocab_sort(v, v->specials, v->n_specials, by_length);
     chord_zero(v->special_starts, sizeof v->special_starts);
     for (int32_t i = 0; i < v->n_specials; i++) {
         uint8_t const first = *token_text(v, v->specials[i]);
         v->special_starts[first >> 5] |= 1u << (first & 31);
         v->specials_by_text[i] = i;
     }
-    sort(v, v->specials_by_text, v->n_specials, by_text);
+    vocab_sort(v, v->specials_by_text, v->n_specials, by_text);
     return CHORD_OK;
 }
 

@@ -11,7 +11,6 @@
 #include "merge.h"
 #include "tables.h"
 
-static const char SPACE[] = "\xE2\x96\x81";
 enum { SPACE_BYTE = ' ' }; /* represents U+2581 in joints: the escaped text has no blank */
 
 /* ---- the tables -------------------------------------------------------------------------------- */
@@ -40,7 +39,6 @@ static uint32_t order_of_score(float score)
     return key == MERGE_NONE ? key - 1 : key;
 }
 
-static bool is_space(const uint8_t *p, size_t n) { return n >= 3 && chord_equal(p, SPACE, 3); }
 static void join(chord_vocab *v, uint32_t left, uint32_t right)
 {
     v->joints[left * 8 + right / 32] |= 1u << right % 32;
@@ -55,7 +53,8 @@ static bool is_joint(const chord_vocab *v, uint32_t left, uint32_t right)
 static void add_joints(chord_vocab *v, const uint8_t *p, uint32_t n)
 {
     for (uint32_t i = 1; i < n; i++) {
-        bool const is_after = i >= 3 && is_space(p + i - 3, 3), is_before = is_space(p + i, n - i);
+        bool const is_after = i >= 3 && is_blank_letter(p + i - 3, 3),
+                   is_before = is_blank_letter(p + i, n - i);
         join(v, p[i - 1], p[i]);
         if (is_after) join(v, SPACE_BYTE, p[i]);
         if (is_before) join(v, p[i - 1], SPACE_BYTE);
@@ -140,7 +139,7 @@ static uint32_t next_character(const chord_tokenizer *t, const line *l, place *a
     uint32_t n = 0;
     for (uint32_t wanted = 1; n < wanted && at->i < l->n;) {
         uint8_t const c = l->has_prefix && at->i == 0 ? ' ' : t->text[t->at + at->i - l->has_prefix];
-        bytes[n] = c == ' ' ? (uint8_t)SPACE[at->sub] : c;
+        bytes[n] = c == ' ' ? (uint8_t)BLANK_LETTER[at->sub] : c;
         if (n++ == 0) wanted = character_bytes(bytes[0]);
         if (c == ' ' && at->sub < 2) at->sub++;
         else *at = (place){ at->i + 1, 0 };
@@ -156,7 +155,7 @@ static bool scan(chord_tokenizer *t, line *l)
         uint8_t bytes[4];
         place next = l->end;
         uint32_t const n = next_character(t, l, &next, bytes);
-        bool const is_blank = n == 3 && is_space(bytes, 3);
+        bool const is_blank = n == 3 && is_blank_letter(bytes, 3);
         if (l->count && !is_joint(t->v, l->last, is_blank ? SPACE_BYTE : bytes[0])) break;
         l->last = is_blank ? SPACE_BYTE : bytes[n - 1];
         l->end = next;
@@ -264,18 +263,7 @@ static int32_t step(chord_tokenizer *t)
     }
 }
 
-/* ---- ids to text ------------------------------------------------------------------------------- */
-
-/* Converts U+2581 back to blanks. */
-static void put_text(chord_bytes_out *o, const uint8_t *text, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        bool const is_blank = is_space(text + i, n - i);
-        bytes_put(o, is_blank ? (const uint8_t *)" " : text + i, 1);
-        if (is_blank) i += 2;
-    }
-}
-
 const chord_text_kind chord_text_spm = {
-    CHORD_VOCAB_SPM, "llama", check, lay_out, build, set_defaults, most_scratch, begin, step, put_text,
+    CHORD_VOCAB_SPM, "llama", check, lay_out,          build, set_defaults, NULL,
+    most_scratch,    begin,   step,  bytes_put_blanks,
 };

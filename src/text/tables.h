@@ -27,11 +27,20 @@ typedef struct chord_merge_rule {
     int32_t left, right, id;
 } chord_merge_rule; /* left -1: never applies */
 
+/* Ids in the order of their texts: sorted.c. */
+typedef struct vocab_list {
+    int32_t *ids;
+    int32_t n;
+} vocab_list;
+
 struct chord_vocab {
     const chord_text_kind *kind;
     int32_t n_tokens, n_merges, n_specials, n_user;
-    int32_t bos, eos, unk, pad;
+    int32_t bos, eos, unk, sep, pad;
+    int32_t first, last;          /* CHORD_ADD_SPECIAL puts them around a text; -1: none */
     bool add_bos, add_eos, add_space_prefix, strips_after_special;
+    bool lowers, strips_accents;  /* WordPiece */
+    vocab_list by_text;           /* WordPiece: all tokens */
     const chord_pre *pre;         /* BPE */
     uint8_t *texts;               /* token texts as in the file, back to back */
     uint32_t *offsets;            /* n_tokens + 1: token i is [offsets[i], offsets[i + 1]) of `texts` */
@@ -75,6 +84,22 @@ typedef struct vocab_records {
     uint64_t left;
 } vocab_records;
 bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n);
+
+/* sorted.c. vocab_sort() is a heapsort: n log n for any file. */
+typedef bool vocab_before(const chord_vocab *v, int32_t a, int32_t b);
+bool vocab_text_before(const chord_vocab *v, int32_t a, int32_t b);
+void vocab_sort(const chord_vocab *v, int32_t *list, int32_t n, vocab_before *before);
+
+/* A walk through the texts of a list sorted by text: the `depth` bytes walked are the beginning of the texts
+ * list[low, high). vocab_walk_on() walks one byte further and returns false if no text continues with it.
+ * vocab_walk_token() returns the token whose text is what was walked, or -1. */
+typedef struct vocab_walk {
+    int32_t low, high;
+    uint32_t depth;
+} vocab_walk;
+vocab_walk vocab_walk_begin(const vocab_list *list);
+bool vocab_walk_on(const chord_vocab *v, const vocab_list *list, vocab_walk *w, uint8_t byte);
+int32_t vocab_walk_token(const chord_vocab *v, const vocab_list *list, const vocab_walk *w);
 
 /* For lay_out functions: allocates v->field in `a`. If `a` only counts, the pointer means nothing. */
 #define VOCAB_TAKE(v, field, count, size, align, a)                          \
@@ -164,6 +189,14 @@ typedef struct chord_bytes_out {
     bool strip; /* omit the next byte if it is a blank */
 } chord_bytes_out;
 void bytes_put(chord_bytes_out *o, const void *bytes, size_t n);
+/* Writes a text with blanks in the place of each U+2581. */
+void bytes_put_blanks(chord_bytes_out *o, const uint8_t *text, uint32_t n);
+
+#define BLANK_LETTER "\xE2\x96\x81" /* U+2581, a blank in token texts */
+static inline bool is_blank_letter(const uint8_t *p, size_t n)
+{
+    return n >= 3 && chord_equal(p, BLANK_LETTER, 3);
+}
 
 /* A tokenizer kind: one file that defines one chord_text_kind, and one line in vocab.c's list. */
 struct chord_text_kind {
@@ -176,8 +209,10 @@ struct chord_text_kind {
      * table text -> id are ready when build is called. */
     bool (*lay_out)(chord_vocab *v, const chord_vocab_source *s, chord_arena *a);
     chord_status (*build)(chord_vocab *v, const chord_vocab_source *s, chord_error *error);
-    /* Sets bos, eos, unk (-1: none), add_bos and add_space_prefix for a file without these keys. */
+    /* Sets the ids (-1 before), add_bos, add_eos and add_space_prefix for a file without these keys. */
     void (*set_defaults)(chord_vocab *v);
+    /* Changes v->first and v->last, which add_bos and add_eos have set. May be NULL. */
+    void (*set_ends)(chord_vocab *v);
 
     /* Returns the maximum scratch for a stretch of n bytes. */
     uint64_t (*most_scratch)(const chord_vocab *v, uint64_t n);
@@ -191,7 +226,7 @@ struct chord_text_kind {
     void (*put_text)(chord_bytes_out *o, const uint8_t *text, uint32_t n);
 };
 
-extern const chord_text_kind chord_text_spm, chord_text_bpe;
+extern const chord_text_kind chord_text_spm, chord_text_bpe, chord_text_wordpiece;
 
 /* GPT-2's alphabet has a printable code point for every byte. Bytes 0x21..0x7E, 0xA1..0xAC and 0xAE..0xFF
  * are their own letters. The others are U+0100, U+0101, ... in order. */

@@ -107,10 +107,10 @@ static int32_t put_special(chord_tokenizer *t)
     return TOKENIZER_DONE;
 }
 
-static int32_t put_end(chord_tokenizer *t, bool adds, int32_t id, int32_t next)
+static int32_t put_end(chord_tokenizer *t, int32_t id, int32_t next)
 {
     if (!ids_have_room(&t->out)) return TOKENIZER_MORE;
-    if ((t->flags & CHORD_ADD_SPECIAL) && adds && id >= 0) ids_put(&t->out, id);
+    if ((t->flags & CHORD_ADD_SPECIAL) && id >= 0) ids_put(&t->out, id);
     t->phase = next;
     return TOKENIZER_DONE;
 }
@@ -119,14 +119,14 @@ static int32_t advance(chord_tokenizer *t)
 {
     int32_t result = TOKENIZER_DONE;
     while (result == TOKENIZER_DONE) switch (t->phase) {
-        case BEGIN: result = put_end(t, t->v->add_bos, t->v->bos, FIND); break;
+        case BEGIN: result = put_end(t, t->v->first, FIND); break;
         case FIND: result = find(t); break;
         case MARK:
             if ((result = special_mark(t)) == TOKENIZER_DONE) t->phase = FIND;
             break;
         case STRETCH: result = tokenize_stretch(t); break;
         case SPECIAL: result = put_special(t); break;
-        case END: result = put_end(t, t->v->add_eos, t->v->eos, DONE); break;
+        case END: result = put_end(t, t->v->last, DONE); break;
         default: return TOKENIZER_DONE;
         }
     return result;

@@ -19,7 +19,7 @@ bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n)
 
 /* ---- kinds ------------------------------------------------------------------------------------- */
 
-static const chord_text_kind *const kinds[] = { &chord_text_spm, &chord_text_bpe };
+static const chord_text_kind *const kinds[] = { &chord_text_spm, &chord_text_bpe, &chord_text_wordpiece };
 
 /* Returns the kind with this number. No other code depends on the number. */
 static const chord_text_kind *kind_of(int32_t number)

@@ -5,6 +5,8 @@
  * tokenizer.c text -> ids, in slices: special tokens, then each stretch between them by the kind
  * spm.c       a kind: SentencePiece with scores, as llama.cpp's llm_tokenizer_spm does it
  * bpe.c       a kind: byte-level BPE over the pre-tokenizer's words; merges (left, right) -> (rank, id)
+ * wordpiece.c a kind: BERT's words, and the longest tokens that spell them; fold.c: lower case, base letters
+ * sorted.c    ids sorted by text, and the tokens that begin a text
  * merge.h     the line of symbols and the heap of pairs that both kinds merge with
  * pre.c       the pattern engine; pre_words.h: macros to write patterns with; pre_tables.c: the patterns
  * unicode.c   UTF-8 and general categories; unicode_tables.c: the categories in 4.5 kB, generated
@@ -24,7 +26,7 @@
 #include "../../include/chord.h" /* CHORD_ADD_SPECIAL ..., CHORD_TOKEN_* */
 #include <stdbool.h>
 
-enum { CHORD_VOCAB_SPM = 1, CHORD_VOCAB_BPE = 2 }; /* planned: WordPiece, Unigram */
+enum { CHORD_VOCAB_SPM = 1, CHORD_VOCAB_BPE = 2, CHORD_VOCAB_WORDPIECE = 3 }; /* planned: Unigram */
 
 /* ggml's token types */
 enum {
@@ -52,6 +54,7 @@ typedef struct chord_vocab_source {
     int32_t bos, eos, unk, sep, pad, eot, eom;
     int32_t fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep; /* the last three end a generation */
     int32_t add_bos, add_eos, add_space_prefix, remove_extra_whitespaces; /* 0, 1, or -1 when absent */
+    int32_t lowercase, strip_accents; /* WordPiece: 0, 1, or -1 when absent */
     int32_t strip_after_special;     /* 1: a special token swallows the white space after it (Phi-3 only) */
 } chord_vocab_source;
 

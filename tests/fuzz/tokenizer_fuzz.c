@@ -1,10 +1,11 @@
 /* tokenizer_fuzz.c: arbitrary bytes as a text, as a vocabulary and as a stream.
  *
- * The first byte, modulo 4, chooses how the rest of the input is used:
+ * The first byte, modulo 8, chooses how the rest of the input is used:
  *   0  a text for a small SentencePiece vocabulary
  *   1  a text for a small BPE vocabulary
  *   2  a vocabulary; its first 512 bytes are also the text
  *   3  a text stream with stop strings
+ *   4  a text for a small WordPiece vocabulary
  *
  * Checked, apart from crashes:
  *   scratch of chord_vocab_scratch() bytes is enough;
@@ -89,7 +90,9 @@ static void begin(int32_t kind)
                                  .add_bos = -1,
                                  .add_eos = -1,
                                  .add_space_prefix = -1,
-                                 .remove_extra_whitespaces = -1 };
+                                 .remove_extra_whitespaces = -1,
+                                 .lowercase = -1,
+                                 .strip_accents = -1 };
 }
 
 static chord_vocab *small_vocabulary(int is_bpe)
@@ -138,6 +141,30 @@ static chord_vocab *small_vocabulary(int is_bpe)
     } else {
         for (size_t i = 0; i < sizeof words / sizeof *words; i++) token(words[i], CHORD_TYPE_NORMAL);
     }
+    return built(&base);
+}
+
+static chord_vocab *small_wordpiece(void)
+{
+    static const char *const words[] = { BLANK_LETTER "a",
+                                         BLANK_LETTER "ab",
+                                         BLANK_LETTER "!",
+                                         BLANK_LETTER,
+                                         "a",
+                                         "b",
+                                         "abc",
+                                         "\xC3\xA9",
+                                         "\xE4\xB8\x80",
+                                         "$",
+                                         "\xC3" };
+    begin(CHORD_VOCAB_WORDPIECE);
+    token("[UNK]", CHORD_TYPE_CONTROL);
+    token("[CLS]", CHORD_TYPE_CONTROL);
+    token("[SEP]", CHORD_TYPE_CONTROL);
+    base.unk = 0;
+    base.bos = 1;
+    base.sep = 2;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) token(words[i], CHORD_TYPE_NORMAL);
     return built(&base);
 }
 
@@ -220,7 +247,9 @@ static void check_vocabulary(const uint8_t *p, size_t n)
     static const char *const pres[] = { "smollm", "gpt-2", "llama-bpe", "qwen2", "glm4", "no such" };
     uint8_t *copy = malloc(n);
     memcpy(copy, p, n);
-    begin(p[0] % 3);
+    begin(p[0] % 8);
+    base.lowercase = p[12] % 3 - 1;
+    base.strip_accents = p[13] % 3 - 1;
     base.pre = p[1] % 7 == 6 ? NULL : pres[p[1] % 7];
     base.n_pre = base.pre ? strlen(base.pre) : 0;
     base.n_tokens = p[2] % 64;
@@ -311,17 +340,19 @@ static void check_stream(const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static chord_vocab *spm, *bpe;
+    static chord_vocab *spm, *bpe, *wordpiece;
     if (!spm) {
         spm = small_vocabulary(0);
         bpe = small_vocabulary(1);
+        wordpiece = small_wordpiece();
     }
-    check(spm && bpe);
+    check(spm && bpe && wordpiece);
     if (n < 1) return 0;
-    switch (data[0] % 4) {
+    switch (data[0] % 8) {
     case 0: check_text(spm, data + 1, n - 1, 0); break;
     case 1: check_text(bpe, data + 1, n - 1, 1); break;
     case 2: check_vocabulary(data + 1, n - 1); break;
+    case 4: check_text(wordpiece, data + 1, n - 1, 0); break;
     default: check_stream(data + 1, n - 1);
     }
     return 0;

@@ -72,7 +72,9 @@ static inline tiny *tiny_new(int32_t kind)
                                  .add_bos = -1,
                                  .add_eos = -1,
                                  .add_space_prefix = -1,
-                                 .remove_extra_whitespaces = -1 };
+                                 .remove_extra_whitespaces = -1,
+                                 .lowercase = -1,
+                                 .strip_accents = -1 };
     return t;
 }
 
