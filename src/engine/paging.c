@@ -65,7 +65,7 @@ int32_t chord_session_lazy_rows(const chord_session *s, int32_t *triples, int32_
             if (n >= cap) continue;
             triples[3 * n] = i;
             triples[3 * n + 1] = row;
-            triples[3 * n + 2] = b->ids[row];
+            triples[3 * n + 2] = b->ids[row] < 0 ? 0 : b->ids[row];
         }
     }
     return n;

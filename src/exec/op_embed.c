@@ -20,7 +20,8 @@ static void look_up(const chord_run *run, int64_t row, float *out, int32_t threa
     const chord_tensor *t = &run->plan->tensors[op->weight[0]];
     const chord_format *f = chord_format_of(t->type);
     int32_t const n = op->embed.width;
-    int64_t const id = t->placement == CHORD_PLACE_LAZY ? row : run->batch->ids[row];
+    int32_t const token = run->batch->ids[row];
+    int64_t const id = t->placement == CHORD_PLACE_LAZY ? row : token < 0 ? 0 : token;
     const void *source = t->data + (uint64_t)id * t->row_bytes;
     if (t->layout == CHORD_LAYOUT_X4) {
         void *plain = chord_run_scratch(run, thread);
@@ -37,7 +38,8 @@ static void embed(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
     for (int64_t row = u0; row < u1; row++) {
         float *out = chord_run_row(run, run->op->out[0], row);
         const float *embedding = run->batch->embeddings ? run->batch->embeddings[row] : NULL;
-        if (embedding) chord_copy(out, embedding, (size_t)run->op->embed.width * 4);
+        if (embedding && !run->op->embed.is_padded)
+            chord_copy(out, embedding, (size_t)run->op->embed.width * 4);
         else look_up(run, row, out, thread);
     }
 }

@@ -16,7 +16,7 @@ static void glu(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
                                                                             : run->ops->gelu_glu;
     for (int64_t row = u0; row < u1; row++)
         act(chord_run_row(run, op->out[0], row), chord_run_row(run, op->in[0], row),
-            chord_run_row(run, op->in[1], row), op->glu.width);
+            chord_run_row(run, op->in[1], row) + op->glu.first, op->glu.width);
 }
 
 const chord_op_cpu chord_op_cpu_glu = { .cut = cut, .run = glu };

@@ -252,6 +252,7 @@ void chord_pager_stop(chord_pager *p)
 int32_t chord_lazy_next(const chord_plan *plan, const chord_tensor *t, const chord_batch *batch, int32_t row)
 {
     const uint8_t *flags = chord_lazy_flags(plan, t);
-    while (row < batch->n_tokens && (flags[row] || (batch->embeddings && batch->embeddings[row]))) row++;
+    int const is_given = batch->embeddings && !t->is_padded;
+    while (row < batch->n_tokens && (flags[row] || (is_given && batch->embeddings[row]))) row++;
     return row;
 }

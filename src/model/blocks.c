@@ -70,7 +70,8 @@ chord_rope chord_rope_of(chord_builder *b, int32_t style)
     if (r.is_yarn) r.magnitude *= chord_yarn_magnitude(factor, 0);
     r.n_ctx_orig = chord_read_int(b, "rope.scaling.original_context_length", h->n_ctx_train, 1, INT32_MAX);
     r.base = chord_read_float(b, "rope.freq_base", 10000, CHORD_ROPE_BASE);
-    r.freqs = r.freqs_long = chord_bind(b, "rope_freqs.weight", 0, r.n_rot / 2, 0, CHORD_OPTIONAL);
+    int32_t const n_pairs = (b->is_by_layer ? h->head_dim : r.n_rot) / 2;
+    r.freqs = r.freqs_long = chord_bind(b, "rope_freqs.weight", 0, n_pairs, 0, CHORD_OPTIONAL);
     if (r.freqs != CHORD_NONE) return r;
     r.freqs = chord_bind(b, "rope_factors_short.weight", 0, r.n_rot / 2, 0, CHORD_OPTIONAL);
     r.freqs_long = chord_bind(b, "rope_factors_long.weight", 0, r.n_rot / 2, 0, CHORD_OPTIONAL);

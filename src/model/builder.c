@@ -166,6 +166,25 @@ int32_t chord_read_int_used(chord_builder *b, const char *suffix, int32_t fallba
     return used;
 }
 
+int32_t chord_read_most(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most)
+{
+    char name[NAME_CAP];
+    size_t n;
+    const chord_gguf_kv *kv = find(b, suffix, name, &n);
+    if (!kv || !kv->is_array) return chord_read_int(b, suffix, fallback, least, most);
+    int32_t const n_layer = chord_read_int(b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
+    if (b->status == CHORD_OK && kv->count != (uint64_t)n_layer)
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
+                               "the key %q has %u values instead of one for each of the %d layers", name, n,
+                               kv->count, n_layer);
+    int32_t largest = least;
+    for (int32_t layer = 0; layer < n_layer && b->status == CHORD_OK; layer++) {
+        int32_t const v = chord_read_int_at(b, suffix, layer, fallback, least, most);
+        if (v > largest) largest = v;
+    }
+    return largest;
+}
+
 /* Returns a number of any type; NaN for a value that isn't a number. */
 static double number_at(const void *p, int32_t type)
 {
@@ -220,6 +239,28 @@ int chord_read_is(chord_builder *b, const char *suffix, const char *text)
 /* Maximum width: the product of two widths fits int64, the number of floats in a row fits int32. */
 #define MOST_WIDTH (1 << 20)
 
+static int32_t read_size(chord_builder *b, const char *suffix, int32_t fallback, int32_t most)
+{
+    return (b->is_by_layer ? chord_read_most : chord_read_int)(b, suffix, fallback, 1, most);
+}
+
+static void check_heads(chord_builder *b)
+{
+    const chord_hparams *h = b->hparams;
+    if (b->status == CHORD_OK && h->n_head % h->n_kv)
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
+                               "the %d heads aren't a multiple of the %d KV heads", h->n_head, h->n_kv);
+}
+
+void chord_read_layer(chord_builder *b, int32_t layer)
+{
+    chord_hparams *h = b->hparams;
+    h->n_ff = chord_read_int_at(b, "feed_forward_length", layer, CHORD_REQUIRED, 1, MOST_WIDTH);
+    h->n_head = chord_read_int_at(b, "attention.head_count", layer, CHORD_REQUIRED, 1, CHORD_MAX_HEADS);
+    h->n_kv = chord_read_int_at(b, "attention.head_count_kv", layer, h->n_head, 1, h->n_head);
+    check_heads(b);
+}
+
 /* The keys that every architecture has. */
 static void read_sizes(chord_builder *b)
 {
@@ -242,11 +283,8 @@ static void read_heads(chord_builder *b)
     h->head_dim = chord_read_int(b, "attention.key_length", h->n_embd / h->n_head, LEAST_HEAD, MOST_HEAD);
     int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, LEAST_HEAD,
                                                 MOST_HEAD);
-    if (b->status != CHORD_OK) return;
-    if (h->n_head % h->n_kv)
-        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
-                               "the %d heads aren't a multiple of the %d KV heads", h->n_head, h->n_kv);
-    else if (value_length != h->head_dim)
+    if (!b->is_by_layer) check_heads(b);
+    if (b->status == CHORD_OK && value_length != h->head_dim)
         b->status = chord_fail(b->error, CHORD_UNSUPPORTED_ARCHITECTURE,
                                "keys of %d and values of %d elements per head; both must be equal",
                                h->head_dim, value_length);
@@ -256,9 +294,9 @@ void chord_read_hparams(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
     read_sizes(b);
-    h->n_ff = chord_read_int(b, "feed_forward_length", CHORD_REQUIRED, 1, MOST_WIDTH);
-    h->n_head = chord_read_int(b, "attention.head_count", CHORD_REQUIRED, 1, CHORD_MAX_HEADS);
-    h->n_kv = chord_read_int(b, "attention.head_count_kv", h->n_head, 1, h->n_head);
+    h->n_ff = read_size(b, "feed_forward_length", CHORD_REQUIRED, MOST_WIDTH);
+    h->n_head = read_size(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
+    h->n_kv = read_size(b, "attention.head_count_kv", h->n_head, h->n_head);
     read_heads(b);
 }
 

@@ -25,6 +25,7 @@ typedef struct chord_builder {
     const char *arch;          /* general.architecture */
     size_t n_arch;
     int32_t max_ops, max_caches; /* capacity of plan->program.ops and .caches */
+    int32_t is_by_layer; /* n_head, n_kv and n_ff may differ from layer to layer (chord_read_layer()) */
 } chord_builder;
 
 typedef struct chord_arch {
@@ -53,6 +54,9 @@ int32_t chord_read_int_at(chord_builder *b, const char *suffix, int32_t layer, i
 /* The same for a key that holds 0 for the layers that don't use it: returns the integer of all others, which
  * must be equal; 0 when there are none. */
 int32_t chord_read_int_used(chord_builder *b, const char *suffix, int32_t fallback, int32_t most);
+/* Returns the largest integer of a key that holds one for all layers, or an array of one for each. An array
+ * of another length is an error. */
+int32_t chord_read_most(chord_builder *b, const char *suffix, int32_t fallback, int32_t least, int32_t most);
 /* Returns whether the key is there and holds an array. */
 int chord_read_is_array(chord_builder *b, const char *suffix);
 /* Bounds of a number; `text` describes them in an error. No range includes an infinity or a NaN. */
@@ -77,7 +81,8 @@ int64_t chord_read_whole(const chord_gguf *g, const char *key, int64_t fallback)
 int chord_read_is(chord_builder *b, const char *suffix, const char *text);
 
 /* Reads block_count, embedding_length, head counts and sizes, feed_forward_length, context_length and the
- * number of tokens into b->hparams, and checks each against its bounds. */
+ * number of tokens into b->hparams, and checks each against its bounds. With is_by_layer, n_head, n_kv and
+ * n_ff are the largest of all layers, for the widths of slots. */
 void chord_read_hparams(chord_builder *b);
 /* The same, and the RMS norm's epsilon, for a model some of whose layers have no attention or no
  * feed-forward: their numbers are 0. n_head, n_kv and n_ff are 0 when no layer has any; head_dim is then
@@ -85,6 +90,8 @@ void chord_read_hparams(chord_builder *b);
 void chord_read_hybrid(chord_builder *b);
 /* Fails when no layer has attention. */
 void chord_need_attention(chord_builder *b);
+/* Sets n_head, n_kv and n_ff in b->hparams to the layer's. */
+void chord_read_layer(chord_builder *b, int32_t layer);
 
 /* ---- tensors -------------------------------------------------------------------------------------- */
 /* LOOKUP: rows are looked up; the matrix stays in file order unless it is also multiplied. WIDE: a small

@@ -29,6 +29,7 @@ typedef struct chord_tensor {
     uint64_t row_bytes;           /* bytes of a row in file form */
     uint64_t bytes;               /* bytes in memory, padding rows included */
     int32_t layer;                /* the layer that alone uses it, or CHORD_NONE */
+    int32_t is_padded;            /* an EMBED with is_padded looks its rows up */
     int32_t page;                 /* PAGED: index into plan.pages, otherwise CHORD_NONE */
     uint64_t slot_off;            /* PAGED: offset in a slot of the ring */
     /* NULL until chord_model_begin(), or if not in memory. PAGED: set by the leader while it has the layer.

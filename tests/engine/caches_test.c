@@ -403,6 +403,8 @@ TEST(embeddings_in_place_of_ids_give_the_same_bits)
     random_ids(ids, N);
     for (int32_t family = 0; family < SYN_FAMILIES; family++) {
         chord_loaded *l = load_synthetic(family, CHORD_KV_F16, 1, 16, 0);
+        /* In a second table an embedding has row 0. */
+        for (int32_t i = 10; i < 40 && family == SYN_TABLES; i++) ids[i] = 0;
         const float *want = all_logits(l, ids, 60);
         chord_session *s = open_session(l);
         chord_error *e = &l->model->error;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "synthetic.h"
 
-const char *const synthetic_names[SYN_FAMILIES] = { "heads", "state", "values-in-keys", "axes" };
+const char *const synthetic_names[SYN_FAMILIES] = { "heads", "state", "values-in-keys", "axes", "tables" };
 
 /* Weights have a generator of their own, so each load gives the same weights. */
 static uint64_t state_of_weights;
@@ -117,14 +117,23 @@ static const matrix axes_layers[1][5] = {
       { "v", SYN_EMBD, 32 },
       { "o", 32, SYN_EMBD } },
 };
+static const matrix tables_layers[2][8] = {
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "table", 2 * 12, SYN_VOCAB },
+      { "q", SYN_EMBD, 32 },
+      { "k", SYN_EMBD, 32 },
+      { "v", SYN_EMBD, 32 },
+      { "o", 32, SYN_EMBD },
+      { "gate", SYN_EMBD, 12 },
+      { "back", 12, SYN_EMBD } },
+    { { "gate", SYN_EMBD, 12 }, { "back", 12, SYN_EMBD } },
+};
 static const struct {
     const matrix *layers;
     int32_t n, stride;
 } tables[SYN_FAMILIES] = {
-    { heads_layers[0], 5, 7 },
-    { state_layers[0], 2, 9 },
-    { keys_layers[0], 2, 5 },
-    { axes_layers[0], 1, 5 },
+    { heads_layers[0], 5, 7 }, { state_layers[0], 2, 9 },  { keys_layers[0], 2, 5 },
+    { axes_layers[0], 1, 5 },  { tables_layers[0], 2, 8 },
 };
 
 /* Writes a tensor's entry in the header's table, or (`data`) its floats. */
@@ -412,11 +421,41 @@ static void build_axes(chord_builder *b)
     end(b, &s);
 }
 
+/* Each layer has a part of a second table's row, which a gate multiplies. */
+static void build_tables(chord_builder *b)
+{
+    chord_slots const s = begin(b, 32, 32, 32, 32);
+    int32_t const row = chord_slot_new(b, 2 * 12, CHORD_ROWS_BATCH),
+                  gate = chord_slot_new(b, 12, CHORD_ROWS_BATCH);
+    chord_emit_embed(b, s.x, 1);
+    int32_t const table = chord_bind(b, "blk.0.table", 0, 2 * 12, SYN_VOCAB, CHORD_LOOKUP);
+    if (table >= 0) b->plan->tensors[table].is_padded = 1;
+    chord_op *op = chord_emit(b, CHORD_OP_EMBED, CHORD_NONE);
+    op->weight[0] = table, op->out[0] = row;
+    op->embed = (chord_op_embed){ .width = 2 * 12, .scale = 3, .is_padded = 1 };
+    chord_attention const a = chord_attention_new(b, CHORD_NONE, 0, 0.35f);
+    chord_emit_norm(b, 0, s.x, s.h, "blk.%d.attn_norm");
+    emit_product(b, 0, "q", s.h, SYN_EMBD, s.q, 32, 0);
+    emit_product(b, 0, "k", s.h, SYN_EMBD, s.k, 32, 0);
+    emit_product(b, 0, "v", s.h, SYN_EMBD, s.v, 32, 0);
+    chord_emit_attention(b, 0, &s, &a);
+    emit_product(b, 0, "o", s.attn, 32, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+    for (int32_t layer = 0; layer < 2; layer++) {
+        emit_product(b, layer, "gate", s.x, SYN_EMBD, gate, 12, 0);
+        op = chord_emit(b, CHORD_OP_GLU, layer);
+        op->in[0] = gate, op->in[1] = row, op->out[0] = gate;
+        op->glu = (chord_op_glu){ .width = 12, .activation = CHORD_ACTIVATION_GELU, .first = layer * 12 };
+        emit_product(b, layer, "back", gate, 12, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+    }
+    end(b, &s);
+}
+
 static const chord_arch archs[] = {
     { .name = "heads", .build = build_heads },
     { .name = "state", .build = build_state },
     { .name = "values-in-keys", .build = build_values_in_keys },
     { .name = "axes", .build = build_axes },
+    { .name = "tables", .build = build_tables },
     { .name = NULL },
 };
 

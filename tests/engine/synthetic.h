@@ -1,13 +1,14 @@
-/* synthetic.h: models of no real family, for the parts of a program that no family uses yet: head sizes that
+/* synthetic.h: models of no real family, for the parts of a program that few families use: head sizes that
  * differ from layer to layer, caches that layers share, windows, states, values inside keys, positions of
- * three numbers. Their weights are random floats. The float64 interpreter judges them. */
+ * three numbers, a second table of embeddings. Their weights are random floats. The float64 interpreter
+ * judges them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_TESTS_SYNTHETIC_H
 #define CHORD_TESTS_SYNTHETIC_H
 #include "engine_test.h"
 
 enum { SYN_VOCAB = 40, SYN_EMBD = 32, SYN_CTX = 1024, SYN_WINDOW = 48 };
-enum { SYN_HEADS, SYN_STATE, SYN_VALUES_IN_KEYS, SYN_AXES, SYN_FAMILIES };
+enum { SYN_HEADS, SYN_STATE, SYN_VALUES_IN_KEYS, SYN_AXES, SYN_TABLES, SYN_FAMILIES };
 extern const char *const synthetic_names[SYN_FAMILIES];
 
 /* Loads a model of the family. `loud`: token 7 has an embedding of 3e38. */

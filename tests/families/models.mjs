@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 import { HYBRIDS } from './hybrids.mjs';
+import { GEMMA4 } from './gemma4.mjs';
 
 /** ggml's numbers of the types, and the elements and bytes of a block. */
 const TYPES = { F32: [0, 1, 4], Q8_0: [8, 32, 34], Q4_K: [12, 256, 144], Q6_K: [14, 256, 210] };
@@ -24,7 +25,8 @@ const LOGIT_STD = 4;
  *   keys    further metadata; a name that begins with '.' gets the architecture's name in front
  *   extra   further tensors: [name, shape, kind]
  *   mixer   a function of the layer and the shape: the tensors that a layer has in the place of attention
- *   outNorm the last norm's name */
+ *   outNorm the last norm's name
+ *   build   (shape) => { keys, tensors }, in the place of all others but `layers` and `kv` */
 const BEFORE = { pre: true, post: false, ffnNorm: 'ffn_norm' };
 const AFTER = { pre: false, post: true, ffnNorm: undefined };
 const ALL = ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_up', 'ffn_down'];
@@ -149,6 +151,7 @@ export const FAMILIES = {
     keys: { '.attention.sliding_window': 16, '.logit_scale': 0.7 },
   },
   ...HYBRIDS,
+  ...GEMMA4,
 };
 
 // ---- numbers
@@ -272,7 +275,14 @@ function writeKey(w, key, value) {
     w.value(kind, value);
     return;
   }
-  const kind = /tokens|merges/.test(key) ? 'string' : isFloat(key, value[0]) ? 'f32' : 'i32';
+  const kind =
+    typeof value[0] === 'boolean'
+      ? 'bool'
+      : /tokens|merges/.test(key)
+        ? 'string'
+        : isFloat(key, value[0])
+          ? 'f32'
+          : 'i32';
   w.u32(KINDS.array);
   w.u32(KINDS[kind]);
   w.u64(value.length);
@@ -363,20 +373,21 @@ function tensorsOf(f, shape) {
   return out;
 }
 
-function typeOf(name, kind, isMixed) {
+function typeOf(name, kind, isMixed, cols) {
   if (!isMixed || (kind !== 'matrix' && kind !== 'embedding')) return 'F32';
-  if (kind === 'embedding') return 'Q8_0';
+  if (kind === 'embedding' || cols % 256 > 0) return 'Q8_0';
   return /attn_v|ffn_down|output\.weight|attn_qkv/.test(name) ? 'Q6_K' : 'Q4_K';
 }
 
 function dataOf(model, name, shape, kind, gain, type) {
   const next = generator(`${model}|${name}`);
   const n = shape.reduce((product, size) => product * size, 1);
-  const std = kind === 'matrix' || kind === 'table' ? gain / Math.sqrt(shape[0]) : gain;
+  const std = /matrix|table/.test(kind) ? gain / Math.sqrt(shape[0]) : gain;
   if (type !== 'F32') return blocks(type, n, next, std);
   const x = normals(n, next, /matrix|table|bias|embedding/.test(kind) ? std : 0.1);
   if (kind.endsWith('norm'))
     x.forEach((v, i) => (x[i] = gain * (1 + v) * (kind === 'norm' || next() & 1 ? 1 : -1)));
+  if (kind === 'still factors') x.forEach((_, i) => (x[i] = i < n / 4 ? 1 + i / 8 : 1e30));
   if (kind === 'factors') x.forEach((_, i) => (x[i] = 1 + i * (name.includes('long') ? 0.75 : 0.125)));
   if (kind === 'scale') x.forEach((v, i) => (x[i] = 1 + 2 * v));
   return Buffer.from(x.buffer);
@@ -389,6 +400,7 @@ export function modelOf(name, changes = {}) {
   const family = { ...BEFORE, ...FAMILIES[stem] };
   const arch = family.arch ?? stem;
   const shape = shapeOf(family, isMixed);
+  const built = family.build?.(shape);
   const epsilon = (family.norm ?? 'rms') === 'rms' ? 'layer_norm_rms_epsilon' : 'layer_norm_epsilon';
   const keys = {
     'general.architecture': arch,
@@ -402,13 +414,13 @@ export function modelOf(name, changes = {}) {
     '.rope.dimension_count': shape.dim,
     '.rope.freq_base': 10000,
     [`.attention.${epsilon}`]: 1e-5,
-    ...family.keys,
+    ...(built ?? family).keys,
     ...vocabulary(),
     ...changes,
   };
   for (const key of Object.keys(keys)) if (keys[key] === undefined) delete keys[key];
-  const tensors = tensorsOf(family, shape).map(([tensor, size, kind, gain]) => {
-    const type = typeOf(tensor, kind, isMixed);
+  const tensors = (built?.tensors ?? tensorsOf(family, shape)).map(([tensor, size, kind, gain]) => {
+    const type = typeOf(tensor, kind, isMixed, size[0]);
     return { tensor, size, type, data: dataOf(name, tensor, size, kind, gain, type) };
   });
   const w = new Writer();

@@ -55,9 +55,10 @@ static void embed(const interpreter *t, const chord_op *op)
     for (int32_t r = 0; r < t->batch->n_tokens; r++) {
         double *out = row_of(t, op->out[0], r);
         const float *embedding = t->batch->embeddings ? t->batch->embeddings[r] : NULL;
-        for (int32_t i = 0; embedding && i < op->embed.width; i++) out[i] = (double)embedding[i];
-        if (embedding) continue;
-        float *w = weight_row(t, op->weight[0], t->batch->ids[r]);
+        int const is_given = embedding && !op->embed.is_padded;
+        for (int32_t i = 0; is_given && i < op->embed.width; i++) out[i] = (double)embedding[i];
+        if (is_given) continue;
+        float *w = weight_row(t, op->weight[0], embedding ? 0 : t->batch->ids[r]);
         for (int32_t i = 0; i < op->embed.width; i++) out[i] = (double)op->embed.scale * (double)w[i];
         free(w);
     }
@@ -289,7 +290,7 @@ static double activation(const interpreter *t, int32_t kind, double x)
 static void glu(const interpreter *t, const chord_op *op)
 {
     for (int32_t r = 0; r < rows_of(t, op); r++) {
-        const double *gate = row_of(t, op->in[0], r), *up = row_of(t, op->in[1], r);
+        const double *gate = row_of(t, op->in[0], r), *up = row_of(t, op->in[1], r) + op->glu.first;
         double *out = row_of(t, op->out[0], r);
         for (int32_t i = 0; i < op->glu.width; i++)
             out[i] = activation(t, op->glu.activation, gate[i]) * up[i];

@@ -56,22 +56,31 @@ describe('EMBED', { skip: missing() || false }, () => {
   after(() => rooms.forEach(({ device }) => device.destroy()));
 
   /** Looks up `ids` at positions 5 and up, and compares every element. */
-  async function check(room, format, n, kind) {
+  async function check(room, format, n, kind, isPadded) {
     const { device, features, embed } = room;
     const random = randomFrom(n + format.length);
     const rows = Array.from({ length: 5 }, () => randomRow(format, n, random, kind));
     const matrix = makeMatrix(device, format, n, rows, n % 2 ? [0] : [0, 2]);
     assert.equal(matrix.rowWords, room.rowWords({ format, nIn: n }), `${format}: words of a row`);
-    const ids = [4, 0, 77, 3, 1, 2, 2];
+    const ids = [4, 0, 77, 3, 1, 2, 2, -1];
     const tokens = upload(device, new Uint32Array([99, 99, 99, 99, 99, ...ids]));
     const stride = Math.ceil((n + 3) / 4) * 4;
     const y = upload(device, new Float32Array(stride * ids.length).fill(7));
     const out = { view: { buffer: y }, width: n, stride };
-    const dispatches = embed({ matrix, width: n, scale: 2, tokens: { buffer: tokens }, out, features });
+    const dispatches = embed({
+      matrix,
+      width: n,
+      scale: 2,
+      isPadded,
+      tokens: { buffer: tokens },
+      out,
+      features,
+    });
     await runDispatches(room, dispatches, { nTokens: ids.length, firstPosition: 5, nOutputs: 1 });
     const got = new Float32Array(await download(device, y));
     ids.forEach((id, t) => {
-      const want = id < rows.length ? decodeRow(format, rows[id]).values : new Float32Array(n).fill(3.5);
+      const row = rows[id < 0 && isPadded ? 0 : id];
+      const want = row !== undefined ? decodeRow(format, row).values : new Float32Array(n).fill(3.5);
       for (let i = 0; i < stride; i++) {
         const value = i < n ? 2 * want[i] : 7;
         if (got[t * stride + i] !== value)
@@ -88,6 +97,7 @@ describe('EMBED', { skip: missing() || false }, () => {
       for (const room of rooms)
         for (const n of elements === 1 ? [37, 5, 96] : [elements, 3 * elements])
           await check(room, format, n, 'sane');
+      await check(rooms[0], format, 2 * elements, 'sane', true);
       for (const kind of elements === 1 ? ['zero'] : ['zero', 'largest', 'subnormal'])
         await check(rooms[0], format, elements === 1 ? 64 : 2 * elements, kind);
     });

@@ -196,15 +196,19 @@ onEach('glu and activate, all activations, where exp overflows too', async ({ de
   for (const activation of [1, 2, 3, 4, 5]) {
     const [n, width] = [3, 301];
     const [gate, up] = [withHard(n * width, 8), floats(n * width)];
+    const first = activation % 2 ? 12 : 0; // of a wider slot
+    const wide = floats(n * (width + first));
+    up.forEach((x, i) => (wide[i + (Math.floor(i / width) + 1) * first] = x));
     const [out, own] = [slotOf(device, n, width), slotOf(device, n, width, gate)];
     const dispatches = [
       b.glu({
         label: 'glu',
         gate: slotOf(device, n, width, gate),
-        up: slotOf(device, n, width, up),
+        up: slotOf(device, n, width + first, wide),
         out,
         width,
         activation,
+        first,
       }),
       b.activate({ label: 'activate', out: own, width, activation }),
     ];

@@ -121,7 +121,7 @@ export const OpKind = {
   KV_STORE: 6,
   /** out[0][t] = softmax(scale * q K^T) V; q = in[0], n_head heads over n_kv of `cache` */
   ATTEND: 7,
-  /** out[0][t] = activation(in[0][t]) * in[1][t] */
+  /** out[0][t] = activation(in[0][t]) * in[1][t][first..] */
   GLU: 8,
   /** out[0][t] += in[0][t] */
   ADD: 9,
@@ -496,6 +496,7 @@ export const opPartLayouts = {
     fields: {
       width: { offset: 64, type: 'i32', count: 1 },
       scale: { offset: 68, type: 'f32', count: 1 },
+      is_padded: { offset: 72, type: 'i32', count: 1 },
     },
   },
   NORM: {
@@ -555,6 +556,7 @@ export const opPartLayouts = {
     fields: {
       width: { offset: 64, type: 'i32', count: 1 },
       activation: { offset: 68, type: 'i32', count: 1 },
+      first: { offset: 72, type: 'i32', count: 1 },
     },
   },
   ADD: {

@@ -443,7 +443,8 @@ export class GpuExecutor implements Executor {
     queue.writeBuffer(memory.batch, 0, new Uint32Array([ids.length, firstPosition, rows.length, 0]));
     if (rows.length > 0) queue.writeBuffer(memory.rows.buffer, 0, rows as Int32Array<ArrayBuffer>);
     for (const op of this.#program.ops) {
-      if (op.name === 'EMBED' && embeddings !== undefined) this.#place(embeddings, memory.slots[op.out[0]!]!);
+      if (op.name === 'EMBED' && op.part.is_padded === 0 && embeddings !== undefined)
+        this.#place(embeddings, memory.slots[op.out[0]!]!);
       if (op.name !== 'ANGLES') continue;
       const slot = memory.slots[op.out[0]!]!;
       const angles = anglesOf(this.#program.ropes[op.part.rope]!, batch, slot.stride);

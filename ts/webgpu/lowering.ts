@@ -75,6 +75,7 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
         matrix: matrixOf(l, op.weight[0]!),
         width: op.part.width,
         scale: op.part.scale,
+        isPadded: op.part.is_padded !== 0,
         tokens: memory.tokens,
         out: slot(op.out[0]!),
         features: l.features,
@@ -124,10 +125,10 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'ATTEND':
       return attend(attendOptions(op, l, rows, places));
     case 'GLU': {
-      const { width, activation } = op.part;
+      const { width, activation, first } = op.part;
       const [gate, up] = [slot(op.in[0]!), slot(op.in[1]!)];
       const out = places.fresh(op.out[0]!, [op.in[0]!, op.in[1]!]);
-      return [glu({ label: `glu/${label}`, gate, up, out, width, activation, rowsOf })];
+      return [glu({ label: `glu/${label}`, gate, up, out, width, activation, first, rowsOf })];
     }
     case 'ADD': {
       const { width } = op.part;

@@ -318,6 +318,8 @@ export interface EmbedOptions {
   /** Elements of a row that are written: the matrix's nIn. */
   readonly width: number;
   readonly scale: number;
+  /** A token without an id, which has an embedding, takes row 0. */
+  readonly isPadded?: boolean;
   /** Token ids by position. */
   readonly tokens: View;
   readonly out: Slot;
@@ -326,14 +328,20 @@ export interface EmbedOptions {
 
 /** EMBED: a dispatch for each part of the matrix. */
 export function embed(options: EmbedOptions): Dispatch[] {
-  const { matrix, width, scale, tokens, out, features } = options;
+  const { matrix, width, scale, isPadded = false, tokens, out, features } = options;
   const texts = textsOf([matrix], features.packedDot);
   return matrix.parts.map((part) => ({
     kernel: 'embed',
     label: `embed/${matrix.format}/${part.firstRow}`,
     with: texts.with,
     glue: texts.glue,
-    overrides: { N_IN: width, ROW_WORDS: matrix.rowWords, STRIDE: out.stride, SCALE: scale },
+    overrides: {
+      N_IN: width,
+      ROW_WORDS: matrix.rowWords,
+      STRIDE: out.stride,
+      SCALE: scale,
+      PADDED: Number(isPadded),
+    },
     params: [u32(part.offset), u32(part.firstRow), u32(part.nRows)],
     buffers: [part.view, tokens, out.view],
     groups: ({ nTokens }) => [Math.ceil(width / 4 / THREADS), nTokens, nTokens === 0 ? 0 : 1],

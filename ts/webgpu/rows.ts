@@ -112,7 +112,7 @@ export function add(
   });
 }
 
-/** out = activation(gate) * up; `activation` is a number of Activation. */
+/** out = activation(gate) * up from element `first` on, a multiple of 4; `activation`: of Activation. */
 export function glu(
   o: Common & {
     readonly gate: Slot;
@@ -120,12 +120,14 @@ export function glu(
     readonly out: Slot;
     readonly width: number;
     readonly activation: number;
+    readonly first?: number;
   },
 ): Dispatch {
   return elementwise(o, 'glu', o.width, {
     with: ['activation'],
     overrides: {
       ACTIVATION: o.activation,
+      FIRST: o.first ?? 0,
       GATE_STRIDE: o.gate.stride,
       UP_STRIDE: o.up.stride,
       Y_STRIDE: o.out.stride,

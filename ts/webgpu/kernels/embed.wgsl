@@ -1,5 +1,6 @@
 // EMBED: out[t] = scale * the row of the matrix that the token names. A thread writes four elements. Tokens
-// whose row isn't in this part of the matrix are left to the other parts' dispatches.
+// whose row isn't in this part of the matrix are left to the other parts' dispatches. A token that is an
+// embedding has the id -1: its row is left alone, or row 0 where the table is PADDED.
 struct Params {
   weights: u32,
   first_row: u32,
@@ -11,6 +12,7 @@ struct Params {
 override ROW_WORDS: u32;
 override STRIDE: u32;
 override SCALE: f32 = 1.0;
+override PADDED: u32;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -18,7 +20,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (first >= N_IN || id.y >= batch.n_tokens) {
     return;
   }
-  let token = tokens[batch.first_position + id.y];
+  var token = tokens[batch.first_position + id.y];
+  if (PADDED == 1 && token == 0xffffffff) {
+    token = 0;
+  }
   if (token < p.first_row || token - p.first_row >= p.n_rows) {
     return;
   }

@@ -1,5 +1,6 @@
-// GLU: y[t] = activation(gate[t]) * up[t]
+// GLU: y[t] = activation(gate[t]) * up[t][FIRST..]
 override WIDTH: u32;
+override FIRST: u32;
 override GATE_STRIDE: u32;
 override UP_STRIDE: u32;
 override Y_STRIDE: u32;
@@ -13,6 +14,6 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let at = id.y * (Y_STRIDE / 4) + id.x;
-  let z = gated(gate[id.y * (GATE_STRIDE / 4) + id.x], up[id.y * (UP_STRIDE / 4) + id.x]);
+  let z = gated(gate[id.y * (GATE_STRIDE / 4) + id.x], up[id.y * (UP_STRIDE / 4) + FIRST / 4 + id.x]);
   y[at] = select(y[at], z, inside(id.x, WIDTH));
 }
