@@ -73,7 +73,7 @@ void check_norm(const chord_ops *ops, const chord_ops *scalar);
 void check_layer_norm(const chord_ops *ops, const chord_ops *scalar);
 void check_activate(chord_activate_fn *got, chord_activate_fn *want, bool is_gelu);
 void check_softcap(const chord_ops *ops, const chord_ops *scalar);
-void check_glu(chord_glu_fn *got, chord_glu_fn *want, bool is_gelu);
+void check_glu(chord_glu_fn *got, chord_glu_fn *want, bool is_gelu, bool is_oai);
 void check_rope(chord_rope_fn *got, chord_rope_fn *want);
 void check_add(const chord_ops *ops, const chord_ops *scalar);
 void check_conv(const chord_ops *ops, const chord_ops *scalar);

@@ -178,6 +178,22 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
 
 static void restore(problem *p) { chord_copy(p->m.y, p->old, (size_t)p->y_floats * 4); }
 
+/* With places: the rows in the opposite order, written where they were without. */
+static void check_places(problem *p, chord_matmul_fn *got, const float *whole)
+{
+    chord_matmul_at *at = region((uint64_t)p->n_t * sizeof *at, 0);
+    for (int32_t i = 0; i < p->n_t; i++) {
+        size_t const t = (size_t)(p->n_t - 1 - i);
+        at[i] = (chord_matmul_at){ t * (size_t)p->m.x_stride, t * (size_t)p->m.y_stride };
+    }
+    chord_matmul m = p->m;
+    m.at = at;
+    m.x_stride = m.y_stride = 0;
+    restore(p);
+    got(&m, 0, m.n_out, 0, p->n_t);
+    same_bytes(m.y, whole, p->y_floats * 4, "places");
+}
+
 static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *want)
 {
     float *expected = region(p->y_floats * 4, 0), *whole = region(p->y_floats * 4, 0);
@@ -221,6 +237,7 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
         for (int32_t r = 0; r < p->m.n_out; r += 4)
             got(&p->m, r, r + 4 < p->m.n_out ? r + 4 : p->m.n_out, t, t + 1);
     same_bytes(p->m.y, whole, p->y_floats * 4, "group by group, token by token");
+    check_places(p, got, whole);
     restore(p);
     got(&p->m, 0, 0, 0, p->n_t);
     got(&p->m, 0, p->m.n_out, p->n_t, p->n_t);

@@ -237,7 +237,7 @@ void check_softcap(const chord_ops *ops, const chord_ops *scalar)
 
 /* ---- gated activations ---------------------------------------------------------------------------- */
 
-void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
+void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu, bool is_oai)
 {
     EACH_SIZE(n)
         for (int32_t kind = 0; kind < 6; kind++) {
@@ -247,7 +247,7 @@ void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
             fill(gate, n, kind < 5 ? kind : 0);
             fill(up, n, 0);
             if (kind == 0)
-                for (int32_t i = 0; i < n; i++) gate[i] *= 20;
+                for (int32_t i = 0; i < n; i++) gate[i] *= 20, up[i] *= is_oai ? 8 : 1;
             /* past both ends of exp's range */
             if (kind == 5)
                 for (int32_t i = 0; i < n; i++) gate[i] = -120 + 240 * (float)i / (float)n;
@@ -257,14 +257,15 @@ void check_glu(chord_glu_fn *got_fn, chord_glu_fn *want_fn, bool is_gelu)
             for (int32_t i = 0; i < n; i++) {
                 double const x = (double)gate[i];
                 double const m = magnitude(is_gelu ? 1.6 * x * (1 + 0.044715 * x * x) : x);
-                /* for |z| > 200 y is x or 0 */
+                /* for |z| > 200 y is x or 0; oai_glu bounds z by 1.702 x 7, and its up may be near -1 */
                 z[i] = m < 200 ? (float)m : 200;
             }
             got_fn(y, gate, up, n);
             /* e^-z beyond exp's range: at most 89 * e^-87.33, as an absolute error */
             for (int32_t i = 0; i < n; i++)
-                near(y[i], want[i], magnitude((double)want[i]) * (1 + magnitude((double)z[i]) / 2),
-                     magnitude((double)up[i]) * 0x1p-118 + 0x1p-148, i);
+                near(y[i], want[i],
+                     magnitude((double)want[i]) * (1 + magnitude((double)z[i]) * (is_oai ? 1 : 0.5)),
+                     magnitude((double)up[i]) * 0x1p-118 + 0x1p-118 * is_oai + 0x1p-148, i);
             canaries_live();
         }
     /* A row may be cut anywhere: each element stays the same. */

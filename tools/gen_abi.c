@@ -76,6 +76,7 @@
         int32_t *: "i32",       \
         float *: "f32",         \
         double *: "f64",        \
+        int32_t (*)[2]: "i32",  \
         int32_t (*)[3]: "i32",  \
         int32_t (*)[6]: "i32",  \
         int32_t (*)[16]: "i32", \
@@ -85,6 +86,7 @@
         int32_t *: 1,           \
         float *: 1,             \
         double *: 1,            \
+        int32_t (*)[2]: 2,      \
         int32_t (*)[3]: 3,      \
         int32_t (*)[6]: 6,      \
         int32_t (*)[16]: 16,    \
@@ -211,7 +213,16 @@ static void print_enums(void)
     ENTRY(ACTIVATION_, GELU);
     ENTRY(ACTIVATION_, RELU);
     ENTRY(ACTIVATION_, NONE);
+    ENTRY(ACTIVATION_, SIGMOID);
+    ENTRY(ACTIVATION_, SWIGLU_OAI);
     close_object("Activation", "Activation");
+
+    printf("\n/** What ROUTE makes of logits. */");
+    open_object("Gating");
+    ENTRY(GATING_, SOFTMAX);
+    ENTRY(GATING_, SIGMOID);
+    ENTRY(GATING_, CHOSEN);
+    close_object("Gating", "Gating");
 
     printf("\n/** Kinds of caches. */");
     open_object("CacheKind");

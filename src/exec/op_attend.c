@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op_attend.h"
 #include "../base/mem.h"
+#include "../kernels/real.h"
 #include "../quant/act.h"
 #include <float.h>
 
@@ -112,7 +113,7 @@ static void measure(const chord_plan *plan, const chord_op *op, chord_op_memory 
 typedef struct column {
     const float *q[CHORD_UNIT_QUERIES];
     float *acc[CHORD_UNIT_QUERIES], *ml[CHORD_UNIT_QUERIES];
-    int32_t position[CHORD_UNIT_QUERIES];
+    int32_t position[CHORD_UNIT_QUERIES], q_head[CHORD_UNIT_QUERIES];
     int32_t lo[CHORD_UNIT_QUERIES], hi[CHORD_UNIT_QUERIES];
     int32_t n, head;              /* number of queries; KV head */
     const chord_batch_run *of;
@@ -136,6 +137,7 @@ static void gather(const chord_run *run, int64_t index, column *c)
         c->acc[i] = chord_run_row(run, run->op->out[0], row) + head * a->v_dim;
         c->ml[i] = (float *)(void *)run->plan->work + 2 * (row * a->n_head + head);
         c->position[i] = c->of->first_pos + (int32_t)token;
+        c->q_head[i] = (int32_t)head;
     }
 }
 
@@ -229,10 +231,15 @@ static void attend_chunk(const chord_run *run, column *c, int32_t chunk, int32_t
     for (int32_t page = p0; page < p1; page++) attend_page(run, c, page, thread);
 }
 
+/* A sink is one more term of the softmax's sum. */
 static void finish(const chord_run *run, const column *c)
 {
-    for (int32_t i = 0; i < c->n; i++)
-        run->ops->scale(c->acc[i], c->acc[i], 1 / c->ml[i][1], run->op->attend.v_dim);
+    const float *sinks = chord_run_vector(run, run->op->weight[0]);
+    for (int32_t i = 0; i < c->n; i++) {
+        float const *ml = c->ml[i];
+        float const sink = sinks ? (float)chord_real_exp((double)sinks[c->q_head[i]] - (double)ml[0]) : 0;
+        run->ops->scale(c->acc[i], c->acc[i], 1 / (ml[1] + sink), run->op->attend.v_dim);
+    }
 }
 
 /* ---- units ------------------------------------------------------------------------------------------- */

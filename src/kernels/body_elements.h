@@ -171,11 +171,19 @@ float BODY(chord_layer_norm)(const chord_layer_norm *a)
 
 /* ---- gated activations: x / (1 + e^-z) * up ------------------------------------------------------- */
 
-enum { SILU, GELU };
+enum { SILU, GELU, SIGMOID, OAI };
 
 CHORD_INLINE vf glu_four(int kind, vf x, vf up)
 {
-    vf z = vf_sub(vf_all(0), x);
+    vf const zero = vf_all(0);
+    vf z = vf_sub(zero, x);
+    if (kind == OAI) { /* min(x, 7) is -max(-x, -7) */
+        vf const least = vf_all(-7.0f), turned = vf_max(z, least);
+        x = vf_sub(zero, turned);
+        z = vf_mul(turned, vf_all(1.702f));
+        up = vf_add(vf_max(vf_sub(zero, vf_max(vf_sub(zero, up), least)), least), vf_all(1.0f));
+    }
+    if (kind == SIGMOID) x = vf_all(1.0f);
     if (kind == GELU) { /* -2 sqrt(2/pi) x (1 + 0.044715 x^2) */
         vf const cubic = vf_madd(vf_mul(x, x), vf_all(0.044715f), vf_all(1.0f));
         z = vf_mul(vf_mul(x, vf_all(-1.5957691216f)), cubic);
@@ -205,10 +213,18 @@ void BODY(chord_gelu_glu)(float *y, const float *gate, const float *up, int32_t 
 {
     glu(GELU, y, gate, up, n);
 }
+void BODY(chord_sigmoid_glu)(float *y, const float *gate, const float *up, int32_t n)
+{
+    glu(SIGMOID, y, gate, up, n);
+}
+void BODY(chord_oai_glu)(float *y, const float *gate, const float *up, int32_t n)
+{
+    glu(OAI, y, gate, up, n);
+}
 
 /* ---- activations alone, soft-cap ------------------------------------------------------------------ */
 
-enum { RELU = GELU + 1, SOFTCAP };
+enum { RELU = OAI + 1, SOFTCAP };
 
 CHORD_INLINE vf activate_four(int kind, vf x, vf cap)
 {

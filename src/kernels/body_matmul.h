@@ -175,8 +175,7 @@ CHORD_INLINE void matmul_tile(tile_kind k, const chord_matmul *m, const matmul_p
         int32_t const group = p->g + i * p->step < p->g1 ? p->g + i * p->step : p->g1 - 1;
         a.w[i] = (const uint8_t *)m->w + (size_t)((uint64_t)group * m->group_bytes);
     }
-    CHORD_UNROLL(int i = 0; i < T; i++)
-        a.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)(p->t + i) * m->x_stride);
+    CHORD_UNROLL(int i = 0; i < T; i++) a.x[i] = matmul_x(m, p->t + i);
     vf sum[8];
     if (k.how == FINE) tile_fine(G, a, sum);
     else if (k.how < 0) tile_float(k, a, sum);

@@ -254,8 +254,7 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
             n = is_one ? 1 : way.tokens;
             vf sum[PANEL_GROUPS * PANEL_TOKENS];
             for (int32_t i = 0; i < n; i++) {
-                int32_t const token = t + i < t1 ? t + i : t1 - 1;
-                p.x[i] = (const uint8_t *)m->x + (size_t)((uint64_t)token * m->x_stride);
+                p.x[i] = matmul_x(m, t + i < t1 ? t + i : t1 - 1);
             }
             (is_one ? way.one : way.tile)(&p, sum);
             place.t = t;

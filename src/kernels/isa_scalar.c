@@ -19,9 +19,9 @@ static inline void matmul(const chord_matmul *m, int32_t r0, int32_t r1, int32_t
     for (int32_t t = t0; t < t1; t++)
         for (int32_t r = r0; r < r1; r++) {
             const uint8_t *w = (const uint8_t *)m->w + (uint64_t)(r / 4) * m->group_bytes;
-            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)t * m->x_stride;
+            const uint8_t *x = (const uint8_t *)m->x + (m->at ? m->at[t].x : (uint64_t)t * m->x_stride);
             bool const is_second = m->two_terms && t % 2;
-            float *y = m->y + (uint64_t)(m->two_terms ? t / 2 : t) * m->y_stride + r;
+            float *y = m->y + r + (m->at ? m->at[t].y : (uint64_t)(m->two_terms ? t / 2 : t) * m->y_stride);
             float sum = dot(w, r % 4, x, m->n_in);
             if (m->bias && !is_second) sum += m->bias[r];
             if (m->add || is_second) sum += *y;
@@ -200,6 +200,20 @@ void chord_gelu_glu__scalar(float *y, const float *gate, const float *up, int32_
     for (int32_t i = 0; i < n; i++) {
         double const x = (double)gate[i];
         y[i] = over_one_plus_exp(x, 1.5957691216057308 * x * (1 + 0.044715 * x * x)) * up[i];
+    }
+}
+
+void chord_sigmoid_glu__scalar(float *y, const float *gate, const float *up, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) y[i] = over_one_plus_exp(1, (double)gate[i]) * up[i];
+}
+
+void chord_oai_glu__scalar(float *y, const float *gate, const float *up, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) {
+        double const x = gate[i] > 7 ? 7 : (double)gate[i];
+        float const u = up[i] > 7 ? 7 : up[i] < -7 ? -7 : up[i];
+        y[i] = over_one_plus_exp(x, (double)1.702f * x) * (u + 1);
     }
 }
 

@@ -12,6 +12,11 @@
 #define CHORD_KERNELS_KERNELS_H
 #include "../quant/quant.h"
 
+/* The places of a token's rows: bytes from x, floats from y. */
+typedef struct chord_matmul_at {
+    size_t x, y;
+} chord_matmul_at;
+
 /* y[t][r] = sum_k w[r][k] * x[t][k] (+ bias[r]) (+ the old y[t][r] if `add` is 1) */
 typedef struct chord_matmul {
     const void *w;          /* x4 groups (quant.h) */
@@ -21,6 +26,8 @@ typedef struct chord_matmul {
     float *y;
     uint64_t y_stride;      /* floats from one token's row to the next */
     const float *bias;      /* n_out floats or NULL */
+    const chord_matmul_at
+        *at; /* NULL, or the places of tokens t0 .. t1 - 1, instead of the strides; one term */
     int32_t n_in, n_out;
     int32_t add;
     /* 1: a token has two rows of x, q8 and its rounding error (chord_act_quantize_rest), and their products
@@ -47,8 +54,8 @@ typedef struct chord_layer_norm {
 typedef float chord_layer_norm_fn(const chord_layer_norm *norm);
 /* converts one row of n floats to q8 (quant.h); n is a multiple of 32 */
 typedef void chord_quantize_q8_fn(void *dst, const float *x, int32_t n);
-/* y = act(gate) * up; y may be gate. act is silu(x) = x / (1 + exp(-x)), or gelu in its tanh form; none in
- * `product` */
+/* y = act(gate) * up; y may be gate. act is silu(x) = x / (1 + exp(-x)), gelu in its tanh form, sigmoid(x) =
+ * 1 / (1 + exp(-x)), or none in `product`; oai_glu is CHORD_ACTIVATION_SWIGLU_OAI (program.h) */
 typedef void chord_glu_fn(float *y, const float *gate, const float *up, int32_t n);
 /* y = act(y); act is silu, gelu or relu(x) = max(x, 0) */
 typedef void chord_activate_fn(float *y, int32_t n);
@@ -111,7 +118,7 @@ typedef struct chord_ops {
     chord_quantize_q8_fn *quantize_q8;
     chord_rms_norm_fn *rms_norm;
     chord_layer_norm_fn *layer_norm;
-    chord_glu_fn *silu_glu, *gelu_glu;
+    chord_glu_fn *silu_glu, *gelu_glu, *sigmoid_glu, *oai_glu;
     chord_activate_fn *silu, *gelu, *relu;
     chord_softcap_fn *softcap;
     chord_rope_fn *rope_norm, *rope_neox;

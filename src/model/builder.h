@@ -189,6 +189,27 @@ void chord_emit_act(chord_builder *b, int32_t layer, const chord_slots *s, int32
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out);
 /* out *= factor, `width` wide; nothing for a factor of 1. Returns the record, or NULL. */
 chord_op *chord_emit_scale(chord_builder *b, int32_t layer, int32_t out, int32_t width, float factor);
+
+/* ---- moe.c: mixtures of experts ---------------------------------------------------------------------- */
+
+typedef struct chord_mixture {
+    int32_t n_expert, n_used;  /* n_expert 0: the model has no mixtures */
+    int32_t n_groups, n_groups_used, gating, is_normalised; /* as ROUTE has them */
+    float scale;
+    int32_t first;             /* the layers before it have plain feed-forwards */
+    int32_t n_ff, n_shared_ff; /* n_shared_ff 0: no shared expert */
+    int32_t activation, has_gate; /* has_gate: the shared expert is multiplied by a number per token */
+    int32_t logits, chosen, gate, up, out; /* slots */
+    int32_t shared_gate, shared_up, shared_out, weight; /* slots of the shared expert */
+} chord_mixture;
+/* Reads the keys of mixtures, with the CHORD_MIX_* among `flags`, and makes the slots. */
+chord_mixture chord_mixture_read(chord_builder *b, uint64_t flags, int32_t activation);
+/* `in` -> the chosen experts and their weights. */
+void chord_emit_router(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in);
+/* `in` -> `out`, behind chord_emit_router(): the sum of the chosen experts and of the shared one. `out` may
+ * be `in`. CHORD_FLAG_ADD: it is added to out. */
+void chord_emit_mixture(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in, int32_t out,
+                        int32_t flags);
 /* last -> logits: output.weight; the embedding matrix if output.weight is absent. */
 void chord_emit_logits(chord_builder *b, const chord_slots *s);
 
@@ -228,6 +249,17 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_LOOPS (1ull << 30) /* num_loops passes over the layers, each with caches of its own */
 #define CHORD_PARALLEL_KEY (1ull << 31) /* parallel if the key use_parallel_residual says so */
 #define CHORD_MAY_PARALLEL (1ull << 32) /* parallel, with one norm, in a file without ffn_norm */
+#define CHORD_MIXTURE (1ull << 40) /* if expert_count isn't 0, feed-forwards are mixtures of experts */
+#define CHORD_MIX_NORM (1ull << 41) /* the weights of the chosen experts are divided by their sum */
+#define CHORD_MIX_KEYS \
+    (1ull << 42) /* keys expert_gating_func, expert_weights_norm and expert_weights_scale */
+#define CHORD_MIX_GATING (1ull << 43) /* expert_gating_func is required */
+#define CHORD_MIX_SHARED (1ull << 44) /* there is a shared expert, also without the key of its size */
+#define CHORD_MIX_SHARED_FF (1ull << 45) /* its size is feed_forward_length by default */
+#define CHORD_MIX_OWN_FF (1ull << 46) /* an expert's size is feed_forward_length */
+#define CHORD_MIX_CHOSEN (1ull << 47) /* the softmax is over the chosen experts */
+#define CHORD_MIX_EARLY (1ull << 48) /* the router reads the layer's input */
+#define CHORD_SINKS (1ull << 49) /* attention has sinks, attn_sinks */
 typedef struct chord_family {
     uint64_t flags;
     int32_t activation; /* CHORD_ACTIVATION_* of the feed-forward */

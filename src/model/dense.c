@@ -14,6 +14,7 @@ typedef struct dense {
     float scale, softcap, residual_scale;
     float clamp;                  /* of queries, keys and values; 0: none */
     float temperature;            /* LONG_QUERIES; 0: none */
+    chord_mixture mix;
 } dense;
 
 static int is_local(chord_builder *b, const dense *d, int32_t layer)
@@ -112,7 +113,7 @@ static void read(chord_builder *b, dense *d)
                                             d->norm == CHORD_NORM_RMS ? "attention.layer_norm_rms_epsilon"
                                                                       : "attention.layer_norm_epsilon",
                                             __builtin_nanf(""), CHORD_EPSILON);
-    if (chord_read_int(b, "expert_count", 0, 0, 65536))
+    if (!(d->flags & CHORD_MIXTURE) && chord_read_int(b, "expert_count", 0, 0, 65536))
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
                          "a mixture of experts isn't supported: expert_count of", b->arch, b->n_arch);
     if (d->flags & CHORD_PARALLEL_KEY && chord_read_int(b, "use_parallel_residual", CHORD_REQUIRED, 0, 1))
@@ -265,6 +266,20 @@ static void emit_back(chord_builder *b, const dense *d, int32_t layer, const cha
 
 /* In a parallel layer the feed-forward reads the layer's input too. So its products come before the residual
  * stream changes. */
+static int is_mixture(const dense *d, int32_t layer) { return d->mix.n_expert && layer >= d->mix.first; }
+
+/* x += the mixture of h */
+static void emit_mixture(chord_builder *b, const dense *d, int32_t layer)
+{
+    if (!(d->flags & CHORD_MIX_EARLY)) chord_emit_router(b, layer, &d->mix, d->s.h);
+    int const is_direct = d->residual_scale == 1;
+    chord_emit_mixture(b, layer, &d->mix, d->s.h, is_direct ? d->s.x : d->s.h,
+                       is_direct ? CHORD_FLAG_ADD : 0);
+    if (is_direct) return;
+    chord_emit_scale(b, layer, d->s.h, b->hparams->n_embd, d->residual_scale);
+    chord_emit_add(b, layer, d->s.h, d->s.x);
+}
+
 static void emit_layer(chord_builder *b, const dense *d, int32_t layer)
 {
     const chord_hparams *h = b->hparams;
@@ -275,6 +290,7 @@ static void emit_layer(chord_builder *b, const dense *d, int32_t layer)
     const char *const ffn_norm = d->flags & CHORD_FFN_POST_NAME ? "blk.%d.post_attention_norm"
                                                                 : "blk.%d.ffn_norm";
     chord_emit(b, CHORD_OP_ACQUIRE, layer);
+    if (is_mixture(d, layer) && d->flags & CHORD_MIX_EARLY) chord_emit_router(b, layer, &d->mix, d->s.x);
     if (has_pre_norm) emit_norm(b, d, layer, d->s.h, has_norm_2 ? "blk.%d.attn_norm_2" : "blk.%d.attn_norm");
     emit_attention(b, d, layer);
     if (is_parallel) {
@@ -286,9 +302,10 @@ static void emit_layer(chord_builder *b, const dense *d, int32_t layer)
               "blk.%d.post_attention_norm");
     if (!is_parallel) {
         if (has_pre_norm) emit_norm(b, d, layer, d->s.h, ffn_norm);
-        emit_feed_forward(b, d, layer);
+        if (!is_mixture(d, layer)) emit_feed_forward(b, d, layer);
     }
-    emit_back(b, d, layer, "blk.%d.ffn_down", d->s.gate, h->n_ff, "blk.%d.post_ffw_norm");
+    if (is_mixture(d, layer)) emit_mixture(b, d, layer);
+    else emit_back(b, d, layer, "blk.%d.ffn_down", d->s.gate, h->n_ff, "blk.%d.post_ffw_norm");
     chord_emit(b, CHORD_OP_RELEASE, layer);
 }
 
@@ -350,6 +367,7 @@ void chord_build_dense(chord_builder *b)
     if (d.flags & CHORD_LAYER_NORM) d.norm = CHORD_NORM_LAYER;
     if (d.flags & CHORD_BARE_NORM) d.norm = CHORD_NORM_BARE;
     read(b, &d);
+    if (d.flags & CHORD_MIXTURE) d.mix = chord_mixture_read(b, d.flags, d.f->activation);
     d.s = chord_slots_new(b);
     read_ropes(b, &d);
     chord_emit_embed(b, d.s.x, embedding_scale(b, &d));

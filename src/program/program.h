@@ -37,8 +37,15 @@ enum {
     CHORD_ACTIVATION_GELU = 2, /* the form with tanh */
     CHORD_ACTIVATION_RELU = 3,
     CHORD_ACTIVATION_RELU_SQUARED = 4,
+    CHORD_ACTIVATION_SIGMOID = 5, /* of a GLU alone: 1 / (1 + exp(-gate)) * up */
+    /* of a GLU alone, gpt-oss: x / (1 + exp(-1.702 x)) * (y + 1), x = min(gate, 7), y = up from -7 to 7 */
+    CHORD_ACTIVATION_SWIGLU_OAI = 6,
     CHORD_ACTIVATION_NONE = 7 /* of a GLU alone: gate * up */
 };
+/* What ROUTE makes of the logits. SOFTMAX: the probabilities of all experts. SIGMOID: of each by itself.
+ * CHOSEN: the choice is by logits, the softmax over the chosen ones. */
+enum { CHORD_GATING_SOFTMAX = 1, CHORD_GATING_SIGMOID = 2, CHORD_GATING_CHOSEN = 3 };
+enum { CHORD_MAX_EXPERTS = 1024, CHORD_MAX_EXPERTS_USED = 32 };
 enum { CHORD_ROPE_NORM = 0, CHORD_ROPE_NEOX = 1 };
 enum { CHORD_ROWS_BATCH = 0, CHORD_ROWS_OUTPUT = 1 };
 
@@ -54,14 +61,14 @@ enum { CHORD_ROWS_BATCH = 0, CHORD_ROWS_OUTPUT = 1 };
 
 /* A record: a head common to all ops, and the op's own part. */
 typedef struct chord_op {
-    int32_t kind;                 /* CHORD_OP_* */
-    int32_t layer;                /* CHORD_NONE outside the layers */
-    int32_t flags;                /* CHORD_FLAG_* */
-    int32_t cache;                /* index into the program's caches, or CHORD_NONE */
-    int32_t in[3], out[3];        /* slots, or CHORD_NONE */
+    int32_t kind; /* CHORD_OP_* */
+    int32_t layer; /* CHORD_NONE outside the layers */
+    int32_t flags; /* CHORD_FLAG_* */
+    int32_t cache; /* index into the program's caches, or CHORD_NONE */
+    int32_t in[3], out[3]; /* slots, or CHORD_NONE */
     int32_t weight[CHORD_OP_WEIGHTS]; /* indices into the plan's tensor table, or CHORD_NONE */
     union {
-        int32_t words[16];        /* the size of the largest part that may come */
+        int32_t words[16]; /* the size of the largest part that may come */
 #define INT(f)
 #define INTS(f, n)
 #define FLOAT(f)
@@ -72,7 +79,7 @@ typedef struct chord_op {
 
 /* An op's entry in the list. chord_op_kind_of() returns NULL for an unknown kind. */
 typedef struct chord_op_kind {
-    const char *name;             /* "MATMUL" */
+    const char *name; /* "MATMUL" */
     int32_t traits;
 } chord_op_kind;
 const chord_op_kind *chord_op_kind_of(int32_t kind);
@@ -92,13 +99,13 @@ static inline int chord_op_is_in_place(const chord_op *op)
  * turns beta_fast times within n_ctx_orig positions to the one that turns beta_slow times. Cosine and sine
  * are multiplied by `magnitude`. */
 typedef struct chord_rope {
-    int32_t style;                /* CHORD_ROPE_* */
-    int32_t n_rot;                /* elements of a head that are rotated, even */
-    int32_t freqs, freqs_long;    /* tensors or CHORD_NONE */
-    int32_t n_ctx_orig;           /* positions of the training before the context was extended */
+    int32_t style; /* CHORD_ROPE_* */
+    int32_t n_rot; /* elements of a head that are rotated, even */
+    int32_t freqs, freqs_long; /* tensors or CHORD_NONE */
+    int32_t n_ctx_orig; /* positions of the training before the context was extended */
     int32_t is_yarn;
     float beta_fast, beta_slow;
-    int32_t slot;                 /* slot to which ANGLES writes the pairs of cosine and sine */
+    int32_t slot; /* slot to which ANGLES writes the pairs of cosine and sine */
     int32_t sections[3]; /* pairs per axis of a position, in order; all 0: the first axis for all */
     int32_t is_interleaved; /* 1: pair i has axis i % 3; from pair 3 * sections[i % 3] on it stands still */
     float base, factor, magnitude;

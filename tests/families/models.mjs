@@ -22,6 +22,8 @@ const LOGIT_STD = 4;
  *   gate    true: gate, up, down; false: up, down; 'fused': one matrix holds gate and up
  *   fused   queries, keys and values are one matrix
  *   bias    parts of a layer that have a bias
+ *   mix     a mixture: n experts, `used` of them for a token, ff of each, ff of a shared one, gated (it has a
+ *           gate), bias (of the choice), dense (layers without), biases
  *   keys    further metadata; a name that begins with '.' gets the architecture's name in front
  *   extra   further tensors: [name, shape, kind]
  *   mixer   a function of the layer and the shape: the tensors that a layer has in the place of attention
@@ -152,6 +154,7 @@ export const FAMILIES = {
   },
   ...HYBRIDS,
   ...GEMMA4,
+  qwen3moe: { qk: 'head', mix: { n: 8, used: 3, ff: 32 } },
 };
 
 // ---- numbers
@@ -317,8 +320,30 @@ function shapeOf(family, isMixed) {
   return { layers, embd, ff, heads, kv, dim: embd / heads };
 }
 
+/** The tensors of a mixture. The router's rows are large, so that few choices are close. */
+function experts(out, p, mix, embd, isMixed) {
+  const { n, gated, bias, biases } = mix;
+  const [ff, shared] = [mix.ff, mix.shared].map((width) => (width && isMixed ? 256 : width));
+  out.push([`${p}ffn_gate_inp.weight`, [embd, n], 'router', 3]);
+  if (bias) out.push([`${p}exp_probs_b.bias`, [n], 'bias', 0.2]);
+  for (const [name, cols, rows, gain] of [
+    ['gate', embd, ff, 1.5],
+    ['up', embd, ff, 1],
+    ['down', ff, embd, 2],
+  ]) {
+    out.push([`${p}ffn_${name}_exps.weight`, [cols, rows, n], 'matrix', gain]);
+    if (biases) out.push([`${p}ffn_${name}_exps.bias`, [rows, n], 'bias', 0.1]);
+  }
+  if (biases) out.push([`${p}ffn_gate_inp.bias`, [n], 'bias', 0.1]);
+  if (gated) out.push([`${p}ffn_gate_inp_shexp.weight`, [embd], 'bias', 0.2]);
+  if (!shared) return;
+  out.push([`${p}ffn_gate_shexp.weight`, [embd, shared], 'matrix', 1.5]);
+  out.push([`${p}ffn_up_shexp.weight`, [embd, shared], 'matrix', 1]);
+  out.push([`${p}ffn_down_shexp.weight`, [shared, embd], 'matrix', 1.5]);
+}
+
 /** [name, shape with the row's length first, kind, gain]; kinds: matrix, norm, bias, embedding ... */
-function tensorsOf(f, shape) {
+function tensorsOf(f, shape, isMixed) {
   const { embd, ff, heads, kv, dim, layers } = shape;
   const out = [];
   const norm = (name, n, kind = 'norm') => {
@@ -355,6 +380,10 @@ function tensorsOf(f, shape) {
     if (!mixer) matrix(p, 'attn_output', heads * dim, embd, 1);
     if (f.post) norm(`${p}post_attention_norm`, embd);
     if (f.ffnNorm) norm(p + f.ffnNorm, embd);
+    if (f.mix && i >= (f.mix.dense ?? 0)) {
+      experts(out, p, f.mix, embd, isMixed);
+      continue;
+    }
     if (f.gate === 'fused') matrix(p, 'ffn_up', embd, 2 * ff, 1.3);
     else {
       if (f.gate !== false) matrix(p, 'ffn_gate', embd, ff, 1.5);
@@ -382,9 +411,9 @@ function typeOf(name, kind, isMixed, cols) {
 function dataOf(model, name, shape, kind, gain, type) {
   const next = generator(`${model}|${name}`);
   const n = shape.reduce((product, size) => product * size, 1);
-  const std = /matrix|table/.test(kind) ? gain / Math.sqrt(shape[0]) : gain;
+  const std = /matrix|table|router/.test(kind) ? gain / Math.sqrt(shape[0]) : gain;
   if (type !== 'F32') return blocks(type, n, next, std);
-  const x = normals(n, next, /matrix|table|bias|embedding/.test(kind) ? std : 0.1);
+  const x = normals(n, next, /matrix|table|router|bias|embedding/.test(kind) ? std : 0.1);
   if (kind.endsWith('norm'))
     x.forEach((v, i) => (x[i] = gain * (1 + v) * (kind === 'norm' || next() & 1 ? 1 : -1)));
   if (kind === 'still factors') x.forEach((_, i) => (x[i] = i < n / 4 ? 1 + i / 8 : 1e30));
@@ -392,6 +421,14 @@ function dataOf(model, name, shape, kind, gain, type) {
   if (kind === 'scale') x.forEach((v, i) => (x[i] = 1 + 2 * v));
   return Buffer.from(x.buffer);
 }
+
+const mixKeys = ({ n, used, ff, shared, dense }, isMixed) => ({
+  '.expert_count': n,
+  '.expert_used_count': used,
+  '.expert_feed_forward_length': isMixed ? 256 : ff,
+  ...(shared && { '.expert_shared_feed_forward_length': isMixed ? 256 : shared }),
+  ...(dense && { '.leading_dense_block_count': dense }),
+});
 
 /** The bytes of a model: NAME, or NAME.mix with quantised matrices. `changes` takes the place of metadata. */
 export function modelOf(name, changes = {}) {
@@ -414,12 +451,14 @@ export function modelOf(name, changes = {}) {
     '.rope.dimension_count': shape.dim,
     '.rope.freq_base': 10000,
     [`.attention.${epsilon}`]: 1e-5,
+    ...(family.mix && mixKeys(family.mix, isMixed)),
     ...(built ?? family).keys,
     ...vocabulary(),
     ...changes,
   };
   for (const key of Object.keys(keys)) if (keys[key] === undefined) delete keys[key];
-  const tensors = (built?.tensors ?? tensorsOf(family, shape)).map(([tensor, size, kind, gain]) => {
+  const own = built?.tensors ?? tensorsOf(family, shape, isMixed);
+  const tensors = own.map(([tensor, size, kind, gain]) => {
     const type = typeOf(tensor, kind, isMixed, size[0]);
     return { tensor, size, type, data: dataOf(name, tensor, size, kind, gain, type) };
   });

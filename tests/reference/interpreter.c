@@ -237,7 +237,10 @@ static int32_t attend_weights(const interpreter *t, const chord_op *op, int32_t 
     int32_t const of_kv = h / (a->n_head / a->n_kv), last = t->first + r;
     int32_t const window = cache->kind == CHORD_CACHE_WINDOW ? cache->window : 0,
                   begin = window && last >= window ? last - window + 1 : 0;
-    double most = -INFINITY, sum = 0;
+    float *sinks = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
+    double const sink = sinks ? (double)sinks[h] : -INFINITY;
+    double most = sink, sum;
+    free(sinks);
     for (int32_t j = begin; j <= last; j++) {
         const double *k = kv_of(t, op->cache, 0, j) + of_kv * a->k_dim;
         double score = 0;
@@ -247,6 +250,7 @@ static int32_t attend_weights(const interpreter *t, const chord_op *op, int32_t 
         p[j] = score;
         most = fmax(most, score);
     }
+    sum = exp(sink - most);
     for (int32_t j = begin; j <= last; j++) sum += p[j] = exp(p[j] - most);
     for (int32_t j = begin; j <= last; j++) p[j] /= sum;
     return begin;
@@ -284,6 +288,7 @@ static double activation(const interpreter *t, int32_t kind, double x)
     if (kind == CHORD_ACTIVATION_NONE) return x;
     if (kind == CHORD_ACTIVATION_RELU) return x > 0 ? x : 0;
     if (kind == CHORD_ACTIVATION_RELU_SQUARED) return x > 0 ? x * x : 0;
+    if (kind == CHORD_ACTIVATION_SIGMOID) return 1 / (1 + exp(-x));
     return kind == CHORD_ACTIVATION_SILU ? x / (1 + exp(-x)) : gelu(t, x);
 }
 
@@ -292,8 +297,12 @@ static void glu(const interpreter *t, const chord_op *op)
     for (int32_t r = 0; r < rows_of(t, op); r++) {
         const double *gate = row_of(t, op->in[0], r), *up = row_of(t, op->in[1], r) + op->glu.first;
         double *out = row_of(t, op->out[0], r);
-        for (int32_t i = 0; i < op->glu.width; i++)
-            out[i] = activation(t, op->glu.activation, gate[i]) * up[i];
+        for (int32_t i = 0; i < op->glu.width; i++) {
+            double const x = fmin(gate[i], 7), y = fmax(-7, fmin(up[i], 7));
+            out[i] = op->glu.activation == CHORD_ACTIVATION_SWIGLU_OAI
+                         ? x / (1 + exp(-(double)1.702f * x)) * (y + 1)
+                         : activation(t, op->glu.activation, gate[i]) * up[i];
+        }
     }
 }
 
@@ -382,6 +391,118 @@ static void short_conv(const interpreter *t, const chord_op *op)
         free(w);
     }
     free(bias);
+}
+
+/* ---- mixtures of experts ----------------------------------------------------------------------------- */
+
+/* Returns the largest of values[first .. end - 1] that isn't out; of equal ones the first. */
+static int32_t largest(const double *values, const uint8_t *is_out, int32_t first, int32_t end)
+{
+    int32_t best = -1;
+    for (int32_t i = first; i < end; i++)
+        if (!is_out[i] && (best < 0 || values[i] > values[best])) best = i;
+    return best;
+}
+
+static void softmax(double *p, const double *x, int32_t n)
+{
+    double most = x[0], sum = 0;
+    for (int32_t i = 1; i < n; i++) most = fmax(most, x[i]);
+    for (int32_t i = 0; i < n; i++) sum += p[i] = exp(x[i] - most);
+    for (int32_t i = 0; i < n; i++) p[i] /= sum;
+}
+
+/* Takes out the experts of all groups but those whose two best experts have the largest sums. */
+static void keep_groups(const chord_op_route *c, const double *by, uint8_t *is_out)
+{
+    int32_t const size = c->n_expert / c->n_groups;
+    double value[CHORD_MAX_EXPERTS];
+    uint8_t is_in[CHORD_MAX_EXPERTS] = { 0 };
+    for (int32_t g = 0; g < c->n_groups; g++) {
+        int32_t const first = largest(by, is_out, g * size, (g + 1) * size);
+        is_out[first] = 1;
+        value[g] = by[first] + by[largest(by, is_out, g * size, (g + 1) * size)];
+        is_out[first] = 0;
+    }
+    for (int32_t k = 0; k < c->n_groups_used; k++) is_in[largest(value, is_in, 0, c->n_groups)] = 1;
+    for (int32_t i = 0; i < c->n_expert; i++) is_out[i] = !is_in[i / size];
+}
+
+static void route(const interpreter *t, const chord_op *op)
+{
+    const chord_op_route *c = &op->route;
+    float *bias = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
+    double p[CHORD_MAX_EXPERTS], by[CHORD_MAX_EXPERTS];
+    for (int32_t r = 0; r < rows_of(t, op); r++) {
+        const double *x = row_of(t, op->in[0], r);
+        double *number = row_of(t, op->out[0], r), *weight = number + c->n_used, sum = 0;
+        uint8_t is_out[CHORD_MAX_EXPERTS] = { 0 };
+        if (c->gating == CHORD_GATING_SOFTMAX) softmax(p, x, c->n_expert);
+        else
+            for (int32_t i = 0; i < c->n_expert; i++)
+                p[i] = c->gating == CHORD_GATING_SIGMOID ? 1 / (1 + exp(-x[i])) : x[i];
+        for (int32_t i = 0; i < c->n_expert; i++) by[i] = p[i] + (bias ? (double)bias[i] : 0);
+        if (c->n_groups > 1) keep_groups(c, by, is_out);
+        for (int32_t u = 0; u < c->n_used; u++) {
+            int32_t const best = largest(by, is_out, 0, c->n_expert);
+            is_out[best] = 1;
+            number[u] = best;
+            weight[u] = p[best];
+        }
+        if (c->gating == CHORD_GATING_CHOSEN) softmax(weight, weight, c->n_used);
+        for (int32_t u = 0; u < c->n_used; u++) sum += weight[u];
+        for (int32_t u = 0; u < c->n_used; u++)
+            weight[u] *= (double)c->scale / (c->is_normalised ? fmax(sum, 6.103515625e-5) : 1);
+    }
+    free(bias);
+}
+
+static void experts(interpreter *t, const chord_op *op)
+{
+    const chord_op_experts *m = &op->experts;
+    double *x = malloc((size_t)m->n_in * sizeof *x);
+    for (int32_t k = 0; k < m->n_weights; k++) {
+        const chord_tensor *w = &t->plan->tensors[op->weight[k]];
+        int const is_q8 = (t->flags & REFERENCE_ACT_Q8) && chord_format_of(w->type)->act == CHORD_ACT_Q8;
+        for (int32_t r = 0; r < rows_of(t, op); r++)
+            for (int32_t u = 0; u < m->n_used; u++) {
+                int32_t const expert = (int32_t)row_of(t, op->in[1], r)[u];
+                memcpy(x, row_of(t, op->in[0], r) + (m->is_each ? u * m->n_in : 0),
+                       (size_t)m->n_in * sizeof *x);
+                if (is_q8) through_q8(x, m->n_in);
+                float *bias = op->weight[3 + k] == CHORD_NONE ? NULL
+                                                              : weight_row(t, op->weight[3 + k], expert);
+                t->work += (double)m->n_in * m->n_out[k];
+                for (int32_t o = 0; o < m->n_out[k]; o++) {
+                    float *row = weight_row(t, op->weight[k], expert * w->ne[1] + m->row[k] + o);
+                    double sum = bias ? (double)bias[m->row[k] + o] : 0;
+                    for (int32_t i = 0; i < m->n_in; i++) sum += (double)row[i] * x[i];
+                    row_of(t, op->out[k], r)[u * m->n_out[k] + o] = sum;
+                    free(row);
+                }
+                free(bias);
+            }
+    }
+    free(x);
+}
+
+static void combine(const interpreter *t, const chord_op *op)
+{
+    int32_t const width = op->combine.width, n_used = op->combine.n_used;
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < width; i++) {
+            double *y = row_of(t, op->out[0], r) + i, sum = op->flags & CHORD_FLAG_ADD ? *y : 0;
+            for (int32_t u = 0; u < n_used; u++)
+                sum += row_of(t, op->in[1], r)[n_used + u] * row_of(t, op->in[0], r)[u * width + i];
+            *y = sum;
+        }
+}
+
+static void gate(const interpreter *t, const chord_op *op)
+{
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < op->gate.width; i++)
+            row_of(t, op->out[0], r)[i] /= 1 + exp(-row_of(t, op->in[0], r)[0]);
 }
 
 static void acquire(const interpreter *t, const chord_op *op) { (void)t, (void)op; }

@@ -147,6 +147,14 @@ export const OpKind = {
   XIELU: 19,
   /** out[0][t] = min(max(out[0][t], -limit), limit) */
   CLAMP: 20,
+  /** out[0][t] = the n_used chosen experts' numbers, then their n_used weights */
+  ROUTE: 21,
+  /** out[i][t][u] = weight[i][expert u of in[1][t]] in[0][t] + weight[3 + i][expert u of in[1][t]] */
+  EXPERTS: 22,
+  /** out[0][t] (+)= sum over u, ascending, of weight u of in[1][t] * in[0][t][u] */
+  COMBINE: 23,
+  /** out[0][t] *= 1 / (1 + exp(-in[0][t][0])) */
+  GATE: 24,
 } as const;
 export type OpKind = (typeof OpKind)[keyof typeof OpKind];
 
@@ -187,6 +195,10 @@ export const opTraits: { readonly [kind: number]: number } = {
   18: 1,
   19: 1,
   20: 1,
+  21: 0,
+  22: 0,
+  23: 0,
+  24: 1,
 };
 
 export const Activation = {
@@ -194,8 +206,18 @@ export const Activation = {
   GELU: 2,
   RELU: 3,
   NONE: 7,
+  SIGMOID: 5,
+  SWIGLU_OAI: 6,
 } as const;
 export type Activation = (typeof Activation)[keyof typeof Activation];
+
+/** What ROUTE makes of logits. */
+export const Gating = {
+  SOFTMAX: 1,
+  SIGMOID: 2,
+  CHOSEN: 3,
+} as const;
+export type Gating = (typeof Gating)[keyof typeof Gating];
 
 /** Kinds of caches. */
 export const CacheKind = {
@@ -641,6 +663,43 @@ export const opPartLayouts = {
     fields: {
       width: { offset: 64, type: 'i32', count: 1 },
       limit: { offset: 68, type: 'f32', count: 1 },
+    },
+  },
+  ROUTE: {
+    size: 128,
+    fields: {
+      n_expert: { offset: 64, type: 'i32', count: 1 },
+      n_used: { offset: 68, type: 'i32', count: 1 },
+      gating: { offset: 72, type: 'i32', count: 1 },
+      n_groups: { offset: 76, type: 'i32', count: 1 },
+      n_groups_used: { offset: 80, type: 'i32', count: 1 },
+      is_normalised: { offset: 84, type: 'i32', count: 1 },
+      scale: { offset: 88, type: 'f32', count: 1 },
+    },
+  },
+  EXPERTS: {
+    size: 128,
+    fields: {
+      n_in: { offset: 64, type: 'i32', count: 1 },
+      n_weights: { offset: 68, type: 'i32', count: 1 },
+      n_out: { offset: 72, type: 'i32', count: 2 },
+      row: { offset: 80, type: 'i32', count: 2 },
+      n_expert: { offset: 88, type: 'i32', count: 1 },
+      n_used: { offset: 92, type: 'i32', count: 1 },
+      is_each: { offset: 96, type: 'i32', count: 1 },
+    },
+  },
+  COMBINE: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      n_used: { offset: 68, type: 'i32', count: 1 },
+    },
+  },
+  GATE: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
     },
   },
 } as const satisfies { readonly [name: string]: StructLayout };

@@ -155,6 +155,11 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const place = { states, table, pages: memory.tables, vectors };
       return [shortConv({ label: `short_conv/${label}`, input, out, width, kernel, weight, ...place })];
     }
+    case 'ROUTE':
+    case 'EXPERTS':
+    case 'COMBINE':
+    case 'GATE':
+      throw new ChordError('internal', `${op.name} has no kernel`); // lacks.ts refused it
     case 'ANGLES': // the host computes them in double (executor.ts)
     case 'ACQUIRE':
     case 'RELEASE':
