@@ -48,6 +48,9 @@ static const chord_gguf_kv *find(chord_builder *b, const char *suffix, char *nam
 {
     *n_name = key_name(b, suffix, name);
     const chord_gguf_kv *kv = chord_gguf_find(b->gguf, name, *n_name);
+    if (kv && !kv->is_kept) /* an array of texts, or a very long value */
+        chord_build_fail(b, CHORD_INVALID_GGUF, "numbers or a short text are needed for the key", name,
+                         *n_name);
     return kv && kv->is_kept ? kv : NULL;
 }
 
@@ -216,13 +219,14 @@ float chord_read_key_at(chord_builder *b, const char *key, int32_t layer)
     const chord_gguf_kv *kv = chord_gguf_find(b->gguf, key, n);
     if (b->status != CHORD_OK) return 1;
     double v = __builtin_nan("");
-    if (kv && kv->is_kept && (!kv->is_array || kv->count > (uint64_t)layer)) {
+    if (kv && kv->is_kept && (!kv->is_array || kv->count == (uint64_t)b->hparams->n_layer)) {
         uint64_t const step = kv->is_array ? (uint64_t)layer * chord_gguf_type_bytes(kv->type) : 0;
         v = number_at((const uint8_t *)chord_gguf_at(b->gguf, kv->data) + step, kv->type);
     }
     if (v >= -3e38 && v <= 3e38) return (float)v;
-    b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "a number for layer %d is needed under the key %q",
-                           layer, key, n);
+    b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
+                           "a number for layer %d, or one for each layer, is needed under the key %q", layer,
+                           key, n);
     return 1;
 }
 
@@ -248,8 +252,10 @@ static void check_heads(chord_builder *b)
 {
     const chord_hparams *h = b->hparams;
     if (b->status == CHORD_OK && h->n_head % h->n_kv)
-        b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
-                               "the %d heads aren't a multiple of the %d KV heads", h->n_head, h->n_kv);
+        b->status =
+            chord_fail(b->error, CHORD_INVALID_GGUF,
+                       "the %d heads aren't a multiple of the %d KV heads of 'attention.head_count_kv'",
+                       h->n_head, h->n_kv);
 }
 
 void chord_read_layer(chord_builder *b, int32_t layer)
@@ -285,9 +291,10 @@ static void read_heads(chord_builder *b)
                                                 MOST_HEAD);
     if (!b->is_by_layer) check_heads(b);
     if (b->status == CHORD_OK && value_length != h->head_dim)
-        b->status = chord_fail(b->error, CHORD_UNSUPPORTED_ARCHITECTURE,
-                               "keys of %d and values of %d elements per head; both must be equal",
-                               h->head_dim, value_length);
+        b->status = chord_fail(
+            b->error, CHORD_UNSUPPORTED_ARCHITECTURE,
+            "keys of %d and values of %d elements ('attention.value_length') per head; both must be equal",
+            h->head_dim, value_length);
 }
 
 void chord_read_hparams(chord_builder *b)

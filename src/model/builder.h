@@ -72,8 +72,8 @@ typedef struct chord_range {
 #define CHORD_ROPE_BASE ((chord_range){ 1, 3e38, "a number from 1 to 3e38" })
 /* Returns a number within the range. The fallback is checked too; NaN: the key must be there. */
 float chord_read_float(chord_builder *b, const char *suffix, float fallback, chord_range range);
-/* Returns a layer's number under a key without the architecture's name. The key holds one number, or one for
- * each layer. */
+/* Returns a layer's number under a key without the architecture's name. The key holds one number, or an
+ * array of one for each layer. */
 float chord_read_key_at(chord_builder *b, const char *key, int32_t layer);
 /* Returns the integer under any key; `fallback` when the key is absent or holds something else. */
 int64_t chord_read_whole(const chord_gguf *g, const char *key, int64_t fallback);

@@ -34,6 +34,23 @@ static void read_windows(chord_builder *b, dense *d)
     d->window = chord_read_int(b, "attention.sliding_window", d->f->window, 0, INT32_MAX);
     if (!chord_read_is_array(b, "attention.sliding_window_pattern"))
         d->period = chord_read_int(b, "attention.sliding_window_pattern", d->f->period, 0, CHORD_MAX_LAYERS);
+    else if (d->window) (void)chord_read_most(b, "attention.sliding_window_pattern", 0, 0, 1);
+}
+
+/* Pair i belongs to axis i % 3, up to so many pairs of an axis. */
+static void read_sections(chord_builder *b, chord_rope *rope)
+{
+    int32_t sum = 0;
+    for (int32_t i = 0; i < 3; i++) {
+        rope->sections[i] = chord_read_int_at(b, "rope.dimension_sections", i, CHORD_REQUIRED, 0, 1024);
+        sum += rope->sections[i];
+    }
+    rope->is_interleaved = 1;
+    if (b->status == CHORD_OK && (!sum || sum > rope->n_rot / 2))
+        b->status =
+            chord_fail(b->error, CHORD_INVALID_GGUF,
+                       "the sections of the key 'rope.dimension_sections' are %d pairs; RoPE turns %d", sum,
+                       rope->n_rot / 2);
 }
 
 /* The keys of RoPE that one family has. */
@@ -47,11 +64,7 @@ static void read_rope_keys(chord_builder *b, dense *d, chord_rope *rope)
                                  : 1;
         if (grows < 1e30) rope->base *= (float)grows;
     }
-    if (d->flags & CHORD_ROPE_IMROPE)
-        for (int32_t i = 0; i < 3; i++) {
-            rope->is_interleaved = 1;
-            rope->sections[i] = chord_read_int_at(b, "rope.dimension_sections", i, CHORD_REQUIRED, 0, 1024);
-        }
+    if (d->flags & CHORD_ROPE_IMROPE) read_sections(b, rope);
     if (!(d->flags & CHORD_LONG_QUERIES)) return;
     d->temperature = chord_read_float(b, "attention.temperature_scale", 0, CHORD_FINITE);
     if (!rope->is_yarn) return;

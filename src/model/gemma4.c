@@ -24,6 +24,12 @@ static int is_local(chord_builder *b, int32_t layer)
     return chord_read_int_at(b, "attention.sliding_window_pattern", layer, CHORD_REQUIRED, 0, 1);
 }
 
+/* Returns the layer whose keys and values a layer without them reads. */
+static int32_t source_of(chord_builder *b, const gemma4 *g, int32_t layer)
+{
+    return g->n_own - (is_local(b, layer) ? 2 : 1);
+}
+
 /* ---- what the metadata says --------------------------------------------------------------------------- */
 
 static void read_heads(chord_builder *b, gemma4 *g)
@@ -40,6 +46,13 @@ static void read_heads(chord_builder *b, gemma4 *g)
                          "attention.sliding_window_pattern", 32);
     (void)chord_read_most(b, "attention.sliding_window_pattern", CHORD_REQUIRED, 0, 1);
     g->n_own = h->n_layer - chord_read_int(b, "attention.shared_kv_layers", 0, 0, h->n_layer - 1);
+    for (int32_t layer = g->n_own; layer < h->n_layer && b->status == CHORD_OK; layer++)
+        if (source_of(b, g, layer) < 0 || is_local(b, source_of(b, g, layer)) != is_local(b, layer))
+            b->status =
+                chord_fail(b->error, CHORD_INVALID_GGUF,
+                           "by the key 'attention.shared_kv_layers' layer %d reads the keys and values of "
+                           "layer %d, of which one has a window and the other none",
+                           layer, source_of(b, g, layer));
 }
 
 static void read_ropes(chord_builder *b, gemma4 *g)
@@ -128,26 +141,17 @@ static void emit_qkv(chord_builder *b, const gemma4 *g, int32_t layer, int is_sh
 }
 
 /* Returns attention that reads another layer's cache. */
-static chord_attention shared_attention(chord_builder *b, const gemma4 *g, int local)
+static chord_attention shared_attention(chord_builder *b, const gemma4 *g, int32_t layer)
 {
     const chord_hparams *h = b->hparams;
-    int32_t const source = g->n_own - (local ? 2 : 1);
-    chord_attention a = { .is_shared = 1, .n_head = h->n_head, .n_kv = h->n_kv, .head_dim = h->head_dim };
-    if (source < 0 || is_local(b, source) != local) {
-        if (b->status == CHORD_OK)
-            b->status =
-                chord_fail(b->error, CHORD_INVALID_GGUF,
-                           "the key 'attention.shared_kv_layers' leaves %d layers with keys and values; the "
-                           "last two must be one with a window and one without, in this order",
-                           g->n_own);
-        return a;
-    }
-    a.cache = source;
+    int32_t const source = source_of(b, g, layer);
     if (b->plan->program.caches[source].n_kv != h->n_kv)
         chord_build_fail(b, CHORD_INVALID_GGUF,
                          "layers that share keys and values have different numbers of heads under the key",
                          "attention.head_count_kv", 23);
-    return a;
+    return (chord_attention){
+        .cache = source, .is_shared = 1, .n_head = h->n_head, .n_kv = h->n_kv, .head_dim = h->head_dim
+    };
 }
 
 /* x -> slot attn */
@@ -161,7 +165,7 @@ static void emit_attention(chord_builder *b, const gemma4 *g, int32_t layer)
                        (const char *[]){ "blk.%d.attn_k.weight", "blk.%d.attn_v.weight",
                                          "blk.%d.attn_k_norm.weight" }[i],
                        layer, "files may keep them; another layer's keys and values are read");
-    chord_attention a = is_shared ? shared_attention(b, g, local)
+    chord_attention a = is_shared ? shared_attention(b, g, layer)
                                   : chord_attention_new(b, 0, local ? g->window : 0, 1);
     a.rope = local ? g->rope_local : g->rope;
     a.scale = 1;

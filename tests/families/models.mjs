@@ -260,7 +260,9 @@ class Writer {
 const isFloat = (key, value) =>
   typeof value === 'number' &&
   (!Number.isInteger(value) ||
-    /scale$|scaling\.(factor|alpha|attn_factor)|softcapping|clamp|xielu|freq_base|epsilon/.test(key));
+    /scale$|scaling\.(factor|alpha|attn_factor)|softcapping|clamp|xielu|yarn_beta|freq_base|epsilon/.test(
+      key,
+    ));
 const kindOf = (key, value) =>
   typeof value === 'string'
     ? 'string'
@@ -281,7 +283,7 @@ function writeKey(w, key, value) {
   const kind =
     typeof value[0] === 'boolean'
       ? 'bool'
-      : /tokens|merges/.test(key)
+      : typeof value[0] === 'string'
         ? 'string'
         : isFloat(key, value[0])
           ? 'f32'
