@@ -5,6 +5,7 @@
 #include "checkkern.h"
 #include "../src/base/bytes.h"
 #include "../src/quant/act.h"
+#include "../src/quant/blocks.h"
 
 enum { SANE, BITS, ZERO_SCALE, LARGEST, SUBNORMAL, INTEGERS, N_KINDS };
 
@@ -48,7 +49,7 @@ void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t 
                 p[i] = f->low == 8 && q == 0x80 ? 0x81 : q;
             }
             uint16_t d = random_scale(kind);
-            chord_copy(p + f->d_at, &d, 2);
+            chord_block_set_d(f, p, d);
             if (f->m_at < 0) continue;
             d = kind == INTEGERS ? chord_f32_f16((float)(random_below(15) - 7)) : random_scale(kind);
             chord_copy(p + f->m_at, &d, 2);
@@ -158,9 +159,9 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
         chord_format_unpack(p->f, row[m_only], w, r % 4, n);
         for (int32_t b = 0; b < n / p->f->block_elems; b++) {
             uint8_t *block = row[m_only] + b * p->f->block_bytes;
-            double const value = magnitude((double)chord_f16_f32(chord_u16(block + p->f->d_at)));
+            double const value = (double)chord_block_d(p->f, block);
             if (value > 0 && !(d > 0 && d < value)) d = value;
-            if (m_only) chord_zero(block + p->f->d_at, 2);
+            if (m_only) chord_block_set_d(p->f, block, 0);
             else if (p->f->m_at >= 0) chord_zero(block + p->f->m_at, 2);
         }
         p->f->decode(part[m_only], row[m_only], n);

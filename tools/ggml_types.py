@@ -42,12 +42,17 @@ def dequantize(data, kind):
     try:
         return gguf.quants.dequantize(data, kind)
     except NotImplementedError:
-        f = getattr(ggml(), 'dequantize_row_' + kind.name.lower())
-        f.restype, f.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-        data = np.ascontiguousarray(data)
-        out = np.zeros(gguf.quant_shape_from_byte_shape(data.shape, kind), np.float32)
-        f(data.ctypes.data, out.ctypes.data, out.size)
-        return out
+        return by_ggml(data, kind)
+
+
+def by_ggml(data, kind):
+    """Dequantises with ggml's dequantize_row_<type>."""
+    f = getattr(ggml(), 'dequantize_row_' + kind.name.lower())
+    f.restype, f.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    data = np.ascontiguousarray(data)
+    out = np.zeros(gguf.quant_shape_from_byte_shape(data.shape, kind), np.float32)
+    f(data.ctypes.data, out.ctypes.data, out.size)
+    return out
 
 
 def add_later_types():

@@ -68,6 +68,10 @@ CHORD_INLINE vi vi_all(int32_t x) { return wasm_i32x4_splat(x); }
 CHORD_INLINE vi vi_all_at(const void *p) { return wasm_v128_load32_splat(p); }
 CHORD_INLINE vi vi_load_u16(const void *p) { return wasm_u32x4_load16x4(p); }
 CHORD_INLINE vi vi_load_s16(const void *p) { return wasm_i32x4_load16x4(p); }
+CHORD_INLINE vi vi_load_4u8(const void *p)
+{
+    return wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p)));
+}
 CHORD_INLINE vi vi_and(vi a, vi b) { return wasm_v128_and(a, b); }
 CHORD_INLINE vi vi_or(vi a, vi b) { return wasm_v128_or(a, b); }
 CHORD_INLINE vi vi_xor(vi a, vi b) { return wasm_v128_xor(a, b); }
@@ -106,6 +110,16 @@ CHORD_INLINE vi vi_narrow16(vi a, vi b) { return wasm_u16x8_narrow_i32x4(a, b); 
 CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
     return wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(c, d));
+}
+#define vi_set16(v, i, p) wasm_v128_load16_lane(p, v, i)
+CHORD_INLINE vi vi_equal8(vi a, vi b) { return wasm_i8x16_eq(a, b); }
+CHORD_INLINE vi vi_zip8_low(vi a, vi b)
+{
+    return wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+CHORD_INLINE vi vi_zip8_high(vi a, vi b)
+{
+    return wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 #if defined(__wasm_relaxed_simd__)
 #define CHORD_SIMD_I8
@@ -164,6 +178,12 @@ CHORD_INLINE void vi_store(void *p, vi v) { _mm_storeu_si128(p, v); }
 CHORD_INLINE void vi_store8(void *p, vi v) { _mm_storel_epi64(p, v); }
 CHORD_INLINE vi vi_load_u16(const void *p) { return _mm_cvtepu16_epi32(_mm_loadl_epi64(p)); }
 CHORD_INLINE vi vi_load_s16(const void *p) { return _mm_cvtepi16_epi32(_mm_loadl_epi64(p)); }
+CHORD_INLINE vi vi_load_4u8(const void *p)
+{
+    int32_t x;
+    __builtin_memcpy(&x, p, 4);
+    return _mm_cvtepu8_epi32(_mm_cvtsi32_si128(x));
+}
 CHORD_INLINE vi vi_and(vi a, vi b) { return _mm_and_si128(a, b); }
 CHORD_INLINE vi vi_or(vi a, vi b) { return _mm_or_si128(a, b); }
 CHORD_INLINE vi vi_xor(vi a, vi b) { return _mm_xor_si128(a, b); }
@@ -198,6 +218,10 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
     return _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return _mm_cvttps_epi32(a); }
+#define vi_set16(v, i, p) _mm_insert_epi16(v, *(p), i)
+CHORD_INLINE vi vi_equal8(vi a, vi b) { return _mm_cmpeq_epi8(a, b); }
+CHORD_INLINE vi vi_zip8_low(vi a, vi b) { return _mm_unpacklo_epi8(a, b); }
+CHORD_INLINE vi vi_zip8_high(vi a, vi b) { return _mm_unpackhi_epi8(a, b); }
 CHORD_INLINE vi vi_dot8_16(vi a, vi b) { return _mm_maddubs_epi16(b, a); }
 CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum) { return _mm_add_epi32(sum, vi_pairs16(vi_dot8_16(a, b))); }
 
@@ -239,6 +263,13 @@ CHORD_INLINE vi vi_load_u16(const void *p)
     return vreinterpretq_s32_u32(vmovl_u16(v));
 }
 CHORD_INLINE vi vi_load_s16(const void *p) { int16x4_t v; __builtin_memcpy(&v, p, 8); return vmovl_s16(v); }
+CHORD_INLINE vi vi_load_4u8(const void *p)
+{
+    uint32_t x;
+    __builtin_memcpy(&x, p, 4);
+    uint16x8_t const v = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(x)));
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(v)));
+}
 CHORD_INLINE vi vi_and(vi a, vi b) { return vandq_s32(a, b); }
 CHORD_INLINE vi vi_or(vi a, vi b) { return vorrq_s32(a, b); }
 CHORD_INLINE vi vi_xor(vi a, vi b) { return veorq_s32(a, b); }
@@ -303,6 +334,19 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
     return vreinterpretq_s32_s8(vcombine_s8(vqmovn_s16(ab), vqmovn_s16(cd)));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return vcvtq_s32_f32(a); }
+#define vi_set16(v, i, p) vreinterpretq_s32_u16(vld1q_lane_u16(p, vreinterpretq_u16_s32(v), i))
+CHORD_INLINE vi vi_equal8(vi a, vi b)
+{
+    return vreinterpretq_s32_u8(vceqq_u8(vreinterpretq_u8_s32(a), vreinterpretq_u8_s32(b)));
+}
+CHORD_INLINE vi vi_zip8_low(vi a, vi b)
+{
+    return vreinterpretq_s32_u8(vzip1q_u8(vreinterpretq_u8_s32(a), vreinterpretq_u8_s32(b)));
+}
+CHORD_INLINE vi vi_zip8_high(vi a, vi b)
+{
+    return vreinterpretq_s32_u8(vzip2q_u8(vreinterpretq_u8_s32(a), vreinterpretq_u8_s32(b)));
+}
 CHORD_INLINE vi vi_dot8_16(vi a, vi b)
 {
     int8x16_t const x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
@@ -324,6 +368,7 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
  *   vf_max(a, b)         a < b ? b : a: a NaN in b is ignored
  *   vf_shuffle(a, b, i, j, k, l)  a[i] a[j] b[k] b[l]
  *   vi_load_u16/_s16     four 16-bit values -> 32 bits
+ *   vi_load_4u8          four bytes -> 32 bits
  *   vi_load_s8/_u8       eight bytes -> 16 bits
  *   vi_mul, vi_mul16     the low half of each product
  *   vi_even16, vi_odd16  16-bit lanes 0 0 2 2 4 4 6 6, or 1 1 3 3 5 5 7 7
@@ -335,7 +380,9 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
  *   vi_trunc(a)          rounds towards zero; |a| < 2^31
  *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed bytes, b in 0..127
  *   vi_dot8(a, b, sum)   sum + 32-bit sums of four neighbouring products; the same operands
- *   vi_narrow8, _narrow16   saturate; callers' values fit */
+ *   vi_narrow8, _narrow16   saturate; callers' values fit
+ *   vi_set16(v, i, p)    v with the uint16_t at p in 16-bit lane i
+ *   vi_zip8_low, _high   bytes of the low or high eight of a and of b in turn: a0 b0 a1 b1 ... */
 
 /* Sum of the lanes in a fixed order: (0 + 2) + (1 + 3). vf_sum_each sums four vectors at once. */
 CHORD_INLINE float vf_sum(vf a)
@@ -369,6 +416,13 @@ CHORD_INLINE vf vf_load_f16(const void *p)
     vi const bits = vf_bits(vf_load_f16_finite(p));
     vi const top = vf_less(vf_all(65535.0f), vi_as_f(vi_and(bits, vi_all(0x7fffffff))));
     return vi_as_f(vi_or(bits, vi_and(top, vi_all(0x7f800000))));
+}
+/* Four bytes e as 2 ^ (e - 128). The second term is the larger one for e = 0 and 1, whose floats are
+ * subnormal. */
+CHORD_INLINE vf vf_load_e8m0(const void *p)
+{
+    vi const e = vi_load_4u8(p);
+    return vi_as_f(vi_max(vi_shl(vi_sub(e, vi_all(1)), 23), vi_shl(vi_add(e, vi_all(1)), 21)));
 }
 CHORD_INLINE vf vf_load_bf16(const void *p) { return vi_as_f(vi_shl(vi_load_u16(p), 16)); }
 

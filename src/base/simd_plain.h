@@ -57,6 +57,7 @@ PLAIN vi vi_load_s16(const void *p)
     EACH r.i[l] = h[l];
     return r;
 }
+PLAIN_I(vi_load_4u8, (const void *p), ((const uint8_t *)p)[l])
 PLAIN_I(vi_and, (vi a, vi b), a.i[l] & b.i[l])
 PLAIN_I(vi_or, (vi a, vi b), a.i[l] | b.i[l])
 PLAIN_I(vi_xor, (vi a, vi b), a.i[l] ^ b.i[l])
@@ -83,6 +84,9 @@ PLAIN_H(vi_narrow16, (vi a, vi b), l < 4 ? a.i[l] : b.i[l - 4])
 PLAIN_H(vi_dot8_16, (vi a, vi b), a.b[2 * l] * b.b[2 * l] + a.b[2 * l + 1] * b.b[2 * l + 1])
 PLAIN_B(vi_abs8, (vi a), a.b[l] < 0 ? -a.b[l] : a.b[l])
 PLAIN_B(vi_negative8, (vi a), -(a.b[l] < 0))
+PLAIN_B(vi_equal8, (vi a, vi b), -(a.b[l] == b.b[l]))
+PLAIN_B(vi_zip8_low, (vi a, vi b), (l & 1 ? b : a).b[l / 2])
+PLAIN_B(vi_zip8_high, (vi a, vi b), (l & 1 ? b : a).b[8 + l / 2])
 PLAIN_B(vi_sub8, (vi a, vi b), a.b[l] - b.b[l])
 PLAIN_B(vi_narrow8, (vi a, vi b, vi c, vi d), (l < 4 ? a : l < 8 ? b : l < 12 ? c : d).i[l % 4])
 PLAIN_H(vi_mul16, (vi a, vi b), a.h[l] * b.h[l])
@@ -95,6 +99,12 @@ PLAIN_I(vi_mul, (vi a, vi b), U(a.i[l]) * U(b.i[l]))
 PLAIN_I(vi_pairs16, (vi a), a.h[2 * l] + a.h[2 * l + 1])
 PLAIN_I(vi_dot16, (vi a, vi b), a.h[2 * l] * b.h[2 * l] + a.h[2 * l + 1] * b.h[2 * l + 1])
 PLAIN vi vi_dot8(vi a, vi b, vi sum) { return vi_add(sum, vi_pairs16(vi_dot8_16(a, b))); }
+
+PLAIN vi vi_set16(vi v, int i, const uint16_t *p)
+{
+    v.u[i] = *p;
+    return v;
+}
 
 #undef EACH
 #undef U

@@ -249,12 +249,15 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
 #define MATMUL_ALL(f, unpack)                                    \
     if (dot_kind() == DOT8) matmul_tiles(DOT8, f, m, r, unpack); \
     else matmul_tiles(DOT8_16, f, m, r, unpack)
-#define UNPACK_ALL(f)                                                                      \
-    if (!is_signed(f) || dot_kind() == DOT8) panel_unpack(f, panel_of(DOT8, f), w, to, n); \
+#define UNPACK_ALL(f)                                                                                   \
+    if (is_own(f)) panel_unpack_own(f, by_words(dot_kind(), f), w, to, n);                              \
+    else if (!by_words(DOT8_16, f) || dot_kind() == DOT8) panel_unpack(f, panel_of(DOT8, f), w, to, n); \
     else panel_unpack(f, panel_of(DOT8_16, f), w, to, n)
 #else
 #define MATMUL_ALL(f, unpack) matmul_tiles(DOT16, f, m, r, unpack)
-#define UNPACK_ALL(f) panel_unpack(f, panel_of(DOT16, f), w, to, n)
+#define UNPACK_ALL(f)                                   \
+    if (is_own(f)) panel_unpack_own(f, true, w, to, n); \
+    else panel_unpack(f, panel_of(DOT16, f), w, to, n)
 #endif
 
 #define FORMAT(id, NAME, file, ...)                                                                       \

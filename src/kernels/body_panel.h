@@ -23,7 +23,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_KERNELS_BODY_PANEL_H
 #define CHORD_KERNELS_BODY_PANEL_H
-#include "body_parts.h"
+#include "body_own.h"
 #include "body_write.h"
 
 enum { PANEL_BYTES, PANEL_HALVES, PANEL_WORDS };
@@ -78,6 +78,27 @@ CHORD_INLINE void panel_put(panel_put_way p, uint8_t *to, vi codes, vi scale)
     vi_store(to + p.second, b);
 }
 
+/* Writes the scales of a part behind its codes. Returns the address after them. */
+CHORD_INLINE uint8_t *panel_put_scales(const chord_format *f, panel_kind k, part_scales s, uint8_t *to)
+{
+    uint32_t const vector = 16 * PANEL_GROUPS;
+    vf_store(to, s.d);
+    to += vector;
+    if (k.m) {
+        vf_store(to, s.m);
+        to += vector;
+    }
+    if (k.kind == PANEL_HALVES || k.m == 2) {
+        vi_store(to, k.m ? s.offsets : vi_mul16(s.pair, vi_all(0x00010001 * f->centre)));
+        to += vector;
+    }
+    if (k.kind == PANEL_HALVES) {
+        vi_store(to, s.pair);
+        to += vector;
+    }
+    return to;
+}
+
 /* Unpacks one group into a panel. `to` is the address of the group's first vector. */
 CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_t *w, uint8_t *to, uint32_t n)
 {
@@ -109,20 +130,38 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
             panel_put(put, to + (uint32_t)(v + 4) * code, codes[1], odd);
         }
         w += f->low == 8 ? 128 : has_nibbles(f) ? 64 : 0;
-        to += 8 * code;
-        vf_store(to, s.d);
-        to += vector;
-        if (k.m) {
-            vf_store(to, s.m);
-            to += vector;
-        }
-        if (k.kind == PANEL_HALVES || k.m == 2) {
-            vi_store(to, k.m ? s.offsets : vi_mul16(s.pair, vi_all(0x00010001 * f->centre)));
-            to += vector;
-        }
-        if (k.kind == PANEL_HALVES) {
-            vi_store(to, s.pair);
-            to += vector;
+        to = panel_put_scales(f, k, s, to + 8 * code);
+    }
+}
+
+/* panel_unpack for the formats of quant/own.h, in whole blocks of 256. Whether the panel holds words is
+ * known at run time, so that the long part of the function is there once. */
+CHORD_INLINE void panel_unpack_own(const chord_format *f, bool are_words, const uint8_t *w, uint8_t *to,
+                                   uint32_t n)
+{
+    uint32_t const vector = 16 * PANEL_GROUPS;
+    panel_kind const bytes = { has_halves(f) ? PANEL_HALVES : PANEL_BYTES, DOT8, 0, 1 },
+                     words = { PANEL_WORDS, DOT16, 0, 1 };
+    vi const centre = vi_all(0x01010101 * f->centre);
+    own_constants const constants = own_constants_of(f);
+    own_walk walk;
+    for (uint32_t b = 0; b < n; b += 256) {
+        w = own_head(f, w, &walk);
+        CHORD_ROLL(int32_t part = 0; part < 8; part++) {
+            part_scales s;
+            vi codes[8];
+            w = own_part(f, &constants, w, part, &walk, codes, &s);
+            if (are_words) {
+                panel_put_way const put = { f, PANEL_WORDS, vector, centre, centre };
+                vi const even = has_halves(f) ? vi_even16(s.pair) : centre,
+                         odd = has_halves(f) ? vi_odd16(s.pair) : centre;
+                CHORD_UNROLL(int v = 0; v < 8; v++)
+                    panel_put(put, to + (uint32_t)v * 2 * vector, codes[v], v < 4 ? even : odd);
+                to = panel_put_scales(f, words, s, to + 16 * vector);
+            } else {
+                CHORD_UNROLL(int v = 0; v < 8; v++) vi_store(to + (uint32_t)v * vector, codes[v]);
+                to = panel_put_scales(f, bytes, s, to + 8 * vector);
+            }
         }
     }
 }
@@ -271,6 +310,7 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
 #define PANEL_TILE(name, kind, how, m, folds) PANEL_TILE_OF(name, kind, how, m, folds, panel_tokens(kind))
 #define PANEL_ONE(name, kind, how, m, folds) PANEL_TILE_OF(name, kind, how, m, folds, 1)
 PANEL_TILE(panel_words, PANEL_WORDS, DOT16, 0, 1)
+PANEL_ONE(panel_words_one, PANEL_WORDS, DOT16, 0, 1)
 #ifdef CHORD_SIMD_I8
 PANEL_TILE(panel_bytes, PANEL_BYTES, DOT8, 0, 1)
 PANEL_TILE(panel_bytes_m, PANEL_BYTES, DOT8, 1, 1)
@@ -282,18 +322,24 @@ PANEL_TILE(panel_bytes_16_m2, PANEL_BYTES, DOT8_16, 1, 2)
 PANEL_TILE(panel_halves_16, PANEL_HALVES, DOT8_16, 0, 4)
 PANEL_TILE(panel_halves_16_m, PANEL_HALVES, DOT8_16, 2, 2)
 PANEL_ONE(panel_bytes_one, PANEL_BYTES, DOT8, 0, 1)
+PANEL_ONE(panel_halves_one, PANEL_HALVES, DOT8, 0, 2)
 PANEL_ONE(panel_bytes_16_one, PANEL_BYTES, DOT8_16, 0, 2)
 #else
-PANEL_ONE(panel_words_one, PANEL_WORDS, DOT16, 0, 1)
 PANEL_TILE(panel_words_m, PANEL_WORDS, DOT16, 1, 1)
 PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
 #endif
 
+/* Whether a panel holds words. With DOT8_16 also for codes that are too large to be summed twice in 16 bits,
+ * and for the formats of body_own.h whose halves have scales: there is no tile for them. */
+CHORD_INLINE bool by_words(int how, const chord_format *f)
+{
+    return how == DOT16 ||
+           (how == DOT8_16 && (is_signed(f) || n_folds(how, f) > 2 || (is_own(f) && has_halves(f))));
+}
+
 CHORD_INLINE panel_kind panel_of(int how, const chord_format *f) /* the tile sets `folds` */
 {
-    int const kind = how == DOT16 || (how == DOT8_16 && is_signed(f)) ? PANEL_WORDS
-                     : has_halves(f)                                  ? PANEL_HALVES
-                                                                      : PANEL_BYTES;
+    int const kind = by_words(how, f) ? PANEL_WORDS : has_halves(f) ? PANEL_HALVES : PANEL_BYTES;
     return (panel_kind){ kind, how, !has_offset(f) ? 0 : f->scales == CHORD_SCALES_U4 ? 2 : 1, 1 };
 }
 
@@ -311,16 +357,16 @@ CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
 #endif
 }
 
-/* Returns the tile of one token for a format without tiles of its own, or NULL. Such tiles exist only for
- * the kinds of panels that Q1_0 and Q2_0 use. With NULL, one token goes through the tile of several, and the
- * other sums are dropped. */
+/* Returns the tile of one token for a format without tiles of its own, or NULL. */
 CHORD_INLINE panel_tile_fn *panel_one_of(panel_kind k, const chord_format *f)
 {
-    if (f->tile != CHORD_TILE_PANEL || k.m || k.kind == PANEL_HALVES) return NULL;
+    if (f->tile != CHORD_TILE_PANEL) return NULL;
+    if (k.kind == PANEL_WORDS) return panel_words_one;
 #ifdef CHORD_SIMD_I8
-    return k.kind == PANEL_WORDS ? NULL : k.how == DOT8 ? panel_bytes_one : panel_bytes_16_one;
+    if (k.kind == PANEL_HALVES) return panel_halves_one;
+    return k.how == DOT8 ? panel_bytes_one : panel_bytes_16_one;
 #else
-    return panel_words_one;
+    return NULL;
 #endif
 }
 

@@ -26,7 +26,7 @@ CHORD_INLINE bool has_words(const chord_format *f)
     return f->scales == CHORD_SCALES_K || f->scales == CHORD_SCALES_Q3;
 }
 /* codes are signed bytes */
-CHORD_INLINE bool is_signed(const chord_format *f) { return f->low == 8 || f->is_table; }
+CHORD_INLINE bool is_signed(const chord_format *f) { return f->low == 8 || f->table == CHORD_TABLE_IQ4; }
 CHORD_INLINE int n_parts(const chord_format *f) { return f->block_elems / 32; }
 
 /* Returns how often a part's 16-bit sums are widened with DOT8_16. A sum has eight steps, or four if halves
@@ -34,7 +34,7 @@ CHORD_INLINE int n_parts(const chord_format *f) { return f->block_elems / 32; }
  * each step (dot_add). */
 CHORD_INLINE int n_folds(int how, const chord_format *f)
 {
-    int const code = ((1 << f->low) - 1) | ((1 << f->high) - 1) << f->high_at,
+    int const code = f->most ? f->most : ((1 << f->low) - 1) | ((1 << f->high) - 1) << f->high_at,
               most = (has_halves(f) ? 4 : 8) * 2 * 127 * code;
     return how != DOT8_16 || is_signed(f) ? 1 : (most + 32766) / 32767;
 }
@@ -51,8 +51,10 @@ typedef struct part_scales {
 /* Reads the head of a block. Returns the address of its first part. */
 CHORD_INLINE const uint8_t *part_head(const chord_format *f, const uint8_t *w, part_scales *s)
 {
-    *s = (part_scales){ vf_load_f16_finite(w), vf_all(0), vi_all(0), vi_all(0), vi_all(0), vi_all(0) };
-    w += 8;
+    bool const is_byte = f->d_kind == CHORD_D_E8M0;
+    vf const d = is_byte ? vf_load_e8m0(w) : vf_load_f16_finite(w);
+    *s = (part_scales){ d, vf_all(0), vi_all(0), vi_all(0), vi_all(0), vi_all(0) };
+    w += is_byte ? 4 : 8;
     if (has_offset(f)) {
         s->m = vf_load_f16_finite(w);
         if (f->scales != CHORD_SCALES_BLOCK) s->m = vf_sub(vf_all(0), s->m);
@@ -151,7 +153,8 @@ CHORD_INLINE part_masks part_masks_of(const chord_format *f)
     if (f->low) CHORD_PIN(m.nibble);
     if (f->high) CHORD_PIN(m.high);
     m.table = m.nibble;
-    if (f->is_table) m.table = vi_load(chord_iq4_values);
+    if (f->table)
+        m.table = vi_load(f->table == CHORD_TABLE_IQ4 ? (const void *)chord_iq4_values : chord_e2m1_codes);
     return m;
 }
 
@@ -189,7 +192,7 @@ CHORD_INLINE void part_codes(const chord_format *f, const uint8_t *nibbles_at, p
         p->pair0 = vi_shr(p->pair0, 2);
         p->pair1 = vi_shr(p->pair1, 2);
     }
-    if (f->is_table) {
+    if (f->table) {
         code[0] = vi_lookup(m.table, code[0]);
         code[1] = vi_lookup(m.table, code[1]);
     }

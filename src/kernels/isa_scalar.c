@@ -8,6 +8,7 @@
 #include "../base/bytes.h"
 #include "../base/half.h"
 #include "../quant/act.h"
+#include "../quant/x4.h"
 
 /* ---- matmul --------------------------------------------------------------------------------------- */
 
@@ -66,7 +67,8 @@ static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int3
                           : f->low == 2 ? pair_at(low, r, e)
                                         : 0) |
                          high << f->high_at;
-    return f->is_table ? chord_iq4_values[code] : code - f->centre;
+    if (f->table == CHORD_TABLE_IQ4) return chord_iq4_values[code];
+    return (f->table ? chord_e2m1_codes[code] : code) - f->centre;
 }
 
 /* The scales of one row of a part: d and m with the part's factors, and the integer scales and offsets of
@@ -80,7 +82,8 @@ static inline scales scales_of(const chord_format *f, const uint8_t *block, cons
                                int32_t r)
 {
     const uint8_t *const head = block + (f->m_at >= 0 ? 16 : 8);
-    scales s = { f16_at(block, r), f->m_at >= 0 ? f16_at(block + 8, r) : 0, { 1, 1 }, { 1, 1 } };
+    float const d = f->d_kind == CHORD_D_E8M0 ? chord_e8m0_f32(block[r]) : f16_at(block, r);
+    scales s = { d, f->m_at >= 0 ? f16_at(block + 8, r) : 0, { 1, 1 }, { 1, 1 } };
     if (f->scales == CHORD_SCALES_K) {
         uint8_t words[12];
         for (int32_t i = 0; i < 12; i++) words[i] = byte_at(head, r, i);
@@ -131,6 +134,24 @@ static inline float dot_blocks(const chord_format *f, const uint8_t *w, int32_t 
     return sum;
 }
 
+static inline float dot_own(const chord_format *f, const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)
+{
+    uint8_t block[CHORD_X4_MOST];
+    float sum = 0;
+    for (int32_t b = 0; b < n / 32; b++) {
+        int32_t const part = b % (f->block_elems / 32);
+        if (part == 0)
+            chord_format_unpack(f, block, w + (int64_t)(b / (f->block_elems / 32)) * 4 * f->block_bytes, r,
+                                f->block_elems);
+        chord_elements e;
+        f->read(&e, block, part);
+        int32_t i = 0;
+        for (int32_t k = 0; k < 32; k++) i += e.scale[k / 16] * e.q[k] * (int8_t)x[32 * b + k];
+        sum += (e.d * act_d(x, n, b)) * (float)i;
+    }
+    return sum;
+}
+
 static inline float dot_floats(const chord_format *f, const uint8_t *w, int32_t r, const uint8_t *x,
                                int32_t n)
 {
@@ -150,6 +171,7 @@ static inline float dot_floats(const chord_format *f, const uint8_t *w, int32_t 
     static float dot_##file(const uint8_t *w, int32_t r, const uint8_t *x, int32_t n)             \
     {                                                                                             \
         return format_##file.act == CHORD_ACT_F32 ? dot_floats(&format_##file, w, r, x, n)        \
+               : format_##file.read               ? dot_own(&format_##file, w, r, x, n)           \
                                                   : dot_blocks(&format_##file, w, r, x, n);       \
     }                                                                                             \
     void chord_matmul_##file##__scalar(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, \

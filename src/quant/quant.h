@@ -11,6 +11,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_QUANT_QUANT_H
 #define CHORD_QUANT_QUANT_H
+#include "../base/half.h"
 #include "../base/status.h"
 #include <stdbool.h>
 
@@ -53,15 +54,40 @@ enum {
  *   Q3     per 16 elements a scale of six bits minus 32, in three pieces of the head (q3_k.c)
  *   S8     per 16 elements a scale that is a signed byte, in a field of the part (q6_k.c)
  *   U4     per 16 elements a scale and an offset, one nibble each, in a field of the part (q2_k.c)
- * BLOCK adds m; K and U4 subtract m * offset. */
+ * BLOCK adds m; K and U4 subtract m * offset.
+ *   OWN, OWN_HALVES   the format's own `read` and kernels/body_own.h read codes and scales. A part has one
+ *                     scale, or each of its halves has one, an integer. */
 enum {
     CHORD_SCALES_BLOCK,
     CHORD_SCALES_K,
     CHORD_SCALES_XS,
+    CHORD_SCALES_OWN,
     CHORD_SCALES_Q3,
+    CHORD_SCALES_OWN_HALVES,
     CHORD_SCALES_S8,
     CHORD_SCALES_U4
 };
+
+/* What d is, and what a check refuses:
+ *   F16    an f16; not finite
+ *   E8M0   a byte e: 2 ^ (e - 128); 255, which means NaN
+ *   SPLIT  an f16 in the top four bits of four fields from d_at on (iq1_m.c); not finite */
+enum { CHORD_D_F16, CHORD_D_E8M0, CHORD_D_SPLIT };
+
+/* The values of codes of four bits: IQ4_NL's and IQ4_XS's, or MXFP4's plus the centre. */
+enum { CHORD_TABLE_NONE, CHORD_TABLE_IQ4, CHORD_TABLE_E2M1 };
+
+/* 32 elements of a block: element e is d * scale[e / 16] * q[e], an exact product. */
+typedef struct chord_elements {
+    float d;
+    int32_t scale[2];
+    int8_t q[32];
+} chord_elements;
+
+/* The formats of OWN and OWN_HALVES, each in its file: writes part i of a block in file order. */
+typedef void chord_read_fn(chord_elements *to, const uint8_t *block, int32_t i);
+extern chord_read_fn chord_read_iq2_xxs, chord_read_iq2_xs, chord_read_iq2_s, chord_read_iq3_xxs,
+    chord_read_iq3_s, chord_read_iq1_s, chord_read_iq1_m, chord_read_tq1_0;
 
 /* Rearrangements of a block's bytes before the block is cut into fields and pieces, so that the codes of a
  * part are side by side (x4.h):
@@ -98,11 +124,14 @@ typedef struct chord_format {
     const char *name;          /* "Q4_0" */
     int32_t block_elems, block_bytes;
     int32_t act;               /* CHORD_ACT_* */
-    int32_t d_at, m_at;        /* byte offsets of d and m, both f16, in a block in the file; -1: none */
+    int32_t d_at, m_at;        /* byte offsets of d and m in a block in the file; -1: none */
+    uint8_t d_kind;            /* CHORD_D_*; m is an f16 */
     /* A code has `low` bits in the lower plane (8: signed bytes, 4: nibbles, 2: pairs, 0: none) and `high`
      * bits in the upper plane (2: pairs, 1: bits, 0: none), which starts at bit `high_at` of the code. d
-     * multiplies code - centre, or, when is_table is 1, chord_iq4_values[code]. */
-    uint8_t low, high, high_at, centre, is_table;
+     * multiplies code - centre, or with CHORD_TABLE_IQ4 chord_iq4_values[code]. With CHORD_TABLE_E2M1 nibble
+     * i is code chord_e2m1_codes[i]. */
+    uint8_t low, high, high_at, centre, table;
+    uint8_t most; /* the largest code, where `low` and `high` don't say it; else 0 */
     uint8_t scales, tile; /* CHORD_SCALES_*, CHORD_TILE_* */
     /* llama-quantize writes output matrices in this format: Q6_K, or Q8_0 where rows aren't whole blocks */
     uint8_t is_output;
@@ -112,6 +141,7 @@ typedef struct chord_format {
     chord_mix mix[3];
     chord_stretch head[3];
     chord_part_stretch part[4];
+    chord_read_fn *read; /* of OWN and OWN_HALVES, whose codes are q + centre; else NULL */
     /* decodes n_cols elements of a row in file order: the specification of the format */
     void (*decode)(float *dst, const void *row, int32_t n_cols);
 } chord_format;
@@ -146,6 +176,14 @@ static inline uint64_t chord_x4_bytes(const chord_format *f, int64_t n_cols)
 
 /* The value of each nibble in IQ4_NL and IQ4_XS. */
 extern const int8_t chord_iq4_values[16];
+/* The code of each nibble of MXFP4: its value, doubled, plus 12. */
+extern const uint8_t chord_e2m1_codes[16];
+
+/* Returns 2 ^ (e - 128): the scale of MXFP4. It is subnormal for e = 0 and 1. */
+static inline float chord_e8m0_f32(uint8_t e)
+{
+    return chord_bits_f32(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
 
 /* Return scale and offset i (0..7) from the twelve bytes of Q4_K and Q5_K (q4_k.c). */
 static inline int32_t chord_k_scale(const uint8_t s[12], int i)

@@ -231,12 +231,19 @@ void chord_format_unpack(const chord_format *f, void *row, const void *group, in
 
 static bool is_finite_f16(const uint8_t *p) { return (chord_u16(p) & 0x7c00) != 0x7c00; }
 
+static bool is_scale(const chord_format *f, const uint8_t *p)
+{
+    if (f->d_kind == CHORD_D_E8M0) return *p != 255;
+    if (f->d_kind == CHORD_D_SPLIT) return (p[7] & 0x70) != 0x70 || (p[5] & 0xc0) != 0xc0;
+    return is_finite_f16(p);
+}
+
 bool chord_format_check(const chord_format *f, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
     if (f->d_at < 0) return true;
     for (int32_t b = 0; b < n_cols / f->block_elems; b++, p += f->block_bytes) {
-        if (!is_finite_f16(p + f->d_at) || (f->m_at >= 0 && !is_finite_f16(p + f->m_at))) return false;
+        if (!is_scale(f, p + f->d_at) || (f->m_at >= 0 && !is_finite_f16(p + f->m_at))) return false;
         if (f->low != 8) continue;
         int wrong = 0; /* no early exit, so that the compiler vectorises the loop */
         for (int j = 0; j < 32; j++) wrong |= p[f->part[0].at + j] == 0x80;

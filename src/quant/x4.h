@@ -26,6 +26,8 @@
  *     F16 BF16                                a field: one element          1
  *     Q1_0      d                             bits                          4
  *     Q2_0      d                             pairs                         2
+ *     TQ2_0     d                             pairs                         8
+ *     MXFP4     a byte                        nibbles                       1
  *     Q8_0      d                             bytes                         1
  *     Q4_0      d                             nibbles                       1
  *     Q4_1      d, m                          nibbles                       1
@@ -38,7 +40,9 @@
  *     Q4_K      d, m, three pieces of scales  nibbles                       8
  *     Q5_K      d, m, three pieces of scales  bits, nibbles                 8
  *     Q6_K      d                             a field of scales, pairs,     8
- *                                             nibbles */
+ *                                             nibbles
+ *
+ * The formats of own.h have no planes: a part is the pieces, fields and bytes that the record lists. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_QUANT_X4_H
 #define CHORD_QUANT_X4_H

@@ -6,6 +6,7 @@
 #include "../../src/base/half.h"
 #include "../../src/kernels/kernels.h"
 #include "../../src/quant/act.h"
+#include "../../src/quant/blocks.h"
 #include <math.h>
 
 enum { N_IN = 512, N_OUT = 7, N_T = 3 };
@@ -21,7 +22,8 @@ static void random_row(const chord_format *f, uint8_t *row)
         uint16_t const half = chord_f32_f16(w * 0.05f), other = chord_f32_f16(test_gauss() * 0.3f),
                        brain = (uint16_t)(chord_f32_bits(w) >> 16);
         if (f->tile == CHORD_TILE_F32) memcpy(row, &w, 4);
-        else memcpy(row + (f->d_at > 0 ? f->d_at : 0), f->tile == CHORD_TILE_BF16 ? &brain : &half, 2);
+        else if (f->block_elems == 1) memcpy(row, f->tile == CHORD_TILE_BF16 ? &brain : &half, 2);
+        else chord_block_set_d(f, row, half);
         if (f->m_at >= 0) memcpy(row + f->m_at, &other, 2);
         for (int j = 2; j < f->block_bytes && f->low == 8; j++) row[j] += row[j] == 0x80;
     }

@@ -4,6 +4,7 @@
 #include "../harness/test.h"
 #include "../../src/base/half.h"
 #include "../../src/quant/act.h"
+#include "../../src/quant/blocks.h"
 #include "goldens.h"
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +21,9 @@ static uint8_t *random_row(const chord_format *f, int32_t n)
     for (size_t i = 0; i < bytes; i++) row[i] = (uint8_t)test_random();
     if (f->block_elems == 1) return row;
     for (size_t b = 0; b < bytes; b += (size_t)f->block_bytes) {
-        row[b + (size_t)f->d_at + 1] &= 0xbb; /* clears an exponent bit: finite */
+        if (f->d_kind == CHORD_D_E8M0) row[b + (size_t)f->d_at] &= 0xfe;
+        else if (f->d_kind == CHORD_D_SPLIT) row[b + (size_t)f->d_at + 7] &= 0xbf;
+        else row[b + (size_t)f->d_at + 1] &= 0xbb; /* clears an exponent bit: finite */
         if (f->m_at >= 0) row[b + (size_t)f->m_at + 1] &= 0xbb;
         if (f->low == 8)
             for (int j = 2; j < 34; j++) row[b + (size_t)j] += row[b + (size_t)j] == 0x80;
@@ -67,6 +70,33 @@ TEST(decode_of_block_formats_equals_gguf_bit_for_bit)
     EACH_FORMAT(f)
         if (!seen[chord_format_place(f->type)])
             test_fail(__FILE__, __LINE__, "no golden for the decode of %s", f->name);
+    if (file) fclose(file);
+}
+
+/* tests/golden/grids.bin: per format its type, blocks and bytes, then the blocks, then a hash of each
+ * block's elements (FNV-1a of their bytes). Each entry of each grid is in a block. */
+TEST(decode_of_every_entry_of_the_grids_and_of_extreme_scales_equals_ggml)
+{
+    FILE *file = fopen("tests/golden/grids.bin", "rb");
+    CHECK(file != NULL);
+    int32_t head[3], n_formats = 0;
+    for (; file && fread(head, 4, 3, file) == 3; n_formats++) {
+        const chord_format *f = chord_format_of(head[0]);
+        CHECK(f && head[2] == head[1] * f->block_bytes);
+        uint8_t *blocks = test_alloc((size_t)head[2]);
+        uint64_t *want = test_alloc((size_t)head[1] * 8);
+        CHECK_EQ(fread(blocks, 1, (size_t)head[2], file), head[2]);
+        CHECK_EQ(fread(want, 8, (size_t)head[1], file), head[1]);
+        for (int32_t b = 0; b < head[1]; b++) {
+            float out[256];
+            uint64_t hash = 0xcbf29ce484222325;
+            f->decode(out, blocks + b * f->block_bytes, f->block_elems);
+            for (int32_t i = 0; i < 4 * f->block_elems; i++)
+                hash = (hash ^ ((const uint8_t *)out)[i]) * 0x100000001b3;
+            if (hash != want[b]) test_fail(__FILE__, __LINE__, "%s: block %d differs", f->name, b);
+        }
+    }
+    CHECK_EQ(n_formats, 10);
     if (file) fclose(file);
 }
 
@@ -129,31 +159,20 @@ TEST(a_group_holds_scales_then_codes_with_rows_as_lanes)
     }
 }
 
-/* MXFP4's block: a scale of one byte, then 16 bytes of nibbles. No kernel supports it yet, but a record
- * can. */
-TEST(a_record_can_describe_a_block_of_17_bytes)
+TEST(a_block_of_17_bytes_holds_its_byte_of_scale_row_by_row)
 {
-    chord_format const f = { .block_elems = 32,
-                             .block_bytes = 17,
-                             .d_at = -1,
-                             .m_at = -1,
-                             .low = 4,
-                             .head = { { 0, 1 } },
-                             .part = { { 1, 16, { 0 } } } };
-    uint8_t rows[4][3 * 17], group[4 * 3 * 17], back[3 * 17];
+    const chord_format *f = chord_format_of(CHORD_MXFP4);
+    uint8_t rows[4][3 * 17], group[4 * 3 * 17];
     for (int r = 0; r < 4; r++)
-        for (int i = 0; i < 3 * 17; i++) rows[r][i] = (uint8_t)test_random();
-    CHECK_EQ(chord_x4_bytes(&f, 96), sizeof group);
-    CHECK(chord_format_repack(&f, group, (const void *const[4]){ rows[0], rows[1], rows[2], rows[3] }, 96));
-    for (int r = 0; r < 4; r++) {
+        for (int i = 0; i < 3 * 17; i++) rows[r][i] = (uint8_t)(test_random() % 255);
+    CHECK_EQ(chord_x4_bytes(f, 96), sizeof group);
+    CHECK(chord_format_repack(f, group, (const void *const[4]){ rows[0], rows[1], rows[2], rows[3] }, 96));
+    for (int r = 0; r < 4; r++)
         for (int b = 0; b < 3; b++) {
             CHECK_EQ(group[68 * b + r], rows[r][17 * b]);
             for (int j = 0; j < 16; j++)
                 CHECK_EQ(group[68 * b + 4 + 16 * (j / 4) + 4 * r + j % 4], rows[r][17 * b + 1 + j]);
         }
-        chord_format_unpack(&f, back, group, r, 96);
-        CHECK(!memcmp(back, rows[r], sizeof back));
-    }
 }
 
 TEST(each_byte_of_a_block_is_in_one_stretch)
@@ -190,7 +209,10 @@ TEST(a_non_finite_scale_or_offset_is_refused_in_any_block)
                             *group = test_alloc((size_t)chord_x4_bytes(f, n));
                     const void *rows[4] = { good, good, good, good };
                     CHECK(chord_format_check(f, row, n) && chord_format_repack(f, group, rows, n));
-                    memcpy(row + block * f->block_bytes + at, &bad[j], 2);
+                    if (f->d_kind == CHORD_D_E8M0) row[block * f->block_bytes + at] = 255;
+                    else if (f->d_kind == CHORD_D_SPLIT)
+                        chord_block_set_d(f, row + block * f->block_bytes, bad[j]);
+                    else memcpy(row + block * f->block_bytes + at, &bad[j], 2);
                     CHECK(!chord_format_check(f, row, n));
                     rows[j % 4] = row;
                     CHECK(!chord_format_repack(f, group, rows, n));
@@ -238,7 +260,7 @@ TEST(formats_are_found_by_type_and_other_types_have_names)
         CHECK(!strcmp(f->name, chord_type_name(f->type)));
     }
     CHECK_EQ(n, CHORD_N_FORMATS);
-    CHECK(!chord_format_of(16) && !strcmp(chord_type_name(16), "IQ2_XXS"));
+    CHECK(!chord_format_of(36) && !strcmp(chord_type_name(36), "IQ4_NL_4_4"));
     CHECK(!chord_format_of(4) && !strcmp(chord_type_name(4), "Q4_2"));
     for (int32_t t = 0; t <= 42; t++) CHECK(chord_type_name(t) != NULL);
     CHECK(!chord_type_name(43) && !chord_type_name(-1) && !chord_type_name(INT32_MAX));

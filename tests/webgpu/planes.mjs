@@ -14,6 +14,7 @@ export function halfToNumber(h) {
 const half = (bytes, at) => halfToNumber(bytes[at] | (bytes[at + 1] << 8));
 const signed = (byte) => (byte << 24) >> 24;
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const e2m1 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 const iq4 = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 // Each returns [d * scale, code, m * offset] of element i of the block p; -0 changes nothing that it is added
@@ -57,6 +58,13 @@ const terms = {
   },
   q1_0: (p, i) => [half(p, 0), 2 * bit(p, 2, i) - 1, -0],
   q2_0: (p, i) => [half(p, 0), ((p[2 + (i >> 2)] >> ((i & 3) * 2)) & 3) - 1, -0],
+  mxfp4: (p, i) => [2 ** (p[0] - 128), e2m1[nibble(p, 1, i)], -0],
+  tq1_0: (p, i) => {
+    const [at, n] =
+      i < 160 ? [i & 31, i >> 5] : i < 240 ? [32 + (i & 15), (i - 160) >> 4] : [48 + (i & 3), (i - 240) >> 2];
+    return [half(p, 52), ((((p[at] * 3 ** n) & 255) * 3) >> 8) - 1, -0];
+  },
+  tq2_0: (p, i) => [half(p, 64), pair(p, 0, i) - 1, -0],
 };
 
 /** ggml's type id, elements and bytes of a block, the bytes d and m in it, where planes hold d apart. */
@@ -78,6 +86,9 @@ export const FORMATS = {
   iq4_xs: { type: 23, elements: 256, bytes: 136, d: 0 },
   q1_0: { type: 41, elements: 128, bytes: 18, d: 0, apart: true },
   q2_0: { type: 42, elements: 64, bytes: 18, d: 0, apart: true },
+  mxfp4: { type: 39, elements: 32, bytes: 17, d: 0, dBytes: 1, apart: true },
+  tq1_0: { type: 34, elements: 256, bytes: 54, d: 52, apart: true },
+  tq2_0: { type: 35, elements: 256, bytes: 66, d: 64, apart: true },
 };
 
 /**
@@ -119,6 +130,14 @@ const scales = {
   subnormal: (random) => Math.floor(random() * 0x400) | (random() < 0.5 ? 0 : 0x8000),
 };
 
+/** The bytes of MXFP4. GPUs may take the two subnormal scales as 0. */
+const exponents = {
+  sane: (random) => 118 + Math.floor(random() * 6),
+  zero: (random) => (random() < 0.6 ? 60 : 120),
+  largest: () => 142,
+  subnormal: (random) => 104 + Math.floor(random() * 12),
+};
+
 /**
  * A row of `n` elements in file order that the core accepts. `kind`: sane, zero (many scales are 0), largest
  * (the largest finite scales, codes at their ends) or subnormal (scales).
@@ -144,14 +163,15 @@ export function randomRow(format, n, random, kind = 'sane') {
     if (format === 'q8_0' && row[i] === 0x80) row[i] = 0x81;
   }
   for (let at = 0; at < row.length; at += bytes) {
-    view(row).setUint16(at + d, scales[kind](random), true);
+    if (format === 'mxfp4') row[at] = exponents[kind](random);
+    else view(row).setUint16(at + d, scales[kind](random), true);
     if (m !== undefined) view(row).setUint16(at + m, scales[kind](random), true);
   }
   return row;
 }
 
 /** Formats whose codes lie in whole fours of words. Their rows may be longer, to begin at such places. */
-const IN_FOURS = ['q4_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k', 'iq4_nl'];
+const IN_FOURS = ['q4_0', 'q8_0', 'q4_k', 'q5_k', 'q6_k', 'iq4_nl', 'mxfp4'];
 
 /** Words of a row of `n` elements on the GPU. */
 export function planeWords(format, n) {
@@ -166,7 +186,7 @@ export function planeWords(format, n) {
  * row, and where a format's d is held apart the blocks without d, then all d, then zeros up to the next row.
  */
 export function toPlanes(format, rows) {
-  const { bytes, elements, d, apart } = FORMATS[format];
+  const { bytes, elements, d, dBytes = 2, apart } = FORMATS[format];
   const words = planeWords(format, ((rows[0]?.length ?? 0) / bytes) * elements);
   const planes = new Uint8Array(rows.length * words * 4);
   rows.forEach((row, r) => {
@@ -175,9 +195,9 @@ export function toPlanes(format, rows) {
     const n = row.length / bytes;
     for (let b = 0; b < n; b++) {
       const block = row.subarray(b * bytes, (b + 1) * bytes);
-      plane.set(block.subarray(0, d), b * (bytes - 2));
-      plane.set(block.subarray(d + 2), b * (bytes - 2) + d);
-      plane.set(block.subarray(d, d + 2), n * (bytes - 2) + 2 * b);
+      plane.set(block.subarray(0, d), b * (bytes - dBytes));
+      plane.set(block.subarray(d + dBytes), b * (bytes - dBytes) + d);
+      plane.set(block.subarray(d, d + dBytes), n * (bytes - dBytes) + dBytes * b);
     }
   });
   return new Uint32Array(planes.buffer);

@@ -28,13 +28,15 @@ before(async () => {
 });
 after(() => benches.forEach(({ device }) => device.destroy()));
 
+/** The byte of a scale that decides: the second of an f16, the only one of MXFP4. */
+const decides = (format, place) => place + (format === 'mxfp4' ? 0 : 1);
 /** Where the f16 of a block are that must be finite: d and m of the diagrams in src/quant. */
 const SCALES = {
   ...Object.fromEntries(
-    ['q4_0', 'q5_0', 'q8_0', 'iq4_nl', 'iq4_xs', 'q1_0', 'q2_0'].map((name) => [name, [0]]),
+    ['q4_0', 'q5_0', 'q8_0', 'iq4_nl', 'iq4_xs', 'q1_0', 'q2_0', 'mxfp4'].map((name) => [name, [0]]),
   ),
   ...Object.fromEntries(['q4_1', 'q5_1', 'q4_k', 'q5_k'].map((name) => [name, [0, 2]])),
-  ...{ q2_k: [80, 82], q3_k: [108], q6_k: [208], f32: [], f16: [], bf16: [] },
+  ...{ q2_k: [80, 82], q3_k: [108], q6_k: [208], tq1_0: [52], tq2_0: [64], f32: [], f16: [], bf16: [] },
 };
 
 /** Tensors of every format behind each other, with gaps as GGUF leaves them. `rows`: rows of each. */
@@ -54,7 +56,8 @@ function makeFile(formats, { rows = 5, file = 0, blocks = 3, first = 0 } = {}) {
   for (let i = 0; i < data.length; i++) data[i] = (state = (state * 1103515245 + 12345) % 2 ** 31) >> 16;
   for (const { format, offset, bytes } of tensors)
     for (const place of SCALES[format])
-      for (let at = place + 1; at < bytes; at += room.FORMATS[format].bytes) data[offset + at] &= 0xbf;
+      for (let at = decides(format, place); at < bytes; at += room.FORMATS[format].bytes)
+        data[offset + at] &= 0xbf;
   return { tensors, data };
 }
 
@@ -66,14 +69,16 @@ function planesOf({ format, nIn, nRows, offset, bytes }, data) {
   const rowBytes = bytes / nRows;
   const words = planeWords(format, nIn);
   const out = new Uint8Array(nRows * words * 4);
-  const d = { q4_0: 0, q5_0: 0, q8_0: 0, iq4_nl: 0, q1_0: 0, q2_0: 0, q3_k: 108, q6_k: 208 }[format];
+  const apart = ['q4_0', 'q5_0', 'q8_0', 'iq4_nl', 'q1_0', 'q2_0', 'mxfp4', 'q3_k', 'q6_k', 'tq1_0', 'tq2_0'];
+  const d = apart.includes(format) ? SCALES[format][0] : undefined;
+  const after = d + (format === 'mxfp4' ? 1 : 2);
   for (let r = 0; r < nRows; r++) {
     const row = data.subarray(offset + r * rowBytes, offset + (r + 1) * rowBytes);
     const blocks = Array.from({ length: nIn / elements }, (_, b) => row.subarray(b * size, (b + 1) * size));
     const bodies = blocks.map((block) =>
-      d === undefined ? block : joined([block.subarray(0, d), block.subarray(d + 2)]),
+      d === undefined ? block : joined([block.subarray(0, d), block.subarray(after)]),
     );
-    const ds = d === undefined ? [] : blocks.map((block) => block.subarray(d, d + 2));
+    const ds = d === undefined ? [] : blocks.map((block) => block.subarray(d, after));
     out.set(joined([...bodies, ...ds]), r * words * 4);
   }
   return out;
@@ -378,14 +383,15 @@ describe('faults of an upload', { skip }, () => {
           if (place !== undefined)
             data.set(
               [
-                [0, 0x7c],
-                [1, 0xfe],
+                [format === 'mxfp4' ? 255 : 0, 0x7c],
+                [format === 'mxfp4' ? 255 : 1, 0xfe],
               ][size & 1],
               at,
             );
           // In the other bytes the same bits are allowed.
           for (let i = offset; i < offset + bytes; i++)
-            if (!places.includes(((i - offset) % room.FORMATS[format].bytes) - 1)) data[i] |= 0x7c;
+            if (!places.some((p) => decides(format, p) === (i - offset) % room.FORMATS[format].bytes))
+              data[i] |= 0x7c;
           const uploader = await own.Uploader.open({ ...own, tensors, groups: [] });
           const pushing = (async () => {
             for (const [from, part] of cut(data, Math.min(size, data.length)))

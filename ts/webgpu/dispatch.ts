@@ -21,7 +21,10 @@ export type FormatName =
   | 'iq4_nl'
   | 'iq4_xs'
   | 'q1_0'
-  | 'q2_0';
+  | 'q2_0'
+  | 'mxfp4'
+  | 'tq1_0'
+  | 'tq2_0';
 
 export type KvName = 'f32' | 'f16' | 'q8_0';
 

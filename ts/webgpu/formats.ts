@@ -8,10 +8,12 @@ export interface Format {
   readonly bytes: number;
   /** Where the bytes `d` are in the file's block, if the plane holds them after all blocks; otherwise -1. */
   readonly d: number;
+  /** Bytes of d: 2 if absent. One byte is the exponent of MXFP4. */
+  readonly dBytes?: number;
   readonly isFloat: boolean;
   /** An element is d * code + m, not only d * code. */
   readonly hasOffset: boolean;
-  /** Where the f16 of a block are that all its elements are multiplied with, or have as an offset. */
+  /** Where the f16 (MXFP4: the byte) of a block are that scale all its elements, or are an offset of them. */
   readonly scales: readonly number[];
   /** Each 16 elements have a scale of their own, not each 32. */
   readonly has16?: boolean;
@@ -69,18 +71,22 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   iq4_xs: whole(256, 136, [0], 'iq4_values'),
   q1_0: split(128, 18, 0),
   q2_0: split(64, 18, 0),
+  mxfp4: { ...split(32, 17, 0, 'e2m1_values'), dBytes: 1, inFours: true },
+  tq1_0: split(256, 54, 52),
+  tq2_0: split(256, 66, 64),
 };
 
 /**
  * The first block with a scale or offset that isn't finite in `bytes`, which are those of rows from byte
  * `at` on; -1: none. The core refuses these too (chord_format_check in src/quant/quant.h).
  */
-export function badBlock({ scales, bytes: size }: Format, at: number, bytes: Uint8Array): number {
+export function badBlock({ scales, bytes: size, dBytes }: Format, at: number, bytes: Uint8Array): number {
   let first = Infinity;
+  // The second byte of an f16 has all bits of the exponent.
+  const [second, bad] = dBytes === 1 ? [0, 0xff] : [1, 0x7c];
   for (const place of scales) {
-    // The second byte has all bits of the exponent.
-    for (let i = (((place + 1 - at) % size) + size) % size; i < bytes.byteLength; i += size)
-      if ((bytes[i]! & 0x7c) === 0x7c) {
+    for (let i = (((place + second - at) % size) + size) % size; i < bytes.byteLength; i += size)
+      if ((bytes[i]! & bad) === bad) {
         first = Math.min(first, Math.floor((at + i) / size));
         break;
       }

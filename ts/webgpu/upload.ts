@@ -54,6 +54,9 @@ export function weightsOf({ ops, tensors }: Pick<Program, 'ops' | 'tensors'>): {
   tensors: TensorEntry[];
   groups: number[][];
 } {
+  for (const { isMatrix, format, name } of tensors)
+    if (isMatrix && !(format.toLowerCase() in FORMATS))
+      throw new ChordError('no-webgpu', `the GPU has no kernels for ${format}, the type of tensor '${name}'`);
   const products = ops.filter(({ name }) => name === 'MATMUL');
   return {
     tensors: tensors.flatMap(({ isMatrix, format, ...tensor }, index) =>
@@ -385,15 +388,18 @@ function isStaged(tensor: TensorEntry): boolean {
 
 /** The words of Params in planes.wgsl, in 64 bytes. */
 function planesParams(tensor: TensorEntry, rows: number, from: number, to: number): Uint32Array<ArrayBuffer> {
-  const { elements, bytes, d } = FORMATS[tensor.format];
+  const { elements, bytes, d, dBytes = 2 } = FORMATS[tensor.format];
   const words = rowWords(tensor);
   const params = new Uint32Array(16);
   const nBlocks = tensor.nIn / elements;
-  const half = bytes / 2;
+  const row = nBlocks * bytes;
   params.set(
     d < 0
-      ? [rows, words, 1, nBlocks * half, nBlocks * half, 0, 0, 0, from, to]
-      : [rows, words, nBlocks, half, half - 1, d === 0 ? 1 : 0, d / 2, nBlocks, from, to],
+      ? [rows, words, 1, row, row, 0, 0, 1, 0, from, to]
+      : [
+          ...[rows, words, nBlocks, bytes, bytes - dBytes, d === 0 ? dBytes : 0, d, dBytes],
+          ...[nBlocks * dBytes, from, to],
+        ],
   );
   return params;
 }
