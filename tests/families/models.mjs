@@ -10,7 +10,23 @@ import { HYBRIDS } from './hybrids.mjs';
 import { GEMMA4 } from './gemma4.mjs';
 
 /** ggml's numbers of the types, and the elements and bytes of a block. */
-const TYPES = { F32: [0, 1, 4], Q8_0: [8, 32, 34], Q4_K: [12, 256, 144], Q6_K: [14, 256, 210] };
+const TYPES = {
+  ...{ F32: [0, 1, 4], Q8_0: [8, 32, 34], Q4_K: [12, 256, 144], Q6_K: [14, 256, 210], MXFP4: [39, 32, 17] },
+  ...{ IQ2_XXS: [16, 256, 66], IQ2_XS: [17, 256, 74], IQ3_XXS: [18, 256, 98], IQ1_S: [19, 256, 50] },
+  ...{ IQ3_S: [21, 256, 110], IQ2_S: [22, 256, 82], IQ1_M: [29, 256, 56] },
+  ...{ TQ1_0: [34, 256, 54], TQ2_0: [35, 256, 66] },
+};
+/** Types whose blocks are random bits and a scale d: the deviation of their elements with d = 1 (MXFP4: with
+ * the byte 128). */
+const DEVIATIONS = {
+  ...{ IQ2_XXS: 53, IQ2_XS: 56, IQ2_S: 57, IQ3_XXS: 142, IQ3_S: 140, IQ1_S: 7.2, IQ1_M: 7.2 },
+  ...{ TQ1_0: 0.82, TQ2_0: 1.1, MXFP4: 5.8 },
+};
+/** The matrices of NAME.iq and NAME.few have these types in turn. */
+const RARE = {
+  iq: ['IQ3_S', 'IQ2_XXS', 'IQ2_XS', 'IQ2_S', 'IQ3_XXS', 'IQ1_S', 'IQ1_M'],
+  few: ['MXFP4', 'TQ1_0', 'TQ2_0'],
+};
 const N_VOCAB = 288;
 const CONTEXT = 256;
 const LOGIT_STD = 4;
@@ -196,7 +212,15 @@ function blocks(type, n, next, std) {
   for (let at = 0; at < out.length; at += size) {
     for (let i = 0; i < size; i++) out[at + i] = next() & 255;
     const near = () => 28 + (next() % 9); // scales of sub-blocks
-    if (type === 'Q8_0') {
+    if (type in DEVIATIONS) {
+      const d = std / DEVIATIONS[type];
+      if (type === 'MXFP4') out[at] = 128 + Math.round(Math.log2(d));
+      else if (type === 'IQ1_M') {
+        const bits = half(d);
+        for (let j = 0; j < 4; j++)
+          out[at + 49 + 2 * j] = (out[at + 49 + 2 * j] & 15) | (((bits >> (4 * j)) & 15) << 4);
+      } else out.writeUInt16LE(half(d), at + (type.startsWith('TQ') ? size - 2 : 0));
+    } else if (type === 'Q8_0') {
       out.writeUInt16LE(half(std / 73.9), at); // codes from -127 to 127
       for (let i = 2; i < size; i++) if (out[at + i] === 128) out[at + i] = 0;
     } else if (type === 'Q4_K') {
@@ -404,8 +428,10 @@ function tensorsOf(f, shape, isMixed) {
   return out;
 }
 
-function typeOf(name, kind, isMixed, cols) {
-  if (!isMixed || (kind !== 'matrix' && kind !== 'embedding')) return 'F32';
+/** `i`: the matrix's number in the file. */
+function typeOf(name, kind, suffix, cols, i) {
+  if (suffix === undefined || (kind !== 'matrix' && kind !== 'embedding')) return 'F32';
+  if (suffix in RARE) return RARE[suffix][i % RARE[suffix].length];
   if (kind === 'embedding' || cols % 256 > 0) return 'Q8_0';
   return /attn_v|ffn_down|output\.weight|attn_qkv/.test(name) ? 'Q6_K' : 'Q4_K';
 }
@@ -432,10 +458,12 @@ const mixKeys = ({ n, used, ff, shared, dense }, isMixed) => ({
   ...(dense && { '.leading_dense_block_count': dense }),
 });
 
-/** The bytes of a model: NAME, or NAME.mix with quantised matrices. `changes` takes the place of metadata. */
+/** The bytes of a model: NAME; NAME.mix, NAME.iq and NAME.few have quantised matrices. `changes` takes the
+ * place of metadata. */
 export function modelOf(name, changes = {}) {
   const [stem, suffix] = name.split('.');
-  const isMixed = suffix === 'mix';
+  const isMixed = suffix !== undefined;
+  let matrices = 0;
   const family = { ...BEFORE, ...FAMILIES[stem] };
   const arch = family.arch ?? stem;
   const shape = shapeOf(family, isMixed);
@@ -461,7 +489,8 @@ export function modelOf(name, changes = {}) {
   for (const key of Object.keys(keys)) if (keys[key] === undefined) delete keys[key];
   const own = built?.tensors ?? tensorsOf(family, shape, isMixed);
   const tensors = own.map(([tensor, size, kind, gain]) => {
-    const type = typeOf(tensor, kind, isMixed, size[0]);
+    const type = typeOf(tensor, kind, suffix, size[0], matrices);
+    matrices += size.length > 1 ? 1 : 0;
     return { tensor, size, type, data: dataOf(name, tensor, size, kind, gain, type) };
   });
   const w = new Writer();
@@ -485,8 +514,11 @@ export function modelOf(name, changes = {}) {
   return new Uint8Array(Buffer.concat(w.parts));
 }
 
-/** All names: each family in F32, and with quantised matrices. */
-export const NAMES = Object.keys(FAMILIES).flatMap((name) => [name, `${name}.mix`]);
+/** All names: each family in F32, and with quantised matrices; rare types in two families. */
+export const NAMES = [
+  ...Object.keys(FAMILIES).flatMap((name) => [name, `${name}.mix`]),
+  ...['llama.iq', 'llama.few', 'exaone4.iq', 'exaone4.few'],
+];
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
   for (const name of process.argv.length > 3 ? process.argv.slice(3) : NAMES)
