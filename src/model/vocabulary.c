@@ -168,21 +168,41 @@ static chord_status read_special(const reader *r, chord_vocab_source *s)
     return read_bool(r, KEY("remove_extra_whitespaces"), &s->remove_extra_whitespaces);
 }
 
-/* *strip is 1 for Phi-3. llama.cpp recognises Phi-3 by the model's name only. */
-static chord_status read_strip(const reader *r, int32_t *strip)
+/* Returns true if `text` contains `word`, whatever the case of ASCII letters. `word` has small letters. */
+static bool contains(const char *text, size_t n, const char *word)
 {
-    const char *name;
-    size_t n;
-    *strip = 0;
-    const chord_gguf_kv *kv = find(r, "general.name");
-    if (!kv || !kv->is_kept) return CHORD_OK;
-    CHORD_TRY(read_string(r, "general.name", &name, &n));
-    for (size_t i = 0; i + 4 <= n; i++) {
-        size_t const at = i + (i + 5 <= n && name[i + 3] == '-' ? 4 : 3);
-        *strip |= (name[i] | 32) == 'p' && (name[i + 1] | 32) == 'h' && (name[i + 2] | 32) == 'i' &&
-                  name[at] == '3';
+    size_t const n_word = chord_strlen(word);
+    for (size_t i = 0; i + n_word <= n; i++) {
+        size_t k = 0;
+        while (k < n_word &&
+               (text[i + k] >= 'A' && text[i + k] <= 'Z' ? text[i + k] | 32 : text[i + k]) == word[k])
+            k++;
+        if (k == n_word) return true;
     }
-    return CHORD_OK;
+    return false;
+}
+
+/* Returns true if the string of a key contains one of the words. A list of words ends with NULL. */
+static bool key_contains(const reader *r, const char *key, const char *const *words)
+{
+    const chord_gguf_kv *kv = find(r, key);
+    if (!kv || kv->is_array || kv->type != CHORD_GGUF_STRING || !kv->is_kept) return false;
+    for (; *words; words++)
+        if (contains(chord_gguf_at(r->g, kv->data), (size_t)kv->data_bytes, *words)) return true;
+    return false;
+}
+
+/* Special tokens that swallow white space. No key says so: llama.cpp knows the models by their names. */
+static void read_strips(const reader *r, chord_vocab_source *s)
+{
+    static const char *const pres[] = { "jina-v2-de", "jina-v2-es", "jina-v2-code", NULL },
+                             *const architectures[] = { "nomic-bert-moe", "jina-bert-v3", NULL },
+                             *const phi3[] = { "phi-3", "phi3", NULL },
+                             *const modern_bert[] = { "modern-bert", NULL };
+    if (key_contains(r, KEY("pre"), pres) || key_contains(r, "general.architecture", architectures))
+        s->strips_before = "<mask>";
+    else if (key_contains(r, "general.name", phi3)) s->strip_after_special = 1;
+    else if (key_contains(r, "general.name", modern_bert)) s->strips_before = "[MASK]";
 }
 
 chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *s, chord_error *e)
@@ -197,8 +217,8 @@ chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *s, c
     CHORD_TRY(read_numbers(&r, KEY("token_type"), CHORD_GGUF_I32, s->n_tokens, &s->types));
     CHORD_TRY(read_texts(&r, KEY("merges"), &s->merges, &s->merges_bytes, &s->n_merges));
     CHORD_TRY(chord_vocab_check(s, e));
-    CHORD_TRY(read_special(&r, s));
-    return read_strip(&r, &s->strip_after_special);
+    read_strips(&r, s);
+    return read_special(&r, s);
 }
 
 uint64_t chord_vocabulary_file_bytes(const chord_vocab_source *s)

@@ -32,7 +32,8 @@ static void put_token(chord_bytes_out *o, const chord_vocab *v, int32_t id)
     const uint8_t *text = token_text(v, id);
     uint32_t const n = token_bytes(v, id);
     if (v->attrs[id] & ATTR_SPECIAL) bytes_put(o, text, n);
-    else if (v->attrs[id] & ATTR_NORMAL) v->kind->put_text(o, text, n);
+    else if (v->attrs[id] & ATTR_NORMAL)
+        (v->pre && (v->pre->flags & CHORD_PRE_RAW) ? bytes_put_blanks : v->kind->put_text)(o, text, n);
     /* the build has checked that the text of a byte token is <0xHH> */
     else if (v->attrs[id] & ATTR_BYTE)
         bytes_put(o, &(uint8_t){ (uint8_t)(hex(text[3]) << 4 | hex(text[4])) }, 1);

@@ -65,10 +65,17 @@ typedef struct chord_pre {
     const char *name;        /* its value of tokenizer.ggml.pre */
     const chord_pre_stage *stages;
     int32_t n_stages;
-    bool ignore_merges;      /* a word that is a token becomes that token without merges */
-    bool add_bos;            /* default for a file without the key */
-    bool no_bos;             /* no default id for BOS */
+    int32_t flags;           /* CHORD_PRE_WHOLE_WORDS ... */
 } chord_pre;
+enum {
+    CHORD_PRE_WHOLE_WORDS = 1, /* a word that is a token becomes that token without merges */
+    CHORD_PRE_ADD_BOS = 2,     /* default for a file without the key */
+    CHORD_PRE_NO_BOS = 4,      /* no default id for BOS */
+    CHORD_PRE_NO_MERGES = 8,   /* a file without merges is accepted */
+    CHORD_PRE_RAW = 16,        /* tokens are text, not letters of GPT-2's alphabet; bytes are <0xHH> */
+    CHORD_PRE_BLANKS = 32,     /* RAW: blanks are U+2581 in tokens */
+    CHORD_PRE_NEWLINES = 64    /* RAW: a word of newlines that is a token becomes that token; BOS always */
+};
 
 /* Returns the pre-tokenizer of that name, NULL if unknown. */
 const chord_pre *chord_pre_find(const char *name, size_t n);

@@ -218,6 +218,7 @@ chord_status special_build(chord_vocab *v, const chord_vocab_source *s, chord_er
             v->n_user += !(v->attrs[id] & ATTR_HIDDEN);
         }
     v->strips_after_special = s->strip_after_special;
+    v->strips_before = s->strips_before ? find(v, s->strips_before) : -1;
     if (v->strips_after_special) set_strip_after(v);
     vocab_sort(v, v->specials, v->n_specials, by_length);
     chord_zero(v->special_starts, sizeof v->special_starts);
@@ -283,8 +284,6 @@ static void sift_key(uint64_t *heap, uint32_t at, uint32_t n)
     heap[at] = key;
 }
 
-static bool is_space(uint8_t c) { return c == ' ' || (c >= 9 && c <= 13); }
-
 /* llama.cpp goes through the special tokens, longest first, and marks each one wherever the text is still
  * free, from left to right. A token competes only with tokens that overlap it or the white space that it may
  * swallow. So the text falls into clusters: a cluster ends where no possible token reaches across. Each
@@ -320,7 +319,7 @@ static void extend(chord_tokenizer *t, uint32_t end)
     special_cluster *c = &t->special;
     if (end <= c->end) return;
     c->end = end;
-    while (t->v->strips_after_special && c->end < t->n && is_space(t->text[c->end])) c->end++;
+    while (t->v->strips_after_special && c->end < t->n && is_ascii_space(t->text[c->end])) c->end++;
 }
 
 bool special_begins(chord_tokenizer *t, uint32_t at)
@@ -389,7 +388,7 @@ static void mark(const chord_tokenizer *t, uint32_t *marks, uint32_t at, int32_t
     marks[at - c->begin] = (uint32_t)id + 1;
     for (; i < at + token_bytes(t->v, id); i++) marks[i - c->begin] = MARK_COVERED;
     if (!(t->v->attrs[id] & ATTR_STRIP_AFTER)) return;
-    for (; i < c->end && !marks[i - c->begin] && is_space(t->text[i]); i++)
+    for (; i < c->end && !marks[i - c->begin] && is_ascii_space(t->text[i]); i++)
         marks[i - c->begin] = MARK_COVERED;
 }
 

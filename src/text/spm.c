@@ -3,15 +3,10 @@
  * tie, the leftmost pair. A symbol that is no token in the end becomes byte tokens. The first byte of a
  * character sets its length, whether the character is valid or not, as in llama.cpp.
  *
- * llama.cpp merges over a whole stretch. Here the stretch is cut where no merge can cross. A merge joins two
- * symbols into a token, so two neighbouring characters can only get into one symbol if they are adjacent in
- * some token. `joints` holds the pairs of bytes that are adjacent in a token. The stretch is cut between two
- * characters if the last byte of the first and the first byte of the second aren't such a pair. */
+ * llama.cpp merges over a whole stretch. Here the stretch is cut where no merge can cross: see joints.c. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "merge.h"
 #include "tables.h"
-
-enum { SPACE_BYTE = ' ' }; /* represents U+2581 in joints: the escaped text has no blank */
 
 /* ---- the tables -------------------------------------------------------------------------------- */
 
@@ -25,7 +20,7 @@ static chord_status check(const chord_vocab_source *s, chord_error *error)
 static bool lay_out(chord_vocab *v, const chord_vocab_source *s, chord_arena *a)
 {
     VOCAB_TAKE(v, order, s->n_tokens, 4, 4, a);
-    VOCAB_TAKE(v, joints, 256 * 256 / 32, 4, 4, a);
+    VOCAB_TAKE(v, joints, JOINTS_WORDS, 4, 4, a);
     return true;
 }
 
@@ -37,29 +32,6 @@ static uint32_t order_of_score(float score)
     if (score == 0) bits = 0;
     uint32_t const key = bits & 0x80000000u ? bits : ~bits & 0x7FFFFFFFu;
     return key == MERGE_NONE ? key - 1 : key;
-}
-
-static void join(chord_vocab *v, uint32_t left, uint32_t right)
-{
-    v->joints[left * 8 + right / 32] |= 1u << right % 32;
-}
-static bool is_joint(const chord_vocab *v, uint32_t left, uint32_t right)
-{
-    return v->joints[left * 8 + right / 32] >> right % 32 & 1;
-}
-
-/* Adds every pair of adjacent bytes of a token, and the same pairs with each U+2581 as one SPACE_BYTE. Both
- * are needed: in an invalid text a character may begin inside the three bytes of U+2581. */
-static void add_joints(chord_vocab *v, const uint8_t *p, uint32_t n)
-{
-    for (uint32_t i = 1; i < n; i++) {
-        bool const is_after = i >= 3 && is_blank_letter(p + i - 3, 3),
-                   is_before = is_blank_letter(p + i, n - i);
-        join(v, p[i - 1], p[i]);
-        if (is_after) join(v, SPACE_BYTE, p[i]);
-        if (is_before) join(v, p[i - 1], SPACE_BYTE);
-        if (is_after && is_before) join(v, SPACE_BYTE, SPACE_BYTE);
-    }
 }
 
 static int32_t byte_token(const chord_vocab *v, uint8_t b)
@@ -74,11 +46,9 @@ static int32_t byte_token(const chord_vocab *v, uint8_t b)
 static chord_status build(chord_vocab *v, const chord_vocab_source *s, chord_error *error)
 {
     (void)error;
-    chord_zero(v->joints, 256 * 256 / 8);
-    for (int32_t id = 0; id < v->n_tokens; id++) {
+    joints_build(v);
+    for (int32_t id = 0; id < v->n_tokens; id++)
         v->order[id] = order_of_score(s->scores ? chord_f32(s->scores + (size_t)id * 4) : 0);
-        add_joints(v, token_text(v, id), token_bytes(v, id));
-    }
     for (int32_t b = 0; b < 256; b++) v->byte_ids[b] = byte_token(v, (uint8_t)b);
     return CHORD_OK;
 }
@@ -156,8 +126,8 @@ static bool scan(chord_tokenizer *t, line *l)
         place next = l->end;
         uint32_t const n = next_character(t, l, &next, bytes);
         bool const is_blank = n == 3 && is_blank_letter(bytes, 3);
-        if (l->count && !is_joint(t->v, l->last, is_blank ? SPACE_BYTE : bytes[0])) break;
-        l->last = is_blank ? SPACE_BYTE : bytes[n - 1];
+        if (l->count && !is_joint(t->v, l->last, is_blank ? JOINT_BLANK : bytes[0])) break;
+        l->last = is_blank ? JOINT_BLANK : bytes[n - 1];
         l->end = next;
         l->count++;
         l->part_bytes += n;

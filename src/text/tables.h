@@ -37,9 +37,10 @@ struct chord_vocab {
     const chord_text_kind *kind;
     int32_t n_tokens, n_merges, n_specials, n_user;
     int32_t bos, eos, unk, sep, pad;
+    int32_t strips_before;        /* the special token that swallows the white space before it; -1: none */
     int32_t first, last;          /* CHORD_ADD_SPECIAL puts them around a text; -1: none */
     bool add_bos, add_eos, add_space_prefix, strips_after_special;
-    bool lowers, strips_accents;  /* WordPiece */
+    bool lowers, strips_accents;  /* WordPiece; the kind "whitespace" */
     vocab_list by_text;           /* WordPiece: all tokens */
     const chord_pre *pre;         /* BPE */
     uint8_t *texts;               /* token texts as in the file, back to back */
@@ -47,7 +48,7 @@ struct chord_vocab {
     uint32_t longest;             /* bytes of the longest token */
     uint8_t *attrs;               /* ATTR_* of each token */
     uint32_t *order;              /* SPM: smaller for a higher score */
-    uint32_t *joints;             /* SPM: bit set of byte pairs that are adjacent in some token */
+    uint32_t *joints;             /* bit set of byte pairs that are adjacent in some token: joints.c */
     uint32_t *slots;              /* hash table text -> id + 1; 0 is free */
     uint32_t n_slots;
     chord_merge_rule *merges;     /* BPE: by rank */
@@ -71,6 +72,8 @@ static inline uint32_t token_bytes(const chord_vocab *v, int32_t id)
 /* vocab.c: return the token whose text is `text`, or `a` followed by `b`; -1 if there is none. */
 int32_t vocab_find(const chord_vocab *v, const void *text, size_t n);
 int32_t vocab_find_pair(const chord_vocab *v, const uint8_t *a, size_t n_a, const uint8_t *b, size_t n_b);
+/* Returns the token <0xHH> of a byte, or -1. */
+int32_t vocab_find_byte(const chord_vocab *v, uint8_t b);
 
 /* Hash tables are 3/4 full. The longest run of full slots is then about ln n / (3/4 - 1 - ln 3/4), 403 for
  * 2^22 entries. A file with runs above VOCAB_MAX_PROBES is refused, so building stays linear. */
@@ -84,6 +87,20 @@ typedef struct vocab_records {
     uint64_t left;
 } vocab_records;
 bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n);
+
+#define BLANK_LETTER "\xE2\x96\x81" /* U+2581, a blank in token texts */
+static inline bool is_blank_letter(const uint8_t *p, size_t n)
+{
+    return n >= 3 && chord_equal(p, BLANK_LETTER, 3);
+}
+
+/* joints.c: joints_build() fills v->joints, which has JOINTS_WORDS. */
+enum { JOINT_BLANK = ' ', JOINTS_WORDS = 256 * 256 / 32 };
+void joints_build(chord_vocab *v);
+static inline bool is_joint(const chord_vocab *v, uint32_t left, uint32_t right)
+{
+    return v->joints[left * 8 + right / 32] >> right % 32 & 1;
+}
 
 /* sorted.c. vocab_sort() is a heapsort: n log n for any file. */
 typedef bool vocab_before(const chord_vocab *v, int32_t a, int32_t b);
@@ -152,6 +169,7 @@ struct chord_tokenizer {
     uint64_t n_ids;              /* ids written by finished steps */
     uint32_t at;                 /* the text before it has become ids */
     uint32_t to;                 /* [at, to) is the current stretch; FIND moves `to` */
+    uint32_t next;               /* the text goes on here: behind white space that a token swallows */
     bool is_after_special;       /* a special token or the beginning of the text is before the stretch */
     bool is_begun;               /* kind->begin() was called for the stretch */
     special_cluster special;     /* its marks begin at scratch.base: marks[i - special.begin] */
@@ -172,6 +190,7 @@ bool tokenizer_scratch(chord_tokenizer *t, uint64_t bytes, chord_arena *scratch)
  * marks[i]: id + 1 where a token begins, MARK_COVERED inside the token and in white space that it
  * swallows, else 0. */
 #define MARK_COVERED UINT32_MAX
+static inline bool is_ascii_space(uint8_t c) { return c == ' ' || (c >= 9 && c <= 13); }
 bool special_begins(chord_tokenizer *t, uint32_t at);
 int32_t special_mark(chord_tokenizer *t);
 static inline uint32_t special_mark_at(const chord_tokenizer *t, uint32_t at)
@@ -191,12 +210,6 @@ typedef struct chord_bytes_out {
 void bytes_put(chord_bytes_out *o, const void *bytes, size_t n);
 /* Writes a text with blanks in the place of each U+2581. */
 void bytes_put_blanks(chord_bytes_out *o, const uint8_t *text, uint32_t n);
-
-#define BLANK_LETTER "\xE2\x96\x81" /* U+2581, a blank in token texts */
-static inline bool is_blank_letter(const uint8_t *p, size_t n)
-{
-    return n >= 3 && chord_equal(p, BLANK_LETTER, 3);
-}
 
 /* A tokenizer kind: one file that defines one chord_text_kind, and one line in vocab.c's list. */
 struct chord_text_kind {
@@ -226,7 +239,8 @@ struct chord_text_kind {
     void (*put_text)(chord_bytes_out *o, const uint8_t *text, uint32_t n);
 };
 
-extern const chord_text_kind chord_text_spm, chord_text_bpe, chord_text_wordpiece;
+extern const chord_text_kind chord_text_spm, chord_text_bpe, chord_text_gemma4, chord_text_whitespace,
+    chord_text_wordpiece;
 
 /* GPT-2's alphabet has a printable code point for every byte. Bytes 0x21..0x7E, 0xA1..0xAC and 0xAE..0xFF
  * are their own letters. The others are U+0100, U+0101, ... in order. */

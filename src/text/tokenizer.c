@@ -81,16 +81,27 @@ static int32_t find(chord_tokenizer *t)
     return TOKENIZER_DONE;
 }
 
+/* Shortens the stretch by white space that the special token behind it swallows. llama.cpp does the same
+ * with the text that is still free when it marks the token; a shorter special token of white space alone
+ * could be in there, but no vocabulary with such a token has one. */
+static void strip_end(chord_tokenizer *t)
+{
+    t->next = t->to;
+    if (t->v->strips_before < 0 || special_mark_at(t, t->to) != (uint32_t)t->v->strips_before + 1) return;
+    while (t->to > t->at && is_ascii_space(t->text[t->to - 1])) t->to--;
+}
+
 static int32_t tokenize_stretch(chord_tokenizer *t)
 {
+    if (!t->is_begun) strip_end(t);
     if (t->at < t->to) {
         if (!t->is_begun) t->v->kind->begin(t);
         t->is_begun = true;
         int32_t const result = t->v->kind->step(t);
         if (result != TOKENIZER_DONE) return result;
         t->is_begun = t->is_after_special = false;
-        t->at = t->to;
     }
+    t->at = t->to = t->next;
     t->phase = t->at < t->n ? SPECIAL : END;
     return TOKENIZER_DONE;
 }

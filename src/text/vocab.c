@@ -19,7 +19,8 @@ bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n)
 
 /* ---- kinds ------------------------------------------------------------------------------------- */
 
-static const chord_text_kind *const kinds[] = { &chord_text_spm, &chord_text_bpe, &chord_text_wordpiece };
+static const chord_text_kind *const kinds[] = { &chord_text_spm, &chord_text_bpe, &chord_text_gemma4,
+                                                &chord_text_whitespace, &chord_text_wordpiece };
 
 /* Returns the kind with this number. No other code depends on the number. */
 static const chord_text_kind *kind_of(int32_t number)
@@ -138,6 +139,12 @@ int32_t vocab_find_pair(const chord_vocab *v, const uint8_t *a, size_t n_a, cons
 int32_t vocab_find(const chord_vocab *v, const void *text, size_t n)
 {
     return vocab_find_pair(v, text, n, NULL, 0);
+}
+
+int32_t vocab_find_byte(const chord_vocab *v, uint8_t b)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    return vocab_find(v, (char[]){ '<', '0', 'x', digits[b >> 4], digits[b & 15], '>' }, 6);
 }
 
 static chord_status insert(chord_vocab *v, int32_t id, chord_error *error)

@@ -4,7 +4,9 @@
  * special.c   special ids and their defaults, the EOG set, special tokens in text
  * tokenizer.c text -> ids, in slices: special tokens, then each stretch between them by the kind
  * spm.c       a kind: SentencePiece with scores, as llama.cpp's llm_tokenizer_spm does it
- * bpe.c       a kind: byte-level BPE over the pre-tokenizer's words; merges (left, right) -> (rank, id)
+ * bpe.c       kinds: byte-level BPE over the pre-tokenizer's words; merges (left, right) -> (rank, id);
+ *             and Gemma 4's, whose tokens are text
+ * joints.c    where a text may be cut because no token reaches across
  * wordpiece.c a kind: BERT's words, and the longest tokens that spell them; fold.c: lower case, base letters
  * sorted.c    ids sorted by text, and the tokens that begin a text
  * merge.h     the line of symbols and the heap of pairs that both kinds merge with
@@ -26,7 +28,13 @@
 #include "../../include/chord.h" /* CHORD_ADD_SPECIAL ..., CHORD_TOKEN_* */
 #include <stdbool.h>
 
-enum { CHORD_VOCAB_SPM = 1, CHORD_VOCAB_BPE = 2, CHORD_VOCAB_WORDPIECE = 3 }; /* planned: Unigram */
+enum {
+    CHORD_VOCAB_SPM = 1,
+    CHORD_VOCAB_BPE = 2,
+    CHORD_VOCAB_WORDPIECE = 3,
+    CHORD_VOCAB_GEMMA4 = 4,
+    CHORD_VOCAB_WHITESPACE = 5
+};
 
 /* ggml's token types */
 enum {
@@ -42,6 +50,7 @@ typedef struct chord_vocab_source {
     int32_t kind;                    /* CHORD_VOCAB_* */
     const char *pre;                 /* tokenizer.ggml.pre, NULL when absent */
     size_t n_pre;
+    int32_t takes_any_pre;           /* 1: an unknown pre-tokenizer is read as "default" */
     int32_t n_tokens;                /* > 0, < 2^24 */
     const uint8_t *texts;            /* n_tokens records in file form: u64 length (LE), bytes; unaligned */
     uint64_t texts_bytes;
@@ -55,6 +64,7 @@ typedef struct chord_vocab_source {
     int32_t fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep; /* the last three end a generation */
     int32_t add_bos, add_eos, add_space_prefix, remove_extra_whitespaces; /* 0, 1, or -1 when absent */
     int32_t lowercase, strip_accents; /* WordPiece: 0, 1, or -1 when absent */
+    const char *strips_before;       /* a token that swallows the white space before it; NULL: none */
     int32_t strip_after_special;     /* 1: a special token swallows the white space after it (Phi-3 only) */
 } chord_vocab_source;
 

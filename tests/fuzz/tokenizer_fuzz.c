@@ -6,6 +6,7 @@
  *   2  a vocabulary; its first 512 bytes are also the text
  *   3  a text stream with stop strings
  *   4  a text for a small WordPiece vocabulary
+ *   5  a text for a small vocabulary of Gemma 4's kind
  *
  * Checked, apart from crashes:
  *   scratch of chord_vocab_scratch() bytes is enough;
@@ -168,6 +169,27 @@ static chord_vocab *small_wordpiece(void)
     return built(&base);
 }
 
+static chord_vocab *small_gemma4(void)
+{
+    begin(CHORD_VOCAB_GEMMA4);
+    base.pre = NULL;
+    for (int b = 0; b < 255; b++) { /* one byte has no token */
+        char text[8] = { '<', '0', 'x', "0123456789ABCDEF"[b >> 4], "0123456789ABCDEF"[b & 15], '>' };
+        token(text, CHORD_TYPE_BYTE);
+    }
+    token("a", CHORD_TYPE_NORMAL);
+    token("b", CHORD_TYPE_NORMAL);
+    token(BLANK_LETTER, CHORD_TYPE_NORMAL);
+    token("\n", CHORD_TYPE_NORMAL);
+    token("\n\n", CHORD_TYPE_NORMAL);
+    token("<s>", CHORD_TYPE_CONTROL);
+    merge("a a", "aa");
+    merge("a b", "ab");
+    merge(BLANK_LETTER " a", BLANK_LETTER "a");
+    merge("ab " BLANK_LETTER, "ab" BLANK_LETTER);
+    return built(&base);
+}
+
 /* ---- text -------------------------------------------------------------------------------------- */
 
 static int is_utf8(const uint8_t *p, size_t n)
@@ -247,7 +269,7 @@ static void check_vocabulary(const uint8_t *p, size_t n)
     static const char *const pres[] = { "smollm", "gpt-2", "llama-bpe", "qwen2", "glm4", "no such" };
     uint8_t *copy = malloc(n);
     memcpy(copy, p, n);
-    begin(p[0] % 8);
+    begin(p[0] % 9);
     base.lowercase = p[12] % 3 - 1;
     base.strip_accents = p[13] % 3 - 1;
     base.pre = p[1] % 7 == 6 ? NULL : pres[p[1] % 7];
@@ -340,19 +362,21 @@ static void check_stream(const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static chord_vocab *spm, *bpe, *wordpiece;
+    static chord_vocab *spm, *bpe, *wordpiece, *gemma4;
     if (!spm) {
         spm = small_vocabulary(0);
         bpe = small_vocabulary(1);
         wordpiece = small_wordpiece();
+        gemma4 = small_gemma4();
     }
-    check(spm && bpe && wordpiece);
+    check(spm && bpe && wordpiece && gemma4);
     if (n < 1) return 0;
     switch (data[0] % 8) {
     case 0: check_text(spm, data + 1, n - 1, 0); break;
     case 1: check_text(bpe, data + 1, n - 1, 1); break;
     case 2: check_vocabulary(data + 1, n - 1); break;
     case 4: check_text(wordpiece, data + 1, n - 1, 0); break;
+    case 5: check_text(gemma4, data + 1, n - 1, 0); break;
     default: check_stream(data + 1, n - 1);
     }
     return 0;

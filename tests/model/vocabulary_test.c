@@ -1,6 +1,7 @@
 /* vocabulary_test.c: the tokenizer keys of a header, and llama.cpp's ids for whole vocabularies. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/model/vocabulary.h"
+#include "../../src/text/pre.h"
 #include "../format/gguf_writer.h"
 #include <dirent.h>
 
@@ -188,7 +189,8 @@ TEST(phi3_is_recognised_by_its_name)
 
 /* ---- goldens: lines `text FLAGS HEX ids ...` and `end_tokens ids ...` of tests/golden ------------ */
 
-static chord_vocab *load(const char *path)
+/* Loads a vocabulary; with `pre`, tokenizer.ggml.pre has that value. */
+static chord_vocab *load_with(const char *path, const char *pre)
 {
     size_t n;
     uint8_t *bytes = test_read_file(path, &n);
@@ -200,12 +202,20 @@ static chord_vocab *load(const char *path)
     uint64_t size;
     chord_vocab *v;
     chord_status status = chord_vocabulary_read(&r->g, &source, &r->error);
+    if (pre) {
+        source.pre = pre;
+        source.n_pre = strlen(pre);
+        if (!strcmp(pre, "whitespace")) source.kind = CHORD_VOCAB_WHITESPACE;
+        if (!strncmp(pre, "jina-v2-", 8)) source.strips_before = "<mask>";
+    }
     if (!status) CHECK(chord_vocab_bytes(&source, &size));
     if (!status) status = chord_vocab_build(&v, test_alloc(size), size, &source, &r->error);
     if (status) test_fail(__FILE__, __LINE__, "%s: %s", path, r->error.text);
     if (source.n_tokens > 10000) CHECK(size <= chord_vocabulary_file_bytes(&source) * 3 / 2);
     return v;
 }
+
+static chord_vocab *load(const char *path) { return load_with(path, NULL); }
 
 static size_t from_hex(const char *hex, uint8_t *bytes)
 {
@@ -301,24 +311,99 @@ TEST(smollm2_tokenizes_every_golden_text_as_llama_cpp_does)
     CHECK_EQ(check_goldens(v, "tests/golden/smollm2_tokens.txt"), 400);
 }
 
-TEST(fixtures_tokenize_their_golden_texts_as_llama_cpp_does)
+/* Compares every NAME.gguf of a folder with NAME.txt. Returns the number of texts. */
+static int32_t check_folder(const char *path, int32_t least_files)
 {
-    DIR *folder = opendir("tests/golden");
+    DIR *folder = opendir(path);
     CHECK(folder);
     int32_t n_files = 0, n_texts = 0;
     for (struct dirent *entry; (entry = readdir(folder));) {
-        char path[512];
+        char file[512];
         size_t const n = strlen(entry->d_name);
         if (n < 6 || strcmp(entry->d_name + n - 5, ".gguf")) continue;
-        snprintf(path, sizeof path, "tests/golden/%s", entry->d_name);
+        snprintf(file, sizeof file, "%s/%.*s.txt", path, (int)n - 5, entry->d_name);
+        FILE *f = fopen(file, "r");
+        if (!f) continue; /* bpe.gguf and raw.gguf: pre.txt has their ids */
+        fclose(f);
         int const mark = test_mark();
-        chord_vocab *v = load(path);
+        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        chord_vocab *v = load(file);
         CHECK(v);
-        snprintf(path, sizeof path, "tests/golden/%.*s.txt", (int)n - 5, entry->d_name);
-        n_texts += check_goldens(v, path);
+        snprintf(file, sizeof file, "%s/%.*s.txt", path, (int)n - 5, entry->d_name);
+        n_texts += check_goldens(v, file);
         n_files++;
         test_release(mark);
     }
     closedir(folder);
-    CHECK(n_files >= 10 && n_texts >= 10 * n_files);
+    CHECK(n_files >= least_files && n_texts >= 10 * n_files);
+    return n_texts;
+}
+
+TEST(fixtures_tokenize_their_golden_texts_as_llama_cpp_does) { check_folder("tests/golden", 10); }
+
+TEST(vocabularies_of_each_kind_tokenize_their_golden_texts_as_llama_cpp_does)
+{
+    check_folder("tests/golden/vocab", 4);
+}
+
+typedef struct golden_text {
+    int32_t flags;
+    uint8_t *text;
+    size_t n;
+} golden_text;
+
+static uint32_t hash_ids(uint32_t hash, const chord_vocab *v, const golden_text *t)
+{
+    static int32_t ids[1 << 16];
+    size_t const scratch_bytes = chord_vocab_scratch(v, t->n);
+    void *scratch = malloc(scratch_bytes + 1);
+    int32_t const count = chord_vocab_tokenize(v, (const char *)t->text, t->n, t->flags, ids, 1 << 16,
+                                               scratch, scratch_bytes);
+    free(scratch);
+    check_slices(v, t->flags, t->text, t->n, 7, ids, count);
+    for (int32_t i = 0; i < count; i++)
+        for (int k = 0; k < 4; k++) hash = (hash ^ (uint8_t)(ids[i] >> 8 * k)) * 0x01000193u;
+    return hash;
+}
+
+/* Lines `text FLAGS HEX`, then `pre NAME hashes ...`: one hash for the ids of each 8 texts. */
+TEST(every_pre_tokenizer_cuts_its_golden_texts_as_llama_cpp_does)
+{
+    enum { GROUP = 8, MOST = 1024 };
+    static golden_text all[MOST];
+    static char line[1 << 16], hex[1 << 16];
+    int32_t n_all = 0, n_pres = 0, used;
+    FILE *f = fopen("tests/golden/vocab/pre.txt", "r");
+    CHECK(f);
+    while (fgets(line, sizeof line, f)) {
+        char name[64];
+        golden_text t;
+        if (sscanf(line, "text %d %65535s", &t.flags, hex) == 2) {
+            CHECK(n_all < MOST);
+            t.text = test_alloc(strlen(hex) / 2 + 1);
+            t.n = from_hex(hex, t.text);
+            all[n_all++] = t;
+        }
+        if (sscanf(line, "pre %63s%n", name, &used) != 1) continue;
+        int const mark = test_mark();
+        const chord_pre *pre = chord_pre_find(name, strlen(name));
+        if (!pre) test_fail(__FILE__, __LINE__, "%s is no pre-tokenizer", name);
+        chord_vocab *v = load_with(pre->flags & CHORD_PRE_RAW ? "tests/golden/vocab/raw.gguf"
+                                                              : "tests/golden/vocab/bpe.gguf",
+                                   name);
+        const char *p = line + used;
+        for (int32_t i = 0; i < n_all; i += GROUP, p += used) {
+            uint32_t want, got = 0x811c9dc5u;
+            CHECK_EQ(sscanf(p, "%x%n", &want, &used), 1);
+            for (int32_t k = i; k < n_all && k < i + GROUP; k++) got = hash_ids(got, v, &all[k]);
+            if (got != want)
+                test_fail(__FILE__, __LINE__, "%s: other ids than llama.cpp's in texts %d to %d", name, i,
+                          i + GROUP - 1);
+        }
+        n_pres++;
+        test_release(mark);
+    }
+    fclose(f);
+    CHECK_EQ(n_pres, chord_n_pre_table);
+    CHECK_EQ(n_pres, 91);
 }

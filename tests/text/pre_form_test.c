@@ -30,7 +30,7 @@ static const char *cut(const chord_pre *p, const char *text)
 #define CHECK_CASES(pre, cases)                                     \
     for (size_t i_ = 0; i_ < sizeof(cases) / sizeof *(cases); i_++) \
     CHECK_SAYS(cut(&(pre), (cases)[i_][0]), (cases)[i_][1])
-#define PATTERN(stages) { "test", stages, (int32_t)(sizeof(stages) / sizeof *(stages)), false, false, false }
+#define PATTERN(stages) { "test", stages, (int32_t)(sizeof(stages) / sizeof *(stages)), 0 }
 
 #define UPPER (CHORD_IN(CHORD_LU) | CHORD_IN(CHORD_LT) | CHORD_IN(CHORD_LM) | CHORD_IN(CHORD_LO) | CHORD_IN_M)
 #define LOWER (CHORD_IN(CHORD_LL) | CHORD_IN(CHORD_LM) | CHORD_IN(CHORD_LO) | CHORD_IN_M)

@@ -239,3 +239,45 @@ TEST(white_space_equals_unicodes_property)
     CHECK_EQ(n, 25);
     CHECK_EQ(chord_unicode_bits(0x110000), CHORD_IN(CHORD_CN));
 }
+
+TEST(digits_in_threes_from_the_right_take_linear_time)
+{
+    enum { N = 300000 };
+    static const char *const names[] = { "afmoe", "tiny_aya", "superbpe" };
+    char *digits = malloc(N);
+    memset(digits, '7', N);
+    for (int i = 0; i < 9; i++) {
+        const chord_pre *p = chord_pre_find(names[i / 3], strlen(names[i / 3]));
+        chord_pre_walk walk;
+        size_t begin, end, n_words = 0, n = N + (size_t)(i % 3);
+        int64_t left = INT64_MAX;
+        n -= 3;
+        chord_pre_begin(&walk, 0, n);
+        for (; chord_pre_next(&walk, p, (const uint8_t *)digits, &begin, &end, &left) == CHORD_PRE_WORD;
+             n_words++)
+            CHECK_EQ(end - begin, begin == 0 && i % 3 ? i % 3 : 3);
+        CHECK_EQ(n_words, n / 3 + (i % 3 != 0));
+    }
+    free(digits);
+}
+
+TEST(afmoe_joins_the_first_digits_to_the_text_before_them_and_superbpe_the_last_to_the_text_behind)
+{
+    CHECK_SAYS(cut("superbpe", "12345\xC2\xBD"
+                               "1"),
+               "12|345\xC2\xBD"
+               "1");
+    CHECK_SAYS(cut("superbpe", "12\xC2\xBD"
+                               "123456"),
+               "12\xC2\xBD|123|456");
+    CHECK_SAYS(cut("tiny_aya", "a 1234"), "a| |1|234");
+    CHECK_SAYS(cut("afmoe", "\xC2\xBD\x01"
+                            "12 12345"),
+               "\xC2\xBD|\x01"
+               "12| |12|345");
+}
+
+TEST(exaone_moe_joins_words_by_single_blanks)
+{
+    CHECK_SAYS(cut("exaone-moe", "two words  more"), "two words| | more");
+}

@@ -40,14 +40,32 @@ TEST(an_unknown_pre_tokenizer_is_named)
 {
     CHECK_TEXT(refused(tiny_bpe("martian-2"), CHORD_UNSUPPORTED_TOKENIZER),
                "unknown pre-tokenizer 'martian-2'");
-    CHECK_TEXT(refused(tiny_bpe("default"), CHORD_UNSUPPORTED_TOKENIZER), "'default'");
     CHECK_TEXT(refused(tiny_bpe("qwen"), CHORD_UNSUPPORTED_TOKENIZER), "'qwen'");
+    tiny *t = tiny_spm();
+    t->s.kind = 77;
+    CHECK_TEXT(refused(t, CHORD_UNSUPPORTED_TOKENIZER), "kind of vocabulary 77");
+}
+
+TEST(no_pre_tokenizer_and_one_that_may_be_unknown_are_read_as_default)
+{
+    static const char *const pres[] = { "default", NULL, "", "martian-2" };
+    for (int i = 0; i < 4; i++) {
+        tiny *t = tiny_bpe("gpt-2");
+        t->s.pre = pres[i];
+        t->s.n_pre = pres[i] ? strlen(pres[i]) : 0;
+        t->s.takes_any_pre = i == 3;
+        put_merged(t, "1 2");
+        put_merged(t, "12 3");
+        put_merged(t, "3 4");
+        put_merged(t, "! a");
+        build(t);
+        CHECK_SAYS(show(t, 0, "1234!a"), "123|4|!|a"); /* gpt-2 would keep 1234 whole: 123|4, and so !a */
+    }
     tiny *t = tiny_bpe("gpt-2");
-    t->s.pre = NULL;
-    CHECK_TEXT(refused(t, CHORD_UNSUPPORTED_TOKENIZER), "tokenizer.ggml.pre");
-    t = tiny_spm();
-    t->s.kind = 7;
-    CHECK_TEXT(refused(t, CHORD_UNSUPPORTED_TOKENIZER), "kind of vocabulary 7");
+    t->s.takes_any_pre = 1;
+    put_merged(t, "3 4");
+    build(t);
+    CHECK_SAYS(show(t, 0, "1234"), "1|2|34"); /* a known one stays what it is */
 }
 
 TEST(two_tokens_with_the_same_text_are_named)
