@@ -79,7 +79,8 @@ static void route_row(const chord_run *run, int64_t row, choice *c)
 {
     const chord_op_route *r = &run->op->route;
     const float *x = chord_run_row(run, run->op->in[0], row),
-                *bias = chord_run_vector(run, run->op->weight[0]);
+                *bias = chord_run_vector(run, run->op->weight[0]),
+                *factor = chord_run_vector(run, run->op->weight[1]);
     float *number = chord_run_row(run, run->op->out[0], row), *weight = number + r->n_used;
     if (r->gating == CHORD_GATING_SOFTMAX) softmax(c->p, x, c->n);
     for (int32_t i = 0; i < c->n; i++) {
@@ -102,7 +103,10 @@ static void route_row(const chord_run *run, int64_t row, choice *c)
         sum = 1;
     }
     float const norm = !r->is_normalised ? 1 : sum > 0x1p-14f ? sum : 0x1p-14f;
-    for (int32_t u = 0; u < r->n_used; u++) weight[u] = weight[u] / norm * r->scale;
+    for (int32_t u = 0; u < r->n_used; u++) {
+        weight[u] = weight[u] / norm * r->scale;
+        if (factor) weight[u] *= factor[(int32_t)number[u]];
+    }
 }
 
 static void route(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)

@@ -4,6 +4,8 @@
  * - The last `shared_kv_layers` layers have no keys and values. Those with a window read the cache of the
  *   last layer but one before them, the others that of the last.
  * - Values are normed. A layer without attn_v has its keys, before their norm, as values.
+ * - A layer with a router has a mixture beside the feed-forward. Both are normed, summed and normed again.
+ *   The router reads the residual stream, normed and divided by sqrt(n_embd).
  * - Each layer has an embedding of the token of its own (`ple`): a part of a row of a second table, and a
  *   product of the first embedding. A layer's end multiplies it with a gate.
  * The scale of attention is 1: the norms of queries and keys have it in their weights. */
@@ -17,6 +19,8 @@ typedef struct gemma4 {
     int32_t n_own; /* layers that have keys and values; a cache has its layer's number */
     int32_t n_ple; /* width of a layer's embedding; 0: layers have none */
     int32_t ple, ple_gate; /* slots: [n_layer][n_ple], and n_ple */
+    chord_mixture mix;
+    int32_t dense; /* slot: the feed-forward's result while the mixture is computed */
 } gemma4;
 
 static int is_local(chord_builder *b, int32_t layer)
@@ -181,6 +185,26 @@ static void emit_attention(chord_builder *b, const gemma4 *g, int32_t layer)
     if (b->status == CHORD_OK) chord_emit_attention(b, layer, &g->s, &a);
 }
 
+/* h, the feed-forward's result, becomes norm(h) + norm(mixture of norm(x)). */
+static void emit_mixture(chord_builder *b, const gemma4 *g, int32_t layer)
+{
+    const chord_hparams *h = b->hparams;
+    const chord_slots *s = &g->s;
+    chord_emit_norm(b, layer, s->h, g->dense, "blk.%d.post_ffw_norm_1");
+    int32_t const scale = chord_bind(b, "blk.%d.ffn_gate_inp.scale", layer, h->n_embd, 0, 0);
+    chord_op *op = chord_emit(b, CHORD_OP_NORM, layer);
+    op->in[0] = s->x;
+    op->out[0] = s->h;
+    op->weight[0] = scale;
+    op->norm = (chord_op_norm){ .width = h->n_embd, .eps = h->norm_eps };
+    chord_emit_scale(b, layer, s->h, h->n_embd, 1 / __builtin_sqrtf((float)h->n_embd));
+    chord_emit_router(b, layer, &g->mix, s->h);
+    chord_emit_norm(b, layer, s->x, s->h, "blk.%d.pre_ffw_norm_2");
+    chord_emit_mixture(b, layer, &g->mix, s->h, s->h, 0);
+    chord_emit_norm(b, layer, s->h, s->h, "blk.%d.post_ffw_norm_2");
+    chord_emit_add(b, layer, g->dense, s->h);
+}
+
 static void emit_layer(chord_builder *b, const gemma4 *g, int32_t layer)
 {
     chord_hparams *h = b->hparams;
@@ -197,6 +221,7 @@ static void emit_layer(chord_builder *b, const gemma4 *g, int32_t layer)
     chord_emit_norm(b, layer, s->x, s->h, "blk.%d.ffn_norm");
     chord_emit_glu(b, layer, s, CHORD_ACTIVATION_GELU);
     chord_emit_linear(b, layer, "blk.%d.ffn_down", s->gate, h->n_ff, s->h, h->n_embd, 0);
+    if (g->mix.n_expert && chord_has(b, "blk.%d.ffn_gate_inp.weight", layer)) emit_mixture(b, g, layer);
     chord_emit_norm(b, layer, s->h, s->h, "blk.%d.post_ffw_norm");
     chord_emit_add(b, layer, s->h, s->x);
     emit_ple_gate(b, g, layer);
@@ -218,9 +243,6 @@ void chord_build_gemma4(chord_builder *b)
     b->is_by_layer = 1;
     chord_read_hparams(b);
     h->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""), CHORD_EPSILON);
-    if (chord_read_int(b, "expert_count", 0, 0, 65536))
-        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
-                         "a mixture of experts isn't supported: expert_count of", b->arch, b->n_arch);
     read_heads(b, &g);
     /* GLU reads a layer's part in fours. */
     g.n_ple = chord_read_int(b, "embedding_length_per_layer_input", CHORD_REQUIRED, 0, 4096);
@@ -236,6 +258,9 @@ void chord_build_gemma4(chord_builder *b)
         g.ple = chord_slot_new(b, h->n_layer * g.n_ple, CHORD_ROWS_BATCH);
         g.ple_gate = chord_slot_new(b, g.n_ple, CHORD_ROWS_BATCH);
     }
+    g.mix = chord_mixture_read(b, CHORD_MIX_NORM, CHORD_ACTIVATION_GELU);
+    g.mix.n_shared_ff = 0;
+    if (g.mix.n_expert) g.dense = chord_slot_new(b, h->n_embd, CHORD_ROWS_BATCH);
     read_ropes(b, &g);
     chord_emit_embed(b, g.s.x, __builtin_sqrtf((float)h->n_embd));
     emit_ple(b, &g);

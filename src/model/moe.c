@@ -101,10 +101,12 @@ void chord_emit_router(chord_builder *b, int32_t layer, const chord_mixture *m, 
 {
     chord_emit_linear(b, layer, "blk.%d.ffn_gate_inp", in, b->hparams->n_embd, m->logits, m->n_expert, 0);
     int32_t const bias = chord_bind(b, "blk.%d.exp_probs_b.bias", layer, m->n_expert, 0, CHORD_OPTIONAL);
+    int32_t const factor = chord_bind(b, "blk.%d.ffn_down_exps.scale", layer, m->n_expert, 0, CHORD_OPTIONAL);
     chord_op *op = chord_emit(b, CHORD_OP_ROUTE, layer);
     op->in[0] = m->logits;
     op->out[0] = m->chosen;
     op->weight[0] = bias;
+    op->weight[1] = factor;
     op->route = (chord_op_route){ .n_expert = m->n_expert,
                                   .n_used = m->n_used,
                                   .gating = m->gating,

@@ -7,7 +7,7 @@ const N_VOCAB = 288;
 /* Fields: local (a layer has a window), kv, ff (by layer), shared, ple, kIsV (layers without a window have no
  * attn_v), fused. */
 const build =
-  ({ local, kv, ff, shared = 0, ple = 0, kIsV, fused, partial }) =>
+  ({ local, kv, ff, shared = 0, ple = 0, kIsV, fused, partial, mix }) =>
   ({ embd, heads }) => {
     const layers = local.length;
     // The mixes need rows of whole blocks of 256 elements.
@@ -15,7 +15,8 @@ const build =
     const [dim, dimLocal, perLayer] = [32 * wide, 16 * wide, ple * wide];
     const tensors = [['token_embd.weight', [embd, N_VOCAB], 'embedding', 4 / Math.sqrt(embd)]];
     const add = (name, size, kind = 'norm', gain = 1) => tensors.push([`${name}.weight`, size, kind, gain]);
-    const matrix = (name, cols, rows, gain = 1) => add(name, [cols, rows], 'matrix', gain);
+    const matrix = (name, cols, rows, gain = 1, n = 0) =>
+      add(name, n > 0 ? [cols, rows, n] : [cols, rows], 'matrix', gain);
     add('rope_freqs', [dim / 2], 'still factors');
     if (ple > 0) {
       add('per_layer_token_embd', [perLayer * layers, N_VOCAB], 'embedding', 1 / Math.sqrt(perLayer));
@@ -42,6 +43,17 @@ const build =
       matrix(`${p}ffn_up`, embd, nFf);
       matrix(`${p}ffn_down`, nFf, embd, 1.5);
       add(`${p}post_ffw_norm`, [embd]);
+      if (mix) {
+        const { n, ff: width } = mix;
+        const nFfOne = width * (embd > 64 ? 8 : 1);
+        add(`${p}ffn_gate_inp`, [embd, n], 'small matrix', 8);
+        tensors.push([`${p}ffn_gate_inp.scale`, [embd], 'norm', Math.sqrt(embd)]);
+        for (const name of ['pre_ffw_norm_2', 'post_ffw_norm_1', 'post_ffw_norm_2']) add(p + name, [embd]);
+        if (i % 2) matrix(`${p}ffn_gate_up_exps`, embd, 2 * nFfOne, 1.3, n);
+        else for (const name of ['gate', 'up']) matrix(`${p}ffn_${name}_exps`, embd, nFfOne, 1.3, n);
+        matrix(`${p}ffn_down_exps`, nFfOne, embd, 1.5, n);
+        tensors.push([`${p}ffn_down_exps.scale`, [n], 'scale', 1]);
+      }
       if (ple > 0) {
         matrix(`${p}inp_gate`, embd, perLayer, 1.5);
         matrix(`${p}proj`, perLayer, embd);
@@ -65,6 +77,11 @@ const build =
       '.attention.sliding_window_pattern': local,
       '.embedding_length_per_layer_input': perLayer,
       ...(shared > 0 && { '.attention.shared_kv_layers': shared }),
+      ...(mix && {
+        '.expert_count': mix.n,
+        '.expert_used_count': mix.used,
+        '.expert_feed_forward_length': mix.ff * (embd > 64 ? 8 : 1),
+      }),
       ...(ple > 0 && { '.final_logit_softcapping': 6 }),
     };
     return { keys, tensors };
@@ -87,5 +104,17 @@ export const GEMMA4 = {
     arch: 'gemma4',
     layers: 3,
     build: build({ local: [true, true, false], kv: [2, 2, 1], ff: [96, 96, 64], kIsV: true, partial: true }),
+  },
+  // 26B: a mixture beside each feed-forward.
+  'gemma4-moe': {
+    arch: 'gemma4',
+    layers: 3,
+    build: build({
+      local: [true, true, false],
+      kv: [2, 2, 1],
+      ff: [64, 64, 64],
+      kIsV: true,
+      mix: { n: 6, used: 2, ff: 32 },
+    }),
   },
 };

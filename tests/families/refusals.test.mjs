@@ -54,6 +54,14 @@ const REFUSED = [
   ['gemma4', { '.rope.freq_base_swa': 0.5 }, 'invalid-gguf', 'gemma4.rope.freq_base_swa'],
   ['gemma4', { '.final_logit_softcapping': 1e39 }, 'invalid-gguf', 'gemma4.final_logit_softcapping'],
 
+  ['gemma4-moe', { '.expert_used_count': 7 }, 'invalid-gguf', 'gemma4.expert_used_count'],
+  ['gemma4-moe', { '.expert_used_count': undefined }, 'invalid-gguf', 'gemma4.expert_used_count'],
+  ['gemma4-moe', { '.expert_count': 5 }, 'invalid-gguf', 'blk.0.ffn_'],
+  ['gemma4-moe', { '.expert_count': 1 << 20 }, 'invalid-gguf', 'gemma4.expert_count'],
+  ['gemma4-moe', { '.expert_count': 0 }, 'invalid-gguf', 'blk.0.'],
+  ['gemma4-moe', { '.expert_feed_forward_length': 16 }, 'invalid-gguf', 'blk.0.ffn_gate_exps.weight'],
+  ['gemma4-moe', { '.expert_group_count': 4, '.expert_group_used_count': 2 }, 'invalid-gguf', 'group_count'],
+
   ['llama', { '.attention.head_count': 0 }, 'invalid-gguf', 'llama.attention.head_count'],
   ['llama', { '.attention.head_count': 1 << 20 }, 'invalid-gguf', 'llama.attention.head_count'],
   ['llama', { '.attention.head_count': 64 }, 'invalid-gguf', 'llama.attention.key_length'],

@@ -431,7 +431,8 @@ static void keep_groups(const chord_op_route *c, const double *by, uint8_t *is_o
 static void route(const interpreter *t, const chord_op *op)
 {
     const chord_op_route *c = &op->route;
-    float *bias = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
+    float *bias = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0),
+          *factor = op->weight[1] == CHORD_NONE ? NULL : weight_row(t, op->weight[1], 0);
     double p[CHORD_MAX_EXPERTS], by[CHORD_MAX_EXPERTS];
     for (int32_t r = 0; r < rows_of(t, op); r++) {
         const double *x = row_of(t, op->in[0], r);
@@ -452,9 +453,10 @@ static void route(const interpreter *t, const chord_op *op)
         if (c->gating == CHORD_GATING_CHOSEN) softmax(weight, weight, c->n_used);
         for (int32_t u = 0; u < c->n_used; u++) sum += weight[u];
         for (int32_t u = 0; u < c->n_used; u++)
-            weight[u] *= (double)c->scale / (c->is_normalised ? fmax(sum, 6.103515625e-5) : 1);
+            weight[u] *= (double)c->scale / (c->is_normalised ? fmax(sum, 6.103515625e-5) : 1) *
+                         (factor ? (double)factor[(int32_t)number[u]] : 1);
     }
-    free(bias);
+    free(bias), free(factor);
 }
 
 static void experts(interpreter *t, const chord_op *op)

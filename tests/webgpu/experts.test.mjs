@@ -66,7 +66,10 @@ describe('mixtures', { skip: missing() || false }, () => {
   // ---- ROUTE ------------------------------------------------------------------------------------------
 
   /** The choice of ops.def in double: [numbers, weights]. */
-  function routed(x, { gating, nUsed, nGroups = 0, nGroupsUsed = 0, isNormalised = false, scale = 1, bias }) {
+  function routed(
+    x,
+    { gating, nUsed, nGroups = 0, nGroupsUsed = 0, isNormalised = false, scale = 1, bias, factors },
+  ) {
     const most = Math.max(...x);
     const exps = x.map((z) => Math.exp(z - most));
     const sum = exps.reduce((a, b) => a + b);
@@ -94,7 +97,7 @@ describe('mixtures', { skip: missing() || false }, () => {
     }
     const total = weights.reduce((a, b) => a + b);
     if (isNormalised) weights = weights.map((z) => z / Math.max(total, 6.103515625e-5));
-    return [chosen, weights.map((z) => z * scale)];
+    return [chosen, weights.map((z, u) => z * scale * (factors?.[chosen[u]] ?? 1))];
   }
 
   onEach('ROUTE chooses and weighs as ops.def says', async (room) => {
@@ -102,7 +105,7 @@ describe('mixtures', { skip: missing() || false }, () => {
     const random = randomFrom(7);
     for (const [nExpert, o] of [
       [8, { gating: 1, nUsed: 2, isNormalised: true }],
-      [60, { gating: 1, nUsed: 4, scale: 2.5 }],
+      [60, { gating: 1, nUsed: 4, scale: 2.5, hasFactors: true }],
       [128, { gating: 2, nUsed: 8, isNormalised: true, scale: 1.5, hasBias: true }],
       [256, { gating: 2, nUsed: 8, nGroups: 8, nGroupsUsed: 4, isNormalised: true, hasBias: true }],
       [12, { gating: 1, nUsed: 3, nGroups: 12, nGroupsUsed: 5 }],
@@ -123,8 +126,9 @@ describe('mixtures', { skip: missing() || false }, () => {
       // A step of the bias is larger than what the gating leaves of a step of the logits.
       const bias = o.hasBias && Float32Array.from({ length: nExpert }, () => Math.floor(random() * 8) / 4);
       const out = makeSlot(device, nTokens, 2 * o.nUsed);
+      const factors = o.hasFactors && Float32Array.from({ length: nExpert }, () => random() + 0.5);
       const vectors = new Float32Array(nExpert + 3).fill(777);
-      if (bias) vectors.set(bias, 3);
+      if (bias || factors) vectors.set(bias || factors, 3);
       const dispatch = route({
         label: 'route',
         logits,
@@ -136,6 +140,7 @@ describe('mixtures', { skip: missing() || false }, () => {
         scale: 1,
         ...o,
         bias: bias ? { offset: 3, length: nExpert } : undefined,
+        factors: factors ? { offset: 3, length: nExpert } : undefined,
         vectors: { buffer: upload(device, vectors) },
         rowsOf: 'batch',
       });
@@ -143,7 +148,11 @@ describe('mixtures', { skip: missing() || false }, () => {
       const got = await readSlot(device, out);
       for (let t = 0; t < nTokens; t++) {
         const row = Array.from(logits.floats.subarray(t * logits.stride, t * logits.stride + nExpert));
-        const [chosen, weights] = routed(row, { ...o, bias: bias || undefined });
+        const [chosen, weights] = routed(row, {
+          ...o,
+          bias: bias || undefined,
+          factors: factors || undefined,
+        });
         const at = t * out.stride;
         const what = `gating ${o.gating}, ${o.nUsed} of ${nExpert}, token ${t}`;
         assert.deepEqual(Array.from(got.subarray(at, at + o.nUsed)), chosen, what);

@@ -45,6 +45,8 @@ export interface RouteOptions {
   readonly scale: number;
   /** Of the choice alone. */
   readonly bias?: Vector | undefined;
+  /** Of the weights: a number per expert. */
+  readonly factors?: Vector | undefined;
   readonly vectors: View;
   readonly rowsOf: 'batch' | 'output';
 }
@@ -65,7 +67,7 @@ export function route(o: RouteOptions): Dispatch {
       X_STRIDE: o.logits.stride,
       Y_STRIDE: o.out.stride,
     },
-    params: [u32(o.bias?.offset ?? NOWHERE)],
+    params: [u32(o.bias?.offset ?? NOWHERE), u32(o.factors?.offset ?? NOWHERE)],
     buffers: [o.logits.view, o.vectors, o.out.view],
     groups: (batch) => {
       const n = rowsIn(batch, o.rowsOf);

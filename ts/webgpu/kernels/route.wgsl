@@ -10,6 +10,7 @@ override X_STRIDE: u32;
 override Y_STRIDE: u32;
 struct Params {
   bias: u32, // a place in `vectors`, or 0xffffffff
+  factors: u32, // the same
 }
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
@@ -127,6 +128,9 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
     }
     if (NORMALISED) {
       weight /= max(sum, 6.103515625e-5);
+    }
+    if (p.factors != 0xffffffff) {
+      weight *= vectors[p.factors + chosen[lane]];
     }
     y[t * Y_STRIDE + lane] = f32(chosen[lane]);
     y[t * Y_STRIDE + N_USED + lane] = weight * SCALE;
