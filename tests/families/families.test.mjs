@@ -10,7 +10,7 @@ import { missing, openGpu } from '../webgpu/gpu.mjs';
 import { NAMES, modelOf } from './models.mjs';
 
 const goldens = JSON.parse(readFileSync(new URL('goldens.json', import.meta.url), 'utf8'));
-const ON_GPU = ['mistral3', 'granite', 'apertus', 'olmo', 'bitnet', 'gemma4', 'gemma4-dense', 'llama.few'];
+const ON_GPU = 'mistral3 granite apertus olmo bitnet gemma4 gemma4-dense llama.few lfm2 qwen3moe'.split(' ');
 
 const bestOf = (row) => row.reduce((best, x, i) => (x > row[best] ? i : best), 0);
 

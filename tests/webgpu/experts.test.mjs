@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
 import { compared } from './ledger.mjs';
-import { decodeRow, makeMatrix, planeWords, randomFrom, randomRow } from './planes.mjs';
+import { decodeRow, makeMatrix, planeWords, randomFrom, randomRow, toPlanes } from './planes.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
 const EPS = 2 ** -23;
@@ -349,6 +349,132 @@ describe('mixtures', { skip: missing() || false }, () => {
       nTokens: 1,
       at: 4,
     });
+  });
+
+  onEach("a shared expert is in the chosen ones' dispatch", async (room) => {
+    const { device, features, experts } = room;
+    const { n, nExpert, nUsed, rows } = mixture;
+    for (const [formats, nTokens, norm] of [
+      [['q8_0', 'q4_0', 'q4_1', 'q8_0'], 1, true],
+      [['f32', 'f16', 'f32', 'f32'], 2, false],
+    ])
+      for (const nShared of [12, 44]) {
+        const random = randomFrom(n + nTokens + nShared);
+        const make = (format, count) => makeStack(device, format, { n, rows, nExpert: count, at: 4 }, random);
+        const made = formats.slice(0, 2).map((format) => make(format, nExpert));
+        // Two matrices of an expert that all use, side by side.
+        const files = formats
+          .slice(2)
+          .map((format) => Array.from({ length: nShared }, () => randomRow(format, n, random)));
+        const matrices = sideBySide(device, n, formats.slice(2), files);
+        const decoded = files.map((list, s) => list.map((file) => decodeRow(formats[2 + s], file)));
+        const x = makeSlot(device, nTokens, n, () => random() * 2 - 1);
+        const vectors = Float32Array.from({ length: n + 2 }, () => random() + 0.5);
+        const route = makeRoute(device, nTokens, nExpert, nUsed, random);
+        const [out, own] = [makeSlot(device, nTokens, nUsed * rows), makeSlot(device, nTokens, nShared)];
+        const options = {
+          label: 'test',
+          input: x,
+          nIn: n,
+          isEach: false,
+          nOut: rows,
+          nExpert,
+          nUsed,
+          route,
+          out,
+        };
+        const dispatches = experts({
+          ...options,
+          stacks: made.map(({ stack }) => stack),
+          vectors: { buffer: upload(device, vectors) },
+          rowsOf: 'batch',
+          tokens: nTokens === 1 ? 'one' : 'few',
+          features,
+          norm: norm ? { eps: 1e-5, weight: { offset: 2, length: n } } : undefined,
+          glu: 1,
+          shared: { matrices, nOut: nShared, out: own },
+        });
+        assert.equal(dispatches.length, 1);
+        const batch = { nTokens, firstPosition: 0, nOutputs: 0 };
+        await runDispatches(room, dispatches, batch);
+        const [chosen, all] = [await readSlot(device, out), await readSlot(device, own)];
+        for (let t = 0; t < nTokens; t++) {
+          let input = Array.from(x.floats.subarray(t * x.stride, t * x.stride + n));
+          const s = 1 / Math.sqrt(input.reduce((sum, z) => sum + z * z, 0) / n + Math.fround(1e-5));
+          if (norm) input = input.map((z, i) => z * s * vectors[2 + i]);
+          const glu = (what, got, g, u) => {
+            const noise = (1.5 * n + 12) * EPS;
+            const most = Math.abs(g.sum) + 1;
+            const slope = 1.71 * noise * g.size * (Math.abs(u.sum) + noise * u.size + 1);
+            const bound = slope + most * noise * u.size + 60 * EPS * most * (Math.abs(u.sum) + 1);
+            near(what, got, GATED[1](g.sum, u.sum), bound);
+          };
+          for (let i = 0; i < nUsed * rows; i++) {
+            const expert = route.floats[t * route.stride + Math.floor(i / rows)];
+            const [g, u] = made.map((one) => product(one, rows, expert, i % rows, input));
+            glu(`chosen ${t} ${i}`, chosen[t * out.stride + i], g, u);
+          }
+          for (let i = 0; i < nShared; i++) {
+            const one = (list) => product({ decoded: list, stack: { row: 0 } }, nShared, 0, i, input);
+            glu(`shared ${t} ${i}`, all[t * own.stride + i], one(decoded[0]), one(decoded[1]));
+          }
+          assert.equal(all[t * own.stride + nShared], 777);
+        }
+        const { madds } = dispatches[0].work(batch);
+        assert.equal(madds, nTokens * 2 * n * (nUsed * rows + nShared));
+      }
+  });
+
+  /** Matrices one after the other in one buffer. */
+  function sideBySide(device, n, formats, files) {
+    const planes = files.map((list, s) => toPlanes(formats[s], list));
+    const second = 4 + Math.ceil(planes[0].length / 4) * 4;
+    const words = new Uint32Array(second + planes[1].length).fill(0x7e017e01);
+    const offsets = [4, second];
+    planes.forEach((plane, s) => words.set(plane, offsets[s]));
+    const view = { buffer: upload(device, words) };
+    return formats.map((format, s) => ({
+      name: 'test',
+      format,
+      nIn: n,
+      nRows: files[s].length,
+      rowWords: planeWords(format, n),
+      parts: [{ view, offset: offsets[s], firstRow: 0, nRows: files[s].length }],
+    }));
+  }
+
+  onEach("a shared expert's last product is gated and added in one dispatch", async (room) => {
+    const { device, features, matmul } = room;
+    const [n, rows] = [64, 20];
+    for (const nTokens of [1, 3]) {
+      const random = randomFrom(nTokens);
+      const { stack, decoded } = makeStack(device, 'q8_0', { n, rows, nExpert: 1 }, random);
+      const x = makeSlot(device, nTokens, n, () => random() * 2 - 1);
+      const gate = makeSlot(device, nTokens, 1, () => random() * 6 - 3);
+      const out = makeSlot(device, nTokens, rows, () => random());
+      const dispatches = matmul({
+        label: 'test',
+        input: x,
+        nIn: n,
+        matrices: [{ matrix: stack.matrix, rows: { first: 0, count: rows }, out }],
+        add: true,
+        rowsOf: 'batch',
+        tokens: nTokens === 1 ? 'one' : 'few',
+        vectors: { buffer: upload(device, 16) },
+        features,
+        gate,
+      });
+      await runDispatches(room, dispatches, { nTokens, firstPosition: 0, nOutputs: 0 });
+      const got = await readSlot(device, out);
+      for (let t = 0; t < nTokens; t++)
+        for (let i = 0; i < rows; i++) {
+          const input = x.floats.subarray(t * x.stride, t * x.stride + n);
+          const { sum, size } = product({ decoded, stack: { row: 0 } }, rows, 0, i, input);
+          const [old, by] = [out.floats[t * out.stride + i], logistic(gate.floats[t * gate.stride])];
+          const bound = (n + 40) * EPS * size * by + 2 * EPS * Math.abs(old);
+          near(`gated ${t} ${i}`, got[t * out.stride + i], old + by * sum, bound);
+        }
+    }
   });
 
   onEach('down and COMBINE are one dispatch', async (room) => {

@@ -247,6 +247,17 @@ onEach('the GLU of gpt-oss has bounds for gate and up', async ({ device, ...b })
   close(await rowsOf(device, out, n), want, bound, 'glu 6');
 });
 
+onEach('a GLU without an activation is a product', async ({ device, ...b }) => {
+  const [n, width] = [2, 77];
+  const [x, y] = [floats(n * width, 3), floats(n * width)];
+  const slots = { gate: slotOf(device, n, width, x), up: slotOf(device, n, width, y) };
+  const out = slotOf(device, n, width);
+  const dispatch = b.glu({ label: 'glu', ...slots, out, width, activation: 7 });
+  await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
+  const want = Array.from(x, (z, i) => z * y[i]);
+  close(await rowsOf(device, out, n), want, (i) => EPS * Math.abs(want[i]), 'glu 7');
+});
+
 onEach('softcap', async ({ device, ...b }) => {
   const [n, width, cap] = [2, 77, 30];
   const x = withHard(n * width, 50);
@@ -306,6 +317,21 @@ onEach('scale, log_scale, clamp and xielu', async ({ device, ...b }) => {
       return 2 * EPS * (3 + 2 * z) * Math.exp(Math.min(x[i], 0)) + 6 * EPS * large;
     },
   );
+});
+
+onEach('softplus', async ({ device, ...b }) => {
+  const [n, width] = [3, 77];
+  const x = withHard(n * width, 4);
+  const vectors = floats(width + 3);
+  const out = slotOf(device, n, width, x);
+  const weight = { offset: 3, length: width };
+  const place = { out, width, weight, vectors: { buffer: upload(device, vectors) } };
+  const dispatch = b.map({ label: 'softplus', kind: 'softplus', numbers: [], ...place });
+  await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
+  const z = Array.from(x, (x, i) => x + vectors[3 + (i % width)]);
+  const want = z.map((z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))));
+  // exp is right to 3 + 2 |z| units of what is below 1, 1 + exp rounds, log has an error of 2^-21 near 1.
+  close(await rowsOf(device, out, n), want, (i) => 2 ** -21 + 30 * EPS * (1 + Math.abs(z[i])), 'softplus');
 });
 
 onEach('head_norm', async ({ device, ...b }) => {
@@ -377,48 +403,55 @@ onEach('rope turns pairs of both styles and leaves the rest', async ({ device, .
   }
 });
 
-onEach('short_conv continues at its state, in batches of any size', async ({ device, ...b }) => {
-  const [width, kernel, total] = [70, 4, 11];
-  const x = floats(total * width);
-  const vectors = floats(width * kernel + 2);
-  // Three states; the batches use them in turns. Garbage at first: a sequence starts with zeros.
-  const stateFloats = (kernel - 1) * width;
-  const states = { buffer: upload(device, new Float32Array(3 * stateFloats).fill(99)) };
-  const got = new Float32Array(total * width);
-  let position = 0;
-  let state = 2;
-  for (const n of [1, 2, 5, 3]) {
-    const out = slotOf(device, n, width);
-    const next = (state + 1) % 3;
-    const dispatch = b.shortConv({
-      label: 'short_conv',
-      input: slotOf(device, n, width, x.subarray(position * width)),
-      out,
-      width,
-      kernel,
-      weight: { offset: 2, length: width * kernel },
-      vectors: { buffer: upload(device, vectors) },
-      states,
-      pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
-      table: 1,
-    });
-    await runDispatches({ device, ...b }, [dispatch], {
-      nTokens: n,
-      firstPosition: position,
-      nOutputs: 1,
-    });
-    got.set(await rowsOf(device, out, n), position * width);
-    [position, state] = [position + n, next];
-  }
-  const want = Array.from(x, (_, at) => {
-    const [t, c] = [Math.floor(at / width), at % width];
-    let sum = 0;
-    for (let j = 0; j < kernel; j++)
-      if (t - kernel + 1 + j >= 0) sum += vectors[2 + c * kernel + j] * x[(t - kernel + 1 + j) * width + c];
-    return sum;
-  });
-  close(got, want, () => 2 * kernel * kernel * EPS, 'short_conv');
-});
+for (const hasBias of [false, true])
+  onEach(
+    `short_conv ${hasBias ? 'with a bias ' : ''}continues at its state, in batches of any size`,
+    async ({ device, ...b }) => {
+      const [width, kernel, total] = [70, 4, 11];
+      const x = floats(total * width);
+      const vectors = floats(width * kernel + 2 + width);
+      const bias = hasBias ? { offset: 2 + width * kernel, length: width } : undefined;
+      // Three states; the batches use them in turns. Garbage at first: a sequence starts with zeros.
+      const stateFloats = (kernel - 1) * width;
+      const states = { buffer: upload(device, new Float32Array(3 * stateFloats).fill(99)) };
+      const got = new Float32Array(total * width);
+      let position = 0;
+      let state = 2;
+      for (const n of [1, 2, 5, 3]) {
+        const out = slotOf(device, n, width);
+        const next = (state + 1) % 3;
+        const dispatch = b.shortConv({
+          label: 'short_conv',
+          input: slotOf(device, n, width, x.subarray(position * width)),
+          out,
+          width,
+          kernel,
+          weight: { offset: 2, length: width * kernel },
+          bias,
+          vectors: { buffer: upload(device, vectors) },
+          states,
+          pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
+          table: 1,
+        });
+        await runDispatches({ device, ...b }, [dispatch], {
+          nTokens: n,
+          firstPosition: position,
+          nOutputs: 1,
+        });
+        got.set(await rowsOf(device, out, n), position * width);
+        [position, state] = [position + n, next];
+      }
+      const want = Array.from(x, (_, at) => {
+        const [t, c] = [Math.floor(at / width), at % width];
+        let sum = bias ? vectors[bias.offset + c] : 0;
+        for (let j = 0; j < kernel; j++)
+          if (t - kernel + 1 + j >= 0)
+            sum += vectors[2 + c * kernel + j] * x[(t - kernel + 1 + j) * width + c];
+        return sum;
+      });
+      close(got, want, () => 2 * (kernel + 1) * (kernel + 1) * EPS, 'short_conv');
+    },
+  );
 
 onEach('probe_subgroup finds subgroups of a size that the adapter names', async ({ device, ...b }) => {
   if (!b.features.subgroups) return;

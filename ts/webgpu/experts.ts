@@ -154,11 +154,30 @@ export interface ExpertsOptions {
   readonly glu?: number | undefined;
   /** Fused, for `one` and `few`: COMBINE of the result into `out`, which has nOut elements a token. */
   readonly combine?: { readonly add: boolean } | undefined;
+  /** Fused with `glu`: the same of an expert for all tokens, which canShareWith() the stacks. */
+  readonly shared?: Shared | undefined;
+}
+
+/** Gate and up of an expert that all tokens use: whole, without biases, in one view. */
+export interface Shared {
+  readonly matrices: readonly [Matrix, Matrix];
+  readonly nOut: number;
+  readonly out: Slot;
 }
 
 /** Whether one dispatch can compute two stacks: both are quantised or both are floats, of equal rows. */
 export const canPair = ([a, b]: readonly [Stack, Stack]): boolean =>
   FORMATS[a.matrix.format].isFloat === FORMATS[b.matrix.format].isFloat && a.matrix.nRows === b.matrix.nRows;
+
+/** Whether a dispatch over stacks, of which none is in parts, can compute a shared expert too. */
+export function canShareWith(stacks: readonly [Stack, Stack], { matrices: [gate, up] }: Shared): boolean {
+  const isFloat = FORMATS[stacks[0].matrix.format].isFloat;
+  return (
+    stacks.every(({ matrix }) => matrix.parts.length === 1) &&
+    [gate, up].every(({ format, parts }) => FORMATS[format].isFloat === isFloat && parts.length === 1) &&
+    sameView(gate.parts[0]!.view, up.parts[0]!.view)
+  );
+}
 
 /** The parts of the stacks that one dispatch reads. */
 type Bound = readonly [MatrixPart] | readonly [MatrixPart, MatrixPart];
@@ -209,25 +228,29 @@ function few(
   parts: Bound,
   { isFirst, isParted }: { readonly isFirst: boolean; readonly isParted: boolean },
 ): Dispatch {
-  const { stacks, nIn, nOut, nUsed, norm, combine, features } = o;
+  const { stacks, nIn, nUsed, norm, combine, shared, features } = o;
   const GLU = stacks.length - 1;
   const lanes = lanesFor(combine ? nIn * nUsed : nIn);
-  const areFours = stacks.every(({ matrix }, s) => parts[s]!.offset % 4 === 0 && matrix.rowWords % 4 === 0);
-  const matrices = stacks.map(({ matrix }) => matrix);
+  const matrices = [...stacks.map(({ matrix }) => matrix), ...(shared?.matrices ?? [])];
+  const places = [...parts, ...(shared?.matrices ?? []).map((matrix) => matrix.parts[0]!)];
+  const areFours = matrices.every(({ rowWords }, i) => places[i]!.offset % 4 === 0 && rowWords % 4 === 0);
   const texts = textsOf(matrices, features.packedDot, areFours);
-  const isPair = GLU === 1 && !sameView(parts[0].view, parts[1]!.view);
+  const isPair = GLU === 1 && (shared !== undefined || !sameView(parts[0].view, parts[1]!.view));
+  const buffers = shared ? 'weights_three_' : 'weights_pair_';
+  const nOut = Math.max(o.nOut, shared?.nOut ?? 0);
   const rows = Math.ceil(nOut / (((THREADS / lanes) * ROWS) / (1 + GLU)));
-  const fused = `${norm ? 'norm+' : ''}experts${GLU ? '+glu' : ''}${combine ? '+combine' : ''}`;
+  const after = `${GLU ? '+glu' : ''}${combine ? '+combine' : ''}${shared ? '+shared' : ''}`;
+  const fused = `${norm ? 'norm+' : ''}experts${after}`;
   return {
     kernel: 'experts_few',
     with: [
-      ...texts.with.map((name) => (isPair ? name.replace(/^weights_/, 'weights_pair_') : name)),
+      ...texts.with.map((name) => (isPair ? name.replace(/^weights_/, buffers) : name)),
       'inputs',
       'experts',
       'activation',
       features.subgroups ? 'lanes_subgroup' : 'lanes_workgroup',
     ],
-    glue: isPair ? texts.glue : `${texts.glue}\nvar<private> stack:u32;`,
+    glue: `${texts.glue}\n${isPair ? '' : 'var<private> stack:u32;'}${putShared(shared !== undefined)}`,
     constants: {
       ROWS,
       GLU,
@@ -235,6 +258,7 @@ function few(
       COMBINE: Number(combine !== undefined),
       OFFSETS: Number(matrices.some(({ format }) => FORMATS[format].hasOffset)),
       PARTED: Number(isParted),
+      SHARED: Number(shared !== undefined),
     },
     overrides: {
       ...overridesOf(o),
@@ -252,13 +276,20 @@ function few(
       o.route.view,
       o.out.view,
       ...(isPair ? [parts[1]!.view] : []),
+      ...(shared ? [shared.matrices[0].parts[0]!.view, shared.out.view] : []),
     ],
     groups: (batch) => {
-      const n = rowsIn(batch, o.rowsOf) * (combine ? 1 : nUsed);
+      const n = rowsIn(batch, o.rowsOf) * (combine ? 1 : nUsed + Number(shared !== undefined));
       return n === 0 ? [0, 0, 0] : [...spread(rows), n];
     },
   };
 }
+
+/** put_shared(at, value) of experts_few.wgsl. */
+const putShared = (isShared: boolean): string =>
+  isShared
+    ? '@group(0)@binding(9)var<storage,read_write>y1:array<f32>;fn put_shared(at:u32,value:f32){y1[at]=value;}'
+    : 'fn put_shared(at:u32,value:f32){}';
 
 function tiles(o: ExpertsOptions, part: MatrixPart, table: Table, isParted: boolean): Dispatch {
   const { stacks, nOut, nExpert, nUsed, features } = o;
@@ -292,6 +323,11 @@ function overridesOf(o: ExpertsOptions): Record<string, number> {
     overrides[`ROW_WORDS${s}`] = matrix.rowWords;
     overrides[`BIAS${s}`] = Number(bias !== undefined);
   });
+  if (o.shared !== undefined) {
+    const { matrices, nOut, out } = o.shared;
+    const words = { ROW_WORDS2: matrices[0].rowWords, ROW_WORDS3: matrices[1].rowWords };
+    Object.assign(overrides, { COUNT2: nOut, STRIDE2: out.stride, ...words });
+  }
   return overrides;
 }
 
@@ -309,6 +345,8 @@ function common(
     const part = parts[s];
     return part ? [u32(part.offset), u32(part.firstRow), u32(part.nRows)] : [u32(0), u32(0), u32(0)];
   };
+  const { nOut: nShared, matrices } = o.shared ?? { nOut: 0, matrices: [] };
+  const sharedBytes = matrices.reduce((sum, { rowWords }) => sum + nShared * rowWords * 4, 0);
   const share = shareOf(o, parts);
   const bytes = o.stacks.reduce((sum, { matrix }) => sum + o.nOut * matrix.rowWords * 4 * share, 0);
   return {
@@ -319,11 +357,13 @@ function common(
       u32(o.stacks[0].bias?.offset ?? 0),
       u32(o.stacks[1]?.bias?.offset ?? 0),
       u32(o.norm?.weight?.offset ?? 0),
+      ...[0, 1].map((s) => u32(o.shared?.matrices[s]!.parts[0]!.offset ?? 0)),
     ],
     work: (batch) => {
-      const pairs = rowsIn(batch, o.rowsOf) * o.nUsed;
-      const madds = pairs * o.nIn * o.nOut * o.stacks.length * share;
-      return { madds, bytes: Math.min(pairs, o.nExpert) * bytes };
+      const n = rowsIn(batch, o.rowsOf);
+      const pairs = n * o.nUsed;
+      const madds = o.nIn * (pairs * o.nOut * o.stacks.length * share + n * nShared * matrices.length);
+      return { madds, bytes: Math.min(pairs, o.nExpert) * bytes + (n === 0 ? 0 : sharedBytes) };
     },
   };
 }

@@ -8,15 +8,19 @@ import { CacheKind, OpFlag, OpTrait, opTraits } from '../abi/abi.gen.js';
 import type { OpRecord } from '../executor.js';
 import { attend as attendAlone, attendFused, storeHeads } from './attend.js';
 import type { Dispatch, Slot } from './dispatch.js';
-import { Places, attendOptions, lowerOp, matmulOptions, where } from './lowering.js';
+import { Places, attendOptions, expertsOptions, lowerOp, matmulOptions, where } from './lowering.js';
 import type { Lowering, Op, Rows } from './lowering.js';
+import { canPair, canShareWith, experts } from './experts.js';
+import type { ExpertsOptions, Shared } from './experts.js';
 import { canShare, matmul } from './matmul.js';
-import type { MatmulOptions } from './matmul.js';
+import type { MatmulOptions, Norm } from './matmul.js';
 
 /** What a fusion made of `count` ops. */
 interface Fused {
   readonly count: number;
   readonly dispatches: Dispatch[];
+  /** What it left to the products that follow (Context.normed). */
+  readonly spread?: Context['normed'];
 }
 
 interface Context {
@@ -25,12 +29,24 @@ interface Context {
   readonly ops: readonly OpRecord[];
   readonly rows: Rows;
   readonly places: Places;
+  /** Slots whose norm is a part of each product that reads them: the norm, and its input. */
+  readonly normed: Map<number, { readonly norm: Norm; readonly source: number }>;
 }
 
 type Fusion = (context: Context, at: number) => Fused | undefined;
 
 /** In the order in which they are tried. */
-const fusions: readonly Fusion[] = [normsAndProduct, productAndGlu, wholeAttention];
+const fusions: readonly Fusion[] = [
+  normsAndProduct,
+  spreadNorm,
+  routerAndGate,
+  productAndGlu,
+  productAndGate,
+  expertsAndGlu,
+  expertsAndCombine,
+  wholeAttention,
+  normedProduct,
+];
 
 /** Ops that the host does, or that need nothing on a GPU that holds all weights. */
 const isOfHost = ({ name }: OpRecord): boolean =>
@@ -46,14 +62,19 @@ export function lower(l: Lowering, rows: Rows): { dispatches: Dispatch[]; output
 }
 
 function fuse(l: Lowering, rows: Rows, places: Places): Dispatch[] {
-  const ops = l.program.ops.filter((op) => !isOfHost(op));
-  const context = { l, ops, rows, places };
+  const ops = arranged(l.program.ops.filter((op) => !isOfHost(op)));
+  const normed: Context['normed'] = new Map();
+  const context = { l, ops, rows, places, normed };
   const all: Dispatch[] = [];
   for (let at = 0; at < ops.length;) {
     let fused: Fused | undefined;
     for (const fusion of fusions) if ((fused ??= fusion(context, at)) !== undefined) break;
     fused ??= { count: 1, dispatches: lowerOp(ops[at]!, l, rows, places) };
     all.push(...fused.dispatches);
+    const { count } = fused;
+    for (const { out } of count > 0 ? ops.slice(at, at + count) : [])
+      out.forEach((slot) => normed.delete(slot));
+    fused.spread?.forEach((value, slot) => normed.set(slot, value));
     at += fused.count;
   }
   return all;
@@ -121,7 +142,7 @@ function sumBefore(c: Context, at: number, x: number, end: number): Op<'NORM'> |
 function productAndGlu(c: Context, at: number): Fused | undefined {
   const product = c.ops[at];
   if (product?.name !== 'MATMUL' || nameOf(c.ops[at + 1]) !== 'GLU' || !isShort(c, product)) return undefined;
-  const fused = withGlu(c, at, at + 1, product, matmulOptions(product, c.l, c.rows, c.places));
+  const fused = withGlu(c, at, at + 1, product, productOptions(c, product));
   return fused.count > 1 ? fused : undefined;
 }
 
@@ -152,6 +173,208 @@ function isShort({ rows }: Context, product: Op<'MATMUL'>): boolean {
 function normOf({ l }: Context, norm: Op<'NORM'>): NonNullable<MatmulOptions['norm']> {
   const weight = l.memory.optional(norm.weight[0]!);
   return { eps: norm.part.eps, ...(weight && { weight }) };
+}
+
+// ---- mixtures ----------------------------------------------------------------------------------------
+
+/** Whether ops between `from` and `to` don't write slots `read`, and neither read nor write `written`. */
+function canMove(
+  ops: readonly OpRecord[],
+  from: number,
+  to: number,
+  read: number[],
+  written: number[],
+): boolean {
+  return ops
+    .slice(from, to)
+    .every(
+      (op) =>
+        ![...read, ...written].some((slot) => slot >= 0 && op.out.includes(slot)) &&
+        !written.some((slot) => slot >= 0 && op.in.includes(slot)),
+    );
+}
+
+/**
+ * The ops in an order in which what fuses is side by side: the experts' last product before COMBINE, behind
+ * the shared expert's first; and the product that gives a shared expert's gate behind the router's.
+ */
+function arranged(ops: readonly OpRecord[]): OpRecord[] {
+  const list = [...ops];
+  for (const op of ops) {
+    const at = list.indexOf(op);
+    if (op.name === 'EXPERTS' && op.part.n_weights === 1) {
+      const end = list.findIndex(({ in: slots }, i) => i > at && slots.includes(op.out[0]!));
+      if (end < 0 || list[end]!.name !== 'COMBINE') continue;
+      if (canMove(list, at + 1, end, [...op.in], [...op.out])) list.splice(end - 1, 0, ...list.splice(at, 1));
+    }
+    if (op.name === 'ROUTE') {
+      const router = list[at - 1];
+      const end = list.findIndex(({ name }, i) => i > at && (name === 'ROUTE' || name === 'NORM'));
+      const gate = list.slice(at, end < 0 ? undefined : end).find((other) => isGateBeside(router, other));
+      if (gate === undefined) continue;
+      const from = list.indexOf(gate);
+      if (canMove(list, at, from, [...gate.in], [...gate.out])) list.splice(at, 0, ...list.splice(from, 1));
+    }
+  }
+  return list;
+}
+
+/** Whether `other` is a product with one row that reads what the product `router` reads. */
+function isGateBeside(router: OpRecord | undefined, other: OpRecord | undefined): other is Op<'MATMUL'> {
+  return (
+    router?.name === 'MATMUL' &&
+    other?.name === 'MATMUL' &&
+    router.part.n_weights === 1 &&
+    other.part.n_weights === 1 &&
+    other.part.n_out[0] === 1 &&
+    router.in[0] === other.in[0] &&
+    router.flags === other.flags &&
+    !has(other, OpFlag.ADD)
+  );
+}
+
+/** A product over a slot whose norm is left to it, or over a slot as it is. */
+function productOptions(c: Context, product: Op<'MATMUL'>): MatmulOptions {
+  const options = matmulOptions(product, c.l, c.rows, c.places);
+  const normed = c.normed.get(product.in[0]!);
+  return normed === undefined
+    ? options
+    : { ...options, input: c.places.at(normed.source), norm: normed.norm };
+}
+
+function stackOptions(c: Context, op: Op<'EXPERTS'>, i: number): ExpertsOptions {
+  const options = expertsOptions(op, c.l, c.rows, c.places, i);
+  const normed = c.normed.get(op.in[0]!);
+  return normed === undefined
+    ? options
+    : { ...options, input: c.places.at(normed.source), norm: normed.norm };
+}
+
+const isFew = ({ rows }: Context, op: OpRecord): boolean =>
+  (has(op, OpFlag.OUTPUT) ? rows.output : rows.batch) !== 'many';
+
+/** NORM whose result several products read, and nothing else: each has the norm in itself. */
+function spreadNorm(c: Context, at: number): Fused | undefined {
+  const norm = c.ops[at];
+  if (norm?.name !== 'NORM' || has(norm, OpFlag.GATHER)) return undefined;
+  const [source, out] = [norm.in[0]!, norm.out[0]!];
+  if (source === out || out === c.l.program.outputSlot) return undefined;
+  let isThere = true;
+  for (const op of c.ops.slice(at + 1)) {
+    if (op.in.includes(out)) {
+      const isProduct = op.name === 'MATMUL' || (op.name === 'EXPERTS' && op.part.is_each === 0);
+      const isSame = has(op, OpFlag.OUTPUT) === has(norm, OpFlag.OUTPUT);
+      if (!isProduct || !isThere || !isSame || !isFew(c, op) || op.out.includes(source)) return undefined;
+      if (op.name === 'EXPERTS' && op.in[1] === out) return undefined;
+    }
+    if (op.out.includes(out)) {
+      if (readsOut(op)) return undefined;
+      break;
+    }
+    if (op.out.includes(source)) isThere = false;
+  }
+  return { count: 1, dispatches: [], spread: new Map([[out, { norm: normOf(c, norm), source }]]) };
+}
+
+/** MATMUL of a slot whose norm was left to it. */
+function normedProduct(c: Context, at: number): Fused | undefined {
+  const op = c.ops[at];
+  if (op === undefined || !c.normed.has(op.in[0]!)) return undefined;
+  if (op.name === 'MATMUL') return { count: 1, dispatches: matmul(productOptions(c, op)) };
+  if (op.name !== 'EXPERTS') return undefined;
+  const all = Array.from({ length: op.part.n_weights }, (_, i) => experts(stackOptions(c, op, i)));
+  return { count: 1, dispatches: all.flat() };
+}
+
+/** The router's product and that of a shared expert's gate. */
+function routerAndGate(c: Context, at: number): Fused | undefined {
+  const [router, gate] = [c.ops[at], c.ops[at + 1]];
+  if (router?.name !== 'MATMUL' || nameOf(c.ops[at + 2]) !== 'ROUTE') return undefined;
+  if (!isGateBeside(router, gate) || !isShort(c, router)) return undefined;
+  const [first, second] = [productOptions(c, router), productOptions(c, gate)];
+  const matrices = [...first.matrices, ...second.matrices];
+  if (!canShare(matrices)) return undefined;
+  return { count: 2, dispatches: matmul({ ...first, matrices }) };
+}
+
+/** MATMUL, GATE, ADD: what a shared expert adds. */
+function productAndGate(c: Context, at: number): Fused | undefined {
+  const [product, gate, sum] = [c.ops[at], c.ops[at + 1], c.ops[at + 2]];
+  if (product?.name !== 'MATMUL' || gate?.name !== 'GATE' || sum?.name !== 'ADD') return undefined;
+  const [out, to] = [product.out[0]!, sum.out[0]!];
+  const isTheirs = gate.out[0] === out && sum.in[0] === out && product.part.n_weights === 1;
+  const isWhole = gate.part.width === product.part.n_out[0] && sum.part.width === gate.part.width;
+  const isFree = to !== out && !product.in.includes(to) && gate.in[0] !== to && isDead(c, out, at + 3);
+  if (!isTheirs || !isWhole || !isFree || !isShort(c, product) || has(product, OpFlag.ADD)) return undefined;
+  const options = productOptions(c, product);
+  const matrices = [{ ...options.matrices[0]!, out: c.places.at(to) }];
+  const dispatches = matmul({ ...options, matrices, add: true, gate: c.places.at(gate.in[0]!) });
+  return { count: 3, dispatches };
+}
+
+/** EXPERTS of gate and up, GLU; and the same of the shared expert behind them, MATMUL, GLU. */
+function expertsAndGlu(c: Context, at: number): Fused | undefined {
+  const [op, glu] = [c.ops[at], c.ops[at + 1]];
+  if (op?.name !== 'EXPERTS' || glu?.name !== 'GLU' || op.part.n_weights !== 2 || !isFew(c, op))
+    return undefined;
+  const [first, second] = [stackOptions(c, op, 0), stackOptions(c, op, 1)];
+  const stacks = [first.stacks[0], second.stacks[0]] as const;
+  const out = glu.out[0]!;
+  const isTheirs =
+    glu.in[0] === op.out[0] && glu.in[1] === op.out[1] && glu.part.width === first.nUsed * first.nOut;
+  const isFree = [op.out[0]!, op.out[1]!].every((slot) => slot === out || isDead(c, slot, at + 2));
+  if (!isTheirs || !isFree || first.nOut !== second.nOut || !canPair(stacks)) return undefined;
+  const fused = { ...first, stacks, out: c.places.at(out), glu: glu.part.activation };
+  const shared = sharedBehind(c, at + 2, op, glu, stacks);
+  if (shared === undefined) return { count: 2, dispatches: experts(fused) };
+  return { count: 4, dispatches: experts({ ...fused, shared }) };
+}
+
+/** The shared expert's gate, up and GLU at `at`, where the chosen experts' dispatch can compute them. */
+function sharedBehind(
+  c: Context,
+  at: number,
+  op: Op<'EXPERTS'>,
+  { part: { activation } }: Op<'GLU'>,
+  stacks: Parameters<typeof canShareWith>[0],
+): Shared | undefined {
+  const [product, glu] = [c.ops[at], c.ops[at + 1]];
+  if (product?.name !== 'MATMUL' || glu?.name !== 'GLU' || product.part.n_weights !== 2) return undefined;
+  if (product.in[0] !== op.in[0] || product.flags !== op.flags || glu.part.activation !== activation)
+    return undefined;
+  const out = glu.out[0]!;
+  const [gate, up] = matmulOptions(product, c.l, c.rows, c.places).matrices;
+  const isTheirs = glu.in[0] === product.out[0] && glu.in[1] === product.out[1];
+  const isFree = [product.out[0]!, product.out[1]!].every((slot) => slot === out || isDead(c, slot, at + 2));
+  const isWhole = [gate!, up!].every(
+    ({ rows, bias, matrix }) => rows.first === 0 && rows.count === matrix.nRows && bias === undefined,
+  );
+  const shared = {
+    matrices: [gate!.matrix, up!.matrix],
+    nOut: gate!.rows.count,
+    out: c.places.at(out),
+  } as const;
+  const isEven = gate!.rows.count === up!.rows.count && op.in[0] !== out && !op.in.includes(out);
+  return isTheirs && isFree && isWhole && isEven && canShareWith(stacks, shared) ? shared : undefined;
+}
+
+/** EXPERTS of down, COMBINE. */
+function expertsAndCombine(c: Context, at: number): Fused | undefined {
+  const [op, combine] = [c.ops[at], c.ops[at + 1]];
+  if (op?.name !== 'EXPERTS' || combine?.name !== 'COMBINE' || op.part.n_weights !== 1) return undefined;
+  const [out, to] = [op.out[0]!, combine.out[0]!];
+  const isTheirs =
+    combine.in[0] === out && combine.in[1] === op.in[1] && combine.part.width === op.part.n_out[0];
+  const isFree = !op.in.includes(to) && isDead(c, out, at + 2);
+  if (!isTheirs || !isFree || !isFew(c, op)) return undefined;
+  const options = stackOptions(c, op, 0);
+  if (options.norm !== undefined) return undefined;
+  const dispatches = experts({
+    ...options,
+    out: c.places.at(to),
+    combine: { add: has(combine, OpFlag.ADD) },
+  });
+  return { count: 2, dispatches };
 }
 
 // ---- head norms + RoPE + KV store, with the attention of one token ---------------------------------------

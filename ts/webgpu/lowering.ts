@@ -6,11 +6,26 @@ import { ChordError } from '../errors.js';
 import type { OpRecord, Program } from '../executor.js';
 import { attend, kvStore } from './attend.js';
 import type { Dispatch, Features, Matrix, Slot, Vector, View } from './dispatch.js';
+import { experts, expertsTable, route } from './experts.js';
+import type { ExpertsOptions } from './experts.js';
 import { embed, matmul } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import type { GpuMemory } from './memory.js';
 import { stage, tileOf } from './tiles.js';
-import { activate, add, glu, headNorm, layerNorm, map, norm, rope, shortConv, softcap } from './rows.js';
+import {
+  activate,
+  add,
+  combine,
+  gate,
+  glu,
+  headNorm,
+  layerNorm,
+  map,
+  norm,
+  rope,
+  shortConv,
+  softcap,
+} from './rows.js';
 
 export interface Lowering {
   readonly program: Program;
@@ -150,21 +165,92 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'SHORT_CONV': {
       const { width, kernel } = op.part;
       const { view: states, table } = memory.cache(op.cache);
-      const weight = memory.vector(op.weight[0]!);
+      const weights = { weight: memory.vector(op.weight[0]!), bias: memory.optional(op.weight[1]!) };
       const [input, out] = [slot(op.in[0]!), slot(op.out[0]!)];
       const place = { states, table, pages: memory.tables, vectors };
-      return [shortConv({ label: `short_conv/${label}`, input, out, width, kernel, weight, ...place })];
+      return [shortConv({ label: `short_conv/${label}`, input, out, width, kernel, ...weights, ...place })];
     }
     case 'ROUTE':
+      return routeAndTable(op, l, rows, places, rowsOf);
     case 'EXPERTS':
-    case 'COMBINE':
-    case 'GATE':
-      throw new ChordError('internal', `${op.name} has no kernel`); // lacks.ts refused it
+      return Array.from({ length: op.part.n_weights }, (_, i) =>
+        experts(expertsOptions(op, l, rows, places, i)),
+      ).flat();
+    case 'COMBINE': {
+      const { width, n_used: nUsed } = op.part;
+      const slots = { input: slot(op.in[0]!), route: slot(op.in[1]!), out: slot(op.out[0]!) };
+      const isAdded = (op.flags & OpFlag.ADD) !== 0;
+      return [combine({ label: `combine/${label}`, ...slots, width, nUsed, add: isAdded, rowsOf })];
+    }
+    case 'GATE': {
+      const [input, out] = [slot(op.in[0]!), slot(op.out[0]!)];
+      return [gate({ label: `gate/${label}`, input, out, width: op.part.width, rowsOf })];
+    }
     case 'ANGLES': // the host computes them in double (executor.ts)
     case 'ACQUIRE':
     case 'RELEASE':
       return [];
   }
+}
+
+/** ROUTE, and of a batch of many tokens the table of each expert's tokens. */
+function routeAndTable(
+  op: Op<'ROUTE'>,
+  { memory }: Lowering,
+  rows: Rows,
+  places: Places,
+  rowsOf: 'batch' | 'output',
+): Dispatch[] {
+  const { part } = op;
+  const [label, out] = [where(op), places.at(op.out[0]!)];
+  const shape = { nExpert: part.n_expert, nUsed: part.n_used };
+  const first = route({
+    label: `route/${label}`,
+    logits: places.at(op.in[0]!),
+    out,
+    ...shape,
+    gating: part.gating,
+    nGroups: part.n_groups,
+    nGroupsUsed: part.n_groups_used,
+    isNormalised: part.is_normalised !== 0,
+    scale: part.scale,
+    bias: memory.optional(op.weight[0]!),
+    vectors: memory.vectors,
+    rowsOf,
+  });
+  if (rows.batch !== 'many' || rowsOf === 'output') return [first];
+  const table = memory.expertsTable!;
+  return [first, expertsTable({ label: `experts_table/${label}`, route: out, ...shape, table })];
+}
+
+/** The product of stack number i of an op. */
+export function expertsOptions(
+  op: Op<'EXPERTS'>,
+  l: Lowering,
+  rows: Rows,
+  places: Places,
+  i: number,
+): ExpertsOptions {
+  const { memory, features } = l;
+  const { n_in: nIn, n_out, row, n_expert: nExpert, n_used: nUsed, is_each } = op.part;
+  const bias = memory.optional(op.weight[3 + i]!);
+  return {
+    label: where(op),
+    input: places.at(op.in[0]!),
+    nIn,
+    isEach: is_each !== 0,
+    stacks: [{ matrix: matrixOf(l, op.weight[i]!), row: row[i]!, ...(bias && { bias }) }],
+    nOut: n_out[i]!,
+    nExpert,
+    nUsed,
+    route: places.at(op.in[1]!),
+    out: places.at(op.out[i]!),
+    vectors: memory.vectors,
+    rowsOf: op.flags & OpFlag.OUTPUT ? 'output' : 'batch',
+    tokens: op.flags & OpFlag.OUTPUT ? rows.output : rows.batch,
+    features,
+    table: memory.expertsTable,
+  };
 }
 
 /** An op that changes each element by itself. */
@@ -255,6 +341,8 @@ export function attendOptions(
     pages: memory.tables,
     tokens: rows.batch,
     partial: memory.partial,
+    sinks: memory.optional(op.weight[0]!),
+    vectors: memory.vectors,
     features,
   };
 }

@@ -52,6 +52,8 @@ export interface MatmulOptions {
    * up, which can share a dispatch (canShare). activation(gate) * up goes to gate's `out`; up's is unused.
    */
   readonly glu?: number;
+  /** Fused: the only result is multiplied by logistic(element 0 of this row), as GATE says. */
+  readonly gate?: Slot;
 }
 
 export interface Norm {
@@ -161,7 +163,8 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
   const GLU = Number(glu !== undefined);
   const results = GLU ? pieces.slice(0, 1) : pieces;
   const tiles = tilesOf(results, ((THREADS / lanes) * ROWS) / (1 + GLU));
-  const fused = `${plus ? 'add+' : ''}${norm ? 'norm+' : ''}matvec${GLU ? '+glu' : ''}`;
+  const after = `${GLU ? '+glu' : ''}${options.gate ? '+gate' : ''}`;
+  const fused = `${plus ? 'add+' : ''}${norm ? 'norm+' : ''}matvec${after}`;
   return {
     kernel: 'matvec',
     with: [
@@ -173,7 +176,7 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
       // With many values a shuffle for each halving costs more than the sums in workgroup memory.
       features.subgroups && tokens === 'one' ? 'lanes_subgroup' : 'lanes_workgroup',
     ],
-    glue: `${texts.glue}\n${outputs(results.length, plus ? 7 : 5)}`,
+    glue: `${texts.glue}\n${outputs(results.length, plus ? 7 : 5, options.gate)}`,
     constants: { ROWS, TOKENS, GLU, NORM: Number(norm !== undefined), OFFSETS: hasOffsets(pieces) },
     overrides: {
       ...overridesOf(options, pieces),
@@ -190,7 +193,7 @@ function matvec(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
 }
 
 function tiled(options: MatmulOptions, pieces: readonly Piece[]): Dispatch {
-  if (options.norm || options.plus || options.glu !== undefined)
+  if (options.norm || options.plus || options.gate || options.glu !== undefined)
     throw new ChordError('internal', `${options.label}: nothing is fused into a product of many tokens`);
   const texts = textsOf(
     pieces.map(({ matrix }) => matrix),
@@ -270,12 +273,20 @@ function overridesOf(options: MatmulOptions, pieces: readonly Piece[]): Record<s
   return overrides;
 }
 
-/** The outputs y0, y1, ... from binding `first` on, and put(s, at, value), which writes to output s. */
-function outputs(count: number, first: number): string {
+/**
+ * The outputs y0, y1, ... from binding `first` on, and put(s, at, value), which writes to output s. A `gate`
+ * has the binding behind them.
+ */
+function outputs(count: number, first: number, gate?: Slot): string {
   const all = Array.from({ length: count }, (_, s) => s);
   const buffers = all.map((s) => `@group(0)@binding(${first + s})var<storage,read_write>y${s}:array<f32>;`);
   const puts = all.map((s) => `if(s==${s}u){y${s}[at]=select(value,y${s}[at]+value,ADD);}`);
-  return `${buffers.join('')}\nfn put(s:u32,at:u32,value:f32){${puts.join('')}}`;
+  if (gate === undefined) return `${buffers.join('')}\nfn put(s:u32,at:u32,value:f32){${puts.join('')}}`;
+  const factor = `1/(1+exp(min(-gate[at/STRIDE0*${gate.stride}u],80)))`;
+  return (
+    `${buffers.join('')}@group(0)@binding(${first + count})var<storage,read>gate:array<f32>;\n` +
+    `fn put(s:u32,at:u32,product:f32){let value=product*${factor};${puts.join('')}}`
+  );
 }
 
 /** What the kernels of products have in common; `results` are the pieces whose output is written. */
@@ -305,6 +316,7 @@ function common(
       options.vectors,
       ...(plus ? [plus.h.view, plus.sum.view] : []),
       ...results.map(({ out }) => out.view),
+      ...(options.gate ? [options.gate.view] : []),
     ],
     work: (batch) => {
       const n = rowsOf(options, batch);

@@ -7,6 +7,8 @@ import { ChordError } from '../errors.js';
 import type { OpRecord, Program } from '../executor.js';
 import { pageBytes, partialBytes } from './attend.js';
 import type { Cache, Features, Slot, Vector, View } from './dispatch.js';
+import { tableBytes } from './experts.js';
+import type { Table } from './experts.js';
 import { Usage } from './flags.js';
 import { mostStagedBytes } from './tiles.js';
 
@@ -16,9 +18,9 @@ const KEPT_TOKENS = 256;
 export const AHEAD = 2;
 /** States of a sequence: before the batch, behind it and behind steps ahead, and two checkpoints. */
 const STATES = 4 + AHEAD;
-/** Weights of an op that are vectors: all of them, except a product's and an embedding's matrices. */
+/** Weights of an op are vectors, except a product's and an embedding's matrices. */
 const isMatrixOf = (op: OpRecord, i: number): boolean =>
-  op.name === 'EMBED' || (op.name === 'MATMUL' && i < 3);
+  op.name === 'EMBED' || (op.name === 'MATMUL' && i < 3) || (op.name === 'EXPERTS' && i < 2);
 
 export class GpuMemory {
   readonly slots: readonly Slot[];
@@ -35,6 +37,8 @@ export class GpuMemory {
   readonly partial: View;
   /** Scratch of products over staged inputs: the input's rows. Undefined: this device stages nothing. */
   readonly staged: View | undefined;
+  /** Which tokens each expert has, for mixtures. */
+  readonly expertsTable: Table | undefined;
   /** The uniform `batch`. */
   readonly batch: GPUBuffer;
   readonly #device: GPUDevice;
@@ -91,6 +95,12 @@ export class GpuMemory {
     );
     const staged = nBatch * Math.max(0, ...stagedRows);
     this.staged = staged > 0 ? { buffer: this.#make('staged inputs', staged) } : undefined;
+    const tables = program.ops.map((op) =>
+      op.name === 'ROUTE' ? tableBytes(nBatch, op.part.n_expert, op.part.n_used) : 0,
+    );
+    const most = Math.max(0, ...tables);
+    this.expertsTable =
+      most > 0 ? { view: { buffer: this.#make("experts' tokens", most) }, nBatch } : undefined;
     this.batch = device.createBuffer({ label: 'batch', size: 16, usage: Usage.uniform | Usage.copyTarget });
     this.#others.push(this.batch);
     this.#page = this.#make('page', Math.max(0, ...program.caches.map((_, i) => this.pageBytes(i))));

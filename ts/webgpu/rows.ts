@@ -12,6 +12,7 @@ export const Activation = {
   /** Of GLU alone, as the next. */
   sigmoid: 5,
   swigluOai: 6,
+  none: 7,
 } as const;
 export const RopeStyle = { norm: 0, neox: 1 } as const;
 
@@ -196,9 +197,9 @@ export function combine(
 }
 
 /** Numbers of KIND in map.wgsl. */
-const MAPPED = { scale: 0, log_scale: 1, clamp: 2, xielu: 3 } as const;
+const MAPPED = { scale: 0, log_scale: 1, clamp: 2, xielu: 3, softplus: 4 } as const;
 
-/** SCALE, LOG_SCALE, CLAMP or XIELU of `out`, in place. `numbers`: at most four, in the order of map.wgsl. */
+/** SCALE, LOG_SCALE, CLAMP, XIELU or SOFTPLUS of `out`, in place. `numbers`: map.wgsl has their order. */
 export function map(
   o: Common & {
     readonly kind: keyof typeof MAPPED;
@@ -301,6 +302,7 @@ export function shortConv(o: {
   readonly kernel: number;
   /** [width][kernel] */
   readonly weight: Vector;
+  readonly bias?: Vector | undefined;
   readonly vectors: View;
   readonly states: View;
   readonly pages: View;
@@ -310,8 +312,14 @@ export function shortConv(o: {
   return {
     kernel: 'short_conv',
     label: o.label,
-    overrides: { WIDTH: width, KERNEL: kernel, X_STRIDE: o.input.stride, Y_STRIDE: o.out.stride },
-    params: [u32(o.weight.offset), u32(o.table)],
+    overrides: {
+      WIDTH: width,
+      KERNEL: kernel,
+      X_STRIDE: o.input.stride,
+      Y_STRIDE: o.out.stride,
+      BIASED: o.bias === undefined ? 0 : 1,
+    },
+    params: [u32(o.weight.offset), u32(o.table), u32((o.bias ?? NO_VECTOR).offset)],
     buffers: [o.input.view, o.vectors, o.pages, o.states, o.out.view],
     groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [Math.ceil(width / 64), nTokens, 1]),
     work: ({ nTokens }) => ({

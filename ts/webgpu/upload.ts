@@ -57,12 +57,14 @@ export function weightsOf({ ops, tensors }: Pick<Program, 'ops' | 'tensors'>): {
   for (const { isMatrix, format, name } of tensors)
     if (isMatrix && !(format.toLowerCase() in FORMATS))
       throw new ChordError('no-webgpu', `the GPU has no kernels for ${format}, the type of tensor '${name}'`);
-  const products = ops.filter(({ name }) => name === 'MATMUL');
+  const products = ops.filter(({ name }) => name === 'MATMUL' || name === 'EXPERTS');
   return {
     tensors: tensors.flatMap(({ isMatrix, format, ...tensor }, index) =>
       isMatrix ? [{ ...tensor, index, format: format.toLowerCase() as FormatName }] : [],
     ),
-    groups: products.map(({ weight }) => [...weight].slice(0, 3).filter((index) => index >= 0)),
+    groups: products.map(({ name, weight }) =>
+      [...weight].slice(0, name === 'EXPERTS' ? 2 : 3).filter((index) => index >= 0),
+    ),
   };
 }
 

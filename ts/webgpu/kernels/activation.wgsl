@@ -26,5 +26,8 @@ fn gated(gate: vec4f, up: vec4f) -> vec4f {
     let x = min(gate, vec4f(7));
     return x * logistic(1.702 * x) * (clamp(up, vec4f(-7), vec4f(7)) + 1);
   }
+  if (ACTIVATION == 7) {
+    return gate * up;
+  }
   return activation(gate) * up;
 }

@@ -11,6 +11,8 @@ struct Params {
   bias0: u32,
   bias1: u32,
   norm: u32,
+  word2: u32,
+  word3: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(4) var<storage, read> vectors: array<f32>;

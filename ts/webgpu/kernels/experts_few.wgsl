@@ -2,7 +2,8 @@
 // workgroup has 64 / LANES teams, a team computes ROWS rows, and its lanes take groups of 32 in turn.
 //
 // COMBINE: the weighted sum over the chosen experts, whose groups the lanes take one expert after another.
-// NORM: the input is norm(x). GLU: of gate and up, a team computes ROWS / 2 rows each.
+// NORM: the input is norm(x). GLU: of gate and up, a team computes ROWS / 2 rows each. SHARED: behind the
+// chosen experts comes one for all tokens, of COUNT2 rows, which has its matrices and its output for itself.
 @group(0) @binding(5) var<storage, read> route: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 override ROUTE_STRIDE: u32;
@@ -10,6 +11,10 @@ override LANES: u32 = 32;
 override EPS: f32 = 0.0;
 override HAS_NORM_WEIGHT: bool = false;
 override ADD: bool = false;
+override COUNT2: u32 = 0;
+override STRIDE2: u32 = 0;
+override ROW_WORDS2: u32 = 0;
+override ROW_WORDS3: u32 = 0;
 const TEAM_ROWS = ROWS / (1u + GLU);
 const ALL_VALUES = ROWS + NORM;
 
@@ -34,15 +39,18 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let teams = 64u / LANES;
+  // A workgroup has one chosen expert, or all, or the one for all tokens.
+  let n_here = select(1u, N_USED, COMBINE == 1u);
+  let n_z = N_USED / n_here + SHARED;
+  let t = id.z / n_z;
+  let first_u = id.z % n_z;
+  let is_shared = SHARED == 1u && first_u == N_USED;
+  let count = select(COUNT, COUNT2, is_shared);
   let first_of_all = (id.x + id.y * n.x) * teams * TEAM_ROWS;
-  if (first_of_all >= COUNT) {
+  if (first_of_all >= count) {
     return;
   }
   let first = first_of_all + local / LANES * TEAM_ROWS;
-  // A workgroup has one chosen expert, or all.
-  let n_here = select(1u, N_USED, COMBINE == 1u);
-  let t = id.z / (N_USED / n_here);
-  let first_u = id.z % (N_USED / n_here);
   let n_groups = (N_IN + 31u) / 32u;
   var products = array<f32, ROWS>();
   var squares = 0.0;
@@ -55,14 +63,17 @@ fn main(
     var factors = array<vec4f, ROWS>();
     var groups = array<Codes, ROWS>();
     for (var r = 0u; r < ROWS; r++) {
-      let s = r / TEAM_ROWS;
-      let row = row_of(s, expert, min(first + r % TEAM_ROWS, COUNT - 1u));
-      words[r] = word_of(s, row);
-      stack = s;
-      factors[r] = scales(s, words[r], b);
-      groups[r] = group(s, words[r], b);
+      let row = min(first + r % TEAM_ROWS, count - 1u);
+      stack = r / TEAM_ROWS;
+      words[r] = word_of(stack, row_of(stack, expert, row));
+      if (is_shared) {
+        words[r] = select(p.word2 + row * ROW_WORDS2, p.word3 + row * ROW_WORDS3, stack == 1u);
+        stack += 2u;
+      }
+      factors[r] = scales(stack, words[r], b);
+      groups[r] = group(stack, words[r], b);
       if (COMBINE == 1u) {
-        factors[r] *= select(0.0, weight_of(t, u), is_held(s, row));
+        factors[r] *= select(0.0, weight_of(t, u), is_held(0u, row_of(0u, expert, row)));
       }
     }
     for (var h = 0u; h < 2u; h++) {
@@ -78,7 +89,7 @@ fn main(
         }
         inputs += dot(four, vec4f(1.0));
         for (var r = 0u; r < ROWS; r++) {
-          stack = r / TEAM_ROWS;
+          stack = r / TEAM_ROWS + select(0u, 2u, is_shared);
           sums[r] += dot(part_of(groups[r], stack, words[r], b, j), four);
         }
       }
@@ -101,7 +112,7 @@ fn main(
     let r = i % TEAM_ROWS;
     let team = i / TEAM_ROWS;
     let row = first_of_all + team * TEAM_ROWS + r;
-    if (row >= COUNT) {
+    if (row >= count) {
       continue;
     }
     var sum = total(r, team, i);
@@ -116,12 +127,16 @@ fn main(
     }
     let expert = expert_of(t, first_u);
     let row0 = row_of(0u, expert, row);
-    if (!is_held(0u, row0)) {
-      continue;
-    }
     var scale = 1.0;
     if (NORM == 1u) {
       scale = 1.0 / sqrt(total(ROWS, team, i) / f32(N_IN) + EPS);
+    }
+    if (is_shared) {
+      put_shared(t * STRIDE2 + row, gated(vec4f(scale * sum), vec4f(scale * total(r + TEAM_ROWS, team, i))).x);
+      continue;
+    }
+    if (!is_held(0u, row0)) {
+      continue;
     }
     var value = scale * sum + bias_of(0u, row0);
     if (GLU == 1u) {

@@ -27,13 +27,27 @@ fn xielu(x: vec4f) -> vec4f {
   return select(below, p.b * x * x, x > vec4f(0)) + p.c * x;
 }
 
-fn mapped(x: vec4f, row: u32) -> vec4f {
+// Elements 4 i .. 4 i + 3 of the weight.
+fn weights_of(i: u32) -> vec4f {
+  let at = p.weight + min(vec4u(4 * i) + vec4u(0, 1, 2, 3), vec4u(WIDTH - 1));
+  return vec4f(vectors[at.x], vectors[at.y], vectors[at.z], vectors[at.w]);
+}
+
+// ln(1 + exp(z)), whose exp never overflows.
+fn softplus(z: vec4f) -> vec4f {
+  return max(z, vec4f(0)) + log(1 + exp(-abs(z)));
+}
+
+fn mapped(x: vec4f, row: u32, i: u32) -> vec4f {
   switch KIND {
     case 0: {
       return scaled(x);
     }
     case 1: { // rows are the batch's
       return x * (1 + p.a * log(1 + f32((batch.first_position + row) / PERIOD)));
+    }
+    case 4: {
+      return softplus(x + weights_of(i));
     }
     case 2: {
       return clamp(x, vec4f(-p.a), vec4f(p.a));
@@ -50,5 +64,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   let at = id.y * (Y_STRIDE / 4) + id.x;
-  y[at] = select(y[at], mapped(y[at], id.y), inside(id.x, WIDTH));
+  y[at] = select(y[at], mapped(y[at], id.y, id.x), inside(id.x, WIDTH));
 }

@@ -4,9 +4,11 @@ override WIDTH: u32;
 override KERNEL: u32;
 override X_STRIDE: u32;
 override Y_STRIDE: u32;
+override BIASED: u32 = 0;
 struct Params {
   weight: u32,
   table: u32,
+  bias: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
@@ -36,6 +38,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var sum = 0.0;
   for (var j = 0u; j < KERNEL; j++) {
     sum += vectors[p.weight + c * KERNEL + j] * input(c, t + j);
+  }
+  if (BIASED == 1) {
+    sum += vectors[p.bias + c];
   }
   y[t * Y_STRIDE + c] = sum;
   if (t == batch.n_tokens - 1) {
