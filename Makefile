@@ -82,7 +82,7 @@ NATIVE_FLAGS := -mcpu=baseline -O2 $(STRICT) -D_POSIX_C_SOURCE=200809L
 
 # ---- what users run -----------------------------------------------------------------------------------
 
-.PHONY: help demo serve model models wasm native package package-files check test test-real test-all bench \
+.PHONY: help proof demo serve model models wasm native package package-files check test test-real test-all bench \
   fuzz format mutants size status abi toolchain clean setup-test FORCE
 
 help: ## list the tasks
@@ -374,6 +374,12 @@ models/large/%.json: models/large/%.gguf
 	@$(REFERENCE) tools/make_large_answers.py $<
 test-large: $(LARGE:%=models/large/%.json) ## models of 7 billion random weights, beside llama.cpp (LARGE="NAMES")
 	@$(MAKE) -s suite-js-large TEST_MS=3600000
+# What a test passed, it left in build/proof (tests/reference/proof.mjs).
+proof: dist/index.js FORCE ## write docs/PROOF.md: what the tests compared with llama.cpp, and how near it came
+	@rm -rf build/proof && mkdir -p build/proof
+	@for suite in families: ts:fixtures webgpu:executor; do PROOF=$(CURDIR)/build/proof \
+	  $(MAKE) -s suite-js-$${suite%:*} FILTER=$${suite#*:} || exit 1; done
+	@node tools/proof.mjs build/proof
 test-all: test test-real ## test and test-real
 test-%: FORCE
 	@test -n "$(filter $*,$(C_SUITES) $(JS_SUITES))" || { echo "make test-$*: tests/$* has no tests" >&2; exit 1; }

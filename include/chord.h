@@ -296,21 +296,29 @@ chord_status chord_model_plan(chord_model *m, const chord_config *config, chord_
  * compare it before a cast to size_t. */
 chord_status chord_model_begin(chord_model *m, void *block, size_t bytes);
 
-/* Writes row `i` of the tensor table to *out. Call it after chord_model_plan(). `name` receives the tensor's
- * name, cut to `cap` - 1 bytes and terminated. `name` may be NULL. Errors: INVALID_ARGUMENT. */
+/* Writes row `i` of the tensor table to *out. Call it after chord_model_plan(), also after one that failed
+ * (file_bytes is 0 then for a type that isn't known). `name` receives the tensor's name, cut to `cap` - 1
+ * bytes and terminated. `name` may be NULL. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name,
                                 size_t cap);
 
-/* Writes the model's numbers to *out. Call it after chord_model_plan(). Errors: INVALID_ARGUMENT. */
+/* Writes the model's numbers to *out. Call it after chord_model_plan(). After one that failed only
+ * file_type, gguf_version, n_kv_pairs, n_tensors and n_params are sure. Errors: INVALID_ARGUMENT. */
 chord_status chord_model_get_info(const chord_model *m, chord_model_info *out);
 
 /* Writes the value of metadata key `key` (`n_key` bytes) as text: strings unchanged, numbers in decimal,
  * arrays as "[type x count]". Writes at most `cap` bytes, not terminated. Returns the full length, or -1 if
  * the model has no such key or the value was skipped. With n_key = -1 - i the call writes the name of key i
- * instead. */
+ * instead. Call it after HEADER, also of a model that failed later. */
 int64_t chord_model_meta(const chord_model *m, const char *key, int32_t n_key, char *dst, size_t cap);
 
-/* Writes a chat template, Jinja text, to `dst`: at most `cap` bytes, not terminated. Call it after HEADER.
+/* Writes element `index` of the array `key` as chord_model_meta() writes a value. Returns the full length,
+ * or -1 if there is no such element or the array was skipped. The time for strings grows with `index`. */
+int64_t chord_model_meta_at(const chord_model *m, const char *key, int32_t n_key, int32_t index, char *dst,
+                            size_t cap);
+
+/* Writes a chat template, Jinja text, to `dst`: at most `cap` bytes, not terminated. Call it after HEADER,
+ * also of a model that failed later.
  *
  *   name  `n_name` bytes: the template that the file has under this name, its key
  *         tokenizer.chat_template.<name>. An empty name, or "default": the file's tokenizer.chat_template,
@@ -327,6 +335,9 @@ int64_t chord_model_chat_template(const chord_model *m, const char *name, int32_
  * chord_model_begin(). Errors: INVALID_ARGUMENT (no such row, `cap` too small, the tensor isn't in
  * memory). */
 chord_status chord_model_row(const chord_model *m, int32_t tensor, int64_t row, void *dst, size_t cap);
+
+/* Returns ggml's name of a tensor type, such as "Q4_K"; NULL for a number that ggml never gave. */
+const char *chord_type_name(int32_t type);
 
 /* Decodes the `n` elements of a row in file form to `dst`, one element after another: the specification of
  * the tensor type. An executor outside the library checks its own kernels with it. Errors: INVALID_ARGUMENT

@@ -10,7 +10,7 @@ export function version(): string {
 
 // Level 2
 export { loadModel } from './client/load-model.js';
-export { estimateModel } from './client/estimate.js';
+export { estimateModel, inspectModel } from './client/estimate.js';
 export { LanguageModel } from './client/model.js';
 export { Session } from './client/session.js';
 export { Generation } from './client/generation.js';
@@ -58,11 +58,13 @@ export type {
   LanguageModelInfo,
   ModelCounters,
   ModelEstimate,
+  ModelInspection,
   GpuDispatch,
   ProfileEntry,
   TokenEvent,
   TokenLogprob,
 } from './worker/protocol.js';
+export type { FileFacts, SpecialToken, TensorFacts, TensorShare } from './wasm/facts.js';
 
 // Level 1
 export { default, WasmModel } from './model/wasm-model.js';

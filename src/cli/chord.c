@@ -208,6 +208,8 @@ int main(int argc, char **argv)
                                                       isatty(2) ? show_progress : NULL);
         if (status < 0) {
             char text[1000];
+            if (commands[i].run == cli_info && c.loaded.model) cli_info_of_refused(&c);
+            fflush(stdout);
             snprintf(text, sizeof text, "%.500s: %s", argv[2], c.loaded.error);
             cli_complain(text);
             result = 1;

@@ -30,6 +30,8 @@ typedef struct cli {
 
 /* Each returns the exit status. */
 int cli_info(cli *c);
+/* Prints what the header of a file has whose load failed, if it is complete. Returns whether it is. */
+int cli_info_of_refused(cli *c);
 int cli_tokenize(cli *c);
 int cli_generate(cli *c);
 int cli_logits(cli *c);

@@ -98,20 +98,30 @@ static void print_entry(const char *key, size_t n_key, const char *value, size_t
     puts(!value ? "(long, not kept)" : shown < n ? " ..." : "");
 }
 
-int cli_info(cli *c)
+/* Prints the tensor types, each with its part of all elements. */
+static void print_types(cli *c, double n_params)
 {
-    chord_model_info info;
-    const chord_plan_info *p = &c->loaded.plan;
-    if (chord_model_get_info(c->loaded.model, &info) != CHORD_OK)
-        return cli_fail_with_last(c, CHORD_INTERNAL);
-    if (c->program) {
-        print_program(c);
-        return 0;
+    enum { TYPES = 256 };
+    double elements[TYPES + 1] = { 0 }; /* the last: types above */
+    chord_tensor_info t;
+    for (int32_t i = 0; chord_model_tensor(c->loaded.model, i, &t, NULL, 0) == CHORD_OK; i++)
+        elements[t.type >= 0 && t.type < TYPES ? t.type : TYPES] += t.ne[0] * t.ne[1] * t.ne[2] * t.ne[3];
+    printf(c->json ? "\"types\":{" : "types\n ");
+    const char *between = "";
+    for (int32_t type = 0; type <= TYPES; type++) {
+        if (elements[type] == 0) continue;
+        const char *name = chord_type_name(type);
+        char number[16];
+        snprintf(number, sizeof number, "type %d", type);
+        printf(c->json ? "%s\"%s\":%.6f" : "%s %s %.1f %%", between, name ? name : number,
+               elements[type] / n_params * (c->json ? 1 : 100));
+        between = ",";
     }
-    if (c->tensors) {
-        print_tensors(c);
-        return 0;
-    }
+    printf(c->json ? "}" : "\n");
+}
+
+static void print_metadata(cli *c)
+{
     printf(c->json ? "{\"metadata\":{" : "metadata\n");
     size_t n_key, n;
     char *key;
@@ -129,9 +139,46 @@ int cli_info(cli *c)
         free(value);
         free(key);
     }
+    if (c->json) printf("},");
+}
+
+int cli_info_of_refused(cli *c)
+{
+    chord_model_info info;
+    if (chord_model_meta(c->loaded.model, NULL, -1, NULL, 0) < 0) return 0;
+    print_metadata(c);
+    if (chord_model_get_info(c->loaded.model, &info) == CHORD_OK) {
+        print_types(c, info.n_params);
+        printf(c->json ? ",\"tensors\":%d,\"parameters\":%.0f," : "%d tensors, %.0f parameters\n",
+               info.n_tensors, info.n_params);
+    }
+    if (c->json) {
+        printf("\"problem\":");
+        cli_print_json(c->loaded.error, strlen(c->loaded.error));
+        puts("}");
+    }
+    return 1;
+}
+
+int cli_info(cli *c)
+{
+    chord_model_info info;
+    const chord_plan_info *p = &c->loaded.plan;
+    if (chord_model_get_info(c->loaded.model, &info) != CHORD_OK)
+        return cli_fail_with_last(c, CHORD_INTERNAL);
+    if (c->program) {
+        print_program(c);
+        return 0;
+    }
+    if (c->tensors) {
+        print_tensors(c);
+        return 0;
+    }
+    print_metadata(c);
+    print_types(c, info.n_params);
     printf(
         c->json
-            ? "},\"tensors\":%d,\"parameters\":%.0f,\"n_vocab\":%d,\"n_embd\":%d,\"n_layer\":%d,\"n_head\":%d,\"n_kv\":%d,"
+            ? ",\"tensors\":%d,\"parameters\":%.0f,\"n_vocab\":%d,\"n_embd\":%d,\"n_layer\":%d,\"n_head\":%d,\"n_kv\":%d,"
               "\"head_dim\":%d,\"n_ff\":%d,\"n_ctx\":%d,\"ops\":%d,\"weight_bytes\":%.0f,\"vocabulary_bytes\":%.0f,"
               "\"activation_bytes\":%.0f,\"page_bytes\":%.0f,\"context_bytes\":%.0f,\"multiply_adds_per_token\":%.0f}\n"
             : "model\n  %d tensors, %.0f parameters, %d tokens; width %d, %d layers, %d heads over %d KV heads of %d, "

@@ -68,8 +68,7 @@ int64_t chord_model_chat_template(const chord_model *m, const char *name, int32_
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(m);
-    if (m->phase < PHASE_PARSED || m->phase == PHASE_FAILED)
-        return chord_wrong_phase(m, "chord_model_chat_template");
+    if (!m->log_end) return chord_wrong_phase(m, "chord_model_chat_template");
     if ((n_name > 0 && !name) || (cap && !dst))
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "%s is NULL", cap && !dst ? "dst" : "name");
 

@@ -5,18 +5,15 @@
 
 _Static_assert(CHORD_MAX_ROPE_TABLES == CHORD_MAX_ROPES, "a table per rope");
 
-static bool is_planned(const chord_model *m) { return m->phase >= PHASE_PLANNED && m->phase != PHASE_FAILED; }
-static bool is_parsed(const chord_model *m)
-{
-    return m && m->phase >= PHASE_PARSED && m->phase != PHASE_FAILED;
-}
+/* Whether the header is complete: metadata can be read, also of a model that failed later. */
+static bool is_parsed(const chord_model *m) { return m && m->log_end; }
 
 chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_info *out, char *name,
                                 size_t cap)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(m);
-    if (!is_planned(m)) return chord_wrong_phase(m, "chord_model_tensor");
+    if (!is_parsed(m) || !m->plan.n_tensors) return chord_wrong_phase(m, "chord_model_tensor");
     if (!out || i < 0 || i >= m->plan.n_tensors)
         return chord_fail(e, CHORD_INVALID_ARGUMENT,
                           out ? "no tensor %d, the file has %d tensors" : "out is NULL", i,
@@ -52,7 +49,7 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out)
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(m);
-    if (!is_planned(m)) return chord_wrong_phase(m, "chord_model_get_info");
+    if (!is_parsed(m) || !m->plan.n_tensors) return chord_wrong_phase(m, "chord_model_get_info");
     if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
     const chord_hparams *h = &m->hparams;
     const chord_vocab_source *v = &m->vocab_source;
@@ -86,8 +83,10 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out)
         .n_kv_pairs = (int32_t)m->gguf.n_kv,
         .n_tensors = m->plan.n_tensors,
     };
-    for (int32_t i = 0; i < m->plan.n_tensors; i++)
-        out->n_params += (double)m->plan.tensors[i].ne[0] * (double)m->plan.tensors[i].n_rows;
+    for (int32_t i = 0; i < m->plan.n_tensors; i++) {
+        const int64_t *ne = m->plan.tensors[i].ne;
+        out->n_params += (double)ne[0] * (double)ne[1] * (double)ne[2] * (double)ne[3];
+    }
     return CHORD_OK;
 }
 
@@ -298,4 +297,22 @@ int64_t chord_model_meta(const chord_model *m, const char *key, int32_t n_key, c
         put_scalar(&t, value, kv->type);
     }
     return t.n;
+}
+
+int64_t chord_model_meta_at(const chord_model *m, const char *key, int32_t n_key, int32_t index, char *dst,
+                            size_t cap)
+{
+    if (!is_parsed(m) || !key || n_key < 0 || index < 0 || (cap && !dst)) return -1;
+    const chord_gguf_kv *kv = chord_gguf_find(&m->gguf, key, (size_t)n_key);
+    if (!kv || !kv->is_array || !kv->is_kept || (uint64_t)index >= kv->count) return -1;
+    const uint8_t *value = chord_gguf_at(&m->gguf, kv->data);
+    if (kv->type != CHORD_GGUF_STRING) {
+        text t = { dst, cap, 0 };
+        put_scalar(&t, value + (uint64_t)index * chord_gguf_type_bytes(kv->type), kv->type);
+        return t.n;
+    }
+    for (; index > 0; index--) value += 8 + chord_u64(value);
+    uint64_t const n = chord_u64(value);
+    chord_copy(dst, value + 8, n < cap ? (size_t)n : cap);
+    return (int64_t)n;
 }

@@ -89,14 +89,20 @@ static void sort_by_offset(int32_t *order, const chord_tensor *t, int32_t n)
 chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, const chord_split_file *files,
                                 chord_arena *tables, chord_error *e)
 {
-    plan->n_tensors = (int32_t)g->n_tensors;
     plan->tensors = chord_arena_take(tables, g->n_tensors * sizeof(chord_tensor), 16);
     plan->file_order = chord_arena_take(tables, g->n_tensors * sizeof(int32_t), 16);
     if (!plan->tensors || !plan->file_order) return CHORD_NEED_MEMORY;
-    if (!plan->n_tensors) return chord_fail(e, CHORD_INVALID_GGUF, "the file has no tensors");
+    if (!g->n_tensors) return chord_fail(e, CHORD_INVALID_GGUF, "the file has no tensors");
     int32_t i = 0;
-    for (const chord_gguf_tensor *in = NULL; (in = chord_gguf_next_tensor(g, in));)
-        CHORD_TRY(tensor_from_header(&plan->tensors[i++], in, g, files, e));
+    chord_status status = CHORD_OK;
+    /* The table is complete also after a fault: chord_model_tensor() shows all of a file that can't run. */
+    for (const chord_gguf_tensor *in = NULL; (in = chord_gguf_next_tensor(g, in)); i++) {
+        chord_error later = *e;
+        chord_status const found = tensor_from_header(&plan->tensors[i], in, g, files, status ? &later : e);
+        if (!status) status = found;
+    }
+    plan->n_tensors = i;
+    CHORD_TRY(status);
     sort_by_offset(plan->file_order, plan->tensors, plan->n_tensors);
     for (i = 1; i < plan->n_tensors; i++) {
         const chord_tensor *a = &plan->tensors[plan->file_order[i - 1]],

@@ -242,6 +242,22 @@ test('a text from a file is printed on one line and without control characters',
   assert.doesNotMatch(run('chord', 'info', `${root}build/no\x1b[2J\nfile`).stderr, obeyed);
 });
 
+test('info prints the metadata and types of a file whose architecture is not known, and then fails', () => {
+  const strange = `${root}build/native/strange.gguf`;
+  const bytes = readFileSync(fixture);
+  for (let at = -1; (at = bytes.indexOf('llama', at + 1)) >= 0;) bytes.write('lxama', at);
+  writeFileSync(strange, bytes);
+  const { status, stdout, stderr } = run('chord', 'info', strange);
+  assert.equal(status, 1);
+  assert.match(stderr, /unsupported-architecture: .*lxama/);
+  assert.match(stdout, /general\.architecture +lxama\n/);
+  const types = /^types\n {2}.*$/m;
+  assert.equal(types.exec(stdout)[0], types.exec(run('chord', 'info', fixture).stdout)[0]);
+  const json = JSON.parse(run('chord', 'info', strange, '--json').stdout);
+  assert.match(json.problem, /lxama/);
+  assert.deepEqual(json.types, JSON.parse(run('chord', 'info', fixture, '--json').stdout).types);
+});
+
 test('examples/c/generate.c, built as its first comment says, continues a prompt', () => {
   const text = 'The capital of France is';
   const a = run('generate', fixture, text, '8');

@@ -5,6 +5,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { assertFixture } from '../reference/asserts.mjs';
 import { readGolden } from '../reference/golden.mjs';
+import { prove } from '../reference/proof.mjs';
 import { fixtureNames, judged, VARIANTS } from './judged.mjs';
 
 for (const variant of Object.keys(VARIANTS)) {
@@ -33,6 +34,8 @@ for (const variant of Object.keys(VARIANTS)) {
         worst = Math.max(worst, assertFixture(name, golden, ours));
       }
       assert.deepEqual(one[name].greedy, two[name].greedy);
+      const { nmse } = two[name];
+      prove('fixtures', { model: name, backend: 'cpu', nmse, part: nmse / golden.tolerance.nmse });
     }
     t.diagnostic(`${variant}: ${names.length} fixtures, NMSE at most ${worst.toFixed(2)} of its tolerance`);
   });

@@ -3,6 +3,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { readGolden } from '../reference/golden.mjs';
+import { prove } from '../reference/proof.mjs';
 import { fixtureNames } from '../ts/judged.mjs';
 import { openModel, room } from './engine.mjs';
 import { missing, openGpu } from './gpu.mjs';
@@ -188,6 +189,7 @@ for (const name of names)
       }
       t.diagnostic(`NMSE ${worst.toExponential(1)}, tolerance ${golden.tolerance.nmse}`);
       assert.ok(worst <= golden.tolerance.nmse, `NMSE ${worst}, tolerance ${golden.tolerance.nmse}`);
+      prove('fixtures', { model: name, backend: 'webgpu', nmse: worst, part: worst / golden.tolerance.nmse });
     } finally {
       model.free();
     }

@@ -60,6 +60,10 @@ export interface Command {
   /** generate: print where the time goes. */
   profile: boolean;
   dispatches: boolean;
+  /** info: print the tensor table. */
+  tensors: boolean;
+  /** info: print all metadata. */
+  metadata: boolean;
   /** bench: tokens before the measured ones. */
   depths: number[];
   /** bench: repetitions of each measurement. */
@@ -184,6 +188,8 @@ function check(name: CommandName, words: string[], values: Values): Command {
     full: has('full'),
     profile: has('profile'),
     dispatches: has('dispatches'),
+    tensors: has('tensors'),
+    metadata: has('metadata'),
     depths: numbers('depths', value('depths') ?? '0,512,2048'),
     repeat,
     contextLength: value('ctx') === 'auto' ? 'auto' : whole('ctx', value('ctx')),

@@ -88,10 +88,13 @@ ${TINY.replace('A model', 'With --chat, a model').replace(', unless\n--system', 
     usage: 'MODEL',
     summary: 'what the file holds and how it runs here',
     about: `${MODEL}
-With --json: model.info, one object. --dispatches adds what a token takes on the GPU: with --backend webgpu.`,
+Reads the header alone. Of a file that can't run it prints what the header has, and why it can't; the
+status is 1.
+With --json: one object, with the keys of model.info. --dispatches loads the model and adds what a token
+takes on the GPU: with --backend webgpu.`,
     least: 1,
     most: 1,
-    own: ['dispatches'],
+    own: ['dispatches', 'tensors', 'metadata'],
     sampling: false,
     loading: true,
     examples: ['wasm-chord info model.gguf', 'wasm-chord info model.gguf --json | jq .parameters'],

@@ -36,13 +36,13 @@ async function run(command: Command, signal: AbortSignal): Promise<void> {
   const { name } = command;
   if (name === 'pull') return pull(command, signal);
   if (name === 'estimate') return estimate(command, signal);
+  if (name === 'info') return info(command, signal);
   if (name === 'list') return list(command);
   if (name === 'rm') return remove(command);
   const needsText = (name === 'tokenize' || name === 'generate' || name === 'logits') && command.ids === null;
   const text = needsText ? (command.text ?? (await readStdin(command.exact))) : '';
   if (name === 'bench') return bench(command, signal, () => load(command, signal));
   return withModel(command, signal, (model) => {
-    if (name === 'info') return info(model, command);
     if (name === 'tokenize') return tokenize(model, command, text);
     if (name === 'generate') return generate(model, command, text, signal);
     return logits(model, command, text);

@@ -54,6 +54,8 @@ export const options = {
   // Results
   profile: { type: 'boolean', text: 'print where the time went, by op' },
   dispatches: { type: 'boolean', text: 'print the dispatches of a token on the GPU' },
+  tensors: { type: 'boolean', text: 'print the tensor table' },
+  metadata: { type: 'boolean', text: 'print all metadata' },
   all: { type: 'boolean', text: 'one row per token, instead of one after the last' },
   top: { type: 'string', value: 'N', text: 'the N largest logits of each row (10)' },
   full: { type: 'boolean', text: 'with --json: all logits of each row, by token id' },

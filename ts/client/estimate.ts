@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ChordError, quiet } from '../errors.js';
 import type { ModelSource } from '../load/source.js';
-import type { ModelEstimate } from '../worker/protocol.js';
+import type { ModelEstimate, ModelInspection, Results } from '../worker/protocol.js';
 import { openInWorker } from './load-model.js';
 import { checkLoadOptions } from './options.js';
 import type { LoadModelOptions } from './options.js';
@@ -19,12 +19,29 @@ import type { LoadModelOptions } from './options.js';
  * @throws The signal's `reason` when it aborts.
  */
 export function estimateModel(source: ModelSource, options: LoadModelOptions = {}): Promise<ModelEstimate> {
-  return quiet(estimate(source, options));
+  return quiet(header('estimate', source, options, 'estimateModel'));
 }
 
-async function estimate(source: ModelSource, options: LoadModelOptions): Promise<ModelEstimate> {
-  const checked = checkLoadOptions(options, 'estimateModel');
-  const { connection, value } = await openInWorker('estimate', source, checked);
-  await connection.giveUp(new ChordError('disposed', 'the estimate has ended'));
+/**
+ * Reads a model's header: its metadata, tensor types and shapes, special tokens and template. Says with
+ * `estimate` what `loadModel` would need and choose with the same options, or with `problem` why it would
+ * refuse the file. No weights are read, as in `estimateModel`.
+ *
+ * @throws {ChordError} The errors of `loadModel` for a source that can't be read and a damaged header.
+ * @throws The signal's `reason` when it aborts.
+ */
+export function inspectModel(source: ModelSource, options: LoadModelOptions = {}): Promise<ModelInspection> {
+  return quiet(header('inspect', source, options, 'inspectModel'));
+}
+
+/** Runs `op`, which needs the header alone. The worker is gone afterwards. */
+async function header<Op extends 'estimate' | 'inspect'>(
+  op: Op,
+  source: ModelSource,
+  options: LoadModelOptions,
+  name: NonNullable<Parameters<typeof checkLoadOptions>[1]>,
+): Promise<Results[Op]> {
+  const { connection, value } = await openInWorker(op, source, checkLoadOptions(options, name));
+  await connection.giveUp(new ChordError('disposed', 'the header has been read'));
   return value;
 }

@@ -56,7 +56,7 @@ function isRepeatable(source: ModelSource): boolean {
 }
 
 /** Runs `op` over a source in a new worker, which the caller ends. After an error it is ended here. */
-export async function openInWorker<Op extends 'load' | 'estimate' | 'download'>(
+export async function openInWorker<Op extends 'load' | 'estimate' | 'inspect' | 'download'>(
   op: Op,
   source: ModelSource,
   { record, http, worker, workerUrl, signal, onProgress }: CheckedLoad,

@@ -195,7 +195,7 @@ export interface CheckedLoad {
 
 export function checkLoadOptions(
   options: unknown,
-  what: 'loadModel' | 'estimateModel' | 'downloadModel' = 'loadModel',
+  what: 'loadModel' | 'estimateModel' | 'inspectModel' | 'downloadModel' = 'loadModel',
 ): CheckedLoad {
   const given = asOptions(what, options, [
     'cache',

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Describes a loaded model as plain data, the same in level 1 and level 2.
-import { tensorTypes } from '../abi/abi.gen.js';
 import { toErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
 import type { SelfTested } from '../executor.js';
 import type { WasmEngine } from './engine.js';
+import { readFacts } from './facts.js';
+import type { FileFacts } from './facts.js';
 import type { CompiledModule } from './instantiate.js';
 
 /** Facts about a loaded model and how it runs here. */
-export interface LanguageModelInfo {
-  /** `general.architecture` of the file. */
-  readonly architecture: string;
-  /** `general.name` of the file, or ''. */
-  readonly name: string;
-  /** Number of elements of all tensors. */
-  readonly parameters: number;
-  /** The file's label, such as 'Q4_K_M', or the most common tensor format if the file has no label. */
-  readonly quantization: string;
+export interface LanguageModelInfo extends FileFacts {
   /** Number of tokens in the vocabulary. */
   readonly vocabularySize: number;
   /** Maximum tokens of prompt and continuation here. Default: `trainedContextLength`, at most 4096. */
@@ -75,16 +68,6 @@ export interface LanguageModelInfo {
   readonly chatTemplates: readonly string[];
 }
 
-/** Labels of `general.file_type` (llama.cpp's llama_ftype), by number. */
-// prettier-ignore
-const fileTypes: { readonly [type: number]: string } = {
-  0: 'F32', 1: 'F16', 2: 'Q4_0', 3: 'Q4_1', 7: 'Q8_0', 8: 'Q5_0', 9: 'Q5_1', 10: 'Q2_K', 11: 'Q3_K_S',
-  12: 'Q3_K_M', 13: 'Q3_K_L', 14: 'Q4_K_S', 15: 'Q4_K_M', 16: 'Q5_K_S', 17: 'Q5_K_M', 18: 'Q6_K',
-  19: 'IQ2_XXS', 20: 'IQ2_XS', 21: 'Q2_K_S', 22: 'IQ3_XS', 23: 'IQ3_XXS', 24: 'IQ1_S', 25: 'IQ4_NL',
-  26: 'IQ3_S', 27: 'IQ3_M', 28: 'IQ2_S', 29: 'IQ2_M', 30: 'IQ4_XS', 31: 'IQ1_M', 32: 'BF16', 36: 'TQ1_0',
-  37: 'TQ2_0', 38: 'MXFP4', 39: 'NVFP4', 40: 'Q1_0', 41: 'Q2_0',
-};
-
 /**
  * Describes a model. `why`: the reason for the number of threads. `reason`: the reason for the backend.
  * `gpuBytes`: bytes on the GPU; undefined: the CPU computes.
@@ -102,10 +85,7 @@ export function describe(
   const { selfTest, downgrade } = engine.executor;
   const backend = [reason, downgrade].filter((text) => text !== undefined).map((text) => `${text}; `);
   return {
-    architecture: engine.file.meta('general.architecture') ?? '',
-    name: engine.file.meta('general.name') ?? '',
-    parameters: model.n_params,
-    quantization: fileTypes[model.file_type] ?? commonestType(engine),
+    ...readFacts(engine.file),
     vocabularySize: model.n_vocab,
     contextLength: plan.n_ctx,
     trainedContextLength: model.n_ctx_train,
@@ -168,7 +148,7 @@ function ownTemplate(engine: WasmEngine, name?: string): Pick<ModelTemplates, 'm
   }
 }
 
-function templateInfo(
+export function templateInfo(
   engine: WasmEngine,
 ): Pick<LanguageModelInfo, 'chatTemplate' | 'chatTemplateSource' | 'chatTemplates'> {
   const { main } = ownTemplate(engine);
@@ -178,15 +158,4 @@ function templateInfo(
     chatTemplateSource: main === undefined ? undefined : isOwn ? 'file' : 'architecture',
     chatTemplates: engine.file.chatTemplates(),
   };
-}
-
-/** Returns the tensor format that has the most bytes in the file. */
-function commonestType(engine: WasmEngine): string {
-  const bytes = new Map<number, number>();
-  for (let i = 0; i < engine.file.planInfo.n_tensors; i++) {
-    const { type, file_bytes } = engine.file.tensor(i);
-    bytes.set(type, (bytes.get(type) ?? 0) + file_bytes);
-  }
-  const [most] = [...bytes].sort(([, a], [, b]) => b - a);
-  return most === undefined ? '' : (tensorTypes[most[0]] ?? `type ${most[0]}`);
 }

@@ -31,6 +31,7 @@ export interface Exports {
   model_tensor(m: number, i: number, out: number, name: number, cap: number): number;
   model_get_info(m: number, out: number): number;
   model_meta(m: number, key: number, nKey: number, dst: number, cap: number): number;
+  model_meta_at(m: number, key: number, nKey: number, index: number, dst: number, cap: number): number;
   model_chat_template(m: number, name: number, nName: number, dst: number, cap: number): number;
   model_row(m: number, tensor: number, row: number, dst: number, cap: number): number;
   row_decode(type: number, row: number, bytes: number, n: number, dst: number): number;

@@ -209,12 +209,16 @@ export class Loader {
     return bytes;
   }
 
+  get isPlanned(): boolean {
+    return this.#plan !== undefined;
+  }
+
   get planInfo(): PlanInfo {
     if (this.#plan === undefined) throw new ChordError('internal', 'the model is not planned yet');
     return this.#plan;
   }
 
-  /** Returns the model's numbers. Call it after `plan`. */
+  /** Returns the model's numbers. Call it after `plan`; after one that failed only few are sure (chord.h). */
   modelInfo(): ModelInfo {
     if (this.#info !== undefined) return this.#info;
     this.#instance.heap.writeStruct(this.#instance.scratch, modelInfoLayout, {
@@ -222,7 +226,9 @@ export class Loader {
       size: modelInfoLayout.size,
     });
     this.#instance.check(this.#instance.exports.model_get_info(this.#instance.model, this.#instance.scratch));
-    return (this.#info = this.#instance.heap.readStruct(this.#instance.scratch, modelInfoLayout));
+    const info = this.#instance.heap.readStruct(this.#instance.scratch, modelInfoLayout);
+    if (this.#plan !== undefined) this.#info = info;
+    return info;
   }
 
   /** Returns row `index` of the tensor table. Call it after the header. */
@@ -248,20 +254,34 @@ export class Loader {
     const bytes = encoder.encode(key);
     if (bytes.byteLength > SCRATCH) return undefined;
     this.#instance.heap.copyIn(this.#instance.scratch, bytes);
-    return this.#metaAt(bytes.byteLength);
+    return this.#metaOf(bytes.byteLength);
+  }
+
+  /** Returns element `index` of an array of the metadata as text; undefined if there is none. */
+  metaAt(key: string, index: number): string | undefined {
+    const bytes = encoder.encode(key);
+    const { exports, model, scratch, heap } = this.#instance;
+    heap.copyIn(scratch, bytes);
+    return this.#text((dst, cap) => exports.model_meta_at(model, scratch, bytes.byteLength, index, dst, cap));
+  }
+
+  /** Returns the number of elements of an array of the metadata; undefined if there is none. */
+  metaCount(key: string): number | undefined {
+    const [, count] = / x (\d+)\]$/.exec(this.meta(key) ?? '') ?? [];
+    return count === undefined ? undefined : Number(count);
   }
 
   /** Returns the names of the metadata keys, in file order. */
   metaKeys(): string[] {
     const keys: string[] = [];
     for (;;) {
-      const name = this.#metaAt(-1 - keys.length);
+      const name = this.#metaOf(-1 - keys.length);
       if (name === undefined) return keys;
       keys.push(name);
     }
   }
 
-  #metaAt(nKey: number): string | undefined {
+  #metaOf(nKey: number): string | undefined {
     const { model_meta } = this.#instance.exports;
     return this.#text((dst, cap) => model_meta(this.#instance.model, this.#instance.scratch, nKey, dst, cap));
   }

@@ -14,7 +14,7 @@ import { describe, describeTemplates } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
 import { Call } from './call.js';
 import { downloadFiles } from './download.js';
-import { estimateEngine, loadEngine } from './load.js';
+import { estimateEngine, inspectEngine, loadEngine } from './load.js';
 import type { LoadJob } from './load.js';
 import { callOf, parseRequest } from './protocol.js';
 import type { ModelCounters, Reply, Request, Results } from './protocol.js';
@@ -106,6 +106,7 @@ export class EngineHost {
       | 'load'
       | 'download'
       | 'estimate'
+      | 'inspect'
       | 'tokenize'
       | 'render'
       | 'detokenize'
@@ -145,6 +146,7 @@ export class EngineHost {
     switch (request.op) {
       case 'load':
       case 'estimate':
+      case 'inspect':
         return this.#load(call, request);
       case 'download':
         return this.#download(call as Call<Requested<'download'>>);
@@ -279,7 +281,10 @@ export class EngineHost {
 
   // ---- load and dispose -------------------------------------------------------------------------------
 
-  async #load(call: Call, request: Requested<'load' | 'estimate'>): Promise<Results['load' | 'estimate']> {
+  async #load(
+    call: Call,
+    request: Requested<'load' | 'estimate' | 'inspect'>,
+  ): Promise<Results['load' | 'estimate' | 'inspect']> {
     if (this.#isDisposed) throw modelDisposed();
     if (this.#isLoading || this.#loaded !== undefined)
       throw new ChordError('busy', 'a model is loaded already');
@@ -304,12 +309,13 @@ export class EngineHost {
           open: (signal) =>
             file.kind === 'pushed'
               ? checked(streams[i]!, request.options.sha256)
-              : openSource(file, request.options, signal, request.op === 'estimate'),
+              : openSource(file, request.options, signal, request.op !== 'load'),
         })),
         onBytes: (bytes) => (this.#bytesRead += bytes),
         onProgress: (progress) => this.#post({ type: 'progress', call: call.id, progress }),
       };
       if (request.op === 'estimate') return await estimateEngine(job);
+      if (request.op === 'inspect') return await inspectEngine(job);
       const loaded = await loadEngine(job);
       this.#loaded = loaded;
       this.#runner = new Runner(loaded, new Pace(this.#options.stepMs));

@@ -2,7 +2,7 @@
 // A load in the engine worker: header, plan, pool, data; an estimate ends behind the plan. One chunk of the
 // source is read at a time. gpu.ts takes the data where a model goes onto a GPU. If the GPU fails, the model
 // goes onto the CPU: planned again before the data, read again after it.
-import { ChordError, messageOf } from '../errors.js';
+import { ChordError, messageOf, toErrorRecord } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
 import { checkStart } from '../load/http.js';
 import type { BufferMeter } from '../load/meter.js';
@@ -14,9 +14,10 @@ import { importPaging, ownReads, whyNoWorker } from '../paging/chunk.js';
 import type { PagingModule } from '../paging/chunk.js';
 import type { PagedFile, Paging } from '../paging/start.js';
 import { hardwareThreads, nextTurn } from '../platform.js';
-import { describe } from '../wasm/describe.js';
+import { describe, templateInfo } from '../wasm/describe.js';
 import { whyNotShared } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
+import { readFacts, readTables } from '../wasm/facts.js';
 import { doesNotFit, fitModel, largestContext } from '../wasm/fit.js';
 import type { Fit } from '../wasm/fit.js';
 import { compileModule, whyNotWide } from '../wasm/instantiate.js';
@@ -26,7 +27,7 @@ import { ThreadPool } from '../wasm/threads.js';
 import type { OpenGpu } from '../webgpu/chunk.js';
 import { GpuFailure, GpuLoad, chooseFor, noWebgpu, startAgain } from './gpu.js';
 import type { Sink } from './gpu.js';
-import type { LoadOptions, ModelEstimate } from './protocol.js';
+import type { LoadOptions, ModelEstimate, ModelInspection } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
 
 /** Maximum number of threads by default. With more, small models lose more time in waits than they save. */
@@ -187,30 +188,68 @@ async function begin(engine: WasmEngine, job: LoadJob, { fit, gpu }: Planned): P
 /** Reads the header and says what `loadEngine` would do. Everything is released. Throws as `loadEngine`. */
 export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
   return withHeader(job, async (opened) => {
-    const { fit, why, reason, gpu, gpuBytes } = await planModel(opened, job);
-    const { engine, compiled, files } = opened;
-    gpu?.opened.device.destroy();
-    const isNarrow = whyNotWide(job.options.wasm) !== undefined || gpu !== undefined;
-    const largest = largestContext(
-      engine.file,
-      fit.options,
-      isNarrow ? fit.available : Math.max(fit.available, fit.availableWide),
-    );
-    const { n_paged } = engine.file.plan(fit.options);
-    const estimate: ModelEstimate = {
-      ...describe(engine, compiled, why, reason, fit.pagingReason, gpuBytes),
-      fileBytes: bytesOf(files, engine.file) ?? engine.file.planInfo.file_weight_bytes,
-      kvType: fit.options.kvType ?? 'f16',
-      fits: fit.fits,
-      placement: !fit.fits ? 'impossible' : gpuBytes ? 'gpu' : n_paged > 0 ? 'paged' : 'resident',
-      residentBytes: fit.residentBytes,
-      why: fit.why,
-      availableBytes: fit.available,
-      largestContextLength: largest,
-    };
-    engine.free();
-    return estimate;
+    const found = await estimate(opened, job);
+    opened.engine.free();
+    return found;
   });
+}
+
+/**
+ * Reads the header and says what it has, and what `loadEngine` would do or why it would refuse. Everything is
+ * released. Throws what keeps the header from being read, and the signal's reason.
+ */
+export function inspectEngine(job: LoadJob): Promise<ModelInspection> {
+  return withHeader(job, async (opened) => {
+    const found = await estimate(opened, job).catch((error: unknown) => {
+      job.signal.throwIfAborted();
+      if (!ChordError.isInstance(error)) throw error;
+      return error;
+    });
+    const { file } = opened.engine;
+    const facts = readFacts(file);
+    const own = (key: string): number | undefined => asNumber(file.meta(`${facts.architecture}.${key}`));
+    const inspection: ModelInspection = {
+      ...facts,
+      fileBytes: bytesOf(opened.files, file),
+      vocabularySize: file.metaCount('tokenizer.ggml.tokens'),
+      trainedContextLength: own('context_length'),
+      embeddingLength: own('embedding_length'),
+      blockCount: own('block_count'),
+      ...templateInfo(opened.engine),
+      ...readTables(file),
+      estimate: ChordError.isInstance(found) ? undefined : found,
+      problem: ChordError.isInstance(found) ? toErrorRecord(found) : undefined,
+    };
+    opened.engine.free();
+    return inspection;
+  });
+}
+
+const asNumber = (text: string | undefined): number | undefined =>
+  text === undefined || !Number.isFinite(Number(text)) ? undefined : Number(text);
+
+async function estimate(opened: Opened, job: LoadJob): Promise<ModelEstimate> {
+  const { fit, why, reason, gpu, gpuBytes } = await planModel(opened, job);
+  const { engine, compiled, files } = opened;
+  gpu?.opened.device.destroy();
+  const isNarrow = whyNotWide(job.options.wasm) !== undefined || gpu !== undefined;
+  const largest = largestContext(
+    engine.file,
+    fit.options,
+    isNarrow ? fit.available : Math.max(fit.available, fit.availableWide),
+  );
+  const { n_paged } = engine.file.plan(fit.options);
+  return {
+    ...describe(engine, compiled, why, reason, fit.pagingReason, gpuBytes),
+    fileBytes: bytesOf(files, engine.file) ?? engine.file.planInfo.file_weight_bytes,
+    kvType: fit.options.kvType ?? 'f16',
+    fits: fit.fits,
+    placement: !fit.fits ? 'impossible' : gpuBytes ? 'gpu' : n_paged > 0 ? 'paged' : 'resident',
+    residentBytes: fit.residentBytes,
+    why: fit.why,
+    availableBytes: fit.available,
+    largestContextLength: largest,
+  };
 }
 
 /**
@@ -272,9 +311,9 @@ async function widen(opened: Opened, { options, signal }: LoadJob): Promise<void
 }
 
 /** The files' bytes in all; undefined if the length of one of several is unknown. */
-function bytesOf(files: readonly Chunks[], { planInfo }: Loader): number | undefined {
+function bytesOf(files: readonly Chunks[], file: Loader): number | undefined {
   const [first] = files;
-  if (files.length === 1) return first!.totalBytes ?? planInfo.data_end;
+  if (files.length === 1) return first!.totalBytes ?? (file.isPlanned ? file.planInfo.data_end : undefined);
   const add = (a: number | undefined, b: number | undefined): number | undefined =>
     a === undefined || b === undefined ? undefined : a + b;
   return files.map(({ totalBytes }) => totalBytes).reduce(add);

@@ -3,15 +3,16 @@
 // with exactly one `result` or `failed`. `parseRequest` trusts no message: it checks every field's type.
 //
 //   client                              worker
-//   load, estimate, download,      ->   progress* ... result | failed
-//   tokenize, detokenize, render,
+//   load, estimate, inspect,       ->   progress* ... result | failed
+//   download, tokenize,
+//   detokenize, render,
 //   logits, generate,
 //   counters, profile, dispatches,
 //   open-session, fork-session,
 //   save-session, restore-session,
 //   close-session, dispose
 //   chunk*, end | fail (to a load  ->   taken* (each acknowledges one chunk)
-//     or estimate of a pushed source,
+//     or the like of a pushed source,
 //     or a restore-session)
 //   taken* (the reader took n      <-   tokens*, rows*, texts*, saved* (the worker runs a few ahead of the
 //     events, or a block)                 reader)
@@ -29,6 +30,7 @@ import type { RemoteFile, RemoteSource } from '../load/remote.js';
 import { asBias, asContextLength, asOption, backends, kvTypes, pagings, samplingOf } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Sampling, TokenLogprob } from '../options.js';
 import type { LanguageModelInfo, ModelTemplates } from '../wasm/describe.js';
+import type { FileFacts, TensorFacts } from '../wasm/facts.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
 import type { KeepOptions } from '../store/open.js';
 import type { Rendered, Rendering } from '../template/engine.js';
@@ -188,6 +190,29 @@ export interface ModelEstimate extends LanguageModelInfo {
   readonly largestContextLength: number;
 }
 
+/** A model's header, and what `loadModel` with the same options would make of it. */
+export interface ModelInspection extends FileFacts {
+  /** Size of the file in bytes, where the source says it. */
+  readonly fileBytes: number | undefined;
+  /** Number of tokens in the vocabulary. */
+  readonly vocabularySize: number | undefined;
+  /** Context length that the model was trained for, in tokens. */
+  readonly trainedContextLength: number | undefined;
+  readonly embeddingLength: number | undefined;
+  /** Number of layers. */
+  readonly blockCount: number | undefined;
+  readonly chatTemplate: string | undefined;
+  readonly chatTemplateSource: 'file' | 'architecture' | undefined;
+  readonly chatTemplates: readonly string[];
+  /** All metadata as text; arrays as '[type x count]'. */
+  readonly metadata: { readonly [key: string]: string };
+  readonly tensors: readonly TensorFacts[];
+  /** Memory, backend and threads, as `estimateModel` says them; undefined for a model that can't run. */
+  readonly estimate: ModelEstimate | undefined;
+  /** Why `loadModel` would refuse the file; undefined: it wouldn't. */
+  readonly problem: ErrorRecord | undefined;
+}
+
 export type Ids = readonly number[] | Int32Array;
 /** A call with no field but its session. */
 type OfSession<Op> = Op extends string
@@ -195,7 +220,7 @@ type OfSession<Op> = Op extends string
   : never;
 export type Request =
   | {
-      readonly op: 'load' | 'estimate';
+      readonly op: 'load' | 'estimate' | 'inspect';
       readonly call: number;
       readonly source: RemoteSource;
       readonly options: LoadOptions;
@@ -258,6 +283,7 @@ export interface Results {
   load: Loaded;
   download: CachedModel;
   estimate: ModelEstimate;
+  inspect: ModelInspection;
   tokenize: Int32Array;
   render: Rendered;
   detokenize: string;
@@ -478,6 +504,7 @@ export function parseRequest(message: unknown): Request {
   switch (op) {
     case 'load':
     case 'estimate':
+    case 'inspect':
       return {
         op,
         call,

@@ -64,6 +64,11 @@ EXPORT(model_meta) double export_meta(double m, double key, int32_t n_key, doubl
 {
     return (double)chord_model_meta(at(m), at(key), n_key, at(dst), size(cap));
 }
+EXPORT(model_meta_at)
+double export_meta_at(double m, double key, int32_t n_key, int32_t index, double dst, double cap)
+{
+    return (double)chord_model_meta_at(at(m), at(key), n_key, index, at(dst), size(cap));
+}
 EXPORT(model_chat_template)
 double export_chat_template(double m, double name, int32_t n_name, double dst, double cap)
 {
