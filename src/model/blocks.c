@@ -211,7 +211,7 @@ chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t wind
                               .scale = scale };
 }
 
-void chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
+chord_op *chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
 {
     if (!a->is_shared) {
         chord_op *store = chord_emit(b, CHORD_OP_KV_STORE, layer);
@@ -230,6 +230,7 @@ void chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, co
                                         .v_dim = a->head_dim,
                                         .scale = a->scale,
                                         .softcap = a->softcap };
+    return attend;
 }
 
 void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)

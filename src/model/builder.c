@@ -301,7 +301,10 @@ void chord_read_hparams(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
     read_sizes(b);
-    h->n_ff = read_size(b, "feed_forward_length", CHORD_REQUIRED, MOST_WIDTH);
+    int32_t n_ff = CHORD_REQUIRED; /* a model of experts alone may lack the key */
+    if (chord_read_int(b, "expert_count", 0, 0, INT32_MAX))
+        n_ff = chord_read_int(b, "expert_feed_forward_length", CHORD_REQUIRED, 0, MOST_WIDTH);
+    h->n_ff = read_size(b, "feed_forward_length", n_ff, MOST_WIDTH);
     h->n_head = read_size(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
     h->n_kv = read_size(b, "attention.head_count_kv", h->n_head, h->n_head);
     read_heads(b);
@@ -394,6 +397,18 @@ void chord_skip(chord_builder *b, const char *format, int32_t layer, const char 
     char name[NAME_CAP];
     int32_t const i = find_tensor(b, name, tensor_name(format, layer, name));
     if (i != CHORD_NONE) b->plan->tensors[i].placement = 2; /* CHORD_PLACE_SKIPPED */
+}
+
+void chord_skip_block(chord_builder *b, int32_t layer, const char *reason)
+{
+    (void)reason;
+    char name[NAME_CAP];
+    size_t const n = tensor_name("blk.%d.", layer, name);
+    for (int32_t i = 0; i < b->plan->n_tensors; i++) {
+        chord_tensor *t = &b->plan->tensors[i];
+        if ((size_t)t->n_name > n && chord_equal(t->name, name, n))
+            t->placement = 2; /* CHORD_PLACE_SKIPPED */
+    }
 }
 
 int32_t chord_slot_new(chord_builder *b, int32_t width, int32_t rows)

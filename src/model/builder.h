@@ -111,6 +111,9 @@ int32_t chord_bind_part(chord_builder *b, int32_t layer, const char *stem, const
 /* Marks a tensor that files may have and the program doesn't use. `reason` is for readers of the code. */
 void chord_skip(chord_builder *b, const char *name, int32_t layer, const char *reason);
 
+/* The same for all tensors of a block. */
+void chord_skip_block(chord_builder *b, int32_t layer, const char *reason);
+
 /* ---- program -------------------------------------------------------------------------------------- */
 int32_t chord_slot_new(chord_builder *b, int32_t width, int32_t rows);
 /* Declares RoPE constants, and emits the op that fills their table. Called before the layers are emitted. */
@@ -178,7 +181,7 @@ chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t wind
 void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a);
 /* The parts of chord_emit_attention(), for a family that does something between them. */
 void chord_emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, int32_t slot, int32_t n_head);
-void chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a);
+chord_op *chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a);
 /* h -> gate: act(ffn_gate h) * (ffn_up h). */
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
 /* The same, where ffn_up holds the gate's rows and then its own. */
@@ -251,8 +254,7 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_MAY_PARALLEL (1ull << 32) /* parallel, with one norm, in a file without ffn_norm */
 #define CHORD_MIXTURE (1ull << 40) /* if expert_count isn't 0, feed-forwards are mixtures of experts */
 #define CHORD_MIX_NORM (1ull << 41) /* the weights of the chosen experts are divided by their sum */
-#define CHORD_MIX_KEYS \
-    (1ull << 42) /* keys expert_gating_func, expert_weights_norm and expert_weights_scale */
+#define CHORD_MIX_KEYS (1ull << 42) /* expert_weights_norm, expert_weights_scale, expert_gating_func */
 #define CHORD_MIX_GATING (1ull << 43) /* expert_gating_func is required */
 #define CHORD_MIX_SHARED (1ull << 44) /* there is a shared expert, also without the key of its size */
 #define CHORD_MIX_SHARED_FF (1ull << 45) /* its size is feed_forward_length by default */
@@ -260,6 +262,9 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_MIX_CHOSEN (1ull << 47) /* the softmax is over the chosen experts */
 #define CHORD_MIX_EARLY (1ull << 48) /* the router reads the layer's input */
 #define CHORD_SINKS (1ull << 49) /* attention has sinks, attn_sinks */
+#define CHORD_NEXTN (1ull << 50) /* the last nextn_predict_layers blocks predict further tokens; skipped */
+#define CHORD_WINDOW_4096 (1ull << 51) /* any window is one of 4096 tokens, as llama.cpp has it */
+#define CHORD_GLOBAL_FIRST (1ull << 52) /* layer i is local if i % period > 0 */
 typedef struct chord_family {
     uint64_t flags;
     int32_t activation; /* CHORD_ACTIVATION_* of the feed-forward */

@@ -22,7 +22,8 @@ static int is_local(chord_builder *b, const dense *d, int32_t layer)
     if (!d->window) return 0;
     if (chord_read_is_array(b, "attention.sliding_window_pattern"))
         return chord_read_int_at(b, "attention.sliding_window_pattern", layer, 0, 0, 1);
-    return !d->period || layer % d->period < d->period - 1;
+    if (!d->period) return 1;
+    return d->flags & CHORD_GLOBAL_FIRST ? layer % d->period > 0 : layer % d->period < d->period - 1;
 }
 
 /* ---- what the metadata says --------------------------------------------------------------------------- */
@@ -35,6 +36,7 @@ static void read_windows(chord_builder *b, dense *d)
     if (!chord_read_is_array(b, "attention.sliding_window_pattern"))
         d->period = chord_read_int(b, "attention.sliding_window_pattern", d->f->period, 0, CHORD_MAX_LAYERS);
     else if (d->window) (void)chord_read_most(b, "attention.sliding_window_pattern", 0, 0, 1);
+    if (d->flags & CHORD_WINDOW_4096 && d->window) d->window = 4096;
 }
 
 /* Pair i belongs to axis i % 3, up to so many pairs of an axis. */
@@ -129,6 +131,11 @@ static void read(chord_builder *b, dense *d)
     if (!(d->flags & CHORD_MIXTURE) && chord_read_int(b, "expert_count", 0, 0, 65536))
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
                          "a mixture of experts isn't supported: expert_count of", b->arch, b->n_arch);
+    if (d->flags & CHORD_NEXTN) {
+        int32_t const all = b->hparams->n_layer;
+        b->hparams->n_layer -= chord_read_int(b, "nextn_predict_layers", 0, 0, all - 1);
+        for (int32_t i = b->hparams->n_layer; i < all; i++) chord_skip_block(b, i, "predicts further tokens");
+    }
     if (d->flags & CHORD_PARALLEL_KEY && chord_read_int(b, "use_parallel_residual", CHORD_REQUIRED, 0, 1))
         d->flags |= CHORD_PARALLEL;
     read_windows(b, d);
@@ -211,7 +218,10 @@ static void emit_attention(chord_builder *b, const dense *d, int32_t layer)
     chord_emit_rope(b, layer, &a, s.k, a.n_kv);
     if (d->flags & CHORD_QK_LATE) emit_qk_norms(b, d, layer);
     if (d->temperature != 0) emit_temperature(b, d, layer, &a);
-    chord_emit_attend(b, layer, &s, &a);
+    int32_t const sinks = d->flags & CHORD_SINKS
+                              ? chord_bind(b, "blk.%d.attn_sinks.weight", layer, a.n_head, 0, 0)
+                              : CHORD_NONE;
+    chord_emit_attend(b, layer, &s, &a)->weight[0] = sinks;
     if (d->flags & CHORD_SUB_NORM)
         chord_emit_norm_of(b, layer, CHORD_NORM_RMS, a.n_head * a.head_dim, s.attn, s.attn,
                            "blk.%d.attn_sub_norm");

@@ -49,11 +49,12 @@ chord_mixture chord_mixture_read(chord_builder *b, uint64_t flags, int32_t activ
     }
     m.is_normalised = (flags & CHORD_MIX_NORM) != 0;
     if (flags & CHORD_MIX_CHOSEN) m.gating = CHORD_GATING_CHOSEN;
+    if (flags & (CHORD_MIX_GATING | CHORD_MIX_KEYS))
+        m.gating = chord_read_int(b, "expert_gating_func",
+                                  flags & CHORD_MIX_GATING ? CHORD_REQUIRED : CHORD_GATING_SOFTMAX,
+                                  CHORD_GATING_SOFTMAX, CHORD_GATING_CHOSEN);
     if (flags & CHORD_MIX_KEYS) {
-        m.gating = chord_read_int(b, "expert_gating_func", flags & CHORD_MIX_GATING ? CHORD_REQUIRED : 1, 0,
-                                  3);
-        if (!m.gating) m.gating = CHORD_GATING_SOFTMAX;
-        if (!m.is_normalised) m.is_normalised = chord_read_int(b, "expert_weights_norm", 0, 0, 1);
+        m.is_normalised = chord_read_int(b, "expert_weights_norm", 0, 0, 1);
         m.scale = chord_read_float(b, "expert_weights_scale", 0, CHORD_FINITE);
         if (m.scale == 0) m.scale = 1;
     }

@@ -171,6 +171,55 @@ export const FAMILIES = {
   ...HYBRIDS,
   ...GEMMA4,
   qwen3moe: { qk: 'head', mix: { n: 8, used: 3, ff: 32 } },
+  qwen2moe: {
+    bias: ['attn_q', 'attn_k', 'attn_v'],
+    mix: { n: 6, used: 2, ff: 32, shared: 64, gated: true },
+  },
+  olmoe: { qk: 'row', kv: 4, mix: { n: 8, used: 2, ff: 96 } },
+  granitemoe: {
+    tied: true,
+    mix: { n: 5, used: 2, ff: 96 },
+    keys: { '.embedding_scale': 3.5, '.residual_scale': 0.4, '.attention.scale': 0.2, '.logit_scale': 1.7 },
+  },
+  'granitemoe-shared': {
+    arch: 'granitemoe',
+    mix: { n: 4, used: 1, ff: 96, shared: 32 },
+    keys: { '.embedding_scale': 2.5, '.residual_scale': 0.6, '.logit_scale': 1.2 },
+  },
+  mixtral: { arch: 'llama', mix: { n: 4, used: 2, ff: 96 } },
+  bailingmoe2: {
+    fused: true,
+    qk: 'head',
+    layers: 4,
+    mix: { n: 8, used: 3, ff: 32, shared: 32, bias: true, dense: 1 },
+    keys: {
+      '.rope.dimension_count': 8,
+      '.expert_shared_count': 1,
+      '.expert_gating_func': 2,
+      '.expert_weights_norm': true,
+      '.expert_weights_scale': 1.5,
+      '.expert_group_count': 4,
+      '.expert_group_used_count': 2,
+    },
+  },
+  smallthinker: {
+    layers: 5,
+    mix: { n: 5, used: 2, ff: 32 },
+    keys: { '.expert_gating_func': 2, '.attention.sliding_window': 4096 },
+  },
+  'gpt-oss': {
+    ffnNorm: 'post_attention_norm',
+    layers: 4,
+    bias: ['attn_q', 'attn_k', 'attn_v', 'attn_output'],
+    mix: { n: 4, used: 2, ff: 32, biases: true },
+    keys: {
+      '.attention.sliding_window': 20,
+      '.rope.scaling.type': 'yarn',
+      '.rope.scaling.factor': 2.5,
+      '.rope.scaling.original_context_length': 48,
+    },
+    extra: list(4, (i) => [`blk.${i}.attn_sinks.weight`, [4], 'bias']),
+  },
 };
 
 // ---- numbers
