@@ -191,6 +191,56 @@ def bert(**keys):
                       seperator_token_id=3, mask_token_id=4, architecture='bert', **keys)
 
 
+def charsmap(pairs):
+    """Returns SentencePiece's precompiled normaliser of (prefix,
+    replacement) pairs: see src/text/charsmap.h."""
+    texts, at, root = b'', {}, {}
+    for prefix, to in pairs:
+        if to not in at:
+            at[to] = len(texts)
+            texts += to.encode() + b'\0'
+        node = root
+        for byte in prefix.encode():
+            node = node.setdefault(byte, {})
+        node[0] = at[to]
+    units, targets, todo = {0: 0}, set(), [(0, root)]
+    while todo:
+        i, node = todo.pop()
+        to = next(t for t in range(1, 1 << 20) if t not in targets and not any(t ^ c in units for c in node))
+        targets.add(to)
+        units[i] |= (i ^ to) << 10 | (0 in node) << 8
+        for c, child in sorted(node.items()):
+            units[to ^ c] = 1 << 31 | child if c == 0 else c
+            if c:
+                todo.append((to ^ c, child))
+    n = (max([*units, *targets]) | 255) + 1
+    trie = b''.join(struct.pack('<I', units.get(i, 1 << 31)) for i in range(n))
+    return struct.pack('<I', len(trie)) + trie + texts
+
+
+FOLDS = [('\t', ' '), ('\n', ' '), ('\r', ''), ('\u00a0', ' '), ('\u3000', ' '), ('\u200d', ''), ('ﾊ',
+'ハ'), ('１', '1'), ('½', '1⁄2'),
+         ('ﬁ', 'fi'), ('ﬃ', 'ffi'), ('e\u0301', 'é'), ('a\u0300', 'à'), ('…', '...'), ('豈', '豈'), ('Ⅷ',
+         'VIII'), ('！', '!'), ('\u0301', ''),
+         ('ﷺ', 'صلى الله عليه وسلم'), ('\x85', ' '), ('Å', 'A'), ('ẞ', 'ss'), ('ſ', 's'), ('abb', 'b  b'),
+         ('°', '\x01')]
+
+
+def unigram(**keys):
+    r = random.Random('scores')
+    words = [BLANK, *(c for c in ALL if c not in (' ', '😀', 'ა', 'ㄅ')), 'ハ', 'f', 'i', 'VIII', '⁄', 'V',
+    '..', '...', 'abs', 'at', 'all',
+             BLANK + 'a', BLANK + 'ab', BLANK + 'at', BLANK + 'the', BLANK + BLANK, BLANK * 3, 'a' + BLANK,
+             'll', "'s", "'ll", '12', '123', '23',
+             '漢字', BLANK + '漢', 'カ漢', 'sS', 'ta', 'ab', 'ba', 'lé', 'és', 'صلى', '!!', BLANK + '1',
+             '\u0301', 'é' + BLANK, 'o', 'n', 'e', 'r', 'u']
+    tokens = [('<pad>', CONTROL, 0), ('</s>', CONTROL, 0), ('<unk>', UNKNOWN, 0)]
+    tokens += [(w, NORMAL, round(-r.random() * 12, 3)) for w in dict.fromkeys(words)]
+    tokens += [('<user>', USER, -5), ('<us>\tx', USER, -5), ('<mask>', CONTROL, 0), ('absent', UNUSED, -3),
+    ('<0x41>', BYTE, 0)]
+    return vocabulary('t5', tokens, eos_token_id=1, padding_token_id=0, unknown_token_id=2, **keys)
+
+
 def fixtures():
     made = bpe(False)
     tokens = made.pop('tokens')
@@ -202,6 +252,14 @@ def fixtures():
     out['bert'] = bert()
     out['bert-cased'] = bert(normalizer__lowercase=False)
     out['bert-accents'] = bert(normalizer__strip_accents=False)
+    folds = charsmap(FOLDS)
+    out['unigram'] = unigram(precompiled_charsmap=folds, add_space_prefix=True, remove_extra_whitespaces=True,
+                             architecture='t5')
+    out['unigram-plain'] = unigram(add_eos_token=False)
+    out['unigram-prefix'] = unigram(precompiled_charsmap=folds, add_space_prefix=True)
+    out['unigram-mask'] = unigram(precompiled_charsmap=folds, remove_extra_whitespaces=True,
+    add_bos_token=True,
+                                  bos_token_id=1, architecture='jina-bert-v3')
     return out
 
 

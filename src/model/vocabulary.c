@@ -9,6 +9,7 @@ const char *const chord_vocabulary_keys[] = {
     KEY("scores"),
     KEY("token_type"),
     KEY("merges"),
+    KEY("precompiled_charsmap"),
     "tokenizer.chat_template",
     "tokenizer.chat_template.",
     NULL,
@@ -118,6 +119,21 @@ static chord_status read_numbers(const reader *r, const char *key, int32_t type,
     return CHORD_OK;
 }
 
+/* Reads an array of bytes. *bytes is NULL when the key is absent or the array empty. */
+static chord_status read_bytes(const reader *r, const char *key, const uint8_t **bytes, uint64_t *n)
+{
+    const chord_gguf_kv *kv = find(r, key);
+    *bytes = NULL;
+    *n = 0;
+    if (!kv || (kv->is_array && kv->count == 0)) return CHORD_OK;
+    if (!kv->is_array || (kv->type != CHORD_GGUF_U8 && kv->type != CHORD_GGUF_I8))
+        return wrong_type(r, key, kv, "an array of u8");
+    if (!kv->is_kept) return chord_fail(r->e, CHORD_INTERNAL, "%s wasn't kept", key);
+    *bytes = chord_gguf_at(r->g, kv->data);
+    *n = kv->data_bytes;
+    return CHORD_OK;
+}
+
 static chord_status read_kind(const reader *r, int32_t *kind)
 {
     const char *model;
@@ -216,6 +232,7 @@ chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *s, c
     CHORD_TRY(read_numbers(&r, KEY("scores"), CHORD_GGUF_F32, s->n_tokens, &s->scores));
     CHORD_TRY(read_numbers(&r, KEY("token_type"), CHORD_GGUF_I32, s->n_tokens, &s->types));
     CHORD_TRY(read_texts(&r, KEY("merges"), &s->merges, &s->merges_bytes, &s->n_merges));
+    CHORD_TRY(read_bytes(&r, KEY("precompiled_charsmap"), &s->charsmap, &s->charsmap_bytes));
     CHORD_TRY(chord_vocab_check(s, e));
     read_strips(&r, s);
     return read_special(&r, s);

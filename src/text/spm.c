@@ -85,11 +85,6 @@ _Static_assert(sizeof(line) <= TOKENIZER_STATE * 8, "a kind's state");
 
 enum { SCAN, TAKE, FILL, PAIR, MERGE, PUT };
 
-static uint32_t character_bytes(uint8_t first)
-{
-    return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-}
-
 static uint64_t part_scratch(uint64_t bytes, uint64_t characters)
 {
     return bytes + (MERGE_BYTES + 4) * characters + 16;
@@ -110,7 +105,7 @@ static uint32_t next_character(const chord_tokenizer *t, const line *l, place *a
     for (uint32_t wanted = 1; n < wanted && at->i < l->n;) {
         uint8_t const c = l->has_prefix && at->i == 0 ? ' ' : t->text[t->at + at->i - l->has_prefix];
         bytes[n] = c == ' ' ? (uint8_t)BLANK_LETTER[at->sub] : c;
-        if (n++ == 0) wanted = character_bytes(bytes[0]);
+        if (n++ == 0) wanted = lead_bytes(bytes[0]);
         if (c == ' ' && at->sub < 2) at->sub++;
         else *at = (place){ at->i + 1, 0 };
     }

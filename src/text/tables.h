@@ -5,6 +5,7 @@
 #define CHORD_TEXT_TABLES_H
 #include "../base/arena.h"
 #include "../base/mem.h"
+#include "charsmap.h"
 #include "pre.h"
 #include "vocab.h"
 
@@ -41,7 +42,11 @@ struct chord_vocab {
     int32_t first, last;          /* CHORD_ADD_SPECIAL puts them around a text; -1: none */
     bool add_bos, add_eos, add_space_prefix, strips_after_special;
     bool lowers, strips_accents;  /* WordPiece; the kind "whitespace" */
-    vocab_list by_text;           /* WordPiece: all tokens */
+    vocab_list by_text;           /* WordPiece: all tokens; Unigram: those that may spell a text */
+    vocab_list users;             /* Unigram: user-defined tokens */
+    chord_charsmap charsmap;      /* Unigram */
+    float *scores, unknown_score; /* Unigram */
+    bool joins_blanks;            /* Unigram: blanks in a row are one, those at the ends none */
     const chord_pre *pre;         /* BPE */
     uint8_t *texts;               /* token texts as in the file, back to back */
     uint32_t *offsets;            /* n_tokens + 1: token i is [offsets[i], offsets[i + 1]) of `texts` */
@@ -200,6 +205,12 @@ static inline uint32_t special_mark_at(const chord_tokenizer *t, uint32_t at)
 
 /* ---- kinds ------------------------------------------------------------------------------------- */
 
+/* Returns how many bytes a character has by its first byte, be it valid or not. */
+static inline uint32_t lead_bytes(uint8_t first)
+{
+    return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+
 /* Destination of a token's bytes. */
 typedef struct chord_bytes_out {
     char *dst;
@@ -240,7 +251,7 @@ struct chord_text_kind {
 };
 
 extern const chord_text_kind chord_text_spm, chord_text_bpe, chord_text_gemma4, chord_text_whitespace,
-    chord_text_wordpiece;
+    chord_text_wordpiece, chord_text_unigram;
 
 /* GPT-2's alphabet has a printable code point for every byte. Bytes 0x21..0x7E, 0xA1..0xAC and 0xAE..0xFF
  * are their own letters. The others are U+0100, U+0101, ... in order. */

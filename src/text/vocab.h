@@ -8,6 +8,7 @@
  *             and Gemma 4's, whose tokens are text
  * joints.c    where a text may be cut because no token reaches across
  * wordpiece.c a kind: BERT's words, and the longest tokens that spell them; fold.c: lower case, base letters
+ * unigram.c   a kind: the spelling with the best sum of scores; charsmap.c: its normaliser, from the file
  * sorted.c    ids sorted by text, and the tokens that begin a text
  * merge.h     the line of symbols and the heap of pairs that both kinds merge with
  * pre.c       the pattern engine; pre_words.h: macros to write patterns with; pre_tables.c: the patterns
@@ -33,7 +34,8 @@ enum {
     CHORD_VOCAB_BPE = 2,
     CHORD_VOCAB_WORDPIECE = 3,
     CHORD_VOCAB_GEMMA4 = 4,
-    CHORD_VOCAB_WHITESPACE = 5
+    CHORD_VOCAB_WHITESPACE = 5,
+    CHORD_VOCAB_UNIGRAM = 6
 };
 
 /* ggml's token types */
@@ -59,6 +61,8 @@ typedef struct chord_vocab_source {
     const uint8_t *merges;           /* n_merges records u64 length, "left right"; or NULL */
     int32_t n_merges;
     uint64_t merges_bytes;
+    const uint8_t *charsmap;         /* Unigram: tokenizer.ggml.precompiled_charsmap, or NULL */
+    uint64_t charsmap_bytes;
     /* ids from the metadata, -1 when absent: special.c applies llama.cpp's defaults */
     int32_t bos, eos, unk, sep, pad, eot, eom;
     int32_t fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep; /* the last three end a generation */

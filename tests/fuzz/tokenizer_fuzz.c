@@ -7,6 +7,7 @@
  *   3  a text stream with stop strings
  *   4  a text for a small WordPiece vocabulary
  *   5  a text for a small vocabulary of Gemma 4's kind
+ *   6  a text for a small Unigram vocabulary
  *
  * Checked, apart from crashes:
  *   scratch of chord_vocab_scratch() bytes is enough;
@@ -190,6 +191,35 @@ static chord_vocab *small_gemma4(void)
     return built(&base);
 }
 
+/* Its normaliser makes "x" of "ab" and nothing of "c". */
+static chord_vocab *small_unigram(void)
+{
+    static uint8_t charsmap[4 + 4 * 512 + 3];
+    uint32_t units[512], size = sizeof units;
+    begin(CHORD_VOCAB_UNIGRAM);
+    for (int i = 0; i < 512; i++) units[i] = 1u << 31;
+    units[0] = 1 << 10;                             /* children at 1 ^ c */
+    units[1 ^ 'a'] = ((1 ^ 'a') ^ 256) << 10 | 'a'; /* children at 256 ^ c */
+    units[256 ^ 'b'] = ((256 ^ 'b') ^ 2) << 10 | 1 << 8 | 'b';
+    units[2] = 1u << 31;                            /* the replacement at 0 */
+    units[1 ^ 'c'] = ((1 ^ 'c') ^ 4) << 10 | 1 << 8 | 'c';
+    units[4] = 1u << 31 | 1;
+    memcpy(charsmap, &size, 4);
+    memcpy(charsmap + 4, units, sizeof units);
+    charsmap[4 + sizeof units] = 'x';
+    base.charsmap = charsmap;
+    base.charsmap_bytes = sizeof charsmap;
+    base.unk = 0;
+    base.add_space_prefix = base.remove_extra_whitespaces = 1;
+    token("<unk>", CHORD_TYPE_UNKNOWN);
+    token("<s>", CHORD_TYPE_CONTROL);
+    token("<u>", CHORD_TYPE_USER);
+    for (int i = 0; i < 6; i++)
+        token(((const char *[]){ BLANK_LETTER, "x", BLANK_LETTER "x", "b", "bx", "a" })[i],
+              CHORD_TYPE_NORMAL);
+    return built(&base);
+}
+
 /* ---- text -------------------------------------------------------------------------------------- */
 
 static int is_utf8(const uint8_t *p, size_t n)
@@ -300,6 +330,12 @@ static void check_vocabulary(const uint8_t *p, size_t n)
     base.texts_bytes = p[11] % 3 == 2 ? left : left / 2 * (p[11] % 3);
     base.merges = records + base.texts_bytes;
     base.merges_bytes = left - base.texts_bytes;
+    base.add_space_prefix = p[14] % 3 - 1;
+    base.remove_extra_whitespaces = p[15] % 3 - 1;
+    if (p[14] & 128) { /* the merges' bytes are a normaliser, too */
+        base.charsmap = base.merges;
+        base.charsmap_bytes = base.merges_bytes;
+    }
     chord_vocab *v = built(&base);
     if (v) check_text(v, p, n < 512 ? n : 512, 0);
     free(v);
@@ -362,14 +398,15 @@ static void check_stream(const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static chord_vocab *spm, *bpe, *wordpiece, *gemma4;
+    static chord_vocab *spm, *bpe, *wordpiece, *gemma4, *unigram;
     if (!spm) {
         spm = small_vocabulary(0);
         bpe = small_vocabulary(1);
         wordpiece = small_wordpiece();
         gemma4 = small_gemma4();
+        unigram = small_unigram();
     }
-    check(spm && bpe && wordpiece && gemma4);
+    check(spm && bpe && wordpiece && gemma4 && unigram);
     if (n < 1) return 0;
     switch (data[0] % 8) {
     case 0: check_text(spm, data + 1, n - 1, 0); break;
@@ -377,6 +414,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     case 2: check_vocabulary(data + 1, n - 1); break;
     case 4: check_text(wordpiece, data + 1, n - 1, 0); break;
     case 5: check_text(gemma4, data + 1, n - 1, 0); break;
+    case 6: check_text(unigram, data + 1, n - 1, 0); break;
     default: check_stream(data + 1, n - 1);
     }
     return 0;
