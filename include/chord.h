@@ -50,7 +50,7 @@
 #define CHORD_VERSION_MAJOR 0
 #define CHORD_VERSION_MINOR 1
 #define CHORD_VERSION_PATCH 0
-#define CHORD_ABI_VERSION 3                 /* version of the structs below and of the exports */
+#define CHORD_ABI_VERSION 4                 /* version of the structs below and of the exports */
 #define CHORD_NO_LIMIT UINT64_MAX
 #define CHORD_PAGE_TOKENS 32                /* tokens per KV page */
 #define CHORD_BLOCK_ALIGN 64                /* alignment of every block given to the library */
@@ -66,7 +66,8 @@ enum { CHORD_KV_F32 = 0, CHORD_KV_F16 = 1, CHORD_KV_Q8_0 = 8 }; /* ggml's type i
 typedef struct chord_config {
     int32_t version, size;      /* CHORD_ABI_VERSION, sizeof(chord_config) */
     int32_t n_ctx;              /* context length, at most n_ctx_train; 0: n_ctx_train, at most 4096 */
-    int32_t n_batch;            /* maximum tokens in a batch; 0: 256, with paged layers mostly 512 */
+    /* maximum tokens in a batch; 0: 256, with paged layers mostly 512, of an encoder n_ctx */
+    int32_t n_batch;
     /* maximum output rows in a batch; 0: the number that fits in 4 MiB, minimum 1 */
     int32_t n_logits;
     int32_t kv_type;            /* CHORD_KV_* */
@@ -136,7 +137,9 @@ typedef struct chord_model_info {
     int32_t add_bos, add_eos;
     int32_t is_tied; /* 1: the output matrix is the embedding matrix */
     int32_t gguf_version, n_kv_pairs, n_tensors;
-    int32_t reserved;
+    int32_t is_encoder; /* 1: the model has embeddings and no logits */
+    int32_t pooling; /* CHORD_POOLING_*: the file's, or its kind's; -1: the model has no embeddings */
+    int32_t n_labels; /* outputs of CHORD_POOLING_RANK; 0: the model has no classifier */
     double n_params; /* elements of all tensors */
 } chord_model_info;
 
@@ -557,8 +560,38 @@ chord_session *chord_session_open(chord_model *m, void *block, size_t bytes);
  * still read the session's batch. */
 void chord_session_close(chord_session *s);
 
+/* ---- embeddings: a session of texts ----
+ *
+ *   chord_session_embed(s, pooling);
+ *   for (;;) {
+ *     while (...a text is left... && (st = chord_session_push(s, ids, n)) == CHORD_OK) ...take it...
+ *     while ((st = chord_session_step(s, budget)) == CHORD_NEED_MEMORY) ...give memory...
+ *     ...row i of chord_session_embedding(s, i) belongs to text i since the last step that was DONE...
+ *   }
+ *
+ * Weights are read once a batch, so many short texts cost little more than one. An embedding doesn't depend
+ * on the other texts of its batch. The numbers are llama.cpp's. */
+enum {
+    CHORD_POOLING_NONE = 0, /* a row for each token */
+    CHORD_POOLING_MEAN = 1,
+    CHORD_POOLING_CLS = 2, /* the first token */
+    CHORD_POOLING_LAST = 3,
+    CHORD_POOLING_RANK = 4 /* the classifier's outputs, n_labels (chord_model_info) */
+};
+/* Makes a session one of texts, or with pooling -1 one of tokens again. Each chord_session_push() is then a
+ * whole text, and a step that returns DONE has computed all texts pushed so far, and forgotten them. Such a
+ * session can't be forked, saved, sampled or handed to another executor. Errors: INVALID_ARGUMENT (the
+ * session isn't empty, an unknown pooling, the model has no embeddings or no classifier). */
+chord_status chord_session_embed(chord_session *s, int32_t pooling);
+/* Returns output row `row` of the last finished batch: n_embd floats, or with CHORD_POOLING_RANK n_labels.
+ * NULL if there is no such row. The row is valid until a session of the model starts its next batch. */
+const float *chord_session_embedding(const chord_session *s, int32_t row);
+
 /* Appends tokens, which the next step evaluates. Errors: CONTEXT_FULL, INVALID_ARGUMENT (an id out of
- * range, named; a batch under way). After an error nothing was appended. */
+ * range, named; a batch under way). After an error nothing was appended.
+ * In a session of texts: MORE (the batch has no room for this text: step, then push it again); CONTEXT_FULL
+ * (the text has more than n_batch tokens; a decoder takes up to n_ctx where only the last row counts).
+ * Without chord_session_embed() an encoder takes no tokens: UNSUPPORTED_ARCHITECTURE. */
 chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n);
 
 /* Appends `n` embeddings of n_embd floats (chord_model_info) in place of ids: an image, a soft prompt. The

@@ -2,7 +2,7 @@
  *
  * The bound. Let d be the larger of the two bodies' errors of one score, and D the width of a key:
  *   d <= |scale| (D + 2) eps sum|q||k|   (+ 5 eps cap for the soft cap's tanh, + eps |score| for its
- *                                         argument)
+ *                                         argument, + eps |score| for the sum with a bias)
  * The scalar and the vector p = e^(score - m) differ by 2 d from the score, 2 d from m, and 4 + 1 roundings
  * of exp. Every later page multiplies by another e^(m - m'). 32 sums per page add one rounding each in each
  * body. Therefore
@@ -51,6 +51,8 @@ static void add_page(magnitudes *m, const chord_attend *a, int32_t i)
             error += 0x1p-24 * (5 * (double)a->cap + magnitude(score[j]));
             score[j] = (double)a->cap * chord_real_tanh(score[j] / (double)a->cap);
         }
+        if (a->bias) score[j] += (double)a->bias[i][j];
+        error += 0x1p-24 * magnitude(score[j]);
         if (error > m->score_error) m->score_error = error;
         if (score[j] > top) top = score[j];
     }
@@ -114,10 +116,14 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
     new_state(&half, n_q, h.v_dim);
     int32_t const n_k = 32 * h.k_dim, n_v = 32 * h.v_stride;
     float *k = region((uint64_t)n_k * 4, 0), *v = region((uint64_t)n_v * 4, 0);
+    float *bias = region((uint64_t)n_q * 32 * 4, 4);
+    const float *biases[MAX_Q];
+    for (int32_t i = 0; i < n_q; i++) biases[i] = bias + 32 * i;
     uint16_t *k16 = region((uint64_t)n_k * 2, 0), *v16 = region((uint64_t)n_v * 2, 0);
     for (int32_t page = 0; page < n_pages; page++) {
         for (int32_t d = 0; d < n_k; d++) k[d] = chord_f16_f32(chord_f32_f16(random_gauss()));
         for (int32_t d = 0; d < n_v; d++) v[d] = chord_f16_f32(chord_f32_f16(random_gauss()));
+        for (int32_t i = 0; i < 32 * n_q; i++) bias[i] = random_gauss();
         make_mask(mask, n_q, page, n_pages, lo, hi);
         chord_attend a = { .k = k,
                            .v = v,
@@ -131,7 +137,8 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
                            .cap = kind == 2 ? 5.0f : 0,
                            .k_dim = h.k_dim,
                            .v_dim = h.v_dim,
-                           .v_stride = h.v_stride };
+                           .v_stride = h.v_stride,
+                           .bias = kind == 2 ? biases : NULL };
         fill_masked(k, h.k_dim, n_q, lo, hi, 0);
         fill_masked(v, h.v_stride, n_q, lo, hi, 0);
         scalar->attend(&a);
@@ -156,7 +163,7 @@ static void check_one(const chord_ops *ops, const chord_ops *scalar, shape h, in
             }
             chord_attend one = a;
             one.q = q + i, one.acc = alone.acc + i, one.ml = alone.ml + i, one.lo = lo + i, one.hi = hi + i,
-            one.n_q = 1;
+            one.n_q = 1, one.bias = a.bias ? biases + i : NULL;
             ops->attend(&one);
         }
     }
@@ -206,7 +213,7 @@ void check_attend(const chord_ops *ops, const chord_ops *scalar)
         *(where == 0 ? &k[8 * 7 + 3] : where == 1 ? &v[8 * 7 + 3] : &q[3]) = chord_bits_f32(0x7fc00000);
         const float *qs[1] = { q };
         int32_t const lo = 0, hi = 9;
-        chord_attend const a = { k, v, qs, s.acc, s.ml, &lo, &hi, 0.3f, 0, 1, 8, 8, 8, 0 };
+        chord_attend const a = { k, v, qs, s.acc, s.ml, &lo, &hi, 0.3f, 0, 1, 8, 8, 8, 0, NULL };
         ops->attend(&a);
         if (s.acc[0][3] == s.acc[0][3]) fail("acc[3] is %e", (double)s.acc[0][3]);
     }

@@ -244,7 +244,7 @@ void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, 
             for (int d = 0; d < 64; d++) x[d] = random_gauss(), acc[i][d] = 0;
             q[i] = x;
         }
-        w.attend = (chord_attend){ k, v, q, acc, ml, lo, hi, 0.125f, 0, 3, 64, 64, 64, 0 };
+        w.attend = (chord_attend){ k, v, q, acc, ml, lo, hi, 0.125f, 0, 3, 64, 64, 64, 0, NULL };
         w.ops = scalar;
         double const scalar_ns = fastest_ns(run_attend, &w);
         w.ops = ops;

@@ -29,7 +29,7 @@
     F(T, version) F(T, size) F(T, n_vocab) F(T, n_embd) F(T, n_layer) F(T, n_head) F(T, n_kv)       \
     F(T, head_dim) F(T, n_ff) F(T, n_ctx_train) F(T, file_type) F(T, bos) F(T, eos) F(T, unk)       \
     F(T, pad) F(T, add_bos) F(T, add_eos) F(T, is_tied) F(T, gguf_version) F(T, n_kv_pairs)         \
-    F(T, n_tensors) F(T, reserved) F(T, n_params)
+    F(T, n_tensors) F(T, is_encoder) F(T, pooling) F(T, n_labels) F(T, n_params)
 #define SESSION_STATE(F, T)                                                                         \
     F(T, version) F(T, size) F(T, n_past) F(T, n_tokens) F(T, n_rows) F(T, first_row) F(T, n_pages) \
     F(T, layer) F(T, wanted_bytes) F(T, work_done) F(T, last_step_work) F(T, batch_work)            \

@@ -21,6 +21,17 @@ export { ChordError } from './errors.js';
 export type { ChordErrorCode } from './errors.js';
 export type { Capabilities } from './client/capabilities.js';
 export type { DetokenizeCallOptions, LogitsCallOptions, TokenizeCallOptions } from './client/model.js';
+export type {
+  EmbedOptions,
+  EmbedProgress,
+  Embedding,
+  EmbeddingCreateParams,
+  EmbeddingsResponse,
+  RankedDocument,
+  RerankOptions,
+  TextInput,
+} from './client/embed-options.js';
+export type { Pooling } from './options.js';
 export type { RestoreOptions, SaveOptions, SaveToOptions } from './client/session.js';
 export type {
   CacheOptions,

@@ -75,6 +75,10 @@ export type SamplingName = (typeof samplingNames)[number];
 /** Whether a model may be paged. */
 export const pagings = ['auto', 'never'] as const;
 
+/** Poolings of embeddings; their places are the core's numbers, CHORD_POOLING_*. */
+export const poolings = ['none', 'mean', 'cls', 'last', 'rank'] as const;
+export type Pooling = (typeof poolings)[number];
+
 /** Names of backends. */
 export const backends = ['auto', 'cpu', 'webgpu'] as const;
 

@@ -3,6 +3,7 @@
  * chord.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
+#include "../base/host.h"
 
 /* ---- next, accept, drop --------------------------------------------------------------------------- */
 
@@ -41,10 +42,29 @@ static chord_status next_batch(chord_session *s)
     return CHORD_OK;
 }
 
+float *chord_pooled_row(const chord_session *s, int32_t row)
+{
+    const chord_plan *p = &s->model->plan;
+    int32_t const slot = s->sequence.pooling == CHORD_POOLING_RANK ? p->program.rank_slot
+                                                                   : p->program.pooled_slot;
+    return p->slots[slot] + row * chord_slot_stride(&p->program.slots[slot]);
+}
+
+static void softmax(float *x, int32_t n)
+{
+    double top = (double)x[0], sum = 0;
+    for (int32_t i = 1; i < n; i++) top = (double)x[i] > top ? (double)x[i] : top;
+    for (int32_t i = 0; i < n; i++) sum += chord_host_exp((double)x[i] - top);
+    for (int32_t i = 0; i < n; i++) x[i] = (float)(chord_host_exp((double)x[i] - top) / sum);
+}
+
 static void accept_batch(chord_session *s)
 {
     chord_sequence_accept_batch(&s->sequence);
     chord_batch_leave(s);
+    const chord_program *p = &s->model->plan.program;
+    if (s->sequence.is_texts && s->sequence.pooling == CHORD_POOLING_RANK && p->is_softmax)
+        for (int32_t i = 0; i < s->sequence.n_rows; i++) softmax(chord_pooled_row(s, i), p->n_labels);
     if (s->sequence.n_rows) s->model->shown = s;
 }
 
@@ -90,6 +110,8 @@ chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out)
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
     if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
+    if (s->sequence.is_texts)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "only chord_session_step() computes texts");
     CHORD_TRY(next_batch(s));
     /* The batch starts again, also if a step began it. NaN marks an output row that the executor doesn't
      * write. */

@@ -82,6 +82,9 @@ chord_status chord_model_get_info(const chord_model *m, chord_model_info *out)
         .gguf_version = (int32_t)m->gguf.version,
         .n_kv_pairs = (int32_t)m->gguf.n_kv,
         .n_tensors = m->plan.n_tensors,
+        .is_encoder = m->plan.program.is_encoder,
+        .pooling = m->plan.program.pooled_slot == CHORD_NONE ? -1 : m->plan.program.pooling,
+        .n_labels = m->plan.program.n_labels,
     };
     for (int32_t i = 0; i < m->plan.n_tensors; i++) {
         const int64_t *ne = m->plan.tensors[i].ne;

@@ -83,6 +83,7 @@ chord_status chord_session_save(chord_session *s, uint64_t at, void *dst, size_t
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
     if (!dst) return chord_fail(e, CHORD_INVALID_ARGUMENT, "dst is NULL");
+    if (s->sequence.is_texts) return chord_fail(e, CHORD_INVALID_ARGUMENT, "a session of texts has no save");
     s->sequence.is_elsewhere = s->model->plan.is_external;
     if (s->first_elsewhere < s->sequence.n_past && !s->sequence.is_elsewhere)
         return chord_fail(e, CHORD_INVALID_ARGUMENT,
@@ -98,6 +99,7 @@ chord_status chord_session_restore(chord_session *s, uint64_t at, const void *by
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
     if (!bytes) return chord_fail(e, CHORD_INVALID_ARGUMENT, "bytes is NULL");
+    if (s->sequence.is_texts) return chord_fail(e, CHORD_INVALID_ARGUMENT, "a session of texts has no save");
     s->sequence.is_elsewhere = s->model->plan.is_external;
     /* only the header's last byte needs the model */
     chord_save_model const model = at < sizeof(chord_save_header) ? save_model(s->model)

@@ -26,6 +26,7 @@ static chord_sequence_config sequence_config(const chord_model *m)
                                     .n_logits = p->n_logits,
                                     .n_vocab = p->n_vocab,
                                     .n_axes = axes_of(&p->program),
+                                    .is_causal = !p->program.is_encoder,
                                     .n_checkpoints = N_CHECKPOINTS,
                                     .n_classes = p->n_classes,
                                     .classes = p->classes,
@@ -77,12 +78,50 @@ void chord_session_close(chord_session *s)
     chord_sequence_clear(&s->sequence);
 }
 
+/* Returns OK if the session may take tokens to continue. */
+static chord_status may_generate(const chord_session *s, chord_error *e)
+{
+    if (s->sequence.is_texts)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "the session is one of texts, for embeddings");
+    if (!s->model->plan.program.is_encoder) return CHORD_OK;
+    return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE,
+                      "the model is an encoder: it makes embeddings of texts, and continues none");
+}
+
+chord_status chord_session_embed(chord_session *s, int32_t pooling)
+{
+    if (!s) return CHORD_INVALID_ARGUMENT;
+    chord_error *e = chord_error_begin(s->model);
+    const chord_program *p = &s->model->plan.program;
+    if (pooling < -1 || pooling > CHORD_POOLING_RANK)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "unknown pooling %d; -1 to %d are known", pooling,
+                          CHORD_POOLING_RANK);
+    if (s->sequence.n_tokens || s->sequence.has_batch || s->sequence.transfer.kind != CHORD_TRANSFER_NONE)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "a session of texts begins empty");
+    if (pooling >= 0 && p->pooled_slot == CHORD_NONE)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "this architecture has no embeddings here");
+    if (pooling == CHORD_POOLING_RANK && !p->n_labels)
+        return chord_fail(e, CHORD_INVALID_ARGUMENT, "the model has no classifier, so it can't rank");
+    chord_sequence_set_texts(&s->sequence, pooling >= 0, pooling);
+    if (s->model->shown == s) s->model->shown = NULL;
+    return CHORD_OK;
+}
+
+const float *chord_session_embedding(const chord_session *s, int32_t row)
+{
+    if (!s || s->model->shown != s || !s->sequence.is_texts || row < 0 || row >= s->sequence.n_rows)
+        return NULL;
+    return chord_pooled_row(s, row);
+}
+
 chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
     if (n < 0 || (n && !ids))
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "can't push %d ids%s", n, ids ? "" : " at NULL");
+    if (s->sequence.is_texts) return chord_sequence_push_text(&s->sequence, ids, n, e);
+    CHORD_TRY(may_generate(s, e));
     return chord_sequence_push(&s->sequence, ids, n, &s->model->error);
 }
 
@@ -98,6 +137,7 @@ chord_status chord_session_push_embeddings(chord_session *s, const float *rows, 
 {
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error_begin(s->model);
+    CHORD_TRY(may_generate(s, &s->model->error));
     CHORD_TRY(aligned(s, "rows", rows));
     CHORD_TRY(aligned(s, "positions", positions));
     chord_embeddings const in = {
@@ -142,7 +182,8 @@ void chord_session_cancel(chord_session *s)
 
 const float *chord_session_logits(const chord_session *s, int32_t row)
 {
-    if (!s || s->model->shown != s || row < 0 || row >= s->sequence.n_rows) return NULL;
+    if (!s || s->model->shown != s || s->sequence.is_texts || row < 0 || row >= s->sequence.n_rows)
+        return NULL;
     return chord_output_row(s->model, row);
 }
 

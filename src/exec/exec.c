@@ -50,7 +50,7 @@ static chord_status run_slice(chord_run *run, chord_error *e)
     if (!chord_pool_share(run->pool, run, at->unit, (int32_t)n, stage.unit_work))
         return chord_fail(e, CHORD_INTERNAL, "a pool thread claimed work and didn't finish it");
     if (*run->fault) return faulty(run, e);
-    if (run->profile) run->profile[at->op] += chord_host_now() - begin;
+    if (run->profile && at->op < run->plan->program.n_ops) run->profile[at->op] += chord_host_now() - begin;
     run->work += (uint64_t)n * stage.unit_work;
     at->unit += n;
     return CHORD_OK;
@@ -84,7 +84,9 @@ static chord_status get_weights(chord_run *run, chord_error *e)
 static chord_status walk(chord_run *run, chord_error *e)
 {
     const chord_program *p = &run->plan->program;
-    for (chord_cursor *at = &run->cursor; at->op < p->n_ops; at->op++, at->unit = 0) {
+    int32_t const end = chord_batch_end(run->batch, p);
+    for (chord_cursor *at = &run->cursor; at->op < end;
+         at->op = chord_batch_next(run->batch, p, at->op), at->unit = 0) {
         run->op = &p->ops[at->op];
         if (!at->unit) CHORD_TRY(get_weights(run, e));
         run->cut = chord_op_cut(run->plan, run->op, run->batch);
@@ -114,8 +116,9 @@ chord_status chord_exec_run(chord_run *run, chord_error *e)
 uint64_t chord_exec_work(const chord_plan *plan, const chord_batch *batch)
 {
     uint64_t work = 0;
-    for (int32_t i = 0; i < plan->program.n_ops; i++) {
-        const chord_op *op = &plan->program.ops[i];
+    const chord_program *p = &plan->program;
+    for (int32_t i = 0; i < chord_batch_end(batch, p); i = chord_batch_next(batch, p, i)) {
+        const chord_op *op = &p->ops[i];
         chord_cut const cut = chord_op_cut(plan, op, batch);
         for (int64_t u = 0; u < cut.n_units;) {
             chord_stage const s = chord_op_stage(op, &cut, u);

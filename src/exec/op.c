@@ -41,7 +41,7 @@ chord_stage chord_op_stage(const chord_op *op, const chord_cut *cut, int64_t uni
 void chord_exec_measure(chord_plan *plan)
 {
     chord_op_memory memory = { 0, 0 };
-    for (int32_t i = 0; i < plan->program.n_ops; i++) {
+    for (int32_t i = 0; i < plan->program.n_all; i++) {
         const chord_op *op = &plan->program.ops[i];
         const chord_op_cpu *cpu = chord_op_cpu_of(op->kind);
         if (!cpu || !cpu->measure) continue;

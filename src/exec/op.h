@@ -49,7 +49,7 @@ static inline int64_t chord_ceil_div(int64_t a, int64_t b) { return (a + b - 1) 
 /* Returns the op's number of rows: the batch's tokens or its output rows. */
 static inline int32_t chord_op_rows(const chord_op *op, const chord_batch *batch)
 {
-    return op->flags & CHORD_FLAG_OUTPUT ? batch->n_outputs : batch->n_tokens;
+    return op->flags & (CHORD_FLAG_OUTPUT | CHORD_FLAG_POOLED) ? batch->n_outputs : batch->n_tokens;
 }
 /* Cuts the op into one unit per row. `work` is its multiply-adds, or its elements if the op has no
  * multiply-adds. */

@@ -220,6 +220,8 @@ CHORD_INLINE void attend_queries(bool is_f16, int N, const chord_attend *a, int3
             attend_cap(capped, N, a->cap);
             CHORD_UNROLL(int i = 0; i < N; i++) s[i] = capped[i];
         }
+        if (a->bias)
+            CHORD_UNROLL(int i = 0; i < N; i++) s[i] = vf_add(s[i], vf_load(a->bias[first + i] + j));
         CHORD_UNROLL(int i = 0; i < N; i++) {
             s[i] = vi_as_f(vi_pick(mask, vf_bits(s[i]), vf_bits(vf_all(-0x1.fffffep127f))));
             vf_store(&p[i][j], s[i]);

@@ -324,14 +324,18 @@ static float kv_at(const chord_attend *a, const void *rows, int32_t stride, int3
     return a->is_f16 ? chord_f16_f32(((const uint16_t *)rows)[at]) : ((const float *)rows)[at];
 }
 
-static void attend_one(const chord_attend *a, const float *q, float *acc, float *ml, int32_t lo, int32_t hi)
+static void attend_one(const chord_attend *a, int32_t i)
 {
+    const float *q = a->q[i], *bias = a->bias ? a->bias[i] : NULL;
+    float *acc = a->acc[i], *ml = a->ml[i];
+    int32_t const lo = a->lo[i], hi = a->hi[i];
     float score[32], top = ml[0];
     for (int32_t j = lo; j < hi; j++) {
         float dot = 0;
         for (int32_t d = 0; d < a->k_dim; d++) dot += q[d] * kv_at(a, a->k, a->k_dim, j, d);
         score[j] = dot * a->scale;
         if (a->cap > 0) score[j] = a->cap * (float)chord_real_tanh((double)(score[j] / a->cap));
+        if (bias) score[j] += bias[j];
         if (score[j] > top) top = score[j];
     }
     float const keep = (float)chord_real_exp((double)(ml[0] - top));
@@ -348,7 +352,7 @@ static void attend_one(const chord_attend *a, const float *q, float *acc, float 
 void chord_attend__scalar(const chord_attend *a)
 {
     for (int32_t i = 0; i < a->n_q; i++)
-        if (a->lo[i] < a->hi[i]) attend_one(a, a->q[i], a->acc[i], a->ml[i], a->lo[i], a->hi[i]);
+        if (a->lo[i] < a->hi[i]) attend_one(a, i);
 }
 
 void chord_attend_join__scalar(float *acc, float *ml, const float *acc_2, const float *ml_2, int32_t v_dim)

@@ -86,7 +86,8 @@ typedef void chord_kv_q8_store_fn(void *dst, const float *x, int32_t n);
 typedef void chord_kv_q8_load_fn(float *dst, const void *x, int32_t n);
 
 /* Attention of n_q queries that share one KV head over one KV page, with online softmax. For query i:
- *   score[j] = scale * dot(q, k[j]) for j = lo[i] .. hi[i] - 1, then cap * tanh(score[j] / cap) if cap > 0
+ *   score[j] = scale * dot(q, k[j]) for j = lo[i] .. hi[i] - 1, then cap * tanh(score[j] / cap) if cap > 0,
+ *   then score[j] + bias[i][j] if there is a bias
  *   m' = max(m, max score); p[j] = e^(score[j] - m')
  *   l = l * e^(m - m') + sum p[j]; acc = acc * e^(m - m') + sum p[j] v[j]
  * Slots outside [lo[i], hi[i]) are masked. If lo[i] >= hi[i], query i doesn't change. k and v hold 32
@@ -103,6 +104,7 @@ typedef struct chord_attend {
     int32_t n_q, k_dim, v_dim;
     int32_t v_stride; /* elements from one row of v to the next; the first v_dim of a row are values */
     int32_t is_f16; /* 1: k and v are f16, else floats */
+    const float *const *bias; /* NULL, or n_q pointers to 32 floats, of which the unmasked ones are finite */
 } chord_attend;
 typedef void chord_attend_fn(const chord_attend *a);
 /* Joins two partial results of one query, each computed from the start state, into the first:

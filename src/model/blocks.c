@@ -198,21 +198,49 @@ void chord_emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, 
 chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t window, float scale)
 {
     const chord_hparams *h = b->hparams;
+    chord_attention a = { .rope = rope,
+                          .cache = CHORD_NONE,
+                          .n_head = h->n_head,
+                          .n_kv = h->n_kv,
+                          .head_dim = h->head_dim,
+                          .scale = scale,
+                          .window = window };
+    if (b->encoded != CHORD_NONE) return a;
     chord_cache_spec const spec = { .kind = window ? CHORD_CACHE_WINDOW : CHORD_CACHE_PAGED,
                                     .window = window,
                                     .n_kv = h->n_kv,
                                     .k_dim = h->head_dim,
                                     .v_dim = h->head_dim };
-    return (chord_attention){ .rope = rope,
-                              .cache = chord_cache_new(b, spec),
-                              .n_head = h->n_head,
-                              .n_kv = h->n_kv,
-                              .head_dim = h->head_dim,
-                              .scale = scale };
+    a.cache = chord_cache_new(b, spec);
+    return a;
+}
+
+chord_op *chord_emit_encode(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_ENCODE, layer);
+    op->in[0] = s->q;
+    op->in[1] = s->k;
+    op->in[2] = s->v;
+    op->out[0] = s->attn;
+    op->encode = (chord_op_encode){
+        .n_head = a->n_head, .n_kv = a->n_kv, .head_dim = a->head_dim, .window = a->window, .scale = a->scale
+    };
+    return op;
+}
+
+void chord_emit_add_row(chord_builder *b, int32_t x, const char *table, int64_t n_rows, int32_t row)
+{
+    int32_t const n_embd = b->hparams->n_embd;
+    int32_t const weight = chord_bind(b, table, 0, n_embd, n_rows, CHORD_WIDE);
+    chord_op *op = chord_emit(b, CHORD_OP_ADD_ROW, CHORD_NONE);
+    op->weight[0] = weight;
+    op->out[0] = x;
+    op->add_row = (chord_op_add_row){ .width = n_embd, .row = row };
 }
 
 chord_op *chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)
 {
+    if (b->encoded != CHORD_NONE) return chord_emit_encode(b, layer, s, a);
     if (!a->is_shared) {
         chord_op *store = chord_emit(b, CHORD_OP_KV_STORE, layer);
         store->cache = a->cache;
@@ -290,13 +318,13 @@ void chord_emit_fused_glu(chord_builder *b, int32_t layer, const chord_slots *s,
     const chord_hparams *h = b->hparams;
     int32_t const n_ff = h->n_ff;
     int32_t const up = chord_bind(b, "blk.%d.ffn_up.weight", layer, h->n_embd, 2 * (int64_t)n_ff, 0);
+    int32_t const bias = chord_bind(b, "blk.%d.ffn_up.bias", layer, 2 * (int64_t)n_ff, 0, CHORD_OPTIONAL);
     if (n_ff % 4)
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
                          "a fused matrix whose parts aren't multiples of 4 rows isn't supported:",
                          "ffn_up.weight", 13);
     emit_gated(b, layer, s, activation,
-               (chord_matrix[]){ { up, CHORD_NONE, s->gate, n_ff, 0 },
-                                 { up, CHORD_NONE, s->up, n_ff, n_ff } });
+               (chord_matrix[]){ { up, bias, s->gate, n_ff, 0 }, { up, bias, s->up, n_ff, n_ff } });
 }
 
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out)

@@ -240,6 +240,24 @@ int chord_read_is(chord_builder *b, const char *suffix, const char *text)
     return kv->data_bytes == n_text && chord_equal(chord_gguf_at(b->gguf, kv->data), text, n_text);
 }
 
+int64_t chord_read_count(chord_builder *b, const char *suffix, int64_t fallback, int64_t most)
+{
+    char name[NAME_CAP];
+    size_t const n = key_name(b, suffix, name);
+    const chord_gguf_kv *kv = chord_gguf_find(b->gguf, name, n);
+    if (!kv || !kv->is_array) return fallback;
+    if (kv->count >= 1 && kv->count <= (uint64_t)most) return (int64_t)kv->count;
+    if (b->status == CHORD_OK)
+        b->status = chord_fail(b->error, CHORD_INVALID_GGUF, "the key %q has %u values, outside 1 to %u",
+                               name, n, kv->count, (uint64_t)most);
+    return 1;
+}
+
+int chord_arch_is(const chord_builder *b, const char *name)
+{
+    return chord_strlen(name) == b->n_arch && chord_equal(b->arch, name, b->n_arch);
+}
+
 /* Maximum width: the product of two widths fits int64, the number of floats in a row fits int32. */
 #define MOST_WIDTH (1 << 20)
 
@@ -388,6 +406,13 @@ int chord_has(const chord_builder *b, const char *format, int32_t layer)
 {
     char name[NAME_CAP];
     return find_tensor(b, name, tensor_name(format, layer, name)) != CHORD_NONE;
+}
+
+int64_t chord_rows_of(const chord_builder *b, const char *format, int32_t layer)
+{
+    char name[NAME_CAP];
+    int32_t const i = find_tensor(b, name, tensor_name(format, layer, name));
+    return i == CHORD_NONE ? 0 : b->plan->tensors[i].n_rows;
 }
 
 void chord_skip(chord_builder *b, const char *format, int32_t layer, const char *reason)

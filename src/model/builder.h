@@ -24,6 +24,7 @@ typedef struct chord_builder {
     const struct chord_family *family; /* the architecture's row of families.def; NULL: it has a file */
     const char *arch;          /* general.architecture */
     size_t n_arch;
+    int32_t encoded; /* of an encoder: the slot that the last layer wrote; CHORD_NONE: a decoder */
     int32_t max_ops, max_caches; /* capacity of plan->program.ops and .caches */
     int32_t is_by_layer; /* n_head, n_kv and n_ff may differ from layer to layer (chord_read_layer()) */
 } chord_builder;
@@ -80,6 +81,10 @@ int64_t chord_read_whole(const chord_gguf *g, const char *key, int64_t fallback)
 /* Returns whether the string value equals `text`. An absent key equals "". */
 int chord_read_is(chord_builder *b, const char *suffix, const char *text);
 
+/* Returns how many values an array has, 1 to `most`; `fallback` when there is no array under the key. */
+int64_t chord_read_count(chord_builder *b, const char *suffix, int64_t fallback, int64_t most);
+int chord_arch_is(const chord_builder *b, const char *name);
+
 /* Reads block_count, embedding_length, head counts and sizes, feed_forward_length, context_length and the
  * number of tokens into b->hparams, and checks each against its bounds. With is_by_layer, n_head, n_kv and
  * n_ff are the largest of all layers, for the widths of slots. */
@@ -105,6 +110,8 @@ int32_t chord_bind(chord_builder *b, const char *name, int32_t layer, int64_t n_
                    int32_t flags);
 /* Returns whether the file has the tensor. */
 int chord_has(const chord_builder *b, const char *name, int32_t layer);
+/* Returns the tensor's rows; 0: the file lacks it. */
+int64_t chord_rows_of(const chord_builder *b, const char *name, int32_t layer);
 /* Binds the tensor `stem` + `suffix`, such as "blk.%d.attn_q" and ".bias". */
 int32_t chord_bind_part(chord_builder *b, int32_t layer, const char *stem, const char *suffix, int64_t n_cols,
                         int64_t n_rows, int32_t flags);
@@ -170,10 +177,11 @@ void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s);
 void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t n_head, const char *weight);
 /* Rotates q and k, stores k and v, attends: q, k, v -> attn. */
 typedef struct chord_attention {
-    int32_t rope, cache;       /* indices; rope CHORD_NONE: positions aren't encoded in this layer */
-    int32_t is_shared;         /* 1: another layer stored the keys and values; slots k and v aren't read */
+    int32_t rope, cache; /* indices; rope CHORD_NONE: positions aren't encoded in this layer */
+    int32_t is_shared; /* 1: another layer stored the keys and values; slots k and v aren't read */
     int32_t n_head, n_kv, head_dim;
-    float scale, softcap;      /* softcap 0: none */
+    float scale, softcap; /* softcap 0: none */
+    int32_t window; /* of an encoder */
 } chord_attention;
 /* Attention with the model's heads over a new cache. A query sees all keys up to its own position, or the
  * last `window` of them (0: no window). */
@@ -188,6 +196,13 @@ void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32
 void chord_emit_fused_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
 /* gate = act(gate) * up. */
 void chord_emit_act(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
+/* An encoder's attention, q, k, v -> attn: rows see each other in both directions, at most window / 2 apart
+ * (0: any distance). RoPE first, if `rope` isn't CHORD_NONE. */
+chord_op *chord_emit_encode(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a);
+/* x += row `row` of a table with n_rows rows; row CHORD_NONE: that of the position. */
+void chord_emit_add_row(chord_builder *b, int32_t x, const char *table, int64_t n_rows, int32_t row);
+/* Ends every program, after the builder: pooling, and the classifier if the file has one (embeddings.c). */
+void chord_emit_embeddings(chord_builder *b);
 /* out += in, n_embd wide. */
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out);
 /* out *= factor, `width` wide; nothing for a factor of 1. Returns the record, or NULL. */
@@ -265,6 +280,9 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_NEXTN (1ull << 50) /* the last nextn_predict_layers blocks predict further tokens; skipped */
 #define CHORD_WINDOW_4096 (1ull << 51) /* any window is one of 4096 tokens, as llama.cpp has it */
 #define CHORD_GLOBAL_FIRST (1ull << 52) /* layer i is local if i % period > 0 */
+#define CHORD_ENCODER (1ull << 56) /* rows see each other in both directions; no logits */
+#define CHORD_EMBED_NORM (1ull << 57) /* token_embd_norm after the embeddings */
+#define CHORD_ACTIVATION_KEY (1ull << 59) /* hidden_activation may name SiLU */
 typedef struct chord_family {
     uint64_t flags;
     int32_t activation; /* CHORD_ACTIVATION_* of the feed-forward */

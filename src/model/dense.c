@@ -8,6 +8,7 @@ typedef struct dense {
     const chord_family *f;
     uint64_t flags;               /* the family's, or with what the file decides */
     int32_t norm;                 /* CHORD_NORM_* */
+    int32_t activation;           /* of the feed-forward */
     chord_slots s;
     int32_t rope, rope_local;     /* indices; rope_local is for layers with a window */
     int32_t window, period;       /* window 0: none */
@@ -140,6 +141,16 @@ static void read(chord_builder *b, dense *d)
         d->flags |= CHORD_PARALLEL;
     read_windows(b, d);
     read_scales(b, d);
+    if (d->flags & CHORD_ACTIVATION_KEY &&
+        (chord_read_is(b, "hidden_activation", "silu") || chord_read_is(b, "hidden_activation", "swiglu")))
+        d->activation = CHORD_ACTIVATION_SILU;
+    if (d->flags & CHORD_ENCODER) return;
+    if (chord_read_int(b, "attention.causal", 1, 0, 1)) return;
+    if (d->window || d->softcap > 0)
+        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
+                         "an encoder with windows or soft-caps isn't supported: attention.causal of", b->arch,
+                         b->n_arch);
+    d->flags |= CHORD_ENCODER;
 }
 
 /* ---- the layer ---------------------------------------------------------------------------------------- */
@@ -193,6 +204,12 @@ static void emit_temperature(chord_builder *b, const dense *d, int32_t layer, co
                                           .factor = d->temperature };
 }
 
+/* ModernBERT's first layer has no norm: the embeddings are normed. */
+static int has_attn_norm(const chord_builder *b, const dense *d, int32_t layer)
+{
+    return !(d->flags & CHORD_EMBED_NORM) || chord_has(b, "blk.%d.attn_norm.weight", layer);
+}
+
 /* x (or its norm) -> slot attn */
 static void emit_attention(chord_builder *b, const dense *d, int32_t layer)
 {
@@ -201,7 +218,7 @@ static void emit_attention(chord_builder *b, const dense *d, int32_t layer)
     if ((d->flags & CHORD_LOCAL_ROPE && d->window && !local) || (d->flags & CHORD_NOPE_4 && layer % 4 == 3))
         rope = CHORD_NONE;
     chord_slots s = d->s;
-    if (d->flags & CHORD_NO_PRE_NORM) s.h = s.x;
+    if (d->flags & CHORD_NO_PRE_NORM || !has_attn_norm(b, d, layer)) s.h = s.x;
     chord_emit_qkv(b, layer, &s);
     emit_matrix_scale(b, d, layer, "blk.%d.attn_q", s.q, b->hparams->n_head * b->hparams->head_dim);
     emit_matrix_scale(b, d, layer, "blk.%d.attn_k", s.k, b->hparams->n_kv * b->hparams->head_dim);
@@ -258,15 +275,15 @@ static void emit_feed_forward(chord_builder *b, const dense *d, int32_t layer)
         }
         chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
         op->out[0] = s.gate;
-        op->activate = (chord_op_activate){ .width = h->n_ff, .activation = d->f->activation };
+        op->activate = (chord_op_activate){ .width = h->n_ff, .activation = d->activation };
     } else if (d->flags & CHORD_SUB_NORM) {
         chord_emit_linear(b, layer, "blk.%d.ffn_gate", s.h, h->n_embd, s.gate, h->n_ff, 0);
         emit_matrix_scale(b, d, layer, "blk.%d.ffn_gate", s.gate, h->n_ff);
         chord_emit_linear(b, layer, "blk.%d.ffn_up", s.h, h->n_embd, s.up, h->n_ff, 0);
         emit_matrix_scale(b, d, layer, "blk.%d.ffn_up", s.up, h->n_ff);
-        chord_emit_act(b, layer, &s, d->f->activation);
-    } else if (d->flags & CHORD_FUSED_GATE) chord_emit_fused_glu(b, layer, &s, d->f->activation);
-    else chord_emit_glu(b, layer, &s, d->f->activation);
+        chord_emit_act(b, layer, &s, d->activation);
+    } else if (d->flags & CHORD_FUSED_GATE) chord_emit_fused_glu(b, layer, &s, d->activation);
+    else chord_emit_glu(b, layer, &s, d->activation);
     if (d->flags & CHORD_SUB_NORM)
         chord_emit_norm_of(b, layer, CHORD_NORM_RMS, h->n_ff, s.gate, s.gate, "blk.%d.ffn_sub_norm");
 }
@@ -314,7 +331,8 @@ static void emit_layer(chord_builder *b, const dense *d, int32_t layer)
                                                                 : "blk.%d.ffn_norm";
     chord_emit(b, CHORD_OP_ACQUIRE, layer);
     if (is_mixture(d, layer) && d->flags & CHORD_MIX_EARLY) chord_emit_router(b, layer, &d->mix, d->s.x);
-    if (has_pre_norm) emit_norm(b, d, layer, d->s.h, has_norm_2 ? "blk.%d.attn_norm_2" : "blk.%d.attn_norm");
+    if (has_pre_norm && has_attn_norm(b, d, layer))
+        emit_norm(b, d, layer, d->s.h, has_norm_2 ? "blk.%d.attn_norm_2" : "blk.%d.attn_norm");
     emit_attention(b, d, layer);
     if (is_parallel) {
         if (has_norm_2) emit_norm(b, d, layer, d->s.h, "blk.%d.attn_norm");
@@ -364,6 +382,11 @@ static float embedding_scale(chord_builder *b, const dense *d)
 static void emit_output(chord_builder *b, const dense *d)
 {
     int32_t const n_vocab = b->hparams->n_vocab, logits = d->s.logits;
+    if (d->flags & CHORD_ENCODER) {
+        emit_norm(b, d, CHORD_NONE, d->s.x, "output_norm");
+        chord_skip(b, "output.weight", 0, "an encoder has no logits");
+        return;
+    }
     chord_emit_norm_of(b, CHORD_NONE, d->norm, b->hparams->n_embd, d->s.x, d->s.last, "output_norm")->flags =
         CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
     chord_emit_logits(b, &d->s);
@@ -386,14 +409,18 @@ static void emit_output(chord_builder *b, const dense *d)
 
 void chord_build_dense(chord_builder *b)
 {
-    dense d = { .f = b->family, .flags = b->family->flags, .residual_scale = 1 };
+    dense d = {
+        .f = b->family, .flags = b->family->flags, .activation = b->family->activation, .residual_scale = 1
+    };
     if (d.flags & CHORD_LAYER_NORM) d.norm = CHORD_NORM_LAYER;
     if (d.flags & CHORD_BARE_NORM) d.norm = CHORD_NORM_BARE;
     read(b, &d);
     if (d.flags & CHORD_MIXTURE) d.mix = chord_mixture_read(b, d.flags, d.f->activation);
     d.s = chord_slots_new(b);
+    if (d.flags & CHORD_ENCODER) b->encoded = d.s.x;
     read_ropes(b, &d);
     chord_emit_embed(b, d.s.x, embedding_scale(b, &d));
+    if (d.flags & CHORD_EMBED_NORM) emit_norm(b, &d, CHORD_NONE, d.s.x, "token_embd_norm");
     emit_layers(b, &d);
     emit_output(b, &d);
 }

@@ -12,7 +12,7 @@ static void find_layers(chord_plan *plan)
     enum { UNSEEN = -2 };
     for (int32_t i = 0; i < plan->n_tensors; i++) plan->tensors[i].layer = UNSEEN;
     int32_t layer = CHORD_NONE;
-    for (int32_t i = 0; i < plan->program.n_ops; i++) {
+    for (int32_t i = 0; i < plan->program.n_all; i++) {
         const chord_op *op = &plan->program.ops[i];
         if (op->kind == CHORD_OP_ACQUIRE) layer = op->layer;
         if (op->kind == CHORD_OP_RELEASE) layer = CHORD_NONE;

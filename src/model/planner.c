@@ -134,6 +134,7 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
                         .error = e,
                         .status = CHORD_OK,
                         .family = arch->family,
+                        .encoded = CHORD_NONE,
                         .arch = name,
                         .n_arch = (size_t)kv->data_bytes };
     int32_t const n_layer = chord_read_int(&b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
@@ -150,6 +151,7 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
     if (!plan->program.ops) return CHORD_NEED_MEMORY;
 
     arch->build(&b);
+    chord_emit_embeddings(&b);
     CHORD_TRY(b.status);
     for (int32_t i = 0; i < plan->n_tensors; i++) {
         const chord_tensor *t = &plan->tensors[i];
@@ -158,7 +160,7 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
                               (size_t)t->n_name, b.arch, b.n_arch);
     }
     tables->used = mark; /* frees the records that the builder didn't use */
-    (void)chord_arena_take(tables, (uint64_t)plan->program.n_ops * sizeof(chord_op), 16);
+    (void)chord_arena_take(tables, (uint64_t)plan->program.n_all * sizeof(chord_op), 16);
     return CHORD_OK;
 }
 
@@ -276,7 +278,12 @@ chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const c
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "a context of %d tokens; the maximum is %d", plan->n_ctx,
                           1 << 24);
     CHORD_TRY(chord_plan_paging(plan, c, tables));
-    plan->n_batch = clamp(c->n_batch ? c->n_batch : default_batch(plan, c), 1, clamp(plan->n_ctx, 1, 4096));
+    /* A batch holds a whole text, unless it's pooled by the last row of a decoder. */
+    int32_t const pooling = plan->program.pooling;
+    int const is_whole = plan->program.is_encoder || pooling == CHORD_POOLING_MEAN ||
+                         pooling == CHORD_POOLING_CLS;
+    int32_t const usual = is_whole ? plan->n_ctx : default_batch(plan, c);
+    plan->n_batch = clamp(c->n_batch ? c->n_batch : usual, 1, clamp(plan->n_ctx, 1, 4096));
     int32_t const fits = clamp((int32_t)(LOGITS_BYTES / 4 / (uint32_t)h->n_vocab), 1, plan->n_batch);
     plan->n_logits = clamp(c->n_logits ? c->n_logits : fits, 1, plan->n_batch);
     plan->n_threads = clamp(c->n_threads, 1, 64);
@@ -286,13 +293,14 @@ chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const c
 
 /* ---- memory --------------------------------------------------------------------------------------- */
 
-/* conflict[s]: the slots that hold a value at the same time as slot s. A slot is live from its write to its
- * last read before the next full write. */
-static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_SLOTS])
+/* Adds to conflict[s] the slots that hold a value at the same time as slot s, if ops [0, body) and then
+ * [first, end) run and leave the slots `live`. A slot is live from its write to its last read before the
+ * next full write. */
+static void add_conflicts(const chord_program *p, int32_t body, int32_t first, int32_t end, uint32_t live,
+                          uint32_t conflict[CHORD_MAX_SLOTS])
 {
-    for (int32_t s = 0; s < p->n_slots; s++) conflict[s] = 0;
-    uint32_t live = 1u << p->output_slot;
-    for (int32_t i = p->n_ops; i-- > 0;) {
+    for (int32_t i = end; i-- > 0;) {
+        if (i < first && i >= body) continue;
         const chord_op *op = &p->ops[i];
         uint32_t reads = 0, writes = 0;
         for (int k = 0; k < 3; k++)
@@ -306,6 +314,15 @@ static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_S
         if (!in_place) live &= ~writes;
         live |= reads | (in_place ? writes : 0);
     }
+}
+
+static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_SLOTS])
+{
+    for (int32_t s = 0; s < p->n_slots; s++) conflict[s] = 0;
+    add_conflicts(p, p->n_ops, p->n_ops, p->n_ops, 1u << p->output_slot, conflict);
+    if (p->pooled_slot == CHORD_NONE) return;
+    add_conflicts(p, p->n_body, p->n_ops, p->n_pooled, 1u << p->pooled_slot, conflict);
+    if (p->n_labels) add_conflicts(p, p->n_body, p->n_ops, p->n_all, 1u << p->rank_slot, conflict);
 }
 
 /* Returns whether the slot has memory. Outside the library's executor, only output rows are handed over. */

@@ -18,6 +18,10 @@ typedef struct chord_batch_run {
     uint8_t *const *pages[CHORD_MAX_CLASSES];
 } chord_batch_run;
 
+#define CHORD_MAX_RUNS 256
+
+/* Texts, for embeddings: each run is a whole text, from position 0 on. `is_texts` says so. The output rows
+ * are one of each run, or with CHORD_POOLING_NONE one of each token, and `rows` isn't used. */
 typedef struct chord_batch {
     int32_t n_tokens;             /* rows of all runs */
     int32_t n_runs;
@@ -28,6 +32,7 @@ typedef struct chord_batch {
     const int32_t *positions; /* [n_tokens][n_axes], for ANGLES only; NULL: consecutive from first_pos */
     int32_t n_outputs;
     const int32_t *rows; /* n_outputs rows, ascending */
+    int32_t is_texts, pooling;
 } chord_batch;
 
 /* Returns the run that contains `row`. */
@@ -38,9 +43,19 @@ static inline const chord_batch_run *chord_batch_run_of(const chord_batch *b, in
     return &b->runs[i];
 }
 
+/* Returns the op behind the last op of the batch, and the op that follows `op`. */
+static inline int32_t chord_batch_end(const chord_batch *b, const chord_program *p)
+{
+    return !b->is_texts ? p->n_ops : b->pooling == 4 /* CHORD_POOLING_RANK */ ? p->n_all : p->n_pooled;
+}
+static inline int32_t chord_batch_next(const chord_batch *b, const chord_program *p, int32_t op)
+{
+    return b->is_texts && op + 1 == p->n_body ? p->n_ops : op + 1;
+}
+
 /* Where the next step continues in the batch. */
 typedef struct chord_cursor {
-    int32_t op; /* n_ops: the batch is complete */
+    int32_t op; /* chord_batch_end(): the batch is complete */
     int32_t reserved;
     int64_t unit;
 } chord_cursor;

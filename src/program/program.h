@@ -30,8 +30,14 @@ enum { CHORD_TRAIT_IN_PLACE = 1, CHORD_TRAIT_READS_CACHE = 2, CHORD_TRAIT_WRITES
 
 /* Flags of a record. OUTPUT: t runs over the output rows. ADD: a MATMUL adds to out. GATHER: a norm reads
  * the batch's rows that have an output row. FINE: if a MATMUL quantises its activations, it quantises them
- * to 16 bits. */
-enum { CHORD_FLAG_ADD = 1, CHORD_FLAG_GATHER = 2, CHORD_FLAG_OUTPUT = 4, CHORD_FLAG_FINE = 8 };
+ * to 16 bits. POOLED: t runs over the output rows of a batch of texts, of which there may be n_batch. */
+enum {
+    CHORD_FLAG_ADD = 1,
+    CHORD_FLAG_GATHER = 2,
+    CHORD_FLAG_OUTPUT = 4,
+    CHORD_FLAG_FINE = 8,
+    CHORD_FLAG_POOLED = 16
+};
 enum {
     CHORD_ACTIVATION_SILU = 1,
     CHORD_ACTIVATION_GELU = 2, /* the form with tanh */
@@ -132,9 +138,18 @@ typedef struct chord_cache_spec {
     int32_t n_state; /* STATE: its floats */
 } chord_cache_spec;
 
+/* Ops [0, n_ops) compute logits. For embeddings, ops [0, n_body) are followed by [n_ops, n_pooled), and by
+ * [n_pooled, n_all) if the pooling is RANK. An encoder has no logits: n_body is n_ops. */
 typedef struct chord_program {
     int32_t version;
     int32_t n_ops, n_slots, n_ropes, n_caches;
+    int32_t n_body, n_pooled, n_all;
+    int32_t is_encoder;
+    int32_t pooling; /* CHORD_POOLING_* that the file names, or the default */
+    int32_t n_labels; /* outputs of the classifier of RANK; 0: there is none */
+    int32_t is_softmax; /* 1: the outputs of RANK are the softmax of the classifier's */
+    int32_t pooled_slot,
+        rank_slot; /* slots that hold embeddings, CHORD_NONE: the model has none; and labels */
     chord_op *ops;
     chord_cache_spec *caches;
     chord_slot slots[CHORD_MAX_SLOTS];

@@ -5,6 +5,14 @@
 #include "../base/arena.h"
 #include "../base/mem.h"
 
+/* States are as many as a sequence of tokens has, so a model with states takes its texts one by one. */
+static int32_t most_texts(const chord_sequence_config *c)
+{
+    for (int32_t i = 0; i < c->n_classes; i++)
+        if (c->classes[i].kind == CHORD_CACHE_STATE) return 1;
+    return c->n_batch < CHORD_MAX_RUNS ? c->n_batch : CHORD_MAX_RUNS;
+}
+
 static void place_arrays(chord_sequence *q, chord_arena *a)
 {
     const chord_sequence_config *c = &q->config;
@@ -14,6 +22,7 @@ static void place_arrays(chord_sequence *q, chord_arena *a)
     q->rows = chord_arena_take(a, (uint64_t)c->n_batch * sizeof *q->rows, CHORD_BLOCK_ALIGN);
     q->batch_embeddings = chord_arena_take(a, (uint64_t)c->n_batch * sizeof *q->batch_embeddings,
                                            CHORD_BLOCK_ALIGN);
+    q->texts = chord_arena_take(a, (uint64_t)most_texts(c) * sizeof *q->texts, CHORD_BLOCK_ALIGN);
     for (int32_t i = 0; i < c->n_classes; i++) {
         uint64_t const n = c->classes[i].kind == CHORD_CACHE_STATE ? 2 + CHORD_MAX_AHEAD
                                                                    : (uint64_t)chord_pages_for(c->n_ctx);
@@ -46,6 +55,7 @@ void chord_sequence_clear(chord_sequence *q)
     q->has_batch = q->n_past = q->n_tokens = q->n_rows = q->first_row = 0;
     q->embeddings = NULL;
     q->has_positions = q->next_position = 0;
+    q->n_texts = q->n_text_pages = 0;
 }
 
 /* ---- push -------------------------------------------------------------------------------------------- */
@@ -73,15 +83,53 @@ static void place_token(chord_sequence *q, int32_t id)
     q->n_tokens++;
 }
 
-chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e)
+static chord_status are_ids(const chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e)
 {
-    CHORD_TRY(may_push(q, ids, n, e));
     for (int32_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= q->config.n_vocab)
             return chord_fail(e, CHORD_INVALID_ARGUMENT,
                               "token %d of the %d pushed is %d, the vocabulary has %d tokens", i, n, ids[i],
                               q->config.n_vocab);
+    return CHORD_OK;
+}
+
+chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e)
+{
+    CHORD_TRY(may_push(q, ids, n, e));
+    CHORD_TRY(are_ids(q, ids, n, e));
     for (int32_t i = 0; i < n; i++) place_token(q, ids[i]);
+    return CHORD_OK;
+}
+
+void chord_sequence_set_texts(chord_sequence *q, int32_t is_texts, int32_t pooling)
+{
+    q->is_texts = is_texts;
+    q->pooling = pooling;
+    q->n_rows = 0;
+}
+
+chord_status chord_sequence_push_text(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e)
+{
+    const chord_sequence_config *c = &q->config;
+    int const is_last = c->is_causal &&
+                        (q->pooling == CHORD_POOLING_LAST || q->pooling == CHORD_POOLING_RANK);
+    int32_t const most = is_last ? c->n_ctx : c->n_batch;
+    if (n > most)
+        return chord_fail(e, CHORD_CONTEXT_FULL, "a text of %d tokens; %s at most %d", n,
+                          is_last ? "the context has" : "with this pooling a text has", most);
+    if (n > 0 && !q->has_batch && q->n_texts &&
+        (q->n_tokens + n > c->n_batch || q->n_texts == most_texts(c) ||
+         q->n_text_pages + chord_pages_for(n) > chord_pages_for(c->n_ctx)))
+        return CHORD_MORE;
+    CHORD_TRY(may_push(q, ids, n, e));
+    if (!n) return chord_fail(e, CHORD_INVALID_ARGUMENT, "a text without tokens");
+    CHORD_TRY(are_ids(q, ids, n, e));
+    chord_batch_run *run = &q->texts[q->n_texts++];
+    *run = (chord_batch_run){ .first_row = q->n_tokens, .n_tokens = n };
+    for (int32_t i = 0; i < c->n_classes; i++)
+        run->pages[i] = q->classes[i].pages + (c->classes[i].kind == CHORD_CACHE_STATE ? 0 : q->n_text_pages);
+    q->n_text_pages += chord_pages_for(n);
+    for (int32_t i = 0; i < n; i++) q->ids[q->n_tokens++] = ids[i];
     return CHORD_OK;
 }
 
@@ -148,9 +196,50 @@ static const float *const *list_embeddings(chord_sequence *q, int32_t n)
     return q->batch_embeddings;
 }
 
+/* The next batch of one text that is longer than a batch. Only the last one has an output row. */
+static chord_status next_part(chord_sequence *q)
+{
+    int32_t const left = q->n_tokens - q->n_past, n = left < q->config.n_batch ? left : q->config.n_batch;
+    CHORD_TRY(chord_caches_extend(q, n, 0));
+    q->texts->first_pos = q->n_past;
+    q->texts->n_tokens = n;
+    q->batch = (chord_batch){ .n_tokens = n,
+                              .n_runs = 1,
+                              .runs = q->texts,
+                              .ids = q->ids + q->n_past,
+                              .n_axes = q->config.n_axes,
+                              .n_outputs = n == left,
+                              .is_texts = 1,
+                              .pooling = q->pooling };
+    q->has_batch = 1;
+    q->n_rows = q->first_row = 0;
+    return CHORD_OK;
+}
+
+/* Makes a batch of all pending texts. Each text's pages follow those of the one before. */
+static chord_status next_texts(chord_sequence *q)
+{
+    if (!q->n_texts) return CHORD_DONE;
+    if (q->n_tokens > q->config.n_batch) return next_part(q);
+    int32_t const n = q->n_text_pages * CHORD_PAGE_TOKENS;
+    CHORD_TRY(chord_caches_extend(q, n < q->config.n_ctx ? n : q->config.n_ctx, 0));
+    q->batch = (chord_batch){ .n_tokens = q->n_tokens,
+                              .n_runs = q->n_texts,
+                              .runs = q->texts,
+                              .ids = q->ids,
+                              .n_axes = q->config.n_axes,
+                              .n_outputs = q->pooling == CHORD_POOLING_NONE ? q->n_tokens : q->n_texts,
+                              .is_texts = 1,
+                              .pooling = q->pooling };
+    q->has_batch = 1;
+    q->n_rows = q->first_row = 0;
+    return CHORD_OK;
+}
+
 chord_status chord_sequence_next_batch(chord_sequence *q)
 {
     if (q->has_batch) return CHORD_OK;
+    if (q->is_texts) return next_texts(q);
     int32_t const n = batch_size(q);
     if (n <= 0) return CHORD_DONE;
     q->transfer.kind = CHORD_TRANSFER_NONE; /* the batch may write pages that a save has yet to read */
@@ -183,8 +272,13 @@ chord_status chord_sequence_reserve(chord_sequence *q, int32_t ahead, chord_erro
 void chord_sequence_accept_batch(chord_sequence *q)
 {
     if (!q->has_batch) return;
+    if (q->is_texts && q->n_past + q->batch.n_tokens == q->n_tokens) {
+        chord_sequence_clear(q);
+        q->n_rows = q->batch.n_outputs;
+        return;
+    }
     q->n_rows = q->batch.n_outputs;
-    q->first_row = q->n_rows ? q->n_past + q->rows[0] : 0;
+    q->first_row = q->n_rows ? q->n_past + q->rows[0] : 0; /* a part of a text has no output row */
     int32_t const before = q->n_past;
     q->n_past += q->batch.n_tokens;
     q->has_batch = 0;
@@ -221,6 +315,7 @@ void chord_sequence_drop_batch(chord_sequence *q)
 {
     undo_batch(q);
     keep_tokens(q, q->n_past);
+    if (q->is_texts) chord_sequence_clear(q);
 }
 
 int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
@@ -229,6 +324,10 @@ int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
         return chord_fail(e, CHORD_INVALID_ARGUMENT, "truncation at %d is outside the sequence of %d tokens",
                           n, q->n_tokens);
     undo_batch(q);
+    if (q->is_texts) {
+        chord_sequence_clear(q);
+        return 0;
+    }
     int32_t const stand = n < q->n_past ? chord_caches_stand(q, n) : n;
     keep_tokens(q, stand);
     if (q->n_past > stand) {
@@ -243,7 +342,7 @@ int32_t chord_sequence_truncate(chord_sequence *q, int32_t n, chord_error *e)
 chord_status chord_sequence_fork(chord_sequence *q, chord_sequence *to)
 {
     if (to == q || to->n_tokens || chord_sequence_pages(to) || to->config.pools != q->config.pools ||
-        to->config.n_ctx < q->n_tokens || q->transfer.kind == CHORD_TRANSFER_RESTORE)
+        to->config.n_ctx < q->n_tokens || q->is_texts || q->transfer.kind == CHORD_TRANSFER_RESTORE)
         return CHORD_INVALID_ARGUMENT;
     CHORD_TRY(chord_caches_fork(q, to));
     chord_copy(to->ids, q->ids, (size_t)q->n_tokens * sizeof *q->ids);

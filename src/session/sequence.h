@@ -75,6 +75,7 @@ typedef struct chord_checkpoint {
 typedef struct chord_sequence_config {
     int32_t n_ctx, n_batch, n_logits, n_vocab;
     int32_t n_axes;               /* numbers per position: 1 or 3 */
+    int32_t is_causal;            /* 1: rows see no later ones, so a text may take several batches */
     int32_t n_checkpoints;        /* maximum CHORD_MAX_CHECKPOINTS; the first is for the ends of prompts */
     int32_t n_classes;
     const chord_cache_class *classes; /* owned by the caller, valid as long as the sequence */
@@ -125,7 +126,10 @@ typedef struct chord_sequence {
     uint64_t wanted;              /* after NEED_MEMORY: bytes of the missing pages */
     uint64_t random[2];           /* PCG32: state, increment */
     chord_batch batch;
-    chord_batch_run run;          /* the only run of the batch */
+    chord_batch_run run;          /* the only run of a batch of tokens */
+    int32_t is_texts, pooling;    /* 1: a sequence of texts, for embeddings; CHORD_POOLING_* */
+    int32_t n_texts;              /* pending texts */
+    int32_t n_text_pages;         /* pages of the pending texts: each begins a page */
     const float *embeddings;      /* the host's rows of tokens [first_embedding, end_embedding), or NULL */
     int32_t first_embedding, end_embedding, embedding_width;
     int32_t has_positions;        /* 1: positions were pushed: positions[i] may differ from i */
@@ -138,6 +142,7 @@ typedef struct chord_sequence {
     int32_t *positions;           /* [n_ctx][n_axes] */
     int32_t *rows;                /* [n_batch] */
     const float **batch_embeddings; /* [n_batch] */
+    chord_batch_run *texts;       /* [n_batch, at most CHORD_MAX_RUNS] */
     chord_transfer transfer;
 } chord_sequence;
 
@@ -155,6 +160,13 @@ int32_t chord_sequence_pages(const chord_sequence *q);
 /* Appends n ids. Errors: CONTEXT_FULL, INVALID_ARGUMENT (an id outside the vocabulary, named; a batch under
  * way). After an error nothing was appended. */
 chord_status chord_sequence_push(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e);
+/* Makes an empty sequence one of texts, or of tokens. A text is a run of its own, and a batch has all texts
+ * that were pushed. A text longer than a batch is alone, and takes several, if only its last row counts.
+ * Accepting the last batch empties the sequence. */
+void chord_sequence_set_texts(chord_sequence *q, int32_t is_texts, int32_t pooling);
+/* Appends a text. MORE: the batch has no room for it. Errors: as chord_sequence_push(); CONTEXT_FULL (no
+ * batch holds the text); INVALID_ARGUMENT (no ids). */
+chord_status chord_sequence_push_text(chord_sequence *q, const int32_t *ids, int32_t n, chord_error *e);
 /* Appends n rows of `width` floats in place of ids. `positions` is [n][n_axes], or NULL: consecutive from
  * next_position. The host owns the rows, which must not change until they are evaluated. A token pushed
  * later gets the largest position + 1. Errors: those of chord_sequence_push; BUSY (another block of rows is

@@ -443,7 +443,7 @@ static const damage of_llama[] = {
     /* q8_0-d128 */
     { "general.architecture", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "general.architecture" },
     { "general.architecture", TEXT, 1, 'x', CHORD_UNSUPPORTED_ARCHITECTURE,
-      "'xlama' isn't known; known are llama, qwen2, qwen3, gemma, gemma2, gemma3" },
+      "'xlama' isn't known; known are " },
     { "general.architecture", TYPE, 4, 4, CHORD_INVALID_GGUF, "" },
     { "llama.block_count", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "llama.block_count" },
     { "llama.block_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.block_count" },

@@ -389,7 +389,7 @@ function vocabulary() {
   };
 }
 
-function shapeOf(family, isMixed) {
+export function shapeOf(family, isMixed) {
   const { layers = 3, kv = 2 } = family;
   const [embd, ff, heads] = isMixed ? [256, 256, 4] : [64, 96, 4];
   return { layers, embd, ff, heads, kv, dim: embd / heads };
@@ -508,13 +508,13 @@ const mixKeys = ({ n, used, ff, shared, dense }, isMixed) => ({
 });
 
 /** The bytes of a model: NAME; NAME.mix, NAME.iq and NAME.few have quantised matrices. `changes` takes the
- * place of metadata. */
-export function modelOf(name, changes = {}) {
+ * place of metadata, `list` of the family's tensors. */
+export function modelOf(name, changes = {}, list = undefined) {
   const [stem, suffix] = name.split('.');
   const isMixed = suffix !== undefined;
   let matrices = 0;
   const family = { ...BEFORE, ...FAMILIES[stem] };
-  const arch = family.arch ?? stem;
+  const arch = changes['general.architecture'] ?? family.arch ?? stem;
   const shape = shapeOf(family, isMixed);
   const built = family.build?.(shape);
   const epsilon = (family.norm ?? 'rms') === 'rms' ? 'layer_norm_rms_epsilon' : 'layer_norm_epsilon';
@@ -536,7 +536,7 @@ export function modelOf(name, changes = {}) {
     ...changes,
   };
   for (const key of Object.keys(keys)) if (keys[key] === undefined) delete keys[key];
-  const own = built?.tensors ?? tensorsOf(family, shape, isMixed);
+  const own = list ?? built?.tensors ?? tensorsOf(family, shape, isMixed);
   const tensors = own.map(([tensor, size, kind, gain]) => {
     const type = typeOf(tensor, kind, suffix, size[0], matrices);
     matrices += size.length > 1 ? 1 : 0;

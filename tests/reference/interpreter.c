@@ -20,7 +20,7 @@ typedef struct interpreter {
 
 static int32_t rows_of(const interpreter *t, const chord_op *op)
 {
-    return op->flags & CHORD_FLAG_OUTPUT ? t->batch->n_outputs : t->batch->n_tokens;
+    return op->flags & (CHORD_FLAG_OUTPUT | CHORD_FLAG_POOLED) ? t->batch->n_outputs : t->batch->n_tokens;
 }
 static double *row_of(const interpreter *t, int32_t slot, int32_t row)
 {
@@ -507,6 +507,83 @@ static void gate(const interpreter *t, const chord_op *op)
             row_of(t, op->out[0], r)[i] /= 1 + exp(-row_of(t, op->in[0], r)[0]);
 }
 
+static void add_row(const interpreter *t, const chord_op *op)
+{
+    for (int32_t r = 0; r < t->batch->n_tokens; r++) {
+        float *w = weight_row(t, op->weight[0], op->add_row.row >= 0 ? op->add_row.row : t->first + r);
+        for (int32_t i = 0; i < op->add_row.width; i++) row_of(t, op->out[0], r)[i] += (double)w[i];
+        free(w);
+    }
+}
+
+/* ALiBi's slopes, arXiv 2108.12409: a geometric series for the power of two below n heads; the other heads
+ * take every second one of the series for twice as many. */
+static double slope(int32_t n, int32_t h, double max_bias)
+{
+    int32_t p = 1;
+    while (2 * p <= n) p *= 2;
+    return h < p ? pow(2, -max_bias / p * (h + 1)) : pow(2, -max_bias / (2 * p) * (2 * (h - p) + 1));
+}
+
+/* T5's bucket of the distance d, as Mesh TensorFlow has it. */
+static int32_t bucket(int32_t n, int32_t d)
+{
+    int32_t const half = n / 2, exact = half / 2, far = abs(d);
+    double const at = far < exact
+                          ? far
+                          : fmin(half - 1, exact + floor(1e-9 + log((double)far / exact) /
+                                                                    log(128.0 / exact) * (half - exact)));
+    return (d > 0 ? half : 0) + (int32_t)at;
+}
+
+static void encode(interpreter *t, const chord_op *op)
+{
+    const chord_op_encode *a = &op->encode;
+    int32_t const n = t->batch->n_tokens, d = a->head_dim;
+    double *p = malloc((size_t)n * sizeof *p);
+    for (int32_t r = 0; r < n; r++)
+        for (int32_t h = 0; h < a->n_head; h++) {
+            const double *q = row_of(t, op->in[0], r) + h * d;
+            double *out = row_of(t, op->out[0], r) + h * d, most = -INFINITY, sum = 0;
+            int32_t const kv = h / (a->n_head / a->n_kv) * d, reach = a->window ? a->window / 2 : n;
+            for (int32_t j = 0; j < n; j++) {
+                p[j] = -INFINITY;
+                if (abs(r - j) > reach || (a->is_causal && j > r)) continue;
+                p[j] = 0;
+                for (int32_t i = 0; i < d; i++) p[j] += q[i] * (row_of(t, op->in[1], j) + kv)[i];
+                p[j] *= (double)a->scale;
+                if (a->max_bias > 0) p[j] -= slope(a->n_head, h, (double)a->max_bias) * abs(r - j);
+                if (op->weight[0] != CHORD_NONE) {
+                    float *w = weight_row(t, op->weight[0], bucket(a->n_buckets, j - r));
+                    p[j] += (double)w[h];
+                    free(w);
+                }
+                most = fmax(most, p[j]);
+                t->work += 2.0 * d;
+            }
+            for (int32_t j = 0; j < n; j++) sum += p[j] = exp(p[j] - most);
+            for (int32_t i = 0; i < d; i++) out[i] = 0;
+            for (int32_t j = 0; j < n; j++)
+                for (int32_t i = 0; i < d; i++) out[i] += p[j] / sum * (row_of(t, op->in[2], j) + kv)[i];
+        }
+    free(p);
+}
+
+/* One run: the whole batch. */
+static void pool(const interpreter *t, const chord_op *op)
+{
+    int32_t const n = t->batch->n_tokens,
+                  pooling = t->batch->pooling == CHORD_POOLING_RANK ? op->pool.rank : t->batch->pooling;
+    for (int32_t o = 0; o < t->batch->n_outputs; o++)
+        for (int32_t i = 0; i < op->pool.width; i++) {
+            double sum = 0;
+            for (int32_t r = 0; r < n; r++) sum += row_of(t, op->in[0], r)[i];
+            int32_t const one = pooling == CHORD_POOLING_NONE ? o : pooling == CHORD_POOLING_LAST ? n - 1 : 0;
+            row_of(t, op->out[0], o)[i] = pooling == CHORD_POOLING_MEAN ? sum / n
+                                                                        : row_of(t, op->in[0], one)[i];
+        }
+}
+
 static void acquire(const interpreter *t, const chord_op *op) { (void)t, (void)op; }
 static void release(const interpreter *t, const chord_op *op) { (void)t, (void)op; }
 
@@ -553,10 +630,13 @@ static int run_program(interpreter *t, double *outputs)
                                  (size_t)p->slots[s].width,
                              sizeof(double));
     int known = 1;
-    for (int32_t i = 0; i < p->n_ops && known; i++) known = run_op(t, &p->ops[i]);
-    size_t const width = (size_t)p->slots[p->output_slot].width;
-    if (known)
-        memcpy(outputs, t->slots[p->output_slot], (size_t)t->batch->n_outputs * width * sizeof *outputs);
+    for (int32_t i = 0; i < chord_batch_end(t->batch, p) && known; i = chord_batch_next(t->batch, p, i))
+        known = run_op(t, &p->ops[i]);
+    int32_t const slot = !t->batch->is_texts                       ? p->output_slot
+                         : t->batch->pooling == CHORD_POOLING_RANK ? p->rank_slot
+                                                                   : p->pooled_slot;
+    size_t const width = (size_t)p->slots[slot].width;
+    if (known) memcpy(outputs, t->slots[slot], (size_t)t->batch->n_outputs * width * sizeof *outputs);
     for (int32_t s = 0; s < p->n_slots; s++) free(t->slots[s]);
     return known;
 }

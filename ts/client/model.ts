@@ -16,6 +16,14 @@ import type {
 } from '../worker/protocol.js';
 import { Calls } from './calls.js';
 import type { Connection } from './connection.js';
+import type {
+  EmbedOptions,
+  EmbeddingCreateParams,
+  EmbeddingsResponse,
+  RankedDocument,
+  RerankOptions,
+  TextInput,
+} from './embed-options.js';
 import type { Generation } from './generation.js';
 import type { GenerateOptions } from './options.js';
 import { Session } from './session.js';
@@ -53,6 +61,14 @@ export class LanguageModel {
   readonly info: LanguageModelInfo;
   /** OpenAI's chat completions: `model.chat.completions.create({ messages })`. */
   readonly chat: { readonly completions: ChatCompletions<GenerationStats> };
+  /** OpenAI's embeddings: `model.embeddings.create({ input })`. */
+  readonly embeddings = {
+    create: (
+      params: EmbeddingCreateParams,
+      options: { signal?: AbortSignal | undefined } = {},
+    ): Promise<EmbeddingsResponse> =>
+      quiet(import('./embed.js').then(({ create }) => create(this.#calls, params, options))),
+  };
   readonly #calls: Calls;
   readonly #meter: BufferMeter;
   #disposed: Promise<void> | undefined;
@@ -89,6 +105,39 @@ export class LanguageModel {
    */
   logits(ids: ArrayLike<number>, options: LogitsCallOptions = {}): Promise<Float32Array> {
     return quiet(this.#calls.logits(ids, options));
+  }
+
+  /**
+   * The embedding of a text: a vector that is near to those of similar texts. Of a list of texts, one vector
+   * each, in their order; a list of numbers is the ids of one text. A text gets special tokens as the file
+   * says, and nothing else: a prefix that the model card asks for is the caller's.
+   *
+   * Texts are computed in batches of as many as fit, and weights are read once a batch. So many short texts
+   * in one call cost far less than one call each. A vector doesn't depend on the other texts.
+   *
+   * @throws {ChordError} `context-full` for a text that is too long, which the message names,
+   * `invalid-argument`,
+   *   and `unsupported-architecture` when the GPU computes.
+   */
+  embed(text: TextInput, options?: EmbedOptions): Promise<Float32Array>;
+  embed(texts: readonly TextInput[], options?: EmbedOptions): Promise<Float32Array[]>;
+  embed(
+    input: TextInput | readonly TextInput[],
+    options: EmbedOptions = {},
+  ): Promise<Float32Array | Float32Array[]> {
+    return quiet(import('./embed.js').then(({ embed }) => embed(this.#calls, input, options)));
+  }
+
+  /**
+   * Sorts documents by how well they answer the query, the best first. The model must be a reranker: one with
+   * a classifier. Throws as `embed`.
+   */
+  rerank(
+    query: string,
+    documents: readonly string[],
+    options: RerankOptions = {},
+  ): Promise<RankedDocument[]> {
+    return quiet(import('./embed.js').then(({ rerank }) => rerank(this.#calls, query, documents, options)));
   }
 
   /**

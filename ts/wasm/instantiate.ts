@@ -81,6 +81,8 @@ export interface Exports {
   session_close(s: number): void;
   session_push(s: number, ids: number, n: number): number;
   session_push_embeddings(s: number, rows: number, positions: number, n: number): number;
+  session_embed(s: number, pooling: number): number;
+  session_embedding(s: number, row: number): number;
   session_outputs(s: number, mode: number): number;
   session_step(s: number, budget: number): number;
   session_next_batch(s: number, out: number): number;

@@ -13,8 +13,8 @@ import {
 import type { StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { Batch, Batches, PageFill } from '../executor.js';
-import { numbers, samplingNames } from '../options.js';
-import type { Sampling, TokenLogprob } from '../options.js';
+import { numbers, poolings, samplingNames } from '../options.js';
+import type { Pooling, Sampling, TokenLogprob } from '../options.js';
 import { SCRATCH, STAGING } from './instance.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
@@ -71,6 +71,36 @@ export class WasmSession implements Batches {
   push(ids: ArrayLike<number>): void {
     const list = toIds(ids);
     this.#withIds(list, (block) => this.#check(this.#exports.session_push(this.#at, block, list.length)));
+  }
+
+  /**
+   * Makes the empty session one of texts, for embeddings: each `pushText` is a text. Throws
+   * `invalid-argument` when the model has no embeddings, or no classifier for 'rank'.
+   */
+  setPooling(pooling: Pooling): void {
+    this.#check(this.#exports.session_embed(this.#at, poolings.indexOf(pooling)));
+  }
+
+  /**
+   * Appends a text to the batch. Returns false when the batch has no room: evaluate it first. Throws
+   * `context-full` for a text that no batch holds, and `invalid-argument`.
+   */
+  pushText(ids: Int32Array): boolean {
+    return this.#withIds(
+      ids,
+      (block) => this.#check(this.#exports.session_push(this.#at, block, ids.length)) === Status.OK,
+    );
+  }
+
+  /** Output rows [0, count) of the last batch of texts, `width` floats each, one after another. */
+  embeddings(count: number, width: number): Float32Array<ArrayBuffer> {
+    const all = new Float32Array(count * width);
+    for (let row = 0; row < count; row++) {
+      const address = this.#exports.session_embedding(this.#at, row);
+      if (address === 0) throw new ChordError('internal', `there is no embedding ${row}`);
+      all.set(this.#instance.heap.copyOutFloats(address, width), row * width);
+    }
+    return all;
   }
 
   /** Appends a token that an executor drew: the generator moves on by one number. Throws as `push`. */

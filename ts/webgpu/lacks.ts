@@ -2,8 +2,8 @@
 // What a program needs and this backend doesn't have yet. Such a model runs on the CPU.
 import type { OpRecord, Program } from '../executor.js';
 
-/** Nothing is lacking now. An op without a kernel gets a line here, and a case in lowering.ts that throws. */
-function lackOf(_op: OpRecord): string | undefined {
+function lackOf(op: OpRecord): string | undefined {
+  if (['ENCODE', 'ADD_ROW', 'POOL'].includes(op.name)) return `an encoder (${op.name})`;
   return undefined;
 }
 

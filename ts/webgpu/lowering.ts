@@ -186,6 +186,10 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const [input, out] = [slot(op.in[0]!), slot(op.out[0]!)];
       return [gate({ label: `gate/${label}`, input, out, width: op.part.width, rowsOf })];
     }
+    case 'ENCODE':
+    case 'ADD_ROW':
+    case 'POOL':
+      throw new ChordError('internal', `${op.name} has no kernel`); // lacks.ts refused it
     case 'ANGLES': // the host computes them in double (executor.ts)
     case 'ACQUIRE':
     case 'RELEASE':

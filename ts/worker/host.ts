@@ -27,9 +27,11 @@ type Requested<Op extends Request['op']> = Extract<Request, { op: Op }>;
 /**
  * Calls that compute, or that need a session in which nothing computes. They run one at a time and in order.
  */
-type Queued = 'logits' | 'generate' | 'fork-session' | 'close-session' | 'save-session' | 'restore-session';
+type Queued =
+  'logits' | 'embed' | 'generate' | 'fork-session' | 'close-session' | 'save-session' | 'restore-session';
 const queued: ReadonlySet<string> = new Set<Queued>([
   'logits',
+  'embed',
   'generate',
   'fork-session',
   'close-session',
@@ -182,6 +184,8 @@ export class EngineHost {
         return this.#dispose(call);
       case 'logits':
         return this.#work().logits(call as Call<Requested<'logits'>>);
+      case 'embed':
+        return this.#work().embed(call as Call<Requested<'embed'>>);
       case 'generate':
         return this.#work().generate(call as Call<Requested<'generate'>>);
       default:

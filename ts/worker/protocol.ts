@@ -6,7 +6,7 @@
 //   load, estimate, inspect,       ->   progress* ... result | failed
 //   download, tokenize,
 //   detokenize, render,
-//   logits, generate,
+//   logits, generate, embed,
 //   counters, profile, dispatches,
 //   open-session, fork-session,
 //   save-session, restore-session,
@@ -27,8 +27,17 @@ import type { ErrorRecord } from '../errors.js';
 import type { LoadProgress } from '../load/progress.js';
 import type { HttpFile } from '../load/http.js';
 import type { RemoteFile, RemoteSource } from '../load/remote.js';
-import { asBias, asContextLength, asOption, backends, kvTypes, pagings, samplingOf } from '../options.js';
-import type { ContinuationOptions, KvTypeName, Sampling, TokenLogprob } from '../options.js';
+import {
+  asBias,
+  asContextLength,
+  asOption,
+  backends,
+  kvTypes,
+  pagings,
+  poolings,
+  samplingOf,
+} from '../options.js';
+import type { ContinuationOptions, KvTypeName, Pooling, Sampling, TokenLogprob } from '../options.js';
 import type { LanguageModelInfo, ModelTemplates } from '../wasm/describe.js';
 import type { FileFacts, TensorFacts } from '../wasm/facts.js';
 import type { CacheChoice, CachedModel } from '../store/cache.js';
@@ -258,6 +267,15 @@ export type Request =
       readonly ids: Ids;
       readonly all: boolean;
     }
+  // `query`: the texts are documents, which are ranked for it.
+  | {
+      readonly op: 'embed';
+      readonly call: number;
+      readonly texts: readonly (string | Ids)[];
+      readonly pooling?: Pooling | undefined;
+      readonly normalize: boolean;
+      readonly query?: string | undefined;
+    }
   | {
       readonly op: 'generate';
       readonly call: number;
@@ -288,6 +306,8 @@ export interface Results {
   render: Rendered;
   detokenize: string;
   logits: null;
+  /** The rows came before, as `rows`. */
+  embed: Embedded;
   generate: Omit<GenerationStats, 'ttftMs'>;
   /** The new session's number. Session 0 exists from the load on. `dispose` closes every session. */
   'open-session': number;
@@ -300,6 +320,13 @@ export interface Results {
   profile: ProfileEntry[];
   dispatches: GpuDispatch[];
   dispose: null;
+}
+
+/** What `embed` computed: floats of a row, and the tokens of each text. */
+export interface Embedded {
+  readonly pooling: Pooling;
+  readonly width: number;
+  readonly tokens: Int32Array;
 }
 
 export type Reply =
@@ -332,6 +359,8 @@ export type Reply =
       readonly call: number;
       readonly firstRow: number;
       readonly values: Float32Array;
+      /** Of `embed`: texts that are complete. */
+      readonly texts?: number;
     };
 
 /**
@@ -573,6 +602,18 @@ export function parseRequest(message: unknown): Request {
         ids: asIds('ids', fields['ids']),
         all: asBoolean('all', fields['all']),
       };
+    case 'embed': {
+      const texts = fields['texts'];
+      if (!Array.isArray(texts)) wrong('texts', texts, 'a list');
+      return {
+        op,
+        call,
+        texts: Array.from(texts, (text: unknown) => (typeof text === 'string' ? text : asIds('texts', text))),
+        pooling: asOptional(fields['pooling'], (name) => asOneOf('pooling', name, poolings)),
+        normalize: asBoolean('normalize', fields['normalize']),
+        query: asOptional(fields['query'], (query) => asString('query', query)),
+      };
+    }
     case 'generate': {
       const prompt = fields['prompt'];
       return {

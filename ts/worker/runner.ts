@@ -16,7 +16,8 @@ import type { ThreadPool } from '../wasm/threads.js';
 import type { Call } from './call.js';
 import type { Paging } from '../paging/start.js';
 import { WINDOW } from './protocol.js';
-import type { GenerationStats, Request, Results, TokenEvent } from './protocol.js';
+import { TextBatch, pairOf, usualPooling } from './texts.js';
+import type { Embedded, GenerationStats, Request, Results, TokenEvent } from './protocol.js';
 
 export interface LoadedEngine {
   readonly engine: WasmEngine;
@@ -63,6 +64,8 @@ export class Runner {
   /** Sessions by number. The model's own session has number 0. */
   readonly #sessions = new Map<number, Work>();
   readonly #own: Work;
+  /** For embeddings. */
+  #texts: Work | undefined;
   readonly #pace: Pace;
   readonly #pool: ThreadPool | undefined;
   readonly #gatherMs: number;
@@ -337,6 +340,49 @@ export class Runner {
       if (!(error instanceof Cancelled) && events.length > 0)
         call.post({ type: 'tokens', call: call.id, events });
       throw error;
+    }
+  }
+
+  /**
+   * Posts the embeddings of texts, a message for each batch. A batch has as many texts as it holds. The
+   * session of texts is opened with the first call, and stays.
+   */
+  async embed(call: Call<Requested<'embed'>>): Promise<Embedded> {
+    const { texts, normalize, query } = call.request;
+    const { engine } = this;
+    const pooling = query === undefined ? (call.request.pooling ?? usualPooling(engine)) : 'rank';
+    const work = (this.#texts ??= this.#open());
+    const tokenize = (text: string, addSpecial: boolean, parseSpecial = true): Promise<Int32Array> =>
+      this.#tokenize(text, { addSpecial, parseSpecial }, call.signal, Infinity);
+    const pair = query === undefined ? undefined : await pairOf(engine, query, tokenize);
+    const width = pooling === 'rank' ? engine.file.modelInfo().n_labels : engine.file.modelInfo().n_embd;
+    const batch = new TextBatch(engine, work.session, pooling, width);
+    const tokens = new Int32Array(texts.length);
+    let [first, row] = [0, 0];
+    try {
+      for (let i = 0; first < texts.length; first = i) {
+        for (; i < texts.length; i++) {
+          const text = texts[i]!;
+          const ids =
+            typeof text !== 'string'
+              ? Int32Array.from(text)
+              : pair !== undefined
+                ? await pair(text)
+                : await tokenize(text, true);
+          if (!batch.push(ids, i)) break;
+          tokens[i] = ids.length;
+        }
+        await this.#finishBatches(call.signal, true, () => work.step(true));
+        const values = batch.read(normalize);
+        await call.send({ type: 'rows', call: call.id, firstRow: row, values, texts: i }, 1, 2, [
+          values.buffer,
+        ]);
+        row += values.length / width;
+        if (call.signal.aborted) throw new Cancelled();
+      }
+      return { pooling, width, tokens };
+    } finally {
+      if (this.engine.isUsable) work.forget();
     }
   }
 

@@ -219,6 +219,14 @@ int32_t export_session_push_embeddings(double s, double rows, double positions, 
 {
     return chord_session_push_embeddings(at(s), at(rows), at(positions), n);
 }
+EXPORT(session_embed) int32_t export_session_embed(double s, int32_t pooling)
+{
+    return chord_session_embed(at(s), pooling);
+}
+EXPORT(session_embedding) double export_session_embedding(double s, int32_t row)
+{
+    return address(chord_session_embedding(at(s), row));
+}
 EXPORT(session_outputs) int32_t export_session_outputs(double s, int32_t mode)
 {
     return chord_session_outputs(at(s), mode);

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// embeddings.test.mjs: a small model of each family for embeddings (encoders.mjs) against llama.cpp's answers
+// (embeddings.json, which tools/make_embedding_goldens.py writes), in F32 and with quantised matrices; each
+// text alone and in the company of others.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { loadModel } from '../../dist/index.js';
+import { ENCODER_NAMES, encoderOf } from './encoders.mjs';
+
+const goldens = JSON.parse(readFileSync(new URL('embeddings.json', import.meta.url), 'utf8'));
+const bytesOf = (rows) =>
+  Buffer.concat(rows.map((row) => Buffer.from(row.buffer, row.byteOffset, row.byteLength)));
+
+test('every model has a golden, and every golden a model', () => {
+  assert.deepEqual(Object.keys(goldens).sort(), [...ENCODER_NAMES].sort());
+});
+
+for (const name of ENCODER_NAMES)
+  test(`${name}: embeddings are llama.cpp's, alone and in company`, async (t) => {
+    const { texts, width, values, tolerance, native } = goldens[name];
+    const exact = new Float32Array(Uint8Array.from(Buffer.from(values, 'base64')).buffer);
+    const model = await loadModel(encoderOf(name), {
+      cache: 'none',
+      contextLength: 256,
+      backend: 'cpu',
+      threads: 2,
+    });
+    try {
+      const rows = await model.embed(texts, { normalize: false });
+      let [error, power] = [0, 0];
+      const each = rows.map((row, k) => {
+        assert.equal(row.length, width);
+        const [before, size] = [error, power];
+        row.forEach((x, i) => {
+          error += (x - exact[k * width + i]) ** 2;
+          power += exact[k * width + i] ** 2;
+        });
+        return (error - before) / (power - size);
+      });
+      assert.ok(error / power <= tolerance, `NMSE ${error / power}, the tolerance is ${tolerance}: ${each}`);
+      const alone = [];
+      for (const ids of texts) alone.push(await model.embed(Int32Array.from(ids), { normalize: false }));
+      assert.ok(bytesOf(alone).equals(bytesOf(rows)), 'a text alone has other bytes');
+      t.diagnostic(`NMSE ${(error / power).toExponential(1)}, llama.cpp's own ${native}`);
+    } finally {
+      await model.dispose();
+    }
+  });
