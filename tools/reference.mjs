@@ -30,6 +30,20 @@ const SECTIONS = [
   ],
   ['Sessions', ['Session', 'SessionOptions']],
   ['Chat', ['ChatCompletions', 'ChatCompletionCreateParams', 'ChatCompletionStream', 'ChatCompletion']],
+  [
+    'Embeddings',
+    [
+      'EmbedOptions',
+      'EmbedProgress',
+      'Pooling',
+      'TextInput',
+      'RerankOptions',
+      'RankedDocument',
+      'EmbeddingCreateParams',
+      'EmbeddingsResponse',
+      'Embedding',
+    ],
+  ],
   ['Errors', ['ChordError', 'ChordErrorCode']],
   [
     'Level 1',

@@ -26,6 +26,7 @@ const BLOCKS = {
     ['Chat', /^\d+ tokens, \d+ bytes\n$/],
     ['Chat', /^ \S+ River/],
     ['Tools', /\S/],
+    ['Embeddings', /^-?[01]\.\d\d\n-?[01]\.\d\d\n$/],
     ['Errors', /^io .*missing\.gguf.*\n$/],
     ['The same answer again', /^true wasm32-\S+\n$/],
   ],
