@@ -319,10 +319,9 @@ void chord_read_hparams(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
     read_sizes(b);
-    int32_t n_ff = CHORD_REQUIRED; /* a model of experts alone may lack the key */
-    if (chord_read_int(b, "expert_count", 0, 0, INT32_MAX))
-        n_ff = chord_read_int(b, "expert_feed_forward_length", CHORD_REQUIRED, 0, MOST_WIDTH);
-    h->n_ff = read_size(b, "feed_forward_length", n_ff, MOST_WIDTH);
+    /* a model of experts alone may lack feed_forward_length */
+    int32_t const of_expert = chord_read_int(b, "expert_feed_forward_length", 0, 0, MOST_WIDTH);
+    h->n_ff = read_size(b, "feed_forward_length", of_expert ? of_expert : CHORD_REQUIRED, MOST_WIDTH);
     h->n_head = read_size(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
     h->n_kv = read_size(b, "attention.head_count_kv", h->n_head, h->n_head);
     read_heads(b);

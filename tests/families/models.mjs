@@ -38,8 +38,8 @@ const LOGIT_STD = 4;
  *   gate    true: gate, up, down; false: up, down; 'fused': one matrix holds gate and up
  *   fused   queries, keys and values are one matrix
  *   bias    parts of a layer that have a bias
- *   mix     a mixture: n experts, `used` of them for a token, ff of each, ff of a shared one, gated (it has a
- *           gate), bias (of the choice), dense (layers without), biases
+ *   mix     a mixture: n experts, `used` of them for a token, ff of each (absent: the model's), shared (the
+ *           shared one's ff), gated (it has a gate), bias (of the choice), dense (layers without), biases
  *   keys    further metadata; a name that begins with '.' gets the architecture's name in front
  *   extra   further tensors: [name, shape, kind]
  *   mixer   a function of the layer and the shape: the tensors that a layer has in the place of attention
@@ -175,18 +175,18 @@ export const FAMILIES = {
     bias: ['attn_q', 'attn_k', 'attn_v'],
     mix: { n: 6, used: 2, ff: 32, shared: 64, gated: true },
   },
-  olmoe: { qk: 'row', kv: 4, mix: { n: 8, used: 2, ff: 96 } },
+  olmoe: { qk: 'row', kv: 4, mix: { n: 8, used: 2 } },
   granitemoe: {
     tied: true,
-    mix: { n: 5, used: 2, ff: 96 },
+    mix: { n: 5, used: 2 },
     keys: { '.embedding_scale': 3.5, '.residual_scale': 0.4, '.attention.scale': 0.2, '.logit_scale': 1.7 },
   },
   'granitemoe-shared': {
     arch: 'granitemoe',
-    mix: { n: 4, used: 1, ff: 96, shared: 32 },
+    mix: { n: 4, used: 1, shared: 32 },
     keys: { '.embedding_scale': 2.5, '.residual_scale': 0.6, '.logit_scale': 1.2 },
   },
-  mixtral: { arch: 'llama', mix: { n: 4, used: 2, ff: 96 } },
+  mixtral: { arch: 'llama', mix: { n: 4, used: 2 } },
   bailingmoe2: {
     fused: true,
     qk: 'head',
@@ -213,6 +213,7 @@ export const FAMILIES = {
     bias: ['attn_q', 'attn_k', 'attn_v', 'attn_output'],
     mix: { n: 4, used: 2, ff: 32, biases: true },
     keys: {
+      '.feed_forward_length': undefined,
       '.attention.sliding_window': 20,
       '.rope.scaling.type': 'yarn',
       '.rope.scaling.factor': 2.5,
@@ -398,7 +399,7 @@ export function shapeOf(family, isMixed) {
 /** The tensors of a mixture. The router's rows are large, so that few choices are close. */
 function experts(out, p, mix, embd, isMixed) {
   const { n, gated, bias, biases } = mix;
-  const [ff, shared] = [mix.ff, mix.shared].map((width) => (width && isMixed ? 256 : width));
+  const [ff, shared] = [mix.ff ?? 96, mix.shared].map((width) => (width && isMixed ? 256 : width));
   out.push([`${p}ffn_gate_inp.weight`, [embd, n], 'router', 3]);
   if (bias) out.push([`${p}exp_probs_b.bias`, [n], 'bias', 0.2]);
   for (const [name, cols, rows, gain] of [
@@ -502,7 +503,7 @@ function dataOf(model, name, shape, kind, gain, type) {
 const mixKeys = ({ n, used, ff, shared, dense }, isMixed) => ({
   '.expert_count': n,
   '.expert_used_count': used,
-  '.expert_feed_forward_length': isMixed ? 256 : ff,
+  ...(ff && { '.expert_feed_forward_length': isMixed ? 256 : ff }),
   ...(shared && { '.expert_shared_feed_forward_length': isMixed ? 256 : shared }),
   ...(dense && { '.leading_dense_block_count': dense }),
 });
