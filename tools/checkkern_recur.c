@@ -31,3 +31,73 @@ void check_conv(const chord_ops *ops, const chord_ops *scalar)
                 canaries_live();
             }
 }
+
+/* Bounds of a column's terms: |S| and |v| in the place of S and v, and no minus. decay and beta are upper
+ * bounds. */
+typedef struct terms {
+    double decay, u, y;
+} terms;
+
+static double kept_of(const chord_scan *s, const terms *t, int32_t i, int32_t j)
+{
+    return t->decay * magnitude((double)s->before[i * s->stride + j]) +
+           magnitude((double)s->k_scale * (double)s->k[i]) * t->u;
+}
+
+static terms terms_of(const chord_scan *s, int32_t j, double decay, double beta)
+{
+    double recalled = 0;
+    for (int32_t i = 0; i < s->k_dim && s->is_delta; i++)
+        recalled += magnitude((double)s->k_scale * (double)s->k[i] * (double)s->before[i * s->stride + j]);
+    terms t = { .decay = decay, .u = beta * (magnitude((double)s->v[j]) + decay * recalled) };
+    for (int32_t i = 0; i < s->k_dim; i++)
+        t.y += magnitude((double)s->q_scale * (double)s->q[i]) * kept_of(s, &t, i, j);
+    t.y += magnitude((double)s->skip * (double)s->v[j]);
+    return t;
+}
+
+void check_scan(const chord_ops *ops, const chord_ops *scalar)
+{
+    static const int32_t dims[] = { 1, 2, 5, 16, 33, 128 };
+    for (int32_t d = 0; d < 6; d++)
+        for (int32_t n = 0; n <= 36; n += 4)
+            for (int32_t kind = 0; kind < 4; kind++) {
+                int32_t const k_dim = dims[d], stride = n + 4, size = k_dim * stride;
+                next_case("k_dim %d, n %d, %s%s", k_dim, n, kind & 1 ? "delta" : "scan",
+                          kind & 2 ? ", in place" : "");
+                float *before = row(size, 4, 0), *old = row(size, 0, 0), *want = row(n, 0, 0),
+                      *y = row(n, 4, 0), *to = kind & 2 ? before : row(size, 8, 0),
+                      *want_to = row(size, 0, 0);
+                for (int32_t i = 0; i < size; i++) old[i] = before[i], want_to[i] = to[i];
+                chord_scan s = { old,
+                                 want_to,
+                                 row(k_dim, 4, 0),
+                                 row(k_dim, 8, 0),
+                                 row(n, 4, 0),
+                                 want,
+                                 stride,
+                                 k_dim,
+                                 n,
+                                 kind & 1,
+                                 -0.1f,
+                                 random_gauss(),
+                                 0.3f,
+                                 0.7f,
+                                 kind & 2 ? 0.5f : 0 };
+                scalar->scan(&s);
+                s.before = before, s.after = to, s.y = y;
+                ops->scan(&s);
+                s.before = old;
+                double const decay = 0.91, gate = magnitude((double)s.gate), beta = s.is_delta ? 1 : gate;
+                for (int32_t j = 0; j < n; j++) {
+                    terms const t = terms_of(&s, j, decay, beta);
+                    near(y[j], want[j], (2.0 * k_dim + 40) * t.y, 0x1p-140, j);
+                    for (int32_t i = 0; i < k_dim; i++)
+                        near(to[i * stride + j], want_to[i * stride + j],
+                             (k_dim + 40.0) * kept_of(&s, &t, i, j), 0x1p-140, j);
+                }
+                for (int32_t i = 0; i < k_dim; i++) /* the columns behind n stay */
+                    for (int32_t j = n; j < stride; j++) same(to[i * stride + j], want_to[i * stride + j], j);
+                canaries_live();
+            }
+}

@@ -212,8 +212,8 @@ static void print_enums(void)
     ENTRY(ACTIVATION_, SILU);
     ENTRY(ACTIVATION_, GELU);
     ENTRY(ACTIVATION_, RELU);
-    ENTRY(ACTIVATION_, NONE);
     ENTRY(ACTIVATION_, SIGMOID);
+    ENTRY(ACTIVATION_, NONE);
     ENTRY(ACTIVATION_, SWIGLU_OAI);
     close_object("Activation", "Activation");
 

@@ -8,6 +8,7 @@
 #include "body_matmul.h"
 #include "body_elements.h"
 #include "body_attend.h"
+#include "body_scan.h"
 #if defined(__SSE4_1__) && !defined(CHORD_SIMD_PLAIN)
 #include <cpuid.h>
 #endif

@@ -7,6 +7,7 @@
 #include "body_matmul.h"
 #include "body_elements.h"
 #include "body_attend.h"
+#include "body_scan.h"
 
 const chord_ops chord_ops_relaxed = {
     CHORD_ISA_RELAXED,

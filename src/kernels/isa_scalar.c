@@ -298,6 +298,24 @@ void chord_conv__scalar(const chord_conv *c)
     }
 }
 
+void chord_scan__scalar(const chord_scan *s)
+{
+    float const decay = (float)chord_real_exp((double)s->log_decay),
+                beta = s->is_delta ? over_one_plus_exp(1, (double)s->gate) : s->gate;
+    for (int32_t j = 0; j < s->n; j++) {
+        float recalled = 0, sum = 0;
+        for (int32_t i = 0; i < s->k_dim && s->is_delta; i++)
+            recalled += s->k[i] * s->before[(int64_t)i * s->stride + j];
+        float const u = beta * (s->v[j] - decay * (s->k_scale * recalled)), scaled = s->k_scale * u;
+        for (int32_t i = 0; i < s->k_dim; i++) {
+            float const to = decay * s->before[(int64_t)i * s->stride + j] + s->k[i] * scaled;
+            s->after[(int64_t)i * s->stride + j] = to;
+            sum += s->q[i] * to;
+        }
+        s->y[j] = s->q_scale * sum + s->skip * s->v[j];
+    }
+}
+
 void chord_scale__scalar(float *y, const float *x, float scale, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) y[i] = x[i] * scale;

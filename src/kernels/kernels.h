@@ -76,6 +76,20 @@ typedef struct chord_conv {
     int32_t kernel, n;
 } chord_conv;
 typedef void chord_conv_fn(const chord_conv *c);
+/* One token of a linear recurrence (SCAN in ops.def), n columns of one head; n is a multiple of 4. decay =
+ * exp(log_decay), beta = 1 / (1 + exp(-gate)). `after` may be `before`. A column's bits don't depend on the
+ * other columns. */
+typedef struct chord_scan {
+    const float *before; /* [k_dim][stride] */
+    float *after;
+    const float *q, *k; /* k_dim */
+    const float *v; /* n */
+    float *y;
+    int32_t stride, k_dim, n;
+    int32_t is_delta; /* 1: u = beta (v - decay k S); 0: u = gate v */
+    float log_decay, gate, q_scale, k_scale, skip;
+} chord_scan;
+typedef void chord_scan_fn(const chord_scan *s);
 /* y = x * scale */
 typedef void chord_scale_fn(float *y, const float *x, float scale, int32_t n);
 /* KV rows in f16. The store rounds to even and saturates at 65504; the load is for finite values only. */
@@ -127,6 +141,7 @@ typedef struct chord_ops {
     chord_add_fn *add;
     chord_glu_fn *product;
     chord_conv_fn *conv;
+    chord_scan_fn *scan;
     chord_scale_fn *scale;
     chord_f16_store_fn *f16_store;
     chord_f16_load_fn *f16_load;

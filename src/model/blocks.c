@@ -162,7 +162,12 @@ static void emit_fused_qkv(chord_builder *b, int32_t layer, const chord_slots *s
 void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s)
 {
     const chord_hparams *h = b->hparams;
-    int32_t const n_q = h->n_head * h->head_dim, n_k = h->n_kv * h->head_dim;
+    chord_emit_qkv_of(b, layer, s, h->n_head * h->head_dim, h->n_kv * h->head_dim);
+}
+
+void chord_emit_qkv_of(chord_builder *b, int32_t layer, const chord_slots *s, int32_t n_q, int32_t n_k)
+{
+    const chord_hparams *h = b->hparams;
     int32_t const fused = chord_bind(b, "blk.%d.attn_qkv.weight", layer, h->n_embd,
                                      (int64_t)n_q + 2 * (int64_t)n_k, CHORD_OPTIONAL);
     if (fused != CHORD_NONE) {

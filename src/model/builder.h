@@ -173,6 +173,8 @@ void chord_emit_linear(chord_builder *b, int32_t layer, const char *stem, int32_
 /* h -> q, k, v by attn_q, attn_k, attn_v with optional biases, or by one fused attn_qkv, which a file of any
  * architecture may have (its rows: queries, keys, values). */
 void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s);
+/* The same for n_q rows of queries and n_k of keys and of values. */
+void chord_emit_qkv_of(chord_builder *b, int32_t layer, const chord_slots *s, int32_t n_q, int32_t n_k);
 /* RMS norm of each head of a slot (QK norm, arXiv 2010.04245). */
 void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t n_head, const char *weight);
 /* Rotates q and k, stores k and v, attends: q, k, v -> attn. */

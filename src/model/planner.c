@@ -6,7 +6,7 @@
 #include "../quant/quant.h"
 
 #define OPS_PER_LAYER 40   /* maximum for any architecture; llama emits 13, gemma4 with experts 38 */
-#define CACHES_PER_LAYER 2 /* one for keys and values, and a state */
+#define CACHES_PER_LAYER 3 /* one for keys and values, and two states */
 #define LOGITS_BYTES (4u << 20)
 
 /* ---- tensor table --------------------------------------------------------------------------------- */

@@ -39,6 +39,8 @@ static double float_noise(const chord_plan *plan, int32_t n_tokens)
         if (op->kind == CHORD_OP_ATTEND) terms += op->attend.k_dim + n_tokens;
         if (op->kind == CHORD_OP_NORM || op->kind == CHORD_OP_LAYER_NORM) terms += 2 * SYN_EMBD;
         if (op->kind == CHORD_OP_SHORT_CONV) terms += op->short_conv.kernel;
+        if (op->kind == CHORD_OP_SCAN) terms += 2 * op->scan.k_dim + n_tokens;
+        if (op->kind == CHORD_OP_HEAD_NORM) terms += 2 * op->head_norm.head_dim;
     }
     return terms * 0x1p-48;
 }
@@ -186,7 +188,7 @@ TEST(a_truncated_sequence_continues_at_the_position_that_truncate_returns)
             /* states exist at the prompt's end, at 128 tokens (the periodic checkpoint), at the newest
              * position, and at 0 */
             int32_t const states = cut == N ? N : cut >= 128 ? 128 : cut >= 100 ? 100 : 0;
-            CHECK_EQ(stand, family == SYN_STATE ? states : cut);
+            CHECK_EQ(stand, synthetic_has_states(family) ? states : cut);
             chord_session_state state;
             CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
             CHECK(state.n_past == stand && state.n_tokens == stand);
@@ -221,7 +223,7 @@ TEST(a_fork_shares_states_and_pages_and_neither_sees_the_other)
                  at);
             int32_t const stand = chord_session_truncate(copy, at);
             /* with states: the end of the fork's own prompt has replaced the checkpoint at the fork */
-            CHECK(family == SYN_STATE ? stand <= at : stand == at);
+            CHECK(synthetic_has_states(family) ? stand <= at : stand == at);
             chord_session_close(s);
             same(go_on(l, copy, ids, stand, N), want + stand * ROW, N - stand,
                  "the fork with the original's tokens after", family, at);

@@ -209,7 +209,7 @@ TEST(a_save_has_no_byte_of_another_sequence)
         if (stand < 40) evaluate(l, fork, ids + stand, 40 - stand, CHORD_OUTPUT_LAST, CHORD_NO_LIMIT, NULL);
         bytes const b = save(fork, 0);
         chord_session *only = opened(fresh, ids, 40);
-        if (family != SYN_STATE)
+        if (!synthetic_has_states(family))
             same_save(b, save(only, 0)); /* checkpoints depend on the way to a position */
         chord_session *r = open_session(l);
         CHECK_EQ(restore(l, r, b, 0), CHORD_DONE);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "synthetic.h"
 
-const char *const synthetic_names[SYN_FAMILIES] = { "heads", "state", "values-in-keys", "axes", "tables" };
+const char *const synthetic_names[SYN_FAMILIES] = { "heads", "state",  "values-in-keys",
+                                                    "axes",  "tables", "scan" };
 
 /* Weights have a generator of their own, so each load gives the same weights. */
 static uint64_t state_of_weights;
@@ -128,12 +129,35 @@ static const matrix tables_layers[2][8] = {
       { "back", 12, SYN_EMBD } },
     { { "gate", SYN_EMBD, 12 }, { "back", 12, SYN_EMBD } },
 };
+/* Layer 0: the delta rule, 4 heads over 2 of keys, S of 6 x 36. Layer 1: a scan, 4 heads over 2, S of
+ * 5 x 8. */
+enum { DELTA_WIDE = 2 * 2 * 6 + 4 * 36, SCAN_WIDE = 2 * 2 * 5 + 4 * 8 };
+static const matrix scan_layers[2][10] = {
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "in", SYN_EMBD, DELTA_WIDE },
+      { "step", SYN_EMBD, 4 },
+      { "beta", SYN_EMBD, 4 },
+      { "conv.weight", 3, DELTA_WIDE },
+      { "conv.bias", DELTA_WIDE, 0 },
+      { "dt", 4, 0 },
+      { "decay", 4, 0 },
+      { "o", 4 * 36, SYN_EMBD } },
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "in", SYN_EMBD, 2 * SCAN_WIDE },
+      { "step", SYN_EMBD, 4 },
+      { "conv.weight", 2, SCAN_WIDE },
+      { "dt", 4, 0 },
+      { "decay", 1, 4 },
+      { "skip", 1, 4 },
+      { "norm", 16, 2 },
+      { "o", 4 * 8, SYN_EMBD } },
+};
 static const struct {
     const matrix *layers;
     int32_t n, stride;
 } tables[SYN_FAMILIES] = {
     { heads_layers[0], 5, 7 }, { state_layers[0], 2, 9 },  { keys_layers[0], 2, 5 },
-    { axes_layers[0], 1, 5 },  { tables_layers[0], 2, 8 },
+    { axes_layers[0], 1, 5 },  { tables_layers[0], 2, 8 }, { scan_layers[0], 2, 10 },
 };
 
 /* Writes a tensor's entry in the header's table, or (`data`) its floats. */
@@ -150,7 +174,8 @@ static void put_matrix(file *f, const matrix *m, const char *name, int data, int
         put64(f, f->data);
     } else {
         for (int32_t i = 0; i < m->cols * rows; i++) {
-            float x = m->rows ? weight() / 4 : 1 + weight() / 8;
+            bool const is_decay = strstr(name, "decay") != NULL;
+            float x = is_decay ? -1 + weight() / 4 : m->rows ? weight() / 4 : 1 + weight() / 8;
             if (loud && m == &of_model[0] && i / m->cols == 7) x = 3e38f;
             put(f, &x, 4);
         }
@@ -450,12 +475,78 @@ static void build_tables(chord_builder *b)
     end(b, &s);
 }
 
+/* Slots x, h, then q: the matrix's result, k: what the convolution makes of it, v: the steps, up: beta. */
+static void emit_scan(chord_builder *b, const chord_slots *s, int32_t layer, chord_op_scan of)
+{
+    int32_t const is_delta = of.is_delta, wide = is_delta ? DELTA_WIDE : SCAN_WIDE, n = of.n_head * of.v_dim;
+    emit_product(b, layer, "step", s->h, SYN_EMBD, s->v, of.n_head, 0);
+    int32_t const bias = chord_bind(b, "blk.%d.dt", layer, of.n_head, 0, 0);
+    chord_op *op = chord_emit(b, CHORD_OP_SOFTPLUS, layer);
+    op->weight[0] = bias, op->out[0] = s->v, op->softplus.width = of.n_head;
+    chord_emit_conv(b, layer, "blk.%d.conv", s->q, s->k, wide, is_delta ? 3 : 2);
+    int32_t const a = is_delta ? chord_bind(b, "blk.%d.decay", layer, 4, 0, 0)
+                               : chord_bind(b, "blk.%d.decay", layer, 1, 4, CHORD_WIDE),
+                  skip = is_delta ? CHORD_NONE : chord_bind(b, "blk.%d.skip", layer, 1, 4, CHORD_WIDE);
+    op = chord_emit(b, CHORD_OP_SCAN, layer);
+    op->cache = chord_cache_new(b, (chord_cache_spec){ .kind = CHORD_CACHE_STATE, .n_state = of.k_dim * n });
+    op->weight[0] = a, op->weight[1] = skip;
+    op->in[0] = s->k, op->in[1] = s->v, op->in[2] = is_delta ? s->up : CHORD_NONE;
+    op->out[0] = s->attn;
+    op->scan = of;
+}
+
+static void build_scan(chord_builder *b)
+{
+    chord_slots s = begin(b, DELTA_WIDE, DELTA_WIDE, 4, 4 * 36);
+    int32_t const pair = chord_slot_new(b, 2 * SCAN_WIDE, CHORD_ROWS_BATCH),
+                  z = chord_slot_new(b, SCAN_WIDE, CHORD_ROWS_BATCH);
+    chord_emit_embed(b, s.x, 1);
+
+    chord_emit_norm(b, 0, s.x, s.h, "blk.%d.attn_norm");
+    emit_product(b, 0, "in", s.h, SYN_EMBD, s.q, DELTA_WIDE, 0);
+    emit_product(b, 0, "beta", s.h, SYN_EMBD, s.up, 4, 0);
+    emit_scan(b, &s, 0,
+              (chord_op_scan){ .n_head = 4,
+                               .n_keys = 2,
+                               .k_dim = 6,
+                               .v_dim = 36,
+                               .k_at = 12,
+                               .v_at = 24,
+                               .is_delta = 1,
+                               .q_scale = 0.5f,
+                               .k_scale = 0.6f });
+    emit_product(b, 0, "o", s.attn, 4 * 36, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+
+    chord_emit_norm(b, 1, s.x, s.h, "blk.%d.attn_norm");
+    emit_product(b, 1, "in", s.h, SYN_EMBD, pair, 2 * SCAN_WIDE, 0);
+    chord_op *op = chord_emit(b, CHORD_OP_SPLIT, 1);
+    op->in[0] = pair, op->out[0] = s.q, op->out[1] = z;
+    op->split = (chord_op_split){ .n_head = 4, .head_dim = SCAN_WIDE / 4 };
+    emit_scan(b, &s, 1,
+              (chord_op_scan){ .n_head = 4,
+                               .n_keys = 2,
+                               .k_dim = 5,
+                               .v_dim = 8,
+                               .q_at = 42,
+                               .k_at = 32,
+                               .q_scale = 1,
+                               .k_scale = 1 });
+    int32_t const norm = chord_bind(b, "blk.%d.norm", 1, 16, 2, CHORD_WIDE);
+    op = chord_emit(b, CHORD_OP_HEAD_NORM, 1);
+    op->weight[0] = norm, op->out[0] = s.attn;
+    op->head_norm = (chord_op_head_norm){ .n_head = 2, .head_dim = 16, .eps = 1e-5f, .is_each = 1 };
+    chord_emit_glu_of(b, 1, z, s.attn, s.attn, 4 * 8, CHORD_ACTIVATION_SIGMOID);
+    emit_product(b, 1, "o", s.attn, 4 * 8, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+    end(b, &s);
+}
+
 static const chord_arch archs[] = {
     { .name = "heads", .build = build_heads },
     { .name = "state", .build = build_state },
     { .name = "values-in-keys", .build = build_values_in_keys },
     { .name = "axes", .build = build_axes },
     { .name = "tables", .build = build_tables },
+    { .name = "scan", .build = build_scan },
     { .name = NULL },
 };
 

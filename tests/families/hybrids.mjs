@@ -12,6 +12,47 @@ const shortConv =
           ['shortconv.in_proj.weight', [embd, 3 * embd], 'matrix', 1.3],
           ['shortconv.out_proj.weight', [embd, embd], 'matrix', 1],
         ];
+
+/** Qwen 3.5: gated delta nets, and attention whose matrix of queries has gates, `nextn` blocks last. */
+const deltaNet =
+  ({ kernel, dim, keys, values, isAttention, last = Infinity }) =>
+  (i, { embd, heads, kv, dim: head }) => {
+    const wide = (2 * keys + values) * dim;
+    if (!isAttention(i) && i < last)
+      return [
+        ['attn_qkv.weight', [embd, wide], 'matrix', 1.3],
+        ['attn_gate.weight', [embd, values * dim], 'matrix', 1.3],
+        ['ssm_conv1d.weight', [kernel, wide], 'table', 1.4],
+        ['ssm_dt.bias', [values], 'step', 1],
+        ['ssm_a', [values], 'decay', 1],
+        ['ssm_beta.weight', [embd, values], 'matrix', 1],
+        ['ssm_alpha.weight', [embd, values], 'matrix', 1],
+        ['ssm_norm.weight', [dim], 'norm', 1],
+        ['ssm_out.weight', [values * dim, embd], 'matrix', 2],
+      ];
+    const attention = [
+      ['attn_q.weight', [embd, 2 * heads * head], 'matrix', 1.5],
+      ['attn_k.weight', [embd, kv * head], 'matrix', 1],
+      ['attn_v.weight', [embd, kv * head], 'matrix', 1],
+      ['attn_q_norm.weight', [head], 'norm', 1.6],
+      ['attn_k_norm.weight', [head], 'norm', 1.6],
+      ['attn_output.weight', [heads * head, embd], 'matrix', 2],
+    ];
+    if (i < last) return attention;
+    return [
+      ...attention,
+      ['nextn.eh_proj.weight', [2 * embd, embd], 'matrix', 1],
+      ['nextn.enorm.weight', [embd], 'norm', 1],
+      ['nextn.hnorm.weight', [embd], 'norm', 1],
+    ];
+  };
+const ssmKeys = (kernel, inner, state, rank, group) => ({
+  '.ssm.conv_kernel': kernel,
+  '.ssm.inner_size': inner,
+  '.ssm.state_size': state,
+  '.ssm.time_step_rank': rank,
+  '.ssm.group_count': group,
+});
 const kvOf = (layers, kv, isAttention) => Array.from({ length: layers }, (_, i) => (isAttention(i) ? kv : 0));
 const third = (i) => i % 3 === 2;
 
@@ -36,6 +77,33 @@ export const HYBRIDS = {
       '.attention.head_count_kv': [0, 2, 2, 0],
       '.attention.sliding_window': 20,
       '.rope.freq_base': 300,
+    },
+  },
+  qwen35: {
+    layers: 6,
+    tied: true,
+    ffnNorm: 'post_attention_norm',
+    mixer: deltaNet({ kernel: 4, dim: 32, keys: 4, values: 8, isAttention: (i) => i === 3, last: 5 }),
+    keys: {
+      ...ssmKeys(4, 256, 32, 8, 4),
+      '.nextn_predict_layers': 1,
+      '.rope.dimension_count': 8,
+      '.rope.dimension_sections': [2, 1, 1, 0],
+      '.rope.freq_base': 1000,
+      '.attention.layer_norm_rms_epsilon': 1e-6,
+    },
+  },
+  'qwen35-array': {
+    arch: 'qwen35',
+    layers: 4,
+    kv: 1,
+    ffnNorm: 'post_attention_norm',
+    mixer: deltaNet({ kernel: 3, dim: 16, keys: 16, values: 16, isAttention: (i) => i === 0 }),
+    keys: {
+      ...ssmKeys(3, 256, 16, 16, 16),
+      '.attention.recurrent_layers': [0, 1, 1, 1],
+      '.rope.dimension_count': 12,
+      '.rope.dimension_sections': [2, 2, 2, 0],
     },
   },
 };

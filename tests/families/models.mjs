@@ -496,6 +496,8 @@ function dataOf(model, name, shape, kind, gain, type) {
     x.forEach((v, i) => (x[i] = gain * (1 + v) * (kind === 'norm' || next() & 1 ? 1 : -1)));
   if (kind === 'still factors') x.forEach((_, i) => (x[i] = i < n / 4 ? 1 + i / 8 : 1e30));
   if (kind === 'factors') x.forEach((_, i) => (x[i] = 1 + i * (name.includes('long') ? 0.75 : 0.125)));
+  if (kind === 'decay') x.forEach((v, i) => (x[i] = -0.5 - Math.abs(20 * v)));
+  if (kind === 'step') x.forEach((v, i) => (x[i] = 10 * v - 2));
   if (kind === 'scale') x.forEach((v, i) => (x[i] = 1 + 2 * v));
   return Buffer.from(x.buffer);
 }

@@ -136,6 +136,27 @@ const REFUSED = [
   ['gptneox', { '.attention.head_count_kv': 2 }, 'invalid-gguf', 'attn_qkv'],
   ['nanbeige', { '.num_loops': 0 }, 'invalid-gguf', 'nanbeige.num_loops'],
   ['nanbeige', { '.num_loops': 17 }, 'invalid-gguf', 'nanbeige.num_loops'],
+
+  ['qwen35', { '.ssm.conv_kernel': undefined }, 'invalid-gguf', 'qwen35.ssm.conv_kernel'],
+  ['qwen35', { '.ssm.conv_kernel': 1 }, 'invalid-gguf', 'qwen35.ssm.conv_kernel'],
+  ['qwen35', { '.ssm.conv_kernel': 5 }, 'invalid-gguf', 'ssm_conv1d.weight'],
+  ['qwen35', { '.ssm.state_size': 0 }, 'invalid-gguf', 'qwen35.ssm.state_size'],
+  ['qwen35', { '.ssm.state_size': 1 << 20 }, 'invalid-gguf', 'qwen35.ssm.state_size'],
+  ['qwen35', { '.ssm.state_size': 30, '.ssm.inner_size': 240 }, 'unsupported-architecture', 'ssm.state_size'],
+  ['qwen35', { '.ssm.group_count': 3 }, 'invalid-gguf', 'ssm.time_step_rank'],
+  ['qwen35', { '.ssm.group_count': 0 }, 'invalid-gguf', 'qwen35.ssm.group_count'],
+  ['qwen35', { '.ssm.inner_size': 128 }, 'invalid-gguf', 'ssm.inner_size'],
+  ['qwen35', { '.ssm.time_step_rank': 1025 }, 'invalid-gguf', 'qwen35.ssm.time_step_rank'],
+  ['qwen35', { '.full_attention_interval': 0 }, 'invalid-gguf', 'qwen35.full_attention_interval'],
+  ['qwen35', { '.full_attention_interval': 2 }, 'invalid-gguf', 'blk.1.attn_q'],
+  ['qwen35', { '.nextn_predict_layers': 6 }, 'invalid-gguf', 'qwen35.nextn_predict_layers'],
+  ['qwen35', { '.nextn_predict_layers': 0 }, 'invalid-gguf', 'blk.5.'],
+  ['qwen35', { '.rope.dimension_sections': undefined }, 'invalid-gguf', 'qwen35.rope.dimension_sections'],
+  ['qwen35', { '.rope.dimension_sections': [2, 1] }, 'invalid-gguf', 'qwen35.rope.dimension_sections'],
+  ['qwen35', { '.rope.dimension_sections': [2, 2, 1, 0] }, 'invalid-gguf', 'rope.dimension_sections'],
+  ['qwen35', { '.rope.dimension_sections': [-1, 4, 1, 0] }, 'invalid-gguf', 'rope.dimension_sections'],
+  ['qwen35-array', { '.attention.recurrent_layers': [0, 1] }, 'invalid-gguf', 'attention.recurrent_layers'],
+  ['qwen35-array', { '.attention.recurrent_layers': [0, 1, 2, 1] }, 'invalid-gguf', 'recurrent_layers'],
 ];
 
 for (const [name, changes, code, text] of REFUSED)

@@ -85,13 +85,15 @@ static void norm(const interpreter *t, const chord_op *op)
 
 static void head_norm(const interpreter *t, const chord_op *op)
 {
-    float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
-    for (int32_t r = 0; r < rows_of(t, op); r++)
-        for (int32_t h = 0; h < op->head_norm.n_head; h++) {
-            double *x = row_of(t, op->out[0], r) + h * op->head_norm.head_dim;
-            norm_row(x, x, w, op->head_norm.head_dim, (double)op->head_norm.eps);
+    const chord_op_head_norm *n = &op->head_norm;
+    for (int32_t h = 0; h < n->n_head; h++) {
+        float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], n->is_each ? h : 0);
+        for (int32_t r = 0; r < rows_of(t, op); r++) {
+            double *x = row_of(t, op->out[0], r) + h * n->head_dim;
+            norm_row(x, x, w, n->head_dim, (double)n->eps);
         }
-    free(w);
+        free(w);
+    }
 }
 
 static void layer_norm(const interpreter *t, const chord_op *op)
@@ -286,9 +288,9 @@ static double gelu(const interpreter *t, double x)
 static double activation(const interpreter *t, int32_t kind, double x)
 {
     if (kind == CHORD_ACTIVATION_NONE) return x;
+    if (kind == CHORD_ACTIVATION_SIGMOID) return 1 / (1 + exp(-x));
     if (kind == CHORD_ACTIVATION_RELU) return x > 0 ? x : 0;
     if (kind == CHORD_ACTIVATION_RELU_SQUARED) return x > 0 ? x * x : 0;
-    if (kind == CHORD_ACTIVATION_SIGMOID) return 1 / (1 + exp(-x));
     return kind == CHORD_ACTIVATION_SILU ? x / (1 + exp(-x)) : gelu(t, x);
 }
 
@@ -582,6 +584,69 @@ static void pool(const interpreter *t, const chord_op *op)
             row_of(t, op->out[0], o)[i] = pooling == CHORD_POOLING_MEAN ? sum / n
                                                                         : row_of(t, op->in[0], one)[i];
         }
+}
+
+static void softplus(const interpreter *t, const chord_op *op)
+{
+    float *bias = weight_row(t, op->weight[0], 0);
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < op->softplus.width; i++) {
+            double *y = row_of(t, op->out[0], r) + i, x = *y + (double)bias[i];
+            *y = x > 30 ? x : log(1 + exp(x));
+        }
+    free(bias);
+}
+
+static void split(const interpreter *t, const chord_op *op)
+{
+    int32_t const n = op->split.head_dim;
+    for (int32_t r = 0; r < t->batch->n_tokens; r++)
+        for (int32_t i = 0; i < op->split.n_head * n * 2; i++)
+            row_of(t, op->out[i / n % 2], r)[i / n / 2 * n + i % n] = row_of(t, op->in[0], r)[i];
+}
+
+/* Computes head h of one token: S is [k_dim][v_dim], x the token's row of in[0]. */
+static void scan_head(const chord_op_scan *c, int32_t h, const double *x, double step, double decay,
+                      double beta, double skip, const double *before, double *after, double *y)
+{
+    int32_t const g = c->is_delta ? h % c->n_keys : h / (c->n_head / c->n_keys), n = c->v_dim;
+    const double *q = x + c->q_at + g * c->k_dim, *k = x + c->k_at + g * c->k_dim, *v = x + c->v_at + h * n;
+    for (int32_t j = 0; j < n; j++) {
+        double recalled = 0, sum = 0;
+        for (int32_t i = 0; i < c->k_dim && before; i++)
+            recalled += (double)c->k_scale * k[i] * before[i * n + j];
+        double const u = c->is_delta ? beta * (v[j] - decay * recalled) : step * v[j];
+        for (int32_t i = 0; i < c->k_dim; i++) {
+            after[i * n + j] = (before ? decay * before[i * n + j] : 0) + (double)c->k_scale * k[i] * u;
+            sum += (double)c->q_scale * q[i] * after[i * n + j];
+        }
+        y[j] = sum + skip * v[j];
+    }
+}
+
+/* A position's row holds the state after its token. */
+static void scan(const interpreter *t, const chord_op *op)
+{
+    const chord_op_scan *c = &op->scan;
+    float *a = malloc(sizeof(float) * (size_t)c->n_head), *d = calloc((size_t)c->n_head, sizeof(float));
+    for (int k = 0; k < 2; k++) /* [n_head] or [n_head][1] */
+        for (int32_t h = 0; h < c->n_head && op->weight[k] != CHORD_NONE; h++) {
+            int const is_row = t->plan->tensors[op->weight[k]].n_rows == 1;
+            float *w = weight_row(t, op->weight[k], is_row ? 0 : h);
+            (k ? d : a)[h] = w[is_row ? h : 0];
+            free(w);
+        }
+    for (int32_t r = 0; r < t->batch->n_tokens; r++)
+        for (int32_t h = 0; h < c->n_head; h++) {
+            int32_t const position = t->first + r, at = h * c->k_dim * c->v_dim;
+            double const step = row_of(t, op->in[1], r)[h],
+                         beta = c->is_delta ? 1 / (1 + exp(-row_of(t, op->in[2], r)[h])) : 0;
+            scan_head(c, h, row_of(t, op->in[0], r), step, exp(step * (double)a[h]), beta, (double)d[h],
+                      position ? kept_of(t, op->cache, position - 1) + at : NULL,
+                      kept_of(t, op->cache, position) + at, row_of(t, op->out[0], r) + h * c->v_dim);
+        }
+    free(a);
+    free(d);
 }
 
 static void acquire(const interpreter *t, const chord_op *op) { (void)t, (void)op; }

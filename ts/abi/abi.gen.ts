@@ -155,6 +155,12 @@ export const OpKind = {
   COMBINE: 23,
   /** out[0][t] *= 1 / (1 + exp(-in[0][t][0])) */
   GATE: 24,
+  /** out[0][t] = q S for each head; S = decay S + k outer u */
+  SCAN: 25,
+  /** out[0][t] = ln(1 + exp(out[0][t] + weight[0])) */
+  SOFTPLUS: 26,
+  /** out[i][t] = half i of each of n_head pairs of head_dim elements of in[0][t], i = 0, 1 */
+  SPLIT: 27,
   /** out[0][t] = softmax(scale * q K^T + bias) V; q = in[0], K = in[1], V = in[2] of t's run */
   ENCODE: 30,
   /** out[0][t] += row `row` of weight[0], or the row of t's position */
@@ -205,6 +211,9 @@ export const opTraits: { readonly [kind: number]: number } = {
   22: 0,
   23: 0,
   24: 1,
+  25: 6,
+  26: 1,
+  27: 0,
   30: 0,
   31: 1,
   32: 0,
@@ -214,8 +223,8 @@ export const Activation = {
   SILU: 1,
   GELU: 2,
   RELU: 3,
-  NONE: 7,
   SIGMOID: 5,
+  NONE: 7,
   SWIGLU_OAI: 6,
 } as const;
 export type Activation = (typeof Activation)[keyof typeof Activation];
@@ -564,6 +573,7 @@ export const opPartLayouts = {
       n_head: { offset: 64, type: 'i32', count: 1 },
       head_dim: { offset: 68, type: 'i32', count: 1 },
       eps: { offset: 72, type: 'f32', count: 1 },
+      is_each: { offset: 76, type: 'i32', count: 1 },
     },
   },
   ROPE: {
@@ -721,6 +731,34 @@ export const opPartLayouts = {
     size: 128,
     fields: {
       width: { offset: 64, type: 'i32', count: 1 },
+    },
+  },
+  SCAN: {
+    size: 128,
+    fields: {
+      n_head: { offset: 64, type: 'i32', count: 1 },
+      n_keys: { offset: 68, type: 'i32', count: 1 },
+      k_dim: { offset: 72, type: 'i32', count: 1 },
+      v_dim: { offset: 76, type: 'i32', count: 1 },
+      q_at: { offset: 80, type: 'i32', count: 1 },
+      k_at: { offset: 84, type: 'i32', count: 1 },
+      v_at: { offset: 88, type: 'i32', count: 1 },
+      is_delta: { offset: 92, type: 'i32', count: 1 },
+      q_scale: { offset: 96, type: 'f32', count: 1 },
+      k_scale: { offset: 100, type: 'f32', count: 1 },
+    },
+  },
+  SOFTPLUS: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+    },
+  },
+  SPLIT: {
+    size: 128,
+    fields: {
+      n_head: { offset: 64, type: 'i32', count: 1 },
+      head_dim: { offset: 68, type: 'i32', count: 1 },
     },
   },
   ENCODE: {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a program needs and this backend doesn't have yet. Such a model runs on the CPU.
+// An op without a kernel gets a line here, and a case in lowering.ts that throws.
 import type { OpRecord, Program } from '../executor.js';
 
 function lackOf(op: OpRecord): string | undefined {
   if (['ENCODE', 'ADD_ROW', 'POOL'].includes(op.name)) return `an encoder (${op.name})`;
+  if (op.name === 'SCAN' || op.name === 'SOFTPLUS' || op.name === 'SPLIT') return 'recurrent states';
+  if (op.name === 'HEAD_NORM' && op.part.is_each !== 0) return 'norms with weights of each head';
   return undefined;
 }
 

@@ -170,6 +170,10 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const place = { states, table, pages: memory.tables, vectors };
       return [shortConv({ label: `short_conv/${label}`, input, out, width, kernel, ...weights, ...place })];
     }
+    case 'SCAN':
+    case 'SOFTPLUS':
+    case 'SPLIT':
+      throw new ChordError('internal', `${op.name} has no kernel`); // lacks.ts refused it
     case 'ROUTE':
       return routeAndTable(op, l, rows, places, rowsOf);
     case 'EXPERTS':
