@@ -11,7 +11,10 @@ import { prove } from '../reference/proof.mjs';
 import { NAMES, modelOf } from './models.mjs';
 
 const goldens = JSON.parse(readFileSync(new URL('goldens.json', import.meta.url), 'utf8'));
-const ON_GPU = 'mistral3 granite apertus olmo bitnet gemma4 gemma4-dense llama.few lfm2 qwen3moe'.split(' ');
+const ON_GPU = (
+  'mistral3 granite apertus olmo bitnet gemma4 gemma4-dense llama.few lfm2 qwen3moe ' +
+  'qwen35 qwen2moe granitemoe-shared bailingmoe2 gpt-oss'
+).split(' ');
 
 /** The rest runs on the GPU for the page of proofs alone, if it can: a load takes seconds. */
 const onGpu = process.env.PROOF ? NAMES : ON_GPU;

@@ -5,8 +5,9 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { FAMILIES, modelOf } from '../families/models.mjs';
-import { openModel, room } from './engine.mjs';
+import { room } from './engine.mjs';
 import { missing, openGpu } from './gpu.mjs';
+import { everyWay, labelsOf, nmse, using as usingBytes } from './ways.mjs';
 
 const skip = missing() || false;
 const gpu = skip ? undefined : await openGpu();
@@ -21,32 +22,7 @@ for (const [name, one] of Object.entries(MODELS))
   FAMILIES[`mixture-${name}`] = { arch: 'qwen3moe', qk: 'head', mix: one };
 const bytesOf = (name) => new Uint8Array(modelOf(`mixture-${name}`));
 const ids = Array.from({ length: 13 }, (_, i) => (i * 37 + 11) % 256);
-const options = { contextLength: 64, kvType: 'f32' };
-
-function nmse(got, want) {
-  let [error, power] = [0, 0];
-  got.forEach((row, t) =>
-    row.forEach((z, i) => {
-      error += (z - want[t][i]) ** 2;
-      power += want[t][i] ** 2;
-    }),
-  );
-  return error / power;
-}
-
-/** Opens a model, runs `use` on it, and frees it. */
-async function using(name, more, use) {
-  const model = await openModel(gpu, bytesOf(name), { ...options, ...more });
-  try {
-    return await use(model);
-  } finally {
-    model.free();
-  }
-}
-const labelsOf = async ({ executor }) =>
-  (await executor.dispatches())
-    .map(({ label }) => label)
-    .filter((label) => /\/0(\b|$)/.test(label) && !label.startsWith('embed'));
+const using = (name, more, use) => usingBytes(gpu, bytesOf(name), more, use);
 
 for (const [name, most] of [
   ['plain', 8],
@@ -58,28 +34,9 @@ for (const [name, most] of [
   test(
     `${name}: a decoded token takes ${most} dispatches a layer, and every way is the same`,
     { skip },
-    async (t) => {
-      const one = ids.slice(0, 4);
-      const [fused, labels] = await using(name, {}, async (model) => [
-        await model.logits(one, { batch: 1 }),
-        await labelsOf(model),
-      ]);
-      t.diagnostic(labels.join(' '));
-      assert.equal(labels.length, most, labels.join(' '));
-      const plain = await using(name, { isFused: false }, (model) => model.logits(one, { batch: 1 }));
-      const [few, many, sliced] = await using(name, {}, async (model) => [
-        await model.logits(one),
-        await model.logits(ids),
-        await model.logits(ids, { budget: 1 }),
-      ]);
-      assert.deepEqual(sliced, many, 'a dispatch at a time');
-      // Sums of the same terms in another order (executor.test.mjs); tiles may have inputs in f16.
-      for (const [way, got] of Object.entries({ plain, few, many })) {
-        const error = nmse(got.slice(0, 4), fused);
-        t.diagnostic(`${way}: NMSE ${error.toExponential(1)}`);
-        assert.ok(error <= (name.endsWith('.mix') ? 1e-5 : 1e-9), way);
-      }
-    },
+    (t) =>
+      // Tiles of a device with f16 have inputs in f16 (tiles.ts).
+      everyWay(t, gpu, bytesOf(name), ids, { 0: most }, name.endsWith('.mix') ? 1e-5 : 1e-9),
   );
 
 test('stacks larger than a binding are in parts, with the same results', { skip }, async (t) => {

@@ -75,7 +75,7 @@ describe('recurrences', { skip: missing() || false }, () => {
 
   async function check(room, o) {
     const { device, scan } = room;
-    const { nHead, nKeys, kDim, vDim, isDelta, hasSkip = false } = o;
+    const { nHead, nKeys, kDim, vDim, isDelta, hasSkip = false, isFused = false } = o;
     const random = randomFrom(kDim + vDim);
     const [qAt, kAt, vAt] = [3, 3 + nKeys * kDim, 5 + 2 * nKeys * kDim];
     const shape = { ...o, qAt, kAt, vAt, qScale: kDim ** -0.5, kScale: isDelta ? 0.5 : 1 };
@@ -91,8 +91,20 @@ describe('recurrences', { skip: missing() || false }, () => {
       decay: Float32Array.from({ length: nHead }, () => -random()),
       skip: hasSkip ? Float32Array.from({ length: nHead }, () => random()) : undefined,
     };
-    const { rows, s, sizes } = scanned(shape, x, steps, gates, w);
-    const vectors = upload(device, Float32Array.from([9, ...w.decay, ...(w.skip ?? [])]));
+    const soft = Float32Array.from({ length: nHead }, () => random() * 4 - 2);
+    // Fused: what the scan has is the norm of q and k, and the softplus of the steps.
+    const normed = x.map((row) => {
+      const to = Float64Array.from(row);
+      for (let at = qAt; at < qAt + 2 * nKeys * kDim; at += kDim) {
+        const squares = row.subarray(at, at + kDim).reduce((sum, z) => sum + z * z, 0);
+        for (let i = at; i < at + kDim; i++) to[i] /= Math.sqrt(squares / kDim + Math.fround(1e-5));
+      }
+      return to;
+    });
+    const softened = steps.map((row) => Float64Array.from(row, (z, h) => Math.log1p(Math.exp(z + soft[h]))));
+    const given = isFused ? [normed, softened] : [x, steps];
+    const { rows, s, sizes } = scanned(shape, ...given, gates, w);
+    const vectors = upload(device, Float32Array.from([9, ...w.decay, ...(w.skip ?? soft), ...soft]));
     // Three states; batches use them in turns. Garbage at first: a sequence starts with zeros.
     const n = nHead * kDim * vDim;
     const states = upload(device, new Float32Array(3 * n).fill(99));
@@ -111,6 +123,7 @@ describe('recurrences', { skip: missing() || false }, () => {
         out,
         decay: { offset: 1, length: nHead },
         skip: hasSkip ? { offset: 1 + nHead, length: nHead } : undefined,
+        ...(isFused && { norm: { eps: 1e-5 }, soft: { offset: 1 + 2 * nHead, length: nHead } }),
         vectors: { buffer: vectors },
         states: { buffer: states },
         pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
@@ -143,6 +156,7 @@ describe('recurrences', { skip: missing() || false }, () => {
       await check(room, { nHead: 4, nKeys: 2, kDim: 32, vDim: 20, isDelta: true });
       await check(room, { nHead: 2, nKeys: 2, kDim: 128, vDim: 128, isDelta: true });
       await check(room, { nHead: 3, nKeys: 1, kDim: 20, vDim: 4, isDelta: true });
+      await check(room, { nHead: 4, nKeys: 2, kDim: 32, vDim: 20, isDelta: true, isFused: true });
     }
   });
 

@@ -335,13 +335,13 @@ onEach('softplus', async ({ device, ...b }) => {
 });
 
 onEach('head_norm', async ({ device, ...b }) => {
-  for (const [nHead, headDim, weighted] of [
-    [3, 96, true],
-    [2, 80, false],
-    [4, 16, true],
+  for (const [nHead, headDim, weighted, isEach] of [
+    [3, 96, true, false],
+    [2, 80, false, false],
+    [4, 16, true, true],
   ]) {
     const [n, eps, width] = [3, 1e-6, nHead * headDim];
-    const [x, vectors] = [floats(n * width), floats(headDim + 5)];
+    const [x, vectors] = [floats(n * width), floats(width + 5)];
     const out = slotOf(device, n, width, x);
     const dispatch = b.headNorm({
       label: 'head_norm',
@@ -349,18 +349,44 @@ onEach('head_norm', async ({ device, ...b }) => {
       nHead,
       headDim,
       eps,
-      weight: weighted ? { offset: 5, length: headDim } : undefined,
+      weight: weighted ? { offset: 5, length: isEach ? width : headDim } : undefined,
+      isEach,
       vectors: { buffer: upload(device, vectors) },
     });
     await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
     const want = Array.from(x, (z, i) => {
       const head = Array.from(x.subarray(i - (i % headDim), i - (i % headDim) + headDim));
       const s = 1 / Math.sqrt(head.reduce((sum, h) => sum + h * h, 0) / headDim + Math.fround(eps));
-      return z * s * (weighted ? vectors[5 + (i % headDim)] : 1);
+      return z * s * (weighted ? vectors[5 + (i % (isEach ? width : headDim))] : 1);
     });
     const bound = (i) => (headDim / 2 + 16) * EPS * Math.abs(want[i]);
     close(await rowsOf(device, out, n), want, bound, `head_norm ${headDim}`);
   }
+});
+
+onEach('head_norm and the GLU behind it', async ({ device, ...b }) => {
+  const [n, nHead, headDim, eps] = [3, 4, 24, 1e-6];
+  const width = nHead * headDim;
+  const [x, z, vectors] = [floats(n * width), floats(n * width, 3), floats(headDim)];
+  const out = slotOf(device, n, width, x);
+  const dispatch = b.headNorm({
+    label: 'head_norm+glu',
+    out,
+    nHead,
+    headDim,
+    eps,
+    weight: { offset: 0, length: headDim },
+    vectors: { buffer: upload(device, vectors) },
+    glu: { gate: slotOf(device, n, width, z, width + 12), activation: 1 },
+  });
+  await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
+  const want = Array.from(x, (y, i) => {
+    const head = Array.from(x.subarray(i - (i % headDim), i - (i % headDim) + headDim));
+    const s = 1 / Math.sqrt(head.reduce((sum, h) => sum + h * h, 0) / headDim + Math.fround(eps));
+    return y * s * vectors[i % headDim] * activations[1](z[i]);
+  });
+  const bound = (i) => (headDim / 2 + 16 + 10 * Math.abs(z[i]) + 14) * EPS * Math.abs(want[i]);
+  close(await rowsOf(device, out, n), want, bound, 'head_norm+glu');
 });
 
 onEach('rope turns pairs of both styles and leaves the rest', async ({ device, ...b }) => {
@@ -405,7 +431,7 @@ onEach('rope turns pairs of both styles and leaves the rest', async ({ device, .
 
 for (const hasBias of [false, true])
   onEach(
-    `short_conv ${hasBias ? 'with a bias ' : ''}continues at its state, in batches of any size`,
+    `short_conv ${hasBias ? 'with a bias and an activation ' : ''}continues at its state, in batches of any size`,
     async ({ device, ...b }) => {
       const [width, kernel, total] = [70, 4, 11];
       const x = floats(total * width);
@@ -428,6 +454,7 @@ for (const hasBias of [false, true])
           kernel,
           weight: { offset: 2, length: width * kernel },
           bias,
+          activation: hasBias ? 1 : undefined,
           vectors: { buffer: upload(device, vectors) },
           states,
           pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
@@ -441,7 +468,7 @@ for (const hasBias of [false, true])
         got.set(await rowsOf(device, out, n), position * width);
         [position, state] = [position + n, next];
       }
-      const want = Array.from(x, (_, at) => {
+      const sums = Array.from(x, (_, at) => {
         const [t, c] = [Math.floor(at / width), at % width];
         let sum = bias ? vectors[bias.offset + c] : 0;
         for (let j = 0; j < kernel; j++)
@@ -449,7 +476,11 @@ for (const hasBias of [false, true])
             sum += vectors[2 + c * kernel + j] * x[(t - kernel + 1 + j) * width + c];
         return sum;
       });
-      close(got, want, () => 2 * (kernel + 1) * (kernel + 1) * EPS, 'short_conv');
+      const want = sums.map((sum) => (hasBias ? activations[1](sum) : sum));
+      // SiLU's slope is at most 1.1.
+      const bound = (i) =>
+        2.2 * (kernel + 1) * (kernel + 1) * EPS + (hasBias ? activationBound(sums[i], 1) : 0);
+      close(got, want, bound, 'short_conv');
     },
   );
 

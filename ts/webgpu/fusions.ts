@@ -8,12 +8,23 @@ import { CacheKind, OpFlag, OpTrait, opTraits } from '../abi/abi.gen.js';
 import type { OpRecord } from '../executor.js';
 import { attend as attendAlone, attendFused, storeHeads } from './attend.js';
 import type { Dispatch, Slot } from './dispatch.js';
-import { Places, attendOptions, expertsOptions, lowerOp, matmulOptions, where } from './lowering.js';
+import {
+  Places,
+  attendOptions,
+  convOptions,
+  expertsOptions,
+  lowerOp,
+  matmulOptions,
+  scanOptions,
+  where,
+} from './lowering.js';
 import type { Lowering, Op, Rows } from './lowering.js';
 import { canPair, canShareWith, experts } from './experts.js';
 import type { ExpertsOptions, Shared } from './experts.js';
 import { canShare, matmul } from './matmul.js';
 import type { MatmulOptions, Norm } from './matmul.js';
+import { scan } from './recurrent.js';
+import { headNorm, shortConv } from './rows.js';
 
 /** What a fusion made of `count` ops. */
 interface Fused {
@@ -44,6 +55,9 @@ const fusions: readonly Fusion[] = [
   productAndGate,
   expertsAndGlu,
   expertsAndCombine,
+  convAndActivation,
+  normsAndScan,
+  headNormAndGlu,
   wholeAttention,
   normedProduct,
 ];
@@ -377,6 +391,74 @@ function expertsAndCombine(c: Context, at: number): Fused | undefined {
   return { count: 2, dispatches };
 }
 
+// ---- recurrences -------------------------------------------------------------------------------------
+
+/** SHORT_CONV, ACTIVATE. */
+function convAndActivation(c: Context, at: number): Fused | undefined {
+  const [conv, op] = [c.ops[at], c.ops[at + 1]];
+  if (conv?.name !== 'SHORT_CONV' || op?.name !== 'ACTIVATE' || op.out[0] !== conv.out[0]) return undefined;
+  if (op.part.width !== conv.part.width) return undefined;
+  const { activation } = op.part;
+  return { count: 2, dispatches: [shortConv({ ...convOptions(conv, c.l, c.places), activation })] };
+}
+
+/** SOFTPLUS of a scan's steps and HEAD_NORM of its q and k, in any order and each at most once; SCAN. */
+function normsAndScan(c: Context, at: number): Fused | undefined {
+  let end = at;
+  while (['SOFTPLUS', 'HEAD_NORM'].includes(nameOf(c.ops[end]))) end++;
+  const op = c.ops[end];
+  if (op?.name !== 'SCAN' || end === at) return undefined;
+  const before = c.ops.slice(at, end);
+  const soft = before.find((one): one is Op<'SOFTPLUS'> => one.name === 'SOFTPLUS');
+  const norm = before.find((one): one is Op<'HEAD_NORM'> => one.name === 'HEAD_NORM');
+  const { n_keys, k_dim, q_at, k_at, n_head } = op.part;
+  const [x, steps] = [op.in[0]!, op.in[1]!];
+  const isNorm =
+    norm === undefined ||
+    (norm.out[0] === x &&
+      norm.weight[0]! < 0 &&
+      norm.part.head_dim === k_dim &&
+      norm.part.n_head === 2 * n_keys &&
+      Math.min(q_at, k_at) === 0 &&
+      Math.max(q_at, k_at) === n_keys * k_dim &&
+      op.part.v_at >= 2 * n_keys * k_dim &&
+      isDead(c, x, end + 1));
+  const isSoft =
+    soft === undefined ||
+    (soft.out[0] === steps && soft.part.width === n_head && op.in[2] !== steps && isDead(c, steps, end + 1));
+  const isOnce = before.length === Number(soft !== undefined) + Number(norm !== undefined);
+  if (!isNorm || !isSoft || !isOnce || x === steps) return undefined;
+  const options = {
+    ...scanOptions(op, c.l, c.places),
+    norm: norm && { eps: norm.part.eps },
+    soft: soft && c.l.memory.vector(soft.weight[0]!),
+  };
+  return { count: end + 1 - at, dispatches: [scan(options)] };
+}
+
+/** HEAD_NORM of a whole row, GLU with it as what is gated. */
+function headNormAndGlu(c: Context, at: number): Fused | undefined {
+  const [op, glu] = [c.ops[at], c.ops[at + 1]];
+  if (op?.name !== 'HEAD_NORM' || glu?.name !== 'GLU' || op.flags !== glu.flags) return undefined;
+  const { n_head: nHead, head_dim: headDim, eps, is_each } = op.part;
+  const [slot, gate] = [op.out[0]!, glu.in[0]!];
+  const isTheirs = glu.in[1] === slot && glu.out[0] === slot && gate !== slot && glu.part.first === 0;
+  if (!isTheirs || glu.part.width !== nHead * headDim) return undefined;
+  const dispatch = headNorm({
+    label: `head_norm+glu/${where(op)}`,
+    out: c.places.at(slot),
+    nHead,
+    headDim,
+    eps,
+    weight: c.l.memory.optional(op.weight[0]!),
+    isEach: is_each !== 0,
+    vectors: c.l.memory.vectors,
+    rowsOf: has(op, OpFlag.OUTPUT) ? 'output' : 'batch',
+    glu: { gate: c.places.at(gate), activation: glu.part.activation },
+  });
+  return { count: 2, dispatches: [dispatch] };
+}
+
 // ---- head norms + RoPE + KV store, with the attention of one token ---------------------------------------
 
 /**
@@ -408,6 +490,7 @@ function wholeAttention(c: Context, at: number): Fused | undefined {
     (store === undefined || before.at(-1) === store) &&
     (vNorm[0]?.weight[0] ?? -1) < 0;
   const norms = [...qNorm, ...kNorm, ...vNorm];
+  if (norms.some(({ part }) => part.is_each !== 0)) return undefined;
   const turn = qRope[0];
   const isSame =
     norms.every(({ part }) => part.eps === norms[0]!.part.eps) &&

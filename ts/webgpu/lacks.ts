@@ -5,8 +5,6 @@ import type { OpRecord, Program } from '../executor.js';
 
 function lackOf(op: OpRecord): string | undefined {
   if (['ENCODE', 'ADD_ROW', 'POOL'].includes(op.name)) return `an encoder (${op.name})`;
-  if (op.name === 'SCAN' || op.name === 'SOFTPLUS' || op.name === 'SPLIT') return 'recurrent states';
-  if (op.name === 'HEAD_NORM' && op.part.is_each !== 0) return 'norms with weights of each head';
   return undefined;
 }
 

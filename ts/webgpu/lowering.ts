@@ -11,6 +11,8 @@ import type { ExpertsOptions } from './experts.js';
 import { embed, matmul } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import type { GpuMemory } from './memory.js';
+import { scan, split } from './recurrent.js';
+import type { ScanOptions } from './recurrent.js';
 import { stage, tileOf } from './tiles.js';
 import {
   activate,
@@ -115,10 +117,11 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'MATMUL':
       return product(matmulOptions(op, l, rows, places), memory.staged);
     case 'HEAD_NORM': {
-      const { n_head: nHead, head_dim: headDim, eps } = op.part;
+      const { n_head: nHead, head_dim: headDim, eps, is_each } = op.part;
       const weight = memory.optional(op.weight[0]!);
       const out = slot(op.out[0]!);
-      return [headNorm({ label: `head_norm/${label}`, out, nHead, headDim, eps, weight, vectors, rowsOf })];
+      const shape = { nHead, headDim, eps, weight, isEach: is_each !== 0 };
+      return [headNorm({ label: `head_norm/${label}`, out, ...shape, vectors, rowsOf })];
     }
     case 'ROPE': {
       const { rope: index, n_head: nHead, head_dim: headDim, first } = op.part;
@@ -161,19 +164,17 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'LOG_SCALE':
     case 'CLAMP':
     case 'XIELU':
-      return [mapped(op, l, rowsOf, slot(op.out[0]!))];
-    case 'SHORT_CONV': {
-      const { width, kernel } = op.part;
-      const { view: states, table } = memory.cache(op.cache);
-      const weights = { weight: memory.vector(op.weight[0]!), bias: memory.optional(op.weight[1]!) };
-      const [input, out] = [slot(op.in[0]!), slot(op.out[0]!)];
-      const place = { states, table, pages: memory.tables, vectors };
-      return [shortConv({ label: `short_conv/${label}`, input, out, width, kernel, ...weights, ...place })];
-    }
-    case 'SCAN':
     case 'SOFTPLUS':
-    case 'SPLIT':
-      throw new ChordError('internal', `${op.name} has no kernel`); // lacks.ts refused it
+      return [mapped(op, l, rowsOf, slot(op.out[0]!))];
+    case 'SHORT_CONV':
+      return [shortConv(convOptions(op, l, places))];
+    case 'SCAN':
+      return [scan(scanOptions(op, l, places))];
+    case 'SPLIT': {
+      const { n_head: nHead, head_dim: headDim } = op.part;
+      const outs = [slot(op.out[0]!), slot(op.out[1]!)] as const;
+      return [split({ label: `split/${label}`, input: slot(op.in[0]!), outs, nHead, headDim })];
+    }
     case 'ROUTE':
       return routeAndTable(op, l, rows, places, rowsOf);
     case 'EXPERTS':
@@ -261,9 +262,59 @@ export function expertsOptions(
   };
 }
 
+export function convOptions(
+  op: Op<'SHORT_CONV'>,
+  { memory }: Lowering,
+  places: Places,
+): Parameters<typeof shortConv>[0] {
+  const { width, kernel } = op.part;
+  const { view: states, table } = memory.cache(op.cache);
+  return {
+    label: `short_conv/${where(op)}`,
+    input: places.at(op.in[0]!),
+    out: places.at(op.out[0]!),
+    width,
+    kernel,
+    weight: memory.vector(op.weight[0]!),
+    bias: memory.optional(op.weight[1]!),
+    vectors: memory.vectors,
+    states,
+    pages: memory.tables,
+    table,
+  };
+}
+
+export function scanOptions(op: Op<'SCAN'>, { memory }: Lowering, places: Places): ScanOptions {
+  const { part } = op;
+  const { view: states, table } = memory.cache(op.cache);
+  return {
+    label: `scan/${where(op)}`,
+    input: places.at(op.in[0]!),
+    steps: places.at(op.in[1]!),
+    gates: op.in[2]! < 0 ? undefined : places.at(op.in[2]!),
+    out: places.at(op.out[0]!),
+    nHead: part.n_head,
+    nKeys: part.n_keys,
+    kDim: part.k_dim,
+    vDim: part.v_dim,
+    qAt: part.q_at,
+    kAt: part.k_at,
+    vAt: part.v_at,
+    isDelta: part.is_delta !== 0,
+    qScale: part.q_scale,
+    kScale: part.k_scale,
+    decay: memory.vector(op.weight[0]!),
+    skip: memory.optional(op.weight[1]!),
+    vectors: memory.vectors,
+    states,
+    pages: memory.tables,
+    table,
+  };
+}
+
 /** An op that changes each element by itself. */
 function mapped(
-  op: Op<'SCALE' | 'LOG_SCALE' | 'CLAMP' | 'XIELU'>,
+  op: Op<'SCALE' | 'LOG_SCALE' | 'CLAMP' | 'XIELU' | 'SOFTPLUS'>,
   { memory }: Lowering,
   rowsOf: 'batch' | 'output',
   out: Slot,
@@ -276,6 +327,8 @@ function mapped(
       return map({ ...common, numbers: [op.part.factor], weight: memory.optional(op.weight[0]!) });
     case 'LOG_SCALE':
       return map({ ...common, numbers: [op.part.factor], period: op.part.period });
+    case 'SOFTPLUS':
+      return map({ ...common, numbers: [], weight: memory.vector(op.weight[0]!) });
     case 'CLAMP':
       return map({ ...common, numbers: [op.part.limit] });
     case 'XIELU': {

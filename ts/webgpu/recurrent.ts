@@ -32,11 +32,15 @@ export interface ScanOptions {
   readonly pages: View;
   /** Word of `pages` with the number of the state before the batch; behind it that of the state after it. */
   readonly table: number;
+  /** Fused: HEAD_NORM without weights of q and k. */
+  readonly norm?: { readonly eps: number } | undefined;
+  /** Fused: SOFTPLUS of the steps, its weight. */
+  readonly soft?: Vector | undefined;
 }
 
 /** SCAN: tokens in order, heads and columns side by side. */
 export function scan(o: ScanOptions): Dispatch {
-  const { nHead, kDim, vDim, isDelta, gates, skip } = o;
+  const { nHead, kDim, vDim, isDelta, gates, skip, norm, soft } = o;
   return {
     kernel: 'scan',
     label: o.label,
@@ -52,12 +56,20 @@ export function scan(o: ScanOptions): Dispatch {
       SKIPS: Number(skip !== undefined),
       Q_SCALE: o.qScale,
       K_SCALE: o.kScale,
+      NORMS: Number(norm !== undefined),
+      EPS: norm?.eps ?? 0,
+      SOFT: Number(soft !== undefined),
       X_STRIDE: o.input.stride,
       STEP_STRIDE: o.steps.stride,
       GATE_STRIDE: gates?.stride ?? 0,
       Y_STRIDE: o.out.stride,
     },
-    params: [{ u32: o.decay.offset }, { u32: skip?.offset ?? 0 }, { u32: o.table }],
+    params: [
+      { u32: o.decay.offset },
+      { u32: skip?.offset ?? 0 },
+      { u32: o.table },
+      { u32: soft?.offset ?? 0 },
+    ],
     buffers: [o.input.view, o.steps.view, (gates ?? o.steps).view, o.vectors, o.pages, o.states, o.out.view],
     groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [Math.ceil(vDim / COLUMNS), nHead, 1]),
     work: ({ nTokens }) => ({

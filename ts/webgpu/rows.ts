@@ -230,23 +230,31 @@ export function headNorm(
     readonly headDim: number;
     readonly eps: number;
     readonly weight?: Vector | undefined;
+    /** The weight is [nHead][headDim]. */
+    readonly isEach?: boolean;
     readonly vectors: View;
+    /** Fused: GLU, out = activation(gate) * out. */
+    readonly glu?: { readonly gate: Slot; readonly activation: number } | undefined;
   },
 ): Dispatch {
-  const { out, nHead, headDim, weight, rowsOf = 'batch' } = o;
+  const { out, nHead, headDim, weight, glu, rowsOf = 'batch' } = o;
   return {
     kernel: 'head_norm',
     label: o.label,
-    with: ['sum_workgroup'],
+    with: ['sum_workgroup', 'activation'],
     constants: { LANES: 64 },
     overrides: {
       HEAD_DIM: headDim,
       STRIDE: out.stride,
       EPS: o.eps,
       WEIGHTED: weight === undefined ? 0 : 1,
+      EACH: o.isEach === true ? 1 : 0,
+      ACTIVATION: glu?.activation ?? 0,
+      GLU: glu === undefined ? 0 : 1,
+      GATE_STRIDE: glu?.gate.stride ?? 0,
     },
     params: [u32((weight ?? NO_VECTOR).offset)],
-    buffers: [o.vectors, out.view],
+    buffers: [o.vectors, out.view, glu?.gate.view ?? o.vectors],
     groups: (batch) => {
       const rows = rowsIn(batch, rowsOf);
       return rows === 0 ? [0, 0, 0] : [nHead, rows, 1];
@@ -303,6 +311,8 @@ export function shortConv(o: {
   /** [width][kernel] */
   readonly weight: Vector;
   readonly bias?: Vector | undefined;
+  /** Fused: ACTIVATE of the result, a number of Activation. */
+  readonly activation?: number | undefined;
   readonly vectors: View;
   readonly states: View;
   readonly pages: View;
@@ -312,12 +322,15 @@ export function shortConv(o: {
   return {
     kernel: 'short_conv',
     label: o.label,
+    with: ['activation'],
     overrides: {
       WIDTH: width,
       KERNEL: kernel,
       X_STRIDE: o.input.stride,
       Y_STRIDE: o.out.stride,
       BIASED: o.bias === undefined ? 0 : 1,
+      ACTIVATES: o.activation === undefined ? 0 : 1,
+      ACTIVATION: o.activation ?? 0,
     },
     params: [u32(o.weight.offset), u32(o.table), u32((o.bias ?? NO_VECTOR).offset)],
     buffers: [o.input.view, o.vectors, o.pages, o.states, o.out.view],

@@ -12,6 +12,10 @@ override DELTA: bool;
 override SKIPS: bool = false;
 override Q_SCALE: f32;
 override K_SCALE: f32;
+// Fused: q and k are normed, as HEAD_NORM says, and steps are SOFTPLUS of what is there.
+override NORMS: bool = false;
+override EPS: f32 = 0;
+override SOFT: bool = false;
 override X_STRIDE: u32;
 override STEP_STRIDE: u32;
 override GATE_STRIDE: u32;
@@ -20,6 +24,7 @@ struct Params {
   decay: u32,
   skip: u32,
   table: u32,
+  soft: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
@@ -35,6 +40,7 @@ const PARTS = 8u;
 const ROWS = (K_DIM + PARTS - 1) / PARTS;
 // Sums of the invocations: of k S, q S and q k. Tokens write the two halves in turn, so one barrier is enough.
 var<workgroup> sums: array<vec3f, 2 * PARTS * COLUMNS>;
+var<workgroup> squares: array<vec2f, 2 * PARTS * COLUMNS>;
 
 fn place(state: u32, head: u32, row: u32, column: u32) -> u32 {
   return ((pages[p.table + state] * N_HEAD + head) * K_DIM + row) * V_DIM + column;
@@ -60,21 +66,41 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let q = t * X_STRIDE + Q_AT + keys * K_DIM + part;
     let k = t * X_STRIDE + K_AT + keys * K_DIM + part;
     var mine = vec3f();
+    var mine_squares = vec2f();
     for (var i = 0u; i < ROWS; i++) {
       if (part + PARTS * i < K_DIM) {
         let qi = x[q + PARTS * i];
         let ki = x[k + PARTS * i];
         mine += vec3f(ki * s[i], qi * s[i], qi * ki);
+        mine_squares += vec2f(ki * ki, qi * qi);
       }
     }
     let room = t % 2 * PARTS * COLUMNS;
     sums[room + lane] = mine;
+    if (NORMS) {
+      squares[room + lane] = mine_squares;
+    }
     workgroupBarrier();
     var all = vec3f();
     for (var i = 0u; i < PARTS; i++) {
       all += sums[room + i * COLUMNS + lane % COLUMNS];
     }
-    let step = steps[t * STEP_STRIDE + head];
+    var k_scale = K_SCALE;
+    var q_scale = Q_SCALE;
+    if (NORMS) {
+      var both = vec2f();
+      for (var i = 0u; i < PARTS; i++) {
+        both += squares[room + i * COLUMNS + lane % COLUMNS];
+      }
+      let by = 1 / sqrt(both / f32(K_DIM) + EPS);
+      k_scale *= by.x;
+      q_scale *= by.y;
+    }
+    var step = steps[t * STEP_STRIDE + head];
+    if (SOFT) {
+      let z = step + vectors[p.soft + head];
+      step = max(z, 0) + log(1 + exp(-abs(z)));
+    }
     let decay = exp(step * rate);
     var v = 0.0;
     if (is_here) {
@@ -82,15 +108,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     var u = step * v;
     if (DELTA) {
-      u = (v - decay * K_SCALE * all.x) / (1 + exp(min(-gates[t * GATE_STRIDE + head], 80)));
+      u = (v - decay * k_scale * all.x) / (1 + exp(min(-gates[t * GATE_STRIDE + head], 80)));
     }
     for (var i = 0u; i < ROWS; i++) {
       if (part + PARTS * i < K_DIM) {
-        s[i] = decay * s[i] + K_SCALE * x[k + PARTS * i] * u;
+        s[i] = decay * s[i] + k_scale * x[k + PARTS * i] * u;
       }
     }
     if (part == 0 && is_here) {
-      var out = Q_SCALE * (decay * all.y + K_SCALE * all.z * u);
+      var out = q_scale * (decay * all.y + k_scale * all.z * u);
       if (SKIPS) {
         out += vectors[p.skip + head] * v;
       }

@@ -5,6 +5,8 @@ override KERNEL: u32;
 override X_STRIDE: u32;
 override Y_STRIDE: u32;
 override BIASED: u32 = 0;
+// Fused: ACTIVATE of the result.
+override ACTIVATES: u32 = 0;
 struct Params {
   weight: u32,
   table: u32,
@@ -41,6 +43,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   if (BIASED == 1) {
     sum += vectors[p.bias + c];
+  }
+  if (ACTIVATES == 1) {
+    sum = activation(vec4f(sum)).x;
   }
   y[t * Y_STRIDE + c] = sum;
   if (t == batch.n_tokens - 1) {
