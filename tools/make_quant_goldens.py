@@ -29,7 +29,7 @@ PATH = os.path.join(ROOT, 'tests', 'golden', 'quant.bin')
 SCALES = {'Q5_0': [0], 'Q5_1': [0, 2], 'Q2_K': [80, 82], 'Q3_K': [108], 'Q4_K': [0, 2], 'Q5_K': [0, 2],
           'Q6_K': [208], 'IQ4_NL': [0], 'IQ4_XS': [0], 'Q1_0': [0], 'Q2_0': [0], 'MXFP4': [], 'TQ2_0': [64],
           'TQ1_0': [52], 'IQ2_XXS': [0], 'IQ2_XS': [0], 'IQ2_S': [0], 'IQ3_XXS': [0], 'IQ3_S': [0], 'IQ1_S': [0],
-          'IQ1_M': []}
+          'IQ1_M': [], 'NVFP4': []}
 FINITE = {'MXFP4': (0, [0, 1, 120, 251]), 'IQ1_M': (55, [0x2a, 0xb5])}
 
 
@@ -76,7 +76,8 @@ def iq2_xxs(b, l, e):
 # Formats with their numbers of entries (0: no grid) and of entries in a block.
 GRIDS = {'IQ2_XXS': (256, 32, iq2_xxs), 'IQ2_XS': (512, 32, iq2_xs), 'IQ2_S': (1024, 32, iq2_s),
          'IQ3_XXS': (256, 64, at_two), 'IQ3_S': (512, 64, iq3_s), 'IQ1_S': (2048, 32, iq1_s),
-         'IQ1_M': (2048, 32, iq1_m), 'TQ1_0': (0, 32, None), 'TQ2_0': (0, 32, None), 'MXFP4': (0, 1, None)}
+         'IQ1_M': (2048, 32, iq1_m), 'TQ1_0': (0, 32, None), 'TQ2_0': (0, 32, None), 'MXFP4': (0, 1, None),
+         'NVFP4': (0, 1, None)}
 D = [0x2e66, 0xb123, 0x7bff, 0xfbff, 0x0001, 0x83ff, 0x0000, 0x8000, 0x0400]
 
 
@@ -85,6 +86,9 @@ def set_scale(name, block, i):
     d = D[i] if i < len(D) else 0x2a00 | i % 256
     if name == 'MXFP4':
         block[0] = [0, 1, 2, 127, 250, 251, 3, 100, 128][i] if i < len(D) else 100 + i % 50
+    elif name == 'NVFP4':
+        if i < 3:
+            block[:4] = [[0, 1, 0x7f, 0xff], [0x7e, 8, 7, 0x80], [0x3f, 0x40, 0x78, 0x77]][i]
     elif name == 'IQ1_M':
         for k in range(4):
             put(block, 48 + 2 * k, 4, 12, d >> 4 * k & 15)

@@ -10,8 +10,11 @@
 
 CHORD_INLINE bool is_own(const chord_format *f)
 {
-    return f->scales == CHORD_SCALES_OWN || f->scales == CHORD_SCALES_OWN_HALVES;
+    return f->scales == CHORD_SCALES_OWN || f->scales == CHORD_SCALES_OWN_FLOATS ||
+           f->scales == CHORD_SCALES_OWN_HALVES;
 }
+/* Each half of a part has a scale that is a float: part_scales.d of the first half, m of the second. */
+CHORD_INLINE bool has_floats(const chord_format *f) { return f->scales == CHORD_SCALES_OWN_FLOATS; }
 /* The entries of the grid have four values, not eight. */
 CHORD_INLINE bool has_fours(const chord_format *f)
 {
@@ -46,7 +49,8 @@ CHORD_INLINE own_constants own_constants_of(const chord_format *f)
     c.low = vi_all(0x08040201);
     c.high = vi_all((int32_t)0x80402010);
     c.nibbles = vi_all(0x0f0f0f0f);
-    if (has_fours(f)) {
+    if (has_floats(f)) c.first = c.second = c.minus_first = c.minus_second = vi_load(chord_e2m1_codes);
+    else if (has_fours(f)) {
         const uint8_t (*const t)[16] = f->type == CHORD_IQ3_S ? own_iq3_s : own_iq3_xxs;
         c.first = c.second = vi_load(t[0]);
         c.minus_first = c.minus_second = vi_load(t[1]);
@@ -115,6 +119,8 @@ CHORD_INLINE const uint8_t *own_head(const chord_format *f, const uint8_t *w, ow
 {
     s->head = w;
     s->low = s->high = vi_all(0);
+    s->d = vf_all(0);
+    if (has_floats(f)) return w;
     if (f->type == CHORD_IQ1_M) {
         vi const a = s->low = vi_load(w), b = s->high = vi_load(w + 16);
         vi const d = vi_or(vi_or(vi_and(vi_shr(a, 12), vi_all(15)), vi_and(vi_shr(a, 24), vi_all(0xf0))),
@@ -231,11 +237,36 @@ CHORD_INLINE void own_ternary_part(int32_t part, const own_walk *walk, vi codes[
     }
 }
 
+/* Returns four of NVFP4's scales, halved: the low byte of each lane. Its bits become a float's exponent and
+ * mantissa, also where the float is subnormal. */
+CHORD_INLINE vf own_float(vi bits)
+{
+    vi const seven = vi_and(bits, vi_all(0x7f)), byte = vi_and(bits, vi_all(0xff));
+    vi const is_zero = vi_sub(vi_all(0), vi_shr(vi_add(vi_xor(byte, vi_all(0x7f)), vi_all(-1)), 31));
+    return vf_mul(vi_as_f(vi_pick(is_zero, vi_all(0), vi_shl(seven, 20))), vf_all(0x1p119f));
+}
+
+CHORD_INLINE const uint8_t *own_float_part(const own_constants *c, const uint8_t *w, vi codes[8],
+                                           part_scales *s)
+{
+    vi const both = vi_load_u16(w);
+    s->d = own_float(both);
+    s->m = own_float(vi_shr(both, 8));
+    CHORD_UNROLL(int v = 0; v < 4; v++) {
+        vi const q = vi_load(w + 8 + 16 * v);
+        int const first = v / 2 * 4 + v % 2;
+        codes[first] = vi_lookup(c->first, vi_and(q, c->nibbles));
+        codes[first + 2] = vi_lookup(c->first, vi_and(vi_shr16(q, 4), c->nibbles));
+    }
+    return w + 72;
+}
+
 /* Unpacks part `part` of a block, which starts at w. Returns the address of the next part. */
 CHORD_INLINE const uint8_t *own_part(const chord_format *f, const own_constants *c, const uint8_t *w,
                                      int32_t part, own_walk *walk, vi codes[8], part_scales *s)
 {
     *s = (part_scales){ walk->d, vf_all(0), vi_all(0), vi_all(0), vi_all(0), vi_all(0) };
+    if (has_floats(f)) return own_float_part(c, w, codes, s);
     if (f->type == CHORD_TQ1_0) {
         own_ternary_part(part, walk, codes);
         return w;

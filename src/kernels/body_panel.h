@@ -32,7 +32,7 @@ enum { PANEL_GROUPS = 2, PANEL_TOKENS = 4 };
 /* The panel of a format. All fields are known at compile time. */
 typedef struct panel_kind {
     int kind, how;
-    int m;      /* 0: no offsets; 1: one offset per part; 2: one per half, in by_half */
+    int m; /* 0: no offsets; 1: one offset per part; 2: one per half, in by_half; 3: d of the second half */
     int folds;  /* times that the sums of a part are widened or scaled */
 } panel_kind;
 
@@ -134,20 +134,21 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
     }
 }
 
-/* panel_unpack for the formats of quant/own.h, in whole blocks of 256. Whether the panel holds words is
- * known at run time, so that the long part of the function is there once. */
+/* panel_unpack for the formats of quant/own.h, block by block. Whether the panel holds words is known at
+ * run time, so that the long part of the function is there once. */
 CHORD_INLINE void panel_unpack_own(const chord_format *f, bool are_words, const uint8_t *w, uint8_t *to,
                                    uint32_t n)
 {
     uint32_t const vector = 16 * PANEL_GROUPS;
     panel_kind const bytes = { has_halves(f) ? PANEL_HALVES : PANEL_BYTES, DOT8, 0, 1 },
-                     words = { PANEL_WORDS, DOT16, 0, 1 };
+                     words = { PANEL_WORDS, DOT16, has_floats(f) ? 3 : 0, 1 };
+    uint32_t const block = (uint32_t)f->block_elems;
     vi const centre = vi_all(0x01010101 * f->centre);
     own_constants const constants = own_constants_of(f);
     own_walk walk;
-    for (uint32_t b = 0; b < n; b += 256) {
+    for (uint32_t b = 0; b < n; b += block) {
         w = own_head(f, w, &walk);
-        CHORD_ROLL(int32_t part = 0; part < 8; part++) {
+        CHORD_ROLL(int32_t part = 0; part < n_parts(f); part++) {
             part_scales s;
             vi codes[8];
             w = own_part(f, &constants, w, part, &walk, codes, &s);
@@ -232,7 +233,7 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
             CHORD_UNROLL(int i = 0; i < G * T; i++) {
                 vi const f = panel_fold(k, way, s[i], scale[i / T]);
                 vi_store(&total[i], v + 1 == steps ? f : vi_add(f, vi_load(&total[i])));
-                s[i].a = vi_all(0);
+                s[i] = (dot_sum){ vi_all(0), vi_all(0) };
             }
         }
         vf d[G], m[G];
@@ -249,10 +250,13 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
             CHORD_UNROLL(int g = 0; g < G; g++) {
                 int const j = g * T + t;
                 vi i = panel_fold(k, way, s[j], scale[g]);
-                if (k.folds > 1) i = vi_add(i, vi_load(&total[j]));
+                if (k.folds > 1 && k.m != 3) i = vi_add(i, vi_load(&total[j]));
                 vi const by_half = has_halves ? vi_dot16(vi_all_at(xd + n / 4), vi_load(by_half_at + 16 * g))
                                               : vi_all(0);
-                if (k.m)
+                if (k.m == 3) { /* the first half's sums are in `total` */
+                    sums[j] = vf_madd(vf_mul(d[g], dx), vf_of(vi_load(&total[j])), sums[j]);
+                    sums[j] = vf_madd(vf_mul(m[g], dx), vf_of(i), sums[j]);
+                } else if (k.m)
                     sums[j] =
                         vf_madd(dx, vf_madd(d[g], vf_of(i), vf_mul(m[g], vf_of(k.m == 2 ? by_half : x_sum))),
                                 sums[j]);
@@ -311,6 +315,8 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
 #define PANEL_ONE(name, kind, how, m, folds) PANEL_TILE_OF(name, kind, how, m, folds, 1)
 PANEL_TILE(panel_words, PANEL_WORDS, DOT16, 0, 1)
 PANEL_ONE(panel_words_one, PANEL_WORDS, DOT16, 0, 1)
+PANEL_TILE(panel_floats, PANEL_WORDS, DOT16, 3, 2)
+PANEL_ONE(panel_floats_one, PANEL_WORDS, DOT16, 3, 2)
 #ifdef CHORD_SIMD_I8
 PANEL_TILE(panel_bytes, PANEL_BYTES, DOT8, 0, 1)
 PANEL_TILE(panel_bytes_m, PANEL_BYTES, DOT8, 1, 1)
@@ -333,18 +339,20 @@ PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
  * and for the formats of body_own.h whose halves have scales: there is no tile for them. */
 CHORD_INLINE bool by_words(int how, const chord_format *f)
 {
-    return how == DOT16 ||
+    return how == DOT16 || has_floats(f) ||
            (how == DOT8_16 && (is_signed(f) || n_folds(how, f) > 2 || (is_own(f) && has_halves(f))));
 }
 
 CHORD_INLINE panel_kind panel_of(int how, const chord_format *f) /* the tile sets `folds` */
 {
     int const kind = by_words(how, f) ? PANEL_WORDS : has_halves(f) ? PANEL_HALVES : PANEL_BYTES;
+    if (has_floats(f)) return (panel_kind){ kind, how, 3, 1 };
     return (panel_kind){ kind, how, !has_offset(f) ? 0 : f->scales == CHORD_SCALES_U4 ? 2 : 1, 1 };
 }
 
 CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
 {
+    if (k.m == 3) return panel_floats;
 #ifdef CHORD_SIMD_I8
     if (k.kind == PANEL_WORDS) return panel_words;
     if (k.how == DOT8 && k.kind == PANEL_HALVES) return k.m ? panel_halves_m : panel_halves;
@@ -361,6 +369,7 @@ CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
 CHORD_INLINE panel_tile_fn *panel_one_of(panel_kind k, const chord_format *f)
 {
     if (f->tile != CHORD_TILE_PANEL) return NULL;
+    if (k.m == 3) return panel_floats_one;
     if (k.kind == PANEL_WORDS) return panel_words_one;
 #ifdef CHORD_SIMD_I8
     if (k.kind == PANEL_HALVES) return panel_halves_one;

@@ -145,6 +145,14 @@ static inline float dot_own(const chord_format *f, const uint8_t *w, int32_t r, 
                                 f->block_elems);
         chord_elements e;
         f->read(&e, block, part);
+        if (f->scales == CHORD_SCALES_OWN_FLOATS) {
+            for (int32_t h = 0; h < 2; h++) {
+                int32_t dot = 0;
+                for (int32_t k = 16 * h; k < 16 * h + 16; k++) dot += e.q[k] * (int8_t)x[32 * b + k];
+                sum += (e.d * (float)e.scale[h]) * act_d(x, n, b) * (float)dot;
+            }
+            continue;
+        }
         int32_t i = 0;
         for (int32_t k = 0; k < 32; k++) i += e.scale[k / 16] * e.q[k] * (int8_t)x[32 * b + k];
         sum += (e.d * act_d(x, n, b)) * (float)i;

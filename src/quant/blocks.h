@@ -12,7 +12,7 @@ static inline float chord_block_d(const chord_format *f, const uint8_t *block)
         for (int32_t i = 0; i < f->block_elems / 32; i++) {
             chord_elements e;
             f->read(&e, block, i);
-            float const d = e.d < 0 ? -e.d : e.d;
+            float const d = e.d < 0 ? -e.d : e.d; /* NVFP4: in units of the scale */
             if (i == 0 || d < least) least = d;
         }
         return least;
@@ -28,6 +28,9 @@ static inline void chord_block_set_d(const chord_format *f, uint8_t *block, uint
     if (f->d_kind == CHORD_D_E8M0) {
         uint32_t const e = chord_f32_bits(chord_f16_f32(d & 0x7fff)) >> 23;
         block[f->d_at] = (uint8_t)(e + (e != 0));
+    } else if (f->d_kind == CHORD_D_NONE) { /* four scales, of which the nibbles of d are the exponents */
+        for (int i = 0; i < 4; i++)
+            block[f->d_at + i] = (uint8_t)((block[f->d_at + i] & 7) | (d >> 4 * i & 7) << 3);
     } else if (f->d_kind == CHORD_D_SPLIT) {
         for (int i = 0; i < 4; i++) {
             uint8_t *const top = block + f->d_at + 2 * i + 1;

@@ -26,5 +26,5 @@ void chord_read_iq2_xs(chord_elements *to, const uint8_t *p, int32_t i)
 
 void chord_decode_iq2_xs(float *dst, const void *row, int32_t n_cols)
 {
-    chord_own_decode(dst, row, n_cols, BYTES, chord_read_iq2_xs);
+    chord_own_decode(dst, row, n_cols, 256, BYTES, chord_read_iq2_xs);
 }

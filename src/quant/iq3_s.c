@@ -25,5 +25,5 @@ void chord_read_iq3_s(chord_elements *to, const uint8_t *p, int32_t i)
 
 void chord_decode_iq3_s(float *dst, const void *row, int32_t n_cols)
 {
-    chord_own_decode(dst, row, n_cols, BYTES, chord_read_iq3_s);
+    chord_own_decode(dst, row, n_cols, 256, BYTES, chord_read_iq3_s);
 }

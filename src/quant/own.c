@@ -30,12 +30,13 @@ void chord_own_ternary(int8_t q[8], uint32_t entry, bool is_less)
         q[k] = (int8_t)(8 * (int32_t)code_of_eight(entry, k) - 8 + (is_less ? -1 : 1));
 }
 
-void chord_own_decode(float *dst, const uint8_t *row, int32_t n_cols, int32_t block_bytes,
-                      void (*read)(chord_elements *to, const uint8_t *block, int32_t i))
+void chord_own_decode(float *dst, const uint8_t *row, int32_t n_cols, int32_t block_elems,
+                      int32_t block_bytes, void (*read)(chord_elements *to, const uint8_t *block, int32_t i))
 {
+    int32_t const parts = block_elems / 32;
     for (int32_t b = 0; b < n_cols / 32; b++, dst += 32) {
         chord_elements e;
-        read(&e, row + (size_t)(b / 8) * (size_t)block_bytes, b % 8);
-        for (int k = 0; k < 32; k++) dst[k] = e.d * (float)(e.scale[k / 16] * e.q[k]);
+        read(&e, row + (size_t)(b / parts) * (size_t)block_bytes, b % parts);
+        for (int k = 0; k < 32; k++) dst[k] = e.d * (float)e.scale[k / 16] * (float)e.q[k];
     }
 }

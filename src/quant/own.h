@@ -1,5 +1,6 @@
-/* own.h: the formats whose codes no plane describes: the IQ formats, whose codes are indexes into grids, and
- * TQ1_0. Each has a `read`, the specification of its elements. kernels/body_own.h has the vectors.
+/* own.h: the formats whose codes no plane describes: the IQ formats, whose codes are indexes into grids;
+ * TQ1_0; and NVFP4, where each half of a part has a scale that is a float. Each has a `read`, the
+ * specification of its elements. kernels/body_own.h has the vectors.
  *
  * A grid's entry is 16 bits. IQ1 and IQ2: eight codes of two bits. Code k is bits 2 (k / 4) and the next
  * of nibble k % 4. IQ3: four codes of three bits. Code k is in nibble k. The values of the codes:
@@ -34,8 +35,8 @@ static inline uint32_t chord_own_signs(uint32_t seven)
     return (seven & 127) | ((parity ^ parity >> 1) & 1) << 7;
 }
 
-/* Decodes a row of blocks of 256 elements by `read`. */
-void chord_own_decode(float *dst, const uint8_t *row, int32_t n_cols, int32_t block_bytes,
-                      void (*read)(chord_elements *to, const uint8_t *block, int32_t i));
+/* Decodes a row of blocks by `read`. */
+void chord_own_decode(float *dst, const uint8_t *row, int32_t n_cols, int32_t block_elems,
+                      int32_t block_bytes, void (*read)(chord_elements *to, const uint8_t *block, int32_t i));
 
 #endif

@@ -56,12 +56,15 @@ enum {
  *   U4     per 16 elements a scale and an offset, one nibble each, in a field of the part (q2_k.c)
  * BLOCK adds m; K and U4 subtract m * offset.
  *   OWN, OWN_HALVES   the format's own `read` and kernels/body_own.h read codes and scales. A part has one
- *                     scale, or each of its halves has one, an integer. */
+ *                     scale, or each of its halves has one, an integer.
+ *   OWN_FLOATS        the same, with a scale for each half that no product of 32 elements can have as an
+ *                     integer (nvfp4.c): each half is a product of its own. */
 enum {
     CHORD_SCALES_BLOCK,
     CHORD_SCALES_K,
     CHORD_SCALES_XS,
     CHORD_SCALES_OWN,
+    CHORD_SCALES_OWN_FLOATS,
     CHORD_SCALES_Q3,
     CHORD_SCALES_OWN_HALVES,
     CHORD_SCALES_S8,
@@ -71,13 +74,14 @@ enum {
 /* What d is, and what a check refuses:
  *   F16    an f16; not finite
  *   E8M0   a byte e: 2 ^ (e - 128); 255, which means NaN
+ *   NONE   the parts have scales of their own; nothing
  *   SPLIT  an f16 in the top four bits of four fields from d_at on (iq1_m.c); not finite */
-enum { CHORD_D_F16, CHORD_D_E8M0, CHORD_D_SPLIT };
+enum { CHORD_D_F16, CHORD_D_E8M0, CHORD_D_SPLIT, CHORD_D_NONE };
 
 /* The values of codes of four bits: IQ4_NL's and IQ4_XS's, or MXFP4's plus the centre. */
 enum { CHORD_TABLE_NONE, CHORD_TABLE_IQ4, CHORD_TABLE_E2M1 };
 
-/* 32 elements of a block: element e is d * scale[e / 16] * q[e], an exact product. */
+/* 32 elements of a block: element e is d * scale[e / 16] * q[e], products that are exact. */
 typedef struct chord_elements {
     float d;
     int32_t scale[2];
@@ -87,7 +91,7 @@ typedef struct chord_elements {
 /* The formats of OWN and OWN_HALVES, each in its file: writes part i of a block in file order. */
 typedef void chord_read_fn(chord_elements *to, const uint8_t *block, int32_t i);
 extern chord_read_fn chord_read_iq2_xxs, chord_read_iq2_xs, chord_read_iq2_s, chord_read_iq3_xxs,
-    chord_read_iq3_s, chord_read_iq1_s, chord_read_iq1_m, chord_read_tq1_0;
+    chord_read_iq3_s, chord_read_iq1_s, chord_read_iq1_m, chord_read_tq1_0, chord_read_nvfp4;
 
 /* Rearrangements of a block's bytes before the block is cut into fields and pieces, so that the codes of a
  * part are side by side (x4.h):

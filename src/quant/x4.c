@@ -241,7 +241,7 @@ static bool is_scale(const chord_format *f, const uint8_t *p)
 bool chord_format_check(const chord_format *f, const void *row, int32_t n_cols)
 {
     const uint8_t *p = row;
-    if (f->d_at < 0) return true;
+    if (f->d_at < 0 || f->d_kind == CHORD_D_NONE) return true;
     for (int32_t b = 0; b < n_cols / f->block_elems; b++, p += f->block_bytes) {
         if (!is_scale(f, p + f->d_at) || (f->m_at >= 0 && !is_finite_f16(p + f->m_at))) return false;
         if (f->low != 8) continue;

@@ -14,18 +14,18 @@ const TYPES = {
   ...{ F32: [0, 1, 4], Q8_0: [8, 32, 34], Q4_K: [12, 256, 144], Q6_K: [14, 256, 210], MXFP4: [39, 32, 17] },
   ...{ IQ2_XXS: [16, 256, 66], IQ2_XS: [17, 256, 74], IQ3_XXS: [18, 256, 98], IQ1_S: [19, 256, 50] },
   ...{ IQ3_S: [21, 256, 110], IQ2_S: [22, 256, 82], IQ1_M: [29, 256, 56] },
-  ...{ TQ1_0: [34, 256, 54], TQ2_0: [35, 256, 66] },
+  ...{ TQ1_0: [34, 256, 54], TQ2_0: [35, 256, 66], NVFP4: [40, 64, 36] },
 };
 /** Types whose blocks are random bits and a scale d: the deviation of their elements with d = 1 (MXFP4: with
  * the byte 128). */
 const DEVIATIONS = {
   ...{ IQ2_XXS: 53, IQ2_XS: 56, IQ2_S: 57, IQ3_XXS: 142, IQ3_S: 140, IQ1_S: 7.2, IQ1_M: 7.2 },
-  ...{ TQ1_0: 0.82, TQ2_0: 1.1, MXFP4: 5.8 },
+  ...{ TQ1_0: 0.82, TQ2_0: 1.1, MXFP4: 5.8, NVFP4: 5.8 },
 };
 /** The matrices of NAME.iq and NAME.few have these types in turn. */
 const RARE = {
   iq: ['IQ3_S', 'IQ2_XXS', 'IQ2_XS', 'IQ2_S', 'IQ3_XXS', 'IQ1_S', 'IQ1_M'],
-  few: ['MXFP4', 'TQ1_0', 'TQ2_0'],
+  few: ['MXFP4', 'TQ1_0', 'TQ2_0', 'NVFP4'],
 };
 const N_VOCAB = 288;
 const CONTEXT = 256;
@@ -265,6 +265,9 @@ function blocks(type, n, next, std) {
     if (type in DEVIATIONS) {
       const d = std / DEVIATIONS[type];
       if (type === 'MXFP4') out[at] = 128 + Math.round(Math.log2(d));
+      else if (type === 'NVFP4')
+        // d of a power of two, and more by at most 15/8
+        for (let j = 0; j < 4; j++) out[at + j] = (Math.round(Math.log2(d / 1.4)) + 8) * 8 + (next() & 7);
       else if (type === 'IQ1_M') {
         const bits = half(d);
         for (let j = 0; j < 4; j++)

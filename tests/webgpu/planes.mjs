@@ -59,6 +59,13 @@ const terms = {
   q1_0: (p, i) => [half(p, 0), 2 * bit(p, 2, i) - 1, -0],
   q2_0: (p, i) => [half(p, 0), ((p[2 + (i >> 2)] >> ((i & 3) * 2)) & 3) - 1, -0],
   mxfp4: (p, i) => [2 ** (p[0] - 128), e2m1[nibble(p, 1, i)], -0],
+  nvfp4: (p, i) => {
+    const d = p[i >> 4];
+    const [e, m] = [(d >> 3) & 15, d & 7];
+    const scale = d === 0x7f ? 0 : e > 0 ? (8 + m) * 2 ** (e - 11) : m * 2 ** -10;
+    const q = p[4 + (i >> 4) * 8 + (i & 7)];
+    return [scale, e2m1[i & 8 ? q >> 4 : q & 15], -0];
+  },
   tq1_0: (p, i) => {
     const [at, n] =
       i < 160 ? [i & 31, i >> 5] : i < 240 ? [32 + (i & 15), (i - 160) >> 4] : [48 + (i & 3), (i - 240) >> 2];
@@ -87,6 +94,7 @@ export const FORMATS = {
   q1_0: { type: 41, elements: 128, bytes: 18, d: 0, apart: true },
   q2_0: { type: 42, elements: 64, bytes: 18, d: 0, apart: true },
   mxfp4: { type: 39, elements: 32, bytes: 17, d: 0, dBytes: 1, apart: true },
+  nvfp4: { type: 40, elements: 64, bytes: 36 },
   tq1_0: { type: 34, elements: 256, bytes: 54, d: 52, apart: true },
   tq2_0: { type: 35, elements: 256, bytes: 66, d: 64, apart: true },
 };
@@ -138,6 +146,13 @@ const exponents = {
   subnormal: (random) => 104 + Math.floor(random() * 12),
 };
 
+const nvfp4Scales = {
+  sane: (random) => 24 + Math.floor(random() * 32),
+  zero: (random) => (random() < 0.6 ? (random() < 0.5 ? 0 : 0x7f) : 0x38),
+  largest: () => 0x7e,
+  subnormal: (random) => Math.floor(random() * 8),
+};
+
 /**
  * A row of `n` elements in file order that the core accepts. `kind`: sane, zero (many scales are 0), largest
  * (the largest finite scales, codes at their ends) or subnormal (scales).
@@ -163,7 +178,8 @@ export function randomRow(format, n, random, kind = 'sane') {
     if (format === 'q8_0' && row[i] === 0x80) row[i] = 0x81;
   }
   for (let at = 0; at < row.length; at += bytes) {
-    if (format === 'mxfp4') row[at] = exponents[kind](random);
+    if (format === 'nvfp4') for (let s = 0; s < 4; s++) row[at + s] = nvfp4Scales[kind](random);
+    else if (format === 'mxfp4') row[at] = exponents[kind](random);
     else view(row).setUint16(at + d, scales[kind](random), true);
     if (m !== undefined) view(row).setUint16(at + m, scales[kind](random), true);
   }

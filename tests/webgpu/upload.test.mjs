@@ -36,7 +36,17 @@ const SCALES = {
     ['q4_0', 'q5_0', 'q8_0', 'iq4_nl', 'iq4_xs', 'q1_0', 'q2_0', 'mxfp4'].map((name) => [name, [0]]),
   ),
   ...Object.fromEntries(['q4_1', 'q5_1', 'q4_k', 'q5_k'].map((name) => [name, [0, 2]])),
-  ...{ q2_k: [80, 82], q3_k: [108], q6_k: [208], tq1_0: [52], tq2_0: [64], f32: [], f16: [], bf16: [] },
+  ...{
+    q2_k: [80, 82],
+    q3_k: [108],
+    q6_k: [208],
+    tq1_0: [52],
+    tq2_0: [64],
+    nvfp4: [],
+    f32: [],
+    f16: [],
+    bf16: [],
+  },
 };
 
 /** Tensors of every format behind each other, with gaps as GGUF leaves them. `rows`: rows of each. */

@@ -272,6 +272,7 @@ export const tensorTypes: { readonly [type: number]: string } = {
   34: 'TQ1_0',
   35: 'TQ2_0',
   39: 'MXFP4',
+  40: 'NVFP4',
   41: 'Q1_0',
   42: 'Q2_0',
 };

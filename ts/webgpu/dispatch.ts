@@ -23,6 +23,7 @@ export type FormatName =
   | 'q1_0'
   | 'q2_0'
   | 'mxfp4'
+  | 'nvfp4'
   | 'tq1_0'
   | 'tq2_0';
 

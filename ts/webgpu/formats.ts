@@ -72,6 +72,7 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   q1_0: split(128, 18, 0),
   q2_0: split(64, 18, 0),
   mxfp4: { ...split(32, 17, 0, 'e2m1_values'), dBytes: 1, inFours: true },
+  nvfp4: { ...whole(64, 36, [], 'e2m1_values'), has16: true },
   tq1_0: split(256, 54, 52),
   tq2_0: split(256, 66, 64),
 };
