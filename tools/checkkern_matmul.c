@@ -177,6 +177,13 @@ static double term_sum(const problem *p, int32_t t, int32_t r, double *tiny)
     return sum;
 }
 
+/* Roundings of an element with q8 activations (kernels.def). NVFP4 has two products for each 32 columns. */
+static double roundings(const problem *p)
+{
+    int32_t const columns = p->f->scales == CHORD_SCALES_OWN_FLOATS ? 16 : 32;
+    return p->m.n_in / columns + (p->f->m_at >= 0 ? 6 : 5);
+}
+
 static void restore(problem *p) { chord_copy(p->m.y, p->old, (size_t)p->y_floats * 4); }
 
 /* With places: the rows in the opposite order, written where they were without. */
@@ -208,8 +215,7 @@ static void check_problem(problem *p, chord_matmul_fn *got, chord_matmul_fn *wan
 
     /* If madd isn't fused, a body is the same sequence of operations as the scalar body. */
     bool const exact = p->kind == INTEGERS || !madd_is_fused();
-    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4
-                                                    : p->m.n_in / 32 + (p->f->m_at >= 0 ? 6 : 5);
+    double const n_ops = p->f->act == CHORD_ACT_F32 ? p->m.n_in + 4 : roundings(p);
     for (int32_t t = 0; t < p->n_t; t++)
         for (int32_t r = 0; r < (int32_t)p->m.y_stride; r++) {
             uint64_t const at = (uint64_t)t * p->m.y_stride + (uint64_t)r;
@@ -275,7 +281,7 @@ static void check_two_terms(problem *p, chord_matmul_fn *got, chord_matmul_fn *w
     restore(p);
     got(&p->m, 0, p->m.n_out, 0, rows);
     chord_copy(whole, p->m.y, (size_t)p->y_floats * 4);
-    double const n_ops = p->m.n_in / 32 + (p->f->m_at >= 0 ? 6 : 5) + 1;
+    double const n_ops = roundings(p) + 1;
     for (int32_t t = 0; t < p->n_t; t++)
         for (int32_t r = 0; r < (int32_t)p->m.y_stride; r++) {
             uint64_t const at = (uint64_t)t * p->m.y_stride + (uint64_t)r;
