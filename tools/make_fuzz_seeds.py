@@ -81,8 +81,24 @@ def weights(kind: int, n: int, r: random.Random) -> bytes:
         return b"".join(codes(108 if kind == 11 else 208) + half(0.0005) for _ in range(n // 256))
     if kind == 23:  # IQ4_XS
         return b"".join(half(0.0005) + codes(134) for _ in range(n // 256))
+    if kind == 39:  # MXFP4
+        return b"".join(b"\x78" + codes(16) for _ in range(n // 32))
+    if kind == 40:  # NVFP4
+        return b"".join(bytes(r.randrange(24, 48) for _ in range(4)) + codes(32) for _ in range(n // 64))
+    if kind in (34, 35):  # TQ1_0, TQ2_0
+        return b"".join(codes(52 if kind == 34 else 64) + half(0.05) for _ in range(n // 256))
+    if kind == 29:  # IQ1_M: the f16 0.01 in the top nibbles of the last four fields
+        nibbles = struct.unpack("<H", half(0.01))[0]
+        field = lambda i: bytes((r.randrange(256), r.randrange(16) | (nibbles >> 4 * i & 15) << 4))
+        return b"".join(codes(48) + b"".join(map(field, range(4))) for _ in range(n // 256))
+    if kind in IQ:
+        return b"".join(half(0.001) + codes(IQ[kind] - 2) for _ in range(n // 256))
     # Q8_0 without -128.
     return b"".join(half(0.001) + bytes(c % 255 + 129 & 255 for c in codes(32)) for _ in range(n // 32))
+
+
+# Bytes of a block: IQ2_XXS, IQ2_XS, IQ3_XXS, IQ1_S, IQ3_S, IQ2_S
+IQ = {16: 66, 17: 74, 18: 98, 19: 50, 21: 110, 22: 82}
 
 
 def gpt2_alphabet() -> "list[str]":
@@ -140,7 +156,7 @@ def model(kind: str, types: "list[int]", tied: bool, n_head: int, n_kv: int, see
     table, data, files, per_file = b"", b"", b"", -(-len(shapes) // n_files)
     for i, (name, ne) in enumerate(shapes):
         kind_id = 0 if len(ne) == 1 else types[i % len(types)]
-        if kind_id in (10, 11, 12, 13, 14, 23) and ne[0] % 256:
+        if kind_id in (10, 11, 12, 13, 14, 23, 29, 34, 35, *IQ) and ne[0] % 256:
             kind_id = 20
         table += tensor(name, ne, kind_id, len(data))
         data += weights(kind_id, ne[0] * (ne[1] if len(ne) > 1 else 1), r)
@@ -170,6 +186,8 @@ def main() -> None:
     write("engine", "qwen3_iq4_nl", b"\16\1\2\5" + model("bpe", [20, 6], False, 4, 2, 5, "qwen3"))
     write("engine", "qwen3_k",
           b"\16\1\2\1" + model("bpe", [10, 0, 11, 12, 13, 20, 0, 14, 23, 6], True, 2, 1, 8, "qwen3", 256))
+    write("engine", "qwen3_rare", b"\16\1\2\1" + model(
+        "bpe", [16, 0, 17, 18, 19, 21, 0, 22, 29, 34, 35, 39, 40], True, 2, 1, 12, "qwen3", 256))
     write("engine", "gemma3_f16", b"\4\1\10\1" + model("spm", [1, 30, 0], True, 2, 1, 6, "gemma3"))
     # Layers are paged through one slot, and through two beside a layer that stays.
     write("engine", "paged", b"\336\1\2\1" + model("spm", [8, 2], False, 1, 1, 10, n_layer=3))
