@@ -502,7 +502,7 @@ static const damage of_llama[] = {
     { "blk.1.ffn_up.weight", NE1, 8, 1ull << 62, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
     { "blk.1.ffn_up.weight", NE1, 8, 161, CHORD_INVALID_GGUF, "" },
     { "blk.1.ffn_up.weight", TENSOR_TYPE, 4, 99, CHORD_UNSUPPORTED_QUANTIZATION, "blk.1.ffn_up.weight" },
-    { "blk.1.ffn_up.weight", TENSOR_TYPE, 4, 16, CHORD_UNSUPPORTED_QUANTIZATION, "IQ2_XXS" },
+    { "blk.1.ffn_up.weight", TENSOR_TYPE, 4, 36, CHORD_UNSUPPORTED_QUANTIZATION, "IQ4_NL_4_4" },
     { "blk.1.ffn_up.weight", TENSOR_TYPE, 4, 0, CHORD_INVALID_GGUF, "overlap" },
     { "blk.1.ffn_up.weight", OFFSET, 8, 1, CHORD_INVALID_GGUF, "blk.1.ffn_up.weight" },
     { "blk.1.ffn_up.weight", OFFSET, 8, 0, CHORD_INVALID_GGUF, "overlap" },
