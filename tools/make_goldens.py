@@ -4,6 +4,7 @@
 
   python3 tools/make_goldens.py fixtures [NAME ...]
   python3 tools/make_goldens.py smollm2 | gemma3-270m | qwen2.5-coder-0.5b | qwen2.5-coder-1.5b
+  python3 tools/make_goldens.py depth    SmolLM2 behind 4,064 tokens, by type of KV cache
   python3 tools/make_goldens.py dump MODEL ID [ID ...]     prints llama.cpp's activations, for debugging
 
 The real models are in models/ (tools/fetch.py). The F32 copy of a model takes 4 bytes per weight in the
@@ -381,6 +382,44 @@ def make_real(name, directory, file, prompts, steps, stride, n_ctx=512):
     print('exact one by one: nmse %.1e; texts equal to the end %s; tolerance %s' % (itself['nmse'], same_text, tolerance))
 
 
+# ---- depth
+
+def make_depth(directory, before=4064, rows=32, stride=96):
+    """Exact's logits of the `rows` tokens behind `before` others, and how far native is from them with each
+    type of KV cache: what a quantised cache costs where many keys are read."""
+    path = os.path.join(MODELS, REAL['smollm2']['file'])
+    text = '\n'.join('On day %d the sea moved %d stones, %d of them grey, and the keeper wrote it down.' %
+                     (i, i * 7 % 11 + 1, i * 5 % 7) for i in range(1, 400))
+    options = dict(n_ctx=before + rows + 32, threads=os.cpu_count())
+
+    def logits_of(run, ids):
+        run.reset()
+        for at in range(0, before, 254):
+            run.feed(ids[at:min(at + 254, before)], every=False)
+        return run.feed(ids[before:])
+
+    with Run(exact_file(path, directory), kv='f32', **options) as exact:
+        ids = exact.tokenize(text, 3)[:before + rows]
+        assert len(ids) == before + rows
+        reference, n_vocab = logits_of(exact, ids), exact.n_vocab
+    rms = float(np.sqrt((reference.astype(np.float64) ** 2).mean()))
+    out = Text('SmolLM2 behind %d tokens; format: README.md' % before)
+    out.put('n_vocab', n_vocab)
+    out.put('rms', rms)
+    for label, o in {**NATIVE, 'kv8fa': KV8}.items():
+        with Run(path, **o, **options) as run:
+            n = noise(logits_of(run, ids), reference)
+        out.put_noise(label, n)
+        out.put_tolerances(tolerances({label: n}, rms, is_trained=True), 'tolerance_' + label)
+        print(label, n, flush=True)
+    out.put('sample', rows, stride)
+    out.put('ids', *ids)
+    out.put('best', *(int(i) for i in np.argmax(reference, -1)))
+    out.write(os.path.join(GOLDEN, 'smollm2-depth.txt'))
+    with open(os.path.join(GOLDEN, 'smollm2-depth.logits'), 'wb') as f:
+        f.write(np.ascontiguousarray(reference[:, ::stride], dtype='<f4').tobytes())
+
+
 # ---- activations
 
 def dump(path, ids):
@@ -407,7 +446,7 @@ def dump(path, ids):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    ap.add_argument('command', choices=('fixtures', 'dump', *REAL))
+    ap.add_argument('command', choices=('fixtures', 'depth', 'dump', *REAL))
     ap.add_argument('rest', nargs='*')
     a = ap.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -415,6 +454,8 @@ def main():
             for path in sorted(glob.glob(os.path.join(GOLDEN, '*.gguf'))):
                 if not a.rest or os.path.basename(path)[:-5] in a.rest:
                     make_fixture(path, directory)
+        elif a.command == 'depth':
+            make_depth(directory)
         elif a.command in REAL:
             make_real(a.command, directory, **REAL[a.command])
         else:

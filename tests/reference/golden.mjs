@@ -114,3 +114,30 @@ export function score(pairs) {
   const regret = Math.max(...pairs.map(([ours, exact]) => exact[argmax(exact)] - exact[argmax(ours)]));
   return { nmse: nmse(pairs), median: rows[rows.length >> 1], regret };
 }
+
+/**
+ * Reads the golden of a model at depth: `sample` has every `stride`th logit of the last `rows` tokens.
+ * `label`: the run of llama.cpp whose noise and tolerance are wanted.
+ */
+export async function readDepth(name, label) {
+  const lines = new TextDecoder().decode(await bytesOf(at(name, '.txt'))).split('\n');
+  const numbers = (...words) => {
+    const begin = `${words.join(' ')} `;
+    return lines
+      .find((line) => line.startsWith(begin))
+      .slice(begin.length)
+      .split(' ')
+      .map(Number);
+  };
+  const [rows, stride] = numbers('sample');
+  const [nmse, , , , differ] = numbers('noise', label);
+  return {
+    rows,
+    stride,
+    ids: numbers('ids'),
+    best: numbers('best'),
+    tolerance: { nmse: numbers(`tolerance_${label}`)[0] },
+    noise: { nmse, differ },
+    sample: new Float32Array(await bytesOf(at(name, '.logits'))),
+  };
+}
