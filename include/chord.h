@@ -78,6 +78,8 @@ typedef struct chord_config {
     int32_t lazy;
     /* bytes that the matrices of layers may take in memory, see "paging"; 0 or less: no limit */
     double resident_bytes;
+    int32_t any_pre;            /* 1: an unknown tokenizer.ggml.pre is read as "default", not refused */
+    int32_t reserved;
 } chord_config;
 
 enum { CHORD_ISA_BEST = 0, CHORD_ISA_SCALAR = 1, CHORD_ISA_VECTOR = 2, CHORD_ISA_RELAXED = 3 };

@@ -13,7 +13,7 @@
 /* clang-format off */
 #define CONFIG(F, T)                                                                                \
     F(T, version) F(T, size) F(T, n_ctx) F(T, n_batch) F(T, n_logits) F(T, kv_type) F(T, n_threads) \
-    F(T, isa) F(T, external) F(T, lazy) F(T, resident_bytes)
+    F(T, isa) F(T, external) F(T, lazy) F(T, resident_bytes) F(T, any_pre) F(T, reserved)
 #define PLAN_INFO(F, T)                                                                             \
     F(T, version) F(T, size) F(T, n_tensors) F(T, n_ops) F(T, n_ctx) F(T, n_batch) F(T, n_logits)   \
     F(T, n_threads) F(T, bytes) F(T, weight_bytes) F(T, vocabulary_bytes) F(T, activation_bytes)    \

@@ -74,6 +74,7 @@ export type SamplingName = (typeof samplingNames)[number];
 
 /** Whether a model may be paged. */
 export const pagings = ['auto', 'never'] as const;
+export const unknownPres = ['refuse', 'default'] as const;
 
 /** Poolings of embeddings; their places are the core's numbers, CHORD_POOLING_*. */
 export const poolings = ['none', 'mean', 'cls', 'last', 'rank'] as const;
@@ -127,6 +128,8 @@ export interface PlanOptions {
   readonly isExternal?: boolean | undefined;
   /** Bytes that the matrices of layers may take, for a paged model; absent: all are in memory. */
   readonly residentBytes?: number | undefined;
+  /** 'default': an unknown `tokenizer.ggml.pre` is read as that; absent: it is refused. */
+  readonly unknownPreTokenizer?: 'refuse' | 'default' | undefined;
   /** Bytes that the host will allocate beside the plan. */
   readonly hostBytes?: number | undefined;
 }

@@ -25,6 +25,7 @@ static const char usage[] =
     "  --ctx N                 context length (the trained length, at most 4096)\n"
     "  --kv f16|q8_0|f32       type of the KV cache (f16)\n"
     "  --memory BYTES          for weights, vocabulary and activations; layers that don't fit are read again and again\n"
+    "  --any-pre               read a file with an unknown pre-tokenizer as one that names 'default'\n"
     "  --isa scalar|vector     kernels (vector, where this machine has them)\n"
     "  --max-tokens N          (256; chat: the context)\n"
     "  --temperature X (0.8)  --top-k N (40)  --top-p X (0.95)  --min-p X (0.05)\n"
@@ -41,6 +42,7 @@ static int32_t *flag_of(cli *c, const char *name)
            : !strcmp(name, "--ignore-eos") ? &c->ignore_eos
            : !strcmp(name, "--no-special") ? &c->no_special
            : !strcmp(name, "--no-parse")   ? &c->no_parse
+           : !strcmp(name, "--any-pre")    ? &c->config.any_pre
                                            : NULL;
 }
 

@@ -252,7 +252,7 @@ static chord_status plan(chord_model *m, const chord_config *config)
     if (!m->ops)
         return chord_fail(&m->error, CHORD_INVALID_ARGUMENT, "isa %d isn't in this build", config->isa);
     take_config(m, config);
-    CHORD_TRY(chord_vocabulary_read(&m->gguf, &m->vocab_source, &m->error));
+    CHORD_TRY(chord_vocabulary_read(&m->gguf, config->any_pre, &m->vocab_source, &m->error));
     if (!chord_vocab_bytes(&m->vocab_source, &m->vocab_bytes))
         return chord_fail(&m->error, CHORD_INVALID_GGUF, "the vocabulary is larger than any memory");
     if (!m->plan.is_external) chord_exec_measure(&m->plan);

@@ -221,10 +221,11 @@ static void read_strips(const reader *r, chord_vocab_source *s)
     else if (key_contains(r, "general.name", modern_bert)) s->strips_before = "[MASK]";
 }
 
-chord_status chord_vocabulary_read(const chord_gguf *g, chord_vocab_source *s, chord_error *e)
+chord_status chord_vocabulary_read(const chord_gguf *g, int32_t any_pre, chord_vocab_source *s,
+                                   chord_error *e)
 {
     reader const r = { g, e };
-    *s = (chord_vocab_source){ 0 };
+    *s = (chord_vocab_source){ .takes_any_pre = any_pre };
     CHORD_TRY(read_kind(&r, &s->kind));
     CHORD_TRY(read_string(&r, KEY("pre"), &s->pre, &s->n_pre));
     CHORD_TRY(read_texts(&r, KEY("tokens"), &s->texts, &s->texts_bytes, &s->n_tokens));

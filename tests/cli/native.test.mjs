@@ -280,3 +280,16 @@ test('examples/c/generate.c ends with the cause when the file is empty or cut an
     assert.match(stderr, cause);
   }
 });
+
+test('an unknown pre-tokenizer is refused by name; --any-pre reads it as `default`', () => {
+  const bytes = readFileSync(fixture);
+  bytes[bytes.indexOf('tokenizer.ggml.pre') + 'tokenizer.ggml.pre'.length + 12] = 'x'.charCodeAt(0);
+  const path = `${root}build/test/any-pre.gguf`;
+  writeFileSync(path, bytes);
+  const refused = run('chord', 'tokenize', path, '1234');
+  assert.equal(refused.status, 1);
+  assert.match(refused.stderr, /unsupported-tokenizer.*'xmollm'/);
+  const { status, stdout } = run('chord', 'tokenize', path, '1234', '--any-pre');
+  assert.equal(status, 0);
+  assert.match(stdout, /\d/);
+});

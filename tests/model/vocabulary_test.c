@@ -91,7 +91,7 @@ static outcome *read_with(const char *key, value_writer value)
     CHECK_EQ(r->status, CHORD_OK);
     outcome *o = test_alloc(sizeof *o);
     o->error.text[0] = 0;
-    o->status = chord_vocabulary_read(&r->g, &o->s, &o->error);
+    o->status = chord_vocabulary_read(&r->g, 0, &o->s, &o->error);
     return o;
 }
 
@@ -201,7 +201,7 @@ static chord_vocab *load_with(const char *path, const char *pre)
     chord_vocab_source source;
     uint64_t size;
     chord_vocab *v;
-    chord_status status = chord_vocabulary_read(&r->g, &source, &r->error);
+    chord_status status = chord_vocabulary_read(&r->g, 0, &source, &r->error);
     if (pre) {
         source.pre = pre;
         source.n_pre = strlen(pre);

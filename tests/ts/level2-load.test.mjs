@@ -480,3 +480,20 @@ test('a hundred failed loads and twenty good ones leave at most two handles open
   t.diagnostic(`${handles - threadsBefore} handles more than before`);
   assert.ok(handles - threadsBefore <= 2);
 });
+
+test('an unknown pre-tokenizer is refused by name, and read as `default` on request', async () => {
+  const source = Uint8Array.from(bytes);
+  const at = Buffer.from(source.buffer).indexOf('tokenizer.ggml.pre') + 'tokenizer.ggml.pre'.length + 12;
+  source[at] = 'x'.charCodeAt(0); // smollm
+  await assert.rejects(loadModel(source.slice(), { backend: 'cpu' }), {
+    code: 'unsupported-tokenizer',
+    message: /'xmollm'/,
+  });
+  await assert.rejects(loadModel(source.slice(), { backend: 'cpu', unknownPreTokenizer: 'guess' }), {
+    code: 'invalid-argument',
+    message: /unknownPreTokenizer/,
+  });
+  const model = await loadModel(source, { backend: 'cpu', unknownPreTokenizer: 'default' });
+  assert.ok((await model.tokenize('1234 words')).length > 2);
+  await model.dispose();
+});

@@ -294,7 +294,7 @@ export type StructValue<L extends StructLayout> = {
 
 /** chord_config */
 export const configLayout = {
-  size: 48,
+  size: 56,
   fields: {
     version: { offset: 0, type: 'i32', count: 1 },
     size: { offset: 4, type: 'i32', count: 1 },
@@ -307,6 +307,8 @@ export const configLayout = {
     external: { offset: 32, type: 'i32', count: 1 },
     lazy: { offset: 36, type: 'i32', count: 1 },
     resident_bytes: { offset: 40, type: 'f64', count: 1 },
+    any_pre: { offset: 48, type: 'i32', count: 1 },
+    reserved: { offset: 52, type: 'i32', count: 1 },
   },
 } as const satisfies StructLayout;
 

@@ -37,6 +37,8 @@ export interface Command {
   /** Flags of the package `webgpu`. */
   gpu: readonly string[] | undefined;
   kvType: 'f16' | 'q8_0' | 'f32' | undefined;
+  /** An unknown pre-tokenizer is read as 'default'. */
+  anyPre: boolean;
   /** A folder, 'none', or undefined for the package's default. */
   cache: string | undefined;
   token: string | undefined;
@@ -198,6 +200,7 @@ function check(name: CommandName, words: string[], values: Values): Command {
     backend,
     gpu: values.get('gpu') as readonly string[] | undefined,
     kvType,
+    anyPre: has('any-pre'),
     cache: has('no-cache') ? 'none' : value('cache'),
     token: value('token'),
     sha256: value('sha256'),

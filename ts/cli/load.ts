@@ -22,6 +22,7 @@ export const loadOptions = (command: Command): LoadModelOptions => ({
   backend: command.backend,
   gpu: command.gpu,
   kvType: command.kvType,
+  unknownPreTokenizer: command.anyPre ? 'default' : 'refuse',
 });
 
 /** Loads the command's model, with a progress bar. */

@@ -85,6 +85,7 @@ export const options = {
     multiple: true,
     text: 'a flag for the package webgpu, as backend=vulkan; may be repeated',
   },
+  'any-pre': { type: 'boolean', text: "read an unknown pre-tokenizer as 'default'" },
   kv: { type: 'string', value: 'TYPE', text: 'type of the KV cache: f16, q8_0 or f32 (f16)' },
   // Models of the web
   cache: {
@@ -125,6 +126,7 @@ export const loadingOptions = [
   'backend',
   'gpu',
   'kv',
+  'any-pre',
   'cache',
   'no-cache',
   'token',

@@ -27,6 +27,7 @@ import {
   kvTypes,
   numbers,
   pagings,
+  unknownPres,
   samplingOf,
 } from '../options.js';
 import type { ContinuationOptions } from '../options.js';
@@ -72,6 +73,12 @@ export interface LoadModelOptions {
   paging?: 'auto' | 'never' | undefined;
   /** Type of the KV cache; default 'f16'. */
   kvType?: 'f16' | 'q8_0' | 'f32' | undefined;
+  /**
+   * What becomes of a file whose pre-tokenizer (`tokenizer.ggml.pre`) is unknown. 'refuse', the default: an
+   * error names it, because another one would cut some texts into other tokens than those that the model was
+   * trained with. 'default': the file is read as llama.cpp reads one that names none.
+   */
+  unknownPreTokenizer?: 'refuse' | 'default' | undefined;
   /**
    * Where a model of an http(s) URL is kept. 'auto', the default: in a browser the origin's private storage,
    * in Node the folder WASM_CHORD_CACHE, or wasm-chord in XDG_CACHE_HOME or ~/.cache; a load goes on without
@@ -219,6 +226,7 @@ export function checkLoadOptions(
           'memoryBudget',
           'paging',
           'kvType',
+          'unknownPreTokenizer',
           'threadUrl',
           'webgpuUrl',
           'pagingUrl',
@@ -246,6 +254,9 @@ export function checkLoadOptions(
       paging: asOptional(given['paging'], (name) => asOneOf('paging', name, pagings)),
       pagingUrl: asAddress('pagingUrl', given['pagingUrl']),
       kvType: asOptional(given['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
+      unknownPreTokenizer: asOptional(given['unknownPreTokenizer'], (name) =>
+        asOneOf('unknownPreTokenizer', name, unknownPres),
+      ),
       threads: asOptional(given['threads'], (n) => asOption('threads', n)),
       threadUrl: asAddress('threadUrl', given['threadUrl']),
       wasm: asAddress('wasmUrl', given['wasmUrl']),

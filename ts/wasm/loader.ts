@@ -146,6 +146,7 @@ export class Loader {
       isa: Isa.BEST,
       external: options.isExternal === true ? 1 : 0,
       resident_bytes: options.residentBytes ?? 0,
+      any_pre: options.unknownPreTokenizer === 'default' ? 1 : 0,
     });
     this.#instance.heap.writeStruct(out, planInfoLayout, { version: ABI_VERSION, size: planInfoLayout.size });
     while (

@@ -517,7 +517,7 @@ interface Planned {
  */
 async function planModel(opened: Opened, job: LoadJob, onlyCpu?: string): Promise<Planned> {
   const { engine } = opened;
-  const { contextLength, kvType, memoryBudget } = job.options;
+  const { contextLength, kvType, unknownPreTokenizer, memoryBudget } = job.options;
   const { threads, why } = await chooseThreads(job);
   const fit = await fitFor(engine, job, threads);
   const onCpu = async (reason: string): Promise<Planned> => ({
@@ -529,7 +529,7 @@ async function planModel(opened: Opened, job: LoadJob, onlyCpu?: string): Promis
   const kv = engine.file.planInfo.context_bytes;
   const { gpu, reason, matrixBytes } = await chooseFor(engine, job.options);
   if (gpu === undefined) return onCpu(reason);
-  const external = { contextLength, kvType, threads: 1, isExternal: true };
+  const external = { contextLength, kvType, unknownPreTokenizer, threads: 1, isExternal: true };
   return {
     fit: await fitModel(engine, external, memoryBudget),
     why: '1 thread: the GPU computes',
@@ -556,9 +556,10 @@ async function fitBeyond32(opened: Opened, job: LoadJob, fit: Fit, threads: numb
 
 /** Plans the model for the CPU. `granted`: as in fitModel(). */
 async function fitFor(engine: WasmEngine, job: LoadJob, threads: number, granted?: number): Promise<Fit> {
-  const { contextLength, kvType, memoryBudget } = job.options;
+  const { contextLength, kvType, unknownPreTokenizer, memoryBudget } = job.options;
   const find = () => findPaging(job);
-  const fit = await fitModel(engine, { contextLength, kvType, threads }, memoryBudget, find, granted);
+  const options = { contextLength, kvType, unknownPreTokenizer, threads };
+  const fit = await fitModel(engine, options, memoryBudget, find, granted);
   const obstacle = noWorker(job);
   if (engine.file.planInfo.n_paged === 0 || obstacle === undefined) return fit;
   return { ...fit, pagingReason: fit.pagingReason + ownReads(obstacle) };

@@ -36,6 +36,7 @@ import {
   pagings,
   poolings,
   samplingOf,
+  unknownPres,
 } from '../options.js';
 import type { ContinuationOptions, KvTypeName, Pooling, Sampling, TokenLogprob } from '../options.js';
 import type { LanguageModelInfo, ModelTemplates } from '../wasm/describe.js';
@@ -150,6 +151,7 @@ export interface LoadOptions extends KeepOptions {
   /** Address of paging.js. */
   readonly pagingUrl: string | undefined;
   readonly kvType: KvTypeName | undefined;
+  readonly unknownPreTokenizer: 'refuse' | 'default' | undefined;
   /** Undefined: the number that the hardware runs at once, at most 8. */
   readonly threads: number | undefined;
   /** Address of thread.js; undefined: beside the worker's own script. */
@@ -471,6 +473,9 @@ function parseLoadOptions(value: unknown): LoadOptions {
     paging: asOptional(options['paging'], (name) => asOneOf('paging', name, pagings)),
     pagingUrl: asOptional(options['pagingUrl'], (url) => asString('pagingUrl', url)),
     kvType: asOptional(options['kvType'], (name) => asOneOf('kvType', name, kvTypes)),
+    unknownPreTokenizer: asOptional(options['unknownPreTokenizer'], (name) =>
+      asOneOf('unknownPreTokenizer', name, unknownPres),
+    ),
     threads: asOptional(options['threads'], (n) => asOption('threads', n)),
     threadUrl: asOptional(options['threadUrl'], (url) => asString('threadUrl', url)),
     wasm: asOptional(options['wasm'], (wasm) =>
