@@ -46,6 +46,21 @@ const deltaNet =
       ['nextn.hnorm.weight', [embd], 'norm', 1],
     ];
   };
+
+/** Mamba 2. `hasNorm`: the grouped norm, which Falcon H1 mostly lacks. */
+const mamba2 = ({ kernel, inner, state, heads, groups, hasNorm = true }, embd) => {
+  const wide = inner + 2 * groups * state;
+  return [
+    ['ssm_in.weight', [embd, inner + wide + heads], 'matrix', 1.2],
+    ['ssm_conv1d.weight', [kernel, wide], 'table', 1.3],
+    ['ssm_conv1d.bias', [wide], 'bias', 0.1],
+    ['ssm_dt.bias', [heads], 'step', 1],
+    ['ssm_a', [1, heads], 'decay', 1],
+    ['ssm_d', [1, heads], 'norm', 1],
+    ...(hasNorm ? [['ssm_norm.weight', [inner / groups, groups], 'norm', 1]] : []),
+    ['ssm_out.weight', [inner, embd], 'matrix', 1.5],
+  ];
+};
 const ssmKeys = (kernel, inner, state, rank, group) => ({
   '.ssm.conv_kernel': kernel,
   '.ssm.inner_size': inner,
@@ -105,5 +120,52 @@ export const HYBRIDS = {
       '.rope.dimension_count': 12,
       '.rope.dimension_sections': [2, 2, 2, 0],
     },
+  },
+  mamba2: {
+    layers: 3,
+    tied: true,
+    ffnNorm: undefined,
+    ffn: false,
+    mixer: (i, { embd }) => mamba2({ kernel: 4, inner: 256, state: 16, heads: 8, groups: 2 }, embd),
+    keys: {
+      ...ssmKeys(4, 256, 16, 8, 2),
+      '.attention.head_count': 0,
+      '.attention.head_count_kv': 0,
+      '.feed_forward_length': 0,
+    },
+  },
+  granitehybrid: {
+    layers: 4,
+    tied: true,
+    mixer: (i, { embd }) =>
+      i === 2 ? undefined : mamba2({ kernel: 4, inner: 2 * embd, state: 32, heads: 4, groups: 1 }, embd),
+    keys: {
+      ...ssmKeys(4, 128, 32, 4, 1),
+      '.attention.head_count_kv': [0, 0, 2, 0],
+      '.rope.scaling.finetuned': false,
+      '.embedding_scale': 0.5,
+      '.residual_scale': 0.8,
+      '.logit_scale': 4,
+      '.attention.scale': 0.25,
+    },
+    mixKeys: { '.ssm.inner_size': 512 },
+  },
+  'granitehybrid-rope': {
+    arch: 'granitehybrid',
+    layers: 3,
+    mixer: (i, { embd }) =>
+      i === 1 ? undefined : mamba2({ kernel: 3, inner: 2 * embd, state: 8, heads: 8, groups: 4 }, embd),
+    keys: { ...ssmKeys(3, 128, 8, 8, 4), '.attention.head_count_kv': [0, 2, 0] },
+    mixKeys: { '.ssm.inner_size': 512 },
+  },
+  'falcon-h1': {
+    layers: 3,
+    tied: true,
+    ffnNorm: undefined,
+    both: (i, { embd }) => [
+      ...mamba2({ kernel: 4, inner: 256, state: 32, heads: 4, groups: 1, hasNorm: i === 1 }, embd),
+      ['ffn_norm', [embd], 'norm', 1],
+    ],
+    keys: { ...ssmKeys(4, 256, 32, 4, 1), '.rope.freq_base': 100000000000 },
   },
 };

@@ -43,6 +43,9 @@ const LOGIT_STD = 4;
  *   keys    further metadata; a name that begins with '.' gets the architecture's name in front
  *   extra   further tensors: [name, shape, kind]
  *   mixer   a function of the layer and the shape: the tensors that a layer has in the place of attention
+ *   both    the same for tensors beside attention
+ *   ffn     false: no feed-forward
+ *   mixKeys metadata that differs with quantised matrices
  *   outNorm the last norm's name
  *   build   (shape) => { keys, tensors }, in the place of all others but `layers` and `kv` */
 const BEFORE = { pre: true, post: false, ffnNorm: 'ffn_norm' };
@@ -440,6 +443,7 @@ function tensorsOf(f, shape, isMixed) {
     const p = `blk.${i}.`;
     if (f.pre !== false) norm(`${p}attn_norm`, embd);
     const mixer = f.mixer?.(i, shape);
+    if (f.both) out.push(...f.both(i, shape).map(([name, ...rest]) => [p + name, ...rest]));
     if (mixer) out.push(...mixer.map(([name, ...rest]) => [p + name, ...rest]));
     else if (f.fused) matrix(p, 'attn_qkv', embd, (heads + 2 * kv) * dim, 1.6);
     else
@@ -459,6 +463,7 @@ function tensorsOf(f, shape, isMixed) {
     if (!mixer) matrix(p, 'attn_output', heads * dim, embd, 1);
     if (f.post) norm(`${p}post_attention_norm`, embd);
     if (f.ffnNorm) norm(p + f.ffnNorm, embd);
+    if (f.ffn === false) continue;
     if (f.mix && i >= (f.mix.dense ?? 0)) {
       experts(out, p, f.mix, embd, isMixed);
       continue;
@@ -538,6 +543,7 @@ export function modelOf(name, changes = {}, list = undefined) {
     [`.attention.${epsilon}`]: 1e-5,
     ...(family.mix && mixKeys(family.mix, isMixed)),
     ...(built ?? family).keys,
+    ...(isMixed ? family.mixKeys : undefined),
     ...vocabulary(),
     ...changes,
   };
