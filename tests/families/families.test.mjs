@@ -12,7 +12,7 @@ import { NAMES, modelOf } from './models.mjs';
 
 const goldens = JSON.parse(readFileSync(new URL('goldens.json', import.meta.url), 'utf8'));
 const ON_GPU = (
-  'mistral3 granite apertus olmo bitnet gemma4 gemma4-dense llama.few lfm2 qwen3moe ' +
+  'mistral3 granite apertus olmo bitnet gemma4 gemma4-dense gemma4-moe llama.few lfm2 qwen3moe ' +
   'qwen35 qwen2moe granitemoe-shared bailingmoe2 gpt-oss'
 ).split(' ');
 

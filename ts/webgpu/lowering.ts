@@ -224,6 +224,7 @@ function routeAndTable(
     isNormalised: part.is_normalised !== 0,
     scale: part.scale,
     bias: memory.optional(op.weight[0]!),
+    factors: memory.optional(op.weight[1]!),
     vectors: memory.vectors,
     rowsOf,
   });
