@@ -4,7 +4,8 @@
 
 TARGET is tests/fuzz/TARGET_fuzz.c (libFuzzer with address and undefined-behaviour sanitizers), or
 tests/fuzz/TARGET_fuzz.mjs, in Node: `protocol` (seeded messages to the level-2 worker), `api` (seeded calls
-of the package with arguments of any kind). Seeds are in tests/fuzz/corpus/TARGET, new inputs in
+of the package with arguments of any kind). Seeds are in tests/fuzz/corpus/TARGET, those of `engine` also from
+tests/families/models.mjs, new inputs in
 build/fuzz/corpus/TARGET, crashes in build/fuzz/crashes. A seed that crashes is a failure too. The last line
 is `N passed, N failed, N skipped`.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILDING = threading.Lock()  # the targets share object files
+LONGEST = {"engine": 1 << 19}  # a seed of a mixture has 280 kB
 CI = os.environ.get("CI") == "true"
 
 
@@ -53,10 +55,17 @@ def fuzz(target: str, seconds: int) -> tuple[str, str]:
     found, crashes, seeds = ROOT / f"build/fuzz/corpus/{target}", ROOT / "build/fuzz/crashes", ROOT / f"tests/fuzz/corpus/{target}"
     for folder in (found, crashes):
         folder.mkdir(parents=True, exist_ok=True)
-    command = [f"build/fuzz/{target}", f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-max_len=65536",
+    command = [f"build/fuzz/{target}", f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", f"-max_len={LONGEST.get(target, 65536)}",
                "-print_final_stats=1", f"-artifact_prefix={crashes}/{target}-", str(found)]
     if seeds.is_dir():
         command.append(str(seeds))
+    if target == "engine":  # a model of each family
+        families = ROOT / "build/fuzz/families"
+        families.mkdir(parents=True, exist_ok=True)
+        status, output = capture(["node", "tests/families/models.mjs", str(families), "--seeds"], 120)
+        if status:
+            return "failed", f"FAIL {target}: no seeds of families\n{output}"
+        command.append(str(families))
     status, output = capture(command, seconds + 120)
     runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)
     if status or not runs or int(runs.group(1)) == 0:

@@ -2,7 +2,7 @@
 // models.mjs: small models of random weights, one of each family and shape below. A model's bytes depend on
 // its name alone and are the same in every engine: weights are sums of whole numbers, so no Math.log or
 // Math.cos with a last bit of their own. `node tests/families/models.mjs DIRECTORY [NAME ...]` writes them
-// for llama.cpp (tools/make_family_goldens.py).
+// for llama.cpp (tools/make_family_goldens.py), `... DIRECTORY --seeds` a seed of each for tools/fuzz.py.
 import { writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
@@ -396,9 +396,9 @@ function vocabulary() {
   };
 }
 
-export function shapeOf(family, isMixed) {
+export function shapeOf(family, suffix) {
   const { layers = 3, kv = 2 } = family;
-  const [embd, ff, heads] = isMixed ? [256, 256, 4] : [64, 96, 4];
+  const [embd, ff, heads] = suffix === 'seed' ? [32, 96, 4] : suffix ? [256, 256, 4] : [64, 96, 4];
   return { layers, embd, ff, heads, kv, dim: embd / heads };
 }
 
@@ -489,6 +489,7 @@ function tensorsOf(f, shape, isMixed) {
 /** `i`: the matrix's number in the file. */
 function typeOf(name, kind, suffix, cols, i) {
   if (suffix === undefined || (kind !== 'matrix' && kind !== 'embedding')) return 'F32';
+  if (suffix === 'seed') return cols % 32 > 0 ? 'F32' : 'Q8_0';
   if (suffix in RARE) return RARE[suffix][i % RARE[suffix].length];
   if (kind === 'embedding' || cols % 256 > 0) return 'Q8_0';
   return /attn_v|ffn_down|output\.weight|attn_qkv/.test(name) ? 'Q6_K' : 'Q4_K';
@@ -518,15 +519,15 @@ const mixKeys = ({ n, used, ff, shared, dense }, isMixed) => ({
   ...(dense && { '.leading_dense_block_count': dense }),
 });
 
-/** The bytes of a model: NAME; NAME.mix, NAME.iq and NAME.few have quantised matrices. `changes` takes the
- * place of metadata, `list` of the family's tensors. */
+/** The bytes of a model: NAME; NAME.mix, NAME.iq and NAME.few have quantised matrices, NAME.seed is as small
+ * as a seed of a fuzzer must be. `changes` takes the place of metadata, `list` of the family's tensors. */
 export function modelOf(name, changes = {}, list = undefined) {
   const [stem, suffix] = name.split('.');
-  const isMixed = suffix !== undefined;
+  const isMixed = suffix !== undefined && suffix !== 'seed';
   let matrices = 0;
   const family = { ...BEFORE, ...FAMILIES[stem] };
   const arch = changes['general.architecture'] ?? family.arch ?? stem;
-  const shape = shapeOf(family, isMixed);
+  const shape = shapeOf(family, suffix);
   const built = family.build?.(shape);
   const epsilon = (family.norm ?? 'rms') === 'rms' ? 'layer_norm_rms_epsilon' : 'layer_norm_epsilon';
   const keys = {
@@ -581,6 +582,19 @@ export const NAMES = [
   ...['llama.iq', 'llama.few', 'exaone4.iq', 'exaone4.few'],
 ];
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
-  for (const name of process.argv.length > 3 ? process.argv.slice(3) : NAMES)
-    writeFileSync(`${process.argv[2]}/${name}.gguf`, modelOf(name));
+/** An input of tests/fuzz/engine_fuzz.c: four knobs, and a model. One of three is paged. */
+function seedOf(name, i) {
+  const changes = FAMILIES[name].keys?.['.rope.dimension_sections'] && {
+    '.rope.dimension_sections': [2, 1, 1, 0], // heads have four pairs
+  };
+  return Buffer.concat([Buffer.from([i % 3 ? 4 : 222, 1, 2, 1]), modelOf(`${name}.seed`, changes)]);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [, , folder, ...names] = process.argv;
+  if (names[0] === '--seeds')
+    Object.keys(FAMILIES).forEach((name, i) => writeFileSync(`${folder}/${name}`, seedOf(name, i)));
+  else
+    for (const name of names.length > 0 ? names : NAMES)
+      writeFileSync(`${folder}/${name}.gguf`, modelOf(name));
+}
