@@ -284,6 +284,7 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_GLOBAL_FIRST (1ull << 52) /* layer i is local if i % period > 0 */
 #define CHORD_ENCODER (1ull << 56) /* rows see each other in both directions; no logits */
 #define CHORD_EMBED_NORM (1ull << 57) /* token_embd_norm after the embeddings */
+#define CHORD_POSITIONS (1ull << 60) /* embeddings of the positions instead of RoPE */
 #define CHORD_ACTIVATION_KEY (1ull << 59) /* hidden_activation may name SiLU */
 typedef struct chord_family {
     uint64_t flags;

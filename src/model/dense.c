@@ -82,12 +82,11 @@ static void read_rope_keys(chord_builder *b, dense *d, chord_rope *rope)
 /* The layers with a window may rotate with another base, or without the scaling. */
 static void read_ropes(chord_builder *b, dense *d)
 {
+    d->rope = d->rope_local = CHORD_NONE;
+    if (d->flags & CHORD_POSITIONS) return;
     chord_rope rope = chord_rope_of(b, d->flags & CHORD_NEOX ? CHORD_ROPE_NEOX : CHORD_ROPE_NORM);
     if (d->flags & (CHORD_ROPE_ALPHA | CHORD_LONG_QUERIES | CHORD_ROPE_IMROPE)) read_rope_keys(b, d, &rope);
-    if (d->flags & CHORD_ROPE_SWITCH && !chord_read_int(b, "rope.scaling.finetuned", 1, 0, 1)) {
-        d->rope = d->rope_local = CHORD_NONE;
-        return;
-    }
+    if (d->flags & CHORD_ROPE_SWITCH && !chord_read_int(b, "rope.scaling.finetuned", 1, 0, 1)) return;
     chord_rope local = rope;
     d->rope = d->rope_local = chord_rope_new(b, rope);
     if (!d->window) return;
@@ -420,6 +419,8 @@ void chord_build_dense(chord_builder *b)
     if (d.flags & CHORD_ENCODER) b->encoded = d.s.x;
     read_ropes(b, &d);
     chord_emit_embed(b, d.s.x, embedding_scale(b, &d));
+    if (d.flags & CHORD_POSITIONS)
+        chord_emit_add_row(b, d.s.x, "position_embd.weight", b->hparams->n_ctx_train, CHORD_NONE);
     if (d.flags & CHORD_EMBED_NORM) emit_norm(b, &d, CHORD_NONE, d.s.x, "token_embd_norm");
     emit_layers(b, &d);
     emit_output(b, &d);

@@ -135,6 +135,15 @@ export const FAMILIES = {
     ).flat(),
   },
   phi2: { norm: 'layer', ffnNorm: undefined, gate: false, kv: 4, bias: ALL, outputBias: true },
+  gpt2: {
+    norm: 'layer',
+    gate: false,
+    kv: 4,
+    fused: true,
+    bias: [...ALL, 'attn_qkv'],
+    tied: true,
+    extra: [['position_embd.weight', [0, CONTEXT], 'table']], // 0: the model's width
+  },
   starcoder2: { norm: 'layer', gate: false, bias: ALL },
   gptneox: {
     norm: 'layer',
@@ -482,7 +491,7 @@ function tensorsOf(f, shape, isMixed) {
   if (f.outputBias) out.push(['output.bias', [N_VOCAB], 'bias', 0.1]);
   for (const [name, size, kind] of f.extra ?? [])
     if (!name.startsWith('blk.') || Number(name.split('.')[1]) < layers)
-      out.push([name, kind === 'factors' ? [dim / 2] : size, kind, 1]);
+      out.push([name, kind === 'factors' ? [dim / 2] : size.map((n) => n || embd), kind, 1]);
   return out;
 }
 
