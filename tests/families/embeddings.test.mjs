@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { loadModel } from '../../dist/index.js';
 import { ENCODER_NAMES, encoderOf } from './encoders.mjs';
+import { FAMILIES, modelOf } from './models.mjs';
 
 const goldens = JSON.parse(readFileSync(new URL('embeddings.json', import.meta.url), 'utf8'));
 const bytesOf = (rows) =>
@@ -47,3 +48,22 @@ for (const name of ENCODER_NAMES)
       await model.dispose();
     }
   });
+
+test('every family that continues texts makes embeddings too, alone and in company', async () => {
+  const long = Int32Array.from({ length: 60 }, (_, i) => (i * 3) % 250);
+  for (const name of Object.keys(FAMILIES)) {
+    const model = await loadModel(modelOf(name), {
+      cache: 'none',
+      contextLength: 256,
+      backend: 'cpu',
+      threads: 1,
+    });
+    try {
+      const rows = await model.embed([[1, 2, 3], long, [9, 8, 7, 6]]);
+      const alone = await model.embed(long);
+      assert.ok(alone.every(Number.isFinite) && bytesOf([alone]).equals(bytesOf([rows[1]])), name);
+    } finally {
+      await model.dispose();
+    }
+  }
+});
