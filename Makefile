@@ -54,7 +54,8 @@ WASM_FLAGS := --target=wasm32-freestanding $(WASM_COMMON)
 WASM_SMALL := src/model/% src/format/% src/template/% src/engine/% src/host/% src/program/% src/exec/% src/session/caches.c \
   src/session/sequence.c src/session/pages.c src/session/save.c \
   src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c \
-  src/text/vocab.c src/text/pre.c src/text/unicode.c \
+  src/text/vocab.c src/text/pre.c src/text/unicode.c src/text/wordpiece.c src/text/fold.c src/text/sorted.c \
+  src/text/unigram.c src/text/charsmap.c src/text/joints.c \
   $(filter-out src/quant/act.c src/quant/x4.c,$(wildcard src/quant/*.c))
 # -Oz gives the same bytes as -Os here. The default threshold of -Os is 50, which adds 0.9 kB gzipped.
 WASM_SIZE := -Os -mllvm -inline-threshold=5

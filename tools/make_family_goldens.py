@@ -25,18 +25,22 @@ ROWS, GREEDY = (35, 71), 12
 
 def golden(path, directory):
     with Run(exact_file(path, directory), kv='f32') as exact:
-        ids = [random.Random(os.path.basename(path)).randrange(256) for _ in range(72)]
+        chosen = random.Random(os.path.basename(path))
+        ids = [chosen.randrange(256) for _ in range(72)]
         greedy, margins = exact.greedy(ids, GREEDY)
         reference = exact.prefill(ids + greedy[:-1])
     native = {}
     for label, options in NATIVE.items():
         with Run(path, **options) as run:
             native[label] = noise(run.prefill(ids + greedy[:-1]), reference)
+    # Two rows are compared with their tolerance. They may be among the tenth that is furthest from exact.
     rms = float(np.sqrt((reference.astype(np.float64) ** 2).mean()))
+    tolerance = tolerances(native, rms, is_trained=False)
+    tolerance['nmse'] = max(tolerance['nmse'], 3 * max(n['p90'] for n in native.values()))
     rounded = lambda values: {k: float('%.3g' % v) for k, v in values.items()}
     return dict(ids=ids, greedy=greedy, margins=[float('%.3g' % m) for m in margins], rows=ROWS,
                 rms=float('%.4g' % rms), native=rounded(native['kv16fa']),
-                tolerance=rounded(tolerances(native, rms, is_trained=False)),
+                tolerance=rounded(tolerance),
                 logits=base64.b64encode(reference[list(ROWS)].astype('<f4').tobytes()).decode())
 
 

@@ -141,7 +141,8 @@ static double turning_pair(const chord_rope *r, float turns)
 static double scale_of(const chord_rope *r, int32_t pair)
 {
     double const factor = (double)r->factor;
-    if (r->is_interleaved && pair >= 3 * r->sections[pair % 3]) return 0;
+    int32_t const place = chord_rope_place(r, pair);
+    if (r->is_interleaved && place >= 3 * r->sections[place % 3]) return 0;
     if (!r->is_yarn || r->base <= 1) return factor;
     double first = __builtin_floor(turning_pair(r, r->beta_fast));
     double last = __builtin_ceil(turning_pair(r, r->beta_slow));

@@ -15,7 +15,7 @@ static int32_t position_of(const chord_run *run, const chord_rope *rope, int64_t
         const chord_batch_run *of = chord_batch_run_of(b, row);
         return of->first_pos + (int32_t)(row - of->first_row);
     }
-    int32_t axis = b->n_axes == 3 && rope->is_interleaved ? pair % 3 : 0;
+    int32_t axis = b->n_axes == 3 && rope->is_interleaved ? chord_rope_place(rope, pair) % 3 : 0;
     if (b->n_axes == 3 && !rope->is_interleaved)
         for (int32_t end = rope->sections[0]; axis < 2 && rope->sections[axis + 1] && pair >= end;)
             end += rope->sections[++axis];

@@ -113,9 +113,18 @@ typedef struct chord_rope {
     float beta_fast, beta_slow;
     int32_t slot; /* slot to which ANGLES writes the pairs of cosine and sine */
     int32_t sections[3]; /* pairs per axis of a position, in order; all 0: the first axis for all */
-    int32_t is_interleaved; /* 1: pair i has axis i % 3; from pair 3 * sections[i % 3] on it stands still */
+    /* 1: pair i has axis j % 3, j = i % (the sum of sections); from j = 3 * sections[j % 3] on it stands
+     * still */
+    int32_t is_interleaved;
     float base, factor, magnitude;
 } chord_rope;
+
+/* Returns j of is_interleaved: the place of a pair among the sections, which begin again behind the last. */
+static inline int32_t chord_rope_place(const chord_rope *r, int32_t pair)
+{
+    int32_t const sum = r->sections[0] + r->sections[1] + r->sections[2];
+    return sum > 0 ? pair % sum : pair;
+}
 
 typedef struct chord_slot {
     int32_t width; /* floats per row */

@@ -178,7 +178,8 @@ static void angles(const interpreter *t, const chord_op *op)
     float *freqs = tensor == CHORD_NONE ? NULL : weight_row(t, tensor, 0);
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
         for (int32_t i = 0; i < c->n_rot / 2; i++) {
-            int32_t const axis = c->is_interleaved                                        ? i % 3
+            int32_t const sum = c->sections[0] + c->sections[1] + c->sections[2], j = sum ? i % sum : i;
+            int32_t const axis = c->is_interleaved                                        ? j % 3
                                  : i < c->sections[0] || !c->sections[1]                  ? 0
                                  : i < c->sections[0] + c->sections[1] || !c->sections[2] ? 1
                                                                                           : 2;
@@ -186,7 +187,7 @@ static void angles(const interpreter *t, const chord_op *op)
                 t->batch->positions
                     ? t->batch->positions[r * t->batch->n_axes + (t->batch->n_axes == 3 ? axis : 0)]
                     : t->first + r;
-            int const stands = c->is_interleaved && i >= 3 * c->sections[i % 3];
+            int const stands = c->is_interleaved && j >= 3 * c->sections[j % 3];
             double const turn =
                 stands ? 0 : pow((double)c->base, -2.0 * i / c->n_rot) / (freqs ? (double)freqs[i] : 1);
             double const own = c->is_yarn ? kept_share(c, i) : 0;

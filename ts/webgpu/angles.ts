@@ -32,7 +32,8 @@ function positionOf(
   const { positions, nAxes, firstPosition } = batch;
   if (positions === undefined) return firstPosition + row;
   let axis = 0;
-  if (nAxes === 3 && is_interleaved !== 0) axis = pair % 3;
+  const sum = sections.reduce((total, n) => total + n, 0);
+  if (nAxes === 3 && is_interleaved !== 0) axis = (pair % sum) % 3;
   else if (nAxes === 3)
     for (let end = sections[0]!; axis < 2 && sections[axis + 1]! > 0 && pair >= end;)
       end += sections[++axis]!;

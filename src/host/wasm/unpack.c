@@ -1,7 +1,8 @@
 /* unpack.c: a wasm module that holds another one, compressed, and unpacks it: the files that a page loads.
  * gzip leaves a fifth more, and servers that don't compress modules send these as they are. tools/pack.py
  * writes the stream PACKED: LZMA (lc 3, lp 0, pb 0) without a header, the first byte (0) and an end mark.
- * SIZE is the module's bytes, HASH is FNV-1a over them.
+ * SIZE is the module's bytes, HASH is FNV-1a over them. The ENTRIES 16-bit numbers from byte GRIDS on are
+ * packed as differences, each of the one before.
  *
  *   exports: memory; unpack(), which puts the module at address 0 and returns SIZE, or 0 if it is damaged.
  *
@@ -154,6 +155,12 @@ __attribute__((export_name("unpack"))) uint32_t unpack(void)
             }
         }
         for (count += 2; count; count--, n++) out[n] = out[n - 1 - d[0]];
+    }
+    uint32_t entry = 0;
+    for (uint32_t n = GRIDS; n < GRIDS + 2 * ENTRIES; n += 2) {
+        entry += out[n] | (uint32_t)out[n + 1] << 8;
+        out[n] = (uint8_t)entry;
+        out[n + 1] = (uint8_t)(entry >> 8);
     }
     for (uint32_t n = 0; n < SIZE; n++) hash = (hash ^ out[n]) * 16777619u;
     return hash == HASH ? SIZE : 0;
