@@ -56,6 +56,7 @@ const COMMANDS = [
   'generate',
   'info',
   'tokenize',
+  'embed',
   'logits',
   'estimate',
   'bench',
@@ -230,6 +231,22 @@ test('estimate says from the header what a model needs, whether it fits and why;
   ])
     assert.equal((await run(['estimate', MODEL, ...wrong])).status, 2);
 });
+
+test('embed prints a vector for the text, or for each line of stdin', () =>
+  withModel(async (model) => {
+    const texts = ['Hello world', 'a river'];
+    const vectors = (await model.embed(texts)).map((vector) => Array.from(vector));
+    const stdin = `${texts.join('\n')}\n`;
+    assert.deepEqual(lines((await run(['embed', MODEL, '--json'], { stdin })).stdout), [
+      { embeddings: vectors },
+    ]);
+    const { stdout } = await run(['embed', MODEL, texts[1], '--pooling', 'mean', '--raw']);
+    const [mean] = await model.embed([texts[1]], { pooling: 'mean', normalize: false });
+    assert.deepEqual(stdout.trim().split(' ').map(Number), Array.from(mean));
+    const wrong = await run(['embed', MODEL, 'x', '--pooling', 'sum']);
+    assert.equal(wrong.status, 2);
+    assert.match(wrong.stderr, /--pooling: 'sum' isn't mean, cls, last, rank, none/);
+  }));
 
 test('tokenize prints ids with their texts; the text is an argument, an option or stdin', () =>
   withModel(async (model) => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // arguments.ts: argv -> a checked command. Every error in the command line is a UsageError (exit status 2).
 import { parseArgs } from 'node:util';
-import type { GenerateOptions } from '../index.js';
+import type { EmbedOptions, GenerateOptions } from '../index.js';
 import { commands, isCommand, optionsOf, rowOf } from './commands.js';
 import type { CommandName } from './commands.js';
 import { nearest } from './nearest.js';
@@ -62,6 +62,10 @@ export interface Command {
   /** generate: print where the time goes. */
   profile: boolean;
   dispatches: boolean;
+  /** embed: how rows become one; undefined: the file's way. */
+  pooling: EmbedOptions['pooling'];
+  /** embed: leave vectors as long as they are. */
+  raw: boolean;
   /** info: print the tensor table. */
   tensors: boolean;
   /** info: print all metadata. */
@@ -140,6 +144,15 @@ function asCommand(name: string): CommandName {
   );
 }
 
+const POOLINGS = ['mean', 'cls', 'last', 'rank', 'none'] as const;
+
+function poolingOf(text: string | undefined): EmbedOptions['pooling'] {
+  const found = POOLINGS.find((pooling) => pooling === text);
+  if (text !== undefined && found === undefined)
+    throw new UsageError(`--pooling: '${text}' isn't ${POOLINGS.join(', ')}`);
+  return found;
+}
+
 function check(name: CommandName, words: string[], values: Values): Command {
   const row = rowOf(name);
   for (const option of values.keys())
@@ -190,6 +203,8 @@ function check(name: CommandName, words: string[], values: Values): Command {
     full: has('full'),
     profile: has('profile'),
     dispatches: has('dispatches'),
+    pooling: poolingOf(value('pooling')),
+    raw: has('raw'),
     tensors: has('tensors'),
     metadata: has('metadata'),
     depths: numbers('depths', value('depths') ?? '0,512,2048'),

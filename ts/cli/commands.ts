@@ -117,6 +117,20 @@ Prints one line per token: its id and its text. With --json: { ids, pieces }.`,
       'wasm-chord tokenize model.gguf --exact < file.txt | wc -l',
     ],
   },
+  embed: {
+    usage: 'MODEL [TEXT]',
+    summary: 'texts to vectors',
+    about: `${MODEL}
+Without TEXT, or with -, each line of stdin is a text.
+
+Prints one line per text: its numbers, with a blank between them. With --json: { embeddings }.`,
+    least: 1,
+    most: 2,
+    own: ['text', 'pooling', 'raw'],
+    sampling: false,
+    loading: true,
+    examples: ['wasm-chord embed model.gguf "Hello world"', 'wasm-chord embed model.gguf --json < lines.txt'],
+  },
   logits: {
     usage: 'MODEL [TEXT]',
     summary: 'the scores of the next token',

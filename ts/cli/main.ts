@@ -8,6 +8,7 @@ import { parseCommand, UsageError } from './arguments.js';
 import type { Command } from './arguments.js';
 import { bench } from './bench.js';
 import { chat } from './chat.js';
+import { embed } from './embed.js';
 import { estimate } from './estimate.js';
 import { generate } from './generate.js';
 import { commandHelp, generalHelp } from './help.js';
@@ -44,6 +45,7 @@ async function run(command: Command, signal: AbortSignal): Promise<void> {
   if (name === 'bench') return bench(command, signal, () => load(command, signal));
   return withModel(command, signal, (model) => {
     if (name === 'tokenize') return tokenize(model, command, text);
+    if (name === 'embed') return embed(model, command, signal);
     if (name === 'generate') return generate(model, command, text, signal);
     return logits(model, command, text);
   });

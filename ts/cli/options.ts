@@ -54,6 +54,12 @@ export const options = {
   // Results
   profile: { type: 'boolean', text: 'print where the time went, by op' },
   dispatches: { type: 'boolean', text: 'print the dispatches of a token on the GPU' },
+  pooling: {
+    type: 'string',
+    value: 'KIND',
+    text: "mean, cls, last, rank or none (default: the file's)",
+  },
+  raw: { type: 'boolean', text: 'divide no vector by its length' },
   tensors: { type: 'boolean', text: 'print the tensor table' },
   metadata: { type: 'boolean', text: 'print all metadata' },
   all: { type: 'boolean', text: 'one row per token, instead of one after the last' },
