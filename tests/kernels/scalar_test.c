@@ -78,7 +78,7 @@ static void matmul_is_the_sum_over_decoded_rows(const chord_format *f)
         y[t][N_OUT] = 5;
     }
     chord_matmul const m = {
-        w, chord_x4_bytes(f, N_IN), xs, stride, &y[0][0], N_OUT + 1, bias, N_IN, N_OUT, 1, 0, NULL
+        w, chord_x4_bytes(f, N_IN), xs, stride, &y[0][0], N_OUT + 1, bias, NULL, N_IN, N_OUT, 1, 0, NULL
     };
     chord_ops_matmul(scalar(), f->type)(&m, 0, N_OUT, 0, N_T);
     for (int t = 0; t < N_T; t++) {

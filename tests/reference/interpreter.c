@@ -117,7 +117,7 @@ static void layer_norm(const interpreter *t, const chord_op *op)
 /* Rounds x to q8 and back: the values that the CPU executor multiplies. */
 static void through_q8(double *x, int32_t n)
 {
-    float *f = malloc((size_t)n * sizeof *f);
+    float *f = calloc((size_t)n, sizeof *f);
     uint8_t *q = aligned_alloc(64, ((size_t)chord_q8_bytes(n) + 63) / 64 * 64);
     for (int32_t i = 0; i < n; i++) f[i] = (float)x[i];
     chord_act_quantize_q8(q, f, n);
@@ -423,6 +423,7 @@ static void keep_groups(const chord_op_route *c, const double *by, uint8_t *is_o
     uint8_t is_in[CHORD_MAX_EXPERTS] = { 0 };
     for (int32_t g = 0; g < c->n_groups; g++) {
         int32_t const first = largest(by, is_out, g * size, (g + 1) * size);
+        if (first < 0) abort();
         is_out[first] = 1;
         value[g] = by[first] + by[largest(by, is_out, g * size, (g + 1) * size)];
         is_out[first] = 0;
