@@ -12,6 +12,7 @@
 #define INFINITY __builtin_inf()
 #define memcpy __builtin_memcpy
 #define abort __builtin_trap
+#define abs __builtin_abs
 #define sqrt __builtin_sqrt
 #define fabs __builtin_fabs
 #define floor __builtin_floor
