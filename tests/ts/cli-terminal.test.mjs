@@ -245,7 +245,7 @@ test('a download shows bytes, rate and time left', needsTerminal, async () => {
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {
     const url = `http://127.0.0.1:${server.address().port}/tiny.gguf`;
-    const { raw } = await inTerminal(['info', url], async () => {}, { columns: 100 });
+    const { raw } = await inTerminal(['tokenize', url, 'x'], async () => {}, { columns: 100 });
     assert.match(raw, /\d %  [\d.]+ kB of 322\.9 kB {2}[\d.]+ kB\/s {2}\d s left/);
   } finally {
     server.close();

@@ -30,7 +30,7 @@ test('the demo prints an answer, the variant with its reason, and the speed', ne
 
 for (const [name, parameters] of [
   ['the demo', ['examples/node/demo.mjs', MODEL]],
-  ['the command line', ['dist/cli.js', 'info', MODEL]],
+  ['the command line', ['dist/cli.js', 'tokenize', MODEL, 'x']],
 ]) {
   test(`${name} draws a progress bar on a terminal and clears it at the end`, needsModel, async () => {
     const { stderr } = await run(...terminal, ...parameters);
