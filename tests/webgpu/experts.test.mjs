@@ -340,15 +340,10 @@ describe('mixtures', { skip: missing() || false }, () => {
     const two = { ...mixture, formats: ['q4_0', 'q4_1'], glu: 6, hasBias: true };
     await check(room, { ...two, tokens: 'few', nTokens: 3 });
     await check(room, { ...two, formats: ['f32', 'f16'], n: 44, tokens: 'one', nTokens: 1, norm: true });
-    await check(room, {
-      ...two,
-      formats: ['q4_k', 'q6_k'],
-      n: 256,
-      rows: 8,
-      tokens: 'one',
-      nTokens: 1,
-      at: 4,
-    });
+    // Rows of whole fours of words in both stacks, and in one alone.
+    const wide = { ...two, n: 256, rows: 8, tokens: 'one', nTokens: 1, at: 4 };
+    await check(room, { ...wide, formats: ['q4_k', 'q4_k'] });
+    await check(room, { ...wide, formats: ['q4_k', 'q6_k'] });
   });
 
   onEach("a shared expert is in the chosen ones' dispatch", async (room) => {

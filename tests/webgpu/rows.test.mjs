@@ -270,6 +270,32 @@ onEach('softcap', async ({ device, ...b }) => {
   close(await rowsOf(device, out, n), want, () => 30 * EPS * cap, 'softcap');
 });
 
+onEach('add_row', async ({ device, ...b }) => {
+  const [n, width, first] = [3, 77, 2];
+  const x = withHard(n * width, 4);
+  const table = floats(6 * width);
+  const vectors = { buffer: upload(device, Float32Array.of(9, ...table)) };
+  const weight = { offset: 1, length: table.length };
+  for (const row of [undefined, 4]) {
+    const out = slotOf(device, n, width, x);
+    const dispatch = b.map({
+      label: 'add_row',
+      kind: 'add_row',
+      out,
+      width,
+      numbers: [],
+      row,
+      weight,
+      vectors,
+    });
+    await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: first, nOutputs: 1 });
+    const of = (i) => table[(row ?? first + Math.floor(i / width)) * width + (i % width)];
+    // one sum
+    const want = Array.from(x, (z, i) => z + of(i));
+    close(await rowsOf(device, out, n), want, (i) => EPS * Math.abs(want[i]), `row ${row}`);
+  }
+});
+
 onEach('scale, log_scale, clamp and xielu', async ({ device, ...b }) => {
   const [n, width] = [3, 77];
   const x = withHard(n * width, 4);

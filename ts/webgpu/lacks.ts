@@ -4,7 +4,7 @@
 import type { OpRecord, Program } from '../executor.js';
 
 function lackOf(op: OpRecord): string | undefined {
-  if (['ENCODE', 'ADD_ROW', 'POOL'].includes(op.name)) return `an encoder (${op.name})`;
+  if (['ENCODE', 'POOL'].includes(op.name)) return `an encoder (${op.name})`;
   return undefined;
 }
 

@@ -165,6 +165,7 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'CLAMP':
     case 'XIELU':
     case 'SOFTPLUS':
+    case 'ADD_ROW':
       return [mapped(op, l, rowsOf, slot(op.out[0]!))];
     case 'SHORT_CONV':
       return [shortConv(convOptions(op, l, places))];
@@ -192,7 +193,6 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       return [gate({ label: `gate/${label}`, input, out, width: op.part.width, rowsOf })];
     }
     case 'ENCODE':
-    case 'ADD_ROW':
     case 'POOL':
       throw new ChordError('internal', `${op.name} has no kernel`); // lacks.ts refused it
     case 'ANGLES': // the host computes them in double (executor.ts)
@@ -315,7 +315,7 @@ export function scanOptions(op: Op<'SCAN'>, { memory }: Lowering, places: Places
 
 /** An op that changes each element by itself. */
 function mapped(
-  op: Op<'SCALE' | 'LOG_SCALE' | 'CLAMP' | 'XIELU' | 'SOFTPLUS'>,
+  op: Op<'SCALE' | 'LOG_SCALE' | 'CLAMP' | 'XIELU' | 'SOFTPLUS' | 'ADD_ROW'>,
   { memory }: Lowering,
   rowsOf: 'batch' | 'output',
   out: Slot,
@@ -330,6 +330,10 @@ function mapped(
       return map({ ...common, numbers: [op.part.factor], period: op.part.period });
     case 'SOFTPLUS':
       return map({ ...common, numbers: [], weight: memory.vector(op.weight[0]!) });
+    case 'ADD_ROW': {
+      const row = op.part.row < 0 ? undefined : op.part.row;
+      return map({ ...common, numbers: [], row, weight: memory.vector(op.weight[0]!) });
+    }
     case 'CLAMP':
       return map({ ...common, numbers: [op.part.limit] });
     case 'XIELU': {

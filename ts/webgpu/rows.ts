@@ -197,9 +197,9 @@ export function combine(
 }
 
 /** Numbers of KIND in map.wgsl. */
-const MAPPED = { scale: 0, log_scale: 1, clamp: 2, xielu: 3, softplus: 4 } as const;
+const MAPPED = { scale: 0, log_scale: 1, clamp: 2, xielu: 3, softplus: 4, add_row: 5 } as const;
 
-/** SCALE, LOG_SCALE, CLAMP, XIELU or SOFTPLUS of `out`, in place. `numbers`: map.wgsl has their order. */
+/** SCALE, LOG_SCALE, CLAMP, XIELU, SOFTPLUS or ADD_ROW of `out`, in place. `numbers`: map.wgsl has their order. */
 export function map(
   o: Common & {
     readonly kind: keyof typeof MAPPED;
@@ -207,13 +207,15 @@ export function map(
     readonly width: number;
     readonly numbers: readonly number[];
     readonly period?: number;
+    /** ADD_ROW: the table's row; undefined: the row of the token's position. */
+    readonly row?: number | undefined;
     readonly weight?: Vector | undefined;
     readonly vectors: View;
   },
 ): Dispatch {
-  const { kind, out, width, numbers, period = 1, weight, vectors } = o;
+  const { kind, out, width, numbers, period = 1, row = 0xffffffff, weight, vectors } = o;
   return elementwise(o, 'map', width, {
-    overrides: { Y_STRIDE: out.stride, KIND: MAPPED[kind], PERIOD: period },
+    overrides: { Y_STRIDE: out.stride, KIND: MAPPED[kind], PERIOD: period, ROW: row },
     params: [
       ...Array.from({ length: 4 }, (_, i): Param => ({ f32: numbers[i] ?? 0 })),
       u32(weight?.offset ?? 0xffffffff),

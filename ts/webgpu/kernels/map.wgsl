@@ -3,6 +3,7 @@ override WIDTH: u32;
 override Y_STRIDE: u32;
 override KIND: u32; // Mapped of rows.ts
 override PERIOD: u32 = 1;
+override ROW: u32 = 0xffffffff; // ADD_ROW: the table's row; by default that of the token's position
 // At most four numbers of the op; `weight` is a place in `vectors`, or 0xffffffff.
 struct Params {
   a: f32,
@@ -27,9 +28,9 @@ fn xielu(x: vec4f) -> vec4f {
   return select(below, p.b * x * x, x > vec4f(0)) + p.c * x;
 }
 
-// Elements 4 i .. 4 i + 3 of the weight.
-fn weights_of(i: u32) -> vec4f {
-  let at = p.weight + min(vec4u(4 * i) + vec4u(0, 1, 2, 3), vec4u(WIDTH - 1));
+// Elements 4 i .. 4 i + 3 of row `row` of the weight.
+fn weights_of(row: u32, i: u32) -> vec4f {
+  let at = p.weight + row * WIDTH + min(vec4u(4 * i) + vec4u(0, 1, 2, 3), vec4u(WIDTH - 1));
   return vec4f(vectors[at.x], vectors[at.y], vectors[at.z], vectors[at.w]);
 }
 
@@ -47,7 +48,10 @@ fn mapped(x: vec4f, row: u32, i: u32) -> vec4f {
       return x * (1 + p.a * log(1 + f32((batch.first_position + row) / PERIOD)));
     }
     case 4: {
-      return softplus(x + weights_of(i));
+      return softplus(x + weights_of(0, i));
+    }
+    case 5: {
+      return x + weights_of(select(ROW, batch.first_position + row, ROW == 0xffffffff), i);
     }
     case 2: {
       return clamp(x, vec4f(-p.a), vec4f(p.a));
