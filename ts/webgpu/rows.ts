@@ -199,7 +199,7 @@ export function combine(
 /** Numbers of KIND in map.wgsl. */
 const MAPPED = { scale: 0, log_scale: 1, clamp: 2, xielu: 3, softplus: 4, add_row: 5 } as const;
 
-/** SCALE, LOG_SCALE, CLAMP, XIELU, SOFTPLUS or ADD_ROW of `out`, in place. `numbers`: map.wgsl has their order. */
+/** An op that changes each element of `out` by itself, in place. map.wgsl has the order of `numbers`. */
 export function map(
   o: Common & {
     readonly kind: keyof typeof MAPPED;
