@@ -3,19 +3,25 @@
 #include "../base/host.h"
 #include "../base/mem.h"
 
+/* A family without attention or feed-forward has no use for some slots, but no slot is empty. */
+static int32_t batch_slot(chord_builder *b, int32_t width)
+{
+    return chord_slot_new(b, width > 0 ? width : 1, CHORD_ROWS_BATCH);
+}
+
 chord_slots chord_slots_new(chord_builder *b)
 {
     const chord_hparams *h = b->hparams;
     int32_t const n_q = h->n_head * h->head_dim, n_k = h->n_kv * h->head_dim;
     chord_slots const s = {
-        .x = chord_slot_new(b, h->n_embd, CHORD_ROWS_BATCH),
-        .h = chord_slot_new(b, h->n_embd, CHORD_ROWS_BATCH),
-        .q = chord_slot_new(b, n_q, CHORD_ROWS_BATCH),
-        .k = chord_slot_new(b, n_k, CHORD_ROWS_BATCH),
-        .v = chord_slot_new(b, n_k, CHORD_ROWS_BATCH),
-        .attn = chord_slot_new(b, n_q, CHORD_ROWS_BATCH),
-        .gate = chord_slot_new(b, h->n_ff, CHORD_ROWS_BATCH),
-        .up = chord_slot_new(b, h->n_ff, CHORD_ROWS_BATCH),
+        .x = batch_slot(b, h->n_embd),
+        .h = batch_slot(b, h->n_embd),
+        .q = batch_slot(b, n_q),
+        .k = batch_slot(b, n_k),
+        .v = batch_slot(b, n_k),
+        .attn = batch_slot(b, n_q),
+        .gate = batch_slot(b, h->n_ff),
+        .up = batch_slot(b, h->n_ff),
         .last = chord_slot_new(b, h->n_embd, CHORD_ROWS_OUTPUT),
         .logits = chord_slot_new(b, h->n_vocab, CHORD_ROWS_OUTPUT),
     };

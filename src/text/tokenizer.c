@@ -14,6 +14,7 @@ enum { BEGIN, FIND, MARK, STRETCH, SPECIAL, END, DONE };
 
 static chord_arena arena_of(void *block, size_t bytes)
 {
+    if (!block) return (chord_arena){ 0 };
     size_t const skip = -(uintptr_t)block & (ALIGN - 1); /* the caller's block has any alignment */
     return (chord_arena){ (uint8_t *)block + skip, 0, skip < bytes ? bytes - skip : 0 };
 }

@@ -79,14 +79,23 @@ static chord_status push(chord_model *m, uint8_t *header, size_t *given, const u
     }
 }
 
+/* Gives a page, or what the session asks for where a state is larger. Returns whether there was a block. */
+static int give(chord_model *m, const chord_session *s, double page_bytes)
+{
+    chord_session_state state;
+    check(chord_session_get_state(s, &state) == CHORD_OK);
+    double const bytes = state.wanted_bytes > page_bytes ? state.wanted_bytes : page_bytes;
+    void *block = take(bytes);
+    if (block) check(chord_model_give(m, block, ((size_t)bytes + 63) / 64 * 64) == CHORD_OK);
+    return block != NULL;
+}
+
 static chord_status step(chord_model *m, chord_session *s, double page_bytes, uint64_t budget)
 {
     for (int i = 0; i < 3000; i++) {
         chord_status const status = chord_session_step(s, budget);
         if (status == CHORD_NEED_MEMORY) {
-            void *page = take(page_bytes);
-            if (!page) return status;
-            check(chord_model_give(m, page, ((size_t)page_bytes + 63) / 64 * 64) == CHORD_OK);
+            if (!give(m, s, page_bytes)) return status;
         } else if (status == CHORD_NEED_WEIGHTS) {
             chord_status const served = serve(m, s, &files);
             if (served != CHORD_OK) return served;
@@ -169,11 +178,8 @@ static void fork_and_close(chord_model *m, const chord_plan_info *plan, chord_se
     void *block = take((double)chord_session_bytes(m));
     if (!block) return;
     chord_status status = chord_session_fork(s, block, chord_session_bytes(m), &fork);
-    void *page = status == CHORD_NEED_MEMORY ? take(plan->page_bytes) : NULL;
-    if (page) {
-        check(chord_model_give(m, page, ((size_t)plan->page_bytes + 63) / 64 * 64) == CHORD_OK);
+    if (status == CHORD_NEED_MEMORY && give(m, s, plan->page_bytes))
         status = chord_session_fork(s, block, chord_session_bytes(m), &fork);
-    }
     if (status != CHORD_OK) return;
     look_at_pages(m, fork, NULL, 1);
     look_at_random(fork, NULL, 1);
@@ -220,11 +226,7 @@ static void play_executor(chord_model *m, const chord_plan_info *plan, const uin
                 look_at_random(s, &batch, id);
                 compute(&batch, id == 1);
             }
-            if (status == CHORD_NEED_MEMORY) {
-                void *page = take(plan->page_bytes);
-                if (page)
-                    check(chord_model_give(m, page, ((size_t)plan->page_bytes + 63) / 64 * 64) == CHORD_OK);
-            }
+            if (status == CHORD_NEED_MEMORY) give(m, s, plan->page_bytes);
             break;
         case 6:
         case 7:
@@ -266,7 +268,8 @@ static void look_around(chord_model *m)
 {
     char text[300];
     chord_model_info info;
-    if (chord_model_get_info(m, &info) != CHORD_OK) return; /* a failed model has no info */
+    /* A model that failed behind its header has metadata and tensor table, but no program. */
+    if (chord_model_get_info(m, &info) != CHORD_OK) return;
     for (int32_t i = 0; i < info.n_kv_pairs && i < 100; i++) {
         int64_t const n = chord_model_meta(m, NULL, -1 - i, text, sizeof text);
         if (n >= 0 && n <= (int64_t)sizeof text) {
@@ -285,7 +288,8 @@ static void look_around(chord_model *m)
         chord_model_row(m, i, 0, text, sizeof text);
         chord_model_row(m, i, (int64_t)t.ne[1] - 1, text, sizeof text);
     }
-    look_at_program(m, info.n_tensors);
+    int32_t n_ops;
+    if (chord_model_program(m, &n_ops)) look_at_program(m, info.n_tensors);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -333,7 +337,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         }
         check_error(m, status);
         check(status != CHORD_INTERNAL);
-        if (status == CHORD_OK) look_around(m);
+        look_around(m);
         void *arena = status == CHORD_OK && plan.bytes <= PLAN_ROOM ? take(plan.bytes) : NULL;
         if (arena) {
             status = chord_model_begin(m, arena, ((size_t)plan.bytes + 63) / 64 * 64);
