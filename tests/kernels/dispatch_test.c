@@ -34,5 +34,5 @@ TEST(each_format_has_its_own_matmul)
         CHECK(f != NULL);
         for (int32_t j = 0; j < i; j++) CHECK(f != chord_ops_matmul(ops, chord_format_at(j)->type));
     }
-    CHECK(!chord_ops_matmul(ops, 16) && !chord_ops_matmul(ops, -1));
+    CHECK(!chord_ops_matmul(ops, 36) && !chord_ops_matmul(ops, -1));
 }
