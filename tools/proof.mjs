@@ -27,7 +27,7 @@ for (const { suite, model, backend, ...result } of records.filter(({ suite }) =>
     const types = tensorTypes.map(({ type }) => type);
     // Vectors are F32 in every file. The types of matrices are what a user asks for.
     const matrices = types.filter((type) => type !== 'F32');
-    models.set(key, { architecture, types: matrices.length > 0 ? matrices : types, results: {} });
+    models.set(key, { model, architecture, types: matrices.length > 0 ? matrices : types, results: {} });
   }
   models.get(key).results[backend] = result;
 }
@@ -36,8 +36,9 @@ const error = (result) =>
   result === undefined ? '' : result.nmse === 0 ? '0' : result.nmse.toExponential(1);
 const tokens = ({ greedy } = {}) => (greedy === undefined ? '' : `${greedy[0]} of ${greedy[1]}`);
 const row = (cells) => `| ${cells.join(' | ')} |\n`;
-const lines = [...models.values()].map(({ architecture, types, results: { cpu, webgpu } }) => [
+const lines = [...models.values()].map(({ model, architecture, types, results: { cpu, webgpu } }) => [
   architecture,
+  model,
   types.sort().join(', '),
   error(cpu),
   cpu === undefined ? '' : cpu.part.toFixed(2),
@@ -48,7 +49,7 @@ lines.sort(([a, b], [c, d]) => a.localeCompare(c) || b.localeCompare(d));
 const texts = new Map();
 for (const { vocabulary, texts: n } of records) if (vocabulary) texts.set(vocabulary, n);
 const table = (heads, rows) => [heads, heads.map(() => '---'), ...rows].map(row).join('');
-const heads = ['architecture', 'types of the matrices', 'NMSE, CPU', 'part', 'greedy', 'NMSE, GPU'];
+const heads = ['architecture', 'model', 'types of the matrices', 'NMSE, CPU', 'part', 'greedy', 'NMSE, GPU'];
 const architectures = new Set(lines.map(([architecture]) => architecture));
 const vocabularies = `\nTokens: ids of texts that were llama.cpp's.\n\n${table(['vocabulary', 'texts'], texts)}`;
 
