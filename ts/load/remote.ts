@@ -3,6 +3,7 @@
 import { ChordError } from '../errors.js';
 import { importNode } from '../platform.js';
 import type { HttpFile } from './http.js';
+import { streamOfFile } from './node-file.js';
 import { HttpReader } from './span.js';
 import { SLICE, readableStream, reasonOf } from './stream.js';
 import type { ByteStream } from './stream.js';
@@ -92,22 +93,18 @@ async function openPath(path: string, signal: AbortSignal): Promise<ByteStream> 
     await file.close();
     return fail(cause);
   });
+  if (stat.isFile() && stat.size > 0) return streamOfFile(file, path, stat.size, fail);
   // Every read goes into this buffer.
   const buffer = new Uint8Array(SLICE);
   let isClosed = false;
-  /** Where the next read begins; undefined: behind the last one. */
-  let at: number | undefined;
-  const hasSize = stat.isFile() && stat.size > 0;
   return {
     name: path,
     phase: 'read',
-    totalBytes: hasSize ? stat.size : undefined,
+    totalBytes: undefined,
     async read() {
-      const { bytesRead } = await file.read(buffer, 0, SLICE, at ?? null).catch(fail);
-      if (at !== undefined) at += bytesRead;
+      const { bytesRead } = await file.read(buffer, 0, SLICE, null).catch(fail);
       return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
     },
-    ...(hasSize && { skip: (to: number) => void (at = to) }),
     async close() {
       if (!isClosed) await file.close();
       isClosed = true;

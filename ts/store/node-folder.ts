@@ -4,7 +4,7 @@
 // whose date is old, is taken over. On a full disk the lock is an empty file.
 import { ChordError } from '../errors.js';
 import { importNode } from '../platform.js';
-import { SLICE } from '../load/stream.js';
+import { streamOfFile } from '../load/node-file.js';
 import type { ByteStream } from '../load/stream.js';
 import type { RandomSource } from '../paging/reader.js';
 import { isFull } from './errors.js';
@@ -84,24 +84,9 @@ export class NodeFolder implements Folder {
   async stream(name: string): Promise<ByteStream> {
     const file = await this.#fs.open(this.#path(name));
     const { size } = await file.stat();
-    const buffer = new Uint8Array(SLICE);
-    let isClosed = false;
-    let at = 0;
-    return {
-      name,
-      phase: 'read',
-      totalBytes: size,
-      async read() {
-        const { bytesRead } = await file.read(buffer, 0, SLICE, at);
-        at += bytesRead;
-        return bytesRead > 0 ? buffer.subarray(0, bytesRead) : undefined;
-      },
-      skip: (to) => void (at = to),
-      async close() {
-        if (!isClosed) await file.close();
-        isClosed = true;
-      },
-    };
+    return streamOfFile(file, name, size, (cause) => {
+      throw cause;
+    });
   }
 
   async file({ data, parts }: Journal): Promise<RandomSource> {
