@@ -380,6 +380,7 @@ proof: dist/index.js FORCE ## write docs/PROOF.md: what the tests compared with 
 	@rm -rf build/proof && mkdir -p build/proof
 	@for suite in families: ts:fixtures webgpu:executor; do PROOF=$(CURDIR)/build/proof \
 	  $(MAKE) -s suite-js-$${suite%:*} FILTER=$${suite#*:} || exit 1; done
+	@PROOF=$(CURDIR)/build/proof $(MAKE) -s suite-c-model FILTER=tokeniz
 	@node tools/proof.mjs build/proof
 test-all: test test-real ## test and test-real
 test-%: FORCE

@@ -4,12 +4,14 @@
 // usage: node tools/proof.mjs FOLDER
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { inspectModel } from '../dist/index.js';
+import { encoderOf } from '../tests/families/encoders.mjs';
 import { modelOf } from '../tests/families/models.mjs';
 
 const folder = process.argv[2];
 const golden = (name) => new URL(`../tests/golden/${name}.gguf`, import.meta.url);
 const sources = {
   families: (name) => modelOf(name),
+  embeddings: (name) => encoderOf(name),
   fixtures: (name) => (name.includes('.') ? undefined : readFileSync(golden(name))),
 };
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Prints what a page loads and what each room costs: bytes of dist/ raw and gzipped, and bytes of the modules
-by room, file (--files) and function (--functions N), from the linker's map. `--json` prints the same as JSON.
+by room, file (--files) and function (--functions N), from the linker's map. `--items` prints what each
+architecture, op, tensor type, tokenizer and table costs. `--json` prints the same as JSON.
 
 The first load is index.js with the chunks that it imports at once, and one module. Level 2 adds worker.js,
 and thread.js when there is more than one thread. Chunks that are imported later, such as the template
@@ -57,6 +58,28 @@ def costs(variant: str) -> Counter:
     return result
 
 
+# The rooms whose files are items: what an item of the room is.
+ITEMS = {"model": "architectures and what they share", "exec": "ops", "text": "tokenizers",
+         "quant": "tensor types"}
+
+
+def items(variant: str) -> dict[str, Counter]:
+    """kind -> item -> bytes. A kernel whose name holds a tensor type's is of that type, as its file in quant/
+    is. What several types share stays apart. Constants are tables."""
+    found = costs(variant)
+    types = {Path(file).stem for room, file, _ in found if room == "quant"}
+    result: dict[str, Counter] = {kind: Counter() for kind in [*ITEMS.values(), "tables"]}
+    for (room, file, symbol), size in found.items():
+        name = re.sub(r"^(chord|unpack)_(matmul_|decode_|read_)?|__(relaxed|simd)$", "", symbol)
+        if symbol.startswith(".rodata"):
+            result["tables"][symbol.removeprefix(".rodata.")] += size
+        elif name in types:
+            result["tensor types"][name] += size
+        elif room in ITEMS:
+            result[ITEMS[room]][Path(file).stem] += size
+    return result
+
+
 def table(counter: Counter, n: int | None = None) -> None:
     total = sum(counter.values())
     for name, size in counter.most_common(n):
@@ -67,6 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", action="store_true")
     parser.add_argument("--functions", type=int, default=0, metavar="N")
+    parser.add_argument("--items", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     one, two = static_imports("index.js", set()), static_imports("worker.js", set())
@@ -100,6 +124,9 @@ def main() -> int:
             table(summed(costs(variant), 0))
             if arguments.files:
                 table(summed(costs(variant), 1))
+            for kind, sizes in items(variant).items() if arguments.items else ():
+                print(f"\nwasm32-{variant}: {kind}")
+                table(sizes)
             if arguments.functions:
                 table(summed(costs(variant), 2), arguments.functions)
     over = [name for name, (_, packed) in loads.items() if packed > BUDGET[name]]

@@ -6,6 +6,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { loadModel } from '../../dist/index.js';
+import { prove } from '../reference/proof.mjs';
 import { ENCODER_NAMES, encoderOf } from './encoders.mjs';
 import { FAMILIES, modelOf } from './models.mjs';
 
@@ -43,6 +44,8 @@ for (const name of ENCODER_NAMES)
       const alone = [];
       for (const ids of texts) alone.push(await model.embed(Int32Array.from(ids), { normalize: false }));
       assert.ok(bytesOf(alone).equals(bytesOf(rows)), 'a text alone has other bytes');
+      const nmse = error / power;
+      prove('embeddings', { model: name, backend: 'cpu', nmse, part: nmse / tolerance });
       t.diagnostic(`NMSE ${(error / power).toExponential(1)}, llama.cpp's own ${native}`);
     } finally {
       await model.dispose();

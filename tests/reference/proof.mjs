@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // proof.mjs: where PROOF names a folder, tests leave in it what they compared with llama.cpp. tools/proof.mjs
-// makes docs/PROOF.md of it.
+// makes docs/PROOF.md of it, and of the texts that tests/model/vocabulary_test.c compared.
 import { appendFileSync } from 'node:fs';
 
 /**
@@ -12,10 +12,4 @@ export function prove(suite, { model, backend, nmse, part, greedy }) {
   if (!process.env.PROOF) return;
   const line = JSON.stringify({ suite, model, backend, nmse, part, greedy });
   appendFileSync(`${process.env.PROOF}/${suite}.jsonl`, `${line}\n`);
-}
-
-/** Records that a vocabulary's ids of `texts` texts were llama.cpp's. */
-export function proveTexts(vocabulary, texts) {
-  if (!process.env.PROOF) return;
-  appendFileSync(`${process.env.PROOF}/texts.jsonl`, `${JSON.stringify({ vocabulary, texts })}\n`);
 }
