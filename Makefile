@@ -298,7 +298,7 @@ suite-js-%: dist/index.js FORCE
 	  node $(NODE_FLAGS) --test --test-timeout=$(or $(TEST_MS),300000) --test-reporter=./tools/reporter.mjs $(wildcard tests/$*/$(FILTER)*test.mjs)
 suite-js-cli: native build/native/generate
 # A file of these suites is a browser with all its tests, or two.
-suite-js-engines suite-js-webgpu: TEST_MS := 800000
+suite-js-engines suite-js-webgpu suite-js-families: TEST_MS := 800000
 suite-js-stacks: $(STACKS)
 # Node 24 is among the tools of the stacks: it has Memory64.
 suite-js-recipes suite-js-ts suite-js-large: build/stacks/tools/.stamp

@@ -2,6 +2,7 @@
  * normed.
  *   bert          learned positions
  *   nomic-bert    RoPE, gated feed-forward (arXiv 2402.01613)
+ *   nomic-bert-moe  RoPE, a mixture in every n-th layer (arXiv 2502.07972)
  *   jina-bert-v2  ALiBi, gated feed-forward, norms of queries and keys (arXiv 2310.19923)
  *   jina-bert-v3  RoPE (arXiv 2409.10173) */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -11,6 +12,8 @@ typedef struct bert {
     chord_slots s;
     chord_attention a;
     int is_plain, is_nomic, is_v2; /* is_plain: BERT itself */
+    int32_t period; /* layer i has a mixture if i % period == 1; 0: none has */
+    chord_mixture mix;
 } bert;
 
 static chord_op *emit_norm(chord_builder *b, int32_t layer, int32_t in, int32_t out, const char *stem)
@@ -43,7 +46,7 @@ static void emit_attention(chord_builder *b, const bert *m, int32_t layer)
 }
 
 /* h -> gate */
-static void emit_feed_forward(chord_builder *b, const bert *m, int32_t layer)
+static void emit_up(chord_builder *b, const bert *m, int32_t layer)
 {
     int32_t const n_ff = b->hparams->n_ff;
     if (m->is_nomic) {
@@ -64,6 +67,19 @@ static void emit_feed_forward(chord_builder *b, const bert *m, int32_t layer)
     op->activate = (chord_op_activate){ .width = n_ff, .activation = CHORD_ACTIVATION_GELU };
 }
 
+/* h += its feed-forward */
+static void emit_feed_forward(chord_builder *b, const bert *m, int32_t layer)
+{
+    const chord_hparams *h = b->hparams;
+    if (m->mix.n_expert && layer % m->period == 1) {
+        chord_emit_router(b, layer, &m->mix, m->s.h);
+        chord_emit_mixture(b, layer, &m->mix, m->s.h, m->s.h, CHORD_FLAG_ADD);
+        return;
+    }
+    emit_up(b, m, layer);
+    chord_emit_linear(b, layer, "blk.%d.ffn_down", m->s.gate, h->n_ff, m->s.h, h->n_embd, CHORD_FLAG_ADD);
+}
+
 /* With attn_norm_2 the layer's input is added and normed a second time. */
 static void emit_layer(chord_builder *b, const bert *m, int32_t layer)
 {
@@ -80,9 +96,17 @@ static void emit_layer(chord_builder *b, const bert *m, int32_t layer)
         emit_norm(b, layer, m->s.h, m->s.h, "blk.%d.attn_norm_2");
     }
     emit_feed_forward(b, m, layer);
-    chord_emit_linear(b, layer, "blk.%d.ffn_down", m->s.gate, h->n_ff, m->s.h, h->n_embd, CHORD_FLAG_ADD);
     emit_norm(b, layer, m->s.h, m->s.x, "blk.%d.layer_output_norm");
     chord_emit(b, CHORD_OP_RELEASE, layer);
+}
+
+static void read_mixture(chord_builder *b, bert *m)
+{
+    if (!chord_arch_is(b, "nomic-bert-moe")) return;
+    m->period = chord_read_int(b, "moe_every_n_layers", 0, 0, CHORD_MAX_LAYERS);
+    if (m->period > 1 && b->hparams->n_layer > 1)
+        m->mix = chord_mixture_read(b, CHORD_MIX_ALWAYS | CHORD_MIX_OWN_FF | CHORD_NO_GATE,
+                                    CHORD_ACTIVATION_GELU);
 }
 
 /* Tokens, the type of the first text (0), positions; normed. */
@@ -104,6 +128,7 @@ void chord_build_bert(chord_builder *b)
     chord_hparams *h = b->hparams;
     chord_read_hparams(b);
     h->norm_eps = chord_read_float(b, "attention.layer_norm_epsilon", __builtin_nanf(""), CHORD_EPSILON);
+    read_mixture(b, &m);
     m.s = chord_slots_new(b);
     b->encoded = m.s.x;
     int32_t const rope = m.is_plain || m.is_v2 ? CHORD_NONE

@@ -315,13 +315,18 @@ static void read_heads(chord_builder *b)
             h->head_dim, value_length);
 }
 
+/* A model of experts alone may lack feed_forward_length. */
+static int32_t n_ff_or_required(chord_builder *b)
+{
+    int32_t const of_expert = chord_read_int(b, "expert_feed_forward_length", 0, 0, MOST_WIDTH);
+    return of_expert ? of_expert : CHORD_REQUIRED;
+}
+
 void chord_read_hparams(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
     read_sizes(b);
-    /* a model of experts alone may lack feed_forward_length */
-    int32_t const of_expert = chord_read_int(b, "expert_feed_forward_length", 0, 0, MOST_WIDTH);
-    h->n_ff = read_size(b, "feed_forward_length", of_expert ? of_expert : CHORD_REQUIRED, MOST_WIDTH);
+    h->n_ff = read_size(b, "feed_forward_length", n_ff_or_required(b), MOST_WIDTH);
     h->n_head = read_size(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
     h->n_kv = read_size(b, "attention.head_count_kv", h->n_head, h->n_head);
     read_heads(b);
@@ -332,7 +337,7 @@ void chord_read_hybrid(chord_builder *b)
     chord_hparams *h = b->hparams;
     read_sizes(b);
     h->n_layer -= chord_read_int(b, "nextn_predict_layers", 0, 0, h->n_layer - 1);
-    h->n_ff = chord_read_int_used(b, "feed_forward_length", CHORD_REQUIRED, MOST_WIDTH);
+    h->n_ff = chord_read_int_used(b, "feed_forward_length", n_ff_or_required(b), MOST_WIDTH);
     h->n_head = chord_read_int_used(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
     h->n_kv = chord_read_int_used(b, "attention.head_count_kv", h->n_head, h->n_head);
     if (b->status == CHORD_OK && h->n_head && h->n_kv) read_heads(b);

@@ -219,6 +219,7 @@ typedef struct chord_mixture {
     int32_t first;             /* the layers before it have plain feed-forwards */
     int32_t n_ff, n_shared_ff; /* n_shared_ff 0: no shared expert */
     int32_t activation, has_gate; /* has_gate: the shared expert is multiplied by a number per token */
+    int32_t is_plain;          /* experts are up, activation, down */
     int32_t logits, chosen, gate, up, out; /* slots */
     int32_t shared_gate, shared_up, shared_out, weight; /* slots of the shared expert */
 } chord_mixture;
@@ -278,6 +279,7 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_MIX_OWN_FF (1ull << 46) /* an expert's size is feed_forward_length */
 #define CHORD_MIX_CHOSEN (1ull << 47) /* the softmax is over the chosen experts */
 #define CHORD_MIX_EARLY (1ull << 48) /* the router reads the layer's input */
+#define CHORD_MIX_ALWAYS (1ull << 53) /* expert_count is required, and not 0 */
 #define CHORD_SINKS (1ull << 49) /* attention has sinks, attn_sinks */
 #define CHORD_NEXTN (1ull << 50) /* the last nextn_predict_layers blocks predict further tokens; skipped */
 #define CHORD_WINDOW_4096 (1ull << 51) /* any window is one of 4096 tokens, as llama.cpp has it */

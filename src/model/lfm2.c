@@ -1,6 +1,7 @@
 /* lfm2.c: LFM2 (arXiv 2511.23404). Most layers have a gated short convolution instead of attention:
  *   b, c, y = in_proj x; out = out_proj (c * conv(b * y))
- * A layer without KV heads is such a layer. */
+ * A layer without KV heads is such a layer. In lfm2moe (model card LiquidAI/LFM2-8B-A1B) the layers behind
+ * the leading dense ones have mixtures. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder.h"
 
@@ -11,6 +12,7 @@ typedef struct lfm2 {
     int32_t b, c, y;              /* slots of the convolution's three parts */
     int32_t rope, window, kernel;
     float scale;
+    chord_mixture mix;
 } lfm2;
 
 /* The matrix is in memory as groups of four rows, and each part starts a group. */
@@ -44,6 +46,19 @@ static void emit_attention(chord_builder *b, const lfm2 *m, int32_t layer)
                       CHORD_FLAG_ADD);
 }
 
+/* h -> x */
+static void emit_feed_forward(chord_builder *b, const lfm2 *m, int32_t layer)
+{
+    const chord_hparams *h = b->hparams;
+    if (m->mix.n_expert && layer >= m->mix.first) {
+        chord_emit_router(b, layer, &m->mix, m->s.h);
+        chord_emit_mixture(b, layer, &m->mix, m->s.h, m->s.x, CHORD_FLAG_ADD);
+        return;
+    }
+    chord_emit_glu(b, layer, &m->s, CHORD_ACTIVATION_SILU);
+    chord_emit_linear(b, layer, "blk.%d.ffn_down", m->s.gate, h->n_ff, m->s.x, h->n_embd, CHORD_FLAG_ADD);
+}
+
 static void emit_layer(chord_builder *b, const lfm2 *m, int32_t layer)
 {
     const chord_hparams *h = b->hparams;
@@ -53,8 +68,7 @@ static void emit_layer(chord_builder *b, const lfm2 *m, int32_t layer)
         emit_attention(b, m, layer);
     else emit_short_conv(b, m, layer);
     chord_emit_norm(b, layer, m->s.x, m->s.h, "blk.%d.ffn_norm");
-    chord_emit_glu(b, layer, &m->s, CHORD_ACTIVATION_SILU);
-    chord_emit_linear(b, layer, "blk.%d.ffn_down", m->s.gate, h->n_ff, m->s.x, h->n_embd, CHORD_FLAG_ADD);
+    emit_feed_forward(b, m, layer);
     chord_emit(b, CHORD_OP_RELEASE, layer);
 }
 
@@ -63,8 +77,11 @@ void chord_build_lfm2(chord_builder *b)
     const chord_hparams *h = b->hparams;
     chord_read_hybrid(b);
     chord_need_attention(b);
-    lfm2 m = { .kernel = chord_read_int(b, "shortconv.l_cache", CHORD_REQUIRED, 2, MOST_KERNEL),
-               .window = chord_read_int(b, "attention.sliding_window", 0, 0, INT32_MAX) };
+    lfm2 m = { .kernel = chord_read_int(b, "shortconv.l_cache", CHORD_REQUIRED, 2, MOST_KERNEL) };
+    if (chord_arch_is(b, "lfm2moe"))
+        m.mix = chord_mixture_read(b, CHORD_MIX_ALWAYS | CHORD_MIX_NORM | CHORD_MIX_GATING,
+                                   CHORD_ACTIVATION_SILU);
+    else m.window = chord_read_int(b, "attention.sliding_window", 0, 0, INT32_MAX);
     if (b->status != CHORD_OK) return;
     m.scale = 1 / __builtin_sqrtf((float)h->head_dim);
     m.s = chord_slots_new(b);

@@ -134,14 +134,15 @@ static void emit_feed_forward(chord_builder *b, const mamba *m, int32_t layer)
     op->in[0] = m->s.x;
     op->out[0] = m->s.h;
     op->norm = (chord_op_norm){ .width = h->n_embd, .eps = h->norm_eps };
+    int32_t const is_added = m->residual_scale == 1;
     if (m->moe.n_expert) {
         chord_emit_router(b, layer, &m->moe, m->s.h);
-        chord_emit_mixture(b, layer, &m->moe, m->s.h, m->s.h, 0);
-        emit_back(b, m, layer);
+        chord_emit_mixture(b, layer, &m->moe, m->s.h, is_added ? m->s.x : m->s.h,
+                           is_added ? CHORD_FLAG_ADD : 0);
+        if (!is_added) emit_back(b, m, layer);
         return;
     }
     chord_emit_glu(b, layer, &m->s, CHORD_ACTIVATION_SILU);
-    int32_t const is_added = m->residual_scale == 1;
     chord_emit_linear(b, layer, "blk.%d.ffn_down", m->s.gate, h->n_ff, is_added ? m->s.x : m->s.h, h->n_embd,
                       is_added ? CHORD_FLAG_ADD : 0);
     if (!is_added) emit_back(b, m, layer);

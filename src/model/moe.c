@@ -31,7 +31,9 @@ chord_mixture chord_mixture_read(chord_builder *b, uint64_t flags, int32_t activ
     const chord_hparams *h = b->hparams;
     int32_t const widest = 1 << 20;
     chord_mixture m = { .activation = activation, .gating = CHORD_GATING_SOFTMAX, .scale = 1 };
-    m.n_expert = chord_read_int(b, "expert_count", 0, 0, CHORD_MAX_EXPERTS);
+    m.n_expert = flags & CHORD_MIX_ALWAYS
+                     ? chord_read_int(b, "expert_count", CHORD_REQUIRED, 1, CHORD_MAX_EXPERTS)
+                     : chord_read_int(b, "expert_count", 0, 0, CHORD_MAX_EXPERTS);
     if (b->status != CHORD_OK || !m.n_expert) return m;
     m.n_used = chord_read_int(b, "expert_used_count", CHORD_REQUIRED, 1,
                               m.n_expert < CHORD_MAX_EXPERTS_USED ? m.n_expert : CHORD_MAX_EXPERTS_USED);
@@ -61,7 +63,8 @@ chord_mixture chord_mixture_read(chord_builder *b, uint64_t flags, int32_t activ
     m.logits = chord_slot_new(b, m.n_expert, CHORD_ROWS_BATCH);
     m.chosen = chord_slot_new(b, 2 * m.n_used, CHORD_ROWS_BATCH);
     m.gate = chord_slot_new(b, m.n_used * m.n_ff, CHORD_ROWS_BATCH);
-    m.up = chord_slot_new(b, m.n_used * m.n_ff, CHORD_ROWS_BATCH);
+    m.is_plain = (flags & CHORD_NO_GATE) != 0;
+    if (!m.is_plain) m.up = chord_slot_new(b, m.n_used * m.n_ff, CHORD_ROWS_BATCH);
     m.out = chord_slot_new(b, m.n_used * h->n_embd, CHORD_ROWS_BATCH);
     m.has_gate = m.n_shared_ff && chord_has(b, "blk.%d.ffn_gate_inp_shexp.weight", m.first);
     if (m.has_gate) {
@@ -136,12 +139,26 @@ static void emit_glu(chord_builder *b, int32_t layer, int32_t gate, int32_t up, 
     op->glu = (chord_op_glu){ .width = width, .activation = activation };
 }
 
-/* `in` -> slot out: the chosen experts' results. */
-static void emit_chosen(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in)
+/* `in` -> slot gate: act(up in), where experts have no gates. */
+static void emit_plain(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in)
+{
+    int32_t up[2];
+    bind_stack(b, layer, "blk.%d.ffn_up_exps", m, b->hparams->n_embd, m->n_ff, up);
+    chord_op *op = emit_experts(b, layer, m, in, b->hparams->n_embd);
+    op->weight[0] = up[0], op->weight[3] = up[1], op->out[0] = m->gate;
+    op->experts.n_weights = 1;
+    op->experts.n_out[0] = m->n_ff;
+    op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
+    op->out[0] = m->gate;
+    op->activate = (chord_op_activate){ .width = m->n_used * m->n_ff, .activation = m->activation };
+}
+
+/* `in` -> slot gate: act(gate in) * (up in) */
+static void emit_gated(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in)
 {
     int32_t const n_embd = b->hparams->n_embd, n_ff = m->n_ff;
     int const is_fused = chord_has(b, "blk.%d.ffn_gate_up_exps.weight", layer);
-    int32_t gate[2], up[2], down[2];
+    int32_t gate[2], up[2];
     if (is_fused) {
         bind_stack(b, layer, "blk.%d.ffn_gate_up_exps", m, n_embd, 2 * (int64_t)n_ff, gate);
         up[0] = gate[0], up[1] = gate[1];
@@ -153,7 +170,6 @@ static void emit_chosen(chord_builder *b, int32_t layer, const chord_mixture *m,
         bind_stack(b, layer, "blk.%d.ffn_gate_exps", m, n_embd, n_ff, gate);
         bind_stack(b, layer, "blk.%d.ffn_up_exps", m, n_embd, n_ff, up);
     }
-    bind_stack(b, layer, "blk.%d.ffn_down_exps", m, n_ff, n_embd, down);
     chord_op *op = emit_experts(b, layer, m, in, n_embd);
     op->weight[0] = gate[0], op->weight[3] = gate[1], op->out[0] = m->gate;
     op->weight[1] = up[0], op->weight[4] = up[1], op->out[1] = m->up;
@@ -161,7 +177,17 @@ static void emit_chosen(chord_builder *b, int32_t layer, const chord_mixture *m,
     op->experts.n_out[0] = op->experts.n_out[1] = n_ff;
     if (is_fused) op->experts.row[1] = n_ff;
     emit_glu(b, layer, m->gate, m->up, m->n_used * n_ff, m->activation);
-    op = emit_experts(b, layer, m, m->gate, n_ff);
+}
+
+/* `in` -> slot out: the chosen experts' results. */
+static void emit_chosen(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in)
+{
+    int32_t const n_embd = b->hparams->n_embd, n_ff = m->n_ff;
+    if (m->is_plain) emit_plain(b, layer, m, in);
+    else emit_gated(b, layer, m, in);
+    int32_t down[2];
+    bind_stack(b, layer, "blk.%d.ffn_down_exps", m, n_ff, n_embd, down);
+    chord_op *op = emit_experts(b, layer, m, m->gate, n_ff);
     op->weight[0] = down[0], op->weight[3] = down[1], op->out[0] = m->out;
     op->experts.n_weights = op->experts.is_each = 1;
     op->experts.n_out[0] = n_embd;

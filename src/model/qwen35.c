@@ -2,7 +2,8 @@
  * 2412.06464), the fourth is attention whose result has a gate:
  *   q, k, v = silu(conv(attn_qkv h)); q and k get the length 1; o = SCAN; x += ssm_out (norm(o) * silu(z))
  *   q, gate = attn_q h, in turn for each head; x += attn_output (sigmoid(gate) * attention)
- * post_attention_norm is the norm before the feed-forward. */
+ * post_attention_norm is the norm before the feed-forward. In qwen35moe (model card Qwen/Qwen3.5-35B-A3B)
+ * each feed-forward is a mixture. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder.h"
 #include "../base/mem.h"
@@ -15,6 +16,7 @@ typedef struct qwen35 {
     int32_t qkv, conv, z, o, step, beta; /* slots of a delta layer */
     int32_t rope, interval; /* interval 0: attention.recurrent_layers says which layers are recurrent */
     int32_t kernel, dim, n_keys, n_values, n_qkv; /* of delta layers */
+    chord_mixture mix;
 } qwen35;
 
 static void fail(chord_builder *b, const char *what, const char *key)
@@ -154,16 +156,27 @@ static void emit_attention(chord_builder *b, const qwen35 *m, int32_t layer)
     chord_emit_linear(b, layer, "blk.%d.attn_output", s.attn, n, s.x, h->n_embd, CHORD_FLAG_ADD);
 }
 
-static void emit_layer(chord_builder *b, const qwen35 *m, int32_t layer)
+/* h -> x */
+static void emit_feed_forward(chord_builder *b, const qwen35 *m, int32_t layer)
 {
     const chord_hparams *h = b->hparams;
+    if (m->mix.n_expert) {
+        chord_emit_router(b, layer, &m->mix, m->s.h);
+        chord_emit_mixture(b, layer, &m->mix, m->s.h, m->s.x, CHORD_FLAG_ADD);
+        return;
+    }
+    chord_emit_glu(b, layer, &m->s, CHORD_ACTIVATION_SILU);
+    chord_emit_linear(b, layer, "blk.%d.ffn_down", m->s.gate, h->n_ff, m->s.x, h->n_embd, CHORD_FLAG_ADD);
+}
+
+static void emit_layer(chord_builder *b, const qwen35 *m, int32_t layer)
+{
     chord_emit(b, CHORD_OP_ACQUIRE, layer);
     chord_emit_norm(b, layer, m->s.x, m->s.h, "blk.%d.attn_norm");
     if (is_recurrent(b, m, layer)) emit_delta(b, m, layer);
     else emit_attention(b, m, layer);
     chord_emit_norm(b, layer, m->s.x, m->s.h, "blk.%d.post_attention_norm");
-    chord_emit_glu(b, layer, &m->s, CHORD_ACTIVATION_SILU);
-    chord_emit_linear(b, layer, "blk.%d.ffn_down", m->s.gate, h->n_ff, m->s.x, h->n_embd, CHORD_FLAG_ADD);
+    emit_feed_forward(b, m, layer);
     chord_emit(b, CHORD_OP_RELEASE, layer);
 }
 
@@ -189,6 +202,10 @@ void chord_build_qwen35(chord_builder *b)
                   n_all = chord_read_int(b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
     for (int32_t layer = n_layer; layer < n_all; layer++)
         chord_skip_block(b, layer, "a block that drafts the token after next");
+    if (chord_arch_is(b, "qwen35moe"))
+        m.mix = chord_mixture_read(b,
+                                   CHORD_MIX_ALWAYS | CHORD_MIX_NORM | CHORD_MIX_SHARED | CHORD_MIX_SHARED_FF,
+                                   CHORD_ACTIVATION_SILU);
     new_slots(b, &m);
     m.rope = read_rope(b);
     chord_emit_embed(b, m.s.x, 1);

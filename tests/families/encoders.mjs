@@ -32,8 +32,22 @@ const qkv = (p, { embd, heads, kv, dim }, hasBias, isFused) =>
         ...linear(`${p}attn_v`, embd, kv * dim, 1, hasBias),
       ];
 
-/** BERT and its kin. gate: true, false, or 'fused'; norms: jina-bert-v2's; fused: attn_qkv. */
-function bert(shape, { gate, norms, fused, bias = true, arch }) {
+const feedForward = (p, { embd, ff }, gate, bias) => [
+  ...(gate === true ? linear(`${p}ffn_gate`, embd, ff, 1.5, false) : []),
+  ...linear(`${p}ffn_up`, embd, gate === 'fused' ? 2 * ff : ff, 1.3, bias && gate !== true),
+  ...linear(`${p}ffn_down`, ff, embd, 1.5, bias),
+];
+
+/** Experts without gates. */
+const plainExperts = (p, { embd, ff }, n) => [
+  [`${p}ffn_gate_inp.weight`, [embd, n], 'router', 3],
+  [`${p}ffn_up_exps.weight`, [embd, ff, n], 'matrix', 1.3],
+  [`${p}ffn_down_exps.weight`, [ff, embd, n], 'matrix', 2],
+];
+
+/** BERT and its kin. gate: true, false, or 'fused'; norms: jina-bert-v2's; fused: attn_qkv; mix: the number
+ * of experts of every `every`-th layer. */
+function bert(shape, { gate, norms, fused, bias = true, arch, mix, every }) {
   const { embd, ff, heads, dim, layers } = shape;
   return [
     ...embeddings(shape),
@@ -50,9 +64,7 @@ function bert(shape, { gate, norms, fused, bias = true, arch }) {
         ...linear(`${p}attn_output`, heads * dim, embd, 1, bias),
         ...norm(`${p}attn_output_norm`, embd, true),
         ...(norms ? norm(`${p}attn_norm_2`, embd, true) : []),
-        ...(gate === true ? linear(`${p}ffn_gate`, embd, ff, 1.5, false) : []),
-        ...linear(`${p}ffn_up`, embd, gate === 'fused' ? 2 * ff : ff, 1.3, bias && gate !== true),
-        ...linear(`${p}ffn_down`, ff, embd, 1.5, bias),
+        ...(i % every === 1 ? plainExperts(p, shape, mix) : feedForward(p, shape, gate, bias)),
         ...norm(`${p}layer_output_norm`, embd, true),
       ];
     }),
@@ -147,6 +159,26 @@ export const ENCODERS = {
     keys: { ...TYPES, ...LABELS },
   },
   'nomic-bert': { build: bert, pooling: MEAN, gate: true, bias: false, fused: true, keys: TYPES },
+  'nomic-bert-moe': {
+    build: bert,
+    pooling: MEAN,
+    layers: 4,
+    mix: 6,
+    every: 2,
+    keys: { ...TYPES, '.moe_every_n_layers': 2, '.expert_count': 6, '.expert_used_count': 2 },
+  },
+  // Each third layer has a mixture, one expert a token.
+  'nomic-bert-moe-fused': {
+    arch: 'nomic-bert-moe',
+    build: bert,
+    pooling: CLS,
+    layers: 5,
+    bias: false,
+    fused: true,
+    mix: 4,
+    every: 3,
+    keys: { ...TYPES, '.moe_every_n_layers': 3, '.expert_count': 4, '.expert_used_count': 1 },
+  },
   'jina-bert-v2': { build: bert, pooling: MEAN, gate: 'fused', keys: TYPES },
   'jina-bert-v2-code': {
     arch: 'jina-bert-v2',
@@ -215,8 +247,8 @@ export const ENCODERS = {
   'gemma2-embedding': { decoder: 'gemma2', pooling: MEAN },
 };
 
-/** The bytes of a model: NAME, or NAME.mix with quantised matrices. */
-export function encoderOf(name) {
+/** The bytes of a model: NAME, or NAME.mix with quantised matrices. `changes` takes the place of metadata. */
+export function encoderOf(name, changes = {}) {
   const [stem, suffix] = name.split('.');
   const isMixed = suffix === 'mix';
   const f = ENCODERS[stem];
@@ -242,6 +274,7 @@ export function encoderOf(name) {
     '.attention.layer_norm_epsilon': f.norm === 'rms' ? undefined : 1e-6,
     '.pooling_type': f.pooling,
     ...f.keys,
+    ...changes,
   };
   for (const [key, value] of Object.entries(keys)) if (typeof value === 'function') keys[key] = value(shape);
   return modelOf(name, keys, f.build(shape, { ...f, arch }));

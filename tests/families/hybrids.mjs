@@ -94,6 +94,37 @@ export const HYBRIDS = {
       '.rope.freq_base': 300,
     },
   },
+  lfm2moe: {
+    layers: 6,
+    tied: true,
+    qk: 'head',
+    outNorm: 'token_embd_norm',
+    mixer: shortConv(3, third),
+    mix: { n: 8, used: 3, ff: 32, bias: true, dense: 2 },
+    keys: {
+      '.shortconv.l_cache': 3,
+      '.attention.head_count_kv': kvOf(6, 2, third),
+      '.expert_gating_func': 2,
+      '.rope.freq_base': 1000,
+    },
+  },
+  // A mixture in every layer, by a softmax; the key of windows isn't read.
+  'lfm2moe-all': {
+    arch: 'lfm2moe',
+    layers: 3,
+    kv: 4,
+    qk: 'head',
+    outNorm: 'token_embd_norm',
+    mixer: shortConv(4, (i) => i === 1),
+    mix: { n: 5, used: 2, ff: 48, bias: true },
+    keys: {
+      '.feed_forward_length': undefined,
+      '.shortconv.l_cache': 4,
+      '.attention.head_count_kv': [0, 4, 0],
+      '.attention.sliding_window': 20,
+      '.expert_gating_func': 1,
+    },
+  },
   qwen35: {
     layers: 6,
     tied: true,
@@ -119,6 +150,36 @@ export const HYBRIDS = {
       '.attention.recurrent_layers': [0, 1, 1, 1],
       '.rope.dimension_count': 12,
       '.rope.dimension_sections': [2, 2, 2, 0],
+    },
+  },
+  qwen35moe: {
+    layers: 5,
+    ffnNorm: 'post_attention_norm',
+    mixer: deltaNet({ kernel: 4, dim: 16, keys: 4, values: 8, isAttention: (i) => i === 3, last: 4 }),
+    mix: { n: 8, used: 3, ff: 32, shared: 64, gated: true },
+    keys: {
+      ...ssmKeys(4, 128, 16, 8, 4),
+      '.nextn_predict_layers': 1,
+      '.rope.dimension_count': 8,
+      '.rope.dimension_sections': [2, 1, 1, 0],
+      '.attention.layer_norm_rms_epsilon': 1e-6,
+    },
+  },
+  // Gate and up are one stack; no plain feed-forward's size.
+  'qwen35moe-fused': {
+    arch: 'qwen35moe',
+    layers: 2,
+    kv: 1,
+    tied: true,
+    ffnNorm: 'post_attention_norm',
+    mixer: deltaNet({ kernel: 3, dim: 32, keys: 8, values: 8, isAttention: (i) => i === 1 }),
+    mix: { n: 4, used: 2, ff: 48, shared: 32, gated: true, fused: true },
+    keys: {
+      ...ssmKeys(3, 256, 32, 8, 8),
+      '.feed_forward_length': undefined,
+      '.full_attention_interval': 2,
+      '.rope.dimension_count': 8,
+      '.rope.dimension_sections': [1, 2, 1, 0],
     },
   },
   mamba2: {
@@ -156,6 +217,23 @@ export const HYBRIDS = {
     mixer: (i, { embd }) =>
       i === 1 ? undefined : mamba2({ kernel: 3, inner: 2 * embd, state: 8, heads: 8, groups: 4 }, embd),
     keys: { ...ssmKeys(3, 128, 8, 8, 4), '.attention.head_count_kv': [0, 2, 0] },
+    mixKeys: { '.ssm.inner_size': 512 },
+  },
+  'granitehybrid-moe': {
+    arch: 'granitehybrid',
+    layers: 3,
+    tied: true,
+    mixer: (i, { embd }) =>
+      i === 1 ? undefined : mamba2({ kernel: 4, inner: 2 * embd, state: 16, heads: 4, groups: 1 }, embd),
+    mix: { n: 6, used: 2, shared: 32 },
+    keys: {
+      ...ssmKeys(4, 128, 16, 4, 1),
+      '.attention.head_count_kv': [0, 2, 0],
+      '.rope.scaling.finetuned': false,
+      '.embedding_scale': 0.5,
+      '.residual_scale': 0.8,
+      '.logit_scale': 4,
+    },
     mixKeys: { '.ssm.inner_size': 512 },
   },
   'falcon-h1': {

@@ -39,7 +39,8 @@ const LOGIT_STD = 4;
  *   fused   queries, keys and values are one matrix
  *   bias    parts of a layer that have a bias
  *   mix     a mixture: n experts, `used` of them for a token, ff of each (absent: the model's), shared (the
- *           shared one's ff), gated (it has a gate), bias (of the choice), dense (layers without), biases
+ *           shared one's ff), gated (it has a gate), bias (of the choice), dense (layers without), biases,
+ *           fused (gate and up are one stack)
  *   keys    further metadata; a name that begins with '.' gets the architecture's name in front
  *   extra   further tensors: [name, shape, kind]
  *   mixer   a function of the layer and the shape: the tensors that a layer has in the place of attention
@@ -413,13 +414,17 @@ export function shapeOf(family, suffix) {
 
 /** The tensors of a mixture. The router's rows are large, so that few choices are close. */
 function experts(out, p, mix, embd, isMixed) {
-  const { n, gated, bias, biases } = mix;
+  const { n, gated, bias, biases, fused } = mix;
   const [ff, shared] = [mix.ff ?? 96, mix.shared].map((width) => (width && isMixed ? 256 : width));
   out.push([`${p}ffn_gate_inp.weight`, [embd, n], 'router', 3]);
   if (bias) out.push([`${p}exp_probs_b.bias`, [n], 'bias', 0.2]);
   for (const [name, cols, rows, gain] of [
-    ['gate', embd, ff, 1.5],
-    ['up', embd, ff, 1],
+    ...(fused
+      ? [['gate_up', embd, 2 * ff, 1.3]]
+      : [
+          ['gate', embd, ff, 1.5],
+          ['up', embd, ff, 1],
+        ]),
     ['down', ff, embd, 2],
   ]) {
     out.push([`${p}ffn_${name}_exps.weight`, [cols, rows, n], 'matrix', gain]);

@@ -4,6 +4,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { loadModel } from '../../dist/index.js';
+import { ENCODERS, encoderOf } from './encoders.mjs';
 import { modelOf } from './models.mjs';
 
 /** [model, changed metadata, the error's code, a text of its message] */
@@ -21,6 +22,25 @@ const REFUSED = [
   ['lfm2', { '.attention.head_count': 0 }, 'invalid-gguf', 'attention.head_count'],
   ['lfm2', { '.feed_forward_length': [96, 96] }, 'invalid-gguf', 'lfm2.feed_forward_length'],
   ['lfm2', { '.embedding_length': 62, '.rope.dimension_count': 8 }, 'invalid-gguf', 'token_embd'],
+
+  ['lfm2moe', { '.expert_gating_func': undefined }, 'invalid-gguf', 'lfm2moe.expert_gating_func'],
+  ['lfm2moe', { '.expert_gating_func': 4 }, 'invalid-gguf', 'lfm2moe.expert_gating_func'],
+  ['lfm2moe', { '.expert_count': undefined }, 'invalid-gguf', 'lfm2moe.expert_count'],
+  ['lfm2moe', { '.expert_count': 0 }, 'invalid-gguf', 'lfm2moe.expert_count'],
+  ['lfm2moe', { '.expert_count': 7 }, 'invalid-gguf', 'blk.2.ffn_gate_inp.weight'],
+  ['lfm2moe', { '.expert_used_count': 9 }, 'invalid-gguf', 'lfm2moe.expert_used_count'],
+  ['lfm2moe', { '.expert_used_count': undefined }, 'invalid-gguf', 'lfm2moe.expert_used_count'],
+  ['lfm2moe', { '.expert_feed_forward_length': 64 }, 'invalid-gguf', 'blk.2.ffn_gate_exps.weight'],
+  ['lfm2moe', { '.leading_dense_block_count': 7 }, 'invalid-gguf', 'lfm2moe.leading_dense_block_count'],
+  ['lfm2moe', { '.leading_dense_block_count': 3 }, 'invalid-gguf', 'blk.2.ffn_gate.weight'],
+  ['lfm2moe', { '.feed_forward_length': undefined }, 'invalid-gguf', 'blk.0.ffn_gate.weight'],
+  [
+    'lfm2moe',
+    { '.feed_forward_length': undefined, '.expert_feed_forward_length': undefined },
+    'invalid-gguf',
+    'lfm2moe.feed_forward_length',
+  ],
+  ['lfm2moe', { '.shortconv.l_cache': 1 }, 'invalid-gguf', 'lfm2moe.shortconv.l_cache'],
 
   ['gemma4', { '.attention.sliding_window_pattern': undefined }, 'invalid-gguf', 'sliding_window_pattern'],
   ['gemma4', { '.attention.sliding_window_pattern': 3 }, 'invalid-gguf', 'sliding_window_pattern'],
@@ -155,6 +175,14 @@ const REFUSED = [
   ['qwen35', { '.rope.dimension_sections': [2, 1] }, 'invalid-gguf', 'qwen35.rope.dimension_sections'],
   ['qwen35', { '.rope.dimension_sections': [2, 2, 1, 0] }, 'invalid-gguf', 'rope.dimension_sections'],
   ['qwen35', { '.rope.dimension_sections': [-1, 4, 1, 0] }, 'invalid-gguf', 'rope.dimension_sections'],
+  ['qwen35moe', { '.expert_count': undefined }, 'invalid-gguf', 'qwen35moe.expert_count'],
+  ['qwen35moe', { '.expert_count': 1 << 20 }, 'invalid-gguf', 'qwen35moe.expert_count'],
+  ['qwen35moe', { '.expert_used_count': 0 }, 'invalid-gguf', 'qwen35moe.expert_used_count'],
+  ['qwen35moe', { '.expert_shared_feed_forward_length': 32 }, 'invalid-gguf', 'blk.0.ffn_gate_shexp.weight'],
+  ['qwen35moe', { '.expert_feed_forward_length': 1 << 30 }, 'invalid-gguf', 'expert_feed_forward_length'],
+  ['qwen35moe', { '.expert_group_count': 3, '.expert_group_used_count': 2 }, 'invalid-gguf', 'group_count'],
+  ['qwen35moe', { '.nextn_predict_layers': 0 }, 'invalid-gguf', 'blk.4.'],
+  ['qwen35moe-fused', { '.expert_feed_forward_length': 64 }, 'invalid-gguf', 'blk.0.ffn_gate_up_exps.weight'],
   ['mamba2', { '.ssm.inner_size': 250 }, 'invalid-gguf', 'ssm.inner_size'],
   ['mamba2', { '.ssm.inner_size': 1 << 30 }, 'invalid-gguf', 'mamba2.ssm.inner_size'],
   ['mamba2', { '.ssm.group_count': 3 }, 'invalid-gguf', 'ssm.time_step_rank'],
@@ -163,6 +191,19 @@ const REFUSED = [
   ['granitehybrid', { '.attention.head_count_kv': [0, 0, 0, 0] }, 'invalid-gguf', 'head_count_kv'],
   ['granitehybrid', { '.feed_forward_length': 0 }, 'invalid-gguf', 'feed_forward_length'],
   ['granitehybrid', { '.residual_scale': 1e39 }, 'invalid-gguf', 'granitehybrid.residual_scale'],
+  ['granitehybrid-moe', { '.expert_count': 5 }, 'invalid-gguf', 'blk.0.ffn_gate_inp.weight'],
+  ['granitehybrid-moe', { '.expert_count': 0 }, 'invalid-gguf', 'blk.0.ffn_gate.weight'],
+  ['granitehybrid-moe', { '.expert_used_count': 7 }, 'invalid-gguf', 'granitehybrid.expert_used_count'],
+  ['granitehybrid-moe', { '.feed_forward_length': 64 }, 'invalid-gguf', 'blk.0.ffn_gate_exps.weight'],
+  ['granitehybrid-moe', { '.expert_shared_feed_forward_length': 64 }, 'invalid-gguf', 'ffn_gate_shexp'],
+  ['nomic-bert-moe', { '.moe_every_n_layers': 3 }, 'invalid-gguf', 'blk.3.ffn_up.weight'],
+  ['nomic-bert-moe', { '.moe_every_n_layers': 1 }, 'invalid-gguf', 'blk.1.ffn_up.weight'],
+  ['nomic-bert-moe', { '.moe_every_n_layers': 1 << 20 }, 'invalid-gguf', 'bert-moe.moe_every_n_layers'],
+  ['nomic-bert-moe', { '.moe_every_n_layers': 'two' }, 'invalid-gguf', 'nomic-bert-moe.moe_every_n_layers'],
+  ['nomic-bert-moe', { '.expert_count': undefined }, 'invalid-gguf', 'nomic-bert-moe.expert_count'],
+  ['nomic-bert-moe', { '.expert_count': 0 }, 'invalid-gguf', 'nomic-bert-moe.expert_count'],
+  ['nomic-bert-moe', { '.expert_used_count': 7 }, 'invalid-gguf', 'nomic-bert-moe.expert_used_count'],
+  ['nomic-bert-moe', { '.feed_forward_length': 64 }, 'invalid-gguf', 'blk.0.ffn_up.weight'],
   ['falcon-h1', { '.ssm.time_step_rank': 1025 }, 'invalid-gguf', 'falcon-h1.ssm.time_step_rank'],
   ['qwen35-array', { '.attention.recurrent_layers': [0, 1] }, 'invalid-gguf', 'attention.recurrent_layers'],
   ['qwen35-array', { '.attention.recurrent_layers': [0, 1, 2, 1] }, 'invalid-gguf', 'recurrent_layers'],
@@ -170,7 +211,8 @@ const REFUSED = [
 
 for (const [name, changes, code, text] of REFUSED)
   test(`${name} with ${JSON.stringify(changes, (_, v) => v ?? null)} is ${code} and names ${text}`, async () => {
-    const load = loadModel(modelOf(name, changes), { backend: 'cpu', cache: 'none' });
+    const bytes = (name in ENCODERS ? encoderOf : modelOf)(name, changes);
+    const load = loadModel(bytes, { backend: 'cpu', cache: 'none' });
     await assert.rejects(load, (error) => {
       assert.equal(error.code, code, error.message);
       assert.ok(error.message.includes(text), error.message);
