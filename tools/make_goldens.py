@@ -188,7 +188,8 @@ class Run:
 
 
 def exact_file(path, directory):
-    """The same file with every tensor in F32."""
+    """The same file with every tensor in F32. llama.cpp reads output.scale beside a matrix in NVFP4 alone, so
+    the matrix is multiplied by it."""
     reader = gguf.GGUFReader(path)
     out = os.path.join(directory, 'exact.gguf')
     w = gguf.GGUFWriter(out, reader.fields['general.architecture'].contents())
@@ -198,8 +199,14 @@ def exact_file(path, directory):
         kind = field.types[0]
         element = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
         w.add_key_value(key, field.contents(), kind, element)
+    scale = [t.data[0] for t in reader.tensors if t.name == 'output.scale']
     for t in reader.tensors:
-        w.add_tensor(t.name, np.ascontiguousarray(dequantize(t.data, t.tensor_type), dtype=np.float32))
+        if t.name in ('output.scale', 'output.input_scale'):
+            continue
+        data = dequantize(t.data, t.tensor_type)
+        if t.name == 'output.weight' and scale:
+            data = data * scale[0]
+        w.add_tensor(t.name, np.ascontiguousarray(data, dtype=np.float32))
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()

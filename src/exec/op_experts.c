@@ -130,6 +130,15 @@ static void quantize(const chord_run *run, const experts_work *w, int64_t token)
                               n_in);
 }
 
+/* y = scale * y + bias for rows [r0, r1) of n pairs; bias may be NULL. */
+static void rescale(const chord_matmul *m, float scale, const float *bias, int32_t r0, int32_t r1, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) {
+        float *y = m->y + m->at[i].y;
+        for (int32_t r = r0; r < r1; r++) y[r] = y[r] * scale + (bias ? bias[r] : 0);
+    }
+}
+
 /* Computes blocks [b0, b1) of a tile, with one kernel call per stack. */
 static void multiply(const chord_run *run, const experts_work *w, const experts_tile *tile, int32_t b0,
                      int32_t b1, int32_t thread)
@@ -144,22 +153,25 @@ static void multiply(const chord_run *run, const experts_work *w, const experts_
         if (a >= b) continue;
         const chord_tensor *t = &plan->tensors[op->weight[i]];
         const chord_format *f = chord_format_of(t->type);
-        const float *bias = chord_run_vector(run, op->weight[3 + i]);
+        const float *bias = chord_run_vector(run, op->weight[3 + i]),
+                    *scale = chord_run_vector(run, op->weight[2 + 3 * i]);
         uint64_t const group_bytes = chord_x4_bytes(f, m->n_in);
         int64_t const row = tile->expert * t->ne[1] + m->row[i];
+        if (bias) bias += row;
         chord_matmul const product = {
             .w = t->data + (uint64_t)(row / 4) * group_bytes,
             .group_bytes = group_bytes,
             .x = f->act == CHORD_ACT_Q8 ? (const void *)w->quantized : (const void *)plan->slots[op->in[0]],
             .y = plan->slots[op->out[i]],
-            .bias = bias ? bias + row : NULL,
+            .bias = scale ? NULL : bias,
             .at = w->at[i] + tile->first,
             .n_in = m->n_in,
             .n_out = m->n_out[i],
             .panel = chord_run_scratch(run, thread),
         };
-        chord_ops_matmul(run->ops, t->type)(&product, a * CHORD_UNIT_ROWS,
-                                            chord_min32(b * CHORD_UNIT_ROWS, m->n_out[i]), 0, tile->n);
+        int32_t const r0 = a * CHORD_UNIT_ROWS, r1 = chord_min32(b * CHORD_UNIT_ROWS, m->n_out[i]);
+        chord_ops_matmul(run->ops, t->type)(&product, r0, r1, 0, tile->n);
+        if (scale) rescale(&product, scale[tile->expert], bias, r0, r1, tile->n);
     }
 }
 

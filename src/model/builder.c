@@ -481,6 +481,7 @@ int32_t chord_cache_new(chord_builder *b, chord_cache_spec spec)
 chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer)
 {
     chord_program *p = &b->plan->program;
+    chord_emit_scales(b);
     if (p->n_ops == b->max_ops) {
         chord_build_fail(b, CHORD_INTERNAL, "too many ops in", b->arch, b->n_arch);
         p->n_ops--; /* the last record is used again, so that the caller always has a record to write to */

@@ -26,6 +26,9 @@ typedef struct chord_builder {
     size_t n_arch;
     int32_t encoded; /* of an encoder: the slot that the last layer wrote; CHORD_NONE: a decoder */
     int32_t max_ops, max_caches; /* capacity of plan->program.ops and .caches */
+    int32_t has_scales; /* the file has tensors <matrix>.scale */
+    int32_t n_scaled; /* so many records have theirs (scales.c) */
+    int32_t scaled; /* a slot for products that are scaled and then added; 0: none yet */
     int32_t is_by_layer; /* n_head, n_kv and n_ff may differ from layer to layer (chord_read_layer()) */
 } chord_builder;
 
@@ -129,6 +132,14 @@ int32_t chord_rope_new(chord_builder *b, chord_rope rope);
 int32_t chord_cache_new(chord_builder *b, chord_cache_spec spec);
 /* Appends a record with every index CHORD_NONE. The pointer is valid until the next call, and never NULL. */
 chord_op *chord_emit(chord_builder *b, int32_t kind, int32_t layer);
+
+/* ---- scales.c ----------------------------------------------------------------------------------------- */
+
+/* Emits what the last record needs, if it is a product of matrices with scales. chord_emit() does it before
+ * the next record, when the product's flags are set. */
+void chord_emit_scales(chord_builder *b);
+/* Returns whether the tensor's name ends so. */
+int chord_ends_with(const chord_tensor *t, const char *end);
 
 /* ---- blocks.c: the parts that most transformers have in common, made of chord_emit() ----------------- */
 

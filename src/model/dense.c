@@ -159,19 +159,6 @@ static void emit_norm(chord_builder *b, const dense *d, int32_t layer, int32_t o
     chord_emit_norm_of(b, layer, d->norm, b->hparams->n_embd, d->s.x, out, stem);
 }
 
-/* slot *= <stem>.scale, one number, if the file has it: the scale of a ternary matrix. */
-static void emit_matrix_scale(chord_builder *b, const dense *d, int32_t layer, const char *stem, int32_t slot,
-                              int32_t width)
-{
-    if (!(d->flags & CHORD_SUB_NORM)) return;
-    int32_t const weight = chord_bind_part(b, layer, stem, ".scale", 1, 0, CHORD_OPTIONAL);
-    if (weight == CHORD_NONE) return;
-    chord_op *op = chord_emit(b, CHORD_OP_SCALE, layer);
-    op->weight[0] = weight;
-    op->out[0] = slot;
-    op->scale = (chord_op_scale){ .width = width, .factor = 1 };
-}
-
 static void emit_qk_norms(chord_builder *b, const dense *d, int32_t layer)
 {
     const chord_hparams *h = b->hparams;
@@ -219,9 +206,6 @@ static void emit_attention(chord_builder *b, const dense *d, int32_t layer)
     chord_slots s = d->s;
     if (d->flags & CHORD_NO_PRE_NORM || !has_attn_norm(b, d, layer)) s.h = s.x;
     chord_emit_qkv(b, layer, &s);
-    emit_matrix_scale(b, d, layer, "blk.%d.attn_q", s.q, b->hparams->n_head * b->hparams->head_dim);
-    emit_matrix_scale(b, d, layer, "blk.%d.attn_k", s.k, b->hparams->n_kv * b->hparams->head_dim);
-    emit_matrix_scale(b, d, layer, "blk.%d.attn_v", s.v, b->hparams->n_kv * b->hparams->head_dim);
     chord_attention a = chord_attention_new(b, rope, local ? d->window : 0, d->scale);
     a.softcap = d->softcap;
     if (d->clamp > 0) {
@@ -275,12 +259,6 @@ static void emit_feed_forward(chord_builder *b, const dense *d, int32_t layer)
         chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
         op->out[0] = s.gate;
         op->activate = (chord_op_activate){ .width = h->n_ff, .activation = d->activation };
-    } else if (d->flags & CHORD_SUB_NORM) {
-        chord_emit_linear(b, layer, "blk.%d.ffn_gate", s.h, h->n_embd, s.gate, h->n_ff, 0);
-        emit_matrix_scale(b, d, layer, "blk.%d.ffn_gate", s.gate, h->n_ff);
-        chord_emit_linear(b, layer, "blk.%d.ffn_up", s.h, h->n_embd, s.up, h->n_ff, 0);
-        emit_matrix_scale(b, d, layer, "blk.%d.ffn_up", s.up, h->n_ff);
-        chord_emit_act(b, layer, &s, d->activation);
     } else if (d->flags & CHORD_FUSED_GATE) chord_emit_fused_glu(b, layer, &s, d->activation);
     else chord_emit_glu(b, layer, &s, d->activation);
     if (d->flags & CHORD_SUB_NORM)
@@ -292,12 +270,11 @@ static void emit_back(chord_builder *b, const dense *d, int32_t layer, const cha
                       int32_t n_in, const char *post_norm)
 {
     int32_t const n_embd = b->hparams->n_embd;
-    if (!(d->flags & (CHORD_POST_NORM | CHORD_SUB_NORM)) && d->residual_scale == 1) {
+    if (!(d->flags & CHORD_POST_NORM) && d->residual_scale == 1) {
         chord_emit_linear(b, layer, stem, in, n_in, d->s.x, n_embd, CHORD_FLAG_ADD);
         return;
     }
     chord_emit_linear(b, layer, stem, in, n_in, d->s.h, n_embd, 0);
-    emit_matrix_scale(b, d, layer, stem, d->s.h, n_embd);
     if (d->flags & CHORD_POST_NORM) chord_emit_norm_of(b, layer, d->norm, n_embd, d->s.h, d->s.h, post_norm);
     chord_emit_scale(b, layer, d->s.h, n_embd, d->residual_scale);
     chord_emit_add(b, layer, d->s.h, d->s.x);

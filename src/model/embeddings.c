@@ -79,6 +79,7 @@ static void read_pooling(chord_builder *b, chord_program *p)
 void chord_emit_embeddings(chord_builder *b)
 {
     chord_program *p = &b->plan->program;
+    chord_emit_scales(b);
     int32_t const n_embd = b->hparams->n_embd, n_ops = p->n_ops;
     p->pooled_slot = p->rank_slot = CHORD_NONE;
     p->n_body = p->n_pooled = p->n_all = n_ops;
@@ -100,8 +101,10 @@ void chord_emit_embeddings(chord_builder *b)
                                         : p->is_encoder            ? CHORD_POOLING_CLS
                                                                    : CHORD_POOLING_LAST };
     emit_dense(b, p->pooled_slot);
+    chord_emit_scales(b);
     p->n_pooled = p->n_ops;
     emit_classifier(b, p, p->pooled_slot);
+    chord_emit_scales(b);
     p->n_all = p->n_ops;
     p->n_ops = n_ops;
 }

@@ -164,9 +164,10 @@ static void emit_attention(chord_builder *b, const gemma4 *g, int32_t layer)
     const chord_hparams *h = b->hparams;
     int const local = is_local(b, layer), is_shared = layer >= g->n_own;
     if (is_shared)
-        for (int32_t i = 0; i < 3; i++)
+        for (int32_t i = 0; i < 5; i++)
             chord_skip(b,
                        (const char *[]){ "blk.%d.attn_k.weight", "blk.%d.attn_v.weight",
+                                         "blk.%d.attn_k.scale", "blk.%d.attn_v.scale",
                                          "blk.%d.attn_k_norm.weight" }[i],
                        layer, "files may keep them; another layer's keys and values are read");
     chord_attention a = is_shared ? shared_attention(b, g, layer)

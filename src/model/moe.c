@@ -2,6 +2,7 @@
  * run for every token. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder.h"
+#include "../base/mem.h"
 
 /* ---- what the metadata says --------------------------------------------------------------------------- */
 
@@ -80,13 +81,14 @@ chord_mixture chord_mixture_read(chord_builder *b, uint64_t flags, int32_t activ
 
 /* ---- tensors ------------------------------------------------------------------------------------------ */
 
-/* Binds <stem>.weight, [n_cols, n_rows, n_expert], and <stem>.bias if the file has it. In memory four rows
- * are a group, and no group may belong to two experts. */
+/* Binds <stem>.weight, [n_cols, n_rows, n_expert], <stem>.bias and <stem>.scale (a number per expert) if the
+ * file has them. In memory four rows are a group, and no group may belong to two experts. */
 static void bind_stack(chord_builder *b, int32_t layer, const char *stem, const chord_mixture *m,
-                       int64_t n_cols, int64_t n_rows, int32_t stack[2])
+                       int64_t n_cols, int64_t n_rows, int32_t stack[3])
 {
     stack[0] = chord_bind_part(b, layer, stem, ".weight", n_cols, n_rows * m->n_expert, 0);
     stack[1] = chord_bind_part(b, layer, stem, ".bias", n_rows, m->n_expert, CHORD_WIDE | CHORD_OPTIONAL);
+    stack[2] = chord_bind_part(b, layer, stem, ".scale", m->n_expert, 0, CHORD_OPTIONAL);
     if (b->status != CHORD_OK) return;
     const chord_tensor *t = &b->plan->tensors[stack[0]];
     if (t->ne[1] != n_rows)
@@ -130,6 +132,17 @@ static chord_op *emit_experts(chord_builder *b, int32_t layer, const chord_mixtu
     return op;
 }
 
+/* The op multiplies with a stack too, the i-th. */
+static void add_stack(chord_op *op, int32_t i, const int32_t stack[3], int32_t out, int32_t n_out)
+{
+    op->weight[i] = stack[0];
+    op->weight[3 + i] = stack[1];
+    op->weight[2 + 3 * i] = stack[2];
+    op->out[i] = out;
+    op->experts.n_out[i] = n_out;
+    op->experts.n_weights = i + 1;
+}
+
 static void emit_glu(chord_builder *b, int32_t layer, int32_t gate, int32_t up, int32_t width,
                      int32_t activation)
 {
@@ -142,12 +155,10 @@ static void emit_glu(chord_builder *b, int32_t layer, int32_t gate, int32_t up, 
 /* `in` -> slot gate: act(up in), where experts have no gates. */
 static void emit_plain(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in)
 {
-    int32_t up[2];
+    int32_t up[3];
     bind_stack(b, layer, "blk.%d.ffn_up_exps", m, b->hparams->n_embd, m->n_ff, up);
     chord_op *op = emit_experts(b, layer, m, in, b->hparams->n_embd);
-    op->weight[0] = up[0], op->weight[3] = up[1], op->out[0] = m->gate;
-    op->experts.n_weights = 1;
-    op->experts.n_out[0] = m->n_ff;
+    add_stack(op, 0, up, m->gate, m->n_ff);
     op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
     op->out[0] = m->gate;
     op->activate = (chord_op_activate){ .width = m->n_used * m->n_ff, .activation = m->activation };
@@ -158,10 +169,10 @@ static void emit_gated(chord_builder *b, int32_t layer, const chord_mixture *m, 
 {
     int32_t const n_embd = b->hparams->n_embd, n_ff = m->n_ff;
     int const is_fused = chord_has(b, "blk.%d.ffn_gate_up_exps.weight", layer);
-    int32_t gate[2], up[2];
+    int32_t gate[3], up[3];
     if (is_fused) {
         bind_stack(b, layer, "blk.%d.ffn_gate_up_exps", m, n_embd, 2 * (int64_t)n_ff, gate);
-        up[0] = gate[0], up[1] = gate[1];
+        chord_copy(up, gate, sizeof up);
         if (n_ff % 4)
             chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
                              "a fused matrix whose parts aren't multiples of 4 rows isn't supported:",
@@ -171,10 +182,8 @@ static void emit_gated(chord_builder *b, int32_t layer, const chord_mixture *m, 
         bind_stack(b, layer, "blk.%d.ffn_up_exps", m, n_embd, n_ff, up);
     }
     chord_op *op = emit_experts(b, layer, m, in, n_embd);
-    op->weight[0] = gate[0], op->weight[3] = gate[1], op->out[0] = m->gate;
-    op->weight[1] = up[0], op->weight[4] = up[1], op->out[1] = m->up;
-    op->experts.n_weights = 2;
-    op->experts.n_out[0] = op->experts.n_out[1] = n_ff;
+    add_stack(op, 0, gate, m->gate, n_ff);
+    add_stack(op, 1, up, m->up, n_ff);
     if (is_fused) op->experts.row[1] = n_ff;
     emit_glu(b, layer, m->gate, m->up, m->n_used * n_ff, m->activation);
 }
@@ -185,12 +194,12 @@ static void emit_chosen(chord_builder *b, int32_t layer, const chord_mixture *m,
     int32_t const n_embd = b->hparams->n_embd, n_ff = m->n_ff;
     if (m->is_plain) emit_plain(b, layer, m, in);
     else emit_gated(b, layer, m, in);
-    int32_t down[2];
+    int32_t down[3];
     bind_stack(b, layer, "blk.%d.ffn_down_exps", m, n_ff, n_embd, down);
+    down[2] = CHORD_NONE; /* ROUTE multiplies the weights by it */
     chord_op *op = emit_experts(b, layer, m, m->gate, n_ff);
-    op->weight[0] = down[0], op->weight[3] = down[1], op->out[0] = m->out;
-    op->experts.n_weights = op->experts.is_each = 1;
-    op->experts.n_out[0] = n_embd;
+    add_stack(op, 0, down, m->out, n_embd);
+    op->experts.is_each = 1;
 }
 
 /* `in` -> slot shared_gate: the shared expert up to its last product; slot weight: its factor. */

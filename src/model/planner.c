@@ -6,6 +6,7 @@
 #include "../quant/quant.h"
 
 #define OPS_PER_LAYER 40   /* maximum for any architecture; llama emits 13, gemma4 with experts 38 */
+#define SCALES_PER_LAYER 24 /* further ops of products with scales (scales.c), two or three each */
 #define CACHES_PER_LAYER 3 /* one for keys and values, and two states */
 #define LOGITS_BYTES (4u << 20)
 
@@ -116,6 +117,13 @@ chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, const cho
 
 /* ---- program -------------------------------------------------------------------------------------- */
 
+static int32_t has_scales(const chord_plan *plan)
+{
+    for (int32_t i = 0; i < plan->n_tensors; i++)
+        if (chord_ends_with(&plan->tensors[i], ".scale")) return 1;
+    return 0;
+}
+
 chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord_hparams *h,
                                 const chord_gguf *g, chord_arena *tables, chord_error *e)
 {
@@ -135,13 +143,15 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
                         .status = CHORD_OK,
                         .family = arch->family,
                         .encoded = CHORD_NONE,
+                        .has_scales = has_scales(plan),
                         .arch = name,
                         .n_arch = (size_t)kv->data_bytes };
+    int32_t const per_layer = OPS_PER_LAYER + (b.has_scales ? SCALES_PER_LAYER : 0);
     int32_t const n_layer = chord_read_int(&b, "block_count", CHORD_REQUIRED, 1, CHORD_MAX_LAYERS);
     CHORD_TRY(b.status);
     int32_t const n_loops = chord_read_int(&b, "num_loops", 1, 1, CHORD_MAX_LOOPS);
     CHORD_TRY(b.status);
-    b.max_ops = OPS_PER_LAYER * (n_loops * n_layer + 1);
+    b.max_ops = per_layer * (n_loops * n_layer + 1);
     b.max_caches = CACHES_PER_LAYER * n_loops * n_layer;
     plan->program = (chord_program){ .version = CHORD_PROGRAM_VERSION };
     plan->program.caches = chord_arena_take(tables, (uint64_t)b.max_caches * sizeof(chord_cache_spec), 16);
@@ -154,7 +164,9 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
     chord_emit_embeddings(&b);
     CHORD_TRY(b.status);
     for (int32_t i = 0; i < plan->n_tensors; i++) {
-        const chord_tensor *t = &plan->tensors[i];
+        chord_tensor *t = &plan->tensors[i];
+        if (t->placement < 0 && chord_ends_with(t, ".input_scale"))
+            t->placement = CHORD_PLACE_SKIPPED; /* of kernels with 4-bit inputs (scales.c) */
         if (t->placement < 0)
             return chord_fail(e, CHORD_INVALID_GGUF, "tensor %q isn't used by the architecture %q", t->name,
                               (size_t)t->n_name, b.arch, b.n_arch);

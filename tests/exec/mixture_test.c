@@ -124,7 +124,7 @@ TEST(logits_that_are_not_numbers_choose_experts_that_exist)
 enum { N_IN = 64, ROWS = 24, OUT = 20, N_EXPERT = 5, TOKENS = 40, TYPES = 3, CHOSEN_STRIDE = 16 };
 static const int32_t types[TYPES] = { CHORD_Q8_0, CHORD_F32, CHORD_Q4_0 };
 static _Alignas(64) uint8_t stacks[TYPES][N_EXPERT * ROWS * N_IN * 4];
-static float biases[N_EXPERT * ROWS];
+static float biases[N_EXPERT * ROWS], scales[N_EXPERT];
 static float in[TOKENS * USED * N_IN], chosen[TOKENS * CHOSEN_STRIDE], out[2][TOKENS * 64];
 static _Alignas(64) uint8_t work[1 << 16], scratch[N_IN * 19];
 
@@ -147,7 +147,7 @@ static void make_stack(int32_t i)
     }
 }
 
-static chord_tensor tensors[TYPES + 1];
+static chord_tensor tensors[TYPES + 2];
 static chord_plan plan = { .tensors = tensors,
                            .n_batch = TOKENS,
                            .n_threads = 2,
@@ -162,7 +162,9 @@ static chord_op prepare(int32_t a, int32_t b, int32_t is_each)
         tensors[i] = (chord_tensor){ .type = types[i], .data = stacks[i], .ne = { N_IN, ROWS, N_EXPERT, 1 } };
     }
     for (int32_t i = 0; i < N_EXPERT * ROWS; i++) biases[i] = noise();
+    for (int32_t i = 0; i < N_EXPERT; i++) scales[i] = noise() + 2;
     tensors[TYPES] = (chord_tensor){ .data = (uint8_t *)biases };
+    tensors[TYPES + 1] = (chord_tensor){ .data = (uint8_t *)scales };
     for (int32_t i = 0; i < TOKENS * USED * N_IN; i++) in[i] = noise();
     for (int32_t t = 0; t < TOKENS; t++)
         for (int32_t u = 0; u < USED; u++) /* expert 2 is rare, expert 0 is everyone's */
@@ -209,16 +211,19 @@ static void plain_row(const chord_op *op, int32_t i, int32_t t, int32_t u, float
     static _Alignas(64) uint8_t q8[1024];
     const float *x = in + (op->experts.is_each ? (t * USED + u) * N_IN : t * N_IN);
     chord_ops_of(CHORD_ISA_BEST)->quantize_q8(q8, x, N_IN);
-    int32_t const row = (int32_t)chosen[t * CHOSEN_STRIDE + u] * ROWS + op->experts.row[i];
+    int32_t const expert = (int32_t)chosen[t * CHOSEN_STRIDE + u], row = expert * ROWS + op->experts.row[i];
+    bool const is_scaled = op->weight[2 + 3 * i] >= 0;
+    const float *bias = i ? biases + row : NULL;
     chord_matmul const m = { .w = w->data + (uint64_t)(row / 4) * chord_x4_bytes(f, N_IN),
                              .group_bytes = chord_x4_bytes(f, N_IN),
                              .x = f->act == CHORD_ACT_Q8 ? (const void *)q8 : x,
                              .y = y,
-                             .bias = i ? biases + row : NULL,
+                             .bias = is_scaled ? NULL : bias,
                              .n_in = N_IN,
                              .n_out = OUT,
                              .panel = scratch };
     chord_ops_matmul(chord_ops_of(CHORD_ISA_BEST), w->type)(&m, 0, OUT, 0, 1);
+    for (int32_t r = 0; is_scaled && r < OUT; r++) y[r] = y[r] * scales[expert] + (bias ? bias[r] : 0);
 }
 
 static void check_products(const chord_op *op, int32_t n_tokens)
@@ -246,6 +251,20 @@ TEST(products_of_stacks_are_those_of_one_expert_and_one_token)
                 run_in(&op, sizes[s], slice);
                 check_products(&op, sizes[s]);
             }
+    }
+}
+
+TEST(a_scale_of_each_expert_multiplies_its_products_before_the_bias)
+{
+    for (int32_t k = 0; k < 6; k++) { /* either stack's scale, or both; one input, or one for each expert */
+        chord_op op = prepare(0, 1, k / 3);
+        if (k % 3 != 1) op.weight[2] = TYPES + 1;
+        if (k % 3) op.weight[5] = TYPES + 1;
+        for (int64_t slice = 1; slice < 400; slice = slice * 7 + 2) {
+            for (int i = 0; i < 2; i++) chord_zero(out[i], sizeof out[i]);
+            run_in(&op, TOKENS, slice);
+            check_products(&op, TOKENS);
+        }
     }
 }
 

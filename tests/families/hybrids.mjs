@@ -165,6 +165,20 @@ export const HYBRIDS = {
       '.attention.layer_norm_rms_epsilon': 1e-6,
     },
   },
+  'qwen35moe-scales': {
+    arch: 'qwen35moe',
+    layers: 2,
+    ffnNorm: 'post_attention_norm',
+    mixer: deltaNet({ kernel: 4, dim: 16, keys: 4, values: 4, isAttention: (i) => i === 1 }),
+    mix: { n: 6, used: 2, ff: 32, shared: 32, gated: true },
+    scales: true,
+    keys: {
+      ...ssmKeys(4, 64, 16, 4, 4),
+      '.full_attention_interval': 2,
+      '.rope.dimension_count': 8,
+      '.rope.dimension_sections': [2, 1, 1, 0],
+    },
+  },
   // Gate and up are one stack; no plain feed-forward's size.
   'qwen35moe-fused': {
     arch: 'qwen35moe',

@@ -26,6 +26,7 @@ const DEVIATIONS = {
 const RARE = {
   iq: ['IQ3_S', 'IQ2_XXS', 'IQ2_XS', 'IQ2_S', 'IQ3_XXS', 'IQ1_S', 'IQ1_M'],
   few: ['MXFP4', 'TQ1_0', 'TQ2_0', 'NVFP4'],
+  nv: ['NVFP4'],
 };
 const N_VOCAB = 288;
 const CONTEXT = 256;
@@ -46,6 +47,7 @@ const LOGIT_STD = 4;
  *   mixer   a function of the layer and the shape: the tensors that a layer has in the place of attention
  *   both    the same for tensors beside attention
  *   ffn     false: no feed-forward
+ *   scales  true: matrices have scales, and scales of inputs, which nothing reads
  *   mixKeys metadata that differs with quantised matrices
  *   outNorm the last norm's name
  *   build   (shape) => { keys, tensors }, in the place of all others but `layers` and `kv` */
@@ -123,18 +125,10 @@ export const FAMILIES = {
   internlm2: {},
   qwen2vl: { bias: ['attn_q', 'attn_k', 'attn_v'], keys: { '.rope.dimension_sections': [2, 3, 3, 0] } },
   qwen3vl: { qk: 'head', keys: { '.rope.dimension_sections': [3, 2, 1, 0], '.n_deepstack_layers': 0 } },
-  bitnet: {
-    kv: 4,
-    tied: true,
-    sub: true,
-    extra: list(3, (i) =>
-      ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'].map((name) => [
-        `blk.${i}.${name}.scale`,
-        [1],
-        'scale',
-      ]),
-    ).flat(),
-  },
+  bitnet: { kv: 4, tied: true, sub: true, scales: true },
+  'qwen3-scales': { arch: 'qwen3', qk: 'head', bias: ['attn_q', 'attn_k', 'attn_v'], scales: true },
+  'llama-scales': { arch: 'llama', fused: true, scales: true, bias: ['attn_output'] },
+  'qwen3moe-scales': { arch: 'qwen3moe', qk: 'head', mix: { n: 6, used: 2, ff: 32 }, scales: true },
   phi2: { norm: 'layer', ffnNorm: undefined, gate: false, kv: 4, bias: ALL, outputBias: true },
   gpt2: {
     norm: 'layer',
@@ -438,6 +432,10 @@ function experts(out, p, mix, embd, isMixed) {
   out.push([`${p}ffn_down_shexp.weight`, [shared, embd], 'matrix', 1.5]);
 }
 
+/** The matrices that may have a scale; output.weight may, if it is NVFP4. */
+const SCALED =
+  /\.(attn_(q|k|v|qkv|gate|output)|ffn_(gate|up|down)(_exps|_shexp)?|ssm_(in|out|alpha|beta))\.weight$/;
+
 /** [name, shape with the row's length first, kind, gain]; kinds: matrix, norm, bias, embedding ... */
 function tensorsOf(f, shape, isMixed) {
   const { embd, ff, heads, kv, dim, layers } = shape;
@@ -494,6 +492,10 @@ function tensorsOf(f, shape, isMixed) {
   norm(f.outNorm ?? 'output_norm', embd, f.tied ? 'signed norm' : 'norm');
   if (!f.tied) out.push(['output.weight', [embd, N_VOCAB], 'matrix', LOGIT_STD]);
   if (f.outputBias) out.push(['output.bias', [N_VOCAB], 'bias', 0.1]);
+  if (f.scales)
+    for (const [name, size] of out.filter(([name]) => SCALED.test(name)))
+      for (const suffix of ['scale', 'input_scale'])
+        out.push([name.replace('weight', suffix), [size[2] ?? 1], 'scale']);
   for (const [name, size, kind] of f.extra ?? [])
     if (!name.startsWith('blk.') || Number(name.split('.')[1]) < layers)
       out.push([name, kind === 'factors' ? [dim / 2] : size.map((n) => n || embd), kind, 1]);
@@ -533,8 +535,9 @@ const mixKeys = ({ n, used, ff, shared, dense }, isMixed) => ({
   ...(dense && { '.leading_dense_block_count': dense }),
 });
 
-/** The bytes of a model: NAME; NAME.mix, NAME.iq and NAME.few have quantised matrices, NAME.seed is as small
- * as a seed of a fuzzer must be. `changes` takes the place of metadata, `list` of the family's tensors. */
+/** The bytes of a model: NAME; NAME.mix, NAME.iq, NAME.few and NAME.nv have quantised matrices, NAME.seed is
+ * as small as a seed of a fuzzer must be. `changes` takes the place of metadata, `list` of the family's
+ * tensors. */
 export function modelOf(name, changes = {}, list = undefined) {
   const [stem, suffix] = name.split('.');
   const isMixed = suffix !== undefined && suffix !== 'seed';
@@ -564,6 +567,7 @@ export function modelOf(name, changes = {}, list = undefined) {
   };
   for (const key of Object.keys(keys)) if (keys[key] === undefined) delete keys[key];
   const own = list ?? built?.tensors ?? tensorsOf(family, shape, isMixed);
+  if (suffix === 'nv') own.push(['output.scale', [1], 'scale'], ['output.input_scale', [1], 'scale']);
   const tensors = own.map(([tensor, size, kind, gain]) => {
     const type = typeOf(tensor, kind, suffix, size[0], matrices);
     matrices += size.length > 1 ? 1 : 0;
@@ -593,7 +597,7 @@ export function modelOf(name, changes = {}, list = undefined) {
 /** All names: each family in F32, and with quantised matrices; rare types in two families. */
 export const NAMES = [
   ...Object.keys(FAMILIES).flatMap((name) => [name, `${name}.mix`]),
-  ...['llama.iq', 'llama.few', 'exaone4.iq', 'exaone4.few'],
+  ...['llama.iq', 'llama.few', 'exaone4.iq', 'exaone4.few', 'qwen3-scales.nv'],
 ];
 
 /** An input of tests/fuzz/engine_fuzz.c: four knobs, and a model. One of three is paged. */

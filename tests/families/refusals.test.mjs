@@ -5,7 +5,9 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { loadModel } from '../../dist/index.js';
 import { ENCODERS, encoderOf } from './encoders.mjs';
-import { modelOf } from './models.mjs';
+import { FAMILIES, modelOf } from './models.mjs';
+
+FAMILIES['scale-and-bias'] = { arch: 'llama', fused: true, bias: ['attn_qkv'], scales: true };
 
 /** [model, changed metadata, the error's code, a text of its message] */
 const REFUSED = [
@@ -175,6 +177,7 @@ const REFUSED = [
   ['qwen35', { '.rope.dimension_sections': [2, 1] }, 'invalid-gguf', 'qwen35.rope.dimension_sections'],
   ['qwen35', { '.rope.dimension_sections': [2, 2, 1, 0] }, 'invalid-gguf', 'rope.dimension_sections'],
   ['qwen35', { '.rope.dimension_sections': [-1, 4, 1, 0] }, 'invalid-gguf', 'rope.dimension_sections'],
+  ['scale-and-bias', {}, 'unsupported-architecture', 'blk.0.attn_qkv.bias'],
   ['qwen35moe', { '.expert_count': undefined }, 'invalid-gguf', 'qwen35moe.expert_count'],
   ['qwen35moe', { '.expert_count': 1 << 20 }, 'invalid-gguf', 'qwen35moe.expert_count'],
   ['qwen35moe', { '.expert_used_count': 0 }, 'invalid-gguf', 'qwen35moe.expert_used_count'],

@@ -478,15 +478,20 @@ static void experts(interpreter *t, const chord_op *op)
                 if (is_q8) through_q8(x, m->n_in);
                 float *bias = op->weight[3 + k] == CHORD_NONE ? NULL
                                                               : weight_row(t, op->weight[3 + k], expert);
+                int32_t const s = op->weight[2 + 3 * k];
+                float *scale = s == CHORD_NONE ? NULL : weight_row(t, s, 0);
                 t->work += (double)m->n_in * m->n_out[k];
                 for (int32_t o = 0; o < m->n_out[k]; o++) {
                     float *row = weight_row(t, op->weight[k], expert * w->ne[1] + m->row[k] + o);
-                    double sum = bias ? (double)bias[m->row[k] + o] : 0;
+                    double sum = 0;
                     for (int32_t i = 0; i < m->n_in; i++) sum += (double)row[i] * x[i];
+                    if (scale) sum *= (double)scale[expert];
+                    if (bias) sum += (double)bias[m->row[k] + o];
                     row_of(t, op->out[k], r)[u * m->n_out[k] + o] = sum;
                     free(row);
                 }
                 free(bias);
+                free(scale);
             }
     }
     free(x);

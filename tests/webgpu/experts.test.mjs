@@ -167,28 +167,33 @@ describe('mixtures', { skip: missing() || false }, () => {
   // ---- EXPERTS ----------------------------------------------------------------------------------------
 
   /** A stack of nExpert times `rows` random rows, in parts that begin at rows `cuts`. */
-  function makeStack(device, format, { n, rows, nExpert, cuts = [0], at, hasBias, biasAt, row = 0 }, random) {
+  function makeStack(device, format, o, random) {
+    const { n, rows, nExpert, cuts = [0], at, hasBias, biasAt, hasScale, scaleAt, row = 0 } = o;
     const files = Array.from({ length: rows * nExpert }, () => randomRow(format, n, random));
     const bias = hasBias && Float32Array.from({ length: rows * nExpert }, () => random() * 2 - 1);
+    const scale = hasScale && Float32Array.from({ length: nExpert }, () => random() * 2 + 0.5);
     return {
       stack: {
         matrix: makeMatrix(device, format, n, files, cuts, at),
         row,
         ...(bias && { bias: { offset: biasAt, length: bias.length } }),
+        ...(scale && { scale: { offset: scaleAt, length: nExpert } }),
       },
       bias,
+      scale,
       decoded: files.map((file) => decodeRow(format, file)),
     };
   }
 
   /** Row `row` of an expert times x in double: its sum and the sum of the magnitudes. */
-  function product({ decoded, stack, bias }, rows, expert, row, x) {
+  function product({ decoded, stack, bias, scale }, rows, expert, row, x) {
     const number = expert * rows + stack.row + row;
+    const factor = scale ? scale[expert] : 1;
     let sum = bias ? bias[number] : 0;
     let size = Math.abs(sum);
     decoded[number].values.forEach((w, i) => {
-      sum += w * x[i];
-      size += decoded[number].sizes[i] * Math.abs(x[i]);
+      sum += factor * w * x[i];
+      size += factor * decoded[number].sizes[i] * Math.abs(x[i]);
     });
     return { sum, size };
   }
@@ -201,18 +206,24 @@ describe('mixtures', { skip: missing() || false }, () => {
     const { formats, n, rows, nOut = rows, nExpert, nUsed, tokens, nTokens, isEach = false } = o;
     const { device, features, experts, expertsTable } = room;
     const { norm, glu, combine, cuts = [0], at = 3, rowsOf = 'batch', hasBias = false, offsets = [0, 0] } = o;
+    const { hasScale = false } = o;
     const random = randomFrom(n * 31 + nTokens + nExpert);
     const biasAt = n + 8;
+    const scaleAt = biasAt + 2 * rows * nExpert;
     const made = formats.map((format, s) =>
       makeStack(
         device,
         format,
-        { n, rows, nExpert, cuts, at, hasBias, biasAt: biasAt + s * rows * nExpert, row: offsets[s] },
+        {
+          ...{ n, rows, nExpert, cuts, at, hasBias, hasScale, row: offsets[s] },
+          ...{ biasAt: biasAt + s * rows * nExpert, scaleAt: scaleAt + s * nExpert },
+        },
         random,
       ),
     );
-    const vectors = Float32Array.from({ length: biasAt + 2 * rows * nExpert }, () => random() + 0.5);
+    const vectors = Float32Array.from({ length: scaleAt + 2 * nExpert }, () => random() + 0.5);
     made.forEach(({ bias }, s) => bias && vectors.set(bias, biasAt + s * rows * nExpert));
+    made.forEach(({ scale }, s) => scale && vectors.set(scale, scaleAt + s * nExpert));
     const width = isEach ? nUsed * n : n;
     const x = makeSlot(device, nTokens, width, () => random() * 2 - 1);
     const route = makeRoute(device, nTokens, nExpert, nUsed, random);
@@ -325,6 +336,22 @@ describe('mixtures', { skip: missing() || false }, () => {
     });
     await check(room, { ...mixture, formats: ['q5_0'], tokens: 'many', rowsOf: 'output', nTokens: 9 });
     await check(room, { ...mixture, formats: ['q8_0'], tokens: 'few', nTokens: 2, isEach: true });
+  });
+
+  onEach("an expert's scale multiplies its products before the bias", async (room) => {
+    const scaled = { ...mixture, hasScale: true, hasBias: true };
+    await check(room, { ...scaled, formats: ['nvfp4'], tokens: 'one', nTokens: 1 });
+    await check(room, { ...scaled, formats: ['q8_0'], tokens: 'many', nTokens: 40 });
+    await check(room, {
+      ...scaled,
+      formats: ['q8_0', 'q8_0'],
+      tokens: 'few',
+      nTokens: 2,
+      glu: 1,
+      norm: true,
+    });
+    const combine = { add: true };
+    await check(room, { ...scaled, formats: ['f32'], tokens: 'one', nTokens: 1, isEach: true, combine });
   });
 
   onEach('norm, gate, up and GLU are one dispatch', async (room) => {

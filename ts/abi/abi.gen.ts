@@ -149,7 +149,7 @@ export const OpKind = {
   CLAMP: 20,
   /** out[0][t] = the n_used chosen experts' numbers, then their n_used weights */
   ROUTE: 21,
-  /** out[i][t][u] = weight[i][expert u of in[1][t]] in[0][t] + weight[3 + i][expert u of in[1][t]] */
+  /** out[i][t][u] = weight[2 + 3 i][e] * weight[i][e] in[0][t] + weight[3 + i][e], e = expert u of in[1][t] */
   EXPERTS: 22,
   /** out[0][t] (+)= sum over u, ascending, of weight u of in[1][t] * in[0][t][u] */
   COMBINE: 23,

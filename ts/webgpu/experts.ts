@@ -126,6 +126,8 @@ export interface Stack {
   readonly row: number;
   /** [nExpert][rows] */
   readonly bias?: Vector | undefined;
+  /** [nExpert], by which products are multiplied before the bias. */
+  readonly scale?: Vector | undefined;
 }
 
 export interface ExpertsOptions {
@@ -317,11 +319,12 @@ function overridesOf(o: ExpertsOptions): Record<string, number> {
     COUNT: o.nOut,
     STRIDE: o.out.stride,
   };
-  o.stacks.forEach(({ matrix, row, bias }, s) => {
+  o.stacks.forEach(({ matrix, row, bias, scale }, s) => {
     overrides[`EXPERT_ROWS${s}`] = matrix.nRows / o.nExpert;
     overrides[`ROW${s}`] = row;
     overrides[`ROW_WORDS${s}`] = matrix.rowWords;
     overrides[`BIAS${s}`] = Number(bias !== undefined);
+    overrides[`SCALED${s}`] = Number(scale !== undefined);
   });
   if (o.shared !== undefined) {
     const { matrices, nOut, out } = o.shared;
@@ -358,6 +361,7 @@ function common(
       u32(o.stacks[1]?.bias?.offset ?? 0),
       u32(o.norm?.weight?.offset ?? 0),
       ...[0, 1].map((s) => u32(o.shared?.matrices[s]!.parts[0]!.offset ?? 0)),
+      ...[0, 1].map((s) => u32(o.stacks[s]?.scale?.offset ?? 0)),
     ],
     work: (batch) => {
       const n = rowsIn(batch, o.rowsOf);

@@ -244,12 +244,13 @@ export function expertsOptions(
   const { memory, features } = l;
   const { n_in: nIn, n_out, row, n_expert: nExpert, n_used: nUsed, is_each } = op.part;
   const bias = memory.optional(op.weight[3 + i]!);
+  const scale = memory.optional(op.weight[2 + 3 * i]!);
   return {
     label: where(op),
     input: places.at(op.in[0]!),
     nIn,
     isEach: is_each !== 0,
-    stacks: [{ matrix: matrixOf(l, op.weight[i]!), row: row[i]!, ...(bias && { bias }) }],
+    stacks: [{ matrix: matrixOf(l, op.weight[i]!), row: row[i]!, bias, scale }],
     nOut: n_out[i]!,
     nExpert,
     nUsed,

@@ -13,6 +13,8 @@ struct Params {
   norm: u32,
   word2: u32,
   word3: u32,
+  scale0: u32,
+  scale1: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(4) var<storage, read> vectors: array<f32>;
@@ -28,6 +30,8 @@ override ROW_WORDS0: u32;
 override ROW_WORDS1: u32 = 0;
 override BIAS0: bool = false;
 override BIAS1: bool = false;
+override SCALED0: bool = false;
+override SCALED1: bool = false;
 // From one token's output to the next, in floats.
 override STRIDE: u32;
 // From one chosen expert's input to the next, in four floats; 0: all have the same.
@@ -49,6 +53,14 @@ fn word_of(s: u32, row: u32) -> u32 {
     return p.word1 + select(0u, row - p.begin1, is_held(1u, row)) * ROW_WORDS1;
   }
   return p.word0 + select(0u, row - p.begin0, is_held(0u, row)) * ROW_WORDS0;
+}
+
+// By which an expert's products are multiplied.
+fn scale_of(s: u32, expert: u32) -> f32 {
+  if (s == 1u) {
+    return select(1.0, vectors[p.scale1 + select(0u, expert, SCALED1)], SCALED1);
+  }
+  return select(1.0, vectors[p.scale0 + select(0u, expert, SCALED0)], SCALED0);
 }
 
 fn bias_of(s: u32, row: u32) -> f32 {

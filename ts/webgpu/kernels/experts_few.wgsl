@@ -73,7 +73,8 @@ fn main(
       factors[r] = scales(stack, words[r], b);
       groups[r] = group(stack, words[r], b);
       if (COMBINE == 1u) {
-        factors[r] *= select(0.0, weight_of(t, u), is_held(0u, row_of(0u, expert, row)));
+        let factor = weight_of(t, u) * scale_of(0u, expert);
+        factors[r] *= select(0.0, factor, is_held(0u, row_of(0u, expert, row)));
       }
     }
     for (var h = 0u; h < 2u; h++) {
@@ -138,13 +139,13 @@ fn main(
     if (!is_held(0u, row0)) {
       continue;
     }
-    var value = scale * sum + bias_of(0u, row0);
+    var value = scale * scale_of(0u, expert) * sum + bias_of(0u, row0);
     if (GLU == 1u) {
       let row1 = row_of(1u, expert, row);
       if (!is_held(1u, row1)) {
         continue;
       }
-      let up = scale * total(r + TEAM_ROWS, team, i) + bias_of(1u, row1);
+      let up = scale * scale_of(1u, expert) * total(r + TEAM_ROWS, team, i) + bias_of(1u, row1);
       value = gated(vec4f(value), vec4f(up)).x;
     }
     y[t * STRIDE + first_u * COUNT + row] = value;

@@ -55,6 +55,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local
     }
     workgroupBarrier();
   }
+  let scale = scale_of(0u, expert);
   for (var r = 0u; r < 4u; r++) {
     let row = my_row + 16u * r;
     if (row >= n_rows || !is_held(0u, first + row)) {
@@ -66,7 +67,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local
       if (k < n_pairs) {
         let pair = table[pairs + k];
         let at = pair / N_USED * STRIDE + pair % N_USED * COUNT + first_row + row;
-        y[at] = products[r][i] + bias;
+        y[at] = scale * products[r][i] + bias;
       }
     }
   }
