@@ -50,7 +50,7 @@
 #define CHORD_VERSION_MAJOR 0
 #define CHORD_VERSION_MINOR 1
 #define CHORD_VERSION_PATCH 0
-#define CHORD_ABI_VERSION 4                 /* version of the structs below and of the exports */
+#define CHORD_ABI_VERSION 5                 /* version of the structs below and of the exports */
 #define CHORD_NO_LIMIT UINT64_MAX
 #define CHORD_PAGE_TOKENS 32                /* tokens per KV page */
 #define CHORD_BLOCK_ALIGN 64                /* alignment of every block given to the library */
@@ -99,16 +99,17 @@ typedef struct chord_plan_info {
     /* offsets of the first tensor's first byte and behind the last tensor's last byte, in their files */
     double data_begin, data_end;
     double madds_per_token; /* multiply-adds of one token at position 0, output row included */
-    int32_t n_paged; /* layers whose matrices are PAGED; 0: no layer */
-    int32_t n_ring; /* slots that they share: 2, or 1 if two don't fit config.resident_bytes */
+    int32_t n_paged; /* layers of which matrices are PAGED; 0: no layer */
+    int32_t n_ring; /* slots that whole layers share: 2, or 1 if two don't fit config.resident_bytes */
     int32_t n_lazy; /* tensors that are LAZY */
-    int32_t reserved;
+    int32_t n_experts; /* experts of a layer that are in memory at a time; 0: they aren't paged one by one */
     double layer_bytes; /* bytes of the matrices of all layers, if all were resident */
-    double ring_bytes; /* bytes of the slots, a part of weight_bytes */
-    double paged_bytes; /* the paged matrices' bytes in the file: what a batch reads */
+    double ring_bytes; /* bytes of the slots of layers and experts, a part of weight_bytes */
+    double paged_bytes; /* the paged matrices' bytes in the file: what a batch reads, of experts at most */
+    double token_bytes; /* what a batch of one token reads; of experts at most: all that it chooses */
 } chord_plan_info;
 
-/* PAGED: in memory while its layer is computed. LAZY: the rows of the batch are in memory. */
+/* PAGED: in memory while its layer, or an expert, is computed. LAZY: the rows of the batch are in memory. */
 enum {
     CHORD_PLACE_RESIDENT = 0,
     CHORD_PLACE_EXTERNAL = 1,
@@ -128,6 +129,8 @@ typedef struct chord_tensor_info {
     int32_t file; /* index of the file that holds it, as in chord_model_push() */
     int32_t is_vector; /* 1: held as floats (a norm, a bias, rope factors): chord_model_vector() */
     int32_t layer; /* the layer that alone uses it; -1: none, or several */
+    int32_t page,
+        n_pages; /* PAGED: pages page .. page + n_pages - 1 have equal parts of its rows, in order */
     int32_t reserved;
 } chord_tensor_info;
 
@@ -387,64 +390,70 @@ int32_t chord_last_error(const chord_model *m, char *dst, size_t cap);
 chord_status chord_thread_join(chord_model *m, int32_t index);
 /* Returns how many helpers have joined. All must have joined before the first step. */
 int32_t chord_threads_ready(const chord_model *m);
-/* Makes every helper return from chord_thread_join(), and the loader from chord_model_wait_layer(). */
+/* Makes every helper return from chord_thread_join(), and the loader from chord_model_wait_page(). */
 void chord_model_stop(chord_model *m);
 
 /* ---- paging ------------------------------------------------------------------------------------ */
 
 /* With config.resident_bytes, a model larger than memory runs. The matrices of some layers are PAGED: they
  * share n_ring slots, and are read again for each batch, while other layers compute. The other layers are
- * resident (pinned), spread evenly among the paged ones. The logits are the same bits. If the budget is too
- * small for one slot, the plan pages every layer with one slot, and plan.bytes says what that takes. One
- * *loader* (a thread, or the host between two steps) reads layers:
+ * resident (pinned), spread evenly among the paged ones. Of a mixture, the experts are paged one by one: the
+ * rest of a layer is resident if it fits beside one expert of each, and n_experts experts of a layer stay in
+ * memory until others are chosen. The logits are the same bits. If the budget is too small for any of this,
+ * the plan has one slot for layers and one for each layer's experts, and plan.bytes says what that takes.
  *
- *   while (chord_model_wait_layer(m, 200) != CHORD_DONE)                  // DONE: chord_model_stop()
- *     while ((layer = chord_model_want_layer(m)) >= 0) {
- *       for (each tensor with info.layer == layer and info.placement == CHORD_PLACE_PAGED)
- *         st = chord_model_load_rows(m, tensor, row, ...bytes from info.file_off on..., n);
- *       if (...all is read...) chord_model_layer_loaded(m, layer);
- *       else chord_model_layer_failed(m, layer, st);
+ * A *page* is what is read at a time: the paged matrices of a layer, or an expert's rows of some of its
+ * layer's stacks. One *loader* (a thread, or the host between two steps) reads pages:
+ *
+ *   while (chord_model_wait_page(m, 200) != CHORD_DONE)                   // DONE: chord_model_stop()
+ *     while ((page = chord_model_want_page(m)) >= 0) {
+ *       for (each tensor with info.page <= page and page < info.page + info.n_pages) {
+ *         n = rows of the tensor / info.n_pages;
+ *         st = chord_model_load_rows(m, tensor, (page - info.page) * n, ...these n rows' bytes...);
+ *       }
+ *       if (...all is read...) chord_model_page_loaded(m, page);
+ *       else chord_model_page_failed(m, page, st);
  *     }
  *
- * A step that comes to a layer that isn't there returns NEED_WEIGHTS. The host waits, or loads the layer
+ * A step that comes to a page that isn't there returns NEED_WEIGHTS. The host waits, or loads the page
  * itself, and steps again. A LAZY tensor is an embedding matrix that no product uses: the rows of the
  * batch's tokens are loaded before the batch is computed, also with NEED_WEIGHTS.
  *
- * The calls from chord_model_want_layer() to chord_pager_error() may run on the loader's thread while
+ * The calls from chord_model_want_page() to chord_pager_error() may run on the loader's thread while
  * another thread steps. They may be called after chord_model_begin(), also before the load is complete.
  * They don't touch chord_last_error(). */
 
-/* Claims a slot for the paged layer that the walk needs first and that isn't there, and returns the layer.
- * -1: nothing is wanted, or no slot is free. Only one thread at a time may claim. A claimed layer must
- * become loaded or failed. */
-int32_t chord_model_want_layer(chord_model *m);
+/* Claims a slot for the page that the walk needs first and that isn't there, and returns the page. -1:
+ * nothing is wanted, or no slot is free. Only one thread at a time may claim. A claimed page must become
+ * loaded or failed. */
+int32_t chord_model_want_page(chord_model *m);
 /* Checks whole rows of a paged tensor and writes them to their place in the claimed slot.
  *
  *   first_row  a multiple of 4
  *   rows       `bytes` bytes, whole rows in file form, at any address. Their number is a multiple of 4,
- *              except at the tensor's end.
+ *              except at the tensor's end. They are of one page.
  *
- * Each row of the layer is loaded once, in any order, by any number of threads at a time. Errors:
+ * Each row of the page is loaded once, in any order, by any number of threads at a time. Errors:
  * INVALID_GGUF (a block that no quantiser writes; chord_pager_error() names tensor and row),
  * INVALID_ARGUMENT. */
 chord_status chord_model_load_rows(chord_model *m, int32_t tensor, int64_t first_row, const void *rows,
                                    size_t bytes);
-/* Ends the load of a claimed layer: a step may use it. Errors: INVALID_ARGUMENT (it isn't claimed, or rows
- * are missing; the layer stays claimed then). */
-chord_status chord_model_layer_loaded(chord_model *m, int32_t layer);
-/* Gives the slot of a claimed layer back. The step that needs the layer returns `status`, an error, once,
+/* Ends the load of a claimed page: a step may use it. Errors: INVALID_ARGUMENT (it isn't claimed, or rows
+ * are missing; the page stays claimed then). */
+chord_status chord_model_page_loaded(chord_model *m, int32_t page);
+/* Gives the slot of a claimed page back. The step that needs the page returns `status`, an error, once,
  * with the text of chord_pager_error(), and leaves the session as CANCELLED does. The next batch tries the
- * layer again. Errors: INVALID_ARGUMENT. */
-chord_status chord_model_layer_failed(chord_model *m, int32_t layer, chord_status status);
-/* Sleeps until chord_model_want_layer() may have a layer, or for about `milliseconds`. Returns OK; DONE
- * after chord_model_stop(), or if no layer is paged. */
-chord_status chord_model_wait_layer(chord_model *m, int32_t milliseconds);
+ * page again. Errors: INVALID_ARGUMENT. */
+chord_status chord_model_page_failed(chord_model *m, int32_t page, chord_status status);
+/* Sleeps until chord_model_want_page() may have a page, or for about `milliseconds`. Returns OK; DONE
+ * after chord_model_stop(), or if nothing is paged. */
+chord_status chord_model_wait_page(chord_model *m, int32_t milliseconds);
 /* Writes the cause of the first error since the last claim, at most `cap` bytes, terminated. Returns the
  * length. */
 int32_t chord_pager_error(const chord_model *m, char *dst, size_t cap);
-/* Returns the address of two words that change, int32_t[2]: word 0 with each layer that becomes loaded or
- * failed, word 1 when a layer may be wanted. A host that waits for a layer reads word 0 before the step,
- * and sleeps while it has that value. NULL: no layer is paged. */
+/* Returns the address of two words that change, int32_t[2]: word 0 with each page that becomes loaded or
+ * failed, word 1 when a page may be wanted. A host that waits for a page reads word 0 before the step,
+ * and sleeps while it has that value. NULL: nothing is paged. */
 const int32_t *chord_pager_word(const chord_model *m);
 
 /* Writes which rows of LAZY tensors the batch under way still needs: triples (tensor, row of the batch,
@@ -635,7 +644,7 @@ chord_status chord_session_outputs(chord_session *s, int32_t mode);
  * These errors change nothing: BUSY (another session of the model has a batch under way), INVALID_ARGUMENT
  * (the weights are external, or the keys and values of an earlier position are in another executor;
  * truncate to that position). Every other error leaves the session as CANCELLED does, also that of a layer
- * that couldn't be loaded (chord_model_layer_failed()). */
+ * that couldn't be loaded (chord_model_page_failed()). */
 chord_status chord_session_step(chord_session *s, uint64_t budget);
 
 /* The three calls of a step, for an executor outside the library (a GPU's, the tests' interpreter):

@@ -20,11 +20,12 @@
     F(T, header_bytes) F(T, file_weight_bytes) F(T, file_vocabulary_bytes) F(T, page_bytes)         \
     F(T, context_bytes)                                                                             \
     F(T, session_bytes) F(T, data_begin) F(T, data_end) F(T, madds_per_token)                       \
-    F(T, n_paged) F(T, n_ring) F(T, n_lazy) F(T, reserved) F(T, layer_bytes) F(T, ring_bytes)       \
-    F(T, paged_bytes)
+    F(T, n_paged) F(T, n_ring) F(T, n_lazy) F(T, n_experts) F(T, layer_bytes) F(T, ring_bytes)      \
+    F(T, paged_bytes) F(T, token_bytes)
 #define TENSOR_INFO(F, T)                                                                           \
     F(T, version) F(T, size) F(T, type) F(T, n_dims) F(T, ne) F(T, file_off) F(T, file_bytes)       \
-    F(T, placement) F(T, is_ready) F(T, file) F(T, is_vector) F(T, layer) F(T, reserved)
+    F(T, placement) F(T, is_ready) F(T, file) F(T, is_vector) F(T, layer) F(T, page) F(T, n_pages)  \
+    F(T, reserved)
 #define MODEL_INFO(F, T)                                                                            \
     F(T, version) F(T, size) F(T, n_vocab) F(T, n_embd) F(T, n_layer) F(T, n_head) F(T, n_kv)       \
     F(T, head_dim) F(T, n_ff) F(T, n_ctx_train) F(T, file_type) F(T, bos) F(T, eos) F(T, unk)       \

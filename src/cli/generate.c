@@ -97,11 +97,13 @@ static void print_paging(const cli *c, double n, double ms)
     const chord_plan_info *p = &c->loaded.plan;
     if (!c->loaded.reader) return;
     const chord_reader_figures f = c->loaded.reader->figures;
+    fprintf(stderr, "%d layers are paged through %d slots", p->n_paged, p->n_ring);
+    if (p->n_experts) fprintf(stderr, " and those of %d experts each", p->n_experts);
     fprintf(
         stderr,
-        "%d layers are paged through %d slots (%.1f MB); %.1f MB read in %.0f batches, %.1f MB each: read %.0f ms, "
-        "repack %.0f ms; %.0f waits, %.0f of %.0f ms\n",
-        p->n_paged, p->n_ring, p->ring_bytes / 1e6, (double)(f.bytes + f.lazy_bytes) / 1e6, n,
+        " (%.1f MB); %.1f MB read in %.0f batches, %.1f MB each: read %.0f ms, repack %.0f ms; %.0f waits, "
+        "%.0f of %.0f ms\n",
+        p->ring_bytes / 1e6, (double)(f.bytes + f.lazy_bytes) / 1e6, n,
         (double)(f.bytes + f.lazy_bytes) / 1e6 / n, f.read_ms, f.repack_ms, (double)f.waits, f.waited_ms, ms);
 }
 

@@ -31,6 +31,11 @@ chord_status chord_model_tensor(const chord_model *m, int32_t i, chord_tensor_in
                                 .file = t->file,
                                 .is_vector = t->layout == CHORD_LAYOUT_VECTOR };
     for (int d = 0; d < 4; d++) out->ne[d] = (double)t->ne[d];
+    const chord_stacks *s = chord_tensor_stacks(&m->plan, t);
+    if (t->placement == CHORD_PLACE_PAGED) {
+        out->page = s ? s->first_page : t->page;
+        out->n_pages = s ? s->n_expert : 1;
+    }
     if (!name || !cap) return CHORD_OK;
     size_t const n = (size_t)t->n_name < cap - 1 ? (size_t)t->n_name : cap - 1;
     chord_copy(name, t->name, n);

@@ -280,14 +280,35 @@ static uint64_t token_work(const chord_model *m)
     return chord_exec_work(&m->plan, &one);
 }
 
+/* Returns the number of layers of which a matrix is paged. */
+static int32_t paged_layers(const chord_plan *p)
+{
+    int32_t n = p->n_pages, last = CHORD_NONE;
+    for (int32_t i = 0; i < p->n_stacks; last = p->stacks[i++].layer) {
+        bool is_new = p->stacks[i].layer != last;
+        for (int32_t k = 0; k < p->n_pages; k++) is_new &= p->pages[k].layer != p->stacks[i].layer;
+        n += is_new;
+    }
+    return n;
+}
+
 static void fill_plan_info(const chord_model *m, chord_plan_info *out)
 {
     const chord_plan *p = &m->plan;
     const chord_tensor *first = &p->tensors[p->file_order[0]],
                        *last = &p->tensors[p->file_order[p->n_tensors - 1]];
     uint64_t resident = 0;
-    double paged = 0;
+    double paged = 0, of_token = 0, slots = p->n_pages ? (double)p->n_ring * (double)p->slot_bytes : 0;
     for (int32_t i = 0; i < p->n_pages; i++) paged += (double)p->pages[i].file_bytes;
+    of_token = paged;
+    int32_t n_held = 0;
+    for (int32_t i = 0; i < p->n_stacks; i++) {
+        const chord_stacks *s = &p->stacks[i];
+        paged += (double)s->file_bytes * s->n_expert;
+        of_token += (double)s->file_bytes * p->program.ops[s->op].experts.n_used;
+        slots += (double)s->slot_bytes * s->n_slots;
+        if (!n_held || s->n_slots < n_held) n_held = s->n_slots;
+    }
     for (int32_t i = 0; i < p->n_tensors; i++)
         if (p->tensors[i].placement == CHORD_PLACE_RESIDENT) resident += p->tensors[i].file_bytes;
     const chord_vocab_source *v = &m->vocab_source;
@@ -314,12 +335,14 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
         .data_begin = (double)first->file_off,
         .data_end = (double)(last->file_off + last->file_bytes),
         .madds_per_token = (double)token_work(m),
-        .n_paged = p->n_pages,
+        .n_paged = paged_layers(p),
         .n_ring = p->n_pages ? p->n_ring : 0,
         .n_lazy = p->n_lazy,
         .layer_bytes = (double)p->layer_bytes,
-        .ring_bytes = p->n_pages ? (double)p->n_ring * (double)p->slot_bytes : 0,
+        .n_experts = n_held,
+        .ring_bytes = slots,
         .paged_bytes = paged,
+        .token_bytes = of_token,
     };
 }
 
@@ -357,7 +380,7 @@ chord_status chord_model_begin(chord_model *m, void *block, size_t bytes)
     CHORD_TRY(chord_plan_memory(&m->plan, &memory, m->vocab_bytes, &m->vocab_block, &map));
     CHORD_TRY(failed(m, chord_vocab_build(&m->vocab, m->vocab_block, m->vocab_bytes, &m->vocab_source,
                                           &m->error)));
-    if (m->plan.n_pages) m->pager.plan = &m->plan;
+    if (m->plan.n_pages || m->plan.n_stacks) m->pager.plan = &m->plan;
     m->pool.n_threads = m->plan.n_threads;
     m->pool.patience_ms = PATIENCE_MS;
     for (int32_t c = 0; c < m->plan.n_classes; c++) m->pools[c].payload_bytes = m->plan.classes[c].page_bytes;

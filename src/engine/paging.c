@@ -1,16 +1,12 @@
-/* paging.c: the loader's calls, which may run beside a step (exec/pager.h), and the rows of lazy tensors,
- * which only the session's thread loads. */
+/* paging.c: the loader's calls, which may run beside a step (exec/pager.h, exec/expert_pool.h), and the rows
+ * of lazy tensors, which only the session's thread loads. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
 #include "../base/mem.h"
 
 /* ---- the loader's: they touch nothing of the model but its pager ------------------------------------ */
 
-int32_t chord_model_want_layer(chord_model *m)
-{
-    int32_t const page = m ? chord_pager_claim(&m->pager) : CHORD_NONE;
-    return page < 0 ? CHORD_NONE : m->pager.plan->pages[page].layer;
-}
+int32_t chord_model_want_page(chord_model *m) { return m ? chord_pager_claim(&m->pager) : CHORD_NONE; }
 
 chord_status chord_model_load_rows(chord_model *m, int32_t tensor, int64_t first_row, const void *rows,
                                    size_t bytes)
@@ -18,17 +14,17 @@ chord_status chord_model_load_rows(chord_model *m, int32_t tensor, int64_t first
     return m ? chord_pager_load(&m->pager, tensor, first_row, rows, bytes) : CHORD_INVALID_ARGUMENT;
 }
 
-chord_status chord_model_layer_loaded(chord_model *m, int32_t layer)
+chord_status chord_model_page_loaded(chord_model *m, int32_t page)
 {
-    return m ? chord_pager_loaded(&m->pager, layer) : CHORD_INVALID_ARGUMENT;
+    return m ? chord_pager_loaded(&m->pager, page) : CHORD_INVALID_ARGUMENT;
 }
 
-chord_status chord_model_layer_failed(chord_model *m, int32_t layer, chord_status status)
+chord_status chord_model_page_failed(chord_model *m, int32_t page, chord_status status)
 {
-    return m ? chord_pager_failed(&m->pager, layer, status) : CHORD_INVALID_ARGUMENT;
+    return m ? chord_pager_failed(&m->pager, page, status) : CHORD_INVALID_ARGUMENT;
 }
 
-chord_status chord_model_wait_layer(chord_model *m, int32_t milliseconds)
+chord_status chord_model_wait_page(chord_model *m, int32_t milliseconds)
 {
     return m ? chord_pager_wait(&m->pager, milliseconds) : CHORD_INVALID_ARGUMENT;
 }

@@ -2,17 +2,20 @@
  * enough work, and computes other slices itself. A decode step shares five slices per layer: qkv,
  * attention, output, gate and up, down. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "expert_pool.h"
 #include "op.h"
 #include "../base/host.h"
 
-/* Returns whether all weights of the layer that begins at this ACQUIRE are in place. */
+/* Returns whether all weights of the layer that begins at this ACQUIRE are in place, but for experts that
+ * are read when they are chosen. */
 static bool layer_is_ready(const chord_plan *plan, int32_t at)
 {
     const chord_program *p = &plan->program;
     for (int32_t i = at; i < p->n_ops && p->ops[i].kind != CHORD_OP_RELEASE; i++)
         for (int32_t k = 0; k < CHORD_OP_WEIGHTS; k++) {
             int32_t const w = p->ops[i].weight[k];
-            if (w >= 0 && !(plan->tensors[w].data && plan->tensors[w].is_ready)) return false;
+            const chord_tensor *t = w < 0 ? NULL : &plan->tensors[w];
+            if (t && !chord_tensor_stacks(plan, t) && !(t->data && t->is_ready)) return false;
         }
     return true;
 }
@@ -45,6 +48,11 @@ static chord_status run_slice(chord_run *run, chord_error *e)
     if (room > INT32_MAX) room = INT32_MAX;
     int64_t n = stage.end - at->unit;
     if ((uint64_t)n > room) n = (int64_t)room;
+    const chord_op_cpu *cpu = chord_op_cpu_of(run->op->kind);
+    if (cpu->ready) {
+        run->layer = run->op->layer;
+        CHORD_TRY(cpu->ready(run, at->unit, &n, e));
+    }
     if (__atomic_load_n(run->cancel, __ATOMIC_RELAXED)) return CHORD_CANCELLED;
     double const begin = run->profile ? chord_host_now() : 0;
     if (!chord_pool_share(run->pool, run, at->unit, (int32_t)n, stage.unit_work))
@@ -75,6 +83,11 @@ static chord_status get_weights(chord_run *run, chord_error *e)
     case CHORD_OP_RELEASE:
         if (run->pager) chord_pager_release(run->pager, run->op->layer);
         return CHORD_OK;
+    case CHORD_OP_EXPERTS: {
+        chord_stacks *stacks = chord_stacks_of(run->plan, run->op);
+        if (stacks) chord_experts_begin(run->pager, stacks, run->batch);
+        return CHORD_OK;
+    }
     case CHORD_OP_EMBED: run->layer = CHORD_NONE; return rows_are_there(run) ? CHORD_OK : CHORD_NEED_WEIGHTS;
     default: return CHORD_OK;
     }

@@ -31,6 +31,9 @@ typedef struct chord_op_cpu {
     void (*cut)(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut);
     /* Returns the stage that contains `unit`. NULL: the op has one stage, of units of cut->unit_work. */
     chord_stage (*stage)(const chord_op *op, const chord_cut *cut, int64_t unit);
+    /* Limits *n, the number of units from `unit` on that a slice runs, to those whose weights are there.
+     * NEED_WEIGHTS: not even the first one's are. NULL: the layer's ACQUIRE has looked. */
+    chord_status (*ready)(const chord_run *run, int64_t unit, int64_t *n, chord_error *e);
     /* Computes units [u0, u1) of run->op, all of one stage, as run->cut numbers them. NULL: the op has no
      * units. */
     void (*run)(const chord_run *run, int64_t u0, int64_t u1, int32_t thread);

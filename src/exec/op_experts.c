@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op_experts.h"
+#include "expert_pool.h"
 #include "../base/mem.h"
 #include "../quant/act.h"
 
@@ -84,22 +85,25 @@ static int32_t expert_of(const chord_run *run, int32_t token, int32_t u)
     return (int32_t)chord_run_row(run, run->op->in[1], token)[u];
 }
 
-/* Sorts the pairs by expert, token and u, and cuts them into tiles. */
+/* Sorts the pairs by expert, token and u, and cuts them into tiles. Experts are in the order of their
+ * numbers, or in that in which they are read. */
 static void sort(const chord_run *run, const experts_work *w)
 {
     const chord_op *op = run->op;
     const chord_op_experts *m = &op->experts;
     const chord_experts_cut *s = chord_experts_cut_of(&run->cut);
-    int32_t next[CHORD_MAX_EXPERTS + 1]; /* [e + 1]: the number of pairs, then where the next one goes */
-    for (int32_t e = 0; e <= m->n_expert; e++) next[e] = 0;
+    const chord_stacks *stacks = chord_stacks_of(run->plan, op);
+    int32_t next[CHORD_MAX_EXPERTS]; /* the number of an expert's pairs, then where the next one goes */
+    for (int32_t e = 0; e < m->n_expert; e++) next[e] = 0;
     for (int32_t t = 0; t < s->n_rows; t++)
-        for (int32_t u = 0; u < m->n_used; u++) next[expert_of(run, t, u) + 1]++;
+        for (int32_t u = 0; u < m->n_used; u++) next[expert_of(run, t, u)]++;
     experts_tile *tile = w->tiles;
-    for (int32_t e = 0; e < m->n_expert; e++) {
-        int32_t const end = next[e] + next[e + 1];
-        for (int32_t at = next[e]; at < end; at += s->tile)
-            *tile++ = (experts_tile){ e, at, chord_min32(s->tile, end - at) };
-        next[e + 1] = end;
+    int32_t first = 0;
+    for (int32_t k = 0; k < (stacks ? stacks->n_chosen : m->n_expert); k++) {
+        int32_t const e = stacks ? stacks->order[k] : k, end = first + next[e];
+        next[e] = first;
+        for (; first < end; first += tile++->n)
+            *tile = (experts_tile){ e, first, chord_min32(s->tile, end - first) };
     }
     for (; tile < w->tiles + s->most_tiles; tile++) tile->n = 0;
     for (int32_t t = 0; t < s->n_rows; t++)
@@ -152,14 +156,17 @@ static void multiply(const chord_run *run, const experts_work *w, const experts_
         int32_t const a = b0 > first ? b0 - first : 0, b = chord_min32(b1 - first, s->n_blocks[i]);
         if (a >= b) continue;
         const chord_tensor *t = &plan->tensors[op->weight[i]];
+        const chord_stacks *stacks = chord_stacks_of(plan, op);
         const chord_format *f = chord_format_of(t->type);
         const float *bias = chord_run_vector(run, op->weight[3 + i]),
                     *scale = chord_run_vector(run, op->weight[2 + 3 * i]);
         uint64_t const group_bytes = chord_x4_bytes(f, m->n_in);
-        int64_t const row = tile->expert * t->ne[1] + m->row[i];
+        int64_t const of = tile->expert * t->ne[1], row = of + m->row[i];
+        const uint8_t *rows = stacks ? chord_expert_rows(stacks, t, tile->expert)
+                                     : t->data + (uint64_t)(of / 4) * group_bytes;
         if (bias) bias += row;
         chord_matmul const product = {
-            .w = t->data + (uint64_t)(row / 4) * group_bytes,
+            .w = rows + (uint64_t)(m->row[i] / 4) * group_bytes,
             .group_bytes = group_bytes,
             .x = f->act == CHORD_ACT_Q8 ? (const void *)w->quantized : (const void *)plan->slots[op->in[0]],
             .y = plan->slots[op->out[i]],
@@ -173,6 +180,24 @@ static void multiply(const chord_run *run, const experts_work *w, const experts_
         chord_ops_matmul(run->ops, t->type)(&product, r0, r1, 0, tile->n);
         if (scale) rescale(&product, scale[tile->expert], bias, r0, r1, tile->n);
     }
+}
+
+/* A slice ends before the first expert that isn't there. */
+static chord_status ready(const chord_run *run, int64_t unit, int64_t *n, chord_error *e)
+{
+    const chord_experts_cut *s = chord_experts_cut_of(&run->cut);
+    chord_stacks *stacks = chord_stacks_of(run->plan, run->op);
+    int64_t const at = unit - 1 - s->n_rows;
+    if (!stacks || at < 0) return CHORD_OK;
+    const experts_tile *tiles = work_of(run).tiles;
+    int32_t tile = (int32_t)(at / s->all_blocks);
+    if (!tiles[tile].n) return CHORD_OK;
+    CHORD_TRY(chord_experts_need(run->pager, stacks, tiles[tile].expert, e));
+    while (tile < s->most_tiles && tiles[tile].n && chord_expert_is_there(stacks, tiles[tile].expert)) tile++;
+    int64_t const most = (int64_t)tile * s->all_blocks - at;
+    bool const is_last = tile == s->most_tiles || !tiles[tile].n;
+    if (!is_last && *n > most) *n = most;
+    return CHORD_OK;
 }
 
 static void experts(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
@@ -195,4 +220,6 @@ static void experts(const chord_run *run, int64_t u0, int64_t u1, int32_t thread
     }
 }
 
-const chord_op_cpu chord_op_cpu_experts = { .measure = measure, .cut = cut, .stage = stage, .run = experts };
+const chord_op_cpu chord_op_cpu_experts = {
+    .measure = measure, .cut = cut, .stage = stage, .ready = ready, .run = experts
+};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../include/chord.h"
 
-#include "pager.h"
+#include "expert_pool.h"
 #include "../base/host.h"
 #include "../quant/quant.h"
 
@@ -18,7 +18,7 @@ static bool swap(int32_t *word, int32_t from, int32_t to)
     return __atomic_compare_exchange_n(word, &from, to, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-static void bump(int32_t *word)
+void chord_pager_bump(int32_t *word)
 {
     ADD(word, 1);
     chord_host_wake(word);
@@ -54,17 +54,21 @@ static void place(chord_pager *p, int32_t page, int32_t slot)
         }
 }
 
+void chord_pager_tell(chord_pager *p, chord_error *e)
+{
+    if (!LOAD(&p->is_told)) return;
+    *e = p->told;
+    STORE(&p->is_told, 0);
+}
+
 /* Returns the fault of a page, with its text, and forgets it. */
 static chord_status report(chord_pager *p, int32_t page, chord_error *e)
 {
     chord_status const status = LOAD(&p->plan->pages[page].fault);
-    if (LOAD(&p->is_told)) {
-        *e = p->told;
-        STORE(&p->is_told, 0);
-    }
+    chord_pager_tell(p, e);
     if (!e->length) (void)chord_fail(e, status, "layer %d couldn't be read", p->plan->pages[page].layer);
     STORE(&p->plan->pages[page].fault, 0);
-    bump(&p->words[1]);
+    chord_pager_bump(&p->words[1]);
     return status;
 }
 
@@ -77,13 +81,13 @@ chord_status chord_pager_acquire(chord_pager *p, int32_t op, chord_error *e)
     if (slot < 0 || !swap(&p->slots[slot], word_of(page, LOADED), word_of(page, IN_USE))) {
         if (LOAD(&p->want) != page) {
             STORE(&p->want, page);
-            bump(&p->words[1]);
+            chord_pager_bump(&p->words[1]);
         }
         return CHORD_NEED_WEIGHTS;
     }
     place(p, page, slot);
     STORE(&p->want, (page + 1) % p->plan->n_pages);
-    bump(&p->words[1]);
+    chord_pager_bump(&p->words[1]);
     return CHORD_OK;
 }
 
@@ -94,7 +98,7 @@ void chord_pager_release(chord_pager *p, int32_t layer)
     if (slot < 0) return;
     place(p, page, CHORD_NONE);
     STORE(&p->slots[slot], word_of(page, LOADED));
-    bump(&p->words[1]);
+    chord_pager_bump(&p->words[1]);
 }
 
 void chord_pager_rewind(chord_pager *p)
@@ -104,9 +108,10 @@ void chord_pager_rewind(chord_pager *p)
         chord_pager_release(p, p->plan->pages[i].layer);
         STORE(&p->plan->pages[i].fault, 0);
     }
+    chord_experts_rewind(p);
     if (LOAD(&p->is_told)) STORE(&p->is_told, 0);
     STORE(&p->want, 0);
-    bump(&p->words[1]);
+    chord_pager_bump(&p->words[1]);
 }
 
 /* ---- the loader's ------------------------------------------------------------------------------------- */
@@ -126,8 +131,8 @@ static bool is_in_a_slot(chord_pager *p, int32_t page)
     return false;
 }
 
-/* Returns the page to load next, or CHORD_NONE. `take`: claims a slot for it. */
-static int32_t next_page(chord_pager *p, bool take)
+/* Returns the layer's page to load next, or CHORD_NONE. `take`: claims a slot for it. */
+static int32_t next_layer(chord_pager *p, bool take)
 {
     int32_t const want = LOAD(&p->want), n = p->plan->n_pages;
     for (int32_t k = 0; k < p->plan->n_ring && k < n; k++) {
@@ -143,11 +148,17 @@ static int32_t next_page(chord_pager *p, bool take)
     return CHORD_NONE;
 }
 
+static int32_t next_page(chord_pager *p, bool take)
+{
+    int32_t const page = chord_experts_next(p, take);
+    return page < 0 ? next_layer(p, take) : page;
+}
+
 int32_t chord_pager_claim(chord_pager *p)
 {
     int32_t const page = p->plan ? next_page(p, true) : CHORD_NONE;
     if (page < 0) return CHORD_NONE;
-    STORE(&p->plan->pages[page].n_loaded, 0);
+    if (page < p->plan->n_pages) STORE(&p->plan->pages[page].n_loaded, 0);
     p->error.length = 0;
     p->error.text[0] = 0;
     STORE(&p->is_written, 0);
@@ -165,25 +176,52 @@ chord_status chord_bad_row(chord_error *e, const chord_tensor *t, int64_t row)
         t->name, (size_t)t->n_name, (uint64_t)row);
 }
 
+/* Where the rows of a tensor that is being loaded go: those from `first` on, n rows. */
+typedef struct target {
+    uint8_t *data; /* of row `first` */
+    int64_t first, n;
+    int64_t *n_loaded;
+} target;
+
+/* Finds the target of row `row`. Returns false if the tensor, or the row's expert, isn't being loaded. */
+static bool find_target(chord_pager *p, const chord_tensor *t, int64_t row, target *to)
+{
+    const chord_stacks *s = chord_tensor_stacks(p->plan, t);
+    if (s) {
+        int64_t const expert = row / t->ne[1];
+        const chord_expert_slot *slot = row < 0 || row >= t->n_rows
+                                            ? NULL
+                                            : chord_expert_loading(s, (int32_t)expert);
+        if (!slot) return false;
+        *to = (target){ s->memory + (uint64_t)(slot - s->slots) * s->slot_bytes + t->slot_off,
+                        expert * t->ne[1], t->ne[1], &s->slots[slot - s->slots].n_loaded };
+        return true;
+    }
+    int32_t const slot = t->page < 0 ? CHORD_NONE : slot_of(p, word_of(t->page, LOADING));
+    if (slot < 0) return false;
+    *to = (target){ p->plan->ring + (uint64_t)slot * p->plan->slot_bytes + t->slot_off, 0, t->n_rows,
+                    &p->plan->pages[t->page].n_loaded };
+    return true;
+}
+
 chord_status chord_pager_load(chord_pager *p, int32_t tensor, int64_t first_row, const void *rows,
                               size_t bytes)
 {
     if (!p->plan || tensor < 0 || tensor >= p->plan->n_tensors)
         return chord_fail(first_error(p), CHORD_INVALID_ARGUMENT, "no tensor %d is paged", tensor);
     const chord_tensor *t = &p->plan->tensors[tensor];
-    int32_t const slot = t->page < 0 ? CHORD_NONE : slot_of(p, word_of(t->page, LOADING));
-    if (slot < 0)
+    target to;
+    if (!find_target(p, t, first_row, &to))
         return chord_fail(first_error(p), CHORD_INVALID_ARGUMENT,
-                          "tensor %q isn't of a layer that is being loaded", t->name, (size_t)t->n_name);
-    int64_t const n = (int64_t)(bytes / t->row_bytes), left = t->n_rows - first_row;
+                          "tensor %q isn't of a page that is being loaded", t->name, (size_t)t->n_name);
+    int64_t const n = (int64_t)(bytes / t->row_bytes), left = to.first + to.n - first_row;
     if (!rows || bytes % t->row_bytes || first_row < 0 || first_row % 4 || n > left || (n % 4 && n != left))
         return chord_fail(first_error(p), CHORD_INVALID_ARGUMENT,
                           "tensor %q: %u bytes from row %u on aren't whole groups of four rows", t->name,
                           (size_t)t->n_name, (uint64_t)bytes, (uint64_t)first_row);
     const chord_format *f = chord_format_of(t->type);
     int32_t const n_cols = (int32_t)t->ne[0];
-    uint8_t *group = p->plan->ring + (uint64_t)slot * p->plan->slot_bytes + t->slot_off +
-                     (uint64_t)first_row * t->row_bytes;
+    uint8_t *group = to.data + (uint64_t)(first_row - to.first) * t->row_bytes;
     for (int64_t r = 0; r < n; r += 4, group += 4 * t->row_bytes) {
         const void *four[4] = { NULL, NULL, NULL, NULL };
         for (int64_t i = 0; i < 4 && r + i < n; i++)
@@ -191,44 +229,68 @@ chord_status chord_pager_load(chord_pager *p, int32_t tensor, int64_t first_row,
         if (!chord_format_repack(f, group, four, n_cols))
             return chord_bad_row(first_error(p), t, first_row + r);
     }
-    ADD(&p->plan->pages[t->page].n_loaded, n);
+    ADD(to.n_loaded, n);
     return CHORD_OK;
 }
 
-/* Returns the slot that is being loaded for `layer`, or CHORD_NONE, with an error text. */
-static int32_t claimed(chord_pager *p, int32_t layer)
+/* A page that is claimed: a layer's slot of the ring, or an expert's. */
+typedef struct claim {
+    int32_t *word; /* of the ring; NULL: an expert's slot */
+    chord_expert_slot *slot;
+    int32_t expert;
+    int64_t n_loaded, n_rows;
+} claim;
+
+/* Finds the claim of a page. Returns false, with an error text, if the page isn't being loaded. */
+static bool find_claim(chord_pager *p, int32_t page, claim *c)
 {
-    int32_t const page = page_of(p, layer), slot = page < 0 ? CHORD_NONE : slot_of(p, word_of(page, LOADING));
-    if (slot < 0)
-        (void)chord_fail(first_error(p), CHORD_INVALID_ARGUMENT, "layer %d isn't being loaded", layer);
-    return slot;
+    const chord_stacks *s = p->plan ? chord_stacks_of_page(p->plan, page) : NULL;
+    *c = (claim){ .expert = s ? page - s->first_page : CHORD_NONE };
+    if (s && (c->slot = chord_expert_loading(s, c->expert))) {
+        c->n_loaded = LOAD(&c->slot->n_loaded);
+        c->n_rows = s->n_rows;
+        return true;
+    }
+    bool const is_layer = p->plan && page >= 0 && page < p->plan->n_pages;
+    int32_t const slot = is_layer ? slot_of(p, word_of(page, LOADING)) : CHORD_NONE;
+    if (slot < 0) {
+        (void)chord_fail(first_error(p), CHORD_INVALID_ARGUMENT, "page %d isn't being loaded", page);
+        return false;
+    }
+    c->word = &p->slots[slot];
+    c->n_loaded = LOAD(&p->plan->pages[page].n_loaded);
+    c->n_rows = p->plan->pages[page].n_rows;
+    return true;
 }
 
-chord_status chord_pager_loaded(chord_pager *p, int32_t layer)
+chord_status chord_pager_loaded(chord_pager *p, int32_t page)
 {
-    int32_t const slot = claimed(p, layer);
-    if (slot < 0) return CHORD_INVALID_ARGUMENT;
-    int32_t const page = page_of(p, layer);
-    int64_t const n = LOAD(&p->plan->pages[page].n_loaded), all = p->plan->pages[page].n_rows;
-    if (n != all)
+    claim c;
+    if (!find_claim(p, page, &c)) return CHORD_INVALID_ARGUMENT;
+    if (c.n_loaded != c.n_rows)
         return chord_fail(first_error(p), CHORD_INVALID_ARGUMENT,
-                          "layer %d: %u rows were loaded instead of %u", layer, (uint64_t)n, (uint64_t)all);
-    STORE(&p->slots[slot], word_of(page, LOADED));
-    bump(&p->words[0]);
+                          "page %d: %u rows were loaded instead of %u", page, (uint64_t)c.n_loaded,
+                          (uint64_t)c.n_rows);
+    if (c.slot) chord_expert_loaded(c.slot, c.expert);
+    else STORE(c.word, word_of(page, LOADED));
+    chord_pager_bump(&p->words[0]);
     return CHORD_OK;
 }
 
-chord_status chord_pager_failed(chord_pager *p, int32_t layer, chord_status status)
+chord_status chord_pager_failed(chord_pager *p, int32_t page, chord_status status)
 {
-    int32_t const slot = claimed(p, layer);
-    if (slot < 0 || status >= 0) return CHORD_INVALID_ARGUMENT;
+    claim c;
+    if (!find_claim(p, page, &c) || status >= 0) return CHORD_INVALID_ARGUMENT;
     if (!LOAD(&p->is_told) && p->error.length) {
         p->told = p->error;
         STORE(&p->is_told, 1);
     }
-    STORE(&p->plan->pages[page_of(p, layer)].fault, status);
-    STORE(&p->slots[slot], FREE);
-    bump(&p->words[0]);
+    if (c.slot) chord_expert_failed(c.slot, status);
+    else {
+        STORE(&p->plan->pages[page].fault, status);
+        STORE(c.word, FREE);
+    }
+    chord_pager_bump(&p->words[0]);
     return CHORD_OK;
 }
 
@@ -243,8 +305,8 @@ chord_status chord_pager_wait(chord_pager *p, int32_t milliseconds)
 void chord_pager_stop(chord_pager *p)
 {
     STORE(&p->stop, 1);
-    bump(&p->words[0]);
-    bump(&p->words[1]);
+    chord_pager_bump(&p->words[0]);
+    chord_pager_bump(&p->words[1]);
 }
 
 /* ---- lazy rows ---------------------------------------------------------------------------------------- */

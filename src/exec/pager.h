@@ -1,4 +1,5 @@
-/* pager.h: paged layers in a ring of slots. A *page* is the matrices of a paged layer (program/plan.h). The
+/* pager.h: paged layers in a ring of slots, and experts that are paged one by one (expert_pool.h). A *page*
+ * is the matrices of a paged layer (program/plan.h), or an expert's rows. Here is what concerns layers. The
  * *leader* walks the program and uses pages; the *loader*, another thread or the leader between two steps,
  * fills slots. They share a word per slot, which holds the slot's page and its state:
  *
@@ -40,6 +41,11 @@ typedef struct chord_pager {
     int32_t stop;
     int32_t is_written; /* 1: `error` is taken since the last claim */
     int32_t is_told; /* 1: `told` is the leader's; 0: the loader's */
+    int32_t stacks; /* the first of two stacks whose experts may be asked for */
+
+    /* The leader's. */
+    uint32_t turn; /* + 1 with each rewind */
+    int64_t n_experts, n_hits; /* experts that batches have chosen; those that were in memory then */
 
     chord_error error; /* the loader's first since the last claim */
     chord_error told; /* a copy for the leader, of the first page that failed */
@@ -55,15 +61,20 @@ chord_status chord_pager_acquire(chord_pager *p, int32_t op, chord_error *e);
 void chord_pager_release(chord_pager *p, int32_t layer);
 /* The walk begins again at the first op. Faults are forgotten. */
 void chord_pager_rewind(chord_pager *p);
+/* Changes a word of p->words, and wakes who waits for that. */
+void chord_pager_bump(int32_t *word);
+/* Copies the loader's error text to *e, if there is one. */
+void chord_pager_tell(chord_pager *p, chord_error *e);
 
 /* ---- the loader's: see chord.h, "paging" -------------------------------------------------------------- */
 
-/* Returns the page that a slot was claimed for, or CHORD_NONE. */
+/* Returns the page that a slot was claimed for, or CHORD_NONE. Experts come first: a step that needs one is
+ * at it, or will be soon. */
 int32_t chord_pager_claim(chord_pager *p);
 chord_status chord_pager_load(chord_pager *p, int32_t tensor, int64_t first_row, const void *rows,
                               size_t bytes);
-chord_status chord_pager_loaded(chord_pager *p, int32_t layer);
-chord_status chord_pager_failed(chord_pager *p, int32_t layer, chord_status status);
+chord_status chord_pager_loaded(chord_pager *p, int32_t page);
+chord_status chord_pager_failed(chord_pager *p, int32_t page, chord_status status);
 chord_status chord_pager_wait(chord_pager *p, int32_t milliseconds);
 void chord_pager_stop(chord_pager *p);
 

@@ -25,7 +25,7 @@ static chord_status tensor_from_header(chord_tensor *t, const chord_gguf_tensor 
     t->n_dims = in->n_dims;
     t->file = in->file;
     t->placement = -1; /* neither bound nor skipped yet */
-    t->page = CHORD_NONE;
+    t->page = t->stacks = CHORD_NONE;
     chord_copy(t->ne, in->ne, sizeof t->ne);
 
     const chord_format *f = chord_format_of(in->type);
@@ -263,7 +263,7 @@ static int32_t default_batch(const chord_plan *plan, const chord_config *c)
     for (int32_t s = 0; s < plan->program.n_slots; s++)
         if (plan->program.slots[s].rows == CHORD_ROWS_BATCH)
             row += (uint64_t)chord_slot_stride(&plan->program.slots[s]) * 4;
-    return plan->n_pages && (double)(512 * row) <= c->resident_bytes / 8 ? 512 : 256;
+    return plan->n_pages + plan->n_stacks && (double)(512 * row) <= c->resident_bytes / 8 ? 512 : 256;
 }
 
 chord_status chord_plan_config(chord_plan *plan, const chord_hparams *h, const chord_config *c,
@@ -407,6 +407,11 @@ static chord_status place_weights(chord_plan *plan, chord_arena *memory)
         if (t->placement == CHORD_PLACE_PAGED) continue; /* its place is in a slot */
         t->data = chord_arena_take(memory, t->bytes, CHORD_BLOCK_ALIGN);
         if (!t->data && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
+    }
+    for (int32_t i = 0; i < plan->n_stacks; i++) {
+        chord_stacks *s = &plan->stacks[i];
+        s->memory = chord_arena_take(memory, (uint64_t)s->n_slots * s->slot_bytes, CHORD_BLOCK_ALIGN);
+        if (!s->memory && memory->cap != CHORD_MEASURE) return CHORD_NEED_MEMORY;
     }
     if (!plan->n_pages) return CHORD_OK;
     plan->ring = chord_arena_take(memory, (uint64_t)plan->n_ring * plan->slot_bytes, CHORD_BLOCK_ALIGN);

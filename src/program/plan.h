@@ -30,15 +30,18 @@ typedef struct chord_tensor {
     uint64_t bytes;               /* bytes in memory, padding rows included */
     int32_t layer;                /* the layer that alone uses it, or CHORD_NONE */
     int32_t is_padded;            /* an EMBED with is_padded looks its rows up */
-    int32_t page;                 /* PAGED: index into plan.pages, otherwise CHORD_NONE */
-    uint64_t slot_off;            /* PAGED: offset in a slot of the ring */
-    /* NULL until chord_model_begin(), or if not in memory. PAGED: set by the leader while it has the layer.
+    int32_t page;                 /* PAGED with its layer: index into plan.pages, otherwise CHORD_NONE */
+    int32_t stacks;               /* PAGED by expert: index into plan.stacks, otherwise CHORD_NONE */
+    uint64_t slot_off;            /* PAGED: offset in a slot of the ring, or in an expert's slot */
+    /* NULL until chord_model_begin(), or if not in memory. PAGED: set by the leader while it has the layer;
+     * NULL if by expert.
      * LAZY: n_batch rows in the order of the batch, then n_batch bytes, 1 where the row is there. */
     uint8_t *data;
     uint64_t sample; /* of chord_model_sample(), while data is NULL */
 } chord_tensor;
 
-/* A *page*: the matrices of a paged layer (exec/pager.h). Pages are in the order of the walk. */
+/* A *page*: the matrices of a paged layer (exec/pager.h), without stacks that are paged by expert. Pages are
+ * in the order of the walk. */
 enum { CHORD_RING = 2 }; /* maximum slots of a ring */
 typedef struct chord_page {
     int32_t layer, op; /* op: its ACQUIRE */
@@ -47,6 +50,32 @@ typedef struct chord_page {
     int64_t n_loaded; /* atomic: rows in place since the page was claimed */
     int32_t fault; /* atomic: 0, or the status of a load that failed */
 } chord_page;
+
+/* The *stacks* of an EXPERTS op whose experts are paged (exec/expert_pool.h): a few of its n_expert experts
+ * are in memory, each in one of n_slots slots. A slot has the expert's rows of each stack. */
+typedef struct chord_expert_slot {
+    int32_t word; /* atomic: state | expert << 2 */
+    int32_t fault; /* atomic: 0, or the status of a load that failed */
+    int64_t n_loaded; /* atomic: rows in place since the slot was claimed */
+    int32_t expert; /* the leader's: whose slot it is, or CHORD_NONE */
+    int32_t turn; /* slots that are asked for at the same time are filled in this order */
+    int64_t used; /* when it was used last */
+} chord_expert_slot;
+typedef struct chord_stacks {
+    int32_t op, layer;
+    int32_t n_expert, n_slots;
+    int32_t first_page; /* expert e is page first_page + e */
+    int64_t n_rows; /* of an expert, in all stacks */
+    uint64_t slot_bytes, file_bytes; /* of an expert */
+    uint8_t *memory; /* [n_slots][slot_bytes] */
+    chord_expert_slot *slots;
+    /* The leader's, and its helpers' while units run: the slot of each expert, or CHORD_NONE; the batch's
+     * n_chosen experts in the order in which they are computed; the place of each expert in that order, or
+     * CHORD_NONE. */
+    int32_t *slot_of, *order, *place;
+    int32_t n_chosen, n_asked, n_done; /* n_asked, n_done: of `order` have a slot, are computed */
+    uint32_t turn; /* of the walk that `order` is of */
+} chord_stacks;
 
 /* A cache of the program with its place. Caches of one kind and window form a *class*. A page of a class
  * holds CHORD_PAGE_TOKENS tokens of every cache of the class, [cache][K, V][head][token][width]. Each
@@ -79,6 +108,8 @@ typedef struct chord_plan {
     uint64_t layer_bytes; /* of the matrices of all layers */
     uint64_t slot_bytes;
     uint8_t *ring; /* [n_ring][slot_bytes] */
+    chord_stacks *stacks; /* in the order of the walk; their pages follow those of layers */
+    int32_t n_stacks;
     int32_t is_external; /* 1: an executor outside the library has matrices, slots and caches */
     chord_cache *caches; /* program.n_caches */
     int32_t n_classes;
@@ -94,5 +125,11 @@ typedef struct chord_plan {
     uint8_t *staging; /* load: four rows of the widest tensor; overlaps the activations */
     uint64_t staging_bytes;
 } chord_plan;
+
+/* Returns the stacks to which a tensor belongs that is paged by expert; otherwise NULL. */
+static inline chord_stacks *chord_tensor_stacks(const chord_plan *plan, const chord_tensor *t)
+{
+    return plan->n_stacks && t->stacks >= 0 ? &plan->stacks[t->stacks] : NULL;
+}
 
 #endif

@@ -1,24 +1,9 @@
 /* paging_test.c: a model whose layers are read again for each batch has the bits of a resident one,
  * whatever reads them: the step's own thread or a loader's. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine_test.h"
+#include "paged.h"
 #include <fcntl.h>
 #include <unistd.h>
-
-/* Loads a model whose layers' matrices may take `resident` bytes. */
-static chord_loaded *load_with(const char *path, int32_t kv_type, int32_t n_threads, int32_t n_batch,
-                               double resident, int32_t only_header)
-{
-    chord_loaded *l = test_alloc(sizeof *l);
-    chord_config config = chord_config_default();
-    config.kv_type = kv_type;
-    config.n_threads = n_threads;
-    config.n_batch = config.n_logits = n_batch;
-    config.resident_bytes = resident;
-    chord_status const status = chord_load_file(l, path, &config, 0, only_header, NULL);
-    if (status < 0) test_fail(__FILE__, __LINE__, "%s: %s", path, l->error);
-    return l;
-}
 
 /* Loads a fixture with the smallest ring of `slots` slots. */
 static chord_loaded *load_paged(const char *name, int32_t kv_type, int32_t n_threads, int32_t n_batch,
@@ -34,24 +19,6 @@ static chord_loaded *load_paged(const char *name, int32_t kv_type, int32_t n_thr
     return load_with(path, kv_type, n_threads, n_batch, resident, 0);
 }
 
-static void same(const float *got, const float *want, int32_t rows, int32_t n_vocab, const char *name,
-                 int32_t first)
-{
-    for (int32_t i = 0; i < rows * n_vocab; i++)
-        if (memcmp(&got[i], &want[i], 4))
-            test_fail(__FILE__, __LINE__, "%s: position %d, token %d is %.9g, want %.9g", name,
-                      first + i / n_vocab, i % n_vocab, (double)got[i], (double)want[i]);
-}
-
-/* A fixture, its longest prompt and the logits of a resident model. */
-typedef struct subject {
-    const char *name;
-    const int32_t *ids;
-    int32_t n, n_vocab;
-    float *want, *got;
-    chord_loaded *l;              /* paged */
-} subject;
-
 static subject make(const char *name, int32_t kv_type, int32_t n_threads, int32_t slots)
 {
     golden *g = golden_read(name);
@@ -64,14 +31,6 @@ static subject make(const char *name, int32_t kv_type, int32_t n_threads, int32_
     t.l = load_paged(name, kv_type, n_threads, 16, slots);
     t.got = test_alloc((size_t)t.n * (size_t)t.n_vocab * sizeof *t.got);
     return t;
-}
-
-/* Evaluates ids [from, to) and compares their logits. */
-static void check_rows(subject *t, chord_session *s, int32_t from, int32_t to)
-{
-    float *out = t->got;
-    evaluate(t->l, s, t->ids + from, to - from, CHORD_OUTPUT_ALL, CHORD_NO_LIMIT, &out);
-    same(t->got, t->want + (size_t)from * (size_t)t->n_vocab, to - from, t->n_vocab, t->name, from);
 }
 
 static void compare(const char *name, int32_t kv_type, int32_t n_threads, int32_t slots, bool has_loader)
@@ -104,18 +63,6 @@ TEST(a_ring_of_two_slots_and_a_loader_thread_give_the_same_logits)
     compare("gemma3-iq4_nl", CHORD_KV_F16, 2, 2, true);
     compare("gemma3-iq4_nl", CHORD_KV_F32, 1, 2, false);
     compare("gemma3-f32", CHORD_KV_Q8_0, 1, 2, true);
-}
-
-/* Steps until a layer is missing, or by random budgets: the session is left anywhere. */
-static chord_status step_somewhere(subject *t, chord_session *s)
-{
-    chord_status const status = chord_session_step(s, test_random() % 400000);
-    if (status != CHORD_NEED_MEMORY) return status;
-    chord_session_state state;
-    CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
-    size_t const bytes = (size_t)state.wanted_bytes;
-    CHECK_EQ(chord_model_give(t->l->model, chord_load_block(t->l, bytes), bytes), CHORD_OK);
-    return status;
 }
 
 TEST(a_cancel_inside_a_paged_layer_leaves_a_thread_that_loads_and_the_next_batch_right)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "synthetic.h"
+#include "gguf_file.h"
 
 const char *const synthetic_names[SYN_FAMILIES] = { "heads", "state",  "values-in-keys",
                                                     "axes",  "tables", "scan" };
@@ -17,31 +18,6 @@ static float weight(void)
 }
 
 /* ---- the file ----------------------------------------------------------------------------------------- */
-
-typedef struct file {
-    uint8_t *bytes;
-    size_t n, cap, data;          /* data: bytes of tensor data so far */
-} file;
-
-static void put(file *f, const void *p, size_t n)
-{
-    CHECK(f->n + n <= f->cap);
-    memcpy(f->bytes + f->n, p, n);
-    f->n += n;
-}
-static void put32(file *f, uint32_t v) { put(f, &v, 4); }
-static void put64(file *f, uint64_t v) { put(f, &v, 8); }
-static void put_text(file *f, const char *s)
-{
-    put64(f, strlen(s));
-    put(f, s, strlen(s));
-}
-static void put_number(file *f, const char *key, uint32_t v)
-{
-    put_text(f, key);
-    put32(f, CHORD_GGUF_U32);
-    put32(f, v);
-}
 
 typedef struct matrix {
     const char *name;
@@ -179,7 +155,7 @@ static void put_matrix(file *f, const matrix *m, const char *name, int data, int
             if (loud && m == &of_model[0] && i / m->cols == 7) x = 3e38f;
             put(f, &x, 4);
         }
-        while (f->n % 32) put(f, "", 1);
+        put_padding(f);
     }
     f->data += (bytes + 31) / 32 * 32;
 }
@@ -213,7 +189,7 @@ static file make_file(int32_t family, int loud)
     put32(&f, 3);
     put64(&f, (uint64_t)count_tensors(family));
     put64(&f, 9);
-    put_text(&f, "general.architecture"), put32(&f, CHORD_GGUF_STRING), put_text(&f, synthetic_names[family]);
+    put_string(&f, "general.architecture", synthetic_names[family]);
     char key[80];
     static const struct {
         const char *name;
@@ -228,16 +204,9 @@ static file make_file(int32_t family, int loud)
     }
     snprintf(key, sizeof key, "%s.block_count", synthetic_names[family]);
     put_number(&f, key, (uint32_t)tables[family].n);
-    put_text(&f, "tokenizer.ggml.model"), put32(&f, CHORD_GGUF_STRING), put_text(&f, "llama");
-    put_text(&f, "tokenizer.ggml.tokens"), put32(&f, CHORD_GGUF_ARRAY), put32(&f, CHORD_GGUF_STRING),
-        put64(&f, SYN_VOCAB);
-    for (int32_t i = 0; i < SYN_VOCAB; i++) {
-        char token[8];
-        snprintf(token, sizeof token, "t%d", i);
-        put_text(&f, token);
-    }
+    put_vocabulary(&f, SYN_VOCAB);
     put_tensors(&f, family, 0, loud);
-    while (f.n % 32) put(&f, "", 1);
+    put_padding(&f);
     put_tensors(&f, family, 1, loud);
     return f;
 }

@@ -66,7 +66,7 @@ static void load(subject *s, int32_t page)
 {
     CHECK_EQ(load_rows(s, page, 8, 2), CHORD_OK);
     CHECK_EQ(load_rows(s, page, 0, 8), CHORD_OK);
-    CHECK_EQ(chord_pager_loaded(&s->pager, FIRST + page), CHORD_OK);
+    CHECK_EQ(chord_pager_loaded(&s->pager, page), CHORD_OK);
 }
 
 static chord_status acquire(subject *s, int32_t page)
@@ -147,8 +147,7 @@ TEST(a_layer_that_fails_is_reported_once_and_tried_again)
     subject *s = make(2);
     chord_error e = { 0 };
     char const *const text = "tensor 'matrix': 32 bytes from row 1 on aren't whole groups of four rows";
-    CHECK_EQ(chord_pager_failed(&s->pager, FIRST, CHORD_INVALID_GGUF),
-             CHORD_INVALID_ARGUMENT); /* not claimed */
+    CHECK_EQ(chord_pager_failed(&s->pager, 0, CHORD_INVALID_GGUF), CHORD_INVALID_ARGUMENT); /* not claimed */
     CHECK_EQ(chord_pager_claim(&s->pager), 0);
     CHECK_EQ(load_rows(s, 0, 1, 1), CHORD_INVALID_ARGUMENT);
     CHECK_TEXT(s->pager.error.text, text);
@@ -156,8 +155,8 @@ TEST(a_layer_that_fails_is_reported_once_and_tried_again)
     CHECK_EQ(load_rows(s, 0, 8, 4), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(load_rows(s, 1, 0, 4), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(load_rows(s, 0, 0, 8), CHORD_OK);
-    CHECK_EQ(chord_pager_loaded(&s->pager, FIRST), CHORD_INVALID_ARGUMENT); /* two rows are missing */
-    CHECK_EQ(chord_pager_failed(&s->pager, FIRST, CHORD_INVALID_GGUF), CHORD_OK);
+    CHECK_EQ(chord_pager_loaded(&s->pager, 0), CHORD_INVALID_ARGUMENT); /* two rows are missing */
+    CHECK_EQ(chord_pager_failed(&s->pager, 0, CHORD_INVALID_GGUF), CHORD_OK);
     CHECK_EQ(chord_pager_claim(&s->pager), 1); /* not 0 */
     load(s, 1);
     CHECK_EQ(chord_pager_claim(&s->pager), CHORD_NONE);
@@ -165,12 +164,12 @@ TEST(a_layer_that_fails_is_reported_once_and_tried_again)
     CHECK_TEXT(e.text, text);
     CHECK_EQ(chord_pager_acquire(&s->pager, 0, &e), CHORD_NEED_WEIGHTS);
     CHECK_EQ(chord_pager_claim(&s->pager), 0);
-    CHECK_EQ(chord_pager_failed(&s->pager, FIRST, CHORD_INTERNAL), CHORD_OK);
+    CHECK_EQ(chord_pager_failed(&s->pager, 0, CHORD_INTERNAL), CHORD_OK);
     CHECK_EQ(chord_pager_claim(&s->pager), CHORD_NONE); /* page 1 is still there */
     chord_pager_rewind(&s->pager); /* the fault is forgotten with the walk */
     CHECK_EQ(acquire(s, 0), CHORD_NEED_WEIGHTS);
     CHECK_EQ(chord_pager_claim(&s->pager), 0);
-    CHECK_EQ(chord_pager_failed(&s->pager, FIRST, CHORD_INTERNAL), CHORD_OK);
+    CHECK_EQ(chord_pager_failed(&s->pager, 0, CHORD_INTERNAL), CHORD_OK);
     e.length = 0;
     CHECK_EQ(chord_pager_acquire(&s->pager, 0, &e), CHORD_INTERNAL);
     CHECK_TEXT(e.text, "layer 7 couldn't be read");
@@ -183,7 +182,7 @@ static void *loader(void *p)
     for (int32_t n = 1; chord_pager_wait(&s->pager, 60000) == CHORD_OK;)
         for (int32_t page; (page = chord_pager_claim(&s->pager)) >= 0; n++) {
             if (n % 50) load(s, page);
-            else CHECK_EQ(chord_pager_failed(&s->pager, FIRST + page, CHORD_INTERNAL), CHORD_OK);
+            else CHECK_EQ(chord_pager_failed(&s->pager, page, CHORD_INTERNAL), CHORD_OK);
         }
     return NULL;
 }

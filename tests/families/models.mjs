@@ -600,12 +600,14 @@ export const NAMES = [
   ...['llama.iq', 'llama.few', 'exaone4.iq', 'exaone4.few', 'qwen3-scales.nv'],
 ];
 
-/** An input of tests/fuzz/engine_fuzz.c: four knobs, and a model. One of three is paged. */
+/** An input of tests/fuzz/engine_fuzz.c: four knobs, and a model. One of three has layers that are paged; of
+ * the others, mixtures have experts that are. */
 function seedOf(name, i) {
   const changes = FAMILIES[name].keys?.['.rope.dimension_sections'] && {
     '.rope.dimension_sections': [2, 1, 1, 0], // heads have four pairs
   };
-  return Buffer.concat([Buffer.from([i % 3 ? 4 : 222, 1, 2, 1]), modelOf(`${name}.seed`, changes)]);
+  const memory = i % 3 === 0 ? 222 : FAMILIES[name].mix ? 240 : 4;
+  return Buffer.concat([Buffer.from([memory, 1, 2, 1]), modelOf(`${name}.seed`, changes)]);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

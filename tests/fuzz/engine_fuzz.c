@@ -324,7 +324,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     chord_plan_info plan;
     files.bytes = data;
     files.n = n;
-    check(chord_model_want_layer(m) == -1 && !chord_pager_word(m));
+    check(chord_model_want_page(m) == -1 && !chord_pager_word(m));
     check(chord_model_load_rows(m, 0, 0, data, n) == CHORD_INVALID_ARGUMENT);
     if (status == CHORD_DONE) {
         while ((status = chord_model_plan(m, &config, &plan)) == CHORD_NEED_MEMORY) {

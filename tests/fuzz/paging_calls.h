@@ -21,39 +21,44 @@ static const uint8_t *bytes_of(const fuzz_files *f, int32_t file, double at, dou
 
 static double row_of(const chord_tensor_info *t) { return t->file_bytes / (t->ne[1] * t->ne[2] * t->ne[3]); }
 
-/* Loads all rows of a paged tensor, in two parts, and what must be refused. */
-static chord_status load_tensor(chord_model *m, const fuzz_files *f, int32_t i, const chord_tensor_info *t)
+/* Loads a page's rows of a tensor, in two parts, and what must be refused. */
+static chord_status load_tensor(chord_model *m, const fuzz_files *f, int32_t i, const chord_tensor_info *t,
+                                int32_t page)
 {
-    const uint8_t *bytes = bytes_of(f, t->file, t->file_off, t->file_bytes);
+    size_t const row = (size_t)row_of(t), n = (size_t)(t->file_bytes / t->n_pages);
+    size_t const head = n > 4 * row ? 4 * row : n;
+    double const begin = (double)n * (page - t->page);
+    int64_t const first = (int64_t)(begin / (double)row);
+    const uint8_t *bytes = bytes_of(f, t->file, t->file_off + begin, (double)n);
     if (!bytes) return CHORD_INVALID_GGUF;
-    size_t const row = (size_t)row_of(t), n = (size_t)t->file_bytes, head = n > 4 * row ? 4 * row : n;
-    check(chord_model_load_rows(m, i, 1, bytes, row) == CHORD_INVALID_ARGUMENT);
-    check(chord_model_load_rows(m, i, 0, bytes, n + row) == CHORD_INVALID_ARGUMENT);
+    check(chord_model_load_rows(m, i, first + 1, bytes, row) == CHORD_INVALID_ARGUMENT);
+    check(chord_model_load_rows(m, i, first, bytes, n + row) == CHORD_INVALID_ARGUMENT);
     check(chord_model_load_rows(m, i, -4, bytes, n) == CHORD_INVALID_ARGUMENT);
-    chord_status const status = chord_model_load_rows(m, i, 0, bytes, head);
+    chord_status const status = chord_model_load_rows(m, i, first, bytes, head);
     if (status != CHORD_OK || head == n) return status;
-    return chord_model_load_rows(m, i, 4, bytes + head, n - head);
+    return chord_model_load_rows(m, i, first + 4, bytes + head, n - head);
 }
 
-/* Loads every layer that is wanted. */
-static void load_layers(chord_model *m, const fuzz_files *f)
+/* Loads every page that is wanted. */
+static void load_pages(chord_model *m, const fuzz_files *f)
 {
     chord_tensor_info t;
     char text[400];
-    for (int32_t layer; (layer = chord_model_want_layer(m)) >= 0;) {
+    for (int32_t page; (page = chord_model_want_page(m)) >= 0;) {
         chord_status status = CHORD_OK;
         int32_t n_paged = 0;
         for (int32_t i = 0; status == CHORD_OK && chord_model_tensor(m, i, &t, NULL, 0) == CHORD_OK; i++) {
-            if (t.placement != CHORD_PLACE_PAGED || t.layer != layer) continue;
-            check(chord_model_layer_loaded(m, layer) == CHORD_INVALID_ARGUMENT); /* rows are missing */
-            status = load_tensor(m, f, i, &t);
+            if (page < t.page || page >= t.page + t.n_pages) continue;
+            check(t.placement == CHORD_PLACE_PAGED);
+            check(chord_model_page_loaded(m, page) == CHORD_INVALID_ARGUMENT); /* rows are missing */
+            status = load_tensor(m, f, i, &t, page);
             n_paged++;
         }
         check(n_paged > 0 && (status == CHORD_OK || status == CHORD_INVALID_GGUF));
         check(chord_pager_error(m, text, sizeof text) == (int32_t)strlen(text));
-        if (status == CHORD_OK) check(chord_model_layer_loaded(m, layer) == CHORD_OK);
-        else check(chord_model_layer_failed(m, layer, status) == CHORD_OK);
-        check(chord_model_layer_failed(m, layer, CHORD_INTERNAL) == CHORD_INVALID_ARGUMENT);
+        if (status == CHORD_OK) check(chord_model_page_loaded(m, page) == CHORD_OK);
+        else check(chord_model_page_failed(m, page, status) == CHORD_OK);
+        check(chord_model_page_failed(m, page, CHORD_INTERNAL) == CHORD_INVALID_ARGUMENT);
     }
 }
 
@@ -64,7 +69,7 @@ static chord_status serve(chord_model *m, chord_session *s, const fuzz_files *f)
     chord_tensor_info t;
     int32_t triple[3], left = 0;
     check(chord_session_get_state(s, &state) == CHORD_OK);
-    if (state.layer >= 0) load_layers(m, f);
+    if (state.layer >= 0) load_pages(m, f);
     for (int32_t n; state.layer < 0 && (n = chord_session_lazy_rows(s, triple, 1)) > 0; left = n) {
         check(!left || n == left - 1);
         check(chord_model_tensor(m, triple[0], &t, NULL, 0) == CHORD_OK && triple[2] >= 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads layers and rows of a paged model into its memory, piece by piece: in the I/O worker, with an instance
-// of its own (serve.ts), or in the thread that computes (pager.ts). A block of the model's memory is between
-// the two threads:
+// Loads pages (layers, experts) and rows of a paged model into its memory, piece by piece: in the I/O worker,
+// with an instance of its own (serve.ts), or in the thread that computes (pager.ts). A block of the model's
+// memory is between the two threads:
 //
 //   int32  STATE     what the computing thread asks for: rows, or nothing
 //   int32  FAULT     bytes of the error record; 0: none
@@ -18,25 +18,23 @@ import type { ErrorRecord } from '../errors.js';
 import { checkUnchanged, readWhole } from './reader.js';
 import type { RandomReader } from './reader.js';
 
-/** A matrix of a layer that is paged. */
+/** A matrix that is paged: the pages page .. page + pages - 1 have equal parts of its rows, in order. */
 export interface PagedTensor {
   readonly index: number;
   readonly file: number;
   readonly offset: number;
   readonly bytes: number;
   readonly rowBytes: number;
-}
-export interface PagedLayer {
-  readonly layer: number;
-  readonly tensors: readonly PagedTensor[];
+  readonly page: number;
+  readonly pages: number;
 }
 
 /** The exports that a loader's thread may call. */
 export interface PagingExports {
-  model_want_layer(m: number): number;
+  model_want_page(m: number): number;
   model_load_rows(m: number, tensor: number, firstRow: number, rows: number, bytes: number): number;
-  model_layer_loaded(m: number, layer: number): number;
-  model_layer_failed(m: number, layer: number, status: number): number;
+  model_page_loaded(m: number, page: number): number;
+  model_page_failed(m: number, page: number, status: number): number;
   pager_error(m: number, dst: number, cap: number): number;
 }
 
@@ -50,11 +48,11 @@ export interface PagingBlock {
 /** What a loader works on; plain data, which travels to the I/O worker. */
 export interface PagedModel {
   readonly model: number;
-  /** Address of pager_word(): layers that came or failed, and what may make a layer wanted. */
+  /** Address of pager_word(): pages that came or failed, and what may make a page wanted. */
   readonly word: number;
   readonly memory: WebAssembly.Memory;
   readonly block: PagingBlock;
-  readonly layers: readonly PagedLayer[];
+  readonly tensors: readonly PagedTensor[];
 }
 
 /** Bytes that are read at once, unless four rows are more. Larger reads were no faster in any engine. */
@@ -73,7 +71,7 @@ const FAULT_BYTES = 2048;
 const ROWS_AT = FAULT_AT + FAULT_BYTES;
 /** Values of STATE. */
 export const [IDLE, WANTED] = [0, 1];
-/** The status of a layer that is given up: CHORD_INTERNAL. */
+/** The status of a page that is given up: CHORD_INTERNAL. */
 export const FAILED = -40;
 
 export const blockBytes = (rowsBytes: number, pieceBytes: number): number => ROWS_AT + rowsBytes + pieceBytes;
@@ -92,7 +90,7 @@ export const rowsAt = ({ block }: PagedModel): number => block.address + ROWS_AT
 /** Address of 3 * MOST_ROWS int32. */
 export const missingAt = ({ block }: PagedModel): number => block.address + MISSING_AT;
 
-/** Takes the error with which the loader gave up a layer or rows; undefined: it had none. */
+/** Takes the error with which the loader gave up a page or rows; undefined: it had none. */
 export function takeFault(paged: PagedModel): ErrorRecord | undefined {
   const length = Atomics.exchange(wordsOf(paged), FAULT, 0);
   if (length === 0) return undefined;
@@ -102,14 +100,13 @@ export function takeFault(paged: PagedModel): ErrorRecord | undefined {
 
 const pieceAt = ({ block }: PagedModel): number => block.address + ROWS_AT + block.rowsBytes;
 
-export class LayerLoader {
+export class PageLoader {
   readonly #paged: PagedModel;
   readonly #exports: PagingExports;
   readonly #readers: readonly RandomReader[];
-  readonly #tensors: ReadonlyMap<number, readonly PagedTensor[]>;
-  /** The layer that was claimed, and the place in it that comes next. */
-  #layer: number | undefined;
-  #tensor = 0;
+  /** The page that was claimed, what is left of its matrices, and the row of the first that comes next. */
+  #page: number | undefined;
+  #tensors: PagedTensor[] = [];
   #row = 0;
 
   /** `readers`: of the model's files, by number. */
@@ -117,21 +114,22 @@ export class LayerLoader {
     this.#paged = paged;
     this.#exports = exports;
     this.#readers = readers;
-    this.#tensors = new Map(paged.layers.map(({ layer, tensors }) => [layer, tensors]));
   }
 
   /**
-   * Loads one piece: rows that are asked for, or a piece of the layer that the walk needs next. Returns false
-   * when nothing is wanted. An error is left in the block, and the layer given up: the step that needs it
+   * Loads one piece: rows that are asked for, or a piece of the page that the walk needs next. Returns false
+   * when nothing is wanted. An error is left in the block, and the page given up: the step that needs it
    * throws the error. Never throws, and returns a promise where a file is read by promises.
    */
   step(): boolean | Promise<boolean> {
-    const { model } = this.#paged;
+    const { model, tensors } = this.#paged;
     const areRows = Atomics.load(wordsOf(this.#paged), STATE) === WANTED;
-    if (!areRows && this.#layer === undefined) {
-      const layer = this.#exports.model_want_layer(model);
-      if (layer < 0) return false;
-      [this.#layer, this.#tensor, this.#row] = [layer, 0, 0];
+    if (!areRows && this.#page === undefined) {
+      const wanted = this.#exports.model_want_page(model);
+      if (wanted < 0) return false;
+      this.#page = wanted;
+      this.#tensors = tensors.filter(({ page, pages }) => wanted >= page && wanted < page + pages);
+      this.#row = 0;
     }
     try {
       const loading = areRows ? this.#rows(0, rowsAt(this.#paged)) : this.#piece();
@@ -153,8 +151,8 @@ export class LayerLoader {
     new Uint8Array(memory.buffer, block.address + FAULT_AT, FAULT_BYTES).set(json);
     Atomics.store(wordsOf(this.#paged), FAULT, json.byteLength);
     if (areRows) return this.#answer();
-    this.#exports.model_layer_failed(model, this.#layer!, FAILED);
-    this.#layer = undefined;
+    this.#exports.model_page_failed(model, this.#page!, FAILED);
+    this.#page = undefined;
     return true;
   }
 
@@ -165,37 +163,40 @@ export class LayerLoader {
     return true;
   }
 
-  // ---- a piece of a layer -----------------------------------------------------------------------------
+  // ---- a piece of a page ------------------------------------------------------------------------------
 
   #piece(): void | Promise<void> {
     const { memory, block } = this.#paged;
-    const tensor = this.#tensors.get(this.#layer!)![this.#tensor]!;
+    const tensor = this.#tensors[0]!;
+    const all = tensor.bytes / tensor.pages;
     const at = this.#row * tensor.rowBytes;
     const most = Math.max(4, Math.floor(block.pieceBytes / tensor.rowBytes / 4) * 4) * tensor.rowBytes;
-    const bytes = Math.min(most, tensor.bytes - at);
+    const bytes = Math.min(most, all - at);
     const target = new Uint8Array(memory.buffer, pieceAt(this.#paged), bytes);
-    const reading = readWhole(this.#readers[tensor.file]!, tensor.offset + at, target);
+    const from = tensor.offset + (this.#page! - tensor.page) * all + at;
+    const reading = readWhole(this.#readers[tensor.file]!, from, target);
     return reading === undefined ? this.#put(tensor, bytes) : reading.then(() => this.#put(tensor, bytes));
   }
 
   /** The piece was read: repacks it, and goes on to the next place. */
   #put(tensor: PagedTensor, bytes: number): void {
     const { model } = this.#paged;
+    const page = this.#page!;
     this.#count(bytes);
+    const rows = tensor.bytes / tensor.pages / tensor.rowBytes;
+    const first = (page - tensor.page) * rows + this.#row;
     this.#check(
-      this.#exports.model_load_rows(model, tensor.index, this.#row, pieceAt(this.#paged), bytes),
+      this.#exports.model_load_rows(model, tensor.index, first, pieceAt(this.#paged), bytes),
       tensor,
     );
     this.#row += bytes / tensor.rowBytes;
-    if (this.#row * tensor.rowBytes < tensor.bytes) return;
-    const tensors = this.#tensors.get(this.#layer!)!;
-    [this.#tensor, this.#row] = [this.#tensor + 1, 0];
-    if (this.#tensor < tensors.length) return;
+    if (this.#row < rows) return;
     // What was read of a file that has changed since is never computed with.
-    for (const file of new Set(tensors.map((each) => each.file))) checkUnchanged(this.#readers[file]!);
-    const layer = this.#layer!;
-    this.#check(this.#exports.model_layer_loaded(model, layer), tensor);
-    this.#layer = undefined;
+    checkUnchanged(this.#readers[tensor.file]!);
+    [this.#tensors, this.#row] = [this.#tensors.slice(1), 0];
+    if (this.#tensors.length > 0) return;
+    this.#check(this.#exports.model_page_loaded(model, page), tensor);
+    this.#page = undefined;
   }
 
   #count(bytes: number): void {

@@ -9,7 +9,7 @@ import {
   FAULT,
   IDLE,
   LIST_AT,
-  LayerLoader,
+  PageLoader,
   MOST_ROWS,
   N_ROWS,
   STATE,
@@ -55,7 +55,7 @@ export class Pager {
   readonly #lazy: ReadonlyMap<number, LazyTensor>;
   readonly #check: (status: number) => number;
   /** Reads in this thread; undefined: the I/O worker does. */
-  #own: { readonly loader: LayerLoader; readonly readers: readonly RandomReader[] } | undefined;
+  #own: { readonly loader: PageLoader; readonly readers: readonly RandomReader[] } | undefined;
   /** A read of this thread that hasn't ended. */
   #underWay: Promise<boolean> | undefined;
   /** The rows that the loader was asked for last, as #missing() names them. */
@@ -79,14 +79,14 @@ export class Pager {
 
   /** Reads with `readers` in this thread from now on. */
   useReaders(readers: readonly RandomReader[]): void {
-    this.#own = { readers, loader: new LayerLoader(this.#paged, this.#exports, readers) };
+    this.#own = { readers, loader: new PageLoader(this.#paged, this.#exports, readers) };
   }
 
   get bytesRead(): number {
     return bytesReadOf(this.#paged);
   }
 
-  /** The count of layers that have come. Read before a step, it says whether one has come since. */
+  /** The count of pages that have come. Read before a step, it says whether one has come since. */
   seen(): number {
     return Atomics.load(this.#words(), 0);
   }
@@ -95,10 +95,10 @@ export class Pager {
     return new Int32Array(this.#paged.memory.buffer, this.#paged.word, 2);
   }
 
-  /** Throws the error of the file, if a step has failed with `status` because a layer couldn't be read. */
+  /** Throws the error of the file, if a step has failed with `status` because a page couldn't be read. */
   throwFault(status: number): void {
     const record = takeFault(this.#paged);
-    // A layer's error may have been taken with a row's.
+    // A page's error may have been taken with a row's.
     if (record === undefined && (status !== FAILED || this.#last === undefined)) return;
     throw ChordError.from((this.#last = record ?? this.#last!));
   }
@@ -201,16 +201,15 @@ export class Pager {
    * with them. Called once, before the first step. Throws what reading throws, and the signal's reason.
    */
   async sample(tell: (tensor: number, bytes: Uint8Array) => void, signal: AbortSignal): Promise<void> {
-    const { memory, block, layers } = this.#paged;
-    const all = [
-      ...layers.flatMap(({ tensors }) => tensors),
-      ...[...this.#lazy].map(([index, tensor]) => ({ index, ...tensor })),
-    ].map(({ index, file, offset, rowBytes }) => ({
-      index,
-      file,
-      offset,
-      bytes: Math.min(rowBytes, SAMPLE),
-    }));
+    const { memory, block, tensors } = this.#paged;
+    const all = [...tensors, ...[...this.#lazy].map(([index, tensor]) => ({ index, ...tensor }))].map(
+      ({ index, file, offset, rowBytes }) => ({
+        index,
+        file,
+        offset,
+        bytes: Math.min(rowBytes, SAMPLE),
+      }),
+    );
     const words = wordsOf(this.#paged);
     const isThere = (): boolean => Atomics.load(words, STATE) === IDLE;
     const atOnce = Math.min(MOST_ROWS, Math.floor(block.rowsBytes / SAMPLE));

@@ -2,7 +2,7 @@
 // The I/O worker: it opens the model's files, and reads what the walk will need while other threads compute.
 import type { Exports } from '../wasm/instantiate.js';
 import type { FilesStart } from '../wasm/thread.js';
-import { LayerLoader } from './layers.js';
+import { PageLoader } from './layers.js';
 import type { PagedModel } from './layers.js';
 import { openAtRandom } from './reader.js';
 import type { RandomReader, RandomSource } from './reader.js';
@@ -33,12 +33,12 @@ export function openAll(sources: readonly RandomSource[]): Promise<RandomReader[
 export async function serveFiles(start: PagingStart, exports: Exports, onOpen: () => void): Promise<void> {
   const readers = await openAll(start.sources);
   onOpen();
-  const loader = new LayerLoader(start, exports, readers);
+  const loader = new PageLoader(start, exports, readers);
   const words = new Int32Array(start.memory.buffer, start.word, 2);
   for (;;) {
     // Before the look: what comes after it ends the sleep.
     const seen = Atomics.load(words, 1);
-    if (exports.model_wait_layer(start.model, 0) === DONE) break;
+    if (exports.model_wait_page(start.model, 0) === DONE) break;
     if (loader.step() === false) Atomics.wait(words, 1, seen, SLEEP_MS);
   }
   for (const reader of readers) reader.close();

@@ -36,12 +36,12 @@ export async function startPaging(
 ): Promise<Paging> {
   const { instance, file } = engine;
   const { exports, heap, model } = instance;
-  const { layers, lazy, rowsBytes, pieceBytes } = readPaged(file);
+  const { tensors, lazy, rowsBytes, pieceBytes } = readPaged(file);
   const address = heap.alloc(blockBytes(rowsBytes, pieceBytes));
   const stackTop = heap.alloc(STACK) + STACK;
   heap.copyIn(address, new Uint8Array(LIST_AT));
   const block = { address, rowsBytes, pieceBytes };
-  const paged: PagedModel = { model, memory: heap.memory, word: exports.pager_word(model), block, layers };
+  const paged: PagedModel = { model, memory: heap.memory, word: exports.pager_word(model), block, tensors };
   const pager = new Pager(paged, exports, lazy, (status) => instance.check(status));
   instance.weights = pager;
   const sources = files.filter((each): each is RandomSource => 'kind' in each);

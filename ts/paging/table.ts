@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a paged model reads while it computes: its layers' matrices, and rows of its lookup tensors.
+// What a paged model reads while it computes: matrices of its layers, whole or by expert, and rows of its
+// lookup tensors.
 import { Place } from '../abi/abi.gen.js';
 import type { PlanOptions } from '../options.js';
 import type { Loader } from '../wasm/loader.js';
 import { PIECE, ROWS, blockBytes } from './layers.js';
-import type { PagedLayer, PagedTensor } from './layers.js';
+import type { PagedTensor } from './layers.js';
 import type { LazyTensor } from './pager.js';
 
 /** Bytes of the I/O worker's stack: as those of the pool's threads. */
@@ -15,7 +16,7 @@ const SAMPLES = 4096;
 const LEAST_STEP = 64 << 10;
 
 export interface PagedTable {
-  readonly layers: readonly PagedLayer[];
+  readonly tensors: readonly PagedTensor[];
   readonly lazy: ReadonlyMap<number, LazyTensor>;
   readonly rowsBytes: number;
   readonly pieceBytes: number;
@@ -25,19 +26,17 @@ export interface PagedTable {
 
 /** Reads the tensors of a model that is planned with `residentBytes`. */
 export function readPaged(file: Loader): PagedTable {
-  const layers = new Map<number, PagedTensor[]>();
+  const tensors: PagedTensor[] = [];
   const lazy = new Map<number, LazyTensor>();
   const { n_batch } = file.planInfo;
   let [rowsBytes, pieceBytes] = [SAMPLES, 0];
   for (let index = 0; index < file.planInfo.n_tensors; index++) {
-    const { layer, placement, ne, file: number, file_off: offset, file_bytes: bytes } = file.tensor(index);
+    const { placement, ne, file: number, file_off: offset, file_bytes: bytes, ...of } = file.tensor(index);
     const rowBytes = bytes / (ne[1]! * ne[2]! * ne[3]!);
     if (placement === Place.PAGED) {
-      const tensors = layers.get(layer) ?? [];
-      layers.set(layer, tensors);
-      tensors.push({ index, file: number, offset, bytes, rowBytes });
+      tensors.push({ index, file: number, offset, bytes, rowBytes, page: of.page, pages: of.n_pages });
       // At least four rows: the unit of the order in memory.
-      pieceBytes = Math.max(pieceBytes, Math.min(bytes, Math.max(PIECE, 4 * rowBytes)));
+      pieceBytes = Math.max(pieceBytes, Math.min(bytes / of.n_pages, Math.max(PIECE, 4 * rowBytes)));
     } else if (placement === Place.LAZY) {
       lazy.set(index, { file: number, offset, rowBytes });
       rowsBytes = Math.max(rowsBytes, Math.min(n_batch * rowBytes, ROWS), rowBytes);
@@ -45,7 +44,7 @@ export function readPaged(file: Loader): PagedTable {
   }
   rowsBytes = Math.ceil(rowsBytes / 8) * 8;
   return {
-    layers: [...layers].map(([layer, tensors]) => ({ layer, tensors })),
+    tensors,
     lazy,
     rowsBytes,
     pieceBytes,
@@ -54,8 +53,9 @@ export function readPaged(file: Loader): PagedTable {
 }
 
 /**
- * Plans the model with as many layers in memory as fit; with the fewest if even these don't. Returns the
- * options. `largestContext`: for a context that may be shorter than the default one; 0 if none fits.
+ * Plans the model with as many layers and experts in memory as fit; with the fewest if even these don't.
+ * Returns the options. `largestContext`: for a context that may be shorter than the default one; 0 if none
+ * fits.
  */
 export function fitPaged(
   file: Loader,

@@ -43,7 +43,10 @@ export interface LanguageModelInfo extends FileFacts {
    * on the GPU.
    */
   readonly pagedLayers: number;
-  /** Bytes that are read for each token, and for each batch of a prompt; 0 without paged layers. */
+  /**
+   * Bytes that are read for each token, and for each batch of a prompt; 0 without paged layers. Of experts,
+   * those that a token chooses are read unless they are in memory, so this is the most that a token reads.
+   */
   readonly pagedBytes: number;
   /** Why layers are paged, and who reads them, or why none is. */
   readonly pagingReason: string;
@@ -99,7 +102,7 @@ export function describe(
     variant: compiled.variant,
     variantReason: compiled.reason,
     pagedLayers: plan.n_paged,
-    pagedBytes: plan.paged_bytes,
+    pagedBytes: plan.token_bytes,
     pagingReason,
     memory: {
       weights: plan.weight_bytes,

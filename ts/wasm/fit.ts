@@ -98,8 +98,11 @@ export async function fitModel(
     } else pagingReason = `${NOT_PAGED}: ${paging}`;
   }
   const needed = file.neededBytes;
-  const { n_ctx, n_paged, paged_bytes } = file.planInfo;
-  const layers = n_paged > 0 ? `${n_paged} layers paged (${paged_bytes} bytes a token) and ` : '';
+  const { n_ctx, n_paged, n_experts, token_bytes } = file.planInfo;
+  const experts = n_experts > 0 ? `, ${n_experts} experts of each in memory` : '';
+  const bound = experts && 'at most ';
+  const layers =
+    n_paged > 0 ? `${n_paged} layers paged (${bound}${token_bytes} bytes a token${experts}) and ` : '';
   const why = `the model needs ${needed} bytes with ${layers}a context of ${n_ctx} tokens, ${where} ${available}`;
   const now = needed > machine.free ? `; ${machine.free} are free now` : '';
   const fits = needed <= available;

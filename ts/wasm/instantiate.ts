@@ -45,11 +45,11 @@ export interface Exports {
   thread_join(m: number, index: number): number;
   threads_ready(m: number): number;
   model_stop(m: number): void;
-  model_want_layer(m: number): number;
+  model_want_page(m: number): number;
   model_load_rows(m: number, tensor: number, firstRow: number, rows: number, bytes: number): number;
-  model_layer_loaded(m: number, layer: number): number;
-  model_layer_failed(m: number, layer: number, status: number): number;
-  model_wait_layer(m: number, milliseconds: number): number;
+  model_page_loaded(m: number, page: number): number;
+  model_page_failed(m: number, page: number, status: number): number;
+  model_wait_page(m: number, milliseconds: number): number;
   pager_word(m: number): number;
   pager_error(m: number, dst: number, cap: number): number;
   tokenize_bytes(m: number, n: number): number;

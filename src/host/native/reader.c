@@ -32,19 +32,21 @@ static int read_whole(int fd, uint8_t *dst, size_t n, uint64_t at)
     return 1;
 }
 
-/* Reads a tensor in whole groups of four rows, about READ_BYTES at a time. */
-static chord_status read_tensor(chord_reader *r, int32_t tensor)
+/* Reads a page's rows of a tensor in whole groups of four, about READ_BYTES at a time. */
+static chord_status read_tensor(chord_reader *r, int32_t tensor, int32_t page)
 {
     const chord_tensor_info *t = &r->tensors[tensor];
-    uint64_t const group = 4 * row_bytes(t), all = (uint64_t)t->file_bytes;
+    uint64_t const row = row_bytes(t), group = 4 * row;
+    uint64_t const all = (uint64_t)t->file_bytes / (uint64_t)t->n_pages,
+                   first = (uint64_t)(page - t->page) * all;
     uint64_t const step = r->cap / group * group;
     for (uint64_t at = 0; at < all; at += step) {
         size_t const n = (size_t)(all - at < step ? all - at : step);
         double const begin = chord_host_now();
-        if (!read_whole(r->fds[t->file], r->buffer, n, (uint64_t)t->file_off + at))
+        if (!read_whole(r->fds[t->file], r->buffer, n, (uint64_t)t->file_off + first + at))
             return CHORD_INVALID_ARGUMENT;
         double const middle = chord_host_now();
-        chord_status const status = chord_model_load_rows(r->model, tensor, (int64_t)(at / group * 4),
+        chord_status const status = chord_model_load_rows(r->model, tensor, (int64_t)((first + at) / row),
                                                           r->buffer, n);
         if (status != CHORD_OK) return status;
         r->figures.read_ms += middle - begin;
@@ -54,28 +56,27 @@ static chord_status read_tensor(chord_reader *r, int32_t tensor)
     return CHORD_OK;
 }
 
-static void read_layer(chord_reader *r, int32_t layer)
+static void read_page(chord_reader *r, int32_t page)
 {
     chord_status status = CHORD_OK;
     for (int32_t i = 0; i < r->n_tensors && status == CHORD_OK; i++)
-        if (r->tensors[i].layer == layer && r->tensors[i].placement == CHORD_PLACE_PAGED)
-            status = read_tensor(r, i);
-    if (status == CHORD_OK) chord_model_layer_loaded(r->model, layer);
-    else chord_model_layer_failed(r->model, layer, status);
-    ADD(&r->figures.layers, 1);
+        if (page >= r->tensors[i].page && page < r->tensors[i].page + r->tensors[i].n_pages)
+            status = read_tensor(r, i, page);
+    if (status == CHORD_OK) chord_model_page_loaded(r->model, page);
+    else chord_model_page_failed(r->model, page, status);
+    ADD(&r->figures.pages, 1);
 }
 
-/* Reads layers until none is wanted. */
+/* Reads pages until none is wanted. */
 static void read_wanted(chord_reader *r)
 {
-    for (int32_t layer; !LOAD(&r->quit) && (layer = chord_model_want_layer(r->model)) >= 0;)
-        read_layer(r, layer);
+    for (int32_t page; !LOAD(&r->quit) && (page = chord_model_want_page(r->model)) >= 0;) read_page(r, page);
 }
 
 static void *reader_thread(void *p)
 {
     chord_reader *r = p;
-    while (!LOAD(&r->quit) && chord_model_wait_layer(r->model, 50) == CHORD_OK) read_wanted(r);
+    while (!LOAD(&r->quit) && chord_model_wait_page(r->model, 50) == CHORD_OK) read_wanted(r);
     return NULL;
 }
 

@@ -1,5 +1,5 @@
-/* reader.h: reads the paged layers and lazy rows of a loaded model from its files, with pread. A thread
- * reads layers ahead of the step; the step's own thread reads lazy rows. */
+/* reader.h: reads the pages (layers, experts) and lazy rows of a loaded model from its files, with pread. A
+ * thread reads pages ahead of the step; the step's own thread reads lazy rows. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_HOST_NATIVE_READER_H
 #define CHORD_HOST_NATIVE_READER_H
@@ -7,9 +7,9 @@
 #include <pthread.h>
 
 typedef struct chord_reader_figures {
-    uint64_t layers, bytes; /* read by the thread */
+    uint64_t pages, bytes; /* read by the thread */
     uint64_t lazy_bytes;
-    uint64_t waits; /* of a step for a layer */
+    uint64_t waits; /* of a step for a page */
     double waited_ms, read_ms, repack_ms;
 } chord_reader_figures;
 
@@ -28,7 +28,7 @@ typedef struct chord_reader {
 /* Opens the files `paths` and starts the thread. Returns NULL and the cause in `error`. Call it after
  * chord_model_begin(). The caller frees `paths`. */
 chord_reader *chord_reader_open(chord_model *m, char *const *paths, int32_t n_files, char error[static 300]);
-/* Ends the thread. chord_reader_serve() then reads layers itself. */
+/* Ends the thread. chord_reader_serve() then reads pages itself. */
 void chord_reader_stop(chord_reader *r);
 void chord_reader_close(chord_reader *r);
 

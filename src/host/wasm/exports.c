@@ -124,23 +124,23 @@ EXPORT(thread_join) int32_t export_thread_join(double m, int32_t index)
 EXPORT(threads_ready) int32_t export_threads_ready(double m) { return chord_threads_ready(at(m)); }
 EXPORT(model_stop) void export_stop(double m) { chord_model_stop(at(m)); }
 
-EXPORT(model_want_layer) int32_t export_want_layer(double m) { return chord_model_want_layer(at(m)); }
+EXPORT(model_want_page) int32_t export_want_page(double m) { return chord_model_want_page(at(m)); }
 EXPORT(model_load_rows)
 int32_t export_load_rows(double m, int32_t tensor, double first_row, double rows, double bytes)
 {
     return chord_model_load_rows(at(m), tensor, (int64_t)whole(first_row), at(rows), size(bytes));
 }
-EXPORT(model_layer_loaded) int32_t export_layer_loaded(double m, int32_t layer)
+EXPORT(model_page_loaded) int32_t export_page_loaded(double m, int32_t page)
 {
-    return chord_model_layer_loaded(at(m), layer);
+    return chord_model_page_loaded(at(m), page);
 }
-EXPORT(model_layer_failed) int32_t export_layer_failed(double m, int32_t layer, int32_t status)
+EXPORT(model_page_failed) int32_t export_page_failed(double m, int32_t page, int32_t status)
 {
-    return chord_model_layer_failed(at(m), layer, status);
+    return chord_model_page_failed(at(m), page, status);
 }
-EXPORT(model_wait_layer) int32_t export_wait_layer(double m, int32_t milliseconds)
+EXPORT(model_wait_page) int32_t export_wait_page(double m, int32_t milliseconds)
 {
-    return chord_model_wait_layer(at(m), milliseconds);
+    return chord_model_wait_page(at(m), milliseconds);
 }
 EXPORT(pager_word) double export_pager_word(double m) { return address(chord_pager_word(at(m))); }
 EXPORT(pager_error) int32_t export_pager_error(double m, double dst, double cap)
