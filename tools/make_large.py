@@ -26,11 +26,13 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type, TokenType
 
+import large_shapes
 from ggml_types import ggml
 from make_fixtures import tensors
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHAPES = {
+    **large_shapes.SHAPES,
     'llama-2-7b': dict(arch='llama', n_embd=4096, n_layer=32, n_head=32, n_kv=32, n_ff=11008, n_vocab=32000,
                        n_ctx=4096),
     'mistral-7b': dict(arch='llama', n_embd=4096, n_layer=32, n_head=32, n_kv=8, n_ff=14336, n_vocab=32000,
@@ -49,7 +51,7 @@ CHUNK = 4096  # rows that are made and quantised at a time
 
 def type_of(f, mix, name, shape):
     """As llama_tensor_get_type() of llama.cpp's llama-quant.cpp chooses."""
-    if len(shape) == 1:
+    if len(shape) == 1 or 'ffn_gate_inp' in name or 'conv' in name and 'proj' not in name:
         return Type.F32
     if mix != 'Q4_K_M':
         return Type[mix]
@@ -92,20 +94,33 @@ class Maker:
             self.pools[key] = self.quantized(seeded(type, n_in), type, (POOL, n_in), std)
         return self.pools[key]
 
+    def plain(self, random, shape, kind, gain):
+        """What isn't a norm and not quantised."""
+        x = random.standard_normal(shape, dtype=np.float32)
+        if kind == 'still factors':  # a quarter of the pairs turns
+            return np.where(np.arange(shape[0]) < shape[0] // 4, 1, 1e30).astype(np.float32)
+        if kind == 'decay':
+            return -0.5 - np.abs(x)
+        return x * np.float32(gain if kind == 'std' else gain / math.sqrt(shape[-1]))
+
     def tensor(self, name, shape, kind, gain):
         """The bytes as an array of the byte shape. Norms are F32."""
         random = seeded(self.f['name'], name)
+        if 'norm' not in kind and type_of(self.f, self.mix, name, shape) == Type.F32:
+            return self.plain(random, shape, kind, gain)
         if len(shape) == 1:
             x = np.float32(gain) * (1 + np.float32(0.1) * random.standard_normal(shape, dtype=np.float32))
             return x * random.choice(np.array([-1, 1], np.float32), size=shape) if kind == 'signed norm' else x
         if 'attn_output' in name or 'ffn_down' in name:
             gain /= math.sqrt(2 * self.f['n_layer'])
-        type, std = type_of(self.f, self.mix, name, shape), gain / math.sqrt(shape[1]) if kind == 'matrix' else gain
-        if not name.startswith('blk.'):  # two equal rows would be two equal logits
+        type = type_of(self.f, self.mix, name, shape)
+        std = gain / math.sqrt(shape[-1]) if kind == 'matrix' else gain
+        if not name.startswith(('blk.', 'per_layer')):  # two equal rows would be two equal logits
             return self.quantized(random, type, shape, std)
-        pool = self.pool(type, shape[1], std)
-        rows = [random.permutation(POOL) for _ in range(-(-shape[0] // POOL))]
-        return pool[np.concatenate(rows)[:shape[0]]]
+        pool = self.pool(type, shape[-1], std)
+        count = math.prod(shape[:-1])
+        rows = [random.permutation(POOL) for _ in range(-(-count // POOL))]
+        return pool[np.concatenate(rows)[:count]].reshape(*shape[:-1], -1)
 
 
 def vocabulary(n):
@@ -120,6 +135,14 @@ def vocabulary(n):
     return tokens, types + [TokenType.NORMAL] * (n - len(types)), [-float(i) for i in range(n)]
 
 
+def kind_of(value):
+    """The type of a value in a GGUF file, and of an array's items."""
+    kinds = {bool: gguf.GGUFValueType.BOOL, int: gguf.GGUFValueType.UINT32, float: gguf.GGUFValueType.FLOAT32}
+    if isinstance(value, list):
+        return gguf.GGUFValueType.ARRAY, kinds[type(value[0])]
+    return kinds[type(value)], None
+
+
 def write(name, path):
     shape, mix = name.rsplit('.', 1)
     f = dict(dict(base=1e4, eps=1e-5), **SHAPES[shape])
@@ -130,17 +153,22 @@ def write(name, path):
     w.add_context_length(f['n_ctx'])
     w.add_embedding_length(f['n_embd'])
     w.add_block_count(f['n_layer'])
-    w.add_feed_forward_length(f['n_ff'])
+    if f['arch'] != 'gemma4':
+        w.add_feed_forward_length(f['n_ff'])
     w.add_head_count(f['n_head'])
-    w.add_head_count_kv(f['n_kv'])
+    if f['arch'] != 'lfm2':
+        w.add_head_count_kv(f['n_kv'])
     w.add_layer_norm_rms_eps(f['eps'])
     w.add_rope_freq_base(f['base'])
     if f['arch'] == 'llama':
         w.add_rope_dimension_count(f['head_dim'])
         w.add_vocab_size(f['n_vocab'])
-    if f['head_dim'] * f['n_head'] != f['n_embd']:
+    if f['head_dim'] * f['n_head'] != f['n_embd'] and f['arch'] != 'gemma4':
         w.add_key_length(f['head_dim'])
         w.add_value_length(f['head_dim'])
+    keys, every = f['make'](f) if 'make' in f else ({}, list(tensors(f)))
+    for key, value in keys.items():
+        w.add_key_value('%s.%s' % (f['arch'], key), value, *kind_of(value))
     tokens, types, scores = vocabulary(f['n_vocab'])
     w.add_tokenizer_model('llama')
     w.add_tokenizer_pre('default')
@@ -152,11 +180,10 @@ def write(name, path):
     w.add_unk_token_id(0)
 
     maker = Maker(f, mix)
-    every = list(tensors(f))
     for tensor, dims, *_ in every:
         kind = type_of(f, mix, tensor, dims)
         if kind == Type.F32:
-            w.add_tensor_info(tensor, dims, np.dtype(np.float32), 4 * dims[0])
+            w.add_tensor_info(tensor, dims, np.dtype(np.float32), 4 * math.prod(dims))
         else:
             bytes = gguf.quant_shape_to_byte_shape(dims, kind)
             w.add_tensor_info(tensor, bytes, np.dtype(np.uint8), math.prod(bytes), kind)

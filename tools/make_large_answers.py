@@ -10,8 +10,9 @@ two threads. Needs what make_goldens.py needs. Other programs that run at the sa
 speed worthless.
 
 `noise` is how far llama.cpp itself is from exact, as NMSE. A 7B in F32 is too large to compute exactly here,
-so its first two and its first four layers are: with F16 weights, whose products round a thousand times finer
-than those of quantised ones. The noise of all layers follows from how it grows from two to four."""
+so its first two and its first four layers are (of a hybrid four and eight: attention comes late): with F16
+weights, whose products round a thousand times finer than those of quantised ones. The noise of all layers
+follows from how it grows with their number."""
 import json
 import math
 import os
@@ -34,10 +35,13 @@ def first_layers(path, out, n, exact):
     reader = gguf.GGUFReader(path)
     arch = reader.fields['general.architecture'].contents()
     w = gguf.GGUFWriter(out, arch)
+    n_layer = reader.fields[arch + '.block_count'].contents()
     for key, field in reader.fields.items():
         if key.startswith('GGUF.') or key == 'general.architecture':
             continue
         value = n if key == arch + '.block_count' else field.contents()
+        if isinstance(value, list) and key.startswith(arch + '.') and len(value) == n_layer:
+            value = value[:n]  # one for each layer
         kind = field.types[0]
         w.add_key_value(key, value, kind, field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None)
     for t in reader.tensors:
@@ -55,9 +59,14 @@ def first_layers(path, out, n, exact):
     w.close()
 
 
+def llama_like(path):
+    """Whether every layer has attention."""
+    return gguf.GGUFReader(path).fields['general.architecture'].contents() not in ('qwen35', 'lfm2')
+
+
 def noise_of(path, ids, n_layer):
-    found = []
-    for n in (2, 4):
+    found, few = [], 2 if llama_like(path) else 4
+    for n in (few, 2 * few):
         rows = []
         for exact in (True, False):
             with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder:
@@ -67,7 +76,7 @@ def noise_of(path, ids, n_layer):
                     rows.append(run.prefill(ids).astype(np.float64))
         found.append(float(((rows[1] - rows[0]) ** 2).sum() / (rows[0] ** 2).sum()))
     growth = max(0.0, math.log2(found[1] / found[0]))
-    return dict(two=found[0], four=found[1], all=found[1] * (n_layer / 4) ** growth)
+    return dict(some=found[0], twice=found[1], all=found[1] * (n_layer / (2 * few)) ** growth)
 
 
 def answers(path):
