@@ -18,6 +18,7 @@ const NODE_PACKAGE = `node-${process.platform === 'win32' ? 'win' : process.plat
 const PINNED = {
   node: { [NODE_PACKAGE]: NODE },
   wllama: { '@wllama/wllama': '3.13.0' },
+  onnx: { 'onnxruntime-web': '1.30.0' },
   webllm: { '@mlc-ai/web-llm': '0.2.86' },
   native: { 'node-llama-cpp': NATIVE, [`@node-llama-cpp/${platform()}`]: NATIVE },
 };
@@ -69,17 +70,24 @@ export async function prepareSimd() {
   await cp(path.join(target, 'wasm32-simd.wasm'), path.join(target, 'wasm32-relaxed.wasm'));
 }
 
-/** { name, measure(plan) } of our package in Node 24, the first Node whose relaxed SIMD needs no flag. */
-export async function prepareNode() {
+/** The path of Node 24, the first Node whose relaxed SIMD needs no flag. */
+export async function nodeProgram() {
   await install(PINNED.node);
-  const program = path.join(
-    folder,
-    'node_modules',
-    NODE_PACKAGE,
-    process.platform === 'win32' ? 'bin/node.exe' : 'bin/node',
-  );
+  const program = process.platform === 'win32' ? 'bin/node.exe' : 'bin/node';
+  return path.join(folder, 'node_modules', NODE_PACKAGE, program);
+}
+
+/** { name, measure(plan) } of our package in Node 24. */
+export async function prepareNode() {
+  const program = await nodeProgram();
   const dist = new URL('../dist/', import.meta.url).href;
   return { name: `Node ${NODE}`, measure: (plan) => inProcess(program, ['ours.mjs'], { dist, ...plan }) };
+}
+
+/** Prepares onnxruntime-web, for bench/embeddings/. Returns its module's URL. */
+export async function prepareOnnx() {
+  await install(PINNED.onnx);
+  return new URL('../build/bench/node_modules/onnxruntime-web/dist/ort.node.min.mjs', import.meta.url).href;
 }
 
 /** Prepares wllama. Returns its version. */
