@@ -82,6 +82,7 @@ static chord_stage stage(const chord_op *op, const chord_cut *cut, int64_t unit)
 /* Returns the expert of a pair. ROUTE writes whole numbers from 0 to n_expert - 1. */
 static int32_t expert_of(const chord_run *run, int32_t token, int32_t u)
 {
+    if (run->op->in[1] == CHORD_NONE) return u;
     return (int32_t)chord_run_row(run, run->op->in[1], token)[u];
 }
 

@@ -12,6 +12,7 @@
 typedef struct chord_hparams {
     int32_t n_vocab, n_embd, n_layer, n_head, n_kv, head_dim, n_ff, n_ctx_train;
     int32_t is_tied;
+    int32_t v_dim; /* of a value: head_dim, except where b->is_latent */
     float norm_eps;
 } chord_hparams;
 
@@ -30,6 +31,7 @@ typedef struct chord_builder {
     int32_t n_scaled; /* so many records have theirs (scales.c) */
     int32_t scaled; /* a slot for products that are scaled and then added; 0: none yet */
     int32_t is_by_layer; /* n_head, n_kv and n_ff may differ from layer to layer (chord_read_layer()) */
+    int32_t is_latent;   /* values may have another width than keys (latent.c) */
 } chord_builder;
 
 typedef struct chord_arch {
@@ -188,11 +190,13 @@ void chord_emit_qkv(chord_builder *b, int32_t layer, const chord_slots *s);
 void chord_emit_qkv_of(chord_builder *b, int32_t layer, const chord_slots *s, int32_t n_q, int32_t n_k);
 /* RMS norm of each head of a slot (QK norm, arXiv 2010.04245). */
 void chord_emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t n_head, const char *weight);
-/* Rotates q and k, stores k and v, attends: q, k, v -> attn. */
+/* Rotates q and k, stores k and v (k alone, if the cache's values are the first part of its keys), attends:
+ * q, k, v -> attn. */
 typedef struct chord_attention {
     int32_t rope, cache; /* indices; rope CHORD_NONE: positions aren't encoded in this layer */
     int32_t is_shared; /* 1: another layer stored the keys and values; slots k and v aren't read */
-    int32_t n_head, n_kv, head_dim;
+    int32_t n_head, n_kv, head_dim, v_dim; /* head_dim: of queries and keys */
+    int32_t first; /* the elements of a head before those that RoPE turns */
     float scale, softcap; /* softcap 0: none */
     int32_t window; /* of an encoder */
 } chord_attention;
@@ -203,6 +207,9 @@ void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s,
 /* The parts of chord_emit_attention(), for a family that does something between them. */
 void chord_emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, int32_t slot, int32_t n_head);
 chord_op *chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a);
+/* Queries grow with the position (LOG_SCALE). */
+void chord_emit_log_scale(chord_builder *b, int32_t layer, int32_t q, const chord_attention *a, float factor,
+                          int32_t period);
 /* h -> gate: act(ffn_gate h) * (ffn_up h). */
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
 /* The same, where ffn_up holds the gate's rows and then its own. */
@@ -242,6 +249,30 @@ void chord_emit_router(chord_builder *b, int32_t layer, const chord_mixture *m, 
  * be `in`. CHORD_FLAG_ADD: it is added to out. */
 void chord_emit_mixture(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in, int32_t out,
                         int32_t flags);
+/* Binds <stem>.weight, a stack of n matrices: [n_cols, n_rows, n]. */
+int32_t chord_bind_stack(chord_builder *b, int32_t layer, const char *stem, int32_t n, int64_t n_cols,
+                         int64_t n_rows);
+
+/* ---- latent.c: multi-head latent attention (DeepSeek V2, arXiv 2405.04434) ---------------------------- */
+
+typedef struct chord_latent {
+    int32_t is_absorbed; /* the cache has the latent vector; else keys and values of each head */
+    int32_t q_rank, rank; /* widths of the latent vectors of queries (0: none) and of keys and values */
+    int32_t nope, rot, v_dim; /* of a head: elements of its key without and with RoPE, and of its value */
+    int32_t period; /* of chord_emit_log_scale() */
+    float temperature; /* 0: none */
+    int32_t low, wide, latent, part; /* slots */
+    int32_t out; /* the slot that chord_emit_latent() writes, n_head * v_dim wide */
+} chord_latent;
+/* Reads the keys that chord_read_hparams() hasn't read, and checks all of them. */
+chord_latent chord_latent_read(chord_builder *b);
+/* DeepSeek's scale of scores. YaRN's magnitude is a part of it; that of `rope` is changed. */
+float chord_latent_scale(chord_builder *b, const chord_latent *l, chord_rope *rope);
+/* Makes the slots beside those of `s`. */
+void chord_latent_slots(chord_builder *b, chord_latent *l, const chord_slots *s);
+/* h -> l->out */
+void chord_emit_latent(chord_builder *b, int32_t layer, const chord_latent *l, const chord_slots *s,
+                       int32_t rope, float scale);
 /* last -> logits: output.weight; the embedding matrix if output.weight is absent. */
 void chord_emit_logits(chord_builder *b, const chord_slots *s);
 
@@ -281,6 +312,9 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_LOOPS (1ull << 30) /* num_loops passes over the layers, each with caches of its own */
 #define CHORD_PARALLEL_KEY (1ull << 31) /* parallel if the key use_parallel_residual says so */
 #define CHORD_MAY_PARALLEL (1ull << 32) /* parallel, with one norm, in a file without ffn_norm */
+#define CHORD_LATENT (1ull << 33) /* latent attention */
+#define CHORD_LATENT_YARN (1ull << 34) /* whose scores have chord_latent_scale() */
+#define CHORD_MINICPM3 (1ull << 35) /* MiniCPM's scales are constants, and the logits' one multiplies */
 #define CHORD_MIXTURE (1ull << 40) /* if expert_count isn't 0, feed-forwards are mixtures of experts */
 #define CHORD_MIX_NORM (1ull << 41) /* the weights of the chosen experts are divided by their sum */
 #define CHORD_MIX_KEYS (1ull << 42) /* expert_weights_norm, expert_weights_scale, expert_gating_func */

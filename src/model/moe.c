@@ -81,24 +81,31 @@ chord_mixture chord_mixture_read(chord_builder *b, uint64_t flags, int32_t activ
 
 /* ---- tensors ------------------------------------------------------------------------------------------ */
 
-/* Binds <stem>.weight, [n_cols, n_rows, n_expert], <stem>.bias and <stem>.scale (a number per expert) if the
- * file has them. In memory four rows are a group, and no group may belong to two experts. */
-static void bind_stack(chord_builder *b, int32_t layer, const char *stem, const chord_mixture *m,
-                       int64_t n_cols, int64_t n_rows, int32_t stack[3])
+/* In memory four rows are a group, and no group may belong to two matrices. */
+int32_t chord_bind_stack(chord_builder *b, int32_t layer, const char *stem, int32_t n, int64_t n_cols,
+                         int64_t n_rows)
 {
-    stack[0] = chord_bind_part(b, layer, stem, ".weight", n_cols, n_rows * m->n_expert, 0);
-    stack[1] = chord_bind_part(b, layer, stem, ".bias", n_rows, m->n_expert, CHORD_WIDE | CHORD_OPTIONAL);
-    stack[2] = chord_bind_part(b, layer, stem, ".scale", m->n_expert, 0, CHORD_OPTIONAL);
-    if (b->status != CHORD_OK) return;
-    const chord_tensor *t = &b->plan->tensors[stack[0]];
+    int32_t const stack = chord_bind_part(b, layer, stem, ".weight", n_cols, n_rows * n, 0);
+    if (b->status != CHORD_OK) return stack;
+    const chord_tensor *t = &b->plan->tensors[stack];
     if (t->ne[1] != n_rows)
         b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
-                               "tensor %q has %u rows per expert, but the metadata requires %u", t->name,
+                               "tensor %q has %u rows per matrix, but the metadata requires %u", t->name,
                                (size_t)t->n_name, (uint64_t)t->ne[1], (uint64_t)n_rows);
     else if (n_rows % 4)
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
-                         "experts whose rows aren't a multiple of 4 aren't supported:", t->name,
+                         "a stack of matrices whose rows aren't a multiple of 4 isn't supported:", t->name,
                          (size_t)t->n_name);
+    return stack;
+}
+
+/* Binds the experts' <stem>.weight, and <stem>.bias and <stem>.scale (a number per expert) if the file has them. */
+static void bind_stack(chord_builder *b, int32_t layer, const char *stem, const chord_mixture *m,
+                       int64_t n_cols, int64_t n_rows, int32_t stack[3])
+{
+    stack[0] = chord_bind_stack(b, layer, stem, m->n_expert, n_cols, n_rows);
+    stack[1] = chord_bind_part(b, layer, stem, ".bias", n_rows, m->n_expert, CHORD_WIDE | CHORD_OPTIONAL);
+    stack[2] = chord_bind_part(b, layer, stem, ".scale", m->n_expert, 0, CHORD_OPTIONAL);
 }
 
 /* ---- ops ---------------------------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ static double float_noise(const chord_plan *plan, int32_t n_tokens)
     for (int32_t i = 0; i < plan->program.n_ops; i++) {
         const chord_op *op = &plan->program.ops[i];
         if (op->kind == CHORD_OP_MATMUL) terms += op->matmul.n_in;
+        if (op->kind == CHORD_OP_EXPERTS) terms += op->experts.n_in;
         if (op->kind == CHORD_OP_ATTEND) terms += op->attend.k_dim + n_tokens;
         if (op->kind == CHORD_OP_NORM || op->kind == CHORD_OP_LAYER_NORM) terms += 2 * SYN_EMBD;
         if (op->kind == CHORD_OP_SHORT_CONV) terms += op->short_conv.kernel;

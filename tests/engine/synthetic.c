@@ -22,7 +22,8 @@ static float weight(void)
 typedef struct matrix {
     const char *name;
     int32_t cols, rows;
-} matrix; /* rows 0: a vector */
+} matrix; /* rows 0: a vector; "?b.weight": a stack of 4 */
+static int32_t stack_of(const matrix *m) { return strstr(m->name, "b.weight") ? 4 : 0; }
 
 /* The tensors of the files: those of every family, then each family's layers. */
 static const matrix of_model[] = { { "token_embd.weight", SYN_EMBD, SYN_VOCAB },
@@ -76,11 +77,13 @@ static const matrix state_layers[2][9] = {
       { "up", SYN_EMBD, 48 },
       { "down", 48, SYN_EMBD } },
 };
-static const matrix keys_layers[2][5] = {
+static const matrix keys_layers[2][6] = {
     { { "attn_norm.weight", SYN_EMBD, 0 },
-      { "q", SYN_EMBD, 4 * 24 },
+      { "q", SYN_EMBD, 4 * 20 },
       { "k", SYN_EMBD, 24 },
-      { "o", 4 * 16, SYN_EMBD } },
+      { "kb.weight", 12, 16 },
+      { "vb.weight", 16, 12 },
+      { "o", 4 * 12, SYN_EMBD } },
     { { "attn_norm.weight", SYN_EMBD, 0 },
       { "q", SYN_EMBD, 4 * 12 },
       { "k", SYN_EMBD, 2 * 12 },
@@ -132,20 +135,21 @@ static const struct {
     const matrix *layers;
     int32_t n, stride;
 } tables[SYN_FAMILIES] = {
-    { heads_layers[0], 5, 7 }, { state_layers[0], 2, 9 },  { keys_layers[0], 2, 5 },
+    { heads_layers[0], 5, 7 }, { state_layers[0], 2, 9 },  { keys_layers[0], 2, 6 },
     { axes_layers[0], 1, 5 },  { tables_layers[0], 2, 8 }, { scan_layers[0], 2, 10 },
 };
 
 /* Writes a tensor's entry in the header's table, or (`data`) its floats. */
 static void put_matrix(file *f, const matrix *m, const char *name, int data, int loud)
 {
-    int32_t const rows = m->rows ? m->rows : 1;
+    int32_t const rows = (m->rows ? m->rows : 1) * (stack_of(m) ? stack_of(m) : 1);
     size_t const bytes = (size_t)m->cols * (size_t)rows * 4;
     if (!data) {
         put_text(f, name);
-        put32(f, m->rows ? 2 : 1);
+        put32(f, stack_of(m) ? 3 : m->rows ? 2 : 1);
         put64(f, (uint64_t)m->cols);
         if (m->rows) put64(f, (uint64_t)m->rows);
+        if (stack_of(m)) put64(f, (uint64_t)stack_of(m));
         put32(f, CHORD_F32);
         put64(f, f->data);
     } else {
@@ -300,6 +304,7 @@ static void build_heads(chord_builder *b)
                                     .n_head = 4,
                                     .n_kv = n_kv,
                                     .head_dim = dim,
+                                    .v_dim = dim,
                                     .scale = 0.3f,
                                     .softcap = layer == 1 ? 4.0f : 0 };
         chord_emit(b, CHORD_OP_ACQUIRE, layer);
@@ -366,10 +371,36 @@ static void build_state(chord_builder *b)
     cap->softcap = (chord_op_softcap){ .width = SYN_VOCAB, .cap = 3 };
 }
 
-/* Layer 0: keys have 24 elements; the first 16 are the value. Layer 1: keys have 12 elements, values 20. */
+static void emit_stack(chord_builder *b, const char *stem, int32_t in, int32_t n_in, int32_t out,
+                       int32_t n_out)
+{
+    int32_t const stack = chord_bind_stack(b, 0, stem, 4, n_in, n_out);
+    chord_op *op = chord_emit(b, CHORD_OP_EXPERTS, 0);
+    op->in[0] = in, op->out[0] = out, op->weight[0] = stack;
+    op->experts = (chord_op_experts){
+        .n_in = n_in, .n_weights = 1, .n_out = { n_out }, .n_expert = 4, .n_used = 4, .is_each = 1
+    };
+}
+
+/* wide -> q: the first 12 of 20 elements of each head become 16, the others go behind them. */
+static void emit_latent_queries(chord_builder *b, const chord_slots *s, int32_t wide, int32_t part)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_JOIN, 0);
+    op->in[0] = wide, op->out[0] = part;
+    op->join = (chord_op_join){ .n_head = 4, .width = { 12, 0 }, .step = { 20, 0 } };
+    emit_stack(b, "blk.%d.kb", part, 12, s->attn, 16);
+    op = chord_emit(b, CHORD_OP_JOIN, 0);
+    op->in[0] = s->attn, op->in[1] = wide, op->out[0] = s->q;
+    op->join = (chord_op_join){ .n_head = 4, .width = { 16, 8 }, .first = { 0, 12 }, .step = { 16, 20 } };
+}
+
+/* Layer 0 is latent: keys have 24 elements; the first 16 are the value. Layer 1: keys have 12 elements,
+ * values 20. */
 static void build_values_in_keys(chord_builder *b)
 {
     chord_slots const s = begin(b, 96, 24, 40, 80);
+    int32_t const wide = chord_slot_new(b, 80, CHORD_ROWS_BATCH),
+                  part = chord_slot_new(b, 48, CHORD_ROWS_BATCH);
     chord_emit_embed(b, s.x, 1);
     for (int32_t layer = 0; layer < 2; layer++) {
         int32_t const n_kv = layer ? 2 : 1, k_dim = layer ? 12 : 24, v_dim = layer ? 20 : 16;
@@ -378,7 +409,8 @@ static void build_values_in_keys(chord_builder *b)
                                                                      .k_dim = k_dim,
                                                                      .v_dim = layer ? v_dim : 0 });
         chord_emit_norm(b, layer, s.x, s.h, "blk.%d.attn_norm");
-        emit_product(b, layer, "q", s.h, SYN_EMBD, s.q, 4 * k_dim, 0);
+        emit_product(b, layer, "q", s.h, SYN_EMBD, layer ? s.q : wide, 4 * (layer ? k_dim : 20), 0);
+        if (!layer) emit_latent_queries(b, &s, wide, part);
         emit_product(b, layer, "k", s.h, SYN_EMBD, s.k, n_kv * k_dim, 0);
         if (layer) emit_product(b, layer, "v", s.h, SYN_EMBD, s.v, n_kv * v_dim, 0);
         chord_op *store = chord_emit(b, CHORD_OP_KV_STORE, layer);
@@ -388,7 +420,9 @@ static void build_values_in_keys(chord_builder *b)
         attend->cache = cache, attend->in[0] = s.q, attend->out[0] = s.attn;
         attend->attend =
             (chord_op_attend){ .n_head = 4, .n_kv = n_kv, .k_dim = k_dim, .v_dim = v_dim, .scale = 0.25f };
-        emit_product(b, layer, "o", s.attn, 4 * v_dim, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+        if (!layer) emit_stack(b, "blk.%d.vb", s.attn, 16, part, 12);
+        emit_product(b, layer, "o", layer ? s.attn : part, 4 * (layer ? v_dim : 12), s.x, SYN_EMBD,
+                     CHORD_FLAG_ADD);
     }
     end(b, &s);
 }

@@ -268,6 +268,20 @@ TEST(a_scale_of_each_expert_multiplies_its_products_before_the_bias)
     }
 }
 
+TEST(without_a_choice_row_u_goes_to_expert_u)
+{
+    for (int32_t k = 0; k < TYPES; k++) {
+        chord_op op = prepare(k, (k + 1) % TYPES, 1);
+        op.in[1] = CHORD_NONE;
+        op.experts.n_expert = USED;
+        for (int32_t t = 0; t < TOKENS; t++)
+            for (int32_t u = 0; u < USED; u++) chosen[t * CHOSEN_STRIDE + u] = (float)u;
+        for (int i = 0; i < 2; i++) chord_zero(out[i], sizeof out[i]);
+        run_in(&op, TOKENS, 5);
+        check_products(&op, TOKENS);
+    }
+}
+
 TEST(the_cut_of_a_stack_has_stages_that_cover_all_units)
 {
     chord_op const op = prepare(0, 1, 0);

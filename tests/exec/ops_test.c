@@ -80,3 +80,37 @@ TEST(the_activations_of_a_fine_product_have_16_bits)
     CHECK(coarse < 0.01 && coarse > 0.0001);
     CHECK(fine < 0.01 / 254);
 }
+
+TEST(join_puts_parts_of_heads_behind_each_other)
+{
+    enum { HEADS = 3, ROWS = 2 };
+    static float a[ROWS * 32], b[ROWS * 16], y[ROWS * 32];
+    for (int32_t i = 0; i < ROWS * 32; i++) a[i] = (float)i;
+    for (int32_t i = 0; i < ROWS * 16; i++) b[i] = 1000 + (float)i;
+    chord_plan plan = { .slots = { a, b, y } };
+    plan.program.slots[0].width = plan.program.slots[2].width = 32, plan.program.slots[1].width = 16;
+    chord_batch const batch = { .n_tokens = ROWS };
+    chord_op op = { .kind = CHORD_OP_JOIN,
+                    .in = { 0, 1, -1 },
+                    .out = { 2, -1, -1 },
+                    .join = { .n_head = HEADS, .width = { 5, 2 }, .first = { 3, 10 }, .step = { 9, 0 } } };
+    for (int32_t second = 2; second >= 0; second -= 2) { /* then one part alone */
+        op.join.width[1] = second;
+        if (!second) op.in[1] = CHORD_NONE;
+        for (int32_t i = 0; i < ROWS * 32; i++) y[i] = -1;
+        chord_run const run = {
+            .plan = &plan, .batch = &batch, .op = &op, .cut = chord_op_cut(&plan, &op, &batch)
+        };
+        CHECK_EQ(run.cut.n_units, ROWS);
+        chord_op_run(&run, 0, ROWS, 0);
+        int32_t const width = 5 + second;
+        for (int32_t r = 0; r < ROWS; r++)
+            for (int32_t i = 0; i < 32; i++) {
+                int32_t const h = i / width, at = i % width;
+                float const want = h >= HEADS ? -1
+                                   : at < 5   ? a[r * 32 + 3 + 9 * h + at]
+                                              : b[r * 16 + 10 + at - 5];
+                CHECK(y[r * 32 + i] == want);
+            }
+    }
+}

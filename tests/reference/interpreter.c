@@ -472,7 +472,7 @@ static void experts(interpreter *t, const chord_op *op)
         int const is_q8 = (t->flags & REFERENCE_ACT_Q8) && chord_format_of(w->type)->act == CHORD_ACT_Q8;
         for (int32_t r = 0; r < rows_of(t, op); r++)
             for (int32_t u = 0; u < m->n_used; u++) {
-                int32_t const expert = (int32_t)row_of(t, op->in[1], r)[u];
+                int32_t const expert = op->in[1] == CHORD_NONE ? u : (int32_t)row_of(t, op->in[1], r)[u];
                 memcpy(x, row_of(t, op->in[0], r) + (m->is_each ? u * m->n_in : 0),
                        (size_t)m->n_in * sizeof *x);
                 if (is_q8) through_q8(x, m->n_in);
@@ -610,6 +610,18 @@ static void split(const interpreter *t, const chord_op *op)
     for (int32_t r = 0; r < t->batch->n_tokens; r++)
         for (int32_t i = 0; i < op->split.n_head * n * 2; i++)
             row_of(t, op->out[i / n % 2], r)[i / n / 2 * n + i % n] = row_of(t, op->in[0], r)[i];
+}
+
+static void join(const interpreter *t, const chord_op *op)
+{
+    const chord_op_join *j = &op->join;
+    for (int32_t r = 0; r < t->batch->n_tokens; r++) {
+        double *y = row_of(t, op->out[0], r);
+        for (int32_t h = 0; h < j->n_head; h++)
+            for (int32_t part = 0; part < 2; part++)
+                for (int32_t i = 0; i < j->width[part]; i++)
+                    *y++ = row_of(t, op->in[part], r)[j->first[part] + h * j->step[part] + i];
+    }
 }
 
 /* Computes head h of one token: S is [k_dim][v_dim], x the token's row of in[0]. */

@@ -240,6 +240,12 @@ test('attend of many tokens, in tiles, over what kv_store wrote', { skip }, () =
       { nHead: 2, nKv: 2, kDim: 8, vDim: 80, context: 66, nTokens: 9, size: 4 },
       { softcap: 15, tokens: 'many', sinks: [3, 20] },
     ],
+    // DeepSeek V2's latent keys.
+    [
+      'f16',
+      { nHead: 3, nKv: 1, kDim: 576, vDim: 0, vOut: 512, context: 40, nTokens: 10 },
+      { tokens: 'many' },
+    ],
   ]),
 );
 
@@ -273,6 +279,7 @@ test('attend of one token: ratios of heads, widths, and a position beyond the lo
       { softcap: 15, tokens: 'one', sinks: [2, 0] },
     ],
     ['f16', { nHead: 3, nKv: 1, kDim: 40, vDim: 0, vOut: 10, context: 40000, nTokens: 1 }, { tokens: 'one' }],
+    ['f16', { nHead: 6, nKv: 1, kDim: 576, vDim: 0, vOut: 512, context: 140, nTokens: 1 }, { tokens: 'one' }],
     [
       'f32',
       { nHead: 2, nKv: 2, kDim: 8, vDim: 6, context: 6200, nTokens: 1 },

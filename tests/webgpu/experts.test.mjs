@@ -54,10 +54,10 @@ describe('mixtures', { skip: missing() || false }, () => {
   }
   const readSlot = async (device, { view }) => new Float32Array(await download(device, view.buffer));
 
-  /** Numbers and weights as ROUTE writes them: no expert twice in a token. */
-  function makeRoute(device, nTokens, nExpert, nUsed, random) {
+  /** Numbers and weights as ROUTE writes them: no expert twice in a token; `isAll`: all, in order. */
+  function makeRoute(device, nTokens, nExpert, nUsed, random, isAll = false) {
     const rows = Array.from({ length: nTokens }, () => {
-      const experts = Array.from({ length: nExpert }, (_, e) => e).sort(() => random() - 0.5);
+      const experts = Array.from({ length: nExpert }, (_, e) => e).sort(() => (isAll ? 0 : random() - 0.5));
       return [...experts.slice(0, nUsed), ...Array.from({ length: nUsed }, () => random())];
     });
     return makeSlot(device, nTokens, 2 * nUsed, (t, i) => rows[t][i]);
@@ -203,7 +203,7 @@ describe('mixtures', { skip: missing() || false }, () => {
    * `norm`, `glu` and `combine` are fused.
    */
   async function check(room, o) {
-    const { formats, n, rows, nOut = rows, nExpert, nUsed, tokens, nTokens, isEach = false } = o;
+    const { formats, n, rows, nOut = rows, nExpert, nUsed, tokens, nTokens, isEach = false, isAll } = o;
     const { device, features, experts, expertsTable } = room;
     const { norm, glu, combine, cuts = [0], at = 3, rowsOf = 'batch', hasBias = false, offsets = [0, 0] } = o;
     const { hasScale = false } = o;
@@ -226,7 +226,7 @@ describe('mixtures', { skip: missing() || false }, () => {
     made.forEach(({ scale }, s) => scale && vectors.set(scale, scaleAt + s * nExpert));
     const width = isEach ? nUsed * n : n;
     const x = makeSlot(device, nTokens, width, () => random() * 2 - 1);
-    const route = makeRoute(device, nTokens, nExpert, nUsed, random);
+    const route = makeRoute(device, nTokens, nExpert, nUsed, random, isAll);
     const outWidth = combine ? nOut : nUsed * nOut;
     const out = makeSlot(device, nTokens, outWidth, combine?.add ? () => random() : undefined);
     const table = { view: { buffer: upload(device, new Uint32Array(256 * nUsed).fill(1)) }, nBatch: 64 };
@@ -239,19 +239,19 @@ describe('mixtures', { skip: missing() || false }, () => {
       nOut,
       nExpert,
       nUsed,
-      route,
+      route: isAll ? undefined : route,
       out,
       vectors: { buffer: upload(device, vectors) },
       rowsOf,
       tokens,
       features,
-      table,
+      table: isAll ? undefined : table,
       norm: norm && { eps: 1e-5, weight: { offset: 2, length: n } },
       glu,
       combine,
     });
     const isTiled = tokens === 'many' && rowsOf === 'batch';
-    const first = isTiled ? [expertsTable({ label: 'table', route, nExpert, nUsed, table })] : [];
+    const first = isTiled && !isAll ? [expertsTable({ label: 'table', route, nExpert, nUsed, table })] : [];
     const batch = {
       nTokens,
       firstPosition: 0,
@@ -311,6 +311,21 @@ describe('mixtures', { skip: missing() || false }, () => {
   }
 
   const mixture = { nExpert: 6, nUsed: 3, n: 64, rows: 20 };
+
+  onEach('without a route each token has all experts in order', async (room) => {
+    const all = { nExpert: 6, nUsed: 6, isEach: true, isAll: true };
+    for (const format of ['f32', 'q8_0', 'q4_k'])
+      for (const [tokens, nTokens] of [
+        ['one', 1],
+        ['few', 3],
+        ['many', 33],
+      ])
+        await check(room, { ...all, formats: [format], n: 256, rows: 68, at: 4, tokens, nTokens });
+    // Rows that are no whole group of 32, as those of attn_k_b may be.
+    const short = { ...all, formats: ['f32'], n: 12, rows: 20 };
+    await check(room, { ...short, tokens: 'many', nTokens: 32 });
+    await check(room, { ...short, tokens: 'one', nTokens: 1 });
+  });
 
   onEach('a token reads the experts that it uses', async (room) => {
     for (const format of ['f32', 'q8_0', 'q4_1', 'f16'])

@@ -529,3 +529,31 @@ onEach('probe_subgroup finds subgroups of a size that the adapter names', async 
     compared();
   }
 });
+
+onEach('join puts parts of heads behind each other', async ({ device, ...b }) => {
+  for (const [nHead, widths, firsts, steps] of [
+    [3, [20, 9], [2, 31], [33, 0]],
+    [5, [16, 8], [0, 16], [16, 24]],
+    [7, [12, 0], [5, 0], [20, 0]],
+  ]) {
+    const n = 3;
+    const size = (i) => firsts[i] + (nHead - 1) * steps[i] + widths[i] + 2;
+    const data = [floats(n * size(0)), floats(n * size(1))];
+    const inputs = data.map((x, i) => slotOf(device, n, size(i), x));
+    const width = widths[0] + widths[1];
+    const out = slotOf(device, n, nHead * width);
+    const parts = widths.map((one, i) => ({ width: one, first: firsts[i], step: steps[i] }));
+    if (widths[1] === 0) inputs[1] = undefined;
+    await runDispatches({ device, ...b }, [b.join({ label: 'join', inputs, parts, out, nHead })], {
+      nTokens: n,
+      firstPosition: 0,
+      nOutputs: 0,
+    });
+    const want = Float32Array.from({ length: n * nHead * width }, (_, k) => {
+      const [t, h, i] = [Math.floor(k / nHead / width), Math.floor(k / width) % nHead, k % width];
+      const part = i < widths[0] ? 0 : 1;
+      return data[part][t * size(part) + firsts[part] + h * steps[part] + i - part * widths[0]];
+    });
+    close(await rowsOf(device, out, n), want, () => 0, `${nHead} heads of ${widths}`);
+  }
+});

@@ -167,6 +167,8 @@ export const OpKind = {
   ADD_ROW: 31,
   /** out[0][t] = the pooled rows of in[0] of run t */
   POOL: 32,
+  /** out[0][t][h] = width[i] elements of in[i][t] from first[i] + h * step[i] on, i = 0 and then 1 */
+  JOIN: 35,
 } as const;
 export type OpKind = (typeof OpKind)[keyof typeof OpKind];
 
@@ -217,6 +219,7 @@ export const opTraits: { readonly [kind: number]: number } = {
   30: 0,
   31: 1,
   32: 0,
+  35: 0,
 };
 
 export const Activation = {
@@ -792,6 +795,15 @@ export const opPartLayouts = {
     fields: {
       width: { offset: 64, type: 'i32', count: 1 },
       rank: { offset: 68, type: 'i32', count: 1 },
+    },
+  },
+  JOIN: {
+    size: 128,
+    fields: {
+      n_head: { offset: 64, type: 'i32', count: 1 },
+      width: { offset: 68, type: 'i32', count: 2 },
+      first: { offset: 76, type: 'i32', count: 2 },
+      step: { offset: 84, type: 'i32', count: 2 },
     },
   },
 } as const satisfies { readonly [name: string]: StructLayout };

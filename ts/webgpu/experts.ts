@@ -141,14 +141,14 @@ export interface ExpertsOptions {
   readonly nOut: number;
   readonly nExpert: number;
   readonly nUsed: number;
-  /** What ROUTE wrote. */
-  readonly route: Slot;
+  /** What ROUTE wrote. Left out: each token has all experts, in order; nUsed is nExpert. */
+  readonly route?: Slot | undefined;
   readonly out: Slot;
   readonly vectors: View;
   readonly rowsOf: 'batch' | 'output';
   readonly tokens: Tokens;
   readonly features: Features;
-  /** Needed for `many` tokens of the batch. */
+  /** Needed for `many` tokens of the batch that have a route. */
   readonly table?: Table | undefined;
   /** Fused, for `one` and `few`: the input is norm(input). Not with isEach. */
   readonly norm?: Norm | undefined;
@@ -216,12 +216,11 @@ export function experts(o: ExpertsOptions): Dispatch[] {
   if (o.stacks.length === 2 && (o.glu === undefined || !canPair(o.stacks)))
     throw new ChordError('internal', `${o.label}: two stacks can't be multiplied at once`);
   const isFew = o.tokens !== 'many' || o.rowsOf === 'output';
-  if (!isFew && (o.norm || o.combine || o.glu !== undefined || o.table === undefined))
+  const isFused = o.norm !== undefined || o.combine !== undefined || o.glu !== undefined;
+  if (!isFew && (isFused || (o.route && !o.table)))
     throw new ChordError('internal', `${o.label}: nothing is fused into a product of many tokens`);
   return boundParts(o).map((parts, i, { length }) =>
-    isFew
-      ? few(o, parts, { isFirst: i === 0, isParted: length > 1 })
-      : tiles(o, parts[0], o.table!, length > 1),
+    isFew ? few(o, parts, { isFirst: i === 0, isParted: length > 1 }) : tiles(o, parts[0], length > 1),
   );
 }
 
@@ -264,7 +263,7 @@ function few(
     },
     overrides: {
       ...overridesOf(o),
-      ROUTE_STRIDE: o.route.stride,
+      ROUTE_STRIDE: o.route?.stride ?? 0,
       LANES: lanes,
       ADD: Number(combine !== undefined && (combine.add || !isFirst)),
       ACTIVATION: o.glu ?? 0,
@@ -275,7 +274,7 @@ function few(
       parts[0].view,
       o.input.view,
       o.vectors,
-      o.route.view,
+      (o.route ?? o.input).view,
       o.out.view,
       ...(isPair ? [parts[1]!.view] : []),
       ...(shared ? [shared.matrices[0].parts[0]!.view, shared.out.view] : []),
@@ -293,7 +292,8 @@ const putShared = (isShared: boolean): string =>
     ? '@group(0)@binding(9)var<storage,read_write>y1:array<f32>;fn put_shared(at:u32,value:f32){y1[at]=value;}'
     : 'fn put_shared(at:u32,value:f32){}';
 
-function tiles(o: ExpertsOptions, part: MatrixPart, table: Table, isParted: boolean): Dispatch {
+/** Without a route, an expert's tiles have TILE_TOKENS tokens each, in order. */
+function tiles(o: ExpertsOptions, part: MatrixPart, isParted: boolean): Dispatch {
   const { stacks, nOut, nExpert, nUsed, features } = o;
   const texts = textsOf([stacks[0].matrix], features.packedDot);
   return {
@@ -301,11 +301,13 @@ function tiles(o: ExpertsOptions, part: MatrixPart, table: Table, isParted: bool
     with: [...texts.with, 'inputs', 'experts'],
     glue: texts.glue,
     constants: { TILE_TOKENS, PARTED: Number(isParted) },
-    overrides: { ...overridesOf(o), MOST_TILES: mostTiles(table.nBatch, nExpert, nUsed) },
+    overrides: { ...overridesOf(o), MOST_TILES: mostTiles(o.table?.nBatch ?? 0, nExpert, nUsed) },
     ...common(o, [part], 'experts_tiles'),
-    buffers: [part.view, o.input.view, o.vectors, table.view, o.out.view],
-    groups: ({ nTokens }) =>
-      nTokens === 0 ? [0, 0, 0] : [Math.ceil(nOut / TILE_ROWS), mostTiles(nTokens, nExpert, nUsed), 1],
+    buffers: [part.view, o.input.view, o.vectors, o.route ? o.table!.view : o.input.view, o.out.view],
+    groups: ({ nTokens }) => {
+      const n = o.route ? mostTiles(nTokens, nExpert, nUsed) : nExpert * Math.ceil(nTokens / TILE_TOKENS);
+      return nTokens === 0 ? [0, 0, 0] : [Math.ceil(nOut / TILE_ROWS), n, 1];
+    },
   };
 }
 
@@ -314,6 +316,7 @@ function overridesOf(o: ExpertsOptions): Record<string, number> {
     N_IN: o.nIn,
     X_STRIDE: o.input.stride / 4,
     EACH: o.isEach ? o.nIn / 4 : 0,
+    ALL: Number(o.route === undefined),
     N_EXPERT: o.nExpert,
     N_USED: o.nUsed,
     COUNT: o.nOut,

@@ -468,6 +468,7 @@ function headNormAndGlu(c: Context, at: number): Fused | undefined {
 function wholeAttention(c: Context, at: number): Fused | undefined {
   const attend = attentionAt(c, at);
   if (attend === undefined || (c.rows.batch !== 'one' && attend === c.ops[at])) return undefined;
+  const { l, places } = c;
   const end = c.ops.indexOf(attend) + 1;
   const before = c.ops.slice(at, end - 1);
   const store = before.find((op): op is Op<'KV_STORE'> => op.name === 'KV_STORE');
@@ -491,6 +492,10 @@ function wholeAttention(c: Context, at: number): Fused | undefined {
     (vNorm[0]?.weight[0] ?? -1) < 0;
   const norms = [...qNorm, ...kNorm, ...vNorm];
   if (norms.some(({ part }) => part.is_each !== 0)) return undefined;
+  // A norm or a rotation of another part of a row than the attention's heads.
+  const { kDim, vDim } = l.memory.cache(attend.cache);
+  const isWhole = [...qNorm, ...kNorm, ...qRope, ...kRope].every(({ part }) => part.head_dim === kDim);
+  if (!isWhole || vNorm.some(({ part }) => part.head_dim !== vDim)) return undefined;
   const turn = qRope[0];
   const isSame =
     norms.every(({ part }) => part.eps === norms[0]!.part.eps) &&
@@ -502,7 +507,6 @@ function wholeAttention(c: Context, at: number): Fused | undefined {
   const isFree = [q, k, v].every((slot) => slot < 0 || isDead(c, slot, end));
   if (!isSimple || !isSame || !isFree) return undefined;
 
-  const { l, places } = c;
   const headNorm = (list: Op<'HEAD_NORM'>[]) =>
     list.length === 0 ? undefined : { weight: l.memory.optional(list[0]!.weight[0]!) };
   const rope = turn && l.program.ropes[turn.part.rope]!;

@@ -21,6 +21,7 @@ import {
   gate,
   glu,
   headNorm,
+  join,
   layerNorm,
   map,
   norm,
@@ -176,6 +177,13 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const outs = [slot(op.out[0]!), slot(op.out[1]!)] as const;
       return [split({ label: `split/${label}`, input: slot(op.in[0]!), outs, nHead, headDim })];
     }
+    case 'JOIN': {
+      const { n_head: nHead, width, first, step } = op.part;
+      const part = (i: 0 | 1) => ({ width: width[i]!, first: first[i]!, step: step[i]! });
+      const inputs = [slot(op.in[0]!), op.in[1]! < 0 ? undefined : slot(op.in[1]!)] as const;
+      const out = slot(op.out[0]!);
+      return [join({ label: `join/${label}`, inputs, parts: [part(0), part(1)], out, nHead })];
+    }
     case 'ROUTE':
       return routeAndTable(op, l, rows, places, rowsOf);
     case 'EXPERTS':
@@ -254,7 +262,7 @@ export function expertsOptions(
     nOut: n_out[i]!,
     nExpert,
     nUsed,
-    route: places.at(op.in[1]!),
+    route: op.in[1]! < 0 ? undefined : places.at(op.in[1]!),
     out: places.at(op.out[i]!),
     vectors: memory.vectors,
     rowsOf: op.flags & OpFlag.OUTPUT ? 'output' : 'batch',

@@ -343,3 +343,44 @@ export function shortConv(o: {
     }),
   };
 }
+
+/** A part of each head of a slot. */
+interface HeadPart {
+  readonly width: number;
+  readonly first: number;
+  /** From a head to the next; 0: all heads have the same. */
+  readonly step: number;
+}
+
+/** JOIN; without the second input, of parts of the first alone. */
+export function join(o: {
+  readonly label: string;
+  readonly inputs: readonly [Slot, Slot | undefined];
+  readonly parts: readonly [HeadPart, HeadPart];
+  readonly out: Slot;
+  readonly nHead: number;
+}): Dispatch {
+  const { inputs, parts, out, nHead } = o;
+  const [a, b = a] = inputs;
+  const width = nHead * (parts[0].width + parts[1].width);
+  return {
+    kernel: 'join',
+    label: o.label,
+    overrides: {
+      HEADS: nHead,
+      WIDTH0: parts[0].width,
+      WIDTH1: parts[1].width,
+      FIRST0: parts[0].first,
+      FIRST1: parts[1].first,
+      STEP0: parts[0].step,
+      STEP1: parts[1].step,
+      A_STRIDE: a.stride,
+      B_STRIDE: b.stride,
+      Y_STRIDE: out.stride,
+    },
+    params: [],
+    buffers: [a.view, b.view, out.view],
+    groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [Math.ceil(width / 64), nTokens, 1]),
+    work: ({ nTokens }) => ({ madds: nTokens * width, bytes: 0 }),
+  };
+}

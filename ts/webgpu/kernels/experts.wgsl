@@ -36,6 +36,8 @@ override SCALED1: bool = false;
 override STRIDE: u32;
 // From one chosen expert's input to the next, in four floats; 0: all have the same.
 override EACH: u32 = 0;
+// Each token has all experts, in order.
+override ALL: bool = false;
 
 // The number of a row among the rows of all experts.
 fn row_of(s: u32, expert: u32, row: u32) -> u32 {

@@ -19,6 +19,9 @@ const TEAM_ROWS = ROWS / (1u + GLU);
 const ALL_VALUES = ROWS + NORM;
 
 fn expert_of(t: u32, u: u32) -> u32 {
+  if (ALL) {
+    return u;
+  }
   return min(u32(max(route[t * ROUTE_STRIDE + u], 0.0)), N_EXPERT - 1u);
 }
 

@@ -1,5 +1,5 @@
 // EXPERTS of many tokens, as matmul.wgsl: a workgroup computes a tile of 64 rows of one expert and up to
-// TILE_TOKENS of the pairs that experts_table.wgsl found for it.
+// TILE_TOKENS of the pairs that experts_table.wgsl found for it. With ALL the pairs of an expert are known.
 @group(0) @binding(5) var<storage, read> table: array<u32>;
 @group(0) @binding(6) var<storage, read_write> y: array<f32>;
 override MOST_TILES: u32;
@@ -14,11 +14,28 @@ fn place(line: u32, j: u32) -> u32 {
   return 8u * line + (j ^ (line & 7u));
 }
 
+// Expert, first pair and number of pairs of a tile. The pairs of ALL are numbered by token.
+fn tile_of(number: u32) -> vec3u {
+  if (ALL) {
+    let per = (batch.n_tokens + TILE_TOKENS - 1u) / TILE_TOKENS;
+    let first = number % per * TILE_TOKENS;
+    return vec3u(number / per, first, min(batch.n_tokens - first, TILE_TOKENS));
+  }
+  return vec3u(table[3u * number], table[3u * number + 1u], table[3u * number + 2u]);
+}
+
+fn pair_at(tile: vec3u, k: u32) -> u32 {
+  if (ALL) {
+    return (tile.y + k) * N_USED + tile.x;
+  }
+  return table[3u * MOST_TILES + tile.y + k];
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local: u32) {
-  let expert = table[3u * id.y];
-  let pairs = 3u * MOST_TILES + table[3u * id.y + 1u];
-  let n_pairs = table[3u * id.y + 2u];
+  let tile = tile_of(id.y);
+  let expert = tile.x;
+  let n_pairs = tile.z;
   let first_row = id.x * TILE_ROWS;
   let first = row_of(0u, expert, first_row);
   let n_rows = min(COUNT - first_row, TILE_ROWS);
@@ -37,7 +54,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local
     for (var i = local; i < 8u * TILE_TOKENS; i += THREADS) {
       var four = vec4f(0.0);
       if (i / 8u < n_pairs) {
-        let pair = table[pairs + i / 8u];
+        let pair = pair_at(tile, i / 8u);
         four = input_from(pair / N_USED * X_STRIDE + pair % N_USED * EACH, b, i % 8u);
       }
       tile_x[place(i / 8u, i % 8u)] = four;
@@ -65,7 +82,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local
     for (var i = 0u; i < 4u; i++) {
       let k = my_pair + TILE_TOKENS / 4u * i;
       if (k < n_pairs) {
-        let pair = table[pairs + k];
+        let pair = pair_at(tile, k);
         let at = pair / N_USED * STRIDE + pair % N_USED * COUNT + first_row + row;
         y[at] = scale * products[r][i] + bias;
       }
