@@ -13,13 +13,14 @@ chord_slots chord_slots_new(chord_builder *b)
 {
     const chord_hparams *h = b->hparams;
     int32_t const n_q = h->n_head * h->head_dim, n_k = h->n_kv * h->head_dim;
+    int32_t const v_dim = b->is_latent ? h->v_dim : h->head_dim;
     chord_slots const s = {
         .x = batch_slot(b, h->n_embd),
         .h = batch_slot(b, h->n_embd),
         .q = batch_slot(b, n_q),
         .k = batch_slot(b, n_k),
-        .v = batch_slot(b, n_k),
-        .attn = batch_slot(b, n_q),
+        .v = batch_slot(b, h->n_kv * v_dim),
+        .attn = batch_slot(b, h->n_head * v_dim),
         .gate = batch_slot(b, h->n_ff),
         .up = batch_slot(b, h->n_ff),
         .last = chord_slot_new(b, h->n_embd, CHORD_ROWS_OUTPUT),
@@ -203,7 +204,8 @@ void chord_emit_rope(chord_builder *b, int32_t layer, const chord_attention *a, 
     chord_op *op = chord_emit(b, CHORD_OP_ROPE, layer);
     op->in[0] = b->plan->program.ropes[a->rope].slot;
     op->out[0] = slot;
-    op->rope = (chord_op_rope){ .rope = a->rope, .n_head = n_head, .head_dim = a->head_dim };
+    op->rope =
+        (chord_op_rope){ .rope = a->rope, .n_head = n_head, .head_dim = a->head_dim, .first = a->first };
 }
 
 chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t window, float scale)
@@ -214,6 +216,7 @@ chord_attention chord_attention_new(chord_builder *b, int32_t rope, int32_t wind
                           .n_head = h->n_head,
                           .n_kv = h->n_kv,
                           .head_dim = h->head_dim,
+                          .v_dim = h->head_dim,
                           .scale = scale,
                           .window = window };
     if (b->encoded != CHORD_NONE) return a;
@@ -253,11 +256,12 @@ chord_op *chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *
 {
     if (b->encoded != CHORD_NONE) return chord_emit_encode(b, layer, s, a);
     if (!a->is_shared) {
+        int32_t const v_dim = a->cache == CHORD_NONE ? 0 : b->plan->program.caches[a->cache].v_dim;
         chord_op *store = chord_emit(b, CHORD_OP_KV_STORE, layer);
         store->cache = a->cache;
         store->in[0] = s->k;
-        store->in[1] = s->v;
-        store->kv_store = (chord_op_kv_store){ .n_kv = a->n_kv, .k_dim = a->head_dim, .v_dim = a->head_dim };
+        store->in[1] = v_dim ? s->v : CHORD_NONE;
+        store->kv_store = (chord_op_kv_store){ .n_kv = a->n_kv, .k_dim = a->head_dim, .v_dim = v_dim };
     }
     chord_op *attend = chord_emit(b, CHORD_OP_ATTEND, layer);
     attend->cache = a->cache;
@@ -266,10 +270,19 @@ chord_op *chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *
     attend->attend = (chord_op_attend){ .n_head = a->n_head,
                                         .n_kv = a->n_kv,
                                         .k_dim = a->head_dim,
-                                        .v_dim = a->head_dim,
+                                        .v_dim = a->v_dim,
                                         .scale = a->scale,
                                         .softcap = a->softcap };
     return attend;
+}
+
+void chord_emit_log_scale(chord_builder *b, int32_t layer, int32_t q, const chord_attention *a, float factor,
+                          int32_t period)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_LOG_SCALE, layer);
+    op->out[0] = q;
+    op->log_scale =
+        (chord_op_log_scale){ .width = a->n_head * a->head_dim, .period = period, .factor = factor };
 }
 
 void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s, const chord_attention *a)

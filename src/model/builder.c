@@ -305,10 +305,12 @@ static void read_heads(chord_builder *b)
 {
     chord_hparams *h = b->hparams;
     h->head_dim = chord_read_int(b, "attention.key_length", h->n_embd / h->n_head, LEAST_HEAD, MOST_HEAD);
-    int32_t const value_length = chord_read_int(b, "attention.value_length", h->head_dim, LEAST_HEAD,
-                                                MOST_HEAD);
+    int32_t const value_length = chord_read_int(b, "attention.value_length",
+                                                b->is_latent ? h->n_embd / h->n_head : h->head_dim,
+                                                LEAST_HEAD, MOST_HEAD);
+    h->v_dim = value_length;
     if (!b->is_by_layer) check_heads(b);
-    if (b->status == CHORD_OK && value_length != h->head_dim)
+    if (b->status == CHORD_OK && value_length != h->head_dim && !b->is_latent)
         b->status = chord_fail(
             b->error, CHORD_UNSUPPORTED_ARCHITECTURE,
             "keys of %d and values of %d elements ('attention.value_length') per head; both must be equal",

@@ -16,6 +16,7 @@ typedef struct dense {
     float clamp;                  /* of queries, keys and values; 0: none */
     float temperature;            /* LONG_QUERIES; 0: none */
     chord_mixture mix;
+    chord_latent latent;
 } dense;
 
 static int is_local(chord_builder *b, const dense *d, int32_t layer)
@@ -68,6 +69,7 @@ static void read_rope_keys(chord_builder *b, dense *d, chord_rope *rope)
         if (grows < 1e30) rope->base *= (float)grows;
     }
     if (d->flags & CHORD_ROPE_IMROPE) read_sections(b, rope);
+    if (d->flags & CHORD_LATENT_YARN) d->scale = chord_latent_scale(b, &d->latent, rope);
     if (!(d->flags & CHORD_LONG_QUERIES)) return;
     d->temperature = chord_read_float(b, "attention.temperature_scale", 0, CHORD_FINITE);
     if (!rope->is_yarn) return;
@@ -85,7 +87,8 @@ static void read_ropes(chord_builder *b, dense *d)
     d->rope = d->rope_local = CHORD_NONE;
     if (d->flags & CHORD_POSITIONS) return;
     chord_rope rope = chord_rope_of(b, d->flags & CHORD_NEOX ? CHORD_ROPE_NEOX : CHORD_ROPE_NORM);
-    if (d->flags & (CHORD_ROPE_ALPHA | CHORD_LONG_QUERIES | CHORD_ROPE_IMROPE)) read_rope_keys(b, d, &rope);
+    if (d->flags & (CHORD_ROPE_ALPHA | CHORD_LONG_QUERIES | CHORD_ROPE_IMROPE | CHORD_LATENT_YARN))
+        read_rope_keys(b, d, &rope);
     if (d->flags & CHORD_ROPE_SWITCH && !chord_read_int(b, "rope.scaling.finetuned", 1, 0, 1)) return;
     chord_rope local = rope;
     d->rope = d->rope_local = chord_rope_new(b, rope);
@@ -103,16 +106,19 @@ static void read_ropes(chord_builder *b, dense *d)
 static void read_scales(chord_builder *b, dense *d)
 {
     const chord_hparams *h = b->hparams;
-    int32_t const per_head = h->n_layer == d->f->n_layer_wide ? h->n_embd / h->n_head : h->head_dim;
+    int32_t per_head = h->n_layer == d->f->n_layer_wide ? h->n_embd / h->n_head : h->head_dim;
     if (b->status == CHORD_OK && per_head < 1)
         b->status = chord_fail(b->error, CHORD_INVALID_GGUF,
                                "the key 'attention.head_count' names more heads than there are elements: %d",
                                h->n_head);
+    if (d->flags & CHORD_LATENT) per_head = d->latent.nope + d->latent.rot;
     d->scale = 1 / __builtin_sqrtf((float)per_head);
+    float const old = 1.4f / __builtin_sqrtf((float)h->n_layer);
+    if (d->flags & CHORD_MINICPM3) d->residual_scale = old;
     if (d->flags & CHORD_SCALES) {
-        float const old = d->flags & CHORD_MINICPM ? 1.4f / __builtin_sqrtf((float)h->n_layer) : 0;
         float const scale = chord_read_float(b, "attention.scale", 0, CHORD_FINITE);
-        float const residual = chord_read_float(b, "residual_scale", old, CHORD_FINITE);
+        float const residual = chord_read_float(b, "residual_scale", d->flags & CHORD_MINICPM ? old : 0,
+                                                CHORD_FINITE);
         if (scale != 0) d->scale = scale;
         if (residual != 0) d->residual_scale = residual;
     }
@@ -123,7 +129,9 @@ static void read_scales(chord_builder *b, dense *d)
 
 static void read(chord_builder *b, dense *d)
 {
+    b->is_latent = (d->flags & CHORD_LATENT) != 0;
     chord_read_hparams(b);
+    if (b->is_latent) d->latent = chord_latent_read(b);
     b->hparams->norm_eps = chord_read_float(b,
                                             d->norm == CHORD_NORM_RMS ? "attention.layer_norm_rms_epsilon"
                                                                       : "attention.layer_norm_epsilon",
@@ -145,10 +153,11 @@ static void read(chord_builder *b, dense *d)
         d->activation = CHORD_ACTIVATION_SILU;
     if (d->flags & CHORD_ENCODER) return;
     if (chord_read_int(b, "attention.causal", 1, 0, 1)) return;
-    if (d->window || d->softcap > 0)
-        chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
-                         "an encoder with windows or soft-caps isn't supported: attention.causal of", b->arch,
-                         b->n_arch);
+    if (d->window || d->softcap > 0 || b->is_latent)
+        chord_build_fail(
+            b, CHORD_UNSUPPORTED_ARCHITECTURE,
+            "an encoder with windows, soft-caps or latent attention isn't supported: attention.causal of",
+            b->arch, b->n_arch);
     d->flags |= CHORD_ENCODER;
 }
 
@@ -181,15 +190,6 @@ static void emit_clamp(chord_builder *b, int32_t layer, int32_t slot, int32_t wi
     op->clamp = (chord_op_clamp){ .width = width, .limit = limit };
 }
 
-static void emit_temperature(chord_builder *b, const dense *d, int32_t layer, const chord_attention *a)
-{
-    chord_op *op = chord_emit(b, CHORD_OP_LOG_SCALE, layer);
-    op->out[0] = d->s.q;
-    op->log_scale = (chord_op_log_scale){ .width = a->n_head * a->head_dim,
-                                          .period = b->plan->program.ropes[d->rope].n_ctx_orig,
-                                          .factor = d->temperature };
-}
-
 /* ModernBERT's first layer has no norm: the embeddings are normed. */
 static int has_attn_norm(const chord_builder *b, const dense *d, int32_t layer)
 {
@@ -217,7 +217,8 @@ static void emit_attention(chord_builder *b, const dense *d, int32_t layer)
     chord_emit_rope(b, layer, &a, s.q, a.n_head);
     chord_emit_rope(b, layer, &a, s.k, a.n_kv);
     if (d->flags & CHORD_QK_LATE) emit_qk_norms(b, d, layer);
-    if (d->temperature != 0) emit_temperature(b, d, layer, &a);
+    if (d->temperature != 0)
+        chord_emit_log_scale(b, layer, s.q, &a, d->temperature, b->plan->program.ropes[d->rope].n_ctx_orig);
     int32_t const sinks = d->flags & CHORD_SINKS
                               ? chord_bind(b, "blk.%d.attn_sinks.weight", layer, a.n_head, 0, 0)
                               : CHORD_NONE;
@@ -309,14 +310,15 @@ static void emit_layer(chord_builder *b, const dense *d, int32_t layer)
     if (is_mixture(d, layer) && d->flags & CHORD_MIX_EARLY) chord_emit_router(b, layer, &d->mix, d->s.x);
     if (has_pre_norm && has_attn_norm(b, d, layer))
         emit_norm(b, d, layer, d->s.h, has_norm_2 ? "blk.%d.attn_norm_2" : "blk.%d.attn_norm");
-    emit_attention(b, d, layer);
+    if (b->is_latent) chord_emit_latent(b, layer, &d->latent, &d->s, d->rope, d->scale);
+    else emit_attention(b, d, layer);
     if (is_parallel) {
         if (has_norm_2) emit_norm(b, d, layer, d->s.h, "blk.%d.attn_norm");
         else if (has_ffn_norm) emit_norm(b, d, layer, d->s.h, ffn_norm);
         emit_feed_forward(b, d, layer);
     }
-    emit_back(b, d, layer, "blk.%d.attn_output", d->s.attn, h->n_head * h->head_dim,
-              "blk.%d.post_attention_norm");
+    emit_back(b, d, layer, "blk.%d.attn_output", b->is_latent ? d->latent.out : d->s.attn,
+              h->n_head * (b->is_latent ? d->latent.v_dim : h->head_dim), "blk.%d.post_attention_norm");
     if (!is_parallel) {
         if (has_pre_norm) emit_norm(b, d, layer, d->s.h, ffn_norm);
         if (!is_mixture(d, layer)) emit_feed_forward(b, d, layer);
@@ -348,6 +350,7 @@ static void emit_layers(chord_builder *b, const dense *d)
 static float embedding_scale(chord_builder *b, const dense *d)
 {
     if (d->flags & CHORD_SQRT_EMBED) return __builtin_sqrtf((float)b->hparams->n_embd);
+    if (d->flags & CHORD_MINICPM3) return 12;
     float const scale = d->flags & CHORD_SCALES
                             ? chord_read_float(b, "embedding_scale", d->flags & CHORD_MINICPM ? 12 : 0,
                                                CHORD_FINITE)
@@ -366,12 +369,12 @@ static void emit_output(chord_builder *b, const dense *d)
     chord_emit_norm_of(b, CHORD_NONE, d->norm, b->hparams->n_embd, d->s.x, d->s.last, "output_norm")->flags =
         CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
     chord_emit_logits(b, &d->s);
-    float scale = d->flags & CHORD_MINICPM ? 256 / (float)b->hparams->n_embd : 0;
+    float scale = d->flags & (CHORD_MINICPM | CHORD_MINICPM3) ? 256 / (float)b->hparams->n_embd : 0;
     if (d->flags & (CHORD_SCALES | CHORD_LOGIT_SCALE))
         scale = chord_read_float(b, "logit_scale", scale, CHORD_FINITE);
     if (scale == 0) scale = 1;
     chord_op *op = chord_emit_scale(b, CHORD_NONE, logits, n_vocab,
-                                    d->flags & CHORD_LOGIT_SCALE ? scale : 1 / scale);
+                                    d->flags & (CHORD_LOGIT_SCALE | CHORD_MINICPM3) ? scale : 1 / scale);
     if (op) op->flags = CHORD_FLAG_OUTPUT;
 
     float const cap = chord_read_float(b, "final_logit_softcapping", d->flags & CHORD_SOFTCAPS ? 30 : 0,
@@ -393,6 +396,7 @@ void chord_build_dense(chord_builder *b)
     read(b, &d);
     if (d.flags & CHORD_MIXTURE) d.mix = chord_mixture_read(b, d.flags, d.f->activation);
     d.s = chord_slots_new(b);
+    if (b->is_latent && b->status == CHORD_OK) chord_latent_slots(b, &d.latent, &d.s);
     if (d.flags & CHORD_ENCODER) b->encoded = d.s.x;
     read_ropes(b, &d);
     chord_emit_embed(b, d.s.x, embedding_scale(b, &d));

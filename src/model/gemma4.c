@@ -153,9 +153,12 @@ static chord_attention shared_attention(chord_builder *b, const gemma4 *g, int32
         chord_build_fail(b, CHORD_INVALID_GGUF,
                          "layers that share keys and values have different numbers of heads under the key",
                          "attention.head_count_kv", 23);
-    return (chord_attention){
-        .cache = source, .is_shared = 1, .n_head = h->n_head, .n_kv = h->n_kv, .head_dim = h->head_dim
-    };
+    return (chord_attention){ .cache = source,
+                              .is_shared = 1,
+                              .n_head = h->n_head,
+                              .n_kv = h->n_kv,
+                              .head_dim = h->head_dim,
+                              .v_dim = h->head_dim };
 }
 
 /* x -> slot attn */

@@ -14,7 +14,7 @@ const goldens = JSON.parse(readFileSync(new URL('goldens.json', import.meta.url)
 const ON_GPU = (
   'mistral3 granite apertus olmo bitnet gemma4 gemma4-dense gemma4-moe llama.few lfm2 qwen3moe ' +
   'qwen35 qwen2moe granitemoe-shared bailingmoe2 gpt-oss gpt2 mamba2 granitehybrid falcon-h1 ' +
-  'qwen35moe lfm2moe granitehybrid-moe qwen35moe-scales qwen3-scales.nv'
+  'qwen35moe lfm2moe granitehybrid-moe qwen35moe-scales qwen3-scales.nv deepseek2 deepseek2-old minicpm3'
 ).split(' ');
 
 /** The rest runs on the GPU for the page of proofs alone, if it can: a load takes seconds. */

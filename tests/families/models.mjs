@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 import { HYBRIDS } from './hybrids.mjs';
 import { GEMMA4 } from './gemma4.mjs';
+import { LATENT } from './latent.mjs';
 
 /** ggml's numbers of the types, and the elements and bytes of a block. */
 const TYPES = {
@@ -40,8 +41,8 @@ const LOGIT_STD = 4;
  *   fused   queries, keys and values are one matrix
  *   bias    parts of a layer that have a bias
  *   mix     a mixture: n experts, `used` of them for a token, ff of each (absent: the model's), shared (the
- *           shared one's ff), gated (it has a gate), bias (of the choice), dense (layers without), biases,
- *           fused (gate and up are one stack)
+ *           shared one's ff) or shares (its ff is so many times another's), gated (it has a gate), bias (of
+ *           the choice), dense (layers without), biases, fused (gate and up are one stack)
  *   keys    further metadata; a name that begins with '.' gets the architecture's name in front
  *   extra   further tensors: [name, shape, kind]
  *   mixer   a function of the layer and the shape: the tensors that a layer has in the place of attention
@@ -177,6 +178,7 @@ export const FAMILIES = {
   },
   ...HYBRIDS,
   ...GEMMA4,
+  ...LATENT,
   qwen3moe: { qk: 'head', mix: { n: 8, used: 3, ff: 32 } },
   qwen2moe: {
     bias: ['attn_q', 'attn_k', 'attn_v'],
@@ -344,7 +346,7 @@ class Writer {
 const isFloat = (key, value) =>
   typeof value === 'number' &&
   (!Number.isInteger(value) ||
-    /scale$|scaling\.(factor|alpha|attn_factor)|softcapping|clamp|xielu|yarn_beta|freq_base|epsilon/.test(
+    /scale$|scaling\.(factor|alpha|attn_factor)|softcapping|clamp|xielu|yarn_beta|log_multiplier|freq_base|epsilon/.test(
       key,
     ));
 const kindOf = (key, value) =>
@@ -409,7 +411,8 @@ export function shapeOf(family, suffix) {
 /** The tensors of a mixture. The router's rows are large, so that few choices are close. */
 function experts(out, p, mix, embd, isMixed) {
   const { n, gated, bias, biases, fused } = mix;
-  const [ff, shared] = [mix.ff ?? 96, mix.shared].map((width) => (width && isMixed ? 256 : width));
+  const [ff, own] = [mix.ff ?? 96, mix.shared].map((width) => (width && isMixed ? 256 : width));
+  const shared = mix.shares ? mix.shares * ff : own;
   out.push([`${p}ffn_gate_inp.weight`, [embd, n], 'router', 3]);
   if (bias) out.push([`${p}exp_probs_b.bias`, [n], 'bias', 0.2]);
   for (const [name, cols, rows, gain] of [
@@ -498,7 +501,12 @@ function tensorsOf(f, shape, isMixed) {
         out.push([name.replace('weight', suffix), [size[2] ?? 1], 'scale']);
   for (const [name, size, kind] of f.extra ?? [])
     if (!name.startsWith('blk.') || Number(name.split('.')[1]) < layers)
-      out.push([name, kind === 'factors' ? [dim / 2] : size.map((n) => n || embd), kind, 1]);
+      out.push([
+        name,
+        kind === 'factors' ? [(f.keys['.rope.dimension_count'] ?? dim) / 2] : size.map((n) => n || embd),
+        kind,
+        1,
+      ]);
   return out;
 }
 

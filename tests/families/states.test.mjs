@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// states.test.mjs: the recurrent states of each hybrid family (hybrids.mjs): a sequence that is cut, cloned,
-// taken back, stopped, or saved and restored has the bits of the sequence evaluated in one go: the logits
-// after its next tokens, which its states decide.
+// states.test.mjs: the recurrent states of each hybrid family (hybrids.mjs), and latent keys, whose first
+// part are the values: a sequence that is cut, cloned, taken back, stopped, or saved and restored has the
+// bits of the sequence evaluated in one go: the logits after its next tokens, which its states decide.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -34,7 +34,10 @@ async function read(run) {
   return tokens;
 }
 
-for (const name of Object.keys(HYBRIDS).flatMap((family) => [family, `${family}.mix`])) {
+for (const name of [...Object.keys(HYBRIDS), 'deepseek2', 'minicpm3'].flatMap((family) => [
+  family,
+  `${family}.mix`,
+])) {
   test(`${name}: one token at a time equals a prompt at once, with one thread and with two`, async () => {
     const one = await withModel(name, { threads: 1 }, async (model) =>
       bits(await model.logits(ids, { all: true })),
