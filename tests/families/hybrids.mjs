@@ -71,6 +71,31 @@ const ssmKeys = (kernel, inner, state, rank, group) => ({
 const kvOf = (layers, kv, isAttention) => Array.from({ length: layers }, (_, i) => (isAttention(i) ? kv : 0));
 const third = (i) => i % 3 === 2;
 
+/** PLaMo 2: Mamba 2 whose B, C and dt are normed, or attention; norms behind both halves of a layer. */
+const plamo2 =
+  ({ kernel, inner, state, heads: n, isAttention }) =>
+  (i, { embd, heads, kv, dim }) =>
+    isAttention(i)
+      ? [
+          ['attn_qkv.weight', [embd, (heads + 2 * kv) * dim], 'matrix', 1.6],
+          ['attn_q_norm.weight', [dim, heads], 'norm', 1.6],
+          ['attn_k_norm.weight', [dim, kv], 'norm', 1.6],
+          ['attn_output.weight', [heads * dim, embd], 'matrix', 1],
+        ]
+      : [
+          ['ssm_in.weight', [embd, 2 * inner], 'matrix', 1.2],
+          ['ssm_conv1d.weight', [kernel, inner], 'table', 1.3],
+          ['ssm_x.weight', [inner, 64 + 2 * state], 'matrix', 1],
+          ['ssm_dt.weight', [64, n], 'matrix', 1],
+          ['ssm_dt.bias', [n], 'step', 1],
+          ['ssm_a', [n], 'decay', 1],
+          ['ssm_d', [n], 'norm', 1],
+          ['ssm_dt_norm', [64], 'norm', 1],
+          ['ssm_b_norm', [state], 'norm', 1],
+          ['ssm_c_norm', [state], 'norm', 1],
+          ['ssm_out.weight', [inner, embd], 'matrix', 1.5],
+        ];
+
 export const HYBRIDS = {
   lfm2: {
     layers: 6,
@@ -249,6 +274,17 @@ export const HYBRIDS = {
       '.logit_scale': 4,
     },
     mixKeys: { '.ssm.inner_size': 512 },
+  },
+  plamo2: {
+    layers: 4,
+    tied: true,
+    gate: 'fused',
+    mixer: plamo2({ kernel: 4, inner: 256, state: 16, heads: 8, isAttention: (i) => i % 2 === 1 }),
+    both: (i, { embd }) => [
+      ['post_attention_norm', [embd], 'norm', 1],
+      ['post_ffw_norm', [embd], 'norm', 1],
+    ],
+    keys: { ...ssmKeys(4, 256, 16, 8, 0), '.attention.head_count_kv': [0, 2, 0, 2] },
   },
   'falcon-h1': {
     layers: 3,
