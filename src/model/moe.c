@@ -99,7 +99,8 @@ int32_t chord_bind_stack(chord_builder *b, int32_t layer, const char *stem, int3
     return stack;
 }
 
-/* Binds the experts' <stem>.weight, and <stem>.bias and <stem>.scale (a number per expert) if the file has them. */
+/* Binds the experts' <stem>.weight, and <stem>.bias and <stem>.scale (a number per expert) if the file has
+ * them. */
 static void bind_stack(chord_builder *b, int32_t layer, const char *stem, const chord_mixture *m,
                        int64_t n_cols, int64_t n_rows, int32_t stack[3])
 {
