@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 # Gzipped bytes. Of a module the grids of the IQ formats are 3 kB, packed as differences (tools/pack.py).
 # wasm-chord/inline holds both 32-bit modules, all JavaScript and webgpu.js.
-BUDGET = {"wasm32-relaxed.wasm": 117_000, "wasm32-simd.wasm": 112_500, "wasm64-relaxed.wasm": 119_500,
-          "JavaScript, level 1": 41_500, "JavaScript, level 2": 68_000, "first load: level 2, relaxed": 184_500,
+BUDGET = {"wasm32-relaxed.wasm": 117_500, "wasm32-simd.wasm": 112_800, "wasm64-relaxed.wasm": 120_100,
+          "JavaScript, level 1": 41_500, "JavaScript, level 2": 68_000, "first load: level 2, relaxed": 185_000,
           "with the template engine": 218_000, "with all that a chat loads": 230_500,
           "with every optional chunk": 235_500, "paging.js": 8_000, "webgpu.js": 100_000,
           "wasm-chord/inline, all in one": 456_000}
