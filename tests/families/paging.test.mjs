@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // paging.test.mjs: models with paged layers. Those of Gemma 4 share caches, their matrices differ in size,
 // and the table of their own embeddings is looked up by row in the file. Those of a mixture hold stacks of
-// experts, which are paged one by one; those of DeepSeek V2 also stacks of the heads' matrices. The logits are
-// those of the resident model to the last bit.
+// experts, which are paged one by one; those of DeepSeek V2 also stacks of the heads' matrices. The logits
+// are those of the resident model to the last bit.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
