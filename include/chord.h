@@ -358,6 +358,11 @@ chord_status chord_row_decode(int32_t type, const void *row, size_t bytes, int32
  * Call it when the model is ready and no helper has joined it. Returns the address of *bytes bytes, a
  * multiple of CHORD_BLOCK_ALIGN; NULL if the tensor is no matrix in memory, or the model isn't ready. */
 void *chord_model_release(chord_model *m, int32_t tensor, size_t *bytes);
+/* Returns the bytes of the grids of the IQ types, and writes them to `dst` if `cap` is as large: entries of
+ * 16 bits (src/quant/own.h), of IQ2_XXS 256, IQ2_XS 512, IQ2_S 1024, IQ3_XXS 256, IQ3_S 512, and of IQ1_S
+ * and IQ1_M 2048. An executor outside the library needs them for its own kernels. */
+size_t chord_grids(void *dst, size_t cap);
+
 
 /* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);

@@ -78,6 +78,8 @@ export interface Program {
 /** Consecutive tokens of one sequence. */
 export interface Batch {
   /** Position of the first token. The executor holds keys and values of the positions before it. */
+  /** The grids of the IQ formats, as chord_grids() gives them. */
+  grids(): Uint8Array<ArrayBuffer>;
   readonly firstPosition: number;
   readonly ids: Int32Array;
   /** Indices of the tokens that have an output row, ascending. */

@@ -4,6 +4,7 @@
 #include "engine.h"
 #include "../base/half.h"
 #include "../base/mem.h"
+#include "../quant/own.h"
 
 static chord_tensor *tensor_at(const chord_model *m) { return &m->plan.tensors[m->plan.file_order[m->at]]; }
 
@@ -110,6 +111,23 @@ chord_status chord_row_decode(int32_t type, const void *row, size_t bytes, int32
         return CHORD_INVALID_ARGUMENT;
     f->decode(dst, row, n);
     return CHORD_OK;
+}
+
+#define GRID(name) { chord_##name##_grid, sizeof chord_##name##_grid }
+
+size_t chord_grids(void *dst, size_t cap)
+{
+    static const struct {
+        const uint16_t *entries;
+        size_t bytes;
+    } grids[] = { GRID(iq2_xxs), GRID(iq2_xs), GRID(iq2_s), GRID(iq3_xxs), GRID(iq3_s), GRID(iq1_s) };
+    size_t const n = sizeof grids / sizeof *grids;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) bytes += grids[i].bytes;
+    uint8_t *p = dst;
+    for (size_t i = 0; p && cap >= bytes && i < n; p += grids[i++].bytes)
+        chord_copy(p, grids[i].entries, grids[i].bytes);
+    return bytes;
 }
 
 /* Narrows a vector, which the load widened to f32, to the file's bits. A quiet NaN stays one. */

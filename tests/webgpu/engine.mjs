@@ -45,7 +45,7 @@ export async function openModel(
   const pipelines = on?.pipelines ?? new room.Pipelines(opened.device, opened.features);
   const program = patch(room.readProgram(engine.instance, engine.file));
   const { tensors, groups } = room.weightsOf(program);
-  const uploader = await room.Uploader.open({ ...opened, pipelines, tensors, groups });
+  const uploader = await room.Uploader.open({ ...opened, pipelines, tensors, groups, grids: program.grids });
   await uploader.push(0, 0, bytes);
   const matrices = await uploader.finish();
   const executor = await room.GpuExecutor.open({

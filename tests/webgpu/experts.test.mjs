@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
 import { compared } from './ledger.mjs';
-import { decodeRow, makeMatrix, planeWords, randomFrom, randomRow, toPlanes } from './planes.mjs';
+import { decodeRow, headWords, makeMatrix, planeWords, randomFrom, randomRow, toPlanes } from './planes.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
 const EPS = 2 ** -23;
@@ -465,9 +465,12 @@ describe('mixtures', { skip: missing() || false }, () => {
   /** Matrices one after the other in one buffer. */
   function sideBySide(device, n, formats, files) {
     const planes = files.map((list, s) => toPlanes(formats[s], list));
-    const second = 4 + Math.ceil(planes[0].length / 4) * 4;
+    const head = headWords(...formats);
+    const first = head.length + 4;
+    const second = first + Math.ceil(planes[0].length / 4) * 4;
     const words = new Uint32Array(second + planes[1].length).fill(0x7e017e01);
-    const offsets = [4, second];
+    words.set(head);
+    const offsets = [first, second];
     planes.forEach((plane, s) => words.set(plane, offsets[s]));
     const view = { buffer: upload(device, words) };
     return formats.map((format, s) => ({
@@ -548,6 +551,20 @@ describe('mixtures', { skip: missing() || false }, () => {
     // Gate and up are halves of each expert's rows.
     const halves = { ...parts, formats: ['q8_0', 'q8_0'], nOut: 10, offsets: [0, 10], glu: 1 };
     await check(room, { ...halves, ...one, cuts: [0] });
+  });
+
+  onEach('stacks of the IQ types, whose grids begin each buffer', async (room) => {
+    const o = { ...mixture, n: 256, cuts: [0, 25], formats: ['iq2_s', 'iq3_xxs'] };
+    await check(room, { ...o, tokens: 'one', nTokens: 1, norm: true, glu: 1, cuts: [0] });
+    await check(room, {
+      ...o,
+      tokens: 'few',
+      nTokens: 3,
+      formats: ['iq1_m'],
+      isEach: true,
+      combine: { add: true },
+    });
+    await check(room, { ...o, tokens: 'many', nTokens: 11, formats: ['iq2_xxs'] });
   });
 
   onEach('many tokens are multiplied by expert', async (room) => {

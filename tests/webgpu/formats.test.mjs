@@ -9,17 +9,6 @@ import { compared } from './ledger.mjs';
 import { FORMATS, decodeRow, makeMatrix, randomFrom, randomRow } from './planes.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
-/** Formats of the core without kernels: a model with one of them stays on the CPU. */
-const CPU_ONLY = {
-  16: 'iq2_xxs',
-  17: 'iq2_xs',
-  18: 'iq3_xxs',
-  19: 'iq1_s',
-  21: 'iq3_s',
-  22: 'iq2_s',
-  29: 'iq1_m',
-};
-
 /** The goldens of src/quant: each a format's name, a row in file order and its elements as bits. */
 async function goldens() {
   const list = [];
@@ -28,9 +17,8 @@ async function goldens() {
   for (let at = 0; at < file.length;) {
     const [type, blocks, bytes] = [0, 4, 8].map((i) => file.readInt32LE(at + i));
     const end = at + 12 + bytes;
-    const n = 4 * blocks * (type in CPU_ONLY ? 256 : FORMATS[nameOf(type)].elements);
+    const n = 4 * blocks * FORMATS[nameOf(type)].elements;
     at = end + n;
-    if (type in CPU_ONLY) continue;
     const want = new Uint32Array(new Uint8Array(file.subarray(end, end + n)).buffer);
     list.push([nameOf(type), new Uint8Array(file.subarray(end - bytes, end)), want]);
   }

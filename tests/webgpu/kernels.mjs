@@ -17,7 +17,7 @@ const folder = 'build/test/webgpu';
 export const KERNEL_TESTS = {
   matmul: { pattern: '', least: 40 },
   half: { pattern: '', least: 18 },
-  formats: { pattern: '^EMBED', least: 15 },
+  formats: { pattern: '^EMBED', least: 28 },
   rows: { pattern: '', least: 13 },
   recurrent: { pattern: '', least: 3 },
   attend: { pattern: '', least: 5 },

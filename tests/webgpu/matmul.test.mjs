@@ -8,7 +8,16 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
 import { compared } from './ledger.mjs';
-import { FORMATS, decodeRow, makeMatrix, planeWords, randomFrom, randomRow, toPlanes } from './planes.mjs';
+import {
+  FORMATS,
+  decodeRow,
+  headWords,
+  makeMatrix,
+  planeWords,
+  randomFrom,
+  randomRow,
+  toPlanes,
+} from './planes.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
 const EPS = 2 ** -23;
@@ -141,7 +150,8 @@ describe('MATMUL', { skip: missing() || false }, () => {
   /** Matrices one after the other in one buffer, from word `first` on; those with cuts in buffers of their
    *own. */
   function shareBuffer(device, n, made, first = 5) {
-    let offset = first;
+    const head = headWords(...made.map(({ format }) => format));
+    let offset = head.length + first;
     const words = [];
     const matrices = made.map(({ format, files, cuts }) => {
       if (cuts.length > 1) return makeMatrix(device, format, n, files, cuts);
@@ -160,6 +170,7 @@ describe('MATMUL', { skip: missing() || false }, () => {
       };
     });
     const all = new Uint32Array(Math.ceil(offset / 4) * 4).fill(0x7e017e01);
+    all.set(head);
     for (const [at, planes] of words) all.set(planes, at);
     const view = { buffer: upload(device, all) };
     return matrices.map((m) => ({ ...m, parts: m.parts.map((part) => ({ view, ...part })) }));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // planes.mjs: the specification of weights on the GPU, in JavaScript: decodes rows of every format as
 // src/quant does, makes rows for tests, and brings rows into planes (dispatch.ts, Matrix).
+import { readFile } from 'node:fs/promises';
 import { upload } from './room.mjs';
 
 /** The number that 16 bits of an IEEE binary16 mean. */
@@ -16,6 +17,28 @@ const signed = (byte) => (byte << 24) >> 24;
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const e2m1 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 const iq4 = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/** The grids of src/quant, by name; and all of them, as a buffer with such matrices begins with them. */
+const tables = await readFile(new URL('../../src/quant/iq_grids_tables.c', import.meta.url), 'utf8');
+const grids = Object.fromEntries(
+  [...tables.matchAll(/chord_(\w+)_grid\[\d+\] = \{([^}]*)\}/g)].map(([, name, list]) => [
+    name,
+    Uint16Array.from(list.match(/0x\w+/g), Number),
+  ]),
+);
+const GRIDS = Uint16Array.from(
+  ['iq2_xxs', 'iq2_xs', 'iq2_s', 'iq3_xxs', 'iq3_s', 'iq1_s'].flatMap((name) => [...grids[name]]),
+);
+const eightOf = (entry, k) => (entry >> ((k % 4) * 4 + (k >> 2) * 2)) & 3;
+const iq2 = (entry, k, signs) => [8, 25, 43][eightOf(entry, k)] * ((signs >> k) & 1 ? -1 : 1);
+const iq1 = (entry, k, isLess) => 8 * eightOf(entry, k) - 8 + (isLess ? -1 : 1);
+const sevenSigns = (bits) => {
+  let sum = 0;
+  for (let k = 0; k < 7; k++) sum += (bits >> k) & 1;
+  return (bits & 127) | ((sum & 1) << 7);
+};
+const u16 = (p, at) => p[at] | (p[at + 1] << 8);
+const iq1mD = (p) => [0, 1, 2, 3].reduce((d, s) => d | ((p[49 + 2 * s] >> 4) << (4 * s)), 0);
 
 // Each returns [d * scale, code, m * offset] of element i of the block p; -0 changes nothing that it is added
 // to. src/quant/<format>.c has the diagram.
@@ -74,6 +97,53 @@ const terms = {
   tq2_0: (p, i) => [half(p, 64), pair(p, 0, i) - 1, -0],
 };
 
+// Of part s the eight l have elements k; a four of IQ3 is half of an eight.
+Object.assign(terms, {
+  iq1_s: (p, i) => {
+    const [s, l, k] = [i >> 5, (i >> 3) & 3, i & 7];
+    const h = u16(p, 34 + 2 * s);
+    const entry = grids.iq1_s[p[2 + 4 * s + l] | (((h >> (3 * l)) & 7) << 8)];
+    return [(half(p, 0) / 8) * (2 * ((h >> 12) & 7) + 1), iq1(entry, k, h >> 15), -0];
+  },
+  iq1_m: (p, i) => {
+    const [s, l, k] = [i >> 5, (i >> 3) & 3, i & 7];
+    const h = p[32 + 2 * s + (l >> 1)] >> (4 * (l & 1));
+    const scale = (u16(p, 48 + 2 * (s >> 1)) >> (6 * (s & 1) + 3 * (l >> 1))) & 7;
+    const entry = grids.iq1_s[p[4 * s + l] | ((h & 7) << 8)];
+    return [(halfToNumber(iq1mD(p)) / 8) * (2 * scale + 1), iq1(entry, k, (h >> 3) & 1), -0];
+  },
+  iq2_xxs: (p, i) => {
+    const [s, l, k] = [i >> 5, (i >> 3) & 3, i & 7];
+    const signs = view(p).getUint32(6 + 8 * s, true);
+    const d = (half(p, 0) / 8) * (2 * (signs >>> 28) + 1);
+    return [d, iq2(grids.iq2_xxs[p[2 + 8 * s + l]], k, sevenSigns(signs >>> (7 * l))), -0];
+  },
+  iq2_xs: (p, i) => {
+    const q = u16(p, 2 + 2 * (i >> 3));
+    const scale = (p[66 + (i >> 5)] >> (4 * ((i >> 4) & 1))) & 15;
+    return [(half(p, 0) / 8) * (2 * scale + 1), iq2(grids.iq2_xs[q & 511], i & 7, sevenSigns(q >> 9)), -0];
+  },
+  iq2_s: (p, i) => {
+    const entry = p[2 + (i >> 3)] | (((p[66 + (i >> 5)] >> (2 * ((i >> 3) & 3))) & 3) << 8);
+    const scale = (p[74 + (i >> 5)] >> (4 * ((i >> 4) & 1))) & 15;
+    return [(half(p, 0) / 8) * (2 * scale + 1), iq2(grids.iq2_s[entry], i & 7, p[34 + (i >> 3)]), -0];
+  },
+  iq3_xxs: (p, i) => {
+    const [s, l] = [i >> 5, (i >> 3) & 3];
+    const signs = view(p).getUint32(66 + 4 * s, true);
+    const code = (grids.iq3_xxs[p[2 + (i >> 2)]] >> (4 * (i & 3))) & 7;
+    const value = [2, 6, 10, 14, 18, 22, 26, 31][code];
+    const d = (half(p, 0) / 2) * (2 * (signs >>> 28) + 1);
+    return [d, (sevenSigns(signs >>> (7 * l)) >> (i & 7)) & 1 ? -value : value, -0];
+  },
+  iq3_s: (p, i) => {
+    const entry = p[2 + (i >> 2)] | (((p[66 + (i >> 5)] >> ((i >> 2) & 7)) & 1) << 8);
+    const value = 2 * ((grids.iq3_s[entry] >> (4 * (i & 3))) & 7) + 1;
+    const scale = (p[106 + (i >> 6)] >> (4 * ((i >> 5) & 1))) & 15;
+    return [half(p, 0) * (2 * scale + 1), (p[74 + (i >> 3)] >> (i & 7)) & 1 ? -value : value, -0];
+  },
+});
+
 /** ggml's type id, elements and bytes of a block, the bytes d and m in it, where planes hold d apart. */
 export const FORMATS = {
   f32: { type: 0, elements: 1, bytes: 4 },
@@ -91,6 +161,13 @@ export const FORMATS = {
   q6_k: { type: 14, elements: 256, bytes: 210, d: 208, apart: true },
   iq4_nl: { type: 20, elements: 32, bytes: 18, d: 0, apart: true },
   iq4_xs: { type: 23, elements: 256, bytes: 136, d: 0 },
+  iq1_s: { type: 19, elements: 256, bytes: 50, d: 0, apart: true, grid: true },
+  iq1_m: { type: 29, elements: 256, bytes: 56, grid: true },
+  iq2_xxs: { type: 16, elements: 256, bytes: 66, d: 0, apart: true, grid: true },
+  iq2_xs: { type: 17, elements: 256, bytes: 74, d: 0, apart: true, grid: true },
+  iq2_s: { type: 22, elements: 256, bytes: 82, d: 0, apart: true, grid: true },
+  iq3_xxs: { type: 18, elements: 256, bytes: 98, d: 0, apart: true, grid: true },
+  iq3_s: { type: 21, elements: 256, bytes: 110, d: 0, apart: true, grid: true },
   q1_0: { type: 41, elements: 128, bytes: 18, d: 0, apart: true },
   q2_0: { type: 42, elements: 64, bytes: 18, d: 0, apart: true },
   mxfp4: { type: 39, elements: 32, bytes: 17, d: 0, dBytes: 1, apart: true },
@@ -180,6 +257,9 @@ export function randomRow(format, n, random, kind = 'sane') {
   for (let at = 0; at < row.length; at += bytes) {
     if (format === 'nvfp4') for (let s = 0; s < 4; s++) row[at + s] = nvfp4Scales[kind](random);
     else if (format === 'mxfp4') row[at] = exponents[kind](random);
+    else if (format === 'iq1_m')
+      for (let s = 0, bits = scales[kind](random); s < 4; s++, bits >>= 4)
+        row[at + 49 + 2 * s] = (row[at + 49 + 2 * s] & 15) | ((bits & 15) << 4);
     else view(row).setUint16(at + d, scales[kind](random), true);
     if (m !== undefined) view(row).setUint16(at + m, scales[kind](random), true);
   }
@@ -219,13 +299,20 @@ export function toPlanes(format, rows) {
   return new Uint32Array(planes.buffer);
 }
 
+/** Words at the beginning of a buffer with matrices of these formats: the grids, where one has a grid. */
+export const headWords = (...formats) =>
+  formats.some((name) => FORMATS[name].grid) ? new Uint32Array(GRIDS.buffer) : new Uint32Array(0);
+
 /** A Matrix with these rows, in parts that begin at rows `cuts`: each in a buffer, after words of NaN. */
-export function makeMatrix(device, format, n, rows, cuts = [0], before = 3) {
+export function makeMatrix(device, format, n, rows, cuts = [0], gap = 3) {
+  const head = headWords(format);
+  const before = head.length + gap;
   const rowWords = planeWords(format, n);
   const planes = toPlanes(format, rows);
   const parts = cuts.map((firstRow, i) => {
     const nRows = (cuts[i + 1] ?? rows.length) - firstRow;
     const words = new Uint32Array(before + nRows * rowWords).fill(0x7e017e01); // a NaN in each half
+    words.set(head);
     words.set(planes.subarray(firstRow * rowWords, (firstRow + nRows) * rowWords), before);
     return { view: { buffer: upload(device, words) }, offset: before, firstRow, nRows };
   });

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
 import { compared, ran } from './ledger.mjs';
-import { planeWords } from './planes.mjs';
+import { headWords, planeWords } from './planes.mjs';
 import { bench, download, load } from './room.mjs';
 
 const skip = missing() || false;
@@ -14,7 +14,8 @@ const benches = [];
 
 /** A device, until the tests are over. */
 async function open(options) {
-  const made = await bench(room, gpu, options);
+  const grids = () => new Uint8Array(headWords('iq1_m').buffer);
+  const made = { ...(await bench(room, gpu, options)), grids };
   benches.push(made);
   return made;
 }
@@ -35,6 +36,10 @@ const SCALES = {
   ...Object.fromEntries(
     ['q4_0', 'q5_0', 'q8_0', 'iq4_nl', 'iq4_xs', 'q1_0', 'q2_0', 'mxfp4'].map((name) => [name, [0]]),
   ),
+  ...Object.fromEntries(
+    ['iq1_s', 'iq2_xxs', 'iq2_xs', 'iq2_s', 'iq3_xxs', 'iq3_s'].map((name) => [name, [0]]),
+  ),
+  iq1_m: [], // four nibbles: a test of its own
   ...Object.fromEntries(['q4_1', 'q5_1', 'q4_k', 'q5_k'].map((name) => [name, [0, 2]])),
   ...{
     q2_k: [80, 82],
@@ -68,6 +73,8 @@ function makeFile(formats, { rows = 5, file = 0, blocks = 3, first = 0 } = {}) {
     for (const place of SCALES[format])
       for (let at = decides(format, place); at < bytes; at += room.FORMATS[format].bytes)
         data[offset + at] &= 0xbf;
+  for (const { format, offset, bytes } of tensors)
+    for (let at = 55; format === 'iq1_m' && at < bytes; at += 56) data[offset + at] &= 0xbf;
   return { tensors, data };
 }
 
@@ -79,7 +86,10 @@ function planesOf({ format, nIn, nRows, offset, bytes }, data) {
   const rowBytes = bytes / nRows;
   const words = planeWords(format, nIn);
   const out = new Uint8Array(nRows * words * 4);
-  const apart = ['q4_0', 'q5_0', 'q8_0', 'iq4_nl', 'q1_0', 'q2_0', 'mxfp4', 'q3_k', 'q6_k', 'tq1_0', 'tq2_0'];
+  const apart = [
+    ...['q4_0', 'q5_0', 'q8_0', 'iq4_nl', 'q1_0', 'q2_0', 'mxfp4', 'q3_k', 'q6_k', 'tq1_0', 'tq2_0'],
+    ...['iq1_s', 'iq2_xxs', 'iq2_xs', 'iq2_s', 'iq3_xxs', 'iq3_s'],
+  ];
   const d = apart.includes(format) ? SCALES[format][0] : undefined;
   const after = d + (format === 'mxfp4' ? 1 : 2);
   for (let r = 0; r < nRows; r++) {
@@ -119,6 +129,7 @@ async function check(on, files, { size = Infinity, groups = [], maxBinding = on.
 
 async function compare(on, matrices, files) {
   const buffers = new Map();
+  const hasGrids = files.some(({ tensors }) => tensors.some(({ format }) => /^iq[1-3]/.test(format)));
   for (const { tensors, data } of files)
     for (const tensor of tensors) {
       const matrix = matrices.get(tensor.index);
@@ -126,7 +137,12 @@ async function compare(on, matrices, files) {
       assert.equal(matrix.rowWords * tensor.nRows * 4, expected.byteLength);
       let row = 0;
       for (const { view, offset, firstRow, nRows } of matrix.parts) {
-        if (!buffers.has(view.buffer)) buffers.set(view.buffer, await download(on.device, view.buffer));
+        if (!buffers.has(view.buffer)) {
+          const whole = await download(on.device, view.buffer);
+          buffers.set(view.buffer, whole);
+          const head = headWords('iq1_m');
+          if (hasGrids) assert.deepEqual(new Uint32Array(whole, 0, head.length), head);
+        }
         const bytes = matrix.rowWords * 4;
         const got = new Uint8Array(buffers.get(view.buffer), offset * 4, nRows * bytes);
         assert.equal(firstRow, row);
@@ -165,14 +181,15 @@ describe('weights are brought into planes', { skip }, () => {
   });
 
   test('in parts, where a binding holds less than a matrix', async () => {
+    const head = headWords('iq1_m').byteLength;
     const { uploader, matrices } = await check(own, [makeFile(all(), { rows: 21 })], {
       size: 777,
-      maxBinding: 2048,
+      maxBinding: head + 2048,
     });
     const parts = [...matrices.values()].map(({ parts }) => parts.length);
     assert.ok(Math.max(...parts) > 4 && Math.min(...parts) === 1, parts.join());
     for (const { parts } of matrices.values())
-      for (const { view } of parts) assert.ok(view.buffer.size <= 2048);
+      for (const { view } of parts) assert.ok(view.buffer.size <= head + 2048);
     uploader.destroy();
   });
 
@@ -385,6 +402,7 @@ describe('faults of an upload', { skip }, () => {
   test('a scale that is not finite is invalid-gguf, which names tensor and row', async () => {
     for (const [format, places] of Object.entries(SCALES)) {
       assert.ok(format in room.FORMATS);
+      if (format === 'iq1_m') continue;
       for (const place of [...places, undefined])
         for (const size of [1, 7, Infinity]) {
           const { data, tensors } = makeFile(['f16', format, 'q8_0'], { rows: 9 });
@@ -416,6 +434,30 @@ describe('faults of an upload', { skip }, () => {
           uploader.destroy();
         }
     }
+  });
+
+  test('the d of IQ1_M, which is in four nibbles, is checked also where chunks are cut in it', async () => {
+    for (const [low, high] of [
+      [0xc0, 0x70],
+      [0xf0, 0xff],
+      [0x80, 0x70],
+      [0xc0, 0x60],
+    ])
+      for (const size of [1, 2, 3, 7, Infinity]) {
+        const { data, tensors } = makeFile(['f16', 'iq1_m', 'q8_0'], { rows: 9 });
+        const { offset, bytes } = tensors[1];
+        const at = offset + (bytes / 9) * 5 + 56;
+        [data[at + 53], data[at + 55]] = [low, high];
+        const uploader = await own.Uploader.open({ ...own, tensors, groups: [] });
+        const pushing = (async () => {
+          for (const [from, part] of cut(data, Math.min(size, data.length)))
+            await uploader.push(0, from, part);
+        })();
+        if ((low & 0xc0) !== 0xc0 || (high & 0x70) !== 0x70) await pushing;
+        else
+          await assert.rejects(pushing, { code: 'invalid-gguf', message: /tensor 't1.iq1_m': row 5 holds/ });
+        uploader.destroy();
+      }
   });
 
   test('bytes that are missing are named, and an upload that is not complete does not finish', async () => {

@@ -35,6 +35,7 @@ export interface Exports {
   model_chat_template(m: number, name: number, nName: number, dst: number, cap: number): number;
   model_row(m: number, tensor: number, row: number, dst: number, cap: number): number;
   row_decode(type: number, row: number, bytes: number, n: number, dst: number): number;
+  grids(dst: number, cap: number): number;
   model_release(m: number, tensor: number, bytes: number): number;
   model_program(m: number): number;
   model_get_program(m: number, out: number): number;

@@ -19,13 +19,20 @@ import type { OpRecord, Program, ProgramTensor } from '../executor.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
 
-/** The records and tensors of a model that is planned: what says which matrices there are. */
-export function readOps(instance: WasmInstance, file: Loader): Pick<Program, 'ops' | 'tensors'> {
+/** Of a model that is planned: its ops, its tensors, and the grids of the IQ formats. */
+export function readOps(instance: WasmInstance, file: Loader): Pick<Program, 'ops' | 'tensors' | 'grids'> {
   const { n_ops, n_tensors } = file.planInfo;
   const at = instance.exports.model_program(instance.model);
   return {
     ops: Array.from({ length: n_ops }, (_, i) => opAt(instance, at + i * opLayout.size)),
     tensors: Array.from({ length: n_tensors }, (_, i) => tensorOf(file, i)),
+    grids: () => {
+      const bytes = instance.exports.grids(0, 0);
+      return instance.withBlock(bytes, (block) => {
+        instance.exports.grids(block, bytes);
+        return instance.heap.copyOut(block, bytes);
+      });
+    },
   };
 }
 
@@ -38,7 +45,7 @@ export function readProgram(instance: WasmInstance, file: Loader): Program {
   const list = <L extends StructLayout>(at: number, count: number, layout: L): StructValue<L>[] =>
     Array.from({ length: count }, (_, i) => heap.readStruct(at + i * layout.size, layout));
   const plan = file.planInfo;
-  const { ops, tensors } = readOps(instance, file);
+  const { ops, tensors, grids } = readOps(instance, file);
   const kv = { [KvType.F32]: 'f32', [KvType.F16]: 'f16', [KvType.Q8_0]: 'q8_0' } as const;
   return {
     ops,
@@ -69,6 +76,7 @@ export function readProgram(instance: WasmInstance, file: Loader): Program {
         instance.check(calls.row_decode(type, block + n * 4, row.byteLength, n, block));
         return heap.copyOutFloats(block, n);
       }),
+    grids,
     row: (tensor, row) => {
       const { bytes, nRows } = tensors[tensor]!;
       const length = bytes / nRows;

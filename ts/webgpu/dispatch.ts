@@ -20,6 +20,13 @@ export type FormatName =
   | 'q6_k'
   | 'iq4_nl'
   | 'iq4_xs'
+  | 'iq1_s'
+  | 'iq1_m'
+  | 'iq2_xxs'
+  | 'iq2_xs'
+  | 'iq2_s'
+  | 'iq3_xxs'
+  | 'iq3_s'
   | 'q1_0'
   | 'q2_0'
   | 'mxfp4'
@@ -63,7 +70,7 @@ export interface View {
  * the file. Where a block has a length that isn't a multiple of four, its two bytes `d` are taken out: then
  * come first the blocks without d, then the d of all blocks. Zeros follow up to a whole word, or to a
  * multiple of four words (rowWords in placement.ts). Rows [firstRow, firstRow + nRows) are at word `offset`
- * of `view`.
+ * of `view`, which begins with the grids where a format has one (kernels/formats/grids.wgsl).
  */
 export interface MatrixPart {
   readonly view: View;

@@ -69,6 +69,13 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   q6_k: { ...split(256, 210, 208), has16: true, inFours: true },
   iq4_nl: { ...split(32, 18, 0, 'iq4_values'), inFours: true },
   iq4_xs: whole(256, 136, [0], 'iq4_values'),
+  iq1_s: split(256, 50, 0, 'grids'),
+  iq1_m: { ...whole(256, 56, [], 'grids'), has16: true },
+  iq2_xxs: split(256, 66, 0, 'grids'),
+  iq2_xs: { ...split(256, 74, 0, 'grids'), has16: true },
+  iq2_s: { ...split(256, 82, 0, 'grids'), has16: true },
+  iq3_xxs: split(256, 98, 0, 'grids'),
+  iq3_s: split(256, 110, 0, 'grids'),
   q1_0: split(128, 18, 0),
   q2_0: split(64, 18, 0),
   mxfp4: { ...split(32, 17, 0, 'e2m1_values'), dBytes: 1, inFours: true },
@@ -77,11 +84,18 @@ export const FORMATS: Readonly<Record<FormatName, Format>> = {
   tq2_0: split(256, 66, 64),
 };
 
+/** Bytes of the grids of all IQ formats, with which a buffer of such matrices begins. */
+export const GRIDS_BYTES = 9216;
+export const hasGrid = (format: FormatName): boolean => FORMATS[format].needs.includes('grids');
+
 /**
  * The first block with a scale or offset that isn't finite in `bytes`, which are those of rows from byte
- * `at` on; -1: none. The core refuses these too (chord_format_check in src/quant/quant.h).
+ * `at` on; -1: none. `before`: the two bytes before them. The core refuses these too (chord_format_check in
+ * src/quant/quant.h).
  */
-export function badBlock({ scales, bytes: size, dBytes }: Format, at: number, bytes: Uint8Array): number {
+export function badBlock(name: FormatName, at: number, bytes: Uint8Array, before: Uint8Array): number {
+  const { scales, bytes: size, dBytes } = FORMATS[name];
+  if (name === 'iq1_m') return badSplit(at, bytes, before);
   let first = Infinity;
   // The second byte of an f16 has all bits of the exponent.
   const [second, bad] = dBytes === 1 ? [0, 0xff] : [1, 0x7c];
@@ -93,6 +107,14 @@ export function badBlock({ scales, bytes: size, dBytes }: Format, at: number, by
       }
   }
   return first === Infinity ? -1 : first;
+}
+
+/** Of IQ1_M: d is four top nibbles of a block, and its exponent is in those of bytes 53 and 55. */
+function badSplit(at: number, bytes: Uint8Array, before: Uint8Array): number {
+  for (let i = (111 - (at % 56)) % 56; i < bytes.byteLength; i += 56)
+    if ((bytes[i]! & 0x70) === 0x70 && ((i < 2 ? before[i]! : bytes[i - 2]!) & 0xc0) === 0xc0)
+      return Math.floor((at + i) / 56);
+  return -1;
 }
 
 /**

@@ -2,7 +2,7 @@
 // Where each matrix lies on the GPU: which buffers there are, and which rows of which matrix each one holds.
 import { ChordError } from '../errors.js';
 import type { FormatName } from './dispatch.js';
-import { FORMATS } from './formats.js';
+import { FORMATS, GRIDS_BYTES, hasGrid } from './formats.js';
 
 /** A matrix of the file. `nRows` counts all rows, also those of a stack of experts. */
 export interface TensorEntry {
@@ -61,7 +61,8 @@ export function rowWords(tensor: Pick<TensorEntry, 'format' | 'nIn'>): number {
 
 /**
  * Places the tensors. The tensors of a group lie in one buffer if a binding of `maxBinding` bytes can hold
- * them all. A matrix that is larger than a binding is cut by rows.
+ * them all. A matrix that is larger than a binding is cut by rows. Where a format has a grid, every buffer
+ * begins with the grids.
  *
  * Throws `no-webgpu` if a binding holds not even one row.
  */
@@ -73,6 +74,7 @@ export function placeTensors(
   const byIndex = new Map(tensors.map((tensor) => [tensor.index, tensor]));
   const parts = new Map<number, PlacedPart[]>();
   const buffers: number[] = [];
+  const head = tensors.some(({ format }) => hasGrid(format)) ? GRIDS_BYTES : 0;
   const most = Math.floor(maxBinding / ALIGN) * ALIGN;
   const size = (tensor: TensorEntry): number => up(tensor.nRows * rowWords(tensor) * 4);
 
@@ -80,7 +82,7 @@ export function placeTensors(
   const together = (list: readonly TensorEntry[], bytes: number): void => {
     const last = buffers.at(-1);
     const fits = last !== undefined && last + bytes <= Math.min(most, COMFORTABLE);
-    if (!fits) buffers.push(0);
+    if (!fits) buffers.push(head);
     const buffer = buffers.length - 1;
     for (const tensor of list) {
       const offset = buffers[buffer]! / 4;
@@ -90,8 +92,8 @@ export function placeTensors(
   };
   const cut = (tensor: TensorEntry): void => {
     const bytes = rowWords(tensor) * 4;
-    const rows = Math.floor(most / bytes);
-    if (rows === 0)
+    const rows = Math.floor((most - head) / bytes);
+    if (rows <= 0)
       throw new ChordError(
         'no-webgpu',
         `a row of tensor '${tensor.name}' has ${bytes} bytes, a binding of this adapter at most ${maxBinding}`,
@@ -99,14 +101,14 @@ export function placeTensors(
     const list: PlacedPart[] = [];
     for (let firstRow = 0; firstRow < tensor.nRows; firstRow += rows) {
       const nRows = Math.min(rows, tensor.nRows - firstRow);
-      list.push({ buffer: buffers.length, offset: 0, firstRow, nRows });
-      buffers.push(up(nRows * bytes));
+      list.push({ buffer: buffers.length, offset: head / 4, firstRow, nRows });
+      buffers.push(up(head + nRows * bytes));
     }
     parts.set(tensor.index, list);
   };
   const place = (list: readonly TensorEntry[]): void => {
     const bytes = list.reduce((sum, tensor) => sum + size(tensor), 0);
-    if (bytes <= most) together(list, bytes);
+    if (head + bytes <= most) together(list, bytes);
     else if (list.length > 1) for (const tensor of list) place([tensor]);
     else cut(list[0]!);
   };

@@ -65,12 +65,13 @@ export class GpuStart {
    * Allocates the matrices of a program that is planned. Throws as Uploader.open(), and `no-webgpu` where a
    * kernel is missing.
    */
-  static async open(gpu: OpenGpu, program: Pick<Program, 'ops' | 'tensors'>): Promise<GpuStart> {
+  static async open(gpu: OpenGpu, program: Pick<Program, 'ops' | 'tensors' | 'grids'>): Promise<GpuStart> {
     const { module, opened } = gpu;
     const lack = whatLacks(program);
     if (lack !== undefined) throw new ChordError('no-webgpu', `the backend lacks a kernel for ${lack}`);
     const pipelines = new module.Pipelines(opened.device, opened.features);
-    const uploader = await module.Uploader.open({ ...opened, pipelines, ...module.weightsOf(program) });
+    const weights = { ...module.weightsOf(program), grids: program.grids };
+    const uploader = await module.Uploader.open({ ...opened, pipelines, ...weights });
     return new GpuStart(gpu, pipelines, uploader);
   }
 

@@ -9,7 +9,7 @@ import { ChordError } from '../errors.js';
 import type { Program } from '../executor.js';
 import type { Dispatch, Features, FormatName, Matrix } from './dispatch.js';
 import { Usage } from './flags.js';
-import { FORMATS, badBlock } from './formats.js';
+import { FORMATS, badBlock, hasGrid } from './formats.js';
 import { answered } from './patience.js';
 import type { CompiledKernel, Pipelines } from './pipelines.js';
 import { placeTensors, rowBytes, rowWords } from './placement.js';
@@ -44,6 +44,8 @@ export interface UploadOptions {
   readonly tensors: readonly TensorEntry[];
   /** Indices of tensors that one dispatch reads: each group in one buffer, if a binding can hold it. */
   readonly groups: readonly (readonly number[])[];
+  /** Program.grids. */
+  readonly grids?: Program['grids'];
 }
 
 /** TypeScript's library doesn't have it yet. */
@@ -99,6 +101,8 @@ export class Uploader {
   /** Bytes of the run that don't fill a word yet: the queue writes whole words. */
   readonly #carry = new Uint8Array(4);
   #carried = 0;
+  /** The last two bytes that came. */
+  #before = new Uint8Array(2);
   #stagingUsed = 0;
   #slotsUsed = 0;
   #written = 0;
@@ -128,6 +132,7 @@ export class Uploader {
     try {
       const staged = options.tensors.filter(isStaged);
       await uploader.#allocate(staged, options.features);
+      if (options.tensors.some(({ format }) => hasGrid(format))) uploader.#writeGrids(options.grids!());
       if (staged.length > 0) uploader.#kernel = await options.pipelines.get(planes);
       uploader.#checkLost();
       return uploader;
@@ -251,7 +256,8 @@ export class Uploader {
   }
 
   #check({ name, format, nIn }: TensorEntry, bytes: Uint8Array): void {
-    const bad = badBlock(FORMATS[format], this.#filled, bytes);
+    const bad = badBlock(format, this.#filled, bytes, this.#before);
+    this.#before = Uint8Array.from([...this.#before, ...bytes.subarray(-2)]).slice(-2);
     if (bad < 0) return;
     const row = Math.floor((bad * FORMATS[format].elements) / nIn);
     throw new ChordError(
@@ -290,6 +296,10 @@ export class Uploader {
     }
     const error = await device.popErrorScope();
     if (error !== null) fail(error.message);
+  }
+
+  #writeGrids(grids: Uint8Array<ArrayBuffer>): void {
+    for (const buffer of this.#buffers) this.#device.queue.writeBuffer(buffer, 0, grids);
   }
 
   /** Begins the run that takes the next bytes of `tensor`: up to the end of its part, or of the staging. */

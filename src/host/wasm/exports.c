@@ -82,6 +82,7 @@ EXPORT(row_decode) int32_t export_row_decode(int32_t type, double row, double by
 {
     return chord_row_decode(type, at(row), size(bytes), n, at(dst));
 }
+EXPORT(grids) double export_grids(double dst, double cap) { return (double)chord_grids(at(dst), size(cap)); }
 /* Writes the number of bytes to the double at `bytes`. */
 EXPORT(model_release) double export_release(double m, int32_t tensor, double bytes)
 {
