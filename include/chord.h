@@ -107,6 +107,8 @@ typedef struct chord_plan_info {
     double ring_bytes; /* bytes of the slots of layers and experts, a part of weight_bytes */
     double paged_bytes; /* the paged matrices' bytes in the file: what a batch reads, of experts at most */
     double token_bytes; /* what a batch of one token reads; of experts at most: all that it chooses */
+    int32_t n_all_ops; /* n_ops, and behind them the ops of embeddings */
+    int32_t reserved;
 } chord_plan_info;
 
 /* PAGED: in memory while its layer, or an expert, is computed. LAZY: the rows of the batch are in memory. */
@@ -175,8 +177,9 @@ typedef struct chord_sampling {
 } chord_sampling;
 
 /* A batch for an executor, from chord_session_next_batch(): one run of consecutive positions of one
- * sequence. The addresses are valid until the batch is accepted or dropped. `embeddings` points into the
- * host's block, all other addresses into the library's memory. */
+ * sequence, or texts, each a run from position 0 on, whose output rows are embeddings. The addresses are
+ * valid until the batch is accepted or dropped. `embeddings` points into the host's block, all other
+ * addresses into the library's memory. */
 typedef struct chord_batch_info {
     int32_t version, size;
     int32_t n_tokens, n_outputs; /* rows of the batch; number of rows that have an output row */
@@ -194,7 +197,9 @@ typedef struct chord_batch_info {
     double outputs; /* float[n_outputs][stride]: output rows, in the order of `rows` */
     double random; /* the number in [0, 1) that chord_session_sample() would draw next */
     int32_t stride; /* floats from one output row to the next */
-    int32_t reserved;
+    int32_t pooling; /* of texts: CHORD_POOLING_*; -1: tokens */
+    double runs; /* n_runs, run_bytes apart; each begins with its first row and its rows, int32_t */
+    int32_t n_runs, run_bytes;
 } chord_batch_info;
 
 /* The program and its tables, for an executor outside the library. The addresses are valid as long as the
@@ -205,8 +210,10 @@ typedef struct chord_program_info {
     int32_t n_ops, n_slots, n_ropes, n_caches, n_classes;
     int32_t output_slot; /* slot that holds the output rows */
     int32_t kv_type; /* CHORD_KV_* of keys and values */
-    int32_t reserved;
-    double ops, slots, ropes; /* chord_op[n_ops], chord_slot[n_slots], chord_rope[n_ropes] */
+    /* Embeddings: ops [0, n_body), then [n_ops, n_pooled), and if the pooling is RANK [n_pooled, n_all) */
+    int32_t n_body, n_pooled, n_all;
+    int32_t pooled_slot, rank_slot; /* slots that hold embeddings, and the classifier's outputs; -1: none */
+    double ops, slots, ropes; /* chord_op[n_all], chord_slot[n_slots], chord_rope[n_ropes] */
     double caches; /* chord_cache_spec[n_caches] */
     /* double[n_rot / 2] per rope: the angle of each pair per position. Complete after the load. */
     double rope_freqs[CHORD_MAX_ROPE_TABLES];
@@ -353,16 +360,16 @@ const char *chord_type_name(int32_t type);
  * aligned to 4 bytes). */
 chord_status chord_row_decode(int32_t type, const void *row, size_t bytes, int32_t n, float *dst);
 
-/* Takes a matrix out of the model, because another executor has a copy: the model never uses its bytes
- * again, and the host may. Its placement is EXTERNAL from then on, and the CPU executor can't step any more.
- * Call it when the model is ready and no helper has joined it. Returns the address of *bytes bytes, a
- * multiple of CHORD_BLOCK_ALIGN; NULL if the tensor is no matrix in memory, or the model isn't ready. */
-void *chord_model_release(chord_model *m, int32_t tensor, size_t *bytes);
 /* Returns the bytes of the grids of the IQ types, and writes them to `dst` if `cap` is as large: entries of
  * 16 bits (src/quant/own.h), of IQ2_XXS 256, IQ2_XS 512, IQ2_S 1024, IQ3_XXS 256, IQ3_S 512, and of IQ1_S
  * and IQ1_M 2048. An executor outside the library needs them for its own kernels. */
 size_t chord_grids(void *dst, size_t cap);
 
+/* Takes a matrix out of the model, because another executor has a copy: the model never uses its bytes
+ * again, and the host may. Its placement is EXTERNAL from then on, and the CPU executor can't step any more.
+ * Call it when the model is ready and no helper has joined it. Returns the address of *bytes bytes, a
+ * multiple of CHORD_BLOCK_ALIGN; NULL if the tensor is no matrix in memory, or the model isn't ready. */
+void *chord_model_release(chord_model *m, int32_t tensor, size_t *bytes);
 
 /* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
@@ -596,8 +603,9 @@ enum {
 };
 /* Makes a session one of texts, or with pooling -1 one of tokens again. Each chord_session_push() is then a
  * whole text, and a step that returns DONE has computed all texts pushed so far, and forgotten them. Such a
- * session can't be forked, saved, sampled or handed to another executor. Errors: INVALID_ARGUMENT (the
- * session isn't empty, an unknown pooling, the model has no embeddings or no classifier). */
+ * session can't be forked, saved or sampled. Another executor computes its batches as those of tokens; with
+ * external weights a batch of a decoder has one text. Errors: INVALID_ARGUMENT (the session isn't empty, an
+ * unknown pooling, the model has no embeddings or no classifier). */
 chord_status chord_session_embed(chord_session *s, int32_t pooling);
 /* Returns output row `row` of the last finished batch: n_embd floats, or with CHORD_POOLING_RANK n_labels.
  * NULL if there is no such row. The row is valid until a session of the model starts its next batch. */

@@ -21,7 +21,7 @@
     F(T, context_bytes)                                                                             \
     F(T, session_bytes) F(T, data_begin) F(T, data_end) F(T, madds_per_token)                       \
     F(T, n_paged) F(T, n_ring) F(T, n_lazy) F(T, n_experts) F(T, layer_bytes) F(T, ring_bytes)      \
-    F(T, paged_bytes) F(T, token_bytes)
+    F(T, paged_bytes) F(T, token_bytes) F(T, n_all_ops) F(T, reserved)
 #define TENSOR_INFO(F, T)                                                                           \
     F(T, version) F(T, size) F(T, type) F(T, n_dims) F(T, ne) F(T, file_off) F(T, file_bytes)       \
     F(T, placement) F(T, is_ready) F(T, file) F(T, is_vector) F(T, layer) F(T, page) F(T, n_pages)  \
@@ -42,11 +42,12 @@
 #define BATCH_INFO(F, T)                                                                            \
     F(T, version) F(T, size) F(T, n_tokens) F(T, n_outputs) F(T, first_pos) F(T, n_axes)            \
     F(T, n_embd) F(T, n_width) F(T, first_embedding) F(T, n_embeddings) F(T, ids)                   \
-    F(T, embeddings) F(T, positions) F(T, rows) F(T, outputs) F(T, random) F(T, stride) F(T, reserved)
+    F(T, embeddings) F(T, positions) F(T, rows) F(T, outputs) F(T, random) F(T, stride) F(T, pooling)  \
+    F(T, runs) F(T, n_runs) F(T, run_bytes)
 #define PROGRAM_INFO(F, T)                                                                          \
     F(T, version) F(T, size) F(T, n_ops) F(T, n_slots) F(T, n_ropes) F(T, n_caches) F(T, n_classes) \
-    F(T, output_slot) F(T, kv_type) F(T, reserved) F(T, ops) F(T, slots) F(T, ropes) F(T, caches)   \
-    F(T, rope_freqs)
+    F(T, output_slot) F(T, kv_type) F(T, n_body) F(T, n_pooled) F(T, n_all) F(T, pooled_slot)       \
+    F(T, rank_slot) F(T, ops) F(T, slots) F(T, ropes) F(T, caches) F(T, rope_freqs)
 #define SLOT(F, T) F(T, width) F(T, rows)
 #define ROPE(F, T)                                                                                  \
     F(T, style) F(T, n_rot) F(T, freqs) F(T, freqs_long) F(T, n_ctx_orig) F(T, is_yarn)             \
@@ -192,6 +193,7 @@ static void print_enums(void)
     ENTRY(FLAG_, GATHER);
     ENTRY(FLAG_, OUTPUT);
     ENTRY(FLAG_, FINE);
+    ENTRY(FLAG_, POOLED);
     close_object("OpFlag", "OpFlag");
 
     printf("\n/** What an op does with its slots and its cache. */");

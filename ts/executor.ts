@@ -49,7 +49,21 @@ export interface ProgramTensor {
 
 /** The program and its tables (src/program), for an executor outside the instance. */
 export interface Program {
+  /** Those of logits. An encoder has none: its ops end with the rows that are pooled. */
   readonly ops: readonly OpRecord[];
+  /** Undefined: the model makes no embeddings. */
+  readonly embeddings:
+    | {
+        /** Those of `ops` before `nBody` run first, then `pool`, and for the pooling 'rank' `rank`. */
+        readonly nBody: number;
+        readonly pool: readonly OpRecord[];
+        readonly rank: readonly OpRecord[];
+        /** Where the results are: of `pool`, and of `rank`. */
+        readonly pooledSlot: number;
+        readonly rankSlot: number;
+      }
+    | undefined;
+  readonly isEncoder: boolean;
   readonly slots: readonly Readonly<StructValue<typeof slotLayout>>[];
   readonly ropes: readonly (Readonly<StructValue<typeof ropeLayout>> & {
     /** The angle of each pair per position; empty until the load is complete. */
@@ -64,6 +78,8 @@ export interface Program {
   vector(tensor: number): Float32Array | undefined;
   /** Decodes a row of `n` elements in file form: the specification of the format. */
   decode(type: number, row: Uint8Array, n: number): Float32Array;
+  /** The grids of the IQ formats, as chord_grids() gives them. */
+  grids(): Uint8Array<ArrayBuffer>;
   /** Row `row` of tensor `tensor` in file form; only of weights inside the instance. */
   row(tensor: number, row: number): Uint8Array;
   readonly nCtx: number;
@@ -75,14 +91,12 @@ export interface Program {
   readonly maddsPerToken: number;
 }
 
-/** Consecutive tokens of one sequence. */
+/** Consecutive tokens of one sequence, or texts. */
 export interface Batch {
   /** Position of the first token. The executor holds keys and values of the positions before it. */
-  /** The grids of the IQ formats, as chord_grids() gives them. */
-  grids(): Uint8Array<ArrayBuffer>;
   readonly firstPosition: number;
   readonly ids: Int32Array;
-  /** Indices of the tokens that have an output row, ascending. */
+  /** Indices of the tokens that have an output row, ascending. Of texts their number alone counts. */
   readonly rows: Int32Array;
   /** Numbers per position: 1 or 3. */
   readonly nAxes: number;
@@ -90,6 +104,8 @@ export interface Batch {
   readonly positions?: Int32Array;
   /** Rows in the place of ids, which are -1 there: of `rows`, the first is that of token `first`. */
   readonly embeddings?: { readonly first: number; readonly rows: Float32Array<ArrayBuffer> };
+  /** Of texts: the rows of each, one text behind the other, and a number of CHORD_POOLING_*. */
+  readonly texts?: { readonly lengths: Int32Array; readonly pooling: number };
   /** The number in [0, 1) that the session's generator gives next. */
   readonly random: number;
   /**

@@ -42,11 +42,18 @@ static chord_status next_batch(chord_session *s)
     return CHORD_OK;
 }
 
-float *chord_pooled_row(const chord_session *s, int32_t row)
+/* The slot that holds the output rows of the session's batches. */
+static int32_t slot_of_rows(const chord_session *s)
+{
+    const chord_program *p = &s->model->plan.program;
+    if (!s->sequence.is_texts) return p->output_slot;
+    return s->sequence.pooling == CHORD_POOLING_RANK ? p->rank_slot : p->pooled_slot;
+}
+
+float *chord_session_row(const chord_session *s, int32_t row)
 {
     const chord_plan *p = &s->model->plan;
-    int32_t const slot = s->sequence.pooling == CHORD_POOLING_RANK ? p->program.rank_slot
-                                                                   : p->program.pooled_slot;
+    int32_t const slot = slot_of_rows(s);
     return p->slots[slot] + row * chord_slot_stride(&p->program.slots[slot]);
 }
 
@@ -64,7 +71,7 @@ static void accept_batch(chord_session *s)
     chord_batch_leave(s);
     const chord_program *p = &s->model->plan.program;
     if (s->sequence.is_texts && s->sequence.pooling == CHORD_POOLING_RANK && p->is_softmax)
-        for (int32_t i = 0; i < s->sequence.n_rows; i++) softmax(chord_pooled_row(s, i), p->n_labels);
+        for (int32_t i = 0; i < s->sequence.n_rows; i++) softmax(chord_session_row(s, i), p->n_labels);
     if (s->sequence.n_rows) s->model->shown = s;
 }
 
@@ -79,8 +86,7 @@ static double address(const void *p) { return (double)(uintptr_t)p; }
 static void fill_info(const chord_session *s, chord_batch_info *out)
 {
     const chord_batch *b = &s->sequence.batch;
-    const chord_program *p = &s->model->plan.program;
-    const chord_slot *slot = &p->slots[p->output_slot];
+    const chord_slot *slot = &s->model->plan.program.slots[slot_of_rows(s)];
     int32_t first = 0, n = 0; /* the embeddings: one block at most is pending, so they are consecutive */
     for (int32_t i = 0; b->embeddings && i < b->n_tokens; i++)
         if (b->embeddings[i] && !n++) first = i;
@@ -100,8 +106,12 @@ static void fill_info(const chord_session *s, chord_batch_info *out)
         .embeddings = n ? address(b->embeddings[first]) : 0,
         .positions = address(b->positions),
         .rows = address(b->rows),
-        .outputs = address(chord_output_row(s->model, 0)),
+        .outputs = address(chord_session_row(s, 0)),
         .random = chord_session_random(s, 0),
+        .pooling = b->is_texts ? b->pooling : CHORD_NONE,
+        .runs = address(b->runs),
+        .n_runs = b->n_runs,
+        .run_bytes = (int32_t)sizeof *b->runs,
     };
 }
 
@@ -110,8 +120,6 @@ chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out)
     if (!s) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(s->model);
     if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
-    if (s->sequence.is_texts)
-        return chord_fail(e, CHORD_INVALID_ARGUMENT, "only chord_session_step() computes texts");
     CHORD_TRY(next_batch(s));
     /* The batch starts again, also if a step began it. NaN marks an output row that the executor doesn't
      * write. */
@@ -121,7 +129,7 @@ chord_status chord_session_next_batch(chord_session *s, chord_batch_info *out)
         chord_pager_rewind(&s->model->pager);
         s->batch_work_done = 0;
         for (int32_t i = 0; i < s->sequence.batch.n_outputs; i++)
-            chord_output_row(s->model, i)[0] = __builtin_nanf("");
+            chord_session_row(s, i)[0] = __builtin_nanf("");
     }
     fill_info(s, out);
     return CHORD_OK;

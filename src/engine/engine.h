@@ -96,8 +96,8 @@ int32_t chord_error_text(const chord_error *e, char *dst, size_t cap);
 /* Ends the batch under way, computed or not: another session may use the slots. */
 void chord_batch_leave(chord_session *s);
 float *chord_output_row(const chord_model *m, int32_t row);
-/* Output row `row` of a session of texts. */
-float *chord_pooled_row(const chord_session *s, int32_t row);
+/* Output row `row` of a batch of the session: logits, or of texts embeddings. */
+float *chord_session_row(const chord_session *s, int32_t row);
 
 /* paging.c */
 /* Marks the rows of lazy tensors as missing: another batch begins. */

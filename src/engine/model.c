@@ -317,6 +317,7 @@ static void fill_plan_info(const chord_model *m, chord_plan_info *out)
         .size = (int32_t)sizeof *out,
         .n_tensors = p->n_tensors,
         .n_ops = p->program.n_ops,
+        .n_all_ops = p->program.n_all,
         .n_ctx = p->n_ctx,
         .n_batch = p->n_batch,
         .n_logits = p->n_logits,

@@ -27,6 +27,7 @@ static chord_sequence_config sequence_config(const chord_model *m)
                                     .n_vocab = p->n_vocab,
                                     .n_axes = axes_of(&p->program),
                                     .is_causal = !p->program.is_encoder,
+                                    .is_one_text = p->is_external && !p->program.is_encoder,
                                     .n_checkpoints = N_CHECKPOINTS,
                                     .n_classes = p->n_classes,
                                     .classes = p->classes,
@@ -111,7 +112,7 @@ const float *chord_session_embedding(const chord_session *s, int32_t row)
 {
     if (!s || s->model->shown != s || !s->sequence.is_texts || row < 0 || row >= s->sequence.n_rows)
         return NULL;
-    return chord_pooled_row(s, row);
+    return chord_session_row(s, row);
 }
 
 chord_status chord_session_push(chord_session *s, const int32_t *ids, int32_t n)

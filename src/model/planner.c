@@ -340,7 +340,8 @@ static void slot_conflicts(const chord_program *p, uint32_t conflict[CHORD_MAX_S
 /* Returns whether the slot has memory. Outside the library's executor, only output rows are handed over. */
 static int has_memory(const chord_plan *plan, int32_t s)
 {
-    return !plan->is_external || s == plan->program.output_slot;
+    const chord_program *p = &plan->program;
+    return !plan->is_external || s == p->output_slot || s == p->pooled_slot || s == p->rank_slot;
 }
 
 static uint64_t slot_bytes(const chord_plan *plan, int32_t s)

@@ -8,6 +8,7 @@
 /* States are as many as a sequence of tokens has, so a model with states takes its texts one by one. */
 static int32_t most_texts(const chord_sequence_config *c)
 {
+    if (c->is_one_text) return 1;
     for (int32_t i = 0; i < c->n_classes; i++)
         if (c->classes[i].kind == CHORD_CACHE_STATE) return 1;
     return c->n_batch < CHORD_MAX_RUNS ? c->n_batch : CHORD_MAX_RUNS;

@@ -153,13 +153,11 @@ TEST(a_session_of_texts_refuses_what_continues_a_text)
     chord_loaded *l = load_fixture("qwen3-f32", CHORD_ISA_BEST, CHORD_KV_F32, 1, 64);
     chord_session *s = open_texts(l, CHORD_POOLING_MEAN);
     chord_session *fork;
-    chord_batch_info info;
     float row[256];
     uint8_t save[64];
     CHECK_EQ(chord_session_push(s, ids, 0), CHORD_INVALID_ARGUMENT);
     check_error(l, "a text without tokens");
     CHECK_EQ(chord_session_push_embeddings(s, row, NULL, 1), CHORD_INVALID_ARGUMENT);
-    CHECK_EQ(chord_session_next_batch(s, &info), CHORD_INVALID_ARGUMENT);
     CHECK_EQ(chord_session_save(s, 0, save, sizeof save), CHORD_INVALID_ARGUMENT);
     size_t const bytes = chord_session_bytes(l->model);
     CHECK_EQ(chord_session_fork(s, chord_load_block(l, bytes), bytes, &fork), CHORD_INVALID_ARGUMENT);
@@ -174,4 +172,31 @@ TEST(a_session_of_texts_refuses_what_continues_a_text)
     CHECK_EQ(chord_session_push(s, ids, 5), CHORD_OK);
     finish(l, s, CHORD_NO_LIMIT);
     CHECK(chord_session_logits(s, 0) && !chord_session_embedding(s, 0));
+}
+
+TEST(another_executor_is_told_the_runs_of_texts_and_hands_over_embeddings)
+{
+    const int32_t *ids = tokens("qwen3-f32");
+    chord_loaded *l = load_fixture("qwen3-f32", CHORD_ISA_BEST, CHORD_KV_F32, 1, 64);
+    int32_t const width = width_of(l);
+    chord_session *s = open_texts(l, CHORD_POOLING_MEAN);
+    CHECK_EQ(chord_session_push(s, ids, 5), CHORD_OK);
+    CHECK_EQ(chord_session_push(s, ids + 5, 3), CHORD_OK);
+    chord_batch_info info;
+    for (chord_session_state state; chord_session_next_batch(s, &info) == CHORD_NEED_MEMORY;) {
+        CHECK_EQ(chord_session_get_state(s, &state), CHORD_OK);
+        CHECK_EQ(chord_model_give(l->model, chord_load_block(l, (size_t)state.wanted_bytes),
+                                  (size_t)state.wanted_bytes),
+                 CHORD_OK);
+    }
+    CHECK(info.pooling == CHORD_POOLING_MEAN && info.n_runs == 2 && info.n_tokens == 8 &&
+          info.n_outputs == 2);
+    CHECK(info.n_width == width && info.first_pos == 0);
+    const uint8_t *const runs = (const uint8_t *)(uintptr_t)info.runs;
+    const int32_t *const second = (const int32_t *)(const void *)(runs + info.run_bytes);
+    CHECK(second[0] == 5 && second[1] == 3);
+    for (int32_t i = 0; i < 2; i++) ((float *)(uintptr_t)info.outputs)[i * info.stride] = (float)(7 + i);
+    CHECK_EQ(chord_session_accept_batch(s), CHORD_OK);
+    CHECK(chord_session_embedding(s, 0)[0] == 7 && chord_session_embedding(s, 1)[0] == 8);
+    CHECK_EQ(chord_session_next_batch(s, &info), CHORD_DONE);
 }

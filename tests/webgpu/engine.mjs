@@ -28,6 +28,9 @@ export async function wasm() {
   return (module ??= await WebAssembly.compile(await readFile(file)));
 }
 
+/** Loads a GGUF file's bytes for the CPU. */
+export const openOnCpu = async (bytes, options) => room.WasmEngine.load(await wasm(), bytes, options);
+
 /**
  * Loads a GGUF file's bytes for the GPU. Returns { engine, executor, program, session(), logits(ids),
  * free() }. `on`: a device that is open, with its pipelines, which free() leaves alone. `patch`: makes the

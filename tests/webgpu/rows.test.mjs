@@ -276,7 +276,8 @@ onEach('add_row', async ({ device, ...b }) => {
   const table = floats(6 * width);
   const vectors = { buffer: upload(device, Float32Array.of(9, ...table)) };
   const weight = { offset: 1, length: table.length };
-  for (const row of [undefined, 4]) {
+  const positions = { buffer: upload(device, Uint32Array.of(1, 0, 5)) };
+  for (const [row, own] of [[undefined], [4], [undefined, [1, 0, 5]]]) {
     const out = slotOf(device, n, width, x);
     const dispatch = b.map({
       label: 'add_row',
@@ -287,9 +288,11 @@ onEach('add_row', async ({ device, ...b }) => {
       row,
       weight,
       vectors,
+      positions: own && positions,
     });
     await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: first, nOutputs: 1 });
-    const of = (i) => table[(row ?? first + Math.floor(i / width)) * width + (i % width)];
+    const position = (t) => own?.[t] ?? first + t;
+    const of = (i) => table[(row ?? position(Math.floor(i / width))) * width + (i % width)];
     // one sum
     const want = Array.from(x, (z, i) => z + of(i));
     close(await rowsOf(device, out, n), want, (i) => EPS * Math.abs(want[i]), `row ${row}`);

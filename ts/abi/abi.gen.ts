@@ -177,6 +177,7 @@ export const OpFlag = {
   GATHER: 2,
   OUTPUT: 4,
   FINE: 8,
+  POOLED: 16,
 } as const;
 export type OpFlag = (typeof OpFlag)[keyof typeof OpFlag];
 
@@ -317,7 +318,7 @@ export const configLayout = {
 
 /** chord_plan_info */
 export const planInfoLayout = {
-  size: 184,
+  size: 192,
   fields: {
     version: { offset: 0, type: 'i32', count: 1 },
     size: { offset: 4, type: 'i32', count: 1 },
@@ -348,6 +349,8 @@ export const planInfoLayout = {
     ring_bytes: { offset: 160, type: 'f64', count: 1 },
     paged_bytes: { offset: 168, type: 'f64', count: 1 },
     token_bytes: { offset: 176, type: 'f64', count: 1 },
+    n_all_ops: { offset: 184, type: 'i32', count: 1 },
+    reserved: { offset: 188, type: 'i32', count: 1 },
   },
 } as const satisfies StructLayout;
 
@@ -447,7 +450,7 @@ export const samplingLayout = {
 
 /** chord_batch_info */
 export const batchInfoLayout = {
-  size: 96,
+  size: 112,
   fields: {
     version: { offset: 0, type: 'i32', count: 1 },
     size: { offset: 4, type: 'i32', count: 1 },
@@ -466,13 +469,16 @@ export const batchInfoLayout = {
     outputs: { offset: 72, type: 'f64', count: 1 },
     random: { offset: 80, type: 'f64', count: 1 },
     stride: { offset: 88, type: 'i32', count: 1 },
-    reserved: { offset: 92, type: 'i32', count: 1 },
+    pooling: { offset: 92, type: 'i32', count: 1 },
+    runs: { offset: 96, type: 'f64', count: 1 },
+    n_runs: { offset: 104, type: 'i32', count: 1 },
+    run_bytes: { offset: 108, type: 'i32', count: 1 },
   },
 } as const satisfies StructLayout;
 
 /** chord_program_info */
 export const programInfoLayout = {
-  size: 104,
+  size: 120,
   fields: {
     version: { offset: 0, type: 'i32', count: 1 },
     size: { offset: 4, type: 'i32', count: 1 },
@@ -483,12 +489,16 @@ export const programInfoLayout = {
     n_classes: { offset: 24, type: 'i32', count: 1 },
     output_slot: { offset: 28, type: 'i32', count: 1 },
     kv_type: { offset: 32, type: 'i32', count: 1 },
-    reserved: { offset: 36, type: 'i32', count: 1 },
-    ops: { offset: 40, type: 'f64', count: 1 },
-    slots: { offset: 48, type: 'f64', count: 1 },
-    ropes: { offset: 56, type: 'f64', count: 1 },
-    caches: { offset: 64, type: 'f64', count: 1 },
-    rope_freqs: { offset: 72, type: 'f64', count: 4 },
+    n_body: { offset: 36, type: 'i32', count: 1 },
+    n_pooled: { offset: 40, type: 'i32', count: 1 },
+    n_all: { offset: 44, type: 'i32', count: 1 },
+    pooled_slot: { offset: 48, type: 'i32', count: 1 },
+    rank_slot: { offset: 52, type: 'i32', count: 1 },
+    ops: { offset: 56, type: 'f64', count: 1 },
+    slots: { offset: 64, type: 'f64', count: 1 },
+    ropes: { offset: 72, type: 'f64', count: 1 },
+    caches: { offset: 80, type: 'f64', count: 1 },
+    rope_freqs: { offset: 88, type: 'f64', count: 4 },
   },
 } as const satisfies StructLayout;
 

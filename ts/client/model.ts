@@ -115,9 +115,8 @@ export class LanguageModel {
    * Texts are computed in batches of as many as fit, and weights are read once a batch. So many short texts
    * in one call cost far less than one call each. A vector doesn't depend on the other texts.
    *
-   * @throws {ChordError} `context-full` for a text that is too long, which the message names,
-   * `invalid-argument`,
-   *   and `unsupported-architecture` when the GPU computes.
+   * @throws {ChordError} `context-full` for a text that is too long, which the message names, and
+   * `invalid-argument`.
    */
   embed(text: TextInput, options?: EmbedOptions): Promise<Float32Array>;
   embed(texts: readonly TextInput[], options?: EmbedOptions): Promise<Float32Array[]>;

@@ -19,12 +19,12 @@ import type { OpRecord, Program, ProgramTensor } from '../executor.js';
 import type { WasmInstance } from './instance.js';
 import type { Loader } from './loader.js';
 
-/** Of a model that is planned: its ops, its tensors, and the grids of the IQ formats. */
+/** Of a model that is planned: all its ops, also those of embeddings, its tensors, the IQ formats' grids. */
 export function readOps(instance: WasmInstance, file: Loader): Pick<Program, 'ops' | 'tensors' | 'grids'> {
-  const { n_ops, n_tensors } = file.planInfo;
+  const { n_all_ops, n_tensors } = file.planInfo;
   const at = instance.exports.model_program(instance.model);
   return {
-    ops: Array.from({ length: n_ops }, (_, i) => opAt(instance, at + i * opLayout.size)),
+    ops: Array.from({ length: n_all_ops }, (_, i) => opAt(instance, at + i * opLayout.size)),
     tensors: Array.from({ length: n_tensors }, (_, i) => tensorOf(file, i)),
     grids: () => {
       const bytes = instance.exports.grids(0, 0);
@@ -45,10 +45,21 @@ export function readProgram(instance: WasmInstance, file: Loader): Program {
   const list = <L extends StructLayout>(at: number, count: number, layout: L): StructValue<L>[] =>
     Array.from({ length: count }, (_, i) => heap.readStruct(at + i * layout.size, layout));
   const plan = file.planInfo;
-  const { ops, tensors, grids } = readOps(instance, file);
+  const { ops: all, tensors, grids } = readOps(instance, file);
   const kv = { [KvType.F32]: 'f32', [KvType.F16]: 'f16', [KvType.Q8_0]: 'q8_0' } as const;
   return {
-    ops,
+    ops: all.slice(0, info.n_ops),
+    embeddings:
+      info.pooled_slot < 0
+        ? undefined
+        : {
+            nBody: info.n_body,
+            pool: all.slice(info.n_ops, info.n_pooled),
+            rank: all.slice(info.n_pooled, info.n_all),
+            pooledSlot: info.pooled_slot,
+            rankSlot: info.rank_slot,
+          },
+    isEncoder: file.modelInfo().is_encoder !== 0,
     slots: list(info.slots, info.n_slots, slotLayout),
     ropes: list(info.ropes, info.n_ropes, ropeLayout).map((rope, i) => ({
       ...rope,

@@ -35,6 +35,7 @@ export class WasmSession implements Batches {
   readonly #bytes: number;
   #address = 0;
   #batch: StructValue<typeof batchInfoLayout> | undefined; // of the last nextBatch()
+  #texts: Int32Array[] = []; // that were pushed and aren't computed yet
   #changes = 0; // of what is evaluated, and of the pages that hold it
   #sampling = 0; // address of a block: chord_sampling, then the bias pairs
   #samplingBytes = 0;
@@ -86,10 +87,12 @@ export class WasmSession implements Batches {
    * `context-full` for a text that no batch holds, and `invalid-argument`.
    */
   pushText(ids: Int32Array): boolean {
-    return this.#withIds(
+    const isAdded = this.#withIds(
       ids,
       (block) => this.#check(this.#exports.session_push(this.#at, block, ids.length)) === Status.OK,
     );
+    if (isAdded) this.#texts.push(ids);
+    return isAdded;
   }
 
   /** Output rows [0, count) of the last batch of texts, `width` floats each, one after another. */
@@ -100,6 +103,7 @@ export class WasmSession implements Batches {
       if (address === 0) throw new ChordError('internal', `there is no embedding ${row}`);
       all.set(this.#instance.heap.copyOutFloats(address, width), row * width);
     }
+    this.#texts = [];
     return all;
   }
 
@@ -130,14 +134,22 @@ export class WasmSession implements Batches {
     }
     const info = heap.readStruct(scratch, batchInfoLayout);
     this.#batch = info;
+    const lengths = Int32Array.from(
+      { length: info.pooling < 0 ? 0 : info.n_runs },
+      (_, i) => heap.copyOutIds(info.runs + i * info.run_bytes, 2)[1]!,
+    );
     return {
       firstPosition: info.first_pos,
       ids: heap.copyOutIds(info.ids, info.n_tokens),
-      rows: heap.copyOutIds(info.rows, info.n_outputs),
+      rows:
+        info.rows === 0
+          ? Int32Array.from({ length: info.n_outputs }, (_, i) => i)
+          : heap.copyOutIds(info.rows, info.n_outputs),
       nAxes: info.n_axes,
-      ...(info.positions === 0
-        ? {}
-        : { positions: heap.copyOutIds(info.positions, info.n_tokens * info.n_axes) }),
+      ...(info.positions !== 0 && {
+        positions: heap.copyOutIds(info.positions, info.n_tokens * info.n_axes),
+      }),
+      ...(lengths.length > 0 && { texts: { lengths, pooling: info.pooling } }),
       ...(info.n_embeddings > 0 && {
         embeddings: {
           first: info.first_embedding,
@@ -181,7 +193,14 @@ export class WasmSession implements Batches {
 
   evaluateAgain(): void {
     const ids = this.tokens();
+    const texts = this.#texts;
+    if (texts.length > 0) {
+      this.truncate(0);
+      for (const text of texts) this.pushText(text);
+      return;
+    }
     this.truncate(0);
+    if (ids.length === 0) return;
     if (ids.includes(-1))
       throw new ChordError(
         'device-lost',
@@ -197,6 +216,7 @@ export class WasmSession implements Batches {
     for (let i = 0; i < n_outputs; i++)
       heap.copyInFloats(at + i * stride * 4, outputs.subarray(i * n_width, (i + 1) * n_width));
     this.#check(this.#exports.session_accept_batch(this.#at));
+    if (n_outputs > 0) this.#texts = [];
   }
 
   /**
@@ -277,6 +297,7 @@ export class WasmSession implements Batches {
    */
   truncate(count: number): number {
     this.#changes += 1;
+    this.#texts = [];
     return this.#check(this.#exports.session_truncate(this.#at, count));
   }
 

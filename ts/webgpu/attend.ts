@@ -385,7 +385,7 @@ function attendTiles(o: AttendOptions): Dispatch {
   return {
     kernel: 'attend_tiles',
     label: o.label,
-    with: ['cap', 'kv', `kv_${cache.kv}`, 'sink'],
+    with: ['cap', 'kv', `kv_${cache.kv}`, 'tiles_paged', 'sink'],
     constants: { K8: Math.ceil(cache.kDim / 8), V8: Math.ceil(o.vDim / 8) },
     overrides: { ...attendOverrides(o), ...hasSinks(o) },
     params: [{ u32: cache.table }, sinksOf(o)],

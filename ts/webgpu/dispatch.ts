@@ -124,6 +124,8 @@ export interface BatchShape {
   /** Position of row 0. */
   readonly firstPosition: number;
   readonly nOutputs: number;
+  /** Rows of each text, for a batch of texts. */
+  readonly texts?: ArrayLike<number>;
 }
 
 /** A parameter: a word of four bytes. */

@@ -21,7 +21,7 @@ import type { Ready } from './commands.js';
 import type { OpenDevice } from './device.js';
 import type { BatchShape, Features, Matrix, Slot } from './dispatch.js';
 import { lower } from './fusions.js';
-import { tokensOf } from './lowering.js';
+import { textProgram, tokensOf } from './lowering.js';
 import type { Rows } from './lowering.js';
 import { AHEAD, GpuMemory } from './memory.js';
 import { PATIENCE_MS, within } from './patience.js';
@@ -34,6 +34,8 @@ import type { DrawKind, Drawn } from './sample.js';
 
 /** Draws without steps ahead after one that the session had to make: steps ahead of it are lost. */
 const PAUSE = 16;
+/** CHORD_POOLING_MEAN: the one that is compiled when an encoder is loaded. */
+const MEAN = 1;
 /** Tokens that the penalties of sampling look at. */
 const PENALTY_WINDOW = 64;
 
@@ -47,6 +49,12 @@ export interface ExecutorParts {
   readonly isFused?: boolean;
   /** Milliseconds for an answer of the GPU; default PATIENCE_MS. For tests. */
   readonly patienceMs?: number;
+}
+
+/** Dispatches that are ready, and the slot that holds the output rows behind them. */
+interface List {
+  readonly list: readonly Ready[];
+  readonly output: Slot;
 }
 
 /** A batch under way: which of its dispatches have been submitted. */
@@ -86,7 +94,7 @@ export class GpuExecutor implements Executor {
   readonly #readback: Readback;
   readonly #saves: Saves;
   readonly #hasStates: boolean;
-  readonly #lists = new Map<string, Promise<{ readonly list: readonly Ready[]; readonly output: Slot }>>();
+  readonly #lists = new Map<string, Promise<List>>();
   readonly #draws = new Map<DrawKind, Promise<readonly Ready[]>>();
   #underWay: UnderWay | undefined;
   /** Steps ahead, and the token that the step before them drew. */
@@ -153,6 +161,10 @@ export class GpuExecutor implements Executor {
 
   /** Compiles the pipelines of decode and of a prompt. Those of short batches are compiled afterwards. */
   async warm(): Promise<void> {
+    if (this.#program.isEncoder) {
+      await this.#list(this.#textRows(0, 0), MEAN);
+      return;
+    }
     await Promise.all([
       this.#list({ batch: 'one', output: 'one' }),
       this.#list({ batch: 'many', output: 'one' }),
@@ -168,9 +180,12 @@ export class GpuExecutor implements Executor {
   }
 
   async dispatches(): Promise<GpuDispatch[]> {
-    const { list } = await this.#list({ batch: 'one', output: 'one' });
+    const { isEncoder } = this.#program;
+    const { list } = isEncoder
+      ? await this.#list(this.#textRows(1, 1), MEAN)
+      : await this.#list({ batch: 'one', output: 'one' });
     const shape = { nTokens: 1, firstPosition: 0, nOutputs: 1 };
-    return [...list, ...(await this.#drawing('draw'))]
+    return [...list, ...(isEncoder ? [] : await this.#drawing('draw'))]
       .map(({ dispatch: { label, groups, work } }) => ({
         label,
         workgroups: groups(shape).reduce((product, n) => product * n),
@@ -439,15 +454,21 @@ export class GpuExecutor implements Executor {
   #write(batch: Batch): void {
     const { queue } = this.#device;
     const memory = this.#memory;
-    const { firstPosition, ids, rows, embeddings } = batch;
+    const { firstPosition, ids, rows, embeddings, texts } = batch;
     queue.writeBuffer(memory.batch, 0, new Uint32Array([ids.length, firstPosition, rows.length, 0]));
-    if (rows.length > 0) queue.writeBuffer(memory.rows.buffer, 0, rows as Int32Array<ArrayBuffer>);
+    let placed = batch;
+    if (texts !== undefined) {
+      const { runs, positions } = textTables(texts.lengths, firstPosition);
+      queue.writeBuffer(memory.runs.buffer, 0, runs);
+      queue.writeBuffer(memory.positions.buffer, 0, positions);
+      placed = { ...batch, nAxes: 1, positions };
+    } else if (rows.length > 0) queue.writeBuffer(memory.rows.buffer, 0, rows as Int32Array<ArrayBuffer>);
     for (const op of this.#program.ops) {
       if (op.name === 'EMBED' && op.part.is_padded === 0 && embeddings !== undefined)
         this.#place(embeddings, memory.slots[op.out[0]!]!);
       if (op.name !== 'ANGLES') continue;
       const slot = memory.slots[op.out[0]!]!;
-      const angles = anglesOf(this.#program.ropes[op.part.rope]!, batch, slot.stride);
+      const angles = anglesOf(this.#program.ropes[op.part.rope]!, placed, slot.stride);
       queue.writeBuffer(slot.view.buffer, 0, angles);
     }
   }
@@ -462,17 +483,29 @@ export class GpuExecutor implements Executor {
 
   // ---- lists of dispatches ------------------------------------------------------------------------------
 
-  #listOf({ ids, rows }: Batch): Promise<{ readonly list: readonly Ready[]; readonly output: Slot }> {
-    return this.#list({ batch: tokensOf(ids.length), output: tokensOf(rows.length) });
+  #listOf({ ids, rows, texts }: Batch): Promise<List> {
+    return texts === undefined
+      ? this.#list({ batch: tokensOf(ids.length), output: tokensOf(rows.length) })
+      : this.#list(this.#textRows(ids.length, rows.length), texts.pooling);
   }
 
-  #list(rows: Rows): Promise<{ readonly list: readonly Ready[]; readonly output: Slot }> {
-    const key = `${rows.batch} ${rows.output}`;
+  /** An encoder has several texts a batch, a decoder one. */
+  #textRows(nTokens: number, nOutputs: number): Rows {
+    return this.#program.isEncoder
+      ? { batch: 'many', output: 'many', isAlike: true }
+      : { batch: tokensOf(nTokens), output: tokensOf(nOutputs) };
+  }
+
+  #list(rows: Rows, pooling?: number): Promise<List> {
+    const key = `${rows.batch} ${rows.output} ${pooling}`;
     let list = this.#lists.get(key);
     if (list === undefined) {
       const { matrices, isFused = true } = this.#parts;
-      const parts = { program: this.#program, memory: this.#memory, matrices, features: this.features };
-      const { dispatches, output } = lower({ ...parts, isFused }, rows);
+      const parts = { memory: this.#memory, matrices, features: this.features, isFused };
+      const { dispatches, output } =
+        pooling === undefined
+          ? lower({ ...parts, program: this.#program }, rows)
+          : lower({ ...parts, program: textProgram(this.#program, pooling), pooling }, rows);
       list = this.#commands.ready(dispatches).then((ready) => ({ list: ready, output }));
       this.#lists.set(key, list);
     }
@@ -514,8 +547,23 @@ const oneToken: Omit<Batch, 'firstPosition' | 'changes'> = {
   random: 0,
 };
 
-const shapeOf = ({ ids, firstPosition, rows }: Batch): BatchShape => ({
+const shapeOf = ({ ids, firstPosition, rows, texts }: Batch): BatchShape => ({
   nTokens: ids.length,
   firstPosition,
   nOutputs: rows.length,
+  ...(texts && { texts: texts.lengths }),
 });
+
+/** First row and number of rows of each text, and the position of each row. */
+function textTables(
+  lengths: Int32Array,
+  firstPosition: number,
+): { runs: Uint32Array<ArrayBuffer>; positions: Int32Array<ArrayBuffer> } {
+  const runs = new Uint32Array(2 * lengths.length);
+  const positions: number[] = [];
+  lengths.forEach((length, i) => {
+    runs.set([positions.length, length], 2 * i);
+    for (let t = 0; t < length; t++) positions.push(firstPosition + t);
+  });
+  return { runs, positions: Int32Array.from(positions) };
+}

@@ -13,6 +13,7 @@ import {
   attendOptions,
   convOptions,
   expertsOptions,
+  isOfOutput,
   lowerOp,
   matmulOptions,
   scanOptions,
@@ -181,7 +182,7 @@ function withGlu(c: Context, at: number, end: number, product: Op<'MATMUL'>, opt
 
 /** Whether a product has the kernel for few rows, which fuses. */
 function isShort({ rows }: Context, product: Op<'MATMUL'>): boolean {
-  return (has(product, OpFlag.OUTPUT) ? rows.output : rows.batch) !== 'many';
+  return (isOfOutput(product) ? rows.output : rows.batch) !== 'many';
 }
 
 function normOf({ l }: Context, norm: Op<'NORM'>): NonNullable<MatmulOptions['norm']> {
@@ -265,7 +266,7 @@ function stackOptions(c: Context, op: Op<'EXPERTS'>, i: number): ExpertsOptions 
 }
 
 const isFew = ({ rows }: Context, op: OpRecord): boolean =>
-  (has(op, OpFlag.OUTPUT) ? rows.output : rows.batch) !== 'many';
+  (isOfOutput(op) ? rows.output : rows.batch) !== 'many';
 
 /** NORM whose result several products read, and nothing else: each has the norm in itself. */
 function spreadNorm(c: Context, at: number): Fused | undefined {
@@ -277,7 +278,7 @@ function spreadNorm(c: Context, at: number): Fused | undefined {
   for (const op of c.ops.slice(at + 1)) {
     if (op.in.includes(out)) {
       const isProduct = op.name === 'MATMUL' || (op.name === 'EXPERTS' && op.part.is_each === 0);
-      const isSame = has(op, OpFlag.OUTPUT) === has(norm, OpFlag.OUTPUT);
+      const isSame = isOfOutput(op) === isOfOutput(norm);
       if (!isProduct || !isThere || !isSame || !isFew(c, op) || op.out.includes(source)) return undefined;
       if (op.name === 'EXPERTS' && op.in[1] === out) return undefined;
     }
@@ -453,7 +454,7 @@ function headNormAndGlu(c: Context, at: number): Fused | undefined {
     weight: c.l.memory.optional(op.weight[0]!),
     isEach: is_each !== 0,
     vectors: c.l.memory.vectors,
-    rowsOf: has(op, OpFlag.OUTPUT) ? 'output' : 'batch',
+    rowsOf: isOfOutput(op) ? 'output' : 'batch',
     glu: { gate: c.places.at(gate), activation: glu.part.activation },
   });
   return { count: 2, dispatches: [dispatch] };

@@ -6,6 +6,7 @@ import { ChordError } from '../errors.js';
 import type { OpRecord, Program } from '../executor.js';
 import { attend, kvStore } from './attend.js';
 import type { Dispatch, Features, Matrix, Slot, Vector, View } from './dispatch.js';
+import { encode, pool } from './encode.js';
 import { experts, expertsTable, route } from './experts.js';
 import type { ExpertsOptions } from './experts.js';
 import { embed, matmul } from './matmul.js';
@@ -37,12 +38,16 @@ export interface Lowering {
   readonly features: Features;
   /** False: op by op. */
   readonly isFused: boolean;
+  /** Of a batch of texts, whose program is that of textProgram(): a number of CHORD_POOLING_*. */
+  readonly pooling?: number;
 }
 
 /** How many rows a list of dispatches is for: those of the batch, and those with an output row. */
 export interface Rows {
   readonly batch: Tokens;
   readonly output: Tokens;
+  /** Several texts a batch: the kernels of a row are the same in any company. */
+  readonly isAlike?: boolean;
 }
 
 /** Mat-vec for up to FEW rows; from there on tiles. */
@@ -77,8 +82,26 @@ export class Places {
 
 export type Op<Name extends OpRecord['name']> = Extract<OpRecord, { name: Name }>;
 
+/** Whether an op works on the output rows. */
+export const isOfOutput = ({ flags }: OpRecord): boolean => (flags & (OpFlag.OUTPUT | OpFlag.POOLED)) !== 0;
+
 /** A layer's number, or "out" outside the layers: the end of a label. */
 export const where = ({ layer }: OpRecord): string => (layer < 0 ? 'out' : String(layer));
+
+/** CHORD_POOLING_RANK. */
+const RANK = 4;
+
+/** The program of a batch of texts: the ops up to the rows that are pooled, and what follows them. */
+export function textProgram(program: Program, pooling: number): Program {
+  const { ops, embeddings } = program;
+  const { nBody, pool: pooled, rank, pooledSlot, rankSlot } = embeddings!;
+  const isRank = pooling === RANK;
+  return {
+    ...program,
+    ops: [...ops.slice(0, nBody), ...pooled, ...(isRank ? rank : [])],
+    outputSlot: isRank ? rankSlot : pooledSlot,
+  };
+}
 
 /** The dispatches of one op; none for an op that the host does. */
 export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): Dispatch[] {
@@ -86,7 +109,7 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
   const { vectors } = memory;
   const slot = (index: number) => places.at(index);
   const label = where(op);
-  const rowsOf = op.flags & OpFlag.OUTPUT ? 'output' : 'batch';
+  const rowsOf = isOfOutput(op) ? 'output' : 'batch';
   switch (op.name) {
     case 'EMBED':
       return embed({
@@ -200,9 +223,32 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const [input, out] = [slot(op.in[0]!), slot(op.out[0]!)];
       return [gate({ label: `gate/${label}`, input, out, width: op.part.width, rowsOf })];
     }
-    case 'ENCODE':
-    case 'POOL':
-      throw new ChordError('internal', `${op.name} has no kernel`); // lacks.ts refused it
+    case 'ENCODE': {
+      const { part } = op;
+      const [queries, keys, values] = [slot(op.in[0]!), slot(op.in[1]!), slot(op.in[2]!)];
+      return [
+        encode({
+          label: `encode/${label}`,
+          ...{ queries, keys, values, out: slot(op.out[0]!) },
+          nHead: part.n_head,
+          nKv: part.n_kv,
+          headDim: part.head_dim,
+          window: part.window,
+          isCausal: part.is_causal !== 0,
+          scale: part.scale,
+          maxBias: part.max_bias,
+          table: memory.optional(op.weight[0]!),
+          nBuckets: part.n_buckets,
+          runs: memory.runs,
+          vectors,
+        }),
+      ];
+    }
+    case 'POOL': {
+      const kind = l.pooling === RANK ? op.part.rank : l.pooling!;
+      const slots = { input: slot(op.in[0]!), out: slot(op.out[0]!) };
+      return [pool({ label: `pool/${label}`, ...slots, width: op.part.width, kind, runs: memory.runs })];
+    }
     case 'ANGLES': // the host computes them in double (executor.ts)
     case 'ACQUIRE':
     case 'RELEASE':
@@ -265,8 +311,8 @@ export function expertsOptions(
     route: op.in[1]! < 0 ? undefined : places.at(op.in[1]!),
     out: places.at(op.out[i]!),
     vectors: memory.vectors,
-    rowsOf: op.flags & OpFlag.OUTPUT ? 'output' : 'batch',
-    tokens: op.flags & OpFlag.OUTPUT ? rows.output : rows.batch,
+    rowsOf: isOfOutput(op) ? 'output' : 'batch',
+    tokens: isOfOutput(op) ? rows.output : rows.batch,
     features,
     table: memory.expertsTable,
   };
@@ -325,13 +371,22 @@ export function scanOptions(op: Op<'SCAN'>, { memory }: Lowering, places: Places
 /** An op that changes each element by itself. */
 function mapped(
   op: Op<'SCALE' | 'LOG_SCALE' | 'CLAMP' | 'XIELU' | 'SOFTPLUS' | 'ADD_ROW'>,
-  { memory }: Lowering,
+  { memory, pooling }: Lowering,
   rowsOf: 'batch' | 'output',
   out: Slot,
 ): Dispatch {
   const { vectors } = memory;
   const kind = op.name.toLowerCase() as Lowercase<typeof op.name>;
-  const common = { label: `${kind}/${where(op)}`, kind, rowsOf, out, width: op.part.width, vectors };
+  const positions = pooling === undefined ? undefined : memory.positions;
+  const common = {
+    label: `${kind}/${where(op)}`,
+    kind,
+    rowsOf,
+    out,
+    width: op.part.width,
+    vectors,
+    positions,
+  };
   switch (op.name) {
     case 'SCALE':
       return map({ ...common, numbers: [op.part.factor], weight: memory.optional(op.weight[0]!) });
@@ -391,8 +446,9 @@ export function matmulOptions(
       out: places.at(op.out[i]!),
     })),
     add: (op.flags & OpFlag.ADD) !== 0,
-    rowsOf: op.flags & OpFlag.OUTPUT ? 'output' : 'batch',
-    tokens: op.flags & OpFlag.OUTPUT ? rows.output : rows.batch,
+    rowsOf: isOfOutput(op) ? 'output' : 'batch',
+    tokens: isOfOutput(op) ? rows.output : rows.batch,
+    isAlike: rows.isAlike ?? false,
     vectors: memory.vectors,
     features,
   };

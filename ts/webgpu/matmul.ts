@@ -39,6 +39,8 @@ export interface MatmulOptions {
   /** The input is rows 0 .. nTokens - 1 or rows 0 .. nOutputs - 1 of its slot. */
   readonly rowsOf: 'batch' | 'output';
   readonly tokens: Tokens;
+  /** `many` rows of output are multiplied in tiles, however few they are: a row's bits depend on it alone. */
+  readonly isAlike?: boolean;
   readonly vectors: View;
   readonly features: Features;
   /** The input as stage() wrote it for this tile, for `many` rows of the batch (tileOf in tiles.ts). */
@@ -122,7 +124,7 @@ export function canShare(segments: readonly Segment[]): boolean {
  * there are two kernels, of which each leaves itself out where the other runs.
  */
 export function matmul(options: MatmulOptions): Dispatch[] {
-  const { label, matrices, tokens, rowsOf, glu } = options;
+  const { label, matrices, tokens, rowsOf, isAlike, glu } = options;
   if (glu !== undefined && !(matrices.length === 2 && canShare(matrices)))
     throw new ChordError('internal', `${label}: gate and up can't be fused`);
   const lists = canShare(matrices)
@@ -130,7 +132,7 @@ export function matmul(options: MatmulOptions): Dispatch[] {
     : matrices.flatMap(piecesOf).map((piece) => [piece]);
   return lists.flatMap((pieces) => {
     if (tokens !== 'many') return [matvec(options, pieces)];
-    if (rowsOf === 'batch')
+    if (rowsOf === 'batch' || isAlike)
       return [options.staged ? staged(options, pieces, options.staged) : tiled(options, pieces)];
     return [
       limited(matvec(options, pieces), ({ nOutputs }) => nOutputs <= FEW),

@@ -18,6 +18,9 @@ const KEPT_TOKENS = 256;
 export const AHEAD = 2;
 /** States of a sequence: before the batch, behind it and behind steps ahead, and two checkpoints. */
 const STATES = 4 + AHEAD;
+/** Also those of embeddings. */
+export const allOps = ({ ops, embeddings }: Pick<Program, 'ops' | 'embeddings'>): readonly OpRecord[] =>
+  embeddings === undefined ? ops : [...ops, ...embeddings.pool, ...embeddings.rank];
 /** Weights of an op are vectors, except a product's and an embedding's matrices. */
 const isMatrixOf = (op: OpRecord, i: number): boolean =>
   op.name === 'EMBED' || (op.name === 'MATMUL' && i < 3) || (op.name === 'EXPERTS' && i < 2);
@@ -33,6 +36,10 @@ export class GpuMemory {
   readonly tokens: View;
   /** u32: the rows of the batch that have an output row. */
   readonly rows: View;
+  /** u32: first row and number of rows of each text of the batch. */
+  readonly runs: View;
+  /** u32: the positions of the rows of a batch of texts. */
+  readonly positions: View;
   /** Scratch of attention. */
   readonly partial: View;
   /** Scratch of products over staged inputs: the input's rows. Undefined: this device stages nothing. */
@@ -81,16 +88,25 @@ export class GpuMemory {
     this.slots = program.slots.map(({ width, rows }, i) => {
       const stride = Math.ceil(width / 4) * 4;
       const bytes = (rows === 1 ? nLogits : nBatch) * stride * 4;
+      if (bytes > features.maxBinding)
+        throw new ChordError(
+          'no-webgpu',
+          `the rows of a batch take ${bytes} bytes, a binding of this GPU holds ${features.maxBinding}`,
+          { hint: 'use a shorter contextLength, or a smaller batchTokens' },
+        );
       return { view: { buffer: this.#make(`slot ${i}`, bytes) }, width, stride };
     });
     this.vectors = { buffer: this.#makeVectors() };
     const entries = Math.ceil(nCtx / PAGE_TOKENS) + 1;
     this.tableOf = Array.from({ length: nClasses }, (_, cls) => cls * entries);
     this.tables = { buffer: this.#make('page tables', nClasses * entries * 4) };
-    this.tokens = { buffer: this.#make('tokens', (nCtx + 1) * 4) };
+    this.tokens = { buffer: this.#make('tokens', (Math.max(nCtx, nBatch) + 1) * 4) };
     this.rows = { buffer: this.#make('rows', nLogits * 4) };
+    const textRows = program.embeddings === undefined ? 0 : nBatch;
+    this.runs = { buffer: this.#make('runs of texts', textRows * 8) };
+    this.positions = { buffer: this.#make('positions of texts', textRows * 4) };
     this.partial = { buffer: this.#make('attention scratch', this.#partialBytes()) };
-    const stagedRows = program.ops.map((op) =>
+    const stagedRows = allOps(program).map((op) =>
       op.name === 'MATMUL' ? mostStagedBytes(features, op.part.n_in) : 0,
     );
     const staged = nBatch * Math.max(0, ...stagedRows);
@@ -266,9 +282,11 @@ export class GpuMemory {
 
   /** Places the vectors. A vector begins at a multiple of 16 bytes. */
   #makeVectors(): GPUBuffer {
-    const { ops, tensors } = this.#program;
+    const { tensors } = this.#program;
     const used = new Set(
-      ops.flatMap((op) => op.weight.filter((tensor, i) => tensor >= 0 && !isMatrixOf(op, i))),
+      allOps(this.#program).flatMap((op) =>
+        op.weight.filter((tensor, i) => tensor >= 0 && !isMatrixOf(op, i)),
+      ),
     );
     let offset = 0;
     for (const tensor of used) {

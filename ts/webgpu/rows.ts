@@ -211,16 +211,24 @@ export function map(
     readonly row?: number | undefined;
     readonly weight?: Vector | undefined;
     readonly vectors: View;
+    /** Those of the rows of a batch of texts; undefined: rows follow the batch's first position. */
+    readonly positions?: View | undefined;
   },
 ): Dispatch {
-  const { kind, out, width, numbers, period = 1, row = 0xffffffff, weight, vectors } = o;
+  const { kind, out, width, numbers, period = 1, row = 0xffffffff, weight, vectors, positions } = o;
   return elementwise(o, 'map', width, {
-    overrides: { Y_STRIDE: out.stride, KIND: MAPPED[kind], PERIOD: period, ROW: row },
+    overrides: {
+      Y_STRIDE: out.stride,
+      KIND: MAPPED[kind],
+      PERIOD: period,
+      ROW: row,
+      POSITIONS: Number(positions !== undefined),
+    },
     params: [
       ...Array.from({ length: 4 }, (_, i): Param => ({ f32: numbers[i] ?? 0 })),
       u32(weight?.offset ?? 0xffffffff),
     ],
-    buffers: [vectors, out.view],
+    buffers: [vectors, out.view, positions ?? vectors],
   });
 }
 

@@ -147,15 +147,6 @@ export async function startAgain(
   }
 }
 
-/** Why a model is one for embeddings, which the CPU computes; undefined: it isn't. */
-function whyEmbeds({ file }: WasmEngine): string | undefined {
-  if (file.modelInfo().is_encoder !== 0) return 'the model is an encoder, and the GPU runs none yet';
-  const arch = file.meta('general.architecture') ?? '';
-  return file.meta(`${arch}.pooling_type`) === undefined
-    ? undefined
-    : 'the file is an embedding model, and the GPU makes no embeddings yet';
-}
-
 /** As chooseBackend(), for a model that is planned. `matrixBytes`: bytes of its matrices in the file. */
 export async function chooseFor(
   engine: WasmEngine,
@@ -166,7 +157,7 @@ export async function chooseFor(
   const program = readOps(engine.instance, engine.file);
   const { matrixBytesOf, whyCpu } = chosen.gpu.module;
   const matrixBytes = matrixBytesOf(program);
-  const why = request.backend === 'auto' ? (whyEmbeds(engine) ?? whyCpu(program)) : undefined;
+  const why = request.backend === 'auto' ? whyCpu(program) : undefined;
   if (why === undefined) return { ...chosen, matrixBytes };
   chosen.gpu.opened.device.destroy();
   return { gpu: undefined, reason: `the CPU: ${why}`, matrixBytes };

@@ -19,12 +19,8 @@ export class TextBatch {
   readonly #isEach: boolean;
   #rows = 0;
 
-  /** Throws `unsupported-architecture` where the GPU computes, and `invalid-argument`. */
-  constructor(engine: WasmEngine, session: WasmSession, pooling: Pooling, width: number) {
-    if (engine.executor.name !== 'cpu')
-      throw new ChordError('unsupported-architecture', 'the GPU makes no embeddings in this version', {
-        hint: "load the model with backend: 'cpu'",
-      });
+  /** Throws `invalid-argument`. */
+  constructor(session: WasmSession, pooling: Pooling, width: number) {
     session.truncate(0);
     session.setPooling(pooling);
     this.#session = session;

@@ -1,12 +1,11 @@
-// ATTEND for many tokens: 32 query rows of one KV head a workgroup, over page after page with an online
-// softmax. A query row is one head of one token. Keys, queries and values come into workgroup memory in
-// slices of 32 elements. An invocation has rows `ry` and `ry` + 16 of a tile; of scores those of positions
-// px + 8 k of a page, of sums elements 4 px + k of every slice.
+// Attention of many tokens: 32 query rows of one KV head and one run a workgroup, over tile after tile of 32
+// keys with an online softmax. A query row is one head of one token. Keys, queries and values come into
+// workgroup memory in slices of 32 elements. An invocation has rows `ry` and `ry` + 16 of a tile; of scores
+// those of keys px + 8 k of a tile, of sums elements 4 px + k of every slice. tiles_paged.wgsl (ATTEND) and
+// tiles_rows.wgsl (ENCODE) say where runs, keys and values are, and what a query sees.
 override N_HEAD: u32;
 override V_OUT: u32;
-override WINDOW: u32;
 override SCALE: f32;
-override CAP: f32;
 override Q_STRIDE: u32;
 override Y_STRIDE: u32;
 struct Params {
@@ -15,8 +14,6 @@ struct Params {
 }
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> q: array<f32>;
-@group(0) @binding(3) var<storage, read> pages: array<u32>;
-@group(0) @binding(4) var<storage, read> kv: array<vec4u>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read> vectors: array<f32>;
 
@@ -31,21 +28,26 @@ var<workgroup> tile: array<vec4f, 32 * ROW>;
 var<workgroup> weights: array<vec4f, 32 * ROW>;
 var<workgroup> eight: array<f32, 32 * 8>;
 
+// Query rows of a run: a workgroup's are from `first` on, the run has n. The run's first token is row `base` of
+// the slots, and has position `position`.
+struct Rows {
+  first: u32,
+  n: u32,
+  base: u32,
+  position: u32,
+}
+
 // Token and head of a query row; behind the last row: of the last one.
-fn row_of(row: u32, kv_head: u32) -> vec2u {
+fn row_of(rows: Rows, row: u32, kv_head: u32) -> vec2u {
   let group = N_HEAD / N_KV;
-  let at = min(row, group * batch.n_tokens - 1);
+  let at = min(row, rows.n - 1);
   return vec2u(at / group, kv_head * group + at % group);
 }
 
-fn lowest_seen(position: u32) -> u32 {
-  return select(0, position - WINDOW + 1, WINDOW > 0 && position >= WINDOW);
-}
-
-fn stage_query(first_row: u32, kv_head: u32, slice: u32, lane: u32) {
+fn stage_query(rows: Rows, kv_head: u32, slice: u32, lane: u32) {
   for (var i = lane; i < 256; i += 128) {
-    let row = row_of(first_row + i / 8, kv_head);
-    let at = row.x * Q_STRIDE + row.y * K_DIM;
+    let row = row_of(rows, rows.first + i / 8, kv_head);
+    let at = (rows.base + row.x) * Q_STRIDE + row.y * K_DIM;
     var z = vec4f(0);
     for (var k = 0u; k < 4; k++) {
       let d = 32 * slice + i % 8 * 4 + k;
@@ -58,24 +60,21 @@ fn stage_query(first_row: u32, kv_head: u32, slice: u32, lane: u32) {
 }
 
 // One slice of 32 tokens. Tokens from n_tokens on may be anything: they become zeros.
-fn stage(head: u32, width: u32, slice: u32, n_eights: u32, n_tokens: u32, lane: u32) {
+fn stage(is_value: bool, kv_head: u32, place: u32, slice: u32, n_eights: u32, n_tokens: u32, lane: u32) {
   let token = lane / 4;
   let i = 4 * slice + lane % 4;
   var z = mat2x4f();
   if (i < n_eights && token < n_tokens) {
-    z = kv_eight(head, width, token, i);
+    z = eight_at(is_value, kv_head, place, token, i);
   }
   tile[token * ROW + lane % 4 * 2] = z[0];
   tile[token * ROW + lane % 4 * 2 + 1] = z[1];
 }
 
-fn masked(z: vec4f, at: vec4u, position: u32) -> vec4f {
-  var score = z;
-  if (CAP > 0) {
-    score = capped(z, CAP);
-  }
-  let seen = (at <= vec4u(position)) & (at >= vec4u(lowest_seen(position)));
-  return select(vec4f(LOWEST), score, seen);
+fn masked(rows: Rows, z: vec4f, at: vec4u, owner: vec2u) -> vec4f {
+  let position = rows.position + owner.x;
+  let seen = (at <= vec4u(highest_seen(rows, position))) & (at >= vec4u(lowest_seen(position)));
+  return select(vec4f(LOWEST), score_of(z, at, position, owner.y), seen);
 }
 
 fn largest(z: vec4f) -> f32 {
@@ -102,15 +101,15 @@ fn weights_of(z: vec4f, top: f32) -> vec4f {
   return select(vec4f(0), exp(max(z - top, vec4f(-80))), z > vec4f(LOWEST));
 }
 
-fn write(row: u32, kv_head: u32, slice: u32, px: u32, sums: vec4f) {
-  if (row >= N_HEAD / N_KV * batch.n_tokens) {
+fn write(rows: Rows, row: u32, kv_head: u32, slice: u32, px: u32, sums: vec4f) {
+  if (row >= rows.n) {
     return;
   }
-  let owner = row_of(row, kv_head);
+  let owner = row_of(rows, row, kv_head);
   for (var k = 0u; k < 4; k++) {
     let d = 32 * slice + 4 * px + k;
     if (d < V_OUT) {
-      y[owner.x * Y_STRIDE + owner.y * V_OUT + d] = sums[k];
+      y[(rows.base + owner.x) * Y_STRIDE + owner.y * V_OUT + d] = sums[k];
     }
   }
 }
@@ -122,26 +121,25 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let kv_head = group.x;
-  // The last rows see most: they begin first.
-  let first_row = (groups.y - 1 - group.y) * 32;
+  let rows = query_rows(group.y, groups.y);
   let px = lane % 8;
   let ry = lane / 8;
-  let last = batch.first_position + row_of(first_row + 31, kv_head).x;
-  let position0 = batch.first_position + row_of(first_row + ry, kv_head).x;
-  let position1 = batch.first_position + row_of(first_row + ry + 16, kv_head).x;
+  let owner0 = row_of(rows, rows.first + ry, kv_head);
+  let owner1 = row_of(rows, rows.first + ry + 16, kv_head);
   var sums: array<vec4f, 2 * V_SLICES>;
   var most = vec2f(LOWEST);
   var total = vec2f(0);
-  let first_page = lowest_seen(batch.first_position + row_of(first_row, kv_head).x) / 32;
-  for (var page = first_page; page <= last / 32; page++) {
-    let number = pages[p.table + page];
-    let n = last + 1 - 32 * page;
+  let last = highest_seen(rows, rows.position + row_of(rows, rows.first + 31, kv_head).x);
+  let first_tile = lowest_seen(rows.position + row_of(rows, rows.first, kv_head).x) / 32;
+  for (var t = first_tile; t <= last / 32; t++) {
+    let place = place_of(rows, t);
+    let n = last + 1 - 32 * t;
     var s0 = vec4f(0);
     var s1 = vec4f(0);
     for (var slice = 0u; slice < K_SLICES; slice++) {
       workgroupBarrier();
-      stage_query(first_row, kv_head, slice, lane);
-      stage(keys_at(number, kv_head), K_DIM, slice, K8, n, lane);
+      stage_query(rows, kv_head, slice, lane);
+      stage(false, kv_head, place, slice, K8, n, lane);
       workgroupBarrier();
       for (var d = 0u; d < 8; d++) {
         let a = query[ry * ROW + d];
@@ -154,9 +152,9 @@ fn main(
         s1 += vec4f(dot(b, k0), dot(b, k1), dot(b, k2), dot(b, k3));
       }
     }
-    let at = vec4u(32 * page + px) + vec4u(0, 8, 16, 24);
-    s0 = masked(s0, at, position0);
-    s1 = masked(s1, at, position1);
+    let at = vec4u(32 * t + px) + vec4u(0, 8, 16, 24);
+    s0 = masked(rows, s0, at, owner0);
+    s1 = masked(rows, s1, at, owner1);
     eight[8 * ry + px] = largest(s0);
     eight[8 * (ry + 16) + px] = largest(s1);
     workgroupBarrier();
@@ -170,7 +168,7 @@ fn main(
     weights[(ry + 16) * ROW + px] = s1;
     for (var slice = 0u; slice < V_SLICES; slice++) {
       workgroupBarrier();
-      stage(values_at(number, kv_head), v_width(), slice, V8, n, lane);
+      stage(true, kv_head, place, slice, V8, n, lane);
       workgroupBarrier();
       var z0 = sums[2 * slice] * keep.x;
       var z1 = sums[2 * slice + 1] * keep.y;
@@ -191,12 +189,10 @@ fn main(
   eight[8 * ry + px] = total.x;
   eight[8 * (ry + 16) + px] = total.y;
   workgroupBarrier();
-  let head0 = row_of(first_row + ry, kv_head).y;
-  let head1 = row_of(first_row + ry + 16, kv_head).y;
-  let by0 = share(total_of_row(ry), most.x, head0);
-  let by1 = share(total_of_row(ry + 16), most.y, head1);
+  let by0 = share(total_of_row(ry), most.x, owner0.y);
+  let by1 = share(total_of_row(ry + 16), most.y, owner1.y);
   for (var slice = 0u; slice < V_SLICES; slice++) {
-    write(first_row + ry, kv_head, slice, px, sums[2 * slice] * by0);
-    write(first_row + ry + 16, kv_head, slice, px, sums[2 * slice + 1] * by1);
+    write(rows, rows.first + ry, kv_head, slice, px, sums[2 * slice] * by0);
+    write(rows, rows.first + ry + 16, kv_head, slice, px, sums[2 * slice + 1] * by1);
   }
 }

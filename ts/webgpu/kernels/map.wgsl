@@ -4,6 +4,7 @@ override Y_STRIDE: u32;
 override KIND: u32; // Mapped of rows.ts
 override PERIOD: u32 = 1;
 override ROW: u32 = 0xffffffff; // ADD_ROW: the table's row; by default that of the token's position
+override POSITIONS: bool; // a batch of texts: `positions` has those of its rows
 // At most four numbers of the op; `weight` is a place in `vectors`, or 0xffffffff.
 struct Params {
   a: f32,
@@ -15,6 +16,14 @@ struct Params {
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> vectors: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(4) var<storage, read> positions: array<u32>;
+
+fn position_of(row: u32) -> u32 {
+  if (POSITIONS) {
+    return positions[row];
+  }
+  return batch.first_position + row;
+}
 
 fn scaled(x: vec4f) -> vec4f {
   if (p.weight == 0xffffffff) {
@@ -45,13 +54,13 @@ fn mapped(x: vec4f, row: u32, i: u32) -> vec4f {
       return scaled(x);
     }
     case 1: { // rows are the batch's
-      return x * (1 + p.a * log(1 + f32((batch.first_position + row) / PERIOD)));
+      return x * (1 + p.a * log(1 + f32(position_of(row) / PERIOD)));
     }
     case 4: {
       return softplus(x + weights_of(0, i));
     }
     case 5: {
-      return x + weights_of(select(ROW, batch.first_position + row, ROW == 0xffffffff), i);
+      return x + weights_of(select(ROW, position_of(row), ROW == 0xffffffff), i);
     }
     case 2: {
       return clamp(x, vec4f(-p.a), vec4f(p.a));
