@@ -22,6 +22,8 @@ for (const name of [
   'bailingmoe2.mix',
   'gpt-oss.mix',
   'deepseek2.mix',
+  'qwen35moe.mix',
+  'lfm2moe',
 ])
   test(`${name} with paged layers has the same logits to the last bit`, async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'chord-'));

@@ -17,7 +17,13 @@ const ids = Array.from({ length: 13 }, (_, i) => (i * 37 + 11) % 256);
 
 // A delta layer: norm and two products, convolution with its activation, scan with norms, norm with gate,
 // out, and two of the feed-forward. Attention with a gate has SPLIT and the gate beside a dense layer's six.
-for (const [name, most] of Object.entries({ qwen35: { 0: 8, 3: 8 }, lfm2: { 0: 7 } }))
+// A mixture has four, with a shared expert five, in the place of a feed-forward's two.
+for (const [name, most] of Object.entries({
+  qwen35: { 0: 8, 3: 8 },
+  lfm2: { 0: 7 },
+  qwen35moe: { 0: 11, 3: 11 },
+  lfm2moe: { 2: 8, 3: 9 },
+}))
   test(`${name}: dispatches of a decoded token, and every way is the same`, { skip }, (t) =>
     everyWay(t, gpu, bytesOf(name), ids, most),
   );
