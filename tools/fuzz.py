@@ -5,7 +5,7 @@
 TARGET is tests/fuzz/TARGET_fuzz.c (libFuzzer with address and undefined-behaviour sanitizers), or
 tests/fuzz/TARGET_fuzz.mjs, in Node: `protocol` (seeded messages to the level-2 worker), `api` (seeded calls
 of the package with arguments of any kind). Seeds are in tests/fuzz/corpus/TARGET, those of `engine` also from
-tests/families/models.mjs, new inputs in
+tests/families, new inputs in
 build/fuzz/corpus/TARGET, crashes in build/fuzz/crashes. A seed that crashes is a failure too. The last line
 is `N passed, N failed, N skipped`.
 """
@@ -62,9 +62,10 @@ def fuzz(target: str, seconds: int) -> tuple[str, str]:
     if target == "engine":  # a model of each family
         families = ROOT / "build/fuzz/families"
         families.mkdir(parents=True, exist_ok=True)
-        status, output = capture(["node", "tests/families/models.mjs", str(families), "--seeds"], 120)
-        if status:
-            return "failed", f"FAIL {target}: no seeds of families\n{output}"
+        for script in ("models", "encoders"):
+            status, output = capture(["node", f"tests/families/{script}.mjs", str(families), "--seeds"], 120)
+            if status:
+                return "failed", f"FAIL {target}: no seeds of families\n{output}"
         command.append(str(families))
     status, output = capture(command, seconds + 120)
     runs = re.search(r"stat::number_of_executed_units:\s*(\d+)", output)

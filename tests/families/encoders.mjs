@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // encoders.mjs: small models of random weights for embeddings, one of each family and shape below, as
 // models.mjs makes those that continue texts. `node tests/families/encoders.mjs DIRECTORY [NAME ...]` writes
-// them for llama.cpp (tools/make_embedding_goldens.py).
+// them for llama.cpp (tools/make_embedding_goldens.py), `... DIRECTORY --seeds` a seed of each encoder for
+// tools/fuzz.py.
 import { writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { FAMILIES, modelOf, shapeOf } from './models.mjs';
@@ -247,7 +248,8 @@ export const ENCODERS = {
   'gemma2-embedding': { decoder: 'gemma2', pooling: MEAN },
 };
 
-/** The bytes of a model: NAME, or NAME.mix with quantised matrices. `changes` takes the place of metadata. */
+/** The bytes of a model: NAME, NAME.mix with quantised matrices, or NAME.seed. `changes` takes the place of
+ * metadata. */
 export function encoderOf(name, changes = {}) {
   const [stem, suffix] = name.split('.');
   const isMixed = suffix === 'mix';
@@ -257,10 +259,10 @@ export function encoderOf(name, changes = {}) {
     return modelOf(isMixed ? `${f.decoder}.mix` : f.decoder, { ...arch, '.pooling_type': f.pooling });
   }
   const arch = f.arch ?? stem;
-  const shape = { ...shapeOf({ layers: 3, kv: f.heads ?? 4, ...f }, isMixed) };
-  if (f.heads !== undefined && !isMixed)
+  const shape = { ...shapeOf({ layers: 3, kv: f.heads ?? 4, ...f }, suffix) };
+  if (f.heads !== undefined && suffix === undefined)
     Object.assign(shape, { heads: f.heads, kv: f.heads, embd: 96, dim: 16 });
-  if (f.heads !== undefined && isMixed) Object.assign(shape, { kv: 4 });
+  if (f.heads !== undefined && suffix !== undefined) Object.assign(shape, { kv: 4 });
   const keys = {
     'general.architecture': arch,
     '.embedding_length': shape.embd,
@@ -283,6 +285,15 @@ export function encoderOf(name, changes = {}) {
 export const ENCODER_NAMES = Object.keys(ENCODERS).flatMap((name) => [name, `${name}.mix`]);
 export const isDecoder = (name) => ENCODERS[name.split('.')[0]].decoder in FAMILIES;
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
-  for (const name of process.argv.length > 3 ? process.argv.slice(3) : ENCODER_NAMES)
-    writeFileSync(`${process.argv[2]}/${name}.gguf`, encoderOf(name));
+/** An input of tests/fuzz/engine_fuzz.c: four knobs, and a model. */
+const seedOf = (name) => Buffer.concat([Buffer.from([4, 1, 2, 1]), encoderOf(`${name}.seed`)]);
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [, , folder, ...names] = process.argv;
+  if (names[0] === '--seeds')
+    for (const name of Object.keys(ENCODERS).filter((one) => !isDecoder(one)))
+      writeFileSync(`${folder}/${name}`, seedOf(name));
+  else
+    for (const name of names.length > 0 ? names : ENCODER_NAMES)
+      writeFileSync(`${folder}/${name}.gguf`, encoderOf(name));
+}

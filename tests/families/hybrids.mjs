@@ -176,6 +176,7 @@ export const HYBRIDS = {
       '.rope.dimension_count': 12,
       '.rope.dimension_sections': [2, 2, 2, 0],
     },
+    seedKeys: { '.rope.dimension_count': 8 },
   },
   qwen35moe: {
     layers: 5,
@@ -249,6 +250,7 @@ export const HYBRIDS = {
       '.attention.scale': 0.25,
     },
     mixKeys: { '.ssm.inner_size': 512 },
+    seedKeys: { '.ssm.inner_size': 64 },
   },
   'granitehybrid-rope': {
     arch: 'granitehybrid',
@@ -257,6 +259,7 @@ export const HYBRIDS = {
       i === 1 ? undefined : mamba2({ kernel: 3, inner: 2 * embd, state: 8, heads: 8, groups: 4 }, embd),
     keys: { ...ssmKeys(3, 128, 8, 8, 4), '.attention.head_count_kv': [0, 2, 0] },
     mixKeys: { '.ssm.inner_size': 512 },
+    seedKeys: { '.ssm.inner_size': 64 },
   },
   'granitehybrid-moe': {
     arch: 'granitehybrid',
@@ -274,6 +277,7 @@ export const HYBRIDS = {
       '.logit_scale': 4,
     },
     mixKeys: { '.ssm.inner_size': 512 },
+    seedKeys: { '.ssm.inner_size': 64 },
   },
   plamo2: {
     layers: 4,

@@ -49,7 +49,7 @@ const LOGIT_STD = 4;
  *   both    the same for tensors beside attention
  *   ffn     false: no feed-forward
  *   scales  true: matrices have scales, and scales of inputs, which nothing reads
- *   mixKeys metadata that differs with quantised matrices
+ *   mixKeys, seedKeys  metadata that differs with quantised matrices, and in a seed
  *   outNorm the last norm's name
  *   build   (shape) => { keys, tensors }, in the place of all others but `layers` and `kv` */
 const BEFORE = { pre: true, post: false, ffnNorm: 'ffn_norm' };
@@ -570,6 +570,7 @@ export function modelOf(name, changes = {}, list = undefined) {
     ...(family.mix && mixKeys(family.mix, isMixed)),
     ...(built ?? family).keys,
     ...(isMixed ? family.mixKeys : undefined),
+    ...(suffix === 'seed' ? family.seedKeys : undefined),
     ...vocabulary(),
     ...changes,
   };
