@@ -102,6 +102,8 @@ static void begin(chord_pager *p, chord_stacks *s, const chord_batch *batch)
     append(s, ASKED, LOADING);
     append(s, FREE, LOADED); /* what came meanwhile, too */
     p->n_experts += s->n_chosen;
+    for (int32_t k = 0; k < s->n_chosen; k++)
+        if (s->slot_of[s->order[k]] >= 0) s->slots[s->slot_of[s->order[k]]].used = p->n_experts;
     ask(p, s);
 }
 
@@ -120,8 +122,7 @@ void chord_experts_begin(chord_pager *p, chord_stacks *s, const chord_batch *bat
 
 chord_status chord_experts_need(chord_pager *p, chord_stacks *s, int32_t expert, chord_error *e)
 {
-    for (; s->n_done < s->place[expert]; s->n_done++)
-        s->slots[s->slot_of[s->order[s->n_done]]].used = p->n_experts;
+    s->n_done = s->place[expert];
     ask(p, s);
     int32_t const slot = s->slot_of[expert];
     if (slot < 0) return CHORD_NEED_WEIGHTS;

@@ -59,7 +59,7 @@ typedef struct chord_expert_slot {
     int64_t n_loaded; /* atomic: rows in place since the slot was claimed */
     int32_t expert; /* the leader's: whose slot it is, or CHORD_NONE */
     int32_t turn; /* slots that are asked for at the same time are filled in this order */
-    int64_t used; /* when it was used last */
+    int64_t used; /* when a batch chose its expert last */
 } chord_expert_slot;
 typedef struct chord_stacks {
     int32_t op, layer;
