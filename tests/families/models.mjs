@@ -622,7 +622,10 @@ function seedOf(name, i) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [, , folder, ...names] = process.argv;
   if (names[0] === '--seeds')
-    Object.keys(FAMILIES).forEach((name, i) => writeFileSync(`${folder}/${name}`, seedOf(name, i)));
+    Object.keys(FAMILIES).forEach((name, i) => {
+      const seed = seedOf(name, i);
+      if (seed.length < 400_000) writeFileSync(`${folder}/${name}`, seed); // not the one with 27 layers
+    });
   else
     for (const name of names.length > 0 ? names : NAMES)
       writeFileSync(`${folder}/${name}.gguf`, modelOf(name));
