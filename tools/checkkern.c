@@ -1,9 +1,10 @@
 /* checkkern.c: checks each kernel body against the scalar body.
  *
- *   checkkern [slot] [isa] [seed] [--bench] [--all] [--json]
+ *   checkkern [slot] [isa] [seed] [--bench] [--ratios] [--all] [--json]
  *
  * slot and isa are names of kernels.def and chord_ops; without them everything is checked. --all tries
- * all 2^32 floats in f16_store (half a minute). --bench measures instead of checking. */
+ * all 2^32 floats in f16_store (half a minute). --bench measures instead of checking. --ratios compares
+ * the speed of each matmul with Q4_K's. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkkern.h"
 #include "../src/base/simd.h"
@@ -352,7 +353,7 @@ static const struct {
 int32_t checkkern_run(char *arguments)
 {
     const char *only_slot = NULL, *only_isa = NULL;
-    bool json = false, bench = false;
+    bool json = false, bench = false, ratios = false;
     for (char *word = arguments, *end; *word; word = end) {
         for (end = word; *end && *end != ' ';) end++;
         if (*end) *end++ = 0;
@@ -361,6 +362,7 @@ int32_t checkkern_run(char *arguments)
             is_isa = is_isa || equal_text(word, isas[i].name);
         if (equal_text(word, "--json")) json = true;
         else if (equal_text(word, "--bench")) bench = true;
+        else if (equal_text(word, "--ratios")) bench = ratios = true;
         else if (equal_text(word, "--all")) check_everything = true;
         else if (is_slot(word)) only_slot = word;
         else if (is_isa) only_isa = word;
@@ -368,7 +370,7 @@ int32_t checkkern_run(char *arguments)
             seed = 0;
             for (const char *p = word; *p >= '0' && *p <= '9'; p++) seed = seed * 10 + (uint64_t)(*p - '0');
         } else if (*word) {
-            say("checkkern: unknown argument \"%s\", allowed are [slot] [isa] [seed] [--bench] [--all] [--json]\n",
+            say("checkkern: unknown argument \"%s\", allowed are [slot] [isa] [seed] [--bench] [--ratios] [--all] [--json]\n",
                 word);
             return 2;
         }
@@ -400,7 +402,8 @@ int32_t checkkern_run(char *arguments)
             }
             continue;
         }
-        if (bench) bench_all(ops, scalar, only_slot, json);
+        if (ratios) bench_ratios(ops, scalar, only_slot);
+        else if (bench) bench_all(ops, scalar, only_slot, json);
         else check_slots(ops, scalar, only_slot, json);
     }
     if (!bench && n_passed + n_failed == 0 && !only_isa) {

@@ -88,6 +88,8 @@ void check_attend_join(const chord_ops *ops, const chord_ops *scalar);
 
 /* --bench: times every slot of `ops`, or `slot` alone. */
 void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *slot, bool json);
+/* --ratios: compares the matmuls over quantised weights with Q4_K's. */
+void bench_ratios(const chord_ops *ops, const chord_ops *scalar, const char *slot);
 /* Fills four rows in file order that repack accepts. kind: 0 normal scales, 1 random bits, 2 zero scales, 3
  * largest codes and largest finite scales, 4 subnormal scales, 5 scales of one (and offsets of small
  * integers). */

@@ -1,6 +1,6 @@
 // checkkern.mjs: runs the wasm builds of checkkern, in this Node or in Chromium.
 //
-//   node tools/checkkern.mjs [--browser] [--dir=build/checkkern] [slot] [isa] [seed] [--bench] [--all]
+//   node tools/checkkern.mjs [--browser] [--dir=build/checkkern] [slot] [isa] [seed] [--bench] [--ratios] [--all]
 //   [--json]
 //
 // Runs simd128.wasm. Where the JavaScript engine has relaxed SIMD, also runs relaxed.wasm and
@@ -60,7 +60,7 @@ const load = (variant) => readFileSync(`${directory}/${variant}.wasm`);
 const variants = (hasRelaxed) =>
   !hasRelaxed
     ? ['simd128']
-    : words.includes('--bench')
+    : words.includes('--bench') || words.includes('--ratios')
       ? ['simd128', 'relaxed']
       : ['simd128', 'relaxed', 'relaxed-dot8'];
 let failed = 0;

@@ -120,12 +120,10 @@ static void row(row_of r, double ns, double macs, double bytes)
 
 static void run_matmul(work *w) { w->matmul(&w->m, 0, w->m.n_out, 0, w->n_t); }
 
-static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const char *slot, int32_t type,
-                         double ceiling, bool json)
+/* Makes the weights and activations of a product. */
+static work matmul_work(const chord_ops *scalar, const chord_format *f)
 {
-    const chord_format *f = chord_format_of(type);
     bool const q8 = f->act == CHORD_ACT_Q8;
-    next_case("bench");
     work w = {
         .m = { .n_in = N_IN, .n_out = N_OUT, .group_bytes = chord_x4_bytes(f, N_IN), .y_stride = N_OUT }
     };
@@ -147,6 +145,14 @@ static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const ch
     w.m.x = x;
     w.m.panel = region(chord_panel_bytes(N_IN), 0);
     w.m.y = region(N_TOKENS * N_OUT * 4, 0);
+    return w;
+}
+
+static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const char *slot, int32_t type,
+                         double ceiling, bool json)
+{
+    next_case("bench");
+    work w = matmul_work(scalar, chord_format_of(type));
     static const struct {
         int32_t n_t;
         const char *shape;
@@ -167,6 +173,65 @@ static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const ch
         row((row_of){ slot, ops->name, shapes[i].shape, scalar_ns, ceiling, json }, ns,
             (double)N_IN * N_OUT * w.n_t, (double)(N_OUT / 4 * w.m.group_bytes));
     }
+}
+
+/* --ratios: the time of Q4_K over that of a type, for the same product. Single products of both take turns, and the
+ * median of their ratios is printed. So other programs on the machine change little. */
+static int32_t runs_a_tick(void) /* a browser's clock counts in steps of 5 or 100 us */
+{
+    double const begin = checkkern_now();
+    double now = begin;
+    while (now <= begin) now = checkkern_now();
+    return now - begin > 0.003 ? 20 : 1;
+}
+
+static void bench_ratios_of(const chord_ops *ops, const chord_ops *scalar, const char *slot, int32_t type)
+{
+    enum { N_PAIRS = 1001 };
+    static const int32_t tokens[] = { 1, 2, 3, 4, 64 };
+    next_case("ratios");
+    work both[2] = { matmul_work(scalar, chord_format_of(CHORD_Q4_K)),
+                     matmul_work(scalar, chord_format_of(type)) };
+    both[0].matmul = chord_ops_matmul(ops, CHORD_Q4_K);
+    both[1].matmul = chord_ops_matmul(ops, type);
+    say("%s %s:", slot, ops->name);
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+        static double ratio[N_PAIRS];
+        int32_t const runs = runs_a_tick(), n_pairs = tokens[i] > 4 || runs > 1 ? N_PAIRS / 10 : N_PAIRS;
+        both[0].n_t = both[1].n_t = tokens[i];
+        double const begin = checkkern_now(); /* warm-up */
+        do run_matmul(&both[0]), run_matmul(&both[1]);
+        while (checkkern_now() - begin < 100);
+        for (int pair = 0; pair < n_pairs; pair++) {
+            double ms[2];
+            for (int w = 0; w < 2; w++) {
+                double const t = checkkern_now();
+                for (int32_t n = 0; n < runs; n++) run_matmul(&both[w]);
+                ms[w] = checkkern_now() - t;
+            }
+            double const value = ms[0] / (ms[1] > 0 ? ms[1] : 1e-6);
+            int at = pair;
+            for (; at > 0 && ratio[at - 1] > value; at--) ratio[at] = ratio[at - 1];
+            ratio[at] = value;
+        }
+        say(" %d tokens %f", tokens[i], ratio[n_pairs / 2]);
+    }
+    say("\n");
+}
+
+static bool is(const char *only, const char *slot)
+{
+    if (!only) return true;
+    while (*only && *only == *slot) only++, slot++;
+    return *only == *slot;
+}
+
+void bench_ratios(const chord_ops *ops, const chord_ops *scalar, const char *only)
+{
+#define FORMAT(id, NAME, file, ...)                                            \
+    if (is(only, "matmul_" #file) && chord_format_of(id)->act == CHORD_ACT_Q8) \
+        bench_ratios_of(ops, scalar, #file, id);
+#include "../src/quant/formats.def"
 }
 
 static void run_quantize(work *w) { w->ops->quantize_q8(w->q, w->a, w->n); }
@@ -202,13 +267,6 @@ static const struct {
     { "f16_store", run_f16_store, 6 },
     { "f16_load", run_f16_load, 6 },
 };
-
-static bool is(const char *only, const char *slot)
-{
-    if (!only) return true;
-    while (*only && *only == *slot) only++, slot++;
-    return *only == *slot;
-}
 
 void bench_all(const chord_ops *ops, const chord_ops *scalar, const char *only, bool json)
 {

@@ -49,6 +49,7 @@ void random_rows(const chord_format *f, void *const rows[4], int32_t n, int32_t 
                 p[i] = f->low == 8 && q == 0x80 ? 0x81 : q;
             }
             uint16_t d = random_scale(kind);
+            if (kind == SANE && f->d_kind == CHORD_D_NONE) d |= 0x1111; /* exponents that aren't 0 */
             chord_block_set_d(f, p, d);
             if (f->m_at < 0) continue;
             d = kind == INTEGERS ? chord_f32_f16((float)(random_below(15) - 7)) : random_scale(kind);
