@@ -1,15 +1,35 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes src/quant/iq_grids_tables.c: the grids of ggml's IQ1, IQ2 and IQ3 formats, as PyPI gguf 0.19.0 has
-them. An entry of a grid is eight values of three, or four values of eight. src/quant/own.h has the order of
-its bits."""
+them. An entry of a grid is eight values of three, or four values of eight."""
 import os
 
 import numpy as np
 from gguf import quants
 
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'src/quant/iq_grids_tables.c')
-GRIDS = ['IQ2_XXS', 'IQ2_XS', 'IQ2_S', 'IQ3_XXS', 'IQ3_S', 'IQ1_S']
+HEAD = r'''/* iq_grids_tables.c: the grids of the IQ formats (own.h). Written by tools/make_iq_grids.py.
+ *
+ * The numbers are entries. An entry of eight values has codes of two bits: code k is bits 2 (k / 4) and the
+ * next of nibble k % 4. An entry of four values has codes of three bits: code k is nibble k. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "own.h"
+
+/* The value of code c. tools/pack.py and host/wasm/unpack.c know them too. */
+#define IQ2(c) 8 + 17 * (c) + ((c) == 2)
+#define IQ3_XXS(c) 2 + 4 * (c) + ((c) == 7)
+#define IQ3_S(c) 1 + 2 * (c)
+#define IQ1(c) (c)
+#define FOUR(V, e) { V((e) & 7), V((e) >> 4 & 7), V((e) >> 8 & 7), V((e) >> 12) }
+#define EIGHT(V, e)                                                               \
+    {                                                                             \
+        V((e) & 3), V((e) >> 4 & 3), V((e) >> 8 & 3), V((e) >> 12 & 3),           \
+        V((e) >> 2 & 3), V((e) >> 6 & 3), V((e) >> 10 & 3), V((e) >> 14)          \
+    }
+#define ROW(N, V, a, b, c, d, e, f, g, h) \
+    N(V, a), N(V, b), N(V, c), N(V, d), N(V, e), N(V, f), N(V, g), N(V, h)
+'''
+GRIDS = ['IQ1_S', 'IQ2_S', 'IQ2_XS', 'IQ2_XXS', 'IQ3_S', 'IQ3_XXS']
 
 
 def entries(name):
@@ -22,16 +42,17 @@ def entries(name):
 
 
 def main():
-    out = ['/* iq_grids_tables.c: the grids of the IQ formats (own.h). Written by tools/make_iq_grids.py. */',
-           '/* SPDX-License-Identifier: Apache-2.0 */', '#include "own.h"', '']
+    out = [HEAD, 'const chord_grids chord_iq_grids = {']
     for name in GRIDS:
         grid = entries(name)
-        out.append(f'const uint16_t chord_{name.lower()}_grid[{len(grid)}] = {{')
-        for at in range(0, len(grid), 13):
-            out.append('    ' + ' '.join(f'0x{e:04x},' for e in grid[at:at + 13]))
-        out += ['};', '']
+        row, values = ('FOUR', name) if name[2] == '3' else ('EIGHT', name[:3])
+        out.append(f'    .{name.lower()} = {{')
+        for at in range(0, len(grid), 8):
+            out.append(f'        ROW({row}, {values}, ' + ', '.join(f'0x{e:04x}' for e in grid[at:at + 8]) + '),')
+        out.append('    },')
+    out.append('};')
     with open(PATH, 'w', encoding='utf-8') as file:
-        file.write('\n'.join(out[:-1]) + '\n')
+        file.write('\n'.join(out) + '\n')
 
 
 if __name__ == '__main__':

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """pack.py IN OUT: compresses a wasm module for src/host/wasm/unpack.c, and prints what unpack.c must know.
 
-The grids of the IQ formats (src/quant/iq_grids_tables.c) lie side by side in the module. As differences of
-one entry from the one before, they take 4 kB less."""
+The grids of the IQ formats (src/quant/iq_grids_tables.c) lie side by side in the module. They are packed as
+numbers of 16 bits, each the difference from the one before, with zeros in the rest of their place."""
 import lzma
 import re
 import struct
@@ -12,15 +12,21 @@ from pathlib import Path
 
 data = open(sys.argv[1], "rb").read()
 tables = (Path(__file__).parent.parent / "src/quant/iq_grids_tables.c").read_text()
-entries = [int(number, 16) for body in re.findall(r"\[\d+\] = \{(.*?)\};", tables, re.S)
-           for number in re.findall(r"0x[0-9a-f]+", body)]
-grids = data.find(struct.pack(f"<{len(entries)}H", *entries))
+VALUES = {"IQ2": lambda c: 8 + 17 * c + (c == 2), "IQ3_XXS": lambda c: 2 + 4 * c + (c == 7),
+          "IQ3_S": lambda c: 1 + 2 * c, "IQ1": lambda c: c}
+entries, values = [], bytearray()
+for row, kind, numbers in re.findall(r"ROW\((\w+), (\w+), (0x.*?)\)", tables):
+    for entry in (int(number, 16) for number in numbers.split(", ")):
+        entries.append(entry)
+        values += bytes(VALUES[kind](entry >> 4 * k & 7 if row == "FOUR" else entry >> (k % 4 * 4 + k // 4 * 2) & 3)
+                        for k in range(4 if row == "FOUR" else 8))
+grids = data.find(values)
 if "template" in sys.argv[1]:
-    grids, entries = 0, []
+    grids, entries, values = 0, [], b""
 elif grids < 0:
     sys.exit("pack.py: the module doesn't hold the grids in the order of iq_grids_tables.c")
 steps = struct.pack(f"<{len(entries)}H", *((b - a) & 0xFFFF for a, b in zip([0, *entries], entries)))
-stepped = data[:grids] + steps + data[grids + len(steps):]
+stepped = data[:grids] + steps.ljust(len(values), b"\0") + data[grids + len(values):]
 FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 24, "lc": 3, "lp": 0, "pb": 0}
 with open(sys.argv[2], "wb") as out:
     out.write(lzma.compress(stepped, lzma.FORMAT_RAW, filters=[FILTER])[1:])

@@ -111,16 +111,21 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
     return wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(c, d));
 }
-#define vi_set16(v, i, p) wasm_v128_load16_lane(p, v, i)
+CHORD_INLINE vi vi_load_8_8(const void *p, const void *q)
+{
+    return wasm_v128_load64_lane(q, wasm_v128_load64_zero(p), 1);
+}
+CHORD_INLINE vi vi_load_4_4_4_4(const void *p, const void *q, const void *r, const void *s)
+{
+    vi const pq = wasm_v128_load32_lane(q, wasm_v128_load32_zero(p), 1);
+    return wasm_v128_load32_lane(s, wasm_v128_load32_lane(r, pq, 2), 3);
+}
+CHORD_INLINE vi vi_all8_at(const void *p) { return wasm_v128_load64_splat(p); }
+CHORD_INLINE vi vi_add8(vi a, vi b) { return wasm_i8x16_add(a, b); }
+CHORD_INLINE vi vi_less8(vi a, vi b) { return wasm_i8x16_lt(a, b); }
 CHORD_INLINE vi vi_equal8(vi a, vi b) { return wasm_i8x16_eq(a, b); }
-CHORD_INLINE vi vi_zip8_low(vi a, vi b)
-{
-    return wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-}
-CHORD_INLINE vi vi_zip8_high(vi a, vi b)
-{
-    return wasm_i8x16_shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-}
+CHORD_INLINE vi vi_zip32_low(vi a, vi b) { return wasm_i32x4_shuffle(a, b, 0, 4, 1, 5); }
+CHORD_INLINE vi vi_zip32_high(vi a, vi b) { return wasm_i32x4_shuffle(a, b, 2, 6, 3, 7); }
 #if defined(__wasm_relaxed_simd__)
 #define CHORD_SIMD_I8
 CHORD_INLINE vf vf_madd(vf a, vf b, vf c) { return wasm_f32x4_relaxed_madd(a, b, c); }
@@ -218,10 +223,25 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
     return _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return _mm_cvttps_epi32(a); }
-#define vi_set16(v, i, p) _mm_insert_epi16(v, *(p), i)
+CHORD_INLINE vi vi_load_8_8(const void *p, const void *q)
+{
+    return _mm_unpacklo_epi64(_mm_loadl_epi64(p), _mm_loadl_epi64(q));
+}
+CHORD_INLINE vi vi_load_4_4_4_4(const void *p, const void *q, const void *r, const void *s)
+{
+    int32_t a, b, c, d;
+    __builtin_memcpy(&a, p, 4);
+    __builtin_memcpy(&b, q, 4);
+    __builtin_memcpy(&c, r, 4);
+    __builtin_memcpy(&d, s, 4);
+    return _mm_setr_epi32(a, b, c, d);
+}
+CHORD_INLINE vi vi_all8_at(const void *p) { return vi_load_8_8(p, p); }
+CHORD_INLINE vi vi_add8(vi a, vi b) { return _mm_add_epi8(a, b); }
+CHORD_INLINE vi vi_less8(vi a, vi b) { return _mm_cmplt_epi8(a, b); }
 CHORD_INLINE vi vi_equal8(vi a, vi b) { return _mm_cmpeq_epi8(a, b); }
-CHORD_INLINE vi vi_zip8_low(vi a, vi b) { return _mm_unpacklo_epi8(a, b); }
-CHORD_INLINE vi vi_zip8_high(vi a, vi b) { return _mm_unpackhi_epi8(a, b); }
+CHORD_INLINE vi vi_zip32_low(vi a, vi b) { return _mm_unpacklo_epi32(a, b); }
+CHORD_INLINE vi vi_zip32_high(vi a, vi b) { return _mm_unpackhi_epi32(a, b); }
 CHORD_INLINE vi vi_dot8_16(vi a, vi b) { return _mm_maddubs_epi16(b, a); }
 CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum) { return _mm_add_epi32(sum, vi_pairs16(vi_dot8_16(a, b))); }
 
@@ -334,19 +354,34 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
     return vreinterpretq_s32_s8(vcombine_s8(vqmovn_s16(ab), vqmovn_s16(cd)));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return vcvtq_s32_f32(a); }
-#define vi_set16(v, i, p) vreinterpretq_s32_u16(vld1q_lane_u16(p, vreinterpretq_u16_s32(v), i))
+CHORD_INLINE vi vi_load_8_8(const void *p, const void *q)
+{
+    return vreinterpretq_s32_u8(vcombine_u8(vld1_u8(p), vld1_u8(q)));
+}
+CHORD_INLINE vi vi_load_4_4_4_4(const void *p, const void *q, const void *r, const void *s)
+{
+    int32_t a[4];
+    __builtin_memcpy(a, p, 4);
+    __builtin_memcpy(a + 1, q, 4);
+    __builtin_memcpy(a + 2, r, 4);
+    __builtin_memcpy(a + 3, s, 4);
+    return vld1q_s32(a);
+}
+CHORD_INLINE vi vi_all8_at(const void *p) { return vi_load_8_8(p, p); }
+CHORD_INLINE vi vi_add8(vi a, vi b)
+{
+    return vreinterpretq_s32_s8(vaddq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)));
+}
+CHORD_INLINE vi vi_less8(vi a, vi b)
+{
+    return vreinterpretq_s32_u8(vcltq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)));
+}
 CHORD_INLINE vi vi_equal8(vi a, vi b)
 {
     return vreinterpretq_s32_u8(vceqq_u8(vreinterpretq_u8_s32(a), vreinterpretq_u8_s32(b)));
 }
-CHORD_INLINE vi vi_zip8_low(vi a, vi b)
-{
-    return vreinterpretq_s32_u8(vzip1q_u8(vreinterpretq_u8_s32(a), vreinterpretq_u8_s32(b)));
-}
-CHORD_INLINE vi vi_zip8_high(vi a, vi b)
-{
-    return vreinterpretq_s32_u8(vzip2q_u8(vreinterpretq_u8_s32(a), vreinterpretq_u8_s32(b)));
-}
+CHORD_INLINE vi vi_zip32_low(vi a, vi b) { return vzip1q_s32(a, b); }
+CHORD_INLINE vi vi_zip32_high(vi a, vi b) { return vzip2q_s32(a, b); }
 CHORD_INLINE vi vi_dot8_16(vi a, vi b)
 {
     int8x16_t const x = vreinterpretq_s8_s32(a), y = vreinterpretq_s8_s32(b);
@@ -381,8 +416,10 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
  *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed bytes, b in 0..127
  *   vi_dot8(a, b, sum)   sum + 32-bit sums of four neighbouring products; the same operands
  *   vi_narrow8, _narrow16   saturate; callers' values fit
- *   vi_set16(v, i, p)    v with the uint16_t at p in 16-bit lane i
- *   vi_zip8_low, _high   bytes of the low or high eight of a and of b in turn: a0 b0 a1 b1 ... */
+ *   vi_load_8_8(p, q), vi_load_4_4_4_4   eight bytes of each address, or four
+ *   vi_all8_at(p)        eight bytes twice
+ *   vi_less8(a, b)       all ones where a signed byte of a is less
+ *   vi_zip32_low, _high  lanes of the low or high half of a and of b in turn: a0 b0 a1 b1 */
 
 /* Sum of the lanes in a fixed order: (0 + 2) + (1 + 3). vf_sum_each sums four vectors at once. */
 CHORD_INLINE float vf_sum(vf a)

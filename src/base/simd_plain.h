@@ -85,8 +85,14 @@ PLAIN_H(vi_dot8_16, (vi a, vi b), a.b[2 * l] * b.b[2 * l] + a.b[2 * l + 1] * b.b
 PLAIN_B(vi_abs8, (vi a), a.b[l] < 0 ? -a.b[l] : a.b[l])
 PLAIN_B(vi_negative8, (vi a), -(a.b[l] < 0))
 PLAIN_B(vi_equal8, (vi a, vi b), -(a.b[l] == b.b[l]))
-PLAIN_B(vi_zip8_low, (vi a, vi b), (l & 1 ? b : a).b[l / 2])
-PLAIN_B(vi_zip8_high, (vi a, vi b), (l & 1 ? b : a).b[8 + l / 2])
+PLAIN_B(vi_less8, (vi a, vi b), -(a.b[l] < b.b[l]))
+PLAIN_B(vi_add8, (vi a, vi b), a.b[l] + b.b[l])
+PLAIN_I(vi_zip32_low, (vi a, vi b), (l & 1 ? b : a).i[l / 2])
+PLAIN_I(vi_zip32_high, (vi a, vi b), (l & 1 ? b : a).i[2 + l / 2])
+PLAIN_B(vi_load_8_8, (const void *p, const void *q), ((const uint8_t *)(l < 8 ? p : q))[l % 8])
+PLAIN_B(vi_load_4_4_4_4, (const void *a, const void *b, const void *c, const void *d),
+        ((const uint8_t *)(l < 4 ? a : l < 8 ? b : l < 12 ? c : d))[l % 4])
+PLAIN vi vi_all8_at(const void *p) { return vi_load_8_8(p, p); }
 PLAIN_B(vi_sub8, (vi a, vi b), a.b[l] - b.b[l])
 PLAIN_B(vi_narrow8, (vi a, vi b, vi c, vi d), (l < 4 ? a : l < 8 ? b : l < 12 ? c : d).i[l % 4])
 PLAIN_H(vi_mul16, (vi a, vi b), a.h[l] * b.h[l])
@@ -99,12 +105,6 @@ PLAIN_I(vi_mul, (vi a, vi b), U(a.i[l]) * U(b.i[l]))
 PLAIN_I(vi_pairs16, (vi a), a.h[2 * l] + a.h[2 * l + 1])
 PLAIN_I(vi_dot16, (vi a, vi b), a.h[2 * l] * b.h[2 * l] + a.h[2 * l + 1] * b.h[2 * l + 1])
 PLAIN vi vi_dot8(vi a, vi b, vi sum) { return vi_add(sum, vi_pairs16(vi_dot8_16(a, b))); }
-
-PLAIN vi vi_set16(vi v, int i, const uint16_t *p)
-{
-    v.u[i] = *p;
-    return v;
-}
 
 #undef EACH
 #undef U

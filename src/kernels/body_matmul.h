@@ -217,12 +217,65 @@ CHORD_INLINE bool has_tile_of_two(int how, const chord_format *f)
     return f->is_output && (f->low != 8 || how == DOT8);
 }
 
+CHORD_INLINE void own_tile(int how, const chord_format *f, const chord_matmul *m, matmul_range r)
+{
+    dot_way const way = { how, false, vi_all(0x00010001), vi_all(0) };
+    uint32_t const n = (uint32_t)m->n_in;
+    const uint8_t *const x = matmul_x(m, r.t0);
+    for (int32_t g = r.g0; g < r.g1; g++) {
+        const uint8_t *w = (const uint8_t *)m->w + (size_t)((uint64_t)g * m->group_bytes);
+        vf sum = vf_all(0);
+        if (has_floats(f)) sum = own_floats_tile(way, w, x, n);
+        else
+            for (uint32_t b = 0; b < n; b += 256, w += 216)
+                sum = own_ternary_tile(way, w, x + b, x + n + b / 8, n, sum);
+        matmul_write(m, &sum, &(matmul_place){ .t = r.t0, .g = g, .step = 1, .g1 = r.g1 }, 1, 1, 1);
+    }
+}
+
+/* The formats of body_grids.h share one copy of everything but the scan of a block. */
+#define GRID_TILE(name, how)                                                                              \
+    static __attribute__((noinline)) void name(const grid_kind *k, const chord_matmul *m, matmul_range r) \
+    {                                                                                                     \
+        grid_tile(how, k, m, r);                                                                          \
+    }
+#ifdef CHORD_SIMD_I8
+GRID_TILE(grid_tile_dot8, DOT8)
+GRID_TILE(grid_tile_dot8_16, DOT8_16)
+#else
+GRID_TILE(grid_tile_dot16, DOT16)
+#endif
+
+static __attribute__((noinline)) void grid_matmul(const grid_kind *k, const chord_matmul *m, matmul_range r,
+                                                  panel_unpack_fn *unpack)
+{
+    bool const is_one = r.t1 - r.t0 == 1;
+    panel_way way = { unpack, panel_words, panel_words_one, panel_tokens(PANEL_WORDS), k->centre };
+#ifdef CHORD_SIMD_I8
+    if (is_one && dot_kind() == DOT8) grid_tile_dot8(k, m, r);
+    else if (is_one) grid_tile_dot8_16(k, m, r);
+    if (dot_kind() == DOT8) {
+        way.tile = k->has_halves ? panel_halves : panel_bytes;
+        way.one = k->has_halves ? panel_halves_one : panel_bytes_one;
+        way.tokens = panel_tokens(PANEL_BYTES);
+    } else if (!k->are_words)
+        way = (panel_way){ unpack, panel_bytes_16, panel_bytes_16_one, panel_tokens(PANEL_BYTES), k->centre };
+#else
+    if (is_one) grid_tile_dot16(k, m, r);
+#endif
+    if (!is_one) panel_walk(m, way, r.g0, r.g1, r.t0, r.t1);
+}
+
 CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmul *m, matmul_range r,
                                panel_unpack_fn *unpack)
 {
     int32_t const n_tokens = r.t1 - r.t0, t1 = r.t1;
     if (f->low == 8 && how > DOT8 && m->two_terms) {
         matmul_tokens((tile_kind){ f, FINE, 4, 2 }, m, r);
+        return;
+    }
+    if (is_own(f) && n_tokens == 1) {
+        own_tile(how, f, m, r);
         return;
     }
     if (f->tile == CHORD_TILE_PANEL) {
@@ -249,25 +302,43 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
 #define MATMUL_ALL(f, unpack)                                    \
     if (dot_kind() == DOT8) matmul_tiles(DOT8, f, m, r, unpack); \
     else matmul_tiles(DOT8_16, f, m, r, unpack)
-#define UNPACK_ALL(f)                                                                                   \
-    if (is_own(f)) panel_unpack_own(f, by_words(dot_kind(), f), w, to, n);                              \
-    else if (!by_words(DOT8_16, f) || dot_kind() == DOT8) panel_unpack(f, panel_of(DOT8, f), w, to, n); \
+#define UNPACK_ALL(f)                                                                              \
+    if (!by_words(DOT8_16, f) || dot_kind() == DOT8) panel_unpack(f, panel_of(DOT8, f), w, to, n); \
     else panel_unpack(f, panel_of(DOT8_16, f), w, to, n)
 #else
 #define MATMUL_ALL(f, unpack) matmul_tiles(DOT16, f, m, r, unpack)
-#define UNPACK_ALL(f)                                   \
-    if (is_own(f)) panel_unpack_own(f, true, w, to, n); \
-    else panel_unpack(f, panel_of(DOT16, f), w, to, n)
+#define UNPACK_ALL(f) panel_unpack(f, panel_of(DOT16, f), w, to, n)
 #endif
 
+#define GRID_KIND(file)                                                              \
+    {                                                                                \
+        scan_##file,   grid_shape(f),       f->centre, 4 * (uint32_t)f->block_bytes, \
+        has_halves(f), by_words(DOT8_16, f)                                          \
+    }
 #define FORMAT(id, NAME, file, ...)                                                                       \
-    static void unpack_##file(const uint8_t *w, uint8_t *to, uint32_t n) { UNPACK_ALL(&format_##file); }  \
+    static void scan_##file(const uint8_t *w, grid_part *parts) { grid_scan(&format_##file, w, parts); }  \
+    static void unpack_##file(const uint8_t *w, uint8_t *to, uint32_t n)                                  \
+    {                                                                                                     \
+        const chord_format *const f = &format_##file;                                                     \
+        if (is_grid(f)) {                                                                                 \
+            grid_kind const k = GRID_KIND(file);                                                          \
+            panel_unpack_grid(&k, by_words(dot_kind(), f), w, to, n);                                     \
+        } else if (has_floats(f)) panel_unpack_floats(w, to, n);                                          \
+        else if (is_own(f)) panel_unpack_ternary(by_words(dot_kind(), f), w, to, n);                      \
+        else {                                                                                            \
+            UNPACK_ALL(f);                                                                                \
+        }                                                                                                 \
+    }                                                                                                     \
     void BODY(chord_matmul_##file)(const chord_matmul *m, int32_t r0, int32_t r1, int32_t t0, int32_t t1) \
     {                                                                                                     \
+        const chord_format *const f = &format_##file;                                                     \
         matmul_range const r = { r0 / 4, r1 / 4 + (r1 % 4 != 0), t0, t1 };                                \
-        if (format_##file.act == CHORD_ACT_F32) matmul_tiles(FLOATS, &format_##file, m, r, NULL);         \
-        else {                                                                                            \
-            MATMUL_ALL(&format_##file, unpack_##file);                                                    \
+        if (f->act == CHORD_ACT_F32) matmul_tiles(FLOATS, f, m, r, NULL);                                 \
+        else if (is_grid(f)) {                                                                            \
+            grid_kind const k = GRID_KIND(file);                                                          \
+            grid_matmul(&k, m, r, unpack_##file);                                                         \
+        } else {                                                                                          \
+            MATMUL_ALL(f, unpack_##file);                                                                 \
         }                                                                                                 \
     }
 #include "../quant/formats.def"

@@ -23,8 +23,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_KERNELS_BODY_PANEL_H
 #define CHORD_KERNELS_BODY_PANEL_H
-#include "body_own.h"
-#include "body_write.h"
+#include "body_grids.h"
 
 enum { PANEL_BYTES, PANEL_HALVES, PANEL_WORDS };
 enum { PANEL_GROUPS = 2, PANEL_TOKENS = 4 };
@@ -134,36 +133,84 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
     }
 }
 
-/* panel_unpack for the formats of quant/own.h, block by block. Whether the panel holds words is known at
- * run time, so that the long part of the function is there once. */
-CHORD_INLINE void panel_unpack_own(const chord_format *f, bool are_words, const uint8_t *w, uint8_t *to,
-                                   uint32_t n)
+/* Writes the codes and scales of a part of a format of quant/own.h: signed codes less than the centre in
+ * magnitude, 16-bit scales of both halves (1 where a part has none), and d. Returns the address after them. */
+CHORD_INLINE uint8_t *panel_put_own(const vi codes[8], vi pair, bool has_halves, vi centre, vf d, uint8_t *to)
 {
     uint32_t const vector = 16 * PANEL_GROUPS;
-    panel_kind const bytes = { has_halves(f) ? PANEL_HALVES : PANEL_BYTES, DOT8, 0, 1 },
-                     words = { PANEL_WORDS, DOT16, has_floats(f) ? 3 : 0, 1 };
-    uint32_t const block = (uint32_t)f->block_elems;
-    vi const centre = vi_all(0x01010101 * f->centre);
-    own_constants const constants = own_constants_of(f);
-    own_walk walk;
-    for (uint32_t b = 0; b < n; b += block) {
-        w = own_head(f, w, &walk);
-        CHORD_ROLL(int32_t part = 0; part < n_parts(f); part++) {
-            part_scales s;
-            vi codes[8];
-            w = own_part(f, &constants, w, part, &walk, codes, &s);
-            if (are_words) {
-                panel_put_way const put = { f, PANEL_WORDS, vector, centre, centre };
-                vi const even = has_halves(f) ? vi_even16(s.pair) : centre,
-                         odd = has_halves(f) ? vi_odd16(s.pair) : centre;
-                CHORD_UNROLL(int v = 0; v < 8; v++)
-                    panel_put(put, to + (uint32_t)v * 2 * vector, codes[v], v < 4 ? even : odd);
-                to = panel_put_scales(f, words, s, to + 16 * vector);
-            } else {
-                CHORD_UNROLL(int v = 0; v < 8; v++) vi_store(to + (uint32_t)v * vector, codes[v]);
-                to = panel_put_scales(f, bytes, s, to + 8 * vector);
-            }
+    CHORD_UNROLL(int v = 0; v < 8; v++) vi_store(to + (uint32_t)v * vector, vi_add8(codes[v], centre));
+    to += 8 * vector;
+    vf_store(to, d);
+    to += vector;
+    if (!has_halves) return to;
+    vi_store(to, vi_mul16(pair, vi_and(centre, vi_all(0x00ff00ff))));
+    vi_store(to + vector, pair);
+    return to + 2 * vector;
+}
+/* The same for WORDS. */
+CHORD_INLINE uint8_t *panel_put_own_words(const vi codes[8], vi pair, vf d, uint8_t *to)
+{
+    uint32_t const vector = 16 * PANEL_GROUPS;
+    vf const even = vi_as_f(vi_even16(pair)), odd = vi_as_f(vi_odd16(pair));
+    CHORD_UNROLL(int v = 0; v < 8; v++) {
+        vf const s = v < 4 ? even : odd;
+        vi_store(to, vi_mul16(vi_low8_s(codes[v]), vf_bits(vf_shuffle(s, s, 0, 0, 1, 1))));
+        vi_store(to + vector, vi_mul16(vi_high8_s(codes[v]), vf_bits(vf_shuffle(s, s, 2, 2, 3, 3))));
+        to += 2 * vector;
+    }
+    vf_store(to, d);
+    return to + vector;
+}
+
+/* panel_unpack for the formats of body_grids.h, block by block. */
+static __attribute__((noinline)) void panel_unpack_grid(const grid_kind *k, bool are_words, const uint8_t *w,
+                                                        uint8_t *to, uint32_t n)
+{
+    vi const centre = vi_all(0x01010101 * k->centre);
+    grid_part parts[GRID_PARTS];
+    for (uint32_t b = 0; b < n; b += 256, w += k->block_bytes) {
+        k->scan(w, parts);
+        CHORD_ROLL(int32_t part = 0; part < GRID_PARTS; part++) {
+            const grid_part *const p = &parts[part];
+            vi codes[8], pair = vi_all(0x00010001);
+            grid_codes(k, p, codes);
+            if (k->has_halves) pair = vi_or(p->scale[0], vi_shl(p->scale[1], 16));
+            to = are_words ? panel_put_own_words(codes, pair, p->d, to)
+                           : panel_put_own(codes, pair, k->has_halves, centre, p->d, to);
         }
+    }
+}
+
+/* panel_unpack for TQ1_0. */
+CHORD_INLINE void panel_unpack_ternary(bool are_words, const uint8_t *w, uint8_t *to, uint32_t n)
+{
+    vi const one = vi_all(0x01010101), pair = vi_all(0x00010001);
+    for (uint32_t b = 0; b < n; b += 256, w += 216) {
+        vi all[65];
+        own_ternary_codes(w + 8, all);
+        CHORD_ROLL(int32_t part = 0; part < 8; part++) {
+            vi codes[8];
+            vf const d = vf_load_f16_finite(w);
+            CHORD_UNROLL(int v = 0; v < 8; v++) codes[v] = vi_sub8(all[8 * part + v], one);
+            to = are_words ? panel_put_own_words(codes, pair, d, to)
+                           : panel_put_own(codes, pair, false, one, d, to);
+        }
+    }
+}
+
+/* panel_unpack for NVFP4: always words. */
+CHORD_INLINE void panel_unpack_floats(const uint8_t *w, uint8_t *to, uint32_t n)
+{
+    own_floats const c = own_floats_of();
+    vi const centre = vi_all(0x0c0c0c0c), pair = vi_all(0x00010001);
+    for (uint32_t b = 0; b < n; b += 32) {
+        vi codes[8];
+        vf d[2];
+        w = own_float_part(&c, w, codes, d);
+        CHORD_UNROLL(int v = 0; v < 8; v++) codes[v] = vi_sub8(codes[v], centre);
+        to = panel_put_own_words(codes, pair, d[0], to);
+        vf_store(to, d[1]);
+        to += 16 * PANEL_GROUPS;
     }
 }
 
@@ -316,7 +363,6 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
 PANEL_TILE(panel_words, PANEL_WORDS, DOT16, 0, 1)
 PANEL_ONE(panel_words_one, PANEL_WORDS, DOT16, 0, 1)
 PANEL_TILE(panel_floats, PANEL_WORDS, DOT16, 3, 2)
-PANEL_ONE(panel_floats_one, PANEL_WORDS, DOT16, 3, 2)
 #ifdef CHORD_SIMD_I8
 PANEL_TILE(panel_bytes, PANEL_BYTES, DOT8, 0, 1)
 PANEL_TILE(panel_bytes_m, PANEL_BYTES, DOT8, 1, 1)
@@ -368,8 +414,7 @@ CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
 /* Returns the tile of one token for a format without tiles of its own, or NULL. */
 CHORD_INLINE panel_tile_fn *panel_one_of(panel_kind k, const chord_format *f)
 {
-    if (f->tile != CHORD_TILE_PANEL) return NULL;
-    if (k.m == 3) return panel_floats_one;
+    if (f->tile != CHORD_TILE_PANEL || k.m == 3) return NULL;
     if (k.kind == PANEL_WORDS) return panel_words_one;
 #ifdef CHORD_SIMD_I8
     if (k.kind == PANEL_HALVES) return panel_halves_one;

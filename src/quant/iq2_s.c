@@ -21,7 +21,8 @@ void chord_read_iq2_s(chord_elements *to, const uint8_t *p, int32_t i)
                             { 0 } };
     for (int l = 0; l < 4; l++) {
         uint32_t const high = p[66 + i] >> 2 * l & 3;
-        chord_own_eight(to->q + 8 * l, chord_iq2_s_grid[p[2 + 4 * i + l] | high << 8], p[34 + 4 * i + l]);
+        const uint8_t *const entry = chord_iq_grids.iq2_s[p[2 + 4 * i + l] | high << 8];
+        chord_own_signed(to->q + 8 * l, entry, entry + 4, p[34 + 4 * i + l]);
     }
 }
 

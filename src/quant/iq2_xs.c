@@ -20,7 +20,8 @@ void chord_read_iq2_xs(chord_elements *to, const uint8_t *p, int32_t i)
                             { 0 } };
     for (int l = 0; l < 4; l++) {
         uint32_t const q = chord_u16(p + 2 + 8 * i + 2 * l);
-        chord_own_eight(to->q + 8 * l, chord_iq2_xs_grid[q & 511], chord_own_signs(q >> 9));
+        const uint8_t *const entry = chord_iq_grids.iq2_xs[q & 511];
+        chord_own_signed(to->q + 8 * l, entry, entry + 4, chord_own_signs(q >> 9));
     }
 }
 

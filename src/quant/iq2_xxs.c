@@ -18,9 +18,10 @@ void chord_read_iq2_xxs(chord_elements *to, const uint8_t *p, int32_t i)
     *to = (chord_elements){ chord_f16_f32(chord_u16(p)) * 0.125f * (float)(2 * (s >> 28) + 1),
                             { 1, 1 },
                             { 0 } };
-    for (int l = 0; l < 4; l++)
-        chord_own_eight(to->q + 8 * l, chord_iq2_xxs_grid[p[2 + 8 * i + l]],
-                        chord_own_signs(s >> 7 * l & 127));
+    for (int l = 0; l < 4; l++) {
+        const uint8_t *const entry = chord_iq_grids.iq2_xxs[p[2 + 8 * i + l]];
+        chord_own_signed(to->q + 8 * l, entry, entry + 4, chord_own_signs(s >> 7 * l & 127));
+    }
 }
 
 void chord_decode_iq2_xxs(float *dst, const void *row, int32_t n_cols)

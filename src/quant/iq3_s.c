@@ -19,8 +19,8 @@ void chord_read_iq3_s(chord_elements *to, const uint8_t *p, int32_t i)
     int32_t const scale = p[106 + i / 2] >> i % 2 * 4 & 15;
     *to = (chord_elements){ chord_f16_f32(chord_u16(p)) * (float)(2 * scale + 1), { 1, 1 }, { 0 } };
     for (int l = 0; l < 4; l++)
-        chord_own_fours(to->q + 8 * l, chord_iq3_s_values, chord_iq3_s_grid[g[2 * l] | (h >> 2 * l & 1) << 8],
-                        chord_iq3_s_grid[g[2 * l + 1] | (h >> (2 * l + 1) & 1) << 8], p[74 + 4 * i + l]);
+        chord_own_signed(to->q + 8 * l, chord_iq_grids.iq3_s[g[2 * l] | (h >> 2 * l & 1) << 8],
+                         chord_iq_grids.iq3_s[g[2 * l + 1] | (h >> (2 * l + 1) & 1) << 8], p[74 + 4 * i + l]);
 }
 
 void chord_decode_iq3_s(float *dst, const void *row, int32_t n_cols)

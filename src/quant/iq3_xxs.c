@@ -19,8 +19,8 @@ void chord_read_iq3_xxs(chord_elements *to, const uint8_t *p, int32_t i)
     *to =
         (chord_elements){ chord_f16_f32(chord_u16(p)) * 0.5f * (float)(2 * (s >> 28) + 1), { 1, 1 }, { 0 } };
     for (int l = 0; l < 4; l++)
-        chord_own_fours(to->q + 8 * l, chord_iq3_xxs_values, chord_iq3_xxs_grid[g[2 * l]],
-                        chord_iq3_xxs_grid[g[2 * l + 1]], chord_own_signs(s >> 7 * l & 127));
+        chord_own_signed(to->q + 8 * l, chord_iq_grids.iq3_xxs[g[2 * l]],
+                         chord_iq_grids.iq3_xxs[g[2 * l + 1]], chord_own_signs(s >> 7 * l & 127));
 }
 
 void chord_decode_iq3_xxs(float *dst, const void *row, int32_t n_cols)

@@ -100,6 +100,13 @@ extern chord_read_fn chord_read_iq2_xxs, chord_read_iq2_xs, chord_read_iq2_s, ch
  *                         of Q2_K in formats.def is the example.
  *   SPREAD                4 bytes: bit e of the 32 (element e) moves to bit e / 4 of byte e % 4
  *   TURN                  4 bytes: pair of bits i of byte j (element 4 j + i) moves to pair j of byte i
+ *   SIGNS                 4 bytes: bit k of byte l (element 8 l + k) moves to byte k % 4, to bit l of its low
+ *                         half if k < 4, else of its high half
+ *   SEVENS                the same for 4 bytes that hold seven signs of each of four l, from bit 7 l on, and
+ *                         four other bits at the top, which stay: there the eighth signs would be
+ *   SEVENS_8              8 bytes: SEVENS of the last four
+ *   NINES                 8 bytes: four numbers of 16 bits become their four low bytes, then SEVENS of their
+ *                         top seven bits each and of the four bits between
  *   Q3_SCALES             the 12 bytes of scales of Q3_K (q3_k.c) */
 enum {
     CHORD_MIX_NONE,
@@ -108,6 +115,10 @@ enum {
     CHORD_MIX_BITS,
     CHORD_MIX_SPREAD,
     CHORD_MIX_TURN,
+    CHORD_MIX_SIGNS,
+    CHORD_MIX_SEVENS,
+    CHORD_MIX_SEVENS_8,
+    CHORD_MIX_NINES,
     CHORD_MIX_Q3_SCALES
 };
 /* The mix `kind` of the next 32, 4 or 12 bytes, `n` times, starting at byte `at` of the block. */

@@ -70,6 +70,43 @@ static inline void mix_turn(uint8_t p[4])
     put_u32(p, w ^ swap ^ swap << 12);
 }
 
+/* Bit l of byte k % 4 and bit k of byte l change places, in both halves of the bytes. */
+static inline uint32_t turn_signs(uint32_t w)
+{
+    uint32_t swap = (w ^ w >> 7) & 0x00aa00aa;
+    w ^= swap ^ swap << 7;
+    swap = (w ^ w >> 14) & 0x0000cccc;
+    return w ^ swap ^ swap << 14;
+}
+
+static __attribute__((noinline)) void mix_signs(uint8_t p[4]) { put_u32(p, turn_signs(chord_u32(p))); }
+
+/* The products are those of mix_spread. */
+static __attribute__((noinline)) void mix_sevens(uint8_t p[4], bool back)
+{
+    uint32_t const from = chord_u32(p), w = turn_signs(from);
+    if (back)
+        put_u32(p, (w & 0x7f) | (w >> 1 & 0x3f80) | (w >> 2 & 0x1fc000) | (w >> 3 & 0xfe00000) |
+                       (w >> 7 & 0x01010101) * 0x01020408 >> 24 << 28);
+    else
+        put_u32(p, turn_signs((from & 0x7f) | (from << 1 & 0x7f00) | (from << 2 & 0x7f0000) |
+                              (from << 3 & 0x7f000000) | ((from >> 28) * 0x00204081 & 0x01010101) << 7));
+}
+
+static void mix_nines(uint8_t p[8], bool back)
+{
+    uint8_t from[8];
+    if (back) mix_signs(p + 4);
+    chord_copy(from, p, 8);
+    CHORD_ROLL(int l = 0; l < 4; l++) {
+        uint8_t const low = from[back ? l : 2 * l], high = from[back ? 4 + l : 2 * l + 1];
+        p[back ? 2 * l : l] = low;
+        p[back ? 2 * l + 1 : 4 + l] = back ? (uint8_t)(high << 1 | high >> 7)
+                                           : (uint8_t)(high >> 1 | high << 7);
+    }
+    if (!back) mix_signs(p + 4);
+}
+
 static void mix(const chord_format *f, uint8_t *block, bool back)
 {
     for (const chord_mix *m = f->mix; m < f->mix + 3 && m->kind; m++) {
@@ -95,6 +132,20 @@ static void mix(const chord_format *f, uint8_t *block, bool back)
             case CHORD_MIX_TURN:
                 mix_turn(p);
                 p += 4;
+                break;
+            case CHORD_MIX_SIGNS:
+                mix_signs(p);
+                p += 4;
+                break;
+            case CHORD_MIX_SEVENS_8:
+            case CHORD_MIX_SEVENS:
+                if (m->kind == CHORD_MIX_SEVENS_8) p += 4;
+                mix_sevens(p, back);
+                p += 4;
+                break;
+            case CHORD_MIX_NINES:
+                mix_nines(p, back);
+                p += 8;
                 break;
             default: chord_q3_scales_mix(p, back); p += 12;
             }

@@ -1,8 +1,9 @@
 /* unpack.c: a wasm module that holds another one, compressed, and unpacks it: the files that a page loads.
  * gzip leaves a fifth more, and servers that don't compress modules send these as they are. tools/pack.py
  * writes the stream PACKED: LZMA (lc 3, lp 0, pb 0) without a header, the first byte (0) and an end mark.
- * SIZE is the module's bytes, HASH is FNV-1a over them. The ENTRIES 16-bit numbers from byte GRIDS on are
- * packed as differences, each of the one before.
+ * SIZE is the module's bytes, HASH is FNV-1a over them. From byte GRIDS on there are ENTRIES 16-bit numbers,
+ * packed as differences, each of the one before. Then each becomes the bytes of an entry of the grids
+ * (quant/iq_grids_tables.c).
  *
  *   exports: memory; unpack(), which puts the module at address 0 and returns SIZE, or 0 if it is damaged.
  *
@@ -33,6 +34,13 @@ static uint16_t probability[N_PROBABILITIES];
 static const uint8_t *in;
 static uint32_t d[4]; /* the last distances, less one */
 static uint32_t range, code;
+
+/* Grids: entries; bytes of an entry; the value of code c is first + step * c, and 1 more for the code `more`. */
+static const struct grid {
+    uint16_t n;
+    uint8_t size, first, step, more;
+} grids[6] = { { 2048, 8, 0, 1, 8 }, { 1024, 8, 8, 17, 2 }, { 512, 8, 8, 17, 2 },
+               { 256, 8, 8, 17, 2 }, { 512, 4, 1, 2, 8 },   { 256, 4, 2, 4, 7 } };
 
 static void refill(void)
 {
@@ -162,6 +170,17 @@ __attribute__((export_name("unpack"))) uint32_t unpack(void)
         out[n] = (uint8_t)entry;
         out[n + 1] = (uint8_t)(entry >> 8);
     }
+    uint32_t from = GRIDS + 2 * ENTRIES, to = GRIDS + 8 * ENTRIES - 4 * (256 + 512);
+    for (uint32_t g = ENTRIES ? 6 : 0; g-- > 0;)
+        for (uint32_t i = grids[g].n; i; i--) {
+            from -= 2;
+            entry = out[from] | (uint32_t)out[from + 1] << 8;
+            for (uint32_t k = grids[g].size; k-- > 0;) {
+                uint32_t const c = grids[g].size == 4 ? entry >> 4 * k & 7
+                                                      : entry >> (k % 4 * 4 + k / 4 * 2) & 3;
+                out[--to] = (uint8_t)(grids[g].first + grids[g].step * c + (c == grids[g].more));
+            }
+        }
     for (uint32_t n = 0; n < SIZE; n++) hash = (hash ^ out[n]) * 16777619u;
     return hash == HASH ? SIZE : 0;
 }
