@@ -1,7 +1,7 @@
 // checkkern.mjs: runs the wasm builds of checkkern, in this Node or in Chromium.
 //
-//   node tools/checkkern.mjs [--browser] [--dir=build/checkkern] [slot] [isa] [seed] [--bench] [--ratios] [--all]
-//   [--json]
+//   node tools/checkkern.mjs [--browser] [--dir=build/checkkern] [slot] [isa] [seed] [--bench] [--ratios]
+//   [--all] [--json]
 //
 // Runs simd128.wasm. Where the JavaScript engine has relaxed SIMD, also runs relaxed.wasm and
 // relaxed-dot8.wasm. Node 20 needs --experimental-wasm-relaxed-simd for that and is restarted with it. The

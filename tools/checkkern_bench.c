@@ -175,8 +175,6 @@ static void bench_matmul(const chord_ops *ops, const chord_ops *scalar, const ch
     }
 }
 
-/* --ratios: the time of Q4_K over that of a type, for the same product. Single products of both take turns, and the
- * median of their ratios is printed. So other programs on the machine change little. */
 static int32_t runs_a_tick(void) /* a browser's clock counts in steps of 5 or 100 us */
 {
     double const begin = checkkern_now();
@@ -185,6 +183,8 @@ static int32_t runs_a_tick(void) /* a browser's clock counts in steps of 5 or 10
     return now - begin > 0.003 ? 20 : 1;
 }
 
+/* --ratios: the time of Q4_K over that of a type, for the same product. Single products of both take turns,
+ * and the median of their ratios is printed. So other programs on the machine change little. */
 static void bench_ratios_of(const chord_ops *ops, const chord_ops *scalar, const char *slot, int32_t type)
 {
     enum { N_PAIRS = 1001 };

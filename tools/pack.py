@@ -18,8 +18,9 @@ entries, values = [], bytearray()
 for row, kind, numbers in re.findall(r"ROW\((\w+), (\w+), (0x.*?)\)", tables):
     for entry in (int(number, 16) for number in numbers.split(", ")):
         entries.append(entry)
-        values += bytes(VALUES[kind](entry >> 4 * k & 7 if row == "FOUR" else entry >> (k % 4 * 4 + k // 4 * 2) & 3)
-                        for k in range(4 if row == "FOUR" else 8))
+        codes = ([entry >> 4 * k & 7 for k in range(4)] if row == "FOUR" else
+                 [entry >> (k % 4 * 4 + k // 4 * 2) & 3 for k in range(8)])
+        values += bytes(map(VALUES[kind], codes))
 grids = data.find(values)
 if "template" in sys.argv[1]:
     grids, entries, values = 0, [], b""

@@ -1,7 +1,7 @@
-/* body_grids.h: the formats whose codes are entries of grids (quant/own.h). A block of 256 columns is scanned
- * first: that gives the places of its entries, with all bits above a byte, its signs and its scales. The rest
- * is the same for all: it loads an entry of each of four rows, and either multiplies it or puts it into a
- * panel. An entry of eight elements is half a vector, 2 rows x 8 k; one of four is a quarter, 4 rows x 4 k.
+/* body_grids.h: the formats whose codes are entries of grids (quant/own.h). A block of 256 columns is
+ * scanned first. That gives the places of its entries, its signs and its scales. The rest is the same for
+ * all formats: it loads an entry of each of four rows, and either multiplies it or puts it into a panel. An
+ * entry of eight elements is half a vector, 2 rows x 8 k; one of four is a quarter, 4 rows x 4 k.
  *
  * A sign is at the top of each byte of a vector of signs, for elements 24..31 of a part. Then the vector is
  * doubled, and the signs of elements 16..23 are at the top, and so on. */
@@ -19,8 +19,8 @@ typedef struct grid_part {
     vi signs[2];
     vi scale[2]; /* of the halves, if they have scales */
     vf d; /* with the part's scale, if it has one */
-    /* Bytes from chord_iq_grids to the entries. Entry l (l + 4 of FOURS: 16 numbers further) of row r is number
-     * l % 2 * 8 + r * 2 + l / 2. */
+    /* Bytes from chord_iq_grids to the entries. Entry l (l + 4 of FOURS: 16 numbers further) of row r is
+     * number l % 2 * 8 + r * 2 + l / 2. */
     uint16_t at[32];
 } grid_part;
 enum { GRID_PARTS = 8 };
@@ -281,7 +281,7 @@ CHORD_INLINE vi grid_half(dot_way way, bool ternary, const grid_part *p, int hal
     return grid_rows(way, s[0], s[1]);
 }
 
-/* Returns the exact integers of a part. eights: TERNARY: sums of eight activations of the part, of 16 bits. */
+/* Returns the exact integers of a part. eights, for TERNARY: 16-bit sums of each eight activations. */
 CHORD_INLINE vi grid_dot(dot_way way, int shape, const grid_kind *k, const grid_part *p, vi zero,
                          const uint8_t *x, const uint8_t *eights)
 {

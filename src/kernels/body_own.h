@@ -43,9 +43,9 @@ CHORD_INLINE vi own_rows(dot_way way, dot_sum s)
 
 /* ---- TQ1_0 ---------------------------------------------------------------------------------------- */
 
-/* A byte of TQ1_0 is a fraction in base 3, in units of 1/256. Its first digit is the number of bounds, 85 and
- * 170, that it exceeds. Three times the byte, modulo 256, has the next digit as its first. That also holds for
- * bytes and bounds less 128, which compare as signed bytes. */
+/* A byte of TQ1_0 is a fraction in base 3, in units of 1/256. Its first digit is the number of bounds, 85
+ * and 170, that it exceeds. Three times the byte, modulo 256, has the next digit as its first. That also
+ * holds for bytes and bounds less 128, which compare as signed bytes. */
 typedef struct own_ternary {
     vi first, second, flip;
 } own_ternary;
@@ -145,8 +145,8 @@ CHORD_INLINE own_floats own_floats_of(void)
     return c;
 }
 
-/* Unpacks a part: codes, and the scales of its halves, halved. Their seven bits become a float's exponent and
- * mantissa, also where the float is subnormal; the byte 0x7f means 0. Returns the address of the next part. */
+/* Unpacks a part: codes, and the scales of its halves, halved. Their seven bits become a float's exponent
+ * and mantissa, also where the float is subnormal; the byte 0x7f means 0. Returns the address after it. */
 CHORD_INLINE const uint8_t *own_float_part(const own_floats *c, const uint8_t *w, vi codes[8], vf d[2])
 {
     vi const bytes = vi_load_u16(w);

@@ -134,7 +134,7 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
 }
 
 /* Writes the codes and scales of a part of a format of quant/own.h: signed codes less than the centre in
- * magnitude, 16-bit scales of both halves (1 where a part has none), and d. Returns the address after them. */
+ * magnitude, 16-bit scales of both halves (1 where a part has none), and d. Returns the address behind. */
 CHORD_INLINE uint8_t *panel_put_own(const vi codes[8], vi pair, bool has_halves, vi centre, vf d, uint8_t *to)
 {
     uint32_t const vector = 16 * PANEL_GROUPS;

@@ -100,8 +100,8 @@ extern chord_read_fn chord_read_iq2_xxs, chord_read_iq2_xs, chord_read_iq2_s, ch
  *                         of Q2_K in formats.def is the example.
  *   SPREAD                4 bytes: bit e of the 32 (element e) moves to bit e / 4 of byte e % 4
  *   TURN                  4 bytes: pair of bits i of byte j (element 4 j + i) moves to pair j of byte i
- *   SIGNS                 4 bytes: bit k of byte l (element 8 l + k) moves to byte k % 4, to bit l of its low
- *                         half if k < 4, else of its high half
+ *   SIGNS                 4 bytes: bit k of byte l (element 8 l + k) moves to byte k % 4, to bit l of its
+ *                         low half if k < 4, else of its high half
  *   SEVENS                the same for 4 bytes that hold seven signs of each of four l, from bit 7 l on, and
  *                         four other bits at the top, which stay: there the eighth signs would be
  *   SEVENS_8              8 bytes: SEVENS of the last four

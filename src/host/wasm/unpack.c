@@ -35,7 +35,7 @@ static const uint8_t *in;
 static uint32_t d[4]; /* the last distances, less one */
 static uint32_t range, code;
 
-/* Grids: entries; bytes of an entry; the value of code c is first + step * c, and 1 more for the code `more`. */
+/* Grids: entries; bytes of an entry. The value of code c is first + step * c, and 1 more for code `more`. */
 static const struct grid {
     uint16_t n;
     uint8_t size, first, step, more;
