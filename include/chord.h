@@ -361,8 +361,8 @@ const char *chord_type_name(int32_t type);
 chord_status chord_row_decode(int32_t type, const void *row, size_t bytes, int32_t n, float *dst);
 
 /* Returns the bytes of the grids of the IQ types, and writes them to `dst` if `cap` is as large: entries of
- * 16 bits (src/quant/own.h), of IQ2_XXS 256, IQ2_XS 512, IQ2_S 1024, IQ3_XXS 256, IQ3_S 512, and of IQ1_S
- * and IQ1_M 2048. An executor outside the library needs them for its own kernels. */
+ * 16 bits (src/quant/iq_grids_tables.c), of IQ2_XXS 256, IQ2_XS 512, IQ2_S 1024, IQ3_XXS 256, IQ3_S 512, and
+ * of IQ1_S and IQ1_M 2048. An executor outside the library needs them for its own kernels. */
 size_t chord_grids(void *dst, size_t cap);
 
 /* Takes a matrix out of the model, because another executor has a copy: the model never uses its bytes

@@ -42,7 +42,7 @@ def entries(name):
 
 
 def main():
-    out = [HEAD, 'const chord_grids chord_iq_grids = {']
+    out = [HEAD, 'const chord_grid_bytes chord_iq_grids = {']
     for name in GRIDS:
         grid = entries(name)
         row, values = ('FOUR', name) if name[2] == '3' else ('EIGHT', name[:3])

@@ -113,20 +113,34 @@ chord_status chord_row_decode(int32_t type, const void *row, size_t bytes, int32
     return CHORD_OK;
 }
 
-#define GRID(name) { chord_##name##_grid, sizeof chord_##name##_grid }
+/* A value over `step` is its code (quant/iq_grids_tables.c). */
+#define GRID(name, step) \
+    { chord_iq_grids.name[0], sizeof chord_iq_grids.name, sizeof chord_iq_grids.name[0], step }
 
 size_t chord_grids(void *dst, size_t cap)
 {
     static const struct {
-        const uint16_t *entries;
-        size_t bytes;
-    } grids[] = { GRID(iq2_xxs), GRID(iq2_xs), GRID(iq2_s), GRID(iq3_xxs), GRID(iq3_s), GRID(iq1_s) };
-    size_t const n = sizeof grids / sizeof *grids;
+        const uint8_t *values;
+        uint16_t bytes;
+        uint8_t size, step;
+    } grids[] = { GRID(iq2_xxs, 17), GRID(iq2_xs, 17), GRID(iq2_s, 17),
+                  GRID(iq3_xxs, 4),  GRID(iq3_s, 2),   GRID(iq1_s, 1) };
     size_t bytes = 0;
-    for (size_t i = 0; i < n; i++) bytes += grids[i].bytes;
     uint8_t *p = dst;
-    for (size_t i = 0; p && cap >= bytes && i < n; p += grids[i++].bytes)
-        chord_copy(p, grids[i].entries, grids[i].bytes);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < sizeof grids / sizeof *grids; i++) {
+            size_t const size = grids[i].size, n = grids[i].bytes / size;
+            if (pass == 0) bytes += 2 * n;
+            if (pass == 0 || !dst || cap < bytes) continue;
+            for (size_t e = 0; e < n; e++, p += 2) {
+                uint32_t entry = 0;
+                for (size_t k = 0; k < size; k++)
+                    entry |= (uint32_t)(grids[i].values[e * size + k] / grids[i].step)
+                             << (k % 4 * 4 + k / 4 * 2);
+                p[0] = (uint8_t)entry;
+                p[1] = (uint8_t)(entry >> 8);
+            }
+        }
     return bytes;
 }
 

@@ -42,12 +42,12 @@ CHORD_INLINE int grid_shape(const chord_format *f)
 /* Bytes from chord_iq_grids to the format's grid. */
 CHORD_INLINE uint32_t grid_at(const chord_format *f)
 {
-    return (uint32_t)(f->type == CHORD_IQ2_XXS   ? offsetof(chord_grids, iq2_xxs)
-                      : f->type == CHORD_IQ2_XS  ? offsetof(chord_grids, iq2_xs)
-                      : f->type == CHORD_IQ2_S   ? offsetof(chord_grids, iq2_s)
-                      : f->type == CHORD_IQ3_XXS ? offsetof(chord_grids, iq3_xxs)
-                      : f->type == CHORD_IQ3_S   ? offsetof(chord_grids, iq3_s)
-                                                 : offsetof(chord_grids, iq1_s));
+    return (uint32_t)(f->type == CHORD_IQ2_XXS   ? offsetof(chord_grid_bytes, iq2_xxs)
+                      : f->type == CHORD_IQ2_XS  ? offsetof(chord_grid_bytes, iq2_xs)
+                      : f->type == CHORD_IQ2_S   ? offsetof(chord_grid_bytes, iq2_s)
+                      : f->type == CHORD_IQ3_XXS ? offsetof(chord_grid_bytes, iq3_xxs)
+                      : f->type == CHORD_IQ3_S   ? offsetof(chord_grid_bytes, iq3_s)
+                                                 : offsetof(chord_grid_bytes, iq1_s));
 }
 
 /* ---- scan a block --------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@
 #define ROW(N, V, a, b, c, d, e, f, g, h) \
     N(V, a), N(V, b), N(V, c), N(V, d), N(V, e), N(V, f), N(V, g), N(V, h)
 
-const chord_grids chord_iq_grids = {
+const chord_grid_bytes chord_iq_grids = {
     .iq1_s = {
         ROW(EIGHT, IQ1, 0x0000, 0x0002, 0x0011, 0x0020, 0x0022, 0x0101, 0x0111, 0x0200),
         ROW(EIGHT, IQ1, 0x0202, 0x0220, 0x0222, 0x1011, 0x1101, 0x1110, 0x1112, 0x1211),

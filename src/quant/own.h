@@ -14,10 +14,10 @@
 #include "x4.h"
 
 /* The grids. Each starts at a multiple of its size. */
-typedef struct chord_grids {
+typedef struct chord_grid_bytes {
     uint8_t iq1_s[2048][8], iq2_s[1024][8], iq2_xs[512][8], iq2_xxs[256][8], iq3_s[512][4], iq3_xxs[256][4];
-} chord_grids;
-extern const chord_grids chord_iq_grids;
+} chord_grid_bytes;
+extern const chord_grid_bytes chord_iq_grids;
 
 /* Writes eight elements of IQ2 or IQ3: four values, then four. Bit k of `signs`: element k is negative. */
 void chord_own_signed(int8_t q[8], const uint8_t first[4], const uint8_t second[4], uint32_t signs);
