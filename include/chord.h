@@ -213,6 +213,9 @@ typedef struct chord_program_info {
     /* Embeddings: ops [0, n_body), then [n_ops, n_pooled), and if the pooling is RANK [n_pooled, n_all) */
     int32_t n_body, n_pooled, n_all;
     int32_t pooled_slot, rank_slot; /* slots that hold embeddings, and the classifier's outputs; -1: none */
+    /* 1: with external weights a batch has one text. 0: whole texts can be computed without a cache: what an
+     * ATTEND reads is still in the slots of the KV_STORE before it */
+    int32_t is_one_text, reserved;
     double ops, slots, ropes; /* chord_op[n_all], chord_slot[n_slots], chord_rope[n_ropes] */
     double caches; /* chord_cache_spec[n_caches] */
     /* double[n_rot / 2] per rope: the angle of each pair per position. Complete after the load. */
@@ -604,8 +607,9 @@ enum {
 /* Makes a session one of texts, or with pooling -1 one of tokens again. Each chord_session_push() is then a
  * whole text, and a step that returns DONE has computed all texts pushed so far, and forgotten them. Such a
  * session can't be forked, saved or sampled. Another executor computes its batches as those of tokens; with
- * external weights a batch of a decoder has one text. Errors: INVALID_ARGUMENT (the session isn't empty, an
- * unknown pooling, the model has no embeddings or no classifier). */
+ * external weights a batch may have one text only (is_one_text of chord_program_info). Errors:
+ * INVALID_ARGUMENT (the session isn't empty, an unknown pooling, the model has no embeddings or no
+ * classifier). */
 chord_status chord_session_embed(chord_session *s, int32_t pooling);
 /* Returns output row `row` of the last finished batch: n_embd floats, or with CHORD_POOLING_RANK n_labels.
  * NULL if there is no such row. The row is valid until a session of the model starts its next batch. */

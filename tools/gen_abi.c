@@ -47,7 +47,8 @@
 #define PROGRAM_INFO(F, T)                                                                          \
     F(T, version) F(T, size) F(T, n_ops) F(T, n_slots) F(T, n_ropes) F(T, n_caches) F(T, n_classes) \
     F(T, output_slot) F(T, kv_type) F(T, n_body) F(T, n_pooled) F(T, n_all) F(T, pooled_slot)       \
-    F(T, rank_slot) F(T, ops) F(T, slots) F(T, ropes) F(T, caches) F(T, rope_freqs)
+    F(T, rank_slot) F(T, is_one_text) F(T, reserved) F(T, ops) F(T, slots) F(T, ropes)               \
+    F(T, caches) F(T, rope_freqs)
 #define SLOT(F, T) F(T, width) F(T, rows)
 #define ROPE(F, T)                                                                                  \
     F(T, style) F(T, n_rot) F(T, freqs) F(T, freqs_long) F(T, n_ctx_orig) F(T, is_yarn)             \

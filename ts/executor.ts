@@ -61,6 +61,8 @@ export interface Program {
         /** Where the results are: of `pool`, and of `rank`. */
         readonly pooledSlot: number;
         readonly rankSlot: number;
+        /** False: a batch has several whole texts, and needs no cache. */
+        readonly isOneText: boolean;
       }
     | undefined;
   readonly isEncoder: boolean;

@@ -96,6 +96,9 @@ int32_t chord_error_text(const chord_error *e, char *dst, size_t cap);
 /* Ends the batch under way, computed or not: another session may use the slots. */
 void chord_batch_leave(chord_session *s);
 float *chord_output_row(const chord_model *m, int32_t row);
+/* Whether an executor outside needs a cache for whole texts, so that its batch has one text: an ATTEND reads
+ * what another layer stored, or the slots have changed since. (A model with states has one text anyway.) */
+int32_t chord_is_one_text(const chord_program *p);
 /* Output row `row` of a batch of the session: logits, or of texts embeddings. */
 float *chord_session_row(const chord_session *s, int32_t row);
 

@@ -129,6 +129,7 @@ chord_status chord_model_get_program(const chord_model *m, chord_program_info *o
                                  .n_all = p->n_all,
                                  .pooled_slot = p->pooled_slot,
                                  .rank_slot = p->rank_slot,
+                                 .is_one_text = chord_is_one_text(p),
                                  .ops = address(p->ops),
                                  .slots = address(p->slots),
                                  .ropes = address(p->ropes),

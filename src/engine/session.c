@@ -18,6 +18,20 @@ static int32_t axes_of(const chord_program *p)
     return 1;
 }
 
+int32_t chord_is_one_text(const chord_program *p)
+{
+    const chord_op *store = NULL;
+    for (int32_t i = 0; i < p->n_body; i++) {
+        const chord_op *op = &p->ops[i];
+        if (op->kind == CHORD_OP_ATTEND && (!store || store->cache != op->cache)) return 1;
+        for (int k = 0; store && k < 3; k++)
+            if (op->out[k] != CHORD_NONE && (op->out[k] == store->in[0] || op->out[k] == store->in[1]))
+                store = NULL;
+        if (op->kind == CHORD_OP_KV_STORE) store = op;
+    }
+    return 0;
+}
+
 static chord_sequence_config sequence_config(const chord_model *m)
 {
     const chord_plan *p = &m->plan;
@@ -27,7 +41,7 @@ static chord_sequence_config sequence_config(const chord_model *m)
                                     .n_vocab = p->n_vocab,
                                     .n_axes = axes_of(&p->program),
                                     .is_causal = !p->program.is_encoder,
-                                    .is_one_text = p->is_external && !p->program.is_encoder,
+                                    .is_one_text = p->is_external && chord_is_one_text(&p->program),
                                     .n_checkpoints = N_CHECKPOINTS,
                                     .n_classes = p->n_classes,
                                     .classes = p->classes,

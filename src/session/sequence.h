@@ -76,7 +76,7 @@ typedef struct chord_sequence_config {
     int32_t n_ctx, n_batch, n_logits, n_vocab;
     int32_t n_axes;               /* numbers per position: 1 or 3 */
     int32_t is_causal;            /* 1: rows see no later ones, so a text may take several batches */
-    int32_t is_one_text;          /* 1: a batch has one text, because its executor knows no runs */
+    int32_t is_one_text;          /* 1: a batch has one text, because its executor needs a cache for it */
     int32_t n_checkpoints;        /* maximum CHORD_MAX_CHECKPOINTS; the first is for the ends of prompts */
     int32_t n_classes;
     const chord_cache_class *classes; /* owned by the caller, valid as long as the sequence */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// encode.test.mjs: ENCODE and POOL against src/program/ops.def in float64, with all that the adapter offers
-// and with nothing; and the bits of a text alone and in company.
+// encode.test.mjs: ENCODE, ATTEND of whole texts, and POOL against src/program/ops.def in float64, with all
+// that the adapter offers and with nothing; and the bits of a text alone and in company.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { missing, openGpu } from './gpu.mjs';
@@ -74,18 +74,19 @@ function biasOf({ nHead, maxBias, table, nBuckets }, head, far) {
  * adds three roundings of itself to a score.
  */
 function oracle(c, o) {
-  const { nHead, nKv, dim, texts, queries, keys, values } = c;
-  const { window = 0, isCausal = false, scale } = o;
+  const { nHead, nKv, dim, vDim = dim, texts, queries, keys, values } = c;
+  const { reach, isCausal = false, scale, softcap = 0, sinks } = o;
   const [want, bound] = [[], []];
   let first = 0;
   for (const n of texts) {
     for (let t = 0; t < n; t++)
       for (let h = 0; h < nHead; h++) {
-        const begin = window > 0 ? Math.max(0, t - window / 2) : 0;
-        const end = isCausal ? t + 1 : window > 0 ? Math.min(n, t + window / 2 + 1) : n;
+        const begin = Math.max(0, t - (reach ?? n));
+        const end = isCausal ? t + 1 : Math.min(n, t + (reach ?? n) + 1);
         const of = (x, j) => {
-          const at = ((first + j) * nKv + Math.floor(h / (nHead / nKv))) * dim;
-          return x.subarray(at, at + dim);
+          const width = x.length / c.rows / nKv;
+          const at = ((first + j) * nKv + Math.floor(h / (nHead / nKv))) * width;
+          return x.subarray(at, at + width);
         };
         const at = ((first + t) * nHead + h) * dim;
         const q = queries.subarray(at, at + dim);
@@ -100,17 +101,19 @@ function oracle(c, o) {
           }
           const bias = biasOf({ ...o, nHead }, h, j - t);
           off = Math.max(off, (dim + 4) * EPS * size * scale + 3 * EPS * (Math.abs(bias) + size * scale));
-          scores.push(score * scale + bias);
+          score = score * scale + bias;
+          scores.push(softcap > 0 ? softcap * Math.tanh(score / softcap) : score);
         }
-        const most = Math.max(...scores);
+        if (softcap > 0) off += 30 * EPS * softcap;
+        const most = Math.max(...scores, sinks?.[h] ?? -Infinity);
         const weights = scores.map((s) => Math.exp(s - most));
-        const total = weights.reduce((a, b) => a + b);
+        const total = weights.reduce((a, b) => a + b, sinks ? Math.exp(sinks[h] - most) : 0);
         const spread = Math.min(20, most - Math.min(...scores));
         const relative = 2 * (2 * off + (6 + 4 * spread + weights.length + 8) * EPS);
-        for (let d = 0; d < dim; d++) {
+        for (let d = 0; d < vDim; d++) {
           let [sum, size] = [0, 0];
           weights.forEach((w, i) => {
-            const v = of(values, begin + i)[d];
+            const v = of(values ?? keys, begin + i)[d];
             sum += (w / total) * v;
             size += (w / total) * Math.abs(v);
           });
@@ -123,30 +126,33 @@ function oracle(c, o) {
   return { want, bound };
 }
 
-function caseOf({ nHead, nKv, dim, texts, size = 1 }) {
+function caseOf({ nHead, nKv, dim, vDim = dim, isFirst = false, texts, size = 1 }) {
   const rows = texts.reduce((a, b) => a + b);
   return {
-    ...{ nHead, nKv, dim, texts, rows },
+    ...{ nHead, nKv, dim, vDim, texts, rows },
     queries: floats(rows * nHead * dim, size),
     keys: floats(rows * nKv * dim, size),
-    values: floats(rows * nKv * dim),
+    values: isFirst ? undefined : floats(rows * nKv * vDim),
   };
 }
 
 async function encoded(b, c, o) {
-  const { nHead, nKv, dim, texts, rows } = c;
-  const out = slotOf(b.device, rows, nHead * dim);
-  const vectors = Float32Array.of(9, 9, 9, ...(o.table ?? []));
+  const { nHead, nKv, dim, vDim, texts, rows } = c;
+  const out = slotOf(b.device, rows, nHead * vDim);
+  const vectors = Float32Array.of(9, 9, 9, ...(o.table ?? o.sinks ?? []));
   const dispatch = b.encode({
     label: 'encode',
     queries: slotOf(b.device, rows, nHead * dim, c.queries),
     keys: slotOf(b.device, rows, nKv * dim, c.keys),
-    values: slotOf(b.device, rows, nKv * dim, c.values),
+    values: c.values && slotOf(b.device, rows, nKv * vDim, c.values),
     out,
     nHead,
     nKv,
-    headDim: dim,
-    window: o.window ?? 0,
+    kDim: dim,
+    vDim,
+    reach: o.reach,
+    softcap: o.softcap,
+    sinks: o.sinks && { offset: 3, length: nHead },
     isCausal: o.isCausal ?? false,
     scale: o.scale,
     maxBias: o.maxBias ?? 0,
@@ -180,9 +186,9 @@ test('encode: texts of one to many tiles, heads of any width', { skip }, async (
 });
 
 test('encode: windows, and rows that see none behind them', { skip }, async () => {
-  await check(benches[1], { nHead: 2, nKv: 2, dim: 8, texts: [90, 7, 40] }, { window: 20 });
+  await check(benches[1], { nHead: 2, nKv: 2, dim: 8, texts: [90, 7, 40] }, { reach: 10 });
   await check(benches[0], { nHead: 4, nKv: 2, dim: 8, texts: [50, 33] }, { isCausal: true });
-  await check(benches[1], { nHead: 2, nKv: 1, dim: 12, texts: [70, 9] }, { window: 30, isCausal: true });
+  await check(benches[1], { nHead: 2, nKv: 1, dim: 12, texts: [70, 9] }, { reach: 15, isCausal: true });
 });
 
 test('encode: the biases of ALiBi and of T5', { skip }, async () => {
@@ -198,8 +204,28 @@ test('encode: the biases of ALiBi and of T5', { skip }, async () => {
   }
 });
 
+test(
+  'attention of whole texts: values of another width or within the keys, a soft-cap, sinks',
+  { skip },
+  async () => {
+    const isCausal = true;
+    await check(
+      benches[0],
+      { nHead: 4, nKv: 2, dim: 12, vDim: 20, texts: [40, 9] },
+      { isCausal, softcap: 2 },
+    );
+    await check(
+      benches[1],
+      { nHead: 3, nKv: 1, dim: 36, vDim: 20, isFirst: true, texts: [7, 35] },
+      { isCausal },
+    );
+    const sinks = [1, -2, 0, 3];
+    await check(benches[0], { nHead: 4, nKv: 4, dim: 8, texts: [50, 3] }, { isCausal, reach: 15, sinks });
+  },
+);
+
 test('a text has the same bits alone and in company', { skip }, async () => {
-  for (const options of [{ maxBias: 8 }, { window: 14 }]) {
+  for (const options of [{ maxBias: 8 }, { reach: 7 }]) {
     const shape = { nHead: 4, nKv: 2, dim: 20, texts: [9, 70, 33] };
     const { c, o, got } = await check(benches[0], shape, options);
     let first = 0;

@@ -76,15 +76,17 @@ test(
   { skip },
   async () => {
     const bytes = modelOf('llama');
-    const texts = [idsOf(5, 3), idsOf(70, 11), idsOf(1, 1), idsOf(32, 5)];
+    const texts = [idsOf(5, 3), idsOf(9, 7), idsOf(70, 11), idsOf(1, 1), idsOf(20, 5)];
     const options = { contextLength: 128, batchTokens: 32, kvType: 'f32' };
     const model = await openModel(await openGpu(), bytes, options);
     try {
       const before = await model.logits([1, 2, 3]);
       const { rows, batches } = await lastRows(model.engine, model.executor, texts);
-      assert.equal(batches, 1 + 3 + 1 + 1);
-      const { rows: alone } = await lastRows(model.engine, model.executor, texts.slice(1, 2));
-      assert.deepEqual(alone[0], rows[1]);
+      assert.equal(batches, 1 + 3 + 1);
+      for (const [i, text] of texts.entries()) {
+        const { rows: alone } = await lastRows(model.engine, model.executor, [text]);
+        assert.deepEqual(alone[0], rows[i], `text ${i}`);
+      }
       assert.deepEqual(await model.logits([1, 2, 3]), before);
       const cpu = await openOnCpu(bytes, options);
       const { rows: want } = await lastRows(cpu, cpu.executor, texts);
@@ -96,3 +98,32 @@ test(
     }
   },
 );
+
+for (const [name, batches] of [
+  ['gemma2', 1], // windows, soft-caps
+  ['gpt-oss', 1], // sinks, experts
+  ['deepseek2', 1], // values within the keys
+  ['gemma4', 2], // layers that share keys and values
+  ['lfm2', 2], // states
+])
+  test(`${name}: its texts on the GPU are those of the CPU, alone and in company`, { skip }, async () => {
+    const bytes = modelOf(name);
+    const texts = [idsOf(40, 3), idsOf(9, 7)];
+    const options = { contextLength: 128, batchTokens: 64, kvType: 'f32' };
+    const cpu = await openOnCpu(bytes, options);
+    const { rows: want } = await lastRows(cpu, cpu.executor, texts);
+    cpu.free();
+    const model = await openModel(await openGpu(), bytes, options);
+    try {
+      const found = await lastRows(model.engine, model.executor, texts);
+      assert.equal(found.batches, batches);
+      // As above. Where GELU is a table (gemma2, gemma4), its steps count: 5e-4.
+      found.rows.forEach((row, i) =>
+        assert.ok(apart(row, want[i]) < 5e-4, `text ${i}: ${apart(row, want[i])}`),
+      );
+      const { rows: alone } = await lastRows(model.engine, model.executor, [texts[1]]);
+      assert.deepEqual(alone[0], found.rows[1]);
+    } finally {
+      model.free();
+    }
+  });

@@ -478,7 +478,7 @@ export const batchInfoLayout = {
 
 /** chord_program_info */
 export const programInfoLayout = {
-  size: 120,
+  size: 128,
   fields: {
     version: { offset: 0, type: 'i32', count: 1 },
     size: { offset: 4, type: 'i32', count: 1 },
@@ -494,11 +494,13 @@ export const programInfoLayout = {
     n_all: { offset: 44, type: 'i32', count: 1 },
     pooled_slot: { offset: 48, type: 'i32', count: 1 },
     rank_slot: { offset: 52, type: 'i32', count: 1 },
-    ops: { offset: 56, type: 'f64', count: 1 },
-    slots: { offset: 64, type: 'f64', count: 1 },
-    ropes: { offset: 72, type: 'f64', count: 1 },
-    caches: { offset: 80, type: 'f64', count: 1 },
-    rope_freqs: { offset: 88, type: 'f64', count: 4 },
+    is_one_text: { offset: 56, type: 'i32', count: 1 },
+    reserved: { offset: 60, type: 'i32', count: 1 },
+    ops: { offset: 64, type: 'f64', count: 1 },
+    slots: { offset: 72, type: 'f64', count: 1 },
+    ropes: { offset: 80, type: 'f64', count: 1 },
+    caches: { offset: 88, type: 'f64', count: 1 },
+    rope_freqs: { offset: 96, type: 'f64', count: 4 },
   },
 } as const satisfies StructLayout;
 

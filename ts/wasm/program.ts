@@ -58,6 +58,7 @@ export function readProgram(instance: WasmInstance, file: Loader): Program {
             rank: all.slice(info.n_pooled, info.n_all),
             pooledSlot: info.pooled_slot,
             rankSlot: info.rank_slot,
+            isOneText: info.is_one_text !== 0,
           },
     isEncoder: file.modelInfo().is_encoder !== 0,
     slots: list(info.slots, info.n_slots, slotLayout),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dispatches of the ops of texts: ENCODE, whose kernel is that of attention in tiles, and POOL.
+// Dispatches of the ops of texts: POOL; and ENCODE, whose kernel is that of attention in tiles, also for
+// ATTEND of whole texts.
 import type { BatchShape, Dispatch, Param, Slot, Vector, View } from './dispatch.js';
 
 /** Query rows of a workgroup. */
@@ -16,15 +17,22 @@ export interface EncodeOptions {
   readonly label: string;
   readonly queries: Slot;
   readonly keys: Slot;
-  readonly values: Slot;
+  /** Undefined: the first part of the keys. */
+  readonly values: Slot | undefined;
   readonly out: Slot;
   readonly nHead: number;
   readonly nKv: number;
-  readonly headDim: number;
-  /** A row sees those at most half of it before and behind it; 0: all. */
-  readonly window: number;
+  readonly kDim: number;
+  readonly vDim: number;
+  /** How far before and behind itself a row sees; undefined: all. */
+  readonly reach: number | undefined;
+  /** None behind it. */
   readonly isCausal: boolean;
   readonly scale: number;
+  /** 0 or undefined: none. */
+  readonly softcap?: number;
+  /** As AttendOptions.sinks. */
+  readonly sinks?: Vector | undefined;
   /** ALiBi; 0: none. */
   readonly maxBias: number;
   /** T5: [nBuckets][nHead]. */
@@ -73,39 +81,41 @@ function biasText({ nHead, maxBias, table, nBuckets }: EncodeOptions): string {
 
 /** ENCODE: each text of the batch attends to itself. */
 export function encode(o: EncodeOptions): Dispatch {
-  const { nHead, nKv, headDim, window, isCausal, table } = o;
-  const eights = Math.ceil(headDim / 8);
-  const zero: Param = { u32: 0 };
+  const { nHead, nKv, kDim, vDim, reach, isCausal, table, keys, values = keys, sinks } = o;
+  const at = (vector: Vector | undefined): Param => ({ u32: vector?.offset ?? 0 });
   return {
     kernel: 'attend_tiles',
     label: o.label,
-    with: ['tiles_rows', 'sink'],
+    with: ['cap', 'tiles_rows', 'sink'],
     glue: biasText(o),
-    constants: { K8: eights, V8: eights },
+    constants: { K8: Math.ceil(kDim / 8), V8: Math.ceil(vDim / 8) },
     overrides: {
       N_HEAD: nHead,
       N_KV: nKv,
-      K_DIM: headDim,
-      V_OUT: headDim,
+      K_DIM: kDim,
+      V_DIM: o.values === undefined ? kDim : vDim,
+      V_OUT: vDim,
       SCALE: o.scale,
+      CAP: o.softcap ?? 0,
+      HAS_SINKS: Number(sinks !== undefined),
       Q_STRIDE: o.queries.stride,
-      K_STRIDE: o.keys.stride,
-      V_STRIDE: o.values.stride,
+      K_STRIDE: keys.stride,
+      V_STRIDE: values.stride,
       Y_STRIDE: o.out.stride,
-      WINDOW: Number(window > 0),
-      REACH: Math.floor(window / 2),
+      WINDOW: Number(reach !== undefined),
+      REACH: reach ?? 0,
       CAUSAL: Number(isCausal),
       BIASED: Number(table !== undefined || o.maxBias > 0),
     },
-    params: [table ? { u32: table.offset } : zero, zero],
-    buffers: [o.queries.view, o.runs, o.keys.view, o.out.view, o.vectors, o.values.view],
+    params: [at(table), at(sinks)],
+    buffers: [o.queries.view, o.runs, keys.view, o.out.view, o.vectors, values.view],
     groups: (batch) => {
       const tiles = sumOf(batch, (n) => Math.ceil(((nHead / nKv) * n) / TILE_ROWS));
       return tiles === 0 ? [0, 0, 0] : [nKv, tiles, 1];
     },
     work: (batch) => {
-      const seen = (n: number): number => (window > 0 ? Math.min(n, window + 1) : n);
-      return { madds: sumOf(batch, (n) => n * seen(n)) * nHead * 2 * headDim, bytes: 0 };
+      const seen = (n: number): number => Math.min(n, (isCausal ? 1 : 2) * (reach ?? n) + 1);
+      return { madds: sumOf(batch, (n) => n * seen(n)) * nHead * (kDim + vDim), bytes: 0 };
     },
   };
 }

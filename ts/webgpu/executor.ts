@@ -162,7 +162,7 @@ export class GpuExecutor implements Executor {
   /** Compiles the pipelines of decode and of a prompt. Those of short batches are compiled afterwards. */
   async warm(): Promise<void> {
     if (this.#program.isEncoder) {
-      await this.#list(this.#textRows(0, 0), MEAN);
+      await this.#list(ALIKE, MEAN);
       return;
     }
     await Promise.all([
@@ -182,7 +182,7 @@ export class GpuExecutor implements Executor {
   async dispatches(): Promise<GpuDispatch[]> {
     const { isEncoder } = this.#program;
     const { list } = isEncoder
-      ? await this.#list(this.#textRows(1, 1), MEAN)
+      ? await this.#list(ALIKE, MEAN)
       : await this.#list({ batch: 'one', output: 'one' });
     const shape = { nTokens: 1, firstPosition: 0, nOutputs: 1 };
     return [...list, ...(isEncoder ? [] : await this.#drawing('draw'))]
@@ -483,25 +483,20 @@ export class GpuExecutor implements Executor {
 
   // ---- lists of dispatches ------------------------------------------------------------------------------
 
-  #listOf({ ids, rows, texts }: Batch): Promise<List> {
-    return texts === undefined
-      ? this.#list({ batch: tokensOf(ids.length), output: tokensOf(rows.length) })
-      : this.#list(this.#textRows(ids.length, rows.length), texts.pooling);
-  }
-
-  /** An encoder has several texts a batch, a decoder one. */
-  #textRows(nTokens: number, nOutputs: number): Rows {
-    return this.#program.isEncoder
-      ? { batch: 'many', output: 'many', isAlike: true }
-      : { batch: tokensOf(nTokens), output: tokensOf(nOutputs) };
+  #listOf({ ids, rows, texts, firstPosition }: Batch): Promise<List> {
+    const isPart = firstPosition > 0 || rows.length === 0;
+    const isAlike = texts !== undefined && !this.#program.embeddings!.isOneText && !isPart;
+    const byCount = { batch: tokensOf(ids.length), output: tokensOf(rows.length) };
+    return this.#list(isAlike ? ALIKE : byCount, texts?.pooling);
   }
 
   #list(rows: Rows, pooling?: number): Promise<List> {
-    const key = `${rows.batch} ${rows.output} ${pooling}`;
+    const key = `${rows.batch} ${rows.output} ${rows.isAlike} ${pooling}`;
     let list = this.#lists.get(key);
     if (list === undefined) {
       const { matrices, isFused = true } = this.#parts;
-      const parts = { memory: this.#memory, matrices, features: this.features, isFused };
+      const isWhole = rows.isAlike === true;
+      const parts = { memory: this.#memory, matrices, features: this.features, isFused, isWhole };
       const { dispatches, output } =
         pooling === undefined
           ? lower({ ...parts, program: this.#program }, rows)
@@ -538,6 +533,9 @@ export class GpuExecutor implements Executor {
     return rows;
   }
 }
+
+/** Whole texts, one or several. */
+const ALIKE: Rows = { batch: 'many', output: 'many', isAlike: true };
 
 /** A batch of one token, whose id is on the GPU. */
 const oneToken: Omit<Batch, 'firstPosition' | 'changes'> = {

@@ -467,7 +467,7 @@ function headNormAndGlu(c: Context, at: number): Fused | undefined {
  * attends in the same dispatch, more tokens in one of their own.
  */
 function wholeAttention(c: Context, at: number): Fused | undefined {
-  const attend = attentionAt(c, at);
+  const attend = c.l.isWhole ? undefined : attentionAt(c, at);
   if (attend === undefined || (c.rows.batch !== 'one' && attend === c.ops[at])) return undefined;
   const { l, places } = c;
   const end = c.ops.indexOf(attend) + 1;

@@ -40,6 +40,8 @@ export interface Lowering {
   readonly isFused: boolean;
   /** Of a batch of texts, whose program is that of textProgram(): a number of CHORD_POOLING_*. */
   readonly pooling?: number;
+  /** Of whole texts: attention reads keys and values in the slots, and nothing is stored. */
+  readonly isWhole?: boolean;
 }
 
 /** How many rows a list of dispatches is for: those of the batch, and those with an output row. */
@@ -155,6 +157,7 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       return [rope({ label: `rope/${label}`, angles, out, nHead, headDim, nRot, first, style })];
     }
     case 'KV_STORE':
+      if (l.isWhole) return [];
       return [
         kvStore({
           label: `kv_store/${label}`,
@@ -165,6 +168,7 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
         }),
       ];
     case 'ATTEND':
+      if (l.isWhole) return [attendWhole(op, l, places)];
       return attend(attendOptions(op, l, rows, places));
     case 'GLU': {
       const { width, activation, first } = op.part;
@@ -232,8 +236,8 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
           ...{ queries, keys, values, out: slot(op.out[0]!) },
           nHead: part.n_head,
           nKv: part.n_kv,
-          headDim: part.head_dim,
-          window: part.window,
+          ...{ kDim: part.head_dim, vDim: part.head_dim },
+          reach: part.window > 0 ? Math.floor(part.window / 2) : undefined,
           isCausal: part.is_causal !== 0,
           scale: part.scale,
           maxBias: part.max_bias,
@@ -254,6 +258,30 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'RELEASE':
       return [];
   }
+}
+
+/** ATTEND over the runs of whole texts: what KV_STORE before it would store is in its slots. */
+function attendWhole(op: Op<'ATTEND'>, { memory, program }: Lowering, places: Places): Dispatch {
+  const before = program.ops.slice(0, program.ops.indexOf(op));
+  const store = before.reverse().find(({ name, cache }) => name === 'KV_STORE' && cache === op.cache)!;
+  const { window } = memory.cache(op.cache);
+  const keys = places.at(store.in[0]!);
+  return encode({
+    label: `attend/${where(op)}`,
+    ...{ queries: places.at(op.in[0]!), keys, out: places.at(op.out[0]!) },
+    values: store.in[1]! < 0 ? undefined : places.at(store.in[1]!),
+    nHead: op.part.n_head,
+    nKv: op.part.n_kv,
+    ...{ kDim: op.part.k_dim, vDim: op.part.v_dim },
+    reach: window > 0 ? window - 1 : undefined,
+    isCausal: true,
+    scale: op.part.scale,
+    softcap: op.part.softcap,
+    sinks: memory.optional(op.weight[0]!),
+    ...{ maxBias: 0, nBuckets: 0 },
+    runs: memory.runs,
+    vectors: memory.vectors,
+  });
 }
 
 /** ROUTE, and of a batch of many tokens the table of each expert's tokens. */

@@ -1,7 +1,9 @@
-// ENCODE for attend_tiles.wgsl: the keys and values of a run are rows of slots. A tile begins at the run's
-// first row and sees no other run, so a text gets the same bits alone and in company.
+// ENCODE, and ATTEND of whole texts, for attend_tiles.wgsl: the keys and values of a run are rows of slots. A
+// tile begins at the run's first row and sees no other run, so a text gets the same bits alone and in company.
 override N_KV: u32;
 override K_DIM: u32;
+override V_DIM: u32;
+override CAP: f32;
 override K_STRIDE: u32;
 override V_STRIDE: u32;
 // A row sees the rows at most REACH before and behind it; without WINDOW all. CAUSAL: none behind it.
@@ -41,6 +43,9 @@ fn highest_seen(rows: Rows, position: u32) -> u32 {
 }
 
 fn score_of(z: vec4f, at: vec4u, position: u32, head: u32) -> vec4f {
+  if (CAP > 0) {
+    return capped(z, CAP);
+  }
   if (!BIASED) {
     return z;
   }
@@ -54,10 +59,11 @@ fn place_of(rows: Rows, t: u32) -> u32 {
 
 fn eight_at(is_value: bool, kv_head: u32, place: u32, token: u32, i: u32) -> mat2x4f {
   var z = mat2x4f();
-  let at = (place + token) * select(K_STRIDE, V_STRIDE, is_value) + kv_head * K_DIM;
+  let width = select(K_DIM, V_DIM, is_value);
+  let at = (place + token) * select(K_STRIDE, V_STRIDE, is_value) + kv_head * width;
   for (var k = 0u; k < 8; k++) {
     let d = 8 * i + k;
-    if (d < K_DIM) {
+    if (d < width) {
       if (is_value) {
         z[k / 4][k % 4] = values[at + d];
       } else {
