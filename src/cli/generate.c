@@ -97,8 +97,9 @@ static void print_paging(const cli *c, double n, double ms)
     const chord_plan_info *p = &c->loaded.plan;
     if (!c->loaded.reader) return;
     const chord_reader_figures f = c->loaded.reader->figures;
-    fprintf(stderr, "%d layers are paged through %d slots", p->n_paged, p->n_ring);
-    if (p->n_experts) fprintf(stderr, " and those of %d experts each", p->n_experts);
+    fprintf(stderr, "%d layers are paged", p->n_paged);
+    if (p->n_ring) fprintf(stderr, " through %d slots", p->n_ring);
+    if (p->n_experts) fprintf(stderr, ", %d experts of each in memory", p->n_experts);
     fprintf(
         stderr,
         " (%.1f MB); %.1f MB read in %.0f batches, %.1f MB each: read %.0f ms, repack %.0f ms; %.0f waits, "
