@@ -151,15 +151,15 @@ build/wasm/template.wasm: $(TEMPLATE_SOURCES:%.c=build/wasm/template/%.o)
 	@$(ZIG) wasm-ld $(TEMPLATE_LINK) --strip-all --Map=build/wasm/template/map $^ -o $@.tmp && mv $@.tmp $@
 	@echo "$@: $$(wc -c < $@) bytes"
 
-# What a page loads is a small module that holds the real one, compressed (src/host/wasm/unpack.c): 73 kB for 89 gzipped.
-# Its stack is as large as the real one, which takes its place. A file's size is known only when it is there.
+# What a page loads is a small module that holds the real one, compressed (src/host/wasm/unpack.c).
+# Its stack is as large as two of the real one, which take its place. A file's size is known only when it is there.
 PACKED_MODULES := $(WASM_MODULES:build/wasm/%=build/wasm/packed/%)
 build/wasm/packed/%.wasm: build/wasm/%.wasm src/host/wasm/unpack.c tools/pack.py Makefile | $(ZIG)
 	@mkdir -p $(@D)
 	@KNOWN=$$($(PYTHON) tools/pack.py $< $(@:.wasm=.lzma)) && \
 	  $(ZIG) cc -c $(filter-out -std=%,$(WASM_FLAGS)) -std=c23 $(WASM_SIZE) $(WASM_SMALLEST) -mcpu=generic \
 	  $$KNOWN '-DPACKED="$*.lzma"' --embed-dir=$(@D) src/host/wasm/unpack.c -o $(@:.wasm=.o)
-	@$(ZIG) wasm-ld --no-entry -z stack-size=$$(($$(wc -c <$<) / 65536 * 65536 + 65536)) --stack-first --gc-sections \
+	@$(ZIG) wasm-ld --no-entry -z stack-size=$$(($$(wc -c <$<) / 32768 * 65536 + 131072)) --stack-first --gc-sections \
 	  --compress-relocations --strip-all $(@:.wasm=.o) -o $@.tmp && mv $@.tmp $@
 
 # ---- native -------------------------------------------------------------------------------------------

@@ -1,14 +1,16 @@
 /* unpack.c: a wasm module that holds another one, compressed, and unpacks it: the files that a page loads.
- * gzip leaves a fifth more, and servers that don't compress modules send these as they are. tools/pack.py
+ * gzip leaves a quarter more, and servers that don't compress modules send these as they are. tools/pack.py
  * writes the stream PACKED: LZMA (lc 3, lp 0, pb 0) without a header, the first byte (0) and an end mark.
- * SIZE is the module's bytes, HASH is FNV-1a over them. From byte GRIDS on there are ENTRIES 16-bit numbers,
- * packed as differences, each of the one before. Then each becomes the bytes of an entry of the grids
- * (quant/iq_grids_tables.c).
+ * SIZE is the module's bytes, HASH is FNV-1a over them. The stream holds the bytes outside function bodies,
+ * of which CODE come before them, then the bytes of the bodies by kind: streams that begin at STARTS. The
+ * bodies end at CODE_END. From byte GRIDS on there are ENTRIES 16-bit numbers, packed as differences, each of
+ * the one before. Then each becomes the bytes of an entry of the grids (quant/iq_grids_tables.c).
  *
  *   exports: memory; unpack(), which puts the module at address 0 and returns SIZE, or 0 if it is damaged.
  *
- * The stack comes first in memory and is larger than the module, which takes its place: no variable here is
- * on it. A damaged stream may also read or write outside the memory, which traps. */
+ * The stack comes first in memory and is larger than twice the module. LZMA's bytes go to address SIZE, the
+ * module to address 0: no variable here is on the stack. A damaged stream may also read or write outside the
+ * memory, which traps. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdint.h>
 
@@ -123,10 +125,85 @@ static uint32_t literal(uint32_t before, uint32_t match, int is_foretold)
     return m;
 }
 
-__attribute__((export_name("unpack"))) uint32_t unpack(void)
+/* ---- the bodies of functions, of streams by kind -------------------------------------------------- */
+
+enum { OP, LOCAL, I32, I64, OFFSET, CALL, BYTES, BODY, N_STREAMS };
+static uint32_t starts[N_STREAMS] = { STARTS };
+static uint32_t written; /* bytes of the module */
+
+static uint32_t byte_of(uint32_t stream)
 {
-    volatile uint8_t *const out = (volatile uint8_t *)0;
-    uint32_t hash = 2166136261u, state = 0;
+    uint32_t const x = ((volatile uint8_t *)SIZE)[starts[stream]++];
+    ((volatile uint8_t *)0)[written++] = (uint8_t)x;
+    return x;
+}
+
+static void bytes_of(uint32_t stream, uint32_t n)
+{
+    while (n--) byte_of(stream);
+}
+
+static __attribute__((noinline)) uint32_t number_of(uint32_t stream)
+{
+    uint32_t v = 0, x = 128;
+    for (uint32_t shift = 0; x & 128; shift += 7) {
+        x = byte_of(stream);
+        v |= (x & 127) << (shift & 31);
+    }
+    return v;
+}
+
+static __attribute__((noinline)) void place(void)
+{
+    number_of(OP);
+    number_of(OFFSET);
+}
+
+/* One instruction: the same walk as in tools/pack.py, which refuses what isn't known here. */
+static void instruction(void)
+{
+    uint32_t const op = byte_of(OP);
+    if ((op >= 0x02 && op <= 0x04) || op == 0x0c || op == 0x0d || op == 0x23 || op == 0x24 || op == 0x3f ||
+        op == 0x40)
+        number_of(OP);
+    else if (op == 0x0e)
+        for (uint32_t n = number_of(OP) + 1; n; n--) number_of(OP);
+    else if (op == 0x10) number_of(CALL);
+    else if (op == 0x11) number_of(OP), number_of(OP);
+    else if (op >= 0x20 && op <= 0x22) number_of(LOCAL);
+    else if (op >= 0x28 && op <= 0x3e) place();
+    else if (op == 0x41 || op == 0x42) number_of(op == 0x41 ? I32 : I64);
+    else if (op == 0x43 || op == 0x44) bytes_of(BYTES, op == 0x43 ? 4 : 8);
+    else if (op == 0xfc) {
+        uint32_t const kind = number_of(OP);
+        if (kind > 7) number_of(OP);
+        if (kind == 8 || kind == 10) number_of(OP);
+    } else if (op == 0xfd) {
+        uint32_t const kind = number_of(OP);
+        if (kind <= 11 || (kind >= 84 && kind <= 93)) place();
+        else if (kind <= 13) bytes_of(BYTES, 16);
+        if ((kind >= 21 && kind <= 34) || (kind >= 84 && kind <= 91)) byte_of(OP);
+    } else if (op == 0xfe) {
+        if (number_of(OP) == 3) byte_of(OP);
+        else place();
+    }
+}
+
+static void function(void)
+{
+    uint32_t const size = number_of(BODY), end = written + size;
+    for (uint32_t n = number_of(BODY); n; n--) {
+        number_of(BODY);
+        byte_of(BODY);
+    }
+    while (written < end) instruction();
+}
+
+/* The stream of LZMA, from address SIZE on. */
+static void decompress(void)
+{
+    volatile uint8_t *const out = (volatile uint8_t *)SIZE;
+    uint32_t state = 0;
     for (uint32_t i = 0; i < N_PROBABILITIES; i++) probability[i] = 1024;
     in = packed;
     for (int i = 0; i < 4; i++) code = code << 8 | *in++;
@@ -164,6 +241,16 @@ __attribute__((export_name("unpack"))) uint32_t unpack(void)
         }
         for (count += 2; count; count--, n++) out[n] = out[n - 1 - d[0]];
     }
+}
+
+__attribute__((export_name("unpack"))) uint32_t unpack(void)
+{
+    volatile uint8_t *const out = (volatile uint8_t *)0;
+    uint32_t hash = 2166136261u, rest = SIZE;
+    decompress();
+    while (written < CODE) out[written++] = out[rest++];
+    while (written < CODE_END) function();
+    while (written < SIZE) out[written++] = out[rest++];
     uint32_t entry = 0;
     for (uint32_t n = GRIDS; n < GRIDS + 2 * ENTRIES; n += 2) {
         entry += out[n] | (uint32_t)out[n + 1] << 8;
