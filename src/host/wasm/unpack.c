@@ -3,8 +3,8 @@
  * writes the stream PACKED: LZMA (lc 3, lp 0, pb 0) without a header, the first byte (0) and an end mark.
  * SIZE is the module's bytes, HASH is FNV-1a over them. The stream holds the bytes outside function bodies,
  * of which CODE come before them, then the bytes of the bodies by kind: streams that begin at STARTS. The
- * bodies end at CODE_END. From byte GRIDS on there are ENTRIES 16-bit numbers, packed as differences, each of
- * the one before. Then each becomes the bytes of an entry of the grids (quant/iq_grids_tables.c).
+ * bodies end at CODE_END. From byte GRIDS on there are ENTRIES 16-bit numbers, packed as differences, each
+ * of the one before. Then each becomes the bytes of an entry of the grids (quant/iq_grids_tables.c).
  *
  *   exports: memory; unpack(), which puts the module at address 0 and returns SIZE, or 0 if it is damaged.
  *
