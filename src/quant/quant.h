@@ -34,9 +34,10 @@ enum { CHORD_ACT_F32 = 0, CHORD_ACT_Q8 = 1 };
  *   F32, F16, BF16  floats
  *   BLOCK           blocks of 32 elements that hold d, perhaps m, and nibbles or bytes, nothing else
  *   PARTS           any planes and scales that the fields below can describe
- *   PANEL           no tile: even one token goes through a panel. Measured with Q1_0 and Q2_0 (SSE4.1, 576 x
- *                   1536): 20.7 GMAC/s for one token instead of 24.7 with PARTS, the same for several
- *                   tokens; both formats add 1.0 kB to the module instead of 2.0 kB, gzipped */
+ *   PANEL           no tile: even one token goes through a panel, except in the formats of own.h, which have
+ *                   tiles of one token in kernels/body_own.h and body_grids.h. Measured with Q1_0 and Q2_0
+ *                   (SSE4.1, 576 x 1536): 20.7 GMAC/s for one token instead of 24.7 with PARTS, the same for
+ *                   several tokens; both formats add 1.0 kB to the module instead of 2.0 kB, gzipped */
 enum {
     CHORD_TILE_F32,
     CHORD_TILE_F16,
@@ -55,8 +56,8 @@ enum {
  *   S8     per 16 elements a scale that is a signed byte, in a field of the part (q6_k.c)
  *   U4     per 16 elements a scale and an offset, one nibble each, in a field of the part (q2_k.c)
  * BLOCK adds m; K and U4 subtract m * offset.
- *   OWN, OWN_HALVES   the format's own `read` and kernels/body_own.h read codes and scales. A part has one
- *                     scale, or each of its halves has one, an integer.
+ *   OWN, OWN_HALVES   the format's own `read`, and body_grids.h or body_own.h in kernels/, read a part. The
+ *                     part has one scale, or each of its halves has one, an integer.
  *   OWN_FLOATS        the same, with a scale for each half that no product of 32 elements can have as an
  *                     integer (nvfp4.c): each half is a product of its own. */
 enum {
