@@ -315,6 +315,7 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_LATENT (1ull << 33) /* latent attention */
 #define CHORD_LATENT_YARN (1ull << 34) /* whose scores have chord_latent_scale() */
 #define CHORD_MINICPM3 (1ull << 35) /* MiniCPM's scales are constants, and the logits' one multiplies */
+#define CHORD_SECTIONS_NEOX (1ull << 36) /* CHORD_NEOX if the file has sections of RoPE, for images */
 #define CHORD_MIXTURE (1ull << 40) /* if expert_count isn't 0, feed-forwards are mixtures of experts */
 #define CHORD_MIX_NORM (1ull << 41) /* the weights of the chosen experts are divided by their sum */
 #define CHORD_MIX_KEYS (1ull << 42) /* expert_weights_norm, expert_weights_scale, expert_gating_func */

@@ -144,6 +144,9 @@ static void read(chord_builder *b, dense *d)
         b->hparams->n_layer -= chord_read_int(b, "nextn_predict_layers", 0, 0, all - 1);
         for (int32_t i = b->hparams->n_layer; i < all; i++) chord_skip_block(b, i, "predicts further tokens");
     }
+    if (d->flags & CHORD_SECTIONS_NEOX && chord_read_is_array(b, "rope.dimension_sections") &&
+        chord_read_int_at(b, "rope.dimension_sections", 0, 0, 0, 1024))
+        d->flags |= CHORD_NEOX;
     if (d->flags & CHORD_PARALLEL_KEY && chord_read_int(b, "use_parallel_residual", CHORD_REQUIRED, 0, 1))
         d->flags |= CHORD_PARALLEL;
     read_windows(b, d);

@@ -124,6 +124,18 @@ export const FAMILIES = {
     },
   },
   internlm2: {},
+  glm4: {
+    post: true,
+    gate: 'fused',
+    bias: ['attn_q', 'attn_k', 'attn_v'],
+    keys: { '.rope.dimension_count': 8 },
+  },
+  'glm4-sections': {
+    arch: 'glm4',
+    post: true,
+    gate: 'fused',
+    keys: { '.rope.dimension_count': 8, '.rope.dimension_sections': [2, 1, 1, 0] },
+  },
   qwen2vl: { bias: ['attn_q', 'attn_k', 'attn_v'], keys: { '.rope.dimension_sections': [2, 3, 3, 0] } },
   qwen3vl: { qk: 'head', keys: { '.rope.dimension_sections': [3, 2, 1, 0], '.n_deepstack_layers': 0 } },
   bitnet: { kv: 4, tied: true, sub: true, scales: true },

@@ -193,6 +193,8 @@ const REFUSED = [
   ['deepseek2-old', { '.attention.key_length': 32 }, 'invalid-gguf', 'blk.0.attn_q_b.weight'],
   ['deepseek2-old', { '.attention.value_length': 44 }, 'invalid-gguf', 'blk.0.attn_kv_b.weight'],
   ['deepseek2-old', { '.rope.dimension_count': 7 }, 'invalid-gguf', 'rope.dimension_count'],
+  ['glm4-sections', { '.rope.dimension_sections': [-1, 2, 1, 0] }, 'invalid-gguf', 'rope.dimension_sections'],
+  ['glm4', { '.nextn_predict_layers': 3 }, 'invalid-gguf', 'glm4.nextn_predict_layers'],
   ['minicpm3', { '.attention.kv_lora_rank': undefined }, 'invalid-gguf', 'minicpm3.attention.kv_lora_rank'],
   ['minicpm3', { '.rope.dimension_count': 8 }, 'invalid-gguf', 'rope_factors_short.weight'],
 
