@@ -10,10 +10,12 @@ import { missing, useDriver } from './gpu.mjs';
 const FIXTURE = fileURLToPath(new URL('../golden/f32-mha.gguf', import.meta.url));
 const webgpuUrl = new URL('watched-webgpu.mjs', import.meta.url);
 useDriver();
+// SwiftShader compiles the zeroing of workgroup memory element by element.
+const gpu = ['enable-dawn-features=disable_workgroup_init'];
 
 test('a run whose device is destroyed goes on at its token', { skip: missing() || false }, async () => {
   // In this thread: the test destroys the device.
-  const model = await loadModel(FIXTURE, { backend: 'webgpu', worker: false, webgpuUrl });
+  const model = await loadModel(FIXTURE, { backend: 'webgpu', worker: false, webgpuUrl, gpu });
   try {
     const [device] = globalThis.devices;
     const options = { maxTokens: 10, temperature: 0.8, seed: 5, ignoreEos: true };
@@ -37,12 +39,31 @@ test('a run whose device is destroyed goes on at its token', { skip: missing() |
   assert.equal((await globalThis.devices[1].lost).reason, 'destroyed');
 });
 
+test('texts go on behind a device that was destroyed', { skip: missing() || false }, async () => {
+  const options = { backend: 'webgpu', worker: false, webgpuUrl, gpu, contextLength: 64 };
+  const model = await loadModel(FIXTURE, options);
+  try {
+    const texts = Array.from({ length: 9 }, (_, i) =>
+      [i + 1, 5, 9, 7, 3, 11, 2, 8, 6, 4, i, 20].concat(Array(12).fill(i)),
+    );
+    const expected = await model.embed(texts);
+    const before = globalThis.devices.length;
+    let batches = 0;
+    const onProgress = () => {
+      if (++batches === 2) globalThis.devices.at(-1).destroy();
+    };
+    assert.deepEqual(await model.embed(texts, { onProgress }), expected);
+    assert.ok(batches > 3 && globalThis.devices.length === before + 1);
+  } finally {
+    await model.dispose();
+  }
+});
+
 test(
   'level 1: the weights were on the lost GPU alone, which the error says; another model runs',
   { skip: missing() || false },
   async () => {
     const bytes = await readFile(FIXTURE);
-    const gpu = ['enable-dawn-features=disable_workgroup_init'];
     const texts = [];
     await init();
     for (let i = 0; i < 2; i++) {
