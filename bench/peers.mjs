@@ -146,6 +146,8 @@ async function inProcess(program, [script], plan) {
   child.stdin.on('error', () => {});
   child.stdin.end(JSON.stringify(plan));
   const status = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
-  if (status !== 0) throw new Error(`${script} ended with ${status}: ${lastLine(output.stderr)}`);
+  // Node ends an uncaught error's text with its own version.
+  const why = /^\S*Error.*/m.exec(output.stderr)?.[0] ?? lastLine(output.stderr);
+  if (status !== 0) throw new Error(`${script} ended with ${status}: ${why}`);
   return JSON.parse(lastLine(output.stdout));
 }
