@@ -182,9 +182,9 @@ static void attention_is_a_softmax(float cap)
         for (int d = 0; d < D; d++) k[j][d] = test_gauss(), v[j][d] = test_gauss();
     for (int page = 0; page < 2; page++) {
         int32_t const lo = page ? 0 : 3, hi = page ? SEEN - 32 : 32;
-        chord_attend const a = {
-            k[32 * page], v[32 * page], qs, accs, mls, &lo, &hi, 0.5f, cap, 1, D, D, D, 0
-        };
+        chord_attend const a = { k[32 * page], v[32 * page], qs, accs, mls, &lo, &hi,
+                                 0.5f,         cap,          1,  D,    D,   D,   0,
+                                 NULL };
         scalar()->attend(&a);
     }
     double p[SEEN], sum = 0, top = -1e300, largest = 0, size = 0;
