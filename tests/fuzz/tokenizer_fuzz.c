@@ -18,6 +18,7 @@
  *   a stream pushed in small cuts returns the same text as one push. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../src/text/tables.h"
+#include "../text/unset.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,30 +72,9 @@ static chord_vocab *built(const chord_vocab_source *s)
 
 static void begin(int32_t kind)
 {
-    base = (chord_vocab_source){ .kind = kind,
-                                 .texts = texts,
-                                 .types = types,
-                                 .scores = scores,
-                                 .merges = merges,
-                                 .bos = -1,
-                                 .eos = -1,
-                                 .unk = -1,
-                                 .sep = -1,
-                                 .pad = -1,
-                                 .eot = -1,
-                                 .eom = -1,
-                                 .fim_pre = -1,
-                                 .fim_suf = -1,
-                                 .fim_mid = -1,
-                                 .fim_pad = -1,
-                                 .fim_rep = -1,
-                                 .fim_sep = -1,
-                                 .add_bos = -1,
-                                 .add_eos = -1,
-                                 .add_space_prefix = -1,
-                                 .remove_extra_whitespaces = -1,
-                                 .lowercase = -1,
-                                 .strip_accents = -1 };
+    base = (chord_vocab_source){
+        .kind = kind, .texts = texts, .types = types, .scores = scores, .merges = merges, VOCAB_UNSET
+    };
 }
 
 static chord_vocab *small_vocabulary(int is_bpe)

@@ -9,6 +9,7 @@
 #define CHORD_TEST_TINY_H
 #include "../../src/text/tables.h"
 #include "../harness/test.h"
+#include "unset.h"
 
 enum { TINY_BYTES = 1 << 16, TINY_TOKENS = 4096 };
 typedef struct tiny {
@@ -53,28 +54,7 @@ static inline tiny *tiny_new(int32_t kind)
 {
     tiny *t = test_alloc(sizeof *t);
     memset(t, 0, sizeof *t);
-    t->s = (chord_vocab_source){ .kind = kind,
-                                 .texts = t->texts,
-                                 .types = t->types,
-                                 .bos = -1,
-                                 .eos = -1,
-                                 .unk = -1,
-                                 .sep = -1,
-                                 .pad = -1,
-                                 .eot = -1,
-                                 .eom = -1,
-                                 .fim_pre = -1,
-                                 .fim_suf = -1,
-                                 .fim_mid = -1,
-                                 .fim_pad = -1,
-                                 .fim_rep = -1,
-                                 .fim_sep = -1,
-                                 .add_bos = -1,
-                                 .add_eos = -1,
-                                 .add_space_prefix = -1,
-                                 .remove_extra_whitespaces = -1,
-                                 .lowercase = -1,
-                                 .strip_accents = -1 };
+    t->s = (chord_vocab_source){ .kind = kind, .texts = t->texts, .types = t->types, VOCAB_UNSET };
     return t;
 }
 
