@@ -44,10 +44,10 @@ test('stacks larger than a binding are in parts, with the same results', { skip 
     const want = await using(name, {}, (model) => model.logits(ids.slice(0, 3), { batch: 1 }));
     const opened = await room.openDevice(gpu);
     t.after(() => opened.device.destroy());
-    // A stack is 8 x 32 rows of 256 bytes; and a layer's keys and values have to fit.
-    const features = { ...opened.features, maxBinding: 24_832 };
+    // A stack is 8 x 32 rows of 256 bytes. Keys and values have to fit, and the logits of 32 tokens.
+    const features = { ...opened.features, maxBinding: 40_000 };
     const on = { opened: { ...opened, features }, pipelines: new room.Pipelines(opened.device, features) };
-    await using(name, { on }, async (model) => {
+    await using(name, { on, contextLength: 32 }, async (model) => {
       assert.ok([...model.matrices.values()].some(({ parts }) => parts.length > 1));
       const labels = await labelsOf(model);
       t.diagnostic(labels.join(' '));
