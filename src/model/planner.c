@@ -111,6 +111,14 @@ chord_status chord_plan_tensors(chord_plan *plan, const chord_gguf *g, const cho
         if (a->file == b->file && a->file_off + a->file_bytes > b->file_off)
             return chord_fail(e, CHORD_INVALID_GGUF, "tensors %q and %q overlap in the file", a->name,
                               (size_t)a->n_name, b->name, (size_t)b->n_name);
+        uint64_t const end = a->file_off + a->file_bytes;
+        /* Writers put tensors side by side, and llama.cpp refuses any gap. A fork's larger blocks under a
+         * number that ggml gives to another type leave a gap smaller than the tensor. */
+        if (a->file == b->file && b->file_off - end >= g->alignment && b->file_off - end < a->file_bytes)
+            return chord_fail(e, CHORD_INVALID_GGUF,
+                              "tensor %q: %u bytes of %s, but the file has %u in their place", a->name,
+                              (size_t)a->n_name, a->file_bytes, chord_format_of(a->type)->name,
+                              b->file_off - a->file_off);
     }
     return CHORD_OK;
 }

@@ -431,6 +431,33 @@ TEST(tensors_past_4_and_8_gib_of_the_file_make_the_same_model)
     done(&plain);
 }
 
+/* A fork's blocks are a little larger than those of the type whose number it takes. */
+TEST(a_tensor_with_more_bytes_than_its_type_takes_is_refused_by_size_and_named)
+{
+    file const f = read_fixture("mixed");
+    host plain = load(read_fixture("mixed"), a_page, 0);
+    const chord_plan *plan = chord_model_plan_of(plain.model);
+    const chord_tensor *t = &plan->tensors[plan->file_order[plan->n_tensors / 2 - 1]];
+    CHECK(t->file_bytes > 64);
+    spread(f, plan, 64);
+    host h = { .given = HEADER_MOST };
+    h.header = aligned_alloc(CHORD_BLOCK_ALIGN, HEADER_MOST);
+    h.model = chord_model_init(h.header, h.given);
+    CHECK_EQ(chord_model_set_file_bytes(h.model, f.n + 128), CHORD_OK);
+    CHECK_EQ(load_header(&h, f, a_page), CHORD_DONE);
+    chord_config const config = chord_config_default();
+    chord_plan_info info;
+    CHECK_EQ(chord_model_plan(h.model, &config, &info), CHORD_INVALID_GGUF);
+    char name[65] = { 0 };
+    memcpy(name, t->name, (size_t)t->n_name);
+    char message[512];
+    chord_last_error(h.model, message, sizeof message);
+    if (!strstr(message, name) || !strstr(message, "in their place"))
+        test_fail(__FILE__, __LINE__, "the error is \"%s\"", message);
+    done(&h);
+    done(&plain);
+}
+
 typedef struct damage {
     const char *name;             /* key or tensor */
     int32_t at, bytes;
