@@ -1,5 +1,5 @@
 /* unpack.c: a wasm module that holds another one, compressed, and unpacks it: the files that a page loads.
- * gzip leaves a quarter more, and servers that don't compress modules send these as they are. tools/pack.py
+ * gzip leaves a third more, and servers that don't compress modules send these as they are. tools/pack.py
  * writes the stream PACKED: LZMA (lc 3, lp 0, pb 0) without a header, the first byte (0) and an end mark.
  * SIZE is the module's bytes, HASH is FNV-1a over them. The stream holds the bytes outside function bodies,
  * of which CODE come before them, then the bytes of the bodies by kind: streams that begin at STARTS. The
