@@ -135,7 +135,7 @@ const npmReason = (error) =>
 const lastLine = (text) => text.trim().split('\n').at(-1);
 
 /** Runs a measuring program of this folder: the plan goes in as JSON, its last line comes back as JSON. */
-async function inProcess(program, [script], plan) {
+export async function inProcess(program, [script], plan) {
   const child = spawn(program, [path.join(here, script)], { stdio: ['pipe', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'])

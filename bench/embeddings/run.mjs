@@ -3,12 +3,12 @@
 // llama.cpp and onnxruntime-web, which take turns with it. Prints texts a second.
 // usage: node bench/embeddings/run.mjs [--threads 2] [--repeat 3] [--texts 1000]
 //   PYTHON: a python with llama_cpp for llama.cpp; with numpy, onnx and onnxruntime for onnxruntime-web.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { nodeProgram, prepareOnnx } from '../peers.mjs';
+import { inProcess, nodeProgram, prepareOnnx } from '../peers.mjs';
 import { miniLm, texts } from './model.mjs';
 
 const text = { type: 'string' };
@@ -21,13 +21,8 @@ const file = `${folder}/minilm.gguf`;
 writeFileSync(file, miniLm());
 const python = process.env.PYTHON ?? 'python3';
 
-/** Runs a program of this folder: the plan goes in as JSON, its last line comes back as JSON. */
-function measure(program, script, plan) {
-  const input = JSON.stringify({ file, threads, texts: texts(n), repeat: 1, ...plan });
-  const { status, stdout, stderr } = spawnSync(program, [here(script)], { input, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${script}: ${stderr.trim().split('\n').at(-1)}`);
-  return JSON.parse(stdout.trim().split('\n').at(-1));
-}
+const measure = (program, script, plan) =>
+  inProcess(program, [`embeddings/${script}`], { file, threads, texts: texts(n), repeat: 1, ...plan });
 
 const node = await nodeProgram();
 const runs = { 'wasm-chord': () => measure(node, 'ours.mjs', {}) };
@@ -50,7 +45,7 @@ try {
 const found = Object.fromEntries(Object.keys(runs).map((name) => [name, { together: [], each: [] }]));
 for (let i = 0; i < repeat; i++)
   for (const [name, run] of Object.entries(runs)) {
-    const { together, each } = run();
+    const { together, each } = await run();
     found[name].together.push(...together);
     found[name].each.push(...each);
   }

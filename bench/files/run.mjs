@@ -3,12 +3,10 @@
 // 512 ids and 32 tokens behind it. tools/make_large.py makes models of real shapes.
 // usage: node bench/files/run.mjs [--threads 2] [--repeat 3] [--prompt 512] [--tokens 32] FILE ...
 //   PYTHON: a python with llama_cpp.
-import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { nodeProgram } from '../peers.mjs';
+import { inProcess, nodeProgram } from '../peers.mjs';
 
 const text = { type: 'string' };
 const options = { threads: text, repeat: text, prompt: text, tokens: text };
@@ -22,14 +20,8 @@ const [threads, repeat, n, tokens] = [
 let state = 1;
 const prompt = Array.from({ length: n }, () => 300 + ((state = (state * 48271) % 0x7fffffff) % 30_000));
 
-/** Runs a program of this folder: the plan goes in as JSON, its last line comes back as JSON. */
-function measure(program, script, file) {
-  const input = JSON.stringify({ file: path.resolve(file), threads, prompt, tokens });
-  const own = fileURLToPath(new URL(script, import.meta.url));
-  const { status, stdout, stderr } = spawnSync(program, [own], { input, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${script}: ${/^\S*Error.*/m.exec(stderr)?.[0] ?? stderr.slice(-200)}`);
-  return JSON.parse(stdout.trim().split('\n').at(-1));
-}
+const measure = (program, script, file) =>
+  inProcess(program, [`files/${script}`], { file: path.resolve(file), threads, prompt, tokens });
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 const node = await nodeProgram();
@@ -37,8 +29,8 @@ console.log(`${threads} thread(s), medians of ${repeat}: tokens/s, and the ratio
 for (const file of positionals) {
   const found = { ours: [], native: [] };
   for (let i = 0; i < repeat; i++) {
-    found.ours.push(measure(node, 'ours.mjs', file));
-    found.native.push(measure(process.env.PYTHON ?? 'python3', 'native.py', file));
+    found.ours.push(await measure(node, 'ours.mjs', file));
+    found.native.push(await measure(process.env.PYTHON ?? 'python3', 'native.py', file));
   }
   const rate = (who, what, per) => (1000 * per) / median(found[who].map((result) => result[what]));
   const shown = [
