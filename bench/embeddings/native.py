@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Embeddings by llama.cpp: reads {file, threads, texts, repeat} as JSON, prints milliseconds of all texts in
 batches of up to 2,048 tokens, and of one call each. Needs llama-cpp-python."""
-import ctypes
 import json
+import os
 import sys
 import time
 
 import llama_cpp as l
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from llama import load
+
 
 def main():
     plan = json.load(sys.stdin)
-    quiet = l.llama_log_callback(lambda level, text, data: None)
-    l.llama_log_set(quiet, ctypes.c_void_p(0))
-    options = l.llama_model_default_params()
-    options.n_gpu_layers = 0
-    model = l.llama_model_load_from_file(plan['file'].encode(), options)
+    model = load(plan['file'])
     options = l.llama_context_default_params()
     options.n_ctx = options.n_batch = options.n_ubatch = 2048
     options.n_seq_max = 256

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A prompt of ids and a greedy continuation by llama.cpp: reads {file, threads, prompt, tokens} as JSON,
 prints milliseconds of the prompt and of a token. Needs llama-cpp-python."""
-import ctypes
 import json
+import os
 import sys
 import time
 
 import llama_cpp as l
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from llama import load
+
 
 def main():
     plan = json.load(sys.stdin)
-    quiet = l.llama_log_callback(lambda level, text, data: None)
-    l.llama_log_set(quiet, ctypes.c_void_p(0))
-    options = l.llama_model_default_params()
-    options.n_gpu_layers = 0
-    model = l.llama_model_load_from_file(plan['file'].encode(), options)
+    model = load(plan['file'])
     options = l.llama_context_default_params()
     options.n_ctx, options.n_batch, options.n_ubatch = 1024, 512, 512
     options.n_threads = options.n_threads_batch = plan['threads']
