@@ -12,10 +12,9 @@ static void scale(const chord_run *run, int64_t u0, int64_t u1, int32_t thread)
     (void)thread;
     const chord_op_scale *s = &run->op->scale;
     const float *w = chord_run_vector(run, run->op->weight[0]);
-    float const factor = w ? s->factor * w[0] : s->factor;
     for (int64_t row = u0; row < u1; row++) {
         float *x = chord_run_row(run, run->op->out[0], row);
-        for (int32_t i = 0; i < s->width; i++) x[i] *= factor;
+        for (int32_t i = 0; i < s->width; i++) x[i] *= w ? s->factor * w[s->is_each ? i : 0] : s->factor;
     }
 }
 

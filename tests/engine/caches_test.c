@@ -41,6 +41,9 @@ static double float_noise(const chord_plan *plan, int32_t n_tokens)
         if (op->kind == CHORD_OP_NORM || op->kind == CHORD_OP_LAYER_NORM) terms += 2 * SYN_EMBD;
         if (op->kind == CHORD_OP_SHORT_CONV) terms += op->short_conv.kernel;
         if (op->kind == CHORD_OP_SCAN) terms += 2 * op->scan.k_dim + n_tokens;
+        if (op->kind == CHORD_OP_BLEND) terms += op->blend.n_in;
+        if (op->kind == CHORD_OP_RESCALE) terms += 2 * op->rescale.width;
+        if (op->kind == CHORD_OP_SPARSIFY) terms += 2 * op->sparsify.width;
         if (op->kind == CHORD_OP_HEAD_NORM) terms += 2 * op->head_norm.head_dim;
     }
     return terms * 0x1p-48;

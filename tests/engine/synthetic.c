@@ -2,8 +2,8 @@
 #include "synthetic.h"
 #include "gguf_file.h"
 
-const char *const synthetic_names[SYN_FAMILIES] = { "heads", "state",  "values-in-keys",
-                                                    "axes",  "tables", "scan" };
+const char *const synthetic_names[SYN_FAMILIES] = { "heads",  "state", "values-in-keys", "axes",
+                                                    "tables", "scan",  "streams" };
 
 /* Weights have a generator of their own, so each load gives the same weights. */
 static uint64_t state_of_weights;
@@ -131,12 +131,27 @@ static const matrix scan_layers[2][10] = {
       { "norm", 16, 2 },
       { "o", 4 * 8, SYN_EMBD } },
 };
+static const matrix streams_layers[1][12] = {
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "others", SYN_EMBD, 3 * SYN_EMBD },
+      { "router", SYN_EMBD, 4 },
+      { "predict", 4, 16 },
+      { "correct", 4, 4 },
+      { "scale", SYN_EMBD, 0 },
+      { "q", SYN_EMBD, 32 },
+      { "k", SYN_EMBD, 32 },
+      { "v", SYN_EMBD, 32 },
+      { "o", 32, SYN_EMBD },
+      { "up", SYN_EMBD, 48 },
+      { "down", 48, SYN_EMBD } },
+};
 static const struct {
     const matrix *layers;
     int32_t n, stride;
 } tables[SYN_FAMILIES] = {
-    { heads_layers[0], 5, 7 }, { state_layers[0], 2, 9 },  { keys_layers[0], 2, 6 },
-    { axes_layers[0], 1, 5 },  { tables_layers[0], 2, 8 }, { scan_layers[0], 2, 10 },
+    { heads_layers[0], 5, 7 },    { state_layers[0], 2, 9 },  { keys_layers[0], 2, 6 },
+    { axes_layers[0], 1, 5 },     { tables_layers[0], 2, 8 }, { scan_layers[0], 2, 10 },
+    { streams_layers[0], 1, 12 },
 };
 
 /* Writes a tensor's entry in the header's table, or (`data`) its floats. */
@@ -543,6 +558,63 @@ static void build_scan(chord_builder *b)
     end(b, &s);
 }
 
+/* out[first + i] += the sum over j of (coefficients[i * n_in + j] / 2 + bias) * in[j] */
+static void emit_blend(chord_builder *b, int32_t in, int32_t n_in, int32_t coefficients, float bias,
+                       int32_t out, int32_t first, int32_t n_out)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_BLEND, 0);
+    op->in[0] = in, op->in[1] = coefficients, op->out[0] = out;
+    op->blend = (chord_op_blend){ SYN_EMBD, n_in, n_out, first, 0.5f, bias };
+}
+
+/* Four streams: three are products of the first, in its length. The layer predicts all, computes the first
+ * one anew, with a sparse feed-forward, and corrects all. */
+static void build_streams(chord_builder *b)
+{
+    chord_slots const s = begin(b, 32, 32, 32, 32);
+    int32_t const streams = chord_slot_new(b, 4 * SYN_EMBD, CHORD_ROWS_BATCH),
+                  others = chord_slot_new(b, 3 * SYN_EMBD, CHORD_ROWS_BATCH),
+                  router = chord_slot_new(b, 4, CHORD_ROWS_BATCH),
+                  coefficients = chord_slot_new(b, 16, CHORD_ROWS_BATCH);
+    chord_emit_embed(b, s.x, 1);
+    emit_product(b, 0, "others", s.x, SYN_EMBD, others, 3 * SYN_EMBD, 0);
+    chord_op *op = chord_emit(b, CHORD_OP_RESCALE, 0);
+    op->in[0] = s.x, op->out[0] = others;
+    op->rescale = (chord_op_rescale){ .width = SYN_EMBD, .n_out = 3 };
+    op = chord_emit(b, CHORD_OP_JOIN, 0);
+    op->in[0] = s.x, op->in[1] = others, op->out[0] = streams;
+    op->join = (chord_op_join){ .n_head = 1, .width = { SYN_EMBD, 3 * SYN_EMBD } };
+
+    chord_emit_norm(b, 0, streams, s.h, "blk.%d.attn_norm");
+    emit_product(b, 0, "router", s.h, SYN_EMBD, router, 4, 0);
+    emit_product(b, 0, "predict", router, 4, coefficients, 16, 0);
+    emit_blend(b, streams, 4, coefficients, 0, streams, 0, 4);
+
+    chord_emit_norm(b, 0, streams, s.h, "blk.%d.attn_norm");
+    chord_attention const a = chord_attention_new(b, CHORD_NONE, 0, 0.35f);
+    emit_product(b, 0, "q", s.h, SYN_EMBD, s.q, 32, 0);
+    emit_product(b, 0, "k", s.h, SYN_EMBD, s.k, 32, 0);
+    emit_product(b, 0, "v", s.h, SYN_EMBD, s.v, 32, 0);
+    chord_emit_attention(b, 0, &s, &a);
+    emit_product(b, 0, "o", s.attn, 32, s.x, SYN_EMBD, 0);
+    emit_product(b, 0, "up", s.x, SYN_EMBD, s.up, 48, 0);
+    op = chord_emit(b, CHORD_OP_SPARSIFY, 0);
+    op->out[0] = s.up;
+    op->sparsify = (chord_op_sparsify){ .width = 48, .factor = 0.5f };
+    emit_product(b, 0, "down", s.up, 48, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+
+    emit_blend(b, streams, 1, CHORD_NONE, -1, s.x, 0, 1);
+    emit_product(b, 0, "correct", router, 4, coefficients, 4, 0);
+    emit_blend(b, s.x, 1, coefficients, 1, streams, 0, 4);
+    int32_t const scale = chord_bind(b, "blk.%d.scale", 0, SYN_EMBD, 0, 0);
+    op = chord_emit(b, CHORD_OP_SCALE, 0);
+    op->weight[0] = scale, op->out[0] = s.x;
+    op->scale = (chord_op_scale){ .width = SYN_EMBD, .factor = 2, .is_each = 1 };
+    emit_blend(b, s.x, 1, CHORD_NONE, 0.75f, streams, 1, 3);
+    emit_blend(b, streams, 4, CHORD_NONE, 0.25f, s.x, 0, 1);
+    end(b, &s);
+}
+
 static const chord_arch archs[] = {
     { .name = "heads", .build = build_heads },
     { .name = "state", .build = build_state },
@@ -550,6 +622,7 @@ static const chord_arch archs[] = {
     { .name = "axes", .build = build_axes },
     { .name = "tables", .build = build_tables },
     { .name = "scan", .build = build_scan },
+    { .name = "streams", .build = build_streams },
     { .name = NULL },
 };
 

@@ -5,6 +5,8 @@
 #include "../../src/quant/quant.h"
 #include "../harness/test.h"
 
+#include <math.h>
+
 enum { N_IN = 128, N_OUT = 20, N_ROWS = 3 };
 
 /* Returns the largest error of a product with Q8_0 weights, divided by the sum of its terms' magnitudes. */
@@ -112,5 +114,150 @@ TEST(join_puts_parts_of_heads_behind_each_other)
                                               : b[r * 16 + 10 + at - 5];
                 CHECK(y[r * 32 + i] == want);
             }
+    }
+}
+
+/* Runs an op over rows of three slots, 32 floats each. */
+enum { STREAM_ROWS = 3, STREAM_ROW = 32 };
+static float stream_slots[3][STREAM_ROWS * STREAM_ROW];
+static void run_rows(const chord_op *op, float *vector)
+{
+    chord_tensor tensor = { .data = (uint8_t *)vector };
+    chord_plan plan = { .tensors = &tensor, .slots = { stream_slots[0], stream_slots[1], stream_slots[2] } };
+    for (int32_t i = 0; i < 3; i++) plan.program.slots[i].width = STREAM_ROW;
+    chord_batch const batch = { .n_tokens = STREAM_ROWS };
+    int32_t fault = 0;
+    chord_run const run = { .plan = &plan,
+                            .batch = &batch,
+                            .ops = chord_ops_of(CHORD_ISA_BEST),
+                            .op = op,
+                            .fault = &fault,
+                            .cut = chord_op_cut(&plan, op, &batch) };
+    CHECK_EQ(run.cut.n_units, STREAM_ROWS);
+    chord_op_run(&run, 1, STREAM_ROWS, 0);
+    chord_op_run(&run, 0, 1, 0);
+    CHECK_EQ(fault, 0);
+}
+static void fill_streams(void)
+{
+    uint32_t seed = 5;
+    for (int32_t i = 0; i < 3; i++)
+        for (int32_t k = 0; k < STREAM_ROWS * STREAM_ROW; k++)
+            seed = seed * 1664525 + 1013904223, stream_slots[i][k] = (float)(seed >> 8) / 0x1p24f - 0.4f;
+}
+/* A sum of `terms` products of numbers below 0.6, each rounded a few times. */
+static bool is_near(float got, double want, int32_t terms)
+{
+    double const off = (double)got - want;
+    return off < terms * 0x1p-22 && -off < terms * 0x1p-22;
+}
+
+TEST(blend_reads_all_blocks_before_it_writes_one)
+{
+    static float old[3][STREAM_ROWS * STREAM_ROW];
+    static const struct {
+        int32_t in, coefficients, n_in, n_out, first;
+    } cases[] = { { 2, 1, 4, 4, 0 }, { 0, 1, 1, 4, 0 }, { 0, -1, 1, 3, 1 }, { 0, 1, 3, 1, 2 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int32_t const n_in = cases[i].n_in, width = 7;
+        fill_streams();
+        memcpy(old, stream_slots, sizeof old);
+        chord_op const op = { .kind = CHORD_OP_BLEND,
+                              .in = { cases[i].in, cases[i].coefficients, -1 },
+                              .out = { 2, -1, -1 },
+                              .blend = { .width = width,
+                                         .n_in = n_in,
+                                         .n_out = cases[i].n_out,
+                                         .first = cases[i].first,
+                                         .factor = 2,
+                                         .bias = 0.25f } };
+        run_rows(&op, NULL);
+        for (int32_t k = 0; k < STREAM_ROWS * STREAM_ROW; k++) {
+            int32_t const row = k / STREAM_ROW * STREAM_ROW, block = k % STREAM_ROW / width - cases[i].first;
+            double want = (double)old[2][k];
+            bool const is_of = block >= 0 && block < cases[i].n_out;
+            for (int32_t j = 0; j < n_in && is_of; j++) {
+                double const c = cases[i].coefficients < 0 ? 0 : (double)old[1][row + block * n_in + j];
+                want += (2 * c + 0.25) * (double)old[cases[i].in][row + j * width + k % STREAM_ROW % width];
+            }
+            CHECK(is_of ? is_near(stream_slots[2][k], want, 4 * n_in) : stream_slots[2][k] == old[2][k]);
+        }
+    }
+}
+
+TEST(rescale_gives_each_block_a_length_and_leaves_zeros)
+{
+    static float old[STREAM_ROWS * STREAM_ROW];
+    fill_streams();
+    for (int32_t k = 0; k < 10; k++) stream_slots[1][STREAM_ROW + 10 + k] = 0; /* row 1, block 1 */
+    memcpy(old, stream_slots[1], sizeof old);
+    chord_op const op = { .kind = CHORD_OP_RESCALE,
+                          .in = { 0, -1, -1 },
+                          .out = { 1, -1, -1 },
+                          .rescale = { .width = 10, .n_out = 3 } };
+    run_rows(&op, NULL);
+    for (int32_t row = 0; row < STREAM_ROWS; row++)
+        for (int32_t i = 0; i < 4; i++) {
+            double target = 0, own = 0;
+            for (int32_t k = 0; k < 10 && i < 3; k++) {
+                double const x = (double)stream_slots[0][row * STREAM_ROW + k],
+                             y = (double)old[row * STREAM_ROW + 10 * i + k];
+                target += x * x, own += y * y;
+            }
+            for (int32_t k = 10 * i; k < 10 * i + 10 && k < STREAM_ROW; k++) {
+                double const factor = own > 0 ? sqrt(target / own) : 1;
+                int32_t const at = row * STREAM_ROW + k;
+                CHECK(is_near(stream_slots[1][at], factor * (double)old[at], i < 3 ? 20 : 0) ||
+                      stream_slots[1][at] == old[at]);
+                CHECK((stream_slots[1][at] == old[at]) == (i == 3 || !(own > 0)));
+            }
+        }
+}
+
+TEST(sparsify_keeps_what_is_above_the_mean_by_some_deviations)
+{
+    enum { WIDTH = 29 };
+    static float old[STREAM_ROWS * STREAM_ROW];
+    fill_streams();
+    for (int32_t k = 0; k < WIDTH; k++) stream_slots[0][STREAM_ROW + k] = 0.125f; /* no deviation */
+    memcpy(old, stream_slots[0], sizeof old);
+    chord_op const op = { .kind = CHORD_OP_SPARSIFY,
+                          .out = { 0, -1, -1 },
+                          .sparsify = { .width = WIDTH, .factor = 0.75f } };
+    run_rows(&op, NULL);
+    for (int32_t row = 0; row < STREAM_ROWS; row++) {
+        const float *x = old + row * STREAM_ROW, *y = stream_slots[0] + row * STREAM_ROW;
+        double mean = 0, variance = 0;
+        int32_t kept = 0;
+        for (int32_t k = 0; k < WIDTH; k++) mean += (double)x[k] / WIDTH;
+        for (int32_t k = 0; k < WIDTH; k++)
+            variance += ((double)x[k] - mean) * ((double)x[k] - mean) / (WIDTH - 1);
+        for (int32_t k = 0; k < WIDTH; k++) {
+            double const want = (double)x[k] - mean - 0.75 * sqrt(variance);
+            CHECK(is_near(y[k], want > 0 ? want : 0, WIDTH));
+            kept += y[k] > 0;
+        }
+        CHECK(row == 1 ? kept == 0 : kept > 0 && kept < WIDTH / 2);
+        for (int32_t k = WIDTH; k < STREAM_ROW; k++) CHECK(y[k] == x[k]);
+    }
+}
+
+TEST(scale_has_one_number_or_one_for_each_element)
+{
+    static float old[STREAM_ROWS * STREAM_ROW], factors[STREAM_ROW];
+    for (int32_t k = 0; k < STREAM_ROW; k++) factors[k] = 1 + (float)k / 8;
+    for (int32_t i = 0; i < 3; i++) {
+        fill_streams();
+        memcpy(old, stream_slots[0], sizeof old);
+        chord_op const op = { .kind = CHORD_OP_SCALE,
+                              .weight = { i ? 0 : -1 },
+                              .out = { 0, -1, -1 },
+                              .scale = { .width = 21, .factor = 0.5f, .is_each = i == 2 } };
+        run_rows(&op, factors);
+        for (int32_t k = 0; k < STREAM_ROWS * STREAM_ROW; k++) {
+            int32_t const at = k % STREAM_ROW;
+            float const factor = at < 21 ? 0.5f * (i ? factors[i == 2 ? at : 0] : 1) : 1;
+            CHECK(stream_slots[0][k] == old[k] * factor);
+        }
     }
 }

@@ -330,9 +330,10 @@ static void softcap(const interpreter *t, const chord_op *op)
 static void scale(const interpreter *t, const chord_op *op)
 {
     float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], 0);
-    double const factor = (double)op->scale.factor * (w ? (double)w[0] : 1);
     for (int32_t r = 0; r < rows_of(t, op); r++)
-        for (int32_t i = 0; i < op->scale.width; i++) row_of(t, op->out[0], r)[i] *= factor;
+        for (int32_t i = 0; i < op->scale.width; i++)
+            row_of(t, op->out[0], r)[i] *= (double)op->scale.factor *
+                                           (w ? (double)w[op->scale.is_each ? i : 0] : 1);
     free(w);
 }
 
@@ -621,6 +622,51 @@ static void join(const interpreter *t, const chord_op *op)
             for (int32_t part = 0; part < 2; part++)
                 for (int32_t i = 0; i < j->width[part]; i++)
                     *y++ = row_of(t, op->in[part], r)[j->first[part] + h * j->step[part] + i];
+    }
+}
+
+static void blend(const interpreter *t, const chord_op *op)
+{
+    const chord_op_blend *b = &op->blend;
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t k = 0; k < b->width; k++) {
+            double *y = row_of(t, op->out[0], r) + k, sums[4] = { 0 };
+            for (int32_t i = 0; i < b->n_out; i++)
+                for (int32_t j = 0; j < b->n_in; j++) {
+                    double const c = op->in[1] == CHORD_NONE ? 0 : row_of(t, op->in[1], r)[i * b->n_in + j];
+                    sums[i] += ((double)b->factor * c + (double)b->bias) *
+                               row_of(t, op->in[0], r)[j * b->width + k];
+                }
+            for (int32_t i = 0; i < b->n_out; i++) y[(b->first + i) * b->width] += sums[i];
+        }
+}
+
+static double length_of(const double *x, int32_t n)
+{
+    double sum = 0;
+    for (int32_t i = 0; i < n; i++) sum += x[i] * x[i];
+    return sqrt(sum);
+}
+
+static void rescale(const interpreter *t, const chord_op *op)
+{
+    int32_t const n = op->rescale.width;
+    for (int32_t r = 0; r < rows_of(t, op); r++)
+        for (int32_t i = 0; i < op->rescale.n_out; i++) {
+            double *y = row_of(t, op->out[0], r) + i * n, own = length_of(y, n);
+            for (int32_t k = 0; k < n && own > 0; k++) y[k] *= length_of(row_of(t, op->in[0], r), n) / own;
+        }
+}
+
+static void sparsify(const interpreter *t, const chord_op *op)
+{
+    int32_t const n = op->sparsify.width;
+    for (int32_t r = 0; r < rows_of(t, op); r++) {
+        double *y = row_of(t, op->out[0], r), mean = 0, variance = 0;
+        for (int32_t i = 0; i < n; i++) mean += y[i] / n;
+        for (int32_t i = 0; i < n; i++) variance += (y[i] - mean) * (y[i] - mean) / (n - 1);
+        for (int32_t i = 0; i < n; i++)
+            y[i] = fmax(y[i] - mean - (double)op->sparsify.factor * sqrt(variance), 0);
     }
 }
 

@@ -319,6 +319,18 @@ onEach('scale, log_scale, clamp and xielu', async ({ device, ...b }) => {
     (z) => of(0.3)(z) * 1.75,
     (i) => 3 * EPS * Math.abs(x[i]),
   );
+  const each = floats(width);
+  await check(
+    {
+      kind: 'scale',
+      numbers: [0.3],
+      weight: { offset: 0, length: width },
+      isEach: true,
+      vectors: { buffer: upload(device, each) },
+    },
+    (z, i) => of(0.3)(z) * each[i % width],
+    (i) => 3 * EPS * Math.abs(x[i]),
+  );
   await check(
     { kind: 'clamp', numbers: [1.5] },
     (z) => Math.min(Math.max(z, -1.5), 1.5),
@@ -558,5 +570,89 @@ onEach('join puts parts of heads behind each other', async ({ device, ...b }) =>
       return data[part][t * size(part) + firsts[part] + h * steps[part] + i - part * widths[0]];
     });
     close(await rowsOf(device, out, n), want, () => 0, `${nHead} heads of ${widths}`);
+  }
+});
+
+onEach('blend adds blocks to blocks, in place too', async ({ device, ...b }) => {
+  const n = 3;
+  const width = 70;
+  for (const [isSelf, isWeighted, nIn, nOut, first] of [
+    [true, true, 4, 4, 0],
+    [false, true, 1, 4, 0],
+    [false, false, 1, 3, 1],
+    [false, false, 3, 1, 0],
+    [false, true, 2, 2, 1],
+  ]) {
+    const [factor, bias] = [0.3, 0.75];
+    const [x, y] = [floats(n * width * nIn), floats(n * width * 4)];
+    const c = floats(n * nIn * nOut);
+    const out = slotOf(device, n, width * 4, y);
+    const input = isSelf ? out : slotOf(device, n, width * nIn, x);
+    const coefficients = isWeighted ? slotOf(device, n, nIn * nOut, c) : undefined;
+    const shape = { width, nIn, nOut, first, factor, bias };
+    const batch = { nTokens: n, firstPosition: 0, nOutputs: 0 };
+    await runDispatches(
+      { device, ...b },
+      [b.blend({ label: 'blend', input, coefficients, out, ...shape })],
+      batch,
+    );
+    const sizes = new Float64Array(y.length);
+    const want = Float32Array.from({ length: y.length }, (_, at) => {
+      const [t, i] = [Math.floor(at / width / 4), (Math.floor(at / width) % 4) - first];
+      let sum = y[at];
+      sizes[at] = Math.abs(sum);
+      for (let j = 0; j < nIn && i >= 0 && i < nOut; j++) {
+        const k = isWeighted ? factor * c[t * nIn * nOut + i * nIn + j] : 0;
+        const from = isSelf ? y[(t * 4 + j) * width + (at % width)] : x[(t * nIn + j) * width + (at % width)];
+        sum += (k + bias) * from;
+        sizes[at] += (Math.abs(k) + bias) * Math.abs(from);
+      }
+      return sum;
+    });
+    // A product and a sum of a coefficient, then a product and a sum for each block.
+    close(await rowsOf(device, out, n), want, (i) => (nIn + 3) * EPS * sizes[i], 'blend');
+  }
+});
+
+onEach('rescale gives blocks the length of a row, and leaves zeros', async ({ device, ...b }) => {
+  for (const width of [70, 1030]) {
+    const [n, nOut] = [2, 3];
+    const [x, y] = [floats(n * width), floats(n * width * 4)];
+    y.fill(0, width, 2 * width);
+    const [like, out] = [slotOf(device, n, width, x), slotOf(device, n, width * 4, y)];
+    const batch = { nTokens: n, firstPosition: 0, nOutputs: 0 };
+    await runDispatches({ device, ...b }, [b.rescale({ label: 'rescale', like, out, width, nOut })], batch);
+    const length = (a) => Math.hypot(...a);
+    const want = Float32Array.from(y, (v, at) => {
+      const [t, i] = [Math.floor(at / width / 4), Math.floor(at / width) % 4];
+      const own = length(y.subarray((t * 4 + i) * width, (t * 4 + i + 1) * width));
+      return i < nOut && own > 0 ? (v * length(x.subarray(t * width, (t + 1) * width))) / own : v;
+    });
+    // A lane's sum and the tree's: each error counts half behind the root. Then two roots (3 ULP), a quotient
+    // (2.5 ULP) and a product.
+    const steps = Math.ceil(width / 64) + 8 + 2 * 6 + 5 + 1;
+    close(await rowsOf(device, out, n), want, (i) => steps * EPS * Math.abs(want[i]), 'rescale');
+  }
+});
+
+onEach('sparsify keeps what is far above the mean', async ({ device, ...b }) => {
+  for (const width of [70, 1030]) {
+    const [n, factor] = [3, 0.6];
+    const x = floats(n * width).map((v) => v + 0.25);
+    x.fill(0.5, width, 2 * width); // no deviation
+    const out = slotOf(device, n, width, x);
+    const batch = { nTokens: n, firstPosition: 0, nOutputs: 0 };
+    await runDispatches({ device, ...b }, [b.sparsify({ label: 'sparsify', out, width, factor })], batch);
+    const cutoffs = [0, 1, 2].map((t) => {
+      const row = [...x.subarray(t * width, (t + 1) * width)];
+      const mean = row.reduce((sum, v) => sum + v, 0) / width;
+      const squares = row.reduce((sum, v) => sum + (v - mean) ** 2, 0);
+      return mean + factor * Math.sqrt(squares / (width - 1));
+    });
+    const want = Float32Array.from(x, (v, at) => Math.max(v - cutoffs[Math.floor(at / width)], 0));
+    // Numbers are below 1.25; two sums of so many steps, a root and a product.
+    const bound = (2 * (Math.ceil(width / 64) + 8) + 8) * EPS * 1.25;
+    close(await rowsOf(device, out, n), want, () => bound, 'sparsify');
+    assert.ok(want.some((v) => v > 0));
   }
 });

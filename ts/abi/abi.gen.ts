@@ -139,7 +139,7 @@ export const OpKind = {
   SOFTCAP: 15,
   /** out[0][t][c] = sum over j of weight[0][c][j] * in[0][t - kernel + 1 + j][c] + weight[1][c] */
   SHORT_CONV: 16,
-  /** out[0][t] *= factor * weight[0][0] */
+  /** out[0][t] *= factor * weight[0] */
   SCALE: 17,
   /** out[0][t] *= 1 + factor * ln(1 + floor(p / period)) */
   LOG_SCALE: 18,
@@ -169,6 +169,12 @@ export const OpKind = {
   POOL: 32,
   /** out[0][t][h] = width[i] elements of in[i][t] from first[i] + h * step[i] on, i = 0 and then 1 */
   JOIN: 35,
+  /** out[0][t][first + i] += sum over j of (factor * in[1][t][i * n_in + j] + bias) * in[0][t][j], i < n_out */
+  BLEND: 37,
+  /** out[0][t][i] *= |in[0][t]| / |out[0][t][i]|, blocks of `width` elements, i < n_out */
+  RESCALE: 38,
+  /** out[0][t] = max(out[0][t] - mean - factor * standard deviation, 0) */
+  SPARSIFY: 39,
 } as const;
 export type OpKind = (typeof OpKind)[keyof typeof OpKind];
 
@@ -221,6 +227,9 @@ export const opTraits: { readonly [kind: number]: number } = {
   31: 1,
   32: 0,
   35: 0,
+  37: 1,
+  38: 1,
+  39: 1,
 };
 
 export const Activation = {
@@ -690,6 +699,7 @@ export const opPartLayouts = {
     fields: {
       width: { offset: 64, type: 'i32', count: 1 },
       factor: { offset: 68, type: 'f32', count: 1 },
+      is_each: { offset: 72, type: 'i32', count: 1 },
     },
   },
   LOG_SCALE: {
@@ -816,6 +826,31 @@ export const opPartLayouts = {
       width: { offset: 68, type: 'i32', count: 2 },
       first: { offset: 76, type: 'i32', count: 2 },
       step: { offset: 84, type: 'i32', count: 2 },
+    },
+  },
+  BLEND: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      n_in: { offset: 68, type: 'i32', count: 1 },
+      n_out: { offset: 72, type: 'i32', count: 1 },
+      first: { offset: 76, type: 'i32', count: 1 },
+      factor: { offset: 80, type: 'f32', count: 1 },
+      bias: { offset: 84, type: 'f32', count: 1 },
+    },
+  },
+  RESCALE: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      n_out: { offset: 68, type: 'i32', count: 1 },
+    },
+  },
+  SPARSIFY: {
+    size: 128,
+    fields: {
+      width: { offset: 64, type: 'i32', count: 1 },
+      factor: { offset: 68, type: 'f32', count: 1 },
     },
   },
 } as const satisfies { readonly [name: string]: StructLayout };

@@ -18,6 +18,7 @@ import { stage, tileOf } from './tiles.js';
 import {
   activate,
   add,
+  blend,
   combine,
   gate,
   glu,
@@ -26,9 +27,11 @@ import {
   layerNorm,
   map,
   norm,
+  rescale,
   rope,
   shortConv,
   softcap,
+  sparsify,
 } from './rows.js';
 
 export interface Lowering {
@@ -210,6 +213,22 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const inputs = [slot(op.in[0]!), op.in[1]! < 0 ? undefined : slot(op.in[1]!)] as const;
       const out = slot(op.out[0]!);
       return [join({ label: `join/${label}`, inputs, parts: [part(0), part(1)], out, nHead })];
+    }
+    case 'BLEND': {
+      const { width, n_in: nIn, n_out: nOut, first, factor, bias } = op.part;
+      const [input, out] = [slot(op.in[0]!), slot(op.out[0]!)];
+      const coefficients = op.in[1]! < 0 ? undefined : slot(op.in[1]!);
+      const shape = { width, nIn, nOut, first, factor, bias };
+      return [blend({ label: `blend/${label}`, input, coefficients, out, ...shape, rowsOf })];
+    }
+    case 'RESCALE': {
+      const { width, n_out: nOut } = op.part;
+      const [like, out] = [slot(op.in[0]!), slot(op.out[0]!)];
+      return [rescale({ label: `rescale/${label}`, like, out, width, nOut, rowsOf })];
+    }
+    case 'SPARSIFY': {
+      const { width, factor } = op.part;
+      return [sparsify({ label: `sparsify/${label}`, out: slot(op.out[0]!), width, factor, rowsOf })];
     }
     case 'ROUTE':
       return routeAndTable(op, l, rows, places, rowsOf);
@@ -417,7 +436,12 @@ function mapped(
   };
   switch (op.name) {
     case 'SCALE':
-      return map({ ...common, numbers: [op.part.factor], weight: memory.optional(op.weight[0]!) });
+      return map({
+        ...common,
+        numbers: [op.part.factor],
+        weight: memory.optional(op.weight[0]!),
+        isEach: op.part.is_each !== 0,
+      });
     case 'LOG_SCALE':
       return map({ ...common, numbers: [op.part.factor], period: op.part.period });
     case 'SOFTPLUS':

@@ -210,6 +210,8 @@ export function map(
     /** ADD_ROW: the table's row; undefined: the row of the token's position. */
     readonly row?: number | undefined;
     readonly weight?: Vector | undefined;
+    /** SCALE: the weight has a number for each element. */
+    readonly isEach?: boolean;
     readonly vectors: View;
     /** Those of the rows of a batch of texts; undefined: rows follow the batch's first position. */
     readonly positions?: View | undefined;
@@ -220,6 +222,7 @@ export function map(
     overrides: {
       Y_STRIDE: out.stride,
       KIND: MAPPED[kind],
+      EACH: Number(o.isEach ?? false),
       PERIOD: period,
       ROW: row,
       POSITIONS: Number(positions !== undefined),
@@ -229,6 +232,92 @@ export function map(
       u32(weight?.offset ?? 0xffffffff),
     ],
     buffers: [vectors, out.view, positions ?? vectors],
+  });
+}
+
+/** BLEND; `input` may be `out`. Without coefficients they are zeros. */
+export function blend(
+  o: Common & {
+    readonly input: Slot;
+    readonly coefficients?: Slot | undefined;
+    readonly out: Slot;
+    readonly width: number;
+    readonly nIn: number;
+    readonly nOut: number;
+    readonly first: number;
+    readonly factor: number;
+    readonly bias: number;
+  },
+): Dispatch {
+  const { input, coefficients, out, width, nIn, nOut, rowsOf } = o;
+  // A buffer is bound once: what isn't read has any other one.
+  const isSelf = input.view === out.view;
+  const x = isSelf ? coefficients! : input;
+  return {
+    ...elementwise(o, 'blend', width, {
+      overrides: {
+        N_IN: nIn,
+        N_OUT: nOut,
+        FIRST: o.first,
+        FACTOR: o.factor,
+        BIAS: o.bias,
+        SELF: Number(isSelf),
+        WEIGHTED: Number(coefficients !== undefined),
+        X_STRIDE: input.stride,
+        C_STRIDE: coefficients?.stride ?? 0,
+        Y_STRIDE: out.stride,
+      },
+      buffers: [x.view, (coefficients ?? x).view, out.view],
+    }),
+    groups: (batch) => {
+      const rows = rowsIn(batch, rowsOf);
+      return rows === 0 ? [0, 0, 0] : [Math.ceil(width / 64), rows, 1];
+    },
+    work: (batch) => ({ madds: rowsIn(batch, rowsOf) * width * nIn * nOut, bytes: 0 }),
+  };
+}
+
+/** A workgroup for each block of `width` elements of a row. */
+function rowSums(
+  { label, rowsOf }: Common,
+  kernel: string,
+  width: number,
+  nBlocks: number,
+  rest: Pick<Dispatch, 'buffers' | 'overrides'>,
+): Dispatch {
+  return {
+    kernel,
+    label,
+    with: ['sum_workgroup'],
+    constants: { LANES: width > 512 ? 256 : 64 },
+    overrides: { WIDTH: width, ...rest.overrides },
+    params: [],
+    buffers: rest.buffers,
+    groups: (batch) => {
+      const rows = rowsIn(batch, rowsOf);
+      return rows === 0 ? [0, 0, 0] : [nBlocks, rows, 1];
+    },
+    work: (batch) => ({ madds: rowsIn(batch, rowsOf) * width * (nBlocks + 1), bytes: 0 }),
+  };
+}
+
+/** Each of nOut blocks of `out` gets the length of the first block of `like`. */
+export function rescale(
+  o: Common & { readonly like: Slot; readonly out: Slot; readonly width: number; readonly nOut: number },
+): Dispatch {
+  return rowSums(o, 'rescale', o.width, o.nOut, {
+    overrides: { X_STRIDE: o.like.stride, Y_STRIDE: o.out.stride },
+    buffers: [o.like.view, o.out.view],
+  });
+}
+
+/** out = max(out - mean - factor * standard deviation, 0) */
+export function sparsify(
+  o: Common & { readonly out: Slot; readonly width: number; readonly factor: number },
+): Dispatch {
+  return rowSums(o, 'sparsify', o.width, 1, {
+    overrides: { Y_STRIDE: o.out.stride, FACTOR: o.factor },
+    buffers: [o.out.view],
   });
 }
 

@@ -2,6 +2,7 @@
 override WIDTH: u32;
 override Y_STRIDE: u32;
 override KIND: u32; // Mapped of rows.ts
+override EACH: u32 = 0; // SCALE: a weight of each element
 override PERIOD: u32 = 1;
 override ROW: u32 = 0xffffffff; // ADD_ROW: the table's row; by default that of the token's position
 override POSITIONS: bool; // a batch of texts: `positions` has those of its rows
@@ -25,13 +26,6 @@ fn position_of(row: u32) -> u32 {
   return batch.first_position + row;
 }
 
-fn scaled(x: vec4f) -> vec4f {
-  if (p.weight == 0xffffffff) {
-    return x * p.a;
-  }
-  return x * (p.a * vectors[p.weight]);
-}
-
 fn xielu(x: vec4f) -> vec4f {
   let below = p.a * (exp(min(x, vec4f(p.d))) - 1 - x);
   return select(below, p.b * x * x, x > vec4f(0)) + p.c * x;
@@ -48,10 +42,17 @@ fn softplus(z: vec4f) -> vec4f {
   return max(z, vec4f(0)) + log(1 + exp(-abs(z)));
 }
 
+fn scaled(x: vec4f, i: u32) -> vec4f {
+  if (p.weight == 0xffffffff) {
+    return x * p.a;
+  }
+  return x * p.a * select(vec4f(vectors[p.weight]), weights_of(0, i), EACH == 1);
+}
+
 fn mapped(x: vec4f, row: u32, i: u32) -> vec4f {
   switch KIND {
     case 0: {
-      return scaled(x);
+      return scaled(x, i);
     }
     case 1: { // rows are the batch's
       return x * (1 + p.a * log(1 + f32(position_of(row) / PERIOD)));
