@@ -322,19 +322,18 @@ void chord_emit_act(chord_builder *b, int32_t layer, const chord_slots *s, int32
     chord_emit_glu_of(b, layer, s->gate, s->up, s->gate, b->hparams->n_ff, activation);
 }
 
-static void emit_gated(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation,
-                       const chord_matrix gate_up[2])
+void chord_emit_gate_up(chord_builder *b, int32_t layer, const chord_slots *s)
 {
-    chord_emit_matmul(b, layer, s->h, b->hparams->n_embd, 2, gate_up);
-    chord_emit_act(b, layer, s, activation);
+    const chord_hparams *h = b->hparams;
+    chord_emit_matmul(b, layer, s->h, h->n_embd, 2,
+                      (chord_matrix[]){ bind_linear(b, layer, "blk.%d.ffn_gate", h->n_embd, s->gate, h->n_ff),
+                                        bind_linear(b, layer, "blk.%d.ffn_up", h->n_embd, s->up, h->n_ff) });
 }
 
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
 {
-    const chord_hparams *h = b->hparams;
-    emit_gated(b, layer, s, activation,
-               (chord_matrix[]){ bind_linear(b, layer, "blk.%d.ffn_gate", h->n_embd, s->gate, h->n_ff),
-                                 bind_linear(b, layer, "blk.%d.ffn_up", h->n_embd, s->up, h->n_ff) });
+    chord_emit_gate_up(b, layer, s);
+    chord_emit_act(b, layer, s, activation);
 }
 
 void chord_emit_fused_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation)
@@ -347,8 +346,9 @@ void chord_emit_fused_glu(chord_builder *b, int32_t layer, const chord_slots *s,
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
                          "a fused matrix whose parts aren't multiples of 4 rows isn't supported:",
                          "ffn_up.weight", 13);
-    emit_gated(b, layer, s, activation,
-               (chord_matrix[]){ { up, bias, s->gate, n_ff, 0 }, { up, bias, s->up, n_ff, n_ff } });
+    chord_emit_matmul(b, layer, s->h, b->hparams->n_embd, 2,
+                      (chord_matrix[]){ { up, bias, s->gate, n_ff, 0 }, { up, bias, s->up, n_ff, n_ff } });
+    chord_emit_act(b, layer, s, activation);
 }
 
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out)

@@ -210,6 +210,8 @@ chord_op *chord_emit_attend(chord_builder *b, int32_t layer, const chord_slots *
 /* Queries grow with the position (LOG_SCALE). */
 void chord_emit_log_scale(chord_builder *b, int32_t layer, int32_t q, const chord_attention *a, float factor,
                           int32_t period);
+/* h -> gate, up: ffn_gate h, ffn_up h. */
+void chord_emit_gate_up(chord_builder *b, int32_t layer, const chord_slots *s);
 /* h -> gate: act(ffn_gate h) * (ffn_up h). */
 void chord_emit_glu(chord_builder *b, int32_t layer, const chord_slots *s, int32_t activation);
 /* The same, where ffn_up holds the gate's rows and then its own. */

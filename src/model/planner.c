@@ -5,7 +5,7 @@
 #include "../base/mem.h"
 #include "../quant/quant.h"
 
-#define OPS_PER_LAYER 40   /* maximum for any architecture; llama emits 13, gemma4 with experts 38 */
+#define OPS_PER_LAYER 48   /* maximum for any architecture; llama emits 13, gemma3n 45 */
 #define SCALES_PER_LAYER 24 /* further ops of products with scales (scales.c), two or three each */
 #define CACHES_PER_LAYER 3 /* one for keys and values, and two states */
 #define LOGITS_BYTES (4u << 20)

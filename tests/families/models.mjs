@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 import { HYBRIDS } from './hybrids.mjs';
+import { GEMMA3N } from './gemma3n.mjs';
 import { GEMMA4 } from './gemma4.mjs';
 import { LATENT } from './latent.mjs';
 
@@ -189,6 +190,7 @@ export const FAMILIES = {
     keys: { '.attention.sliding_window': 16, '.logit_scale': 0.7 },
   },
   ...HYBRIDS,
+  ...GEMMA3N,
   ...GEMMA4,
   ...LATENT,
   qwen3moe: { qk: 'head', mix: { n: 8, used: 3, ff: 32 } },

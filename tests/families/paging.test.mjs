@@ -15,6 +15,7 @@ import { modelOf } from './models.mjs';
 const IDS = Array.from({ length: 60 }, (_, i) => (i * 37) % 250);
 
 for (const name of [
+  'gemma3n',
   'gemma4',
   'gemma4.mix',
   'gemma4-moe.mix',

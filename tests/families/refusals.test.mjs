@@ -9,6 +9,17 @@ import { FAMILIES, modelOf } from './models.mjs';
 
 FAMILIES['scale-and-bias'] = { arch: 'llama', fused: true, bias: ['attn_qkv'], scales: true };
 
+FAMILIES['gemma3n-no-values'] = {
+  ...FAMILIES.gemma3n,
+  arch: 'gemma3n',
+  build(shape) {
+    const { keys, tensors } = FAMILIES.gemma3n.build(shape);
+    return { keys, tensors: tensors.filter(([name]) => !name.includes('attn_v')) };
+  },
+};
+
+const list = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+
 /** [model, changed metadata, the error's code, a text of its message] */
 const REFUSED = [
   ['lfm2', { '.shortconv.l_cache': undefined }, 'invalid-gguf', 'lfm2.shortconv.l_cache'],
@@ -43,6 +54,55 @@ const REFUSED = [
     'lfm2moe.feed_forward_length',
   ],
   ['lfm2moe', { '.shortconv.l_cache': 1 }, 'invalid-gguf', 'lfm2moe.shortconv.l_cache'],
+
+  ['gemma3n-own', { '.altup.num_inputs': 3 }, 'invalid-gguf', 'gemma3n.altup.num_inputs'],
+  ['gemma3n-own', { '.altup.num_inputs': 'four' }, 'invalid-gguf', 'gemma3n.altup.num_inputs'],
+  ['gemma3n-own', { '.altup.active_idx': 1 }, 'invalid-gguf', 'gemma3n.altup.active_idx'],
+  [
+    'gemma3n-own',
+    { '.attention.sliding_window': undefined },
+    'invalid-gguf',
+    'gemma3n.attention.sliding_window',
+  ],
+  ['gemma3n-own', { '.attention.sliding_window': 0 }, 'invalid-gguf', 'gemma3n.attention.sliding_window'],
+  ['gemma3n-own', { '.attention.sliding_window_pattern': 0 }, 'invalid-gguf', 'sliding_window_pattern'],
+  ['gemma3n-own', { '.attention.sliding_window_pattern': [1, 1, 0] }, 'invalid-gguf', 'window_pattern'],
+  [
+    'gemma3n-own',
+    { '.attention.sliding_window_pattern': [1, 1, 2, 1, 1, 0] },
+    'invalid-gguf',
+    'window_pattern',
+  ],
+  [
+    'gemma3n',
+    { '.attention.sliding_window_pattern': 3 },
+    'invalid-gguf',
+    "by the key 'attention.sliding_window_",
+  ],
+  [
+    'gemma3n',
+    { '.attention.head_count_kv': list(25, (i) => (i < 24 ? 2 : 1)) },
+    'invalid-gguf',
+    'head_count_kv',
+  ],
+  ['gemma3n-own', { '.attention.value_length': 8 }, 'unsupported-architecture', 'attention.value_length'],
+  ['gemma3n-own', { '.attention.layer_norm_rms_epsilon': undefined }, 'invalid-gguf', 'rms_epsilon'],
+  ['gemma3n-own', { '.embedding_length_per_layer_input': 0 }, 'invalid-gguf', 'length_per_layer_input'],
+  ['gemma3n-own', { '.embedding_length_per_layer_input': 30 }, 'unsupported-architecture', 'per_layer_input'],
+  [
+    'gemma3n-own',
+    { '.embedding_length_per_layer_input': 128 },
+    'invalid-gguf',
+    'per_layer_token_embd.weight',
+  ],
+  ['gemma3n-own', { '.embedding_length_per_layer_input': 1 << 30 }, 'invalid-gguf', 'length_per_layer_input'],
+  ['gemma3n-own', { '.embedding_length': 60 }, 'invalid-gguf', 'token_embd.weight'],
+  ['gemma3n-own', { '.feed_forward_length': [128, 64] }, 'invalid-gguf', 'gemma3n.feed_forward_length'],
+  ['gemma3n-own', { '.feed_forward_length': 64 }, 'invalid-gguf', 'blk.0.ffn_gate.weight'],
+  ['gemma3n-own', { '.rope.freq_base_swa': 0.5 }, 'invalid-gguf', 'gemma3n.rope.freq_base_swa'],
+  ['gemma3n-own', { '.block_count': 5 }, 'invalid-gguf', 'per_layer_token_embd.weight'],
+  ['gemma3n-no-values', {}, 'invalid-gguf', 'blk.0.attn_v.weight'],
+  ['gemma3n', { '.block_count': 1 << 20 }, 'invalid-gguf', 'gemma3n.block_count'],
 
   ['gemma4', { '.attention.sliding_window_pattern': undefined }, 'invalid-gguf', 'sliding_window_pattern'],
   ['gemma4', { '.attention.sliding_window_pattern': 3 }, 'invalid-gguf', 'sliding_window_pattern'],
