@@ -13,6 +13,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_BASE_SIMD_H
 #define CHORD_BASE_SIMD_H
+#include <stddef.h>
 #include <stdint.h>
 
 #define CHORD_INLINE static inline __attribute__((always_inline))
@@ -111,16 +112,32 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
     return wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(c, d));
 }
-CHORD_INLINE vi vi_load_8_8(const void *p, const void *q)
+/* Loads a lane of v from a constant table. clang has no offset in an instruction that loads a lane: it adds
+ * the table's address in code. */
+#if __clang_major__ >= 20
+#define CHORD_LANE(bits, v, table, at, lane)                                               \
+    __asm__("local.get %1\n\tlocal.get %2\n\tv128.load" #bits "_lane %3:p2align=0, " #lane \
+            "\n\tlocal.set %0"                                                             \
+            : "=r"(v)                                                                      \
+            : "r"(at), "r"(v), "i"(table))
+#else
+#define CHORD_LANE(bits, v, table, at, lane) \
+    (v = wasm_v128_load##bits##_lane((const uint8_t *)(table) + (at), v, lane))
+#endif
+CHORD_INLINE vi vi_load_8_8(const void *table, size_t i, size_t j)
 {
-    return wasm_v128_load64_lane(q, wasm_v128_load64_zero(p), 1);
+    vi v = wasm_v128_load64_zero((const uint8_t *)table + i);
+    CHORD_LANE(64, v, table, j, 1);
+    return v;
 }
-CHORD_INLINE vi vi_load_4_4_4_4(const void *p, const void *q, const void *r, const void *s)
+CHORD_INLINE vi vi_load_4_4_4_4(const void *table, size_t i, size_t j, size_t k, size_t l)
 {
-    vi const pq = wasm_v128_load32_lane(q, wasm_v128_load32_zero(p), 1);
-    return wasm_v128_load32_lane(s, wasm_v128_load32_lane(r, pq, 2), 3);
+    vi v = wasm_v128_load32_zero((const uint8_t *)table + i);
+    CHORD_LANE(32, v, table, j, 1);
+    CHORD_LANE(32, v, table, k, 2);
+    CHORD_LANE(32, v, table, l, 3);
+    return v;
 }
-CHORD_INLINE vi vi_all8_at(const void *p) { return wasm_v128_load64_splat(p); }
 CHORD_INLINE vi vi_add8(vi a, vi b) { return wasm_i8x16_add(a, b); }
 CHORD_INLINE vi vi_less8(vi a, vi b) { return wasm_i8x16_lt(a, b); }
 CHORD_INLINE vi vi_equal8(vi a, vi b) { return wasm_i8x16_eq(a, b); }
@@ -223,20 +240,21 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
     return _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return _mm_cvttps_epi32(a); }
-CHORD_INLINE vi vi_load_8_8(const void *p, const void *q)
+CHORD_INLINE vi vi_load_8_8(const void *table, size_t i, size_t j)
 {
-    return _mm_unpacklo_epi64(_mm_loadl_epi64(p), _mm_loadl_epi64(q));
+    const uint8_t *const t = table;
+    return _mm_unpacklo_epi64(_mm_loadl_epi64((const void *)(t + i)), _mm_loadl_epi64((const void *)(t + j)));
 }
-CHORD_INLINE vi vi_load_4_4_4_4(const void *p, const void *q, const void *r, const void *s)
+CHORD_INLINE vi vi_load_4_4_4_4(const void *table, size_t i, size_t j, size_t k, size_t l)
 {
+    const uint8_t *const t = table;
     int32_t a, b, c, d;
-    __builtin_memcpy(&a, p, 4);
-    __builtin_memcpy(&b, q, 4);
-    __builtin_memcpy(&c, r, 4);
-    __builtin_memcpy(&d, s, 4);
+    __builtin_memcpy(&a, t + i, 4);
+    __builtin_memcpy(&b, t + j, 4);
+    __builtin_memcpy(&c, t + k, 4);
+    __builtin_memcpy(&d, t + l, 4);
     return _mm_setr_epi32(a, b, c, d);
 }
-CHORD_INLINE vi vi_all8_at(const void *p) { return vi_load_8_8(p, p); }
 CHORD_INLINE vi vi_add8(vi a, vi b) { return _mm_add_epi8(a, b); }
 CHORD_INLINE vi vi_less8(vi a, vi b) { return _mm_cmplt_epi8(a, b); }
 CHORD_INLINE vi vi_equal8(vi a, vi b) { return _mm_cmpeq_epi8(a, b); }
@@ -354,20 +372,21 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
     return vreinterpretq_s32_s8(vcombine_s8(vqmovn_s16(ab), vqmovn_s16(cd)));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return vcvtq_s32_f32(a); }
-CHORD_INLINE vi vi_load_8_8(const void *p, const void *q)
+CHORD_INLINE vi vi_load_8_8(const void *table, size_t i, size_t j)
 {
-    return vreinterpretq_s32_u8(vcombine_u8(vld1_u8(p), vld1_u8(q)));
+    const uint8_t *const t = table;
+    return vreinterpretq_s32_u8(vcombine_u8(vld1_u8(t + i), vld1_u8(t + j)));
 }
-CHORD_INLINE vi vi_load_4_4_4_4(const void *p, const void *q, const void *r, const void *s)
+CHORD_INLINE vi vi_load_4_4_4_4(const void *table, size_t i, size_t j, size_t k, size_t l)
 {
+    const uint8_t *const t = table;
     int32_t a[4];
-    __builtin_memcpy(a, p, 4);
-    __builtin_memcpy(a + 1, q, 4);
-    __builtin_memcpy(a + 2, r, 4);
-    __builtin_memcpy(a + 3, s, 4);
+    __builtin_memcpy(a, t + i, 4);
+    __builtin_memcpy(a + 1, t + j, 4);
+    __builtin_memcpy(a + 2, t + k, 4);
+    __builtin_memcpy(a + 3, t + l, 4);
     return vld1q_s32(a);
 }
-CHORD_INLINE vi vi_all8_at(const void *p) { return vi_load_8_8(p, p); }
 CHORD_INLINE vi vi_add8(vi a, vi b)
 {
     return vreinterpretq_s32_s8(vaddq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)));
@@ -416,8 +435,7 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
  *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed bytes, b in 0..127
  *   vi_dot8(a, b, sum)   sum + 32-bit sums of four neighbouring products; the same operands
  *   vi_narrow8, _narrow16   saturate; callers' values fit
- *   vi_load_8_8(p, q), vi_load_4_4_4_4   eight bytes of each address, or four
- *   vi_all8_at(p)        eight bytes twice
+ *   vi_load_8_8(t, i, j), vi_load_4_4_4_4   eight or four bytes of a constant table from each place on
  *   vi_less8(a, b)       all ones where a signed byte of a is less
  *   vi_zip32_low, _high  lanes of the low or high half of a and of b in turn: a0 b0 a1 b1 */
 

@@ -62,7 +62,10 @@ CHORD_INLINE const uint8_t *grid_head_of(const chord_format *f, const uint8_t *w
 {
     h->low = h->high = vi_all(0);
     if (f->type == CHORD_IQ1_M) {
-        vi const a = h->low = vi_load(w), b = h->high = vi_load(w + 16);
+        vi const a = vi_load(w),
+                 b = vi_load(w + 16); /* twelve bits of scales, four of d, and the same again */
+        h->low = vi_or(vi_and(a, vi_all(0xfff)), vi_and(vi_shr(a, 4), vi_all(0xfff000)));
+        h->high = vi_or(vi_and(b, vi_all(0xfff)), vi_and(vi_shr(b, 4), vi_all(0xfff000)));
         vi const d = vi_or(vi_or(vi_and(vi_shr(a, 12), vi_all(15)), vi_and(vi_shr(a, 24), vi_all(0xf0))),
                            vi_or(vi_and(vi_shr(b, 4), vi_all(0xf00)), vi_and(vi_shr(b, 16), vi_all(0xf000))));
         vi const wide = vi_and(vi_shl(vi_sar(vi_shl(d, 16), 16), 13), vi_all(F16_MASK));
@@ -95,21 +98,28 @@ CHORD_INLINE void grid_places(bool fours, uint16_t *at, vi bytes, vi mask, vi ev
     vi_store(at + 8, vi_or(vi_and(fours ? vi_shr16(bytes, 6) : vi_shr16(bytes, 5), mask), odd));
 }
 
+/* A constant that clang doesn't see: V8 would build it again at each use. */
+CHORD_INLINE vi grid_constant(int32_t x)
+{
+    vi v = vi_all(x);
+    CHORD_PIN(v);
+    return v;
+}
+
 CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *p)
 {
     int const type = f->type;
     bool const fours = grid_shape(f) == GRID_FOURS, ternary = grid_shape(f) == GRID_TERNARY;
     grid_head head;
-    vi mask = vi_all(fours ? 0x03fc03fc : 0x07f807f8);
-    vi above = vi_all(type == CHORD_IQ2_XS  ? 0x08000800
-                      : type == CHORD_IQ2_S ? 0x18001800
-                      : type == CHORD_IQ3_S ? 0x04000400
-                                            : 0x38003800);
-    vi base = vi_all((int32_t)(0x00010001u * grid_at(f)));
+    vi const mask = grid_constant(fours ? 0x03fc03fc : 0x07f807f8),
+             above = grid_constant(type == CHORD_IQ2_XS  ? 0x08000800
+                                   : type == CHORD_IQ2_S ? 0x18001800
+                                   : type == CHORD_IQ3_S ? 0x04000400
+                                                         : 0x38003800),
+             base = grid_constant((int32_t)(0x00010001u * grid_at(f))), one = grid_constant(1),
+             few = grid_constant(ternary ? 7 : 15), two = grid_constant(0x00020002),
+             seven = grid_constant(0x00070007);
     w = grid_head_of(f, w, &head);
-    CHORD_PIN(base);
-    CHORD_PIN(mask);
-    CHORD_PIN(above);
     CHORD_ROLL(int part = 0; part < GRID_PARTS; part++, p++) {
         CHORD_PIN(w);
         CHORD_PIN(p);
@@ -151,30 +161,29 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
         /* scales */
         if (type == CHORD_IQ2_XS) scale = vi_load_4u8(more + 16);
         else if (type == CHORD_IQ2_S) scale = vi_load_4u8(more + 20);
-        else if (type == CHORD_IQ1_S) scale = vi_and(vi_shr(h, 12), vi_all(7));
+        else if (type == CHORD_IQ1_S) scale = vi_and(vi_shr(h, 12), few);
         else if (type == CHORD_IQ3_S) {
-            scale = vi_and(head.low, vi_all(15));
+            scale = vi_and(head.low, few);
             head.low = vi_shr(head.low, 4);
-        } else if (type == CHORD_IQ1_M) { /* two of three bits, in fields of 16 */
+        } else if (type == CHORD_IQ1_M) { /* two of three bits */
             scale = head.low;
-            head.low = part & 1 ? vi_shr(head.low, 10) : vi_shr(head.low, 6);
-            if (part == 3) head.low = head.high;
+            head.low = part == 3 ? head.high : vi_shr(head.low, 6);
         } else scale = vi_shr(word, 28);
         if (has_halves(f)) {
-            vi const first = vi_and(scale, vi_all(type == CHORD_IQ1_M ? 7 : 15)),
-                     second = type == CHORD_IQ1_M ? vi_and(vi_shr(scale, 3), vi_all(7)) : vi_shr(scale, 4);
-            p->scale[0] = vi_or(vi_add(first, first), vi_all(1));
-            p->scale[1] = vi_or(vi_add(second, second), vi_all(1));
+            vi const first = vi_and(scale, few),
+                     second = type == CHORD_IQ1_M ? vi_and(vi_shr(scale, 3), few) : vi_shr(scale, 4);
+            p->scale[0] = vi_or(vi_add(first, first), one);
+            p->scale[1] = vi_or(vi_add(second, second), one);
             p->d = head.d;
-        } else p->d = vf_mul(head.d, vf_of(vi_or(vi_add(scale, scale), vi_all(1))));
+        } else p->d = vf_mul(head.d, vf_of(vi_or(vi_add(scale, scale), one)));
 
         /* signs */
         if (ternary) {
             vi const first = type == CHORD_IQ1_M ? vi_or(vi_shr(h, 2), vi_shl(h, 10))
                                                  : vi_or(vi_shr(h, 14), vi_shl(h, 2)),
                      second = type == CHORD_IQ1_M ? vi_or(vi_shr(h, 10), vi_shl(h, 2)) : first;
-            p->signs[0] = vi_add(vi_and(first, vi_all(0x00020002)), vi_all(0x00070007));
-            p->signs[1] = vi_add(vi_and(second, vi_all(0x00020002)), vi_all(0x00070007));
+            p->signs[0] = vi_add(vi_and(first, two), seven);
+            p->signs[1] = vi_add(vi_and(second, two), seven);
         } else {
             if (type != CHORD_IQ2_S && type != CHORD_IQ3_S) signs = grid_eighths(word);
             vi const low = vi_shl(signs, 4);
@@ -190,16 +199,14 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
 /* Entry l of rows 0 and 1, or of rows 2 and 3. */
 CHORD_INLINE vi grid_eight(const uint16_t *at, int l, int rows)
 {
-    const uint8_t *const grid = (const uint8_t *)&chord_iq_grids;
     at += l % 2 * 8 + rows * 4 + l / 2;
-    return vi_load_8_8(grid + at[0], grid + at[2]);
+    return vi_load_8_8(&chord_iq_grids, at[0], at[2]);
 }
 /* Entry l of four rows. */
 CHORD_INLINE vi grid_four(const uint16_t *at, int l)
 {
-    const uint8_t *const grid = (const uint8_t *)&chord_iq_grids;
     at += l / 4 * 16 + l % 2 * 8 + l % 4 / 2;
-    return vi_load_4_4_4_4(grid + at[0], grid + at[2], grid + at[4], grid + at[6]);
+    return vi_load_4_4_4_4(&chord_iq_grids, at[0], at[2], at[4], at[6]);
 }
 /* v, or -v where a byte of `signs` is negative. */
 CHORD_INLINE vi grid_signed(vi v, vi signs, vi zero)
@@ -268,8 +275,11 @@ CHORD_INLINE vi grid_half(dot_way way, bool ternary, const grid_part *p, int hal
                           const uint8_t *x)
 {
     dot_sum s[2] = { own_zero(), own_zero() };
+    vi x16 = vi_load(x + 16 * half);
+    CHORD_PIN(x16);
     CHORD_UNROLL(int l = 2 * half + 1; l >= 2 * half; l--) {
-        vi const v = vi_all8_at(x + 8 * l);
+        vf const f = vi_as_f(x16);
+        vi const v = vf_bits(l % 2 ? vf_shuffle(f, f, 2, 3, 2, 3) : vf_shuffle(f, f, 0, 1, 0, 1));
         CHORD_UNROLL(int i = 0; i < 2; i++) {
             s[i] = own_add(way.how, s[i], ternary ? v : grid_signed(v, signs[i], zero),
                            grid_eight(p->at, l, i));
@@ -288,9 +298,16 @@ CHORD_INLINE vi grid_dot(dot_way way, int shape, const grid_kind *k, const grid_
     vi signs[2] = { p->signs[0], p->signs[1] };
     if (shape == GRID_FOURS) {
         dot_sum s[2] = { own_zero(), own_zero() };
+        vi x16[2] = { vi_load(x), vi_load(x + 16) };
+        CHORD_PIN(x16[0]);
+        CHORD_PIN(x16[1]);
         CHORD_UNROLL(int l = 7; l >= 0; l--) {
-            s[l % 2] = own_add(way.how, s[l % 2], grid_signed(vi_all_at(x + 4 * l), signs[l % 2], zero),
-                               grid_four(p->at, l));
+            vf const f = vi_as_f(x16[l / 4]);
+            vi const v = vf_bits(l % 4 == 0   ? vf_shuffle(f, f, 0, 0, 0, 0)
+                                 : l % 4 == 1 ? vf_shuffle(f, f, 1, 1, 1, 1)
+                                 : l % 4 == 2 ? vf_shuffle(f, f, 2, 2, 2, 2)
+                                              : vf_shuffle(f, f, 3, 3, 3, 3));
+            s[l % 2] = own_add(way.how, s[l % 2], grid_signed(v, signs[l % 2], zero), grid_four(p->at, l));
             CHORD_PIN(s[l % 2].a);
             if (way.how == DOT16) CHORD_PIN(s[l % 2].b);
             signs[l % 2] = vi_add(signs[l % 2], signs[l % 2]);
