@@ -160,11 +160,7 @@ int32_t chord_read_int_used(chord_builder *b, const char *suffix, int32_t fallba
     int32_t used = 0;
     for (int32_t layer = 0; layer < b->hparams->n_layer && b->status == CHORD_OK; layer++) {
         int32_t const of_layer = chord_read_int_at(b, suffix, layer, fallback, 0, most);
-        if (used && of_layer && used != of_layer)
-            chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
-                             "values other than 0 that differ from layer to layer aren't supported:", suffix,
-                             chord_strlen(suffix));
-        if (of_layer) used = of_layer;
+        if (of_layer > used) used = of_layer;
     }
     return used;
 }
@@ -285,6 +281,20 @@ void chord_read_layer(chord_builder *b, int32_t layer)
     check_heads(b);
 }
 
+int32_t chord_read_layer_heads(chord_builder *b, int32_t layer)
+{
+    chord_hparams *h = b->hparams;
+    if (layer == CHORD_NONE) {
+        h->n_head = chord_read_int_used(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
+        h->n_kv = chord_read_int_used(b, "attention.head_count_kv", h->n_head, h->n_head);
+        return h->n_kv;
+    }
+    h->n_head = chord_read_int_at(b, "attention.head_count", layer, CHORD_REQUIRED, 0, CHORD_MAX_HEADS);
+    h->n_kv = chord_read_int_at(b, "attention.head_count_kv", layer, h->n_head, 0, h->n_head);
+    if (h->n_kv) check_heads(b);
+    return h->n_kv;
+}
+
 /* The keys that every architecture has. */
 static void read_sizes(chord_builder *b)
 {
@@ -309,7 +319,6 @@ static void read_heads(chord_builder *b)
                                                 b->is_latent ? h->n_embd / h->n_head : h->head_dim,
                                                 LEAST_HEAD, MOST_HEAD);
     h->v_dim = value_length;
-    if (!b->is_by_layer) check_heads(b);
     if (b->status == CHORD_OK && value_length != h->head_dim && !b->is_latent)
         b->status = chord_fail(
             b->error, CHORD_UNSUPPORTED_ARCHITECTURE,
@@ -331,6 +340,7 @@ void chord_read_hparams(chord_builder *b)
     h->n_ff = read_size(b, "feed_forward_length", n_ff_or_required(b), MOST_WIDTH);
     h->n_head = read_size(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
     h->n_kv = read_size(b, "attention.head_count_kv", h->n_head, h->n_head);
+    if (!b->is_by_layer) check_heads(b);
     read_heads(b);
 }
 
@@ -340,8 +350,8 @@ void chord_read_hybrid(chord_builder *b)
     read_sizes(b);
     h->n_layer -= chord_read_int(b, "nextn_predict_layers", 0, 0, h->n_layer - 1);
     h->n_ff = chord_read_int_used(b, "feed_forward_length", n_ff_or_required(b), MOST_WIDTH);
-    h->n_head = chord_read_int_used(b, "attention.head_count", CHORD_REQUIRED, CHORD_MAX_HEADS);
-    h->n_kv = chord_read_int_used(b, "attention.head_count_kv", h->n_head, h->n_head);
+    for (int32_t layer = 0; layer < h->n_layer; layer++) (void)chord_read_layer_heads(b, layer);
+    (void)chord_read_layer_heads(b, CHORD_NONE);
     if (b->status == CHORD_OK && h->n_head && h->n_kv) read_heads(b);
     b->hparams->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""),
                                             CHORD_EPSILON);

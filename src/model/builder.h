@@ -57,8 +57,7 @@ int32_t chord_read_int(chord_builder *b, const char *suffix, int32_t fallback, i
 /* The same for a key that may hold an array: the integer (or bool) of one layer. */
 int32_t chord_read_int_at(chord_builder *b, const char *suffix, int32_t layer, int32_t fallback,
                           int32_t least, int32_t most);
-/* The same for a key that holds 0 for the layers that don't use it: returns the integer of all others, which
- * must be equal; 0 when there are none. */
+/* The same for a key that holds 0 for the layers that don't use it: returns the largest integer. */
 int32_t chord_read_int_used(chord_builder *b, const char *suffix, int32_t fallback, int32_t most);
 /* Returns the largest integer of a key that holds one for all layers, or an array of one for each. An array
  * of another length is an error. */
@@ -102,6 +101,9 @@ void chord_read_hybrid(chord_builder *b);
 void chord_need_attention(chord_builder *b);
 /* Sets n_head, n_kv and n_ff in b->hparams to the layer's. */
 void chord_read_layer(chord_builder *b, int32_t layer);
+/* The same for n_head and n_kv of a hybrid's layer; CHORD_NONE: the largest of all layers again. Returns
+ * n_kv; 0: the layer has no attention. */
+int32_t chord_read_layer_heads(chord_builder *b, int32_t layer);
 
 /* ---- tensors -------------------------------------------------------------------------------------- */
 /* LOOKUP: rows are looked up; the matrix stays in file order unless it is also multiplied. WIDE: a small

@@ -61,11 +61,9 @@ static void emit_feed_forward(chord_builder *b, const lfm2 *m, int32_t layer)
 
 static void emit_layer(chord_builder *b, const lfm2 *m, int32_t layer)
 {
-    const chord_hparams *h = b->hparams;
     chord_emit(b, CHORD_OP_ACQUIRE, layer);
     chord_emit_norm(b, layer, m->s.x, m->s.h, "blk.%d.attn_norm");
-    if (chord_read_int_at(b, "attention.head_count_kv", layer, h->n_head, 0, h->n_head))
-        emit_attention(b, m, layer);
+    if (chord_read_layer_heads(b, layer)) emit_attention(b, m, layer);
     else emit_short_conv(b, m, layer);
     chord_emit_norm(b, layer, m->s.x, m->s.h, "blk.%d.ffn_norm");
     emit_feed_forward(b, m, layer);
@@ -91,6 +89,7 @@ void chord_build_lfm2(chord_builder *b)
     m.rope = chord_rope_new(b, chord_rope_of(b, CHORD_ROPE_NEOX));
     chord_emit_embed(b, m.s.x, 1);
     for (int32_t layer = 0; layer < h->n_layer && b->status == CHORD_OK; layer++) emit_layer(b, &m, layer);
+    (void)chord_read_layer_heads(b, CHORD_NONE);
     chord_emit_norm_of(b, CHORD_NONE, CHORD_NORM_RMS, h->n_embd, m.s.x, m.s.last, "token_embd_norm")->flags =
         CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
     chord_emit_logits(b, &m.s);

@@ -150,13 +150,11 @@ static void emit_feed_forward(chord_builder *b, const mamba *m, int32_t layer)
 
 static void emit_layer(chord_builder *b, const mamba *m, int32_t layer)
 {
-    const chord_hparams *h = b->hparams;
     int32_t const is_added = m->residual_scale == 1;
     chord_emit(b, CHORD_OP_ACQUIRE, layer);
     chord_emit_norm(b, layer, m->s.x, m->s.h, "blk.%d.attn_norm");
     if (m->kind == FALCON) emit_attention(b, m, layer, 1);
-    if (m->kind == GRANITE && chord_read_int_at(b, "attention.head_count_kv", layer, h->n_head, 0, h->n_head))
-        emit_attention(b, m, layer, is_added);
+    if (m->kind == GRANITE && chord_read_layer_heads(b, layer)) emit_attention(b, m, layer, is_added);
     else emit_mamba(b, m, layer, is_added);
     if (!is_added) emit_back(b, m, layer);
     if (m->kind != MAMBA) emit_feed_forward(b, m, layer);
@@ -203,6 +201,7 @@ static void build(chord_builder *b, mamba m)
         m.rope = chord_rope_new(b, chord_rope_of(b, CHORD_ROPE_NORM));
     chord_emit_embed(b, m.s.x, read_scale(b, &m, "embedding_scale", 1));
     for (int32_t layer = 0; layer < h->n_layer && b->status == CHORD_OK; layer++) emit_layer(b, &m, layer);
+    if (m.kind == GRANITE) (void)chord_read_layer_heads(b, CHORD_NONE);
     chord_emit_norm_of(b, CHORD_NONE, CHORD_NORM_RMS, h->n_embd, m.s.x, m.s.last, "output_norm")->flags =
         CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
     chord_emit_logits(b, &m.s);

@@ -114,7 +114,7 @@ export const HYBRIDS = {
     mixer: shortConv(5, (i) => i === 1 || i === 2),
     keys: {
       '.shortconv.l_cache': 5,
-      '.attention.head_count_kv': [0, 2, 2, 0],
+      '.attention.head_count_kv': [0, 2, 1, 0],
       '.attention.sliding_window': 20,
       '.rope.freq_base': 300,
     },
@@ -263,14 +263,14 @@ export const HYBRIDS = {
   },
   'granitehybrid-moe': {
     arch: 'granitehybrid',
-    layers: 3,
+    layers: 4,
     tied: true,
     mixer: (i, { embd }) =>
-      i === 1 ? undefined : mamba2({ kernel: 4, inner: 2 * embd, state: 16, heads: 4, groups: 1 }, embd),
+      i % 2 ? undefined : mamba2({ kernel: 4, inner: 2 * embd, state: 16, heads: 4, groups: 1 }, embd),
     mix: { n: 6, used: 2, shared: 32 },
     keys: {
       ...ssmKeys(4, 128, 16, 4, 1),
-      '.attention.head_count_kv': [0, 2, 0],
+      '.attention.head_count_kv': [0, 1, 0, 4],
       '.rope.scaling.finetuned': false,
       '.embedding_scale': 0.5,
       '.residual_scale': 0.8,
@@ -288,7 +288,7 @@ export const HYBRIDS = {
       ['post_attention_norm', [embd], 'norm', 1],
       ['post_ffw_norm', [embd], 'norm', 1],
     ],
-    keys: { ...ssmKeys(4, 256, 16, 8, 0), '.attention.head_count_kv': [0, 2, 0, 2] },
+    keys: { ...ssmKeys(4, 256, 16, 8, 0), '.attention.head_count_kv': [0, 4, 0, 2] },
   },
   'falcon-h1': {
     layers: 3,

@@ -207,7 +207,12 @@ export const FAMILIES = {
   'granitemoe-shared': {
     arch: 'granitemoe',
     mix: { n: 4, used: 1, shared: 32 },
-    keys: { '.embedding_scale': 2.5, '.residual_scale': 0.6, '.logit_scale': 1.2 },
+    keys: {
+      '.embedding_scale': 2.5,
+      '.residual_scale': 0.6,
+      '.logit_scale': 1.2,
+      '.rope.scaling.finetuned': false,
+    },
   },
   mixtral: { arch: 'llama', mix: { n: 4, used: 2 } },
   bailingmoe2: {
@@ -455,7 +460,7 @@ const SCALED =
 
 /** [name, shape with the row's length first, kind, gain]; kinds: matrix, norm, bias, embedding ... */
 function tensorsOf(f, shape, isMixed) {
-  const { embd, ff, heads, kv, dim, layers } = shape;
+  const { embd, ff, heads, dim, layers } = shape;
   const out = [];
   const norm = (name, n, kind = 'norm') => {
     if (f.norm === 'bare') return;
@@ -471,7 +476,9 @@ function tensorsOf(f, shape, isMixed) {
   for (let i = 0; i < layers; i++) {
     const p = `blk.${i}.`;
     if (f.pre !== false) norm(`${p}attn_norm`, embd);
-    const mixer = f.mixer?.(i, shape);
+    const kvs = f.keys?.['.attention.head_count_kv'];
+    const kv = kvs?.[i] || shape.kv;
+    const mixer = f.mixer?.(i, { ...shape, kv });
     if (f.both) out.push(...f.both(i, shape).map(([name, ...rest]) => [p + name, ...rest]));
     if (mixer) out.push(...mixer.map(([name, ...rest]) => [p + name, ...rest]));
     else if (f.fused) matrix(p, 'attn_qkv', embd, (heads + 2 * kv) * dim, 1.6);
