@@ -14,10 +14,16 @@ static void head_norm(const chord_run *run, int64_t u0, int64_t u1, int32_t thre
     const float *w = chord_run_vector(run, run->op->weight[0]);
     for (int64_t row = u0; row < u1; row++) {
         float *x = chord_run_row(run, run->op->out[0], row);
-        for (int32_t h = 0; h < n->n_head; h++, x += n->head_dim)
-            if (!chord_is_finite(run->ops->rms_norm(x, x, w && n->is_each ? w + h * n->head_dim : w,
-                                                    n->head_dim, n->eps)))
-                chord_run_fault(run, CHORD_FAULT_NORM);
+        for (int32_t h = 0; h < n->n_head; h++, x += n->head_dim) {
+            chord_layer_norm const a = { .y = x,
+                                         .x = x,
+                                         .w = w && n->is_each ? w + h * n->head_dim : w,
+                                         .n = n->head_dim,
+                                         .eps = n->eps };
+            float const power = n->is_centred ? run->ops->layer_norm(&a)
+                                              : run->ops->rms_norm(x, x, a.w, a.n, a.eps);
+            if (!chord_is_finite(power)) chord_run_fault(run, CHORD_FAULT_NORM);
+        }
     }
 }
 

@@ -330,6 +330,9 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s);
 #define CHORD_MIX_CHOSEN (1ull << 47) /* the softmax is over the chosen experts */
 #define CHORD_MIX_EARLY (1ull << 48) /* the router reads the layer's input */
 #define CHORD_MIX_ALWAYS (1ull << 53) /* expert_count is required, and not 0 */
+#define CHORD_ONE_BASE (1ull << 54) /* windowed layers have the base of the others: its key isn't read */
+#define CHORD_UNBIASED (1ull << 58) /* some biases aren't added: dense.c */
+#define CHORD_QK_CENTRED (1ull << 55) /* layer norms of each head with weights of its own, if there */
 #define CHORD_SINKS (1ull << 49) /* attention has sinks, attn_sinks */
 #define CHORD_NEXTN (1ull << 50) /* the last nextn_predict_layers blocks predict further tokens; skipped */
 #define CHORD_WINDOW_4096 (1ull << 51) /* any window is one of 4096 tokens, as llama.cpp has it */

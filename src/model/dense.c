@@ -67,6 +67,9 @@ static void read_rope_keys(chord_builder *b, dense *d, chord_rope *rope)
                                  ? chord_host_pow((double)alpha, head_dim / (head_dim - 2))
                                  : 1;
         if (grows < 1e30) rope->base *= (float)grows;
+        if (rope->base < 1)
+            chord_build_fail(b, CHORD_INVALID_GGUF, "RoPE's base is below 1 by the key", "rope.scaling.alpha",
+                             18);
     }
     if (d->flags & CHORD_ROPE_IMROPE) read_sections(b, rope);
     if (d->flags & CHORD_LATENT_YARN) d->scale = chord_latent_scale(b, &d->latent, rope);
@@ -98,8 +101,9 @@ static void read_ropes(chord_builder *b, dense *d)
         local.is_yarn = 0;
         local.freqs = local.freqs_long = CHORD_NONE;
     }
-    local.base = chord_read_float(b, "rope.freq_base_swa", d->flags & CHORD_LOCAL_BASE ? 10000 : rope.base,
-                                  CHORD_ROPE_BASE);
+    if (!(d->flags & CHORD_ONE_BASE))
+        local.base = chord_read_float(b, "rope.freq_base_swa",
+                                      d->flags & CHORD_LOCAL_BASE ? 10000 : rope.base, CHORD_ROPE_BASE);
     d->rope_local = chord_rope_new(b, local);
 }
 
@@ -116,7 +120,9 @@ static void read_scales(chord_builder *b, dense *d)
     float const old = 1.4f / __builtin_sqrtf((float)h->n_layer);
     if (d->flags & CHORD_MINICPM3) d->residual_scale = old;
     if (d->flags & CHORD_SCALES) {
-        float const scale = chord_read_float(b, "attention.scale", 0, CHORD_FINITE);
+        float const scale = d->flags & CHORD_MINICPM
+                                ? 0
+                                : chord_read_float(b, "attention.scale", 0, CHORD_FINITE);
         float const residual = chord_read_float(b, "residual_scale", d->flags & CHORD_MINICPM ? old : 0,
                                                 CHORD_FINITE);
         if (scale != 0) d->scale = scale;
@@ -171,12 +177,29 @@ static void emit_norm(chord_builder *b, const dense *d, int32_t layer, int32_t o
     chord_emit_norm_of(b, layer, d->norm, b->hparams->n_embd, d->s.x, out, stem);
 }
 
+static void emit_centred_norm(chord_builder *b, int32_t layer, int32_t slot, int32_t n_head, const char *name)
+{
+    int32_t const dim = b->hparams->head_dim;
+    int32_t const weight = chord_bind(b, name, layer, dim, n_head, CHORD_OPTIONAL | CHORD_WIDE);
+    if (weight == CHORD_NONE) return;
+    chord_op *op = chord_emit(b, CHORD_OP_HEAD_NORM, layer);
+    op->weight[0] = weight;
+    op->out[0] = slot;
+    op->head_norm = (chord_op_head_norm){
+        .n_head = n_head, .head_dim = dim, .eps = b->hparams->norm_eps, .is_each = 1, .is_centred = 1
+    };
+}
+
 static void emit_qk_norms(chord_builder *b, const dense *d, int32_t layer)
 {
     const chord_hparams *h = b->hparams;
     if (d->flags & CHORD_QK_NORM) {
         chord_emit_head_norm(b, layer, d->s.q, h->n_head, "blk.%d.attn_q_norm.weight");
         chord_emit_head_norm(b, layer, d->s.k, h->n_kv, "blk.%d.attn_k_norm.weight");
+    }
+    if (d->flags & CHORD_QK_CENTRED) {
+        emit_centred_norm(b, layer, d->s.q, h->n_head, "blk.%d.attn_q_norm.weight");
+        emit_centred_norm(b, layer, d->s.k, h->n_kv, "blk.%d.attn_k_norm.weight");
     }
     if (d->flags & CHORD_QK_ROW_NORM) {
         chord_emit_norm_of(b, layer, CHORD_NORM_RMS, h->n_head * h->head_dim, d->s.q, d->s.q,
@@ -284,6 +307,14 @@ static void emit_back(chord_builder *b, const dense *d, int32_t layer, const cha
     chord_emit_add(b, layer, d->s.h, d->s.x);
 }
 
+/* The last product has no bias, though the file may: llama.cpp reads it and doesn't add it. */
+static void drop_bias(chord_builder *b, int32_t layer, const char *name)
+{
+    chord_program *p = &b->plan->program;
+    p->ops[p->n_ops - 1].weight[3] = CHORD_NONE;
+    chord_skip(b, name, layer, "llama.cpp doesn't add it");
+}
+
 /* In a parallel layer the feed-forward reads the layer's input too. So its products come before the residual
  * stream changes. */
 static int is_mixture(const dense *d, int32_t layer) { return d->mix.n_expert && layer >= d->mix.first; }
@@ -322,6 +353,11 @@ static void emit_layer(chord_builder *b, const dense *d, int32_t layer)
     }
     emit_back(b, d, layer, "blk.%d.attn_output", b->is_latent ? d->latent.out : d->s.attn,
               h->n_head * (b->is_latent ? d->latent.v_dim : h->head_dim), "blk.%d.post_attention_norm");
+    if (d->flags & CHORD_UNBIASED) {
+        drop_bias(b, layer, "blk.%d.attn_output.bias");
+        chord_skip(b, "blk.%d.attn_q_norm.bias", layer, "llama.cpp doesn't add it");
+        chord_skip(b, "blk.%d.attn_k_norm.bias", layer, "llama.cpp doesn't add it");
+    }
     if (!is_parallel) {
         if (has_pre_norm) emit_norm(b, d, layer, d->s.h, ffn_norm);
         if (!is_mixture(d, layer)) emit_feed_forward(b, d, layer);
@@ -372,10 +408,13 @@ static void emit_output(chord_builder *b, const dense *d)
     chord_emit_norm_of(b, CHORD_NONE, d->norm, b->hparams->n_embd, d->s.x, d->s.last, "output_norm")->flags =
         CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
     chord_emit_logits(b, &d->s);
+    if (d->flags & CHORD_UNBIASED) drop_bias(b, 0, "output.bias");
     float scale = d->flags & (CHORD_MINICPM | CHORD_MINICPM3) ? 256 / (float)b->hparams->n_embd : 0;
     if (d->flags & (CHORD_SCALES | CHORD_LOGIT_SCALE))
         scale = chord_read_float(b, "logit_scale", scale, CHORD_FINITE);
     if (scale == 0) scale = 1;
+    if (scale < 0x1p-126f && scale > -0x1p-126f) /* it has no inverse */
+        chord_build_fail(b, CHORD_INVALID_GGUF, "a larger number is needed for the key", "logit_scale", 11);
     chord_op *op = chord_emit_scale(b, CHORD_NONE, logits, n_vocab,
                                     d->flags & (CHORD_LOGIT_SCALE | CHORD_MINICPM3) ? scale : 1 / scale);
     if (op) op->flags = CHORD_FLAG_OUTPUT;

@@ -552,7 +552,8 @@ static void build_scan(chord_builder *b)
     int32_t const norm = chord_bind(b, "blk.%d.norm", 1, 16, 2, CHORD_WIDE);
     op = chord_emit(b, CHORD_OP_HEAD_NORM, 1);
     op->weight[0] = norm, op->out[0] = s.attn;
-    op->head_norm = (chord_op_head_norm){ .n_head = 2, .head_dim = 16, .eps = 1e-5f, .is_each = 1 };
+    op->head_norm =
+        (chord_op_head_norm){ .n_head = 2, .head_dim = 16, .eps = 1e-5f, .is_each = 1, .is_centred = 1 };
     chord_emit_glu_of(b, 1, z, s.attn, s.attn, 4 * 8, CHORD_ACTIVATION_SIGMOID);
     emit_product(b, 1, "o", s.attn, 4 * 8, s.x, SYN_EMBD, CHORD_FLAG_ADD);
     end(b, &s);

@@ -36,7 +36,7 @@ const LOGIT_STD = 4;
 
 /* Fields of a family:
  *   norm    rms, layer (weights and biases), weight (layer norms without biases), bare (no tensors)
- *   qk      head, row: norms of queries and keys
+ *   qk      head, row, each: norms of queries and keys; each: with weights of each head's own
  *   pre, post, ffnNorm  names of the norms before and after the two halves of a layer
  *   gate    true: gate, up, down; false: up, down; 'fused': one matrix holds gate and up
  *   fused   queries, keys and values are one matrix
@@ -95,7 +95,7 @@ export const FAMILIES = {
     tied: true,
     keys: { '.embedding_scale': 3.5, '.residual_scale': 0.4, '.attention.scale': 0.2, '.logit_scale': 1.7 },
   },
-  minicpm: { kv: 4, keys: { '.embedding_scale': 2.5, '.logit_scale': 1.25 } },
+  minicpm: { kv: 4, keys: { '.embedding_scale': 2.5, '.logit_scale': 1.25, '.attention.scale': 0.5 } },
   olmo2: {
     ...AFTER,
     qk: 'row',
@@ -106,10 +106,11 @@ export const FAMILIES = {
       '.rope.scaling.factor': 2.5,
       '.rope.scaling.original_context_length': 48,
       '.rope.scaling.attn_factor': 1.1,
+      '.rope.freq_base_swa': 300,
     },
   },
   exaone4: { ...AFTER, qk: 'head', tied: true },
-  ernie4_5: { tied: true },
+  ernie4_5: { tied: true, bias: ['attn_q', 'attn_k', 'attn_v', 'attn_output'] },
   'hunyuan-dense': { qk: 'head', tied: true, keys: { '.rope.scaling.alpha': 60.5 } },
   seed_oss: { ffnNorm: 'post_attention_norm', bias: ['attn_q', 'attn_k', 'attn_v'] },
   arcee: { gate: false },
@@ -117,6 +118,7 @@ export const FAMILIES = {
   apertus: {
     gate: false,
     qk: 'head',
+    both: (i, { dim }) => ['q', 'k'].map((x) => [`attn_${x}_norm.bias`, [dim], 'bias', 1]),
     keys: {
       'xielu.alpha_n': list(3, (i) => 0.5 + i / 4),
       'xielu.alpha_p': list(3, (i) => 0.75 - i / 4),
@@ -137,7 +139,11 @@ export const FAMILIES = {
     gate: 'fused',
     keys: { '.rope.dimension_count': 8, '.rope.dimension_sections': [2, 1, 1, 0] },
   },
-  qwen2vl: { bias: ['attn_q', 'attn_k', 'attn_v'], keys: { '.rope.dimension_sections': [2, 3, 3, 0] } },
+  qwen2vl: {
+    bias: ['attn_q', 'attn_k', 'attn_v'],
+    outputBias: true,
+    keys: { '.rope.dimension_sections': [2, 3, 3, 0] },
+  },
   qwen3vl: { qk: 'head', keys: { '.rope.dimension_sections': [3, 2, 1, 0], '.n_deepstack_layers': 0 } },
   bitnet: { kv: 4, tied: true, sub: true, scales: true },
   'qwen3-scales': { arch: 'qwen3', qk: 'head', bias: ['attn_q', 'attn_k', 'attn_v'], scales: true },
@@ -178,6 +184,7 @@ export const FAMILIES = {
     arch: 'stablelm',
     norm: 'layer',
     ffnNorm: undefined,
+    qk: 'each',
     keys: { '.rope.dimension_count': 4 },
   },
   olmo: { norm: 'bare', ffnNorm: undefined, keys: { '.attention.clamp_kqv': 0.9 } },
@@ -187,7 +194,7 @@ export const FAMILIES = {
     ffnNorm: undefined,
     tied: true,
     layers: 4,
-    keys: { '.attention.sliding_window': 16, '.logit_scale': 0.7 },
+    keys: { '.attention.sliding_window': 16, '.logit_scale': 0.7, '.rope.freq_base_swa': 300 },
   },
   ...HYBRIDS,
   ...GEMMA3N,
@@ -215,6 +222,11 @@ export const FAMILIES = {
     },
   },
   mixtral: { arch: 'llama', mix: { n: 4, used: 2 } },
+  'mistral3-moe': {
+    arch: 'mistral3',
+    mix: { n: 4, used: 2 },
+    keys: { '.rope.scaling.original_context_length': 32, '.attention.temperature_scale': 0.4 },
+  },
   bailingmoe2: {
     fused: true,
     qk: 'head',
@@ -491,9 +503,10 @@ function tensorsOf(f, shape, isMixed) {
         // prettier-ignore
         matrix(p, `attn_${name}`, embd, rows, gain);
     const wide = f.qk === 'row';
+    const normSize = (n) => (f.qk === 'each' ? [dim, n] : [wide ? n * dim : dim]);
     if (f.qk && !mixer) {
-      out.push([`${p}attn_q_norm.weight`, [wide ? heads * dim : dim], 'norm', 1.6]);
-      out.push([`${p}attn_k_norm.weight`, [wide ? kv * dim : dim], 'norm', 1.6]);
+      out.push([`${p}attn_q_norm.weight`, normSize(heads), 'norm', 1.6]);
+      out.push([`${p}attn_k_norm.weight`, normSize(kv), 'norm', 1.6]);
     }
     if (f.sub) out.push([`${p}attn_sub_norm.weight`, [heads * dim], 'norm', 1]);
     if (!mixer) matrix(p, 'attn_output', heads * dim, embd, 1);

@@ -316,6 +316,8 @@ const REFUSED = [
   ['nomic-bert-moe', { '.expert_count': 0 }, 'invalid-gguf', 'nomic-bert-moe.expert_count'],
   ['nomic-bert-moe', { '.expert_used_count': 7 }, 'invalid-gguf', 'nomic-bert-moe.expert_used_count'],
   ['nomic-bert-moe', { '.feed_forward_length': 64 }, 'invalid-gguf', 'blk.0.ffn_up.weight'],
+  ['hunyuan-dense', { '.rope.scaling.alpha': 1e-40 }, 'invalid-gguf', 'rope.scaling.alpha'],
+  ['granite', { '.logit_scale': 1e-40 }, 'invalid-gguf', 'logit_scale'],
   ['falcon-h1', { '.ssm.time_step_rank': 1025 }, 'invalid-gguf', 'falcon-h1.ssm.time_step_rank'],
   ['qwen35-array', { '.attention.recurrent_layers': [0, 1] }, 'invalid-gguf', 'attention.recurrent_layers'],
   ['qwen35-array', { '.attention.recurrent_layers': [0, 1, 2, 1] }, 'invalid-gguf', 'recurrent_layers'],

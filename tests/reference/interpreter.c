@@ -89,7 +89,9 @@ static void head_norm(const interpreter *t, const chord_op *op)
     for (int32_t h = 0; h < n->n_head; h++) {
         float *w = op->weight[0] == CHORD_NONE ? NULL : weight_row(t, op->weight[0], n->is_each ? h : 0);
         for (int32_t r = 0; r < rows_of(t, op); r++) {
-            double *x = row_of(t, op->out[0], r) + h * n->head_dim;
+            double *x = row_of(t, op->out[0], r) + h * n->head_dim, mean = 0;
+            for (int32_t i = 0; i < n->head_dim && n->is_centred; i++) mean += x[i] / n->head_dim;
+            for (int32_t i = 0; i < n->head_dim; i++) x[i] -= mean;
             norm_row(x, x, w, n->head_dim, (double)n->eps);
         }
         free(w);

@@ -376,10 +376,11 @@ onEach('softplus', async ({ device, ...b }) => {
 });
 
 onEach('head_norm', async ({ device, ...b }) => {
-  for (const [nHead, headDim, weighted, isEach] of [
-    [3, 96, true, false],
-    [2, 80, false, false],
-    [4, 16, true, true],
+  for (const [nHead, headDim, weighted, isEach, isCentred] of [
+    [3, 96, true, false, false],
+    [2, 80, false, false, false],
+    [4, 16, true, true, false],
+    [3, 72, true, true, true],
   ]) {
     const [n, eps, width] = [3, 1e-6, nHead * headDim];
     const [x, vectors] = [floats(n * width), floats(width + 5)];
@@ -392,15 +393,19 @@ onEach('head_norm', async ({ device, ...b }) => {
       eps,
       weight: weighted ? { offset: 5, length: isEach ? width : headDim } : undefined,
       isEach,
+      isCentred,
       vectors: { buffer: upload(device, vectors) },
     });
     await runDispatches({ device, ...b }, [dispatch], { nTokens: n, firstPosition: 0, nOutputs: 1 });
     const want = Array.from(x, (z, i) => {
       const head = Array.from(x.subarray(i - (i % headDim), i - (i % headDim) + headDim));
-      const s = 1 / Math.sqrt(head.reduce((sum, h) => sum + h * h, 0) / headDim + Math.fround(eps));
-      return z * s * (weighted ? vectors[5 + (i % (isEach ? width : headDim))] : 1);
+      const mean = isCentred ? head.reduce((sum, h) => sum + h, 0) / headDim : 0;
+      const s = 1 / Math.sqrt(head.reduce((sum, h) => sum + (h - mean) ** 2, 0) / headDim + Math.fround(eps));
+      return (z - mean) * s * (weighted ? vectors[5 + (i % (isEach ? width : headDim))] : 1);
     });
-    const bound = (i) => (headDim / 2 + 16) * EPS * Math.abs(want[i]);
+    // The mean of numbers of [-1, 1] is right to headDim / 2 roundings of 1; 1 / deviation is below 2.
+    const ofMean = isCentred ? headDim * EPS : 0;
+    const bound = (i) => (headDim / 2 + 16) * EPS * Math.abs(want[i]) + ofMean;
     close(await rowsOf(device, out, n), want, bound, `head_norm ${headDim}`);
   }
 });

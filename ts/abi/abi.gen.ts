@@ -604,6 +604,7 @@ export const opPartLayouts = {
       head_dim: { offset: 68, type: 'i32', count: 1 },
       eps: { offset: 72, type: 'f32', count: 1 },
       is_each: { offset: 76, type: 'i32', count: 1 },
+      is_centred: { offset: 80, type: 'i32', count: 1 },
     },
   },
   ROPE: {

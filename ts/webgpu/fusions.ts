@@ -418,6 +418,7 @@ function normsAndScan(c: Context, at: number): Fused | undefined {
     norm === undefined ||
     (norm.out[0] === x &&
       norm.weight[0]! < 0 &&
+      norm.part.is_centred === 0 &&
       norm.part.head_dim === k_dim &&
       norm.part.n_head === 2 * n_keys &&
       Math.min(q_at, k_at) === 0 &&
@@ -444,7 +445,7 @@ function headNormAndGlu(c: Context, at: number): Fused | undefined {
   const { n_head: nHead, head_dim: headDim, eps, is_each } = op.part;
   const [slot, gate] = [op.out[0]!, glu.in[0]!];
   const isTheirs = glu.in[1] === slot && glu.out[0] === slot && gate !== slot && glu.part.first === 0;
-  if (!isTheirs || glu.part.width !== nHead * headDim) return undefined;
+  if (!isTheirs || op.part.is_centred !== 0 || glu.part.width !== nHead * headDim) return undefined;
   const dispatch = headNorm({
     label: `head_norm+glu/${where(op)}`,
     out: c.places.at(slot),
@@ -492,7 +493,7 @@ function wholeAttention(c: Context, at: number): Fused | undefined {
     (store === undefined || before.at(-1) === store) &&
     (vNorm[0]?.weight[0] ?? -1) < 0;
   const norms = [...qNorm, ...kNorm, ...vNorm];
-  if (norms.some(({ part }) => part.is_each !== 0)) return undefined;
+  if (norms.some(({ part }) => part.is_each + part.is_centred !== 0)) return undefined;
   // A norm or a rotation of another part of a row than the attention's heads.
   const { kDim, vDim } = l.memory.cache(attend.cache);
   const isWhole = [...qNorm, ...kNorm, ...qRope, ...kRope].every(({ part }) => part.head_dim === kDim);

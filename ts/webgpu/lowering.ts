@@ -146,10 +146,10 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'MATMUL':
       return product(matmulOptions(op, l, rows, places), memory.staged);
     case 'HEAD_NORM': {
-      const { n_head: nHead, head_dim: headDim, eps, is_each } = op.part;
+      const { n_head: nHead, head_dim: headDim, eps, is_each, is_centred } = op.part;
       const weight = memory.optional(op.weight[0]!);
       const out = slot(op.out[0]!);
-      const shape = { nHead, headDim, eps, weight, isEach: is_each !== 0 };
+      const shape = { nHead, headDim, eps, weight, isEach: is_each !== 0, isCentred: is_centred !== 0 };
       return [headNorm({ label: `head_norm/${label}`, out, ...shape, vectors, rowsOf })];
     }
     case 'ROPE': {

@@ -331,6 +331,8 @@ export function headNorm(
     readonly weight?: Vector | undefined;
     /** The weight is [nHead][headDim]. */
     readonly isEach?: boolean;
+    /** A layer norm. */
+    readonly isCentred?: boolean;
     readonly vectors: View;
     /** Fused: GLU, out = activation(gate) * out. */
     readonly glu?: { readonly gate: Slot; readonly activation: number } | undefined;
@@ -348,6 +350,7 @@ export function headNorm(
       EPS: o.eps,
       WEIGHTED: weight === undefined ? 0 : 1,
       EACH: o.isEach === true ? 1 : 0,
+      CENTRED: o.isCentred === true ? 1 : 0,
       ACTIVATION: glu?.activation ?? 0,
       GLU: glu === undefined ? 0 : 1,
       GATE_STRIDE: glu?.gate.stride ?? 0,
