@@ -209,6 +209,14 @@ float chord_read_float(chord_builder *b, const char *suffix, float fallback, cho
     return 1;
 }
 
+float chord_inverse_of(chord_builder *b, float value, const char *key)
+{
+    if (value < 0x1p-126f && value > -0x1p-126f)
+        chord_build_fail(b, CHORD_INVALID_GGUF, "a number further from 0 is needed for the key", key,
+                         chord_strlen(key));
+    return 1 / value;
+}
+
 float chord_read_key_at(chord_builder *b, const char *key, int32_t layer)
 {
     size_t const n = chord_strlen(key);

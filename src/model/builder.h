@@ -77,6 +77,8 @@ typedef struct chord_range {
 #define CHORD_ROPE_BASE ((chord_range){ 1, 3e38, "a number from 1 to 3e38" })
 /* Returns a number within the range. The fallback is checked too; NaN: the key must be there. */
 float chord_read_float(chord_builder *b, const char *suffix, float fallback, chord_range range);
+/* Returns 1 / value. A value whose inverse isn't a finite number is an error that names the key. */
+float chord_inverse_of(chord_builder *b, float value, const char *key);
 /* Returns a layer's number under a key without the architecture's name. The key holds one number, or an
  * array of one for each layer. */
 float chord_read_key_at(chord_builder *b, const char *key, int32_t layer);

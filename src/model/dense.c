@@ -413,10 +413,10 @@ static void emit_output(chord_builder *b, const dense *d)
     if (d->flags & (CHORD_SCALES | CHORD_LOGIT_SCALE))
         scale = chord_read_float(b, "logit_scale", scale, CHORD_FINITE);
     if (scale == 0) scale = 1;
-    if (scale < 0x1p-126f && scale > -0x1p-126f) /* it has no inverse */
-        chord_build_fail(b, CHORD_INVALID_GGUF, "a larger number is needed for the key", "logit_scale", 11);
     chord_op *op = chord_emit_scale(b, CHORD_NONE, logits, n_vocab,
-                                    d->flags & (CHORD_LOGIT_SCALE | CHORD_MINICPM3) ? scale : 1 / scale);
+                                    d->flags & (CHORD_LOGIT_SCALE | CHORD_MINICPM3)
+                                        ? scale
+                                        : chord_inverse_of(b, scale, "logit_scale"));
     if (op) op->flags = CHORD_FLAG_OUTPUT;
 
     float const cap = chord_read_float(b, "final_logit_softcapping", d->flags & CHORD_SOFTCAPS ? 30 : 0,

@@ -206,7 +206,7 @@ static void build(chord_builder *b, mamba m)
         CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
     chord_emit_logits(b, &m.s);
     chord_op *op = chord_emit_scale(b, CHORD_NONE, m.s.logits, h->n_vocab,
-                                    1 / read_scale(b, &m, "logit_scale", 1));
+                                    chord_inverse_of(b, read_scale(b, &m, "logit_scale", 1), "logit_scale"));
     if (op) op->flags = CHORD_FLAG_OUTPUT;
 }
 
