@@ -3,7 +3,7 @@
 // 256 elements of a layer's embedding, ten sparse layers, 20 layers with keys and values of their own.
 const N_VOCAB = 288;
 
-/* Fields: layers, pattern (which layers have a window, or a period), seedLayers. */
+/* Fields: layers, pattern (which layers have a window, or a period), fused, further keys. */
 const build =
   ({ layers, pattern, fused, keys }) =>
   ({ embd, heads, kv }) => {
@@ -13,8 +13,8 @@ const build =
     const tensors = [['token_embd.weight', [embd, N_VOCAB], 'embedding', 4 / Math.sqrt(embd)]];
     const add = (name, size, kind = 'norm', gain = 1) => tensors.push([`${name}.weight`, size, kind, gain]);
     const matrix = (name, cols, rows, gain = 1) => add(name, [cols, rows], 'matrix', gain);
-    // Those that are small in real models are never quantised.
-    const small = (name, size, gain = 1) => add(name, size, isSeed ? 'matrix' : 'small matrix', gain);
+    // llama.cpp never quantises these.
+    const small = (name, size, gain = 1) => add(name, size, 'half matrix', gain);
     small('altup_proj', [embd, embd, 3], 2);
     small('altup_unembd_proj', [embd, embd, 3], 0.7);
     add('per_layer_token_embd', [perLayer * layers, N_VOCAB], 'embedding', 1 / Math.sqrt(perLayer));

@@ -13,7 +13,14 @@ import { LATENT } from './latent.mjs';
 
 /** ggml's numbers of the types, and the elements and bytes of a block. */
 const TYPES = {
-  ...{ F32: [0, 1, 4], Q8_0: [8, 32, 34], Q4_K: [12, 256, 144], Q6_K: [14, 256, 210], MXFP4: [39, 32, 17] },
+  ...{
+    F32: [0, 1, 4],
+    F16: [1, 1, 2],
+    Q8_0: [8, 32, 34],
+    Q4_K: [12, 256, 144],
+    Q6_K: [14, 256, 210],
+    MXFP4: [39, 32, 17],
+  },
   ...{ IQ2_XXS: [16, 256, 66], IQ2_XS: [17, 256, 74], IQ3_XXS: [18, 256, 98], IQ1_S: [19, 256, 50] },
   ...{ IQ3_S: [21, 256, 110], IQ2_S: [22, 256, 82], IQ1_M: [29, 256, 56] },
   ...{ TQ1_0: [34, 256, 54], TQ2_0: [35, 256, 66], NVFP4: [40, 64, 36] },
@@ -295,6 +302,15 @@ function half(x) {
   return ((bits >>> 23) - 112) * 1024 + ((bits >>> 13) & 1023);
 }
 
+/** The f16 of each number that are next to it towards 0; 0 below the smallest normal one. */
+function halves(x) {
+  const out = Buffer.alloc(2 * x.length);
+  x.forEach((v, i) =>
+    out.writeUInt16LE((Math.abs(v) < 2 ** -14 ? 0 : half(Math.abs(v))) | (v < 0 ? 0x8000 : 0), 2 * i),
+  );
+  return out;
+}
+
 /** Random blocks of a type whose elements have this standard deviation. */
 function blocks(type, n, next, std) {
   const [, elements, size] = TYPES[type];
@@ -546,7 +562,8 @@ function tensorsOf(f, shape, isMixed) {
 
 /** `i`: the matrix's number in the file. */
 function typeOf(name, kind, suffix, cols, i) {
-  if (suffix === undefined || (kind !== 'matrix' && kind !== 'embedding')) return 'F32';
+  if (kind === 'half matrix' && suffix !== undefined && suffix !== 'seed') return 'F16';
+  if (suffix === undefined || !/^(half )?matrix$|^embedding$/.test(kind)) return 'F32';
   if (suffix === 'seed') return cols % 32 > 0 ? 'F32' : 'Q8_0';
   if (suffix in RARE) return RARE[suffix][i % RARE[suffix].length];
   if (kind === 'embedding' || cols % 256 > 0) return 'Q8_0';
@@ -557,6 +574,7 @@ function dataOf(model, name, shape, kind, gain, type) {
   const next = generator(`${model}|${name}`);
   const n = shape.reduce((product, size) => product * size, 1);
   const std = /matrix|table|router/.test(kind) ? gain / Math.sqrt(shape[0]) : gain;
+  if (type === 'F16') return halves(normals(n, next, std));
   if (type !== 'F32') return blocks(type, n, next, std);
   const x = normals(n, next, /matrix|table|router|bias|embedding/.test(kind) ? std : 0.1);
   if (kind.endsWith('norm'))
