@@ -54,3 +54,9 @@ void chord_exec_measure(chord_plan *plan)
     /* at least 64 unused bytes separate two threads' scratch: no shared cache line */
     plan->thread_scratch_bytes = (memory.thread_bytes + 127) & ~63ull;
 }
+
+/* Not inline: 50 copies have 40 bytes each. */
+float *chord_run_row(const chord_run *run, int32_t slot, int64_t row)
+{
+    return run->plan->slots[slot] + row * chord_slot_stride(&run->plan->program.slots[slot]);
+}

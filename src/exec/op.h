@@ -61,10 +61,7 @@ static inline void chord_cut_rows(const chord_op *op, const chord_batch *batch, 
     cut->n_units = chord_op_rows(op, batch);
     cut->unit_work = (uint64_t)work;
 }
-static inline float *chord_run_row(const chord_run *run, int32_t slot, int64_t row)
-{
-    return run->plan->slots[slot] + row * chord_slot_stride(&run->plan->program.slots[slot]);
-}
+float *chord_run_row(const chord_run *run, int32_t slot, int64_t row);
 /* Returns the row of in[0] that a norm reads for row `row` of out[0]. */
 static inline const float *chord_run_gathered(const chord_run *run, int64_t row)
 {

@@ -150,7 +150,9 @@ function sumBefore(c: Context, at: number, x: number, end: number): Op<'NORM'> |
   // The product's own outputs may be h: it's read before, in the same dispatch, from another buffer.
   const product = c.ops[end - 1]!;
   const isFree = !product.out.includes(norm.in[0]!) && (product.out.includes(h) || isDead(c, h, end));
-  return isSum && isFree && norm.part.width % 4 === 0 ? norm : undefined;
+  // The sum gets another place: that of a part of a row would lack the rest.
+  const isWhole = norm.part.width % 4 === 0 && norm.part.width === c.places.at(x).width;
+  return isSum && isFree && isWhole ? norm : undefined;
 }
 
 /** MATMUL of gate and up, GLU. */
