@@ -5,6 +5,7 @@
   python3 tools/make_goldens.py fixtures [NAME ...]
   python3 tools/make_goldens.py smollm2 | gemma3-270m | qwen2.5-coder-0.5b | qwen2.5-coder-1.5b
   python3 tools/make_goldens.py depth    SmolLM2 behind 4,064 tokens, by type of KV cache
+  python3 tools/make_goldens.py best     the best token behind each of 128 tokens of three models
   python3 tools/make_goldens.py dump MODEL ID [ID ...]     prints llama.cpp's activations, for debugging
 
 The real models are in models/ (tools/fetch.py). The F32 copy of a model takes 4 bytes per weight in the
@@ -17,6 +18,7 @@ distance of native. Formats: tests/golden/README.md."""
 import argparse
 import ctypes
 import glob
+import json
 import os
 import tempfile
 
@@ -427,6 +429,44 @@ def make_depth(directory, before=4064, rows=32, stride=96):
         f.write(np.ascontiguousarray(reference[:, ::stride], dtype='<f4').tobytes())
 
 
+# ---- best tokens
+
+VALLEY = (
+    'The river rises in the hills above the town, where the first mills were built. For two hundred years\n'
+    'the water turned their wheels, and the roads to the coast carried flour and cloth. In the spring the\n'
+    'meadows stood under water, and the children went to school by boat. When the railway came, the mills\n'
+    'moved to the harbour, the bridge was widened, and the market moved from the church to the station.\n'
+    'Today the valley is quiet. Two of the mills are still there; one of them is a museum, and the other\n'
+    'one a house with a garden. On Sundays the people of the town walk along the bank as far as the old\n'
+    'lock, where boats can be hired, and come back by the road.')
+BEST_TOKENS, BEST_PROMPT = 128, 32
+
+
+def make_best(directory):
+    """The tokens that exact and native prefer behind each of BEST_TOKENS tokens: of native's own greedy text
+    behind BEST_PROMPT tokens (own), and of a text that no model wrote (foreign), where two tokens are often
+    equally good."""
+    found = {}
+    for name in ('smollm2', 'gemma3-270m', 'qwen2.5-coder-0.5b'):
+        path = os.path.join(MODELS, REAL[name]['file'])
+        options = dict(n_ctx=256, threads=os.cpu_count())
+        with Run(path, **NATIVE['kv16fa'], **options) as run:
+            foreign = run.tokenize(VALLEY, 3)[:BEST_TOKENS]
+            prompt = foreign[:BEST_PROMPT]
+            own = prompt + run.greedy(prompt, BEST_TOKENS - 1)[0]
+            texts = dict(own=(own, BEST_PROMPT - 1), foreign=(foreign, 0))
+            native = {key: np.argmax(run.prefill(ids)[first:], -1) for key, (ids, first) in texts.items()}
+        with Run(exact_file(path, directory), kv='f32', **options) as run:
+            exact = {key: np.argmax(run.prefill(ids)[first:], -1) for key, (ids, first) in texts.items()}
+        found[name] = {key: dict(ids=ids, first=first, exact=exact[key].tolist(), native=native[key].tolist())
+                       for key, (ids, first) in texts.items()}
+        both = {key: int((exact[key] == native[key]).sum()) for key in texts}
+        print(name, both, 'of', BEST_TOKENS, flush=True)
+    with open(os.path.join(GOLDEN, 'best.json'), 'w') as f:
+        json.dump(found, f)
+        f.write('\n')
+
+
 # ---- activations
 
 def dump(path, ids):
@@ -453,7 +493,7 @@ def dump(path, ids):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    ap.add_argument('command', choices=('fixtures', 'depth', 'dump', *REAL))
+    ap.add_argument('command', choices=('fixtures', 'depth', 'best', 'dump', *REAL))
     ap.add_argument('rest', nargs='*')
     a = ap.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -463,6 +503,8 @@ def main():
                     make_fixture(path, directory)
         elif a.command == 'depth':
             make_depth(directory)
+        elif a.command == 'best':
+            make_best(directory)
         elif a.command in REAL:
             make_real(a.command, directory, **REAL[a.command])
         else:

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// webgpu.test.mjs: real models on the GPU's executor beside the CPU's (agreement.mjs): in Node over Dawn, and
-// in Firefox over lavapipe. SmolLM2 takes two and a half minutes in Node on two quiet cores; Gemma did
-// not end within 16 minutes beside other work, and Qwen wasn't tried. ENGINES=firefox runs one of them;
-// ADAPTER=system takes this machine's GPU.
+// webgpu.test.mjs: real models on the GPU's executor beside the CPU's (agreement.mjs) and llama.cpp: in Node
+// over Dawn, and in Firefox over lavapipe. ENGINES=firefox runs one of them; ADAPTER=system takes this
+// machine's GPU.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { loadModel } from '../../dist/index.js';
 import { launch, missingWebgpu } from '../../tools/browsers.mjs';
 import { startServer } from '../../tools/serve.mjs';
@@ -15,6 +15,7 @@ import { missing, openGpu } from '../webgpu/gpu.mjs';
 import { agreement } from './agreement.mjs';
 
 const SECOND = 1000;
+const best = JSON.parse(readFileSync(`${root}tests/golden/best.json`, 'utf8'));
 
 /** The agreement, computed in a page of Firefox. */
 async function inFirefox(name) {
@@ -22,13 +23,16 @@ async function inFirefox(name) {
   const browser = await launch('firefox', { webgpu: true });
   try {
     const page = await browser.open(`${server.address}/tests/e2e/blank.html`);
-    await page.evaluate((file) => {
-      window.found = undefined;
-      Promise.all([import('/dist/index.js'), import('/tests/real/agreement.mjs')])
-        .then(([{ loadModel }, { agreement }]) => agreement(loadModel, `/models/${file}`))
-        .catch((error) => ({ error: String(error) }))
-        .then((found) => (window.found = found));
-    }, REAL[name].file);
+    await page.evaluate(
+      ({ file, texts }) => {
+        window.found = undefined;
+        Promise.all([import('/dist/index.js'), import('/tests/real/agreement.mjs')])
+          .then(([{ loadModel }, { agreement }]) => agreement(loadModel, `/models/${file}`, texts))
+          .catch((error) => ({ error: String(error) }))
+          .then((found) => (window.found = found));
+      },
+      { file: REAL[name].file, texts: best[name] },
+    );
     for (;;) {
       const found = await page.evaluate(() => window.found);
       if (found?.error !== undefined) throw new Error(found.error);
@@ -41,9 +45,14 @@ async function inFirefox(name) {
   }
 }
 
+/** How many tokens of two lists are the same. */
+const same = (a, b) => a.filter((token, i) => token === b[i]).length;
+const MOST = 0.99;
+
 async function inNode(name) {
   await openGpu(); // names the driver to Dawn
-  return agreement(loadModel, fileOf(name), { gpu: ['enable-dawn-features=disable_workgroup_init'] });
+  const gpu = ['enable-dawn-features=disable_workgroup_init'];
+  return agreement(loadModel, fileOf(name), best[name], { gpu });
 }
 
 const IN = {
@@ -62,12 +71,21 @@ for (const engine of engines)
       t.diagnostic(found.reason);
       const { tolerance } = await readGolden(name);
       for (const text of ['own', 'foreign']) {
-        const { same, of, nmse, parted } = found[text];
+        const { cpu, gpu, nmse, parted } = found[text];
+        const { exact, native } = best[name][text];
         const leads = parted.map(([row, cpu, gpu]) => `${row}: ${cpu.toFixed(3)} against ${gpu.toFixed(3)}`);
-        t.diagnostic(`${text} text: ${same} of ${of}, NMSE ${nmse.toExponential(1)}; ${leads.join(', ')}`);
-        assert.equal(of, 128);
-        // The CPU quantises its inputs to 8 bits, so the two part where two tokens are equally good.
-        if (engine === 'node') assert.ok(same >= 0.99 * of, `${text} text: ${same} of ${of}`);
+        const [both, right, known] = [same(cpu, gpu), same(gpu, exact), same(native, exact)];
+        t.diagnostic(
+          `${text} text: GPU and CPU ${both} of 128 (NMSE ${nmse.toExponential(1)}), GPU and exact ${right}, ` +
+            `CPU and exact ${same(cpu, exact)}, llama.cpp and exact ${known}; ${leads.join(', ')}`,
+        );
+        assert.equal(gpu.length, 128);
+        if (engine === 'node') {
+          assert.ok(right >= MOST * 128, `${text} text: the GPU and exact agree at ${right} of 128`);
+          // The CPU quantises its inputs to 8 bits, as llama.cpp does, so both part from exact where two
+          // tokens are equally good. The CPU may part from the GPU as often as llama.cpp parts from exact.
+          assert.ok(both >= Math.min(MOST * 128, known), `${text} text: GPU and CPU agree at ${both} of 128`);
+        }
         for (const [row, cpu] of parted)
           assert.ok(cpu <= tolerance.regret, `${row}: the CPU's lead is ${cpu}`);
       }
