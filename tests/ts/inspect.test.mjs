@@ -100,6 +100,7 @@ test('`info` prints the header and then fails for a file that cannot run; --tens
     assert.match(failed.stdout, /^types +Q4_1 \d+ %/m);
     assert.match(failed.stdout, /^special +.*bos \d+ /m);
     assert.match(failed.stdout, /^can't run +unsupported-architecture: .*lxama/m);
+    assert.match(failed.stdout, /^context +the model was trained on \d+ tokens$/m);
     assert.match(failed.stderr, /^wasm-chord: unsupported-architecture: /);
     const json = run(file, '--json');
     assert.equal(JSON.parse(json.stdout).problem.code, 'unsupported-architecture');

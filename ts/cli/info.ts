@@ -4,7 +4,7 @@ import type { GpuDispatch, ModelEstimate, ModelInspection } from '../index.js';
 import type { Command } from './arguments.js';
 import { loadOptions } from './load.js';
 import { ProgressBar } from './progress.js';
-import { count, onOneLine, print, printJson, size } from './terminal.js';
+import { onOneLine, print, printJson, size } from './terminal.js';
 
 /**
  * The command `info`: what a file's header says, and how the model would run here. The model is loaded for
@@ -76,7 +76,7 @@ function rowsOf(command: Command, found: ModelInspection): Row[] {
 }
 
 const contextOf = ({ trainedContextLength: trained }: ModelInspection): string =>
-  trained === undefined ? '-' : `the model was trained on ${count(trained)}`;
+  trained === undefined ? '-' : `the model was trained on ${trained} tokens`;
 
 function estimateRows(found: ModelEstimate): Row[] {
   const { memory } = found;
