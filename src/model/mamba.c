@@ -37,8 +37,8 @@ static void read(chord_builder *b, mamba *m)
     else if (m->inner / m->n_head > MOST_STATE) fail(b, "too large for the heads:", "ssm.inner_size");
     else if (m->inner / m->n_head % 4 || (2 * m->n_group * m->state) % 4)
         chord_build_fail(b, CHORD_UNSUPPORTED_ARCHITECTURE,
-                         "heads and states that aren't multiples of 4 aren't supported:", "ssm.inner_size",
-                         14);
+                         "heads and states that aren't multiples of 4 aren't supported:",
+                         m->inner / m->n_head % 4 ? "ssm.inner_size" : "ssm.state_size", 14);
     m->n_wide = m->inner + 2 * m->n_group * m->state;
 }
 

@@ -318,6 +318,7 @@ const REFUSED = [
   ['nomic-bert-moe', { '.feed_forward_length': 64 }, 'invalid-gguf', 'blk.0.ffn_up.weight'],
   ['hunyuan-dense', { '.rope.scaling.alpha': 1e-40 }, 'invalid-gguf', 'rope.scaling.alpha'],
   ['granite', { '.logit_scale': 1e-40 }, 'invalid-gguf', 'logit_scale'],
+  ['granitehybrid', { '.ssm.state_size': 1 }, 'unsupported-architecture', 'ssm.state_size'],
   ['granitehybrid', { '.logit_scale': 1e-40 }, 'invalid-gguf', 'logit_scale'],
   ['falcon-h1', { '.ssm.time_step_rank': 1025 }, 'invalid-gguf', 'falcon-h1.ssm.time_step_rank'],
   ['qwen35-array', { '.attention.recurrent_layers': [0, 1] }, 'invalid-gguf', 'attention.recurrent_layers'],
