@@ -25,9 +25,9 @@ const GATED = {
 describe('mixtures', { skip: missing() || false }, () => {
   const rooms = [];
   before(async () => {
-    const modules = await load('device', 'pipelines', 'matmul', 'rows', 'experts');
+    const modules = await load('device', 'pipelines', 'matmul', 'rows', 'experts', 'tiles');
     const gpu = await openGpu();
-    rooms.push(await bench(modules, gpu));
+    rooms.push(await bench(modules, gpu, { fastDot: true }));
     rooms.push(await bench(modules, gpu, { without: ['subgroups', 'packedDot', 'immediates'] }));
   });
   after(() => rooms.forEach(({ device }) => device.destroy()));
@@ -200,11 +200,12 @@ describe('mixtures', { skip: missing() || false }, () => {
 
   /**
    * EXPERTS over one stack or two (`formats`), of `rows` rows an expert, of which the product uses nOut.
-   * `norm`, `glu` and `combine` are fused.
+   * `norm`, `glu` and `combine` are fused. `isStaged`: over q8 inputs, judged with the codes and scales that
+   * the GPU made: the products of codes are exact, n / 32 sums and 12 operations aren't.
    */
   async function check(room, o) {
     const { formats, n, rows, nOut = rows, nExpert, nUsed, tokens, nTokens, isEach = false, isAll } = o;
-    const { device, features, experts, expertsTable } = room;
+    const { device, features, experts, expertsTable, expertsTileOf, stage } = room;
     const { norm, glu, combine, cuts = [0], at = 3, rowsOf = 'batch', hasBias = false, offsets = [0, 0] } = o;
     const { hasScale = false } = o;
     const random = randomFrom(n * 31 + nTokens + nExpert);
@@ -230,7 +231,13 @@ describe('mixtures', { skip: missing() || false }, () => {
     const outWidth = combine ? nOut : nUsed * nOut;
     const out = makeSlot(device, nTokens, outWidth, combine?.add ? () => random() : undefined);
     const table = { view: { buffer: upload(device, new Uint32Array(256 * nUsed).fill(1)) }, nBatch: 64 };
+    const tile = o.isStaged && expertsTileOf(made[0].stack.matrix, features);
+    if (o.isStaged) assert.equal(tile.inputs, 'q8');
+    const q = { buffer: upload(device, nTokens * (width + width / 8)) };
+    const staged = tile && { tile, view: q };
+    const before = staged ? [stage({ tile, label: 'test', input: x, nIn: width, out: q })] : [];
     const dispatches = experts({
+      ...(staged && { staged }),
       label: 'test',
       input: x,
       nIn: n,
@@ -258,8 +265,16 @@ describe('mixtures', { skip: missing() || false }, () => {
       nOutputs: nTokens,
       [rowsOf === 'batch' ? 'nOutputs' : 'nTokens']: 1,
     };
-    await runDispatches(room, [...first, ...dispatches], batch);
+    await runDispatches(room, [...before, ...first, ...dispatches], batch);
     const got = await readSlot(device, out);
+    for (let t = 0, bytes = staged && (await download(device, q.buffer)); staged && t < nTokens; t++) {
+      const row = t * (width + width / 8);
+      const [codes, scales] = [
+        new Int8Array(bytes, row, width),
+        new Float32Array(bytes, row + width, width / 32),
+      ];
+      codes.forEach((code, i) => (x.floats[t * x.stride + i] = code * scales[i >> 5]));
+    }
     const what = `${formats} ${n}x${nOut} ${nUsed} of ${nExpert} ${tokens} ${nTokens}`;
     for (let t = 0; t < nTokens; t++) {
       const chosen = Array.from(route.floats.subarray(t * route.stride, t * route.stride + 2 * nUsed));
@@ -272,7 +287,7 @@ describe('mixtures', { skip: missing() || false }, () => {
           input = input.map((z, i) => z * s * vectors[2 + i]);
         }
         const [g, up] = made.map((one) => product(one, rows, numbers[u], row, input));
-        const noise = (norm ? 1.5 * n + 12 : n + 6) * EPS;
+        const noise = (norm ? 1.5 * n + 12 : staged ? n / 32 + 12 : n + 6) * EPS;
         if (glu === undefined) return { value: g.sum, bound: noise * g.size };
         // An activation's slope is at most 1.71 and its value at most |g| + 1; its own error is 60 units.
         const [dg, du] = [noise * g.size, noise * up.size];
@@ -590,6 +605,21 @@ describe('mixtures', { skip: missing() || false }, () => {
       tokens: 'many',
       nTokens: 9,
     });
+  });
+
+  it('many tokens over q8 inputs are multiplied by expert', async () => {
+    const [room] = rooms; // the other has no packed dots
+    const staged = { ...mixture, tokens: 'many', nTokens: 13, isStaged: true };
+    // One scale or two in a group of 32, with an offset and without, one code of a block and many.
+    for (const format of ['q8_0', 'q4_1', 'q4_k', 'q2_k', 'q6_k', 'iq2_xs', 'mxfp4', 'nvfp4'])
+      assert.equal((await check(room, { ...staged, n: 256, formats: [format] }))[0].kernel, 'experts_packed');
+    const scaled = { ...staged, formats: ['q5_1'], hasBias: true, hasScale: true };
+    await check(room, { ...scaled, rows: 68, nTokens: 64 });
+    await check(room, { ...scaled, isEach: true, nTokens: 40, nOut: 8, offsets: [12] });
+    assert.equal((await check(room, { ...scaled, cuts: [0, 25, 30, 77] })).length, 4);
+    await check(room, { ...scaled, nExpert: 2, nUsed: 2, nTokens: 64 });
+    await check(room, { ...scaled, nExpert: 300, rows: 4, nUsed: 1, nTokens: 9 });
+    await check(room, { ...staged, nUsed: 6, isEach: true, isAll: true, formats: ['q8_0'], nTokens: 33 });
   });
 
   // ---- COMBINE, GATE ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 // tests/families compares them with llama.cpp.
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { FAMILIES, modelOf } from '../families/models.mjs';
 import { room } from './engine.mjs';
 import { missing, openGpu } from './gpu.mjs';
@@ -38,6 +39,31 @@ for (const [name, most] of [
       // Tiles of a device with f16 have inputs in f16 (tiles.ts).
       everyWay(t, gpu, bytesOf(name), ids, { 0: most }, name.endsWith('.mix') ? 1e-5 : 1e-9),
   );
+
+const goldens = JSON.parse(readFileSync(new URL('../families/goldens.json', import.meta.url), 'utf8'));
+// A choice of experts, biases, and a matrix for each head.
+for (const name of ['qwen3moe.mix', 'gpt-oss.mix', 'deepseek2.mix'])
+  test(`${name}: prompts over q8 inputs are as near to llama.cpp's as its own are`, { skip }, async (t) => {
+    const { ids, rows, logits, tolerance } = goldens[name];
+    const opened = await room.openDevice(gpu, { fastDot: true });
+    t.after(() => opened.device.destroy());
+    const kernels = new Set();
+    const create = opened.device.createShaderModule.bind(opened.device);
+    opened.device.createShaderModule = (text) => kernels.add(text.label) && create(text);
+    const on = { opened, pipelines: new room.Pipelines(opened.device, opened.features) };
+    const bytes = new Uint8Array(modelOf(name));
+    const got = await usingBytes(gpu, bytes, { on, contextLength: 256 }, (model) => model.logits(ids));
+    assert.ok(kernels.has('experts_packed'), [...kernels].join(' '));
+    const exact = new Float32Array(Uint8Array.from(Buffer.from(logits, 'base64')).buffer);
+    const width = got[0].length;
+    const error = nmse(
+      rows.map((row) => got[row]),
+      rows.map((_, k) => exact.subarray(k * width, (k + 1) * width)),
+    );
+    t.diagnostic(`NMSE ${error.toExponential(1)}, tolerance ${tolerance.nmse}`);
+    // Inputs of 8 bits leave a trace (executor.test.mjs).
+    assert.ok(error <= tolerance.nmse && error > 1e-6, `NMSE ${error}`);
+  });
 
 test('stacks larger than a binding are in parts, with the same results', { skip }, async (t) => {
   for (const name of ['plain', 'gated']) {

@@ -15,6 +15,7 @@ import type {
 import { FORMATS, textsOf } from './formats.js';
 import { lanesFor, sameView, spread } from './matmul.js';
 import type { Norm, Tokens } from './matmul.js';
+import type { expertsTileOf } from './tiles.js';
 
 /** Gating of ROUTE, by ops.def's numbers. */
 export const Gating = { softmax: 1, sigmoid: 2, softmaxChosen: 3 } as const;
@@ -22,7 +23,7 @@ export const Gating = { softmax: 1, sigmoid: 2, softmaxChosen: 3 } as const;
 const THREADS = 64;
 /** Rows of a team in experts_few.wgsl. */
 const ROWS = 2;
-/** The tile of experts_tiles.wgsl: 64 rows, 32 pairs of a token and an expert. */
+/** The tile of experts_tiles.wgsl and experts_packed.wgsl: 64 rows, 32 pairs of a token and an expert. */
 const TILE_ROWS = 64;
 const TILE_TOKENS = 32;
 const NOWHERE = 0xffffffff;
@@ -77,7 +78,7 @@ export function route(o: RouteOptions): Dispatch {
   };
 }
 
-/** Tiles of experts_tiles.wgsl at most: each expert may have one that isn't full. */
+/** Tiles of many tokens at most: each expert may have one that isn't full. */
 function mostTiles(nTokens: number, nExpert: number, nUsed: number): number {
   const pairs = nTokens * nUsed;
   return Math.min(pairs, Math.floor(pairs / TILE_TOKENS) + nExpert);
@@ -150,6 +151,8 @@ export interface ExpertsOptions {
   readonly features: Features;
   /** Needed for `many` tokens of the batch that have a route. */
   readonly table?: Table | undefined;
+  /** The input as stage() wrote it for this tile, for `many` tokens of the batch. */
+  readonly staged?: { readonly tile: NonNullable<ReturnType<typeof expertsTileOf>>; readonly view: View };
   /** Fused, for `one` and `few`: the input is norm(input). Not with isEach. */
   readonly norm?: Norm | undefined;
   /** Fused, for `one` and `few`: the activation's number. Not with `combine`. */
@@ -294,16 +297,31 @@ const putShared = (isShared: boolean): string =>
 
 /** Without a route, an expert's tiles have TILE_TOKENS tokens each, in order. */
 function tiles(o: ExpertsOptions, part: MatrixPart, isParted: boolean): Dispatch {
-  const { stacks, nOut, nExpert, nUsed, features } = o;
+  const { stacks, nIn, nOut, nExpert, nUsed, features, staged } = o;
+  const { format } = stacks[0].matrix;
   const texts = textsOf([stacks[0].matrix], features.packedDot);
+  const kernel = staged?.tile.experts ?? 'experts_tiles';
+  const { X_STRIDE, ...overrides } = overridesOf(o);
+  const input = staged?.view ?? o.input.view;
   return {
-    kernel: 'experts_tiles',
-    with: [...texts.with, 'inputs', 'experts'],
+    kernel,
+    with: [...texts.with, 'experts', 'experts_pairs', ...(staged?.tile.with(features) ?? ['inputs'])],
     glue: texts.glue,
-    constants: { TILE_TOKENS, PARTED: Number(isParted) },
-    overrides: { ...overridesOf(o), MOST_TILES: mostTiles(o.table?.nBatch ?? 0, nExpert, nUsed) },
-    ...common(o, [part], 'experts_tiles'),
-    buffers: [part.view, o.input.view, o.vectors, o.route ? o.table!.view : o.input.view, o.out.view],
+    constants: {
+      TILE_TOKENS,
+      PARTED: Number(isParted),
+      ...(staged && {
+        OFFSETS: Number(FORMATS[format].hasOffset),
+        SCALES: FORMATS[format].has16 ? 2 : 1,
+      }),
+    },
+    overrides: {
+      ...overrides,
+      ...(staged ? { WIDTH: o.isEach ? nUsed * nIn : nIn } : { X_STRIDE: X_STRIDE! }),
+      MOST_TILES: mostTiles(o.table?.nBatch ?? 0, nExpert, nUsed),
+    },
+    ...common(o, [part], kernel),
+    buffers: [part.view, input, o.vectors, o.route ? o.table!.view : input, o.out.view],
     groups: ({ nTokens }) => {
       const n = o.route ? mostTiles(nTokens, nExpert, nUsed) : nExpert * Math.ceil(nTokens / TILE_TOKENS);
       return nTokens === 0 ? [0, 0, 0] : [Math.ceil(nOut / TILE_ROWS), n, 1];

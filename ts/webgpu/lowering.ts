@@ -14,7 +14,7 @@ import type { Tokens } from './matmul.js';
 import type { GpuMemory } from './memory.js';
 import { scan, split } from './recurrent.js';
 import type { ScanOptions } from './recurrent.js';
-import { stage, tileOf } from './tiles.js';
+import { expertsTileOf, stage, tileOf } from './tiles.js';
 import {
   activate,
   add,
@@ -233,9 +233,10 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
     case 'ROUTE':
       return routeAndTable(op, l, rows, places, rowsOf);
     case 'EXPERTS':
-      return Array.from({ length: op.part.n_weights }, (_, i) =>
-        experts(expertsOptions(op, l, rows, places, i)),
-      ).flat();
+      return stacks(
+        Array.from({ length: op.part.n_weights }, (_, i) => expertsOptions(op, l, rows, places, i)),
+        memory.staged,
+      );
     case 'COMBINE': {
       const { width, n_used: nUsed } = op.part;
       const slots = { input: slot(op.in[0]!), route: slot(op.in[1]!), out: slot(op.out[0]!) };
@@ -477,6 +478,23 @@ function product(options: Parameters<typeof matmul>[0], view: View | undefined):
     : undefined;
   if (view === undefined || tile === undefined) return matmul(options);
   return [stage({ tile, label, input, nIn, out: view }), ...matmul({ ...options, staged: { tile, view } })];
+}
+
+/** The products of an op's stacks, which have one input. */
+function stacks(all: readonly ExpertsOptions[], view: View | undefined): Dispatch[] {
+  const [{ label, input, isEach, nIn, nUsed, tokens, rowsOf, features }] = all as [ExpertsOptions];
+  const isMany = tokens === 'many' && rowsOf === 'batch';
+  const tiles = all.map(({ stacks: [stack] }) =>
+    isMany && view !== undefined ? expertsTileOf(stack.matrix, features) : undefined,
+  );
+  const tile = tiles.find((one) => one !== undefined);
+  const width = isEach ? nUsed * nIn : nIn;
+  return [
+    ...(tile === undefined ? [] : [stage({ tile, label, input, nIn: width, out: view! })]),
+    ...all.flatMap((options, i) =>
+      experts(tiles[i] === undefined ? options : { ...options, staged: { tile: tiles[i], view: view! } }),
+    ),
+  ];
 }
 
 export function matmulOptions(

@@ -234,6 +234,7 @@ function staged(
     with: [...texts.with, 'segments', ...tile.with(features)],
     glue: `${texts.glue}\n${outputs(pieces.length, 5)}`,
     constants: {
+      ...(tile.inputs === 'q8' && { TILE_TOKENS: STAGED_TOKENS }),
       OFFSETS: hasOffsets(pieces),
       SCALES: pieces.some(({ matrix }) => FORMATS[matrix.format].has16) ? 2 : 1,
     },

@@ -106,9 +106,11 @@ export class GpuMemory {
     this.runs = { buffer: this.#make('runs of texts', textRows * 8) };
     this.positions = { buffer: this.#make('positions of texts', textRows * 4) };
     this.partial = { buffer: this.#make('attention scratch', this.#partialBytes()) };
-    const stagedRows = allOps(program).map((op) =>
-      op.name === 'MATMUL' ? mostStagedBytes(features, op.part.n_in) : 0,
-    );
+    const stagedRows = allOps(program).map((op) => {
+      if (op.name === 'MATMUL') return mostStagedBytes(features, op.part.n_in);
+      if (op.name !== 'EXPERTS') return 0;
+      return mostStagedBytes(features, op.part.n_in * (op.part.is_each === 0 ? 1 : op.part.n_used), true);
+    });
     const staged = nBatch * Math.max(0, ...stagedRows);
     this.staged = staged > 0 ? { buffer: this.#make('staged inputs', staged) } : undefined;
     const tables = program.ops.map((op) =>

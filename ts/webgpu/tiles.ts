@@ -10,6 +10,8 @@ const THREADS = 64;
 export interface Tile {
   readonly inputs: 'q8' | 'f16';
   readonly kernel: string;
+  /** The kernel of EXPERTS. Undefined: experts of this device's prompts read inputs as they are. */
+  readonly experts?: string;
   /** The kernel that makes the form, and bytes of a group of 32 elements in it. */
   readonly stage: string;
   readonly groupBytes: number;
@@ -43,9 +45,10 @@ export const TILES: readonly Tile[] = [
   {
     inputs: 'q8',
     kernel: 'matmul_packed',
+    experts: 'experts_packed',
     stage: 'quantize',
     groupBytes: 36,
-    with: () => [],
+    with: () => ['packed'],
     isFor: ({ fastDot }) => fastDot,
     takes: (matrices) => matrices.every(({ format, nIn }) => !FORMATS[format].isFloat && nIn % 32 === 0),
   },
@@ -64,12 +67,20 @@ export const TILES: readonly Tile[] = [
 export const tileOf = (matrices: readonly Matrix[], features: Features): Tile | undefined =>
   TILES.find((tile) => tile.isFor(features) && tile.takes(matrices));
 
+/** The same of a stack of experts. */
+export function expertsTileOf(stack: Matrix, features: Features): (Tile & { experts: string }) | undefined {
+  const tile = tileOf([stack], features);
+  return tile?.experts === undefined ? undefined : { ...tile, experts: tile.experts };
+}
+
 /** Bytes of a row of inputs in a tile's form. */
 export const stagedBytes = ({ groupBytes }: Tile, nIn: number): number => Math.ceil(nIn / 32) * groupBytes;
 
 /** The most bytes that stage() writes for a row on this device; 0: nothing is staged. */
-export const mostStagedBytes = (features: Features, nIn: number): number =>
-  Math.max(0, ...TILES.filter((tile) => tile.isFor(features)).map((tile) => stagedBytes(tile, nIn)));
+export function mostStagedBytes(features: Features, nIn: number, isOfExperts = false): number {
+  const tiles = TILES.filter((tile) => tile.isFor(features) && (!isOfExperts || tile.experts !== undefined));
+  return Math.max(0, ...tiles.map((tile) => stagedBytes(tile, nIn)));
+}
 
 /** Brings rows of the batch into a tile's form. `out` holds stagedBytes() for each. */
 export function stage(o: {

@@ -1,8 +1,4 @@
-// EXPERTS of many tokens, as matmul.wgsl: a workgroup computes a tile of 64 rows of one expert and up to
-// TILE_TOKENS of the pairs that experts_table.wgsl found for it. With ALL the pairs of an expert are known.
-@group(0) @binding(5) var<storage, read> table: array<u32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
-override MOST_TILES: u32;
+// EXPERTS of many tokens, as matmul.wgsl, by the tiles of experts_pairs.wgsl.
 const TILE_ROWS = 64u;
 const THREADS = 4u * TILE_TOKENS;
 
@@ -14,32 +10,13 @@ fn place(line: u32, j: u32) -> u32 {
   return 8u * line + (j ^ (line & 7u));
 }
 
-// Expert, first pair and number of pairs of a tile. The pairs of ALL are numbered by token.
-fn tile_of(number: u32) -> vec3u {
-  if (ALL) {
-    let per = (batch.n_tokens + TILE_TOKENS - 1u) / TILE_TOKENS;
-    let first = number % per * TILE_TOKENS;
-    return vec3u(number / per, first, min(batch.n_tokens - first, TILE_TOKENS));
-  }
-  return vec3u(table[3u * number], table[3u * number + 1u], table[3u * number + 2u]);
-}
-
-fn pair_at(tile: vec3u, k: u32) -> u32 {
-  if (ALL) {
-    return (tile.y + k) * N_USED + tile.x;
-  }
-  return table[3u * MOST_TILES + tile.y + k];
-}
-
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local: u32) {
   let tile = tile_of(id.y);
-  let expert = tile.x;
-  let n_pairs = tile.z;
   let first_row = id.x * TILE_ROWS;
-  let first = row_of(0u, expert, first_row);
+  let first = row_of(0u, tile.x, first_row);
   let n_rows = min(COUNT - first_row, TILE_ROWS);
-  if (n_pairs == 0u || (PARTED == 1u && (first >= p.begin0 + p.held0 || first + n_rows <= p.begin0))) {
+  if (!is_needed(tile, first, n_rows)) {
     return;
   }
   // This invocation's rows are my_row + 16 i, its pairs my_pair + TILE_TOKENS / 4 i.
@@ -53,7 +30,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local
     }
     for (var i = local; i < 8u * TILE_TOKENS; i += THREADS) {
       var four = vec4f(0.0);
-      if (i / 8u < n_pairs) {
+      if (i / 8u < tile.z) {
         let pair = pair_at(tile, i / 8u);
         four = input_from(pair / N_USED * X_STRIDE + pair % N_USED * EACH, b, i % 8u);
       }
@@ -72,20 +49,5 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) local
     }
     workgroupBarrier();
   }
-  let scale = scale_of(0u, expert);
-  for (var r = 0u; r < 4u; r++) {
-    let row = my_row + 16u * r;
-    if (row >= n_rows || !is_held(0u, first + row)) {
-      continue;
-    }
-    let bias = bias_of(0u, first + row);
-    for (var i = 0u; i < 4u; i++) {
-      let k = my_pair + TILE_TOKENS / 4u * i;
-      if (k < n_pairs) {
-        let pair = pair_at(tile, k);
-        let at = pair / N_USED * STRIDE + pair % N_USED * COUNT + first_row + row;
-        y[at] = scale * products[r][i] + bias;
-      }
-    }
-  }
+  finish(tile, first_row, my_row, my_pair, products);
 }
