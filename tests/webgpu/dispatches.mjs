@@ -2,9 +2,12 @@
 // dispatches.mjs: one dispatch at a time, on any GPUDevice, in Node and in browsers.
 import { ran } from './ledger.mjs';
 
-/** A device with everything that a test of dispatches needs. */
+/**
+ * A device with everything that a test of dispatches needs. Its limits are those of every adapter, so a kernel that
+ * takes more is an error.
+ */
 export async function bench({ openDevice, Pipelines, ...others }, gpu, options) {
-  const opened = await openDevice(gpu, options);
+  const opened = await openDevice(gpu, { isLeast: true, ...options });
   const { device, features } = opened;
   device.onuncapturederror = ({ error }) => {
     throw new Error(error.message);

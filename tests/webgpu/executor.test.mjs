@@ -6,7 +6,7 @@ import { readGolden } from '../reference/golden.mjs';
 import { prove } from '../reference/proof.mjs';
 import { fixtureNames } from '../ts/judged.mjs';
 import { openModel, room } from './engine.mjs';
-import { missing, openGpu } from './gpu.mjs';
+import { FLOAT_NMSE, missing, openGpu } from './gpu.mjs';
 
 const skip = missing() || false;
 const gpu = skip ? undefined : await openGpu();
@@ -82,7 +82,7 @@ for (const [name, most] of Object.entries(layers))
       t.diagnostic(
         `NMSE of fused ${nmse(fused, logits).toExponential(1)}, to op by op ${nmse(fused, plain).toExponential(1)}`,
       );
-      assert.ok(nmse(fused, logits) <= tolerance.nmse);
+      assert.ok(nmse(fused, logits) <= Math.min(tolerance.nmse, FLOAT_NMSE));
       // Both are sums of the same float32 terms in another order. A sum of n terms is off by n * 2^-24 of its
       // size at most; here n is 512 or less: 3e-5, and its square is 1e-9.
       assert.ok(nmse(fused, plain) <= 1e-9);
@@ -187,8 +187,9 @@ for (const name of names)
           ),
         );
       }
-      t.diagnostic(`NMSE ${worst.toExponential(1)}, tolerance ${golden.tolerance.nmse}`);
-      assert.ok(worst <= golden.tolerance.nmse, `NMSE ${worst}, tolerance ${golden.tolerance.nmse}`);
+      const most = Math.min(golden.tolerance.nmse, FLOAT_NMSE);
+      t.diagnostic(`NMSE ${worst.toExponential(1)}, tolerance ${most}`);
+      assert.ok(worst <= most, `NMSE ${worst}, tolerance ${most}`);
       prove('fixtures', { model: name, backend: 'webgpu', nmse: worst, part: worst / golden.tolerance.nmse });
     } finally {
       model.free();

@@ -29,6 +29,12 @@ export function missing(adapter = ADAPTER) {
 }
 
 /**
+ * How far logits of a GPU that rounds no inputs may be from llama.cpp's over the weights in F32, whatever the
+ * weights' type: the tolerance of files in F32. A file's own tolerance is for inputs of 8 bits.
+ */
+export const FLOAT_NMSE = 1e-5;
+
+/**
  * SwiftShader compiles the zeros that WebGPU puts into workgroup memory one by one, which takes seconds.
  * Kernels write that memory before they read it, so tests do without the zeros.
  */

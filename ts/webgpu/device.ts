@@ -19,6 +19,8 @@ export interface DeviceOptions {
   readonly f16Tiles?: boolean;
   /** Limits are asked for up to this binding size, for tests. */
   readonly maxBinding?: number;
+  /** No limits above WebGPU's defaults, which every adapter has, for tests. */
+  readonly isLeast?: boolean;
 }
 
 /** WebGPU's defaults, which every adapter has: what kernels may rely on. */
@@ -52,7 +54,8 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
     'maxComputeWorkgroupStorageSize',
     'maxImmediateSize',
   ])
-    if ((given[name] ?? 0) > 0) limits[name] = given[name]!;
+    if ((given[name] ?? 0) > 0 && (!options.isLeast || name === 'maxImmediateSize'))
+      limits[name] = given[name]!;
   if (options.maxBinding !== undefined) limits['maxStorageBufferBindingSize'] = options.maxBinding;
   let device: GPUDevice;
   try {
