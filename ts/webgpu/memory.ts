@@ -92,7 +92,7 @@ export class GpuMemory {
         throw new ChordError(
           'no-webgpu',
           `the rows of a batch take ${bytes} bytes, a binding of this GPU holds ${features.maxBinding}`,
-          { hint: 'use a shorter contextLength, or a smaller batchTokens' },
+          { hint: 'use a shorter contextLength' },
         );
       return { view: { buffer: this.#make(`slot ${i}`, bytes) }, width, stride };
     });
