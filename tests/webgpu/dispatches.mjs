@@ -3,8 +3,8 @@
 import { ran } from './ledger.mjs';
 
 /**
- * A device with everything that a test of dispatches needs. Its limits are those of every adapter, so a kernel that
- * takes more is an error.
+ * A device with everything that a test of dispatches needs. Its limits are those of every adapter, so a
+ * kernel that takes more is an error.
  */
 export async function bench({ openDevice, Pipelines, ...others }, gpu, options) {
   const opened = await openDevice(gpu, { isLeast: true, ...options });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// floors.test.mjs: whole models on a device with what every adapter has and no more: bindings of 128 MiB, eight
-// storage buffers and 256 invocations, 16 KiB of workgroup memory, no features. The kernels' tests have such a
-// device too.
+// floors.test.mjs: whole models on a device with what every adapter has and no more: bindings of 128 MiB,
+// eight storage buffers and 256 invocations, 16 KiB of workgroup memory, no features. The kernels' tests have
+// such a device too.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
