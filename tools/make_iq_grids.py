@@ -15,19 +15,20 @@ HEAD = r'''/* iq_grids_tables.c: the grids of the IQ formats (own.h). Written by
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "own.h"
 
-/* The value of code c. tools/pack.py and host/wasm/unpack.c know them too. */
-#define IQ2(c) 8 + 17 * (c) + ((c) == 2)
-#define IQ3_XXS(c) 2 + 4 * (c) + ((c) == 7)
-#define IQ3_S(c) 1 + 2 * (c)
-#define IQ1(c) (c)
-#define FOUR(V, e) { V((e) & 7), V((e) >> 4 & 7), V((e) >> 8 & 7), V((e) >> 12) }
-#define EIGHT(V, e)                                                               \
-    {                                                                             \
-        V((e) & 3), V((e) >> 4 & 3), V((e) >> 8 & 3), V((e) >> 12 & 3),           \
-        V((e) >> 2 & 3), V((e) >> 6 & 3), V((e) >> 10 & 3), V((e) >> 14)          \
+/* The value of code c. s: which copy of the grid it is (own.h). tools/pack.py and host/wasm/unpack.c know them
+ * too. */
+#define IQ2(s, c) 8 + 17 * (c) + ((c) == 2)
+#define IQ3_XXS(s, c) 2 + 4 * (c) + ((c) == 7)
+#define IQ3_S(s, c) 1 + 2 * (c)
+#define IQ1(s, c) 8 * (c) + 2 * !(s)
+#define FOUR(V, s, e) { V(s, (e) & 7), V(s, (e) >> 4 & 7), V(s, (e) >> 8 & 7), V(s, (e) >> 12) }
+#define EIGHT(V, s, e)                                                                \
+    {                                                                                 \
+        V(s, (e) & 3), V(s, (e) >> 4 & 3), V(s, (e) >> 8 & 3), V(s, (e) >> 12 & 3),   \
+        V(s, (e) >> 2 & 3), V(s, (e) >> 6 & 3), V(s, (e) >> 10 & 3), V(s, (e) >> 14)  \
     }
-#define ROW(N, V, a, b, c, d, e, f, g, h) \
-    N(V, a), N(V, b), N(V, c), N(V, d), N(V, e), N(V, f), N(V, g), N(V, h)
+#define ROW(s, N, V, a, b, c, d, e, f, g, h) \
+    N(V, s, a), N(V, s, b), N(V, s, c), N(V, s, d), N(V, s, e), N(V, s, f), N(V, s, g), N(V, s, h)
 '''
 GRIDS = ['IQ1_S', 'IQ2_S', 'IQ2_XS', 'IQ2_XXS', 'IQ3_S', 'IQ3_XXS']
 
@@ -42,15 +43,15 @@ def entries(name):
 
 
 def main():
-    out = [HEAD, 'const chord_grid_bytes chord_iq_grids = {']
+    out = [HEAD]
     for name in GRIDS:
         grid = entries(name)
         row, values = ('FOUR', name) if name[2] == '3' else ('EIGHT', name[:3])
-        out.append(f'    .{name.lower()} = {{')
-        for at in range(0, len(grid), 8):
-            out.append(f'        ROW({row}, {values}, ' + ', '.join(f'0x{e:04x}' for e in grid[at:at + 8]) + '),')
-        out.append('    },')
-    out.append('};')
+        lines = [f'    ROW(s, {row}, {values}, ' + ', '.join(f'0x{e:04x}' for e in grid[at:at + 8]) + ')'
+                 for at in range(0, len(grid), 8)]
+        out.append(f'#define {name}_GRID(s) \\\n' + ', \\\n'.join(lines) + '\n')
+    out += ['const chord_grid_bytes chord_iq_grids = {', '    .iq1_s = { { IQ1_S_GRID(0) }, { IQ1_S_GRID(1) } },']
+    out += [f'    .{name.lower()} = {{ {name}_GRID(0) }},' for name in GRIDS[1:]] + ['};']
     with open(PATH, 'w', encoding='utf-8') as file:
         file.write('\n'.join(out) + '\n')
 

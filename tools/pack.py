@@ -15,15 +15,19 @@ from pathlib import Path
 
 data = open(sys.argv[1], "rb").read()
 tables = (Path(__file__).parent.parent / "src/quant/iq_grids_tables.c").read_text()
-VALUES = {"IQ2": lambda c: 8 + 17 * c + (c == 2), "IQ3_XXS": lambda c: 2 + 4 * c + (c == 7),
-          "IQ3_S": lambda c: 1 + 2 * c, "IQ1": lambda c: c}
+VALUES = {"IQ2": lambda s, c: 8 + 17 * c + (c == 2), "IQ3_XXS": lambda s, c: 2 + 4 * c + (c == 7),
+          "IQ3_S": lambda s, c: 1 + 2 * c, "IQ1": lambda s, c: 8 * c + 2 * (not s)}
 entries, values = [], bytearray()
-for row, kind, numbers in re.findall(r"ROW\((\w+), (\w+), (0x.*?)\)", tables):
-    for entry in (int(number, 16) for number in numbers.split(", ")):
-        entries.append(entry)
-        codes = ([entry >> 4 * k & 7 for k in range(4)] if row == "FOUR" else
-                 [entry >> (k % 4 * 4 + k // 4 * 2) & 3 for k in range(8)])
-        values += bytes(map(VALUES[kind], codes))
+for grid in tables.split("_GRID(s)")[1:]:
+    rows = re.findall(r"ROW\(s, (\w+), (\w+), (0x.*?)\)", grid)
+    row, kind, _ = rows[0]
+    numbers = [int(number, 16) for _, _, part in rows for number in part.split(", ")]
+    entries += numbers
+    for s in range(2 if kind == "IQ1" else 1):
+        for entry in numbers:
+            codes = ([entry >> 4 * k & 7 for k in range(4)] if row == "FOUR" else
+                     [entry >> (k % 4 * 4 + k // 4 * 2) & 3 for k in range(8)])
+            values += bytes(VALUES[kind](s, c) for c in codes)
 grids = data.find(values)
 if "template" in sys.argv[1]:
     grids, entries, values = 0, [], b""

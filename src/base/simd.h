@@ -112,30 +112,44 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
     return wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(c, d));
 }
-/* Loads a lane of v from a constant table. clang has no offset in an instruction that loads a lane: it adds
- * the table's address in code. */
+/* Loads a lane of v (lane 0: sets the others to 0) from a constant table, at the place in at[number]. clang has
+ * no offset in an instruction that loads a lane, and adds the table's address in code; or each number's place. */
 #if __clang_major__ >= 20
-#define CHORD_LANE(bits, v, table, at, lane)                                               \
-    __asm__("local.get %1\n\tlocal.get %2\n\tv128.load" #bits "_lane %3:p2align=0, " #lane \
-            "\n\tlocal.set %0"                                                             \
-            : "=r"(v)                                                                      \
-            : "r"(at), "r"(v), "i"(table))
+#if defined(__wasm64__)
+#define CHORD_PLACE "i64.load16_u"
 #else
-#define CHORD_LANE(bits, v, table, at, lane) \
-    (v = wasm_v128_load##bits##_lane((const uint8_t *)(table) + (at), v, lane))
+#define CHORD_PLACE "i32.load16_u"
 #endif
-CHORD_INLINE vi vi_load_8_8(const void *table, size_t i, size_t j)
+#define CHORD_LANE_0(bits, v, table, at, number)                                    \
+    __asm__("local.get %1\n\t" CHORD_PLACE " %3:p2align=0\n\tv128.load" #bits      \
+            "_zero %2:p2align=0\n\tlocal.set %0"                                    \
+            : "=r"(v)                                                               \
+            : "r"(at), "i"(table), "i"(2 * (number)))
+#define CHORD_LANE(bits, v, table, at, number, lane)                                          \
+    __asm__("local.get %1\n\t" CHORD_PLACE " %4:p2align=0\n\tlocal.get %2\n\tv128.load" #bits \
+            "_lane %3:p2align=0, " #lane "\n\tlocal.set %0"                                   \
+            : "=r"(v)                                                                         \
+            : "r"(at), "r"(v), "i"(table), "i"(2 * (number)))
+#else
+#define CHORD_LANE_0(bits, v, table, at, number) \
+    (v = wasm_v128_load##bits##_zero((const uint8_t *)(table) + (at)[number]))
+#define CHORD_LANE(bits, v, table, at, number, lane) \
+    (v = wasm_v128_load##bits##_lane((const uint8_t *)(table) + (at)[number], v, lane))
+#endif
+CHORD_INLINE vi vi_load_8_8(const void *table, const uint16_t *at, int i, int j)
 {
-    vi v = wasm_v128_load64_zero((const uint8_t *)table + i);
-    CHORD_LANE(64, v, table, j, 1);
+    vi v;
+    CHORD_LANE_0(64, v, table, at, i);
+    CHORD_LANE(64, v, table, at, j, 1);
     return v;
 }
-CHORD_INLINE vi vi_load_4_4_4_4(const void *table, size_t i, size_t j, size_t k, size_t l)
+CHORD_INLINE vi vi_load_4_4_4_4(const void *table, const uint16_t *at, int i, int j, int k, int l)
 {
-    vi v = wasm_v128_load32_zero((const uint8_t *)table + i);
-    CHORD_LANE(32, v, table, j, 1);
-    CHORD_LANE(32, v, table, k, 2);
-    CHORD_LANE(32, v, table, l, 3);
+    vi v;
+    CHORD_LANE_0(32, v, table, at, i);
+    CHORD_LANE(32, v, table, at, j, 1);
+    CHORD_LANE(32, v, table, at, k, 2);
+    CHORD_LANE(32, v, table, at, l, 3);
     return v;
 }
 CHORD_INLINE vi vi_add8(vi a, vi b) { return wasm_i8x16_add(a, b); }
@@ -240,19 +254,19 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
     return _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return _mm_cvttps_epi32(a); }
-CHORD_INLINE vi vi_load_8_8(const void *table, size_t i, size_t j)
+CHORD_INLINE vi vi_load_8_8(const void *table, const uint16_t *at, int i, int j)
 {
     const uint8_t *const t = table;
-    return _mm_unpacklo_epi64(_mm_loadl_epi64((const void *)(t + i)), _mm_loadl_epi64((const void *)(t + j)));
+    return _mm_unpacklo_epi64(_mm_loadl_epi64((const void *)(t + at[i])), _mm_loadl_epi64((const void *)(t + at[j])));
 }
-CHORD_INLINE vi vi_load_4_4_4_4(const void *table, size_t i, size_t j, size_t k, size_t l)
+CHORD_INLINE vi vi_load_4_4_4_4(const void *table, const uint16_t *at, int i, int j, int k, int l)
 {
     const uint8_t *const t = table;
     int32_t a, b, c, d;
-    __builtin_memcpy(&a, t + i, 4);
-    __builtin_memcpy(&b, t + j, 4);
-    __builtin_memcpy(&c, t + k, 4);
-    __builtin_memcpy(&d, t + l, 4);
+    __builtin_memcpy(&a, t + at[i], 4);
+    __builtin_memcpy(&b, t + at[j], 4);
+    __builtin_memcpy(&c, t + at[k], 4);
+    __builtin_memcpy(&d, t + at[l], 4);
     return _mm_setr_epi32(a, b, c, d);
 }
 CHORD_INLINE vi vi_add8(vi a, vi b) { return _mm_add_epi8(a, b); }
@@ -372,19 +386,19 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
     return vreinterpretq_s32_s8(vcombine_s8(vqmovn_s16(ab), vqmovn_s16(cd)));
 }
 CHORD_INLINE vi vi_trunc(vf a) { return vcvtq_s32_f32(a); }
-CHORD_INLINE vi vi_load_8_8(const void *table, size_t i, size_t j)
+CHORD_INLINE vi vi_load_8_8(const void *table, const uint16_t *at, int i, int j)
 {
     const uint8_t *const t = table;
-    return vreinterpretq_s32_u8(vcombine_u8(vld1_u8(t + i), vld1_u8(t + j)));
+    return vreinterpretq_s32_u8(vcombine_u8(vld1_u8(t + at[i]), vld1_u8(t + at[j])));
 }
-CHORD_INLINE vi vi_load_4_4_4_4(const void *table, size_t i, size_t j, size_t k, size_t l)
+CHORD_INLINE vi vi_load_4_4_4_4(const void *table, const uint16_t *at, int i, int j, int k, int l)
 {
     const uint8_t *const t = table;
     int32_t a[4];
-    __builtin_memcpy(a, t + i, 4);
-    __builtin_memcpy(a + 1, t + j, 4);
-    __builtin_memcpy(a + 2, t + k, 4);
-    __builtin_memcpy(a + 3, t + l, 4);
+    __builtin_memcpy(a, t + at[i], 4);
+    __builtin_memcpy(a + 1, t + at[j], 4);
+    __builtin_memcpy(a + 2, t + at[k], 4);
+    __builtin_memcpy(a + 3, t + at[l], 4);
     return vld1q_s32(a);
 }
 CHORD_INLINE vi vi_add8(vi a, vi b)
@@ -435,7 +449,8 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
  *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed bytes, b in 0..127
  *   vi_dot8(a, b, sum)   sum + 32-bit sums of four neighbouring products; the same operands
  *   vi_narrow8, _narrow16   saturate; callers' values fit
- *   vi_load_8_8(t, i, j), vi_load_4_4_4_4   eight or four bytes of a constant table from each place on
+ *   vi_load_8_8(t, at, i, j), vi_load_4_4_4_4   eight or four bytes of a constant table from at[i], at[j] .. on.
+ *                        `at` is pinned: the compiler doesn't see that memory is read
  *   vi_less8(a, b)       all ones where a signed byte of a is less
  *   vi_zip32_low, _high  lanes of the low or high half of a and of b in turn: a0 b0 a1 b1 */
 

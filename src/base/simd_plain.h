@@ -89,10 +89,10 @@ PLAIN_B(vi_less8, (vi a, vi b), -(a.b[l] < b.b[l]))
 PLAIN_B(vi_add8, (vi a, vi b), a.b[l] + b.b[l])
 PLAIN_I(vi_zip32_low, (vi a, vi b), (l & 1 ? b : a).i[l / 2])
 PLAIN_I(vi_zip32_high, (vi a, vi b), (l & 1 ? b : a).i[2 + l / 2])
-PLAIN_B(vi_load_8_8, (const void *table, size_t i, size_t j),
-        ((const uint8_t *)table)[(l < 8 ? i : j) + (size_t)l % 8])
-PLAIN_B(vi_load_4_4_4_4, (const void *table, size_t i, size_t j, size_t k, size_t m),
-        ((const uint8_t *)table)[(l < 4 ? i : l < 8 ? j : l < 12 ? k : m) + (size_t)l % 4])
+PLAIN_B(vi_load_8_8, (const void *table, const uint16_t *at, int i, int j),
+        ((const uint8_t *)table)[at[l < 8 ? i : j] + l % 8])
+PLAIN_B(vi_load_4_4_4_4, (const void *table, const uint16_t *at, int i, int j, int k, int m),
+        ((const uint8_t *)table)[at[l < 4 ? i : l < 8 ? j : l < 12 ? k : m] + l % 4])
 PLAIN_B(vi_sub8, (vi a, vi b), a.b[l] - b.b[l])
 PLAIN_B(vi_narrow8, (vi a, vi b, vi c, vi d), (l < 4 ? a : l < 8 ? b : l < 12 ? c : d).i[l % 4])
 PLAIN_H(vi_mul16, (vi a, vi b), a.h[l] * b.h[l])

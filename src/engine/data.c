@@ -124,7 +124,7 @@ size_t chord_grids(void *dst, size_t cap)
         uint16_t bytes;
         uint8_t size, step;
     } grids[] = { GRID(iq2_xxs, 17), GRID(iq2_xs, 17), GRID(iq2_s, 17),
-                  GRID(iq3_xxs, 4),  GRID(iq3_s, 2),   GRID(iq1_s, 1) };
+                  GRID(iq3_xxs, 4),  GRID(iq3_s, 2),   GRID(iq1_s[0], 8) };
     size_t bytes = 0;
     uint8_t *p = dst;
     for (int pass = 0; pass < 2; pass++)

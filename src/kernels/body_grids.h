@@ -14,13 +14,12 @@
 enum { GRID_EIGHTS, GRID_FOURS, GRID_TERNARY };
 
 typedef struct grid_part {
-    /* EIGHTS: of rows 0 and 1, of rows 2 and 3. FOURS: of elements 0..3, of elements 4..7 of eight.
-     * TERNARY: 16-bit numbers 7 or 9 (9: 1/8 is subtracted) of elements 0..7 and 8..15, of the rest */
+    /* EIGHTS: of rows 0 and 1, of rows 2 and 3. FOURS: of elements 0..3, of elements 4..7 of eight */
     vi signs[2];
     vi scale[2]; /* of the halves, if they have scales */
     vf d; /* with the part's scale, if it has one */
-    /* Bytes from chord_iq_grids to the entries. Entry l (l + 4 of FOURS: 16 numbers further) of row r is
-     * number l % 2 * 8 + r * 2 + l / 2. */
+    /* Bytes from the first grid of the shape to the entries. Entry l (l + 4 of FOURS: 16 numbers further) of
+     * row r is number l % 2 * 8 + r * 2 + l / 2. */
     uint16_t at[32];
 } grid_part;
 enum { GRID_PARTS = 8 };
@@ -39,15 +38,19 @@ CHORD_INLINE int grid_shape(const chord_format *f)
            : f->type == CHORD_IQ1_S || f->type == CHORD_IQ1_M ? GRID_TERNARY
                                                               : GRID_EIGHTS;
 }
-/* Bytes from chord_iq_grids to the format's grid. */
+/* The shape's first grid, and bytes from there to the format's. */
+CHORD_INLINE const void *grid_table(int shape)
+{
+    return shape == GRID_FOURS     ? (const void *)chord_iq_grids.iq3_s
+           : shape == GRID_TERNARY ? (const void *)chord_iq_grids.iq1_s
+                                   : (const void *)chord_iq_grids.iq2_s;
+}
 CHORD_INLINE uint32_t grid_at(const chord_format *f)
 {
-    return (uint32_t)(f->type == CHORD_IQ2_XXS   ? offsetof(chord_grid_bytes, iq2_xxs)
-                      : f->type == CHORD_IQ2_XS  ? offsetof(chord_grid_bytes, iq2_xs)
-                      : f->type == CHORD_IQ2_S   ? offsetof(chord_grid_bytes, iq2_s)
-                      : f->type == CHORD_IQ3_XXS ? offsetof(chord_grid_bytes, iq3_xxs)
-                      : f->type == CHORD_IQ3_S   ? offsetof(chord_grid_bytes, iq3_s)
-                                                 : offsetof(chord_grid_bytes, iq1_s));
+    return f->type == CHORD_IQ2_XS    ? sizeof chord_iq_grids.iq2_s
+           : f->type == CHORD_IQ2_XXS ? sizeof chord_iq_grids.iq2_s + sizeof chord_iq_grids.iq2_xs
+           : f->type == CHORD_IQ3_XXS ? sizeof chord_iq_grids.iq3_s
+                                      : 0;
 }
 
 /* ---- scan a block --------------------------------------------------------------------------------- */
@@ -115,10 +118,11 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
              above = grid_constant(type == CHORD_IQ2_XS  ? 0x08000800
                                    : type == CHORD_IQ2_S ? 0x18001800
                                    : type == CHORD_IQ3_S ? 0x04000400
+                                   : type == CHORD_IQ1_M ? 0x78007800
                                                          : 0x38003800),
              base = grid_constant((int32_t)(0x00010001u * grid_at(f))), one = grid_constant(1),
-             few = grid_constant(ternary ? 7 : 15), two = grid_constant(0x00020002),
-             seven = grid_constant(0x00070007);
+             few = grid_constant(ternary ? 7 : 15),
+             eighths_at = grid_constant(0x40004000); /* IQ1: from one copy of the grid to the other */
     w = grid_head_of(f, w, &head);
     CHORD_ROLL(int part = 0; part < GRID_PARTS; part++, p++) {
         CHORD_PIN(w);
@@ -146,9 +150,10 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
             odd_1 = vi_or(vi_and(vi_shl(t, 5), above), base);
         } else if (type == CHORD_IQ1_S) {
             h = vi_load_u16(more);
-            vi const t = vi_or(h, vi_shl(h, 10));
-            even = vi_or(vi_and(vi_shl(t, 11), above), base);
-            odd = vi_or(vi_and(vi_shl(t, 8), above), base);
+            vi const t = vi_or(h, vi_shl(h, 10)),
+                     less = vi_and(vi_or(vi_shr(h, 1), vi_shl(h, 15)), eighths_at);
+            even = vi_or(vi_and(vi_shl(t, 11), above), less);
+            odd = vi_or(vi_and(vi_shl(t, 8), above), less);
         } else if (type == CHORD_IQ1_M) {
             h = vi_load_u16(more);
             vi const t = vi_or(h, vi_shl(h, 8));
@@ -178,13 +183,7 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
         } else p->d = vf_mul(head.d, vf_of(vi_or(vi_add(scale, scale), one)));
 
         /* signs */
-        if (ternary) {
-            vi const first = type == CHORD_IQ1_M ? vi_or(vi_shr(h, 2), vi_shl(h, 10))
-                                                 : vi_or(vi_shr(h, 14), vi_shl(h, 2)),
-                     second = type == CHORD_IQ1_M ? vi_or(vi_shr(h, 10), vi_shl(h, 2)) : first;
-            p->signs[0] = vi_add(vi_and(first, two), seven);
-            p->signs[1] = vi_add(vi_and(second, two), seven);
-        } else {
+        if (!ternary) {
             if (type != CHORD_IQ2_S && type != CHORD_IQ3_S) signs = grid_eighths(word);
             vi const low = vi_shl(signs, 4);
             p->signs[0] = fours ? low : vi_zip32_low(low, signs);
@@ -197,16 +196,16 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
 /* ---- entries -------------------------------------------------------------------------------------- */
 
 /* Entry l of rows 0 and 1, or of rows 2 and 3. */
-CHORD_INLINE vi grid_eight(const uint16_t *at, int l, int rows)
+CHORD_INLINE vi grid_eight(int shape, const uint16_t *at, int l, int rows)
 {
-    at += l % 2 * 8 + rows * 4 + l / 2;
-    return vi_load_8_8(&chord_iq_grids, at[0], at[2]);
+    int const first = l % 2 * 8 + rows * 4 + l / 2;
+    return vi_load_8_8(grid_table(shape), at, first, first + 2);
 }
 /* Entry l of four rows. */
 CHORD_INLINE vi grid_four(const uint16_t *at, int l)
 {
-    at += l / 4 * 16 + l % 2 * 8 + l % 4 / 2;
-    return vi_load_4_4_4_4(&chord_iq_grids, at[0], at[2], at[4], at[6]);
+    int const first = l / 4 * 16 + l % 2 * 8 + l % 4 / 2;
+    return vi_load_4_4_4_4(grid_table(GRID_FOURS), at, first, first + 2, first + 4, first + 6);
 }
 /* v, or -v where a byte of `signs` is negative. */
 CHORD_INLINE vi grid_signed(vi v, vi signs, vi zero)
@@ -218,13 +217,12 @@ CHORD_INLINE vi grid_signed(vi v, vi signs, vi zero)
 
 /* ---- panels --------------------------------------------------------------------------------------- */
 
-/* Unpacks a part: 4 rows x 4 k in each vector, k ascending. */
-CHORD_INLINE void grid_codes(const grid_kind *k, const grid_part *p, vi codes[8])
+/* Unpacks a part: 4 rows x 4 k in each vector, k ascending. centre: of TERNARY. */
+CHORD_INLINE void grid_codes(int shape, const grid_part *p, vi centre, vi codes[8])
 {
-    static const uint8_t row[16] = { 0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12 };
     vi const zero = vi_all(0);
     vi signs[2] = { p->signs[0], p->signs[1] };
-    if (k->shape == GRID_FOURS) {
+    if (shape == GRID_FOURS) {
         CHORD_UNROLL(int l = 7; l >= 0; l--) {
             codes[l] = grid_signed(grid_four(p->at, l), signs[l % 2], zero);
             signs[l % 2] = vi_add(signs[l % 2], signs[l % 2]);
@@ -234,9 +232,9 @@ CHORD_INLINE void grid_codes(const grid_kind *k, const grid_part *p, vi codes[8]
     CHORD_UNROLL(int l = 3; l >= 0; l--) {
         vi v[2];
         CHORD_UNROLL(int i = 0; i < 2; i++) {
-            v[i] = grid_eight(p->at, l, i);
-            if (k->shape == GRID_TERNARY) {
-                v[i] = vi_shl(v[i], 3);
+            v[i] = grid_eight(shape, p->at, l, i);
+            if (shape == GRID_TERNARY) {
+                v[i] = vi_sub8(v[i], centre);
                 continue;
             }
             v[i] = grid_signed(v[i], signs[i], zero);
@@ -245,11 +243,6 @@ CHORD_INLINE void grid_codes(const grid_kind *k, const grid_part *p, vi codes[8]
         vf const a = vi_as_f(v[0]), b = vi_as_f(v[1]);
         codes[2 * l] = vf_bits(vf_shuffle(a, b, 0, 2, 0, 2));
         codes[2 * l + 1] = vf_bits(vf_shuffle(a, b, 1, 3, 1, 3));
-        if (k->shape == GRID_TERNARY) {
-            vi const less = vi_lookup(p->signs[l / 2], vi_add(vi_load(row), vi_all(0x02020202 * (l % 2))));
-            codes[2 * l] = vi_sub8(codes[2 * l], less);
-            codes[2 * l + 1] = vi_sub8(codes[2 * l + 1], less);
-        }
     }
 }
 
@@ -271,7 +264,7 @@ CHORD_INLINE vi grid_rows(dot_way way, dot_sum s01, dot_sum s23)
 }
 
 /* Multiplies a half of a part. */
-CHORD_INLINE vi grid_half(dot_way way, bool ternary, const grid_part *p, int half, vi signs[2], vi zero,
+CHORD_INLINE vi grid_half(dot_way way, int shape, const grid_part *p, int half, vi signs[2], vi zero,
                           const uint8_t *x)
 {
     dot_sum s[2] = { own_zero(), own_zero() };
@@ -281,19 +274,20 @@ CHORD_INLINE vi grid_half(dot_way way, bool ternary, const grid_part *p, int hal
         vf const f = vi_as_f(x16);
         vi const v = vf_bits(l % 2 ? vf_shuffle(f, f, 2, 3, 2, 3) : vf_shuffle(f, f, 0, 1, 0, 1));
         CHORD_UNROLL(int i = 0; i < 2; i++) {
-            s[i] = own_add(way.how, s[i], ternary ? v : grid_signed(v, signs[i], zero),
-                           grid_eight(p->at, l, i));
+            s[i] = own_add(way.how, s[i], shape == GRID_TERNARY ? v : grid_signed(v, signs[i], zero),
+                           grid_eight(shape, p->at, l, i));
             CHORD_PIN(s[i].a);
             if (way.how == DOT16) CHORD_PIN(s[i].b);
-            if (!ternary) signs[i] = vi_add(signs[i], signs[i]);
+            if (shape == GRID_EIGHTS) signs[i] = vi_add(signs[i], signs[i]);
         }
     }
     return grid_rows(way, s[0], s[1]);
 }
 
-/* Returns the exact integers of a part. eights, for TERNARY: 16-bit sums of each eight activations. */
+/* Returns the exact integers of a part. sums: of TERNARY, what the activations of each half
+ * add for the centre. */
 CHORD_INLINE vi grid_dot(dot_way way, int shape, const grid_kind *k, const grid_part *p, vi zero,
-                         const uint8_t *x, const uint8_t *eights)
+                         const uint8_t *x, const uint8_t *sums)
 {
     vi signs[2] = { p->signs[0], p->signs[1] };
     if (shape == GRID_FOURS) {
@@ -316,9 +310,8 @@ CHORD_INLINE vi grid_dot(dot_way way, int shape, const grid_kind *k, const grid_
     }
     vi half[2];
     CHORD_UNROLL(int h = 1; h >= 0; h--) {
-        half[h] = grid_half(way, shape == GRID_TERNARY, p, h, signs, zero, x);
-        if (shape == GRID_TERNARY)
-            half[h] = vi_sub(vi_shl(half[h], 3), vi_dot16(vi_all_at(eights + 4 * h), p->signs[h]));
+        half[h] = grid_half(way, shape, p, h, signs, zero, x);
+        if (shape == GRID_TERNARY) half[h] = vi_add(half[h], vi_all_at(sums + 4 * h));
     }
     return k->has_halves ? vi_add(vi_mul(half[0], p->scale[0]), vi_mul(half[1], p->scale[1]))
                          : vi_add(half[0], half[1]);
@@ -326,27 +319,23 @@ CHORD_INLINE vi grid_dot(dot_way way, int shape, const grid_kind *k, const grid_
 
 /* Multiplies a block. xd: the scale of its first part's activations. */
 CHORD_INLINE vf grid_block(dot_way way, int shape, const grid_kind *k, const grid_part *p, const uint8_t *x,
-                           const uint8_t *xd, const uint8_t *eights, vf sum)
+                           const uint8_t *xd, const uint8_t *sums, vf sum)
 {
     vi zero = vi_all(0);
     CHORD_PIN(zero);
-    CHORD_ROLL(int part = 0; part < GRID_PARTS; part++, p++, x += 32, xd += 4, eights += 8) {
+    CHORD_ROLL(int part = 0; part < GRID_PARTS; part++, p++, x += 32, xd += 4, sums += 8) {
         CHORD_PIN(p);
         CHORD_PIN(x);
-        vi const i = grid_dot(way, shape, k, p, zero, x, eights);
+        vi const i = grid_dot(way, shape, k, p, zero, x, sums);
         sum = vf_madd(vf_mul(p->d, vf_all_at(xd)), vf_of(i), sum);
     }
     return sum;
 }
 
-/* Writes the sum of each eight activations. */
-CHORD_INLINE void grid_eights(const uint8_t *x, int32_t n, int16_t *to)
+/* Writes what each 16 activations add for the centre, from their sum. */
+CHORD_INLINE void grid_sums(const uint8_t *sums, int32_t n, int32_t centre, int32_t *to)
 {
-    CHORD_ROLL(; n > 0; n -= 8, x += 8, to++) {
-        int32_t sum = 0;
-        CHORD_ROLL(int k = 0; k < 8; k++) sum += (int8_t)x[k];
-        *to = (int16_t)sum;
-    }
+    CHORD_ROLL(int32_t i = 0; i < n / 16; i++) to[i] = -centre * (int16_t)chord_u16(sums + 2 * i);
 }
 
 CHORD_INLINE void grid_tile(int how, const grid_kind *k, const chord_matmul *m, matmul_range r)
@@ -355,14 +344,14 @@ CHORD_INLINE void grid_tile(int how, const grid_kind *k, const chord_matmul *m, 
     uint32_t const n = (uint32_t)m->n_in;
     grid_part parts[GRID_PARTS];
     for (int32_t t = r.t0; t < r.t1; t++) {
-        const uint8_t *const x = matmul_x(m, t), *const eights = m->panel;
-        if (k->shape == GRID_TERNARY) grid_eights(x, m->n_in, m->panel);
+        const uint8_t *const x = matmul_x(m, t), *const sums = m->panel;
+        if (k->shape == GRID_TERNARY) grid_sums(x + n + n / 4, m->n_in, k->centre, m->panel);
         for (int32_t g = r.g0; g < r.g1; g++) {
             const uint8_t *w = (const uint8_t *)m->w + (size_t)((uint64_t)g * m->group_bytes);
             vf sum = vf_all(0);
             for (uint32_t b = 0; b < n; b += 256, w += k->block_bytes) {
                 k->scan(w, parts);
-                const uint8_t *const at = x + b, *const d = x + n + b / 8, *const e = eights + b / 4;
+                const uint8_t *const at = x + b, *const d = x + n + b / 8, *const e = sums + b / 4;
                 sum = k->shape == GRID_FOURS    ? grid_block(way, GRID_FOURS, k, parts, at, d, e, sum)
                       : k->shape == GRID_EIGHTS ? grid_block(way, GRID_EIGHTS, k, parts, at, d, e, sum)
                                                 : grid_block(way, GRID_TERNARY, k, parts, at, d, e, sum);

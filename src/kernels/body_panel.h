@@ -171,9 +171,12 @@ static __attribute__((noinline)) void panel_unpack_grid(const grid_kind *k, bool
     for (uint32_t b = 0; b < n; b += 256, w += k->block_bytes) {
         k->scan(w, parts);
         CHORD_ROLL(int32_t part = 0; part < GRID_PARTS; part++) {
-            const grid_part *const p = &parts[part];
+            const grid_part *p = &parts[part];
+            CHORD_PIN(p);
             vi codes[8], pair = vi_all(0x00010001);
-            grid_codes(k, p, codes);
+            if (k->shape == GRID_FOURS) grid_codes(GRID_FOURS, p, centre, codes);
+            else if (k->shape == GRID_EIGHTS) grid_codes(GRID_EIGHTS, p, centre, codes);
+            else grid_codes(GRID_TERNARY, p, centre, codes);
             if (k->has_halves) pair = vi_or(p->scale[0], vi_shl(p->scale[1], 16));
             to = are_words ? panel_put_own_words(codes, pair, p->d, to)
                            : panel_put_own(codes, pair, k->has_halves, centre, p->d, to);

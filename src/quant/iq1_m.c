@@ -23,7 +23,7 @@ void chord_read_iq1_m(chord_elements *to, const uint8_t *p, int32_t i)
                             { 0 } };
     for (int l = 0; l < 4; l++) {
         uint32_t const h = p[32 + 2 * i + l / 2] >> l % 2 * 4;
-        chord_own_ternary(to->q + 8 * l, chord_iq_grids.iq1_s[p[4 * i + l] | (h & 7) << 8], h >> 3 & 1);
+        chord_own_ternary(to->q + 8 * l, chord_iq_grids.iq1_s[h >> 3 & 1][p[4 * i + l] | (h & 7) << 8]);
     }
 }
 

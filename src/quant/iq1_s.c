@@ -19,8 +19,8 @@ void chord_read_iq1_s(chord_elements *to, const uint8_t *p, int32_t i)
                             { 1, 1 },
                             { 0 } };
     for (int l = 0; l < 4; l++)
-        chord_own_ternary(to->q + 8 * l, chord_iq_grids.iq1_s[p[2 + 4 * i + l] | (h >> 3 * l & 7) << 8],
-                          h >> 15);
+        chord_own_ternary(to->q + 8 * l,
+                          chord_iq_grids.iq1_s[h >> 15][p[2 + 4 * i + l] | (h >> 3 * l & 7) << 8]);
 }
 
 void chord_decode_iq1_s(float *dst, const void *row, int32_t n_cols)

@@ -10,9 +10,9 @@ void chord_own_signed(int8_t q[8], const uint8_t first[4], const uint8_t second[
     }
 }
 
-void chord_own_ternary(int8_t q[8], const uint8_t entry[8], bool is_less)
+void chord_own_ternary(int8_t q[8], const uint8_t entry[8])
 {
-    for (int k = 0; k < 8; k++) q[k] = (int8_t)(8 * entry[k] - 8 + (is_less ? -1 : 1));
+    for (int k = 0; k < 8; k++) q[k] = (int8_t)(entry[k] - 9);
 }
 
 void chord_own_decode(float *dst, const uint8_t *row, int32_t n_cols, int32_t block_elems,

@@ -21,8 +21,8 @@ const iq4 = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89
 /** The grids of src/quant, by name; and all of them, as a buffer with such matrices begins with them. */
 const tables = await readFile(new URL('../../src/quant/iq_grids_tables.c', import.meta.url), 'utf8');
 const grids = Object.fromEntries(
-  [...tables.matchAll(/\.(\w+) = \{([^}]*)\}/g)].map(([, name, list]) => [
-    name,
+  [...tables.matchAll(/#define (\w+)_GRID\(s\)((?:[^\n]*\\\n)+[^\n]*)/g)].map(([, name, list]) => [
+    name.toLowerCase(),
     Uint16Array.from(list.match(/0x\w+/g), Number),
   ]),
 );

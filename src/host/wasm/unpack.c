@@ -37,12 +37,14 @@ static const uint8_t *in;
 static uint32_t d[4]; /* the last distances, less one */
 static uint32_t range, code;
 
-/* Grids: entries; bytes of an entry. The value of code c is first + step * c, and 1 more for code `more`. */
+/* Grids: entries; copies; bytes of an entry. The value of code c is first + step * c, and 1 more for code `more`;
+ * in the second copy 2 less. */
 static const struct grid {
     uint16_t n;
-    uint8_t size, first, step, more;
-} grids[6] = { { 2048, 8, 0, 1, 8 }, { 1024, 8, 8, 17, 2 }, { 512, 8, 8, 17, 2 },
-               { 256, 8, 8, 17, 2 }, { 512, 4, 1, 2, 8 },   { 256, 4, 2, 4, 7 } };
+    uint8_t copies, size, first, step, more;
+} grids[6] = { { 2048, 2, 8, 2, 8, 8 }, { 1024, 1, 8, 8, 17, 2 }, { 512, 1, 8, 8, 17, 2 },
+               { 256, 1, 8, 8, 17, 2 }, { 512, 1, 4, 1, 2, 8 },   { 256, 1, 4, 2, 4, 7 } };
+enum { GRIDS_BYTES = 8 * (2 * 2048 + 1024 + 512 + 256) + 4 * (512 + 256) };
 
 static void refill(void)
 {
@@ -257,17 +259,20 @@ __attribute__((export_name("unpack"))) uint32_t unpack(void)
         out[n] = (uint8_t)entry;
         out[n + 1] = (uint8_t)(entry >> 8);
     }
-    uint32_t from = GRIDS + 2 * ENTRIES, to = GRIDS + 8 * ENTRIES - 4 * (256 + 512);
-    for (uint32_t g = ENTRIES ? 6 : 0; g-- > 0;)
-        for (uint32_t i = grids[g].n; i; i--) {
-            from -= 2;
-            entry = out[from] | (uint32_t)out[from + 1] << 8;
-            for (uint32_t k = grids[g].size; k-- > 0;) {
-                uint32_t const c = grids[g].size == 4 ? entry >> 4 * k & 7
-                                                      : entry >> (k % 4 * 4 + k / 4 * 2) & 3;
-                out[--to] = (uint8_t)(grids[g].first + grids[g].step * c + (c == grids[g].more));
+    uint32_t from = GRIDS + 2 * ENTRIES, to = GRIDS + GRIDS_BYTES;
+    for (uint32_t g = ENTRIES ? 6 : 0; g-- > 0;) {
+        from -= 2u * grids[g].n;
+        for (uint32_t copy = grids[g].copies; copy-- > 0;)
+            for (uint32_t i = grids[g].n; i-- > 0;) {
+                entry = out[from + 2 * i] | (uint32_t)out[from + 2 * i + 1] << 8;
+                for (uint32_t k = grids[g].size; k-- > 0;) {
+                    uint32_t const c = grids[g].size == 4 ? entry >> 4 * k & 7
+                                                          : entry >> (k % 4 * 4 + k / 4 * 2) & 3;
+                    out[--to] = (uint8_t)(grids[g].first + grids[g].step * c + (c == grids[g].more) -
+                                          2 * copy);
+                }
             }
-        }
+    }
     for (uint32_t n = 0; n < SIZE; n++) hash = (hash ^ out[n]) * 16777619u;
     return hash == HASH ? SIZE : 0;
 }
