@@ -77,6 +77,7 @@ void check_glu(chord_glu_fn *got, chord_glu_fn *want, bool is_gelu, bool is_oai)
 void check_rope(chord_rope_fn *got, chord_rope_fn *want);
 void check_add(const chord_ops *ops, const chord_ops *scalar);
 void check_scan(const chord_ops *ops, const chord_ops *scalar);
+void check_wkv(const chord_ops *ops, const chord_ops *scalar);
 void check_conv(const chord_ops *ops, const chord_ops *scalar);
 void check_scale(const chord_ops *ops, const chord_ops *scalar);
 void check_store(const chord_ops *ops, const chord_ops *scalar);

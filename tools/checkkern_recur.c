@@ -101,3 +101,33 @@ void check_scan(const chord_ops *ops, const chord_ops *scalar)
                 canaries_live();
             }
 }
+
+void check_wkv(const chord_ops *ops, const chord_ops *scalar)
+{
+    for (int32_t n = 0; n <= 128; n += n < 32 ? 8 : n)
+        for (int32_t kind = 0; kind < 2; kind++) {
+            next_case("n %d%s", n, kind ? ", in place" : "");
+            int32_t const size = n * n;
+            float *before = row(size, 4, 0), *old = row(size, 0, 0), *to = kind ? before : row(size, 8, 0),
+                  *want_to = row(size, 0, 0), *y = row(n, 4, 0), *want = row(n, 0, 0), *decay = row(n, 8, 0);
+            for (int32_t i = 0; i < size; i++) old[i] = before[i];
+            chord_wkv s = { old,          want_to,      decay,        row(n, 4, 0), row(n, 8, 0),
+                            row(n, 4, 0), row(n, 0, 0), row(n, 8, 0), want,         n };
+            scalar->wkv(&s);
+            s.before = before, s.after = to, s.y = y;
+            ops->wkv(&s);
+            for (int32_t j = 0; j < n; j++) {
+                double gone = 0, sum = 0;
+                for (int32_t i = 0; i < n; i++) gone += magnitude((double)s.c[i] * (double)old[i * n + j]);
+                for (int32_t i = 0; i < n; i++) {
+                    double const kept = magnitude((double)decay[i] * (double)old[i * n + j]) +
+                                        magnitude((double)s.k[i] * (double)s.v[j]) +
+                                        magnitude((double)s.b[i]) * gone;
+                    near(to[i * n + j], want_to[i * n + j], (2.0 * n + 6) * kept, 0x1p-140, j);
+                    sum += magnitude((double)s.r[i]) * kept;
+                }
+                near(y[j], want[j], (3.0 * n + 10) * sum, 0x1p-140, j);
+            }
+            canaries_live();
+        }
+}

@@ -9,6 +9,7 @@ Needs PyPI `llama-cpp-python`. Vocabularies and texts are made in this script an
 
 NAME.txt has the ids themselves. pre.txt has hashes: each value of tokenizer.ggml.pre over the vocabulary
 bpe.gguf, or raw.gguf where tokens are text. Format: tests/golden/README.md."""
+import ctypes
 import os
 import random
 import struct
@@ -241,6 +242,26 @@ def unigram(**keys):
     return vocabulary('t5', tokens, eos_token_id=1, padding_token_id=0, unknown_token_id=2, **keys)
 
 
+def rwkv():
+    """All bytes but 0xF7, words, and tokens of any bytes; two spell one text."""
+    words = [c for c in ALL] + ['the', ' the', 'ab', 'abs', ' at', 'all', "'s", '12', '123', '漢字',
+        '\n\n', '  ',
+        ' ' * 8, 'é ', 'カ漢', 'it', "it's", 'ow', 'low', 'slow', '<bos', '<user', '\t\t', '\r\n', '\\',
+        '"', 'x\\']
+    escape = {ord('\t'): '\\t', ord('\n'): '\\n', ord('\r'): '\\r', ord('\\'): '\\\\'}
+    texts = [''.join(f'\\x{b:02x}' if b < 32 and b not in escape or b > 126 else escape.get(b,
+        chr(b)) for b in [b])
+        for b in range(256) if b != 0xF7]
+    texts += [w.translate(escape) for w in words]
+    texts += ['\\xe2\\x96', '\\xf0\\x9f\\x98', '\\xff\\xfe', 'ab\\x73\\x73', '\\"q\\"', "\\'s\\'",
+        '\\xe6\\xbc\\xa2a', '\\x41\\x42',
+        'AB\\x43', '\\xC3', '\\x4A', 'dupe\\x65', 'dupee', 'tail\\x6', 'end\\\\', 'lone\\']
+    tokens = [('<s>', CONTROL, 0)] + [(t, NORMAL, 0) for t in dict.fromkeys(texts)]
+    tokens += [('<user>', USER, 0), ('<mask>', CONTROL, 0), ('[PAD1]', UNUSED, 0), ('<|end|>', NORMAL, 0)]
+    return vocabulary('rwkv', tokens, bos_token_id=0, eos_token_id=0, add_bos_token=True,
+        architecture='rwkv7')
+
+
 def fixtures():
     made = bpe(False)
     tokens = made.pop('tokens')
@@ -260,6 +281,7 @@ def fixtures():
     out['unigram-mask'] = unigram(precompiled_charsmap=folds, remove_extra_whitespaces=True,
     add_bos_token=True,
                                   bos_token_id=1, architecture='jina-bert-v3')
+    out['rwkv'] = rwkv()
     return out
 
 
@@ -287,6 +309,11 @@ class Vocab:
             bool(flags & PARSE))
         return ids[:n]
 
+    def piece(self, token):
+        text = ctypes.create_string_buffer(256)
+        n = L.llama_token_to_piece(self.vocab, token, text, len(text), 0, True)
+        return text.raw[:n]
+
 
 log_callback = L.llama_log_callback(lambda level, text, user: None)
 
@@ -298,6 +325,11 @@ def hash_of(ids):
     return h
 
 
+# texts for one vocabulary
+OWN = {
+    'rwkv': ['abss ABC dupee "q" \'s\' \\ lone\\ end\\ tail\x06', '<s><user><mask>[PAD1]<|end|>\\n\n',
+        '\u00f7\u3000漢a'],
+}
 GROUP = 8
 HEAD = "# llama.cpp's ids for {}; made by tools/make_vocab_fixtures.py, format: ../README.md"
 
@@ -330,7 +362,11 @@ def goldens(name, keys):
         n = L.llama_vocab_n_tokens(vocab.vocab)
         print('n_vocab', n, file=f)
         print('end_tokens', *(i for i in range(n) if L.llama_vocab_is_eog(vocab.vocab, i)), file=f)
-        for flags, data in texts(random.Random(name), 80, special):
+        own = OWN.get(name, [])
+        if own:
+            print('pieces', *((vocab.piece(i).hex() or '-') for i in range(n)), file=f)
+        for flags, data in texts(random.Random(name), 80, special) + [(i % 4, t.encode()) for i,
+        t in enumerate(own)]:
             print('text', flags, data.hex() or '-', *vocab.ids(flags, data), file=f)
 
 

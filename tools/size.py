@@ -22,14 +22,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
-# Gzipped bytes. Of a module the grids of the IQ formats are 3 kB, packed as differences (tools/pack.py), and
-# their products of one token, with those of TQ1_0 and NVFP4, 1 kB.
+# Gzipped bytes. Of a module RWKV 7 is 1.6 kB, of which its op and kernel are 0.7; the grids of the IQ formats
+# are 3 kB, packed as differences (tools/pack.py), and their products of one token, with those of TQ1_0 and
+# NVFP4, 1 kB.
 # wasm-chord/inline holds both 32-bit modules, all JavaScript and webgpu.js.
-BUDGET = {"wasm32-relaxed.wasm": 117_000, "wasm32-simd.wasm": 112_000, "wasm64-relaxed.wasm": 120_000,
+BUDGET = {"wasm32-relaxed.wasm": 117_500, "wasm32-simd.wasm": 113_000, "wasm64-relaxed.wasm": 120_500,
           "JavaScript, level 1": 41_500, "JavaScript, level 2": 68_000, "first load: level 2, relaxed": 185_000,
-          "with the template engine": 217_500, "with all that a chat loads": 230_000,
-          "with every optional chunk": 235_000, "paging.js": 8_000, "webgpu.js": 100_000,
-          "wasm-chord/inline, all in one": 461_000}
+          "with the template engine": 218_300, "with all that a chat loads": 230_700,
+          "with every optional chunk": 235_800, "paging.js": 8_000, "webgpu.js": 100_000,
+          "wasm-chord/inline, all in one": 462_500}
 
 
 def static_imports(name: str, seen: set[str]) -> set[str]:

@@ -17,12 +17,6 @@ typedef struct chord_arena {
 /* Allocates `bytes` at a multiple of `align`, a power of two. Returns NULL if they don't fit. An arena that
  * only counts lets one function both measure and lay out: its results may be NULL and must not be
  * dereferenced. */
-static inline void *chord_arena_take(chord_arena *a, uint64_t bytes, uint64_t align)
-{
-    uint64_t begin, end;
-    if (!chord_align(a->used, align, &begin) || !chord_add(begin, bytes, &end) || end > a->cap) return NULL;
-    a->used = end;
-    return (void *)((uintptr_t)a->base + (uintptr_t)begin);
-}
+void *chord_arena_take(chord_arena *a, uint64_t bytes, uint64_t align);
 
 #endif

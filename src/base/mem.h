@@ -21,19 +21,8 @@ static inline void chord_zero(void *dst, size_t n)
 }
 
 /* A loop, because __builtin_memcmp becomes a call, which doesn't link without libc. */
-static inline int chord_equal(const void *a, const void *b, size_t n)
-{
-    const uint8_t *p = a, *q = b;
-    for (size_t i = 0; i < n; i++)
-        if (p[i] != q[i]) return 0;
-    return 1;
-}
+int chord_equal(const void *a, const void *b, size_t n);
 
-static inline size_t chord_strlen(const char *s)
-{
-    size_t n = 0;
-    while (s[n]) n++;
-    return n;
-}
+size_t chord_strlen(const char *s);
 
 #endif

@@ -38,6 +38,33 @@ chord_stage chord_op_stage(const chord_op *op, const chord_cut *cut, int64_t uni
     return stage;
 }
 
+float *chord_run_row(const chord_run *run, int32_t slot, int64_t row)
+{
+    return run->plan->slots[slot] + row * chord_slot_stride(&run->plan->program.slots[slot]);
+}
+
+const float *chord_run_gathered(const chord_run *run, int64_t row)
+{
+    return chord_run_row(run, run->op->in[0],
+                         run->op->flags & CHORD_FLAG_GATHER ? run->batch->rows[row] : row);
+}
+
+uint8_t *chord_run_scratch(const chord_run *run, int32_t thread)
+{
+    return run->plan->thread_scratch + (uint64_t)thread * run->plan->thread_scratch_bytes;
+}
+
+const float *chord_run_vector(const chord_run *run, int32_t tensor)
+{
+    return tensor < 0 ? NULL : (const float *)(const void *)run->plan->tensors[tensor].data;
+}
+
+void chord_cut_rows(const chord_op *op, const chord_batch *batch, int64_t work, chord_cut *cut)
+{
+    cut->n_units = chord_op_rows(op, batch);
+    cut->unit_work = (uint64_t)work;
+}
+
 void chord_exec_measure(chord_plan *plan)
 {
     chord_op_memory memory = { 0, 0 };
@@ -56,7 +83,3 @@ void chord_exec_measure(chord_plan *plan)
 }
 
 /* Not inline: 50 copies have 40 bytes each. */
-float *chord_run_row(const chord_run *run, int32_t slot, int64_t row)
-{
-    return run->plan->slots[slot] + row * chord_slot_stride(&run->plan->program.slots[slot]);
-}

@@ -56,27 +56,13 @@ static inline int32_t chord_op_rows(const chord_op *op, const chord_batch *batch
 }
 /* Cuts the op into one unit per row. `work` is its multiply-adds, or its elements if the op has no
  * multiply-adds. */
-static inline void chord_cut_rows(const chord_op *op, const chord_batch *batch, int64_t work, chord_cut *cut)
-{
-    cut->n_units = chord_op_rows(op, batch);
-    cut->unit_work = (uint64_t)work;
-}
+void chord_cut_rows(const chord_op *op, const chord_batch *batch, int64_t work, chord_cut *cut);
 float *chord_run_row(const chord_run *run, int32_t slot, int64_t row);
 /* Returns the row of in[0] that a norm reads for row `row` of out[0]. */
-static inline const float *chord_run_gathered(const chord_run *run, int64_t row)
-{
-    return chord_run_row(run, run->op->in[0],
-                         run->op->flags & CHORD_FLAG_GATHER ? run->batch->rows[row] : row);
-}
-static inline uint8_t *chord_run_scratch(const chord_run *run, int32_t thread)
-{
-    return run->plan->thread_scratch + (uint64_t)thread * run->plan->thread_scratch_bytes;
-}
+const float *chord_run_gathered(const chord_run *run, int64_t row);
+uint8_t *chord_run_scratch(const chord_run *run, int32_t thread);
 /* Returns a vector or table, which the load widened to floats. NULL if the op has none. */
-static inline const float *chord_run_vector(const chord_run *run, int32_t tensor)
-{
-    return tensor < 0 ? NULL : (const float *)(const void *)run->plan->tensors[tensor].data;
-}
+const float *chord_run_vector(const chord_run *run, int32_t tensor);
 /* Makes the walk stop after the slice and fail the run. Any thread may call it. */
 static inline void chord_run_fault(const chord_run *run, int32_t fault)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op.h"
+#include "../base/host.h"
 
 static void cut(const chord_plan *plan, const chord_op *op, const chord_batch *batch, chord_cut *cut)
 {
@@ -12,12 +13,19 @@ static void relu_squared(float *x, int32_t n)
     for (int32_t i = 0; i < n; i++) x[i] = x[i] > 0 ? x[i] * x[i] : 0;
 }
 
+/* In double: the exp of a large -x is then no infinity. */
+static void sigmoid(float *x, int32_t n)
+{
+    for (int32_t i = 0; i < n; i++) x[i] = (float)(1 / (1 + chord_host_exp(-(double)x[i])));
+}
+
 static chord_activate_fn *function_of(const chord_ops *ops, int32_t activation)
 {
     switch (activation) {
     case CHORD_ACTIVATION_SILU: return ops->silu;
     case CHORD_ACTIVATION_GELU: return ops->gelu;
     case CHORD_ACTIVATION_RELU_SQUARED: return relu_squared;
+    case CHORD_ACTIVATION_SIGMOID: return sigmoid;
     default: return ops->relu;
     }
 }

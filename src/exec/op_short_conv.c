@@ -46,8 +46,10 @@ static void convolve(const conv *c, int32_t c0, int32_t c1)
     const chord_op *op = c->run->op;
     int32_t const kernel = op->short_conv.kernel, width = op->short_conv.width, n = c1 - c0;
     const float *w = chord_run_vector(c->run, op->weight[0]), *bias = chord_run_vector(c->run, op->weight[1]);
+    const float *lerp = op->short_conv.is_lerp ? w + (int64_t)op->short_conv.row * width + c0 : NULL;
     for (int32_t j = 0; j < kernel; j++)
-        for (int32_t i = 0; i < n; i++) c->w[j * n + i] = w[(int64_t)(c0 + i) * kernel + j];
+        for (int32_t i = 0; i < n; i++)
+            c->w[j * n + i] = !lerp ? w[(int64_t)(c0 + i) * kernel + j] : j ? 1 - lerp[i] : lerp[i];
     for (int32_t t = 0; t < c->of->n_tokens; t++) {
         for (int32_t j = 0; j < kernel; j++) c->x[j] = inputs_at(c, t - kernel + 1 + j) + c0;
         chord_conv const of_row = { .y = chord_run_row(c->run, op->out[0], c->of->first_row + t) + c0,

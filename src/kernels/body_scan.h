@@ -1,6 +1,6 @@
-/* body_scan.h: one token of a linear recurrence. Each isa_*.c includes it with BODY(name) set. The sums of a
- * block's columns are in registers. With the delta rule the rows of S are read twice, first for what S holds
- * under the key. */
+/* body_scan.h: one token of a linear recurrence, SCAN's or WKV's. Each isa_*.c includes it with BODY(name)
+ * set. The sums of a block's columns are in registers. With the delta rule, and in WKV, the rows of S are
+ * read twice, first for what S holds under the key. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vexp.h"
 
@@ -53,4 +53,28 @@ void BODY(chord_scan)(const chord_scan *s)
     int32_t at = 0;
     CHORD_ROLL(; at + 16 <= s->n; at += 16) scan_columns(s, at, 4, decay, beta);
     CHORD_ROLL(; at < s->n; at += 4) scan_columns(s, at, 1, decay, beta);
+}
+
+/* In blocks of eight columns: with sixteen, as above, the code is twice as long. */
+void BODY(chord_wkv)(const chord_wkv *s)
+{
+    int64_t const n = s->n;
+    CHORD_ROLL(int64_t at = 0; at < n; at += 8) {
+        const float *from = s->before + at, *v = s->v + at;
+        float *to = s->after + at;
+        vf gone[2], sum[2];
+        CHORD_UNROLL(int c = 0; c < 2; c++) gone[c] = sum[c] = vf_all(0);
+        CHORD_ROLL(int64_t i = 0; i < n; i++)
+            CHORD_UNROLL(int c = 0; c < 2; c++)
+                gone[c] = vf_madd(vf_all_at(s->c + i), vf_load(from + i * n + 4 * c), gone[c]);
+        CHORD_ROLL(int64_t i = 0; i < n; i++)
+            CHORD_UNROLL(int c = 0; c < 2; c++) {
+                vf kept = vf_mul(vf_all_at(s->decay + i), vf_load(from + i * n + 4 * c));
+                kept = vf_madd(vf_all_at(s->k + i), vf_load(v + 4 * c), kept);
+                kept = vf_sub(kept, vf_mul(vf_all_at(s->b + i), gone[c]));
+                vf_store(to + i * n + 4 * c, kept);
+                sum[c] = vf_madd(vf_all_at(s->r + i), kept, sum[c]);
+            }
+        CHORD_UNROLL(int c = 0; c < 2; c++) vf_store(s->y + at + 4 * c, sum[c]);
+    }
 }

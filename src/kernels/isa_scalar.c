@@ -324,6 +324,21 @@ void chord_scan__scalar(const chord_scan *s)
     }
 }
 
+void chord_wkv__scalar(const chord_wkv *s)
+{
+    int32_t const n = s->n;
+    for (int32_t j = 0; j < n; j++) {
+        float gone = 0, sum = 0;
+        for (int32_t i = 0; i < n; i++) gone += s->c[i] * s->before[i * n + j];
+        for (int32_t i = 0; i < n; i++) {
+            float const kept = s->decay[i] * s->before[i * n + j] + s->k[i] * s->v[j] - s->b[i] * gone;
+            s->after[i * n + j] = kept;
+            sum += s->r[i] * kept;
+        }
+        s->y[j] = sum;
+    }
+}
+
 void chord_scale__scalar(float *y, const float *x, float scale, int32_t n)
 {
     for (int32_t i = 0; i < n; i++) y[i] = x[i] * scale;

@@ -90,6 +90,16 @@ typedef struct chord_scan {
     float log_decay, gate, q_scale, k_scale, skip;
 } chord_scan;
 typedef void chord_scan_fn(const chord_scan *s);
+/* One token of a head of WKV (ops.def): after = diag(decay) before + k outer v - b outer (c before);
+ * y = r after. `after` may be `before`. n is a multiple of 8. */
+typedef struct chord_wkv {
+    const float *before; /* [n][n] */
+    float *after;
+    const float *decay, *r, *k, *v, *b, *c; /* n each */
+    float *y;
+    int32_t n;
+} chord_wkv;
+typedef void chord_wkv_fn(const chord_wkv *s);
 /* y = x * scale */
 typedef void chord_scale_fn(float *y, const float *x, float scale, int32_t n);
 /* KV rows in f16. The store rounds to even and saturates at 65504; the load is for finite values only. */
@@ -142,6 +152,7 @@ typedef struct chord_ops {
     chord_glu_fn *product;
     chord_conv_fn *conv;
     chord_scan_fn *scan;
+    chord_wkv_fn *wkv;
     chord_scale_fn *scale;
     chord_f16_store_fn *f16_store;
     chord_f16_load_fn *f16_load;

@@ -62,9 +62,7 @@ static void emit_up(chord_builder *b, const bert *m, int32_t layer)
         return;
     }
     chord_emit_linear(b, layer, "blk.%d.ffn_up", m->s.h, b->hparams->n_embd, m->s.gate, n_ff, 0);
-    chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
-    op->out[0] = m->s.gate;
-    op->activate = (chord_op_activate){ .width = n_ff, .activation = CHORD_ACTIVATION_GELU };
+    chord_emit_activate(b, layer, m->s.gate, n_ff, CHORD_ACTIVATION_GELU);
 }
 
 /* h += its feed-forward */

@@ -292,19 +292,78 @@ void chord_emit_attention(chord_builder *b, int32_t layer, const chord_slots *s,
     chord_emit_attend(b, layer, s, a);
 }
 
+int32_t chord_state_new(chord_builder *b, int32_t n)
+{
+    return chord_cache_new(b, (chord_cache_spec){ .kind = CHORD_CACHE_STATE, .n_state = n });
+}
+
 void chord_emit_conv(chord_builder *b, int32_t layer, const char *stem, int32_t in, int32_t out,
                      int32_t width, int32_t kernel)
 {
     int32_t const weight = chord_bind_part(b, layer, stem, ".weight", kernel, width, CHORD_WIDE),
                   bias = chord_bind_part(b, layer, stem, ".bias", width, 0, CHORD_OPTIONAL);
-    chord_cache_spec const spec = { .kind = CHORD_CACHE_STATE, .n_state = (kernel - 1) * width };
+    int32_t const cache = chord_state_new(b, (kernel - 1) * width);
     chord_op *op = chord_emit(b, CHORD_OP_SHORT_CONV, layer);
-    op->cache = chord_cache_new(b, spec);
+    op->cache = cache;
     op->in[0] = in;
     op->out[0] = out;
     op->weight[0] = weight;
     op->weight[1] = bias;
     op->short_conv = (chord_op_short_conv){ .width = width, .kernel = kernel };
+}
+
+/* A number for each head: a vector, or a column. */
+static int32_t bind_heads(chord_builder *b, int32_t layer, const char *name, int32_t n)
+{
+    int const is_column = chord_rows_of(b, name, layer) == n;
+    return chord_bind(b, name, layer, is_column ? 1 : n, is_column ? n : 1, CHORD_WIDE);
+}
+
+void chord_emit_scan(chord_builder *b, int32_t layer, int32_t in, int32_t step, int32_t gates, int32_t out,
+                     chord_op_scan scan)
+{
+    int32_t const n = scan.n_head, bias = chord_bind(b, "blk.%d.ssm_dt.bias", layer, n, 0, 0),
+                  cache = chord_state_new(b, n * scan.k_dim * scan.v_dim),
+                  a = bind_heads(b, layer, "blk.%d.ssm_a", n),
+                  d = scan.is_delta ? CHORD_NONE : bind_heads(b, layer, "blk.%d.ssm_d", n);
+    chord_op *op = chord_emit(b, CHORD_OP_SOFTPLUS, layer);
+    op->weight[0] = bias;
+    op->out[0] = step;
+    op->softplus.width = n;
+    op = chord_emit(b, CHORD_OP_SCAN, layer);
+    op->cache = cache;
+    op->weight[0] = a;
+    op->weight[1] = d;
+    op->in[0] = in;
+    op->in[1] = step;
+    op->in[2] = gates;
+    op->out[0] = out;
+    op->scan = scan;
+}
+
+void chord_emit_join(chord_builder *b, int32_t layer, int32_t out, int32_t first, int32_t n_first,
+                     int32_t second, int32_t n_second)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_JOIN, layer);
+    op->in[0] = first;
+    op->in[1] = second;
+    op->out[0] = out;
+    op->join = (chord_op_join){ .n_head = 1, .width = { n_first, n_second } };
+}
+
+void chord_emit_activate(chord_builder *b, int32_t layer, int32_t out, int32_t width, int32_t activation)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
+    op->out[0] = out;
+    op->activate = (chord_op_activate){ .width = width, .activation = activation };
+}
+
+chord_op *chord_emit_softcap(chord_builder *b, int32_t layer, int32_t out, int32_t width, float cap)
+{
+    chord_op *op = chord_emit(b, CHORD_OP_SOFTCAP, layer);
+    op->out[0] = out;
+    op->softcap = (chord_op_softcap){ .width = width, .cap = cap };
+    return op;
 }
 
 void chord_emit_glu_of(chord_builder *b, int32_t layer, int32_t gate, int32_t up, int32_t out, int32_t width,
@@ -380,4 +439,11 @@ void chord_emit_logits(chord_builder *b, const chord_slots *s)
      * token in 2 of 75 steps whose exact logit is 0.18 below the best; with FINE in none. FINE costs a
      * second term of this product alone, usually for one row. */
     chord_emit_matmul(b, CHORD_NONE, s->last, h->n_embd, 1, &m)->flags = CHORD_FLAG_OUTPUT | CHORD_FLAG_FINE;
+}
+
+void chord_emit_end(chord_builder *b, const chord_slots *s, int32_t kind, const char *stem)
+{
+    chord_emit_norm_of(b, CHORD_NONE, kind, b->hparams->n_embd, s->x, s->last, stem)->flags =
+        CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
+    chord_emit_logits(b, s);
 }

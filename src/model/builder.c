@@ -352,7 +352,7 @@ void chord_read_hparams(chord_builder *b)
     read_heads(b);
 }
 
-void chord_read_hybrid(chord_builder *b)
+void chord_read_hybrid(chord_builder *b, const char *epsilon)
 {
     chord_hparams *h = b->hparams;
     read_sizes(b);
@@ -361,8 +361,7 @@ void chord_read_hybrid(chord_builder *b)
     for (int32_t layer = 0; layer < h->n_layer; layer++) (void)chord_read_layer_heads(b, layer);
     (void)chord_read_layer_heads(b, CHORD_NONE);
     if (b->status == CHORD_OK && h->n_head && h->n_kv) read_heads(b);
-    b->hparams->norm_eps = chord_read_float(b, "attention.layer_norm_rms_epsilon", __builtin_nanf(""),
-                                            CHORD_EPSILON);
+    h->norm_eps = chord_read_float(b, epsilon, __builtin_nanf(""), CHORD_EPSILON);
 }
 
 void chord_need_attention(chord_builder *b)

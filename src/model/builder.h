@@ -95,10 +95,10 @@ int chord_arch_is(const chord_builder *b, const char *name);
  * number of tokens into b->hparams, and checks each against its bounds. With is_by_layer, n_head, n_kv and
  * n_ff are the largest of all layers, for the widths of slots. */
 void chord_read_hparams(chord_builder *b);
-/* The same, and the RMS norm's epsilon, for a model some of whose layers have no attention or no
- * feed-forward: their numbers are 0. n_head, n_kv and n_ff are 0 when no layer has any; head_dim is then
- * unknown. n_layer doesn't count the blocks of nextn_predict_layers, which come last. */
-void chord_read_hybrid(chord_builder *b);
+/* The same, and the norms' epsilon, whose key is `epsilon`, for a model some of whose layers have no
+ * attention or no feed-forward: their numbers are 0. n_head, n_kv and n_ff are 0 when no layer has any;
+ * head_dim is then unknown. n_layer doesn't count the blocks of nextn_predict_layers, which come last. */
+void chord_read_hybrid(chord_builder *b, const char *epsilon);
 /* Fails when no layer has attention. */
 void chord_need_attention(chord_builder *b);
 /* Sets n_head, n_kv and n_ff in b->hparams to the layer's. */
@@ -231,6 +231,23 @@ void chord_emit_add_row(chord_builder *b, int32_t x, const char *table, int64_t 
 void chord_emit_embeddings(chord_builder *b);
 /* out += in, n_embd wide. */
 void chord_emit_add(chord_builder *b, int32_t layer, int32_t in, int32_t out);
+/* out = activation(out) */
+void chord_emit_activate(chord_builder *b, int32_t layer, int32_t out, int32_t width, int32_t activation);
+/* out = cap * tanh(out / cap) */
+chord_op *chord_emit_softcap(chord_builder *b, int32_t layer, int32_t out, int32_t width, float cap);
+/* out = n_first elements of `first`, and n_second of `second` behind them */
+void chord_emit_join(chord_builder *b, int32_t layer, int32_t out, int32_t first, int32_t n_first,
+                     int32_t second, int32_t n_second);
+/* out = SCAN of `in` with the steps softplus(step + ssm_dt.bias), the decay ssm_a, ssm_d unless is_delta,
+ * and a new state. `gates`: in[2], or CHORD_NONE. */
+void chord_emit_scan(chord_builder *b, int32_t layer, int32_t in, int32_t step, int32_t gates, int32_t out,
+                     chord_op_scan scan);
+/* A STATE of n floats. */
+int32_t chord_state_new(chord_builder *b, int32_t n);
+/* last -> logits: output.weight; the embedding matrix if output.weight is absent. */
+void chord_emit_logits(chord_builder *b, const chord_slots *s);
+/* The norm of the output rows of x, whose tensors are those of <stem>, and the logits of it. */
+void chord_emit_end(chord_builder *b, const chord_slots *s, int32_t kind, const char *stem);
 /* out *= factor, `width` wide; nothing for a factor of 1. Returns the record, or NULL. */
 chord_op *chord_emit_scale(chord_builder *b, int32_t layer, int32_t out, int32_t width, float factor);
 
@@ -279,8 +296,6 @@ void chord_latent_slots(chord_builder *b, chord_latent *l, const chord_slots *s)
 /* h -> l->out */
 void chord_emit_latent(chord_builder *b, int32_t layer, const chord_latent *l, const chord_slots *s,
                        int32_t rope, float scale);
-/* last -> logits: output.weight; the embedding matrix if output.weight is absent. */
-void chord_emit_logits(chord_builder *b, const chord_slots *s);
 
 /* ---- dense.c: the transformers that a row of families.def describes ---------------------------------- */
 

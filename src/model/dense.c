@@ -283,9 +283,7 @@ static void emit_feed_forward(chord_builder *b, const dense *d, int32_t layer)
             emit_xielu(b, d, layer);
             return;
         }
-        chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
-        op->out[0] = s.gate;
-        op->activate = (chord_op_activate){ .width = h->n_ff, .activation = d->activation };
+        chord_emit_activate(b, layer, s.gate, h->n_ff, d->activation);
     } else if (d->flags & CHORD_FUSED_GATE) chord_emit_fused_glu(b, layer, &s, d->activation);
     else chord_emit_glu(b, layer, &s, d->activation);
     if (d->flags & CHORD_SUB_NORM)
@@ -405,9 +403,7 @@ static void emit_output(chord_builder *b, const dense *d)
         chord_skip(b, "output.weight", 0, "an encoder has no logits");
         return;
     }
-    chord_emit_norm_of(b, CHORD_NONE, d->norm, b->hparams->n_embd, d->s.x, d->s.last, "output_norm")->flags =
-        CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
-    chord_emit_logits(b, &d->s);
+    chord_emit_end(b, &d->s, d->norm, "output_norm");
     if (d->flags & CHORD_UNBIASED) drop_bias(b, 0, "output.bias");
     float scale = d->flags & (CHORD_MINICPM | CHORD_MINICPM3) ? 256 / (float)b->hparams->n_embd : 0;
     if (d->flags & (CHORD_SCALES | CHORD_LOGIT_SCALE))
@@ -422,10 +418,7 @@ static void emit_output(chord_builder *b, const dense *d)
     float const cap = chord_read_float(b, "final_logit_softcapping", d->flags & CHORD_SOFTCAPS ? 30 : 0,
                                        CHORD_FINITE);
     if (!(cap > 0) || !(d->flags & (CHORD_SOFTCAPS | CHORD_LOCAL_BASE))) return;
-    op = chord_emit(b, CHORD_OP_SOFTCAP, CHORD_NONE);
-    op->flags = CHORD_FLAG_OUTPUT;
-    op->out[0] = logits;
-    op->softcap = (chord_op_softcap){ .width = n_vocab, .cap = cap };
+    chord_emit_softcap(b, CHORD_NONE, logits, n_vocab, cap)->flags = CHORD_FLAG_OUTPUT;
 }
 
 void chord_build_dense(chord_builder *b)

@@ -117,13 +117,8 @@ void chord_build_gemma4(chord_builder *b)
     for (int32_t layer = 0; layer < h->n_layer && b->status == CHORD_OK; layer++) emit_layer(b, &g, layer);
     h->head_dim = g.head_dim;
 
-    chord_emit_norm_of(b, CHORD_NONE, CHORD_NORM_RMS, h->n_embd, g.g.s.x, g.g.s.last, "output_norm")->flags =
-        CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
-    chord_emit_logits(b, &g.g.s);
+    chord_emit_end(b, &g.g.s, CHORD_NORM_RMS, "output_norm");
     float const cap = chord_read_float(b, "final_logit_softcapping", 30, CHORD_FINITE);
     if (!(cap > 0)) return;
-    chord_op *op = chord_emit(b, CHORD_OP_SOFTCAP, CHORD_NONE);
-    op->flags = CHORD_FLAG_OUTPUT;
-    op->out[0] = g.g.s.logits;
-    op->softcap = (chord_op_softcap){ .width = h->n_vocab, .cap = cap };
+    chord_emit_softcap(b, CHORD_NONE, g.g.s.logits, h->n_vocab, cap)->flags = CHORD_FLAG_OUTPUT;
 }

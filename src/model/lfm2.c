@@ -73,7 +73,7 @@ static void emit_layer(chord_builder *b, const lfm2 *m, int32_t layer)
 void chord_build_lfm2(chord_builder *b)
 {
     const chord_hparams *h = b->hparams;
-    chord_read_hybrid(b);
+    chord_read_hybrid(b, "attention.layer_norm_rms_epsilon");
     chord_need_attention(b);
     lfm2 m = { .kernel = chord_read_int(b, "shortconv.l_cache", CHORD_REQUIRED, 2, MOST_KERNEL) };
     if (chord_arch_is(b, "lfm2moe"))
@@ -90,7 +90,5 @@ void chord_build_lfm2(chord_builder *b)
     chord_emit_embed(b, m.s.x, 1);
     for (int32_t layer = 0; layer < h->n_layer && b->status == CHORD_OK; layer++) emit_layer(b, &m, layer);
     (void)chord_read_layer_heads(b, CHORD_NONE);
-    chord_emit_norm_of(b, CHORD_NONE, CHORD_NORM_RMS, h->n_embd, m.s.x, m.s.last, "token_embd_norm")->flags =
-        CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
-    chord_emit_logits(b, &m.s);
+    chord_emit_end(b, &m.s, CHORD_NORM_RMS, "token_embd_norm");
 }

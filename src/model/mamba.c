@@ -25,7 +25,7 @@ static void fail(chord_builder *b, const char *what, const char *key)
 
 static void read(chord_builder *b, mamba *m)
 {
-    chord_read_hybrid(b);
+    chord_read_hybrid(b, "attention.layer_norm_rms_epsilon");
     m->kernel = chord_read_int(b, "ssm.conv_kernel", CHORD_REQUIRED, 2, MOST_KERNEL);
     m->inner = chord_read_int(b, "ssm.inner_size", CHORD_REQUIRED, 1, 1 << 20);
     m->state = chord_read_int(b, "ssm.state_size", CHORD_REQUIRED, 1, MOST_STATE);
@@ -44,33 +44,6 @@ static void read(chord_builder *b, mamba *m)
 
 /* ---- layers ------------------------------------------------------------------------------------------- */
 
-static void emit_scan(chord_builder *b, const mamba *m, int32_t layer)
-{
-    int32_t const bias = chord_bind(b, "blk.%d.ssm_dt.bias", layer, m->n_head, 0, 0),
-                  a = chord_bind(b, "blk.%d.ssm_a", layer, 1, m->n_head, CHORD_WIDE),
-                  d = chord_bind(b, "blk.%d.ssm_d", layer, 1, m->n_head, CHORD_WIDE);
-    chord_op *op = chord_emit(b, CHORD_OP_SOFTPLUS, layer);
-    op->weight[0] = bias;
-    op->out[0] = m->step;
-    op->softplus.width = m->n_head;
-    chord_cache_spec const spec = { .kind = CHORD_CACHE_STATE, .n_state = m->inner * m->state };
-    op = chord_emit(b, CHORD_OP_SCAN, layer);
-    op->cache = chord_cache_new(b, spec);
-    op->weight[0] = a;
-    op->weight[1] = d;
-    op->in[0] = m->conv;
-    op->in[1] = m->step;
-    op->out[0] = m->y;
-    op->scan = (chord_op_scan){ .n_head = m->n_head,
-                                .n_keys = m->n_group,
-                                .k_dim = m->state,
-                                .v_dim = m->inner / m->n_head,
-                                .q_at = m->inner + m->n_group * m->state,
-                                .k_at = m->inner,
-                                .q_scale = 1,
-                                .k_scale = 1 };
-}
-
 /* h -> x, or h where `is_added` is 0. */
 static void emit_mamba(chord_builder *b, const mamba *m, int32_t layer, int32_t is_added)
 {
@@ -81,15 +54,21 @@ static void emit_mamba(chord_builder *b, const mamba *m, int32_t layer, int32_t 
                                         { in, CHORD_NONE, m->wide, m->n_wide, m->inner },
                                         { in, CHORD_NONE, m->step, m->n_head, m->inner + m->n_wide } });
     chord_emit_conv(b, layer, "blk.%d.ssm_conv1d", m->wide, m->conv, m->n_wide, m->kernel);
-    chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
-    op->out[0] = m->conv;
-    op->activate = (chord_op_activate){ .width = m->n_wide, .activation = CHORD_ACTIVATION_SILU };
-    emit_scan(b, m, layer);
+    chord_emit_activate(b, layer, m->conv, m->n_wide, CHORD_ACTIVATION_SILU);
+    chord_emit_scan(b, layer, m->conv, m->step, CHORD_NONE, m->y,
+                    (chord_op_scan){ .n_head = m->n_head,
+                                     .n_keys = m->n_group,
+                                     .k_dim = m->state,
+                                     .v_dim = m->inner / m->n_head,
+                                     .q_at = m->inner + m->n_group * m->state,
+                                     .k_at = m->inner,
+                                     .q_scale = 1,
+                                     .k_scale = 1 });
     chord_emit_glu_of(b, layer, m->z, m->y, m->y, m->inner, CHORD_ACTIVATION_SILU);
     if (m->kind != FALCON || chord_has(b, "blk.%d.ssm_norm.weight", layer)) {
         int32_t const group = m->inner / m->n_group,
                       norm = chord_bind(b, "blk.%d.ssm_norm.weight", layer, group, m->n_group, CHORD_WIDE);
-        op = chord_emit(b, CHORD_OP_HEAD_NORM, layer);
+        chord_op *op = chord_emit(b, CHORD_OP_HEAD_NORM, layer);
         op->weight[0] = norm;
         op->out[0] = m->y;
         op->head_norm = (chord_op_head_norm){
@@ -202,9 +181,7 @@ static void build(chord_builder *b, mamba m)
     chord_emit_embed(b, m.s.x, read_scale(b, &m, "embedding_scale", 1));
     for (int32_t layer = 0; layer < h->n_layer && b->status == CHORD_OK; layer++) emit_layer(b, &m, layer);
     if (m.kind == GRANITE) (void)chord_read_layer_heads(b, CHORD_NONE);
-    chord_emit_norm_of(b, CHORD_NONE, CHORD_NORM_RMS, h->n_embd, m.s.x, m.s.last, "output_norm")->flags =
-        CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
-    chord_emit_logits(b, &m.s);
+    chord_emit_end(b, &m.s, CHORD_NORM_RMS, "output_norm");
     chord_op *op = chord_emit_scale(b, CHORD_NONE, m.s.logits, h->n_vocab,
                                     chord_inverse_of(b, read_scale(b, &m, "logit_scale", 1), "logit_scale"));
     if (op) op->flags = CHORD_FLAG_OUTPUT;

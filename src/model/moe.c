@@ -151,15 +151,6 @@ static void add_stack(chord_op *op, int32_t i, const int32_t stack[3], int32_t o
     op->experts.n_weights = i + 1;
 }
 
-static void emit_glu(chord_builder *b, int32_t layer, int32_t gate, int32_t up, int32_t width,
-                     int32_t activation)
-{
-    chord_op *op = chord_emit(b, CHORD_OP_GLU, layer);
-    op->in[0] = op->out[0] = gate;
-    op->in[1] = up;
-    op->glu = (chord_op_glu){ .width = width, .activation = activation };
-}
-
 /* `in` -> slot gate: act(up in), where experts have no gates. */
 static void emit_plain(chord_builder *b, int32_t layer, const chord_mixture *m, int32_t in)
 {
@@ -167,9 +158,7 @@ static void emit_plain(chord_builder *b, int32_t layer, const chord_mixture *m, 
     bind_stack(b, layer, "blk.%d.ffn_up_exps", m, b->hparams->n_embd, m->n_ff, up);
     chord_op *op = emit_experts(b, layer, m, in, b->hparams->n_embd);
     add_stack(op, 0, up, m->gate, m->n_ff);
-    op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
-    op->out[0] = m->gate;
-    op->activate = (chord_op_activate){ .width = m->n_used * m->n_ff, .activation = m->activation };
+    chord_emit_activate(b, layer, m->gate, m->n_used * m->n_ff, m->activation);
 }
 
 /* `in` -> slot gate: act(gate in) * (up in) */
@@ -193,7 +182,7 @@ static void emit_gated(chord_builder *b, int32_t layer, const chord_mixture *m, 
     add_stack(op, 0, gate, m->gate, n_ff);
     add_stack(op, 1, up, m->up, n_ff);
     if (is_fused) op->experts.row[1] = n_ff;
-    emit_glu(b, layer, m->gate, m->up, m->n_used * n_ff, m->activation);
+    chord_emit_glu_of(b, layer, m->gate, m->up, m->gate, m->n_used * n_ff, m->activation);
 }
 
 /* `in` -> slot out: the chosen experts' results. */
@@ -219,7 +208,7 @@ static void emit_shared(chord_builder *b, int32_t layer, const chord_mixture *m,
     chord_emit_matmul(b, layer, in, n_embd, 2,
                       (chord_matrix[]){ { gate, CHORD_NONE, m->shared_gate, n_ff, 0 },
                                         { up, CHORD_NONE, m->shared_up, n_ff, 0 } });
-    emit_glu(b, layer, m->shared_gate, m->shared_up, n_ff, m->activation);
+    chord_emit_glu_of(b, layer, m->shared_gate, m->shared_up, m->shared_gate, n_ff, m->activation);
     if (m->has_gate) chord_emit_linear(b, layer, "blk.%d.ffn_gate_inp_shexp", in, n_embd, m->weight, 1, 0);
 }
 

@@ -23,7 +23,7 @@ static void fail(chord_builder *b, chord_status status, const char *what, const 
 static void read(chord_builder *b, plamo2 *m)
 {
     const chord_hparams *h = b->hparams;
-    chord_read_hybrid(b);
+    chord_read_hybrid(b, "attention.layer_norm_rms_epsilon");
     chord_need_attention(b);
     m->kernel = chord_read_int(b, "ssm.conv_kernel", CHORD_REQUIRED, 2, MOST_KERNEL);
     m->inner = chord_read_int(b, "ssm.inner_size", CHORD_REQUIRED, 1, 1 << 20);
@@ -70,17 +70,6 @@ static void emit_norm(chord_builder *b, int32_t layer, const char *tensor, int32
     op->norm = (chord_op_norm){ .width = width, .eps = b->hparams->norm_eps };
 }
 
-/* out = a, and b behind it */
-static void emit_join(chord_builder *b, int32_t layer, int32_t out, int32_t first, int32_t n_first,
-                      int32_t second, int32_t n_second)
-{
-    chord_op *op = chord_emit(b, CHORD_OP_JOIN, layer);
-    op->in[0] = first;
-    op->in[1] = second;
-    op->out[0] = out;
-    op->join = (chord_op_join){ .n_head = 1, .width = { n_first, n_second } };
-}
-
 /* conv -> xbc, step */
 static void emit_scan_inputs(chord_builder *b, const plamo2 *m, int32_t layer)
 {
@@ -92,16 +81,11 @@ static void emit_scan_inputs(chord_builder *b, const plamo2 *m, int32_t layer)
     emit_norm(b, layer, "blk.%d.ssm_b_norm", m->b, n);
     emit_norm(b, layer, "blk.%d.ssm_c_norm", m->c, n);
     emit_norm(b, layer, "blk.%d.ssm_dt_norm", m->dt, m->n_dt);
-    emit_join(b, layer, m->bc, m->b, n, m->c, n);
-    emit_join(b, layer, m->xbc, m->conv, m->inner, m->bc, 2 * n);
+    chord_emit_join(b, layer, m->bc, m->b, n, m->c, n);
+    chord_emit_join(b, layer, m->xbc, m->conv, m->inner, m->bc, 2 * n);
     chord_matrix const dt = { chord_bind(b, "blk.%d.ssm_dt.weight", layer, m->n_dt, m->n_head, 0), CHORD_NONE,
                               m->step, m->n_head, 0 };
     chord_emit_matmul(b, layer, m->dt, m->n_dt, 1, &dt);
-    int32_t const bias = chord_bind(b, "blk.%d.ssm_dt.bias", layer, m->n_head, 0, 0);
-    chord_op *op = chord_emit(b, CHORD_OP_SOFTPLUS, layer);
-    op->weight[0] = bias;
-    op->out[0] = m->step;
-    op->softplus.width = m->n_head;
 }
 
 /* h -> h */
@@ -115,28 +99,17 @@ static void emit_mamba(chord_builder *b, const plamo2 *m, int32_t layer)
     op->out[1] = m->x;
     op->split = (chord_op_split){ .n_head = m->n_head, .head_dim = head };
     chord_emit_conv(b, layer, "blk.%d.ssm_conv1d", m->x, m->conv, m->inner, m->kernel);
-    op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
-    op->out[0] = m->conv;
-    op->activate = (chord_op_activate){ .width = m->inner, .activation = CHORD_ACTIVATION_SILU };
+    chord_emit_activate(b, layer, m->conv, m->inner, CHORD_ACTIVATION_SILU);
     emit_scan_inputs(b, m, layer);
-    int32_t const a = chord_bind(b, "blk.%d.ssm_a", layer, m->n_head, 0, 0),
-                  d = chord_bind(b, "blk.%d.ssm_d", layer, m->n_head, 0, 0);
-    chord_cache_spec const spec = { .kind = CHORD_CACHE_STATE, .n_state = m->inner * m->state };
-    op = chord_emit(b, CHORD_OP_SCAN, layer);
-    op->cache = chord_cache_new(b, spec);
-    op->weight[0] = a;
-    op->weight[1] = d;
-    op->in[0] = m->xbc;
-    op->in[1] = m->step;
-    op->out[0] = m->x;
-    op->scan = (chord_op_scan){ .n_head = m->n_head,
-                                .n_keys = 1,
-                                .k_dim = m->state,
-                                .v_dim = head,
-                                .q_at = m->inner + m->state,
-                                .k_at = m->inner,
-                                .q_scale = 1,
-                                .k_scale = 1 };
+    chord_emit_scan(b, layer, m->xbc, m->step, CHORD_NONE, m->x,
+                    (chord_op_scan){ .n_head = m->n_head,
+                                     .n_keys = 1,
+                                     .k_dim = m->state,
+                                     .v_dim = head,
+                                     .q_at = m->inner + m->state,
+                                     .k_at = m->inner,
+                                     .q_scale = 1,
+                                     .k_scale = 1 });
     chord_emit_glu_of(b, layer, m->z, m->x, m->x, m->inner, CHORD_ACTIVATION_SILU);
     chord_emit_linear(b, layer, "blk.%d.ssm_out", m->x, m->inner, m->s.h, b->hparams->n_embd, 0);
 }
@@ -193,7 +166,5 @@ void chord_build_plamo2(chord_builder *b)
     chord_emit_embed(b, m.s.x, 1);
     for (int32_t layer = 0; layer < h->n_layer && b->status == CHORD_OK; layer++) emit_layer(b, &m, layer);
     (void)chord_read_layer_heads(b, CHORD_NONE);
-    chord_emit_norm_of(b, CHORD_NONE, CHORD_NORM_RMS, h->n_embd, m.s.x, m.s.last, "output_norm")->flags =
-        CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
-    chord_emit_logits(b, &m.s);
+    chord_emit_end(b, &m.s, CHORD_NORM_RMS, "output_norm");
 }

@@ -26,7 +26,7 @@ static void fail(chord_builder *b, const char *what, const char *key)
 
 static void read(chord_builder *b, qwen35 *m)
 {
-    chord_read_hybrid(b);
+    chord_read_hybrid(b, "attention.layer_norm_rms_epsilon");
     chord_need_attention(b);
     m->kernel = chord_read_int(b, "ssm.conv_kernel", CHORD_REQUIRED, 2, MOST_KERNEL);
     m->dim = chord_read_int(b, "ssm.state_size", CHORD_REQUIRED, 1, MOST_STATE);
@@ -81,32 +81,19 @@ static void emit_head_norm(chord_builder *b, int32_t layer, int32_t slot, int32_
 
 static void emit_scan(chord_builder *b, const qwen35 *m, int32_t layer)
 {
-    int32_t const bias = chord_bind(b, "blk.%d.ssm_dt.bias", layer, m->n_values, 0, 0),
-                  a = chord_bind(b, "blk.%d.ssm_a", layer, m->n_values, 0, 0);
-    chord_op *op = chord_emit(b, CHORD_OP_SOFTPLUS, layer);
-    op->weight[0] = bias;
-    op->out[0] = m->step;
-    op->softplus.width = m->n_values;
     /* x / sqrt(sum(x^2) + eps) = NORM(x, eps / dim) / sqrt(dim) */
     float const dim = (float)m->dim, eps = b->hparams->norm_eps / dim, root = 1 / __builtin_sqrtf(dim);
     emit_head_norm(b, layer, m->conv, 2 * m->n_keys, m->dim, eps > 0x1p-126f ? eps : 0x1p-126f, CHORD_NONE);
-    chord_cache_spec const spec = { .kind = CHORD_CACHE_STATE, .n_state = m->n_values * m->dim * m->dim };
-    op = chord_emit(b, CHORD_OP_SCAN, layer);
-    op->cache = chord_cache_new(b, spec);
-    op->weight[0] = a;
-    op->in[0] = m->conv;
-    op->in[1] = m->step;
-    op->in[2] = m->beta;
-    op->out[0] = m->o;
-    op->scan = (chord_op_scan){ .n_head = m->n_values,
-                                .n_keys = m->n_keys,
-                                .k_dim = m->dim,
-                                .v_dim = m->dim,
-                                .k_at = m->n_keys * m->dim,
-                                .v_at = 2 * m->n_keys * m->dim,
-                                .is_delta = 1,
-                                .q_scale = root * root,
-                                .k_scale = root };
+    chord_emit_scan(b, layer, m->conv, m->step, m->beta, m->o,
+                    (chord_op_scan){ .n_head = m->n_values,
+                                     .n_keys = m->n_keys,
+                                     .k_dim = m->dim,
+                                     .v_dim = m->dim,
+                                     .k_at = m->n_keys * m->dim,
+                                     .v_at = 2 * m->n_keys * m->dim,
+                                     .is_delta = 1,
+                                     .q_scale = root * root,
+                                     .k_scale = root });
 }
 
 static chord_matrix bind(chord_builder *b, int32_t layer, const char *name, int32_t out, int32_t n_out)
@@ -126,9 +113,7 @@ static void emit_delta(chord_builder *b, const qwen35 *m, int32_t layer)
                       (chord_matrix[]){ bind(b, layer, "blk.%d.ssm_alpha.weight", m->step, m->n_values),
                                         bind(b, layer, "blk.%d.ssm_beta.weight", m->beta, m->n_values) });
     chord_emit_conv(b, layer, "blk.%d.ssm_conv1d", m->qkv, m->conv, m->n_qkv, m->kernel);
-    chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
-    op->out[0] = m->conv;
-    op->activate = (chord_op_activate){ .width = m->n_qkv, .activation = CHORD_ACTIVATION_SILU };
+    chord_emit_activate(b, layer, m->conv, m->n_qkv, CHORD_ACTIVATION_SILU);
     emit_scan(b, m, layer);
     int32_t const norm = chord_bind(b, "blk.%d.ssm_norm.weight", layer, m->dim, 0, 0);
     emit_head_norm(b, layer, m->o, m->n_values, m->dim, h->norm_eps, norm);
@@ -210,7 +195,5 @@ void chord_build_qwen35(chord_builder *b)
     m.rope = read_rope(b);
     chord_emit_embed(b, m.s.x, 1);
     for (int32_t layer = 0; layer < n_layer && b->status == CHORD_OK; layer++) emit_layer(b, &m, layer);
-    chord_emit_norm_of(b, CHORD_NONE, CHORD_NORM_RMS, b->hparams->n_embd, m.s.x, m.s.last, "output_norm")
-        ->flags = CHORD_FLAG_GATHER | CHORD_FLAG_OUTPUT;
-    chord_emit_logits(b, &m.s);
+    chord_emit_end(b, &m.s, CHORD_NORM_RMS, "output_norm");
 }

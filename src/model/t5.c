@@ -33,9 +33,7 @@ static void emit_feed_forward(chord_builder *b, const chord_slots *s, int32_t la
         chord_emit_linear(b, layer, "enc.blk.%d.ffn_gate", s->h, h->n_embd, s->gate, h->n_ff, 0);
         chord_emit_act(b, layer, s, CHORD_ACTIVATION_GELU);
     } else {
-        chord_op *op = chord_emit(b, CHORD_OP_ACTIVATE, layer);
-        op->out[0] = s->gate;
-        op->activate = (chord_op_activate){ .width = h->n_ff, .activation = CHORD_ACTIVATION_RELU };
+        chord_emit_activate(b, layer, s->gate, h->n_ff, CHORD_ACTIVATION_RELU);
     }
     chord_emit_linear(b, layer, "enc.blk.%d.ffn_down", s->gate, h->n_ff, s->x, h->n_embd, CHORD_FLAG_ADD);
 }

@@ -36,22 +36,14 @@ typedef struct chord_batch {
 } chord_batch;
 
 /* Returns the run that contains `row`. */
-static inline const chord_batch_run *chord_batch_run_of(const chord_batch *b, int64_t row)
-{
-    int32_t i = 0;
-    while (i + 1 < b->n_runs && row >= b->runs[i + 1].first_row) i++;
-    return &b->runs[i];
-}
+const chord_batch_run *chord_batch_run_of(const chord_batch *b, int64_t row);
 
 /* Returns the op behind the last op of the batch, and the op that follows `op`. */
 static inline int32_t chord_batch_end(const chord_batch *b, const chord_program *p)
 {
     return !b->is_texts ? p->n_ops : b->pooling == 4 /* CHORD_POOLING_RANK */ ? p->n_all : p->n_pooled;
 }
-static inline int32_t chord_batch_next(const chord_batch *b, const chord_program *p, int32_t op)
-{
-    return b->is_texts && op + 1 == p->n_body ? p->n_ops : op + 1;
-}
+int32_t chord_batch_next(const chord_batch *b, const chord_program *p, int32_t op);
 
 /* Where the next step continues in the batch. */
 typedef struct chord_cursor {

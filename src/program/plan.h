@@ -127,9 +127,6 @@ typedef struct chord_plan {
 } chord_plan;
 
 /* Returns the stacks to which a tensor belongs that is paged by expert; otherwise NULL. */
-static inline chord_stacks *chord_tensor_stacks(const chord_plan *plan, const chord_tensor *t)
-{
-    return plan->n_stacks && t->stacks >= 0 ? &plan->stacks[t->stacks] : NULL;
-}
+chord_stacks *chord_tensor_stacks(const chord_plan *plan, const chord_tensor *t);
 
 #endif

@@ -43,7 +43,7 @@ enum {
     CHORD_ACTIVATION_GELU = 2, /* the form with tanh */
     CHORD_ACTIVATION_RELU = 3,
     CHORD_ACTIVATION_RELU_SQUARED = 4,
-    CHORD_ACTIVATION_SIGMOID = 5, /* of a GLU alone: 1 / (1 + exp(-gate)) * up */
+    CHORD_ACTIVATION_SIGMOID = 5, /* 1 / (1 + exp(-x)) */
     /* of a GLU alone, gpt-oss: x / (1 + exp(-1.702 x)) * (y + 1), x = min(gate, 7), y = up from -7 to 7 */
     CHORD_ACTIVATION_SWIGLU_OAI = 6,
     CHORD_ACTIVATION_NONE = 7 /* of a GLU alone: gate * up */
@@ -91,10 +91,7 @@ typedef struct chord_op_kind {
 const chord_op_kind *chord_op_kind_of(int32_t kind);
 
 /* Returns whether the op reads the old contents of its out slots. */
-static inline int chord_op_is_in_place(const chord_op *op)
-{
-    return (op->flags & CHORD_FLAG_ADD) || (chord_op_kind_of(op->kind)->traits & CHORD_TRAIT_IN_PLACE);
-}
+int chord_op_is_in_place(const chord_op *op);
 
 /* Rotary angles (RoFormer, arXiv 2104.09864). Position p rotates pair i by
  *   p * base^(-2 i / n_rot) / freqs[i] * scale_i

@@ -31,7 +31,8 @@ static void put_token(chord_bytes_out *o, const chord_vocab *v, int32_t id)
 {
     const uint8_t *text = token_text(v, id);
     uint32_t const n = token_bytes(v, id);
-    if (v->attrs[id] & ATTR_SPECIAL) bytes_put(o, text, n);
+    bool const is_text = !v->kind->put_text && !(v->attrs[id] & ATTR_BYTE);
+    if (is_text || v->attrs[id] & ATTR_SPECIAL) bytes_put(o, text, n);
     else if (v->attrs[id] & ATTR_NORMAL)
         (v->pre && (v->pre->flags & CHORD_PRE_RAW) ? bytes_put_blanks : v->kind->put_text)(o, text, n);
     /* the build has checked that the text of a byte token is <0xHH> */

@@ -68,3 +68,15 @@ int32_t vocab_walk_token(const chord_vocab *v, const vocab_list *list, const voc
     int32_t const id = list->ids[w->low];
     return token_bytes(v, id) == w->depth ? id : -1;
 }
+
+int32_t vocab_longest(chord_tokenizer *t, const uint8_t *bytes, uint32_t n)
+{
+    vocab_walk walk = vocab_walk_begin(&t->v->by_text);
+    int32_t best = -1;
+    for (uint32_t i = 0; i < n && vocab_walk_on(t->v, &t->v->by_text, &walk, bytes[i]); i++) {
+        int32_t const id = vocab_walk_token(t->v, &t->v->by_text, &walk);
+        if (id >= 0) best = id;
+    }
+    t->left -= walk.depth / 4;
+    return best;
+}

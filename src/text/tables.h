@@ -42,27 +42,27 @@ struct chord_vocab {
     int32_t first, last;          /* CHORD_ADD_SPECIAL puts them around a text; -1: none */
     bool add_bos, add_eos, add_space_prefix, strips_after_special;
     bool lowers, strips_accents;  /* WordPiece; the kind "whitespace" */
-    vocab_list by_text;           /* WordPiece: all tokens; Unigram: those that may spell a text */
-    vocab_list users;             /* Unigram: user-defined tokens */
-    chord_charsmap charsmap;      /* Unigram */
+    vocab_list by_text; /* WordPiece, RWKV: all tokens; Unigram: those that may spell a text */
+    vocab_list users; /* Unigram: user-defined tokens */
+    chord_charsmap charsmap; /* Unigram */
     float *scores, unknown_score; /* Unigram */
-    bool joins_blanks;            /* Unigram: blanks in a row are one, those at the ends none */
-    const chord_pre *pre;         /* BPE */
-    uint8_t *texts;               /* token texts as in the file, back to back */
-    uint32_t *offsets;            /* n_tokens + 1: token i is [offsets[i], offsets[i + 1]) of `texts` */
-    uint32_t longest;             /* bytes of the longest token */
-    uint8_t *attrs;               /* ATTR_* of each token */
-    uint32_t *order;              /* SPM: smaller for a higher score */
-    uint32_t *joints;             /* bit set of byte pairs that are adjacent in some token: joints.c */
-    uint32_t *slots;              /* hash table text -> id + 1; 0 is free */
+    bool joins_blanks; /* Unigram: blanks in a row are one, those at the ends none */
+    const chord_pre *pre; /* BPE */
+    uint8_t *texts; /* token texts as in the file, back to back */
+    uint32_t *offsets; /* n_tokens + 1: token i is [offsets[i], offsets[i + 1]) of `texts` */
+    uint32_t longest; /* bytes of the longest token */
+    uint8_t *attrs; /* ATTR_* of each token */
+    uint32_t *order; /* SPM: smaller for a higher score */
+    uint32_t *joints; /* bit set of byte pairs that are adjacent in some token: joints.c */
+    uint32_t *slots; /* hash table text -> id + 1; 0 is free */
     uint32_t n_slots;
-    chord_merge_rule *merges;     /* BPE: by rank */
-    uint32_t *merge_slots;        /* BPE: hash table (left, right) -> rank + 1; 0 is free */
+    chord_merge_rule *merges; /* BPE: by rank */
+    uint32_t *merge_slots; /* BPE: hash table (left, right) -> rank + 1; 0 is free */
     uint32_t n_merge_slots;
-    int32_t *specials;            /* ids with ATTR_SPECIAL, longest text first; ties: lower id first */
-    int32_t *specials_by_text;    /* indices into `specials`, sorted by text */
-    uint32_t special_starts[8];   /* bit set of first bytes of special tokens */
-    int32_t byte_ids[256];        /* token of each single byte, -1: none */
+    int32_t *specials; /* ids with ATTR_SPECIAL, longest text first; ties: lower id first */
+    int32_t *specials_by_text; /* indices into `specials`, sorted by text */
+    uint32_t special_starts[8]; /* bit set of first bytes of special tokens */
+    int32_t byte_ids[256]; /* token of each single byte, -1: none */
 };
 
 static inline const uint8_t *token_text(const chord_vocab *v, int32_t id)
@@ -122,6 +122,8 @@ typedef struct vocab_walk {
 vocab_walk vocab_walk_begin(const vocab_list *list);
 bool vocab_walk_on(const chord_vocab *v, const vocab_list *list, vocab_walk *w, uint8_t byte);
 int32_t vocab_walk_token(const chord_vocab *v, const vocab_list *list, const vocab_walk *w);
+/* Returns the longest token of by_text that begins n bytes; -1 if there is none. */
+int32_t vocab_longest(chord_tokenizer *t, const uint8_t *bytes, uint32_t n);
 
 /* For lay_out functions: allocates v->field in `a`. If `a` only counts, the pointer means nothing. */
 #define VOCAB_TAKE(v, field, count, size, align, a)                          \
@@ -144,11 +146,7 @@ typedef struct chord_ids {
     int32_t n, cap;
     bool counts_on;
 } chord_ids;
-static inline void ids_put(chord_ids *out, int32_t id)
-{
-    if (out->n < out->cap) out->ids[out->n] = id;
-    out->n++;
-}
+void ids_put(chord_ids *out, int32_t id);
 static inline bool ids_have_room(const chord_ids *out)
 {
     return out->counts_on || out->cap - out->n >= CHORD_TOKENIZER_ROOM;
@@ -167,17 +165,17 @@ struct chord_tokenizer {
     const uint8_t *text;
     uint32_t n;
     int32_t flags, phase;
-    int64_t left;                /* small steps left in the budget of the current call */
-    uint64_t wanted;             /* after NEED_MEMORY: bytes of scratch needed */
-    chord_arena scratch;         /* the caller's block; the marks of `special` are its first `used` bytes */
+    int64_t left; /* small steps left in the budget of the current call */
+    uint64_t wanted; /* after NEED_MEMORY: bytes of scratch needed */
+    chord_arena scratch; /* the caller's block; the marks of `special` are its first `used` bytes */
     chord_ids out;
-    uint64_t n_ids;              /* ids written by finished steps */
-    uint32_t at;                 /* the text before it has become ids */
-    uint32_t to;                 /* [at, to) is the current stretch; FIND moves `to` */
-    uint32_t next;               /* the text goes on here: behind white space that a token swallows */
-    bool is_after_special;       /* a special token or the beginning of the text is before the stretch */
-    bool is_begun;               /* kind->begin() was called for the stretch */
-    special_cluster special;     /* its marks begin at scratch.base: marks[i - special.begin] */
+    uint64_t n_ids; /* ids written by finished steps */
+    uint32_t at; /* the text before it has become ids */
+    uint32_t to; /* [at, to) is the current stretch; FIND moves `to` */
+    uint32_t next; /* the text goes on here: behind white space that a token swallows */
+    bool is_after_special; /* a special token or the beginning of the text is before the stretch */
+    bool is_begun; /* kind->begin() was called for the stretch */
+    special_cluster special; /* its marks begin at scratch.base: marks[i - special.begin] */
     uint64_t state[TOKENIZER_STATE];
 };
 
@@ -224,7 +222,7 @@ void bytes_put_blanks(chord_bytes_out *o, const uint8_t *text, uint32_t n);
 
 /* A tokenizer kind: one file that defines one chord_text_kind, and one line in vocab.c's list. */
 struct chord_text_kind {
-    int32_t number;    /* CHORD_VOCAB_* */
+    int32_t number; /* CHORD_VOCAB_* */
     const char *model; /* its value of tokenizer.ggml.model */
 
     /* Checks that the source has what this kind needs. Errors name the key. */
@@ -246,12 +244,13 @@ struct chord_text_kind {
     void (*begin)(chord_tokenizer *t);
     int32_t (*step)(chord_tokenizer *t);
 
-    /* Writes the bytes that the text of a normal token represents. */
+    /* Writes the bytes that the text of a normal token represents; those of other types have none. NULL: all
+     * tokens but bytes stand for their texts. */
     void (*put_text)(chord_bytes_out *o, const uint8_t *text, uint32_t n);
 };
 
 extern const chord_text_kind chord_text_spm, chord_text_bpe, chord_text_gemma4, chord_text_whitespace,
-    chord_text_wordpiece, chord_text_unigram;
+    chord_text_wordpiece, chord_text_unigram, chord_text_rwkv;
 
 /* GPT-2's alphabet has a printable code point for every byte. Bytes 0x21..0x7E, 0xA1..0xAC and 0xAE..0xFF
  * are their own letters. The others are U+0100, U+0101, ... in order. */

@@ -188,3 +188,9 @@ int32_t chord_vocab_tokenize(const chord_vocab *v, const char *text, size_t n, i
     t.out = (chord_ids){ ids, 0, cap, true };
     return advance(&t) == TOKENIZER_DONE ? t.out.n : CHORD_OUT_OF_MEMORY;
 }
+
+void ids_put(chord_ids *out, int32_t id)
+{
+    if (out->n < out->cap) out->ids[out->n] = id;
+    out->n++;
+}

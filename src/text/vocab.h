@@ -35,7 +35,8 @@ enum {
     CHORD_VOCAB_WORDPIECE = 3,
     CHORD_VOCAB_GEMMA4 = 4,
     CHORD_VOCAB_WHITESPACE = 5,
-    CHORD_VOCAB_UNIGRAM = 6
+    CHORD_VOCAB_UNIGRAM = 6,
+    CHORD_VOCAB_RWKV = 7
 };
 
 /* ggml's token types */

@@ -152,24 +152,11 @@ static bool fill(chord_tokenizer *t, piece *w)
     return true;
 }
 
-/* Returns the longest token at w->at, -1 if there is none. */
-static int32_t longest_token(chord_tokenizer *t, const piece *w)
-{
-    vocab_walk walk = vocab_walk_begin(&t->v->by_text);
-    int32_t best = -1;
-    for (uint32_t i = w->at; i < w->n && vocab_walk_on(t->v, &t->v->by_text, &walk, w->word[i]); i++) {
-        int32_t const id = vocab_walk_token(t->v, &t->v->by_text, &walk);
-        if (id >= 0) best = id;
-    }
-    t->left -= walk.depth / 4;
-    return best;
-}
-
 static bool match(chord_tokenizer *t, piece *w)
 {
     while (w->at < w->n) {
         if (!tokenizer_spend(t)) return false;
-        int32_t const id = longest_token(t, w);
+        int32_t const id = vocab_longest(t, w->word + w->at, w->n - w->at);
         w->at = id < 0 ? w->n : w->at + token_bytes(t->v, id);
         if (id < 0) w->n_ids = 0;
         if (id >= 0 || t->v->unk >= 0) w->ids[w->n_ids++] = id < 0 ? t->v->unk : id;

@@ -44,6 +44,7 @@ static double float_noise(const chord_plan *plan, int32_t n_tokens)
         if (op->kind == CHORD_OP_BLEND) terms += op->blend.n_in;
         if (op->kind == CHORD_OP_RESCALE) terms += 2 * op->rescale.width;
         if (op->kind == CHORD_OP_SPARSIFY) terms += 2 * op->sparsify.width;
+        if (op->kind == CHORD_OP_WKV) terms += 5 * op->wkv.head_dim + n_tokens;
         if (op->kind == CHORD_OP_HEAD_NORM) terms += 2 * op->head_norm.head_dim;
     }
     return terms * 0x1p-48;

@@ -3,7 +3,7 @@
 #include "gguf_file.h"
 
 const char *const synthetic_names[SYN_FAMILIES] = { "heads",  "state", "values-in-keys", "axes",
-                                                    "tables", "scan",  "streams" };
+                                                    "tables", "scan",  "streams",        "wkv" };
 
 /* Weights have a generator of their own, so each load gives the same weights. */
 static uint64_t state_of_weights;
@@ -145,13 +145,29 @@ static const matrix streams_layers[1][12] = {
       { "up", SYN_EMBD, 48 },
       { "down", 48, SYN_EMBD } },
 };
+/* Two heads of 16. */
+static const matrix wkv_layers[1][15] = {
+    { { "attn_norm.weight", SYN_EMBD, 0 },
+      { "lerp", SYN_EMBD, 3 },
+      { "r", SYN_EMBD, SYN_EMBD },
+      { "w", SYN_EMBD, SYN_EMBD },
+      { "k", SYN_EMBD, SYN_EMBD },
+      { "v", SYN_EMBD, SYN_EMBD },
+      { "a", SYN_EMBD, SYN_EMBD },
+      { "k_k", SYN_EMBD, 0 },
+      { "k_a", SYN_EMBD, 0 },
+      { "r_k", SYN_EMBD, 0 },
+      { "ln", SYN_EMBD, 0 },
+      { "ln_b", SYN_EMBD, 0 },
+      { "o", SYN_EMBD, SYN_EMBD } },
+};
 static const struct {
     const matrix *layers;
     int32_t n, stride;
 } tables[SYN_FAMILIES] = {
     { heads_layers[0], 5, 7 },    { state_layers[0], 2, 9 },  { keys_layers[0], 2, 6 },
     { axes_layers[0], 1, 5 },     { tables_layers[0], 2, 8 }, { scan_layers[0], 2, 10 },
-    { streams_layers[0], 1, 12 },
+    { streams_layers[0], 1, 12 }, { wkv_layers[0], 1, 15 },
 };
 
 /* Writes a tensor's entry in the header's table, or (`data`) its floats. */
@@ -616,6 +632,40 @@ static void build_streams(chord_builder *b)
     end(b, &s);
 }
 
+/* r and w see the third row's mix of tokens, k and v the second's, a the first's; a goes through a sigmoid
+ * twice. */
+static void build_wkv(chord_builder *b)
+{
+    chord_slots s = begin(b, SYN_EMBD, SYN_EMBD, SYN_EMBD, SYN_EMBD);
+    int32_t const rw = chord_slot_new(b, 2 * SYN_EMBD, CHORD_ROWS_BATCH),
+                  kv = chord_slot_new(b, 2 * SYN_EMBD, CHORD_ROWS_BATCH),
+                  shift = chord_state_new(b, SYN_EMBD),
+                  lerp = chord_bind(b, "blk.0.lerp", 0, SYN_EMBD, 3, CHORD_WIDE);
+    static const char *const names[] = { "a", "k", "v", "r", "w" };
+    chord_emit_embed(b, s.x, 1);
+    chord_emit_norm(b, 0, s.x, s.h, "blk.%d.attn_norm");
+    for (int32_t i = 0; i < 5; i++) {
+        chord_op *op = chord_emit(b, CHORD_OP_SHORT_CONV, 0);
+        op->cache = shift, op->in[0] = s.h, op->out[0] = s.attn, op->weight[0] = lerp;
+        op->short_conv =
+            (chord_op_short_conv){ .width = SYN_EMBD, .kernel = 2, .is_lerp = 1, .row = (i + 1) / 2 };
+        emit_product(b, 0, names[i], s.attn, SYN_EMBD, i == 0 ? s.v : i % 2 ? s.q : s.k, SYN_EMBD, 0);
+        if (i == 0) chord_emit_activate(b, 0, s.v, SYN_EMBD, CHORD_ACTIVATION_SIGMOID);
+        if (i == 2) chord_emit_join(b, 0, kv, s.q, SYN_EMBD, s.k, SYN_EMBD);
+    }
+    chord_emit_join(b, 0, rw, s.q, SYN_EMBD, s.k, SYN_EMBD);
+    static const char *const vectors[] = { "blk.0.k_k", "blk.0.k_a", "blk.0.r_k", "blk.0.ln", "blk.0.ln_b" };
+    int32_t weight[5];
+    for (int32_t i = 0; i < 5; i++) weight[i] = chord_bind(b, vectors[i], 0, SYN_EMBD, 0, 0);
+    int32_t const cache = chord_state_new(b, SYN_EMBD * 16);
+    chord_op *op = chord_emit(b, CHORD_OP_WKV, 0);
+    op->cache = cache, op->in[0] = rw, op->in[1] = kv, op->in[2] = s.v, op->out[0] = s.attn;
+    for (int32_t i = 0; i < 5; i++) op->weight[i] = weight[i];
+    op->wkv = (chord_op_wkv){ .n_head = 2, .head_dim = 16, .eps = 1e-3f };
+    emit_product(b, 0, "o", s.attn, SYN_EMBD, s.x, SYN_EMBD, CHORD_FLAG_ADD);
+    end(b, &s);
+}
+
 static const chord_arch archs[] = {
     { .name = "heads", .build = build_heads },
     { .name = "state", .build = build_state },
@@ -624,6 +674,7 @@ static const chord_arch archs[] = {
     { .name = "tables", .build = build_tables },
     { .name = "scan", .build = build_scan },
     { .name = "streams", .build = build_streams },
+    { .name = "wkv", .build = build_wkv },
     { .name = NULL },
 };
 

@@ -8,9 +8,22 @@
 #include "engine_test.h"
 
 enum { SYN_VOCAB = 40, SYN_EMBD = 32, SYN_CTX = 1024, SYN_WINDOW = 48 };
-enum { SYN_HEADS, SYN_STATE, SYN_VALUES_IN_KEYS, SYN_AXES, SYN_TABLES, SYN_SCAN, SYN_STREAMS, SYN_FAMILIES };
+enum {
+    SYN_HEADS,
+    SYN_STATE,
+    SYN_VALUES_IN_KEYS,
+    SYN_AXES,
+    SYN_TABLES,
+    SYN_SCAN,
+    SYN_STREAMS,
+    SYN_WKV,
+    SYN_FAMILIES
+};
 /* A sequence of these stands at checkpoints alone. */
-static inline bool synthetic_has_states(int32_t family) { return family == SYN_STATE || family == SYN_SCAN; }
+static inline bool synthetic_has_states(int32_t family)
+{
+    return family == SYN_STATE || family == SYN_SCAN || family == SYN_WKV;
+}
 extern const char *const synthetic_names[SYN_FAMILIES];
 
 /* Loads a model of the family. `loud`: token 7 has an embedding of 3e38. */

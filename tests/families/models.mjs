@@ -10,6 +10,7 @@ import { HYBRIDS } from './hybrids.mjs';
 import { GEMMA3N } from './gemma3n.mjs';
 import { GEMMA4 } from './gemma4.mjs';
 import { LATENT } from './latent.mjs';
+import { RWKV } from './rwkv.mjs';
 
 /** ggml's numbers of the types, and the elements and bytes of a block. */
 const TYPES = {
@@ -207,6 +208,7 @@ export const FAMILIES = {
   ...GEMMA3N,
   ...GEMMA4,
   ...LATENT,
+  ...RWKV,
   qwen3moe: { qk: 'head', mix: { n: 8, used: 3, ff: 32 } },
   qwen2moe: {
     bias: ['attn_q', 'attn_k', 'attn_v'],
@@ -583,6 +585,7 @@ function dataOf(model, name, shape, kind, gain, type) {
   if (kind === 'factors') x.forEach((_, i) => (x[i] = 1 + i * (name.includes('long') ? 0.75 : 0.125)));
   if (kind === 'decay') x.forEach((v, i) => (x[i] = -0.5 - Math.abs(20 * v)));
   if (kind === 'step') x.forEach((v, i) => (x[i] = 10 * v - 2));
+  if (kind === 'lerp') x.forEach((v, i) => (x[i] = 0.5 + 3 * v));
   if (kind === 'scale') x.forEach((v, i) => (x[i] = 1 + 2 * v));
   return Buffer.from(x.buffer);
 }

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { loadModel } from '../../dist/index.js';
 import { HYBRIDS } from './hybrids.mjs';
 import { modelOf } from './models.mjs';
+import { RWKV } from './rwkv.mjs';
 
 const GREEDY = { temperature: 0, maxTokens: 6, ignoreEos: true };
 const ids = Array.from({ length: 150 }, (_, i) => (i * 37 + 11) % 256);
@@ -34,7 +35,7 @@ async function read(run) {
   return tokens;
 }
 
-for (const name of [...Object.keys(HYBRIDS), 'deepseek2', 'minicpm3'].flatMap((family) => [
+for (const name of [...Object.keys({ ...HYBRIDS, ...RWKV }), 'deepseek2', 'minicpm3'].flatMap((family) => [
   family,
   `${family}.mix`,
 ])) {

@@ -200,6 +200,19 @@ static chord_vocab *small_unigram(void)
     return built(&base);
 }
 
+/* Two tokens have one text. */
+static chord_vocab *small_rwkv(void)
+{
+    begin(CHORD_VOCAB_RWKV);
+    base.unk = 0;
+    token("<s>", CHORD_TYPE_CONTROL);
+    token("<u>", CHORD_TYPE_USER);
+    static const char *const texts[] = { "a",   "ab",   "aba",    "\\x61\\xff", "\\xe2\\x96",
+                                         "\\n", "\\\\", "\\x61b", "ba\\x6" };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) token(texts[i], CHORD_TYPE_NORMAL);
+    return built(&base);
+}
+
 /* ---- text -------------------------------------------------------------------------------------- */
 
 static int is_utf8(const uint8_t *p, size_t n)
@@ -378,23 +391,25 @@ static void check_stream(const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static chord_vocab *spm, *bpe, *wordpiece, *gemma4, *unigram;
+    static chord_vocab *spm, *bpe, *wordpiece, *gemma4, *unigram, *rwkv;
     if (!spm) {
         spm = small_vocabulary(0);
         bpe = small_vocabulary(1);
         wordpiece = small_wordpiece();
         gemma4 = small_gemma4();
         unigram = small_unigram();
+        rwkv = small_rwkv();
     }
-    check(spm && bpe && wordpiece && gemma4 && unigram);
+    check(spm && bpe && wordpiece && gemma4 && unigram && rwkv);
     if (n < 1) return 0;
-    switch (data[0] % 8) {
+    switch (data[0] % 9) {
     case 0: check_text(spm, data + 1, n - 1, 0); break;
     case 1: check_text(bpe, data + 1, n - 1, 1); break;
     case 2: check_vocabulary(data + 1, n - 1); break;
     case 4: check_text(wordpiece, data + 1, n - 1, 0); break;
     case 5: check_text(gemma4, data + 1, n - 1, 0); break;
     case 6: check_text(unigram, data + 1, n - 1, 0); break;
+    case 8: check_text(rwkv, data + 1, n - 1, 0); break;
     default: check_stream(data + 1, n - 1);
     }
     return 0;

@@ -187,7 +187,7 @@ TEST(phi3_is_recognised_by_its_name)
     }
 }
 
-/* ---- goldens: lines `text FLAGS HEX ids ...` and `end_tokens ids ...` of tests/golden ------------ */
+/* ---- goldens: lines `text FLAGS HEX ids ...`, `end_tokens ids ...` and `pieces HEX ...` --------- */
 
 /* Loads a vocabulary; with `pre`, tokenizer.ggml.pre has that value. */
 static chord_vocab *load_with(const char *path, const char *pre)
@@ -279,6 +279,21 @@ static void check_text(const chord_vocab *v, const char *path, int32_t flags, co
                   again);
 }
 
+/* Checks the text of each token. */
+static void check_pieces(const chord_vocab *v, const char *path, const char *line)
+{
+    char hex[600], got[256];
+    uint8_t want[256];
+    int32_t id = 0;
+    for (int used; sscanf(line, "%599s%n", hex, &used) == 1; line += used, id++) {
+        size_t const n = from_hex(hex, want);
+        int64_t const n_got = chord_vocab_detokenize(v, &id, 1, 0, got, sizeof got);
+        if (n_got != (int64_t)n || memcmp(got, want, n))
+            test_fail(__FILE__, __LINE__, "%s: token %d is '%.*s', want %s", path, id, (int)n_got, got, hex);
+    }
+    CHECK(chord_vocab_flags(v, id) < 0);
+}
+
 /* Leaves a line for `make proof` where PROOF names a folder: `n_texts` texts had llama.cpp's ids. `name` is
  * the vocabulary's, or a path whose last part up to its first dot is. */
 static void prove(const char *name, int32_t n_texts)
@@ -305,6 +320,8 @@ static int32_t check_goldens(const chord_vocab *v, const char *path)
         if (sscanf(line, "text %d %65535s%n", &flags, hex, &used) == 2) {
             check_text(v, path, flags, hex, line + used);
             n_texts++;
+        } else if (!strncmp(line, "pieces", 6)) {
+            check_pieces(v, path, line + 6);
         } else if (!strncmp(line, "end_tokens", 10)) {
             const char *p = line + 10;
             for (int32_t id; sscanf(p, "%d%n", &id, &used) == 1; p += used, n_ends++)

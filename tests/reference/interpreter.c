@@ -383,7 +383,9 @@ static void short_conv(const interpreter *t, const chord_op *op)
     int32_t const width = op->short_conv.width, n_past = op->short_conv.kernel - 1;
     float *bias = op->weight[1] == CHORD_NONE ? NULL : weight_row(t, op->weight[1], 0);
     for (int32_t c = 0; c < width; c++) {
-        float *w = weight_row(t, op->weight[0], c);
+        int32_t const lerp = op->short_conv.is_lerp;
+        float *w = weight_row(t, op->weight[0], lerp ? op->short_conv.row : c);
+        if (lerp) w[0] = w[c], w[1] = 1 - w[0];
         for (int32_t r = 0; r < t->batch->n_tokens; r++) {
             int32_t const position = t->first + r;
             const double *before = position ? kept_of(t, op->cache, position - 1) + c : NULL;
@@ -714,6 +716,50 @@ static void scan(const interpreter *t, const chord_op *op)
         }
     free(a);
     free(d);
+}
+
+/* Computes head h of one token. w: the op's weights; weight[4] may be NULL. */
+static void wkv_head(const interpreter *t, const chord_op *op, int32_t row, int32_t h, float *const *w)
+{
+    int32_t const n = op->wkv.head_dim, width = n * op->wkv.n_head, position = t->first + row, at = h * n;
+    const double *r = row_of(t, op->in[0], row) + at, *k = row_of(t, op->in[1], row) + at,
+                 *rate = row_of(t, op->in[2], row) + at, *v = k + width;
+    const double *before = position ? kept_of(t, op->cache, position - 1) + at * n : NULL;
+    double *after = kept_of(t, op->cache, position) + at * n, *y = row_of(t, op->out[0], row) + at;
+    double length = 0, bonus = 0;
+    for (int32_t i = 0; i < n; i++) length += pow(k[i] * (double)w[0][at + i], 2);
+    for (int32_t j = 0; j < n; j++) {
+        double gone = 0;
+        y[j] = bonus = 0;
+        for (int32_t i = 0; i < n && before; i++)
+            gone += k[i] * (double)w[0][at + i] / fmax(sqrt(length), 1e-12) * before[i * n + j];
+        for (int32_t i = 0; i < n; i++) {
+            double const a = 1 / (1 + exp(-rate[i])), decay = exp(-0.606531 / (1 + exp(-r[width + i]))),
+                         c = k[i] * (double)w[0][at + i] / fmax(sqrt(length), 1e-12),
+                         key = k[i] + (a - 1) * k[i] * (double)w[1][at + i];
+            after[i * n + j] = (before ? decay * before[i * n + j] : 0) + key * v[j] - a * c * gone;
+            y[j] += r[i] * after[i * n + j];
+            bonus += r[i] * key * (double)w[2][at + i];
+        }
+    }
+    double mean = 0, variance = 0;
+    for (int32_t j = 0; j < n; j++) mean += y[j] / n;
+    for (int32_t j = 0; j < n; j++) variance += (y[j] - mean) * (y[j] - mean) / n;
+    for (int32_t j = 0; j < n; j++) {
+        if (w[3])
+            y[j] = (y[j] - mean) / sqrt(variance + (double)op->wkv.eps) * (double)w[3][at + j] +
+                   (double)w[4][at + j];
+        y[j] += bonus * v[j];
+    }
+}
+
+static void wkv(const interpreter *t, const chord_op *op)
+{
+    float *w[5];
+    for (int k = 0; k < 5; k++) w[k] = op->weight[k] == CHORD_NONE ? NULL : weight_row(t, op->weight[k], 0);
+    for (int32_t r = 0; r < t->batch->n_tokens; r++)
+        for (int32_t h = 0; h < op->wkv.n_head; h++) wkv_head(t, op, r, h, w);
+    for (int k = 0; k < 5; k++) free(w[k]);
 }
 
 static void acquire(const interpreter *t, const chord_op *op) { (void)t, (void)op; }

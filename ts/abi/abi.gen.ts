@@ -169,6 +169,8 @@ export const OpKind = {
   POOL: 32,
   /** out[0][t][h] = width[i] elements of in[i][t] from first[i] + h * step[i] on, i = 0 and then 1 */
   JOIN: 35,
+  /** out[0][t] = norm(r S) + (r k) v for each head; S = decay S + k outer v - (a c) outer (c S) */
+  WKV: 36,
   /** out[0][t][first + i] += sum over j of (factor * in[1][t][i * n_in + j] + bias) * in[0][t][j], i < n_out */
   BLEND: 37,
   /** out[0][t][i] *= |in[0][t]| / |out[0][t][i]|, blocks of `width` elements, i < n_out */
@@ -227,6 +229,7 @@ export const opTraits: { readonly [kind: number]: number } = {
   31: 1,
   32: 0,
   35: 0,
+  36: 6,
   37: 1,
   38: 1,
   39: 1,
@@ -693,6 +696,8 @@ export const opPartLayouts = {
     fields: {
       width: { offset: 64, type: 'i32', count: 1 },
       kernel: { offset: 68, type: 'i32', count: 1 },
+      is_lerp: { offset: 72, type: 'i32', count: 1 },
+      row: { offset: 76, type: 'i32', count: 1 },
     },
   },
   SCALE: {
@@ -827,6 +832,14 @@ export const opPartLayouts = {
       width: { offset: 68, type: 'i32', count: 2 },
       first: { offset: 76, type: 'i32', count: 2 },
       step: { offset: 84, type: 'i32', count: 2 },
+    },
+  },
+  WKV: {
+    size: 128,
+    fields: {
+      n_head: { offset: 64, type: 'i32', count: 1 },
+      head_dim: { offset: 68, type: 'i32', count: 1 },
+      eps: { offset: 72, type: 'f32', count: 1 },
     },
   },
   BLEND: {

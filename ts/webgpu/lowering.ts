@@ -207,6 +207,8 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const outs = [slot(op.out[0]!), slot(op.out[1]!)] as const;
       return [split({ label: `split/${label}`, input: slot(op.in[0]!), outs, nHead, headDim })];
     }
+    case 'WKV': // lacks.ts
+      throw new ChordError('internal', 'WKV has no kernel');
     case 'JOIN': {
       const { n_head: nHead, width, first, step } = op.part;
       const part = (i: 0 | 1) => ({ width: width[i]!, first: first[i]!, step: step[i]! });
