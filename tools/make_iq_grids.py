@@ -15,8 +15,8 @@ HEAD = r'''/* iq_grids_tables.c: the grids of the IQ formats (own.h). Written by
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "own.h"
 
-/* The value of code c. s: which copy of the grid it is (own.h). tools/pack.py and host/wasm/unpack.c know them
- * too. */
+/* The value of code c. s: which copy of the grid it is (own.h). tools/pack.py and host/wasm/unpack.c know
+ * them too. */
 #define IQ2(s, c) 8 + 17 * (c) + ((c) == 2)
 #define IQ3_XXS(s, c) 2 + 4 * (c) + ((c) == 7)
 #define IQ3_S(s, c) 1 + 2 * (c)

@@ -112,8 +112,9 @@ CHORD_INLINE vi vi_narrow8(vi a, vi b, vi c, vi d)
 {
     return wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(c, d));
 }
-/* Loads a lane of v (lane 0: sets the others to 0) from a constant table, at the place in at[number]. clang has
- * no offset in an instruction that loads a lane, and adds the table's address in code; or each number's place. */
+/* Loads a lane of v (lane 0: sets the others to 0) from a constant table, at the place in at[number]. clang
+ * has no offset in an instruction that loads a lane, and adds the table's address in code; or each number's
+ * place. */
 #if __clang_major__ >= 20
 #if defined(__wasm64__)
 #define CHORD_PLACE "i64.load16_u"
@@ -257,7 +258,8 @@ CHORD_INLINE vi vi_trunc(vf a) { return _mm_cvttps_epi32(a); }
 CHORD_INLINE vi vi_load_8_8(const void *table, const uint16_t *at, int i, int j)
 {
     const uint8_t *const t = table;
-    return _mm_unpacklo_epi64(_mm_loadl_epi64((const void *)(t + at[i])), _mm_loadl_epi64((const void *)(t + at[j])));
+    return _mm_unpacklo_epi64(_mm_loadl_epi64((const void *)(t + at[i])),
+                              _mm_loadl_epi64((const void *)(t + at[j])));
 }
 CHORD_INLINE vi vi_load_4_4_4_4(const void *table, const uint16_t *at, int i, int j, int k, int l)
 {
@@ -449,8 +451,8 @@ CHORD_INLINE vi vi_dot8(vi a, vi b, vi sum)
  *   vi_dot8_16(a, b)     16-bit sums of two neighbouring products of signed bytes, b in 0..127
  *   vi_dot8(a, b, sum)   sum + 32-bit sums of four neighbouring products; the same operands
  *   vi_narrow8, _narrow16   saturate; callers' values fit
- *   vi_load_8_8(t, at, i, j), vi_load_4_4_4_4   eight or four bytes of a constant table from at[i], at[j] .. on.
- *                        `at` is pinned: the compiler doesn't see that memory is read
+ *   vi_load_8_8(t, at, i, j), vi_load_4_4_4_4   eight or four bytes of a constant table from at[i], at[j] ..
+ *                        on. `at` is pinned: the compiler doesn't see that memory is read
  *   vi_less8(a, b)       all ones where a signed byte of a is less
  *   vi_zip32_low, _high  lanes of the low or high half of a and of b in turn: a0 b0 a1 b1 */
 

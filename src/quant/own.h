@@ -4,7 +4,7 @@
  *
  * A grid's entry is a byte for each element: eight (IQ1 and IQ2), or four (IQ3).
  *
- *     IQ1        8 times 0, 1 or 2, and 2 more in the copy of the grid that adds 1/8: the value, times 8, plus 9
+ *     IQ1        8 times 0, 1 or 2, and 2 more in the copy of the grid that adds 1/8: 8 times the value, + 9
  *     IQ2        8, 25, 43
  *     IQ3_XXS    half of 4, 12, 20, 28, 36, 44, 52, 62
  *     IQ3_S      1, 3, 5, ... 15 */

@@ -37,8 +37,8 @@ static const uint8_t *in;
 static uint32_t d[4]; /* the last distances, less one */
 static uint32_t range, code;
 
-/* Grids: entries; copies; bytes of an entry. The value of code c is first + step * c, and 1 more for code `more`;
- * in the second copy 2 less. */
+/* Grids: entries; copies; bytes of an entry. The value of code c is first + step * c, and 1 more for code
+ * `more`; in the second copy 2 less. */
 static const struct grid {
     uint16_t n;
     uint8_t copies, size, first, step, more;
