@@ -15,8 +15,8 @@ export class Pace {
   readonly #seen = { single: { work: 0, ms: 0 }, many: { work: 0, ms: 0 } };
 
   /**
-   * @param targetMs Milliseconds that a step should take: 10 in the caller's thread, 20 in the engine
-   * worker.
+   * @param targetMs Milliseconds that a step should take: 10 in the caller's thread and on the GPU, 20 in
+   * the engine worker.
    */
   constructor(targetMs: number) {
     this.targetMs = targetMs;

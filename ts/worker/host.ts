@@ -44,6 +44,9 @@ const queued: ReadonlySet<string> = new Set<Queued>([
  */
 const BUSY_MS = 2000;
 
+/** Milliseconds that a step on the GPU should take: the page draws its frames between two steps. */
+const GPU_STEP_MS = 10;
+
 export interface HostOptions {
   /** Milliseconds that a step should take: 20 in the engine worker, 10 in the caller's thread. */
   readonly stepMs: number;
@@ -322,7 +325,11 @@ export class EngineHost {
       if (request.op === 'inspect') return await inspectEngine(job);
       const loaded = await loadEngine(job);
       this.#loaded = loaded;
-      this.#runner = new Runner(loaded, new Pace(this.#options.stepMs));
+      const { stepMs } = this.#options;
+      const pace = new Pace(
+        loaded.engine.executor.name === 'webgpu' ? Math.min(stepMs, GPU_STEP_MS) : stepMs,
+      );
+      this.#runner = new Runner(loaded, pace);
       return describeLoaded(loaded);
     } finally {
       this.#isLoading = false;
