@@ -15,7 +15,8 @@ const ON_GPU = (
   'llama.iq ' +
   'mistral3 granite apertus olmo bitnet gemma3n-own gemma4 gemma4-dense gemma4-moe llama.few lfm2 qwen3moe ' +
   'qwen35 qwen2moe granitemoe-shared bailingmoe2 gpt-oss gpt2 mamba2 granitehybrid falcon-h1 ' +
-  'qwen35moe lfm2moe granitehybrid-moe qwen35moe-scales qwen3-scales.nv deepseek2 deepseek2-old minicpm3'
+  'qwen35moe lfm2moe granitehybrid-moe qwen35moe-scales qwen3-scales.nv deepseek2 deepseek2-old minicpm3 ' +
+  'rwkv7 arwkv7-gate'
 ).split(' ');
 
 /** The rest runs on the GPU for the page of proofs alone, if it can: a load takes seconds. */

@@ -167,6 +167,135 @@ describe('recurrences', { skip: missing() || false }, () => {
     }
   });
 
+  const logistic = (z) => 1 / (1 + Math.exp(-z));
+
+  /**
+   * WKV of ops.def in double, from zero states; `bound`: the magnitudes of what was added up. Of a token: r,
+   * w, k, v and a, [n] each.
+   */
+  function weighed({ nHead, headDim, eps, hasNorm }, tokens, weights) {
+    const n = nHead * headDim;
+    const [s, sizes] = [0, 1].map(() => new Float64Array(n * headDim));
+    const rows = tokens.map((token) => {
+      const [out, bound] = [new Float64Array(n), new Float64Array(n)];
+      for (let first = 0; first < n; first += headDim) {
+        const of = (x) => Array.from(x.subarray(first, first + headDim));
+        const [r, w, k, v] = [token.r, token.w, token.k, token.v].map(of);
+        const a = of(token.a).map(logistic);
+        const [unit, inner, bonus, gain, bias] = weights.map(of);
+        const c = k.map((z, i) => z * unit[i]);
+        const length = Math.max(Math.hypot(...c), 1e-12);
+        const key = k.map((z, i) => z + (a[i] - 1) * z * inner[i]);
+        const decay = w.map((z) => Math.exp(-0.606531 * logistic(z)));
+        let [sum, sumSize] = [0, 0];
+        for (let i = 0; i < headDim; i++) {
+          sum += r[i] * key[i] * bonus[i];
+          sumSize += Math.abs(r[i] * k[i] * bonus[i]) * (1 + Math.abs(inner[i]));
+        }
+        const [raw, rawSize] = [new Float64Array(headDim), new Float64Array(headDim)];
+        for (let j = 0; j < headDim; j++) {
+          let [gone, goneSize] = [0, 0];
+          const at = (i) => (first + i) * headDim + j;
+          for (let i = 0; i < headDim; i++) {
+            gone += (c[i] / length) * s[at(i)];
+            goneSize += Math.abs(c[i] / length) * sizes[at(i)];
+          }
+          for (let i = 0; i < headDim; i++) {
+            const b = (a[i] * c[i]) / length;
+            const keySize = Math.abs(k[i]) * (1 + Math.abs(inner[i]));
+            s[at(i)] = decay[i] * s[at(i)] + key[i] * v[j] - b * gone;
+            sizes[at(i)] = decay[i] * sizes[at(i)] + keySize * Math.abs(v[j]) + Math.abs(b) * goneSize;
+            raw[j] += r[i] * s[at(i)];
+            rawSize[j] += Math.abs(r[i]) * sizes[at(i)];
+          }
+        }
+        const mean = raw.reduce((x, y) => x + y) / headDim;
+        const squares = raw.reduce((x, y) => x + (y - mean) ** 2, 0) / headDim;
+        const by = hasNorm ? 1 / Math.sqrt(squares + eps) : 1;
+        // A norm's element has the errors of its own, of the mean and of the variance.
+        const worst = Math.max(...rawSize);
+        for (let j = 0; j < headDim; j++) {
+          const normed = hasNorm ? (raw[j] - mean) * by * gain[j] + bias[j] : raw[j];
+          const size = hasNorm
+            ? 2 * worst * by * Math.abs(gain[j]) * (1 + Math.abs(raw[j] - mean) * by) + Math.abs(bias[j])
+            : rawSize[j];
+          out[first + j] = normed + sum * v[j];
+          bound[first + j] = size + sumSize * Math.abs(v[j]);
+        }
+      }
+      return { out, bound };
+    });
+    return { rows, s, sizes };
+  }
+
+  async function checkWkv(room, o) {
+    const { device, wkv } = room;
+    const { nHead, headDim, hasNorm } = o;
+    const n = nHead * headDim;
+    const random = randomFrom(n);
+    const draw = (least, most) => Float32Array.from({ length: n }, () => least + (most - least) * random());
+    const batches = [1, 3, 6, 1];
+    const tokens = Array.from({ length: 11 }, () => ({
+      r: draw(-1, 1),
+      w: draw(-6, 6),
+      k: draw(-1, 1),
+      v: draw(-1, 1),
+      a: draw(-3, 3),
+    }));
+    tokens[4].k.fill(0, 0, headDim); // a head's key without a length
+    tokens[5].r = tokens[5].r.map((z) => z / 100); // outputs so small that the norm's eps counts
+    const weights = [draw(0.5, 1.5), draw(0, 1), draw(-1, 1), draw(0.5, 1.5), draw(-1, 1)];
+    const { rows, s, sizes } = weighed({ ...o, eps: Math.fround(64e-5) }, tokens, weights);
+    const vectors = upload(device, Float32Array.from([9, ...weights.flatMap((w) => [...w])]));
+    const vector = (i) => ({ offset: 1 + i * n, length: n });
+    const states = upload(device, new Float32Array(3 * n * headDim).fill(99));
+    // A key's length, two logistics and exp beside the sums of a token.
+    const bound = (t, size) => (t + 1) * (3 * headDim + 60) * EPS * size;
+    let [at, state] = [0, 2];
+    for (const count of batches) {
+      const next = (state + 1) % 3;
+      const out = makeSlot(device, count, n);
+      const pair = (x, y) => makeSlot(device, count, 2 * n, (t, i) => tokens[at + t][i < n ? x : y][i % n]);
+      const dispatch = wkv({
+        label: 'wkv',
+        receptances: pair('r', 'w'),
+        keys: pair('k', 'v'),
+        rates: makeSlot(device, count, n, (t, i) => tokens[at + t].a[i]),
+        out,
+        nHead,
+        headDim,
+        unit: vector(0),
+        inner: vector(1),
+        bonus: vector(2),
+        norm: hasNorm ? { gain: vector(3), bias: vector(4), eps: 64e-5 } : undefined,
+        vectors: { buffer: vectors },
+        states: { buffer: states },
+        pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
+        table: 1,
+      });
+      await runDispatches(room, [dispatch], { nTokens: count, firstPosition: at, nOutputs: 1 });
+      const got = new Float32Array(await download(device, out.view.buffer));
+      for (let t = 0; t < count; t++) {
+        const { out: want, bound: size } = rows[at + t];
+        want.forEach((z, i) =>
+          near(`token ${at + t} element ${i}`, got[t * out.stride + i], z, bound(at + t, size[i])),
+        );
+        assert.equal(got[t * out.stride + n], 777);
+      }
+      [at, state] = [at + count, next];
+    }
+    const left = new Float32Array(await download(device, states)).subarray(state * n * headDim);
+    s.forEach((z, i) => near(`state ${i}`, left[i], z, bound(tokens.length, sizes[i])));
+  }
+
+  it('WKV is the recurrence of RWKV 7', async () => {
+    for (const room of rooms) {
+      await checkWkv(room, { nHead: 3, headDim: 16, hasNorm: false });
+      await checkWkv(room, { nHead: 2, headDim: 64, hasNorm: true });
+      await checkWkv(room, { nHead: 1, headDim: 128, hasNorm: true });
+    }
+  });
+
   it('SPLIT gives halves of heads to two slots', async () => {
     for (const room of rooms) {
       const { device, split } = room;

@@ -475,60 +475,60 @@ onEach('rope turns pairs of both styles and leaves the rest', async ({ device, .
   }
 });
 
-for (const hasBias of [false, true])
-  onEach(
-    `short_conv ${hasBias ? 'with a bias and an activation ' : ''}continues at its state, in batches of any size`,
-    async ({ device, ...b }) => {
-      const [width, kernel, total] = [70, 4, 11];
-      const x = floats(total * width);
-      const vectors = floats(width * kernel + 2 + width);
-      const bias = hasBias ? { offset: 2 + width * kernel, length: width } : undefined;
-      // Three states; the batches use them in turns. Garbage at first: a sequence starts with zeros.
-      const stateFloats = (kernel - 1) * width;
-      const states = { buffer: upload(device, new Float32Array(3 * stateFloats).fill(99)) };
-      const got = new Float32Array(total * width);
-      let position = 0;
-      let state = 2;
-      for (const n of [1, 2, 5, 3]) {
-        const out = slotOf(device, n, width);
-        const next = (state + 1) % 3;
-        const dispatch = b.shortConv({
-          label: 'short_conv',
-          input: slotOf(device, n, width, x.subarray(position * width)),
-          out,
-          width,
-          kernel,
-          weight: { offset: 2, length: width * kernel },
-          bias,
-          activation: hasBias ? 1 : undefined,
-          vectors: { buffer: upload(device, vectors) },
-          states,
-          pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
-          table: 1,
-        });
-        await runDispatches({ device, ...b }, [dispatch], {
-          nTokens: n,
-          firstPosition: position,
-          nOutputs: 1,
-        });
-        got.set(await rowsOf(device, out, n), position * width);
-        [position, state] = [position + n, next];
-      }
-      const sums = Array.from(x, (_, at) => {
-        const [t, c] = [Math.floor(at / width), at % width];
-        let sum = bias ? vectors[bias.offset + c] : 0;
-        for (let j = 0; j < kernel; j++)
-          if (t - kernel + 1 + j >= 0)
-            sum += vectors[2 + c * kernel + j] * x[(t - kernel + 1 + j) * width + c];
-        return sum;
+for (const kind of ['', 'with a bias and an activation ', 'between two tokens '])
+  onEach(`short_conv ${kind}continues at its state, in batches of any size`, async ({ device, ...b }) => {
+    const [hasBias, isLerp] = [/bias/.test(kind), /between/.test(kind)];
+    const [width, kernel, total] = [70, isLerp ? 2 : 4, 11];
+    const x = floats(total * width);
+    const vectors = floats(width * kernel + 2 + width);
+    const bias = hasBias ? { offset: 2 + width * kernel, length: width } : undefined;
+    // Three states; the batches use them in turns. Garbage at first: a sequence starts with zeros.
+    const stateFloats = (kernel - 1) * width;
+    const states = { buffer: upload(device, new Float32Array(3 * stateFloats).fill(99)) };
+    const got = new Float32Array(total * width);
+    let position = 0;
+    let state = 2;
+    for (const n of [1, 2, 5, 3]) {
+      const out = slotOf(device, n, width);
+      const next = (state + 1) % 3;
+      const dispatch = b.shortConv({
+        label: 'short_conv',
+        input: slotOf(device, n, width, x.subarray(position * width)),
+        out,
+        width,
+        kernel,
+        weight: { offset: 2, length: width * kernel },
+        bias,
+        isLerp,
+        activation: hasBias ? 1 : undefined,
+        vectors: { buffer: upload(device, vectors) },
+        states,
+        pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
+        table: 1,
       });
-      const want = sums.map((sum) => (hasBias ? activations[1](sum) : sum));
-      // SiLU's slope is at most 1.1.
-      const bound = (i) =>
-        2.2 * (kernel + 1) * (kernel + 1) * EPS + (hasBias ? activationBound(sums[i], 1) : 0);
-      close(got, want, bound, 'short_conv');
-    },
-  );
+      await runDispatches({ device, ...b }, [dispatch], {
+        nTokens: n,
+        firstPosition: position,
+        nOutputs: 1,
+      });
+      got.set(await rowsOf(device, out, n), position * width);
+      [position, state] = [position + n, next];
+    }
+    const weightOf = (c, j) =>
+      isLerp ? (j === 0 ? vectors[2 + c] : 1 - vectors[2 + c]) : vectors[2 + c * kernel + j];
+    const sums = Array.from(x, (_, at) => {
+      const [t, c] = [Math.floor(at / width), at % width];
+      let sum = bias ? vectors[bias.offset + c] : 0;
+      for (let j = 0; j < kernel; j++)
+        if (t - kernel + 1 + j >= 0) sum += weightOf(c, j) * x[(t - kernel + 1 + j) * width + c];
+      return sum;
+    });
+    const want = sums.map((sum) => (hasBias ? activations[1](sum) : sum));
+    // SiLU's slope is at most 1.1.
+    const bound = (i) =>
+      2.2 * (kernel + 1) * (kernel + 1) * EPS + (hasBias ? activationBound(sums[i], 1) : 0);
+    close(got, want, bound, 'short_conv');
+  });
 
 onEach('probe_subgroup finds subgroups of a size that the adapter names', async ({ device, ...b }) => {
   if (!b.features.subgroups) return;

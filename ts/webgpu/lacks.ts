@@ -4,7 +4,7 @@
 import type { OpRecord, Program } from '../executor.js';
 
 /** By the op's name: what it is, in words. */
-const LACKS: { readonly [name in OpRecord['name']]?: string } = { WKV: 'the recurrence of RWKV 7' };
+const LACKS: { readonly [name in OpRecord['name']]?: string } = {};
 
 /** The first thing that the backend lacks, in words; undefined: it can run the program. */
 export const whatLacks = ({ ops }: Pick<Program, 'ops'>): string | undefined =>

@@ -12,8 +12,8 @@ import type { ExpertsOptions } from './experts.js';
 import { embed, matmul } from './matmul.js';
 import type { Tokens } from './matmul.js';
 import type { GpuMemory } from './memory.js';
-import { scan, split } from './recurrent.js';
-import type { ScanOptions } from './recurrent.js';
+import { scan, split, wkv } from './recurrent.js';
+import type { ScanOptions, WkvOptions } from './recurrent.js';
 import { expertsTileOf, stage, tileOf } from './tiles.js';
 import {
   activate,
@@ -207,8 +207,8 @@ export function lowerOp(op: OpRecord, l: Lowering, rows: Rows, places: Places): 
       const outs = [slot(op.out[0]!), slot(op.out[1]!)] as const;
       return [split({ label: `split/${label}`, input: slot(op.in[0]!), outs, nHead, headDim })];
     }
-    case 'WKV': // lacks.ts
-      throw new ChordError('internal', 'WKV has no kernel');
+    case 'WKV':
+      return [wkv(wkvOptions(op, l, places))];
     case 'JOIN': {
       const { n_head: nHead, width, first, step } = op.part;
       const part = (i: 0 | 1) => ({ width: width[i]!, first: first[i]!, step: step[i]! });
@@ -373,16 +373,46 @@ export function convOptions(
   { memory }: Lowering,
   places: Places,
 ): Parameters<typeof shortConv>[0] {
-  const { width, kernel } = op.part;
+  const { width, kernel, is_lerp: isLerp, row } = op.part;
   const { view: states, table } = memory.cache(op.cache);
+  const { offset, length } = memory.vector(op.weight[0]!);
   return {
     label: `short_conv/${where(op)}`,
     input: places.at(op.in[0]!),
     out: places.at(op.out[0]!),
     width,
     kernel,
-    weight: memory.vector(op.weight[0]!),
+    weight: isLerp ? { offset: offset + row * width, length: width } : { offset, length },
     bias: memory.optional(op.weight[1]!),
+    isLerp: isLerp !== 0,
+    vectors: memory.vectors,
+    states,
+    pages: memory.tables,
+    table,
+  };
+}
+
+function wkvOptions(op: Op<'WKV'>, { memory }: Lowering, places: Places): WkvOptions {
+  const { n_head: nHead, head_dim: headDim, eps } = op.part;
+  const { view: states, table } = memory.cache(op.cache);
+  const [unit, inner, bonus] = [0, 1, 2].map((i) => memory.vector(op.weight[i]!)) as [Vector, Vector, Vector];
+  const isNormed = op.weight[3]! >= 0;
+  const norm = isNormed
+    ? { gain: memory.vector(op.weight[3]!), bias: memory.vector(op.weight[4]!), eps }
+    : undefined;
+  const [receptances, keys, rates] = [0, 1, 2].map((i) => places.at(op.in[i]!)) as [Slot, Slot, Slot];
+  return {
+    label: `wkv/${where(op)}`,
+    receptances,
+    keys,
+    rates,
+    out: places.at(op.out[0]!),
+    nHead,
+    headDim,
+    unit,
+    inner,
+    bonus,
+    norm,
     vectors: memory.vectors,
     states,
     pages: memory.tables,

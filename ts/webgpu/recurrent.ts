@@ -79,6 +79,59 @@ export function scan(o: ScanOptions): Dispatch {
   };
 }
 
+export interface WkvOptions {
+  readonly label: string;
+  /** r, then w, of each token. */
+  readonly receptances: Slot;
+  /** k, then v. */
+  readonly keys: Slot;
+  /** a. */
+  readonly rates: Slot;
+  readonly out: Slot;
+  readonly nHead: number;
+  /** At most 128. */
+  readonly headDim: number;
+  /** weight[0], [1] and [2] of the op, [nHead * headDim] each. */
+  readonly unit: Vector;
+  readonly inner: Vector;
+  readonly bonus: Vector;
+  readonly norm?: { readonly gain: Vector; readonly bias: Vector; readonly eps: number } | undefined;
+  readonly vectors: View;
+  readonly states: View;
+  readonly pages: View;
+  /** As in ScanOptions. */
+  readonly table: number;
+}
+
+/** WKV: tokens in order, heads side by side. */
+export function wkv(o: WkvOptions): Dispatch {
+  const { nHead, headDim, norm } = o;
+  const n = nHead * headDim;
+  return {
+    kernel: 'wkv',
+    label: o.label,
+    constants: { HEAD_DIM: headDim },
+    overrides: {
+      WIDTH: n,
+      EPS: norm?.eps ?? 0,
+      NORMS: Number(norm !== undefined),
+      R_STRIDE: o.receptances.stride,
+      K_STRIDE: o.keys.stride,
+      A_STRIDE: o.rates.stride,
+      Y_STRIDE: o.out.stride,
+    },
+    params: [o.unit, o.inner, o.bonus, norm?.gain, norm?.bias]
+      .map((vector) => ({ u32: vector?.offset ?? 0 }))
+      .concat({ u32: o.table }),
+    buffers: [o.receptances.view, o.keys.view, o.rates.view, o.vectors, o.pages, o.states, o.out.view],
+    groups: ({ nTokens }) => (nTokens === 0 ? [0, 0, 0] : [nHead, 1, 1]),
+    work: ({ nTokens }) => ({
+      madds: nTokens * n * headDim * 4,
+      bytes: nTokens === 0 ? 0 : 4 * n * headDim,
+    }),
+  };
+}
+
 /** SPLIT of nHead pairs of `headDim` elements into two slots. */
 export function split(o: {
   readonly label: string;

@@ -413,6 +413,8 @@ export function shortConv(o: {
   /** [width][kernel] */
   readonly weight: Vector;
   readonly bias?: Vector | undefined;
+  /** The kernel is 2, and `weight`, [width], holds m: the weights are m and 1 - m. */
+  readonly isLerp?: boolean;
   /** Fused: ACTIVATE of the result, a number of Activation. */
   readonly activation?: number | undefined;
   readonly vectors: View;
@@ -431,6 +433,7 @@ export function shortConv(o: {
       X_STRIDE: o.input.stride,
       Y_STRIDE: o.out.stride,
       BIASED: o.bias === undefined ? 0 : 1,
+      LERPS: o.isLerp ? 1 : 0,
       ACTIVATES: o.activation === undefined ? 0 : 1,
       ACTIVATION: o.activation ?? 0,
     },

@@ -5,6 +5,8 @@ override KERNEL: u32;
 override X_STRIDE: u32;
 override Y_STRIDE: u32;
 override BIASED: u32 = 0;
+// The weights are m and 1 - m, of a vector of m.
+override LERPS: u32 = 0;
 // Fused: ACTIVATE of the result.
 override ACTIVATES: u32 = 0;
 struct Params {
@@ -38,8 +40,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     return;
   }
   var sum = 0.0;
-  for (var j = 0u; j < KERNEL; j++) {
-    sum += vectors[p.weight + c * KERNEL + j] * input(c, t + j);
+  if (LERPS == 1) {
+    let m = vectors[p.weight + c];
+    sum = m * input(c, t) + (1 - m) * input(c, t + 1);
+  } else {
+    for (var j = 0u; j < KERNEL; j++) {
+      sum += vectors[p.weight + c * KERNEL + j] * input(c, t + j);
+    }
   }
   if (BIASED == 1) {
     sum += vectors[p.bias + c];
