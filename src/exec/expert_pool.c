@@ -63,7 +63,7 @@ static void ask(chord_pager *p, chord_stacks *s)
         leave(s, slot);
         s->slot_of[expert] = (int32_t)(slot - s->slots);
         slot->expert = expert;
-        slot->turn = s->n_asked;
+        STORE(&slot->turn, s->n_asked);
         slot->used = p->n_experts;
         STORE(&slot->word, word_of(expert, ASKED));
         has_asked = true;
@@ -153,7 +153,8 @@ static chord_expert_slot *asked(const chord_stacks *s)
 {
     chord_expert_slot *first = NULL;
     for (chord_expert_slot *slot = s->slots; slot < s->slots + s->n_slots; slot++)
-        if ((LOAD(&slot->word) & 3) == ASKED && (!first || slot->turn < first->turn)) first = slot;
+        if ((LOAD(&slot->word) & 3) == ASKED && (!first || LOAD(&slot->turn) < LOAD(&first->turn)))
+            first = slot;
     return first;
 }
 
