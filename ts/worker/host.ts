@@ -48,7 +48,7 @@ const BUSY_MS = 2000;
 const GPU_STEP_MS = 10;
 
 export interface HostOptions {
-  /** Milliseconds that a step should take: 20 in the engine worker, 10 in the caller's thread. */
+  /** Milliseconds that a step on the CPU should take: 20 in the engine worker, 10 in the caller's thread. */
   readonly stepMs: number;
   /** Whether this thread may start a pool and wait for it. A page's main thread may not. */
   readonly mayThread: boolean;

@@ -51,7 +51,7 @@ export type { GpuDispatch, LanguageModelInfo, ProfileEntry, TokenLogprob };
 
 /** Counters of a loaded model. They count from the load on, and none of them is a time. */
 export interface ModelCounters {
-  /** Steps that the executor ran. A step takes about 20 ms, or 10 ms with `worker: false`. */
+  /** Steps that the executor ran. A step takes about 20 ms, or 10 ms with `worker: false` or on a GPU. */
   readonly stepsRun: number;
   /** Steps whose planned work exceeded their budget. A single unit larger than the budget causes one. */
   readonly stepsOverBudget: number;
