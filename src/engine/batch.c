@@ -35,6 +35,7 @@ static chord_status next_batch(chord_session *s)
     CHORD_TRY(chord_sequence_next_batch(&s->sequence));
     m->active = s;
     m->shown = NULL;
+    chord_pager_rewind(&m->pager); /* forgets what failed between two batches */
     chord_lazy_begin(m);
     s->cursor = (chord_cursor){ 0, 0, 0 };
     s->batch_work = chord_exec_work(&m->plan, &s->sequence.batch);

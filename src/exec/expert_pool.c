@@ -129,6 +129,11 @@ chord_status chord_experts_need(chord_pager *p, chord_stacks *s, int32_t expert,
     int32_t const state = LOAD(&s->slots[slot].word) & 3;
     if (state == LOADED) return CHORD_OK;
     if (state != FREE) return CHORD_NEED_WEIGHTS;
+    if (LOAD(&s->slots[slot].claimed) != LOAD(&p->turn)) {
+        STORE(&s->slots[slot].word, word_of(expert, ASKED));
+        chord_pager_bump(&p->words[1]);
+        return CHORD_NEED_WEIGHTS;
+    }
     chord_status const fault = LOAD(&s->slots[slot].fault);
     leave(s, &s->slots[slot]);
     chord_pager_tell(p, e);
@@ -137,7 +142,6 @@ chord_status chord_experts_need(chord_pager *p, chord_stacks *s, int32_t expert,
 
 void chord_experts_rewind(chord_pager *p)
 {
-    p->turn++;
     int32_t const first = LOAD(&p->stacks);
     for (int32_t i = first; i < p->plan->n_stacks && i < first + 2; i++) {
         const chord_stacks *s = &p->plan->stacks[i];
@@ -168,7 +172,10 @@ int32_t chord_experts_next(chord_pager *p, bool take)
             int32_t const word = LOAD(&slot->word), expert = word >> 2;
             if ((word & 3) != ASKED) continue;
             if (take && !swap(&slot->word, word, word_of(expert, LOADING))) continue;
-            if (take) STORE(&slot->n_loaded, 0);
+            if (take) {
+                STORE(&slot->n_loaded, 0);
+                STORE(&slot->claimed, LOAD(&p->turn));
+            }
             return s->first_page + expert;
         }
     }

@@ -29,7 +29,7 @@
  *      has no slot, each slot is on its way, or its expert comes later in the order. But those that come
  *      later get slots later, and those that had one come first. So one is on its way, to LOADED or FREE.
  *   4. A load that failed is reported by the step that needs the expert, once. Then it may be asked for
- *      again.
+ *      again. One that was claimed for an earlier walk isn't reported: the step asks again.
  *
  * The experts of the next EXPERTS of the layer with the same choice (down behind gate and up) are asked for
  * at the same time, behind those of this one. */

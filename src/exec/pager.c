@@ -61,6 +61,12 @@ void chord_pager_tell(chord_pager *p, chord_error *e)
     STORE(&p->is_told, 0);
 }
 
+/* Returns the status of a page's load that failed for this walk, or 0. */
+static chord_status fault_of(const chord_pager *p, int32_t page)
+{
+    return LOAD(&p->plan->pages[page].claimed) == LOAD(&p->turn) ? LOAD(&p->plan->pages[page].fault) : 0;
+}
+
 /* Returns the fault of a page, with its text, and forgets it. */
 static chord_status report(chord_pager *p, int32_t page, chord_error *e)
 {
@@ -76,7 +82,7 @@ chord_status chord_pager_acquire(chord_pager *p, int32_t op, chord_error *e)
 {
     int32_t const page = p->plan ? page_of(p, p->plan->program.ops[op].layer) : CHORD_NONE;
     if (page < 0) return CHORD_OK;
-    if (LOAD(&p->plan->pages[page].fault)) return report(p, page, e);
+    if (fault_of(p, page)) return report(p, page, e);
     int32_t const slot = slot_of(p, word_of(page, LOADED));
     if (slot < 0 || !swap(&p->slots[slot], word_of(page, LOADED), word_of(page, IN_USE))) {
         if (LOAD(&p->want) != page) {
@@ -104,10 +110,8 @@ void chord_pager_release(chord_pager *p, int32_t layer)
 void chord_pager_rewind(chord_pager *p)
 {
     if (!p->plan) return;
-    for (int32_t i = 0; i < p->plan->n_pages; i++) {
-        chord_pager_release(p, p->plan->pages[i].layer);
-        STORE(&p->plan->pages[i].fault, 0);
-    }
+    for (int32_t i = 0; i < p->plan->n_pages; i++) chord_pager_release(p, p->plan->pages[i].layer);
+    ADD(&p->turn, 1);
     chord_experts_rewind(p);
     if (LOAD(&p->is_told)) STORE(&p->is_told, 0);
     STORE(&p->want, 0);
@@ -137,7 +141,7 @@ static int32_t next_layer(chord_pager *p, bool take)
     int32_t const want = LOAD(&p->want), n = p->plan->n_pages;
     for (int32_t k = 0; k < p->plan->n_ring && k < n; k++) {
         int32_t const page = (want + k) % n;
-        if (LOAD(&p->plan->pages[page].fault) || is_in_a_slot(p, page)) continue;
+        if (fault_of(p, page) || is_in_a_slot(p, page)) continue;
         for (int32_t i = 0; i < p->plan->n_ring; i++) {
             int32_t const word = LOAD(&p->slots[i]);
             bool const is_stale = (word & 3) == LOADED && !is_in_window(p, word >> 2, want);
@@ -158,7 +162,11 @@ int32_t chord_pager_claim(chord_pager *p)
 {
     int32_t const page = p->plan ? next_page(p, true) : CHORD_NONE;
     if (page < 0) return CHORD_NONE;
-    if (page < p->plan->n_pages) STORE(&p->plan->pages[page].n_loaded, 0);
+    if (page < p->plan->n_pages) {
+        STORE(&p->plan->pages[page].n_loaded, 0);
+        STORE(&p->plan->pages[page].fault, 0);
+        STORE(&p->plan->pages[page].claimed, LOAD(&p->turn));
+    }
     p->error.length = 0;
     p->error.text[0] = 0;
     STORE(&p->is_written, 0);
@@ -281,7 +289,8 @@ chord_status chord_pager_failed(chord_pager *p, int32_t page, chord_status statu
 {
     claim c;
     if (!find_claim(p, page, &c) || status >= 0) return CHORD_INVALID_ARGUMENT;
-    if (!LOAD(&p->is_told) && p->error.length) {
+    uint32_t const claimed = LOAD(c.slot ? &c.slot->claimed : &p->plan->pages[page].claimed);
+    if (claimed == LOAD(&p->turn) && !LOAD(&p->is_told) && p->error.length) {
         p->told = p->error;
         STORE(&p->is_told, 1);
     }

@@ -22,9 +22,11 @@
  *      IN_USE (a layer is released before the next is acquired). A slot that is LOADING ends LOADED or FREE,
  *      and at most n_ring - 1 slots hold other pages of the window: the next claim finds a slot for `want`.
  *   5. A page that failed isn't claimed until the leader has reported it or rewound.
+ *   6. A fault belongs to the walk during which its page was claimed. What failed for an earlier walk isn't
+ *      reported: the page is wanted again.
  *
- * Only one session of a model has a batch under way, so there is one walk at a time. A batch that ends, is
- * dropped or starts again rewinds: pages in use become LOADED and `want` becomes 0. */
+ * Only one session of a model has a batch under way, so there is one walk at a time. A batch that begins,
+ * ends, is dropped or starts again rewinds: pages in use become LOADED and `want` becomes 0. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CHORD_EXEC_PAGER_H
 #define CHORD_EXEC_PAGER_H
@@ -42,9 +44,9 @@ typedef struct chord_pager {
     int32_t is_written; /* 1: `error` is taken since the last claim */
     int32_t is_told; /* 1: `told` is the leader's; 0: the loader's */
     int32_t stacks; /* the first of two stacks whose experts may be asked for */
+    uint32_t turn; /* of the walk: + 1 with each rewind */
 
     /* The leader's. */
-    uint32_t turn; /* + 1 with each rewind */
     int64_t n_experts, n_hits; /* experts that batches have chosen; those that were in memory then */
 
     chord_error error; /* the loader's first since the last claim */

@@ -48,6 +48,7 @@ typedef struct chord_page {
     int64_t n_rows; /* rows of its matrices */
     uint64_t bytes, file_bytes;
     int64_t n_loaded; /* atomic: rows in place since the page was claimed */
+    uint32_t claimed; /* atomic: chord_pager.turn at the claim */
     int32_t fault; /* atomic: 0, or the status of a load that failed */
 } chord_page;
 
@@ -56,6 +57,7 @@ typedef struct chord_page {
 typedef struct chord_expert_slot {
     int32_t word; /* atomic: state | expert << 2 */
     int32_t fault; /* atomic: 0, or the status of a load that failed */
+    uint32_t claimed; /* atomic: chord_pager.turn at the claim */
     int64_t n_loaded; /* atomic: rows in place since the slot was claimed */
     int32_t expert; /* the leader's: whose slot it is, or CHORD_NONE */
     int32_t turn; /* slots that are asked for at the same time are filled in this order */

@@ -247,6 +247,20 @@ TEST(a_read_that_fails_inside_a_token_ends_the_step_and_the_next_batch_is_right)
     chord_unload(t.l);
 }
 
+/* A loader reads ahead for the next batch. What fails then may be right when the batch begins. */
+TEST(a_read_that_fails_between_two_batches_is_tried_again_by_the_next)
+{
+    subject t = make("q8_0-d128", CHORD_KV_F16, 1, 1);
+    chord_reader_stop(t.l->reader);
+    chord_session *s = open_session(t.l);
+    check_rows(&t, s, 0, 10);
+    int32_t const page = chord_model_want_page(t.l->model);
+    CHECK_EQ(page, 0);
+    CHECK_EQ(chord_model_page_failed(t.l->model, page, CHORD_INTERNAL), CHORD_OK);
+    check_rows(&t, s, 10, t.n);
+    chord_unload(t.l);
+}
+
 /* The matrix is damaged in the file after the load. */
 TEST(a_damaged_block_of_a_paged_layer_is_named)
 {

@@ -209,6 +209,19 @@ TEST(an_expert_that_fails_is_reported_once_and_asked_for_again)
     CHECK_TEXT(e.text, "layer 3: expert 0 couldn't be read");
 }
 
+TEST(an_expert_that_fails_for_an_earlier_batch_is_asked_for_again_and_not_reported)
+{
+    subject *s = make();
+    begin(s, 0, 1);
+    CHECK_EQ(chord_pager_claim(&s->pager), 0);
+    begin(s, 0, 1); /* while expert 0 is under way */
+    CHECK_EQ(chord_pager_failed(&s->pager, 0, CHORD_INVALID_GGUF), CHORD_OK);
+    CHECK_EQ(need(s, 0, 0), CHORD_NEED_WEIGHTS);
+    CHECK_EQ(chord_pager_claim(&s->pager), 0);
+    load(s, 0);
+    CHECK_EQ(need(s, 0, 0), CHORD_OK);
+}
+
 /* Loads what is asked for; every 50th load fails. */
 static void *loader(void *p)
 {

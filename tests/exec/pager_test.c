@@ -175,6 +175,22 @@ TEST(a_layer_that_fails_is_reported_once_and_tried_again)
     CHECK_TEXT(e.text, "layer 7 couldn't be read");
 }
 
+TEST(a_layer_that_fails_for_an_earlier_walk_is_wanted_again_and_not_reported)
+{
+    subject *s = make(1);
+    CHECK_EQ(chord_pager_claim(&s->pager), 0);
+    chord_pager_rewind(&s->pager); /* a walk begins while page 0 is under way */
+    CHECK_EQ(acquire(s, 0), CHORD_NEED_WEIGHTS);
+    CHECK_EQ(load_rows(s, 0, 1, 1), CHORD_INVALID_ARGUMENT); /* an error text of that time */
+    CHECK_EQ(chord_pager_failed(&s->pager, 0, CHORD_INVALID_GGUF), CHORD_OK);
+    CHECK_EQ(acquire(s, 0), CHORD_NEED_WEIGHTS);
+    CHECK_EQ(chord_pager_claim(&s->pager), 0);
+    CHECK_EQ(chord_pager_failed(&s->pager, 0, CHORD_INTERNAL), CHORD_OK);
+    chord_error e = { 0 };
+    CHECK_EQ(chord_pager_acquire(&s->pager, 0, &e), CHORD_INTERNAL);
+    CHECK_TEXT(e.text, "layer 7 couldn't be read");
+}
+
 /* Loads what is wanted; every 50th load fails. */
 static void *loader(void *p)
 {
