@@ -121,6 +121,8 @@ export interface PlanOptions {
   readonly contextLength?: number | undefined;
   /** Maximum number of tokens in a batch; default 256. */
   readonly batchTokens?: number | undefined;
+  /** Maximum number of output rows in a batch; default what fits in 4 MiB. */
+  readonly outputRows?: number | undefined;
   readonly kvType?: KvTypeName | undefined;
   /** Threads that compute, the caller's included; default 1. */
   readonly threads?: number | undefined;

@@ -28,22 +28,33 @@ function compare(a, b, width, first) {
   return { ...found, nmse: error / power };
 }
 
-/** Resolves to the comparison of each text of `texts` (tests/golden/best.json), by the text's name. */
-export async function agreement(loadModel, file, texts, gpuOptions = {}) {
-  const options = { cache: 'none', contextLength: 256 };
+export const CONTEXT = 256;
+
+/** Resolves to the logits of each text by one backend. */
+async function logitsOf(loadModel, file, texts, backend) {
+  const model = await loadModel(file, { cache: 'none', contextLength: CONTEXT, backend });
+  try {
+    const logits = [];
+    for (const { ids } of Object.values(texts)) logits.push(await model.logits(ids, { all: true }));
+    return { logits, info: model.info };
+  } finally {
+    await model.dispose();
+  }
+}
+
+/**
+ * Resolves to the comparison of each text of `texts` (tests/golden/best.json), by the text's name. `onGpu`
+ * resolves to the logits of each text and `info`, by the GPU.
+ */
+export async function agreement(
+  loadModel,
+  file,
+  texts,
+  onGpu = () => logitsOf(loadModel, file, texts, 'webgpu'),
+) {
   const names = Object.keys(texts);
-  const run = async (more) => {
-    const model = await loadModel(file, { ...options, ...more });
-    try {
-      const logits = [];
-      for (const name of names) logits.push(await model.logits(texts[name].ids, { all: true }));
-      return { logits, info: model.info };
-    } finally {
-      await model.dispose();
-    }
-  };
-  const cpu = await run({ backend: 'cpu' });
-  const gpu = await run({ backend: 'webgpu', ...gpuOptions });
+  const cpu = await logitsOf(loadModel, file, texts, 'cpu');
+  const gpu = await onGpu();
   const { vocabularySize: width } = cpu.info;
   const found = names.map((name, i) => [
     name,

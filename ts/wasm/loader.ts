@@ -141,6 +141,7 @@ export class Loader {
       size: configLayout.size,
       n_ctx: options.contextLength ?? 0,
       n_batch: options.batchTokens ?? 0,
+      n_logits: options.outputRows ?? 0,
       kv_type: kv,
       n_threads: options.threads ?? 1,
       isa: Isa.BEST,
