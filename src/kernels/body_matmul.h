@@ -292,7 +292,7 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
         r.t1 = t1;
     }
     if (how < 0) r.t0 = matmul_tokens((tile_kind){ f, how, 2, 4 }, m, r);
-    if (has_tile_of_two(how, f)) r.t0 = matmul_tokens((tile_kind){ f, how, how == DOT16 ? 1 : 2, 2 }, m, r);
+    if (has_tile_of_two(how, f)) r.t0 = matmul_tokens((tile_kind){ f, how, f->low == 8 && how != DOT16 ? 2 : 1, 2 }, m, r);
     matmul_tokens((tile_kind){ f, how, how < 0 ? 4 : 2, 1 }, m, r);
 }
 
