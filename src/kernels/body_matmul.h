@@ -217,6 +217,15 @@ CHORD_INLINE bool has_tile_of_two(int how, const chord_format *f)
     return f->is_output && (f->low != 8 || how == DOT8);
 }
 
+/* Groups of a tile of two tokens, and of one. x86 has 16 registers. Codes whose high bits are apart take so
+ * many that a tile of two groups spills: two tokens of Q6_K took 1.4 times as long, and one token with
+ * DOT16 1.4 to 1.7 times (Node 20: Q3_K 7.0 and 11.2 GMAC/s, Q5_K 11.0 and 15.6, Q6_K 7.6 and 12.7). */
+CHORD_INLINE int groups_of_two(int how, const chord_format *f) { return f->low == 8 && how != DOT16 ? 2 : 1; }
+CHORD_INLINE int groups_of_one(int how, const chord_format *f)
+{
+    return how < 0 ? 4 : how == DOT16 && f->high ? 1 : 2;
+}
+
 CHORD_INLINE void own_tile(int how, const chord_format *f, const chord_matmul *m, matmul_range r)
 {
     dot_way const way = { how, false, vi_all(0x00010001), vi_all(0) };
@@ -292,8 +301,8 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
         r.t1 = t1;
     }
     if (how < 0) r.t0 = matmul_tokens((tile_kind){ f, how, 2, 4 }, m, r);
-    if (has_tile_of_two(how, f)) r.t0 = matmul_tokens((tile_kind){ f, how, f->low == 8 && how != DOT16 ? 2 : 1, 2 }, m, r);
-    matmul_tokens((tile_kind){ f, how, how < 0 ? 4 : 2, 1 }, m, r);
+    if (has_tile_of_two(how, f)) r.t0 = matmul_tokens((tile_kind){ f, how, groups_of_two(how, f), 2 }, m, r);
+    matmul_tokens((tile_kind){ f, how, groups_of_one(how, f), 1 }, m, r);
 }
 
 /* ---- one body per format -------------------------------------------------------------------------- */
