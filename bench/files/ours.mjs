@@ -3,13 +3,22 @@
 import { readFileSync } from 'node:fs';
 import { loadModel } from '../../dist/index.js';
 
-const { file, threads, prompt, tokens } = JSON.parse(readFileSync(0, 'utf8'));
-const model = await loadModel(file, { backend: 'cpu', threads, cache: 'none', contextLength: 1024 });
+const { file, threads, ids, depths, prompt, tokens } = JSON.parse(readFileSync(0, 'utf8'));
+const contextLength = ids.length + tokens + 256;
+const model = await loadModel(file, { backend: 'cpu', threads, cache: 'none', contextLength });
 const greedy = { temperature: 0, ignoreEos: true };
-await model.generate(prompt.slice(1, 65), { ...greedy, maxTokens: 3 }).text();
-const run = model.generate(prompt, { ...greedy, maxTokens: tokens + 1 });
-await run.text();
-const { promptMs, decodeMs, cachedTokens } = run.stats;
+const run = async (text, maxTokens) => {
+  const generation = model.generate(text, { ...greedy, maxTokens });
+  await generation.text();
+  return generation.stats;
+};
+await run(ids.slice(1, 65), 3);
+const found = [];
+for (const depth of depths) {
+  if (depth > 0) await run(ids.slice(0, depth), 1);
+  const { promptMs, decodeMs, cachedTokens } = await run(ids.slice(0, depth + prompt), tokens + 1);
+  if (cachedTokens !== depth) throw new Error(`${cachedTokens} tokens were in the cache, not ${depth}`);
+  found.push({ prompt: promptMs, token: decodeMs / tokens, variant: model.info.variant });
+}
 await model.dispose();
-const { variant } = model.info;
-console.log(JSON.stringify({ prompt: promptMs, token: decodeMs / tokens, variant, cachedTokens }));
+console.log(JSON.stringify(found));
