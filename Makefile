@@ -55,13 +55,14 @@ WASM_SMALL := src/base/% src/model/% src/format/% src/template/% src/engine/% sr
   src/session/sequence.c src/session/pages.c src/session/save.c \
   src/text/special.c src/text/decode.c src/text/stream.c src/text/tokenizer.c \
   src/text/vocab.c src/text/pre.c src/text/unicode.c src/text/wordpiece.c src/text/fold.c src/text/sorted.c \
-  src/text/unigram.c src/text/charsmap.c src/text/joints.c src/text/rwkv.c src/text/bpe.c \
+  src/text/unigram.c src/text/charsmap.c src/text/joints.c src/text/rwkv.c src/text/plamo2.c src/text/bpe.c src/text/spm.c src/session/sampler.c \
   $(filter-out src/quant/act.c src/quant/x4.c,$(wildcard src/quant/*.c))
 # -Oz gives the same bytes as -Os here. The default threshold of -Os is 50, which adds 1.1 kB gzipped.
 WASM_SIZE := -Os -mllvm -inline-threshold=-10
-# What runs even less gains from fewer copies of code: 2.1 kB gzipped. The formats' decodes keep theirs.
+# What runs even less gains from fewer copies of code: 2.1 kB gzipped. The formats' decodes keep theirs, and so does
+# the sampler: 66.4 instead of 68.2 tokens/s of Gemma 3 270M without them, 68.2 with -O3, too.
 WASM_SMALLEST := -Xclang -Oz -mllvm -disable-lsr -mllvm -enable-pre=0 -mllvm -enable-load-pre=0
-WASM_WARM := src/quant/%
+WASM_WARM := src/quant/% src/session/sampler.c
 WASM_MODULES := $(patsubst %,build/wasm/%.wasm,wasm32-simd wasm32-relaxed wasm64-relaxed template)
 WASM_CPU_simd := generic+simd128+atomics+bulk_memory
 WASM_CPU_relaxed := generic+simd128+relaxed_simd+atomics+bulk_memory

@@ -262,6 +262,26 @@ def rwkv():
         architecture='rwkv7')
 
 
+def plamo2():
+    """Scores that many spellings share, tokens whose score costs as much as an unknown character (-1000), and
+    one that is never taken."""
+    r = random.Random('plamo2')
+    words = [c for c in ALL if c not in ('😀', 'ა', 'ㄅ')]
+    words += ['the', ' the', 'ab', 'abs', 'bs', ' at', 'all', 'lab', "'s", "'ll", '12', '123', '23', '漢字',
+        '字', '\n\n', '  ', '    ', 'é ', 'カ漢', 'sS', 'ta', 'ba', 'lé', 'és', '!!', 'aa', 'aaa', 'aaaa', 'tt',
+        'ttt', '\ufffd', BLANK, BLANK + 'a', 'a' + BLANK, *'oneruwPD[', 'ow', 'low', 'slow', 's low', 'word',
+        'ord', 'rd ', '東京', '京', '[PA', '[P', 'x[', 'D2', '<us', '</s>', 'zzz', 'z', 'az', 'hi<0x41>',
+        'b[PAD2]']
+    tokens = [('<|plamo:unk|>', UNKNOWN, 0)]
+    tokens += [(f'<|plamo:{name}|>', CONTROL, 0) for name in ('bos', 'eos', 'pad')]
+    tokens += [(f'<0x{b:02X}>', BYTE, 0) for b in range(256)]
+    tokens += [(w, NORMAL, -r.randint(2, 13) / 2) for w in dict.fromkeys(words)]
+    tokens += [('[PAD1]', UNUSED, -1000), ('[PAD2]', NORMAL, -1000), ('zz', NORMAL, -1000),
+        ('never', NORMAL, -2500), ('<user>', USER, -1000), ('<mask>', CONTROL, -3), ('qz', UNUSED, -2)]
+    return vocabulary('plamo2', tokens, bos_token_id=1, eos_token_id=2, padding_token_id=3,
+        unknown_token_id=0, add_bos_token=True, architecture='plamo2')
+
+
 def fixtures():
     made = bpe(False)
     tokens = made.pop('tokens')
@@ -282,6 +302,7 @@ def fixtures():
     add_bos_token=True,
                                   bos_token_id=1, architecture='jina-bert-v3')
     out['rwkv'] = rwkv()
+    out['plamo2'] = plamo2()
     return out
 
 
@@ -329,6 +350,9 @@ def hash_of(ids):
 OWN = {
     'rwkv': ['abss ABC dupee "q" \'s\' \\ lone\\ end\\ tail\x06', '<s><user><mask>[PAD1]<|end|>\\n\n',
         '\u00f7\u3000漢a'],
+    'plamo2': ['aaaaa zzzz azzz never qz hi<0x41> b[PAD2] [PAD1]x[PAD2] <user><mask>tttt',
+        'slow lows low東京 \ufffd\u2581a\u2581',
+        '\ufeffabs \ufeff', '</s><|plamo:eos|><us<user'],
 }
 GROUP = 8
 HEAD = "# llama.cpp's ids for {}; made by tools/make_vocab_fixtures.py, format: ../README.md"

@@ -250,7 +250,7 @@ struct chord_text_kind {
 };
 
 extern const chord_text_kind chord_text_spm, chord_text_bpe, chord_text_gemma4, chord_text_whitespace,
-    chord_text_wordpiece, chord_text_unigram, chord_text_rwkv;
+    chord_text_wordpiece, chord_text_unigram, chord_text_rwkv, chord_text_plamo2;
 
 /* GPT-2's alphabet has a printable code point for every byte. Bytes 0x21..0x7E, 0xA1..0xAC and 0xAE..0xFF
  * are their own letters. The others are U+0100, U+0101, ... in order. */

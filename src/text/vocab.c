@@ -22,7 +22,7 @@ bool vocab_next_record(vocab_records *r, const uint8_t **text, uint64_t *n)
 static const chord_text_kind *const kinds[] = { &chord_text_spm,       &chord_text_bpe,
                                                 &chord_text_gemma4,    &chord_text_whitespace,
                                                 &chord_text_wordpiece, &chord_text_unigram,
-                                                &chord_text_rwkv };
+                                                &chord_text_rwkv,      &chord_text_plamo2 };
 
 /* Returns the kind with this number. No other code depends on the number. */
 static const chord_text_kind *kind_of(int32_t number)

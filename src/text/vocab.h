@@ -36,7 +36,8 @@ enum {
     CHORD_VOCAB_GEMMA4 = 4,
     CHORD_VOCAB_WHITESPACE = 5,
     CHORD_VOCAB_UNIGRAM = 6,
-    CHORD_VOCAB_RWKV = 7
+    CHORD_VOCAB_RWKV = 7,
+    CHORD_VOCAB_PLAMO2 = 8
 };
 
 /* ggml's token types */
