@@ -458,7 +458,8 @@ chord_status chord_model_load_rows(chord_model *m, int32_t tensor, int64_t first
 chord_status chord_model_page_loaded(chord_model *m, int32_t page);
 /* Gives the slot of a claimed page back. The step that needs the page returns `status`, an error, once,
  * with the text of chord_pager_error(), and leaves the session as CANCELLED does. The next batch tries the
- * page again. Errors: INVALID_ARGUMENT. */
+ * page again. The step also tries it again if the page was claimed before its batch began.
+ * Errors: INVALID_ARGUMENT. */
 chord_status chord_model_page_failed(chord_model *m, int32_t page, chord_status status);
 /* Sleeps until chord_model_want_page() may have a page, or for about `milliseconds`. Returns OK; DONE
  * after chord_model_stop(), or if nothing is paged. */

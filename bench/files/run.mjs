@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // run.mjs: models of any family beside llama.cpp, which takes turns with this package in Node 24: a prompt of
-// 512 ids and 32 tokens behind it, at each depth: the number of ids before the prompt. tools/make_large.py makes
-// models of real shapes.
+// 512 ids and 32 tokens behind it, at each depth: the number of ids before the prompt. tools/make_large.py
+// makes models of real shapes.
 // usage: node bench/files/run.mjs [--threads 2] [--repeat 3] [--prompt 512] [--tokens 32] [--depths 0,4096]
 //   FILE ...
 //   PYTHON: a python with llama_cpp.

@@ -9,6 +9,9 @@ import { randomFrom } from './planes.mjs';
 import { bench, download, load, runDispatches, upload } from './room.mjs';
 
 const EPS = 2 ** -23;
+/** Tokens of the batches of a sequence. */
+const BATCHES = [1, 3, 6, 1];
+const TOKENS = BATCHES.reduce((a, b) => a + b);
 
 describe('recurrences', { skip: missing() || false }, () => {
   const rooms = [];
@@ -33,6 +36,36 @@ describe('recurrences', { skip: missing() || false }, () => {
     for (let t = 0; t < rows && make; t++)
       for (let i = 0; i < width; i++) floats[t * stride + i] = make(t, i);
     return { view: { buffer: upload(device, floats) }, width, stride, floats };
+  }
+
+  /**
+   * Runs a sequence in BATCHES, each from the state of the one before, and compares its outputs and its last
+   * state with `want`: rows of `width` outputs, and the state, each with magnitudes (`bound` makes a bound of
+   * token t and a magnitude). `dispatchOf` gets a batch's first token, its number of tokens, and places.
+   */
+  async function inBatches(room, what, { width, rows, s, sizes }, bound, dispatchOf) {
+    const { device } = room;
+    // Three states; batches use them in turns. Garbage at first: a sequence starts with zeros.
+    const states = upload(device, new Float32Array(3 * s.length).fill(99));
+    let [at, state] = [0, 2];
+    for (const count of BATCHES) {
+      const next = (state + 1) % 3;
+      const out = makeSlot(device, count, width);
+      const pages = { buffer: upload(device, new Uint32Array([7, state, next])) };
+      const dispatch = dispatchOf(at, count, { out, states: { buffer: states }, pages, table: 1 });
+      await runDispatches(room, [dispatch], { nTokens: count, firstPosition: at, nOutputs: 1 });
+      const got = new Float32Array(await download(device, out.view.buffer));
+      for (let t = 0; t < count; t++) {
+        const { out: want, bound: size } = rows[at + t];
+        want.forEach((z, i) =>
+          near(`${what} token ${at + t} element ${i}`, got[t * out.stride + i], z, bound(at + t, size[i])),
+        );
+        assert.equal(got[t * out.stride + width], 777);
+      }
+      [at, state] = [at + count, next];
+    }
+    const left = new Float32Array(await download(device, states)).subarray(state * s.length);
+    s.forEach((z, i) => near(`${what} state ${i}`, left[i], z, bound(TOKENS, sizes[i])));
   }
 
   /**
@@ -80,9 +113,7 @@ describe('recurrences', { skip: missing() || false }, () => {
     const [qAt, kAt, vAt] = [3, 3 + nKeys * kDim, 5 + 2 * nKeys * kDim];
     const shape = { ...o, qAt, kAt, vAt, qScale: kDim ** -0.5, kScale: isDelta ? 0.5 : 1 };
     const width = vAt + nHead * vDim;
-    const batches = [1, 3, 6, 1];
-    const total = batches.reduce((a, b) => a + b);
-    const x = Array.from({ length: total }, () =>
+    const x = Array.from({ length: TOKENS }, () =>
       Float32Array.from({ length: width }, () => random() * 2 - 1),
     );
     const steps = x.map(() => Float32Array.from({ length: nHead }, () => random()));
@@ -105,49 +136,23 @@ describe('recurrences', { skip: missing() || false }, () => {
     const given = isFused ? [normed, softened] : [x, steps];
     const { rows, s, sizes } = scanned(shape, ...given, gates, w);
     const vectors = upload(device, Float32Array.from([9, ...w.decay, ...(w.skip ?? soft), ...soft]));
-    // Three states; batches use them in turns. Garbage at first: a sequence starts with zeros.
-    const n = nHead * kDim * vDim;
-    const states = upload(device, new Float32Array(3 * n).fill(99));
+    const want = { width: nHead * vDim, rows, s: s.flatMap((one) => [...one]) };
+    want.sizes = sizes.flatMap((one) => [...one]);
     // exp of the decay, the logistic and a token's sums: kDim + 40 roundings of what was added up, per token.
     const bound = (t, size) => (t + 1) * (kDim + 40) * EPS * size;
-    let [at, state] = [0, 2];
-    for (const count of batches) {
-      const next = (state + 1) % 3;
-      const out = makeSlot(device, count, nHead * vDim);
-      const dispatch = scan({
+    await inBatches(room, `${kDim}x${vDim}`, want, bound, (at, count, places) =>
+      scan({
         ...shape,
+        ...places,
         label: 'scan',
         input: makeSlot(device, count, width, (t, i) => x[at + t][i]),
         steps: makeSlot(device, count, nHead, (t, i) => steps[at + t][i]),
         gates: isDelta ? makeSlot(device, count, nHead, (t, i) => gates[at + t][i]) : undefined,
-        out,
         decay: { offset: 1, length: nHead },
         skip: hasSkip ? { offset: 1 + nHead, length: nHead } : undefined,
         ...(isFused && { norm: { eps: 1e-5 }, soft: { offset: 1 + 2 * nHead, length: nHead } }),
         vectors: { buffer: vectors },
-        states: { buffer: states },
-        pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
-        table: 1,
-      });
-      await runDispatches(room, [dispatch], { nTokens: count, firstPosition: at, nOutputs: 1 });
-      const got = new Float32Array(await download(device, out.view.buffer));
-      for (let t = 0; t < count; t++) {
-        const { out: want, bound: size } = rows[at + t];
-        want.forEach((z, i) =>
-          near(
-            `${kDim}x${vDim} token ${at + t} element ${i}`,
-            got[t * out.stride + i],
-            z,
-            bound(at + t, size[i]),
-          ),
-        );
-        assert.equal(got[t * out.stride + nHead * vDim], 777);
-      }
-      [at, state] = [at + count, next];
-    }
-    const left = new Float32Array(await download(device, states)).subarray(state * n, (state + 1) * n);
-    s.forEach((one, h) =>
-      one.forEach((z, i) => near(`state ${h} ${i}`, left[h * kDim * vDim + i], z, bound(total, sizes[h][i]))),
+      }),
     );
   }
 
@@ -234,8 +239,7 @@ describe('recurrences', { skip: missing() || false }, () => {
     const n = nHead * headDim;
     const random = randomFrom(n);
     const draw = (least, most) => Float32Array.from({ length: n }, () => least + (most - least) * random());
-    const batches = [1, 3, 6, 1];
-    const tokens = Array.from({ length: 11 }, () => ({
+    const tokens = Array.from({ length: TOKENS }, () => ({
       r: draw(-1, 1),
       w: draw(-6, 6),
       k: draw(-1, 1),
@@ -248,20 +252,16 @@ describe('recurrences', { skip: missing() || false }, () => {
     const { rows, s, sizes } = weighed({ ...o, eps: Math.fround(64e-5) }, tokens, weights);
     const vectors = upload(device, Float32Array.from([9, ...weights.flatMap((w) => [...w])]));
     const vector = (i) => ({ offset: 1 + i * n, length: n });
-    const states = upload(device, new Float32Array(3 * n * headDim).fill(99));
     // A key's length, two logistics and exp beside the sums of a token.
     const bound = (t, size) => (t + 1) * (3 * headDim + 60) * EPS * size;
-    let [at, state] = [0, 2];
-    for (const count of batches) {
-      const next = (state + 1) % 3;
-      const out = makeSlot(device, count, n);
+    await inBatches(room, `${headDim}`, { width: n, rows, s, sizes }, bound, (at, count, places) => {
       const pair = (x, y) => makeSlot(device, count, 2 * n, (t, i) => tokens[at + t][i < n ? x : y][i % n]);
-      const dispatch = wkv({
+      return wkv({
+        ...places,
         label: 'wkv',
         receptances: pair('r', 'w'),
         keys: pair('k', 'v'),
         rates: makeSlot(device, count, n, (t, i) => tokens[at + t].a[i]),
-        out,
         nHead,
         headDim,
         unit: vector(0),
@@ -269,23 +269,8 @@ describe('recurrences', { skip: missing() || false }, () => {
         bonus: vector(2),
         norm: hasNorm ? { gain: vector(3), bias: vector(4), eps: 64e-5 } : undefined,
         vectors: { buffer: vectors },
-        states: { buffer: states },
-        pages: { buffer: upload(device, new Uint32Array([7, state, next])) },
-        table: 1,
       });
-      await runDispatches(room, [dispatch], { nTokens: count, firstPosition: at, nOutputs: 1 });
-      const got = new Float32Array(await download(device, out.view.buffer));
-      for (let t = 0; t < count; t++) {
-        const { out: want, bound: size } = rows[at + t];
-        want.forEach((z, i) =>
-          near(`token ${at + t} element ${i}`, got[t * out.stride + i], z, bound(at + t, size[i])),
-        );
-        assert.equal(got[t * out.stride + n], 777);
-      }
-      [at, state] = [at + count, next];
-    }
-    const left = new Float32Array(await download(device, states)).subarray(state * n * headDim);
-    s.forEach((z, i) => near(`state ${i}`, left[i], z, bound(tokens.length, sizes[i])));
+    });
   }
 
   it('WKV is the recurrence of RWKV 7', async () => {
