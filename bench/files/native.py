@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A prompt of ids and a greedy continuation by llama.cpp, behind the first `depth` ids of a text: reads {file,
-threads, ids, depths, prompt, tokens} as JSON, prints milliseconds of the prompt and of a token for each depth.
-Needs llama-cpp-python."""
+"""A prompt of ids and a greedy continuation by llama.cpp, behind the first `depth` ids of a text. Reads
+{file, threads, ids, depths, prompt, tokens} as JSON. Prints milliseconds of the prompt and of a token for
+each depth. Needs llama-cpp-python."""
 import json
 import os
 import sys
