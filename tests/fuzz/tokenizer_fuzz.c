@@ -1,6 +1,6 @@
 /* tokenizer_fuzz.c: arbitrary bytes as a text, as a vocabulary and as a stream.
  *
- * The first byte, modulo 8, chooses how the rest of the input is used:
+ * The first byte, modulo 9, chooses how the rest of the input is used:
  *   0  a text for a small SentencePiece vocabulary
  *   1  a text for a small BPE vocabulary
  *   2  a vocabulary; its first 512 bytes are also the text
@@ -8,6 +8,8 @@
  *   4  a text for a small WordPiece vocabulary
  *   5  a text for a small vocabulary of Gemma 4's kind
  *   6  a text for a small Unigram vocabulary
+ *   7  a text for a small vocabulary of PLaMo 2's kind
+ *   8  a text for a small vocabulary of RWKV's kind
  *
  * Checked, apart from crashes:
  *   scratch of chord_vocab_scratch() bytes is enough;
@@ -213,6 +215,25 @@ static chord_vocab *small_rwkv(void)
     return built(&base);
 }
 
+/* "ba" and "bab" cost as much as a character of no token, "ab" can't be taken. */
+static chord_vocab *small_plamo2(void)
+{
+    static const char *const texts[] = { "a", "b", "aa", "\xC3\xA9", "a\xC3\xA9", "ba", "bab", "ab" };
+    begin(CHORD_VOCAB_PLAMO2);
+    base.unk = 0;
+    token("<unk>", CHORD_TYPE_UNKNOWN);
+    for (int b = 0; b < 256; b++)
+        token((char[]){ '<', '0', 'x', "0123456789ABCDEF"[b >> 4], "0123456789ABCDEF"[b & 15], '>', 0 },
+              CHORD_TYPE_BYTE);
+    token("<u>", CHORD_TYPE_USER);
+    for (int i = 0; i < 8; i++) {
+        float const score = i < 5 ? -1.5f - (float)(i % 2) : i < 7 ? -1000 : -2500;
+        token(texts[i], CHORD_TYPE_NORMAL);
+        memcpy(scores + 4 * (base.n_tokens - 1), &score, 4);
+    }
+    return built(&base);
+}
+
 /* ---- text -------------------------------------------------------------------------------------- */
 
 static int is_utf8(const uint8_t *p, size_t n)
@@ -391,7 +412,7 @@ static void check_stream(const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static chord_vocab *spm, *bpe, *wordpiece, *gemma4, *unigram, *rwkv;
+    static chord_vocab *spm, *bpe, *wordpiece, *gemma4, *unigram, *rwkv, *plamo2;
     if (!spm) {
         spm = small_vocabulary(0);
         bpe = small_vocabulary(1);
@@ -399,8 +420,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         gemma4 = small_gemma4();
         unigram = small_unigram();
         rwkv = small_rwkv();
+        plamo2 = small_plamo2();
     }
-    check(spm && bpe && wordpiece && gemma4 && unigram && rwkv);
+    check(spm && bpe && wordpiece && gemma4 && unigram && rwkv && plamo2);
     if (n < 1) return 0;
     switch (data[0] % 9) {
     case 0: check_text(spm, data + 1, n - 1, 0); break;
@@ -409,6 +431,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     case 4: check_text(wordpiece, data + 1, n - 1, 0); break;
     case 5: check_text(gemma4, data + 1, n - 1, 0); break;
     case 6: check_text(unigram, data + 1, n - 1, 0); break;
+    case 7: check_text(plamo2, data + 1, n - 1, 0); break;
     case 8: check_text(rwkv, data + 1, n - 1, 0); break;
     default: check_stream(data + 1, n - 1);
     }
