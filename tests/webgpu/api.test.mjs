@@ -270,6 +270,23 @@ test('errors of webgpu.js are of the class that the package exports', needsGpu, 
   }),
 );
 
+test('a process that exits behind a run, or behind a break, has its own exit status', needsGpu, async () => {
+  for (const least of [1, Infinity]) {
+    const script = `
+      import { writeSync } from 'node:fs';
+      import { loadModel } from './dist/index.js';
+      const gpu = ['enable-dawn-features=disable_workgroup_init'];
+      const model = await loadModel(${JSON.stringify(FIXTURE)}, { backend: 'webgpu', gpu, cache: 'none' });
+      let tokens = 0;
+      for await (const { text } of model.generate([5, 6, 7], { maxTokens: 20, ignoreEos: true }))
+        if ((tokens += 1) > ${String(least)}) break;
+      writeSync(1, JSON.stringify({ tokens }));
+      process.exit(0);`;
+    const { tokens } = await inProcess(root, script);
+    assert.equal(tokens, Math.min(least + 1, 20));
+  }
+});
+
 test('the command line runs on the GPU when it is asked to', needsGpu, async () => {
   const generate = (...more) =>
     execute(process.execPath, [
