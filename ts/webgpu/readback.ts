@@ -2,11 +2,14 @@
 // What comes back from the GPU: output rows, one readback at a time, and the records of drawn tokens, through
 // a ring of small buffers, so that later steps can be submitted before an earlier one is read.
 import { ChordError } from '../errors.js';
-import { isNode } from '../platform.js';
 import { MAP_READ, Usage } from './flags.js';
 import { PATIENCE_MS, within } from './patience.js';
 import { readRecord } from './sample.js';
 import type { Drawn, Sampler } from './sample.js';
+
+/** As platform.ts has it, whose imports of Node's modules would be in webgpu.js. */
+const isNode =
+  typeof (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === 'string';
 
 export class Readback {
   #count = 0;
