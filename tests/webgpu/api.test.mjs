@@ -287,6 +287,14 @@ test('a process that exits behind a run, or behind a break, has its own exit sta
   }
 });
 
+test('the command line ends well when the reader of its pipe ends first', needsGpu, async () => {
+  const command =
+    `"${process.execPath}" dist/cli.js generate "${FIXTURE}" Once --backend webgpu --max-tokens 200 --ignore-eos ` +
+    '--gpu enable-dawn-features=disable_workgroup_init | head -c 1; exit ${PIPESTATUS[0]}';
+  const { stdout } = await execute('bash', ['-c', command], { cwd: root, timeout: 60_000 });
+  assert.equal(stdout.length, 1);
+});
+
 test('the command line runs on the GPU when it is asked to', needsGpu, async () => {
   const generate = (...more) =>
     execute(process.execPath, [

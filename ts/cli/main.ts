@@ -19,13 +19,18 @@ import { list, pull, remove } from './models.js';
 import { onOneLine, print, readStdin } from './terminal.js';
 import { logits, tokenize } from './tokens.js';
 
+/** The model of the command, while it's loaded. */
+let loaded: LanguageModel | undefined;
+/** True: nobody reads stdout any more, and the process is ending. */
+let isEnding = false;
+
 /** Loads the model, and disposes of it after `work`. */
 async function withModel(
   command: Command,
   signal: AbortSignal,
   work: (model: LanguageModel) => Promise<void>,
 ): Promise<void> {
-  const model = await load(command, signal);
+  const model = (loaded = await load(command, signal));
   try {
     await work(model);
   } finally {
@@ -65,9 +70,13 @@ async function converse(command: Command): Promise<void> {
 async function main(): Promise<void> {
   // A reader that closes the pipe early (`| head`) isn't a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (isEnding) return;
+    isEnding = true;
     if (error.code !== 'EPIPE')
       process.stderr.write(`wasm-chord: io: can't write to stdout: ${onOneLine(error.message)}\n`);
-    process.exit(error.code === 'EPIPE' ? 0 : 1);
+    const end = (): never => process.exit(error.code === 'EPIPE' ? 0 : 1);
+    // A process that exits while its GPU works is aborted by Dawn.
+    void (loaded?.dispose() ?? Promise.resolve()).then(end, end);
   });
   try {
     const request = parseCommand(process.argv.slice(2));
@@ -76,7 +85,7 @@ async function main(): Promise<void> {
     else if (request.name === 'chat') await converse(request);
     else await interruptible((signal) => run(request, signal));
   } catch (error) {
-    process.exitCode = report(error);
+    if (!isEnding) process.exitCode = report(error);
   }
 }
 
