@@ -81,7 +81,13 @@ async function inNode(name) {
     try {
       const logits = [];
       for (const { ids } of Object.values(texts)) logits.push(flat(await model.logits(ids)));
-      return { logits, info: { backend: 'webgpu', backendReason: 'the executor, without worker' } };
+      return {
+        logits,
+        info: {
+          backend: model.executor.name,
+          backendReason: model.executor.downgrade ?? 'all that the GPU has',
+        },
+      };
     } finally {
       model.free();
     }

@@ -14,7 +14,7 @@ import { generate } from './generate.js';
 import { commandHelp, generalHelp } from './help.js';
 import { info } from './info.js';
 import { interruptible } from './interrupt.js';
-import { load } from './load.js';
+import { load as loadFor } from './load.js';
 import { list, pull, remove } from './models.js';
 import { onOneLine, print, readStdin } from './terminal.js';
 import { logits, tokenize } from './tokens.js';
@@ -24,13 +24,16 @@ let loaded: LanguageModel | undefined;
 /** True: nobody reads stdout any more, and the process is ending. */
 let isEnding = false;
 
+const load = async (command: Command, signal: AbortSignal): Promise<LanguageModel> =>
+  (loaded = await loadFor(command, signal));
+
 /** Loads the model, and disposes of it after `work`. */
 async function withModel(
   command: Command,
   signal: AbortSignal,
   work: (model: LanguageModel) => Promise<void>,
 ): Promise<void> {
-  const model = (loaded = await load(command, signal));
+  const model = await load(command, signal);
   try {
     await work(model);
   } finally {

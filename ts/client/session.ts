@@ -52,9 +52,9 @@ export class Session {
 
   /**
    * The ids of the session's text as of the end of its last call: the prompt and the tokens that were read
-   * (all of a run that had ended before a `break`, as its `stats` say),
-   * without the token that ended the model's turn. `generate([...session.tokens, ...more])` continues the
-   * text, and evaluates only what is new.
+   * (all of a run that had ended before a `break`, as its `stats` say), without the token that ended the
+   * model's turn. `generate([...session.tokens, ...more])` continues the text, and evaluates only what is
+   * new.
    */
   get tokens(): Int32Array {
     return this.#calls.tokens.slice();
