@@ -377,8 +377,8 @@ void *chord_model_release(chord_model *m, int32_t tensor, size_t *bytes);
 /* Returns the program's op records (program/program.h) and their count. NULL before chord_model_plan(). */
 const void *chord_model_program(const chord_model *m, int32_t *n_ops);
 
-/* Writes where the program and its tables are to *out. Call it after chord_model_begin(). Errors:
- * INVALID_ARGUMENT. */
+/* Writes where the program and its tables are to *out. Call it after chord_model_plan(); another plan makes
+ * other tables. The angles have an address after chord_model_begin(). Errors: INVALID_ARGUMENT. */
 chord_status chord_model_get_program(const chord_model *m, chord_program_info *out);
 /* Returns the class of pages or states to which cache `cache` belongs: 0 .. n_classes - 1, or
  * INVALID_ARGUMENT. */

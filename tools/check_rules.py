@@ -40,12 +40,14 @@ C_RULES = {
     "cli": {"engine", "base", "host", "program", "template"},  # program: what `info --program` prints
 }
 DETECT = {"wasm/detect", "webgpu/detect"}
+# webgpu.js has these two files beside the executor: they read an instance, whose code is another file's.
+ONTO = {"webgpu/load", "webgpu/program"}
 # The client reaches worker/host by import() alone, for `worker: false`, which runs it in the caller's thread.
 # platform.ts (what differs between Node and browsers) imports nothing, like errors.ts. Rooms that take values
 # from a caller may import check.ts (checks of values) and options.ts (the numbers that a caller may set).
 VALUES = {"errors", "check", "options"}
 SHARED = VALUES | {"abi", "executor", "continuation", "files", "platform", "wasm", "webgpu", "load", "store", "chat",
-                   "template", "unpacked", "paging"}
+                   "template", "unpacked", "paging"} | ONTO
 TS_RULES = {
     "abi": set(), "errors": set(), "platform": set(), "wasm/detect": set(), "webgpu/detect": {"errors", "platform"},
     "files": {"platform", "check"} | DETECT,
@@ -53,7 +55,9 @@ TS_RULES = {
     "continuation": {"executor", "errors", "options", "wasm"},
     "paging": {"abi", "errors", "options", "platform", "wasm"} | DETECT,
     "wasm": VALUES | {"abi", "executor", "platform", "unpacked"} | DETECT,
-    "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT,
+    "webgpu": VALUES | {"abi", "executor", "platform"} | DETECT | ONTO,
+    "webgpu/program": {"abi", "errors", "executor", "wasm"},
+    "webgpu/load": {"errors", "wasm", "webgpu", "webgpu/program"},
     "load": {"errors", "check", "platform"}, "chat": VALUES | {"template"},
     "packed": set(), "unpacked": set(), "template": {"abi", "errors", "platform", "packed", "unpacked"},
     "store": {"errors", "platform", "load", "paging"},
@@ -132,7 +136,7 @@ def check_c(root: Path, file: Path, found: list[str]) -> None:
 def ts_room(inside: str) -> str:
     """ts/wasm/memory.ts -> wasm. A file with rules of its own is its own room."""
     stem = re.sub(r"\.(ts|js|mjs)$", "", inside)
-    if stem in DETECT or stem in ("worker/protocol", "worker/host") or "/" not in stem:
+    if stem in DETECT | ONTO or stem in ("worker/protocol", "worker/host") or "/" not in stem:
         return stem
     return stem.split("/")[0]
 

@@ -75,7 +75,8 @@ const brand = Symbol.for('wasm-chord.ChordError');
 
 /**
  * The only error class. `code` is the kind of failure. `message` names the tensor, key, offset, option or URL
- * at fault. `hint` says what can be done, if anything. `cause` is the underlying error.
+ * at fault. `hint` says what can be done, if anything. `cause` is the underlying error, if that was in the
+ * caller's thread: of an error in the engine worker, `message` says it.
  */
 export class ChordError extends Error {
   /** @internal The build shortens other names. */

@@ -207,6 +207,16 @@ export interface GpuCounters {
   readonly readbacks: number;
 }
 
+/** Bytes on a GPU by use. */
+export interface GpuMemoryUse {
+  /** The matrices. */
+  readonly weights: number;
+  /** Keys, values and states of one session with a full context. */
+  readonly kv: number;
+  /** All buffers. */
+  readonly total: number;
+}
+
 /** What a GPU's products over rows of one format are off, at most. */
 export interface SelfTested {
   /** Format of the weights, such as 'Q4_K'. */
@@ -227,8 +237,9 @@ export interface Executor {
   readonly selfTest?: readonly SelfTested[] | undefined;
   /** Of an executor on a GPU: why it uses less than the GPU has, for people; undefined: it uses all. */
   readonly downgrade?: string | undefined;
-  /** Undefined: it runs on no GPU. */
+  /** Undefined: it runs on no GPU. So is `gpuMemory`. */
   readonly counters?: GpuCounters;
+  readonly gpuMemory?: GpuMemoryUse;
   /**
    * True: keys and values are outside the instance. Its sessions are saved and restored by `save` and
    * `restore`, and can't be without them.

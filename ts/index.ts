@@ -82,4 +82,4 @@ export { default, WasmModel } from './model/wasm-model.js';
 export { AsyncTokenStream } from './model/async-token-stream.js';
 export { format_chat } from './chat/format-chat.js';
 export type { ChatFormat } from './chat/format-chat.js';
-export type { InitOptions, WasmModelCounters } from './model/wasm-model.js';
+export type { GpuOptions, InitOptions, WasmModelCounters } from './model/wasm-model.js';

@@ -111,8 +111,7 @@ chord_status chord_model_get_program(const chord_model *m, chord_program_info *o
 {
     if (!m) return CHORD_INVALID_ARGUMENT;
     chord_error *e = chord_error_begin(m);
-    if (m->phase < PHASE_DATA || m->phase == PHASE_FAILED)
-        return chord_wrong_phase(m, "chord_model_get_program");
+    if (!chord_model_plan_of(m)) return chord_wrong_phase(m, "chord_model_get_program");
     if (!out) return chord_fail(e, CHORD_INVALID_ARGUMENT, "out is NULL");
     const chord_program *p = &m->plan.program;
     *out = (chord_program_info){ .version = CHORD_ABI_VERSION,
@@ -134,7 +133,8 @@ chord_status chord_model_get_program(const chord_model *m, chord_program_info *o
                                  .slots = address(p->slots),
                                  .ropes = address(p->ropes),
                                  .caches = address(p->caches) };
-    for (int32_t r = 0; r < p->n_ropes; r++) out->rope_freqs[r] = address(m->plan.rope_freqs[r]);
+    int const is_begun = m->phase >= PHASE_DATA;
+    for (int32_t r = 0; is_begun && r < p->n_ropes; r++) out->rope_freqs[r] = address(m->plan.rope_freqs[r]);
     return CHORD_OK;
 }
 

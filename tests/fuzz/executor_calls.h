@@ -22,7 +22,7 @@ static void look_at_program(chord_model *m, int32_t n_tensors)
 {
     chord_program_info p;
     check(chord_model_get_program(m, NULL) == CHORD_INVALID_ARGUMENT);
-    if (chord_model_get_program(m, &p) != CHORD_OK) return; /* before the data, or after a fault */
+    if (chord_model_get_program(m, &p) != CHORD_OK) return; /* before the plan, or after a fault */
     int32_t n_ops;
     const chord_op *ops = chord_model_program(m, &n_ops);
     check(ops == (const chord_op *)(uintptr_t)p.ops && n_ops == p.n_ops);
@@ -39,7 +39,7 @@ static void look_at_program(chord_model *m, int32_t n_tensors)
     for (int32_t i = 0; i < p.n_ropes; i++) {
         const double *freqs = (const double *)(uintptr_t)p.rope_freqs[i];
         double sum = 0;
-        for (int32_t k = 0; k < ropes[i].n_rot / 2; k++) sum += freqs[k]; /* readable */
+        for (int32_t k = 0; freqs && k < ropes[i].n_rot / 2; k++) sum += freqs[k]; /* readable */
         (void)sum;
     }
     for (int32_t i = -1; i <= p.n_caches; i++) {

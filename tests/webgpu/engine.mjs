@@ -13,10 +13,11 @@ export const room = await load(
   'fusions',
   'lowering',
   'memory',
+  'needs',
   '../wasm/engine',
   '../wasm/pace',
   '../continuation',
-  '../wasm/program',
+  'program',
   '../errors',
 );
 

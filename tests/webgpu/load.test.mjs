@@ -29,7 +29,7 @@ before(async () => {
   const outfile = path.join(root, `build/test/webgpu/load-${process.pid}.mjs`);
   await mkdir(path.dirname(outfile), { recursive: true });
   globalThis.backend = { chooseBackend: async () => ({ ...chosen }), openGpu: async () => chosen.gpu };
-  const names = ['errors', 'webgpu/index', 'worker/load', 'load/meter', 'wasm/program', 'wasm/describe'];
+  const names = ['errors', 'webgpu/index', 'worker/load', 'load/meter', 'wasm/describe'];
   await build({
     stdin: { contents: names.map((name) => `export * from './ts/${name}.js';`).join('\n'), resolveDir: root },
     outfile,
@@ -61,6 +61,7 @@ const swapBackend = {
 class Stub {
   name = 'webgpu';
   holdsCaches = true;
+  gpuMemory = { weights: 3, kv: 4, total: 9 };
   counters = { gpuDispatches: 1, gpuBytes: 2, gpuBytesRead: 3, submits: 4, submitsAhead: 3, readbacks: 5 };
   isFreed = false;
   constructor(parts) {
@@ -199,14 +200,16 @@ test(
       assert.equal(await next(loaded), 6);
       assert.equal(info.backend, 'webgpu');
       assert.match(info.backendReason, /^WebGPU: the test; 1 thread: the GPU computes/);
-      assert.equal(info.memory.gpu, 2);
+      const { weights, kv, gpu: all } = info.memory;
+      assert.deepEqual({ weights, kv, total: all }, Stub.last.gpuMemory);
       const { tensors } = Stub.last.program;
       const matrices = tensors.filter(({ isMatrix }) => isMatrix);
       assert.equal(
         loaded.bytesUploaded,
         matrices.reduce((sum, tensor) => sum + tensor.bytes, 0),
       );
-      assert.ok(info.memory.weights < 0.1 * loaded.bytesUploaded, 'vectors only are in wasm');
+      const inWasm = engine.file.planInfo.weight_bytes;
+      assert.ok(inWasm < 0.1 * loaded.bytesUploaded, 'vectors only are in wasm');
       assert.ok(
         tensors.some((tensor, i) => !tensor.isMatrix && Stub.last.program.vector(i)?.[0] !== undefined),
       );
@@ -508,7 +511,36 @@ test('an estimate says what the GPU will hold, and leaves nothing there', needsG
   const estimate = await room.estimateEngine(job);
   assert.equal((await device.lost).reason, 'destroyed');
   assert.equal(estimate.backend, 'webgpu');
-  const kv = 2 * 2 * 256 * 2 * 2048; // layers, keys and values, width, bytes, context
-  assert.ok(Math.abs(estimate.memory.gpu - bytes.byteLength - kv) < 0.05 * bytes.byteLength);
-  assert.ok(estimate.memory.weights < 10_000);
+  const page = 2 * 2 * 256 * 2 * 32; // layers, keys and values, width, bytes, tokens
+  const { weights, kv, gpu: all, total } = estimate.memory;
+  assert.equal(kv, page * (2048 / 32 + 1));
+  assert.ok(Math.abs(weights - bytes.byteLength) < 0.01 * bytes.byteLength);
+  assert.ok(all > weights + kv && total < bytes.byteLength);
+  assert.match(estimate.why, new RegExp(`; the GPU needs ${all} bytes, and doesn't say how many it has$`));
+});
+
+test('what no binding of the GPU holds is known before the data is read', needsGpu, async () => {
+  const refuse = () => {
+    throw new room.ChordError('no-webgpu', 'keys and values take 5 bytes, a binding holds 4', {
+      hint: 'less',
+    });
+  };
+  for (const call of [room.estimateEngine, room.loadEngine]) {
+    const file = fileOf(largeModel());
+    const device = await choose({ gpuMemoryOf: refuse });
+    const found = await call(jobOf(file, { backend: 'auto' }));
+    assert.equal((await device.lost).reason, 'destroyed');
+    const { placement = 'resident', reason: why = found.backendReason } = found;
+    assert.equal(placement, 'resident');
+    assert.match(why, /^the CPU: keys and values take 5 bytes, a binding holds 4/);
+    assert.equal(file.opened, 1);
+    found.engine?.free();
+
+    await choose({ gpuMemoryOf: refuse });
+    await assert.rejects(call(jobOf(fileOf(largeModel()), { backend: 'webgpu' })), {
+      code: 'no-webgpu',
+      message: /keys and values take 5 bytes/,
+      hint: 'less',
+    });
+  }
 });

@@ -176,7 +176,7 @@ function check(name: CommandName, words: string[], values: Values): Command {
   const kvType = value('kv');
   if (kvType !== undefined && kvType !== 'f16' && kvType !== 'q8_0' && kvType !== 'f32')
     throw new UsageError(`--kv: '${kvType}' isn't f16, q8_0 or f32`);
-  const backend = value('backend');
+  const backend = value('backend') ?? (has('dispatches') ? 'webgpu' : undefined);
   if (backend !== undefined && backend !== 'auto' && backend !== 'cpu' && backend !== 'webgpu')
     throw new UsageError(`--backend: '${backend}' isn't auto, cpu or webgpu`);
   if (has('gpu') && backend !== 'webgpu') throw new UsageError('--gpu needs --backend webgpu');

@@ -91,7 +91,7 @@ ${TINY.replace('A model', 'With --chat, a model').replace(', unless\n--system', 
 Reads the header alone. Of a file that can't run it prints what the header has, and why it can't; the
 status is 1.
 With --json: one object, with the keys of model.info. --dispatches loads the model and adds what a token
-takes on the GPU: with --backend webgpu.`,
+takes on the GPU, which is then the backend unless another is named.`,
     least: 1,
     most: 1,
     own: ['dispatches', 'tensors', 'metadata'],

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { estimateModel } from '../index.js';
+import type { ModelEstimate } from '../index.js';
 import type { Command } from './arguments.js';
 import { loadOptions } from './load.js';
 import { ProgressBar } from './progress.js';
@@ -8,6 +9,15 @@ import { count, onOneLine, print, printJson, size } from './terminal.js';
 /** A sentence with its bytes in units that people read. */
 const inUnits = (text: string): string =>
   text.replace(/\b(\d{6,})(?: bytes)?\b/g, (_, bytes) => size(Number(bytes)));
+
+function needs({ memory, contextLength, kvType }: ModelEstimate): string {
+  const big = `weights ${size(memory.weights)}, KV cache ${size(memory.kv)} (${kvType})`;
+  const small = `activations ${size(memory.activations)}, vocabulary ${size(memory.vocabulary)}`;
+  const context = `with ${contextLength} tokens of context`;
+  return memory.gpu === 0
+    ? `${size(memory.total)} ${context}: ${big}, ${small}`
+    : `${size(memory.gpu)} on the GPU ${context}: ${big}; and ${size(memory.total)} of memory: ${small}`;
+}
 
 /** The command `estimate`: what a model needs and whether it fits here, from its header alone. */
 export async function estimate(command: Command, signal: AbortSignal): Promise<void> {
@@ -18,16 +28,12 @@ export async function estimate(command: Command, signal: AbortSignal): Promise<v
     onProgress: (progress) => bar.update(progress),
   }).finally(() => bar.clear());
   if (command.json) return printJson(found);
-  const { memory } = found;
   const rows: [string, string][] = [
     ['name', found.name || found.architecture],
     ['parameters', count(found.parameters)],
     ['quantization', found.quantization],
     ['file', size(found.fileBytes)],
-    [
-      'needs',
-      `${size(memory.total)} with ${found.contextLength} tokens of context: weights ${size(memory.weights)}, KV cache ${size(memory.kv)} (${found.kvType}), activations ${size(memory.activations)}, vocabulary ${size(memory.vocabulary)}`,
-    ],
+    ['needs', needs(found)],
     ['fits', `${found.fits ? 'yes' : 'no'}: ${inUnits(found.why)}`],
     [
       'context',

@@ -80,10 +80,12 @@ const contextOf = ({ trainedContextLength: trained }: ModelInspection): string =
 
 function estimateRows(found: ModelEstimate): Row[] {
   const { memory } = found;
+  const big = `weights ${size(memory.weights)}, KV cache up to ${size(memory.kv)}`;
   return [
     ['context', `${found.contextLength} tokens; the model was trained on ${found.trainedContextLength}`],
-    ['memory', `${size(memory.total)} (weights ${size(memory.weights)}, KV cache up to ${size(memory.kv)})`],
-    ...(memory.gpu === 0 ? [] : [['on the GPU', size(memory.gpu)] as const]),
+    ...(memory.gpu === 0
+      ? [['memory', `${size(memory.total)} (${big})`] as const]
+      : [['memory', size(memory.total)] as const, ['on the GPU', `${size(memory.gpu)} (${big})`] as const]),
     ['runs on', `${found.backend}: ${found.backendReason}`],
     ['variant', found.variant],
     ['threads', found.threads],
@@ -103,7 +105,7 @@ async function dispatchesOf(
 
 /** A line for each dispatch of a token, and their sum. */
 function dispatchTable(dispatches: readonly GpuDispatch[]): string {
-  if (dispatches.length === 0) return '\nno dispatches: the model runs on the CPU (--backend webgpu)\n';
+  if (dispatches.length === 0) return '\nno dispatches: the model runs on the CPU\n';
   const line = (label: string, workgroups: number | string, bytes: number, madds: number): string =>
     `${label.padEnd(40)}${String(workgroups).padStart(10)}${(bytes / 1e6).toFixed(3).padStart(12)}${(madds / 1e6).toFixed(3).padStart(12)}\n`;
   const sum = (key: 'bytes' | 'madds'): number => dispatches.reduce((total, one) => total + one[key], 0);

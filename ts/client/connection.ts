@@ -49,13 +49,19 @@ export class Connection {
   /** Reads the sources of a paged model that this thread has; undefined: it has none. */
   onRead: ((file: number, from: number, bytes: number) => Promise<Uint8Array>) | undefined;
 
+  /** Is called when the worker ends, or before. */
+  onEnd: (() => void) | undefined;
+
   /** `url`: the address that the caller named for the worker. */
   constructor(peer: Peer, url?: string) {
     this.#peer = peer;
     peer.listen(
       (message) => this.#receive(message as Reply),
       // The worker's first message comes when it has loaded its script.
-      (cause) => this.#close(this.#hasSpoken ? died(cause) : cantStart(cause, url)),
+      (cause) => {
+        this.#close(this.#hasSpoken ? died(cause) : cantStart(cause, url));
+        this.onEnd?.();
+      },
     );
     peer.hold(false);
   }
@@ -120,6 +126,7 @@ export class Connection {
    */
   async end(error: ChordError): Promise<void> {
     this.#close(error);
+    this.onEnd?.();
     // Calls that end now release their hold on the process, so `end` holds the process.
     if (isNode) await this.held(this.#peer.end());
     else setTimeout(() => void this.#peer.end(), CLOSING_MS);
@@ -137,6 +144,13 @@ export class Connection {
       this.end(error),
     );
     await this.held(atMost(GIVE_UP_MS, ending));
+  }
+
+  /** Tells the worker to close everything. The number becomes 1 when it has. */
+  closeNow(): Int32Array {
+    const isClosed = new Int32Array(new SharedArrayBuffer(4));
+    this.#peer.post({ op: 'dispose', call: this.#next++, isClosed });
+    return isClosed;
   }
 
   #letGo(): Promise<void> {

@@ -5,7 +5,7 @@ import { BufferMeter } from '../load/meter.js';
 import { sortSource } from '../load/source.js';
 import type { ModelSource } from '../load/source.js';
 import type { ByteStream } from '../load/stream.js';
-import { hasWorkers } from '../platform.js';
+import { hasWorkers, isNode } from '../platform.js';
 import { CHUNKS, CHUNK_BYTES } from '../worker/protocol.js';
 import type { LoadOptions, Results } from '../worker/protocol.js';
 import { chooseVariant } from '../wasm/detect.js';
@@ -81,6 +81,7 @@ export async function openInWorker<Op extends 'load' | 'estimate' | 'inspect' | 
     const inWorker = worker && hasWorkers;
     const files = await findFiles(record, inWorker);
     connection = await Connection.start(inWorker, workerUrl, files.worker);
+    if (isNode && inWorker && files.record.webgpuUrl) (await import('./at-exit.js')).guard(connection);
     const most = streams.length > 1 ? 1 : CHUNKS;
     const seekable = streams;
     connection.onRead = async (file, from, bytes) => seekable[file]!.at!(from, bytes);

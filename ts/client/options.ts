@@ -42,7 +42,7 @@ export interface LoadModelOptions {
    * uses a GPU, through the package `webgpu`, which a project installs beside this one.
    */
   backend?: 'auto' | 'cpu' | 'webgpu' | undefined;
-  /** Node: flags for the package `webgpu`, such as 'backend=vulkan'. */
+  /** Node: flags for the package `webgpu`, such as 'backend=vulkan'. It ignores those it doesn't know. */
   gpu?: readonly string[] | undefined;
   /**
    * Threads, including the engine worker's own, at most 64; default: as many as the hardware runs at once, at
@@ -101,9 +101,13 @@ export interface LoadModelOptions {
    * final slash) that has all three. Default: beside the package's JavaScript.
    */
   workerUrl?: string | URL | undefined;
+  /** thread.js: the worker's helper threads. */
   threadUrl?: string | URL | undefined;
+  /** webgpu.js: the WebGPU backend. */
   webgpuUrl?: string | URL | undefined;
+  /** paging.js: what reads the layers of a model that memory doesn't hold. */
   pagingUrl?: string | URL | undefined;
+  /** One .wasm file, or a folder. */
   wasmUrl?: string | URL | undefined;
   /** Headers of the requests for a URL or an address hf:. */
   headers?: Readonly<Record<string, string>> | Iterable<readonly [string, string]> | undefined;

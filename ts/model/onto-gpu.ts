@@ -6,7 +6,6 @@ import type { Executor, Program } from '../executor.js';
 import { gpuScript } from '../files.js';
 import { nextTurn } from '../platform.js';
 import type { WasmEngine } from '../wasm/engine.js';
-import { readProgram } from '../wasm/program.js';
 import { openGpu } from '../webgpu/chunk.js';
 import type { GpuStart } from '../webgpu/start.js';
 
@@ -40,7 +39,7 @@ export async function ontoGpu(
   let executor: Executor | undefined;
   try {
     check();
-    const program = readProgram(engine.instance, engine.file);
+    const program = open.module.readProgram(engine.instance, engine.file);
     start = await open.module.GpuStart.open(open, program);
     start.begin(program);
     await upload(start, program, check);

@@ -78,7 +78,7 @@ function asModule(module: unknown): WebAssembly.Module {
 
 /** Options of `init_gpu_async`. */
 export interface GpuOptions {
-  /** Node: flags for the package `webgpu`, such as 'backend=vulkan'. */
+  /** Node: flags for the package `webgpu`, such as 'backend=vulkan'. It ignores those it doesn't know. */
   gpu?: readonly string[];
   /** Address of webgpu.js, if not beside the package's JavaScript. */
   webgpuUrl?: string | URL;
@@ -341,7 +341,10 @@ export class WasmModel {
     return probeGpu();
   }
 
-  /** The result of the last GPU probe. `init()` starts the first probe. False until a probe has ended. */
+  /**
+   * The result of the last GPU probe, or true after a success of `init_gpu_async()`. False before. In a
+   * browser `init()` starts the first probe; in Node, where a probe starts Dawn, only `probe_gpu()` does.
+   */
   static is_gpu_available(): boolean {
     return isGpuAvailable();
   }

@@ -2,7 +2,7 @@
 // Describes a loaded model as plain data, the same in level 1 and level 2.
 import { toErrorRecord } from '../errors.js';
 import type { ErrorRecord } from '../errors.js';
-import type { SelfTested } from '../executor.js';
+import type { GpuMemoryUse, SelfTested } from '../executor.js';
 import type { WasmEngine } from './engine.js';
 import { readFacts } from './facts.js';
 import type { FileFacts } from './facts.js';
@@ -52,8 +52,9 @@ export interface LanguageModelInfo extends FileFacts {
   readonly pagingReason: string;
   /**
    * Bytes by use. `kv` is the KV cache of one session when the context is full. `total` is the size of the
-   * WebAssembly memory then: it also counts the header's tables, buffers, and the threads' stacks. `gpu` are
-   * the buffers on the GPU, which holds matrices, keys and values there; 0 on the CPU.
+   * WebAssembly memory then: it also counts the header's tables, buffers, and the threads' stacks. `gpu` is
+   * the size of all buffers on the GPU; 0 on the CPU. With the backend 'webgpu', `weights` and `kv` are
+   * there: parts of `gpu`, not of `total`.
    */
   readonly memory: {
     readonly weights: number;
@@ -73,7 +74,7 @@ export interface LanguageModelInfo extends FileFacts {
 
 /**
  * Describes a model. `why`: the reason for the number of threads. `reason`: the reason for the backend.
- * `gpuBytes`: bytes on the GPU; undefined: the CPU computes.
+ * `gpu`: what is on the GPU; undefined: the CPU computes.
  */
 export function describe(
   engine: WasmEngine,
@@ -81,7 +82,7 @@ export function describe(
   why: string,
   reason?: string,
   pagingReason = 'all weights are in memory',
-  gpuBytes = engine.executor.counters?.gpuBytes,
+  gpu: GpuMemoryUse | undefined = engine.executor.gpuMemory,
 ): LanguageModelInfo {
   const model = engine.file.modelInfo();
   const plan = engine.file.planInfo;
@@ -94,7 +95,7 @@ export function describe(
     trainedContextLength: model.n_ctx_train,
     embeddingLength: model.n_embd,
     blockCount: model.n_layer,
-    backend: gpuBytes === undefined ? engine.executor.name : 'webgpu',
+    backend: gpu === undefined ? engine.executor.name : 'webgpu',
     backendReason: `${backend.join('')}${why}; ${compiled.variant}: ${compiled.reason}`,
     ...(selfTest && { selfTest }),
     threads: plan.n_threads,
@@ -105,12 +106,12 @@ export function describe(
     pagedBytes: plan.token_bytes,
     pagingReason,
     memory: {
-      weights: plan.weight_bytes,
+      weights: gpu?.weights ?? plan.weight_bytes,
       vocabulary: plan.vocabulary_bytes,
       activations: plan.activation_bytes,
-      kv: plan.context_bytes,
+      kv: gpu?.kv ?? plan.context_bytes,
       total: engine.file.neededBytes,
-      gpu: gpuBytes ?? 0,
+      gpu: gpu?.total ?? 0,
     },
     ...templateInfo(engine),
   };

@@ -34,12 +34,23 @@ const without = (): ChordError =>
     hint: "backend: 'auto' or 'cpu' uses the CPU",
   });
 
+let imported: GpuModule | undefined;
+
+/** Destroys the devices of this thread, also later ones: what is under way on them fails at once. */
+export const endGpu = (): void => imported?.end();
+
+/** Resolves when a GPU of this thread owes no answer: before that, Node's GPU bears no end of its thread. */
+export const gpuIsQuiet = async (): Promise<void> => {
+  if (isNode) await imported?.allAnswered();
+};
+
 /** Imports the WebGPU backend. Throws `no-webgpu` without an address, and `io`, which names the address. */
 export async function importGpu(url: string | undefined): Promise<GpuModule> {
   if (url === undefined) throw without();
   try {
     const module = (await importAt(url)) as GpuModule;
-    return 'openDevice' in module ? module : (globalThis as unknown as { [place]: GpuModule })[place];
+    return (imported =
+      'openDevice' in module ? module : (globalThis as unknown as { [place]: GpuModule })[place]);
   } catch (cause) {
     const from = /^(data|blob):/.test(url) ? '' : ` from ${url}`;
     throw new ChordError('io', `the WebGPU backend can't be loaded${from}: ${messageOf(cause)}`, {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists of dispatches that are ready to be encoded: kernels compiled, bind groups and parameters made once.
-import type { BatchShape, Dispatch } from './dispatch.js';
+import { bytesOf } from './counting.js';
+import type { BatchShape, Dispatch, Features } from './dispatch.js';
 import { Usage } from './flags.js';
+import { hasUniform, textOf } from './pipelines.js';
 import type { CompiledKernel, Pipelines } from './pipelines.js';
 import { Profiler } from './profiler.js';
 import type { ProfiledKernel } from './profiler.js';
@@ -39,7 +41,7 @@ export class Commands {
   }
 
   get gpuBytes(): number {
-    return this.#arenas.reduce((sum, { size }) => sum + size, 0);
+    return bytesOf(this.#arenas);
   }
 
   /** Resolves when all kernels are compiled. Rejects with `internal`, which names the kernel. */
@@ -150,6 +152,10 @@ export class Commands {
     return arena;
   }
 }
+
+/** Bytes that the parameters of a list take, where they are no immediates. */
+export const parameterBytes = (list: readonly Dispatch[], features: Features): number =>
+  list.filter((dispatch) => hasUniform(textOf(dispatch, features))).length * ALIGN;
 
 function wordsOf({ params }: Dispatch): Uint32Array<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(PARAMS));

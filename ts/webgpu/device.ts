@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An adapter and a device, with the limits that this room asks for, and what kernels may use on it.
 import { ChordError } from '../errors.js';
+import { asked, isNode, opened } from './asked.js';
 import type { Features } from './dispatch.js';
 
 export interface OpenDevice {
@@ -36,8 +37,13 @@ const isMetal = (): boolean =>
 
 /** Throws `no-webgpu` with the reason. */
 export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<OpenDevice> {
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-  if (adapter === null) throw new ChordError('no-webgpu', 'WebGPU has no adapter on this machine');
+  const adapter = await asked(gpu.requestAdapter({ powerPreference: 'high-performance' }));
+  if (adapter === null)
+    throw new ChordError('no-webgpu', 'WebGPU has no adapter on this machine', {
+      hint: isNode
+        ? 'on Linux it takes libvulkan1 and the Vulkan driver of the GPU; VK_ICD_FILENAMES can name one'
+        : "the GPU, or its driver, may be on the browser's blocklist",
+    });
   const without = new Set<string>(options.without);
   const has = (name: string): boolean => adapter.features.has(name);
   const language = (gpu as { wgslLanguageFeatures?: ReadonlySet<string> }).wgslLanguageFeatures;
@@ -59,15 +65,15 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
   if (options.maxBinding !== undefined) limits['maxStorageBufferBindingSize'] = options.maxBinding;
   let device: GPUDevice;
   try {
-    device = await adapter.requestDevice({
-      requiredFeatures: wanted as GPUFeatureName[],
-      requiredLimits: limits,
-    });
+    device = await asked(
+      adapter.requestDevice({ requiredFeatures: wanted as GPUFeatureName[], requiredLimits: limits }),
+    );
   } catch (error) {
     throw new ChordError('no-webgpu', `the adapter refuses a device: ${(error as Error).message}`, {
       cause: error,
     });
   }
+  opened(device);
   const info = adapter.info as GPUAdapterInfo & { subgroupMinSize?: number; subgroupMaxSize?: number };
   const subgroups = device.features.has('subgroups' as GPUFeatureName);
   const own = device.limits as unknown as Record<string, number>;

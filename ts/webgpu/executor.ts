@@ -10,19 +10,22 @@ import type {
   Executor,
   GpuCounters,
   GpuDispatch,
+  GpuMemoryUse,
   Program,
   Ran,
   SelfTested,
 } from '../executor.js';
 import type { Sampling } from '../options.js';
+import { asked } from './asked.js';
 import { anglesOf } from './angles.js';
 import { Commands } from './commands.js';
 import type { Ready } from './commands.js';
+import { bytesOf } from './counting.js';
 import type { OpenDevice } from './device.js';
 import type { BatchShape, Features, Matrix, Slot } from './dispatch.js';
-import { lower } from './fusions.js';
-import { textProgram, tokensOf } from './lowering.js';
-import type { Rows } from './lowering.js';
+import { ALIKE, firstLists, lowerList, mainList } from './lists.js';
+import type { ListKey } from './lists.js';
+import { tokensOf } from './lowering.js';
 import { AHEAD, GpuMemory } from './memory.js';
 import { PATIENCE_MS, within } from './patience.js';
 import type { Pipelines } from './pipelines.js';
@@ -34,8 +37,6 @@ import type { DrawKind, Drawn } from './sample.js';
 
 /** Draws without steps ahead after one that the session had to make: steps ahead of it are lost. */
 const PAUSE = 16;
-/** CHORD_POOLING_MEAN: the one that is compiled when an encoder is loaded. */
-const MEAN = 1;
 /** Tokens that the penalties of sampling look at. */
 const PENALTY_WINDOW = 64;
 
@@ -142,15 +143,21 @@ export class GpuExecutor implements Executor {
     return this.#parts.opened.features;
   }
 
-  get counters(): GpuCounters {
-    const weights = new Set(
-      [...this.#parts.matrices.values()].flatMap(({ parts }) => parts.map(({ view }) => view.buffer)),
+  get gpuMemory(): GpuMemoryUse {
+    const { matrices } = this.#parts;
+    const weights = bytesOf(
+      new Set([...matrices.values()].flatMap(({ parts }) => parts.map(({ view }) => view.buffer))),
     );
-    const bytes = [...weights].reduce((sum, { size }) => sum + size, 0);
+    const others = [this.#memory, this.#commands, this.#sampler, this.#readback];
+    const total = others.reduce((sum, { gpuBytes }) => sum + gpuBytes, weights);
+    return { weights, kv: this.#memory.kvBytes, total };
+  }
+
+  get counters(): GpuCounters {
     return {
       ...this.#commands.counters,
       readbacks: this.#readback.count,
-      gpuBytes: bytes + this.#memory.gpuBytes + this.#commands.gpuBytes,
+      gpuBytes: this.gpuMemory.total,
     };
   }
 
@@ -161,17 +168,14 @@ export class GpuExecutor implements Executor {
 
   /** Compiles the pipelines of decode and of a prompt. Those of short batches are compiled afterwards. */
   async warm(): Promise<void> {
-    if (this.#program.isEncoder) {
-      await this.#list(ALIKE, MEAN);
+    const [main, prompt, few] = firstLists(this.#program);
+    if (prompt === undefined) {
+      await this.#list(main!);
       return;
     }
-    await Promise.all([
-      this.#list({ batch: 'one', output: 'one' }),
-      this.#list({ batch: 'many', output: 'one' }),
-      this.#drawing('draw'),
-      this.#drawing('max'),
-    ]);
-    this.#list({ batch: 'few', output: 'one' }).catch(() => undefined); // whoever needs it gets the error
+    const lists = [this.#list(main!), this.#list(prompt)];
+    await Promise.all([...lists, this.#drawing('draw'), this.#drawing('max')]);
+    this.#compileBehind(few!).catch(() => undefined); // whoever needs it gets the error
   }
 
   /** See Commands.profile(). */
@@ -181,9 +185,7 @@ export class GpuExecutor implements Executor {
 
   async dispatches(): Promise<GpuDispatch[]> {
     const { isEncoder } = this.#program;
-    const { list } = isEncoder
-      ? await this.#list(ALIKE, MEAN)
-      : await this.#list({ batch: 'one', output: 'one' });
+    const { list } = await this.#list(mainList(this.#program));
     const shape = { nTokens: 1, firstPosition: 0, nOutputs: 1 };
     return [...list, ...(isEncoder ? [] : await this.#drawing('draw'))]
       .map(({ dispatch: { label, groups, work } }) => ({
@@ -227,7 +229,7 @@ export class GpuExecutor implements Executor {
     this.#commands.submit(encoder);
     const { patienceMs = PATIENCE_MS } = this.#parts;
     if (!isWhole || batch.rows.length === 0)
-      await within(patienceMs, this.#device, this.#device.queue.onSubmittedWorkDone());
+      await within(patienceMs, this.#device, asked(this.#device.queue.onSubmittedWorkDone()));
     this.#check();
     if (!isWhole) return { isDone: false, work };
     this.#underWay = undefined;
@@ -491,31 +493,41 @@ export class GpuExecutor implements Executor {
     const isPart = firstPosition > 0 || rows.length === 0;
     const isAlike = texts !== undefined && !this.#program.embeddings!.isOneText && !isPart;
     const byCount = { batch: tokensOf(ids.length), output: tokensOf(rows.length) };
-    return this.#list(isAlike ? ALIKE : byCount, texts?.pooling);
+    return this.#list({ rows: isAlike ? ALIKE : byCount, pooling: texts?.pooling });
   }
 
-  #list(rows: Rows, pooling?: number): Promise<List> {
+  /** Compiles the kernels of a list one after another: who frees the executor waits for one at most. */
+  async #compileBehind(of: ListKey): Promise<void> {
+    for (const dispatch of this.#lower(of).dispatches) {
+      await this.#parts.pipelines.get(dispatch);
+      if (this.#isFreed) return;
+    }
+    await this.#list(of);
+  }
+
+  #list(of: ListKey): Promise<List> {
+    const { rows, pooling } = of;
     const key = `${rows.batch} ${rows.output} ${rows.isAlike} ${pooling}`;
     let list = this.#lists.get(key);
     if (list === undefined) {
-      const { matrices, isFused = true } = this.#parts;
-      const isWhole = rows.isAlike === true;
-      const parts = { memory: this.#memory, matrices, features: this.features, isFused, isWhole };
-      const { dispatches, output } =
-        pooling === undefined
-          ? lower({ ...parts, program: this.#program }, rows)
-          : lower({ ...parts, program: textProgram(this.#program, pooling), pooling }, rows);
+      const { dispatches, output } = this.#lower(of);
       list = this.#commands.ready(dispatches).then((ready) => ({ list: ready, output }));
       this.#lists.set(key, list);
     }
     return list;
   }
 
+  #lower(of: ListKey): ReturnType<typeof lowerList> {
+    const { matrices, isFused = true } = this.#parts;
+    const parts = { program: this.#program, memory: this.#memory, matrices, features: this.features };
+    return lowerList({ ...parts, isFused }, of);
+  }
+
   #drawing(kind: DrawKind): Promise<readonly Ready[]> {
     let draws = this.#draws.get(kind);
     if (draws === undefined) {
       const { tokens } = this.#memory;
-      draws = this.#list({ batch: 'one', output: 'one' }).then(({ output }) =>
+      draws = this.#list(mainList(this.#program)).then(({ output }) =>
         this.#commands.ready(this.#sampler.dispatches({ kind, logits: output, tokens })),
       );
       this.#draws.set(kind, draws);
@@ -537,9 +549,6 @@ export class GpuExecutor implements Executor {
     return rows;
   }
 }
-
-/** Whole texts, one or several. */
-const ALIKE: Rows = { batch: 'many', output: 'many', isAlike: true };
 
 /** A batch of one token, whose id is on the GPU. */
 const oneToken: Omit<Batch, 'firstPosition' | 'changes'> = {

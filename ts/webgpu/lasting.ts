@@ -3,7 +3,15 @@
 // changes its GPU), another executor is made, and the sequences are evaluated again from their first token:
 // a run goes on at the token where it was.
 import { ChordError, messageOf } from '../errors.js';
-import type { Batches, Executor, GpuCounters, GpuDispatch, Ran, SelfTested } from '../executor.js';
+import type {
+  Batches,
+  Executor,
+  GpuCounters,
+  GpuDispatch,
+  GpuMemoryUse,
+  Ran,
+  SelfTested,
+} from '../executor.js';
 import type { ProfiledKernel } from './profiler.js';
 
 /** An executor and its device. */
@@ -43,6 +51,10 @@ export class LastingExecutor implements Executor {
   get counters(): GpuCounters {
     const now = this.#now.executor.counters!;
     return this.#before === undefined ? now : added(this.#before, now);
+  }
+
+  get gpuMemory(): GpuMemoryUse {
+    return this.#now.executor.gpuMemory!;
   }
 
   async profile(): Promise<ProfiledKernel[]> {

@@ -5,7 +5,9 @@
 import { CacheKind, PAGE_TOKENS } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { OpRecord, Program } from '../executor.js';
+import { asked } from './asked.js';
 import { pageBytes, partialBytes } from './attend.js';
+import { bytesOf, counting } from './counting.js';
 import type { Cache, Features, Slot, Vector, View } from './dispatch.js';
 import { tableBytes } from './experts.js';
 import type { Table } from './experts.js';
@@ -67,10 +69,10 @@ export class GpuMemory {
     try {
       memory = new GpuMemory(device, features, program);
     } catch (error) {
-      await device.popErrorScope();
+      await asked(device.popErrorScope());
       throw error;
     }
-    const error = await device.popErrorScope();
+    const error = await asked(device.popErrorScope());
     if (error !== null) {
       memory.destroy();
       throw new ChordError('out-of-memory', `the GPU can't hold the context: ${error.message}`, {
@@ -78,6 +80,11 @@ export class GpuMemory {
       });
     }
     return memory;
+  }
+
+  /** Of a program that is planned: makes no buffer, only says how large they are. Throws `no-webgpu`. */
+  static counted(features: Features, program: Program): GpuMemory {
+    return new GpuMemory(counting, features, program);
   }
 
   private constructor(device: GPUDevice, features: Features, program: Program) {
@@ -137,8 +144,14 @@ export class GpuMemory {
     return spare;
   }
 
+  /** Bytes of keys, values and states. */
+  get kvBytes(): number {
+    return bytesOf(this.#caches);
+  }
+
+  /** Bytes of all its buffers. */
   get gpuBytes(): number {
-    return [...this.#others, ...this.#caches].reduce((sum, { size }) => sum + size, 0);
+    return bytesOf(this.#others) + this.kvBytes;
   }
 
   /** Writes the vectors when the load is complete. */

@@ -3,6 +3,7 @@
 // with the same of both share it, whatever their buffers are.
 import texts from 'wgsl-texts';
 import { ChordError } from '../errors.js';
+import { asked } from './asked.js';
 import { COMPUTE } from './flags.js';
 import type { Dispatch, Features } from './dispatch.js';
 
@@ -29,6 +30,9 @@ export function textOf(dispatch: Dispatch, features: Features): string {
     head.push(`const ${name}:${Number.isInteger(value) && value >= 0 ? `u32=${value}u` : `f32=${value}f`};`);
   return `${head.join('\n')}\n${text}`;
 }
+
+/** Whether a kernel's whole text takes its parameters from binding 1. */
+export const hasUniform = (text: string): boolean => /@binding\(1\)/.test(text);
 
 /** A pipeline and the layout of its group 0. Dispatches with equal bindings have the same layout. */
 export interface CompiledKernel {
@@ -108,14 +112,16 @@ export class Pipelines {
     }
     const layout = this.#layoutOf(text);
     try {
-      const pipeline = await this.#device.createComputePipelineAsync({
-        label: dispatch.label,
-        layout: layout.pipeline,
-        compute: { module, entryPoint: 'main', constants: { ...dispatch.overrides } },
-      });
-      return { pipeline, group: layout.group, hasUniform: /@binding\(1\)/.test(text) };
+      const pipeline = await asked(
+        this.#device.createComputePipelineAsync({
+          label: dispatch.label,
+          layout: layout.pipeline,
+          compute: { module, entryPoint: 'main', constants: { ...dispatch.overrides } },
+        }),
+      );
+      return { pipeline, group: layout.group, hasUniform: hasUniform(text) };
     } catch (error) {
-      const { messages } = await module.getCompilationInfo();
+      const { messages } = await asked(module.getCompilationInfo());
       const why = messages.map(({ lineNum, message }) => `${lineNum}: ${message}`).join('\n');
       throw new ChordError('internal', `kernel ${dispatch.label}: ${why || (error as Error).message}`, {
         cause: error,

@@ -2,6 +2,7 @@
 // Time and bytes by kernel: a timestamp before and after each dispatch. Browsers round timestamps, Chromium
 // to 0.1 ms, unless a flag for developers is set; Dawn in Node rounds with its feature
 // timestamp_quantization.
+import { asked } from './asked.js';
 import type { Dispatch } from './dispatch.js';
 import { MAP_READ, Usage } from './flags.js';
 
@@ -81,7 +82,7 @@ export class Profiler {
   }
 
   async #take(buffer: GPUBuffer, dispatches: { op: string; bytes: number }[], bytes: number): Promise<void> {
-    await buffer.mapAsync(MAP_READ, 0, bytes);
+    await asked(buffer.mapAsync(MAP_READ, 0, bytes));
     const times = new BigUint64Array(buffer.getMappedRange(0, bytes).slice(0));
     buffer.unmap();
     this.#free.push(buffer);

@@ -2,14 +2,12 @@
 // What comes back from the GPU: output rows, one readback at a time, and the records of drawn tokens, through
 // a ring of small buffers, so that later steps can be submitted before an earlier one is read.
 import { ChordError } from '../errors.js';
+import { asked, isNode } from './asked.js';
+import { bytesOf } from './counting.js';
 import { MAP_READ, Usage } from './flags.js';
 import { PATIENCE_MS, within } from './patience.js';
 import { readRecord } from './sample.js';
 import type { Drawn, Sampler } from './sample.js';
-
-/** As platform.ts has it, whose imports of Node's modules would be in webgpu.js. */
-const isNode =
-  typeof (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node === 'string';
 
 export class Readback {
   #count = 0;
@@ -32,6 +30,10 @@ export class Readback {
       }),
       free: Promise.resolve(),
     }));
+  }
+
+  get gpuBytes(): number {
+    return bytesOf(this.#ring.map(({ buffer }) => buffer)) + (this.#rows?.size ?? 0);
   }
 
   get count(): number {
@@ -107,7 +109,7 @@ export class Readback {
 
   async #map(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
     try {
-      await within(this.#patienceMs, this.#device, buffer.mapAsync(MAP_READ, 0, bytes));
+      await within(this.#patienceMs, this.#device, asked(buffer.mapAsync(MAP_READ, 0, bytes)));
     } catch (error) {
       if (ChordError.isInstance(error)) throw error;
       throw new ChordError('device-lost', `the GPU gives no results: ${(error as Error).message}`, {

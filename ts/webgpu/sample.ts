@@ -14,6 +14,7 @@
 // are exact.
 import { ChordError } from '../errors.js';
 import type { Sampling } from '../options.js';
+import { bytesOf } from './counting.js';
 import type { Dispatch, Slot, View } from './dispatch.js';
 import { Usage } from './flags.js';
 
@@ -162,13 +163,13 @@ export class Sampler {
   dispatches(o: { readonly kind: DrawKind; readonly logits: Slot; readonly tokens: View }): Dispatch[] {
     const { logits, tokens } = o;
     const isDraw = o.kind === 'draw';
-    const [numbers, bias, candidates, chunks, records] = [
-      this.#numbers,
-      this.#bias,
-      this.#candidates,
-      this.#chunks,
-      this.records,
-    ].map((buffer) => ({ buffer })) as [View, View, View, View, View];
+    const [numbers, bias, candidates, chunks, records] = this.#buffers.map((buffer) => ({ buffer })) as [
+      View,
+      View,
+      View,
+      View,
+      View,
+    ];
     const nChunks = Math.ceil(this.#nVocab / CHUNK);
     const nTokens = (tokens.size ?? tokens.buffer.size - (tokens.offset ?? 0)) / 4;
     const params = [this.#nVocab, logits.stride, nChunks, nTokens, this.#nRecords].map((u32) => ({ u32 }));
@@ -193,8 +194,15 @@ export class Sampler {
     return [begin, end];
   }
 
+  get gpuBytes(): number {
+    return bytesOf(this.#buffers);
+  }
+
   free(): void {
-    for (const buffer of [this.#numbers, this.#bias, this.#candidates, this.#chunks, this.records])
-      buffer.destroy();
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+
+  get #buffers(): readonly GPUBuffer[] {
+    return [this.#numbers, this.#bias, this.#candidates, this.#chunks, this.records];
   }
 }

@@ -8,7 +8,7 @@ import type { Features, Matrix } from './dispatch.js';
 import type { GpuExecutor } from './executor.js';
 import type { Pipelines } from './pipelines.js';
 import type { Fault, SelfTest } from './self-test.js';
-import { whatLacks } from './lacks.js';
+import { checkKernels } from './needs.js';
 import type { Uploader } from './upload.js';
 
 /** What a device is taken for after a fault: as if it lacked what went wrong. */
@@ -67,8 +67,7 @@ export class GpuStart {
    */
   static async open(gpu: OpenGpu, program: Pick<Program, 'ops' | 'tensors' | 'grids'>): Promise<GpuStart> {
     const { module, opened } = gpu;
-    const lack = whatLacks(program);
-    if (lack !== undefined) throw new ChordError('no-webgpu', `the backend lacks a kernel for ${lack}`);
+    checkKernels(program);
     const pipelines = new module.Pipelines(opened.device, opened.features);
     const weights = { ...module.weightsOf(program), grids: program.grids };
     const uploader = await module.Uploader.open({ ...opened, pipelines, ...weights });
@@ -193,7 +192,7 @@ const FUSED = 0.5;
 type Tables = Pick<Program, 'ops' | 'tensors'>;
 
 /** Bytes of a program's matrices in the file. */
-export const matrixBytesOf = ({ tensors }: Tables): number =>
+const matrixBytesOf = ({ tensors }: Tables): number =>
   tensors.reduce((sum, { isMatrix, bytes }) => sum + (isMatrix ? bytes : 0), 0);
 
 /** Why 'auto' computes with the CPU although there is a GPU; undefined: the GPU is expected to be faster. */

@@ -7,6 +7,7 @@
 // for the kernel that reads what was there before.
 import { ChordError } from '../errors.js';
 import type { Program } from '../executor.js';
+import { asked } from './asked.js';
 import type { Dispatch, Features, FormatName, Matrix } from './dispatch.js';
 import { Usage } from './flags.js';
 import { FORMATS, badBlock, hasGrid } from './formats.js';
@@ -70,6 +71,27 @@ export function weightsOf({ ops, tensors }: Pick<Program, 'ops' | 'tensors'>): {
   };
 }
 
+/** Where the weights will lie on a device. */
+export const placementOf = (
+  o: Pick<UploadOptions, 'device' | 'features' | 'tensors' | 'groups'>,
+): Placement =>
+  placeTensors(o.tensors, o.groups, Math.min(o.features.maxBinding, o.device.limits.maxBufferSize));
+
+/** The matrices by their tensors' indices, in the buffers of a placement. */
+export const matricesOf = (
+  tensors: readonly TensorEntry[],
+  placement: Placement,
+  buffers: readonly GPUBuffer[],
+): Map<number, Matrix> =>
+  new Map(
+    tensors.map(({ index, name, format, nIn, nRows }) => {
+      const parts = placement.parts
+        .get(index)!
+        .map(({ buffer, ...part }) => ({ view: { buffer: buffers[buffer]! }, ...part }));
+      return [index, { name, format, nIn, nRows, rowWords: rowWords({ format, nIn }), parts }];
+    }),
+  );
+
 /** A part of a tensor's bytes on the way into one buffer. */
 interface Run {
   readonly buffer: GPUBuffer;
@@ -113,10 +135,9 @@ export class Uploader {
   #dispatches = 0;
 
   private constructor(options: UploadOptions) {
-    const { device, features, tensors, groups } = options;
+    const { device, tensors } = options;
     this.#device = device;
-    const most = Math.min(features.maxBinding, device.limits.maxBufferSize);
-    this.#placement = placeTensors(tensors, groups, most);
+    this.#placement = placementOf(options);
     this.#order = [...tensors].sort((a, b) => a.file - b.file || a.offset - b.offset);
     void device.lost.then(({ message }) => (this.#lost ??= message || 'no reason is known'));
   }
@@ -164,14 +185,7 @@ export class Uploader {
 
   /** The matrices by their tensors' indices. Their bytes are complete after finish(). */
   get matrices(): Map<number, Matrix> {
-    const matrices = this.#order.map(({ index, name, format, nIn, nRows }): [number, Matrix] => {
-      const parts = this.#placement.parts.get(index)!.map(({ buffer, ...part }) => ({
-        view: { buffer: this.#buffers[buffer]! },
-        ...part,
-      }));
-      return [index, { name, format, nIn, nRows, rowWords: rowWords({ format, nIn }), parts }];
-    });
-    return new Map(matrices);
+    return matricesOf(this.#order, this.#placement, this.#buffers);
   }
 
   /**
@@ -291,10 +305,10 @@ export class Uploader {
       }
     } catch (error) {
       // Where the process itself has no memory left, createBuffer throws a RangeError.
-      await device.popErrorScope();
+      await asked(device.popErrorScope());
       fail((error as Error).message, error);
     }
-    const error = await device.popErrorScope();
+    const error = await asked(device.popErrorScope());
     if (error !== null) fail(error.message);
   }
 
@@ -387,7 +401,7 @@ export class Uploader {
     this.#slotsUsed = 0;
     this.#written = 0;
     this.#submits += 1;
-    this.#underWay.push(this.#device.queue.onSubmittedWorkDone());
+    this.#underWay.push(asked(this.#device.queue.onSubmittedWorkDone()));
     if (this.#underWay.length > AHEAD) await answered(this.#device, this.#underWay.shift()!);
     this.#checkLost();
   }

@@ -12,6 +12,7 @@ import { checked, openSource } from '../store/open.js';
 import { TemplateEngine } from '../template/engine.js';
 import { describe, describeTemplates } from '../wasm/describe.js';
 import { Pace } from '../wasm/pace.js';
+import { endGpu, gpuIsQuiet } from '../webgpu/chunk.js';
 import { Call } from './call.js';
 import { downloadFiles } from './download.js';
 import { estimateEngine, inspectEngine, loadEngine } from './load.js';
@@ -184,7 +185,7 @@ export class EngineHost {
           this.#pushed.get(call.id)![0]!,
         );
       case 'dispose':
-        return this.#dispose(call);
+        return this.#dispose(call as Call<Requested<'dispose'>>);
       case 'logits':
         return this.#work().logits(call as Call<Requested<'logits'>>);
       case 'embed':
@@ -386,7 +387,9 @@ export class EngineHost {
   /**
    * Cancels all calls, waits until none runs or loads, then frees the memory and ends the pool's threads.
    */
-  async #dispose(own: Call): Promise<null> {
+  async #dispose(own: Call<Requested<'dispose'>>): Promise<null> {
+    const { isClosed } = own.request;
+    if (isClosed !== undefined) endGpu();
     this.#isDisposed = true;
     this.#reads.stop(modelDisposed());
     const others = [...this.#calls.values()].filter((call) => call !== own && call.request.op !== 'dispose');
@@ -398,6 +401,11 @@ export class EngineHost {
     await this.#loaded?.paging?.stop();
     this.#loaded = undefined;
     this.#runner = undefined;
+    await gpuIsQuiet();
+    if (isClosed !== undefined) {
+      Atomics.store(isClosed, 0, 1);
+      Atomics.notify(isClosed, 0);
+    }
     return null;
   }
 }

@@ -4,6 +4,7 @@
 // goes onto the CPU: planned again before the data, read again after it.
 import { ChordError, messageOf, toErrorRecord } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
+import type { GpuMemoryUse } from '../executor.js';
 import { checkStart } from '../load/http.js';
 import type { BufferMeter } from '../load/meter.js';
 import { ProgressReporter } from '../load/progress.js';
@@ -24,9 +25,11 @@ import { compileModule, whyNotWide } from '../wasm/instantiate.js';
 import type { CompiledModule } from '../wasm/instantiate.js';
 import type { Loader } from '../wasm/loader.js';
 import { ThreadPool } from '../wasm/threads.js';
+import { openGpu } from '../webgpu/chunk.js';
 import type { OpenGpu } from '../webgpu/chunk.js';
-import { GpuFailure, GpuLoad, chooseFor, noWebgpu, startAgain } from './gpu.js';
-import type { Sink } from './gpu.js';
+import type { OnDevice } from '../webgpu/lasting.js';
+import type { GpuLoad, Sink } from '../webgpu/load.js';
+import { GpuFailure, chooseFor, guarded, memoryOn, noWebgpu } from './gpu.js';
 import type { LoadOptions, ModelEstimate, ModelInspection } from './protocol.js';
 import type { LoadedEngine } from './runner.js';
 
@@ -133,7 +136,7 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
     }
     for (const file of files) await (opened.at = file).finish();
     const again = gpu && (await canOpenAgain(job));
-    await gpu?.finish(again ? () => startAgain(engine, job.options, job.files) : undefined);
+    await gpu?.finish(again ? () => startAgain(engine, job) : undefined);
     const { n_paged, n_lazy } = engine.file.planInfo;
     if (n_paged + n_lazy > 0) {
       const randoms = await Promise.all(job.files.map((each) => each.atRandom()));
@@ -185,6 +188,12 @@ async function begin(engine: WasmEngine, job: LoadJob, { fit, gpu }: Planned): P
   }
 }
 
+/** Makes another executor after the device was lost. */
+async function startAgain(engine: WasmEngine, { options, files }: LoadJob): Promise<OnDevice> {
+  const gpu = await openGpu(options);
+  return gpu.module.startAgain(engine, gpu, files);
+}
+
 /** Reads the header and says what `loadEngine` would do. Everything is released. Throws as `loadEngine`. */
 export function estimateEngine(job: LoadJob): Promise<ModelEstimate> {
   return withHeader(job, async (opened) => {
@@ -229,7 +238,7 @@ const asNumber = (text: string | undefined): number | undefined =>
   text === undefined || !Number.isFinite(Number(text)) ? undefined : Number(text);
 
 async function estimate(opened: Opened, job: LoadJob): Promise<ModelEstimate> {
-  const { fit, why, reason, gpu, gpuBytes } = await planModel(opened, job);
+  const { fit, why, reason, gpu, gpuMemory } = await planModel(opened, job);
   const { engine, compiled, files } = opened;
   gpu?.opened.device.destroy();
   const isNarrow = whyNotWide(job.options.wasm) !== undefined || gpu !== undefined;
@@ -240,11 +249,11 @@ async function estimate(opened: Opened, job: LoadJob): Promise<ModelEstimate> {
   );
   const { n_paged } = engine.file.plan(fit.options);
   return {
-    ...describe(engine, compiled, why, reason, fit.pagingReason, gpuBytes),
+    ...describe(engine, compiled, why, reason, fit.pagingReason, gpuMemory),
     fileBytes: bytesOf(files, engine.file) ?? engine.file.planInfo.file_weight_bytes,
     kvType: fit.options.kvType ?? 'f16',
     fits: fit.fits,
-    placement: !fit.fits ? 'impossible' : gpuBytes ? 'gpu' : n_paged > 0 ? 'paged' : 'resident',
+    placement: !fit.fits ? 'impossible' : gpuMemory ? 'gpu' : n_paged > 0 ? 'paged' : 'resident',
     residentBytes: fit.residentBytes,
     why: fit.why,
     availableBytes: fit.available,
@@ -507,8 +516,8 @@ interface Planned {
   readonly reason: string;
   /** The GPU for which the model is planned. */
   readonly gpu?: OpenGpu;
-  /** Bytes that it will hold: matrices, and keys and values of a full context. */
-  readonly gpuBytes?: number;
+  /** What it will hold. */
+  readonly gpuMemory?: GpuMemoryUse;
 }
 
 /**
@@ -519,24 +528,28 @@ async function planModel(opened: Opened, job: LoadJob, onlyCpu?: string): Promis
   const { engine } = opened;
   const { contextLength, kvType, unknownPreTokenizer, memoryBudget } = job.options;
   const { threads, why } = await chooseThreads(job);
-  const fit = await fitFor(engine, job, threads);
+  const cpuFit = await fitFor(engine, job, threads);
   const onCpu = async (reason: string): Promise<Planned> => ({
-    fit: fit.isBeyond32 ? await fitBeyond32(opened, job, fit, threads) : fit,
+    fit: cpuFit.isBeyond32 ? await fitBeyond32(opened, job, cpuFit, threads) : cpuFit,
     why,
     reason,
   });
   if (onlyCpu !== undefined) return onCpu(onlyCpu);
-  const kv = engine.file.planInfo.context_bytes;
-  const { gpu, reason, matrixBytes } = await chooseFor(engine, job.options);
+  const { gpu, reason } = await chooseFor(engine, job.options);
   if (gpu === undefined) return onCpu(reason);
   const external = { contextLength, kvType, unknownPreTokenizer, threads: 1, isExternal: true };
-  return {
-    fit: await fitModel(engine, external, memoryBudget),
-    why: '1 thread: the GPU computes',
-    reason,
-    gpu,
-    gpuBytes: matrixBytes + kv,
-  };
+  const fit = await fitModel(engine, external, memoryBudget);
+  try {
+    const gpuMemory = memoryOn(gpu, engine);
+    const onGpu = `; the GPU needs ${gpuMemory.total} bytes, and doesn't say how many it has`;
+    const told = fit.fits ? { ...fit, why: fit.why + onGpu } : fit;
+    return { fit: told, why: '1 thread: the GPU computes', reason, gpu, gpuMemory };
+  } catch (error) {
+    gpu.opened.device.destroy();
+    const failure = new GpuFailure(error);
+    if (job.options.backend === 'webgpu') throw noWebgpu(failure, true);
+    return planModel(opened, job, `the CPU: ${failure.message}`);
+  }
 }
 
 /**
@@ -597,7 +610,10 @@ async function planLoad(
   if (gpu === undefined) return planned;
   try {
     if (!fit.fits) throw doesNotFit(engine.file, fit);
-    return { ...planned, load: await GpuLoad.open(engine, gpu, job.signal) };
+    return {
+      ...planned,
+      load: await gpu.module.GpuLoad.open(engine, gpu, { signal: job.signal, guard: guarded }),
+    };
   } catch (error) {
     gpu.opened.device.destroy();
     if (!fit.fits) throw error;

@@ -180,7 +180,8 @@ export interface ModelEstimate extends LanguageModelInfo {
   readonly kvType: KvTypeName;
   /**
    * Whether the model fits on this device with `contextLength` tokens: `memory.total` is at most
-   * `availableBytes`. `loadModel` with the same options throws `out-of-memory` if not.
+   * `availableBytes`. `loadModel` with the same options throws `out-of-memory` if not. No GPU says how much
+   * memory it has: whether `memory.gpu` bytes are there, only a load shows.
    */
   readonly fits: boolean;
   /** What was compared, as a sentence with the bytes. */
@@ -295,7 +296,8 @@ export type Request =
   | { readonly op: 'counters'; readonly call: number }
   | { readonly op: 'profile'; readonly call: number }
   | { readonly op: 'dispatches'; readonly call: number }
-  | { readonly op: 'dispose'; readonly call: number };
+  // `isClosed`: becomes 1 when everything is closed, where nobody can read the answer.
+  | { readonly op: 'dispose'; readonly call: number; readonly isClosed?: Int32Array | undefined };
 export type Op = Request['op'];
 
 /** The value in each op's `result`. */
@@ -644,8 +646,15 @@ export function parseRequest(message: unknown): Request {
     case 'counters':
     case 'profile':
     case 'dispatches':
-    case 'dispose':
       return { op, call };
+    case 'dispose':
+      return {
+        op,
+        call,
+        isClosed: asOptional(fields['isClosed'], (flag) =>
+          flag instanceof Int32Array ? flag : wrong('isClosed', flag, 'an Int32Array'),
+        ),
+      };
     default: {
       const unknown: never = op;
       return wrong('op', unknown, 'an op of the protocol');

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the program and its tables out of an instance, for an executor outside it (ts/executor.ts).
+// Reads the program and its tables out of an instance, for an executor outside it (ts/executor.ts). The code
+// of the instance is another file's: only its types are here.
 import {
   ABI_VERSION,
   KvType,
@@ -16,8 +17,8 @@ import {
 import type { StructLayout, StructValue } from '../abi/abi.gen.js';
 import { ChordError } from '../errors.js';
 import type { OpRecord, Program, ProgramTensor } from '../executor.js';
-import type { WasmInstance } from './instance.js';
-import type { Loader } from './loader.js';
+import type { WasmInstance } from '../wasm/instance.js';
+import type { Loader } from '../wasm/loader.js';
 
 /** Of a model that is planned: all its ops, also those of embeddings, its tensors, the IQ formats' grids. */
 export function readOps(instance: WasmInstance, file: Loader): Pick<Program, 'ops' | 'tensors' | 'grids'> {
