@@ -120,7 +120,6 @@ test("no adapter and a wrong flag are no-webgpu, in a worker, in the caller's th
       const asked = (gpu) => load(FIXTURE, { backend: 'webgpu', worker, gpu });
       const none = await refused(asked(['adapter=there is no such adapter']), 'no-webgpu');
       assert.match(none.message, /no adapter/);
-      if (process.platform === 'linux') assert.match(none.hint, /Vulkan driver/);
       const wrong = await refused(asked(['backend=steam']), 'no-webgpu');
       assert.match(`${wrong.message} ${wrong.hint}`, /steam/);
     }

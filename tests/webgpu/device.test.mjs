@@ -15,7 +15,8 @@ async function featuresOf(info, { has = ['shader-f16', 'subgroups'], agent, ...o
     info,
     requestDevice: async ({ requiredFeatures }) => {
       asked.push(...requiredFeatures);
-      return { features: new Set(requiredFeatures), limits: {} };
+      const lost = new Promise(() => {});
+      return { features: new Set(requiredFeatures), limits: {}, lost, destroy() {} };
     },
   };
   const gpu = {
@@ -62,4 +63,9 @@ test('what is left out is not asked for, and subgroup matrices are only seen', a
   assert.deepEqual([features.f16, features.f16Tiles, features.subgroups], [false, false, false]);
   assert.equal(features.subgroupMatrices, true);
   assert.equal(inputsOf(features, 'q4_k'), 'f32');
+});
+
+test('where there is no adapter the error says what may be missing', async () => {
+  const none = { requestAdapter: async () => null };
+  await assert.rejects(openDevice(none), { code: 'no-webgpu', message: /no adapter/, hint: /Vulkan driver/ });
 });
