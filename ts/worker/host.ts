@@ -16,7 +16,7 @@ import { endGpu, gpuIsQuiet } from '../webgpu/chunk.js';
 import { Call } from './call.js';
 import { downloadFiles } from './download.js';
 import { estimateEngine, inspectEngine, loadEngine } from './load.js';
-import type { LoadJob } from './load.js';
+import type { LoadJob } from './job.js';
 import { callOf, parseRequest } from './protocol.js';
 import type { ModelCounters, Reply, Request, Results } from './protocol.js';
 import { PushedReads, PushedStream } from './pushed.js';
