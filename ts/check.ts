@@ -106,6 +106,7 @@ const MOST_IDS = 2 ** 26;
  */
 export function asIdList(name: string, value: unknown): number[] | Int32Array {
   return reading(name, () => {
+    if (typeof value === 'string') refuse(`${name} is a string, not a list of token ids`);
     if (!isObject(value)) refuse(`${name} is neither a string nor a list of token ids`);
     if (value instanceof Int32Array) return new Int32Array(value);
     const length = value['length'];

@@ -46,7 +46,7 @@ export async function bench(
       const ms = await abortion(model!, ids, contextLength, signal);
       if (ms !== null) aborts.push(ms);
     }
-    const { wasmBytes, bufferBytesPeak } = await model!.counters();
+    const { wasmBytes, bufferBytesPeak, gpuBytes } = await model!.counters();
     const { name, architecture, quantization, parameters, variant, threads, backend, backendReason } =
       model!.info;
     status.clear();
@@ -65,6 +65,7 @@ export async function bench(
       leftOut: command.depths.filter((depth) => !depths.includes(depth)),
       abortMs: aborts.length > 0 ? median(aborts) : null,
       memoryBytes: wasmBytes + bufferBytesPeak,
+      gpuBytes,
     };
     await (command.json ? printJson(found) : print(table(found, contextLength)));
   } finally {
@@ -174,6 +175,7 @@ function table(
     leftOut: number[];
     abortMs: number | null;
     memoryBytes: number;
+    gpuBytes: number;
   },
   contextLength: number,
 ): string {
@@ -192,7 +194,7 @@ function table(
         row(String(depth), prefillTokensPerSecond.toFixed(1), decodeTokensPerSecond.toFixed(1)),
       )
       .join('') +
-    `\nload    ${found.loadMs.toFixed(0)} ms\nabort   ${found.abortMs?.toFixed(0) ?? '-'} ms\nmemory  ${size(found.memoryBytes)}\n` +
+    `\nload    ${found.loadMs.toFixed(0)} ms\nabort   ${found.abortMs?.toFixed(0) ?? '-'} ms\nmemory  ${size(found.memoryBytes)}${found.gpuBytes > 0 ? `, on the GPU ${size(found.gpuBytes)}` : ''}\n` +
     (found.leftOut.length === 0
       ? ''
       : `left out: depth ${found.leftOut.join(', ')}; the context has ${contextLength} tokens (--ctx N)\n`)

@@ -22,7 +22,18 @@ import { History, historyFile, isCommand } from './history.js';
 import { Lines } from './lines.js';
 import { nearest } from './nearest.js';
 import { isTiny, systemOf, TINY_RETRY, TINY_SAMPLING } from './preset.js';
-import { count, faint, note, onOneLine, print, printJson, size, TextPrinter, wrapped } from './terminal.js';
+import {
+  count,
+  faint,
+  note,
+  onOneLine,
+  perSecond,
+  print,
+  printJson,
+  size,
+  TextPrinter,
+  wrapped,
+} from './terminal.js';
 
 /** A command of the conversation. `run` gets what follows its name, and may resolve to a question to ask. */
 interface ChatCommand {
@@ -309,7 +320,7 @@ class Talk {
 
 const figures = ({ promptTokens, cachedTokens, promptMs, ...rest }: GenerationStats): string =>
   `${promptTokens} prompt tokens, ${cachedTokens} kept and ${promptTokens - cachedTokens} read in ${promptMs.toFixed(0)} ms; ` +
-  `${rest.tokens} written at ${rest.tokensPerSecond.toFixed(1)} tokens/s (${rest.finishReason})`;
+  `${rest.tokens} written at ${perSecond(rest.tokensPerSecond)} (${rest.finishReason})`;
 
 const ends = { stop: '', length: '; cut at the greatest length', abort: '; stopped' } as const;
 const brief = ({ tokens, tokensPerSecond, finishReason }: GenerationStats): string =>

@@ -80,7 +80,7 @@ const contextOf = ({ trainedContextLength: trained }: ModelInspection): string =
 
 function estimateRows(found: ModelEstimate): Row[] {
   const { memory } = found;
-  const big = `weights ${size(memory.weights)}, KV cache up to ${size(memory.kv)}`;
+  const big = `weights ${size(memory.weights)}, KV cache ${memory.gpu ? '' : 'up to '}${size(memory.kv)}`;
   return [
     ['context', `${found.contextLength} tokens; the model was trained on ${found.trainedContextLength}`],
     ...(memory.gpu === 0

@@ -74,7 +74,11 @@ export const options = {
     value: 'N',
     text: "context in tokens, or auto: what fits (the model's, at most 4096)",
   },
-  memory: { type: 'string', value: 'SIZE', text: 'at most so much memory for the model, as 800MB or 2GiB' },
+  memory: {
+    type: 'string',
+    value: 'SIZE',
+    text: "at most so much memory for the model, as 800MB or 2GiB; not the GPU's",
+  },
   threads: {
     type: 'string',
     value: 'N',

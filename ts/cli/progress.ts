@@ -10,7 +10,7 @@ const labels: { readonly [phase in LoadProgress['phase']]?: string } = {
   compile: 'starting',
   download: 'downloading',
   read: 'reading',
-  upload: 'placing',
+  upload: 'preparing the GPU',
 };
 
 /** What a load tells about its own rate; while it tells nothing, the bar measures. */

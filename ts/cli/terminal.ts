@@ -12,6 +12,10 @@ const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u206
 // The form that JSON uses.
 const escaped = (sign: string): string => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
+/** A rate with a decimal, a slow one with two digits. */
+export const perSecond = (tokens: number): string =>
+  `${tokens >= 1 || tokens === 0 ? tokens.toFixed(1) : tokens.toPrecision(2)} tokens/s`;
+
 /** A name or message on one line, with its controls shown. */
 export function onOneLine(text: string): string {
   return text.replace(CONTROLS, escaped).replace(/[\t\n]/g, escaped);

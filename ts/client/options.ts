@@ -52,8 +52,9 @@ export interface LoadModelOptions {
   /**
    * Maximum tokens of prompt and continuation, at most the trained context length; default min(the trained
    * context length, 4096). Memory for the KV cache is taken as tokens come, but a context that could never
-   * be filled is refused as `out-of-memory` before the file's data is read. 'auto' takes the default, or
-   * where that doesn't fit the largest length that fits, from 256 tokens on.
+   * be filled is refused as `out-of-memory` before the file's data is read. A GPU takes it at the load: a
+   * shorter context saves memory there. 'auto' takes the default, or where that doesn't fit into the
+   * WebAssembly memory the largest length that fits, from 256 tokens on.
    */
   contextLength?: number | 'auto' | undefined;
   /**
@@ -61,6 +62,7 @@ export interface LoadModelOptions {
    * activations and KV cache. A model that needs more is paged, or refused as `out-of-memory` before its data
    * is read, and a call that needs more later fails with `out-of-memory` and leaves the model usable.
    * Default: what this machine is known to have, and at most 4 GiB, which is all that 32-bit addresses reach.
+   * It doesn't bound what a GPU holds: `memory.gpu` of `estimateModel` says that.
    */
   memoryBudget?: number | undefined;
   /**

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** One report of `onProgress`. Phases come in this order. `progress` never falls. */
+/**
+ * One report of `onProgress`. Phases come in this order: 'download' or 'read', and 'upload' where the model
+ * goes onto a GPU: behind the last byte, its kernels are compiled and tested. `progress` never falls.
+ */
 export interface LoadProgress {
   readonly phase: 'compile' | 'download' | 'read' | 'upload' | 'ready';
   /** Name of the source: URL, path or file name. */
@@ -30,6 +33,8 @@ const REPORT_MS = 200;
 /** The rate is measured over so long. */
 const RATE_MS = 4000;
 const LEAST_RATE_MS = 500;
+/** `progress` before the last report: threads start behind the last byte, or a GPU compiles its kernels. */
+const MOST_BEFORE = 0.99;
 
 export class ProgressReporter {
   readonly #report: (progress: LoadProgress) => void;
@@ -69,7 +74,8 @@ export class ProgressReporter {
   #send(): void {
     // The total may have become known since the last bytes.
     if (this.total !== undefined && this.total < this.#loaded) this.total = this.#loaded;
-    if (this.total) this.#progress = Math.max(this.#progress, this.#loaded / this.total);
+    const share = Math.min(MOST_BEFORE, this.#loaded / (this.total || Infinity));
+    this.#progress = Math.max(this.#progress, share);
     const now = (this.#reportedAt = performance.now());
     while (this.#samples.length > 1 && now - this.#samples[0]![0] > RATE_MS) this.#samples.shift();
     const [since, before] = this.#samples[0] ?? [now, 0];

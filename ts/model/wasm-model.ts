@@ -351,12 +351,10 @@ export class WasmModel {
 
   /** Returns the same facts as level 2's `info`. */
   get_model_info(): LanguageModelInfo {
-    return describe(
-      this.#open().work.engine,
-      this.#compiled,
-      "1 thread: level 1 runs in the caller's thread",
-      this.#reason,
-    );
+    const { engine } = this.#open().work;
+    const why = "1 thread: level 1 runs in the caller's thread";
+    const pagingReason = engine.executor.name === 'webgpu' ? 'all weights are on the GPU' : undefined;
+    return describe(engine, this.#compiled, why, this.#reason, pagingReason);
   }
 
   /** Returns counters of the work since the load. */
@@ -388,11 +386,16 @@ export class WasmModel {
   }
 
   #take(): void {
-    this.#open();
+    const { engine } = this.#open().work;
     if (this.#isBusy) {
-      throw new ChordError('busy', 'another generation on this model is unfinished', {
-        hint: 'read its stream to the end, or call its return() or free()',
-      });
+      const isLeaving = this.#gpu !== undefined && engine.executor.name === 'cpu';
+      throw isLeaving
+        ? new ChordError('busy', 'the model is on its way onto the GPU', {
+            hint: 'await init_gpu_async() first',
+          })
+        : new ChordError('busy', 'another generation on this model is unfinished', {
+            hint: 'read its stream to the end, or call its return() or free()',
+          });
     }
     this.#isBusy = true;
   }

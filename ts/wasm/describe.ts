@@ -53,8 +53,10 @@ export interface LanguageModelInfo extends FileFacts {
   /**
    * Bytes by use. `kv` is the KV cache of one session when the context is full. `total` is the size of the
    * WebAssembly memory then: it also counts the header's tables, buffers, and the threads' stacks. `gpu` is
-   * the size of all buffers on the GPU; 0 on the CPU. With the backend 'webgpu', `weights` and `kv` are
-   * there: parts of `gpu`, not of `total`.
+   * the size of all buffers on the GPU behind the load; 0 on the CPU. Rows that are read back (`logits`,
+   * `embed`, a save) and further sessions may add to it later: `counters().gpuBytes`. With the backend
+   * 'webgpu', `weights` and `kv` are there: parts of `gpu`, not of `total`. The rest of `gpu` are
+   * activations.
    */
   readonly memory: {
     readonly weights: number;

@@ -70,7 +70,9 @@ export async function openGpu({ gpu, webgpuUrl }: Omit<GpuRequest, 'backend'>): 
   } catch (cause) {
     if (ChordError.isInstance(cause)) throw cause;
     // Dawn throws where a flag names no adapter.
-    throw new ChordError('no-webgpu', `WebGPU has no adapter: ${messageOf(cause)}`, { cause });
+    const why = messageOf(cause).replace(/\s*\n\s*/g, '; ');
+    const hint = gpu && `the flags are ${gpu.join(' ')}`;
+    throw new ChordError('no-webgpu', `WebGPU has no adapter: ${why}`, { cause, hint });
   }
 }
 

@@ -41,8 +41,8 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
   if (adapter === null)
     throw new ChordError('no-webgpu', 'WebGPU has no adapter on this machine', {
       hint: isNode
-        ? 'on Linux it takes libvulkan1 and the Vulkan driver of the GPU; VK_ICD_FILENAMES can name one'
-        : "the GPU, or its driver, may be on the browser's blocklist",
+        ? "on Linux it takes libvulkan1 and the GPU's Vulkan driver (VK_ICD_FILENAMES names one); backend: 'auto' uses the CPU"
+        : "the GPU, or its driver, may be on the browser's blocklist; backend: 'auto' uses the CPU",
     });
   const without = new Set<string>(options.without);
   const has = (name: string): boolean => adapter.features.has(name);

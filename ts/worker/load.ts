@@ -78,6 +78,7 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
       await file.data(sink, i);
     }
     for (const file of files) await (opened.at = file).finish();
+    if (gpu !== undefined) progress.begin('upload');
     const again = gpu && (await canOpenAgain(job));
     await gpu?.finish(again ? () => startAgain(engine, job) : undefined);
     const { n_paged, n_lazy } = engine.file.planInfo;

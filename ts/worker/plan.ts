@@ -56,7 +56,7 @@ export async function planModel(opened: Opened, job: LoadJob, onlyCpu?: string):
   try {
     const gpuMemory = memoryOn(gpu, engine);
     const onGpu = `; the GPU needs ${gpuMemory.total} bytes, and doesn't say how many it has`;
-    const told = fit.fits ? { ...fit, why: fit.why + onGpu } : fit;
+    const told = { ...fit, why: fit.fits ? fit.why + onGpu : fit.why, residentBytes: cpuFit.residentBytes };
     return { fit: told, why: '1 thread: the GPU computes', reason, gpu, gpuMemory };
   } catch (error) {
     gpu.opened.device.destroy();
