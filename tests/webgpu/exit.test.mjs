@@ -84,6 +84,37 @@ for (const [where, script] of Object.entries({
     },
   );
 
+for (const [what, expected] of [
+  ['process.exit(9)', 9],
+  ["throw new Error('mine')", 3],
+])
+  test(`so has one whose own exit listener runs ${what}`, needsGpu, async () => {
+    for (const script of [
+      'open(); await sleep(150); process.exit(3);',
+      `const model = await open();
+      setTimeout(() => process.exit(3), 20);
+      for await (const _ of model.generate([5, 6, 7], long));`,
+    ]) {
+      const { status, stderr } = await ends(`process.on('exit', () => { ${what}; });\n${script}`);
+      assert.equal(status, expected, stderr);
+    }
+  });
+
+test('a dispose in the middle of a run ends it, and the process lives', needsGpu, async () => {
+  const { status, stdout, stderr } = await ends(`
+    const model = await open();
+    const run = (async () => { for await (const _ of model.generate([5, 6, 7], long)); })();
+    const ended = run.catch(({ code }) => code);
+    await sleep(20);
+    await model.dispose();
+    const next = await open();
+    await next.generate([5, 6, 7], { maxTokens: 2 });
+    await next.dispose();
+    console.log(await ended);`);
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, 'disposed\n');
+});
+
 test('so has one without a worker', needsGpu, async () => {
   const { status, stderr } = await ends(`
     const model = await open({ worker: false });

@@ -5,18 +5,20 @@
 import type { Connection } from './connection.js';
 
 const guarded = new Set<Connection>();
-/** A worker that doesn't close its GPU is waited for no longer. */
-const PATIENCE_MS = 10_000;
+/** Workers that don't close their GPU are waited for no longer: a program that plays one compiles so long. */
+const PATIENCE_MS = 20_000;
 
 /** No turn of the event loop comes any more. The workers have their own. */
 function close(): void {
+  const end = performance.now() + PATIENCE_MS;
   const closing = [...guarded].map((connection) => connection.closeNow());
-  for (const isClosed of closing) Atomics.wait(isClosed, 0, 0, PATIENCE_MS);
+  for (const isClosed of closing) Atomics.wait(isClosed, 0, 0, Math.max(0, end - performance.now()));
 }
 
 /** Guards a connection until it ends. */
 export function guard(connection: Connection): void {
-  if (guarded.size === 0) globalThis.process.once('exit', close);
+  // First of all listeners: one that throws, or calls process.exit(), would be the last.
+  if (guarded.size === 0) globalThis.process.prependOnceListener('exit', close);
   guarded.add(connection);
   connection.onEnd = () => {
     guarded.delete(connection);

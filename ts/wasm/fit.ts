@@ -122,12 +122,18 @@ export async function fitModel(
 
 /**
  * Returns the largest context in tokens with which the model fits, at most the trained one; 0 if it fits with
- * none. Contexts are compared in whole pages of the KV cache. Leaves the file planned with another context.
+ * none. `also`: what else must hold of a plan. Contexts are compared in whole pages of the KV cache. Leaves
+ * the file planned with another context.
  */
-export function largestContext(file: Loader, options: PlanOptions, available: number): number {
+export function largestContext(
+  file: Loader,
+  options: PlanOptions,
+  available: number,
+  also = (): boolean => true,
+): number {
   const fits = (contextLength: number): boolean => {
     file.plan({ ...options, contextLength });
-    return file.neededBytes <= available;
+    return file.neededBytes <= available && also();
   };
   const most = Math.min(file.modelInfo().n_ctx_train, MOST_CONTEXT);
   if (fits(most)) return most;

@@ -11,7 +11,9 @@ const PATIENCE_MS = 10_000;
 
 /** Node's. A browser has none, a page's bundler may have put an empty one there. */
 const { process } = globalThis as {
-  process?: { [name in 'once' | 'removeListener']?: (event: 'exit', listener: () => void) => void } & {
+  process?: {
+    [name in 'prependOnceListener' | 'removeListener']?: (event: 'exit', listener: () => void) => void;
+  } & {
     readonly versions?: { readonly node?: string };
   };
 };
@@ -34,7 +36,7 @@ export function asked<T>(promise: Promise<T>): Promise<T> {
 
 /** Notes a device, until it is destroyed or lost. */
 export function opened(device: GPUDevice): void {
-  if (devices.size === 0) process?.once?.('exit', end);
+  if (devices.size === 0) process?.prependOnceListener?.('exit', end);
   devices.add(device);
   if (isEnding) device.destroy();
   void device.lost.then(() => {

@@ -12,6 +12,7 @@ import type { Cache, Features, Slot, Vector, View } from './dispatch.js';
 import { tableBytes } from './experts.js';
 import type { Table } from './experts.js';
 import { Usage } from './flags.js';
+import { firstLine } from './patience.js';
 import { mostStagedBytes } from './tiles.js';
 
 /** Tokens behind a window that the session keeps (src/session/caches.c, KEPT_TOKENS). */
@@ -75,7 +76,7 @@ export class GpuMemory {
     const error = await asked(device.popErrorScope());
     if (error !== null) {
       memory.destroy();
-      throw new ChordError('out-of-memory', `the GPU can't hold the context: ${error.message}`, {
+      throw new ChordError('out-of-memory', `the GPU can't hold the context: ${firstLine(error.message)}`, {
         hint: "use a shorter contextLength, or backend: 'cpu'",
       });
     }

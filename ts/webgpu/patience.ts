@@ -16,6 +16,9 @@ const isFirefox = /Firefox\//.test(
   (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent ?? '',
 );
 
+/** Of a driver's message, which may go on with places in its own code. */
+export const firstLine = (message: string): string => message.split('\n')[0]!;
+
 /** Resolves as `promise`, which the GPU's answer settles. */
 export async function answered<T>(device: GPUDevice, promise: Promise<T>): Promise<T> {
   const nudging = isFirefox ? setInterval(() => device.queue.submit([]), 1) : undefined;

@@ -11,7 +11,7 @@ import { asked } from './asked.js';
 import type { Dispatch, Features, FormatName, Matrix } from './dispatch.js';
 import { Usage } from './flags.js';
 import { FORMATS, badBlock, hasGrid } from './formats.js';
-import { answered } from './patience.js';
+import { answered, firstLine } from './patience.js';
 import type { CompiledKernel, Pipelines } from './pipelines.js';
 import { placeTensors, rowBytes, rowWords } from './placement.js';
 import type { Placement, TensorEntry } from './placement.js';
@@ -285,10 +285,14 @@ export class Uploader {
     const total = sizes.reduce((a, b) => a + b, 0);
     const device = this.#device;
     const fail = (why: string, cause?: unknown): never => {
-      throw new ChordError('out-of-memory', `the GPU can't hold ${total} bytes of weights: ${why}`, {
-        cause,
-        hint: "use a smaller model or quantization, or backend: 'cpu'",
-      });
+      throw new ChordError(
+        'out-of-memory',
+        `the GPU can't hold ${total} bytes of weights: ${firstLine(why)}`,
+        {
+          cause,
+          hint: "use a smaller model or quantization, or backend: 'cpu'",
+        },
+      );
     };
     const make = (label: string, size: number, usage: number): GPUBuffer =>
       device.createBuffer({ label, size, usage: usage | Usage.copyTarget });

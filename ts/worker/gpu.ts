@@ -41,9 +41,21 @@ export async function chooseFor(engine: WasmEngine, request: GpuRequest): Promis
 export const memoryOn = ({ module, opened }: OpenGpu, { instance, file }: WasmEngine): GpuMemoryUse =>
   module.gpuMemoryOf(opened, module.readProgram(instance, file));
 
+/** Whether the GPU's bindings hold the model as it is planned. */
+export function holds(gpu: OpenGpu, engine: WasmEngine): boolean {
+  try {
+    return memoryOn(gpu, engine).total > 0;
+  } catch {
+    return false;
+  }
+}
+
 /** The error of a load that 'webgpu' was asked for, or that can't begin again on the CPU. */
-export function noWebgpu({ message, cause }: GpuFailure, isAsked: boolean): ChordError {
-  const hint = ChordError.isInstance(cause) ? cause.hint : undefined;
+export function noWebgpu(
+  { message, cause }: GpuFailure,
+  isAsked: boolean,
+  hint = ChordError.isInstance(cause) ? cause.hint : undefined,
+): ChordError {
   return new ChordError('no-webgpu', `the model can't run on the GPU: ${message}`, {
     cause,
     hint: isAsked

@@ -394,6 +394,9 @@ export class EngineHost {
     this.#reads.stop(modelDisposed());
     const others = [...this.#calls.values()].filter((call) => call !== own && call.request.op !== 'dispose');
     for (const call of others) call.cancel(modelDisposed());
+    // What the GPU was asked, a step and those ahead of it, fails at once.
+    const executor = this.#loaded?.engine.executor;
+    if (executor?.name === 'webgpu') executor.free();
     while (this.#running !== undefined || this.#isLoading)
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#loaded?.engine.free();

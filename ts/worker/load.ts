@@ -18,7 +18,7 @@ import { openGpu } from '../webgpu/chunk.js';
 import type { OnDevice } from '../webgpu/lasting.js';
 import type { Sink } from '../webgpu/load.js';
 import { Chunks } from './chunks.js';
-import { GpuFailure, noWebgpu } from './gpu.js';
+import { GpuFailure, holds, noWebgpu } from './gpu.js';
 import type { LoadJob, Opened } from './job.js';
 import { begin, noWorker, planLoad, planModel, startPool } from './plan.js';
 import type { ModelEstimate, ModelInspection } from './protocol.js';
@@ -169,6 +169,7 @@ async function estimate(opened: Opened, job: LoadJob): Promise<ModelEstimate> {
     engine.file,
     fit.options,
     isNarrow ? fit.available : Math.max(fit.available, fit.availableWide),
+    gpu && (() => holds(gpu, engine)),
   );
   const { n_paged } = engine.file.plan(fit.options);
   return {

@@ -9,14 +9,14 @@ import type { PagingModule } from '../paging/chunk.js';
 import { hardwareThreads } from '../platform.js';
 import { whyNotShared } from '../wasm/detect.js';
 import { WasmEngine } from '../wasm/engine.js';
-import { doesNotFit, fitModel } from '../wasm/fit.js';
+import { doesNotFit, fitModel, largestContext } from '../wasm/fit.js';
 import type { Fit } from '../wasm/fit.js';
 import { compileModule, whyNotWide } from '../wasm/instantiate.js';
 import type { Loader } from '../wasm/loader.js';
 import { ThreadPool } from '../wasm/threads.js';
 import type { OpenGpu } from '../webgpu/chunk.js';
 import type { GpuLoad } from '../webgpu/load.js';
-import { GpuFailure, chooseFor, guarded, memoryOn, noWebgpu } from './gpu.js';
+import { GpuFailure, chooseFor, guarded, holds, memoryOn, noWebgpu } from './gpu.js';
 import type { LoadJob, Opened } from './job.js';
 
 /** Maximum number of threads by default. With more, small models lose more time in waits than they save. */
@@ -60,9 +60,10 @@ export async function planModel(opened: Opened, job: LoadJob, onlyCpu?: string):
     return { fit: told, why: '1 thread: the GPU computes', reason, gpu, gpuMemory };
   } catch (error) {
     gpu.opened.device.destroy();
-    const failure = new GpuFailure(error);
-    if (job.options.backend === 'webgpu') throw noWebgpu(failure, true);
-    return planModel(opened, job, `the CPU: ${failure.message}`);
+    if (job.options.backend !== 'webgpu') return planModel(opened, job, `the CPU: ${messageOf(error)}`);
+    const most = largestContext(engine.file, fit.options, fit.available, () => holds(gpu, engine));
+    const hint = most > 0 ? `contextLength: ${most} fits; backend: 'cpu' uses the CPU` : undefined;
+    throw noWebgpu(new GpuFailure(error), true, hint);
   }
 }
 

@@ -652,7 +652,9 @@ export function parseRequest(message: unknown): Request {
         op,
         call,
         isClosed: asOptional(fields['isClosed'], (flag) =>
-          flag instanceof Int32Array ? flag : wrong('isClosed', flag, 'an Int32Array'),
+          flag instanceof Int32Array && flag.length > 0
+            ? flag
+            : wrong('isClosed', flag, 'an Int32Array of one number'),
         ),
       };
     default: {
