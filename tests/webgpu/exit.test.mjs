@@ -115,6 +115,20 @@ test('a dispose in the middle of a run ends it, and the process lives', needsGpu
   assert.equal(stdout, 'disposed\n');
 });
 
+test("without a worker, a model's dispose doesn't wait for the other's run", needsGpu, async () => {
+  const { status, stdout, stderr } = await ends(`
+    const [model, other] = [await open({ worker: false }), await open({ worker: false })];
+    let tokens = 0;
+    const run = (async () => { for await (const _ of other.generate([5, 6, 7], long)) tokens += 1; })();
+    while (tokens < 5) await sleep(1);
+    await model.dispose();
+    const before = tokens;
+    await run;
+    console.log(before < tokens);`);
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout, 'true\n');
+});
+
 test('so has one without a worker', needsGpu, async () => {
   const { status, stderr } = await ends(`
     const model = await open({ worker: false });

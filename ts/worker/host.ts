@@ -404,7 +404,7 @@ export class EngineHost {
     await this.#loaded?.paging?.stop();
     this.#loaded = undefined;
     this.#runner = undefined;
-    await gpuIsQuiet();
+    if (this.#options.mayThread) await gpuIsQuiet(); // this worker is ended now
     if (isClosed !== undefined) {
       Atomics.store(isClosed, 0, 1);
       Atomics.notify(isClosed, 0);
