@@ -61,7 +61,8 @@ def read_list() -> list[Mutation]:
 
 def copy_tree() -> None:
     """Copies the sources as they are, and links what is fetched. The copy keeps its own build folder for the
-    next run."""
+    next run, and its own npm packages: npm, which finds the copied lock file newer than what is installed,
+    would empty the folder behind a link."""
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                             capture_output=True, check=True)
     names = [name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
@@ -75,9 +76,11 @@ def copy_tree() -> None:
         for old in (TREE / folder).rglob("*"):
             if old.is_file() and not (ROOT / old.relative_to(TREE)).exists():
                 old.unlink()
-    for name in (".toolchain", "models", "node_modules"):
+    for name in (".toolchain", "models"):
         if (ROOT / name).exists() and not (TREE / name).exists():
             (TREE / name).symlink_to(ROOT / name)
+    if (TREE / "node_modules").is_symlink():
+        (TREE / "node_modules").unlink()
 
 
 def run_suite(suite: str) -> tuple[bool, str]:
