@@ -258,8 +258,6 @@ export interface Executor {
    * row, as the session would. It may then begin the next step before the caller knows the token.
    */
   run(batches: Batches, budget: number, sampling?: Sampling): Ran | Promise<Ran>;
-  /** Resolves when no step that it began by itself is under way. */
-  idle?(): Promise<void>;
   /**
    * Of an executor on a GPU: time and bytes by kernel since the last call. The first call starts the
    * measurement and resolves to [].

@@ -14,18 +14,10 @@ import { generate } from './generate.js';
 import { commandHelp, generalHelp } from './help.js';
 import { info } from './info.js';
 import { interruptible } from './interrupt.js';
-import { load as loadFor } from './load.js';
+import { load } from './load.js';
 import { list, pull, remove } from './models.js';
 import { onOneLine, print, readStdin } from './terminal.js';
 import { logits, tokenize } from './tokens.js';
-
-/** The model of the command, while it's loaded. */
-let loaded: LanguageModel | undefined;
-/** True: nobody reads stdout any more, and the process is ending. */
-let isEnding = false;
-
-const load = async (command: Command, signal: AbortSignal): Promise<LanguageModel> =>
-  (loaded = await loadFor(command, signal));
 
 /** Loads the model, and disposes of it after `work`. */
 async function withModel(
@@ -73,13 +65,9 @@ async function converse(command: Command): Promise<void> {
 async function main(): Promise<void> {
   // A reader that closes the pipe early (`| head`) isn't a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (isEnding) return;
-    isEnding = true;
     if (error.code !== 'EPIPE')
       process.stderr.write(`wasm-chord: io: can't write to stdout: ${onOneLine(error.message)}\n`);
-    const end = (): never => process.exit(error.code === 'EPIPE' ? 0 : 1);
-    // A process that exits while its GPU works is aborted by Dawn.
-    void (loaded?.dispose() ?? Promise.resolve()).then(end, end);
+    process.exit(error.code === 'EPIPE' ? 0 : 1);
   });
   try {
     const request = parseCommand(process.argv.slice(2));
@@ -88,7 +76,7 @@ async function main(): Promise<void> {
     else if (request.name === 'chat') await converse(request);
     else await interruptible((signal) => run(request, signal));
   } catch (error) {
-    if (!isEnding) process.exitCode = report(error);
+    process.exitCode = report(error);
   }
 }
 

@@ -253,10 +253,6 @@ export class GpuExecutor implements Executor {
     return this.#saves.restore(batches, at, bytes);
   }
 
-  idle(): Promise<void> {
-    return this.#readback.idle();
-  }
-
   close({ address }: Batches): void {
     if (this.#shown === address) this.#shown = undefined;
     if (this.#underWay?.address === address) this.#underWay = undefined;

@@ -103,10 +103,6 @@ export class LastingExecutor implements Executor {
     return this.#now.executor.restore!(batches, at, bytes);
   }
 
-  async idle(): Promise<void> {
-    await this.#now.executor.idle?.();
-  }
-
   close(batches: Batches): void {
     this.#sequences.delete(batches);
     this.#now.executor.close?.(batches);

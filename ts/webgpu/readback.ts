@@ -2,7 +2,7 @@
 // What comes back from the GPU: output rows, one readback at a time, and the records of drawn tokens, through
 // a ring of small buffers, so that later steps can be submitted before an earlier one is read.
 import { ChordError } from '../errors.js';
-import { asked, isNode } from './asked.js';
+import { asked } from './asked.js';
 import { bytesOf } from './counting.js';
 import { MAP_READ, Usage } from './flags.js';
 import { PATIENCE_MS, within } from './patience.js';
@@ -45,14 +45,6 @@ export class Readback {
     const record = this.#at++ % this.#ring.length;
     await this.#ring[record]!.free;
     return record;
-  }
-
-  /**
-   * Resolves when no record is waited for. Only in Node: there Dawn aborts the process if it ends while a
-   * buffer is being mapped, as by process.exit() behind a run. Elsewhere nobody need wait for steps ahead.
-   */
-  async idle(): Promise<void> {
-    if (isNode) await Promise.all(this.#ring.map(({ free }) => free));
   }
 
   copy(encoder: GPUCommandEncoder, record: number): void {

@@ -277,7 +277,6 @@ export class Runner {
       tokens = call.taken;
       work.keep(promptTokens + tokens); // tokens that the reader never took aren't part of the text
     } finally {
-      await this.engine.executor.idle?.();
       continuation.close();
       this.#tell(call, work);
     }
