@@ -37,7 +37,7 @@ export function readOps(instance: WasmInstance, file: Loader): Pick<Program, 'op
   };
 }
 
-/** The program of a model that is planned and begun. Vectors and angles are complete after the load. */
+/** The program of a model that is planned. Its vectors and angles can be read after the load. */
 export function readProgram(instance: WasmInstance, file: Loader): Program {
   const { exports, heap, scratch, model } = instance;
   heap.writeStruct(scratch, programInfoLayout, { version: ABI_VERSION, size: programInfoLayout.size });
