@@ -71,13 +71,14 @@ CHORD_INLINE const uint8_t *grid_head_of(const chord_format *f, const uint8_t *w
         h->high = vi_or(vi_and(b, vi_all(0xfff)), vi_and(vi_shr(b, 4), vi_all(0xfff000)));
         vi const d = vi_or(vi_or(vi_and(vi_shr(a, 12), vi_all(15)), vi_and(vi_shr(a, 24), vi_all(0xf0))),
                            vi_or(vi_and(vi_shr(b, 4), vi_all(0xf00)), vi_and(vi_shr(b, 16), vi_all(0xf000))));
-        vi const wide = vi_and(vi_shl(vi_sar(vi_shl(d, 16), 16), 13), vi_all(F16_MASK));
-        h->d = vf_mul(vi_as_f(wide), vf_all(F16_FACTOR * 0.125f));
+        h->d = vf_mul(vf_of_f16_finite(vi_sar(vi_shl(d, 16), 16)), vf_all(0.125f));
         return w + 32;
     }
-    float const factor = f->type == CHORD_IQ3_S ? 1 : f->type == CHORD_IQ3_XXS ? 0.5f : 0.125f;
-    h->d = vf_load_f16_by(w, vi_all(F16_MASK), vf_all(F16_FACTOR * factor));
-    if (f->type != CHORD_IQ3_S) return w + 8;
+    h->d = vf_load_f16_finite(w);
+    if (f->type != CHORD_IQ3_S) {
+        h->d = vf_mul(h->d, vf_all(f->type == CHORD_IQ3_XXS ? 0.5f : 0.125f));
+        return w + 8;
+    }
     h->low = vi_load(w + 8);
     return w + 24;
 }
