@@ -14,10 +14,12 @@
 #include "../quant/formats.def"
 
 /* G groups (of four rows) x T tokens of a format; `how` is DOT8, DOT8_16 or DOT16, or FINE or FLOATS of
- * body_matmul.h. */
+ * body_matmul.h. in_place: high nibbles are multiplied where they are, as 16 times their value. The sum is
+ * shifted, and not each vector of codes. That takes a dot that reads eight unsigned bits. */
 typedef struct tile_kind {
     const chord_format *f;
     int how, G, T;
+    bool in_place;
 } tile_kind;
 
 typedef struct tile {
@@ -128,22 +130,19 @@ CHORD_INLINE dot_sum dot_add(dot_way way, dot_sum s, dot_weights w, vi v)
 }
 #endif
 
-/* One token in a step: its activations x and x_1, and its sums. Products with x go to sums[g * stride],
- * products with x_1 to sums_1[g * stride]. */
+/* One token in a step: four activations x, and x_1, of each row, and its sums. Products with x go to
+ * sums[g * stride], products with x_1 to sums_1[g * stride]. */
 typedef struct dot_token {
     dot_sum *sums, *sums_1;
-    const uint8_t *x, *x_1;
+    vi x, x_1;
 } dot_token;
 
-/* Computes one token's step for G groups: weights w[g][0] times x, w[g][1] times x_1. Each vector of
- * activations is loaded once, by hand: clang would load it once per group, because it treats CHORD_PIN as a
- * write to memory. */
+/* Computes one token's step for G groups: weights w[g][0] times x, w[g][1] times x_1. */
 CHORD_INLINE void dot_step(dot_way way, int G, int stride, dot_token t, dot_weights w[][2])
 {
-    vi const v = dot_load(way, t.x), v_1 = dot_load(way, t.x_1);
     CHORD_UNROLL(int g = 0; g < G; g++) {
-        t.sums[g * stride] = dot_add(way, t.sums[g * stride], w[g][0], v);
-        t.sums_1[g * stride] = dot_add(way, t.sums_1[g * stride], w[g][1], v_1);
+        t.sums[g * stride] = dot_add(way, t.sums[g * stride], w[g][0], t.x);
+        t.sums_1[g * stride] = dot_add(way, t.sums_1[g * stride], w[g][1], t.x_1);
         CHORD_PIN(t.sums[g * stride].a);
         if (t.sums != t.sums_1) CHORD_PIN(t.sums_1[g * stride].a);
         if (way.how == DOT16) CHORD_PIN(t.sums[g * stride].b);
@@ -166,8 +165,10 @@ CHORD_INLINE int steps_at_once(int T, bool are_bytes) { return T == 2 && !are_by
 /* Returns the way that this isa uses: DOT8, DOT8_16 or DOT16. */
 #if !defined(CHORD_SIMD_I8)
 CHORD_INLINE int dot_kind(void) { return DOT16; }
+CHORD_INLINE bool dot_is_unsigned(void) { return false; }
 #elif defined(CHORD_DOT_KIND)                    /* checkkern: DOT8 on any machine */
 CHORD_INLINE int dot_kind(void) { return CHORD_DOT_KIND; }
+CHORD_INLINE bool dot_is_unsigned(void) { return false; }
 #elif defined(CHORD_HAS_RELAXED)
 /* Tests how the JavaScript engine computes 1000 + four times 127 * 255. The specification leaves the
  * result open, because 255 has eight bits. It is 1000 + 129540 (VNNI) or, if 255 is read as -1, 1000 -
@@ -175,15 +176,19 @@ CHORD_INLINE int dot_kind(void) { return CHORD_DOT_KIND; }
  * baseline compiler of Node 20's V8 adds the product twice. The test runs in each call and costs one
  * dot, so the module needs no state and no start-up step. A product is the same with DOT8 and with
  * DOT8_16. */
-CHORD_INLINE int dot_kind(void)
+CHORD_INLINE int32_t dot_probe(void)
 {
-    int32_t const dot = vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));
-    return dot == 130540 || dot == 492 ? DOT8 : DOT8_16;
+    return vi_first(vi_dot8(vi_all(0x7f7f7f7f), vi_all(-1), vi_all(1000)));
 }
-#elif defined(__SSE4_1__) && !defined(CHORD_SIMD_PLAIN)
+CHORD_INLINE bool dot_is_unsigned(void) { return dot_probe() == 130540; }
+CHORD_INLINE int dot_kind(void) { return dot_is_unsigned() || dot_probe() == 492 ? DOT8 : DOT8_16; }
+#else
+#if defined(__SSE4_1__) && !defined(CHORD_SIMD_PLAIN)
 CHORD_INLINE int dot_kind(void) { return DOT8_16; }
 #else
 CHORD_INLINE int dot_kind(void) { return DOT8; }
+#endif
+CHORD_INLINE bool dot_is_unsigned(void) { return false; }
 #endif
 
 #endif

@@ -87,7 +87,8 @@ CHORD_INLINE void tile_quant(tile_kind k, tile a, vf *sum)
                 }
                 CHORD_UNROLL(int t = 0; t < T; t++) {
                     const uint8_t *const x = a.x[t] + (uint32_t)v * step.x_step;
-                    dot_step(way, G, T, (dot_token){ s + t, s + t, x, x + step.x_second }, w);
+                    vi const first = dot_load(way, x), second = dot_load(way, x + step.x_second);
+                    dot_step(way, G, T, (dot_token){ s + t, s + t, first, second }, w);
                 }
             }
             CHORD_UNROLL(int g = 0; g < G; g++) a.w[g] += (uint32_t)at_once * step.codes_step;
@@ -280,7 +281,7 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
 {
     int32_t const n_tokens = r.t1 - r.t0, t1 = r.t1;
     if (f->low == 8 && how > DOT8 && m->two_terms) {
-        matmul_tokens((tile_kind){ f, FINE, 4, 2 }, m, r);
+        matmul_tokens((tile_kind){ f, FINE, 4, 2, false }, m, r);
         return;
     }
     if (is_own(f) && n_tokens == 1) {
@@ -300,9 +301,12 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
         r.t0 = t1 - rest;
         r.t1 = t1;
     }
-    if (how < 0) r.t0 = matmul_tokens((tile_kind){ f, how, 2, 4 }, m, r);
-    if (has_tile_of_two(how, f)) r.t0 = matmul_tokens((tile_kind){ f, how, groups_of_two(how, f), 2 }, m, r);
-    matmul_tokens((tile_kind){ f, how, groups_of_one(how, f), 1 }, m, r);
+    if (how < 0) r.t0 = matmul_tokens((tile_kind){ f, how, 2, 4, false }, m, r);
+    if (has_tile_of_two(how, f))
+        r.t0 = matmul_tokens((tile_kind){ f, how, groups_of_two(how, f), 2, false }, m, r);
+    if (how == DOT8 && has_plain_nibbles(f) && dot_is_unsigned())
+        r.t0 = matmul_tokens((tile_kind){ f, how, groups_of_one(how, f), 1, true }, m, r);
+    matmul_tokens((tile_kind){ f, how, groups_of_one(how, f), 1, false }, m, r);
 }
 
 /* ---- one body per format -------------------------------------------------------------------------- */

@@ -105,17 +105,22 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
                    block = (uint32_t)f->block_elems;
     panel_put_way const put = { f, k.kind, vector, dot_way_of(k.how, is_signed(f)).flip,
                                 vi_all(0x01010101 * f->centre) };
-    part_masks const masks = part_masks_of(f);
+    part_masks const masks = part_masks_of(f, false);
     const uint8_t *words = w;
     part_scales scales;
+    const uint8_t *byte_at = part_bytes[0];
     for (uint32_t b = 0; b < n; b += 32) {
         part_planes planes;
         if (n_parts(f) == 1 || b % block == 0) {
             words = w + (has_offset(f) ? 16 : 8);
             w = part_head(f, w, &scales);
         }
-        if (has_words(f) && b % 128 == 0) part_words(f, words, (int32_t)(b / 32 % 8), &scales);
-        part_scales const s = part_next(f, w, &scales);
+        if (has_words(f) && b % 128 == 0) {
+            part_words(f, words, (int32_t)(b / 32 % 8), &scales);
+            byte_at = part_bytes[0];
+        }
+        part_scales const s = part_next(f, w, byte_at, &scales);
+        if (f->scales == CHORD_SCALES_K) byte_at += 16;
         vi const even = has_halves(f) ? vi_even16(s.pair) : vi_all(0x00010001),
                  odd = has_halves(f) ? vi_odd16(s.pair) : even;
         w = part_planes_load(f, w, &planes);
@@ -124,7 +129,7 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
         CHORD_UNROLL(int v = 0; v < 4; v++) {
             vi codes[2];
             if (f->low == 8) codes[0] = vi_load(w + 16 * v), codes[1] = vi_load(w + 16 * v + 64);
-            else part_codes(f, w + (has_nibbles(f) ? 16 * v : 0), masks, &planes, codes);
+            else part_codes(f, false, w + (has_nibbles(f) ? 16 * v : 0), masks, &planes, codes);
             panel_put(put, to + (uint32_t)v * code, codes[0], even);
             panel_put(put, to + (uint32_t)(v + 4) * code, codes[1], odd);
         }
