@@ -26,7 +26,7 @@ DIST = ROOT / "dist"
 # are 3 kB, packed as differences (tools/pack.py), and their products of one token, with those of TQ1_0 and
 # NVFP4, 1 kB.
 # wasm-chord/inline holds both 32-bit modules, all JavaScript and webgpu.js.
-BUDGET = {"wasm32-relaxed.wasm": 117_500, "wasm32-simd.wasm": 113_000, "wasm64-relaxed.wasm": 120_500,
+BUDGET = {"wasm32-relaxed.wasm": 119_000, "wasm32-simd.wasm": 113_400, "wasm64-relaxed.wasm": 121_800,
           "JavaScript, level 1": 41_500, "JavaScript, level 2": 68_000, "first load: level 2, relaxed": 185_000,
           "with the template engine": 218_300, "with all that a chat loads": 230_700,
           "with every optional chunk": 235_800, "paging.js": 8_000, "webgpu.js": 100_000,

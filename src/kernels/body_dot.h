@@ -70,7 +70,8 @@ typedef struct dot_sum {
  * operand of seven bits, but signed bytes have eight.
  *   DOT8     is used only where the isa reads all eight bits, as signed (ARM) or as unsigned (VNNI). If it
  *            reads them as unsigned, the operand is w + 128, which is w with its top bit flipped, and the
- *            sums start at -128 * sum(x) (dot_begin).
+ *            sums start at -128 * sum(x) (dot_begin). dot_flipped flips codes; a table of values is flipped
+ *            once.
  *   DOT8_16  multiplies |w| and moves the signs to the activations: (x ^ s) - s, s = -1 where w < 0 */
 typedef struct dot_weights {
     vi a, b; /* b: rows 2, 3 of DOT16 or the signs of signed bytes */
@@ -80,8 +81,13 @@ CHORD_INLINE dot_weights dot_prepare(dot_way way, vi codes)
 {
     if (way.how == DOT16) return (dot_weights){ vi_low8_s(codes), vi_high8_s(codes) };
     if (!way.is_signed) return (dot_weights){ codes, codes };
-    if (way.how == DOT8) return (dot_weights){ vi_xor(codes, way.flip), codes };
+    if (way.how == DOT8) return (dot_weights){ codes, codes };
     return (dot_weights){ vi_abs8(codes), vi_negative8(codes) };
+}
+
+CHORD_INLINE vi dot_flipped(dot_way way, vi codes)
+{
+    return way.how == DOT8 && way.is_signed ? vi_xor(codes, way.flip) : codes;
 }
 
 /* Returns the first value of a block's sums: -128 * sum(x) for flipped weights, else 0. `sum` points to the

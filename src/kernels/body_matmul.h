@@ -78,8 +78,8 @@ CHORD_INLINE void tile_quant(tile_kind k, tile a, vf *sum)
                     const uint8_t *const codes_at = a.w[g] + (uint32_t)v * step.codes_step;
                     vi const codes = vi_load(codes_at);
                     if (are_bytes) {
-                        w[g][0] = dot_prepare(way, codes);
-                        w[g][1] = dot_prepare(way, vi_load(codes_at + 16));
+                        w[g][0] = dot_prepare(way, dot_flipped(way, codes));
+                        w[g][1] = dot_prepare(way, dot_flipped(way, vi_load(codes_at + 16)));
                     } else {
                         w[g][0] = dot_prepare(way, vi_and(codes, mask));
                         w[g][1] = dot_prepare(way, vi_and(vi_shr16(codes, 4), mask));

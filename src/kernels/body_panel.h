@@ -63,7 +63,7 @@ typedef struct panel_put_way {
 CHORD_INLINE void panel_put(panel_put_way p, uint8_t *to, vi codes, vi scale)
 {
     if (p.kind != PANEL_WORDS) {
-        vi_store(to, is_signed(p.f) ? vi_xor(codes, p.flip) : codes);
+        vi_store(to, p.f->low == 8 ? vi_xor(codes, p.flip) : codes);
         return;
     }
     if (p.f->centre) codes = vi_sub8(codes, p.centre);
@@ -105,7 +105,7 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
                    block = (uint32_t)f->block_elems;
     panel_put_way const put = { f, k.kind, vector, dot_way_of(k.how, is_signed(f)).flip,
                                 vi_all(0x01010101 * f->centre) };
-    part_masks const masks = part_masks_of(f, false);
+    part_masks const masks = part_masks_of(f, false, put.flip);
     const uint8_t *words = w;
     part_scales scales;
     const uint8_t *byte_at = part_bytes[0];
@@ -129,11 +129,11 @@ CHORD_INLINE void panel_unpack(const chord_format *f, panel_kind k, const uint8_
         CHORD_UNROLL(int v = 0; v < 4; v++) {
             vi codes[2];
             if (f->low == 8) codes[0] = vi_load(w + 16 * v), codes[1] = vi_load(w + 16 * v + 64);
-            else part_codes(f, false, w + (has_nibbles(f) ? 16 * v : 0), masks, &planes, codes);
+            else part_codes(f, false, w, v, masks, &planes, codes);
             panel_put(put, to + (uint32_t)v * code, codes[0], even);
             panel_put(put, to + (uint32_t)(v + 4) * code, codes[1], odd);
         }
-        w += f->low == 8 ? 128 : has_nibbles(f) ? 64 : 0;
+        w += f->low == 8 ? 128 : part_codes_bytes(f);
         to = panel_put_scales(f, k, s, to + 8 * code);
     }
 }

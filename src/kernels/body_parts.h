@@ -106,8 +106,8 @@ static const uint8_t part_bytes[4][16] = {
     { PART_BYTES(0) }, { PART_BYTES(1) }, { PART_BYTES(2) }, { PART_BYTES(3) }
 };
 
-/* Returns the scales of the next part, which starts at w, and removes them from s->low and s->high, except K's:
- * those are bytes, of which byte_at tells the place. */
+/* Returns the scales of the next part, which starts at w, and removes them from s->low and s->high. K's are
+ * bytes that stay there, and byte_at tells which are next. */
 CHORD_INLINE part_scales part_next(const chord_format *f, const uint8_t *w, const uint8_t *byte_at,
                                    part_scales *s)
 {
@@ -140,7 +140,7 @@ CHORD_INLINE part_scales part_next(const chord_format *f, const uint8_t *w, cons
     return p;
 }
 
-/* The planes of bits and of pairs of a part. Each of its four steps shifts out what it has used. */
+/* The planes of bits or of pairs of a part. Each of its four steps shifts out what it has used. */
 typedef struct part_planes {
     vi bits, pair0, pair1;
 } part_planes;
@@ -148,6 +148,7 @@ typedef struct part_planes {
 CHORD_INLINE const uint8_t *part_planes_load(const chord_format *f, const uint8_t *w, part_planes *p)
 {
     if (has_field(f)) w += 8;
+    if (chord_is_packed(f)) return w;
     if (has_bits(f)) {
         p->bits = vi_load(w);
         w += 16;
@@ -159,59 +160,88 @@ CHORD_INLINE const uint8_t *part_planes_load(const chord_format *f, const uint8_
     }
     return w;
 }
+/* Bytes of a part behind those planes. */
+CHORD_INLINE uint32_t part_codes_bytes(const chord_format *f)
+{
+    return chord_is_packed(f) ? 16u * (uint32_t)(f->low + f->high) : has_nibbles(f) ? 64 : 0;
+}
 
 typedef struct part_masks {
-    /* nibble: of the lower plane; high: of the upper plane's bits in a code, or of nibbles in place */
-    vi nibble, high, table;
+    /* code: of a whole code in a piece, or of the lower plane; more: of bits of a code that isn't whole, or
+     * of the upper plane's bits, or of nibbles in place; bits: the rest of such a code */
+    vi code, more, bits, table;
 } part_masks;
 
-CHORD_INLINE part_masks part_masks_of(const chord_format *f, bool in_place)
+/* flip: what the table's signed bytes are changed by (dot_weights). */
+CHORD_INLINE part_masks part_masks_of(const chord_format *f, bool in_place, vi flip)
 {
     part_masks m;
-    m.nibble = vi_all(has_nibbles(f) ? 0x0f0f0f0f : 0x03030303);
-    m.high = vi_all(in_place ? (int32_t)0xf0f0f0f0 : 0x01010101 * (((1 << f->high) - 1) << f->high_at));
-    if (f->low) CHORD_PIN(m.nibble);
-    if (f->high || in_place) CHORD_PIN(m.high);
-    m.table = m.nibble;
-    if (f->table)
-        m.table = vi_load(f->table == CHORD_TABLE_IQ4 ? (const void *)chord_iq4_values : chord_e2m1_codes);
+    int const width = chord_is_packed(f) ? f->low + f->high : has_nibbles(f) ? 4 : 2;
+    m.code = vi_all(0x01010101 * ((1 << width) - 1));
+    m.more = vi_all(in_place     ? (int32_t)0xf0f0f0f0
+                    : width == 5 ? 0x18181818
+                    : width == 3 ? 0x03030303
+                                 : 0x01010101 * (((1 << f->high) - 1) << f->high_at));
+    if (f->low) CHORD_PIN(m.code);
+    if (f->high || in_place) CHORD_PIN(m.more);
+    m.table = m.bits = m.code;
+    if (f->table == CHORD_TABLE_IQ4) m.table = vi_xor(vi_load(chord_iq4_values), flip);
+    else if (f->table) m.table = vi_load(chord_e2m1_codes);
+    if (width == 5 || width == 3) {
+        m.bits = vi_all(width == 5 ? 0x20202020 : 0x04040404);
+        CHORD_PIN(m.bits);
+    }
     return m;
 }
 
-/* a << n, or a >> -n. The counts are literals because NEON's intrinsics need constants. */
-CHORD_INLINE vi shifted(vi a, int n)
+CHORD_INLINE vi piece_of(const uint8_t *w, int i) { return vi_load(w + 16 * i); }
+
+/* Unpacks code v of a packed part (x4.h): 4 rows x 4 k. */
+CHORD_INLINE vi part_packed(const chord_format *f, const uint8_t *w, part_masks m, int v)
 {
-    return n == 4    ? vi_shl(a, 4)
-           : n == 2  ? vi_shl(a, 2)
-           : n == 1  ? vi_shl(a, 1)
-           : n == -2 ? vi_shr(a, 2)
-           : n == -3 ? vi_shr(a, 3)
-                     : a;
+    int const width = f->low + f->high;
+    if (width == 3) {
+        if (v < 6) return vi_and(v % 2 ? vi_shr16(piece_of(w, v / 2), 3) : piece_of(w, v / 2), m.code);
+        vi const low = vi_and(vi_shr16(piece_of(w, v - 6), 6), m.more), top = piece_of(w, 2);
+        return vi_or(low, vi_and(v == 6 ? vi_shr16(top, 4) : vi_shr16(top, 5), m.bits));
+    }
+    if (v < width) return vi_and(piece_of(w, v), m.code);
+    if (width == 6) { /* the tops of three pieces, moved down by two bits each time */
+        int const i = 3 * (v - 6);
+        vi const a = piece_of(w, i), b = piece_of(w, i + 1), c = piece_of(w, i + 2);
+        vi const tops = vi_or(vi_shr16(vi_xor(a, vi_and(a, m.code)), 2), vi_xor(b, vi_and(b, m.code)));
+        return vi_shr16(vi_or(vi_shr16(tops, 2), vi_xor(c, vi_and(c, m.code))), 2);
+    }
+    vi const a = piece_of(w, 2 * (v - 5)), low = vi_shr16(vi_xor(a, vi_and(a, m.code)), 5);
+    if (v < 7) return vi_or(low, vi_and(vi_shr16(piece_of(w, 2 * v - 9), 3), m.more));
+    vi const b = vi_and(piece_of(w, 1), m.bits), c = vi_and(piece_of(w, 3), m.bits);
+    return vi_or(low, vi_or(vi_shr16(b, 2), vi_shr16(c, 1)));
 }
 
-/* Unpacks the codes of the next step v: 4 rows x 4 k. k starts at 4 v in code[0], at 16 + 4 v in code[1].
- * in_place: code[1] is 16 times the codes. */
-CHORD_INLINE void part_codes(const chord_format *f, bool in_place, const uint8_t *nibbles_at, part_masks m,
+/* Unpacks the codes of step v: 4 rows x 4 k. k starts at 4 v in code[0], at 16 + 4 v in code[1]. in_place:
+ * code[1] is 16 times the codes. Planes that were loaded are of the next step, whatever v is. */
+CHORD_INLINE void part_codes(const chord_format *f, bool in_place, const uint8_t *w, int v, part_masks m,
                              part_planes *p, vi code[2])
 {
+    if (chord_is_packed(f)) {
+        code[0] = part_packed(f, w, m, v);
+        code[1] = part_packed(f, w, m, v + 4);
+        return;
+    }
     code[0] = code[1] = vi_all(0);
     if (has_nibbles(f)) {
-        vi const both = vi_load(nibbles_at);
-        code[0] = vi_and(both, m.nibble);
-        code[1] = in_place ? vi_and(both, m.high) : vi_and(vi_shr16(both, 4), m.nibble);
+        vi const both = piece_of(w, v);
+        code[0] = vi_and(both, m.code);
+        code[1] = in_place ? vi_and(both, m.more) : vi_and(vi_shr16(both, 4), m.code);
     } else if (f->low) {
-        code[0] = vi_and(p->pair0, m.nibble);
-        code[1] = vi_and(p->pair1, m.nibble);
-    }
-    if (f->high) { /* one vector of pairs per half; one vector of bits, the second half four bits higher */
-        vi const first = has_bits(f) ? p->bits : p->pair0, second = has_bits(f) ? p->bits : p->pair1;
-        code[0] = vi_or(code[0], vi_and(shifted(first, f->high_at), m.high));
-        code[1] = vi_or(code[1], vi_and(shifted(second, has_bits(f) ? f->high_at - 4 : f->high_at), m.high));
-    }
-    if (has_bits(f)) p->bits = vi_shr(p->bits, 1);
-    if (has_pairs(f)) {
+        code[0] = vi_and(p->pair0, m.code);
+        code[1] = vi_and(p->pair1, m.code);
         p->pair0 = vi_shr(p->pair0, 2);
         p->pair1 = vi_shr(p->pair1, 2);
+    } else { /* bits: the second half four bits higher */
+        code[0] = vi_and(vi_shl(p->bits, 1), m.more);
+        code[1] = vi_and(vi_shr(p->bits, 3), m.more);
+        p->bits = vi_shr(p->bits, 1);
     }
     if (f->table) {
         code[0] = vi_lookup(m.table, code[0]);
@@ -282,10 +312,10 @@ typedef struct part_walk {
     uint32_t d_off;
 } part_walk;
 
-/* With 64-bit addresses V8 compares each address with the memory's size. A tile that holds the activations of
- * a part in two vectors, and splats four of them by a shuffle, loads two vectors and not eight: 25.9 -> 27.1
- * GB/s of Q4_K (Node 24). With 32 bits, or where high nibbles are shifted, that is slower: shuffles take the
- * place of dots. */
+/* With 64-bit addresses V8 compares each address with the memory's size. A tile that holds the activations
+ * of a part in two vectors, and splats four of them by a shuffle, loads two vectors and not eight: 25.9 ->
+ * 27.1 GB/s of Q4_K (Node 24). With 32 bits, or where high nibbles are shifted, that is slower: shuffles
+ * take the place of dots. */
 #ifdef __wasm64__
 enum { HOLDS_ACTIVATIONS = 1 };
 #else
@@ -307,8 +337,9 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
     int const how = k.how, G = k.G, T = k.T;
     bool const halves = has_halves(f) && how != DOT16, two_sums = halves || k.in_place,
                holds = k.in_place && HOLDS_ACTIVATIONS;
-    int const folds = n_folds(how, f),
-              at_once = steps_at_once(T, false) < 4 / folds ? steps_at_once(T, false) : 4 / folds;
+    int const folds = n_folds(how, f), steps = 4 / folds,
+              at_once = chord_is_packed(f) || steps_at_once(T, false) > steps ? steps
+                                                                              : steps_at_once(T, false);
     dot_way const way = dot_way_of(how, is_signed(f));
     part_planes planes[2];
     part_scales s[2];
@@ -328,7 +359,7 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
             CHORD_UNROLL(int g = 0; g < G; g++)
                 s0[g * T + t] = begin, s1[g * T + t] = (dot_sum){ vi_all(0), vi_all(0) };
         }
-        CHORD_ROLL(int left = 4 / folds; left > 0; left -= at_once) {
+        CHORD_ROLL(int left = steps; left > 0; left -= at_once) {
             CHORD_UNROLL(int g = 0; g < G; g++) CHORD_PIN(a->w[g]);
             CHORD_UNROLL(int t = 0; t < T; t++) CHORD_PIN(a->x[t]);
             CHORD_UNROLL(int v = 0; v < 4; v++) {
@@ -336,7 +367,8 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
                 dot_weights w[2][2];
                 CHORD_UNROLL(int g = 0; g < G; g++) {
                     vi code[2];
-                    part_codes(f, k.in_place, a->w[g] + 16 * v, p->masks, &planes[g], code);
+                    int const step = chord_is_packed(f) ? fold * steps + v : v;
+                    part_codes(f, k.in_place, a->w[g], step, p->masks, &planes[g], code);
                     w[g][0] = part_prepare(way, f, code[0], h[g].even);
                     w[g][1] = part_prepare(way, f, code[1], h[g].odd);
                 }
@@ -350,7 +382,8 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
                     dot_step(way, G, T, (dot_token){ s0 + t, two_sums ? s1 + t : s0 + t, x, x_1 }, w);
                 }
             }
-            CHORD_UNROLL(int g = 0; g < G; g++) a->w[g] += has_nibbles(f) ? 16 * at_once : 0;
+            if (!chord_is_packed(f))
+                CHORD_UNROLL(int g = 0; g < G; g++) a->w[g] += has_nibbles(f) ? 16 * at_once : 0;
             CHORD_UNROLL(int t = 0; t < T; t++) a->x[t] += 4 * at_once;
         }
         CHORD_UNROLL(int i = 0; i < G * T; i++) {
@@ -359,6 +392,8 @@ CHORD_INLINE void tile_part(tile_kind k, tile *a, part_walk *p, vf *sum)
         }
     }
     CHORD_UNROLL(int t = 0; t < T; t++) a->x[t] += 16;
+    if (chord_is_packed(f))
+        CHORD_UNROLL(int g = 0; g < G; g++) a->w[g] += part_codes_bytes(f);
     CHORD_UNROLL(int t = 0; t < T; t++) {
         part_x x = part_x_load(a->x[t] + p->d_off, a->n);
         CHORD_PIN(x.sum); /* else clang converts each group's on its own */
@@ -371,7 +406,7 @@ CHORD_INLINE void tile_parts(tile_kind k, tile a, vf *sum)
     const chord_format *const f = k.f;
     int const G = k.G, parts = n_parts(f), run = parts < 4 ? parts : 4; /* parts between two part_words */
     part_walk p;
-    p.masks = part_masks_of(f, k.in_place);
+    p.masks = part_masks_of(f, k.in_place, dot_way_of(k.how, is_signed(f)).flip);
     p.d_off = a.n - 32;
     CHORD_UNROLL(int i = 0; i < G * k.T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32 * (uint32_t)parts) {

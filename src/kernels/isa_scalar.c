@@ -55,6 +55,19 @@ static int32_t pair_at(const uint8_t *p, int32_t r, int32_t e)
 }
 static int32_t bit_at(const uint8_t *p, int32_t r, int32_t e) { return byte_at(p, r, e % 4) >> e / 4 & 1; }
 
+/* Returns element e of a packed part (x4.h). */
+static int32_t packed_at(int width, const uint8_t *p, int32_t r, int32_t e)
+{
+    int32_t const v = e / 4, piece = width == 3 ? v / 2 : v;
+    if (v < (width == 3 ? 6 : width))
+        return byte_at(p, r, 4 * piece + e % 4) >> (width == 3 ? v % 2 * 3 : 0) & ((1 << width) - 1);
+    int32_t code = 0;
+    for (const chord_pack_run *run = chord_pack_runs[width]; run->bits; run++)
+        if (run->code == v)
+            code |= (byte_at(p, r, 4 * run->piece + e % 4) >> run->from & ((1 << run->bits) - 1)) << run->to;
+    return code;
+}
+
 /* Returns element e of a part before its scales: the code minus the centre, or the value that the code has
  * in the table. `planes` points behind the part's field of scales. */
 static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int32_t r, int32_t e)
@@ -63,6 +76,7 @@ static inline int32_t code_at(const chord_format *f, const uint8_t *planes, int3
     const uint8_t *const low = pairs + (f->high == 2 ? 32 : 0);
     int32_t const high = f->high == 1 ? bit_at(planes, r, e) : f->high == 2 ? pair_at(pairs, r, e) : 0;
     if (f->low == 8) return (int8_t)byte_at(low, r, e);
+    if (chord_is_packed(f)) return packed_at(f->low + f->high, planes, r, e) - f->centre;
     int32_t const code = (f->low == 4   ? nibble_at(low, r, e)
                           : f->low == 2 ? pair_at(low, r, e)
                                         : 0) |

@@ -201,6 +201,9 @@ static inline float chord_e8m0_f32(uint8_t e)
     return chord_bits_f32(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
 }
 
+/* Whether codes have two planes, which a group packs into pieces of whole codes (x4.h). */
+static inline bool chord_is_packed(const chord_format *f) { return f->low && f->high; }
+
 /* Return scale and offset i (0..7) from the twelve bytes of Q4_K and Q5_K (q4_k.c). */
 static inline int32_t chord_k_scale(const uint8_t s[12], int i)
 {

@@ -230,6 +230,81 @@ static inline uint8_t *weave(uint8_t *to, const uint8_t *const row[4], const str
     return to;
 }
 
+/* ---- packing: a part of a group, whose lanes are rows ------------------------------------------------- */
+
+/* All shifts move bits within bytes that the mask leaves. */
+static inline vi cut(vi v, int right, int32_t bytes) { return vi_and(vi_shr(v, right), vi_all(bytes)); }
+static inline vi up(vi v, int left) { return vi_shl(v, left); }
+
+/* Code v of a part whose planes are `high` and, behind it, `low` bits wide. */
+CHORD_INLINE vi code_of(const vi *planes, int low, int high, int v)
+{
+    int const of_high = v * high % 8, of_low = low == 4 ? v / 4 * 4 : v * low % 8;
+    vi const top = cut(planes[v * high / 8], of_high, 0x01010101 * ((1 << high) - 1));
+    vi const rest = cut(planes[high + (low == 4 ? v % 4 : v * low / 8)], of_low,
+                        0x01010101 * ((1 << low) - 1));
+    return vi_or(rest, up(top, low));
+}
+
+/* Packs a part of a group. All numbers are known when this is compiled. */
+CHORD_INLINE void pack_part(uint8_t *p, int low, int high)
+{
+    int const width = low + high, whole = width == 3 ? 6 : width;
+    vi planes[6], w[6];
+    CHORD_UNROLL(int i = 0; i < width; i++) planes[i] = vi_load(p + 16 * i);
+    CHORD_UNROLL(int v = 0; v < 8; v++) {
+        vi const code = code_of(planes, low, high, v);
+        if (v < whole) {
+            int const i = width == 3 ? v / 2 : v;
+            w[i] = width == 3 && v % 2 ? vi_or(w[i], up(code, 3)) : code;
+        } else
+            CHORD_UNROLL(int k = 0; k < 7; k++) {
+                chord_pack_run const r = chord_pack_runs[width][k];
+                if (!r.bits || r.code != v) continue;
+                w[r.piece] = vi_or(w[r.piece], up(cut(code, r.to, 0x01010101 * ((1 << r.bits) - 1)), r.from));
+            }
+    }
+    CHORD_UNROLL(int i = 0; i < width; i++) vi_store(p + 16 * i, w[i]);
+}
+
+/* The inverse, for any format. */
+static void unpack_part(const chord_format *f, uint8_t *p)
+{
+    int const widths[2] = { f->high, f->low }, at[2] = { f->high_at, 0 }, width = f->low + f->high;
+    vi w[6], c[8];
+    for (int i = 0; i < width; i++) w[i] = vi_load(p + 16 * i);
+    for (int v = 0; v < 8; v++)
+        c[v] = v >= (width == 3 ? 6 : width) ? vi_all(0)
+                                             : cut(w[width == 3 ? v / 2 : v], width == 3 ? v % 2 * 3 : 0,
+                                                   0x01010101 * ((1 << width) - 1));
+    for (const chord_pack_run *r = chord_pack_runs[width]; r->bits; r++)
+        c[r->code] = vi_or(c[r->code],
+                           up(cut(w[r->piece], r->from, 0x01010101 * ((1 << r->bits) - 1)), r->to));
+    for (int k = 0; k < 2; p += 16 * widths[k], k++) {
+        chord_zero(p, 16 * (size_t)widths[k]);
+        for (int v = 0; v < 8; v++) {
+            int const n = widths[k];
+            uint8_t *const piece = p + 16 * (n == 4 ? v % 4 : v * n / 8);
+            vi const bits = cut(c[v], at[k], 0x01010101 * ((1 << n) - 1));
+            vi_store(piece, vi_or(vi_load(piece), up(bits, n == 4 ? v / 4 * 4 : v * n % 8)));
+        }
+    }
+}
+
+/* Packs the planes of each part of a group's block, or unpacks them. */
+static void pack_block(const chord_format *f, uint8_t *block, bool back)
+{
+    int const width = f->low + f->high, parts = f->block_elems / 32;
+    size_t const field = f->scales >= CHORD_SCALES_S8 ? 8 : 0, bytes = field + 16 * (size_t)width;
+    uint8_t *p = block + 4 * (size_t)f->block_bytes - (size_t)parts * bytes + field;
+    CHORD_ROLL(int part = 0; part < parts; part++, p += bytes) {
+        if (back) unpack_part(f, p);
+        else if (width == 6) pack_part(p, 4, 2);
+        else if (width == 5) pack_part(p, 4, 1);
+        else pack_part(p, 2, 1);
+    }
+}
+
 bool chord_format_repack(const chord_format *f, void *group, const void *const rows[4], int32_t n_cols)
 {
     uint8_t mixed[4][CHORD_X4_MOST], *to = group;
@@ -250,7 +325,9 @@ bool chord_format_repack(const chord_format *f, void *group, const void *const r
                 mix(f, mixed[r], false);
                 file[r] += o.block;
             }
+        uint8_t *const block = to;
         for (int i = 0; i < o.n_stretches; i++) to = weave(to, from, &o.stretches[i]);
+        if (chord_is_packed(f)) pack_block(f, block, false);
         for (int r = 0; r < 4; r++)
             if (rows[r] && !is_mixed) from[r] += o.block;
     }
@@ -259,13 +336,18 @@ bool chord_format_repack(const chord_format *f, void *group, const void *const r
 
 void chord_format_unpack(const chord_format *f, void *row, const void *group, int32_t i, int32_t n_cols)
 {
-    uint8_t mixed[CHORD_X4_MOST], *file = row;
+    uint8_t mixed[CHORD_X4_MOST], planes[4 * CHORD_X4_MOST], *file = row;
     const uint8_t *from = group;
     bool const is_mixed = f->mix[0].kind != CHORD_MIX_NONE;
     order o;
     order_of(&o, f, n_cols, true);
     for (int32_t b = 0; b < o.n_blocks; b++, file += o.block) {
         uint8_t *const to = is_mixed ? mixed : file;
+        if (chord_is_packed(f)) {
+            chord_copy(planes, (const uint8_t *)group + 4 * o.block * (size_t)b, 4 * o.block);
+            pack_block(f, planes, true);
+            from = planes;
+        }
         for (const stretch *s = o.stretches; s < o.stretches + o.n_stretches; s++)
             for (size_t at = s->at; at < s->at + s->bytes; at += s->cell, from += 4 * s->cell) {
                 if (s->cell == 4) chord_copy(to + at, from + 4 * i, 4);
