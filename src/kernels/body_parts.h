@@ -407,6 +407,7 @@ CHORD_INLINE void tile_parts(tile_kind k, tile a, vf *sum)
     int const G = k.G, parts = n_parts(f), run = parts < 4 ? parts : 4; /* parts between two part_words */
     part_walk p;
     p.masks = part_masks_of(f, k.in_place, dot_way_of(k.how, is_signed(f)).flip);
+    p.byte_at = part_bytes[0];
     p.d_off = a.n - 32;
     CHORD_UNROLL(int i = 0; i < G * k.T; i++) sum[i] = vf_all(0);
     for (uint32_t b = 0; b < a.n; b += 32 * (uint32_t)parts) {
