@@ -3,7 +3,8 @@
 // and whose tab is closed in the middle of a token. The texts are those of the model in memory.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { MODEL, needs, openPage, withBrowser, withServer } from './browser.mjs';
+import { statSync } from 'node:fs';
+import { MODEL, needs, openPage, root, withBrowser, withServer } from './browser.mjs';
 
 /** In the page: loads the model, paged if `isPaged`, and starts to continue a text. */
 async function begin({ url, isPaged, maxTokens }) {
@@ -54,13 +55,51 @@ test(
         assert.deepEqual(await end(second), expected);
 
         const [third, again] = await open({ isPaged: true });
+        const inPlace = await openPage(context, `${address}/tests/e2e/blank.html`);
+        const hint = 'dispose of the model, here or in another tab';
         assert.deepEqual(await end(third), expected);
         assert.deepEqual(again, also);
+        const remove = (page) =>
+          page.evaluate(async (url) => {
+            const { deleteModel, listModels } = await import('/dist/index.js');
+            const answer = await deleteModel(url).catch(({ code, hint }) => ({ code, hint }));
+            return [answer, (await listModels()).map(({ bytes }) => bytes)];
+          }, `/${MODEL}`);
+        const bytes = statSync(`${root}${MODEL}`).size;
         for (const page of [second, third]) {
+          assert.deepEqual(await remove(inPlace), [{ code: 'busy', hint }, [bytes]]);
           assert.deepEqual(page.faults, []);
           await page.evaluate(() => globalThis.model.dispose());
         }
+        assert.deepEqual(await remove(inPlace), [true, []]);
         t.diagnostic(`${again.pagedLayers} layers: ${again.pagingReason}`);
+      }),
+    ),
+);
+
+test(
+  'a model that must be paged, and whose copy has no room, is refused as soon as the storage is full',
+  needs(MODEL),
+  () =>
+    withServer({ isolated: true }, (address) =>
+      withBrowser(async (browser) => {
+        const page = await openPage(browser, `${address}/tests/e2e/blank.html`);
+        const session = await page.context().newCDPSession(page);
+        await session.send('Storage.overrideQuotaForOrigin', { origin: address, quotaSize: 30e6 });
+        const [error, loaded] = await page.evaluate(async (url) => {
+          const { loadModel } = await import('/dist/index.js');
+          const options = { backend: 'cpu', threads: 2, contextLength: 256, memoryBudget: 70e6 };
+          let loaded = 0;
+          const onProgress = (progress) => (loaded = Math.max(loaded, progress.loaded));
+          const error = await loadModel(url, { ...options, onProgress }).then(
+            () => ({ code: 'loaded' }),
+            ({ code, message, hint }) => ({ code, message, hint }),
+          );
+          return [error, loaded];
+        }, `/${MODEL}`);
+        assert.equal(error.code, 'quota', JSON.stringify(error));
+        assert.match(error.hint, /deleteModel/);
+        assert.ok(loaded < statSync(`${root}${MODEL}`).size / 2, `${loaded} bytes`);
       }),
     ),
 );

@@ -36,6 +36,9 @@ async function answers({ ids, greedy, memoryBudget }) {
   };
 }
 
+/** The logits of each model whole: paged they are the same bits, whatever the width of addresses. */
+const whole = new Map();
+
 for (const model of models)
   for (const memoryBudget of [undefined, 1.5 * 2 ** 30]) {
     const how = memoryBudget === undefined ? '' : ' paged within 1.5 GiB';
@@ -59,6 +62,9 @@ for (const model of models)
               `${info.variant}, ${mb(counters.wasmBytes)}, load ${mb((1000 * bytes) / found.loadMs)}/s, ${each.toFixed(2)} s a token`,
             );
             await judge(t, model, floats(Buffer.from(found.logits, 'base64')), found.tokens);
+            if (memoryBudget === undefined) whole.set(model.name, found.logits);
+            else if (whole.has(model.name))
+              assert.ok(found.logits === whole.get(model.name), 'paged: other logits');
             if (memoryBudget === undefined)
               assert.equal(/^wasm64/.test(info.variant), info.memory.total > 2 ** 32);
             else assert.ok(/^wasm32/.test(info.variant) && counters.wasmBytes <= memoryBudget);

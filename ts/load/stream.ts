@@ -23,6 +23,11 @@ export interface ByteStream {
    * have. What is stored of them and worth nothing is removed at `close`.
    */
   drop?(code: ChordErrorCode, sha256?: string): void;
+  /**
+   * Says that a model will read the stored copy. Throws `quota` or `io` if storing has failed; `read` throws it
+   * if storing fails later.
+   */
+  require?(): void;
   /** The next bytes, valid until the next call; undefined at the end. Throws `io`, `http`. */
   read(): Promise<Uint8Array | undefined>;
   /** Bytes from any place on, also after `close`; absent where they come once and in order. Throws `io`. */

@@ -77,6 +77,7 @@ export class Download implements ByteStream {
   #lost:
     | { readonly error: unknown; readonly from: number; readonly bytes?: AsyncGenerator<Uint8Array, void> }
     | undefined;
+  #isRequired: boolean;
   #isDropped = false;
   #isClosed = false;
   #wake: () => void = () => {};
@@ -92,6 +93,7 @@ export class Download implements ByteStream {
     this.#entry = entry;
     this.#lock = lock;
     this.#sha256 = job.sha256;
+    this.#isRequired = job.isRequired;
     this.#whole = entry.journal?.isComplete ? entry.journal : undefined;
     this.#piece = entry.folder.place === undefined ? FILE_PIECE : PIECE;
     const { signal } = job;
@@ -115,6 +117,11 @@ export class Download implements ByteStream {
       await download.close();
       throw error;
     }
+  }
+
+  require(): void {
+    this.#isRequired = true;
+    if (this.#lost !== undefined) throw storeError(this.#lost.error, this.#entry.folder);
   }
 
   get name(): string {
@@ -342,7 +349,7 @@ export class Download implements ByteStream {
     try {
       await this.#commit(this.#sha256 === undefined);
     } catch (error) {
-      if (this.#job.isRequired) throw storeError(error, this.#entry.folder);
+      if (this.#isRequired) throw storeError(error, this.#entry.folder);
       this.#isDropped = true;
     }
   }
@@ -384,7 +391,7 @@ export class Download implements ByteStream {
 
   /** The store has failed. The download fails too, or the reader goes on without the store. */
   #lose(error: unknown, from: number, bytes?: AsyncGenerator<Uint8Array, void>): void {
-    if (this.#job.isRequired) return this.#fail(storeError(error, this.#entry.folder));
+    if (this.#isRequired) return this.#fail(storeError(error, this.#entry.folder));
     this.#isDropped = true;
     this.#lost ??= { from, ...(bytes && { bytes }), error };
     this.#stop.abort();

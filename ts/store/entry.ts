@@ -90,10 +90,13 @@ export class Entry {
     await this.touch();
   }
 
+  /** The journals go last: a file that a paged model reads can't be removed in a browser, and stays listed. */
   async drop(): Promise<void> {
+    const { slots } = this;
     this.journal = undefined;
-    for (const slot of this.slots) await this.folder.remove(slot);
-    await this.tidy();
+    const names = await this.strays();
+    for (const name of [...names.filter((each) => !slots.includes(each)), ...slots])
+      await this.folder.remove(name);
   }
 
   /** Ends a download: it stays, and a whole one without the copy of before; or that copy alone stays. */

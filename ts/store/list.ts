@@ -57,6 +57,12 @@ async function remove(folder: Folder, url: string): Promise<boolean> {
     const isThere = entry.journal !== undefined;
     await entry.drop();
     return isThere;
+  } catch (error) {
+    if ((error as Error).name !== 'NoModificationAllowedError') throw error;
+    throw new ChordError('busy', `${url} is read by a paged model`, {
+      cause: error,
+      hint: 'dispose of the model, here or in another tab',
+    });
   } finally {
     await lock.release();
   }

@@ -30,6 +30,7 @@ export class Chunks {
   #offset = 0;
   #sinceTurn = 0;
   #kept: Uint8Array[] | undefined;
+  #isRequired = false;
   /** Whether the source has failed: the bytes before may be right. */
   isBroken = false;
   /** Bytes of the file that have arrived. */
@@ -69,8 +70,15 @@ export class Chunks {
     this.#job.meter.hold(this.#chunk.byteLength);
   }
 
+  /** A paged model will read the stored copy. */
+  require(): void {
+    this.#isRequired = true;
+    this.#stream?.require?.();
+  }
+
   begin(stream: ByteStream): void {
     this.#stream = stream;
+    if (this.#isRequired) stream.require?.();
     this.totalBytes = stream.totalBytes;
     this.#hold(stream.aheadBytes ?? 0);
     stream.watch?.((loaded) => this.#arrived(loaded));

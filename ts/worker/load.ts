@@ -71,6 +71,9 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
     progress.total = bytesOf(files, engine.file);
     const fit = await begin(engine, job, planned);
     gpu?.begin();
+    const { n_paged, n_lazy } = engine.file.planInfo;
+    const isPaged = n_paged + n_lazy > 0;
+    if (isPaged) for (const file of files) (opened.at = file).require();
     const sink: Sink = gpu ?? engine.file;
     for (const [i, file] of files.entries()) {
       if (sink.isReady || sink.file !== i) continue;
@@ -81,8 +84,7 @@ function load(job: LoadJob, onlyCpu?: string): Promise<LoadedEngine> {
     if (gpu !== undefined) progress.begin('upload');
     const again = gpu && (await canOpenAgain(job));
     await gpu?.finish(again ? () => startAgain(engine, job) : undefined);
-    const { n_paged, n_lazy } = engine.file.planInfo;
-    if (n_paged + n_lazy > 0) {
+    if (isPaged) {
       const randoms = await Promise.all(job.files.map((each) => each.atRandom()));
       const { pagingUrl, threadUrl } = job.options;
       const start = noWorker(job) === undefined ? () => ThreadPool.start(1, threadUrl) : undefined;
