@@ -37,7 +37,9 @@ export async function estimate(command: Command, signal: AbortSignal): Promise<v
     ['fits', `${found.fits ? 'yes' : 'no'}: ${inUnits(found.why)}`],
     [
       'context',
-      found.largestContextLength > 0 ? `at most ${found.largestContextLength} tokens fit` : 'none fits',
+      found.largestContextLength > 0
+        ? `at most ${found.largestContextLength} tokens fit${found.pagedLayers > 0 ? '; with a longer one more layers are paged' : ''}`
+        : 'none fits',
     ],
     ['weights', `${found.placement}: ${inUnits(found.pagingReason)}`],
     ['runs on', `${found.backend}: ${found.backendReason}`],

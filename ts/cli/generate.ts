@@ -2,7 +2,17 @@
 import type { LanguageModel, ProfileEntry } from '../index.js';
 import type { Command } from './arguments.js';
 import { systemOf } from './preset.js';
-import { faint, note, onOneLine, perSecond, print, printJson, TextPrinter, wrapped } from './terminal.js';
+import {
+  faint,
+  note,
+  onOneLine,
+  pagedText,
+  perSecond,
+  print,
+  printJson,
+  TextPrinter,
+  wrapped,
+} from './terminal.js';
 
 /** The command `generate`: the continuation goes to stdout while it is written, the figures to stderr. */
 export async function generate(
@@ -28,7 +38,7 @@ export async function generate(
   if (stats === undefined || stats.tokens + stats.promptMs === 0) return;
   const figures =
     `${stats.promptTokens} tokens read in ${stats.promptMs.toFixed(0)} ms, ${stats.tokens} written at ` +
-    `${perSecond(stats.tokensPerSecond)} (${stats.finishReason})` +
+    `${perSecond(stats.tokensPerSecond)} (${stats.finishReason})${pagedText(model.info)}` +
     (command.backend === undefined ? '' : `\n${model.info.backend}: ${model.info.backendReason}`);
   note(command, `\n${faint(wrapped(figures))}\n`);
   if (profile) note(command, profileTable(profile, stats.promptTokens - stats.cachedTokens + stats.tokens));

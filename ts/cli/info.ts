@@ -4,7 +4,7 @@ import type { GpuDispatch, ModelEstimate, ModelInspection } from '../index.js';
 import type { Command } from './arguments.js';
 import { loadOptions } from './load.js';
 import { ProgressBar } from './progress.js';
-import { onOneLine, print, printJson, size } from './terminal.js';
+import { onOneLine, print, printJson, size, pagedText } from './terminal.js';
 
 /**
  * The command `info`: what a file's header says, and how the model would run here. The model is loaded for
@@ -84,7 +84,7 @@ function estimateRows(found: ModelEstimate): Row[] {
   return [
     ['context', `${found.contextLength} tokens; the model was trained on ${found.trainedContextLength}`],
     ...(memory.gpu === 0
-      ? [['memory', `${size(memory.total)} (${big})`] as const]
+      ? [['memory', `${size(memory.total)} (${big})${pagedText(found)}`] as const]
       : [['memory', size(memory.total)] as const, ['on the GPU', `${size(memory.gpu)} (${big})`] as const]),
     ['runs on', `${found.backend}: ${found.backendReason}`],
     ['variant', found.variant],

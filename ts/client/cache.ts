@@ -49,7 +49,7 @@ export async function listModels(options: CacheOptions = {}): Promise<CachedMode
  * Deletes a model from the cache. Resolves to whether anything of it was there.
  *
  * @param source What was loaded, or `source` of an entry of `listModels`.
- * @throws {ChordError} `busy` while it is downloaded or loaded.
+ * @throws {ChordError} `busy`: while it is downloaded or loaded, or, in a browser, paged.
  */
 export async function deleteModel(source: ModelSource, options: CacheOptions = {}): Promise<boolean> {
   const folder = await openPlace(options, 'deleteModel');

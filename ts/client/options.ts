@@ -53,15 +53,17 @@ export interface LoadModelOptions {
    * Maximum tokens of prompt and continuation, at most the trained context length; default min(the trained
    * context length, 4096). Memory for the KV cache is taken as tokens come, but a context that could never
    * be filled is refused as `out-of-memory` before the file's data is read. A GPU takes it at the load: a
-   * shorter context saves memory there. 'auto' takes the default, or where that doesn't fit into the
-   * WebAssembly memory the largest length that fits, from 256 tokens on.
+   * shorter context saves memory there. 'auto' takes the default; where the model wouldn't fit as a whole,
+   * the largest length with which it does, from 256 tokens on; and else pages. A shorter context leaves a
+   * paged model memory for more layers, so each token is faster.
    */
   contextLength?: number | 'auto' | undefined;
   /**
    * Maximum bytes of the model's WebAssembly memory, which has whole pages of 64 KiB: weights, vocabulary,
    * activations and KV cache. A model that needs more is paged, or refused as `out-of-memory` before its data
    * is read, and a call that needs more later fails with `out-of-memory` and leaves the model usable.
-   * Default: what this machine is known to have, and at most 4 GiB, which is all that 32-bit addresses reach.
+   * Default: what this machine is known to have, and at most what addresses reach: 4 GiB with 32 bits, 16 GiB
+   * where the engine has Memory64.
    * It doesn't bound what a GPU holds: `memory.gpu` of `estimateModel` says that.
    */
   memoryBudget?: number | undefined;

@@ -9,7 +9,8 @@ export interface LoadProgress {
   /** Name of the source: URL, path or file name. */
   readonly file: string;
   /**
-   * Bytes that have arrived so far, those of an earlier download that is continued included. Bytes behind the
+   * Bytes that have arrived so far, those of an earlier download that is continued and of layers that stay in
+   * the file included. Bytes behind the
    * last tensor aren't read unless the file is kept in the cache, so a load may be ready with less than
    * `total`.
    */

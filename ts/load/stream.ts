@@ -24,8 +24,8 @@ export interface ByteStream {
    */
   drop?(code: ChordErrorCode, sha256?: string): void;
   /**
-   * Says that a model will read the stored copy. Throws `quota` or `io` if storing has failed; `read` throws it
-   * if storing fails later.
+   * Says that a model will read the stored copy. Throws `quota` or `io` if storing has failed; `read` throws
+   * it if storing fails later.
    */
   require?(): void;
   /** The next bytes, valid until the next call; undefined at the end. Throws `io`, `http`. */

@@ -90,7 +90,7 @@ export class Entry {
     await this.touch();
   }
 
-  /** The journals go last: a file that a paged model reads can't be removed in a browser, and stays listed. */
+  /** The journals go last: in a browser a paged model's file can't be removed, and stays listed. */
   async drop(): Promise<void> {
     const { slots } = this;
     this.journal = undefined;

@@ -48,7 +48,7 @@ export interface LanguageModelInfo extends FileFacts {
    * those that a token chooses are read unless they are in memory, so this is the most that a token reads.
    */
   readonly pagedBytes: number;
-  /** Why layers are paged, and who reads them, or why none is. */
+  /** Why layers are paged, and who reads them if that's no I/O worker; or why none is. */
   readonly pagingReason: string;
   /**
    * Bytes by use. `kv` is the KV cache of one session when the context is full. `total` is the size of the

@@ -198,7 +198,10 @@ export interface ModelEstimate extends LanguageModelInfo {
    * at most the address space that this process has granted. Memory that is in use now isn't taken off.
    */
   readonly availableBytes: number;
-  /** Largest context length that fits, in tokens, at most the trained one; 0 if the weights don't fit. */
+  /**
+   * Largest context length that fits with as many layers in memory as are planned, in tokens, at most the
+   * trained one; 0 if the weights don't fit. A longer one may fit with more layers paged.
+   */
   readonly largestContextLength: number;
 }
 
@@ -221,7 +224,7 @@ export interface ModelInspection extends FileFacts {
   readonly tensors: readonly TensorFacts[];
   /** Memory, backend and threads, as `estimateModel` says them; undefined for a model that can't run. */
   readonly estimate: ModelEstimate | undefined;
-  /** Why `loadModel` would refuse the file; undefined: it wouldn't. */
+  /** Why this version can't run the file; undefined: it can. Whether it fits here, `estimate.fits` says. */
   readonly problem: ErrorRecord | undefined;
 }
 
