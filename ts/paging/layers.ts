@@ -206,6 +206,7 @@ export class PageLoader {
 
   #check(status: number, { file }: PagedTensor): void {
     if (status >= 0) return;
+    checkUnchanged(this.#readers[file]!); // another file's bytes needn't be blocks
     const { model, memory } = this.#paged;
     const cap = 1024;
     const piece = pieceAt(this.#paged);
