@@ -3,7 +3,7 @@
 // written in place where there are sync access handles: in a worker, in the origin's private directory.
 // Elsewhere every piece is a file of its own, which exists when it is whole. The Cache API holds pieces too.
 import { openBlob } from '../load/remote.js';
-import { readableStream } from '../load/stream.js';
+import { SLICE, readableStream } from '../load/stream.js';
 import type { ByteStream } from '../load/stream.js';
 import type { RandomSource } from '../paging/reader.js';
 import type { Folder, FolderSpace, Lock, LockKind, Piece, Place } from './folder.js';
@@ -15,8 +15,13 @@ interface SyncHandle {
   truncate(bytes: number): unknown;
   flush(): unknown;
   close(): unknown;
+  getSize(): number;
+  /** Absent where a file has only one handle. */
+  readonly mode?: string;
 }
-type FileHandle = FileSystemFileHandle & { createSyncAccessHandle?(): Promise<SyncHandle> };
+type FileHandle = FileSystemFileHandle & {
+  createSyncAccessHandle?(options?: { mode: string }): Promise<SyncHandle>;
+};
 type DirectoryHandle = FileSystemDirectoryHandle & { keys(): AsyncIterable<string> };
 
 abstract class WebFolder {
@@ -135,9 +140,33 @@ export class DirectoryFolder extends WebFolder implements Folder {
     });
   }
 
+  /**
+   * By a handle where several may read (Chromium): a Blob's bytes come from another process. Qwen2.5-Coder
+   * 1.5B loads at 1,440 instead of 835 MB/s.
+   */
   async stream(name: string): Promise<ByteStream> {
-    const file = await (await this.#directory.getFileHandle(name)).getFile();
-    return openBlob(file, name);
+    const handle: FileHandle = await this.#directory.getFileHandle(name);
+    const opening = this.place && handle.createSyncAccessHandle!({ mode: 'read-only' });
+    const sync = opening && (await opened(opening, name).catch(() => undefined));
+    if (sync?.mode !== 'read-only') {
+      await sync?.close();
+      return openBlob(await handle.getFile(), name);
+    }
+    const buffer = new Uint8Array(4 * SLICE);
+    let at = 0;
+    return {
+      name,
+      phase: 'read',
+      totalBytes: sync.getSize(),
+      aheadBytes: buffer.byteLength,
+      async read() {
+        const bytes = sync.read(buffer, { at });
+        at += bytes;
+        return bytes > 0 ? buffer.subarray(0, bytes) : undefined;
+      },
+      skip: (to) => void (at = to),
+      close: async () => void sync.close(),
+    };
   }
 
   /** Files of pieces are read as one Blob, which copies none of them. */
