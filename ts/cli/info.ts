@@ -4,7 +4,7 @@ import type { GpuDispatch, ModelEstimate, ModelInspection } from '../index.js';
 import type { Command } from './arguments.js';
 import { loadOptions } from './load.js';
 import { ProgressBar } from './progress.js';
-import { onOneLine, print, printJson, size, pagedText } from './terminal.js';
+import { onOneLine, pagedText, print, printJson, size } from './terminal.js';
 
 /**
  * The command `info`: what a file's header says, and how the model would run here. The model is loaded for

@@ -91,7 +91,6 @@ export async function readStdin(isExact: boolean): Promise<string> {
 export const count = (n: number): string =>
   n < 1e9 ? `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)}M` : `${(n / 1e9).toFixed(1)}B`;
 
-/** Bytes in the unit that fits: 98.4 MB. */
 /** What isn't in memory, as words behind a comma; nothing if all of it is. */
 export const pagedText = ({
   pagedLayers,
@@ -101,6 +100,7 @@ export const pagedText = ({
   pagedBytes: number;
 }): string => (pagedBytes === 0 ? '' : `, ${pagedLayers} layers paged: ${size(pagedBytes)} read a token`);
 
+/** Bytes in the unit that fits: 98.4 MB. */
 export function size(bytes: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
   let n = bytes;

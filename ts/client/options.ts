@@ -63,8 +63,8 @@ export interface LoadModelOptions {
    * activations and KV cache. A model that needs more is paged, or refused as `out-of-memory` before its data
    * is read, and a call that needs more later fails with `out-of-memory` and leaves the model usable.
    * Default: what this machine is known to have, and at most what addresses reach: 4 GiB with 32 bits, 16 GiB
-   * where the engine has Memory64.
-   * It doesn't bound what a GPU holds: `memory.gpu` of `estimateModel` says that.
+   * where the engine has Memory64. It doesn't bound what a GPU holds: `memory.gpu` of `estimateModel` says
+   * that.
    */
   memoryBudget?: number | undefined;
   /**

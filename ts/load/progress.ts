@@ -10,9 +10,8 @@ export interface LoadProgress {
   readonly file: string;
   /**
    * Bytes that have arrived so far, those of an earlier download that is continued and of layers that stay in
-   * the file included. Bytes behind the
-   * last tensor aren't read unless the file is kept in the cache, so a load may be ready with less than
-   * `total`.
+   * the file included. Bytes behind the last tensor aren't read unless the file is kept in the cache, so a
+   * load may be ready with less than `total`.
    */
   readonly loaded: number;
   /**
