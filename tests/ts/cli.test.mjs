@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { loadModel, version } from '../../dist/index.js';
 import { CHATML, withContext, withTemplate } from './chat.mjs';
+import { budgetFor, withPagedModel } from './paged-model.mjs';
 
 const bin = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const MODEL = fileURLToPath(new URL('../golden/q4_1-smollm.gguf', import.meta.url));
@@ -231,6 +232,22 @@ test('estimate says from the header what a model needs, whether it fits and why;
   ])
     assert.equal((await run(['estimate', MODEL, ...wrong])).status, 2);
 });
+
+test('generate, info and estimate say of a paged model how many layers are paged, and the bytes that a token reads', () =>
+  withPagedModel(async (file) => {
+    const { least } = await budgetFor(file, 0, { threads: 1 });
+    const how = ['--threads', '1', '--memory', String(least)];
+    const written = await run(['generate', file, '--ids', '1,2', '--max-tokens', '2', ...how]);
+    assert.match(written.stderr, /\(length\), 6 layers paged: \d+\.\d MB read a token/);
+    assert.match(
+      (await run(['info', file, ...how])).stdout,
+      /^memory .*, 6 layers paged: \d+\.\d MB read a token$/m,
+    );
+    const { stdout } = await run(['estimate', file, ...how]);
+    assert.match(stdout, /^context +at most \d+ tokens fit with so many layers in memory$/m);
+    const whole = await run(['generate', file, '--ids', '1,2', '--max-tokens', '2', '--threads', '1']);
+    assert.doesNotMatch(whole.stderr, /paged/);
+  }));
 
 test('embed prints a vector for the text, or for each line of stdin', () =>
   withModel(async (model) => {

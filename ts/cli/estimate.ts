@@ -38,7 +38,7 @@ export async function estimate(command: Command, signal: AbortSignal): Promise<v
     [
       'context',
       found.largestContextLength > 0
-        ? `at most ${found.largestContextLength} tokens fit${found.pagedLayers > 0 ? '; with a longer one more layers are paged' : ''}`
+        ? `at most ${found.largestContextLength} tokens fit${found.pagedLayers > 0 ? ' with so many layers in memory' : ''}`
         : 'none fits',
     ],
     ['weights', `${found.placement}: ${inUnits(found.pagingReason)}`],
