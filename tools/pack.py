@@ -138,11 +138,15 @@ class Split:
 
 
 split = Split(stepped)
-parts = [stepped[:split.begin] + stepped[split.end:], *split.streams]
-starts = [sum(map(len, parts[:i])) for i in range(1, len(parts))]
-FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 24, "lc": 3, "lp": 0, "pb": 0}
+parts = [*split.streams, stepped[:split.begin] + stepped[split.end:]]
+# The best of 300 orders of the parts, 0.4 kB less than their own; 0.6 kB less with lc 1 than with 3.
+ORDER = [Split.LOCAL, Split.BODY, len(parts) - 1, Split.BYTES, Split.CALL, Split.OP, Split.I64, Split.I32,
+         Split.OFFSET]
+starts = [sum(len(parts[k]) for k in ORDER[:ORDER.index(i)]) for i in range(len(parts))]
+FILTER = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 24, "lc": 1, "lp": 0,
+          "pb": 0}
 with open(sys.argv[2], "wb") as out:
-    out.write(lzma.compress(b"".join(parts), lzma.FORMAT_RAW, filters=[FILTER])[1:])
+    out.write(lzma.compress(b"".join(parts[i] for i in ORDER), lzma.FORMAT_RAW, filters=[FILTER])[1:])
 digest = 2166136261
 for byte in data:
     digest = (digest ^ byte) * 16777619 & 0xFFFFFFFF

@@ -1,8 +1,8 @@
 /* unpack.c: a wasm module that holds another one, compressed, and unpacks it: the files that a page loads.
  * gzip leaves a third more, and servers that don't compress modules send these as they are. tools/pack.py
- * writes the stream PACKED: LZMA (lc 3, lp 0, pb 0) without a header, the first byte (0) and an end mark.
- * SIZE is the module's bytes, HASH is FNV-1a over them. The stream holds the bytes outside function bodies,
- * of which CODE come before them, then the bytes of the bodies by kind: streams that begin at STARTS. The
+ * writes the stream PACKED: LZMA (lc 1, lp 0, pb 0) without a header, the first byte (0) and an end mark.
+ * SIZE is the module's bytes, HASH is FNV-1a over them. The stream holds the bytes of function bodies by
+ * kind, and the bytes outside bodies, of which CODE come before them. These parts begin at STARTS. The
  * bodies end at CODE_END. From byte GRIDS on there are ENTRIES 16-bit numbers, packed as differences, each
  * of the one before. Then each becomes the bytes of an entry of the grids (quant/iq_grids_tables.c).
  *
@@ -28,7 +28,7 @@ enum {
     NEAR = SLOT + 4 * 64,
     ALIGN = NEAR + 128,
     LITERAL = ALIGN + 16,
-    N_PROBABILITIES = LITERAL + 8 * 0x300,
+    N_PROBABILITIES = LITERAL + 2 * 0x300,
 };
 enum { IS_MATCH, IS_REPEATED, IS_OLDER, IS_OLDER_2, IS_OLDER_3, IS_LONG };
 
@@ -115,7 +115,7 @@ static uint32_t distance(uint32_t n)
 /* A byte behind `before`. After a match, the byte `match` foretells the bits, until one differs. */
 static uint32_t literal(uint32_t before, uint32_t match, int is_foretold)
 {
-    uint32_t const at = LITERAL + 0x300 * (before >> 5);
+    uint32_t const at = LITERAL + 0x300 * (before >> 7);
     uint32_t m = 1;
     while (is_foretold && m < 256) {
         uint32_t const guess = match >> 7 & 1;
@@ -129,7 +129,7 @@ static uint32_t literal(uint32_t before, uint32_t match, int is_foretold)
 
 /* ---- the bodies of functions, of streams by kind -------------------------------------------------- */
 
-enum { OP, LOCAL, I32, I64, OFFSET, CALL, BYTES, BODY, N_STREAMS };
+enum { OP, LOCAL, I32, I64, OFFSET, CALL, BYTES, BODY, REST, N_STREAMS };
 static uint32_t starts[N_STREAMS] = { STARTS };
 static uint32_t written; /* bytes of the module */
 
@@ -248,7 +248,7 @@ static void decompress(void)
 __attribute__((export_name("unpack"))) uint32_t unpack(void)
 {
     volatile uint8_t *const out = (volatile uint8_t *)0;
-    uint32_t hash = 2166136261u, rest = SIZE;
+    uint32_t hash = 2166136261u, rest = SIZE + starts[REST];
     decompress();
     while (written < CODE) out[written++] = out[rest++];
     while (written < CODE_END) function();
