@@ -229,7 +229,7 @@ CHORD_INLINE int groups_of_one(int how, const chord_format *f)
 
 CHORD_INLINE void own_tile(int how, const chord_format *f, const chord_matmul *m, matmul_range r)
 {
-    dot_way const way = { how, false, vi_all(0x00010001), vi_all(0) };
+    dot_way const way = dot_way_of(how, !has_floats(f));
     uint32_t const n = (uint32_t)m->n_in;
     const uint8_t *const x = matmul_x(m, r.t0);
     for (int32_t g = r.g0; g < r.g1; g++) {
@@ -336,7 +336,7 @@ CHORD_INLINE void matmul_tiles(int how, const chord_format *f, const chord_matmu
         if (is_grid(f)) {                                                                                 \
             grid_kind const k = GRID_KIND(file);                                                          \
             panel_unpack_grid(&k, by_words(dot_kind(), f), w, to, n);                                     \
-        } else if (has_floats(f)) panel_unpack_floats(w, to, n);                                          \
+        } else if (has_floats(f)) panel_unpack_floats(by_words(dot_kind(), f), w, to, n);                 \
         else if (is_own(f)) panel_unpack_ternary(by_words(dot_kind(), f), w, to, n);                      \
         else {                                                                                            \
             UNPACK_ALL(f);                                                                                \

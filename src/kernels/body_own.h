@@ -97,6 +97,20 @@ CHORD_INLINE void own_ternary_codes(const uint8_t *q, vi codes[65])
     }
 }
 
+/* The sums of one digit: of its bytes, and with DOT8 also of the bytes of the next digit. */
+typedef struct own_digit_sums {
+    dot_sum here, next;
+} own_digit_sums;
+
+/* Returns what the digits add. With DOT8, which reads eight bits of a byte, no digit is computed. A digit is
+ * (3 byte - next byte) / 256, so two sums of bytes make the sum of digits. Two dots take the place of four
+ * instructions and a dot. The result is 256 times the sum. */
+CHORD_INLINE vi own_digit_rows(dot_way way, own_digit_sums s)
+{
+    vi const here = own_rows(way, s.here);
+    return way.how == DOT8 ? vi_sub(vi_add(vi_add(here, here), here), s.next.a) : here;
+}
+
 /* Multiplies a block. x: its activations; d: its scale; xd: the scale of its first part's activations. */
 CHORD_INLINE vf own_ternary_tile(dot_way way, const uint8_t *w, const uint8_t *x, const uint8_t *xd,
                                  uint32_t n, vf sum)
@@ -104,26 +118,40 @@ CHORD_INLINE vf own_ternary_tile(dot_way way, const uint8_t *w, const uint8_t *x
     own_ternary const c = own_ternary_of();
     const uint8_t *q = w + 8;
     vf const d = vf_load_f16_finite(w);
+    /* Bytes less 128 that are read as signed make digits less 1. */
+    bool const is_linear = way.how == DOT8;
+    vi const flip = is_linear ? vi_xor(c.flip, way.flip) : c.flip,
+             centre = is_linear ? vi_sar(way.flip, 31) : vi_all(-1);
     vi all[3 * OWN_DIGITS];
     CHORD_ROLL(int i = 0; i < 3; i++) {
         uint32_t const step = own_runs[i].step;
         const uint8_t *at = x + own_runs[i].from;
-        dot_sum s[OWN_DIGITS];
-        CHORD_UNROLL(int k = 0; k < OWN_DIGITS; k++) s[k] = own_zero();
+        own_digit_sums s[OWN_DIGITS];
+        CHORD_UNROLL(int k = 0; k < OWN_DIGITS; k++) s[k] = (own_digit_sums){ own_zero(), own_zero() };
         CHORD_ROLL(int v = own_runs[i].vectors; v > 0; v--, q += 16, at += 4) {
-            vi bytes = vi_xor(vi_load(q), c.flip);
+            vi bytes = vi_xor(vi_load(q), flip);
             CHORD_UNROLL(int k = 0; k < OWN_DIGITS; k++) {
-                s[k] = own_add(way.how, s[k], vi_all_at(at + (uint32_t)k * step), own_digit(&c, bytes));
-                if (k < OWN_DIGITS - 1) bytes = own_times_3(bytes);
+                vi const a = vi_all_at(at + (uint32_t)k * step);
+                s[k].here = own_add(way.how, s[k].here, a, is_linear ? bytes : own_digit(&c, bytes));
+                if (is_linear || k < OWN_DIGITS - 1) bytes = own_times_3(bytes);
+                CHORD_PIN(s[k].here.a);
+                if (way.how == DOT16) CHORD_PIN(s[k].here.b);
+                if (!is_linear) continue;
+                s[k].next = own_add(way.how, s[k].next, a, bytes);
+                CHORD_PIN(s[k].next.a);
             }
         }
-        CHORD_UNROLL(int k = 0; k < OWN_DIGITS; k++) all[OWN_DIGITS * i + k] = own_rows(way, s[k]);
+        CHORD_UNROLL(int k = 0; k < OWN_DIGITS; k++) all[OWN_DIGITS * i + k] = own_digit_rows(way, s[k]);
     }
     all[5] = vi_add(all[5], all[6]);
     all[6] = vi_add(all[7], all[8]);
     all[7] = vi_add(vi_add(vi_add(all[9], all[10]), vi_add(all[11], all[12])), all[13]);
-    CHORD_ROLL(int part = 0; part < 8; part++, xd += 4)
-        sum = vf_madd(vf_mul(d, vf_all_at(xd)), vf_of(vi_sub(all[part], vi_all_at(xd + n / 8))), sum);
+    CHORD_ROLL(int part = 0; part < 8; part++, xd += 4) {
+        vi const digits = is_linear ? vi_sar(all[part], 8) : all[part];
+        vi x_sum = vi_all_at(xd + n / 8);
+        CHORD_PIN(x_sum);
+        sum = vf_madd(vf_mul(d, vf_all_at(xd)), vf_of(vi_sub(digits, vi_and(x_sum, centre))), sum);
+    }
     return sum;
 }
 

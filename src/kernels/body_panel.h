@@ -206,17 +206,19 @@ CHORD_INLINE void panel_unpack_ternary(bool are_words, const uint8_t *w, uint8_t
     }
 }
 
-/* panel_unpack for NVFP4: always words. */
-CHORD_INLINE void panel_unpack_floats(const uint8_t *w, uint8_t *to, uint32_t n)
+/* panel_unpack for NVFP4. */
+CHORD_INLINE void panel_unpack_floats(bool are_words, const uint8_t *w, uint8_t *to, uint32_t n)
 {
     own_floats const c = own_floats_of();
-    vi const centre = vi_all(0x0c0c0c0c), pair = vi_all(0x00010001);
+    vi const centre = vi_all(0x0c0c0c0c), pair = vi_all(0x00010001), zero = vi_all(0);
     for (uint32_t b = 0; b < n; b += 32) {
         vi codes[8];
         vf d[2];
         w = own_float_part(&c, w, codes, d);
-        CHORD_UNROLL(int v = 0; v < 8; v++) codes[v] = vi_sub8(codes[v], centre);
-        to = panel_put_own_words(codes, pair, d[0], to);
+        if (are_words)
+            CHORD_UNROLL(int v = 0; v < 8; v++) codes[v] = vi_sub8(codes[v], centre);
+        to = are_words ? panel_put_own_words(codes, pair, d[0], to)
+                       : panel_put_own(codes, pair, false, zero, d[0], to);
         vf_store(to, d[1]);
         to += 16 * PANEL_GROUPS;
     }
@@ -251,6 +253,10 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
     const uint8_t *w = p->w, *x[PANEL_TOKENS];
     dot_way way = { k.how, false, vi_all(0x00010001), vi_all(0) };
     vi const less = vi_all(-p->centre);
+    /* m == 3: halves of BYTES have a d each, so each subtracts what its half of x adds for the centre. With
+     * DOT8 the sums begin with that. The sums of DOT8_16 have 16 bits, which are too few. */
+    bool const has_centres = k.m == 3 && !is_words, begins = has_centres && k.how == DOT8;
+    vi const less_half[2] = { vi_and(less, vi_all(0xffff)), vi_shl(less, 16) };
     vi folded[G * PANEL_TOKENS], *total = folded; /* also in memory */
     if (k.how == DOT8_16 && k.kind == PANEL_BYTES) CHORD_PIN(way.ones);
     CHORD_UNROLL(int t = 0; t < T; t++) x[t] = p->x[t];
@@ -266,7 +272,9 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
         CHORD_UNROLL(int t = 0; t < T; t++) {
             CHORD_PIN(x[t]);
             bool const now = k.how == DOT8 && k.kind == PANEL_BYTES && !k.m;
-            vi const begin = now ? vi_mul(vi_all_at(x[t] + d_off + n / 8), less) : vi_all(0);
+            vi const begin = now      ? vi_mul(vi_all_at(x[t] + d_off + n / 8), less)
+                             : begins ? vi_dot16(vi_all_at(x[t] + d_off + n / 4), less_half[0])
+                                      : vi_all(0);
             CHORD_UNROLL(int g = 0; g < G; g++) s[g * T + t] = (dot_sum){ begin, vi_all(0) };
         }
         CHORD_UNROLL(int v = 0; v < 8; v++) {
@@ -286,9 +294,12 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
             if (v == 7 || (v + 1) % steps) continue;
             CHORD_UNROLL(int g = 0; g < G; g++) scale[g] = panel_scale(k, way, pairs + 16 * g, v / 4);
             CHORD_UNROLL(int i = 0; i < G * T; i++) {
-                vi const f = panel_fold(k, way, s[i], scale[i / T]);
+                const uint8_t *const halves = x[i % T] + d_off + n / 4;
+                vi const centre = has_centres ? vi_dot16(vi_all_at(halves), less_half[begins]) : vi_all(0);
+                vi f = panel_fold(k, way, s[i], scale[i / T]);
+                if (has_centres && !begins) f = vi_add(f, centre);
                 vi_store(&total[i], v + 1 == steps ? f : vi_add(f, vi_load(&total[i])));
-                s[i] = (dot_sum){ vi_all(0), vi_all(0) };
+                s[i] = (dot_sum){ begins ? centre : vi_all(0), vi_all(0) };
             }
         }
         vf d[G], m[G];
@@ -309,6 +320,7 @@ CHORD_INLINE void panel_run(panel_kind k, int T, const panel_tile *p, vf *sums)
                 vi const by_half = has_halves ? vi_dot16(vi_all_at(xd + n / 4), vi_load(by_half_at + 16 * g))
                                               : vi_all(0);
                 if (k.m == 3) { /* the first half's sums are in `total` */
+                    if (has_centres && !begins) i = vi_add(i, vi_dot16(vi_all_at(xd + n / 4), less_half[1]));
                     sums[j] = vf_madd(vf_mul(d[g], dx), vf_of(vi_load(&total[j])), sums[j]);
                     sums[j] = vf_madd(vf_mul(m[g], dx), vf_of(i), sums[j]);
                 } else if (k.m)
@@ -370,8 +382,9 @@ static __attribute__((noinline)) void panel_walk(const chord_matmul *m, panel_wa
 #define PANEL_ONE(name, kind, how, m, folds) PANEL_TILE_OF(name, kind, how, m, folds, 1)
 PANEL_TILE(panel_words, PANEL_WORDS, DOT16, 0, 1)
 PANEL_ONE(panel_words_one, PANEL_WORDS, DOT16, 0, 1)
-PANEL_TILE(panel_floats, PANEL_WORDS, DOT16, 3, 2)
 #ifdef CHORD_SIMD_I8
+PANEL_TILE(panel_floats, PANEL_BYTES, DOT8, 3, 2)
+PANEL_TILE(panel_floats_16, PANEL_BYTES, DOT8_16, 3, 2)
 PANEL_TILE(panel_bytes, PANEL_BYTES, DOT8, 0, 1)
 PANEL_TILE(panel_bytes_m, PANEL_BYTES, DOT8, 1, 1)
 PANEL_TILE(panel_halves, PANEL_HALVES, DOT8, 0, 2)
@@ -385,6 +398,7 @@ PANEL_ONE(panel_bytes_one, PANEL_BYTES, DOT8, 0, 1)
 PANEL_ONE(panel_halves_one, PANEL_HALVES, DOT8, 0, 2)
 PANEL_ONE(panel_bytes_16_one, PANEL_BYTES, DOT8_16, 0, 2)
 #else
+PANEL_TILE(panel_floats, PANEL_WORDS, DOT16, 3, 2)
 PANEL_TILE(panel_words_m, PANEL_WORDS, DOT16, 1, 1)
 PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
 #endif
@@ -393,7 +407,7 @@ PANEL_TILE(panel_words_m2, PANEL_WORDS, DOT16, 2, 1)
  * and for the formats of body_own.h whose halves have scales: there is no tile for them. */
 CHORD_INLINE bool by_words(int how, const chord_format *f)
 {
-    return how == DOT16 || has_floats(f) ||
+    return how == DOT16 ||
            (how == DOT8_16 && (is_signed(f) || n_folds(how, f) > 2 || (is_own(f) && has_halves(f))));
 }
 
@@ -406,8 +420,8 @@ CHORD_INLINE panel_kind panel_of(int how, const chord_format *f) /* the tile set
 
 CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
 {
-    if (k.m == 3) return panel_floats;
 #ifdef CHORD_SIMD_I8
+    if (k.m == 3) return k.how == DOT8 ? panel_floats : panel_floats_16;
     if (k.kind == PANEL_WORDS) return panel_words;
     if (k.how == DOT8 && k.kind == PANEL_HALVES) return k.m ? panel_halves_m : panel_halves;
     if (k.how == DOT8) return k.m ? panel_bytes_m : panel_bytes;
@@ -415,6 +429,7 @@ CHORD_INLINE panel_tile_fn *panel_tile_of(panel_kind k, const chord_format *f)
     return !k.m ? panel_bytes_16 : n_folds(DOT8_16, f) > 1 ? panel_bytes_16_m2 : panel_bytes_16_m;
 #else
     (void)f;
+    if (k.m == 3) return panel_floats;
     return k.m == 0 ? panel_words : k.m == 1 ? panel_words_m : panel_words_m2;
 #endif
 }
