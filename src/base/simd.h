@@ -67,6 +67,7 @@ CHORD_INLINE void vi_store(void *p, vi v) { wasm_v128_store(p, v); }
 CHORD_INLINE void vi_store8(void *p, vi v) { wasm_v128_store64_lane(p, v, 0); }
 CHORD_INLINE vi vi_all(int32_t x) { return wasm_i32x4_splat(x); }
 CHORD_INLINE vi vi_all_at(const void *p) { return wasm_v128_load32_splat(p); }
+CHORD_INLINE vi vi_all64_at(const void *p) { return wasm_v128_load64_splat(p); }
 CHORD_INLINE vi vi_load_u16(const void *p) { return wasm_u32x4_load16x4(p); }
 CHORD_INLINE vi vi_load_s16(const void *p) { return wasm_i32x4_load16x4(p); }
 CHORD_INLINE vi vi_load_4u8(const void *p)
@@ -194,6 +195,7 @@ CHORD_INLINE vf vf_all(float x) { return _mm_set1_ps(x); }
 CHORD_INLINE vi vi_all(int32_t x) { return _mm_set1_epi32(x); }
 CHORD_INLINE vi vi_all_at(const void *p) { int32_t x; __builtin_memcpy(&x, p, 4); return _mm_set1_epi32(x); }
 CHORD_INLINE vf vf_all_at(const void *p) { return _mm_castsi128_ps(vi_all_at(p)); }
+CHORD_INLINE vi vi_all64_at(const void *p) { return _mm_castpd_si128(_mm_loaddup_pd(p)); }
 CHORD_INLINE vf vf_add(vf a, vf b) { return _mm_add_ps(a, b); }
 CHORD_INLINE vf vf_sub(vf a, vf b) { return _mm_sub_ps(a, b); }
 CHORD_INLINE vf vf_mul(vf a, vf b) { return _mm_mul_ps(a, b); }
@@ -297,6 +299,10 @@ CHORD_INLINE vf vf_all(float x) { return vdupq_n_f32(x); }
 CHORD_INLINE vi vi_all(int32_t x) { return vdupq_n_s32(x); }
 CHORD_INLINE vi vi_all_at(const void *p) { int32_t x; __builtin_memcpy(&x, p, 4); return vdupq_n_s32(x); }
 CHORD_INLINE vf vf_all_at(const void *p) { return vi_as_f(vi_all_at(p)); }
+CHORD_INLINE vi vi_all64_at(const void *p)
+{
+    return vreinterpretq_s32_u8(vcombine_u8(vld1_u8(p), vld1_u8(p)));
+}
 CHORD_INLINE vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
 CHORD_INLINE vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
 CHORD_INLINE vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }

@@ -28,6 +28,13 @@ PLAIN_F(vf_all, (float x), x)
 PLAIN_I(vi_all, (int32_t x), x)
 PLAIN vi vi_all_at(const void *p) { int32_t x; __builtin_memcpy(&x, p, 4); return vi_all(x); }
 PLAIN vf vf_all_at(const void *p) { return vi_as_f(vi_all_at(p)); }
+PLAIN vi vi_all64_at(const void *p)
+{
+    vi v;
+    __builtin_memcpy(&v, p, 8);
+    __builtin_memcpy((uint8_t *)&v + 8, p, 8);
+    return v;
+}
 PLAIN_F(vf_add, (vf a, vf b), a.f[l] + b.f[l])
 PLAIN_F(vf_sub, (vf a, vf b), a.f[l] - b.f[l])
 PLAIN_F(vf_mul, (vf a, vf b), a.f[l] * b.f[l])

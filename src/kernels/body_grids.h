@@ -84,14 +84,13 @@ CHORD_INLINE const uint8_t *grid_head_of(const chord_format *f, const uint8_t *w
 }
 
 /* Sets the eighth sign of each eight elements: an even number of eight is negative. The eighth signs are the
- * top four bits. */
-CHORD_INLINE vi grid_eighths(vi word)
+ * top four bits. The word holds a scale there, and so does `parity`: both scales together leave no bit. */
+CHORD_INLINE vi grid_eighths(vi word, vi top)
 {
-    vi const sevens = vi_and(word, vi_all(0x0fffffff));
-    vi parity = vi_xor(sevens, vi_shr(sevens, 4));
-    parity = vi_xor(parity, vi_shr(parity, 8));
-    parity = vi_xor(parity, vi_shr(parity, 16));
-    return vi_or(sevens, vi_shl(parity, 28));
+    vi parity = vi_xor(word, vi_shl(word, 4));
+    parity = vi_xor(parity, vi_shl(parity, 8));
+    parity = vi_xor(parity, vi_shl(parity, 16));
+    return vi_xor(word, vi_and(parity, top));
 }
 
 /* Writes the places of 4 rows x 4 entries, which have these bytes and the bits of `even` (entries 0 and 2)
@@ -122,7 +121,7 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
                                    : type == CHORD_IQ1_M ? 0x78007800
                                                          : 0x38003800),
              base = grid_constant((int32_t)(0x00010001u * grid_at(f))), one = grid_constant(1),
-             few = grid_constant(ternary ? 7 : 15),
+             few = grid_constant(ternary ? 7 : 15), top = grid_constant((int32_t)0xf0000000),
              eighths_at = grid_constant(0x40004000); /* IQ1: from one copy of the grid to the other */
     w = grid_head_of(f, w, &head);
     CHORD_ROLL(int part = 0; part < GRID_PARTS; part++, p++) {
@@ -134,7 +133,8 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
         /* bits above the bytes: those of entries 2 and 3 are moved to the upper half */
         if (type == CHORD_IQ2_XS) {
             h = vi_shr(word, 28);
-            vi const t = vi_or(h, vi_shl(h, 14));
+            vi t = vi_or(h, vi_shl(h, 14));
+            CHORD_PIN(t); /* else clang multiplies h, by constants that V8 builds each time */
             even = vi_or(vi_and(vi_shl(t, 11), above), base);
             odd = vi_or(vi_and(vi_shl(t, 10), above), base);
         } else if (type == CHORD_IQ2_S) {
@@ -174,7 +174,10 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
         } else if (type == CHORD_IQ1_M) { /* two of three bits */
             scale = head.low;
             head.low = part == 3 ? head.high : vi_shr(head.low, 6);
-        } else scale = vi_shr(word, 28);
+        } else {
+            scale = vi_shr(word, 28);
+            CHORD_PIN(scale);
+        }
         if (has_halves(f)) {
             vi const first = vi_and(scale, few),
                      second = type == CHORD_IQ1_M ? vi_and(vi_shr(scale, 3), few) : vi_shr(scale, 4);
@@ -185,7 +188,7 @@ CHORD_INLINE void grid_scan(const chord_format *f, const uint8_t *w, grid_part *
 
         /* signs */
         if (!ternary) {
-            if (type != CHORD_IQ2_S && type != CHORD_IQ3_S) signs = grid_eighths(word);
+            if (type != CHORD_IQ2_S && type != CHORD_IQ3_S) signs = grid_eighths(word, top);
             vi const low = vi_shl(signs, 4);
             p->signs[0] = fours ? low : vi_zip32_low(low, signs);
             p->signs[1] = fours ? signs : vi_zip32_high(low, signs);
@@ -208,6 +211,13 @@ CHORD_INLINE vi grid_four(const uint16_t *at, int l)
     int const first = l / 4 * 16 + l % 2 * 8 + l % 4 / 2;
     return vi_load_4_4_4_4(grid_table(GRID_FOURS), at, first, first + 2, first + 4, first + 6);
 }
+/* Without the pin clang shifts, by 1, 2 and 3: fewer units of a processor shift than add. */
+CHORD_INLINE vi grid_doubled(vi signs)
+{
+    vi v = vi_add(signs, signs);
+    CHORD_PIN(v);
+    return v;
+}
 /* v, or -v where a byte of `signs` is negative. */
 CHORD_INLINE vi grid_signed(vi v, vi signs, vi zero)
 {
@@ -226,7 +236,7 @@ CHORD_INLINE void grid_codes(int shape, const grid_part *p, vi centre, vi codes[
     if (shape == GRID_FOURS) {
         CHORD_UNROLL(int l = 7; l >= 0; l--) {
             codes[l] = grid_signed(grid_four(p->at, l), signs[l % 2], zero);
-            signs[l % 2] = vi_add(signs[l % 2], signs[l % 2]);
+            signs[l % 2] = grid_doubled(signs[l % 2]);
         }
         return;
     }
@@ -239,7 +249,7 @@ CHORD_INLINE void grid_codes(int shape, const grid_part *p, vi centre, vi codes[
                 continue;
             }
             v[i] = grid_signed(v[i], signs[i], zero);
-            signs[i] = vi_add(signs[i], signs[i]);
+            signs[i] = grid_doubled(signs[i]);
         }
         vf const a = vi_as_f(v[0]), b = vi_as_f(v[1]);
         codes[2 * l] = vf_bits(vf_shuffle(a, b, 0, 2, 0, 2));
@@ -269,17 +279,22 @@ CHORD_INLINE vi grid_half(dot_way way, int shape, const grid_part *p, int half, 
                           const uint8_t *x)
 {
     dot_sum s[2] = { own_zero(), own_zero() };
-    vi x16 = vi_load(x + 16 * half);
-    CHORD_PIN(x16);
+    vi x16 = vi_all(0);
+    if (shape == GRID_TERNARY) {
+        x16 = vi_load(x + 16 * half);
+        CHORD_PIN(x16);
+    }
+    vf const f = vi_as_f(x16);
     CHORD_UNROLL(int l = 2 * half + 1; l >= 2 * half; l--) {
-        vf const f = vi_as_f(x16);
-        vi const v = vf_bits(l % 2 ? vf_shuffle(f, f, 2, 3, 2, 3) : vf_shuffle(f, f, 0, 1, 0, 1));
+        vi const v = shape == GRID_EIGHTS ? vi_all64_at(x + 8 * l)
+                     : l % 2              ? vf_bits(vf_shuffle(f, f, 2, 3, 2, 3))
+                                          : vf_bits(vf_shuffle(f, f, 0, 1, 0, 1));
         CHORD_UNROLL(int i = 0; i < 2; i++) {
             s[i] = own_add(way.how, s[i], shape == GRID_TERNARY ? v : grid_signed(v, signs[i], zero),
                            grid_eight(shape, p->at, l, i));
             CHORD_PIN(s[i].a);
             if (way.how == DOT16) CHORD_PIN(s[i].b);
-            if (shape == GRID_EIGHTS) signs[i] = vi_add(signs[i], signs[i]);
+            if (shape == GRID_EIGHTS) signs[i] = grid_doubled(signs[i]);
         }
     }
     return grid_rows(way, s[0], s[1]);
@@ -305,7 +320,7 @@ CHORD_INLINE vi grid_dot(dot_way way, int shape, const grid_kind *k, const grid_
             s[l % 2] = own_add(way.how, s[l % 2], grid_signed(v, signs[l % 2], zero), grid_four(p->at, l));
             CHORD_PIN(s[l % 2].a);
             if (way.how == DOT16) CHORD_PIN(s[l % 2].b);
-            signs[l % 2] = vi_add(signs[l % 2], signs[l % 2]);
+            signs[l % 2] = grid_doubled(signs[l % 2]);
         }
         return vi_add(own_rows(way, s[0]), own_rows(way, s[1]));
     }
