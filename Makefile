@@ -204,7 +204,7 @@ TEST_NEEDS_template := host/native
 TEST_NEEDS_model := template host/native
 TEST_NEEDS_exec := format text model host/native
 TEST_NEEDS_engine := host/native
-TEST_WITH_engine := $(filter-out %_wasm.c,$(wildcard tests/reference/*.c)) tests/engine/synthetic.c
+TEST_WITH_engine := $(filter-out %_wasm.c,$(wildcard tests/reference/*.c)) $(wildcard tests/engine/synthetic*.c)
 
 # What tests/stacks runs: bundlers, runtimes and frameworks, at the versions of the lock files.
 STACKS := $(patsubst tests/stacks/%/package-lock.json,build/stacks/%/.stamp,$(wildcard tests/stacks/*/package-lock.json))

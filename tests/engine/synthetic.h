@@ -19,12 +19,16 @@ enum {
     SYN_WKV,
     SYN_FAMILIES
 };
+/* Columns of SYN_SCAN's products: the delta rule, 4 heads over 2 of keys, S of 6 x 36, and a scan, 4 heads
+ * over 2, S of 5 x 8. */
+enum { SYN_DELTA_WIDE = 2 * 2 * 6 + 4 * 36, SYN_SCAN_WIDE = 2 * 2 * 5 + 4 * 8 };
 /* A sequence of these stands at checkpoints alone. */
 static inline bool synthetic_has_states(int32_t family)
 {
     return family == SYN_STATE || family == SYN_SCAN || family == SYN_WKV;
 }
 extern const char *const synthetic_names[SYN_FAMILIES];
+extern const chord_arch synthetic_archs[]; /* the last one has no name */
 
 /* Loads a model of the family. `loud`: token 7 has an embedding of 3e38. */
 chord_loaded *load_synthetic(int32_t family, int32_t kv_type, int32_t n_threads, int32_t n_batch,
