@@ -70,6 +70,28 @@ test('progress after each batch; an abort ends the call with its reason, and the
     assert.equal((await model.embed('after it')).length, model.info.embeddingLength);
   }));
 
+test('what onProgress throws ends the call, which rejects with it, in a worker and without one', async () => {
+  for (const worker of [true, false])
+    await using(
+      'bert',
+      async (model) => {
+        const reason = new Error('enough');
+        let calls = 0;
+        const fail = () => {
+          calls += 1;
+          throw reason;
+        };
+        const isReason = (error) => error === reason;
+        await assert.rejects(model.embed(texts, { onProgress: fail }), isReason);
+        assert.ok(calls < 5, `${calls} batches after the error`);
+        await assert.rejects(model.embed('alone', { onProgress: fail }), isReason);
+        await assert.rejects(model.embed(texts, { onProgress: async () => fail() }), isReason);
+        assert.equal((await model.embed('after it')).length, model.info.embeddingLength);
+      },
+      { worker },
+    );
+});
+
 test('an encoder continues no text, and says so; texts and continuations live beside each other', async () => {
   await using('bert', async (model) => {
     await assert.rejects(model.generate('once').text(), {
@@ -102,6 +124,11 @@ test('what can not be embedded is refused by name', () =>
       message: /pooling/,
     });
     await assert.rejects(model.embed('a', { prefix: 'x' }), { code: 'invalid-argument', message: /prefix/ });
+    for (const id of [2.5, NaN, 2 ** 32 + 5])
+      await assert.rejects(model.embed(['a', [5, id]]), {
+        code: 'invalid-argument',
+        message: new RegExp(`text 1: ids\\[1\\] is ${id}, not a token id`),
+      });
     await assert.rejects(model.embed([[5, 100000]]), { code: 'invalid-argument', message: /100000/ });
     await assert.rejects(model.rerank('a', ['b']), { code: 'invalid-argument', message: /no classifier/ });
     await assert.rejects(model.embed([{}]), { code: 'invalid-argument' });

@@ -21,7 +21,10 @@ import type { EmbedProgress, Embedding, EmbeddingsResponse, RankedDocument } fro
 
 type Texts = readonly (string | number[] | Int32Array)[];
 
-/** Runs the worker's call. Returns its floats, one message after another. */
+/**
+ * Runs the worker's call. Returns its floats, one message after another. What `onProgress` throws ends the
+ * call, which rejects with it.
+ */
 async function run(
   calls: Calls,
   texts: Texts,
@@ -32,7 +35,8 @@ async function run(
     typeof f === 'function' ? (f as (progress: EmbedProgress) => void) : wrong('onProgress', f, 'a function'),
   );
   const values: Float32Array[] = [];
-  const ended = await calls.run(given.signal, () => {
+  let thrown: { readonly error: unknown } | undefined;
+  const open = (): OpenCall<Embedded> => {
     const call: OpenCall<Embedded> = calls.open<'embed'>(
       { op: 'embed', texts, ...message },
       {
@@ -40,13 +44,23 @@ async function run(
           if (reply.type !== 'rows') return;
           values.push(reply.values);
           call.post({ op: 'taken', count: 1 });
-          onProgress?.({ done: reply.texts ?? 0, total: texts.length });
+          const progress = { done: reply.texts ?? 0, total: texts.length };
+          (async () => onProgress?.(progress))().catch((error: unknown) => {
+            thrown ??= { error };
+            call.post({ op: 'cancel' });
+          });
         },
       },
     );
     return call;
-  });
-  return { ...ended, values };
+  };
+  try {
+    const ended = await calls.run(given.signal, open);
+    if (thrown === undefined) return { ...ended, values };
+  } catch (error) {
+    thrown ??= { error };
+  }
+  throw thrown.error;
 }
 
 /** The floats of each text, in an array of its own. */

@@ -365,7 +365,7 @@ export class Runner {
           const text = texts[i]!;
           const ids =
             typeof text !== 'string'
-              ? Int32Array.from(text)
+              ? text
               : pair !== undefined
                 ? await pair(text)
                 : await tokenize(text, true);

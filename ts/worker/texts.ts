@@ -5,6 +5,7 @@ import { poolings } from '../options.js';
 import type { Pooling } from '../options.js';
 import type { WasmEngine } from '../wasm/engine.js';
 import type { WasmSession } from '../wasm/session.js';
+import { toIds } from '../wasm/vocabulary.js';
 
 /** The pooling that the file names; without one the mean of an encoder's rows, and a decoder's last row. */
 export function usualPooling({ file }: WasmEngine): Pooling {
@@ -30,9 +31,9 @@ export class TextBatch {
   }
 
   /** Adds text `index`. Returns false when the batch has no room for it. */
-  push(ids: Int32Array, index: number): boolean {
+  push(ids: ArrayLike<number>, index: number): boolean {
     try {
-      const isAdded = this.#session.pushText(ids);
+      const isAdded = this.#session.pushText(toIds(ids));
       if (isAdded) this.#rows += this.#isEach ? ids.length : 1;
       return isAdded;
     } catch (error) {
