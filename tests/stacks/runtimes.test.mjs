@@ -30,6 +30,9 @@ const runtimes = {
   'Node 20.18': ['node20/bin/node'],
   'Node 22': ['node22/bin/node'],
   'Node 24': ['node24/bin/node'],
+  // The baseline compiler of V8 13 and before computes a relaxed product wrongly there.
+  'Node 22 without AVX': ['node22/bin/node', '--no-enable-avx'],
+  'Node 24 without AVX': ['node24/bin/node', '--no-enable-avx'],
   'Node 26': ['node26/bin/node'],
   Bun: ['@oven/bun-linux-x64/bin/bun'],
   'Deno, which may read,': ['@deno/linux-x64-glibc/deno', 'run', '--allow-read'],

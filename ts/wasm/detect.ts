@@ -23,7 +23,7 @@ const splat = [0x41, 0, 0xfd, 0x0f]; // i32.const 0; i8x16.splat
 export const hasSimd = (): boolean => validates([...splat, 0x1a]);
 /** Tries i32x4.relaxed_dot_i8x16_i7x16_add_s over three splats. */
 export const hasRelaxedSimd = (): boolean =>
-  validates([...splat, ...splat, ...splat, 0xfd, 0x93, 2, 0x1a]) && addsRelaxedDots();
+  validates([...splat, ...splat, ...splat, 0xfd, 0x93, 2, 0x1a]) && addsRelaxedDots() && dotsPairs();
 
 /**
  * The result of a function (t, t, t) -> t, whose body is `splats` of its arguments and then `code`; undefined
@@ -59,6 +59,15 @@ function run(
 function addsRelaxedDots(): boolean {
   // The dot over splats i8x16, i8x16, i32x4; i32x4.extract_lane 0.
   return run(0x7f, [0x0f, 0x0f, 0x11], [0xfd, 0x93, 2, 0xfd, 0x1b, 0], [3, 5, 7]) === 67;
+}
+
+/**
+ * Whether i16x8.relaxed_dot_i8x16_i7x16_s is right. On x86 without AVX the baseline compiler of V8 13
+ * overwrites an operand before it reads it. The correct result is 7 + 2 x 3 x 5 = 37.
+ */
+function dotsPairs(): boolean {
+  // Splats i16x8, i8x16, i8x16; the dot; i16x8.add; i16x8.extract_lane_s 0.
+  return run(0x7f, [0x10, 0x0f, 0x0f], [0xfd, 0x92, 2, 0xfd, 0x8e, 1, 0xfd, 0x18, 0], [7, 3, 5]) === 37;
 }
 
 /**
