@@ -24,7 +24,7 @@
     CHORD_ERROR(DISPOSED, -13, "disposed", "the object was already freed")                     \
     CHORD_ERROR(INVALID_GGUF, -20, "invalid-gguf", "the file is damaged or not a GGUF model")  \
     CHORD_ERROR(UNSUPPORTED_ARCHITECTURE, -21, "unsupported-architecture",                     \
-                "this runtime doesn't know the model's architecture")                          \
+                "this runtime doesn't run the model's architecture")                           \
     CHORD_ERROR(UNSUPPORTED_QUANTIZATION, -22, "unsupported-quantization",                     \
                 "this runtime doesn't know a tensor's type")                                   \
     CHORD_ERROR(UNSUPPORTED_TOKENIZER, -23, "unsupported-tokenizer",                           \

@@ -43,7 +43,7 @@ export const statusErrors = {
   [-12]: { code: 'context-full', text: "the tokens don't fit the context length" },
   [-13]: { code: 'disposed', text: "the object was already freed" },
   [-20]: { code: 'invalid-gguf', text: "the file is damaged or not a GGUF model" },
-  [-21]: { code: 'unsupported-architecture', text: "this runtime doesn't know the model's architecture" },
+  [-21]: { code: 'unsupported-architecture', text: "this runtime doesn't run the model's architecture" },
   [-22]: { code: 'unsupported-quantization', text: "this runtime doesn't know a tensor's type" },
   [-23]: { code: 'unsupported-tokenizer', text: "this runtime doesn't know the vocabulary's kind or pre-tokenizer" },
   [-24]: { code: 'integrity', text: "the saved session is damaged or cut off" },

@@ -6,7 +6,7 @@ import { ChordError, messageOf } from '../errors.js';
 import type { ChordErrorCode } from '../errors.js';
 import { besideThis, importNode, isNode, isPrebundled } from '../platform.js';
 import { unpacked } from '../unpacked.js';
-import { chooseVariant, hasMemory64, hasRelaxedSimd } from './detect.js';
+import { chooseVariant, hasMemory64, hasRelaxedSimd, hasSimd } from './detect.js';
 import type { Variant } from './detect.js';
 
 /**
@@ -211,6 +211,8 @@ async function compile(
         cause,
         hint: "Content-Security-Policy: add 'wasm-unsafe-eval' to script-src",
       });
+    if (!hasSimd())
+      throw new ChordError('internal', 'this JavaScript engine has no WebAssembly SIMD', { cause });
     throw new ChordError(code, `${where} is not a WebAssembly module: ${reason}`, {
       cause,
       hint: HINT,
