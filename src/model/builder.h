@@ -43,8 +43,6 @@ typedef struct chord_arch {
 
 /* The architectures of this build (archs.def, families.def). An entry without a name ends the list. */
 extern const chord_arch chord_archs[];
-/* The names of chord_archs, for a message. */
-extern const char *const chord_arch_names;
 extern const char chord_chat_qwen2[], chord_chat_qwen3[], chord_chat_gemma3[];
 /* Returns the architecture of that name in a list; NULL when it isn't there. */
 const chord_arch *chord_arch_find(const chord_arch *archs, const char *name, size_t n);

@@ -141,8 +141,8 @@ chord_status chord_plan_program(chord_plan *plan, const chord_arch *archs, chord
     const char *name = chord_gguf_at(g, kv->data);
     const chord_arch *arch = chord_arch_find(archs, name, (size_t)kv->data_bytes);
     if (!arch)
-        return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known; known are %s",
-                          name, (size_t)kv->data_bytes, chord_arch_names);
+        return chord_fail(e, CHORD_UNSUPPORTED_ARCHITECTURE, "the architecture %q isn't known", name,
+                          (size_t)kv->data_bytes);
 
     chord_builder b = { .gguf = g,
                         .plan = plan,

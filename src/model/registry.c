@@ -17,14 +17,6 @@ const chord_arch chord_archs[] = {
     { NULL, NULL, NULL, NULL },
 };
 
-#define ARCH(name, build, chat) ", " name
-#define FAMILY(name, ...) ", " name
-const char *const chord_arch_names = &
-#include "archs.def"
-#include "families.def"
-                                     [2]; /* behind the first comma */
-#undef ARCH
-
 const chord_arch *chord_arch_find(const chord_arch *archs, const char *name, size_t n)
 {
     for (; archs->name; archs++)

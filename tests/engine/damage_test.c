@@ -15,8 +15,7 @@ typedef struct damage {
 static const damage of_llama[] = {
     /* q8_0-d128 */
     { "general.architecture", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "general.architecture" },
-    { "general.architecture", TEXT, 1, 'x', CHORD_UNSUPPORTED_ARCHITECTURE,
-      "'xlama' isn't known; known are " },
+    { "general.architecture", TEXT, 1, 'x', CHORD_UNSUPPORTED_ARCHITECTURE, "'xlama' isn't known" },
     { "general.architecture", TYPE, 4, 4, CHORD_INVALID_GGUF, "" },
     { "llama.block_count", NAME_END, 1, 'x', CHORD_INVALID_GGUF, "llama.block_count" },
     { "llama.block_count", VALUE, 4, 0, CHORD_INVALID_GGUF, "llama.block_count" },

@@ -114,6 +114,7 @@ test('what can not be embedded is refused by name', () =>
     await assert.rejects(model.embed(['short', 'long '.repeat(400)]), {
       code: 'context-full',
       message: /text 1: /,
+      hint: 'split the text',
     });
     await assert.rejects(model.embed(['', Int32Array.from([])]), {
       code: 'invalid-argument',
@@ -133,6 +134,18 @@ test('what can not be embedded is refused by name', () =>
     await assert.rejects(model.rerank('a', ['b']), { code: 'invalid-argument', message: /no classifier/ });
     await assert.rejects(model.embed([{}]), { code: 'invalid-argument' });
   }));
+
+test('the hint for a text that is too long says what helps', async () => {
+  const long = Array(300).fill(5);
+  const hint = "split the text, or take the pooling 'last'";
+  await using('qwen3-embedding', (model) =>
+    assert.rejects(model.embed(long, { pooling: 'mean' }), { code: 'context-full', hint }),
+  );
+  const larger = { hint: 'split the text, or load the model with a larger contextLength' };
+  await using('bert', (model) => assert.rejects(model.embed(long.slice(0, 100)), larger), {
+    contextLength: 64,
+  });
+});
 
 test('rerank sorts documents by the classifier', () =>
   using('bert-rank', async (model) => {

@@ -487,6 +487,7 @@ test('an unknown pre-tokenizer is refused by name, and read as `default` on requ
   source[at] = 'x'.charCodeAt(0); // smollm
   await assert.rejects(loadModel(source.slice(), { backend: 'cpu' }), {
     code: 'unsupported-tokenizer',
+    hint: /unknownPreTokenizer: 'default' \(--any-pre\)/,
     message: /'xmollm'/,
   });
   await assert.rejects(loadModel(source.slice(), { backend: 'cpu', unknownPreTokenizer: 'guess' }), {

@@ -49,10 +49,10 @@ export interface LogitsCallOptions {
 /**
  * A loaded model, made by `loadModel`. Its engine runs in a worker.
  *
- * Calls that compute (`generate`, `logits`) queue in order and run one at a time. Text calls and `counters`
- * are answered between two steps. Inside the loop over a run, a call that computes would wait for the loop,
- * and the loop for the call. When a run's reader reads nothing for two seconds, the call that waits behind
- * the run rejects with `busy`. After `dispose()` every call rejects with `disposed`.
+ * Calls that compute (`generate`, `logits`, `embed`) queue in order and run one at a time. Text calls and
+ * `counters` are answered between two steps. Inside the loop over a run, a call that computes would wait for
+ * the loop, and the loop for the call. When a run's reader reads nothing for two seconds, the call that waits
+ * behind the run rejects with `busy`. After `dispose()` every call rejects with `disposed`.
  */
 export class LanguageModel {
   /** @internal The build shortens other names. */

@@ -276,6 +276,11 @@ function named(error: unknown, name: string): unknown {
   if (!isShard && error.code !== 'invalid-gguf' && !error.code.startsWith('unsupported-')) return error;
   const hint = isShard
     ? 'pass all shards in a list, or the name of one of them'
-    : (error.hint ?? (/^i/.test(error.code) ? 'get the file again; its name ends in .gguf' : undefined));
+    : (error.hint ??
+      (/^i/.test(error.code)
+        ? 'get the file again; its name ends in .gguf'
+        : error.message.includes('(tokenizer.ggml.pre)')
+          ? "unknownPreTokenizer: 'default' (--any-pre) goes on, and may cut texts differently"
+          : undefined));
   return new ChordError(error.code, `${name}: ${error.message}`, { hint, cause: error });
 }

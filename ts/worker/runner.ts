@@ -356,7 +356,7 @@ export class Runner {
       this.#tokenize(text, { addSpecial, parseSpecial }, call.signal, Infinity);
     const pair = query === undefined ? undefined : await pairOf(engine, query, tokenize);
     const width = pooling === 'rank' ? engine.file.modelInfo().n_labels : engine.file.modelInfo().n_embd;
-    const batch = new TextBatch(work.session, pooling, width);
+    const batch = new TextBatch(work.session, pooling, width, engine);
     const tokens = new Int32Array(texts.length);
     let [first, row] = [0, 0];
     try {

@@ -18,12 +18,21 @@ export class TextBatch {
   readonly #width: number;
   readonly #isRank: boolean;
   readonly #isEach: boolean;
+  /** What else helps where a text is too long. */
+  readonly #elsewise: string;
   #rows = 0;
 
   /** Throws `invalid-argument`. */
-  constructor(session: WasmSession, pooling: Pooling, width: number) {
+  constructor(session: WasmSession, pooling: Pooling, width: number, { file }: WasmEngine) {
     session.truncate(0);
     session.setPooling(pooling);
+    const { is_encoder: isEncoder, n_ctx_train: trained } = file.modelInfo();
+    this.#elsewise =
+      !isEncoder && pooling !== 'last' && pooling !== 'rank'
+        ? ", or take the pooling 'last'"
+        : file.planInfo.n_ctx < trained
+          ? ', or load the model with a larger contextLength'
+          : '';
     this.#session = session;
     this.#width = width;
     this.#isRank = pooling === 'rank';
@@ -40,9 +49,7 @@ export class TextBatch {
       if (!ChordError.isInstance(error)) throw error;
       throw new ChordError(error.code, `text ${index}: ${error.message}`, {
         cause: error,
-        ...(error.code === 'context-full' && {
-          hint: 'shorten the text, or load the model with a larger contextLength',
-        }),
+        ...(error.code === 'context-full' && { hint: `split the text${this.#elsewise}` }),
       });
     }
   }
