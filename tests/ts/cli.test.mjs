@@ -202,6 +202,7 @@ test('info prints facts about the model; info --json prints the info object', ()
     assert.match(stdout, /^architecture +llama$/m);
     assert.match(stdout, /^context +256 tokens; the model was trained on 256$/m);
     assert.equal(stderr, '', "no progress is drawn when stderr isn't a terminal");
+    assert.match(stdout, /^makes +text, embeddings \(pooling last\)$/m);
     const [info] = lines((await run(['info', MODEL, '--json', '--threads', '1'])).stdout);
     assert.equal(info.architecture, model.info.architecture);
     assert.equal(info.parameters, model.info.parameters);

@@ -2,7 +2,7 @@
 // Level 2: embeddings, ranks and OpenAI's embeddings.create, over small models of random weights.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { loadModel } from '../../dist/index.js';
+import { inspectModel, loadModel } from '../../dist/index.js';
 import { encoderOf } from '../families/encoders.mjs';
 
 const load = (name, options) =>
@@ -134,6 +134,23 @@ test('what can not be embedded is refused by name', () =>
     await assert.rejects(model.rerank('a', ['b']), { code: 'invalid-argument', message: /no classifier/ });
     await assert.rejects(model.embed([{}]), { code: 'invalid-argument' });
   }));
+
+test('info says whether a model is an encoder, and its pooling; of a file that can not run it is unknown', async () => {
+  for (const [name, isEncoder, pooling] of [
+    ['bert', true, 'mean'],
+    ['bert-rank', true, 'rank'],
+    ['qwen3-embedding', false, 'last'],
+  ]) {
+    await using(name, ({ info }) => assert.deepEqual([info.isEncoder, info.pooling], [isEncoder, pooling]));
+    const found = await inspectModel(encoderOf(name));
+    assert.deepEqual([found.isEncoder, found.pooling], [isEncoder, pooling]);
+  }
+  const file = Buffer.from(encoderOf('bert'));
+  file.write('x', file.indexOf('general.architecture') + 'general.architecture'.length + 12);
+  const found = await inspectModel(file);
+  assert.equal(found.problem.code, 'unsupported-architecture');
+  assert.deepEqual([found.isEncoder, found.pooling], [undefined, undefined]);
+});
 
 test('the hint for a text that is too long says what helps', async () => {
   const long = Array(300).fill(5);

@@ -69,11 +69,17 @@ function rowsOf(command: Command, found: ModelInspection): Row[] {
     ['special', specials.join(', ')],
     ['embedding', found.embeddingLength],
     ['blocks', found.blockCount],
+    ['makes', purposeOf(found)],
     ['chat template', templateOf(found)],
     ...(estimate === undefined ? [['context', contextOf(found)] as const] : estimateRows(estimate)),
     ...(problem === undefined ? [] : [["can't run", `${problem.code}: ${problem.message}`] as const]),
   ];
 }
+
+const purposeOf = ({ isEncoder, pooling }: ModelInspection): string | undefined =>
+  pooling &&
+  (isEncoder ? '' : 'text, ') +
+    (pooling === 'rank' ? "a reranker's scores" : `embeddings (pooling ${pooling})`);
 
 const contextOf = ({ trainedContextLength: trained }: ModelInspection): string =>
   trained === undefined ? '-' : `the model was trained on ${trained} tokens`;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a file says of itself: its metadata and its tensor table. Works for a model that can't run, too.
 import { tensorTypes } from '../abi/abi.gen.js';
+import { poolings } from '../options.js';
+import type { Pooling } from '../options.js';
 import type { Loader } from './loader.js';
 
 /** The tensors of one type. */
@@ -44,6 +46,10 @@ export interface FileFacts {
   readonly quantization: string;
   /** Types of the tensors, the one with most elements first. */
   readonly tensorTypes: readonly TensorShare[];
+  /** Whether the model makes embeddings, or ranks, and continues no text; undefined if it can't run. */
+  readonly isEncoder: boolean | undefined;
+  /** What `embed` does with a text's rows unless asked: 'rank' is a reranker's; undefined as `isEncoder`. */
+  readonly pooling: Pooling | undefined;
   /** `tokenizer.ggml.model` and `tokenizer.ggml.pre`, such as 'gpt2, qwen2'. */
   readonly tokenizer: string;
   /** The file's tokens with a meaning, by the names of its keys: 'bos', 'eos', 'eot', 'padding', ... */
@@ -65,7 +71,8 @@ const elementsOf = (shape: readonly number[]): number => shape.reduce((product, 
 
 /** Reads the facts. Call it after a plan, also after one that failed behind the tensor table. */
 export function readFacts(file: Loader): FileFacts {
-  const { n_tensors, n_params, file_type } = file.modelInfo();
+  const { n_tensors, n_params, file_type, is_encoder, pooling } = file.modelInfo();
+  const canRun = pooling > 0; // each program has a pooling, and none has 'none'
   const byType = new Map<number, { tensors: number; bytes: number; elements: number }>();
   for (let i = 0; i < n_tensors; i++) {
     const { type, file_bytes, ne } = file.tensor(i);
@@ -90,6 +97,8 @@ export function readFacts(file: Loader): FileFacts {
       bytes,
       share: elements / n_params,
     })),
+    isEncoder: canRun ? is_encoder > 0 : undefined,
+    pooling: canRun ? poolings[pooling] : undefined,
     tokenizer: tokenizer.filter((text) => text !== undefined).join(', '),
     specialTokens: readSpecials(file),
   };
